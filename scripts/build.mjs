@@ -1,0 +1,24 @@
+// Bundles src/ into dist/: dependencies included, so that what ships needs no node_modules; commands that
+// do not talk to AWS load no SDK, since every command body is a dynamic import and thus a chunk of its own.
+import { rm } from 'node:fs/promises';
+import { build } from 'esbuild';
+
+await rm('dist', { recursive: true, force: true });
+await build({
+  entryPoints: ['src/main.ts'],
+  outdir: 'dist',
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20.19',
+  mainFields: ['module', 'main'],
+  minifySyntax: true,
+  minifyWhitespace: true,
+  legalComments: 'none',
+  logLevel: 'warning',
+  // CommonJS dependencies call require for Node's own modules, which an ES module does not have.
+  banner: {
+    js: "import { createRequire as replikeyRequire } from 'node:module'; const require = replikeyRequire(import.meta.url);",
+  },
+});

@@ -1,0 +1,25 @@
+/**
+ * An error that AWS would answer: HTTP status, code and message as a client sees them, and the extra elements that
+ * S3 puts beside them (`BucketName`, `ArgumentName`, …). A handler throws it; the protocol layer writes it.
+ */
+export class AwsError extends Error {
+  readonly status: number;
+  readonly code: string;
+  readonly fields: Record<string, string>;
+  readonly headers: Record<string, string>;
+
+  constructor(
+    status: number,
+    code: string,
+    message: string,
+    fields: Record<string, string> = {},
+    headers: Record<string, string> = {},
+  ) {
+    super(message);
+    this.name = 'AwsError';
+    this.status = status;
+    this.code = code;
+    this.fields = fields;
+    this.headers = headers;
+  }
+}

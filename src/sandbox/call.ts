@@ -1,0 +1,31 @@
+import type { KeyService } from './kms-service.ts';
+import type { Store } from './store.ts';
+
+/** Who signed a request. The sandbox knows two sorts: an account itself (its root) and a session of one of its roles. */
+export interface Caller {
+  account: string;
+  /** `arn:aws:iam::ACCOUNT:root` or `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`. */
+  arn: string;
+}
+
+/** One request, decoded: what a handler gets beside its input. */
+export interface Call {
+  service: 's3' | 'iam' | 'kms' | 'sts';
+  operation: string;
+  caller: Caller;
+  /** The Region of the credential scope; S3 bucket operations compare it with the bucket's own. */
+  region: string;
+  /** Milliseconds since the epoch. */
+  now: number;
+  requestId: string;
+  headers: Record<string, string>;
+  store: Store;
+  keys: KeyService;
+}
+
+/** An operation: the SDK's own input and output types, so that a handler is checked against what a client will read. */
+// biome-ignore lint/suspicious/noExplicitAny: the table of handlers holds every operation's own types
+export type Handler<I = any, O = any> = (call: Call, input: I) => O | Promise<O>;
+
+/** Handlers of a service by operation name (`PutBucketReplication`). What is not in the table answers 501. */
+export type Handlers = Record<string, Handler>;
