@@ -1,0 +1,148 @@
+import { createHash } from 'node:crypto';
+import jsonPatch from 'fast-json-patch';
+import { byCodeUnit, sortKeys, stableJson } from './canonical.ts';
+import { refsIn, resolve } from './ref.ts';
+import type { Actual, Blocked, Id, Kind, Note, Plan, Ref, Resource, Seen, Step } from './resource.ts';
+import { needsOf, waves } from './waves.ts';
+
+/**
+ * Compare what is wanted with what was observed. Pure: the same input gives the same plan, byte for byte.
+ *
+ * A step stands for exactly one resource whose normal forms differ; there is no change without a field that differs.
+ */
+export function plan(resources: readonly Resource[], actual: Actual, kinds: ReadonlyMap<string, Kind>): Plan {
+  const ordered = [...resources].sort((a, b) => byCodeUnit(a.id, b.id));
+  const byId = new Map(ordered.map((resource) => [resource.id, resource]));
+  const verdicts = new Map(
+    ordered.map((resource) => [resource.id, judge(resource, actual, kindOf(kinds, resource))]),
+  );
+  const steps = new Map<Id, Step>();
+  const blocked: Blocked[] = [];
+  const notes: Note[] = [];
+
+  for (const resource of ordered) {
+    const verdict = verdicts.get(resource.id);
+    if (verdict?.blocked) {
+      blocked.push({ id: resource.id, why: verdict.blocked, pairs: resource.pairs, from: resource.from });
+    }
+    if (verdict?.step) steps.set(resource.id, verdict.step);
+    for (const message of verdict?.notes ?? [])
+      notes.push({ id: resource.id, message, pairs: resource.pairs });
+  }
+
+  const relevant = new Set<Id>([...steps.keys(), ...blocked.map(({ id }) => id)]);
+  const withNeeds = (step: Step): Step => ({ ...step, needs: reach(step.id, byId, relevant) });
+  const inWaves = waves(ordered)
+    .map((wave) => wave.flatMap(({ id }) => steps.get(id) ?? []).map(withNeeds))
+    .filter((wave) => wave.length > 0);
+  const unchanged = ordered.length - relevant.size;
+  const digest = createHash('sha256')
+    .update(stableJson({ waves: inWaves, blocked }))
+    .digest('hex');
+  return { format: 1, waves: inWaves, blocked, notes, unchanged, digest };
+}
+
+/**
+ * What would be written, with every reference put in whose target is known, and completed around what is there:
+ * the value that is compared and, later, the value that is sent.
+ */
+export function settled(resource: Resource, actual: Actual, kind: Kind): unknown {
+  const observation = actual.get(resource.id);
+  const seen = observation?.state === 'present' ? observation.seen : undefined;
+  const desired = resolve(resource.spec, knownIn(actual));
+  return sortKeys(kind.canonical(kind.complete ? kind.complete(desired, seen) : desired));
+}
+
+/** The fields in which AWS differs from what is wanted. */
+export function difference(seen: Seen | undefined, desired: unknown, kind: Kind): Step['patch'] {
+  const before = seen ? sortKeys(kind.canonical(seen.spec)) : {};
+  return jsonPatch.compare(before as object, desired as object);
+}
+
+/** References resolve to what was observed, or written, of their target. */
+export const knownIn =
+  (actual: Actual) =>
+  (reference: Ref): string | undefined => {
+    const observation = actual.get(reference.$ref);
+    return observation?.state === 'present' ? observation.seen.attrs[reference.attr] : undefined;
+  };
+
+interface Verdict {
+  step?: Step;
+  blocked?: string;
+  notes?: string[];
+}
+
+function judge(resource: Resource, actual: Actual, kind: Kind): Verdict {
+  const observation = actual.get(resource.id) ?? { state: 'absent' };
+  if (observation.state === 'unknown') return { blocked: observation.why };
+  const seen = observation.state === 'present' ? observation.seen : undefined;
+  const desired = settled(resource, actual, kind);
+  const obstacle = kind.blocks?.(desired, seen, resource.at);
+  if (obstacle) return { blocked: obstacle };
+
+  const notes = seen ? (kind.notes?.(desired, seen) ?? []) : [];
+  const patch = difference(seen, desired, kind);
+  if (patch.length === 0 && seen) return { notes };
+  const before = seen ? sortKeys(kind.canonical(seen.spec)) : undefined;
+  return {
+    notes,
+    step: {
+      id: resource.id,
+      kind: resource.kind,
+      action: seen ? 'update' : 'create',
+      at: resource.at,
+      patch,
+      before: Object.fromEntries(
+        patch.map(({ path }) => [path, valueAt(before, path)]).filter(([, v]) => v !== undefined),
+      ),
+      why: reasons(patch, desired, seen, kind),
+      needs: [],
+      risks: seen ? (kind.risks?.(desired, seen) ?? []) : [],
+      pairs: resource.pairs,
+      from: resource.from,
+    },
+  };
+}
+
+function reasons(patch: Step['patch'], desired: unknown, seen: Seen | undefined, kind: Kind): string[] {
+  const explained = patch.map(({ path }) => kind.explain?.(path, desired)).filter((why) => why !== undefined);
+  const first = seen ? 'differs from what is declared' : 'does not exist yet';
+  return seen && explained.length > 0 ? [...new Set(explained)] : [...new Set([first, ...explained])];
+}
+
+/** The steps and obstacles that a resource waits for, through others that need no change. */
+function reach(from: Id, byId: ReadonlyMap<Id, Resource>, relevant: ReadonlySet<Id>): Id[] {
+  const found = new Set<Id>();
+  const visited = new Set<Id>();
+  const visit = (id: Id): void => {
+    const resource = byId.get(id);
+    if (!resource || visited.has(id)) return;
+    visited.add(id);
+    for (const need of needsOf(resource)) {
+      if (relevant.has(need)) found.add(need);
+      visit(need);
+    }
+  };
+  visit(from);
+  return [...found].sort(byCodeUnit);
+}
+
+/** The value at a JSON Pointer. */
+export function valueAt(value: unknown, pointer: string): unknown {
+  let current = value;
+  for (const part of pointer.split('/').slice(1)) {
+    if (typeof current !== 'object' || current === null) return undefined;
+    current = (current as Record<string, unknown>)[part.replaceAll('~1', '/').replaceAll('~0', '~')];
+  }
+  return current;
+}
+
+/** Whether a value still holds references, and is thus known only after apply. */
+export const isKnown = (value: unknown): boolean => refsIn(value).length === 0;
+
+function kindOf(kinds: ReadonlyMap<string, Kind>, resource: Resource): Kind {
+  const kind = kinds.get(resource.kind);
+  if (!kind) throw new Error(`no kind is named ${resource.kind}`);
+  return kind;
+}

@@ -1,0 +1,170 @@
+import type { Operation } from 'fast-json-patch';
+import type { BucketReplication, Position } from '../spec/types.ts';
+
+/**
+ * The nouns of the pipeline. All of them are plain data that can be printed as JSON; only `Kind` holds functions.
+ */
+
+/** `s3.versioning/acme-tax`: stable, readable, greppable. */
+export type Id = `${string}/${string}`;
+
+/** "The ARN of that key", also before the key exists. */
+export interface Ref {
+  $ref: Id;
+  attr: string;
+}
+
+/** Where a resource lives: the name of an Account document (absent: the ambient credentials) and a Region. */
+export interface Place {
+  account?: string;
+  region: string;
+}
+
+/** One thing that the specs want, in the normal form of its kind. Its spec may hold references. */
+export interface Resource<S = unknown> {
+  id: Id;
+  kind: string;
+  at: Place;
+  spec: S;
+  /** Order without data: what must be in place before, though no value of it is used. */
+  after: Id[];
+  /** The specs that want it, by name. */
+  pairs: string[];
+  /** Where in the YAML it was asked for. */
+  from: Position;
+}
+
+/** What AWS reports of a resource. */
+export interface Seen<S = unknown> {
+  /** In the same normal form as the desired spec. */
+  spec: S;
+  /** What only AWS knows, for references: ARNs and ids. */
+  attrs: Record<string, string>;
+  /** What is not ours in the same document: carried through a write, never compared. */
+  rest?: unknown;
+}
+
+/** Unreadable is unknown: never absent, and never equal. */
+export type Observation<S = unknown> =
+  | { state: 'absent' }
+  | { state: 'present'; seen: Seen<S> }
+  | { state: 'unknown'; why: string; error?: unknown };
+
+/** Everything that was observed, by resource id. */
+export type Actual = ReadonlyMap<Id, Observation>;
+
+export type Action = 'create' | 'update';
+
+/** One resource to create or update. */
+export interface Step {
+  id: Id;
+  kind: string;
+  action: Action;
+  at: Place;
+  /** From observed to desired; for a create, one `add` of the whole. */
+  patch: Operation[];
+  /** What the fields that differ are now, by the path of the patch: so that a plan can show old and new. */
+  before: Record<string, unknown>;
+  /** In words, for a person. */
+  why: string[];
+  /** Steps of the same plan that must succeed before. */
+  needs: Id[];
+  /** What could go wrong, each with the id that allows it. Empty for a safe step. */
+  risks: Risk[];
+  pairs: string[];
+  from: Position;
+}
+
+export interface Risk {
+  /** `change-default-key`: what a person allows with `--allow`. */
+  id: string;
+  message: string;
+}
+
+/** What nothing can be done about before a person acts: unreadable, missing though only referred to, unusable. */
+export interface Blocked {
+  id: Id;
+  why: string;
+  pairs: string[];
+  from: Position;
+}
+
+/** The steps in waves; nothing but data. */
+export interface Plan {
+  format: 1;
+  waves: Step[][];
+  blocked: Blocked[];
+  /** Remarks that ask for attention but change nothing. */
+  notes: Note[];
+  /** Resources that are as they should be. */
+  unchanged: number;
+  /** SHA-256 over the data of the plan. */
+  digest: string;
+}
+
+export interface Note {
+  id: Id;
+  message: string;
+  pairs: string[];
+}
+
+/** The context in which a kind says what a spec wants of it. */
+export interface Want {
+  pair: BucketReplication;
+  /** All pairs, for what several of them share: a role, a key, a source bucket. */
+  pairs: readonly BucketReplication[];
+}
+
+/**
+ * One AWS document: the smallest thing that AWS reads and writes on its own.
+ *
+ * `want`, `canonical`, `complete`, `blocks`, `explain`, `risks` and `notes` must be pure. `read` must build what it
+ * returns from reads alone. `write` must be idempotent, must create only if `was` is absent, and must put `rest`
+ * back. None of them may delete, and none may know whether this is a dry run.
+ */
+export interface Kind<S = unknown> {
+  name: string;
+  /** IAM actions that it uses. */
+  actions: { read: string[]; write: string[] };
+  /** What a spec wants of this kind; what several specs share comes out equal for each of them. */
+  want(context: Want): Resource<S>[];
+  /** One normal form for both sides. */
+  canonical(spec: S): S;
+  /** Fill in what AWS requires but nobody declared, around what is there. Absent: the desired spec as it is. */
+  complete?(desired: S, seen: Seen<S> | undefined): S;
+  /** Why nothing can be done before a person acts, if so. */
+  blocks?(desired: S, seen: Seen<S> | undefined, at: Place): string | undefined;
+  read(aws: Aws, resource: Resource<S>): Promise<Seen<S> | undefined>;
+  write(aws: Aws, resource: Resource<S>, was: Seen<S> | undefined): Promise<void>;
+  /** Why a field matters, in words: for each path of the patch (`/rules/…/priority`). */
+  explain?(path: string, desired: S): string | undefined;
+  /** What could go wrong with changing this. */
+  risks?(desired: S, seen: Seen<S>): Risk[];
+  /** Remarks on what is there and not ours. */
+  notes?(desired: S, seen: Seen<S>): string[];
+  /** Refusals that pass soon after our own writes: propagation, not failure. */
+  settles?: Settling[];
+}
+
+/** A refusal that passes by itself. */
+export interface Settling {
+  /** Error code, as the SDK names it. */
+  code: string;
+  message?: RegExp;
+  /** `S3 to see the new role` */
+  waitsFor: string;
+}
+
+/** The door to AWS, as kinds see it. */
+export interface Aws {
+  /** Send one command of an AWS SDK client. */
+  send<O>(at: Place, command: Command<O>): Promise<O>;
+  /** Twelve digits: the owner that every S3 call expects. */
+  accountId(account: string | undefined): Promise<string>;
+}
+
+/** The part of an SDK command that tells its output apart, so that `send` can type what it returns. */
+export interface Command<O> {
+  // biome-ignore lint/suspicious/noExplicitAny: what is declared differs from client to client
+  resolveMiddleware(...args: any[]): (...args: any[]) => Promise<{ output: O }>;
+}

@@ -1,0 +1,94 @@
+import type { OneOrMany, Policy, Principal, Statement } from '../iam/types.ts';
+import { byCodeUnit, sortedSet, sortKeys, stableJson } from './canonical.ts';
+
+/**
+ * Policies as sets of statements. AWS returns them in any order, with scalars or lists, and with statements of other
+ * people: ours are known by their Sid.
+ */
+export type Statements = Record<string, Statement>;
+
+const OURS = /^Replikey[A-Za-z0-9]*$/;
+
+/**
+ * The normal form of a statement: lists sorted and each value once, service prefixes of actions in lower case,
+ * principals by sort. Without its Sid, which is the key that it is kept under.
+ */
+export function canonicalStatement(statement: Statement): Statement {
+  const { Sid: _, ...rest } = statement;
+  const result: Record<string, unknown> = { ...rest };
+  for (const name of ['Action', 'NotAction'] as const) {
+    if (rest[name] !== undefined) result[name] = sortedSet(list(rest[name]).map(lowerService));
+  }
+  for (const name of ['Resource', 'NotResource'] as const) {
+    if (rest[name] !== undefined) result[name] = sortedList(list(rest[name]));
+  }
+  for (const name of ['Principal', 'NotPrincipal'] as const) {
+    if (rest[name] !== undefined) result[name] = canonicalPrincipal(rest[name]);
+  }
+  if (rest.Condition !== undefined) {
+    result.Condition = Object.fromEntries(
+      Object.entries(rest.Condition).map(([operator, keys]) => [
+        operator,
+        Object.fromEntries(Object.entries(keys).map(([key, values]) => [key, sortedList(list(values))])),
+      ]),
+    );
+  }
+  return sortKeys(result) as unknown as Statement;
+}
+
+export const canonicalStatements = (statements: Statements): Statements =>
+  sortKeys(
+    Object.fromEntries(Object.entries(statements).map(([sid, one]) => [sid, canonicalStatement(one)])),
+  );
+
+/** Part a policy into our statements, by Sid, and the ones that are not ours, as they stand. */
+export function splitPolicy(policy: Policy): { ours: Statements; foreign: Statement[] } {
+  const ours: Statements = {};
+  const foreign: Statement[] = [];
+  for (const statement of list(policy.Statement)) {
+    if (statement.Sid && OURS.test(statement.Sid) && !(statement.Sid in ours))
+      ours[statement.Sid] = statement;
+    else foreign.push(statement);
+  }
+  return { ours: canonicalStatements(ours), foreign };
+}
+
+/** A whole policy: what is not ours first and untouched, then ours. */
+export function joinPolicy(
+  ours: Statements,
+  foreign: readonly Statement[] = [],
+  version = '2012-10-17',
+): Policy {
+  const added = Object.entries(ours)
+    .sort(([a], [b]) => byCodeUnit(a, b))
+    .map(([Sid, statement]) => ({ Sid, ...statement }));
+  return { Version: version, Statement: [...foreign, ...added] };
+}
+
+/** Our statements without those that somebody else's statement already makes word for word. */
+export function withoutRepeats(ours: Statements, foreign: readonly Statement[]): Statements {
+  const there = new Set(foreign.map((statement) => stableJson(canonicalStatement(statement))));
+  return Object.fromEntries(
+    Object.entries(ours).filter(([, statement]) => !there.has(stableJson(canonicalStatement(statement)))),
+  );
+}
+
+function canonicalPrincipal(principal: Principal): Record<string, unknown> {
+  if (principal === '*') return { AWS: ['*'] };
+  return Object.fromEntries(
+    Object.entries(principal).map(([sort, values]) => [sort, sortedList(list(values))]),
+  );
+}
+
+/** Lists may hold references until they are resolved, so they are sorted by their JSON. */
+function sortedList(values: readonly unknown[]): unknown[] {
+  const byText = new Map(
+    values.map((value) => [typeof value === 'string' ? value : stableJson(value), value]),
+  );
+  return [...byText.entries()].sort(([a], [b]) => byCodeUnit(a, b)).map(([, value]) => value);
+}
+
+const lowerService = (action: string): string => action.replace(/^[^:]*/, (service) => service.toLowerCase());
+
+const list = <T>(value: OneOrMany<T> | undefined): T[] =>
+  value === undefined ? [] : Array.isArray(value) ? value : [value];

@@ -1,0 +1,37 @@
+import { refsIn } from './ref.ts';
+import type { Id, Resource } from './resource.ts';
+
+/** What each resource needs: the targets of its references, and what it comes after. */
+export function needsOf(resource: Resource): Id[] {
+  return [...new Set([...refsIn(resource.spec), ...resource.after])].sort();
+}
+
+/**
+ * Resources in waves: each needs only what earlier waves hold.
+ *
+ * @throws Error when a resource needs something that nobody wants, or when resources need each other in a circle
+ *   (the message prints the circle): both are faults of a kind, not of a spec.
+ */
+export function waves(resources: readonly Resource[]): Resource[][] {
+  const byId = new Map(resources.map((resource) => [resource.id, resource]));
+  const depths = new Map<Id, number>();
+
+  const depthOf = (id: Id, path: Id[]): number => {
+    if (path.includes(id)) throw new Error(`circular dependency: ${[...path, id].join(' -> ')}`);
+    const known = depths.get(id);
+    if (known !== undefined) return known;
+    const resource = byId.get(id);
+    if (!resource) throw new Error(`${path.at(-1)} needs ${id}, which no spec wants`);
+    const depth = Math.max(-1, ...needsOf(resource).map((need) => depthOf(need, [...path, id]))) + 1;
+    depths.set(id, depth);
+    return depth;
+  };
+
+  const result: Resource[][] = [];
+  for (const resource of resources) {
+    const depth = depthOf(resource.id, []);
+    while (result.length <= depth) result.push([]);
+    result[depth]?.push(resource);
+  }
+  return result;
+}
