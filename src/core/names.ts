@@ -1,4 +1,4 @@
-import type { BucketReplication, Side } from '../spec/types.ts';
+import type { BucketReplication, Position, Side } from '../spec/types.ts';
 import type { Id, Place } from './resource.ts';
 
 /** Ids of resources: a name, with account and Region where the name alone is not unique. */
@@ -28,3 +28,11 @@ export function place(side: Side): Place {
 export const ruleId = (pair: string, rule: string): string => `replikey/${pair}/${rule}`;
 
 export const isOurRule = (id: string | undefined): boolean => id?.startsWith('replikey/') ?? false;
+
+/** Where in the YAML a path of a spec stands, or the nearest path around it that does. */
+export function position(pair: BucketReplication, path: string): Position {
+  const there = pair.positions[path];
+  if (there) return there;
+  const around = path.replace(/(\.[^.[]+|\[\d+\])$/, '');
+  return around === path ? (pair.positions[''] ?? { file: '', line: 1, column: 1 }) : position(pair, around);
+}

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Statement } from '../iam/types.ts';
 import type { BucketReplication, Rule } from '../spec/types.ts';
 import { sortedSet } from './canonical.ts';
-import { keyId } from './names.ts';
+import { keyId, roleId } from './names.ts';
 import { ref } from './ref.ts';
 import type { Ref } from './resource.ts';
 import type { Statements } from './statements.ts';
@@ -140,6 +140,11 @@ function keyCondition(pairs: readonly BucketReplication[], side: 'source' | 'des
 /** A key's ARN, or the reference to it while only its alias is known. */
 export function keyArn(side: BucketReplication['source']): string | Ref {
   return 'arn' in side.key ? side.key.arn : ref(keyId(side));
+}
+
+/** The role's ARN, or the reference to it while only its name is known. */
+export function roleArn(pair: BucketReplication): string | Ref {
+  return 'arn' in pair.role ? pair.role.arn : ref(roleId(pair));
 }
 
 export const bucketArn = (bucket: string, region: string): string =>

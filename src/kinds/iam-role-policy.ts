@@ -1,0 +1,100 @@
+import { GetRolePolicyCommand, PutRolePolicyCommand } from '@aws-sdk/client-iam';
+import { place, position, roleId } from '../core/names.ts';
+import { roleStatements } from '../core/permissions.ts';
+import type { Kind } from '../core/resource.ts';
+import {
+  canonicalStatements,
+  joinPolicy,
+  type Statements,
+  splitPolicy,
+  withoutRepeats,
+} from '../core/statements.ts';
+import type { Statement } from '../iam/types.ts';
+import { orAbsent } from './absent.ts';
+import { policyOf } from './policy-text.ts';
+
+/** Our inline policy of the role: what replication needs. Other policies of the same role stay as they are. */
+export interface IamRolePolicy {
+  role: string;
+  statements: Statements;
+}
+
+const POLICY_NAME = 'replikey';
+
+/** Inline policies of a role may hold 10,240 characters in all, white space not counted. */
+const LIMIT = 10_240;
+
+export const iamRolePolicy: Kind<IamRolePolicy> = {
+  name: 'iam.role-policy',
+  actions: { read: ['iam:GetRolePolicy'], write: ['iam:PutRolePolicy'] },
+
+  want({ pair, pairs }) {
+    if ('arn' in pair.role) return [];
+    const id = roleId(pair);
+    return [
+      {
+        id: roleId(pair, 'iam.role-policy'),
+        kind: 'iam.role-policy',
+        at: place(pair.source),
+        spec: {
+          role: pair.role.name,
+          statements: roleStatements(pairs.filter((other) => roleId(other) === id)),
+        },
+        after: [id],
+        pairs: [pair.name],
+        from: position(pair, 'spec.role'),
+      },
+    ];
+  },
+
+  canonical: ({ role, statements }) => ({ role, statements: canonicalStatements(statements) }),
+
+  complete: (desired, seen) => ({
+    ...desired,
+    statements: withoutRepeats(desired.statements, (seen?.rest as Statement[] | undefined) ?? []),
+  }),
+
+  blocks(desired) {
+    const size = JSON.stringify(joinPolicy(desired.statements)).length;
+    if (size <= LIMIT) return undefined;
+    return `the policy of the role ${desired.role} would have ${size} characters, and IAM allows ${LIMIT}: give some of the specs that share it a role of their own`;
+  },
+
+  async read(aws, { at, spec }) {
+    const answer = await orAbsent(
+      aws.send(at, new GetRolePolicyCommand({ RoleName: spec.role, PolicyName: POLICY_NAME })),
+      'NoSuchEntityException',
+    );
+    if (answer?.PolicyDocument === undefined) return undefined;
+    const { ours, foreign } = splitPolicy(policyOf(answer.PolicyDocument));
+    return { spec: { role: spec.role, statements: ours }, attrs: {}, rest: foreign };
+  },
+
+  async write(aws, { at, spec }, was) {
+    const policy = joinPolicy(spec.statements, (was?.rest as Statement[] | undefined) ?? []);
+    await aws.send(
+      at,
+      new PutRolePolicyCommand({
+        RoleName: spec.role,
+        PolicyName: POLICY_NAME,
+        PolicyDocument: JSON.stringify(policy),
+      }),
+    );
+  },
+
+  explain: (path) => EXPLAINED.find(([start]) => path.startsWith(`/statements/Replikey${start}`))?.[1],
+
+  settles: [{ code: 'NoSuchEntityException', waitsFor: 'IAM to see the new role' }],
+};
+
+const EXPLAINED: [string, string][] = [
+  ['SourceBucket', 'S3 reads the replication configuration as the role'],
+  ['SourceObjects', 'S3 reads source objects, their ACLs and tags as the role'],
+  ['SourceKey', 'S3 decrypts source objects as the role, with an S3 Bucket Key and without'],
+  ['DestinationObjects', 'S3 writes replicas and their tags as the role'],
+  ['DestinationDeletes', 'a rule replicates delete markers'],
+  [
+    'DestinationKey',
+    'S3 encrypts replicas under the destination key as the role, with an S3 Bucket Key and without',
+  ],
+];

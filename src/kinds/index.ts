@@ -1,0 +1,23 @@
+import type { Kind } from '../core/resource.ts';
+import { iamRole } from './iam-role.ts';
+import { iamRolePolicy } from './iam-role-policy.ts';
+import { kmsKey } from './kms-key.ts';
+import { kmsKeyPolicy } from './kms-key-policy.ts';
+import { s3Bucket } from './s3-bucket.ts';
+import { s3Encryption } from './s3-encryption.ts';
+import { s3Replication } from './s3-replication.ts';
+import { s3Versioning } from './s3-versioning.ts';
+
+/** Every kind. Adding one is a file and a line here; nothing else in the program tells kinds apart. */
+const all = [
+  kmsKey,
+  kmsKeyPolicy,
+  iamRole,
+  iamRolePolicy,
+  s3Bucket,
+  s3Versioning,
+  s3Encryption,
+  s3Replication,
+] as unknown as readonly Kind[];
+
+export const kinds: ReadonlyMap<string, Kind> = new Map(all.map((kind) => [kind.name, kind]));

@@ -1,0 +1,180 @@
+import {
+  CreateAliasCommand,
+  CreateKeyCommand,
+  DescribeKeyCommand,
+  DisableKeyRotationCommand,
+  EnableKeyRotationCommand,
+  GetKeyRotationStatusCommand,
+  type KeyMetadata,
+  ListAliasesCommand,
+  ListKeysCommand,
+  ListResourceTagsCommand,
+} from '@aws-sdk/client-kms';
+import { defined } from '../core/canonical.ts';
+import { keyId, place, position } from '../core/names.ts';
+import type { Aws, Kind, Place, Resource, Seen } from '../core/resource.ts';
+import type { BucketReplication, Side } from '../spec/types.ts';
+import { orAbsent } from './absent.ts';
+import { ownTags } from './tags.ts';
+
+/** A key by its alias, which we create when it is absent, or by its ARN, which must exist and is never altered. */
+export interface KmsKey {
+  alias?: string;
+  arn?: string;
+  /** Automatic rotation; absent: left as it is. */
+  rotation?: boolean;
+}
+
+/**
+ * Key, alias and rotation are one kind, since a key has no name of its own. `CreateKey` is not idempotent: the alias
+ * is also written on the new key as a tag, so that a run that died before naming it finds it again.
+ */
+const ALIAS_TAG = 'replikey:alias';
+
+export const kmsKey: Kind<KmsKey> = {
+  name: 'kms.key',
+  actions: {
+    read: [
+      'kms:DescribeKey',
+      'kms:GetKeyRotationStatus',
+      'kms:ListKeys',
+      'kms:ListAliases',
+      'kms:ListResourceTags',
+    ],
+    write: [
+      'kms:CreateKey',
+      'kms:TagResource',
+      'kms:CreateAlias',
+      'kms:EnableKeyRotation',
+      'kms:DisableKeyRotation',
+    ],
+  },
+
+  want: ({ pair }) => [want(pair, pair.source, 'source'), want(pair, pair.destination, 'destination')],
+
+  canonical: (spec) => defined(spec),
+
+  blocks(desired, seen, at) {
+    if (!seen) {
+      if (desired.arn === undefined) return undefined;
+      return `the key ${desired.arn} does not exist, or is not visible to these credentials; a key given by ARN must exist before`;
+    }
+    const { arn = '', state, usage, keySpec } = seen.attrs;
+    const region = arn.split(':')[3];
+    if (region !== at.region) {
+      return `the key ${arn} lies in ${region}, but the bucket in ${at.region}: S3 takes keys of the bucket's own Region only`;
+    }
+    if (usage !== 'ENCRYPT_DECRYPT' || keySpec !== 'SYMMETRIC_DEFAULT') {
+      return `the key ${arn} is ${keySpec} for ${usage}; S3 needs a symmetric key for ENCRYPT_DECRYPT`;
+    }
+    if (state !== 'Enabled' && state !== 'Creating') {
+      return `the key ${arn} is ${state}; enable it (a key whose deletion was cancelled stays disabled until enabled)`;
+    }
+    return undefined;
+  },
+
+  async read(aws, { at, spec }) {
+    const named = await describe(aws, at, spec.arn ?? spec.alias);
+    if (named) return seen(aws, at, named, spec);
+    const orphan = spec.alias === undefined ? undefined : await findByTag(aws, at, spec.alias);
+    return orphan && { spec: {}, attrs: attrs(orphan) };
+  },
+
+  async write(aws, { at, spec, pairs }, was) {
+    if (spec.alias === undefined) return;
+    let arn = was?.attrs.arn;
+    if (arn === undefined) {
+      const created = await aws.send(
+        at,
+        new CreateKeyCommand({
+          Description: `${spec.alias}: S3 replication, created by replikey`,
+          Tags: [...ownTags(pairs), { Key: ALIAS_TAG, Value: spec.alias }].map(({ Key, Value }) => ({
+            TagKey: Key,
+            TagValue: Value,
+          })),
+        }),
+      );
+      arn = created.KeyMetadata?.Arn;
+    }
+    if (was?.spec.alias === undefined) {
+      await aws.send(at, new CreateAliasCommand({ AliasName: spec.alias, TargetKeyId: arn }));
+    }
+    if (spec.rotation !== undefined && spec.rotation !== (was?.spec.rotation ?? false)) {
+      const Rotation = spec.rotation ? EnableKeyRotationCommand : DisableKeyRotationCommand;
+      await aws.send(at, new Rotation({ KeyId: arn }));
+    }
+  },
+
+  explain(path, desired) {
+    if (path === '/alias') return `${desired.alias} does not name a key yet`;
+    if (path === '/rotation') return `rotation is declared ${desired.rotation ? 'on' : 'off'}`;
+    return undefined;
+  },
+
+  settles: [
+    { code: 'NotFoundException', waitsFor: 'KMS to see the new key' },
+    { code: 'KMSInvalidStateException', message: /Creating/, waitsFor: 'the new key to become Enabled' },
+  ],
+};
+
+function want(pair: BucketReplication, side: Side, name: 'source' | 'destination'): Resource<KmsKey> {
+  const { key } = side;
+  return {
+    id: keyId(side),
+    kind: 'kms.key',
+    at: place(side),
+    spec: 'arn' in key ? { arn: key.arn } : defined({ alias: key.alias, rotation: key.rotation }),
+    after: [],
+    pairs: [pair.name],
+    from: position(pair, `spec.${name}.key`),
+  };
+}
+
+async function describe(aws: Aws, at: Place, key: string | undefined): Promise<KeyMetadata | undefined> {
+  const answer = await orAbsent(aws.send(at, new DescribeKeyCommand({ KeyId: key })), 'NotFoundException');
+  return answer?.KeyMetadata;
+}
+
+async function seen(aws: Aws, at: Place, key: KeyMetadata, spec: KmsKey): Promise<Seen<KmsKey>> {
+  const rotation =
+    spec.rotation === undefined
+      ? undefined
+      : (await aws.send(at, new GetKeyRotationStatusCommand({ KeyId: key.KeyId }))).KeyRotationEnabled;
+  return { spec: defined({ alias: spec.alias, arn: spec.arn, rotation }), attrs: attrs(key) };
+}
+
+const attrs = (key: KeyMetadata): Record<string, string> => ({
+  arn: key.Arn ?? '',
+  id: key.KeyId ?? '',
+  state: key.KeyState ?? '',
+  usage: key.KeyUsage ?? '',
+  keySpec: key.KeySpec ?? '',
+});
+
+/** A usable key that carries our tag for this alias, made by a run that did not come to name it. */
+async function findByTag(aws: Aws, at: Place, alias: string): Promise<KeyMetadata | undefined> {
+  const named = new Set<string | undefined>();
+  for (let marker: string | undefined; ; ) {
+    const page = await aws.send(at, new ListAliasesCommand(defined({ Limit: 100, Marker: marker })));
+    for (const one of page.Aliases ?? []) named.add(one.TargetKeyId);
+    if (!page.Truncated) break;
+    marker = page.NextMarker;
+  }
+  for (let marker: string | undefined; ; ) {
+    const page = await aws.send(at, new ListKeysCommand(defined({ Limit: 1000, Marker: marker })));
+    for (const { KeyId } of page.Keys ?? []) {
+      if (named.has(KeyId)) continue;
+      const tags = await orAbsent(
+        aws.send(at, new ListResourceTagsCommand({ KeyId })),
+        'NotFoundException',
+        // A key whose policy keeps us out is not one that we made.
+        'AccessDeniedException',
+      );
+      if (!tags?.Tags?.some(({ TagKey, TagValue }) => TagKey === ALIAS_TAG && TagValue === alias)) continue;
+      const key = await describe(aws, at, KeyId);
+      if (key && (key.KeyState === 'Enabled' || key.KeyState === 'Creating')) return key;
+    }
+    if (!page.Truncated) return undefined;
+    marker = page.NextMarker;
+  }
+}

@@ -1,0 +1,112 @@
+import {
+  GetBucketEncryptionCommand,
+  PutBucketEncryptionCommand,
+  type ServerSideEncryptionRule,
+} from '@aws-sdk/client-s3';
+import { bucketId, keyId, place, position } from '../core/names.ts';
+import { keyArn } from '../core/permissions.ts';
+import type { Kind, Ref, Resource } from '../core/resource.ts';
+import { orAbsent } from './absent.ts';
+import { bucketSettles } from './bucket-settles.ts';
+
+/** Default encryption of new objects. What else S3 keeps in the same document is carried through. */
+export interface S3Encryption {
+  bucket: string;
+  sseAlgorithm: string;
+  kmsMasterKeyId?: string | Ref;
+  bucketKeyEnabled: boolean;
+}
+
+export const s3Encryption: Kind<S3Encryption> = {
+  name: 's3.encryption',
+  actions: { read: ['s3:GetEncryptionConfiguration'], write: ['s3:PutEncryptionConfiguration'] },
+
+  want: ({ pair }) =>
+    (['source', 'destination'] as const).map((side) => ({
+      id: bucketId('s3.encryption', pair[side].bucket),
+      kind: 's3.encryption',
+      at: place(pair[side]),
+      spec: {
+        bucket: pair[side].bucket,
+        sseAlgorithm: 'aws:kms',
+        kmsMasterKeyId: keyArn(pair[side]),
+        bucketKeyEnabled: pair[side].bucketKey,
+      },
+      after: [bucketId('s3.bucket', pair[side].bucket), keyId(pair[side])],
+      pairs: [pair.name],
+      from: position(pair, `spec.${side}.key`),
+    })),
+
+  canonical: (spec) => spec,
+
+  async read(aws, { at, spec }) {
+    const owner = await aws.accountId(at.account);
+    const answer = await orAbsent(
+      aws.send(at, new GetBucketEncryptionCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner })),
+      'NoSuchBucket',
+      'ServerSideEncryptionConfigurationNotFoundError',
+    );
+    const [rule] = answer?.ServerSideEncryptionConfiguration?.Rules ?? [];
+    if (!rule) return undefined;
+    const { ApplyServerSideEncryptionByDefault: byDefault, BucketKeyEnabled, ...rest } = rule;
+    const key = byDefault?.KMSMasterKeyID;
+    return {
+      spec: {
+        bucket: spec.bucket,
+        sseAlgorithm: byDefault?.SSEAlgorithm ?? 'AES256',
+        ...(key === undefined ? {} : { kmsMasterKeyId: asArn(key, at.region, owner, spec.kmsMasterKeyId) }),
+        bucketKeyEnabled: BucketKeyEnabled ?? false,
+      },
+      attrs: {},
+      rest,
+    };
+  },
+
+  async write(aws, { at, spec }, was) {
+    // A bucket that this run made has a default since, with the BlockedEncryptionTypes that S3 puts on new buckets
+    // since April 2026: a put without them could lose them.
+    const before = was ?? (await s3Encryption.read(aws, { at, spec } as Resource<S3Encryption>));
+    const rule: ServerSideEncryptionRule = {
+      ...(before?.rest as Partial<ServerSideEncryptionRule> | undefined),
+      ApplyServerSideEncryptionByDefault: {
+        SSEAlgorithm: 'aws:kms',
+        KMSMasterKeyID: spec.kmsMasterKeyId as string,
+      },
+      BucketKeyEnabled: spec.bucketKeyEnabled,
+    };
+    await aws.send(
+      at,
+      new PutBucketEncryptionCommand({
+        Bucket: spec.bucket,
+        ExpectedBucketOwner: await aws.accountId(at.account),
+        ServerSideEncryptionConfiguration: { Rules: [rule] },
+      }),
+    );
+  },
+
+  explain: (path) =>
+    path === '/bucketKeyEnabled'
+      ? 'an S3 Bucket Key was declared otherwise (it changes the encryption context of new objects)'
+      : 'new objects are encrypted under the declared key by default',
+
+  risks(desired, seen) {
+    const before = seen.spec.kmsMasterKeyId;
+    if (seen.spec.sseAlgorithm === 'AES256' || before === undefined || before === desired.kmsMasterKeyId)
+      return [];
+    return [
+      {
+        id: 'change-default-key',
+        message: `new objects in ${desired.bucket} are encrypted under ${String(before)} now; objects under that key would no longer replicate, since the role may use the declared key only`,
+      },
+    ];
+  },
+
+  settles: bucketSettles,
+};
+
+/** S3 gives the key back as it was spelled; a bare id means a key of this account and Region. */
+function asArn(key: string, region: string, owner: string, desired: string | Ref | undefined): string {
+  if (!/^[0-9a-f-]{36}$|^mrk-[0-9a-f]{32}$/.test(key)) return key;
+  const partition = typeof desired === 'string' ? desired.split(':')[1] : 'aws';
+  return `arn:${partition}:kms:${region}:${owner}:key/${key}`;
+}

@@ -1,0 +1,232 @@
+import {
+  GetBucketReplicationCommand,
+  PutBucketReplicationCommand,
+  type ReplicationRule,
+} from '@aws-sdk/client-s3';
+import { defined } from '../core/canonical.ts';
+import { bucketId, isOurRule, keyId, place, position, roleId, ruleId } from '../core/names.ts';
+import { bucketArn, keyArn, roleArn } from '../core/permissions.ts';
+import type { Id, Kind, Ref, Risk, Seen } from '../core/resource.ts';
+import type { BucketReplication } from '../spec/types.ts';
+import { orAbsent } from './absent.ts';
+import { bucketSettles } from './bucket-settles.ts';
+import { fromAws, isV1, type RuleSpec, toAws } from './replication-rule.ts';
+
+/** The one replication configuration of a source bucket: one role, and the rules of all specs that share the bucket. */
+export interface S3Replication {
+  bucket: string;
+  role: string | Ref;
+  rules: Record<string, RuleSpec>;
+  /** What becomes of rules that are not ours. */
+  foreignRules: 'Preserve' | 'Replace' | 'Refuse';
+}
+
+export const s3Replication: Kind<S3Replication> = {
+  name: 's3.replication',
+  actions: {
+    read: ['s3:GetReplicationConfiguration'],
+    write: ['s3:PutReplicationConfiguration', 'iam:PassRole'],
+  },
+
+  want({ pair, pairs }) {
+    const sharing = pairs.filter((other) => other.source.bucket === pair.source.bucket);
+    return [
+      {
+        id: bucketId('s3.replication', pair.source.bucket),
+        kind: 's3.replication',
+        at: place(pair.source),
+        spec: {
+          bucket: pair.source.bucket,
+          role: roleArn(pair),
+          rules: Object.fromEntries(sharing.flatMap(rulesOf)),
+          foreignRules: strictest(sharing),
+        },
+        after: switchedOnAfter(sharing),
+        pairs: [pair.name],
+        from: position(pair, 'spec.rules'),
+      },
+    ];
+  },
+
+  canonical: ({ bucket, role, rules, foreignRules }) => ({
+    bucket,
+    role,
+    rules: Object.fromEntries(Object.entries(rules).map(([id, rule]) => [id, defined(rule) as RuleSpec])),
+    foreignRules,
+  }),
+
+  /**
+   * Priorities must be unique in the whole document. Rules keep the one that they have; a new one is given the next
+   * above all others, so that adding a rule never renumbers another.
+   */
+  complete(desired, seen) {
+    const foreign = foreignOf(seen);
+    const taken = new Set<number>([
+      ...foreign.map((rule) => rule.Priority ?? 0),
+      ...Object.values(desired.rules).flatMap((rule) => rule.priority ?? []),
+    ]);
+    const rules: Record<string, RuleSpec> = {};
+    for (const [id, rule] of Object.entries(desired.rules)) {
+      const kept = seen?.spec.rules[id]?.priority;
+      const priority = rule.priority ?? (kept !== undefined && !taken.has(kept) ? kept : undefined);
+      if (priority !== undefined) {
+        taken.add(priority);
+        rules[id] = { ...rule, priority };
+      }
+    }
+    let next = Math.max(0, ...taken);
+    for (const [id, rule] of Object.entries(desired.rules)) rules[id] ??= { ...rule, priority: ++next };
+    return { ...desired, rules };
+  },
+
+  blocks(desired, seen) {
+    if (Object.keys(desired.rules).length > 1000) {
+      return `${desired.bucket} would have ${Object.keys(desired.rules).length} rules, and S3 allows 1,000 a bucket`;
+    }
+    const old = desired.foreignRules === 'Replace' ? undefined : foreignOf(seen).find(isV1);
+    if (!old) return undefined;
+    return `${desired.bucket} has the rule "${old.ID}" in the old form (V1), which cannot stand beside rules of the new form: rewrite it with a Filter, a Priority and a DeleteMarkerReplication, or declare foreignRules: Replace`;
+  },
+
+  async read(aws, { at, spec }) {
+    const owner = await aws.accountId(at.account);
+    const answer = await orAbsent(
+      aws.send(at, new GetBucketReplicationCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner })),
+      'ReplicationConfigurationNotFoundError',
+      'NoSuchBucket',
+    );
+    const configuration = answer?.ReplicationConfiguration;
+    if (!configuration) return undefined;
+    const all = configuration.Rules ?? [];
+    const mine = (rule: ReplicationRule) =>
+      spec.foreignRules === 'Replace' || (isOurRule(rule.ID) && (rule.ID ?? '') in spec.rules);
+    return {
+      spec: {
+        bucket: spec.bucket,
+        role: configuration.Role ?? '',
+        rules: Object.fromEntries(all.filter(mine).map((rule) => [rule.ID ?? '', fromAws(rule)])),
+        foreignRules: spec.foreignRules,
+      },
+      attrs: {},
+      rest: all.filter((rule) => !mine(rule)),
+    };
+  },
+
+  async write(aws, { at, spec }, was) {
+    const ours = Object.entries(spec.rules).map(([id, rule]) => toAws(id, rule));
+    await aws.send(
+      at,
+      new PutBucketReplicationCommand({
+        Bucket: spec.bucket,
+        ExpectedBucketOwner: await aws.accountId(at.account),
+        ReplicationConfiguration: { Role: spec.role as string, Rules: [...foreignOf(was), ...ours] },
+      }),
+    );
+  },
+
+  explain(path, desired) {
+    if (path === '/role') return 'S3 replicates as the role of the configuration';
+    const [, , id, field] = path.split('/').map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
+    if (id === undefined) return undefined;
+    if (!(id in desired.rules)) return `the rule ${id} is not declared`;
+    return field === undefined ? `the rule ${id} is declared` : `the rule ${id} declares another ${field}`;
+  },
+
+  risks(desired, seen) {
+    const risks: Risk[] = [];
+    const foreign = foreignOf(seen);
+    const removed = Object.keys(seen.spec.rules).filter((id) => !(id in desired.rules));
+    if (removed.length > 0) {
+      risks.push({
+        id: 'remove-rules',
+        message: `stops replicating what the rules ${removed.join(', ')} replicate now`,
+      });
+    }
+    if (foreign.length > 0 && desired.foreignRules === 'Refuse') {
+      risks.push({
+        id: 'foreign-rules',
+        message: `${desired.bucket} has rules that are not ours (${names(foreign)}) and the spec says foreignRules: Refuse`,
+      });
+    }
+    if (foreign.length > 0 && seen.spec.role !== desired.role) {
+      risks.push({
+        id: 'change-role',
+        message: `the rules ${names(foreign)} are not ours and would replicate as another role too: name the role ${String(seen.spec.role)} in the spec, or make sure that the declared one may do their work`,
+      });
+    }
+    return risks;
+  },
+
+  notes(_, seen) {
+    const foreign = foreignOf(seen);
+    const gone = foreign.filter((rule) => isOurRule(rule.ID));
+    const others = foreign.filter((rule) => !isOurRule(rule.ID));
+    return [
+      ...(others.length > 0 ? [`has rules that are not ours, left as they are: ${names(others)}`] : []),
+      ...(gone.length > 0
+        ? [`has rules of ours that no spec declares any more, left as they are: ${names(gone)}`]
+        : []),
+    ];
+  },
+
+  settles: [
+    ...bucketSettles,
+    {
+      code: 'InvalidRequest',
+      message: /[Vv]ersioning/,
+      waitsFor: 'S3 to see that versioning is enabled on both buckets',
+    },
+    {
+      code: 'InvalidRequest',
+      message: /Destination bucket must exist/,
+      waitsFor: 'S3 to see the new destination',
+    },
+    { code: 'InvalidArgument', message: /[Rr]ole/, waitsFor: 'S3 to see the new role' },
+  ],
+};
+
+function rulesOf(pair: BucketReplication): [string, RuleSpec][] {
+  return pair.rules.map((rule) => [
+    ruleId(pair.name, rule.name),
+    defined({
+      status: rule.enabled ? 'Enabled' : 'Disabled',
+      priority: rule.priority,
+      prefix: rule.prefix,
+      tags: rule.tags,
+      deleteMarkerReplication: rule.deleteMarkerReplication,
+      sseKmsEncryptedObjects: true,
+      replicaModifications: false,
+      destination: bucketArn(pair.destination.bucket, pair.destination.region),
+      replicaKmsKeyId: keyArn(pair.destination),
+      storageClass: pair.destination.storageClass,
+      replicationTimeControl: rule.replicationTimeControl,
+      metrics: rule.metrics,
+    }) as RuleSpec,
+  ]);
+}
+
+/**
+ * Replication is switched on last: an object that fails is never tried again, so that nothing may start replicating
+ * before versioning, encryption, the role's permissions and the keys' are in place.
+ */
+function switchedOnAfter(pairs: readonly BucketReplication[]): Id[] {
+  return pairs.flatMap((pair) => [
+    ...(['source', 'destination'] as const).flatMap((side) => [
+      bucketId('s3.versioning', pair[side].bucket),
+      bucketId('s3.encryption', pair[side].bucket),
+      'arn' in pair[side].key ? keyId(pair[side]) : keyId(pair[side], 'kms.key-policy'),
+    ]),
+    'arn' in pair.role ? roleId(pair) : roleId(pair, 'iam.role-policy'),
+  ]);
+}
+
+function strictest(pairs: readonly BucketReplication[]): S3Replication['foreignRules'] {
+  const said = pairs.map((pair) => pair.policy.foreignRules);
+  return (['Refuse', 'Preserve'] as const).find((one) => said.includes(one)) ?? 'Replace';
+}
+
+const foreignOf = (seen: Seen | undefined): ReplicationRule[] =>
+  (seen?.rest as ReplicationRule[] | undefined) ?? [];
+
+const names = (rules: ReplicationRule[]): string =>
+  rules.map((rule) => `"${rule.ID ?? '(no id)'}"`).join(', ');
