@@ -1,0 +1,91 @@
+import { IAMClient } from '@aws-sdk/client-iam';
+import { KMSClient } from '@aws-sdk/client-kms';
+import { S3Client } from '@aws-sdk/client-s3';
+import { STSClient } from '@aws-sdk/client-sts';
+import { fromIni, fromTemporaryCredentials } from '@aws-sdk/credential-providers';
+import type { Place } from '../core/resource.ts';
+import type { Account } from '../spec/types.ts';
+
+// Node 20 works until the SDK's first release of 2027; the warning is for us, not for who runs the tool.
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
+
+export type Service = 's3' | 'iam' | 'kms' | 'sts';
+
+/** What all SDK clients have in common, as far as the door needs it. */
+export interface SdkClient {
+  send(command: object, options?: { abortSignal?: AbortSignal }): Promise<unknown>;
+  destroy(): void;
+}
+
+export interface Connection {
+  /** Overrides the SDK's own endpoint: the embedded sandbox. */
+  endpoint?: string;
+  credentials?: { accessKeyId: string; secretAccessKey: string };
+}
+
+/**
+ * One client a service, account and Region, made when it is first needed. Credentials, endpoints and Regions follow
+ * the SDK's own conventions, unless an Account document or a connection says otherwise.
+ */
+export function createClients(accounts: readonly Account[], connection: Connection = {}) {
+  const made = new Map<string, SdkClient>();
+  const byName = new Map(accounts.map((account) => [account.name, account]));
+
+  return {
+    get(service: Service, at: Place): SdkClient {
+      // IAM and STS are told apart by account alone, but are signed for a Region like the others.
+      const key = [service, at.account ?? '', at.region].join(' ');
+      const known = made.get(key);
+      if (known) return known;
+      const client = new CLIENTS[service]({
+        region: at.region,
+        maxAttempts: 1,
+        customUserAgent: 'replikey',
+        ...(connection.endpoint === undefined ? {} : { endpoint: connection.endpoint }),
+        ...credentials(at.account === undefined ? undefined : byName.get(at.account), connection),
+        ...(service === 's3' && endpointIsLocal(connection) ? { forcePathStyle: true } : {}),
+      }) as unknown as SdkClient;
+      made.set(key, client);
+      return client;
+    },
+    destroy(): void {
+      for (const client of made.values()) client.destroy();
+    },
+  };
+}
+
+export type Clients = ReturnType<typeof createClients>;
+
+const CLIENTS = { s3: S3Client, iam: IAMClient, kms: KMSClient, sts: STSClient };
+
+function credentials(account: Account | undefined, connection: Connection) {
+  if (connection.credentials) {
+    // The sandbox takes an account's id as its access key.
+    return {
+      credentials: account ? { ...connection.credentials, accessKeyId: account.id } : connection.credentials,
+    };
+  }
+  if (account?.assumeRole) {
+    const { arn, externalId, sessionName } = account.assumeRole;
+    return {
+      credentials: fromTemporaryCredentials({
+        ...(account.profile === undefined
+          ? {}
+          : { masterCredentials: fromIni({ profile: account.profile }) }),
+        params: {
+          RoleArn: arn,
+          RoleSessionName: sessionName ?? 'replikey',
+          ...(externalId === undefined ? {} : { ExternalId: externalId }),
+        },
+      }),
+    };
+  }
+  return account?.profile === undefined ? {} : { credentials: fromIni({ profile: account.profile }) };
+}
+
+/** An emulator on this machine has no wildcard host names for virtual-host style. */
+function endpointIsLocal({ endpoint }: Connection): boolean {
+  const url = endpoint ?? process.env.AWS_ENDPOINT_URL_S3 ?? process.env.AWS_ENDPOINT_URL;
+  if (url === undefined || !URL.canParse(url)) return false;
+  return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname);
+}

@@ -1,0 +1,26 @@
+import type { Place } from '../core/resource.ts';
+
+/** An AWS error for a person: code and message, what was asked of whom and where, and the request id. */
+export function describeError(error: unknown, operation: string, at: Place): string {
+  if (!(error instanceof Error)) return `${operation} failed: ${String(error)}`;
+  const { $metadata, $fault } = error as {
+    $metadata?: { requestId?: string; httpStatusCode?: number };
+    $fault?: string;
+  };
+  const where = [at.account && `account ${at.account}`, at.region].filter(Boolean).join(', ');
+  const request = $metadata?.requestId ? `, request ${$metadata.requestId}` : '';
+  const status = $fault && $metadata?.httpStatusCode ? ` (HTTP ${$metadata.httpStatusCode})` : '';
+  return `${operation} in ${where}: ${error.name}${status}: ${error.message}${request}${advice(error)}`;
+}
+
+const ADVICE: Record<string, string> = {
+  AccessDenied: 'these credentials lack the permission, or the bucket belongs to another account',
+  AccessDeniedException: 'these credentials lack the permission',
+  BucketAlreadyExists: 'the name is taken by another account: choose another',
+  ExpiredToken: 'renew the credentials',
+  ExpiredTokenException: 'renew the credentials',
+  InvalidClientTokenId: 'the access key is not known',
+  CredentialsProviderError: 'set AWS_PROFILE or the AWS_* variables, or declare an Account document',
+};
+
+const advice = (error: Error): string => (ADVICE[error.name] ? `; ${ADVICE[error.name]}` : '');

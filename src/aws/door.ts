@@ -1,0 +1,153 @@
+import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
+import pLimit from 'p-limit';
+import pRetry from 'p-retry';
+import { stableJson } from '../core/canonical.ts';
+import type { Aws, Command, Place } from '../core/resource.ts';
+import { EXIT, UserError } from '../errors.ts';
+import type { Account } from '../spec/types.ts';
+import { classify } from './classify.ts';
+import type { Clients, Service } from './clients.ts';
+import { describeError } from './describe-error.ts';
+
+/** The one door to AWS: everything that is sent goes through here, is counted, and is tried again where that helps. */
+export interface Door extends Aws {
+  /** The same door for one pass of reads: identical reads are sent once. */
+  sharing(): Door;
+  /** A door that cannot write: what a plan is made through. */
+  readOnly(): Door;
+  calls: Calls;
+}
+
+export interface Calls {
+  reads: number;
+  writes: number;
+  /** Attempts by operation, `s3:GetBucketVersioning`. */
+  byOperation: Map<string, number>;
+}
+
+export interface DoorOptions {
+  clients: Clients;
+  accounts: readonly Account[];
+  /** Region of the calls that have none of their own. */
+  region: string;
+  signal?: AbortSignal;
+  /** Told before each wait for another attempt. */
+  onRetry?: (what: { operation: string; reason: string; attempt: number }) => void;
+  /** Milliseconds after which a call is not tried again. */
+  retryForMs?: number;
+}
+
+/** Operations that only read; a dry run may send nothing else. */
+export const isRead = (operation: string): boolean => /^(Get|List|Head|Describe)/.test(operation);
+
+const CONCURRENT = 50;
+
+export function createDoor(options: DoorOptions): Door {
+  const { clients, accounts, signal } = options;
+  const calls: Calls = { reads: 0, writes: 0, byOperation: new Map() };
+  const limit = pLimit(CONCURRENT);
+  const owners = new Map<string, Promise<string>>();
+
+  async function send<O>(at: Place, command: Command<O>): Promise<O> {
+    const { service, operation } = nameOf(command);
+    const attempt = async (): Promise<O> => {
+      // Checked before every attempt, so that an interrupted run finishes the call in flight and starts no other.
+      signal?.throwIfAborted();
+      count(calls, `${service}:${operation}`, isRead(operation));
+      return (await clients.get(service, at).send(command)) as O;
+    };
+    const retrying = () =>
+      pRetry(attempt, {
+        retries: 8,
+        minTimeout: 100,
+        maxTimeout: 5_000,
+        randomize: true,
+        maxRetryTime: options.retryForMs ?? 60_000,
+        ...(signal === undefined ? {} : { signal }),
+        shouldRetry: ({ error }) => retryable(error),
+        onFailedAttempt({ error, attemptNumber, retriesLeft }) {
+          if (retriesLeft > 0 && retryable(error)) {
+            options.onRetry?.({
+              operation: `${service}:${operation}`,
+              reason: error.name,
+              attempt: attemptNumber,
+            });
+          }
+        },
+      });
+    try {
+      return await limit(retrying);
+    } catch (error) {
+      if (classify(error) === 'credentials') {
+        throw new UserError(EXIT.credentials, describeError(error, `${service}:${operation}`, at), {
+          cause: error,
+        });
+      }
+      throw error;
+    }
+  }
+
+  async function identify(account: string | undefined): Promise<string> {
+    const at = account === undefined ? { region: options.region } : { account, region: options.region };
+    const { Account: id = '' } = await send(at, new GetCallerIdentityCommand({}));
+    const declared = accounts.find(({ name }) => name === account);
+    if (declared && declared.id !== id) {
+      throw new UserError(
+        EXIT.credentials,
+        `the credentials of account "${account}" belong to ${id}, but its document says ${declared.id}: nothing was read or changed there`,
+      );
+    }
+    return id;
+  }
+
+  function accountId(account: string | undefined): Promise<string> {
+    const known = owners.get(account ?? '') ?? identify(account);
+    owners.set(account ?? '', known);
+    return known;
+  }
+
+  const door = (sender: Aws['send']): Door => ({
+    send: sender,
+    accountId,
+    calls,
+    sharing: () => door(sharing(sender)),
+    readOnly: () => door(readOnly(sender)),
+  });
+  return door(send);
+}
+
+function sharing(send: Aws['send']): Aws['send'] {
+  const answers = new Map<string, Promise<unknown>>();
+  return <O>(at: Place, command: Command<O>): Promise<O> => {
+    const { service, operation, input } = nameOf(command);
+    if (!isRead(operation)) return send(at, command);
+    const key = stableJson([service, operation, at, input]);
+    const answer = answers.get(key) ?? send(at, command);
+    answers.set(key, answer);
+    return answer as Promise<O>;
+  };
+}
+
+function readOnly(send: Aws['send']): Aws['send'] {
+  return async (at, command) => {
+    const { service, operation } = nameOf(command);
+    if (!isRead(operation)) throw new Error(`a dry run tried to send ${service}:${operation}`);
+    return send(at, command);
+  };
+}
+
+/** Service and operation of an SDK command: its schema says both. */
+export function nameOf(command: object): { service: Service; operation: string; input: unknown } {
+  const { schema, input } = command as { schema?: [unknown, string, string]; input?: unknown };
+  const [, namespace = '', operation = ''] = schema ?? [];
+  return { service: namespace.slice('com.amazonaws.'.length) as Service, operation, input };
+}
+
+function count(calls: Calls, operation: string, read: boolean): void {
+  if (read) calls.reads += 1;
+  else calls.writes += 1;
+  calls.byOperation.set(operation, (calls.byOperation.get(operation) ?? 0) + 1);
+}
+
+const retryable = (error: unknown): boolean =>
+  ['throttle', 'transient', 'conflict'].includes(classify(error));

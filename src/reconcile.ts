@@ -1,0 +1,51 @@
+import type { Door } from './aws/door.ts';
+import { desire } from './core/desire.ts';
+import { guard, type Refusal } from './core/guard.ts';
+import { plan } from './core/plan.ts';
+import type { Kind, Plan } from './core/resource.ts';
+import type { Specs } from './spec/types.ts';
+import { type ApplyEvent, apply, type StepResult } from './steps/apply.ts';
+import { observe } from './steps/observe.ts';
+
+export interface PassOptions {
+  kinds: ReadonlyMap<string, Kind>;
+  door: Door;
+  /** Ids of risks that a person allowed. */
+  allow: readonly string[];
+  dryRun: boolean;
+  waitMs: number;
+  signal?: AbortSignal;
+  /** Told once, before anything is applied. */
+  onPlan?: (plan: Plan) => void;
+  onEvent?: (event: ApplyEvent) => void;
+}
+
+/** How a pass ended: the plan, what became of it, and what AWS still lacks after it. */
+export interface Outcome {
+  plan: Plan;
+  refusals: Refusal[];
+  results: StepResult[];
+  /** A second plan, made from a second reading after apply; absent where nothing was applied. */
+  left?: Plan;
+}
+
+/** One pass: desire, observe, plan, guard, apply, and read again. A dry run is the same pass, returned before apply. */
+export async function reconcile(specs: Specs, options: PassOptions): Promise<Outcome> {
+  const { kinds, signal } = options;
+  const door = options.dryRun ? options.door.readOnly() : options.door;
+  const resources = desire(specs.pairs, [...kinds.values()]);
+  const actual = await observe(resources, kinds, door, signal);
+  const made = plan(resources, actual, kinds);
+  const refusals = guard(made, options.allow);
+  options.onPlan?.(made);
+  if (options.dryRun || refusals.length > 0 || made.waves.length === 0) {
+    return { plan: made, refusals, results: [] };
+  }
+
+  const results = await apply(made, { ...options, resources, actual, door });
+  if (signal?.aborted || results.every(({ result }) => result !== 'applied')) {
+    return { plan: made, refusals, results };
+  }
+  const left = plan(resources, await observe(resources, kinds, door, signal), kinds);
+  return { plan: made, refusals, results, left };
+}

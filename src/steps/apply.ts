@@ -1,0 +1,190 @@
+import pLimit, { type LimitFunction } from 'p-limit';
+import pRetry from 'p-retry';
+import { describeError } from '../aws/describe-error.ts';
+import type { Door } from '../aws/door.ts';
+import { stableJson } from '../core/canonical.ts';
+import { difference, settled } from '../core/plan.ts';
+import type { Id, Kind, Observation, Plan, Resource, Seen, Settling, Step } from '../core/resource.ts';
+import { EXIT, UserError } from '../errors.ts';
+import { naming, readOne } from './observe.ts';
+
+/** What became of one step. */
+export interface StepResult {
+  id: Id;
+  action: Step['action'];
+  result: 'applied' | 'failed' | 'skipped';
+  /** For what failed or was skipped: why, and what to do. */
+  why?: string;
+}
+
+export interface ApplyOptions {
+  resources: readonly Resource[];
+  actual: ReadonlyMap<Id, Observation>;
+  kinds: ReadonlyMap<string, Kind>;
+  door: Door;
+  signal?: AbortSignal;
+  /** How long to wait for what was written to be seen, in milliseconds. */
+  waitMs: number;
+  onEvent?: (event: ApplyEvent) => void;
+}
+
+export type ApplyEvent =
+  | { type: 'applied' | 'failed' | 'skipped'; step: Step; why?: string }
+  | { type: 'waiting'; step: Step; waitsFor: string; untilMs: number };
+
+/**
+ * Carry a plan out: each step starts when the steps that it needs are done, however many run beside it. A step that
+ * fails stops only what depends on it; after an abort none starts, and those in flight are finished.
+ */
+export async function apply(plan: Plan, options: ApplyOptions): Promise<StepResult[]> {
+  const { signal, onEvent } = options;
+  const byId = new Map(options.resources.map((resource) => [resource.id, resource]));
+  const actual = new Map(options.actual);
+  const blocked = new Map(plan.blocked.map(({ id }) => [id, `${id} is blocked`]));
+  const running = new Map<Id, Promise<StepResult>>();
+  const oneByOne = new Map<string, LimitFunction>();
+
+  async function run(step: Step): Promise<StepResult> {
+    const { id, action } = step;
+    const skip = (why: string): StepResult => {
+      onEvent?.({ type: 'skipped', step, why });
+      return { id, action, result: 'skipped', why };
+    };
+    for (const need of step.needs) {
+      const obstacle = blocked.get(need);
+      if (obstacle) return skip(obstacle);
+      const before = await running.get(need);
+      if (before && before.result !== 'applied') return skip(`${need} was not applied`);
+    }
+    if (signal?.aborted) return skip('interrupted before it was started');
+    const resource = byId.get(id);
+    if (!resource) throw new Error(`the plan names ${id}, which no spec wants`);
+    try {
+      const seen = await writeAndSee(step, resource);
+      actual.set(id, { state: 'present', seen });
+      onEvent?.({ type: 'applied', step });
+      return { id, action, result: 'applied' };
+    } catch (error) {
+      if (error instanceof UserError && error.exitCode === EXIT.credentials) throw error;
+      const why = error instanceof Error ? error.message : String(error);
+      onEvent?.({ type: 'failed', step, why });
+      return { id, action, result: 'failed', why };
+    }
+  }
+
+  /** Write, and read until the write is seen. */
+  async function writeAndSee(step: Step, resource: Resource): Promise<Seen> {
+    const kind = options.kinds.get(resource.kind);
+    if (!kind) throw new Error(`no kind is named ${resource.kind}`);
+    const observation = actual.get(resource.id);
+    const was = observation?.state === 'present' ? observation.seen : undefined;
+    const desired = { ...resource, spec: settled(resource, actual, kind) };
+    const waiting = (waitsFor: string) =>
+      onEvent?.({ type: 'waiting', step, waitsFor, untilMs: options.waitMs });
+
+    // S3 takes one change of a bucket at a time, and answers OperationAborted to the others.
+    const name = resource.id.slice(resource.id.indexOf('/'));
+    const queue = oneByOne.get(name) ?? pLimit(1);
+    oneByOne.set(name, queue);
+    await queue(() => write(kind, desired, was, options, waiting));
+    return seeing(kind, desired, was, options, waiting);
+  }
+
+  for (const step of plan.waves.flat()) running.set(step.id, run(step));
+  return Promise.all(running.values());
+}
+
+/** Write once, or again while the refusal is one that passes after our own writes. */
+async function write(
+  kind: Kind,
+  desired: Resource,
+  was: Seen | undefined,
+  { door, waitMs, signal }: ApplyOptions,
+  waiting: (waitsFor: string) => void,
+): Promise<void> {
+  const { named, last } = naming(door);
+  let told = '';
+  try {
+    await pRetry(() => kind.write(named, desired, was), {
+      ...PATIENTLY,
+      maxRetryTime: waitMs,
+      ...(signal === undefined ? {} : { signal }),
+      shouldRetry: ({ error }) => {
+        const passing = settlingOf(kind, error);
+        if (passing && passing.waitsFor !== told) {
+          told = passing.waitsFor;
+          waiting(told);
+        }
+        return passing !== undefined;
+      },
+    });
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    const waited = told ? ` (waited for ${told})` : '';
+    throw new Error(`${describeError(error, last(), desired.at)}${waited}`, { cause: error });
+  }
+}
+
+/**
+ * Read until AWS shows what was written. A read that still shows what was there before is stale, and waited for. A
+ * read that shows something else says that a setting did not take: an emulator dropped it, or somebody else wrote.
+ */
+async function seeing(
+  kind: Kind,
+  desired: Resource,
+  was: Seen | undefined,
+  options: ApplyOptions,
+  waiting: (waitsFor: string) => void,
+): Promise<Seen> {
+  const before = was && stableJson(kind.canonical(was.spec));
+  let seen: Seen | undefined;
+  let told = false;
+  const look = async (): Promise<Seen> => {
+    const observation = await readOne(desired, options.kinds, options.door, options.signal);
+    if (observation.state === 'unknown') throw new Error(observation.why);
+    seen = observation.state === 'present' ? observation.seen : undefined;
+    if (
+      seen &&
+      difference(seen, desired.spec, kind).length === 0 &&
+      !kind.blocks?.(desired.spec, seen, desired.at)
+    ) {
+      if (seen.attrs.state !== 'Creating') return seen;
+    }
+    throw new NotSeen();
+  };
+  try {
+    return await pRetry(look, {
+      ...PATIENTLY,
+      maxRetryTime: options.waitMs,
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+      shouldRetry: ({ error }) => {
+        const stale =
+          seen === undefined ||
+          stableJson(kind.canonical(seen.spec)) === before ||
+          seen.attrs.state === 'Creating';
+        if (!(error instanceof NotSeen) || !stale) return false;
+        if (!told) waiting(`${desired.id} to show what was written`);
+        told = true;
+        return true;
+      },
+    });
+  } catch (error) {
+    if (!(error instanceof NotSeen)) throw error;
+    if (!seen) throw new Error(`AWS accepted the write, but ${desired.id} is still not there`);
+    const missing = difference(seen, desired.spec, kind).map(({ path }) => path);
+    throw new Error(
+      `AWS accepted the write, but these settings did not take: ${missing.join(', ')}; either this endpoint does not keep them, or somebody else changes the same thing`,
+    );
+  }
+}
+
+class NotSeen extends Error {}
+
+/** Bounded by time, not by count. */
+const PATIENTLY = { retries: 100, minTimeout: 100, maxTimeout: 3_000, randomize: true };
+
+function settlingOf(kind: Kind, error: Error): Settling | undefined {
+  return kind.settles?.find(
+    ({ code, message }) => code === error.name && (message?.test(error.message) ?? true),
+  );
+}
