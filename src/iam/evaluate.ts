@@ -1,0 +1,136 @@
+import { type Context, contextOf, list, roleArnOf } from './context.ts';
+import { ROOT } from './principal.ts';
+import { fit, type StatementKind } from './statement.ts';
+import type { AccessRequest, Decision, NamedPolicy, NearMiss, Policies, StatementAt } from './types.ts';
+
+/**
+ * Decide a request as IAM does, and say why. Pure.
+ *
+ * An explicit deny anywhere wins. In one account, identity policies or the resource's policy allow; a key policy and a
+ * trust policy must allow by themselves, or by leaving it to the account. Across accounts both sides must allow. A
+ * permissions boundary limits what identity policies give. Service principals act by the resource's policy alone.
+ * Not evaluated: service and resource control policies of an organisation, session policies.
+ */
+export function evaluate(request: AccessRequest, policies: Policies): Decision {
+  const context = contextOf(request);
+  const identity = scanAll(policies.identity ?? [], request, context, false);
+  const boundary = policies.boundary && scanAll(policies.boundary, request, context, false);
+  const resource = policies.resource
+    ? scan(policies.resource, request, context, true)
+    : { denies: [], direct: [], account: [], near: undefined };
+
+  const denial = resource.denies[0] ?? identity.denies[0] ?? boundary?.denies[0];
+  if (denial) {
+    return {
+      allowed: false,
+      kind: 'explicitDeny',
+      by: [denial],
+      reason: `${denial.policy} denies ${request.action} on ${request.resource} (${sidOf(denial)})`,
+    };
+  }
+
+  const service = !request.principal.startsWith('arn:');
+  const sameAccount = !service && request.principal.split(':')[4] === request.resourceAccount;
+  const strict = /^(kms:|sts:AssumeRole)/i.test(request.action);
+  const root = ROOT.test(request.principal);
+  // The root of an account may do everything in it; a key policy must know even the root.
+  const byIdentity = root ? [ROOT_ACCESS] : identity.direct;
+  const bounded = boundary === undefined || boundary.direct.length > 0;
+  const anyResource = [...resource.direct, ...resource.account];
+
+  const allow = (by: StatementAt[]): Decision => ({
+    allowed: true,
+    kind: 'allow',
+    by: by.filter((one) => one !== ROOT_ACCESS),
+    reason: `allowed by ${by.map((one) => `${one.policy} (${sidOf(one)})`).join(' and ')}`,
+  });
+  const refuse = (policy: string, near: NearMiss | undefined): Decision => ({
+    allowed: false,
+    kind: 'implicitDeny',
+    by: [],
+    ...(near === undefined ? {} : { nearest: near }),
+    reason: `${policy} does not allow ${request.action} on ${request.resource}${explain(near)}`,
+  });
+  const identityName = `no identity policy of ${roleArnOf(request.principal)}`;
+  const resourceName = policies.resource?.name ?? `the policy of ${request.resource} (there is none)`;
+
+  if (service)
+    return resource.direct.length > 0 ? allow(resource.direct) : refuse(resourceName, resource.near);
+
+  if (!sameAccount || (strict && resource.direct.length === 0)) {
+    // Both sides must allow: across accounts always; for keys and roles unless their policy names the principal.
+    if (anyResource.length === 0) return refuse(resourceName, resource.near);
+    if (byIdentity.length === 0) return refuse(identityName, identity.near);
+    if (!bounded && !root) return refuse('the permissions boundary', boundary?.near);
+    return allow([...byIdentity, ...anyResource]);
+  }
+  if (resource.direct.length > 0) return allow(resource.direct);
+  if (byIdentity.length === 0) return refuse(identityName, identity.near ?? resource.near);
+  if (!bounded && !root) return refuse('the permissions boundary', boundary?.near);
+  return allow(byIdentity);
+}
+
+interface Scan {
+  denies: StatementAt[];
+  /** Statements that allow and name the principal, or belong to it. */
+  direct: StatementAt[];
+  /** Statements that allow the account as a whole. */
+  account: StatementAt[];
+  near: NearMiss | undefined;
+}
+
+function scan(named: NamedPolicy, request: AccessRequest, context: Context, withPrincipal: boolean): Scan {
+  const kind: StatementKind = {
+    withPrincipal,
+    withResource: !(withPrincipal && /^sts:AssumeRole/i.test(request.action)),
+    version: named.policy.Version,
+  };
+  const result: Scan = { denies: [], direct: [], account: [], near: undefined };
+  let nearest = -1;
+  for (const [index, statement] of list(named.policy.Statement).entries()) {
+    const at: StatementAt = { policy: named.name, index, statement };
+    const verdict = fit(statement, request, context, kind);
+    if (!verdict.applies) {
+      if (statement.Effect === 'Allow' && verdict.fits > nearest) {
+        nearest = verdict.fits;
+        result.near = { ...at, ...verdict.miss };
+      }
+    } else if (statement.Effect === 'Deny') result.denies.push(at);
+    else if (verdict.named === 'account') result.account.push(at);
+    else result.direct.push(at);
+  }
+  return result;
+}
+
+function scanAll(
+  policies: NamedPolicy[],
+  request: AccessRequest,
+  context: Context,
+  withPrincipal: boolean,
+): Scan {
+  const scans = policies.map((policy) => scan(policy, request, context, withPrincipal));
+  return {
+    denies: scans.flatMap((one) => one.denies),
+    direct: scans.flatMap((one) => one.direct),
+    account: scans.flatMap((one) => one.account),
+    near: scans.map((one) => one.near).sort((a, b) => PARTS.indexOf(b?.part) - PARTS.indexOf(a?.part))[0],
+  };
+}
+
+/** How far a statement came before a part of it did not fit. */
+const PARTS: (NearMiss['part'] | undefined)[] = [undefined, 'action', 'principal', 'resource', 'condition'];
+
+const ROOT_ACCESS: StatementAt = {
+  policy: 'the root of the account',
+  index: 0,
+  statement: { Effect: 'Allow' },
+};
+
+const sidOf = ({ statement, index }: StatementAt): string => statement.Sid ?? `statement ${index + 1}`;
+
+function explain(near: NearMiss | undefined): string {
+  if (!near || near.part === 'action') return '';
+  const subject = near.part === 'condition' ? `${near.operator} ${near.key}` : near.part;
+  const given = near.actual.length > 0 ? near.actual.join(', ') : 'nothing';
+  return `: in ${near.policy} (${sidOf(near)}) the ${subject} expects ${near.expected.join(' or ')}, but the request has ${given}`;
+}

@@ -1,0 +1,66 @@
+/**
+ * Match `*` (any run of characters) and `?` (any one). Linear in the text for each star, without regular expressions,
+ * so that no pattern can make it slow.
+ */
+export function matchWildcard(pattern: readonly string[] | string, text: string): boolean {
+  const tokens = typeof pattern === 'string' ? tokenize(pattern) : pattern;
+  const characters = [...text];
+  let p = 0;
+  let t = 0;
+  let star = -1;
+  let resume = 0;
+  while (t < characters.length) {
+    const token = tokens[p];
+    if (token === ANY) {
+      star = p++;
+      resume = t;
+    } else if (token !== undefined && (token === ONE || token === characters[t])) {
+      p++;
+      t++;
+    } else if (star >= 0) {
+      p = star + 1;
+      t = ++resume;
+    } else {
+      return false;
+    }
+  }
+  while (tokens[p] === ANY) p++;
+  return p === tokens.length;
+}
+
+/** Wildcards as tokens that no character equals, so that an escaped `*` can stand beside a wildcard one. */
+export const ANY = 'any';
+export const ONE = 'one';
+
+/** A pattern's characters, with its wildcards as tokens. */
+export function tokenize(pattern: string): string[] {
+  return [...pattern].map((character) => (character === '*' ? ANY : character === '?' ? ONE : character));
+}
+
+/**
+ * Match an ARN piece by piece: a wildcard does not reach over the first five colons. The sixth piece, the resource,
+ * is matched as a whole.
+ */
+export function matchArn(pattern: readonly string[], arn: string): boolean {
+  const wanted = splitTokens(pattern, 6);
+  const given = splitText(arn, 6);
+  if (wanted.length < 6 || given.length < 6) return false;
+  return wanted.every((piece, index) => matchWildcard(piece, given[index] ?? ''));
+}
+
+function splitTokens(tokens: readonly string[], pieces: number): string[][] {
+  const result: string[][] = [[]];
+  for (const token of tokens) {
+    if (token === ':' && result.length < pieces) result.push([]);
+    else result.at(-1)?.push(token);
+  }
+  return result;
+}
+
+function splitText(text: string, pieces: number): string[] {
+  const parts = text.split(':');
+  return [...parts.slice(0, pieces - 1), parts.slice(pieces - 1).join(':')].slice(
+    0,
+    Math.min(pieces, parts.length),
+  );
+}
