@@ -1,8 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import type { AccountState, BucketState } from './state.ts';
 
 /**
  * The sandbox's memory. Handlers read and change the states it hands out, and say so with `changed`; the server
- * saves what changed before it answers, so that an answered write survives a crash.
+ * flushes what changed before it answers, so that an answered write survives a crash.
  */
 export interface Store {
   /** The account of that id; every 12-digit id exists. */
@@ -16,4 +17,45 @@ export interface Store {
   putBlob(bytes: Buffer): string;
   getBlob(id: string): Buffer;
   removeBlob(id: string): void;
+  /** Make everything that changed durable. */
+  flush(): Promise<void>;
+  close(): Promise<void>;
 }
+
+/** A store that forgets. */
+export function memoryStore(): Store {
+  const accounts = new Map<string, AccountState>();
+  const buckets = new Map<string, BucketState>();
+  const blobs = new Map<string, Buffer>();
+  return {
+    account(id) {
+      const known = accounts.get(id) ?? emptyAccount(id);
+      accounts.set(id, known);
+      return known;
+    },
+    accounts: () => accounts.values(),
+    bucket: (name) => buckets.get(name),
+    buckets: () => buckets.values(),
+    addBucket: (bucket) => void buckets.set(bucket.name, bucket),
+    removeBucket: (name) => void buckets.delete(name),
+    changed: () => {},
+    putBlob(bytes) {
+      const id = randomUUID();
+      blobs.set(id, bytes);
+      return id;
+    },
+    getBlob: (id) => blobs.get(id) ?? Buffer.alloc(0),
+    removeBlob: (id) => void blobs.delete(id),
+    flush: async () => {},
+    close: async () => {},
+  };
+}
+
+export const emptyAccount = (id: string): AccountState => ({
+  id,
+  roles: new Map(),
+  keys: new Map(),
+  aliases: new Map(),
+  sessions: new Map(),
+  policies: new Map(),
+});

@@ -1,0 +1,87 @@
+import { evaluate } from '../iam/evaluate.ts';
+import type { AccessRequest, Decision, NamedPolicy, Policies, Policy } from '../iam/types.ts';
+import { findRole, showPrincipals } from './principals.ts';
+import type { RoleState } from './state.ts';
+import type { Store } from './store.ts';
+
+/** Decide a request with all policies that have a say: those of the role behind the principal, and the resource's. */
+export function authorize(
+  store: Store,
+  request: AccessRequest & { resourcePolicy?: NamedPolicy },
+  now: number,
+): Decision {
+  const { resourcePolicy, ...asked } = request;
+  const role = roleBehind(store, request.principal, now);
+  const policies: Policies = {
+    identity: role ? identityPolicies(store, role) : [],
+    ...boundaryOf(store, role),
+    ...(resourcePolicy === undefined ? {} : { resource: resourcePolicy }),
+  };
+  return evaluate(asked, policies);
+}
+
+/** May a service assume that role, and as which session does it act then? */
+export function assumeRole(
+  store: Store,
+  roleArn: string,
+  service: string,
+  now: number,
+): { decision: Decision; principal?: string } {
+  const role = findRole(store, roleArn, now);
+  if (!role) {
+    return {
+      decision: {
+        allowed: false,
+        kind: 'implicitDeny',
+        by: [],
+        reason: `the role ${roleArn} does not exist`,
+      },
+    };
+  }
+  const account = roleArn.split(':')[4] ?? '';
+  const decision = evaluate(
+    { principal: service, action: 'sts:AssumeRole', resource: roleArn, resourceAccount: account },
+    { resource: storedPolicy(store, `trust policy of ${role.name}`, role.trust) },
+  );
+  if (!decision.allowed) return { decision };
+  return { decision, principal: `arn:aws:sts::${account}:assumed-role/${role.name}/s3-replication` };
+}
+
+/** A stored policy, by the name under which an explanation speaks of it. */
+export const storedPolicy = (store: Store, name: string, text: string): NamedPolicy => ({
+  name,
+  policy: JSON.parse(showPrincipals(store, text)) as Policy,
+});
+
+function roleBehind(store: Store, principal: string, now: number): RoleState | undefined {
+  const [, account, name] = /^arn:[^:]+:sts::(\d{12}):assumed-role\/([^/]+)\//.exec(principal) ?? [];
+  if (account === undefined || name === undefined) return findRole(store, principal, now);
+  return store.account(account).roles.get(name.toLowerCase());
+}
+
+function identityPolicies(store: Store, role: RoleState): NamedPolicy[] {
+  const account = store.account(role.arn.split(':')[4] ?? '');
+  return [
+    ...[...role.inline].map(([name, text]) => ({
+      name: `role policy "${name}"`,
+      policy: JSON.parse(text) as Policy,
+    })),
+    ...role.attached.flatMap((arn) => {
+      const managed = account.policies.get(arn);
+      return managed
+        ? [{ name: `managed policy "${managed.name}"`, policy: JSON.parse(managed.document) as Policy }]
+        : [];
+    }),
+  ];
+}
+
+function boundaryOf(store: Store, role: RoleState | undefined): Pick<Policies, 'boundary'> {
+  if (role?.permissionsBoundary === undefined) return {};
+  const account = store.account(role.arn.split(':')[4] ?? '');
+  const managed = account.policies.get(role.permissionsBoundary);
+  return {
+    boundary: managed
+      ? [{ name: 'permissions boundary', policy: JSON.parse(managed.document) as Policy }]
+      : [],
+  };
+}

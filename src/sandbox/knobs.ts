@@ -1,0 +1,57 @@
+/** What a test turns to make the sandbox behave like AWS on a bad day. All may be changed while it runs. */
+export interface Knobs {
+  /** Added to every answer, in milliseconds. */
+  latencyMs: number;
+  /** Until a new role or an inline policy of a role is visible to anybody, in milliseconds. */
+  rolePropagationMs: number;
+  /** Until a new key is visible, in milliseconds. */
+  keyPropagationMs: number;
+  /** Between the answer to a put and its replication, in milliseconds. */
+  replicationDelayMs: number;
+  faults: Fault[];
+}
+
+export interface Fault {
+  /** Operation (`PutBucketReplication`), service (`kms`), or `*`. */
+  match: string;
+  /** The first matching call that it strikes, counted from 1 and from when it was set. */
+  nth: number;
+  /** How many calls it strikes from then on; default 1. */
+  times?: number;
+  /** An answer; or the connection is dropped before the call is handled, or after. */
+  what: { status: number; code: string; message?: string } | 'reset-before' | 'reset-after' | 'throttle';
+}
+
+export const defaultKnobs = (): Knobs => ({
+  latencyMs: 0,
+  rolePropagationMs: 0,
+  keyPropagationMs: 0,
+  replicationDelayMs: 0,
+  faults: [],
+});
+
+const THROTTLING = {
+  s3: { status: 503, code: 'SlowDown', message: 'Please reduce your request rate.' },
+  iam: { status: 400, code: 'Throttling', message: 'Rate exceeded' },
+  sts: { status: 400, code: 'Throttling', message: 'Rate exceeded' },
+  kms: { status: 400, code: 'ThrottlingException', message: 'Rate exceeded' },
+};
+
+/** Counts the calls that each fault has seen, and says which one strikes now. */
+export function faultPicker(knobs: Knobs) {
+  const seen = new WeakMap<Fault, number>();
+  return (
+    service: keyof typeof THROTTLING,
+    operation: string,
+  ): Exclude<Fault['what'], 'throttle'> | undefined => {
+    let struck: Exclude<Fault['what'], 'throttle'> | undefined;
+    for (const fault of knobs.faults) {
+      if (fault.match !== '*' && fault.match !== service && fault.match !== operation) continue;
+      const count = (seen.get(fault) ?? 0) + 1;
+      seen.set(fault, count);
+      if (count < fault.nth || count >= fault.nth + (fault.times ?? 1)) continue;
+      struck ??= fault.what === 'throttle' ? THROTTLING[service] : fault.what;
+    }
+    return struck;
+  };
+}

@@ -1,0 +1,90 @@
+import type { AwsError } from '../aws-error.ts';
+import { coerce, escapeXml, normal, xml } from './codec.ts';
+import type { Operation } from './operations.ts';
+import type { Answer } from './rest-xml.ts';
+
+type Normal = ReturnType<typeof normal>;
+
+/** The Query protocol of IAM and STS: form values in (`Tags.member.1.Key=…`), XML out. */
+export function decodeQuery(operation: Operation, form: URLSearchParams): Record<string, unknown> {
+  const schema = normal(operation.input);
+  return schema.isUnitSchema() ? {} : (decode(schema, treeOf(form)) as Record<string, unknown>);
+}
+
+/** The dots of the form's names, as a tree. */
+interface Tree {
+  text?: string;
+  children: Map<string, Tree>;
+}
+
+function treeOf(form: URLSearchParams): Tree {
+  const root: Tree = { children: new Map() };
+  for (const [name, text] of form) {
+    let node = root;
+    for (const part of name.split('.')) {
+      const next = node.children.get(part) ?? { children: new Map() };
+      node.children.set(part, next);
+      node = next;
+    }
+    node.text = text;
+  }
+  return root;
+}
+
+function decode(schema: Normal, tree: Tree): unknown {
+  if (schema.isStructSchema()) {
+    const value: Record<string, unknown> = {};
+    for (const [name, member] of schema.structIterator()) {
+      const child = tree.children.get(member.getMergedTraits().xmlName ?? name);
+      if (child) value[name] = decode(member, child);
+    }
+    return value;
+  }
+  if (schema.isListSchema()) {
+    const traits = schema.getMergedTraits();
+    const items = traits.xmlFlattened
+      ? tree
+      : tree.children.get(schema.getValueSchema().getMergedTraits().xmlName ?? 'member');
+    return [...(items?.children ?? [])]
+      .filter(([index]) => /^\d+$/.test(index))
+      .sort(([a], [b]) => Number(a) - Number(b))
+      .map(([, item]) => decode(schema.getValueSchema(), item));
+  }
+  return coerce(schema, tree.text ?? '');
+}
+
+const NAMESPACES = {
+  iam: 'https://iam.amazonaws.com/doc/2010-05-08/',
+  sts: 'https://sts.amazonaws.com/doc/2011-06-15/',
+};
+
+export function encodeQuery(
+  service: 'iam' | 'sts',
+  operation: Operation,
+  output: Record<string, unknown>,
+  requestId: string,
+): Answer {
+  const schema = normal(operation.output);
+  let result = '';
+  if (!schema.isUnitSchema()) {
+    const serializer = xml[service].createSerializer();
+    serializer.write(schema, output);
+    // The serializer names the outermost element after the output's type; the protocol names it after the operation.
+    const inner = String(serializer.flush()).replace(/^<[^>]+>|<\/[^>]+>$/g, '');
+    result = `<${operation.name}Result>${inner}</${operation.name}Result>`;
+  }
+  return {
+    status: 200,
+    headers: { 'content-type': 'text/xml' },
+    body: `<${operation.name}Response xmlns="${NAMESPACES[service]}">${result}<ResponseMetadata><RequestId>${requestId}</RequestId></ResponseMetadata></${operation.name}Response>`,
+  };
+}
+
+export function encodeQueryError(error: AwsError, requestId: string): Answer {
+  const type = error.status >= 500 ? 'Receiver' : 'Sender';
+  return {
+    status: error.status,
+    headers: { 'content-type': 'text/xml' },
+    body: `<ErrorResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><Error><Type>${type}</Type><Code>${escapeXml(error.code)}</Code><Message>${escapeXml(error.message)}</Message></Error><RequestId>${requestId}</RequestId></ErrorResponse>`,
+  };
+}

@@ -1,0 +1,126 @@
+import { AwsError } from '../aws-error.ts';
+import { coerce, escapeXml, normal, xml } from './codec.ts';
+import type { Operation } from './operations.ts';
+
+/** What a REST request carries, taken apart. */
+export interface RestRequest {
+  bucket: string;
+  key: string;
+  query: URLSearchParams;
+  headers: Record<string, string>;
+  body: Buffer;
+}
+
+export interface Answer {
+  status: number;
+  headers: Record<string, string>;
+  body: Buffer | string;
+}
+
+/** Decode a request into the operation's input: labels, query, headers and the body, as the schema binds them. */
+export async function decodeRest(
+  operation: Operation,
+  request: RestRequest,
+): Promise<Record<string, unknown>> {
+  const input: Record<string, unknown> = {};
+  const schema = normal(operation.input);
+  if (schema.isUnitSchema()) return input;
+  for (const [name, member] of schema.structIterator()) {
+    const traits = member.getMergedTraits();
+    if (traits.httpLabel) {
+      input[name] = name === 'Bucket' ? request.bucket : request.key;
+    } else if (traits.httpQuery) {
+      const value = request.query.get(traits.httpQuery);
+      if (value !== null) input[name] = coerce(member, value);
+    } else if (traits.httpHeader) {
+      const value = request.headers[traits.httpHeader.toLowerCase()];
+      if (value !== undefined) input[name] = coerce(member, value);
+    } else if (traits.httpPrefixHeaders !== undefined) {
+      input[name] = prefixed(request.headers, traits.httpPrefixHeaders);
+    } else if (traits.httpPayload) {
+      if (!member.isStructSchema())
+        input[name] = member.isBlobSchema() ? request.body : request.body.toString();
+      else if (request.body.length > 0) input[name] = await readXml(member, request.body.toString());
+    }
+  }
+  return input;
+}
+
+async function readXml(schema: ReturnType<typeof normal>, text: string): Promise<unknown> {
+  try {
+    return await xml.s3.createDeserializer().read(schema, text);
+  } catch {
+    throw malformedXml();
+  }
+}
+
+export const malformedXml = (): AwsError =>
+  new AwsError(
+    400,
+    'MalformedXML',
+    'The XML you provided was not well-formed or did not validate against our published schema',
+  );
+
+/** Encode an operation's output as headers and a body. */
+export function encodeRest(operation: Operation, output: Record<string, unknown>): Answer {
+  const headers: Record<string, string> = {};
+  let body: Buffer | string = '';
+  let inBody = false;
+  const schema = normal(operation.output);
+  if (schema.isUnitSchema()) return { status: operation.http[2], headers, body };
+  for (const [name, member] of schema.structIterator()) {
+    const traits = member.getMergedTraits();
+    const value = output[name];
+    if (traits.httpHeader) {
+      if (value !== undefined) headers[traits.httpHeader.toLowerCase()] = headerText(value);
+    } else if (traits.httpPrefixHeaders !== undefined) {
+      for (const [key, text] of Object.entries((value ?? {}) as Record<string, string>)) {
+        headers[`${traits.httpPrefixHeaders}${key}`.toLowerCase()] = text;
+      }
+    } else if (traits.httpPayload) {
+      if (value === undefined) continue;
+      if (member.isStructSchema()) {
+        body = writeXml(member, value);
+        headers['content-type'] = 'application/xml';
+      } else body = value as Buffer | string;
+    } else inBody = true;
+  }
+  if (inBody) {
+    body = writeXml(schema, output);
+    headers['content-type'] = 'application/xml';
+  }
+  return { status: operation.http[2], headers, body };
+}
+
+function writeXml(schema: ReturnType<typeof normal>, value: unknown): string {
+  const serializer = xml.s3.createSerializer();
+  serializer.write(schema, value);
+  return `<?xml version="1.0" encoding="UTF-8"?>\n${String(serializer.flush())}`;
+}
+
+/** An error in S3's form; HEAD has no body to put it in. */
+export function encodeRestError(error: AwsError, requestId: string, resource: string): Answer {
+  const fields = {
+    ...error.fields,
+    Resource: error.fields.Resource ?? resource,
+    RequestId: requestId,
+    HostId: HOST_ID,
+  };
+  const elements = Object.entries({ Code: error.code, Message: error.message, ...fields })
+    .map(([name, text]) => `<${name}>${escapeXml(text)}</${name}>`)
+    .join('');
+  return {
+    status: error.status,
+    headers: { 'content-type': 'application/xml', ...error.headers },
+    body: `<?xml version="1.0" encoding="UTF-8"?>\n<Error>${elements}</Error>`,
+  };
+}
+
+export const HOST_ID = 'c2FuZGJveA==';
+
+function prefixed(headers: Record<string, string>, prefix: string): Record<string, string> {
+  const found = Object.entries(headers).filter(([name]) => name.startsWith(prefix));
+  return Object.fromEntries(found.map(([name, value]) => [name.slice(prefix.length), value]));
+}
+
+const headerText = (value: unknown): string => (value instanceof Date ? value.toUTCString() : String(value));

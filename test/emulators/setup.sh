@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Installs what the optional tests compare with: setup.sh [awscli] [moto] [localstack]; all three without arguments.
+# Each gets a Python environment of its own under .cache/python, made once for each version of its requirements.
+# What cannot be installed is skipped with a printed reason: the tests that need it then say so and skip, too.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+oldest() { case $1 in localstack) echo 3.12 ;; *) echo 3.10 ;; esac; }
+
+# The first interpreter that is new enough and really starts (pyenv's shims may not).
+python_since() {
+  local candidate
+  for candidate in python3 python3.13 python3.12 python3.14 "${HOME:-/root}"/.pyenv/versions/3.1[2-4]*/bin/python; do
+    "$candidate" -c "import sys; sys.exit(sys.version_info < (${1/./, }))" >/dev/null 2>&1 && echo "$candidate" && return
+  done
+  return 1
+}
+
+install() {
+  local name=$1 python
+  local wanted=test/emulators/requirements/$name.txt home=.cache/python/$name
+  cmp -s "$wanted" "$home/requirements.txt" && echo "$name: installed before, in $home" && return
+  python=$(python_since "$(oldest "$name")") || { echo "$name: skipped, it needs Python $(oldest "$name") or newer"; return; }
+  rm -rf "$home"
+  "$python" -m venv "$home" >/dev/null 2>&1 || { echo "$name: skipped, $python cannot make virtual environments"; return; }
+  echo "$name: installing with $("$python" --version)"
+  if timeout 240 "$home/bin/pip" --disable-pip-version-check --retries 1 --timeout 20 install --quiet \
+    --requirement "$wanted" >"$home/install.log" 2>&1; then
+    cp "$wanted" "$home/requirements.txt"
+    echo "$name: installed in $home"
+  else
+    echo "$name: skipped, pip could not install it: $(grep -m1 ERROR "$home/install.log" || tail -n1 "$home/install.log")"
+  fi
+}
+
+for name in "${@:-awscli moto localstack}"; do
+  for one in $name; do install "$one"; done
+done
