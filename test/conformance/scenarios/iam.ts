@@ -15,8 +15,9 @@ export const iam: Scenarios = {
     }),
   'localstack/iam.update_assume_role_policy/test_update_assume_role_policy#updated_policy': async (aws) =>
     aws.iam.updateAssumeRolePolicy({ RoleName: await role(aws), PolicyDocument: LAMBDA }),
-  'localstack/iam.create_role/test_create_role_with_malformed_assume_role_policy_document#invalid-json': (aws) =>
-    create(aws, { document: '{' }),
+  'localstack/iam.create_role/test_create_role_with_malformed_assume_role_policy_document#invalid-json': (
+    aws,
+  ) => create(aws, { document: '{' }),
   'localstack/iam.create_role/test_list_roles_with_permission_boundary#created_role': (aws) =>
     create(aws, { path: `/${unique('path')}/` }),
   'localstack/iam.create_role/test_role_with_path_lifecycle#create-role-response': (aws) =>

@@ -7,10 +7,12 @@ const CONTEXT = { context: 'encryption' };
 const PLAINTEXT = Buffer.from('test message 123 !%$@ 1234567890');
 
 export const kms: Scenarios = {
-  'localstack/kms.describe_key/test_get_key_in_different_region#describe-key-diff-region-with-id': async (aws) =>
-    describe(aws, (await key(aws.in(OTHER))).KeyId),
-  'localstack/kms.describe_key/test_get_key_in_different_region#describe-key-diff-region-with-arn': async (aws) =>
-    describe(aws, (await key(aws.in(OTHER))).Arn),
+  'localstack/kms.describe_key/test_get_key_in_different_region#describe-key-diff-region-with-id': async (
+    aws,
+  ) => describe(aws, (await key(aws.in(OTHER))).KeyId),
+  'localstack/kms.describe_key/test_get_key_in_different_region#describe-key-diff-region-with-arn': async (
+    aws,
+  ) => describe(aws, (await key(aws.in(OTHER))).Arn),
   'localstack/kms.describe_key/test_get_key_in_different_region#describe-key-same-specific-region-with-id':
     async (aws) => describe(aws.in(OTHER), (await key(aws.in(OTHER), 'test key 123')).KeyId),
   'localstack/kms.describe_key/test_get_key_in_different_region#describe-key-same-specific-region-with-arn':
@@ -36,10 +38,9 @@ export const kms: Scenarios = {
     async (aws) => describe(aws, (await key(aws, 'test-key')).KeyId),
   'localstack/kms.describe_key/test_key_rotation_updates_current_key_material_id_for_aws_symmetric_keys#describe-key-after-rotation':
     async (aws) => {
-      const { KeyId, CurrentKeyMaterialId } = await key(aws, 'test-key');
+      const { KeyId } = await key(aws, 'test-key');
       await aws.kms.rotateKeyOnDemand({ KeyId });
-      const after = await describe(aws, KeyId);
-      return { ...after, rotated: after.KeyMetadata?.CurrentKeyMaterialId !== CurrentKeyMaterialId };
+      return describe(aws, KeyId);
     },
 
   'localstack/kms.encrypt/test_encrypt_decrypt_encryption_context#encrypt_response': async (aws) =>
@@ -48,8 +49,7 @@ export const kms: Scenarios = {
     async (aws) => {
       const { KeyId } = await key(aws);
       const { CiphertextBlob } = await encrypt(aws, KeyId);
-      const decrypted = await aws.kms.decrypt({ KeyId, CiphertextBlob, EncryptionContext: CONTEXT });
-      return { ...decrypted, same: PLAINTEXT.equals(decrypted.Plaintext ?? Buffer.of()) };
+      return aws.kms.decrypt({ KeyId, CiphertextBlob, EncryptionContext: CONTEXT });
     },
   'localstack/kms.decrypt/test_encrypt_decrypt_encryption_context#decrypt_response_without_encryption_context':
     async (aws) => {

@@ -15,7 +15,11 @@ export const sts: Scenarios = {
       await aws.iam.putRolePolicy({
         RoleName: first,
         PolicyName: 'assume',
-        PolicyDocument: policy({ Effect: 'Allow', Action: ['sts:AssumeRole', 'sts:TagSession'], Resource: '*' }),
+        PolicyDocument: policy({
+          Effect: 'Allow',
+          Action: ['sts:AssumeRole', 'sts:TagSession'],
+          Resource: '*',
+        }),
       });
       const { Credentials } = await aws.sts.assumeRole({
         RoleArn: roleArn(aws, first),

@@ -1,0 +1,31 @@
+/**
+ * Recorded outputs that are told in words, or whose varying values were not replaced by placeholders, as data that an
+ * answer can be compared with: by fact, in place of its output. The scenario of the same fact answers in these terms.
+ */
+export const inData: Record<string, Record<string, unknown>> = {
+  'moto/iam-role-optional-attrs': {
+    bare: ['RoleLastUsed'],
+    full: ['PermissionsBoundary', 'RoleLastUsed', 'Tags'],
+    listed: [],
+  },
+  'c7n/test_cross_account_kms_condition_keys_1/kms.ScheduleKeyDeletion_1': {
+    KeyId: 'arn:aws:kms:af-south-1:644160558196:key/<key-id>',
+    DeletionDate: '<datetime>',
+    KeyState: 'PendingDeletion',
+    PendingWindowInDays: 7,
+  },
+  'stackd/valid-v2-get': { kept: true },
+  'stackd/failed-put-keeps-old': { refused: true, kept: true },
+  'stackd/filter-tag': { kept: true },
+  'stackd/filter-and': { kept: true },
+  'stackd/repmod': { kept: true },
+  'stackd/v2-noid': { kept: true },
+  'stackd/deny-tags': { source: 'FAILED', destination: { ReplicationStatus: 'REPLICA', tags: [] } },
+  'stackd/replica-identity': {
+    ReplicationStatus: 'REPLICA',
+    VersionId: '= source',
+    LastModified: '= source',
+    ETag: '= source',
+    StorageClass: 'STANDARD',
+  },
+};
