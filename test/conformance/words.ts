@@ -28,4 +28,21 @@ export const inData: Record<string, Record<string, unknown>> = {
     ETag: '= source',
     StorageClass: 'STANDARD',
   },
+  'c7n/test_s3_replication_policy_disable/s3.GetBucketReplication_1': replicator('Enabled'),
+  'c7n/test_s3_replication_policy_disable/s3.GetBucketReplication_3': replicator('Disabled'),
 };
+
+/** As recorded, but for the account in the role's ARN, whose replacement has 13 digits. */
+function replicator(Status: string) {
+  const rule = {
+    ID: '1',
+    Priority: 1,
+    Filter: {},
+    Status,
+    Destination: { Bucket: 'arn:aws:s3:::repela3' },
+    DeleteMarkerReplication: { Status: 'Disabled' },
+  };
+  return {
+    ReplicationConfiguration: { Role: 'arn:aws:iam::<account>:role/s3_replicator', Rules: [rule] },
+  };
+}
