@@ -15,6 +15,8 @@ export interface Door extends Aws {
   sharing(): Door;
   /** A door that cannot write: what a plan is made through. */
   readOnly(): Door;
+  /** A door that an interruption does not close: for removing what a run made and must not leave behind. */
+  finishing(): Door;
   calls: Calls;
 }
 
@@ -43,12 +45,12 @@ export const isRead = (operation: string): boolean => /^(Get|List|Head|Describe)
 const CONCURRENT = 50;
 
 export function createDoor(options: DoorOptions): Door {
-  const { clients, accounts, signal } = options;
+  const { clients, accounts } = options;
   const calls: Calls = { reads: 0, writes: 0, byOperation: new Map() };
   const limit = pLimit(CONCURRENT);
   const owners = new Map<string, Promise<string>>();
 
-  async function send<O>(at: Place, command: Command<O>): Promise<O> {
+  async function send<O>(at: Place, command: Command<O>, signal = options.signal): Promise<O> {
     const { service, operation } = nameOf(command);
     const attempt = async (): Promise<O> => {
       // Checked before every attempt, so that an interrupted run finishes the call in flight and starts no other.
@@ -112,8 +114,9 @@ export function createDoor(options: DoorOptions): Door {
     calls,
     sharing: () => door(sharing(sender)),
     readOnly: () => door(readOnly(sender)),
+    finishing: () => door((at, command) => send(at, command, new AbortController().signal)),
   });
-  return door(send);
+  return door((at, command) => send(at, command));
 }
 
 function sharing(send: Aws['send']): Aws['send'] {

@@ -1,0 +1,213 @@
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { interruptible } from './cli/interrupt.ts';
+import type { Io } from './cli/io.ts';
+import { EXIT, UserError } from './errors.ts';
+import { visible } from './report/visible.ts';
+
+/**
+ * The command line: what can be said, and for each command one call of its body, which is loaded when it is asked for.
+ * Returns the exit code; nothing here ends the process.
+ */
+export async function run(argv: readonly string[], io: Io): Promise<number> {
+  io.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // `reconcile … | head` is no failure of ours.
+    if (error.code !== 'EPIPE') throw error;
+  });
+  let code: number = EXIT.ok;
+  const program = build(io, (result) => {
+    code = result;
+  });
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    if (error instanceof UserError) {
+      io.stderr.write(`${visible(error.message).replaceAll('\\u000a', '\n')}\n`);
+      return error.exitCode;
+    }
+    const debug = argv.includes('--debug');
+    const text =
+      error instanceof Error ? (debug ? (error.stack ?? error.message) : error.message) : String(error);
+    io.stderr.write(`${text}\n${debug ? '' : 'This is a fault of replikey itself; --debug shows where.\n'}`);
+    return EXIT.failed;
+  }
+}
+
+export interface GlobalOptions {
+  sandbox?: string | true;
+  output: 'text' | 'json';
+  allow: string[];
+  wait: number;
+  logLevel: string;
+  debug?: true;
+}
+
+export interface ReconcileOptions extends GlobalOptions {
+  once?: true;
+  dryRun?: true;
+  detailedExitcode?: true;
+}
+
+export interface VerifyOptions extends GlobalOptions {
+  timeout: number;
+}
+
+export interface SandboxOptions {
+  host: string;
+  port: number;
+  state?: string;
+}
+
+function build(io: Io, done: (code: number) => void): Command {
+  const program = new Command('reconcile')
+    .description('Keeps S3 replication of KMS-encrypted objects as declared in YAML.')
+    .version(version(), '-V, --version')
+    .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
+    .exitOverride()
+    .showHelpAfterError('(reconcile --help shows what can be said)')
+    .enablePositionalOptions()
+    .addHelpText('after', EXAMPLES);
+
+  const action =
+    <A extends unknown[]>(body: (signal: AbortSignal, ...args: A) => Promise<number>) =>
+    async (...args: A): Promise<void> =>
+      done(await interruptible(io, (signal) => body(signal, ...args)));
+
+  const reconcile = common(
+    program.argument('[paths...]', 'files, folders or globs of specs; - for standard input'),
+  )
+    .option('--once', 'make one pass and exit')
+    .option('--dry-run', 'plan, and change nothing')
+    .addOption(detailedExitcode());
+  reconcile.action(
+    action(async (signal, paths: string[], options: ReconcileOptions) => {
+      if (paths.length === 0)
+        throw new UserError(
+          EXIT.usage,
+          'name the specs: reconcile --once specs/ (reconcile --help shows more)',
+        );
+      if (options.once || options.dryRun)
+        return (await import('./cli/reconcile.ts')).reconcileOnce(paths, options, io, signal);
+      throw new UserError(
+        EXIT.usage,
+        'this version makes one pass at a time: add --once (or --dry-run to change nothing)',
+      );
+    }),
+  );
+
+  common(program.command('plan').argument('<paths...>', 'specs'))
+    .description('show what would change; the same as --dry-run')
+    .addOption(detailedExitcode())
+    .action(
+      action(async (signal, paths: string[], options: ReconcileOptions) =>
+        (await import('./cli/reconcile.ts')).reconcileOnce(paths, { ...options, dryRun: true }, io, signal),
+      ),
+    );
+
+  common(program.command('verify').argument('<paths...>', 'specs'))
+    .description('write a canary under each rule, and watch its replica arrive under the declared key')
+    .option('--timeout <seconds>', 'how long to wait for a replica', seconds, 900)
+    .action(
+      action(async (signal, paths: string[], options: VerifyOptions) =>
+        (await import('./cli/verify.ts')).verify(paths, options, io, signal),
+      ),
+    );
+
+  program
+    .command('validate')
+    .description('check the YAML; AWS is not asked')
+    .argument('<paths...>', 'specs')
+    .addOption(output())
+    .action(
+      action(async (_, paths: string[], options: { output: 'text' | 'json' }) =>
+        (await import('./cli/validate.ts')).validate(paths, options, io),
+      ),
+    );
+
+  program
+    .command('schema')
+    .description('print the JSON Schema of specs, for editors')
+    .action(action(async () => (await import('./cli/schema.ts')).schema(io)));
+
+  program
+    .command('sandbox')
+    .description('serve an AWS of your own on this machine until stopped')
+    .option('--host <host>', 'address to listen on', '127.0.0.1')
+    .option('--port <port>', 'port to listen on; 0 takes any', port, 4566)
+    .option('--state <dir>', 'keep the state in a folder; absent: in memory')
+    .action(
+      action(async (signal, options: SandboxOptions) =>
+        (await import('./cli/sandbox.ts')).sandbox(options, io, signal),
+      ),
+    );
+
+  program
+    .command('demo')
+    .description('the whole story on the sandbox: plan, apply, replicate, break, heal')
+    .action(action(async (signal) => (await import('./cli/demo.ts')).demo(io, signal)));
+
+  return program;
+}
+
+/** The options that all commands share which talk to AWS. */
+function common(command: Command): Command {
+  return command
+    .option(
+      '--sandbox [dir]',
+      'use an embedded sandbox instead of AWS, its state kept in a folder (default .replikey/sandbox)',
+    )
+    .addOption(output())
+    .option(
+      '--allow <risk>',
+      'allow a risk by its id; may be repeated',
+      (id: string, before: string[]) => [...before, id],
+      [],
+    )
+    .option('--wait <seconds>', 'how long to wait for what was written to be seen', seconds, 60)
+    .addOption(
+      new Option('--log-level <level>', 'what to log')
+        .choices(['debug', 'info', 'warn', 'error', 'silent'])
+        .default('info'),
+    )
+    .option('--debug', 'show where in the program an error arose');
+}
+
+const output = () =>
+  new Option('-o, --output <form>', 'form of the result').choices(['text', 'json']).default('text');
+
+const detailedExitcode = () => new Option('--detailed-exitcode', 'exit with 2 when the plan holds changes');
+
+function seconds(text: string): number {
+  const value = Number(text);
+  if (!(value >= 0 && value <= 86_400)) throw new InvalidArgumentError('a number of seconds, 0 to 86400');
+  return value;
+}
+
+function port(text: string): number {
+  const value = Number(text);
+  if (!(Number.isInteger(value) && value >= 0 && value <= 65_535))
+    throw new InvalidArgumentError('a port, 0 to 65535');
+  return value;
+}
+
+/** From the package that this file was built from, or is run in. */
+function version(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+const EXAMPLES = `
+Examples:
+  reconcile validate specs/                  check the YAML
+  reconcile --dry-run specs/                 show what would change
+  reconcile --once specs/                    make it so
+  reconcile verify specs/                    prove it with real objects
+  reconcile --once specs/ --sandbox          rehearse it on this machine, without an AWS account
+
+Exit codes:
+  0 converged, or nothing to do, or planned    1 failed, or partly failed
+  2 changes (only with --detailed-exitcode)    3 refused by a safety rail
+  4 no usable credentials, or the wrong account
+  64 unusable arguments   65 invalid specs     130, 143 interrupted`;

@@ -1,0 +1,43 @@
+import { EXIT } from '../errors.ts';
+import type { Io } from './io.ts';
+
+const CODES = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated };
+
+/**
+ * Run a command so that the first SIGINT or SIGTERM asks it to stop: it starts nothing new, finishes the call in flight
+ * and says where things stand. A second one ends the process at once. As PID 1 of a container a process without these
+ * handlers would ignore both.
+ */
+export async function interruptible(io: Io, body: (signal: AbortSignal) => Promise<number>): Promise<number> {
+  const controller = new AbortController();
+  let code: number | undefined;
+  const handlers = (['SIGINT', 'SIGTERM'] as const).map((name) => {
+    const handler = () => {
+      if (code !== undefined) io.exit(CODES[name]);
+      code = CODES[name];
+      controller.abort(new Interrupted(name));
+    };
+    io.on(name, handler);
+    return [name, handler] as const;
+  });
+  try {
+    const result = await body(controller.signal);
+    return code ?? result;
+  } catch (error) {
+    // What fails because it was interrupted is not worth a second message.
+    if (code !== undefined) {
+      io.stderr.write('Interrupted: nothing is in flight any more; run it again to go on.\n');
+      return code;
+    }
+    throw error;
+  } finally {
+    for (const [name, handler] of handlers) io.off(name, handler);
+  }
+}
+
+export class Interrupted extends Error {
+  constructor(signal: string) {
+    super(`interrupted by ${signal}`);
+    this.name = 'Interrupted';
+  }
+}

@@ -1,0 +1,88 @@
+import type { ReconcileOptions } from '../cli.ts';
+import { EXIT } from '../errors.ts';
+import { kinds } from '../kinds/index.ts';
+import type { Log } from '../log.ts';
+import { type Outcome, reconcile } from '../reconcile.ts';
+import { outcomeJson, planJson } from '../report/json.ts';
+import { type Paint, paintFor } from '../report/paint.ts';
+import { outcomeText, planText } from '../report/text.ts';
+import type { ApplyEvent } from '../steps/apply.ts';
+import type { Io } from './io.ts';
+import { openSession } from './session.ts';
+import { specsFrom } from './specs.ts';
+
+/** `reconcile --once`, `reconcile --dry-run` and `reconcile plan`: one pass. */
+export async function reconcileOnce(
+  paths: readonly string[],
+  options: ReconcileOptions,
+  io: Io,
+  signal: AbortSignal,
+): Promise<number> {
+  const specs = await specsFrom(paths, io);
+  const session = await openSession(specs, options, io, signal);
+  const paint = paintFor(io.stdout, io.env);
+  const text = options.output === 'text';
+  try {
+    const outcome = await reconcile(specs, {
+      kinds,
+      door: session.door,
+      allow: options.allow,
+      dryRun: options.dryRun ?? false,
+      waitMs: options.wait * 1000,
+      signal,
+      onPlan: (plan) => {
+        if (text) io.stdout.write(`${planText(plan, specs.pairs, paint)}\n`);
+      },
+      onEvent: (event) => tell(event, text, io, paint, session.log),
+    });
+    if (text) writeText(outcome, options, io, paint);
+    else {
+      const result = options.dryRun ? planJson(outcome.plan) : outcomeJson(outcome, session.door.calls);
+      io.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+    }
+    const { reads, writes } = session.door.calls;
+    session.log.debug({ reads, writes }, 'calls');
+    return exitCode(outcome, options);
+  } finally {
+    await session.close();
+  }
+}
+
+function writeText(outcome: Outcome, options: ReconcileOptions, io: Io, paint: Paint): void {
+  const end = options.dryRun
+    ? outcome.plan.waves.length > 0
+      ? 'Nothing was changed: this was a dry run.'
+      : ''
+    : outcomeText(outcome, paint);
+  if (end) io.stdout.write(`\n${end}\n`);
+}
+
+/** A line a change, when it happens; what is waited for goes to the log. */
+function tell(event: ApplyEvent, text: boolean, io: Io, paint: Paint, log: Log): void {
+  const { step } = event;
+  if (event.type === 'waiting') {
+    log.info({ step: step.id }, `waiting for ${event.waitsFor}, ${event.untilMs / 1000} s at most`);
+    return;
+  }
+  if (!text) return;
+  if (event.type === 'applied') {
+    const verb = step.action === 'create' ? 'created' : 'updated';
+    io.stdout.write(`${paint.green('✓')} ${verb} ${step.id}\n`);
+  } else {
+    io.stdout.write(`${paint.red('✗')} ${event.type} ${step.id}\n`);
+  }
+}
+
+/** One value computes text, JSON and exit code. */
+export function exitCode({ plan, refusals, results, left }: Outcome, options: ReconcileOptions): number {
+  if (options.dryRun) {
+    if (plan.blocked.length > 0) return EXIT.failed;
+    return options.detailedExitcode && plan.waves.length > 0 ? EXIT.changes : EXIT.ok;
+  }
+  if (refusals.length > 0) return EXIT.refused;
+  const converged =
+    plan.blocked.length === 0 &&
+    results.every(({ result }) => result === 'applied') &&
+    (left === undefined || (left.waves.length === 0 && left.blocked.length === 0));
+  return converged ? EXIT.ok : EXIT.failed;
+}

@@ -1,0 +1,57 @@
+import { createClients } from '../aws/clients.ts';
+import { createDoor, type Door } from '../aws/door.ts';
+import type { GlobalOptions } from '../cli.ts';
+import { createLog, type Log } from '../log.ts';
+import { wantsColour } from '../report/paint.ts';
+import type { Sandbox } from '../sandbox/server.ts';
+import type { Specs } from '../spec/types.ts';
+import type { Io } from './io.ts';
+
+/** What a command needs to talk to AWS, or to the sandbox in AWS's place. */
+export interface Session {
+  door: Door;
+  log: Log;
+  sandbox?: Sandbox;
+  close(): Promise<void>;
+}
+
+const SANDBOX_FOLDER = '.replikey/sandbox';
+
+export async function openSession(
+  specs: Specs,
+  options: Pick<GlobalOptions, 'sandbox' | 'logLevel'>,
+  io: Io,
+  signal: AbortSignal,
+): Promise<Session> {
+  const log = createLog(io.stderr, { level: options.logLevel, colour: wantsColour(io.stderr, io.env) });
+  const sandbox = options.sandbox === undefined ? undefined : await startEmbedded(options.sandbox);
+  const clients = createClients(
+    specs.accounts,
+    sandbox && {
+      endpoint: sandbox.endpoint,
+      credentials: { accessKeyId: '000000000000', secretAccessKey: 'sandbox' },
+    },
+  );
+  const door = createDoor({
+    clients,
+    accounts: specs.accounts,
+    region: specs.pairs[0]?.source.region ?? 'us-east-1',
+    signal,
+    onRetry: ({ operation, reason, attempt }) =>
+      log.warn({ operation, attempt }, `${reason}: trying ${operation} again`),
+  });
+  return {
+    door,
+    log,
+    ...(sandbox === undefined ? {} : { sandbox }),
+    async close() {
+      clients.destroy();
+      await sandbox?.close();
+    },
+  };
+}
+
+async function startEmbedded(folder: string | true): Promise<Sandbox> {
+  const { startSandbox } = await import('../sandbox/server.ts');
+  return startSandbox({ state: folder === true ? SANDBOX_FOLDER : folder });
+}

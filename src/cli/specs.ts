@@ -1,0 +1,23 @@
+import { EXIT, UserError } from '../errors.ts';
+import { loadSpecs } from '../spec/load.ts';
+import { formatProblems } from '../spec/report.ts';
+import type { Specs } from '../spec/types.ts';
+import type { Io } from './io.ts';
+
+/**
+ * The specs that the arguments name.
+ *
+ * @throws UserError with every problem of every file, when there is one.
+ */
+export async function specsFrom(paths: readonly string[], io: Io): Promise<Specs> {
+  const { specs, problems } = await loadSpecs(paths, () => readAll(io.stdin));
+  if (specs) return specs;
+  const count = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
+  throw new UserError(EXIT.specs, `${formatProblems(problems)}\n\n${count}; AWS was not asked.`);
+}
+
+export async function readAll(stream: NodeJS.ReadStream): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString('utf8');
+}

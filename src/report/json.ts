@@ -1,0 +1,28 @@
+import type { Calls } from '../aws/door.ts';
+import type { Plan } from '../core/resource.ts';
+import type { Outcome } from '../reconcile.ts';
+
+/** The machine-readable form of a plan or of a pass: documented in docs/output.md, versioned by `format`. */
+export function planJson(plan: Plan): object {
+  const steps = plan.waves.flat();
+  return {
+    ...plan,
+    summary: {
+      create: steps.filter(({ action }) => action === 'create').length,
+      update: steps.filter(({ action }) => action === 'update').length,
+      blocked: plan.blocked.length,
+      unchanged: plan.unchanged,
+    },
+  };
+}
+
+export function outcomeJson(outcome: Outcome, calls: Calls): object {
+  return {
+    format: 1,
+    plan: planJson(outcome.plan),
+    refused: outcome.refusals,
+    results: outcome.results,
+    ...(outcome.left === undefined ? {} : { left: planJson(outcome.left) }),
+    calls: { reads: calls.reads, writes: calls.writes },
+  };
+}

@@ -1,0 +1,124 @@
+import type { Operation } from 'fast-json-patch';
+import type { Plan, Step } from '../core/resource.ts';
+import type { Outcome } from '../reconcile.ts';
+import type { BucketReplication } from '../spec/types.ts';
+import type { Paint } from './paint.ts';
+import { showPath, showValue } from './value.ts';
+import { visible } from './visible.ts';
+
+/** A plan for a terminal: a heading a pair, each change with the fields that differ and why, and a summary line. */
+export function planText(plan: Plan, pairs: readonly BucketReplication[], paint: Paint): string {
+  const sections = pairs.map((pair) => pairText(plan, pair, paint)).filter((text) => text !== undefined);
+  return [...sections, summary(plan, paint)].join('\n\n');
+}
+
+function pairText(plan: Plan, pair: BucketReplication, paint: Paint): string | undefined {
+  // What several pairs share is shown with the first of them.
+  const mine = ({ pairs }: { pairs: string[] }) => pairs[0] === pair.name;
+  const lines = [
+    ...plan.waves
+      .flat()
+      .filter(mine)
+      .flatMap((step) => stepText(step, paint)),
+    ...plan.blocked
+      .filter(mine)
+      .flatMap(({ id, why }) => [`  ${paint.red('!')} ${id}`, `      ${paint.red(visible(why))}`]),
+    ...plan.notes.filter(mine).map(({ id, message }) => `  ${paint.yellow('·')} ${id}: ${visible(message)}`),
+  ];
+  if (lines.length === 0) return undefined;
+  const { source, destination } = pair;
+  const heading = `${paint.bold(pair.name)}  ${source.bucket} (${source.region}) → ${destination.bucket} (${destination.region})`;
+  const at = pair.positions[''];
+  return [heading + (at ? paint.dim(`  ${visible(at.file)}:${at.line}`) : ''), ...lines].join('\n');
+}
+
+function stepText(step: Step, paint: Paint): string[] {
+  const mark = step.action === 'create' ? paint.green('+') : paint.yellow('~');
+  return [
+    `  ${mark} ${step.id}${paint.dim(`  ${step.why.map(visible).join('; ')}`)}`,
+    ...step.patch.flatMap((operation) => fieldText(operation, step, paint)),
+    ...step.risks.map(({ id, message }) => `      ${paint.red('risk')} ${id}: ${visible(message)}`),
+  ];
+}
+
+function fieldText(operation: Operation, step: Step, paint: Paint): string[] {
+  const path = showPath(operation.path);
+  const before = step.before[operation.path];
+  const after = 'value' in operation ? operation.value : undefined;
+  if (operation.op === 'remove') return [`      ${paint.red('-')} ${path}: ${showValue(before)}`];
+  if (operation.op === 'replace') {
+    return [`      ${paint.yellow('~')} ${path}: ${showValue(before)} ${paint.dim('→')} ${showValue(after)}`];
+  }
+  // What is new is shown field by field, so that a line holds one thing.
+  return leaves(path, after, 0).map(
+    ([name, value]) => `      ${paint.green('+')} ${name}: ${showValue(value)}`,
+  );
+}
+
+function leaves(path: string, value: unknown, depth: number): [string, unknown][] {
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || '$ref' in value || depth === 2) {
+    return [[path, value]];
+  }
+  const entries = Object.entries(value);
+  if (entries.length === 0) return [];
+  return entries.flatMap(([key, item]) =>
+    leaves(
+      `${path}${showPath(`/x/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`).slice(1)}`,
+      item,
+      depth + 1,
+    ),
+  );
+}
+
+function summary(plan: Plan, paint: Paint): string {
+  const steps = plan.waves.flat();
+  const count = (action: Step['action']) => steps.filter((step) => step.action === action).length;
+  if (steps.length === 0 && plan.blocked.length === 0) {
+    return `${paint.green('Nothing to do')}: ${plan.unchanged} resources are as declared.`;
+  }
+  const blocked = plan.blocked.length > 0 ? `, ${paint.red(`${plan.blocked.length} blocked`)}` : '';
+  return [
+    `Plan: ${count('create')} to create, ${count('update')} to update${blocked}, ${plan.unchanged} unchanged.`,
+    paint.dim(`Checksum ${plan.digest.slice(0, 16)}`),
+  ].join('  ');
+}
+
+/** How applying ended. Each applied step was told while it ran; what remains is what was not. */
+export function outcomeText(outcome: Outcome, paint: Paint): string {
+  const { plan, results, refusals, left } = outcome;
+  if (refusals.length > 0) {
+    const lines = refusals.map(
+      ({ id, step, message }) =>
+        `  ${paint.red('!')} ${step}: ${visible(message)}\n      allow it with --allow ${id}`,
+    );
+    return [paint.red('Refused: nothing was changed.'), ...lines].join('\n');
+  }
+  const failed = results.filter(({ result }) => result === 'failed');
+  const skipped = results.filter(({ result }) => result === 'skipped');
+  const applied = results.length - failed.length - skipped.length;
+  const lines = [...failed, ...skipped].map(
+    ({ id, result, why }) => `  ${paint.red(result)} ${id}: ${visible(why ?? '')}`,
+  );
+  const remaining = left === undefined ? [] : left.waves.flat();
+  const missing = failed.length + skipped.length;
+  const problems = [
+    ...lines,
+    ...plan.blocked.map(({ id, why }) => `  ${paint.red('blocked')} ${id}: ${visible(why)}`),
+    ...(missing === 0
+      ? remaining.map(
+          ({ id }) =>
+            `  ${paint.red('differs again')} ${id}: somebody else changes it, or AWS does not show it yet`,
+        )
+      : []),
+  ];
+  if (problems.length === 0) {
+    return results.length === 0
+      ? ''
+      : paint.green(`Converged: ${applied} applied, and a second reading finds nothing to do.`);
+  }
+  return [
+    `${paint.red('Not converged')}: ${applied} applied, ${failed.length} failed, ${skipped.length} skipped, ${plan.blocked.length} blocked.`,
+    ...problems,
+    'Run it again once the cause is mended: it goes on where it stands.',
+  ].join('\n');
+}

@@ -1,0 +1,31 @@
+import { isRef } from '../core/ref.ts';
+import { visible } from './visible.ts';
+
+/** A value as a plan shows it: references are known only after apply. */
+export function showValue(value: unknown): string {
+  if (value === undefined) return '(none)';
+  if (isRef(value)) return '(known after apply)';
+  if (typeof value === 'string') return visible(value);
+  if (Array.isArray(value))
+    return value.length === 1 ? showValue(value[0]) : `[${value.map(showValue).join(', ')}]`;
+  if (typeof value === 'object' && value !== null) {
+    return `{${Object.entries(value)
+      .map(([key, item]) => `${visible(key)}: ${showValue(item)}`)
+      .join(', ')}}`;
+  }
+  return String(value);
+}
+
+/** A JSON Pointer as people write paths: `/rules/replikey~1tax~1tax/priority` is `rules["replikey/tax/tax"].priority`. */
+export function showPath(pointer: string): string {
+  return pointer
+    .split('/')
+    .slice(1)
+    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
+    .map((part, index) => {
+      if (/^\d+$/.test(part)) return `[${part}]`;
+      if (/^[A-Za-z][\w-]*$/.test(part)) return index === 0 ? part : `.${part}`;
+      return `["${visible(part)}"]`;
+    })
+    .join('');
+}
