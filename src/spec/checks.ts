@@ -1,343 +1,365 @@
-import { KEY_ARN, KEY_ID, ROLE_ARN } from './names.ts';
-import type { Parsed } from './parse.ts';
-import { isKeyReference, longForm, ruleNames } from './resolve.ts';
-import type { WrittenAccount, WrittenReplication } from './schema.ts';
+import { type Parsed, positionOf, problem } from './document.ts';
+import { KEY_ARN, KEY_ID, partition, ROLE_ARN } from './names.ts';
+import { type Path, valueAt } from './path.ts';
+import { derivedRoleName, longForm, ruleNames } from './resolve.ts';
+import type { WrittenRule } from './schema.ts';
 import { suggest } from './suggest.ts';
 import type { Position, Problem } from './types.ts';
-import { problem, type Valid } from './validate.ts';
+import { type CheckedReplication, isSound, type Valid } from './validate.ts';
 
 /** What the form of a single field cannot say: one function a rule, each over one spec or over all of them. */
 
-type Replication = { written: WrittenReplication; parsed: Parsed };
-type AccountSpec = { written: WrittenAccount; parsed: Parsed };
-type Path = (string | number)[];
-
 const SIDES = ['source', 'destination'] as const;
 
-/** Check each spec by itself, then all of them together. */
-export function check(valid: readonly Valid[]): Problem[] {
+/**
+ * Check each spec by itself, then all of them together. Names are compared over all documents, also those of which
+ * nothing else could be read, so that a reference to a broken Account is not called unknown.
+ */
+export function check(valid: readonly Valid[], all: readonly Parsed[]): Problem[] {
   const pairs = valid.filter((one) => one.kind === 'BucketReplication');
-  const accounts = valid.filter((one) => one.kind === 'Account');
+  const ids = accountIds(valid);
   return [
-    ...pairs.flatMap((pair) => OF_ONE.flatMap((rule) => rule(pair))),
-    ...pairs.flatMap((pair) => accountsExist(pair, accounts)),
-    ...duplicates([...valid]),
+    ...pairs.flatMap((pair) => OF_ONE.flatMap((rule) => rule(pair, ids)).flatMap(found(pair))),
+    ...valid.flatMap(oneWayIn),
+    ...accountsExist(pairs, all),
+    ...duplicateNames(all),
     ...agreeing(pairs),
     ...priorities(pairs),
   ];
 }
 
-const OF_ONE: ((pair: Replication) => Problem[])[] = [
-  keys,
-  role,
+/** Ids of the accounts by name. */
+const accountIds = (valid: readonly Valid[]): ReadonlyMap<string, string> =>
+  new Map(
+    valid.flatMap((one) =>
+      one.kind === 'Account' && isSound(one, ['spec', 'id'])
+        ? [[one.written.metadata.name, one.written.spec.id] as const]
+        : [],
+    ),
+  );
+
+/** Where in a spec, what is wrong, what to do. */
+type Finding = [path: Path, message: string, hint: string];
+type Rule = (pair: CheckedReplication, accounts: ReadonlyMap<string, string>) => Finding[];
+
+const OF_ONE: readonly Rule[] = [
+  oneKeyEach,
+  keyIdHasOwner,
+  keyNearBucket,
+  oneRole,
+  roleOfSource,
   twoBuckets,
+  onePartition,
   oneAccount,
-  ruleShapes,
-  duplicateRules,
+  ruleSaysWhat,
+  tagsFit,
+  deleteMarkersHaveNoTags,
+  timeControlNeedsMetrics,
+  ruleNamesDiffer,
 ];
 
-function keys({ written, parsed }: Replication): Problem[] {
-  return SIDES.flatMap((side) => {
-    const { key, region, account } = written.spec[side];
-    const path: Path = ['spec', side, 'key'];
-    const { alias, arn } = longForm(key);
+/** Only what stands on sound ground: a field that is wrong by itself was reported already. */
+const found =
+  (pair: CheckedReplication) =>
+  ([path, message, hint]: Finding): Problem[] =>
+    isSound(pair, path) ? [problem(pair.parsed, path, message, hint)] : [];
+
+function oneKeyEach({ written }: CheckedReplication): Finding[] {
+  return SIDES.flatMap((side): Finding[] => {
+    const path = ['spec', side, 'key'];
+    const { alias, arn, rotation } = longForm(written.spec[side].key);
     if (alias !== undefined && arn !== undefined) {
-      return [
-        problem(
-          parsed,
-          path,
-          'both an alias and an ARN are given',
-          'keep one: an alias is created when absent, an ARN must exist',
-        ),
-      ];
+      const hint = 'keep one: an alias is created when absent, an ARN must exist';
+      return [[path, 'both an alias and an ARN are given', hint]];
     }
-    if (alias !== undefined) return typeof key === 'string' ? aliasProblems(parsed, path, alias) : [];
-    if (arn === undefined)
-      return [problem(parsed, path, 'neither an alias nor an ARN is given', 'add alias: alias/…')];
-    if (!isKeyReference(arn)) {
-      return [
-        problem(
-          parsed,
-          path,
-          `"${arn}" is neither an alias nor the ARN of a key`,
-          'write alias/name, or arn:aws:kms:REGION:ACCOUNT:key/ID',
-        ),
-      ];
+    if (alias === undefined && arn === undefined) {
+      return [[path, 'neither an alias nor an ARN is given', 'add alias: alias/my-key']];
     }
-    if (KEY_ID.test(arn) && account === undefined) {
-      return [
-        problem(
-          parsed,
-          path,
-          'a bare key id does not say whose key it is',
-          'write the ARN of the key, or name an account on this side',
-        ),
-      ];
-    }
-    const keyRegion = KEY_ARN.exec(arn)?.[2];
-    if (keyRegion !== undefined && keyRegion !== region) {
-      return [
-        problem(
-          parsed,
-          path,
-          `the key lies in ${keyRegion}, the bucket in ${region}`,
-          "S3 takes keys of the bucket's own Region only",
-        ),
-      ];
+    if (arn !== undefined && rotation !== undefined) {
+      const hint = 'remove rotation, or declare the key by its alias';
+      return [[[...path, 'rotation'], 'a key that is given by ARN is never altered', hint]];
     }
     return [];
   });
 }
 
-function aliasProblems(parsed: Parsed, path: Path, alias: string): Problem[] {
-  if (alias.startsWith('alias/aws/')) {
-    return [
-      problem(
-        parsed,
-        path,
-        `${alias} names a key that AWS manages`,
-        'its policy cannot be changed, so it cannot serve here: declare an alias of your own',
-      ),
-    ];
-  }
-  if (alias.length > 256 || !/^alias\/[a-zA-Z0-9:/_-]+$/.test(alias)) {
-    return [
-      problem(
-        parsed,
-        path,
-        `"${alias}" is not the name of an alias`,
-        'an alias is alias/ and then letters, digits, /, _ and -',
-      ),
-    ];
-  }
-  return [];
+function keyIdHasOwner({ written }: CheckedReplication): Finding[] {
+  return SIDES.flatMap((side): Finding[] => {
+    const { key, account } = written.spec[side];
+    const { arn } = longForm(key);
+    if (arn === undefined || account !== undefined || !KEY_ID.test(arn)) return [];
+    const hint = 'write the ARN of the key, or name an account on this side';
+    return [[keyPath(written, side), 'a bare key id does not say whose key it is', hint]];
+  });
 }
 
-function role({ written, parsed }: Replication): Problem[] {
+function keyNearBucket({ written }: CheckedReplication): Finding[] {
+  return SIDES.flatMap((side): Finding[] => {
+    const { key, region } = written.spec[side];
+    const [, , keyRegion] = KEY_ARN.exec(longForm(key).arn ?? '') ?? [];
+    if (keyRegion === undefined || keyRegion === region) return [];
+    const message = `the key lies in ${keyRegion}, but the bucket in ${region}`;
+    return [[keyPath(written, side), message, "S3 takes keys of the bucket's own Region only"]];
+  });
+}
+
+/** The ARN itself, in the short form and in the long one. */
+const keyPath = (written: CheckedReplication['written'], side: (typeof SIDES)[number]): Path =>
+  typeof written.spec[side].key === 'string' ? ['spec', side, 'key'] : ['spec', side, 'key', 'arn'];
+
+function oneRole({ written }: CheckedReplication): Finding[] {
   const { role } = written.spec;
-  if (role?.arn === undefined) return [];
-  const path: Path = ['spec', 'role'];
-  if (role.name !== undefined)
-    return [
-      problem(
-        parsed,
-        path,
-        'both a name and an ARN are given',
-        'keep one: a name is created when absent, an ARN must exist',
-      ),
-    ];
-  if (ROLE_ARN.test(role.arn)) return [];
+  if (role === undefined) return [];
+  if (role.name !== undefined && role.arn !== undefined) {
+    const hint = 'keep one: a name is created when absent, an ARN must exist';
+    return [[['spec', 'role'], 'both a name and an ARN are given', hint]];
+  }
+  if (role.name !== undefined || role.arn !== undefined) return [];
   return [
-    problem(
-      parsed,
-      [...path, 'arn'],
-      `"${role.arn}" is not the ARN of a role`,
-      'it looks like arn:aws:iam::111122223333:role/name',
-    ),
+    [['spec', 'role'], 'neither a name nor an ARN is given', 'add name:, or remove role for a derived one'],
   ];
 }
 
-function twoBuckets({ written, parsed }: Replication): Problem[] {
+function roleOfSource({ written }: CheckedReplication, accounts: ReadonlyMap<string, string>): Finding[] {
+  const { role, source } = written.spec;
+  const [, , owner] = ROLE_ARN.exec(role?.arn ?? '') ?? [];
+  const account = accounts.get(source.account ?? '');
+  if (owner === undefined || account === undefined || owner === account) return [];
+  const message = `the role belongs to the account ${owner}, but the source bucket to ${account}`;
+  return [[['spec', 'role', 'arn'], message, 'S3 assumes a role of the account that owns the source bucket']];
+}
+
+function twoBuckets({ written }: CheckedReplication): Finding[] {
   const { source, destination } = written.spec;
   if (source.bucket !== destination.bucket) return [];
+  const path = ['spec', 'destination', 'bucket'];
+  return [[path, 'a bucket cannot replicate to itself', 'name another destination']];
+}
+
+function onePartition({ written }: CheckedReplication): Finding[] {
+  const { source, destination } = written.spec;
+  const [from, to] = [partition(source.region), partition(destination.region)];
+  if (from === to) return [];
+  const message = `${source.region} is in ${from} and ${destination.region} in ${to}`;
   return [
-    problem(
-      parsed,
-      ['spec', 'destination', 'bucket'],
-      'a bucket cannot replicate to itself',
-      'name another destination',
-    ),
+    [['spec', 'destination', 'region'], message, 'S3 does not replicate from one partition to another'],
   ];
 }
 
-function oneAccount({ written, parsed }: Replication): Problem[] {
+function oneAccount({ written }: CheckedReplication): Finding[] {
   const { source, destination } = written.spec;
   if (source.account === destination.account) return [];
-  const path: Path = ['spec', 'destination', destination.account === undefined ? 'bucket' : 'account'];
+  const missing = (['source', 'destination'] as const).find(
+    (side) => written.spec[side].account === undefined,
+  );
+  const message = missing
+    ? `only one side names an account; ${missing} would use the ambient credentials`
+    : `source is in account ${source.account} and destination in ${destination.account}`;
+  return [
+    [
+      ['spec', missing === 'source' ? 'source' : 'destination', 'account'],
+      message,
+      'pairs across accounts are not supported in this version: name the same account on both sides',
+    ],
+  ];
+}
+
+const ofRules =
+  (look: (rule: WrittenRule, path: Path) => Finding[]) =>
+  ({ written }: CheckedReplication): Finding[] =>
+    written.spec.rules.flatMap((rule, index) => look(rule, ['spec', 'rules', index]));
+
+function ruleSaysWhat(pair: CheckedReplication): Finding[] {
+  return ofRules((rule, path) => {
+    const { prefix, filter } = rule;
+    if (prefix !== undefined && filter !== undefined) {
+      const hint = 'prefix is the short form of filter.prefix: keep one';
+      return [[[...path, 'filter'], 'both prefix and filter are given', hint]];
+    }
+    if (prefix !== undefined || filter?.prefix !== undefined) return [];
+    if (Object.keys(filter?.tags ?? {}).length > 0) return [];
+    const hint = 'add prefix: Tax/, or prefix: "" for every object';
+    return [[path, 'the rule does not say which objects it replicates', hint]];
+  })(pair);
+}
+
+function tagsFit(pair: CheckedReplication): Finding[] {
+  return ofRules(({ filter }, path) => {
+    const count = Object.keys(filter?.tags ?? {}).length;
+    if (count <= 10) return [];
+    const message = `${count} tags are asked for, and an object has at most 10`;
+    return [[[...path, 'filter', 'tags'], message, 'such a rule never matches: remove some']];
+  })(pair);
+}
+
+function deleteMarkersHaveNoTags(pair: CheckedReplication): Finding[] {
+  return ofRules(({ filter, deleteMarkerReplication }, path) => {
+    if (!deleteMarkerReplication || Object.keys(filter?.tags ?? {}).length === 0) return [];
+    const message = 'delete markers have no tags, so a rule that filters by tags cannot replicate them';
+    return [[[...path, 'deleteMarkerReplication'], message, 'remove one of the two']];
+  })(pair);
+}
+
+function timeControlNeedsMetrics(pair: CheckedReplication): Finding[] {
+  return ofRules(({ replicationTimeControl, metrics }, path) =>
+    replicationTimeControl && !metrics
+      ? [[[...path, 'metrics'], 'replicationTimeControl needs metrics', 'remove metrics: false']]
+      : [],
+  )(pair);
+}
+
+function ruleNamesDiffer({ written, parsed }: CheckedReplication): Finding[] {
+  const names = ruleNames(written.spec.rules);
+  return names.flatMap((name, index): Finding[] => {
+    const first = names.indexOf(name);
+    if (first === index) return [];
+    const before = at(positionOf(parsed, ['spec', 'rules', first, 'name']));
+    const message = `the rule name ${name} is already used at ${before}`;
+    return [[['spec', 'rules', index, 'name'], message, 'give each rule of a spec its own name']];
+  });
+}
+
+function oneWayIn(one: Valid): Problem[] {
+  if (one.kind !== 'Account') return [];
+  const { profile, assumeRole } = one.written.spec;
+  if (profile === undefined || assumeRole === undefined) return [];
+  const path = ['spec', 'assumeRole'];
+  if (!isSound(one, path)) return [];
   return [
     problem(
-      parsed,
+      one.parsed,
       path,
-      'source and destination name different accounts',
-      'pairs across accounts are not supported in this version: name the same account on both sides',
+      'both profile and assumeRole are given',
+      'keep one; a profile can assume a role',
     ),
   ];
 }
 
-function ruleShapes({ written, parsed }: Replication): Problem[] {
-  return written.spec.rules.flatMap((rule, index) => {
-    const path: Path = ['spec', 'rules', index];
-    const tags = Object.keys(rule.filter?.tags ?? {}).length;
-    const found: Problem[] = [];
-    if (rule.prefix !== undefined && rule.filter !== undefined) {
-      found.push(
-        problem(
-          parsed,
-          [...path, 'filter'],
-          'both prefix and filter are given',
-          'prefix is the short form of filter.prefix: keep one',
-        ),
-      );
-    }
-    if (rule.prefix === undefined && rule.filter === undefined) {
-      found.push(
-        problem(
-          parsed,
-          path,
-          'the rule does not say which objects it replicates',
-          "add prefix: (prefix: '' is every object)",
-        ),
-      );
-    }
-    if (tags > 0 && rule.deleteMarkerReplication) {
-      found.push(
-        problem(
-          parsed,
-          [...path, 'deleteMarkerReplication'],
-          'delete markers have no tags, so a rule that filters by tags cannot replicate them',
-          'remove one of the two',
-        ),
-      );
-    }
-    if (rule.replicationTimeControl && !rule.metrics) {
-      found.push(
-        problem(
-          parsed,
-          [...path, 'metrics'],
-          'replication time control needs metrics',
-          'remove metrics: false',
-        ),
-      );
-    }
-    return found;
+function accountsExist(pairs: readonly CheckedReplication[], all: readonly Parsed[]): Problem[] {
+  const known = all.flatMap((parsed) => {
+    const { kind, name } = identity(parsed);
+    return kind === 'Account' && name !== undefined ? [name] : [];
   });
+  return pairs.flatMap(({ written, parsed }) =>
+    SIDES.flatMap((side) => {
+      const name = written.spec[side].account;
+      if (name === undefined || known.includes(name)) return [];
+      const meant = suggest(name, known);
+      const hint = meant
+        ? `did you mean ${meant}?`
+        : 'add one: kind: Account with metadata.name and spec.id, and name its file too';
+      return [problem(parsed, ['spec', side, 'account'], `there is no Account document named ${name}`, hint)];
+    }),
+  );
 }
 
-function duplicateRules({ written, parsed }: Replication): Problem[] {
-  const names = ruleNames(written.spec.rules);
-  return names.flatMap((name, index) => {
-    const first = names.indexOf(name);
-    if (first === index) return [];
-    const before = parsed.positionOf(['spec', 'rules', first, 'name']);
-    return [
-      problem(
-        parsed,
-        ['spec', 'rules', index, 'name'],
-        `the rule name "${name}" is already used at ${at(before)}`,
-        'give each rule of a spec its own name',
-      ),
-    ];
-  });
-}
-
-function accountsExist({ written, parsed }: Replication, accounts: readonly AccountSpec[]): Problem[] {
-  const known = accounts.map((account) => account.written.metadata.name);
-  return SIDES.flatMap((side) => {
-    const name = written.spec[side].account;
-    if (name === undefined || known.includes(name)) return [];
-    const meant = suggest(name, known);
-    return [
-      problem(
-        parsed,
-        ['spec', side, 'account'],
-        `there is no Account document named "${name}"`,
-        meant ? `did you mean ${meant}?` : 'add one: kind: Account with metadata.name and spec.id',
-      ),
-    ];
-  });
-}
-
-function duplicates(
-  all: readonly { kind: string; written: { metadata: { name: string } }; parsed: Parsed }[],
-): Problem[] {
-  const seen = new Map<string, Position>();
-  return all.flatMap(({ kind, written, parsed }) => {
+function duplicateNames(all: readonly Parsed[]): Problem[] {
+  const first = new Map<string, Position>();
+  return all.flatMap((parsed) => {
+    const { kind, name } = identity(parsed);
+    if (kind === undefined || name === undefined) return [];
     const path = ['metadata', 'name'];
-    const key = `${kind} "${written.metadata.name}"`;
-    const before = seen.get(key);
-    seen.set(key, before ?? parsed.positionOf(path));
-    return before
-      ? [
-          problem(
-            parsed,
-            path,
-            `${key} is already declared at ${at(before)}`,
-            'names are unique: rename one of the two',
-          ),
-        ]
-      : [];
+    const before = first.get(`${kind} ${name}`);
+    first.set(`${kind} ${name}`, before ?? positionOf(parsed, path));
+    if (!before) return [];
+    const message = `the ${kind} ${name} is already declared at ${at(before)}`;
+    return [problem(parsed, path, message, 'names are unique: rename one of the two')];
   });
+}
+
+function identity({ value }: Parsed): { kind?: string; name?: string } {
+  const kind = valueAt(value, ['kind']);
+  const name = valueAt(value, ['metadata', 'name']);
+  return {
+    ...(typeof kind === 'string' ? { kind } : {}),
+    ...(typeof name === 'string' ? { name } : {}),
+  };
 }
 
 /** What several specs say of one thing must agree. */
-function agreeing(pairs: readonly Replication[]): Problem[] {
+function agreeing(pairs: readonly CheckedReplication[]): Problem[] {
   const claims = new Map<string, { value: string; position: Position }>();
-  const found: Problem[] = [];
-  const claim = (parsed: Parsed, path: Path, thing: string, value: string | undefined) => {
-    const before = claims.get(thing);
-    if (!before) claims.set(thing, { value: value ?? 'not said', position: parsed.positionOf(path) });
-    else if (before.value !== (value ?? 'not said')) {
-      found.push(
-        problem(
-          parsed,
-          path,
-          `${thing} is ${value ?? 'not said'} here, but ${before.value} at ${at(before.position)}`,
-          'make the two agree',
-        ),
-      );
-    }
-  };
-  for (const { written, parsed } of pairs) {
-    const { spec } = written;
-    for (const side of SIDES) {
-      const { bucket, region, account, key } = spec[side];
-      const { alias, arn, rotation } = longForm(key);
-      claim(parsed, ['spec', side, 'region'], `the Region of bucket ${bucket}`, region);
-      claim(parsed, ['spec', side, 'account'], `the account of bucket ${bucket}`, account);
-      claim(parsed, ['spec', side, 'key'], `the default key of bucket ${bucket}`, alias ?? arn);
-      claim(
-        parsed,
-        ['spec', side, 'key'],
-        `the Bucket Key of bucket ${bucket}`,
-        String(typeof key === 'string' ? true : key.bucketKey),
-      );
-      if (alias !== undefined) {
-        const where = [account, region].filter(Boolean).join('/');
-        claim(
-          parsed,
-          ['spec', side, 'key'],
-          `the rotation of ${alias} in ${where}`,
-          rotation === undefined ? undefined : String(rotation),
-        );
+  return pairs.flatMap((pair) =>
+    claimsOf(pair).flatMap(({ path, thing, value }) => {
+      if (!isSound(pair, path)) return [];
+      const before = claims.get(thing);
+      if (!before) {
+        claims.set(thing, { value, position: positionOf(pair.parsed, path) });
+        return [];
       }
-    }
-    claim(
-      parsed,
-      ['spec', 'role'],
-      `the role of source bucket ${spec.source.bucket}`,
-      spec.role?.arn ?? spec.role?.name,
-    );
-  }
-  return found;
+      if (before.value === value) return [];
+      const message = `${thing} is ${value} here, but ${before.value} at ${at(before.position)}`;
+      return [problem(pair.parsed, path, message, 'make the two agree')];
+    }),
+  );
+}
+
+interface Claim {
+  path: Path;
+  thing: string;
+  value: string;
+}
+
+function claimsOf({ written: { spec } }: CheckedReplication): Claim[] {
+  const role = spec.role?.arn ?? spec.role?.name ?? derivedRoleName(spec.source.bucket);
+  const account = spec.source.account === undefined ? '' : ` in account ${spec.source.account}`;
+  return [
+    ...SIDES.flatMap((side) => sideClaims(side, spec[side])),
+    { path: ['spec', 'role'], thing: `the role of source bucket ${spec.source.bucket}`, value: role },
+    // IAM tells role names apart without regard to case.
+    {
+      path: ['spec', 'role'],
+      thing: `the spelling of the role ${role.toLowerCase()}${account}`,
+      value: role,
+    },
+  ];
+}
+
+function sideClaims(
+  side: (typeof SIDES)[number],
+  { bucket, region, account, key }: CheckedReplication['written']['spec']['source'],
+): Claim[] {
+  const path = ['spec', side];
+  const { alias, arn, rotation } = longForm(key);
+  const keyPlace = [region, account && `in account ${account}`].filter(Boolean).join(' ');
+  return [
+    { path: [...path, 'region'], thing: `the Region of bucket ${bucket}`, value: region },
+    { path: [...path, 'account'], thing: `the account of bucket ${bucket}`, value: account ?? 'not named' },
+    { path: [...path, 'key'], thing: `the key of bucket ${bucket}`, value: alias ?? arn ?? '' },
+    {
+      path: [...path, 'key'],
+      thing: `bucketKey of bucket ${bucket}`,
+      value: String(typeof key === 'string' || key.bucketKey),
+    },
+    ...(alias === undefined || rotation === undefined
+      ? []
+      : [
+          {
+            path: [...path, 'key', 'rotation'],
+            thing: `the rotation of ${alias} in ${keyPlace}`,
+            value: String(rotation),
+          },
+        ]),
+  ];
 }
 
 /** Priorities are unique in the one configuration of a source bucket, whichever spec declares them. */
-function priorities(pairs: readonly Replication[]): Problem[] {
+function priorities(pairs: readonly CheckedReplication[]): Problem[] {
   const taken = new Map<string, Position>();
-  return pairs.flatMap(({ written, parsed }) =>
-    written.spec.rules.flatMap(({ priority }, index) => {
+  return pairs.flatMap((pair) =>
+    pair.written.spec.rules.flatMap(({ priority }, index) => {
       if (priority === undefined) return [];
-      const path: Path = ['spec', 'rules', index, 'priority'];
-      const key = `${written.spec.source.bucket} ${priority}`;
-      const before = taken.get(key);
-      taken.set(key, before ?? parsed.positionOf(path));
+      const { bucket } = pair.written.spec.source;
+      const path = ['spec', 'rules', index, 'priority'];
+      const before = taken.get(`${bucket} ${priority}`);
+      taken.set(`${bucket} ${priority}`, before ?? positionOf(pair.parsed, path));
       if (!before) return [];
       return [
         problem(
-          parsed,
+          pair.parsed,
           path,
           `priority ${priority} is already used at ${at(before)}`,
-          `priorities are unique among the rules of ${written.spec.source.bucket}: choose another, or leave it out`,
+          `priorities are unique among the rules of ${bucket}: choose another, or leave it out`,
         ),
       ];
     }),

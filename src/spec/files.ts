@@ -1,145 +1,156 @@
+import { constants } from 'node:fs';
 import { open, readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { byCodeUnit } from '../core/canonical.ts';
+import { globPattern, globRoot, isGlob } from './glob.ts';
+import { MAX_BYTES, MAX_FILES } from './limits.ts';
+import { fileProblem } from './source.ts';
 import type { Problem } from './types.ts';
 
-const MAX_BYTES = 1024 * 1024;
-const MAX_FILES = 5_000;
-const YAML = /\.ya?ml$/;
-
-/** A file's text, or why there is none. */
-export type Source = { file: string; text: string } | { problem: Problem };
+/** A file as it lies on disk, under the name that the user knows it by. */
+export interface File {
+  file: string;
+  bytes: Uint8Array;
+}
 
 /**
- * The texts behind the paths that were given: files, folders (every *.yaml and *.yml below, but what begins with a
+ * The files behind the paths that were given: files, folders (every *.yaml and *.yml below, but what begins with a
  * dot), globs, and `-` for standard input. Sorted, each file once, however links lead to it.
  */
-export async function readSources(paths: readonly string[], stdin: () => Promise<string>): Promise<Source[]> {
-  const sources: Source[] = [];
+export async function readFiles(
+  paths: readonly string[],
+  stdin: () => Promise<string | Uint8Array>,
+): Promise<{ files: File[]; problems: Problem[] }> {
+  const files: File[] = [];
+  const problems: Problem[] = [];
   const seen = new Set<string>();
-  for (const given of paths) {
-    if (given === '-') {
-      sources.push({ file: '<stdin>', text: await stdin() });
-      continue;
-    }
-    const { files, problems } = await expand(given);
-    sources.push(...problems.map((one) => ({ problem: one })));
-    for (const file of files) {
-      const real = await realpath(file).catch(() => file);
+  for (const given of new Set(paths)) {
+    const expanded = given === '-' ? { names: ['-'], problems: [] } : await expand(given);
+    problems.push(...expanded.problems);
+    for (const name of expanded.names) {
+      const real = name === '-' ? name : await realpath(name).catch(() => name);
       if (seen.has(real)) continue;
       seen.add(real);
       if (seen.size > MAX_FILES) {
-        sources.push({ problem: about(given, `more than ${MAX_FILES} files`, 'name a smaller folder') });
-        return sources;
+        const message = `there are more than ${MAX_FILES} spec files`;
+        problems.push(fileProblem(given, { message, hint: 'name a smaller folder' }));
+        return { files, problems };
       }
-      sources.push(await readSource(file));
+      const read = await (name === '-' ? readStdin(stdin) : readFile(name));
+      if ('bytes' in read) files.push(read);
+      else problems.push(read);
     }
   }
-  return sources;
-}
-
-async function expand(given: string): Promise<{ files: string[]; problems: Problem[] }> {
-  const info = await stat(given).catch((error: NodeJS.ErrnoException) => error);
-  if (!(info instanceof Error)) {
-    if (!info.isDirectory()) return { files: [given], problems: [] };
-    const { files, problems } = await walk(given);
-    const none = files.length === 0 && problems.length === 0;
-    return {
-      files,
-      problems: none
-        ? [about(given, 'the folder holds no *.yaml or *.yml file', 'name the folder of your specs')]
-        : problems,
-    };
-  }
-  if (/[*?[]/.test(given)) {
-    const base = given.slice(0, given.search(/[*?[]/));
-    const root = base.includes('/') ? base.slice(0, base.lastIndexOf('/')) || '/' : '.';
-    const { files, problems } = await walk(root);
-    const matching = files.filter((file) => glob(path.normalize(given)).test(path.normalize(file)));
-    if (matching.length > 0) return { files: matching, problems };
-    return { files: [], problems: [about(given, 'no file matches', 'check the pattern')] };
-  }
-  const reason =
-    info.code === 'ENOENT'
-      ? 'there is no such file or folder'
-      : `it cannot be read (${info.code ?? info.message})`;
-  return { files: [], problems: [about(given, reason, 'check the path')] };
-}
-
-/** All spec files below a folder; a link that leads back to a folder above is not followed twice. */
-async function walk(root: string): Promise<{ files: string[]; problems: Problem[] }> {
-  const files: string[] = [];
-  const problems: Problem[] = [];
-  const visited = new Set<string>();
-  const visit = async (folder: string): Promise<void> => {
-    const real = await realpath(folder).catch(() => undefined);
-    if (real === undefined || visited.has(real) || files.length > MAX_FILES) return;
-    visited.add(real);
-    const entries = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-      problems.push(
-        about(folder, `the folder cannot be read (${error.code ?? error.message})`, 'check its permissions'),
-      );
-      return [];
-    });
-    for (const name of entries.sort(byCodeUnit)) {
-      if (name.startsWith('.')) continue;
-      const entry = path.join(folder, name);
-      const info = await stat(entry).catch((error: NodeJS.ErrnoException) => error);
-      if (info instanceof Error) {
-        // A link that loops or dangles is of no concern unless it is named like a spec.
-        if (YAML.test(name))
-          problems.push(
-            about(entry, `cannot be read (${info.code ?? info.message})`, 'check where the link leads'),
-          );
-      } else if (info.isDirectory()) await visit(entry);
-      else if (YAML.test(name)) files.push(entry);
-    }
-  };
-  await visit(root);
   return { files, problems };
 }
 
-async function readSource(file: string): Promise<Source> {
-  const info = await stat(file).catch((error: NodeJS.ErrnoException) => error);
-  if (info instanceof Error)
-    return { problem: about(file, `cannot be read (${info.code ?? info.message})`, 'check its permissions') };
-  if (!info.isFile())
-    return { problem: about(file, 'it is not a regular file', 'specs are files; for a pipe, name -') };
-  if (info.size > MAX_BYTES)
-    return { problem: about(file, 'the file is larger than 1 MiB', 'split it into several files') };
+type Names = { names: string[]; problems: Problem[] };
+
+async function expand(given: string): Promise<Names> {
+  const info = await statOrError(given);
+  if (!(info instanceof Error)) {
+    if (!info.isDirectory()) return { names: [given], problems: [] };
+    return orNone(
+      await walk(given),
+      given,
+      'the folder holds no *.yaml or *.yml file',
+      'name the folder of your specs',
+    );
+  }
+  if (!isGlob(given)) return { names: [], problems: [unreadable(given, info)] };
+  const pattern = globPattern(path.normalize(given));
+  const { names, problems } = await walk(path.normalize(globRoot(given)));
+  const matching = { names: names.filter((name) => pattern.test(name)), problems };
+  return orNone(matching, given, 'no *.yaml or *.yml file matches', 'check the pattern');
+}
+
+const orNone = (found: Names, given: string, message: string, hint: string): Names =>
+  found.names.length > 0 || found.problems.length > 0
+    ? found
+    : { names: [], problems: [fileProblem(given, { message, hint })] };
+
+/** All spec files below a folder, in the order of their bytes. */
+async function walk(root: string): Promise<Names> {
+  const names: string[] = [];
+  const problems: Problem[] = [];
+  const visited = new Set<string>();
+
+  /** `above`: the folders that lead here, by which a link that loops is told from one that shares. */
+  const visit = async (folder: string, above: readonly string[]): Promise<void> => {
+    const real = await realpath(folder).catch(() => folder);
+    if (above.includes(real)) {
+      const message = 'this link leads back to a folder above it';
+      problems.push(fileProblem(folder, { message, hint: 'remove the link' }));
+      return;
+    }
+    if (visited.has(real) || visited.size > MAX_FILES || names.length > MAX_FILES) return;
+    visited.add(real);
+    const entries = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+      problems.push(unreadable(folder, error));
+      return [];
+    });
+    for (const name of entries) {
+      if (name.startsWith('.')) continue;
+      const entry = path.join(folder, name);
+      const info = await statOrError(entry);
+      if (info instanceof Error) {
+        // A link that dangles is of no concern unless it is named like a spec.
+        if (YAML.test(name) || info.code === 'ELOOP') problems.push(unreadable(entry, info));
+      } else if (info.isDirectory()) await visit(entry, [...above, real]);
+      else if (YAML.test(name)) names.push(entry);
+    }
+  };
+  await visit(root, []);
+  return { names: names.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))), problems };
+}
+
+const YAML = /\.ya?ml$/;
+
+async function readStdin(stdin: () => Promise<string | Uint8Array>): Promise<File | Problem> {
+  const content = await stdin();
+  const bytes = typeof content === 'string' ? Buffer.from(content) : content;
+  return bytes.length > MAX_BYTES ? tooLarge('<stdin>') : { file: '<stdin>', bytes };
+}
+
+async function readFile(file: string): Promise<File | Problem> {
   try {
-    const handle = await open(file);
-    const bytes = await handle.readFile().finally(() => handle.close());
-    return decode(file, bytes);
+    // Opening a FIFO would wait for a writer, and reading a device never ends: neither waits, and neither is read.
+    const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      const info = await handle.stat();
+      if (!info.isFile()) {
+        const message = 'this is not a regular file';
+        return fileProblem(file, { message, hint: 'specs are files; for a pipe, write - and redirect it' });
+      }
+      const buffer = Buffer.alloc(Math.min(info.size, MAX_BYTES) + 1);
+      const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0);
+      return bytesRead > MAX_BYTES ? tooLarge(file) : { file, bytes: buffer.subarray(0, bytesRead) };
+    } finally {
+      await handle.close();
+    }
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    return { problem: about(file, `cannot be read (${code ?? message})`, 'check its permissions') };
+    return unreadable(file, error as NodeJS.ErrnoException);
   }
 }
 
-function decode(file: string, bytes: Buffer): Source {
-  try {
-    // The decoder takes a byte order mark away.
-    return { file, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) };
-  } catch {
-    return { problem: about(file, 'the file is not valid UTF-8', 'save it as UTF-8') };
-  }
+const tooLarge = (file: string): Problem =>
+  fileProblem(file, { message: 'the file is larger than 1 MiB', hint: 'split it into several files' });
+
+function unreadable(file: string, { code, message }: NodeJS.ErrnoException): Problem {
+  const [reason, hint] = REASONS.get(code ?? '') ?? [
+    `this cannot be read (${code ?? message})`,
+    'check the path',
+  ];
+  return fileProblem(file, { message: reason, hint });
 }
 
-/** `*` within a name, `**` across folders, `?` for one character. */
-function glob(pattern: string): RegExp {
-  const source = pattern.replace(/\*\*\/|\*\*|[*?]|[^*?]+/g, (part) => {
-    if (part === '**/') return '(?:.*/)?';
-    if (part === '**') return '.*';
-    if (part === '*') return '[^/]*';
-    if (part === '?') return '[^/]';
-    return part.replace(/[.+^${}()|[\]\\]/g, '\\$&');
-  });
-  return new RegExp(`^${source}$`);
-}
+const REASONS: ReadonlyMap<string, [reason: string, hint: string]> = new Map([
+  ['ENOENT', ['there is no such file or folder', 'check the path, or where the link leads']],
+  ['EACCES', ['this may not be read (permission denied)', 'check its permissions and owner']],
+  ['EPERM', ['this may not be read (not permitted)', 'check its permissions and owner']],
+  ['ELOOP', ['this link leads round in a circle', 'remove the link']],
+  ['ENOTDIR', ['a part of this path is a file, not a folder', 'check the path']],
+  ['ENAMETOOLONG', ['this path is too long', 'check the path']],
+  ['ENXIO', ['this is not a regular file', 'specs are files; for a pipe, write - and redirect it']],
+]);
 
-const about = (file: string, message: string, hint: string): Problem => ({
-  position: { file, line: 1, column: 1 },
-  message,
-  hint,
-});
+const statOrError = (name: string) => stat(name).catch((error: NodeJS.ErrnoException) => error);

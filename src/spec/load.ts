@@ -1,7 +1,12 @@
 import { check } from './checks.ts';
-import { readSources } from './files.ts';
+import { decode } from './decode.ts';
+import type { Parsed } from './document.ts';
+import { readFiles } from './files.ts';
+import { MAX_PROBLEMS_PER_FILE } from './limits.ts';
 import { parse } from './parse.ts';
-import { resolveAccount, resolveReplication } from './resolve.ts';
+import { byPlace } from './report.ts';
+import { resolve } from './resolve.ts';
+import { fileProblem } from './source.ts';
 import type { Problem, Specs } from './types.ts';
 import { type Valid, validate } from './validate.ts';
 
@@ -17,45 +22,48 @@ export interface Loaded {
 /** Load, validate and resolve everything that the paths name. No problem is thrown; all of all files come back at once. */
 export async function loadSpecs(
   paths: readonly string[],
-  stdin: () => Promise<string> = async () => '',
+  stdin: () => Promise<string | Uint8Array> = async () => '',
 ): Promise<Loaded> {
-  const sources = await readSources(paths, stdin);
-  const problems: Problem[] = [];
+  const { files, problems } = await readFiles(paths, stdin);
+  const documents: Parsed[] = [];
   const valid: Valid[] = [];
-  let documents = 0;
-  let files = 0;
-  for (const source of sources) {
-    if ('problem' in source) {
-      problems.push(source.problem);
-      continue;
-    }
-    files += 1;
-    const parsed = parse(source.text, source.file);
-    problems.push(...parsed.problems);
-    documents += parsed.documents.length;
-    for (const document of parsed.documents) {
-      const result = validate(document);
-      problems.push(...result.problems);
-      if (result.valid) valid.push(result.valid);
-    }
+  for (const { file, bytes } of files) {
+    const read = readSpecs(file, bytes);
+    documents.push(...read.documents);
+    valid.push(...read.valid);
+    problems.push(...read.problems);
   }
-  problems.push(...check(valid));
-  if (problems.length === 0 && !valid.some(({ kind }) => kind === 'BucketReplication')) {
-    problems.push({
-      position: { file: paths[0] ?? '.', line: 1, column: 1 },
-      message: 'no BucketReplication is declared',
-      hint: 'a run that finds nothing to look after is taken for a mistake: name the folder of your specs',
-    });
+  problems.push(...check(valid, documents));
+  const counts = { files: files.length, documents: documents.length };
+  if (problems.length > 0) return { problems: problems.sort(byPlace), ...counts };
+  if (!valid.some(({ kind }) => kind === 'BucketReplication')) {
+    const message = 'no BucketReplication is declared';
+    const hint =
+      'a run that finds nothing to look after is taken for a mistake: name the folder of your specs';
+    return { problems: [fileProblem(paths[0] ?? '.', { message, hint })], ...counts };
   }
-  if (problems.length > 0) return { problems, files, documents };
-  return { specs: resolve(valid), problems, files, documents };
+  return { specs: resolve(valid), problems, ...counts };
 }
 
-function resolve(valid: readonly Valid[]): Specs {
-  const accounts = valid.flatMap((one) => (one.kind === 'Account' ? [resolveAccount(one)] : []));
-  const ids = new Map(accounts.map(({ name, id }) => [name, id]));
-  const pairs = valid.flatMap((one) =>
-    one.kind === 'BucketReplication' ? [resolveReplication(one, ids)] : [],
-  );
-  return { pairs, accounts };
+/** One file by itself: its documents, those of the right form, and what is wrong so far. Pure. */
+export function readSpecs(
+  file: string,
+  bytes: Uint8Array,
+): { documents: Parsed[]; valid: Valid[]; problems: Problem[] } {
+  const decoded = decode(file, bytes);
+  if ('problem' in decoded) return { documents: [], valid: [], problems: [decoded.problem] };
+  const { documents, problems } = parse(decoded.source);
+  const checked = documents.map(validate);
+  return {
+    documents,
+    valid: checked.flatMap(({ valid }) => valid ?? []),
+    problems: firstOnes(file, [...problems, ...checked.flatMap((one) => one.problems)]),
+  };
+}
+
+function firstOnes(file: string, problems: Problem[]): Problem[] {
+  const more = problems.length - MAX_PROBLEMS_PER_FILE;
+  if (more <= 0) return problems;
+  const message = `${more} more problems in this file are not shown`;
+  return [...problems.slice(0, MAX_PROBLEMS_PER_FILE), fileProblem(file, { message })];
 }

@@ -1,4 +1,5 @@
 /** What AWS accepts as a name: each check gives a reason, or undefined when the name is fine. */
+export type Check = (text: string) => string | undefined;
 
 export function bucketName(name: string): string | undefined {
   if (name.length < 3 || name.length > 63) return 'a bucket name has 3 to 63 characters';
@@ -7,15 +8,27 @@ export function bucketName(name: string): string | undefined {
   }
   if (name.includes('..')) return 'a bucket name has no two dots in a row';
   if (/^\d+\.\d+\.\d+\.\d+$/.test(name)) return 'a bucket name does not look like an IP address';
-  if (name.startsWith('xn--') || name.endsWith('-s3alias')) return 'AWS reserves this form of bucket names';
+  if (/^(xn--|sthree-|amzn-s3-demo-)|(-s3alias|--ol-s3|--x-s3|--table-s3|\.mrap)$/.test(name)) {
+    return 'AWS reserves this form of bucket names';
+  }
   return undefined;
 }
 
-export const region = (name: string): string | undefined =>
-  /^[a-z]{2}(-[a-z]+)+-\d$/.test(name) ? undefined : 'a Region looks like us-east-1';
+export function region(name: string): string | undefined {
+  const zone = /^([a-z]{2,4}(?:-[a-z]+)+-\d{1,2})[a-z]$/.exec(name);
+  if (zone) return `this is an availability zone; the Region is ${zone[1]}`;
+  return /^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$/.test(name) ? undefined : 'a Region looks like us-east-1';
+}
 
-export const accountId = (id: string): string | undefined =>
-  /^\d{12}$/.test(id) ? undefined : 'an account id has twelve digits';
+/** The part of AWS that a Region belongs to, as ARNs name it; nothing is replicated from one to another. */
+export function partition(region: string): string {
+  if (region.startsWith('cn-')) return 'aws-cn';
+  if (region.startsWith('us-gov-')) return 'aws-us-gov';
+  return 'aws';
+}
+
+export const accountId: Check = (id) =>
+  /^\d{12}$/.test(id) ? undefined : 'an account id has twelve digits, zeros in front included';
 
 export function aliasName(alias: string): string | undefined {
   if (alias.startsWith('alias/aws/')) {
@@ -27,12 +40,33 @@ export function aliasName(alias: string): string | undefined {
   return alias.length > 256 ? 'an alias has at most 256 characters' : undefined;
 }
 
+/** Partition, Region, account and id. */
 export const KEY_ARN =
-  /^arn:(aws|aws-cn|aws-us-gov):kms:([a-z0-9-]+):(\d{12}):key\/([0-9a-f-]{36}|mrk-[0-9a-f]{32})$/;
-
-export const ROLE_ARN = /^arn:(aws|aws-cn|aws-us-gov):iam::(\d{12}):role\/([\w+=,.@/-]+)$/;
+  /^arn:(aws[a-z-]*):kms:([a-z0-9-]+):(\d{12}):key\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32})$/;
 
 export const KEY_ID = /^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32})$/;
+
+/** What `key:` may be, as one text: an alias, the ARN of a key, or its bare id. */
+export function keyReference(text: string): string | undefined {
+  if (text.startsWith('alias/')) return aliasName(text);
+  if (KEY_ARN.test(text) || KEY_ID.test(text)) return undefined;
+  if (/:alias\//.test(text)) {
+    return 'the ARN of an alias says neither to create it nor to leave it alone; write alias/name, or the ARN of the key';
+  }
+  if (/^[a-zA-Z0-9/_-]+$/.test(text)) return `the name of an alias begins with alias/: write alias/${text}`;
+  return 'a key is alias/name, or arn:aws:kms:REGION:ACCOUNT:key/ID';
+}
+
+export const keyArn: Check = (arn) =>
+  KEY_ARN.test(arn) || KEY_ID.test(arn)
+    ? undefined
+    : 'the ARN of a key looks like arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab';
+
+/** Partition, account, and path with name. */
+export const ROLE_ARN = /^arn:(aws[a-z-]*):iam::(\d{12}):role\/([\w+=,.@/-]+)$/;
+
+export const roleArn: Check = (arn) =>
+  ROLE_ARN.test(arn) ? undefined : 'the ARN of a role looks like arn:aws:iam::111122223333:role/name';
 
 export function roleName(name: string): string | undefined {
   if (name.length > 64) return `a role name has at most 64 characters, and this has ${name.length}`;
@@ -40,15 +74,36 @@ export function roleName(name: string): string | undefined {
 }
 
 /** The labels of DNS, as Kubernetes uses them for names. */
-export const dnsLabel = (name: string): string | undefined =>
+export const dnsLabel: Check = (name) =>
   /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name)
     ? undefined
     : 'a name has lower-case letters, digits and hyphens, begins and ends with a letter or digit, and has at most 63 characters';
 
+/** Labels as Kubernetes has them, so that selectors can be written without quotes. */
+export const labelKey: Check = (key) =>
+  /^([a-z0-9.-]{1,253}\/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?$/.test(key)
+    ? undefined
+    : 'the key of a label has letters, digits, -, _ and ., at most 63, after a DNS name and a slash if you like';
+
+export const labelValue: Check = (value) =>
+  /^([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?$/.test(value)
+    ? undefined
+    : 'the value of a label has at most 63 letters, digits, -, _ and .';
+
+export const tagKey: Check = (key) =>
+  key.length >= 1 && key.length <= 128 ? undefined : 'the key of a tag has 1 to 128 characters';
+
+export const tagValue: Check = (value) =>
+  value.length <= 256 ? undefined : 'the value of a tag has at most 256 characters';
+
+export const notEmpty: Check = (text) => (text === '' ? 'there must be something here' : undefined);
+
 /** A prefix is literal: S3 keys do not begin with a slash unless somebody wrote one. */
 export function keyPrefix(prefix: string): string | undefined {
-  if (Buffer.byteLength(prefix) > 1024) return 'a prefix has at most 1,024 bytes';
-  if (prefix.startsWith('/'))
-    return 'prefixes are compared literally, and no key begins with a slash unless one was written so';
+  const bytes = Buffer.byteLength(prefix);
+  if (bytes > 1024) return `a prefix has at most 1,024 bytes in UTF-8, and this has ${bytes}`;
+  if (prefix.startsWith('/')) {
+    return 'prefixes are compared literally, and no key begins with a slash unless one was written so; leave it out';
+  }
   return undefined;
 }

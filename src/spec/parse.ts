@@ -1,201 +1,96 @@
-import { type Document, isMap, isPair, isScalar, LineCounter, Parser, parseAllDocuments, visit } from 'yaml';
-import { excerpt } from './excerpt.ts';
-import type { Position, Problem } from './types.ts';
-
-/** One YAML document, and where each of its paths stands. */
-export interface Parsed {
-  value: unknown;
-  file: string;
-  /** Position of a path, or of the nearest one around it; with `key`, of the key rather than the value. */
-  positionOf(path: readonly (string | number)[], key?: boolean): Position;
-  excerptAt(position: Position): string;
-  /** The text of a scalar as it was written, for numbers that should have been strings. */
-  sourceOf(path: readonly (string | number)[]): string | undefined;
-}
-
-const MAX_BYTES = 1024 * 1024;
-const MAX_DEPTH = 64;
+import { Composer, type CST, type Document, isScalar, Lexer, Parser } from 'yaml';
+import type { Parsed } from './document.ts';
+import { MAX_DEPTH, MAX_DOCUMENTS, MAX_PROBLEMS_PER_FILE, MAX_SYNTAX_PROBLEMS } from './limits.ts';
+import { toPlain } from './plain.ts';
+import { problemAt, type Source } from './source.ts';
+import { explainSyntax } from './syntax.ts';
+import type { Problem } from './types.ts';
 
 /** Read the documents of a file's text. Pure. Every problem is returned, none thrown. */
-export function parse(text: string, file: string): { documents: Parsed[]; problems: Problem[] } {
-  const problemAt = (line: number, column: number, message: string, hint?: string): Problem => ({
-    position: { file, line, column },
-    message,
-    ...(hint === undefined ? {} : { hint }),
-    excerpt: excerpt(text, line, column),
-  });
-  const only = (problem: Problem) => ({ documents: [], problems: [problem] });
+export function parse(source: Source): { documents: Parsed[]; problems: Problem[] } {
+  const { tokens, problem } = tokensOf(source);
+  if (problem) return { documents: [], problems: [problem] };
 
-  if (Buffer.byteLength(text) > MAX_BYTES) {
-    return only({
-      position: { file, line: 1, column: 1 },
-      message: 'the file is larger than 1 MiB',
-      hint: 'split it into several files',
-    });
-  }
-  const lines = new LineCounter();
-  const where = (offset: number) => {
-    const { line, col } = lines.linePos(offset);
-    return { line: Math.max(1, line), column: Math.max(1, col) };
-  };
-  const nul = text.indexOf('\0');
-  if (nul >= 0) {
-    const line = text.slice(0, nul).split('\n').length;
-    const column = nul - text.lastIndexOf('\n', nul);
-    return only(
-      problemAt(line, column, 'the file holds a NUL byte', 'specs are text: save the file as UTF-8'),
-    );
-  }
-  // The composer recurses, and on Node 20 deep nesting aborts the whole process: depth is checked first, on tokens.
-  const deep = tooDeep(text);
-  if (deep !== undefined) {
-    const before = text.slice(0, deep);
-    const line = before.split('\n').length;
-    return only(
-      problemAt(
-        line,
-        deep - before.lastIndexOf('\n'),
-        `nested more than ${MAX_DEPTH} levels deep`,
-        'a spec needs six levels',
-      ),
-    );
-  }
-
-  const parsed = parseAllDocuments(text, {
-    lineCounter: lines,
-    prettyErrors: false,
-    uniqueKeys: true,
-    version: '1.2',
-  });
-  const list: Document.Parsed[] = Array.isArray(parsed) ? (parsed as Document.Parsed[]) : [];
   const documents: Parsed[] = [];
   const problems: Problem[] = [];
-  for (const document of list) {
-    const found = [...document.errors, ...document.warnings].map((error) => {
-      const { line, column } = where(error.pos[0]);
-      return problemAt(line, column, sentence(error.message), hintFor(error.code, error.message));
-    });
-    found.push(
-      ...refused(document, (offset, message, hint) => {
-        const { line, column } = where(offset);
-        return problemAt(line, column, message, hint);
-      }),
-    );
-    problems.push(...found);
-    if (found.length > 0 || document.contents === null) continue;
-    const value = plainValue(document);
-    if (value === TOO_MANY_ALIASES) {
-      const { line, column } = where(document.range[0]);
-      problems.push(
-        problemAt(line, column, 'aliases expand to too much', 'write the values out instead of aliases'),
-      );
-    } else {
-      documents.push(withPositions(document, value, file, text, where));
+  for (const yaml of new Composer(OPTIONS).compose(tokens, false, source.text.length)) {
+    const errors = syntaxProblems(source, yaml);
+    problems.push(...errors);
+    if (problems.length >= MAX_SYNTAX_PROBLEMS) break;
+    if (errors.length > 0 || isNothing(yaml)) continue;
+    if (documents.length === MAX_DOCUMENTS) {
+      const message = `the file holds more than ${MAX_DOCUMENTS} documents`;
+      problems.push(problemAt(source, yaml.range[0], { message, hint: 'split it into several files' }));
+      break;
     }
+    if (yaml.contents === null) continue;
+    const plain = toPlain(source, yaml.contents);
+    problems.push(...plain.problems.slice(0, MAX_PROBLEMS_PER_FILE));
+    if (plain.problems.length === 0) documents.push(plain.document);
   }
-  return { documents, problems };
-}
-
-/** Offset of the first token that lies too deep: on the parser's tokens, which it makes and we walk without recursion. */
-function tooDeep(text: string): number | undefined {
-  const stack: { node: unknown; depth: number }[] = [];
-  for (const token of new Parser().parse(text)) {
-    stack.push({ node: token, depth: 0 });
-    while (stack.length > 0) {
-      const { node, depth } = stack.pop() ?? { node: undefined, depth: 0 };
-      if (typeof node !== 'object' || node === null) continue;
-      const { offset, items, value, key } = node as Record<string, unknown>;
-      if (depth > MAX_DEPTH && typeof offset === 'number') return offset;
-      for (const item of Array.isArray(items) ? items : []) stack.push({ node: item, depth: depth + 1 });
-      stack.push({ node: value, depth }, { node: key, depth });
-    }
-  }
-  return undefined;
-}
-
-const TOO_MANY_ALIASES = Symbol('too many aliases');
-
-/** The document as plain data; the library throws a ReferenceError when aliases multiply like rabbits. */
-function plainValue(document: Document): unknown {
-  try {
-    return document.toJS({ maxAliasCount: 100 });
-  } catch (error) {
-    if (error instanceof ReferenceError) return TOO_MANY_ALIASES;
-    throw error;
-  }
-}
-
-/** YAML that means something else than it seems: merge keys arrive as a literal key `<<`. */
-function refused(
-  document: Document,
-  problem: (offset: number, message: string, hint: string) => Problem,
-): Problem[] {
-  const problems: Problem[] = [];
-  visit(document, {
-    Pair(_, pair) {
-      const key = isPair(pair) && isScalar(pair.key) ? pair.key : undefined;
-      const offset = key?.range?.[0] ?? 0;
-      if (key?.value === '<<') {
-        problems.push(
-          problem(offset, 'merge keys (<<) are not YAML 1.2 and are not supported', 'write the fields out'),
-        );
-      }
-      if (key?.value === '__proto__')
-        problems.push(problem(offset, '__proto__ cannot be a key', 'remove it'));
-    },
-  });
-  return problems;
-}
-
-function withPositions(
-  document: Document.Parsed,
-  value: unknown,
-  file: string,
-  text: string,
-  where: (offset: number) => { line: number; column: number },
-): Parsed {
-  const start = { file, ...where(firstOffset(document)) };
-  const positionOf = (path: readonly (string | number)[], key = false): Position => {
-    for (let length = path.length; length > 0; length--) {
-      const around = path.slice(0, length);
-      const range = key && length === path.length ? keyRange(document, around) : valueRange(document, around);
-      if (range !== undefined) return { file, ...where(range) };
-    }
-    return start;
-  };
+  if (documents.length > 0 || problems.length > 0) return { documents, problems };
   return {
-    value,
-    file,
-    positionOf,
-    excerptAt: ({ line, column }) => excerpt(text, line, column),
-    sourceOf(path) {
-      const node = document.getIn(path, true);
-      return isScalar(node) ? node.source : undefined;
-    },
+    documents,
+    problems: [
+      problemAt(source, 0, {
+        message: source.text.trim() === '' ? 'the file is empty' : 'the file holds no document',
+        hint: 'write a document with apiVersion, kind, metadata and spec, or remove the file',
+      }),
+    ],
   };
 }
 
-const firstOffset = (document: Document.Parsed): number =>
-  (document.contents as { range?: [number, number, number] } | null)?.range?.[0] ?? document.range[0];
+/**
+ * YAML 1.2, so that `no` and `on` stay words. `uniqueKeys` is off, since its check compares every key with every
+ * other; `toPlain` finds keys that are written twice.
+ */
+const OPTIONS = {
+  version: '1.2',
+  stringKeys: true,
+  uniqueKeys: false,
+  prettyErrors: false,
+  logLevel: 'silent',
+} as const;
 
-function valueRange(document: Document, path: readonly (string | number)[]): number | undefined {
-  const node = document.getIn(path, true) as { range?: [number, number, number] } | undefined;
-  return node?.range?.[0];
+/**
+ * The concrete syntax, token by token. The composer recurses, and so does the parser when many levels close at once;
+ * on Node 20 that can abort the process past all catching. The parser's own stack tells the depth while it is shallow.
+ */
+function tokensOf(source: Source): { tokens: CST.Token[]; problem?: Problem } {
+  const tokens: CST.Token[] = [];
+  const parser = new Parser();
+  let errors = 0;
+  for (const lexeme of new Lexer().lex(source.text)) {
+    for (const token of parser.next(lexeme)) {
+      tokens.push(token);
+      if (token.type === 'error') errors += 1;
+      const refused = refusedToken(token);
+      if (refused) return { tokens, problem: problemAt(source, token.offset, refused) };
+    }
+    if (parser.stack.length > MAX_DEPTH) {
+      const message = `more than ${MAX_DEPTH} levels are nested in each other here`;
+      const hint = 'a spec needs seven; look for a stray bracket, dash or indentation';
+      return { tokens, problem: problemAt(source, parser.offset, { message, hint }) };
+    }
+    if (errors >= MAX_SYNTAX_PROBLEMS) break;
+  }
+  tokens.push(...parser.end());
+  return { tokens };
 }
 
-function keyRange(document: Document, path: readonly (string | number)[]): number | undefined {
-  const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true);
-  if (!isMap(parent)) return undefined;
-  const pair = parent.items.find((item) => isScalar(item.key) && item.key.value === path.at(-1));
-  return (pair?.key as { range?: [number, number, number] } | undefined)?.range?.[0];
+/** `%YAML 1.1` would change what words mean, and `%TAG` what tags do. */
+function refusedToken(token: CST.Token) {
+  if (token.type !== 'directive') return undefined;
+  return { message: 'directives are not read', hint: 'remove the line: specs are YAML 1.2' };
 }
 
-const sentence = (message: string): string => message.replace(/ at line \d+.*$/s, '').replace(/\.$/, '');
-
-function hintFor(code: string, message: string): string | undefined {
-  if (code === 'DUPLICATE_KEY') return 'keep one of the two';
-  if (code === 'TAB_AS_INDENT') return 'indent with spaces';
-  if (code === 'TAG_RESOLVE_FAILED') return 'remove the tag: specs are plain data';
-  if (/alias/i.test(message)) return 'write the value out';
-  return undefined;
+function syntaxProblems(source: Source, { errors, warnings }: Document.Parsed): Problem[] {
+  return [...errors, ...warnings]
+    .sort((a, b) => a.pos[0] - b.pos[0])
+    .slice(0, MAX_SYNTAX_PROBLEMS)
+    .map((error) => problemAt(source, error.pos[0], explainSyntax(error, source)));
 }
+
+/** `---` with nothing after it. */
+const isNothing = ({ contents }: Document.Parsed): boolean =>
+  contents === null || (isScalar(contents) && contents.source === '' && contents.value === null);

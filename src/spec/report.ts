@@ -1,23 +1,24 @@
+import { byCodeUnit } from '../core/canonical.ts';
 import { visible } from './excerpt.ts';
 import type { Problem } from './types.ts';
 
 /** Problems for a person: `file:line:column  path: message`, the line with a caret, and what to do. */
 export function formatProblems(problems: readonly Problem[]): string {
-  const sorted = [...problems].sort(
-    (a, b) =>
-      (a.position.file < b.position.file ? -1 : a.position.file > b.position.file ? 1 : 0) ||
-      a.position.line - b.position.line ||
-      a.position.column - b.position.column,
-  );
-  return sorted.map(formatProblem).join('\n\n');
+  return problems.toSorted(byPlace).map(formatProblem).join('\n\n');
 }
 
+/** By file, line and column. */
+export const byPlace = ({ position: a }: Problem, { position: b }: Problem): number =>
+  byCodeUnit(a.file, b.file) || a.line - b.line || a.column - b.column;
+
 function formatProblem({ position, path, message, hint, excerpt }: Problem): string {
-  const place = `${visible(position.file)}:${position.line}:${position.column}`;
-  const subject = path ? `${visible(path)}: ` : '';
+  const place = `${fileName(position.file)}:${position.line}:${position.column}`;
   return [
-    `${place}  ${subject}${visible(message)}`,
+    `${place}  ${path ? `${path}: ` : ''}${message}`,
     ...(excerpt ? [excerpt] : []),
-    ...(hint ? [`  → ${visible(hint)}`] : []),
+    ...(hint ? [`  → ${hint}`] : []),
   ].join('\n');
 }
+
+/** A line that starts with `::` or `##[` is a command to some CI systems. */
+const fileName = (file: string): string => visible(/^(::|##\[)/.test(file) ? `./${file}` : file);

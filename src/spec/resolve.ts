@@ -1,12 +1,23 @@
 import { createHash } from 'node:crypto';
-import { KEY_ARN, KEY_ID } from './names.ts';
-import type { WrittenAccount, WrittenKey, WrittenReplication, WrittenRule } from './schema.ts';
-import type { Account, BucketReplication, KeyChoice, Position, Rule, Side } from './types.ts';
-import type { Valid } from './validate.ts';
+import { defined } from '../core/canonical.ts';
+import { positions } from './document.ts';
+import { KEY_ID, partition } from './names.ts';
+import type { WrittenKey, WrittenReplication, WrittenRule } from './schema.ts';
+import type { Account, BucketReplication, KeyChoice, Rule, Side, Specs } from './types.ts';
+import type { CheckedAccount, CheckedReplication, Valid } from './validate.ts';
 
 /** From what was written to what the program uses: shorthand undone, every default filled in. */
-export function resolveReplication(
-  { written, parsed }: Valid & { written: WrittenReplication },
+export function resolve(valid: readonly Valid[]): Specs {
+  const accounts = valid.flatMap((one) => (one.kind === 'Account' ? [resolveAccount(one)] : []));
+  const ids = new Map(accounts.map(({ name, id }) => [name, id]));
+  const pairs = valid.flatMap((one) =>
+    one.kind === 'BucketReplication' ? [resolveReplication(one, ids)] : [],
+  );
+  return { pairs: withSharedRotation(pairs), accounts };
+}
+
+function resolveReplication(
+  { written, parsed }: CheckedReplication,
   accountIds: ReadonlyMap<string, string>,
 ): BucketReplication {
   const { metadata, spec } = written;
@@ -25,44 +36,38 @@ export function resolveReplication(
         : { arn: spec.role.arn },
     rules: spec.rules.map((rule, index) => resolveRule(rule, names[index] ?? `rule-${index + 1}`)),
     policy: spec.policy,
-    positions: positions(parsed, [
-      'metadata.name',
-      'spec.source',
-      'spec.source.bucket',
-      'spec.source.region',
-      'spec.source.account',
-      'spec.source.key',
-      'spec.destination',
-      'spec.destination.bucket',
-      'spec.destination.region',
-      'spec.destination.account',
-      'spec.destination.key',
-      'spec.role',
-      'spec.rules',
-      'spec.policy',
-      ...spec.rules.flatMap((_, index) => [`spec.rules[${index}]`, `spec.rules[${index}].priority`]),
-    ]),
+    positions: positions(parsed),
   };
 }
 
-export function resolveAccount({ written, parsed }: Valid & { written: WrittenAccount }): Account {
-  const { metadata, spec } = written;
-  const { arn, externalId, sessionName } = spec.assumeRole ?? {};
-  return {
+function resolveAccount({ written: { metadata, spec }, parsed }: CheckedAccount): Account {
+  const { id, profile, assumeRole } = spec;
+  return defined({
     name: metadata.name,
-    id: spec.id,
-    ...(spec.profile === undefined ? {} : { profile: spec.profile }),
-    ...(arn === undefined
-      ? {}
-      : {
-          assumeRole: {
-            arn,
-            ...(externalId === undefined ? {} : { externalId }),
-            ...(sessionName === undefined ? {} : { sessionName }),
-          },
-        }),
-    positions: positions(parsed, ['metadata.name', 'spec.id']),
+    id,
+    profile,
+    assumeRole: assumeRole && defined(assumeRole),
+    positions: positions(parsed),
+  });
+}
+
+/** A key that several specs share is rotated when one of them says so; `checks.ts` sees to it that none contradicts. */
+function withSharedRotation(pairs: readonly BucketReplication[]): BucketReplication[] {
+  const identity = (side: Side, alias: string) => [alias, side.account, side.region].join(' ');
+  const declared = new Map<string, boolean>();
+  for (const side of pairs.flatMap(({ source, destination }) => [source, destination])) {
+    if (!('alias' in side.key) || side.key.rotation === undefined) continue;
+    declared.set(identity(side, side.key.alias), side.key.rotation);
+  }
+  const shared = <T extends Side>(side: T): T => {
+    const rotation = 'alias' in side.key ? declared.get(identity(side, side.key.alias)) : undefined;
+    return rotation === undefined ? side : { ...side, key: { ...side.key, rotation } };
   };
+  return pairs.map((pair) => ({
+    ...pair,
+    source: shared(pair.source),
+    destination: shared(pair.destination),
+  }));
 }
 
 /** `replikey-` and the source bucket; what is too long for IAM is cut, and a hash keeps it unique. */
@@ -93,7 +98,7 @@ function keyChoice(
   const id = arn ?? '';
   // A bare key id is a key of the account and Region that the side names.
   return KEY_ID.test(id)
-    ? { arn: `arn:aws:kms:${region}:${accountIds.get(account ?? '') ?? ''}:key/${id}` }
+    ? { arn: `arn:${partition(region)}:kms:${region}:${accountIds.get(account ?? '') ?? ''}:key/${id}` }
     : { arn: id };
 }
 
@@ -101,14 +106,8 @@ function keyChoice(
 export function longForm(key: WrittenKey): { alias?: string; arn?: string; rotation?: boolean } {
   if (typeof key === 'string') return key.startsWith('alias/') ? { alias: key } : { arn: key };
   const { alias, arn, rotation } = key;
-  return {
-    ...(alias === undefined ? {} : { alias }),
-    ...(arn === undefined ? {} : { arn }),
-    ...(rotation === undefined ? {} : { rotation }),
-  };
+  return defined({ alias, arn, rotation });
 }
-
-export const isKeyReference = (text: string): boolean => KEY_ARN.test(text) || KEY_ID.test(text);
 
 function resolveRule(written: WrittenRule, name: string): Rule {
   return {
@@ -133,7 +132,8 @@ export function ruleNames(rules: readonly WrittenRule[]): string[] {
       .toLowerCase()
       .replace(/[^a-z0-9]+/g, '-')
       .replace(/^-+|-+$/g, '')
-      .slice(0, 50);
+      .slice(0, 50)
+      .replace(/-$/, '');
     const base = slug || (prefix === '' ? 'all' : 'prefix');
     let name = base;
     for (let suffix = 2; taken.has(name); suffix++) name = `${base}-${suffix}`;
@@ -141,11 +141,3 @@ export function ruleNames(rules: readonly WrittenRule[]): string[] {
     return name;
   });
 }
-
-function positions(parsed: Valid['parsed'], paths: readonly string[]): Record<string, Position> {
-  const entries = paths.map((path) => [path, parsed.positionOf(pathOf(path))] as const);
-  return { '': parsed.positionOf([]), ...Object.fromEntries(entries) };
-}
-
-const pathOf = (text: string): (string | number)[] =>
-  text.split(/\.|(?=\[)/).map((part) => (part.startsWith('[') ? Number(part.slice(1, -1)) : part));

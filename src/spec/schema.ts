@@ -6,143 +6,224 @@ import * as names from './names.ts';
  * into what the program uses.
  */
 
-const named = (check: (text: string) => string | undefined) =>
-  z.string().superRefine((text, context) => {
-    const reason = check(text);
-    if (reason) context.addIssue({ code: 'custom', message: reason });
-  });
+const text = (check: names.Check, description?: string, json: Record<string, unknown> = {}) =>
+  z
+    .string()
+    .superRefine((value, context) => {
+      const reason = check(value);
+      if (reason) context.addIssue({ code: 'custom', message: reason });
+    })
+    .meta({ ...(description === undefined ? {} : { description }), ...json });
 
-const bucket = named(names.bucketName).describe('Name of the bucket; created when absent.');
-const region = named(names.region).describe('Region of the bucket.');
-const account = z
-  .string()
-  .describe('Name of an Account document; absent: the ambient credentials.')
-  .optional();
+/** A mapping from names to texts, both checked. */
+const texts = (checkKey: names.Check, checkValue: names.Check, description: string) =>
+  z.record(text(checkKey), text(checkValue)).meta({ description });
+
+const name = (description: string) =>
+  text(names.dnsLabel, description, { pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$', examples: ['tax'] });
 
 const key = z
   .union([
-    z.string(),
-    z.strictObject({
-      alias: named(names.aliasName)
-        .describe('An alias: looked up, and created with its key when absent.')
-        .optional(),
-      arn: z.string().describe('ARN of a key that exists and is never altered.').optional(),
-      rotation: z.boolean().describe('Automatic rotation; absent: left as it is.').optional(),
-      bucketKey: z
-        .boolean()
-        .describe('S3 Bucket Key for new objects of the bucket; it decides their encryption context.')
-        .default(true),
+    text(names.keyReference, 'An alias (looked up, and created when absent), or an ARN or key id.', {
+      examples: ['alias/acme-tax'],
     }),
+    z
+      .strictObject({
+        alias: text(names.aliasName, 'An alias: looked up, and created with its key when absent.', {
+          pattern: '^alias/(?!aws/)[a-zA-Z0-9:/_-]+$',
+          examples: ['alias/acme-tax'],
+        }).optional(),
+        arn: text(names.keyArn, 'ARN of a key that exists and is never altered.').optional(),
+        rotation: z.boolean().describe('Automatic rotation; absent: left as it is.').optional(),
+        bucketKey: z
+          .boolean()
+          .describe('S3 Bucket Key for new objects of the bucket; it decides their encryption context.')
+          .default(true),
+      })
+      .meta({ description: 'The long form: an alias or an ARN, with settings.', ...oneOf('alias', 'arn') }),
   ])
-  .describe('The KMS key: an alias, an ARN, or the long form.');
+  .meta({ description: 'The KMS key: an alias, an ARN, or the long form.', examples: ['alias/acme-tax'] });
 
-const side = { bucket, region, account, key };
+const side = {
+  bucket: text(names.bucketName, 'Name of the bucket; created when absent.', {
+    minLength: 3,
+    maxLength: 63,
+    examples: ['acme-tax'],
+  }),
+  region: text(names.region, 'Region of the bucket.', { examples: ['us-east-1', 'eu-central-1'] }),
+  account: z.string().describe('Name of an Account document; absent: the ambient credentials.').optional(),
+  key,
+};
 
-const storageClass = z.enum([
-  'STANDARD',
-  'STANDARD_IA',
-  'ONEZONE_IA',
-  'INTELLIGENT_TIERING',
-  'GLACIER_IR',
-  'GLACIER',
-  'DEEP_ARCHIVE',
-  'REDUCED_REDUNDANCY',
-]);
+const storageClass = z
+  .enum([
+    'STANDARD',
+    'STANDARD_IA',
+    'ONEZONE_IA',
+    'INTELLIGENT_TIERING',
+    'GLACIER_IR',
+    'GLACIER',
+    'DEEP_ARCHIVE',
+    'REDUCED_REDUNDANCY',
+  ])
+  .describe('Storage class of the replicas; absent: that of the source.');
 
-const prefix = named(names.keyPrefix).describe('Only objects whose key begins with this, literally.');
+const prefix = text(
+  names.keyPrefix,
+  'Only objects whose key begins with this, literally; "" is every object.',
+  {
+    examples: ['Tax/'],
+  },
+).optional();
 
-const rule = z.strictObject({
-  name: named(names.dnsLabel)
-    .describe('Name of the rule in its id; absent: made from the prefix.')
-    .optional(),
-  enabled: z.boolean().describe('Whether the rule replicates; false is the way to pause it.').default(true),
-  prefix: prefix.optional(),
-  filter: z
-    .strictObject({
-      prefix: prefix.optional(),
-      tags: z
-        .record(z.string().min(1).max(128), z.string().max(256))
-        .describe('Tags that an object must all have.')
-        .optional(),
-    })
-    .optional(),
-  priority: z
-    .int()
-    .min(0)
-    .max(2_147_483_647)
-    .describe('The higher number wins among rules to the same destination; absent: allotted, and then kept.')
-    .optional(),
-  deleteMarkerReplication: z.boolean().describe('Whether delete markers are replicated.').default(false),
-  replicationTimeControl: z
-    .boolean()
-    .describe('S3 Replication Time Control: 15 minutes, at a price.')
-    .default(false),
-  metrics: z
-    .boolean()
-    .describe('Replication metrics and failure events: without them a failure is silent.')
-    .default(true),
-});
+const MAX_PRIORITY = 2_147_483_647;
 
-const apiVersion = z.literal('replikey.dev/v1');
+const rule = z
+  .strictObject({
+    name: name('Name of the rule in its id; absent: made from the prefix.').optional(),
+    prefix,
+    filter: z
+      .strictObject({
+        prefix,
+        tags: texts(
+          names.tagKey,
+          names.tagValue,
+          'Tags that an object must all have, at most 10.',
+        ).optional(),
+      })
+      .describe('The long form of prefix, with tags.')
+      .optional(),
+    enabled: z.boolean().describe('Whether the rule replicates; false is the way to pause it.').default(true),
+    priority: z
+      .number()
+      .superRefine((value, context) => {
+        if (Number.isInteger(value) && value >= 0 && value <= MAX_PRIORITY) return;
+        context.addIssue({
+          code: 'custom',
+          message: `a priority is a whole number from 0 to ${MAX_PRIORITY}`,
+        });
+      })
+      .meta({
+        description:
+          'The higher number wins among rules to the same destination; absent: allotted, and then kept.',
+        type: 'integer',
+        minimum: 0,
+        maximum: MAX_PRIORITY,
+      })
+      .optional(),
+    deleteMarkerReplication: z
+      .boolean()
+      .describe('Whether delete markers are replicated; not with tags.')
+      .default(false),
+    replicationTimeControl: z
+      .boolean()
+      .describe('S3 Replication Time Control: 15 minutes, at a price; needs metrics.')
+      .default(false),
+    metrics: z
+      .boolean()
+      .describe('Replication metrics and failure events: without them a failure is silent.')
+      .default(true),
+  })
+  .meta({ description: 'Which objects are replicated, and how.', ...oneOf('prefix', 'filter') });
+
+const apiVersion = z.literal('replikey.dev/v1').describe('Version of this format.');
 
 const bucketReplication = z
   .strictObject({
     apiVersion,
-    kind: z.literal('BucketReplication'),
+    kind: z.literal('BucketReplication').describe('A pair of buckets.'),
     metadata: z.strictObject({
-      name: named(names.dnsLabel).describe('Unique; appears in rule ids, tags, logs and metrics.'),
-      labels: z.record(z.string(), z.string()).describe('Labels to select by.').default({}),
+      name: name('Unique; appears in rule ids, tags, logs and metrics.'),
+      labels: texts(names.labelKey, names.labelValue, 'Labels to select specs by.').default({}),
     }),
     spec: z.strictObject({
-      source: z.strictObject(side),
-      destination: z.strictObject({
-        ...side,
-        storageClass: storageClass
-          .describe('Storage class of the replicas; absent: that of the source.')
-          .optional(),
-      }),
+      source: z.strictObject(side).describe('The bucket whose new objects are replicated.'),
+      destination: z
+        .strictObject({ ...side, storageClass: storageClass.optional() })
+        .describe('The bucket that receives the replicas.'),
       role: z
         .strictObject({
-          name: named(names.roleName)
-            .describe('Created when absent; absent here: made from the source bucket.')
-            .optional(),
-          arn: z.string().describe('ARN of a role that exists and is never altered.').optional(),
+          name: text(names.roleName, 'Created when absent.', {
+            maxLength: 64,
+            pattern: '^[\\w+=,.@-]+$',
+          }).optional(),
+          arn: text(names.roleArn, 'ARN of a role that exists and is never altered.').optional(),
+        })
+        .meta({
+          description:
+            'The role that S3 assumes; absent: replikey- and the name of the source bucket, within 64 characters.',
+          ...oneOf('name', 'arn'),
         })
         .optional(),
-      rules: z.array(rule).min(1).describe('What is replicated; nothing else ever is.'),
+      rules: z.array(rule).min(1).max(1000).describe('What is replicated; nothing else ever is.'),
       policy: z
         .strictObject({
-          deletion: z.enum(['Retain', 'Remove']).default('Retain'),
-          foreignRules: z.enum(['Preserve', 'Replace', 'Refuse']).default('Preserve'),
-          adopt: z.enum(['IfCompatible', 'Always', 'Never']).default('IfCompatible'),
+          deletion: z
+            .enum(['Retain', 'Remove'])
+            .describe('What --prune may take away: nothing, or what no spec declares any more.')
+            .default('Retain'),
+          foreignRules: z
+            .enum(['Preserve', 'Replace', 'Refuse'])
+            .describe('What becomes of rules in the same configuration that are not ours.')
+            .default('Preserve'),
+          adopt: z
+            .enum(['IfCompatible', 'Always', 'Never'])
+            .describe('Whether to take over what already exists and replikey did not create.')
+            .default('IfCompatible'),
         })
+        .describe('How careful to be with what is already there.')
         .prefault({}),
     }),
   })
   .describe('A pair of buckets and what is replicated between them.');
 
-const accountDocument = z
+const account = z
   .strictObject({
     apiVersion,
-    kind: z.literal('Account'),
-    metadata: z.strictObject({ name: named(names.dnsLabel) }),
-    spec: z.strictObject({
-      id: named(names.accountId).describe("Checked against the caller's identity before anything else."),
-      profile: z.string().min(1).describe('Profile of the shared AWS configuration.').optional(),
-      assumeRole: z
-        .strictObject({
-          arn: z.string().regex(names.ROLE_ARN).describe('Role to assume.'),
-          externalId: z.string().optional(),
-          sessionName: z.string().optional(),
-        })
-        .optional(),
-    }),
+    kind: z.literal('Account').describe('An AWS account.'),
+    metadata: z.strictObject({ name: name('Unique; what `account:` in a pair refers to.') }),
+    spec: z
+      .strictObject({
+        id: text(
+          names.accountId,
+          "Twelve digits, in quotes; checked against the caller's identity before anything else.",
+          {
+            pattern: '^\\d{12}$',
+            examples: ['111122223333'],
+          },
+        ),
+        profile: text(names.notEmpty, 'Profile of the shared AWS configuration.').optional(),
+        assumeRole: z
+          .strictObject({
+            arn: text(names.roleArn, 'Role to assume.', {
+              examples: ['arn:aws:iam::111122223333:role/replikey'],
+            }),
+            externalId: text(names.notEmpty, 'External id that the role asks for.').optional(),
+            sessionName: text(names.notEmpty, 'Name of the session, for CloudTrail.').optional(),
+          })
+          .describe('A role to assume with the ambient credentials.')
+          .optional(),
+      })
+      .meta({ not: { required: ['profile', 'assumeRole'] } }),
   })
   .describe('An AWS account and how to come by credentials for it.');
 
-export const documents = { BucketReplication: bucketReplication, Account: accountDocument };
+/** JSON Schema for "exactly one of these"; `checks.ts` says the same to people. */
+function oneOf(...keys: string[]) {
+  return { oneOf: keys.map((required) => ({ required: [required] })) };
+}
+
+/** A document of which only the envelope can be judged, since its kind is not known. */
+export const envelope = z.strictObject({
+  apiVersion,
+  kind: z.enum(['BucketReplication', 'Account']),
+  metadata: z.unknown().optional(),
+  spec: z.unknown().optional(),
+});
+
+export const documents = { BucketReplication: bucketReplication, Account: account };
 
 export type WrittenReplication = z.output<typeof bucketReplication>;
-export type WrittenAccount = z.output<typeof accountDocument>;
+export type WrittenAccount = z.output<typeof account>;
 export type WrittenRule = z.output<typeof rule>;
 export type WrittenKey = z.output<typeof key>;

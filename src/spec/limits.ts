@@ -1,0 +1,13 @@
+/** What is more than this is a mistake or an attack; no spec comes near. */
+
+export const MAX_BYTES = 1024 * 1024;
+export const MAX_FILES = 5_000;
+export const MAX_DOCUMENTS = 1_000;
+export const MAX_DEPTH = 64;
+
+/** How often aliases may be used in a document; without a bound a page of them stands for gigabytes. */
+export const MAX_ALIASES = 100;
+
+/** Past these many, what is wrong with a file follows from the first. */
+export const MAX_SYNTAX_PROBLEMS = 10;
+export const MAX_PROBLEMS_PER_FILE = 100;

@@ -1,0 +1,41 @@
+/** The way to a value: keys of mappings and indexes of lists. */
+export type Path = readonly PropertyKey[];
+
+/** `spec.rules[0].prefix`; a key that is no plain word stands in quotes, `metadata.labels["app/part"]`. */
+export function formatPath(path: Path): string {
+  let text = '';
+  for (const part of path) {
+    if (typeof part === 'number') text += `[${part}]`;
+    else if (!/^[\w-]+$/.test(String(part))) text += `[${JSON.stringify(String(part))}]`;
+    else text += text === '' ? String(part) : `.${String(part)}`;
+  }
+  return text;
+}
+
+/** Whether one path is the other, or leads through it. */
+export function isAlong(a: Path, b: Path): boolean {
+  const [short, long] = a.length < b.length ? [a, b] : [b, a];
+  return short.every((part, index) => part === long[index]);
+}
+
+/** What stands at a path; undefined where nothing does. */
+export function valueAt(value: unknown, path: Path): unknown {
+  let found = value;
+  for (const part of path) {
+    if (typeof found !== 'object' || found === null || !Object.hasOwn(found, part)) return undefined;
+    found = (found as Record<PropertyKey, unknown>)[part];
+  }
+  return found;
+}
+
+/** The same value without what stands at the paths. */
+export function without(value: unknown, paths: readonly Path[]): unknown {
+  const copy = structuredClone(value);
+  for (const path of paths) {
+    const parent = valueAt(copy, path.slice(0, -1));
+    const last = path.at(-1);
+    if (last === undefined || typeof parent !== 'object' || parent === null) continue;
+    delete (parent as Record<PropertyKey, unknown>)[last];
+  }
+  return copy;
+}
