@@ -1,4 +1,7 @@
 import type { KeyService } from './kms-service.ts';
+import type { Knobs } from './knobs.ts';
+import type { Replicator } from './s3/replicate.ts';
+import type { SessionState } from './state.ts';
 import type { Store } from './store.ts';
 
 /** Who signed a request. The sandbox knows two sorts: an account itself (its root) and a session of one of its roles. */
@@ -21,6 +24,10 @@ export interface Call {
   headers: Record<string, string>;
   store: Store;
   keys: KeyService;
+  knobs: Knobs;
+  replicator: Replicator;
+  /** The session that signed, if it was one. */
+  session?: SessionState;
 }
 
 /** An operation: the SDK's own input and output types, so that a handler is checked against what a client will read. */

@@ -35,6 +35,8 @@ export interface SessionState {
   sessionName: string;
   /** Milliseconds since the epoch. */
   expires: number;
+  /** Keys of session tags that sessions started from this one inherit, in lower case. */
+  transitiveTags: string[];
 }
 
 export interface RoleState {

@@ -1,0 +1,27 @@
+/** Bucket and key of an S3 request: in the path, or the bucket in the host name. */
+export function targetOf(host: string, url: string): { bucket: string; key: string } {
+  const path = url.split('?')[0] ?? '/';
+  const named = bucketInHost(host);
+  const rest = path.slice(1);
+  if (named !== undefined) return { bucket: named, key: decode(rest) };
+  const slash = rest.indexOf('/');
+  if (slash < 0) return { bucket: decode(rest), key: '' };
+  return { bucket: decode(rest.slice(0, slash)), key: decode(rest.slice(slash + 1)) };
+}
+
+/** `acme.s3.us-east-1.amazonaws.com`, `acme.localhost:4566`; addresses and plain names are the endpoint itself. */
+function bucketInHost(host: string): string | undefined {
+  const name = host.replace(/:\d+$/, '');
+  return (
+    /^(.+)\.s3[.-](?:[a-z0-9-]+\.)*amazonaws\.com(?:\.cn)?$/.exec(name)?.[1] ??
+    /^(.+?)(?:\.s3)?\.localhost$/.exec(name)?.[1]
+  );
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,260 @@
+import { randomUUID } from 'node:crypto';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AwsError } from './aws-error.ts';
+import type { Call, Handlers } from './call.ts';
+import { control } from './control.ts';
+import { signerOf } from './credentials.ts';
+import { folderStore } from './folder-store.ts';
+import { iamHandlers } from './iam.ts';
+import { kmsHandlers } from './kms.ts';
+import { createKeyService } from './kms-service.ts';
+import { defaultKnobs, faultPicker, type Knobs } from './knobs.ts';
+import { readBody } from './protocol/body.ts';
+import { decodeJson, encodeJson, encodeJsonError } from './protocol/json.ts';
+import { type Operation, operations, routeS3, type ServiceName } from './protocol/operations.ts';
+import { decodeQuery, encodeQuery, encodeQueryError } from './protocol/query.ts';
+import { type Answer, decodeRest, encodeRest, encodeRestError, HOST_ID } from './protocol/rest-xml.ts';
+import { type RequestEntry, type RequestLog, requestLog } from './request-log.ts';
+import { s3Handlers } from './s3/handlers.ts';
+import { createReplicator } from './s3/replicate.ts';
+import { targetOf } from './s3/target.ts';
+import { memoryStore, type Store } from './store.ts';
+import { stsHandlers } from './sts.ts';
+
+export interface SandboxOptions {
+  /** Address to listen on; default 127.0.0.1. */
+  host?: string;
+  /** 0 (default) takes any free port. */
+  port?: number;
+  /** A folder for the state; absent: in memory. */
+  state?: string;
+  knobs?: Partial<Knobs>;
+  /** Milliseconds since the epoch; default the system's. */
+  clock?: () => number;
+  /** Told of every call, before it is handled and before it is answered. */
+  onCall?: (entry: RequestEntry, phase: 'before' | 'after') => void | Promise<void>;
+}
+
+export interface Sandbox {
+  /** `http://127.0.0.1:4566` */
+  endpoint: string;
+  /** May be turned while it runs. */
+  knobs: Knobs;
+  log: RequestLog;
+  store: Store;
+  /** Resolves when replication has nothing left to do. */
+  replicated(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const HANDLERS: Record<ServiceName, Handlers> = {
+  s3: s3Handlers,
+  iam: iamHandlers,
+  kms: kmsHandlers,
+  sts: stsHandlers,
+};
+
+/**
+ * Start an AWS of one's own: S3, IAM, STS and KMS over HTTP, as any AWS client speaks them.
+ *
+ * @throws Error when the port or the folder is in use.
+ */
+export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
+  const clock = options.clock ?? Date.now;
+  const store = options.state === undefined ? memoryStore() : folderStore(options.state);
+  const knobs: Knobs = { ...defaultKnobs(), ...options.knobs };
+  const log = requestLog();
+  const pickFault = faultPicker(knobs);
+  const keys = createKeyService(store, clock);
+  const replicator = createReplicator({ store, keys, clock, delayMs: () => knobs.replicationDelayMs });
+
+  async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (request.url?.startsWith('/_sandbox/')) {
+      await control(request, response, { knobs, log, store });
+      return;
+    }
+    const requestId = randomUUID();
+    const asked = await understand(request, clock());
+    const { service, operation } = asked;
+    const entry = log.add({ service, operation: asked.name, account: asked.account, region: asked.region });
+    await options.onCall?.(entry, 'before');
+    if (knobs.latencyMs > 0) await sleep(knobs.latencyMs);
+    const fault = pickFault(service, asked.name);
+    if (fault === 'reset-before') {
+      request.socket.destroy();
+      return;
+    }
+    let answer: Answer;
+    try {
+      if (asked.refusal) throw asked.refusal;
+      if (typeof fault === 'object')
+        throw new AwsError(fault.status, fault.code, fault.message ?? fault.code);
+      const handler = HANDLERS[service][asked.name];
+      if (!operation || !handler) {
+        throw new AwsError(501, 'NotImplemented', `The sandbox does not implement ${service}:${asked.name}`);
+      }
+      const call: Call = {
+        service,
+        operation: asked.name,
+        caller: asked.caller,
+        region: asked.region,
+        now: clock(),
+        requestId,
+        headers: asked.headers,
+        store,
+        keys,
+        knobs,
+        replicator,
+        ...(asked.session === undefined ? {} : { session: asked.session }),
+      };
+      const output = ((await handler(call, await asked.decode(operation))) ?? {}) as Record<string, unknown>;
+      answer = ENCODERS[service](operation, output, requestId);
+    } catch (error) {
+      answer = ERROR_ENCODERS[service](asAwsError(error), requestId, asked.resource);
+      entry.code = error instanceof AwsError ? error.code : 'InternalError';
+    }
+    await store.flush();
+    entry.status = answer.status;
+    await options.onCall?.(entry, 'after');
+    if (fault === 'reset-after') {
+      request.socket.destroy();
+      return;
+    }
+    send(response, answer, requestId, request.method === 'HEAD');
+  }
+
+  /** What is asked, by whom and where, before anything is done about it. */
+  async function understand(request: IncomingMessage, now: number) {
+    const url = new URL(request.url ?? '/', 'http://sandbox');
+    const headers = flat(request.headers);
+    const signer = signerOf(store, headers, url.searchParams, now);
+    const common = { ...signer, headers, account: signer.caller.account };
+    if (signer.service === 'kms') {
+      const name = headers['x-amz-target']?.split('.')[1] ?? 'Unknown';
+      const body = await readBody(request);
+      return {
+        ...common,
+        service: 'kms' as const,
+        name,
+        operation: operations.kms.get(name),
+        resource: '/',
+        decode: (operation: Operation) => decodeJson(operation, body),
+      };
+    }
+    if (signer.service === 'iam' || signer.service === 'sts') {
+      const { service } = signer;
+      const form = new URLSearchParams((await readBody(request)).toString());
+      for (const [name, value] of url.searchParams) if (!form.has(name)) form.set(name, value);
+      const name = form.get('Action') ?? 'Unknown';
+      return {
+        ...common,
+        service,
+        name,
+        operation: operations[service].get(name),
+        resource: '/',
+        decode: async (operation: Operation) => decodeQuery(operation, form),
+      };
+    }
+    const { bucket, key } = targetOf(headers.host ?? '', request.url ?? '/');
+    const copies = headers['x-amz-copy-source'] !== undefined;
+    const controlPlane = url.pathname.startsWith('/v20180820/');
+    const operation = controlPlane
+      ? undefined
+      : routeS3(request.method ?? 'GET', bucket, key, url.searchParams, copies);
+    let refusal = signer.refusal;
+    const body = await readBody(request).catch((error: unknown) => {
+      refusal ??= asAwsError(error);
+      return Buffer.alloc(0);
+    });
+    return {
+      ...common,
+      ...(refusal === undefined ? {} : { refusal }),
+      service: 's3' as const,
+      name: operation?.name ?? (controlPlane ? 'S3Control' : `${request.method} ${url.pathname}`),
+      operation,
+      resource: url.pathname,
+      decode: (known: Operation) =>
+        decodeRest(known, { bucket, key, query: url.searchParams, headers, body }),
+    };
+  }
+
+  const server = createServer({ keepAlive: true, maxHeaderSize: 64 * 1024 }, (request, response) => {
+    handle(request, response).catch((error: unknown) => {
+      // Only a client that went away, or a fault of the sandbox itself, comes here.
+      if (!response.headersSent) response.writeHead(500, { 'content-type': 'text/plain' });
+      response.end(String(error));
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.port ?? 0, options.host ?? '127.0.0.1', resolve);
+  }).catch(async (error: unknown) => {
+    await store.close();
+    throw error;
+  });
+  replicator.resume();
+
+  const { address, port, family } = server.address() as AddressInfo;
+  return {
+    endpoint: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`,
+    knobs,
+    log,
+    store,
+    replicated: () => replicator.drained(),
+    async close() {
+      replicator.stop();
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+      await store.close();
+    },
+  };
+}
+
+const ENCODERS: Record<
+  ServiceName,
+  (operation: Operation, output: Record<string, unknown>, id: string) => Answer
+> = {
+  s3: encodeRest,
+  iam: (operation, output, id) => encodeQuery('iam', operation, output, id),
+  sts: (operation, output, id) => encodeQuery('sts', operation, output, id),
+  kms: encodeJson,
+};
+
+const ERROR_ENCODERS: Record<ServiceName, (error: AwsError, id: string, resource: string) => Answer> = {
+  s3: encodeRestError,
+  iam: encodeQueryError,
+  sts: encodeQueryError,
+  kms: encodeJsonError,
+};
+
+function send(response: ServerResponse, answer: Answer, requestId: string, headOnly: boolean): void {
+  const body = headOnly ? '' : answer.body;
+  const headers = {
+    'x-amz-request-id': requestId,
+    'x-amzn-requestid': requestId,
+    'x-amz-id-2': HOST_ID,
+    ...answer.headers,
+    ...(headOnly || answer.status === 204 || answer.status === 304
+      ? {}
+      : { 'content-length': Buffer.byteLength(body) }),
+  };
+  response.writeHead(answer.status, headers);
+  response.end(answer.status === 204 || answer.status === 304 ? undefined : body);
+}
+
+/** A fault of the sandbox is told as AWS tells its own, with the reason for whoever debugs it. */
+function asAwsError(error: unknown): AwsError {
+  if (error instanceof AwsError) return error;
+  const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return new AwsError(500, 'InternalError', `We encountered an internal error. Please try again. (${why})`);
+}
+
+const flat = (headers: IncomingMessage['headers']): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [
+      name,
+      Array.isArray(value) ? value.join(',') : (value ?? ''),
+    ]),
+  );

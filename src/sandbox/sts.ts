@@ -1,0 +1,90 @@
+import { randomBytes } from 'node:crypto';
+import { authorize, storedPolicy } from './authorize.ts';
+import { AwsError } from './aws-error.ts';
+import type { Handlers } from './call.ts';
+import { findRole } from './principals.ts';
+
+/** The API of STS (Query). */
+export const stsHandlers: Handlers = {
+  GetCallerIdentity: ({ caller }) => ({
+    Account: caller.account,
+    Arn: caller.arn,
+    UserId: caller.account,
+  }),
+
+  AssumeRole(call, input) {
+    const arn: string = input.RoleArn;
+    const session: string = input.RoleSessionName;
+    if (!/^[\w+=,.@-]*$/.test(session)) {
+      throw new AwsError(
+        400,
+        'ValidationError',
+        `1 validation error detected: Value '${session}' at 'roleSessionName' failed to satisfy constraint: Member must satisfy regular expression pattern: [\\w+=,.@-]*`,
+      );
+    }
+    if (!/^arn:[^:]+:iam::\d{12}:role\/.+$/.test(arn))
+      throw new AwsError(400, 'ValidationError', `${arn} is invalid`);
+    const keys = ((input.Tags ?? []) as { Key: string }[]).map(({ Key }) => Key.toLowerCase());
+    const transitive = ((input.TransitiveTagKeys ?? []) as string[]).map((key) => key.toLowerCase());
+    if (transitive.some((key) => !keys.includes(key))) {
+      throw new AwsError(
+        400,
+        'InvalidParameterValue',
+        'The specified transitive tag key must be included in the requested tags.',
+      );
+    }
+    const inherited = call.session?.transitiveTags ?? [];
+    if (keys.some((key) => inherited.includes(key))) {
+      throw new AwsError(
+        400,
+        'InvalidParameterValue',
+        "One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key from the calling session.",
+      );
+    }
+    const role = findRole(call.store, arn, call.now);
+    const account = arn.split(':')[4] ?? '';
+    const allowed =
+      role &&
+      authorize(
+        call.store,
+        {
+          principal: call.caller.arn,
+          action: 'sts:AssumeRole',
+          resource: arn,
+          resourceAccount: account,
+          resourcePolicy: storedPolicy(call.store, `trust policy of ${role.name}`, role.trust),
+        },
+        call.now,
+      ).allowed;
+    if (!role || !allowed) {
+      throw new AwsError(
+        403,
+        'AccessDenied',
+        `User: ${call.caller.arn} is not authorized to perform: sts:AssumeRole on resource: ${arn}`,
+      );
+    }
+    const duration: number = input.DurationSeconds ?? 3600;
+    const accessKeyId = `ASIA${randomBytes(8).toString('hex').toUpperCase()}`;
+    const owner = call.store.account(account);
+    owner.sessions.set(accessKeyId, {
+      accessKeyId,
+      roleName: role.name,
+      sessionName: session,
+      expires: call.now + duration * 1000,
+      transitiveTags: [...inherited, ...transitive],
+    });
+    call.store.changed(owner);
+    return {
+      Credentials: {
+        AccessKeyId: accessKeyId,
+        SecretAccessKey: randomBytes(30).toString('base64'),
+        SessionToken: randomBytes(48).toString('base64'),
+        Expiration: new Date(call.now + duration * 1000),
+      },
+      AssumedRoleUser: {
+        AssumedRoleId: `${role.id}:${session}`,
+        Arn: `arn:aws:sts::${account}:assumed-role/${role.name}/${session}`,
+      },
+    };
+  },
+};
