@@ -8,6 +8,8 @@ export async function startEndpoint(other?: string): Promise<{ aws: Aws; close()
     return { aws: await asItself(aws), close: async () => close() };
   }
   const sandbox = await startSandbox();
+  // Long enough to see an object PENDING, as the captures did.
+  sandbox.knobs.replicationDelayMs = 1000;
   const { aws, close } = connect(sandbox.endpoint, () => sandbox.replicated());
   return {
     aws,

@@ -1,2 +1,26 @@
 /** Recorded answers that the sandbox does not give, and why; checked, so that none stays when it is met after all. */
-export const notMet: Record<string, string> = {};
+export const notMet: Record<string, string> = {
+  'c7n/test_s3_encryption_audit/s3.GetBucketEncryption_3':
+    'Recorded before January 2023; since then every bucket is encrypted by default, and AWS gives this answer no more.',
+  ...all(
+    'An operation of S3 Control, which the sandbox does not serve: it answers 501.',
+    'localstack/s3control.get_public_access_block/test_crud_public_access_block#get-default-public-access-block',
+    'localstack/s3control.put_public_access_block/test_crud_public_access_block#put-public-access-block',
+    'localstack/s3control.delete_public_access_block/test_crud_public_access_block#delete-public-access-block',
+    'localstack/s3control.put_public_access_block/test_empty_public_access_block#put-public-access-block-empty',
+    'localstack/s3control.list_tags_for_resource/test_tag_lifecycle#list-tags-before',
+    'localstack/s3control.tag_resource/test_tag_lifecycle#tag-resource',
+    'localstack/s3control.list_tags_for_resource/test_tag_lifecycle#list-tags-1',
+    'localstack/s3control.list_tags_for_resource/test_tag_lifecycle#list-tags-after-update',
+    'localstack/s3control.untag_resource/test_tag_lifecycle#untag-resource',
+    'localstack/s3control.tag_resource/test_tag_resource_validation#tags-value-none',
+    'localstack/s3control.tag_resource/test_tag_resource_validation#tags-key-aws-duplicated-key',
+    'localstack/s3control.tag_resource/test_tag_resource_validation#tags-key-aws-bad-value',
+    'localstack/s3control.tag_resource/test_tag_resource_validation#tags-key-aws-bad-key',
+    'localstack/s3control.untag_resource/test_tag_operation_no_bucket#untag-resource-no-exist',
+  ),
+};
+
+function all(reason: string, ...ids: string[]): Record<string, string> {
+  return Object.fromEntries(ids.map((id) => [id, reason]));
+}

@@ -91,9 +91,11 @@ export const iam: Scenarios = {
   'localstack/iam.attach_role_policy/test_role_attach_policy#valid_policy_arn': async (aws) =>
     attach(aws, await managedPolicy(aws)),
 
-  // AWS puts this role into every account.
-  'c7n/test_delete_role_error/iam.DeleteRole_1': (aws) =>
-    aws.iam.deleteRole({ RoleName: 'AWSServiceRoleForSupport' }),
+  'c7n/test_delete_role_error/iam.DeleteRole_1': async (aws) => {
+    // AWS puts this role into every account by itself, and then says that it is there.
+    await aws.iam.createServiceLinkedRole({ AWSServiceName: 'support.amazonaws.com' }).catch(() => {});
+    return aws.iam.deleteRole({ RoleName: 'AWSServiceRoleForSupport' });
+  },
   'c7n/test_aws_lambda_check_permission_deleted_role/iam.SimulatePrincipalPolicy_1': (aws) =>
     aws.iam.simulatePrincipalPolicy({
       PolicySourceArn: `arn:aws:iam::${aws.account}:role/${unique('absent')}`,
