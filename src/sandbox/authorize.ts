@@ -26,6 +26,7 @@ export function assumeRole(
   roleArn: string,
   service: string,
   now: number,
+  context: Record<string, string> = {},
 ): { decision: Decision; principal?: string } {
   const role = findRole(store, roleArn, now);
   if (!role) {
@@ -40,7 +41,7 @@ export function assumeRole(
   }
   const account = roleArn.split(':')[4] ?? '';
   const decision = evaluate(
-    { principal: service, action: 'sts:AssumeRole', resource: roleArn, resourceAccount: account },
+    { principal: service, action: 'sts:AssumeRole', resource: roleArn, resourceAccount: account, context },
     { resource: storedPolicy(store, `trust policy of ${role.name}`, role.trust) },
   );
   if (!decision.allowed) return { decision };

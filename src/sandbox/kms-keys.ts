@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { AwsError } from './aws-error.ts';
 import type { KeyState } from './state.ts';
 import type { Store } from './store.ts';
@@ -111,9 +111,24 @@ export function defaultPolicy(account: string): string {
   });
 }
 
-/** KMS reformats the policies that it is given. */
-export const formatPolicy = (policy: unknown): string =>
-  JSON.stringify(policy, null, 2).replace(/": /g, '" : ');
+/**
+ * KMS reformats the policies that it is given: two spaces deep, a blank before each colon, lists on the line of their
+ * brackets. fact: c7n/test_kms_remove_named/kms.GetKeyPolicy_1
+ */
+export function formatPolicy(value: unknown, indent = ''): string {
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  if (Array.isArray(value))
+    return value.length === 0 ? '[ ]' : `[ ${value.map((item) => formatPolicy(item, indent)).join(', ')} ]`;
+  const inner = `${indent}  `;
+  const members = Object.entries(value).map(
+    ([name, member]) => `${inner}${JSON.stringify(name)} : ${formatPolicy(member, inner)}`,
+  );
+  return members.length === 0 ? '{ }' : `{\n${members.join(',\n')}\n${indent}}`;
+}
+
+/** The id of a key's current material: another one after each rotation. */
+export const materialId = ({ id, rotations = 0 }: KeyState): string =>
+  createHash('sha256').update(`${id} ${rotations}`).digest('hex');
 
 function managedPolicy(account: string, region: string): string {
   return formatPolicy({
@@ -129,6 +144,13 @@ function managedPolicy(account: string, region: string): string {
         Condition: {
           StringEquals: { 'kms:CallerAccount': account, 'kms:ViaService': `s3.${region}.amazonaws.com` },
         },
+      },
+      {
+        Sid: 'Allow direct access to key metadata to the account',
+        Effect: 'Allow',
+        Principal: { AWS: `arn:aws:iam::${account}:root` },
+        Action: ['kms:Describe*', 'kms:Get*', 'kms:List*'],
+        Resource: '*',
       },
     ],
   });

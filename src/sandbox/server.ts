@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { AwsError } from './aws-error.ts';
 import type { Call, Handlers } from './call.ts';
 import { control } from './control.ts';
-import { signerOf } from './credentials.ts';
+import { type Signer, signerOf } from './credentials.ts';
 import { folderStore } from './folder-store.ts';
 import { iamHandlers } from './iam.ts';
 import { kmsHandlers } from './kms.ts';
@@ -47,6 +47,17 @@ export interface Sandbox {
   /** Resolves when replication has nothing left to do. */
   replicated(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** A request, understood: who asks what of which service, and how its input is decoded. */
+interface Asked extends Omit<Signer, 'service'> {
+  service: ServiceName;
+  name: string;
+  operation: Operation | undefined;
+  account: string;
+  headers: Record<string, string>;
+  resource: string;
+  decode: (operation: Operation) => Promise<Record<string, unknown>>;
 }
 
 const HANDLERS: Record<ServiceName, Handlers> = {
@@ -126,7 +137,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   }
 
   /** What is asked, by whom and where, before anything is done about it. */
-  async function understand(request: IncomingMessage, now: number) {
+  async function understand(request: IncomingMessage, now: number): Promise<Asked> {
     const url = new URL(request.url ?? '/', 'http://sandbox');
     const headers = flat(request.headers);
     const signer = signerOf(store, headers, url.searchParams, now);

@@ -78,6 +78,10 @@ export interface KeyState {
   policy: string;
   tags: Map<string, string>;
   rotation: { enabled: boolean; periodInDays: number };
+  /** How often it was rotated on demand. */
+  rotations?: number;
+  /** Of a multi-Region key: where its primary is. */
+  primaryRegion?: string;
   /** Base64 of the 32 bytes that never leave `kms`. */
   material: string;
   visibleFrom: number;
@@ -162,5 +166,7 @@ export interface UploadState {
   initiated: number;
   /** What CreateMultipartUpload said of the object to be. */
   request: Record<string, unknown>;
+  /** Base64 of the key that its parts are encrypted under. */
+  material: string;
   parts: Map<number, { blob: string; size: number; etag: string; modified: number; iv: string; tag: string }>;
 }

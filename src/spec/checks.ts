@@ -303,8 +303,10 @@ interface Claim {
 function claimsOf({ written: { spec } }: CheckedReplication): Claim[] {
   const role = spec.role?.arn ?? spec.role?.name ?? derivedRoleName(spec.source.bucket);
   const account = spec.source.account === undefined ? '' : ` in account ${spec.source.account}`;
+  // A bucket on both sides is wrong in itself, and `twoBuckets` says so.
+  const sides = spec.source.bucket === spec.destination.bucket ? (['source'] as const) : SIDES;
   return [
-    ...SIDES.flatMap((side) => sideClaims(side, spec[side])),
+    ...sides.flatMap((side) => sideClaims(side, spec[side])),
     { path: ['spec', 'role'], thing: `the role of source bucket ${spec.source.bucket}`, value: role },
     // IAM tells role names apart without regard to case.
     {

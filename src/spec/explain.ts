@@ -104,7 +104,11 @@ function branch(issue: z.core.$ZodIssueInvalidUnion, field: Field): Problem[] {
 }
 
 function wrongType(expected: string, field: Field): Problem {
-  const message = `expected ${EXPECTED.get(expected) ?? expected}, found ${describe(field)}`;
+  const isNumber = typeof valueAt(field.parsed.value, field.path) === 'number';
+  const message =
+    expected === 'number' && isNumber
+      ? `${describe(field)} is beyond all numbers`
+      : `expected ${EXPECTED.get(expected) ?? expected}, found ${describe(field)}`;
   return problem(field.parsed, field.path, message, hintFor(expected, field));
 }
 
@@ -118,18 +122,26 @@ const EXPECTED: ReadonlyMap<string, string> = new Map([
 ]);
 
 function hintFor(expected: string, field: Field): string | undefined {
-  const value = valueAt(field.parsed.value, field.path);
-  if (value === null) return 'write a value, or remove the field';
-  const written = writtenAt(field.parsed, field.path);
-  if (expected === 'string' && written !== undefined) return `quote it: "${written}"`;
-  if (expected === 'boolean')
-    return `write ${/^(no|off|n|0|false)$/i.test(String(value)) ? 'false' : 'true'}`;
+  const { parsed, path, schema } = field;
+  const value = valueAt(parsed.value, path);
+  const known = keysAt(schema, path);
+  if (known.length > 0) return `write a mapping with ${known.join(', ')}`;
+  if (value === null) {
+    return `write ${exampleAt(schema, path) === undefined ? 'a value' : example(field)}, or remove the field`;
+  }
+  const written = writtenAt(parsed, path);
+  if (expected === 'string') return written === undefined ? undefined : `quote it: "${written}"`;
+  if (expected === 'boolean') return `write ${MEANT.get(String(value).toLowerCase()) ?? 'true or false'}`;
   if (expected === 'number')
-    return /^\d+$/.test(String(value)) ? `write ${String(value)}, without quotes` : undefined;
-  if (expected === 'array') return 'begin each item with a dash: - prefix: Tax/';
-  const known = keysAt(field.schema, field.path);
-  return known.length > 0 ? `write a mapping with ${known.join(', ')}` : undefined;
+    return typeof value === 'number' ? 'write a whole number' : 'write a whole number, without quotes';
+  return expected === 'array' ? 'begin each item with a dash: - prefix: Tax/' : undefined;
 }
+
+/** YAML 1.1 read these as booleans; YAML 1.2 reads words. */
+const MEANT: ReadonlyMap<string, string> = new Map([
+  ...['yes', 'on', 'y', '1', 'true', 'enabled'].map((word) => [word, 'true'] as const),
+  ...['no', 'off', 'n', '0', 'false', 'disabled'].map((word) => [word, 'false'] as const),
+]);
 
 function wrongValue(values: readonly unknown[], field: Field): Problem {
   const known = values.map(String);
@@ -144,12 +156,15 @@ function wrongValue(values: readonly unknown[], field: Field): Problem {
 }
 
 function missing(field: Field, value?: string): Problem {
-  const known = keysAt(field.schema, field.path);
+  const { parsed, path, schema } = field;
+  const known = keysAt(schema, path);
   const hint =
     value !== undefined
-      ? `add ${String(field.path.at(-1))}: ${value}`
-      : `add ${example(field)}${known.length > 0 ? `with ${known.join(', ')}` : ''}`;
-  return problem(field.parsed, field.path, 'this field is missing', hint);
+      ? `add ${String(path.at(-1))}: ${value}`
+      : exampleAt(schema, path) === undefined && known.length > 0
+        ? `add ${String(path.at(-1))}: with ${known.join(', ')}`
+        : `add ${example(field)}`;
+  return problem(parsed, path, 'this field is missing', hint);
 }
 
 function example({ path, schema }: Field): string {

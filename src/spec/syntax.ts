@@ -7,7 +7,8 @@ export function explainSyntax(error: YAMLError, { text }: Source): Finding {
   return EXPLAINED[error.code] ?? { message: `this is not YAML: ${firstLine(error.message)}` };
 }
 
-const TAB: Finding = {
+/** One tab puts the lines after it out of place too. */
+export const TAB: Finding = {
   message: 'a tab is used for indentation',
   hint: 'indent with spaces; YAML does not allow tabs there',
 };

@@ -89,7 +89,9 @@ export function encodeRest(operation: Operation, output: Record<string, unknown>
     body = writeXml(schema, output);
     headers['content-type'] = 'application/xml';
   }
-  return { status: operation.http[2], headers, body };
+  // A read of a range is a success of its own.
+  const status = 'content-range' in headers ? 206 : operation.http[2];
+  return { status, headers, body };
 }
 
 function writeXml(schema: ReturnType<typeof normal>, value: unknown): string {

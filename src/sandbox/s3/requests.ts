@@ -1,0 +1,94 @@
+import { authorize, storedPolicy } from '../authorize.ts';
+import { AwsError } from '../aws-error.ts';
+import type { Call } from '../call.ts';
+import type { BucketState } from '../state.ts';
+
+/** The checks that every request on a bucket passes, in the order in which S3 makes them. */
+
+export const accessDenied = (message = 'Access Denied'): AwsError =>
+  new AwsError(403, 'AccessDenied', message);
+
+export const noSuchBucket = (name: string): AwsError =>
+  new AwsError(404, 'NoSuchBucket', 'The specified bucket does not exist', { BucketName: name });
+
+interface Addressed {
+  Bucket: string;
+  ExpectedBucketOwner?: string;
+}
+
+/**
+ * The bucket of a request: it exists, lies in the Region that the request was signed for, belongs to whom the request
+ * expects, and the caller may do this to it.
+ */
+export function bucketOf(
+  call: Call,
+  { Bucket, ExpectedBucketOwner }: Addressed,
+  action: string,
+  key?: string,
+): BucketState {
+  checkExpectedOwner(ExpectedBucketOwner);
+  const bucket = call.store.bucket(Bucket);
+  if (!bucket) throw noSuchBucket(Bucket);
+  if (bucket.region !== call.region && call.operation !== 'GetBucketLocation')
+    throw wrongRegion(bucket, call);
+  if (ExpectedBucketOwner !== undefined && ExpectedBucketOwner !== bucket.owner) throw accessDenied();
+  checkAccess(call, bucket, action, key);
+  return bucket;
+}
+
+/** fact: localstack put_bucket_policy with an invalid expected owner */
+function checkExpectedOwner(owner: string | undefined): void {
+  if (owner === undefined || /^\d{12}$/.test(owner)) return;
+  throw new AwsError(
+    400,
+    'InvalidBucketOwnerAWSAccountID',
+    `The value of the expected bucket owner parameter must be an AWS Account ID... [${owner}]`,
+  );
+}
+
+/** S3 names the right Region in the answer; HEAD has no body to say it in. */
+function wrongRegion(bucket: BucketState, call: Call): AwsError {
+  const headers = { 'x-amz-bucket-region': bucket.region };
+  if (call.operation === 'HeadBucket')
+    return new AwsError(301, 'PermanentRedirect', 'Moved Permanently', {}, headers);
+  return new AwsError(
+    301,
+    'PermanentRedirect',
+    'The bucket you are attempting to access must be addressed using the specified endpoint. Please send all future requests to this endpoint.',
+    { Endpoint: `${bucket.name}.s3.${bucket.region}.amazonaws.com`, Bucket: bucket.name },
+    headers,
+  );
+}
+
+/** The owner's root may do everything that the bucket policy does not deny; sessions need their policies. */
+function checkAccess(call: Call, bucket: BucketState, action: string, key: string | undefined): void {
+  const arn = `arn:aws:s3:::${bucket.name}`;
+  const decision = authorize(
+    call.store,
+    {
+      principal: call.caller.arn,
+      action,
+      resource: key === undefined ? arn : `${arn}/${key}`,
+      resourceAccount: bucket.owner,
+      context: { 'aws:SecureTransport': 'false' },
+      ...(bucket.policy === undefined
+        ? {}
+        : { resourcePolicy: storedPolicy(call.store, `bucket policy of ${bucket.name}`, bucket.policy) }),
+    },
+    call.now,
+  );
+  if (decision.allowed) return;
+  // The owner's root can always mend the policy of its own bucket.
+  if (call.caller.arn === `arn:aws:iam::${bucket.owner}:root` && /BucketPolicy$/.test(action)) return;
+  throw accessDenied(
+    call.caller.arn.includes(':assumed-role/')
+      ? `User: ${call.caller.arn} is not authorized to perform: ${action} on resource: "${key === undefined ? arn : `${arn}/${key}`}" because ${decision.reason}`
+      : undefined,
+  );
+}
+
+export const invalidArgument = (message: string, name: string, value?: string): AwsError =>
+  new AwsError(400, 'InvalidArgument', message, {
+    ArgumentName: name,
+    ...(value === undefined ? {} : { ArgumentValue: value }),
+  });

@@ -1,0 +1,268 @@
+import type { ServerSideEncryptionConfiguration, Tag } from '@aws-sdk/client-s3';
+import { PolicyError, parsePolicy } from '../../iam/parse.ts';
+import type { Policy } from '../../iam/types.ts';
+import { AwsError } from '../aws-error.ts';
+import type { Call, Handlers } from '../call.ts';
+import { showPrincipals, storePrincipals, unknownPrincipal } from '../principals.ts';
+import { malformedXml } from '../protocol/rest-xml.ts';
+import type { BucketState } from '../state.ts';
+import { TAG_TEXT } from './buckets.ts';
+import { bucketOf, invalidArgument } from './requests.ts';
+
+/** The settings of a bucket that are one document each. */
+export const settingHandlers: Handlers = {
+  PutBucketVersioning(call, input) {
+    const bucket = bucketOf(call, input, 's3:PutBucketVersioning');
+    const { Status, MFADelete } = input.VersioningConfiguration ?? {};
+    if (Status === undefined) {
+      throw new AwsError(
+        400,
+        'IllegalVersioningConfigurationException',
+        'The Versioning element must be specified',
+      );
+    }
+    if (Status !== 'Enabled' && Status !== 'Suspended') throw malformedXml();
+    if (Status === 'Suspended') {
+      if (bucket.objectLock) {
+        throw new AwsError(
+          409,
+          'InvalidBucketState',
+          'An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.',
+        );
+      }
+      if (bucket.replication) {
+        throw new AwsError(
+          409,
+          'InvalidBucketState',
+          'A replication configuration is present on this bucket, so you cannot change the versioning state. To change the versioning state, first delete the replication configuration.',
+        );
+      }
+    }
+    bucket.versioning = { Status, ...(MFADelete === undefined ? {} : { MFADelete }) };
+    return changed(call, bucket);
+  },
+
+  GetBucketVersioning: (call, input) => bucketOf(call, input, 's3:GetBucketVersioning').versioning ?? {},
+
+  PutBucketEncryption(call, input) {
+    const bucket = bucketOf(call, input, 's3:PutEncryptionConfiguration');
+    bucket.encryption = checkEncryption(input.ServerSideEncryptionConfiguration);
+    return changed(call, bucket);
+  },
+
+  GetBucketEncryption: (call, input) => {
+    const bucket = bucketOf(call, input, 's3:GetEncryptionConfiguration');
+    if (!bucket.encryption) {
+      throw absent(
+        'ServerSideEncryptionConfigurationNotFoundError',
+        'The server side encryption configuration was not found',
+        bucket,
+      );
+    }
+    return { ServerSideEncryptionConfiguration: bucket.encryption };
+  },
+
+  DeleteBucketEncryption(call, input) {
+    const bucket = bucketOf(call, input, 's3:PutEncryptionConfiguration');
+    // What stays is what every bucket has since January 2023.
+    bucket.encryption = {
+      Rules: [{ ApplyServerSideEncryptionByDefault: { SSEAlgorithm: 'AES256' }, BucketKeyEnabled: false }],
+    };
+    return changed(call, bucket);
+  },
+
+  PutBucketPolicy(call, input) {
+    const bucket = bucketOf(call, input, 's3:PutBucketPolicy');
+    const policy = checkPolicy(input.Policy);
+    const unknown = unknownPrincipal(call.store, policy, call.now);
+    if (unknown !== undefined) {
+      throw new AwsError(400, 'MalformedPolicy', 'Invalid principal in policy', {
+        Detail: `"AWS" : "${unknown}"`,
+      });
+    }
+    bucket.policy = storePrincipals(call.store, input.Policy, call.now);
+    return changed(call, bucket);
+  },
+
+  GetBucketPolicy(call, input) {
+    const bucket = bucketOf(call, input, 's3:GetBucketPolicy');
+    if (bucket.policy === undefined)
+      throw absent('NoSuchBucketPolicy', 'The bucket policy does not exist', bucket);
+    return { Policy: showPrincipals(call.store, bucket.policy) };
+  },
+
+  GetBucketPolicyStatus(call, input) {
+    const bucket = bucketOf(call, input, 's3:GetBucketPolicyStatus');
+    if (bucket.policy === undefined)
+      throw absent('NoSuchBucketPolicy', 'The bucket policy does not exist', bucket);
+    const { Statement } = JSON.parse(bucket.policy) as Policy;
+    const statements = Array.isArray(Statement) ? Statement : [Statement];
+    const open = statements.some(
+      ({ Effect, Principal, Condition }) =>
+        Effect === 'Allow' && Condition === undefined && JSON.stringify(Principal ?? '').includes('"*"'),
+    );
+    return { PolicyStatus: { IsPublic: open } };
+  },
+
+  DeleteBucketPolicy(call, input) {
+    const bucket = bucketOf(call, input, 's3:DeleteBucketPolicy');
+    delete bucket.policy;
+    return changed(call, bucket);
+  },
+
+  PutPublicAccessBlock(call, input) {
+    const bucket = bucketOf(call, input, 's3:PutBucketPublicAccessBlock');
+    const {
+      BlockPublicAcls = false,
+      IgnorePublicAcls = false,
+      BlockPublicPolicy = false,
+      RestrictPublicBuckets = false,
+    } = input.PublicAccessBlockConfiguration ?? {};
+    bucket.publicAccessBlock = {
+      BlockPublicAcls,
+      IgnorePublicAcls,
+      BlockPublicPolicy,
+      RestrictPublicBuckets,
+    };
+    return changed(call, bucket);
+  },
+
+  GetPublicAccessBlock(call, input) {
+    const bucket = bucketOf(call, input, 's3:GetBucketPublicAccessBlock');
+    if (!bucket.publicAccessBlock) {
+      throw absent(
+        'NoSuchPublicAccessBlockConfiguration',
+        'The public access block configuration was not found',
+        bucket,
+      );
+    }
+    return { PublicAccessBlockConfiguration: bucket.publicAccessBlock };
+  },
+
+  DeletePublicAccessBlock(call, input) {
+    const bucket = bucketOf(call, input, 's3:PutBucketPublicAccessBlock');
+    delete bucket.publicAccessBlock;
+    return changed(call, bucket);
+  },
+
+  PutBucketOwnershipControls(call, input) {
+    const bucket = bucketOf(call, input, 's3:PutBucketOwnershipControls');
+    if (input.OwnershipControls?.Rules?.length !== 1) throw malformedXml();
+    bucket.ownership = input.OwnershipControls;
+    return changed(call, bucket);
+  },
+
+  GetBucketOwnershipControls(call, input) {
+    const bucket = bucketOf(call, input, 's3:GetBucketOwnershipControls');
+    if (!bucket.ownership)
+      throw absent('OwnershipControlsNotFoundError', 'The bucket ownership controls were not found', bucket);
+    return { OwnershipControls: bucket.ownership };
+  },
+
+  DeleteBucketOwnershipControls(call, input) {
+    const bucket = bucketOf(call, input, 's3:PutBucketOwnershipControls');
+    delete bucket.ownership;
+    return changed(call, bucket);
+  },
+
+  PutBucketTagging(call, input) {
+    const bucket = bucketOf(call, input, 's3:PutBucketTagging');
+    const tags: Tag[] = input.Tagging?.TagSet ?? [];
+    checkTagSet(tags, 50);
+    if (tags.length > 0) bucket.tags = tags;
+    else delete bucket.tags;
+    return changed(call, bucket);
+  },
+
+  GetBucketTagging(call, input) {
+    const bucket = bucketOf(call, input, 's3:GetBucketTagging');
+    if (!bucket.tags) throw absent('NoSuchTagSet', 'The TagSet does not exist', bucket);
+    return { TagSet: bucket.tags };
+  },
+
+  DeleteBucketTagging(call, input) {
+    const bucket = bucketOf(call, input, 's3:PutBucketTagging');
+    delete bucket.tags;
+    return changed(call, bucket);
+  },
+
+  GetObjectLockConfiguration(call, input) {
+    const bucket = bucketOf(call, input, 's3:GetBucketObjectLockConfiguration');
+    if (!bucket.objectLock) {
+      throw absent(
+        'ObjectLockConfigurationNotFoundError',
+        'Object Lock configuration does not exist for this bucket',
+        bucket,
+      );
+    }
+    return { ObjectLockConfiguration: { ObjectLockEnabled: 'Enabled' } };
+  },
+};
+
+function changed(call: Call, bucket: BucketState): object {
+  call.store.changed(bucket);
+  return {};
+}
+
+export const absent = (code: string, message: string, bucket: BucketState): AwsError =>
+  new AwsError(404, code, message, { BucketName: bucket.name });
+
+/** A key is not looked at: a wrong one shows only when an object is written. */
+function checkEncryption(
+  given: ServerSideEncryptionConfiguration | undefined,
+): ServerSideEncryptionConfiguration {
+  const [rule, ...more] = given?.Rules ?? [];
+  if (!rule || more.length > 0) throw malformedXml();
+  const byDefault = rule.ApplyServerSideEncryptionByDefault ?? { SSEAlgorithm: undefined };
+  const algorithm = byDefault.SSEAlgorithm;
+  if (algorithm !== undefined && !['AES256', 'aws:kms', 'aws:kms:dsse'].includes(algorithm))
+    throw malformedXml();
+  if (algorithm === 'AES256' && 'KMSMasterKeyID' in byDefault && byDefault.KMSMasterKeyID !== undefined) {
+    throw invalidArgument(
+      'a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms or aws:kms:dsse',
+      'ApplyServerSideEncryptionByDefault',
+    );
+  }
+  return { Rules: [{ ...rule, BucketKeyEnabled: rule.BucketKeyEnabled ?? false }] };
+}
+
+function checkPolicy(text: string): Policy {
+  const malformed = (message: string) => new AwsError(400, 'MalformedPolicy', message);
+  if (!text.trimStart().startsWith('{'))
+    throw malformed("Policies must be valid JSON and the first byte must be '{'");
+  if (Buffer.byteLength(text) > 20_480)
+    throw new AwsError(400, 'PolicyTooLarge', 'Policy exceeds the maximum allowed document size.');
+  try {
+    return parsePolicy(text);
+  } catch (error) {
+    if (!(error instanceof PolicyError)) throw error;
+    throw malformed(
+      error.message === 'it has no Statement'
+        ? 'Missing required field Statement'
+        : "Policies must be valid JSON and the first byte must be '{'",
+    );
+  }
+}
+
+/** The tags of a bucket or an object, as S3 takes them. */
+export function checkTagSet(tags: Tag[], limit: number): void {
+  const invalid = (message: string, key: string) => new AwsError(400, 'InvalidTag', message, { TagKey: key });
+  const seen = new Set<string>();
+  for (const { Key, Value } of tags) {
+    if (Key === undefined || Key === '' || Value === undefined) throw malformedXml();
+    if (seen.has(Key)) throw invalid('Cannot provide multiple Tags with the same key', Key);
+    if (Key.startsWith('aws:')) throw invalid('System tags cannot be added/updated by requester', Key);
+    if (Key.length > 128 || !TAG_TEXT.test(Key))
+      throw invalid('The TagKey you have provided is invalid', Key);
+    if (Value.length > 256 || !TAG_TEXT.test(Value))
+      throw invalid('The TagValue you have provided is invalid', Key);
+    seen.add(Key);
+  }
+  if (tags.length > limit) {
+    throw new AwsError(
+      400,
+      'BadRequest',
+      limit === 10 ? 'Object tags cannot be greater than 10' : 'Bucket tag count cannot be greater than 50',
+    );
+  }
+}
