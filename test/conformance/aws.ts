@@ -82,7 +82,7 @@ export type Settle = (aws: Aws, bucket: string, key: string) => Promise<void>;
 
 /** Send one command with its request changed before it is signed. */
 export function send<Output extends object>(
-  client: { send(command: never): Promise<Output> },
+  client: { send(command: never): Promise<object> },
   command: object,
   change: (request: WireRequest) => void,
 ): Promise<Output> {
@@ -94,7 +94,7 @@ export function send<Output extends object>(
     },
     { step: 'build', priority: 'high', name: 'change' },
   );
-  return client.send(command as never);
+  return client.send(command as never) as Promise<Output>;
 }
 
 interface Stack {

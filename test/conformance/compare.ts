@@ -48,8 +48,8 @@ interface Context {
   account: string;
 }
 
-const PLACEHOLDER = /<([\w:-]+)>/g;
-const ALONE = /^<([\w:-]+)>$/;
+const PLACEHOLDER = /<([^<>]+)>/g;
+const ALONE = /^<([^<>]+)>$/;
 
 /** What recordings put where a value is left out, without brackets. */
 const LEFT_OUT = new Set(['datetime', 'ciphertext-blob', 'plaintext']);
@@ -78,7 +78,7 @@ function contained(recorded: unknown, given: unknown, at: string, context: Conte
   return Object.entries(recorded)
     .filter(([name]) => !IGNORED.has(name))
     .flatMap(([name, value]) =>
-      name === 'ETag' && isKms(recorded)
+      name === 'ETag' && isKms(recorded) && DIGEST.test(String(value))
         ? etag(document[name], at)
         : contained(value, field(document, name), `${at}.${name}`, context),
     );
@@ -117,11 +117,11 @@ function matcher(recorded: string, bound: Map<string, string>, account: string):
 
 const RECORDED_ACCOUNT = '111111111111';
 
+const DIGEST = /^"[\da-f]{32}"$/;
+
 /** The ETag of an object under SSE-KMS is no digest of its bytes, so that only its form is compared. */
 function etag(given: unknown, at: string): string[] {
-  return /^"[\da-f]{32}"$/.test(String(given))
-    ? []
-    : [`${at}.ETag: AWS 32 hex digits in quotes, here ${show(given)}`];
+  return DIGEST.test(String(given)) ? [] : [`${at}.ETag: AWS 32 hex digits in quotes, here ${show(given)}`];
 }
 
 function isKms(recorded: object): boolean {

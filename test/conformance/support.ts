@@ -1,7 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { KeyMetadata } from '@aws-sdk/client-kms';
-import type { ReplicationRule } from '@aws-sdk/client-s3';
-import type { Aws } from './aws.ts';
+import {
+  PutObjectCommand,
+  type PutObjectCommandInput,
+  type PutObjectCommandOutput,
+  type ReplicationRule,
+} from '@aws-sdk/client-s3';
+import { type Aws, send } from './aws.ts';
 
 /** What leads to one recorded answer: the calls before, and the call whose answer is compared. */
 export type Scenario = (aws: Aws) => Promise<object>;
@@ -35,6 +40,13 @@ export function versioning(aws: Aws, name: string, status: string) {
   return aws.s3.putBucketVersioning({
     Bucket: name,
     VersioningConfiguration: { Status: status as 'Enabled' },
+  });
+}
+
+/** Put an object as those who recorded did: without the content type that this SDK adds. */
+export function putObject(aws: Aws, input: PutObjectCommandInput): Promise<PutObjectCommandOutput> {
+  return send(aws.s3, new PutObjectCommand(input), ({ headers }) => {
+    delete headers['content-type'];
   });
 }
 

@@ -1,6 +1,6 @@
 import { type BucketLocationConstraint, CreateBucketCommand, type Tag } from '@aws-sdk/client-s3';
 import { type Aws, send } from '../aws.ts';
-import { bucket, policy, role, roleArn, type Scenarios, unique, versioned, versioning } from '../support.ts';
+import { bucket, type Scenarios, STRANGER, unique, versioned, versioning } from '../support.ts';
 
 const CONSTRAINT = 'localstack/s3.create_bucket/test_different_location_constraint#';
 const LOCATION = 'localstack/s3.get_bucket_location/test_different_location_constraint#';
@@ -91,28 +91,8 @@ export const s3Buckets: Scenarios = {
       await create(aws.in('eu-west-1'), 'EU', Bucket);
       return aws.in('eu-west-1').s3.getBucketLocation({ Bucket });
     },
-  // A role without a policy may do nothing.
-  'c7n/test_get_bucket_location_api[error]/s3.GetBucketLocation_1': async (aws) => {
-    const Bucket = await bucket(aws);
-    const powerless = await role(
-      aws,
-      policy({
-        Effect: 'Allow',
-        Principal: { AWS: `arn:aws:iam::${aws.account}:root` },
-        Action: 'sts:AssumeRole',
-      }),
-    );
-    const { Credentials } = await aws.sts.assumeRole({
-      RoleArn: roleArn(aws, powerless),
-      RoleSessionName: 'conformance',
-    });
-    const session = aws.with({
-      accessKeyId: Credentials?.AccessKeyId ?? '',
-      secretAccessKey: Credentials?.SecretAccessKey ?? '',
-      sessionToken: Credentials?.SessionToken ?? '',
-    });
-    return session.s3.getBucketLocation({ Bucket });
-  },
+  'c7n/test_get_bucket_location_api[error]/s3.GetBucketLocation_1': async (aws) =>
+    aws.as(STRANGER).s3.getBucketLocation({ Bucket: await bucket(aws) }),
 
   'localstack/s3.head_bucket/test_create_bucket_head_bucket#head_bucket': async (aws) =>
     aws.s3.headBucket({ Bucket: await bucket(aws) }),

@@ -1,5 +1,5 @@
 import type { Aws } from '../aws.ts';
-import { bucket, key, type Scenarios } from '../support.ts';
+import { bucket, key, putObject, type Scenarios } from '../support.ts';
 
 const PUT = 'localstack/s3.put_object/';
 const GET = 'localstack/s3.get_object/';
@@ -88,7 +88,7 @@ const KEY = 'test-sse';
 const ENCRYPTED = { Body: 'test-encrypted' };
 
 function put(aws: Aws, Bucket: string, more: object = {}) {
-  return aws.s3.putObject({ Bucket, Key: KEY, Body: 'test-sse', ...more });
+  return putObject(aws, { Bucket, Key: KEY, Body: 'test-sse', ...more });
 }
 
 function get(aws: Aws, Bucket: string) {

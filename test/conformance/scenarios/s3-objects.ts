@@ -1,5 +1,5 @@
 import type { Aws } from '../aws.ts';
-import { bucket, type Scenarios, versioned, versioning } from '../support.ts';
+import { bucket, putObject, type Scenarios, versioned, versioning } from '../support.ts';
 
 const PUT = 'localstack/s3.put_object/';
 const GET = 'localstack/s3.get_object/';
@@ -143,7 +143,7 @@ export const s3Objects: Scenarios = {
 const KEY = 'test-key';
 
 function put(aws: Aws, Bucket: string, Body: string, more: object = {}) {
-  return aws.s3.putObject({ Bucket, Key: KEY, Body, ...more });
+  return putObject(aws, { Bucket, Key: KEY, Body, ...more });
 }
 
 function get(aws: Aws, Bucket: string, more: object = {}) {
