@@ -12,7 +12,7 @@ import {
 } from './kms-access.ts';
 import { aliasHandlers } from './kms-aliases.ts';
 import { cryptographyHandlers } from './kms-cryptography.ts';
-import { keyArn, materialId, newKey } from './kms-keys.ts';
+import { defaultPolicy, keyArn, materialId, newKey } from './kms-keys.ts';
 import { acceptedPolicy, keyPolicyHandlers } from './kms-policies.ts';
 import { page } from './page.ts';
 import type { KeyState } from './state.ts';
@@ -61,6 +61,7 @@ const keyHandlers: Handlers = {
     const primary = ownKey(call, input.KeyId);
     if (!primary.multiRegion)
       throw new AwsError(400, 'UnsupportedOperationException', `${primary.arn} is not a multi-Region key.`);
+    notPendingDeletion(primary);
     const tags: Tag[] = input.Tags ?? [];
     checkTags(tags);
     const { keys } = accountOf(call);
@@ -73,18 +74,16 @@ const keyHandlers: Handlers = {
         `Unable to create replica key ${keyArn(primary.account, region, primary.id)}: it already exists.`,
       );
     }
-    const { deletionDate: _, ...shared } = primary;
     const replica: KeyState = {
-      ...shared,
-      ...newKey({ account: primary.account, region }, call.now, {
-        id: primary.id,
-        arn: keyArn(primary.account, region, primary.id),
-        material: primary.material,
-        multiRegion: true,
-        description: input.Description ?? '',
-        tags: new Map(tags.map(({ TagKey, TagValue }) => [TagKey, TagValue])),
-        ...(input.Policy === undefined ? {} : { policy: acceptedPolicy(call, input.Policy) }),
-      }),
+      ...primary,
+      arn: keyArn(primary.account, region, primary.id),
+      region,
+      description: input.Description ?? '',
+      created: call.now,
+      policy:
+        input.Policy === undefined ? defaultPolicy(primary.account) : acceptedPolicy(call, input.Policy),
+      tags: new Map(tags.map(({ TagKey, TagValue }) => [TagKey, TagValue])),
+      visibleFrom: call.now + call.knobs.keyPropagationMs,
     };
     keys.set(id, replica);
     return changed(call, {
