@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { AwsError } from './aws-error.ts';
 import type { Call, Handlers } from './call.ts';
+import { simulatePrincipalPolicy } from './iam-simulate.ts';
 import { page } from './page.ts';
 import { parseStored } from './policy-input.ts';
 import { showPrincipals, storePrincipals, unknownPrincipal } from './principals.ts';
@@ -28,25 +29,45 @@ export const iamHandlers: Handlers = {
     const tags: Tag[] = input.Tags ?? [];
     if (tags.length > 50)
       throw new AwsError(400, 'InvalidInput', 'The number of tags has exceeded the maximum limit.');
-    const role: RoleState = {
+    const role = newRole(call, {
       name,
       path,
-      id: `AROA${base32(17)}`,
-      arn: `arn:aws:iam::${account.id}:role${path}${name}`,
       trust,
-      created: call.now,
       maxSessionDuration: input.MaxSessionDuration ?? 3600,
       tags: new Map(tags.map(({ Key, Value }) => [Key, Value])),
-      inline: new Map(),
-      attached: [],
-      visibleFrom: call.now + call.knobs.rolePropagationMs,
       ...(input.Description === undefined ? {} : { description: input.Description }),
       ...(input.PermissionsBoundary === undefined ? {} : { permissionsBoundary: input.PermissionsBoundary }),
-    };
+    });
     account.roles.set(name.toLowerCase(), role);
     call.store.changed(account);
     const { MaxSessionDuration: _, ...created } = shown(call, role);
     return { Role: { ...created, ...extras(role) } };
+  },
+
+  /** AWS makes some of these roles in every account by itself; here they are made when somebody asks for them. */
+  CreateServiceLinkedRole(call, input) {
+    const account = accountOf(call);
+    const service: string = input.AWSServiceName;
+    const [label = ''] = service.split('.');
+    const name = `AWSServiceRoleFor${label.charAt(0).toUpperCase()}${label.slice(1)}${input.CustomSuffix ? `_${input.CustomSuffix}` : ''}`;
+    if (account.roles.has(name.toLowerCase())) {
+      throw new AwsError(
+        400,
+        'InvalidInput',
+        `Service role name ${name} has been taken in this account, please try a different suffix.`,
+      );
+    }
+    const role = newRole(call, {
+      name,
+      path: `/aws-service-role/${service}/`,
+      trust: JSON.stringify({
+        Version: '2012-10-17',
+        Statement: [{ Effect: 'Allow', Principal: { Service: service }, Action: 'sts:AssumeRole' }],
+      }),
+      ...(input.Description === undefined ? {} : { description: input.Description }),
+    });
+    account.roles.set(name.toLowerCase(), role);
+    return changed(call, { Role: shown(call, role) });
   },
 
   GetRole(call, input) {
@@ -249,6 +270,8 @@ export const iamHandlers: Handlers = {
     };
   },
 
+  SimulatePrincipalPolicy: simulatePrincipalPolicy,
+
   GetAccountSummary: () => ({
     SummaryMap: { RolesQuota: 1000, RolePolicySizeQuota: 10_240, AssumeRolePolicySizeQuota: 2048 },
   }),
@@ -260,6 +283,23 @@ function roleOf(call: Call, name: string): RoleState {
   const role = accountOf(call).roles.get(name.toLowerCase());
   if (role && role.visibleFrom <= call.now) return role;
   throw noSuch(`The role with name ${name} cannot be found.`);
+}
+
+function newRole(
+  call: Call,
+  given: Pick<RoleState, 'name' | 'path' | 'trust'> & Partial<RoleState>,
+): RoleState {
+  return {
+    id: `AROA${base32(17)}`,
+    arn: `arn:aws:iam::${call.caller.account}:role${given.path}${given.name}`,
+    created: call.now,
+    maxSessionDuration: 3600,
+    tags: new Map(),
+    inline: new Map(),
+    attached: [],
+    visibleFrom: call.now + call.knobs.rolePropagationMs,
+    ...given,
+  };
 }
 
 function changed<T>(call: Call, answer: T): T {

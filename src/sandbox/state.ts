@@ -114,6 +114,8 @@ export interface BucketState {
 
 export interface VersionState {
   key: string;
+  /** The account that owns the object, where that is not the bucket's. */
+  owner?: string;
   /** `null` for what was written without versioning. */
   versionId: string;
   deleteMarker: boolean;

@@ -24,9 +24,9 @@ export function page(facts: Fact[], notMet: Record<string, string>): string {
 
 The sandbox is held to ${facts.length} answers that were recorded from AWS
 ([test/conformance/recorded-facts.json](../test/conformance/recorded-facts.json)): for each, the test suite makes the
-calls that lead to it and compares HTTP status, error code, message and output. **${facts.length - missed.length} of
-${facts.length} are met**; the other ${missed.length} are below, each with its reason, and a test fails when one of them
-is met after all.
+calls that lead to it and compares HTTP status, error code, message and output.
+**${facts.length - missed.length} of ${facts.length} are met.** The other ${missed.length} are below, each with its reason, and a test fails when one
+of them is met after all.
 
 ## By service
 
@@ -75,6 +75,11 @@ function row(name: string, facts: Fact[], notMet: Record<string, string>): strin
   return [name, facts.length, facts.length - missed, missed].map(String);
 }
 
+/** A table as the formatter has it: all cells of a column equally wide. */
 function table(head: string[], rows: string[][]): string {
-  return [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+  const widths = head.map((_, column) =>
+    Math.max(...[head, ...rows].map((cells) => cells[column]?.length ?? 0)),
+  );
+  const line = (cells: string[]) => `| ${cells.map((cell, n) => cell.padEnd(widths[n] ?? 0)).join(' | ')} |`;
+  return [line(head), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n');
 }

@@ -61,13 +61,17 @@ export const malformedXml = (): AwsError =>
     'The XML you provided was not well-formed or did not validate against our published schema',
   );
 
+/** Where AWS answers with another status than the SDK's model says. */
+const STATUS: Record<string, number> = { PutBucketPolicy: 204, PutBucketTagging: 204 };
+
 /** Encode an operation's output as headers and a body. */
 export function encodeRest(operation: Operation, output: Record<string, unknown>): Answer {
   const headers: Record<string, string> = {};
   let body: Buffer | string = '';
   let inBody = false;
+  const usual = STATUS[operation.name] ?? operation.http[2];
   const schema = normal(operation.output);
-  if (schema.isUnitSchema()) return { status: operation.http[2], headers, body };
+  if (schema.isUnitSchema()) return { status: usual, headers, body };
   for (const [name, member] of schema.structIterator()) {
     const traits = member.getMergedTraits();
     const value = output[name];
@@ -90,7 +94,7 @@ export function encodeRest(operation: Operation, output: Record<string, unknown>
     headers['content-type'] = 'application/xml';
   }
   // A read of a range is a success of its own.
-  const status = 'content-range' in headers ? 206 : operation.http[2];
+  const status = 'content-range' in headers ? 206 : usual;
   return { status, headers, body };
 }
 

@@ -139,6 +139,7 @@ function replicateOne(
       blob,
       encryption,
       tags: tags ? new Map() : version.tags,
+      ...replicaOwner(source, destination, rule),
       ...(rule.Destination?.StorageClass === undefined
         ? {}
         : { storageClass: rule.Destination.StorageClass }),
@@ -153,6 +154,18 @@ const replicaOf = (version: VersionState, given: Partial<VersionState>): Version
   ...given,
   replication: { status: 'REPLICA', attempts: [] },
 });
+
+/** The source's account owns the replica, unless the rule hands it over or the destination's bucket takes all. */
+function replicaOwner(
+  source: BucketState,
+  destination: BucketState,
+  rule: ReplicationRule,
+): { owner?: string } {
+  if (source.owner === destination.owner) return {};
+  if (rule.Destination?.AccessControlTranslation?.Owner === 'Destination') return {};
+  const ownership = destination.ownership?.Rules?.[0]?.ObjectOwnership;
+  return ownership === 'BucketOwnerEnforced' ? {} : { owner: source.owner };
+}
 
 /** fact: a missing tagging permission leaves a replica without tags, and the source FAILED. */
 function tagsFailure(

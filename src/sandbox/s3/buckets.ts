@@ -5,7 +5,7 @@ import { page } from '../page.ts';
 import { malformedXml } from '../protocol/rest-xml.ts';
 import type { BucketState } from '../state.ts';
 import { REGIONS } from './regions.ts';
-import { accessDenied, bucketOf, invalidArgument, noSuchBucket } from './requests.ts';
+import { bucketOf, invalidArgument } from './requests.ts';
 
 export const bucketHandlers: Handlers = {
   CreateBucket(call, input) {
@@ -111,9 +111,7 @@ export const bucketHandlers: Handlers = {
   },
 
   GetBucketLocation(call, input) {
-    const bucket = call.store.bucket(input.Bucket);
-    if (!bucket) throw noSuchBucket(input.Bucket);
-    if (bucket.owner !== call.caller.account) throw accessDenied();
+    const bucket = bucketOf(call, input, 's3:GetBucketLocation');
     // us-east-1 answers nothing, and EU what was asked for at the creation.
     return bucket.region === 'us-east-1' ? {} : { LocationConstraint: bucket.location ?? bucket.region };
   },

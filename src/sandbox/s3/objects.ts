@@ -9,7 +9,15 @@ import { checksumsOf } from './checksums.ts';
 import { chooseEncryption, decryptObject, encryptObject } from './encryption.ts';
 import { bucketOf, invalidArgument } from './requests.ts';
 import { checkTagSet } from './settings.ts';
-import { addVersion, findVersion, latest, readable, removeVersion, versionIdFor } from './versions.ts';
+import {
+  addVersion,
+  checkOwner,
+  findVersion,
+  latest,
+  readable,
+  removeVersion,
+  versionIdFor,
+} from './versions.ts';
 
 export const objectHandlers: Handlers = {
   PutObject(call, input) {
@@ -22,6 +30,7 @@ export const objectHandlers: Handlers = {
   GetObject(call, input) {
     const bucket = bucketOf(call, input, input.VersionId ? 's3:GetObjectVersion' : 's3:GetObject', input.Key);
     const version = readable(bucket, input.Key, input.VersionId, false);
+    checkOwner(call, version);
     checkReadConditions(version, input);
     const body = decryptObject(call.store, call.keys, bucket, version, call.caller.arn);
     const range = rangeOf(input.Range, body.length);
@@ -42,6 +51,7 @@ export const objectHandlers: Handlers = {
   HeadObject(call, input) {
     const bucket = bucketOf(call, input, input.VersionId ? 's3:GetObjectVersion' : 's3:GetObject', input.Key);
     const version = readable(bucket, input.Key, input.VersionId, true);
+    checkOwner(call, version);
     checkReadConditions(version, input);
     return { ...describe(bucket, version, input.ChecksumMode === 'ENABLED'), ContentLength: version.size };
   },
@@ -162,8 +172,9 @@ export const objectHandlers: Handlers = {
 
   GetObjectAcl(call, input) {
     const bucket = bucketOf(call, input, 's3:GetObjectAcl', input.Key);
-    readable(bucket, input.Key, input.VersionId, false);
-    const owner = { ID: ownerId(bucket.owner) };
+    const version = readable(bucket, input.Key, input.VersionId, false);
+    checkOwner(call, version);
+    const owner = { ID: ownerId(version.owner ?? bucket.owner) };
     return {
       Owner: owner,
       Grants: [{ Grantee: { Type: 'CanonicalUser', ...owner }, Permission: 'FULL_CONTROL' }],

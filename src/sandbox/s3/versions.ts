@@ -1,11 +1,25 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { AwsError } from '../aws-error.ts';
+import type { Call } from '../call.ts';
 import type { BucketState, VersionState } from '../state.ts';
 import type { Store } from '../store.ts';
+import { accessDenied } from './requests.ts';
 
 /** The versions of a bucket's objects: newest first for each key. */
 
-export const newVersionId = (): string => randomBytes(24).toString('base64url');
+/** Random bytes and their check, by which S3 knows the ids that it gave out: 32 letters. */
+export function newVersionId(): string {
+  const random = randomBytes(18);
+  return Buffer.concat([random, check(random)]).toString('base64url');
+}
+
+/** fact: localstack/s3.delete_object/test_delete_object_versioned#delete-with-bad-version */
+function isVersionId(id: string): boolean {
+  const bytes = Buffer.from(id, 'base64url');
+  return /^[\w-]{32}$/.test(id) && bytes.subarray(18).equals(check(bytes.subarray(0, 18)));
+}
+
+const check = (random: Buffer): Buffer => createHash('sha256').update(random).digest().subarray(0, 6);
 
 /** The id that a new version gets: `null` where versioning was never enabled, or is suspended. */
 export const versionIdFor = (bucket: BucketState): string =>
@@ -72,10 +86,18 @@ export function readable(
   );
 }
 
+/**
+ * What somebody else owns in a bucket, the bucket's own account and policy do not give.
+ * fact: stackd/cross-acct-owner
+ */
+export function checkOwner(call: Call, { owner }: VersionState): void {
+  if (owner !== undefined && owner !== call.caller.account) throw accessDenied();
+}
+
 /** Ids that S3 never gave out are refused, ids that are gone are not. */
 export function findVersion(bucket: BucketState, key: string, versionId: string): VersionState | undefined {
   const version = bucket.objects.get(key)?.find((one) => one.versionId === versionId);
-  if (version || versionId === 'null' || /^[\w-]{32}$/.test(versionId)) return version;
+  if (version || versionId === 'null' || isVersionId(versionId)) return version;
   throw new AwsError(400, 'InvalidArgument', 'Invalid version id specified', {
     ArgumentName: 'versionId',
     ArgumentValue: versionId,

@@ -114,6 +114,7 @@ export const s3Replication: Scenarios = {
       'custodian-replicated-west',
       {
         ID: 'custodian-replicated',
+        Filter: undefined,
         Prefix: '',
         ...V1,
       },
