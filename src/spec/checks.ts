@@ -38,8 +38,8 @@ const accountIds = (valid: readonly Valid[]): ReadonlyMap<string, string> =>
     ),
   );
 
-/** Where in a spec, what is wrong, what to do. */
-type Finding = [path: Path, message: string, hint: string];
+/** Where in a spec, what is wrong, what to do, and the other fields from which that follows. */
+type Finding = [path: Path, message: string, hint: string, ...from: Path[]];
 type Rule = (pair: CheckedReplication, accounts: ReadonlyMap<string, string>) => Finding[];
 
 const OF_ONE: readonly Rule[] = [
@@ -61,8 +61,8 @@ const OF_ONE: readonly Rule[] = [
 /** Only what stands on sound ground: a field that is wrong by itself was reported already. */
 const found =
   (pair: CheckedReplication) =>
-  ([path, message, hint]: Finding): Problem[] =>
-    isSound(pair, path) ? [problem(pair.parsed, path, message, hint)] : [];
+  ([path, message, hint, ...from]: Finding): Problem[] =>
+    isSound(pair, path, ...from) ? [problem(pair.parsed, path, message, hint)] : [];
 
 function oneKeyEach({ written }: CheckedReplication): Finding[] {
   return SIDES.flatMap((side): Finding[] => {
@@ -89,7 +89,8 @@ function keyIdHasOwner({ written }: CheckedReplication): Finding[] {
     const { arn } = longForm(key);
     if (arn === undefined || account !== undefined || !KEY_ID.test(arn)) return [];
     const hint = 'write the ARN of the key, or name an account on this side';
-    return [[keyPath(written, side), 'a bare key id does not say whose key it is', hint]];
+    const message = 'a bare key id does not say whose key it is';
+    return [[keyPath(written, side), message, hint, ['spec', side, 'account']]];
   });
 }
 
@@ -99,7 +100,8 @@ function keyNearBucket({ written }: CheckedReplication): Finding[] {
     const [, , keyRegion] = KEY_ARN.exec(longForm(key).arn ?? '') ?? [];
     if (keyRegion === undefined || keyRegion === region) return [];
     const message = `the key lies in ${keyRegion}, but the bucket in ${region}`;
-    return [[keyPath(written, side), message, "S3 takes keys of the bucket's own Region only"]];
+    const hint = "S3 takes keys of the bucket's own Region only";
+    return [[keyPath(written, side), message, hint, ['spec', side, 'region']]];
   });
 }
 
@@ -126,14 +128,16 @@ function roleOfSource({ written }: CheckedReplication, accounts: ReadonlyMap<str
   const account = accounts.get(source.account ?? '');
   if (owner === undefined || account === undefined || owner === account) return [];
   const message = `the role belongs to the account ${owner}, but the source bucket to ${account}`;
-  return [[['spec', 'role', 'arn'], message, 'S3 assumes a role of the account that owns the source bucket']];
+  const hint = 'S3 assumes a role of the account that owns the source bucket';
+  return [[['spec', 'role', 'arn'], message, hint, ['spec', 'source', 'account']]];
 }
 
 function twoBuckets({ written }: CheckedReplication): Finding[] {
   const { source, destination } = written.spec;
   if (source.bucket !== destination.bucket) return [];
   const path = ['spec', 'destination', 'bucket'];
-  return [[path, 'a bucket cannot replicate to itself', 'name another destination']];
+  const message = 'a bucket cannot replicate to itself';
+  return [[path, message, 'name another destination', ['spec', 'source', 'bucket']]];
 }
 
 function onePartition({ written }: CheckedReplication): Finding[] {
@@ -141,9 +145,8 @@ function onePartition({ written }: CheckedReplication): Finding[] {
   const [from, to] = [partition(source.region), partition(destination.region)];
   if (from === to) return [];
   const message = `${source.region} is in ${from} and ${destination.region} in ${to}`;
-  return [
-    [['spec', 'destination', 'region'], message, 'S3 does not replicate from one partition to another'],
-  ];
+  const hint = 'S3 does not replicate from one partition to another';
+  return [[['spec', 'destination', 'region'], message, hint, ['spec', 'source', 'region']]];
 }
 
 function oneAccount({ written }: CheckedReplication): Finding[] {
@@ -155,13 +158,9 @@ function oneAccount({ written }: CheckedReplication): Finding[] {
   const message = missing
     ? `only one side names an account; ${missing} would use the ambient credentials`
     : `source is in account ${source.account} and destination in ${destination.account}`;
-  return [
-    [
-      ['spec', missing === 'source' ? 'source' : 'destination', 'account'],
-      message,
-      'pairs across accounts are not supported in this version: name the same account on both sides',
-    ],
-  ];
+  const [here, there] = missing === 'source' ? ['source', 'destination'] : ['destination', 'source'];
+  const hint = 'pairs across accounts are not supported in this version: name the same account on both sides';
+  return [[['spec', here, 'account'], message, hint, ['spec', there, 'account']]];
 }
 
 const ofRules =
@@ -196,16 +195,15 @@ function deleteMarkersHaveNoTags(pair: CheckedReplication): Finding[] {
   return ofRules(({ filter, deleteMarkerReplication }, path) => {
     if (!deleteMarkerReplication || Object.keys(filter?.tags ?? {}).length === 0) return [];
     const message = 'delete markers have no tags, so a rule that filters by tags cannot replicate them';
-    return [[[...path, 'deleteMarkerReplication'], message, 'remove one of the two']];
+    return [[[...path, 'deleteMarkerReplication'], message, 'remove one of the two', [...path, 'filter']]];
   })(pair);
 }
 
 function timeControlNeedsMetrics(pair: CheckedReplication): Finding[] {
-  return ofRules(({ replicationTimeControl, metrics }, path) =>
-    replicationTimeControl && !metrics
-      ? [[[...path, 'metrics'], 'replicationTimeControl needs metrics', 'remove metrics: false']]
-      : [],
-  )(pair);
+  return ofRules(({ replicationTimeControl, metrics }, path) => {
+    if (!replicationTimeControl || metrics) return [];
+    return [[[...path, 'metrics'], 'replicationTimeControl needs metrics', 'remove metrics: false']];
+  })(pair);
 }
 
 function ruleNamesDiffer({ written, parsed }: CheckedReplication): Finding[] {
@@ -213,9 +211,9 @@ function ruleNamesDiffer({ written, parsed }: CheckedReplication): Finding[] {
   return names.flatMap((name, index): Finding[] => {
     const first = names.indexOf(name);
     if (first === index) return [];
-    const before = at(positionOf(parsed, ['spec', 'rules', first, 'name']));
-    const message = `the rule name ${name} is already used at ${before}`;
-    return [[['spec', 'rules', index, 'name'], message, 'give each rule of a spec its own name']];
+    const before: Path = ['spec', 'rules', first, 'name'];
+    const message = `the rule name ${name} is already used at ${at(positionOf(parsed, before))}`;
+    return [[['spec', 'rules', index, 'name'], message, 'give each rule of a spec its own name', before]];
   });
 }
 
@@ -280,40 +278,43 @@ function identity({ value }: Parsed): { kind?: string; name?: string } {
 function agreeing(pairs: readonly CheckedReplication[]): Problem[] {
   const claims = new Map<string, { value: string; position: Position }>();
   return pairs.flatMap((pair) =>
-    claimsOf(pair).flatMap(({ path, thing, value }) => {
-      if (!isSound(pair, path)) return [];
+    claimsOf(pair).flatMap(({ path, from, thing, value }) => {
+      if (!isSound(pair, path, ...from)) return [];
       const before = claims.get(thing);
-      if (!before) {
-        claims.set(thing, { value, position: positionOf(pair.parsed, path) });
-        return [];
-      }
-      if (before.value === value) return [];
+      if (!before) claims.set(thing, { value, position: positionOf(pair.parsed, path) });
+      if (!before || before.value === value) return [];
       const message = `${thing} is ${value} here, but ${before.value} at ${at(before.position)}`;
       return [problem(pair.parsed, path, message, 'make the two agree')];
     }),
   );
 }
 
+/** That a thing has a value, said at a path; which thing that is follows from other fields. */
 interface Claim {
   path: Path;
+  from: Path[];
   thing: string;
   value: string;
 }
 
 function claimsOf({ written: { spec } }: CheckedReplication): Claim[] {
-  const role = spec.role?.arn ?? spec.role?.name ?? derivedRoleName(spec.source.bucket);
-  const account = spec.source.account === undefined ? '' : ` in account ${spec.source.account}`;
   // A bucket on both sides is wrong in itself, and `twoBuckets` says so.
   const sides = spec.source.bucket === spec.destination.bucket ? (['source'] as const) : SIDES;
+  const role = spec.role?.arn ?? spec.role?.name ?? derivedRoleName(spec.source.bucket);
+  const account = spec.source.account === undefined ? '' : ` in account ${spec.source.account}`;
+  const ofRole = {
+    path: ['spec', 'role'],
+    from: [
+      ['spec', 'source', 'bucket'],
+      ['spec', 'source', 'account'],
+    ],
+    value: role,
+  };
   return [
     ...sides.flatMap((side) => sideClaims(side, spec[side])),
-    { path: ['spec', 'role'], thing: `the role of source bucket ${spec.source.bucket}`, value: role },
+    { ...ofRole, thing: `the role of source bucket ${spec.source.bucket}` },
     // IAM tells role names apart without regard to case.
-    {
-      path: ['spec', 'role'],
-      thing: `the spelling of the role ${role.toLowerCase()}${account}`,
-      value: role,
-    },
+    { ...ofRole, thing: `the spelling of the role ${role.toLowerCase()}${account}` },
   ];
 }
 
@@ -321,27 +322,26 @@ function sideClaims(
   side: (typeof SIDES)[number],
   { bucket, region, account, key }: CheckedReplication['written']['spec']['source'],
 ): Claim[] {
-  const path = ['spec', side];
+  const at = (...field: string[]): Path => ['spec', side, ...field];
   const { alias, arn, rotation } = longForm(key);
-  const keyPlace = [region, account && `in account ${account}`].filter(Boolean).join(' ');
+  const ofBucket = (field: string, thing: string, value: string): Claim => ({
+    path: at(field),
+    from: [at('bucket')],
+    thing: `${thing} of bucket ${bucket}`,
+    value,
+  });
+  const claims = [
+    ofBucket('region', 'the Region', region),
+    ofBucket('account', 'the account', account ?? 'not named'),
+    ofBucket('key', 'the key', alias ?? arn ?? 'not given'),
+    ofBucket('key', 'bucketKey', String(typeof key === 'string' || key.bucketKey)),
+  ];
+  if (alias === undefined || rotation === undefined) return claims;
+  const where = [region, account && `in account ${account}`].filter(Boolean).join(' ');
+  const thing = `the rotation of ${alias} in ${where}`;
   return [
-    { path: [...path, 'region'], thing: `the Region of bucket ${bucket}`, value: region },
-    { path: [...path, 'account'], thing: `the account of bucket ${bucket}`, value: account ?? 'not named' },
-    { path: [...path, 'key'], thing: `the key of bucket ${bucket}`, value: alias ?? arn ?? '' },
-    {
-      path: [...path, 'key'],
-      thing: `bucketKey of bucket ${bucket}`,
-      value: String(typeof key === 'string' || key.bucketKey),
-    },
-    ...(alias === undefined || rotation === undefined
-      ? []
-      : [
-          {
-            path: [...path, 'key', 'rotation'],
-            thing: `the rotation of ${alias} in ${keyPlace}`,
-            value: String(rotation),
-          },
-        ]),
+    ...claims,
+    { path: at('key', 'rotation'), from: [at('region'), at('account')], thing, value: String(rotation) },
   ];
 }
 
@@ -350,20 +350,14 @@ function priorities(pairs: readonly CheckedReplication[]): Problem[] {
   const taken = new Map<string, Position>();
   return pairs.flatMap((pair) =>
     pair.written.spec.rules.flatMap(({ priority }, index) => {
-      if (priority === undefined) return [];
       const { bucket } = pair.written.spec.source;
       const path = ['spec', 'rules', index, 'priority'];
+      if (priority === undefined || !isSound(pair, path, ['spec', 'source', 'bucket'])) return [];
       const before = taken.get(`${bucket} ${priority}`);
       taken.set(`${bucket} ${priority}`, before ?? positionOf(pair.parsed, path));
       if (!before) return [];
-      return [
-        problem(
-          pair.parsed,
-          path,
-          `priority ${priority} is already used at ${at(before)}`,
-          `priorities are unique among the rules of ${bucket}: choose another, or leave it out`,
-        ),
-      ];
+      const hint = `priorities are unique among the rules of ${bucket}: choose another, or leave it out`;
+      return [problem(pair.parsed, path, `priority ${priority} is already used at ${at(before)}`, hint)];
     }),
   );
 }

@@ -28,14 +28,16 @@ export function valueAt(value: unknown, path: Path): unknown {
   return found;
 }
 
-/** The same value without what stands at the paths. */
-export function without(value: unknown, paths: readonly Path[]): unknown {
+/** The same value with something else at the paths; undefined takes away what is there. */
+export function replaced(value: unknown, paths: readonly Path[], by: (path: Path) => unknown): unknown {
   const copy = structuredClone(value);
   for (const path of paths) {
     const parent = valueAt(copy, path.slice(0, -1));
     const last = path.at(-1);
     if (last === undefined || typeof parent !== 'object' || parent === null) continue;
-    delete (parent as Record<PropertyKey, unknown>)[last];
+    const item = by(path);
+    if (item === undefined) delete (parent as Record<PropertyKey, unknown>)[last];
+    else (parent as Record<PropertyKey, unknown>)[last] = item;
   }
   return copy;
 }

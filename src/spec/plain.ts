@@ -4,6 +4,7 @@ import { quoted } from './excerpt.ts';
 import { MAX_ALIASES, MAX_DEPTH } from './limits.ts';
 import { formatPath, type Path } from './path.ts';
 import { type Finding, positionAt, problemAt, type Source } from './source.ts';
+import { UNKNOWN_TAG } from './syntax.ts';
 import type { Problem } from './types.ts';
 
 /**
@@ -28,6 +29,7 @@ export function toPlain(source: Source, root: Node): { document: Parsed; problem
       complain(value, { message: 'aliases nest too deep here', hint: 'write the value out' });
       return null;
     }
+    if (node?.tag !== undefined && !PLAIN_TAGS.test(node.tag)) complain(value, UNKNOWN_TAG);
     if (isAlias(node)) return readAlias(node.source, path, key, value);
     const result = isMap(node)
       ? readMap(node.items as Pair<Node, Node | null>[], path, alias)
@@ -98,6 +100,9 @@ function placeOf(node: Node | null, value: number, key: number | undefined, isAl
     ...(isScalar(node) && node.type === 'PLAIN' && node.source !== undefined ? { written: node.source } : {}),
   };
 }
+
+/** The tags of plain data; `!!binary` and `!!set` stand for what no field of a spec is. */
+const PLAIN_TAGS = /^tag:yaml\.org,2002:(str|int|float|bool|null|map|seq)$/;
 
 const REFUSED_KEYS: ReadonlyMap<string, Finding> = new Map([
   [

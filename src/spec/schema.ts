@@ -126,7 +126,9 @@ const rule = z
   })
   .meta({ description: 'Which objects are replicated, and how.', ...oneOf('prefix', 'filter') });
 
-const apiVersion = z.literal('replikey.dev/v1').describe('Version of this format.');
+const apiVersion = z
+  .literal('replikey.dev/v1')
+  .meta({ description: 'Version of this format.', examples: ['replikey.dev/v1'] });
 
 const bucketReplication = z
   .strictObject({
@@ -182,29 +184,27 @@ const account = z
     apiVersion,
     kind: z.literal('Account').describe('An AWS account.'),
     metadata: z.strictObject({ name: name('Unique; what `account:` in a pair refers to.') }),
-    spec: z
-      .strictObject({
-        id: text(
-          names.accountId,
-          "Twelve digits, in quotes; checked against the caller's identity before anything else.",
-          {
-            pattern: '^\\d{12}$',
-            examples: ['111122223333'],
-          },
-        ),
-        profile: text(names.notEmpty, 'Profile of the shared AWS configuration.').optional(),
-        assumeRole: z
-          .strictObject({
-            arn: text(names.roleArn, 'Role to assume.', {
-              examples: ['arn:aws:iam::111122223333:role/replikey'],
-            }),
-            externalId: text(names.notEmpty, 'External id that the role asks for.').optional(),
-            sessionName: text(names.notEmpty, 'Name of the session, for CloudTrail.').optional(),
-          })
-          .describe('A role to assume with the ambient credentials.')
-          .optional(),
-      })
-      .meta({ not: { required: ['profile', 'assumeRole'] } }),
+    spec: z.strictObject({
+      id: text(
+        names.accountId,
+        "Twelve digits, in quotes; checked against the caller's identity before anything else.",
+        {
+          pattern: '^\\d{12}$',
+          examples: ['111122223333'],
+        },
+      ),
+      profile: text(names.notEmpty, 'Profile of the shared AWS configuration.').optional(),
+      assumeRole: z
+        .strictObject({
+          arn: text(names.roleArn, 'Role to assume.', {
+            examples: ['arn:aws:iam::111122223333:role/replikey'],
+          }),
+          externalId: text(names.notEmpty, 'External id that the role asks for.').optional(),
+          sessionName: text(names.notEmpty, 'Name of the session, for CloudTrail.').optional(),
+        })
+        .describe('A role to assume with the ambient credentials.')
+        .optional(),
+    }),
   })
   .describe('An AWS account and how to come by credentials for it.');
 

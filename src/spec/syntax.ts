@@ -13,6 +13,11 @@ export const TAB: Finding = {
   hint: 'indent with spaces; YAML does not allow tabs there',
 };
 
+export const UNKNOWN_TAG: Finding = {
+  message: 'this tag is not known here, or does not fit the value',
+  hint: 'remove the tag; a text that starts with ! needs quotes',
+};
+
 const INDENT: Finding = {
   message: 'the indentation does not fit the lines around it',
   hint: 'start the keys of one mapping in the same column, and what belongs to a key further right',
@@ -64,10 +69,7 @@ const EXPLAINED: Partial<Record<ErrorCode, Finding>> = {
   MULTIPLE_TAGS: { message: 'a value can have one tag only', hint: 'remove both' },
   NON_STRING_KEY: { message: 'a key must be a text', hint: 'put a key that starts with [ or { in quotes' },
   RESOURCE_EXHAUSTION: { message: 'the document is nested too deep', hint: 'look for a stray bracket' },
-  TAG_RESOLVE_FAILED: {
-    message: 'this tag is not known here, or does not fit the value',
-    hint: 'remove the tag; a text that starts with ! needs quotes',
-  },
+  TAG_RESOLVE_FAILED: UNKNOWN_TAG,
   UNEXPECTED_TOKEN: {
     message: 'this does not belong here',
     hint: 'look for a missing colon, quote or bracket just before; a text with special characters needs quotes',

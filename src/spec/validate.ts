@@ -2,11 +2,12 @@ import type { z } from 'zod';
 import { type Parsed, problem } from './document.ts';
 import { quoted } from './excerpt.ts';
 import { explain } from './explain.ts';
-import { isAlong, type Path, valueAt, without } from './path.ts';
+import { exampleAt } from './known-keys.ts';
+import { isAlong, type Path, replaced, valueAt } from './path.ts';
 import { documents, envelope, type WrittenAccount, type WrittenReplication } from './schema.ts';
 import type { Problem } from './types.ts';
 
-/** A document of the right form, with its positions, and the paths that had to be left out because they are wrong. */
+/** A document of the right form, with its positions, and the paths where it is wrong: what is there means nothing. */
 export interface Checked<Kind, Written> {
   kind: Kind;
   written: Written;
@@ -19,8 +20,8 @@ export type CheckedAccount = Checked<'Account', WrittenAccount>;
 export type Valid = CheckedReplication | CheckedAccount;
 
 /**
- * Check the form of one document against the schema. What is wrong in places is returned nonetheless where the rest
- * makes sense without them, so that the checks of all specs together find what they can in the same run.
+ * Check the form of one document against the schema. What is wrong in places is returned nonetheless, with examples
+ * in those places, so that the checks of all specs together find in the same run what they can in the others.
  */
 export function validate(parsed: Parsed): { valid?: Valid; problems: Problem[] } {
   const { value } = parsed;
@@ -44,8 +45,9 @@ export function validate(parsed: Parsed): { valid?: Valid; problems: Problem[] }
   return { problems: explain(error?.issues ?? [], parsed, envelope) };
 }
 
-/** Whether nothing was found wrong at a path, in it or around it. */
-export const isSound = ({ wrong }: Valid, path: Path): boolean => !wrong.some((one) => isAlong(one, path));
+/** Whether nothing was found wrong at the paths, in them or around them. */
+export const isSound = ({ wrong }: Valid, ...paths: readonly Path[]): boolean =>
+  !paths.some((path) => wrong.some((one) => isAlong(one, path)));
 
 function against<Kind extends Valid['kind'], Written>(
   schema: z.ZodType<Written>,
@@ -59,8 +61,8 @@ function against<Kind extends Valid['kind'], Written>(
   if (success) return { valid: given(data, []), problems: [] };
   const problems = explain(error.issues, parsed, schema);
   const wrong = error.issues.flatMap((issue) => wrongPaths(issue, parsed.value));
-  const rest = schema.safeParse(without(parsed.value, wrong));
-  return rest.success ? { valid: given(rest.data, wrong), problems } : { problems };
+  const mended = schema.safeParse(replaced(parsed.value, wrong, (path) => exampleAt(schema, path)));
+  return mended.success ? { valid: given(mended.data, wrong), problems } : { problems };
 }
 
 function wrongPaths(issue: z.core.$ZodIssue, value: unknown): Path[] {

@@ -1,0 +1,238 @@
+import { expect, test } from 'vitest';
+import { formatProblems } from '../../src/spec/report.ts';
+import { MAIN, problemsOf, TAX, tax, together } from './support.ts';
+
+const KEY = '    key: alias/acme-tax\n';
+const RULES = '  rules:\n    - prefix: Tax/\n';
+const ID = '1234abcd-12ab-34cd-56ef-1234567890ab';
+const other = (...changes: [string, string][]) => tax(['name: tax', 'name: other'], ...changes);
+
+/** What people write, and in the golden file what they are told. */
+const BROKEN: Record<string, string> = {
+  // The envelope.
+  'a text instead of a document': 'hello\n',
+  'a list instead of a document': '- apiVersion: replikey.dev/v1\n',
+  'a document without kind': tax(['kind: BucketReplication\n', '']),
+  'a misspelt kind': tax(['BucketReplication', 'BucketReplicaton']),
+  'a kind of Kubernetes': tax(['BucketReplication', 'Deployment']),
+  'another apiVersion': tax(['replikey.dev/v1', 'replikey.dev/v2']),
+  'no apiVersion': tax(['apiVersion: replikey.dev/v1\n', '']),
+  'an upper-case name': tax(['name: tax', 'name: Tax']),
+  'no metadata': tax(['metadata:\n  name: tax\n', '']),
+  'an empty metadata': tax(['metadata:\n  name: tax\n', 'metadata:\n']),
+  'a namespace': tax(['name: tax', 'name: tax\n  namespace: finance']),
+  'a status': `${TAX}status: {}\n`,
+  'a label that is a number': tax(['name: tax', 'name: tax\n  labels: { cost: 0012 }']),
+  'a label with a space': tax(['name: tax', 'name: tax\n  labels: { "cost center": a, team: "a b" }']),
+  'no spec': tax([TAX.slice(TAX.indexOf('spec:')), '']),
+
+  // The fields.
+  'a misspelt key': tax(['region: us-east-1', 'regoin: us-east-1']),
+  'a missing field': tax(['    region: us-east-1\n', '']),
+  'a missing key': tax([KEY, '']),
+  'a missing side': tax([TAX.slice(TAX.indexOf('  destination:'), TAX.indexOf('  rules:')), '']),
+  'a field in the wrong place': tax([KEY, `${KEY}    storageClass: GLACIER\n`]),
+  'a word from a later version': tax(['  rules:', '  direction: both\n  rules:']),
+  existingObjectReplication: tax(['Tax/', 'Tax/\n      existingObjectReplication: true']),
+  'a bucket with upper case': tax(['bucket: acme-tax\n', 'bucket: Acme-Tax\n']),
+  'a bucket that is too short': tax(['bucket: acme-tax\n', 'bucket: ac\n']),
+  'a bucket that AWS reserves': tax(['bucket: acme-tax\n', 'bucket: acme-s3alias\n']),
+  'a bucket like an address': tax(['bucket: acme-tax\n', 'bucket: 10.0.0.1\n']),
+  'a bucket that is a number': tax(['bucket: acme-tax\n', 'bucket: 20261123\n']),
+  'a bucket that is a list': tax(['bucket: acme-tax\n', 'bucket: [acme-tax]\n']),
+  'an availability zone': tax(['us-east-1', 'us-east-1a']),
+  'a Region by its long name': tax(['us-east-1', 'US East (N. Virginia)']),
+  'a misspelt storage class': tax(['us-west-2', 'us-west-2\n    storageClass: STANDARD_AI']),
+  'yes for true': tax(['Tax/', 'Tax/\n      enabled: yes']),
+  'off for false': tax(['Tax/', 'Tax/\n      metrics: off']),
+  'a quoted priority': tax(['Tax/', 'Tax/\n      priority: "1"']),
+  'a priority with a fraction': tax(['Tax/', 'Tax/\n      priority: 1.5']),
+  'a negative priority': tax(['Tax/', 'Tax/\n      priority: -1']),
+  'a priority out of range': tax(['Tax/', 'Tax/\n      priority: 2147483648']),
+  'a priority beyond numbers': tax(['Tax/', 'Tax/\n      priority: 1e400']),
+  'an enum in lower case': `${TAX}  policy: { adopt: always }\n`,
+  'an unknown enum value': `${TAX}  policy: { deletion: Purge }\n`,
+  'a rule that is not in a list': tax(['    - prefix: Tax/', '    prefix: Tax/']),
+  'a rule that is a text': tax(['- prefix: Tax/', '- Tax/']),
+  'no rules': tax([RULES, '  rules: []\n']),
+  'an empty field': tax(['prefix: Tax/', 'prefix:']),
+  'a prefix with a slash in front': tax(['prefix: Tax/', 'prefix: /Tax/']),
+  'a prefix that is too long': tax(['prefix: Tax/', `prefix: ${'é'.repeat(513)}`]),
+  'a tag key that is empty': tax(['prefix: Tax/', 'filter: { tags: { "": gold } }']),
+  'a tag value that is too long': tax(['prefix: Tax/', `filter: { tags: { tier: ${'x'.repeat(257)} } }`]),
+  'a role name that is too long': tax(['  rules:', `  role: { name: ${'r'.repeat(65)} }\n  rules:`]),
+  'a role name with a slash': tax(['  rules:', '  role: { name: a/b }\n  rules:']),
+  'a role ARN that is a user': tax([
+    '  rules:',
+    '  role: { arn: "arn:aws:iam::111122223333:user/x" }\n  rules:',
+  ]),
+  'a role that is a text': tax(['  rules:', '  role: replikey\n  rules:']),
+
+  // Accounts.
+  'an account id that lost its quotes': together(TAX, MAIN.replace('"111122223333"', '012345678901')),
+  'an account id that is too short': together(TAX, MAIN.replace('111122223333', '12345678901')),
+  'no account id': together(TAX, MAIN.replace('  id: "111122223333"', '  profile: x')),
+  'an account with profile and role': together(
+    TAX,
+    `${MAIN}  profile: x\n  assumeRole: { arn: "arn:aws:iam::111122223333:role/x" }\n`,
+  ),
+  'an assumed role without ARN': together(TAX, `${MAIN}  assumeRole: { externalId: x }\n`),
+  'an unknown account': together(
+    tax([KEY, `${KEY}    account: mian\n`], ['us-west-2', 'us-west-2\n    account: mian']),
+    MAIN,
+  ),
+  'an account of one side only': together(tax([KEY, `${KEY}    account: main\n`]), MAIN),
+  'two accounts': together(
+    tax([KEY, `${KEY}    account: main\n`], ['us-west-2', 'us-west-2\n    account: backup']),
+    MAIN,
+    MAIN.replace('main', 'backup').replace('1111', '4444'),
+  ),
+
+  // Keys.
+  'a key without alias/': tax(['alias/acme-tax\n', 'acme-tax\n']),
+  'a key of AWS': tax(['alias/acme-tax\n', 'alias/aws/s3\n']),
+  'a key of AWS in the long form': tax(['alias/acme-tax\n', '{ alias: alias/aws/s3 }\n']),
+  'the ARN of an alias': tax(['alias/acme-tax\n', 'arn:aws:kms:us-east-1:111122223333:alias/acme-tax\n']),
+  'a key ARN that is cut': tax(['alias/acme-tax\n', 'arn:aws:kms:us-east-1:111122223333:key\n']),
+  'a key of another Region': tax(['alias/acme-tax\n', `arn:aws:kms:eu-west-1:111122223333:key/${ID}\n`]),
+  'a bare key id without account': tax(['alias/acme-tax\n', `${ID}\n`]),
+  'an alias and an ARN': tax([
+    'alias/acme-tax\n',
+    `{ alias: alias/a, arn: "arn:aws:kms:us-east-1:111122223333:key/${ID}" }\n`,
+  ]),
+  'a long form without key': tax(['alias/acme-tax\n', '{ rotation: true }\n']),
+  'the rotation of a key by ARN': tax([
+    'alias/acme-tax\n',
+    `{ arn: "arn:aws:kms:us-east-1:111122223333:key/${ID}", rotation: true }\n`,
+  ]),
+  'a misspelt key in the long form': tax(['alias/acme-tax\n', '{ alais: alias/acme-tax }\n']),
+  'a key that is a number': tax(['alias/acme-tax\n', '42\n']),
+
+  // One field against another.
+  'one bucket on both sides': tax(['acme-tax-replica\n', 'acme-tax\n']),
+  'two partitions': tax(['us-west-2', 'cn-north-1']),
+  'a role by name and by ARN': tax([
+    '  rules:',
+    '  role: { name: x, arn: "arn:aws:iam::111122223333:role/x" }\n  rules:',
+  ]),
+  'a role without either': tax(['  rules:', '  role: {}\n  rules:']),
+  'a role of another account': together(
+    tax(
+      [KEY, `${KEY}    account: main\n`],
+      ['us-west-2', 'us-west-2\n    account: main'],
+      ['  rules:', '  role: { arn: "arn:aws:iam::444422223333:role/x" }\n  rules:'],
+    ),
+    MAIN,
+  ),
+  'a prefix and a filter': tax(['prefix: Tax/', 'prefix: Tax/\n      filter: { prefix: Tax/ }']),
+  'neither prefix nor filter': tax(['prefix: Tax/', 'enabled: true']),
+  'an empty filter': tax(['prefix: Tax/', 'filter: {}']),
+  'more tags than an object has': tax([
+    'prefix: Tax/',
+    `filter: { tags: { ${Array.from({ length: 11 }, (_, n) => `t${n}: x`).join(', ')} } }`,
+  ]),
+  'delete markers with tags': tax([
+    'prefix: Tax/',
+    'filter: { tags: { tier: gold } }\n      deleteMarkerReplication: true',
+  ]),
+  'time control without metrics': tax([
+    'prefix: Tax/',
+    'prefix: Tax/\n      replicationTimeControl: true\n      metrics: false',
+  ]),
+  'two rules of one name': tax([
+    'prefix: Tax/',
+    'prefix: Tax/\n      name: all\n    - { prefix: X/, name: all }',
+  ]),
+  'two priorities in a spec': tax([
+    'prefix: Tax/',
+    'prefix: Tax/\n      priority: 3\n    - { prefix: X/, priority: 3 }',
+  ]),
+
+  // One spec against another.
+  'two specs of one name': together(TAX, tax(['Tax/', 'Ledgers/'])),
+  'a bucket in two Regions': together(TAX, other(['us-east-1', 'eu-west-1'])),
+  'a bucket with two keys': together(TAX, other(['alias/acme-tax\n', 'alias/other\n'])),
+  'a bucket with and without Bucket Key': together(
+    TAX,
+    other(['alias/acme-tax\n', '{ alias: alias/acme-tax, bucketKey: false }\n']),
+  ),
+  'an alias with two rotations': together(
+    tax(['alias/acme-tax\n', '{ alias: alias/acme-tax, rotation: true }\n']),
+    other(['alias/acme-tax\n', '{ alias: alias/acme-tax, rotation: false }\n']),
+  ),
+  'a source with two roles': together(TAX, other(['  rules:', '  role: { name: mine }\n  rules:'])),
+  'roles that differ in case': together(
+    tax(['  rules:', '  role: { name: Replication }\n  rules:']),
+    other(
+      ['bucket: acme-tax\n', 'bucket: acme-other\n'],
+      ['  rules:', '  role: { name: replication }\n  rules:'],
+    ),
+  ),
+  'two specs with one priority': together(
+    tax(['Tax/', 'Tax/\n      priority: 7']),
+    other(['Tax/', 'Ledgers/\n      priority: 7']),
+  ),
+
+  // YAML itself.
+  'a tab': tax(['    bucket: acme-tax\n', '\tbucket: acme-tax\n']),
+  'a duplicate key': tax(['bucket: acme-tax\n', 'bucket: acme-tax\n    bucket: acme-other\n']),
+  'a merge key': tax(
+    ['  source:\n', '  source: &side\n'],
+    ['  destination:\n', '  destination:\n    <<: *side\n'],
+  ),
+  ['__proto__']: tax(['  source:\n', '  source:\n    __proto__: { bucket: x }\n']),
+  'an unknown tag': tax(['prefix: Tax/', 'prefix: !!js/function "function () {}"']),
+  'an alias without anchor': tax(['prefix: Tax/', 'prefix: *.csv']),
+  'an anchor inside itself': tax(['metadata:\n', 'metadata: &a\n  labels: *a\n']),
+  'a missing quote': tax(['prefix: Tax/', 'prefix: "Tax/']),
+  'a quote and more documents': together(tax(['prefix: Tax/', 'prefix: [Tax/']), tax(['us-east-1', 'mars'])),
+  'a missing single quote': tax(['alias/acme-tax\n', "'alias/acme-tax\n"]),
+  'a missing bracket': tax(['- prefix: Tax/', '- { prefix: Tax/']),
+  'a missing colon': tax(['bucket: acme-tax\n', 'bucket acme-tax\n']),
+  'a missing space': tax(['    bucket: acme-tax\n', '    bucket:acme-tax\n']),
+  'two colons': tax(['bucket: acme-tax\n', 'bucket: acme: tax\n']),
+  'a wrong indentation': tax(['    region: us-east-1', '   region: us-east-1']),
+  'a list as a key': tax(['prefix: Tax/', '[a]: Tax/']),
+  'a text with a percent sign': tax(['prefix: Tax/', 'prefix: %Tax/']),
+  'a text with an at sign': tax(['prefix: Tax/', 'prefix: @Tax/']),
+  'a backslash in double quotes': tax(['prefix: Tax/', 'prefix: "Tax\\q"']),
+  'YAML 1.1': `%YAML 1.1\n---\n${TAX}`,
+  'an empty file': '',
+  'comments alone': '# later\n',
+  'an empty document alone': '---\n---\n',
+};
+
+const said = await Promise.all(
+  Object.entries(BROKEN).map(async ([name, yaml]) => ({ name, yaml, problems: await problemsOf(yaml) })),
+);
+
+test('what people are told about broken specs stands in the golden file', async () => {
+  const text = said.map(({ name, problems }) => `### ${name}\n\n${formatProblems(problems)}\n`).join('\n');
+  await expect(text).toMatchFileSnapshot('golden/broken-specs.txt');
+});
+
+test.each(said)('$name is refused, at a line and column that exist', ({ yaml, problems }) => {
+  expect(problems.length).toBeGreaterThan(0);
+  const lines = yaml.split('\n');
+  for (const { position, excerpt } of problems) {
+    expect(lines[position.line - 1], `line ${position.line}`).toBeDefined();
+    expect(position.column).toBeLessThanOrEqual((lines[position.line - 1] ?? '').length + 1);
+    expect(excerpt).toContain('^');
+  }
+});
+
+test('no library speaks through our messages', () => {
+  const text = said.map(({ problems }) => formatProblems(problems)).join('\n');
+  expect(text).not.toMatch(
+    /invalid (input|option|type|key)|unrecognized|too (small|big)|undefined|\[object|zod/i,
+  );
+  expect(text).not.toMatch(/flow (map|seq)|block (map|seq)|implicit|scalar|compact|resolve/i);
+});
+
+test('every problem says what to write instead, or why it cannot be', () => {
+  for (const { name, problems } of said) {
+    for (const { message, hint } of problems) {
+      expect(hint !== undefined || /will not do: |expected /.test(message), `${name}: ${message}`).toBe(true);
+    }
+  }
+});

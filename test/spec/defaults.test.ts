@@ -1,0 +1,174 @@
+import { expect, test } from 'vitest';
+import { derivedRoleName } from '../../src/spec/resolve.ts';
+import { MAIN, pairOf, pairsOf, TAX, tax, together } from './support.ts';
+
+test('the short form is enough, and everything that it leaves out has a safe default', async () => {
+  const { positions: _, ...pair } = await pairOf(TAX);
+  expect(pair).toEqual({
+    name: 'tax',
+    labels: {},
+    source: {
+      bucket: 'acme-tax',
+      region: 'us-east-1',
+      key: { alias: 'alias/acme-tax' },
+      bucketKey: true,
+    },
+    destination: {
+      bucket: 'acme-tax-replica',
+      region: 'us-west-2',
+      key: { alias: 'alias/acme-tax-replica' },
+      bucketKey: true,
+    },
+    role: { name: 'replikey-acme-tax' },
+    rules: [
+      {
+        name: 'tax',
+        enabled: true,
+        prefix: 'Tax/',
+        tags: {},
+        deleteMarkerReplication: false,
+        replicationTimeControl: false,
+        metrics: true,
+      },
+    ],
+    policy: { deletion: 'Retain', foreignRules: 'Preserve', adopt: 'IfCompatible' },
+  });
+});
+
+test('the long form says everything', async () => {
+  const { positions: _, ...pair } = await pairOf(
+    together(
+      `apiVersion: replikey.dev/v1
+kind: BucketReplication
+metadata:
+  name: tax
+  labels: { team: finance, example.com/tier: "1" }
+spec:
+  source:
+    bucket: acme-tax
+    region: us-east-1
+    account: main
+    key: { alias: alias/acme-tax, rotation: true, bucketKey: false }
+  destination:
+    bucket: acme-tax-replica
+    region: us-west-2
+    account: main
+    key: { arn: "arn:aws:kms:us-west-2:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab" }
+    storageClass: STANDARD_IA
+  role: { arn: "arn:aws:iam::111122223333:role/service/replication" }
+  rules:
+    - name: ledgers
+      filter: { prefix: Ledgers/, tags: { tier: gold } }
+      enabled: false
+      priority: 7
+      replicationTimeControl: true
+    - { prefix: "", deleteMarkerReplication: true, metrics: false }
+  policy: { deletion: Remove, foreignRules: Refuse, adopt: Never }
+`,
+      MAIN,
+    ),
+  );
+  expect(pair).toEqual({
+    name: 'tax',
+    labels: { team: 'finance', 'example.com/tier': '1' },
+    source: {
+      bucket: 'acme-tax',
+      region: 'us-east-1',
+      account: 'main',
+      key: { alias: 'alias/acme-tax', rotation: true },
+      bucketKey: false,
+    },
+    destination: {
+      bucket: 'acme-tax-replica',
+      region: 'us-west-2',
+      account: 'main',
+      key: { arn: 'arn:aws:kms:us-west-2:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab' },
+      bucketKey: true,
+      storageClass: 'STANDARD_IA',
+    },
+    role: { arn: 'arn:aws:iam::111122223333:role/service/replication' },
+    rules: [
+      {
+        name: 'ledgers',
+        enabled: false,
+        prefix: 'Ledgers/',
+        tags: { tier: 'gold' },
+        priority: 7,
+        deleteMarkerReplication: false,
+        replicationTimeControl: true,
+        metrics: true,
+      },
+      {
+        name: 'all',
+        enabled: true,
+        prefix: '',
+        tags: {},
+        deleteMarkerReplication: true,
+        replicationTimeControl: false,
+        metrics: false,
+      },
+    ],
+    policy: { deletion: 'Remove', foreignRules: 'Refuse', adopt: 'Never' },
+  });
+});
+
+test('a bare key id is a key of the account and Region that the side names', async () => {
+  const id = 'mrk-1234abcd12ab34cd56ef1234567890ab';
+  const yaml = together(
+    tax(
+      ['alias/acme-tax\n', `${id}\n    account: main\n`],
+      ['us-east-1', 'us-gov-west-1'],
+      ['us-west-2', 'us-gov-east-1\n    account: main'],
+    ),
+    MAIN,
+  );
+  expect((await pairOf(yaml)).source.key).toEqual({
+    arn: `arn:aws-us-gov:kms:us-gov-west-1:111122223333:key/${id}`,
+  });
+});
+
+test('a key that two specs share is rotated when one of them says so', async () => {
+  const pairs = await pairsOf(
+    together(
+      tax(['alias/acme-tax\n', '{ alias: alias/acme-tax, rotation: true }\n']),
+      tax(['name: tax', 'name: other'], ['Tax/', 'Other/']),
+    ),
+  );
+  expect(pairs.map(({ source }) => source.key)).toEqual([
+    { alias: 'alias/acme-tax', rotation: true },
+    { alias: 'alias/acme-tax', rotation: true },
+  ]);
+});
+
+test.each([
+  ['Tax/', 'tax'],
+  ['Tax/2026/Q1', 'tax-2026-q1'],
+  ['', 'all'],
+  ['日本/', 'prefix'],
+  ['__/', 'prefix'],
+])('a rule for the prefix %j is called %s', async (prefix, name) => {
+  const pair = await pairOf(tax(['prefix: Tax/', `prefix: ${JSON.stringify(prefix)}`]));
+  expect(pair.rules[0]?.name).toBe(name);
+});
+
+test('a derived rule name makes way for one that was written', async () => {
+  const rules = '- prefix: Tax/\n    - { prefix: tax/, priority: 2 }\n    - { prefix: X/, name: tax }';
+  const pair = await pairOf(tax(['- prefix: Tax/', rules]));
+  expect(pair.rules.map(({ name }) => name)).toEqual(['tax-2', 'tax-3', 'tax']);
+});
+
+test('the role of a bucket with a long name keeps within 64 characters, and is still its own', () => {
+  const bucket = 'b'.repeat(62);
+  const names = ['x', 'y'].map((end) => derivedRoleName(bucket + end));
+  expect(names.map((name) => name.length)).toEqual([64, 64]);
+  expect(new Set(names).size).toBe(2);
+  expect(derivedRoleName(`${bucket}x`)).toBe(names[0]);
+});
+
+test('plans and errors find the place of every field', async () => {
+  const { positions } = await pairOf(TAX);
+  expect(positions['']).toEqual({ file: '<stdin>', line: 1, column: 1 });
+  expect(positions['spec.source.key']).toEqual({ file: '<stdin>', line: 9, column: 10 });
+  expect(positions['spec.rules']).toEqual({ file: '<stdin>', line: 14, column: 3 });
+  expect(positions['spec.rules[0]']).toEqual({ file: '<stdin>', line: 15, column: 7 });
+});

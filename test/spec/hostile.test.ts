@@ -1,0 +1,164 @@
+import { execFile } from 'node:child_process';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { build } from 'esbuild';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { readSpecs } from '../../src/spec/load.ts';
+import { TAX, tax } from './support.ts';
+
+const bytes = (...values: (string | number[])[]): Uint8Array =>
+  Buffer.concat(
+    values.map((value) => (typeof value === 'string' ? Buffer.from(value) : Uint8Array.from(value))),
+  );
+
+const bomb = ['a: &a [x, x, x, x, x, x, x, x, x]\n']
+  .concat(
+    [...'bcdefghij'].map((name, index) => {
+      const before = 'abcdefghij'.charAt(index);
+      return `${name}: &${name} [${Array(9).fill(`*${before}`).join(', ')}]\n`;
+    }),
+  )
+  .join('');
+
+/** What arrives, where it is found wrong, and what is said. */
+const HOSTILE: [name: string, content: Uint8Array, place: string, message: RegExp, hint: RegExp][] = [
+  ['a BOM', bytes([0xef, 0xbb, 0xbf], TAX), '1:1', /byte order mark/, /without/],
+  ['a BOM in the middle', bytes(TAX, '---\n\uFEFF', TAX), '17:1', /byte order mark/, /without/],
+  ['UTF-16', bytes([0xff, 0xfe], [...TAX].map((c) => `${c}\0`).join('')), '1:1', /UTF-16/, /UTF-8/],
+  ['CRLF', bytes(TAX.replaceAll('\n', '\r\n')), '1:28', /carriage return/, /LF.*\.gitattributes/],
+  ['a lone CR', bytes('a: b\rc: d\n'), '1:5', /carriage return/, /LF/],
+  ['a NUL byte', bytes('a: b\n\0'), '2:1', /NUL/, /text file/],
+  ['a program', bytes([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0, 0, 0]), '1:8', /NUL/, /text file/],
+  ['an escape sequence', bytes('a: \x1b[31mred\n'), '1:4', /control character U\+001B/, /remove/],
+  ['Latin-1', bytes('# Steuer\nname: M', [0xfc], 'nchen\n'), '2:8', /not UTF-8/, /Latin-1/],
+  ['UTF-8 cut short', bytes('a: \uFFFD ', [0xe2, 0x82]), '1:6', /not UTF-8/, /UTF-8/],
+  ['brackets without end', bytes('['.repeat(10_000)), '1:65', /64 levels/, /bracket/],
+  ['mappings without end', bytes('{a: '.repeat(10_000)), '1:254', /64 levels/, /bracket/],
+  ['dashes without end', bytes('- '.repeat(10_000)), '1:128', /64 levels/, /bracket/],
+  ['dashes that all close at once', bytes('- '.repeat(300_000), '\nx: y\n'), '1:128', /64 levels/, /bracket/],
+  ['question marks without end', bytes('? '.repeat(10_000)), '1:128', /64 levels/, /bracket/],
+  [
+    'indentation without end',
+    bytes(Array.from({ length: 1000 }, (_, n) => `${' '.repeat(n)}a:\n`).join('')),
+    '64:65',
+    /64 levels/,
+    /indentation/,
+  ],
+  ['nesting inside a right spec', bytes(tax(['Tax/', '['.repeat(500)])), '15:75', /64 levels/, /bracket/],
+  ['an alias bomb', bytes(bomb), '4:8', /more than 100 values/, /write the values out/],
+  [
+    'aliases that nest',
+    bytes(
+      Array.from({ length: 80 }, (_, n) => (n === 0 ? 'k0: &a0 x\n' : `k${n}: &a${n} [*a${n - 1}]\n`)).join(
+        '',
+      ),
+    ),
+    '15:12',
+    /more than 100 values/,
+    /write the values out/,
+  ],
+  ['a hundred thousand keys twice', bytes('k: v\n'.repeat(100_000)), '2:1', /written twice/, /keep one/],
+  ['documents without end', bytes('a: b\n---\n'.repeat(2000)), '2000:1', /1000 documents/, /split/],
+  ['an unknown tag', bytes('a: !!python/object:os.system x\n'), '1:4', /tag is not known/, /remove the tag/],
+  ['a binary tag', bytes('a: !!binary aGk=\n'), '1:13', /tag is not known/, /remove the tag/],
+  ['another YAML', bytes('%YAML 1.1\n---\na: no\n'), '1:1', /directives/, /1\.2/],
+  ['a mapping as a key', bytes('{a: b}: c\n'), '1:1', /key must be a text/, /quotes/],
+];
+
+test.each(HOSTILE)('%s ends in a clear problem', (_, content, place, message, hint) => {
+  const { problems, valid } = readSpecs('specs/x.yaml', content);
+  const first = problems.find((problem) => message.test(problem.message));
+  expect(first?.hint).toMatch(hint);
+  expect(`${first?.position.line}:${first?.position.column}`).toBe(place);
+  expect(valid).toEqual([]);
+});
+
+test('keys that mean something to JavaScript are only keys', () => {
+  const { problems } = readSpecs(
+    'x.yaml',
+    bytes(`${TAX}constructor: { prototype: { polluted: true } }\ntoString: x\n`),
+  );
+  expect(problems.map(({ path: where, message }) => `${where}: ${message}`)).toEqual([
+    'constructor: unknown field',
+    'toString: unknown field',
+  ]);
+  expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
+});
+
+test('a file with more problems than anyone reads says how many are left', () => {
+  const labels = Array.from({ length: 500 }, (_, n) => `    "bad ${n}": x\n`).join('');
+  const { problems } = readSpecs('x.yaml', bytes(tax(['name: tax', `name: tax\n  labels:\n${labels}`])));
+  expect(problems).toHaveLength(101);
+  expect(problems.at(-1)?.message).toBe('400 more problems in this file are not shown');
+});
+
+let folder: string;
+let program: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'replikey-spec-'));
+  program = path.join(folder, 'load.mjs');
+  const entry = `
+    import { loadSpecs } from ${JSON.stringify(path.resolve('src/spec/load.ts'))};
+    const { problems } = await loadSpecs(process.argv.slice(2));
+    process.stdout.write(JSON.stringify(problems.map(({ message }) => message)));`;
+  await build({
+    stdin: { contents: entry, resolveDir: process.cwd(), loader: 'ts' },
+    outfile: program,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    banner: {
+      js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+    },
+    logLevel: 'error',
+  });
+});
+
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+test('nesting that aborts Node 20 inside the parser does not end the process', async () => {
+  // A warm process is what dies: many shapes, one process.
+  const shapes = ['[', '{a: ', '- ', '? ', '[{a: ', '- - - ', '? - ', '!!x [', '&a [', '"a": ['].flatMap(
+    (shape) => [
+      shape.repeat(10_000),
+      shape.repeat(60_000),
+      `${shape.repeat(30_000)}\nx: y\n`,
+      `a:\n  ${shape.repeat(20_000)}`,
+    ],
+  );
+  const files = await Promise.all(
+    shapes.map(async (shape, index) => {
+      const file = path.join(folder, `deep-${index}.yaml`);
+      await writeFile(file, shape);
+      return file;
+    }),
+  );
+  // Would fail with signal SIGABRT, or code 134.
+  const { stdout } = await promisify(execFile)(process.execPath, [program, ...files]);
+  const messages = JSON.parse(stdout) as string[];
+  expect(messages).toHaveLength(shapes.length);
+  expect(new Set(messages)).toEqual(new Set(['more than 64 levels are nested in each other here']));
+});
+
+test('files and folders without permission are named, and the rest is read', async () => {
+  const secret = path.join(folder, 'secret');
+  await mkdir(path.join(secret, 'closed'), { recursive: true });
+  await writeFile(path.join(secret, 'a.yaml'), TAX);
+  await writeFile(path.join(secret, 'b.yaml'), 'kind: Nothing\n');
+  await chmod(folder, 0o755);
+  await chmod(path.join(secret, 'a.yaml'), 0);
+  await chmod(path.join(secret, 'closed'), 0);
+  // Nothing is closed to root, so it runs the program as nobody.
+  const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
+  const { stdout } = await promisify(execFile)(process.execPath, [program, secret], { ...nobody, cwd: '/' });
+  expect(JSON.parse(stdout)).toEqual([
+    'this may not be read (permission denied)',
+    'this field is missing',
+    'expected BucketReplication or Account, found "Nothing"',
+    'this may not be read (permission denied)',
+  ]);
+  await chmod(path.join(secret, 'closed'), 0o755);
+});

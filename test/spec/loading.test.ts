@@ -1,0 +1,190 @@
+import { execFileSync } from 'node:child_process';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { loadSpecs } from '../../src/spec/load.ts';
+import { formatProblems } from '../../src/spec/report.ts';
+import { TAX, tax } from './support.ts';
+
+let root: string;
+
+beforeEach(async () => {
+  root = await mkdtemp(path.join(tmpdir(), 'replikey-load-'));
+});
+
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+const at = (...parts: string[]) => path.join(root, ...parts);
+
+async function write(name: string, content: string | Uint8Array): Promise<void> {
+  await mkdir(path.dirname(at(name)), { recursive: true });
+  await writeFile(at(name), content);
+}
+
+/** A spec of its own for a name. */
+const spec = (name: string) =>
+  tax(
+    ['name: tax', `name: ${name}`],
+    ['bucket: acme-tax\n', `bucket: ${name}-source\n`],
+    ['acme-tax-replica\n', `${name}-replica\n`],
+  );
+
+const namesIn = async (...paths: string[]) => {
+  const { specs, problems } = await loadSpecs(paths);
+  return specs ? specs.pairs.map(({ name }) => name) : formatProblems(problems).replaceAll(root, '');
+};
+
+const told = async (...paths: string[]) =>
+  (await loadSpecs(paths)).problems.map(
+    ({ position, message }) => `${position.file.replace(root, '')}: ${message}`,
+  );
+
+test('a folder is read with all below it, sorted, without dot-files and other files', async () => {
+  await write('b/two.yml', spec('two'));
+  await write('b/Z.yaml', spec('z'));
+  await write('a.yaml', spec('a'));
+  await write('.hidden.yaml', 'not: a spec');
+  await write('.git/config.yaml', 'not: a spec');
+  await write('b/readme.md', '# not a spec');
+  expect(await namesIn(root)).toEqual(['a', 'z', 'two']);
+});
+
+test('a file can hold many documents, and empty ones between them are nothing', async () => {
+  await write('all.yaml', `---\n${spec('a')}---\n---\n# nothing here\n---\n${spec('b')}...\n`);
+  expect(await loadSpecs([at('all.yaml')])).toMatchObject({ files: 1, documents: 2 });
+  expect(await namesIn(at('all.yaml'))).toEqual(['a', 'b']);
+});
+
+test('globs match within folders and across them', async () => {
+  await write('eu/a.yaml', spec('a'));
+  await write('eu/deep/b.yaml', spec('b'));
+  await write('us/c1.yaml', spec('c'));
+  await write('us/c10.yaml', spec('d'));
+  expect(await namesIn(at('*/*.yaml'))).toEqual(['a', 'c', 'd']);
+  expect(await namesIn(at('**/*.yaml'))).toEqual(['a', 'b', 'c', 'd']);
+  expect(await namesIn(at('us/c?.yaml'))).toEqual(['c']);
+  expect(await told(at('*.yaml'))).toEqual(['/*.yaml: no *.yaml or *.yml file matches']);
+});
+
+test('a dash is standard input', async () => {
+  const { specs } = await loadSpecs(['-'], async () => TAX);
+  expect(specs?.pairs.map(({ name }) => name)).toEqual(['tax']);
+  const { problems } = await loadSpecs(['-'], async () => 'x'.repeat(2 ** 20 + 1));
+  expect(formatProblems(problems)).toBe(
+    '<stdin>:1:1  the file is larger than 1 MiB\n  → split it into several files',
+  );
+});
+
+test('a file is read once, however many paths and links lead to it', async () => {
+  await write('real/a.yaml', spec('a'));
+  await symlink(at('real'), at('linked'));
+  await symlink(at('real/a.yaml'), at('b.yaml'));
+  expect(await namesIn(root, at('real'), at('real/a.yaml'), at('linked'))).toEqual(['a']);
+});
+
+test('files mounted as Kubernetes mounts a ConfigMap are found', async () => {
+  await write('..2026/a.yaml', spec('a'));
+  await symlink('..2026', at('..data'));
+  await symlink('..data/a.yaml', at('a.yaml'));
+  expect(await namesIn(root)).toEqual(['a']);
+});
+
+test('links that lead in circles are named, and the rest is read', async () => {
+  await write('a.yaml', 'kind: Nothing\n');
+  await symlink('.', at('self'));
+  await mkdir(at('sub'));
+  await symlink('..', at('sub/up'));
+  await symlink('loop.yaml', at('loop.yaml'));
+  await symlink('nowhere.yaml', at('dangling.yaml'));
+  expect(await told(root)).toEqual([
+    '/a.yaml: this field is missing',
+    '/a.yaml: expected BucketReplication or Account, found "Nothing"',
+    '/dangling.yaml: there is no such file or folder',
+    '/loop.yaml: this link leads round in a circle',
+    '/self: this link leads back to a folder above it',
+    '/sub/up: this link leads back to a folder above it',
+  ]);
+});
+
+test('what is no file is not waited for', async () => {
+  execFileSync('mkfifo', [at('pipe.yaml')]);
+  expect(await told(at('pipe.yaml'), '/dev/zero', root)).toEqual([
+    '/dev/zero: this is not a regular file',
+    '/pipe.yaml: this is not a regular file',
+  ]);
+});
+
+test('large, empty and unreadable files and folders are named', async () => {
+  await write('large.yaml', 'x'.repeat(10 * 2 ** 20));
+  await write('just.yaml', `${TAX}${'#'.repeat(2 ** 20 - TAX.length)}`);
+  await write('empty.yaml', '');
+  await mkdir(at('nothing'));
+  await write('file', '');
+  expect(await told(at('large.yaml'))).toEqual(['/large.yaml: the file is larger than 1 MiB']);
+  expect(await told(at('just.yaml'))).toEqual([]);
+  expect(await told(at('empty.yaml'))).toEqual(['/empty.yaml: the file is empty']);
+  expect(await told(at('nothing'))).toEqual(['/nothing: the folder holds no *.yaml or *.yml file']);
+  expect(await told(at('missing.yaml'))).toEqual(['/missing.yaml: there is no such file or folder']);
+  expect(await told(at('file/x.yaml'))).toEqual([
+    '/file/x.yaml: a part of this path is a file, not a folder',
+  ]);
+});
+
+test('more files than anyone has are refused', async () => {
+  await mkdir(at('many'));
+  for (let index = 0; index <= 5000; index++) await writeFile(at('many', `${index}.yaml`), '');
+  const problems = await told(at('many'));
+  expect(problems).toContain('/many: there are more than 5000 spec files');
+});
+
+test('no path and no spec are mistakes, not success', async () => {
+  expect(await told()).toEqual(['.: no BucketReplication is declared']);
+});
+
+test('the problems of all files come at once, in the order of their places', async () => {
+  await write('b.yaml', '');
+  await write('a.yaml', tax(['region: us-east-1', 'region: mars'], ['Tax/', '/Tax']));
+  await write('c.yaml', tax(['kind: BucketReplication', 'kind: Nothing']));
+  expect(await told(root)).toEqual([
+    '/a.yaml: "mars" will not do: a Region looks like us-east-1',
+    '/a.yaml: "/Tax" will not do: prefixes are compared literally, and no key begins with a slash unless one was written so; leave it out',
+    '/b.yaml: the file is empty',
+    '/c.yaml: expected BucketReplication or Account, found "Nothing"',
+  ]);
+});
+
+test('a wrong field does not hide what else is wrong with the specs', async () => {
+  await write('a.yaml', tax(['region: us-east-1', 'region: mars'], ['Tax/', 'Tax/\n      priority: 1']));
+  await write(
+    'b.yaml',
+    tax(
+      ['us-west-2', 'us-west-2\n    storageClas: GLACIER'],
+      ['Tax/', 'Ledgers/\n      priority: 1\n      enabled: maybe'],
+      ['alias/acme-tax\n', 'alias/other\n'],
+    ),
+  );
+  expect(await told(root)).toEqual([
+    '/a.yaml: "mars" will not do: a Region looks like us-east-1',
+    `/b.yaml: the BucketReplication tax is already declared at ${root}/a.yaml:4:9`,
+    `/b.yaml: the key of bucket acme-tax is alias/other here, but alias/acme-tax at ${root}/a.yaml:9:10`,
+    '/b.yaml: unknown field',
+    `/b.yaml: priority 1 is already used at ${root}/a.yaml:16:17`,
+    '/b.yaml: expected true or false, found "maybe"',
+  ]);
+});
+
+test('what is wrong in one field is not taken for more', async () => {
+  const yaml = tax(
+    ['us-east-1', 'mars'],
+    ['bucket: acme-tax-replica\n', 'buckt: acme-tax\n'],
+    ['alias/acme-tax\n', 'arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab\n'],
+    ['prefix: Tax/', 'filter: { tags: { tier: 1 } }\n      deleteMarkerReplication: true'],
+  );
+  await write('a.yaml', yaml);
+  expect(await told(root)).toEqual([
+    '/a.yaml: "mars" will not do: a Region looks like us-east-1',
+    '/a.yaml: unknown field',
+    '/a.yaml: expected a text, found the number 1',
+  ]);
+});
