@@ -1,7 +1,8 @@
 import { evaluate } from '../iam/evaluate.ts';
 import type { AccessRequest, Decision, NamedPolicy, Policies, Policy } from '../iam/types.ts';
+import { documentOf } from './managed-documents.ts';
 import { findRole, showPrincipals } from './principals.ts';
-import type { RoleState } from './state.ts';
+import type { AccountState, RoleState } from './state.ts';
 import type { Store } from './store.ts';
 
 /** Decide a request with all policies that have a say: those of the role behind the principal, and the resource's. */
@@ -67,22 +68,20 @@ function identityPolicies(store: Store, role: RoleState): NamedPolicy[] {
       name: `role policy "${name}"`,
       policy: JSON.parse(text) as Policy,
     })),
-    ...role.attached.flatMap((arn) => {
-      const managed = account.policies.get(arn);
-      return managed
-        ? [{ name: `managed policy "${managed.name}"`, policy: JSON.parse(managed.document) as Policy }]
-        : [];
-    }),
+    ...role.attached.flatMap((arn) =>
+      managed(account, arn, `managed policy "${arn.slice(arn.lastIndexOf('/') + 1)}"`),
+    ),
   ];
 }
 
 function boundaryOf(store: Store, role: RoleState | undefined): Pick<Policies, 'boundary'> {
   if (role?.permissionsBoundary === undefined) return {};
   const account = store.account(role.arn.split(':')[4] ?? '');
-  const managed = account.policies.get(role.permissionsBoundary);
-  return {
-    boundary: managed
-      ? [{ name: 'permissions boundary', policy: JSON.parse(managed.document) as Policy }]
-      : [],
-  };
+  return { boundary: managed(account, role.permissionsBoundary, 'permissions boundary') };
+}
+
+/** None when it is gone or not known here: then it allows nothing. */
+function managed(account: AccountState, arn: string, name: string): NamedPolicy[] {
+  const document = documentOf(account, arn);
+  return document === undefined ? [] : [{ name, policy: JSON.parse(document) as Policy }];
 }
