@@ -66,9 +66,9 @@ export function createDoor(options: DoorOptions): Door {
         randomize: true,
         maxRetryTime: options.retryForMs ?? 60_000,
         ...(signal === undefined ? {} : { signal }),
-        shouldRetry: ({ error }) => retryable(error),
+        shouldRetry: ({ error }) => retryable(error) && !(ambiguous(error) && ONCE.has(operation)),
         onFailedAttempt({ error, attemptNumber, retriesLeft }) {
-          if (retriesLeft > 0 && retryable(error)) {
+          if (retriesLeft > 0 && retryable(error) && !ONCE.has(operation)) {
             options.onRetry?.({
               operation: `${service}:${operation}`,
               reason: error.name,
@@ -154,3 +154,9 @@ function count(calls: Calls, operation: string, read: boolean): void {
 
 const retryable = (error: unknown): boolean =>
   ['throttle', 'transient', 'conflict'].includes(classify(error));
+
+/** Operations that do something more each time they are sent: whoever sends one looks first whether it was done. */
+const ONCE: ReadonlySet<string> = new Set(['CreateKey']);
+
+/** A failure that leaves open whether the call was carried out: its answer was lost. */
+const ambiguous = (error: unknown): boolean => classify(error) === 'transient';

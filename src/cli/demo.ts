@@ -1,6 +1,3 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { GetRolePolicyCommand, PutRolePolicyCommand } from '@aws-sdk/client-iam';
 import { DescribeKeyCommand, GetKeyPolicyCommand, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
@@ -195,13 +192,7 @@ function narrow(text: string): string {
 }
 
 async function specsOf(text: string): Promise<Specs> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'replikey-demo-'));
-  try {
-    await writeFile(path.join(folder, 'tax.yaml'), text);
-    const { specs } = await loadSpecs([folder]);
-    if (!specs) throw new Error('the spec of the demo is not valid');
-    return specs;
-  } finally {
-    await rm(folder, { recursive: true });
-  }
+  const { specs } = await loadSpecs(['-'], async () => text);
+  if (!specs) throw new Error('the spec of the demo is not valid');
+  return specs;
 }

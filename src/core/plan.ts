@@ -105,10 +105,12 @@ function judge(resource: Resource, actual: Actual, kind: Kind): Verdict {
   };
 }
 
+/** A thing that is missing is asked about as a whole (the path is empty), one that differs field by field. */
 function reasons(patch: Step['patch'], desired: unknown, seen: Seen | undefined, kind: Kind): string[] {
-  const explained = patch.map(({ path }) => kind.explain?.(path, desired)).filter((why) => why !== undefined);
-  const first = seen ? 'differs from what is declared' : 'does not exist yet';
-  return seen && explained.length > 0 ? [...new Set(explained)] : [...new Set([first, ...explained])];
+  const paths = seen ? patch.map(({ path }) => path) : [''];
+  const explained = paths.flatMap((path) => kind.explain?.(path, desired) ?? []);
+  if (!seen) return ['does not exist yet', ...explained];
+  return explained.length > 0 ? [...new Set(explained)] : ['differs from what is declared'];
 }
 
 /** The steps and obstacles that a resource waits for, through others that need no change. */

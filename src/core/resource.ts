@@ -136,7 +136,7 @@ export interface Kind<S = unknown> {
   blocks?(desired: S, seen: Seen<S> | undefined, at: Place): string | undefined;
   read(aws: Aws, resource: Resource<S>): Promise<Seen<S> | undefined>;
   write(aws: Aws, resource: Resource<S>, was: Seen<S> | undefined): Promise<void>;
-  /** Why a field matters, in words: for each path of the patch (`/rules/…/priority`). */
+  /** Why a field matters, in words: for each path of the patch (`/rules/…/priority`); `''` asks for the whole. */
   explain?(path: string, desired: S): string | undefined;
   /** What could go wrong with changing this. */
   risks?(desired: S, seen: Seen<S>): Risk[];

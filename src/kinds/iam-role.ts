@@ -73,16 +73,16 @@ export const iamRole: Kind<IamRole> = {
       await aws.send(at, new UpdateAssumeRolePolicyCommand({ RoleName: spec.name, PolicyDocument: trust }));
       return;
     }
-    await aws.send(
-      at,
-      new CreateRoleCommand({
-        RoleName: spec.name,
-        AssumeRolePolicyDocument: trust,
-        Description: 'S3 assumes this role to replicate objects; created by replikey',
-        Tags: ownTags(pairs),
-      }),
-    );
+    const command = new CreateRoleCommand({
+      RoleName: spec.name,
+      AssumeRolePolicyDocument: trust,
+      Description: 'S3 assumes this role to replicate objects; created by replikey',
+      Tags: ownTags(pairs),
+    });
+    // It is there already when the answer to an earlier attempt was lost; reading it back tells whether as wanted.
+    await orAbsent(aws.send(at, command), 'EntityAlreadyExistsException');
   },
 
-  explain: (path) => (path.startsWith('/trust') ? 'S3 must be allowed to assume the role' : undefined),
+  explain: (path) =>
+    path === '' || path.startsWith('/trust') ? 'S3 must be allowed to assume the role' : undefined,
 };

@@ -82,22 +82,13 @@ export const kmsKey: Kind<KmsKey> = {
 
   async write(aws, { at, spec, pairs }, was) {
     if (spec.alias === undefined) return;
-    let arn = was?.attrs.arn;
-    if (arn === undefined) {
-      const created = await aws.send(
-        at,
-        new CreateKeyCommand({
-          Description: `${spec.alias}: S3 replication, created by replikey`,
-          Tags: [...ownTags(pairs), { Key: ALIAS_TAG, Value: spec.alias }].map(({ Key, Value }) => ({
-            TagKey: Key,
-            TagValue: Value,
-          })),
-        }),
-      );
-      arn = created.KeyMetadata?.Arn;
-    }
+    const arn = was?.attrs.arn ?? (await create(aws, at, spec.alias, pairs));
     if (was?.spec.alias === undefined) {
-      await aws.send(at, new CreateAliasCommand({ AliasName: spec.alias, TargetKeyId: arn }));
+      // The alias is there already when the answer to an earlier attempt was lost; reading it back tells.
+      await orAbsent(
+        aws.send(at, new CreateAliasCommand({ AliasName: spec.alias, TargetKeyId: arn })),
+        'AlreadyExistsException',
+      );
     }
     if (spec.rotation !== undefined && spec.rotation !== (was?.spec.rotation ?? false)) {
       const Rotation = spec.rotation ? EnableKeyRotationCommand : DisableKeyRotationCommand;
@@ -106,7 +97,8 @@ export const kmsKey: Kind<KmsKey> = {
   },
 
   explain(path, desired) {
-    if (path === '/alias') return `${desired.alias} does not name a key yet`;
+    if (path === '/alias')
+      return `a key made for ${desired.alias} is there, but the alias does not name it yet`;
     if (path === '/rotation') return `rotation is declared ${desired.rotation ? 'on' : 'off'}`;
     return undefined;
   },
@@ -150,6 +142,38 @@ const attrs = (key: KeyMetadata): Record<string, string> => ({
   usage: key.KeyUsage ?? '',
   keySpec: key.KeySpec ?? '',
 });
+
+/** Make a key, once: where the answer is lost, the key is looked for by its tag before another is made. */
+async function create(
+  aws: Aws,
+  at: Place,
+  alias: string,
+  pairs: readonly string[],
+): Promise<string | undefined> {
+  const tags = [...ownTags(pairs), { Key: ALIAS_TAG, Value: alias }];
+  const command = () =>
+    new CreateKeyCommand({
+      Description: `${alias}: S3 replication, created by replikey`,
+      Tags: tags.map(({ Key, Value }) => ({ TagKey: Key, TagValue: Value })),
+    });
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return (await aws.send(at, command())).KeyMetadata?.Arn;
+    } catch (error) {
+      const made = await findByTag(aws, at, alias);
+      if (made) return made.Arn;
+      if (attempt === ATTEMPTS || !isLost(error)) throw error;
+    }
+  }
+}
+
+const ATTEMPTS = 4;
+
+/** Whether the call may have been carried out though it failed: a fault of the network or of the server. */
+function isLost(error: unknown): boolean {
+  const status = (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
+  return status === undefined || status >= 500;
+}
 
 /** A usable key that carries our tag for this alias, made by a run that did not come to name it. */
 async function findByTag(aws: Aws, at: Place, alias: string): Promise<KeyMetadata | undefined> {

@@ -7,6 +7,7 @@ import { defined } from '../core/canonical.ts';
 import { bucketId, place, position } from '../core/names.ts';
 import { bucketArn } from '../core/permissions.ts';
 import type { Kind } from '../core/resource.ts';
+import { orAbsent } from './absent.ts';
 import { ownTags } from './tags.ts';
 
 /** A bucket of ours in its Region. New ones are private and without ACLs, as S3 makes them since April 2023. */
@@ -66,18 +67,17 @@ export const s3Bucket: Kind<S3Bucket> = {
 
   async write(aws, { at, spec, pairs }, was) {
     if (was) return;
-    await aws.send(
-      at,
-      new CreateBucketCommand({
-        Bucket: spec.bucket,
-        CreateBucketConfiguration: defined({
-          // us-east-1 is the one Region that must not be named.
-          LocationConstraint:
-            spec.region === 'us-east-1' ? undefined : (spec.region as BucketLocationConstraint),
-          Tags: ownTags(pairs),
-        }),
+    const command = new CreateBucketCommand({
+      Bucket: spec.bucket,
+      CreateBucketConfiguration: defined({
+        // us-east-1 is the one Region that must not be named.
+        LocationConstraint:
+          spec.region === 'us-east-1' ? undefined : (spec.region as BucketLocationConstraint),
+        Tags: ownTags(pairs),
       }),
-    );
+    });
+    // It is ours already when the answer to an earlier attempt was lost.
+    await orAbsent(aws.send(at, command), 'BucketAlreadyOwnedByYou');
   },
 
   settles: [{ code: 'OperationAborted', waitsFor: 'S3 to finish another operation on the bucket name' }],

@@ -84,9 +84,9 @@ export const s3Encryption: Kind<S3Encryption> = {
     );
   },
 
-  explain: (path) =>
+  explain: (path, { bucketKeyEnabled }) =>
     path === '/bucketKeyEnabled'
-      ? 'an S3 Bucket Key was declared otherwise (it changes the encryption context of new objects)'
+      ? `the S3 Bucket Key is declared ${bucketKeyEnabled ? 'on' : 'off'} (it decides the encryption context of new objects)`
       : 'new objects are encrypted under the declared key by default',
 
   risks(desired, seen) {

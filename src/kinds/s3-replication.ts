@@ -125,6 +125,7 @@ export const s3Replication: Kind<S3Replication> = {
   },
 
   explain(path, desired) {
+    if (path === '') return 'switched on last, since S3 never tries a failed object again';
     if (path === '/role') return 'S3 replicates as the role of the configuration';
     const [, , id, field] = path.split('/').map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
     if (id === undefined) return undefined;

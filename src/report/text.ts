@@ -1,8 +1,10 @@
 import type { Operation } from 'fast-json-patch';
+import { isRef } from '../core/ref.ts';
 import type { Plan, Step } from '../core/resource.ts';
 import type { Outcome } from '../reconcile.ts';
 import type { BucketReplication } from '../spec/types.ts';
 import type { Paint } from './paint.ts';
+import { isStatement, statementText } from './statement.ts';
 import { showPath, showValue } from './value.ts';
 import { visible } from './visible.ts';
 
@@ -49,24 +51,17 @@ function fieldText(operation: Operation, step: Step, paint: Paint): string[] {
   if (operation.op === 'replace') {
     return [`      ${paint.yellow('~')} ${path}: ${showValue(before)} ${paint.dim('→')} ${showValue(after)}`];
   }
-  // What is new is shown field by field, so that a line holds one thing.
-  return leaves(path, after, 0).map(
-    ([name, value]) => `      ${paint.green('+')} ${name}: ${showValue(value)}`,
-  );
+  return added(operation.path, after).map(([name, value]) => `      ${paint.green('+')} ${name}: ${value}`);
 }
 
-function leaves(path: string, value: unknown, depth: number): [string, unknown][] {
-  if (typeof value !== 'object' || value === null || Array.isArray(value) || '$ref' in value || depth === 2) {
-    return [[path, value]];
-  }
-  const entries = Object.entries(value);
-  if (entries.length === 0) return [];
-  return entries.flatMap(([key, item]) =>
-    leaves(
-      `${path}${showPath(`/x/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`).slice(1)}`,
-      item,
-      depth + 1,
-    ),
+/** What is new: a line a field, a line a statement or rule of a map. */
+function added(pointer: string, value: unknown): [string, string][] {
+  if (isStatement(value)) return [[showPath(pointer), statementText(value)]];
+  const isMap = typeof value === 'object' && value !== null && !Array.isArray(value) && !isRef(value);
+  const named = pointer.split('/').length === 2 && isMap;
+  if (!named) return [[showPath(pointer), showValue(value)]];
+  return Object.entries(value).flatMap(([key, item]) =>
+    added(`${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`, item),
   );
 }
 

@@ -9,7 +9,9 @@ export function showValue(value: unknown): string {
   if (Array.isArray(value))
     return value.length === 1 ? showValue(value[0]) : `[${value.map(showValue).join(', ')}]`;
   if (typeof value === 'object' && value !== null) {
+    // What is off or empty says nothing that the reader needs.
     return `{${Object.entries(value)
+      .filter(([, item]) => item !== false && JSON.stringify(item) !== '{}')
       .map(([key, item]) => `${visible(key)}: ${showValue(item)}`)
       .join(', ')}}`;
   }
