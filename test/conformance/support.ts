@@ -44,8 +44,13 @@ export function versioning(aws: Aws, name: string, status: string) {
 }
 
 /** Put an object as those who recorded did: without the content type that this SDK adds. */
-export function putObject(aws: Aws, input: PutObjectCommandInput): Promise<PutObjectCommandOutput> {
-  return send(aws.s3, new PutObjectCommand(input), ({ headers }) => {
+export function putObject(
+  aws: Aws,
+  input: PutObjectCommandInput & { Body: string },
+): Promise<PutObjectCommandOutput> {
+  // The SDK warns of an empty body, unless it is told that it is empty.
+  const command = new PutObjectCommand({ ContentLength: Buffer.byteLength(input.Body), ...input });
+  return send(aws.s3, command, ({ headers }) => {
     delete headers['content-type'];
   });
 }
