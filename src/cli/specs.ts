@@ -16,8 +16,8 @@ export async function specsFrom(paths: readonly string[], io: Io): Promise<Specs
   throw new UserError(EXIT.specs, `${formatProblems(problems)}\n\n${count}; AWS was not asked.`);
 }
 
-export async function readAll(stream: NodeJS.ReadStream): Promise<string> {
+export async function readAll(stream: NodeJS.ReadStream): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of stream) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }

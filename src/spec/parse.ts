@@ -17,7 +17,7 @@ export function parse(source: Source): { documents: Parsed[]; problems: Problem[
   for (const yaml of new Composer(OPTIONS).compose(tokens, false, source.text.length)) {
     const errors = syntaxProblems(source, yaml, unclosed);
     problems.push(...errors);
-    if (problems.length >= MAX_SYNTAX_PROBLEMS) break;
+    if (errors.length > 0 && problems.length >= MAX_SYNTAX_PROBLEMS) break;
     if (errors.length > 0 || isNothing(yaml)) continue;
     if (documents.length === MAX_DOCUMENTS) {
       const message = `the file holds more than ${MAX_DOCUMENTS} documents`;
