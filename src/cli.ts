@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import manifest from '../package.json' with { type: 'json' };
 import { interruptible } from './cli/interrupt.ts';
 import type { Io } from './cli/io.ts';
 import { EXIT, UserError } from './errors.ts';
@@ -63,7 +63,7 @@ export interface SandboxOptions {
 function build(io: Io, done: (code: number) => void): Command {
   const program = new Command('reconcile')
     .description('Keeps S3 replication of KMS-encrypted objects as declared in YAML.')
-    .version(version(), '-V, --version')
+    .version(manifest.version, '-V, --version')
     .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
     .exitOverride()
     .showHelpAfterError('(reconcile --help shows what can be said)')
@@ -193,11 +193,6 @@ function port(text: string): number {
 }
 
 /** From the package that this file was built from, or is run in. */
-function version(): string {
-  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
-}
-
 const EXAMPLES = `
 Examples:
   reconcile validate specs/                  check the YAML

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Knobs } from './knobs.ts';
-import { readBody } from './protocol/body.ts';
+import { readAll } from './protocol/body.ts';
 import type { RequestLog } from './request-log.ts';
 import type { Store } from './store.ts';
 
@@ -13,7 +13,7 @@ export async function control(
   response: ServerResponse,
   { knobs, log, store }: { knobs: Knobs; log: RequestLog; store: Store },
 ): Promise<void> {
-  const url = new URL(request.url ?? '/', 'http://sandbox');
+  const url = new URL(`http://sandbox${request.url ?? '/'}`);
   const answer = (status: number, value: unknown) =>
     response
       .writeHead(status, { 'content-type': 'application/json' })
@@ -26,7 +26,7 @@ export async function control(
       return void answer(200, knobs);
     case 'PUT /_sandbox/knobs':
       try {
-        Object.assign(knobs, JSON.parse((await readBody(request)).toString()));
+        Object.assign(knobs, JSON.parse((await readAll(request)).toString()));
       } catch {
         return void answer(400, { error: 'the body is not JSON' });
       }

@@ -98,7 +98,7 @@ function dataKey(
   if ((KeySpec === undefined) === (NumberOfBytes === undefined)) {
     throw new AwsError(400, 'ValidationException', 'Please specify either number of bytes or key spec.');
   }
-  if (KeySpec !== undefined && !(KeySpec in KEY_BYTES))
+  if (KeySpec !== undefined && !Object.hasOwn(KEY_BYTES, KeySpec))
     throw violation(KeySpec, 'keySpec', 'Member must satisfy enum value set: [AES_256, AES_128]');
   if (NumberOfBytes !== undefined) inRange(NumberOfBytes, 'numberOfBytes', [1, 1024]);
   const key = usable(call, input.KeyId, input.EncryptionContext);

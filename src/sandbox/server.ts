@@ -2,26 +2,24 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AwsError } from './aws-error.ts';
+import { AwsError, asAwsError } from './aws-error.ts';
 import type { Call, Handlers } from './call.ts';
 import { control } from './control.ts';
-import { type Signer, signerOf } from './credentials.ts';
 import { folderStore } from './folder-store.ts';
 import { iamHandlers } from './iam.ts';
 import { kmsHandlers } from './kms.ts';
 import { createKeyService } from './kms-service.ts';
 import { defaultKnobs, faultPicker, type Knobs } from './knobs.ts';
-import { readBody } from './protocol/body.ts';
-import { decodeJson, encodeJson, encodeJsonError } from './protocol/json.ts';
-import { type Operation, operations, routeS3, type ServiceName } from './protocol/operations.ts';
-import { decodeQuery, encodeQuery, encodeQueryError } from './protocol/query.ts';
-import { type Answer, decodeRest, encodeRest, encodeRestError, HOST_ID } from './protocol/rest-xml.ts';
+import { encodeJson, encodeJsonError } from './protocol/json.ts';
+import type { Operation, ServiceName } from './protocol/operations.ts';
+import { encodeQuery, encodeQueryError } from './protocol/query.ts';
+import { type Answer, encodeRest, encodeRestError, HOST_ID } from './protocol/rest-xml.ts';
 import { type RequestEntry, type RequestLog, requestLog } from './request-log.ts';
 import { s3Handlers } from './s3/handlers.ts';
 import { createReplicator } from './s3/replicate.ts';
-import { targetOf } from './s3/target.ts';
 import { memoryStore, type Store } from './store.ts';
 import { stsHandlers } from './sts.ts';
+import { understand } from './understand.ts';
 
 export interface SandboxOptions {
   /** Address to listen on; default 127.0.0.1. */
@@ -47,17 +45,6 @@ export interface Sandbox {
   /** Resolves when replication has nothing left to do. */
   replicated(): Promise<void>;
   close(): Promise<void>;
-}
-
-/** A request, understood: who asks what of which service, and how its input is decoded. */
-interface Asked extends Omit<Signer, 'service'> {
-  service: ServiceName;
-  name: string;
-  operation: Operation | undefined;
-  account: string;
-  headers: Record<string, string>;
-  resource: string;
-  decode: (operation: Operation) => Promise<Record<string, unknown>>;
 }
 
 const HANDLERS: Record<ServiceName, Handlers> = {
@@ -87,7 +74,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       return;
     }
     const requestId = randomUUID();
-    const asked = await understand(request, clock());
+    const asked = await understand(request, store, clock());
     const { service, operation } = asked;
     const entry = log.add({ service, operation: asked.name, account: asked.account, region: asked.region });
     await options.onCall?.(entry, 'before');
@@ -123,10 +110,12 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       const output = ((await handler(call, await asked.decode(operation))) ?? {}) as Record<string, unknown>;
       answer = ENCODERS[service](operation, output, requestId);
     } catch (error) {
-      answer = ERROR_ENCODERS[service](asAwsError(error), requestId, asked.resource);
+      answer = encodeError(service, asAwsError(error), requestId, asked.resource);
       entry.code = error instanceof AwsError ? error.code : 'InternalError';
     }
-    await store.flush();
+    await store.flush().catch((error: unknown) => {
+      answer = encodeError(service, asAwsError(error), requestId, asked.resource);
+    });
     entry.status = answer.status;
     await options.onCall?.(entry, 'after');
     if (fault === 'reset-after') {
@@ -134,61 +123,6 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       return;
     }
     send(response, answer, requestId, request.method === 'HEAD');
-  }
-
-  /** What is asked, by whom and where, before anything is done about it. */
-  async function understand(request: IncomingMessage, now: number): Promise<Asked> {
-    const url = new URL(request.url ?? '/', 'http://sandbox');
-    const headers = flat(request.headers);
-    const signer = signerOf(store, headers, url.searchParams, now);
-    const common = { ...signer, headers, account: signer.caller.account };
-    if (signer.service === 'kms') {
-      const name = headers['x-amz-target']?.split('.')[1] ?? 'Unknown';
-      const body = await readBody(request);
-      return {
-        ...common,
-        service: 'kms' as const,
-        name,
-        operation: operations.kms.get(name),
-        resource: '/',
-        decode: (operation: Operation) => decodeJson(operation, body),
-      };
-    }
-    if (signer.service === 'iam' || signer.service === 'sts') {
-      const { service } = signer;
-      const form = new URLSearchParams((await readBody(request)).toString());
-      for (const [name, value] of url.searchParams) if (!form.has(name)) form.set(name, value);
-      const name = form.get('Action') ?? 'Unknown';
-      return {
-        ...common,
-        service,
-        name,
-        operation: operations[service].get(name),
-        resource: '/',
-        decode: async (operation: Operation) => decodeQuery(operation, form),
-      };
-    }
-    const { bucket, key } = targetOf(headers.host ?? '', request.url ?? '/');
-    const copies = headers['x-amz-copy-source'] !== undefined;
-    const controlPlane = url.pathname.startsWith('/v20180820/');
-    const operation = controlPlane
-      ? undefined
-      : routeS3(request.method ?? 'GET', bucket, key, url.searchParams, copies);
-    let refusal = signer.refusal;
-    const body = await readBody(request).catch((error: unknown) => {
-      refusal ??= asAwsError(error);
-      return Buffer.alloc(0);
-    });
-    return {
-      ...common,
-      ...(refusal === undefined ? {} : { refusal }),
-      service: 's3' as const,
-      name: operation?.name ?? (controlPlane ? 'S3Control' : `${request.method} ${url.pathname}`),
-      operation,
-      resource: url.pathname,
-      decode: (known: Operation) =>
-        decodeRest(known, { bucket, key, query: url.searchParams, headers, body }),
-    };
   }
 
   const server = createServer({ keepAlive: true, maxHeaderSize: 64 * 1024 }, (request, response) => {
@@ -233,12 +167,10 @@ const ENCODERS: Record<
   kms: encodeJson,
 };
 
-const ERROR_ENCODERS: Record<ServiceName, (error: AwsError, id: string, resource: string) => Answer> = {
-  s3: encodeRestError,
-  iam: encodeQueryError,
-  sts: encodeQueryError,
-  kms: encodeJsonError,
-};
+function encodeError(service: ServiceName, error: AwsError, id: string, resource: string): Answer {
+  if (service === 's3') return encodeRestError(error, id, resource);
+  return service === 'kms' ? encodeJsonError(error) : encodeQueryError(service, error, id);
+}
 
 function send(response: ServerResponse, answer: Answer, requestId: string, headOnly: boolean): void {
   const body = headOnly ? '' : answer.body;
@@ -254,18 +186,3 @@ function send(response: ServerResponse, answer: Answer, requestId: string, headO
   response.writeHead(answer.status, headers);
   response.end(answer.status === 204 || answer.status === 304 ? undefined : body);
 }
-
-/** A fault of the sandbox is told as AWS tells its own, with the reason for whoever debugs it. */
-function asAwsError(error: unknown): AwsError {
-  if (error instanceof AwsError) return error;
-  const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return new AwsError(500, 'InternalError', `We encountered an internal error. Please try again. (${why})`);
-}
-
-const flat = (headers: IncomingMessage['headers']): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries(headers).map(([name, value]) => [
-      name,
-      Array.isArray(value) ? value.join(',') : (value ?? ''),
-    ]),
-  );

@@ -1,14 +1,21 @@
-import type { AwsError } from '../aws-error.ts';
+import { AwsError } from '../aws-error.ts';
 import { coerce, escapeXml, normal, xml } from './codec.ts';
 import type { Operation } from './operations.ts';
 import type { Answer } from './rest-xml.ts';
+import { faultsOf, missingMessage } from './validate.ts';
 
 type Normal = ReturnType<typeof normal>;
 
 /** The Query protocol of IAM and STS: form values in (`Tags.member.1.Key=…`), XML out. */
 export function decodeQuery(operation: Operation, form: URLSearchParams): Record<string, unknown> {
   const schema = normal(operation.input);
-  return schema.isUnitSchema() ? {} : (decode(schema, treeOf(form)) as Record<string, unknown>);
+  if (schema.isUnitSchema()) return {};
+  const input = decode(schema, treeOf(form)) as Record<string, unknown>;
+  const { mistyped, missing } = faultsOf(schema, input);
+  if (mistyped.length > 0)
+    throw new AwsError(400, 'MalformedInput', `${mistyped.join(', ')} has another type in this operation`);
+  if (missing.length > 0) throw new AwsError(400, 'ValidationError', missingMessage(missing));
+  return input;
 }
 
 /** The dots of the form's names, as a tree. */
@@ -80,11 +87,11 @@ export function encodeQuery(
   };
 }
 
-export function encodeQueryError(error: AwsError, requestId: string): Answer {
+export function encodeQueryError(service: 'iam' | 'sts', error: AwsError, requestId: string): Answer {
   const type = error.status >= 500 ? 'Receiver' : 'Sender';
   return {
     status: error.status,
     headers: { 'content-type': 'text/xml' },
-    body: `<ErrorResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><Error><Type>${type}</Type><Code>${escapeXml(error.code)}</Code><Message>${escapeXml(error.message)}</Message></Error><RequestId>${requestId}</RequestId></ErrorResponse>`,
+    body: `<ErrorResponse xmlns="${NAMESPACES[service]}"><Error><Type>${type}</Type><Code>${escapeXml(error.code)}</Code><Message>${escapeXml(error.message)}</Message></Error><RequestId>${requestId}</RequestId></ErrorResponse>`,
   };
 }

@@ -1,0 +1,90 @@
+import type { IncomingMessage } from 'node:http';
+import { asAwsError } from './aws-error.ts';
+import { type Signer, signerOf } from './credentials.ts';
+import { readBody } from './protocol/body.ts';
+import { decodeJson } from './protocol/json.ts';
+import { type Operation, operations, routeS3, type ServiceName } from './protocol/operations.ts';
+import { decodeQuery } from './protocol/query.ts';
+import { decodeRest } from './protocol/rest-xml.ts';
+import { targetOf } from './s3/target.ts';
+import type { Store } from './store.ts';
+
+/** A request, understood: who asks what of which service, and how its input is decoded. */
+export interface Asked extends Omit<Signer, 'service'> {
+  service: ServiceName;
+  /** The operation as it is logged; `operation` is absent where the service has none of that name. */
+  name: string;
+  operation: Operation | undefined;
+  account: string;
+  headers: Record<string, string>;
+  /** The path, as S3 tells it in errors. */
+  resource: string;
+  decode: (operation: Operation) => Promise<Record<string, unknown>>;
+}
+
+/** What is asked, by whom and where, before anything is done about it. Never throws: what is wrong is its `refusal`. */
+export async function understand(request: IncomingMessage, store: Store, now: number): Promise<Asked> {
+  const url = new URL(`http://sandbox${request.url ?? '/'}`);
+  const given = flat(request.headers);
+  const signer = signerOf(store, given, url.searchParams, now);
+  const { body, refusal } = await readBody(request, given).then(
+    (body) => ({ body, refusal: signer.refusal }),
+    (error: unknown) => ({
+      body: { bytes: Buffer.alloc(0), trailers: {} },
+      refusal: signer.refusal ?? asAwsError(error),
+    }),
+  );
+  const headers = { ...given, ...body.trailers };
+  const common = {
+    ...signer,
+    ...(refusal === undefined ? {} : { refusal }),
+    headers,
+    account: signer.caller.account,
+  };
+
+  if (signer.service === 'kms') {
+    const name = headers['x-amz-target']?.split('.')[1] ?? 'Unknown';
+    return {
+      ...common,
+      service: 'kms',
+      name,
+      operation: operations.kms.get(name),
+      resource: '/',
+      decode: (operation) => decodeJson(operation, body.bytes),
+    };
+  }
+  if (signer.service === 'iam' || signer.service === 'sts') {
+    const form = new URLSearchParams(body.bytes.toString());
+    for (const [name, value] of url.searchParams) if (!form.has(name)) form.set(name, value);
+    const name = form.get('Action') ?? 'Unknown';
+    return {
+      ...common,
+      service: signer.service,
+      name,
+      operation: operations[signer.service].get(name),
+      resource: '/',
+      decode: async (operation) => decodeQuery(operation, form),
+    };
+  }
+  const { bucket, key } = targetOf(headers.host ?? '', request.url ?? '/');
+  const controlPlane = url.pathname.startsWith('/v20180820/');
+  const operation = controlPlane
+    ? undefined
+    : routeS3(request.method ?? 'GET', bucket, key, url.searchParams, 'x-amz-copy-source' in headers);
+  return {
+    ...common,
+    service: 's3',
+    name: operation?.name ?? (controlPlane ? 'S3Control' : `${request.method} ${url.pathname}`),
+    operation,
+    resource: url.pathname,
+    decode: (known) => decodeRest(known, { bucket, key, query: url.searchParams, headers, body: body.bytes }),
+  };
+}
+
+const flat = (headers: IncomingMessage['headers']): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [
+      name,
+      Array.isArray(value) ? value.join(',') : (value ?? ''),
+    ]),
+  );

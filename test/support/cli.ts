@@ -1,0 +1,64 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+
+const MAIN = path.resolve(import.meta.dirname, '../../dist/main.js');
+
+export interface Ran {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface RunOptions {
+  /** Endpoint of a sandbox; its account is 111122223333. */
+  endpoint?: string;
+  cwd?: string;
+  input?: string;
+  env?: Record<string, string>;
+  onStart?: (child: ChildProcess) => void;
+}
+
+/** The environment of a child: nothing of this machine's AWS set-up reaches it. */
+export function environment(
+  endpoint: string | undefined,
+  more: Record<string, string> = {},
+): Record<string, string> {
+  return {
+    PATH: process.env.PATH ?? '',
+    HOME: '/nonexistent',
+    AWS_EC2_METADATA_DISABLED: 'true',
+    ...(endpoint === undefined
+      ? {}
+      : {
+          AWS_ENDPOINT_URL: endpoint,
+          AWS_ACCESS_KEY_ID: '111122223333',
+          AWS_SECRET_ACCESS_KEY: 'test-secret-that-must-never-be-printed',
+          AWS_REGION: 'us-east-1',
+        }),
+    ...more,
+  };
+}
+
+/** Run the program that ships, as a user would. */
+export async function cli(args: string[], options: RunOptions = {}): Promise<Ran> {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    env: environment(options.endpoint, options.env),
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  options.onStart?.(child);
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  child.stdin.on('error', () => {});
+  child.stdin.end(options.input ?? '');
+  const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+  return { code, signal, stdout, stderr };
+}
