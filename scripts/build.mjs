@@ -1,10 +1,11 @@
 // Bundles src/ into dist/: dependencies included, so that what ships needs no node_modules; commands that
 // do not talk to AWS load no SDK, since every command body is a dynamic import and thus a chunk of its own.
-import { rm } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { build } from 'esbuild';
+import { licencesOf } from './licences.mjs';
 
 await rm('dist', { recursive: true, force: true });
-await build({
+const { metafile } = await build({
   entryPoints: ['src/main.ts'],
   outdir: 'dist',
   bundle: true,
@@ -17,8 +18,10 @@ await build({
   minifyWhitespace: true,
   legalComments: 'none',
   logLevel: 'warning',
+  metafile: true,
   // CommonJS dependencies call require for Node's own modules, which an ES module does not have.
   banner: {
     js: "import { createRequire as replikeyRequire } from 'node:module'; const require = replikeyRequire(import.meta.url);",
   },
 });
+await writeFile('dist/THIRD-PARTY-LICENSES.txt', await licencesOf(Object.keys(metafile.inputs)));
