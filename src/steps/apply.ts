@@ -5,7 +5,7 @@ import type { Door } from '../aws/door.ts';
 import { stableJson } from '../core/canonical.ts';
 import { difference, settled } from '../core/plan.ts';
 import type { Id, Kind, Observation, Plan, Resource, Seen, Settling, Step } from '../core/resource.ts';
-import { EXIT, UserError } from '../errors.ts';
+import { UserError } from '../errors.ts';
 import { naming, readOne } from './observe.ts';
 
 /** What became of one step. */
@@ -65,7 +65,6 @@ export async function apply(plan: Plan, options: ApplyOptions): Promise<StepResu
       onEvent?.({ type: 'applied', step });
       return { id, action, result: 'applied' };
     } catch (error) {
-      if (error instanceof UserError && error.exitCode === EXIT.credentials) throw error;
       const why = error instanceof Error ? error.message : String(error);
       onEvent?.({ type: 'failed', step, why });
       return { id, action, result: 'failed', why };
