@@ -1,20 +1,20 @@
 import type { Statement } from '../iam/types.ts';
 import { showValue } from './value.ts';
 
-/** A policy statement as a sentence: `Allow kms:Decrypt on … if kms:ViaService is …`. */
-export function statementText(statement: Statement): string {
-  const { Effect, Principal, Action, Resource, Condition } = statement;
-  const parts = [
-    Effect,
-    Principal === undefined ? '' : `${showPrincipal(Principal)} to`,
-    listText(Action),
-    Resource === undefined ? '' : `on ${listText(Resource)}`,
-  ];
+/** A policy statement as a sentence, a line a part: `Allow kms:Decrypt`, `on …`, `if kms:ViaService is …`, `and …`. */
+export function statementLines(statement: Statement): string[] {
+  const { Effect, Principal, NotPrincipal, Action, NotAction, Resource, NotResource, Condition } = statement;
+  const who = [showPrincipal(Principal), NotPrincipal && `everybody but ${showPrincipal(NotPrincipal)}`];
+  const what = [listText(Action), NotAction && `everything but ${listText(NotAction)}`];
+  const where = [listText(Resource), NotResource && `everything but ${listText(NotResource)}`];
   const conditions = Object.entries(Condition ?? {}).flatMap(([operator, keys]) =>
     Object.entries(keys).map(([key, values]) => `${key} ${verb(operator)} ${listText(values, ' or ')}`),
   );
-  const sentence = parts.filter(Boolean).join(' ');
-  return conditions.length === 0 ? sentence : `${sentence} if ${conditions.join(' and ')}`;
+  return [
+    [Effect, ...who.filter(Boolean).map((name) => `${name} to`), ...what.filter(Boolean)].join(' '),
+    ...where.filter(Boolean).map((name) => `on ${name}`),
+    ...conditions.map((condition, index) => `${index === 0 ? 'if' : 'and'} ${condition}`),
+  ];
 }
 
 export const isStatement = (value: unknown): value is Statement =>
@@ -24,11 +24,13 @@ const verb = (operator: string): string =>
   ({ StringEquals: 'is', StringLike: 'is like' })[operator] ?? operator;
 
 function showPrincipal(principal: unknown): string {
-  if (typeof principal !== 'object' || principal === null) return showValue(principal);
+  if (typeof principal !== 'object' || principal === null) return listText(principal);
   return Object.values(principal)
     .map((one) => listText(one))
     .join(', ');
 }
 
-const listText = (value: unknown, joint = ', '): string =>
-  Array.isArray(value) ? value.map(showValue).join(joint) : showValue(value);
+function listText(value: unknown, joint = ', '): string {
+  if (value === undefined) return '';
+  return Array.isArray(value) ? value.map(showValue).join(joint) : showValue(value);
+}

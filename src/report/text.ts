@@ -4,8 +4,8 @@ import type { Plan, Step } from '../core/resource.ts';
 import type { Outcome } from '../reconcile.ts';
 import type { BucketReplication } from '../spec/types.ts';
 import type { Paint } from './paint.ts';
-import { isStatement, statementText } from './statement.ts';
-import { showPath, showValue } from './value.ts';
+import { isStatement, statementLines } from './statement.ts';
+import { fieldLines, showPath, showValue } from './value.ts';
 import { visible } from './visible.ts';
 
 /** A plan for a terminal: a heading a pair, each change with the fields that differ and why, and a summary line. */
@@ -47,23 +47,31 @@ function fieldText(operation: Operation, step: Step, paint: Paint): string[] {
   const path = showPath(operation.path);
   const before = step.before[operation.path];
   const after = 'value' in operation ? operation.value : undefined;
-  if (operation.op === 'remove') return [`      ${paint.red('-')} ${path}: ${showValue(before)}`];
+  if (operation.op === 'remove') return shown(paint.red('-'), path, before);
   if (operation.op === 'replace') {
     return [`      ${paint.yellow('~')} ${path}: ${showValue(before)} ${paint.dim('→')} ${showValue(after)}`];
   }
-  return added(operation.path, after).map(([name, value]) => `      ${paint.green('+')} ${name}: ${value}`);
+  return added(operation.path, after).flatMap(([name, value]) => shown(paint.green('+'), name, value));
 }
 
-/** What is new: a line a field, a line a statement or rule of a map. */
-function added(pointer: string, value: unknown): [string, string][] {
-  if (isStatement(value)) return [[showPath(pointer), statementText(value)]];
-  const isMap = typeof value === 'object' && value !== null && !Array.isArray(value) && !isRef(value);
-  const named = pointer.split('/').length === 2 && isMap;
-  if (!named) return [[showPath(pointer), showValue(value)]];
+/** What is new: what a map holds is named one by one. */
+function added(pointer: string, value: unknown): [name: string, value: unknown][] {
+  const isMap = pointer.split('/').length === 2 && isRecord(value) && !isStatement(value);
+  if (!isMap) return [[showPath(pointer), value]];
   return Object.entries(value).flatMap(([key, item]) =>
     added(`${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`, item),
   );
 }
+
+/** A field and its value; a statement or a rule takes a line for each of its parts. */
+function shown(mark: string, name: string, value: unknown): string[] {
+  const parts = isStatement(value) ? statementLines(value) : isRecord(value) ? fieldLines(value) : undefined;
+  if (!parts) return [`      ${mark} ${name}: ${showValue(value)}`];
+  return [`      ${mark} ${name}:`, ...parts.map((part) => `          ${part}`)];
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !isRef(value);
 
 function summary(plan: Plan, paint: Paint): string {
   const steps = plan.waves.flat();

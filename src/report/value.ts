@@ -8,15 +8,15 @@ export function showValue(value: unknown): string {
   if (typeof value === 'string') return visible(value);
   if (Array.isArray(value))
     return value.length === 1 ? showValue(value[0]) : `[${value.map(showValue).join(', ')}]`;
-  if (typeof value === 'object' && value !== null) {
-    // What is off or empty says nothing that the reader needs.
-    return `{${Object.entries(value)
-      .filter(([, item]) => item !== false && JSON.stringify(item) !== '{}')
-      .map(([key, item]) => `${visible(key)}: ${showValue(item)}`)
-      .join(', ')}}`;
-  }
+  if (typeof value === 'object' && value !== null) return `{${fieldLines(value).join(', ')}}`;
   return String(value);
 }
+
+/** The fields of a value, `status: Enabled`. What is off or empty says nothing that the reader needs. */
+export const fieldLines = (value: object): string[] =>
+  Object.entries(value)
+    .filter(([, item]) => item !== false && JSON.stringify(item) !== '{}')
+    .map(([key, item]) => `${visible(key)}: ${showValue(item)}`);
 
 /** A JSON Pointer as people write paths: `/rules/replikey~1tax~1tax/priority` is `rules["replikey/tax/tax"].priority`. */
 export function showPath(pointer: string): string {
