@@ -19,7 +19,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     code = result;
   });
   try {
-    await program.parseAsync([...argv], { from: 'user' });
+    await program.parseAsync(argv.map(withFolder), { from: 'user' });
     return code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
@@ -36,7 +36,8 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
 }
 
 export interface GlobalOptions {
-  sandbox?: string | true;
+  /** The folder of its state. */
+  sandbox?: string;
   output: 'text' | 'json';
   allow: string[];
   wait: number;
@@ -151,12 +152,17 @@ function build(io: Io, done: (code: number) => void): Command {
   return program;
 }
 
+const SANDBOX_FOLDER = '.replikey/sandbox';
+
+/** A folder is given as --sandbox=DIR alone: `--sandbox specs/` means the sandbox, and then the specs. */
+const withFolder = (word: string): string => (word === '--sandbox' ? `${word}=${SANDBOX_FOLDER}` : word);
+
 /** The options that all commands share which talk to AWS. */
 function common(command: Command): Command {
   return command
     .option(
       '--sandbox [dir]',
-      'use an embedded sandbox instead of AWS, its state kept in a folder (default .replikey/sandbox)',
+      `use an embedded sandbox instead of AWS, its state kept in a folder (--sandbox=DIR; default ${SANDBOX_FOLDER})`,
     )
     .addOption(output())
     .option(
@@ -192,7 +198,6 @@ function port(text: string): number {
   return value;
 }
 
-/** From the package that this file was built from, or is run in. */
 const EXAMPLES = `
 Examples:
   reconcile validate specs/                  check the YAML

@@ -15,8 +15,6 @@ export interface Session {
   close(): Promise<void>;
 }
 
-const SANDBOX_FOLDER = '.replikey/sandbox';
-
 export async function openSession(
   specs: Specs,
   options: Pick<GlobalOptions, 'sandbox' | 'logLevel'>,
@@ -51,7 +49,7 @@ export async function openSession(
   };
 }
 
-async function startEmbedded(folder: string | true): Promise<Sandbox> {
+async function startEmbedded(state: string): Promise<Sandbox> {
   const { startSandbox } = await import('../sandbox/server.ts');
-  return startSandbox({ state: folder === true ? SANDBOX_FOLDER : folder });
+  return startSandbox({ state });
 }
