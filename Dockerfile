@@ -1,6 +1,6 @@
 # The build image needs Node and npm, the runtime image Node alone, both on the PATH: any such image will do.
-ARG BUILD_IMAGE=node:24-bookworm-slim
-ARG RUNTIME_IMAGE=node:24-alpine
+ARG BUILD_IMAGE=node:26-bookworm-slim
+ARG RUNTIME_IMAGE=node:26-alpine
 
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /build
