@@ -21,6 +21,8 @@ export interface Connection {
   /** Overrides the SDK's own endpoint: the embedded sandbox. */
   endpoint?: string;
   credentials?: { accessKeyId: string; secretAccessKey: string };
+  /** Milliseconds after which an attempt without an answer is given up; default 30,000. */
+  timeoutMs?: number;
 }
 
 /**
@@ -41,9 +43,15 @@ export function createClients(accounts: readonly Account[], connection: Connecti
         region: at.region,
         maxAttempts: 1,
         customUserAgent: 'replikey',
+        // The SDK's own default is to wait for ever.
+        requestHandler: {
+          connectionTimeout: 5_000,
+          requestTimeout: connection.timeoutMs ?? 30_000,
+          throwOnRequestTimeout: true,
+        },
         ...(connection.endpoint === undefined ? {} : { endpoint: connection.endpoint }),
         ...credentials(at.account === undefined ? undefined : byName.get(at.account), connection),
-        ...(service === 's3' && endpointIsLocal(connection) ? { forcePathStyle: true } : {}),
+        ...(service === 's3' && hasOwnEndpoint(connection) ? { forcePathStyle: true } : {}),
       }) as unknown as SdkClient;
       made.set(key, client);
       return client;
@@ -83,9 +91,6 @@ function credentials(account: Account | undefined, connection: Connection) {
   return account?.profile === undefined ? {} : { credentials: fromIni({ profile: account.profile }) };
 }
 
-/** An emulator on this machine has no wildcard host names for virtual-host style. */
-function endpointIsLocal({ endpoint }: Connection): boolean {
-  const url = endpoint ?? process.env.AWS_ENDPOINT_URL_S3 ?? process.env.AWS_ENDPOINT_URL;
-  if (url === undefined || !URL.canParse(url)) return false;
-  return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname);
-}
+/** Who names an endpoint may have no wildcard host names under it; S3 itself takes path style everywhere, too. */
+const hasOwnEndpoint = ({ endpoint }: Connection): boolean =>
+  (endpoint ?? process.env.AWS_ENDPOINT_URL_S3 ?? process.env.AWS_ENDPOINT_URL) !== undefined;
