@@ -69,7 +69,8 @@ function build(io: Io, done: (code: number) => void): Command {
     .exitOverride()
     .showHelpAfterError('(reconcile --help shows what can be said)')
     .enablePositionalOptions()
-    .addHelpText('after', EXAMPLES);
+    .addHelpText('after', EXAMPLES)
+    .hook('preSubcommand', handDown);
 
   const action =
     <A extends unknown[]>(body: (signal: AbortSignal, ...args: A) => Promise<number>) =>
@@ -150,6 +151,21 @@ function build(io: Io, done: (code: number) => void): Command {
     .action(action(async (signal) => (await import('./cli/demo.ts')).demo(io, signal)));
 
   return program;
+}
+
+/**
+ * `reconcile --sandbox verify specs/` means the same as `reconcile verify --sandbox specs/`: an option before the
+ * command is never passed over in silence, least of all one that keeps a run away from AWS.
+ */
+function handDown(program: Command, command: Command): void {
+  for (const option of program.options) {
+    const name = option.attributeName();
+    if (program.getOptionValueSource(name) !== 'cli') continue;
+    if (!command.options.some((own) => own.attributeName() === name)) {
+      throw new UserError(EXIT.usage, `${command.name()} has no ${option.long}: leave it out`);
+    }
+    command.setOptionValueWithSource(name, program.getOptionValue(name), 'cli');
+  }
 }
 
 const SANDBOX_FOLDER = '.replikey/sandbox';

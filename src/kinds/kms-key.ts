@@ -154,6 +154,9 @@ async function create(
   const command = () =>
     new CreateKeyCommand({
       Description: `${alias}: S3 replication, created by replikey`,
+      // The defaults of KMS; said all the same, since not every endpoint fills them in.
+      KeyUsage: 'ENCRYPT_DECRYPT',
+      KeySpec: 'SYMMETRIC_DEFAULT',
       Tags: tags.map(({ Key, Value }) => ({ TagKey: Key, TagValue: Value })),
     });
   for (let attempt = 1; ; attempt++) {

@@ -1,11 +1,12 @@
 import type { Operation } from 'fast-json-patch';
+import { showPointer } from '../core/pointer.ts';
 import { isRef } from '../core/ref.ts';
 import type { Plan, Step } from '../core/resource.ts';
 import type { Outcome } from '../reconcile.ts';
 import type { BucketReplication } from '../spec/types.ts';
 import type { Paint } from './paint.ts';
 import { isStatement, statementLines } from './statement.ts';
-import { fieldLines, showPath, showValue } from './value.ts';
+import { fieldLines, showValue } from './value.ts';
 import { visible } from './visible.ts';
 
 /** A plan for a terminal: a heading a pair, each change with the fields that differ and why, and a summary line. */
@@ -44,7 +45,7 @@ function stepText(step: Step, paint: Paint): string[] {
 }
 
 function fieldText(operation: Operation, step: Step, paint: Paint): string[] {
-  const path = showPath(operation.path);
+  const path = visible(showPointer(operation.path));
   const before = step.before[operation.path];
   const after = 'value' in operation ? operation.value : undefined;
   if (operation.op === 'remove') return shown(paint.red('-'), path, before);
@@ -57,7 +58,7 @@ function fieldText(operation: Operation, step: Step, paint: Paint): string[] {
 /** What is new: what a map holds is named one by one. */
 function added(pointer: string, value: unknown): [name: string, value: unknown][] {
   const isMap = pointer.split('/').length === 2 && isRecord(value) && !isStatement(value);
-  if (!isMap) return [[showPath(pointer), value]];
+  if (!isMap) return [[visible(showPointer(pointer)), value]];
   return Object.entries(value).flatMap(([key, item]) =>
     added(`${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`, item),
   );

@@ -4,6 +4,7 @@ import { describeError } from '../aws/describe-error.ts';
 import type { Door } from '../aws/door.ts';
 import { stableJson } from '../core/canonical.ts';
 import { difference, settled } from '../core/plan.ts';
+import { showPointer } from '../core/pointer.ts';
 import type { Id, Kind, Observation, Plan, Resource, Seen, Settling, Step } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
 import { naming, readOne } from './observe.ts';
@@ -142,13 +143,7 @@ async function seeing(
     const observation = await readOne(desired, options.kinds, options.door, options.signal);
     if (observation.state === 'unknown') throw new Error(observation.why);
     seen = observation.state === 'present' ? observation.seen : undefined;
-    if (
-      seen &&
-      difference(seen, desired.spec, kind).length === 0 &&
-      !kind.blocks?.(desired.spec, seen, desired.at)
-    ) {
-      if (seen.attrs.state !== 'Creating') return seen;
-    }
+    if (seen && seen.attrs.state !== 'Creating' && !lacking(desired, seen, kind)) return seen;
     throw new NotSeen();
   };
   try {
@@ -169,12 +164,18 @@ async function seeing(
     });
   } catch (error) {
     if (!(error instanceof NotSeen)) throw error;
-    if (!seen) throw new Error(`AWS accepted the write, but ${desired.id} is still not there`);
-    const missing = difference(seen, desired.spec, kind).map(({ path }) => path);
-    throw new Error(
-      `AWS accepted the write, but these settings did not take: ${missing.join(', ')}; either this endpoint does not keep them, or somebody else changes the same thing`,
-    );
+    const accepted = `AWS accepted the write, but${told ? ` after ${options.waitMs / 1000} s` : ''}`;
+    if (!seen) throw new Error(`${accepted} ${desired.id} is still not there`);
+    if (seen.attrs.state === 'Creating') throw new Error(`${accepted} ${desired.id} is still being created`);
+    throw new Error(`${accepted} ${lacking(desired, seen, kind)}`);
   }
+}
+
+/** What a resource lacks after it was written, if so. */
+function lacking(desired: Resource, seen: Seen, kind: Kind): string | undefined {
+  const paths = difference(seen, desired.spec, kind).map(({ path }) => showPointer(path));
+  if (paths.length === 0) return kind.blocks?.(desired.spec, seen, desired.at);
+  return `these settings did not take: ${paths.join(', ')}; either this endpoint does not keep them, or somebody else changes the same thing`;
 }
 
 class NotSeen extends Error {}

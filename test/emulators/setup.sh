@@ -5,12 +5,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-oldest() { case $1 in localstack) echo 3.12 ;; *) echo 3.10 ;; esac; }
+oldest() { case $1 in localstack) echo 3.13 ;; *) echo 3.10 ;; esac; }
 
 # The first interpreter that is new enough and really starts (pyenv's shims may not).
 python_since() {
   local candidate
-  for candidate in python3 python3.13 python3.12 python3.14 "${HOME:-/root}"/.pyenv/versions/3.1[2-4]*/bin/python; do
+  for candidate in python3 python3.13 python3.14 python3.12 "${HOME:-/root}"/.pyenv/versions/3.1[2-4]*/bin/python; do
     "$candidate" -c "import sys; sys.exit(sys.version_info < (${1/./, }))" >/dev/null 2>&1 && echo "$candidate" && return
   done
   return 1

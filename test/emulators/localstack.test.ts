@@ -1,0 +1,54 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { pythonEnvironment } from '../support/python.ts';
+import { pass } from './pass.ts';
+import { type Emulator, startEmulator } from './server.ts';
+
+const localstack = pythonEnvironment('localstack');
+
+describe.skipIf(localstack.missing)(
+  `specs/ on LocalStack${localstack.missing ? `: ${localstack.missing}` : ''}`,
+  () => {
+    let emulator: Emulator;
+
+    beforeAll(async () => {
+      emulator = await startEmulator({
+        program: localstack.program('python'),
+        args: () => ['-m', 'localstack.runtime.main'],
+        env: (port) => ({
+          GATEWAY_LISTEN: `127.0.0.1:${port}`,
+          SERVICES: 's3,iam,kms,sts',
+          // It needs neither a name server of its own, nor a certificate, nor to tell anybody of this run.
+          DNS_ADDRESS: '0',
+          SKIP_SSL_CERT_DOWNLOAD: '1',
+          DISABLE_EVENTS: '1',
+        }),
+        health: '/_localstack/health',
+      });
+    }, 120_000);
+    afterAll(() => emulator?.[Symbol.asyncDispose]());
+
+    it('plans, converges, and then finds nothing to do and writes nothing', async () => {
+      expect((await pass(emulator, '--dry-run', '--detailed-exitcode')).code).toBe(2);
+
+      const first = await pass(emulator, '--once');
+      expect(first.failures).toEqual([]);
+      expect(first.results).toEqual({ applied: 13 });
+      expect(first.code).toBe(0);
+
+      const second = await pass(emulator, '--once');
+      expect(second).toMatchObject({ code: 0, results: {}, writes: 0 });
+      expect((await pass(emulator, '--dry-run', '--detailed-exitcode')).code).toBe(0);
+    });
+
+    it('says in a canary that LocalStack replicates nothing, and leaves none behind', async () => {
+      const { code, stdout } = await pass(emulator, 'verify', '--timeout', '2');
+      expect(code).toBe(1);
+      const { canaries } = JSON.parse(stdout);
+      expect(canaries).toHaveLength(2);
+      for (const canary of canaries) {
+        expect(canary).toMatchObject({ why: expect.stringMatching(/replication status/) });
+        expect(canary).not.toHaveProperty('left');
+      }
+    });
+  },
+);

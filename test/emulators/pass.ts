@@ -1,0 +1,32 @@
+import path from 'node:path';
+import { cli, type Ran } from '../support/cli.ts';
+import type { Emulator } from './server.ts';
+
+/** What a run on an emulator came to, out of its JSON. */
+export interface Pass extends Ran {
+  results: Partial<Record<'applied' | 'failed' | 'skipped', number>>;
+  failures: { id: string; why: string }[];
+  writes: number | undefined;
+}
+
+const SPECS = path.resolve(import.meta.dirname, '../../specs');
+
+/** One run of the program that ships over specs/, with credentials that mean nothing. */
+export async function pass(emulator: Emulator, ...args: string[]): Promise<Pass> {
+  const ran = await cli([...(args.includes('--output') ? [] : ['--output', 'json']), ...args, SPECS], {
+    env: {
+      AWS_ENDPOINT_URL: emulator.endpoint,
+      AWS_ACCESS_KEY_ID: 'test',
+      AWS_SECRET_ACCESS_KEY: 'test',
+      AWS_REGION: 'us-east-1',
+    },
+  });
+  const { results = [], calls } = ran.stdout.startsWith('{') ? JSON.parse(ran.stdout) : {};
+  const counts: Pass['results'] = {};
+  for (const { result } of results as { result: keyof Pass['results'] }[])
+    counts[result] = (counts[result] ?? 0) + 1;
+  const failures = (results as { id: string; result: string; why: string }[])
+    .filter(({ result }) => result === 'failed')
+    .map(({ id, why }) => ({ id, why }));
+  return { ...ran, results: counts, failures, writes: calls?.writes };
+}

@@ -1,0 +1,77 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { vi } from 'vitest';
+
+export interface Emulator extends AsyncDisposable {
+  endpoint: string;
+}
+
+export interface EmulatorCommand {
+  program: string;
+  args(port: number): string[];
+  env?(port: number): Record<string, string>;
+  /** Answers 200 as soon as the emulator serves. */
+  health: string;
+}
+
+/** Start an emulator in a folder and a process group of its own, and wait until it serves. */
+export async function startEmulator({ program, args, env, health }: EmulatorCommand): Promise<Emulator> {
+  const port = await freePort();
+  const home = await mkdtemp(path.join(tmpdir(), 'replikey-emulator-'));
+  const child = spawn(program, args(port), {
+    cwd: home,
+    env: { PATH: process.env.PATH ?? '', HOME: home, TMPDIR: home, ...env?.(port) },
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      said = (said + text).slice(-4000);
+    });
+  }
+  const kill = () => {
+    // The whole group: what the emulator started goes with it.
+    if (child.pid !== undefined && child.exitCode === null && child.signalCode === null)
+      process.kill(-child.pid, 'SIGKILL');
+  };
+  process.once('exit', kill);
+  const emulator = {
+    endpoint: `http://127.0.0.1:${port}`,
+    async [Symbol.asyncDispose]() {
+      process.off('exit', kill);
+      const ended = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined;
+      kill();
+      await ended;
+      await rm(home, { recursive: true, force: true });
+    },
+  };
+  try {
+    await vi.waitFor(
+      async () => {
+        const answer = await fetch(emulator.endpoint + health).catch(() => undefined);
+        if (answer?.status !== 200 && child.exitCode === null) throw new Error('not yet');
+      },
+      { timeout: 90_000, interval: 100 },
+    );
+    if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}`);
+    return emulator;
+  } catch (error) {
+    await emulator[Symbol.asyncDispose]();
+    throw new Error(`${program} does not serve:\n${said}`, { cause: error });
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
