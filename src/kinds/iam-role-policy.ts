@@ -82,7 +82,10 @@ export const iamRolePolicy: Kind<IamRolePolicy> = {
     );
   },
 
-  explain: (path) => EXPLAINED.find(([start]) => path.startsWith(`/statements/Replikey${start}`))?.[1],
+  explain: (path) =>
+    path === ''
+      ? 'what S3 must be allowed to do as the role'
+      : EXPLAINED.find(([start]) => path.startsWith(`/statements/Replikey${start}`))?.[1],
 
   settles: [{ code: 'NoSuchEntityException', waitsFor: 'IAM to see the new role' }],
 };

@@ -41,6 +41,38 @@ export function environment(
   };
 }
 
+/** `reconcile sandbox`, in a process of its own. */
+export interface Serving {
+  endpoint: string;
+  stop(signal?: 'SIGINT' | 'SIGTERM'): Promise<Ran>;
+}
+
+/** Serve a sandbox on any free port, and wait for the line that says so. */
+export async function serve(...args: string[]): Promise<Serving> {
+  let started: ChildProcess | undefined;
+  const ended = cli(['sandbox', '--port', '0', ...args], {
+    onStart: (child) => {
+      started = child;
+    },
+  });
+  let said = '';
+  const endpoint = await new Promise<string>((resolve, reject) => {
+    started?.stdout?.on('data', (text: string) => {
+      said += text;
+      const found = /http:\/\/\S+/.exec(said);
+      if (found) resolve(found[0]);
+    });
+    ended.then((ran) => reject(new Error(`it ended: ${ran.stderr}`)), reject);
+  });
+  return {
+    endpoint,
+    stop(signal = 'SIGTERM') {
+      started?.kill(signal);
+      return ended;
+    },
+  };
+}
+
 /** Run the program that ships, as a user would. */
 export async function cli(args: string[], options: RunOptions = {}): Promise<Ran> {
   const child = spawn(process.execPath, [MAIN, ...args], {

@@ -1,0 +1,288 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { Plan } from '../../src/core/resource.ts';
+import { cli, type Serving, serve } from '../support/cli.ts';
+import { pythonEnvironment } from '../support/python.ts';
+
+/**
+ * AWS's walkthrough "Replicating encrypted objects", with the AWS CLI: its buckets, its role, its policies, its order,
+ * and its mistake. It allows the encryption context of objects with an S3 Bucket Key only, so that all others fail.
+ */
+const awscli = pythonEnvironment('awscli');
+
+const TRUST = {
+  Version: '2012-10-17',
+  Statement: [{ Effect: 'Allow', Principal: { Service: 's3.amazonaws.com' }, Action: 'sts:AssumeRole' }],
+};
+
+const permissions = (keys: Keys, destinationActions: string[]) => ({
+  Version: '2012-10-17',
+  Statement: [
+    {
+      Action: [
+        's3:ListBucket',
+        's3:GetReplicationConfiguration',
+        's3:GetObjectVersionForReplication',
+        's3:GetObjectVersionAcl',
+        's3:GetObjectVersionTagging',
+      ],
+      Effect: 'Allow',
+      Resource: ['arn:aws:s3:::source', 'arn:aws:s3:::source/*'],
+    },
+    {
+      Action: ['s3:ReplicateObject', 's3:ReplicateDelete', 's3:ReplicateTags'],
+      Effect: 'Allow',
+      Condition: {
+        StringLikeIfExists: {
+          's3:x-amz-server-side-encryption': ['aws:kms', 'AES256'],
+          's3:x-amz-server-side-encryption-aws-kms-key-id': [keys.destination],
+        },
+      },
+      Resource: 'arn:aws:s3:::destination/*',
+    },
+    {
+      Action: ['kms:Decrypt'],
+      Effect: 'Allow',
+      Condition: {
+        StringLike: {
+          'kms:ViaService': 's3.us-east-1.amazonaws.com',
+          'kms:EncryptionContext:aws:s3:arn': ['arn:aws:s3:::source'],
+        },
+      },
+      Resource: [keys.source],
+    },
+    {
+      Action: destinationActions,
+      Effect: 'Allow',
+      Condition: {
+        StringLike: {
+          'kms:ViaService': 's3.us-west-2.amazonaws.com',
+          'kms:EncryptionContext:aws:s3:arn': ['arn:aws:s3:::destination'],
+        },
+      },
+      Resource: [keys.destination],
+    },
+  ],
+});
+
+const replication = (keys: Keys, role: string) => ({
+  Role: role,
+  Rules: [
+    {
+      Status: 'Enabled',
+      Priority: 1,
+      DeleteMarkerReplication: { Status: 'Disabled' },
+      Filter: { Prefix: 'Tax' },
+      Destination: {
+        Bucket: 'arn:aws:s3:::destination',
+        EncryptionConfiguration: { ReplicaKmsKeyID: keys.destination },
+      },
+      SourceSelectionCriteria: { SseKmsEncryptedObjects: { Status: 'Enabled' } },
+    },
+  ],
+});
+
+const spec = (keys: Keys, foreignRules: string) => `apiVersion: replikey.dev/v1
+kind: BucketReplication
+metadata: { name: tax }
+spec:
+  source: { bucket: source, region: us-east-1, key: "${keys.source}" }
+  destination: { bucket: destination, region: us-west-2, key: "${keys.destination}" }
+  role: { name: replicationRolekmsobj }
+  rules:
+    - prefix: Tax
+  policy: { foreignRules: ${foreignRules} }
+`;
+
+interface Keys {
+  source: string;
+  destination: string;
+}
+
+describe.skipIf(awscli.missing)(
+  `AWS's walkthrough with the AWS CLI${awscli.missing ? `: ${awscli.missing}` : ''}`,
+  { timeout: 60_000 },
+  () => {
+    let folder: string;
+    let sandbox: Serving;
+    let keys: Keys;
+
+    beforeAll(async () => {
+      folder = await mkdtemp(path.join(tmpdir(), 'replikey-walkthrough-'));
+      await writeFile(path.join(folder, 'config'), '[profile acctA]\nregion = us-east-1\noutput = json\n');
+      await writeFile(
+        path.join(folder, 'credentials'),
+        '[acctA]\naws_access_key_id = 111122223333\naws_secret_access_key = any\n',
+      );
+      sandbox = await serve();
+    });
+    afterAll(async () => {
+      await sandbox?.stop();
+      await rm(folder, { recursive: true });
+    });
+
+    /** One line of the walkthrough; what it prints, as data. */
+    async function aws(line: string, ...more: string[]): Promise<Record<string, unknown>> {
+      const words = [...line.split(' '), ...more, '--profile', 'acctA'];
+      const { stdout } = await promisify(execFile)(awscli.program('aws'), words, {
+        cwd: folder,
+        env: {
+          PATH: process.env.PATH ?? '',
+          HOME: folder,
+          AWS_CONFIG_FILE: path.join(folder, 'config'),
+          AWS_SHARED_CREDENTIALS_FILE: path.join(folder, 'credentials'),
+          AWS_ENDPOINT_URL: sandbox.endpoint,
+        },
+      });
+      return stdout === '' ? {} : JSON.parse(stdout);
+    }
+
+    const file = (name: string, document: unknown) =>
+      writeFile(path.join(folder, name), JSON.stringify(document, null, 3));
+
+    const POLICY = 's3-role-permissions-policykmsobj.json';
+    const putRolePolicy = () =>
+      aws(
+        `iam put-role-policy --role-name replicationRolekmsobj --policy-document file://${POLICY} --policy-name replicationRolechangeownerPolicy`,
+      );
+
+    const createKey = async (region: string) => {
+      const { KeyMetadata } = await aws(`kms create-key --region ${region}`);
+      return (KeyMetadata as { Arn: string }).Arn;
+    };
+
+    /** Put an encrypted object, and wait until S3 has done with it: its status, and S3's reason where it failed. */
+    async function putAndWait(key: string, bucketKey: boolean) {
+      await writeFile(path.join(folder, 'body'), `the contents of ${key}`);
+      await aws(
+        `s3api put-object --bucket source --key ${key} --body body --server-side-encryption aws:kms`,
+        '--ssekms-key-id',
+        keys.source,
+        bucketKey ? '--bucket-key-enabled' : '--no-bucket-key-enabled',
+      );
+      const state = await vi.waitFor(
+        async () => {
+          const answer = await fetch(`${sandbox.endpoint}/_sandbox/replication?bucket=source&key=${key}`);
+          const [version] = (await answer.json()) as { replication: Replication }[];
+          expect(version?.replication.status).not.toBe('PENDING');
+          return version?.replication;
+        },
+        { timeout: 10_000 },
+      );
+      const { ReplicationStatus } = await aws(`s3api head-object --bucket source --key ${key}`);
+      expect(ReplicationStatus).toBe(state?.status);
+      const [attempt] = state?.attempts ?? [];
+      return { status: ReplicationStatus, reason: attempt?.reason, detail: attempt?.detail };
+    }
+
+    const reconcile = (foreignRules: string, ...args: string[]) =>
+      cli([...args, '-'], { endpoint: sandbox.endpoint, input: spec(keys, foreignRules) });
+
+    it('works call by call', async () => {
+      await aws('s3api create-bucket --bucket source --region us-east-1');
+      await aws('s3api put-bucket-versioning --bucket source --versioning-configuration Status=Enabled');
+      await aws(
+        's3api create-bucket --bucket destination --region us-west-2 --create-bucket-configuration LocationConstraint=us-west-2',
+      );
+      await aws('s3api put-bucket-versioning --bucket destination --versioning-configuration Status=Enabled');
+
+      await file('s3-role-trust-policy-kmsobj.json', TRUST);
+      const { Role } = await aws(
+        'iam create-role --role-name replicationRolekmsobj --assume-role-policy-document file://s3-role-trust-policy-kmsobj.json',
+      );
+      keys = { source: await createKey('us-east-1'), destination: await createKey('us-west-2') };
+      await file(POLICY, permissions(keys, ['kms:Encrypt']));
+      await putRolePolicy();
+
+      const configuration = replication(keys, (Role as { Arn: string }).Arn);
+      await file('replication.json', configuration);
+      await aws(
+        's3api put-bucket-replication --replication-configuration file://replication.json --bucket source',
+      );
+      const { ReplicationConfiguration } = await aws('s3api get-bucket-replication --bucket source');
+      expect(ReplicationConfiguration).toMatchObject(configuration);
+    });
+
+    it('fails with a Bucket Key while the role may only kms:Encrypt under the replica key', async () => {
+      expect(await putAndWait('Tax/literal', true)).toMatchObject({
+        status: 'FAILED',
+        reason: 'DstPutObjectNotPermitted',
+        detail: expect.stringContaining('kms:GenerateDataKey'),
+      });
+    });
+
+    it('replicates with a Bucket Key once the role may kms:GenerateDataKey and kms:Decrypt there', async () => {
+      await file(POLICY, permissions(keys, ['kms:Encrypt', 'kms:GenerateDataKey', 'kms:Decrypt']));
+      await putRolePolicy();
+      expect(await putAndWait('Tax/with', true)).toMatchObject({ status: 'COMPLETED' });
+      expect(
+        await aws('s3api head-object --bucket destination --key Tax/with --region us-west-2'),
+      ).toMatchObject({
+        ReplicationStatus: 'REPLICA',
+        SSEKMSKeyId: keys.destination,
+        BucketKeyEnabled: true,
+      });
+      await aws('s3api get-object --bucket destination --key Tax/with --region us-west-2 replica');
+    });
+
+    it('fails without one, for the encryption context', async () => {
+      expect(await putAndWait('Tax/without', false)).toMatchObject({
+        status: 'FAILED',
+        reason: 'SrcGetObjectNotPermitted',
+        detail: expect.stringMatching(/kms:EncryptionContext:aws:s3:arn.*arn:aws:s3:::source\/Tax\/without/s),
+      });
+    });
+
+    it('is planned as what differs only, each with its reason', async () => {
+      const { code, stdout } = await reconcile('Preserve', '--dry-run', '--detailed-exitcode', '-o', 'json');
+      expect(code).toBe(2);
+      const { waves, notes, unchanged, blocked } = JSON.parse(stdout) as Plan;
+      const byDefault = [
+        'new objects are encrypted under the declared key by default',
+        'the S3 Bucket Key is declared on (it decides the encryption context of new objects)',
+      ];
+      expect(waves.flat().map(({ action, id, why }) => [action, id, why])).toEqual([
+        [
+          'create',
+          'iam.role-policy/replicationRolekmsobj',
+          ['does not exist yet', 'what S3 must be allowed to do as the role'],
+        ],
+        ['update', 's3.encryption/destination', byDefault],
+        ['update', 's3.encryption/source', byDefault],
+        ['update', 's3.replication/source', ['the rule replikey/tax/tax is declared']],
+      ]);
+      expect(blocked).toEqual([]);
+      // Both buckets and their versioning, both keys, and the role, whose trust policy says the same in other words.
+      expect(unchanged).toBe(7);
+      expect(notes).toMatchObject([
+        {
+          id: 's3.replication/source',
+          message: expect.stringMatching(/rules that are not ours, left as they are/),
+        },
+      ]);
+    });
+
+    it('needs a person to let go of its rule, when the spec says to replace rules that are not ours', async () => {
+      const { code, stdout } = await reconcile('Replace', '--once');
+      expect(code).toBe(3);
+      expect(stdout).toContain('allow it with --allow remove-rules');
+    });
+
+    it('is healed by a reconcile: objects of both sorts complete, and nothing is left to do', async () => {
+      const healed = await reconcile('Replace', '--once', '--allow', 'remove-rules');
+      expect(healed).toMatchObject({ code: 0, stderr: '' });
+      expect(await putAndWait('Tax/healed-with', true)).toMatchObject({ status: 'COMPLETED' });
+      expect(await putAndWait('Tax/healed-without', false)).toMatchObject({ status: 'COMPLETED' });
+      expect((await reconcile('Replace', '--dry-run', '--detailed-exitcode')).code).toBe(0);
+    });
+  },
+);
+
+interface Replication {
+  status: string;
+  attempts: { reason?: string; detail?: string }[];
+}
