@@ -8,7 +8,7 @@ import type { AccessRequest, Decision, NamedPolicy, NearMiss, Policies, Statemen
  *
  * An explicit deny anywhere wins. In one account, identity policies or the resource's policy allow; a key policy and a
  * trust policy must allow by themselves, or by leaving it to the account. Across accounts both sides must allow. A
- * permissions boundary limits what identity policies give. Service principals act by the resource's policy alone.
+ * permissions boundary limits what identity policies give, and what a resource's policy gives a role. Service principals act by the resource's policy alone.
  * Not evaluated: service and resource control policies of an organisation, session policies.
  */
 export function evaluate(request: AccessRequest, policies: Policies): Decision {
@@ -44,29 +44,34 @@ export function evaluate(request: AccessRequest, policies: Policies): Decision {
     by: by.filter((one) => one !== ROOT_ACCESS),
     reason: `allowed by ${by.map((one) => `${one.policy} (${sidOf(one)})`).join(' and ')}`,
   });
-  const refuse = (policy: string, near: NearMiss | undefined): Decision => ({
+  const refuse = (who: string, near: NearMiss | undefined): Decision => ({
     allowed: false,
     kind: 'implicitDeny',
     by: [],
     ...(near === undefined ? {} : { nearest: near }),
-    reason: `${policy} does not allow ${request.action} on ${request.resource}${explain(near)}`,
+    reason: `${who} ${request.action} on ${request.resource}${explain(near)}`,
   });
-  const identityName = `no identity policy of ${roleArnOf(request.principal)}`;
-  const resourceName = policies.resource?.name ?? `the policy of ${request.resource} (there is none)`;
+  const noIdentity = `no identity policy of ${roleArnOf(request.principal)} allows`;
+  const notResource = `${policies.resource?.name ?? `the policy of ${request.resource} (there is none)`} does not allow`;
+  const notBoundary = 'the permissions boundary does not allow';
 
   if (service)
-    return resource.direct.length > 0 ? allow(resource.direct) : refuse(resourceName, resource.near);
+    return resource.direct.length > 0 ? allow(resource.direct) : refuse(notResource, resource.near);
 
   if (!sameAccount || (strict && resource.direct.length === 0)) {
     // Both sides must allow: across accounts always; for keys and roles unless their policy names the principal.
-    if (anyResource.length === 0) return refuse(resourceName, resource.near);
-    if (byIdentity.length === 0) return refuse(identityName, identity.near);
-    if (!bounded && !root) return refuse('the permissions boundary', boundary?.near);
+    if (anyResource.length === 0) return refuse(notResource, resource.near);
+    if (byIdentity.length === 0) return refuse(noIdentity, identity.near);
+    if (!bounded && !root) return refuse(notBoundary, boundary?.near);
     return allow([...byIdentity, ...anyResource]);
   }
-  if (resource.direct.length > 0) return allow(resource.direct);
-  if (byIdentity.length === 0) return refuse(identityName, identity.near ?? resource.near);
-  if (!bounded && !root) return refuse('the permissions boundary', boundary?.near);
+  if (resource.direct.length > 0) {
+    return bounded || resource.direct.some((one) => escapesBoundary(one, request.principal))
+      ? allow(resource.direct)
+      : refuse(notBoundary, boundary?.near);
+  }
+  if (byIdentity.length === 0) return refuse(noIdentity, identity.near ?? resource.near);
+  if (!bounded && !root) return refuse(notBoundary, boundary?.near);
   return allow(byIdentity);
 }
 
@@ -126,11 +131,19 @@ const ROOT_ACCESS: StatementAt = {
   statement: { Effect: 'Allow' },
 };
 
+/**
+ * A boundary limits what a resource's policy grants a role, but not what it grants a user or a session by its own ARN.
+ */
+const escapesBoundary = ({ statement }: StatementAt, principal: string): boolean =>
+  !principal.includes(':role/') &&
+  typeof statement.Principal === 'object' &&
+  list(statement.Principal.AWS).includes(principal);
+
 const sidOf = ({ statement, index }: StatementAt): string => statement.Sid ?? `statement ${index + 1}`;
 
 function explain(near: NearMiss | undefined): string {
   if (!near || near.part === 'action') return '';
-  const subject = near.part === 'condition' ? `${near.operator} ${near.key}` : near.part;
+  const subject = near.part === 'condition' ? `${near.operator} ${near.key}` : `the ${near.part}`;
   const given = near.actual.length > 0 ? near.actual.join(', ') : 'nothing';
-  return `: in ${near.policy} (${sidOf(near)}) the ${subject} expects ${near.expected.join(' or ')}, but the request has ${given}`;
+  return `: in ${near.policy} (${sidOf(near)}) ${subject} expects ${near.expected.join(' or ')}, but the request has ${given}`;
 }

@@ -1,0 +1,280 @@
+import { runSimulation } from '@cloud-copilot/iam-simulate';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { evaluate } from '../../src/iam/evaluate.ts';
+import type { AccessRequest, NamedPolicy, Policies, Statement } from '../../src/iam/types.ts';
+
+/**
+ * Random policies and requests, decided by us and by an independent evaluator. Where the two are known to disagree,
+ * `DISAGREEMENTS` below says who is right and why.
+ */
+
+const HERE = '111122223333';
+const THERE = '444455556666';
+const ROLE = `arn:aws:iam::${HERE}:role/replikey-acme-tax`;
+const KEY = 'arn:aws:kms:us-east-1:111122223333:key/11111111-2222-3333-4444-555555555555';
+
+interface Case {
+  request: AccessRequest;
+  policies: Policies;
+}
+
+async function theirs({ request, policies }: Case): Promise<boolean> {
+  const { boundary, resource } = policies;
+  const result = await runSimulation(
+    {
+      request: {
+        principal: request.principal,
+        action: request.action,
+        resource: { resource: request.resource, accountId: request.resourceAccount },
+        contextVariables: (request.context ?? {}) as Record<string, string | string[]>,
+      },
+      identityPolicies: policies.identity ?? [],
+      serviceControlPolicies: [],
+      resourceControlPolicies: [],
+      ...(resource === undefined ? {} : { resourcePolicy: resource.policy }),
+      ...(boundary === undefined ? {} : { permissionBoundaryPolicies: boundary }),
+    },
+    {},
+  );
+  if (result.resultType === 'error') throw new Error(JSON.stringify(result.errors));
+  return result.overallResult === 'Allowed';
+}
+
+const oneOf = <T>(...values: T[]) => fc.constantFrom(...values);
+const oneOrMany = <T>(values: fc.Arbitrary<T>) =>
+  fc.oneof(values, fc.uniqueArray(values, { minLength: 1, maxLength: 3 }));
+
+/** What a condition may ask, and what a request may carry, by key. */
+const VALUES: Record<string, string[]> = {
+  'aws:SecureTransport': ['true', 'false'],
+  'aws:SourceIp': ['10.1.2.3', '192.168.0.1'],
+  'aws:RequestedRegion': ['us-east-1', 'eu-west-1', 'us-*'],
+  'aws:PrincipalOrgID': ['o-1', 'o-2'],
+  'aws:CurrentTime': ['2026-01-01T00:00:00Z', '2026-06-01T00:00:00Z'],
+  'aws:SourceVpce': ['vpce-1', 'vpce-?'],
+};
+const OPERATORS: [key: string, operators: string[], expected: string[]][] = [
+  ['aws:SecureTransport', ['Bool', 'BoolIfExists', 'Null'], ['true', 'false']],
+  ['aws:SourceIp', ['IpAddress', 'NotIpAddress', 'IpAddressIfExists'], ['10.0.0.0/8', '192.168.0.1/32']],
+  [
+    'aws:RequestedRegion',
+    ['StringEquals', 'StringNotEquals', 'StringLike', 'StringNotLike', 'StringEqualsIfExists'],
+    ['us-east-1', 'us-*', 'EU-WEST-1', '??-west-1'],
+  ],
+  [
+    'aws:PrincipalOrgID',
+    ['StringEquals', 'StringEqualsIgnoreCase', 'StringNotEqualsIgnoreCase', 'Null'],
+    ['o-1', 'O-2', 'true'],
+  ],
+  [
+    'aws:CurrentTime',
+    ['DateLessThan', 'DateGreaterThanEquals', 'DateNotEquals', 'DateEqualsIfExists'],
+    ['2026-01-01T00:00:00Z', '2026-03-01T00:00:00Z'],
+  ],
+  ['aws:SourceVpce', ['StringLike', 'StringNotLikeIfExists', 'StringEquals'], ['vpce-1', 'vpce-*', '*']],
+];
+
+const condition = fc
+  .array(
+    oneOf(...OPERATORS).chain(([key, operators, expected]) =>
+      fc.record({
+        key: fc.constant(key),
+        operator: oneOf(...operators),
+        values: oneOrMany(oneOf(...expected)),
+      }),
+    ),
+    { minLength: 1, maxLength: 2 },
+  )
+  .map((parts) => {
+    const block: NonNullable<Statement['Condition']> = {};
+    for (const { key, operator, values } of parts) {
+      // Null asks whether the key is there: true or false, nothing else.
+      const asked = operator === 'Null' ? 'true' : values;
+      block[operator] = { ...block[operator], [key]: asked };
+    }
+    return block;
+  });
+
+const s3Actions = [
+  's3:GetObject',
+  's3:PutObject',
+  's3:ReplicateObject',
+  's3:Get*',
+  's3:*',
+  '*',
+  'S3:getobject',
+];
+const kmsActions = ['kms:Decrypt', 'kms:Encrypt', 'kms:*', 'kms:D?crypt', '*', 'kms:GenerateDataKey'];
+const s3Resources = [
+  '*',
+  'arn:aws:s3:::acme-tax/*',
+  'arn:aws:s3:::acme-tax/Tax/*',
+  'arn:aws:s3:::acme-*/Tax/202?.pdf',
+  'arn:aws:s3:::other/*',
+];
+const kmsResources = ['*', KEY, 'arn:aws:kms:*:111122223333:key/*', 'arn:aws:kms:us-east-1:*:key/other'];
+const principals: NonNullable<Statement['Principal']>[] = [
+  '*',
+  { AWS: '*' },
+  { AWS: ROLE },
+  { AWS: [ROLE, `${ROLE}-2`] },
+  { AWS: `arn:aws:iam::${HERE}:root` },
+  { AWS: HERE },
+  { AWS: [`arn:aws:iam::${THERE}:root`, `arn:aws:iam::${HERE}:role/another`] },
+  { Service: 's3.amazonaws.com' },
+];
+
+function statement(actions: string[], resources: string[], withPrincipal: boolean): fc.Arbitrary<Statement> {
+  return fc
+    .record({
+      Effect: fc.oneof(
+        { weight: 4, arbitrary: fc.constant('Allow') },
+        { weight: 1, arbitrary: fc.constant('Deny') },
+      ),
+      action: oneOrMany(oneOf(...actions)),
+      notAction: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
+      resource: oneOrMany(oneOf(...resources)),
+      notResource: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
+      principal: oneOf(...principals),
+      Condition: fc.option(condition, { nil: undefined, freq: 1 }),
+    })
+    .map(({ Effect, action, notAction, resource, notResource, principal, Condition }) => ({
+      Effect: Effect as Statement['Effect'],
+      ...(withPrincipal ? { Principal: principal } : {}),
+      ...(notAction ? { NotAction: action } : { Action: action }),
+      ...(notResource && !withPrincipal ? { NotResource: resource } : { Resource: resource }),
+      ...(Condition === undefined ? {} : { Condition }),
+    }));
+}
+
+const policy = (name: string, statements: fc.Arbitrary<Statement>): fc.Arbitrary<NamedPolicy> =>
+  fc.array(statements, { minLength: 1, maxLength: 3 }).map((several) => named(name, ...several));
+
+const named = (name: string, ...statements: Statement[]): NamedPolicy => ({
+  name,
+  policy: { Version: '2012-10-17', Statement: statements },
+});
+
+const context = fc
+  .tuple(
+    ...Object.entries(VALUES).map(([key, values]) => fc.tuple(fc.constant(key), fc.option(oneOf(...values)))),
+  )
+  .map((pairs) => Object.fromEntries(pairs.filter((pair): pair is [string, string] => pair[1] !== null)));
+
+function cases(
+  actions: string[],
+  resources: string[],
+  asked: string[],
+  resource: string,
+): fc.Arbitrary<Case> {
+  const identity = policy('identity', statement(actions, resources, false));
+  return fc
+    .record({
+      action: oneOf(...asked),
+      resourceAccount: oneOf(HERE, HERE, THERE),
+      context,
+      identity: fc.array(identity, { maxLength: 2 }),
+      boundary: fc.option(identity, { nil: undefined, freq: 5 }),
+      resource: fc.option(policy('resource', statement(actions, resources, true)), {
+        nil: undefined,
+        freq: 9,
+      }),
+    })
+    .map(({ action, resourceAccount, context, identity, boundary, resource: own }) => ({
+      request: { principal: ROLE, action, resource, resourceAccount, context },
+      policies: {
+        identity: identity.map((one, index) => ({ ...one, name: `identity ${index}` })),
+        ...(boundary === undefined ? {} : { boundary: [boundary] }),
+        ...(own === undefined ? {} : { resource: own }),
+      },
+    }));
+}
+
+interface Disagreement {
+  name: string;
+  /** Whether a random case is of this sort. */
+  applies(one: Case): boolean;
+  /** A case in which the two decide differently, and what we decide. */
+  sample: Case;
+  ours: boolean;
+}
+
+const statementsOf = (named: NamedPolicy | undefined): Statement[] => [named?.policy.Statement ?? []].flat();
+const everybody = ({ Principal: principal }: Statement): boolean =>
+  principal === '*' || (typeof principal === 'object' && [principal.AWS].flat().includes('*'));
+
+/** Told in docs/policy-evaluator.md, with the reasons. */
+const DISAGREEMENTS: Disagreement[] = [
+  {
+    name: 'a boundary that does not allow, under a resource policy that allows everybody',
+    applies: ({ policies }) =>
+      policies.boundary !== undefined && statementsOf(policies.resource).some(everybody),
+    sample: {
+      request: { principal: ROLE, action: 'kms:Decrypt', resource: KEY, resourceAccount: HERE },
+      policies: {
+        boundary: [named('boundary', { Effect: 'Allow', Action: 's3:*', Resource: '*' })],
+        resource: named('resource', { Effect: 'Allow', Principal: '*', Action: 'kms:*', Resource: '*' }),
+      },
+    },
+    ours: false,
+  },
+  {
+    name: 'a condition on the encryption context',
+    applies: () => false,
+    sample: {
+      request: {
+        principal: ROLE,
+        action: 'kms:Decrypt',
+        resource: KEY,
+        resourceAccount: HERE,
+        context: { 'kms:EncryptionContext:aws:s3:arn': 'arn:aws:s3:::acme-tax' },
+      },
+      policies: {
+        resource: named('resource', {
+          Effect: 'Allow',
+          Principal: { AWS: ROLE },
+          Action: 'kms:Decrypt',
+          Resource: '*',
+          Condition: { StringEquals: { 'kms:EncryptionContext:aws:s3:arn': 'arn:aws:s3:::acme-tax' } },
+        }),
+      },
+    },
+    ours: true,
+  },
+];
+
+const AREAS: [string, fc.Arbitrary<Case>][] = [
+  [
+    'objects',
+    cases(s3Actions, s3Resources, ['s3:GetObject', 's3:PutObject'], 'arn:aws:s3:::acme-tax/Tax/2026.pdf'),
+  ],
+  ['keys', cases(kmsActions, kmsResources, ['kms:Decrypt', 'kms:Encrypt'], KEY)],
+];
+
+describe('an independent evaluator decides the same', () => {
+  test.each(AREAS)('about %s, for thousands of random policies and requests', async (_, area) => {
+    let allowed = 0;
+    let compared = 0;
+    await fc.assert(
+      fc.asyncProperty(area, async (one) => {
+        fc.pre(!DISAGREEMENTS.some(({ applies }) => applies(one)));
+        const ours = evaluate(one.request, one.policies);
+        compared += 1;
+        if (ours.allowed) allowed += 1;
+        expect(ours.allowed, ours.reason).toBe(await theirs(one));
+      }),
+      { numRuns: 5_000 },
+    );
+    // Neither verdict may be rare, or the comparison would prove little.
+    expect(allowed / compared).toBeGreaterThan(0.05);
+    expect(allowed / compared).toBeLessThan(0.95);
+  });
+});
+
+describe('it is known to decide otherwise about', () => {
+  test.each(DISAGREEMENTS)('$name', async ({ sample, ours }) => {
+    expect(evaluate(sample.request, sample.policies).allowed).toBe(ours);
+    expect(await theirs(sample)).toBe(!ours);
+  });
+});

@@ -1,0 +1,428 @@
+import { describe, expect, test } from 'vitest';
+import { evaluate } from '../../src/iam/evaluate.ts';
+import type { AccessRequest, Policies, Policy, Statement } from '../../src/iam/types.ts';
+
+const ACCOUNT = '111122223333';
+const OTHER = '444455556666';
+const ROLE = `arn:aws:iam::${ACCOUNT}:role/replikey-acme-tax`;
+const SESSION = `arn:aws:sts::${ACCOUNT}:assumed-role/replikey-acme-tax/s3-replication`;
+const KEY = `arn:aws:kms:us-east-1:${ACCOUNT}:key/11111111-2222-3333-4444-555555555555`;
+const OBJECT = 'arn:aws:s3:::acme-tax/Tax/2026.pdf';
+
+const read: AccessRequest = {
+  principal: SESSION,
+  action: 's3:GetObject',
+  resource: OBJECT,
+  resourceAccount: ACCOUNT,
+};
+const decrypt: AccessRequest = { ...read, action: 'kms:Decrypt', resource: KEY };
+
+const policy = (...Statement: Statement[]): Policy => ({ Version: '2012-10-17', Statement });
+const allow = (Action: string, more: Partial<Statement> = {}): Statement => ({
+  Effect: 'Allow',
+  Action,
+  Resource: '*',
+  ...more,
+});
+const deny = (Action: string, more: Partial<Statement> = {}): Statement => ({
+  ...allow(Action, more),
+  Effect: 'Deny',
+});
+
+const identity = (...statements: Statement[]): Policies => ({
+  identity: [{ name: 'role policy "replikey"', policy: policy(...statements) }],
+});
+const resource = (...statements: Statement[]): Policies => ({
+  resource: { name: 'the policy of acme-tax', policy: policy(...statements) },
+});
+const toRole = { Principal: { AWS: ROLE } };
+const toAccount = (account: string) => ({ Principal: { AWS: `arn:aws:iam::${account}:root` } });
+
+/** What is asked, under which policies, and whether it is allowed. */
+type Row = [
+  name: string,
+  request: AccessRequest,
+  policies: Policies,
+  verdict: 'allow' | 'explicitDeny' | 'implicitDeny',
+];
+
+const inOneAccount: Row[] = [
+  ['nobody says anything', read, {}, 'implicitDeny'],
+  ['an identity policy allows', read, identity(allow('s3:GetObject')), 'allow'],
+  ['a bucket policy allows the role', read, resource(allow('s3:GetObject', toRole)), 'allow'],
+  [
+    'a bucket policy allows the session',
+    read,
+    resource(allow('s3:GetObject', { Principal: { AWS: SESSION } })),
+    'allow',
+  ],
+  ['a bucket policy allows everybody', read, resource(allow('s3:GetObject', { Principal: '*' })), 'allow'],
+  [
+    'a bucket policy allows everybody, in the long form',
+    read,
+    resource(allow('s3:GetObject', { Principal: { AWS: '*' } })),
+    'allow',
+  ],
+  [
+    'a bucket policy leaves it to the account, and nothing else is there',
+    read,
+    resource(allow('s3:GetObject', toAccount(ACCOUNT))),
+    'implicitDeny',
+  ],
+  [
+    'a bucket policy allows another role',
+    read,
+    resource(allow('s3:GetObject', { Principal: { AWS: `${ROLE}-2` } })),
+    'implicitDeny',
+  ],
+  [
+    'a bucket policy allows a service',
+    read,
+    resource(allow('s3:GetObject', { Principal: { Service: 's3.amazonaws.com' } })),
+    'implicitDeny',
+  ],
+  ['a deny in the identity policy', read, identity(allow('s3:*'), deny('s3:GetObject')), 'explicitDeny'],
+  [
+    'a deny in the bucket policy',
+    read,
+    { ...identity(allow('s3:*')), ...resource(deny('s3:*', { Principal: '*' })) },
+    'explicitDeny',
+  ],
+  [
+    'a deny whose condition does not hold',
+    read,
+    identity(allow('s3:*'), deny('s3:*', { Condition: { Bool: { 'aws:SecureTransport': 'false' } } })),
+    'allow',
+  ],
+  [
+    'a deny for others than the role',
+    read,
+    { ...identity(allow('s3:*')), ...resource({ ...deny('s3:*'), NotPrincipal: { AWS: [ROLE, SESSION] } }) },
+    'allow',
+  ],
+  [
+    'a statement with NotAction',
+    read,
+    identity({ Effect: 'Allow', NotAction: 's3:PutObject', Resource: '*' }),
+    'allow',
+  ],
+  [
+    'a statement with NotAction that names it',
+    read,
+    identity({ Effect: 'Allow', NotAction: 's3:Get*', Resource: '*' }),
+    'implicitDeny',
+  ],
+  [
+    'a statement with NotResource',
+    read,
+    identity({ Effect: 'Allow', Action: 's3:*', NotResource: 'arn:aws:s3:::other/*' }),
+    'allow',
+  ],
+  [
+    'a statement with NotResource that covers it',
+    read,
+    identity({ Effect: 'Allow', Action: 's3:*', NotResource: 'arn:aws:s3:::acme-tax/*' }),
+    'implicitDeny',
+  ],
+  ['an action in other letters', read, identity(allow('S3:getobject')), 'allow'],
+  ['an action with wildcards', read, identity(allow('s3:Get?bjec*')), 'allow'],
+  [
+    'a resource in other letters',
+    read,
+    identity(allow('s3:*', { Resource: OBJECT.toUpperCase() })),
+    'implicitDeny',
+  ],
+  [
+    'a boundary that allows it too',
+    read,
+    { ...identity(allow('s3:*')), boundary: [{ name: 'b', policy: policy(allow('s3:Get*')) }] },
+    'allow',
+  ],
+  [
+    'a boundary that does not',
+    read,
+    { ...identity(allow('s3:*')), boundary: [{ name: 'b', policy: policy(allow('s3:Put*')) }] },
+    'implicitDeny',
+  ],
+  [
+    'a boundary that does not, and a bucket policy that allows the role',
+    read,
+    {
+      ...resource(allow('s3:GetObject', toRole)),
+      boundary: [{ name: 'b', policy: policy(allow('s3:Put*')) }],
+    },
+    'implicitDeny',
+  ],
+  [
+    'a boundary that does not, and a bucket policy that allows the session by its own ARN',
+    read,
+    {
+      ...resource(allow('s3:GetObject', { Principal: { AWS: SESSION } })),
+      boundary: [{ name: 'b', policy: policy(allow('s3:Put*')) }],
+    },
+    'allow',
+  ],
+  ['a boundary alone', read, { boundary: [{ name: 'b', policy: policy(allow('s3:*')) }] }, 'implicitDeny'],
+  ['the root of the account', { ...read, principal: `arn:aws:iam::${ACCOUNT}:root` }, {}, 'allow'],
+  [
+    'the root of the account, denied by the bucket',
+    { ...read, principal: `arn:aws:iam::${ACCOUNT}:root` },
+    resource(deny('s3:*', { Principal: '*' })),
+    'explicitDeny',
+  ],
+];
+
+const acrossAccounts: Row[] = [
+  [
+    'only the identity policy allows',
+    { ...read, resourceAccount: OTHER },
+    identity(allow('s3:*')),
+    'implicitDeny',
+  ],
+  [
+    'only the bucket policy allows',
+    { ...read, resourceAccount: OTHER },
+    resource(allow('s3:*', toRole)),
+    'implicitDeny',
+  ],
+  [
+    'both allow, the bucket policy the role',
+    { ...read, resourceAccount: OTHER },
+    { ...identity(allow('s3:*')), ...resource(allow('s3:*', toRole)) },
+    'allow',
+  ],
+  [
+    'both allow, the bucket policy the account',
+    { ...read, resourceAccount: OTHER },
+    { ...identity(allow('s3:*')), ...resource(allow('s3:*', toAccount(ACCOUNT))) },
+    'allow',
+  ],
+  [
+    'both allow, the bucket policy the account by its number',
+    { ...read, resourceAccount: OTHER },
+    { ...identity(allow('s3:*')), ...resource(allow('s3:*', { Principal: { AWS: ACCOUNT } })) },
+    'allow',
+  ],
+  [
+    'the bucket policy allows its own account only',
+    { ...read, resourceAccount: OTHER },
+    { ...identity(allow('s3:*')), ...resource(allow('s3:*', toAccount(OTHER))) },
+    'implicitDeny',
+  ],
+];
+
+const keys: Row[] = [
+  ['the key policy names the role', decrypt, resource(allow('kms:Decrypt', toRole)), 'allow'],
+  [
+    'the key policy leaves it to the account, and the role may',
+    decrypt,
+    { ...identity(allow('kms:Decrypt')), ...resource(allow('kms:*', toAccount(ACCOUNT))) },
+    'allow',
+  ],
+  [
+    'the key policy leaves it to the account, and the role may not',
+    decrypt,
+    resource(allow('kms:*', toAccount(ACCOUNT))),
+    'implicitDeny',
+  ],
+  [
+    'the role may, but the key policy does not know the account',
+    decrypt,
+    { ...identity(allow('kms:Decrypt')), ...resource(allow('kms:Encrypt', toRole)) },
+    'implicitDeny',
+  ],
+  [
+    'the root itself, which the key policy does not know',
+    { ...decrypt, principal: `arn:aws:iam::${ACCOUNT}:root` },
+    resource(allow('kms:*', toRole)),
+    'implicitDeny',
+  ],
+  [
+    'another account, both sides allow',
+    { ...decrypt, resourceAccount: OTHER },
+    { ...identity(allow('kms:*')), ...resource(allow('kms:*', toRole)) },
+    'allow',
+  ],
+  [
+    'another account, the key policy alone',
+    { ...decrypt, resourceAccount: OTHER },
+    resource(allow('kms:*', toRole)),
+    'implicitDeny',
+  ],
+];
+
+const assume: AccessRequest = {
+  principal: 's3.amazonaws.com',
+  action: 'sts:AssumeRole',
+  resource: ROLE,
+  resourceAccount: ACCOUNT,
+};
+const trust = (statement: Partial<Statement>): Policies => ({
+  resource: {
+    name: 'the trust policy',
+    policy: policy({ Effect: 'Allow', Action: 'sts:AssumeRole', ...statement }),
+  },
+});
+const trusts: Row[] = [
+  ['it trusts S3', assume, trust({ Principal: { Service: 's3.amazonaws.com' } }), 'allow'],
+  [
+    'it trusts another service',
+    assume,
+    trust({ Principal: { Service: 'ec2.amazonaws.com' } }),
+    'implicitDeny',
+  ],
+  [
+    'it trusts several services',
+    assume,
+    trust({ Principal: { Service: ['batchoperations.s3.amazonaws.com', 's3.amazonaws.com'] } }),
+    'allow',
+  ],
+  [
+    'it trusts S3 for another account',
+    assume,
+    trust({
+      Principal: { Service: 's3.amazonaws.com' },
+      Condition: { StringEquals: { 'aws:SourceAccount': OTHER } },
+    }),
+    'implicitDeny',
+  ],
+  [
+    'it trusts S3 for this account',
+    { ...assume, context: { 'aws:SourceAccount': ACCOUNT } },
+    trust({
+      Principal: { Service: 's3.amazonaws.com' },
+      Condition: { StringEquals: { 'aws:SourceAccount': ACCOUNT } },
+    }),
+    'allow',
+  ],
+  [
+    'it trusts the account, but no identity policy allows',
+    { ...assume, principal: `arn:aws:iam::${ACCOUNT}:role/ci` },
+    trust(toAccount(ACCOUNT)),
+    'implicitDeny',
+  ],
+  ['there is no trust policy', assume, {}, 'implicitDeny'],
+];
+
+/** A rule's grant on the source key, and the contexts of both sorts of objects. */
+const grant = (...contexts: string[]): Policies => ({
+  ...identity(
+    allow('kms:Decrypt', {
+      Resource: KEY,
+      Condition: {
+        StringEquals: { 'kms:ViaService': 's3.us-east-1.amazonaws.com' },
+        StringLike: { 'kms:EncryptionContext:aws:s3:arn': contexts },
+      },
+    }),
+  ),
+  ...resource(allow('kms:*', toAccount(ACCOUNT))),
+});
+const via = (arn: string, region = 'us-east-1'): AccessRequest => ({
+  ...decrypt,
+  context: { 'kms:ViaService': `s3.${region}.amazonaws.com`, 'kms:EncryptionContext:aws:s3:arn': arn },
+});
+const BUCKET = 'arn:aws:s3:::acme-tax';
+const contexts: Row[] = [
+  ['with a Bucket Key, the bucket named', via(BUCKET), grant(BUCKET), 'allow'],
+  ['without, the bucket named', via(OBJECT), grant(BUCKET), 'implicitDeny'],
+  ['without, the objects named', via(OBJECT), grant(`${BUCKET}/Tax/*`), 'allow'],
+  ['with a Bucket Key, the objects named', via(BUCKET), grant(`${BUCKET}/Tax/*`), 'implicitDeny'],
+  ['with a Bucket Key, both named', via(BUCKET), grant(BUCKET, `${BUCKET}/Tax/*`), 'allow'],
+  ['without, both named', via(OBJECT), grant(BUCKET, `${BUCKET}/Tax/*`), 'allow'],
+  ['by way of S3 in another Region', via(OBJECT, 'eu-west-1'), grant(`${BUCKET}/*`), 'implicitDeny'],
+  ['not by way of S3', decrypt, grant(`${BUCKET}/*`), 'implicitDeny'],
+];
+
+describe.each([
+  ['in one account', inOneAccount],
+  ['across accounts', acrossAccounts],
+  ['of a key', keys],
+  ['of a trust policy', trusts],
+  ['of an encryption context', contexts],
+])('a decision %s', (_, rows) => {
+  test.each(rows)('%s', (_name, request, policies, verdict) => {
+    const decision = evaluate(request, policies);
+    expect(decision.kind).toBe(verdict);
+    expect(decision.allowed).toBe(verdict === 'allow');
+    expect(decision.reason).not.toBe('');
+  });
+});
+
+describe('a decision says why', () => {
+  const reasons: [string, AccessRequest, Policies, string][] = [
+    [
+      'which statement allows',
+      read,
+      identity(allow('s3:GetObject', { Sid: 'ReadSource' })),
+      'allowed by role policy "replikey" (ReadSource)',
+    ],
+    [
+      'which statement denies',
+      read,
+      { ...identity(allow('s3:*')), ...resource(deny('s3:*', { Principal: '*' })) },
+      `the policy of acme-tax denies s3:GetObject on ${OBJECT} (statement 1)`,
+    ],
+    [
+      'which condition of the nearest statement did not hold, expected against actual',
+      via(OBJECT),
+      grant(BUCKET),
+      `no identity policy of ${ROLE} allows kms:Decrypt on ${KEY}: in role policy "replikey" (statement 1) StringLike kms:EncryptionContext:aws:s3:arn expects ${BUCKET}, but the request has ${OBJECT}`,
+    ],
+    [
+      'that a condition asks for what the request does not carry',
+      assume,
+      trust({
+        Principal: { Service: 's3.amazonaws.com' },
+        Condition: { StringEquals: { 'aws:SourceAccount': OTHER } },
+      }),
+      `the trust policy does not allow sts:AssumeRole on ${ROLE}: in the trust policy (statement 1) StringEquals aws:SourceAccount expects ${OTHER}, but the request has nothing`,
+    ],
+    [
+      'which resource the nearest statement names',
+      read,
+      identity(allow('s3:GetObject', { Resource: 'arn:aws:s3:::acme-tax/Books/*' })),
+      `no identity policy of ${ROLE} allows s3:GetObject on ${OBJECT}: in role policy "replikey" (statement 1) the resource expects arn:aws:s3:::acme-tax/Books/*, but the request has ${OBJECT}`,
+    ],
+    ['that there is nothing', read, {}, `no identity policy of ${ROLE} allows s3:GetObject on ${OBJECT}`],
+    [
+      'that a policy is missing across accounts',
+      { ...read, resourceAccount: OTHER },
+      identity(allow('s3:*')),
+      `the policy of ${OBJECT} (there is none) does not allow s3:GetObject on ${OBJECT}`,
+    ],
+  ];
+
+  test.each(reasons)('%s', (_, request, policies, reason) => {
+    expect(evaluate(request, policies).reason).toBe(reason);
+  });
+
+  test('the nearest statement is the one that came furthest', () => {
+    const decision = evaluate(
+      via(OBJECT),
+      identity(
+        allow('s3:*'),
+        allow('kms:Decrypt', { Resource: 'arn:aws:kms:*:*:key/other' }),
+        ...statementsOf(grant(BUCKET)),
+      ),
+    );
+    expect(decision.nearest).toBeUndefined();
+    const known = evaluate(via(OBJECT), {
+      ...identity(
+        allow('s3:*'),
+        allow('kms:Decrypt', { Resource: 'arn:aws:kms:*:*:key/other' }),
+        ...statementsOf(grant(BUCKET)),
+      ),
+      ...resource(allow('kms:*', toAccount(ACCOUNT))),
+    });
+    expect(known.nearest).toMatchObject({
+      index: 2,
+      part: 'condition',
+      key: 'kms:EncryptionContext:aws:s3:arn',
+      expected: [BUCKET],
+      actual: [OBJECT],
+    });
+  });
+});
+
+const statementsOf = ({ identity: [only] = [] }: Policies): Statement[] =>
+  [only?.policy.Statement ?? []].flat();
