@@ -152,16 +152,20 @@ export const bucketArn = (bucket: string, region: string): string =>
 
 /** Object ARNs under the rules' prefixes; a prefix that another one covers is left out. */
 function objectArns(bucket: string, region: string, rules: readonly Rule[]): string[] {
-  const prefixes = sortedSet(rules.map((rule) => rule.prefix));
-  const widest = prefixes.filter(
-    (prefix) => !prefixes.some((other) => other !== prefix && prefix.startsWith(other)),
+  const patterns = sortedSet(rules.map((rule) => patternOf(rule.prefix)));
+  const widest = patterns.filter(
+    (pattern) => !patterns.some((other) => other !== pattern && pattern.startsWith(other)),
   );
-  return widest.map((prefix) => `${bucketArn(bucket, region)}/${escapeWildcards(prefix)}*`);
+  return widest.map((pattern) => `${bucketArn(bucket, region)}/${pattern}*`);
 }
 
-/** `*`, `?` and `$` in a key prefix are meant as they stand: policy variables say so. */
-const escapeWildcards = (prefix: string): string =>
-  prefix.replace(/[*?$]/g, (character) => `\${${character}}`);
+/**
+ * A key prefix as a pattern of a policy, up to the first character that IAM and KMS refuse in one (beyond U+00FF): what
+ * follows it cannot be said, so the pattern is wider than the rule there. `*`, `?` and `$` are meant as they stand;
+ * policy variables say so.
+ */
+const patternOf = (prefix: string): string =>
+  (/^[\u0020-\u00ff]*/.exec(prefix)?.[0] ?? '').replace(/[*?$]/g, (character) => `\${${character}}`);
 
 export function partition(region: string): string {
   if (region.startsWith('cn-')) return 'aws-cn';

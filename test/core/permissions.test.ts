@@ -1,0 +1,204 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: policy variables are written like this
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { keyStatements, roleStatements, sidName } from '../../src/core/permissions.ts';
+import { resolve } from '../../src/core/ref.ts';
+import { joinPolicy, type Statements } from '../../src/core/statements.ts';
+import { evaluate } from '../../src/iam/evaluate.ts';
+import type { Policies } from '../../src/iam/types.ts';
+import type { BucketReplication } from '../../src/spec/types.ts';
+import { aPair } from '../support/pair.ts';
+
+const ACCOUNT = '111122223333';
+const ROLE = `arn:aws:iam::${ACCOUNT}:role/replikey-acme-tax`;
+const keyArn = (region: string) =>
+  `arn:aws:kms:${region}:${ACCOUNT}:key/11111111-2222-3333-4444-555555555555`;
+
+/** Statements as they are written, every reference resolved. */
+const written = (statements: Statements): Statements =>
+  resolve(statements, ({ $ref }) =>
+    $ref.startsWith('iam.role') ? ROLE : keyArn($ref.includes('us-west-2') ? 'us-west-2' : 'us-east-1'),
+  );
+const policiesOf = (pair: BucketReplication): Policies => ({
+  identity: [{ name: 'role policy', policy: joinPolicy(written(roleStatements([pair]))) }],
+});
+const actionsOf = (pair: BucketReplication): string[] =>
+  [...new Set(Object.values(roleStatements([pair])).flatMap(({ Action }) => Action ?? []))].sort();
+
+const ALWAYS = [
+  'kms:Decrypt',
+  'kms:Encrypt',
+  'kms:GenerateDataKey',
+  's3:GetObjectVersionAcl',
+  's3:GetObjectVersionForReplication',
+  's3:GetObjectVersionTagging',
+  's3:GetReplicationConfiguration',
+  's3:ListBucket',
+  's3:ReplicateObject',
+  's3:ReplicateTags',
+];
+
+describe('the role may do what the settings need, and no more', () => {
+  test('the common case', () => {
+    expect(actionsOf(aPair())).toEqual(ALWAYS);
+  });
+  test('deletes are replicated only where a rule says so', () => {
+    expect(actionsOf(aPair({ rules: [{ deleteMarkerReplication: true }] }))).toEqual(
+      [...ALWAYS, 's3:ReplicateDelete'].sort(),
+    );
+    const mixed = aPair({ rules: [{ prefix: 'A/', deleteMarkerReplication: true }, { prefix: 'B/' }] });
+    expect(roleStatements([mixed]).ReplikeyDestinationDeletesAcmeTaxReplica?.Resource).toEqual([
+      'arn:aws:s3:::acme-tax-replica/A/*',
+    ]);
+  });
+  test('no statement is for every resource, and no wildcard stands in an action', () => {
+    for (const { Action, Resource } of Object.values(roleStatements([aPair()]))) {
+      expect([Resource].flat()).not.toContain('*');
+      expect([Action].flat().join()).not.toContain('*');
+    }
+  });
+  test('keys are named by ARN, never by alias', () => {
+    expect(JSON.stringify(written(roleStatements([aPair()])))).not.toContain(':alias/');
+    const given = aPair({ source: { key: { arn: keyArn('us-east-1') } } });
+    expect(roleStatements([given]).ReplikeySourceKeyAcmeTax?.Resource).toEqual([keyArn('us-east-1')]);
+  });
+});
+
+describe('the encryption context', () => {
+  const via = (side: 'source' | 'destination', action: string, context: string) => {
+    const region = side === 'source' ? 'us-east-1' : 'us-west-2';
+    return evaluate(
+      {
+        principal: ROLE,
+        action,
+        resource: keyArn(region),
+        resourceAccount: ACCOUNT,
+        context: {
+          'kms:ViaService': `s3.${region}.amazonaws.com`,
+          'kms:EncryptionContext:aws:s3:arn': context,
+        },
+      },
+      {
+        ...policiesOf(aPair()),
+        resource: {
+          name: 'key policy',
+          policy: joinPolicy(
+            written(keyStatements([{ pair: aPair(), side, role: { $ref: 'iam.role/r', attr: 'arn' } }])),
+          ),
+        },
+      },
+    ).allowed;
+  };
+  const both = ['source', 'destination'] as const;
+  const bucket = { source: 'arn:aws:s3:::acme-tax', destination: 'arn:aws:s3:::acme-tax-replica' };
+
+  test.each(both)('of objects with an S3 Bucket Key is allowed on the %s', (side) => {
+    expect(via(side, 'kms:Decrypt', bucket[side])).toBe(true);
+  });
+  test.each(both)('of objects without is allowed on the %s', (side) => {
+    expect(via(side, 'kms:Decrypt', `${bucket[side]}/Tax/2026.pdf`)).toBe(true);
+  });
+  test.each(both)('of other objects and buckets is not, on the %s', (side) => {
+    expect(via(side, 'kms:Decrypt', `${bucket[side]}/Books/2026.pdf`)).toBe(false);
+    expect(via(side, 'kms:Decrypt', `${bucket[side]}-other`)).toBe(false);
+  });
+  test('lets the source be read only, and the destination be written', () => {
+    expect(via('source', 'kms:Encrypt', bucket.source)).toBe(false);
+    expect(via('destination', 'kms:Encrypt', bucket.destination)).toBe(true);
+    expect(via('destination', 'kms:GenerateDataKey', bucket.destination)).toBe(true);
+  });
+});
+
+describe('prefixes in policies', () => {
+  const resourcesOf = (...prefixes: string[]) =>
+    roleStatements([aPair({ rules: prefixes.map((prefix) => ({ prefix })) })]).ReplikeySourceObjectsAcmeTax
+      ?.Resource;
+
+  const rows: [string, string[], string[]][] = [
+    ['every object', [''], ['*']],
+    ['one that covers another', ['Tax/', 'Tax/2026/'], ['Tax/*']],
+    ['several', ['b/', 'a/'], ['a/*', 'b/*']],
+    ['wildcards are meant as they stand', ['a*b?/'], ['a${*}b${?}/*']],
+    ['a dollar is no variable', ['${aws:username}/'], ['${$}{aws:username}/*']],
+    ['letters of Latin-1 can be said', ['Straße/'], ['Straße/*']],
+    ['letters beyond it cannot, and end the pattern', ['Tax/日本/2026/'], ['Tax/*']],
+    ['and what they end can cover others', ['日本/', 'Tax/'], ['*']],
+  ];
+  test.each(rows)('%s', (_, prefixes, patterns) => {
+    expect(resourcesOf(...prefixes)).toEqual(patterns.map((pattern) => `arn:aws:s3:::acme-tax/${pattern}`));
+  });
+
+  test('whatever the prefix, its objects may be read, and policies hold no character that IAM refuses', () => {
+    fc.assert(
+      fc.property(
+        fc.string({ unit: 'grapheme', maxLength: 20 }),
+        fc.string({ maxLength: 8 }),
+        (prefix, rest) => {
+          const pair = aPair({ rules: [{ prefix }] });
+          const decision = evaluate(
+            {
+              principal: ROLE,
+              action: 's3:GetObjectVersionForReplication',
+              resource: `arn:aws:s3:::acme-tax/${prefix}${rest}`,
+              resourceAccount: ACCOUNT,
+            },
+            policiesOf(pair),
+          );
+          expect(decision.allowed, decision.reason).toBe(true);
+          expect(JSON.stringify(roleStatements([pair]))).toMatch(/^[\u0020-\u00ff]*$/);
+        },
+      ),
+    );
+  });
+});
+
+describe('what specs share', () => {
+  test('a source bucket has one statement of each sort, for all its specs', () => {
+    const other = aPair({
+      name: 'books',
+      destination: { bucket: 'acme-books', region: 'eu-west-1', key: { alias: 'alias/books' } },
+      rules: [{ prefix: 'Books/' }],
+    });
+    const statements = roleStatements([aPair(), other]);
+    expect(Object.keys(statements).sort()).toEqual([
+      'ReplikeyDestinationKeyAcmeBooks',
+      'ReplikeyDestinationKeyAcmeTaxReplica',
+      'ReplikeyDestinationObjectsAcmeBooks',
+      'ReplikeyDestinationObjectsAcmeTaxReplica',
+      'ReplikeySourceBucketAcmeTax',
+      'ReplikeySourceKeyAcmeTax',
+      'ReplikeySourceObjectsAcmeTax',
+    ]);
+    expect(statements.ReplikeySourceObjectsAcmeTax?.Resource).toEqual([
+      'arn:aws:s3:::acme-tax/Books/*',
+      'arn:aws:s3:::acme-tax/Tax/*',
+    ]);
+  });
+});
+
+describe('names of buckets in statement ids', () => {
+  test('are readable, with a hash where they could stand for another name', () => {
+    expect(sidName('acme-tax')).toBe('AcmeTax');
+    expect(sidName('2026-tax')).toBe('2026Tax');
+    expect(sidName('acme.tax')).toMatch(/^AcmeTax[0-9a-f]{8}$/);
+  });
+
+  test('two buckets never share one, and letters and digits are all that they hold', () => {
+    const names = fc.stringMatching(/^[a-z0-9][a-z0-9.-]{1,20}[a-z0-9]$/);
+    fc.assert(
+      fc.property(names, names, (a, b) => {
+        fc.pre(a !== b);
+        expect(sidName(a)).not.toBe(sidName(b));
+        expect(sidName(a)).toMatch(/^[A-Za-z0-9]+$/);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+});
+
+test('keys and conditions are those of the partition', () => {
+  const pair = aPair({ source: { region: 'cn-north-1' }, destination: { region: 'cn-northwest-1' } });
+  const { ReplikeySourceKeyAcmeTax: key, ReplikeySourceBucketAcmeTax: bucket } = roleStatements([pair]);
+  expect(bucket?.Resource).toBe('arn:aws-cn:s3:::acme-tax');
+  expect(key?.Condition?.StringEquals).toEqual({ 'kms:ViaService': 's3.cn-north-1.amazonaws.com' });
+});

@@ -1,0 +1,227 @@
+import fc from 'fast-check';
+import jsonPatch from 'fast-json-patch';
+import { describe, expect, test } from 'vitest';
+import { sortKeys, stableJson } from '../../src/core/canonical.ts';
+import { desire } from '../../src/core/desire.ts';
+import { guard } from '../../src/core/guard.ts';
+import { plan, settled } from '../../src/core/plan.ts';
+import { ref, refsIn } from '../../src/core/ref.ts';
+import type { Id, Kind, Observation, Resource, Seen } from '../../src/core/resource.ts';
+import { waves } from '../../src/core/waves.ts';
+import { aPair } from '../support/pair.ts';
+
+/** A kind whose resources are made of any fields, and which AWS knows under an ARN. */
+const thing = (more: Partial<Kind<Record<string, unknown>>> = {}): ReadonlyMap<string, Kind> =>
+  new Map([
+    [
+      'x.thing',
+      {
+        name: 'x.thing',
+        actions: { read: [], write: [] },
+        want: () => [],
+        canonical: (spec: unknown) => spec,
+        read: async () => undefined,
+        write: async () => {},
+        ...more,
+      } as unknown as Kind,
+    ],
+  ]);
+const kinds = thing();
+
+const aResource = (name: string, spec: Record<string, unknown> = {}, after: string[] = []): Resource => ({
+  id: `x.thing/${name}`,
+  kind: 'x.thing',
+  at: { region: 'us-east-1' },
+  spec,
+  after: after.map((one): Id => `x.thing/${one}`),
+  pairs: ['tax'],
+  from: { file: 'tax.yaml', line: 1, column: 1 },
+});
+const present = (name: string, spec: unknown): [Id, Observation] => [
+  `x.thing/${name}`,
+  { state: 'present', seen: { spec, attrs: { arn: `arn:${name}` } } },
+];
+const stepsOf = (...given: Parameters<typeof plan>) =>
+  plan(...given).waves.map((wave) => wave.map(({ id }) => id));
+
+describe('a plan', () => {
+  test('is empty when AWS is as declared, in whatever order its fields come', () => {
+    const made = plan([aResource('a', { x: 1, y: 2 })], new Map([present('a', { y: 2, x: 1 })]), kinds);
+    expect(made).toMatchObject({ waves: [], blocked: [], unchanged: 1 });
+  });
+
+  test('creates what is absent, and names each field that differs of what is there', () => {
+    const made = plan(
+      [aResource('a', { x: 1 }), aResource('b', { x: 1, y: 'new', z: true })],
+      new Map([present('b', { x: 1, y: 'old', gone: 0 })]),
+      kinds,
+    );
+    expect(made.waves.flat().map(({ id, action }) => [id, action])).toEqual([
+      ['x.thing/a', 'create'],
+      ['x.thing/b', 'update'],
+    ]);
+    expect(made.waves.flat()[1]).toMatchObject({
+      patch: expect.arrayContaining([
+        { op: 'replace', path: '/y', value: 'new' },
+        { op: 'add', path: '/z', value: true },
+        { op: 'remove', path: '/gone' },
+      ]),
+      before: { '/y': 'old', '/gone': 0 },
+    });
+  });
+
+  test('takes what cannot be read for unknown: neither absent nor equal', () => {
+    const made = plan(
+      [aResource('a', {}), aResource('b', { of: ref('x.thing/a') })],
+      new Map([['x.thing/a', { state: 'unknown', why: 'AccessDenied' }]]),
+      kinds,
+    );
+    expect(made.blocked).toMatchObject([{ id: 'x.thing/a', why: 'AccessDenied' }]);
+    expect(made.waves.flat()).toMatchObject([{ id: 'x.thing/b', needs: ['x.thing/a'] }]);
+  });
+
+  test('keeps a value that is known only after apply as a reference, and its order', () => {
+    const resources = [aResource('b', { of: ref('x.thing/a') }), aResource('a', {})];
+    const made = plan(resources, new Map(), kinds);
+    expect(stepsOf(resources, new Map(), kinds)).toEqual([['x.thing/a'], ['x.thing/b']]);
+    expect(made.waves[1]?.[0]?.patch).toEqual([{ op: 'add', path: '/of', value: ref('x.thing/a') }]);
+    expect(made.waves[1]?.[0]?.needs).toEqual(['x.thing/a']);
+  });
+
+  test('puts the value of a reference in that is known already', () => {
+    const resources = [aResource('b', { of: ref('x.thing/a') }), aResource('a', {})];
+    const actual = new Map([present('a', {}), present('b', { of: 'arn:a' })]);
+    expect(stepsOf(resources, actual, kinds)).toEqual([]);
+  });
+
+  test('lets a step wait for one that it needs by way of others that need no change', () => {
+    const resources = [aResource('a', {}), aResource('b', {}, ['a']), aResource('c', {}, ['b'])];
+    const made = plan(resources, new Map([present('b', {})]), kinds);
+    expect(made.waves.flat().map(({ id, needs }) => [id, needs])).toEqual([
+      ['x.thing/a', []],
+      ['x.thing/c', ['x.thing/a']],
+    ]);
+  });
+
+  test('has the same digest for the same data, and another for other data', () => {
+    const one = plan([aResource('a', { x: 1 }), aResource('b')], new Map(), kinds);
+    const same = plan([aResource('b'), aResource('a', { x: 1 })], new Map(), kinds);
+    const other = plan([aResource('a', { x: 2 }), aResource('b')], new Map(), kinds);
+    expect(same.digest).toBe(one.digest);
+    expect(other.digest).not.toBe(one.digest);
+  });
+
+  test('is JSON and nothing else', () => {
+    const made = plan([aResource('a', { x: 1, of: ref('x.thing/b') }), aResource('b')], new Map(), kinds);
+    expect(JSON.parse(JSON.stringify(made))).toEqual(made);
+  });
+});
+
+describe('whatever is declared and observed', () => {
+  const spec = fc.dictionary(
+    fc.constantFrom('a', 'b', 'c~/d'),
+    fc.oneof(fc.integer(), fc.string(), fc.dictionary(fc.constantFrom('x', 'y'), fc.boolean())),
+  );
+
+  test('the patch leads from what is there to what is declared, and names a field', () => {
+    fc.assert(
+      fc.property(spec, spec, (declared, found) => {
+        const resource = aResource('a', declared);
+        const actual = new Map([present('a', found)]);
+        const [step] = plan([resource], actual, kinds).waves.flat();
+        const wanted = settled(resource, actual, thing().get('x.thing') as Kind);
+        if (!step) {
+          expect(stableJson(found)).toBe(stableJson(wanted));
+          return;
+        }
+        expect(step.patch.length).toBeGreaterThan(0);
+        const patched = jsonPatch.applyPatch(structuredClone(sortKeys(found)), structuredClone(step.patch));
+        expect(stableJson(patched.newDocument)).toBe(stableJson(wanted));
+      }),
+    );
+  });
+
+  test('a step comes after every step that it needs', () => {
+    // Each resource may need those before it, so that there is no circle.
+    const graph = fc
+      .array(fc.array(fc.nat(9), { maxLength: 3 }), { minLength: 1, maxLength: 10 })
+      .map((needs) =>
+        needs.map((wanted, index) =>
+          aResource(String(index), {}, wanted.filter((need) => need < index).map(String)),
+        ),
+      );
+    fc.assert(
+      fc.property(graph, fc.infiniteStream(fc.boolean()), (resources, there) => {
+        const observed = resources.filter(() => there.next().value);
+        const actual = new Map(observed.map(({ id }) => present(id.slice('x.thing/'.length), {})));
+        const order = plan(resources, actual, kinds).waves;
+        const wave = new Map(order.flatMap((steps, index) => steps.map(({ id }) => [id, index] as const)));
+        for (const step of order.flat()) {
+          for (const need of step.needs) expect(wave.get(need)).toBeLessThan(wave.get(step.id) ?? -1);
+        }
+        expect(order.flat().length + observed.length).toBe(resources.length);
+      }),
+    );
+  });
+});
+
+describe('the order of resources', () => {
+  test('a circle is told with its path', () => {
+    expect(() => waves([aResource('a', {}, ['b']), aResource('b', {}, ['a'])])).toThrow(
+      'circular dependency: x.thing/a -> x.thing/b -> x.thing/a',
+    );
+  });
+  test('a need that nobody wants is told', () => {
+    expect(() => waves([aResource('a', { of: ref('x.thing/b') })])).toThrow(
+      'x.thing/a needs x.thing/b, which no spec wants',
+    );
+  });
+  test('references are found however deep they lie', () => {
+    expect(refsIn({ a: [{ b: ref('x.thing/1') }], c: ref('x.thing/2') })).toEqual(['x.thing/1', 'x.thing/2']);
+  });
+});
+
+describe('what several specs want', () => {
+  const wanting = (want: Kind['want']) => [...thing({ want: want as never }).values()];
+  const shared = ({ pair }: { pair: { name: string } }) => [
+    { ...aResource('a', { x: 1 }), pairs: [pair.name] },
+  ];
+
+  test('is one resource, of them all', () => {
+    const [resource, ...more] = desire([aPair({ name: 'one' }), aPair({ name: 'two' })], wanting(shared));
+    expect(resource?.pairs).toEqual(['one', 'two']);
+    expect(more).toEqual([]);
+  });
+  test('differently is a fault', () => {
+    const differing: Kind['want'] = ({ pair }) => [
+      { ...aResource('a', { of: pair.name }), pairs: [pair.name] },
+    ];
+    expect(() => desire([aPair({ name: 'one' }), aPair({ name: 'two' })], wanting(differing))).toThrow(
+      'x.thing/a is wanted differently by one and two',
+    );
+  });
+});
+
+describe('the guard', () => {
+  const risky = thing({ risks: () => [{ id: 'change-x', message: 'x would change' }] });
+  const made = plan([aResource('a', { x: 1 })], new Map([present('a', { x: 2 })]), risky);
+
+  test('refuses a risk that nobody allowed, by the id that allows it', () => {
+    expect(guard(made, [])).toEqual([{ id: 'change-x', message: 'x would change', step: 'x.thing/a' }]);
+    expect(guard(made, ['change-y'])).toHaveLength(1);
+    expect(guard(made, ['change-x'])).toEqual([]);
+  });
+  test('has nothing to say of what is only created', () => {
+    expect(guard(plan([aResource('a', { x: 1 })], new Map(), risky), [])).toEqual([]);
+  });
+});
+
+test('remarks and obstacles of a kind reach the plan, with the specs that they concern', () => {
+  const kind = thing({
+    notes: () => ['left as it is'],
+    blocks: (_: unknown, seen: Seen | undefined) => (seen ? undefined : 'must exist before'),
+  });
+  const made = plan([aResource('a'), aResource('b')], new Map([present('a', {})]), kind);
+  expect(made.notes).toEqual([{ id: 'x.thing/a', message: 'left as it is', pairs: ['tax'] }]);
+  expect(made.blocked).toMatchObject([{ id: 'x.thing/b', why: 'must exist before', pairs: ['tax'] }]);
+});

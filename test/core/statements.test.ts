@@ -1,0 +1,124 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { stableJson } from '../../src/core/canonical.ts';
+import {
+  canonicalStatement,
+  joinPolicy,
+  type Statements,
+  splitPolicy,
+  withoutRepeats,
+} from '../../src/core/statements.ts';
+import type { Statement } from '../../src/iam/types.ts';
+
+const OURS: Statements = {
+  ReplikeyB: { Effect: 'Allow', Action: ['s3:B', 's3:A'], Resource: '*' },
+  ReplikeyA: { Effect: 'Allow', Action: 's3:A', Resource: ['b', 'a'] },
+};
+const FOREIGN: Statement[] = [
+  {
+    Sid: 'Admin',
+    Effect: 'Allow',
+    Principal: { AWS: 'arn:aws:iam::1:root' },
+    Action: 'kms:*',
+    Resource: '*',
+  },
+  { Effect: 'Deny', Principal: '*', Action: 's3:*', Resource: '*' },
+];
+
+describe('a policy is a set of statements', () => {
+  const same: [string, Statement, Statement][] = [
+    ['one value or a list of it', { Effect: 'Allow', Action: 's3:A' }, { Effect: 'Allow', Action: ['s3:A'] }],
+    [
+      'the order of a list',
+      { Effect: 'Allow', Action: ['s3:A', 's3:B'], Resource: ['b', 'a'] },
+      { Effect: 'Allow', Action: ['s3:B', 's3:A'], Resource: ['a', 'b'] },
+    ],
+    [
+      'a value that stands twice',
+      { Effect: 'Allow', Action: ['s3:A', 's3:A'] },
+      { Effect: 'Allow', Action: 's3:A' },
+    ],
+    ['the letters of a service', { Effect: 'Allow', Action: 'S3:A' }, { Effect: 'Allow', Action: 's3:A' }],
+    [
+      'the two ways to say everybody',
+      { Effect: 'Deny', Principal: '*' },
+      { Effect: 'Deny', Principal: { AWS: '*' } },
+    ],
+    [
+      'the order of principals',
+      { Effect: 'Allow', Principal: { AWS: ['b', 'a'], Service: 's' } },
+      { Effect: 'Allow', Principal: { Service: ['s'], AWS: ['a', 'b'] } },
+    ],
+    [
+      'the order of conditions and their values',
+      { Effect: 'Allow', Condition: { StringLike: { k: ['b', 'a'] }, Bool: { t: 'true' } } },
+      { Effect: 'Allow', Condition: { Bool: { t: ['true'] }, StringLike: { k: ['a', 'b'] } } },
+    ],
+    ['its name', { Sid: 'One', Effect: 'Allow' }, { Sid: 'Two', Effect: 'Allow' }],
+  ];
+  test.each(same)('%s is no difference', (_, one, other) => {
+    expect(stableJson(canonicalStatement(one))).toBe(stableJson(canonicalStatement(other)));
+  });
+
+  const different: [string, Statement, Statement][] = [
+    ['the effect', { Effect: 'Allow', Action: 's3:A' }, { Effect: 'Deny', Action: 's3:A' }],
+    ['Action or NotAction', { Effect: 'Allow', Action: 's3:A' }, { Effect: 'Allow', NotAction: 's3:A' }],
+    [
+      'the letters of a resource',
+      { Effect: 'Allow', Resource: 'arn:aws:s3:::a/T' },
+      { Effect: 'Allow', Resource: 'arn:aws:s3:::a/t' },
+    ],
+    [
+      'a condition operator',
+      { Effect: 'Allow', Condition: { StringLike: { k: 'a' } } },
+      { Effect: 'Allow', Condition: { StringEquals: { k: 'a' } } },
+    ],
+  ];
+  test.each(different)('%s is a difference', (_, one, other) => {
+    expect(stableJson(canonicalStatement(one))).not.toBe(stableJson(canonicalStatement(other)));
+  });
+});
+
+describe('statements of other people', () => {
+  test('stay as they are and where they are, before ours', () => {
+    const policy = joinPolicy(OURS, FOREIGN);
+    expect(policy.Statement).toEqual([
+      ...FOREIGN,
+      { Sid: 'ReplikeyA', ...OURS.ReplikeyA },
+      { Sid: 'ReplikeyB', ...OURS.ReplikeyB },
+    ]);
+  });
+
+  test('that make one of ours word for word are not repeated', () => {
+    const foreign: Statement[] = [{ Sid: 'Theirs', Effect: 'Allow', Action: ['s3:A'], Resource: ['a', 'b'] }];
+    expect(Object.keys(withoutRepeats(OURS, foreign))).toEqual(['ReplikeyB']);
+  });
+
+  test('that carry one of our names a second time are not ours', () => {
+    const twice: Statement = { Sid: 'ReplikeyA', Effect: 'Deny', Action: 's3:*' };
+    const { ours, foreign } = splitPolicy({ Statement: [{ Sid: 'ReplikeyA', Effect: 'Allow' }, twice] });
+    expect(Object.keys(ours)).toEqual(['ReplikeyA']);
+    expect(foreign).toEqual([twice]);
+  });
+
+  test('whatever they are, they come through joining and parting unchanged', () => {
+    const statement = fc.record(
+      {
+        Sid: fc.option(fc.stringMatching(/^[A-Z][A-Za-z0-9]{0,12}$/), { nil: undefined }),
+        Effect: fc.constantFrom('Allow' as const, 'Deny' as const),
+        Action: fc.oneof(fc.string(), fc.array(fc.string(), { minLength: 1, maxLength: 3 })),
+        Condition: fc.dictionary(fc.string(), fc.dictionary(fc.string(), fc.string()), { maxKeys: 2 }),
+      },
+      { requiredKeys: ['Effect'] },
+    );
+    fc.assert(
+      fc.property(fc.array(statement, { maxLength: 4 }), (given) => {
+        const foreign = given.filter(({ Sid }) => !Sid?.startsWith('Replikey')) as Statement[];
+        const text = JSON.stringify(joinPolicy(OURS, foreign));
+        const parted = splitPolicy(JSON.parse(text));
+        expect(parted.foreign).toEqual(JSON.parse(JSON.stringify(foreign)));
+        expect(Object.keys(parted.ours)).toEqual(['ReplikeyA', 'ReplikeyB']);
+      }),
+    );
+  });
+});

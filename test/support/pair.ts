@@ -1,0 +1,46 @@
+import type { BucketReplication, Rule, Side } from '../../src/spec/types.ts';
+
+type Given = Partial<Omit<BucketReplication, 'source' | 'destination' | 'rules'>> & {
+  source?: Partial<Side>;
+  destination?: Partial<BucketReplication['destination']>;
+  rules?: Partial<Rule>[];
+};
+
+/** A pair as specs resolve it; a test says only what matters to it. */
+export function aPair({ source, destination, rules, ...rest }: Given = {}): BucketReplication {
+  const bucket = source?.bucket ?? 'acme-tax';
+  return {
+    name: 'tax',
+    labels: {},
+    source: {
+      bucket,
+      region: 'us-east-1',
+      key: { alias: 'alias/acme-tax' },
+      bucketKey: true,
+      ...source,
+    },
+    destination: {
+      bucket: 'acme-tax-replica',
+      region: 'us-west-2',
+      key: { alias: 'alias/acme-tax-replica' },
+      bucketKey: true,
+      ...destination,
+    },
+    role: { name: `replikey-${bucket}` },
+    rules: (rules ?? [{}]).map((rule, index) => aRule({ name: `rule-${index + 1}`, ...rule })),
+    policy: { deletion: 'Retain', foreignRules: 'Preserve', adopt: 'IfCompatible' },
+    positions: { '': { file: 'specs/tax.yaml', line: 1, column: 1 } },
+    ...rest,
+  };
+}
+
+export const aRule = (rule: Partial<Rule> = {}): Rule => ({
+  name: 'tax',
+  enabled: true,
+  prefix: 'Tax/',
+  tags: {},
+  deleteMarkerReplication: false,
+  replicationTimeControl: false,
+  metrics: true,
+  ...rule,
+});
