@@ -1,0 +1,204 @@
+import { CreateAliasCommand, CreateKeyCommand, DescribeKeyCommand } from '@aws-sdk/client-kms';
+import {
+  CreateBucketCommand,
+  GetBucketEncryptionCommand,
+  GetBucketReplicationCommand,
+  PutBucketReplicationCommand,
+  PutBucketVersioningCommand,
+  type ReplicationRule,
+} from '@aws-sdk/client-s3';
+import { describe, expect, test } from 'vitest';
+import { createClients } from '../../src/aws/clients.ts';
+import { createDoor, type Door } from '../../src/aws/door.ts';
+import { aWorld, TAX, type World } from '../support/world.ts';
+
+const east = { region: 'us-east-1' };
+const west = { region: 'us-west-2' };
+const writesOf = (world: World) => world.sandbox.log.entries.filter(({ write }) => write);
+
+async function buckets(door: Door): Promise<void> {
+  for (const [at, Bucket] of [
+    [east, 'acme-tax'],
+    [west, 'acme-tax-replica'],
+  ] as const) {
+    await door.send(
+      at,
+      new CreateBucketCommand({
+        Bucket,
+        ...(at === west ? { CreateBucketConfiguration: { LocationConstraint: 'us-west-2' as const } } : {}),
+      }),
+    );
+    await door.send(
+      at,
+      new PutBucketVersioningCommand({ Bucket, VersioningConfiguration: { Status: 'Enabled' } }),
+    );
+  }
+}
+
+const rulesOf = async (door: Door): Promise<ReplicationRule[]> =>
+  (await door.send(east, new GetBucketReplicationCommand({ Bucket: 'acme-tax' }))).ReplicationConfiguration
+    ?.Rules ?? [];
+
+const foreign: ReplicationRule = {
+  ID: 'theirs',
+  Priority: 7,
+  Status: 'Enabled',
+  Filter: { Prefix: 'Theirs/' },
+  DeleteMarkerReplication: { Status: 'Enabled' },
+  Destination: { Bucket: 'arn:aws:s3:::acme-tax-replica', StorageClass: 'GLACIER' },
+};
+const putRules = (door: Door, ...Rules: ReplicationRule[]) =>
+  door.send(
+    east,
+    new PutBucketReplicationCommand({
+      Bucket: 'acme-tax',
+      ReplicationConfiguration: { Role: 'arn:aws:iam::111122223333:role/replikey-acme-tax', Rules },
+    }),
+  );
+
+describe('a bucket that is there', () => {
+  test('is never created again, which in us-east-1 would answer 200 and reset its ACLs', async () => {
+    await using world = await aWorld();
+    await buckets(world.door);
+    world.sandbox.log.reset();
+    await world.reconcile();
+    expect(world.sandbox.log.counts()).not.toHaveProperty('s3:CreateBucket');
+  });
+
+  test('that belongs to another account is named, and nothing is written to it', async () => {
+    await using world = await aWorld();
+    const other = doorOf('999988887777', world);
+    await other.send(east, new CreateBucketCommand({ Bucket: 'acme-tax' }));
+    world.sandbox.log.reset();
+    const { plan } = await world.reconcile();
+    expect(plan.blocked.map(({ id, why }) => `${id}: ${why}`).join('\n')).toMatch(
+      /s3\.bucket\/acme-tax: .*AccessDenied.*the bucket belongs to another account/,
+    );
+    expect(writesOf(world).filter(({ service }) => service === 's3')).not.toContainEqual(
+      expect.objectContaining({ operation: 'PutBucketReplication' }),
+    );
+  });
+
+  test('in another Region than declared is named with both, since a bucket cannot be moved', async () => {
+    await using world = await aWorld(TAX.replace('region: us-west-2', 'region: eu-west-1'));
+    await buckets(world.door);
+    const { plan } = await world.reconcile({ dryRun: true });
+    expect(plan.blocked.map(({ why }) => why)).toContainEqual(
+      expect.stringMatching(/acme-tax-replica lies in us-west-2, not in eu-west-1.*correct the region/),
+    );
+  });
+
+  test('keeps the block of encryption types that S3 put on it and nobody declared', async () => {
+    await using world = await aWorld();
+    await buckets(world.door);
+    const rule = async () =>
+      (await world.door.send(east, new GetBucketEncryptionCommand({ Bucket: 'acme-tax' })))
+        .ServerSideEncryptionConfiguration?.Rules?.[0];
+    const before = await rule();
+    expect(before?.BlockedEncryptionTypes).toEqual({ EncryptionType: ['SSE-C'] });
+    const { left } = await world.reconcile();
+    expect(left?.waves).toEqual([]);
+    expect((await rule())?.BlockedEncryptionTypes).toEqual(before?.BlockedEncryptionTypes);
+    expect((await rule())?.ApplyServerSideEncryptionByDefault?.SSEAlgorithm).toBe('aws:kms');
+  });
+});
+
+describe('rules of other people in the same configuration', () => {
+  test('stay as they are, beside ours, and ours take no priority of theirs', async () => {
+    await using world = await aWorld();
+    await buckets(world.door);
+    await putRules(world.door, foreign);
+    const { left } = await world.reconcile({ allow: ['change-role'] });
+    expect(left?.waves).toEqual([]);
+    const [kept, ours, ...more] = await rulesOf(world.door);
+    expect(kept).toEqual(foreign);
+    expect(ours).toMatchObject({ ID: 'replikey/tax/tax', Priority: 8 });
+    expect(more).toEqual([]);
+    expect(left?.notes.map(({ message }) => message)).toContainEqual(
+      expect.stringMatching(/not ours, left as they are: "theirs"/),
+    );
+  });
+
+  test('are replaced only where that is declared, and only when it is allowed', async () => {
+    await using world = await aWorld(`${TAX}  policy: { foreignRules: Replace }\n`);
+    await buckets(world.door);
+    await putRules(world.door, foreign);
+    const refused = await world.reconcile();
+    expect(refused.refusals.map(({ id }) => id)).toContain('remove-rules');
+    await world.reconcile({ allow: refused.refusals.map(({ id }) => id) });
+    expect((await rulesOf(world.door)).map(({ ID }) => ID)).toEqual(['replikey/tax/tax']);
+  });
+
+  test('are a reason to refuse where that is declared', async () => {
+    await using world = await aWorld(`${TAX}  policy: { foreignRules: Refuse }\n`);
+    await buckets(world.door);
+    await putRules(world.door, foreign);
+    expect((await world.reconcile()).refusals.map(({ id }) => id)).toContain('foreign-rules');
+  });
+
+  test('of the first version of the schema block ours, with words on what to do', async () => {
+    await using world = await aWorld();
+    await buckets(world.door);
+    await putRules(world.door, {
+      ID: 'old',
+      Status: 'Enabled',
+      Prefix: 'Old/',
+      Destination: { Bucket: 'arn:aws:s3:::acme-tax-replica' },
+    });
+    const { plan } = await world.reconcile();
+    expect(plan.blocked).toMatchObject([
+      { id: 's3.replication/acme-tax', why: expect.stringMatching(/the rule "old" in the old form \(V1\)/) },
+    ]);
+    expect((await rulesOf(world.door)).map(({ ID }) => ID)).toEqual(['old']);
+  });
+});
+
+describe('a key', () => {
+  test('that the alias names already is used, and its policy keeps what is not ours', async () => {
+    await using world = await aWorld();
+    const { KeyMetadata } = await world.door.send(east, new CreateKeyCommand({}));
+    await world.door.send(
+      east,
+      new CreateAliasCommand({ AliasName: 'alias/acme-tax', TargetKeyId: KeyMetadata?.KeyId }),
+    );
+    await world.reconcile();
+    const found = await world.door.send(east, new DescribeKeyCommand({ KeyId: 'alias/acme-tax' }));
+    expect(found.KeyMetadata?.KeyId).toBe(KeyMetadata?.KeyId);
+  });
+
+  test.each([
+    [
+      'for signing',
+      { KeyUsage: 'SIGN_VERIFY', KeySpec: 'RSA_2048' },
+      /is RSA_2048 for SIGN_VERIFY; S3 needs a symmetric key/,
+    ],
+  ] as const)(
+    '%s is refused before anything is written, since S3 would take it and fail later',
+    async (_, key, why) => {
+      await using world = await aWorld();
+      const { KeyMetadata } = await world.door.send(east, new CreateKeyCommand(key));
+      await world.door.send(
+        east,
+        new CreateAliasCommand({ AliasName: 'alias/acme-tax', TargetKeyId: KeyMetadata?.KeyId }),
+      );
+      const { plan } = await world.reconcile({ dryRun: true });
+      expect(plan.blocked.map((one) => one.why)).toContainEqual(expect.stringMatching(why));
+    },
+  );
+
+  test('that is given by ARN and does not exist is named, since S3 does not check it', async () => {
+    const arn = 'arn:aws:kms:us-east-1:111122223333:key/11111111-2222-3333-4444-555555555555';
+    await using world = await aWorld(TAX.replace('alias/acme-tax }', `${arn} }`));
+    const { plan } = await world.reconcile({ dryRun: true });
+    expect(plan.blocked).toMatchObject([{ why: expect.stringMatching(`the key ${arn} does not exist`) }]);
+  });
+});
+
+/** A door to the same sandbox with the credentials of another account. */
+function doorOf(account: string, world: World): Door {
+  const clients = createClients([], {
+    endpoint: world.sandbox.endpoint,
+    credentials: { accessKeyId: account, secretAccessKey: 'test' },
+  });
+  return createDoor({ clients, accounts: [], region: 'us-east-1' });
+}

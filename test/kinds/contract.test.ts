@@ -1,0 +1,404 @@
+import {
+  DeleteRolePolicyCommand,
+  PutRolePolicyCommand,
+  UpdateAssumeRolePolicyCommand,
+} from '@aws-sdk/client-iam';
+import {
+  DeleteAliasCommand,
+  DescribeKeyCommand,
+  DisableKeyCommand,
+  DisableKeyRotationCommand,
+  GetKeyPolicyCommand,
+  PutKeyPolicyCommand,
+} from '@aws-sdk/client-kms';
+import {
+  DeleteBucketCommand,
+  DeleteBucketReplicationCommand,
+  GetBucketEncryptionCommand,
+  GetBucketReplicationCommand,
+  PutBucketEncryptionCommand,
+  PutBucketReplicationCommand,
+  PutBucketVersioningCommand,
+  type ReplicationRule,
+  type ServerSideEncryptionRule,
+} from '@aws-sdk/client-s3';
+import { describe, expect, test } from 'vitest';
+import type { Door } from '../../src/aws/door.ts';
+import { stableJson } from '../../src/core/canonical.ts';
+import { desire } from '../../src/core/desire.ts';
+import { difference, settled } from '../../src/core/plan.ts';
+import type { Actual, Seen } from '../../src/core/resource.ts';
+import { kinds } from '../../src/kinds/index.ts';
+import { observe } from '../../src/steps/observe.ts';
+import { stateOf } from '../support/state.ts';
+import { aWorld, type World } from '../support/world.ts';
+
+/** A pair that declares something of everything. */
+const FULL = `apiVersion: replikey.dev/v1
+kind: BucketReplication
+metadata: { name: tax }
+spec:
+  source: { bucket: acme-tax, region: us-east-1, key: { alias: alias/acme-tax, rotation: true } }
+  destination:
+    { bucket: acme-tax-replica, region: us-west-2, key: alias/acme-tax-replica, storageClass: STANDARD_IA }
+  rules:
+    - { prefix: Tax/, deleteMarkerReplication: true }
+    - name: ledgers
+      filter: { prefix: Ledgers/, tags: { tier: gold } }
+      replicationTimeControl: true
+`;
+const SOURCE = 'acme-tax';
+const REPLICA = 'acme-tax-replica';
+const ROLE = 'replikey-acme-tax';
+const east = { region: 'us-east-1' };
+const west = { region: 'us-west-2' };
+
+/** What somebody does by hand, and what the plan then names: resource, and path of each field. */
+interface Perturbation {
+  name: string;
+  disturb(door: Door): Promise<unknown>;
+  planned: Record<string, string[]>;
+  /** Risks that healing it takes. */
+  allow?: string[];
+}
+
+/** A change of one rule of the replication configuration. */
+const ofRule = (
+  name: string,
+  change: (rule: ReplicationRule) => ReplicationRule,
+  ...paths: string[]
+): Perturbation => ({
+  name: `the ${name} of a rule`,
+  disturb: async (door) => {
+    const { ReplicationConfiguration: found } = await door.send(
+      east,
+      new GetBucketReplicationCommand({ Bucket: SOURCE }),
+    );
+    const Rules = found?.Rules?.map((rule) => (rule.ID?.endsWith('/tax') ? change(rule) : rule));
+    const ReplicationConfiguration = { Role: found?.Role, Rules };
+    await door.send(east, new PutBucketReplicationCommand({ Bucket: SOURCE, ReplicationConfiguration }));
+  },
+  planned: { [`s3.replication/${SOURCE}`]: paths.map((path) => `/rules/replikey~1tax~1tax/${path}`) },
+});
+
+const toDestination =
+  (change: Partial<NonNullable<ReplicationRule['Destination']>>) => (rule: ReplicationRule) => ({
+    ...rule,
+    Destination: { ...rule.Destination, Bucket: rule.Destination?.Bucket, ...change },
+  });
+
+const ofEncryption = (
+  name: string,
+  change: (rule: ServerSideEncryptionRule) => ServerSideEncryptionRule,
+  path: string,
+  allow: string[] = [],
+): Perturbation => ({
+  name,
+  disturb: async (door) => {
+    const { ServerSideEncryptionConfiguration: found } = await door.send(
+      east,
+      new GetBucketEncryptionCommand({ Bucket: SOURCE }),
+    );
+    const Rules = found?.Rules?.map(change) ?? [];
+    await door.send(
+      east,
+      new PutBucketEncryptionCommand({ Bucket: SOURCE, ServerSideEncryptionConfiguration: { Rules } }),
+    );
+  },
+  planned: { [`s3.encryption/${SOURCE}`]: [path] },
+  allow,
+});
+
+const keyOf = async (door: Door): Promise<string> =>
+  (await door.send(east, new DescribeKeyCommand({ KeyId: 'alias/acme-tax' }))).KeyMetadata?.KeyId ?? '';
+
+/** For every kind: what is disturbed, and what exactly is found. */
+const PERTURBATIONS: Record<string, Perturbation[]> = {
+  'kms.key': [
+    {
+      name: 'the alias taken off a key of ours',
+      disturb: (door) => door.send(east, new DeleteAliasCommand({ AliasName: 'alias/acme-tax' })),
+      planned: {
+        'kms.key/alias/acme-tax@us-east-1': ['/alias', '/rotation'],
+        'kms.key-policy/alias/acme-tax@us-east-1': ['/alias', '/statements'],
+      },
+    },
+    {
+      name: 'rotation switched off',
+      disturb: async (door) => door.send(east, new DisableKeyRotationCommand({ KeyId: await keyOf(door) })),
+      planned: { 'kms.key/alias/acme-tax@us-east-1': ['/rotation'] },
+    },
+  ],
+  'kms.key-policy': [
+    {
+      name: 'our statement taken out of a key policy',
+      disturb: async (door) => {
+        const key = { KeyId: await keyOf(door), PolicyName: 'default' };
+        const { Policy = '' } = await door.send(east, new GetKeyPolicyCommand(key));
+        const policy = JSON.parse(Policy) as { Statement: { Sid: string }[] };
+        policy.Statement = policy.Statement.filter(({ Sid }) => !Sid.startsWith('Replikey'));
+        await door.send(east, new PutKeyPolicyCommand({ ...key, Policy: JSON.stringify(policy) }));
+      },
+      planned: { 'kms.key-policy/alias/acme-tax@us-east-1': ['/statements/ReplikeySourceAcmeTax'] },
+    },
+  ],
+  'iam.role': [
+    {
+      name: 'another service trusted in place of S3',
+      disturb: (door) =>
+        door.send(
+          east,
+          new UpdateAssumeRolePolicyCommand({
+            RoleName: ROLE,
+            PolicyDocument: JSON.stringify({
+              Version: '2012-10-17',
+              Statement: [
+                {
+                  Sid: 'ReplikeyAssumeRole',
+                  Effect: 'Allow',
+                  Principal: { Service: 'ec2.amazonaws.com' },
+                  Action: 'sts:AssumeRole',
+                },
+              ],
+            }),
+          }),
+        ),
+      planned: { [`iam.role/${ROLE}`]: ['/trust/ReplikeyAssumeRole/Principal/Service/0'] },
+    },
+  ],
+  'iam.role-policy': [
+    {
+      name: 'the policy of the role deleted',
+      disturb: (door) =>
+        door.send(east, new DeleteRolePolicyCommand({ RoleName: ROLE, PolicyName: 'replikey' })),
+      planned: { [`iam.role-policy/${ROLE}`]: ['/role', '/statements'] },
+    },
+    {
+      name: 'a statement added under a name of ours',
+      disturb: async (door) => {
+        const policy = { RoleName: ROLE, PolicyName: 'replikey' };
+        const PolicyDocument = JSON.stringify({
+          Version: '2012-10-17',
+          Statement: [{ Sid: 'ReplikeySourceBucketAcmeTax', Effect: 'Allow', Action: 's3:*', Resource: '*' }],
+        });
+        await door.send(east, new PutRolePolicyCommand({ ...policy, PolicyDocument }));
+      },
+      planned: {
+        [`iam.role-policy/${ROLE}`]: [
+          '/statements/ReplikeyDestinationDeletesAcmeTaxReplica',
+          '/statements/ReplikeyDestinationKeyAcmeTaxReplica',
+          '/statements/ReplikeyDestinationObjectsAcmeTaxReplica',
+          '/statements/ReplikeySourceBucketAcmeTax/Action/0',
+          '/statements/ReplikeySourceBucketAcmeTax/Action/1',
+          '/statements/ReplikeySourceBucketAcmeTax/Resource/0',
+          '/statements/ReplikeySourceKeyAcmeTax',
+          '/statements/ReplikeySourceObjectsAcmeTax',
+        ],
+      },
+    },
+  ],
+  's3.bucket': [
+    {
+      name: 'the destination deleted',
+      disturb: (door) => door.send(west, new DeleteBucketCommand({ Bucket: REPLICA })),
+      planned: {
+        [`s3.bucket/${REPLICA}`]: ['/bucket', '/region'],
+        [`s3.versioning/${REPLICA}`]: ['/bucket', '/status'],
+        [`s3.encryption/${REPLICA}`]: ['/bucket', '/bucketKeyEnabled', '/kmsMasterKeyId', '/sseAlgorithm'],
+      },
+    },
+  ],
+  's3.versioning': [
+    {
+      name: 'versioning of the destination suspended',
+      disturb: (door) =>
+        door.send(
+          west,
+          new PutBucketVersioningCommand({
+            Bucket: REPLICA,
+            VersioningConfiguration: { Status: 'Suspended' },
+          }),
+        ),
+      planned: { [`s3.versioning/${REPLICA}`]: ['/status'] },
+    },
+  ],
+  's3.encryption': [
+    ofEncryption(
+      'the S3 Bucket Key switched off',
+      (rule) => ({ ...rule, BucketKeyEnabled: false }),
+      '/bucketKeyEnabled',
+    ),
+    ofEncryption(
+      'another default key',
+      (rule) => ({
+        ...rule,
+        ApplyServerSideEncryptionByDefault: {
+          SSEAlgorithm: 'aws:kms',
+          KMSMasterKeyID: 'arn:aws:kms:us-east-1:111122223333:key/11111111-2222-3333-4444-555555555555',
+        },
+      }),
+      '/kmsMasterKeyId',
+      ['change-default-key'],
+    ),
+  ],
+  's3.replication': [
+    {
+      name: 'the configuration deleted',
+      disturb: (door) => door.send(east, new DeleteBucketReplicationCommand({ Bucket: SOURCE })),
+      planned: { [`s3.replication/${SOURCE}`]: ['/bucket', '/foreignRules', '/role', '/rules'] },
+    },
+    ofRule('status', (rule) => ({ ...rule, Status: 'Disabled' }), 'status'),
+    ofRule('prefix', (rule) => ({ ...rule, Filter: { Prefix: 'Taxes/' } }), 'prefix'),
+    ofRule(
+      'filter',
+      (rule) => ({
+        ...rule,
+        DeleteMarkerReplication: { Status: 'Disabled' },
+        Filter: { And: { Prefix: 'Tax/', Tags: [{ Key: 'a', Value: 'b' }] } },
+      }),
+      'deleteMarkerReplication',
+      'tags/a',
+    ),
+    ofRule(
+      'delete marker replication',
+      (rule) => ({ ...rule, DeleteMarkerReplication: { Status: 'Disabled' } }),
+      'deleteMarkerReplication',
+    ),
+    ofRule(
+      'replica modification sync',
+      (rule) => ({
+        ...rule,
+        SourceSelectionCriteria: {
+          ...rule.SourceSelectionCriteria,
+          ReplicaModifications: { Status: 'Enabled' },
+        },
+      }),
+      'replicaModifications',
+    ),
+    ofRule('storage class', toDestination({ StorageClass: 'GLACIER' }), 'storageClass'),
+    ofRule(
+      'replica key',
+      toDestination({
+        EncryptionConfiguration: { ReplicaKmsKeyID: 'arn:aws:kms:us-west-2:111122223333:key/1' },
+      }),
+      'replicaKmsKeyId',
+    ),
+    ofRule('metrics', toDestination({ Metrics: { Status: 'Disabled' } }), 'metrics'),
+    ofRule(
+      'selection of encrypted objects',
+      (rule) => {
+        const { SourceSelectionCriteria: _, ...rest } = rule;
+        const { EncryptionConfiguration: __, ...destination } = rule.Destination ?? { Bucket: '' };
+        return { ...rest, Destination: destination } as ReplicationRule;
+      },
+      'replicaKmsKeyId',
+      'sseKmsEncryptedObjects',
+    ),
+    ofRule(
+      'replication time control',
+      toDestination({
+        ReplicationTime: { Status: 'Enabled', Time: { Minutes: 15 } },
+        Metrics: { Status: 'Enabled', EventThreshold: { Minutes: 15 } },
+      }),
+      'replicationTimeControl',
+    ),
+  ],
+};
+
+const resourcesOf = ({ specs }: World) => desire(specs.pairs, [...kinds.values()]);
+
+/** What AWS shows of every resource, each read by its kind. */
+async function seenOf(world: World): Promise<Actual> {
+  return observe(resourcesOf(world), kinds, world.door);
+}
+
+test('there is a disturbance for every kind, and for no other', () => {
+  expect(Object.keys(PERTURBATIONS).sort()).toEqual([...kinds.keys()].sort());
+});
+
+describe('every kind', () => {
+  test('sees nothing where nothing is, and does not write to find out', async () => {
+    await using world = await aWorld(FULL);
+    const actual = await observe(resourcesOf(world), kinds, world.door.readOnly());
+    expect(new Set([...actual.values()].map(({ state }) => state))).toEqual(new Set(['absent']));
+    expect(world.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
+  });
+
+  test('sees what it wrote, in the normal form of what was declared', async () => {
+    await using world = await aWorld(FULL);
+    await world.reconcile();
+    const actual = await seenOf(world);
+    for (const resource of resourcesOf(world)) {
+      const kind = kinds.get(resource.kind);
+      const observation = actual.get(resource.id);
+      if (!kind || observation?.state !== 'present')
+        throw new Error(`${resource.id} is ${observation?.state}`);
+      const desired = settled(resource, actual, kind);
+      expect(difference(observation.seen, desired, kind), resource.id).toEqual([]);
+      // One normal form: a second time changes nothing.
+      expect(stableJson(kind.canonical(desired)), resource.id).toBe(stableJson(desired));
+    }
+  });
+
+  test('can write again what is there, and leaves everything as it is', async () => {
+    await using world = await aWorld(FULL);
+    await world.reconcile();
+    const before = stateOf(world.sandbox);
+    const actual = await seenOf(world);
+    for (const resource of resourcesOf(world)) {
+      const kind = kinds.get(resource.kind);
+      const observation = actual.get(resource.id);
+      const seen = observation?.state === 'present' ? (observation.seen as Seen) : undefined;
+      if (kind) await kind.write(world.door, { ...resource, spec: settled(resource, actual, kind) }, seen);
+    }
+    expect(stateOf(world.sandbox)).toEqual(before);
+  });
+
+  test('names the IAM actions of every call that it sends', async () => {
+    await using world = await aWorld(FULL);
+    await world.reconcile();
+    await world.reconcile();
+    const named = new Set([...kinds.values()].flatMap(({ actions }) => [...actions.read, ...actions.write]));
+    const sent = Object.keys(world.sandbox.log.counts()).filter((call) => call !== 'sts:GetCallerIdentity');
+    expect(sent.filter((call) => !named.has(ACTIONS[call] ?? call))).toEqual([]);
+  });
+});
+
+/** Operations that IAM knows under another name. */
+const ACTIONS: Record<string, string> = {
+  's3:GetBucketEncryption': 's3:GetEncryptionConfiguration',
+  's3:PutBucketEncryption': 's3:PutEncryptionConfiguration',
+  's3:GetBucketReplication': 's3:GetReplicationConfiguration',
+  's3:PutBucketReplication': 's3:PutReplicationConfiguration',
+};
+
+describe.each(Object.entries(PERTURBATIONS))('%s, disturbed by hand', (_, perturbations) => {
+  test.each(perturbations)('$name: the plan names it, and healing it leaves nothing to do', async (given) => {
+    await using world = await aWorld(FULL);
+    await world.reconcile();
+    await given.disturb(world.door);
+
+    const { plan } = await world.reconcile({ dryRun: true });
+    const named = plan.waves.flat().map(({ id, patch }) => [id, patch.map(({ path }) => path).sort()]);
+    const expected = Object.entries(given.planned);
+    expect(named.map(([id]) => id).sort()).toEqual(expected.map(([id]) => id).sort());
+    for (const [id, paths] of expected) expect(Object.fromEntries(named)[id]).toEqual([...paths].sort());
+    for (const step of plan.waves.flat()) expect(step.why.join()).not.toBe('');
+
+    const healed = await world.reconcile({ allow: given.allow ?? [] });
+    expect(healed.results.filter(({ result }) => result !== 'applied')).toEqual([]);
+    expect(healed.left?.waves).toEqual([]);
+  });
+});
+
+test('a key that is switched off blocks what needs it, and is never switched on by us', async () => {
+  await using world = await aWorld(FULL);
+  await world.reconcile();
+  await world.door.send(east, new DisableKeyCommand({ KeyId: await keyOf(world.door) }));
+  world.sandbox.log.reset();
+  const { plan } = await world.reconcile();
+  expect(plan.blocked).toMatchObject([
+    { id: 'kms.key/alias/acme-tax@us-east-1', why: expect.stringMatching(/is Disabled; enable it/) },
+  ]);
+  expect(world.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
+});

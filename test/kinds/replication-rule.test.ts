@@ -1,0 +1,158 @@
+import type { ReplicationRule } from '@aws-sdk/client-s3';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { stableJson } from '../../src/core/canonical.ts';
+import { fromAws, isV1, type RuleSpec, toAws } from '../../src/kinds/replication-rule.ts';
+
+const KEY = 'arn:aws:kms:us-west-2:111122223333:key/11111111-2222-3333-4444-555555555555';
+const BUCKET = 'arn:aws:s3:::acme-tax-replica';
+
+const aRule = (more: Partial<RuleSpec> = {}): RuleSpec => ({
+  status: 'Enabled',
+  priority: 1,
+  prefix: 'Tax/',
+  tags: {},
+  deleteMarkerReplication: false,
+  sseKmsEncryptedObjects: true,
+  replicaModifications: false,
+  destination: BUCKET,
+  replicaKmsKeyId: KEY,
+  replicationTimeControl: false,
+  metrics: true,
+  ...more,
+});
+const fromS3 = (more: Partial<ReplicationRule> = {}): ReplicationRule => ({
+  Status: 'Enabled',
+  Priority: 1,
+  Filter: { Prefix: 'Tax/' },
+  DeleteMarkerReplication: { Status: 'Disabled' },
+  Destination: { Bucket: BUCKET },
+  ...more,
+});
+
+describe('what is sent', () => {
+  test('the selection of encrypted objects and the replica key stand together, since S3 refuses either alone', () => {
+    const rule = toAws('r', aRule());
+    expect(rule.SourceSelectionCriteria).toEqual({ SseKmsEncryptedObjects: { Status: 'Enabled' } });
+    expect(rule.Destination?.EncryptionConfiguration).toEqual({ ReplicaKmsKeyID: KEY });
+  });
+  test('an event threshold is sent with replication time control only, since S3 refuses it without', () => {
+    expect(toAws('r', aRule()).Destination?.Metrics).toEqual({ Status: 'Enabled' });
+    expect(toAws('r', aRule()).Destination).not.toHaveProperty('ReplicationTime');
+    const { Destination } = toAws('r', aRule({ replicationTimeControl: true }));
+    expect(Destination?.Metrics).toEqual({ Status: 'Enabled', EventThreshold: { Minutes: 15 } });
+    expect(Destination?.ReplicationTime).toEqual({ Status: 'Enabled', Time: { Minutes: 15 } });
+  });
+  test('no source selection is sent empty, since S3 refuses that', () => {
+    expect(toAws('r', aRule({ sseKmsEncryptedObjects: false }))).not.toHaveProperty(
+      'SourceSelectionCriteria',
+    );
+  });
+  test('a filter, a priority and a word on delete markers are always there: the second version of the schema', () => {
+    const rule = toAws('r', aRule({ prefix: '' }));
+    expect(rule).toMatchObject({
+      Filter: { Prefix: '' },
+      Priority: 1,
+      DeleteMarkerReplication: { Status: 'Disabled' },
+    });
+    expect(isV1(rule)).toBe(false);
+  });
+  test('two predicates or more stand in And, one alone', () => {
+    const filterOf = (more: Partial<RuleSpec>) => toAws('r', aRule(more)).Filter;
+    expect(filterOf({ prefix: '', tags: { a: '1' } })).toEqual({ Tag: { Key: 'a', Value: '1' } });
+    expect(filterOf({ tags: { a: '1' } })).toEqual({
+      And: { Prefix: 'Tax/', Tags: [{ Key: 'a', Value: '1' }] },
+    });
+    expect(filterOf({ prefix: '', tags: { b: '2', a: '1' } })).toEqual({
+      And: {
+        Tags: [
+          { Key: 'a', Value: '1' },
+          { Key: 'b', Value: '2' },
+        ],
+      },
+    });
+  });
+  test('the element for existing objects is never sent, since S3 answers it with MalformedXML', () => {
+    expect(toAws('r', aRule())).not.toHaveProperty('ExistingObjectReplication');
+  });
+});
+
+describe('what comes back in other words is no difference', () => {
+  const same: [string, Partial<ReplicationRule>, Partial<ReplicationRule>][] = [
+    ['an empty filter, and an empty prefix', { Filter: {} }, { Filter: { Prefix: '' } }],
+    [
+      'metrics that are Disabled, and none',
+      { Destination: { Bucket: BUCKET, Metrics: { Status: 'Disabled' } } },
+      { Destination: { Bucket: BUCKET } },
+    ],
+    [
+      'replication time control that is Disabled, and none',
+      { Destination: { Bucket: BUCKET, ReplicationTime: { Status: 'Disabled', Time: { Minutes: 15 } } } },
+      { Destination: { Bucket: BUCKET } },
+    ],
+    [
+      'replica modifications that are Disabled, and none',
+      { SourceSelectionCriteria: { ReplicaModifications: { Status: 'Disabled' } } },
+      {},
+    ],
+    [
+      'tags in another order',
+      {
+        Filter: {
+          And: {
+            Tags: [
+              { Key: 'b', Value: '2' },
+              { Key: 'a', Value: '1' },
+            ],
+          },
+        },
+      },
+      {
+        Filter: {
+          And: {
+            Tags: [
+              { Key: 'a', Value: '1' },
+              { Key: 'b', Value: '2' },
+            ],
+          },
+        },
+      },
+    ],
+  ];
+  test.each(same)('%s', (_, one, other) => {
+    expect(stableJson(fromAws(fromS3(one)))).toBe(stableJson(fromAws(fromS3(other))));
+  });
+
+  test('a rule of the first version is told from one that says Disabled, since it does replicate delete markers', () => {
+    const { Filter: _, DeleteMarkerReplication: __, ...old } = fromS3({ Prefix: 'Tax/' });
+    expect(isV1(old)).toBe(true);
+    expect(fromAws(old)).toMatchObject({ prefix: 'Tax/' });
+  });
+});
+
+test('whatever a rule says, it comes back from S3 as it was sent', () => {
+  const text = fc.string({ maxLength: 12 });
+  const rule: fc.Arbitrary<RuleSpec> = fc
+    .record({
+      status: fc.constantFrom('Enabled' as const, 'Disabled' as const),
+      priority: fc.nat(),
+      prefix: text,
+      tags: fc.dictionary(text, text, { maxKeys: 3 }),
+      deleteMarkerReplication: fc.boolean(),
+      sseKmsEncryptedObjects: fc.boolean(),
+      replicaModifications: fc.boolean(),
+      storageClass: fc.option(fc.constantFrom('GLACIER', 'STANDARD_IA'), { nil: undefined }),
+      replicationTimeControl: fc.boolean(),
+      metrics: fc.boolean(),
+    })
+    .map((given) => {
+      const { storageClass, ...rest } = given;
+      const metrics = given.metrics || given.replicationTimeControl;
+      return aRule({ ...rest, metrics, ...(storageClass === undefined ? {} : { storageClass }) });
+    });
+  fc.assert(
+    fc.property(rule, (given) => {
+      expect(stableJson(fromAws(toAws('r', given)))).toBe(stableJson(given));
+    }),
+  );
+});
