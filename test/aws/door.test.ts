@@ -1,0 +1,158 @@
+import { CreateKeyCommand, ListKeysCommand } from '@aws-sdk/client-kms';
+import { GetBucketVersioningCommand, PutBucketVersioningCommand } from '@aws-sdk/client-s3';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { Clients } from '../../src/aws/clients.ts';
+import { describeError } from '../../src/aws/describe-error.ts';
+import { createDoor, type DoorOptions } from '../../src/aws/door.ts';
+import { EXIT } from '../../src/errors.ts';
+
+const at = { region: 'us-east-1' };
+const read = () => new GetBucketVersioningCommand({ Bucket: 'acme-tax' });
+const write = () =>
+  new PutBucketVersioningCommand({ Bucket: 'acme-tax', VersioningConfiguration: { Status: 'Enabled' } });
+const anError = (name: string, message = '…'): Error => Object.assign(new Error(message), { name });
+
+/** A door to an AWS that answers what it is told to, one after the other, and then successfully. */
+function aDoor(answers: unknown[] = [], options: Partial<DoorOptions> = {}) {
+  const sent: object[] = [];
+  const retried: string[] = [];
+  const send = async (command: object): Promise<unknown> => {
+    sent.push(command);
+    const answer = answers.shift();
+    if (answer instanceof Error) throw answer;
+    return answer ?? {};
+  };
+  const clients: Clients = { get: () => ({ send, destroy() {} }), destroy() {} };
+  const door = createDoor({
+    clients,
+    accounts: [],
+    region: 'us-east-1',
+    onRetry: ({ operation, reason }) => retried.push(`${reason} ${operation}`),
+    ...options,
+  });
+  return { door, sent, retried };
+}
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+/** The outcome of a call, with the clock driven past every wait. */
+async function outcome<T>(call: Promise<T>): Promise<T | Error> {
+  const settled = call.catch((error: Error) => error);
+  await vi.runAllTimersAsync();
+  return settled;
+}
+
+describe('the door tries again', () => {
+  test.each(['SlowDown', 'InternalError', 'OperationAborted', 'TimeoutError'])('after %s', async (name) => {
+    const { door, sent, retried } = aDoor([anError(name), anError(name)]);
+    expect(await outcome(door.send(at, read()))).toEqual({});
+    expect(sent).toHaveLength(3);
+    expect(retried).toEqual([`${name} s3:GetBucketVersioning`, `${name} s3:GetBucketVersioning`]);
+    expect(door.calls).toMatchObject({ reads: 3, writes: 0 });
+  });
+
+  test.each(['AccessDenied', 'NoSuchBucket', 'LimitExceededException', 'MalformedPolicy'])(
+    'never after %s',
+    async (name) => {
+      const { door, sent } = aDoor([anError(name)]);
+      expect(await outcome(door.send(at, read()))).toMatchObject({ name });
+      expect(sent).toHaveLength(1);
+    },
+  );
+
+  test('for so long, and then gives the last refusal', async () => {
+    const { door, sent } = aDoor(Array(50).fill(anError('SlowDown')), { retryForMs: 60_000 });
+    expect(await outcome(door.send(at, read()))).toMatchObject({ name: 'SlowDown' });
+    expect(sent.length).toBeGreaterThan(3);
+    expect(sent.length).toBeLessThan(12);
+  });
+
+  test('no CreateKey whose answer was lost, since each one makes a key, but one that was throttled', async () => {
+    const lost = aDoor([anError('TimeoutError')]);
+    expect(await outcome(lost.door.send(at, new CreateKeyCommand({})))).toMatchObject({
+      name: 'TimeoutError',
+    });
+    expect(lost.sent).toHaveLength(1);
+    const throttled = aDoor([anError('ThrottlingException')]);
+    expect(await outcome(throttled.door.send(at, new CreateKeyCommand({})))).toEqual({});
+    expect(throttled.sent).toHaveLength(2);
+  });
+});
+
+describe('the door', () => {
+  test('shares what is read twice in a pass, and never what is written', async () => {
+    const { door, sent } = aDoor([{ Status: 'Enabled' }]);
+    const pass = door.sharing();
+    const [one, two] = (await outcome(
+      Promise.all([pass.send(at, read()), pass.send(at, read())]),
+    )) as object[];
+    expect(one).toBe(two);
+    expect(sent).toHaveLength(1);
+    await outcome(Promise.all([pass.send(at, write()), pass.send(at, write())]));
+    expect(sent).toHaveLength(3);
+    await outcome(pass.send({ region: 'eu-west-1' }, read()));
+    expect(sent).toHaveLength(4);
+    await outcome(door.sharing().send(at, read()));
+    expect(sent).toHaveLength(5);
+  });
+
+  test('of a dry run sends nothing that writes', async () => {
+    const { door, sent } = aDoor();
+    expect(await outcome(door.readOnly().send(at, write()))).toMatchObject({
+      message: 'a dry run tried to send s3:PutBucketVersioning',
+    });
+    expect(await outcome(door.readOnly().send(at, new ListKeysCommand({})))).toEqual({});
+    expect(sent).toHaveLength(1);
+  });
+
+  test('starts no attempt after an interruption, but for what must be finished', async () => {
+    const controller = new AbortController();
+    const { door, sent } = aDoor([anError('SlowDown')], { signal: controller.signal });
+    const call = door.send(at, read()).catch((error: Error) => error);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(sent).toHaveLength(1);
+    controller.abort(new Error('interrupted'));
+    await vi.runAllTimersAsync();
+    expect(await call).toMatchObject({ message: 'interrupted' });
+    expect(sent).toHaveLength(1);
+    expect(await outcome(door.finishing().send(at, write()))).toEqual({});
+    expect(sent).toHaveLength(2);
+  });
+
+  test('ends the run when credentials do not work', async () => {
+    const { door } = aDoor([anError('ExpiredToken', 'The provided token has expired.')]);
+    expect(await outcome(door.send(at, read()))).toMatchObject({
+      exitCode: EXIT.credentials,
+      message:
+        's3:GetBucketVersioning in us-east-1: ExpiredToken: The provided token has expired.; renew the credentials',
+    });
+  });
+
+  test('asks whose credentials these are once, and refuses those of another account than declared', async () => {
+    const { door, sent } = aDoor([{ Account: '111122223333' }]);
+    expect(await outcome(Promise.all([door.accountId(undefined), door.accountId(undefined)]))).toEqual([
+      '111122223333',
+      '111122223333',
+    ]);
+    expect(sent).toHaveLength(1);
+    const main = { name: 'main', id: '444455556666', positions: {} };
+    const wrong = aDoor([{ Account: '111122223333' }], { accounts: [main] });
+    expect(await outcome(wrong.door.accountId('main'))).toMatchObject({
+      exitCode: EXIT.credentials,
+      message:
+        'the credentials of account "main" belong to 111122223333, but its document says 444455556666: nothing was read or changed there',
+    });
+  });
+});
+
+test('an error is told with operation, place, code, message, request id and what to do', () => {
+  const error = Object.assign(new Error('Access Denied'), {
+    name: 'AccessDenied',
+    $fault: 'client',
+    $metadata: { httpStatusCode: 403, requestId: 'R1' },
+  });
+  expect(describeError(error, 's3:PutBucketPolicy', { account: 'main', region: 'us-east-1' })).toBe(
+    's3:PutBucketPolicy in account main, us-east-1: AccessDenied (HTTP 403): Access Denied, request R1; these credentials lack the permission, or the bucket belongs to another account',
+  );
+});
