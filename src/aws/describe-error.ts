@@ -1,7 +1,9 @@
 import type { Place } from '../core/resource.ts';
+import { UserError } from '../errors.ts';
 
 /** An AWS error for a person: code and message, what was asked of whom and where, and the request id. */
 export function describeError(error: unknown, operation: string, at: Place): string {
+  if (error instanceof UserError) return error.message;
   if (!(error instanceof Error)) return `${operation} failed: ${String(error)}`;
   const { $metadata, $fault } = error as {
     $metadata?: { requestId?: string; httpStatusCode?: number };
@@ -10,8 +12,12 @@ export function describeError(error: unknown, operation: string, at: Place): str
   const where = [at.account && `account ${at.account}`, at.region].filter(Boolean).join(', ');
   const request = $metadata?.requestId ? `, request ${$metadata.requestId}` : '';
   const status = $fault && $metadata?.httpStatusCode ? ` (HTTP ${$metadata.httpStatusCode})` : '';
-  return `${operation} in ${where}: ${error.name}${status}: ${error.message}${request}${advice(error)}`;
+  return `${operation} in ${where}: ${nameAndMessage(error, status)}${request}${advice(error)}`;
 }
+
+/** `SlowDown: Please reduce your request rate.`; a fault of the network has no name of its own, but a message. */
+export const nameAndMessage = (error: Error, status = ''): string =>
+  error.name === 'Error' ? error.message : `${error.name}${status}: ${error.message}`;
 
 const ADVICE: Record<string, string> = {
   AccessDenied: 'these credentials lack the permission, or the bucket belongs to another account',

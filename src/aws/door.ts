@@ -1,13 +1,13 @@
 import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
 import pLimit from 'p-limit';
-import pRetry from 'p-retry';
 import { stableJson } from '../core/canonical.ts';
 import type { Aws, Command, Place } from '../core/resource.ts';
 import { EXIT, UserError } from '../errors.ts';
 import type { Account } from '../spec/types.ts';
 import { classify } from './classify.ts';
 import type { Clients, Service } from './clients.ts';
-import { describeError } from './describe-error.ts';
+import { describeError, nameAndMessage } from './describe-error.ts';
+import { patiently } from './patiently.ts';
 
 /** The one door to AWS: everything that is sent goes through here, is counted, and is tried again where that helps. */
 export interface Door extends Aws {
@@ -34,7 +34,7 @@ export interface DoorOptions {
   region: string;
   signal?: AbortSignal;
   /** Told before each wait for another attempt. */
-  onRetry?: (what: { operation: string; reason: string; attempt: number }) => void;
+  onRetry?: (what: { operation: string; region: string; reason: string; attempt: number }) => void;
   /** Milliseconds after which a call is not tried again. */
   retryForMs?: number;
 }
@@ -58,25 +58,17 @@ export function createDoor(options: DoorOptions): Door {
       count(calls, `${service}:${operation}`, isRead(operation));
       return (await clients.get(service, at).send(command)) as O;
     };
-    const retrying = () =>
-      pRetry(attempt, {
-        retries: 8,
-        minTimeout: 100,
-        maxTimeout: 5_000,
-        randomize: true,
-        maxRetryTime: options.retryForMs ?? 60_000,
-        ...(signal === undefined ? {} : { signal }),
-        shouldRetry: ({ error }) => retryable(error) && !(ambiguous(error) && ONCE.has(operation)),
-        onFailedAttempt({ error, attemptNumber, retriesLeft }) {
-          if (retriesLeft > 0 && retryable(error) && !ONCE.has(operation)) {
-            options.onRetry?.({
-              operation: `${service}:${operation}`,
-              reason: error.name,
-              attempt: attemptNumber,
-            });
-          }
-        },
+    const again = (error: Error) => retryable(error) && !(ambiguous(error) && ONCE.has(operation));
+    const onAgain = (error: Error, attempt: number) =>
+      options.onRetry?.({
+        operation: `${service}:${operation}`,
+        region: at.region,
+        reason: nameAndMessage(error),
+        attempt,
       });
+    const forMs = options.retryForMs ?? 60_000;
+    const retrying = () =>
+      patiently(attempt, { forMs, longestMs: 5_000, retries: 8, signal, again, onAgain });
     try {
       return await limit(retrying);
     } catch (error) {

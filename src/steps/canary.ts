@@ -6,10 +6,11 @@ import {
   type HeadObjectCommandOutput,
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
-import pRetry from 'p-retry';
 import { describeError } from '../aws/describe-error.ts';
 import type { Door } from '../aws/door.ts';
+import { patiently } from '../aws/patiently.ts';
 import { place } from '../core/names.ts';
+import { EXIT, UserError } from '../errors.ts';
 import type { BucketReplication, Rule, Side } from '../spec/types.ts';
 
 /** What a canary found: one object, written under one rule, with an S3 Bucket Key or without. */
@@ -144,14 +145,8 @@ async function arrival(
     if (!replica) throw new StillPending('COMPLETED at the source, but the replica is not to be seen');
     return replica;
   };
-  return pRetry(look, {
-    retries: 10_000,
-    minTimeout: 100,
-    maxTimeout: 5_000,
-    maxRetryTime: timeoutMs,
-    ...(signal === undefined ? {} : { signal }),
-    shouldRetry: ({ error }) => error instanceof StillPending,
-  });
+  const again = (error: Error) => error instanceof StillPending;
+  return patiently(look, { forMs: timeoutMs, longestMs: 5_000, signal, again });
 }
 
 class StillPending extends Error {}
@@ -222,8 +217,8 @@ async function arnOf(side: Side, door: Door): Promise<string> {
     const { KeyMetadata } = await door.send(at, new DescribeKeyCommand({ KeyId: side.key.alias }));
     return KeyMetadata?.Arn ?? '';
   } catch (error) {
-    throw new Error(`${describeError(error, 'kms:DescribeKey', at)}; converge first: reconcile --once`, {
-      cause: error,
-    });
+    if (error instanceof UserError) throw error;
+    const why = describeError(error, 'kms:DescribeKey', at);
+    throw new UserError(EXIT.failed, `${why}; converge first: reconcile --once`, { cause: error });
   }
 }

@@ -48,7 +48,7 @@ describe('the door tries again', () => {
     const { door, sent, retried } = aDoor([anError(name), anError(name)]);
     expect(await outcome(door.send(at, read()))).toEqual({});
     expect(sent).toHaveLength(3);
-    expect(retried).toEqual([`${name} s3:GetBucketVersioning`, `${name} s3:GetBucketVersioning`]);
+    expect(retried).toEqual(Array(2).fill(`${name}: … s3:GetBucketVersioning`));
     expect(door.calls).toMatchObject({ reads: 3, writes: 0 });
   });
 
@@ -118,6 +118,15 @@ describe('the door', () => {
     expect(sent).toHaveLength(1);
     expect(await outcome(door.finishing().send(at, write()))).toEqual({});
     expect(sent).toHaveLength(2);
+  });
+
+  test('never loses the answer to a call that was in flight when the run was interrupted', async () => {
+    const controller = new AbortController();
+    const { door } = aDoor([{ Status: 'Enabled' }], { signal: controller.signal });
+    const call = door.send(at, read());
+    await Promise.resolve();
+    controller.abort(new Error('interrupted'));
+    expect(await outcome(call)).toEqual({ Status: 'Enabled' });
   });
 
   test('ends the run when credentials do not work', async () => {

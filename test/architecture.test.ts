@@ -1,0 +1,91 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+
+/** What each file of src imports, by paths below src; `import type` counts for neither order nor weight. */
+const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((file) =>
+  file.endsWith('.ts'),
+);
+const imports = new Map(files.map((file) => [file, importsOf(file)]));
+
+function importsOf(file: string): { local: string[]; packages: string[]; types: string[] } {
+  const text = readFileSync(path.join('src', file), 'utf8');
+  const found = [
+    ...text.matchAll(/^(?:import|export) (type )?[^;]*?from '([^']+)';$|^import '([^']+)';$/gms),
+  ].map(([, type, name = '', bare = '']) => ({ type: type !== undefined, name: name || bare }));
+  const local = (name: string) => path.posix.join(path.posix.dirname(file), name);
+  const isLocal = ({ name }: { name: string }) => name.startsWith('.') && name.endsWith('.ts');
+  return {
+    local: found.filter((one) => isLocal(one) && !one.type).map(({ name }) => local(name)),
+    types: found.filter((one) => isLocal(one) && one.type).map(({ name }) => local(name)),
+    packages: found
+      .filter(({ name }) => !name.startsWith('.'))
+      .filter(({ type }) => !type)
+      .map(({ name }) => name),
+  };
+}
+
+const room = (file: string): string => (file.includes('/') ? (file.split('/')[0] ?? '') : '');
+const inRoom = (name: string) => [...imports].filter(([file]) => room(file) === name);
+
+/** Which rooms a room may import from, types included. What is not here may import anything. */
+const MAY_IMPORT: Record<string, string[]> = {
+  iam: ['iam'],
+  sandbox: ['sandbox', 'iam'],
+  core: ['core', 'spec', 'iam'],
+  spec: ['spec', 'core'],
+  kinds: ['kinds', 'core', 'spec', 'iam'],
+  aws: ['aws', 'core', 'spec', ''],
+  steps: ['steps', 'aws', 'core', 'spec', ''],
+  report: ['report', 'core', 'spec', 'iam', 'aws', 'steps', ''],
+};
+
+test.each(Object.entries(MAY_IMPORT))('src/%s imports from %j alone', (name, allowed) => {
+  const found = inRoom(name);
+  expect(found.length).toBeGreaterThan(0);
+  for (const [file, { local, types }] of found) {
+    const strangers = [...local, ...types].filter((target) => !allowed.includes(room(target)));
+    expect(strangers, file).toEqual([]);
+  }
+});
+
+test.each(['core', 'iam', 'report'])('src/%s does no I/O', (name) => {
+  for (const [file, { packages }] of inRoom(name)) {
+    const io = packages.filter((one) => /^(node:(?!crypto|zlib)|@aws-sdk|@smithy|pino|p-retry)/.test(one));
+    expect(io, file).toEqual([]);
+  }
+});
+
+test('only the door and the clients talk to AWS, and only kinds, canaries and the demo name its operations', () => {
+  const users = [...imports].filter(([, { packages }]) =>
+    packages.some((one) => one.startsWith('@aws-sdk/client-')),
+  );
+  const rooms = new Set(users.map(([file]) => (room(file) === 'sandbox' ? 'sandbox' : file)));
+  const others = [...rooms].filter((file) => !file.startsWith('kinds/') && file !== 'sandbox');
+  expect(others.sort()).toEqual(['aws/clients.ts', 'aws/door.ts', 'cli/demo.ts', 'steps/canary.ts']);
+});
+
+test('no file imports itself by way of others', () => {
+  const state = new Map<string, 'open' | 'done'>();
+  const visit = (file: string, trail: string[]): void => {
+    if (state.get(file) === 'done') return;
+    expect(state.get(file), [...trail, file].join(' -> ')).not.toBe('open');
+    state.set(file, 'open');
+    for (const next of imports.get(file)?.local ?? []) visit(next, [...trail, file]);
+    state.set(file, 'done');
+  };
+  for (const file of files) visit(file, []);
+});
+
+test('what the command line needs before it knows the command loads no SDK', () => {
+  const seen = new Set<string>();
+  const reach = (file: string): string[] => {
+    if (seen.has(file)) return [];
+    seen.add(file);
+    const { local = [], packages = [] } = imports.get(file) ?? {};
+    return [...packages, ...local.flatMap(reach)];
+  };
+  const loaded = [...reach('main.ts'), ...reach('cli.ts')];
+  expect(loaded).toContain('commander');
+  expect(loaded.filter((name) => /@aws-sdk|@smithy|yaml|zod|pino/.test(name))).toEqual([]);
+});

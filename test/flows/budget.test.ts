@@ -1,0 +1,42 @@
+import { expect, test } from 'vitest';
+import { aWorld } from '../support/world.ts';
+
+/** What a pass costs, by operation: a call more is a decision, not an accident. */
+test('a converged pass reads each thing once, and writes nothing', async () => {
+  await using world = await aWorld();
+  await world.reconcile();
+  world.sandbox.log.reset();
+  await world.reconcile();
+  expect(world.sandbox.log.counts()).toEqual({
+    's3:GetBucketVersioning': 2,
+    's3:GetBucketEncryption': 2,
+    's3:GetBucketReplication': 1,
+    'kms:DescribeKey': 2,
+    'kms:GetKeyPolicy': 2,
+    'iam:GetRole': 1,
+    'iam:GetRolePolicy': 1,
+  });
+});
+
+test('a first run writes each thing once', async () => {
+  await using world = await aWorld();
+  await world.reconcile();
+  const writes = world.sandbox.log.entries.filter(({ write }) => write).map(({ operation }) => operation);
+  expect(writes.sort()).toEqual([
+    'CreateAlias',
+    'CreateAlias',
+    'CreateBucket',
+    'CreateBucket',
+    'CreateKey',
+    'CreateKey',
+    'CreateRole',
+    'PutBucketEncryption',
+    'PutBucketEncryption',
+    'PutBucketReplication',
+    'PutBucketVersioning',
+    'PutBucketVersioning',
+    'PutKeyPolicy',
+    'PutKeyPolicy',
+    'PutRolePolicy',
+  ]);
+});

@@ -1,0 +1,173 @@
+import { describe, expect, test } from 'vitest';
+import type { Door } from '../../src/aws/door.ts';
+import { plan } from '../../src/core/plan.ts';
+import { ref } from '../../src/core/ref.ts';
+import type { Id, Kind, Resource, Seen } from '../../src/core/resource.ts';
+import { type ApplyEvent, apply } from '../../src/steps/apply.ts';
+
+interface Thing {
+  value: unknown;
+}
+
+/** An AWS of things in memory, of which a test says how it misbehaves. */
+function anAws(behaviour: { write?: (name: string, spec: Thing) => Thing | Promise<Thing> } = {}) {
+  const there = new Map<string, Thing>();
+  const written: string[] = [];
+  const kind: Kind<Thing> = {
+    name: 'x.thing',
+    actions: { read: [], write: [] },
+    want: () => [],
+    canonical: (spec) => spec,
+    async read(_, { id }) {
+      const spec = there.get(id);
+      return spec && { spec, attrs: { arn: `arn:${id}` } };
+    },
+    async write(_, { id, spec }) {
+      written.push(id);
+      there.set(id, behaviour.write ? await behaviour.write(id, spec) : spec);
+    },
+    settles: [{ code: 'NotYet', waitsFor: 'the world to catch up' }],
+  };
+  return { there, written, kinds: new Map([['x.thing', kind as unknown as Kind]]) };
+}
+
+const aThing = (name: string, value: unknown, after: string[] = []): Resource => ({
+  id: `x.thing/${name}`,
+  kind: 'x.thing',
+  at: { region: 'us-east-1' },
+  spec: { value },
+  after: after.map((one): Id => `x.thing/${one}`),
+  pairs: ['tax'],
+  from: { file: 'tax.yaml', line: 1, column: 1 },
+});
+
+async function applied(
+  { kinds, there }: ReturnType<typeof anAws>,
+  resources: Resource[],
+  options: { signal?: AbortSignal; onEvent?: (event: ApplyEvent) => void; waitMs?: number } = {},
+) {
+  const actual = new Map(
+    resources.flatMap(({ id }) => {
+      const spec = there.get(id);
+      const seen: Seen | undefined = spec && { spec, attrs: {} };
+      return seen ? [[id, { state: 'present' as const, seen }] as const] : [];
+    }),
+  );
+  const results = await apply(plan(resources, actual, kinds), {
+    resources,
+    actual,
+    kinds,
+    door: {} as Door,
+    waitMs: options.waitMs ?? 300,
+    ...options,
+  });
+  return Object.fromEntries(
+    results.map(({ id, result, why }) => [id.slice('x.thing/'.length), why ?? result]),
+  );
+}
+
+const failure = (name: string) => Object.assign(new Error('it does not work'), { name });
+
+describe('applying a plan', () => {
+  test('carries out each step after those that it needs, with the values that they brought', async () => {
+    const aws = anAws();
+    const resources = [aThing('role', 1, ['key']), aThing('policy', ref('x.thing/role')), aThing('key', 2)];
+    expect(await applied(aws, resources)).toEqual({ key: 'applied', role: 'applied', policy: 'applied' });
+    expect(aws.written).toEqual(['x.thing/key', 'x.thing/role', 'x.thing/policy']);
+    expect(aws.there.get('x.thing/policy')).toEqual({ value: 'arn:x.thing/role' });
+  });
+
+  test('goes on with what does not depend on a failure, and skips what does, with the reason', async () => {
+    const aws = anAws({
+      write(id, spec) {
+        if (id === 'x.thing/a') throw failure('AccessDenied');
+        return spec;
+      },
+    });
+    const resources = [aThing('a', 1), aThing('b', 1, ['a']), aThing('c', 1, ['b']), aThing('d', 1)];
+    expect(await applied(aws, resources)).toEqual({
+      a: expect.stringMatching(/AccessDenied: it does not work/),
+      b: 'x.thing/a was not applied',
+      c: expect.stringMatching(/^x\.thing\/[ab] was not applied$/),
+      d: 'applied',
+    });
+    expect(aws.written).toEqual(['x.thing/a', 'x.thing/d']);
+  });
+
+  test('says so when a setting did not take, and does not try for ever', async () => {
+    const aws = anAws({ write: () => ({ value: 'something else' }) });
+    expect(await applied(aws, [aThing('a', 'wanted')])).toEqual({
+      a: 'AWS accepted the write, but these settings did not take: /value; either this endpoint does not keep them, or somebody else changes the same thing',
+    });
+    expect(aws.written).toEqual(['x.thing/a']);
+  });
+
+  test('waits for a refusal that passes, says for what, and then goes on', async () => {
+    let refusals = 2;
+    const aws = anAws({
+      write(_, spec) {
+        if (refusals-- > 0) throw failure('NotYet');
+        return spec;
+      },
+    });
+    const events: string[] = [];
+    const onEvent = (event: ApplyEvent) =>
+      events.push(event.type === 'waiting' ? `waiting for ${event.waitsFor}` : event.type);
+    expect(await applied(aws, [aThing('a', 1)], { onEvent, waitMs: 5_000 })).toEqual({ a: 'applied' });
+    expect(events).toEqual(['waiting for the world to catch up', 'applied']);
+  });
+
+  test('gives up waiting in the end, and says what for', async () => {
+    const aws = anAws({
+      write() {
+        throw failure('NotYet');
+      },
+    });
+    expect(await applied(aws, [aThing('a', 1)], { waitMs: 250 })).toEqual({
+      a: expect.stringMatching(/NotYet: it does not work.* \(waited for the world to catch up\)$/),
+    });
+  });
+
+  test('waits while a read is stale: it shows what was there before', async () => {
+    const aws = anAws();
+    aws.there.set('x.thing/a', { value: 'old' });
+    const fresh = aws.kinds.get('x.thing') as unknown as Kind<Thing>;
+    const { read } = fresh;
+    let stale = 2;
+    fresh.read = async (door, resource) =>
+      stale-- > 0 ? { spec: { value: 'old' }, attrs: {} } : read(door, resource);
+    expect(await applied(aws, [aThing('a', 'new')], { waitMs: 5_000 })).toEqual({ a: 'applied' });
+    expect(aws.written).toEqual(['x.thing/a']);
+  });
+
+  test('starts nothing after an interruption, and finishes what is in flight', async () => {
+    const controller = new AbortController();
+    const aws = anAws({
+      write(_, spec) {
+        controller.abort();
+        return spec;
+      },
+    });
+    const resources = [aThing('a', 1), aThing('b', 1, ['a'])];
+    expect(await applied(aws, resources, { signal: controller.signal })).toEqual({
+      a: 'applied',
+      b: 'interrupted before it was started',
+    });
+  });
+
+  test('runs beside each other what does not need each other', async () => {
+    let open = 0;
+    let most = 0;
+    const aws = anAws({
+      async write(_, spec) {
+        open += 1;
+        most = Math.max(most, open);
+        await new Promise((resolve) => setImmediate(resolve));
+        open -= 1;
+        return spec;
+      },
+    });
+    await applied(aws, [aThing('a', 1), aThing('b', 1), aThing('c', 1)]);
+    expect(most).toBe(3);
+  });
+});

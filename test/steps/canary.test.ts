@@ -1,0 +1,109 @@
+import { DisableKeyCommand } from '@aws-sdk/client-kms';
+import { ListObjectVersionsCommand } from '@aws-sdk/client-s3';
+import { describe, expect, test } from 'vitest';
+import { canaries } from '../../src/steps/canary.ts';
+import { aWorld, TAX, type World } from '../support/world.ts';
+
+/** Every version and delete marker on both sides. */
+async function versions({ door }: World): Promise<string[]> {
+  const sides = [
+    ['us-east-1', 'acme-tax'],
+    ['us-west-2', 'acme-tax-replica'],
+  ] as const;
+  const found = await Promise.all(
+    sides.map(async ([region, Bucket]) => {
+      const { Versions = [], DeleteMarkers = [] } = await door.send(
+        { region },
+        new ListObjectVersionsCommand({ Bucket }),
+      );
+      return [...Versions, ...DeleteMarkers].map(({ Key }) => `${Bucket}/${Key}`);
+    }),
+  );
+  return found.flat();
+}
+
+const run = (world: World, more: Partial<Parameters<typeof canaries>[1]> = {}) =>
+  Promise.all(
+    world.specs.pairs.map((pair) => canaries(pair, { door: world.door, timeoutMs: 300, ...more })),
+  ).then((all) => all.flat());
+
+describe('canaries', () => {
+  test('are written under each rule, of both sorts, with the latency told, and leave nothing behind', async () => {
+    await using world = await aWorld(`${TAX}    - { name: ledgers, filter: { tags: { tier: gold } } }\n`);
+    await world.reconcile();
+    const results = await run(world, { timeoutMs: 5_000 });
+    expect(results.map(({ rule, bucketKey, result }) => [rule, bucketKey, result])).toEqual([
+      ['tax', true, 'replicated'],
+      ['tax', false, 'replicated'],
+      ['ledgers', true, 'replicated'],
+      ['ledgers', false, 'replicated'],
+    ]);
+    for (const { latencyMs } of results) expect(latencyMs).toBeGreaterThanOrEqual(0);
+    expect(await versions(world)).toEqual([]);
+  });
+
+  test('that fail say so, and are removed', async () => {
+    await using world = await aWorld();
+    await world.reconcile();
+    const replicaKey = { KeyId: await keyId(world) };
+    await world.door.send({ region: 'us-west-2' }, new DisableKeyCommand(replicaKey));
+    const results = await run(world);
+    expect(results.map(({ result }) => result)).toEqual(['failed', 'failed']);
+    expect(results[0]?.why).toMatch(/^S3 gave up on it \(FAILED\), and will not try it again/);
+    expect(await versions(world)).toEqual([]);
+  });
+
+  test('that are not taken by any rule say so, and are removed', async () => {
+    await using world = await aWorld();
+    await world.reconcile();
+    const bucket = world.sandbox.store.bucket('acme-tax');
+    if (bucket) delete bucket.replication;
+    const results = await run(world);
+    expect(results[0]?.why).toBe('no rule took it: the object has no replication status');
+    expect(await versions(world)).toEqual([]);
+  });
+
+  test('that do not arrive in time say so, and are removed', async () => {
+    await using world = await aWorld();
+    await world.reconcile();
+    world.sandbox.knobs.replicationDelayMs = 60_000;
+    const results = await run(world, { timeoutMs: 50 });
+    expect(results.map(({ why }) => why)).toEqual([
+      'still PENDING after 0.05 s',
+      'still PENDING after 0.05 s',
+    ]);
+    expect(await versions(world)).toEqual([]);
+  });
+
+  test('that are interrupted are removed all the same', async () => {
+    await using world = await aWorld();
+    await world.reconcile();
+    world.sandbox.knobs.replicationDelayMs = 60_000;
+    const controller = new AbortController();
+    const door = {
+      ...world.door,
+      send: ((at, command) => {
+        const answer = world.door.send(at, command);
+        if (command.constructor.name === 'HeadObjectCommand') controller.abort();
+        return answer;
+      }) as typeof world.door.send,
+    };
+    await run(world, { door, signal: controller.signal, timeoutMs: 60_000 }).catch(() => {});
+    expect(await versions(world)).toEqual([]);
+  });
+
+  test('are not written under a rule that is paused', async () => {
+    await using world = await aWorld(TAX.replace('prefix: Tax/', 'prefix: Tax/\n      enabled: false'));
+    await world.reconcile();
+    expect((await run(world)).map(({ result, why }) => [result, why])).toEqual([
+      ['skipped', expect.stringMatching(/paused|disabled/i)],
+    ]);
+  });
+});
+
+async function keyId({ sandbox }: World): Promise<string> {
+  for (const account of sandbox.store.accounts())
+    for (const alias of account.aliases.values())
+      if (alias.name === 'alias/acme-tax-replica') return alias.targetKeyId;
+  throw new Error('the replica key is not there');
+}
