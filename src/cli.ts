@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { distance } from 'fastest-levenshtein';
 import manifest from '../package.json' with { type: 'json' };
 import { interruptible } from './cli/interrupt.ts';
 import type { Io } from './cli/io.ts';
@@ -22,18 +24,34 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     await program.parseAsync(argv.map(withFolder), { from: 'user' });
     return code;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-    if (error instanceof UserError) {
-      io.stderr.write(`${visible(error.message).replaceAll('\\u000a', '\n')}\n`);
-      return error.exitCode;
-    }
-    const debug = argv.includes('--debug');
-    const text =
-      error instanceof Error ? (debug ? (error.stack ?? error.message) : error.message) : String(error);
-    io.stderr.write(`${text}\n${debug ? '' : 'This is a fault of replikey itself; --debug shows where.\n'}`);
-    return EXIT.failed;
+    if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok;
+    const { exitCode, message } = explain(error, argv.includes('--debug'));
+    // Commander has told its own errors already.
+    if (!(error instanceof CommanderError)) io.stderr.write(`${message}\n`);
+    if (wantsJson(argv))
+      io.stdout.write(`${JSON.stringify({ format: 1, error: { exitCode, message } }, null, 2)}\n`);
+    return exitCode;
   }
 }
+
+/** What ended a run, for a person, and the exit code that goes with it. */
+function explain(error: unknown, debug: boolean): { exitCode: number; message: string } {
+  if (error instanceof CommanderError) return { exitCode: EXIT.usage, message: error.message };
+  const said = error instanceof Error ? error.message : String(error);
+  const message = debug && error instanceof Error ? (error.stack ?? said) : said;
+  const lines = message.split('\n').map(visible).join('\n');
+  if (error instanceof UserError) return { exitCode: error.exitCode, message: lines };
+  const advice = debug ? '' : '\nThis is a fault of replikey itself; --debug shows where.';
+  return { exitCode: EXIT.failed, message: `${lines}${advice}` };
+}
+
+/** Whether JSON was asked for, also where the command line is not fit to be parsed. */
+const wantsJson = (argv: readonly string[]): boolean =>
+  argv.some((word, index) =>
+    word === '-o' || word === '--output'
+      ? argv[index + 1] === 'json'
+      : word === '-ojson' || word === '--output=json',
+  );
 
 export interface GlobalOptions {
   /** The folder of its state. */
@@ -92,6 +110,7 @@ function build(io: Io, done: (code: number) => void): Command {
         );
       if (options.once || options.dryRun)
         return (await import('./cli/reconcile.ts')).reconcileOnce(paths, options, io, signal);
+      refuseMisspelt(program, paths[0]);
       throw new UserError(
         EXIT.usage,
         'this version makes one pass at a time: add --once (or --dry-run to change nothing)',
@@ -151,6 +170,13 @@ function build(io: Io, done: (code: number) => void): Command {
     .action(action(async (signal) => (await import('./cli/demo.ts')).demo(io, signal)));
 
   return program;
+}
+
+/** A word that is no file but nearly a command was meant as one. */
+function refuseMisspelt(program: Command, word = ''): void {
+  const meant = program.commands.map((command) => command.name()).find((name) => distance(name, word) <= 2);
+  if (meant && !existsSync(word))
+    throw new UserError(EXIT.usage, `there is no command or file "${word}" (did you mean ${meant}?)`);
 }
 
 /**

@@ -9,6 +9,7 @@ export function createLog(stream: NodeJS.WriteStream, options: { level: string; 
   const settings: LoggerOptions = {
     level: options.level,
     base: null,
+    formatters: { level: (label) => ({ level: label }) },
     // A credential that strays into an object that is logged stays out of the log.
     redact: {
       paths: [

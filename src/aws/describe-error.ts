@@ -12,7 +12,7 @@ export function describeError(error: unknown, operation: string, at: Place): str
   const where = [at.account && `account ${at.account}`, at.region].filter(Boolean).join(', ');
   const request = $metadata?.requestId ? `, request ${$metadata.requestId}` : '';
   const status = $fault && $metadata?.httpStatusCode ? ` (HTTP ${$metadata.httpStatusCode})` : '';
-  return `${operation} in ${where}: ${nameAndMessage(error, status)}${request}${advice(error)}`;
+  return `${operation} in ${where}: ${nameAndMessage(error, status)}${request}${advice(error, operation)}`;
 }
 
 /** `SlowDown: Please reduce your request rate.`; a fault of the network has no name of its own, but a message. */
@@ -20,7 +20,7 @@ export const nameAndMessage = (error: Error, status = ''): string =>
   error.name === 'Error' ? error.message : `${error.name}${status}: ${error.message}`;
 
 const ADVICE: Record<string, string> = {
-  AccessDenied: 'these credentials lack the permission, or the bucket belongs to another account',
+  AccessDenied: 'these credentials lack the permission',
   AccessDeniedException: 'these credentials lack the permission',
   BucketAlreadyExists: 'the name is taken by another account: choose another',
   ExpiredToken: 'renew the credentials',
@@ -29,4 +29,10 @@ const ADVICE: Record<string, string> = {
   CredentialsProviderError: 'set AWS_PROFILE or the AWS_* variables, or declare an Account document',
 };
 
-const advice = (error: Error): string => (ADVICE[error.name] ? `; ${ADVICE[error.name]}` : '');
+/** Every S3 call carries the expected owner, so that S3 also denies what belongs to somebody else. */
+function advice({ name }: Error, operation: string): string {
+  const advised = ADVICE[name];
+  if (!advised) return '';
+  const owner = name === 'AccessDenied' && operation.startsWith('s3:');
+  return `; ${advised}${owner ? ', or the bucket belongs to another account' : ''}`;
+}

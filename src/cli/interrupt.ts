@@ -1,4 +1,4 @@
-import { EXIT } from '../errors.ts';
+import { EXIT, UserError } from '../errors.ts';
 import type { Io } from './io.ts';
 
 const CODES = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated };
@@ -24,12 +24,11 @@ export async function interruptible(io: Io, body: (signal: AbortSignal) => Promi
     const result = await body(controller.signal);
     return code ?? result;
   } catch (error) {
-    // What fails because it was interrupted is not worth a second message.
-    if (code !== undefined) {
-      io.stderr.write('Interrupted: nothing is in flight any more; run it again to go on.\n');
-      return code;
-    }
-    throw error;
+    // What fails because it was interrupted is not worth a message of its own.
+    if (code === undefined) throw error;
+    throw new UserError(code, 'Interrupted: nothing is in flight any more; run it again to go on.', {
+      cause: error,
+    });
   } finally {
     for (const [name, handler] of handlers) io.off(name, handler);
   }

@@ -64,12 +64,13 @@ function tell(event: ApplyEvent, text: boolean, io: Io, paint: Paint, log: Log):
     log.info({ step: step.id }, `waiting for ${event.waitsFor}, ${event.untilMs / 1000} s at most`);
     return;
   }
-  if (!text) return;
+  // What was skipped is told at the end, with the reason that it shares with others.
+  if (!text || event.type === 'skipped') return;
   if (event.type === 'applied') {
     const verb = step.action === 'create' ? 'created' : 'updated';
     io.stdout.write(`${paint.green('✓')} ${verb} ${step.id}\n`);
   } else {
-    io.stdout.write(`${paint.red('✗')} ${event.type} ${step.id}\n`);
+    io.stdout.write(`${paint.red('✗')} failed ${step.id}\n`);
   }
 }
 

@@ -15,6 +15,8 @@ export interface Session {
   close(): Promise<void>;
 }
 
+const WORTH_A_WARNING = 3;
+
 export async function openSession(
   specs: Specs,
   options: Pick<GlobalOptions, 'sandbox' | 'logLevel'>,
@@ -35,8 +37,11 @@ export async function openSession(
     accounts: specs.accounts,
     region: specs.pairs[0]?.source.region ?? 'us-east-1',
     signal,
-    onRetry: ({ operation, reason, attempt }) =>
-      log.warn({ operation, attempt }, `${reason}: trying ${operation} again`),
+    onRetry: ({ operation, region, attempt, reason }) => {
+      // Once or twice is everyday; from the third time on a person wants to know, though not at every attempt.
+      const level = attempt === WORTH_A_WARNING ? 'warn' : 'debug';
+      log[level]({ operation, region, attempt }, `${operation} in ${region} is tried again: ${reason}`);
+    },
   });
   return {
     door,
@@ -50,6 +55,6 @@ export async function openSession(
 }
 
 async function startEmbedded(state: string): Promise<Sandbox> {
-  const { startSandbox } = await import('../sandbox/server.ts');
-  return startSandbox({ state });
+  const { openSandbox } = await import('./open-sandbox.ts');
+  return openSandbox({ state });
 }

@@ -100,29 +100,41 @@ export function outcomeText(outcome: Outcome, paint: Paint): string {
   const failed = results.filter(({ result }) => result === 'failed');
   const skipped = results.filter(({ result }) => result === 'skipped');
   const applied = results.length - failed.length - skipped.length;
-  const lines = [...failed, ...skipped].map(
-    ({ id, result, why }) => `  ${paint.red(result)} ${id}: ${visible(why ?? '')}`,
-  );
   const remaining = left === undefined ? [] : left.waves.flat();
   const missing = failed.length + skipped.length;
+  const differing = missing === 0 ? remaining : [];
   const problems = [
-    ...lines,
-    ...plan.blocked.map(({ id, why }) => `  ${paint.red('blocked')} ${id}: ${visible(why)}`),
-    ...(missing === 0
-      ? remaining.map(
-          ({ id }) =>
-            `  ${paint.red('differs again')} ${id}: somebody else changes it, or AWS does not show it yet`,
-        )
-      : []),
+    ...byReason('failed', failed, paint),
+    ...byReason('skipped', skipped, paint),
+    ...byReason(
+      'differs again',
+      differing.map(({ id }) => ({ id, why: AGAIN })),
+      paint,
+    ),
   ];
-  if (problems.length === 0) {
+  if (problems.length + plan.blocked.length === 0) {
     return results.length === 0
       ? ''
       : paint.green(`Converged: ${applied} applied, and a second reading finds nothing to do.`);
   }
+  const blocked = `${plan.blocked.length} blocked${plan.blocked.length > 0 ? ' (the plan says why)' : ''}`;
+  const mended = failed.length + plan.blocked.length > 0 ? ' once the cause is mended' : '';
   return [
-    `${paint.red('Not converged')}: ${applied} applied, ${failed.length} failed, ${skipped.length} skipped, ${plan.blocked.length} blocked.`,
+    `${paint.red('Not converged')}: ${applied} applied, ${failed.length} failed, ${skipped.length} skipped, ${blocked}.`,
     ...problems,
-    'Run it again once the cause is mended: it goes on where it stands.',
+    `Run it again${mended}: it goes on where it stands.`,
   ].join('\n');
+}
+
+const AGAIN = 'somebody else changes it, or AWS does not show it yet';
+
+/** A line for each reason, and below it what shares it. */
+function byReason(word: string, items: readonly { id: string; why?: string }[], paint: Paint): string[] {
+  const reasons = new Map<string, string[]>();
+  for (const { id, why = '' } of items) reasons.set(why, [...(reasons.get(why) ?? []), id]);
+  return [...reasons].flatMap(([why, ids]) =>
+    ids.length === 1
+      ? [`  ${paint.red(word)} ${ids[0]}: ${visible(why)}`]
+      : [`  ${paint.red(word)}: ${visible(why)}`, ...ids.map((id) => `      ${id}`)],
+  );
 }

@@ -66,7 +66,11 @@ export async function apply(plan: Plan, options: ApplyOptions): Promise<StepResu
       onEvent?.({ type: 'applied', step });
       return { id, action, result: 'applied' };
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = cutOff(error, signal)
+        ? 'interrupted half-way: the call in flight was finished, and the next run looks how far it came'
+        : error instanceof Error
+          ? error.message
+          : String(error);
       onEvent?.({ type: 'failed', step, why });
       return { id, action, result: 'failed', why };
     }
@@ -177,6 +181,11 @@ function lacking(desired: Resource, seen: Seen, kind: Kind): string | undefined 
   if (paths.length === 0) return kind.blocks?.(desired.spec, seen, desired.at);
   return `these settings did not take: ${paths.join(', ')}; either this endpoint does not keep them, or somebody else changes the same thing`;
 }
+
+/** Whether it ended since a person interrupted the run, and not for a fault of its own. */
+const cutOff = (error: unknown, signal: AbortSignal | undefined): boolean =>
+  signal?.aborted === true &&
+  [error, (error as { cause?: unknown } | undefined)?.cause].includes(signal.reason);
 
 class NotSeen extends Error {}
 

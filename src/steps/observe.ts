@@ -46,7 +46,10 @@ export function naming(aws: Aws): { named: Aws; last: () => string } {
   return {
     last: () => last,
     named: {
-      accountId: (account) => aws.accountId(account),
+      accountId: (account) => {
+        last = 'sts:GetCallerIdentity';
+        return aws.accountId(account);
+      },
       send: (at: Place, command) => {
         const { service, operation } = nameOf(command);
         last = `${service}:${operation}`;

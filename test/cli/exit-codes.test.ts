@@ -1,0 +1,183 @@
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
+import { expect, it } from 'vitest';
+import type { RequestEntry } from '../../src/sandbox/request-log.ts';
+import { cli, serve } from '../support/cli.ts';
+import { aWorld, TAX } from '../support/world.ts';
+
+it('0 and 2: planned, with and without --detailed-exitcode', async () => {
+  await using world = await aWorld();
+  const options = { endpoint: world.sandbox.endpoint, input: TAX };
+  expect((await cli(['plan', '-'], options)).code).toBe(0);
+  expect((await cli(['plan', '-', '--detailed-exitcode'], options)).code).toBe(2);
+});
+
+it('1: partly failed, with the cause, what was not done for it, and what to do', async () => {
+  await using world = await aWorld(TAX, {
+    knobs: { faults: [{ match: 'CreateRole', nth: 1, what: { status: 403, code: 'AccessDenied' } }] },
+  });
+  const { code, stdout } = await cli(['--once', '-'], { endpoint: world.sandbox.endpoint, input: TAX });
+  expect(code).toBe(1);
+  expect(stdout).toContain('✓ created s3.bucket/acme-tax\n');
+  expect(stdout).toContain('✗ failed iam.role/replikey-acme-tax\n');
+  const end = stdout.slice(stdout.indexOf('Not converged'));
+  expect(end.replace(/request [\w-]+/, 'request R')).toMatchInlineSnapshot(`
+    "Not converged: 8 applied, 1 failed, 4 skipped, 0 blocked.
+      failed iam.role/replikey-acme-tax: iam:CreateRole in us-east-1: AccessDenied (HTTP 403): AccessDenied, request R; these credentials lack the permission
+      skipped: iam.role/replikey-acme-tax was not applied
+          iam.role-policy/replikey-acme-tax
+          kms.key-policy/alias/acme-tax-replica@us-west-2
+          kms.key-policy/alias/acme-tax@us-east-1
+      skipped s3.replication/acme-tax: iam.role-policy/replikey-acme-tax was not applied
+    Run it again once the cause is mended: it goes on where it stands.
+    "
+  `);
+  expect((await world.reconcile()).left?.waves).toEqual([]);
+});
+
+it('3: refused, with the word that allows it', async () => {
+  await using world = await aWorld();
+  await world.reconcile();
+  const other = TAX.replace('alias/acme-tax }', 'alias/another }');
+  const options = { endpoint: world.sandbox.endpoint, input: other };
+  world.sandbox.log.reset();
+  const refused = await cli(['--once', '-'], options);
+  expect(refused.code).toBe(3);
+  expect(refused.stdout).toContain('Refused: nothing was changed.');
+  expect(refused.stdout).toContain('allow it with --allow change-default-key');
+  expect(world.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
+  expect((await cli(['--once', '-', '--allow', 'change-default-key'], options)).code).toBe(0);
+});
+
+it('4: no credentials, with what to set', async () => {
+  const { code, stdout, stderr } = await cli(['--once', '-'], { input: TAX });
+  expect({ code, stdout }).toEqual({ code: 4, stdout: '' });
+  expect(stderr).toMatch(
+    /Could not load credentials from any providers; set AWS_PROFILE or the AWS_\* variables/,
+  );
+});
+
+it('4: the wrong account, before anything is read or changed there', async () => {
+  await using world = await aWorld();
+  const account = `${TAX.replaceAll('region:', 'account: main, region:')}---
+apiVersion: replikey.dev/v1
+kind: Account
+metadata: { name: main }
+spec: { id: "999988887777" }
+`;
+  const { code, stderr } = await cli(['--once', '-'], { endpoint: world.sandbox.endpoint, input: account });
+  expect(code).toBe(4);
+  expect(stderr).toContain('belong to 111122223333, but its document says 999988887777');
+  expect(world.sandbox.log.entries.filter(({ write }) => write)).toMatchObject([]);
+});
+
+const usage: [string, string[], RegExp][] = [
+  ['nothing', [], /^name the specs: reconcile --once specs\//],
+  ['neither --once nor --dry-run', ['specs/'], /add --once/],
+  ['a misspelt option', ['--oncee', 'specs/'], /\(Did you mean --once\?\)/],
+  ['a misspelt option of a command', ['plan', '--outpt', 'json', '-'], /\(Did you mean --output\?\)/],
+  [
+    'a misspelt command',
+    ['plna', 'specs/'],
+    /^there is no command or file "plna" \(did you mean plan\?\)\n$/,
+  ],
+  ['a number that is none', ['--once', '--wait', 'long', '-'], /a number of seconds, 0 to 86400/],
+  ['a port that is none', ['sandbox', '--port', '65536'], /a port, 0 to 65535/],
+  ['an unknown form', ['plan', '-o', 'yaml', '-'], /Allowed choices are text, json/],
+  ['a command without specs', ['validate'], /missing required argument 'paths'/],
+];
+
+it.each(usage)('64: %s', async (_, args, words) => {
+  const { code, stdout, stderr } = await cli(args);
+  expect({ code, stdout }).toEqual({ code: 64, stdout: '' });
+  expect(stderr).toMatch(words);
+});
+
+it.each(['--once', '--dry-run', 'plan', 'verify', 'validate'])(
+  '65: invalid specs, for %s',
+  async (command) => {
+    const { code, stdout, stderr } = await cli([command, '-'], { input: TAX.replace('prefix:', 'prefx:') });
+    expect({ code, stdout }).toEqual({ code: 65, stdout: '' });
+    expect(stderr).toMatch(/prefx[\s\S]*did you mean "?prefix/i);
+  },
+);
+
+const signals = [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const;
+
+it.each(signals)(
+  '%s in the middle of an apply: finishes the calls in flight, starts no other, and says where things stand (%i)',
+  async (signal, code) => {
+    let child: ChildProcess | undefined;
+    let struck: RequestEntry | undefined;
+    await using world = await aWorld(TAX, {
+      onCall: (entry, phase) => {
+        if (entry.operation !== 'PutRolePolicy' || phase !== 'before' || struck) return;
+        struck = entry;
+        child?.kill(signal);
+      },
+    });
+    const ran = await cli(['--once', '-'], {
+      endpoint: world.sandbox.endpoint,
+      input: TAX,
+      onStart: (started) => {
+        child = started;
+      },
+    });
+    expect(ran).toMatchObject({ code, signal: null, stderr: '' });
+    expect(struck?.status).toBe(200);
+    expect(ran.stdout).toMatch(/\nNot converged: \d+ applied, \d+ failed, \d+ skipped, 0 blocked\.\n/);
+    expect(ran.stdout).toContain('interrupted half-way: the call in flight was finished');
+    expect(ran.stdout).toContain('s3.replication/acme-tax');
+    expect(world.sandbox.log.entries.some(({ operation }) => operation === 'PutBucketReplication')).toBe(
+      false,
+    );
+
+    expect((await cli(['--once', '-'], { endpoint: world.sandbox.endpoint, input: TAX })).code).toBe(0);
+  },
+);
+
+it.each(signals)(
+  '%s while it reads: nothing was changed, and JSON says so too (%i)',
+  async (signal, code) => {
+    let child: ChildProcess | undefined;
+    await using world = await aWorld(TAX, {
+      onCall: (entry, phase) => {
+        // Once: a second signal would end it at once.
+        if (entry.n === 1 && phase === 'before') child?.kill(signal);
+      },
+    });
+    const ran = await cli(['--once', '-', '-o', 'json'], {
+      endpoint: world.sandbox.endpoint,
+      input: TAX,
+      onStart: (started) => {
+        child = started;
+      },
+    });
+    expect(ran.code).toBe(code);
+    expect(JSON.parse(ran.stdout)).toMatchObject({ format: 1, error: { exitCode: code } });
+    expect(world.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
+  },
+);
+
+it.each(signals)('%s ends reconcile sandbox (%i)', async (signal, code) => {
+  const sandbox = await serve();
+  expect((await fetch(`${sandbox.endpoint}/_sandbox/health`)).status).toBe(200);
+  expect(await sandbox.stop(signal)).toMatchObject({ code, stderr: '' });
+});
+
+it('1: a sandbox on a port that is in use, with what to do', async () => {
+  const taken = createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  const { port } = taken.address() as AddressInfo;
+  const { code, stderr } = await cli(['sandbox', '--port', String(port)]);
+  taken.close();
+  expect({ code, stderr }).toEqual({
+    code: 1,
+    stderr: `the sandbox cannot start: port ${port} of 127.0.0.1 is in use; choose another with --port (0 takes any free one)\n`,
+  });
+});

@@ -1,0 +1,104 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { cli } from '../support/cli.ts';
+import { TAX } from '../support/world.ts';
+
+/** A folder of a user's: one spec, and the sandbox's state beside it, which each test goes on with. */
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'replikey-cli-'));
+  await writeFile(path.join(folder, 'tax.yaml'), TAX);
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const run = (...args: string[]) => cli([...args, 'tax.yaml'], { cwd: folder });
+const writesOf = (stdout: string): number => JSON.parse(stdout).calls.writes;
+
+it('plans changes, makes them, and then finds that nothing differs and writes nothing', async () => {
+  const before = await run('--dry-run', '--sandbox=state', '--detailed-exitcode');
+  expect(before.code).toBe(2);
+  expect(before.stdout).toMatch(/Plan: 13 to create.*\n\nNothing was changed: this was a dry run\.\n$/);
+
+  const first = await run('--once', '--sandbox=state', '-o', 'json');
+  expect(first).toMatchObject({ code: 0, stderr: '' });
+  expect(writesOf(first.stdout)).toBeGreaterThanOrEqual(13);
+
+  const second = await run('--once', '--sandbox=state');
+  expect(second).toMatchObject({
+    code: 0,
+    stderr: '',
+    stdout: 'Nothing to do: 13 resources are as declared.\n',
+  });
+  expect(writesOf((await run('--once', '--sandbox=state', '-o', 'json')).stdout)).toBe(0);
+
+  expect((await run('--dry-run', '--sandbox=state', '--detailed-exitcode')).code).toBe(0);
+});
+
+it('keeps the sandbox of --sandbox alone in .replikey/sandbox, and takes the next word for a spec', async () => {
+  expect(await run('--once', '--sandbox')).toMatchObject({ code: 0, stderr: '' });
+  expect(existsSync(path.join(folder, '.replikey/sandbox/accounts'))).toBe(true);
+});
+
+it('means the same by an option before a command and after it', async () => {
+  const before = await run('-o', 'json', '--sandbox=state', '--detailed-exitcode', 'plan');
+  const after = await run('plan', '-o', 'json', '--sandbox=state', '--detailed-exitcode');
+  expect(before).toEqual(after);
+  expect(JSON.parse(before.stdout).format).toBe(1);
+});
+
+it('refuses an option before a command that has no such option, rather than writing canaries in a dry run', async () => {
+  expect(await run('--dry-run', '--sandbox=state', 'verify')).toMatchObject({
+    code: 64,
+    stderr: 'verify has no --dry-run: leave it out\n',
+  });
+});
+
+it('verifies with real objects, and says how long each took', async () => {
+  const { code, stdout, stderr } = await run('verify', '--sandbox=state');
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout.replace(/\d+ ms/g, 'N ms')).toBe(
+    '✓ tax/tax, with a Bucket Key: replicated under the declared key in N ms\n✓ tax/tax, without a Bucket Key: replicated under the declared key in N ms\n',
+  );
+});
+
+it('asks to converge first where there is nothing to verify', async () => {
+  const { code, stderr } = await run('verify', '--sandbox=empty');
+  expect(code).toBe(1);
+  expect(stderr).toMatch(
+    /^kms:DescribeKey in us-east-1: NotFoundException.*; converge first: reconcile --once\n$/,
+  );
+});
+
+const json: [string, string[], number][] = [
+  ['a plan', ['plan', '--sandbox=state'], 0],
+  ['a pass', ['--once', '--sandbox=state'], 0],
+  ['canaries', ['verify', '--sandbox=state'], 0],
+  ['a check of the YAML', ['validate'], 0],
+  ['a plan without credentials', ['plan'], 4],
+  ['a pass without credentials', ['--once'], 4],
+  ['canaries without credentials', ['verify'], 4],
+  ['a check of YAML that is not there', ['validate', 'nowhere.yaml'], 65],
+  ['a plan of YAML that is not there', ['plan', 'nowhere.yaml', '--sandbox=state'], 65],
+  ['an unknown option', ['plan', '--sandbx'], 64],
+  ['a folder that cannot hold a sandbox', ['plan', '--sandbox=tax.yaml'], 1],
+];
+
+it.each(json)('prints one JSON value on standard output for %s', async (_, args, code) => {
+  const ran = await run(...args, '-o', 'json');
+  expect(ran.code, ran.stderr).toBe(code);
+  const value = JSON.parse(ran.stdout);
+  expect(value.format).toBe(1);
+  const isFailure = code !== 0 && args[0] !== 'validate';
+  expect(value.error?.exitCode).toBe(isFailure ? code : undefined);
+  if (isFailure) expect(ran.stderr).toContain(value.error.message);
+});
+
+it('reads specs from standard input', async () => {
+  const { code, stdout } = await cli(['validate', '-'], {
+    input: await readFile(path.join(folder, 'tax.yaml'), 'utf8'),
+  });
+  expect({ code, stdout }).toEqual({ code: 0, stdout: 'Valid: 1 pair in 1 file.\n' });
+});

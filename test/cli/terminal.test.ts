@@ -1,0 +1,162 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { UpdateAssumeRolePolicyCommand } from '@aws-sdk/client-iam';
+import { PutBucketReplicationCommand } from '@aws-sdk/client-s3';
+import { expect, it } from 'vitest';
+import { cli } from '../support/cli.ts';
+import { aWorld, TAX } from '../support/world.ts';
+
+/** What a terminal, a pager or a log would be steered by; a line feed is meant. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const STEERING = /[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/;
+const both = ({ stdout, stderr }: { stdout: string; stderr: string }) => stdout + stderr;
+
+const SECRET = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';
+const TOKEN = 'IQoJb3JpZ2luX2VjEXAMPLETOKEN//////////wEaCXVzLWVhc3QtMSJ';
+
+it.each(['debug', 'info', 'silent'])('prints no secret at log level %s, whatever happens', async (level) => {
+  await using world = await aWorld(TAX, {
+    knobs: {
+      faults: [
+        { match: 'kms', nth: 1, times: 3, what: 'throttle' },
+        { match: 'PutBucketVersioning', nth: 1, what: 'reset-after' },
+        { match: 'PutBucketEncryption', nth: 1, what: { status: 403, code: 'SignatureDoesNotMatch' } },
+      ],
+    },
+  });
+  const options = {
+    endpoint: world.sandbox.endpoint,
+    input: TAX,
+    env: { AWS_SECRET_ACCESS_KEY: SECRET, AWS_SESSION_TOKEN: TOKEN },
+  };
+  for (const command of [['--once'], ['plan'], ['verify', '--timeout', '5'], ['--once', '-o', 'json']]) {
+    const said = both(await cli([...command, '-', '--log-level', level, '--debug'], options));
+    expect(said).not.toContain(SECRET);
+    expect(said).not.toContain(TOKEN);
+  }
+});
+
+it('shows control characters of the YAML, of file names and of AWS as \\uXXXX', async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'replikey-steering-'));
+  const file = path.join(folder, 'a\u001b[2Jb.yaml');
+  await writeFile(file, TAX.replace('prefix: Tax/', 'prefix: "Tax\\e[31m\\u202e/"'));
+  await using world = await aWorld();
+  await world.reconcile();
+  const at = { region: 'us-east-1' };
+  const steering = { Effect: 'Allow', Principal: { AWS: '*' }, Action: 'sts:AssumeRole' };
+  await world.door.send(
+    at,
+    new UpdateAssumeRolePolicyCommand({
+      RoleName: 'replikey-acme-tax',
+      PolicyDocument: JSON.stringify({ Statement: [{ ...steering, Sid: 'ReplikeyX' }] }),
+    }),
+  );
+  const rules = [...(world.sandbox.store.bucket('acme-tax')?.replication?.Rules ?? [])];
+  const foreign = { ...rules[0], ID: 'not\u009b31mours', Priority: 9 };
+  await world.door.send(
+    at,
+    new PutBucketReplicationCommand({
+      Bucket: 'acme-tax',
+      ReplicationConfiguration: {
+        Role: 'arn:aws:iam::111122223333:role/replikey-acme-tax',
+        Rules: [...rules, foreign] as never,
+      },
+    }),
+  );
+  try {
+    for (const args of [
+      ['plan', file],
+      ['validate', file],
+      ['--once', file],
+      ['plan', `${file}\u0007`],
+      [`pl\u001ban`],
+    ]) {
+      const ran = await cli(args, { endpoint: world.sandbox.endpoint });
+      expect(both(ran), args[0]).not.toMatch(STEERING);
+    }
+    expect((await cli(['plan', file], { endpoint: world.sandbox.endpoint })).stdout).toContain('\\u001b');
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+it('writes no escape codes where no terminal listens, and colours where FORCE_COLOR asks for them', async () => {
+  await using world = await aWorld();
+  const options = { endpoint: world.sandbox.endpoint, input: TAX };
+  expect(both(await cli(['plan', '-'], options))).not.toMatch(STEERING);
+  const forced = { ...options, env: { FORCE_COLOR: '1' } };
+  expect(both(await cli(['plan', '-'], forced))).toMatch(STEERING);
+  const refused = { ...options, env: { FORCE_COLOR: '1', NO_COLOR: '1' } };
+  expect(both(await cli(['plan', '-'], refused))).not.toMatch(STEERING);
+});
+
+it('says nothing on standard error while all goes well: no warning of a dependency either', async () => {
+  await using world = await aWorld();
+  const options = { endpoint: world.sandbox.endpoint, input: TAX };
+  for (const args of [
+    ['validate', '-'],
+    ['plan', '-'],
+    ['--once', '-'],
+    ['verify', '-'],
+    ['schema'],
+    ['--help'],
+  ]) {
+    expect(await cli(args, options), args[0]).toMatchObject({ code: 0, stderr: '' });
+  }
+});
+
+it('tells a call that is tried again once, from its third time on, with its place and reason', async () => {
+  await using world = await aWorld(TAX, {
+    knobs: { faults: [{ match: 'GetRole', nth: 1, times: 4, what: 'throttle' }] },
+  });
+  const { code, stderr } = await cli(['plan', '-'], { endpoint: world.sandbox.endpoint, input: TAX });
+  expect(code).toBe(0);
+  expect(
+    stderr
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line)),
+  ).toEqual([
+    {
+      level: 'warn',
+      time: expect.any(String),
+      operation: 'iam:GetRole',
+      region: 'us-east-1',
+      attempt: 3,
+      msg: 'iam:GetRole in us-east-1 is tried again: Throttling: Rate exceeded',
+    },
+  ]);
+});
+
+it('says what it waits for, and how long at most', async () => {
+  await using world = await aWorld(TAX, { knobs: { rolePropagationMs: 1_000 } });
+  const { code, stderr } = await cli(['--once', '-'], { endpoint: world.sandbox.endpoint, input: TAX });
+  expect(code).toBe(0);
+  const lines = stderr
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  expect(lines.map(({ msg }) => msg)).toContain(
+    'waiting for iam.role/replikey-acme-tax to show what was written, 60 s at most',
+  );
+  for (const { level } of lines) expect(level).toBe('info');
+});
+
+it('does not mind a reader that goes away, as head does', async () => {
+  await using world = await aWorld();
+  const ran = await cli(['plan', '-'], {
+    endpoint: world.sandbox.endpoint,
+    input: TAX,
+    onStart: (child) => void child.stdout?.destroy(),
+  });
+  expect(ran).toMatchObject({ code: 0, stderr: '' });
+});
+
+it('shows where an error arose with --debug only', async () => {
+  const args = ['plan', '-', '--sandbox=/dev/null/none'];
+  const plain = await cli(args, { input: TAX });
+  expect(plain.code).toBe(1);
+  expect(plain.stderr).toMatch(/^the sandbox cannot start: .*\n$/);
+  expect((await cli([...args, '--debug'], { input: TAX })).stderr).toMatch(/\n {4}at /);
+});
