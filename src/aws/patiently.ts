@@ -39,7 +39,7 @@ export async function patiently<T>(attempt: () => Promise<T>, patience: Patience
         ...(signal === undefined ? {} : { signal }),
         shouldRetry: ({ error }) => again(error),
         onFailedAttempt({ error, attemptNumber, retriesLeft }) {
-          if (retriesLeft > 0 && again(error)) onAgain?.(error, attemptNumber);
+          if (onAgain && retriesLeft > 0 && again(error)) onAgain(error, attemptNumber);
         },
       },
     );

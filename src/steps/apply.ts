@@ -1,7 +1,7 @@
 import pLimit, { type LimitFunction } from 'p-limit';
-import pRetry from 'p-retry';
 import { describeError } from '../aws/describe-error.ts';
 import type { Door } from '../aws/door.ts';
+import { patiently } from '../aws/patiently.ts';
 import { stableJson } from '../core/canonical.ts';
 import { difference, settled } from '../core/plan.ts';
 import { showPointer } from '../core/pointer.ts';
@@ -91,6 +91,8 @@ export async function apply(plan: Plan, options: ApplyOptions): Promise<StepResu
     const queue = oneByOne.get(name) ?? pLimit(1);
     oneByOne.set(name, queue);
     await queue(() => write(kind, desired, was, options, waiting));
+    // Written is applied; what an interrupted run did not read back, the next one reads.
+    if (signal?.aborted) return { spec: desired.spec, attrs: was?.attrs ?? {} };
     return seeing(kind, desired, was, options, waiting);
   }
 
@@ -109,18 +111,19 @@ async function write(
   const { named, last } = naming(door);
   let told = '';
   try {
-    await pRetry(() => kind.write(named, desired, was), {
-      ...PATIENTLY,
-      maxRetryTime: waitMs,
-      ...(signal === undefined ? {} : { signal }),
-      shouldRetry: ({ error }) => {
-        const passing = settlingOf(kind, error);
-        if (passing && passing.waitsFor !== told) {
-          told = passing.waitsFor;
-          waiting(told);
-        }
-        return passing !== undefined;
-      },
+    const again = (error: Error) => {
+      const passing = settlingOf(kind, error);
+      if (passing && passing.waitsFor !== told) {
+        told = passing.waitsFor;
+        waiting(told);
+      }
+      return passing !== undefined;
+    };
+    await patiently(() => kind.write(named, desired, was), {
+      forMs: waitMs,
+      longestMs: 3_000,
+      signal,
+      again,
     });
   } catch (error) {
     if (error instanceof UserError) throw error;
@@ -151,21 +154,17 @@ async function seeing(
     throw new NotSeen();
   };
   try {
-    return await pRetry(look, {
-      ...PATIENTLY,
-      maxRetryTime: options.waitMs,
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
-      shouldRetry: ({ error }) => {
-        const stale =
-          seen === undefined ||
-          stableJson(kind.canonical(seen.spec)) === before ||
-          seen.attrs.state === 'Creating';
-        if (!(error instanceof NotSeen) || !stale) return false;
-        if (!told) waiting(`${desired.id} to show what was written`);
-        told = true;
-        return true;
-      },
-    });
+    const again = (error: Error) => {
+      const stale =
+        seen === undefined ||
+        stableJson(kind.canonical(seen.spec)) === before ||
+        seen.attrs.state === 'Creating';
+      if (!(error instanceof NotSeen) || !stale) return false;
+      if (!told) waiting(`${desired.id} to show what was written`);
+      told = true;
+      return true;
+    };
+    return await patiently(look, { forMs: options.waitMs, longestMs: 3_000, signal: options.signal, again });
   } catch (error) {
     if (!(error instanceof NotSeen)) throw error;
     const accepted = `AWS accepted the write, but${told ? ` after ${options.waitMs / 1000} s` : ''}`;
@@ -188,9 +187,6 @@ const cutOff = (error: unknown, signal: AbortSignal | undefined): boolean =>
   [error, (error as { cause?: unknown } | undefined)?.cause].includes(signal.reason);
 
 class NotSeen extends Error {}
-
-/** Bounded by time, not by count. */
-const PATIENTLY = { retries: 100, minTimeout: 100, maxTimeout: 3_000, randomize: true };
 
 function settlingOf(kind: Kind, error: Error): Settling | undefined {
   return kind.settles?.find(

@@ -97,7 +97,7 @@ describe('applying a plan', () => {
   test('says so when a setting did not take, and does not try for ever', async () => {
     const aws = anAws({ write: () => ({ value: 'something else' }) });
     expect(await applied(aws, [aThing('a', 'wanted')])).toEqual({
-      a: 'AWS accepted the write, but these settings did not take: /value; either this endpoint does not keep them, or somebody else changes the same thing',
+      a: 'AWS accepted the write, but these settings did not take: value; either this endpoint does not keep them, or somebody else changes the same thing',
     });
     expect(aws.written).toEqual(['x.thing/a']);
   });
