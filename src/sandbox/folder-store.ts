@@ -1,16 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { lockFolder } from './folder-lock.ts';
 import type { AccountState, BucketState } from './state.ts';
 import { emptyAccount, type Store } from './store.ts';
 
@@ -26,10 +18,8 @@ const FORMAT = 1;
 export function folderStore(folder: string): Store {
   for (const part of ['accounts', 'buckets', 'blobs'])
     mkdirSync(path.join(folder, part), { recursive: true });
-  const unlock = lock(path.join(folder, 'lock'));
-  const accounts = readAll<AccountState>(path.join(folder, 'accounts'));
-  const buckets = readAll<BucketState>(path.join(folder, 'buckets'));
-  sweep(folder, buckets.values());
+  const unlock = lockFolder(folder);
+  const { accounts, buckets } = readFolder(folder, unlock);
 
   const dirty = new Set<AccountState | BucketState>();
   const removed = new Set<string>();
@@ -49,12 +39,22 @@ export function folderStore(folder: string): Store {
     dirty.clear();
     removed.clear();
     deadBlobs.clear();
-    await Promise.all(written.map(([id, bytes]) => write(path.join(folder, 'blobs', id), bytes)));
-    await Promise.all(
-      states.map((state) => write(fileOf(state), JSON.stringify({ format: FORMAT, state }, replacer))),
-    );
-    await Promise.all(gone.map((name) => rm(path.join(folder, 'buckets', `${name}.json`), { force: true })));
-    await Promise.all(dead.map((id) => rm(path.join(folder, 'blobs', id), { force: true })));
+    try {
+      await Promise.all(written.map(([id, bytes]) => write(path.join(folder, 'blobs', id), bytes)));
+      await Promise.all(
+        states.map((state) => write(fileOf(state), JSON.stringify({ format: FORMAT, state }, replacer))),
+      );
+      await Promise.all(
+        gone.map((name) => rm(path.join(folder, 'buckets', `${name}.json`), { force: true })),
+      );
+      await Promise.all(dead.map((id) => rm(path.join(folder, 'blobs', id), { force: true })));
+    } catch (error) {
+      // What a full disk refused is still to be written.
+      for (const one of states) dirty.add(one);
+      for (const name of gone) removed.add(name);
+      for (const id of dead) deadBlobs.add(id);
+      throw error;
+    }
     for (const [id] of written) blobs.delete(id);
   }
 
@@ -101,6 +101,19 @@ export function folderStore(folder: string): Store {
   };
 }
 
+/** Everything that is there; a folder that cannot be read is given back. */
+function readFolder(folder: string, unlock: () => void) {
+  try {
+    const accounts = readAll<AccountState>(path.join(folder, 'accounts'));
+    const buckets = readAll<BucketState>(path.join(folder, 'buckets'));
+    sweep(folder, buckets.values());
+    return { accounts, buckets };
+  } catch (error) {
+    unlock();
+    throw error;
+  }
+}
+
 async function write(file: string, content: string | Buffer): Promise<void> {
   await mkdir(path.dirname(file), { recursive: true });
   const temporary = `${file}.${randomUUID()}.tmp`;
@@ -125,10 +138,7 @@ function readAll<T extends { id: string } | { name: string }>(folder: string): M
       rmSync(path.join(folder, file));
       continue;
     }
-    const { format, state } = JSON.parse(readFileSync(path.join(folder, file), 'utf8'), reviver) as {
-      format: number;
-      state: T;
-    };
+    const { format, state } = readDocument<T>(path.join(folder, file));
     if (format !== FORMAT) {
       throw new Error(
         `${path.join(folder, file)} was written by another version of the sandbox (format ${format}): use another folder`,
@@ -137,6 +147,14 @@ function readAll<T extends { id: string } | { name: string }>(folder: string): M
     states.set('id' in state ? state.id : state.name, state);
   }
   return states;
+}
+
+function readDocument<T>(file: string): { format: number; state: T } {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'), reviver) as { format: number; state: T };
+  } catch (error) {
+    throw new Error(`${file} cannot be read: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 /** Remove blobs that no version names: a crash came between writing one and naming it. */
@@ -149,28 +167,6 @@ function sweep(folder: string, buckets: Iterable<BucketState>): void {
   }
   for (const file of readdirSync(path.join(folder, 'blobs'))) {
     if (!named.has(file)) rmSync(path.join(folder, 'blobs', file));
-  }
-}
-
-/** One process a folder; the lock of one that died is taken over. */
-function lock(file: string): () => void {
-  const holder = existsSync(file) ? Number(readFileSync(file, 'utf8')) : undefined;
-  if (holder !== undefined && holder !== process.pid && isAlive(holder)) {
-    throw new Error(`${path.dirname(file)} is in use by process ${holder}: stop it, or use another folder`);
-  }
-  rmSync(file, { force: true });
-  const handle = openSync(file, 'wx', 0o600);
-  writeSync(handle, String(process.pid));
-  closeSync(handle);
-  return () => rmSync(file, { force: true });
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 
