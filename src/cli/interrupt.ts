@@ -15,6 +15,7 @@ export async function interruptible(io: Io, body: (signal: AbortSignal) => Promi
     const handler = () => {
       if (code !== undefined) io.exit(CODES[name]);
       code = CODES[name];
+      io.stderr.write(`${name}: finishing what is in flight; a second one ends it at once.\n`);
       controller.abort(new Interrupted(name));
     };
     io.on(name, handler);
