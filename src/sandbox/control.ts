@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Knobs } from './knobs.ts';
+import { z } from 'zod';
+import { type Knobs, someKnobs } from './knobs.ts';
 import { readAll } from './protocol/body.ts';
 import type { RequestLog } from './request-log.ts';
 import type { Store } from './store.ts';
@@ -24,13 +25,12 @@ export async function control(
       return void answer(200, { status: 'ok' });
     case 'GET /_sandbox/knobs':
       return void answer(200, knobs);
-    case 'PUT /_sandbox/knobs':
-      try {
-        Object.assign(knobs, JSON.parse((await readAll(request)).toString()));
-      } catch {
-        return void answer(400, { error: 'the body is not JSON' });
-      }
+    case 'PUT /_sandbox/knobs': {
+      const turned = someKnobs.safeParse(jsonOf((await readAll(request)).toString()));
+      if (!turned.success) return void answer(400, { error: z.prettifyError(turned.error) });
+      Object.assign(knobs, turned.data);
       return void answer(200, knobs);
+    }
     case 'GET /_sandbox/log':
       return void answer(200, { counts: log.counts(), entries: log.entries });
     case 'DELETE /_sandbox/log':
@@ -51,5 +51,14 @@ export async function control(
     }
     default:
       return void answer(404, { error: 'known: /_sandbox/health, knobs, log, replication' });
+  }
+}
+
+/** Undefined where it is not JSON, which no knob is. */
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }

@@ -1,26 +1,43 @@
-/** What a test turns to make the sandbox behave like AWS on a bad day. All may be changed while it runs. */
-export interface Knobs {
-  /** Added to every answer, in milliseconds. */
-  latencyMs: number;
-  /** Until a new role or an inline policy of a role is visible to anybody, in milliseconds. */
-  rolePropagationMs: number;
-  /** Until a new key is visible, in milliseconds. */
-  keyPropagationMs: number;
-  /** Between the answer to a put and its replication, in milliseconds. */
-  replicationDelayMs: number;
-  faults: Fault[];
-}
+import { z } from 'zod';
 
-export interface Fault {
+const ms = z.number().min(0).max(3_600_000);
+
+const fault = z.strictObject({
   /** Operation (`PutBucketReplication`), service (`kms`), or `*`. */
-  match: string;
+  match: z.string().min(1),
   /** The first matching call that it strikes, counted from 1 and from when it was set. */
-  nth: number;
+  nth: z.number().int().min(1),
   /** How many calls it strikes from then on; default 1. */
-  times?: number;
+  times: z.number().int().min(1).optional(),
   /** An answer; or the connection is dropped before the call is handled, or after. */
-  what: { status: number; code: string; message?: string } | 'reset-before' | 'reset-after' | 'throttle';
-}
+  what: z.union([
+    z.enum(['reset-before', 'reset-after', 'throttle']),
+    z.strictObject({
+      status: z.number().int().min(400).max(599),
+      code: z.string().min(1),
+      message: z.string().optional(),
+    }),
+  ]),
+});
+
+/** What a test turns to make the sandbox behave like AWS on a bad day. All may be changed while it runs. */
+const knobs = z.strictObject({
+  /** Added to every answer, in milliseconds. */
+  latencyMs: ms,
+  /** Until a new role or an inline policy of a role is visible to anybody, in milliseconds. */
+  rolePropagationMs: ms,
+  /** Until a new key is visible, in milliseconds. */
+  keyPropagationMs: ms,
+  /** Between the answer to a put and its replication, in milliseconds. */
+  replicationDelayMs: ms,
+  faults: z.array(fault),
+});
+
+export type Knobs = z.output<typeof knobs>;
+export type Fault = z.output<typeof fault>;
+
+/** Some of the knobs, as somebody sent them. */
+export const someKnobs = knobs.partial();
 
 export const defaultKnobs = (): Knobs => ({
   latencyMs: 0,

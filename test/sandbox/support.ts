@@ -20,12 +20,12 @@ export const EAST = { region: 'us-east-1' };
 export const WEST = { region: 'us-west-2' };
 
 /** A door to a sandbox with the credentials of an account, which are its number. */
-export function doorOf(sandbox: Pick<Sandbox, 'endpoint'>, account: string): Door {
+export function doorOf(sandbox: Pick<Sandbox, 'endpoint'>, account: string, retryForMs = 1_000): Door {
   const clients = createClients([], {
     endpoint: sandbox.endpoint,
     credentials: { accessKeyId: account, secretAccessKey: 'test' },
   });
-  return createDoor({ clients, accounts: [], region: EAST.region, retryForMs: 1_000 });
+  return createDoor({ clients, accounts: [], region: EAST.region, retryForMs });
 }
 
 /** Write an object into the source, and wait until replication has nothing left to do. */
