@@ -5,6 +5,7 @@ import { demand, inRange, keyFor, violation } from './kms-access.ts';
 import { packCiphertext, type Sealed, seal, unpackCiphertext } from './kms-crypto.ts';
 import { findKey, materialId } from './kms-keys.ts';
 import { checkState, open } from './kms-service.ts';
+import { missingMessage } from './protocol/validate.ts';
 import type { KeyState } from './state.ts';
 
 type Context = Record<string, string> | undefined;
@@ -110,9 +111,10 @@ const KEY_BYTES: Record<string, number> = { AES_256: 32, AES_128: 16 };
 
 function decrypted(
   call: Call,
-  blob: Uint8Array,
+  blob: Uint8Array | undefined,
   { name, context = {}, action }: { name?: string; context?: Context; action: string },
 ): { key: KeyState; plaintext: Buffer } {
+  if (blob === undefined) throw new AwsError(400, 'ValidationException', missingMessage(['ciphertextBlob']));
   const ciphertext = unpackCiphertext(Buffer.from(blob));
   if (!ciphertext) throw new AwsError(400, 'InvalidCiphertextException', '');
   const key = findKey(call.store, name ?? keyOfCiphertext(call, ciphertext), requester(call), call.now);

@@ -3,7 +3,7 @@ import { AwsError } from '../aws-error.ts';
 import type { Caller } from '../call.ts';
 import { seal, unseal } from '../kms-crypto.ts';
 import type { KeyService } from '../kms-service.ts';
-import type { BucketState, ObjectEncryption } from '../state.ts';
+import type { BucketState, ObjectEncryption, VersionState } from '../state.ts';
 import type { Store } from '../store.ts';
 
 /** What is asked for an object: by the request, or by the bucket's default where the request says nothing. */
@@ -156,3 +156,10 @@ function asS3<T>(action: () => T): T {
     throw new AwsError(400, `KMS.${error.code}`, error.message);
   }
 }
+
+/** What an answer says of an object's encryption. */
+export const encryptionHeaders = ({ encryption }: VersionState) => ({
+  ServerSideEncryption: encryption.algorithm,
+  ...(encryption.keyArn === undefined ? {} : { SSEKMSKeyId: encryption.keyArn }),
+  ...(encryption.bucketKey ? { BucketKeyEnabled: true } : {}),
+});

@@ -1,5 +1,6 @@
 import type { Handlers } from '../call.ts';
 import { bucketHandlers } from './buckets.ts';
+import { copyHandlers } from './copy.ts';
 import { listingHandlers } from './listing.ts';
 import { multipartHandlers } from './multipart.ts';
 import { objectHandlers } from './objects.ts';
@@ -12,6 +13,7 @@ export const s3Handlers: Handlers = {
   ...settingHandlers,
   ...replicationHandlers,
   ...objectHandlers,
+  ...copyHandlers,
   ...listingHandlers,
   ...multipartHandlers,
 };

@@ -4,10 +4,10 @@ import type { Call, Handlers } from '../call.ts';
 import { seal, unseal } from '../kms-crypto.ts';
 import { malformedXml } from '../protocol/rest-xml.ts';
 import type { BucketState, UploadState } from '../state.ts';
-import { chooseEncryption, decryptObject } from './encryption.ts';
-import { type ObjectRequest, put } from './objects.ts';
+import { copySource } from './copy.ts';
+import { chooseEncryption } from './encryption.ts';
+import { type ObjectRequest, put } from './put.ts';
 import { bucketOf } from './requests.ts';
-import { readable } from './versions.ts';
 
 /** Uploads in parts, as far as the AWS CLI and the SDKs use them. */
 export const multipartHandlers: Handlers = {
@@ -48,12 +48,7 @@ export const multipartHandlers: Handlers = {
   UploadPartCopy(call, input) {
     const bucket = bucketOf(call, input, 's3:PutObject', input.Key);
     const upload = uploadOf(bucket, input.UploadId);
-    const [path = '', version] = String(input.CopySource).replace(/^\//, '').split('?versionId=');
-    const decoded = decodeURIComponent(path);
-    const source = call.store.bucket(decoded.slice(0, decoded.indexOf('/')));
-    if (!source) throw new AwsError(404, 'NoSuchBucket', 'The specified bucket does not exist');
-    const from = readable(source, decoded.slice(decoded.indexOf('/') + 1), version, false);
-    const body = decryptObject(call.store, call.keys, source, from, call.caller.arn);
+    const { body } = copySource(call, input.CopySource);
     const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(input.CopySourceRange ?? '') ?? [];
     const part = first === undefined ? body : body.subarray(Number(first), Number(last) + 1);
     const ETag = addPart(call, bucket, upload, input.PartNumber, part);

@@ -20,19 +20,20 @@ interface Addressed {
  * The bucket of a request: it exists, lies in the Region that the request was signed for, belongs to whom the request
  * expects, and the caller may do this to it.
  */
-export function bucketOf(
-  call: Call,
-  { Bucket, ExpectedBucketOwner }: Addressed,
-  action: string,
-  key?: string,
-): BucketState {
+export function bucketOf(call: Call, input: Addressed, action: string, key?: string): BucketState {
+  const bucket = addressed(call, input);
+  checkAccess(call, bucket, action, key);
+  return bucket;
+}
+
+/** The same, but for what the caller may do to it. */
+export function addressed(call: Call, { Bucket, ExpectedBucketOwner }: Addressed): BucketState {
   checkExpectedOwner(ExpectedBucketOwner);
   const bucket = call.store.bucket(Bucket);
   if (!bucket) throw noSuchBucket(Bucket);
   if (bucket.region !== call.region && call.operation !== 'GetBucketLocation')
     throw wrongRegion(bucket, call);
   if (ExpectedBucketOwner !== undefined && ExpectedBucketOwner !== bucket.owner) throw accessDenied();
-  checkAccess(call, bucket, action, key);
   return bucket;
 }
 
@@ -61,7 +62,7 @@ function wrongRegion(bucket: BucketState, call: Call): AwsError {
 }
 
 /** The owner's root may do everything that the bucket policy does not deny; sessions need their policies. */
-function checkAccess(call: Call, bucket: BucketState, action: string, key: string | undefined): void {
+export function checkAccess(call: Call, bucket: BucketState, action: string, key?: string): void {
   const arn = `arn:aws:s3:::${bucket.name}`;
   const decision = authorize(
     call.store,

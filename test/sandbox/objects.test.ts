@@ -1,0 +1,201 @@
+import { DisableKeyCommand, EnableKeyCommand } from '@aws-sdk/client-kms';
+import {
+  CompleteMultipartUploadCommand,
+  CopyObjectCommand,
+  CreateBucketCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  DeleteObjectsCommand,
+  GetObjectCommand,
+  GetObjectTaggingCommand,
+  ListObjectsV2Command,
+  ListObjectVersionsCommand,
+  PutBucketPolicyCommand,
+  PutBucketVersioningCommand,
+  PutObjectCommand,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Door } from '../../src/aws/door.ts';
+import { type Sandbox, startSandbox } from '../../src/sandbox/server.ts';
+import { aWorld } from '../support/world.ts';
+import { doorOf, EAST, keyOf, put, SOURCE } from './support.ts';
+
+const Bucket = 'acme-tax';
+let sandbox: Sandbox;
+let door: Door;
+beforeEach(async () => {
+  sandbox = await startSandbox();
+  door = doorOf(sandbox, '111122223333', 0);
+  await door.send(EAST, new CreateBucketCommand({ Bucket }));
+});
+afterEach(() => sandbox.close());
+
+const write = (Key: string, Body: string | Uint8Array = Key, more: object = {}) =>
+  door.send(EAST, new PutObjectCommand({ Bucket, Key, Body, ...more }));
+const read = async (Key: string, VersionId?: string) => {
+  const { Body } = await door.send(
+    EAST,
+    new GetObjectCommand({ Bucket, Key, ...(VersionId ? { VersionId } : {}) }),
+  );
+  return Body?.transformToString();
+};
+const versioned = () =>
+  door.send(EAST, new PutBucketVersioningCommand({ Bucket, VersioningConfiguration: { Status: 'Enabled' } }));
+
+describe('objects', () => {
+  test('of any name and any bytes come back as they were written', async () => {
+    // S3 takes any key that is valid Unicode; two dots as a segment would be normalised by clients.
+    const key = fc
+      .string({ unit: 'grapheme', minLength: 1, maxLength: 30 })
+      .filter((text) => !/(^|\/)\.{1,2}(\/|$)/.test(text) && !text.startsWith('/'));
+    await fc.assert(
+      fc.asyncProperty(key, fc.uint8Array({ maxLength: 200 }), async (name, bytes) => {
+        await write(name, bytes);
+        const { Body } = await door.send(EAST, new GetObjectCommand({ Bucket, Key: name }));
+        expect(await Body?.transformToByteArray()).toEqual(bytes);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test('are listed page by page, each once, by their bytes, with folders by delimiter', async () => {
+    const keys = ['a/1', 'a/2', 'b', 'c/ü', 'c/日本', 'd&<>', 'Z', 'é'];
+    await Promise.all(keys.map((key) => write(key)));
+    const listed: string[] = [];
+    const folders: string[] = [];
+    let token: string | undefined;
+    do {
+      const page = await door.send(
+        EAST,
+        new ListObjectsV2Command({
+          Bucket,
+          MaxKeys: 2,
+          Delimiter: '/',
+          ...(token ? { ContinuationToken: token } : {}),
+        }),
+      );
+      expect((page.Contents?.length ?? 0) + (page.CommonPrefixes?.length ?? 0)).toBeLessThanOrEqual(2);
+      listed.push(...(page.Contents ?? []).map(({ Key = '' }) => Key));
+      folders.push(...(page.CommonPrefixes ?? []).map(({ Prefix = '' }) => Prefix));
+      token = page.NextContinuationToken;
+    } while (token);
+    expect(listed).toEqual(['Z', 'b', 'd&<>', 'é']);
+    expect(folders).toEqual(['a/', 'c/']);
+  });
+
+  test('have versions, which deleting hides and deleting a version removes', async () => {
+    await versioned();
+    const first = await write('k', 'one');
+    const second = await write('k', 'two');
+    const marker = await door.send(EAST, new DeleteObjectCommand({ Bucket, Key: 'k' }));
+    expect(marker.DeleteMarker).toBe(true);
+    await expect(read('k')).rejects.toMatchObject({ name: 'NoSuchKey' });
+    expect(await read('k', first.VersionId)).toBe('one');
+    await door.send(EAST, new DeleteObjectCommand({ Bucket, Key: 'k', VersionId: marker.VersionId }));
+    expect(await read('k')).toBe('two');
+    await door.send(EAST, new DeleteObjectCommand({ Bucket, Key: 'k', VersionId: second.VersionId }));
+    expect(await read('k')).toBe('one');
+    const { Versions, DeleteMarkers } = await door.send(EAST, new ListObjectVersionsCommand({ Bucket }));
+    expect(Versions?.map(({ VersionId, IsLatest }) => [VersionId, IsLatest])).toEqual([
+      [first.VersionId, true],
+    ]);
+    expect(DeleteMarkers ?? []).toEqual([]);
+  });
+
+  test('are written on condition: only if absent, only if unchanged', async () => {
+    const { ETag } = await write('k', 'one', { IfNoneMatch: '*' });
+    await expect(write('k', 'two', { IfNoneMatch: '*' })).rejects.toMatchObject({
+      name: 'PreconditionFailed',
+    });
+    await write('k', 'two', { IfMatch: ETag });
+    await expect(write('k', 'three', { IfMatch: ETag })).rejects.toMatchObject({
+      name: 'PreconditionFailed',
+    });
+    expect(await read('k')).toBe('two');
+  });
+
+  test('come whole out of parts, with the ETag of parts', async () => {
+    const { UploadId } = await door.send(EAST, new CreateMultipartUploadCommand({ Bucket, Key: 'big' }));
+    const bytes = [new Uint8Array(5 * 1024 * 1024).fill(97), new Uint8Array(3).fill(98)];
+    const Parts = await Promise.all(
+      bytes.map(async (Body, index) => {
+        const part = { Bucket, Key: 'big', UploadId, PartNumber: index + 1, Body };
+        return { PartNumber: index + 1, ETag: (await door.send(EAST, new UploadPartCommand(part))).ETag };
+      }),
+    );
+    const upload = { Bucket, Key: 'big', UploadId, MultipartUpload: { Parts } };
+    const { ETag } = await door.send(EAST, new CompleteMultipartUploadCommand(upload));
+    expect(ETag).toMatch(/^"[0-9a-f]{32}-2"$/);
+    const text = await read('big');
+    expect(text?.length).toBe(5 * 1024 * 1024 + 3);
+    expect(text?.endsWith('abbb')).toBe(true);
+  });
+
+  test('keep their tags when they are copied, and are copied only by who may read them', async () => {
+    await write('k', 'one', { Tagging: 'tier=gold' });
+    await door.send(EAST, new CopyObjectCommand({ Bucket, Key: 'copy', CopySource: `${Bucket}/k` }));
+    const { TagSet } = await door.send(EAST, new GetObjectTaggingCommand({ Bucket, Key: 'copy' }));
+    expect(TagSet).toEqual([{ Key: 'tier', Value: 'gold' }]);
+    const other = doorOf(sandbox, '444455556666', 0);
+    await other.send(EAST, new CreateBucketCommand({ Bucket: 'theirs' }));
+    await expect(
+      other.send(EAST, new CopyObjectCommand({ Bucket: 'theirs', Key: 'copy', CopySource: `${Bucket}/k` })),
+    ).rejects.toMatchObject({ name: 'AccessDenied' });
+  });
+
+  test('are deleted in bulk, each only where the policy lets it be', async () => {
+    await write('a');
+    await write('b');
+    await door.send(
+      EAST,
+      new PutBucketPolicyCommand({
+        Bucket,
+        Policy: JSON.stringify({
+          Version: '2012-10-17',
+          Statement: [
+            {
+              Effect: 'Deny',
+              Principal: '*',
+              Action: 's3:DeleteObject',
+              Resource: `arn:aws:s3:::${Bucket}/b`,
+            },
+          ],
+        }),
+      }),
+    );
+    const answer = await door.send(
+      EAST,
+      new DeleteObjectsCommand({ Bucket, Delete: { Objects: [{ Key: 'a' }, { Key: 'b' }] } }),
+    );
+    expect(answer.Deleted?.map(({ Key }) => Key)).toEqual(['a']);
+    expect(answer.Errors?.map(({ Key, Code }) => [Key, Code])).toEqual([['b', 'AccessDenied']]);
+  });
+});
+
+describe('encryption is real', () => {
+  test('objects under a key that is disabled cannot be read, until it is enabled again', async () => {
+    await using world = await aWorld();
+    await world.reconcile();
+    const version = await put(world);
+    expect(version?.encryption.algorithm).toBe('aws:kms');
+    const KeyId = await keyOf(world.door, EAST);
+    const get = () => world.door.send(EAST, new GetObjectCommand({ Bucket: SOURCE, Key: 'Tax/2026.pdf' }));
+    await world.door.send(EAST, new DisableKeyCommand({ KeyId }));
+    await expect(get()).rejects.toMatchObject({ name: 'KMS.DisabledException' });
+    await world.door.send(EAST, new EnableKeyCommand({ KeyId }));
+    expect(await (await get()).Body?.transformToString()).toBe('numbers');
+  });
+
+  test('the default of the bucket decides, and a request may say otherwise', async () => {
+    await using world = await aWorld();
+    await world.reconcile();
+    const byDefault = await put(world);
+    expect(byDefault?.encryption).toMatchObject({ algorithm: 'aws:kms', bucketKey: true });
+    expect(byDefault?.encryption.context).toEqual({ 'aws:s3:arn': `arn:aws:s3:::${SOURCE}` });
+    const otherwise = await put(world, { BucketKeyEnabled: false, ServerSideEncryption: 'aws:kms' });
+    expect(otherwise?.encryption.context).toEqual({ 'aws:s3:arn': `arn:aws:s3:::${SOURCE}/Tax/2026.pdf` });
+    expect((await put(world, { ServerSideEncryption: 'AES256' }))?.encryption.algorithm).toBe('AES256');
+  });
+});
