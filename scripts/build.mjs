@@ -1,13 +1,14 @@
 // Bundles src/ into dist/: dependencies included, so that what ships needs no node_modules; commands that
 // do not talk to AWS load no SDK, since every command body is a dynamic import and thus a chunk of its own.
-import { rm, writeFile } from 'node:fs/promises';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { build } from 'esbuild';
 import { licencesOf } from './licences.mjs';
 
-await rm('dist', { recursive: true, force: true });
+// Built aside and moved into place, so that a program that runs from dist/ meanwhile finds its chunks.
+const aside = `dist.${process.pid}`;
 const { metafile } = await build({
   entryPoints: ['src/main.ts'],
-  outdir: 'dist',
+  outdir: aside,
   bundle: true,
   splitting: true,
   format: 'esm',
@@ -24,4 +25,6 @@ const { metafile } = await build({
     js: "import { createRequire as replikeyRequire } from 'node:module'; const require = replikeyRequire(import.meta.url);",
   },
 });
-await writeFile('dist/THIRD-PARTY-LICENSES.txt', await licencesOf(Object.keys(metafile.inputs)));
+await writeFile(`${aside}/THIRD-PARTY-LICENSES.txt`, await licencesOf(Object.keys(metafile.inputs)));
+await rm('dist', { recursive: true, force: true });
+await rename(aside, 'dist');

@@ -163,7 +163,7 @@ function missing(field: Field, value?: string): Problem {
       ? `add ${String(path.at(-1))}: ${value}`
       : exampleAt(schema, path) === undefined && known.length > 0
         ? `add ${String(path.at(-1))}: with ${known.join(', ')}`
-        : `add ${example(field)}`;
+        : `add ${example(field)}`.replace(/: $/, '');
   return problem(parsed, path, 'this field is missing', hint);
 }
 
