@@ -89,3 +89,18 @@ test('what the command line needs before it knows the command loads no SDK', () 
   expect(loaded).toContain('commander');
   expect(loaded.filter((name) => /@aws-sdk|@smithy|yaml|zod|pino/.test(name))).toEqual([]);
 });
+
+test('nothing that is not our own canary can be deleted, and versioning cannot be suspended: there is no code for it', () => {
+  const ours = files.filter((file) => room(file) !== 'sandbox');
+  const named = ours.flatMap((file) => {
+    const text = readFileSync(path.join('src', file), 'utf8');
+    const commands = text.match(/\b(?:Delete|Remove|Schedule\w*Deletion|Disable)\w*Command\b/g) ?? [];
+    const suspends = /Status: ['"]Suspended/.test(text) ? ['Suspended'] : [];
+    return [...new Set([...commands, ...suspends])].map((one) => `${file} ${one}`);
+  });
+  // Rotation is switched off only where a spec says rotation: false.
+  expect(named.sort()).toEqual([
+    'kinds/kms-key.ts DisableKeyRotationCommand',
+    'steps/canary.ts DeleteObjectCommand',
+  ]);
+});
