@@ -1,6 +1,7 @@
 import type { Door } from './aws/door.ts';
 import { desire } from './core/desire.ts';
 import { guard, type Refusal } from './core/guard.ts';
+import { handover, part } from './core/handover.ts';
 import { plan } from './core/plan.ts';
 import type { Kind, Plan } from './core/resource.ts';
 import type { Specs } from './spec/types.ts';
@@ -33,9 +34,10 @@ export interface Outcome {
 export async function reconcile(specs: Specs, options: PassOptions): Promise<Outcome> {
   const { kinds, signal } = options;
   const door = options.dryRun ? options.door.readOnly() : options.door;
-  const resources = desire(specs.pairs, [...kinds.values()]);
+  const { ours: resources, theirs } = part(desire(specs.pairs, [...kinds.values()]), specs.pairs);
+  const byOthers = handover(theirs, specs.pairs, kinds);
   const actual = await observe(resources, kinds, door, signal);
-  const made = plan(resources, actual, kinds);
+  const made = plan(resources, actual, kinds, byOthers);
   const refusals = guard(made, options.allow);
   options.onPlan?.(made);
   if (options.dryRun || refusals.length > 0 || made.waves.length === 0) {
@@ -46,6 +48,6 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
   if (signal?.aborted || results.every(({ result }) => result !== 'applied')) {
     return { plan: made, refusals, results };
   }
-  const left = plan(resources, await observe(resources, kinds, door, signal), kinds);
+  const left = plan(resources, await observe(resources, kinds, door, signal), kinds, byOthers);
   return { plan: made, refusals, results, left };
 }

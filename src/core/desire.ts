@@ -5,7 +5,7 @@ import type { Id, Kind, Resource } from './resource.ts';
 /**
  * Everything that the specs want, each resource once however many specs share it.
  *
- * @throws Error when two specs want the same resource differently: `spec/checks.ts` finds these first and names both
+ * @throws Error when two specs want the same resource differently: `spec/checks` finds these first and names both
  *   places, so this is a fault of a kind.
  */
 export function desire(pairs: readonly BucketReplication[], kinds: readonly Kind[]): Resource[] {

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import type { Statement } from '../iam/types.ts';
 import type { BucketReplication, Rule } from '../spec/types.ts';
 import { sortedSet } from './canonical.ts';
 import { keyId, roleId } from './names.ts';
@@ -46,35 +45,77 @@ export function roleStatements(pairs: readonly BucketReplication[]): Statements 
       Action: ['s3:GetObjectVersionAcl', 's3:GetObjectVersionForReplication', 's3:GetObjectVersionTagging'],
       Resource: objectArns(bucket, first.source.region, rules),
     };
-    statements[`ReplikeySourceKey${name}`] = keyStatement(group, 'source');
+    Object.assign(statements, keyStatement(`ReplikeySourceKey${name}`, group, 'source'));
   }
   for (const [bucket, group] of grouped(pairs, (pair) => pair.destination.bucket)) {
     const first = group[0];
-    const rules = group.flatMap((pair) => pair.rules);
     const name = sidName(bucket);
-    statements[`ReplikeyDestinationObjects${name}`] = {
-      Effect: 'Allow',
-      Action: ['s3:ReplicateObject', 's3:ReplicateTags'],
-      Resource: objectArns(bucket, first.destination.region, rules),
-    };
-    const deleting = rules.filter((rule) => rule.deleteMarkerReplication);
-    if (deleting.length > 0) {
-      statements[`ReplikeyDestinationDeletes${name}`] = {
+    for (const { what, action, of } of writes(group)) {
+      if (of.length === 0) continue;
+      statements[`ReplikeyDestination${what}${name}`] = {
         Effect: 'Allow',
-        Action: ['s3:ReplicateDelete'],
-        Resource: objectArns(bucket, first.destination.region, deleting),
+        Action: action,
+        Resource: objectArns(bucket, first.destination.region, of),
       };
     }
-    statements[`ReplikeyDestinationKey${name}`] = keyStatement(group, 'destination');
+    Object.assign(statements, keyStatement(`ReplikeyDestinationKey${name}`, group, 'destination'));
   }
   return statements;
 }
+
+/**
+ * What the policy of a destination bucket grants the roles of other accounts: across accounts both sides must allow.
+ * No action on the bucket itself: delivery needs none, though AWS's own sample grants some.
+ */
+export function bucketStatements(pairs: readonly BucketReplication[]): Statements {
+  const statements: Statements = {};
+  const groups = grouped(pairs.filter(isAcrossAccounts), (pair) => sidName(pair.source.bucket));
+  for (const [name, group] of groups) {
+    const { bucket, region } = group[0].destination;
+    for (const { what, action, of } of writes(group)) {
+      if (of.length === 0) continue;
+      statements[`Replikey${what}From${name}`] = {
+        Effect: 'Allow',
+        Principal: { AWS: refs(group.map(roleArn)) },
+        Action: action,
+        Resource: objectArns(bucket, region, of),
+      };
+    }
+  }
+  return statements;
+}
+
+/** What S3 writes as the role, each with the rules that ask for it. */
+const writes = (pairs: readonly BucketReplication[]) => {
+  const rules = pairs.flatMap((pair) => pair.rules);
+  return [
+    { what: 'Objects', action: ['s3:ReplicateObject', 's3:ReplicateTags'], of: rules },
+    {
+      what: 'Deletes',
+      action: ['s3:ReplicateDelete'],
+      of: rules.filter((rule) => rule.deleteMarkerReplication),
+    },
+    {
+      what: 'Owner',
+      action: ['s3:ObjectOwnerOverrideToBucketOwner'],
+      of: pairs.filter(overridesOwner).flatMap((pair) => pair.rules),
+    },
+  ];
+};
+
+/** Whether the two sides belong to different accounts; ambient credentials are one account. */
+export const isAcrossAccounts = ({ source, destination }: BucketReplication): boolean =>
+  source.accountId !== destination.accountId;
+
+/** Whether replicas are handed to the account of the destination. */
+export const overridesOwner = (pair: BucketReplication): boolean =>
+  isAcrossAccounts(pair) && pair.destination.objectOwner === 'destination';
 
 /** What the policy of a key that we create grants the roles, for all the uses that the pairs make of it. */
 export function keyStatements(uses: readonly KeyUse[]): Statements {
   const statements: Statements = {};
   const groups = grouped(
-    uses,
+    uses.filter(({ pair }) => selectsEncrypted(pair)),
     ({ side, pair }) => `${side === 'source' ? 'Source' : 'Destination'}${sidName(pair[side].bucket)}`,
   );
   for (const [name, group] of groups) {
@@ -108,14 +149,24 @@ const KEY_ACTIONS = {
   destination: ['kms:Decrypt', 'kms:Encrypt', 'kms:GenerateDataKey'],
 };
 
-function keyStatement(pairs: readonly BucketReplication[], side: 'source' | 'destination'): Statement {
-  return {
-    Effect: 'Allow',
-    Action: KEY_ACTIONS[side],
-    Resource: refs(pairs.map((pair) => keyArn(pair[side]))),
-    Condition: keyCondition(pairs, side),
-  };
+/** Nothing where no rule selects encrypted objects. */
+function keyStatement(
+  sid: string,
+  pairs: readonly BucketReplication[],
+  side: 'source' | 'destination',
+): Statements {
+  const selecting = pairs.filter(selectsEncrypted);
+  if (selecting.length === 0) return {};
+  const keys = selecting.flatMap((pair) => [
+    keyArn(pair[side]),
+    ...(side === 'source' ? pair.sourceKeys.map((key) => keyArn({ ...pair.source, key })) : []),
+  ]);
+  const Condition = keyCondition(selecting, side);
+  return { [sid]: { Effect: 'Allow', Action: KEY_ACTIONS[side], Resource: refs(keys), Condition } };
 }
+
+const selectsEncrypted = ({ rules }: BucketReplication): boolean =>
+  rules.some((rule) => rule.sseKmsEncryptedObjects);
 
 function keyCondition(pairs: readonly BucketReplication[], side: 'source' | 'destination') {
   const [first] = pairs;
@@ -130,7 +181,7 @@ function keyCondition(pairs: readonly BucketReplication[], side: 'source' | 'des
         ...objectArns(
           bucket,
           region,
-          pairs.flatMap((pair) => pair.rules),
+          pairs.flatMap((pair) => pair.rules.filter((rule) => rule.sseKmsEncryptedObjects)),
         ),
       ]),
     },
@@ -143,8 +194,11 @@ export function keyArn(side: BucketReplication['source']): string | Ref {
 }
 
 /** The role's ARN, or the reference to it while only its name is known. */
-export function roleArn(pair: BucketReplication): string | Ref {
-  return 'arn' in pair.role ? pair.role.arn : ref(roleId(pair));
+export function roleArn({ role, source, ...pair }: BucketReplication): string | Ref {
+  if ('arn' in role) return role.arn;
+  if (source.managed) return ref(roleId({ role, source, ...pair }));
+  // A role of an account that is not managed cannot be read; its ARN follows from its name.
+  return `arn:${partition(source.region)}:iam::${source.accountId}:role${role.path ?? '/'}${role.name}`;
 }
 
 export const bucketArn = (bucket: string, region: string): string =>

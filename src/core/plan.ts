@@ -2,7 +2,19 @@ import { createHash } from 'node:crypto';
 import jsonPatch from 'fast-json-patch';
 import { byCodeUnit, sortKeys, stableJson } from './canonical.ts';
 import { refsIn, resolve } from './ref.ts';
-import type { Actual, Blocked, Id, Kind, Note, Plan, Ref, Resource, Seen, Step } from './resource.ts';
+import type {
+  Actual,
+  Blocked,
+  Handover,
+  Id,
+  Kind,
+  Note,
+  Plan,
+  Ref,
+  Resource,
+  Seen,
+  Step,
+} from './resource.ts';
 import { needsOf, waves } from './waves.ts';
 
 /**
@@ -10,7 +22,12 @@ import { needsOf, waves } from './waves.ts';
  *
  * A step stands for exactly one resource whose normal forms differ; there is no change without a field that differs.
  */
-export function plan(resources: readonly Resource[], actual: Actual, kinds: ReadonlyMap<string, Kind>): Plan {
+export function plan(
+  resources: readonly Resource[],
+  actual: Actual,
+  kinds: ReadonlyMap<string, Kind>,
+  handover: readonly Handover[] = [],
+): Plan {
   const ordered = [...resources].sort((a, b) => byCodeUnit(a.id, b.id));
   const byId = new Map(ordered.map((resource) => [resource.id, resource]));
   const verdicts = new Map(
@@ -37,9 +54,9 @@ export function plan(resources: readonly Resource[], actual: Actual, kinds: Read
     .filter((wave) => wave.length > 0);
   const unchanged = ordered.length - relevant.size;
   const digest = createHash('sha256')
-    .update(stableJson({ waves: inWaves, blocked }))
+    .update(stableJson({ waves: inWaves, blocked, handover }))
     .digest('hex');
-  return { format: 1, waves: inWaves, blocked, notes, unchanged, digest };
+  return { format: 1, waves: inWaves, blocked, notes, handover: [...handover], unchanged, digest };
 }
 
 /**

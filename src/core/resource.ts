@@ -96,6 +96,8 @@ export interface Plan {
   blocked: Blocked[];
   /** Remarks that ask for attention but change nothing. */
   notes: Note[];
+  /** What the owners of accounts without credentials have to do; none of it could be checked. */
+  handover: Handover[];
   /** Resources that are as they should be. */
   unchanged: number;
   /** SHA-256 over the data of the plan. */
@@ -108,6 +110,24 @@ export interface Note {
   pairs: string[];
 }
 
+/** What somebody else does in an account for which there are no credentials. */
+export interface Handover extends ByHand {
+  id: Id;
+  /** Twelve digits. */
+  account: string;
+  pairs: string[];
+}
+
+/** How a resource is made by hand. */
+export interface ByHand {
+  /** In words, for a person: `enable versioning on acme-tax-replica`. */
+  what: string;
+  /** A policy, its statements, or a configuration, as AWS takes it. */
+  document?: unknown;
+  /** The AWS CLI's command; `file://…` is the document, or a policy to which its statements were added. */
+  command: string;
+}
+
 /** The context in which a kind says what a spec wants of it. */
 export interface Want {
   pair: BucketReplication;
@@ -118,7 +138,7 @@ export interface Want {
 /**
  * One AWS document: the smallest thing that AWS reads and writes on its own.
  *
- * `want`, `canonical`, `complete`, `blocks`, `explain`, `risks` and `notes` must be pure. `read` must build what it
+ * `want`, `canonical`, `complete`, `blocks`, `explain`, `risks`, `notes` and `byHand` must be pure. `read` must build what it
  * returns from reads alone. `write` must be idempotent, must create only if `was` is absent, and must put `rest`
  * back. None of them may delete, and none may know whether this is a dry run.
  */
@@ -142,6 +162,8 @@ export interface Kind<S = unknown> {
   risks?(desired: S, seen: Seen<S>): Risk[];
   /** Remarks on what is there and not ours. */
   notes?(desired: S, seen: Seen<S>): string[];
+  /** How it is made by hand, where replication needs it; absent for what is the owner's own affair. */
+  byHand?(desired: S): ByHand | undefined;
   /** Refusals that pass soon after our own writes: propagation, not failure. */
   settles?: Settling[];
 }

@@ -65,6 +65,9 @@ export function joinPolicy(
   return { Version: version, Statement: [...foreign, ...added] };
 }
 
+/** Our statements as a policy holds them. */
+export const statementList = (ours: Statements): Statement[] => [joinPolicy(ours).Statement].flat();
+
 /** Our statements without those that somebody else's statement already makes word for word. */
 export function withoutRepeats(ours: Statements, foreign: readonly Statement[]): Statements {
   const there = new Set(foreign.map((statement) => stableJson(canonicalStatement(statement))));

@@ -87,6 +87,12 @@ export const iamRolePolicy: Kind<IamRolePolicy> = {
       ? 'what S3 must be allowed to do as the role'
       : EXPLAINED.find(([start]) => path.startsWith(`/statements/Replikey${start}`))?.[1],
 
+  byHand: ({ role, statements }) => ({
+    what: `give the role ${role} what replication needs`,
+    document: joinPolicy(statements),
+    command: `aws iam put-role-policy --role-name ${role} --policy-name ${POLICY_NAME} --policy-document file://role-policy.json`,
+  }),
+
   settles: [{ code: 'NoSuchEntityException', waitsFor: 'IAM to see the new role' }],
 };
 
@@ -96,6 +102,7 @@ const EXPLAINED: [string, string][] = [
   ['SourceKey', 'S3 decrypts source objects as the role, with an S3 Bucket Key and without'],
   ['DestinationObjects', 'S3 writes replicas and their tags as the role'],
   ['DestinationDeletes', 'a rule replicates delete markers'],
+  ['DestinationOwner', 'S3 hands replicas to the account of the destination as the role'],
   [
     'DestinationKey',
     'S3 encrypts replicas under the destination key as the role, with an S3 Bucket Key and without',

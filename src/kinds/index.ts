@@ -4,7 +4,10 @@ import { iamRolePolicy } from './iam-role-policy.ts';
 import { kmsKey } from './kms-key.ts';
 import { kmsKeyPolicy } from './kms-key-policy.ts';
 import { s3Bucket } from './s3-bucket.ts';
+import { s3BucketPolicy } from './s3-bucket-policy.ts';
 import { s3Encryption } from './s3-encryption.ts';
+import { s3Ownership } from './s3-ownership.ts';
+import { s3PublicAccess } from './s3-public-access.ts';
 import { s3Replication } from './s3-replication.ts';
 import { s3Versioning } from './s3-versioning.ts';
 
@@ -17,6 +20,9 @@ const all = [
   s3Bucket,
   s3Versioning,
   s3Encryption,
+  s3PublicAccess,
+  s3Ownership,
+  s3BucketPolicy,
   s3Replication,
 ] as unknown as readonly Kind[];
 

@@ -7,12 +7,13 @@ import {
   joinPolicy,
   type Statements,
   splitPolicy,
+  statementList,
   withoutRepeats,
 } from '../core/statements.ts';
 import type { Statement } from '../iam/types.ts';
-import type { BucketReplication } from '../spec/types.ts';
+import type { BucketReplication, Side } from '../spec/types.ts';
 import { orAbsent } from './absent.ts';
-import { policyOf } from './policy-text.ts';
+import { deletedPrincipals, policyOf } from './policy-text.ts';
 
 /**
  * Our statements in the policy of a key that is declared by alias. Everybody else's, the account's own administration
@@ -27,7 +28,7 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy> = {
   name: 'kms.key-policy',
   actions: { read: ['kms:DescribeKey', 'kms:GetKeyPolicy'], write: ['kms:PutKeyPolicy'] },
 
-  want: ({ pair, pairs }) => [...want(pair, 'source', pairs), ...want(pair, 'destination', pairs)],
+  want: ({ pair, pairs }) => sidesOf(pair).flatMap((use) => want(pair, use, pairs)),
 
   canonical: ({ alias, statements }) => ({ alias, statements: canonicalStatements(statements) }),
 
@@ -70,12 +71,13 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy> = {
         ? 'the role must be allowed to encrypt replicas, of both encryption contexts'
         : undefined,
 
-  notes: (_, seen) =>
-    Object.values(seen.spec.statements).some((statement) =>
-      JSON.stringify(statement.Principal).includes('"AROA'),
-    )
-      ? ['a principal reads as a bare AROA id: the role that it named was deleted and made anew']
-      : [],
+  notes: (_, seen) => deletedPrincipals(seen.spec.statements),
+
+  byHand: ({ alias, statements }) => ({
+    what: `add these statements to the policy of ${alias}`,
+    document: statementList(statements),
+    command: `aws kms put-key-policy --key-id ${alias} --policy-name default --policy file://policy.json`,
+  }),
 
   settles: [
     { code: 'MalformedPolicyDocumentException', waitsFor: 'KMS to see the new role as a principal' },
@@ -83,28 +85,45 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy> = {
   ],
 };
 
+/** Every use that a pair makes of a key: the side, as it is with that key, and where the key was declared. */
+interface Use {
+  side: 'source' | 'destination';
+  as: Side;
+  path: string;
+}
+
+const sidesOf = (pair: BucketReplication): Use[] => [
+  { side: 'source', as: pair.source, path: 'spec.source.key' },
+  { side: 'destination', as: pair.destination, path: 'spec.destination.key' },
+  ...pair.sourceKeys.map(
+    (key, index): Use => ({ side: 'source', as: { ...pair.source, key }, path: `spec.sourceKeys[${index}]` }),
+  ),
+];
+
 function want(
   pair: BucketReplication,
-  side: 'source' | 'destination',
+  { as, path }: Use,
   pairs: readonly BucketReplication[],
 ): Resource<KmsKeyPolicy>[] {
-  const { key } = pair[side];
-  if ('arn' in key) return [];
-  const id = keyId(pair[side]);
-  const uses: KeyUse[] = pairs.flatMap((other) =>
-    (['source', 'destination'] as const)
-      .filter((name) => keyId(other[name]) === id)
-      .map((name) => ({ pair: other, side: name, role: roleArn(other) })),
+  // A key that is given by ARN is never altered; the owner of another account is told what its policy needs.
+  if ('arn' in as.key && as.managed) return [];
+  const id = keyId(as);
+  const uses = pairs.flatMap((other) =>
+    sidesOf(other)
+      .filter((use) => keyId(use.as) === id)
+      .map(({ side }): KeyUse => ({ pair: other, side, role: roleArn(other) })),
   );
+  const statements = keyStatements(uses);
+  if (Object.keys(statements).length === 0) return [];
   return [
     {
-      id: keyId(pair[side], 'kms.key-policy'),
+      id: keyId(as, 'kms.key-policy'),
       kind: 'kms.key-policy',
-      at: place(pair[side]),
-      spec: { alias: key.alias, statements: keyStatements(uses) },
+      at: place(as),
+      spec: { alias: 'arn' in as.key ? as.key.arn : as.key.alias, statements },
       after: [id],
       pairs: [pair.name],
-      from: position(pair, `spec.${side}.key`),
+      from: position(pair, path),
     },
   ];
 }

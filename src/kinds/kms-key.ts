@@ -9,6 +9,7 @@ import {
   ListAliasesCommand,
   ListKeysCommand,
   ListResourceTagsCommand,
+  UpdateKeyDescriptionCommand,
 } from '@aws-sdk/client-kms';
 import { defined } from '../core/canonical.ts';
 import { keyId, place, position } from '../core/names.ts';
@@ -21,8 +22,10 @@ import { ownTags } from './tags.ts';
 export interface KmsKey {
   alias?: string;
   arn?: string;
-  /** Automatic rotation; absent: left as it is. */
+  /** What is not declared is left as it is. */
+  description?: string;
   rotation?: boolean;
+  rotationPeriodInDays?: number;
 }
 
 /**
@@ -45,12 +48,17 @@ export const kmsKey: Kind<KmsKey> = {
       'kms:CreateKey',
       'kms:TagResource',
       'kms:CreateAlias',
+      'kms:UpdateKeyDescription',
       'kms:EnableKeyRotation',
       'kms:DisableKeyRotation',
     ],
   },
 
-  want: ({ pair }) => [want(pair, pair.source, 'source'), want(pair, pair.destination, 'destination')],
+  want: ({ pair }) => [
+    want(pair, pair.source, 'spec.source.key'),
+    want(pair, pair.destination, 'spec.destination.key'),
+    ...pair.sourceKeys.map((key, index) => want(pair, { ...pair.source, key }, `spec.sourceKeys[${index}]`)),
+  ],
 
   canonical: (spec) => defined(spec),
 
@@ -82,7 +90,7 @@ export const kmsKey: Kind<KmsKey> = {
 
   async write(aws, { at, spec, pairs }, was) {
     if (spec.alias === undefined) return;
-    const arn = was?.attrs.arn ?? (await create(aws, at, spec.alias, pairs));
+    const arn = was?.attrs.arn ?? (await create(aws, at, spec, pairs));
     if (was?.spec.alias === undefined) {
       // The alias is there already when the answer to an earlier attempt was lost; reading it back tells.
       await orAbsent(
@@ -90,18 +98,31 @@ export const kmsKey: Kind<KmsKey> = {
         'AlreadyExistsException',
       );
     }
-    if (spec.rotation !== undefined && spec.rotation !== (was?.spec.rotation ?? false)) {
-      const Rotation = spec.rotation ? EnableKeyRotationCommand : DisableKeyRotationCommand;
-      await aws.send(at, new Rotation({ KeyId: arn }));
+    if (was && spec.description !== undefined && spec.description !== was.spec.description) {
+      await aws.send(at, new UpdateKeyDescriptionCommand({ KeyId: arn, Description: spec.description }));
     }
+    await rotate(aws, at, arn, spec, was?.spec);
   },
 
   explain(path, desired) {
     if (path === '/alias')
       return `a key made for ${desired.alias} is there, but the alias does not name it yet`;
     if (path === '/rotation') return `rotation is declared ${desired.rotation ? 'on' : 'off'}`;
+    if (path === '/rotationPeriodInDays') return 'another period between rotations is declared';
+    if (path === '/description') return 'another description is declared';
     return undefined;
   },
+
+  notes: (_, { attrs: { arn, multiRegion, manager } }) => [
+    ...(multiRegion === 'true'
+      ? [`${arn} is a multi-Region key, which S3 takes for a single-Region one: replicas are encrypted anew`]
+      : []),
+    ...(manager === 'AWS'
+      ? [
+          `${arn} is managed by AWS: its policy cannot be changed, and S3 documents customer managed keys only`,
+        ]
+      : []),
+  ],
 
   settles: [
     { code: 'NotFoundException', waitsFor: 'KMS to see the new key' },
@@ -109,16 +130,16 @@ export const kmsKey: Kind<KmsKey> = {
   ],
 };
 
-function want(pair: BucketReplication, side: Side, name: 'source' | 'destination'): Resource<KmsKey> {
+function want(pair: BucketReplication, side: Side, path: string): Resource<KmsKey> {
   const { key } = side;
   return {
     id: keyId(side),
     kind: 'kms.key',
     at: place(side),
-    spec: 'arn' in key ? { arn: key.arn } : defined({ alias: key.alias, rotation: key.rotation }),
+    spec: { ...key },
     after: [],
     pairs: [pair.name],
-    from: position(pair, `spec.${name}.key`),
+    from: position(pair, path),
   };
 }
 
@@ -128,11 +149,21 @@ async function describe(aws: Aws, at: Place, key: string | undefined): Promise<K
 }
 
 async function seen(aws: Aws, at: Place, key: KeyMetadata, spec: KmsKey): Promise<Seen<KmsKey>> {
-  const rotation =
-    spec.rotation === undefined
-      ? undefined
-      : (await aws.send(at, new GetKeyRotationStatusCommand({ KeyId: key.KeyId }))).KeyRotationEnabled;
-  return { spec: defined({ alias: spec.alias, arn: spec.arn, rotation }), attrs: attrs(key) };
+  const asked = spec.rotation !== undefined || spec.rotationPeriodInDays !== undefined;
+  const status = asked
+    ? await aws.send(at, new GetKeyRotationStatusCommand({ KeyId: key.KeyId }))
+    : undefined;
+  return {
+    spec: defined({
+      alias: spec.alias,
+      arn: spec.arn,
+      description: spec.description === undefined ? undefined : (key.Description ?? ''),
+      rotation: spec.rotation === undefined ? undefined : status?.KeyRotationEnabled,
+      rotationPeriodInDays:
+        spec.rotationPeriodInDays === undefined ? undefined : status?.RotationPeriodInDays,
+    }),
+    attrs: attrs(key),
+  };
 }
 
 const attrs = (key: KeyMetadata): Record<string, string> => ({
@@ -141,19 +172,42 @@ const attrs = (key: KeyMetadata): Record<string, string> => ({
   state: key.KeyState ?? '',
   usage: key.KeyUsage ?? '',
   keySpec: key.KeySpec ?? '',
+  multiRegion: String(key.MultiRegion ?? false),
+  manager: key.KeyManager ?? '',
 });
+
+/** Switch rotation as declared; setting a period anew is what changes it. */
+async function rotate(
+  aws: Aws,
+  at: Place,
+  KeyId: string | undefined,
+  { rotation, rotationPeriodInDays }: KmsKey,
+  was: KmsKey | undefined,
+): Promise<void> {
+  if (rotation === false) {
+    if (was?.rotation) await aws.send(at, new DisableKeyRotationCommand({ KeyId }));
+    return;
+  }
+  const other = rotationPeriodInDays !== undefined && rotationPeriodInDays !== was?.rotationPeriodInDays;
+  if ((rotation && !was?.rotation) || other) {
+    const command = new EnableKeyRotationCommand(
+      defined({ KeyId, RotationPeriodInDays: rotationPeriodInDays }),
+    );
+    await aws.send(at, command);
+  }
+}
 
 /** Make a key, once: where the answer is lost, the key is looked for by its tag before another is made. */
 async function create(
   aws: Aws,
   at: Place,
-  alias: string,
+  { alias = '', description }: KmsKey,
   pairs: readonly string[],
 ): Promise<string | undefined> {
   const tags = [...ownTags(pairs), { Key: ALIAS_TAG, Value: alias }];
   const command = () =>
     new CreateKeyCommand({
-      Description: `${alias}: S3 replication, created by replikey`,
+      Description: description ?? `${alias}: S3 replication, created by replikey`,
       // The defaults of KMS; said all the same, since not every endpoint fills them in.
       KeyUsage: 'ENCRYPT_DECRYPT',
       KeySpec: 'SYMMETRIC_DEFAULT',

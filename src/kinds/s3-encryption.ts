@@ -1,8 +1,10 @@
 import {
   GetBucketEncryptionCommand,
   PutBucketEncryptionCommand,
+  type ServerSideEncryption,
   type ServerSideEncryptionRule,
 } from '@aws-sdk/client-s3';
+import { defined } from '../core/canonical.ts';
 import { bucketId, keyId, place, position } from '../core/names.ts';
 import { keyArn } from '../core/permissions.ts';
 import type { Kind, Ref, Resource } from '../core/resource.ts';
@@ -17,6 +19,8 @@ export interface S3Encryption {
   bucketKeyEnabled: boolean;
 }
 
+const ALGORITHMS = { 'SSE-KMS': 'aws:kms', 'DSSE-KMS': 'aws:kms:dsse', 'SSE-S3': 'AES256' } as const;
+
 export const s3Encryption: Kind<S3Encryption> = {
   name: 's3.encryption',
   actions: { read: ['s3:GetEncryptionConfiguration'], write: ['s3:PutEncryptionConfiguration'] },
@@ -28,8 +32,8 @@ export const s3Encryption: Kind<S3Encryption> = {
       at: place(pair[side]),
       spec: {
         bucket: pair[side].bucket,
-        sseAlgorithm: 'aws:kms',
-        kmsMasterKeyId: keyArn(pair[side]),
+        sseAlgorithm: ALGORITHMS[pair[side].defaultEncryption],
+        ...(pair[side].defaultEncryption === 'SSE-S3' ? {} : { kmsMasterKeyId: keyArn(pair[side]) }),
         bucketKeyEnabled: pair[side].bucketKey,
       },
       after: [bucketId('s3.bucket', pair[side].bucket), keyId(pair[side])],
@@ -68,10 +72,10 @@ export const s3Encryption: Kind<S3Encryption> = {
     const before = was ?? (await s3Encryption.read(aws, { at, spec } as Resource<S3Encryption>));
     const rule: ServerSideEncryptionRule = {
       ...(before?.rest as Partial<ServerSideEncryptionRule> | undefined),
-      ApplyServerSideEncryptionByDefault: {
-        SSEAlgorithm: 'aws:kms',
-        KMSMasterKeyID: spec.kmsMasterKeyId as string,
-      },
+      ApplyServerSideEncryptionByDefault: defined({
+        SSEAlgorithm: spec.sseAlgorithm as ServerSideEncryption,
+        KMSMasterKeyID: spec.kmsMasterKeyId as string | undefined,
+      }),
       BucketKeyEnabled: spec.bucketKeyEnabled,
     };
     await aws.send(
@@ -84,10 +88,14 @@ export const s3Encryption: Kind<S3Encryption> = {
     );
   },
 
-  explain: (path, { bucketKeyEnabled }) =>
-    path === '/bucketKeyEnabled'
-      ? `the S3 Bucket Key is declared ${bucketKeyEnabled ? 'on' : 'off'} (it decides the encryption context of new objects)`
-      : 'new objects are encrypted under the declared key by default',
+  explain(path, { bucketKeyEnabled, sseAlgorithm }) {
+    if (path === '/bucketKeyEnabled') {
+      return `the S3 Bucket Key is declared ${bucketKeyEnabled ? 'on' : 'off'} (it decides the encryption context of new objects)`;
+    }
+    return sseAlgorithm === 'AES256'
+      ? 'new objects are encrypted by S3 alone by default'
+      : 'new objects are encrypted under the declared key by default';
+  },
 
   risks(desired, seen) {
     const before = seen.spec.kmsMasterKeyId;
@@ -96,7 +104,7 @@ export const s3Encryption: Kind<S3Encryption> = {
     return [
       {
         id: 'change-default-key',
-        message: `new objects in ${desired.bucket} are encrypted under ${String(before)} now; objects under that key would no longer replicate, since the role may use the declared key only`,
+        message: `new objects in ${desired.bucket} are encrypted under ${String(before)} now; objects under that key would no longer replicate, since the role may use the declared keys only (sourceKeys can name it)`,
       },
     ];
   },

@@ -5,9 +5,9 @@ import {
 } from '@aws-sdk/client-s3';
 import { defined } from '../core/canonical.ts';
 import { bucketId, isOurRule, keyId, place, position, roleId, ruleId } from '../core/names.ts';
-import { bucketArn, keyArn, roleArn } from '../core/permissions.ts';
+import { bucketArn, isAcrossAccounts, keyArn, overridesOwner, roleArn } from '../core/permissions.ts';
 import type { Id, Kind, Ref, Risk, Seen } from '../core/resource.ts';
-import type { BucketReplication } from '../spec/types.ts';
+import type { BucketReplication, Side } from '../spec/types.ts';
 import { orAbsent } from './absent.ts';
 import { bucketSettles } from './bucket-settles.ts';
 import { fromAws, isV1, type RuleSpec, toAws } from './replication-rule.ts';
@@ -170,6 +170,15 @@ export const s3Replication: Kind<S3Replication> = {
     ];
   },
 
+  byHand(desired) {
+    const { bucket, role, rules } = s3Replication.complete?.(desired, undefined) ?? desired;
+    return {
+      what: `set the replication configuration of ${bucket}, or add its rules to what is there`,
+      document: { Role: role, Rules: Object.entries(rules).map(([id, rule]) => toAws(id, rule)) },
+      command: `aws s3api put-bucket-replication --bucket ${bucket} --replication-configuration file://replication.json`,
+    };
+  },
+
   settles: [
     ...bucketSettles,
     {
@@ -195,11 +204,14 @@ function rulesOf(pair: BucketReplication): [string, RuleSpec][] {
       prefix: rule.prefix,
       tags: rule.tags,
       deleteMarkerReplication: rule.deleteMarkerReplication,
-      sseKmsEncryptedObjects: true,
-      replicaModifications: false,
+      sseKmsEncryptedObjects: rule.sseKmsEncryptedObjects,
+      replicaModifications: rule.replicaModifications,
       destination: bucketArn(pair.destination.bucket, pair.destination.region),
-      replicaKmsKeyId: keyArn(pair.destination),
+      // S3 refuses a replica key without the selection, and the selection without a key.
+      replicaKmsKeyId: rule.sseKmsEncryptedObjects ? keyArn(pair.destination) : undefined,
       storageClass: pair.destination.storageClass,
+      account: overridesOwner(pair) ? pair.destination.accountId : undefined,
+      owner: overridesOwner(pair) ? 'Destination' : undefined,
       replicationTimeControl: rule.replicationTimeControl,
       metrics: rule.metrics,
     }) as RuleSpec,
@@ -215,10 +227,18 @@ function switchedOnAfter(pairs: readonly BucketReplication[]): Id[] {
     ...(['source', 'destination'] as const).flatMap((side) => [
       bucketId('s3.versioning', pair[side].bucket),
       bucketId('s3.encryption', pair[side].bucket),
-      'arn' in pair[side].key ? keyId(pair[side]) : keyId(pair[side], 'kms.key-policy'),
+      ...keysReady(pair[side], pair),
     ]),
+    ...pair.sourceKeys.flatMap((key) => keysReady({ ...pair.source, key }, pair)),
     'arn' in pair.role ? roleId(pair) : roleId(pair, 'iam.role-policy'),
+    ...(isAcrossAccounts(pair) ? [bucketId('s3.bucket-policy', pair.destination.bucket)] : []),
   ]);
+}
+
+/** A key that we create is ready when its policy is; where no rule selects encrypted objects, none is needed. */
+function keysReady(side: Side, { rules }: BucketReplication): Id[] {
+  if ('arn' in side.key || !rules.some((rule) => rule.sseKmsEncryptedObjects)) return [keyId(side)];
+  return [keyId(side, 'kms.key-policy')];
 }
 
 function strictest(pairs: readonly BucketReplication[]): S3Replication['foreignRules'] {

@@ -50,5 +50,10 @@ export const s3Versioning: Kind<S3Versioning> = {
 
   explain: () => 'replication needs versioning on both buckets',
 
+  byHand: ({ bucket }) => ({
+    what: `enable versioning on ${bucket}`,
+    command: `aws s3api put-bucket-versioning --bucket ${bucket} --versioning-configuration Status=Enabled`,
+  }),
+
   settles: bucketSettles,
 };

@@ -1,7 +1,7 @@
 import type { Operation } from 'fast-json-patch';
 import { showPointer } from '../core/pointer.ts';
 import { isRef } from '../core/ref.ts';
-import type { Plan, Step } from '../core/resource.ts';
+import type { Handover, Plan, Step } from '../core/resource.ts';
 import type { Outcome } from '../reconcile.ts';
 import type { BucketReplication } from '../spec/types.ts';
 import type { Paint } from './paint.ts';
@@ -27,12 +27,23 @@ function pairText(plan: Plan, pair: BucketReplication, paint: Paint): string | u
       .filter(mine)
       .flatMap(({ id, why }) => [`  ${paint.red('!')} ${id}`, `      ${paint.red(visible(why))}`]),
     ...plan.notes.filter(mine).map(({ id, message }) => `  ${paint.yellow('·')} ${id}: ${visible(message)}`),
+    ...plan.handover.filter(mine).flatMap((one) => handoverText(one, paint)),
   ];
   if (lines.length === 0) return undefined;
   const { source, destination } = pair;
   const heading = `${paint.bold(pair.name)}  ${source.bucket} (${source.region}) → ${destination.bucket} (${destination.region})`;
   const at = pair.positions[''];
   return [heading + (at ? paint.dim(`  ${visible(at.file)}:${at.line}`) : ''), ...lines].join('\n');
+}
+
+/** What somebody else has to do, ready to be handed over. */
+function handoverText({ account, what, document, command }: Handover, paint: Paint): string[] {
+  const json = document === undefined ? [] : JSON.stringify(document, null, 2).split('\n').map(visible);
+  return [
+    `  ${paint.yellow('?')} account ${account} cannot be seen from here; its owner must ${visible(what)}:`,
+    ...json.map((line) => `      ${line}`),
+    `      ${paint.dim('$')} ${visible(command)}`,
+  ];
 }
 
 function stepText(step: Step, paint: Paint): string[] {
@@ -78,7 +89,9 @@ function summary(plan: Plan, paint: Paint): string {
   const steps = plan.waves.flat();
   const count = (action: Step['action']) => steps.filter((step) => step.action === action).length;
   if (steps.length === 0 && plan.blocked.length === 0) {
-    return `${paint.green('Nothing to do')}: ${plan.unchanged} resources are as declared.`;
+    const unseen =
+      plan.handover.length > 0 ? ` ${plan.handover.length} of other accounts could not be checked.` : '';
+    return `${paint.green('Nothing to do')}: ${plan.unchanged} resources are as declared.${unseen}`;
   }
   const blocked = plan.blocked.length > 0 ? `, ${paint.red(`${plan.blocked.length} blocked`)}` : '';
   return [

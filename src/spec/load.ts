@@ -1,4 +1,4 @@
-import { check } from './checks.ts';
+import { check } from './checks/index.ts';
 import { decode } from './decode.ts';
 import type { Parsed } from './document.ts';
 import { readFiles } from './files.ts';

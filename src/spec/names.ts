@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 /** What AWS accepts as a name: each check gives a reason, or undefined when the name is fine. */
 export type Check = (text: string) => string | undefined;
 
@@ -73,6 +75,21 @@ export function roleName(name: string): string | undefined {
   return /^[\w+=,.@-]+$/.test(name) ? undefined : 'a role name has letters, digits and + = , . @ _ -';
 }
 
+export function rolePath(path: string): string | undefined {
+  if (path.length > 512) return 'a path has at most 512 characters';
+  return /^\/([\x21-\x7e]+\/)?$/.test(path)
+    ? undefined
+    : 'a path begins and ends with a slash: /service-role/';
+}
+
+export const policyArn: Check = (arn) =>
+  /^arn:aws[a-z-]*:iam::(\d{12}|aws):policy\/[\w+=,.@/-]+$/.test(arn)
+    ? undefined
+    : 'the ARN of a managed policy looks like arn:aws:iam::111122223333:policy/name';
+
+export const description: Check = (text) =>
+  text.length <= 8_192 ? undefined : 'a description has at most 8,192 characters';
+
 /** The labels of DNS, as Kubernetes uses them for names. */
 export const dnsLabel: Check = (name) =>
   /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name)
@@ -106,4 +123,11 @@ export function keyPrefix(prefix: string): string | undefined {
     return 'prefixes are compared literally, and no key begins with a slash unless one was written so; leave it out';
   }
   return undefined;
+}
+
+/** `replikey-` and the source bucket; what is too long for IAM is cut, and a hash keeps it unique. */
+export function derivedRoleName(bucket: string): string {
+  const name = `replikey-${bucket}`;
+  if (name.length <= 64) return name;
+  return `${name.slice(0, 55)}-${createHash('sha256').update(bucket).digest('hex').slice(0, 8)}`;
 }

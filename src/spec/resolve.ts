@@ -1,112 +1,116 @@
-import { createHash } from 'node:crypto';
 import { defined } from '../core/canonical.ts';
 import { positions } from './document.ts';
-import { KEY_ID, partition } from './names.ts';
+import { derivedRoleName, KEY_ID, partition } from './names.ts';
 import type { WrittenKey, WrittenReplication, WrittenRule } from './schema.ts';
-import type { Account, BucketReplication, KeyChoice, Rule, Side, Specs } from './types.ts';
+import { shareSettings } from './share.ts';
+import { bothWays } from './two-way.ts';
+import type {
+  Account,
+  BucketReplication,
+  KeyChoice,
+  KeySettings,
+  RoleChoice,
+  Rule,
+  Side,
+  Specs,
+} from './types.ts';
 import type { CheckedAccount, CheckedReplication, Valid } from './validate.ts';
 
 /** From what was written to what the program uses: shorthand undone, every default filled in. */
 export function resolve(valid: readonly Valid[]): Specs {
   const accounts = valid.flatMap((one) => (one.kind === 'Account' ? [resolveAccount(one)] : []));
-  const ids = new Map(accounts.map(({ name, id }) => [name, id]));
+  const byName: Accounts = new Map(accounts.map((account) => [account.name, account]));
   const pairs = valid.flatMap((one) =>
-    one.kind === 'BucketReplication' ? [resolveReplication(one, ids)] : [],
+    one.kind === 'BucketReplication' ? resolveReplication(one, byName) : [],
   );
-  return { pairs: withSharedRotation(pairs), accounts };
+  return { pairs: shareSettings(pairs), accounts };
 }
 
+type Accounts = ReadonlyMap<string, Account>;
+
+/** One pair, or two where the buckets replicate to each other. */
 function resolveReplication(
   { written, parsed }: CheckedReplication,
-  accountIds: ReadonlyMap<string, string>,
-): BucketReplication {
+  accounts: Accounts,
+): BucketReplication[] {
   const { metadata, spec } = written;
   const names = ruleNames(spec.rules);
-  return {
+  const pair: BucketReplication = {
     name: metadata.name,
     labels: metadata.labels,
-    source: side(spec.source, accountIds),
-    destination: {
-      ...side(spec.destination, accountIds),
-      ...(spec.destination.storageClass === undefined ? {} : { storageClass: spec.destination.storageClass }),
-    },
-    role:
-      spec.role?.arn === undefined
-        ? { name: spec.role?.name ?? derivedRoleName(spec.source.bucket) }
-        : { arn: spec.role.arn },
+    source: side(spec.source, accounts),
+    destination: defined({
+      ...side(spec.destination, accounts),
+      storageClass: spec.destination.storageClass,
+      objectOwner: spec.destination.objectOwner ?? 'destination',
+    }),
+    sourceKeys: spec.sourceKeys.map((key) => keyChoice({ ...spec.source, key }, accounts)),
+    role: roleChoice(spec),
     rules: spec.rules.map((rule, index) => resolveRule(rule, names[index] ?? `rule-${index + 1}`)),
     policy: spec.policy,
     positions: positions(parsed),
   };
+  return spec.direction === 'both' ? bothWays(pair) : [pair];
 }
 
 function resolveAccount({ written: { metadata, spec }, parsed }: CheckedAccount): Account {
-  const { id, profile, assumeRole } = spec;
+  const { id, managed, profile, assumeRole } = spec;
   return defined({
     name: metadata.name,
     id,
+    managed,
     profile,
     assumeRole: assumeRole && defined(assumeRole),
     positions: positions(parsed),
   });
 }
 
-/** A key that several specs share is rotated when one of them says so; `checks.ts` sees to it that none contradicts. */
-function withSharedRotation(pairs: readonly BucketReplication[]): BucketReplication[] {
-  const identity = (side: Side, alias: string) => [alias, side.account, side.region].join(' ');
-  const declared = new Map<string, boolean>();
-  for (const side of pairs.flatMap(({ source, destination }) => [source, destination])) {
-    if (!('alias' in side.key) || side.key.rotation === undefined) continue;
-    declared.set(identity(side, side.key.alias), side.key.rotation);
-  }
-  const shared = <T extends Side>(side: T): T => {
-    const rotation = 'alias' in side.key ? declared.get(identity(side, side.key.alias)) : undefined;
-    return rotation === undefined ? side : { ...side, key: { ...side.key, rotation } };
-  };
-  return pairs.map((pair) => ({
-    ...pair,
-    source: shared(pair.source),
-    destination: shared(pair.destination),
-  }));
-}
-
-/** `replikey-` and the source bucket; what is too long for IAM is cut, and a hash keeps it unique. */
-export function derivedRoleName(bucket: string): string {
-  const name = `replikey-${bucket}`;
-  if (name.length <= 64) return name;
-  return `${name.slice(0, 55)}-${createHash('sha256').update(bucket).digest('hex').slice(0, 8)}`;
+function roleChoice({ role, source }: WrittenReplication['spec']): RoleChoice {
+  if (role?.arn !== undefined) return { arn: role.arn };
+  const { path, permissionsBoundary, tags } = role ?? {};
+  return defined({
+    name: role?.name ?? derivedRoleName(source.bucket),
+    path,
+    permissionsBoundary,
+    tags,
+  });
 }
 
 type WrittenSide = WrittenReplication['spec']['source'];
 
-function side(written: WrittenSide, accountIds: ReadonlyMap<string, string>): Side {
-  return {
-    bucket: written.bucket,
-    region: written.region,
-    ...(written.account === undefined ? {} : { account: written.account }),
-    key: keyChoice(written, accountIds),
-    bucketKey: typeof written.key === 'string' ? true : written.key.bucketKey,
-  };
+function side(written: WrittenSide, accounts: Accounts): Side {
+  const { bucket, region, account, defaultEncryption, blockPublicAccess, objectOwnership } = written;
+  const owner = accounts.get(account ?? '');
+  return defined({
+    bucket,
+    region,
+    account,
+    accountId: owner?.id,
+    managed: owner?.managed ?? true,
+    key: keyChoice(written, accounts),
+    bucketKey: longForm(written.key).bucketKey ?? defaultEncryption === 'SSE-KMS',
+    defaultEncryption,
+    blockPublicAccess,
+    objectOwnership,
+  });
 }
 
-function keyChoice(
-  { key, region, account }: WrittenSide,
-  accountIds: ReadonlyMap<string, string>,
-): KeyChoice {
-  const { alias, arn, rotation } = longForm(key);
-  if (alias !== undefined) return rotation === undefined ? { alias } : { alias, rotation };
+function keyChoice({ key, region, account }: WrittenSide, accounts: Accounts): KeyChoice {
+  const { alias, arn, bucketKey: _, ...settings } = longForm(key);
+  if (alias !== undefined) return { alias, ...settings };
   const id = arn ?? '';
   // A bare key id is a key of the account and Region that the side names.
   return KEY_ID.test(id)
-    ? { arn: `arn:${partition(region)}:kms:${region}:${accountIds.get(account ?? '') ?? ''}:key/${id}` }
+    ? { arn: `arn:${partition(region)}:kms:${region}:${accounts.get(account ?? '')?.id ?? ''}:key/${id}` }
     : { arn: id };
 }
 
 /** Both spellings of a key as one. */
-export function longForm(key: WrittenKey): { alias?: string; arn?: string; rotation?: boolean } {
+export function longForm(
+  key: WrittenKey,
+): { alias?: string; arn?: string; bucketKey?: boolean } & KeySettings {
   if (typeof key === 'string') return key.startsWith('alias/') ? { alias: key } : { arn: key };
-  const { alias, arn, rotation } = key;
-  return defined({ alias, arn, rotation });
+  return defined(key);
 }
 
 function resolveRule(written: WrittenRule, name: string): Rule {
@@ -119,6 +123,8 @@ function resolveRule(written: WrittenRule, name: string): Rule {
     deleteMarkerReplication: written.deleteMarkerReplication,
     replicationTimeControl: written.replicationTimeControl,
     metrics: written.metrics,
+    sseKmsEncryptedObjects: written.sseKmsEncryptedObjects,
+    replicaModifications: written.replicaModifications,
   };
 }
 

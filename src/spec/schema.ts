@@ -22,25 +22,66 @@ const texts = (checkKey: names.Check, checkValue: names.Check, description: stri
 const name = (description: string) =>
   text(names.dnsLabel, description, { pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$', examples: ['tax'] });
 
+/** A whole number in a range, in words where it is none. */
+function wholeNumber(minimum: number, maximum: number, description: string) {
+  return z
+    .number()
+    .superRefine((value, context) => {
+      if (Number.isInteger(value) && value >= minimum && value <= maximum) return;
+      context.addIssue({ code: 'custom', message: `it is a whole number from ${minimum} to ${maximum}` });
+    })
+    .meta({ description, type: 'integer', minimum, maximum });
+}
+
+const keyName = text(
+  names.keyReference,
+  'An alias (looked up, and created when absent), or an ARN or key id.',
+  {
+    examples: ['alias/acme-tax'],
+  },
+);
+
+const keySettings = {
+  alias: text(names.aliasName, 'An alias: looked up, and created with its key when absent.', {
+    pattern: '^alias/(?!aws/)[a-zA-Z0-9:/_-]+$',
+    examples: ['alias/acme-tax'],
+  }).optional(),
+  arn: text(names.keyArn, 'ARN of a key that exists and is never altered.').optional(),
+  description: text(names.description, 'Description of the key; absent: left as it is.').optional(),
+  rotation: z.boolean().describe('Automatic rotation; absent: left as it is.').optional(),
+  rotationPeriodInDays: wholeNumber(
+    90,
+    2_560,
+    'Days between rotations; absent: left as it is, 365 for a key that begins to rotate.',
+  ).optional(),
+};
+
+const longKey = {
+  description: 'The long form: an alias or an ARN, with settings.',
+  ...oneOf('alias', 'arn'),
+};
+
+/** A key under which objects lie. */
+const sourceKey = z.union([keyName, z.strictObject(keySettings).meta(longKey)]).meta({
+  description: 'A KMS key: an alias, an ARN, or the long form.',
+  examples: ['alias/acme-old'],
+});
+
+/** The key of a side, under which its bucket encrypts. */
 const key = z
   .union([
-    text(names.keyReference, 'An alias (looked up, and created when absent), or an ARN or key id.', {
-      examples: ['alias/acme-tax'],
-    }),
+    keyName,
     z
       .strictObject({
-        alias: text(names.aliasName, 'An alias: looked up, and created with its key when absent.', {
-          pattern: '^alias/(?!aws/)[a-zA-Z0-9:/_-]+$',
-          examples: ['alias/acme-tax'],
-        }).optional(),
-        arn: text(names.keyArn, 'ARN of a key that exists and is never altered.').optional(),
-        rotation: z.boolean().describe('Automatic rotation; absent: left as it is.').optional(),
+        ...keySettings,
         bucketKey: z
           .boolean()
-          .describe('S3 Bucket Key for new objects of the bucket; it decides their encryption context.')
-          .default(true),
+          .describe(
+            'S3 Bucket Key for new objects of the bucket; it decides their encryption context. Absent: true under SSE-KMS, and false otherwise.',
+          )
+          .optional(),
       })
-      .meta({ description: 'The long form: an alias or an ARN, with settings.', ...oneOf('alias', 'arn') }),
+      .meta(longKey),
   ])
   .meta({ description: 'The KMS key: an alias, an ARN, or the long form.', examples: ['alias/acme-tax'] });
 
@@ -53,6 +94,20 @@ const side = {
   region: text(names.region, 'Region of the bucket.', { examples: ['us-east-1', 'eu-central-1'] }),
   account: z.string().describe('Name of an Account document; absent: the ambient credentials.').optional(),
   key,
+  defaultEncryption: z
+    .enum(['SSE-KMS', 'DSSE-KMS', 'SSE-S3'])
+    .describe(
+      'How new objects of the bucket are encrypted where a request does not say: under the key (once or twice), or by S3 alone.',
+    )
+    .default('SSE-KMS'),
+  blockPublicAccess: z
+    .boolean()
+    .describe('All four settings of the block of public access; absent: left as they are.')
+    .optional(),
+  objectOwnership: z
+    .enum(['BucketOwnerEnforced', 'BucketOwnerPreferred', 'ObjectWriter'])
+    .describe('Who owns new objects, and whether ACLs count; absent: left as it is.')
+    .optional(),
 };
 
 const storageClass = z
@@ -94,23 +149,11 @@ const rule = z
       .describe('The long form of prefix, with tags.')
       .optional(),
     enabled: z.boolean().describe('Whether the rule replicates; false is the way to pause it.').default(true),
-    priority: z
-      .number()
-      .superRefine((value, context) => {
-        if (Number.isInteger(value) && value >= 0 && value <= MAX_PRIORITY) return;
-        context.addIssue({
-          code: 'custom',
-          message: `a priority is a whole number from 0 to ${MAX_PRIORITY}`,
-        });
-      })
-      .meta({
-        description:
-          'The higher number wins among rules to the same destination; absent: allotted, and then kept.',
-        type: 'integer',
-        minimum: 0,
-        maximum: MAX_PRIORITY,
-      })
-      .optional(),
+    priority: wholeNumber(
+      0,
+      MAX_PRIORITY,
+      'The higher number wins among rules to the same destination; absent: allotted, and then kept.',
+    ).optional(),
     deleteMarkerReplication: z
       .boolean()
       .describe('Whether delete markers are replicated; not with tags.')
@@ -123,6 +166,16 @@ const rule = z
       .boolean()
       .describe('Replication metrics and failure events: without them a failure is silent.')
       .default(true),
+    sseKmsEncryptedObjects: z
+      .boolean()
+      .describe('Whether objects under KMS keys are replicated; S3 passes over them otherwise.')
+      .default(true),
+    replicaModifications: z
+      .boolean()
+      .describe(
+        'Whether changes of tags and ACLs on replicas are synced back; asks for rules in both directions.',
+      )
+      .default(false),
   })
   .meta({ description: 'Which objects are replicated, and how.', ...oneOf('prefix', 'filter') });
 
@@ -139,10 +192,30 @@ const bucketReplication = z
       labels: texts(names.labelKey, names.labelValue, 'Labels to select specs by.').default({}),
     }),
     spec: z.strictObject({
+      direction: z
+        .enum(['oneWay', 'both'])
+        .describe(
+          'both: the destination replicates back, and changes of replicas are synced in both directions.',
+        )
+        .default('oneWay'),
       source: z.strictObject(side).describe('The bucket whose new objects are replicated.'),
       destination: z
-        .strictObject({ ...side, storageClass: storageClass.optional() })
+        .strictObject({
+          ...side,
+          storageClass: storageClass.optional(),
+          objectOwner: z
+            .enum(['source', 'destination'])
+            .describe(
+              'Whose the replicas are where the accounts differ; absent: the destination, since its account could not read them otherwise.',
+            )
+            .optional(),
+        })
         .describe('The bucket that receives the replicas.'),
+      sourceKeys: z
+        .array(sourceKey)
+        .max(100)
+        .describe('Further keys under which objects of the source lie: the role may decrypt under them too.')
+        .default([]),
       role: z
         .strictObject({
           name: text(names.roleName, 'Created when absent.', {
@@ -150,6 +223,14 @@ const bucketReplication = z
             pattern: '^[\\w+=,.@-]+$',
           }).optional(),
           arn: text(names.roleArn, 'ARN of a role that exists and is never altered.').optional(),
+          path: text(names.rolePath, 'Path of a new role; it cannot be changed later.', {
+            examples: ['/service-role/'],
+          }).optional(),
+          permissionsBoundary: text(
+            names.policyArn,
+            'ARN of a managed policy that limits the role; absent: left as it is.',
+          ).optional(),
+          tags: texts(names.tagKey, names.tagValue, 'Tags of the role, beside those that it has.').optional(),
         })
         .meta({
           description:
@@ -193,6 +274,10 @@ const account = z
           examples: ['111122223333'],
         },
       ),
+      managed: z
+        .boolean()
+        .describe('Whether there are credentials for it; false: what it needs is printed for its owner.')
+        .default(true),
       profile: text(names.notEmpty, 'Profile of the shared AWS configuration.').optional(),
       assumeRole: z
         .strictObject({
@@ -208,7 +293,7 @@ const account = z
   })
   .describe('An AWS account and how to come by credentials for it.');
 
-/** JSON Schema for "exactly one of these"; `checks.ts` says the same to people. */
+/** JSON Schema for "exactly one of these"; `checks` says the same to people. */
 function oneOf(...keys: string[]) {
   return { oneOf: keys.map((required) => ({ required: [required] })) };
 }
@@ -226,4 +311,4 @@ export const documents = { BucketReplication: bucketReplication, Account: accoun
 export type WrittenReplication = z.output<typeof bucketReplication>;
 export type WrittenAccount = z.output<typeof account>;
 export type WrittenRule = z.output<typeof rule>;
-export type WrittenKey = z.output<typeof key>;
+export type WrittenKey = z.output<typeof key> | z.output<typeof sourceKey>;

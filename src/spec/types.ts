@@ -28,7 +28,13 @@ export interface BucketReplication {
   name: string;
   labels: Record<string, string>;
   source: Side;
-  destination: Side & { storageClass?: string };
+  destination: Side & {
+    storageClass?: string;
+    /** Whose the replicas are, where the accounts differ. */
+    objectOwner: 'source' | 'destination';
+  };
+  /** Further keys under which objects of the source lie. */
+  sourceKeys: KeyChoice[];
   role: RoleChoice;
   rules: Rule[];
   policy: {
@@ -45,16 +51,40 @@ export interface Side {
   region: string;
   /** Name of an Account document; absent for the ambient credentials. */
   account?: string;
+  /** Twelve digits; absent for the ambient credentials. */
+  accountId?: string;
+  /** Whether there are credentials for the account. */
+  managed: boolean;
   key: KeyChoice;
   /** Whether new objects in this bucket use an S3 Bucket Key by default. */
   bucketKey: boolean;
+  /** How new objects are encrypted where a request does not say. */
+  defaultEncryption: 'SSE-KMS' | 'DSSE-KMS' | 'SSE-S3';
+  /** All four settings; absent: left as they are. */
+  blockPublicAccess?: boolean;
+  /** Absent: left as it is. */
+  objectOwnership?: 'BucketOwnerEnforced' | 'BucketOwnerPreferred' | 'ObjectWriter';
 }
 
 /** An alias is looked up and created when absent; an ARN must exist and is never altered. */
-export type KeyChoice = { alias: string; rotation?: boolean } | { arn: string };
+export type KeyChoice = ({ alias: string } & KeySettings) | { arn: string };
+
+/** What is declared of a key; what is absent is left as it is. */
+export interface KeySettings {
+  description?: string;
+  rotation?: boolean;
+  rotationPeriodInDays?: number;
+}
 
 /** A role by name is created when absent; a role by ARN must exist and is never altered. */
-export type RoleChoice = { name: string } | { arn: string };
+export type RoleChoice = ({ name: string } & RoleSettings) | { arn: string };
+
+/** What is declared of a role; what is absent is left as it is. */
+export interface RoleSettings {
+  path?: string;
+  permissionsBoundary?: string;
+  tags?: Record<string, string>;
+}
 
 export interface Rule {
   name: string;
@@ -68,6 +98,8 @@ export interface Rule {
   deleteMarkerReplication: boolean;
   replicationTimeControl: boolean;
   metrics: boolean;
+  sseKmsEncryptedObjects: boolean;
+  replicaModifications: boolean;
 }
 
 /** A resolved `kind: Account`. */
@@ -75,6 +107,8 @@ export interface Account {
   name: string;
   /** Twelve digits. */
   id: string;
+  /** Whether there are credentials for it. */
+  managed: boolean;
   profile?: string;
   assumeRole?: { arn: string; externalId?: string; sessionName?: string };
   positions: Record<string, Position>;

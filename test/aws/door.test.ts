@@ -145,7 +145,7 @@ describe('the door', () => {
       '111122223333',
     ]);
     expect(sent).toHaveLength(1);
-    const main = { name: 'main', id: '444455556666', positions: {} };
+    const main = { name: 'main', id: '444455556666', managed: true, positions: {} };
     const wrong = aDoor([{ Account: '111122223333' }], { accounts: [main] });
     expect(await outcome(wrong.door.accountId('main'))).toMatchObject({
       exitCode: EXIT.credentials,

@@ -1,6 +1,9 @@
 import {
+  DeleteRolePermissionsBoundaryCommand,
   DeleteRolePolicyCommand,
+  PutRolePermissionsBoundaryCommand,
   PutRolePolicyCommand,
+  TagRoleCommand,
   UpdateAssumeRolePolicyCommand,
 } from '@aws-sdk/client-iam';
 import {
@@ -8,17 +11,25 @@ import {
   DescribeKeyCommand,
   DisableKeyCommand,
   DisableKeyRotationCommand,
+  EnableKeyRotationCommand,
   GetKeyPolicyCommand,
   PutKeyPolicyCommand,
+  UpdateKeyDescriptionCommand,
 } from '@aws-sdk/client-kms';
 import {
   DeleteBucketCommand,
+  DeleteBucketPolicyCommand,
   DeleteBucketReplicationCommand,
+  DeletePublicAccessBlockCommand,
   GetBucketEncryptionCommand,
+  GetBucketPolicyCommand,
   GetBucketReplicationCommand,
   PutBucketEncryptionCommand,
+  PutBucketOwnershipControlsCommand,
+  PutBucketPolicyCommand,
   PutBucketReplicationCommand,
   PutBucketVersioningCommand,
+  PutPublicAccessBlockCommand,
   type ReplicationRule,
   type ServerSideEncryptionRule,
 } from '@aws-sdk/client-s3';
@@ -34,24 +45,55 @@ import { stateOf } from '../support/state.ts';
 import { aWorld, type World } from '../support/world.ts';
 
 /** A pair that declares something of everything. */
-const FULL = `apiVersion: replikey.dev/v1
+const BOUNDARY = 'arn:aws:iam::aws:policy/AmazonS3FullAccess';
+const FULL = `${accounts()}
+apiVersion: replikey.dev/v1
 kind: BucketReplication
 metadata: { name: tax }
 spec:
-  source: { bucket: acme-tax, region: us-east-1, key: { alias: alias/acme-tax, rotation: true } }
+  source:
+    bucket: acme-tax
+    region: us-east-1
+    account: main
+    key: { alias: alias/acme-tax, description: Tax records, rotation: true, rotationPeriodInDays: 180 }
+    blockPublicAccess: true
+    objectOwnership: BucketOwnerEnforced
   destination:
-    { bucket: acme-tax-replica, region: us-west-2, key: alias/acme-tax-replica, storageClass: STANDARD_IA }
+    bucket: acme-tax-replica
+    region: us-west-2
+    account: backup
+    key: alias/acme-tax-replica
+    defaultEncryption: DSSE-KMS
+    storageClass: STANDARD_IA
+  sourceKeys: [alias/acme-old]
+  role:
+    path: /service-role/
+    permissionsBoundary: ${BOUNDARY}
+    tags: { team: finance }
   rules:
     - { prefix: Tax/, deleteMarkerReplication: true }
     - name: ledgers
       filter: { prefix: Ledgers/, tags: { tier: gold } }
       replicationTimeControl: true
+      replicaModifications: true
 `;
+function accounts(): string {
+  return [
+    ['main', '111122223333'],
+    ['backup', '444455556666'],
+  ]
+    .map(
+      ([name, id]) =>
+        `apiVersion: replikey.dev/v1\nkind: Account\nmetadata: { name: ${name} }\nspec: { id: "${id}" }\n---`,
+    )
+    .join('\n');
+}
 const SOURCE = 'acme-tax';
 const REPLICA = 'acme-tax-replica';
 const ROLE = 'replikey-acme-tax';
-const east = { region: 'us-east-1' };
-const west = { region: 'us-west-2' };
+const ROLE_ID = `${ROLE}@main`;
+const east = { account: 'main', region: 'us-east-1' };
+const west = { account: 'backup', region: 'us-west-2' };
 
 /** What somebody does by hand, and what the plan then names: resource, and path of each field. */
 interface Perturbation {
@@ -119,14 +161,32 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
       name: 'the alias taken off a key of ours',
       disturb: (door) => door.send(east, new DeleteAliasCommand({ AliasName: 'alias/acme-tax' })),
       planned: {
-        'kms.key/alias/acme-tax@us-east-1': ['/alias', '/rotation'],
-        'kms.key-policy/alias/acme-tax@us-east-1': ['/alias', '/statements'],
+        'kms.key/alias/acme-tax@main/us-east-1': [
+          '/alias',
+          '/description',
+          '/rotation',
+          '/rotationPeriodInDays',
+        ],
+        'kms.key-policy/alias/acme-tax@main/us-east-1': ['/alias', '/statements'],
       },
     },
     {
       name: 'rotation switched off',
       disturb: async (door) => door.send(east, new DisableKeyRotationCommand({ KeyId: await keyOf(door) })),
-      planned: { 'kms.key/alias/acme-tax@us-east-1': ['/rotation'] },
+      // Without rotation there is no period to be read.
+      planned: { 'kms.key/alias/acme-tax@main/us-east-1': ['/rotation', '/rotationPeriodInDays'] },
+    },
+    {
+      name: 'another period of rotation',
+      disturb: async (door) =>
+        door.send(east, new EnableKeyRotationCommand({ KeyId: await keyOf(door), RotationPeriodInDays: 90 })),
+      planned: { 'kms.key/alias/acme-tax@main/us-east-1': ['/rotationPeriodInDays'] },
+    },
+    {
+      name: 'another description',
+      disturb: async (door) =>
+        door.send(east, new UpdateKeyDescriptionCommand({ KeyId: await keyOf(door), Description: 'Old' })),
+      planned: { 'kms.key/alias/acme-tax@main/us-east-1': ['/description'] },
     },
   ],
   'kms.key-policy': [
@@ -139,7 +199,7 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
         policy.Statement = policy.Statement.filter(({ Sid }) => !Sid.startsWith('Replikey'));
         await door.send(east, new PutKeyPolicyCommand({ ...key, Policy: JSON.stringify(policy) }));
       },
-      planned: { 'kms.key-policy/alias/acme-tax@us-east-1': ['/statements/ReplikeySourceAcmeTax'] },
+      planned: { 'kms.key-policy/alias/acme-tax@main/us-east-1': ['/statements/ReplikeySourceAcmeTax'] },
     },
   ],
   'iam.role': [
@@ -163,7 +223,40 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
             }),
           }),
         ),
-      planned: { [`iam.role/${ROLE}`]: ['/trust/ReplikeyAssumeRole/Principal/Service/0'] },
+      planned: { [`iam.role/${ROLE_ID}`]: ['/trust/ReplikeyAssumeRole/Principal/Service/0'] },
+    },
+    {
+      name: 'another boundary',
+      disturb: (door) =>
+        door.send(
+          east,
+          new PutRolePermissionsBoundaryCommand({
+            RoleName: ROLE,
+            PermissionsBoundary: 'arn:aws:iam::aws:policy/AdministratorAccess',
+          }),
+        ),
+      planned: { [`iam.role/${ROLE_ID}`]: ['/permissionsBoundary'] },
+      allow: ['change-boundary'],
+    },
+    {
+      name: 'the boundary taken away',
+      disturb: (door) => door.send(east, new DeleteRolePermissionsBoundaryCommand({ RoleName: ROLE })),
+      planned: { [`iam.role/${ROLE_ID}`]: ['/permissionsBoundary'] },
+    },
+    {
+      name: 'a tag that says something else, and one that nobody declared',
+      disturb: (door) =>
+        door.send(
+          east,
+          new TagRoleCommand({
+            RoleName: ROLE,
+            Tags: [
+              { Key: 'team', Value: 'legal' },
+              { Key: 'theirs', Value: 'kept' },
+            ],
+          }),
+        ),
+      planned: { [`iam.role/${ROLE_ID}`]: ['/tags/team'] },
     },
   ],
   'iam.role-policy': [
@@ -171,7 +264,7 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
       name: 'the policy of the role deleted',
       disturb: (door) =>
         door.send(east, new DeleteRolePolicyCommand({ RoleName: ROLE, PolicyName: 'replikey' })),
-      planned: { [`iam.role-policy/${ROLE}`]: ['/role', '/statements'] },
+      planned: { [`iam.role-policy/${ROLE_ID}`]: ['/role', '/statements'] },
     },
     {
       name: 'a statement added under a name of ours',
@@ -184,10 +277,11 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
         await door.send(east, new PutRolePolicyCommand({ ...policy, PolicyDocument }));
       },
       planned: {
-        [`iam.role-policy/${ROLE}`]: [
+        [`iam.role-policy/${ROLE_ID}`]: [
           '/statements/ReplikeyDestinationDeletesAcmeTaxReplica',
           '/statements/ReplikeyDestinationKeyAcmeTaxReplica',
           '/statements/ReplikeyDestinationObjectsAcmeTaxReplica',
+          '/statements/ReplikeyDestinationOwnerAcmeTaxReplica',
           '/statements/ReplikeySourceBucketAcmeTax/Action/0',
           '/statements/ReplikeySourceBucketAcmeTax/Action/1',
           '/statements/ReplikeySourceBucketAcmeTax/Resource/0',
@@ -205,6 +299,7 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
         [`s3.bucket/${REPLICA}`]: ['/bucket', '/region'],
         [`s3.versioning/${REPLICA}`]: ['/bucket', '/status'],
         [`s3.encryption/${REPLICA}`]: ['/bucket', '/bucketKeyEnabled', '/kmsMasterKeyId', '/sseAlgorithm'],
+        [`s3.bucket-policy/${REPLICA}`]: ['/bucket', '/statements'],
       },
     },
   ],
@@ -241,6 +336,81 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
       ['change-default-key'],
     ),
   ],
+  's3.bucket-policy': [
+    {
+      name: 'the policy of the destination deleted',
+      disturb: (door) => door.send(west, new DeleteBucketPolicyCommand({ Bucket: REPLICA })),
+      planned: { [`s3.bucket-policy/${REPLICA}`]: ['/bucket', '/statements'] },
+    },
+    {
+      name: 'an action taken out of the policy of the destination, and a statement of somebody else put in',
+      disturb: async (door) => {
+        const { Policy = '' } = await door.send(west, new GetBucketPolicyCommand({ Bucket: REPLICA }));
+        const policy = JSON.parse(Policy) as { Statement: { Sid: string; Action: string | string[] }[] };
+        const Statement = policy.Statement.map((one) =>
+          one.Sid === 'ReplikeyObjectsFromAcmeTax' ? { ...one, Action: 's3:ReplicateObject' } : one,
+        );
+        const theirs = {
+          Sid: 'TlsOnly',
+          Effect: 'Deny',
+          Principal: '*',
+          Action: 's3:*',
+          Resource: `arn:aws:s3:::${REPLICA}/*`,
+          Condition: { NumericLessThan: { 's3:TlsVersion': '1.2' } },
+        };
+        const text = JSON.stringify({ ...policy, Statement: [...Statement, theirs] });
+        await door.send(west, new PutBucketPolicyCommand({ Bucket: REPLICA, Policy: text }));
+      },
+      planned: { [`s3.bucket-policy/${REPLICA}`]: ['/statements/ReplikeyObjectsFromAcmeTax/Action/1'] },
+    },
+  ],
+  's3.public-access': [
+    {
+      name: 'one of the four settings switched off',
+      disturb: (door) =>
+        door.send(
+          east,
+          new PutPublicAccessBlockCommand({
+            Bucket: SOURCE,
+            PublicAccessBlockConfiguration: {
+              BlockPublicAcls: true,
+              IgnorePublicAcls: true,
+              BlockPublicPolicy: false,
+              RestrictPublicBuckets: true,
+            },
+          }),
+        ),
+      planned: { [`s3.public-access/${SOURCE}`]: ['/blockPublicPolicy'] },
+    },
+    {
+      name: 'the block deleted',
+      disturb: (door) => door.send(east, new DeletePublicAccessBlockCommand({ Bucket: SOURCE })),
+      planned: {
+        [`s3.public-access/${SOURCE}`]: [
+          '/blockPublicAcls',
+          '/blockPublicPolicy',
+          '/bucket',
+          '/ignorePublicAcls',
+          '/restrictPublicBuckets',
+        ],
+      },
+    },
+  ],
+  's3.ownership': [
+    {
+      name: 'objects left to their writers',
+      disturb: (door) =>
+        door.send(
+          east,
+          new PutBucketOwnershipControlsCommand({
+            Bucket: SOURCE,
+            OwnershipControls: { Rules: [{ ObjectOwnership: 'ObjectWriter' }] },
+          }),
+        ),
+      planned: { [`s3.ownership/${SOURCE}`]: ['/objectOwnership'] },
+      allow: ['change-ownership'],
+    },
+  ],
   's3.replication': [
     {
       name: 'the configuration deleted',
@@ -274,6 +444,12 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
         },
       }),
       'replicaModifications',
+    ),
+    ofRule(
+      'owner',
+      toDestination({ AccessControlTranslation: undefined, Account: undefined }),
+      'account',
+      'owner',
     ),
     ofRule('storage class', toDestination({ StorageClass: 'GLACIER' }), 'storageClass'),
     ofRule(
@@ -370,6 +546,8 @@ const ACTIONS: Record<string, string> = {
   's3:PutBucketEncryption': 's3:PutEncryptionConfiguration',
   's3:GetBucketReplication': 's3:GetReplicationConfiguration',
   's3:PutBucketReplication': 's3:PutReplicationConfiguration',
+  's3:GetPublicAccessBlock': 's3:GetBucketPublicAccessBlock',
+  's3:PutPublicAccessBlock': 's3:PutBucketPublicAccessBlock',
 };
 
 describe.each(Object.entries(PERTURBATIONS))('%s, disturbed by hand', (_, perturbations) => {
@@ -398,7 +576,7 @@ test('a key that is switched off blocks what needs it, and is never switched on 
   world.sandbox.log.reset();
   const { plan } = await world.reconcile();
   expect(plan.blocked).toMatchObject([
-    { id: 'kms.key/alias/acme-tax@us-east-1', why: expect.stringMatching(/is Disabled; enable it/) },
+    { id: 'kms.key/alias/acme-tax@main/us-east-1', why: expect.stringMatching(/is Disabled; enable it/) },
   ]);
   expect(world.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
 });

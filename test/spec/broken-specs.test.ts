@@ -5,6 +5,15 @@ import { MAIN, problemsOf, TAX, tax, together } from './support.ts';
 const KEY = '    key: alias/acme-tax\n';
 const RULES = '  rules:\n    - prefix: Tax/\n';
 const ID = '1234abcd-12ab-34cd-56ef-1234567890ab';
+const BACKUP = MAIN.replace('main', 'backup').replace('1111', '4444');
+const BACKUP_UNSEEN = BACKUP.replace('id:', 'managed: false\n  id:');
+/** A pair across accounts, with their documents. */
+const across = (main: string, backup: string, ...changes: [string, string][]) =>
+  together(
+    tax([KEY, `${KEY}    account: main\n`], ['us-west-2', 'us-west-2\n    account: backup'], ...changes),
+    main,
+    backup,
+  );
 const other = (...changes: [string, string][]) => tax(['name: tax', 'name: other'], ...changes);
 
 /** What people write, and in the golden file what they are told. */
@@ -32,7 +41,8 @@ const BROKEN: Record<string, string> = {
   'a missing key': tax([KEY, '']),
   'a missing side': tax([TAX.slice(TAX.indexOf('  destination:'), TAX.indexOf('  rules:')), '']),
   'a field in the wrong place': tax([KEY, `${KEY}    storageClass: GLACIER\n`]),
-  'a word from a later version': tax(['  rules:', '  direction: both\n  rules:']),
+  'a word that nobody knows': tax(['  rules:', '  shape: both\n  rules:']),
+  'a direction that is none': tax(['  rules:', '  direction: back\n  rules:']),
   existingObjectReplication: tax(['Tax/', 'Tax/\n      existingObjectReplication: true']),
   'a bucket with upper case': tax(['bucket: acme-tax\n', 'bucket: Acme-Tax\n']),
   'a bucket that is too short': tax(['bucket: acme-tax\n', 'bucket: ac\n']),
@@ -82,10 +92,62 @@ const BROKEN: Record<string, string> = {
     MAIN,
   ),
   'an account of one side only': together(tax([KEY, `${KEY}    account: main\n`]), MAIN),
-  'two accounts': together(
-    tax([KEY, `${KEY}    account: main\n`], ['us-west-2', 'us-west-2\n    account: backup']),
-    MAIN,
-    MAIN.replace('main', 'backup').replace('1111', '4444'),
+  'two accounts, none of them managed': across(MAIN.replace('id:', 'managed: false\n  id:'), BACKUP_UNSEEN),
+  'an alias in an account that is not managed': across(MAIN, BACKUP_UNSEEN),
+  'credentials of an account that is not managed': `${BACKUP_UNSEEN}  profile: backup\n`,
+  'one role by ARN for both ways across accounts': across(MAIN, BACKUP, [
+    '  rules:',
+    '  direction: both\n  role: { arn: "arn:aws:iam::111122223333:role/r" }\n  rules:',
+  ]),
+  'an owner of replicas within one account': tax(['us-west-2', 'us-west-2\n    objectOwner: destination']),
+  'a spec that is called like the way back of another': together(
+    tax(['  rules:', '  direction: both\n  rules:']),
+    tax(
+      ['name: tax', 'name: tax-reverse'],
+      ['bucket: acme-tax\n', 'bucket: acme-two\n'],
+      ['acme-tax-replica', 'acme-three'],
+    ),
+  ),
+
+  // Buckets, and what further settings are declared.
+  'a Bucket Key under DSSE-KMS': tax([
+    KEY,
+    '    key: { alias: alias/acme-tax, bucketKey: true }\n    defaultEncryption: DSSE-KMS\n',
+  ]),
+  'encryption by the name of the API': tax([KEY, `${KEY}    defaultEncryption: aws:kms\n`]),
+  'a period of rotation that is too short': tax([
+    KEY,
+    '    key: { alias: alias/acme-tax, rotation: true, rotationPeriodInDays: 30 }\n',
+  ]),
+  'a period without rotation': tax([
+    KEY,
+    '    key: { alias: alias/acme-tax, rotation: false, rotationPeriodInDays: 365 }\n',
+  ]),
+  'the description of a key by ARN': tax([
+    KEY,
+    `    key: { arn: "arn:aws:kms:us-east-1:111122223333:key/${ID}", description: Tax }\n`,
+  ]),
+  'a source key that is repeated': tax(['  rules:', '  sourceKeys: [alias/acme-tax]\n  rules:']),
+  'a source key of another Region': tax([
+    '  rules:',
+    `  sourceKeys: ["arn:aws:kms:eu-west-1:111122223333:key/${ID}"]\n  rules:`,
+  ]),
+  'tags of a role by ARN': tax([
+    '  rules:',
+    '  role: { arn: "arn:aws:iam::111122223333:role/r", tags: { a: b } }\n  rules:',
+  ]),
+  'a path without slashes': tax(['  rules:', '  role: { path: service-role }\n  rules:']),
+  'a boundary by name': tax(['  rules:', '  role: { permissionsBoundary: Developers }\n  rules:']),
+  'two default encryptions of one bucket': together(
+    TAX,
+    other(['bucket: acme-tax-replica', 'bucket: acme-three'], [KEY, `${KEY}    defaultEncryption: SSE-S3\n`]),
+  ),
+  'two descriptions of one key': together(
+    tax([KEY, '    key: { alias: alias/acme-tax, description: one }\n']),
+    other(
+      ['bucket: acme-tax-replica', 'bucket: acme-three'],
+      [KEY, '    key: { alias: alias/acme-tax, description: two }\n'],
+    ),
   ),
 
   // Keys.

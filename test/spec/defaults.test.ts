@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { derivedRoleName } from '../../src/spec/resolve.ts';
+import { derivedRoleName } from '../../src/spec/names.ts';
 import { MAIN, pairOf, pairsOf, TAX, tax, together } from './support.ts';
 
 test('the short form is enough, and everything that it leaves out has a safe default', async () => {
@@ -10,15 +10,21 @@ test('the short form is enough, and everything that it leaves out has a safe def
     source: {
       bucket: 'acme-tax',
       region: 'us-east-1',
+      managed: true,
       key: { alias: 'alias/acme-tax' },
       bucketKey: true,
+      defaultEncryption: 'SSE-KMS',
     },
     destination: {
       bucket: 'acme-tax-replica',
       region: 'us-west-2',
+      managed: true,
       key: { alias: 'alias/acme-tax-replica' },
       bucketKey: true,
+      defaultEncryption: 'SSE-KMS',
+      objectOwner: 'destination',
     },
+    sourceKeys: [],
     role: { name: 'replikey-acme-tax' },
     rules: [
       {
@@ -29,6 +35,8 @@ test('the short form is enough, and everything that it leaves out has a safe def
         deleteMarkerReplication: false,
         replicationTimeControl: false,
         metrics: true,
+        sseKmsEncryptedObjects: true,
+        replicaModifications: false,
       },
     ],
     policy: { deletion: 'Retain', foreignRules: 'Preserve', adopt: 'IfCompatible' },
@@ -48,13 +56,22 @@ spec:
     bucket: acme-tax
     region: us-east-1
     account: main
-    key: { alias: alias/acme-tax, rotation: true, bucketKey: false }
+    key:
+      alias: alias/acme-tax
+      description: Tax records
+      rotation: true
+      rotationPeriodInDays: 180
+      bucketKey: false
+    blockPublicAccess: true
+    objectOwnership: BucketOwnerEnforced
   destination:
     bucket: acme-tax-replica
     region: us-west-2
     account: main
     key: { arn: "arn:aws:kms:us-west-2:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab" }
+    defaultEncryption: DSSE-KMS
     storageClass: STANDARD_IA
+  sourceKeys: [alias/acme-old]
   role: { arn: "arn:aws:iam::111122223333:role/service/replication" }
   rules:
     - name: ledgers
@@ -62,7 +79,11 @@ spec:
       enabled: false
       priority: 7
       replicationTimeControl: true
-    - { prefix: "", deleteMarkerReplication: true, metrics: false }
+    - prefix: ""
+      deleteMarkerReplication: true
+      metrics: false
+      sseKmsEncryptedObjects: false
+      replicaModifications: true
   policy: { deletion: Remove, foreignRules: Refuse, adopt: Never }
 `,
       MAIN,
@@ -75,17 +96,32 @@ spec:
       bucket: 'acme-tax',
       region: 'us-east-1',
       account: 'main',
-      key: { alias: 'alias/acme-tax', rotation: true },
+      accountId: '111122223333',
+      managed: true,
+      key: {
+        alias: 'alias/acme-tax',
+        description: 'Tax records',
+        rotation: true,
+        rotationPeriodInDays: 180,
+      },
       bucketKey: false,
+      defaultEncryption: 'SSE-KMS',
+      blockPublicAccess: true,
+      objectOwnership: 'BucketOwnerEnforced',
     },
     destination: {
       bucket: 'acme-tax-replica',
       region: 'us-west-2',
       account: 'main',
+      accountId: '111122223333',
+      managed: true,
       key: { arn: 'arn:aws:kms:us-west-2:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab' },
-      bucketKey: true,
+      bucketKey: false,
+      defaultEncryption: 'DSSE-KMS',
       storageClass: 'STANDARD_IA',
+      objectOwner: 'destination',
     },
+    sourceKeys: [{ alias: 'alias/acme-old' }],
     role: { arn: 'arn:aws:iam::111122223333:role/service/replication' },
     rules: [
       {
@@ -97,6 +133,8 @@ spec:
         deleteMarkerReplication: false,
         replicationTimeControl: true,
         metrics: true,
+        sseKmsEncryptedObjects: true,
+        replicaModifications: false,
       },
       {
         name: 'all',
@@ -106,6 +144,8 @@ spec:
         deleteMarkerReplication: true,
         replicationTimeControl: false,
         metrics: false,
+        sseKmsEncryptedObjects: false,
+        replicaModifications: true,
       },
     ],
     policy: { deletion: 'Remove', foreignRules: 'Refuse', adopt: 'Never' },
@@ -171,4 +211,52 @@ test('plans and errors find the place of every field', async () => {
   expect(positions['spec.source.key']).toEqual({ file: '<stdin>', line: 9, column: 10 });
   expect(positions['spec.rules']).toEqual({ file: '<stdin>', line: 14, column: 3 });
   expect(positions['spec.rules[0]']).toEqual({ file: '<stdin>', line: 15, column: 7 });
+});
+
+test('a two-way spec is a pair and the same turned round, each with a role of its own, in sync both ways', async () => {
+  const pairs = await pairsOf(
+    tax(['  rules:', '  direction: both\n  rules:'], ['us-west-2', 'us-west-2\n    storageClass: GLACIER']),
+  );
+  expect(
+    pairs.map(({ name, source, destination, role, rules }) => ({
+      name,
+      from: source.bucket,
+      to: destination.bucket,
+      storageClass: destination.storageClass,
+      role,
+      sync: rules.map((rule) => rule.replicaModifications),
+    })),
+  ).toEqual([
+    {
+      name: 'tax',
+      from: 'acme-tax',
+      to: 'acme-tax-replica',
+      storageClass: 'GLACIER',
+      role: { name: 'replikey-acme-tax' },
+      sync: [true],
+    },
+    {
+      name: 'tax-reverse',
+      from: 'acme-tax-replica',
+      to: 'acme-tax',
+      storageClass: undefined,
+      role: { name: 'replikey-acme-tax-replica' },
+      sync: [true],
+    },
+  ]);
+  expect(pairs[1]?.positions['spec.source.bucket']).toEqual(pairs[0]?.positions['spec.destination.bucket']);
+});
+
+test('what one spec says of a bucket, a key or a role holds for another that shares it and leaves it out', async () => {
+  const [, second] = await pairsOf(
+    together(
+      tax(
+        ['alias/acme-tax\n', '{ alias: alias/acme-tax, description: Tax }\n    blockPublicAccess: true\n'],
+        ['  rules:', '  role: { tags: { team: finance } }\n  rules:'],
+      ),
+      tax(['name: tax', 'name: other'], ['bucket: acme-tax-replica', 'bucket: acme-other']),
+    ),
+  );
+  expect(second?.source).toMatchObject({ key: { description: 'Tax' }, blockPublicAccess: true });
+  expect(second?.role).toEqual({ name: 'replikey-acme-tax', tags: { team: 'finance' } });
 });

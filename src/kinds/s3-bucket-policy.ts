@@ -1,0 +1,100 @@
+import { GetBucketPolicyCommand, PutBucketPolicyCommand } from '@aws-sdk/client-s3';
+import { bucketId, place, position } from '../core/names.ts';
+import { bucketStatements } from '../core/permissions.ts';
+import type { Kind } from '../core/resource.ts';
+import {
+  canonicalStatements,
+  joinPolicy,
+  type Statements,
+  splitPolicy,
+  statementList,
+  withoutRepeats,
+} from '../core/statements.ts';
+import type { Statement } from '../iam/types.ts';
+import { orAbsent } from './absent.ts';
+import { bucketSettles } from './bucket-settles.ts';
+import { deletedPrincipals, policyOf } from './policy-text.ts';
+
+/** Our statements in the policy of a destination bucket, where the source is of another account. */
+export interface S3BucketPolicy {
+  bucket: string;
+  statements: Statements;
+}
+
+/** S3 takes bucket policies of up to 20 KB. */
+const LIMIT = 20_480;
+
+export const s3BucketPolicy: Kind<S3BucketPolicy> = {
+  name: 's3.bucket-policy',
+  actions: { read: ['s3:GetBucketPolicy'], write: ['s3:PutBucketPolicy'] },
+
+  want({ pair, pairs }) {
+    const { bucket } = pair.destination;
+    const statements = bucketStatements(pairs.filter((other) => other.destination.bucket === bucket));
+    if (Object.keys(statements).length === 0) return [];
+    return [
+      {
+        id: bucketId('s3.bucket-policy', bucket),
+        kind: 's3.bucket-policy',
+        at: place(pair.destination),
+        spec: { bucket, statements },
+        after: [bucketId('s3.bucket', bucket)],
+        pairs: [pair.name],
+        from: position(pair, 'spec.destination.account'),
+      },
+    ];
+  },
+
+  canonical: ({ bucket, statements }) => ({ bucket, statements: canonicalStatements(statements) }),
+
+  complete: (desired, seen) => ({
+    ...desired,
+    statements: withoutRepeats(desired.statements, (seen?.rest as Statement[] | undefined) ?? []),
+  }),
+
+  blocks(desired, seen) {
+    const policy = joinPolicy(desired.statements, (seen?.rest as Statement[] | undefined) ?? []);
+    const size = JSON.stringify(policy).length;
+    if (size <= LIMIT) return undefined;
+    return `the policy of ${desired.bucket} would have ${size} characters, and S3 allows ${LIMIT}: let fewer sources replicate to it`;
+  },
+
+  async read(aws, { at, spec }) {
+    const owner = await aws.accountId(at.account);
+    const answer = await orAbsent(
+      aws.send(at, new GetBucketPolicyCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner })),
+      'NoSuchBucket',
+      'NoSuchBucketPolicy',
+    );
+    if (answer?.Policy === undefined) return undefined;
+    const { ours, foreign } = splitPolicy(policyOf(answer.Policy));
+    return { spec: { bucket: spec.bucket, statements: ours }, attrs: {}, rest: foreign };
+  },
+
+  async write(aws, { at, spec }, was) {
+    const policy = joinPolicy(spec.statements, (was?.rest as Statement[] | undefined) ?? []);
+    await aws.send(
+      at,
+      new PutBucketPolicyCommand({
+        Bucket: spec.bucket,
+        ExpectedBucketOwner: await aws.accountId(at.account),
+        Policy: JSON.stringify(policy),
+      }),
+    );
+  },
+
+  explain: () => 'across accounts the bucket of the destination must allow the role, too',
+
+  notes: (_, seen) => deletedPrincipals(seen.spec.statements),
+
+  byHand: ({ bucket, statements }) => ({
+    what: `add these statements to the policy of ${bucket}`,
+    document: statementList(statements),
+    command: `aws s3api put-bucket-policy --bucket ${bucket} --policy file://policy.json`,
+  }),
+
+  settles: [
+    ...bucketSettles,
+    { code: 'MalformedPolicy', message: /principal/i, waitsFor: 'S3 to see the new role as a principal' },
+  ],
+};

@@ -1,0 +1,16 @@
+import type { Path } from '../path.ts';
+import type { Position } from '../types.ts';
+import type { CheckedReplication } from '../validate.ts';
+
+/** Where in a spec, what is wrong, what to do, and the other fields from which that follows. */
+export type Finding = [path: Path, message: string, hint: string, ...from: Path[]];
+
+/** What Account documents say, by name. */
+export type Accounts = ReadonlyMap<string, { id: string; managed: boolean }>;
+
+/** What the form of a single field cannot say, of one spec. */
+export type Rule = (pair: CheckedReplication, accounts: Accounts) => Finding[];
+
+export const SIDES = ['source', 'destination'] as const;
+
+export const at = ({ file, line, column }: Position): string => `${file}:${line}:${column}`;
