@@ -5,6 +5,7 @@ import { STSClient } from '@aws-sdk/client-sts';
 import { fromIni, fromTemporaryCredentials } from '@aws-sdk/credential-providers';
 import type { Place } from '../core/resource.ts';
 import type { Account } from '../spec/types.ts';
+import { refuseUnknownElements } from './unknown-elements.ts';
 
 // Node 20 works until the SDK's first release of 2027; the warning is for us, not for who runs the tool.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
@@ -52,9 +53,10 @@ export function createClients(accounts: readonly Account[], connection: Connecti
         ...(connection.endpoint === undefined ? {} : { endpoint: connection.endpoint }),
         ...credentials(at.account === undefined ? undefined : byName.get(at.account), connection),
         ...(service === 's3' && hasOwnEndpoint(connection) ? { forcePathStyle: true } : {}),
-      }) as unknown as SdkClient;
-      made.set(key, client);
-      return client;
+      });
+      if (client instanceof S3Client) refuseUnknownElements(client);
+      made.set(key, client as unknown as SdkClient);
+      return client as unknown as SdkClient;
     },
     destroy(): void {
       for (const client of made.values()) client.destroy();

@@ -3,7 +3,7 @@ import {
   PutBucketReplicationCommand,
   type ReplicationRule,
 } from '@aws-sdk/client-s3';
-import { defined } from '../core/canonical.ts';
+import { defined, sortedSet } from '../core/canonical.ts';
 import { bucketId, isOurRule, keyId, place, position, roleId, ruleId } from '../core/names.ts';
 import { bucketArn, isAcrossAccounts, keyArn, overridesOwner, roleArn } from '../core/permissions.ts';
 import type { Id, Kind, Ref, Risk, Seen } from '../core/resource.ts';
@@ -19,6 +19,8 @@ export interface S3Replication {
   rules: Record<string, RuleSpec>;
   /** What becomes of rules that are not ours. */
   foreignRules: 'Preserve' | 'Replace' | 'Refuse';
+  /** Ids of rules that are not ours and of the old form (V1), which cannot stand beside ours; none is wanted. */
+  v1Rules: string[];
 }
 
 export const s3Replication: Kind<S3Replication> = {
@@ -40,6 +42,7 @@ export const s3Replication: Kind<S3Replication> = {
           role: roleArn(pair),
           rules: Object.fromEntries(sharing.flatMap(rulesOf)),
           foreignRules: strictest(sharing),
+          v1Rules: [],
         },
         after: switchedOnAfter(sharing),
         pairs: [pair.name],
@@ -48,11 +51,12 @@ export const s3Replication: Kind<S3Replication> = {
     ];
   },
 
-  canonical: ({ bucket, role, rules, foreignRules }) => ({
+  canonical: ({ bucket, role, rules, foreignRules, v1Rules }) => ({
     bucket,
     role,
     rules: Object.fromEntries(Object.entries(rules).map(([id, rule]) => [id, defined(rule) as RuleSpec])),
     foreignRules,
+    v1Rules: sortedSet(v1Rules),
   }),
 
   /**
@@ -80,12 +84,9 @@ export const s3Replication: Kind<S3Replication> = {
   },
 
   blocks(desired, seen) {
-    if (Object.keys(desired.rules).length > 1000) {
-      return `${desired.bucket} would have ${Object.keys(desired.rules).length} rules, and S3 allows 1,000 a bucket`;
-    }
-    const old = desired.foreignRules === 'Replace' ? undefined : foreignOf(seen).find(isV1);
-    if (!old) return undefined;
-    return `${desired.bucket} has the rule "${old.ID}" in the old form (V1), which cannot stand beside rules of the new form: rewrite it with a Filter, a Priority and a DeleteMarkerReplication, or declare foreignRules: Replace`;
+    const count = Object.keys(desired.rules).length + foreignOf(seen).length;
+    if (count <= 1000) return undefined;
+    return `${desired.bucket} would have ${count} rules, and S3 allows 1,000 a bucket`;
   },
 
   async read(aws, { at, spec }) {
@@ -100,26 +101,29 @@ export const s3Replication: Kind<S3Replication> = {
     const all = configuration.Rules ?? [];
     const mine = (rule: ReplicationRule) =>
       spec.foreignRules === 'Replace' || (isOurRule(rule.ID) && (rule.ID ?? '') in spec.rules);
+    const foreign = all.filter((rule) => !mine(rule));
     return {
       spec: {
         bucket: spec.bucket,
         role: configuration.Role ?? '',
         rules: Object.fromEntries(all.filter(mine).map((rule) => [rule.ID ?? '', fromAws(rule)])),
         foreignRules: spec.foreignRules,
+        v1Rules: foreign.filter(isV1).map(({ ID }) => ID ?? ''),
       },
       attrs: {},
-      rest: all.filter((rule) => !mine(rule)),
+      rest: foreign,
     };
   },
 
   async write(aws, { at, spec }, was) {
     const ours = Object.entries(spec.rules).map(([id, rule]) => toAws(id, rule));
+    const foreign = renewed(foreignOf(was), ours);
     await aws.send(
       at,
       new PutBucketReplicationCommand({
         Bucket: spec.bucket,
         ExpectedBucketOwner: await aws.accountId(at.account),
-        ReplicationConfiguration: { Role: spec.role as string, Rules: [...foreignOf(was), ...ours] },
+        ReplicationConfiguration: { Role: spec.role as string, Rules: [...foreign, ...ours] },
       }),
     );
   },
@@ -127,6 +131,9 @@ export const s3Replication: Kind<S3Replication> = {
   explain(path, desired) {
     if (path === '') return 'switched on last, since S3 never tries a failed object again';
     if (path === '/role') return 'S3 replicates as the role of the configuration';
+    if (path.startsWith('/v1Rules')) {
+      return 'rules of the old form (V1) cannot stand beside ours: they are given a filter and a priority, and go on replicating delete markers, as the old form does';
+    }
     const [, , id, field] = path.split('/').map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
     if (id === undefined) return undefined;
     if (!(id in desired.rules)) return `the rule ${id} is not declared`;
@@ -239,6 +246,25 @@ function switchedOnAfter(pairs: readonly BucketReplication[]): Id[] {
 function keysReady(side: Side, { rules }: BucketReplication): Id[] {
   if ('arn' in side.key || !rules.some((rule) => rule.sseKmsEncryptedObjects)) return [keyId(side)];
   return [keyId(side, 'kms.key-policy')];
+}
+
+/**
+ * Rules of the old form in the new one, meaning the same: the old form replicates delete markers without saying so, the
+ * new one only where it says so.
+ */
+function renewed(foreign: readonly ReplicationRule[], ours: readonly ReplicationRule[]): ReplicationRule[] {
+  let next = Math.max(0, ...[...foreign, ...ours].map((rule) => rule.Priority ?? 0));
+  return foreign.map((rule) => {
+    if (!isV1(rule)) return rule;
+    const { Prefix, ...rest } = rule;
+    next += 1;
+    return {
+      ...rest,
+      Filter: { Prefix: Prefix ?? '' },
+      Priority: next,
+      DeleteMarkerReplication: { Status: 'Enabled' as const },
+    };
+  });
 }
 
 function strictest(pairs: readonly BucketReplication[]): S3Replication['foreignRules'] {

@@ -136,20 +136,26 @@ describe('rules of other people in the same configuration', () => {
     expect((await world.reconcile()).refusals.map(({ id }) => id)).toContain('foreign-rules');
   });
 
-  test('of the first version of the schema block ours, with words on what to do', async () => {
+  test('of the first version of the schema are turned into the second, and go on replicating delete markers', async () => {
     await using world = await aWorld();
     await buckets(world.door);
-    await putRules(world.door, {
+    const Destination = { Bucket: 'arn:aws:s3:::acme-tax-replica' };
+    await putRules(world.door, { ID: 'old', Status: 'Enabled', Prefix: 'Old/', Destination });
+    const { plan, left } = await world.reconcile({ allow: ['change-role'] });
+    const step = plan.waves.flat().find(({ kind }) => kind === 's3.replication');
+    expect(step?.patch.map(({ path }) => path)).toContain('/v1Rules/0');
+    expect(step?.why.join()).toMatch(/old form \(V1\).*go on replicating delete markers/);
+    expect(left?.waves).toEqual([]);
+    const [old, ours] = await rulesOf(world.door);
+    expect(old).toEqual({
       ID: 'old',
       Status: 'Enabled',
-      Prefix: 'Old/',
-      Destination: { Bucket: 'arn:aws:s3:::acme-tax-replica' },
+      Filter: { Prefix: 'Old/' },
+      Priority: 2,
+      DeleteMarkerReplication: { Status: 'Enabled' },
+      Destination,
     });
-    const { plan } = await world.reconcile();
-    expect(plan.blocked).toMatchObject([
-      { id: 's3.replication/acme-tax', why: expect.stringMatching(/the rule "old" in the old form \(V1\)/) },
-    ]);
-    expect((await rulesOf(world.door)).map(({ ID }) => ID)).toEqual(['old']);
+    expect(ours).toMatchObject({ ID: 'replikey/tax/tax', Priority: 1 });
   });
 });
 

@@ -415,7 +415,7 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
     {
       name: 'the configuration deleted',
       disturb: (door) => door.send(east, new DeleteBucketReplicationCommand({ Bucket: SOURCE })),
-      planned: { [`s3.replication/${SOURCE}`]: ['/bucket', '/foreignRules', '/role', '/rules'] },
+      planned: { [`s3.replication/${SOURCE}`]: ['/bucket', '/foreignRules', '/role', '/rules', '/v1Rules'] },
     },
     ofRule('status', (rule) => ({ ...rule, Status: 'Disabled' }), 'status'),
     ofRule('prefix', (rule) => ({ ...rule, Filter: { Prefix: 'Taxes/' } }), 'prefix'),

@@ -1,0 +1,61 @@
+import type { S3Client } from '@aws-sdk/client-s3';
+import { NormalizedSchema } from '@smithy/core/schema';
+
+/** Documents that are put as a whole: what is not known of them must not be lost. */
+const WHOLE = new Set(['GetBucketReplicationCommand', 'GetBucketEncryptionCommand']);
+
+/** An answer with elements that the SDK does not know: it would drop them, and a put of the rest would take them away. */
+export class UnknownElements extends Error {
+  constructor(elements: string[]) {
+    super(
+      `the answer has elements that this version does not know (${elements.join(', ')}); a write of the whole document would drop them, so nothing is written: use a newer version`,
+    );
+    this.name = 'UnknownElements';
+  }
+}
+
+/** Have a client refuse answers that it would cut. */
+export function refuseUnknownElements(client: S3Client): void {
+  client.middlewareStack.add(
+    (next, context) => async (args) => {
+      const result = await next(args);
+      if (!WHOLE.has(context.commandName ?? '')) return result;
+      const { response } = result as { response: { statusCode: number; body: AsyncIterable<Uint8Array> } };
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of response.body) chunks.push(chunk);
+      const body = Buffer.concat(chunks);
+      // The deserializer takes bytes as well as a stream.
+      Object.assign(response, { body });
+      const { operationSchema } = (context as unknown as Record<string, { operationSchema?: unknown[] }>)
+        .__smithy_context ?? { operationSchema: undefined };
+      const unknown =
+        response.statusCode === 200 ? unknownElements(operationSchema?.[5], body.toString()) : [];
+      if (unknown.length > 0) throw new UnknownElements(unknown);
+      return result;
+    },
+    { step: 'deserialize', priority: 'low', name: 'refuseUnknownElements' },
+  );
+}
+
+/** Names of elements in an answer that its schema does not have. */
+function unknownElements(output: unknown, xml: string): string[] {
+  const schema = typeof output === 'function' ? (output as () => unknown)() : output;
+  const known = elementsOf(NormalizedSchema.of(schema as never), new Set());
+  const found = [...xml.matchAll(/<([A-Za-z][\w.-]*)/g)].map(([, name = '']) => name);
+  // The outermost is the document's own, which the schema calls by the name of its member.
+  return [...new Set(found.slice(1))].filter((name) => !known.has(name));
+}
+
+function elementsOf(schema: NormalizedSchema, known: Set<string>): Set<string> {
+  const { xmlName } = schema.getMergedTraits();
+  if (xmlName !== undefined) known.add(xmlName);
+  if (schema.isListSchema()) elementsOf(schema.getValueSchema(), known);
+  if (!schema.isStructSchema()) return known;
+  for (const [name, member] of schema.structIterator()) {
+    // A schema that holds itself ends here: its names are known by then.
+    const isNew = !known.has(name);
+    known.add(name);
+    if (isNew || member.isStructSchema() || member.isListSchema()) elementsOf(member, known);
+  }
+  return known;
+}
