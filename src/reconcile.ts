@@ -2,7 +2,7 @@ import type { Door } from './aws/door.ts';
 import { desire } from './core/desire.ts';
 import { guard, type Refusal } from './core/guard.ts';
 import { handover, part } from './core/handover.ts';
-import { plan } from './core/plan.ts';
+import { knownIn, plan } from './core/plan.ts';
 import type { Kind, Plan } from './core/resource.ts';
 import type { Specs } from './spec/types.ts';
 import { type ApplyEvent, apply, type StepResult } from './steps/apply.ts';
@@ -35,8 +35,8 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
   const { kinds, signal } = options;
   const door = options.dryRun ? options.door.readOnly() : options.door;
   const { ours: resources, theirs } = part(desire(specs.pairs, [...kinds.values()]), specs.pairs);
-  const byOthers = handover(theirs, specs.pairs, kinds);
   const actual = await observe(resources, kinds, door, signal);
+  const byOthers = handover(theirs, specs.pairs, kinds, knownIn(actual));
   const made = plan(resources, actual, kinds, byOthers);
   const refusals = guard(made, options.allow);
   options.onPlan?.(made);

@@ -134,7 +134,12 @@ class Story {
     const results = (
       await Promise.all(
         this.#specs.pairs.map((pair) =>
-          canaries(pair, { door: this.#door, timeoutMs: 20_000, signal: this.#signal }),
+          canaries(pair, {
+            door: this.#door,
+            pairs: this.#specs.pairs,
+            timeoutMs: 20_000,
+            signal: this.#signal,
+          }),
         ),
       )
     ).flat();

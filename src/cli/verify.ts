@@ -26,6 +26,7 @@ export async function verify(
       results.push(
         ...(await canaries(pair, {
           door: session.door,
+          pairs: specs.pairs,
           timeoutMs: options.timeout * 1000,
           signal,
           onResult,

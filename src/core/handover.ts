@@ -1,5 +1,8 @@
 import type { BucketReplication } from '../spec/types.ts';
-import type { Handover, Kind, Resource } from './resource.ts';
+import { roleId } from './names.ts';
+import { derivedRoleArn } from './permissions.ts';
+import { resolve } from './ref.ts';
+import type { Handover, Kind, Ref, Resource } from './resource.ts';
 
 /**
  * Part what is wanted by whether there are credentials for its account. What is ours no longer waits for what is
@@ -23,19 +26,23 @@ export function part(
   return { ours, theirs };
 }
 
-/** What the owners of the other accounts have to do, as ready documents and commands. */
+/**
+ * What the owners of the other accounts have to do, as ready documents and commands: roles by the ARNs that they have or
+ * will have, keys by theirs where they are known.
+ */
 export function handover(
   theirs: readonly Resource[],
   pairs: readonly BucketReplication[],
   kinds: ReadonlyMap<string, Kind>,
+  known: (ref: Ref) => string | undefined,
 ): Handover[] {
-  const accounts = new Map(
-    pairs
-      .flatMap(({ source, destination }) => [source, destination])
-      .map(({ account, accountId }) => [account, accountId ?? '']),
-  );
+  const sides = pairs.flatMap(({ source, destination }) => [source, destination]);
+  const accounts = new Map(sides.map(({ account, accountId }) => [account, accountId ?? '']));
+  const roles = new Map(pairs.map((pair) => [roleId(pair), derivedRoleArn(pair)]));
+  const readable = (ref: Ref) =>
+    roles.get(ref.$ref) ?? known(ref) ?? `(the ARN of ${ref.$ref}, known after apply)`;
   return theirs.flatMap((resource) => {
-    const byHand = kinds.get(resource.kind)?.byHand?.(resource.spec);
+    const byHand = kinds.get(resource.kind)?.byHand?.(resolve(resource.spec, readable));
     if (!byHand) return [];
     const { id, at } = resource;
     return [{ id, account: accounts.get(at.account) ?? '', ...byHand, pairs: resource.pairs }];

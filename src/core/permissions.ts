@@ -194,10 +194,15 @@ export function keyArn(side: BucketReplication['source']): string | Ref {
 }
 
 /** The role's ARN, or the reference to it while only its name is known. */
-export function roleArn({ role, source, ...pair }: BucketReplication): string | Ref {
+export function roleArn(pair: BucketReplication): string | Ref {
+  if ('arn' in pair.role) return pair.role.arn;
+  // A role of an account that is not managed cannot be read.
+  return pair.source.managed ? ref(roleId(pair)) : derivedRoleArn(pair);
+}
+
+/** The ARN of a role, as it follows from its name and its account. */
+export function derivedRoleArn({ role, source }: BucketReplication): string {
   if ('arn' in role) return role.arn;
-  if (source.managed) return ref(roleId({ role, source, ...pair }));
-  // A role of an account that is not managed cannot be read; its ARN follows from its name.
   return `arn:${partition(source.region)}:iam::${source.accountId}:role${role.path ?? '/'}${role.name}`;
 }
 

@@ -4,15 +4,16 @@ import { visible } from './visible.ts';
 
 /** One line a canary. */
 export function canaryText(
-  { pair, rule, bucketKey, result, latencyMs, why, left }: CanaryResult,
+  { pair, rule, bucketKey, sseAlgorithm, result, latencyMs, why, left }: CanaryResult,
   paint: Paint,
 ): string {
   const name = `${pair}/${rule}`;
   if (result === 'skipped') return `${paint.dim('-')} ${name}: ${why}`;
-  const sort = bucketKey ? 'with a Bucket Key' : 'without a Bucket Key';
+  const isKms = sseAlgorithm === 'aws:kms';
+  const sort = isKms ? `${bucketKey ? 'with' : 'without'} a Bucket Key` : 'encrypted by S3 alone';
   const line =
     result === 'replicated'
-      ? `${paint.green('✓')} ${name}, ${sort}: replicated under the declared key in ${latencyMs} ms`
+      ? `${paint.green('✓')} ${name}, ${sort}: replicated${isKms ? ' under the declared key' : ''} in ${latencyMs} ms`
       : `${paint.red('✗')} ${name}, ${sort}: ${visible(why ?? '')}`;
   return [line, ...(left ?? []).map((one) => `    ${paint.yellow('left behind')} ${visible(one)}`)].join(
     '\n',

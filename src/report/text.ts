@@ -66,8 +66,9 @@ function fieldText(operation: Operation, step: Step, paint: Paint): string[] {
   return added(operation.path, after).flatMap(([name, value]) => shown(paint.green('+'), name, value));
 }
 
-/** What is new: what a map holds is named one by one. */
+/** What is new: what a map holds is named one by one, and an empty list is nothing. */
 function added(pointer: string, value: unknown): [name: string, value: unknown][] {
+  if (Array.isArray(value) && value.length === 0) return [];
   const isMap = pointer.split('/').length === 2 && isRecord(value) && !isStatement(value);
   if (!isMap) return [[visible(showPointer(pointer)), value]];
   return Object.entries(value).flatMap(([key, item]) =>

@@ -18,6 +18,8 @@ export interface CanaryResult {
   pair: string;
   rule: string;
   bucketKey: boolean;
+  /** `AES256` under a rule that does not select encrypted objects. */
+  sseAlgorithm: 'aws:kms' | 'AES256';
   key: string;
   result: 'replicated' | 'failed' | 'timeout' | 'skipped';
   /** From the answer to the put until the replica was seen, in milliseconds. */
@@ -30,6 +32,8 @@ export interface CanaryResult {
 
 export interface CanaryOptions {
   door: Door;
+  /** All pairs: what is written into a source arrives in the destinations of others that share it, too. */
+  pairs: readonly BucketReplication[];
   /** How long to wait for the replica, in milliseconds. */
   timeoutMs: number;
   signal?: AbortSignal;
@@ -38,46 +42,67 @@ export interface CanaryOptions {
 
 /** Write canaries under every rule of a pair, watch them arrive, and remove every version again, whatever happens. */
 export async function canaries(pair: BucketReplication, options: CanaryOptions): Promise<CanaryResult[]> {
-  const keys = {
-    source: await arnOf(pair.source, options.door),
-    destination: await arnOf(pair.destination, options.door),
-  };
-  const probes = pair.rules.flatMap((rule) =>
-    rule.enabled
-      ? // An object's encryption context depends on its Bucket Key, so that one sort says nothing of the other.
-        [true, false].map((bucketKey) => canary(pair, rule, bucketKey, keys, options))
-      : [Promise.resolve(skipped(pair, rule))],
-  );
-  const results = await Promise.all(probes);
+  const results = isManaged(pair)
+    ? await probes(pair, options)
+    : pair.rules.map((rule) => skipped(pair, rule, 'there are no credentials for one of its accounts'));
   for (const result of results) options.onResult?.(result);
   return results;
 }
 
-const skipped = (pair: BucketReplication, rule: Rule): CanaryResult => ({
+const isManaged = ({ source, destination }: BucketReplication): boolean =>
+  source.managed && destination.managed;
+
+async function probes(pair: BucketReplication, options: CanaryOptions): Promise<CanaryResult[]> {
+  const keys = {
+    source: await arnOf(pair.source, options.door),
+    destination: await arnOf(pair.destination, options.door),
+  };
+  const all = pair.rules.flatMap((rule) =>
+    rule.enabled
+      ? sortsOf(rule).map((sort) => canary(pair, rule, sort, keys, options))
+      : [Promise.resolve(skipped(pair, rule, 'the rule is disabled'))],
+  );
+  return Promise.all(all);
+}
+
+type Sort = Pick<CanaryResult, 'bucketKey' | 'sseAlgorithm'>;
+
+/** An object's encryption context depends on its Bucket Key, so that one sort says nothing of the other. */
+const sortsOf = (rule: Rule): Sort[] =>
+  rule.sseKmsEncryptedObjects
+    ? [
+        { sseAlgorithm: 'aws:kms', bucketKey: true },
+        { sseAlgorithm: 'aws:kms', bucketKey: false },
+      ]
+    : [{ sseAlgorithm: 'AES256', bucketKey: false }];
+
+const skipped = (pair: BucketReplication, rule: Rule, why: string): CanaryResult => ({
   pair: pair.name,
   rule: rule.name,
-  bucketKey: true,
+  bucketKey: false,
+  sseAlgorithm: 'aws:kms',
   key: '',
   result: 'skipped',
-  why: 'the rule is disabled',
+  why,
 });
 
 async function canary(
   pair: BucketReplication,
   rule: Rule,
-  bucketKey: boolean,
+  sort: Sort,
   keys: { source: string; destination: string },
-  { door, timeoutMs, signal }: CanaryOptions,
+  options: CanaryOptions,
 ): Promise<CanaryResult> {
+  const { door } = options;
   const key = `${rule.prefix}.replikey-canary/${randomUUID()}`;
-  const about = { pair: pair.name, rule: rule.name, bucketKey, key };
+  const about = { pair: pair.name, rule: rule.name, ...sort, key };
   const started = performance.now();
   let version: string | undefined;
   let outcome: CanaryResult;
   try {
-    version = await put(pair, rule, bucketKey, key, keys.source, door);
-    const replica = await arrival(pair, key, version, { door, timeoutMs, ...(signal ? { signal } : {}) });
-    const wrong = misplaced(replica, keys.destination);
+    version = await put(pair, rule, sort, key, keys.source, door);
+    const replica = await arrival(pair, key, version, options);
+    const wrong = misplaced(replica, sort.sseAlgorithm === 'AES256' ? undefined : keys.destination);
     outcome = wrong
       ? { ...about, result: 'failed', why: wrong }
       : { ...about, result: 'replicated', latencyMs: Math.round(performance.now() - started) };
@@ -88,14 +113,15 @@ async function canary(
       why: error instanceof Error ? error.message : String(error),
     };
   }
-  const left = version === undefined ? [] : await remove(pair, key, version, door.finishing());
+  const left =
+    version === undefined ? [] : await remove(sidesOf(pair, options.pairs), key, version, door.finishing());
   return left.length === 0 ? outcome : { ...outcome, left };
 }
 
 async function put(
   pair: BucketReplication,
   rule: Rule,
-  bucketKey: boolean,
+  { sseAlgorithm, bucketKey }: Sort,
   key: string,
   keyArn: string,
   door: Door,
@@ -106,9 +132,8 @@ async function put(
     Key: key,
     Body: 'replikey canary\n',
     ExpectedBucketOwner: await door.accountId(at.account),
-    ServerSideEncryption: 'aws:kms',
-    SSEKMSKeyId: keyArn,
-    BucketKeyEnabled: bucketKey,
+    ServerSideEncryption: sseAlgorithm,
+    ...(sseAlgorithm === 'AES256' ? {} : { SSEKMSKeyId: keyArn, BucketKeyEnabled: bucketKey }),
     Tagging: new URLSearchParams({ 'replikey:canary': 'true', ...rule.tags }).toString(),
   });
   try {
@@ -176,20 +201,30 @@ async function head(
 }
 
 /** Why a replica is not what was declared, if so. */
-function misplaced(replica: HeadObjectCommandOutput, keyArn: string): string | undefined {
+function misplaced(replica: HeadObjectCommandOutput, keyArn: string | undefined): string | undefined {
   if (replica.ReplicationStatus !== 'REPLICA') {
     return `the object at the destination is no replica (its status is ${replica.ReplicationStatus ?? 'absent'})`;
   }
   if (replica.SSEKMSKeyId !== keyArn) {
-    return `the replica is encrypted under ${replica.SSEKMSKeyId ?? 'no KMS key'}, not under ${keyArn}`;
+    return `the replica is encrypted under ${replica.SSEKMSKeyId ?? 'no KMS key'}, not under ${keyArn ?? 'none'}`;
   }
   return undefined;
 }
 
-/** Remove both versions; deleting a version is never replicated, so each side by itself. What is left is told. */
-async function remove(pair: BucketReplication, key: string, version: string, door: Door): Promise<string[]> {
+/** Every bucket that a canary of a pair arrives in. */
+function sidesOf(pair: BucketReplication, pairs: readonly BucketReplication[]): Side[] {
+  const sharing = pairs.filter((other) => other.source.bucket === pair.source.bucket && isManaged(other));
+  const sides = [pair.source, pair.destination, ...sharing.map((other) => other.destination)];
+  return [...new Map(sides.map((side) => [side.bucket, side])).values()];
+}
+
+/**
+ * Remove the version everywhere; deleting a version is never replicated, and one that is not there is no error. What is
+ * left is told.
+ */
+async function remove(sides: readonly Side[], key: string, version: string, door: Door): Promise<string[]> {
   const removed = await Promise.all(
-    [pair.source, pair.destination].map(async (side) => {
+    sides.map(async (side) => {
       const at = place(side);
       try {
         await door.send(

@@ -36,7 +36,7 @@ test('the README shows what the program prints', async () => {
     expect(shown.length).toBeGreaterThan(6);
     for (const { args = [], output } of shown) {
       const sandbox = ['validate', 'demo'].includes(args[0] ?? '') ? [] : ['--sandbox'];
-      const given = args.map((word) => (word === 'specs/' ? 'tax.yaml' : word));
+      const given = args.map((word) => (word === 'specs/tax.yaml' ? 'tax.yaml' : word));
       const { stdout, stderr } = await cli([...given, ...sandbox], { cwd: folder });
       expect(steady(stdout + stderr), args.join(' ')).toMatch(pattern(output.map(steady)));
     }

@@ -24,7 +24,9 @@ async function versions({ door }: World): Promise<string[]> {
 
 const run = (world: World, more: Partial<Parameters<typeof canaries>[1]> = {}) =>
   Promise.all(
-    world.specs.pairs.map((pair) => canaries(pair, { door: world.door, timeoutMs: 300, ...more })),
+    world.specs.pairs.map((pair) =>
+      canaries(pair, { door: world.door, pairs: world.specs.pairs, timeoutMs: 300, ...more }),
+    ),
   ).then((all) => all.flat());
 
 describe('canaries', () => {
@@ -90,6 +92,16 @@ describe('canaries', () => {
     };
     await run(world, { door, signal: controller.signal, timeoutMs: 60_000 }).catch(() => {});
     expect(await versions(world)).toEqual([]);
+  });
+
+  test('are written as the rule takes them: not encrypted under a key where it passes over such objects', async () => {
+    await using world = await aWorld(
+      TAX.replace('prefix: Tax/', 'prefix: Tax/\n      sseKmsEncryptedObjects: false'),
+    );
+    await world.reconcile();
+    expect(
+      (await run(world, { timeoutMs: 5_000 })).map(({ sseAlgorithm, result }) => [sseAlgorithm, result]),
+    ).toEqual([['AES256', 'replicated']]);
   });
 
   test('are not written under a rule that is paused', async () => {

@@ -45,7 +45,11 @@ export async function aWorld(yaml: string = TAX, options: SandboxOptions = {}): 
     reconcile: (more = {}) =>
       reconcile(specs, { kinds, door, allow: [], dryRun: false, waitMs: 5_000, ...more }),
     canaries: async () =>
-      (await Promise.all(specs.pairs.map((pair) => canaries(pair, { door, timeoutMs: 5_000 })))).flat(),
+      (
+        await Promise.all(
+          specs.pairs.map((pair) => canaries(pair, { door, pairs: specs.pairs, timeoutMs: 5_000 })),
+        )
+      ).flat(),
     async [Symbol.asyncDispose]() {
       clients.destroy();
       await sandbox.close();
