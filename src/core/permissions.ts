@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
+import type { Statement } from '../iam/types.ts';
 import type { BucketReplication, Rule } from '../spec/types.ts';
 import { sortedSet } from './canonical.ts';
 import { keyId, roleId } from './names.ts';
 import { ref } from './ref.ts';
 import type { Ref } from './resource.ts';
-import type { Statements } from './statements.ts';
+import { type Statements, sidName } from './statements.ts';
 
 /**
  * The permissions that replication needs, derived from what the pairs declare: no action that no setting asks for,
@@ -26,41 +26,33 @@ export const trustStatements: Statements = {
   },
 };
 
-/** What the role may do, for all the pairs that share it. */
+/**
+ * What the role may do, for all the pairs that share it. Each spec has statements of its own, named after it: a run that
+ * is given some of the specs leaves what the others need as it is.
+ */
 export function roleStatements(pairs: readonly BucketReplication[]): Statements {
-  const statements: Statements = {};
-  for (const [bucket, group] of grouped(pairs, (pair) => pair.source.bucket)) {
-    const first = group[0];
-    const rules = group.flatMap((pair) => pair.rules);
-    const name = sidName(bucket);
-    statements[`ReplikeySourceBucket${name}`] = {
+  return Object.assign({}, ...pairs.map(roleStatementsOf)) as Statements;
+}
+
+function roleStatementsOf(pair: BucketReplication): Statements {
+  const { bucket, region } = pair.source;
+  return {
+    [sid('SourceBucket', pair)]: {
       Effect: 'Allow',
       // ListBucket: S3 looks a missing object up when it replicates delete markers.
       Action: ['s3:GetReplicationConfiguration', 's3:ListBucket'],
-      Resource: bucketArn(bucket, first.source.region),
-    };
-    statements[`ReplikeySourceObjects${name}`] = {
+      Resource: bucketArn(bucket, region),
+    },
+    [sid('SourceObjects', pair)]: {
       Effect: 'Allow',
       // GetObjectVersionForReplication, since GetObjectVersion replicates everything but KMS-encrypted objects.
       Action: ['s3:GetObjectVersionAcl', 's3:GetObjectVersionForReplication', 's3:GetObjectVersionTagging'],
-      Resource: objectArns(bucket, first.source.region, rules),
-    };
-    Object.assign(statements, keyStatement(`ReplikeySourceKey${name}`, group, 'source'));
-  }
-  for (const [bucket, group] of grouped(pairs, (pair) => pair.destination.bucket)) {
-    const first = group[0];
-    const name = sidName(bucket);
-    for (const { what, action, of } of writes(group)) {
-      if (of.length === 0) continue;
-      statements[`ReplikeyDestination${what}${name}`] = {
-        Effect: 'Allow',
-        Action: action,
-        Resource: objectArns(bucket, first.destination.region, of),
-      };
-    }
-    Object.assign(statements, keyStatement(`ReplikeyDestinationKey${name}`, group, 'destination'));
-  }
-  return statements;
+      Resource: objectArns(bucket, region, pair.rules),
+    },
+    ...keyStatement(pair, 'source'),
+    ...writeStatements(pair, {}),
+    ...keyStatement(pair, 'destination'),
+  };
 }
 
 /**
@@ -68,40 +60,36 @@ export function roleStatements(pairs: readonly BucketReplication[]): Statements 
  * No action on the bucket itself: delivery needs none, though AWS's own sample grants some.
  */
 export function bucketStatements(pairs: readonly BucketReplication[]): Statements {
-  const statements: Statements = {};
-  const groups = grouped(pairs.filter(isAcrossAccounts), (pair) => sidName(pair.source.bucket));
-  for (const [name, group] of groups) {
-    const { bucket, region } = group[0].destination;
-    for (const { what, action, of } of writes(group)) {
-      if (of.length === 0) continue;
-      statements[`Replikey${what}From${name}`] = {
-        Effect: 'Allow',
-        Principal: { AWS: refs(group.map(roleArn)) },
-        Action: action,
-        Resource: objectArns(bucket, region, of),
-      };
-    }
-  }
-  return statements;
+  const statements = pairs
+    .filter(isAcrossAccounts)
+    .map((pair) => writeStatements(pair, { Principal: { AWS: refs([roleArn(pair)]) } }));
+  return Object.assign({}, ...statements) as Statements;
 }
 
-/** What S3 writes as the role, each with the rules that ask for it. */
-const writes = (pairs: readonly BucketReplication[]) => {
-  const rules = pairs.flatMap((pair) => pair.rules);
-  return [
-    { what: 'Objects', action: ['s3:ReplicateObject', 's3:ReplicateTags'], of: rules },
+/** What S3 writes as the role: only what some rule asks for. */
+function writeStatements(pair: BucketReplication, who: Pick<Statement, 'Principal'>): Statements {
+  const { bucket, region } = pair.destination;
+  const writes = [
+    { what: 'Objects', action: ['s3:ReplicateObject', 's3:ReplicateTags'], of: pair.rules },
     {
       what: 'Deletes',
       action: ['s3:ReplicateDelete'],
-      of: rules.filter((rule) => rule.deleteMarkerReplication),
+      of: pair.rules.filter((rule) => rule.deleteMarkerReplication),
     },
     {
       what: 'Owner',
       action: ['s3:ObjectOwnerOverrideToBucketOwner'],
-      of: pairs.filter(overridesOwner).flatMap((pair) => pair.rules),
+      of: overridesOwner(pair) ? pair.rules : [],
     },
-  ];
-};
+  ] as const;
+  const asked = writes.filter(({ of }) => of.length > 0);
+  return Object.fromEntries(
+    asked.map(({ what, action, of }) => [
+      sid(`Destination${what}`, pair),
+      { Effect: 'Allow', ...who, Action: [...action], Resource: objectArns(bucket, region, of) },
+    ]),
+  );
+}
 
 /** Whether the two sides belong to different accounts; ambient credentials are one account. */
 export const isAcrossAccounts = ({ source, destination }: BucketReplication): boolean =>
@@ -113,25 +101,20 @@ export const overridesOwner = (pair: BucketReplication): boolean =>
 
 /** What the policy of a key that we create grants the roles, for all the uses that the pairs make of it. */
 export function keyStatements(uses: readonly KeyUse[]): Statements {
-  const statements: Statements = {};
-  const groups = grouped(
-    uses.filter(({ pair }) => selectsEncrypted(pair)),
-    ({ side, pair }) => `${side === 'source' ? 'Source' : 'Destination'}${sidName(pair[side].bucket)}`,
+  return Object.fromEntries(
+    uses
+      .filter(({ pair }) => selectsEncrypted(pair))
+      .map(({ pair, side, role }) => [
+        sid(side === 'source' ? 'SourceKey' : 'DestinationKey', pair),
+        {
+          Effect: 'Allow',
+          Principal: { AWS: refs([role]) },
+          Action: KEY_ACTIONS[side],
+          Resource: '*',
+          Condition: keyCondition(pair, side),
+        },
+      ]),
   );
-  for (const [name, group] of groups) {
-    const { side } = group[0];
-    statements[`Replikey${name}`] = {
-      Effect: 'Allow',
-      Principal: { AWS: refs(group.map((use) => use.role)) },
-      Action: KEY_ACTIONS[side],
-      Resource: '*',
-      Condition: keyCondition(
-        group.map((use) => use.pair),
-        side,
-      ),
-    };
-  }
-  return statements;
 }
 
 export interface KeyUse {
@@ -150,43 +133,38 @@ const KEY_ACTIONS = {
 };
 
 /** Nothing where no rule selects encrypted objects. */
-function keyStatement(
-  sid: string,
-  pairs: readonly BucketReplication[],
-  side: 'source' | 'destination',
-): Statements {
-  const selecting = pairs.filter(selectsEncrypted);
-  if (selecting.length === 0) return {};
-  const keys = selecting.flatMap((pair) => [
-    keyArn(pair[side]),
-    ...(side === 'source' ? pair.sourceKeys.map((key) => keyArn({ ...pair.source, key })) : []),
-  ]);
-  const Condition = keyCondition(selecting, side);
-  return { [sid]: { Effect: 'Allow', Action: KEY_ACTIONS[side], Resource: refs(keys), Condition } };
+function keyStatement(pair: BucketReplication, side: 'source' | 'destination'): Statements {
+  if (!selectsEncrypted(pair)) return {};
+  const further = side === 'source' ? pair.sourceKeys.map((key) => keyArn({ ...pair.source, key })) : [];
+  return {
+    [sid(side === 'source' ? 'SourceKey' : 'DestinationKey', pair)]: {
+      Effect: 'Allow',
+      Action: KEY_ACTIONS[side],
+      Resource: refs([keyArn(pair[side]), ...further]),
+      Condition: keyCondition(pair, side),
+    },
+  };
 }
 
 const selectsEncrypted = ({ rules }: BucketReplication): boolean =>
   rules.some((rule) => rule.sseKmsEncryptedObjects);
 
-function keyCondition(pairs: readonly BucketReplication[], side: 'source' | 'destination') {
-  const [first] = pairs;
-  if (!first) throw new Error('a key statement needs a pair');
-  const { bucket, region } = first[side];
+function keyCondition(pair: BucketReplication, side: 'source' | 'destination') {
+  const { bucket, region } = pair[side];
+  const rules = pair.rules.filter((rule) => rule.sseKmsEncryptedObjects);
   return {
     // The suffix is .amazonaws.com in every partition.
     StringEquals: { 'kms:ViaService': `s3.${region}.amazonaws.com` },
     StringLike: {
       'kms:EncryptionContext:aws:s3:arn': sortedSet([
         bucketArn(bucket, region),
-        ...objectArns(
-          bucket,
-          region,
-          pairs.flatMap((pair) => pair.rules.filter((rule) => rule.sseKmsEncryptedObjects)),
-        ),
+        ...objectArns(bucket, region, rules),
       ]),
     },
   };
 }
+
+const sid = (what: string, pair: BucketReplication): string => `Replikey${what}${sidName(pair.name)}`;
 
 /** A key's ARN, or the reference to it while only its alias is known. */
 export function keyArn(side: BucketReplication['source']): string | Ref {
@@ -232,31 +210,8 @@ export function partition(region: string): string {
   return 'aws';
 }
 
-/**
- * A bucket's name in a Sid, which may hold letters and digits only: `acme-tax` becomes `AcmeTax`. Where that could
- * stand for another name too, a short hash follows.
- */
-export function sidName(bucket: string): string {
-  const camel = bucket
-    .split(/[-.]+/)
-    .map((part) => part.charAt(0).toUpperCase() + part.slice(1))
-    .join('');
-  const back = camel.replace(/(?!^)[A-Z]/g, (letter) => `-${letter}`).toLowerCase();
-  return back === bucket ? camel : camel + createHash('sha256').update(bucket).digest('hex').slice(0, 8);
-}
-
 function refs(values: readonly (string | Ref)[]): string[] {
   const byText = new Map(values.map((value) => [JSON.stringify(value), value]));
   // A statement's type knows strings; references stand in their place until they are resolved.
   return [...byText.values()] as string[];
-}
-
-function grouped<T>(items: readonly T[], key: (item: T) => string): Map<string, [T, ...T[]]> {
-  const groups = new Map<string, [T, ...T[]]>();
-  for (const item of items) {
-    const group = groups.get(key(item));
-    if (group) group.push(item);
-    else groups.set(key(item), [item]);
-  }
-  return groups;
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { OneOrMany, Policy, Principal, Statement } from '../iam/types.ts';
 import { byCodeUnit, sortedSet, sortKeys, stableJson } from './canonical.ts';
 
@@ -7,7 +8,25 @@ import { byCodeUnit, sortedSet, sortKeys, stableJson } from './canonical.ts';
  */
 export type Statements = Record<string, Statement>;
 
-const OURS = /^Replikey[A-Za-z0-9]*$/;
+/** What a Sid of ours says, and after it the name of its spec; the trust in S3 is the same for all. */
+const MARK =
+  /^Replikey(AssumeRole|(?:SourceBucket|SourceObjects|SourceKey|DestinationObjects|DestinationDeletes|DestinationOwner|DestinationKey)([A-Za-z0-9]+))$/;
+
+/** Whether a statement carries our mark, whichever spec it is of. */
+export const isMarked = ({ Sid }: Statement): boolean => MARK.test(Sid ?? '');
+
+/**
+ * The name of a spec in a Sid, which may hold letters and digits only: `tax-eu` becomes `TaxEu`. Where that could stand
+ * for another name too, a short hash follows.
+ */
+export function sidName(spec: string): string {
+  const camel = spec
+    .split(/-+/)
+    .map((part) => part.charAt(0).toUpperCase() + part.slice(1))
+    .join('');
+  const back = camel.replace(/(?!^)[A-Z]/g, (letter) => `-${letter}`).toLowerCase();
+  return back === spec ? camel : camel + createHash('sha256').update(spec).digest('hex').slice(0, 8);
+}
 
 /**
  * The normal form of a statement: lists sorted and each value once, service prefixes of actions in lower case,
@@ -41,13 +60,21 @@ export const canonicalStatements = (statements: Statements): Statements =>
     Object.fromEntries(Object.entries(statements).map(([sid, one]) => [sid, canonicalStatement(one)])),
   );
 
-/** Part a policy into our statements, by Sid, and the ones that are not ours, as they stand. */
-export function splitPolicy(policy: Policy): { ours: Statements; foreign: Statement[] } {
+/**
+ * Part a policy into the statements of these specs, by Sid, and all others, as they stand: those of other people, and
+ * those of specs that this run was not given.
+ */
+export function splitPolicy(
+  policy: Policy,
+  specs: readonly string[],
+): { ours: Statements; foreign: Statement[] } {
+  const names = new Set<string | undefined>([undefined, ...specs.map(sidName)]);
   const ours: Statements = {};
   const foreign: Statement[] = [];
   for (const statement of list(policy.Statement)) {
-    if (statement.Sid && OURS.test(statement.Sid) && !(statement.Sid in ours))
-      ours[statement.Sid] = statement;
+    const { Sid } = statement;
+    const mark = MARK.exec(Sid ?? '');
+    if (Sid && mark && names.has(mark[2]) && !(Sid in ours)) ours[Sid] = statement;
     else foreign.push(statement);
   }
   return { ours: canonicalStatements(ours), foreign };
@@ -70,7 +97,8 @@ export const statementList = (ours: Statements): Statement[] => [joinPolicy(ours
 
 /** Our statements without those that somebody else's statement already makes word for word. */
 export function withoutRepeats(ours: Statements, foreign: readonly Statement[]): Statements {
-  const there = new Set(foreign.map((statement) => stableJson(canonicalStatement(statement))));
+  const theirs = foreign.filter((statement) => !isMarked(statement));
+  const there = new Set(theirs.map((statement) => stableJson(canonicalStatement(statement))));
   return Object.fromEntries(
     Object.entries(ours).filter(([, statement]) => !there.has(stableJson(canonicalStatement(statement)))),
   );

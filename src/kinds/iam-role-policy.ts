@@ -11,7 +11,7 @@ import {
 } from '../core/statements.ts';
 import type { Statement } from '../iam/types.ts';
 import { orAbsent } from './absent.ts';
-import { policyOf } from './policy-text.ts';
+import { policyOf, remarks } from './policy-text.ts';
 
 /** Our inline policy of the role: what replication needs. Other policies of the same role stay as they are. */
 export interface IamRolePolicy {
@@ -54,19 +54,20 @@ export const iamRolePolicy: Kind<IamRolePolicy> = {
     statements: withoutRepeats(desired.statements, (seen?.rest as Statement[] | undefined) ?? []),
   }),
 
-  blocks(desired) {
-    const size = JSON.stringify(joinPolicy(desired.statements)).length;
+  blocks(desired, seen) {
+    const policy = joinPolicy(desired.statements, (seen?.rest as Statement[] | undefined) ?? []);
+    const size = JSON.stringify(policy).length;
     if (size <= LIMIT) return undefined;
-    return `the policy of the role ${desired.role} would have ${size} characters, and IAM allows ${LIMIT}: give some of the specs that share it a role of their own`;
+    return `the policy of the role ${desired.role} would have ${size} characters, and IAM allows ${LIMIT}: declare fewer specs for its source bucket, or shorter prefixes`;
   },
 
-  async read(aws, { at, spec }) {
+  async read(aws, { at, spec, pairs }) {
     const answer = await orAbsent(
       aws.send(at, new GetRolePolicyCommand({ RoleName: spec.role, PolicyName: POLICY_NAME })),
       'NoSuchEntityException',
     );
     if (answer?.PolicyDocument === undefined) return undefined;
-    const { ours, foreign } = splitPolicy(policyOf(answer.PolicyDocument));
+    const { ours, foreign } = splitPolicy(policyOf(answer.PolicyDocument), pairs);
     return { spec: { role: spec.role, statements: ours }, attrs: {}, rest: foreign };
   },
 
@@ -86,6 +87,8 @@ export const iamRolePolicy: Kind<IamRolePolicy> = {
     path === ''
       ? 'what S3 must be allowed to do as the role'
       : EXPLAINED.find(([start]) => path.startsWith(`/statements/Replikey${start}`))?.[1],
+
+  notes: (_, seen) => remarks(seen.spec.statements, seen.rest),
 
   byHand: ({ role, statements }) => ({
     what: `give the role ${role} what replication needs`,

@@ -80,7 +80,7 @@ export const iamRole: Kind<IamRole> = {
     if (!role?.Arn) return undefined;
     const attrs = { arn: role.Arn, id: role.RoleId ?? '' };
     if (spec.arn !== undefined) return { spec: { name: spec.name, arn: role.Arn }, attrs };
-    const { ours, foreign } = splitPolicy(policyOf(role.AssumeRolePolicyDocument ?? '{"Statement":[]}'));
+    const { ours, foreign } = splitPolicy(policyOf(role.AssumeRolePolicyDocument ?? '{"Statement":[]}'), []);
     return {
       spec: defined({
         name: spec.name,

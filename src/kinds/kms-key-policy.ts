@@ -13,7 +13,7 @@ import {
 import type { Statement } from '../iam/types.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
 import { orAbsent } from './absent.ts';
-import { deletedPrincipals, policyOf } from './policy-text.ts';
+import { policyOf, remarks } from './policy-text.ts';
 
 /**
  * Our statements in the policy of a key that is declared by alias. Everybody else's, the account's own administration
@@ -37,7 +37,7 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy> = {
     statements: withoutRepeats(desired.statements, (seen?.rest as Statement[] | undefined) ?? []),
   }),
 
-  async read(aws, { at, spec }) {
+  async read(aws, { at, spec, pairs }) {
     // GetKeyPolicy takes no alias; the door shares this read with the one of the key itself.
     const key = await orAbsent(
       aws.send(at, new DescribeKeyCommand({ KeyId: spec.alias })),
@@ -46,13 +46,13 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy> = {
     if (key?.KeyMetadata?.KeyId === undefined) return undefined;
     const arn = key.KeyMetadata.Arn ?? '';
     const answer = await aws.send(at, new GetKeyPolicyCommand({ KeyId: arn, PolicyName: 'default' }));
-    const { ours, foreign } = splitPolicy(policyOf(answer.Policy ?? '{"Statement":[]}'));
+    const { ours, foreign } = splitPolicy(policyOf(answer.Policy ?? '{"Statement":[]}'), pairs);
     return { spec: { alias: spec.alias, statements: ours }, attrs: { arn }, rest: foreign };
   },
 
-  async write(aws, { at, spec }, was) {
+  async write(aws, { at, spec, pairs }, was) {
     // A key that this run made has had a policy since: what KMS put there must be carried, not replaced.
-    const before = was ?? (await kmsKeyPolicy.read(aws, { at, spec } as Resource<KmsKeyPolicy>));
+    const before = was ?? (await kmsKeyPolicy.read(aws, { at, spec, pairs } as Resource<KmsKeyPolicy>));
     const policy = joinPolicy(spec.statements, (before?.rest as Statement[] | undefined) ?? []);
     await aws.send(
       at,
@@ -71,7 +71,7 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy> = {
         ? 'the role must be allowed to encrypt replicas, of both encryption contexts'
         : undefined,
 
-  notes: (_, seen) => deletedPrincipals(seen.spec.statements),
+  notes: (_, seen) => remarks(seen.spec.statements, seen.rest),
 
   byHand: ({ alias, statements }) => ({
     what: `add these statements to the policy of ${alias}`,

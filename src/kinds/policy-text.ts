@@ -1,13 +1,24 @@
-import type { Statements } from '../core/statements.ts';
-import type { Policy } from '../iam/types.ts';
+import { isMarked, type Statements } from '../core/statements.ts';
+import type { Policy, Statement } from '../iam/types.ts';
 
 /** IAM answers policies URL-encoded (RFC 3986) and the JavaScript SDK leaves them so; S3 and KMS answer plain JSON. */
 export function policyOf(text: string): Policy {
   return JSON.parse(text.startsWith('%7B') ? decodeURIComponent(text) : text) as Policy;
 }
 
-/** A principal whose role was deleted reads as its bare id, and grants nothing any more. */
-export const deletedPrincipals = (statements: Statements): string[] =>
-  Object.values(statements).some(({ Principal }) => JSON.stringify(Principal ?? '').includes('"AROA'))
-    ? ['a principal reads as a bare AROA id: the role that it named was deleted and made anew']
-    : [];
+/** What there is to say of a policy: grants that lead nowhere, and statements of specs that this run was not given. */
+export function remarks(ours: Statements, rest: unknown): string[] {
+  const others = ((rest as Statement[] | undefined) ?? []).filter(isMarked).map(({ Sid }) => Sid);
+  // A principal whose role was deleted reads as its bare id, and grants nothing any more.
+  const deleted = Object.values(ours).some(({ Principal }) =>
+    JSON.stringify(Principal ?? '').includes('"AROA'),
+  );
+  return [
+    ...(deleted
+      ? ['a principal reads as a bare AROA id: the role that it named was deleted and made anew']
+      : []),
+    ...(others.length > 0
+      ? [`has statements of specs that are not given here, left as they are: ${others.join(', ')}`]
+      : []),
+  ];
+}

@@ -13,7 +13,7 @@ import {
 import type { Statement } from '../iam/types.ts';
 import { orAbsent } from './absent.ts';
 import { bucketSettles } from './bucket-settles.ts';
-import { deletedPrincipals, policyOf } from './policy-text.ts';
+import { policyOf, remarks } from './policy-text.ts';
 
 /** Our statements in the policy of a destination bucket, where the source is of another account. */
 export interface S3BucketPolicy {
@@ -59,7 +59,7 @@ export const s3BucketPolicy: Kind<S3BucketPolicy> = {
     return `the policy of ${desired.bucket} would have ${size} characters, and S3 allows ${LIMIT}: let fewer sources replicate to it`;
   },
 
-  async read(aws, { at, spec }) {
+  async read(aws, { at, spec, pairs }) {
     const owner = await aws.accountId(at.account);
     const answer = await orAbsent(
       aws.send(at, new GetBucketPolicyCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner })),
@@ -67,7 +67,7 @@ export const s3BucketPolicy: Kind<S3BucketPolicy> = {
       'NoSuchBucketPolicy',
     );
     if (answer?.Policy === undefined) return undefined;
-    const { ours, foreign } = splitPolicy(policyOf(answer.Policy));
+    const { ours, foreign } = splitPolicy(policyOf(answer.Policy), pairs);
     return { spec: { bucket: spec.bucket, statements: ours }, attrs: {}, rest: foreign };
   },
 
@@ -85,7 +85,7 @@ export const s3BucketPolicy: Kind<S3BucketPolicy> = {
 
   explain: () => 'across accounts the bucket of the destination must allow the role, too',
 
-  notes: (_, seen) => deletedPrincipals(seen.spec.statements),
+  notes: (_, seen) => remarks(seen.spec.statements, seen.rest),
 
   byHand: ({ bucket, statements }) => ({
     what: `add these statements to the policy of ${bucket}`,

@@ -99,8 +99,9 @@ export const s3Replication: Kind<S3Replication> = {
     const configuration = answer?.ReplicationConfiguration;
     if (!configuration) return undefined;
     const all = configuration.Rules ?? [];
-    const mine = (rule: ReplicationRule) =>
-      spec.foreignRules === 'Replace' || (isOurRule(rule.ID) && (rule.ID ?? '') in spec.rules);
+    // Rules of specs that this run was not given are left as they are, even where foreign ones are replaced.
+    const mine = ({ ID = '' }: ReplicationRule) =>
+      isOurRule(ID) ? ID in spec.rules : spec.foreignRules === 'Replace';
     const foreign = all.filter((rule) => !mine(rule));
     return {
       spec: {
@@ -172,7 +173,7 @@ export const s3Replication: Kind<S3Replication> = {
     return [
       ...(others.length > 0 ? [`has rules that are not ours, left as they are: ${names(others)}`] : []),
       ...(gone.length > 0
-        ? [`has rules of ours that no spec declares any more, left as they are: ${names(gone)}`]
+        ? [`has rules of ours that no spec declares here, left as they are: ${names(gone)}`]
         : []),
     ];
   },

@@ -11,8 +11,8 @@ import {
 import type { Statement } from '../../src/iam/types.ts';
 
 const OURS: Statements = {
-  ReplikeyB: { Effect: 'Allow', Action: ['s3:B', 's3:A'], Resource: '*' },
-  ReplikeyA: { Effect: 'Allow', Action: 's3:A', Resource: ['b', 'a'] },
+  ReplikeySourceKeyTax: { Effect: 'Allow', Action: ['s3:B', 's3:A'], Resource: '*' },
+  ReplikeySourceBucketTax: { Effect: 'Allow', Action: 's3:A', Resource: ['b', 'a'] },
 };
 const FOREIGN: Statement[] = [
   {
@@ -84,21 +84,39 @@ describe('statements of other people', () => {
     const policy = joinPolicy(OURS, FOREIGN);
     expect(policy.Statement).toEqual([
       ...FOREIGN,
-      { Sid: 'ReplikeyA', ...OURS.ReplikeyA },
-      { Sid: 'ReplikeyB', ...OURS.ReplikeyB },
+      { Sid: 'ReplikeySourceBucketTax', ...OURS.ReplikeySourceBucketTax },
+      { Sid: 'ReplikeySourceKeyTax', ...OURS.ReplikeySourceKeyTax },
     ]);
   });
 
   test('that make one of ours word for word are not repeated', () => {
     const foreign: Statement[] = [{ Sid: 'Theirs', Effect: 'Allow', Action: ['s3:A'], Resource: ['a', 'b'] }];
-    expect(Object.keys(withoutRepeats(OURS, foreign))).toEqual(['ReplikeyB']);
+    expect(Object.keys(withoutRepeats(OURS, foreign))).toEqual(['ReplikeySourceKeyTax']);
   });
 
   test('that carry one of our names a second time are not ours', () => {
-    const twice: Statement = { Sid: 'ReplikeyA', Effect: 'Deny', Action: 's3:*' };
-    const { ours, foreign } = splitPolicy({ Statement: [{ Sid: 'ReplikeyA', Effect: 'Allow' }, twice] });
-    expect(Object.keys(ours)).toEqual(['ReplikeyA']);
+    const twice: Statement = { Sid: 'ReplikeySourceBucketTax', Effect: 'Deny', Action: 's3:*' };
+    const { ours, foreign } = splitPolicy(
+      { Statement: [{ Sid: 'ReplikeySourceBucketTax', Effect: 'Allow' }, twice] },
+      ['tax'],
+    );
+    expect(Object.keys(ours)).toEqual(['ReplikeySourceBucketTax']);
     expect(foreign).toEqual([twice]);
+  });
+
+  test('of specs that this run was not given stay as well, and are not taken for repeats', () => {
+    const books: Statement = {
+      Sid: 'ReplikeySourceBucketBooks',
+      ...OURS.ReplikeySourceBucketTax,
+      Effect: 'Allow',
+    };
+    const policy = joinPolicy(OURS, [books]);
+    expect(splitPolicy(policy, ['tax']).foreign).toEqual([books]);
+    expect(splitPolicy(policy, ['books']).foreign).toHaveLength(2);
+    expect(splitPolicy(policy, ['tax', 'books']).foreign).toEqual([]);
+    expect(Object.keys(withoutRepeats(OURS, [books]))).toHaveLength(2);
+    // A spec whose name ends like another's is another.
+    expect(splitPolicy(policy, ['x']).foreign).toHaveLength(3);
   });
 
   test('whatever they are, they come through joining and parting unchanged', () => {
@@ -115,9 +133,9 @@ describe('statements of other people', () => {
       fc.property(fc.array(statement, { maxLength: 4 }), (given) => {
         const foreign = given.filter(({ Sid }) => !Sid?.startsWith('Replikey')) as Statement[];
         const text = JSON.stringify(joinPolicy(OURS, foreign));
-        const parted = splitPolicy(JSON.parse(text));
+        const parted = splitPolicy(JSON.parse(text), ['tax']);
         expect(parted.foreign).toEqual(JSON.parse(JSON.stringify(foreign)));
-        expect(Object.keys(parted.ours)).toEqual(['ReplikeyA', 'ReplikeyB']);
+        expect(Object.keys(parted.ours)).toEqual(['ReplikeySourceBucketTax', 'ReplikeySourceKeyTax']);
       }),
     );
   });

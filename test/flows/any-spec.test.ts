@@ -23,6 +23,11 @@ test('whatever is declared converges, and then nothing differs and nothing is wr
       expect(second.plan.waves).toEqual([]);
       expect(second.plan.blocked).toEqual([]);
       expect(world.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
+      // Given some of the specs only, it takes nothing from the others.
+      const [some] = yaml.split('\n---\n').slice(-1);
+      const accounts = yaml.split('\n---\n').filter((document) => document.includes('"Account"'));
+      const part = await world.with([...accounts, some ?? ''].join('\n---\n'));
+      expect(part.plan.waves).toEqual([]);
       runs += 1;
     }),
     // A thousand, or as many as there is time for.

@@ -83,10 +83,10 @@ describe('what is shared', () => {
     await world.reconcile();
     const policy = JSON.parse(world.sandbox.store.bucket('acme-logs-archive')?.policy ?? '{}');
     expect(policy.Statement.map(({ Sid }: { Sid: string }) => Sid)).toEqual([
-      'ReplikeyObjectsFromAcmeLogsBackup',
-      'ReplikeyObjectsFromAcmeLogsMain',
-      'ReplikeyOwnerFromAcmeLogsBackup',
-      'ReplikeyOwnerFromAcmeLogsMain',
+      'ReplikeyDestinationObjectsLogsBackup',
+      'ReplikeyDestinationObjectsLogsMain',
+      'ReplikeyDestinationOwnerLogsBackup',
+      'ReplikeyDestinationOwnerLogsMain',
     ]);
   });
 

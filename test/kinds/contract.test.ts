@@ -199,7 +199,7 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
         policy.Statement = policy.Statement.filter(({ Sid }) => !Sid.startsWith('Replikey'));
         await door.send(east, new PutKeyPolicyCommand({ ...key, Policy: JSON.stringify(policy) }));
       },
-      planned: { 'kms.key-policy/alias/acme-tax@main/us-east-1': ['/statements/ReplikeySourceAcmeTax'] },
+      planned: { 'kms.key-policy/alias/acme-tax@main/us-east-1': ['/statements/ReplikeySourceKeyTax'] },
     },
   ],
   'iam.role': [
@@ -272,21 +272,21 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
         const policy = { RoleName: ROLE, PolicyName: 'replikey' };
         const PolicyDocument = JSON.stringify({
           Version: '2012-10-17',
-          Statement: [{ Sid: 'ReplikeySourceBucketAcmeTax', Effect: 'Allow', Action: 's3:*', Resource: '*' }],
+          Statement: [{ Sid: 'ReplikeySourceBucketTax', Effect: 'Allow', Action: 's3:*', Resource: '*' }],
         });
         await door.send(east, new PutRolePolicyCommand({ ...policy, PolicyDocument }));
       },
       planned: {
         [`iam.role-policy/${ROLE_ID}`]: [
-          '/statements/ReplikeyDestinationDeletesAcmeTaxReplica',
-          '/statements/ReplikeyDestinationKeyAcmeTaxReplica',
-          '/statements/ReplikeyDestinationObjectsAcmeTaxReplica',
-          '/statements/ReplikeyDestinationOwnerAcmeTaxReplica',
-          '/statements/ReplikeySourceBucketAcmeTax/Action/0',
-          '/statements/ReplikeySourceBucketAcmeTax/Action/1',
-          '/statements/ReplikeySourceBucketAcmeTax/Resource/0',
-          '/statements/ReplikeySourceKeyAcmeTax',
-          '/statements/ReplikeySourceObjectsAcmeTax',
+          '/statements/ReplikeyDestinationDeletesTax',
+          '/statements/ReplikeyDestinationKeyTax',
+          '/statements/ReplikeyDestinationObjectsTax',
+          '/statements/ReplikeyDestinationOwnerTax',
+          '/statements/ReplikeySourceBucketTax/Action/0',
+          '/statements/ReplikeySourceBucketTax/Action/1',
+          '/statements/ReplikeySourceBucketTax/Resource/0',
+          '/statements/ReplikeySourceKeyTax',
+          '/statements/ReplikeySourceObjectsTax',
         ],
       },
     },
@@ -348,7 +348,7 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
         const { Policy = '' } = await door.send(west, new GetBucketPolicyCommand({ Bucket: REPLICA }));
         const policy = JSON.parse(Policy) as { Statement: { Sid: string; Action: string | string[] }[] };
         const Statement = policy.Statement.map((one) =>
-          one.Sid === 'ReplikeyObjectsFromAcmeTax' ? { ...one, Action: 's3:ReplicateObject' } : one,
+          one.Sid === 'ReplikeyDestinationObjectsTax' ? { ...one, Action: 's3:ReplicateObject' } : one,
         );
         const theirs = {
           Sid: 'TlsOnly',
@@ -361,7 +361,7 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
         const text = JSON.stringify({ ...policy, Statement: [...Statement, theirs] });
         await door.send(west, new PutBucketPolicyCommand({ Bucket: REPLICA, Policy: text }));
       },
-      planned: { [`s3.bucket-policy/${REPLICA}`]: ['/statements/ReplikeyObjectsFromAcmeTax/Action/1'] },
+      planned: { [`s3.bucket-policy/${REPLICA}`]: ['/statements/ReplikeyDestinationObjectsTax/Action/1'] },
     },
   ],
   's3.public-access': [

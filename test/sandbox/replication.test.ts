@@ -102,7 +102,7 @@ describe('an object that a rule takes', () => {
 
   test('that FAILED is never tried again, though the cause is mended', async () => {
     await using world = await aPair();
-    await changeRolePolicy(world.door, (statements) => delete statements.ReplikeySourceObjectsAcmeTax);
+    await changeRolePolicy(world.door, (statements) => delete statements.ReplikeySourceObjectsTax);
     expect(await outcome(world)).toMatchObject({ status: 'FAILED' });
     await world.reconcile();
     await world.sandbox.replicated();
@@ -142,12 +142,12 @@ const trust = (door: Door, statement: object) =>
   );
 /** The same change to the role's policy and to the key's, since either would do in one account. */
 const onSource = async (door: Door, ...values: string[]) => {
-  await changeRolePolicy(door, context('ReplikeySourceKeyAcmeTax', ...values));
-  await changeKeyPolicy(door, EAST, context('ReplikeySourceAcmeTax', ...values));
+  await changeRolePolicy(door, context('ReplikeySourceKeyTax', ...values));
+  await changeKeyPolicy(door, EAST, context('ReplikeySourceKeyTax', ...values));
 };
 const onReplica = async (door: Door, ...values: string[]) => {
-  await changeRolePolicy(door, context('ReplikeyDestinationKeyAcmeTaxReplica', ...values));
-  await changeKeyPolicy(door, WEST, context('ReplikeyDestinationAcmeTaxReplica', ...values));
+  await changeRolePolicy(door, context('ReplikeyDestinationKeyTax', ...values));
+  await changeKeyPolicy(door, WEST, context('ReplikeyDestinationKeyTax', ...values));
 };
 const bucketPolicy = (door: Door, at: { region: string }, Bucket: string, statement: object) =>
   door.send(
@@ -276,7 +276,7 @@ const BROKEN: Row[] = [
     'kms:ViaService names another Region',
     async ({ door }) => {
       const elsewhere = (statements: Record<string, { Condition?: object }>) => {
-        for (const sid of ['ReplikeySourceKeyAcmeTax', 'ReplikeySourceAcmeTax']) {
+        for (const sid of ['ReplikeySourceKeyTax']) {
           const statement = statements[sid];
           if (statement)
             statement.Condition = { StringEquals: { 'kms:ViaService': 's3.eu-west-1.amazonaws.com' } };
@@ -293,7 +293,7 @@ const BROKEN: Row[] = [
     'neither the key policy nor the account behind it knows the role',
     ({ door }) =>
       changeKeyPolicy(door, WEST, (statements) => {
-        delete statements.ReplikeyDestinationAcmeTaxReplica;
+        delete statements.ReplikeyDestinationKeyTax;
         for (const statement of Object.values(statements))
           statement.Action = ['kms:PutKeyPolicy', 'kms:GetKeyPolicy', 'kms:DescribeKey'];
       }),

@@ -17,6 +17,8 @@ export interface World extends AsyncDisposable {
   specs: Specs;
   door: Door;
   reconcile(options?: Partial<PassOptions>): Promise<Outcome>;
+  /** A pass with other specs, for the same accounts. */
+  with(yaml: string, options?: Partial<PassOptions>): Promise<Outcome>;
   canaries(): Promise<CanaryResult[]>;
 }
 
@@ -38,12 +40,13 @@ export async function aWorld(yaml: string = TAX, options: SandboxOptions = {}): 
     credentials: { accessKeyId: '111122223333', secretAccessKey: 'test' },
   });
   const door = createDoor({ clients, accounts: specs.accounts, region: 'us-east-1' });
+  const defaults = { kinds, door, allow: [], dryRun: false, waitMs: 5_000 };
   return {
     sandbox,
     specs,
     door,
-    reconcile: (more = {}) =>
-      reconcile(specs, { kinds, door, allow: [], dryRun: false, waitMs: 5_000, ...more }),
+    reconcile: (more = {}) => reconcile(specs, { ...defaults, ...more }),
+    with: async (other, more = {}) => reconcile(await specsOf(other), { ...defaults, ...more }),
     canaries: async () =>
       (
         await Promise.all(
