@@ -67,6 +67,7 @@ export interface ReconcileOptions extends GlobalOptions {
   once?: true;
   dryRun?: true;
   detailedExitcode?: true;
+  prune?: true;
 }
 
 export interface VerifyOptions extends GlobalOptions {
@@ -100,6 +101,7 @@ function build(io: Io, done: (code: number) => void): Command {
   )
     .option('--once', 'make one pass and exit')
     .option('--dry-run', 'plan, and change nothing')
+    .addOption(prune())
     .addOption(detailedExitcode());
   reconcile.action(
     action(async (signal, paths: string[], options: ReconcileOptions) => {
@@ -120,6 +122,7 @@ function build(io: Io, done: (code: number) => void): Command {
 
   common(program.command('plan').argument('<paths...>', 'specs'))
     .description('show what would change; the same as --dry-run')
+    .addOption(prune())
     .addOption(detailedExitcode())
     .action(
       action(async (signal, paths: string[], options: ReconcileOptions) =>
@@ -224,6 +227,9 @@ function common(command: Command): Command {
 
 const output = () =>
   new Option('-o, --output <form>', 'form of the result').choices(['text', 'json']).default('text');
+
+const prune = () =>
+  new Option('--prune', 'take away rules and statements of ours that no spec declares (deletion: Remove)');
 
 const detailedExitcode = () => new Option('--detailed-exitcode', 'exit with 2 when the plan holds changes');
 

@@ -1,9 +1,9 @@
 import type { Door } from './aws/door.ts';
-import { desire } from './core/desire.ts';
+import { desire, pruned } from './core/desire.ts';
 import { guard, type Refusal } from './core/guard.ts';
 import { handover, part } from './core/handover.ts';
 import { knownIn, plan } from './core/plan.ts';
-import type { Kind, Plan } from './core/resource.ts';
+import type { Kind, Plan, Resource } from './core/resource.ts';
 import type { Specs } from './spec/types.ts';
 import { type ApplyEvent, apply, type StepResult } from './steps/apply.ts';
 import { observe } from './steps/observe.ts';
@@ -14,6 +14,8 @@ export interface PassOptions {
   /** Ids of risks that a person allowed. */
   allow: readonly string[];
   dryRun: boolean;
+  /** Take away what carries our mark and no spec declares, where the specs say deletion: Remove. */
+  prune?: boolean;
   waitMs: number;
   signal?: AbortSignal;
   /** Told once, before anything is applied. */
@@ -34,7 +36,8 @@ export interface Outcome {
 export async function reconcile(specs: Specs, options: PassOptions): Promise<Outcome> {
   const { kinds, signal } = options;
   const door = options.dryRun ? options.door.readOnly() : options.door;
-  const { ours: resources, theirs } = part(desire(specs.pairs, [...kinds.values()]), specs.pairs);
+  const { ours, theirs } = part(desire(specs.pairs, [...kinds.values()]), specs.pairs);
+  const resources = options.prune ? pruned(ours, specs.pairs) : ours;
   const actual = await observe(resources, kinds, door, signal);
   const byOthers = handover(theirs, specs.pairs, kinds, knownIn(actual));
   const made = plan(resources, actual, kinds, byOthers);
@@ -44,10 +47,30 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
     return { plan: made, refusals, results: [] };
   }
 
-  const results = await apply(made, { ...options, resources, actual, door });
+  const results: StepResult[] = [];
+  for (const stage of stages(resources, kinds)) {
+    // What a stage before changed is read anew; the first one applies what was just planned.
+    const seen = stage === resources ? actual : await observe(stage, kinds, door, signal);
+    const steps = stage === resources ? made : plan(stage, seen, kinds);
+    results.push(...(await apply(steps, { ...options, resources: stage, actual: seen, door })));
+    if (signal?.aborted || results.some(({ result }) => result !== 'applied')) break;
+  }
   if (signal?.aborted || results.every(({ result }) => result !== 'applied')) {
     return { plan: made, refusals, results };
   }
   const left = plan(resources, await observe(resources, kinds, door, signal), kinds, byOthers);
   return { plan: made, refusals, results, left };
+}
+
+/**
+ * What is applied at once, and then the rest. To prune takes two: a rule goes before the permissions that it uses, while
+ * what is made goes the other way round.
+ */
+function stages(resources: Resource[], kinds: ReadonlyMap<string, Kind>): Resource[][] {
+  if (!resources.some(({ prune }) => prune)) return [resources];
+  const first = resources.map((resource) => {
+    const { prune: _, ...kept } = resource;
+    return kinds.get(resource.kind)?.prunedFirst ? resource : kept;
+  });
+  return [first, [...resources]];
 }

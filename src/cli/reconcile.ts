@@ -28,6 +28,7 @@ export async function reconcileOnce(
       door: session.door,
       allow: options.allow,
       dryRun: options.dryRun ?? false,
+      prune: options.prune ?? false,
       waitMs: options.wait * 1000,
       signal,
       onPlan: (plan) => {

@@ -32,6 +32,8 @@ export interface Resource<S = unknown> {
   pairs: string[];
   /** Where in the YAML it was asked for. */
   from: Position;
+  /** Whether what carries our mark in it, and no spec declares, is to be taken away; absent: it stays. */
+  prune?: true;
 }
 
 /** What AWS reports of a resource. */
@@ -162,6 +164,8 @@ export interface Kind<S = unknown> {
   risks?(desired: S, seen: Seen<S>): Risk[];
   /** Remarks on what is there and not ours. */
   notes?(desired: S, seen: Seen<S>): string[];
+  /** Pruned before all others: what uses something goes before what it uses. */
+  prunedFirst?: true;
   /** How it is made by hand, where replication needs it; absent for what is the owner's own affair. */
   byHand?(desired: S): ByHand | undefined;
   /** Refusals that pass soon after our own writes: propagation, not failure. */

@@ -62,11 +62,12 @@ export const canonicalStatements = (statements: Statements): Statements =>
 
 /**
  * Part a policy into the statements of these specs, by Sid, and all others, as they stand: those of other people, and
- * those of specs that this run was not given.
+ * those of specs that this run was not given. To prune, everything that carries our mark counts as theirs.
  */
 export function splitPolicy(
   policy: Policy,
   specs: readonly string[],
+  prune = false,
 ): { ours: Statements; foreign: Statement[] } {
   const names = new Set<string | undefined>([undefined, ...specs.map(sidName)]);
   const ours: Statements = {};
@@ -74,7 +75,7 @@ export function splitPolicy(
   for (const statement of list(policy.Statement)) {
     const { Sid } = statement;
     const mark = MARK.exec(Sid ?? '');
-    if (Sid && mark && names.has(mark[2]) && !(Sid in ours)) ours[Sid] = statement;
+    if (Sid && mark && (prune || names.has(mark[2])) && !(Sid in ours)) ours[Sid] = statement;
     else foreign.push(statement);
   }
   return { ours: canonicalStatements(ours), foreign };

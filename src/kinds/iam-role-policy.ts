@@ -61,13 +61,13 @@ export const iamRolePolicy: Kind<IamRolePolicy> = {
     return `the policy of the role ${desired.role} would have ${size} characters, and IAM allows ${LIMIT}: declare fewer specs for its source bucket, or shorter prefixes`;
   },
 
-  async read(aws, { at, spec, pairs }) {
+  async read(aws, { at, spec, pairs, prune }) {
     const answer = await orAbsent(
       aws.send(at, new GetRolePolicyCommand({ RoleName: spec.role, PolicyName: POLICY_NAME })),
       'NoSuchEntityException',
     );
     if (answer?.PolicyDocument === undefined) return undefined;
-    const { ours, foreign } = splitPolicy(policyOf(answer.PolicyDocument), pairs);
+    const { ours, foreign } = splitPolicy(policyOf(answer.PolicyDocument), pairs, prune);
     return { spec: { role: spec.role, statements: ours }, attrs: {}, rest: foreign };
   },
 

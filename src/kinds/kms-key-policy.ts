@@ -37,7 +37,7 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy> = {
     statements: withoutRepeats(desired.statements, (seen?.rest as Statement[] | undefined) ?? []),
   }),
 
-  async read(aws, { at, spec, pairs }) {
+  async read(aws, { at, spec, pairs, prune }) {
     // GetKeyPolicy takes no alias; the door shares this read with the one of the key itself.
     const key = await orAbsent(
       aws.send(at, new DescribeKeyCommand({ KeyId: spec.alias })),
@@ -46,7 +46,7 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy> = {
     if (key?.KeyMetadata?.KeyId === undefined) return undefined;
     const arn = key.KeyMetadata.Arn ?? '';
     const answer = await aws.send(at, new GetKeyPolicyCommand({ KeyId: arn, PolicyName: 'default' }));
-    const { ours, foreign } = splitPolicy(policyOf(answer.Policy ?? '{"Statement":[]}'), pairs);
+    const { ours, foreign } = splitPolicy(policyOf(answer.Policy ?? '{"Statement":[]}'), pairs, prune);
     return { spec: { alias: spec.alias, statements: ours }, attrs: { arn }, rest: foreign };
   },
 

@@ -59,7 +59,7 @@ export const s3BucketPolicy: Kind<S3BucketPolicy> = {
     return `the policy of ${desired.bucket} would have ${size} characters, and S3 allows ${LIMIT}: let fewer sources replicate to it`;
   },
 
-  async read(aws, { at, spec, pairs }) {
+  async read(aws, { at, spec, pairs, prune }) {
     const owner = await aws.accountId(at.account);
     const answer = await orAbsent(
       aws.send(at, new GetBucketPolicyCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner })),
@@ -67,7 +67,7 @@ export const s3BucketPolicy: Kind<S3BucketPolicy> = {
       'NoSuchBucketPolicy',
     );
     if (answer?.Policy === undefined) return undefined;
-    const { ours, foreign } = splitPolicy(policyOf(answer.Policy), pairs);
+    const { ours, foreign } = splitPolicy(policyOf(answer.Policy), pairs, prune);
     return { spec: { bucket: spec.bucket, statements: ours }, attrs: {}, rest: foreign };
   },
 

@@ -89,7 +89,7 @@ export const s3Replication: Kind<S3Replication> = {
     return `${desired.bucket} would have ${count} rules, and S3 allows 1,000 a bucket`;
   },
 
-  async read(aws, { at, spec }) {
+  async read(aws, { at, spec, prune }) {
     const owner = await aws.accountId(at.account);
     const answer = await orAbsent(
       aws.send(at, new GetBucketReplicationCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner })),
@@ -101,7 +101,7 @@ export const s3Replication: Kind<S3Replication> = {
     const all = configuration.Rules ?? [];
     // Rules of specs that this run was not given are left as they are, even where foreign ones are replaced.
     const mine = ({ ID = '' }: ReplicationRule) =>
-      isOurRule(ID) ? ID in spec.rules : spec.foreignRules === 'Replace';
+      isOurRule(ID) ? prune || ID in spec.rules : spec.foreignRules === 'Replace';
     const foreign = all.filter((rule) => !mine(rule));
     return {
       spec: {
@@ -137,14 +137,16 @@ export const s3Replication: Kind<S3Replication> = {
     }
     const [, , id, field] = path.split('/').map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
     if (id === undefined) return undefined;
-    if (!(id in desired.rules)) return `the rule ${id} is not declared`;
+    if (!(id in desired.rules))
+      return `the rule ${id} is not declared, and what no spec declares is to be taken away`;
     return field === undefined ? `the rule ${id} is declared` : `the rule ${id} declares another ${field}`;
   },
 
   risks(desired, seen) {
     const risks: Risk[] = [];
     const foreign = foreignOf(seen);
-    const removed = Object.keys(seen.spec.rules).filter((id) => !(id in desired.rules));
+    // Rules of ours are among these only where they are pruned, which somebody asked for.
+    const removed = Object.keys(seen.spec.rules).filter((id) => !(id in desired.rules) && !isOurRule(id));
     if (removed.length > 0) {
       risks.push({
         id: 'remove-rules',
@@ -186,6 +188,8 @@ export const s3Replication: Kind<S3Replication> = {
       command: `aws s3api put-bucket-replication --bucket ${bucket} --replication-configuration file://replication.json`,
     };
   },
+
+  prunedFirst: true,
 
   settles: [
     ...bucketSettles,
