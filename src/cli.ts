@@ -4,6 +4,7 @@ import { distance } from 'fastest-levenshtein';
 import manifest from '../package.json' with { type: 'json' };
 import { interruptible } from './cli/interrupt.ts';
 import type { Io } from './cli/io.ts';
+import type { Thresholds } from './core/guard.ts';
 import { EXIT, UserError } from './errors.ts';
 import { visible } from './report/visible.ts';
 
@@ -68,6 +69,8 @@ export interface ReconcileOptions extends GlobalOptions {
   dryRun?: true;
   detailedExitcode?: true;
   prune?: true;
+  maxChanges?: NonNullable<Thresholds['maxChanges']>;
+  maxRemovals?: number;
 }
 
 export interface VerifyOptions extends GlobalOptions {
@@ -102,6 +105,12 @@ function build(io: Io, done: (code: number) => void): Command {
     .option('--once', 'make one pass and exit')
     .option('--dry-run', 'plan, and change nothing')
     .addOption(prune())
+    .option('--max-changes <n>', 'refuse a plan that changes more resources: a number, or 20%', share)
+    .option(
+      '--max-removals <n>',
+      'refuse a plan that takes more rules and statements away (default: 10)',
+      whole,
+    )
     .addOption(detailedExitcode());
   reconcile.action(
     action(async (signal, paths: string[], options: ReconcileOptions) => {
@@ -232,6 +241,16 @@ const prune = () =>
   new Option('--prune', 'take away rules and statements of ours that no spec declares (deletion: Remove)');
 
 const detailedExitcode = () => new Option('--detailed-exitcode', 'exit with 2 when the plan holds changes');
+
+function whole(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('a whole number');
+  return Number(text);
+}
+
+function share(text: string): NonNullable<Thresholds['maxChanges']> {
+  const [, percent] = /^(\d{1,3})%$/.exec(text) ?? [];
+  return percent === undefined ? { count: whole(text) } : { percent: Number(percent) };
+}
 
 function seconds(text: string): number {
   const value = Number(text);

@@ -1,6 +1,6 @@
 import type { Door } from './aws/door.ts';
 import { desire, pruned } from './core/desire.ts';
-import { guard, type Refusal } from './core/guard.ts';
+import { guard, type Refusal, type Thresholds } from './core/guard.ts';
 import { handover, part } from './core/handover.ts';
 import { knownIn, plan } from './core/plan.ts';
 import type { Kind, Plan, Resource } from './core/resource.ts';
@@ -14,6 +14,8 @@ export interface PassOptions {
   /** Ids of risks that a person allowed. */
   allow: readonly string[];
   dryRun: boolean;
+  /** How much may change at once; default: 10 removals. */
+  thresholds?: Thresholds;
   /** Take away what carries our mark and no spec declares, where the specs say deletion: Remove. */
   prune?: boolean;
   waitMs: number;
@@ -41,7 +43,7 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
   const actual = await observe(resources, kinds, door, signal);
   const byOthers = handover(theirs, specs.pairs, kinds, knownIn(actual));
   const made = plan(resources, actual, kinds, byOthers);
-  const refusals = guard(made, options.allow);
+  const refusals = guard(made, options.allow, options.thresholds ?? { maxRemovals: 10 });
   options.onPlan?.(made);
   if (options.dryRun || refusals.length > 0 || made.waves.length === 0) {
     return { plan: made, refusals, results: [] };

@@ -1,4 +1,5 @@
 import type { ReconcileOptions } from '../cli.ts';
+import type { Thresholds } from '../core/guard.ts';
 import { EXIT } from '../errors.ts';
 import { kinds } from '../kinds/index.ts';
 import type { Log } from '../log.ts';
@@ -6,6 +7,7 @@ import { type Outcome, reconcile } from '../reconcile.ts';
 import { outcomeJson, planJson } from '../report/json.ts';
 import { type Paint, paintFor } from '../report/paint.ts';
 import { outcomeText, planText } from '../report/text.ts';
+import type { Limits } from '../spec/types.ts';
 import type { ApplyEvent } from '../steps/apply.ts';
 import type { Io } from './io.ts';
 import { openSession } from './session.ts';
@@ -29,6 +31,7 @@ export async function reconcileOnce(
       allow: options.allow,
       dryRun: options.dryRun ?? false,
       prune: options.prune ?? false,
+      thresholds: thresholds(options, specs.limits),
       waitMs: options.wait * 1000,
       signal,
       onPlan: (plan) => {
@@ -47,6 +50,16 @@ export async function reconcileOnce(
   } finally {
     await session.close();
   }
+}
+
+/** What the command line says lifts what the guardrails say. */
+function thresholds({ maxChanges, maxRemovals }: ReconcileOptions, limits: Limits): Thresholds {
+  const declared = limits.maxChanges === undefined ? undefined : { count: limits.maxChanges };
+  const changes = maxChanges ?? declared;
+  return {
+    ...(changes === undefined ? {} : { maxChanges: changes }),
+    maxRemovals: maxRemovals ?? limits.maxRemovals ?? 10,
+  };
 }
 
 function writeText(outcome: Outcome, options: ReconcileOptions, io: Io, paint: Paint): void {

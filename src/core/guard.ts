@@ -1,14 +1,43 @@
 import type { Id, Plan, Risk } from './resource.ts';
 
-/** A risk that nobody allowed. */
+/** A reason to apply nothing: a risk that nobody allowed, or a limit that the plan as a whole passes. */
 export interface Refusal extends Risk {
-  step: Id;
+  step?: Id;
 }
 
-/** The risks of a plan that nobody allowed by their id; an empty list lets the plan pass. */
-export function guard(plan: Plan, allowed: readonly string[]): Refusal[] {
-  return plan.waves
+/** How much a plan may change at once. */
+export interface Thresholds {
+  /** Resources created or updated: a number, or a share of all resources in percent. */
+  maxChanges?: { count: number } | { percent: number };
+  /** Rules and statements taken away. */
+  maxRemovals: number;
+}
+
+/** What keeps a plan from being applied; an empty list lets it pass. */
+export function guard(plan: Plan, allowed: readonly string[], thresholds: Thresholds): Refusal[] {
+  const risks = plan.waves
     .flat()
     .flatMap((step) => step.risks.map((risk) => ({ ...risk, step: step.id })))
     .filter((risk) => !allowed.includes(risk.id));
+  return [...tooManyChanges(plan, thresholds), ...tooManyRemovals(plan, thresholds), ...risks];
+}
+
+function tooManyChanges(plan: Plan, { maxChanges }: Thresholds): Refusal[] {
+  const changes = plan.waves.flat().length;
+  const all = changes + plan.unchanged + plan.blocked.length;
+  if (maxChanges === undefined) return [];
+  const limit = 'count' in maxChanges ? maxChanges.count : Math.floor((all * maxChanges.percent) / 100);
+  if (changes <= limit) return [];
+  const message = `the plan changes ${changes} of ${all} resources, and ${limit} are allowed: --max-changes ${changes} lifts the limit`;
+  return [{ id: 'max-changes', message }];
+}
+
+function tooManyRemovals(plan: Plan, { maxRemovals }: Thresholds): Refusal[] {
+  const removals = plan.waves
+    .flat()
+    .flatMap(({ patch }) => patch)
+    .filter(({ op, path }) => op === 'remove' && /^\/(rules|statements)\/[^/]+$/.test(path)).length;
+  if (removals <= maxRemovals) return [];
+  const message = `the plan takes ${removals} rules and statements away, and ${maxRemovals} are allowed: --max-removals ${removals} lifts the limit`;
+  return [{ id: 'max-removals', message }];
 }

@@ -105,9 +105,10 @@ function summary(plan: Plan, paint: Paint): string {
 export function outcomeText(outcome: Outcome, paint: Paint): string {
   const { plan, results, refusals, left } = outcome;
   if (refusals.length > 0) {
-    const lines = refusals.map(
-      ({ id, step, message }) =>
-        `  ${paint.red('!')} ${step}: ${visible(message)}\n      allow it with --allow ${id}`,
+    const lines = refusals.map(({ id, step, message }) =>
+      step === undefined
+        ? `  ${paint.red('!')} ${visible(message)}`
+        : `  ${paint.red('!')} ${step}: ${visible(message)}\n      allow it with --allow ${id}`,
     );
     return [paint.red('Refused: nothing was changed.'), ...lines].join('\n');
   }

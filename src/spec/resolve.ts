@@ -23,7 +23,16 @@ export function resolve(valid: readonly Valid[]): Specs {
   const pairs = valid.flatMap((one) =>
     one.kind === 'BucketReplication' ? resolveReplication(one, byName) : [],
   );
-  return { pairs: shareSettings(pairs), accounts };
+  const guardrails = valid.flatMap((one) => (one.kind === 'Guardrails' ? [one.written.spec] : []));
+  const strictest = (values: (number | undefined)[]) => {
+    const said = values.filter((value) => value !== undefined);
+    return said.length > 0 ? Math.min(...said) : undefined;
+  };
+  const limits = defined({
+    maxChanges: strictest(guardrails.map(({ maxChanges }) => maxChanges)),
+    maxRemovals: strictest(guardrails.map(({ maxRemovals }) => maxRemovals)),
+  });
+  return { pairs: shareSettings(pairs), accounts, limits };
 }
 
 type Accounts = ReadonlyMap<string, Account>;

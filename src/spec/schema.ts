@@ -293,6 +293,38 @@ const account = z
   })
   .describe('An AWS account and how to come by credentials for it.');
 
+const guardrails = z
+  .strictObject({
+    apiVersion,
+    kind: z.literal('Guardrails').describe('What no spec may go beyond.'),
+    metadata: z.strictObject({ name: name('Unique among guardrails.') }),
+    spec: z.strictObject({
+      accounts: z
+        .array(text(names.accountId))
+        .describe('Ids of the only accounts that specs may name; absent: any.')
+        .optional(),
+      regions: z
+        .array(text(names.region))
+        .describe('The only Regions in which buckets may lie; absent: any.')
+        .optional(),
+      keys: z
+        .array(text(names.keyReference))
+        .describe('The only keys, by alias or ARN, under which specs may encrypt or decrypt; absent: any.')
+        .optional(),
+      maxChanges: wholeNumber(
+        0,
+        1_000_000,
+        'How many resources one run may create or update; absent: any number.',
+      ).optional(),
+      maxRemovals: wholeNumber(
+        0,
+        1_000_000,
+        'How many rules and statements one run may take away; absent: 10.',
+      ).optional(),
+    }),
+  })
+  .describe('Limits for every spec of a run, kept beside them by those who answer for them.');
+
 /** JSON Schema for "exactly one of these"; `checks` says the same to people. */
 function oneOf(...keys: string[]) {
   return { oneOf: keys.map((required) => ({ required: [required] })) };
@@ -301,14 +333,15 @@ function oneOf(...keys: string[]) {
 /** A document of which only the envelope can be judged, since its kind is not known. */
 export const envelope = z.strictObject({
   apiVersion,
-  kind: z.enum(['BucketReplication', 'Account']),
+  kind: z.enum(['BucketReplication', 'Account', 'Guardrails']),
   metadata: z.unknown().optional(),
   spec: z.unknown().optional(),
 });
 
-export const documents = { BucketReplication: bucketReplication, Account: account };
+export const documents = { BucketReplication: bucketReplication, Account: account, Guardrails: guardrails };
 
 export type WrittenReplication = z.output<typeof bucketReplication>;
 export type WrittenAccount = z.output<typeof account>;
+export type WrittenGuardrails = z.output<typeof guardrails>;
 export type WrittenRule = z.output<typeof rule>;
 export type WrittenKey = z.output<typeof key> | z.output<typeof sourceKey>;

@@ -21,6 +21,15 @@ export interface Problem {
 export interface Specs {
   pairs: BucketReplication[];
   accounts: Account[];
+  limits: Limits;
+}
+
+/** How much one run may change; the strictest of all Guardrails. */
+export interface Limits {
+  /** Resources that it may create or update; absent: any number. */
+  maxChanges?: number;
+  /** Rules and statements that it may take away. */
+  maxRemovals?: number;
 }
 
 /** A resolved `kind: BucketReplication`: no later code asks whether the user left something out. */

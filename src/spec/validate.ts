@@ -4,7 +4,13 @@ import { quoted } from './excerpt.ts';
 import { explain } from './explain.ts';
 import { exampleAt } from './known-keys.ts';
 import { isAlong, type Path, replaced, valueAt } from './path.ts';
-import { documents, envelope, type WrittenAccount, type WrittenReplication } from './schema.ts';
+import {
+  documents,
+  envelope,
+  type WrittenAccount,
+  type WrittenGuardrails,
+  type WrittenReplication,
+} from './schema.ts';
 import type { Problem } from './types.ts';
 
 /** A document of the right form, with its positions, and the paths where it is wrong: what is there means nothing. */
@@ -17,7 +23,8 @@ export interface Checked<Kind, Written> {
 
 export type CheckedReplication = Checked<'BucketReplication', WrittenReplication>;
 export type CheckedAccount = Checked<'Account', WrittenAccount>;
-export type Valid = CheckedReplication | CheckedAccount;
+export type CheckedGuardrails = Checked<'Guardrails', WrittenGuardrails>;
+export type Valid = CheckedReplication | CheckedAccount | CheckedGuardrails;
 
 /**
  * Check the form of one document against the schema. What is wrong in places is returned nonetheless, with examples
@@ -41,6 +48,7 @@ export function validate(parsed: Parsed): { valid?: Valid; problems: Problem[] }
   const { kind } = value as { kind?: unknown };
   if (kind === 'BucketReplication') return against(documents.BucketReplication, kind, parsed);
   if (kind === 'Account') return against(documents.Account, kind, parsed);
+  if (kind === 'Guardrails') return against(documents.Guardrails, kind, parsed);
   const { error } = envelope.safeParse(value);
   return { problems: explain(error?.issues ?? [], parsed, envelope) };
 }

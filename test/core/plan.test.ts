@@ -207,12 +207,43 @@ describe('the guard', () => {
   const made = plan([aResource('a', { x: 1 })], new Map([present('a', { x: 2 })]), risky);
 
   test('refuses a risk that nobody allowed, by the id that allows it', () => {
-    expect(guard(made, [])).toEqual([{ id: 'change-x', message: 'x would change', step: 'x.thing/a' }]);
-    expect(guard(made, ['change-y'])).toHaveLength(1);
-    expect(guard(made, ['change-x'])).toEqual([]);
+    expect(guard(made, [], { maxRemovals: 0 })).toEqual([
+      { id: 'change-x', message: 'x would change', step: 'x.thing/a' },
+    ]);
+    expect(guard(made, ['change-y'], { maxRemovals: 0 })).toHaveLength(1);
+    expect(guard(made, ['change-x'], { maxRemovals: 0 })).toEqual([]);
+  });
+  test('refuses a plan that changes more than it may, with the numbers and the flag that lifts it', () => {
+    const many = plan(
+      ['a', 'b', 'c', 'd'].map((name) => aResource(name, { x: 1 })),
+      new Map([present('d', { x: 1 })]),
+      kinds,
+    );
+    const words = 'the plan changes 3 of 4 resources, and 2 are allowed: --max-changes 3 lifts the limit';
+    expect(guard(many, [], { maxRemovals: 0, maxChanges: { count: 2 } })).toEqual([
+      { id: 'max-changes', message: words },
+    ]);
+    expect(guard(many, [], { maxRemovals: 0, maxChanges: { percent: 50 } })).toEqual([
+      { id: 'max-changes', message: words },
+    ]);
+    expect(guard(many, [], { maxRemovals: 0, maxChanges: { count: 3 } })).toEqual([]);
+    expect(guard(many, [], { maxRemovals: 0, maxChanges: { percent: 75 } })).toEqual([]);
+  });
+  test('counts rules and statements that are taken away, and nothing else', () => {
+    const before = {
+      rules: { a: {}, b: {} },
+      statements: { c: {}, d: { Action: ['x', 'y'] } },
+      other: { e: 1 },
+    };
+    const after = { rules: {}, statements: { d: { Action: ['x'] } }, other: {} };
+    const made = plan([aResource('a', after)], new Map([present('a', before)]), kinds);
+    expect(guard(made, [], { maxRemovals: 2 }).map(({ message }) => message)).toEqual([
+      'the plan takes 3 rules and statements away, and 2 are allowed: --max-removals 3 lifts the limit',
+    ]);
+    expect(guard(made, [], { maxRemovals: 3 })).toEqual([]);
   });
   test('has nothing to say of what is only created', () => {
-    expect(guard(plan([aResource('a', { x: 1 })], new Map(), risky), [])).toEqual([]);
+    expect(guard(plan([aResource('a', { x: 1 })], new Map(), risky), [], { maxRemovals: 0 })).toEqual([]);
   });
 });
 

@@ -150,6 +150,24 @@ const BROKEN: Record<string, string> = {
     ),
   ),
 
+  // Guardrails.
+  'a Region, a key and an account that the guardrails do not allow': together(
+    TAX,
+    `apiVersion: replikey.dev/v1
+kind: Guardrails
+metadata: { name: all }
+spec:
+  accounts: ["444455556666"]
+  regions: [us-east-1, eu-west-1]
+  keys: [alias/acme-tax]
+  maxChanges: 50
+`,
+  ),
+  'guardrails with a limit below nothing': together(
+    TAX,
+    'apiVersion: replikey.dev/v1\nkind: Guardrails\nmetadata: { name: all }\nspec: { maxRemovals: -1 }\n',
+  ),
+
   // Keys.
   'a key without alias/': tax(['alias/acme-tax\n', 'acme-tax\n']),
   'a key of AWS': tax(['alias/acme-tax\n', 'alias/aws/s3\n']),

@@ -10,7 +10,7 @@ const blocks = (language: string) =>
   );
 
 test('the specs in the documentation are right', async () => {
-  const specs = blocks('yaml').filter((text) => text.includes('apiVersion'));
+  const specs = blocks('yaml').filter((text) => text.includes('kind: BucketReplication'));
   expect(specs).toHaveLength(2);
   for (const yaml of specs) expect(await problemsOf(yaml)).toEqual([]);
 });

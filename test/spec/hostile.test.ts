@@ -157,7 +157,7 @@ test('files and folders without permission are named, and the rest is read', asy
   expect(JSON.parse(stdout)).toEqual([
     'this may not be read (permission denied)',
     'this field is missing',
-    'expected BucketReplication or Account, found "Nothing"',
+    'expected BucketReplication, Account or Guardrails, found "Nothing"',
     'this may not be read (permission denied)',
   ]);
   await chmod(path.join(secret, 'closed'), 0o755);

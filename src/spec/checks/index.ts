@@ -6,6 +6,7 @@ import type { Position, Problem } from '../types.ts';
 import { type CheckedReplication, isSound, type Valid } from '../validate.ts';
 import { agreeing, priorities } from './agreement.ts';
 import { type Accounts, at, type Finding, SIDES } from './finding.ts';
+import { withinGuardrails } from './guardrails.ts';
 import { keyRules } from './keys.ts';
 import { pairRules } from './pair.ts';
 import { ruleRules } from './rules.ts';
@@ -25,6 +26,11 @@ export function check(valid: readonly Valid[], all: readonly Parsed[]): Problem[
     ...accountsExist(pairs, all),
     ...duplicateNames(all),
     ...reverseNames(pairs),
+    ...withinGuardrails(
+      pairs,
+      valid.filter((one) => one.kind === 'Guardrails'),
+      accounts,
+    ),
     ...agreeing(pairs),
     ...priorities(pairs),
   ];
