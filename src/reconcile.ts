@@ -1,4 +1,5 @@
 import type { Door } from './aws/door.ts';
+import { withAdoption } from './core/adoption.ts';
 import { desire, pruned } from './core/desire.ts';
 import { guard, type Refusal, type Thresholds } from './core/guard.ts';
 import { handover, part } from './core/handover.ts';
@@ -7,6 +8,7 @@ import type { Kind, Plan, Resource } from './core/resource.ts';
 import type { Specs } from './spec/types.ts';
 import { type ApplyEvent, apply, type StepResult } from './steps/apply.ts';
 import { observe } from './steps/observe.ts';
+import { readTags } from './steps/read-tags.ts';
 
 export interface PassOptions {
   kinds: ReadonlyMap<string, Kind>;
@@ -42,7 +44,9 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
   const resources = options.prune ? pruned(ours, specs.pairs) : ours;
   const actual = await observe(resources, kinds, door, signal);
   const byOthers = handover(theirs, specs.pairs, kinds, knownIn(actual));
-  const made = plan(resources, actual, kinds, byOthers);
+  const bare = plan(resources, actual, kinds, byOthers);
+  const tags = await readTags(bare, resources, actual, kinds, door);
+  const made = withAdoption(bare, resources, specs.pairs, tags);
   const refusals = guard(made, options.allow, options.thresholds ?? { maxRemovals: 10 });
   options.onPlan?.(made);
   if (options.dryRun || refusals.length > 0 || made.waves.length === 0) {

@@ -36,3 +36,7 @@ export function position(pair: BucketReplication, path: string): Position {
   const around = path.replace(/(\.[^.[]+|\[\d+\])$/, '');
   return around === path ? (pair.positions[''] ?? { file: '', line: 1, column: 1 }) : position(pair, around);
 }
+
+/** The tags on everything that we create: that it is ours, and for which specs it was made. */
+export const MANAGED_BY = 'replikey:managed-by';
+export const SPEC = 'replikey:spec';

@@ -164,6 +164,8 @@ export interface Kind<S = unknown> {
   risks?(desired: S, seen: Seen<S>): Risk[];
   /** Remarks on what is there and not ours. */
   notes?(desired: S, seen: Seen<S>): string[];
+  /** The tags of the thing itself, which say whose it is; for kinds that are a bucket, a key or a role. */
+  tags?(aws: Aws, resource: Resource<S>, seen: Seen<S>): Promise<Record<string, string>>;
   /** Pruned before all others: what uses something goes before what it uses. */
   prunedFirst?: true;
   /** How it is made by hand, where replication needs it; absent for what is the owner's own affair. */

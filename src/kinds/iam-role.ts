@@ -20,7 +20,7 @@ import {
 import type { Statement } from '../iam/types.ts';
 import { orAbsent } from './absent.ts';
 import { policyOf } from './policy-text.ts';
-import { ownTags } from './tags.ts';
+import { ownTags, tagMap } from './tags.ts';
 
 /** The role that S3 assumes, with its trust policy: by name, or by the ARN of one that is never altered. */
 export interface IamRole {
@@ -113,6 +113,11 @@ export const iamRole: Kind<IamRole> = {
     );
     // It is there already when the answer to an earlier attempt was lost; reading it back tells whether as wanted.
     await orAbsent(aws.send(at, command), 'EntityAlreadyExistsException');
+  },
+
+  async tags(aws, { at, spec }) {
+    const { Role } = await aws.send(at, new GetRoleCommand({ RoleName: spec.name }));
+    return tagMap(Role?.Tags);
   },
 
   explain(path) {

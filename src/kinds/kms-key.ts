@@ -16,7 +16,7 @@ import { keyId, place, position } from '../core/names.ts';
 import type { Aws, Kind, Place, Resource, Seen } from '../core/resource.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
 import { orAbsent } from './absent.ts';
-import { ownTags } from './tags.ts';
+import { ownTags, tagMap } from './tags.ts';
 
 /** A key by its alias, which we create when it is absent, or by its ARN, which must exist and is never altered. */
 export interface KmsKey {
@@ -123,6 +123,11 @@ export const kmsKey: Kind<KmsKey> = {
         ]
       : []),
   ],
+
+  async tags(aws, { at }, seen) {
+    const { Tags } = await aws.send(at, new ListResourceTagsCommand({ KeyId: seen.attrs.arn }));
+    return tagMap(Tags?.map(({ TagKey, TagValue }) => ({ Key: TagKey, Value: TagValue })));
+  },
 
   settles: [
     { code: 'NotFoundException', waitsFor: 'KMS to see the new key' },

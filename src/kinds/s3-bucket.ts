@@ -1,6 +1,7 @@
 import {
   type BucketLocationConstraint,
   CreateBucketCommand,
+  GetBucketTaggingCommand,
   GetBucketVersioningCommand,
 } from '@aws-sdk/client-s3';
 import { defined } from '../core/canonical.ts';
@@ -8,7 +9,7 @@ import { bucketId, place, position } from '../core/names.ts';
 import { bucketArn } from '../core/permissions.ts';
 import type { Kind } from '../core/resource.ts';
 import { orAbsent } from './absent.ts';
-import { ownTags } from './tags.ts';
+import { ownTags, tagMap } from './tags.ts';
 
 /** A bucket of ours in its Region. New ones are private and without ACLs, as S3 makes them since April 2023. */
 export interface S3Bucket {
@@ -18,7 +19,10 @@ export interface S3Bucket {
 
 export const s3Bucket: Kind<S3Bucket> = {
   name: 's3.bucket',
-  actions: { read: ['s3:GetBucketVersioning'], write: ['s3:CreateBucket', 's3:TagResource'] },
+  actions: {
+    read: ['s3:GetBucketVersioning', 's3:GetBucketTagging'],
+    write: ['s3:CreateBucket', 's3:TagResource'],
+  },
 
   want: ({ pair }) =>
     (['source', 'destination'] as const).map((side) => ({
@@ -78,6 +82,15 @@ export const s3Bucket: Kind<S3Bucket> = {
     });
     // It is ours already when the answer to an earlier attempt was lost.
     await orAbsent(aws.send(at, command), 'BucketAlreadyOwnedByYou');
+  },
+
+  async tags(aws, { at, spec }) {
+    const owner = await aws.accountId(at.account);
+    const answer = await orAbsent(
+      aws.send(at, new GetBucketTaggingCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner })),
+      'NoSuchTagSet',
+    );
+    return tagMap(answer?.TagSet);
   },
 
   settles: [{ code: 'OperationAborted', waitsFor: 'S3 to finish another operation on the bucket name' }],

@@ -1,0 +1,106 @@
+import { CreateRoleCommand } from '@aws-sdk/client-iam';
+import { CreateAliasCommand, CreateKeyCommand } from '@aws-sdk/client-kms';
+import { CreateBucketCommand, PutBucketTaggingCommand } from '@aws-sdk/client-s3';
+import { describe, expect, test } from 'vitest';
+import { aWorld, TAX, type World } from '../support/world.ts';
+
+const east = { region: 'us-east-1' };
+
+/** A bucket that somebody made before, with the tags that say who. */
+async function found({ door }: World, tags: Record<string, string>): Promise<void> {
+  await door.send(east, new CreateBucketCommand({ Bucket: 'acme-tax' }));
+  const TagSet = Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
+  if (TagSet.length > 0)
+    await door.send(east, new PutBucketTaggingCommand({ Bucket: 'acme-tax', Tagging: { TagSet } }));
+}
+const adopting = (adopt: string) => `${TAX}  policy: { adopt: ${adopt} }\n`;
+const said = async (world: World) => {
+  const { plan, refusals } = await world.reconcile({ dryRun: true });
+  return {
+    notes: plan.notes.map(({ id, message }) => `${id} ${message}`),
+    refused: refusals.map(({ id, message }) => `${id}: ${message}`),
+  };
+};
+
+describe('what is there already', () => {
+  test('is used as it is, and the plan says so', async () => {
+    await using world = await aWorld();
+    await found(world, {});
+    expect(await said(world)).toEqual({
+      notes: [
+        's3.bucket/acme-tax was there before: what is shown here is changed, all else is left as it is',
+      ],
+      refused: [],
+    });
+    const { left } = await world.reconcile();
+    expect(left?.waves).toEqual([]);
+    world.sandbox.log.reset();
+    await world.reconcile();
+    expect(world.sandbox.log.counts()).not.toHaveProperty('s3:GetBucketTagging');
+  });
+
+  test.each([
+    ['ManagedBy', 'terraform', 'terraform'],
+    ['terraform', 'true', 'Terraform'],
+    ['services.k8s.aws/controller-version', 's3-v1.0.9', 'an ACK controller (s3-v1.0.9)'],
+    ['crossplane-name', 'tax', 'Crossplane (tax)'],
+    ['pulumi:project', 'tax', 'Pulumi (tax)'],
+  ])(
+    'and bears the sign of another manager (%s) is not changed until somebody allows it',
+    async (key, value, manager) => {
+      await using world = await aWorld();
+      await found(world, { [key]: value });
+      expect((await said(world)).refused).toEqual([
+        `other-manager: s3.bucket/acme-tax seems to be looked after by ${manager}, which may undo what is changed here, or be undone`,
+      ]);
+      const { left } = await world.reconcile({ allow: ['other-manager'] });
+      expect(left?.waves).toEqual([]);
+    },
+  );
+
+  test('is taken over with a word where the spec says adopt: Always', async () => {
+    await using world = await aWorld(adopting('Always'));
+    await found(world, { ManagedBy: 'terraform' });
+    expect(await said(world)).toMatchObject({
+      notes: [expect.stringMatching(/was there before and seems to be looked after by terraform/)],
+      refused: [],
+    });
+  });
+
+  test('is refused where the spec says adopt: Never: a bucket, a key, a role', async () => {
+    await using world = await aWorld(adopting('Never'));
+    await found(world, {});
+    const { KeyMetadata } = await world.door.send(east, new CreateKeyCommand({}));
+    await world.door.send(
+      east,
+      new CreateAliasCommand({ AliasName: 'alias/acme-tax', TargetKeyId: KeyMetadata?.KeyId }),
+    );
+    const trust = { Effect: 'Allow', Principal: { Service: 'ec2.amazonaws.com' }, Action: 'sts:AssumeRole' };
+    await world.door.send(
+      east,
+      new CreateRoleCommand({
+        RoleName: 'replikey-acme-tax',
+        AssumeRolePolicyDocument: JSON.stringify({ Version: '2012-10-17', Statement: [trust] }),
+      }),
+    );
+    expect((await said(world)).refused.sort()).toEqual(
+      ['iam.role/replikey-acme-tax', 'kms.key/alias/acme-tax@us-east-1', 's3.bucket/acme-tax'].map(
+        (id) => `adopt: ${id} was there before and is not ours, and the spec says adopt: Never`,
+      ),
+    );
+  });
+
+  test('and was made by another spec is named', async () => {
+    await using world = await aWorld();
+    await world.reconcile();
+    const { plan } = await world.with(
+      TAX.replace('name: tax', 'name: taxes').replace('prefix: Tax/', 'prefix: Taxes/'),
+      {
+        dryRun: true,
+      },
+    );
+    expect(plan.notes.map(({ id, message }) => `${id} ${message}`)).toContain(
+      's3.bucket/acme-tax was made for the spec tax, which is not among those that want it here',
+    );
+  });
+});
