@@ -77,6 +77,12 @@ export interface VerifyOptions extends GlobalOptions {
   timeout: number;
 }
 
+export interface ImportOptions extends GlobalOptions {
+  bucket: string[];
+  all?: true;
+  region: string;
+}
+
 export interface SandboxOptions {
   host: string;
   port: number;
@@ -145,6 +151,22 @@ function build(io: Io, done: (code: number) => void): Command {
     .action(
       action(async (signal, paths: string[], options: VerifyOptions) =>
         (await import('./cli/verify.ts')).verify(paths, options, io, signal),
+      ),
+    );
+
+  common(program.command('import'))
+    .description('print specs for replication that exists')
+    .option(
+      '--bucket <name>',
+      'a source bucket; may be repeated',
+      (name: string, before: string[]) => [...before, name],
+      [],
+    )
+    .option('--all', 'every bucket of the account that has a replication configuration')
+    .option('--region <region>', 'where to ask first', 'us-east-1')
+    .action(
+      action(async (signal, options: ImportOptions) =>
+        (await import('./cli/import.ts')).importSpecs(options, io, signal),
       ),
     );
 

@@ -55,7 +55,9 @@ function judge(
   const made = tags[SPEC]?.split(' ') ?? [];
   if (MANAGED_BY in tags) {
     if (made.some((name) => pairs.includes(name))) return {};
-    return { note: `was made for the spec ${made.join(', ') || '(unnamed)'}, which is not among those that want it here` };
+    return {
+      note: `was made for the spec ${made.join(', ') || '(unnamed)'}, which is not among those that want it here`,
+    };
   }
   const manager = managerOf(tags);
   if (adopt === 'Never') {

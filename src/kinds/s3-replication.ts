@@ -101,7 +101,7 @@ export const s3Replication: Kind<S3Replication> = {
     const all = configuration.Rules ?? [];
     // Rules of specs that this run was not given are left as they are, even where foreign ones are replaced.
     const mine = ({ ID = '' }: ReplicationRule) =>
-      isOurRule(ID) ? prune || ID in spec.rules : spec.foreignRules === 'Replace';
+      ID in spec.rules || (isOurRule(ID) ? prune : spec.foreignRules === 'Replace');
     const foreign = all.filter((rule) => !mine(rule));
     return {
       spec: {
@@ -209,7 +209,7 @@ export const s3Replication: Kind<S3Replication> = {
 
 function rulesOf(pair: BucketReplication): [string, RuleSpec][] {
   return pair.rules.map((rule) => [
-    ruleId(pair.name, rule.name),
+    rule.id ?? ruleId(pair.name, rule.name),
     defined({
       status: rule.enabled ? 'Enabled' : 'Disabled',
       priority: rule.priority,

@@ -115,6 +115,9 @@ export const tagValue: Check = (value) =>
 
 export const notEmpty: Check = (text) => (text === '' ? 'there must be something here' : undefined);
 
+export const ruleId: Check = (id) =>
+  /^[\x20-\x7e]{1,255}$/.test(id) ? undefined : 'the ID of a rule has 1 to 255 characters of ASCII';
+
 /** A prefix is literal: S3 keys do not begin with a slash unless somebody wrote one. */
 export function keyPrefix(prefix: string): string | undefined {
   const bytes = Buffer.byteLength(prefix);

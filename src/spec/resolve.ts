@@ -128,6 +128,7 @@ function resolveRule(written: WrittenRule, name: string): Rule {
     enabled: written.enabled,
     prefix: written.prefix ?? written.filter?.prefix ?? '',
     tags: written.filter?.tags ?? {},
+    ...(written.id === undefined ? {} : { id: written.id }),
     ...(written.priority === undefined ? {} : { priority: written.priority }),
     deleteMarkerReplication: written.deleteMarkerReplication,
     replicationTimeControl: written.replicationTimeControl,

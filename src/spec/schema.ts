@@ -136,6 +136,10 @@ const MAX_PRIORITY = 2_147_483_647;
 const rule = z
   .strictObject({
     name: name('Name of the rule in its id; absent: made from the prefix.').optional(),
+    id: text(
+      names.ruleId,
+      'ID of a rule that S3 has already, which is ours from then on; absent: replikey/ with the names of spec and rule.',
+    ).optional(),
     prefix,
     filter: z
       .strictObject({

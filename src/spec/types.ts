@@ -97,6 +97,8 @@ export interface RoleSettings {
 
 export interface Rule {
   name: string;
+  /** ID of a rule that was there before; absent: made from the names. */
+  id?: string;
   enabled: boolean;
   /** `''` for every key. */
   prefix: string;

@@ -113,6 +113,23 @@ const said = (path: Path, from: Path[], thing: string, value: unknown): Claim[] 
     ? []
     : [{ path, from, thing, value: typeof value === 'string' ? value : stableJson(value) }];
 
+/** IDs are unique in the one configuration of a source bucket, whichever spec declares them. */
+export function ruleIds(pairs: readonly CheckedReplication[]): Problem[] {
+  const taken = new Map<string, Position>();
+  return pairs.flatMap((pair) =>
+    pair.written.spec.rules.flatMap(({ id }, index) => {
+      const { bucket } = pair.written.spec.source;
+      const path = ['spec', 'rules', index, 'id'];
+      if (id === undefined || !isSound(pair, path, ['spec', 'source', 'bucket'])) return [];
+      const before = taken.get(`${bucket} ${id}`);
+      taken.set(`${bucket} ${id}`, before ?? positionOf(pair.parsed, path));
+      if (!before) return [];
+      const hint = `a rule of ${bucket} is declared once: remove one of the two`;
+      return [problem(pair.parsed, path, `the rule "${id}" is already declared at ${at(before)}`, hint)];
+    }),
+  );
+}
+
 /** Priorities are unique in the one configuration of a source bucket, whichever spec declares them. */
 export function priorities(pairs: readonly CheckedReplication[]): Problem[] {
   const taken = new Map<string, Position>();

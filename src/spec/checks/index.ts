@@ -4,7 +4,7 @@ import { suggest } from '../suggest.ts';
 import { reverseName } from '../two-way.ts';
 import type { Position, Problem } from '../types.ts';
 import { type CheckedReplication, isSound, type Valid } from '../validate.ts';
-import { agreeing, priorities } from './agreement.ts';
+import { agreeing, priorities, ruleIds } from './agreement.ts';
 import { type Accounts, at, type Finding, SIDES } from './finding.ts';
 import { withinGuardrails } from './guardrails.ts';
 import { keyRules } from './keys.ts';
@@ -32,6 +32,7 @@ export function check(valid: readonly Valid[], all: readonly Parsed[]): Problem[
       accounts,
     ),
     ...agreeing(pairs),
+    ...ruleIds(pairs),
     ...priorities(pairs),
   ];
 }
