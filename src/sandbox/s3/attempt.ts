@@ -8,7 +8,7 @@ import type { KeyAction, KeyService } from '../kms-service.ts';
 import type { BucketState, ObjectEncryption, ReplicationState, VersionState } from '../state.ts';
 import type { Store } from '../store.ts';
 import { chooseEncryption, contextArn, decryptObject, encryptObject, viaService } from './encryption.ts';
-import { addVersion } from './versions.ts';
+import { addVersion, findVersion } from './versions.ts';
 
 type Attempt = ReplicationState['attempts'][number];
 
@@ -32,31 +32,43 @@ class Failure extends Error {
  * Replicate one version under one rule, as S3 does: every request is made as the role and authorised against trust,
  * role, bucket and key policies, with the encryption context that the object has.
  */
-export function attempt(
+export const attempt = (
   source: BucketState,
   version: VersionState,
   rule: ReplicationRule,
   means: Means,
-): Attempt {
+): Attempt => told(rule, () => replicateOne(source, version, rule, means));
+
+/** Carry a change of tags over to the version that was replicated before, under one rule. */
+export const attemptTags = (
+  source: BucketState,
+  version: VersionState,
+  rule: ReplicationRule,
+  means: Means,
+): Attempt => told(rule, () => syncTags(source, version, rule, means));
+
+/** What became of it; a failure may be returned, where it left something behind, or thrown. */
+function told(rule: ReplicationRule, work: () => Failure | undefined): Attempt {
   const about = { ruleId: rule.ID ?? '', destination: rule.Destination?.Bucket ?? '' };
+  const failed = ({ reason, message }: Failure): Attempt => ({
+    ...about,
+    status: 'FAILED',
+    reason,
+    detail: message,
+  });
   try {
-    const partly = replicateOne(source, version, rule, means);
-    if (!partly) return { ...about, status: 'COMPLETED' };
-    return { ...about, status: 'FAILED', reason: partly.reason, detail: partly.message };
+    const partly = work();
+    return partly ? failed(partly) : { ...about, status: 'COMPLETED' };
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    return { ...about, status: 'FAILED', reason: error.reason, detail: error.message };
+    return failed(error);
   }
 }
 
-/** @returns a failure that leaves a replica all the same: one without its tags. */
-function replicateOne(
-  source: BucketState,
-  version: VersionState,
-  rule: ReplicationRule,
-  means: Means,
-): Failure | undefined {
-  const { store, clock } = means;
+type Ask = (action: string, bucket: BucketState, key?: string, context?: Record<string, string>) => Decision;
+
+/** The role, assumed, and the destination, ready to take replicas. */
+function begin(source: BucketState, rule: ReplicationRule, { store, clock }: Means) {
   const role = source.replication?.Role;
   if (role === undefined)
     throw new Failure('SrcBucketReplicationConfigMissing', 'the configuration was removed');
@@ -78,12 +90,7 @@ function replicateOne(
     throw new Failure('DstBucketObjectLockConfigMissing', `${destination.name} has no Object Lock`);
   }
 
-  const ask = (
-    action: string,
-    bucket: BucketState,
-    key?: string,
-    context: Record<string, string> = {},
-  ): Decision =>
+  const ask: Ask = (action, bucket, key, context = {}) =>
     authorize(
       store,
       {
@@ -98,12 +105,40 @@ function replicateOne(
       },
       clock(),
     );
-  const demand = (reason: string, answer: Decision) => {
-    if (!answer.allowed) throw new Failure(reason, answer.reason);
-  };
-
   demand('SrcGetObjectNotPermitted', ask('s3:GetReplicationConfiguration', source));
   demand('SrcGetObjectNotPermitted', ask('s3:ListBucket', source));
+  return { role, principal, destination, ask };
+}
+
+function demand(reason: string, answer: Decision): void {
+  if (!answer.allowed) throw new Failure(reason, answer.reason);
+}
+
+function syncTags(
+  source: BucketState,
+  version: VersionState,
+  rule: ReplicationRule,
+  means: Means,
+): undefined {
+  const { destination, ask } = begin(source, rule, means);
+  demand('SrcGetTaggingNotPermitted', ask('s3:GetObjectVersionTagging', source, version.key));
+  demand('DstPutTaggingNotPermitted', ask('s3:ReplicateTags', destination, version.key));
+  const other = findVersion(destination, version.key, version.versionId);
+  if (!other)
+    throw new Failure('DstVersionNotFound', `${destination.name} has no version ${version.versionId} of it`);
+  other.tags = new Map(version.tags);
+  means.store.changed(destination);
+}
+
+/** @returns a failure that leaves a replica all the same: one without its tags. */
+function replicateOne(
+  source: BucketState,
+  version: VersionState,
+  rule: ReplicationRule,
+  means: Means,
+): Failure | undefined {
+  const { store } = means;
+  const { role, principal, destination, ask } = begin(source, rule, means);
   if (version.deleteMarker) {
     demand('DstDelObjNotPermitted', ask('s3:ReplicateDelete', destination, version.key));
     addVersion(store, destination, replicaOf(version, {}));

@@ -113,6 +113,7 @@ export const objectHandlers: Handlers = {
     checkTagSet(tags, 10);
     version.tags = new Map(tags.map(({ Key = '', Value = '' }) => [Key, Value]));
     call.store.changed(bucket);
+    call.replicator.modified(bucket, version);
     return versionHeader(bucket, version);
   },
 
@@ -130,6 +131,7 @@ export const objectHandlers: Handlers = {
     const version = readable(bucket, input.Key, input.VersionId, false);
     version.tags = new Map();
     call.store.changed(bucket);
+    call.replicator.modified(bucket, version);
     return versionHeader(bucket, version);
   },
 
