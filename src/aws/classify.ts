@@ -36,7 +36,6 @@ const CLASSES: Record<string, ErrorClass> = {
   KeyUnavailableException: 'transient',
   RequestTimeout: 'transient',
   TimeoutError: 'transient',
-  // The SDK corrects its clock from the answer, so that the next attempt is signed in time.
   RequestTimeTooSkewed: 'transient',
   OperationAborted: 'conflict',
   ConcurrentModification: 'conflict',
@@ -49,7 +48,10 @@ const CLASSES: Record<string, ErrorClass> = {
   InvalidAccessKeyId: 'credentials',
   InvalidClientTokenId: 'credentials',
   UnrecognizedClientException: 'credentials',
+  InvalidToken: 'credentials',
   SignatureDoesNotMatch: 'credentials',
+  InvalidSignatureException: 'credentials',
+  RequestExpired: 'credentials',
   CredentialsProviderError: 'credentials',
   // Hard quotas of IAM and KMS: waiting does not raise them.
   LimitExceeded: 'final',
@@ -69,9 +71,14 @@ const NETWORK = new Set([
 /** The class of an error, by its name first, then by HTTP status; what is neither is a network fault, or final. */
 export function classify(error: unknown): ErrorClass {
   if (!(error instanceof Error)) return 'final';
+  const { code, $metadata } = error as {
+    code?: string;
+    $metadata?: { httpStatusCode?: number; clockSkewCorrected?: boolean };
+  };
   const known = CLASSES[error.name];
+  // A signature of another time: the SDK has set its clock by the answer, so that the next one is right.
+  if (known === 'credentials' && $metadata?.clockSkewCorrected) return 'transient';
   if (known) return known;
-  const { code, $metadata } = error as { code?: string; $metadata?: { httpStatusCode?: number } };
   if (code !== undefined && NETWORK.has(code)) return 'transient';
   const status = $metadata?.httpStatusCode;
   if (status === 429) return 'throttle';

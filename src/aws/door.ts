@@ -81,9 +81,9 @@ export function createDoor(options: DoorOptions): Door {
     }
   }
 
-  async function identify(account: string | undefined): Promise<string> {
+  async function identify(account: string | undefined, sender: Aws['send']): Promise<string> {
     const at = account === undefined ? { region: options.region } : { account, region: options.region };
-    const { Account: id = '' } = await send(at, new GetCallerIdentityCommand({}));
+    const { Account: id = '' } = await sender(at, new GetCallerIdentityCommand({}));
     const declared = accounts.find(({ name }) => name === account);
     if (declared && declared.id !== id) {
       throw new UserError(
@@ -94,15 +94,20 @@ export function createDoor(options: DoorOptions): Door {
     return id;
   }
 
-  function accountId(account: string | undefined): Promise<string> {
-    const known = owners.get(account ?? '') ?? identify(account);
-    owners.set(account ?? '', known);
-    return known;
+  function accountId(account: string | undefined, sender: Aws['send']): Promise<string> {
+    const name = account ?? '';
+    const known = owners.get(name);
+    if (known) return known;
+    const asked = identify(account, sender);
+    owners.set(name, asked);
+    // What could not be told now may be told later.
+    asked.catch(() => owners.delete(name));
+    return asked;
   }
 
   const door = (sender: Aws['send']): Door => ({
     send: sender,
-    accountId,
+    accountId: (account) => accountId(account, sender),
     calls,
     sharing: () => door(sharing(sender)),
     readOnly: () => door(readOnly(sender)),

@@ -72,7 +72,7 @@ export function splitPolicy(
   const names = new Set<string | undefined>([undefined, ...specs.map(sidName)]);
   const ours: Statements = {};
   const foreign: Statement[] = [];
-  for (const statement of list(policy.Statement)) {
+  for (const statement of renewed(policy)) {
     const { Sid } = statement;
     const mark = MARK.exec(Sid ?? '');
     if (Sid && mark && (prune || names.has(mark[2])) && !(Sid in ours)) ours[Sid] = statement;
@@ -81,16 +81,22 @@ export function splitPolicy(
   return { ours: canonicalStatements(ours), foreign };
 }
 
+/** Since this version `${…}` is a variable. */
+const VERSION = '2012-10-17';
+
+/** The statements of a policy as this version says them: where an older one has `${…}`, it means just these characters. */
+function renewed({ Version, Statement }: Policy): Statement[] {
+  const statements = list(Statement);
+  if (Version === VERSION) return statements;
+  return JSON.parse(JSON.stringify(statements).replaceAll('${', `\${$}{`)) as Statement[];
+}
+
 /** A whole policy: what is not ours first and untouched, then ours. */
-export function joinPolicy(
-  ours: Statements,
-  foreign: readonly Statement[] = [],
-  version = '2012-10-17',
-): Policy {
+export function joinPolicy(ours: Statements, foreign: readonly Statement[] = []): Policy {
   const added = Object.entries(ours)
     .sort(([a], [b]) => byCodeUnit(a, b))
     .map(([Sid, statement]) => ({ Sid, ...statement }));
-  return { Version: version, Statement: [...foreign, ...added] };
+  return { Version: VERSION, Statement: [...foreign, ...added] };
 }
 
 /** Our statements as a policy holds them. */

@@ -3,7 +3,7 @@ import type { Policy, Statement } from '../iam/types.ts';
 
 /** IAM answers policies URL-encoded (RFC 3986) and the JavaScript SDK leaves them so; S3 and KMS answer plain JSON. */
 export function policyOf(text: string): Policy {
-  return JSON.parse(text.startsWith('%7B') ? decodeURIComponent(text) : text) as Policy;
+  return JSON.parse(text.trimStart().startsWith('{') ? text : decodeURIComponent(text)) as Policy;
 }
 
 /** What there is to say of a policy: grants that lead nowhere, and statements of specs that this run was not given. */

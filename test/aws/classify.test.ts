@@ -15,6 +15,12 @@ const rows: [string, unknown, ErrorClass][] = [
   ['a connection that was reset', anError('Error', { code: 'ECONNRESET' }), 'transient'],
   ['an answer that did not come', anError('TimeoutError'), 'transient'],
   ['a clock that is off', anError('RequestTimeTooSkewed'), 'transient'],
+  [
+    'a signature of another time, after which the SDK has set its clock right',
+    anError('SignatureDoesNotMatch', { $metadata: { httpStatusCode: 403, clockSkewCorrected: true } }),
+    'transient',
+  ],
+  ['a connection that broke in an answer', new Error('Deserialization error: premature close'), 'transient'],
   ['another change of the bucket, which the SDK does not try again', anError('OperationAborted'), 'conflict'],
   [
     'another change of the role, which the SDK does not try again',
@@ -23,6 +29,9 @@ const rows: [string, unknown, ErrorClass][] = [
   ],
   ['a quota of IAM, which the SDK tries again in vain', anError('LimitExceededException'), 'final'],
   ['credentials that ran out', anError('ExpiredToken'), 'credentials'],
+  ['a wrong secret key, as S3 and IAM say it', anError('SignatureDoesNotMatch'), 'credentials'],
+  ['a wrong secret key, as KMS says it', anError('InvalidSignatureException'), 'credentials'],
+  ['a session token that is none, as S3 says it', anError('InvalidToken'), 'credentials'],
   ['an access key that nobody knows', anError('InvalidClientTokenId'), 'credentials'],
   ['no credentials at all', anError('CredentialsProviderError'), 'credentials'],
   ['a permission that is missing', anError('AccessDenied', { $metadata: { httpStatusCode: 403 } }), 'final'],

@@ -81,6 +81,20 @@ describe('the door tries again', () => {
 });
 
 describe('the door', () => {
+  test('asks again whose credentials these are where it could not be told before', async () => {
+    const { door, sent } = aDoor([anError('AccessDenied'), { Account: '111122223333' }]);
+    expect(await outcome(door.accountId(undefined))).toMatchObject({ name: 'AccessDenied' });
+    expect(await outcome(door.accountId(undefined))).toBe('111122223333');
+    expect(sent).toHaveLength(2);
+  });
+
+  test('tells whose credentials these are after an interruption, too, for what must be finished', async () => {
+    const controller = new AbortController();
+    const { door } = aDoor([{ Account: '111122223333' }], { signal: controller.signal });
+    controller.abort(new Error('interrupted'));
+    expect(await outcome(door.finishing().accountId(undefined))).toBe('111122223333');
+  });
+
   test('shares what is read twice in a pass, and never what is written', async () => {
     const { door, sent } = aDoor([{ Status: 'Enabled' }]);
     const pass = door.sharing();

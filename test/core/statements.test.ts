@@ -1,14 +1,17 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: policy variables are written like this
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { stableJson } from '../../src/core/canonical.ts';
 import {
   canonicalStatement,
+  canonicalStatements,
   joinPolicy,
   type Statements,
   splitPolicy,
   withoutRepeats,
 } from '../../src/core/statements.ts';
-import type { Statement } from '../../src/iam/types.ts';
+import { evaluate } from '../../src/iam/evaluate.ts';
+import type { Policy, Statement } from '../../src/iam/types.ts';
 
 const OURS: Statements = {
   ReplikeySourceKeyTax: { Effect: 'Allow', Action: ['s3:B', 's3:A'], Resource: '*' },
@@ -24,6 +27,18 @@ const FOREIGN: Statement[] = [
   },
   { Effect: 'Deny', Principal: '*', Action: 's3:*', Resource: '*' },
 ];
+
+const mayRead = (policy: Policy, key: string): boolean =>
+  evaluate(
+    {
+      principal: 'arn:aws:iam::111122223333:user/anna',
+      action: 's3:GetObject',
+      resource: `arn:aws:s3:::b/${key}`,
+      resourceAccount: '111122223333',
+      context: { 'aws:username': 'anna' },
+    },
+    { resource: { name: 'bucket policy', policy } },
+  ).allowed;
 
 describe('a policy is a set of statements', () => {
   const same: [string, Statement, Statement][] = [
@@ -117,6 +132,34 @@ describe('statements of other people', () => {
     expect(Object.keys(withoutRepeats(OURS, [books]))).toHaveLength(2);
     // A spec whose name ends like another's is another.
     expect(splitPolicy(policy, ['x']).foreign).toHaveLength(3);
+  });
+
+  test('of an older version, in which nothing is a variable, go on meaning what they meant', () => {
+    const theirs: Statement = {
+      Effect: 'Allow',
+      Principal: '*',
+      Action: 's3:GetObject',
+      Resource: 'arn:aws:s3:::b/${aws:username}/*',
+    };
+    for (const Version of ['2008-10-17', undefined]) {
+      const old = { ...(Version ? { Version } : {}), Statement: [theirs] };
+      const joined = joinPolicy(OURS, splitPolicy(old, ['tax']).foreign);
+      for (const key of ['${aws:username}/x', 'anna/x']) {
+        const [before, after] = [old, joined].map((policy) => mayRead(policy, key));
+        expect([before, after], key).toEqual([key !== 'anna/x', key !== 'anna/x']);
+      }
+    }
+  });
+
+  test('of an older version are not ours, where ours need variables that it does not have', () => {
+    const ours = {
+      ReplikeySourceBucketTax: { Effect: 'Allow', Resource: 'arn:aws:s3:::b/a${*}b/*' } as const,
+    };
+    const policy = joinPolicy(ours);
+    expect(splitPolicy(policy, ['tax']).ours).toEqual(canonicalStatements(ours));
+    expect(splitPolicy({ ...policy, Version: '2008-10-17' }, ['tax']).ours).not.toEqual(
+      canonicalStatements(ours),
+    );
   });
 
   test('whatever they are, they come through joining and parting unchanged', () => {
