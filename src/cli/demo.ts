@@ -94,7 +94,7 @@ class Story {
 
     const good = first && second && proven && failed === 'FAILED' && third && healed;
     this.#say(
-      `\n${good ? this.#paint.green('The end.') : this.#paint.red('The story did not end as it should.')} Next: reconcile --once specs/ --sandbox`,
+      `\n${good ? this.#paint.green('The end.') : this.#paint.red('The story did not end as it should.')} Next: npx reconcile --once specs/tax.yaml --sandbox`,
     );
     return good ? EXIT.ok : EXIT.failed;
   }

@@ -62,15 +62,19 @@ export const s3Replication: Kind<S3Replication> = {
   /**
    * Priorities must be unique in the whole document. Rules keep the one that they have; a new one is given the next
    * above all others, so that adding a rule never renumbers another.
+   *
+   * A rule that its spec does not declare any more is switched off: left on, it would go on without the permissions
+   * that the spec declares no more either, and every object would fail.
    */
   complete(desired, seen) {
     const foreign = foreignOf(seen);
+    const wanted = { ...desired.rules, ...switchedOff(desired, seen) };
     const taken = new Set<number>([
       ...foreign.map((rule) => rule.Priority ?? 0),
-      ...Object.values(desired.rules).flatMap((rule) => rule.priority ?? []),
+      ...Object.values(wanted).flatMap((rule) => rule.priority ?? []),
     ]);
     const rules: Record<string, RuleSpec> = {};
-    for (const [id, rule] of Object.entries(desired.rules)) {
+    for (const [id, rule] of Object.entries(wanted)) {
       const kept = seen?.spec.rules[id]?.priority;
       const priority = rule.priority ?? (kept !== undefined && !taken.has(kept) ? kept : undefined);
       if (priority !== undefined) {
@@ -79,17 +83,22 @@ export const s3Replication: Kind<S3Replication> = {
       }
     }
     let next = Math.max(0, ...taken);
-    for (const [id, rule] of Object.entries(desired.rules)) rules[id] ??= { ...rule, priority: ++next };
+    for (const [id, rule] of Object.entries(wanted)) rules[id] ??= { ...rule, priority: ++next };
     return { ...desired, rules };
   },
 
   blocks(desired, seen) {
     const count = Object.keys(desired.rules).length + foreignOf(seen).length;
-    if (count <= 1000) return undefined;
-    return `${desired.bucket} would have ${count} rules, and S3 allows 1,000 a bucket`;
+    if (count > 1000) return `${desired.bucket} would have ${count} rules, and S3 allows 1,000 a bucket`;
+    const held = new Map(foreignOf(seen).map(({ Priority, ID }) => [Priority, ID]));
+    for (const [id, { priority }] of Object.entries(desired.rules)) {
+      if (held.has(priority))
+        return `the rule ${id} asks for priority ${priority}, which the rule "${held.get(priority)}" of ${desired.bucket} has, and which is not ours: declare another, or none`;
+    }
+    return undefined;
   },
 
-  async read(aws, { at, spec, prune }) {
+  async read(aws, { at, spec, pairs, prune }) {
     const owner = await aws.accountId(at.account);
     const answer = await orAbsent(
       aws.send(at, new GetBucketReplicationCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner })),
@@ -100,8 +109,9 @@ export const s3Replication: Kind<S3Replication> = {
     if (!configuration) return undefined;
     const all = configuration.Rules ?? [];
     // Rules of specs that this run was not given are left as they are, even where foreign ones are replaced.
+    const ofGiven = (id: string) => pairs.some((name) => id.startsWith(ruleId(name, '')));
     const mine = ({ ID = '' }: ReplicationRule) =>
-      ID in spec.rules || (isOurRule(ID) ? prune : spec.foreignRules === 'Replace');
+      ID in spec.rules || (isOurRule(ID) ? prune || ofGiven(ID) : spec.foreignRules === 'Replace');
     const foreign = all.filter((rule) => !mine(rule));
     return {
       spec: {
@@ -111,7 +121,7 @@ export const s3Replication: Kind<S3Replication> = {
         foreignRules: spec.foreignRules,
         v1Rules: foreign.filter(isV1).map(({ ID }) => ID ?? ''),
       },
-      attrs: {},
+      attrs: { prune: String(prune ?? false) },
       rest: foreign,
     };
   },
@@ -137,6 +147,9 @@ export const s3Replication: Kind<S3Replication> = {
     }
     const [, , id, field] = path.split('/').map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
     if (id === undefined) return undefined;
+    if (field === 'status' && desired.rules[id]?.status === 'Disabled') {
+      return `the rule ${id} is declared to be off, or not any more: then --prune takes it away`;
+    }
     if (!(id in desired.rules))
       return `the rule ${id} is not declared, and what no spec declares is to be taken away`;
     return field === undefined ? `the rule ${id} is declared` : `the rule ${id} declares another ${field}`;
@@ -251,6 +264,18 @@ function switchedOnAfter(pairs: readonly BucketReplication[]): Id[] {
 function keysReady(side: Side, { rules }: BucketReplication): Id[] {
   if ('arn' in side.key || !rules.some((rule) => rule.sseKmsEncryptedObjects)) return [keyId(side)];
   return [keyId(side, 'kms.key-policy')];
+}
+
+/** The rules of ours that are there and not wanted, unless they are to be taken away altogether. */
+function switchedOff(
+  desired: S3Replication,
+  seen: Seen<S3Replication> | undefined,
+): Record<string, RuleSpec> {
+  if (!seen || seen.attrs.prune === 'true') return {};
+  const stale = Object.entries(seen.spec.rules).filter(([id]) => isOurRule(id) && !(id in desired.rules));
+  return Object.fromEntries(
+    stale.map(([id, { priority: _, ...rule }]) => [id, { ...rule, status: 'Disabled' as const }]),
+  );
 }
 
 /**

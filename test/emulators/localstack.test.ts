@@ -6,7 +6,7 @@ import { type Emulator, startEmulator } from './server.ts';
 const localstack = pythonEnvironment('localstack');
 
 describe.skipIf(localstack.missing)(
-  `specs/ on LocalStack${localstack.missing ? `: ${localstack.missing}` : ''}`,
+  `specs/tax.yaml on LocalStack${localstack.missing ? `: ${localstack.missing}` : ''}`,
   () => {
     let emulator: Emulator;
 

@@ -5,7 +5,7 @@ import { type Emulator, startEmulator } from './server.ts';
 
 const moto = pythonEnvironment('moto');
 
-describe.skipIf(moto.missing)(`specs/ on moto${moto.missing ? `: ${moto.missing}` : ''}`, () => {
+describe.skipIf(moto.missing)(`specs/tax.yaml on moto${moto.missing ? `: ${moto.missing}` : ''}`, () => {
   let emulator: Emulator;
   let first: Pass;
 

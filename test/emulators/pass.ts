@@ -9,11 +9,11 @@ export interface Pass extends Ran {
   writes: number | undefined;
 }
 
-const SPECS = path.resolve(import.meta.dirname, '../../specs');
+const SPEC = path.resolve(import.meta.dirname, '../../specs/tax.yaml');
 
-/** One run of the program that ships over specs/, with credentials that mean nothing. */
+/** One run of the program that ships over specs/tax.yaml, with credentials that mean nothing. */
 export async function pass(emulator: Emulator, ...args: string[]): Promise<Pass> {
-  const ran = await cli([...(args.includes('--output') ? [] : ['--output', 'json']), ...args, SPECS], {
+  const ran = await cli([...(args.includes('--output') ? [] : ['--output', 'json']), ...args, SPEC], {
     env: {
       AWS_ENDPOINT_URL: emulator.endpoint,
       AWS_ACCESS_KEY_ID: 'test',
