@@ -82,8 +82,9 @@ export const s3Replication: Kind<S3Replication> = {
         rules[id] = { ...rule, priority };
       }
     }
-    let next = Math.max(0, ...taken);
-    for (const [id, rule] of Object.entries(wanted)) rules[id] ??= { ...rule, priority: ++next };
+    for (const [id, rule] of Object.entries(wanted)) {
+      rules[id] ??= { ...rule, priority: freePriority(taken) };
+    }
     return { ...desired, rules };
   },
 
@@ -283,18 +284,28 @@ function switchedOff(
  * new one only where it says so.
  */
 function renewed(foreign: readonly ReplicationRule[], ours: readonly ReplicationRule[]): ReplicationRule[] {
-  let next = Math.max(0, ...[...foreign, ...ours].map((rule) => rule.Priority ?? 0));
+  const taken = new Set([...foreign, ...ours].map((rule) => rule.Priority ?? 0));
   return foreign.map((rule) => {
     if (!isV1(rule)) return rule;
     const { Prefix, ...rest } = rule;
-    next += 1;
     return {
       ...rest,
       Filter: { Prefix: Prefix ?? '' },
-      Priority: next,
+      Priority: freePriority(taken),
       DeleteMarkerReplication: { Status: 'Enabled' as const },
     };
   });
+}
+
+/** The largest that S3 takes. */
+const LARGEST_PRIORITY = 2_147_483_647;
+
+/** Take the priority above all others, or the highest that is free where S3's end there. */
+function freePriority(taken: Set<number>): number {
+  let priority = Math.min(Math.max(0, ...taken) + 1, LARGEST_PRIORITY);
+  while (taken.has(priority)) priority -= 1;
+  taken.add(priority);
+  return priority;
 }
 
 function strictest(pairs: readonly BucketReplication[]): S3Replication['foreignRules'] {

@@ -133,8 +133,8 @@ async function write(
 }
 
 /**
- * Read until AWS shows what was written. A read that still shows what was there before is stale, and waited for. A
- * read that shows something else says that a setting did not take: an emulator dropped it, or somebody else wrote.
+ * Read until AWS shows what was written. A read that still shows what was there before is stale, and waited for; so is
+ * one that is refused as what was just made may be. A read that shows something else says that a setting did not take: an emulator dropped it, or somebody else wrote.
  */
 async function seeing(
   kind: Kind,
@@ -145,24 +145,30 @@ async function seeing(
 ): Promise<Seen> {
   const before = was && stableJson(kind.canonical(was.spec));
   let seen: Seen | undefined;
-  let told = false;
+  let told = '';
   const look = async (): Promise<Seen> => {
     const observation = await readOne(desired, options.kinds, options.door, options.signal);
-    if (observation.state === 'unknown') throw new Error(observation.why);
+    if (observation.state === 'unknown') throw new Error(observation.why, { cause: observation.error });
     seen = observation.state === 'present' ? observation.seen : undefined;
     if (seen && seen.attrs.state !== 'Creating' && !lacking(desired, seen, kind)) return seen;
     throw new NotSeen();
   };
   try {
-    const again = (error: Error) => {
+    const passing = (error: Error): string | undefined => {
+      if (error.cause instanceof Error) return settlingOf(kind, error.cause)?.waitsFor;
       const stale =
         seen === undefined ||
         stableJson(kind.canonical(seen.spec)) === before ||
         seen.attrs.state === 'Creating';
-      if (!(error instanceof NotSeen) || !stale) return false;
-      if (!told) waiting(`${desired.id} to show what was written`);
-      told = true;
-      return true;
+      return error instanceof NotSeen && stale ? `${desired.id} to show what was written` : undefined;
+    };
+    const again = (error: Error) => {
+      const waitsFor = passing(error);
+      if (waitsFor !== undefined && waitsFor !== told) {
+        told = waitsFor;
+        waiting(told);
+      }
+      return waitsFor !== undefined;
     };
     return await patiently(look, { forMs: options.waitMs, longestMs: 3_000, signal: options.signal, again });
   } catch (error) {

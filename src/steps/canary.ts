@@ -97,27 +97,37 @@ async function canary(
   const key = `${rule.prefix}.replikey-canary/${randomUUID()}`;
   const about = { pair: pair.name, rule: rule.name, ...sort, key };
   const started = performance.now();
+  const left: string[] = [];
   let version: string | undefined;
   let outcome: CanaryResult;
   try {
     version = await put(pair, rule, sort, key, keys.source, door);
+    if (version === UNVERSIONED) {
+      throw new Error(`${pair.source.bucket} gave the canary no version id: versioning is not enabled`);
+    }
     const replica = await arrival(pair, key, version, options);
     const wrong = misplaced(replica, sort.sseAlgorithm === 'AES256' ? undefined : keys.destination);
     outcome = wrong
       ? { ...about, result: 'failed', why: wrong }
       : { ...about, result: 'replicated', latencyMs: Math.round(performance.now() - started) };
   } catch (error) {
+    if (error instanceof Unsure) left.push(error.what);
     outcome = {
       ...about,
       result: error instanceof StillPending ? 'timeout' : 'failed',
       why: error instanceof Error ? error.message : String(error),
     };
   }
-  const left =
-    version === undefined ? [] : await remove(sidesOf(pair, options.pairs), key, version, door.finishing());
+  if (version !== undefined) {
+    left.push(...(await remove(sidesOf(pair, options.pairs), key, version, door.finishing())));
+  }
   return left.length === 0 ? outcome : { ...outcome, left };
 }
 
+/** The version of an object that was written without versioning. */
+const UNVERSIONED = 'null';
+
+/** Write a canary, once: where the answer is lost, look whether it is there, so that no version of it is left behind. */
 async function put(
   pair: BucketReplication,
   rule: Rule,
@@ -134,15 +144,47 @@ async function put(
     ExpectedBucketOwner: await door.accountId(at.account),
     ServerSideEncryption: sseAlgorithm,
     ...(sseAlgorithm === 'AES256' ? {} : { SSEKMSKeyId: keyArn, BucketKeyEnabled: bucketKey }),
+    // Another attempt after a lost answer would make another version.
+    IfNoneMatch: '*',
     Tagging: new URLSearchParams({ 'replikey:canary': 'true', ...rule.tags }).toString(),
   });
   try {
-    const { VersionId } = await door.send(at, command);
-    if (VersionId !== undefined) return VersionId;
+    return (await door.send(at, command)).VersionId ?? UNVERSIONED;
   } catch (error) {
-    throw new Error(describeError(error, 's3:PutObject', at), { cause: error });
+    const why = describeError(error, 's3:PutObject', at);
+    const made = isRefusal(error) ? undefined : await lookFor(pair.source, key, why, door.finishing());
+    if (made) return made.VersionId ?? UNVERSIONED;
+    throw new Error(why, { cause: error });
   }
-  throw new Error(`${pair.source.bucket} gave the canary no version id: versioning is not enabled`);
+}
+
+/** Whether a write was certainly not carried out; 412 says that an attempt before it was. */
+function isRefusal(error: unknown): boolean {
+  const status = (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode ?? 0;
+  return error instanceof UserError || (status >= 400 && status < 500 && status !== 412);
+}
+
+async function lookFor(
+  side: Side,
+  key: string,
+  why: string,
+  door: Door,
+): Promise<HeadObjectCommandOutput | undefined> {
+  try {
+    return await head(side, key, undefined, door);
+  } catch (error) {
+    throw new Unsure(side, key, why, error);
+  }
+}
+
+/** An object of which it cannot be told whether it was written. */
+class Unsure extends Error {
+  readonly what: string;
+
+  constructor(side: Side, key: string, why: string, cause: unknown) {
+    super(why, { cause });
+    this.what = `${side.bucket}/${key} of which nobody can say whether it was written: ${cause instanceof Error ? cause.message : String(cause)}`;
+  }
 }
 
 /** The replica, once both sides say that it has arrived. */
@@ -179,7 +221,7 @@ class StillPending extends Error {}
 async function head(
   side: Side,
   key: string,
-  version: string,
+  version: string | undefined,
   door: Door,
 ): Promise<HeadObjectCommandOutput | undefined> {
   const at = place(side);

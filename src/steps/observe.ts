@@ -36,7 +36,7 @@ export async function readOne(
     return seen ? { state: 'present', seen } : { state: 'absent' };
   } catch (error) {
     if (error instanceof UserError || signal?.aborted) throw error;
-    return { state: 'unknown', why: `cannot be read: ${describeError(error, last(), resource.at)}` };
+    return { state: 'unknown', why: `cannot be read: ${describeError(error, last(), resource.at)}`, error };
   }
 }
 

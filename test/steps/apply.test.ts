@@ -140,6 +140,34 @@ describe('applying a plan', () => {
     expect(aws.written).toEqual(['x.thing/a']);
   });
 
+  test('waits while what it wrote may not be read yet, and says for what', async () => {
+    const aws = anAws();
+    const kind = aws.kinds.get('x.thing') as unknown as Kind<Thing>;
+    const { read } = kind;
+    let refusals = 2;
+    kind.read = async (door, resource) => {
+      if (refusals-- > 0) throw failure('NotYet');
+      return read(door, resource);
+    };
+    const events: string[] = [];
+    const onEvent = (event: ApplyEvent) =>
+      events.push(event.type === 'waiting' ? `waiting for ${event.waitsFor}` : event.type);
+    expect(await applied(aws, [aThing('a', 1)], { onEvent, waitMs: 5_000 })).toEqual({ a: 'applied' });
+    expect(events).toEqual(['waiting for the world to catch up', 'applied']);
+    expect(aws.written).toEqual(['x.thing/a']);
+  });
+
+  test('says so when what it wrote cannot be read, for another reason', async () => {
+    const aws = anAws();
+    const kind = aws.kinds.get('x.thing') as unknown as Kind<Thing>;
+    kind.read = async () => {
+      throw failure('AccessDenied');
+    };
+    expect(await applied(aws, [aThing('a', 1)])).toEqual({
+      a: expect.stringMatching(/cannot be read: .*AccessDenied: it does not work/),
+    });
+  });
+
   test('starts nothing after an interruption, and finishes what is in flight', async () => {
     const controller = new AbortController();
     const aws = anAws({
@@ -155,19 +183,32 @@ describe('applying a plan', () => {
     });
   });
 
+  test('writes one thing of a bucket at a time, since S3 refuses the others', async () => {
+    const most = await mostAtOnce([
+      aThing('a', 1),
+      { ...aThing('a', 1), id: 'y.thing/a' },
+      { ...aThing('a', 1), id: 'z.thing/a' },
+    ]);
+    expect(most).toBe(1);
+  });
+
   test('runs beside each other what does not need each other', async () => {
-    let open = 0;
-    let most = 0;
-    const aws = anAws({
-      async write(_, spec) {
-        open += 1;
-        most = Math.max(most, open);
-        await new Promise((resolve) => setImmediate(resolve));
-        open -= 1;
-        return spec;
-      },
-    });
-    await applied(aws, [aThing('a', 1), aThing('b', 1), aThing('c', 1)]);
-    expect(most).toBe(3);
+    expect(await mostAtOnce([aThing('a', 1), aThing('b', 1), aThing('c', 1)])).toBe(3);
   });
 });
+
+async function mostAtOnce(resources: Resource[]): Promise<number> {
+  let open = 0;
+  let most = 0;
+  const aws = anAws({
+    async write(_, spec) {
+      open += 1;
+      most = Math.max(most, open);
+      await new Promise((resolve) => setImmediate(resolve));
+      open -= 1;
+      return spec;
+    },
+  });
+  await applied(aws, resources);
+  return most;
+}

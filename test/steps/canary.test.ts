@@ -1,6 +1,8 @@
-import { DisableKeyCommand } from '@aws-sdk/client-kms';
+import { CreateKeyCommand, DisableKeyCommand, UpdateAliasCommand } from '@aws-sdk/client-kms';
 import { ListObjectVersionsCommand } from '@aws-sdk/client-s3';
 import { describe, expect, test } from 'vitest';
+import { createClients } from '../../src/aws/clients.ts';
+import { createDoor } from '../../src/aws/door.ts';
 import { canaries } from '../../src/steps/canary.ts';
 import { aWorld, TAX, type World } from '../support/world.ts';
 
@@ -54,6 +56,89 @@ describe('canaries', () => {
     expect(results[0]?.why).toMatch(/^S3 gave up on it \(FAILED\), and will not try it again/);
     expect(await versions(world)).toEqual([]);
   });
+
+  test('whose replica lies under another key than declared say under which', async () => {
+    await using world = await aWorld();
+    await world.reconcile();
+    const before = await keyId(world);
+    const { KeyMetadata } = await world.door.send({ region: 'us-west-2' }, new CreateKeyCommand({}));
+    await world.door.send(
+      { region: 'us-west-2' },
+      new UpdateAliasCommand({ AliasName: 'alias/acme-tax-replica', TargetKeyId: KeyMetadata?.KeyId }),
+    );
+    const results = await run(world, { timeoutMs: 5_000 });
+    for (const { result, why } of results) {
+      expect(result).toBe('failed');
+      expect(why).toMatch(`/${before}, not under ${KeyMetadata?.Arn}`);
+    }
+    expect(await versions(world)).toEqual([]);
+  });
+
+  test.each([1, 100])('are removed when the answers to %d puts are lost', async (times) => {
+    await using world = await aWorld();
+    await world.reconcile();
+    world.sandbox.knobs.faults = [{ match: 'PutObject', nth: 1, times, what: 'reset-after' }];
+    const clients = createClients([], {
+      endpoint: world.sandbox.endpoint,
+      credentials: { accessKeyId: '111122223333', secretAccessKey: 'test' },
+    });
+    const door = createDoor({ clients, accounts: [], region: 'us-east-1', retryForMs: 500 });
+    const results = await run(world, { door, timeoutMs: 5_000 });
+    clients.destroy();
+    expect(results.map(({ result }) => result)).toEqual(['replicated', 'replicated']);
+    expect(await versions(world)).toEqual([]);
+  });
+
+  test('that nobody can say were written are told as left, to be looked for', async () => {
+    await using world = await aWorld();
+    await world.reconcile();
+    world.sandbox.knobs.faults = [
+      { match: 'PutObject', nth: 1, what: { status: 400, code: 'Odd' } },
+      { match: 'PutObject', nth: 1, times: 100, what: 'reset-after' },
+      { match: 'HeadObject', nth: 1, times: 100, what: { status: 403, code: 'AccessDenied' } },
+    ];
+    const clients = createClients([], {
+      endpoint: world.sandbox.endpoint,
+      credentials: { accessKeyId: '111122223333', secretAccessKey: 'test' },
+    });
+    const door = createDoor({ clients, accounts: [], region: 'us-east-1', retryForMs: 300 });
+    const results = await run(world, { door });
+    clients.destroy();
+    expect(results.map(({ left = [] }) => left.length).sort()).toEqual([0, 1]);
+    expect(results.flatMap(({ left = [] }) => left)[0]).toMatch(
+      /^acme-tax\/Tax\/\.replikey-canary\/[0-9a-f-]+ of which nobody can say whether it was written/,
+    );
+  });
+
+  test('that cannot be removed are told, with where they lie and why', async () => {
+    await using world = await aWorld();
+    await world.reconcile();
+    world.sandbox.knobs.faults = [
+      { match: 'DeleteObject', nth: 1, times: 100, what: { status: 403, code: 'AccessDenied' } },
+    ];
+    const [one] = await run(world, { timeoutMs: 5_000 });
+    expect(one?.result).toBe('replicated');
+    expect(one?.left).toEqual([
+      expect.stringMatching(/^acme-tax\/Tax\/.* version .*: s3:DeleteObject in us-east-1: AccessDenied/),
+      expect.stringMatching(
+        /^acme-tax-replica\/Tax\/.* version .*: s3:DeleteObject in us-west-2: AccessDenied/,
+      ),
+    ]);
+  });
+
+  test.each([undefined, 'Suspended'] as const)(
+    'that get no version, where versioning is %s, say so, and are removed',
+    async (status) => {
+      await using world = await aWorld();
+      await world.reconcile();
+      const bucket = world.sandbox.store.bucket('acme-tax');
+      // S3 keeps versioning on while there are rules.
+      if (bucket) Object.assign(bucket, { versioning: { Status: status }, replication: undefined });
+      const results = await run(world);
+      expect(results[0]?.why).toBe('acme-tax gave the canary no version id: versioning is not enabled');
+      expect(await versions(world)).toEqual([]);
+    },
+  );
 
   test('that are not taken by any rule say so, and are removed', async () => {
     await using world = await aWorld();
