@@ -5,6 +5,7 @@ import manifest from '../package.json' with { type: 'json' };
 import { interruptible } from './cli/interrupt.ts';
 import type { Io } from './cli/io.ts';
 import type { Thresholds } from './core/guard.ts';
+import { RISKS } from './core/risks.ts';
 import { EXIT, UserError } from './errors.ts';
 import { visible } from './report/visible.ts';
 
@@ -244,7 +245,7 @@ function common(command: Command): Command {
     .option(
       '--allow <risk>',
       'allow a risk by its id; may be repeated',
-      (id: string, before: string[]) => [...before, id],
+      (id: string, before: string[]) => [...before, risk(id)],
       [],
     )
     .option('--wait <seconds>', 'how long to wait for what was written to be seen', seconds, 60)
@@ -263,6 +264,11 @@ const prune = () =>
   new Option('--prune', 'take away rules and statements of ours that no spec declares (deletion: Remove)');
 
 const detailedExitcode = () => new Option('--detailed-exitcode', 'exit with 2 when the plan holds changes');
+
+function risk(id: string): string {
+  if (Object.hasOwn(RISKS, id)) return id;
+  throw new InvalidArgumentError(`known: ${Object.keys(RISKS).join(', ')}`);
+}
 
 function whole(text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('a whole number');

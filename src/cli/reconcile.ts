@@ -35,7 +35,7 @@ export async function reconcileOnce(
       waitMs: options.wait * 1000,
       signal,
       onPlan: (plan) => {
-        if (text) io.stdout.write(`${planText(plan, specs.pairs, paint)}\n`);
+        if (text) io.stdout.write(`${paint.dim(session.target)}\n\n${planText(plan, specs.pairs, paint)}\n`);
       },
       onEvent: (event) => tell(event, text, io, paint, session.log),
     });

@@ -12,6 +12,8 @@ export interface Session {
   door: Door;
   log: Log;
   sandbox?: Sandbox;
+  /** What is read and changed, in words: `AWS` at its endpoint, or a sandbox in its folder. */
+  target: string;
   close(): Promise<void>;
 }
 
@@ -47,6 +49,7 @@ export async function openSession(
     door,
     log,
     ...(sandbox === undefined ? {} : { sandbox }),
+    target: targetOf(options, specs, io),
     async close() {
       clients.destroy();
       await sandbox?.close();
@@ -57,4 +60,12 @@ export async function openSession(
 async function startEmbedded(state: string): Promise<Sandbox> {
   const { openSandbox } = await import('./open-sandbox.ts');
   return openSandbox({ state });
+}
+
+function targetOf({ sandbox }: Pick<GlobalOptions, 'sandbox'>, { accounts }: Specs, io: Io): string {
+  if (sandbox !== undefined) return `Sandbox in ${sandbox}, not AWS`;
+  const endpoint = io.env.AWS_ENDPOINT_URL_S3 ?? io.env.AWS_ENDPOINT_URL;
+  const named = accounts.filter(({ managed }) => managed).map(({ name, id }) => `${name} (${id})`);
+  const who = named.length > 0 ? `accounts ${named.join(', ')}` : 'the account of the ambient credentials';
+  return endpoint === undefined ? `AWS, ${who}` : `AWS at ${endpoint}, ${who}`;
 }

@@ -1,7 +1,9 @@
 import type { Id, Plan, Risk } from './resource.ts';
 
 /** A reason to apply nothing: a risk that nobody allowed, or a limit that the plan as a whole passes. */
-export interface Refusal extends Risk {
+export interface Refusal {
+  id: Risk['id'] | 'max-changes' | 'max-removals';
+  message: string;
   step?: Id;
 }
 

@@ -1,5 +1,6 @@
 import type { Operation } from 'fast-json-patch';
 import type { BucketReplication, Position } from '../spec/types.ts';
+import type { RiskId } from './risks.ts';
 
 /**
  * The nouns of the pipeline. All of them are plain data that can be printed as JSON; only `Kind` holds functions.
@@ -78,8 +79,8 @@ export interface Step {
 }
 
 export interface Risk {
-  /** `change-default-key`: what a person allows with `--allow`. */
-  id: string;
+  /** What a person allows with `--allow`. */
+  id: RiskId;
   message: string;
 }
 

@@ -30,7 +30,7 @@ it('plans changes, makes them, and then finds that nothing differs and writes no
   expect(second).toMatchObject({
     code: 0,
     stderr: '',
-    stdout: 'Nothing to do: 13 resources are as declared.\n',
+    stdout: 'Sandbox in state, not AWS\n\nNothing to do: 13 resources are as declared.\n',
   });
   expect(writesOf((await run('--once', '--sandbox=state', '-o', 'json')).stdout)).toBe(0);
 

@@ -12,7 +12,7 @@ it('import prints specs that plan to nothing, and says so where a bucket has no 
   const { code, stdout, stderr } = await cli(['import', '--all'], options);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   const planned = await cli(['plan', '-', '--detailed-exitcode'], { ...options, input: stdout });
-  expect(planned).toMatchObject({ code: 0, stdout: expect.stringMatching(/^Nothing to do: /) });
+  expect(planned).toMatchObject({ code: 0, stdout: expect.stringMatching(/^Nothing to do: /m) });
 
   const none = await cli(['import', '--bucket', 'acme-tax-replica'], options);
   expect(none).toMatchObject({

@@ -203,15 +203,15 @@ describe('what several specs want', () => {
 });
 
 describe('the guard', () => {
-  const risky = thing({ risks: () => [{ id: 'change-x', message: 'x would change' }] });
+  const risky = thing({ risks: () => [{ id: 'change-role', message: 'x would change' }] });
   const made = plan([aResource('a', { x: 1 })], new Map([present('a', { x: 2 })]), risky);
 
   test('refuses a risk that nobody allowed, by the id that allows it', () => {
     expect(guard(made, [], { maxRemovals: 0 })).toEqual([
-      { id: 'change-x', message: 'x would change', step: 'x.thing/a' },
+      { id: 'change-role', message: 'x would change', step: 'x.thing/a' },
     ]);
-    expect(guard(made, ['change-y'], { maxRemovals: 0 })).toHaveLength(1);
-    expect(guard(made, ['change-x'], { maxRemovals: 0 })).toEqual([]);
+    expect(guard(made, ['adopt'], { maxRemovals: 0 })).toHaveLength(1);
+    expect(guard(made, ['change-role'], { maxRemovals: 0 })).toEqual([]);
   });
   test('refuses a plan that changes more than it may, with the numbers and the flag that lifts it', () => {
     const many = plan(

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
+import { RISKS } from '../../src/core/risks.ts';
 import { reference } from './reference.ts';
 import { problemsOf } from './support.ts';
 
@@ -24,4 +25,8 @@ test('the messages in the documentation are those that are told', async () => {
 
 test('every field that can be written stands in the reference, with what the schema says of it', async () => {
   await expect(reference()).toMatchFileSnapshot('../../docs/reference.md');
+});
+
+test('every risk that can be allowed stands in the documentation, with what it means', () => {
+  for (const [id, meaning] of Object.entries(RISKS)) expect(docs).toContain(`| \`${id}\` | ${meaning} |`);
 });
