@@ -1,11 +1,11 @@
 import pLimit, { type LimitFunction } from 'p-limit';
 import { describeError } from '../aws/describe-error.ts';
-import type { Door } from '../aws/door.ts';
+import { type Door, isRead, nameOf } from '../aws/door.ts';
 import { patiently } from '../aws/patiently.ts';
 import { stableJson } from '../core/canonical.ts';
 import { difference, settled } from '../core/plan.ts';
 import { showPointer } from '../core/pointer.ts';
-import type { Id, Kind, Observation, Plan, Resource, Seen, Settling, Step } from '../core/resource.ts';
+import type { Aws, Id, Kind, Observation, Plan, Resource, Seen, Settling, Step } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
 import { naming, readOne } from './observe.ts';
 
@@ -100,7 +100,10 @@ export async function apply(plan: Plan, options: ApplyOptions): Promise<StepResu
   return Promise.all(running.values());
 }
 
-/** Write once, or again while the refusal is one that passes after our own writes. */
+/**
+ * Write, waiting while a refusal is one that passes after our own writes. What is tried again is the call that was
+ * refused, and not those before it: a second CreateKey would make a second key.
+ */
 async function write(
   kind: Kind,
   desired: Resource,
@@ -110,21 +113,28 @@ async function write(
 ): Promise<void> {
   const { named, last } = naming(door);
   let told = '';
+  let written = false;
+  const passing = (error: Error): boolean => {
+    const waitsFor = settlingOf(kind, error)?.waitsFor;
+    if (waitsFor !== undefined && waitsFor !== told) {
+      told = waitsFor;
+      waiting(told);
+    }
+    return waitsFor !== undefined;
+  };
+  const patience = { forMs: waitMs, longestMs: 3_000, signal };
+  const settling: Aws = {
+    ...named,
+    send(at, command) {
+      if (isRead(nameOf(command).operation)) return named.send(at, command);
+      written = true;
+      return patiently(() => named.send(at, command), { ...patience, again: passing });
+    },
+  };
   try {
-    const again = (error: Error) => {
-      const passing = settlingOf(kind, error);
-      if (passing && passing.waitsFor !== told) {
-        told = passing.waitsFor;
-        waiting(told);
-      }
-      return passing !== undefined;
-    };
-    await patiently(() => kind.write(named, desired, was), {
-      forMs: waitMs,
-      longestMs: 3_000,
-      signal,
-      again,
-    });
+    // Until something was written, the reads that come before it may be refused in passing, too.
+    const again = (error: Error) => !written && passing(error);
+    await patiently(() => kind.write(settling, desired, was), { ...patience, again });
   } catch (error) {
     if (error instanceof UserError) throw error;
     const waited = told ? ` (waited for ${told})` : '';

@@ -1,0 +1,53 @@
+import { DeleteRoleCommand, DeleteRolePolicyCommand, GetRoleCommand } from '@aws-sdk/client-iam';
+import { DescribeKeyCommand, ScheduleKeyDeletionCommand } from '@aws-sdk/client-kms';
+import { describe, expect, test } from 'vitest';
+import { aWorld, type World } from '../support/world.ts';
+
+const east = { region: 'us-east-1' };
+const RoleName = 'replikey-acme-tax';
+
+async function withoutRole(): Promise<World> {
+  const world = await aWorld();
+  await world.reconcile();
+  await world.door.send(east, new DeleteRolePolicyCommand({ RoleName, PolicyName: 'replikey' }));
+  await world.door.send(east, new DeleteRoleCommand({ RoleName }));
+  return world;
+}
+
+describe('a role that was deleted', () => {
+  test('leaves bare ids as principals, so that the policies of the keys are renewed with it', async () => {
+    await using world = await withoutRole();
+    const { plan } = await world.reconcile({ dryRun: true });
+    const keyPolicies = plan.waves.flat().filter(({ kind }) => kind === 'kms.key-policy');
+    expect(keyPolicies.map(({ patch }) => patch.map(({ path }) => path))).toEqual([
+      ['/statements/ReplikeyDestinationKeyTax/Principal/AWS/0'],
+      ['/statements/ReplikeySourceKeyTax/Principal/AWS/0'],
+    ]);
+    expect(keyPolicies.flatMap(({ before }) => Object.values(before)).join()).toMatch(/^AROA\w+,AROA\w+$/);
+    expect(plan.notes.map(({ message }) => message)).toContain(
+      'a principal reads as a bare AROA id: the role that it named was deleted and made anew',
+    );
+  });
+
+  test('is made anew, and objects replicate again', async () => {
+    await using world = await withoutRole();
+    const { left } = await world.reconcile();
+    expect(left?.waves).toEqual([]);
+    expect(left?.notes).toEqual([]);
+    expect((await world.door.send(east, new GetRoleCommand({ RoleName }))).Role?.RoleName).toBe(RoleName);
+    expect((await world.canaries()).map(({ result }) => result)).toEqual(['replicated', 'replicated']);
+  });
+});
+
+test('a key that waits for its deletion blocks what needs it, and no other is made in its place', async () => {
+  await using world = await aWorld();
+  await world.reconcile();
+  const { KeyMetadata } = await world.door.send(east, new DescribeKeyCommand({ KeyId: 'alias/acme-tax' }));
+  await world.door.send(east, new ScheduleKeyDeletionCommand({ KeyId: KeyMetadata?.KeyId }));
+  world.sandbox.log.reset();
+  const { plan } = await world.reconcile();
+  expect(plan.blocked).toMatchObject([
+    { id: 'kms.key/alias/acme-tax@us-east-1', why: expect.stringMatching(/is PendingDeletion; enable it/) },
+  ]);
+  expect(world.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
+});
