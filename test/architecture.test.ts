@@ -57,6 +57,29 @@ test.each(['core', 'iam', 'report'])('src/%s does no I/O', (name) => {
   }
 });
 
+test.each(['core', 'iam', 'report'])('src/%s has no clock, no chance, and no process', (name) => {
+  for (const [file] of inRoom(name)) {
+    const text = readFileSync(path.join('src', file), 'utf8');
+    const found = text.match(
+      /\b(Date\.now|new Date\(\)|Math\.random|randomUUID|performance\.|process\.|fetch\()/g,
+    );
+    expect(found, file).toBe(null);
+  }
+});
+
+test('only the command line loads code when it is asked for', () => {
+  const late = files.filter((file) => /\bimport\(/.test(readFileSync(path.join('src', file), 'utf8')));
+  expect(late.filter((file) => file !== 'cli.ts' && room(file) !== 'cli')).toEqual([]);
+});
+
+test('the check of KMS that keeps people from locking themselves out is never bypassed', () => {
+  const ours = files.filter((file) => room(file) !== 'sandbox');
+  const bypassing = ours.filter((file) =>
+    readFileSync(path.join('src', file), 'utf8').includes('BypassPolicyLockout'),
+  );
+  expect(bypassing).toEqual([]);
+});
+
 test('only the door and the clients talk to AWS, and only kinds, canaries and the demo name its operations', () => {
   const users = [...imports].filter(([, { packages }]) =>
     packages.some((one) => one.startsWith('@aws-sdk/client-')),

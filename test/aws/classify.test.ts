@@ -36,6 +36,11 @@ const rows: [string, unknown, ErrorClass][] = [
   ['no credentials at all', anError('CredentialsProviderError'), 'credentials'],
   ['a permission that is missing', anError('AccessDenied', { $metadata: { httpStatusCode: 403 } }), 'final'],
   ['a thing that is missing', anError('NoSuchBucket', { $metadata: { httpStatusCode: 404 } }), 'final'],
+  [
+    'a thing that is missing, though the clock was off',
+    anError('NoSuchBucket', { $metadata: { clockSkewCorrected: true } }),
+    'final',
+  ],
   ['what is not implemented', withStatus(501), 'final'],
   ['a mistake of ours', new TypeError('x is not a function'), 'final'],
   ['what is no error', 'a text', 'final'],

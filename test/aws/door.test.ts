@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Clients } from '../../src/aws/clients.ts';
 import { describeError } from '../../src/aws/describe-error.ts';
 import { createDoor, type DoorOptions } from '../../src/aws/door.ts';
-import { EXIT } from '../../src/errors.ts';
+import { EXIT, UserError } from '../../src/errors.ts';
 
 const at = { region: 'us-east-1' };
 const read = () => new GetBucketVersioningCommand({ Bucket: 'acme-tax' });
@@ -166,6 +166,53 @@ describe('the door', () => {
       message:
         'the credentials of account "main" belong to 111122223333, but its document says 444455556666: nothing was read or changed there',
     });
+  });
+});
+
+test('no more calls are open at once than AWS bears, however many are asked for', async () => {
+  let open = 0;
+  let most = 0;
+  const send = async () => {
+    open += 1;
+    most = Math.max(most, open);
+    await Promise.resolve();
+    open -= 1;
+    return {};
+  };
+  const clients: Clients = { get: () => ({ send, destroy() {} }), destroy() {} };
+  const door = createDoor({ clients, accounts: [], region: 'us-east-1' });
+  await outcome(Promise.all(Array.from({ length: 200 }, () => door.send(at, read()))));
+  expect(most).toBe(50);
+});
+
+describe('what is told of an error', () => {
+  const told = (error: unknown) => describeError(error, 'kms:CreateKey', at);
+
+  const rows: [string, unknown, string][] = [
+    [
+      'a fault of the network, which has no name',
+      new Error('read ECONNRESET'),
+      'kms:CreateKey in us-east-1: read ECONNRESET',
+    ],
+    ['what is no error', 'a text', 'kms:CreateKey failed: a text'],
+    ['what was told already', new UserError(EXIT.credentials, 'as it stands'), 'as it stands'],
+  ];
+  test.each(rows)('%s', (_, error, words) => {
+    expect(told(error)).toBe(words);
+  });
+
+  test('holds nothing of the request: no signature, no token, no key', () => {
+    const error = Object.assign(anError('SignatureDoesNotMatch', 'The signatures differ.'), {
+      AWSAccessKeyId: 'AKIASECRET',
+      StringToSign: 'AWS4-HMAC-SHA256 SECRET',
+      SignatureProvided: 'SECRET',
+      $response: { headers: { 'x-amz-security-token': 'SECRET' } },
+      $metadata: { httpStatusCode: 403, requestId: 'R1', cfId: 'SECRET' },
+      $fault: 'client',
+    });
+    expect(told(error)).toBe(
+      'kms:CreateKey in us-east-1: SignatureDoesNotMatch (HTTP 403): The signatures differ., request R1',
+    );
   });
 });
 

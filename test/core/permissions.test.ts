@@ -1,7 +1,12 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: policy variables are written like this
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { keyStatements, roleStatements } from '../../src/core/permissions.ts';
+import {
+  bucketStatements,
+  keyStatements,
+  roleStatements,
+  trustStatements,
+} from '../../src/core/permissions.ts';
 import { resolve } from '../../src/core/ref.ts';
 import { joinPolicy, type Statements, sidName } from '../../src/core/statements.ts';
 import { evaluate } from '../../src/iam/evaluate.ts';
@@ -51,6 +56,25 @@ describe('the role may do what the settings need, and no more', () => {
       'arn:aws:s3:::acme-tax-replica/A/*',
     ]);
   });
+  test('no key where no rule selects encrypted objects', () => {
+    const plain = aPair({ rules: [{ sseKmsEncryptedObjects: false }] });
+    expect(actionsOf(plain)).toEqual(ALWAYS.filter((action) => action.startsWith('s3:')));
+    const use = { pair: plain, side: 'source', role: ROLE } as const;
+    expect(keyStatements([use])).toEqual({});
+  });
+  test('the encrypted objects of those rules alone that select them', () => {
+    const mixed = aPair({ rules: [{ prefix: 'A/' }, { prefix: 'B/', sseKmsEncryptedObjects: false }] });
+    const { ReplikeySourceKeyTax: key, ReplikeySourceObjectsTax: objects } = roleStatements([mixed]);
+    expect(JSON.stringify(key?.Condition)).not.toContain('/B/');
+    expect(objects?.Resource).toEqual(['arn:aws:s3:::acme-tax/A/*', 'arn:aws:s3:::acme-tax/B/*']);
+  });
+  test('objects under each further key of the source are decrypted, and nothing is encrypted under it', () => {
+    const pair = aPair({ sourceKeys: [{ alias: 'alias/old' }, { arn: keyArn('us-east-1') }] });
+    const { ReplikeySourceKeyTax: source, ReplikeyDestinationKeyTax: destination } = roleStatements([pair]);
+    expect([source?.Resource].flat()).toHaveLength(3);
+    expect(source?.Action).toEqual(['kms:Decrypt']);
+    expect([destination?.Resource].flat()).toHaveLength(1);
+  });
   test('no statement is for every resource, and no wildcard stands in an action', () => {
     for (const { Action, Resource } of Object.values(roleStatements([aPair()]))) {
       expect([Resource].flat()).not.toContain('*');
@@ -62,6 +86,47 @@ describe('the role may do what the settings need, and no more', () => {
     const given = aPair({ source: { key: { arn: keyArn('us-east-1') } } });
     expect(roleStatements([given]).ReplikeySourceKeyTax?.Resource).toEqual([keyArn('us-east-1')]);
   });
+});
+
+describe('across accounts', () => {
+  const across = (more: Parameters<typeof aPair>[0] = {}) =>
+    aPair({
+      ...more,
+      source: { account: 'main', accountId: ACCOUNT },
+      destination: { account: 'backup', accountId: '444455556666', ...more.destination },
+    });
+
+  test('replicas are handed over, unless the spec leaves them to the source', () => {
+    expect(actionsOf(across())).toEqual([...ALWAYS, 's3:ObjectOwnerOverrideToBucketOwner'].sort());
+    expect(actionsOf(across({ destination: { objectOwner: 'source' } }))).toEqual(ALWAYS);
+  });
+  test('the policy of the destination lets the role write what the rules ask for, and nothing else', () => {
+    const granted = bucketStatements([across({ rules: [{ deleteMarkerReplication: true }] })]);
+    const role = { AWS: [{ $ref: 'iam.role/replikey-acme-tax@main', attr: 'arn' }] };
+    expect(Object.entries(granted).map(([sid, { Action }]) => [sid, Action])).toEqual([
+      ['ReplikeyDestinationObjectsTax', ['s3:ReplicateObject', 's3:ReplicateTags']],
+      ['ReplikeyDestinationDeletesTax', ['s3:ReplicateDelete']],
+      ['ReplikeyDestinationOwnerTax', ['s3:ObjectOwnerOverrideToBucketOwner']],
+    ]);
+    for (const { Principal, Resource } of Object.values(granted)) {
+      expect(Principal).toEqual(role);
+      expect(Resource).toEqual(['arn:aws:s3:::acme-tax-replica/Tax/*']);
+    }
+  });
+  test('is where the two sides have different owners: in one account the destination needs no policy', () => {
+    expect(bucketStatements([aPair()])).toEqual({});
+    const named = aPair({
+      source: { account: 'main', accountId: ACCOUNT },
+      destination: { account: 'same', accountId: ACCOUNT },
+    });
+    expect(bucketStatements([named])).toEqual({});
+  });
+});
+
+test('S3 is trusted without a condition, since nobody documents which keys it sends when it assumes the role', () => {
+  expect(Object.values(trustStatements)).toEqual([
+    { Effect: 'Allow', Principal: { Service: 's3.amazonaws.com' }, Action: 'sts:AssumeRole' },
+  ]);
 });
 
 describe('the encryption context', () => {

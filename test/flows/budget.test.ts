@@ -18,9 +18,11 @@ test('a converged pass reads each thing once, and writes nothing', async () => {
   });
 });
 
-test('a first run writes each thing once', async () => {
+test('a first run writes each thing once, and reads before, after, and once to see that nothing is left', async () => {
   await using world = await aWorld();
   await world.reconcile();
+  const reads = world.sandbox.log.entries.filter(({ write }) => !write).length;
+  expect(reads).toBeLessThanOrEqual(46);
   const writes = world.sandbox.log.entries.filter(({ write }) => write).map(({ operation }) => operation);
   expect(writes.sort()).toEqual([
     'CreateAlias',

@@ -1,3 +1,4 @@
+import { CreateAliasCommand, CreateKeyCommand } from '@aws-sdk/client-kms';
 import { describe, expect, test } from 'vitest';
 import type { Door } from '../../src/aws/door.ts';
 import { plan } from '../../src/core/plan.ts';
@@ -44,7 +45,7 @@ const aThing = (name: string, value: unknown, after: string[] = []): Resource =>
 async function applied(
   { kinds, there }: ReturnType<typeof anAws>,
   resources: Resource[],
-  options: { signal?: AbortSignal; onEvent?: (event: ApplyEvent) => void; waitMs?: number } = {},
+  options: { signal?: AbortSignal; onEvent?: (event: ApplyEvent) => void; waitMs?: number; door?: Door } = {},
 ) {
   const actual = new Map(
     resources.flatMap(({ id }) => {
@@ -115,6 +116,39 @@ describe('applying a plan', () => {
       events.push(event.type === 'waiting' ? `waiting for ${event.waitsFor}` : event.type);
     expect(await applied(aws, [aThing('a', 1)], { onEvent, waitMs: 5_000 })).toEqual({ a: 'applied' });
     expect(events).toEqual(['waiting for the world to catch up', 'applied']);
+  });
+
+  test('sends the call again that was refused, and none before it: a second key would be paid for', async () => {
+    const sent: string[] = [];
+    let refusals = 2;
+    const door = {
+      send: async (_: unknown, command: object) => {
+        sent.push(command.constructor.name);
+        if (command instanceof CreateAliasCommand && refusals-- > 0) throw failure('NotYet');
+      },
+    } as unknown as Door;
+    const aws = anAws();
+    const kind = aws.kinds.get('x.thing') as unknown as Kind<Thing>;
+    kind.write = async (named, { at, id, spec }) => {
+      await named.send(at, new CreateKeyCommand({}));
+      await named.send(at, new CreateAliasCommand({ AliasName: 'alias/a', TargetKeyId: '1' }));
+      aws.there.set(id, spec);
+    };
+    expect(await applied(aws, [aThing('a', 1)], { door, waitMs: 5_000 })).toEqual({ a: 'applied' });
+    expect(sent).toEqual(['CreateKeyCommand', ...Array(3).fill('CreateAliasCommand')]);
+  });
+
+  test('does not start over once something was written', async () => {
+    let keys = 0;
+    const door = { send: async () => void keys++ } as unknown as Door;
+    const aws = anAws();
+    const kind = aws.kinds.get('x.thing') as unknown as Kind<Thing>;
+    kind.write = async (named, { at }) => {
+      await named.send(at, new CreateKeyCommand({}));
+      throw failure('NotYet');
+    };
+    expect(await applied(aws, [aThing('a', 1)], { door })).toEqual({ a: expect.stringMatching(/NotYet/) });
+    expect(keys).toBe(1);
   });
 
   test('gives up waiting in the end, and says what for', async () => {
