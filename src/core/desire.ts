@@ -1,5 +1,6 @@
 import type { BucketReplication } from '../spec/types.ts';
 import { stableJson } from './canonical.ts';
+import { keyId, roleId } from './names.ts';
 import type { Id, Kind, Resource } from './resource.ts';
 
 /**
@@ -10,9 +11,11 @@ import type { Id, Kind, Resource } from './resource.ts';
  */
 export function desire(pairs: readonly BucketReplication[], kinds: readonly Kind[]): Resource[] {
   const byId = new Map<Id, Resource>();
+  const sharing = sharingOf(pairs);
   for (const pair of pairs) {
+    const others = sharing(pair);
     for (const kind of kinds) {
-      for (const wanted of kind.want({ pair, pairs })) {
+      for (const wanted of kind.want({ pair, pairs: others })) {
         const resource = { ...wanted, spec: kind.canonical(wanted.spec) };
         const known = byId.get(resource.id);
         if (known && stableJson(known.spec) !== stableJson(resource.spec)) {
@@ -25,6 +28,32 @@ export function desire(pairs: readonly BucketReplication[], kinds: readonly Kind
     }
   }
   return [...byId.values()];
+}
+
+/**
+ * The pairs that have a bucket, a key or a role in common with one, itself among them, in the order of all: the others
+ * say nothing of its resources, and to look at all of them for each would take ten thousand times ten thousand looks.
+ */
+function sharingOf(pairs: readonly BucketReplication[]): (pair: BucketReplication) => BucketReplication[] {
+  const byThing = new Map<string, number[]>();
+  for (const [index, pair] of pairs.entries()) {
+    for (const thing of thingsOf(pair)) {
+      const known = byThing.get(thing);
+      if (known) known.push(index);
+      else byThing.set(thing, [index]);
+    }
+  }
+  return (pair) => {
+    const indices = new Set(thingsOf(pair).flatMap((thing) => byThing.get(thing) ?? []));
+    return [...indices].sort((a, b) => a - b).flatMap((index) => pairs[index] ?? []);
+  };
+}
+
+function thingsOf(pair: BucketReplication): string[] {
+  const { source, destination, sourceKeys } = pair;
+  const further = sourceKeys.map((key) => keyId({ ...source, key }));
+  const things = [source.bucket, destination.bucket, keyId(source), keyId(destination), roleId(pair)];
+  return [...new Set([...things, ...further])];
 }
 
 /** A copy of what is wanted in which the marked rest is taken away, where every spec that wants a resource says so. */

@@ -134,7 +134,7 @@ export interface ByHand {
 /** The context in which a kind says what a spec wants of it. */
 export interface Want {
   pair: BucketReplication;
-  /** All pairs, for what several of them share: a role, a key, a source bucket. */
+  /** The pairs that share something with it, itself among them: a role, a key, a bucket. */
   pairs: readonly BucketReplication[];
 }
 

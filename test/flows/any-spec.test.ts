@@ -31,8 +31,8 @@ test('whatever is declared converges, and then nothing differs and nothing is wr
       runs += 1;
     }),
     // A thousand, or as many as there is time for.
-    { numRuns: 1_000, interruptAfterTimeLimit: 25_000 },
+    { numRuns: 1_000, interruptAfterTimeLimit: 15_000 },
   );
-  expect(runs).toBeGreaterThan(50);
+  expect(runs).toBeGreaterThan(20);
   expect([...seen].sort()).toEqual([...kinds.keys()].sort());
 });

@@ -53,15 +53,16 @@ describe('what we made, imported again', () => {
           .join('\n---\n');
         await using world = await aWorld(yaml.replaceAll(',}', '}'));
         await world.reconcile();
-        const specs = await everything(world);
-        if (specs.includes('# !')) return;
-        const { plan } = await world.with(specs);
-        expect(plan.waves, specs).toEqual([]);
+        const documents = (await everything(world)).split('---\n');
+        const specs = documents.filter((document) => !document.includes('# !'));
+        if (specs.length === 0) return;
+        const { plan } = await world.with(specs.join('---\n'));
+        expect(plan.waves, specs.join('---\n')).toEqual([]);
         silent += 1;
       }),
-      { numRuns: 300, interruptAfterTimeLimit: 15_000 },
+      { numRuns: 300, interruptAfterTimeLimit: 10_000 },
     );
-    expect(silent).toBeGreaterThan(10);
+    expect(silent).toBeGreaterThan(3);
   });
 });
 
