@@ -34,12 +34,16 @@ interface Test {
   base: string;
 }
 
+/** Whether IAM knows a condition operator by that name. */
+export const isOperator = (text: string): boolean => parseOperator(text) !== undefined;
+
 function parseOperator(text: string): Test | undefined {
   const [, prefix, name = '', ifExists] =
     /^(?:(ForAllValues|ForAnyValue):)?([A-Za-z]+?)(IfExists)?$/.exec(text) ?? [];
   const negation = /^(String|Numeric|Date|Arn)Not(Equals|EqualsIgnoreCase|Like)$/.exec(name);
   const base = negation ? `${negation[1]}${negation[2]}` : name === 'NotIpAddress' ? 'IpAddress' : name;
-  if (base !== 'Null' && !OPERATORS[base]) return undefined;
+  // A key that is there or not cannot be so if it exists.
+  if (base === 'Null' ? ifExists !== undefined : !OPERATORS.has(base)) return undefined;
   return {
     set: prefix === 'ForAllValues' ? 'all' : prefix === 'ForAnyValue' ? 'any' : undefined,
     ifExists: ifExists !== undefined,
@@ -61,7 +65,7 @@ function holds(
     // A missing key: IfExists and ForAllValues pass, so do negated operators; the others do not.
     return ifExists || set === 'all' || (negated && set !== 'any');
   }
-  const operator = OPERATORS[base];
+  const operator = OPERATORS.get(base);
   if (!operator) return false;
   const matches = (value: string) => expected.some((pattern) => operator(value, pattern, context, version));
   const one = (value: string) => matches(value) !== negated;
@@ -80,6 +84,12 @@ const plain =
     return wanted !== undefined && compare(value, wanted);
   };
 
+/** For the operators whose values AWS allows no variables in. */
+const literal =
+  (compare: (value: string, wanted: string) => boolean): Operator =>
+  (value, wanted) =>
+    compare(value, wanted);
+
 const pattern =
   (match: (tokens: string[], value: string) => boolean): Operator =>
   (value, text, context, version) => {
@@ -88,54 +98,65 @@ const pattern =
   };
 
 const numeric = (compare: (a: number, b: number) => boolean) =>
-  plain((value, wanted) => isNumber(value) && isNumber(wanted) && compare(Number(value), Number(wanted)));
+  literal((value, wanted) => isNumber(value) && isNumber(wanted) && compare(Number(value), Number(wanted)));
 
 const date = (compare: (a: number, b: number) => boolean) =>
-  plain((value, wanted) => {
+  literal((value, wanted) => {
     const [a, b] = [timeOf(value), timeOf(wanted)];
     return !Number.isNaN(a) && !Number.isNaN(b) && compare(a, b);
   });
 
 /** Without the negated forms, which are these turned round. */
-const OPERATORS: Record<string, Operator> = {
-  StringEquals: plain((value, wanted) => value === wanted),
-  StringEqualsIgnoreCase: plain((value, wanted) => value.toLowerCase() === wanted.toLowerCase()),
-  StringLike: pattern(matchWildcard),
-  // ArnEquals and ArnLike are one: both know wildcards.
-  ArnEquals: pattern(matchArn),
-  ArnLike: pattern(matchArn),
-  NumericEquals: numeric((a, b) => a === b),
-  NumericLessThan: numeric((a, b) => a < b),
-  NumericLessThanEquals: numeric((a, b) => a <= b),
-  NumericGreaterThan: numeric((a, b) => a > b),
-  NumericGreaterThanEquals: numeric((a, b) => a >= b),
-  DateEquals: date((a, b) => a === b),
-  DateLessThan: date((a, b) => a < b),
-  DateLessThanEquals: date((a, b) => a <= b),
-  DateGreaterThan: date((a, b) => a > b),
-  DateGreaterThanEquals: date((a, b) => a >= b),
-  Bool: plain((value, wanted) => value.toLowerCase() === wanted.toLowerCase()),
-  BinaryEquals: plain((value, wanted) => value === wanted),
-  IpAddress: plain(inRange),
-};
+const OPERATORS: ReadonlyMap<string, Operator> = new Map(
+  Object.entries({
+    StringEquals: plain((value, wanted) => value === wanted),
+    StringEqualsIgnoreCase: plain((value, wanted) => value.toLowerCase() === wanted.toLowerCase()),
+    StringLike: pattern(matchWildcard),
+    // ArnEquals and ArnLike are one: both know wildcards.
+    ArnEquals: pattern(matchArn),
+    ArnLike: pattern(matchArn),
+    NumericEquals: numeric((a, b) => a === b),
+    NumericLessThan: numeric((a, b) => a < b),
+    NumericLessThanEquals: numeric((a, b) => a <= b),
+    NumericGreaterThan: numeric((a, b) => a > b),
+    NumericGreaterThanEquals: numeric((a, b) => a >= b),
+    DateEquals: date((a, b) => a === b),
+    DateLessThan: date((a, b) => a < b),
+    DateLessThanEquals: date((a, b) => a <= b),
+    DateGreaterThan: date((a, b) => a > b),
+    DateGreaterThanEquals: date((a, b) => a >= b),
+    Bool: plain((value, wanted) => value.toLowerCase() === wanted.toLowerCase()),
+    BinaryEquals: literal((value, wanted) => value === wanted),
+    IpAddress: literal(inRange),
+  }),
+);
 
 const isNumber = (text: string): boolean => text.trim() !== '' && Number.isFinite(Number(text));
 
-/** ISO 8601, or seconds since the epoch. */
-const timeOf = (text: string): number => (/^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text));
+const DATE = /^\d{4}-\d\d(?:-\d\d)?$/;
+const DATE_AND_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?(Z|[+-]\d\d:\d\d)?$/;
+
+/** Seconds since the epoch, or the W3C's profile of ISO 8601; what names no zone is UTC, wherever this runs. */
+function timeOf(text: string): number {
+  if (/^\d+$/.test(text)) return Number(text) * 1000;
+  if (DATE.test(text)) return Date.parse(text);
+  const [time, zone] = DATE_AND_TIME.exec(text) ?? [];
+  return time === undefined ? Number.NaN : Date.parse(zone === undefined ? `${time}Z` : time);
+}
 
 /** Whether an IPv4 address lies in a CIDR range. */
 function inRange(address: string, range: string): boolean {
-  const [network = '', bits = '32'] = range.split('/');
+  const [, network = '', bits = '32'] = /^([\d.]+)(?:\/(\d{1,2}))?$/.exec(range) ?? [];
   const [a, b] = [ipv4(address), ipv4(network)];
   const length = Number(bits);
-  if (a === undefined || b === undefined || !(length >= 0 && length <= 32)) return address === range;
+  if (a === undefined || b === undefined || length > 32) return address === range;
   const size = 2 ** (32 - length);
   return Math.floor(a / size) === Math.floor(b / size);
 }
 
 function ipv4(text: string): number | undefined {
-  const parts = text.split('.').map(Number);
-  if (parts.length !== 4 || parts.some((part) => !(part >= 0 && part <= 255))) return undefined;
-  return parts.reduce((sum, part) => sum * 256 + part, 0);
+  const parts = text.split('.');
+  if (parts.length !== 4 || !parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) <= 255))
+    return undefined;
+  return parts.reduce((sum, part) => sum * 256 + Number(part), 0);
 }

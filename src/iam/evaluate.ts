@@ -16,7 +16,7 @@ export function evaluate(request: AccessRequest, policies: Policies): Decision {
   const identity = scanAll(policies.identity ?? [], request, context, false);
   const boundary = policies.boundary && scanAll(policies.boundary, request, context, false);
   const resource = policies.resource
-    ? scan(policies.resource, request, context, true)
+    ? scan(policies.resource, request, context, true, boundary !== undefined)
     : { denies: [], direct: [], account: [], near: undefined };
 
   const denial = resource.denies[0] ?? identity.denies[0] ?? boundary?.denies[0];
@@ -84,11 +84,18 @@ interface Scan {
   near: NearMiss | undefined;
 }
 
-function scan(named: NamedPolicy, request: AccessRequest, context: Context, withPrincipal: boolean): Scan {
+function scan(
+  named: NamedPolicy,
+  request: AccessRequest,
+  context: Context,
+  withPrincipal: boolean,
+  bounded = false,
+): Scan {
   const kind: StatementKind = {
     withPrincipal,
     withResource: !(withPrincipal && /^sts:AssumeRole/i.test(request.action)),
     version: named.policy.Version,
+    bounded,
   };
   const result: Scan = { denies: [], direct: [], account: [], near: undefined };
   let nearest = -1;
@@ -144,6 +151,13 @@ const sidOf = ({ statement, index }: StatementAt): string => statement.Sid ?? `s
 function explain(near: NearMiss | undefined): string {
   if (!near || near.part === 'action') return '';
   const subject = near.part === 'condition' ? `${near.operator} ${near.key}` : `the ${near.part}`;
+  const expects = excludes(near) ? 'expects anything but' : 'expects';
   const given = near.actual.length > 0 ? near.actual.join(', ') : 'nothing';
-  return `: in ${near.policy} (${sidOf(near)}) ${subject} expects ${near.expected.join(' or ')}, but the request has ${given}`;
+  return `: in ${near.policy} (${sidOf(near)}) ${subject} ${expects} ${near.expected.join(' or ')}, but the request has ${given}`;
 }
+
+/** Whether what a statement names is what it leaves out: NotResource, NotPrincipal, StringNotEquals. */
+const excludes = ({ part, operator = '', statement }: NearMiss): boolean =>
+  part === 'condition'
+    ? /Not[A-Z]/.test(operator)
+    : (part === 'resource' ? statement.NotResource : statement.NotPrincipal) !== undefined;

@@ -1,20 +1,18 @@
+import { isOperator } from './conditions.ts';
 import { list } from './context.ts';
 import type { Policy } from './types.ts';
 
 /** Why a text is not a policy, in words. */
 export class PolicyError extends Error {}
 
-const KEYS = new Set([
-  'Sid',
-  'Effect',
-  'Principal',
-  'NotPrincipal',
-  'Action',
-  'NotAction',
-  'Resource',
-  'NotResource',
-  'Condition',
-]);
+/** The elements of a statement that say the same thing or its opposite: one of each pair. */
+const PAIRS = [
+  ['Action', 'NotAction'],
+  ['Resource', 'NotResource'],
+  ['Principal', 'NotPrincipal'],
+] as const;
+const ELEMENTS = new Set<string>(['Sid', 'Effect', 'Condition', ...PAIRS.flat()]);
+const PRINCIPALS = new Set(['AWS', 'Service', 'Federated', 'CanonicalUser']);
 
 /**
  * Read a policy from JSON text.
@@ -40,21 +38,55 @@ export function parsePolicy(text: string): Policy {
 
 function checkStatement(statement: unknown): void {
   if (!isRecord(statement)) throw new PolicyError('a Statement is not an object');
-  const unknown = Object.keys(statement).find((key) => !KEYS.has(key));
+  const unknown = Object.keys(statement).find((key) => !ELEMENTS.has(key));
   if (unknown !== undefined) throw new PolicyError(`a Statement has the unknown element ${unknown}`);
+  if (statement.Sid !== undefined && typeof statement.Sid !== 'string')
+    throw new PolicyError('the Sid of a Statement is not a string');
   if (statement.Effect !== 'Allow' && statement.Effect !== 'Deny') {
     throw new PolicyError('a Statement has no Effect of Allow or Deny');
   }
+  for (const [one, other] of PAIRS) {
+    if (statement[one] !== undefined && statement[other] !== undefined)
+      throw new PolicyError(`a Statement has both ${one} and ${other}`);
+  }
+  if (statement.Action === undefined && statement.NotAction === undefined)
+    throw new PolicyError('a Statement has neither Action nor NotAction');
   for (const key of ['Action', 'NotAction', 'Resource', 'NotResource'] as const) {
-    const value = statement[key];
-    if (value !== undefined && !list(value).every((one) => typeof one === 'string')) {
+    if (statement[key] !== undefined && !areStrings(statement[key])) {
       throw new PolicyError(`the ${key} of a Statement is not a string or a list of strings`);
     }
   }
-  if (statement.Condition !== undefined && !isRecord(statement.Condition)) {
-    throw new PolicyError('the Condition of a Statement is not an object');
+  checkPrincipal('Principal', statement.Principal);
+  checkPrincipal('NotPrincipal', statement.NotPrincipal);
+  checkCondition(statement.Condition);
+}
+
+function checkPrincipal(key: string, value: unknown): void {
+  if (value === undefined || value === '*') return;
+  if (!isRecord(value)) throw new PolicyError(`the ${key} of a Statement is neither "*" nor an object`);
+  for (const [type, names] of Object.entries(value)) {
+    if (!PRINCIPALS.has(type))
+      throw new PolicyError(`the ${key} of a Statement has the unknown type ${type}`);
+    if (!areStrings(names))
+      throw new PolicyError(`the ${type} of a ${key} is not a string or a list of strings`);
   }
 }
+
+function checkCondition(value: unknown): void {
+  if (value === undefined) return;
+  if (!isRecord(value)) throw new PolicyError('the Condition of a Statement is not an object');
+  for (const [operator, keys] of Object.entries(value)) {
+    if (!isOperator(operator)) throw new PolicyError(`a Condition has the unknown operator ${operator}`);
+    if (!isRecord(keys)) throw new PolicyError(`the ${operator} of a Condition is not an object`);
+    const odd = Object.keys(keys).find((key) => !list(keys[key]).every(isScalar));
+    if (odd !== undefined)
+      throw new PolicyError(`the ${operator} of ${odd} is not a value or a list of values`);
+  }
+}
+
+const areStrings = (value: unknown): boolean => list(value).every((one) => typeof one === 'string');
+
+const isScalar = (value: unknown): boolean => ['string', 'number', 'boolean'].includes(typeof value);
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

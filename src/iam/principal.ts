@@ -8,12 +8,14 @@ import type { Principal } from './types.ts';
 export type Named = 'direct' | 'account' | undefined;
 
 export function namedBy(element: Principal, principal: string): Named {
-  if (element === '*') return 'direct';
+  // AWS takes "*" and {"AWS": "*"} for the same: everybody, services too.
+  if (element === '*' || list(element.AWS).includes('*')) return 'direct';
   if (!principal.startsWith('arn:')) return list(element.Service).includes(principal) ? 'direct' : undefined;
   const account = principal.split(':')[4] ?? '';
   let named: Named;
   for (const one of list(element.AWS)) {
-    if (one === '*' || one === principal || sameRole(one, principal)) return 'direct';
+    if (one === principal || sameRole(one, principal)) return 'direct';
+    if (one === account && ROOT.test(principal)) return 'direct';
     if (one === account || (ROOT.test(one) && one.split(':')[4] === account)) named = 'account';
   }
   return named;

@@ -3,7 +3,7 @@ import { type Context, list } from './context.ts';
 import { type Named, namedBy } from './principal.ts';
 import type { AccessRequest, NearMiss, Statement } from './types.ts';
 import { substitute } from './variables.ts';
-import { matchArn, matchWildcard, tokenize } from './wildcard.ts';
+import { completeArn, matchArn, matchWildcard } from './wildcard.ts';
 
 /** Whether a statement applies to a request, and if not, the first part that does not fit. */
 export type Fit =
@@ -20,6 +20,8 @@ export interface StatementKind {
   /** Trust policies name no resource: the role is it. */
   withResource: boolean;
   version: string | undefined;
+  /** Whether a permissions boundary is set for who asks. */
+  bounded: boolean;
 }
 
 export function fit(
@@ -51,10 +53,10 @@ export function fit(
   }
   let named: Named = 'direct';
   if (kind.withPrincipal) {
-    named = principalFits(statement, request.principal);
+    named = principalFits(statement, request.principal, kind.bounded);
     if (!named) return miss(1, 'principal', principalsOf(statement), [request.principal]);
   }
-  if (kind.withResource && !resourceFits(statement, request.resource, context, kind.version)) {
+  if (kind.withResource && !resourceFits(statement, request.resource, context, kind)) {
     return miss(2, 'resource', list(statement.Resource ?? statement.NotResource), [request.resource]);
   }
   const failed = failedCondition(statement.Condition, context, kind.version);
@@ -68,23 +70,30 @@ function actionFits({ Action, NotAction }: Statement, action: string): boolean {
   return NotAction !== undefined && !list(NotAction).some(matches);
 }
 
-function principalFits({ Principal, NotPrincipal }: Statement, principal: string): Named {
+function principalFits(
+  { Effect, Principal, NotPrincipal }: Statement,
+  principal: string,
+  bounded: boolean,
+): Named {
   if (Principal !== undefined) return namedBy(Principal, principal);
   if (NotPrincipal === undefined) return undefined;
-  return namedBy(NotPrincipal, principal) ? undefined : 'direct';
+  const named = namedBy(NotPrincipal, principal);
+  // To be left out of a denial one must be named oneself, the account alone is not enough; and who has a permissions
+  // boundary is denied whoever is named.
+  const excepted = Effect === 'Deny' ? named === 'direct' && !bounded : named !== undefined;
+  return excepted ? undefined : 'direct';
 }
 
 function resourceFits(
   { Resource, NotResource }: Statement,
   resource: string,
   context: Context,
-  version: string | undefined,
+  { version, withPrincipal }: StatementKind,
 ): boolean {
   const matches = (text: string) => {
     if (text === '*') return true;
     const tokens = substitute(text, context, version);
-    if (tokens === undefined) return false;
-    return text.includes(':') ? matchArn(tokens, resource) : matchWildcard(tokenize(text), resource);
+    return tokens !== undefined && matchArn(completeArn(tokens, !withPrincipal), resource);
   };
   if (Resource !== undefined) return list(Resource).some(matches);
   return NotResource !== undefined && !list(NotResource).some(matches);

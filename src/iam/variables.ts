@@ -11,33 +11,25 @@ export function substitute(
   context: Context,
   version: string | undefined,
 ): string[] | undefined {
-  if (version !== '2012-10-17' || !text.includes('${')) return tokenize(text);
-  const tokens: string[] = [];
-  let end = 0;
-  for (const match of text.matchAll(/\$\{([^}]*)\}/g)) {
-    tokens.push(...tokenize(text.slice(end, match.index)));
-    end = match.index + match[0].length;
-    const value = variable(match[1] ?? '', context);
-    if (value === undefined) return undefined;
-    tokens.push(...value);
-  }
-  return [...tokens, ...tokenize(text.slice(end))];
+  const parts = resolve(text, context, version);
+  return parts?.flatMap((part, index) => (index % 2 === 0 ? tokenize(part) : [...part]));
 }
 
 /** The same as plain text, for operators that know no wildcards. */
-export function substitutePlain(
+export const substitutePlain = (
   text: string,
   context: Context,
   version: string | undefined,
-): string | undefined {
-  if (version !== '2012-10-17' || !text.includes('${')) return text;
-  let known = true;
-  const result = text.replace(/\$\{([^}]*)\}/g, (_, name: string) => {
-    const value = variable(name, context);
-    if (value === undefined) known = false;
-    return value ?? '';
-  });
-  return known ? result : undefined;
+): string | undefined => resolve(text, context, version)?.join('');
+
+// Without `{` inside, so that an unclosed one is not looked for again and again.
+const VARIABLE = /\$\{([^{}]*)\}/;
+
+/** In turn what is written and what a variable brings. */
+function resolve(text: string, context: Context, version: string | undefined): string[] | undefined {
+  if (version !== '2012-10-17') return [text];
+  const parts = text.split(VARIABLE).map((part, index) => (index % 2 === 0 ? part : variable(part, context)));
+  return parts.every((part) => part !== undefined) ? parts : undefined;
 }
 
 function variable(name: string, context: Context): string | undefined {

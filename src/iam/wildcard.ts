@@ -48,6 +48,16 @@ export function matchArn(pattern: readonly string[], arn: string): boolean {
   return wanted.every((piece, index) => matchWildcard(piece, given[index] ?? ''));
 }
 
+/**
+ * AWS completes an ARN of too few pieces by wildcards: any in an identity policy, elsewhere one that ends in `*`, which
+ * then reaches over the colons.
+ */
+export function completeArn(pattern: readonly string[], always: boolean): readonly string[] {
+  const missing = 5 - pattern.filter((token) => token === ':').length;
+  if (missing <= 0 || !(always || pattern.at(-1) === ANY)) return pattern;
+  return [...pattern, ...Array.from({ length: missing }, () => [':', ANY]).flat()];
+}
+
 function splitTokens(tokens: readonly string[], pieces: number): string[][] {
   const result: string[][] = [[]];
   for (const token of tokens) {

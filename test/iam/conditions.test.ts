@@ -61,6 +61,23 @@ const rows: [operator: string, expected: string | string[], actual: string[] | u
     ['IpAddress', '10.0.0.0/8', ['11.0.0.1'], false],
     ['IpAddress', '10.0.0.1', ['10.0.0.1'], true],
     ['NotIpAddress', '10.0.0.0/8', ['11.0.0.1'], true],
+    ['IpAddress', '0.0.0.0/0', ['11.0.0.1'], true],
+    ['IpAddress', '10.0.0.0/', ['10.0.0.0'], false],
+    ['IpAddress', '10.0.0.0/33', ['10.0.0.0'], false],
+    ['IpAddress', '10.0.0.0/8/8', ['10.0.0.0'], false],
+    ['IpAddress', '10..0.1', ['10.0.0.1'], false],
+    ['IpAddress', '10.0.0.0/8', ['not an address'], false],
+    ['NotIpAddress', '10.0.0.0/8', ['10.0.0.1'], false],
+    ['DateGreaterThan', 'any day 1', ['2026-01-01'], false],
+    ['DateEquals', '2026-01-01T00:00:00', ['2026-01-01T00:00:00Z'], true],
+    ['DateEquals', '2026-01-01T01:00+01:00', ['2026-01-01T00:00:00.000Z'], true],
+    ['DateGreaterThanEquals', '2026-01-01', ['2026-01-01'], true],
+    ['NumericNotEquals', '10', undefined, true],
+    ['NumericLessThanIfExists', '10', undefined, true],
+    ['StringEqualsIgnoreCaseIfExists', 'A', ['a'], true],
+    ['ArnLikeIfExists', 'arn:aws:s3:::a', undefined, true],
+    ['ArnNotLike', 'arn:aws:s3:::a*', ['arn:aws:s3:::a/b'], false],
+    ['ArnLike', 'arn:aws:s3:*', ['arn:aws:s3:::a'], false],
     ['BinaryEquals', 'QmluYXJ5', ['QmluYXJ5'], true],
     ['ForAllValues:StringEquals', ['a', 'b'], ['a', 'b'], true],
     ['ForAllValues:StringEquals', ['a', 'b'], ['a', 'c'], false],
@@ -70,7 +87,16 @@ const rows: [operator: string, expected: string | string[], actual: string[] | u
     ['ForAnyValue:StringLike', ['x*'], ['a', 'xy'], true],
     ['ForAnyValue:StringNotEquals', ['a'], ['a', 'b'], true],
     ['ForAllValues:StringNotEquals', ['a'], ['a', 'b'], false],
+    ['ForAllValues:StringLike', ['a*'], ['ab', 'ac'], true],
+    ['ForAnyValue:StringEqualsIfExists', ['a'], undefined, true],
+    ['ForAnyValue:StringNotEquals', ['a'], undefined, false],
+    ['ForAnyValue:ArnLike', ['arn:aws:s3:::a*'], ['arn:aws:s3:::b', 'arn:aws:s3:::ab'], true],
+    ['NullIfExists', 'true', undefined, false],
     ['StringSounds', 'a', ['a'], false],
+    ['constructor', 'a', ['a'], false],
+    ['toString', 'a', ['a'], false],
+    ['valueOf', 'a', ['a'], false],
+    ['hasOwnProperty', 'a', ['a'], false],
     ['ForSomeValues:StringEquals', 'a', ['a'], false],
   ];
 
@@ -98,6 +124,29 @@ describe('a policy variable', () => {
     ['is plain text in old policies', like('home/${aws:username}/*'), context, '2008-10-17', false],
     ['without a value matches nothing', like('home/${aws:nobody}*'), context, '2012-10-17', false],
     ['with a default', like("home/${aws:nobody, 'ana'}/*"), context, '2012-10-17', true],
+    ['with a default that is not needed', like("home/${aws:username, 'bob'}/*"), context, '2012-10-17', true],
+    ['that is never closed is plain text', like('home/${aws:username*'), context, '2012-10-17', false],
+    [
+      'that is never closed is plain text, which can be met',
+      like('home/${aws:*'),
+      { 'test:key': ['home/${aws:x'] },
+      '2012-10-17',
+      true,
+    ],
+    [
+      'is not known to numbers',
+      { NumericEquals: { 'test:Key': '${aws:n}' } },
+      { 'test:key': ['1'], 'aws:n': ['1'] },
+      '2012-10-17',
+      false,
+    ],
+    [
+      'is known to truth values',
+      { Bool: { 'test:Key': '${aws:n}' } },
+      { 'test:key': ['true'], 'aws:n': ['true'] },
+      '2012-10-17',
+      true,
+    ],
     ['with several values matches nothing', like('${aws:many}*'), context, '2012-10-17', false],
     [
       'brings no wildcards',
@@ -146,5 +195,14 @@ describe('a wildcard', () => {
   test('is fast on patterns that are made to be slow', () => {
     // Anything exponential would never end; the runner's time limit is the judge.
     expect(matchWildcard(`${'a*'.repeat(200)}c`, `${'a'.repeat(2_000)}b`)).toBe(false);
+    expect(matchWildcard(`${'*a'.repeat(10_000)}*b`, 'a'.repeat(20_000))).toBe(false);
+    const unclosed = { StringLike: { 'test:Key': '${'.repeat(500_000) } };
+    expect(holds(unclosed, { 'test:key': ['a'] })).toBe(false);
+  });
+
+  test('takes texts of any length', () => {
+    const long = 'a'.repeat(300_000);
+    const both = { StringLike: { 'test:Key': `\${aws:long}${long}` } };
+    expect(holds(both, { 'test:key': [long + long], 'aws:long': [long] })).toBe(true);
   });
 });

@@ -101,6 +101,74 @@ const inOneAccount: Row[] = [
     'allow',
   ],
   [
+    'a deny for others than the account, which names nobody in it',
+    read,
+    {
+      ...identity(allow('s3:*')),
+      ...resource({ ...deny('s3:*'), NotPrincipal: toAccount(ACCOUNT).Principal }),
+    },
+    'explicitDeny',
+  ],
+  [
+    'a deny for others than the account, of its root',
+    { ...read, principal: `arn:aws:iam::${ACCOUNT}:root` },
+    resource({ ...deny('s3:*'), NotPrincipal: { AWS: ACCOUNT } }),
+    'allow',
+  ],
+  [
+    'a deny for others than the role, which has a boundary',
+    read,
+    {
+      ...identity(allow('s3:*')),
+      ...resource({ ...deny('s3:*'), NotPrincipal: { AWS: [ROLE, SESSION] } }),
+      boundary: [{ name: 'b', policy: policy(allow('*')) }],
+    },
+    'explicitDeny',
+  ],
+  [
+    'an allow for others than the account',
+    read,
+    resource({ ...allow('s3:*'), NotPrincipal: toAccount(ACCOUNT).Principal }),
+    'implicitDeny',
+  ],
+  [
+    'a bucket policy that allows a role with a path, asked by its session',
+    read,
+    resource(
+      allow('s3:*', { Principal: { AWS: `arn:aws:iam::${ACCOUNT}:role/service-role/replikey-acme-tax` } }),
+    ),
+    'allow',
+  ],
+  [
+    'a bucket policy that allows another session of the role',
+    read,
+    resource(allow('s3:*', { Principal: { AWS: `${SESSION}-2` } })),
+    'implicitDeny',
+  ],
+  [
+    'a boundary that does not, and a bucket policy that allows the user',
+    { ...read, principal: `arn:aws:iam::${ACCOUNT}:user/ana` },
+    {
+      ...resource(allow('s3:*', { Principal: { AWS: `arn:aws:iam::${ACCOUNT}:user/ana` } })),
+      boundary: [{ name: 'b', policy: policy(allow('s3:Put*')) }],
+    },
+    'allow',
+  ],
+  [
+    'a resource with the account of who asks',
+    { ...read, resource: `arn:aws:s3:::logs-${ACCOUNT}/x` },
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: a policy variable
+    identity(allow('s3:*', { Resource: 'arn:aws:s3:::logs-${aws:PrincipalAccount}/*' })),
+    'allow',
+  ],
+  [
+    'a resource with the account of who asks, and the bucket of another',
+    { ...read, resource: `arn:aws:s3:::logs-${OTHER}/x` },
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: a policy variable
+    identity(allow('s3:*', { Resource: 'arn:aws:s3:::logs-${aws:PrincipalAccount}/*' })),
+    'implicitDeny',
+  ],
+  [
     'a statement with NotAction',
     read,
     identity({ Effect: 'Allow', NotAction: 's3:PutObject', Resource: '*' }),
@@ -122,6 +190,39 @@ const inOneAccount: Row[] = [
     'a statement with NotResource that covers it',
     read,
     identity({ Effect: 'Allow', Action: 's3:*', NotResource: 'arn:aws:s3:::acme-tax/*' }),
+    'implicitDeny',
+  ],
+  [
+    'a resource of three pieces, which AWS completes',
+    read,
+    identity(allow('s3:*', { Resource: 'arn:aws:s3' })),
+    'allow',
+  ],
+  [
+    'a resource of three pieces that names another service',
+    read,
+    identity(allow('s3:*', { Resource: 'arn:aws:kms' })),
+    'implicitDeny',
+  ],
+  [
+    'a star that ends a resource and reaches over the colons',
+    decrypt,
+    {
+      ...identity(allow('kms:*', { Resource: 'arn:aws:kms:us-*' })),
+      ...resource(allow('kms:*', toAccount(ACCOUNT))),
+    },
+    'allow',
+  ],
+  [
+    'a star that ends a resource of a bucket policy',
+    read,
+    resource(allow('s3:*', { ...toRole, Resource: 'arn:aws:s3:*' })),
+    'allow',
+  ],
+  [
+    'a resource of three pieces in a bucket policy, which AWS does not complete',
+    read,
+    resource(allow('s3:*', { ...toRole, Resource: 'arn:aws:s3' })),
     'implicitDeny',
   ],
   ['an action in other letters', read, identity(allow('S3:getobject')), 'allow'],
@@ -302,6 +403,20 @@ const trusts: Row[] = [
     'implicitDeny',
   ],
   ['there is no trust policy', assume, {}, 'implicitDeny'],
+  [
+    'it denies everybody, services too',
+    assume,
+    {
+      resource: {
+        name: 'the trust policy',
+        policy: policy(
+          { Effect: 'Allow', Action: 'sts:AssumeRole', Principal: { Service: 's3.amazonaws.com' } },
+          { Effect: 'Deny', Action: 'sts:*', Principal: { AWS: '*' } },
+        ),
+      },
+    },
+    'explicitDeny',
+  ],
 ];
 
 /** A rule's grant on the source key, and the contexts of both sorts of objects. */
@@ -382,6 +497,36 @@ describe('a decision says why', () => {
       read,
       identity(allow('s3:GetObject', { Resource: 'arn:aws:s3:::acme-tax/Books/*' })),
       `no identity policy of ${ROLE} allows s3:GetObject on ${OBJECT}: in role policy "replikey" (statement 1) the resource expects arn:aws:s3:::acme-tax/Books/*, but the request has ${OBJECT}`,
+    ],
+    [
+      'which resources the nearest statement leaves out',
+      read,
+      identity({ Effect: 'Allow', Action: 's3:*', NotResource: OBJECT }),
+      `no identity policy of ${ROLE} allows s3:GetObject on ${OBJECT}: in role policy "replikey" (statement 1) the resource expects anything but ${OBJECT}, but the request has ${OBJECT}`,
+    ],
+    [
+      'which values the nearest statement leaves out',
+      { ...read, context: { 'aws:RequestedRegion': 'us-east-1' } },
+      identity(allow('s3:*', { Condition: { StringNotEquals: { 'aws:RequestedRegion': 'us-east-1' } } })),
+      `no identity policy of ${ROLE} allows s3:GetObject on ${OBJECT}: in role policy "replikey" (statement 1) StringNotEquals aws:RequestedRegion expects anything but us-east-1, but the request has us-east-1`,
+    ],
+    [
+      'that a key policy and an identity policy allow together',
+      decrypt,
+      { ...identity(allow('kms:*')), ...resource(allow('kms:*', toAccount(ACCOUNT))) },
+      'allowed by role policy "replikey" (statement 1) and the policy of acme-tax (statement 1)',
+    ],
+    [
+      'that the boundary is in the way',
+      read,
+      { ...identity(allow('s3:*')), boundary: [{ name: 'the boundary', policy: policy(allow('s3:Put*')) }] },
+      `the permissions boundary does not allow s3:GetObject on ${OBJECT}`,
+    ],
+    [
+      'whom the nearest statement names',
+      assume,
+      trust({ Principal: { Service: 'ec2.amazonaws.com' } }),
+      `the trust policy does not allow sts:AssumeRole on ${ROLE}: in the trust policy (statement 1) the principal expects ec2.amazonaws.com, but the request has s3.amazonaws.com`,
     ],
     ['that there is nothing', read, {}, `no identity policy of ${ROLE} allows s3:GetObject on ${OBJECT}`],
     [
