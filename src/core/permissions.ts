@@ -201,7 +201,7 @@ function objectArns(bucket: string, region: string, rules: readonly Rule[]): str
  * follows it cannot be said, so the pattern is wider than the rule there. `*`, `?` and `$` are meant as they stand;
  * policy variables say so.
  */
-const patternOf = (prefix: string): string =>
+export const patternOf = (prefix: string): string =>
   (/^[\u0020-\u00ff]*/.exec(prefix)?.[0] ?? '').replace(/[*?$]/g, (character) => `\${${character}}`);
 
 export function partition(region: string): string {

@@ -44,34 +44,37 @@ export function evaluate(request: AccessRequest, policies: Policies): Decision {
     by: by.filter((one) => one !== ROOT_ACCESS),
     reason: `allowed by ${by.map((one) => `${one.policy} (${sidOf(one)})`).join(' and ')}`,
   });
-  const refuse = (who: string, near: NearMiss | undefined): Decision => ({
+  const words = {
+    identity: `no identity policy of ${roleArnOf(request.principal)} allows`,
+    resource: `${policies.resource?.name ?? `the policy of ${request.resource} (there is none)`} does not allow`,
+    boundary: 'the permissions boundary does not allow',
+  };
+  const refuse = (lacking: NonNullable<Decision['lacking']>, near: NearMiss | undefined): Decision => ({
     allowed: false,
     kind: 'implicitDeny',
     by: [],
+    lacking,
     ...(near === undefined ? {} : { nearest: near }),
-    reason: `${who} ${request.action} on ${request.resource}${explain(near)}`,
+    reason: `${words[lacking]} ${request.action} on ${request.resource}${explain(near)}`,
   });
-  const noIdentity = `no identity policy of ${roleArnOf(request.principal)} allows`;
-  const notResource = `${policies.resource?.name ?? `the policy of ${request.resource} (there is none)`} does not allow`;
-  const notBoundary = 'the permissions boundary does not allow';
 
   if (service)
-    return resource.direct.length > 0 ? allow(resource.direct) : refuse(notResource, resource.near);
+    return resource.direct.length > 0 ? allow(resource.direct) : refuse('resource', resource.near);
 
   if (!sameAccount || (strict && resource.direct.length === 0)) {
     // Both sides must allow: across accounts always; for keys and roles unless their policy names the principal.
-    if (anyResource.length === 0) return refuse(notResource, resource.near);
-    if (byIdentity.length === 0) return refuse(noIdentity, identity.near);
-    if (!bounded && !root) return refuse(notBoundary, boundary?.near);
+    if (anyResource.length === 0) return refuse('resource', resource.near);
+    if (byIdentity.length === 0) return refuse('identity', identity.near);
+    if (!bounded && !root) return refuse('boundary', boundary?.near);
     return allow([...byIdentity, ...anyResource]);
   }
   if (resource.direct.length > 0) {
     return bounded || resource.direct.some((one) => escapesBoundary(one, request.principal))
       ? allow(resource.direct)
-      : refuse(notBoundary, boundary?.near);
+      : refuse('boundary', boundary?.near);
   }
-  if (byIdentity.length === 0) return refuse(noIdentity, identity.near ?? resource.near);
-  if (!bounded && !root) return refuse(notBoundary, boundary?.near);
+  if (byIdentity.length === 0) return refuse('identity', identity.near ?? resource.near);
+  if (!bounded && !root) return refuse('boundary', boundary?.near);
   return allow(byIdentity);
 }
 

@@ -72,6 +72,8 @@ export interface Decision {
   by: StatementAt[];
   /** `explicitDeny`: a statement denies; `implicitDeny`: no statement allows. */
   kind: 'allow' | 'explicitDeny' | 'implicitDeny';
+  /** For an implicit deny, the policies that do not allow. */
+  lacking?: 'identity' | 'resource' | 'boundary';
   /** For an implicit deny, the statement that came nearest, by policy set: what must be mended. */
   nearest?: NearMiss;
   /** In words, for a person: which set of policies did not allow and why. */

@@ -1,0 +1,104 @@
+import type { ReplicationRule } from '@aws-sdk/client-s3';
+import type { Policy } from '../iam/types.ts';
+
+/**
+ * Everything that the proof looks at, as plain data in AWS's own forms: read from AWS, foreseen from specs, or taken
+ * from a file that somebody else exported. Unreadable is not absent, and neither is what nobody looked at.
+ */
+export interface Observed {
+  /** By name. */
+  buckets: Record<string, Fact<BucketFacts>>;
+  /** By ARN. */
+  roles: Record<string, Fact<RoleFacts>>;
+  /** By the name by which a configuration speaks of them: a key's ARN, or an alias's. */
+  keys: Record<string, Fact<KeyFacts>>;
+}
+
+/** What AWS says; null: there is none; absent: nobody looked. */
+export type Fact<T> = T | null | Unread;
+
+/** What could not be read, and why. */
+export interface Unread {
+  unread: string;
+}
+
+export interface BucketFacts {
+  region: string;
+  /** Twelve digits; absent where it is not known whose it is. */
+  account?: string;
+  versioning?: Fact<{ Status?: string | undefined }>;
+  replication?: Fact<{ Role: string; Rules: ReplicationRule[] }>;
+  encryption?: Fact<{ Rules: EncryptionRule[] }>;
+  policy?: Fact<Policy>;
+  ownership?: Fact<{ Rules: { ObjectOwnership: string }[] }>;
+  objectLock?: Fact<{ ObjectLockEnabled?: string | undefined }>;
+  publicAccessBlock?: Fact<{ RestrictPublicBuckets?: boolean | undefined }>;
+}
+
+export interface EncryptionRule {
+  ApplyServerSideEncryptionByDefault?:
+    | { SSEAlgorithm?: string | undefined; KMSMasterKeyID?: string | undefined }
+    | undefined;
+  BucketKeyEnabled?: boolean | undefined;
+}
+
+export interface RoleFacts {
+  trust?: Fact<Policy>;
+  /** Inline and attached policies, by name; all of them, or the whole is unread. */
+  policies?: Fact<Record<string, Policy>>;
+  /** Null: the role has none. */
+  boundary?: Fact<Policy>;
+}
+
+export interface KeyFacts {
+  /** ARN of the key itself, where it is spoken of by an alias. */
+  arn: string;
+  /** `Enabled`, `Disabled`, `PendingDeletion`, … */
+  state?: string;
+  /** `ENCRYPT_DECRYPT` */
+  usage?: string;
+  /** `SYMMETRIC_DEFAULT` */
+  keySpec?: string;
+  manager?: string;
+  policy?: Fact<Policy>;
+}
+
+/** The value of a fact, where there is one. */
+export const known = <T>(fact: Fact<T> | undefined): T | undefined =>
+  fact === null || fact === undefined || isUnread(fact) ? undefined : fact;
+
+/** Why a fact is not known; undefined where it is, or where there surely is none. */
+export const unreadOf = (fact: Fact<unknown> | undefined): string | undefined =>
+  fact === undefined ? 'nobody looked' : isUnread(fact) ? fact.unread : undefined;
+
+const isUnread = (fact: unknown): fact is Unread =>
+  typeof fact === 'object' && fact !== null && typeof (fact as Partial<Unread>).unread === 'string';
+
+/** Facts laid over others: what the second says holds, and what it does not say stays as the first has it. */
+export function overlaid(below: Observed, above: Observed): Observed {
+  return {
+    buckets: laid(below.buckets, above.buckets, merged),
+    roles: laid(below.roles, above.roles, (one, other) => ({
+      ...merged(one, other),
+      ...(known(one.policies) && known(other.policies)
+        ? { policies: { ...known(one.policies), ...known(other.policies) } }
+        : {}),
+    })),
+    keys: laid(below.keys, above.keys, merged),
+  };
+}
+
+const merged = <T extends object>(one: T, other: T): T => ({ ...one, ...other });
+
+function laid<T extends object>(
+  below: Record<string, Fact<T>>,
+  above: Record<string, Fact<T>>,
+  merge: (one: T, other: T) => T,
+): Record<string, Fact<T>> {
+  const result = { ...below };
+  for (const [name, fact] of Object.entries(above)) {
+    const [one, other] = [known(result[name]), known(fact)];
+    result[name] = one && other ? merge(one, other) : fact;
+  }
+  return result;
+}

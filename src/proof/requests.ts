@@ -1,0 +1,162 @@
+import type { AccessRequest } from '../iam/types.ts';
+import type { Code } from './codes.ts';
+import type { KmsEncryption, ObjectCase, PolicyPlace } from './types.ts';
+import { accountOf, type Bucket, changesOwner, type RuleWorld, selectsEncrypted } from './world.ts';
+
+/** One request that S3 makes, and whose policy beside the role's has a say. */
+export interface Ask {
+  code: Code;
+  /** In words: `decrypt the source object`. */
+  purpose: string;
+  request: AccessRequest;
+  resourcePolicy: PolicyPlace;
+  /** Whether objects fail without it as things are, or only such as a request makes so. */
+  usual: boolean;
+}
+
+const SERVICE = 's3.amazonaws.com';
+
+/** S3 assumes the role. Whether it sends `aws:SourceArn` or `aws:SourceAccount` is documented nowhere. */
+export const assuming = ({ role }: RuleWorld): Ask => ({
+  code: 'RK1301',
+  purpose: 'assume the role',
+  request: { principal: SERVICE, action: 'sts:AssumeRole', resource: role, resourceAccount: accountOf(role) },
+  resourcePolicy: { kind: 'trust', of: role },
+  usual: true,
+});
+
+/** What S3 asks of the source bucket, whatever the object. */
+export const lookingAround = (world: RuleWorld): Ask[] => [
+  bucketAsk(world, 'RK1303', 'read the replication configuration', 's3:GetReplicationConfiguration'),
+  // S3 looks a missing object up when it replicates delete markers.
+  bucketAsk(world, 'RK1303', 'look objects up', 's3:ListBucket'),
+];
+
+/** Reading an object: itself, its ACL, and its data key. */
+export function reading(world: RuleWorld, one: ObjectCase): Ask[] {
+  if (one.what === 'delete marker') return [];
+  const { source } = world;
+  const at = { bucket: source, key: one.key, usual: one.usual };
+  return [
+    objectAsk(world, 'RK1304', 'read the object', 's3:GetObjectVersionForReplication', at),
+    objectAsk(world, 'RK1305', 'read its ACL', 's3:GetObjectVersionAcl', at),
+    ...(isKms(one)
+      ? [keyAsk(world, 'RK1307', 'decrypt the object', 'kms:Decrypt', source, one, one.encryption.keyArn)]
+      : []),
+  ];
+}
+
+/** Writing its replica: permission first, then a data key; tags come last. */
+export function writing(world: RuleWorld, one: ObjectCase, replicaKey: string | undefined): Ask[] {
+  const { source, destination } = world;
+  if (!destination) return [];
+  const at = { bucket: destination, key: one.key, usual: one.what === 'delete marker' || one.usual };
+  if (one.what === 'delete marker')
+    return [objectAsk(world, 'RK1310', 'replicate a delete marker', 's3:ReplicateDelete', at)];
+  const kms = isKms(one) && selectsEncrypted(world.rule);
+  const headers: Record<string, string> = { 's3:x-amz-server-side-encryption': one.encryption.algorithm };
+  if (kms && replicaKey !== undefined) headers['s3:x-amz-server-side-encryption-aws-kms-key-id'] = replicaKey;
+  return [
+    objectAsk(world, 'RK1308', 'write the replica', 's3:ReplicateObject', { ...at, context: headers }),
+    ...(changesOwner(world)
+      ? [objectAsk(world, 'RK1311', 'hand it to its owner', 's3:ObjectOwnerOverrideToBucketOwner', at)]
+      : []),
+    ...(kms && replicaKey !== undefined ? encrypting(world, destination, one, replicaKey) : []),
+    objectAsk(world, 'RK1306', 'read its tags', 's3:GetObjectVersionTagging', { ...at, bucket: source }),
+    objectAsk(world, 'RK1309', 'write its tags', 's3:ReplicateTags', at),
+  ];
+}
+
+/** A Bucket Key is made and checked before the object is encrypted; the setting is that of the source object. */
+function encrypting(world: RuleWorld, destination: Bucket, one: KmsObject, replicaKey: string): Ask[] {
+  const ask = (code: Code, purpose: string, action: string) =>
+    keyAsk(world, code, purpose, action, destination, one, replicaKey);
+  return [
+    ...(one.encryption.bucketKey
+      ? [
+          ask('RK1313', 'make the Bucket Key of the destination', 'kms:GenerateDataKey'),
+          ask('RK1313', 'check the Bucket Key of the destination', 'kms:Decrypt'),
+        ]
+      : []),
+    ask('RK1312', 'encrypt the replica', 'kms:Encrypt'),
+  ];
+}
+
+type KmsObject = Extract<ObjectCase, { what: 'object' }> & { encryption: KmsEncryption };
+
+const isKms = (one: ObjectCase): one is KmsObject =>
+  one.what === 'object' && one.encryption.algorithm !== 'AES256';
+
+const bucketAsk = (world: RuleWorld, code: Code, purpose: string, action: string): Ask => ({
+  code,
+  purpose,
+  request: asRole(world, action, world.source.arn, world.source.account, {}),
+  resourcePolicy: { kind: 'bucket', of: world.source.name },
+  usual: true,
+});
+
+const objectAsk = (
+  world: RuleWorld,
+  code: Code,
+  purpose: string,
+  action: string,
+  at: { bucket: Bucket; key: string; usual: boolean; context?: Record<string, string> },
+): Ask => ({
+  code,
+  purpose,
+  request: asRole(world, action, `${at.bucket.arn}/${at.key}`, at.bucket.account, {
+    's3:ResourceAccount': at.bucket.account,
+    ...at.context,
+  }),
+  resourcePolicy: { kind: 'bucket', of: at.bucket.name },
+  usual: at.usual,
+});
+
+/** The encryption context names the bucket with an S3 Bucket Key, the object without. */
+const keyAsk = (
+  world: RuleWorld,
+  code: Code,
+  purpose: string,
+  action: string,
+  bucket: Bucket,
+  { key, encryption, usual }: KmsObject,
+  keyArn: string,
+): Ask => ({
+  code,
+  purpose: `${purpose}${encryption.bucketKey ? ', which uses a Bucket Key' : ''}`,
+  request: asRole(world, action, keyArn, accountOf(keyArn), {
+    'kms:ViaService': `s3.${bucket.region}.amazonaws.com`,
+    'kms:CallerAccount': accountOf(world.role),
+    'kms:EncryptionContext:aws:s3:arn': encryption.bucketKey ? bucket.arn : `${bucket.arn}/${key}`,
+    'kms:EncryptionContextKeys': ['aws:s3:arn'],
+  }),
+  resourcePolicy: { kind: 'key', of: keyArn },
+  usual,
+});
+
+/** A request as the role's session, with the condition keys that every request carries. */
+function asRole(
+  { role }: RuleWorld,
+  action: string,
+  resource: string,
+  resourceAccount: string,
+  context: Record<string, string | string[]>,
+): AccessRequest {
+  const [, partition] = role.split(':');
+  const account = accountOf(role);
+  return {
+    principal: `arn:${partition}:sts::${account}:assumed-role/${role.slice(role.lastIndexOf('/') + 1)}/s3-replication`,
+    action,
+    resource,
+    resourceAccount,
+    context: {
+      'aws:PrincipalArn': role,
+      'aws:PrincipalAccount': account,
+      'aws:PrincipalType': 'AssumedRole',
+      'aws:PrincipalIsAWSService': 'false',
+      'aws:ResourceAccount': resourceAccount,
+      'aws:SecureTransport': 'true',
+      ...context,
+    },
+  };
+}

@@ -1,0 +1,74 @@
+import type { Statement } from '../iam/types.ts';
+import type { Code, FindingKind } from './codes.ts';
+
+/** One kind of object that a rule covers. */
+export type ObjectCase = { key: string } & (
+  | { what: 'delete marker' }
+  | {
+      what: 'object';
+      encryption: { algorithm: 'AES256' } | KmsEncryption;
+      /** Whether objects of the bucket are so by default, or were seen to be; otherwise a request may make them so. */
+      usual: boolean;
+    }
+);
+
+export interface KmsEncryption {
+  algorithm: 'aws:kms' | 'aws:kms:dsse';
+  keyArn: string;
+  bucketKey: boolean;
+}
+
+/** A policy that has a say. */
+export interface PolicyPlace {
+  kind: 'trust' | 'role' | 'boundary' | 'bucket' | 'key';
+  /** ARN of the role or the key, or name of the bucket. */
+  of: string;
+  /** Name of a policy of a role. */
+  policy?: string;
+}
+
+/**
+ * What mends a finding: a statement to add to a policy, one to put in another's place (by index), one to take away, or a
+ * call.
+ */
+export type Fix = { what: string } & (
+  | { policy: PolicyPlace; add: Statement }
+  | { policy: PolicyPlace; replace: number; by: Statement }
+  | { policy: PolicyPlace; remove: number }
+  | { call: { service: 's3' | 'kms'; operation: string; region: string; input: Record<string, unknown> } }
+);
+
+export interface Finding {
+  code: Code;
+  severity: FindingKind['severity'];
+  title: string;
+  /** What was found, in a sentence for a person. */
+  message: string;
+  /** S3's own word for it. */
+  failureReason?: string;
+  /** In order; each is needed. */
+  fixes: Fix[];
+  /** The request that is denied, or undecided. */
+  request?: { action: string; resource: string; context: Record<string, string | string[]> };
+}
+
+/** One request that S3 makes as the role, and what became of it. */
+export interface Answer {
+  /** In words: `decrypt the source object`. */
+  purpose: string;
+  action: string;
+  resource: string;
+  result: 'allowed' | 'denied' | 'unknown';
+  /** By which statements, or for the lack of which. */
+  reason: string;
+}
+
+export interface RuleProof {
+  bucket: string;
+  rule: string;
+  destination: string;
+  /** `proven`: every request is allowed; `broken`: objects fail; `unknown`: something could not be decided; `off`. */
+  verdict: 'proven' | 'broken' | 'unknown' | 'off';
+  findings: Finding[];
+  answers: Answer[];
+}
