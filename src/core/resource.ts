@@ -1,5 +1,7 @@
 import type { Operation } from 'fast-json-patch';
 import type { BucketReplication, Position } from '../spec/types.ts';
+import type { Leftover } from './leftover.ts';
+import type { Observed } from './observed.ts';
 import type { RiskId } from './risks.ts';
 
 /**
@@ -33,8 +35,10 @@ export interface Resource<S = unknown> {
   pairs: string[];
   /** Where in the YAML it was asked for. */
   from: Position;
-  /** Whether what carries our mark in it, and no spec declares, is to be taken away; absent: it stays. */
-  prune?: true;
+  /** Specs, by their names in Sids, of which nothing that is not declared may stay in it; absent: all stays. */
+  prune?: string[];
+  /** No spec wants it: it is here to be pruned, and goes as a whole where nothing would stay in it. */
+  gone?: true;
 }
 
 /** What AWS reports of a resource. */
@@ -56,9 +60,9 @@ export type Observation<S = unknown> =
 /** Everything that was observed, by resource id. */
 export type Actual = ReadonlyMap<Id, Observation>;
 
-export type Action = 'create' | 'update';
+export type Action = 'create' | 'update' | 'delete';
 
-/** One resource to create or update. */
+/** One resource to create, to update, or to take away. */
 export interface Step {
   id: Id;
   kind: string;
@@ -141,9 +145,10 @@ export interface Want {
 /**
  * One AWS document: the smallest thing that AWS reads and writes on its own.
  *
- * `want`, `canonical`, `complete`, `blocks`, `explain`, `risks`, `notes` and `byHand` must be pure. `read` must build what it
- * returns from reads alone. `write` must be idempotent, must create only if `was` is absent, and must put `rest`
- * back. None of them may delete, and none may know whether this is a dry run.
+ * `want`, `left`, `canonical`, `complete`, `blocks`, `isSpent`, `stillNeeds`, `explain`, `risks`, `notes` and `byHand` must
+ * be pure. `read` must build what it returns from reads alone. `write` must be idempotent, must create only if `was` is
+ * absent, and must put `rest` back. Nothing but `remove` may delete, and it is called for what is gone and spent alone.
+ * None may know whether this is a dry run. Buckets, objects and keys have no `remove`.
  */
 export interface Kind<S = unknown> {
   name: string;
@@ -151,6 +156,8 @@ export interface Kind<S = unknown> {
   actions: { read: string[]; write: string[] };
   /** What a spec wants of this kind; what several specs share comes out equal for each of them. */
   want(context: Want): Resource<S>[];
+  /** What may be left of this kind of a spec that is gone, wanting nothing; only to prune. */
+  left?(of: Leftover): Resource<S>[];
   /** One normal form for both sides. */
   canonical(spec: S): S;
   /** Fill in what AWS requires but nobody declared, around what is there. Absent: the desired spec as it is. */
@@ -159,6 +166,12 @@ export interface Kind<S = unknown> {
   blocks?(desired: S, seen: Seen<S> | undefined, at: Place): string | undefined;
   read(aws: Aws, resource: Resource<S>): Promise<Seen<S> | undefined>;
   write(aws: Aws, resource: Resource<S>, was: Seen<S> | undefined): Promise<void>;
+  /** Whether nothing would stay in it, neither ours nor anybody's. */
+  isSpent?(desired: S, seen: Seen<S>): boolean;
+  /** Take it away as a whole; what is not there is gone. */
+  remove?(aws: Aws, resource: Resource<S>): Promise<void>;
+  /** Who else needs the permissions of a spec that is gone, if so. */
+  stillNeeds?(seen: Seen<S>, of: Leftover): string | undefined;
   /** Why a field matters, in words: for each path of the patch (`/rules/…/priority`); `''` asks for the whole. */
   explain?(path: string, desired: S): string | undefined;
   /** What could go wrong with changing this. */
@@ -169,10 +182,22 @@ export interface Kind<S = unknown> {
   tags?(aws: Aws, resource: Resource<S>, seen: Seen<S>): Promise<Record<string, string>>;
   /** Pruned before all others: what uses something goes before what it uses. */
   prunedFirst?: true;
+  /** What the proof learns from it: how things stand once the desired spec is in place. */
+  facts?(desired: S, around: Around<S>): Partial<Observed>;
   /** How it is made by hand, where replication needs it; absent for what is the owner's own affair. */
   byHand?(desired: S): ByHand | undefined;
   /** Refusals that pass soon after our own writes: propagation, not failure. */
   settles?: Settling[];
+}
+
+/** What is there of a resource, and what its ARN is, or will be. */
+export interface Around<S = unknown> {
+  seen: Seen<S> | undefined;
+  at: Place;
+  /** Twelve digits. */
+  accountId: string;
+  /** Its own, or that of the thing that it belongs to. */
+  arn: string;
 }
 
 /** A refusal that passes by itself. */

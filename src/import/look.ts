@@ -89,7 +89,7 @@ async function bucket(door: Door, name: string, near: string): Promise<FoundBuck
 }
 
 /** S3 names the Region of a bucket in every answer, whoever asks and wherever. */
-async function regionOf(door: Door, name: string, near: string): Promise<string> {
+export async function regionOf(door: Pick<Door, 'send'>, name: string, near: string): Promise<string> {
   try {
     const answer = await door.send({ region: near }, new HeadBucketCommand({ Bucket: name }));
     return answer.BucketRegion ?? near;

@@ -1,5 +1,6 @@
-import { GetRolePolicyCommand, PutRolePolicyCommand } from '@aws-sdk/client-iam';
-import { place, position, roleId } from '../core/names.ts';
+import { DeleteRolePolicyCommand, GetRolePolicyCommand, PutRolePolicyCommand } from '@aws-sdk/client-iam';
+import { unwanted } from '../core/leftover.ts';
+import { bucketId, keyArnId, namedRoleId, place, position, roleId } from '../core/names.ts';
 import { roleStatements } from '../core/permissions.ts';
 import type { Kind } from '../core/resource.ts';
 import {
@@ -11,7 +12,7 @@ import {
 } from '../core/statements.ts';
 import type { Statement } from '../iam/types.ts';
 import { orAbsent } from './absent.ts';
-import { policyOf, remarks } from './policy-text.ts';
+import { isSpent, policyOf, remarks } from './policy-text.ts';
 
 /** Our inline policy of the role: what replication needs. Other policies of the same role stay as they are. */
 export interface IamRolePolicy {
@@ -19,14 +20,14 @@ export interface IamRolePolicy {
   statements: Statements;
 }
 
-const POLICY_NAME = 'replikey';
+export const POLICY_NAME = 'replikey';
 
 /** Inline policies of a role may hold 10,240 characters in all, white space not counted. */
 const LIMIT = 10_240;
 
 export const iamRolePolicy: Kind<IamRolePolicy> = {
   name: 'iam.role-policy',
-  actions: { read: ['iam:GetRolePolicy'], write: ['iam:PutRolePolicy'] },
+  actions: { read: ['iam:GetRolePolicy'], write: ['iam:PutRolePolicy', 'iam:DeleteRolePolicy'] },
 
   want({ pair, pairs }) {
     if ('arn' in pair.role) return [];
@@ -46,6 +47,21 @@ export const iamRolePolicy: Kind<IamRolePolicy> = {
       },
     ];
   },
+
+  // Last but the role: all the rest is found through it.
+  left: (of) => [
+    unwanted(of, {
+      id: namedRoleId(of.role.name, of.role.at.account, 'iam.role-policy'),
+      kind: 'iam.role-policy',
+      at: of.role.at,
+      spec: { role: of.role.name, statements: {} },
+      after: [
+        ...of.sources.map(({ bucket }) => bucketId('s3.replication', bucket)),
+        ...of.destinations.map(({ bucket }) => bucketId('s3.bucket-policy', bucket)),
+        ...of.keys.map(({ arn }) => keyArnId(arn)),
+      ],
+    }),
+  ],
 
   canonical: ({ role, statements }) => ({ role, statements: canonicalStatements(statements) }),
 
@@ -83,12 +99,29 @@ export const iamRolePolicy: Kind<IamRolePolicy> = {
     );
   },
 
+  isSpent,
+
+  async remove(aws, { at, spec }) {
+    const policy = { RoleName: spec.role, PolicyName: POLICY_NAME };
+    await orAbsent(aws.send(at, new DeleteRolePolicyCommand(policy)), 'NoSuchEntityException');
+  },
+
   explain: (path) =>
     path === ''
       ? 'what S3 must be allowed to do as the role'
       : EXPLAINED.find(([start]) => path.startsWith(`/statements/Replikey${start}`))?.[1],
 
   notes: (_, seen) => remarks(seen.spec.statements, seen.rest),
+
+  facts: ({ statements }, { seen, arn }) => ({
+    roles: {
+      [arn]: {
+        policies: {
+          [POLICY_NAME]: joinPolicy(statements, (seen?.rest as Statement[] | undefined) ?? []),
+        },
+      },
+    },
+  }),
 
   byHand: ({ role, statements }) => ({
     what: `give the role ${role} what replication needs`,

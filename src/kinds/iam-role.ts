@@ -1,13 +1,15 @@
 import {
   CreateRoleCommand,
+  DeleteRoleCommand,
   GetRoleCommand,
   PutRolePermissionsBoundaryCommand,
   type Tag,
   TagRoleCommand,
   UpdateAssumeRolePolicyCommand,
 } from '@aws-sdk/client-iam';
-import { defined, stableJson } from '../core/canonical.ts';
-import { place, position, roleId } from '../core/names.ts';
+import { defined, sortedSet, stableJson } from '../core/canonical.ts';
+import { unwanted } from '../core/leftover.ts';
+import { DELETION, namedRoleId, place, position, roleId } from '../core/names.ts';
 import { trustStatements } from '../core/permissions.ts';
 import type { Aws, Kind, Place } from '../core/resource.ts';
 import {
@@ -32,16 +34,24 @@ export interface IamRole {
   permissionsBoundary?: string;
   /** Those that are declared, beside whatever others it has. */
   tags?: Record<string, string>;
+  /** The specs that say deletion: Remove: recorded in tags, since a spec that is gone can say nothing. */
+  removable?: string[];
 }
 
 export const iamRole: Kind<IamRole> = {
   name: 'iam.role',
   actions: {
     read: ['iam:GetRole'],
-    write: ['iam:CreateRole', 'iam:TagRole', 'iam:UpdateAssumeRolePolicy', 'iam:PutRolePermissionsBoundary'],
+    write: [
+      'iam:CreateRole',
+      'iam:TagRole',
+      'iam:UpdateAssumeRolePolicy',
+      'iam:PutRolePermissionsBoundary',
+      'iam:DeleteRole',
+    ],
   },
 
-  want: ({ pair }) => [
+  want: ({ pair, pairs }) => [
     {
       id: roleId(pair),
       kind: 'iam.role',
@@ -49,14 +59,38 @@ export const iamRole: Kind<IamRole> = {
       spec:
         'arn' in pair.role
           ? { name: pair.role.arn.slice(pair.role.arn.lastIndexOf('/') + 1), arn: pair.role.arn }
-          : { ...pair.role, trust: trustStatements },
+          : {
+              ...pair.role,
+              trust: trustStatements,
+              removable: pairs
+                .filter((other) => roleId(other) === roleId(pair) && other.policy.deletion === 'Remove')
+                .map(({ name }) => name),
+            },
       after: [],
       pairs: [pair.name],
       from: position(pair, 'spec.role'),
     },
   ],
 
-  canonical: (spec) => defined({ ...spec, trust: spec.trust && canonicalStatements(spec.trust) }),
+  left: (of) =>
+    of.roleGoes
+      ? [
+          unwanted(of, {
+            id: namedRoleId(of.role.name, of.role.at.account, 'iam.role'),
+            kind: 'iam.role',
+            at: of.role.at,
+            spec: { name: of.role.name },
+            after: [namedRoleId(of.role.name, of.role.at.account, 'iam.role-policy')],
+          }),
+        ]
+      : [],
+
+  canonical: (spec) =>
+    defined({
+      ...spec,
+      trust: spec.trust && canonicalStatements(spec.trust),
+      removable: spec.removable && sortedSet(spec.removable),
+    }),
 
   complete: (desired, seen) =>
     desired.trust
@@ -71,7 +105,7 @@ export const iamRole: Kind<IamRole> = {
     return `the role ${desired.arn} does not exist; a role given by ARN must exist before`;
   },
 
-  async read(aws, { at, spec }) {
+  async read(aws, { at, spec, pairs }) {
     const answer = await orAbsent(
       aws.send(at, new GetRoleCommand({ RoleName: spec.name })),
       'NoSuchEntityException',
@@ -81,6 +115,7 @@ export const iamRole: Kind<IamRole> = {
     const attrs = { arn: role.Arn, id: role.RoleId ?? '' };
     if (spec.arn !== undefined) return { spec: { name: spec.name, arn: role.Arn }, attrs };
     const { ours, foreign } = splitPolicy(policyOf(role.AssumeRolePolicyDocument ?? '{"Statement":[]}'), []);
+    const tags = tagMap(role.Tags);
     return {
       spec: defined({
         name: spec.name,
@@ -88,6 +123,7 @@ export const iamRole: Kind<IamRole> = {
         path: spec.path && role.Path,
         permissionsBoundary: spec.permissionsBoundary && role.PermissionsBoundary?.PermissionsBoundaryArn,
         tags: spec.tags && declaredTags(spec.tags, role.Tags ?? []),
+        removable: pairs.filter((name) => tags[DELETION + name] === 'Remove'),
       }),
       attrs,
       rest: foreign,
@@ -108,11 +144,17 @@ export const iamRole: Kind<IamRole> = {
         PermissionsBoundary: spec.permissionsBoundary,
         AssumeRolePolicyDocument: trust,
         Description: 'S3 assumes this role to replicate objects; created by replikey',
-        Tags: [...ownTags(pairs), ...asList(spec.tags)],
+        Tags: [...ownTags(pairs), ...asList(spec.tags), ...deletionTags(spec)],
       }),
     );
     // It is there already when the answer to an earlier attempt was lost; reading it back tells whether as wanted.
     await orAbsent(aws.send(at, command), 'EntityAlreadyExistsException');
+  },
+
+  isSpent: () => true,
+
+  async remove(aws, { at, spec }) {
+    await orAbsent(aws.send(at, new DeleteRoleCommand({ RoleName: spec.name })), 'NoSuchEntityException');
   },
 
   async tags(aws, { at, spec }) {
@@ -123,8 +165,22 @@ export const iamRole: Kind<IamRole> = {
   explain(path) {
     if (path === '' || path.startsWith('/trust')) return 'S3 must be allowed to assume the role';
     if (path === '/permissionsBoundary') return 'a permissions boundary is declared';
+    if (path.startsWith('/removable'))
+      return 'what a spec says of its deletion is recorded for when it is gone';
     return path.startsWith('/tags') ? 'tags are declared' : undefined;
   },
+
+  facts: ({ trust, permissionsBoundary }, { seen, arn }) => ({
+    roles: {
+      [arn]: {
+        ...(trust && { trust: joinPolicy(trust, (seen?.rest as Statement[] | undefined) ?? []) }),
+        ...(seen ? {} : { policies: {}, boundary: null }),
+        ...(permissionsBoundary !== undefined && permissionsBoundary !== seen?.spec.permissionsBoundary
+          ? { boundary: { unread: `the document of ${permissionsBoundary} is read once the role has it` } }
+          : {}),
+      },
+    },
+  }),
 
   byHand: ({ name, path, trust }) =>
     trust && {
@@ -149,7 +205,10 @@ export const iamRole: Kind<IamRole> = {
         ]
       : [],
 
-  settles: [{ code: 'NoSuchEntityException', waitsFor: 'IAM to see the new role' }],
+  settles: [
+    { code: 'NoSuchEntityException', waitsFor: 'IAM to see the new role' },
+    { code: 'DeleteConflictException', waitsFor: 'IAM to see that the policy of the role is gone' },
+  ],
 };
 
 /** Each change has a call of its own. */
@@ -165,6 +224,18 @@ async function update(aws: Aws, at: Place, spec: IamRole, was: IamRole, trust: s
   if (spec.tags && stableJson(spec.tags) !== stableJson(was.tags)) {
     await aws.send(at, new TagRoleCommand({ RoleName, Tags: asList(spec.tags) }));
   }
+  if (stableJson(spec.removable) !== stableJson(was.removable)) {
+    await aws.send(at, new TagRoleCommand({ RoleName, Tags: deletionTags(spec, was) }));
+  }
+}
+
+/** A spec that says Remove no more is recorded as Retain; one that never said it is not recorded. */
+function deletionTags({ removable = [] }: IamRole, was?: IamRole): Tag[] {
+  const names = sortedSet([...removable, ...(was?.removable ?? [])]);
+  return names.map((name) => ({
+    Key: DELETION + name,
+    Value: removable.includes(name) ? 'Remove' : 'Retain',
+  }));
 }
 
 const declaredTags = (declared: Record<string, string>, found: Tag[]): Record<string, string> =>

@@ -1,5 +1,6 @@
 import { DescribeKeyCommand, GetKeyPolicyCommand, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
-import { keyId, place, position } from '../core/names.ts';
+import { unwanted } from '../core/leftover.ts';
+import { bucketId, keyArnId, keyId, place, position } from '../core/names.ts';
 import { type KeyUse, keyStatements, roleArn } from '../core/permissions.ts';
 import type { Kind, Resource } from '../core/resource.ts';
 import {
@@ -29,6 +30,17 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy> = {
   actions: { read: ['kms:DescribeKey', 'kms:GetKeyPolicy'], write: ['kms:PutKeyPolicy'] },
 
   want: ({ pair, pairs }) => sidesOf(pair).flatMap((use) => want(pair, use, pairs)),
+
+  left: (of) =>
+    of.keys.map(({ arn, at }) =>
+      unwanted(of, {
+        id: keyArnId(arn),
+        kind: 'kms.key-policy',
+        at,
+        spec: { alias: arn, statements: {} },
+        after: of.sources.map(({ bucket }) => bucketId('s3.replication', bucket)),
+      }),
+    ),
 
   canonical: ({ alias, statements }) => ({ alias, statements: canonicalStatements(statements) }),
 
@@ -72,6 +84,19 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy> = {
         : undefined,
 
   notes: (_, seen) => remarks(seen.spec.statements, seen.rest),
+
+  // A new key lets its account decide: so KMS makes it where nobody says otherwise.
+  facts: ({ statements }, { seen, arn, accountId }) => ({
+    keys: {
+      [arn]: {
+        arn,
+        policy: joinPolicy(
+          statements,
+          (seen?.rest as Statement[] | undefined) ?? [accountDecides(arn, accountId)],
+        ),
+      },
+    },
+  }),
 
   byHand: ({ alias, statements }) => ({
     what: `add these statements to the policy of ${alias}`,
@@ -127,3 +152,10 @@ function want(
     },
   ];
 }
+
+const accountDecides = (arn: string, accountId: string): Statement => ({
+  Effect: 'Allow',
+  Principal: { AWS: `arn:${arn.split(':')[1]}:iam::${accountId}:root` },
+  Action: 'kms:*',
+  Resource: '*',
+});

@@ -129,6 +129,18 @@ export const kmsKey: Kind<KmsKey> = {
     return tagMap(Tags?.map(({ TagKey, TagValue }) => ({ Key: TagKey, Value: TagValue })));
   },
 
+  facts: (_, { seen, arn }) => ({
+    keys: {
+      [arn]: defined({
+        arn,
+        state: seen?.attrs.state ?? 'Enabled',
+        usage: seen?.attrs.usage,
+        keySpec: seen?.attrs.keySpec,
+        manager: seen?.attrs.manager,
+      }),
+    },
+  }),
+
   settles: [
     { code: 'NotFoundException', waitsFor: 'KMS to see the new key' },
     { code: 'KMSInvalidStateException', message: /Creating/, waitsFor: 'the new key to become Enabled' },

@@ -1,3 +1,4 @@
+import type { Seen } from '../core/resource.ts';
 import { isMarked, type Statements } from '../core/statements.ts';
 import type { Policy, Statement } from '../iam/types.ts';
 
@@ -5,6 +6,10 @@ import type { Policy, Statement } from '../iam/types.ts';
 export function policyOf(text: string): Policy {
   return JSON.parse(text.trimStart().startsWith('{') ? text : decodeURIComponent(text)) as Policy;
 }
+
+/** Whether nothing would stay in a policy, neither of ours nor of anybody's. */
+export const isSpent = (desired: { statements: Statements }, { rest }: Seen): boolean =>
+  Object.keys(desired.statements).length === 0 && ((rest as Statement[] | undefined) ?? []).length === 0;
 
 /** What there is to say of a policy: grants that lead nowhere, and statements of specs that this run was not given. */
 export function remarks(ours: Statements, rest: unknown): string[] {

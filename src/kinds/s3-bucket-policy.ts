@@ -1,4 +1,9 @@
-import { GetBucketPolicyCommand, PutBucketPolicyCommand } from '@aws-sdk/client-s3';
+import {
+  DeleteBucketPolicyCommand,
+  GetBucketPolicyCommand,
+  PutBucketPolicyCommand,
+} from '@aws-sdk/client-s3';
+import { unwanted } from '../core/leftover.ts';
 import { bucketId, place, position } from '../core/names.ts';
 import { bucketStatements } from '../core/permissions.ts';
 import type { Kind } from '../core/resource.ts';
@@ -13,7 +18,7 @@ import {
 import type { Statement } from '../iam/types.ts';
 import { orAbsent } from './absent.ts';
 import { bucketSettles } from './bucket-settles.ts';
-import { policyOf, remarks } from './policy-text.ts';
+import { isSpent, policyOf, remarks } from './policy-text.ts';
 
 /** Our statements in the policy of a destination bucket, where the source is of another account. */
 export interface S3BucketPolicy {
@@ -26,7 +31,7 @@ const LIMIT = 20_480;
 
 export const s3BucketPolicy: Kind<S3BucketPolicy> = {
   name: 's3.bucket-policy',
-  actions: { read: ['s3:GetBucketPolicy'], write: ['s3:PutBucketPolicy'] },
+  actions: { read: ['s3:GetBucketPolicy'], write: ['s3:PutBucketPolicy', 's3:DeleteBucketPolicy'] },
 
   want({ pair, pairs }) {
     const { bucket } = pair.destination;
@@ -44,6 +49,17 @@ export const s3BucketPolicy: Kind<S3BucketPolicy> = {
       },
     ];
   },
+
+  left: (of) =>
+    of.destinations.map(({ bucket, at }) =>
+      unwanted(of, {
+        id: bucketId('s3.bucket-policy', bucket),
+        kind: 's3.bucket-policy',
+        at,
+        spec: { bucket, statements: {} },
+        after: of.sources.map((source) => bucketId('s3.replication', source.bucket)),
+      }),
+    ),
 
   canonical: ({ bucket, statements }) => ({ bucket, statements: canonicalStatements(statements) }),
 
@@ -83,9 +99,25 @@ export const s3BucketPolicy: Kind<S3BucketPolicy> = {
     );
   },
 
+  isSpent,
+
+  async remove(aws, { at, spec }) {
+    const owner = await aws.accountId(at.account);
+    await aws.send(at, new DeleteBucketPolicyCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner }));
+  },
+
   explain: () => 'across accounts the bucket of the destination must allow the role, too',
 
   notes: (_, seen) => remarks(seen.spec.statements, seen.rest),
+
+  facts: ({ bucket, statements }, { at, seen }) => ({
+    buckets: {
+      [bucket]: {
+        region: at.region,
+        policy: joinPolicy(statements, (seen?.rest as Statement[] | undefined) ?? []),
+      },
+    },
+  }),
 
   byHand: ({ bucket, statements }) => ({
     what: `add these statements to the policy of ${bucket}`,

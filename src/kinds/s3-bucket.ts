@@ -93,6 +93,19 @@ export const s3Bucket: Kind<S3Bucket> = {
     return tagMap(answer?.TagSet);
   },
 
+  // A new bucket is private, unlocked and nobody's but its owner's.
+  facts: ({ bucket, region }, { seen, accountId }) => ({
+    buckets: {
+      [bucket]: {
+        region,
+        account: accountId,
+        ...(seen
+          ? {}
+          : { policy: null, objectLock: null, publicAccessBlock: null, ownership: null, replication: null }),
+      },
+    },
+  }),
+
   settles: [{ code: 'OperationAborted', waitsFor: 'S3 to finish another operation on the bucket name' }],
 };
 

@@ -109,6 +109,25 @@ export const s3Encryption: Kind<S3Encryption> = {
     ];
   },
 
+  facts: ({ bucket, sseAlgorithm, kmsMasterKeyId, bucketKeyEnabled }, { at }) => ({
+    buckets: {
+      [bucket]: {
+        region: at.region,
+        encryption: {
+          Rules: [
+            {
+              ApplyServerSideEncryptionByDefault: defined({
+                SSEAlgorithm: sseAlgorithm,
+                KMSMasterKeyID: kmsMasterKeyId as string | undefined,
+              }),
+              BucketKeyEnabled: bucketKeyEnabled,
+            },
+          ],
+        },
+      },
+    },
+  }),
+
   settles: bucketSettles,
 };
 

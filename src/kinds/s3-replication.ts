@@ -1,12 +1,15 @@
 import {
+  DeleteBucketReplicationCommand,
   GetBucketReplicationCommand,
   PutBucketReplicationCommand,
   type ReplicationRule,
 } from '@aws-sdk/client-s3';
 import { defined, sortedSet } from '../core/canonical.ts';
-import { bucketId, isOurRule, keyId, place, position, roleId, ruleId } from '../core/names.ts';
+import { unwanted } from '../core/leftover.ts';
+import { bucketId, isOurRule, keyId, place, position, roleId, ruleId, specOfRule } from '../core/names.ts';
 import { bucketArn, isAcrossAccounts, keyArn, overridesOwner, roleArn } from '../core/permissions.ts';
 import type { Id, Kind, Ref, Risk, Seen } from '../core/resource.ts';
+import { sidName } from '../core/statements.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
 import { orAbsent } from './absent.ts';
 import { bucketSettles } from './bucket-settles.ts';
@@ -15,6 +18,7 @@ import { fromAws, isV1, type RuleSpec, toAws } from './replication-rule.ts';
 /** The one replication configuration of a source bucket: one role, and the rules of all specs that share the bucket. */
 export interface S3Replication {
   bucket: string;
+  /** Empty where no spec wants one: as it is. */
   role: string | Ref;
   rules: Record<string, RuleSpec>;
   /** What becomes of rules that are not ours. */
@@ -51,6 +55,17 @@ export const s3Replication: Kind<S3Replication> = {
     ];
   },
 
+  left: (of) =>
+    of.sources.map(({ bucket, at }) =>
+      unwanted(of, {
+        id: bucketId('s3.replication', bucket),
+        kind: 's3.replication',
+        at,
+        spec: { bucket, role: '', rules: {}, foreignRules: 'Preserve' as const, v1Rules: [] },
+        after: [],
+      }),
+    ),
+
   canonical: ({ bucket, role, rules, foreignRules, v1Rules }) => ({
     bucket,
     role,
@@ -85,7 +100,8 @@ export const s3Replication: Kind<S3Replication> = {
     for (const [id, rule] of Object.entries(wanted)) {
       rules[id] ??= { ...rule, priority: freePriority(taken) };
     }
-    return { ...desired, rules };
+    if (desired.role !== '' || !seen) return { ...desired, rules };
+    return { ...desired, rules, role: seen.spec.role, v1Rules: seen.spec.v1Rules };
   },
 
   blocks(desired, seen) {
@@ -99,7 +115,7 @@ export const s3Replication: Kind<S3Replication> = {
     return undefined;
   },
 
-  async read(aws, { at, spec, pairs, prune }) {
+  async read(aws, { at, spec, pairs, prune = [] }) {
     const owner = await aws.accountId(at.account);
     const answer = await orAbsent(
       aws.send(at, new GetBucketReplicationCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner })),
@@ -110,9 +126,10 @@ export const s3Replication: Kind<S3Replication> = {
     if (!configuration) return undefined;
     const all = configuration.Rules ?? [];
     // Rules of specs that this run was not given are left as they are, even where foreign ones are replaced.
-    const ofGiven = (id: string) => pairs.some((name) => id.startsWith(ruleId(name, '')));
+    const names = new Set([...pairs.map(sidName), ...prune]);
     const mine = ({ ID = '' }: ReplicationRule) =>
-      ID in spec.rules || (isOurRule(ID) ? prune || ofGiven(ID) : spec.foreignRules === 'Replace');
+      ID in spec.rules ||
+      (isOurRule(ID) ? names.has(sidName(specOfRule(ID))) : spec.foreignRules === 'Replace');
     const foreign = all.filter((rule) => !mine(rule));
     return {
       spec: {
@@ -122,7 +139,7 @@ export const s3Replication: Kind<S3Replication> = {
         foreignRules: spec.foreignRules,
         v1Rules: foreign.filter(isV1).map(({ ID }) => ID ?? ''),
       },
-      attrs: { prune: String(prune ?? false) },
+      attrs: { prune: prune.join(' ') },
       rest: foreign,
     };
   },
@@ -138,6 +155,24 @@ export const s3Replication: Kind<S3Replication> = {
         ReplicationConfiguration: { Role: spec.role as string, Rules: [...foreign, ...ours] },
       }),
     );
+  },
+
+  isSpent: ({ rules }, { rest }) =>
+    Object.keys(rules).length === 0 && ((rest as ReplicationRule[] | undefined) ?? []).length === 0,
+
+  /** S3 refuses a configuration without rules. */
+  async remove(aws, { at, spec }) {
+    const owner = await aws.accountId(at.account);
+    await aws.send(
+      at,
+      new DeleteBucketReplicationCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner }),
+    );
+  },
+
+  stillNeeds(seen, { role }) {
+    const others = foreignOf(seen).filter(({ ID }) => !isOurRule(ID));
+    if (others.length === 0 || seen.spec.role !== role.arn) return undefined;
+    return `rules of ${seen.spec.bucket} that are not ours replicate as its role: ${names(others)}`;
   },
 
   explain(path, desired) {
@@ -200,6 +235,16 @@ export const s3Replication: Kind<S3Replication> = {
       what: `set the replication configuration of ${bucket}, or add its rules to what is there`,
       document: { Role: role, Rules: Object.entries(rules).map(([id, rule]) => toAws(id, rule)) },
       command: `aws s3api put-bucket-replication --bucket ${bucket} --replication-configuration file://replication.json`,
+    };
+  },
+
+  facts({ bucket, role, rules }, { at, seen }) {
+    const ours = Object.entries(rules).map(([id, rule]) => toAws(id, rule));
+    const foreign = renewed(foreignOf(seen), ours);
+    return {
+      buckets: {
+        [bucket]: { region: at.region, replication: { Role: role as string, Rules: [...foreign, ...ours] } },
+      },
     };
   },
 
@@ -272,8 +317,11 @@ function switchedOff(
   desired: S3Replication,
   seen: Seen<S3Replication> | undefined,
 ): Record<string, RuleSpec> {
-  if (!seen || seen.attrs.prune === 'true') return {};
-  const stale = Object.entries(seen.spec.rules).filter(([id]) => isOurRule(id) && !(id in desired.rules));
+  if (!seen) return {};
+  const pruned = new Set(seen.attrs.prune?.split(' '));
+  const stale = Object.entries(seen.spec.rules).filter(
+    ([id]) => isOurRule(id) && !(id in desired.rules) && !pruned.has(sidName(specOfRule(id))),
+  );
   return Object.fromEntries(
     stale.map(([id, { priority: _, ...rule }]) => [id, { ...rule, status: 'Disabled' as const }]),
   );

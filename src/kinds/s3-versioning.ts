@@ -55,5 +55,9 @@ export const s3Versioning: Kind<S3Versioning> = {
     command: `aws s3api put-bucket-versioning --bucket ${bucket} --versioning-configuration Status=Enabled`,
   }),
 
+  facts: ({ bucket }, { at }) => ({
+    buckets: { [bucket]: { region: at.region, versioning: { Status: 'Enabled' } } },
+  }),
+
   settles: bucketSettles,
 };

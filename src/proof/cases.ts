@@ -1,6 +1,6 @@
+import { known } from '../core/observed.ts';
 import type { Policy } from '../iam/types.ts';
 import { matchWildcard, tokenize } from '../iam/wildcard.ts';
-import { known } from './observed.ts';
 import type { KmsEncryption, ObjectCase } from './types.ts';
 import { keyArnOf, prefixOf, type RuleWorld, replicatesDeletes, selectsEncrypted, tagsOf } from './world.ts';
 
@@ -65,7 +65,7 @@ function kmsCases(world: RuleWorld, seen: readonly SeenObject[]): (KmsEncryption
 }
 
 /** The keys of the source's Region that the role's policies name. */
-function keysOf({ observed, role, source }: RuleWorld): string[] {
+export function keysOf({ observed, role, source }: RuleWorld): string[] {
   const policies = Object.values(known(known(observed.roles[role])?.policies) ?? {});
   const named = policies
     .flatMap(patternsOf)

@@ -1,6 +1,6 @@
+import { known, type Observed } from '../core/observed.ts';
 import { bucketArn, patternOf } from '../core/permissions.ts';
 import type { Decision, Policy, Statement } from '../iam/types.ts';
-import { known, type Observed } from './observed.ts';
 import { nameOf, policyAt, withPolicy } from './policies.ts';
 import type { Ask } from './requests.ts';
 import type { Fix, PolicyPlace } from './types.ts';

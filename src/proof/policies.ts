@@ -1,5 +1,5 @@
+import { type Fact, known, type Observed, unreadOf } from '../core/observed.ts';
 import type { NamedPolicy, Policies, Policy } from '../iam/types.ts';
-import { type Fact, known, type Observed, unreadOf } from './observed.ts';
 import type { Ask } from './requests.ts';
 import type { PolicyPlace } from './types.ts';
 

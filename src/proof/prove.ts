@@ -1,8 +1,8 @@
+import { known, type Observed, unreadOf } from '../core/observed.ts';
 import { casesOf, isKms, type SeenObject } from './cases.ts';
 import { decide } from './decide.ts';
 import { finding } from './findings.ts';
 import { mend, mended } from './mend.ts';
-import { known, type Observed, unreadOf } from './observed.ts';
 import { policiesFor } from './policies.ts';
 import { type Ask, assuming, lookingAround, reading, writing } from './requests.ts';
 import { ruleFindings } from './rules.ts';

@@ -1,8 +1,15 @@
+import { known, unreadOf } from '../core/observed.ts';
 import { byDefault, isKms } from './cases.ts';
 import { finding } from './findings.ts';
-import { known, unreadOf } from './observed.ts';
 import type { Finding, Fix } from './types.ts';
-import { accountOf, type Bucket, keyArnOf, type RuleWorld, selectsEncrypted } from './world.ts';
+import {
+  accountOf,
+  type Bucket,
+  keyArnOf,
+  type RuleWorld,
+  replicaKeyArn,
+  selectsEncrypted,
+} from './world.ts';
 
 /** What S3 looks at before it asks for any object: whether the other side is there, and ready. */
 export function destinationStates(world: RuleWorld): Finding[] {
@@ -138,9 +145,8 @@ export function sourceKeyState({ observed, source }: RuleWorld, keyArn: string):
 export function replicaKeyState(world: RuleWorld): { arn?: string; missing: Finding[]; state: Finding[] } {
   const { observed, rule, destination } = world;
   const name = rule.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID;
-  if (name === undefined || !destination || !selectsEncrypted(rule)) return { missing: [], state: [] };
-  // S3 has KMS look an alias or a bare id up in the account of the role, and in the destination's Region.
-  const spoken = keyArnOf(name, { ...destination, account: accountOf(world.role) });
+  const spoken = replicaKeyArn(world);
+  if (spoken === undefined || !destination || !selectsEncrypted(rule)) return { missing: [], state: [] };
   const fact = observed.keys[spoken];
   const region = spoken.split(':')[3];
   if (region !== destination.region) {

@@ -1,6 +1,6 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
+import { type BucketFacts, known, type Observed } from '../core/observed.ts';
 import { bucketArn } from '../core/permissions.ts';
-import { type BucketFacts, known, type Observed } from './observed.ts';
 
 /** One rule, and what stands around it. */
 export interface RuleWorld {
@@ -80,4 +80,14 @@ export function keyArnOf(name: string | undefined, { region, account, arn }: Buc
   const of = `arn:${partition}:kms:${region}:${account}`;
   if (name === undefined) return `${of}:alias/aws/s3`;
   return name.startsWith('alias/') ? `${of}:${name}` : `${of}:key/${name}`;
+}
+
+/**
+ * The replica key as S3 has KMS look it up: an alias or a bare id in the account of the role, and in the destination's
+ * Region. Absent where the rule names none.
+ */
+export function replicaKeyArn({ rule, role, destination }: RuleWorld): string | undefined {
+  const name = rule.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID;
+  if (name === undefined || !destination) return undefined;
+  return keyArnOf(name, { ...destination, account: accountOf(role) });
 }

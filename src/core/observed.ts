@@ -71,10 +71,13 @@ export const known = <T>(fact: Fact<T> | undefined): T | undefined =>
 export const unreadOf = (fact: Fact<unknown> | undefined): string | undefined =>
   fact === undefined ? 'nobody looked' : isUnread(fact) ? fact.unread : undefined;
 
-const isUnread = (fact: unknown): fact is Unread =>
+export const isUnread = (fact: unknown): fact is Unread =>
   typeof fact === 'object' && fact !== null && typeof (fact as Partial<Unread>).unread === 'string';
 
-/** Facts laid over others: what the second says holds, and what it does not say stays as the first has it. */
+/**
+ * Facts laid over others: what the second says holds, and what it does not say stays as the first has it. What could not
+ * be read stays unread, whatever is foreseen of it.
+ */
 export function overlaid(below: Observed, above: Observed): Observed {
   return {
     buckets: laid(below.buckets, above.buckets, merged),
@@ -97,7 +100,9 @@ function laid<T extends object>(
 ): Record<string, Fact<T>> {
   const result = { ...below };
   for (const [name, fact] of Object.entries(above)) {
-    const [one, other] = [known(result[name]), known(fact)];
+    const before = result[name];
+    if (isUnread(before)) continue;
+    const [one, other] = [known(before), known(fact)];
     result[name] = one && other ? merge(one, other) : fact;
   }
   return result;
