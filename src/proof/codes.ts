@@ -78,6 +78,7 @@ export const CODES = {
   RK1401: warning('objects have failed, and are never tried again', 'source.bucket'),
   RK1402: warning('objects are pending for long', 'source.bucket'),
   RK1403: error('no rule takes the object', 'source.bucket'),
+  RK1404: warning('the object was there before the rule', 'source.bucket'),
   RK1901: { title: 'it could not be read', severity: 'unknown', place: 'rule' },
   RK1902: { title: 'it depends on what cannot be known', severity: 'unknown', place: 'rule' },
 } as const satisfies Record<string, FindingKind>;

@@ -41,7 +41,17 @@ export function reading(world: RuleWorld, one: ObjectCase): Ask[] {
     objectAsk(world, 'RK1304', 'read the object', 's3:GetObjectVersionForReplication', at),
     objectAsk(world, 'RK1305', 'read its ACL', 's3:GetObjectVersionAcl', at),
     ...(isKms(one)
-      ? [keyAsk(world, 'RK1307', 'decrypt the object', 'kms:Decrypt', source, one, one.encryption.keyArn)]
+      ? [
+          keyAsk(
+            world,
+            'RK1307',
+            `decrypt the object${withBucketKey(one)}`,
+            'kms:Decrypt',
+            source,
+            one,
+            one.encryption.keyArn,
+          ),
+        ]
       : []),
   ];
 }
@@ -78,9 +88,12 @@ function encrypting(world: RuleWorld, destination: Bucket, one: KmsObject, repli
           ask('RK1313', 'check the Bucket Key of the destination', 'kms:Decrypt'),
         ]
       : []),
-    ask('RK1312', 'encrypt the replica', 'kms:Encrypt'),
+    ask('RK1312', `encrypt the replica${withBucketKey(one)}`, 'kms:Encrypt'),
   ];
 }
+
+const withBucketKey = ({ encryption }: KmsObject): string =>
+  encryption.bucketKey ? ' (with a Bucket Key)' : '';
 
 type KmsObject = Extract<ObjectCase, { what: 'object' }> & { encryption: KmsEncryption };
 
@@ -123,7 +136,7 @@ const keyAsk = (
   keyArn: string,
 ): Ask => ({
   code,
-  purpose: `${purpose}${encryption.bucketKey ? ', which uses a Bucket Key' : ''}`,
+  purpose,
   request: asRole(world, action, keyArn, accountOf(keyArn), {
     'kms:ViaService': `s3.${bucket.region}.amazonaws.com`,
     'kms:CallerAccount': accountOf(world.role),

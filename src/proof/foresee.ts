@@ -1,0 +1,49 @@
+import { type Observed, overlaid } from '../core/observed.ts';
+import { bucketArn, partition } from '../core/permissions.ts';
+import { knownIn, settled } from '../core/plan.ts';
+import type { Actual, Id, Kind, Place, Ref, Resource } from '../core/resource.ts';
+
+/** Twelve digits of whose a resource is. */
+export type AccountIdOf = (at: Place) => string;
+
+/** How things will stand once everything that the specs want is in place, laid over what was read. Pure. */
+export function foresee(
+  observed: Observed,
+  resources: readonly Resource[],
+  actual: Actual,
+  kinds: ReadonlyMap<string, Kind>,
+  accountIdOf: AccountIdOf,
+): Observed {
+  const byId = new Map(resources.map((resource) => [resource.id, resource]));
+  const known = knownIn(actual);
+  const arnOf = (reference: Ref) => known(reference) ?? futureArn(byId.get(reference.$ref), accountIdOf);
+  let result = observed;
+  for (const resource of resources) {
+    const kind = kinds.get(resource.kind);
+    const observation = actual.get(resource.id) ?? { state: 'absent' };
+    if (!kind?.facts || observation.state === 'unknown') continue;
+    const facts = kind.facts(settled(resource, actual, kind, arnOf), {
+      seen: observation.state === 'present' ? observation.seen : undefined,
+      at: resource.at,
+      accountId: accountIdOf(resource.at),
+      arn: arnOf({ $ref: thingOf(resource.id), attr: 'arn' }),
+    });
+    result = overlaid(result, { buckets: {}, roles: {}, keys: {}, ...facts });
+  }
+  return result;
+}
+
+/** What a policy belongs to: the role of `iam.role-policy/…`, the key of `kms.key-policy/…`. */
+const thingOf = (id: Id): Id => id.replace(/^(iam\.role|kms\.key)-policy\//, '$1/') as Id;
+
+/** The ARN that a thing will have: a role's and a bucket's follow from their names, a key's id is for KMS to choose. */
+function futureArn(resource: Resource | undefined, accountIdOf: AccountIdOf): string {
+  if (!resource) return '';
+  const { at, spec } = resource as Resource<Record<string, string | undefined>>;
+  const of = `arn:${partition(at.region)}`;
+  if (spec.arn !== undefined) return spec.arn;
+  if (resource.kind === 'iam.role')
+    return `${of}:iam::${accountIdOf(at)}:role${spec.path ?? '/'}${spec.name}`;
+  if (resource.kind === 'kms.key') return `${of}:kms:${at.region}:${accountIdOf(at)}:key/${spec.alias}`;
+  return bucketArn(spec.bucket ?? '', at.region);
+}
