@@ -84,6 +84,17 @@ export interface ImportOptions extends GlobalOptions {
   region: string;
 }
 
+export interface DoctorOptions extends Pick<GlobalOptions, 'sandbox' | 'logLevel' | 'debug'> {
+  output: 'text' | 'json' | 'sarif';
+  bucket: string[];
+  object?: string;
+  observed?: string;
+  sample: number;
+  region?: string;
+  verbose?: true;
+  allowUnproven?: true;
+}
+
 export interface SandboxOptions {
   host: string;
   port: number;
@@ -155,14 +166,15 @@ function build(io: Io, done: (code: number) => void): Command {
       ),
     );
 
+  doctorOptions(program.command('doctor').argument('[paths...]', 'specs')).action(
+    action(async (signal, paths: string[], options: DoctorOptions) =>
+      (await import('./cli/doctor.ts')).doctor(paths, options, io, signal),
+    ),
+  );
+
   common(program.command('import'))
     .description('print specs for replication that exists')
-    .option(
-      '--bucket <name>',
-      'a source bucket; may be repeated',
-      (name: string, before: string[]) => [...before, name],
-      [],
-    )
+    .option('--bucket <name>', 'a source bucket; may be repeated', listed, [])
     .option('--all', 'every bucket of the account that has a replication configuration')
     .option('--region <region>', 'where to ask first', 'us-east-1')
     .action(
@@ -236,11 +248,7 @@ const withFolder = (word: string): string => (word === '--sandbox' ? `${word}=${
 
 /** The options that all commands share which talk to AWS. */
 function common(command: Command): Command {
-  return command
-    .option(
-      '--sandbox [dir]',
-      `use an embedded sandbox instead of AWS, its state kept in a folder (--sandbox=DIR; default ${SANDBOX_FOLDER})`,
-    )
+  return reading(command)
     .addOption(output())
     .option(
       '--allow <risk>',
@@ -248,7 +256,15 @@ function common(command: Command): Command {
       (id: string, before: string[]) => [...before, risk(id)],
       [],
     )
-    .option('--wait <seconds>', 'how long to wait for what was written to be seen', seconds, 60)
+    .option('--wait <seconds>', 'how long to wait for what was written to be seen', seconds, 60);
+}
+
+function reading(command: Command): Command {
+  return command
+    .option(
+      '--sandbox [dir]',
+      `use an embedded sandbox instead of AWS, its state kept in a folder (--sandbox=DIR; default ${SANDBOX_FOLDER})`,
+    )
     .addOption(
       new Option('--log-level <level>', 'what to log')
         .choices(['debug', 'info', 'warn', 'error', 'silent'])
@@ -257,11 +273,34 @@ function common(command: Command): Command {
     .option('--debug', 'show where in the program an error arose');
 }
 
+const doctorOptions = (command: Command): Command =>
+  reading(command)
+    .description(
+      'say of every rule that exists whether it will replicate, and if not why; nothing is changed',
+    )
+    .addOption(
+      new Option('-o, --output <form>', 'form of the result')
+        .choices(['text', 'json', 'sarif'])
+        .default('text'),
+    )
+    .option('--bucket <name>', 'a source bucket, whoever set it up; may be repeated', listed, [])
+    .option('--object <key>', 'explain one object of the bucket')
+    .option(
+      '--observed <file>',
+      'look at exported policies and configurations instead of AWS: a file, or a folder',
+    )
+    .option('--sample <n>', 'how many recent objects of each bucket to look at', whole, 20)
+    .option('--region <region>', 'where to ask first for a bucket')
+    .option('--allow-unproven', 'let what cannot be read pass')
+    .option('-v, --verbose', 'show every finding and every request');
+
+const listed = (value: string, before: string[]): string[] => [...before, value];
+
 const output = () =>
   new Option('-o, --output <form>', 'form of the result').choices(['text', 'json']).default('text');
 
 const prune = () =>
-  new Option('--prune', 'take away rules and statements of ours that no spec declares (deletion: Remove)');
+  new Option('--prune', 'take away what is left of specs that are not given any more (deletion: Remove)');
 
 const detailedExitcode = () => new Option('--detailed-exitcode', 'exit with 2 when the plan holds changes');
 
@@ -298,6 +337,7 @@ Examples:
   reconcile validate specs/                  check the YAML
   reconcile --dry-run specs/                 show what would change
   reconcile --once specs/                    make it so
+  reconcile doctor specs/                    say whether it replicates, and if not why
   reconcile verify specs/                    prove it with real objects
   reconcile --once specs/ --sandbox          rehearse it on this machine, without an AWS account
 

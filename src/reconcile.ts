@@ -1,10 +1,11 @@
 import type { Door } from './aws/door.ts';
 import { withAdoption } from './core/adoption.ts';
-import { desire, pruned } from './core/desire.ts';
+import { desire } from './core/desire.ts';
 import { guard, type Refusal, type Thresholds } from './core/guard.ts';
 import { handover, part } from './core/handover.ts';
 import { knownIn, plan } from './core/plan.ts';
 import type { Kind, Plan, Resource } from './core/resource.ts';
+import { type Pruning, prune } from './prune/prune.ts';
 import type { Specs } from './spec/types.ts';
 import { type ApplyEvent, apply, type StepResult } from './steps/apply.ts';
 import { observe } from './steps/observe.ts';
@@ -18,7 +19,7 @@ export interface PassOptions {
   dryRun: boolean;
   /** How much may change at once; default: 10 removals. */
   thresholds?: Thresholds;
-  /** Take away what carries our mark and no spec declares, where the specs say deletion: Remove. */
+  /** Take away what carries our mark and no spec declares, where its spec said deletion: Remove. */
   prune?: boolean;
   waitMs: number;
   signal?: AbortSignal;
@@ -41,11 +42,17 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
   const { kinds, signal } = options;
   const door = options.dryRun ? options.door.readOnly() : options.door;
   const { ours, theirs } = part(desire(specs.pairs, [...kinds.values()]), specs.pairs);
-  const resources = options.prune ? pruned(ours, specs.pairs) : ours;
-  const actual = await observe(resources, kinds, door, signal);
+  // Reads that finding, observing and looking for tags have in common are sent once.
+  const reading = door.sharing();
+  const look = (some: readonly Resource[]) => observe(some, kinds, reading, signal);
+  const pruning = options.prune
+    ? await prune(ours, specs, { kinds, aws: reading, observe: look })
+    : nothingPruned(ours);
+  const resources = pruning.all;
+  const actual = await look(resources);
   const byOthers = handover(theirs, specs.pairs, kinds, knownIn(actual));
-  const bare = plan(resources, actual, kinds, byOthers);
-  const tags = await readTags(bare, resources, actual, kinds, door);
+  const bare = plan(resources, actual, kinds, byOthers, pruning);
+  const tags = await readTags(bare, resources, actual, kinds, reading);
   const made = withAdoption(bare, resources, specs.pairs, tags);
   const refusals = guard(made, options.allow, options.thresholds ?? { maxRemovals: 10 });
   options.onPlan?.(made);
@@ -54,29 +61,23 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
   }
 
   const results: StepResult[] = [];
-  for (const stage of stages(resources, kinds)) {
-    // What a stage before changed is read anew; the first one applies what was just planned.
-    const seen = stage === resources ? actual : await observe(stage, kinds, door, signal);
-    const steps = stage === resources ? made : plan(stage, seen, kinds);
+  const stages = stagesOf(pruning);
+  for (const stage of stages) {
+    // A single stage is what was just planned; what a stage before changed is read anew.
+    const seen = stages.length === 1 ? actual : await observe(stage, kinds, door, signal);
+    const steps = stages.length === 1 ? made : plan(stage, seen, kinds);
     results.push(...(await apply(steps, { ...options, resources: stage, actual: seen, door })));
     if (signal?.aborted || results.some(({ result }) => result !== 'applied')) break;
   }
   if (signal?.aborted || results.every(({ result }) => result !== 'applied')) {
     return { plan: made, refusals, results };
   }
-  const left = plan(resources, await observe(resources, kinds, door, signal), kinds, byOthers);
+  const left = plan(resources, await observe(resources, kinds, door, signal), kinds, byOthers, pruning);
   return { plan: made, refusals, results, left };
 }
 
-/**
- * What is applied at once, and then the rest. To prune takes two: a rule goes before the permissions that it uses, while
- * what is made goes the other way round.
- */
-function stages(resources: Resource[], kinds: ReadonlyMap<string, Kind>): Resource[][] {
-  if (!resources.some(({ prune }) => prune)) return [resources];
-  const first = resources.map((resource) => {
-    const { prune: _, ...kept } = resource;
-    return kinds.get(resource.kind)?.prunedFirst ? resource : kept;
-  });
-  return [first, [...resources]];
-}
+const nothingPruned = (ours: Resource[]): Pruning => ({ first: ours, all: ours, blocked: [], notes: [] });
+
+/** To prune takes two stages: a rule goes before the permissions that it uses. */
+const stagesOf = ({ first, all }: Pruning): Resource[][] =>
+  all.some(({ prune }) => prune) ? [first, all] : [all];

@@ -81,8 +81,7 @@ function tell(event: ApplyEvent, text: boolean, io: Io, paint: Paint, log: Log):
   // What was skipped is told at the end, with the reason that it shares with others.
   if (!text || event.type === 'skipped') return;
   if (event.type === 'applied') {
-    const verb = step.action === 'create' ? 'created' : 'updated';
-    io.stdout.write(`${paint.green('✓')} ${verb} ${step.id}\n`);
+    io.stdout.write(`${paint.green('✓')} ${step.action}d ${step.id}\n`);
   } else {
     io.stdout.write(`${paint.red('✗')} failed ${step.id}\n`);
   }

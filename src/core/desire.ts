@@ -56,16 +56,6 @@ function thingsOf(pair: BucketReplication): string[] {
   return [...new Set([...things, ...further])];
 }
 
-/** A copy of what is wanted in which the marked rest is taken away, where every spec that wants a resource says so. */
-export function pruned(resources: readonly Resource[], pairs: readonly BucketReplication[]): Resource[] {
-  const removing = new Set(
-    pairs.filter(({ policy }) => policy.deletion === 'Remove').map(({ name }) => name),
-  );
-  return resources.map((resource) =>
-    resource.pairs.every((name) => removing.has(name)) ? { ...resource, prune: true } : resource,
-  );
-}
-
 const join = (known: Resource, also: Resource): Resource => ({
   ...known,
   after: [...new Set([...known.after, ...also.after])],

@@ -1,4 +1,4 @@
-import type { Id, Plan, Risk } from './resource.ts';
+import type { Id, Plan, Risk, Step } from './resource.ts';
 
 /** A reason to apply nothing: a risk that nobody allowed, or a limit that the plan as a whole passes. */
 export interface Refusal {
@@ -11,7 +11,7 @@ export interface Refusal {
 export interface Thresholds {
   /** Resources created or updated: a number, or a share of all resources in percent. */
   maxChanges?: { count: number } | { percent: number };
-  /** Rules and statements taken away. */
+  /** Rules, statements and roles taken away. */
   maxRemovals: number;
 }
 
@@ -35,11 +35,16 @@ function tooManyChanges(plan: Plan, { maxChanges }: Thresholds): Refusal[] {
 }
 
 function tooManyRemovals(plan: Plan, { maxRemovals }: Thresholds): Refusal[] {
-  const removals = plan.waves
-    .flat()
-    .flatMap(({ patch }) => patch)
-    .filter(({ op, path }) => op === 'remove' && /^\/(rules|statements)\/[^/]+$/.test(path)).length;
+  const removals = plan.waves.flat().reduce((sum, step) => sum + removalsOf(step), 0);
   if (removals <= maxRemovals) return [];
-  const message = `the plan takes ${removals} rules and statements away, and ${maxRemovals} are allowed: --max-removals ${removals} lifts the limit`;
+  const message = `the plan takes ${removals} rules, statements and roles away, and ${maxRemovals} are allowed: --max-removals ${removals} lifts the limit`;
   return [{ id: 'max-removals', message }];
+}
+
+/** A document that goes as a whole counts as what was in it; a role as one. */
+function removalsOf({ action, patch }: Step): number {
+  const removed = patch.filter(
+    ({ op, path }) => op === 'remove' && /^\/(rules|statements)\/[^/]+$/.test(path),
+  );
+  return action === 'delete' ? Math.max(removed.length, 1) : removed.length;
 }

@@ -21,12 +21,14 @@ import { needsOf, waves } from './waves.ts';
  * Compare what is wanted with what was observed. Pure: the same input gives the same plan, byte for byte.
  *
  * A step stands for exactly one resource whose normal forms differ; there is no change without a field that differs.
+ * What was told before, beside the resources, is told with it.
  */
 export function plan(
   resources: readonly Resource[],
   actual: Actual,
   kinds: ReadonlyMap<string, Kind>,
   handover: readonly Handover[] = [],
+  told: { blocked: readonly Blocked[]; notes: readonly Note[] } = { blocked: [], notes: [] },
 ): Plan {
   const ordered = [...resources].sort((a, b) => byCodeUnit(a.id, b.id));
   const byId = new Map(ordered.map((resource) => [resource.id, resource]));
@@ -34,8 +36,8 @@ export function plan(
     ordered.map((resource) => [resource.id, judge(resource, actual, kindOf(kinds, resource))]),
   );
   const steps = new Map<Id, Step>();
-  const blocked: Blocked[] = [];
-  const notes: Note[] = [];
+  const blocked: Blocked[] = [...told.blocked];
+  const notes: Note[] = [...told.notes];
 
   for (const resource of ordered) {
     const verdict = verdicts.get(resource.id);
@@ -52,7 +54,7 @@ export function plan(
   const inWaves = waves(ordered)
     .map((wave) => wave.flatMap(({ id }) => steps.get(id) ?? []).map(withNeeds))
     .filter((wave) => wave.length > 0);
-  const unchanged = ordered.length - relevant.size;
+  const unchanged = ordered.filter(({ id, gone }) => !gone && !relevant.has(id)).length;
   const digest = createHash('sha256')
     .update(stableJson({ waves: inWaves, blocked, handover }))
     .digest('hex');
@@ -63,10 +65,15 @@ export function plan(
  * What would be written, with every reference put in whose target is known, and completed around what is there:
  * the value that is compared and, later, the value that is sent.
  */
-export function settled(resource: Resource, actual: Actual, kind: Kind): unknown {
+export function settled(
+  resource: Resource,
+  actual: Actual,
+  kind: Kind,
+  known: (reference: Ref) => string | undefined = knownIn(actual),
+): unknown {
   const observation = actual.get(resource.id);
   const seen = observation?.state === 'present' ? observation.seen : undefined;
-  const desired = resolve(resource.spec, knownIn(actual));
+  const desired = resolve(resource.spec, known);
   return sortKeys(kind.canonical(kind.complete ? kind.complete(desired, seen) : desired));
 }
 
@@ -90,30 +97,39 @@ interface Verdict {
   notes?: string[];
 }
 
-function judge(resource: Resource, actual: Actual, kind: Kind): Verdict {
+/** Why nothing can be done about a resource before a person acts, if so. */
+export function obstacle(resource: Resource, actual: Actual, kind: Kind): string | undefined {
   const observation = actual.get(resource.id) ?? { state: 'absent' };
-  if (observation.state === 'unknown') return { blocked: observation.why };
+  if (observation.state === 'unknown') return observation.why;
   const seen = observation.state === 'present' ? observation.seen : undefined;
+  return kind.blocks?.(settled(resource, actual, kind), seen, resource.at);
+}
+
+function judge(resource: Resource, actual: Actual, kind: Kind): Verdict {
+  const blocked = obstacle(resource, actual, kind);
+  if (blocked !== undefined) return { blocked };
+  const observation = actual.get(resource.id);
+  const seen = observation?.state === 'present' ? observation.seen : undefined;
+  if (resource.gone && !seen) return {};
   const desired = settled(resource, actual, kind);
-  const obstacle = kind.blocks?.(desired, seen, resource.at);
-  if (obstacle) return { blocked: obstacle };
+  const goes = resource.gone && seen && kind.isSpent?.(desired, seen);
 
   const notes = seen ? (kind.notes?.(desired, seen) ?? []) : [];
   const patch = difference(seen, desired, kind);
-  if (patch.length === 0 && seen) return { notes };
+  if (patch.length === 0 && seen && !goes) return { notes };
   const before = seen ? sortKeys(kind.canonical(seen.spec)) : undefined;
   return {
     notes,
     step: {
       id: resource.id,
       kind: resource.kind,
-      action: seen ? 'update' : 'create',
+      action: goes ? 'delete' : seen ? 'update' : 'create',
       at: resource.at,
       patch,
       before: Object.fromEntries(
         patch.map(({ path }) => [path, valueAt(before, path)]).filter(([, v]) => v !== undefined),
       ),
-      why: reasons(patch, desired, seen, kind),
+      why: resource.gone ? [UNWANTED] : reasons(patch, desired, seen, kind),
       needs: [],
       risks: seen ? (kind.risks?.(desired, seen) ?? []) : [],
       pairs: resource.pairs,
@@ -124,11 +140,16 @@ function judge(resource: Resource, actual: Actual, kind: Kind): Verdict {
 
 /** A thing that is missing is asked about as a whole (the path is empty), one that differs field by field. */
 function reasons(patch: Step['patch'], desired: unknown, seen: Seen | undefined, kind: Kind): string[] {
-  const paths = seen ? patch.map(({ path }) => path) : [''];
-  const explained = paths.flatMap((path) => kind.explain?.(path, desired) ?? []);
+  const asked = seen ? patch : [{ op: 'add', path: '' } as const];
+  const explained = asked.flatMap(({ op, path }) =>
+    op === 'remove' && /^\/statements\/[^/]+$/.test(path) ? UNASKED : (kind.explain?.(path, desired) ?? []),
+  );
   if (!seen) return ['does not exist yet', ...explained];
   return explained.length > 0 ? [...new Set(explained)] : ['differs from what is declared'];
 }
+
+const UNWANTED = 'what is left of a spec that is not declared any more';
+const UNASKED = 'nothing that is declared asks for it any more';
 
 /** The steps and obstacles that a resource waits for, through others that need no change. */
 function reach(from: Id, byId: ReadonlyMap<Id, Resource>, relevant: ReadonlySet<Id>): Id[] {

@@ -10,10 +10,16 @@ export type Statements = Record<string, Statement>;
 
 /** What a Sid of ours says, and after it the name of its spec; the trust in S3 is the same for all. */
 const MARK =
-  /^Replikey(AssumeRole|(?:SourceBucket|SourceObjects|SourceKey|DestinationObjects|DestinationDeletes|DestinationOwner|DestinationKey)([A-Za-z0-9]+))$/;
+  /^Replikey(?:AssumeRole|(SourceBucket|SourceObjects|SourceKey|DestinationObjects|DestinationDeletes|DestinationOwner|DestinationKey)([A-Za-z0-9]+))$/;
 
 /** Whether a statement carries our mark, whichever spec it is of. */
 export const isMarked = ({ Sid }: Statement): boolean => MARK.test(Sid ?? '');
+
+/** What a statement of ours is about, and the name of its spec as Sids have it. */
+export function markOf({ Sid }: Statement): { about: string; name: string } | undefined {
+  const [, about, name] = MARK.exec(Sid ?? '') ?? [];
+  return about === undefined || name === undefined ? undefined : { about, name };
+}
 
 /**
  * The name of a spec in a Sid, which may hold letters and digits only: `tax-eu` becomes `TaxEu`. Where that could stand
@@ -24,8 +30,17 @@ export function sidName(spec: string): string {
     .split(/-+/)
     .map((part) => part.charAt(0).toUpperCase() + part.slice(1))
     .join('');
-  const back = camel.replace(/(?!^)[A-Z]/g, (letter) => `-${letter}`).toLowerCase();
-  return back === spec ? camel : camel + createHash('sha256').update(spec).digest('hex').slice(0, 8);
+  if (readBack(camel) === spec) return camel;
+  return camel + createHash('sha256').update(spec).digest('hex').slice(0, 8);
+}
+
+const readBack = (camel: string): string =>
+  camel.replace(/(?!^)[A-Z]/g, (letter) => `-${letter}`).toLowerCase();
+
+/** The spec that a name in a Sid stands for: one of these, or what the name reads back as; else the name as it is. */
+export function specOfSid(name: string, known: readonly string[]): string {
+  const back = readBack(name);
+  return [...known, back].find((spec) => sidName(spec) === name) ?? name;
 }
 
 /**
@@ -62,20 +77,20 @@ export const canonicalStatements = (statements: Statements): Statements =>
 
 /**
  * Part a policy into the statements of these specs, by Sid, and all others, as they stand: those of other people, and
- * those of specs that this run was not given. To prune, everything that carries our mark counts as theirs.
+ * those of specs that this run was not given. To prune, those of some more count as theirs, by their names in Sids.
  */
 export function splitPolicy(
   policy: Policy,
   specs: readonly string[],
-  prune = false,
+  prune: readonly string[] = [],
 ): { ours: Statements; foreign: Statement[] } {
-  const names = new Set<string | undefined>([undefined, ...specs.map(sidName)]);
+  const names = new Set<string | undefined>([undefined, ...specs.map(sidName), ...prune]);
   const ours: Statements = {};
   const foreign: Statement[] = [];
   for (const statement of renewed(policy)) {
     const { Sid } = statement;
     const mark = MARK.exec(Sid ?? '');
-    if (Sid && mark && (prune || names.has(mark[2])) && !(Sid in ours)) ours[Sid] = statement;
+    if (Sid && mark && names.has(mark[2]) && !(Sid in ours)) ours[Sid] = statement;
     else foreign.push(statement);
   }
   return { ours: canonicalStatements(ours), foreign };

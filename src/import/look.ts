@@ -89,9 +89,15 @@ async function bucket(door: Door, name: string, near: string): Promise<FoundBuck
 }
 
 /** S3 names the Region of a bucket in every answer, whoever asks and wherever. */
-export async function regionOf(door: Pick<Door, 'send'>, name: string, near: string): Promise<string> {
+export async function regionOf(
+  door: Pick<Door, 'send'>,
+  name: string,
+  near: string,
+  account?: string,
+): Promise<string> {
+  const at = defined({ account, region: near });
   try {
-    const answer = await door.send({ region: near }, new HeadBucketCommand({ Bucket: name }));
+    const answer = await door.send(at, new HeadBucketCommand({ Bucket: name }));
     return answer.BucketRegion ?? near;
   } catch (error) {
     const { $response } = error as { $response?: { headers?: Record<string, string> } };

@@ -10,6 +10,7 @@ export function planJson(plan: Plan): object {
     summary: {
       create: steps.filter(({ action }) => action === 'create').length,
       update: steps.filter(({ action }) => action === 'update').length,
+      delete: steps.filter(({ action }) => action === 'delete').length,
       blocked: plan.blocked.length,
       unchanged: plan.unchanged,
     },

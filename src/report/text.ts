@@ -11,13 +11,27 @@ import { visible } from './visible.ts';
 
 /** A plan for a terminal: a heading a pair, each change with the fields that differ and why, and a summary line. */
 export function planText(plan: Plan, pairs: readonly BucketReplication[], paint: Paint): string {
-  const sections = pairs.map((pair) => pairText(plan, pair, paint)).filter((text) => text !== undefined);
-  return [...sections, summary(plan, paint)].join('\n\n');
+  const given = new Set(pairs.map(({ name }) => name));
+  const told = [...plan.waves.flat(), ...plan.blocked, ...plan.notes].flatMap((one) => one.pairs[0] ?? []);
+  const gone = [...new Set(told)].filter((name) => !given.has(name)).sort();
+  const sections = [
+    ...pairs.map((pair) => section(plan, pair.name, heading(pair, paint), paint)),
+    ...gone.map((name) =>
+      section(plan, name, `${paint.bold(visible(name))}  no spec of this name is given any more`, paint),
+    ),
+  ];
+  return [...sections.filter((text) => text !== undefined), summary(plan, paint)].join('\n\n');
 }
 
-function pairText(plan: Plan, pair: BucketReplication, paint: Paint): string | undefined {
+function heading({ name, source, destination, positions }: BucketReplication, paint: Paint): string {
+  const at = positions[''];
+  const sides = `${source.bucket} (${source.region}) → ${destination.bucket} (${destination.region})`;
+  return `${paint.bold(name)}  ${sides}${at ? paint.dim(`  ${visible(at.file)}:${at.line}`) : ''}`;
+}
+
+function section(plan: Plan, name: string, head: string, paint: Paint): string | undefined {
   // What several pairs share is shown with the first of them.
-  const mine = ({ pairs }: { pairs: string[] }) => pairs[0] === pair.name;
+  const mine = ({ pairs }: { pairs: string[] }) => pairs[0] === name;
   const lines = [
     ...plan.waves
       .flat()
@@ -29,11 +43,7 @@ function pairText(plan: Plan, pair: BucketReplication, paint: Paint): string | u
     ...plan.notes.filter(mine).map(({ id, message }) => `  ${paint.yellow('·')} ${id}: ${visible(message)}`),
     ...plan.handover.filter(mine).flatMap((one) => handoverText(one, paint)),
   ];
-  if (lines.length === 0) return undefined;
-  const { source, destination } = pair;
-  const heading = `${paint.bold(pair.name)}  ${source.bucket} (${source.region}) → ${destination.bucket} (${destination.region})`;
-  const at = pair.positions[''];
-  return [heading + (at ? paint.dim(`  ${visible(at.file)}:${at.line}`) : ''), ...lines].join('\n');
+  return lines.length === 0 ? undefined : [head, ...lines].join('\n');
 }
 
 /** What somebody else has to do, ready to be handed over. */
@@ -47,7 +57,7 @@ function handoverText({ account, what, document, command }: Handover, paint: Pai
 }
 
 function stepText(step: Step, paint: Paint): string[] {
-  const mark = step.action === 'create' ? paint.green('+') : paint.yellow('~');
+  const mark = { create: paint.green('+'), update: paint.yellow('~'), delete: paint.red('-') }[step.action];
   return [
     `  ${mark} ${step.id}${paint.dim(`  ${step.why.map(visible).join('; ')}`)}`,
     ...step.patch.flatMap((operation) => fieldText(operation, step, paint)),
@@ -94,9 +104,10 @@ function summary(plan: Plan, paint: Paint): string {
       plan.handover.length > 0 ? ` ${plan.handover.length} of other accounts could not be checked.` : '';
     return `${paint.green('Nothing to do')}: ${plan.unchanged} resources are as declared.${unseen}`;
   }
+  const deleted = count('delete') > 0 ? `, ${paint.red(`${count('delete')} to delete`)}` : '';
   const blocked = plan.blocked.length > 0 ? `, ${paint.red(`${plan.blocked.length} blocked`)}` : '';
   return [
-    `Plan: ${count('create')} to create, ${count('update')} to update${blocked}, ${plan.unchanged} unchanged.`,
+    `Plan: ${count('create')} to create, ${count('update')} to update${deleted}${blocked}, ${plan.unchanged} unchanged.`,
     paint.dim(`Checksum ${plan.digest.slice(0, 16)}`),
   ].join('  ');
 }

@@ -62,7 +62,7 @@ export async function apply(plan: Plan, options: ApplyOptions): Promise<StepResu
     if (!resource) throw new Error(`the plan names ${id}, which no spec wants`);
     try {
       const seen = await writeAndSee(step, resource);
-      actual.set(id, { state: 'present', seen });
+      actual.set(id, seen ? { state: 'present', seen } : { state: 'absent' });
       onEvent?.({ type: 'applied', step });
       return { id, action, result: 'applied' };
     } catch (error) {
@@ -76,8 +76,8 @@ export async function apply(plan: Plan, options: ApplyOptions): Promise<StepResu
     }
   }
 
-  /** Write, and read until the write is seen. */
-  async function writeAndSee(step: Step, resource: Resource): Promise<Seen> {
+  /** Write or take away, and read until that is seen. */
+  async function writeAndSee(step: Step, resource: Resource): Promise<Seen | undefined> {
     const kind = options.kinds.get(resource.kind);
     if (!kind) throw new Error(`no kind is named ${resource.kind}`);
     const observation = actual.get(resource.id);
@@ -90,7 +90,17 @@ export async function apply(plan: Plan, options: ApplyOptions): Promise<StepResu
     const name = resource.id.slice(resource.id.indexOf('/'));
     const queue = oneByOne.get(name) ?? pLimit(1);
     oneByOne.set(name, queue);
-    await queue(() => write(kind, desired, was, options, waiting));
+    if (step.action === 'delete') {
+      // What is not there any more needs no waiting for.
+      const patient = {
+        ...kind,
+        settles: kind.settles?.filter(({ code }) => !code.startsWith('NoSuch')) ?? [],
+      };
+      await queue(() => write(patient, desired, (aws) => kind.remove?.(aws, desired), options, waiting));
+      if (!signal?.aborted) await vanishing(desired, options, waiting);
+      return undefined;
+    }
+    await queue(() => write(kind, desired, (aws) => kind.write(aws, desired, was), options, waiting));
     // Written is applied; what an interrupted run did not read back, the next one reads.
     if (signal?.aborted) return { spec: desired.spec, attrs: was?.attrs ?? {} };
     return seeing(kind, desired, was, options, waiting);
@@ -107,7 +117,7 @@ export async function apply(plan: Plan, options: ApplyOptions): Promise<StepResu
 async function write(
   kind: Kind,
   desired: Resource,
-  was: Seen | undefined,
+  act: (aws: Aws) => Promise<void> | undefined,
   { door, waitMs, signal }: ApplyOptions,
   waiting: (waitsFor: string) => void,
 ): Promise<void> {
@@ -134,7 +144,7 @@ async function write(
   try {
     // Until something was written, the reads that come before it may be refused in passing, too.
     const again = (error: Error) => !written && passing(error);
-    await patiently(() => kind.write(settling, desired, was), { ...patience, again });
+    await patiently(async () => act(settling), { ...patience, again });
   } catch (error) {
     if (error instanceof UserError) throw error;
     const waited = told ? ` (waited for ${told})` : '';
@@ -187,6 +197,31 @@ async function seeing(
     if (!seen) throw new Error(`${accepted} ${desired.id} is still not there`);
     if (seen.attrs.state === 'Creating') throw new Error(`${accepted} ${desired.id} is still being created`);
     throw new Error(`${accepted} ${lacking(desired, seen, kind)}`);
+  }
+}
+
+/** Read until AWS does not show any more what was taken away. */
+async function vanishing(
+  gone: Resource,
+  { kinds, door, waitMs, signal }: ApplyOptions,
+  waiting: (waitsFor: string) => void,
+): Promise<void> {
+  let told = false;
+  const look = async (): Promise<void> => {
+    const observation = await readOne(gone, kinds, door, signal);
+    if (observation.state === 'unknown') throw new Error(observation.why, { cause: observation.error });
+    if (observation.state === 'present') throw new NotSeen();
+  };
+  const again = (error: Error) => {
+    if (error instanceof NotSeen && !told) waiting(`${gone.id} to be gone`);
+    told ||= error instanceof NotSeen;
+    return error instanceof NotSeen;
+  };
+  try {
+    await patiently(look, { forMs: waitMs, longestMs: 3_000, signal, again });
+  } catch (error) {
+    if (!(error instanceof NotSeen)) throw error;
+    throw new Error(`AWS accepted its deletion, but after ${waitMs / 1000} s ${gone.id} is still there`);
   }
 }
 

@@ -238,7 +238,7 @@ describe('the guard', () => {
     const after = { rules: {}, statements: { d: { Action: ['x'] } }, other: {} };
     const made = plan([aResource('a', after)], new Map([present('a', before)]), kinds);
     expect(guard(made, [], { maxRemovals: 2 }).map(({ message }) => message)).toEqual([
-      'the plan takes 3 rules and statements away, and 2 are allowed: --max-removals 3 lifts the limit',
+      'the plan takes 3 rules, statements and roles away, and 2 are allowed: --max-removals 3 lifts the limit',
     ]);
     expect(guard(made, [], { maxRemovals: 3 })).toEqual([]);
   });

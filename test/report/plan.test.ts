@@ -79,10 +79,10 @@ test('the JSON of a plan and of a pass are the same values, and JSON', async () 
   await using world = await aWorld();
   const { plan } = await world.reconcile({ dryRun: true });
   const planned = JSON.parse(JSON.stringify(planJson(plan)));
-  expect(planned.summary).toEqual({ create: 13, update: 0, blocked: 0, unchanged: 0 });
+  expect(planned.summary).toEqual({ create: 13, update: 0, delete: 0, blocked: 0, unchanged: 0 });
   const done = JSON.parse(JSON.stringify(outcomeJson(await world.reconcile(), world.door.calls)));
   expect(done.plan).toEqual(planned);
   expect(done.results).toHaveLength(13);
-  expect(done.left.summary).toEqual({ create: 0, update: 0, blocked: 0, unchanged: 13 });
+  expect(done.left.summary).toEqual({ create: 0, update: 0, delete: 0, blocked: 0, unchanged: 13 });
   expect(done.calls.writes).toBe(world.sandbox.log.entries.filter(({ write }) => write).length);
 });
