@@ -41,6 +41,8 @@ export interface Atlas {
   buckets: ReadonlyMap<string, Place>;
   /** Names of Account documents by their number. */
   accounts: ReadonlyMap<string, string>;
+  /** Buckets of accounts for which there are no credentials. */
+  unmanaged: ReadonlySet<string>;
   /** Where to ask first. */
   region: string;
 }
@@ -152,6 +154,7 @@ async function readBucket(
   as: 'source' | 'destination',
   atlas: Atlas,
 ): Promise<Fact<BucketFacts>> {
+  if (atlas.unmanaged.has(name)) return { unread: 'there are no credentials for its account' };
   const declared = atlas.buckets.get(name);
   const region =
     declared?.region ?? (await fact(regionOf(aws, name, atlas.region), 's3:HeadBucket', atlas, 'NotFound'));

@@ -38,6 +38,7 @@ export const CODES = {
   RK1007: { title: 'the prefix does not end in a slash', severity: 'info', place: 'rule' },
   RK1008: warning('failures are not told', 'rule'),
   RK1009: warning('the rule is of the old form (V1)', 'rule'),
+  RK1010: error('the declared rule is not there', 'rule'),
   RK1101: error('the source bucket does not exist', 'source.bucket', 'SrcBucketNotFound'),
   RK1102: error('the source bucket has no versioning', 'source.bucket'),
   RK1103: error('the destination bucket does not exist', 'destination.bucket', 'DstBucketNotFound'),

@@ -1,10 +1,22 @@
 import { type Observed, overlaid } from '../core/observed.ts';
 import { bucketArn, partition } from '../core/permissions.ts';
 import { knownIn, settled } from '../core/plan.ts';
+import { ref } from '../core/ref.ts';
 import type { Actual, Id, Kind, Place, Ref, Resource } from '../core/resource.ts';
 
 /** Twelve digits of whose a resource is. */
 export type AccountIdOf = (at: Place) => string;
+
+/** ARNs of resources: as they are, or as they will be. */
+export function futureArns(
+  resources: readonly Resource[],
+  actual: Actual,
+  accountIdOf: AccountIdOf,
+): (reference: Ref) => string {
+  const byId = new Map(resources.map((resource) => [resource.id, resource]));
+  const known = knownIn(actual);
+  return (reference) => known(reference) ?? futureArn(byId.get(reference.$ref), accountIdOf);
+}
 
 /** How things will stand once everything that the specs want is in place, laid over what was read. Pure. */
 export function foresee(
@@ -14,9 +26,7 @@ export function foresee(
   kinds: ReadonlyMap<string, Kind>,
   accountIdOf: AccountIdOf,
 ): Observed {
-  const byId = new Map(resources.map((resource) => [resource.id, resource]));
-  const known = knownIn(actual);
-  const arnOf = (reference: Ref) => known(reference) ?? futureArn(byId.get(reference.$ref), accountIdOf);
+  const arnOf = futureArns(resources, actual, accountIdOf);
   let result = observed;
   for (const resource of resources) {
     const kind = kinds.get(resource.kind);
@@ -26,7 +36,7 @@ export function foresee(
       seen: observation.state === 'present' ? observation.seen : undefined,
       at: resource.at,
       accountId: accountIdOf(resource.at),
-      arn: arnOf({ $ref: thingOf(resource.id), attr: 'arn' }),
+      arn: arnOf(ref(thingOf(resource.id))),
     });
     result = overlaid(result, { buckets: {}, roles: {}, keys: {}, ...facts });
   }

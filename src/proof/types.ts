@@ -1,4 +1,5 @@
 import type { Statement } from '../iam/types.ts';
+import type { Position } from '../spec/types.ts';
 import type { Code, FindingKind } from './codes.ts';
 
 /** One kind of object that a rule covers. */
@@ -48,6 +49,8 @@ export interface Finding {
   failureReason?: string;
   /** In order; each is needed. */
   fixes: Fix[];
+  /** Where in the YAML, for a rule that a spec declares. */
+  at?: Position;
   /** The request that is denied, or undecided. */
   request?: { action: string; resource: string; context: Record<string, string | string[]> };
 }
@@ -65,8 +68,11 @@ export interface Answer {
 
 export interface RuleProof {
   bucket: string;
+  /** ID of the rule; empty where there is none to prove. */
   rule: string;
   destination: string;
+  /** The spec that declares it, if one does. */
+  spec?: string;
   /** `proven`: every request is allowed; `broken`: objects fail; `unknown`: something could not be decided; `off`. */
   verdict: 'proven' | 'broken' | 'unknown' | 'off';
   findings: Finding[];

@@ -1,0 +1,112 @@
+import manifest from '../../package.json' with { type: 'json' };
+import { describeError } from '../aws/describe-error.ts';
+import type { DoctorOptions } from '../cli.ts';
+import { known, type Observed } from '../core/observed.ts';
+import type { Aws } from '../core/resource.ts';
+import { atlasOf } from '../doctor/atlas.ts';
+import { type Examination, examine, examineObject } from '../doctor/examine.ts';
+import { observedFrom } from '../doctor/observed-file.ts';
+import type { Atlas } from '../doctor/read.ts';
+import { EXIT, UserError } from '../errors.ts';
+import { locate, missing } from '../proof/locate.ts';
+import { prove } from '../proof/prove.ts';
+import { paintFor } from '../report/paint.ts';
+import { doctorText, objectText } from '../report/proof-text.ts';
+import { sarif } from '../report/sarif.ts';
+import type { Specs } from '../spec/types.ts';
+import type { Io } from './io.ts';
+import { openSession } from './session.ts';
+import { specsFrom } from './specs.ts';
+
+const NOTHING: Specs = { pairs: [], accounts: [], limits: {} };
+
+/** `reconcile doctor`: the proof on what exists, by specs, by the names of buckets, or from files alone. */
+export async function doctor(
+  paths: readonly string[],
+  options: DoctorOptions,
+  io: Io,
+  signal: AbortSignal,
+): Promise<number> {
+  const specs = paths.length > 0 ? await specsFrom(paths, io) : NOTHING;
+  const sources = specs.pairs.filter(({ source }) => source.managed).map(({ source }) => source.bucket);
+  const named = [...new Set(options.bucket.length > 0 ? options.bucket : sources)];
+  if (options.observed !== undefined) {
+    const observed = await observedFrom(options.observed);
+    const buckets = named.length > 0 ? named : replicating(observed);
+    return tell(
+      { proofs: buckets.flatMap((bucket) => prove(observed, bucket)), objects: [] },
+      specs,
+      options,
+      io,
+    );
+  }
+  if (named.length === 0) {
+    const how = 'reconcile doctor specs/, or --bucket acme-tax, or --observed observed.json';
+    throw new UserError(EXIT.usage, `name the specs, a bucket or a file: ${how}`);
+  }
+  const session = await openSession(specs, options, io, signal);
+  try {
+    const door = session.door.readOnly().sharing();
+    const atlas = atlasOf(specs, options.region ?? specs.pairs[0]?.source.region ?? 'us-east-1');
+    if (options.object !== undefined) return await explain(door, named, options.object, atlas, options, io);
+    const found = await examine(door, named, { atlas, sample: options.sample, now: new Date() });
+    return tell(found, specs, options, io);
+  } finally {
+    await session.close();
+  }
+}
+
+/** Every bucket that has a configuration; a file may hold others beside, as destinations. */
+const replicating = ({ buckets }: Observed): string[] =>
+  Object.keys(buckets).filter((name) => known(known(buckets[name])?.replication));
+
+/** `--object KEY`: one object of one bucket. */
+async function explain(
+  door: Aws,
+  [bucket = '', ...more]: readonly string[],
+  key: string,
+  atlas: Atlas,
+  options: DoctorOptions,
+  io: Io,
+): Promise<number> {
+  if (more.length > 0)
+    throw new UserError(EXIT.usage, `--object names an object of one bucket: add --bucket ${bucket}`);
+  const proof = await examineObject(door, bucket, key, atlas).catch((error: unknown) => {
+    if (error instanceof UserError) throw error;
+    const { httpStatusCode } = (error as { $metadata?: { httpStatusCode?: number } }).$metadata ?? {};
+    const why =
+      httpStatusCode === 404
+        ? 'there is none of that name'
+        : describeError(error, 's3:HeadObject', atlas.buckets.get(bucket) ?? atlas);
+    throw new UserError(EXIT.failed, `the object ${key} of ${bucket} cannot be read: ${why}`, {
+      cause: error,
+    });
+  });
+  const text =
+    options.output === 'text'
+      ? objectText(proof, paintFor(io.stdout, io.env))
+      : JSON.stringify(
+          options.output === 'sarif' ? sarif(proof.taken, manifest.version) : { format: 1, ...proof },
+          null,
+          2,
+        );
+  io.stdout.write(`${text}\n`);
+  const worst = [...proof.findings, ...proof.taken.flatMap(({ findings }) => findings)];
+  return worst.some(({ severity }) => severity === 'error') ? EXIT.failed : EXIT.ok;
+}
+
+/** One value computes text, JSON, SARIF and exit code. */
+function tell({ proofs, objects }: Examination, specs: Specs, options: DoctorOptions, io: Io): number {
+  const rules = locate([...proofs, ...missing(proofs, specs.pairs)], specs.pairs);
+  const forms = {
+    text: () => doctorText(rules, objects, options.verbose ?? false, paintFor(io.stdout, io.env)),
+    json: () => JSON.stringify({ format: 1, rules, objects }, null, 2),
+    sarif: () => JSON.stringify(sarif(rules, manifest.version), null, 2),
+  };
+  io.stdout.write(`${forms[options.output]()}\n`);
+  const healthy = rules.every(
+    ({ verdict }) =>
+      verdict === 'proven' || verdict === 'off' || (verdict === 'unknown' && options.allowUnproven),
+  );
+  return healthy ? EXIT.ok : EXIT.failed;
+}

@@ -1,0 +1,123 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { z } from 'zod';
+import { type Observed, overlaid } from '../core/observed.ts';
+import { EXIT, UserError } from '../errors.ts';
+import { policyOf } from '../kinds/policy-text.ts';
+
+/**
+ * Facts from a file, or from all JSON files of a folder: `buckets` by name, `roles` and `keys` by ARN. Each part may
+ * stand as the AWS CLI prints it; `null` says that there is none, and what is left out is not known.
+ *
+ * @throws UserError where a file cannot be read, or does not have this form.
+ */
+export async function observedFrom(place: string): Promise<Observed> {
+  const files = await filesOf(place);
+  const parts = await Promise.all(files.map(readOne));
+  return parts.reduce(overlaid, { buckets: {}, roles: {}, keys: {} });
+}
+
+async function filesOf(place: string): Promise<string[]> {
+  try {
+    if (!(await stat(place)).isDirectory()) return [place];
+    const names = await readdir(place, { recursive: true });
+    const files = names.filter((name) => name.endsWith('.json')).sort();
+    if (files.length === 0) throw new UserError(EXIT.usage, `there is no JSON file in ${place}`);
+    return files.map((name) => path.join(place, name));
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(EXIT.usage, `${place} cannot be read: ${(error as Error).message}`);
+  }
+}
+
+async function readOne(file: string): Promise<Observed> {
+  const text = await readFile(file, 'utf8');
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new UserError(EXIT.usage, `${file} is not JSON: ${(error as Error).message}`);
+  }
+  const parsed = OBSERVED.safeParse(value);
+  if (parsed.success) return parsed.data as Observed;
+  const [issue] = parsed.error.issues;
+  throw new UserError(
+    EXIT.usage,
+    `${file}: ${issue?.path.join('.') || 'the document'}: ${issue?.message}; docs/doctor.md shows the form`,
+  );
+}
+
+const UNREAD = z.strictObject({ unread: z.string() });
+
+/** A fact, perhaps in the wrapping that the AWS CLI prints around it. */
+const fact = <T extends z.ZodType>(form: T, wrapping?: string) =>
+  z
+    .preprocess(
+      (value) => (wrapping !== undefined && isRecord(value) && wrapping in value ? value[wrapping] : value),
+      z.union([z.null(), UNREAD, form]),
+    )
+    .optional();
+
+/** A policy as an object, or as the text that S3 and IAM give. */
+const POLICY = z.preprocess(
+  (value) => (typeof value === 'string' ? parsedPolicy(value) : value),
+  z.looseObject({ Statement: z.union([z.array(z.looseObject({})), z.looseObject({})]) }),
+);
+
+const RULES = z.looseObject({ Rules: z.array(z.looseObject({})) });
+
+const BUCKET = z.strictObject({
+  region: z.string(),
+  account: z.string().optional(),
+  versioning: fact(z.looseObject({ Status: z.string().optional() })),
+  replication: fact(
+    z.looseObject({ Role: z.string(), Rules: z.array(z.looseObject({})) }),
+    'ReplicationConfiguration',
+  ),
+  encryption: fact(RULES, 'ServerSideEncryptionConfiguration'),
+  policy: fact(POLICY, 'Policy'),
+  ownership: fact(RULES, 'OwnershipControls'),
+  objectLock: fact(z.looseObject({}), 'ObjectLockConfiguration'),
+  publicAccessBlock: fact(z.looseObject({}), 'PublicAccessBlockConfiguration'),
+});
+
+const ROLE = z.strictObject({
+  trust: fact(POLICY, 'AssumeRolePolicyDocument'),
+  policies: z.union([UNREAD, z.record(z.string(), POLICY)]).optional(),
+  boundary: fact(POLICY),
+});
+
+/** A key in our words, or as `aws kms describe-key` prints it, with its policy beside. */
+const KEY = z.preprocess(
+  (value) => {
+    if (!isRecord(value) || !isRecord(value.KeyMetadata)) return value;
+    const { Arn, KeyState, KeyUsage, KeySpec, KeyManager } = value.KeyMetadata;
+    const { KeyMetadata: _, ...rest } = value;
+    return { arn: Arn, state: KeyState, usage: KeyUsage, keySpec: KeySpec, manager: KeyManager, ...rest };
+  },
+  z.strictObject({
+    arn: z.string(),
+    state: z.string().optional(),
+    usage: z.string().optional(),
+    keySpec: z.string().optional(),
+    manager: z.string().optional(),
+    policy: fact(POLICY, 'Policy'),
+  }),
+);
+
+const named = <T extends z.ZodType>(form: T) =>
+  z.record(z.string(), z.union([z.null(), UNREAD, form])).default({});
+
+const OBSERVED = z.strictObject({ buckets: named(BUCKET), roles: named(ROLE), keys: named(KEY) });
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Text that is no policy stays as it is, for the form to refuse. */
+function parsedPolicy(text: string): unknown {
+  try {
+    return policyOf(text);
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,57 @@
+import { position, ruleId } from '../core/names.ts';
+import type { BucketReplication } from '../spec/types.ts';
+import { CODES } from './codes.ts';
+import { finding } from './findings.ts';
+import type { RuleProof } from './types.ts';
+
+/** Proofs with the spec that declares each rule, and for each finding the place in the YAML that speaks of it. */
+export function locate(proofs: readonly RuleProof[], pairs: readonly BucketReplication[]): RuleProof[] {
+  const declared = new Map(pairs.flatMap(rulesOf).map((one) => [`${one.pair.source.bucket} ${one.id}`, one]));
+  return proofs.map((proof) => {
+    const { bucket, rule } = proof;
+    const one =
+      rule === ''
+        ? pairs.filter(({ source }) => source.bucket === bucket).map((pair) => ({ pair, path: '' }))[0]
+        : declared.get(`${bucket} ${rule}`);
+    if (!one) return proof;
+    const { pair, path } = one;
+    const findings = proof.findings.map((each) => {
+      const { place } = CODES[each.code];
+      return { ...each, at: position(pair, place === 'rule' ? path : `spec.${place}`) };
+    });
+    return { ...proof, spec: pair.name, findings };
+  });
+}
+
+/** Rules that are declared, and that no configuration has: nothing replicates under them. */
+export function missing(proofs: readonly RuleProof[], pairs: readonly BucketReplication[]): RuleProof[] {
+  const there = new Set(proofs.map(({ bucket, rule }) => `${bucket} ${rule}`));
+  const absent = pairs
+    .filter(({ source }) => source.managed && !there.has(`${source.bucket} `))
+    .flatMap(rulesOf)
+    .filter(({ pair, id, enabled }) => enabled && !there.has(`${pair.source.bucket} ${id}`));
+  const proofOf = ({ pair, id }: Declared): RuleProof => ({
+    bucket: pair.source.bucket,
+    rule: id,
+    destination: pair.destination.bucket,
+    verdict: 'broken',
+    findings: [finding('RK1010', `${pair.source.bucket} has no rule ${id}: reconcile --once makes it`)],
+    answers: [],
+  });
+  return absent.map(proofOf);
+}
+
+interface Declared {
+  pair: BucketReplication;
+  path: string;
+  id: string;
+  enabled: boolean;
+}
+
+const rulesOf = (pair: BucketReplication): Declared[] =>
+  pair.rules.map((rule, index) => ({
+    pair,
+    path: `spec.rules[${index}]`,
+    id: rule.id ?? ruleId(pair.name, rule.name),
+    enabled: rule.enabled,
+  }));

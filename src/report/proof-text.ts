@@ -1,0 +1,114 @@
+import type { ObjectsReport } from '../doctor/objects.ts';
+import type { ObjectProof } from '../proof/objects.ts';
+import type { Finding, RuleProof } from '../proof/types.ts';
+import { fixLines } from './fix.ts';
+import type { Paint } from './paint.ts';
+import { visible } from './visible.ts';
+
+/** One line a rule where all is well; otherwise the verdict and the first cause, and with `verbose` everything. */
+export function proofText(proof: RuleProof, verbose: boolean, paint: Paint): string {
+  const { bucket, destination, rule, verdict, findings, answers } = proof;
+  const name = rule === '' ? bucket : `${visible(rule)}  ${bucket} → ${destination}`;
+  const allowed = answers.filter(({ result }) => result === 'allowed').length;
+  const verdicts = {
+    proven: `${paint.green('✓')} ${name}  ${paint.dim(`proven: all ${allowed} requests are allowed`)}`,
+    broken: `${paint.red('✗')} ${name}  ${paint.red('does not replicate')}`,
+    unknown: `${paint.yellow('?')} ${name}  ${paint.yellow('could not be proven')}`,
+    off: `${paint.dim('-')} ${name}  ${paint.dim('is off')}`,
+  };
+  const worth = findings.filter(({ severity }) => severity !== 'info' || verbose);
+  const [first, ...more] = verdict === 'off' ? [] : worth;
+  const rest = more.length > 0 && !verbose ? [paint.dim(`    and ${counted(more)}; -v shows all`)] : [];
+  return [
+    verdicts[verdict],
+    ...(first ? findingLines(first, verbose || first.severity === 'error', paint) : []),
+    ...(verbose ? more.flatMap((one) => findingLines(one, true, paint)) : rest),
+    ...(verbose ? answers.map((one) => `    ${paint.dim(answerLine(one))}`) : []),
+  ].join('\n');
+}
+
+/** How one object fares: the rules that take it, and for the others why not. */
+export function objectText({ bucket, object, taken, passed, findings }: ObjectProof, paint: Paint): string {
+  const status = object.status ?? 'no replication status';
+  return [
+    `${bucket}/${visible(object.key)}  ${status}, ${encryptionOf(object.encryption)}`,
+    ...findings.flatMap((one) => findingLines(one, true, paint)),
+    ...taken.map((proof) => proofText(proof, true, paint)),
+    ...passed.map(({ rule, why }) => `${paint.dim('-')} ${visible(rule)} passes it over: ${visible(why)}`),
+  ].join('\n');
+}
+
+function encryptionOf(encryption: ObjectProof['object']['encryption']): string {
+  if (encryption.algorithm === 'AES256') return 'encrypted by S3 alone';
+  return `${encryption.algorithm} under ${encryption.keyArn}, ${encryption.bucketKey ? 'with' : 'without'} a Bucket Key`;
+}
+
+function findingLines(finding: Finding, withFix: boolean, paint: Paint): string[] {
+  const { code, title, severity, message, failureReason, at, fixes } = finding;
+  const colour = { error: paint.red, unknown: paint.yellow, warning: paint.yellow, info: paint.dim }[
+    severity
+  ];
+  const reason = failureReason === undefined ? '' : paint.dim(` (S3 says ${failureReason})`);
+  return [
+    `    ${colour(`${severity} ${code}`)} ${title}${reason}`,
+    `      ${visible(message)}`,
+    ...(at && at.file !== '' ? [`      ${paint.dim(`${visible(at.file)}:${at.line}:${at.column}`)}`] : []),
+    ...(withFix ? fixes.flatMap((fix) => indented(fixLines(fix), paint)) : []),
+  ];
+}
+
+const indented = ([what = '', ...lines]: string[], paint: Paint): string[] => [
+  `      ${paint.green('fix')} ${visible(what)}`,
+  ...lines.map((line) => `          ${visible(line)}`),
+];
+
+const answerLine = ({ result, purpose, action, reason }: RuleProof['answers'][number]): string =>
+  `${result.padEnd(7)} ${action} to ${visible(purpose)}: ${visible(reason)}`;
+
+function counted(findings: readonly Finding[]): string {
+  const words = (['error', 'unknown', 'warning', 'info'] as const).flatMap((severity) => {
+    const count = findings.filter((one) => one.severity === severity).length;
+    if (count === 0) return [];
+    return severity === 'unknown' || severity === 'info'
+      ? `${count} more`
+      : `${count} more ${severity}${count > 1 ? 's' : ''}`;
+  });
+  return words.join(', ');
+}
+
+/** Everything that a doctor found: a line a rule, how the objects fare, and a summary. */
+export function doctorText(
+  proofs: readonly RuleProof[],
+  objects: readonly ObjectsReport[],
+  verbose: boolean,
+  paint: Paint,
+): string {
+  return [
+    ...proofs.map((proof) => proofText(proof, verbose, paint)),
+    ...objects.map((report) => objectsText(report, paint)),
+    '',
+    proofSummary(proofs, paint),
+  ].join('\n');
+}
+
+function objectsText({ bucket, lookedAt, byStatus, findings }: ObjectsReport, paint: Paint): string {
+  const counts = Object.entries(byStatus).map(([status, count]) => `${count} ${status}`);
+  const seen =
+    lookedAt === 0 ? 'no objects looked at' : `${lookedAt} objects looked at: ${counts.join(', ')}`;
+  return [
+    `${paint.dim('·')} ${bucket}  ${paint.dim(seen)}`,
+    ...findings.flatMap((one) => findingLines(one, true, paint)),
+  ].join('\n');
+}
+
+/** The last line: how many rules are proven, and how many are not. */
+function proofSummary(proofs: readonly RuleProof[], paint: Paint): string {
+  const count = (verdict: RuleProof['verdict']) => proofs.filter((proof) => proof.verdict === verdict).length;
+  const parts = [
+    `${count('proven')} of ${proofs.length} rules proven`,
+    count('broken') > 0 && paint.red(`${count('broken')} do not replicate`),
+    count('unknown') > 0 && paint.yellow(`${count('unknown')} could not be proven`),
+    count('off') > 0 && `${count('off')} off`,
+  ];
+  return `${parts.filter(Boolean).join(', ')}.`;
+}
