@@ -58,8 +58,7 @@ export function evaluate(request: AccessRequest, policies: Policies): Decision {
     reason: `${words[lacking]} ${request.action} on ${request.resource}${explain(near)}`,
   });
 
-  if (service)
-    return resource.direct.length > 0 ? allow(resource.direct) : refuse('resource', resource.near);
+  if (service) return resource.direct.length > 0 ? allow(resource.direct) : refuse('resource', resource.near);
 
   if (!sameAccount || (strict && resource.direct.length === 0)) {
     // Both sides must allow: across accounts always; for keys and roles unless their policy names the principal.
