@@ -1,41 +1,417 @@
 import { readFile } from 'node:fs/promises';
-import { expect, test } from 'vitest';
-import { aWorld } from '../support/world.ts';
+import { AttachRolePolicyCommand, UntagRoleCommand } from '@aws-sdk/client-iam';
+import { DeleteBucketCommand, GetBucketPolicyCommand, PutBucketPolicyCommand } from '@aws-sdk/client-s3';
+import { describe, expect, test } from 'vitest';
+import type { Plan } from '../../src/core/resource.ts';
+import type { PassOptions } from '../../src/reconcile.ts';
+import { paintFor } from '../../src/report/paint.ts';
+import { planText } from '../../src/report/text.ts';
+import { stateOf } from '../support/state.ts';
+import { aWorld, TAX, type World } from '../support/world.ts';
 
 const REMOVE = '  policy: { deletion: Remove }\n';
+const EAST = { region: 'us-east-1' };
 const [claims = '', appeals = ''] = (await readFile('specs/examples/shared-source.yaml', 'utf8')).split(
   '---\n',
 );
 const both = `${claims}${REMOVE}---\n${appeals}${REMOVE}`;
 
-test('what no spec declares any more is taken away only when asked for: the rule first, then its permissions', async () => {
-  await using world = await aWorld(both);
-  await world.reconcile();
-  expect((await world.with(`${appeals}${REMOVE}`)).plan.waves).toEqual([]);
+/** A spec of its own buckets, and of its own keys and role unless it says otherwise. */
+const aSpec = (name: string, { policy = REMOVE, key = name, role = '' } = {}) => `apiVersion: replikey.dev/v1
+kind: BucketReplication
+metadata: { name: ${name} }
+spec:
+  source: { bucket: acme-${name}, region: us-east-1, key: alias/acme-${key} }
+  destination: { bucket: acme-${name}-replica, region: us-west-2, key: alias/acme-${key}-replica }
+${role}  rules: [{ prefix: In/, deleteMarkerReplication: true }]
+${policy}`;
+const OLD = aSpec('old');
+const shared = (name: string, policy = REMOVE) => aSpec(name, { policy, role: '  role: { name: shared }\n' });
 
+const ACCOUNTS = `apiVersion: replikey.dev/v1
+kind: Account
+metadata: { name: main }
+spec: { id: "111122223333" }
+---
+apiVersion: replikey.dev/v1
+kind: Account
+metadata: { name: backup }
+spec: { id: "444455556666" }
+---
+`;
+const inMain = (yaml: string) => yaml.replaceAll('region: ', 'account: main, region: ');
+
+const PRUNE: Partial<PassOptions> = { prune: true, thresholds: { maxRemovals: 50 } };
+const idsOf = (plan: Plan | undefined) =>
+  plan?.waves.flat().map(({ action, id }) => `${action} ${id.replace(/key\/[\w-]+$/, 'key')}`);
+const notesOf = ({ notes }: Plan) => notes.map(({ id, message }) => `${id}: ${message}`).join('\n');
+const writesOf = ({ sandbox }: World) =>
+  sandbox.log.entries.filter(({ write }) => write).map(({ operation }) => operation);
+const rulesOf = ({ sandbox }: World, bucket: string) =>
+  sandbox.store.bucket(bucket)?.replication?.Rules?.map(({ ID, Status }) => `${ID} ${Status}`);
+const bucketsOf = ({ sandbox }: World) => [...sandbox.store.buckets()].map(({ name }) => name);
+const roleOf = ({ sandbox }: World, name: string) => sandbox.store.account('111122223333').roles.get(name);
+
+/** The statements of ours, of one spec, that stand anywhere. */
+const statementsOf = (world: World, name: string): string[] =>
+  JSON.stringify(stateOf(world.sandbox)).match(
+    new RegExp(`Replikey(Source|Destination)\\w*?${name}\\b`, 'g'),
+  ) ?? [];
+
+/** A pass that must do all it planned, and after which a second one plans nothing. */
+async function pruned(world: World, yaml: string): Promise<Plan> {
   world.sandbox.log.reset();
-  const { plan, results, left } = await world.with(`${appeals}${REMOVE}`, { prune: true });
-  expect(plan.waves.flat().map(({ id, patch }) => [id, patch.every(({ op }) => op === 'remove')])).toEqual([
-    ['iam.role-policy/replikey-acme-cases', true],
-    ['kms.key-policy/alias/acme-cases@us-east-1', true],
-    ['s3.replication/acme-cases', true],
-  ]);
-  expect(results.every(({ result }) => result === 'applied')).toBe(true);
-  expect(left?.waves).toEqual([]);
-  const writes = world.sandbox.log.entries.filter(({ write }) => write).map(({ operation }) => operation);
-  expect(writes[0]).toBe('PutBucketReplication');
-  expect(writes.sort()).toEqual(['PutBucketReplication', 'PutKeyPolicy', 'PutRolePolicy']);
+  const { plan, results, left } = await world.with(yaml, PRUNE);
+  expect(results.filter(({ result }) => result !== 'applied')).toEqual([]);
+  if (results.length > 0) expect(idsOf(left)).toEqual([]);
+  expect(plan.blocked).toEqual([]);
+  const written = world.sandbox.log.entries.length;
+  const again = await world.with(yaml, PRUNE);
+  expect([idsOf(again.plan), again.plan.blocked]).toEqual([[], []]);
+  world.sandbox.log.entries.splice(written);
+  return plan;
+}
 
-  // Buckets, keys and objects stay, always.
-  expect([...world.sandbox.store.buckets()].map(({ name }) => name)).toContain('acme-claims-replica');
-  const rules = world.sandbox.store.bucket('acme-cases')?.replication?.Rules?.map(({ ID }) => ID);
-  expect(rules).toEqual(['replikey/appeals/appeals', 'replikey/appeals/urgent']);
-  const again = await world.with(`${appeals}${REMOVE}`, { prune: true });
-  expect(again.plan.waves).toEqual([]);
+function aForeignRule({ sandbox }: World, bucket: string): void {
+  sandbox.store.bucket(bucket)?.replication?.Rules?.push({
+    ID: 'theirs',
+    Priority: 77,
+    Status: 'Enabled',
+    Filter: { Prefix: 'Theirs/' },
+    DeleteMarkerReplication: { Status: 'Disabled' },
+    Destination: { Bucket: `arn:aws:s3:::${bucket}-replica` },
+  });
+}
+
+describe('what is left of a spec that is gone altogether', () => {
+  test('is not even looked for, unless that is asked for', async () => {
+    await using world = await aWorld(`${TAX}---\n${OLD}`);
+    await world.reconcile();
+    const before = stateOf(world.sandbox);
+    world.sandbox.log.reset();
+    expect(idsOf((await world.with(TAX)).plan)).toEqual([]);
+    const reads = Object.keys(world.sandbox.log.counts());
+    expect(reads.filter((call) => /AuthorizationDetails|HeadBucket|Tag/.test(call))).toEqual([]);
+    expect(stateOf(world.sandbox)).toEqual(before);
+  });
+
+  test('goes: rules, then permissions, then the policy of its role, then the role; buckets and keys stay', async () => {
+    await using world = await aWorld(`${TAX}---\n${OLD}`);
+    await world.reconcile();
+    const buckets = bucketsOf(world);
+    expect(idsOf(await pruned(world, TAX))).toEqual([
+      'delete s3.replication/acme-old',
+      'update kms.key-policy/arn:aws:kms:us-east-1:111122223333:key',
+      'update kms.key-policy/arn:aws:kms:us-west-2:111122223333:key',
+      'delete iam.role-policy/replikey-acme-old',
+      'delete iam.role/replikey-acme-old',
+    ]);
+    expect(writesOf(world)).toEqual([
+      'DeleteBucketReplication',
+      'PutKeyPolicy',
+      'PutKeyPolicy',
+      'DeleteRolePolicy',
+      'DeleteRole',
+    ]);
+    expect(statementsOf(world, 'Old')).toEqual([]);
+    expect(bucketsOf(world)).toEqual(buckets);
+    const results = await world.canaries();
+    expect(results.filter(({ pair }) => pair === 'tax').map(({ result }) => result)).toEqual([
+      'replicated',
+      'replicated',
+    ]);
+  });
+
+  test('stays where the spec did not say Remove, with the words that say it now', async () => {
+    await using world = await aWorld(`${TAX}---\n${aSpec('old', { policy: '' })}`);
+    await world.reconcile();
+    const before = stateOf(world.sandbox);
+    const plan = await pruned(world, TAX);
+    expect(idsOf(plan)).toEqual([]);
+    expect(notesOf(plan)).toBe(
+      'iam.role/replikey-acme-old: what is left of it stays: it did not say deletion: Remove; aws iam tag-role --role-name replikey-acme-old --tags Key=replikey:deletion:old,Value=Remove says it now',
+    );
+    expect(stateOf(world.sandbox)).toEqual(before);
+    roleOf(world, 'replikey-acme-old')?.tags.set('replikey:deletion:old', 'Remove');
+    expect(idsOf(await pruned(world, TAX))).toHaveLength(5);
+  });
+
+  test('stays where the spec took Remove back', async () => {
+    await using world = await aWorld(`${TAX}---\n${OLD}`);
+    await world.reconcile();
+    const retaining = await world.with(`${TAX}---\n${aSpec('old', { policy: '' })}`);
+    expect(retaining.plan.waves.flat().map(({ id, patch }) => [id, patch.map(({ path }) => path)])).toEqual([
+      ['iam.role/replikey-acme-old', ['/removable/0']],
+    ]);
+    expect(retaining.left?.waves).toEqual([]);
+    expect(roleOf(world, 'replikey-acme-old')?.tags.get('replikey:deletion:old')).toBe('Retain');
+    expect(idsOf(await pruned(world, TAX))).toEqual([]);
+  });
+
+  test('goes without the permissions that a rule of somebody else needs, which replicates as its role', async () => {
+    await using world = await aWorld(`${TAX}---\n${OLD}`);
+    await world.reconcile();
+    aForeignRule(world, 'acme-old');
+    const plan = await pruned(world, TAX);
+    expect(idsOf(plan)).toEqual(['update s3.replication/acme-old']);
+    expect(notesOf(plan)).toMatch(
+      /its permissions stay: rules of acme-old that are not ours replicate as its role: "theirs"/,
+    );
+    expect(rulesOf(world, 'acme-old')).toEqual(['theirs Enabled']);
+    expect(statementsOf(world, 'Old').length).toBeGreaterThan(5);
+    world.sandbox.store.bucket('acme-old')?.replication?.Rules?.splice(0);
+    delete world.sandbox.store.bucket('acme-old')?.replication;
+    expect(idsOf(await pruned(world, TAX))).toHaveLength(4);
+    expect(roleOf(world, 'replikey-acme-old')).toBeUndefined();
+  });
+
+  test('goes from a role that it shared, and its rules in a bucket that no other spec names go before', async () => {
+    await using world = await aWorld(`${shared('tax')}---\n${shared('old')}`);
+    await world.reconcile();
+    expect(idsOf(await pruned(world, shared('tax')))?.sort()).toEqual([
+      'delete s3.replication/acme-old',
+      'update iam.role-policy/shared',
+      'update kms.key-policy/arn:aws:kms:us-east-1:111122223333:key',
+      'update kms.key-policy/arn:aws:kms:us-west-2:111122223333:key',
+    ]);
+    expect(writesOf(world)).toEqual([
+      'DeleteBucketReplication',
+      'PutKeyPolicy',
+      'PutKeyPolicy',
+      'PutRolePolicy',
+    ]);
+    expect(statementsOf(world, 'Old')).toEqual([]);
+    expect(statementsOf(world, 'Tax').length).toBeGreaterThan(5);
+  });
+
+  test('stays in a role that it shares with a spec that says Retain', async () => {
+    await using world = await aWorld(`${shared('tax', '')}---\n${shared('old')}`);
+    await world.reconcile();
+    const plan = await pruned(world, shared('tax', ''));
+    expect(idsOf(plan)).toEqual([]);
+    expect(notesOf(plan)).toMatch(/stays: tax shares its role and says deletion: Retain/);
+  });
+
+  test('goes from keys that others share, once however they name them', async () => {
+    const other = (name: string) => aSpec(name, { key: 'common' });
+    await using world = await aWorld(`${other('tax')}---\n${other('old')}`);
+    await world.reconcile();
+    expect(idsOf(await pruned(world, other('tax')))).toEqual([
+      'delete s3.replication/acme-old',
+      'update kms.key-policy/alias/acme-common-replica@us-west-2',
+      'update kms.key-policy/alias/acme-common@us-east-1',
+      'delete iam.role-policy/replikey-acme-old',
+      'delete iam.role/replikey-acme-old',
+    ]);
+    expect(statementsOf(world, 'Old')).toEqual([]);
+  });
+
+  test('goes from a source that others share, and from keys and a role that they share', async () => {
+    await using world = await aWorld(both);
+    await world.reconcile();
+    expect(idsOf((await world.with(`${appeals}${REMOVE}`)).plan)).toEqual([]);
+    const plan = await pruned(world, `${appeals}${REMOVE}`);
+    expect(idsOf(plan)?.sort()).toEqual([
+      'update iam.role-policy/replikey-acme-cases',
+      'update kms.key-policy/alias/acme-cases@us-east-1',
+      'update kms.key-policy/arn:aws:kms:us-west-2:111122223333:key',
+      'update s3.replication/acme-cases',
+    ]);
+    expect(plan.waves.flat().every(({ patch }) => patch.every(({ op }) => op === 'remove'))).toBe(true);
+    expect(writesOf(world)[0]).toBe('PutBucketReplication');
+    expect(writesOf(world).at(-1)).toBe('PutRolePolicy');
+    expect(rulesOf(world, 'acme-cases')).toEqual([
+      'replikey/appeals/appeals Enabled',
+      'replikey/appeals/urgent Enabled',
+    ]);
+    expect(bucketsOf(world)).toContain('acme-claims-replica');
+  });
+
+  test('goes across accounts, and leaves what somebody else says of the same bucket', async () => {
+    const vault = `${inMain(OLD).replace(/(destination: .*)account: main/, '$1account: backup')}`;
+    await using world = await aWorld(`${ACCOUNTS}${inMain(TAX)}---\n${vault}`);
+    await world.reconcile();
+    const at = { account: 'backup', region: 'us-west-2' };
+    const Bucket = 'acme-old-replica';
+    const { Policy = '' } = await world.door.send(at, new GetBucketPolicyCommand({ Bucket }));
+    const policy = JSON.parse(Policy) as { Statement: object[] };
+    const theirs = {
+      Sid: 'Theirs',
+      Effect: 'Deny',
+      Principal: '*',
+      Action: 's3:*',
+      Resource: `arn:aws:s3:::x`,
+    };
+    policy.Statement.push({ ...theirs, Resource: `arn:aws:s3:::${Bucket}/Theirs/*` });
+    await world.door.send(at, new PutBucketPolicyCommand({ Bucket, Policy: JSON.stringify(policy) }));
+
+    expect(idsOf(await pruned(world, `${ACCOUNTS}${inMain(TAX)}`))).toEqual([
+      'delete s3.replication/acme-old',
+      'update kms.key-policy/arn:aws:kms:us-east-1:111122223333:key',
+      'update kms.key-policy/arn:aws:kms:us-west-2:444455556666:key',
+      'update s3.bucket-policy/acme-old-replica',
+      'delete iam.role-policy/replikey-acme-old@main',
+      'delete iam.role/replikey-acme-old@main',
+    ]);
+    expect(statementsOf(world, 'Old')).toEqual([]);
+    expect(world.sandbox.store.bucket(Bucket)?.policy).toContain('"Theirs"');
+  });
+
+  test('goes across accounts with the whole policy of a bucket in which nothing else stands', async () => {
+    const vault = `${inMain(OLD).replace(/(destination: .*)account: main/, '$1account: backup')}`;
+    await using world = await aWorld(`${ACCOUNTS}${inMain(TAX)}---\n${vault}`);
+    await world.reconcile();
+    expect(idsOf(await pruned(world, `${ACCOUNTS}${inMain(TAX)}`))).toContain(
+      'delete s3.bucket-policy/acme-old-replica',
+    );
+    expect(world.sandbox.store.bucket('acme-old-replica')?.policy).toBeUndefined();
+  });
+
+  test('stays in accounts that are not given, whose owners are named', async () => {
+    const vault = `${inMain(OLD).replace(/(destination: .*)account: main/, '$1account: backup')}`;
+    await using world = await aWorld(`${ACCOUNTS}${inMain(TAX)}---\n${vault}`);
+    await world.reconcile();
+    const onlyMain = ACCOUNTS.split('---\n')[0] ?? '';
+    const plan = await pruned(world, `${onlyMain}---\n${inMain(TAX)}`);
+    expect(idsOf(plan)).toHaveLength(4);
+    expect(notesOf(plan)).toMatch(
+      /the owners of acme-old-replica, arn:aws:kms:us-west-2:444455556666:key\/\S+ may take away the statements Replikey…Old/,
+    );
+  });
+
+  test('is found as well where only the name of a bucket, and with it the role, became another', async () => {
+    await using world = await aWorld(OLD);
+    await world.reconcile();
+    const moved = OLD.replace('bucket: acme-old,', 'bucket: acme-new,');
+    const plan = await pruned(world, moved);
+    expect(idsOf(plan)).toContain('delete s3.replication/acme-old');
+    expect(idsOf(plan)).toContain('delete iam.role/replikey-acme-old');
+    expect(rulesOf(world, 'acme-old')).toBeUndefined();
+    expect(rulesOf(world, 'acme-new')).toEqual(['replikey/old/in Enabled']);
+  });
+
+  test('goes without its role, where the role has policies of others or was there before', async () => {
+    await using world = await aWorld(`${TAX}---\n${OLD}---\n${aSpec('older')}`);
+    await world.reconcile();
+    const PolicyArn = 'arn:aws:iam::aws:policy/AmazonS3FullAccess';
+    await world.door.send(EAST, new AttachRolePolicyCommand({ RoleName: 'replikey-acme-old', PolicyArn }));
+    const untag = { RoleName: 'replikey-acme-older', TagKeys: ['replikey:managed-by'] };
+    await world.door.send(EAST, new UntagRoleCommand(untag));
+    const plan = await pruned(world, TAX);
+    expect(notesOf(plan)).toMatch(
+      /replikey-acme-old: the role stays: it has other policies: AmazonS3FullAccess/,
+    );
+    expect(notesOf(plan)).toMatch(/replikey-acme-older: the role stays: it was there before/);
+    expect(
+      ['replikey-acme-old', 'replikey-acme-older'].map((name) => roleOf(world, name)?.inline.size),
+    ).toEqual([0, 0]);
+  });
+
+  test('goes though its bucket is gone, too', async () => {
+    await using world = await aWorld(`${TAX}---\n${OLD}`);
+    await world.reconcile();
+    await world.door.send(EAST, new DeleteBucketCommand({ Bucket: 'acme-old' }));
+    expect(idsOf(await pruned(world, TAX))).toHaveLength(4);
+    expect(statementsOf(world, 'Old')).toEqual([]);
+  });
 });
 
-test('nothing is taken away from what a spec shares that says Retain', async () => {
-  await using world = await aWorld(both);
+describe('what cannot be read', () => {
+  const denied = { status: 403, code: 'AccessDenied', message: 'Access Denied' };
+  const always = (match: string, nth = 1) => [{ match, nth, times: 1_000, what: denied }];
+
+  test('of a source bucket keeps the permissions that its rules may need', async () => {
+    await using world = await aWorld(`${TAX}---\n${OLD}`);
+    await world.reconcile();
+    const state = stateOf(world.sandbox);
+    const bucket = world.sandbox.store.bucket('acme-old');
+    if (!bucket) throw new Error('there is no such bucket');
+    bucket.policy = JSON.stringify({
+      Version: '2012-10-17',
+      Statement: {
+        Effect: 'Deny',
+        Principal: '*',
+        Action: 's3:GetReplicationConfiguration',
+        Resource: 'arn:aws:s3:::acme-old',
+      },
+    });
+    const { plan, results } = await world.with(TAX, PRUNE);
+    expect(results).toEqual([]);
+    expect(plan.blocked.map(({ id, why }) => `${id} ${why}`)).toEqual([
+      expect.stringMatching(/^s3\.replication\/acme-old cannot be read: .*AccessDenied/),
+    ]);
+    expect(notesOf(plan)).toMatch(/its permissions stay: s3\.replication\/acme-old is blocked/);
+    delete bucket.policy;
+    expect(stateOf(world.sandbox)).toEqual(state);
+  });
+
+  test('of a key keeps the policy of the role, through which the key is found again', async () => {
+    await using world = await aWorld(`${TAX}---\n${OLD}`);
+    await world.reconcile();
+    const [key] = [...world.sandbox.store.account('111122223333').keys.values()].filter(({ policy }) =>
+      policy.includes('DestinationKeyOld'),
+    );
+    if (!key) throw new Error('there is no such key');
+    const before = key.policy;
+    key.policy = before.replace('"kms:*"', '["kms:Describe*","kms:PutKeyPolicy"]');
+    const { plan, results } = await world.with(TAX, PRUNE);
+    expect(plan.blocked.map(({ id }) => id)).toEqual([expect.stringMatching(/^kms\.key-policy\/arn:/)]);
+    expect(results.filter(({ result }) => result === 'skipped').map(({ id }) => id)).toEqual([
+      'iam.role-policy/replikey-acme-old',
+      'iam.role/replikey-acme-old',
+    ]);
+    expect(rulesOf(world, 'acme-old')).toBeUndefined();
+    key.policy = before;
+    expect(idsOf(await pruned(world, TAX))).toHaveLength(3);
+  });
+
+  test('of the roles is told, and nothing is taken away', async () => {
+    await using world = await aWorld(`${TAX}---\n${OLD}`);
+    await world.reconcile();
+    world.sandbox.knobs.faults = always('GetAccountAuthorizationDetails');
+    const { plan } = await world.with(TAX, PRUNE);
+    expect(idsOf(plan)).toEqual([]);
+    expect(plan.blocked.map(({ id, why }) => `${id} ${why}`)).toEqual([
+      expect.stringMatching(
+        /^iam\.role\/all of 111122223333 what is left of specs cannot be found: iam:GetAccountAuthorizationDetails in us-east-1: AccessDenied/,
+      ),
+    ]);
+  });
+});
+
+test('nothing of a spec that is given is switched off or taken away by pruning another', async () => {
+  const yaml = `${shared('tax')}---\n${shared('books')}`;
+  await using world = await aWorld(`${yaml}---\n${shared('old')}`);
   await world.reconcile();
-  expect((await world.with(appeals, { prune: true })).plan.waves).toEqual([]);
+  await pruned(world, yaml);
+  expect([rulesOf(world, 'acme-tax'), rulesOf(world, 'acme-books')]).toEqual([
+    ['replikey/tax/in Enabled'],
+    ['replikey/books/in Enabled'],
+  ]);
+  const results = await world.canaries();
+  expect(results.filter(({ pair }) => pair !== 'old').every(({ result }) => result === 'replicated')).toBe(
+    true,
+  );
+});
+
+test('more removals than allowed are refused, each rule, statement and role counted', async () => {
+  await using world = await aWorld(`${TAX}---\n${OLD}`);
+  await world.reconcile();
+  world.sandbox.log.reset();
+  const { refusals } = await world.with(TAX, { prune: true, thresholds: { maxRemovals: 9 } });
+  // A rule, six statements of the role, two of keys, and the role.
+  expect(refusals.map(({ message }) => message)).toEqual([
+    'the plan takes 10 rules, statements and roles away, and 9 are allowed: --max-removals 10 lifts the limit',
+  ]);
+  expect(writesOf(world)).toEqual([]);
+});
+
+test('the plan shows what goes, under the name of the spec that is gone', async () => {
+  await using world = await aWorld(`${TAX}---\n${OLD}`);
+  await world.reconcile();
+  const { plan } = await world.with(TAX, { ...PRUNE, dryRun: true });
+  const text = planText(plan, world.specs.pairs.slice(0, 1), paintFor({}, {}))
+    .replaceAll(/key\/[\w-]+/g, 'key/KEY')
+    .replaceAll(/Checksum \w+/g, 'Checksum C');
+  await expect(text).toMatchFileSnapshot('golden/prune.txt');
 });
