@@ -152,7 +152,11 @@ export function replicaKeyState(world: RuleWorld): { arn?: string; missing: Find
   if (region !== destination.region) {
     return {
       missing: [
-        finding('RK1205', `${spoken} lies in ${region}, and ${destination.name} in ${destination.region}`),
+        finding(
+          'RK1205',
+          `${spoken} lies in ${region}, and ${destination.name} in ${destination.region}`,
+          toDefaultKey(world, destination),
+        ),
       ],
       state: [],
     };
@@ -165,7 +169,13 @@ export function replicaKeyState(world: RuleWorld): { arn?: string; missing: Find
       state: [],
     };
   const key = known(fact);
-  if (!key) return { missing: [finding('RK1204', `the key ${spoken} does not exist`)], state: [] };
+  if (!key) {
+    const where = spoken.includes(':alias/')
+      ? `, which is an alias looked up in the account of the role (${accountOf(world.role)}),`
+      : '';
+    const message = `the key ${spoken}${where} does not exist`;
+    return { missing: [finding('RK1204', message, toDefaultKey(world, destination))], state: [] };
+  }
   return {
     arn: spoken,
     missing: [],
@@ -210,38 +220,39 @@ function unusable(
 
 /** Objects under KMS keys that the rule does not select are passed over, and S3 does not even say so. */
 export function selection(world: RuleWorld): Finding[] {
-  const { rule, rules, source, destination } = world;
+  const { rule, source, destination } = world;
   const standard = byDefault(world);
   if (selectsEncrypted(rule) || !isKms(standard.algorithm)) return [];
-  const [theirs] = known(destination?.encryption)?.Rules ?? [];
-  const key = theirs?.ApplyServerSideEncryptionByDefault?.KMSMasterKeyID;
   const message = `objects of ${source.name} are encrypted with ${standard.algorithm} by default, and the rule does not select such: S3 passes them over without a status`;
-  if (!destination || key === undefined) return [finding('RK1003', message)];
-  const selecting = {
+  return [finding('RK1003', message, destination ? toDefaultKey(world, destination) : [])];
+}
+
+/** Select encrypted objects, and encrypt replicas with the destination's own key; nothing where it has no other. */
+function toDefaultKey({ rule, rules, role, source }: RuleWorld, destination: Bucket): Fix[] {
+  const [standard] = known(destination.encryption)?.Rules ?? [];
+  const name = standard?.ApplyServerSideEncryptionByDefault?.KMSMasterKeyID;
+  if (name === undefined) return [];
+  const ReplicaKmsKeyID = keyArnOf(name, destination);
+  const before = rule.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID;
+  if (selectsEncrypted(rule) && before === ReplicaKmsKeyID) return [];
+  const changed = {
     ...rule,
     SourceSelectionCriteria: {
       ...rule.SourceSelectionCriteria,
       SseKmsEncryptedObjects: { Status: 'Enabled' as const },
     },
-    Destination: {
-      ...rule.Destination,
-      EncryptionConfiguration: { ReplicaKmsKeyID: keyArnOf(key, destination) },
-    },
+    Destination: { ...rule.Destination, EncryptionConfiguration: { ReplicaKmsKeyID } },
   };
-  const fix: Fix = {
-    what: `select them, and encrypt replicas with the default key of ${destination.name}`,
-    call: {
-      service: 's3',
-      operation: 'PutBucketReplication',
-      region: source.region,
-      input: {
-        Bucket: source.name,
-        ReplicationConfiguration: {
-          Role: world.role,
-          Rules: rules.map((one) => (one === rule ? selecting : one)),
-        },
+  const Rules = rules.map((one) => (one === rule ? changed : one));
+  return [
+    {
+      what: `select encrypted objects, and encrypt replicas with the default key of ${destination.name}`,
+      call: {
+        service: 's3',
+        operation: 'PutBucketReplication',
+        region: source.region,
+        input: { Bucket: source.name, ReplicationConfiguration: { Role: role, Rules } },
       },
     },
-  };
-  return [finding('RK1003', message, [fix])];
+  ];
 }

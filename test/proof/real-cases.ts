@@ -1,0 +1,476 @@
+import type { ReplicationRule } from '@aws-sdk/client-s3';
+import type { EncryptionRule, Observed } from '../../src/core/observed.ts';
+import type { Policy, Statement } from '../../src/iam/types.ts';
+import type { SeenObject } from '../../src/proof/cases.ts';
+import type { Code } from '../../src/proof/codes.ts';
+
+/** What somebody ran into, as facts, and what must be said of it. */
+export interface RealCase {
+  /** Where it was told: `owner/repository#number`. */
+  thread: string;
+  name: string;
+  world: Observed;
+  seen?: SeenObject[];
+  /** Errors in the order in which S3 meets them; none where objects replicate. */
+  errors: Code[];
+  warnings?: Code[];
+  /** What the message of the first finding must name. */
+  names: string[];
+  /** How often all fixes are carried out; default once. A rule that is changed asks for other permissions. */
+  rounds?: number;
+}
+
+const MAIN = '111122223333';
+const BACKUP = '444455556666';
+const ROLE = `arn:aws:iam::${MAIN}:role/acme-tax-replication`;
+const SOURCE_KEY = `arn:aws:kms:us-east-1:${MAIN}:key/source`;
+const SOURCE = 'arn:aws:s3:::acme-tax';
+const REPLICA = 'arn:aws:s3:::acme-tax-replica';
+const replicaKeyOf = (account: string) => `arn:aws:kms:us-west-2:${account}:key/replica`;
+const REPLICA_KEY = replicaKeyOf(MAIN);
+
+const CONTEXT = 'kms:EncryptionContext:aws:s3:arn';
+const NEEDED = (arn: string) => `but the request has ${arn}`;
+
+const policy = (...Statement: Statement[]): Policy => ({ Version: '2012-10-17', Statement });
+const allow = (Action: string | string[], Resource: string | string[], more: Partial<Statement> = {}) => ({
+  Effect: 'Allow' as const,
+  Action,
+  Resource,
+  ...more,
+});
+const throughS3 = (region: string, contexts: string | string[], operator = 'StringLike') => ({
+  Condition:
+    operator === 'StringLike'
+      ? { StringLike: { 'kms:ViaService': `s3.${region}.amazonaws.com`, [CONTEXT]: contexts } }
+      : {
+          StringEquals: { 'kms:ViaService': `s3.${region}.amazonaws.com` },
+          [operator]: { [CONTEXT]: contexts },
+        },
+});
+/** What KMS gives a new key: the account decides who may use it. */
+const byAccount = (account: string) =>
+  policy(allow('kms:*', '*', { Principal: { AWS: `arn:aws:iam::${account}:root` } }));
+const byAdministrator = policy(
+  allow('kms:*', '*', { Principal: { AWS: `arn:aws:iam::${MAIN}:role/admin` } }),
+);
+
+const WRITES = ['s3:ReplicateObject', 's3:ReplicateTags'];
+const USES = ['kms:Encrypt', 'kms:GenerateDataKey', 'kms:Decrypt'];
+
+/** What the role may do in the pair that works; both forms of the encryption context. */
+const granted = (replicaKey: string): Record<string, Statement | null> => ({
+  sourceBucket: allow(['s3:GetReplicationConfiguration', 's3:ListBucket'], SOURCE),
+  sourceObjects: allow(
+    ['s3:GetObjectVersionForReplication', 's3:GetObjectVersionAcl', 's3:GetObjectVersionTagging'],
+    `${SOURCE}/*`,
+  ),
+  sourceKey: allow('kms:Decrypt', SOURCE_KEY, throughS3('us-east-1', [SOURCE, `${SOURCE}/*`])),
+  replicas: allow([...WRITES, 's3:ObjectOwnerOverrideToBucketOwner'], `${REPLICA}/*`),
+  replicaKey: allow(USES, replicaKey, throughS3('us-west-2', [REPLICA, `${REPLICA}/*`])),
+});
+
+const encryptedBy = (KMSMasterKeyID: string, BucketKeyEnabled: boolean): EncryptionRule => ({
+  ApplyServerSideEncryptionByDefault: { SSEAlgorithm: 'aws:kms', KMSMasterKeyID },
+  BucketKeyEnabled,
+});
+const BY_S3: EncryptionRule = { ApplyServerSideEncryptionByDefault: { SSEAlgorithm: 'AES256' } };
+
+interface Parts {
+  /** Whether the destination is in another account. */
+  across?: boolean;
+  /** The S3 Bucket Key of new objects, on both sides. */
+  bucketKey?: boolean;
+  /** Statements of the role in place of those that work; null: left out. */
+  role?: Record<string, Statement | null>;
+  /** Name of the role's policy; an ARN where it is attached. */
+  policyName?: string;
+  sourceKeyPolicy?: Policy;
+  replicaKeyPolicy?: Policy;
+  bucketPolicy?: Policy;
+  sourceDefault?: EncryptionRule;
+  rule?: Partial<ReplicationRule>;
+  destination?: Partial<NonNullable<ReplicationRule['Destination']>>;
+  /** Further keys by the name by which the rule speaks of them; null: there is none. */
+  keys?: Observed['keys'];
+}
+
+/** A pair that works, some parts of it replaced. */
+function aPair(parts: Parts = {}): Observed {
+  const { across = false, bucketKey = true, rule, destination } = parts;
+  const owner = across ? BACKUP : MAIN;
+  const replicaKey = replicaKeyOf(owner);
+  const statements = Object.values({ ...granted(replicaKey), ...parts.role });
+  const theRole = { Principal: { AWS: ROLE } };
+  return {
+    buckets: {
+      'acme-tax': {
+        region: 'us-east-1',
+        account: MAIN,
+        versioning: { Status: 'Enabled' },
+        encryption: { Rules: [parts.sourceDefault ?? encryptedBy(SOURCE_KEY, bucketKey)] },
+        policy: null,
+        ownership: { Rules: [{ ObjectOwnership: 'BucketOwnerEnforced' }] },
+        objectLock: null,
+        replication: {
+          Role: ROLE,
+          Rules: [
+            {
+              ID: 'tax',
+              Priority: 1,
+              Status: 'Enabled',
+              Filter: { Prefix: 'Tax/' },
+              DeleteMarkerReplication: { Status: 'Disabled' },
+              SourceSelectionCriteria: { SseKmsEncryptedObjects: { Status: 'Enabled' } },
+              Destination: {
+                Bucket: REPLICA,
+                EncryptionConfiguration: { ReplicaKmsKeyID: replicaKey },
+                Metrics: { Status: 'Enabled' },
+                ...(across ? { Account: BACKUP, AccessControlTranslation: { Owner: 'Destination' } } : {}),
+                ...destination,
+              },
+              ...rule,
+            },
+          ],
+        },
+      },
+      'acme-tax-replica': {
+        region: 'us-west-2',
+        account: owner,
+        versioning: { Status: 'Enabled' },
+        encryption: { Rules: [encryptedBy(replicaKey, bucketKey)] },
+        policy:
+          parts.bucketPolicy ??
+          (across
+            ? policy(allow([...WRITES, 's3:ObjectOwnerOverrideToBucketOwner'], `${REPLICA}/*`, theRole))
+            : null),
+        objectLock: null,
+        publicAccessBlock: null,
+      },
+    },
+    roles: {
+      [ROLE]: {
+        trust: policy({
+          Effect: 'Allow',
+          Principal: { Service: 's3.amazonaws.com' },
+          Action: 'sts:AssumeRole',
+        }),
+        policies: {
+          [parts.policyName ?? 'replication']: policy(...statements.filter((one) => one !== null)),
+        },
+        boundary: null,
+      },
+    },
+    keys: {
+      [SOURCE_KEY]: {
+        arn: SOURCE_KEY,
+        state: 'Enabled',
+        policy: parts.sourceKeyPolicy ?? byAccount(MAIN),
+      },
+      [replicaKey]: {
+        arn: replicaKey,
+        state: 'Enabled',
+        policy:
+          parts.replicaKeyPolicy ??
+          (across
+            ? policy(...[byAccount(BACKUP).Statement].flat(), allow(USES, '*', theRole))
+            : byAccount(MAIN)),
+      },
+      ...parts.keys,
+    },
+  };
+}
+
+const underBucketKey = (bucketKey: boolean): SeenObject => ({
+  encryption: { algorithm: 'aws:kms', keyArn: SOURCE_KEY, bucketKey },
+});
+
+const OTHER_REGION = `arn:aws:kms:eu-west-1:${MAIN}:key/replica`;
+const ALIAS = 'alias/acme-tax-replica';
+
+export const REAL_CASES: RealCase[] = [
+  {
+    thread: 'ministryofjustice/modernisation-platform#13396',
+    name: 'both forms of the encryption context fit objects with a Bucket Key and without',
+    world: aPair(),
+    seen: [underBucketKey(true), underBucketKey(false)],
+    errors: [],
+    names: [],
+  },
+  {
+    thread: 'alphagov/govuk-infrastructure#4840',
+    name: 'replicas are to change their owner, and the policy of the destination does not say so',
+    world: aPair({
+      across: true,
+      bucketPolicy: policy(allow(WRITES, `${REPLICA}/*`, { Principal: { AWS: ROLE } })),
+    }),
+    errors: ['RK1311'],
+    names: ['bucket policy of acme-tax-replica does not allow', 's3:ObjectOwnerOverrideToBucketOwner'],
+  },
+  {
+    thread: 'cloudposse/terraform-aws-s3-bucket#68',
+    name: 'replicas are to change their owner, and the role may not',
+    world: aPair({ across: true, role: { replicas: allow(WRITES, `${REPLICA}/*`) } }),
+    errors: ['RK1311'],
+    names: [`no identity policy of ${ROLE} allows`, 's3:ObjectOwnerOverrideToBucketOwner'],
+  },
+  {
+    thread: 'ministryofjustice/modernisation-platform#13498',
+    name: 'the role has permissions of S3, and none of KMS',
+    world: aPair({ role: { sourceKey: null, replicaKey: null } }),
+    errors: ['RK1307', 'RK1313', 'RK1313', 'RK1312'],
+    names: [`no identity policy of ${ROLE} allows`, 'kms:Decrypt', SOURCE_KEY],
+  },
+  {
+    thread: 'ministryofjustice/modernisation-platform#13504',
+    name: 'the policy of the source key leaves the account and the role out',
+    world: aPair({ sourceKeyPolicy: byAdministrator }),
+    errors: ['RK1307'],
+    names: [`key policy of ${SOURCE_KEY} does not allow kms:Decrypt`, 'role/admin'],
+  },
+  {
+    thread: 'ministryofjustice/modernisation-platform#13520',
+    name: 'the policy of the replica key leaves the account and the role out',
+    world: aPair({ replicaKeyPolicy: byAdministrator }),
+    errors: ['RK1313', 'RK1313', 'RK1312'],
+    names: [`key policy of ${REPLICA_KEY} does not allow kms:GenerateDataKey`, 'role/admin'],
+  },
+  {
+    thread: 'ministryofjustice/modernisation-platform#13596',
+    name: 'all four at once: what took four guesses is told in one go, and mended in one',
+    world: aPair({
+      role: {
+        sourceObjects: allow(['s3:GetObjectVersion', 's3:GetObjectVersionAcl'], `${SOURCE}/*`),
+        sourceKey: null,
+        replicas: allow('s3:ReplicateObject', `${REPLICA}/*`),
+        replicaKey: null,
+      },
+      sourceKeyPolicy: byAdministrator,
+      replicaKeyPolicy: byAdministrator,
+    }),
+    errors: ['RK1304', 'RK1307', 'RK1313', 'RK1313', 'RK1312', 'RK1306', 'RK1309'],
+    names: [`no identity policy of ${ROLE} allows s3:GetObjectVersionForReplication`],
+  },
+  {
+    thread: 'aws-ia/terraform-aws-control_tower_account_factory#639',
+    name: 'Bucket Keys were switched on, and the role expects the ARNs of objects',
+    world: aPair({
+      role: {
+        sourceKey: allow('kms:Decrypt', SOURCE_KEY, throughS3('us-east-1', `${SOURCE}/*`)),
+        replicaKey: allow(USES, REPLICA_KEY, throughS3('us-west-2', `${REPLICA}/*`)),
+      },
+    }),
+    errors: ['RK1307', 'RK1313', 'RK1313', 'RK1312'],
+    names: ['kms:Decrypt', CONTEXT, `expects ${SOURCE}/*`, NEEDED(SOURCE)],
+  },
+  {
+    thread: 'slashdevops/idp-scim-sync#540',
+    name: 'hardening pinned the ARN of one object in the policy of the key, whose bucket has a Bucket Key',
+    world: aPair({
+      sourceKeyPolicy: policy(
+        allow('kms:Decrypt', '*', {
+          Principal: { AWS: ROLE },
+          ...throughS3('us-east-1', `${SOURCE}/Tax/state.json`, 'StringEquals'),
+        }),
+      ),
+    }),
+    errors: ['RK1307'],
+    names: [
+      `key policy of ${SOURCE_KEY}`,
+      `StringEquals ${CONTEXT} expects ${SOURCE}/Tax/state.json`,
+      NEEDED(SOURCE),
+    ],
+  },
+  {
+    thread: 'awsdocs/amazon-s3-userguide#116',
+    name: 'the sample with /* in the condition, taken for objects that have a Bucket Key',
+    world: aPair({
+      bucketKey: false,
+      role: {
+        sourceKey: allow('kms:Decrypt', SOURCE_KEY, throughS3('us-east-1', [`${SOURCE}/*`])),
+      },
+    }),
+    seen: [underBucketKey(true)],
+    errors: ['RK1307'],
+    names: [CONTEXT, `expects ${SOURCE}/*`, NEEDED(SOURCE)],
+  },
+  {
+    thread: 'ministryofjustice/analytical-platform#5958',
+    name: 'the other way round: the ARN of the bucket, and objects without a Bucket Key',
+    world: aPair({
+      bucketKey: false,
+      role: {
+        sourceKey: allow('kms:Decrypt', SOURCE_KEY, throughS3('us-east-1', SOURCE)),
+        replicaKey: allow(USES, REPLICA_KEY, throughS3('us-west-2', REPLICA)),
+      },
+    }),
+    errors: ['RK1307', 'RK1312'],
+    names: ['kms:Decrypt', CONTEXT, `expects ${SOURCE},`, NEEDED(`${SOURCE}/Tax/`)],
+  },
+  {
+    thread: 'ministryofjustice/analytical-platform#5958',
+    name: 'the replica key is of another Region than its bucket',
+    world: aPair({
+      destination: { EncryptionConfiguration: { ReplicaKmsKeyID: OTHER_REGION } },
+      role: { replicaKey: allow(USES, OTHER_REGION, throughS3('us-west-2', [REPLICA, `${REPLICA}/*`])) },
+      keys: { [OTHER_REGION]: { arn: OTHER_REGION, state: 'Enabled', policy: byAccount(MAIN) } },
+    }),
+    errors: ['RK1205'],
+    names: [OTHER_REGION, 'lies in eu-west-1', 'acme-tax-replica in us-west-2'],
+    rounds: 2,
+  },
+  {
+    thread: 'awslabs/landing-zone-accelerator-on-aws#1144',
+    name: 'kms:Decrypt and kms:Encrypt are enough without Bucket Keys',
+    world: aPair({
+      bucketKey: false,
+      role: {
+        sourceKey: allow('kms:Decrypt', SOURCE_KEY),
+        replicaKey: allow('kms:Encrypt', REPLICA_KEY),
+      },
+    }),
+    seen: [underBucketKey(false)],
+    errors: [],
+    warnings: ['RK1313', 'RK1313'],
+    names: ['make the Bucket Key of the destination', 'kms:GenerateDataKey'],
+  },
+  {
+    thread: 'awslabs/landing-zone-accelerator-on-aws#1144',
+    name: 'kms:Decrypt and kms:Encrypt are not enough for objects with a Bucket Key',
+    world: aPair({
+      bucketKey: false,
+      role: {
+        sourceKey: allow('kms:Decrypt', SOURCE_KEY),
+        replicaKey: allow('kms:Encrypt', REPLICA_KEY),
+      },
+    }),
+    seen: [underBucketKey(true)],
+    errors: ['RK1313', 'RK1313'],
+    names: [`no identity policy of ${ROLE} allows kms:GenerateDataKey on ${REPLICA_KEY}`],
+  },
+  {
+    thread: 'hashicorp/terraform#18966',
+    name: 'no configuration names the source key, and so nobody gave it to the role',
+    world: aPair({ role: { sourceKey: null } }),
+    errors: ['RK1307'],
+    names: ['kms:Decrypt', SOURCE_KEY],
+  },
+  {
+    thread: 'hashicorp/terraform-provider-aws#15833',
+    name: 'the role may use another key than the one that objects lie under',
+    world: aPair({
+      role: { sourceKey: allow('kms:Decrypt', `arn:aws:kms:us-east-1:${MAIN}:key/another`) },
+    }),
+    errors: ['RK1307'],
+    names: ['the resource expects', 'key/another', NEEDED(SOURCE_KEY)],
+  },
+  {
+    thread: 'ministryofjustice/aws-root-account#1015',
+    name: 'the replica key is named by an alias, which is none in the account of the role',
+    world: aPair({
+      across: true,
+      destination: { EncryptionConfiguration: { ReplicaKmsKeyID: ALIAS } },
+      keys: { [`arn:aws:kms:us-west-2:${MAIN}:${ALIAS}`]: null },
+    }),
+    errors: ['RK1204'],
+    names: [`arn:aws:kms:us-west-2:${MAIN}:${ALIAS}`, `looked up in the account of the role (${MAIN})`],
+  },
+  {
+    thread: 'ministryofjustice/aws-root-account#1014',
+    name: 'objects are encrypted with KMS, and the rule forgot to select them',
+    world: aPair({
+      rule: { SourceSelectionCriteria: undefined },
+      destination: { EncryptionConfiguration: undefined },
+    }),
+    errors: ['RK1003'],
+    names: ['encrypted with aws:kms by default', 'the rule does not select such'],
+  },
+  {
+    thread: 'ministryofjustice/aws-root-account#1275',
+    name: 'a bucket that S3 encrypts needs neither the selection nor a permission of KMS',
+    world: aPair({
+      sourceDefault: BY_S3,
+      rule: { SourceSelectionCriteria: undefined },
+      destination: { EncryptionConfiguration: undefined },
+      role: { sourceKey: null, replicaKey: null },
+    }),
+    errors: [],
+    names: [],
+  },
+  {
+    thread: 'nozaq/terraform-aws-remote-state-s3-backend#11',
+    name: 'a module attached a policy to the role, without the use of keys',
+    world: aPair({
+      bucketKey: false,
+      policyName: `arn:aws:iam::${MAIN}:policy/replication`,
+      role: { sourceKey: null, replicaKey: null },
+    }),
+    errors: ['RK1307', 'RK1312'],
+    warnings: ['RK1313', 'RK1313'],
+    names: [`no identity policy of ${ROLE} allows`, 'kms:Decrypt', SOURCE_KEY],
+  },
+  {
+    thread: 'cloudposse/terraform-aws-s3-bucket#277',
+    name: 'across accounts neither the role nor the key of the other side was told of KMS',
+    world: aPair({
+      across: true,
+      role: {
+        sourceBucket: allow(['s3:ListBucket', 's3:Get*'], [SOURCE, `${SOURCE}/*`]),
+        sourceObjects: null,
+        sourceKey: null,
+        replicaKey: null,
+      },
+      replicaKeyPolicy: byAccount(BACKUP),
+    }),
+    errors: ['RK1307', 'RK1313', 'RK1313', 'RK1312'],
+    names: [`no identity policy of ${ROLE} allows kms:Decrypt on ${SOURCE_KEY}`],
+  },
+  {
+    thread: 'cloudposse/terraform-aws-s3-bucket#279',
+    name: 'the role has a name of its own, and the other account named the one that modules make',
+    world: aPair({
+      across: true,
+      bucketPolicy: policy(
+        allow([...WRITES, 's3:ObjectOwnerOverrideToBucketOwner'], `${REPLICA}/*`, {
+          Principal: { AWS: `arn:aws:iam::${MAIN}:role/acme-tax-role` },
+        }),
+      ),
+    }),
+    errors: ['RK1308', 'RK1311', 'RK1309'],
+    names: ['the principal expects', 'role/acme-tax-role', 'assumed-role/acme-tax-replication/'],
+  },
+  {
+    thread: 'aws-controllers-k8s/community#1993',
+    name: 'denied across accounts, though it works for a person: who, what, on what, and which statement',
+    world: aPair({
+      across: true,
+      bucketPolicy: policy({
+        ...allow('s3:*', [REPLICA, `${REPLICA}/*`], {
+          Principal: { AWS: `arn:aws:iam::${MAIN}:user/ada` },
+        }),
+        Sid: 'Partner',
+      }),
+    }),
+    errors: ['RK1308', 'RK1311', 'RK1309'],
+    names: [
+      's3:ReplicateObject on arn:aws:s3:::acme-tax-replica/Tax/',
+      'bucket policy of acme-tax-replica (Partner)',
+      'user/ada',
+      'assumed-role/acme-tax-replication/',
+    ],
+  },
+  {
+    thread: 'hashicorp/terraform#19450',
+    name: 'the role may read versions, which is not enough for objects that are encrypted with KMS',
+    world: aPair({
+      role: {
+        sourceObjects: allow(
+          ['s3:GetObjectVersion', 's3:GetObjectVersionAcl', 's3:GetObjectVersionTagging'],
+          `${SOURCE}/*`,
+        ),
+      },
+    }),
+    errors: ['RK1304'],
+    names: ['s3:GetObjectVersionForReplication'],
+  },
+];
