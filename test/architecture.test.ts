@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { kinds } from '../src/kinds/index.ts';
 
 /** What each file of src imports, by paths below src; `import type` counts for neither order nor weight. */
 const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((file) =>
@@ -33,12 +34,15 @@ const MAY_IMPORT: Record<string, string[]> = {
   iam: ['iam'],
   sandbox: ['sandbox', 'iam'],
   core: ['core', 'spec', 'iam'],
+  proof: ['proof', 'core', 'spec', 'iam'],
+  doctor: ['doctor', 'proof', 'core', 'spec', 'aws', 'kinds', 'import', 'iam', ''],
   spec: ['spec', 'core'],
   kinds: ['kinds', 'core', 'spec', 'iam'],
   aws: ['aws', 'core', 'spec', ''],
   steps: ['steps', 'aws', 'core', 'spec', ''],
   import: ['import', 'core', 'aws'],
-  report: ['report', 'core', 'spec', 'iam', 'aws', 'steps', ''],
+  prune: ['prune', 'import', 'kinds', 'aws', 'core', 'spec', 'iam', ''],
+  report: ['report', 'core', 'spec', 'iam', 'proof', 'doctor', 'aws', 'steps', ''],
 };
 
 test.each(Object.entries(MAY_IMPORT))('src/%s imports from %j alone', (name, allowed) => {
@@ -50,14 +54,14 @@ test.each(Object.entries(MAY_IMPORT))('src/%s imports from %j alone', (name, all
   }
 });
 
-test.each(['core', 'iam', 'report'])('src/%s does no I/O', (name) => {
+test.each(['core', 'iam', 'proof', 'report'])('src/%s does no I/O', (name) => {
   for (const [file, { packages }] of inRoom(name)) {
     const io = packages.filter((one) => /^(node:(?!crypto|zlib)|@aws-sdk|@smithy|pino|p-retry)/.test(one));
     expect(io, file).toEqual([]);
   }
 });
 
-test.each(['core', 'iam', 'report'])('src/%s has no clock, no chance, and no process', (name) => {
+test.each(['core', 'iam', 'proof', 'report'])('src/%s has no clock, no chance, and no process', (name) => {
   for (const [file] of inRoom(name)) {
     const text = readFileSync(path.join('src', file), 'utf8');
     const found = text.match(
@@ -80,13 +84,24 @@ test('the check of KMS that keeps people from locking themselves out is never by
   expect(bypassing).toEqual([]);
 });
 
-test('only the door and the clients talk to AWS, and only kinds, canaries and the demo name its operations', () => {
+test('only the door and the clients talk to AWS, and only kinds, doctors, canaries and the demo name its operations', () => {
   const users = [...imports].filter(([, { packages }]) =>
     packages.some((one) => one.startsWith('@aws-sdk/client-')),
   );
   const rooms = new Set(users.map(([file]) => (room(file) === 'sandbox' ? 'sandbox' : file)));
-  const others = [...rooms].filter((file) => !/^(kinds|import)\//.test(file) && file !== 'sandbox');
+  const others = [...rooms].filter(
+    (file) => !/^(kinds|import|doctor|prune)\//.test(file) && file !== 'sandbox',
+  );
   expect(others.sort()).toEqual(['aws/clients.ts', 'aws/door.ts', 'cli/demo.ts', 'steps/canary.ts']);
+});
+
+test('only what is pruned can be taken away: kinds of buckets and keys have nothing that removes them', () => {
+  expect([...kinds.values()].flatMap(({ name, remove }) => (remove ? name : [])).sort()).toEqual([
+    'iam.role',
+    'iam.role-policy',
+    's3.bucket-policy',
+    's3.replication',
+  ]);
 });
 
 test('no file imports itself by way of others', () => {
@@ -114,7 +129,7 @@ test('what the command line needs before it knows the command loads no SDK', () 
   expect(loaded.filter((name) => /@aws-sdk|@smithy|yaml|zod|pino/.test(name))).toEqual([]);
 });
 
-test('nothing that is not our own canary can be deleted, and versioning cannot be suspended: there is no code for it', () => {
+test('buckets, keys and objects but our own canaries cannot be deleted, nor versioning suspended: there is no code for it', () => {
   const ours = files.filter((file) => room(file) !== 'sandbox');
   const named = ours.flatMap((file) => {
     const text = readFileSync(path.join('src', file), 'utf8');
@@ -122,9 +137,13 @@ test('nothing that is not our own canary can be deleted, and versioning cannot b
     const suspends = /Status: ['"]Suspended/.test(text) ? ['Suspended'] : [];
     return [...new Set([...commands, ...suspends])].map((one) => `${file} ${one}`);
   });
-  // Rotation is switched off only where a spec says rotation: false.
+  // Rotation is switched off only where a spec says rotation: false; what may be pruned is four documents, no things.
   expect(named.sort()).toEqual([
+    'kinds/iam-role-policy.ts DeleteRolePolicyCommand',
+    'kinds/iam-role.ts DeleteRoleCommand',
     'kinds/kms-key.ts DisableKeyRotationCommand',
+    'kinds/s3-bucket-policy.ts DeleteBucketPolicyCommand',
+    'kinds/s3-replication.ts DeleteBucketReplicationCommand',
     'steps/canary.ts DeleteObjectCommand',
   ]);
 });

@@ -89,7 +89,7 @@ export const iamRole: Kind<IamRole> = {
     defined({
       ...spec,
       trust: spec.trust && canonicalStatements(spec.trust),
-      removable: spec.removable && sortedSet(spec.removable),
+      removable: spec.removable?.length ? sortedSet(spec.removable) : undefined,
     }),
 
   complete: (desired, seen) =>
@@ -123,7 +123,7 @@ export const iamRole: Kind<IamRole> = {
         path: spec.path && role.Path,
         permissionsBoundary: spec.permissionsBoundary && role.PermissionsBoundary?.PermissionsBoundaryArn,
         tags: spec.tags && declaredTags(spec.tags, role.Tags ?? []),
-        removable: pairs.filter((name) => tags[DELETION + name] === 'Remove'),
+        removable: sortedSet(pairs.filter((name) => tags[DELETION + name] === 'Remove')),
       }),
       attrs,
       rest: foreign,
@@ -224,7 +224,7 @@ async function update(aws: Aws, at: Place, spec: IamRole, was: IamRole, trust: s
   if (spec.tags && stableJson(spec.tags) !== stableJson(was.tags)) {
     await aws.send(at, new TagRoleCommand({ RoleName, Tags: asList(spec.tags) }));
   }
-  if (stableJson(spec.removable) !== stableJson(was.removable)) {
+  if (stableJson(spec.removable ?? []) !== stableJson(was.removable ?? [])) {
     await aws.send(at, new TagRoleCommand({ RoleName, Tags: deletionTags(spec, was) }));
   }
 }

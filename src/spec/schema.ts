@@ -247,7 +247,9 @@ const bucketReplication = z
         .strictObject({
           deletion: z
             .enum(['Retain', 'Remove'])
-            .describe('What --prune may take away: nothing, or what no spec declares any more.')
+            .describe(
+              'What --prune may take away once it is not declared any more: nothing, or rules, permissions and role.',
+            )
             .default('Retain'),
           foreignRules: z
             .enum(['Preserve', 'Replace', 'Refuse'])
@@ -323,7 +325,7 @@ const guardrails = z
       maxRemovals: wholeNumber(
         0,
         1_000_000,
-        'How many rules and statements one run may take away; absent: 10.',
+        'How many rules, statements and roles one run may take away; absent: 10.',
       ).optional(),
     }),
   })

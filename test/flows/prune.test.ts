@@ -141,7 +141,7 @@ describe('what is left of a spec that is gone altogether', () => {
     await world.reconcile();
     const retaining = await world.with(`${TAX}---\n${aSpec('old', { policy: '' })}`);
     expect(retaining.plan.waves.flat().map(({ id, patch }) => [id, patch.map(({ path }) => path)])).toEqual([
-      ['iam.role/replikey-acme-old', ['/removable/0']],
+      ['iam.role/replikey-acme-old', ['/removable']],
     ]);
     expect(retaining.left?.waves).toEqual([]);
     expect(roleOf(world, 'replikey-acme-old')?.tags.get('replikey:deletion:old')).toBe('Retain');
