@@ -3,7 +3,7 @@ import type { BucketReplication, Rule } from '../spec/types.ts';
 import { sortedSet } from './canonical.ts';
 import { keyId, roleId } from './names.ts';
 import { ref } from './ref.ts';
-import type { Ref } from './resource.ts';
+import type { Id, Ref } from './resource.ts';
 import { type Statements, sidName } from './statements.ts';
 
 /**
@@ -177,6 +177,10 @@ export function roleArn(pair: BucketReplication): string | Ref {
   // A role of an account that is not managed cannot be read.
   return pair.source.managed ? ref(roleId(pair)) : derivedRoleArn(pair);
 }
+
+/** Roles by ARN that must be there before a policy names them; one by name is referred to anyhow. */
+export const rolesByArn = (pairs: readonly BucketReplication[]): Id[] =>
+  pairs.filter(({ role, source }) => 'arn' in role && source.managed).map((pair) => roleId(pair));
 
 /** The ARN of a role, as it follows from its name and its account. */
 export function derivedRoleArn({ role, source }: BucketReplication): string {

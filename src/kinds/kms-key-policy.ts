@@ -1,7 +1,7 @@
 import { DescribeKeyCommand, GetKeyPolicyCommand, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
 import { unwanted } from '../core/leftover.ts';
 import { bucketId, keyArnId, keyId, place, position } from '../core/names.ts';
-import { type KeyUse, keyStatements, roleArn } from '../core/permissions.ts';
+import { type KeyUse, keyStatements, roleArn, rolesByArn } from '../core/permissions.ts';
 import type { Kind, Resource } from '../core/resource.ts';
 import {
   canonicalStatements,
@@ -146,7 +146,7 @@ function want(
       kind: 'kms.key-policy',
       at: place(as),
       spec: { alias: 'arn' in as.key ? as.key.arn : as.key.alias, statements },
-      after: [id],
+      after: [id, ...rolesByArn(uses.map((use) => use.pair))],
       pairs: [pair.name],
       from: position(pair, path),
     },

@@ -5,7 +5,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { unwanted } from '../core/leftover.ts';
 import { bucketId, place, position } from '../core/names.ts';
-import { bucketStatements } from '../core/permissions.ts';
+import { bucketStatements, rolesByArn } from '../core/permissions.ts';
 import type { Kind } from '../core/resource.ts';
 import {
   canonicalStatements,
@@ -35,7 +35,8 @@ export const s3BucketPolicy: Kind<S3BucketPolicy> = {
 
   want({ pair, pairs }) {
     const { bucket } = pair.destination;
-    const statements = bucketStatements(pairs.filter((other) => other.destination.bucket === bucket));
+    const sharing = pairs.filter((other) => other.destination.bucket === bucket);
+    const statements = bucketStatements(sharing);
     if (Object.keys(statements).length === 0) return [];
     return [
       {
@@ -43,7 +44,7 @@ export const s3BucketPolicy: Kind<S3BucketPolicy> = {
         kind: 's3.bucket-policy',
         at: place(pair.destination),
         spec: { bucket, statements },
-        after: [bucketId('s3.bucket', bucket)],
+        after: [bucketId('s3.bucket', bucket), ...rolesByArn(sharing)],
         pairs: [pair.name],
         from: position(pair, 'spec.destination.account'),
       },

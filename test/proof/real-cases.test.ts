@@ -1,9 +1,12 @@
+import { PutKeyPolicyCommand } from '@aws-sdk/client-kms';
 import { describe, expect, test } from 'vitest';
 import type { Observed } from '../../src/core/observed.ts';
 import type { SeenObject } from '../../src/proof/cases.ts';
 import { mended } from '../../src/proof/mend.ts';
 import { prove } from '../../src/proof/prove.ts';
 import type { Finding, Fix, RuleProof } from '../../src/proof/types.ts';
+import { problemsOf, tax } from '../spec/support.ts';
+import { aWorld, TAX, type World } from '../support/world.ts';
 import { REAL_CASES } from './real-cases.ts';
 
 describe('what people ran into is found, named, and mended', () => {
@@ -26,6 +29,165 @@ describe('what people ran into is found, named, and mended', () => {
     },
   );
 });
+
+const ACCOUNTS = `apiVersion: replikey.dev/v1
+kind: Account
+metadata: { name: main }
+spec: { id: "111122223333" }
+---
+apiVersion: replikey.dev/v1
+kind: Account
+metadata: { name: backup }
+spec: { id: "444455556666" }
+---
+`;
+const ID = '1234abcd-12ab-34cd-56ef-1234567890ab';
+
+describe('what people ran into cannot be declared, or does not happen', () => {
+  test('a replica key for a rule that selects nothing is refused with its line (hashicorp/terraform-provider-aws#26241)', async () => {
+    const [problem, ...more] = await problemsOf(tax(['Tax/', `Tax/\n      replicaKmsKeyId: ${ID}`]));
+    expect(more).toEqual([]);
+    expect(problem).toMatchObject({ position: { line: 16 }, path: 'spec.rules[0].replicaKmsKeyId' });
+  });
+
+  test('without the selection no replica key is sent, and with it always (hashicorp/terraform-provider-aws#26241)', async () => {
+    const both = '\n    - { prefix: Plain/, sseKmsEncryptedObjects: false }\n';
+    await using world = await aWorld(TAX.replace('Tax/\n', `Tax/${both}`));
+    await world.reconcile();
+    const sent = rulesOf(world, 'acme-tax').map(({ SourceSelectionCriteria: selects, Destination }) => [
+      selects?.SseKmsEncryptedObjects?.Status,
+      Destination?.EncryptionConfiguration !== undefined,
+    ]);
+    expect(sent).toEqual([
+      ['Enabled', true],
+      [undefined, false],
+    ]);
+  });
+
+  test('an alias is looked up where the bucket is, and the ARN of the key is sent (ministryofjustice/aws-root-account#1015)', async () => {
+    const shared = TAX.replaceAll('alias/acme-tax-replica', 'alias/acme-tax');
+    const across = shared
+      .replace('us-east-1,', 'us-east-1, account: main,')
+      .replace('us-west-2,', 'us-west-2, account: backup,');
+    await using world = await aWorld(`${ACCOUNTS}${across}`);
+    // The account of the role has a key of the same alias in the Region of the destination.
+    await world.with(
+      TAX.replaceAll('acme-tax', 'decoy')
+        .replace('decoy-replica,', 'decoy-copy,')
+        .replace('decoy-replica', 'acme-tax'),
+    );
+    await world.reconcile();
+    const [rule] = rulesOf(world, 'acme-tax');
+    const theirs = [...(world.sandbox.store.account('444455556666').keys.values() ?? [])];
+    expect(theirs).toHaveLength(1);
+    expect(rule?.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID).toBe(
+      `arn:aws:kms:us-west-2:444455556666:key/${theirs[0]?.id}`,
+    );
+    expect((await world.canaries()).map(({ result }) => result)).toEqual(['replicated', 'replicated']);
+  });
+
+  test('a key by its id is sent as an ARN, or refused where nobody knows whose it is (crossplane-contrib/provider-upjet-aws#1478)', async () => {
+    const [problem] = await problemsOf(tax(['alias/acme-tax-replica\n', `${ID}\n`]));
+    expect(problem).toMatchObject({
+      position: { line: 13 },
+      message: 'a bare key id does not say whose key it is',
+    });
+
+    await using world = await aWorld();
+    await world.reconcile();
+    const [before] = rulesOf(world, 'acme-tax');
+    const arn = before?.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID ?? '';
+    const byId = TAX.replace('us-west-2,', 'us-west-2, account: main,').replace(
+      'alias/acme-tax-replica',
+      arn.slice(arn.lastIndexOf('/') + 1),
+    );
+    const { plan } = await world.with(
+      `${ACCOUNTS}${byId.replace('us-east-1,', 'us-east-1, account: main,')}`,
+    );
+    expect(plan.waves.flat().filter(({ kind }) => kind === 's3.replication')).toEqual([]);
+  });
+
+  test('versioning is enabled on both sides before replication, and waited for in the same run (terraform-aws-modules/terraform-aws-s3-bucket#172)', async () => {
+    const message = 'Destination bucket must have versioning enabled.';
+    const late = { match: 'PutBucketReplication', nth: 1, times: 2 };
+    await using world = await aWorld(TAX, {
+      knobs: { faults: [{ ...late, what: { status: 400, code: 'InvalidRequest', message } }] },
+    });
+    const waited: string[] = [];
+    const { results, left } = await world.reconcile({
+      onEvent: (event) => event.type === 'waiting' && waited.push(event.waitsFor),
+    });
+    expect(results.filter(({ result }) => result !== 'applied')).toEqual([]);
+    expect(left?.waves).toEqual([]);
+    expect(waited).toContain('S3 to see that versioning is enabled on both buckets');
+    const order = writesOf(world).filter((one) => /PutBucket(Versioning|Replication)/.test(one));
+    expect(order).toEqual([
+      'PutBucketVersioning',
+      'PutBucketVersioning',
+      'PutBucketReplication',
+      'PutBucketReplication',
+      'PutBucketReplication',
+    ]);
+  });
+
+  test('a role is made before a policy names it (terraform-aws-modules/terraform-aws-kms#30)', async () => {
+    await using world = await aWorld();
+    const { results } = await world.reconcile();
+    expect(results.filter(({ result }) => result !== 'applied')).toEqual([]);
+    const writes = writesOf(world);
+    expect(writes.indexOf('CreateRole')).toBeLessThan(writes.indexOf('PutKeyPolicy'));
+    expect(writes.indexOf('CreateRole')).toBeGreaterThanOrEqual(0);
+    // What would have happened otherwise.
+    const Statement = {
+      Effect: 'Allow',
+      Action: 'kms:*',
+      Resource: '*',
+      Principal: { AWS: `${ROLES}/nobody` },
+    };
+    const Policy = JSON.stringify({ Version: '2012-10-17', Statement });
+    const [key] = [...world.sandbox.store.account('111122223333').keys.values()];
+    await expect(
+      world.door.send(
+        { region: key?.region ?? '' },
+        new PutKeyPolicyCommand({ KeyId: key?.id, PolicyName: 'default', Policy }),
+      ),
+    ).rejects.toMatchObject({ name: 'MalformedPolicyDocumentException' });
+  });
+
+  test('a role that truly does not exist is named with its place, before anything is written (aws-ia/terraform-aws-eks-blueprints#455)', async () => {
+    await using world = await aWorld(TAX.replace('  rules:', `  role: { arn: "${ROLES}/nobody" }\n  rules:`));
+    const { plan } = await world.reconcile();
+    expect(plan.blocked).toEqual([
+      expect.objectContaining({
+        why: `the role ${ROLES}/nobody does not exist; a role given by ARN must exist before`,
+        from: expect.objectContaining({ line: 7 }),
+      }),
+    ]);
+    expect(writesOf(world)).not.toContain('PutKeyPolicy');
+    expect(writesOf(world)).not.toContain('PutBucketReplication');
+  });
+
+  test('several destinations: every rule has a filter and a priority of its own (cloudposse/terraform-aws-s3-bucket#93)', async () => {
+    const other = TAX.replace('name: tax', 'name: copy').replaceAll('acme-tax-replica', 'acme-tax-copy');
+    await using world = await aWorld([TAX, other].join('---\n').replaceAll('Tax/', '""'));
+    const { results } = await world.reconcile();
+    expect(results.filter(({ result }) => result !== 'applied')).toEqual([]);
+    const rules = rulesOf(world, 'acme-tax');
+    expect(rules.map(({ Filter }) => Filter)).toEqual([{ Prefix: '' }, { Prefix: '' }]);
+    expect(new Set(rules.map(({ Priority }) => Priority)).size).toBe(2);
+    expect(new Set(rules.map(({ Destination }) => Destination?.Bucket)).size).toBe(2);
+  });
+});
+
+const ROLES = 'arn:aws:iam::111122223333:role';
+
+const rulesOf = ({ sandbox }: World, bucket: string) =>
+  (sandbox.store.bucket(bucket)?.replication?.Rules ?? []).toSorted(
+    (one, other) => (one.Priority ?? 0) - (other.Priority ?? 0),
+  );
+
+const writesOf = ({ sandbox }: World): string[] =>
+  sandbox.log.entries.filter(({ write }) => write).map(({ operation }) => operation);
 
 function proofOf(world: Observed, seen: readonly SeenObject[]): RuleProof {
   const [proof] = prove(world, 'acme-tax', seen);
