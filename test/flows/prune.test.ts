@@ -307,6 +307,45 @@ describe('what is left of a spec that is gone altogether', () => {
     ).toEqual([0, 0]);
   });
 
+  test('goes without its role, where that serves another that is gone, or somebody else in the same policy', async () => {
+    const yaml = `${TAX}---\n${shared('old')}---\n${shared('kept', '')}---\n${aSpec('older')}`;
+    await using world = await aWorld(yaml);
+    await world.reconcile();
+    const role = roleOf(world, 'replikey-acme-older');
+    const policy = JSON.parse(role?.inline.get('replikey') ?? '') as { Statement: object[] };
+    policy.Statement.push({ Sid: 'Theirs', Effect: 'Allow', Action: 's3:GetObject', Resource: '*' });
+    role?.inline.set('replikey', JSON.stringify(policy));
+    const plan = await pruned(world, TAX);
+    expect(notesOf(plan)).toMatch(/shared: the role stays: it serves kept/);
+    expect(notesOf(plan)).toMatch(/older: the role stays: its policy has statements that are not ours/);
+    expect(statementsOf(world, 'Old')).toEqual([]);
+    expect(statementsOf(world, 'Kept').length).toBeGreaterThan(5);
+    expect(role?.inline.get('replikey')).toMatch(/^\{[^{]*\{"Sid":"Theirs"[^{]*\}\]\}$/);
+  });
+
+  test('stays where another spec names its role by ARN', async () => {
+    await using world = await aWorld(`${TAX}---\n${OLD}`);
+    await world.reconcile();
+    const arn = roleOf(world, 'replikey-acme-old')?.arn;
+    const user = TAX.replace('  rules:', `  role: { arn: "${arn}" }\n  rules:`);
+    const { plan } = await world.with(user, { ...PRUNE, dryRun: true });
+    expect(notesOf(plan)).toMatch(
+      /replikey-acme-old: what is left of it stays: its role is given by ARN to tax/,
+    );
+    expect(idsOf(plan)).toEqual(idsOf((await world.with(user, { dryRun: true })).plan));
+  });
+
+  test('stays where the policy of its role does not tell its source any more', async () => {
+    await using world = await aWorld(`${TAX}---\n${OLD}`);
+    await world.reconcile();
+    const role = roleOf(world, 'replikey-acme-old');
+    const text = role?.inline.get('replikey') ?? '';
+    role?.inline.set('replikey', text.replace(/"arn:aws:s3:::acme-old(\/In\/\*)?"/g, '"*"'));
+    const plan = await pruned(world, TAX);
+    expect(idsOf(plan)).toEqual([]);
+    expect(notesOf(plan)).toMatch(/stays: the policy of its role does not tell its source bucket/);
+  });
+
   test('goes though its bucket is gone, too', async () => {
     await using world = await aWorld(`${TAX}---\n${OLD}`);
     await world.reconcile();

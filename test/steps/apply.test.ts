@@ -103,6 +103,27 @@ describe('applying a plan', () => {
     expect(aws.written).toEqual(['x.thing/a']);
   });
 
+  test('takes away what is gone, waits until AWS shows it no more, and says so where it stays', async () => {
+    for (const shown of [2, 1_000]) {
+      const aws = anAws();
+      aws.there.set('x.thing/a', { value: 1 });
+      let reads = shown;
+      const kind = aws.kinds.get('x.thing') as Kind<Thing>;
+      const removing: Kind<Thing> = {
+        ...kind,
+        isSpent: () => true,
+        remove: async (_, { id }) => void aws.written.push(`no ${id}`),
+        read: async (door, resource) => (reads-- > 0 ? kind.read(door, resource) : undefined),
+      };
+      const kinds = new Map([['x.thing', removing as unknown as Kind]]);
+      const gone = { ...aThing('a', 1), gone: true as const };
+      expect(await applied({ ...aws, kinds }, [gone], { waitMs: shown > 10 ? 300 : 5_000 })).toEqual({
+        a: shown > 10 ? 'AWS accepted its deletion, but after 0.3 s x.thing/a is still there' : 'applied',
+      });
+      expect(aws.written).toEqual(['no x.thing/a']);
+    }
+  });
+
   test('waits for a refusal that passes, says for what, and then goes on', async () => {
     let refusals = 2;
     const aws = anAws({
