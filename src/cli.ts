@@ -70,6 +70,7 @@ export interface ReconcileOptions extends GlobalOptions {
   dryRun?: true;
   detailedExitcode?: true;
   prune?: true;
+  allowUnproven?: true;
   maxChanges?: NonNullable<Thresholds['maxChanges']>;
   maxRemovals?: number;
 }
@@ -123,10 +124,11 @@ function build(io: Io, done: (code: number) => void): Command {
     .option('--once', 'make one pass and exit')
     .option('--dry-run', 'plan, and change nothing')
     .addOption(prune())
+    .option('--allow-unproven', 'apply also what would not replicate')
     .option('--max-changes <n>', 'refuse a plan that changes more resources: a number, or 20%', share)
     .option(
       '--max-removals <n>',
-      'refuse a plan that takes more rules and statements away (default: 10)',
+      'refuse a plan that takes more rules, statements and roles away (default: 10)',
       whole,
     )
     .addOption(detailedExitcode());

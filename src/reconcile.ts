@@ -5,6 +5,9 @@ import { guard, type Refusal, type Thresholds } from './core/guard.ts';
 import { handover, part } from './core/handover.ts';
 import { knownIn, plan } from './core/plan.ts';
 import type { Kind, Plan, Resource } from './core/resource.ts';
+import { proveDeclared } from './doctor/foreseen.ts';
+import type { RuleProof } from './proof/types.ts';
+import { unproven } from './proof/unproven.ts';
 import { type Pruning, prune } from './prune/prune.ts';
 import type { Specs } from './spec/types.ts';
 import { type ApplyEvent, apply, type StepResult } from './steps/apply.ts';
@@ -21,23 +24,27 @@ export interface PassOptions {
   thresholds?: Thresholds;
   /** Take away what carries our mark and no spec declares, where its spec said deletion: Remove. */
   prune?: boolean;
+  /** Apply also what would not replicate. */
+  allowUnproven?: boolean;
   waitMs: number;
   signal?: AbortSignal;
   /** Told once, before anything is applied. */
-  onPlan?: (plan: Plan) => void;
+  onPlan?: (plan: Plan, proof: readonly RuleProof[]) => void;
   onEvent?: (event: ApplyEvent) => void;
 }
 
 /** How a pass ended: the plan, what became of it, and what AWS still lacks after it. */
 export interface Outcome {
   plan: Plan;
+  /** Of every rule that is declared, as it will be once the plan is applied. */
+  proof: RuleProof[];
   refusals: Refusal[];
   results: StepResult[];
   /** A second plan, made from a second reading after apply; absent where nothing was applied. */
   left?: Plan;
 }
 
-/** One pass: desire, observe, plan, guard, apply, and read again. A dry run is the same pass, returned before apply. */
+/** One pass: desire, observe, plan, prove, guard, apply, and read again. A dry run is the same pass, returned before apply. */
 export async function reconcile(specs: Specs, options: PassOptions): Promise<Outcome> {
   const { kinds, signal } = options;
   const door = options.dryRun ? options.door.readOnly() : options.door;
@@ -54,10 +61,14 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
   const bare = plan(resources, actual, kinds, byOthers, pruning);
   const tags = await readTags(bare, resources, actual, kinds, reading);
   const made = withAdoption(bare, resources, specs.pairs, tags);
-  const refusals = guard(made, options.allow, options.thresholds ?? { maxRemovals: 10 });
-  options.onPlan?.(made);
+  const proof = await proveDeclared(specs, ours, actual, kinds, reading);
+  const refusals = [
+    ...guard(made, options.allow, options.thresholds ?? { maxRemovals: 10 }),
+    ...(options.allowUnproven ? [] : unproven(proof, made)),
+  ];
+  options.onPlan?.(made, proof);
   if (options.dryRun || refusals.length > 0 || made.waves.length === 0) {
-    return { plan: made, refusals, results: [] };
+    return { plan: made, proof, refusals, results: [] };
   }
 
   const results: StepResult[] = [];
@@ -70,10 +81,10 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
     if (signal?.aborted || results.some(({ result }) => result !== 'applied')) break;
   }
   if (signal?.aborted || results.every(({ result }) => result !== 'applied')) {
-    return { plan: made, refusals, results };
+    return { plan: made, proof, refusals, results };
   }
   const left = plan(resources, await observe(resources, kinds, door, signal), kinds, byOthers, pruning);
-  return { plan: made, refusals, results, left };
+  return { plan: made, proof, refusals, results, left };
 }
 
 const nothingPruned = (ours: Resource[]): Pruning => ({ first: ours, all: ours, blocked: [], notes: [] });

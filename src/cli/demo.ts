@@ -117,7 +117,8 @@ class Story {
     const outcome = await reconcile(this.#specs, options);
     const writes = this.#sandbox.log.entries.filter(({ write }) => write).length - before;
     // The plan was shown in full by the dry run; after that, only what is new is worth reading.
-    if (dryRun || this.#chapter > 2) this.#say(planText(outcome.plan, this.#specs.pairs, this.#paint));
+    if (dryRun || this.#chapter > 2)
+      this.#say(planText(outcome.plan, this.#specs.pairs, this.#paint, outcome.proof));
     if (dryRun) return true;
     for (const { id, action } of outcome.results) {
       this.#say(`${this.#paint.green('✓')} ${action === 'create' ? 'created' : 'updated'} ${id}`);

@@ -31,17 +31,21 @@ export async function reconcileOnce(
       allow: options.allow,
       dryRun: options.dryRun ?? false,
       prune: options.prune ?? false,
+      allowUnproven: options.allowUnproven ?? false,
       thresholds: thresholds(options, specs.limits),
       waitMs: options.wait * 1000,
       signal,
-      onPlan: (plan) => {
-        if (text) io.stdout.write(`${paint.dim(session.target)}\n\n${planText(plan, specs.pairs, paint)}\n`);
+      onPlan: (plan, proof) => {
+        if (text)
+          io.stdout.write(`${paint.dim(session.target)}\n\n${planText(plan, specs.pairs, paint, proof)}\n`);
       },
       onEvent: (event) => tell(event, text, io, paint, session.log),
     });
     if (text) writeText(outcome, options, io, paint);
     else {
-      const result = options.dryRun ? planJson(outcome.plan) : outcomeJson(outcome, session.door.calls);
+      const result = options.dryRun
+        ? planJson(outcome.plan, outcome.proof)
+        : outcomeJson(outcome, session.door.calls);
       io.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
     }
     const { reads, writes } = session.door.calls;

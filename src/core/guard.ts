@@ -2,7 +2,7 @@ import type { Id, Plan, Risk, Step } from './resource.ts';
 
 /** A reason to apply nothing: a risk that nobody allowed, or a limit that the plan as a whole passes. */
 export interface Refusal {
-  id: Risk['id'] | 'max-changes' | 'max-removals';
+  id: Risk['id'] | 'max-changes' | 'max-removals' | 'unproven';
   message: string;
   step?: Id;
 }

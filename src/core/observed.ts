@@ -75,35 +75,33 @@ export const isUnread = (fact: unknown): fact is Unread =>
   typeof fact === 'object' && fact !== null && typeof (fact as Partial<Unread>).unread === 'string';
 
 /**
- * Facts laid over others: what the second says holds, and what it does not say stays as the first has it. What could not
- * be read stays unread, whatever is foreseen of it.
+ * Lay facts over others, in place: what the second says holds, and what it does not say stays as the first has it. What
+ * could not be read stays unread, whatever is foreseen of it.
  */
-export function overlaid(below: Observed, above: Observed): Observed {
-  return {
-    buckets: laid(below.buckets, above.buckets, merged),
-    roles: laid(below.roles, above.roles, (one, other) => ({
-      ...merged(one, other),
-      ...(known(one.policies) && known(other.policies)
-        ? { policies: { ...known(one.policies), ...known(other.policies) } }
-        : {}),
-    })),
-    keys: laid(below.keys, above.keys, merged),
-  };
+export function layOver(below: Observed, above: Partial<Observed>): void {
+  lay(below.buckets, above.buckets, merged);
+  lay(below.roles, above.roles, (one, other) => ({
+    ...merged(one, other),
+    ...(known(one.policies) && known(other.policies)
+      ? { policies: { ...known(one.policies), ...known(other.policies) } }
+      : {}),
+  }));
+  lay(below.keys, above.keys, merged);
 }
+
+export const nothingObserved = (): Observed => ({ buckets: {}, roles: {}, keys: {} });
 
 const merged = <T extends object>(one: T, other: T): T => ({ ...one, ...other });
 
-function laid<T extends object>(
+function lay<T extends object>(
   below: Record<string, Fact<T>>,
-  above: Record<string, Fact<T>>,
+  above: Record<string, Fact<T>> = {},
   merge: (one: T, other: T) => T,
-): Record<string, Fact<T>> {
-  const result = { ...below };
+): void {
   for (const [name, fact] of Object.entries(above)) {
-    const before = result[name];
+    const before = below[name];
     if (isUnread(before)) continue;
     const [one, other] = [known(before), known(fact)];
-    result[name] = one && other ? merge(one, other) : fact;
+    below[name] = one && other ? merge(one, other) : fact;
   }
-  return result;
 }

@@ -1,6 +1,19 @@
 import { place } from '../core/names.ts';
+import type { Place } from '../core/resource.ts';
+import { accountOf } from '../proof/world.ts';
 import type { Specs } from '../spec/types.ts';
-import type { Atlas } from './read.ts';
+
+/** Where things are that nobody could tell from their names alone. */
+export interface Atlas {
+  /** A place for each bucket that specs speak of, by name. */
+  buckets: ReadonlyMap<string, Place>;
+  /** Names of Account documents by their number. */
+  accounts: ReadonlyMap<string, string>;
+  /** Buckets of accounts for which there are no credentials. */
+  unmanaged: ReadonlySet<string>;
+  /** Where to ask first. */
+  region: string;
+}
 
 /** Where specs say that their buckets and accounts are. */
 export function atlasOf({ pairs, accounts }: Pick<Specs, 'pairs' | 'accounts'>, region: string): Atlas {
@@ -11,4 +24,10 @@ export function atlasOf({ pairs, accounts }: Pick<Specs, 'pairs' | 'accounts'>, 
     unmanaged: new Set(sides.filter(({ managed }) => !managed).map(({ bucket }) => bucket)),
     region,
   };
+}
+
+/** The credentials for what an ARN names: those of its account, where a document names it. */
+export function placeOf(arn: string, { accounts }: Atlas, region: string): Place {
+  const account = accounts.get(accountOf(arn));
+  return account === undefined ? { region } : { account, region };
 }

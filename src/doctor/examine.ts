@@ -6,8 +6,9 @@ import { type ObjectProof, proveObject } from '../proof/objects.ts';
 import { prove } from '../proof/prove.ts';
 import type { RuleProof } from '../proof/types.ts';
 import { accountOf, bucketOf, prefixOf, type RuleWorld, worldOf } from '../proof/world.ts';
+import type { Atlas } from './atlas.ts';
 import { type ObjectsReport, reportObjects, unreadObjects } from './objects.ts';
-import { type Atlas, readKeys, readReplications } from './read.ts';
+import { readKeys, readReplications } from './read.ts';
 import { lookAt, type SampledObject, sampleObjects } from './sample.ts';
 
 /** What a doctor finds: the proof of each rule that exists, and how the objects fare. */

@@ -30,8 +30,7 @@ export async function proveDeclared(
   const read = await readThings(
     aws,
     {
-      sources: managed.map(({ source }) => source.bucket),
-      destinations: managed.map(({ destination }) => destination.bucket),
+      buckets: managed.flatMap(({ source, destination }) => [source.bucket, destination.bucket]),
       roles: managed.flatMap((pair) =>
         'arn' in pair.role ? pair.role.arn : (known(ref(roleId(pair))) ?? []),
       ),

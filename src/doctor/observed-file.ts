@@ -1,7 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { type Observed, overlaid } from '../core/observed.ts';
+import { layOver, nothingObserved, type Observed } from '../core/observed.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { policyOf } from '../kinds/policy-text.ts';
 
@@ -13,8 +13,9 @@ import { policyOf } from '../kinds/policy-text.ts';
  */
 export async function observedFrom(place: string): Promise<Observed> {
   const files = await filesOf(place);
-  const parts = await Promise.all(files.map(readOne));
-  return parts.reduce(overlaid, { buckets: {}, roles: {}, keys: {} });
+  const result = nothingObserved();
+  for (const part of await Promise.all(files.map(readOne))) layOver(result, part);
+  return result;
 }
 
 async function filesOf(place: string): Promise<string[]> {

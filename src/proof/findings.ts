@@ -1,5 +1,5 @@
 import { CODES, type Code } from './codes.ts';
-import type { Finding, Fix } from './types.ts';
+import type { Finding, Fix, RuleProof } from './types.ts';
 
 /** A finding, with what its code says of it. */
 export const finding = (code: Code, message: string, fixes: readonly Fix[] = []): Finding => {
@@ -13,3 +13,16 @@ export const finding = (code: Code, message: string, fixes: readonly Fix[] = [])
     fixes: [...fixes],
   };
 };
+
+const ORDER: Finding['severity'][] = ['error', 'unknown', 'warning', 'info'];
+
+/** Findings with the worst first, otherwise in the order in which S3 meets them; and what they come to. */
+export function judged(findings: readonly Finding[]): Pick<RuleProof, 'verdict' | 'findings'> {
+  const sorted = [...findings].sort(
+    (one, other) => ORDER.indexOf(one.severity) - ORDER.indexOf(other.severity),
+  );
+  const [worst] = sorted;
+  const verdict =
+    worst?.severity === 'error' ? 'broken' : worst?.severity === 'unknown' ? 'unknown' : 'proven';
+  return { verdict, findings: sorted };
+}

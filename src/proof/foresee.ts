@@ -1,4 +1,4 @@
-import { type Observed, overlaid } from '../core/observed.ts';
+import { layOver, type Observed } from '../core/observed.ts';
 import { bucketArn, partition } from '../core/permissions.ts';
 import { knownIn, settled } from '../core/plan.ts';
 import { ref } from '../core/ref.ts';
@@ -27,7 +27,11 @@ export function foresee(
   accountIdOf: AccountIdOf,
 ): Observed {
   const arnOf = futureArns(resources, actual, accountIdOf);
-  let result = observed;
+  const result: Observed = {
+    buckets: { ...observed.buckets },
+    roles: { ...observed.roles },
+    keys: { ...observed.keys },
+  };
   for (const resource of resources) {
     const kind = kinds.get(resource.kind);
     const observation = actual.get(resource.id) ?? { state: 'absent' };
@@ -38,7 +42,7 @@ export function foresee(
       accountId: accountIdOf(resource.at),
       arn: arnOf(ref(thingOf(resource.id))),
     });
-    result = overlaid(result, { buckets: {}, roles: {}, keys: {}, ...facts });
+    layOver(result, facts);
   }
   return result;
 }

@@ -1,10 +1,13 @@
 import { position, ruleId } from '../core/names.ts';
 import type { BucketReplication } from '../spec/types.ts';
 import { CODES } from './codes.ts';
-import { finding } from './findings.ts';
+import { finding, judged } from './findings.ts';
 import type { RuleProof } from './types.ts';
 
-/** Proofs with the spec that declares each rule, and for each finding the place in the YAML that speaks of it. */
+/**
+ * Proofs with the spec that declares each rule, and for each finding the place in the YAML that speaks of it. Whoever
+ * declares that a rule selects no objects under KMS keys means it: that is told, and refuses nothing.
+ */
 export function locate(proofs: readonly RuleProof[], pairs: readonly BucketReplication[]): RuleProof[] {
   const declared = new Map(pairs.flatMap(rulesOf).map((one) => [`${one.pair.source.bucket} ${one.id}`, one]));
   return proofs.map((proof) => {
@@ -19,7 +22,10 @@ export function locate(proofs: readonly RuleProof[], pairs: readonly BucketRepli
       const { place } = CODES[each.code];
       return { ...each, at: position(pair, place === 'rule' ? path : `spec.${place}`) };
     });
-    return { ...proof, spec: pair.name, findings };
+    const meant = findings.map((each) =>
+      each.code === 'RK1003' ? { ...each, severity: 'warning' as const } : each,
+    );
+    return { ...proof, spec: pair.name, ...(proof.verdict === 'broken' ? judged(meant) : { findings }) };
   });
 }
 

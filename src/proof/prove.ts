@@ -1,7 +1,7 @@
 import { known, type Observed, unreadOf } from '../core/observed.ts';
 import { casesOf, isKms, type SeenObject } from './cases.ts';
 import { decide } from './decide.ts';
-import { finding } from './findings.ts';
+import { finding, judged } from './findings.ts';
 import { mend, mended } from './mend.ts';
 import { policiesFor } from './policies.ts';
 import { type Ask, assuming, lookingAround, reading, writing } from './requests.ts';
@@ -59,25 +59,14 @@ export function proveRule(world: RuleWorld, cases: (world: RuleWorld) => ObjectC
     return { ...about, verdict: 'off', findings: [finding('RK1002', 'the rule is off')], answers: [] };
   }
   const { findings, answers } = settle(world, steps(world, cases(world)));
-  const sorted = [...findings, ...ruleFindings(world)].sort(
-    (one, other) => ORDER.indexOf(one.severity) - ORDER.indexOf(other.severity),
-  );
-  return { ...about, verdict: verdictOf(sorted), findings: sorted, answers };
-}
-
-const ORDER: Finding['severity'][] = ['error', 'unknown', 'warning', 'info'];
-
-function verdictOf(findings: readonly Finding[]): RuleProof['verdict'] {
-  if (findings.some(({ severity }) => severity === 'error')) return 'broken';
-  return findings.some(({ severity }) => severity === 'unknown') ? 'unknown' : 'proven';
+  return { ...about, ...judged([...findings, ...ruleFindings(world)]), answers };
 }
 
 const withoutRule = (bucket: string, one: Finding): RuleProof => ({
   bucket,
   rule: '',
   destination: '',
-  verdict: verdictOf([one]),
-  findings: [one],
+  ...judged([one]),
   answers: [],
 });
 

@@ -27,6 +27,12 @@ export function proofText(proof: RuleProof, verbose: boolean, paint: Paint): str
   ].join('\n');
 }
 
+/** What of a plan is not proven, each with its first cause. */
+export const unprovenText = (proofs: readonly RuleProof[], paint: Paint): string[] =>
+  proofs
+    .filter(({ verdict }) => verdict === 'broken' || verdict === 'unknown')
+    .map((proof) => proofText(proof, false, paint));
+
 /** How one object fares: the rules that take it, and for the others why not. */
 export function objectText({ bucket, object, taken, passed, findings }: ObjectProof, paint: Paint): string {
   const status = object.status ?? 'no replication status';
@@ -101,8 +107,8 @@ function objectsText({ bucket, lookedAt, byStatus, findings }: ObjectsReport, pa
   ].join('\n');
 }
 
-/** The last line: how many rules are proven, and how many are not. */
-function proofSummary(proofs: readonly RuleProof[], paint: Paint): string {
+/** One line: how many rules are proven, and how many are not. */
+export function proofSummary(proofs: readonly RuleProof[], paint: Paint): string {
   const count = (verdict: RuleProof['verdict']) => proofs.filter((proof) => proof.verdict === verdict).length;
   const parts = [
     `${count('proven')} of ${proofs.length} rules proven`,

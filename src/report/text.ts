@@ -2,15 +2,22 @@ import type { Operation } from 'fast-json-patch';
 import { showPointer } from '../core/pointer.ts';
 import { isRef } from '../core/ref.ts';
 import type { Handover, Plan, Step } from '../core/resource.ts';
+import type { RuleProof } from '../proof/types.ts';
 import type { Outcome } from '../reconcile.ts';
 import type { BucketReplication } from '../spec/types.ts';
 import type { Paint } from './paint.ts';
+import { proofSummary, unprovenText } from './proof-text.ts';
 import { isStatement, statementLines } from './statement.ts';
 import { fieldLines, showValue } from './value.ts';
 import { visible } from './visible.ts';
 
 /** A plan for a terminal: a heading a pair, each change with the fields that differ and why, and a summary line. */
-export function planText(plan: Plan, pairs: readonly BucketReplication[], paint: Paint): string {
+export function planText(
+  plan: Plan,
+  pairs: readonly BucketReplication[],
+  paint: Paint,
+  proof: readonly RuleProof[] = [],
+): string {
   const given = new Set(pairs.map(({ name }) => name));
   const told = [...plan.waves.flat(), ...plan.blocked, ...plan.notes].flatMap((one) => one.pairs[0] ?? []);
   const gone = [...new Set(told)].filter((name) => !given.has(name)).sort();
@@ -20,7 +27,12 @@ export function planText(plan: Plan, pairs: readonly BucketReplication[], paint:
       section(plan, name, `${paint.bold(visible(name))}  no spec of this name is given any more`, paint),
     ),
   ];
-  return [...sections.filter((text) => text !== undefined), summary(plan, paint)].join('\n\n');
+  const end = [summary(plan, paint), ...(proof.length > 0 ? [`Proof: ${proofSummary(proof, paint)}`] : [])];
+  return [
+    ...sections.filter((text) => text !== undefined),
+    ...unprovenText(proof, paint),
+    end.join('\n'),
+  ].join('\n\n');
 }
 
 function heading({ name, source, destination, positions }: BucketReplication, paint: Paint): string {

@@ -39,6 +39,7 @@ import { stableJson } from '../../src/core/canonical.ts';
 import { desire } from '../../src/core/desire.ts';
 import { difference, settled } from '../../src/core/plan.ts';
 import type { Actual, Seen } from '../../src/core/resource.ts';
+import { ACTIONS as PROOF_ACTIONS } from '../../src/doctor/read.ts';
 import { kinds } from '../../src/kinds/index.ts';
 import { observe } from '../../src/steps/observe.ts';
 import { stateOf } from '../support/state.ts';
@@ -530,11 +531,12 @@ describe('every kind', () => {
     expect(stateOf(world.sandbox)).toEqual(before);
   });
 
-  test('names the IAM actions of every call that it sends', async () => {
+  test('names the IAM actions of every call that it sends, and so does the proof', async () => {
     await using world = await aWorld(FULL);
     await world.reconcile();
     await world.reconcile();
-    const named = new Set([...kinds.values()].flatMap(({ actions }) => [...actions.read, ...actions.write]));
+    const ofKinds = [...kinds.values()].flatMap(({ actions }) => [...actions.read, ...actions.write]);
+    const named = new Set([...ofKinds, ...PROOF_ACTIONS]);
     const sent = Object.keys(world.sandbox.log.counts()).filter((call) => call !== 'sts:GetCallerIdentity');
     expect(sent.filter((call) => !named.has(ACTIONS[call] ?? call))).toEqual([]);
   });
@@ -543,6 +545,7 @@ describe('every kind', () => {
 /** Operations that IAM knows under another name. */
 const ACTIONS: Record<string, string> = {
   's3:GetBucketEncryption': 's3:GetEncryptionConfiguration',
+  's3:GetObjectLockConfiguration': 's3:GetBucketObjectLockConfiguration',
   's3:PutBucketEncryption': 's3:PutEncryptionConfiguration',
   's3:GetBucketReplication': 's3:GetReplicationConfiguration',
   's3:PutBucketReplication': 's3:PutReplicationConfiguration',
