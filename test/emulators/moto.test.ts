@@ -40,6 +40,21 @@ describe.skipIf(moto.missing)(`specs/tax.yaml on moto${moto.missing ? `: ${moto.
     expect(stdout).toContain('~ rules["replikey/tax/tax"].sseKmsEncryptedObjects: false → true');
   });
 
+  it('finds what is left of a spec that is gone through its role', async () => {
+    const { stdout } = await pass(
+      { ...emulator, spec: 'examples/cross-region.yaml' },
+      '--dry-run',
+      '--prune',
+    );
+    expect(JSON.parse(stdout).notes).toEqual([
+      expect.objectContaining({
+        id: 'iam.role/replikey-acme-tax',
+        message: expect.stringMatching(/^what is left of it stays: it did not say deletion: Remove/),
+        pairs: ['tax'],
+      }),
+    ]);
+  });
+
   it('tries a second run once, not in a loop, and says the same', async () => {
     const second = await pass(emulator, '--once', '--wait', '1');
     expect(second.code).toBe(1);

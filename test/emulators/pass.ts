@@ -1,6 +1,5 @@
 import path from 'node:path';
 import { cli, type Ran } from '../support/cli.ts';
-import type { Emulator } from './server.ts';
 
 /** What a run on an emulator came to, out of its JSON. */
 export interface Pass extends Ran {
@@ -9,13 +8,17 @@ export interface Pass extends Ran {
   writes: number | undefined;
 }
 
-const SPEC = path.resolve(import.meta.dirname, '../../specs/tax.yaml');
+const SPECS = path.resolve(import.meta.dirname, '../../specs');
 
-/** One run of the program that ships over specs/tax.yaml, with credentials that mean nothing. */
-export async function pass(emulator: Emulator, ...args: string[]): Promise<Pass> {
-  const ran = await cli([...(args.includes('--output') ? [] : ['--output', 'json']), ...args, SPEC], {
+/** One run of the program that ships over a spec, with credentials that mean nothing. */
+export async function pass(
+  { endpoint, spec = 'tax.yaml' }: { endpoint: string; spec?: string },
+  ...args: string[]
+): Promise<Pass> {
+  const file = path.join(SPECS, spec);
+  const ran = await cli([...(args.includes('--output') ? [] : ['--output', 'json']), ...args, file], {
     env: {
-      AWS_ENDPOINT_URL: emulator.endpoint,
+      AWS_ENDPOINT_URL: endpoint,
       AWS_ACCESS_KEY_ID: 'test',
       AWS_SECRET_ACCESS_KEY: 'test',
       AWS_REGION: 'us-east-1',
