@@ -1,0 +1,75 @@
+import { PutBucketPolicyCommand } from '@aws-sdk/client-s3';
+import { expect, test } from 'vitest';
+import { paintFor } from '../../src/report/paint.ts';
+import { planText } from '../../src/report/text.ts';
+import { aWorld, type World } from '../support/world.ts';
+
+/** A denial that somebody else wrote, and that no spec knows of. */
+const deny = ({ door }: World, Condition: object) =>
+  door.send(
+    { region: 'us-west-2' },
+    new PutBucketPolicyCommand({
+      Bucket: 'acme-tax-replica',
+      Policy: JSON.stringify({
+        Version: '2012-10-17',
+        Statement: [
+          {
+            Sid: 'OnlyThroughOurEndpoint',
+            Effect: 'Deny',
+            Principal: '*',
+            Action: 's3:*',
+            Resource: 'arn:aws:s3:::acme-tax-replica/*',
+            Condition,
+          },
+        ],
+      }),
+    }),
+  );
+const throughOurEndpoint = { StringNotEquals: { 'aws:SourceVpce': 'vpce-1a2b3c4d' } };
+
+test('a plan whose rules would not replicate is refused before the first write, with the cause and its fix', async () => {
+  await using world = await aWorld();
+  await world.reconcile();
+  await deny(world, throughOurEndpoint);
+  const more = world.with.bind(world, YAML);
+  const { plan, proof, refusals, results } = await more();
+  expect(plan.waves.flat().map(({ id }) => id)).toEqual(['s3.replication/acme-tax']);
+  expect(results).toEqual([]);
+  expect(refusals.map(({ id }) => id)).toEqual(['unproven']);
+  expect(refusals[0]?.message).toMatch(
+    /^replikey\/tax\/tax would not replicate: RK1308 S3 may not write the replica: bucket policy of acme-tax-replica denies s3:ReplicateObject .*OnlyThroughOurEndpoint.*--allow-unproven$/,
+  );
+  const text = planText(plan, world.specs.pairs, paintFor({}, {}), proof);
+  expect(text).toContain('✗ replikey/tax/tax  acme-tax → acme-tax-replica  does not replicate');
+  expect(text).toContain('error RK1308 replicas may not be written (S3 says DstPutObjectNotPermitted)');
+  expect(text).toContain('"aws:PrincipalArn"');
+  expect(text).toMatch(/^Proof: 0 of 1 rules proven, 1 do not replicate\.$/m);
+
+  const forced = await more({ allowUnproven: true });
+  expect(forced.results.map(({ result }) => result)).toEqual(['applied']);
+});
+
+test('what depends on what nobody can know before is said, and refuses nothing', async () => {
+  await using world = await aWorld();
+  await world.reconcile();
+  await deny(world, { StringNotEquals: { 'aws:PrincipalOrgID': 'o-1a2b3c4d5e' } });
+  const { proof, refusals, results } = await world.with(YAML);
+  expect(proof.map(({ verdict }) => verdict)).toEqual(['unknown']);
+  expect(proof[0]?.findings[0]).toMatchObject({
+    code: 'RK1902',
+    message: expect.stringContaining('aws:PrincipalOrgID'),
+  });
+  expect(refusals).toEqual([]);
+  expect(results.map(({ result }) => result)).toEqual(['applied']);
+});
+
+const YAML = `apiVersion: replikey.dev/v1
+kind: BucketReplication
+metadata: { name: tax }
+spec:
+  source: { bucket: acme-tax, region: us-east-1, key: alias/acme-tax }
+  destination: { bucket: acme-tax-replica, region: us-west-2, key: alias/acme-tax-replica }
+  rules:
+    - prefix: Tax/
+      metrics: false
+`;
