@@ -1,5 +1,5 @@
-import type { AccessRequest } from '../iam/types.ts';
 import type { Code } from './codes.ts';
+import type { UncertainRequest } from './decide.ts';
 import type { KmsEncryption, ObjectCase, PolicyPlace } from './types.ts';
 import { accountOf, type Bucket, changesOwner, type RuleWorld, selectsEncrypted } from './world.ts';
 
@@ -8,7 +8,7 @@ export interface Ask {
   code: Code;
   /** In words: `decrypt the source object`. */
   purpose: string;
-  request: AccessRequest;
+  request: UncertainRequest;
   resourcePolicy: PolicyPlace;
   /** Whether objects fail without it as things are, or only such as a request makes so. */
   usual: boolean;
@@ -66,14 +66,16 @@ export function writing(world: RuleWorld, one: ObjectCase, replicaKey: string | 
   const kms = isKms(one) && selectsEncrypted(world.rule);
   const headers: Record<string, string> = { 's3:x-amz-server-side-encryption': one.encryption.algorithm };
   if (kms && replicaKey !== undefined) headers['s3:x-amz-server-side-encryption-aws-kms-key-id'] = replicaKey;
+  // Whether S3 sends the headers of the replica with what it asks for beside is documented nowhere.
+  const beside = { ...at, perhaps: headers };
   return [
     objectAsk(world, 'RK1308', 'write the replica', 's3:ReplicateObject', { ...at, context: headers }),
     ...(changesOwner(world)
-      ? [objectAsk(world, 'RK1311', 'hand it to its owner', 's3:ObjectOwnerOverrideToBucketOwner', at)]
+      ? [objectAsk(world, 'RK1311', 'hand it to its owner', 's3:ObjectOwnerOverrideToBucketOwner', beside)]
       : []),
     ...(kms && replicaKey !== undefined ? encrypting(world, destination, one, replicaKey) : []),
     objectAsk(world, 'RK1306', 'read its tags', 's3:GetObjectVersionTagging', { ...at, bucket: source }),
-    objectAsk(world, 'RK1309', 'write its tags', 's3:ReplicateTags', at),
+    objectAsk(world, 'RK1309', 'write its tags', 's3:ReplicateTags', beside),
   ];
 }
 
@@ -108,21 +110,34 @@ const bucketAsk = (world: RuleWorld, code: Code, purpose: string, action: string
   usual: true,
 });
 
+interface ObjectAt {
+  bucket: Bucket;
+  key: string;
+  usual: boolean;
+  /** Condition keys that S3 sends with it. */
+  context?: Record<string, string>;
+  /** Those that it may send. */
+  perhaps?: Record<string, string>;
+}
+
 const objectAsk = (
   world: RuleWorld,
   code: Code,
   purpose: string,
   action: string,
-  at: { bucket: Bucket; key: string; usual: boolean; context?: Record<string, string> },
+  { bucket, key, usual, context, perhaps }: ObjectAt,
 ): Ask => ({
   code,
   purpose,
-  request: asRole(world, action, `${at.bucket.arn}/${at.key}`, at.bucket.account, {
-    's3:ResourceAccount': at.bucket.account,
-    ...at.context,
-  }),
-  resourcePolicy: { kind: 'bucket', of: at.bucket.name },
-  usual: at.usual,
+  request: {
+    ...asRole(world, action, `${bucket.arn}/${key}`, bucket.account, {
+      's3:ResourceAccount': bucket.account,
+      ...context,
+    }),
+    ...(perhaps && { perhaps }),
+  },
+  resourcePolicy: { kind: 'bucket', of: bucket.name },
+  usual,
 });
 
 /** The encryption context names the bucket with an S3 Bucket Key, the object without. */
@@ -154,7 +169,7 @@ function asRole(
   resource: string,
   resourceAccount: string,
   context: Record<string, string | string[]>,
-): AccessRequest {
+): UncertainRequest {
   const [, partition] = role.split(':');
   const account = accountOf(role);
   return {

@@ -7,84 +7,13 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Plan } from '../../src/core/resource.ts';
 import { cli, type Serving, serve } from '../support/cli.ts';
 import { pythonEnvironment } from '../support/python.ts';
+import { type Keys, permissions, replication, TRUST } from '../support/walkthrough.ts';
 
 /**
  * AWS's walkthrough "Replicating encrypted objects", with the AWS CLI: its buckets, its role, its policies, its order,
  * and its mistake. It allows the encryption context of objects with an S3 Bucket Key only, so that all others fail.
  */
 const awscli = pythonEnvironment('awscli');
-
-const TRUST = {
-  Version: '2012-10-17',
-  Statement: [{ Effect: 'Allow', Principal: { Service: 's3.amazonaws.com' }, Action: 'sts:AssumeRole' }],
-};
-
-const permissions = (keys: Keys, destinationActions: string[]) => ({
-  Version: '2012-10-17',
-  Statement: [
-    {
-      Action: [
-        's3:ListBucket',
-        's3:GetReplicationConfiguration',
-        's3:GetObjectVersionForReplication',
-        's3:GetObjectVersionAcl',
-        's3:GetObjectVersionTagging',
-      ],
-      Effect: 'Allow',
-      Resource: ['arn:aws:s3:::source', 'arn:aws:s3:::source/*'],
-    },
-    {
-      Action: ['s3:ReplicateObject', 's3:ReplicateDelete', 's3:ReplicateTags'],
-      Effect: 'Allow',
-      Condition: {
-        StringLikeIfExists: {
-          's3:x-amz-server-side-encryption': ['aws:kms', 'AES256'],
-          's3:x-amz-server-side-encryption-aws-kms-key-id': [keys.destination],
-        },
-      },
-      Resource: 'arn:aws:s3:::destination/*',
-    },
-    {
-      Action: ['kms:Decrypt'],
-      Effect: 'Allow',
-      Condition: {
-        StringLike: {
-          'kms:ViaService': 's3.us-east-1.amazonaws.com',
-          'kms:EncryptionContext:aws:s3:arn': ['arn:aws:s3:::source'],
-        },
-      },
-      Resource: [keys.source],
-    },
-    {
-      Action: destinationActions,
-      Effect: 'Allow',
-      Condition: {
-        StringLike: {
-          'kms:ViaService': 's3.us-west-2.amazonaws.com',
-          'kms:EncryptionContext:aws:s3:arn': ['arn:aws:s3:::destination'],
-        },
-      },
-      Resource: [keys.destination],
-    },
-  ],
-});
-
-const replication = (keys: Keys, role: string) => ({
-  Role: role,
-  Rules: [
-    {
-      Status: 'Enabled',
-      Priority: 1,
-      DeleteMarkerReplication: { Status: 'Disabled' },
-      Filter: { Prefix: 'Tax' },
-      Destination: {
-        Bucket: 'arn:aws:s3:::destination',
-        EncryptionConfiguration: { ReplicaKmsKeyID: keys.destination },
-      },
-      SourceSelectionCriteria: { SseKmsEncryptedObjects: { Status: 'Enabled' } },
-    },
-  ],
-});
 
 const spec = (keys: Keys, foreignRules: string) => `apiVersion: replikey.dev/v1
 kind: BucketReplication
@@ -97,11 +26,6 @@ spec:
     - prefix: Tax
   policy: { foreignRules: ${foreignRules} }
 `;
-
-interface Keys {
-  source: string;
-  destination: string;
-}
 
 describe.skipIf(awscli.missing)(
   `AWS's walkthrough with the AWS CLI${awscli.missing ? `: ${awscli.missing}` : ''}`,

@@ -1,0 +1,75 @@
+import { expect, test } from 'vitest';
+import type { Statement } from '../../src/iam/types.ts';
+import { decide } from '../../src/proof/decide.ts';
+
+const ROLE = 'arn:aws:iam::111122223333:role/replication';
+const HEADER = 's3:x-amz-server-side-encryption';
+
+/** Whether a role may write the tags of a replica, where S3 perhaps says with it how the replica is encrypted. */
+function verdictOf(Effect: Statement['Effect'], Condition: NonNullable<Statement['Condition']>) {
+  const Resource = 'arn:aws:s3:::acme-tax-replica/*';
+  const conditional: Statement = { Effect, Action: 's3:Replicate*', Resource, Condition };
+  const always: Statement = { Effect: 'Allow', Action: 's3:ReplicateTags', Resource };
+  const verdict = decide(
+    {
+      principal: `${ROLE.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/')}/s3`,
+      action: 's3:ReplicateTags',
+      resource: 'arn:aws:s3:::acme-tax-replica/Tax/2026.pdf',
+      resourceAccount: '111122223333',
+      context: { 'aws:PrincipalArn': ROLE },
+      perhaps: { [HEADER]: 'aws:kms' },
+    },
+    {
+      identity: [
+        { name: 'the policy', policy: { Statement: [conditional, ...(Effect === 'Deny' ? [always] : [])] } },
+      ],
+    },
+  );
+  if ('undecided' in verdict) return verdict.undecided.join();
+  return verdict.allowed ? 'allowed' : 'denied';
+}
+
+const conditions: [string, Statement['Effect'], NonNullable<Statement['Condition']>, string][] = [
+  [
+    'a header that is perhaps sent, if it is there',
+    'Allow',
+    { StringEqualsIfExists: { [HEADER]: 'aws:kms' } },
+    'allowed',
+  ],
+  ['a header that is perhaps sent', 'Allow', { StringEquals: { [HEADER]: 'aws:kms' } }, HEADER],
+  ['another value of it', 'Allow', { StringEquals: { [HEADER]: 'AES256' } }, 'denied'],
+  ['its absence', 'Allow', { Null: { [HEADER]: 'true' } }, HEADER],
+  ['a denial of all but its value', 'Deny', { StringNotEquals: { [HEADER]: 'aws:kms' } }, HEADER],
+  ['a denial of another value', 'Deny', { StringEquals: { [HEADER]: 'AES256' } }, 'allowed'],
+  [
+    'a header of which nothing is known',
+    'Allow',
+    { StringEquals: { 's3:x-amz-acl': 'private' } },
+    's3:x-amz-acl',
+  ],
+  [
+    'a tag that nobody knows',
+    'Deny',
+    { StringEquals: { 'aws:ResourceTag/stage': 'test' } },
+    'aws:ResourceTag/stage',
+  ],
+  [
+    'what only another service sends',
+    'Allow',
+    { StringEquals: { 'kms:ViaService': 's3.us-east-1.amazonaws.com' } },
+    'denied',
+  ],
+  [
+    'an endpoint through which S3 does not come',
+    'Deny',
+    { StringNotEquals: { 'aws:SourceVpce': 'vpce-1' } },
+    'denied',
+  ],
+];
+
+test.each(conditions)(
+  '%s (%s) is decided only where all that may be comes to the same',
+  (_, effect, condition, expected) => {
+    expect(verdictOf(effect, condition)).toBe(expected);
+  },
+);

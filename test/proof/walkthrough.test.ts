@@ -1,0 +1,124 @@
+import { CreateRoleCommand, GetRolePolicyCommand, PutRolePolicyCommand } from '@aws-sdk/client-iam';
+import { CreateKeyCommand } from '@aws-sdk/client-kms';
+import {
+  CreateBucketCommand,
+  HeadObjectCommand,
+  PutBucketReplicationCommand,
+  type PutBucketReplicationCommandInput,
+  PutBucketVersioningCommand,
+  PutObjectCommand,
+} from '@aws-sdk/client-s3';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Policy, Statement } from '../../src/iam/types.ts';
+import { cli } from '../support/cli.ts';
+import { type Keys, permissions, replication, TRUST } from '../support/walkthrough.ts';
+import { aWorld, type World } from '../support/world.ts';
+
+const EAST = { region: 'us-east-1' };
+const WEST = { region: 'us-west-2' };
+const POLICY = { RoleName: 'replicationRolekmsobj', PolicyName: 'replicationRolechangeownerPolicy' };
+
+/** The pair of AWS's walkthrough "Replicating encrypted objects" allows the encryption context of Bucket Keys only. */
+describe("the pair of AWS's walkthrough, with objects that have no Bucket Key", () => {
+  let world: World;
+  let keys: Keys;
+
+  beforeAll(async () => {
+    world = await aWorld();
+    keys = await theWalkthrough(world);
+  });
+  afterAll(() => world[Symbol.asyncDispose]());
+
+  const doctor = (...args: string[]) =>
+    cli(['doctor', '--bucket', 'source', ...args], { endpoint: world.sandbox.endpoint });
+
+  async function put(Key: string): Promise<string | undefined> {
+    const encryption = { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: keys.source } as const;
+    await world.door.send(
+      EAST,
+      new PutObjectCommand({ Bucket: 'source', Key, Body: 'numbers', ...encryption }),
+    );
+    await world.sandbox.replicated();
+    const head = await world.door.send(EAST, new HeadObjectCommand({ Bucket: 'source', Key }));
+    return head.ReplicationStatus;
+  }
+
+  it('fails, and S3 says no more than that', async () => {
+    expect(await put('Tax/2025.pdf')).toBe('FAILED');
+  });
+
+  it('is told by the doctor: the condition, what it expects, and what S3 sends', async () => {
+    const { code, stdout, stderr } = await doctor();
+    expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
+    expect(stdout).toContain(
+      'error RK1307 source objects may not be decrypted (S3 says SrcGetObjectNotPermitted)',
+    );
+    expect(stdout).toMatch(
+      /kms:EncryptionContext:aws:s3:arn expects arn:aws:s3:::source, but the request has arn:aws:s3:::source\/Tax/,
+    );
+    expect(stdout).toContain('in policy replicationRolechangeownerPolicy of the role replicationRolekmsobj');
+    expect(stdout).toContain('$ aws iam put-role-policy --role-name replicationRolekmsobj --policy-name');
+  });
+
+  it('is told of the very object that failed', async () => {
+    const { code, stdout } = await doctor('--object', 'Tax/2025.pdf');
+    expect(code).toBe(1);
+    expect(stdout).toContain(
+      'expects arn:aws:s3:::source, but the request has arn:aws:s3:::source/Tax/2025.pdf',
+    );
+  });
+
+  it('is healed by the fixes as they are printed: objects arrive, and the doctor is content', async () => {
+    const { stdout } = await doctor('-v');
+    const statements = printedStatements(stdout);
+    expect(statements.map(({ Action }) => Action)).toContain('kms:Decrypt');
+    const { PolicyDocument = '' } = await world.door.send(EAST, new GetRolePolicyCommand(POLICY));
+    const policy = JSON.parse(decodeURIComponent(PolicyDocument)) as Policy;
+    const mended = { ...policy, Statement: [policy.Statement, statements].flat() };
+    await world.door.send(
+      EAST,
+      new PutRolePolicyCommand({ ...POLICY, PolicyDocument: JSON.stringify(mended) }),
+    );
+
+    expect(await put('Tax/2026.pdf')).toBe('COMPLETED');
+    const healed = await doctor();
+    expect(healed).toMatchObject({ code: 0, stderr: '' });
+    expect(healed.stdout).toContain('1 of 1 rules proven');
+    // What failed before stays so: S3 never tries again.
+    expect(healed.stdout).toContain('RK1401');
+  });
+});
+
+/** The statements that a reader would copy: each stands under its fix, over the command that puts it in place. */
+function printedStatements(text: string): Statement[] {
+  const fixes = text.split(/^ *fix .*\n/m).slice(1);
+  return fixes.map(
+    (fix) => JSON.parse(fix.slice(0, fix.search(/^ *\$ aws iam put-role-policy/m))) as Statement,
+  );
+}
+
+async function theWalkthrough({ door }: World): Promise<Keys> {
+  const enabled = { VersioningConfiguration: { Status: 'Enabled' } } as const;
+  const there = { CreateBucketConfiguration: { LocationConstraint: 'us-west-2' } } as const;
+  await door.send(EAST, new CreateBucketCommand({ Bucket: 'source' }));
+  await door.send(EAST, new PutBucketVersioningCommand({ Bucket: 'source', ...enabled }));
+  await door.send(WEST, new CreateBucketCommand({ Bucket: 'destination', ...there }));
+  await door.send(WEST, new PutBucketVersioningCommand({ Bucket: 'destination', ...enabled }));
+  const { Role } = await door.send(
+    EAST,
+    new CreateRoleCommand({ RoleName: POLICY.RoleName, AssumeRolePolicyDocument: JSON.stringify(TRUST) }),
+  );
+  const [one, other] = [EAST, WEST].map((at) => door.send(at, new CreateKeyCommand({})));
+  const keys = {
+    source: (await one)?.KeyMetadata?.Arn ?? '',
+    destination: (await other)?.KeyMetadata?.Arn ?? '',
+  };
+  const PolicyDocument = JSON.stringify(permissions(keys, ['kms:Encrypt']));
+  await door.send(EAST, new PutRolePolicyCommand({ ...POLICY, PolicyDocument }));
+  const ReplicationConfiguration = replication(
+    keys,
+    Role?.Arn ?? '',
+  ) as PutBucketReplicationCommandInput['ReplicationConfiguration'];
+  await door.send(EAST, new PutBucketReplicationCommand({ Bucket: 'source', ReplicationConfiguration }));
+  return keys;
+}

@@ -1,0 +1,78 @@
+/** What AWS's walkthrough "Replicating encrypted objects" has one make, in its own words. */
+export interface Keys {
+  source: string;
+  destination: string;
+}
+
+export const TRUST = {
+  Version: '2012-10-17',
+  Statement: [{ Effect: 'Allow', Principal: { Service: 's3.amazonaws.com' }, Action: 'sts:AssumeRole' }],
+};
+
+/** What the role may do; the walkthrough lets it `kms:Encrypt` replicas, and nothing else under their key. */
+export const permissions = (keys: Keys, destinationActions: string[]) => ({
+  Version: '2012-10-17',
+  Statement: [
+    {
+      Action: [
+        's3:ListBucket',
+        's3:GetReplicationConfiguration',
+        's3:GetObjectVersionForReplication',
+        's3:GetObjectVersionAcl',
+        's3:GetObjectVersionTagging',
+      ],
+      Effect: 'Allow',
+      Resource: ['arn:aws:s3:::source', 'arn:aws:s3:::source/*'],
+    },
+    {
+      Action: ['s3:ReplicateObject', 's3:ReplicateDelete', 's3:ReplicateTags'],
+      Effect: 'Allow',
+      Condition: {
+        StringLikeIfExists: {
+          's3:x-amz-server-side-encryption': ['aws:kms', 'AES256'],
+          's3:x-amz-server-side-encryption-aws-kms-key-id': [keys.destination],
+        },
+      },
+      Resource: 'arn:aws:s3:::destination/*',
+    },
+    {
+      Action: ['kms:Decrypt'],
+      Effect: 'Allow',
+      Condition: {
+        StringLike: {
+          'kms:ViaService': 's3.us-east-1.amazonaws.com',
+          'kms:EncryptionContext:aws:s3:arn': ['arn:aws:s3:::source'],
+        },
+      },
+      Resource: [keys.source],
+    },
+    {
+      Action: destinationActions,
+      Effect: 'Allow',
+      Condition: {
+        StringLike: {
+          'kms:ViaService': 's3.us-west-2.amazonaws.com',
+          'kms:EncryptionContext:aws:s3:arn': ['arn:aws:s3:::destination'],
+        },
+      },
+      Resource: [keys.destination],
+    },
+  ],
+});
+
+export const replication = (keys: Keys, role: string) => ({
+  Role: role,
+  Rules: [
+    {
+      Status: 'Enabled',
+      Priority: 1,
+      DeleteMarkerReplication: { Status: 'Disabled' },
+      Filter: { Prefix: 'Tax' },
+      Destination: {
+        Bucket: 'arn:aws:s3:::destination',
+        EncryptionConfiguration: { ReplicaKmsKeyID: keys.destination },
+      },
+      SourceSelectionCriteria: { SseKmsEncryptedObjects: { Status: 'Enabled' } },
+    },
+  ],
+});
