@@ -1,7 +1,7 @@
 import { type Context, list } from './context.ts';
 import type { NearMiss, Statement } from './types.ts';
 import { substitute, substitutePlain } from './variables.ts';
-import { matchArn, matchWildcard } from './wildcard.ts';
+import { couldMatch, matchArn, matchWildcard } from './wildcard.ts';
 
 /** The part of a condition block that did not hold. */
 export type FailedCondition = Pick<NearMiss, 'operator' | 'key' | 'expected' | 'actual'>;
@@ -93,6 +93,7 @@ const literal =
 const pattern =
   (match: (tokens: string[], value: string) => boolean): Operator =>
   (value, text, context, version) => {
+    if (!couldMatch(text, value)) return false;
     const tokens = substitute(text, context, version);
     return tokens !== undefined && match(tokens, value);
   };

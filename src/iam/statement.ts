@@ -3,7 +3,7 @@ import { type Context, list } from './context.ts';
 import { type Named, namedBy } from './principal.ts';
 import type { AccessRequest, NearMiss, Statement } from './types.ts';
 import { substitute } from './variables.ts';
-import { completeArn, matchArn, matchWildcard } from './wildcard.ts';
+import { completeArn, couldMatch, matchArn, matchWildcard } from './wildcard.ts';
 
 /** Whether a statement applies to a request, and if not, the first part that does not fit. */
 export type Fit =
@@ -65,7 +65,11 @@ export function fit(
 }
 
 function actionFits({ Action, NotAction }: Statement, action: string): boolean {
-  const matches = (pattern: string) => matchWildcard(pattern.toLowerCase(), action.toLowerCase());
+  const asked = action.toLowerCase();
+  const matches = (text: string) => {
+    const pattern = text.toLowerCase();
+    return couldMatch(pattern, asked) && matchWildcard(pattern, asked);
+  };
   if (Action !== undefined) return list(Action).some(matches);
   return NotAction !== undefined && !list(NotAction).some(matches);
 }
@@ -92,6 +96,7 @@ function resourceFits(
 ): boolean {
   const matches = (text: string) => {
     if (text === '*') return true;
+    if (!couldMatch(text, resource)) return false;
     const tokens = substitute(text, context, version);
     return tokens !== undefined && matchArn(completeArn(tokens, !withPrincipal), resource);
   };

@@ -1,4 +1,5 @@
 import { known, type Observed, unreadOf } from '../core/observed.ts';
+import type { Decision } from '../iam/types.ts';
 import { casesOf, isKms, type SeenObject } from './cases.ts';
 import { decide } from './decide.ts';
 import { finding, judged } from './findings.ts';
@@ -14,7 +15,7 @@ import {
   sourceKeyState,
   sourceStates,
 } from './states.ts';
-import type { Answer, Finding, Fix, ObjectCase, RuleProof } from './types.ts';
+import type { Answer, Finding, Fix, ObjectCase, PolicyPlace, RuleProof } from './types.ts';
 import { bucketOf, type RuleWorld, worldOf } from './world.ts';
 
 /**
@@ -116,8 +117,9 @@ function settle(world: RuleWorld, all: Iterable<Finding | Ask>): { findings: Fin
     const id = JSON.stringify(step.request);
     if (asked.has(id)) continue;
     asked.add(id);
-    answers.push(answer(step, world.observed, world.role));
     const outcome = settleOne({ ...world, observed }, step);
+    // What was asked of a mended world is shown as it is without.
+    answers.push(observed === world.observed ? outcome.answer : settleOne(world, step).answer);
     observed = outcome.observed;
     if (!outcome.finding || told.has(outcome.finding.message)) continue;
     told.add(outcome.finding.message);
@@ -126,48 +128,60 @@ function settle(world: RuleWorld, all: Iterable<Finding | Ask>): { findings: Fin
   return { findings, answers };
 }
 
-function answer(ask: Ask, observed: Observed, role: string): Answer {
-  const { purpose, request } = ask;
-  const about = { purpose, action: request.action, resource: request.resource };
-  const found = policiesFor(observed, role, ask);
-  if ('unread' in found) return { ...about, result: 'unknown', reason: found.unread };
-  const verdict = decide(request, found.policies);
-  if ('undecided' in verdict)
-    return { ...about, result: 'unknown', reason: `it depends on ${verdict.undecided.join(', ')}` };
-  return { ...about, result: verdict.allowed ? 'allowed' : 'denied', reason: verdict.reason };
-}
-
 const MOST_FIXES = 8;
 
+interface Outcome {
+  /** As the world is. */
+  answer: Answer;
+  finding?: Finding;
+  /** The world in which it is allowed. */
+  observed: Observed;
+}
+
 /** Decide one request, and mend until it is allowed. */
-function settleOne(world: RuleWorld, ask: Ask): { observed: Observed; finding?: Finding } {
+function settleOne(world: RuleWorld, ask: Ask): Outcome {
+  const { purpose, request } = ask;
+  const of = { purpose, action: request.action, resource: request.resource };
   const fixes: Fix[] = [];
   let { observed } = world;
-  let first: string | undefined;
+  let denial: string | undefined;
+  let permission = '';
   while (fixes.length <= MOST_FIXES) {
-    const found = policiesFor(observed, world.role, ask);
-    if ('unread' in found)
-      return {
-        observed,
-        finding: finding('RK1901', `whether S3 may ${ask.purpose} is not known: ${found.unread}`),
-      };
-    const verdict = decide(ask.request, found.policies);
-    if ('undecided' in verdict) {
-      const message = `whether S3 may ${ask.purpose} depends on ${verdict.undecided.join(', ')}, which cannot be known before`;
-      return { observed, finding: about(finding('RK1902', message), ask) };
+    const verdict = decided(observed, world.role, ask);
+    if ('unknown' in verdict) {
+      const message = `whether S3 may ${purpose} ${verdict.unknown}`;
+      const answer: Answer = { ...of, result: 'unknown', reason: verdict.unknown };
+      return { observed, answer, finding: about(finding(verdict.code, message), ask) };
     }
-    if (verdict.allowed) break;
-    first ??= verdict.reason;
-    const fix = mend({ ...world, observed }, ask, verdict, found.places);
+    if (verdict.decision.allowed) {
+      permission = verdict.decision.reason;
+      break;
+    }
+    denial ??= verdict.decision.reason;
+    const fix = mend({ ...world, observed }, ask, verdict.decision, verdict.places);
     if (!fix) break;
     fixes.push(fix);
     observed = mended(observed, fix);
   }
-  if (first === undefined) return { observed };
-  const denied = about(finding(ask.code, `S3 may not ${ask.purpose}: ${first}`, fixes), ask);
+  if (denial === undefined) return { observed, answer: { ...of, result: 'allowed', reason: permission } };
+  const answer: Answer = { ...of, result: 'denied', reason: denial };
+  const denied = about(finding(ask.code, `S3 may not ${purpose}: ${denial}`, fixes), ask);
   // What only a request's own header makes so is no reason to refuse a whole rule.
-  if (ask.usual || denied.severity !== 'error') return { observed, finding: denied };
-  return { observed, finding: { ...denied, severity: 'warning' } };
+  const severity = ask.usual ? denied.severity : 'warning';
+  return { observed, answer, finding: { ...denied, severity } };
+}
+
+type Decided =
+  | { decision: Decision; places: Map<string, PolicyPlace> }
+  | { unknown: string; code: 'RK1901' | 'RK1902' };
+
+function decided(observed: Observed, role: string, ask: Ask): Decided {
+  const found = policiesFor(observed, role, ask);
+  if ('unread' in found) return { unknown: `is not known: ${found.unread}`, code: 'RK1901' };
+  const verdict = decide(ask.request, found.policies);
+  if (!('undecided' in verdict)) return { decision: verdict, places: found.places };
+  const keys = verdict.undecided.join(', ');
+  return { unknown: `depends on ${keys}, which cannot be known before`, code: 'RK1902' };
 }
 
 const about = (one: Finding, { request }: Ask): Finding => ({

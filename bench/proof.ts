@@ -1,0 +1,163 @@
+/**
+ * How much CPU the proof costs: a thousand rules, in buckets of ten, each with keys of its own; and how that grows.
+ * Run with `npm run bench`. The figures are ratios and CPU time of this machine, not a test.
+ */
+import { known, type Observed } from '../src/core/observed.ts';
+import { evaluate } from '../src/iam/evaluate.ts';
+import type { Policy } from '../src/iam/types.ts';
+import { prove } from '../src/proof/prove.ts';
+
+const ACCOUNT = '111122223333';
+const RULES_A_BUCKET = 10;
+
+/** A world of so many rules, as converged specs leave it. */
+function aWorldOf(rules: number): Observed {
+  const observed: Observed = { buckets: {}, roles: {}, keys: {} };
+  for (let bucket = 0; bucket < rules / RULES_A_BUCKET; bucket++) {
+    const [source, destination] = [`source-${bucket}`, `destination-${bucket}`];
+    const role = `arn:aws:iam::${ACCOUNT}:role/replikey-${source}`;
+    const [from, to] = [`key/source-${bucket}`, `key/destination-${bucket}`];
+    const keys = {
+      source: `arn:aws:kms:us-east-1:${ACCOUNT}:${from}`,
+      destination: `arn:aws:kms:us-west-2:${ACCOUNT}:${to}`,
+    };
+    const prefixes = Array.from({ length: RULES_A_BUCKET }, (_, index) => `Prefix${index}/`);
+    const rule = (Prefix: string, index: number) => ({
+      ID: `replikey/${source}/${index}`,
+      Status: 'Enabled' as const,
+      Priority: index + 1,
+      Filter: { Prefix },
+      DeleteMarkerReplication: { Status: 'Enabled' as const },
+      SourceSelectionCriteria: { SseKmsEncryptedObjects: { Status: 'Enabled' as const } },
+      Destination: {
+        Bucket: `arn:aws:s3:::${destination}`,
+        EncryptionConfiguration: { ReplicaKmsKeyID: keys.destination },
+        Metrics: { Status: 'Enabled' as const },
+      },
+    });
+    const encrypted = (KMSMasterKeyID: string) => ({
+      Rules: [
+        {
+          ApplyServerSideEncryptionByDefault: { SSEAlgorithm: 'aws:kms', KMSMasterKeyID },
+          BucketKeyEnabled: true,
+        },
+      ],
+    });
+    const facts = (region: string, key: string) => ({
+      region,
+      account: ACCOUNT,
+      versioning: { Status: 'Enabled' },
+      encryption: encrypted(key),
+      policy: null,
+      objectLock: null,
+    });
+    observed.buckets[source] = {
+      ...facts('us-east-1', keys.source),
+      replication: { Role: role, Rules: prefixes.map(rule) },
+    };
+    observed.buckets[destination] = facts('us-west-2', keys.destination);
+    observed.roles[role] = {
+      trust: policy({ Principal: { Service: 's3.amazonaws.com' }, Action: 'sts:AssumeRole' }),
+      policies: { replikey: rolePolicy(source, destination, keys, prefixes) },
+      boundary: null,
+    };
+    for (const arn of Object.values(keys)) {
+      observed.keys[arn] = {
+        arn,
+        state: 'Enabled',
+        usage: 'ENCRYPT_DECRYPT',
+        keySpec: 'SYMMETRIC_DEFAULT',
+        policy: policy({
+          Principal: { AWS: `arn:aws:iam::${ACCOUNT}:root` },
+          Action: 'kms:*',
+          Resource: '*',
+        }),
+      };
+    }
+  }
+  return observed;
+}
+
+const policy = (...statements: object[]): Policy => ({
+  Version: '2012-10-17',
+  Statement: statements.map((statement) => ({ Effect: 'Allow', ...statement })),
+});
+
+function rolePolicy(
+  source: string,
+  destination: string,
+  keys: { source: string; destination: string },
+  prefixes: string[],
+): Policy {
+  const under = (bucket: string) => prefixes.map((prefix) => `arn:aws:s3:::${bucket}/${prefix}*`);
+  const use = (bucket: string, region: string) => ({
+    StringEquals: { 'kms:ViaService': `s3.${region}.amazonaws.com` },
+    StringLike: { 'kms:EncryptionContext:aws:s3:arn': [`arn:aws:s3:::${bucket}`, ...under(bucket)] },
+  });
+  return policy(
+    { Action: ['s3:GetReplicationConfiguration', 's3:ListBucket'], Resource: `arn:aws:s3:::${source}` },
+    { Action: 's3:GetObjectVersion*', Resource: under(source) },
+    {
+      Action: ['s3:ReplicateObject', 's3:ReplicateTags', 's3:ReplicateDelete'],
+      Resource: under(destination),
+    },
+    { Action: 'kms:Decrypt', Resource: keys.source, Condition: use(source, 'us-east-1') },
+    {
+      Action: ['kms:Encrypt', 'kms:Decrypt', 'kms:GenerateDataKey'],
+      Resource: keys.destination,
+      Condition: use(destination, 'us-west-2'),
+    },
+  );
+}
+
+/** CPU time of this process that some work takes, in milliseconds: the least of a few runs. */
+function cpuOf(work: () => void): number {
+  const runs = Array.from({ length: 5 }, () => {
+    const before = process.cpuUsage();
+    work();
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1_000;
+  });
+  return Math.min(...runs);
+}
+
+let requests = 0;
+function proveAll(observed: Observed): void {
+  requests = 0;
+  for (const [name, fact] of Object.entries(observed.buckets)) {
+    if (!known(known(fact)?.replication)) continue;
+    for (const { verdict, rule, answers } of prove(observed, name)) {
+      if (verdict !== 'proven') throw new Error(`${rule} is ${verdict}`);
+      requests += answers.length;
+    }
+  }
+}
+
+const request = {
+  principal: `arn:aws:sts::${ACCOUNT}:assumed-role/replikey-source-0/s3-replication`,
+  action: 's3:ReplicateObject',
+  resource: 'arn:aws:s3:::destination-0/Prefix9/x',
+  resourceAccount: ACCOUNT,
+};
+const [first] = Object.values(aWorldOf(10).roles);
+const identity = Object.entries(known(known(first)?.policies) ?? {}).map(([name, one]) => ({
+  name,
+  policy: one,
+}));
+const decisions = cpuOf(() => {
+  for (let count = 0; count < 10_000; count++) evaluate(request, { identity });
+});
+
+console.log('| rules | CPU | requests | a rule | against one rule of 100 |');
+console.log('| ---: | ---: | ---: | ---: | ---: |');
+let base = 0;
+for (const rules of [100, 1_000, 10_000]) {
+  const observed = aWorldOf(rules);
+  const ms = cpuOf(() => proveAll(observed));
+  base ||= ms / rules;
+  const each = ms / rules;
+  console.log(
+    `| ${rules.toLocaleString('en')} | ${ms.toFixed(0)} ms | ${requests.toLocaleString('en')} | ${(each * 1_000).toFixed(0)} µs | ${(each / base).toFixed(2)} |`,
+  );
+}
+console.log(`\nOne decision of the evaluator alone: ${(decisions / 10).toFixed(1)} µs.`);
