@@ -20,7 +20,9 @@ const writesOf = (stdout: string): number => JSON.parse(stdout).calls.writes;
 it('plans changes, makes them, and then finds that nothing differs and writes nothing', async () => {
   const before = await run('--dry-run', '--sandbox=state', '--detailed-exitcode');
   expect(before.code).toBe(2);
-  expect(before.stdout).toMatch(/Plan: 13 to create.*\nProof: 1 of 1 rules proven\.\n\nNothing was changed: this was a dry run\.\n$/);
+  expect(before.stdout).toMatch(
+    /Plan: 13 to create.*\nProof: 1 of 1 rules proven\.\n\nNothing was changed: this was a dry run\.\n$/,
+  );
 
   const first = await run('--once', '--sandbox=state', '-o', 'json');
   expect(first).toMatchObject({ code: 0, stderr: '' });
@@ -30,7 +32,8 @@ it('plans changes, makes them, and then finds that nothing differs and writes no
   expect(second).toMatchObject({
     code: 0,
     stderr: '',
-    stdout: 'Sandbox in state, not AWS\n\nNothing to do: 13 resources are as declared.\nProof: 1 of 1 rules proven.\n',
+    stdout:
+      'Sandbox in state, not AWS\n\nNothing to do: 13 resources are as declared.\nProof: 1 of 1 rules proven.\n',
   });
   expect(writesOf((await run('--once', '--sandbox=state', '-o', 'json')).stdout)).toBe(0);
 

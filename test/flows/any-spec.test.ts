@@ -18,8 +18,8 @@ test(
         await using world = await aWorld(yaml);
         const first = await world.reconcile();
         // Whatever we declare ourselves we can prove.
-      expect(first.proof.filter(({ verdict }) => verdict !== 'proven' && verdict !== 'off')).toEqual([]);
-      expect(first.results.filter(({ result }) => result !== 'applied')).toEqual([]);
+        expect(first.proof.filter(({ verdict }) => verdict !== 'proven' && verdict !== 'off')).toEqual([]);
+        expect(first.results.filter(({ result }) => result !== 'applied')).toEqual([]);
         expect(first.left?.waves ?? []).toEqual([]);
         // A change without a field that differs is none.
         for (const { patch } of first.plan.waves.flat()) expect(patch.length).toBeGreaterThan(0);
