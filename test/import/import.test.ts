@@ -112,7 +112,12 @@ describe('what others made', () => {
     const yaml = await imported(world, 'acme-tax');
     expect(yaml).toMatch(/# ! rules of the old form \(V1\).*they go on replicating delete markers/);
     expect(yaml).toContain('deleteMarkerReplication: true');
-    const { left, plan } = await world.with(yaml);
+    // What the old form replicates in silence, its role was never allowed.
+    const { refusals } = await world.with(yaml);
+    expect(refusals.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/^old .*s3:ReplicateDelete/),
+    ]);
+    const { left, plan } = await world.with(yaml, { allowUnproven: true });
     expect(plan.waves.flat().map(({ kind }) => kind)).toEqual(['s3.replication']);
     expect(left?.waves).toEqual([]);
   });
