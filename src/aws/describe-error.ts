@@ -30,7 +30,11 @@ const ADVICE: Record<string, string> = {
 };
 
 /** Every S3 call carries the expected owner, so that S3 also denies what belongs to somebody else. */
-function advice({ name }: Error, operation: string): string {
+function advice(error: Error, operation: string): string {
+  const { httpStatusCode } = (error as { $metadata?: { httpStatusCode?: number } }).$metadata ?? {};
+  // An answer to HEAD has no body, and so no code.
+  const nameless = ['Unknown', 'Forbidden', '403'].includes(error.name);
+  const name = nameless && httpStatusCode === 403 ? 'AccessDenied' : error.name;
   const advised = ADVICE[name];
   if (!advised) return '';
   const owner = name === 'AccessDenied' && operation.startsWith('s3:');

@@ -9,6 +9,7 @@ import { observedFrom } from '../doctor/observed-file.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { locate, missing } from '../proof/locate.ts';
 import { prove } from '../proof/prove.ts';
+import type { RuleProof } from '../proof/types.ts';
 import { paintFor } from '../report/paint.ts';
 import { doctorText, objectText } from '../report/proof-text.ts';
 import { sarif } from '../report/sarif.ts';
@@ -30,14 +31,19 @@ export async function doctor(
   const sources = specs.pairs.filter(({ source }) => source.managed).map(({ source }) => source.bucket);
   const named = [...new Set(options.bucket.length > 0 ? options.bucket : sources)];
   if (options.observed !== undefined) {
+    if (options.object !== undefined)
+      throw new UserError(
+        EXIT.usage,
+        'files hold no objects: --object is for what is in AWS, without --observed',
+      );
     const observed = await observedFrom(options.observed);
     const buckets = named.length > 0 ? named : replicating(observed);
-    return tell(
-      { proofs: buckets.flatMap((bucket) => prove(observed, bucket)), objects: [] },
-      specs,
-      options,
-      io,
-    );
+    if (buckets.length === 0) {
+      const how = 'none of its buckets has a replication configuration';
+      throw new UserError(EXIT.usage, `nothing in ${options.observed} replicates: ${how}`);
+    }
+    const proofs = buckets.flatMap((bucket) => prove(observed, bucket));
+    return tell({ proofs, objects: [] }, specs, options, io);
   }
   if (named.length === 0) {
     const how = 'reconcile doctor specs/, or --bucket acme-tax, or --observed observed.json';
@@ -90,8 +96,8 @@ async function explain(
           2,
         );
   io.stdout.write(`${text}\n`);
-  const worst = [...proof.findings, ...proof.taken.flatMap(({ findings }) => findings)];
-  return worst.some(({ severity }) => severity === 'error') ? EXIT.failed : EXIT.ok;
+  const passedOver = proof.findings.some(({ severity }) => severity === 'error');
+  return passedOver ? EXIT.failed : exitCode(proof.taken, options);
 }
 
 /** One value computes text, JSON, SARIF and exit code. */
@@ -103,9 +109,13 @@ function tell({ proofs, objects }: Examination, specs: Specs, options: DoctorOpt
     sarif: () => JSON.stringify(sarif(rules, manifest.version), null, 2),
   };
   io.stdout.write(`${forms[options.output]()}\n`);
+  return exitCode(rules, options);
+}
+
+function exitCode(rules: readonly RuleProof[], { allowUnproven }: DoctorOptions): number {
   const healthy = rules.every(
     ({ verdict }) =>
-      verdict === 'proven' || verdict === 'off' || (verdict === 'unknown' && options.allowUnproven),
+      verdict === 'proven' || verdict === 'off' || (verdict === 'unknown' && allowUnproven === true),
   );
   return healthy ? EXIT.ok : EXIT.failed;
 }

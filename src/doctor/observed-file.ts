@@ -41,11 +41,18 @@ async function readOne(file: string): Promise<Observed> {
   }
   const parsed = OBSERVED.safeParse(value);
   if (parsed.success) return parsed.data as Observed;
-  const [issue] = parsed.error.issues;
+  const { path: where, message } = innermost(parsed.error.issues);
   throw new UserError(
     EXIT.usage,
-    `${file}: ${issue?.path.join('.') || 'the document'}: ${issue?.message}; docs/doctor.md shows the form`,
+    `${file}: ${where.join('.') || 'the document'}: ${message}; docs/doctor.md shows the form`,
   );
+}
+
+/** What is wrong where several forms would do: the last of them is the one that says most. */
+function innermost([issue]: readonly z.core.$ZodIssue[]): { path: PropertyKey[]; message: string } {
+  if (issue?.code !== 'invalid_union') return { path: issue?.path ?? [], message: issue?.message ?? '' };
+  const inner = innermost(issue.errors.at(-1) ?? []);
+  return { ...inner, path: [...issue.path, ...inner.path] };
 }
 
 const UNREAD = z.strictObject({ unread: z.string() });

@@ -100,7 +100,9 @@ export function doctorText(
 function objectsText({ bucket, lookedAt, byStatus, findings }: ObjectsReport, paint: Paint): string {
   const counts = Object.entries(byStatus).map(([status, count]) => `${count} ${status}`);
   const seen =
-    lookedAt === 0 ? 'no objects looked at' : `${lookedAt} objects looked at: ${counts.join(', ')}`;
+    lookedAt === 0
+      ? 'no objects looked at'
+      : `${lookedAt} object${lookedAt > 1 ? 's' : ''} looked at: ${counts.join(', ')}`;
   return [
     `${paint.dim('·')} ${bucket}  ${paint.dim(seen)}`,
     ...findings.flatMap((one) => findingLines(one, true, paint)),
