@@ -23,6 +23,8 @@ describe('what people ran into is found, named, and mended', () => {
       for (let round = 0; round < rounds; round++) {
         const { findings: found } = proofOf(then, seen);
         expect(found.filter(({ fixes }) => fixes.length === 0)).toEqual([]);
+        // A policy that is attached may be others' too: what is added goes to one of the role's own.
+        expect(found.flatMap(({ fixes }) => fixes).filter(isToAttached)).toEqual([]);
         then = found.flatMap(({ fixes }) => fixes).reduce(carriedOut, then);
       }
       expect(proofOf(then, seen)).toMatchObject({ verdict: 'proven', findings: [] });
@@ -118,9 +120,12 @@ describe('what people ran into cannot be declared, or does not happen', () => {
       knobs: { faults: [{ ...late, what: { status: 400, code: 'InvalidRequest', message } }] },
     });
     const waited: string[] = [];
-    const { results, left } = await world.reconcile({
+    const { plan, results, left } = await world.reconcile({
       onEvent: (event) => event.type === 'waiting' && waited.push(event.waitsFor),
     });
+    const needs = plan.waves.flat().find(({ id }) => id === 's3.replication/acme-tax')?.needs;
+    expect(needs).toContain('s3.versioning/acme-tax');
+    expect(needs).toContain('s3.versioning/acme-tax-replica');
     expect(results.filter(({ result }) => result !== 'applied')).toEqual([]);
     expect(left?.waves).toEqual([]);
     expect(waited).toContain('S3 to see that versioning is enabled on both buckets');
@@ -201,6 +206,8 @@ function proofOf(world: Observed, seen: readonly SeenObject[]): RuleProof {
 
 const codesOf = (findings: readonly Finding[], wanted: Finding['severity']) =>
   findings.filter(({ severity }) => severity === wanted).map(({ code }) => code);
+
+const isToAttached = (fix: Fix): boolean => 'policy' in fix && fix.policy.policy?.startsWith('arn:') === true;
 
 /** What a person does who follows a fix to the letter. */
 function carriedOut(world: Observed, fix: Fix): Observed {
