@@ -40,6 +40,12 @@ export function reading(world: RuleWorld, one: ObjectCase): Ask[] {
   return [
     objectAsk(world, 'RK1304', 'read the object', 's3:GetObjectVersionForReplication', at),
     objectAsk(world, 'RK1305', 'read its ACL', 's3:GetObjectVersionAcl', at),
+    ...(known(source.objectLock)?.ObjectLockEnabled === 'Enabled'
+      ? [
+          objectAsk(world, 'RK1314', 'read its retention', 's3:GetObjectRetention', at),
+          objectAsk(world, 'RK1314', 'read its legal hold', 's3:GetObjectLegalHold', at),
+        ]
+      : []),
     ...(isKms(one)
       ? [
           keyAsk(
