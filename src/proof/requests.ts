@@ -1,3 +1,4 @@
+import { known } from '../core/observed.ts';
 import type { Code } from './codes.ts';
 import type { UncertainRequest } from './decide.ts';
 import type { KmsEncryption, ObjectCase, PolicyPlace } from './types.ts';

