@@ -1,5 +1,6 @@
 import manifest from '../../package.json' with { type: 'json' };
 import { describeError } from '../aws/describe-error.ts';
+import type { Door } from '../aws/door.ts';
 import type { DoctorOptions } from '../cli.ts';
 import { known, type Observed } from '../core/observed.ts';
 import type { Aws } from '../core/resource.ts';
@@ -7,9 +8,11 @@ import { type Atlas, atlasOf } from '../doctor/atlas.ts';
 import { type Examination, examine, examineObject } from '../doctor/examine.ts';
 import { observedFrom } from '../doctor/observed-file.ts';
 import { EXIT, UserError } from '../errors.ts';
+import { kinds } from '../kinds/index.ts';
 import { locate, missing } from '../proof/locate.ts';
 import { prove } from '../proof/prove.ts';
 import type { RuleProof } from '../proof/types.ts';
+import { reconcile } from '../reconcile.ts';
 import { paintFor } from '../report/paint.ts';
 import { doctorText, objectText } from '../report/proof-text.ts';
 import { sarif } from '../report/sarif.ts';
@@ -55,10 +58,28 @@ export async function doctor(
     const atlas = atlasOf(specs, options.region ?? specs.pairs[0]?.source.region ?? 'us-east-1');
     if (options.object !== undefined) return await explain(door, named, options.object, atlas, options, io);
     const found = await examine(door, named, { atlas, sample: options.sample, now: new Date() });
-    return tell(found, specs, options, io);
+    return tell(found, specs, options, io, await declaredIn(specs, door, signal));
   } finally {
     await session.close();
   }
+}
+
+/** What the specs declare, as it will be once what differs is applied. */
+async function declaredIn(
+  specs: Specs,
+  door: Door,
+  signal: AbortSignal,
+): Promise<{ changes: number; rules: RuleProof[] } | undefined> {
+  if (specs.pairs.length === 0) return undefined;
+  const { plan, proof } = await reconcile(specs, {
+    kinds,
+    door,
+    signal,
+    dryRun: true,
+    allow: [],
+    waitMs: 0,
+  });
+  return { changes: plan.waves.flat().length, rules: proof };
 }
 
 /** Every bucket that has a configuration; a file may hold others beside, as destinations. */
@@ -101,15 +122,26 @@ async function explain(
 }
 
 /** One value computes text, JSON, SARIF and exit code. */
-function tell({ proofs, objects }: Examination, specs: Specs, options: DoctorOptions, io: Io): number {
+function tell(
+  { proofs, objects }: Examination,
+  specs: Specs,
+  options: DoctorOptions,
+  io: Io,
+  declared?: { changes: number; rules: RuleProof[] },
+): number {
   const rules = locate([...proofs, ...missing(proofs, specs.pairs)], specs.pairs);
   const forms = {
-    text: () => doctorText(rules, objects, options.verbose ?? false, paintFor(io.stdout, io.env)),
-    json: () => JSON.stringify({ format: 1, rules, objects }, null, 2),
+    text: () =>
+      doctorText(
+        { rules, objects, ...(declared && { declared }) },
+        options.verbose ?? false,
+        paintFor(io.stdout, io.env),
+      ),
+    json: () => JSON.stringify({ format: 1, rules, objects, declared }, null, 2),
     sarif: () => JSON.stringify(sarif(rules, manifest.version), null, 2),
   };
   io.stdout.write(`${forms[options.output]()}\n`);
-  return exitCode(rules, options);
+  return exitCode([...rules, ...(declared?.rules ?? [])], options);
 }
 
 function exitCode(rules: readonly RuleProof[], { allowUnproven }: DoctorOptions): number {

@@ -82,19 +82,36 @@ function counted(findings: readonly Finding[]): string {
   return words.join(', ');
 }
 
+/** What a doctor found of what exists, and of what is declared where specs were given. */
+export interface DoctorReport {
+  rules: readonly RuleProof[];
+  objects: readonly ObjectsReport[];
+  declared?: { changes: number; rules: readonly RuleProof[] };
+}
+
 /** Everything that a doctor found: a line a rule, how the objects fare, and a summary. */
 export function doctorText(
-  proofs: readonly RuleProof[],
-  objects: readonly ObjectsReport[],
+  { rules, objects, declared }: DoctorReport,
   verbose: boolean,
   paint: Paint,
 ): string {
   return [
-    ...proofs.map((proof) => proofText(proof, verbose, paint)),
+    ...rules.map((proof) => proofText(proof, verbose, paint)),
     ...objects.map((report) => objectsText(report, paint)),
+    ...(declared ? declaredText(declared, paint) : []),
     '',
-    proofSummary(proofs, paint),
+    proofSummary(rules, paint),
   ].join('\n');
+}
+
+/** Of what is declared, only what a reader does not see in AWS already. */
+function declaredText({ changes, rules }: NonNullable<DoctorReport['declared']>, paint: Paint): string[] {
+  if (changes === 0) return [];
+  const broken = unprovenText(rules, paint);
+  const many = `${changes} ${changes === 1 ? 'change is' : 'changes are'} declared and not made`;
+  return broken.length > 0
+    ? [`\n${many}, and would not mend it all:`, ...broken]
+    : [`${paint.yellow('·')} ${many}; with them every rule is proven: reconcile plan shows them`];
 }
 
 function objectsText({ bucket, lookedAt, byStatus, findings }: ObjectsReport, paint: Paint): string {
