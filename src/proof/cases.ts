@@ -17,7 +17,7 @@ export function casesOf(world: RuleWorld, seen: readonly SeenObject[]): ObjectCa
   const { rule } = world;
   const keys = objectKeys(world);
   const encryptions = [
-    { algorithm: 'AES256' as const, usual: !isKms(byDefault(world).algorithm) },
+    { algorithm: 'AES256' as const, usual: plainIsUsual(world, seen) },
     ...(selectsEncrypted(rule) ? kmsCases(world, seen) : []),
   ].sort((one, other) => Number(other.usual) - Number(one.usual));
   return [
@@ -30,6 +30,9 @@ export function casesOf(world: RuleWorld, seen: readonly SeenObject[]): ObjectCa
       : []),
   ];
 }
+
+const plainIsUsual = (world: RuleWorld, seen: readonly SeenObject[]): boolean =>
+  !isKms(byDefault(world).algorithm) || seen.some(({ encryption }) => !isKms(encryption.algorithm));
 
 /** How new objects of the source are encrypted where a request does not say. */
 export function byDefault({ source }: RuleWorld): { algorithm: string; keyArn: string; bucketKey: boolean } {

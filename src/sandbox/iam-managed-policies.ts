@@ -4,9 +4,9 @@ import { accountOf, changed, checkName, limitExceeded, noSuch } from './iam-acce
 import { checkDocument, encoded, significant } from './iam-documents.ts';
 import { documentOf } from './managed-documents.ts';
 import { page } from './page.ts';
-import type { RoleState } from './state.ts';
+import type { ManagedPolicyState, RoleState } from './state.ts';
 
-/** Managed policies: the customer's, with one version each, and those of AWS by name. */
+/** Managed policies: the customer's, with up to five versions each, and those of AWS by name. */
 export const managedPolicyHandlers: Handlers = {
   CreatePolicy(call, input) {
     const { id, policies } = accountOf(call);
@@ -32,19 +32,44 @@ export const managedPolicyHandlers: Handlers = {
     return { Policy: policyShown(call, input.PolicyArn) };
   },
 
+  CreatePolicyVersion(call, input) {
+    const policy = accountOf(call).policies.get(input.PolicyArn);
+    if (!policy) throw noSuch(`Policy ${input.PolicyArn} was not found.`);
+    checkDocument(input.PolicyDocument);
+    if (significant(input.PolicyDocument) > 6144)
+      throw limitExceeded('Cannot exceed quota for PolicySize: 6144');
+    const before = versionsOf(policy);
+    if (before.length >= 5)
+      throw limitExceeded(
+        'A managed policy can have up to 5 versions. Before you create a new version, delete one.',
+      );
+    const id = `v${Math.max(...before.map((version) => Number(version.id.slice(1)))) + 1}`;
+    const isDefault = input.SetAsDefault ?? false;
+    policy.versions = [
+      ...before.map((version) => ({ ...version, isDefault: version.isDefault && !isDefault })),
+      { id, document: input.PolicyDocument, isDefault },
+    ];
+    if (isDefault) policy.document = input.PolicyDocument;
+    return changed(call, { PolicyVersion: { VersionId: id, IsDefaultVersion: isDefault } });
+  },
+
   GetPolicyVersion(call, input) {
-    const document = documentOf(accountOf(call), input.PolicyArn);
-    if (document === undefined || input.VersionId !== 'v1')
+    const version = versionsIn(call, input.PolicyArn).find(({ id }) => id === input.VersionId);
+    if (!version)
       throw noSuch(
         `Policy ${input.PolicyArn} version ${input.VersionId} does not exist or is not attachable.`,
       );
-    return { PolicyVersion: { Document: encoded(document), VersionId: 'v1', IsDefaultVersion: true } };
+    const { id, document, isDefault } = version;
+    return { PolicyVersion: { Document: encoded(document), VersionId: id, IsDefaultVersion: isDefault } };
   },
 
   ListPolicyVersions(call, input) {
-    if (documentOf(accountOf(call), input.PolicyArn) === undefined)
-      throw noSuch(`Policy ${input.PolicyArn} was not found.`);
-    return { Versions: [{ VersionId: 'v1', IsDefaultVersion: true }], IsTruncated: false };
+    const versions = versionsIn(call, input.PolicyArn);
+    if (versions.length === 0) throw noSuch(`Policy ${input.PolicyArn} was not found.`);
+    return {
+      Versions: versions.map(({ id, isDefault }) => ({ VersionId: id, IsDefaultVersion: isDefault })),
+      IsTruncated: false,
+    };
   },
 
   ListPolicies(call, input) {
@@ -67,10 +92,22 @@ export const policyShown = (call: Call, arn: string) => ({
   PolicyName: arn.slice(arn.lastIndexOf('/') + 1),
   Arn: arn,
   Path: arn.slice(arn.indexOf(':policy/') + 7, arn.lastIndexOf('/') + 1),
-  DefaultVersionId: 'v1',
+  DefaultVersionId: versionsIn(call, arn).find(({ isDefault }) => isDefault)?.id ?? 'v1',
   AttachmentCount: attachments(call, arn).length,
   IsAttachable: true,
 });
+
+/** Every version of a policy; none where there is no such policy. */
+function versionsIn(call: Call, arn: string) {
+  const account = accountOf(call);
+  const policy = account.policies.get(arn);
+  const document = documentOf(account, arn);
+  if (policy) return versionsOf(policy);
+  return document === undefined ? [] : [{ id: 'v1', document, isDefault: true }];
+}
+
+const versionsOf = ({ versions, document }: ManagedPolicyState) =>
+  versions ?? [{ id: 'v1', document, isDefault: true }];
 
 const attachments = (call: Call, arn: string): RoleState[] =>
   [...accountOf(call).roles.values()].filter(

@@ -24,9 +24,18 @@ export interface AccountState {
   /** Sessions that AssumeRole handed out, by access key id. */
   sessions: Map<string, SessionState>;
   /** Customer managed policies by ARN. */
-  policies: Map<string, { arn: string; name: string; document: string }>;
+  policies: Map<string, ManagedPolicyState>;
   /** S3 Control's account-wide block of public access. */
   publicAccessBlock?: PublicAccessBlockConfiguration;
+}
+
+export interface ManagedPolicyState {
+  arn: string;
+  name: string;
+  /** The default version's. */
+  document: string;
+  /** Once there is more than one; `v1` alone is the document itself. */
+  versions?: { id: string; document: string; isDefault: boolean }[];
 }
 
 export interface SessionState {

@@ -186,6 +186,19 @@ export const settingHandlers: Handlers = {
     return changed(call, bucket);
   },
 
+  /** Since 2023 Object Lock can be enabled on a bucket that is there; it is never disabled again. */
+  PutObjectLockConfiguration(call, input) {
+    const bucket = bucketOf(call, input, 's3:PutBucketObjectLockConfiguration');
+    if (bucket.versioning?.Status !== 'Enabled')
+      throw new AwsError(
+        409,
+        'InvalidBucketState',
+        "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration",
+      );
+    if (input.ObjectLockConfiguration?.ObjectLockEnabled === 'Enabled') bucket.objectLock = true;
+    return changed(call, bucket);
+  },
+
   GetObjectLockConfiguration(call, input) {
     const bucket = bucketOf(call, input, 's3:GetBucketObjectLockConfiguration');
     if (!bucket.objectLock) {

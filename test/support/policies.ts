@@ -1,0 +1,88 @@
+import {
+  CreatePolicyVersionCommand,
+  GetPolicyCommand,
+  GetPolicyVersionCommand,
+  GetRoleCommand,
+  GetRolePolicyCommand,
+  PutRolePolicyCommand,
+  UpdateAssumeRolePolicyCommand,
+} from '@aws-sdk/client-iam';
+import { GetKeyPolicyCommand, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
+import { GetBucketPolicyCommand, PutBucketPolicyCommand } from '@aws-sdk/client-s3';
+import type { Aws, Place } from '../../src/core/resource.ts';
+import type { Atlas } from '../../src/doctor/atlas.ts';
+import { placeOf } from '../../src/doctor/atlas.ts';
+import type { Policy } from '../../src/iam/types.ts';
+import { policyOf } from '../../src/kinds/policy-text.ts';
+import type { PolicyPlace } from '../../src/proof/types.ts';
+
+/** Change a policy as a person does: what is there is read, and put back with the change; where none is, a new one. */
+export async function changePolicy(
+  aws: Aws,
+  atlas: Atlas,
+  place: PolicyPlace,
+  change: (policy: Policy) => Policy,
+): Promise<void> {
+  const at = placeOfPolicy(place, atlas);
+  const document = await documentAt(aws, at, place);
+  const text = await document.read().catch((error: Error) => {
+    if (!['NoSuchBucketPolicy', 'NoSuchEntityException'].includes(error.name)) throw error;
+    return '{"Version":"2012-10-17","Statement":[]}';
+  });
+  await document.put(JSON.stringify(change(policyOf(text ?? ''))));
+}
+
+function placeOfPolicy({ kind, of }: PolicyPlace, atlas: Atlas): Place {
+  if (kind === 'bucket') return atlas.buckets.get(of) ?? { region: atlas.region };
+  return placeOf(of, atlas, kind === 'key' ? (of.split(':')[3] ?? '') : atlas.region);
+}
+
+interface Document {
+  read(): Promise<string | undefined>;
+  put(text: string): Promise<unknown>;
+}
+
+async function documentAt(aws: Aws, at: Place, { kind, of, policy = '' }: PolicyPlace): Promise<Document> {
+  const RoleName = of.slice(of.lastIndexOf('/') + 1);
+  const role = async () => (await aws.send(at, new GetRoleCommand({ RoleName }))).Role;
+  switch (kind) {
+    case 'trust':
+      return {
+        read: async () => (await role())?.AssumeRolePolicyDocument,
+        put: (PolicyDocument) =>
+          aws.send(at, new UpdateAssumeRolePolicyCommand({ RoleName, PolicyDocument })),
+      };
+    case 'boundary':
+      return managed(aws, at, (await role())?.PermissionsBoundary?.PermissionsBoundaryArn ?? '');
+    case 'role':
+      if (policy.startsWith('arn:')) return managed(aws, at, policy);
+      return {
+        read: async () =>
+          (await aws.send(at, new GetRolePolicyCommand({ RoleName, PolicyName: policy }))).PolicyDocument,
+        put: (PolicyDocument) =>
+          aws.send(at, new PutRolePolicyCommand({ RoleName, PolicyName: policy, PolicyDocument })),
+      };
+    case 'bucket':
+      return {
+        read: async () => (await aws.send(at, new GetBucketPolicyCommand({ Bucket: of }))).Policy,
+        put: (Policy) => aws.send(at, new PutBucketPolicyCommand({ Bucket: of, Policy })),
+      };
+    case 'key':
+      return {
+        read: async () =>
+          (await aws.send(at, new GetKeyPolicyCommand({ KeyId: of, PolicyName: 'default' }))).Policy,
+        put: (Policy) => aws.send(at, new PutKeyPolicyCommand({ KeyId: of, PolicyName: 'default', Policy })),
+      };
+  }
+}
+
+const managed = (aws: Aws, at: Place, PolicyArn: string): Document => ({
+  async read() {
+    const { Policy } = await aws.send(at, new GetPolicyCommand({ PolicyArn }));
+    const VersionId = Policy?.DefaultVersionId;
+    const { PolicyVersion } = await aws.send(at, new GetPolicyVersionCommand({ PolicyArn, VersionId }));
+    return PolicyVersion?.Document;
+  },
+  put: (PolicyDocument) =>
+    aws.send(at, new CreatePolicyVersionCommand({ PolicyArn, PolicyDocument, SetAsDefault: true })),
+});
