@@ -2,7 +2,7 @@ import { PutBucketPolicyCommand } from '@aws-sdk/client-s3';
 import { expect, test } from 'vitest';
 import { paintFor } from '../../src/report/paint.ts';
 import { planText } from '../../src/report/text.ts';
-import { aWorld, type World } from '../support/world.ts';
+import { aWorld, TAX, type World } from '../support/world.ts';
 
 /** A denial that somebody else wrote, and that no spec knows of. */
 const deny = ({ door }: World, Condition: object) =>
@@ -63,13 +63,4 @@ test('what depends on what nobody can know before is said, and refuses nothing',
   expect(results.map(({ result }) => result)).toEqual(['applied']);
 });
 
-const YAML = `apiVersion: replikey.dev/v1
-kind: BucketReplication
-metadata: { name: tax }
-spec:
-  source: { bucket: acme-tax, region: us-east-1, key: alias/acme-tax }
-  destination: { bucket: acme-tax-replica, region: us-west-2, key: alias/acme-tax-replica }
-  rules:
-    - prefix: Tax/
-      metrics: false
-`;
+const YAML = `${TAX}      metrics: false\n`;
