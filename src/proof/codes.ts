@@ -33,7 +33,7 @@ export const CODES = {
   RK1002: { title: 'the rule is off', severity: 'info', place: 'rule' },
   RK1003: error('objects that are encrypted with KMS are not selected', 'rule'),
   RK1004: warning('another rule takes all its objects', 'rule'),
-  RK1005: warning('another rule takes some of its objects', 'rule'),
+  RK1005: { title: 'another rule takes some of its objects', severity: 'info', place: 'rule' },
   RK1006: warning('the prefix begins with a slash', 'rule'),
   RK1007: { title: 'the prefix does not end in a slash', severity: 'info', place: 'rule' },
   RK1008: warning('failures are not told', 'rule'),
