@@ -47,7 +47,8 @@ export function reading(world: RuleWorld, one: ObjectCase): Ask[] {
           objectAsk(world, 'RK1314', 'read its legal hold', 's3:GetObjectLegalHold', at),
         ]
       : []),
-    ...(isKms(one)
+    // Of a key that does not exist nothing is asked.
+    ...(isKms(one) && world.observed.keys[one.encryption.keyArn] !== null
       ? [
           keyAsk(
             world,
