@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { suggest } from './suggest.ts';
 
 /** What AWS accepts as a name: each check gives a reason, or undefined when the name is fine. */
 export type Check = (text: string) => string | undefined;
@@ -19,8 +20,20 @@ export function bucketName(name: string): string | undefined {
 export function region(name: string): string | undefined {
   const zone = /^([a-z]{2,4}(?:-[a-z]+)+-\d{1,2})[a-z]$/.exec(name);
   if (zone) return `this is an availability zone; the Region is ${zone[1]}`;
-  return /^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$/.test(name) ? undefined : 'a Region looks like us-east-1';
+  const [, direction] = /^[a-z]{2,4}(?:-[a-z]+)*-([a-z]+)-\d{1,2}$/.exec(name) ?? [];
+  if (direction === undefined) return 'a Region looks like us-east-1';
+  if (DIRECTIONS.includes(direction)) return undefined;
+  const meant = suggest(direction, DIRECTIONS);
+  const instead =
+    meant === undefined ? '' : `; did you mean ${name.replace(`-${direction}-`, `-${meant}-`)}?`;
+  return `no Region lies ${direction}${instead}`;
 }
+
+/** Every Region is named by where it lies; a list of all of them would be out of date with the next. */
+const DIRECTIONS = [
+  ...['north', 'south', 'east', 'west', 'central'],
+  ...['northeast', 'northwest', 'southeast', 'southwest'],
+];
 
 /** The part of AWS that a Region belongs to, as ARNs name it; nothing is replicated from one to another. */
 export function partition(region: string): string {

@@ -51,6 +51,7 @@ const BROKEN: Record<string, string> = {
   'a bucket that is a number': tax(['bucket: acme-tax\n', 'bucket: 20261123\n']),
   'a bucket that is a list': tax(['bucket: acme-tax\n', 'bucket: [acme-tax]\n']),
   'an availability zone': tax(['us-east-1', 'us-east-1a']),
+  'a misspelt Region': tax(['us-east-1', 'us-est-1']),
   'a Region by its long name': tax(['us-east-1', 'US East (N. Virginia)']),
   'a misspelt storage class': tax(['us-west-2', 'us-west-2\n    storageClass: STANDARD_AI']),
   'yes for true': tax(['Tax/', 'Tax/\n      enabled: yes']),
