@@ -18,7 +18,9 @@ export function authorize(
     ...boundaryOf(store, role),
     ...(resourcePolicy === undefined ? {} : { resource: resourcePolicy }),
   };
-  return evaluate(asked, policies);
+  // The ARN of a session leaves the path of its role out; aws:PrincipalArn is the role's own.
+  const context = { ...(role && { 'aws:PrincipalArn': role.arn }), ...asked.context };
+  return evaluate({ ...asked, context }, policies);
 }
 
 /** May a service assume that role, and as which session does it act then? */
