@@ -61,6 +61,12 @@ export function createKeyService(store: Store, clock: () => number): KeyService 
       );
     }
     checkState(key);
+    if (key.spec !== 'SYMMETRIC_DEFAULT')
+      throw new AwsError(
+        400,
+        'InvalidKeyUsageException',
+        `Algorithm SYMMETRIC_DEFAULT is not compatible with key spec ${key.spec}.`,
+      );
     return key;
   }
 
