@@ -1,975 +1,1212 @@
-import {
-  CreatePolicyCommand,
-  CreateRoleCommand,
-  DeleteRoleCommand,
-  DeleteRolePolicyCommand,
-  PutRolePermissionsBoundaryCommand,
-  PutRolePolicyCommand,
-  UpdateAssumeRolePolicyCommand,
-} from '@aws-sdk/client-iam';
-import {
-  CreateKeyCommand,
-  DisableKeyCommand,
-  GetKeyPolicyCommand,
-  PutKeyPolicyCommand,
-  ScheduleKeyDeletionCommand,
-} from '@aws-sdk/client-kms';
+import { CreateKeyCommand, DisableKeyCommand, ScheduleKeyDeletionCommand } from '@aws-sdk/client-kms';
 import {
   CreateBucketCommand,
   DeleteBucketCommand,
-  GetBucketPolicyCommand,
-  PutBucketPolicyCommand,
-  PutBucketReplicationCommand,
+  DeleteBucketPolicyCommand,
+  DeleteBucketReplicationCommand,
   PutBucketVersioningCommand,
-  type ReplicationRule,
+  PutObjectLockConfigurationCommand,
 } from '@aws-sdk/client-s3';
-import type { Statement } from '../../src/iam/types.ts';
-import { policyOf } from '../../src/kinds/policy-text.ts';
 import type { Code } from '../../src/proof/codes.ts';
-import type { World } from '../support/world.ts';
+import { TAX } from '../support/world.ts';
+import {
+  adding,
+  BACKUP,
+  type Break,
+  bounded,
+  denying,
+  expecting,
+  having,
+  inConfiguration,
+  inReplicaBucketPolicy,
+  inReplicaKeyPolicy,
+  inRolePolicy,
+  inRule,
+  inSourceBucketPolicy,
+  inSourceKeyPolicy,
+  inTrustPolicy,
+  keysLeftToTheAccount,
+  keysOfTheRootUser,
+  lacking,
+  MAIN,
+  replicaKey,
+  replicaKeyMade,
+  replicaKeyState,
+  replicas,
+  roleMadeAnew,
+  sourceBucketState,
+  sourceKeyLost,
+  sourceKeyState,
+  sourceObjects,
+  theKey,
+  theRole,
+  together,
+  without,
+  withoutRole,
+  withoutRolePolicy,
+} from './breaking.ts';
 
-/** One way of breaking a pair that works, and what must be said of it. */
+/**
+ * The ways in which a pair that works stops working. Each row breaks one thing; the sandbox then replicates as S3 does,
+ * and says why it failed; the doctor has to say the same, and its fixes have to heal it.
+ */
 export interface Breakage {
-  name: string;
-  breaks: (world: World) => Promise<unknown>;
-  /** What the doctor says first. */
+  /** What is broken, in words. */
+  when: string;
+  breaks: Break;
+  /** The doctor's first finding. S3's failure reason goes with it. */
   code: Code;
-  /** The sort of object that fails; any does where it is absent. */
-  object?: ObjectSort;
-  /** Between two accounts, replicas belonging to the other. */
-  across?: true;
-  /** Why no fix can be printed; absent: the printed ones heal it. */
-  noFix?: string;
-  /** The object is written before, and replicated after: nothing can be written any more. */
+  /** The pair that is broken; by default one in one account, whose role policy alone lets it use the keys. */
+  pair?: keyof typeof PAIRS;
+  /** The object that is affected; by default one under the source key with a Bucket Key. */
+  object?: keyof typeof OBJECTS;
+  /** Its name. */
+  key?: string;
+  /** S3 passes the object over without a status, rather than to fail. */
+  passedOver?: true;
+  /**
+   * It strikes between a write and its replication, such as nobody could write any more; it is done to the sandbox's
+   * memory, since no call is that fast.
+   */
   meanwhile?: true;
-  /** S3 passes the object over and gives it no status at all. */
-  silent?: true;
+  /** Why no fix can be printed. */
+  byHand?: string;
 }
 
-export type ObjectSort =
-  | 'with a Bucket Key'
-  | 'without a Bucket Key'
-  | 'encrypted by S3 alone'
-  | 'with tags'
-  | 'a delete marker';
+const RULE = (setting: string, yaml = TAX): string =>
+  yaml.replace('prefix: Tax/', `prefix: Tax/\n      ${setting}`);
+const SOURCE = (setting: string): string =>
+  TAX.replace('key: alias/acme-tax }', `key: alias/acme-tax, ${setting} }`);
 
-const ACCOUNT = '111122223333';
-const BACKUP = '444455556666';
-const ROLE = 'replikey-acme-tax';
-export const ROLE_ARN = `arn:aws:iam::${ACCOUNT}:role/${ROLE}`;
-const EAST = { region: 'us-east-1' };
-const WEST = { region: 'us-west-2' };
-const SOURCE = 'arn:aws:s3:::acme-tax';
-const REPLICA = 'arn:aws:s3:::acme-tax-replica';
-const CONTEXT = 'kms:EncryptionContext:aws:s3:arn';
+const ACROSS = `apiVersion: replikey.dev/v1
+kind: Account
+metadata: { name: main }
+spec: { id: "${MAIN}" }
+---
+apiVersion: replikey.dev/v1
+kind: Account
+metadata: { name: backup }
+spec: { id: "${BACKUP}" }
+---
+${TAX.replace('us-east-1,', 'us-east-1, account: main,').replace('us-west-2,', 'us-west-2, account: backup,')}`;
 
-type Statements = Record<string, Statement>;
-type Change = (statements: Statements) => void;
-
-/** Statements by Sid, or by their number. */
-function changed(text: string | undefined, change: Change): string {
-  const policy = text === undefined ? { Version: '2012-10-17', Statement: [] } : policyOf(text);
-  const statements: Statements = Object.fromEntries(
-    [policy.Statement].flat().map((one, index) => [one.Sid ?? `s${index}`, one]),
-  );
-  change(statements);
-  return JSON.stringify({ ...policy, Statement: Object.values(statements) });
-}
-
-const inSource = ({ specs }: World) => (specs.accounts.length > 0 ? { ...EAST, account: 'main' } : EAST);
-const inDestination = ({ specs }: World) =>
-  specs.accounts.length > 0 ? { ...WEST, account: 'backup' } : WEST;
-
-/** What the role may do, changed by hand. */
-const role =
-  (change: Change) =>
-  async (world: World): Promise<void> => {
-    const { inline } = world.sandbox.store.account(ACCOUNT).roles.get(ROLE) ?? { inline: new Map() };
-    const PolicyDocument = changed(inline.get('replikey'), change);
-    await world.door.send(
-      inSource(world),
-      new PutRolePolicyCommand({ RoleName: ROLE, PolicyName: 'replikey', PolicyDocument }),
-    );
-  };
-
-const trust = (...Statement: Statement[]) => {
-  const PolicyDocument = JSON.stringify({ Version: '2012-10-17', Statement });
-  return (world: World) =>
-    world.door.send(inSource(world), new UpdateAssumeRolePolicyCommand({ RoleName: ROLE, PolicyDocument }));
-};
-
-/** The policy of the bucket on one side. */
-const bucket =
-  (side: 'source' | 'destination', change: Change) =>
-  async (world: World): Promise<void> => {
-    const Bucket = world.specs.pairs[0]?.[side].bucket;
-    const at = side === 'source' ? inSource(world) : inDestination(world);
-    const before = await world.door.send(at, new GetBucketPolicyCommand({ Bucket })).catch(() => undefined);
-    await world.door.send(
-      at,
-      new PutBucketPolicyCommand({ Bucket, Policy: changed(before?.Policy, change) }),
-    );
-  };
-
-export async function keyOf(world: World, side: 'source' | 'destination'): Promise<string> {
-  const at = side === 'source' ? inSource(world) : inDestination(world);
-  const account = world.sandbox.store.account(side === 'source' || !('account' in at) ? ACCOUNT : BACKUP);
-  const name = side === 'source' ? 'alias/acme-tax' : 'alias/acme-tax-replica';
-  const alias = account.aliases.get(`${at.region}/${name}`);
-  return account.keys.get(`${at.region}/${alias?.targetKeyId}`)?.arn ?? '';
-}
-
-/** The policy of the key on one side. */
-const key =
-  (side: 'source' | 'destination', change: Change) =>
-  async (world: World): Promise<void> => {
-    const at = side === 'source' ? inSource(world) : inDestination(world);
-    const named = { KeyId: await keyOf(world, side), PolicyName: 'default' };
-    const { Policy } = await world.door.send(at, new GetKeyPolicyCommand(named));
-    await world.door.send(at, new PutKeyPolicyCommand({ ...named, Policy: changed(Policy, change) }));
-  };
-
-const SID = { source: 'ReplikeySourceKeyTax', destination: 'ReplikeyDestinationKeyTax' } as const;
-
-/** Leave it to the account who may use the key, so that the role's own policy decides. */
-const byAccountAlone = (side: 'source' | 'destination') =>
-  key(side, (statements) => {
-    delete statements[SID[side]];
-  });
-
-/** Change what the role's policy says of a key, which decides once the key's own policy does not name the role. */
-const roleOnKey = (side: 'source' | 'destination', change: (statement: Statement) => Statement | undefined) =>
-  both(
-    byAccountAlone(side),
-    role((statements) => {
-      const statement = statements[SID[side]];
-      const next = statement && change(statement);
-      if (next) statements[SID[side]] = next;
-      else delete statements[SID[side]];
-    }),
-  );
-
-/** Only the root of the account, and whom the key's policy names: the account decides no longer. */
-const namedOnly = (statements: Statements): void => {
-  for (const [sid, statement] of Object.entries(statements)) {
-    const root = typeof statement.Principal === 'object' ? String(statement.Principal.AWS) : '';
-    if (root.endsWith(':root'))
-      statements[sid] = { ...statement, Condition: { ArnEquals: { 'aws:PrincipalArn': root } } };
-  }
-};
-
-const both =
-  (...steps: ((world: World) => Promise<unknown>)[]) =>
-  async (world: World): Promise<void> => {
-    for (const step of steps) await step(world);
-  };
-
-const without =
-  (sid: string): Change =>
-  (statements) => {
-    delete statements[sid];
-  };
-const withoutAction =
-  (sid: string, action: string): Change =>
-  (statements) => {
-    const statement = statements[sid];
-    if (statement)
-      statements[sid] = {
-        ...statement,
-        Action: [statement.Action ?? []].flat().filter((one) => one !== action),
-      };
-  };
-const altered =
-  (sid: string, more: Partial<Statement>): Change =>
-  (statements) => {
-    const statement = statements[sid];
-    if (statement) statements[sid] = { ...statement, ...more };
-  };
-const withCondition =
-  (operator: string, name: string, value: string | string[]) => (statement: Statement) => ({
-    ...statement,
-    Condition: { ...statement.Condition, [operator]: { [name]: value } },
-  });
-const deny =
-  (Action: string | string[], Resource: string | string[], more: Partial<Statement> = {}): Change =>
-  (statements) => {
-    statements.Denied = { Effect: 'Deny', Action, Resource, ...more };
-  };
-const EVERYBODY = { Principal: '*' } as const;
-const THE_ROLE = { Principal: { AWS: ROLE_ARN } };
-
-/** The rules of the configuration, changed by hand. */
-const rules = (change: (rules: ReplicationRule[], world: World) => ReplicationRule[]) => (world: World) => {
-  const { name = '', replication } = world.sandbox.store.bucket('acme-tax') ?? {};
-  return world.door.send(
-    inSource(world),
-    new PutBucketReplicationCommand({
-      Bucket: name,
-      ReplicationConfiguration: { Role: replication?.Role, Rules: change(replication?.Rules ?? [], world) },
-    }),
-  );
-};
-const replicaKey = (name: (world: World) => string) =>
-  rules((all, world) =>
-    all.map((rule) => ({
-      ...rule,
-      Destination: {
-        Bucket: rule.Destination?.Bucket,
-        ...rule.Destination,
-        EncryptionConfiguration: { ReplicaKmsKeyID: name(world) },
-      },
-    })),
-  );
-
-/** A permissions boundary on the role. */
-const boundary =
-  (...Statement: Statement[]) =>
-  async (world: World) => {
-    const at = inSource(world);
-    const PolicyDocument = JSON.stringify({ Version: '2012-10-17', Statement });
-    const { Policy } = await world.door.send(
-      at,
-      new CreatePolicyCommand({ PolicyName: 'boundary', PolicyDocument }),
-    );
-    await world.door.send(
-      at,
-      new PutRolePermissionsBoundaryCommand({ RoleName: ROLE, PermissionsBoundary: Policy?.Arn }),
-    );
-  };
-
-/** State that AWS lets nobody reach while a pair stands is set in the sandbox's own store. */
-const store = (change: (world: World) => void) => async (world: World) => change(world);
-const keyState =
-  (side: 'source' | 'destination', more: { usage?: string; spec?: string }) => async (world: World) => {
-    const arn = await keyOf(world, side);
-    const [, , , region, account = ''] = arn.split(':');
-    const found = world.sandbox.store.account(account).keys.get(`${region}/${arn.split('/')[1]}`);
-    if (found) Object.assign(found, more);
-  };
-
-async function removeDestination({ door, sandbox }: World): Promise<void> {
-  sandbox.store.bucket('acme-tax-replica')?.objects.clear();
-  await door.send(WEST, new DeleteBucketCommand({ Bucket: 'acme-tax-replica' }));
-}
-
-const WITH = 'with a Bucket Key';
-const WITHOUT = 'without a Bucket Key';
-const TAGGED = 'with tags';
-const MARKER = 'a delete marker';
-const PLAIN = 'encrypted by S3 alone';
-
-const S3_EAST = 's3.us-east-1.amazonaws.com';
-
-export const BREAKAGES: Breakage[] = [
-  // The trust policy.
-  {
-    name: 'the trust policy names another service',
-    breaks: trust({ Effect: 'Allow', Principal: { Service: 'ec2.amazonaws.com' }, Action: 'sts:AssumeRole' }),
-    code: 'RK1301',
+/** The pairs that are broken: a spec, and what is done before to make one thing alone decide. */
+export const PAIRS = {
+  'in one account': { yaml: TAX, prepare: keysLeftToTheAccount },
+  'whose key policies name the role': {
+    yaml: TAX,
+    prepare: together(keysOfTheRootUser, inRolePolicy(without('SourceKey'), without('DestinationKey'))),
   },
-  {
-    name: 'the trust policy lets S3 do something else',
-    breaks: trust({ Effect: 'Allow', Principal: { Service: 's3.amazonaws.com' }, Action: 'sts:TagSession' }),
-    code: 'RK1301',
+  'whose keys and role both allow it': { yaml: TAX, prepare: keysOfTheRootUser },
+  'that replicates delete markers': { yaml: RULE('deleteMarkerReplication: true') },
+  'without Bucket Keys': {
+    yaml: TAX.replaceAll(/key: (alias\/[a-z-]+)/g, 'key: { alias: $1, bucketKey: false }'),
+    prepare: keysLeftToTheAccount,
   },
-  {
-    name: 'the trust policy names the Batch service alone',
-    breaks: trust({
-      Effect: 'Allow',
-      Principal: { Service: 'batchoperations.s3.amazonaws.com' },
-      Action: 'sts:AssumeRole',
-    }),
-    code: 'RK1301',
-  },
-  {
-    name: 'the trust policy denies everybody',
-    breaks: trust(
-      { Effect: 'Allow', Principal: { Service: 's3.amazonaws.com' }, Action: 'sts:AssumeRole' },
-      { Effect: 'Deny', Principal: '*', Action: 'sts:AssumeRole' },
+  'that is encrypted by S3 itself': { yaml: SOURCE('defaultEncryption: SSE-S3') },
+  'that is encrypted twice': {
+    yaml: TAX.replaceAll(
+      /key: (alias\/[a-z-]+)/g,
+      'key: { alias: $1, bucketKey: false }, defaultEncryption: DSSE-KMS',
     ),
-    code: 'RK1301',
   },
-  {
-    name: 'the trust policy asks for an external id',
-    breaks: trust({
-      Effect: 'Allow',
-      Principal: { Service: 's3.amazonaws.com' },
-      Action: 'sts:AssumeRole',
-      Condition: { StringEquals: { 'sts:ExternalId': 'x' } },
-    }),
-    code: 'RK1301',
+  'of whole buckets': { yaml: TAX.replace('Tax/', '""') },
+  'whose role has a path': {
+    yaml: TAX.replace('  rules:', '  role: { name: replicator, path: /service-role/ }\n  rules:'),
   },
+  'across accounts': { yaml: RULE('deleteMarkerReplication: true', ACROSS) },
+} satisfies Record<string, { yaml: string; prepare?: Break }>;
 
-  // The role's policy: each statement.
+/** What is written, beside a body. */
+export const OBJECTS = {
+  'with a Bucket Key': { ServerSideEncryption: 'aws:kms', BucketKeyEnabled: true },
+  'without a Bucket Key': { ServerSideEncryption: 'aws:kms', BucketKeyEnabled: false },
+  'encrypted as the bucket has it': {},
+  'encrypted by S3 itself': { ServerSideEncryption: 'AES256' },
+  'with tags': { Tagging: 'team=tax' },
+  'a delete marker': {},
+} as const;
+
+const NOT_OUR_ADMIN = { 'aws:PrincipalArn': `arn:aws:iam::${MAIN}:role/admin` };
+const OTHER_KEY = `arn:aws:kms:us-west-2:${MAIN}:key/0b0b0b0b-0b0b-4b0b-8b0b-0b0b0b0b0b0b`;
+
+const statements: Breakage[] = [
   {
-    name: 'the role may not look into the source bucket',
-    breaks: role(without('ReplikeySourceBucketTax')),
+    when: 'the role policy has no statement for the source bucket',
+    breaks: inRolePolicy(without('SourceBucket')),
     code: 'RK1303',
   },
   {
-    name: 'the role may not read source objects',
-    breaks: role(without('ReplikeySourceObjectsTax')),
+    when: 'the role policy has no statement for source objects',
+    breaks: inRolePolicy(without('SourceObjects')),
     code: 'RK1304',
   },
   {
-    name: 'the role may not write replicas',
-    breaks: role(without('ReplikeyDestinationObjectsTax')),
-    code: 'RK1308',
-  },
-  {
-    name: 'the role may not replicate delete markers',
-    breaks: role(without('ReplikeyDestinationDeletesTax')),
-    code: 'RK1310',
-    object: MARKER,
-  },
-  {
-    name: 'the role may not use the source key',
-    breaks: roleOnKey('source', () => undefined),
+    when: 'the role policy has no statement for the source key',
+    breaks: inRolePolicy(without('SourceKey')),
     code: 'RK1307',
   },
   {
-    name: 'the role may not use the replica key',
-    breaks: roleOnKey('destination', () => undefined),
+    when: 'the role policy has no statement for replicas',
+    breaks: inRolePolicy(without('DestinationObjects')),
+    code: 'RK1308',
+  },
+  {
+    when: 'the role policy has no statement for the replica key',
+    breaks: inRolePolicy(without('DestinationKey')),
     code: 'RK1313',
   },
   {
-    name: 'the role has no policy at all',
-    breaks: (world) =>
-      world.door.send(EAST, new DeleteRolePolicyCommand({ RoleName: ROLE, PolicyName: 'replikey' })),
+    when: 'the role policy has no statement for the replica key',
+    breaks: inRolePolicy(without('DestinationKey')),
+    pair: 'without Bucket Keys',
+    object: 'encrypted as the bucket has it',
+    code: 'RK1312',
+  },
+  {
+    when: 'the role policy has no statement for delete markers',
+    breaks: inRolePolicy(without('DestinationDeletes')),
+    pair: 'that replicates delete markers',
+    object: 'a delete marker',
+    code: 'RK1310',
+  },
+  {
+    when: 'the role has lost its policy',
+    breaks: withoutRolePolicy,
     code: 'RK1303',
   },
+];
 
-  // The role's policy: each action.
+const actions: Breakage[] = [
   {
-    name: 's3:GetReplicationConfiguration is missing',
-    breaks: role(withoutAction('ReplikeySourceBucketTax', 's3:GetReplicationConfiguration')),
+    when: 'the role may not read the replication configuration',
+    breaks: inRolePolicy(lacking('SourceBucket', 's3:GetReplicationConfiguration')),
     code: 'RK1303',
   },
   {
-    name: 's3:ListBucket is missing',
-    breaks: role(withoutAction('ReplikeySourceBucketTax', 's3:ListBucket')),
+    when: 'the role may not list the source bucket',
+    breaks: inRolePolicy(lacking('SourceBucket', 's3:ListBucket')),
     code: 'RK1303',
   },
   {
-    name: 's3:GetObjectVersionForReplication is missing',
-    breaks: role(withoutAction('ReplikeySourceObjectsTax', 's3:GetObjectVersionForReplication')),
+    when: 'the role may not read versions for replication',
+    breaks: inRolePolicy(lacking('SourceObjects', 's3:GetObjectVersionForReplication')),
     code: 'RK1304',
   },
   {
-    name: 's3:GetObjectVersion stands in its place, which reads no encrypted object',
-    breaks: role(
-      altered('ReplikeySourceObjectsTax', {
+    when: 'the role reads with s3:GetObjectVersion, which is for plain objects alone',
+    breaks: inRolePolicy(
+      having('SourceObjects', () => ({
         Action: ['s3:GetObjectVersion', 's3:GetObjectVersionAcl', 's3:GetObjectVersionTagging'],
-      }),
+      })),
     ),
     code: 'RK1304',
   },
   {
-    name: 's3:GetObjectVersionAcl is missing',
-    breaks: role(withoutAction('ReplikeySourceObjectsTax', 's3:GetObjectVersionAcl')),
+    when: 'the role may not read ACLs',
+    breaks: inRolePolicy(lacking('SourceObjects', 's3:GetObjectVersionAcl')),
     code: 'RK1305',
   },
   {
-    name: 's3:GetObjectVersionTagging is missing',
-    breaks: role(withoutAction('ReplikeySourceObjectsTax', 's3:GetObjectVersionTagging')),
+    when: 'the role may not read tags',
+    breaks: inRolePolicy(lacking('SourceObjects', 's3:GetObjectVersionTagging')),
+    object: 'with tags',
     code: 'RK1306',
-    object: TAGGED,
   },
   {
-    name: 's3:ReplicateObject is missing',
-    breaks: role(withoutAction('ReplikeyDestinationObjectsTax', 's3:ReplicateObject')),
+    when: 'the role may not write replicas',
+    breaks: inRolePolicy(lacking('DestinationObjects', 's3:ReplicateObject')),
     code: 'RK1308',
   },
   {
-    name: 's3:ReplicateTags is missing',
-    breaks: role(withoutAction('ReplikeyDestinationObjectsTax', 's3:ReplicateTags')),
+    when: 'the role may put objects, which is not what S3 asks for',
+    breaks: inRolePolicy(
+      having('DestinationObjects', () => ({ Action: ['s3:PutObject', 's3:PutObjectTagging'] })),
+    ),
+    code: 'RK1308',
+  },
+  {
+    when: 'the role may not write tags of replicas',
+    breaks: inRolePolicy(lacking('DestinationObjects', 's3:ReplicateTags')),
+    object: 'with tags',
     code: 'RK1309',
-    object: TAGGED,
   },
   {
-    name: 's3:PutObject stands in place of s3:ReplicateObject',
-    breaks: role(
-      altered('ReplikeyDestinationObjectsTax', { Action: ['s3:PutObject', 's3:PutObjectTagging'] }),
-    ),
-    code: 'RK1308',
-  },
-  {
-    name: 'kms:Decrypt on the replica key is missing',
-    breaks: roleOnKey('destination', (one) => ({ ...one, Action: ['kms:Encrypt', 'kms:GenerateDataKey'] })),
-    code: 'RK1313',
-  },
-  {
-    name: 'kms:GenerateDataKey on the replica key is missing',
-    breaks: roleOnKey('destination', (one) => ({ ...one, Action: ['kms:Encrypt', 'kms:Decrypt'] })),
-    code: 'RK1313',
-  },
-  {
-    name: 'kms:Encrypt on the replica key is missing',
-    breaks: roleOnKey('destination', (one) => ({ ...one, Action: ['kms:Decrypt', 'kms:GenerateDataKey'] })),
+    when: 'the role may not encrypt with the replica key',
+    breaks: inRolePolicy(lacking('DestinationKey', 'kms:Encrypt')),
     code: 'RK1312',
   },
   {
-    name: 'kms:Encrypt stands in place of kms:Decrypt on the source key',
-    breaks: roleOnKey('source', (one) => ({ ...one, Action: 'kms:Encrypt' })),
-    code: 'RK1307',
-  },
-
-  // The role's policy: each resource.
-  {
-    name: 'the source bucket is misspelt',
-    breaks: role(altered('ReplikeySourceBucketTax', { Resource: 'arn:aws:s3:::acme-taxes' })),
-    code: 'RK1303',
-  },
-  {
-    name: 'the objects of the source bucket stand in place of the bucket',
-    breaks: role(altered('ReplikeySourceBucketTax', { Resource: `${SOURCE}/*` })),
-    code: 'RK1303',
-  },
-  {
-    name: 'the bucket stands in place of its objects',
-    breaks: role(altered('ReplikeySourceObjectsTax', { Resource: SOURCE })),
-    code: 'RK1304',
-  },
-  {
-    name: 'the prefix is written in other letters',
-    breaks: role(altered('ReplikeySourceObjectsTax', { Resource: `${SOURCE}/tax/*` })),
-    code: 'RK1304',
-  },
-  {
-    name: 'the prefix begins with a slash',
-    breaks: role(altered('ReplikeySourceObjectsTax', { Resource: `${SOURCE}//Tax/*` })),
-    code: 'RK1304',
-  },
-  {
-    name: 'the destination is another bucket',
-    breaks: role(altered('ReplikeyDestinationObjectsTax', { Resource: 'arn:aws:s3:::acme-tax-replicas/*' })),
-    code: 'RK1308',
-  },
-  {
-    name: 'the source stands in place of the destination',
-    breaks: role(altered('ReplikeyDestinationObjectsTax', { Resource: `${SOURCE}/*` })),
-    code: 'RK1308',
-  },
-  {
-    name: 'the source key is named by its alias',
-    breaks: roleOnKey('source', (one) => ({
-      ...one,
-      Resource: `arn:aws:kms:us-east-1:${ACCOUNT}:alias/acme-tax`,
-    })),
-    code: 'RK1307',
-  },
-  {
-    name: 'the source key is of another account',
-    breaks: roleOnKey('source', (one) => ({ ...one, Resource: `arn:aws:kms:us-east-1:${BACKUP}:key/*` })),
-    code: 'RK1307',
-  },
-  {
-    name: 'the replica key is of another Region',
-    breaks: roleOnKey('destination', (one) => ({
-      ...one,
-      Resource: `arn:aws:kms:us-east-1:${ACCOUNT}:key/*`,
-    })),
+    when: 'the role may only encrypt with the replica key, which is not enough for a Bucket Key',
+    breaks: inRolePolicy(having('DestinationKey', () => ({ Action: 'kms:Encrypt' }))),
     code: 'RK1313',
   },
-
-  // The role's policy: each condition.
   {
-    name: 'kms:ViaService names the Region of the destination on the source key',
-    breaks: roleOnKey(
-      'source',
-      withCondition('StringEquals', 'kms:ViaService', 's3.us-west-2.amazonaws.com'),
+    when: 'the role may not make a Bucket Key',
+    breaks: inRolePolicy(lacking('DestinationKey', 'kms:GenerateDataKey')),
+    code: 'RK1313',
+  },
+  {
+    when: 'the role may not check a Bucket Key',
+    breaks: inRolePolicy(lacking('DestinationKey', 'kms:Decrypt')),
+    code: 'RK1313',
+  },
+  {
+    when: 'the role may only use Bucket Keys',
+    breaks: inRolePolicy(
+      having('DestinationKey', () => ({ Action: ['kms:GenerateDataKey', 'kms:Decrypt'] })),
+    ),
+    object: 'without a Bucket Key',
+    code: 'RK1312',
+  },
+  {
+    when: 'the actions on the two keys are swapped',
+    breaks: inRolePolicy(
+      having('SourceKey', () => ({ Action: ['kms:Encrypt'] })),
+      having('DestinationKey', () => ({ Action: ['kms:Decrypt'] })),
+    ),
+    code: 'RK1307',
+  },
+];
+
+const conditions: Breakage[] = [
+  {
+    when: 'kms:ViaService of the source key names the Region of the destination',
+    breaks: inRolePolicy(expecting('SourceKey', 'ViaService', () => 's3.us-west-2.amazonaws.com')),
+    code: 'RK1307',
+  },
+  {
+    when: 'kms:ViaService of the replica key names the Region of the source',
+    breaks: inRolePolicy(expecting('DestinationKey', 'ViaService', () => 's3.us-east-1.amazonaws.com')),
+    code: 'RK1313',
+  },
+  {
+    when: 'kms:ViaService names S3 without a Region',
+    breaks: inRolePolicy(expecting('SourceKey', 'ViaService', () => 's3.amazonaws.com')),
+    code: 'RK1307',
+  },
+  {
+    when: 'the context of the source key is the bucket alone, as in the walkthrough of AWS',
+    breaks: inRolePolicy(expecting('SourceKey', 'Context', ({ source }) => source.arn)),
+    object: 'without a Bucket Key',
+    code: 'RK1307',
+  },
+  {
+    when: 'the context of the source key is the bucket alone, as in the walkthrough of AWS',
+    breaks: inRolePolicy(expecting('SourceKey', 'Context', ({ source }) => source.arn)),
+    pair: 'without Bucket Keys',
+    object: 'encrypted as the bucket has it',
+    code: 'RK1307',
+  },
+  {
+    when: 'the context of the source key is its objects alone',
+    breaks: inRolePolicy(expecting('SourceKey', 'Context', sourceObjects())),
+    code: 'RK1307',
+  },
+  {
+    when: 'the context of the replica key is the bucket alone',
+    breaks: inRolePolicy(expecting('DestinationKey', 'Context', ({ destination }) => destination.arn)),
+    object: 'without a Bucket Key',
+    code: 'RK1312',
+  },
+  {
+    when: 'the context of the replica key is its objects alone',
+    breaks: inRolePolicy(expecting('DestinationKey', 'Context', replicas())),
+    code: 'RK1313',
+  },
+  {
+    when: 'the context of the source key is that of the other bucket',
+    breaks: inRolePolicy(
+      expecting('SourceKey', 'Context', ({ destination }) => [destination.arn, `${destination.arn}/*`]),
     ),
     code: 'RK1307',
   },
   {
-    name: 'kms:ViaService names the Region of the source on the replica key',
-    breaks: roleOnKey('destination', withCondition('StringEquals', 'kms:ViaService', S3_EAST)),
+    when: 'the context of the replica key is that of the other bucket',
+    breaks: inRolePolicy(
+      expecting('DestinationKey', 'Context', ({ source }) => [source.arn, `${source.arn}/*`]),
+    ),
     code: 'RK1313',
   },
   {
-    name: 'kms:ViaService is written without the Region',
-    breaks: roleOnKey('source', withCondition('StringEquals', 'kms:ViaService', 's3.amazonaws.com')),
+    when: 'the context of the source key has the prefix in small letters',
+    breaks: inRolePolicy(expecting('SourceKey', 'Context', sourceObjects('tax/'))),
+    object: 'without a Bucket Key',
     code: 'RK1307',
   },
   {
-    name: 'the encryption context names the bucket alone, and objects have no Bucket Key',
-    breaks: roleOnKey('source', withCondition('StringLike', CONTEXT, SOURCE)),
-    code: 'RK1307',
-    object: WITHOUT,
-  },
-  {
-    name: 'the encryption context names objects alone, and they have a Bucket Key',
-    breaks: roleOnKey('source', withCondition('StringLike', CONTEXT, `${SOURCE}/*`)),
-    code: 'RK1307',
-    object: WITH,
-  },
-  {
-    name: 'the encryption context names the replica bucket alone, and replicas have no Bucket Key',
-    breaks: roleOnKey('destination', withCondition('StringLike', CONTEXT, REPLICA)),
-    code: 'RK1312',
-    object: WITHOUT,
-  },
-  {
-    name: 'the encryption context names replicas alone, and they have a Bucket Key',
-    breaks: roleOnKey('destination', withCondition('StringLike', CONTEXT, `${REPLICA}/*`)),
-    code: 'RK1313',
-    object: WITH,
-  },
-  {
-    name: 'the encryption context names the source on the replica key',
-    breaks: roleOnKey('destination', withCondition('StringLike', CONTEXT, [SOURCE, `${SOURCE}/*`])),
-    code: 'RK1313',
-  },
-  {
-    name: 'the encryption context is compared with StringEquals, which knows no wildcards',
-    breaks: roleOnKey('source', (one) => ({
-      ...one,
-      Condition: { StringEquals: { 'kms:ViaService': S3_EAST, [CONTEXT]: `${SOURCE}/*` } },
-    })),
-    code: 'RK1307',
-    object: WITHOUT,
-  },
-  {
-    name: 'the condition key is misspelt as kms:EncryptionContext:arn:aws:arn',
-    breaks: roleOnKey('source', (one) => ({
-      ...one,
-      Condition: { StringLike: { 'kms:EncryptionContext:arn:aws:arn': [SOURCE, `${SOURCE}/*`] } },
-    })),
+    when: 'the context of the source key covers half the prefix',
+    breaks: inRolePolicy(
+      expecting('SourceKey', 'Context', ({ source }) => [source.arn, `${source.arn}/Tax/2025/*`]),
+    ),
+    object: 'without a Bucket Key',
+    key: 'Tax/2026/report.pdf',
     code: 'RK1307',
   },
   {
-    name: 'the caller account of a condition is another',
-    breaks: roleOnKey('source', withCondition('StringEquals', 'kms:CallerAccount', BACKUP)),
+    when: 'the condition key of the context is misspelt, as on a page of AWS',
+    breaks: inRolePolicy(
+      having('SourceKey', ({ source }) => ({
+        Condition: { StringLike: { 'kms:EncryptionContext:arn:aws:arn': source.arn } },
+      })),
+    ),
     code: 'RK1307',
   },
   {
-    name: 'only requests from a network address are allowed',
-    breaks: roleOnKey('source', withCondition('IpAddress', 'aws:SourceIp', '10.0.0.0/8')),
+    when: 'the context is compared to the letter, with a wildcard in it',
+    breaks: inRolePolicy(
+      having('SourceKey', ({ source }) => ({
+        Condition: { StringEquals: { 'kms:EncryptionContext:aws:s3:arn': `${source.arn}/*` } },
+      })),
+    ),
+    object: 'without a Bucket Key',
     code: 'RK1307',
   },
   {
-    name: 'replicas may be written with SSE-S3 alone',
-    breaks: role(
-      altered('ReplikeyDestinationObjectsTax', {
+    when: 'replicas may only be encrypted by S3 itself',
+    breaks: inRolePolicy(
+      having('DestinationObjects', () => ({
         Condition: { StringEquals: { 's3:x-amz-server-side-encryption': 'AES256' } },
-      }),
+      })),
     ),
     code: 'RK1308',
   },
   {
-    name: 'replicas may be written under another key alone',
-    breaks: role(
-      altered('ReplikeyDestinationObjectsTax', {
-        Condition: {
-          StringEquals: {
-            's3:x-amz-server-side-encryption-aws-kms-key-id': `arn:aws:kms:us-west-2:${ACCOUNT}:key/other`,
-          },
-        },
-      }),
+    when: 'replicas may only be encrypted with KMS once, as in the walkthrough of AWS',
+    breaks: inRolePolicy(
+      having('DestinationObjects', () => ({
+        Action: 's3:ReplicateObject',
+        Condition: { StringLikeIfExists: { 's3:x-amz-server-side-encryption': ['aws:kms', 'AES256'] } },
+      })),
+      adding((pair) => ({ Effect: 'Allow', Action: 's3:ReplicateTags', Resource: replicas()(pair) })),
+    ),
+    pair: 'that is encrypted twice',
+    object: 'encrypted as the bucket has it',
+    code: 'RK1308',
+  },
+  {
+    when: 'replicas may only be encrypted with another key',
+    breaks: inRolePolicy(
+      having('DestinationObjects', () => ({
+        Condition: { StringEquals: { 's3:x-amz-server-side-encryption-aws-kms-key-id': OTHER_KEY } },
+      })),
     ),
     code: 'RK1308',
   },
-
-  // Denials.
-  { name: 'the role itself is denied all writes', breaks: role(deny('s3:Replicate*', '*')), code: 'RK1308' },
-  { name: 'the role itself is denied all of KMS', breaks: role(deny('kms:*', '*')), code: 'RK1307' },
   {
-    name: 'the source bucket denies reading',
-    breaks: bucket('source', deny('s3:GetObjectVersion*', `${SOURCE}/*`, EVERYBODY)),
+    when: 'the role may read only through a VPC endpoint',
+    breaks: inRolePolicy(
+      having('SourceObjects', () => ({ Condition: { StringEquals: { 'aws:SourceVpce': 'vpce-1' } } })),
+    ),
     code: 'RK1304',
   },
   {
-    name: 'the source bucket denies the role to look at it',
-    breaks: bucket('source', deny('s3:ListBucket', SOURCE, THE_ROLE)),
+    when: 'the role may write only from the addresses of an office',
+    breaks: inRolePolicy(
+      having('DestinationObjects', () => ({
+        Condition: { IpAddress: { 'aws:SourceIp': '203.0.113.0/24' } },
+      })),
+    ),
+    code: 'RK1308',
+  },
+  {
+    when: 'the source key may be used by another account alone',
+    breaks: inRolePolicy(
+      having('SourceKey', () => ({ Condition: { StringEquals: { 'kms:CallerAccount': BACKUP } } })),
+    ),
+    code: 'RK1307',
+  },
+  {
+    when: 'the source key may be used from the addresses of an office',
+    breaks: inRolePolicy(
+      having('SourceKey', () => ({ Condition: { IpAddress: { 'aws:SourceIp': '203.0.113.0/24' } } })),
+    ),
+    code: 'RK1307',
+  },
+];
+
+const resources: Breakage[] = [
+  {
+    when: 'the role may read only half the prefix',
+    breaks: inRolePolicy(having('SourceObjects', (pair) => ({ Resource: sourceObjects('Tax/2025/')(pair) }))),
+    code: 'RK1304',
+  },
+  {
+    when: 'the role may write only half the prefix',
+    breaks: inRolePolicy(having('DestinationObjects', (pair) => ({ Resource: replicas('Tax/2025/')(pair) }))),
+    code: 'RK1308',
+  },
+  {
+    when: 'the role may read objects of another bucket',
+    breaks: inRolePolicy(having('SourceObjects', () => ({ Resource: 'arn:aws:s3:::acme-taxes/*' }))),
+    code: 'RK1304',
+  },
+  {
+    when: 'the role may write to another bucket',
+    breaks: inRolePolicy(having('DestinationObjects', () => ({ Resource: 'arn:aws:s3:::acme-taxes/*' }))),
+    code: 'RK1308',
+  },
+  {
+    when: 'the actions on the source bucket are granted on its objects',
+    breaks: inRolePolicy(having('SourceBucket', (pair) => ({ Resource: sourceObjects()(pair) }))),
     code: 'RK1303',
   },
   {
-    name: 'the source bucket denies a folder of the prefix',
-    breaks: bucket('source', deny('s3:GetObjectVersionForReplication', `${SOURCE}/Tax/2026*`, EVERYBODY)),
+    when: 'the actions on objects are granted on their bucket',
+    breaks: inRolePolicy(having('SourceObjects', ({ source }) => ({ Resource: source.arn }))),
     code: 'RK1304',
   },
   {
-    name: 'the destination denies replicas',
-    breaks: bucket('destination', deny('s3:ReplicateObject', `${REPLICA}/*`, EVERYBODY)),
+    when: 'the actions on replicas are granted on their bucket',
+    breaks: inRolePolicy(having('DestinationObjects', ({ destination }) => ({ Resource: destination.arn }))),
     code: 'RK1308',
   },
   {
-    name: 'the destination denies tags',
-    breaks: bucket('destination', deny('s3:ReplicateTags', `${REPLICA}/*`, EVERYBODY)),
-    code: 'RK1309',
-    object: TAGGED,
+    when: 'the source key is named by its alias',
+    breaks: inRolePolicy(
+      having('SourceKey', () => ({ Resource: `arn:aws:kms:us-east-1:${MAIN}:alias/acme-tax` })),
+    ),
+    code: 'RK1307',
   },
   {
-    name: 'the destination denies delete markers',
-    breaks: bucket('destination', deny(['s3:ReplicateDelete', 's3:DeleteObject'], `${REPLICA}/*`, EVERYBODY)),
-    code: 'RK1310',
-    object: MARKER,
+    when: 'the role may use the replica key for the source',
+    breaks: inRolePolicy(having('SourceKey', ({ destination }) => ({ Resource: destination.key }))),
+    code: 'RK1307',
   },
   {
-    name: 'the destination denies whatever comes through no endpoint',
-    breaks: bucket(
-      'destination',
-      deny('s3:*', `${REPLICA}/*`, {
-        ...EVERYBODY,
-        Condition: { StringNotEquals: { 'aws:SourceVpce': 'vpce-1' } },
-      }),
+    when: 'the role may use the source key for replicas',
+    breaks: inRolePolicy(having('DestinationKey', ({ source }) => ({ Resource: source.key }))),
+    code: 'RK1313',
+  },
+  {
+    when: 'the role may use a replica key that is no more',
+    breaks: inRolePolicy(having('DestinationKey', () => ({ Resource: OTHER_KEY }))),
+    code: 'RK1313',
+  },
+  {
+    when: 'the name of the source bucket is misspelt',
+    breaks: inRolePolicy(having('SourceBucket', () => ({ Resource: 'arn:aws:s3:::acme-taxes' }))),
+    code: 'RK1303',
+  },
+  {
+    when: 'the role may read under the prefix in small letters',
+    breaks: inRolePolicy(having('SourceObjects', (pair) => ({ Resource: sourceObjects('tax/')(pair) }))),
+    code: 'RK1304',
+  },
+  {
+    when: 'the role may read under the prefix with a slash before it',
+    breaks: inRolePolicy(having('SourceObjects', (pair) => ({ Resource: sourceObjects('/Tax/')(pair) }))),
+    code: 'RK1304',
+  },
+  {
+    when: 'the role may write to the source in place of the destination',
+    breaks: inRolePolicy(having('DestinationObjects', (pair) => ({ Resource: sourceObjects()(pair) }))),
+    code: 'RK1308',
+  },
+  {
+    when: 'the role may use keys of another account for the source',
+    breaks: inRolePolicy(having('SourceKey', () => ({ Resource: `arn:aws:kms:us-east-1:${BACKUP}:key/*` }))),
+    code: 'RK1307',
+  },
+  {
+    when: 'the role may use keys of another Region for replicas',
+    breaks: inRolePolicy(
+      having('DestinationKey', () => ({ Resource: `arn:aws:kms:us-east-1:${MAIN}:key/*` })),
+    ),
+    code: 'RK1313',
+  },
+];
+
+const trust: Breakage[] = [
+  {
+    when: 'the role trusts another service',
+    breaks: inTrustPolicy(having('AssumeRole', () => ({ Principal: { Service: 'ec2.amazonaws.com' } }))),
+    code: 'RK1301',
+  },
+  {
+    when: 'the role trusts S3 Batch Operations alone',
+    breaks: inTrustPolicy(
+      having('AssumeRole', () => ({ Principal: { Service: 'batchoperations.s3.amazonaws.com' } })),
+    ),
+    code: 'RK1301',
+  },
+  {
+    when: 'the role trusts its account, and no service',
+    breaks: inTrustPolicy(having('AssumeRole', () => ({ Principal: { AWS: MAIN } }))),
+    code: 'RK1301',
+  },
+  {
+    when: 'the trust policy denies everybody',
+    breaks: inTrustPolicy(adding(() => ({ Effect: 'Deny', Principal: '*', Action: 'sts:AssumeRole' }))),
+    code: 'RK1301',
+  },
+  {
+    when: 'the role is gone',
+    breaks: withoutRole,
+    code: 'RK1302',
+    byHand: 'a role is more than one statement; reconcile --once makes it anew',
+  },
+  {
+    when: 'the configuration names a role that never was',
+    breaks: inConfiguration((Rules, { role }) => ({ Rules, Role: `${role}s` })),
+    code: 'RK1302',
+    byHand: 'nobody can tell which role was meant',
+  },
+  {
+    when: 'the role was deleted and made anew, so that the key policies name nobody',
+    breaks: roleMadeAnew,
+    pair: 'whose keys and role both allow it',
+    code: 'RK1307',
+  },
+  {
+    when: 'the role lets S3 tag its session, and no more',
+    breaks: inTrustPolicy(having('AssumeRole', () => ({ Action: 'sts:TagSession' }))),
+    code: 'RK1301',
+  },
+  {
+    when: 'the role asks for an external id, which S3 does not have',
+    breaks: inTrustPolicy(
+      having('AssumeRole', () => ({ Condition: { StringEquals: { 'sts:ExternalId': 'acme' } } })),
+    ),
+    code: 'RK1301',
+  },
+];
+
+const denials: Breakage[] = [
+  {
+    when: 'the role policy denies a part of the prefix',
+    breaks: inRolePolicy(denying('s3:ReplicateObject', replicas('Tax/private/'))),
+    key: 'Tax/private/2026.pdf',
+    code: 'RK1308',
+  },
+  {
+    when: 'the role policy denies all use of keys',
+    breaks: inRolePolicy(denying('kms:*', theKey)),
+    code: 'RK1307',
+  },
+  {
+    when: 'the role policy denies everything but reading',
+    breaks: inRolePolicy(
+      adding(() => ({ Effect: 'Deny', NotAction: ['s3:Get*', 's3:List*', 'kms:*'], Resource: '*' })),
     ),
     code: 'RK1308',
   },
   {
-    name: 'the destination denies all but an administrator',
-    breaks: bucket(
-      'destination',
-      deny('s3:*', `${REPLICA}/*`, {
-        ...EVERYBODY,
+    when: 'the source bucket policy denies the role to list',
+    breaks: inSourceBucketPolicy(denying('s3:ListBucket', ({ source }) => source.arn, theRole)),
+    code: 'RK1303',
+  },
+  {
+    when: 'the source bucket policy denies reading for replication',
+    breaks: inSourceBucketPolicy(denying('s3:GetObjectVersionForReplication', sourceObjects())),
+    code: 'RK1304',
+  },
+  {
+    when: 'the source bucket policy denies reading ACLs',
+    breaks: inSourceBucketPolicy(denying('s3:GetObjectVersionAcl', sourceObjects())),
+    code: 'RK1305',
+  },
+  {
+    when: 'the source bucket policy denies reading tags',
+    breaks: inSourceBucketPolicy(denying('s3:GetObjectVersionTagging', sourceObjects())),
+    object: 'with tags',
+    code: 'RK1306',
+  },
+  {
+    when: 'the source bucket policy lets a part of the prefix be read through a VPC endpoint only',
+    breaks: inSourceBucketPolicy(
+      denying('s3:GetObjectVersion*', sourceObjects('Tax/private/'), () => ({
+        Condition: { StringNotEquals: { 'aws:SourceVpce': 'vpce-1' } },
+      })),
+    ),
+    key: 'Tax/private/2026.pdf',
+    code: 'RK1304',
+  },
+  {
+    when: 'the destination bucket policy denies replicas',
+    breaks: inReplicaBucketPolicy(denying('s3:ReplicateObject', replicas())),
+    code: 'RK1308',
+  },
+  {
+    when: 'the destination bucket policy denies tags of replicas',
+    breaks: inReplicaBucketPolicy(denying('s3:ReplicateTags', replicas())),
+    object: 'with tags',
+    code: 'RK1309',
+  },
+  {
+    when: 'the destination bucket policy denies delete markers',
+    breaks: inReplicaBucketPolicy(denying('s3:ReplicateDelete', replicas())),
+    pair: 'that replicates delete markers',
+    object: 'a delete marker',
+    code: 'RK1310',
+  },
+  {
+    when: 'the destination bucket policy denies what is not said to be under KMS',
+    breaks: inReplicaBucketPolicy(
+      denying(['s3:PutObject', 's3:ReplicateObject'], replicas(), () => ({
+        Condition: { StringNotEquals: { 's3:x-amz-server-side-encryption': 'aws:kms' } },
+      })),
+    ),
+    object: 'encrypted by S3 itself',
+    code: 'RK1308',
+  },
+  {
+    when: 'the destination bucket policy denies what is not said to be under KMS',
+    breaks: inReplicaBucketPolicy(
+      denying(['s3:PutObject', 's3:ReplicateObject'], replicas(), () => ({
+        Condition: { StringNotEquals: { 's3:x-amz-server-side-encryption': 'aws:kms' } },
+      })),
+    ),
+    pair: 'that is encrypted by S3 itself',
+    object: 'encrypted as the bucket has it',
+    code: 'RK1308',
+  },
+  {
+    when: 'the destination bucket policy denies every key but one',
+    breaks: inReplicaBucketPolicy(
+      denying('s3:ReplicateObject', replicas(), () => ({
+        Condition: { StringNotEquals: { 's3:x-amz-server-side-encryption-aws-kms-key-id': OTHER_KEY } },
+      })),
+    ),
+    code: 'RK1308',
+  },
+  {
+    when: 'the destination bucket policy denies what comes through no VPC endpoint',
+    breaks: inReplicaBucketPolicy(
+      denying('s3:Replicate*', replicas(), () => ({
+        Condition: { StringNotEquals: { 'aws:SourceVpce': 'vpce-1' } },
+      })),
+    ),
+    code: 'RK1308',
+  },
+  {
+    when: 'the destination bucket policy denies all but another role, by ArnNotEquals',
+    breaks: inReplicaBucketPolicy(
+      denying('s3:Replicate*', replicas(), () => ({ Condition: { ArnNotEquals: NOT_OUR_ADMIN } })),
+    ),
+    code: 'RK1308',
+  },
+  {
+    when: 'the destination bucket policy denies all but another role, by StringNotLike',
+    breaks: inReplicaBucketPolicy(
+      denying('s3:Replicate*', replicas(), () => ({ Condition: { StringNotLike: NOT_OUR_ADMIN } })),
+    ),
+    code: 'RK1308',
+  },
+  {
+    when: 'the destination bucket policy denies all but another role, and ours has a path',
+    breaks: inReplicaBucketPolicy(
+      denying('s3:Replicate*', replicas(), () => ({ Condition: { ArnNotEquals: NOT_OUR_ADMIN } })),
+    ),
+    pair: 'whose role has a path',
+    code: 'RK1308',
+  },
+  {
+    when: 'the destination bucket policy denies all but its root, by NotPrincipal',
+    breaks: inReplicaBucketPolicy(
+      denying('s3:Replicate*', replicas(), () => ({ NotPrincipal: { AWS: `arn:aws:iam::${MAIN}:root` } })),
+    ),
+    code: 'RK1308',
+  },
+  {
+    when: 'the source key policy denies decryption',
+    breaks: inSourceKeyPolicy(denying('kms:Decrypt', theKey)),
+    code: 'RK1307',
+  },
+  {
+    when: 'the source key policy denies what comes from no VPC',
+    breaks: inSourceKeyPolicy(
+      denying('kms:Decrypt', theKey, () => ({
+        Condition: { StringNotEquals: { 'aws:SourceVpc': 'vpc-1' } },
+      })),
+    ),
+    code: 'RK1307',
+  },
+  {
+    when: 'the replica key policy denies encryption',
+    breaks: inReplicaKeyPolicy(denying('kms:Encrypt', theKey)),
+    code: 'RK1312',
+  },
+  {
+    when: 'the replica key policy denies data keys',
+    breaks: inReplicaKeyPolicy(denying('kms:GenerateDataKey*', theKey)),
+    code: 'RK1313',
+  },
+  {
+    when: 'the permissions boundary allows S3, and not KMS',
+    breaks: bounded(() => ({ Effect: 'Allow', Action: 's3:*', Resource: '*' })),
+    code: 'RK1307',
+  },
+  {
+    when: 'the permissions boundary allows the source alone',
+    breaks: bounded(({ source }) => ({
+      Effect: 'Allow',
+      Action: '*',
+      Resource: [source.arn, `${source.arn}/*`, source.key],
+    })),
+    code: 'RK1308',
+  },
+  {
+    when: 'the permissions boundary denies encryption',
+    breaks: bounded(
+      () => ({ Effect: 'Allow', Action: '*', Resource: '*' }),
+      () => ({ Effect: 'Deny', Action: 'kms:Encrypt', Resource: '*' }),
+    ),
+    code: 'RK1312',
+  },
+  {
+    when: 'the role policy denies all writing',
+    breaks: inRolePolicy(denying('s3:Replicate*', () => '*')),
+    code: 'RK1308',
+  },
+  {
+    when: 'the destination bucket policy denies all but a list of others',
+    breaks: inReplicaBucketPolicy(
+      denying('s3:*', replicas(), () => ({
         Condition: {
           ArnNotEquals: {
-            'aws:PrincipalArn': [`arn:aws:iam::${ACCOUNT}:role/admin`, `arn:aws:iam::${ACCOUNT}:root`],
+            'aws:PrincipalArn': [`arn:aws:iam::${MAIN}:role/admin`, `arn:aws:iam::${MAIN}:root`],
           },
         },
-      }),
+      })),
     ),
     code: 'RK1308',
   },
   {
-    name: 'the destination denies what is not encrypted with KMS',
-    breaks: bucket(
-      'destination',
-      deny('s3:ReplicateObject', `${REPLICA}/*`, {
-        ...EVERYBODY,
-        Condition: { StringNotEquals: { 's3:x-amz-server-side-encryption': 'aws:kms' } },
-      }),
-    ),
-    code: 'RK1308',
-    object: PLAIN,
-  },
-  {
-    name: 'the source key denies the role',
-    breaks: key('source', deny('kms:Decrypt', '*', THE_ROLE)),
+    when: 'the source key policy denies the role by name',
+    breaks: inSourceKeyPolicy(denying('kms:Decrypt', theKey, theRole)),
     code: 'RK1307',
   },
   {
-    name: 'the replica key denies the role',
-    breaks: key('destination', deny('kms:*', '*', THE_ROLE)),
+    when: 'the replica key policy denies the role everything',
+    breaks: inReplicaKeyPolicy(denying('kms:*', theKey, theRole)),
     code: 'RK1313',
   },
   {
-    name: 'the replica key denies all that does not come from an address',
-    breaks: key(
-      'destination',
-      deny(['kms:Encrypt', 'kms:GenerateDataKey'], '*', {
-        ...EVERYBODY,
-        Condition: { NotIpAddress: { 'aws:SourceIp': '10.0.0.0/8' } },
-      }),
+    when: 'the replica key policy denies what does not come from the addresses of an office',
+    breaks: inReplicaKeyPolicy(
+      denying(['kms:Encrypt', 'kms:GenerateDataKey'], theKey, () => ({
+        Condition: { NotIpAddress: { 'aws:SourceIp': '203.0.113.0/24' } },
+      })),
     ),
     code: 'RK1313',
   },
-
-  // Key policies.
   {
-    name: 'the source key neither names the role nor lets the account decide',
-    breaks: both(key('source', without(SID.source)), key('source', namedOnly)),
-    code: 'RK1307',
-  },
-  {
-    name: 'the replica key neither names the role nor lets the account decide',
-    breaks: both(key('destination', without(SID.destination)), key('destination', namedOnly)),
-    code: 'RK1313',
-  },
-  {
-    name: 'the source key names the role for objects alone, and they have a Bucket Key',
-    breaks: both(
-      key('source', namedOnly),
-      key('source', altered(SID.source, { Condition: { StringLike: { [CONTEXT]: `${SOURCE}/*` } } })),
-    ),
-    code: 'RK1307',
-    object: WITH,
-  },
-  {
-    name: 'the source key names the role for the bucket alone, and objects have no Bucket Key',
-    breaks: both(
-      key('source', namedOnly),
-      key('source', altered(SID.source, { Condition: { StringLike: { [CONTEXT]: SOURCE } } })),
-    ),
-    code: 'RK1307',
-    object: WITHOUT,
-  },
-  {
-    name: 'the replica key names the role for the wrong Region',
-    breaks: both(
-      key('destination', namedOnly),
-      key(
-        'destination',
-        altered(SID.destination, { Condition: { StringEquals: { 'kms:ViaService': S3_EAST } } }),
-      ),
-    ),
-    code: 'RK1313',
-  },
-
-  // The permissions boundary.
-  {
-    name: 'a permissions boundary leaves KMS out',
-    breaks: both(boundary({ Effect: 'Allow', Action: 's3:*', Resource: '*' }), byAccountAlone('source')),
-    code: 'RK1307',
-  },
-  {
-    name: 'a permissions boundary leaves S3 out',
-    breaks: boundary({ Effect: 'Allow', Action: 'kms:*', Resource: '*' }),
+    when: 'the permissions boundary allows KMS, and not S3',
+    breaks: bounded(() => ({ Effect: 'Allow', Action: 'kms:*', Resource: '*' })),
     code: 'RK1303',
   },
   {
-    name: 'a permissions boundary lets the role read alone',
-    breaks: boundary({ Effect: 'Allow', Action: ['s3:Get*', 's3:List*', 'kms:*'], Resource: '*' }),
+    when: 'the permissions boundary allows no writing',
+    breaks: bounded(() => ({ Effect: 'Allow', Action: ['s3:Get*', 's3:List*', 'kms:*'], Resource: '*' })),
     code: 'RK1308',
   },
   {
-    name: 'a permissions boundary denies a Region',
-    breaks: both(
-      boundary(
-        { Effect: 'Allow', Action: '*', Resource: '*' },
-        { Effect: 'Deny', Action: 'kms:*', Resource: 'arn:aws:kms:us-west-2:*:*' },
-      ),
+    when: 'the permissions boundary denies the keys of a Region',
+    breaks: bounded(
+      () => ({ Effect: 'Allow', Action: '*', Resource: '*' }),
+      () => ({ Effect: 'Deny', Action: 'kms:*', Resource: 'arn:aws:kms:us-west-2:*:*' }),
     ),
     code: 'RK1313',
   },
+];
 
-  // The role itself.
+const keyPolicies: Breakage[] = [
   {
-    name: 'the role is gone',
-    breaks: both(
-      (world) =>
-        world.door.send(EAST, new DeleteRolePolicyCommand({ RoleName: ROLE, PolicyName: 'replikey' })),
-      (world) => world.door.send(EAST, new DeleteRoleCommand({ RoleName: ROLE })),
-    ),
-    code: 'RK1302',
-    noFix: 'a role is for its owner to make',
-  },
-  {
-    name: 'the role was deleted and made anew, so that key policies no longer mean it',
-    breaks: both(key('source', namedOnly), async (world) => {
-      const { inline, trust: document } = world.sandbox.store.account(ACCOUNT).roles.get(ROLE) ?? {
-        inline: new Map(),
-        trust: '',
-      };
-      const PolicyDocument = inline.get('replikey');
-      const named = { RoleName: ROLE, PolicyName: 'replikey' };
-      await world.door.send(EAST, new DeleteRolePolicyCommand(named));
-      await world.door.send(EAST, new DeleteRoleCommand({ RoleName: ROLE }));
-      await world.door.send(
-        EAST,
-        new CreateRoleCommand({ RoleName: ROLE, AssumeRolePolicyDocument: document }),
-      );
-      await world.door.send(EAST, new PutRolePolicyCommand({ ...named, PolicyDocument }));
-    }),
+    when: 'the source key policy names neither the account nor the role',
+    breaks: inSourceKeyPolicy(without('SourceKey')),
+    pair: 'whose keys and role both allow it',
     code: 'RK1307',
   },
+  {
+    when: 'the replica key policy names neither the account nor the role',
+    breaks: inReplicaKeyPolicy(without('DestinationKey')),
+    pair: 'whose keys and role both allow it',
+    code: 'RK1313',
+  },
+  {
+    when: 'the source key policy expects the other Region',
+    breaks: inSourceKeyPolicy(expecting('SourceKey', 'ViaService', () => 's3.us-west-2.amazonaws.com')),
+    pair: 'whose key policies name the role',
+    code: 'RK1307',
+  },
+  {
+    when: 'the source key policy expects the bucket alone as the context',
+    breaks: inSourceKeyPolicy(expecting('SourceKey', 'Context', ({ source }) => source.arn)),
+    pair: 'whose key policies name the role',
+    object: 'without a Bucket Key',
+    code: 'RK1307',
+  },
+  {
+    when: 'the replica key policy expects objects alone as the context',
+    breaks: inReplicaKeyPolicy(expecting('DestinationKey', 'Context', replicas())),
+    pair: 'whose key policies name the role',
+    code: 'RK1313',
+  },
+  {
+    when: 'the replica key policy allows encryption alone',
+    breaks: inReplicaKeyPolicy(having('DestinationKey', () => ({ Action: 'kms:Encrypt' }))),
+    pair: 'whose key policies name the role',
+    code: 'RK1313',
+  },
+  {
+    when: 'the source key policy is limited to the service itself, which is not who asks',
+    breaks: inSourceKeyPolicy(having('SourceKey', () => ({ Principal: { Service: 's3.amazonaws.com' } }))),
+    pair: 'whose key policies name the role',
+    code: 'RK1307',
+  },
+];
 
-  // States of keys.
+const disabledReplicaKey: Break = ({ world, destination }) =>
+  world.door.send(destination.at, new DisableKeyCommand({ KeyId: destination.key }));
+
+const keyStates: Breakage[] = [
   {
-    name: 'the source key is disabled',
-    breaks: async (world) =>
-      world.door.send(EAST, new DisableKeyCommand({ KeyId: await keyOf(world, 'source') })),
-    code: 'RK1201',
+    when: 'the source key is disabled',
+    breaks: sourceKeyState((key) => Object.assign(key, { state: 'Disabled' })),
     meanwhile: true,
-  },
-  {
-    name: 'the source key is pending deletion',
-    breaks: async (world) =>
-      world.door.send(EAST, new ScheduleKeyDeletionCommand({ KeyId: await keyOf(world, 'source') })),
     code: 'RK1201',
+  },
+  {
+    when: 'the source key waits for its deletion',
+    breaks: sourceKeyState((key) => Object.assign(key, { state: 'PendingDeletion' })),
     meanwhile: true,
+    code: 'RK1201',
   },
   {
-    name: 'the replica key is disabled',
-    breaks: async (world) =>
-      world.door.send(WEST, new DisableKeyCommand({ KeyId: await keyOf(world, 'destination') })),
+    when: 'the material of the source key was deleted',
+    breaks: sourceKeyState((key) => Object.assign(key, { state: 'PendingImport' })),
+    meanwhile: true,
+    code: 'RK1201',
+    byHand: 'only who has the material can import it again',
+  },
+  {
+    when: 'the source key is gone',
+    breaks: sourceKeyLost,
+    meanwhile: true,
+    code: 'RK1202',
+    byHand: 'what it encrypted is lost',
+  },
+  {
+    when: 'the replica key is disabled',
+    breaks: disabledReplicaKey,
     code: 'RK1203',
   },
   {
-    name: 'the replica key is pending deletion',
-    breaks: async (world) =>
-      world.door.send(WEST, new ScheduleKeyDeletionCommand({ KeyId: await keyOf(world, 'destination') })),
+    when: 'the replica key waits for its deletion',
+    breaks: ({ world, destination }) =>
+      world.door.send(
+        destination.at,
+        new ScheduleKeyDeletionCommand({ KeyId: destination.key, PendingWindowInDays: 7 }),
+      ),
     code: 'RK1203',
   },
   {
-    name: 'the replica key is for signatures',
-    breaks: keyState('destination', { usage: 'SIGN_VERIFY', spec: 'RSA_2048' }),
+    when: 'the key store of the replica key cannot be reached',
+    breaks: replicaKeyState((key) => Object.assign(key, { state: 'Unavailable' })),
     code: 'RK1203',
-    noFix: 'what a key is for cannot be changed',
+    byHand: 'the key store has to be connected again',
   },
   {
-    name: 'the replica key does not exist',
-    breaks: replicaKey(() => `arn:aws:kms:us-west-2:${ACCOUNT}:key/11111111-2222-3333-4444-555555555555`),
+    when: 'the replica key is for signatures',
+    breaks: replicaKeyMade({ KeyUsage: 'SIGN_VERIFY', KeySpec: 'RSA_2048' }),
+    code: 'RK1203',
+    byHand: 'what a key is for never changes',
+  },
+  {
+    when: 'the replica key is for authentication codes',
+    breaks: replicaKeyMade({ KeyUsage: 'GENERATE_VERIFY_MAC', KeySpec: 'HMAC_256' }),
+    code: 'RK1203',
+    byHand: 'what a key is for never changes',
+  },
+  {
+    when: 'the replica key is asymmetric',
+    breaks: replicaKeyMade({ KeyUsage: 'ENCRYPT_DECRYPT', KeySpec: 'RSA_2048' }),
+    code: 'RK1203',
+    byHand: 'what a key is never changes',
+  },
+  {
+    when: 'the replica key does not exist',
+    breaks: replicaKey(() => OTHER_KEY),
     code: 'RK1204',
   },
   {
-    name: 'the replica key is an alias that does not exist',
-    breaks: replicaKey(() => `arn:aws:kms:us-west-2:${ACCOUNT}:alias/acme-none`),
-    code: 'RK1204',
-  },
-  {
-    name: 'the replica key lies in the Region of the source',
-    breaks: async (world) => {
-      const arn = await keyOf(world, 'source');
-      await replicaKey(() => arn)(world);
-    },
+    when: 'the replica key lies in the Region of the source',
+    breaks: replicaKey(({ source }) => source.key),
     code: 'RK1205',
   },
   {
-    name: 'the replica key is one that the role may not use',
-    breaks: async (world) => {
-      const { KeyMetadata } = await world.door.send(WEST, new CreateKeyCommand({}));
-      await replicaKey(() => KeyMetadata?.Arn ?? '')(world);
+    when: 'the replica key is an alias that does not exist',
+    breaks: replicaKey(() => `arn:aws:kms:us-west-2:${MAIN}:alias/acme-none`),
+    code: 'RK1204',
+  },
+  {
+    when: 'the replica key is one that the role may not use',
+    breaks: async (pair) => {
+      const { KeyMetadata } = await pair.world.door.send(pair.destination.at, new CreateKeyCommand({}));
+      await replicaKey(() => KeyMetadata?.Arn ?? '')(pair);
     },
     code: 'RK1313',
   },
+];
 
-  // Buckets.
+const suspended: Break = ({ world, destination }) =>
+  world.door.send(
+    destination.at,
+    new PutBucketVersioningCommand({
+      Bucket: destination.bucket,
+      VersioningConfiguration: { Status: 'Suspended' },
+    }),
+  );
+const gone: Break = ({ world, destination }) =>
+  world.door.send(destination.at, new DeleteBucketCommand({ Bucket: destination.bucket }));
+const madeAnew: Break = ({ world, destination }) =>
+  world.door.send(
+    destination.at,
+    new CreateBucketCommand({
+      Bucket: destination.bucket,
+      CreateBucketConfiguration: { LocationConstraint: 'us-west-2' },
+    }),
+  );
+
+const bucketStates: Breakage[] = [
   {
-    name: 'versioning of the destination is suspended',
-    breaks: (world) =>
-      world.door.send(
-        WEST,
-        new PutBucketVersioningCommand({
-          Bucket: 'acme-tax-replica',
-          VersioningConfiguration: { Status: 'Suspended' },
-        }),
-      ),
+    when: 'versioning of the destination is suspended',
+    breaks: suspended,
     code: 'RK1104',
   },
   {
-    name: 'the destination is gone',
-    breaks: removeDestination,
+    when: 'the destination bucket is gone',
+    breaks: gone,
     code: 'RK1103',
-    noFix: 'a bucket is for its owner to make',
+    byHand: 'a bucket is more than one call; reconcile --once makes it anew',
   },
   {
-    name: 'the destination was made anew, without versioning',
-    breaks: both(removeDestination, (world) =>
-      world.door.send(
-        WEST,
-        new CreateBucketCommand({
-          Bucket: 'acme-tax-replica',
-          CreateBucketConfiguration: { LocationConstraint: 'us-west-2' },
-        }),
+    when: 'the destination bucket was deleted and made anew, without versioning',
+    breaks: together(gone, madeAnew),
+    code: 'RK1104',
+  },
+  {
+    when: 'the source has Object Lock, and the destination has not',
+    breaks: together(
+      ({ world, source }) =>
+        world.door.send(
+          source.at,
+          new PutObjectLockConfigurationCommand({
+            Bucket: source.bucket,
+            ObjectLockConfiguration: { ObjectLockEnabled: 'Enabled' },
+          }),
+        ),
+      inRolePolicy(
+        adding((pair) => ({
+          Effect: 'Allow',
+          Action: ['s3:GetObjectRetention', 's3:GetObjectLegalHold'],
+          Resource: sourceObjects()(pair),
+        })),
       ),
     ),
-    code: 'RK1104',
-  },
-  {
-    name: 'the source has Object Lock, and the destination has not',
-    breaks: store(({ sandbox }) => {
-      const found = sandbox.store.bucket('acme-tax');
-      if (found) found.objectLock = true;
-    }),
     code: 'RK1106',
   },
+];
 
-  // Rules.
+const rules: Breakage[] = [
   {
-    name: 'the rule no longer selects encrypted objects',
-    breaks: rules((all) =>
-      all.map(({ SourceSelectionCriteria: _, ...rule }) => ({
-        ...rule,
-        Destination: { Bucket: rule.Destination?.Bucket, Metrics: rule.Destination?.Metrics },
-      })),
-    ),
+    when: 'the rule no longer selects objects that are encrypted with KMS',
+    breaks: inRule(({ Destination }) => ({
+      SourceSelectionCriteria: undefined,
+      Destination: { Bucket: Destination?.Bucket },
+    })),
     code: 'RK1003',
-    silent: true,
+    passedOver: true,
   },
   {
-    name: 'the rule is off',
-    breaks: rules((all) => all.map((rule) => ({ ...rule, Status: 'Disabled' }))),
+    when: 'the selection of objects that are encrypted with KMS is switched off',
+    breaks: inRule(() => ({ SourceSelectionCriteria: { SseKmsEncryptedObjects: { Status: 'Disabled' } } })),
+    code: 'RK1003',
+    passedOver: true,
+  },
+  {
+    when: 'the rule is switched off',
+    breaks: inRule(() => ({ Status: 'Disabled' })),
     code: 'RK1002',
-    silent: true,
-    noFix: 'whoever switched it off meant it',
-  },
-
-  // Between accounts.
-  {
-    name: 'the policy of the destination does not let the role in',
-    breaks: bucket('destination', without('ReplikeyDestinationObjectsTax')),
-    code: 'RK1308',
-    across: true,
+    passedOver: true,
+    byHand: 'whoever switched it off may have meant it',
   },
   {
-    name: 'the policy of the destination lets another role in',
-    breaks: bucket(
-      'destination',
-      altered('ReplikeyDestinationObjectsTax', {
-        Principal: { AWS: `arn:aws:iam::${ACCOUNT}:root` },
-        Condition: { ArnEquals: { 'aws:PrincipalArn': `arn:aws:iam::${ACCOUNT}:role/other` } },
-      }),
-    ),
-    code: 'RK1308',
-    across: true,
+    when: 'a rule of higher priority takes the objects, and selects none under KMS',
+    breaks: inConfiguration(([rule = {} as never, ...more]) => ({
+      Rules: [
+        rule,
+        ...more,
+        {
+          ID: 'another',
+          Status: 'Enabled',
+          Priority: 9,
+          Filter: { Prefix: '' },
+          DeleteMarkerReplication: { Status: 'Disabled' },
+          Destination: { Bucket: rule.Destination?.Bucket },
+        },
+      ],
+    })),
+    code: 'RK1004',
+    passedOver: true,
+    byHand: 'the other rule is somebody else’s, who has to say what it is for',
   },
   {
-    name: 'the policy of the destination is about another folder',
-    breaks: bucket(
-      'destination',
-      altered('ReplikeyDestinationObjectsTax', { Resource: `${REPLICA}/Taxes/*` }),
-    ),
-    code: 'RK1308',
-    across: true,
+    when: 'the prefix begins with a slash',
+    breaks: inRule(() => ({ Filter: { Prefix: '/Tax/' } })),
+    pair: 'of whole buckets',
+    code: 'RK1006',
+    passedOver: true,
+    byHand: 'objects may be named so',
   },
   {
-    name: 'the policy of the destination lacks s3:ReplicateTags',
-    breaks: bucket('destination', withoutAction('ReplikeyDestinationObjectsTax', 's3:ReplicateTags')),
-    code: 'RK1309',
-    across: true,
-    object: TAGGED,
+    when: 'the replication configuration is deleted',
+    breaks: ({ world, source }) =>
+      world.door.send(source.at, new DeleteBucketReplicationCommand({ Bucket: source.bucket })),
+    code: 'RK1001',
+    passedOver: true,
+    byHand: 'reconcile --once makes it anew',
   },
   {
-    name: 'the policy of the destination lacks s3:ReplicateDelete',
-    breaks: bucket('destination', without('ReplikeyDestinationDeletesTax')),
-    code: 'RK1310',
-    across: true,
-    object: MARKER,
-  },
-  {
-    name: 'the policy of the destination lacks the owner override',
-    breaks: bucket('destination', without('ReplikeyDestinationOwnerTax')),
-    code: 'RK1311',
-    across: true,
-  },
-  {
-    name: 'the role lacks the owner override',
-    breaks: role(without('ReplikeyDestinationOwnerTax')),
-    code: 'RK1311',
-    across: true,
-  },
-  {
-    name: 'the role may not write to the other account',
-    breaks: role(without('ReplikeyDestinationObjectsTax')),
-    code: 'RK1308',
-    across: true,
-  },
-  {
-    name: 'the key of the other account does not let the role in',
-    breaks: key('destination', without(SID.destination)),
-    code: 'RK1313',
-    across: true,
-  },
-  {
-    name: 'the key of the other account lets another account in',
-    breaks: key(
-      'destination',
-      altered(SID.destination, { Principal: { AWS: 'arn:aws:iam::777788889999:root' } }),
-    ),
-    code: 'RK1313',
-    across: true,
-  },
-  {
-    name: 'the role may not use the key of the other account',
-    breaks: role(without(SID.destination)),
-    code: 'RK1313',
-    across: true,
-  },
-  {
-    name: 'the replica key is an alias, which is looked up in the account of the role',
-    breaks: replicaKey(() => `arn:aws:kms:us-west-2:${ACCOUNT}:alias/acme-tax-replica`),
-    code: 'RK1204',
-    across: true,
+    when: 'the replication configuration is deleted while an object waits',
+    breaks: sourceBucketState((bucket) => {
+      delete bucket.replication;
+    }),
+    meanwhile: true,
+    code: 'RK1001',
+    byHand: 'reconcile --once makes it anew',
   },
 ];
+
+const acrossAccounts: Breakage[] = (
+  [
+    {
+      when: 'the destination bucket has no policy',
+      breaks: ({ world, destination }) =>
+        world.door.send(destination.at, new DeleteBucketPolicyCommand({ Bucket: destination.bucket })),
+      code: 'RK1308',
+    },
+    {
+      when: 'the destination bucket policy lets in another account',
+      breaks: inReplicaBucketPolicy(
+        having('DestinationObjects', () => ({ Principal: { AWS: 'arn:aws:iam::777788889999:root' } })),
+      ),
+      code: 'RK1308',
+    },
+    {
+      when: 'the destination bucket policy grants on the bucket, and not on its objects',
+      breaks: inReplicaBucketPolicy(
+        having('DestinationObjects', ({ destination }) => ({ Resource: destination.arn })),
+      ),
+      code: 'RK1308',
+    },
+    {
+      when: 'the destination bucket policy does not let replicas be written',
+      breaks: inReplicaBucketPolicy(lacking('DestinationObjects', 's3:ReplicateObject')),
+      code: 'RK1308',
+    },
+    {
+      when: 'the destination bucket policy does not let tags be written',
+      breaks: inReplicaBucketPolicy(lacking('DestinationObjects', 's3:ReplicateTags')),
+      object: 'with tags',
+      code: 'RK1309',
+    },
+    {
+      when: 'the destination bucket policy does not let the owner be changed',
+      breaks: inReplicaBucketPolicy(without('DestinationOwner')),
+      code: 'RK1311',
+    },
+    {
+      when: 'the role policy has no statement for replicas',
+      breaks: inRolePolicy(without('DestinationObjects')),
+      code: 'RK1308',
+    },
+    {
+      when: 'the role policy has no statement for the replica key',
+      breaks: inRolePolicy(without('DestinationKey')),
+      code: 'RK1313',
+    },
+    {
+      when: 'the replica key policy does not name the role',
+      breaks: inReplicaKeyPolicy(without('DestinationKey')),
+      code: 'RK1313',
+    },
+    {
+      when: 'the replica key policy expects the Region of the source',
+      breaks: inReplicaKeyPolicy(
+        expecting('DestinationKey', 'ViaService', () => 's3.us-east-1.amazonaws.com'),
+      ),
+      code: 'RK1313',
+    },
+    {
+      when: 'the destination bucket policy lets in another role',
+      breaks: inReplicaBucketPolicy(
+        having('DestinationObjects', () => ({
+          Principal: { AWS: `arn:aws:iam::${MAIN}:root` },
+          Condition: { ArnEquals: NOT_OUR_ADMIN },
+        })),
+      ),
+      code: 'RK1308',
+    },
+    {
+      when: 'the destination bucket policy is about another folder',
+      breaks: inReplicaBucketPolicy(
+        having('DestinationObjects', (pair) => ({ Resource: replicas('Taxes/')(pair) })),
+      ),
+      code: 'RK1308',
+    },
+    {
+      when: 'the destination bucket policy does not let delete markers be written',
+      breaks: inReplicaBucketPolicy(without('DestinationDeletes')),
+      object: 'a delete marker',
+      code: 'RK1310',
+    },
+    {
+      when: 'the replica key policy lets in another account',
+      breaks: inReplicaKeyPolicy(
+        having('DestinationKey', () => ({ Principal: { AWS: 'arn:aws:iam::777788889999:root' } })),
+      ),
+      code: 'RK1313',
+    },
+    {
+      when: 'the replica key is disabled',
+      breaks: disabledReplicaKey,
+      code: 'RK1203',
+    },
+    {
+      when: 'versioning of the destination is suspended',
+      breaks: suspended,
+      code: 'RK1104',
+    },
+    {
+      when: 'the replica key is an alias of the account of the role, which does not have it',
+      breaks: replicaKey(() => `arn:aws:kms:us-west-2:${MAIN}:alias/acme-tax-replica`),
+      code: 'RK1204',
+    },
+    {
+      when: 'the role was deleted and made anew, so that the policies of the other account name nobody',
+      breaks: roleMadeAnew,
+      code: 'RK1308',
+    },
+    {
+      when: 'the role policy has no statement for the owner of replicas',
+      breaks: inRolePolicy(without('DestinationOwner')),
+      code: 'RK1311',
+    },
+  ] satisfies Omit<Breakage, 'pair'>[]
+).map((row) => ({ ...row, pair: 'across accounts' as const }));
+
+export const BREAKAGES: Record<string, Breakage[]> = {
+  'statements of the role policy that are gone': statements,
+  'actions of the role policy that are gone': actions,
+  'conditions that nothing meets': conditions,
+  'resources that are others': resources,
+  'a role that S3 may not assume, or another': trust,
+  'what is denied': denials,
+  'key policies': keyPolicies,
+  'states of keys': keyStates,
+  'states of buckets': bucketStates,
+  rules: rules,
+  'between accounts': acrossAccounts,
+};

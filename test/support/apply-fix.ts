@@ -3,16 +3,33 @@ import * as s3 from '@aws-sdk/client-s3';
 import type { Aws, Command } from '../../src/core/resource.ts';
 import { type Atlas, placeOf } from '../../src/doctor/atlas.ts';
 import { mendedPolicy } from '../../src/proof/mend.ts';
-import type { Fix } from '../../src/proof/types.ts';
+import type { Fix, PolicyPlace } from '../../src/proof/types.ts';
 import { changePolicy } from './policies.ts';
 
-/** Carry out a fix exactly as it is printed. */
-export async function applyFix(aws: Aws, atlas: Atlas, fix: Fix): Promise<void> {
-  if ('policy' in fix) return changePolicy(aws, atlas, fix.policy, (policy) => mendedPolicy(policy, fix));
-  const { service, operation, region, input } = fix.call;
+/** Carry out fixes exactly as they are printed; each policy is put back once, with all that is to change in it. */
+export async function applyFixes(aws: Aws, atlas: Atlas, fixes: readonly Fix[]): Promise<void> {
+  const policies = new Map<string, PolicyFix[]>();
+  for (const fix of fixes) {
+    if ('call' in fix) await call(aws, atlas, fix);
+    else {
+      const id = JSON.stringify(fix.policy);
+      policies.set(id, [...(policies.get(id) ?? []), fix]);
+    }
+  }
+  for (const [id, changes] of policies) {
+    await changePolicy(aws, atlas, JSON.parse(id) as PolicyPlace, (policy) =>
+      changes.reduce(mendedPolicy, policy),
+    );
+  }
+}
+
+type CallFix = Extract<Fix, { call: unknown }>;
+type PolicyFix = Exclude<Fix, CallFix>;
+
+function call(aws: Aws, atlas: Atlas, { call: { service, operation, region, input } }: CallFix) {
   const at =
     service === 's3' ? atlas.buckets.get(String(input.Bucket)) : placeOf(String(input.KeyId), atlas, region);
-  await aws.send({ ...at, region }, commandOf(service, operation, input));
+  return aws.send({ ...at, region }, commandOf(service, operation, input));
 }
 
 function commandOf(service: 's3' | 'kms', operation: string, input: object): Command<unknown> {

@@ -1,0 +1,331 @@
+import {
+  CreatePolicyCommand,
+  CreateRoleCommand,
+  DeleteRoleCommand,
+  DeleteRolePolicyCommand,
+  GetRoleCommand,
+  GetRolePolicyCommand,
+  PutRolePermissionsBoundaryCommand,
+  PutRolePolicyCommand,
+} from '@aws-sdk/client-iam';
+import { CreateKeyCommand, type CreateKeyCommandInput } from '@aws-sdk/client-kms';
+import {
+  GetBucketReplicationCommand,
+  PutBucketReplicationCommand,
+  type ReplicationRule,
+} from '@aws-sdk/client-s3';
+import { place } from '../../src/core/names.ts';
+import type { Place } from '../../src/core/resource.ts';
+import { type Atlas, atlasOf } from '../../src/doctor/atlas.ts';
+import type { Policy, Statement } from '../../src/iam/types.ts';
+import type { PolicyPlace } from '../../src/proof/types.ts';
+import { accountOf } from '../../src/proof/world.ts';
+import type { BucketState, KeyState } from '../../src/sandbox/state.ts';
+import { checkpoint } from '../support/checkpoint.ts';
+import { changePolicy } from '../support/policies.ts';
+import { aWorld, type World } from '../support/world.ts';
+
+/** The verbs in which breakages.ts tells what is broken. */
+
+export const MAIN = '111122223333';
+export const BACKUP = '444455556666';
+
+/** A pair that works, and can be put back to that. */
+export interface Pair {
+  world: World;
+  atlas: Atlas;
+  source: Side;
+  destination: Side;
+  /** ARN of the role that S3 assumes. */
+  role: string;
+  restore(): void;
+  /** Done between the next write and its replication. */
+  meanwhile?: (() => void) | undefined;
+}
+
+export interface Side {
+  bucket: string;
+  /** ARN of the bucket. */
+  arn: string;
+  /** ARN of the key. */
+  key: string;
+  at: Place;
+}
+
+/** Breaks one thing. */
+export type Break = (pair: Pair) => unknown;
+
+/** Reconcile a pair, and prepare it further. */
+export async function workingPair(yaml: string, prepare: Break = () => {}): Promise<Pair> {
+  const world = await aWorld(yaml, {
+    onCall({ operation }, phase) {
+      if (operation !== 'PutObject' || phase !== 'after') return;
+      pair.meanwhile?.();
+      pair.meanwhile = undefined;
+    },
+  });
+  const { results } = await world.reconcile();
+  if (results.some(({ result }) => result !== 'applied')) throw new Error('the pair could not be made');
+  const { store } = world.sandbox;
+  const [declared] = world.specs.pairs;
+  if (!declared) throw new Error('there is no pair');
+  const side = (one: typeof declared.source): Side => {
+    const account = store.account(one.accountId ?? MAIN);
+    const key = [...account.keys.values()].find(({ region }) => region === one.region);
+    return {
+      bucket: one.bucket,
+      arn: `arn:aws:s3:::${one.bucket}`,
+      key: key?.arn ?? '',
+      at: place(one),
+    };
+  };
+  const pair: Pair = {
+    world,
+    atlas: atlasOf(world.specs, 'us-east-1'),
+    source: side(declared.source),
+    destination: side(declared.destination),
+    role: store.bucket(declared.source.bucket)?.replication?.Role ?? '',
+    restore: () => {},
+  };
+  await prepare(pair);
+  pair.restore = checkpoint(store);
+  return pair;
+}
+
+/** Several things that only together break something. */
+export const together =
+  (...breaks: Break[]): Break =>
+  async (pair) => {
+    for (const one of breaks) await one(pair);
+  };
+
+// Policies: where, and what becomes of their statements.
+
+type Change = (statements: Statement[], pair: Pair) => Statement[];
+type Of<T> = (pair: Pair) => T;
+
+export const POLICY_NAME = 'replikey';
+
+const inPolicy =
+  (placeOf: Of<PolicyPlace>) =>
+  (...changes: Change[]): Break =>
+  (pair) => {
+    const where = placeOf(pair);
+    const owned = where.kind === 'role' || where.kind === 'boundary';
+    const everybody = (statement: Statement): Statement =>
+      owned || (statement.Principal ?? statement.NotPrincipal) !== undefined
+        ? statement
+        : { ...statement, Principal: '*' };
+    return changePolicy(pair.world.door, pair.atlas, where, ({ Statement: before, ...policy }) => ({
+      ...policy,
+      Statement: changes.reduce((some, change) => change(some, pair), [before].flat()).map(everybody),
+    }));
+  };
+
+export const inRolePolicy = inPolicy(({ role }) => ({ kind: 'role', of: role, policy: POLICY_NAME }));
+export const inTrustPolicy = inPolicy(({ role }) => ({ kind: 'trust', of: role }));
+export const inSourceBucketPolicy = inPolicy(({ source }) => ({ kind: 'bucket', of: source.bucket }));
+export const inReplicaBucketPolicy = inPolicy(({ destination }) => ({
+  kind: 'bucket',
+  of: destination.bucket,
+}));
+export const inSourceKeyPolicy = inPolicy(({ source }) => ({ kind: 'key', of: source.key }));
+export const inReplicaKeyPolicy = inPolicy(({ destination }) => ({ kind: 'key', of: destination.key }));
+
+/** Replace a statement of ours, named by its Sid without our name before it. */
+const replacing =
+  (sid: string, by: (statement: Statement, pair: Pair) => Statement[]): Change =>
+  (statements, pair) => {
+    const ours = (one: Statement): boolean => one.Sid?.startsWith(`Replikey${sid}`) === true;
+    if (!statements.some(ours)) throw new Error(`no statement ${sid} is there to be broken`);
+    return statements.flatMap((one) => (ours(one) ? by(one, pair) : [one]));
+  };
+
+export const without = (sid: string): Change => replacing(sid, () => []);
+
+export const lacking = (sid: string, action: string): Change =>
+  replacing(sid, (statement) => [
+    { ...statement, Action: [statement.Action ?? []].flat().filter((one) => one !== action) },
+  ]);
+
+/** A statement with some of its elements replaced. */
+export const having = (sid: string, elements: Of<Partial<Statement>>): Change =>
+  replacing(sid, (statement, pair) => [{ ...statement, ...elements(pair) }]);
+
+/** A statement of a key with another value for one of its two conditions. */
+export const expecting = (sid: string, key: 'ViaService' | 'Context', value: Of<string | string[]>): Change =>
+  replacing(sid, (statement, pair) => {
+    const [operator, name] =
+      key === 'ViaService'
+        ? (['StringEquals', 'kms:ViaService'] as const)
+        : (['StringLike', 'kms:EncryptionContext:aws:s3:arn'] as const);
+    return [{ ...statement, Condition: { ...statement.Condition, [operator]: { [name]: value(pair) } } }];
+  });
+
+export const adding =
+  (...more: Of<Statement>[]): Change =>
+  (statements, pair) => [...statements, ...more.map((one) => one(pair))];
+
+/** Denied; in a resource's policy to everybody, unless it says to whom. */
+export const denying = (
+  Action: string | string[],
+  Resource: Of<string>,
+  more: Of<Partial<Statement>> = () => ({}),
+): Change => adding((pair) => ({ Effect: 'Deny', Action, Resource: Resource(pair), ...more(pair) }));
+
+export const nothingBut =
+  (...statements: Of<Statement>[]): Change =>
+  (_, pair) =>
+    statements.map((one) => one(pair));
+
+export const sourceObjects =
+  (prefix = ''): Of<string> =>
+  ({ source }) =>
+    `${source.arn}/${prefix}*`;
+export const replicas =
+  (prefix = ''): Of<string> =>
+  ({ destination }) =>
+    `${destination.arn}/${prefix}*`;
+export const theKey: Of<string> = () => '*';
+export const theRole: Of<Partial<Statement>> = ({ role }) => ({ Principal: { AWS: role } });
+
+/** What KMS gives a new key: the account decides who may use it. */
+const byItsAccount = ({ key }: Side): Statement => ({
+  Effect: 'Allow',
+  Principal: { AWS: `arn:aws:iam::${accountOf(key)}:root` },
+  Action: 'kms:*',
+  Resource: '*',
+});
+
+/** The root user alone, and nobody else of its account. */
+const byTheRootUser = (side: Side): Statement => ({
+  ...byItsAccount(side),
+  Condition: { ArnEquals: { 'aws:PrincipalArn': `arn:aws:iam::${accountOf(side.key)}:root` } },
+});
+
+/** Key policies that name nobody: the role's own policy decides. */
+export const keysLeftToTheAccount: Break = together(
+  inSourceKeyPolicy(nothingBut(({ source }) => byItsAccount(source))),
+  inReplicaKeyPolicy(nothingBut(({ destination }) => byItsAccount(destination))),
+);
+
+/** Key policies that leave nothing to the account: they know the role by its name, or not at all. */
+export const keysOfTheRootUser: Break = together(
+  inSourceKeyPolicy((statements, { source }) => [byTheRootUser(source), ...ours(statements)]),
+  inReplicaKeyPolicy((statements, { destination }) => [byTheRootUser(destination), ...ours(statements)]),
+);
+
+const ours = (statements: Statement[]): Statement[] =>
+  statements.filter(({ Sid }) => Sid?.startsWith('Replikey'));
+
+export const bounded =
+  (...statements: Of<Statement>[]): Break =>
+  async (pair) => {
+    const { door } = pair.world;
+    const document: Policy = { Version: '2012-10-17', Statement: statements.map((one) => one(pair)) };
+    const { Policy: made } = await door.send(
+      pair.source.at,
+      new CreatePolicyCommand({ PolicyName: 'boundary', PolicyDocument: JSON.stringify(document) }),
+    );
+    await door.send(
+      pair.source.at,
+      new PutRolePermissionsBoundaryCommand({ RoleName: nameOf(pair.role), PermissionsBoundary: made?.Arn }),
+    );
+  };
+
+// The role.
+
+const nameOf = (arn: string): string => arn.slice(arn.lastIndexOf('/') + 1);
+
+export const withoutRolePolicy: Break = ({ world, source, role }) =>
+  world.door.send(
+    source.at,
+    new DeleteRolePolicyCommand({ RoleName: nameOf(role), PolicyName: POLICY_NAME }),
+  );
+
+export const withoutRole: Break = async (pair) => {
+  await withoutRolePolicy(pair);
+  await pair.world.door.send(pair.source.at, new DeleteRoleCommand({ RoleName: nameOf(pair.role) }));
+};
+
+/** The same name and the same policies, but another principal. */
+export const roleMadeAnew: Break = async (pair) => {
+  const { door } = pair.world;
+  const { at } = pair.source;
+  const RoleName = nameOf(pair.role);
+  const { Role } = await door.send(at, new GetRoleCommand({ RoleName }));
+  const policy = await door.send(at, new GetRolePolicyCommand({ RoleName, PolicyName: POLICY_NAME }));
+  await withoutRole(pair);
+  const AssumeRolePolicyDocument = decodeURIComponent(Role?.AssumeRolePolicyDocument ?? '');
+  await door.send(at, new CreateRoleCommand({ RoleName, Path: Role?.Path, AssumeRolePolicyDocument }));
+  const PolicyDocument = decodeURIComponent(policy.PolicyDocument ?? '');
+  await door.send(at, new PutRolePolicyCommand({ RoleName, PolicyName: POLICY_NAME, PolicyDocument }));
+};
+
+// The rule.
+
+export const inConfiguration =
+  (change: (rules: ReplicationRule[], pair: Pair) => { Rules: ReplicationRule[]; Role?: string }): Break =>
+  async (pair) => {
+    const { world, source } = pair;
+    const { ReplicationConfiguration: before } = await world.door.send(
+      source.at,
+      new GetBucketReplicationCommand({ Bucket: source.bucket }),
+    );
+    const after = { Role: before?.Role, ...change(before?.Rules ?? [], pair) };
+    await world.door.send(
+      source.at,
+      new PutBucketReplicationCommand({ Bucket: source.bucket, ReplicationConfiguration: after }),
+    );
+  };
+
+export const inRule = (change: (rule: ReplicationRule, pair: Pair) => Partial<ReplicationRule>): Break =>
+  inConfiguration((rules, pair) => ({ Rules: rules.map((rule) => ({ ...rule, ...change(rule, pair) })) }));
+
+export const replicaKey = (name: Of<string>): Break =>
+  inRule(({ Destination }, pair) => ({
+    Destination: {
+      Bucket: Destination?.Bucket,
+      ...Destination,
+      EncryptionConfiguration: { ReplicaKmsKeyID: name(pair) },
+    },
+  }));
+
+/** A replica key of another sort, that the role may use. */
+export const replicaKeyMade =
+  (input: CreateKeyCommandInput): Break =>
+  async (pair) => {
+    const { KeyMetadata } = await pair.world.door.send(pair.destination.at, new CreateKeyCommand(input));
+    const arn = KeyMetadata?.Arn ?? '';
+    await replicaKey(() => arn)(pair);
+    await inRolePolicy(having('DestinationKey', () => ({ Resource: arn })))(pair);
+  };
+
+// What AWS forbids or cannot be made to do at once: in the sandbox's own memory.
+
+export const sourceBucketState = (change: (bucket: BucketState) => void): Break =>
+  inStore(({ world, source }) => world.sandbox.store.bucket(source.bucket), change);
+
+export const sourceKeyState = (change: (key: KeyState) => void): Break =>
+  inStore(({ world, source }) => keyState(world, source), change);
+
+export const replicaKeyState = (change: (key: KeyState) => void): Break =>
+  inStore(({ world, destination }) => keyState(world, destination), change);
+
+export const sourceKeyLost: Break = ({ world, source }) => {
+  const key = keyState(world, source);
+  world.sandbox.store.account(accountOf(source.key)).keys.delete(`${key?.region}/${key?.id}`);
+};
+
+const inStore =
+  <T>(of: Of<T | undefined>, change: (state: T) => void): Break =>
+  (pair) => {
+    const state = of(pair);
+    if (state === undefined) throw new Error('it is not there to be broken');
+    change(state);
+  };
+
+function keyState({ sandbox }: World, { key }: Side): KeyState | undefined {
+  const account = sandbox.store.account(accountOf(key));
+  return [...account.keys.values()].find(({ arn }) => arn === key);
+}
