@@ -71,6 +71,7 @@ export interface ReconcileOptions extends GlobalOptions {
   detailedExitcode?: true;
   prune?: true;
   allowUnproven?: true;
+  plan?: string;
   maxChanges?: NonNullable<Thresholds['maxChanges']>;
   maxRemovals?: number;
 }
@@ -124,6 +125,7 @@ function build(io: Io, done: (code: number) => void): Command {
     .option('--once', 'make one pass and exit')
     .option('--dry-run', 'plan, and change nothing')
     .addOption(prune())
+    .option('--plan <checksum>', 'apply only the plan with this checksum, as a dry run showed it', checksum)
     .option('--allow-unproven', 'apply also what would not replicate')
     .option('--max-changes <n>', 'refuse a plan that changes more resources: a number, or 20%', share)
     .option(
@@ -309,6 +311,11 @@ const detailedExitcode = () => new Option('--detailed-exitcode', 'exit with 2 wh
 function risk(id: string): string {
   if (Object.hasOwn(RISKS, id)) return id;
   throw new InvalidArgumentError(`known: ${Object.keys(RISKS).join(', ')}`);
+}
+
+function checksum(text: string): string {
+  if (/^[0-9a-f]{16,64}$/i.test(text)) return text;
+  throw new InvalidArgumentError('the checksum of a plan has at least 16 digits, as a dry run prints it');
 }
 
 function whole(text: string): number {

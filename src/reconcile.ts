@@ -1,7 +1,7 @@
 import type { Door } from './aws/door.ts';
 import { withAdoption } from './core/adoption.ts';
 import { desire } from './core/desire.ts';
-import { guard, type Refusal, type Thresholds } from './core/guard.ts';
+import { guard, type Refusal, stale, type Thresholds } from './core/guard.ts';
 import { handover, part } from './core/handover.ts';
 import { knownIn, plan } from './core/plan.ts';
 import type { Kind, Plan, Resource } from './core/resource.ts';
@@ -24,6 +24,8 @@ export interface PassOptions {
   thresholds?: Thresholds;
   /** Take away what carries our mark and no spec declares, where its spec said deletion: Remove. */
   prune?: boolean;
+  /** Checksum of the one plan that may be applied, or the beginning of it. */
+  approved?: string;
   /** Apply also what would not replicate. */
   allowUnproven?: boolean;
   waitMs: number;
@@ -63,6 +65,7 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
   const made = withAdoption(bare, resources, specs.pairs, tags);
   const proof = await proveDeclared(specs, ours, actual, kinds, reading);
   const refusals = [
+    ...(options.approved === undefined ? [] : stale(made, options.approved)),
     ...guard(made, options.allow, options.thresholds ?? { maxRemovals: 10 }),
     ...(options.allowUnproven ? [] : unproven(proof, made)),
   ];

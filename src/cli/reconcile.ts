@@ -32,6 +32,7 @@ export async function reconcileOnce(
       dryRun: options.dryRun ?? false,
       prune: options.prune ?? false,
       allowUnproven: options.allowUnproven ?? false,
+      ...(options.plan === undefined ? {} : { approved: options.plan }),
       thresholds: thresholds(options, specs.limits),
       waitMs: options.wait * 1000,
       signal,

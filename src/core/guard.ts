@@ -2,7 +2,7 @@ import type { Id, Plan, Risk, Step } from './resource.ts';
 
 /** A reason to apply nothing: a risk that nobody allowed, or a limit that the plan as a whole passes. */
 export interface Refusal {
-  id: Risk['id'] | 'max-changes' | 'max-removals' | 'unproven';
+  id: Risk['id'] | 'max-changes' | 'max-removals' | 'unproven' | 'stale-plan';
   message: string;
   step?: Id;
 }
@@ -22,6 +22,14 @@ export function guard(plan: Plan, allowed: readonly string[], thresholds: Thresh
     .flatMap((step) => step.risks.map((risk) => ({ ...risk, step: step.id })))
     .filter((risk) => !allowed.includes(risk.id));
   return [...tooManyChanges(plan, thresholds), ...tooManyRemovals(plan, thresholds), ...risks];
+}
+
+/** A plan that is not the one that somebody approved, by its checksum or the beginning of it. */
+export function stale(plan: Plan, approved: string): Refusal[] {
+  if (plan.digest.startsWith(approved.toLowerCase())) return [];
+  const now = plan.digest.slice(0, approved.length);
+  const message = `the plan is not the one that was approved: its checksum is ${now}, not ${approved}; the specs or what is in AWS have changed since, so look at it again with --dry-run`;
+  return [{ id: 'stale-plan', message }];
 }
 
 function tooManyChanges(plan: Plan, { maxChanges }: Thresholds): Refusal[] {

@@ -51,6 +51,29 @@ it('3: refused, with the word that allows it', async () => {
   expect((await cli(['--once', '-', '--allow', 'change-default-key'], options)).code).toBe(0);
 });
 
+it('3: refused, since the plan is not the one that was approved', async () => {
+  await using world = await aWorld();
+  const options = { endpoint: world.sandbox.endpoint, input: TAX };
+  const planned = (await cli(['--dry-run', '-'], options)).stdout;
+  const [, checksum = ''] = /Checksum ([0-9a-f]{16})$/m.exec(planned) ?? [];
+  world.sandbox.log.reset();
+  const other = { ...options, input: TAX.replace('prefix: Tax/', 'prefix: Taxes/') };
+  const refused = await cli(['--once', '-', '--plan', checksum], other);
+  expect(refused.code).toBe(3);
+  expect(refused.stdout).toMatch(
+    new RegExp(`the plan is not the one that was approved: its checksum is [0-9a-f]{16}, not ${checksum};`),
+  );
+  expect(world.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
+
+  expect((await cli(['--once', '-', '--plan', checksum], options)).code).toBe(0);
+  // What was approved is done: the same checksum does not let the next change pass.
+  expect((await cli(['--once', '-', '--plan', checksum], options)).code).toBe(3);
+  expect(await cli(['--once', '-', '--plan', 'latest'], options)).toMatchObject({
+    code: 64,
+    stderr: expect.stringContaining('the checksum of a plan has at least 16 digits'),
+  });
+});
+
 it('4: no credentials, with what to set', async () => {
   const { code, stdout, stderr } = await cli(['--once', '-'], { input: TAX });
   expect({ code, stdout }).toEqual({ code: 4, stdout: '' });
