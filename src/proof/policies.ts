@@ -1,4 +1,4 @@
-import { type Fact, known, type Observed, unreadOf } from '../core/observed.ts';
+import { type Fact, type KeyFacts, known, type Observed, unreadOf } from '../core/observed.ts';
 import type { NamedPolicy, Policies, Policy } from '../iam/types.ts';
 import type { Ask } from './requests.ts';
 import type { PolicyPlace } from './types.ts';
@@ -53,11 +53,16 @@ export function nameOf({ kind, of, policy }: PolicyPlace): string {
 export function policyAt(observed: Observed, { kind, of, policy }: PolicyPlace): Fact<Policy> | undefined {
   if (kind === 'bucket')
     return known(observed.buckets[of])?.policy ?? nothing(observed.buckets[of], 'policy');
-  if (kind === 'key') return known(observed.keys[of])?.policy ?? nothing(observed.keys[of], 'policy');
+  if (kind === 'key') return known(keyAt(observed, of))?.policy ?? nothing(keyAt(observed, of), 'policy');
   const role = known(observed.roles[of]);
   if (kind === 'trust') return role?.trust ?? nothing(observed.roles[of], 'trust');
   if (kind === 'boundary') return role?.boundary;
   return known(role?.policies)?.[policy ?? ''] ?? null;
+}
+
+/** A key by its ARN, though it may be known by that of an alias. */
+function keyAt({ keys }: Observed, arn: string): Fact<KeyFacts> | undefined {
+  return arn in keys ? keys[arn] : Object.values(keys).find((fact) => known(fact)?.arn === arn);
 }
 
 /** What is not there of a thing that was read: `null` where it surely is not, else why nobody knows. */
@@ -73,7 +78,7 @@ export function withPolicy(observed: Observed, place: PolicyPlace, policy: Polic
   if (kind === 'bucket')
     return { ...observed, buckets: { ...observed.buckets, [of]: { ...must(observed.buckets[of]), policy } } };
   if (kind === 'key')
-    return { ...observed, keys: { ...observed.keys, [of]: { ...must(observed.keys[of]), policy } } };
+    return { ...observed, keys: { ...observed.keys, [of]: { ...must(keyAt(observed, of)), policy } } };
   const role = must(observed.roles[of]);
   const changed =
     kind === 'trust'

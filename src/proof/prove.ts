@@ -134,7 +134,7 @@ function settle(world: RuleWorld, all: Iterable<Finding | Ask>): { findings: Fin
       told.add(step.message);
       continue;
     }
-    const id = JSON.stringify(step.request);
+    const id = JSON.stringify([step.request, step.orElse]);
     if (asked.has(id)) continue;
     asked.add(id);
     const outcome = settleOne({ ...world, observed }, step);
@@ -195,7 +195,15 @@ type Decided =
   | { decision: Decision; places: Map<string, PolicyPlace> }
   | { unknown: string; code: 'RK1901' | 'RK1902' };
 
-function decided(observed: Observed, role: string, ask: Ask): Decided {
+/** As the request is, or as another that does as well, where that one is allowed. */
+function decided(observed: Observed, role: string, { orElse, ...ask }: Ask): Decided {
+  const verdict = decidedOne(observed, role, ask);
+  if (orElse === undefined || ('decision' in verdict && verdict.decision.allowed)) return verdict;
+  const other = decidedOne(observed, role, { ...ask, request: { ...ask.request, action: orElse } });
+  return 'decision' in other && other.decision.allowed ? other : verdict;
+}
+
+function decidedOne(observed: Observed, role: string, ask: Ask): Decided {
   const found = policiesFor(observed, role, ask);
   if ('unread' in found) return { unknown: `is not known: ${found.unread}`, code: 'RK1901' };
   const verdict = decide(ask.request, found.policies);

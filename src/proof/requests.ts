@@ -13,6 +13,8 @@ export interface Ask {
   resourcePolicy: PolicyPlace;
   /** Whether objects fail without it as things are, or only such as a request makes so. */
   usual: boolean;
+  /** An action that does as well. */
+  orElse?: string;
 }
 
 const SERVICE = 's3.amazonaws.com';
@@ -39,7 +41,11 @@ export function reading(world: RuleWorld, one: ObjectCase): Ask[] {
   const { source } = world;
   const at = { bucket: source, key: one.key, usual: one.usual };
   return [
-    objectAsk(world, 'RK1304', 'read the object', 's3:GetObjectVersionForReplication', at),
+    {
+      ...objectAsk(world, 'RK1304', 'read the object', 's3:GetObjectVersionForReplication', at),
+      // GetObjectVersion is enough for everything but KMS-encrypted objects.
+      ...(isKms(one) ? {} : { orElse: 's3:GetObjectVersion' }),
+    },
     objectAsk(world, 'RK1305', 'read its ACL', 's3:GetObjectVersionAcl', at),
     ...(known(source.objectLock)?.ObjectLockEnabled === 'Enabled'
       ? [
@@ -113,7 +119,9 @@ const isKms = (one: ObjectCase): one is KmsObject =>
 const bucketAsk = (world: RuleWorld, code: Code, purpose: string, action: string): Ask => ({
   code,
   purpose,
-  request: asRole(world, action, world.source.arn, world.source.account, {}),
+  request: asRole(world, action, world.source.arn, world.source.account, {
+    's3:ResourceAccount': world.source.account,
+  }),
   resourcePolicy: { kind: 'bucket', of: world.source.name },
   usual: true,
 });
@@ -156,19 +164,23 @@ const keyAsk = (
   action: string,
   bucket: Bucket,
   { key, encryption, usual }: KmsObject,
-  keyArn: string,
-): Ask => ({
-  code,
-  purpose,
-  request: asRole(world, action, keyArn, accountOf(keyArn), {
-    'kms:ViaService': `s3.${bucket.region}.amazonaws.com`,
-    'kms:CallerAccount': accountOf(world.role),
-    'kms:EncryptionContext:aws:s3:arn': encryption.bucketKey ? bucket.arn : `${bucket.arn}/${key}`,
-    'kms:EncryptionContextKeys': ['aws:s3:arn'],
-  }),
-  resourcePolicy: { kind: 'key', of: keyArn },
-  usual,
-});
+  name: string,
+): Ask => {
+  // KMS decides about the key itself, by whatever alias it is called.
+  const keyArn = known(world.observed.keys[name])?.arn ?? name;
+  return {
+    code,
+    purpose,
+    request: asRole(world, action, keyArn, accountOf(keyArn), {
+      'kms:ViaService': `s3.${bucket.region}.amazonaws.com`,
+      'kms:CallerAccount': accountOf(world.role),
+      'kms:EncryptionContext:aws:s3:arn': encryption.bucketKey ? bucket.arn : `${bucket.arn}/${key}`,
+      'kms:EncryptionContextKeys': ['aws:s3:arn'],
+    }),
+    resourcePolicy: { kind: 'key', of: keyArn },
+    usual,
+  };
+};
 
 /** A request as the role's session, with the condition keys that every request carries. */
 function asRole(
