@@ -18,8 +18,14 @@ export function authorize(
     ...boundaryOf(store, role),
     ...(resourcePolicy === undefined ? {} : { resource: resourcePolicy }),
   };
-  // The ARN of a session leaves the path of its role out; aws:PrincipalArn is the role's own.
-  const context = { ...(role && { 'aws:PrincipalArn': role.arn }), ...asked.context };
+  // Condition keys that every request carries. The ARN of a session leaves the path of its role out; aws:PrincipalArn
+  // is the role's own.
+  const context = {
+    'aws:PrincipalIsAWSService': 'false',
+    'aws:ResourceAccount': asked.resourceAccount,
+    ...(role && { 'aws:PrincipalArn': role.arn, 'aws:PrincipalType': 'AssumedRole' }),
+    ...asked.context,
+  };
   return evaluate({ ...asked, context }, policies);
 }
 

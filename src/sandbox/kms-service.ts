@@ -39,7 +39,10 @@ export function createKeyService(store: Store, clock: () => number): KeyService 
     const key = findKey(store, use.keyArn, { account, region }, clock());
     const callerAccount = use.principal.split(':')[4] ?? '';
     const context: Record<string, string> = { 'kms:CallerAccount': callerAccount };
-    if (use.viaService !== undefined) context['kms:ViaService'] = use.viaService;
+    if (use.viaService !== undefined) {
+      context['kms:ViaService'] = use.viaService;
+      context['aws:SecureTransport'] = 'true';
+    }
     for (const [name, value] of Object.entries(use.context)) context[`kms:EncryptionContext:${name}`] = value;
     const decision = authorize(
       store,

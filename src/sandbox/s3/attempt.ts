@@ -98,7 +98,7 @@ function begin(source: BucketState, rule: ReplicationRule, { store, clock }: Mea
         action,
         resource: key === undefined ? `arn:aws:s3:::${bucket.name}` : `arn:aws:s3:::${bucket.name}/${key}`,
         resourceAccount: bucket.owner,
-        context,
+        context: { 'aws:SecureTransport': 'true', 's3:ResourceAccount': bucket.owner, ...context },
         ...(bucket.policy === undefined
           ? {}
           : { resourcePolicy: storedPolicy(store, `bucket policy of ${bucket.name}`, bucket.policy) }),
