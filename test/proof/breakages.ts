@@ -35,6 +35,7 @@ import {
   replicas,
   roleMadeAnew,
   sourceBucketState,
+  sourceDefault,
   sourceKeyLost,
   sourceKeyState,
   sourceObjects,
@@ -109,6 +110,9 @@ export const PAIRS = {
       /key: (alias\/[a-z-]+)/g,
       'key: { alias: $1, bucketKey: false }, defaultEncryption: DSSE-KMS',
     ),
+  },
+  'of plain objects alone': {
+    yaml: RULE('sseKmsEncryptedObjects: false', SOURCE('defaultEncryption: SSE-S3')),
   },
   'of whole buckets': { yaml: TAX.replace('Tax/', '""') },
   'whose role has a path': {
@@ -702,6 +706,22 @@ const denials: Breakage[] = [
     code: 'RK1308',
   },
   {
+    when: 'the destination bucket policy denies who is no service of AWS',
+    breaks: inReplicaBucketPolicy(
+      denying('s3:Replicate*', replicas(), () => ({
+        Condition: { Bool: { 'aws:PrincipalIsAWSService': 'false' } },
+      })),
+    ),
+    code: 'RK1308',
+  },
+  {
+    when: 'the role policy denies what belongs to its own account',
+    breaks: inRolePolicy(
+      denying('kms:*', theKey, () => ({ Condition: { StringEquals: { 'aws:ResourceAccount': MAIN } } })),
+    ),
+    code: 'RK1307',
+  },
+  {
     when: 'the destination bucket policy denies all but its root, by NotPrincipal',
     breaks: inReplicaBucketPolicy(
       denying('s3:Replicate*', replicas(), () => ({ NotPrincipal: { AWS: `arn:aws:iam::${MAIN}:root` } })),
@@ -934,6 +954,22 @@ const keyStates: Breakage[] = [
     when: 'the replica key lies in the Region of the source',
     breaks: replicaKey(({ source }) => source.key),
     code: 'RK1205',
+  },
+  {
+    when: 'the replica key is an alias, and the policy of the key names nobody',
+    breaks: together(
+      replicaKey(() => `arn:aws:kms:us-west-2:${MAIN}:alias/acme-tax-replica`),
+      inReplicaKeyPolicy(without('DestinationKey')),
+    ),
+    pair: 'whose keys and role both allow it',
+    code: 'RK1313',
+  },
+  {
+    when: 'the default key of the source is an alias, and the policy of the key names nobody',
+    breaks: together(sourceDefault('alias/acme-tax'), inSourceKeyPolicy(without('SourceKey'))),
+    pair: 'whose keys and role both allow it',
+    object: 'encrypted as the bucket has it',
+    code: 'RK1307',
   },
   {
     when: 'the replica key is an alias that does not exist',
@@ -1210,3 +1246,154 @@ export const BREAKAGES: Record<string, Breakage[]> = {
   rules: rules,
   'between accounts': acrossAccounts,
 };
+
+/** What looks dangerous, and breaks nothing: the doctor raises no alarm. */
+export const HARMLESS: Pick<Breakage, 'when' | 'breaks' | 'pair' | 'object'>[] = [
+  {
+    when: 'the role reads with s3:GetObjectVersion, which is enough for plain objects',
+    breaks: inRolePolicy(
+      having('SourceObjects', () => ({
+        Action: ['s3:GetObjectVersion', 's3:GetObjectVersionAcl', 's3:GetObjectVersionTagging'],
+      })),
+    ),
+    pair: 'of plain objects alone',
+    object: 'encrypted by S3 itself',
+  },
+  {
+    when: 'the role may do everything to everything',
+    breaks: inRolePolicy(
+      having('SourceObjects', () => ({ Action: '*', Resource: '*' })),
+      without('SourceKey'),
+      without('DestinationKey'),
+    ),
+  },
+  {
+    when: 'the context is one pattern for bucket and objects',
+    breaks: inRolePolicy(expecting('SourceKey', 'Context', ({ source }) => `${source.arn}*`)),
+    object: 'without a Bucket Key',
+  },
+  {
+    when: 'kms:ViaService is S3 in any Region',
+    breaks: inRolePolicy(
+      having('SourceKey', () => ({
+        Condition: { StringLike: { 'kms:ViaService': 's3.*.amazonaws.com' } },
+      })),
+    ),
+  },
+  {
+    when: 'a key may be used by its account, with no other context',
+    breaks: inRolePolicy(
+      having('DestinationKey', () => ({
+        Condition: {
+          StringEquals: { 'kms:CallerAccount': MAIN },
+          'ForAllValues:StringEquals': { 'kms:EncryptionContextKeys': 'aws:s3:arn' },
+        },
+      })),
+    ),
+  },
+  {
+    when: 'the role may reach buckets of its account alone',
+    breaks: inRolePolicy(
+      ...['SourceBucket', 'SourceObjects', 'DestinationObjects'].map((sid) =>
+        having(sid, () => ({ Condition: { StringEquals: { 's3:ResourceAccount': MAIN } } })),
+      ),
+    ),
+  },
+  {
+    when: 'the role policy denies what belongs to other accounts',
+    breaks: inRolePolicy(
+      denying(
+        ['s3:*', 'kms:*'],
+        () => '*',
+        () => ({
+          Condition: { StringNotEquals: { 'aws:ResourceAccount': MAIN } },
+        }),
+      ),
+    ),
+  },
+  {
+    when: 'the role policy denies all other buckets',
+    breaks: inRolePolicy(
+      adding(({ source, destination }) => ({
+        Effect: 'Deny',
+        Action: 's3:*',
+        NotResource: [source, destination].flatMap(({ arn }) => [arn, `${arn}/*`]),
+      })),
+    ),
+  },
+  {
+    when: 'the trust policy lets others in, too',
+    breaks: inTrustPolicy(
+      having('AssumeRole', () => ({
+        Principal: { Service: ['batchoperations.s3.amazonaws.com', 's3.amazonaws.com'] },
+        Action: 'sts:*',
+      })),
+    ),
+  },
+  {
+    when: 'the destination bucket policy denies what comes without TLS',
+    breaks: inReplicaBucketPolicy(
+      denying('s3:Replicate*', replicas(), () => ({
+        Condition: { BoolIfExists: { 'aws:SecureTransport': 'false' } },
+      })),
+    ),
+  },
+  {
+    when: 'the destination bucket policy denies another folder',
+    breaks: inReplicaBucketPolicy(denying('s3:*', replicas('Taxes/'))),
+  },
+  {
+    when: 'the destination bucket policy denies all but our role',
+    breaks: inReplicaBucketPolicy(
+      denying('s3:Replicate*', replicas(), ({ role }) => ({
+        Condition: { ArnNotEquals: { 'aws:PrincipalArn': role } },
+      })),
+    ),
+    pair: 'whose role has a path',
+  },
+  {
+    when: 'the destination bucket policy denies all but our account',
+    breaks: inReplicaBucketPolicy(
+      denying('s3:Replicate*', replicas(), () => ({
+        Condition: { StringNotEquals: { 'aws:PrincipalAccount': MAIN } },
+      })),
+    ),
+    pair: 'across accounts',
+  },
+  {
+    when: 'the destination bucket policy denies puts, which replication is not',
+    breaks: inReplicaBucketPolicy(denying('s3:PutObject*', replicas())),
+  },
+  {
+    when: 'the permissions boundary allows everything',
+    breaks: bounded(() => ({ Effect: 'Allow', Action: '*', Resource: '*' })),
+  },
+  {
+    when: 'the default key of the source is named by its alias',
+    breaks: sourceDefault('alias/acme-tax'),
+    object: 'encrypted as the bucket has it',
+  },
+  {
+    when: 'the default key of the source is named by the ARN of its alias',
+    breaks: sourceDefault(`arn:aws:kms:us-east-1:${MAIN}:alias/acme-tax`),
+    object: 'encrypted as the bucket has it',
+  },
+  {
+    when: 'the replica key is an alias of the account of the role',
+    breaks: replicaKey(() => `arn:aws:kms:us-west-2:${MAIN}:alias/acme-tax-replica`),
+  },
+  {
+    when: 'the destination bucket policy lets in the account of the role',
+    breaks: inReplicaBucketPolicy(
+      ...['DestinationObjects', 'DestinationDeletes', 'DestinationOwner'].map((sid) =>
+        having(sid, () => ({ Principal: { AWS: MAIN } })),
+      ),
+    ),
+    pair: 'across accounts',
+  },
+  {
+    when: 'the replica key policy lets in the account of the role',
+    breaks: inReplicaKeyPolicy(having('DestinationKey', () => ({ Principal: { AWS: MAIN } }))),
+    pair: 'across accounts',
+  },
+];

@@ -11,6 +11,7 @@ import {
 import { CreateKeyCommand, type CreateKeyCommandInput } from '@aws-sdk/client-kms';
 import {
   GetBucketReplicationCommand,
+  PutBucketEncryptionCommand,
   PutBucketReplicationCommand,
   type ReplicationRule,
 } from '@aws-sdk/client-s3';
@@ -300,6 +301,24 @@ export const replicaKeyMade =
     await replicaKey(() => arn)(pair);
     await inRolePolicy(having('DestinationKey', () => ({ Resource: arn })))(pair);
   };
+
+export const sourceDefault =
+  (KMSMasterKeyID: string): Break =>
+  ({ world, source }) =>
+    world.door.send(
+      source.at,
+      new PutBucketEncryptionCommand({
+        Bucket: source.bucket,
+        ServerSideEncryptionConfiguration: {
+          Rules: [
+            {
+              ApplyServerSideEncryptionByDefault: { SSEAlgorithm: 'aws:kms', KMSMasterKeyID },
+              BucketKeyEnabled: true,
+            },
+          ],
+        },
+      }),
+    );
 
 // What AWS forbids or cannot be made to do at once: in the sandbox's own memory.
 
