@@ -65,7 +65,8 @@ export interface GlobalOptions {
   debug?: true;
 }
 
-export interface ReconcileOptions extends GlobalOptions {
+export interface ReconcileOptions extends Omit<GlobalOptions, 'output'> {
+  output: 'text' | 'json' | 'markdown';
   once?: true;
   dryRun?: true;
   detailedExitcode?: true;
@@ -121,6 +122,7 @@ function build(io: Io, done: (code: number) => void): Command {
 
   const reconcile = common(
     program.argument('[paths...]', 'files, folders or globs of specs; - for standard input'),
+    'markdown',
   )
     .option('--once', 'make one pass and exit')
     .option('--dry-run', 'plan, and change nothing')
@@ -151,7 +153,7 @@ function build(io: Io, done: (code: number) => void): Command {
     }),
   );
 
-  common(program.command('plan').argument('<paths...>', 'specs'))
+  common(program.command('plan').argument('<paths...>', 'specs'), 'markdown')
     .description('show what would change; the same as --dry-run')
     .addOption(prune())
     .addOption(detailedExitcode())
@@ -251,9 +253,9 @@ const SANDBOX_FOLDER = '.replikey/sandbox';
 const withFolder = (word: string): string => (word === '--sandbox' ? `${word}=${SANDBOX_FOLDER}` : word);
 
 /** The options that all commands share which talk to AWS. */
-function common(command: Command): Command {
+function common(command: Command, ...forms: string[]): Command {
   return reading(command)
-    .addOption(output())
+    .addOption(output(...forms))
     .option(
       '--allow <risk>',
       'allow a risk by its id; may be repeated',
@@ -282,11 +284,7 @@ const doctorOptions = (command: Command): Command =>
     .description(
       'say of every rule that exists whether it will replicate, and if not why; nothing is changed',
     )
-    .addOption(
-      new Option('-o, --output <form>', 'form of the result')
-        .choices(['text', 'json', 'sarif'])
-        .default('text'),
-    )
+    .addOption(output('sarif'))
     .option('--bucket <name>', 'a source bucket, whoever set it up; may be repeated', listed, [])
     .option('--object <key>', 'explain one object of the bucket')
     .option(
@@ -300,8 +298,8 @@ const doctorOptions = (command: Command): Command =>
 
 const listed = (value: string, before: string[]): string[] => [...before, value];
 
-const output = () =>
-  new Option('-o, --output <form>', 'form of the result').choices(['text', 'json']).default('text');
+const output = (...more: string[]) =>
+  new Option('-o, --output <form>', 'form of the result').choices(['text', 'json', ...more]).default('text');
 
 const prune = () =>
   new Option('--prune', 'take away what is left of specs that are not given any more (deletion: Remove)');

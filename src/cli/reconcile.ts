@@ -1,10 +1,11 @@
 import type { ReconcileOptions } from '../cli.ts';
 import type { Thresholds } from '../core/guard.ts';
-import { EXIT } from '../errors.ts';
+import { EXIT, UserError } from '../errors.ts';
 import { kinds } from '../kinds/index.ts';
 import type { Log } from '../log.ts';
 import { type Outcome, reconcile } from '../reconcile.ts';
 import { outcomeJson, planJson } from '../report/json.ts';
+import { planMarkdown } from '../report/markdown.ts';
 import { type Paint, paintFor } from '../report/paint.ts';
 import { outcomeText, planText } from '../report/text.ts';
 import type { Limits } from '../spec/types.ts';
@@ -20,6 +21,8 @@ export async function reconcileOnce(
   io: Io,
   signal: AbortSignal,
 ): Promise<number> {
+  if (options.output === 'markdown' && !options.dryRun)
+    throw new UserError(EXIT.usage, 'Markdown is for a plan that people look at: add --dry-run');
   const specs = await specsFrom(paths, io);
   const session = await openSession(specs, options, io, signal);
   const paint = paintFor(io.stdout, io.env);
@@ -43,7 +46,10 @@ export async function reconcileOnce(
       onEvent: (event) => tell(event, text, io, paint, session.log),
     });
     if (text) writeText(outcome, options, io, paint);
-    else {
+    else if (options.output === 'markdown') {
+      const command = applying(paths, outcome.plan.digest, options);
+      io.stdout.write(`${planMarkdown({ ...outcome, pairs: specs.pairs, command })}\n`);
+    } else {
       const result = options.dryRun
         ? planJson(outcome.plan, outcome.proof)
         : outcomeJson(outcome, session.door.calls);
@@ -55,6 +61,20 @@ export async function reconcileOnce(
   } finally {
     await session.close();
   }
+}
+
+/** The command that applies exactly this plan. */
+function applying(paths: readonly string[], digest: string, options: ReconcileOptions): string {
+  const quoted = (word: string) =>
+    /^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+  return [
+    'reconcile --once',
+    ...paths.map(quoted),
+    `--plan ${digest.slice(0, 16)}`,
+    ...(options.prune ? ['--prune'] : []),
+    ...(options.allowUnproven ? ['--allow-unproven'] : []),
+    ...options.allow.map((id) => `--allow ${id}`),
+  ].join(' ');
 }
 
 /** What the command line says lifts what the guardrails say. */

@@ -18,21 +18,35 @@ export function planText(
   paint: Paint,
   proof: readonly RuleProof[] = [],
 ): string {
+  const sections = planSections(plan, pairs, paint).map(({ heading, lines }) =>
+    [heading, ...lines].join('\n'),
+  );
+  const end = [summary(plan, paint), ...(proof.length > 0 ? [`Proof: ${proofSummary(proof, paint)}`] : [])];
+  return [...sections, ...unprovenText(proof, paint), end.join('\n')].join('\n\n');
+}
+
+/** What a plan says of one pair, or of what is left of one. */
+export interface PlanSection {
+  name: string;
+  heading: string;
+  lines: string[];
+}
+
+/** A section for each pair that there is something to say of; what several pairs share stands with the first of them. */
+export function planSections(plan: Plan, pairs: readonly BucketReplication[], paint: Paint): PlanSection[] {
   const given = new Set(pairs.map(({ name }) => name));
   const told = [...plan.waves.flat(), ...plan.blocked, ...plan.notes].flatMap((one) => one.pairs[0] ?? []);
   const gone = [...new Set(told)].filter((name) => !given.has(name)).sort();
   const sections = [
-    ...pairs.map((pair) => section(plan, pair.name, heading(pair, paint), paint)),
-    ...gone.map((name) =>
-      section(plan, name, `${paint.bold(visible(name))}  no spec of this name is given any more`, paint),
-    ),
+    ...pairs.map((pair) => ({ name: pair.name, heading: heading(pair, paint) })),
+    ...gone.map((name) => ({
+      name,
+      heading: `${paint.bold(visible(name))}  no spec of this name is given any more`,
+    })),
   ];
-  const end = [summary(plan, paint), ...(proof.length > 0 ? [`Proof: ${proofSummary(proof, paint)}`] : [])];
-  return [
-    ...sections.filter((text) => text !== undefined),
-    ...unprovenText(proof, paint),
-    end.join('\n'),
-  ].join('\n\n');
+  return sections
+    .map((section) => ({ ...section, lines: linesOf(plan, section.name, paint) }))
+    .filter(({ lines }) => lines.length > 0);
 }
 
 function heading({ name, source, destination, positions }: BucketReplication, paint: Paint): string {
@@ -41,10 +55,9 @@ function heading({ name, source, destination, positions }: BucketReplication, pa
   return `${paint.bold(name)}  ${sides}${at ? paint.dim(`  ${visible(at.file)}:${at.line}`) : ''}`;
 }
 
-function section(plan: Plan, name: string, head: string, paint: Paint): string | undefined {
-  // What several pairs share is shown with the first of them.
+function linesOf(plan: Plan, name: string, paint: Paint): string[] {
   const mine = ({ pairs }: { pairs: string[] }) => pairs[0] === name;
-  const lines = [
+  return [
     ...plan.waves
       .flat()
       .filter(mine)
@@ -55,7 +68,6 @@ function section(plan: Plan, name: string, head: string, paint: Paint): string |
     ...plan.notes.filter(mine).map(({ id, message }) => `  ${paint.yellow('·')} ${id}: ${visible(message)}`),
     ...plan.handover.filter(mine).flatMap((one) => handoverText(one, paint)),
   ];
-  return lines.length === 0 ? undefined : [head, ...lines].join('\n');
 }
 
 /** What somebody else has to do, ready to be handed over. */
@@ -108,7 +120,8 @@ function shown(mark: string, name: string, value: unknown): string[] {
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && !isRef(value);
 
-function summary(plan: Plan, paint: Paint): string {
+/** One line: what the plan would do, and its checksum. */
+export function summary(plan: Plan, paint: Paint): string {
   const steps = plan.waves.flat();
   const count = (action: Step['action']) => steps.filter((step) => step.action === action).length;
   if (steps.length === 0 && plan.blocked.length === 0) {
