@@ -8,6 +8,7 @@ import type { Thresholds } from './core/guard.ts';
 import { RISKS } from './core/risks.ts';
 import { EXIT, UserError } from './errors.ts';
 import { visible } from './report/visible.ts';
+import type { Selection } from './spec/select.ts';
 
 /**
  * The command line: what can be said, and for each command one call of its body, which is loaded when it is asked for.
@@ -65,7 +66,7 @@ export interface GlobalOptions {
   debug?: true;
 }
 
-export interface ReconcileOptions extends Omit<GlobalOptions, 'output'> {
+export interface ReconcileOptions extends Selection, Omit<GlobalOptions, 'output'> {
   output: 'text' | 'json' | 'markdown';
   once?: true;
   dryRun?: true;
@@ -77,7 +78,7 @@ export interface ReconcileOptions extends Omit<GlobalOptions, 'output'> {
   maxRemovals?: number;
 }
 
-export interface VerifyOptions extends GlobalOptions {
+export interface VerifyOptions extends Selection, GlobalOptions {
   timeout: number;
 }
 
@@ -87,7 +88,7 @@ export interface ImportOptions extends GlobalOptions {
   region: string;
 }
 
-export interface DoctorOptions extends Pick<GlobalOptions, 'sandbox' | 'logLevel' | 'debug'> {
+export interface DoctorOptions extends Selection, Pick<GlobalOptions, 'sandbox' | 'logLevel' | 'debug'> {
   output: 'text' | 'json' | 'sarif';
   bucket: string[];
   object?: string;
@@ -120,9 +121,11 @@ function build(io: Io, done: (code: number) => void): Command {
     async (...args: A): Promise<void> =>
       done(await interruptible(io, (signal) => body(signal, ...args)));
 
-  const reconcile = common(
-    program.argument('[paths...]', 'files, folders or globs of specs; - for standard input'),
-    'markdown',
+  const reconcile = selecting(
+    common(
+      program.argument('[paths...]', 'files, folders or globs of specs; - for standard input'),
+      'markdown',
+    ),
   )
     .option('--once', 'make one pass and exit')
     .option('--dry-run', 'plan, and change nothing')
@@ -153,7 +156,7 @@ function build(io: Io, done: (code: number) => void): Command {
     }),
   );
 
-  common(program.command('plan').argument('<paths...>', 'specs'), 'markdown')
+  selecting(common(program.command('plan').argument('<paths...>', 'specs'), 'markdown'))
     .description('show what would change; the same as --dry-run')
     .addOption(prune())
     .addOption(detailedExitcode())
@@ -163,7 +166,7 @@ function build(io: Io, done: (code: number) => void): Command {
       ),
     );
 
-  common(program.command('verify').argument('<paths...>', 'specs'))
+  selecting(common(program.command('verify').argument('<paths...>', 'specs')))
     .description('write a canary under each rule, and watch its replica arrive under the declared key')
     .option('--timeout <seconds>', 'how long to wait for a replica', seconds, 900)
     .action(
@@ -172,7 +175,7 @@ function build(io: Io, done: (code: number) => void): Command {
       ),
     );
 
-  doctorOptions(program.command('doctor').argument('[paths...]', 'specs')).action(
+  doctorOptions(selecting(program.command('doctor').argument('[paths...]', 'specs'))).action(
     action(async (signal, paths: string[], options: DoctorOptions) =>
       (await import('./cli/doctor.ts')).doctor(paths, options, io, signal),
     ),
@@ -264,6 +267,12 @@ function common(command: Command, ...forms: string[]): Command {
     )
     .option('--wait <seconds>', 'how long to wait for what was written to be seen', seconds, 60);
 }
+
+/** The options that choose among the specs that the paths name. */
+const selecting = (command: Command): Command =>
+  command
+    .option('--only <name>', 'only the spec of this name; may be repeated', listed, [])
+    .option('-l, --selector <labels>', 'only specs with these labels: team=tax,env!=dev,tier in (gold)');
 
 function reading(command: Command): Command {
   return command

@@ -30,7 +30,7 @@ export async function doctor(
   io: Io,
   signal: AbortSignal,
 ): Promise<number> {
-  const specs = paths.length > 0 ? await specsFrom(paths, io) : NOTHING;
+  const specs = paths.length > 0 ? await specsFrom(paths, options, io) : NOTHING;
   const sources = specs.pairs.filter(({ source }) => source.managed).map(({ source }) => source.bucket);
   const named = [...new Set(options.bucket.length > 0 ? options.bucket : sources)];
   if (options.observed !== undefined) {

@@ -23,7 +23,12 @@ export async function reconcileOnce(
 ): Promise<number> {
   if (options.output === 'markdown' && !options.dryRun)
     throw new UserError(EXIT.usage, 'Markdown is for a plan that people look at: add --dry-run');
-  const specs = await specsFrom(paths, io);
+  if (options.prune && (options.only.length > 0 || options.selector !== undefined))
+    throw new UserError(
+      EXIT.usage,
+      '--prune takes what is not given for gone: give it all specs, without --only and --selector',
+    );
+  const specs = await specsFrom(paths, options, io);
   const session = await openSession(specs, options, io, signal);
   const paint = paintFor(io.stdout, io.env);
   const text = options.output === 'text';

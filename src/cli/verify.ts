@@ -14,7 +14,7 @@ export async function verify(
   io: Io,
   signal: AbortSignal,
 ): Promise<number> {
-  const specs = await specsFrom(paths, io);
+  const specs = await specsFrom(paths, options, io);
   const session = await openSession(specs, options, io, signal);
   const paint = paintFor(io.stdout, io.env);
   const onResult = (result: CanaryResult) => {

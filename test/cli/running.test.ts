@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { cli } from '../support/cli.ts';
-import { TAX } from '../support/world.ts';
+import { aWorld, TAX, TAX } from '../support/world.ts';
 
 /** A folder of a user's: one spec, and the sandbox's state beside it, which each test goes on with. */
 let folder: string;
@@ -104,4 +104,27 @@ it('reads specs from standard input', async () => {
     input: await readFile(path.join(folder, 'tax.yaml'), 'utf8'),
   });
   expect({ code, stdout }).toEqual({ code: 0, stdout: 'Valid: 1 pair in 1 file.\n' });
+});
+
+it('runs with the specs that are selected, and takes nothing from the others', async () => {
+  const labelled = (name: string) =>
+    TAX.replaceAll('tax', name).replace(`{ name: ${name} }`, `{ name: ${name}, labels: { team: ${name} } }`);
+  const input = ['law', 'web'].map(labelled).join('---\n');
+  await using world = await aWorld(input);
+  const options = { endpoint: world.sandbox.endpoint, input };
+  expect((await cli(['--once', '-', '--only', 'law'], options)).code).toBe(0);
+  expect([...world.sandbox.store.buckets()].map(({ name }) => name).sort()).toEqual([
+    'acme-law',
+    'acme-law-replica',
+  ]);
+  const rest = await cli(['plan', '-', '-l', 'team!=law'], options);
+  expect(rest.stdout).toContain('Plan: 13 to create, 0 to update, 0 unchanged.');
+  expect(await cli(['plan', '-', '--only', 'lav'], options)).toMatchObject({
+    code: 64,
+    stderr: expect.stringContaining('no spec is named lav (did you mean law?)'),
+  });
+  expect(await cli(['--once', '-', '--prune', '--only', 'law'], options)).toMatchObject({
+    code: 64,
+    stderr: expect.stringContaining('--prune takes what is not given for gone'),
+  });
 });
