@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { cli } from '../support/cli.ts';
-import { aWorld, TAX, TAX } from '../support/world.ts';
+import { aWorld, TAX } from '../support/world.ts';
 
 /** A folder of a user's: one spec, and the sandbox's state beside it, which each test goes on with. */
 let folder: string;
