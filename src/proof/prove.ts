@@ -106,15 +106,13 @@ function* steps(world: RuleWorld, cases: readonly ObjectCase[]): Generator<Findi
   yield* lookingAround(world);
   const replica = replicaKeyState(world);
   const encrypted = cases.some((one) => one.what === 'object' && isKms(one.encryption.algorithm));
-  const keys = new Set<string>();
   for (const one of cases) {
     yield* reading(world, one);
-    if (one.what === 'object' && one.encryption.algorithm !== 'AES256') keys.add(one.encryption.keyArn);
+    if (one.what === 'object' && one.encryption.algorithm !== 'AES256')
+      yield* sourceKeyState(world, one.encryption.keyArn);
   }
-  for (const keyArn of keys) yield* sourceKeyState(world, keyArn);
   if (encrypted) yield* replica.missing;
-  for (const one of cases) yield* writing(world, one, replica.arn);
-  if (encrypted) yield* replica.state;
+  for (const one of cases) yield* writing(world, one, replica);
   yield* ownership(world);
 }
 

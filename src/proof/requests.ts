@@ -1,7 +1,7 @@
 import { known } from '../core/observed.ts';
 import type { Code } from './codes.ts';
 import type { UncertainRequest } from './decide.ts';
-import type { KmsEncryption, ObjectCase, PolicyPlace } from './types.ts';
+import type { Finding, KmsEncryption, ObjectCase, PolicyPlace } from './types.ts';
 import { accountOf, type Bucket, changesOwner, type RuleWorld, selectsEncrypted } from './world.ts';
 
 /** One request that S3 makes, and whose policy beside the role's has a say. */
@@ -70,8 +70,14 @@ export function reading(world: RuleWorld, one: ObjectCase): Ask[] {
   ];
 }
 
+/** The key of replicas, and what there is to say of its state. */
+interface ReplicaKey {
+  arn?: string;
+  state: readonly Finding[];
+}
+
 /** Writing its replica: permission first, then a data key; tags come last. */
-export function writing(world: RuleWorld, one: ObjectCase, replicaKey: string | undefined): Ask[] {
+export function writing(world: RuleWorld, one: ObjectCase, replica: ReplicaKey): (Ask | Finding)[] {
   const { source, destination } = world;
   if (!destination) return [];
   const at = { bucket: destination, key: one.key, usual: one.what === 'delete marker' || one.usual };
@@ -79,7 +85,8 @@ export function writing(world: RuleWorld, one: ObjectCase, replicaKey: string | 
     return [objectAsk(world, 'RK1310', 'replicate a delete marker', 's3:ReplicateDelete', at)];
   const kms = isKms(one) && selectsEncrypted(world.rule);
   const headers: Record<string, string> = { 's3:x-amz-server-side-encryption': one.encryption.algorithm };
-  if (kms && replicaKey !== undefined) headers['s3:x-amz-server-side-encryption-aws-kms-key-id'] = replicaKey;
+  if (kms && replica.arn !== undefined)
+    headers['s3:x-amz-server-side-encryption-aws-kms-key-id'] = replica.arn;
   // Whether S3 sends the headers of the replica with what it asks for beside is documented nowhere.
   const beside = { ...at, perhaps: headers };
   return [
@@ -87,24 +94,34 @@ export function writing(world: RuleWorld, one: ObjectCase, replicaKey: string | 
     ...(changesOwner(world)
       ? [objectAsk(world, 'RK1311', 'hand it to its owner', 's3:ObjectOwnerOverrideToBucketOwner', beside)]
       : []),
-    ...(kms && replicaKey !== undefined ? encrypting(world, destination, one, replicaKey) : []),
+    ...(kms && replica.arn !== undefined
+      ? encrypting(world, destination, one, replica.arn, replica.state)
+      : []),
     objectAsk(world, 'RK1306', 'read its tags', 's3:GetObjectVersionTagging', { ...at, bucket: source }),
     objectAsk(world, 'RK1309', 'write its tags', 's3:ReplicateTags', beside),
   ];
 }
 
-/** A Bucket Key is made and checked before the object is encrypted; the setting is that of the source object. */
-function encrypting(world: RuleWorld, destination: Bucket, one: KmsObject, replicaKey: string): Ask[] {
+/**
+ * A Bucket Key is made and checked before the object is encrypted; the setting is that of the source object. KMS looks
+ * at the state of a key once it knows that who asks may use it.
+ */
+function encrypting(
+  world: RuleWorld,
+  destination: Bucket,
+  one: KmsObject,
+  replicaKey: string,
+  state: readonly Finding[],
+): (Ask | Finding)[] {
   const ask = (code: Code, purpose: string, action: string) =>
     keyAsk(world, code, purpose, action, destination, one, replicaKey);
+  const encrypt = ask('RK1312', `encrypt the replica${withBucketKey(one)}`, 'kms:Encrypt');
+  if (!one.encryption.bucketKey) return [encrypt, ...state];
   return [
-    ...(one.encryption.bucketKey
-      ? [
-          ask('RK1313', 'make the Bucket Key of the destination', 'kms:GenerateDataKey'),
-          ask('RK1313', 'check the Bucket Key of the destination', 'kms:Decrypt'),
-        ]
-      : []),
-    ask('RK1312', `encrypt the replica${withBucketKey(one)}`, 'kms:Encrypt'),
+    ask('RK1313', 'make the Bucket Key of the destination', 'kms:GenerateDataKey'),
+    ...state,
+    ask('RK1313', 'check the Bucket Key of the destination', 'kms:Decrypt'),
+    encrypt,
   ];
 }
 

@@ -1,10 +1,12 @@
 import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
-import { examine } from '../../src/doctor/examine.ts';
+import { examine, examineObject } from '../../src/doctor/examine.ts';
 import { CODES, type FindingKind } from '../../src/proof/codes.ts';
-import type { RuleProof } from '../../src/proof/types.ts';
+import type { Finding, RuleProof } from '../../src/proof/types.ts';
 import type { ReplicationState } from '../../src/sandbox/state.ts';
 import { applyFixes } from '../support/apply-fix.ts';
+import { bounded } from '../support/bounded.ts';
 import { BREAKAGES, type Breakage, HARMLESS, OBJECTS, PAIRS } from './breakages.ts';
 import { type Break, type Pair, workingPair } from './breaking.ts';
 
@@ -42,6 +44,58 @@ describe('no alarm is raised where', () => {
   });
 });
 
+/** Rows that can go together: done by calls, healed by fixes, and striking objects of any name. */
+const rowsOf = (name: keyof typeof PAIRS): Breakage[] =>
+  Object.values(BREAKAGES)
+    .flat()
+    .filter(({ pair = USUAL_PAIR }) => pair === name)
+    .filter(({ meanwhile, byHand, key }) => !meanwhile && byHand === undefined && key === undefined);
+
+const someBreakages = fc.constantFrom(USUAL_PAIR, 'across accounts').chain((name) =>
+  fc.record({
+    name: fc.constant(name),
+    rows: fc.subarray(rowsOf(name), { minLength: 2, maxLength: 3 }),
+    object: fc.constantFrom('with tags', 'with tags, without a Bucket Key'),
+  }),
+);
+const limits = bounded(60, 6);
+
+test(
+  'of several breakages at once the doctor names that which S3 meets first, and its fixes heal them all',
+  limits.test,
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(someBreakages, async ({ name, rows, object }) => {
+        const pair = await theWorkingPair(name);
+        fc.pre(await canAllBreak(pair, rows));
+
+        const outcome = await write(pair, object, KEY);
+        const { door } = pair.world;
+        const { taken } = await examineObject(door, pair.source.bucket, KEY, pair.atlas);
+        const [first] = taken.flatMap(({ findings }) => errorsOf(findings));
+        // A rule that does not take the object says nothing of what it would meet.
+        expect(first?.failureReason).toBe(outcome?.attempts[0]?.reason);
+
+        // A rule that is changed asks for permissions that it did not ask for before.
+        for (let round = 0; round < 2; round++) await heal(pair);
+        expect(await doctor(pair)).toMatchObject({ verdict: 'proven' });
+        expect(await write(pair, object, `${KEY}.again`)).toMatchObject({ status: 'COMPLETED' });
+      }),
+      limits.property,
+    );
+  },
+);
+
+/** Some breakages exclude each other: what one takes away, another cannot change. */
+async function canAllBreak(pair: Pair, rows: readonly Breakage[]): Promise<boolean> {
+  try {
+    for (const { breaks } of rows) await breaks(pair);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 test('the catalogue has every code that an object fails with', () => {
   const kinds: [string, FindingKind][] = Object.entries(CODES);
   const failing = kinds.filter(([, kind]) => kind.severity === 'error' && kind.failureReason !== undefined);
@@ -68,7 +122,11 @@ async function isNamedAndHealed(row: Breakage): Promise<void> {
   const { breaks, object = USUAL_OBJECT, key = KEY, code, passedOver, byHand } = row;
   const pair = await theWorkingPair(row.pair ?? USUAL_PAIR);
   if (row.meanwhile) pair.meanwhile = () => void breaks(pair);
-  else await breaks(pair);
+  else {
+    await breaks(pair);
+    // It is foreseen before any object fails of it.
+    expect((await doctor(pair, 0)).findings.map((one) => one.code)).toContain(code);
+  }
 
   // What S3 makes of it.
   const outcome = await write(pair, object, key);
@@ -81,14 +139,13 @@ async function isNamedAndHealed(row: Breakage): Promise<void> {
     expect(findings[0]?.failureReason).toBe(outcome?.attempts[0]?.reason);
     expect(verdict).toBe('broken');
   }
-  const fixes = findings.filter(({ severity }) => severity === 'error').flatMap((one) => one.fixes);
   if (byHand !== undefined) {
     expect(findings[0]?.fixes).toEqual([]);
     return;
   }
 
   // What its fixes make of it.
-  await applyFixes(pair.world.door, pair.atlas, fixes);
+  await heal(pair);
   expect(await doctor(pair)).toMatchObject({ verdict: 'proven' });
   expect(await write(pair, object, `${key}.again`)).toMatchObject({ status: 'COMPLETED' });
 }
@@ -117,8 +174,18 @@ async function write(
   return sandbox.store.bucket(Bucket)?.objects.get(Key)?.[0]?.replication;
 }
 
-async function doctor({ world, atlas, source }: Pair): Promise<RuleProof> {
-  const { proofs } = await examine(world.door, [source.bucket], { atlas, sample: 10, now: new Date() });
+const errorsOf = (findings: readonly Finding[]): Finding[] =>
+  findings.filter(({ severity }) => severity === 'error');
+
+/** Carry out all fixes of errors, as the doctor prints them. */
+async function heal(pair: Pair): Promise<void> {
+  const { findings } = await doctor(pair);
+  const fixes = errorsOf(findings).flatMap((one) => one.fixes);
+  await applyFixes(pair.world.door, pair.atlas, fixes);
+}
+
+async function doctor({ world, atlas, source }: Pair, sample = 10): Promise<RuleProof> {
+  const { proofs } = await examine(world.door, [source.bucket], { atlas, sample, now: new Date() });
   const [proof] = proofs;
   if (!proof) throw new Error('there is nothing to prove');
   return proof;

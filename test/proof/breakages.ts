@@ -61,7 +61,7 @@ export interface Breakage {
   pair?: keyof typeof PAIRS;
   /** The object that is affected; by default one under the source key with a Bucket Key. */
   object?: keyof typeof OBJECTS;
-  /** Its name. */
+  /** Its name, where the breakage strikes only some. */
   key?: string;
   /** S3 passes the object over without a status, rather than to fail. */
   passedOver?: true;
@@ -128,6 +128,11 @@ export const OBJECTS = {
   'encrypted as the bucket has it': {},
   'encrypted by S3 itself': { ServerSideEncryption: 'AES256' },
   'with tags': { Tagging: 'team=tax' },
+  'with tags, without a Bucket Key': {
+    Tagging: 'team=tax',
+    ServerSideEncryption: 'aws:kms',
+    BucketKeyEnabled: false,
+  },
   'a delete marker': {},
 } as const;
 
@@ -911,6 +916,22 @@ const keyStates: Breakage[] = [
     when: 'the replica key is disabled',
     breaks: disabledReplicaKey,
     code: 'RK1203',
+  },
+  {
+    when: 'the replica key is disabled, and tags may not be written, which comes last',
+    breaks: together(disabledReplicaKey, inRolePolicy(lacking('DestinationObjects', 's3:ReplicateTags'))),
+    object: 'with tags',
+    code: 'RK1203',
+  },
+  {
+    when: 'the replica key is disabled, and a Bucket Key may not be checked, which comes after it is made',
+    breaks: together(disabledReplicaKey, inRolePolicy(lacking('DestinationKey', 'kms:Decrypt'))),
+    code: 'RK1203',
+  },
+  {
+    when: 'the replica key is disabled, and may not be used, which is asked first',
+    breaks: together(disabledReplicaKey, inRolePolicy(without('DestinationKey'))),
+    code: 'RK1313',
   },
   {
     when: 'the replica key waits for its deletion',
