@@ -132,12 +132,13 @@ function settle(world: RuleWorld, all: Iterable<Finding | Ask>): { findings: Fin
       told.add(step.message);
       continue;
     }
-    const id = JSON.stringify([step.request, step.orElse]);
+    const ask = chosen(observed, world.role, step);
+    const id = JSON.stringify(ask.request);
     if (asked.has(id)) continue;
     asked.add(id);
-    const outcome = settleOne({ ...world, observed }, step);
+    const outcome = settleOne({ ...world, observed }, ask);
     // What was asked of a mended world is shown as it is without.
-    answers.push(observed === world.observed ? outcome.answer : settleOne(world, step).answer);
+    answers.push(observed === world.observed ? outcome.answer : settleOne(world, ask).answer);
     observed = outcome.observed;
     if (!outcome.finding || told.has(outcome.finding.message)) continue;
     told.add(outcome.finding.message);
@@ -193,15 +194,18 @@ type Decided =
   | { decision: Decision; places: Map<string, PolicyPlace> }
   | { unknown: string; code: 'RK1901' | 'RK1902' };
 
-/** As the request is, or as another that does as well, where that one is allowed. */
-function decided(observed: Observed, role: string, { orElse, ...ask }: Ask): Decided {
-  const verdict = decidedOne(observed, role, ask);
-  if (orElse === undefined || ('decision' in verdict && verdict.decision.allowed)) return verdict;
-  const other = decidedOne(observed, role, { ...ask, request: { ...ask.request, action: orElse } });
-  return 'decision' in other && other.decision.allowed ? other : verdict;
+/** The request as it is, or another that does as well, where that one alone is allowed. */
+function chosen(observed: Observed, role: string, ask: Ask): Ask {
+  const isAllowed = (one: Ask): boolean => {
+    const verdict = decided(observed, role, one);
+    return 'decision' in verdict && verdict.decision.allowed;
+  };
+  if (ask.orElse === undefined || isAllowed(ask)) return ask;
+  const other = { ...ask, request: { ...ask.request, action: ask.orElse } };
+  return isAllowed(other) ? other : ask;
 }
 
-function decidedOne(observed: Observed, role: string, ask: Ask): Decided {
+function decided(observed: Observed, role: string, ask: Ask): Decided {
   const found = policiesFor(observed, role, ask);
   if ('unread' in found) return { unknown: `is not known: ${found.unread}`, code: 'RK1901' };
   const verdict = decide(ask.request, found.policies);

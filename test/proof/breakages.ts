@@ -186,6 +186,12 @@ const statements: Breakage[] = [
   },
 ];
 
+const readingPlainly = inRolePolicy(
+  having('SourceObjects', () => ({
+    Action: ['s3:GetObjectVersion', 's3:GetObjectVersionAcl', 's3:GetObjectVersionTagging'],
+  })),
+);
+
 const actions: Breakage[] = [
   {
     when: 'the role may not read the replication configuration',
@@ -204,11 +210,14 @@ const actions: Breakage[] = [
   },
   {
     when: 'the role reads with s3:GetObjectVersion, which is for plain objects alone',
-    breaks: inRolePolicy(
-      having('SourceObjects', () => ({
-        Action: ['s3:GetObjectVersion', 's3:GetObjectVersionAcl', 's3:GetObjectVersionTagging'],
-      })),
-    ),
+    breaks: readingPlainly,
+    code: 'RK1304',
+  },
+  {
+    when: 'the role reads with s3:GetObjectVersion, and some objects are not plain',
+    breaks: readingPlainly,
+    pair: 'that is encrypted by S3 itself',
+    object: 'without a Bucket Key',
     code: 'RK1304',
   },
   {
@@ -581,6 +590,12 @@ const trust: Breakage[] = [
   },
 ];
 
+const kmsAlone = inReplicaBucketPolicy(
+  denying(['s3:PutObject', 's3:ReplicateObject'], replicas(), () => ({
+    Condition: { StringNotEquals: { 's3:x-amz-server-side-encryption': 'aws:kms' } },
+  })),
+);
+
 const denials: Breakage[] = [
   {
     when: 'the role policy denies a part of the prefix',
@@ -651,21 +666,13 @@ const denials: Breakage[] = [
   },
   {
     when: 'the destination bucket policy denies what is not said to be under KMS',
-    breaks: inReplicaBucketPolicy(
-      denying(['s3:PutObject', 's3:ReplicateObject'], replicas(), () => ({
-        Condition: { StringNotEquals: { 's3:x-amz-server-side-encryption': 'aws:kms' } },
-      })),
-    ),
+    breaks: kmsAlone,
     object: 'encrypted by S3 itself',
     code: 'RK1308',
   },
   {
     when: 'the destination bucket policy denies what is not said to be under KMS',
-    breaks: inReplicaBucketPolicy(
-      denying(['s3:PutObject', 's3:ReplicateObject'], replicas(), () => ({
-        Condition: { StringNotEquals: { 's3:x-amz-server-side-encryption': 'aws:kms' } },
-      })),
-    ),
+    breaks: kmsAlone,
     pair: 'that is encrypted by S3 itself',
     object: 'encrypted as the bucket has it',
     code: 'RK1308',
@@ -1272,11 +1279,7 @@ export const BREAKAGES: Record<string, Breakage[]> = {
 export const HARMLESS: Pick<Breakage, 'when' | 'breaks' | 'pair' | 'object'>[] = [
   {
     when: 'the role reads with s3:GetObjectVersion, which is enough for plain objects',
-    breaks: inRolePolicy(
-      having('SourceObjects', () => ({
-        Action: ['s3:GetObjectVersion', 's3:GetObjectVersionAcl', 's3:GetObjectVersionTagging'],
-      })),
-    ),
+    breaks: readingPlainly,
     pair: 'of plain objects alone',
     object: 'encrypted by S3 itself',
   },
