@@ -209,6 +209,14 @@ function build(io: Io, done: (code: number) => void): Command {
     .action(action(async () => (await import('./cli/schema.ts')).schema(io)));
 
   program
+    .command('explain')
+    .argument('[field]', 'such as spec.rules.prefix; absent: all kinds of documents')
+    .description('say what may stand in a field of a spec')
+    .action(
+      action(async (_, field: string | undefined) => (await import('./cli/explain.ts')).explain(field, io)),
+    );
+
+  program
     .command('sandbox')
     .description('serve an AWS of your own on this machine until stopped')
     .option('--host <host>', 'address to listen on', '127.0.0.1')

@@ -1,0 +1,47 @@
+import { describe, expect, test } from 'vitest';
+import { kindsOfDocuments } from '../../src/spec/fields.ts';
+import { cli } from '../support/cli.ts';
+
+const explain = (...args: string[]) => cli(['explain', ...args]);
+
+describe('reconcile explain', () => {
+  test('says of a field what may stand there, and what holds where it is left out', async () => {
+    const { code, stdout } = await explain('spec.rules[0].prefix');
+    expect(code).toBe(0);
+    expect(stdout).toMatchInlineSnapshot(`
+      "spec.rules[].prefix  (BucketReplication)
+
+        Only objects whose key begins with this, literally; "" is every object.
+
+        What may stand there: text
+        For example: "Tax/"
+      "
+    `);
+    expect(stdout).toBe((await explain('spec.rules.prefix')).stdout);
+    expect(stdout).toBe((await explain('BucketReplication.spec.rules.prefix')).stdout);
+  });
+
+  test('lists the kinds of documents, or the fields below one', async () => {
+    expect((await explain()).stdout).toMatch(/^BucketReplication: .*^Account: .*^Guardrails: /ms);
+    const { stdout } = await explain('spec.source');
+    expect(stdout).toContain('spec.source.region');
+    expect(stdout).not.toContain('spec.source.key.alias');
+  });
+
+  test.each([
+    ['spec.rules.prefx', 'did you mean spec.rules.prefix?'],
+    ['prefix', 'did you mean spec.rules.prefix?'],
+    ['nothing of the kind at all', 'reconcile explain lists what there is'],
+  ])('knows no %s, and says what was meant', async (field, words) => {
+    expect(await explain(field)).toMatchObject({ code: 64, stderr: expect.stringContaining(words) });
+  });
+
+  test('has words for every field that holds a value', () => {
+    const silent = kindsOfDocuments().flatMap(({ kind, fields }) =>
+      fields
+        .filter((field) => field.description === '' && field.type !== 'mapping')
+        .map(({ path }) => `${kind} ${path}`),
+    );
+    expect(silent).toEqual([]);
+  });
+});
