@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import jsonPatch from 'fast-json-patch';
 import { byCodeUnit, sortKeys, stableJson } from './canonical.ts';
+import { differences } from './difference.ts';
 import { refsIn, resolve } from './ref.ts';
 import type {
   Actual,
@@ -80,7 +80,7 @@ export function settled(
 /** The fields in which AWS differs from what is wanted. */
 export function difference(seen: Seen | undefined, desired: unknown, kind: Kind): Step['patch'] {
   const before = seen ? sortKeys(kind.canonical(seen.spec)) : {};
-  return jsonPatch.compare(before as object, desired as object);
+  return differences(before, desired);
 }
 
 /** References resolve to what was observed, or written, of their target. */

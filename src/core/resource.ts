@@ -1,5 +1,5 @@
-import type { Operation } from 'fast-json-patch';
 import type { BucketReplication, Position } from '../spec/types.ts';
+import type { Operation } from './difference.ts';
 import type { Leftover } from './leftover.ts';
 import type { Observed } from './observed.ts';
 import type { RiskId } from './risks.ts';

@@ -1,4 +1,5 @@
-import type { Operation } from 'fast-json-patch';
+import { stableJson } from '../core/canonical.ts';
+import type { Operation } from '../core/difference.ts';
 import { showPointer } from '../core/pointer.ts';
 import { isRef } from '../core/ref.ts';
 import type { Handover, Plan, Step } from '../core/resource.ts';
@@ -83,21 +84,51 @@ function handoverText({ account, what, document, command }: Handover, paint: Pai
 function stepText(step: Step, paint: Paint): string[] {
   const mark = { create: paint.green('+'), update: paint.yellow('~'), delete: paint.red('-') }[step.action];
   return [
-    `  ${mark} ${step.id}${paint.dim(`  ${step.why.map(visible).join('; ')}`)}`,
+    ...headText(`${mark} ${step.id}`, step.id.length + 4, step.why.map(visible), paint),
     ...step.patch.flatMap((operation) => fieldText(operation, step, paint)),
     ...step.risks.map(({ id, message }) => `      ${paint.red('risk')} ${id}: ${visible(message)}`),
   ];
 }
+
+/** A step and why it is made: on one line where that is short, otherwise a line for each reason. */
+function headText(head: string, width: number, why: readonly string[], paint: Paint): string[] {
+  const reasons = why.join('; ');
+  if (width + 2 + reasons.length <= COLUMNS) return [`  ${head}${paint.dim(`  ${reasons}`)}`];
+  return [`  ${head}`, ...why.map((reason) => `      ${paint.dim(`# ${reason}`)}`)];
+}
+
+/** What a terminal shows without wrapping, mostly. */
+const COLUMNS = 100;
 
 function fieldText(operation: Operation, step: Step, paint: Paint): string[] {
   const path = visible(showPointer(operation.path));
   const before = step.before[operation.path];
   const after = 'value' in operation ? operation.value : undefined;
   if (operation.op === 'remove') return shown(paint.red('-'), path, before);
+  if (operation.op === 'replace' && Array.isArray(before) && Array.isArray(after))
+    return listText(path, before, after, paint);
   if (operation.op === 'replace') {
     return [`      ${paint.yellow('~')} ${path}: ${showValue(before)} ${paint.dim('→')} ${showValue(after)}`];
   }
   return added(operation.path, after).flatMap(([name, value]) => shown(paint.green('+'), name, value));
+}
+
+/** A list that differs, as the set that it is: only what comes and what goes. */
+function listText(
+  path: string,
+  before: readonly unknown[],
+  after: readonly unknown[],
+  paint: Paint,
+): string[] {
+  const has = (list: readonly unknown[], item: unknown) =>
+    list.some((one) => stableJson(one) === stableJson(item));
+  const gone = before.filter((item) => !has(after, item));
+  const come = after.filter((item) => !has(before, item));
+  return [
+    `      ${paint.yellow('~')} ${path}:`,
+    ...gone.map((item) => `          ${paint.red('-')} ${showValue(item)}`),
+    ...come.map((item) => `          ${paint.green('+')} ${showValue(item)}`),
+  ];
 }
 
 /** What is new: what a map holds is named one by one, and an empty list is nothing. */

@@ -166,8 +166,8 @@ describe.skipIf(awscli.missing)(
       expect(code).toBe(2);
       const { waves, notes, unchanged, blocked } = JSON.parse(stdout) as Plan;
       const byDefault = [
-        'new objects are encrypted under the declared key by default',
         'the S3 Bucket Key is declared on (it decides the encryption context of new objects)',
+        'new objects are encrypted under the declared key by default',
       ];
       expect(waves.flat().map(({ action, id, why }) => [action, id, why])).toEqual([
         [

@@ -224,7 +224,7 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
             }),
           }),
         ),
-      planned: { [`iam.role/${ROLE_ID}`]: ['/trust/ReplikeyAssumeRole/Principal/Service/0'] },
+      planned: { [`iam.role/${ROLE_ID}`]: ['/trust/ReplikeyAssumeRole/Principal/Service'] },
     },
     {
       name: 'another boundary',
@@ -283,9 +283,8 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
           '/statements/ReplikeyDestinationKeyTax',
           '/statements/ReplikeyDestinationObjectsTax',
           '/statements/ReplikeyDestinationOwnerTax',
-          '/statements/ReplikeySourceBucketTax/Action/0',
-          '/statements/ReplikeySourceBucketTax/Action/1',
-          '/statements/ReplikeySourceBucketTax/Resource/0',
+          '/statements/ReplikeySourceBucketTax/Action',
+          '/statements/ReplikeySourceBucketTax/Resource',
           '/statements/ReplikeySourceKeyTax',
           '/statements/ReplikeySourceObjectsTax',
         ],
@@ -362,7 +361,7 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
         const text = JSON.stringify({ ...policy, Statement: [...Statement, theirs] });
         await door.send(west, new PutBucketPolicyCommand({ Bucket: REPLICA, Policy: text }));
       },
-      planned: { [`s3.bucket-policy/${REPLICA}`]: ['/statements/ReplikeyDestinationObjectsTax/Action/1'] },
+      planned: { [`s3.bucket-policy/${REPLICA}`]: ['/statements/ReplikeyDestinationObjectsTax/Action'] },
     },
   ],
   's3.public-access': [

@@ -20,8 +20,8 @@ describe('a role that was deleted', () => {
     const { plan } = await world.reconcile({ dryRun: true });
     const keyPolicies = plan.waves.flat().filter(({ kind }) => kind === 'kms.key-policy');
     expect(keyPolicies.map(({ patch }) => patch.map(({ path }) => path))).toEqual([
-      ['/statements/ReplikeyDestinationKeyTax/Principal/AWS/0'],
-      ['/statements/ReplikeySourceKeyTax/Principal/AWS/0'],
+      ['/statements/ReplikeyDestinationKeyTax/Principal/AWS'],
+      ['/statements/ReplikeySourceKeyTax/Principal/AWS'],
     ]);
     expect(keyPolicies.flatMap(({ before }) => Object.values(before)).join()).toMatch(/^AROA\w+,AROA\w+$/);
     expect(plan.notes.map(({ message }) => message)).toContain(
