@@ -27,7 +27,7 @@ describe.skipIf(moto.missing)(`specs/tax.yaml on moto${moto.missing ? `: ${moto.
         id: 's3.replication/acme-tax',
         // Moto forgets SourceSelectionCriteria, and answers every filter with an empty prefix.
         why: expect.stringMatching(
-          /^AWS accepted the write, but these settings did not take: rules\["replikey\/tax\/tax"\]\.sseKmsEncryptedObjects, rules\["replikey\/tax\/tax"\]\.prefix; either this endpoint does not keep them/,
+          /^AWS accepted the write, but these settings did not take: rules\["replikey\/tax\/tax"\]\.prefix, rules\["replikey\/tax\/tax"\]\.sseKmsEncryptedObjects; either this endpoint does not keep them/,
         ),
       },
     ]);
