@@ -29,7 +29,9 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok;
     const { exitCode, message } = explain(error, argv.includes('--debug'));
-    // Commander has told its own errors already.
+    // Commander has told its own errors already; but not that the options are those of a command that was misspelt.
+    const meant = error instanceof CommanderError ? commandMeant(program, argv[0]) : undefined;
+    if (meant) io.stderr.write(`(did you mean reconcile ${meant}?)\n`);
     if (!(error instanceof CommanderError)) io.stderr.write(`${message}\n`);
     if (wantsJson(argv))
       io.stdout.write(`${JSON.stringify({ format: 1, error: { exitCode, message } }, null, 2)}\n`);
@@ -238,9 +240,15 @@ function build(io: Io, done: (code: number) => void): Command {
 
 /** A word that is no file but nearly a command was meant as one. */
 function refuseMisspelt(program: Command, word = ''): void {
-  const meant = program.commands.map((command) => command.name()).find((name) => distance(name, word) <= 2);
-  if (meant && !existsSync(word))
+  const meant = commandMeant(program, word);
+  if (meant)
     throw new UserError(EXIT.usage, `there is no command or file "${word}" (did you mean ${meant}?)`);
+}
+
+function commandMeant(program: Command, word = ''): string | undefined {
+  if (existsSync(word)) return undefined;
+  const near = (name: string) => name !== word && distance(name, word) <= 2;
+  return program.commands.map((command) => command.name()).find(near);
 }
 
 /**

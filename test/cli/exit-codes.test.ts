@@ -212,3 +212,11 @@ it('1: a sandbox on a port that is in use, with what to do', async () => {
     stderr: `the sandbox cannot start: port ${port} of 127.0.0.1 is in use; choose another with --port (0 takes any free one)\n`,
   });
 });
+
+it('64: a command that was misspelt, though its options are told first', async () => {
+  const { code, stderr } = await cli(['docter', '--bucket', 'acme-tax']);
+  expect(code).toBe(64);
+  expect(stderr).toContain("unknown option '--bucket'");
+  expect(stderr).toContain('(did you mean reconcile doctor?)');
+  expect((await cli(['doctor', '--bukket', 'acme-tax'])).stderr).not.toContain('did you mean reconcile');
+});
