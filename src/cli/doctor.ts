@@ -1,7 +1,6 @@
 import manifest from '../../package.json' with { type: 'json' };
 import { describeError } from '../aws/describe-error.ts';
 import type { Door } from '../aws/door.ts';
-import type { DoctorOptions } from '../cli.ts';
 import { known, type Observed } from '../core/observed.ts';
 import type { Aws } from '../core/resource.ts';
 import { type Atlas, atlasOf } from '../doctor/atlas.ts';
@@ -18,6 +17,7 @@ import { doctorText, objectText } from '../report/proof-text.ts';
 import { sarif } from '../report/sarif.ts';
 import type { Specs } from '../spec/types.ts';
 import type { Io } from './io.ts';
+import type { DoctorOptions } from './options.ts';
 import { openSession } from './session.ts';
 import { specsFrom } from './specs.ts';
 

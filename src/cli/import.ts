@@ -1,9 +1,9 @@
-import type { ImportOptions } from '../cli.ts';
 import { EXIT, UserError } from '../errors.ts';
 import type { FoundReplication } from '../import/found.ts';
 import { allBuckets, look } from '../import/look.ts';
 import { specsOf } from '../import/specs.ts';
 import type { Io } from './io.ts';
+import type { ImportOptions } from './options.ts';
 import { openSession } from './session.ts';
 
 /** `reconcile import`: specs for what exists. */

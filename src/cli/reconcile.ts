@@ -1,4 +1,3 @@
-import type { ReconcileOptions } from '../cli.ts';
 import type { Thresholds } from '../core/guard.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { kinds } from '../kinds/index.ts';
@@ -11,6 +10,7 @@ import { outcomeText, planText } from '../report/text.ts';
 import type { Limits } from '../spec/types.ts';
 import type { ApplyEvent } from '../steps/apply.ts';
 import type { Io } from './io.ts';
+import type { ReconcileOptions } from './options.ts';
 import { openSession } from './session.ts';
 import { specsFrom } from './specs.ts';
 

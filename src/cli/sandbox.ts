@@ -1,8 +1,8 @@
 import { once } from 'node:events';
-import type { SandboxOptions } from '../cli.ts';
 import { EXIT } from '../errors.ts';
 import type { Io } from './io.ts';
 import { openSandbox } from './open-sandbox.ts';
+import type { SandboxOptions } from './options.ts';
 
 /** `reconcile sandbox`: serve until a signal stops it. */
 export async function sandbox(options: SandboxOptions, io: Io, signal: AbortSignal): Promise<number> {

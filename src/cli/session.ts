@@ -1,11 +1,11 @@
 import { createClients } from '../aws/clients.ts';
 import { createDoor, type Door } from '../aws/door.ts';
-import type { GlobalOptions } from '../cli.ts';
 import { createLog, type Log } from '../log.ts';
 import { wantsColour } from '../report/paint.ts';
 import type { Sandbox } from '../sandbox/server.ts';
 import type { Specs } from '../spec/types.ts';
 import type { Io } from './io.ts';
+import type { GlobalOptions } from './options.ts';
 
 /** What a command needs to talk to AWS, or to the sandbox in AWS's place. */
 export interface Session {

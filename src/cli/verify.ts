@@ -1,9 +1,9 @@
-import type { VerifyOptions } from '../cli.ts';
 import { EXIT } from '../errors.ts';
 import { canaryText } from '../report/canary-text.ts';
 import { paintFor } from '../report/paint.ts';
 import { type CanaryResult, canaries } from '../steps/canary.ts';
 import type { Io } from './io.ts';
+import type { VerifyOptions } from './options.ts';
 import { openSession } from './session.ts';
 import { specsFrom } from './specs.ts';
 

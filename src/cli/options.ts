@@ -1,0 +1,153 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { Thresholds } from '../core/guard.ts';
+import { RISKS } from '../core/risks.ts';
+import type { Selection } from '../spec/select.ts';
+
+export interface GlobalOptions {
+  /** The folder of its state. */
+  sandbox?: string;
+  output: 'text' | 'json';
+  allow: string[];
+  wait: number;
+  logLevel: string;
+  debug?: true;
+}
+
+export interface ReconcileOptions extends Selection, Omit<GlobalOptions, 'output'> {
+  output: 'text' | 'json' | 'markdown';
+  once?: true;
+  dryRun?: true;
+  detailedExitcode?: true;
+  prune?: true;
+  allowUnproven?: true;
+  plan?: string;
+  maxChanges?: NonNullable<Thresholds['maxChanges']>;
+  maxRemovals?: number;
+}
+
+export interface VerifyOptions extends Selection, GlobalOptions {
+  timeout: number;
+}
+
+export interface ImportOptions extends GlobalOptions {
+  bucket: string[];
+  all?: true;
+  region: string;
+}
+
+export interface DoctorOptions extends Selection, Pick<GlobalOptions, 'sandbox' | 'logLevel' | 'debug'> {
+  output: 'text' | 'json' | 'sarif';
+  bucket: string[];
+  object?: string;
+  observed?: string;
+  sample: number;
+  region?: string;
+  verbose?: true;
+  allowUnproven?: true;
+}
+
+export interface SandboxOptions {
+  host: string;
+  port: number;
+  state?: string;
+}
+
+const SANDBOX_FOLDER = '.replikey/sandbox';
+
+/** A folder is given as --sandbox=DIR alone: `--sandbox specs/` means the sandbox, and then the specs. */
+export const withFolder = (word: string): string =>
+  word === '--sandbox' ? `${word}=${SANDBOX_FOLDER}` : word;
+
+/** The options that all commands share which talk to AWS. */
+export function common(command: Command, ...forms: string[]): Command {
+  return reading(command)
+    .addOption(output(...forms))
+    .option(
+      '--allow <risk>',
+      'allow a risk by its id; may be repeated',
+      (id: string, before: string[]) => [...before, risk(id)],
+      [],
+    )
+    .option('--wait <seconds>', 'how long to wait for what was written to be seen', seconds, 60);
+}
+
+/** The options that choose among the specs that the paths name. */
+export const selecting = (command: Command): Command =>
+  command
+    .option('--only <name>', 'only the spec of this name; may be repeated', listed, [])
+    .option('-l, --selector <labels>', 'only specs with these labels: team=tax,env!=dev,tier in (gold)');
+
+export function reading(command: Command): Command {
+  return command
+    .option(
+      '--sandbox [dir]',
+      `use an embedded sandbox instead of AWS, its state kept in a folder (--sandbox=DIR; default ${SANDBOX_FOLDER})`,
+    )
+    .addOption(
+      new Option('--log-level <level>', 'what to log')
+        .choices(['debug', 'info', 'warn', 'error', 'silent'])
+        .default('info'),
+    )
+    .option('--debug', 'show where in the program an error arose');
+}
+
+export const doctorOptions = (command: Command): Command =>
+  reading(command)
+    .description(
+      'say of every rule that exists whether it will replicate, and if not why; nothing is changed',
+    )
+    .addOption(output('sarif'))
+    .option('--bucket <name>', 'a source bucket, whoever set it up; may be repeated', listed, [])
+    .option('--object <key>', 'explain one object of the bucket')
+    .option(
+      '--observed <file>',
+      'look at exported policies and configurations instead of AWS: a file, or a folder',
+    )
+    .option('--sample <n>', 'how many recent objects of each bucket to look at', whole, 20)
+    .option('--region <region>', 'where to ask first for a bucket')
+    .option('--allow-unproven', 'let what cannot be read pass')
+    .option('-v, --verbose', 'show every finding and every request');
+
+export const listed = (value: string, before: string[]): string[] => [...before, value];
+
+export const output = (...more: string[]) =>
+  new Option('-o, --output <form>', 'form of the result').choices(['text', 'json', ...more]).default('text');
+
+export const prune = () =>
+  new Option('--prune', 'take away what is left of specs that are not given any more (deletion: Remove)');
+
+export const detailedExitcode = () =>
+  new Option('--detailed-exitcode', 'exit with 2 when the plan holds changes');
+
+function risk(id: string): string {
+  if (Object.hasOwn(RISKS, id)) return id;
+  throw new InvalidArgumentError(`known: ${Object.keys(RISKS).join(', ')}`);
+}
+
+export function checksum(text: string): string {
+  if (/^[0-9a-f]{16,64}$/i.test(text)) return text;
+  throw new InvalidArgumentError('the checksum of a plan has at least 16 digits, as a dry run prints it');
+}
+
+export function whole(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('a whole number');
+  return Number(text);
+}
+
+export function share(text: string): NonNullable<Thresholds['maxChanges']> {
+  const [, percent] = /^(\d{1,3})%$/.exec(text) ?? [];
+  return percent === undefined ? { count: whole(text) } : { percent: Number(percent) };
+}
+
+export function seconds(text: string): number {
+  const value = Number(text);
+  if (!(value >= 0 && value <= 86_400)) throw new InvalidArgumentError('a number of seconds, 0 to 86400');
+  return value;
+}
+
+export function port(text: string): number {
+  const value = Number(text);
+  if (!(Number.isInteger(value) && value >= 0 && value <= 65_535))
+    throw new InvalidArgumentError('a port, 0 to 65535');
+  return value;
+}

@@ -1,0 +1,202 @@
+import { existsSync } from 'node:fs';
+import { Command } from 'commander';
+import { distance } from 'fastest-levenshtein';
+import manifest from '../../package.json' with { type: 'json' };
+import { EXIT, UserError } from '../errors.ts';
+import { interruptible } from './interrupt.ts';
+import type { Io } from './io.ts';
+import {
+  checksum,
+  common,
+  type DoctorOptions,
+  detailedExitcode,
+  doctorOptions,
+  type ImportOptions,
+  listed,
+  output,
+  port,
+  prune,
+  type ReconcileOptions,
+  type SandboxOptions,
+  seconds,
+  selecting,
+  share,
+  type VerifyOptions,
+  whole,
+} from './options.ts';
+
+/** What can be said on the command line, and for each command one call of its body, which is loaded when it is asked for. */
+export function build(io: Io, done: (code: number) => void): Command {
+  const program = new Command('reconcile')
+    .description('Keeps S3 replication of KMS-encrypted objects as declared in YAML.')
+    .version(manifest.version, '-V, --version')
+    .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
+    .exitOverride()
+    .showHelpAfterError('(reconcile --help shows what can be said)')
+    .enablePositionalOptions()
+    .addHelpText('after', EXAMPLES)
+    .hook('preSubcommand', handDown);
+
+  const action =
+    <A extends unknown[]>(body: (signal: AbortSignal, ...args: A) => Promise<number>) =>
+    async (...args: A): Promise<void> =>
+      done(await interruptible(io, (signal) => body(signal, ...args)));
+
+  const reconcile = selecting(
+    common(
+      program.argument('[paths...]', 'files, folders or globs of specs; - for standard input'),
+      'markdown',
+    ),
+  )
+    .option('--once', 'make one pass and exit')
+    .option('--dry-run', 'plan, and change nothing')
+    .addOption(prune())
+    .option('--plan <checksum>', 'apply only the plan with this checksum, as a dry run showed it', checksum)
+    .option('--allow-unproven', 'apply also what would not replicate')
+    .option('--max-changes <n>', 'refuse a plan that changes more resources: a number, or 20%', share)
+    .option(
+      '--max-removals <n>',
+      'refuse a plan that takes more rules, statements and roles away (default: 10)',
+      whole,
+    )
+    .addOption(detailedExitcode());
+  reconcile.action(
+    action(async (signal, paths: string[], options: ReconcileOptions) => {
+      if (paths.length === 0)
+        throw new UserError(
+          EXIT.usage,
+          'name the specs: reconcile --once specs/ (reconcile --help shows more)',
+        );
+      if (options.once || options.dryRun)
+        return (await import('./reconcile.ts')).reconcileOnce(paths, options, io, signal);
+      refuseMisspelt(program, paths[0]);
+      throw new UserError(
+        EXIT.usage,
+        'this version makes one pass at a time: add --once (or --dry-run to change nothing)',
+      );
+    }),
+  );
+
+  selecting(common(program.command('plan').argument('<paths...>', 'specs'), 'markdown'))
+    .description('show what would change; the same as --dry-run')
+    .addOption(prune())
+    .addOption(detailedExitcode())
+    .action(
+      action(async (signal, paths: string[], options: ReconcileOptions) =>
+        (await import('./reconcile.ts')).reconcileOnce(paths, { ...options, dryRun: true }, io, signal),
+      ),
+    );
+
+  selecting(common(program.command('verify').argument('<paths...>', 'specs')))
+    .description('write a canary under each rule, and watch its replica arrive under the declared key')
+    .option('--timeout <seconds>', 'how long to wait for a replica', seconds, 900)
+    .action(
+      action(async (signal, paths: string[], options: VerifyOptions) =>
+        (await import('./verify.ts')).verify(paths, options, io, signal),
+      ),
+    );
+
+  doctorOptions(selecting(program.command('doctor').argument('[paths...]', 'specs'))).action(
+    action(async (signal, paths: string[], options: DoctorOptions) =>
+      (await import('./doctor.ts')).doctor(paths, options, io, signal),
+    ),
+  );
+
+  common(program.command('import'))
+    .description('print specs for replication that exists')
+    .option('--bucket <name>', 'a source bucket; may be repeated', listed, [])
+    .option('--all', 'every bucket of the account that has a replication configuration')
+    .option('--region <region>', 'where to ask first', 'us-east-1')
+    .action(
+      action(async (signal, options: ImportOptions) =>
+        (await import('./import.ts')).importSpecs(options, io, signal),
+      ),
+    );
+
+  program
+    .command('validate')
+    .description('check the YAML; AWS is not asked')
+    .argument('<paths...>', 'specs')
+    .addOption(output())
+    .action(
+      action(async (_, paths: string[], options: { output: 'text' | 'json' }) =>
+        (await import('./validate.ts')).validate(paths, options, io),
+      ),
+    );
+
+  program
+    .command('schema')
+    .description('print the JSON Schema of specs, for editors')
+    .action(action(async () => (await import('./schema.ts')).schema(io)));
+
+  program
+    .command('explain')
+    .argument('[field]', 'such as spec.rules.prefix; absent: all kinds of documents')
+    .description('say what may stand in a field of a spec')
+    .action(
+      action(async (_, field: string | undefined) => (await import('./explain.ts')).explain(field, io)),
+    );
+
+  program
+    .command('sandbox')
+    .description('serve an AWS of your own on this machine until stopped')
+    .option('--host <host>', 'address to listen on', '127.0.0.1')
+    .option('--port <port>', 'port to listen on; 0 takes any', port, 4566)
+    .option('--state <dir>', 'keep the state in a folder; absent: in memory')
+    .action(
+      action(async (signal, options: SandboxOptions) =>
+        (await import('./sandbox.ts')).sandbox(options, io, signal),
+      ),
+    );
+
+  program
+    .command('demo')
+    .description('the whole story on the sandbox: plan, apply, replicate, break, heal')
+    .action(action(async (signal) => (await import('./demo.ts')).demo(io, signal)));
+
+  return program;
+}
+
+/** A word that is no file but nearly a command was meant as one. */
+function refuseMisspelt(program: Command, word = ''): void {
+  const meant = commandMeant(program, word);
+  if (meant)
+    throw new UserError(EXIT.usage, `there is no command or file "${word}" (did you mean ${meant}?)`);
+}
+
+/** The command that a word was meant as, if it is nearly one and no file. */
+export function commandMeant(program: Command, word = ''): string | undefined {
+  if (existsSync(word)) return undefined;
+  const near = (name: string) => name !== word && distance(name, word) <= 2;
+  return program.commands.map((command) => command.name()).find(near);
+}
+
+/**
+ * `reconcile --sandbox verify specs/` means the same as `reconcile verify --sandbox specs/`: an option before the
+ * command is never passed over in silence, least of all one that keeps a run away from AWS.
+ */
+function handDown(program: Command, command: Command): void {
+  for (const option of program.options) {
+    const name = option.attributeName();
+    if (program.getOptionValueSource(name) !== 'cli') continue;
+    if (!command.options.some((own) => own.attributeName() === name)) {
+      throw new UserError(EXIT.usage, `${command.name()} has no ${option.long}: leave it out`);
+    }
+    command.setOptionValueWithSource(name, program.getOptionValue(name), 'cli');
+  }
+}
+
+const EXAMPLES = `
+Examples:
+  reconcile validate specs/                  check the YAML
+  reconcile --dry-run specs/                 show what would change
+  reconcile --once specs/                    make it so
+  reconcile doctor specs/                    say whether it replicates, and if not why
+  reconcile verify specs/                    prove it with real objects
+  reconcile --once specs/ --sandbox          rehearse it on this machine, without an AWS account
+
+Exit codes:
+  0 converged, or nothing to do, or planned    1 failed, or partly failed
+  2 changes (only with --detailed-exitcode)    3 refused by a safety rail
+  4 no usable credentials, or the wrong account
+  64 unusable arguments   65 invalid specs     130, 143 interrupted`;
