@@ -27,8 +27,9 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     const meant = error instanceof CommanderError ? commandMeant(program, argv[0]) : undefined;
     if (meant) io.stderr.write(`(did you mean reconcile ${meant}?)\n`);
     if (!(error instanceof CommanderError)) io.stderr.write(`${message}\n`);
-    if (wantsJson(argv))
-      io.stdout.write(`${JSON.stringify({ format: 1, error: { exitCode, message } }, null, 2)}\n`);
+    const form = formOf(argv);
+    if (form === 'json') io.stdout.write(`${JSON.stringify(failure(exitCode, message), null, 2)}\n`);
+    if (form === 'ndjson') io.stdout.write(`${JSON.stringify(failureLine(exitCode, message))}\n`);
     return exitCode;
   }
 }
@@ -44,10 +45,19 @@ function explain(error: unknown, debug: boolean): { exitCode: number; message: s
   return { exitCode: EXIT.failed, message: `${lines}${advice}` };
 }
 
-/** Whether JSON was asked for, also where the command line is not fit to be parsed. */
-const wantsJson = (argv: readonly string[]): boolean =>
-  argv.some((word, index) =>
-    word === '-o' || word === '--output'
-      ? argv[index + 1] === 'json'
-      : word === '-ojson' || word === '--output=json',
-  );
+const failure = (exitCode: number, message: string) => ({ format: 1, error: { exitCode, message } });
+
+const failureLine = (exitCode: number, message: string) => ({
+  format: 1,
+  type: 'error',
+  time: new Date().toISOString(),
+  message,
+  error: { exitCode, message },
+});
+
+/** The form of output that was asked for, also where the command line is not fit to be parsed. */
+function formOf(argv: readonly string[]): string | undefined {
+  const index = argv.findIndex((word) => /^(-o|--output)/.test(word));
+  const [word = '', next] = argv.slice(index < 0 ? argv.length : index);
+  return word === '-o' || word === '--output' ? next : word.replace(/^(-o|--output=)/, '');
+}

@@ -1,7 +1,7 @@
 import type { Door } from './aws/door.ts';
 import { withAdoption } from './core/adoption.ts';
 import { desire } from './core/desire.ts';
-import { guard, type Refusal, stale, type Thresholds } from './core/guard.ts';
+import { type Approved, guard, type Refusal, stale, type Thresholds } from './core/guard.ts';
 import { handover, part } from './core/handover.ts';
 import { knownIn, plan } from './core/plan.ts';
 import type { Kind, Plan, Resource } from './core/resource.ts';
@@ -24,8 +24,8 @@ export interface PassOptions {
   thresholds?: Thresholds;
   /** Take away what carries our mark and no spec declares, where its spec said deletion: Remove. */
   prune?: boolean;
-  /** Checksum of the one plan that may be applied, or the beginning of it. */
-  approved?: string;
+  /** The one plan that may be applied. */
+  approved?: Approved;
   /** Apply also what would not replicate. */
   allowUnproven?: boolean;
   waitMs: number;

@@ -41,6 +41,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   aws: ['aws', 'core', 'spec', ''],
   steps: ['steps', 'aws', 'core', 'spec', ''],
   import: ['import', 'core', 'aws'],
+  recording: ['recording', 'doctor', 'import', 'prune', 'kinds', 'steps', 'aws', 'core', 'spec', ''],
   prune: ['prune', 'import', 'kinds', 'aws', 'core', 'spec', 'iam', ''],
   report: ['report', 'core', 'spec', 'iam', 'proof', 'doctor', 'aws', 'steps', ''],
 };
@@ -90,7 +91,7 @@ test('only the door and the clients talk to AWS, and only kinds, doctors, canari
   );
   const rooms = new Set(users.map(([file]) => (room(file) === 'sandbox' ? 'sandbox' : file)));
   const others = [...rooms].filter(
-    (file) => !/^(kinds|import|doctor|prune)\//.test(file) && file !== 'sandbox',
+    (file) => !/^(kinds|import|doctor|prune|recording)\//.test(file) && file !== 'sandbox',
   );
   expect(others.sort()).toEqual(['aws/clients.ts', 'aws/door.ts', 'cli/demo.ts', 'steps/canary.ts']);
 });

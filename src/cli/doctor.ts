@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import manifest from '../../package.json' with { type: 'json' };
 import { describeError } from '../aws/describe-error.ts';
 import type { Door } from '../aws/door.ts';
@@ -12,12 +13,14 @@ import { locate, missing } from '../proof/locate.ts';
 import { prove } from '../proof/prove.ts';
 import type { RuleProof } from '../proof/types.ts';
 import { reconcile } from '../reconcile.ts';
+import { isRecording } from '../recording/recording.ts';
 import { paintFor } from '../report/paint.ts';
 import { doctorText, objectText } from '../report/proof-text.ts';
 import { sarif } from '../report/sarif.ts';
 import type { Specs } from '../spec/types.ts';
 import type { Io } from './io.ts';
 import type { DoctorOptions } from './options.ts';
+import { readJson } from './read-json.ts';
 import { openSession } from './session.ts';
 import { specsFrom } from './specs.ts';
 
@@ -33,12 +36,12 @@ export async function doctor(
   const specs = paths.length > 0 ? await specsFrom(paths, options, io) : NOTHING;
   const sources = specs.pairs.filter(({ source }) => source.managed).map(({ source }) => source.bucket);
   const named = [...new Set(options.bucket.length > 0 ? options.bucket : sources)];
-  if (options.observed !== undefined) {
-    if (options.object !== undefined)
-      throw new UserError(
-        EXIT.usage,
-        'files hold no objects: --object is for what is in AWS, without --observed',
-      );
+  if (options.observed !== undefined && options.object !== undefined)
+    throw new UserError(
+      EXIT.usage,
+      'files hold no objects: --object is for what is in AWS, without --observed',
+    );
+  if (options.observed !== undefined && !(await isRecorded(options.observed))) {
     const observed = await observedFrom(options.observed);
     const buckets = named.length > 0 ? named : replicating(observed);
     if (buckets.length === 0) {
@@ -57,11 +60,18 @@ export async function doctor(
     const door = session.door.readOnly().sharing();
     const atlas = atlasOf(specs, options.region ?? specs.pairs[0]?.source.region ?? 'us-east-1');
     if (options.object !== undefined) return await explain(door, named, options.object, atlas, options, io);
-    const found = await examine(door, named, { atlas, sample: options.sample, now: new Date() });
+    // An observation holds no objects.
+    const sample = options.observed === undefined ? options.sample : 0;
+    const found = await examine(door, named, { atlas, sample, now: new Date() });
     return tell(found, specs, options, io, await declaredIn(specs, door, signal));
   } finally {
     await session.close();
   }
+}
+
+/** Whether `reconcile observe` wrote it, so that it answers in place of AWS. */
+async function isRecorded(place: string): Promise<boolean> {
+  return !(await stat(place).catch(() => undefined))?.isDirectory() && isRecording(await readJson(place));
 }
 
 /** What the specs declare, as it will be once what differs is applied. */

@@ -17,7 +17,7 @@ export async function importSpecs(options: ImportOptions, io: Io, signal: AbortS
   const session = await openSession(nothing, options, io, signal);
   try {
     const door = session.door.readOnly();
-    const names = options.all ? await allBuckets(door, options.region) : options.bucket;
+    const names = options.all ? await allBuckets(door, { region: options.region }) : options.bucket;
     const found: FoundReplication[] = [];
     for (const name of names) {
       const one = await look(door, name, options.region).catch((error: unknown) => {

@@ -13,16 +13,34 @@ export interface GlobalOptions {
   debug?: true;
 }
 
-export interface ReconcileOptions extends Selection, Omit<GlobalOptions, 'output'> {
-  output: 'text' | 'json' | 'markdown';
+/** How much of a plan may be applied. */
+interface ChangingOptions {
+  allowUnproven?: true;
+  maxChanges?: NonNullable<Thresholds['maxChanges']>;
+  maxRemovals?: number;
+}
+
+export interface ReconcileOptions extends Selection, ChangingOptions, Omit<GlobalOptions, 'output'> {
+  output: 'text' | 'json' | 'ndjson' | 'markdown';
   once?: true;
   dryRun?: true;
   detailedExitcode?: true;
   prune?: true;
-  allowUnproven?: true;
+  /** Checksum of the one plan that may be applied. */
   plan?: string;
-  maxChanges?: NonNullable<Thresholds['maxChanges']>;
-  maxRemovals?: number;
+  /** A file that `reconcile observe` wrote, in place of AWS. */
+  observed?: string;
+  /** Where the plan is saved. */
+  out?: string;
+}
+
+export interface ApplySavedOptions extends ChangingOptions, Omit<GlobalOptions, 'output'> {
+  output: 'text' | 'json' | 'ndjson';
+}
+
+export interface ObserveOptions extends Selection, Pick<GlobalOptions, 'sandbox' | 'logLevel' | 'debug'> {
+  out?: string;
+  prune?: true;
 }
 
 export interface VerifyOptions extends Selection, GlobalOptions {
@@ -108,6 +126,25 @@ export const doctorOptions = (command: Command): Command =>
     .option('--allow-unproven', 'let what cannot be read pass')
     .option('-v, --verbose', 'show every finding and every request');
 
+/** The options of a plan that is looked at. */
+export const planning = (command: Command): Command =>
+  command
+    .addOption(prune())
+    .addOption(new Option('--detailed-exitcode', 'exit with 2 when the plan holds changes'))
+    .option('--observed <file>', 'plan from what `reconcile observe` wrote, without asking AWS')
+    .option('--out <file>', 'save the plan, for `reconcile apply`');
+
+/** The options of a plan that is applied. */
+export const changing = (command: Command): Command =>
+  command
+    .option('--allow-unproven', 'apply also what would not replicate')
+    .option('--max-changes <n>', 'refuse a plan that changes more resources: a number, or 20%', share)
+    .option(
+      '--max-removals <n>',
+      'refuse a plan that takes more rules, statements and roles away (default: 10)',
+      whole,
+    );
+
 export const listed = (value: string, before: string[]): string[] => [...before, value];
 
 export const output = (...more: string[]) =>
@@ -115,9 +152,6 @@ export const output = (...more: string[]) =>
 
 export const prune = () =>
   new Option('--prune', 'take away what is left of specs that are not given any more (deletion: Remove)');
-
-export const detailedExitcode = () =>
-  new Option('--detailed-exitcode', 'exit with 2 when the plan holds changes');
 
 function risk(id: string): string {
   if (Object.hasOwn(RISKS, id)) return id;
@@ -134,7 +168,7 @@ export function whole(text: string): number {
   return Number(text);
 }
 
-export function share(text: string): NonNullable<Thresholds['maxChanges']> {
+function share(text: string): NonNullable<Thresholds['maxChanges']> {
   const [, percent] = /^(\d{1,3})%$/.exec(text) ?? [];
   return percent === undefined ? { count: whole(text) } : { percent: Number(percent) };
 }

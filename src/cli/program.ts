@@ -6,23 +6,25 @@ import { EXIT, UserError } from '../errors.ts';
 import { interruptible } from './interrupt.ts';
 import type { Io } from './io.ts';
 import {
+  type ApplySavedOptions,
+  changing,
   checksum,
   common,
   type DoctorOptions,
-  detailedExitcode,
   doctorOptions,
   type ImportOptions,
   listed,
+  type ObserveOptions,
   output,
+  planning,
   port,
   prune,
   type ReconcileOptions,
+  reading,
   type SandboxOptions,
   seconds,
   selecting,
-  share,
   type VerifyOptions,
-  whole,
 } from './options.ts';
 
 /** What can be said on the command line, and for each command one call of its body, which is loaded when it is asked for. */
@@ -42,24 +44,20 @@ export function build(io: Io, done: (code: number) => void): Command {
     async (...args: A): Promise<void> =>
       done(await interruptible(io, (signal) => body(signal, ...args)));
 
-  const reconcile = selecting(
-    common(
-      program.argument('[paths...]', 'files, folders or globs of specs; - for standard input'),
-      'markdown',
+  const reconcile = changing(
+    planning(
+      selecting(
+        common(
+          program.argument('[paths...]', 'files, folders or globs of specs; - for standard input'),
+          'ndjson',
+          'markdown',
+        ),
+      ),
     ),
   )
     .option('--once', 'make one pass and exit')
     .option('--dry-run', 'plan, and change nothing')
-    .addOption(prune())
-    .option('--plan <checksum>', 'apply only the plan with this checksum, as a dry run showed it', checksum)
-    .option('--allow-unproven', 'apply also what would not replicate')
-    .option('--max-changes <n>', 'refuse a plan that changes more resources: a number, or 20%', share)
-    .option(
-      '--max-removals <n>',
-      'refuse a plan that takes more rules, statements and roles away (default: 10)',
-      whole,
-    )
-    .addOption(detailedExitcode());
+    .option('--plan <checksum>', 'apply only the plan with this checksum, as a dry run showed it', checksum);
   reconcile.action(
     action(async (signal, paths: string[], options: ReconcileOptions) => {
       if (paths.length === 0)
@@ -77,13 +75,29 @@ export function build(io: Io, done: (code: number) => void): Command {
     }),
   );
 
-  selecting(common(program.command('plan').argument('<paths...>', 'specs'), 'markdown'))
+  planning(selecting(common(program.command('plan').argument('<paths...>', 'specs'), 'ndjson', 'markdown')))
     .description('show what would change; the same as --dry-run')
-    .addOption(prune())
-    .addOption(detailedExitcode())
     .action(
       action(async (signal, paths: string[], options: ReconcileOptions) =>
         (await import('./reconcile.ts')).reconcileOnce(paths, { ...options, dryRun: true }, io, signal),
+      ),
+    );
+
+  changing(common(program.command('apply').argument('<plan>', 'what plan --out saved'), 'ndjson'))
+    .description('apply a saved plan, if it is still the same when it is made again')
+    .action(
+      action(async (signal, file: string, options: ApplySavedOptions) =>
+        (await import('./apply.ts')).applySaved(file, options, io, signal),
+      ),
+    );
+
+  reading(selecting(program.command('observe').argument('<paths...>', 'specs')))
+    .description('write down what exists, so that a plan can be made from it without credentials')
+    .addOption(prune())
+    .option('--out <file>', 'where to write it; absent: standard output')
+    .action(
+      action(async (signal, paths: string[], options: ObserveOptions) =>
+        (await import('./observe.ts')).observeSpecs(paths, options, io, signal),
       ),
     );
 

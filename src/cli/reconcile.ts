@@ -1,72 +1,94 @@
+import manifest from '../../package.json' with { type: 'json' };
 import type { Thresholds } from '../core/guard.ts';
+import type { Plan } from '../core/resource.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { kinds } from '../kinds/index.ts';
-import type { Log } from '../log.ts';
 import { type Outcome, reconcile } from '../reconcile.ts';
-import { outcomeJson, planJson } from '../report/json.ts';
-import { planMarkdown } from '../report/markdown.ts';
-import { type Paint, paintFor } from '../report/paint.ts';
-import { outcomeText, planText } from '../report/text.ts';
+import { type About, planJson } from '../report/json.ts';
 import type { Limits } from '../spec/types.ts';
-import type { ApplyEvent } from '../steps/apply.ts';
 import type { Io } from './io.ts';
 import type { ReconcileOptions } from './options.ts';
 import { openSession } from './session.ts';
 import { specsFrom } from './specs.ts';
+import { telling } from './telling.ts';
+import { writeWhole } from './write-whole.ts';
 
-/** `reconcile --once`, `reconcile --dry-run` and `reconcile plan`: one pass. */
+/** `reconcile --once`, `reconcile --dry-run`, `reconcile plan` and `reconcile apply`: one pass. */
 export async function reconcileOnce(
   paths: readonly string[],
   options: ReconcileOptions,
   io: Io,
   signal: AbortSignal,
+  approved?: Plan,
 ): Promise<number> {
-  if (options.output === 'markdown' && !options.dryRun)
-    throw new UserError(EXIT.usage, 'Markdown is for a plan that people look at: add --dry-run');
-  if (options.prune && (options.only.length > 0 || options.selector !== undefined))
-    throw new UserError(
-      EXIT.usage,
-      '--prune takes what is not given for gone: give it all specs, without --only and --selector',
-    );
+  refuseContradictions(options);
+  const dryRun = options.dryRun ?? false;
   const specs = await specsFrom(paths, options, io);
   const session = await openSession(specs, options, io, signal);
-  const paint = paintFor(io.stdout, io.env);
-  const text = options.output === 'text';
+  const about: About = {
+    made: madeOf(paths, options),
+    ...(session.observedAt === undefined ? {} : { observedAt: session.observedAt }),
+  };
+  const { calls } = session.door;
+  const command = ({ digest }: Plan) => applying(paths, digest, options);
+  const pass = { pairs: specs.pairs, dryRun, target: session.target, about, calls, command };
+  const told = telling(options.output, pass, io, session.log);
+  const checksum = approved?.digest ?? options.plan;
   try {
     const outcome = await reconcile(specs, {
       kinds,
       door: session.door,
       allow: options.allow,
-      dryRun: options.dryRun ?? false,
+      dryRun,
       prune: options.prune ?? false,
       allowUnproven: options.allowUnproven ?? false,
-      ...(options.plan === undefined ? {} : { approved: options.plan }),
+      ...(checksum === undefined ? {} : { approved: { checksum, ...(approved && { plan: approved }) } }),
       thresholds: thresholds(options, specs.limits),
       waitMs: options.wait * 1000,
       signal,
-      onPlan: (plan, proof) => {
-        if (text)
-          io.stdout.write(`${paint.dim(session.target)}\n\n${planText(plan, specs.pairs, paint, proof)}\n`);
-      },
-      onEvent: (event) => tell(event, text, io, paint, session.log),
+      onPlan: told.plan,
+      onEvent: told.event,
     });
-    if (text) writeText(outcome, options, io, paint);
-    else if (options.output === 'markdown') {
-      const command = applying(paths, outcome.plan.digest, options);
-      io.stdout.write(`${planMarkdown({ ...outcome, pairs: specs.pairs, command })}\n`);
-    } else {
-      const result = options.dryRun
-        ? planJson(outcome.plan, outcome.proof)
-        : outcomeJson(outcome, session.door.calls);
-      io.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+    told.end(outcome);
+    if (options.out !== undefined) {
+      const saved = planJson(outcome.plan, outcome.proof, about);
+      await writeWhole(options.out, `${JSON.stringify(saved, null, 2)}\n`);
     }
-    const { reads, writes } = session.door.calls;
-    session.log.debug({ reads, writes }, 'calls');
+    session.log.debug({ reads: calls.reads, writes: calls.writes }, 'calls');
     return exitCode(outcome, options);
   } finally {
     await session.close();
   }
 }
+
+/** @throws UserError for options that cannot be meant together. */
+function refuseContradictions({
+  output,
+  dryRun,
+  prune,
+  only,
+  selector,
+  observed,
+  out,
+}: ReconcileOptions): void {
+  const refuse = (why: string) => {
+    throw new UserError(EXIT.usage, why);
+  };
+  if (output === 'markdown' && !dryRun) refuse('Markdown is for a plan that people look at: add --dry-run');
+  if (observed !== undefined && !dryRun)
+    refuse('an observation can be planned from, not changed: add --dry-run');
+  if (out !== undefined && !dryRun) refuse('--out saves a plan: add --dry-run');
+  if (prune && (only.length > 0 || selector !== undefined))
+    refuse('--prune takes what is not given for gone: give it all specs, without --only and --selector');
+}
+
+const madeOf = (paths: readonly string[], { only, selector, prune }: ReconcileOptions) => ({
+  version: manifest.version,
+  paths,
+  only,
+  ...(selector === undefined ? {} : { selector }),
+  prune: prune ?? false,
+});
 
 /** The command that applies exactly this plan. */
 function applying(paths: readonly string[], digest: string, options: ReconcileOptions): string {
@@ -75,6 +97,8 @@ function applying(paths: readonly string[], digest: string, options: ReconcileOp
   return [
     'reconcile --once',
     ...paths.map(quoted),
+    ...options.only.map((name) => `--only ${quoted(name)}`),
+    ...(options.selector === undefined ? [] : [`--selector ${quoted(options.selector)}`]),
     `--plan ${digest.slice(0, 16)}`,
     ...(options.prune ? ['--prune'] : []),
     ...(options.allowUnproven ? ['--allow-unproven'] : []),
@@ -90,31 +114,6 @@ function thresholds({ maxChanges, maxRemovals }: ReconcileOptions, limits: Limit
     ...(changes === undefined ? {} : { maxChanges: changes }),
     maxRemovals: maxRemovals ?? limits.maxRemovals ?? 10,
   };
-}
-
-function writeText(outcome: Outcome, options: ReconcileOptions, io: Io, paint: Paint): void {
-  const end = options.dryRun
-    ? outcome.plan.waves.length > 0
-      ? 'Nothing was changed: this was a dry run.'
-      : ''
-    : outcomeText(outcome, paint);
-  if (end) io.stdout.write(`\n${end}\n`);
-}
-
-/** A line a change, when it happens; what is waited for goes to the log. */
-function tell(event: ApplyEvent, text: boolean, io: Io, paint: Paint, log: Log): void {
-  const { step } = event;
-  if (event.type === 'waiting') {
-    log.info({ step: step.id }, `waiting for ${event.waitsFor}, ${event.untilMs / 1000} s at most`);
-    return;
-  }
-  // What was skipped is told at the end, with the reason that it shares with others.
-  if (!text || event.type === 'skipped') return;
-  if (event.type === 'applied') {
-    io.stdout.write(`${paint.green('✓')} ${step.action}d ${step.id}\n`);
-  } else {
-    io.stdout.write(`${paint.red('✗')} failed ${step.id}\n`);
-  }
 }
 
 /** One value computes text, JSON and exit code. */

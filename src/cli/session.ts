@@ -1,11 +1,14 @@
-import { createClients } from '../aws/clients.ts';
+import { type Clients, createClients } from '../aws/clients.ts';
 import { createDoor, type Door } from '../aws/door.ts';
 import { createLog, type Log } from '../log.ts';
+import { type Recording, recordingOf } from '../recording/recording.ts';
+import { replayingClients } from '../recording/replay.ts';
 import { wantsColour } from '../report/paint.ts';
 import type { Sandbox } from '../sandbox/server.ts';
 import type { Specs } from '../spec/types.ts';
 import type { Io } from './io.ts';
 import type { GlobalOptions } from './options.ts';
+import { readJson } from './read-json.ts';
 
 /** What a command needs to talk to AWS, or to the sandbox in AWS's place. */
 export interface Session {
@@ -14,26 +17,37 @@ export interface Session {
   sandbox?: Sandbox;
   /** What is read and changed, in words: `AWS` at its endpoint, or a sandbox in its folder. */
   target: string;
+  /** ISO 8601, where nobody is asked and an observation answers. */
+  observedAt?: string;
   close(): Promise<void>;
 }
+
+type SessionOptions = Pick<GlobalOptions, 'sandbox' | 'logLevel'> & {
+  /** A file that `reconcile observe` wrote, to answer in place of AWS. */
+  observed?: string;
+};
 
 const WORTH_A_WARNING = 3;
 
 export async function openSession(
   specs: Specs,
-  options: Pick<GlobalOptions, 'sandbox' | 'logLevel'>,
+  options: SessionOptions,
   io: Io,
   signal: AbortSignal,
+  through: (clients: Clients) => Clients = (clients) => clients,
 ): Promise<Session> {
   const log = createLog(io.stderr, { level: options.logLevel, colour: wantsColour(io.stderr, io.env) });
   const sandbox = options.sandbox === undefined ? undefined : await startEmbedded(options.sandbox);
-  const clients = createClients(
-    specs.accounts,
-    sandbox && {
-      endpoint: sandbox.endpoint,
-      credentials: { accessKeyId: '000000000000', secretAccessKey: 'sandbox' },
-    },
-  );
+  const recording = options.observed === undefined ? undefined : await readRecording(options.observed);
+  const real = () =>
+    createClients(
+      specs.accounts,
+      sandbox && {
+        endpoint: sandbox.endpoint,
+        credentials: { accessKeyId: '000000000000', secretAccessKey: 'sandbox' },
+      },
+    );
+  const clients = through(recording ? replayingClients(recording) : real());
   const door = createDoor({
     clients,
     accounts: specs.accounts,
@@ -49,7 +63,8 @@ export async function openSession(
     door,
     log,
     ...(sandbox === undefined ? {} : { sandbox }),
-    target: targetOf(options, specs, io),
+    target: recording ? asObserved(recording, new Date()) : targetOf(options, specs, io),
+    ...(recording === undefined ? {} : { observedAt: recording.observedAt }),
     async close() {
       clients.destroy();
       await sandbox?.close();
@@ -60,6 +75,23 @@ export async function openSession(
 async function startEmbedded(state: string): Promise<Sandbox> {
   const { openSandbox } = await import('./open-sandbox.ts');
   return openSandbox({ state });
+}
+
+/** @throws UserError where it cannot be read, or is none. */
+async function readRecording(file: string): Promise<Recording> {
+  return recordingOf(await readJson(file), file);
+}
+
+/** How old what is looked at is. */
+function asObserved({ observedAt }: Recording, now: Date): string {
+  const minutes = Math.max(0, Math.round((now.getTime() - Date.parse(observedAt)) / 60_000));
+  const age =
+    minutes < 120
+      ? `${minutes} min`
+      : minutes < 2 * 24 * 60
+        ? `${Math.round(minutes / 60)} h`
+        : `${Math.round(minutes / 1440)} days`;
+  return `As observed ${age} ago (${observedAt}); AWS is not asked`;
 }
 
 function targetOf({ sandbox }: Pick<GlobalOptions, 'sandbox'>, { accounts }: Specs, io: Io): string {

@@ -1,3 +1,4 @@
+import { moved } from './moved.ts';
 import type { Id, Plan, Risk, Step } from './resource.ts';
 
 /** A reason to apply nothing: a risk that nobody allowed, or a limit that the plan as a whole passes. */
@@ -24,12 +25,23 @@ export function guard(plan: Plan, allowed: readonly string[], thresholds: Thresh
   return [...tooManyChanges(plan, thresholds), ...tooManyRemovals(plan, thresholds), ...risks];
 }
 
-/** A plan that is not the one that somebody approved, by its checksum or the beginning of it. */
-export function stale(plan: Plan, approved: string): Refusal[] {
-  if (plan.digest.startsWith(approved.toLowerCase())) return [];
-  const now = plan.digest.slice(0, approved.length);
-  const message = `the plan is not the one that was approved: its checksum is ${now}, not ${approved}; the specs or what is in AWS have changed since, so look at it again with --dry-run`;
-  return [{ id: 'stale-plan', message }];
+/** The one plan that somebody approved: by its checksum, or the beginning of it, and where it was saved, as a whole. */
+export interface Approved {
+  checksum: string;
+  plan?: Plan;
+}
+
+/**
+ * A plan that is not the one that somebody approved, and what moved since where that can be told. Where nothing is left
+ * to do nothing can be done wrong: a pipeline that applies the same plan again ends well.
+ */
+export function stale(plan: Plan, { checksum, plan: approved }: Approved): Refusal[] {
+  if (plan.digest.startsWith(checksum.toLowerCase())) return [];
+  if (plan.waves.length + plan.blocked.length === 0) return [];
+  const now = plan.digest.slice(0, Math.min(checksum.length, 16));
+  const message = `the plan is not the one that was approved: its checksum is ${now}, not ${checksum.slice(0, 16)}; the specs or what is in AWS have changed since, so look at it again with --dry-run`;
+  const since = approved ? moved(approved, plan) : [];
+  return [{ id: 'stale-plan', message }, ...since.map((one) => ({ id: 'stale-plan' as const, ...one }))];
 }
 
 function tooManyChanges(plan: Plan, { maxChanges }: Thresholds): Refusal[] {

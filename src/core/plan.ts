@@ -55,10 +55,23 @@ export function plan(
     .map((wave) => wave.flatMap(({ id }) => steps.get(id) ?? []).map(withNeeds))
     .filter((wave) => wave.length > 0);
   const unchanged = ordered.filter(({ id, gone }) => !gone && !relevant.has(id)).length;
-  const digest = createHash('sha256')
-    .update(stableJson({ waves: inWaves, blocked, handover }))
-    .digest('hex');
+  const digest = digestOf(inWaves, blocked, handover);
   return { format: 1, waves: inWaves, blocked, notes, handover: [...handover], unchanged, digest };
+}
+
+/** Over what is done to what, and why: where in the YAML it is asked for may move without the plan being another. */
+function digestOf(
+  inWaves: readonly Step[][],
+  blocked: readonly Blocked[],
+  handover: readonly Handover[],
+): string {
+  const placeless = ({ from: _, ...rest }: Step | Blocked) => rest;
+  const data = {
+    waves: inWaves.map((wave) => wave.map(placeless)),
+    blocked: blocked.map(placeless),
+    handover,
+  };
+  return createHash('sha256').update(stableJson(data)).digest('hex');
 }
 
 /**

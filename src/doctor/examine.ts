@@ -19,7 +19,7 @@ export interface Examination {
 
 export interface ExamineOptions {
   atlas: Atlas;
-  /** How many objects of each bucket to look at. */
+  /** How many objects of each bucket to look at; 0: none. */
   sample: number;
   now: Date;
 }
@@ -60,6 +60,7 @@ async function sampled(
   atlas: Atlas,
   count: number,
 ): Promise<{ objects: SampledObject[]; why?: string }> {
+  if (count === 0) return { objects: [] };
   const prefixes = worldsOf(observed, bucket).map(({ rule }) => prefixOf(rule));
   const at = placeOf(observed, bucket, atlas);
   try {

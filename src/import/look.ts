@@ -8,14 +8,15 @@ import {
 } from '@aws-sdk/client-s3';
 import type { Door } from '../aws/door.ts';
 import { defined } from '../core/canonical.ts';
+import type { Place } from '../core/resource.ts';
 import { destinationOf, type FoundBucket, type FoundReplication } from './found.ts';
 
 /** Names of all buckets of the account, page by page. */
-export async function allBuckets(door: Door, region: string): Promise<string[]> {
+export async function allBuckets(door: Pick<Door, 'send'>, at: Place): Promise<string[]> {
   const names: string[] = [];
   for (let token: string | undefined; ; ) {
     const page = await door.send(
-      { region },
+      at,
       new ListBucketsCommand(defined({ MaxBuckets: 1_000, ContinuationToken: token })),
     );
     names.push(...(page.Buckets ?? []).flatMap(({ Name }) => Name ?? []));

@@ -84,7 +84,7 @@ export const kmsKey: Kind<KmsKey> = {
   async read(aws, { at, spec }) {
     const named = await describe(aws, at, spec.arn ?? spec.alias);
     if (named) return seen(aws, at, named, spec);
-    const orphan = spec.alias === undefined ? undefined : await findByTag(aws, at, spec.alias);
+    const orphan = spec.alias === undefined ? undefined : await keyMadeFor(aws, at, spec.alias);
     return orphan && { spec: {}, attrs: attrs(orphan) };
   },
 
@@ -234,7 +234,7 @@ async function create(
     try {
       return (await aws.send(at, command())).KeyMetadata?.Arn;
     } catch (error) {
-      const made = await findByTag(aws, at, alias);
+      const made = await keyMadeFor(aws, at, alias);
       if (made) return made.Arn;
       if (attempt === ATTEMPTS || !isLost(error)) throw error;
     }
@@ -250,7 +250,7 @@ function isLost(error: unknown): boolean {
 }
 
 /** A usable key that carries our tag for this alias, made by a run that did not come to name it. */
-async function findByTag(aws: Aws, at: Place, alias: string): Promise<KeyMetadata | undefined> {
+export async function keyMadeFor(aws: Aws, at: Place, alias: string): Promise<KeyMetadata | undefined> {
   const named = new Set<string | undefined>();
   for (let marker: string | undefined; ; ) {
     const page = await aws.send(at, new ListAliasesCommand(defined({ Limit: 100, Marker: marker })));

@@ -3,6 +3,7 @@ import type { Operation } from '../core/difference.ts';
 import { showPointer } from '../core/pointer.ts';
 import { isRef } from '../core/ref.ts';
 import type { Handover, Plan, Step } from '../core/resource.ts';
+import { RISKS } from '../core/risks.ts';
 import type { RuleProof } from '../proof/types.ts';
 import type { Outcome } from '../reconcile.ts';
 import type { BucketReplication } from '../spec/types.ts';
@@ -175,7 +176,7 @@ export function outcomeText(outcome: Outcome, paint: Paint): string {
     const lines = refusals.map(({ id, step, message }) =>
       step === undefined
         ? `  ${paint.red('!')} ${visible(message)}`
-        : `  ${paint.red('!')} ${step}: ${visible(message)}\n      allow it with --allow ${id}`,
+        : `  ${paint.red('!')} ${step}: ${visible(message)}${Object.hasOwn(RISKS, id) ? `\n      allow it with --allow ${id}` : ''}`,
     );
     return [paint.red('Refused: nothing was changed.'), ...lines].join('\n');
   }

@@ -20,7 +20,8 @@ async function imported({ door }: World, ...names: string[]): Promise<string> {
   const found = await Promise.all(names.map((name) => look(door, name, 'us-east-1')));
   return specsOf(found.filter((one) => one !== undefined));
 }
-const everything = async (world: World) => imported(world, ...(await allBuckets(world.door, 'us-east-1')));
+const everything = async (world: World) =>
+  imported(world, ...(await allBuckets(world.door, { region: 'us-east-1' })));
 
 describe('what we made, imported again', () => {
   const folder = 'specs/examples';
@@ -161,7 +162,7 @@ describe('what others made', () => {
         world.door.send(east, new CreateBucketCommand({ Bucket: `acme-other-${n}` })),
       ),
     );
-    expect(await allBuckets(world.door, 'us-east-1')).toHaveLength(32);
+    expect(await allBuckets(world.door, { region: 'us-east-1' })).toHaveLength(32);
     expect((await everything(world)).match(/kind: BucketReplication/g)).toHaveLength(1);
     expect(await look(world.door, 'acme-other-1', 'us-east-1')).toBeUndefined();
   });

@@ -1,0 +1,17 @@
+import { readFile } from 'node:fs/promises';
+import { EXIT, UserError } from '../errors.ts';
+
+/** @throws UserError where the file cannot be read, or is not JSON. */
+export async function readJson(file: string): Promise<unknown> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    throw new UserError(EXIT.usage, `${file} cannot be read: ${(error as Error).message}`, { cause: error });
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new UserError(EXIT.usage, `${file} is not JSON: ${(error as Error).message}`, { cause: error });
+  }
+}

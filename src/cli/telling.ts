@@ -1,0 +1,94 @@
+import type { Calls } from '../aws/door.ts';
+import type { Plan } from '../core/resource.ts';
+import type { Log } from '../log.ts';
+import type { RuleProof } from '../proof/types.ts';
+import type { Outcome } from '../reconcile.ts';
+import { type About, lines, outcomeJson, planJson } from '../report/json.ts';
+import { planMarkdown } from '../report/markdown.ts';
+import { paintFor } from '../report/paint.ts';
+import { outcomeText, planText } from '../report/text.ts';
+import type { BucketReplication } from '../spec/types.ts';
+import type { ApplyEvent } from '../steps/apply.ts';
+import type { Io } from './io.ts';
+
+/** How a pass is told while it runs, and when it ended. */
+export interface Telling {
+  plan(plan: Plan, proof: readonly RuleProof[]): void;
+  event(event: ApplyEvent): void;
+  end(outcome: Outcome): void;
+}
+
+/** What there is to know of a pass beside what happens in it. */
+export interface Pass {
+  pairs: readonly BucketReplication[];
+  dryRun: boolean;
+  /** What is read and changed, in words. */
+  target: string;
+  about: About;
+  calls: Calls;
+  /** The command that applies exactly a plan. */
+  command(plan: Plan): string;
+}
+
+export type Form = 'text' | 'json' | 'ndjson' | 'markdown';
+
+/** One way of telling for each form of output. What is waited for goes to the log as well, whatever the form. */
+export function telling(form: Form, pass: Pass, io: Io, log: Log): Telling {
+  const { plan, event, end } = TELLINGS[form](pass, io);
+  return {
+    plan: (...made) => plan?.(...made),
+    event(one) {
+      if (one.type === 'waiting')
+        log.info({ step: one.step.id }, `waiting for ${one.waitsFor}, ${one.untilMs / 1000} s at most`);
+      event?.(one);
+    },
+    end,
+  };
+}
+
+type Some = Pick<Telling, 'end'> & Partial<Telling>;
+
+const TELLINGS: Record<Form, (pass: Pass, io: Io) => Some> = {
+  text,
+  json: ({ dryRun, about, calls }, io) => ({
+    end(outcome) {
+      const value = dryRun
+        ? planJson(outcome.plan, outcome.proof, about)
+        : outcomeJson(outcome, calls, about);
+      io.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+    },
+  }),
+  ndjson: ({ about, calls }, io) => {
+    const write = (value: object) =>
+      io.stdout.write(`${JSON.stringify({ format: 1, time: new Date().toISOString(), ...value })}\n`);
+    return {
+      plan: (plan, proof) => write(lines.plan(plan, proof, about)),
+      event: (event) => write(lines.event(event)),
+      end: (outcome) => write(lines.outcome(outcome, calls)),
+    };
+  },
+  markdown: ({ pairs, command }, io) => ({
+    end: (outcome) =>
+      io.stdout.write(`${planMarkdown({ ...outcome, pairs, command: command(outcome.plan) })}\n`),
+  }),
+};
+
+/** For people: the plan, a line a change when it happens, and how it ended. */
+function text({ pairs, dryRun, target }: Pass, io: Io): Some {
+  const paint = paintFor(io.stdout, io.env);
+  const marks = { applied: paint.green('✓'), failed: paint.red('✗') };
+  return {
+    plan: (plan, proof) =>
+      io.stdout.write(`${paint.dim(target)}\n\n${planText(plan, pairs, paint, proof)}\n`),
+    event({ type, step }) {
+      // What was skipped is told at the end, with the reason that it shares with others.
+      if (type === 'applied') io.stdout.write(`${marks.applied} ${step.action}d ${step.id}\n`);
+      if (type === 'failed') io.stdout.write(`${marks.failed} failed ${step.id}\n`);
+    },
+    end(outcome) {
+      const dry = outcome.plan.waves.length > 0 ? 'Nothing was changed: this was a dry run.' : '';
+      const end = dryRun ? dry : outcomeText(outcome, paint);
+      if (end) io.stdout.write(`\n${end}\n`);
+    },
+  };
+}

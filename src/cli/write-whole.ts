@@ -1,0 +1,20 @@
+import { rename, rm, writeFile } from 'node:fs/promises';
+import { EXIT, UserError } from '../errors.ts';
+
+/**
+ * Write a file so that nobody ever sees a part of it, for its owner alone: what is said of an account is not everybody's.
+ *
+ * @throws UserError where it cannot be written; what was there before is then still there.
+ */
+export async function writeWhole(file: string, text: string): Promise<void> {
+  const aside = `${file}.${process.pid}.tmp`;
+  try {
+    await writeFile(aside, text, { mode: 0o600, flag: 'wx' });
+    await rename(aside, file);
+  } catch (error) {
+    await rm(aside, { force: true });
+    throw new UserError(EXIT.usage, `${file} cannot be written: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}
