@@ -1,7 +1,7 @@
 import { check } from './checks/index.ts';
 import { decode } from './decode.ts';
 import type { Parsed } from './document.ts';
-import { readFiles } from './files.ts';
+import { type File, readFiles } from './files.ts';
 import { MAX_PROBLEMS_PER_FILE } from './limits.ts';
 import { parse } from './parse.ts';
 import { byPlace } from './report.ts';
@@ -25,6 +25,12 @@ export async function loadSpecs(
   stdin: () => Promise<string | Uint8Array> = async () => '',
 ): Promise<Loaded> {
   const { files, problems } = await readFiles(paths, stdin);
+  return loadFiles(files, problems, paths[0]);
+}
+
+/** The same of files that were read; pure. `found`: what is wrong already, with paths or with files. */
+export function loadFiles(files: readonly File[], found: readonly Problem[] = [], root = '.'): Loaded {
+  const problems = [...found];
   const documents: Parsed[] = [];
   const valid: Valid[] = [];
   for (const { file, bytes } of files) {
@@ -40,7 +46,7 @@ export async function loadSpecs(
     const message = 'no BucketReplication is declared';
     const hint =
       'a run that finds nothing to look after is taken for a mistake: name the folder of your specs';
-    return { problems: [fileProblem(paths[0] ?? '.', { message, hint })], ...counts };
+    return { problems: [fileProblem(root, { message, hint })], ...counts };
   }
   return { specs: resolve(valid), problems, ...counts };
 }
