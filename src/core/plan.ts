@@ -143,6 +143,7 @@ function judge(resource: Resource, actual: Actual, kind: Kind): Verdict {
         patch.map(({ path }) => [path, valueAt(before, path)]).filter(([, v]) => v !== undefined),
       ),
       why: resource.gone ? [UNWANTED] : reasons(patch, desired, seen, kind),
+      calls: kind.calls(desired, seen, goes === true),
       needs: [],
       risks: seen ? (kind.risks?.(desired, seen) ?? []) : [],
       pairs: resource.pairs,

@@ -74,6 +74,8 @@ export interface Step {
   before: Record<string, unknown>;
   /** In words, for a person. */
   why: string[];
+  /** The API operations that make the change: `s3:PutBucketVersioning`. */
+  calls: string[];
   /** Steps of the same plan that must succeed before. */
   needs: Id[];
   /** What could go wrong, each with the id that allows it. Empty for a safe step. */
@@ -145,7 +147,7 @@ export interface Want {
 /**
  * One AWS document: the smallest thing that AWS reads and writes on its own.
  *
- * `want`, `left`, `canonical`, `complete`, `blocks`, `isSpent`, `stillNeeds`, `explain`, `risks`, `notes` and `byHand` must
+ * `want`, `left`, `canonical`, `complete`, `calls`, `blocks`, `isSpent`, `stillNeeds`, `explain`, `risks`, `notes` and `byHand` must
  * be pure. `read` must build what it returns from reads alone. `write` must be idempotent, must create only if `was` is
  * absent, and must put `rest` back. Nothing but `remove` may delete, and it is called for what is gone and spent alone.
  * None may know whether this is a dry run. Buckets, objects and keys have no `remove`.
@@ -166,6 +168,8 @@ export interface Kind<S = unknown> {
   blocks?(desired: S, seen: Seen<S> | undefined, at: Place): string | undefined;
   read(aws: Aws, resource: Resource<S>): Promise<Seen<S> | undefined>;
   write(aws: Aws, resource: Resource<S>, was: Seen<S> | undefined): Promise<void>;
+  /** The API operations that `write` will send, or `remove` where it goes: `s3:PutBucketVersioning`. */
+  calls(desired: S, seen: Seen<S> | undefined, goes: boolean): string[];
   /** Whether nothing would stay in it, neither ours nor anybody's. */
   isSpent?(desired: S, seen: Seen<S>): boolean;
   /** Take it away as a whole; what is not there is gone. */

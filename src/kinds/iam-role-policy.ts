@@ -87,6 +87,8 @@ export const iamRolePolicy: Kind<IamRolePolicy> = {
     return { spec: { role: spec.role, statements: ours }, attrs: {}, rest: foreign };
   },
 
+  calls: (_, __, goes) => [goes ? 'iam:DeleteRolePolicy' : 'iam:PutRolePolicy'],
+
   async write(aws, { at, spec }, was) {
     const policy = joinPolicy(spec.statements, (was?.rest as Statement[] | undefined) ?? []);
     await aws.send(

@@ -130,6 +130,12 @@ export const iamRole: Kind<IamRole> = {
     };
   },
 
+  calls(desired, seen, goes) {
+    if (goes) return ['iam:DeleteRole'];
+    if (!seen) return ['iam:CreateRole'];
+    return changes(desired, seen.spec).map(([operation]) => `iam:${operation}`);
+  },
+
   async write(aws, { at, spec, pairs }, was) {
     if (!spec.trust) return;
     const trust = JSON.stringify(joinPolicy(spec.trust, (was?.rest as Statement[] | undefined) ?? []));
@@ -211,22 +217,31 @@ export const iamRole: Kind<IamRole> = {
   ],
 };
 
-/** Each change has a call of its own. */
+type Change = 'UpdateAssumeRolePolicy' | 'PutRolePermissionsBoundary' | 'TagRole';
+
+/** Each change has a call of its own; tags come with it. */
+function changes(spec: IamRole, was: IamRole): [operation: Change, tags?: Tag[]][] {
+  const { permissionsBoundary } = spec;
+  const bounded = permissionsBoundary !== undefined && permissionsBoundary !== was.permissionsBoundary;
+  const tagged = spec.tags && stableJson(spec.tags) !== stableJson(was.tags);
+  const removable = stableJson(spec.removable ?? []) !== stableJson(was.removable ?? []);
+  return [
+    ...(stableJson(spec.trust) === stableJson(was.trust) ? [] : [['UpdateAssumeRolePolicy'] as [Change]]),
+    ...(bounded ? [['PutRolePermissionsBoundary'] as [Change]] : []),
+    ...(tagged ? [['TagRole', asList(spec.tags)] as [Change, Tag[]]] : []),
+    ...(removable ? [['TagRole', deletionTags(spec, was)] as [Change, Tag[]]] : []),
+  ];
+}
+
 async function update(aws: Aws, at: Place, spec: IamRole, was: IamRole, trust: string): Promise<void> {
-  const RoleName = spec.name;
-  if (stableJson(spec.trust) !== stableJson(was.trust)) {
-    await aws.send(at, new UpdateAssumeRolePolicyCommand({ RoleName, PolicyDocument: trust }));
-  }
-  const { permissionsBoundary: PermissionsBoundary } = spec;
-  if (PermissionsBoundary !== undefined && PermissionsBoundary !== was.permissionsBoundary) {
-    await aws.send(at, new PutRolePermissionsBoundaryCommand({ RoleName, PermissionsBoundary }));
-  }
-  if (spec.tags && stableJson(spec.tags) !== stableJson(was.tags)) {
-    await aws.send(at, new TagRoleCommand({ RoleName, Tags: asList(spec.tags) }));
-  }
-  if (stableJson(spec.removable ?? []) !== stableJson(was.removable ?? [])) {
-    await aws.send(at, new TagRoleCommand({ RoleName, Tags: deletionTags(spec, was) }));
-  }
+  const { name: RoleName, permissionsBoundary: PermissionsBoundary } = spec;
+  const commands = {
+    UpdateAssumeRolePolicy: () => new UpdateAssumeRolePolicyCommand({ RoleName, PolicyDocument: trust }),
+    PutRolePermissionsBoundary: () =>
+      new PutRolePermissionsBoundaryCommand({ RoleName, PermissionsBoundary }),
+    TagRole: (Tags?: Tag[]) => new TagRoleCommand({ RoleName, Tags }),
+  };
+  for (const [operation, tags] of changes(spec, was)) await aws.send(at, commands[operation](tags));
 }
 
 /** A spec that says Remove no more is recorded as Retain; one that never said it is not recorded. */

@@ -62,6 +62,8 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy> = {
     return { spec: { alias: spec.alias, statements: ours }, attrs: { arn }, rest: foreign };
   },
 
+  calls: () => ['kms:PutKeyPolicy'],
+
   async write(aws, { at, spec, pairs }, was) {
     // A key that this run made has had a policy since: what KMS put there must be carried, not replaced.
     const before = was ?? (await kmsKeyPolicy.read(aws, { at, spec, pairs } as Resource<KmsKeyPolicy>));

@@ -88,6 +88,20 @@ export const kmsKey: Kind<KmsKey> = {
     return orphan && { spec: {}, attrs: attrs(orphan) };
   },
 
+  calls(desired, seen) {
+    const { alias, description } = desired;
+    const was = seen?.spec;
+    const switched = rotationCall(desired, was);
+    return [
+      ...(seen ? [] : ['kms:CreateKey']),
+      ...(alias !== undefined && was?.alias === undefined ? ['kms:CreateAlias'] : []),
+      ...(was && description !== undefined && description !== was.description
+        ? ['kms:UpdateKeyDescription']
+        : []),
+      ...(switched === undefined ? [] : [`kms:${switched}`]),
+    ];
+  },
+
   async write(aws, { at, spec, pairs }, was) {
     if (spec.alias === undefined) return;
     const arn = was?.attrs.arn ?? (await create(aws, at, spec, pairs));
@@ -193,24 +207,28 @@ const attrs = (key: KeyMetadata): Record<string, string> => ({
   manager: key.KeyManager ?? '',
 });
 
-/** Switch rotation as declared; setting a period anew is what changes it. */
+/** How rotation becomes as declared, if it is not; setting a period anew is what changes it. */
+function rotationCall(
+  { rotation, rotationPeriodInDays }: KmsKey,
+  was: KmsKey | undefined,
+): 'EnableKeyRotation' | 'DisableKeyRotation' | undefined {
+  if (rotation === false) return was?.rotation ? 'DisableKeyRotation' : undefined;
+  const other = rotationPeriodInDays !== undefined && rotationPeriodInDays !== was?.rotationPeriodInDays;
+  return (rotation && !was?.rotation) || other ? 'EnableKeyRotation' : undefined;
+}
+
 async function rotate(
   aws: Aws,
   at: Place,
   KeyId: string | undefined,
-  { rotation, rotationPeriodInDays }: KmsKey,
+  spec: KmsKey,
   was: KmsKey | undefined,
 ): Promise<void> {
-  if (rotation === false) {
-    if (was?.rotation) await aws.send(at, new DisableKeyRotationCommand({ KeyId }));
-    return;
-  }
-  const other = rotationPeriodInDays !== undefined && rotationPeriodInDays !== was?.rotationPeriodInDays;
-  if ((rotation && !was?.rotation) || other) {
-    const command = new EnableKeyRotationCommand(
-      defined({ KeyId, RotationPeriodInDays: rotationPeriodInDays }),
-    );
-    await aws.send(at, command);
+  const call = rotationCall(spec, was);
+  if (call === 'DisableKeyRotation') await aws.send(at, new DisableKeyRotationCommand({ KeyId }));
+  if (call === 'EnableKeyRotation') {
+    const RotationPeriodInDays = spec.rotationPeriodInDays;
+    await aws.send(at, new EnableKeyRotationCommand(defined({ KeyId, RotationPeriodInDays })));
   }
 }
 

@@ -88,6 +88,8 @@ export const s3BucketPolicy: Kind<S3BucketPolicy> = {
     return { spec: { bucket: spec.bucket, statements: ours }, attrs: {}, rest: foreign };
   },
 
+  calls: (_, __, goes) => [goes ? 's3:DeleteBucketPolicy' : 's3:PutBucketPolicy'],
+
   async write(aws, { at, spec }, was) {
     const policy = joinPolicy(spec.statements, (was?.rest as Statement[] | undefined) ?? []);
     await aws.send(

@@ -69,6 +69,8 @@ export const s3Bucket: Kind<S3Bucket> = {
     }
   },
 
+  calls: () => ['s3:CreateBucket'],
+
   async write(aws, { at, spec, pairs }, was) {
     if (was) return;
     const command = new CreateBucketCommand({

@@ -66,6 +66,8 @@ export const s3Encryption: Kind<S3Encryption> = {
     };
   },
 
+  calls: () => ['s3:PutBucketEncryption'],
+
   async write(aws, { at, spec }, was) {
     // A bucket that this run made has a default since, with the BlockedEncryptionTypes that S3 puts on new buckets
     // since April 2026: a put without them could lose them.

@@ -51,6 +51,8 @@ export const s3Ownership: Kind<S3Ownership> = {
     return objectOwnership && { spec: { bucket: spec.bucket, objectOwnership }, attrs: {} };
   },
 
+  calls: () => ['s3:PutBucketOwnershipControls'],
+
   async write(aws, { at, spec }) {
     await aws.send(
       at,

@@ -64,6 +64,8 @@ export const s3PublicAccess: Kind<S3PublicAccess> = {
     );
   },
 
+  calls: () => ['s3:PutPublicAccessBlock'],
+
   async write(aws, { at, spec }) {
     await aws.send(
       at,

@@ -144,6 +144,8 @@ export const s3Replication: Kind<S3Replication> = {
     };
   },
 
+  calls: (_, __, goes) => [goes ? 's3:DeleteBucketReplication' : 's3:PutBucketReplication'],
+
   async write(aws, { at, spec }, was) {
     const ours = Object.entries(spec.rules).map(([id, rule]) => toAws(id, rule));
     const foreign = renewed(foreignOf(was), ours);

@@ -37,6 +37,8 @@ export const s3Versioning: Kind<S3Versioning> = {
     return answer && { spec: { bucket: spec.bucket, status: answer.Status ?? 'Off' }, attrs: {} };
   },
 
+  calls: () => ['s3:PutBucketVersioning'],
+
   async write(aws, { at, spec }) {
     await aws.send(
       at,

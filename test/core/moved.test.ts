@@ -10,6 +10,7 @@ const step = (more: Partial<Step> = {}): Step => ({
   patch: [{ op: 'replace', path: '/status', value: 'Enabled' }],
   before: { '/status': 'Suspended' },
   why: ['replication needs versioning on both buckets'],
+  calls: ['s3:PutBucketVersioning'],
   needs: [],
   risks: [],
   pairs: ['tax'],

@@ -20,6 +20,7 @@ const thing = (more: Partial<Kind<Record<string, unknown>>> = {}): ReadonlyMap<s
         actions: { read: [], write: [] },
         want: () => [],
         canonical: (spec: unknown) => spec,
+        calls: () => ['x:Write'],
         read: async () => undefined,
         write: async () => {},
         ...more,

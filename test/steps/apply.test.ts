@@ -19,6 +19,7 @@ function anAws(behaviour: { write?: (name: string, spec: Thing) => Thing | Promi
     actions: { read: [], write: [] },
     want: () => [],
     canonical: (spec) => spec,
+    calls: () => ['x:Write'],
     async read(_, { id }) {
       const spec = there.get(id);
       return spec && { spec, attrs: { arn: `arn:${id}` } };
