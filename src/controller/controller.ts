@@ -1,0 +1,292 @@
+import type { Door } from '../aws/door.ts';
+import type { Thresholds } from '../core/guard.ts';
+import type { Id, Kind } from '../core/resource.ts';
+import type { Log } from '../log.ts';
+import { type Outcome, reconcile } from '../reconcile.ts';
+import { formatProblems } from '../spec/report.ts';
+import type { Limits, Problem, Specs } from '../spec/types.ts';
+import { canaries } from '../steps/canary.ts';
+import { backoff, jittered } from './backoff.ts';
+import type { Clock } from './clock.ts';
+import { grouped } from './grouped.ts';
+import { contested, type Keyed, keysOf } from './keys.ts';
+import { type Current, lastGood } from './last-good.ts';
+import { createLocks } from './locks.ts';
+import { createQueue } from './queue.ts';
+import { afterCanaries, afterError, afterPass, firstStatus, type PairStatus } from './status.ts';
+import type { Written } from './watch.ts';
+
+export interface ControllerOptions {
+  kinds: ReadonlyMap<string, Kind>;
+  /** A door for some accounts; kept until the accounts are others. */
+  open(specs: Specs): { door: Door; close(): void };
+  clock: Clock;
+  /** From 0 up to 1. */
+  chance: () => number;
+  log: Log;
+  /** Milliseconds between two passes over a pair that is well. */
+  intervalMs: number;
+  /** Milliseconds between canaries; absent: none. */
+  verifyIntervalMs?: number;
+  /** How many pairs are worked on at a time. */
+  workers: number;
+  /** How long to wait for what was written to be seen, in milliseconds. */
+  waitMs: number;
+  allow: readonly string[];
+  allowUnproven: boolean;
+  thresholds(limits: Limits): Thresholds;
+  /** Whether this process may write to this pair now: whether it leads. */
+  mayWrite(key: string): boolean;
+  /** Whether this process looks after this pair at all. */
+  mine?(keyed: Keyed): boolean;
+  observer?: Observer;
+}
+
+/** Told of what happens, for metrics. */
+export interface Observer {
+  reconciled?(what: {
+    key: string;
+    result: 'success' | 'error' | 'requeue';
+    ms: number;
+    waitedMs: number;
+  }): void;
+  verified?(what: { key: string; latencyMs: number[]; failed: number }): void;
+  reloaded?(ok: boolean): void;
+}
+
+export interface Controller {
+  /** What is written now; what is wrong with it is reported, and its last good state kept. */
+  update(written: Written): void;
+  /** Look at every pair now. */
+  resync(): void;
+  /** Start nothing more, and wait for what is in flight. */
+  drain(): Promise<void>;
+  status(): ControllerStatus;
+}
+
+export interface ControllerStatus {
+  pairs: PairStatus[];
+  /** Of what is written and does not count. */
+  problems: Problem[];
+  queue: { depth: number; active: number };
+  /** Whether every pair was looked at once. */
+  isSynced: boolean;
+  /** Milliseconds since 1970 when the loop last moved. */
+  lastMove: number;
+  calls: { reads: number; writes: number; byOperation: Record<string, number> };
+}
+
+/**
+ * Keep AWS as declared, for as long as it runs: each pair is looked at as a whole, again and again and whenever its spec
+ * changes; a pair that fails or is slow delays no other.
+ */
+export function createController(options: ControllerOptions): Controller {
+  const { kinds, clock, chance, log } = options;
+  const states = new Map<string, PairStatus>();
+  const locks = createLocks();
+  const iso = () => new Date(clock.now()).toISOString();
+  let current: Current | undefined;
+  let problems: Problem[] = [];
+  let keyed = new Map<string, Keyed>();
+  let shared = new Map<string, Id[]>();
+  let connection: { door: Door; close(): void; accounts: string } | undefined;
+  let lastMove = clock.now();
+
+  const complaints = grouped({
+    clock,
+    forMs: 60_000,
+    say: (cause, about, count) =>
+      log.warn(
+        { pairs: about.length > 20 ? [...about.slice(0, 20), '…'] : about },
+        count > 1 ? `${cause} (${count} times)` : cause,
+      ),
+  });
+  const queue = createQueue({ clock, workers: options.workers, work });
+  const verifying = createQueue({ clock, workers: 4, work: verify });
+
+  async function work(key: string, { waitedMs }: { waitedMs: number }): Promise<void> {
+    lastMove = clock.now();
+    const one = keyed.get(key);
+    const before = states.get(key);
+    if (!one || !before) return;
+    const began = clock.now();
+    const after = await pass(one, before);
+    lastMove = clock.now();
+    // It may have gone, or become another, meanwhile; then it is looked at again anyway.
+    if (!keyed.has(key)) return;
+    const wait =
+      after.retry === 'recoverable'
+        ? Math.min(backoff(after.failures, chance()), jittered(options.intervalMs, chance()))
+        : jittered(options.intervalMs, chance());
+    states.set(key, { ...after, nextRun: new Date(clock.now() + wait).toISOString() });
+    const result = after.retry === 'none' ? 'success' : after.retry === 'terminal' ? 'requeue' : 'error';
+    options.observer?.reconciled?.({ key, result, ms: clock.now() - began, waitedMs });
+    queue.addAfter(key, wait);
+  }
+
+  /** Read first; only where something differs, take what others also write, read again, and apply. */
+  async function pass(one: Keyed, before: PairStatus): Promise<PairStatus> {
+    try {
+      const looked = await once(one, true);
+      const differs = looked.plan.waves.length > 0;
+      const outcome = differs && options.mayWrite(one.key) ? await alone(one) : looked;
+      const after = afterPass(before, outcome, one.generation, iso());
+      tell(before, after, outcome);
+      return after;
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      complaints.say(causeOf(message), one.key);
+      return afterError(before, message, iso());
+    }
+  }
+
+  async function alone(one: Keyed): Promise<Outcome> {
+    const release = await locks.acquire(shared.get(one.key) ?? []);
+    try {
+      return await once(one, false);
+    } finally {
+      release();
+    }
+  }
+
+  function once({ pairs }: Keyed, dryRun: boolean): Promise<Outcome> {
+    const specs = specsNow();
+    return reconcile(
+      { ...specs, pairs },
+      {
+        kinds,
+        door: doorFor(specs),
+        allow: options.allow,
+        allowUnproven: options.allowUnproven,
+        thresholds: options.thresholds(specs.limits),
+        waitMs: options.waitMs,
+        dryRun,
+      },
+    );
+  }
+
+  async function verify(key: string): Promise<void> {
+    const one = keyed.get(key);
+    const before = states.get(key);
+    if (!one || !before || options.verifyIntervalMs === undefined) return;
+    verifying.addAfter(key, jittered(options.verifyIntervalMs, chance()));
+    // A canary is an object: only who leads writes any, and only where replication is thought to work.
+    if (!options.mayWrite(key) || before.conditions.Ready.status !== 'True') return;
+    const specs = specsNow();
+    const door = doorFor(specs);
+    try {
+      const each = one.pairs.map((pair) =>
+        canaries(pair, { door, pairs: specs.pairs, timeoutMs: 15 * 60_000 }),
+      );
+      const results = (await Promise.all(each)).flat();
+      const now = states.get(key);
+      if (now) states.set(key, afterCanaries(now, results, iso()));
+      options.observer?.verified?.({
+        key,
+        latencyMs: results.flatMap(({ latencyMs }) => latencyMs ?? []),
+        failed: results.filter(({ result }) => result === 'failed' || result === 'timeout').length,
+      });
+      for (const { result, why } of results)
+        if (result === 'failed' || result === 'timeout')
+          complaints.say(`canary: ${causeOf(why ?? result)}`, key);
+    } catch (error) {
+      complaints.say(`canary: ${causeOf(error instanceof Error ? error.message : String(error))}`, key);
+    }
+  }
+
+  /** One line a change of state, and one a change that was made; nothing where nothing happens. */
+  function tell(before: PairStatus, after: PairStatus, outcome: Outcome): void {
+    const [was, is] = [before.conditions.Ready, after.conditions.Ready];
+    for (const { id, action, result, why } of outcome.results) {
+      if (result === 'applied') log.info({ pair: after.name, id }, `${action}d ${id}`);
+      else if (result === 'failed') complaints.say(causeOf(why ?? ''), after.name);
+    }
+    if (is.status === 'False' && (was.status !== 'False' || was.reason !== is.reason))
+      complaints.say(causeOf(`${is.reason}: ${is.message}`), after.name);
+    if (is.status === 'True' && was.status !== 'True') log.info({ pair: after.name }, `ready: ${is.message}`);
+    const drifted = after.conditions.Drifted;
+    if (
+      drifted.message !== before.conditions.Drifted.message &&
+      /^(Healed|ChangedElsewhere)$/.test(drifted.reason)
+    )
+      log.warn({ pair: after.name }, `drift: ${drifted.message}`);
+    if (after.conditions.Proven.status === 'False' && before.conditions.Proven.status !== 'False')
+      complaints.say(`not proven: ${after.conditions.Proven.reason}`, after.name);
+  }
+
+  function specsNow(): Specs {
+    if (!current) throw new Error('no specs were ever right');
+    return current.specs;
+  }
+
+  /** One set of clients for the same accounts, so that connections and credentials are kept. */
+  function doorFor(specs: Specs): Door {
+    const accounts = JSON.stringify(specs.accounts.map(({ positions: _, ...rest }) => rest));
+    if (connection?.accounts === accounts) return connection.door;
+    // What is in flight through the old one finishes there.
+    connection = { ...options.open(specs), accounts };
+    return connection.door;
+  }
+
+  return {
+    update(written) {
+      const next = lastGood(written.files, written.problems, current);
+      const said = formatProblems(problems);
+      problems = next.problems;
+      if (problems.length > 0 && formatProblems(problems) !== said)
+        log.error(
+          { problems: problems.length },
+          `specs that are not right do not count; the last good ones do:\n${formatProblems(problems)}`,
+        );
+      options.observer?.reloaded?.(problems.length === 0);
+      if (!('specs' in next)) return;
+      current = next;
+      const all = keysOf(next.specs);
+      const wanted = new Map([...all].filter(([, one]) => options.mine?.(one) ?? true));
+      shared = contested(next.specs, kinds);
+      for (const key of keyed.keys()) {
+        if (wanted.has(key)) continue;
+        queue.forget(key);
+        verifying.forget(key);
+        states.delete(key);
+        log.info({ pair: key }, 'is not declared any more: it is left as it is');
+      }
+      const before = keyed;
+      keyed = wanted;
+      for (const [key, one] of wanted) {
+        const known = before.get(key);
+        const from = one.pairs[0]?.positions[''];
+        const state = states.get(key);
+        if (!state) states.set(key, firstStatus(key, one.generation, iso(), from));
+        else if (from) states.set(key, { ...state, from });
+        if (known?.generation === one.generation) continue;
+        queue.add(key);
+        if (options.verifyIntervalMs !== undefined && !known)
+          verifying.addAfter(key, Math.round(options.verifyIntervalMs * chance()));
+      }
+    },
+    resync() {
+      for (const key of keyed.keys()) queue.add(key);
+    },
+    async drain() {
+      await Promise.all([queue.drain(), verifying.drain()]);
+      complaints.close();
+      connection?.close();
+    },
+    status() {
+      const { reads = 0, writes = 0, byOperation = new Map<string, number>() } = connection?.door.calls ?? {};
+      return {
+        pairs: [...states.values()],
+        problems,
+        queue: { depth: queue.depth, active: queue.active },
+        isSynced: current !== undefined && [...states.values()].every(({ lastRun }) => lastRun !== undefined),
+        lastMove,
+        calls: { reads, writes, byOperation: Object.fromEntries(byOperation) },
+      };
+    },
+  };
+}
+
+/** What several pairs can have in common: an error without what is only of this pair, and of this time. */
+const causeOf = (message: string): string =>
+  message.replace(/, request [\w/+=-]+/g, '').replace(/\b(?:s3|kms|iam)\.[a-z-]+\/\S+: /g, '');

@@ -1,0 +1,263 @@
+import type { Step } from '../core/resource.ts';
+import type { RuleProof } from '../proof/types.ts';
+import type { Outcome } from '../reconcile.ts';
+import type { Position } from '../spec/types.ts';
+import type { CanaryResult } from '../steps/canary.ts';
+
+/** What is true of a pair, as Kubernetes writes it. */
+export interface Condition {
+  status: 'True' | 'False' | 'Unknown';
+  /** One word, for machines. */
+  reason: string;
+  /** For people. */
+  message: string;
+  /** ISO 8601: since when the status is what it is. */
+  since: string;
+}
+
+/**
+ * - `Ready`: AWS is as declared.
+ * - `Proven`: every request that S3 will make is allowed.
+ * - `Verified`: canaries arrived under the declared keys.
+ * - `Drifted`: somebody else changed what had been as declared.
+ */
+export type ConditionType = 'Ready' | 'Proven' | 'Verified' | 'Drifted';
+
+/** When a pair that is not ready is tried again: soon, or with the next resync since a person or the spec must change. */
+export type Retry = 'none' | 'recoverable' | 'terminal';
+
+/** Something that was changed, or that would have been. */
+export interface Change {
+  /** ISO 8601 */
+  at: string;
+  /** Why it was necessary: the spec is new or another, or the world is. */
+  cause: 'spec' | 'drift' | 'unknown';
+  steps: Pick<Step, 'id' | 'action' | 'patch' | 'before' | 'why'>[];
+  result: 'applied' | 'failed' | 'refused' | 'pending';
+}
+
+/** How one pair fares. Plain data, shown as it is. */
+export interface PairStatus {
+  name: string;
+  from?: Position;
+  conditions: Record<ConditionType, Condition>;
+  /** Digest of the spec that was last looked at, and of the one that AWS was last seen to match. */
+  generation: string;
+  convergedGeneration?: string;
+  /** ISO 8601 */
+  lastRun?: string;
+  lastSuccess?: string;
+  nextRun?: string;
+  /** Passes in a row that did not end well. */
+  failures: number;
+  retry: Retry;
+  /** The last ones, newest first. */
+  changes: Change[];
+  proof: Omit<RuleProof, 'answers'>[];
+}
+
+const KEPT_CHANGES = 10;
+const NOT_YET = 'not looked at yet';
+
+export function firstStatus(name: string, generation: string, now: string, from?: Position): PairStatus {
+  const unknown = (): Condition => ({ status: 'Unknown', reason: 'Pending', message: NOT_YET, since: now });
+  return {
+    name,
+    ...(from === undefined ? {} : { from }),
+    conditions: { Ready: unknown(), Proven: unknown(), Verified: unknown(), Drifted: unknown() },
+    generation,
+    failures: 0,
+    retry: 'none',
+    changes: [],
+    proof: [],
+  };
+}
+
+type Judged = Omit<Condition, 'since'>;
+
+/** A condition that changes its status begins anew; one that only says it otherwise does not. */
+const set = (before: Condition, judged: Judged, now: string): Condition => ({
+  ...judged,
+  since: before.status === judged.status ? before.since : now,
+});
+
+/** How a pair fares after a pass. Pure. `generation`: digest of the spec that the pass was about. */
+export function afterPass(before: PairStatus, outcome: Outcome, generation: string, now: string): PairStatus {
+  const { conditions } = before;
+  const [ready, retry] = readiness(outcome);
+  const isReady = ready.status === 'True';
+  const cause = causeOf(before, generation);
+  const change = changeOf(outcome, cause, now);
+  const convergedGeneration = isReady ? generation : before.convergedGeneration;
+  const lastSuccess = isReady ? now : before.lastSuccess;
+  return {
+    ...before,
+    conditions: {
+      ...conditions,
+      Ready: set(conditions.Ready, ready, now),
+      Proven: set(conditions.Proven, provenness(outcome.proof), now),
+      Drifted: set(conditions.Drifted, drift(conditions.Drifted, outcome, cause, isReady, now), now),
+    },
+    generation,
+    ...(convergedGeneration === undefined ? {} : { convergedGeneration }),
+    lastRun: now,
+    ...(lastSuccess === undefined ? {} : { lastSuccess }),
+    failures: isReady ? 0 : before.failures + 1,
+    retry,
+    changes: change
+      ? [change, ...before.changes.filter(({ result }) => result !== 'pending')].slice(0, KEPT_CHANGES)
+      : before.changes,
+    proof: outcome.proof.map(({ answers: _, ...rest }) => rest),
+  };
+}
+
+/** How a pair fares after a pass that ended with an error. */
+export function afterError(before: PairStatus, message: string, now: string): PairStatus {
+  const ready: Judged = { status: 'False', reason: 'Failed', message };
+  return {
+    ...before,
+    conditions: { ...before.conditions, Ready: set(before.conditions.Ready, ready, now) },
+    lastRun: now,
+    failures: before.failures + 1,
+    retry: 'recoverable',
+  };
+}
+
+export function afterCanaries(before: PairStatus, results: readonly CanaryResult[], now: string): PairStatus {
+  return {
+    ...before,
+    conditions: {
+      ...before.conditions,
+      Verified: set(before.conditions.Verified, verification(results), now),
+    },
+  };
+}
+
+function readiness({ plan, refusals, results, left }: Outcome): [Judged, Retry] {
+  const not = (reason: string, message: string, retry: Retry): [Judged, Retry] => [
+    { status: 'False', reason, message },
+    retry,
+  ];
+  const [refusal] = refusals;
+  if (refusal) return not('Refused', refusal.message, 'terminal');
+  const failed = results.filter(({ result }) => result === 'failed');
+  if (failed.length > 0) return not('ApplyFailed', `${failed[0]?.id}: ${failed[0]?.why}`, 'recoverable');
+  const [blocked] = left?.blocked ?? plan.blocked;
+  if (blocked) {
+    const passing = blocked.why.startsWith('cannot be read');
+    return not(
+      passing ? 'Unreadable' : 'Blocked',
+      `${blocked.id}: ${blocked.why}`,
+      passing ? 'recoverable' : 'terminal',
+    );
+  }
+  const skipped = results.find(({ result }) => result === 'skipped');
+  if (skipped) return not('ApplyIncomplete', `${skipped.id}: ${skipped.why}`, 'recoverable');
+  if (left && left.waves.length > 0)
+    return not('NotConverged', `${left.waves[0]?.[0]?.id} differs again after it was applied`, 'recoverable');
+  const pending = plan.waves.flat().length;
+  if (pending > 0 && results.length === 0)
+    return not('ChangesPending', `${pending} changes wait to be applied`, 'recoverable');
+  return [
+    {
+      status: 'True',
+      reason: 'Converged',
+      message: `${plan.unchanged + results.length} resources are as declared`,
+    },
+    'none',
+  ];
+}
+
+function provenness(proof: readonly RuleProof[]): Judged {
+  const broken = proof.filter(({ verdict }) => verdict === 'broken');
+  const [worst] = broken;
+  if (worst) {
+    const finding = worst.findings.find(({ severity }) => severity === 'error');
+    const more = broken.length > 1 ? ` (and ${broken.length - 1} more rules)` : '';
+    return {
+      status: 'False',
+      reason: finding?.code ?? 'NotAllowed',
+      message: `${worst.rule}: ${finding?.message ?? 'it would not replicate'}${more}`,
+    };
+  }
+  const unknown = proof.find(({ verdict }) => verdict === 'unknown');
+  if (unknown)
+    return {
+      status: 'Unknown',
+      reason: 'Unreadable',
+      message: `${unknown.rule}: not everything could be read`,
+    };
+  if (proof.length === 0)
+    return { status: 'Unknown', reason: 'NoRules', message: 'there is no rule to prove' };
+  return { status: 'True', reason: 'AllRequestsAllowed', message: `all ${proof.length} rules are proven` };
+}
+
+/** What the changes of a pass come from: a spec that is the same as when AWS matched it has not changed by itself. */
+const causeOf = (before: PairStatus, generation: string): Change['cause'] =>
+  before.convergedGeneration === undefined
+    ? 'unknown'
+    : before.convergedGeneration === generation
+      ? 'drift'
+      : 'spec';
+
+function drift(
+  before: Condition,
+  { plan }: Outcome,
+  cause: Change['cause'],
+  isReady: boolean,
+  now: string,
+): Judged {
+  const ids = plan.waves.flat().map(({ id }) => id);
+  const named = ids.length > 3 ? `${ids.slice(0, 3).join(', ')} and ${ids.length - 3} more` : ids.join(', ');
+  if (cause === 'drift' && ids.length > 0)
+    return isReady
+      ? {
+          status: 'False',
+          reason: 'Healed',
+          message: `${named}: changed by somebody else, and put back at ${now}`,
+        }
+      : { status: 'True', reason: 'ChangedElsewhere', message: `${named}: changed by somebody else` };
+  if (isReady && before.reason === 'Healed') return before;
+  if (isReady) return { status: 'False', reason: 'AsDeclared', message: 'nothing was changed by others' };
+  return before;
+}
+
+function changeOf(
+  { plan, refusals, results }: Outcome,
+  cause: Change['cause'],
+  at: string,
+): Change | undefined {
+  const steps = plan.waves.flat();
+  if (steps.length === 0) return undefined;
+  const result =
+    refusals.length > 0
+      ? 'refused'
+      : results.length === 0
+        ? 'pending'
+        : results.every((one) => one.result === 'applied')
+          ? 'applied'
+          : 'failed';
+  return {
+    at,
+    cause,
+    steps: steps.map(({ id, action, patch, before, why }) => ({ id, action, patch, before, why })),
+    result,
+  };
+}
+
+function verification(results: readonly CanaryResult[]): Judged {
+  const bad = results.find(({ result }) => result === 'failed' || result === 'timeout');
+  if (bad) {
+    const reason = bad.result === 'failed' ? 'ReplicationFailed' : 'ReplicationSlow';
+    return { status: 'False', reason, message: `${bad.pair}/${bad.rule}: ${bad.why ?? bad.result}` };
+  }
+  const arrived = results.filter(({ result }) => result === 'replicated');
+  if (arrived.length === 0)
+    return { status: 'Unknown', reason: 'Skipped', message: results[0]?.why ?? 'there is no rule to verify' };
+  const slowest = Math.max(...arrived.map(({ latencyMs = 0 }) => latencyMs));
+  return {
+    status: 'True',
+    reason: 'Replicated',
+    message: `${arrived.length} canaries arrived, the slowest after ${slowest} ms`,
+  };
+}

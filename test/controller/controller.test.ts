@@ -1,0 +1,269 @@
+import { DeleteBucketReplicationCommand, PutBucketVersioningCommand } from '@aws-sdk/client-s3';
+import { pino } from 'pino';
+import { describe, expect, test, vi } from 'vitest';
+import { type ControllerOptions, createController } from '../../src/controller/controller.ts';
+import { kinds } from '../../src/kinds/index.ts';
+import { type FakeClock, fakeClock } from '../support/fake-clock.ts';
+import { aWorld, TAX, type World } from '../support/world.ts';
+
+const BOOKS = TAX.replaceAll('tax', 'books').replace('Tax/', 'Books/');
+const file = (text: string, name = 'specs/a.yaml') => ({ file: name, bytes: Buffer.from(text) });
+const written = (...texts: string[]) => ({
+  files: texts.map((text, index) => file(text, `specs/${index}.yaml`)),
+  problems: [],
+});
+
+const INTERVAL = 300_000;
+
+/** A controller of a world, with a clock of its own and its log kept. */
+function controlling(world: World, more: Partial<ControllerOptions> = {}) {
+  const clock = fakeClock();
+  const lines: { level: string; msg: string; pairs?: string[] }[] = [];
+  const log = pino(
+    { level: 'info', formatters: { level: (level) => ({ level }) } },
+    { write: (line: string) => void lines.push(JSON.parse(line)) },
+  );
+  const controller = createController({
+    kinds,
+    open: () => ({ door: world.door, close() {} }),
+    clock,
+    chance: () => 0.5,
+    log,
+    intervalMs: INTERVAL,
+    workers: 4,
+    waitMs: 2_000,
+    allow: [],
+    allowUnproven: false,
+    thresholds: () => ({ maxRemovals: 10 }),
+    mayWrite: () => true,
+    ...more,
+  });
+  const of = (name: string) => {
+    const found = controller.status().pairs.find((one) => one.name === name);
+    if (!found) throw new Error(`there is no ${name}`);
+    return found;
+  };
+  const idle = () =>
+    vi.waitFor(() => expect(controller.status().queue).toEqual({ depth: 0, active: 0 }), { timeout: 20_000 });
+  return { controller, clock, lines, of, idle };
+}
+
+/** Let the next resync come. */
+async function round({ clock, idle }: { clock: FakeClock; idle: () => Promise<void> }): Promise<void> {
+  await clock.pass(INTERVAL * 1.2);
+  await idle();
+}
+
+const writes = ({ sandbox }: World) => sandbox.log.entries.filter(({ write }) => write).length;
+
+describe('the controller', () => {
+  test('converges what is declared, says so, and then only reads', async () => {
+    await using world = await aWorld();
+    const running = controlling(world);
+    running.controller.update(written(TAX, BOOKS));
+    expect(running.of('tax').conditions.Ready).toMatchObject({ status: 'Unknown', reason: 'Pending' });
+    await running.idle();
+    expect(running.controller.status().isSynced).toBe(true);
+    for (const name of ['tax', 'books']) {
+      expect(running.of(name)).toMatchObject({
+        failures: 0,
+        retry: 'none',
+        changes: [{ cause: 'unknown', result: 'applied' }],
+      });
+      expect(running.of(name).conditions).toMatchObject({
+        Ready: { status: 'True', reason: 'Converged' },
+        Proven: { status: 'True', reason: 'AllRequestsAllowed' },
+        Drifted: { status: 'False', reason: 'AsDeclared' },
+        Verified: { status: 'Unknown' },
+      });
+    }
+    const before = writes(world);
+    const said = running.lines.length;
+    for (let count = 0; count < 5; count++) await round(running);
+    expect(writes(world)).toBe(before);
+    expect(running.lines.slice(said)).toEqual([]);
+    await running.controller.drain();
+    expect(running.clock.pending).toBe(0);
+  });
+
+  test('heals drift, tells it from a change of the spec, and remembers what it was', async () => {
+    await using world = await aWorld();
+    const running = controlling(world);
+    running.controller.update(written(TAX));
+    await running.idle();
+    await world.door.send(
+      { region: 'us-east-1' },
+      new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }),
+    );
+    await round(running);
+    expect(running.of('tax').conditions.Drifted).toMatchObject({
+      status: 'False',
+      reason: 'Healed',
+      message: expect.stringMatching(
+        /^s3\.replication\/acme-tax: changed by somebody else, and put back at /,
+      ),
+    });
+    expect(running.of('tax').changes[0]).toMatchObject({
+      cause: 'drift',
+      result: 'applied',
+      steps: [{ id: 's3.replication/acme-tax' }],
+    });
+    expect(running.lines.some(({ level, msg }) => level === 'warn' && msg.startsWith('drift: '))).toBe(true);
+
+    running.controller.update(written(TAX.replace('prefix: Tax/', 'prefix: Tax/\n      metrics: false')));
+    await running.idle();
+    expect(running.of('tax').changes[0]).toMatchObject({ cause: 'spec', result: 'applied' });
+    expect(running.of('tax').conditions.Ready.status).toBe('True');
+  });
+
+  test('tries again what failed, later and later, while the others go on', async () => {
+    await using world = await aWorld();
+    world.sandbox.knobs.faults = [
+      { match: 'CreateRole', nth: 1, times: 1, what: { status: 403, code: 'AccessDenied', message: 'no' } },
+    ];
+    const running = controlling(world, { workers: 1 });
+    running.controller.update(written(TAX, BOOKS));
+    await running.idle();
+    expect(running.of('tax')).toMatchObject({
+      retry: 'recoverable',
+      failures: 1,
+      conditions: {
+        Ready: { status: 'False', reason: 'ApplyFailed', message: expect.stringContaining('AccessDenied') },
+      },
+    });
+    expect(running.of('books').conditions.Ready.status).toBe('True');
+    await running.clock.pass(1_500);
+    await running.idle();
+    expect(running.of('tax')).toMatchObject({ retry: 'none', failures: 0 });
+    expect(running.of('tax').conditions.Ready.status).toBe('True');
+  });
+
+  test('what only a person can mend waits for the spec or the next resync, and is not tried in a storm', async () => {
+    await using world = await aWorld();
+    await world.door
+      .send(
+        { region: 'us-east-1' },
+        new PutBucketVersioningCommand({
+          Bucket: 'acme-tax',
+          VersioningConfiguration: { Status: 'Enabled' },
+        }),
+      )
+      .catch(() => {});
+    const running = controlling(world);
+    const byArn = TAX.replace(
+      'alias/acme-tax }',
+      'arn:aws:kms:us-east-1:111122223333:key/11111111-2222-3333-4444-555555555555 }',
+    );
+    running.controller.update(written(byArn, BOOKS));
+    await running.idle();
+    expect(running.of('tax')).toMatchObject({
+      retry: 'terminal',
+      conditions: { Ready: { status: 'False' } },
+    });
+    expect(running.of('books').conditions.Ready.status).toBe('True');
+    world.sandbox.log.reset();
+    await running.clock.pass(INTERVAL * 0.7);
+    await running.idle();
+    expect(world.sandbox.log.entries).toEqual([]);
+    running.controller.update(written(TAX, BOOKS));
+    await running.idle();
+    expect(running.of('tax').conditions.Ready.status).toBe('True');
+  });
+
+  test('a spec that becomes invalid is reported, and its last good state kept, while the others go on', async () => {
+    await using world = await aWorld();
+    const running = controlling(world);
+    running.controller.update(written(TAX, BOOKS));
+    await running.idle();
+    const other = BOOKS.replace('prefix: Books/', 'prefix: Books/\n      metrics: false');
+    running.controller.update({
+      files: [file('kind: [', 'specs/0.yaml'), file(other, 'specs/1.yaml')],
+      problems: [],
+    });
+    await running.idle();
+    expect(running.controller.status().problems.map(({ position }) => position.file)).toEqual([
+      'specs/0.yaml',
+    ]);
+    expect(running.lines.filter(({ level }) => level === 'error')).toHaveLength(1);
+    expect(running.controller.status().pairs.map(({ name }) => name)).toEqual(['tax', 'books']);
+    expect(running.of('books').changes[0]).toMatchObject({ cause: 'spec' });
+    running.controller.update({
+      files: [],
+      problems: [{ position: { file: 'specs', line: 1, column: 1 }, message: 'gone' }],
+    });
+    expect(running.controller.status().pairs).toHaveLength(2);
+  });
+
+  test('who does not lead changes nothing, and says what waits; who begins to lead does it at once', async () => {
+    await using world = await aWorld();
+    let leads = false;
+    const running = controlling(world, { mayWrite: () => leads });
+    running.controller.update(written(TAX));
+    await running.idle();
+    expect(writes(world)).toBe(0);
+    expect(running.of('tax')).toMatchObject({
+      changes: [{ result: 'pending' }],
+      conditions: {
+        Ready: { status: 'False', reason: 'ChangesPending', message: '13 changes wait to be applied' },
+        Proven: { status: 'True' },
+      },
+    });
+    leads = true;
+    running.controller.resync();
+    await running.idle();
+    expect(running.of('tax').conditions.Ready.status).toBe('True');
+  });
+
+  test('a hundred pairs that fail for one reason are said in two lines', async () => {
+    await using world = await aWorld();
+    world.sandbox.knobs.faults = [
+      {
+        match: 'GetBucketVersioning',
+        nth: 1,
+        times: 1e6,
+        what: { status: 403, code: 'AccessDenied', message: 'Access Denied' },
+      },
+    ];
+    const many = Array.from({ length: 50 }, (_, index) => TAX.replaceAll('tax', `tax-${index}`)).join(
+      '---\n',
+    );
+    const running = controlling(world, { workers: 10 });
+    running.controller.update(written(many));
+    await running.idle();
+    await running.controller.drain();
+    const warnings = running.lines.filter(({ level }) => level === 'warn');
+    expect(warnings.length).toBeLessThan(8);
+    expect(warnings.some(({ msg }) => /\(\d+ times\)$/.test(msg))).toBe(true);
+  });
+
+  test('pairs that share a source, a role and a key are written one after the other, and lose nothing', async () => {
+    await using world = await aWorld();
+    const shared = Array.from({ length: 6 }, (_, index) =>
+      TAX.replace('name: tax', `name: tax-${index}`)
+        .replace('acme-tax-replica', `acme-tax-replica-${index}`)
+        .replace('prefix: Tax/', `prefix: Tax/${index}/`),
+    ).join('---\n');
+    const running = controlling(world, { workers: 8 });
+    running.controller.update(written(shared));
+    await running.idle();
+    for (let index = 0; index < 6; index++)
+      expect(
+        running.of(`tax-${index}`).conditions.Ready,
+        JSON.stringify(running.of(`tax-${index}`).conditions.Ready),
+      ).toMatchObject({ status: 'True' });
+    const { plan } = await world.with(shared, { dryRun: true });
+    expect(plan.waves).toEqual([]);
+  });
+
+  test('canaries are written every so often, by who leads, where replication is thought to work', async () => {
+    await using world = await aWorld();
+    const running = controlling(world, { verifyIntervalMs: 600_000 });
+    running.controller.update(written(TAX));
+    await running.idle();
+    await running.clock.pass(300_001);
+    await vi.waitFor(() =>
+      expect(running.of('tax').conditions.Verified).toMatchObject({ status: 'True', reason: 'Replicated' }),
+    );
+    await running.controller.drain();
+  });
+});

@@ -1,0 +1,53 @@
+import { describe, expect, test } from 'vitest';
+import { type Current, lastGood } from '../../src/controller/last-good.ts';
+import { TAX } from '../support/world.ts';
+
+const named = (name: string) => TAX.replaceAll('tax', name).replace('Tax/', `${name}/`);
+const file = (name: string, text: string) => ({ file: name, bytes: Buffer.from(text) });
+const both = [file('a.yaml', named('a')), file('b.yaml', named('b'))];
+const good = lastGood(both, [], undefined) as Current;
+const names = (result: Current | { problems: unknown[] }) =>
+  'specs' in result ? result.specs.pairs.map(({ name }) => name).sort() : undefined;
+
+describe('the newest specs that are right', () => {
+  test('are what is written, where nothing is wrong with it', () => {
+    expect(names(good)).toEqual(['a', 'b']);
+    expect(good.problems).toEqual([]);
+    const more = lastGood([...both, file('c.yaml', named('c'))], [], good);
+    expect(names(more)).toEqual(['a', 'b', 'c']);
+    expect(names(lastGood(both.slice(1), [], good))).toEqual(['b']);
+  });
+
+  test('a file that is not right counts as it was, and the others as they are', () => {
+    const broken = [file('a.yaml', 'kind: ['), file('b.yaml', named('other'))];
+    const result = lastGood(broken, [], good);
+    expect(names(result)).toEqual(['a', 'other']);
+    expect(result.problems.map(({ position }) => position.file)).toEqual(['a.yaml']);
+    // And as it is again, once it is mended.
+    expect(
+      names(lastGood([file('a.yaml', named('mended')), both[1] as never], [], result as Current)),
+    ).toEqual(['b', 'mended']);
+  });
+
+  test('a new file that is not right does not count at all', () => {
+    const result = lastGood([...both, file('c.yaml', 'kind: nothing')], [], good);
+    expect(names(result)).toEqual(['a', 'b']);
+    expect(result.problems.length).toBeGreaterThan(0);
+  });
+
+  test('two files that are wrong together: the one that is named counts as it was', () => {
+    const result = lastGood([both[0] as never, file('b.yaml', named('a'))], [], good);
+    expect(names(result)).toEqual(['a', 'b']);
+    expect(result.problems[0]?.message).toContain('already declared');
+  });
+
+  test('a folder that is gone, or holds nothing, is no wish to have nothing', () => {
+    const problem = { position: { file: 'specs', line: 1, column: 1 }, message: 'the folder holds no file' };
+    expect(names(lastGood([], [problem], good))).toEqual(['a', 'b']);
+    expect(names(lastGood([], [], good))).toEqual(['a', 'b']);
+  });
+
+  test('there are none, where nothing was ever right', () => {
+    expect(lastGood([file('a.yaml', '{')], [], undefined)).toEqual({ problems: [expect.anything()] });
+  });
+});
