@@ -15,6 +15,8 @@ export interface Door extends Aws {
   sharing(): Door;
   /** A door that cannot write: what a plan is made through. */
   readOnly(): Door;
+  /** A door that asks before every attempt of a call that writes; what it throws is not tried again. */
+  guarded(beforeWrite: () => void): Door;
   /** A door that an interruption does not close: for removing what a run made and must not leave behind. */
   finishing(): Door;
   calls: Calls;
@@ -50,11 +52,17 @@ export function createDoor(options: DoorOptions): Door {
   const limit = pLimit(CONCURRENT);
   const owners = new Map<string, Promise<string>>();
 
-  async function send<O>(at: Place, command: Command<O>, signal = options.signal): Promise<O> {
+  async function send<O>(
+    at: Place,
+    command: Command<O>,
+    signal = options.signal,
+    beforeWrite = () => {},
+  ): Promise<O> {
     const { service, operation } = nameOf(command);
     const attempt = async (): Promise<O> => {
       // Checked before every attempt, so that an interrupted run finishes the call in flight and starts no other.
       signal?.throwIfAborted();
+      if (!isRead(operation)) beforeWrite();
       count(calls, `${service}:${operation}`, isRead(operation));
       return (await clients.get(service, at).send(command)) as O;
     };
@@ -111,6 +119,7 @@ export function createDoor(options: DoorOptions): Door {
     calls,
     sharing: () => door(sharing(sender)),
     readOnly: () => door(readOnly(sender)),
+    guarded: (beforeWrite) => door((at, command) => send(at, command, options.signal, beforeWrite)),
     finishing: () => door((at, command) => send(at, command, new AbortController().signal)),
   });
   return door((at, command) => send(at, command));

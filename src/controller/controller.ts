@@ -35,7 +35,7 @@ export interface ControllerOptions {
   allow: readonly string[];
   allowUnproven: boolean;
   thresholds(limits: Limits): Thresholds;
-  /** Whether this process may write to this pair now: whether it leads. */
+  /** Whether this process may write to this pair now: whether it leads. Asked before every attempt of every call. */
   mayWrite(key: string): boolean;
   /** Whether this process looks after this pair at all. */
   mine?(keyed: Keyed): boolean;
@@ -149,13 +149,15 @@ export function createController(options: ControllerOptions): Controller {
     }
   }
 
-  function once({ pairs }: Keyed, dryRun: boolean): Promise<Outcome> {
+  function once({ key, pairs }: Keyed, dryRun: boolean): Promise<Outcome> {
     const specs = specsNow();
     return reconcile(
       { ...specs, pairs },
       {
         kinds,
-        door: doorFor(specs),
+        door: doorFor(specs).guarded(() => {
+          if (!options.mayWrite(key)) throw new LostLease(key);
+        }),
         allow: options.allow,
         allowUnproven: options.allowUnproven,
         thresholds: options.thresholds(specs.limits),
@@ -285,6 +287,14 @@ export function createController(options: ControllerOptions): Controller {
       };
     },
   };
+}
+
+/** Somebody else may write now. */
+class LostLease extends Error {
+  constructor(key: string) {
+    super(`this process does not lead any more: nothing else of ${key} was changed`);
+    this.name = 'LostLease';
+  }
 }
 
 /** What several pairs can have in common: an error without what is only of this pair, and of this time. */

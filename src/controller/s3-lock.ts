@@ -1,0 +1,50 @@
+import { GetObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+import { z } from 'zod';
+import type { LeaseRecord, LeaseStore } from './elector.ts';
+
+const RECORD = z.object({
+  holder: z.string(),
+  durationSeconds: z.number(),
+  acquired: z.string(),
+  renewed: z.string(),
+  transitions: z.number(),
+});
+
+/**
+ * A lease outside Kubernetes: an object that is written only if it is as it was read. S3 has compared on writes since
+ * 2024 (`If-None-Match`, and `If-Match`); its answers are strongly consistent.
+ */
+export function s3Lock(client: S3Client, { bucket, key }: { bucket: string; key: string }): LeaseStore {
+  const put = async (record: LeaseRecord, condition: { IfNoneMatch: string } | { IfMatch: string }) => {
+    try {
+      const Body = JSON.stringify(record);
+      const ContentType = 'application/json';
+      await client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body, ContentType, ...condition }));
+      return true;
+    } catch (error) {
+      if (LOST.has(statusOf(error))) return false;
+      throw error;
+    }
+  };
+  return {
+    name: `s3://${bucket}/${key}`,
+    async read() {
+      try {
+        const answer = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
+        const record = RECORD.parse(JSON.parse((await answer.Body?.transformToString()) ?? ''));
+        return { record, version: answer.ETag ?? '' };
+      } catch (error) {
+        if ((error as Error).name === 'NoSuchKey') return undefined;
+        throw error;
+      }
+    },
+    create: (record) => put(record, { IfNoneMatch: '*' }),
+    update: (record, version) => put(record, { IfMatch: version }),
+  };
+}
+
+/** Somebody else wrote it, writes it at this moment, or took it away. */
+const LOST = new Set([404, 409, 412]);
+
+const statusOf = (error: unknown): number =>
+  (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode ?? 0;

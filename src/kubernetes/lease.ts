@@ -1,0 +1,55 @@
+import type { LeaseRecord, LeaseStore } from '../controller/elector.ts';
+import type { ApiAnswer, KubernetesApi } from './api.ts';
+
+/** A Lease of coordination.k8s.io, written as client-go writes it: by its resource version. */
+export function kubernetesLease(api: KubernetesApi, name: string): LeaseStore {
+  const all = `/apis/coordination.k8s.io/v1/namespaces/${api.namespace}/leases`;
+  const one = `${all}/${name}`;
+  const body = (record: LeaseRecord, resourceVersion?: string) => ({
+    apiVersion: 'coordination.k8s.io/v1',
+    kind: 'Lease',
+    metadata: {
+      name,
+      namespace: api.namespace,
+      ...(resourceVersion === undefined ? {} : { resourceVersion }),
+    },
+    spec: {
+      holderIdentity: record.holder,
+      leaseDurationSeconds: record.durationSeconds,
+      acquireTime: micro(record.acquired),
+      renewTime: micro(record.renewed),
+      leaseTransitions: record.transitions,
+    },
+  });
+  const won = ({ status, body: answer }: ApiAnswer): boolean => {
+    if (status >= 200 && status < 300) return true;
+    // Somebody was faster, or took it away.
+    if (status === 409 || status === 404) return false;
+    throw new Error(`the lease ${name} cannot be written: HTTP ${status} ${answer?.message ?? ''}`);
+  };
+  return {
+    name: `lease ${name} in namespace ${api.namespace}`,
+    async read() {
+      const { status, body: lease } = await api.request('GET', one);
+      if (status === 404) return undefined;
+      if (status !== 200)
+        throw new Error(`the lease ${name} cannot be read: HTTP ${status} ${lease?.message ?? ''}`);
+      const { spec = {}, metadata } = lease;
+      return {
+        version: metadata.resourceVersion,
+        record: {
+          holder: spec.holderIdentity ?? '',
+          durationSeconds: spec.leaseDurationSeconds ?? 0,
+          acquired: spec.acquireTime ?? '',
+          renewed: spec.renewTime ?? '',
+          transitions: spec.leaseTransitions ?? 0,
+        },
+      };
+    },
+    create: async (record) => won(await api.request('POST', all, body(record))),
+    update: async (record, version) => won(await api.request('PUT', one, body(record, version))),
+  };
+}
+
+/** Times of a lease have microseconds. */
+const micro = (iso: string): string => (iso === '' ? iso : iso.replace(/\.(\d{3})Z$/, '.$1000Z'));
