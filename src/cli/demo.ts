@@ -9,7 +9,7 @@ import { kinds } from '../kinds/index.ts';
 import { type PassOptions, reconcile } from '../reconcile.ts';
 import { canaryText } from '../report/canary-text.ts';
 import { type Paint, paintFor } from '../report/paint.ts';
-import { outcomeText, planText } from '../report/text.ts';
+import { outcomeText, PLAIN, planText } from '../report/text.ts';
 import { type Sandbox, startSandbox } from '../sandbox/server.ts';
 import { loadSpecs } from '../spec/load.ts';
 import type { Specs } from '../spec/types.ts';
@@ -118,7 +118,7 @@ class Story {
     const writes = this.#sandbox.log.entries.filter(({ write }) => write).length - before;
     // The plan was shown in full by the dry run; after that, only what is new is worth reading.
     if (dryRun || this.#chapter > 2)
-      this.#say(planText(outcome.plan, this.#specs.pairs, this.#paint, outcome.proof));
+      this.#say(planText(outcome.plan, this.#specs.pairs, outcome.proof, { ...PLAIN, paint: this.#paint }));
     if (dryRun) return true;
     for (const { id, action } of outcome.results) {
       this.#say(`${this.#paint.green('✓')} ${action === 'create' ? 'created' : 'updated'} ${id}`);

@@ -26,6 +26,8 @@ export interface ReconcileOptions extends Selection, ChangingOptions, Omit<Globa
   dryRun?: true;
   detailedExitcode?: true;
   prune?: true;
+  /** Name the API calls. */
+  explain?: true;
   /** Checksum of the one plan that may be applied. */
   plan?: string;
   /** A file that `reconcile observe` wrote, in place of AWS. */
@@ -131,6 +133,7 @@ export const planning = (command: Command): Command =>
   command
     .addOption(prune())
     .addOption(new Option('--detailed-exitcode', 'exit with 2 when the plan holds changes'))
+    .option('--explain', 'name the API calls that make each change')
     .option('--observed <file>', 'plan from what `reconcile observe` wrote, without asking AWS')
     .option('--out <file>', 'save the plan, for `reconcile apply`');
 

@@ -31,7 +31,15 @@ export async function reconcileOnce(
   };
   const { calls } = session.door;
   const command = ({ digest }: Plan) => applying(paths, digest, options);
-  const pass = { pairs: specs.pairs, dryRun, target: session.target, about, calls, command };
+  const pass = {
+    pairs: specs.pairs,
+    dryRun,
+    target: session.target,
+    explain: options.explain ?? false,
+    about,
+    calls,
+    command,
+  };
   const told = telling(options.output, pass, io, session.log);
   const checksum = approved?.digest ?? options.plan;
   try {

@@ -26,6 +26,8 @@ export interface Pass {
   target: string;
   about: About;
   calls: Calls;
+  /** Whether to name the API calls that make each change. */
+  explain: boolean;
   /** The command that applies exactly a plan. */
   command(plan: Plan): string;
 }
@@ -74,12 +76,13 @@ const TELLINGS: Record<Form, (pass: Pass, io: Io) => Some> = {
 };
 
 /** For people: the plan, a line a change when it happens, and how it ended. */
-function text({ pairs, dryRun, target }: Pass, io: Io): Some {
+function text({ pairs, dryRun, target, explain }: Pass, io: Io): Some {
   const paint = paintFor(io.stdout, io.env);
+  const style = { paint, width: columnsOf(io.stdout), explain };
   const marks = { applied: paint.green('✓'), failed: paint.red('✗') };
   return {
     plan: (plan, proof) =>
-      io.stdout.write(`${paint.dim(target)}\n\n${planText(plan, pairs, paint, proof)}\n`),
+      io.stdout.write(`${paint.dim(target)}\n\n${planText(plan, pairs, proof, style)}\n`),
     event({ type, step }) {
       // What was skipped is told at the end, with the reason that it shares with others.
       if (type === 'applied') io.stdout.write(`${marks.applied} ${step.action}d ${step.id}\n`);
@@ -92,3 +95,6 @@ function text({ pairs, dryRun, target }: Pass, io: Io): Some {
     },
   };
 }
+
+/** As wide as the terminal, but no line so long that it is hard to read; elsewhere what fits everywhere. */
+const columnsOf = ({ columns = 80 }: { columns?: number }): number => Math.min(Math.max(columns, 60), 120);

@@ -158,9 +158,12 @@ function reasons(patch: Step['patch'], desired: unknown, seen: Seen | undefined,
   const explained = asked.flatMap(({ op, path }) =>
     op === 'remove' && /^\/statements\/[^/]+$/.test(path) ? UNASKED : (kind.explain?.(path, desired) ?? []),
   );
-  if (!seen) return ['does not exist yet', ...explained];
+  if (!seen) return [NOT_YET, ...explained];
   return explained.length > 0 ? [...new Set(explained)] : ['differs from what is declared'];
 }
+
+/** Why something is made. */
+export const NOT_YET = 'does not exist yet';
 
 const UNWANTED = 'what is left of a spec that is not declared any more';
 const UNASKED = 'nothing that is declared asks for it any more';

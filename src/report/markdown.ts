@@ -5,7 +5,7 @@ import type { BucketReplication } from '../spec/types.ts';
 import { drawing } from './drawing.ts';
 import { paintFor } from './paint.ts';
 import { proofSummary, unprovenText } from './proof-text.ts';
-import { type PlanSection, planSections, summary } from './text.ts';
+import { PLAIN, type PlanSection, planSections, summary } from './text.ts';
 import { visible } from './visible.ts';
 
 /** What a pull request is told of a plan. */
@@ -31,7 +31,7 @@ const plain = paintFor({}, { NO_COLOR: '1' });
  * Where it would be too long, details are dropped before meaning: fields first, then the drawing, then whole pairs.
  */
 export function planMarkdown(report: PlanReport): string {
-  const sections = planSections(report.plan, report.pairs, plain);
+  const sections = planSections(report.plan, report.pairs, PLAIN);
   const forms: (() => string)[] = [
     () => whole(report, sections.map(folded), true),
     () => whole(report, sections.map(brief), true),

@@ -1,5 +1,7 @@
 import picocolors from 'picocolors';
 
+export const { createColors } = picocolors;
+
 export type Paint = ReturnType<typeof picocolors.createColors>;
 
 /** Colours for one stream: NO_COLOR wins, then FORCE_COLOR, then whether a person sees it. */

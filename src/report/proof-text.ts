@@ -4,9 +4,15 @@ import type { Finding, RuleProof } from '../proof/types.ts';
 import { fixLines } from './fix.ts';
 import type { Paint } from './paint.ts';
 import { visible } from './visible.ts';
+import { wrapped } from './wrapped.ts';
 
 /** One line a rule where all is well; otherwise the verdict and the first cause, and with `verbose` everything. */
-export function proofText(proof: RuleProof, verbose: boolean, paint: Paint): string {
+export function proofText(
+  proof: RuleProof,
+  verbose: boolean,
+  paint: Paint,
+  width = Number.POSITIVE_INFINITY,
+): string {
   const { bucket, destination, rule, verdict, findings, answers } = proof;
   const name = rule === '' ? bucket : `${visible(rule)}  ${bucket} → ${destination}`;
   const allowed = answers.filter(({ result }) => result === 'allowed').length;
@@ -21,17 +27,21 @@ export function proofText(proof: RuleProof, verbose: boolean, paint: Paint): str
   const rest = more.length > 0 && !verbose ? [paint.dim(`    and ${counted(more)}; -v shows all`)] : [];
   return [
     verdicts[verdict],
-    ...(first ? findingLines(first, verbose || first.severity === 'error', paint) : []),
+    ...(first ? findingLines(first, verbose || first.severity === 'error', paint, width) : []),
     ...(verbose ? more.flatMap((one) => findingLines(one, true, paint)) : rest),
     ...(verbose ? answers.map((one) => `    ${paint.dim(answerLine(one))}`) : []),
   ].join('\n');
 }
 
 /** What of a plan is not proven, each with its first cause. */
-export const unprovenText = (proofs: readonly RuleProof[], paint: Paint): string[] =>
+export const unprovenText = (
+  proofs: readonly RuleProof[],
+  paint: Paint,
+  width = Number.POSITIVE_INFINITY,
+): string[] =>
   proofs
     .filter(({ verdict }) => verdict === 'broken' || verdict === 'unknown')
-    .map((proof) => proofText(proof, false, paint));
+    .map((proof) => proofText(proof, false, paint, width));
 
 /** How one object fares: the rules that take it, and for the others why not. */
 export function objectText({ bucket, object, taken, passed, findings }: ObjectProof, paint: Paint): string {
@@ -49,7 +59,13 @@ function encryptionOf(encryption: ObjectProof['object']['encryption']): string {
   return `${encryption.algorithm} under ${encryption.keyArn}, ${encryption.bucketKey ? 'with' : 'without'} a Bucket Key`;
 }
 
-function findingLines(finding: Finding, withFix: boolean, paint: Paint): string[] {
+/** A message stays on one line, to be searched for, unless a width is given. */
+function findingLines(
+  finding: Finding,
+  withFix: boolean,
+  paint: Paint,
+  width = Number.POSITIVE_INFINITY,
+): string[] {
   const { code, title, severity, message, failureReason, at, fixes } = finding;
   const colour = { error: paint.red, unknown: paint.yellow, warning: paint.yellow, info: paint.dim }[
     severity
@@ -57,7 +73,7 @@ function findingLines(finding: Finding, withFix: boolean, paint: Paint): string[
   const reason = failureReason === undefined ? '' : paint.dim(` (S3 says ${failureReason})`);
   return [
     `    ${colour(`${severity} ${code}`)} ${title}${reason}`,
-    `      ${visible(message)}`,
+    ...wrapped('      ', visible(message), width),
     ...(at && at.file !== '' ? [`      ${paint.dim(`${visible(at.file)}:${at.line}:${at.column}`)}`] : []),
     ...(withFix ? fixes.flatMap((fix) => indented(fixLines(fix), paint)) : []),
   ];

@@ -66,8 +66,9 @@ it('3: refused, since the plan is not the one that was approved', async () => {
   expect(world.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
 
   expect((await cli(['--once', '-', '--plan', checksum], options)).code).toBe(0);
-  // What was approved is done: the same checksum does not let the next change pass.
-  expect((await cli(['--once', '-', '--plan', checksum], options)).code).toBe(3);
+  // What was approved is done: again there is nothing to do, and the same checksum does not let the next change pass.
+  expect((await cli(['--once', '-', '--plan', checksum], options)).code).toBe(0);
+  expect((await cli(['--once', '-', '--plan', checksum], other)).code).toBe(3);
   expect(await cli(['--once', '-', '--plan', 'latest'], options)).toMatchObject({
     code: 64,
     stderr: expect.stringContaining('the checksum of a plan has at least 16 digits'),

@@ -4,7 +4,6 @@ import { DeleteBucketCommand, GetBucketPolicyCommand, PutBucketPolicyCommand } f
 import { describe, expect, test } from 'vitest';
 import type { Plan } from '../../src/core/resource.ts';
 import type { PassOptions } from '../../src/reconcile.ts';
-import { paintFor } from '../../src/report/paint.ts';
 import { planText } from '../../src/report/text.ts';
 import { stateOf } from '../support/state.ts';
 import { aWorld, TAX, type World } from '../support/world.ts';
@@ -449,7 +448,7 @@ test('the plan shows what goes, under the name of the spec that is gone', async 
   await using world = await aWorld(`${TAX}---\n${OLD}`);
   await world.reconcile();
   const { plan } = await world.with(TAX, { ...PRUNE, dryRun: true });
-  const text = planText(plan, world.specs.pairs.slice(0, 1), paintFor({}, {}))
+  const text = planText(plan, world.specs.pairs.slice(0, 1))
     .replaceAll(/:key\/[\w-]+/g, ':key/KEY')
     .replaceAll(/Checksum \w+/g, 'Checksum C');
   await expect(text).toMatchFileSnapshot('golden/prune.txt');

@@ -1,6 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import { paintFor } from '../../src/report/paint.ts';
 import { planText } from '../../src/report/text.ts';
 import { aWorld, type World } from '../support/world.ts';
 
@@ -59,7 +58,7 @@ describe('with credentials for one side only', () => {
     expect(results.filter(({ result }) => result !== 'applied').map(({ id, why }) => [id, why])).toEqual([
       ['s3.replication/acme-deliveries', expect.stringMatching(/Destination bucket must exist/)],
     ]);
-    const text = planText(plan, world.specs.pairs, paintFor({}, {}));
+    const text = planText(plan, world.specs.pairs);
     await expect(
       text.replace(/\S*spec\.yaml/, 'spec.yaml').replace(/Checksum \w+/, 'Checksum C'),
     ).toMatchFileSnapshot('golden/one-side.txt');

@@ -1,6 +1,5 @@
 import { PutBucketPolicyCommand } from '@aws-sdk/client-s3';
 import { expect, test } from 'vitest';
-import { paintFor } from '../../src/report/paint.ts';
 import { planText } from '../../src/report/text.ts';
 import { aWorld, TAX, type World } from '../support/world.ts';
 
@@ -39,7 +38,7 @@ test('a plan whose rules would not replicate is refused before the first write, 
   expect(refusals[0]?.message).toMatch(
     /^replikey\/tax\/tax would not replicate: RK1308 S3 may not write the replica: bucket policy of acme-tax-replica denies s3:ReplicateObject .*OnlyThroughOurEndpoint.*--allow-unproven$/,
   );
-  const text = planText(plan, world.specs.pairs, paintFor({}, {}), proof);
+  const text = planText(plan, world.specs.pairs, proof);
   expect(text).toContain('✗ replikey/tax/tax  acme-tax → acme-tax-replica  does not replicate');
   expect(text).toContain('error RK1308 replicas may not be written (S3 says DstPutObjectNotPermitted)');
   expect(text).toContain('"aws:PrincipalArn"');

@@ -35,10 +35,12 @@ test('a plan for a pull request: summary and proof, a drawing, folded details, a
       classDef changed stroke-width:3px
     \`\`\`
 
-    <details><summary>tax  acme-tax (us-east-1) → acme-tax-replica (us-west-2)  spec.yaml:1</summary>
+    <details><summary>tax  spec.yaml:1
+      acme-tax (us-east-1) → acme-tax-replica (us-west-2)</summary>
 
     \`\`\`diff
-    !   s3.replication/acme-tax  the rule replikey/tax/tax declares another metrics
+    !   s3.replication/acme-tax
+          # the rule replikey/tax/tax declares another metrics
     !       rules["replikey/tax/tax"].metrics: true → false
     \`\`\`
 

@@ -35,7 +35,7 @@ test('a plan says per pair what changes, from what to what, why, and at what ris
   await using world = await aWorld();
   await foundBucket(world);
   const { plan } = await world.reconcile({ dryRun: true });
-  const text = planText(plan, world.specs.pairs, plain);
+  const text = planText(plan, world.specs.pairs);
   await expect(
     text.replace(/\S*spec\.yaml/, 'spec.yaml').replace(/Checksum \w+/, 'Checksum C'),
   ).toMatchFileSnapshot('golden/plan.txt');

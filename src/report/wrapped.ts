@@ -1,0 +1,25 @@
+import { stripVTControlCharacters } from 'node:util';
+
+/**
+ * A text on lines of some columns at most: the first after its margin, the others below where its words begin, or
+ * further in. A word that is longer stands alone, unbroken, so that it can be copied.
+ */
+export function wrapped(
+  margin: string,
+  text: string,
+  width: number,
+  { paint = (line) => line, hang = 0 }: { paint?: (line: string) => string; hang?: number } = {},
+): string[] {
+  const indent = columns(margin) + hang;
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    const from = lines.length > 1 ? indent : indent - hang;
+    if (last !== undefined && from + columns(last) + 1 + columns(word) <= width)
+      lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines.map((line, index) => `${index === 0 ? margin : ' '.repeat(indent)}${paint(line)}`);
+}
+
+const columns = (text: string): number => stripVTControlCharacters(text).length;
