@@ -66,6 +66,14 @@ export interface DoctorOptions extends Selection, Pick<GlobalOptions, 'sandbox' 
   allowUnproven?: true;
 }
 
+export interface InitOptions {
+  /** Source, then destination. */
+  bucket: string[];
+  region: string[];
+  prefix?: string;
+  name?: string;
+}
+
 export interface SandboxOptions {
   host: string;
   port: number;

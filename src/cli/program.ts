@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs';
-import { Command } from 'commander';
+import { Argument, Command, Help, type Option } from 'commander';
 import { distance } from 'fastest-levenshtein';
 import manifest from '../../package.json' with { type: 'json' };
 import { EXIT, UserError } from '../errors.ts';
+import type { Shell } from './completion.ts';
+import { examplesText, exitCodesText } from './examples.ts';
 import { interruptible } from './interrupt.ts';
 import type { Io } from './io.ts';
 import {
@@ -13,6 +15,7 @@ import {
   type DoctorOptions,
   doctorOptions,
   type ImportOptions,
+  type InitOptions,
   listed,
   type ObserveOptions,
   output,
@@ -26,6 +29,7 @@ import {
   selecting,
   type VerifyOptions,
 } from './options.ts';
+import { wordsOf } from './words.ts';
 
 /** What can be said on the command line, and for each command one call of its body, which is loaded when it is asked for. */
 export function build(io: Io, done: (code: number) => void): Command {
@@ -33,10 +37,11 @@ export function build(io: Io, done: (code: number) => void): Command {
     .description('Keeps S3 replication of KMS-encrypted objects as declared in YAML.')
     .version(manifest.version, '-V, --version')
     .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
+    .configureHelp({ optionDescription: describe })
     .exitOverride()
     .showHelpAfterError('(reconcile --help shows what can be said)')
     .enablePositionalOptions()
-    .addHelpText('after', EXAMPLES)
+    .addHelpText('after', () => `${examplesText('reconcile')}\n${exitCodesText()}`)
     .hook('preSubcommand', handDown);
 
   const action =
@@ -168,7 +173,42 @@ export function build(io: Io, done: (code: number) => void): Command {
     .description('the whole story on the sandbox: plan, apply, replicate, break, heal')
     .action(action(async (signal) => (await import('./demo.ts')).demo(io, signal)));
 
+  program
+    .command('init')
+    .argument('[file]', 'absent: specs/ with the name of the spec')
+    .description('write a first spec, from a few questions or from options; AWS is not asked')
+    .option('--bucket <name>', 'the source; a second time: the destination', listed, [])
+    .option('--region <region>', 'of the source; a second time: of the destination', listed, [])
+    .option('--prefix <prefix>', 'what is replicated; "" for everything')
+    .option('--name <name>', 'of the spec')
+    .action(
+      action(async (signal, file: string | undefined, options: InitOptions) =>
+        (await import('./init.ts')).init(file, options, io, signal),
+      ),
+    );
+
+  program
+    .command('completion')
+    .addArgument(new Argument('<shell>', 'whose language it is in').choices(['bash', 'zsh', 'fish']))
+    .description('print a script with which a shell completes commands, options and their values')
+    .action(
+      action(async (_, shell: Shell) => {
+        const { completion } = await import('./completion.ts');
+        io.stdout.write(completion(shell, wordsOf(program)));
+        return EXIT.ok;
+      }),
+    );
+
+  for (const command of program.commands) command.addHelpText('after', () => examplesText(command.name()));
+
   return program;
+}
+
+/** As commander has it, but that nothing is nothing to tell of. */
+function describe(this: Help, option: Option): string {
+  return Array.isArray(option.defaultValue)
+    ? option.description
+    : Help.prototype.optionDescription.call(this, option);
 }
 
 /** A word that is no file but nearly a command was meant as one. */
@@ -199,18 +239,3 @@ function handDown(program: Command, command: Command): void {
     command.setOptionValueWithSource(name, program.getOptionValue(name), 'cli');
   }
 }
-
-const EXAMPLES = `
-Examples:
-  reconcile validate specs/                  check the YAML
-  reconcile --dry-run specs/                 show what would change
-  reconcile --once specs/                    make it so
-  reconcile doctor specs/                    say whether it replicates, and if not why
-  reconcile verify specs/                    prove it with real objects
-  reconcile --once specs/ --sandbox          rehearse it on this machine, without an AWS account
-
-Exit codes:
-  0 converged, or nothing to do, or planned    1 failed, or partly failed
-  2 changes (only with --detailed-exitcode)    3 refused by a safety rail
-  4 no usable credentials, or the wrong account
-  64 unusable arguments   65 invalid specs     130, 143 interrupted`;

@@ -1,0 +1,91 @@
+import { EXIT_CODES, examplesOf } from './examples.ts';
+import type { OptionWords, Words } from './words.ts';
+
+/** The manual page, in the language of man(7). */
+export function manPage(root: Words, version: string): string {
+  return [
+    `.TH RECONCILE 1 "" "replikey ${version}" "User Commands"`,
+    '.SH NAME',
+    `reconcile \\- ${escaped(root.description.replace(/^Keeps/, 'keep').replace(/\.$/, ''))}`,
+    '.SH SYNOPSIS',
+    ...[
+      '[\\fIoptions\\fR] \\fIpaths\\fR...',
+      '\\fIcommand\\fR [\\fIoptions\\fR] [\\fIarguments\\fR]',
+    ].flatMap((form) => ['.B reconcile', form, '.br']),
+    '.SH DESCRIPTION',
+    'A path is a file, a folder, a glob, or \\- for standard input. What is declared there is compared with what exists',
+    'in AWS, and the difference is applied in the order of its dependencies; replication is switched on last.',
+    'Buckets, objects and keys are never deleted.',
+    '.SH OPTIONS',
+    ...root.options.flatMap(optionText),
+    '.SH COMMANDS',
+    ...root.commands.flatMap((command) => [
+      '.SS',
+      `reconcile ${escaped([command.name, command.takes].filter(Boolean).join(' '))}`,
+      `${escaped(sentence(command.description))}`,
+      ...command.options
+        .filter(({ long }) => !root.options.some((one) => one.long === long))
+        .flatMap(optionText),
+      ...examplesText(command.name),
+    ]),
+    '.SH EXIT STATUS',
+    ...EXIT_CODES.flatMap(([code, meaning]) => ['.TP', `.B ${code}`, escaped(meaning)]),
+    '.SH ENVIRONMENT',
+    ...ENVIRONMENT.flatMap(([name, meaning]) => ['.TP', `.B ${escaped(name)}`, escaped(meaning)]),
+    '.SH FILES',
+    '.TP',
+    '.I .replikey/sandbox',
+    'State of the sandbox, where \\-\\-sandbox names no other folder.',
+    '.SH EXAMPLES',
+    ...examplesText('reconcile'),
+    '',
+  ].join('\n');
+}
+
+const ENVIRONMENT: [name: string, meaning: string][] = [
+  ['AWS_PROFILE, AWS_REGION, AWS_ACCESS_KEY_ID, …', 'Credentials and settings, as for every AWS tool.'],
+  ['AWS_ENDPOINT_URL', 'Another endpoint than that of AWS, such as a sandbox.'],
+  ['NO_COLOR, FORCE_COLOR', 'No colours at all, or colours though nobody seems to look.'],
+];
+
+function optionText({
+  long,
+  short,
+  value,
+  isOptional,
+  description,
+  choices,
+  fallback,
+}: OptionWords): string[] {
+  const flags = [...(short ? [short] : []), long].map((flag) => `\\fB${escaped(flag)}\\fR`).join(', ');
+  const takes =
+    value === undefined ? '' : isOptional ? ` [\\fI${escaped(value)}\\fR]` : ` \\fI${escaped(value)}\\fR`;
+  const more = [
+    ...(choices.length > 0 ? [`one of ${choices.join(', ')}`] : []),
+    ...(fallback === undefined ? [] : [`default: ${fallback}`]),
+  ];
+  const told = more.length > 0 ? `${description} (${more.join('; ')})` : description;
+  return ['.TP', `${flags}${takes}`, escaped(sentence(told))];
+}
+
+const examplesText = (command: string): string[] =>
+  examplesOf(command).flatMap(([line, what]) => [
+    '.PP',
+    `.nf`,
+    `.B "${escaped(line).replaceAll('"', '\\(dq')}"`,
+    '.fi',
+    '.RS',
+    escaped(sentence(what)),
+    '.RE',
+  ]);
+
+const sentence = (text: string): string =>
+  `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith('.') ? '' : '.'}`;
+
+/** A hyphen that is copied must stay one, and a line must not begin a request. */
+const escaped = (text: string): string =>
+  text
+    .replaceAll('\\', '\\e')
+    .replaceAll('-', '\\-')
+    .replaceAll('…', '...')
+    .replace(/^([.'])/, '\\&$1');
