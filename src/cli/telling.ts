@@ -69,9 +69,12 @@ const TELLINGS: Record<Form, (pass: Pass, io: Io) => Some> = {
       end: (outcome) => write(lines.outcome(outcome, calls)),
     };
   },
-  markdown: ({ pairs, command }, io) => ({
-    end: (outcome) =>
-      io.stdout.write(`${planMarkdown({ ...outcome, pairs, command: command(outcome.plan) })}\n`),
+  markdown: ({ pairs, command, about: { observedAt } }, io) => ({
+    end(outcome) {
+      const observed = observedAt === undefined ? {} : { observedAt };
+      const report = { ...outcome, ...observed, pairs, command: command(outcome.plan) };
+      io.stdout.write(`${planMarkdown(report)}\n`);
+    },
   }),
 };
 

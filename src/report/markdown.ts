@@ -16,6 +16,8 @@ export interface PlanReport {
   refusals: readonly Refusal[];
   /** The command that applies exactly this plan. */
   command: string;
+  /** ISO 8601, where it was made from an observation. */
+  observedAt?: string;
 }
 
 /** A comment on GitHub holds 65,536 characters; what a workflow adds around it needs room too. */
@@ -47,12 +49,13 @@ export function planMarkdown(report: PlanReport): string {
 }
 
 function whole(report: PlanReport, details: readonly string[], withDrawing: boolean): string {
-  const { plan, pairs, proof, command } = report;
+  const { plan, pairs, proof, command, observedAt } = report;
   const changes = plan.waves.flat().length > 0;
   return [
     MARKER,
     `### replikey: ${summary(plan, plain).replace(/^Plan: | {2}Checksum .*/g, '')}`,
     ...(proof.length > 0 ? [`Proof: ${proofSummary(proof, plain)}`] : []),
+    ...(observedAt === undefined ? [] : [`As observed at ${observedAt}; AWS was not asked.`]),
     ...warnings(report),
     ...(withDrawing && changes ? [drawing(plan, pairs)] : []),
     ...details,

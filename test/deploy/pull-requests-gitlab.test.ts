@@ -1,0 +1,179 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { environment } from '../support/cli.ts';
+import { aWorld, TAX } from '../support/world.ts';
+import { bodyOf } from './pull-requests-github.ts';
+import { HEAD, MERGED, ROOT } from './pull-requests-runner.ts';
+
+const TOKEN = 'glpat-a-token-that-must-never-be-printed';
+const MARKER = '<!-- replikey: plan -->';
+const ME = 17;
+
+interface Note {
+  id: number;
+  system: boolean;
+  author: { id: number };
+  body: string;
+}
+
+/** As much of GitLab's API as a note and a label need, and a checkout beside it. */
+async function aWorkshop() {
+  const folder = await mkdtemp(path.join(tmpdir(), 'replikey-merge-'));
+  await mkdir(path.join(folder, 'specs'));
+  await writeFile(path.join(folder, 'specs/tax.yaml'), TAX);
+  const notes: Note[] = [];
+  const labels = new Set<string>();
+  const merged: object[] = [];
+  const faults: number[] = [];
+  const request = '/api/v4/projects/3/merge_requests/9';
+  const server = createServer(async (asked, response) => {
+    const url = new URL(asked.url ?? '/', 'http://gitlab.test');
+    const text = await bodyOf(asked);
+    const body = text === '' ? {} : JSON.parse(text);
+    const send = (status: number, value: object) =>
+      response
+        .writeHead(status, { 'content-type': 'application/json', 'retry-after': '0' })
+        .end(JSON.stringify(value));
+    if (asked.headers['private-token'] !== TOKEN) return send(401, { message: '401 Unauthorized' });
+    const fault = faults.shift();
+    if (fault !== undefined) return send(fault, { error: 'a fault' });
+    const id = Number(/\/notes\/(\d+)$/.exec(url.pathname)?.[1]);
+    const [size, page] = [Number(url.searchParams.get('per_page')), Number(url.searchParams.get('page'))];
+    switch (`${asked.method} ${url.pathname.replace(/\d+$/, (digits) => (id ? 'ID' : digits))}`) {
+      case 'GET /api/v4/user':
+        return send(200, { id: ME });
+      case `GET ${request}/notes`:
+        return send(200, notes.slice((page - 1) * size, page * size));
+      case `POST ${request}/notes`:
+        notes.push({ id: 500 + notes.length, system: false, author: { id: ME }, body: body.body });
+        return send(201, {});
+      case `PUT ${request}/notes/ID`:
+        for (const note of notes) if (note.id === id) note.body = body.body;
+        return send(200, {});
+      case `PUT ${request}`:
+        for (const name of body.remove_labels.split(',')) labels.delete(name);
+        labels.add(body.add_labels);
+        return send(200, {});
+      case `GET /api/v4/projects/3/repository/commits/${MERGED}/merge_requests`:
+        return send(200, merged);
+      default:
+        return send(404, { message: '404 Not found' });
+    }
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const base = {
+    CI_API_V4_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}/api/v4`,
+    CI_PROJECT_ID: '3',
+    CI_COMMIT_SHA: MERGED,
+    CI_JOB_URL: 'https://gitlab.example.com/acme/infra/-/jobs/1',
+    REPLIKEY_RESULTS: 'replikey-results',
+    REPLIKEY_TOKEN: TOKEN,
+  };
+  const review = {
+    CI_MERGE_REQUEST_IID: '9',
+    CI_MERGE_REQUEST_PROJECT_ID: '3',
+    CI_MERGE_REQUEST_SOURCE_PROJECT_ID: '3',
+    CI_MERGE_REQUEST_SOURCE_BRANCH_SHA: HEAD,
+  };
+  const node = async (script: string, args: string[], env: Record<string, string>, endpoint?: string) => {
+    const child = spawn(process.execPath, [path.join(ROOT, 'deploy/pull-requests', script), ...args], {
+      cwd: folder,
+      env: environment(endpoint, { ...base, ...env }),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const said = { stdout: '', stderr: '' };
+    for (const stream of ['stdout', 'stderr'] as const)
+      child[stream].setEncoding('utf8').on('data', (text: string) => {
+        said[stream] += text;
+      });
+    const [code] = (await once(child, 'close')) as [number | null];
+    expect(said.stdout + said.stderr).not.toContain(TOKEN);
+    return { code, ...said };
+  };
+  return {
+    folder,
+    notes,
+    labels,
+    merged,
+    faults,
+    /** What the job `plan` runs. */
+    async plan(endpoint?: string, env: Record<string, string> = {}) {
+      const ran = await node('run.mjs', [], { ...review, REPLIKEY_COMMAND: 'plan', ...env }, endpoint);
+      return { ran, said: await node('comment.mjs', ['plan'], { ...review, ...env }) };
+    },
+    /** What the job `apply` runs. */
+    async apply(endpoint: string) {
+      const approved = await node('comment.mjs', ['approved'], { CI_COMMIT_BRANCH: 'main' });
+      if (approved.code !== 0) return approved;
+      const plan = { REPLIKEY_COMMAND: 'apply', REPLIKEY_PLAN: approved.stdout.trim() };
+      return node('run.mjs', [], plan, endpoint);
+    },
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+test('a merge request of GitLab has one note and one label, whatever others write and however often it is planned', async () => {
+  await using world = await aWorld();
+  await using workshop = await aWorkshop();
+  const others = Array.from({ length: 120 }, (_, id) => ({
+    id,
+    system: false,
+    author: { id: 1 },
+    body: `${MARKER}\nmine ${id}`,
+  }));
+  workshop.notes.push(...structuredClone(others));
+  workshop.labels.add('enhancement');
+  workshop.faults.push(502);
+  const first = await workshop.plan(world.sandbox.endpoint);
+  expect(first.said).toEqual({ code: 0, stdout: '', stderr: '' });
+  expect(workshop.notes).toHaveLength(121);
+  expect(workshop.notes[120]?.body).toContain('### replikey: 13 to create');
+  expect(workshop.notes[120]?.body).toContain(`of commit ${HEAD} -->`);
+  expect([...workshop.labels]).toEqual(['enhancement', 'replikey: changes']);
+
+  await writeFile(path.join(workshop.folder, 'specs/bad.yaml'), 'kind: [');
+  const failed = await workshop.plan(world.sandbox.endpoint);
+  expect([failed.ran.code, failed.said.code]).toEqual([65, 0]);
+  expect(workshop.notes.slice(0, 120)).toEqual(others);
+  expect(workshop.notes[120]?.body).toContain('### replikey: no plan could be made');
+  expect([...workshop.labels]).toEqual(['enhancement', 'replikey: blocked']);
+});
+
+test.for([
+  { how: 'by a commit', squash_commit_sha: null, merge_commit_sha: MERGED },
+  { how: 'squashed', squash_commit_sha: MERGED, merge_commit_sha: null },
+])('what was merged $how is applied with the checksum of its note', async ({ how: _, ...commits }) => {
+  await using world = await aWorld();
+  await using workshop = await aWorkshop();
+  await workshop.plan(world.sandbox.endpoint);
+  const refused = await workshop.apply(world.sandbox.endpoint);
+  expect(refused).toMatchObject({ code: 3, stderr: expect.stringContaining('no plan was approved') });
+  workshop.merged.push({ iid: 9, state: 'merged', target_branch: 'main', sha: HEAD, ...commits });
+  const applied = await workshop.apply(world.sandbox.endpoint);
+  expect(applied).toMatchObject({ code: 0, stdout: expect.stringContaining('Converged: 13 applied') });
+});
+
+test('a merge request of a fork has no token, which is no failure; ours without one is', async () => {
+  await using world = await aWorld();
+  await using workshop = await aWorkshop();
+  const fork = { CI_MERGE_REQUEST_SOURCE_PROJECT_ID: '4', REPLIKEY_TOKEN: '' };
+  expect((await workshop.plan(world.sandbox.endpoint, fork)).said.code).toBe(0);
+  const ours = await workshop.plan(world.sandbox.endpoint, { REPLIKEY_TOKEN: '' });
+  expect(ours.said).toMatchObject({
+    code: 64,
+    stderr: expect.stringContaining('REPLIKEY_TOKEN needs the scope api'),
+  });
+  const wrong = await workshop.plan(world.sandbox.endpoint, { REPLIKEY_TOKEN: 'glpat-wrong' });
+  expect(wrong.said).toMatchObject({ code: 1, stderr: expect.stringContaining('401 Unauthorized') });
+  expect(wrong.said.stderr).not.toContain('glpat-wrong');
+});
