@@ -21,6 +21,14 @@ export function drawing(plan: Plan, pairs: readonly BucketReplication[]): string
       .filter(({ kind }) => kind.startsWith('s3.'))
       .map((step) => step.id.slice(step.id.indexOf('/') + 1)),
   );
+  const made = new Set(
+    plan.waves
+      .flat()
+      .filter(({ kind, action }) => kind === 's3.bucket' && action === 'create')
+      .map((step) => step.id.slice(step.id.indexOf('/') + 1)),
+  );
+  const news = (bucket: string) =>
+    made.has(bucket) ? '<br/>(new)' : touched.has(bucket) ? '<br/>(changes)' : '';
   const places = [...new Set(sides.map(placeOf))].sort();
   return [
     '```mermaid',
@@ -31,7 +39,7 @@ export function drawing(plan: Plan, pairs: readonly BucketReplication[]): string
         .filter((bucket) => sides.some((side) => side.bucket === bucket && placeOf(side) === place))
         .map(
           (bucket) =>
-            `    ${id(bucket)}["${labelOf(bucket, sides)}"]${touched.has(bucket) ? ':::changed' : ''}`,
+            `    ${id(bucket)}["${labelOf(bucket, sides)}${news(bucket)}"]${touched.has(bucket) ? ':::changed' : ''}`,
         ),
       '  end',
     ]),

@@ -57,6 +57,7 @@ function whole(report: PlanReport, details: readonly string[], withDrawing: bool
     ...(proof.length > 0 ? [`Proof: ${proofSummary(proof, plain)}`] : []),
     ...(observedAt === undefined ? [] : [`As observed at ${observedAt}; AWS was not asked.`]),
     ...warnings(report),
+    ...(pairs.length > 1 && changes ? [table(report)] : []),
     ...(withDrawing && changes ? [drawing(plan, pairs)] : []),
     ...details,
     ...(changes ? [`Apply exactly this plan with\n\n\`\`\`sh\n${command}\n\`\`\``] : []),
@@ -71,18 +72,51 @@ function warnings({ plan, proof, refusals }: PlanReport): string[] {
       ({ id, step, message }) => `- **${id}** ${step === undefined ? '' : `${code(step)}: `}${text(message)}`,
     );
   const blocked = plan.blocked.map(({ id, why }) => `- **blocked** ${code(id)}: ${text(why)}`);
-  const unproven = unprovenText(proof, plain);
+  const unproven = unprovenText(proof, plain, PLAIN.width);
   if (refused.length + blocked.length + unproven.length === 0) return [];
+  const isEmpty = plan.waves.length + plan.blocked.length === 0;
   return [
-    '> [!WARNING]\n> This plan is not applied as it is.',
+    `> [!WARNING]\n> ${isEmpty ? 'What is there is as declared, but would not all replicate.' : 'This plan is not applied as it is.'}`,
     ...(refused.length + blocked.length > 0 ? [[...refused, ...blocked].join('\n')] : []),
     ...unproven.map((one) => fenced(one.split('\n'))),
   ];
 }
 
+/** More than this many rows are looked for in the details. */
+const MOST_ROWS = 50;
+
+/** A row for each pair that changes: how much, and whether it will replicate. */
+function table({ plan, pairs, proof }: PlanReport): string {
+  const steps = plan.waves.flat();
+  const rows = pairs.flatMap(({ name, source, destination }) => {
+    const mine = steps.filter((step) => step.pairs[0] === name);
+    const verdicts = proof.filter(({ spec }) => spec === name).map(({ verdict }) => verdict);
+    if (mine.length === 0) return [];
+    const counts = (['create', 'update', 'delete'] as const).map(
+      (action) => mine.filter((step) => step.action === action).length || '',
+    );
+    const isProven = verdicts.every((verdict) => verdict === 'proven' || verdict === 'off');
+    const sides = `${code(source.bucket)} → ${code(destination.bucket)}`;
+    return [
+      `| ${text(name)} | ${sides} | ${counts.join(' | ')} | ${isProven ? 'proven' : '**not proven**'} |`,
+    ];
+  });
+  const more = rows.length - MOST_ROWS;
+  return [
+    '| pair | source → destination | create | update | delete | proof |',
+    '| --- | --- | ---: | ---: | ---: | --- |',
+    ...rows.slice(0, MOST_ROWS),
+    ...(more > 0 ? [`| …and ${more} more | | | | | |`] : []),
+  ].join('\n');
+}
+
 /** All of a pair, folded. */
 const folded = ({ heading, lines }: PlanSection): string =>
-  [`<details><summary>${escaped(heading)}</summary>`, fenced(lines.map(marked)), '</details>'].join('\n\n');
+  [
+    `<details><summary>${escaped(heading.replaceAll('\n', ' '))}</summary>`,
+    fenced(marked(lines)),
+    '</details>',
+  ].join('\n\n');
 
 /** What changes of a pair, without fields. */
 const brief = ({ heading, lines }: PlanSection): string =>
@@ -94,11 +128,21 @@ const brief = ({ heading, lines }: PlanSection): string =>
       .map((line) => line.split('  ', 3).slice(0, 2).join('  ')),
   });
 
-/** With the mark in the first column, where a diff is coloured by it; a change is coloured by `!`. */
-function marked(line: string): string {
-  const [, indent = '', mark, rest = ''] = /^( *)([-+~!])( .*)$/.exec(line) ?? [];
-  if (mark === undefined) return line;
-  return `${mark === '~' ? '!' : mark}${indent}${rest}`;
+/**
+ * With the mark in the first column, where a diff is coloured by it; a change is coloured by `!`. What stands below
+ * something that comes or goes comes or goes with it.
+ */
+function marked(lines: readonly string[]): string[] {
+  let above = { mark: ' ', indent: 0 };
+  return lines.map((line) => {
+    const [, indent = '', mark, rest = ''] = /^( *)([-+~!])( .*)$/.exec(line) ?? [];
+    if (mark !== undefined) {
+      above = { mark: mark === '~' ? '!' : mark, indent: indent.length };
+      return `${above.mark}${indent}${rest}`;
+    }
+    const isBelow = line.search(/\S/) > above.indent && !/^ *(#|→)/.test(line);
+    return isBelow && (above.mark === '+' || above.mark === '-') ? `${above.mark}${line.slice(1)}` : line;
+  });
 }
 
 /** A block that nothing inside can end. */

@@ -26,7 +26,7 @@ test('a plan for a pull request: summary and proof, a drawing, folded details, a
     \`\`\`mermaid
     flowchart LR
       subgraph p0["us-east-1"]
-        b0["acme-tax<br/>alias/acme-tax"]:::changed
+        b0["acme-tax<br/>alias/acme-tax<br/>(changes)"]:::changed
       end
       subgraph p1["us-west-2"]
         b1["acme-tax-replica<br/>alias/acme-tax-replica"]
@@ -35,8 +35,7 @@ test('a plan for a pull request: summary and proof, a drawing, folded details, a
       classDef changed stroke-width:3px
     \`\`\`
 
-    <details><summary>tax  spec.yaml:1
-      acme-tax (us-east-1) → acme-tax-replica (us-west-2)</summary>
+    <details><summary>tax  spec.yaml:1   acme-tax (us-east-1) → acme-tax-replica (us-west-2)</summary>
 
     \`\`\`diff
     !   s3.replication/acme-tax
