@@ -38,7 +38,10 @@ const EXAMPLES: Record<string, Example[]> = {
     ['reconcile import --all', 'every bucket that replicates'],
   ],
   validate: [['reconcile validate specs/', 'all problems of all files, with their places']],
-  schema: [['reconcile schema > replikey.schema.json', 'for the editor']],
+  schema: [
+    ['reconcile schema > replikey.schema.json', 'for the editor'],
+    ['reconcile schema output > output.schema.json', 'for programs that read what is printed'],
+  ],
   explain: [
     ['reconcile explain', 'all kinds of documents'],
     ['reconcile explain spec.rules.prefix', 'one field'],

@@ -145,8 +145,11 @@ export function build(io: Io, done: (code: number) => void): Command {
 
   program
     .command('schema')
-    .description('print the JSON Schema of specs, for editors')
-    .action(action(async () => (await import('./schema.ts')).schema(io)));
+    .addArgument(
+      new Argument('[of]', 'specs, or what is printed').choices(['specs', 'output']).default('specs'),
+    )
+    .description('print the JSON Schema of specs, for editors, or of what -o json and -o ndjson print')
+    .action(action(async (_, of: 'specs' | 'output') => (await import('./schema.ts')).schema(of, io)));
 
   program
     .command('explain')
