@@ -59,7 +59,7 @@ const EXAMPLES: Record<string, Example[]> = {
     ],
   ],
   completion: [
-    ['source <(reconcile completion bash)', 'in ~/.bashrc'],
+    ['eval "$(reconcile completion bash)"', 'in ~/.bashrc'],
     ['source <(reconcile completion zsh)', 'in ~/.zshrc'],
     ['reconcile completion fish > ~/.config/fish/completions/reconcile.fish', 'once'],
   ],

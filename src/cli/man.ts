@@ -1,5 +1,5 @@
 import { EXIT_CODES, examplesOf } from './examples.ts';
-import type { OptionWords, Words } from './words.ts';
+import { type OptionWords, shown, type Words } from './words.ts';
 
 /** The manual page, in the language of man(7). */
 export function manPage(root: Words, version: string): string {
@@ -21,7 +21,7 @@ export function manPage(root: Words, version: string): string {
     '.SH COMMANDS',
     ...root.commands.flatMap((command) => [
       '.SS',
-      `reconcile ${escaped([command.name, command.takes].filter(Boolean).join(' '))}`,
+      `reconcile ${escaped([command.name, ...command.arguments.map(shown)].join(' '))}`,
       `${escaped(sentence(command.description))}`,
       ...command.options
         .filter(({ long }) => !root.options.some((one) => one.long === long))
@@ -48,20 +48,12 @@ const ENVIRONMENT: [name: string, meaning: string][] = [
   ['NO_COLOR, FORCE_COLOR', 'No colours at all, or colours though nobody seems to look.'],
 ];
 
-function optionText({
-  long,
-  short,
-  value,
-  isOptional,
-  description,
-  choices,
-  fallback,
-}: OptionWords): string[] {
+function optionText({ long, short, value, description, fallback }: OptionWords): string[] {
   const flags = [...(short ? [short] : []), long].map((flag) => `\\fB${escaped(flag)}\\fR`).join(', ');
-  const takes =
-    value === undefined ? '' : isOptional ? ` [\\fI${escaped(value)}\\fR]` : ` \\fI${escaped(value)}\\fR`;
+  const name = value ? `\\fI${escaped(value.name)}\\fR` : '';
+  const takes = value?.isOptional ? ` [${name}]` : value ? ` ${name}` : '';
   const more = [
-    ...(choices.length > 0 ? [`one of ${choices.join(', ')}`] : []),
+    ...(value?.kind === 'choice' ? [`one of ${value.choices.join(', ')}`] : []),
     ...(fallback === undefined ? [] : [`default: ${fallback}`]),
   ];
   const told = more.length > 0 ? `${description} (${more.join('; ')})` : description;

@@ -90,11 +90,11 @@ export const withFolder = (word: string): string =>
 export function common(command: Command, ...forms: string[]): Command {
   return reading(command)
     .addOption(output(...forms))
-    .option(
-      '--allow <risk>',
-      'allow a risk by its id; may be repeated',
-      (id: string, before: string[]) => [...before, risk(id)],
-      [],
+    .addOption(
+      new Option('--allow <risk>', 'allow a risk by its id; may be repeated')
+        .choices(Object.keys(RISKS))
+        .argParser((id: string, before: string[]) => [...before, risk(id)])
+        .default([]),
     )
     .option('--wait <seconds>', 'how long to wait for what was written to be seen', seconds, 60);
 }
@@ -102,7 +102,7 @@ export function common(command: Command, ...forms: string[]): Command {
 /** The options that choose among the specs that the paths name. */
 export const selecting = (command: Command): Command =>
   command
-    .option('--only <name>', 'only the spec of this name; may be repeated', listed, [])
+    .option('--only <spec>', 'only the spec of this name; may be repeated', listed, [])
     .option('-l, --selector <labels>', 'only specs with these labels: team=tax,env!=dev,tier in (gold)');
 
 export function reading(command: Command): Command {

@@ -3,7 +3,7 @@ import { Argument, Command, Help, type Option } from 'commander';
 import { distance } from 'fastest-levenshtein';
 import manifest from '../../package.json' with { type: 'json' };
 import { EXIT, UserError } from '../errors.ts';
-import type { Shell } from './completion.ts';
+import type { Shell } from './completion/index.ts';
 import { examplesText, exitCodesText } from './examples.ts';
 import { interruptible } from './interrupt.ts';
 import type { Io } from './io.ts';
@@ -196,7 +196,7 @@ export function build(io: Io, done: (code: number) => void): Command {
     .description('print a script with which a shell completes commands, options and their values')
     .action(
       action(async (_, shell: Shell) => {
-        const { completion } = await import('./completion.ts');
+        const { completion } = await import('./completion/index.ts');
         io.stdout.write(completion(shell, wordsOf(program)));
         return EXIT.ok;
       }),

@@ -1,11 +1,10 @@
-import type { Command, Option } from 'commander';
+import { type Argument, type Command, Help, type Option } from 'commander';
 
 /** The command line as data, from the one place that says it: for completion, the man page and tests. */
 export interface Words {
   name: string;
   description: string;
-  /** `[paths...]`, as help shows it. */
-  takes: string;
+  arguments: ValueWords[];
   options: OptionWords[];
   commands: Words[];
 }
@@ -14,25 +13,28 @@ export interface OptionWords {
   long: string;
   short?: string;
   description: string;
-  /** Name of its value, if it takes one: `file`. */
-  value?: string;
-  /** Whether the value may be left out. */
-  isOptional: boolean;
-  choices: string[];
+  /** What follows it, if anything does. */
+  value?: ValueWords;
   fallback?: string;
 }
 
+export interface ValueWords {
+  /** `file`, as help shows it. */
+  name: string;
+  /** What it names: one of the choices, something that can be looked up, or any text. */
+  kind: 'choice' | 'file' | 'folder' | 'spec' | 'text';
+  choices: string[];
+  isOptional: boolean;
+  /** Whether several may be given. */
+  repeats: boolean;
+}
+
 export function wordsOf(command: Command): Words {
-  const help = command.createHelp();
+  const help = new Help();
   return {
     name: command.name(),
     description: command.description(),
-    takes: command.registeredArguments
-      .map(
-        (one) =>
-          `${one.required ? '<' : '['}${one.name()}${one.variadic ? '...' : ''}${one.required ? '>' : ']'}`,
-      )
-      .join(' '),
+    arguments: command.registeredArguments.map(argumentWords),
     options: help.visibleOptions(command).map(optionWords),
     commands: help
       .visibleCommands(command)
@@ -41,17 +43,56 @@ export function wordsOf(command: Command): Words {
   };
 }
 
+/** `<paths...>`, `[file]`: as help shows what a command takes. */
+export const shown = ({ name, isOptional, repeats }: ValueWords): string => {
+  const inside = repeats ? `${name}...` : name;
+  return isOptional ? `[${inside}]` : `<${inside}>`;
+};
+
+export const flagsOf = ({ long, short }: OptionWords): string[] => [long, ...(short ? [short] : [])];
+
+/** The flags of a command after which the next word is a value. */
+export const valuedFlags = ({ options }: Words): string[] =>
+  options.filter(({ value }) => value && !value.isOptional).flatMap(flagsOf);
+
+const argumentWords = (argument: Argument): ValueWords => ({
+  name: argument.name(),
+  ...kindOf(argument.name(), argument.argChoices),
+  isOptional: !argument.required,
+  repeats: argument.variadic,
+});
+
 function optionWords(option: Option): OptionWords {
-  const value = /[<[]([^\]>]+)[\]>]/.exec(option.flags)?.[1];
+  const name = /[<[]([^\]>]+)[\]>]/.exec(option.flags)?.[1];
+  const isList = Array.isArray(option.defaultValue);
   return {
     long: option.long ?? '',
     ...(option.short === undefined ? {} : { short: option.short }),
     description: option.description,
-    ...(value === undefined ? {} : { value }),
-    isOptional: option.optional,
-    choices: option.argChoices ?? [],
-    ...(option.defaultValue === undefined || Array.isArray(option.defaultValue)
+    ...(name === undefined
       ? {}
-      : { fallback: String(option.defaultValue) }),
+      : {
+          value: {
+            name,
+            ...kindOf(name, option.argChoices),
+            isOptional: option.optional,
+            repeats: isList,
+          },
+        }),
+    ...(option.defaultValue === undefined || isList ? {} : { fallback: String(option.defaultValue) }),
   };
 }
+
+/** What the name of a value says of what may stand there; all other names say nothing. */
+const KINDS: Record<string, ValueWords['kind']> = {
+  paths: 'file',
+  plan: 'file',
+  file: 'file',
+  dir: 'folder',
+  spec: 'spec',
+};
+
+const kindOf = (name: string, choices: string[] = []): Pick<ValueWords, 'kind' | 'choices'> => ({
+  kind: choices.length > 0 ? 'choice' : (KINDS[name] ?? 'text'),
+  choices,
+});

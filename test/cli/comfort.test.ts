@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
@@ -8,7 +8,7 @@ import type { Io } from '../../src/cli/io.ts';
 import { manPage } from '../../src/cli/man.ts';
 import { build } from '../../src/cli/program.ts';
 import { wordsOf } from '../../src/cli/words.ts';
-import { cli, MAIN } from '../support/cli.ts';
+import { cli, has, MAIN } from '../support/cli.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -17,7 +17,6 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 const words = wordsOf(build({ stdout: process.stdout, stderr: process.stderr } as unknown as Io, () => {}));
-const has = (program: string) => spawnSync(program, ['--version']).status === 0;
 
 describe('--help', () => {
   test('of every command, at eighty columns', async () => {
@@ -46,65 +45,6 @@ describe('--help', () => {
     const { code, stderr } = await cli(args, { cwd: folder });
     expect(code).toBe(64);
     expect(stderr).toContain(meant);
-  });
-});
-
-describe('completion', () => {
-  /** What bash offers after some words, the last of which is being written. */
-  async function offered(...line: string[]): Promise<string[]> {
-    const { stdout: script } = await cli(['completion', 'bash']);
-    await writeFile(path.join(folder, 'complete.bash'), script);
-    const quoted = line.map((word) => `'${word}'`).join(' ');
-    const run = spawnSync(
-      'bash',
-      [
-        '--norc',
-        '-c',
-        `source ./complete.bash; COMP_WORDS=(reconcile ${quoted}); COMP_CWORD=${line.length}; _reconcile; printf '%s\\n' "\${COMPREPLY[@]}"`,
-      ],
-      { cwd: folder, encoding: 'utf8' },
-    );
-    expect(run.stderr).toBe('');
-    return run.stdout.split('\n').filter(Boolean);
-  }
-
-  test.each([
-    [['pl'], ['plan']],
-    [['doctor', '--obj'], ['--object']],
-    [['plan', '-o', 'm'], ['markdown']],
-    [
-      ['doctor', '-o', ''],
-      ['text', 'json', 'sarif'],
-    ],
-    [['--log-level', 'de'], ['debug']],
-    [
-      ['completion', ''],
-      ['bash', 'zsh', 'fish'],
-    ],
-    [['plan', '--observed', 'complete'], ['complete.bash']],
-    [['verify', 'comp'], ['complete.bash']],
-    [['plan', '--once'], []],
-  ])('bash completes %j', async (line, expected) => {
-    expect(await offered(...line)).toEqual(expected);
-  });
-
-  it('offers every command and the options of each', async () => {
-    expect(await offered('')).toEqual(expect.arrayContaining(words.commands.map(({ name }) => name)));
-    for (const { name, options } of words.commands)
-      expect(await offered(name, '--')).toEqual(options.map(({ long }) => long));
-  });
-
-  test.each([
-    ['zsh', ['-n']],
-    ['fish', ['--no-execute']],
-  ])('%s takes its script', async (shell, args) => {
-    const { code, stdout } = await cli(['completion', shell]);
-    expect(code).toBe(0);
-    for (const { name } of words.commands) expect(stdout).toContain(name);
-    if (!has(shell)) return;
-    const file = path.join(folder, 'script');
-    await writeFile(file, stdout);
-    expect(spawnSync(shell, [...args, file], { encoding: 'utf8' })).toMatchObject({ status: 0, stderr: '' });
   });
 });
 

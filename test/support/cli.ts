@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 
@@ -94,3 +94,6 @@ export async function cli(args: string[], options: RunOptions = {}): Promise<Ran
   const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
   return { code, signal, stdout, stderr };
 }
+
+/** Whether a program is there to be asked. */
+export const has = (program: string): boolean => spawnSync(program, ['--version']).status === 0;

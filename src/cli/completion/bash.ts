@@ -1,0 +1,72 @@
+import { flagsOf, type OptionWords, type ValueWords, valuedFlags, type Words } from '../words.ts';
+import { specNames } from './spec-names.ts';
+
+/**
+ * For bash of any age, without the package bash-completion. Where nothing is offered, bash completes files by itself, with
+ * the quotes that they need; versions before 4 have no compopt, and do so also where a text is wanted.
+ */
+export function bash(root: Words): string {
+  const all = [{ ...root, name: '' }, ...root.commands];
+  const names = root.commands.map(({ name }) => name).join(' ');
+  const valued = all.flatMap(({ name, options }) =>
+    options.flatMap((option) =>
+      option.value ? [{ pattern: pattern(name, option), value: option.value }] : [],
+    ),
+  );
+  const waiting = all.flatMap((one) => valuedFlags(one).map((flag) => `'${one.name} ${flag}'`));
+  return `# Completion of reconcile for bash. In ~/.bashrc: eval "$(reconcile completion bash)"
+_reconcile() {
+  local current="\${COMP_WORDS[COMP_CWORD]}" command='' option='' word i
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    word="\${COMP_WORDS[i]}"
+    if [[ $word == = ]]; then option="\${COMP_WORDS[i-1]}"; continue; fi
+    if [[ -n $option ]]; then option=''; continue; fi
+    case "$command $word" in
+    ${waiting.join('|')})
+      option="$word" ;;
+    ${root.commands.map(({ name }) => `' ${name}'`).join('|')})
+      command="$word" ;;
+    esac
+  done
+  if [[ $current == = ]]; then option="\${COMP_WORDS[COMP_CWORD-1]}" current=''; fi
+  if [[ -n $option ]]; then
+    case "$command $option" in
+${valued
+  .filter(({ value }) => value.kind !== 'text')
+  .map(({ pattern, value }) => `    ${pattern}) ${offer(value)} ;;`)
+  .join('\n')}
+    *) _reconcile_text ;;
+    esac
+    return
+  fi
+  case "$command $current" in
+${all.map((one) => `  '${one.name} -'*) _reconcile_words '${one.options.flatMap(flagsOf).join(' ')}' ;;`).join('\n')}
+  ' '*) _reconcile_words '${names}' ;;
+${root.commands.map((one) => `  '${one.name} '*) ${argument(one)} ;;`).join('\n')}
+  esac
+}
+_reconcile_words() { COMPREPLY=($(compgen -W "$1" -- "$current")); }
+_reconcile_specs() { _reconcile_words "$(sh -c '${specNames(root)}' sh "\${COMP_WORDS[@]:1}")"; _reconcile_text; }
+_reconcile_text() { compopt +o default 2>/dev/null; }
+_reconcile_folders() { compopt +o default -o dirnames 2>/dev/null; }
+complete -o default -F _reconcile reconcile replikey
+`;
+}
+
+const pattern = (command: string, option: OptionWords): string =>
+  flagsOf(option)
+    .map((flag) => `'${command} ${flag}'`)
+    .join('|');
+
+/** What is offered for a value; files need nothing. */
+const OFFERS: Record<ValueWords['kind'], (value: ValueWords) => string> = {
+  choice: ({ choices }) => `_reconcile_words '${choices.join(' ')}'; _reconcile_text`,
+  file: () => ':',
+  folder: () => '_reconcile_folders',
+  spec: () => '_reconcile_specs',
+  text: () => '_reconcile_text',
+};
+
+const offer = (value: ValueWords): string => OFFERS[value.kind](value);
+
+const argument = ({ arguments: [first] }: Words): string => (first ? offer(first) : '_reconcile_text');

@@ -1,0 +1,131 @@
+import { spawnSync } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { completion } from '../../src/cli/completion/index.ts';
+import type { Io } from '../../src/cli/io.ts';
+import { build } from '../../src/cli/program.ts';
+import { wordsOf } from '../../src/cli/words.ts';
+import { has } from '../support/cli.ts';
+import { TAX } from '../support/world.ts';
+
+const words = wordsOf(build({} as Io, () => {}));
+const SHELLS = ['bash', 'zsh', 'fish'] as const;
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'replikey-completion-'));
+  // A folder that is named as a command is, and one whose name must be quoted.
+  for (const name of ['specs', 'plan', 'my specs', 'more']) await mkdir(path.join(folder, name));
+  await writeFile(path.join(folder, 'specs/tax.yaml'), TAX);
+  await writeFile(
+    path.join(folder, 'more/b.yml'),
+    'metadata: { name: books, labels: {} }\nspec:\n  name: none\n',
+  );
+  await writeFile(path.join(folder, 'plan.json'), '{}');
+  for (const shell of SHELLS) await writeFile(path.join(folder, shell), completion(shell, words));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+/** What is typed, where ⇥ is the tab key, and the arguments that reconcile is called with then. */
+const TYPED: [typed: string, args: string[]][] = [
+  ['pla⇥', ['plan']],
+  ['doctor --obj⇥', ['doctor', '--object']],
+  ['plan --onc⇥', ['plan', '--onc']],
+  ['--dry⇥ sp⇥', ['--dry-run', 'specs/']],
+  ['plan my⇥', ['plan', 'my specs/']],
+  ['apply plan.j⇥', ['apply', 'plan.json']],
+  ['completion f⇥', ['completion', 'fish']],
+  ['plan --output mar⇥', ['plan', '--output', 'markdown']],
+  ['plan --output=mar⇥', ['plan', '--output=markdown']],
+  ['verify -o mar⇥', ['verify', '-o', 'mar']],
+  ['plan --allow remove⇥', ['plan', '--allow', 'remove-rules']],
+  ['plan --only ⇥', ['plan', '--only', 'tax']],
+  ['plan more --only ⇥', ['plan', 'more', '--only', 'books']],
+  ['doctor --observed plan.j⇥', ['doctor', '--observed', 'plan.json']],
+  ['sandbox --state s⇥', ['sandbox', '--state', 'specs/']],
+  ['--sandbox=sp⇥', ['--sandbox=specs/']],
+  ['--wait sp⇥', ['--wait', 'sp']],
+  // An option before the command is one of the command; the value of an option is no command.
+  ['--sandbox doctor -o sar⇥', ['--sandbox', 'doctor', '-o', 'sarif']],
+  ['--only plan doct⇥', ['--only', 'plan', 'doctor']],
+];
+
+/** Type the lines into a shell that has a stand-in for reconcile, which writes down its arguments. */
+async function typedInto(shell: string, command: string, lines: readonly string[]): Promise<string[][]> {
+  const input = [
+    `source ./${shell}`,
+    `reconcile() { printf '%s\\t' "$@" >> ${shell}.said; echo >> ${shell}.said; }`,
+    ...lines.map((line) => `reconcile ${line.replaceAll('⇥', '\t')}`),
+    'exit\n',
+  ].join('\n');
+  const env = { PATH: process.env.PATH, HOME: folder, TERM: 'dumb' };
+  const run = spawnSync('sh', ['-c', command], { cwd: folder, input, env, timeout: 20_000 });
+  expect(run.error).toBeUndefined();
+  const said = await readFile(path.join(folder, `${shell}.said`), 'utf8');
+  return said
+    .trim()
+    .split('\n')
+    .map((line) => line.replace(/\t$/, '').split('\t'));
+}
+
+const typing = TYPED.map(([line]) => line);
+const slashless = (args: string[]) => args.map((arg) => arg.replace(/\/$/, ''));
+
+test('bash completes what is typed, without the package bash-completion', async () => {
+  const said = await typedInto('bash', 'bash --norc --noprofile -i', typing);
+  expect(said).toEqual(TYPED.map(([, args]) => args));
+});
+
+test.skipIf(!has('zsh') || !has('script'))('zsh completes what is typed (needs zsh and script)', async () => {
+  const said = await typedInto('zsh', "script -qec 'zsh -f -i' /dev/null", typing);
+  // It takes the slash away again where a word ends with it.
+  expect(said).toEqual(TYPED.map(([, args]) => slashless(args)));
+});
+
+test.skipIf(!has('fish'))('fish completes what is typed (needs fish)', () => {
+  const lines = TYPED.map(([line]) => line.replace(/⇥ .*/, '⇥'));
+  const asking = lines.map((line) => `complete -C 'reconcile ${line.replace('⇥', '')}'; echo ';'`);
+  const run = spawnSync('fish', ['--no-config', '-c', ['source ./fish', ...asking].join('\n')], {
+    cwd: folder,
+    encoding: 'utf8',
+    env: { PATH: process.env.PATH, HOME: folder },
+  });
+  expect(run.stderr).toBe('');
+  const offered = run.stdout.split(';\n').map((text) => text.split('\n').map((line) => line.split('\t')[0]));
+  TYPED.forEach(([line, args], index) => {
+    const last = args[line.includes('⇥ ') ? 0 : args.length - 1] ?? '';
+    const isCompleted = !line.endsWith(`${last}⇥`);
+    if (isCompleted) expect(offered[index], line).toContain(last);
+    else expect(offered[index], line).toEqual(['']);
+  });
+});
+
+describe('in bash', () => {
+  /** What is offered after some words, the last of which is being written. */
+  function offered(...line: string[]): string[] {
+    const script = `source ./bash; COMP_WORDS=(reconcile "$@"); COMP_CWORD=$#; _reconcile; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const run = spawnSync('bash', ['--norc', '-c', script, 'bash', ...line], {
+      cwd: folder,
+      encoding: 'utf8',
+    });
+    expect(run.stderr).toBe('');
+    return run.stdout.split('\n').filter(Boolean);
+  }
+
+  test('every command is offered, and for each its options and the choices of each', () => {
+    expect(offered('')).toEqual(words.commands.map(({ name }) => name));
+    for (const { name, options } of [{ ...words, name: '' }, ...words.commands]) {
+      const before = name === '' ? [] : [name];
+      expect(offered(...before, '--')).toEqual(options.map(({ long }) => long));
+      for (const { long, value } of options.filter((option) => option.value?.kind === 'choice'))
+        expect(offered(...before, long, '')).toEqual(value?.choices);
+    }
+  });
+});
+
+test.each(SHELLS.filter(has))('%s finds nothing wrong with the script', (shell) => {
+  const run = spawnSync(shell, ['-n', shell], { cwd: folder, encoding: 'utf8' });
+  expect(run).toMatchObject({ status: 0, stdout: '', stderr: '' });
+});
