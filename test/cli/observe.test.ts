@@ -194,7 +194,7 @@ describe('a plan that was saved', () => {
     expect(await cli(['apply', 'plan.json'], { cwd: folder })).toMatchObject({
       code: 64,
       stderr: expect.stringMatching(
-        /plan\.json is no saved plan: digest: .*; reconcile plan --out writes one/,
+        /plan\.json is no saved plan: blocked: .*; reconcile plan --out writes one/,
       ),
     });
     expect(await cli(['apply', 'none.json'], { cwd: folder })).toMatchObject({
