@@ -5,7 +5,7 @@ import { page } from '../page.ts';
 import { malformedXml } from '../protocol/rest-xml.ts';
 import type { BucketState } from '../state.ts';
 import { REGIONS } from './regions.ts';
-import { bucketOf, invalidArgument } from './requests.ts';
+import { bucketOf, checkCaller, invalidArgument } from './requests.ts';
 
 export const bucketHandlers: Handlers = {
   CreateBucket(call, input) {
@@ -20,6 +20,8 @@ export const bucketHandlers: Handlers = {
     }
     const tags: Tag[] = input.CreateBucketConfiguration?.Tags ?? [];
     checkTags(tags);
+    checkCaller(call, 's3:CreateBucket', `arn:aws:s3:::${name}`);
+    if (tags.length > 0) checkCaller(call, 's3:TagResource', `arn:aws:s3:::${name}`);
     const known = call.store.bucket(name);
     if (known) return existing(call, known, region, tags.length > 0);
     call.store.addBucket({
@@ -80,6 +82,7 @@ export const bucketHandlers: Handlers = {
   },
 
   ListBuckets(call, input) {
+    checkCaller(call, 's3:ListAllMyBuckets', '*');
     if (input.BucketRegion !== undefined && !REGIONS.includes(input.BucketRegion)) {
       throw invalidArgument(
         `Argument value ${input.BucketRegion} is not a valid AWS Region`,

@@ -61,15 +61,23 @@ function wrongRegion(bucket: BucketState, call: Call): AwsError {
   );
 }
 
+/** What is asked of S3 as a whole, or of a bucket that is not there yet: the caller's identity policies decide alone. */
+export function checkCaller(call: Call, action: string, resource: string): void {
+  const request = { principal: call.caller.arn, action, resource, resourceAccount: call.caller.account };
+  const decision = authorize(call.store, request, call.now);
+  if (!decision.allowed) throw mayNot(call, action, resource, decision.reason);
+}
+
 /** The owner's root may do everything that the bucket policy does not deny; sessions need their policies. */
 export function checkAccess(call: Call, bucket: BucketState, action: string, key?: string): void {
   const arn = `arn:aws:s3:::${bucket.name}`;
+  const resource = key === undefined ? arn : `${arn}/${key}`;
   const decision = authorize(
     call.store,
     {
       principal: call.caller.arn,
       action,
-      resource: key === undefined ? arn : `${arn}/${key}`,
+      resource,
       resourceAccount: bucket.owner,
       context: { 'aws:SecureTransport': 'false' },
       ...(bucket.policy === undefined
@@ -81,12 +89,16 @@ export function checkAccess(call: Call, bucket: BucketState, action: string, key
   if (decision.allowed) return;
   // The owner's root can always mend the policy of its own bucket.
   if (call.caller.arn === `arn:aws:iam::${bucket.owner}:root` && /BucketPolicy$/.test(action)) return;
-  throw accessDenied(
-    call.caller.arn.includes(':assumed-role/')
-      ? `User: ${call.caller.arn} is not authorized to perform: ${action} on resource: "${key === undefined ? arn : `${arn}/${key}`}" because ${decision.reason}`
+  throw mayNot(call, action, resource, decision.reason);
+}
+
+/** S3 says why only to those whose policies it would be about. */
+const mayNot = ({ caller }: Call, action: string, resource: string, reason: string): AwsError =>
+  accessDenied(
+    caller.arn.includes(':assumed-role/')
+      ? `User: ${caller.arn} is not authorized to perform: ${action} on resource: "${resource}" because ${reason}`
       : undefined,
   );
-}
 
 export const invalidArgument = (message: string, name: string, value?: string): AwsError =>
   new AwsError(400, 'InvalidArgument', message, {
