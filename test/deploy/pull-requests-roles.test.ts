@@ -1,0 +1,112 @@
+import { readFile } from 'node:fs/promises';
+import { CreateRoleCommand, IAMClient, PutRolePolicyCommand } from '@aws-sdk/client-iam';
+import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
+import { expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { kinds } from '../../src/kinds/index.ts';
+import { cli } from '../support/cli.ts';
+import { aWorld, TAX } from '../support/world.ts';
+
+interface Statement {
+  Action: string | string[];
+  Resource: unknown;
+}
+
+interface Template {
+  Parameters: Record<string, { Default?: string }>;
+  Resources: Record<
+    string,
+    { Properties: { ManagedPolicyArns?: { Ref: string }[]; PolicyDocument?: { Statement: Statement[] } } }
+  >;
+}
+
+const template: Template = parse(await readFile('deploy/pull-requests/aws-roles.yml', 'utf8'));
+const values: Record<string, string> = {
+  ...Object.fromEntries(
+    Object.entries(template.Parameters).map(([name, { Default = '' }]) => [name, Default]),
+  ),
+  'AWS::Partition': 'aws',
+  'AWS::AccountId': '111122223333',
+};
+
+const statementsOf = (policy: string): Statement[] =>
+  template.Resources[policy]?.Properties.PolicyDocument?.Statement ?? [];
+
+const actionsOf = (policy: string): string[] => statementsOf(policy).flatMap(({ Action }) => Action);
+
+/** The policies of a role as CloudFormation makes them. */
+function policiesOf(role: string): Record<string, string> {
+  const named = (template.Resources[role]?.Properties.ManagedPolicyArns ?? []).map(({ Ref }) => Ref);
+  const made = (_: string, value: unknown): unknown => {
+    if (typeof value !== 'object' || value === null) return value;
+    if ('Ref' in value) return values[String(value.Ref)];
+    if ('Fn::Sub' in value)
+      return String(value['Fn::Sub']).replace(/\$\{([^}]+)\}/g, (all, name) => values[name] ?? all);
+    return value;
+  };
+  const document = (name: string) => ({ Version: '2012-10-17', Statement: statementsOf(name) });
+  return Object.fromEntries(named.map((name) => [name, JSON.stringify(document(name), made)]));
+}
+
+/** Credentials of a role of the template, in a sandbox. */
+async function credentialsOf(role: string, endpoint: string): Promise<Record<string, string>> {
+  const config = {
+    endpoint,
+    region: 'us-east-1',
+    credentials: { accessKeyId: '111122223333', secretAccessKey: 'test' },
+  };
+  const [iam, sts] = [new IAMClient(config), new STSClient(config)];
+  const trust = { Effect: 'Allow', Principal: { AWS: '111122223333' }, Action: 'sts:AssumeRole' };
+  const AssumeRolePolicyDocument = JSON.stringify({ Version: '2012-10-17', Statement: [trust] });
+  const { Role } = await iam.send(new CreateRoleCommand({ RoleName: role, AssumeRolePolicyDocument }));
+  for (const [PolicyName, PolicyDocument] of Object.entries(policiesOf(role)))
+    await iam.send(new PutRolePolicyCommand({ RoleName: role, PolicyName, PolicyDocument }));
+  const { Credentials } = await sts.send(
+    new AssumeRoleCommand({ RoleArn: Role?.Arn, RoleSessionName: 'workflow' }),
+  );
+  iam.destroy();
+  sts.destroy();
+  return {
+    AWS_ACCESS_KEY_ID: Credentials?.AccessKeyId ?? '',
+    AWS_SECRET_ACCESS_KEY: Credentials?.SecretAccessKey ?? '',
+    AWS_SESSION_TOKEN: Credentials?.SessionToken ?? '',
+  };
+}
+
+test('one role may do all that a plan needs and changes nothing; the other all that applying it needs', async () => {
+  await using world = await aWorld();
+  const { endpoint } = world.sandbox;
+  const [plan, apply] = [
+    await credentialsOf('PlanRole', endpoint),
+    await credentialsOf('ApplyRole', endpoint),
+  ];
+  const as = (env: Record<string, string>, ...args: string[]) =>
+    cli([...args, '-'], { endpoint, env, input: TAX });
+  world.sandbox.log.reset();
+  expect((await as(plan, 'plan', '--prune')).code).toBe(0);
+  const denied = await as(plan, '--once');
+  expect(denied.code, denied.stdout).toBe(1);
+  expect(denied.stdout).toContain('Not converged: 0 applied');
+
+  world.sandbox.log.reset();
+  const applied = await as(apply, '--once', '--prune');
+  expect(applied.code, applied.stdout).toBe(0);
+  for (const args of [
+    ['plan', '--prune'],
+    ['doctor', '--sample', '0'],
+    ['observe', '--prune'],
+  ]) {
+    const ran = await as(plan, ...args);
+    expect(ran.code, ran.stdout + ran.stderr).toBe(0);
+  }
+  expect(world.sandbox.log.entries.filter(({ code }) => code?.startsWith('AccessDenied'))).toEqual([]);
+});
+
+test('the roles may do what the kinds say that they do, and no more is written', () => {
+  const all = [...kinds.values()].map(({ actions }) => actions);
+  const [reads, writes] = [all.flatMap(({ read }) => read), all.flatMap(({ write }) => write)];
+  expect(actionsOf('Reads')).toEqual(expect.arrayContaining(reads));
+  expect(actionsOf('Writes').sort()).toEqual([...new Set(writes)].sort());
+  expect(actionsOf('Reads').filter((action) => !/:(Get|List|Describe)/.test(action))).toEqual([]);
+  expect(actionsOf('Reads')).not.toContain('s3:GetObject');
+});
