@@ -22,8 +22,8 @@ interface Step {
 }
 
 export interface Action {
-  inputs: Record<string, { default?: string; required?: boolean }>;
-  outputs: Record<string, { value: string }>;
+  inputs: Record<string, { description: string; default?: string; required?: boolean }>;
+  outputs: Record<string, { description: string; value: string }>;
   runs: { using: string; steps: Step[] };
 }
 

@@ -1,0 +1,139 @@
+import { spawnSync } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { aWorld } from '../support/world.ts';
+import { aWorkshop, readAction } from './pull-requests-runner.ts';
+
+interface Step {
+  uses?: string;
+  run?: string;
+  with?: Record<string, unknown>;
+}
+
+interface Job {
+  permissions?: Record<string, string>;
+  concurrency?: { group: string; 'cancel-in-progress': boolean };
+  steps: Step[];
+}
+
+const action = await readAction();
+const docs = await readFile('docs/pull-requests.md', 'utf8');
+const github: { on: object; permissions: object; jobs: Record<string, Job> } = parse(
+  await readFile('deploy/pull-requests/github.yml', 'utf8'),
+);
+const gitlab: Record<string, { script?: string[]; before_script?: string[]; resource_group?: string }> =
+  parse(await readFile('deploy/pull-requests/gitlab-ci.yml', 'utf8'));
+const jobs = Object.values(github.jobs);
+const steps = jobs.flatMap((job) => job.steps);
+
+test('the workflow gives the action inputs that it has, and all that it requires', () => {
+  const uses = steps.filter(({ uses: what }) => what === 'OWNER/replikey@COMMIT');
+  expect(uses.map((step) => step.with?.command)).toEqual(['plan', 'apply', 'doctor', 'observe']);
+  for (const step of uses)
+    expect(Object.keys(action.inputs)).toEqual(expect.arrayContaining(Object.keys(step.with ?? {})));
+  const named = [...JSON.stringify(github).matchAll(/steps\.\w+\.outputs\.([\w-]+)/g)].map(
+    ([, name]) => name,
+  );
+  expect(Object.keys(action.outputs)).toEqual(expect.arrayContaining(named));
+});
+
+test('actions of others are pinned to a commit, and checkouts keep no token', () => {
+  const others = steps.flatMap(({ uses }) => (uses && !uses.startsWith('OWNER/') ? [uses] : []));
+  expect(others.length).toBeGreaterThan(10);
+  for (const one of others) expect(one).toMatch(/^[\w-]+\/[\w/-]+@[0-9a-f]{40}$/);
+  const checkouts = steps.filter(({ uses }) => uses?.startsWith('actions/checkout@'));
+  expect(checkouts.map((step) => step.with?.['persist-credentials'])).toEqual(jobs.map(() => false));
+});
+
+test('a job may do what it needs, only the plan may comment, and two runs that apply never overlap', () => {
+  expect(github.permissions).toEqual({});
+  expect(github.on).not.toHaveProperty('pull_request_target');
+  const writes = Object.entries(github.jobs).map(([name, { permissions = {} }]) => [
+    name,
+    Object.keys(permissions).filter((one) => permissions[one] === 'write'),
+  ]);
+  expect(Object.fromEntries(writes)).toEqual({
+    plan: ['id-token', 'pull-requests', 'issues'],
+    apply: ['id-token'],
+    doctor: ['id-token', 'security-events'],
+    observe: ['id-token'],
+  });
+  expect(github.jobs.apply?.concurrency).toEqual({ group: 'replikey-apply', 'cancel-in-progress': false });
+  expect(gitlab.apply?.resource_group).toBe('replikey');
+});
+
+test('no script holds an expression, and every script is one that bash reads', () => {
+  const scripts = [
+    ...action.runs.steps.map(({ run }) => run),
+    ...steps.flatMap(({ run }) => run ?? []),
+    ...Object.values(gitlab).flatMap((job) => [...(job.before_script ?? []), ...(job.script ?? [])]),
+  ];
+  expect(scripts.length).toBeGreaterThan(15);
+  expect(action.runs.using).toBe('composite');
+  expect(new Set(action.runs.steps.map(({ shell }) => shell))).toEqual(new Set(['bash']));
+  for (const script of scripts) {
+    expect(script).toEqual(expect.any(String));
+    expect(script).not.toContain('${{');
+    expect(spawnSync('bash', ['-n'], { input: script, encoding: 'utf8' }).stderr, script).toBe('');
+  }
+});
+
+test('replikey is built where it is not built yet, without the scripts of packages', async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'replikey-build-'));
+  const build = action.runs.steps[0]?.run ?? '';
+  const npm = '#!/bin/sh\necho "npm $*"\n';
+  const run = () => {
+    const env = { PATH: `${folder}/bin:${process.env.PATH}`, GITHUB_ACTION_PATH: folder };
+    return spawnSync('bash', ['--noprofile', '--norc', '-eo', 'pipefail', '-c', build], {
+      env,
+      encoding: 'utf8',
+    }).stdout;
+  };
+  try {
+    await mkdir(path.join(folder, 'bin'));
+    await writeFile(path.join(folder, 'bin/npm'), npm, { mode: 0o755 });
+    expect(run()).toBe('npm ci --ignore-scripts --include=dev --no-audit --no-fund\nnpm run build\n');
+    await mkdir(path.join(folder, 'dist'));
+    await writeFile(path.join(folder, 'dist/main.js'), '');
+    expect(run()).toBe('');
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test('the documentation has every input, output and label', async () => {
+  for (const [name, { description, required, default: value }] of Object.entries(action.inputs)) {
+    const shown = required ? 'required' : value ? `\`${value}\`` : '';
+    expect(docs).toContain(`| \`${name}\` | ${shown} | ${description} |`);
+  }
+  for (const [name, { description }] of Object.entries(action.outputs))
+    expect(docs).toContain(`| \`${name}\` | ${description} |`);
+  const script = await readFile('deploy/pull-requests/comment.mjs', 'utf8');
+  const labels = [...script.matchAll(/'(replikey: [a-z ]+)',$/gm)].map(([, label]) => label);
+  expect(labels).toHaveLength(4);
+  for (const label of labels) expect(docs).toContain(`| \`${label}\` | `);
+});
+
+test('the documentation shows the comment that is made', async () => {
+  const tax = await readFile('specs/tax.yaml', 'utf8');
+  await using world = await aWorld(tax);
+  await world.reconcile();
+  await using workshop = await aWorkshop();
+  await workshop.write('specs/tax.yaml', `${tax.trimEnd()}\n    - name: ledgers\n      prefix: Ledgers/\n`);
+  await workshop.action({ command: 'plan' }, { endpoint: world.sandbox.endpoint });
+  const quoted = docs.split('\n').filter((line) => line.startsWith('>'));
+  const shown = quoted.map((line) => line.replace(/^> ?/, '')).join('\n');
+  const [, , ...made] = workshop.github.comments[0]?.body.split('\n') ?? [];
+  expect(steady(shown)).toBe(steady(made.join('\n').trim()));
+});
+
+/** Without what differs from run to run. */
+const steady = (text: string): string =>
+  text
+    .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, 'UUID')
+    .replace(/--plan [0-9a-f]{16}/g, '--plan CHECKSUM')
+    .replace(/commit [0-9a-f]{40}/g, 'commit SHA')
+    .replace(/runs\/\d+/g, 'runs/RUN');
