@@ -24,7 +24,7 @@ import { readJson } from './read-json.ts';
 import { openSession } from './session.ts';
 import { specsFrom } from './specs.ts';
 
-const NOTHING: Specs = { pairs: [], accounts: [], limits: {} };
+const NOTHING: Specs = { pairs: [], accounts: [], limits: {}, variables: [] };
 
 /** `reconcile doctor`: the proof on what exists, by specs, by the names of buckets, or from files alone. */
 export async function doctor(

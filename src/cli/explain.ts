@@ -15,7 +15,7 @@ export async function explain(asked: string | undefined, io: Io): Promise<number
   }
   const path = normal(kind ? rest.join('.') : asked);
   const found = (kind ? [kind] : kinds).flatMap(({ kind: of, fields }) =>
-    fields.filter((field) => normal(field.path) === path).map((field) => ({ of, field, fields })),
+    fields.filter((field) => isMeant(normal(field.path), path)).map((field) => ({ of, field, fields })),
   );
   if (found.length === 0) {
     const known = kinds.flatMap(({ fields }) => fields.map((field) => normal(field.path)));
@@ -25,6 +25,12 @@ export async function explain(asked: string | undefined, io: Io): Promise<number
   }
   io.stdout.write(`${found.map(({ of, field, fields }) => fieldText(of, field, fields)).join('\n\n')}\n`);
   return EXIT.ok;
+}
+
+/** Where a field has `*`, any name is meant. */
+function isMeant(field: string, path: string): boolean {
+  const [names, asked] = [field.split('.'), path.split('.')];
+  return names.length === asked.length && names.every((name, index) => name === '*' || name === asked[index]);
 }
 
 /** Without the places in lists: `spec.rules[0].prefix`, `spec.rules[].prefix` and `spec.rules.prefix` are one field. */

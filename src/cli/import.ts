@@ -13,7 +13,7 @@ export async function importSpecs(options: ImportOptions, io: Io, signal: AbortS
       EXIT.usage,
       'name a bucket: reconcile import --bucket acme-tax, or --all for every one',
     );
-  const nothing = { pairs: [], accounts: [], limits: {} };
+  const nothing = { pairs: [], accounts: [], limits: {}, variables: [] };
   const session = await openSession(nothing, options, io, signal);
   try {
     const door = session.door.readOnly();

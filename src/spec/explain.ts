@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { type Parsed, problem, writtenAt } from './document.ts';
+import { type Parsed, problem, variableAt, writtenAt } from './document.ts';
 import { quoted } from './excerpt.ts';
 import { exampleAt, keysAt, placesOf } from './known-keys.ts';
 import { formatPath, type Path, valueAt } from './path.ts';
@@ -10,19 +10,19 @@ type Issue = z.core.$ZodIssue;
 
 /** What the schema found wrong, in our words: what was expected, what stands there, and what to write instead. */
 export function explain(issues: readonly Issue[], parsed: Parsed, schema: z.ZodType): Problem[] {
-  const misspelt = new Set(issues.flatMap((issue) => meantBy(issue, schema)));
+  const misspelt = new Set(issues.flatMap((issue) => meantBy(issue, schema).map(formatPath)));
   return issues
     .filter(({ path }) => valueAt(parsed.value, path) !== undefined || !misspelt.has(formatPath(path)))
     .flatMap((issue) => explainOne(issue, { path: issue.path, parsed, schema }));
 }
 
 /** The fields that misspelt keys stand for: what is there under another name is not missing too. */
-function meantBy(issue: Issue, schema: z.ZodType): string[] {
+export function meantBy(issue: Issue, schema: z.ZodType): Path[] {
   if (issue.code !== 'unrecognized_keys') return [];
   const known = keysAt(schema, issue.path);
   return issue.keys.flatMap((key) => {
     const meant = suggest(key, known);
-    return meant === undefined ? [] : [formatPath([...issue.path, meant])];
+    return meant === undefined ? [] : [[...issue.path, meant]];
   });
 }
 
@@ -56,7 +56,16 @@ function explainOne(issue: Issue, field: Field): Problem[] {
         ),
       ];
     case 'too_small':
-      return [problem(parsed, path, 'the list is empty', 'declare at least one rule, or remove the spec')];
+      return [
+        problem(
+          parsed,
+          path,
+          'the list is empty',
+          path.at(-1) === 'rules'
+            ? 'declare at least one rule, or remove the spec'
+            : 'remove it, or say something in it',
+        ),
+      ];
     case 'too_big':
       return [problem(parsed, path, 'there are more than 1,000 rules', 'S3 allows 1,000 rules a bucket')];
     default:
@@ -86,18 +95,20 @@ const SPECIAL: ReadonlyMap<string, string> = new Map([
     'S3 refuses this element (MalformedXML): live replication covers new objects only, and existing ones need an S3 Batch Replication job',
   ],
   ['namespace', 'specs have no namespace'],
+  ['defaults', 'Defaults are taken by a pair, in its spec; they take none of others'],
   [
     'status',
     'status is what the tool reports, not what a spec declares; to pause a rule write enabled: false',
   ],
 ]);
 
-/** `key:` is a text or a mapping, and is judged as what it is. */
+/** `key:` is a text or a mapping, and is judged as what it is; the default of a variable, as what it may be. */
 function branch(issue: z.core.$ZodIssueInvalidUnion, field: Field): Problem[] {
   const isOfOtherType = ({ code, path }: Issue) => code === 'invalid_type' && path.length === 0;
   const meant = issue.errors.find((errors) => !errors.some(isOfOtherType));
   if (!meant) {
-    const message = `expected a text or a mapping, found ${describe(field)}`;
+    const forms = issue.errors.flatMap((errors) => errors.find(isOfOtherType) ?? []);
+    const message = `expected ${words(forms.map((form) => expectedBy(form)))}, found ${describe(field)}`;
     return [problem(field.parsed, field.path, message, `write ${example(field)}`)];
   }
   return meant.flatMap((inner) => explainOne(inner, { ...field, path: [...field.path, ...inner.path] }));
@@ -111,6 +122,9 @@ function wrongType(expected: string, field: Field): Problem {
       : `expected ${EXPECTED.get(expected) ?? expected}, found ${describe(field)}`;
   return problem(field.parsed, field.path, message, hintFor(expected, field));
 }
+
+const expectedBy = (issue: Issue): string =>
+  'expected' in issue ? (EXPECTED.get(issue.expected) ?? issue.expected) : '';
 
 const EXPECTED: ReadonlyMap<string, string> = new Map([
   ['string', 'a text'],
@@ -126,6 +140,8 @@ function hintFor(expected: string, field: Field): string | undefined {
   const value = valueAt(parsed.value, path);
   const known = keysAt(schema, path);
   if (known.length > 0) return `write a mapping with ${known.join(', ')}`;
+  const variable = variableAt(parsed, path);
+  if (variable !== undefined) return variable;
   if (value === null) {
     return `write ${exampleAt(schema, path) === undefined ? 'a value' : example(field)}, or remove the field`;
   }

@@ -3,7 +3,7 @@ import { documents } from './schema.ts';
 
 /** A part of a JSON Schema, as far as fields need it. */
 interface Schema {
-  type?: string;
+  type?: string | string[];
   description?: string;
   default?: unknown;
   enum?: string[];
@@ -35,7 +35,10 @@ export interface Field {
 export function kindsOfDocuments(): { kind: string; description: string; fields: Field[] }[] {
   return Object.entries(documents).map(([kind, schema]) => {
     const json = z.toJSONSchema(schema, { target: 'draft-7', io: 'input' }) as Schema;
-    return { kind, description: json.description ?? '', fields: fieldsOf(json, '') };
+    const fields = fieldsOf(json, '');
+    // What may stand in Defaults is what may stand in a pair, and told there.
+    const own = kind === 'Defaults' ? fields.filter(({ path }) => !path.startsWith('spec.')) : fields;
+    return { kind, description: json.description ?? '', fields: own };
   });
 }
 
@@ -49,6 +52,8 @@ function fieldsOf(schema: Schema, path: string): Field[] {
       ...(form.items
         ? [form.items, ...(form.items.anyOf ?? [])].flatMap((item) => fieldsOf(item, `${at}[]`))
         : []),
+      // Of a mapping from names to mappings, `*` stands for a name.
+      ...(form.additionalProperties ? fieldsOf(form.additionalProperties, `${at}.*`) : []),
     ]);
     // What is only a mapping of others, and may be left out, is told by its fields.
     const fallback =
@@ -65,6 +70,12 @@ function typeOf(schema: Schema): string {
   if (schema.type === 'array') return 'list';
   if (schema.type === 'integer' && schema.minimum !== undefined)
     return `${schema.minimum} to ${schema.maximum}`;
-  if (schema.type === 'object') return schema.properties ? 'mapping' : 'names and texts';
-  return { string: 'text', boolean: 'boolean' }[schema.type ?? ''] ?? schema.type ?? '';
+  if (schema.type === 'object') {
+    if (schema.properties) return 'mapping';
+    return schema.additionalProperties && 'properties' in schema.additionalProperties
+      ? 'names and mappings'
+      : 'names and texts';
+  }
+  const types = [schema.type ?? []].flat();
+  return types.map((one) => ({ string: 'text', integer: 'number' })[one] ?? one).join(' or ');
 }

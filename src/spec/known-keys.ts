@@ -31,6 +31,7 @@ function schemaAt(schema: z.ZodType, path: Path): z.ZodType | undefined {
   for (const part of path) {
     const inner: z.ZodType | undefined = bare(current);
     if (inner instanceof z.ZodArray) current = inner.element as z.ZodType;
+    else if (inner instanceof z.ZodRecord) current = inner.valueType as z.ZodType;
     else {
       const shape: Record<string, unknown> = mapping(inner)?.shape ?? {};
       current = Object.hasOwn(shape, String(part)) ? (shape[String(part)] as z.ZodType) : undefined;
@@ -40,7 +41,7 @@ function schemaAt(schema: z.ZodType, path: Path): z.ZodType | undefined {
 }
 
 /** A schema without what is wrapped around it: optional, default, prefault. */
-function bare(schema: z.ZodType | undefined): z.ZodType | undefined {
+export function bare(schema: z.ZodType | undefined): z.ZodType | undefined {
   let current = schema;
   while (
     current instanceof z.ZodOptional ||

@@ -126,6 +126,17 @@ export const tagKey: Check = (key) =>
 export const tagValue: Check = (value) =>
   value.length <= 256 ? undefined : 'the value of a tag has at most 256 characters';
 
+export const variableName: Check = (name) =>
+  /^[A-Za-z][\w-]{0,62}$/.test(name)
+    ? undefined
+    : 'the name of a variable has letters, digits, _ and -, at most 63, and begins with a letter';
+
+/** A prefix of our own, so that no spec can have a credential of the environment printed. */
+export const environmentName: Check = (name) =>
+  /^REPLIKEY_[A-Z0-9_]+$/.test(name)
+    ? undefined
+    : 'it begins with REPLIKEY_, and then has upper-case letters, digits and _: a spec reads nothing from the environment that was not meant for it';
+
 export const notEmpty: Check = (text) => (text === '' ? 'there must be something here' : undefined);
 
 export const ruleId: Check = (id) =>

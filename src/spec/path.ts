@@ -18,6 +18,10 @@ export function isAlong(a: Path, b: Path): boolean {
   return short.every((part, index) => part === long[index]);
 }
 
+/** Whether what stands at the second path is, or is in, what stands at the first. */
+export const leadsTo = (around: Path, path: Path): boolean =>
+  around.every((part, index) => part === path[index]);
+
 /** What stands at a path; undefined where nothing does. */
 export function valueAt(value: unknown, path: Path): unknown {
   let found = value;

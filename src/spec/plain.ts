@@ -89,7 +89,7 @@ export function toPlain(source: Source, root: Node): { document: Parsed; problem
   }
 
   const value = read(root, [], undefined, undefined);
-  return { document: { source, value, places }, problems };
+  return { document: { source, value, places, wrong: [] }, problems };
 }
 
 function placeOf(node: Node | null, value: number, key: number | undefined, isAliased: boolean): Place {

@@ -1,6 +1,6 @@
 import { byCodeUnit } from '../core/canonical.ts';
 import { visible } from './excerpt.ts';
-import type { Problem } from './types.ts';
+import type { Position, Problem } from './types.ts';
 
 /** Problems for a person: `file:line:column  path: message`, the line with a caret, and what to do. */
 export function formatProblems(problems: readonly Problem[]): string {
@@ -11,14 +11,18 @@ export function formatProblems(problems: readonly Problem[]): string {
 export const byPlace = ({ position: a }: Problem, { position: b }: Problem): number =>
   byCodeUnit(a.file, b.file) || a.line - b.line || a.column - b.column;
 
-function formatProblem({ position, path, message, hint, excerpt }: Problem): string {
-  const place = `${fileName(position.file)}:${position.line}:${position.column}`;
+function formatProblem({ position, path, message, hint, excerpt, takenBy }: Problem): string {
   return [
-    `${place}  ${path ? `${path}: ` : ''}${message}`,
+    `${placeOf(position)}  ${path ? `${path}: ` : ''}${message}`,
     ...(excerpt ? [excerpt] : []),
+    ...(takenBy
+      ? [`  in the spec ${visible(takenBy.name)} (${placeOf(takenBy.position)}), which takes these defaults`]
+      : []),
     ...(hint ? [`  → ${hint}`] : []),
   ].join('\n');
 }
+
+const placeOf = ({ file, line, column }: Position): string => `${fileName(file)}:${line}:${column}`;
 
 /** A line that starts with `::` or `##[` is a command to some CI systems. */
 const fileName = (file: string): string => visible(/^(::|##\[)/.test(file) ? `./${file}` : file);

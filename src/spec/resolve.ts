@@ -17,7 +17,7 @@ import type {
 import type { CheckedAccount, CheckedReplication, Valid } from './validate.ts';
 
 /** From what was written to what the program uses: shorthand undone, every default filled in. */
-export function resolve(valid: readonly Valid[]): Specs {
+export function resolve(valid: readonly Valid[]): Omit<Specs, 'variables'> {
   const accounts = valid.flatMap((one) => (one.kind === 'Account' ? [resolveAccount(one)] : []));
   const byName: Accounts = new Map(accounts.map((account) => [account.name, account]));
   const pairs = valid.flatMap((one) =>

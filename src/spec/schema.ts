@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import * as names from './names.ts';
+import { partial } from './partial.ts';
 
 /**
  * What a person may write. The one source of the types, of validation and of the JSON Schema; `resolve.ts` turns it
@@ -187,6 +188,76 @@ const apiVersion = z
   .literal('replikey.dev/v1')
   .meta({ description: 'Version of this format.', examples: ['replikey.dev/v1'] });
 
+const takes = name('Name of a Defaults document, for what is left out here; absent: none.').optional();
+
+/** What is said of a pair; any part of it can be said in Defaults. */
+const pair = {
+  direction: z
+    .enum(['oneWay', 'both'])
+    .describe('both: the destination replicates back, and changes of replicas are synced in both directions.')
+    .default('oneWay'),
+  source: z.strictObject(side).describe('The bucket whose new objects are replicated.'),
+  destination: z
+    .strictObject({
+      ...side,
+      storageClass: storageClass.optional(),
+      objectOwner: z
+        .enum(['source', 'destination'])
+        .describe(
+          'Whose the replicas are where the accounts differ; absent: the destination, since its account could not read them otherwise.',
+        )
+        .optional(),
+    })
+    .describe('The bucket that receives the replicas.'),
+  sourceKeys: z
+    .array(sourceKey)
+    .max(100)
+    .describe('Further keys under which objects of the source lie: the role may decrypt under them too.')
+    .default([]),
+  role: z
+    .strictObject({
+      name: text(names.roleName, 'Created when absent.', {
+        maxLength: 64,
+        pattern: '^[\\w+=,.@-]+$',
+      }).optional(),
+      arn: text(names.roleArn, 'ARN of a role that exists and is never altered.').optional(),
+      path: text(names.rolePath, 'Path of a new role; it cannot be changed later.', {
+        examples: ['/service-role/'],
+      }).optional(),
+      permissionsBoundary: text(
+        names.policyArn,
+        'ARN of a managed policy that limits the role; absent: left as it is.',
+      ).optional(),
+      tags: texts(names.tagKey, names.tagValue, 'Tags of the role, beside those that it has.').optional(),
+    })
+    .meta({
+      description:
+        'The role that S3 assumes; absent: replikey- and the name of the source bucket, within 64 characters.',
+      ...oneOf('name', 'arn'),
+    })
+    .optional(),
+  rules: z.array(rule).min(1).max(1000).describe('What is replicated; nothing else ever is.'),
+  policy: z
+    .strictObject({
+      deletion: z
+        .enum(['Retain', 'Remove'])
+        .describe(
+          'What --prune may take away once it is not declared any more: nothing, or rules, permissions and role.',
+        )
+        .default('Retain'),
+      foreignRules: z
+        .enum(['Preserve', 'Replace', 'Refuse'])
+        .describe('What becomes of rules in the same configuration that are not ours.')
+        .default('Preserve'),
+      adopt: z
+        .enum(['IfCompatible', 'Always', 'Never'])
+        .describe('Whether to take over what already exists and replikey did not create.')
+        .default('IfCompatible'),
+    })
+    .describe('How careful to be with what is already there.')
+    .prefault({}),
+};
+
 const bucketReplication = z
   .strictObject({
     apiVersion,
@@ -195,74 +266,7 @@ const bucketReplication = z
       name: name('Unique; appears in rule ids, tags, logs and metrics.'),
       labels: texts(names.labelKey, names.labelValue, 'Labels to select specs by.').default({}),
     }),
-    spec: z.strictObject({
-      direction: z
-        .enum(['oneWay', 'both'])
-        .describe(
-          'both: the destination replicates back, and changes of replicas are synced in both directions.',
-        )
-        .default('oneWay'),
-      source: z.strictObject(side).describe('The bucket whose new objects are replicated.'),
-      destination: z
-        .strictObject({
-          ...side,
-          storageClass: storageClass.optional(),
-          objectOwner: z
-            .enum(['source', 'destination'])
-            .describe(
-              'Whose the replicas are where the accounts differ; absent: the destination, since its account could not read them otherwise.',
-            )
-            .optional(),
-        })
-        .describe('The bucket that receives the replicas.'),
-      sourceKeys: z
-        .array(sourceKey)
-        .max(100)
-        .describe('Further keys under which objects of the source lie: the role may decrypt under them too.')
-        .default([]),
-      role: z
-        .strictObject({
-          name: text(names.roleName, 'Created when absent.', {
-            maxLength: 64,
-            pattern: '^[\\w+=,.@-]+$',
-          }).optional(),
-          arn: text(names.roleArn, 'ARN of a role that exists and is never altered.').optional(),
-          path: text(names.rolePath, 'Path of a new role; it cannot be changed later.', {
-            examples: ['/service-role/'],
-          }).optional(),
-          permissionsBoundary: text(
-            names.policyArn,
-            'ARN of a managed policy that limits the role; absent: left as it is.',
-          ).optional(),
-          tags: texts(names.tagKey, names.tagValue, 'Tags of the role, beside those that it has.').optional(),
-        })
-        .meta({
-          description:
-            'The role that S3 assumes; absent: replikey- and the name of the source bucket, within 64 characters.',
-          ...oneOf('name', 'arn'),
-        })
-        .optional(),
-      rules: z.array(rule).min(1).max(1000).describe('What is replicated; nothing else ever is.'),
-      policy: z
-        .strictObject({
-          deletion: z
-            .enum(['Retain', 'Remove'])
-            .describe(
-              'What --prune may take away once it is not declared any more: nothing, or rules, permissions and role.',
-            )
-            .default('Retain'),
-          foreignRules: z
-            .enum(['Preserve', 'Replace', 'Refuse'])
-            .describe('What becomes of rules in the same configuration that are not ours.')
-            .default('Preserve'),
-          adopt: z
-            .enum(['IfCompatible', 'Always', 'Never'])
-            .describe('Whether to take over what already exists and replikey did not create.')
-            .default('IfCompatible'),
-        })
-        .describe('How careful to be with what is already there.')
-        .prefault({}),
-    }),
+    spec: z.strictObject({ defaults: takes, ...pair }),
   })
   .describe('A pair of buckets and what is replicated between them.');
 
@@ -331,6 +335,56 @@ const guardrails = z
   })
   .describe('Limits for every spec of a run, kept beside them by those who answer for them.');
 
+const defaults = z
+  .strictObject({
+    apiVersion,
+    kind: z.literal('Defaults').describe('What many pairs share.'),
+    metadata: z.strictObject({ name: name('Unique among defaults; what `defaults:` in a pair refers to.') }),
+    spec: z
+      .strictObject(partial(pair))
+      .describe('Any part of the spec of a BucketReplication, except defaults; lists are taken as a whole.'),
+  })
+  .describe('Any part of what a pair declares, for the pairs that name it: what they write themselves wins.');
+
+const variable = z
+  .strictObject({
+    type: z
+      .enum(['string', 'number', 'boolean'])
+      .meta({ description: 'What a value must be.', examples: ['string'] }),
+    enum: z
+      .array(z.union([z.string(), z.number()]))
+      .min(1)
+      .describe('The only values; absent: any of the type.')
+      .optional(),
+    default: z
+      .union([z.string(), z.number(), z.boolean()])
+      .meta({
+        description: 'The value where none is given; absent: one must be given where the variable is used.',
+        examples: ['dev'],
+      })
+      .optional(),
+    env: text(
+      names.environmentName,
+      'Variable of the environment that gives the value where --var does not; absent: the environment is not asked.',
+      { pattern: '^REPLIKEY_[A-Z0-9_]+$', examples: ['REPLIKEY_STAGE'] },
+    ).optional(),
+    description: text(names.description, 'What it is for.').optional(),
+  })
+  .meta({ description: `A variable, by the name that stands in \${var.name}.` });
+
+const variables = z
+  .strictObject({
+    apiVersion,
+    kind: z.literal('Variables').describe('What differs from run to run.'),
+    metadata: z.strictObject({ name: name('Unique among documents of variables.') }),
+    spec: z.strictObject({
+      variables: z
+        .record(text(names.variableName), variable)
+        .describe('The variables, by name; no two documents declare the same.'),
+    }),
+  })
+  .describe(`Declares variables, which other documents use as \${var.name} in their values.`);
+
 /** JSON Schema for "exactly one of these"; `checks` says the same to people. */
 function oneOf(...keys: string[]) {
   return { oneOf: keys.map((required) => ({ required: [required] })) };
@@ -339,15 +393,29 @@ function oneOf(...keys: string[]) {
 /** A document of which only the envelope can be judged, since its kind is not known. */
 export const envelope = z.strictObject({
   apiVersion,
-  kind: z.enum(['BucketReplication', 'Account', 'Guardrails']),
+  kind: z.enum(['BucketReplication', 'Account', 'Guardrails', 'Defaults', 'Variables']),
   metadata: z.unknown().optional(),
   spec: z.unknown().optional(),
 });
 
-export const documents = { BucketReplication: bucketReplication, Account: account, Guardrails: guardrails };
+/** A pair of which some is not known, since its Defaults are not. */
+export const partialReplication = bucketReplication.extend({
+  spec: z.strictObject({ defaults: takes, ...partial(pair) }),
+});
+
+export const documents = {
+  BucketReplication: bucketReplication,
+  Account: account,
+  Guardrails: guardrails,
+  Defaults: defaults,
+  Variables: variables,
+};
 
 export type WrittenReplication = z.output<typeof bucketReplication>;
 export type WrittenAccount = z.output<typeof account>;
 export type WrittenGuardrails = z.output<typeof guardrails>;
+export type WrittenDefaults = z.output<typeof defaults>;
+export type WrittenVariables = z.output<typeof variables>;
+export type WrittenVariable = z.output<typeof variable>;
 export type WrittenRule = z.output<typeof rule>;
 export type WrittenKey = z.output<typeof key> | z.output<typeof sourceKey>;

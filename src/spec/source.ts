@@ -27,6 +27,9 @@ export function positionAt({ file, text, lineStarts }: Source, offset: number): 
   return { file, line: low + 1, column: inside - (lineStarts[low] ?? 0) + 1 };
 }
 
+/** A place, for a message. */
+export const at = ({ file, line, column }: Position): string => `${file}:${line}:${column}`;
+
 /** A problem at a place in a text, with its excerpt. */
 export function problemAt(source: Source, offset: number, found: Finding): Problem {
   const position = positionAt(source, offset);

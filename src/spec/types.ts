@@ -15,6 +15,8 @@ export interface Problem {
   hint?: string;
   /** The offending line and a caret under the place, ready to print. */
   excerpt?: string;
+  /** The spec that takes the value from Defaults, where the place is in these. */
+  takenBy?: { name: string; position: Position };
 }
 
 /** Everything that was declared, validated, with every default filled in. */
@@ -22,7 +24,18 @@ export interface Specs {
   pairs: BucketReplication[];
   accounts: Account[];
   limits: Limits;
+  /** The variables that are used somewhere, by name. */
+  variables: Variable[];
 }
+
+/** A variable with its value, and where that came from. */
+export interface Variable {
+  name: string;
+  value: VariableValue;
+  from: '--var' | `environment ${string}` | 'default';
+}
+
+export type VariableValue = string | number | boolean;
 
 /** How much one run may change; the strictest of all Guardrails. */
 export interface Limits {

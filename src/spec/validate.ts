@@ -1,15 +1,18 @@
 import type { z } from 'zod';
 import { type Parsed, problem } from './document.ts';
 import { quoted } from './excerpt.ts';
-import { explain } from './explain.ts';
+import { explain, meantBy } from './explain.ts';
 import { exampleAt } from './known-keys.ts';
-import { isAlong, type Path, replaced, valueAt } from './path.ts';
+import { isAlong, leadsTo, type Path, replaced, valueAt } from './path.ts';
 import {
   documents,
   envelope,
+  partialReplication,
   type WrittenAccount,
+  type WrittenDefaults,
   type WrittenGuardrails,
   type WrittenReplication,
+  type WrittenVariables,
 } from './schema.ts';
 import type { Problem } from './types.ts';
 
@@ -24,7 +27,14 @@ export interface Checked<Kind, Written> {
 export type CheckedReplication = Checked<'BucketReplication', WrittenReplication>;
 export type CheckedAccount = Checked<'Account', WrittenAccount>;
 export type CheckedGuardrails = Checked<'Guardrails', WrittenGuardrails>;
-export type Valid = CheckedReplication | CheckedAccount | CheckedGuardrails;
+export type CheckedDefaults = Checked<'Defaults', WrittenDefaults>;
+export type CheckedVariables = Checked<'Variables', WrittenVariables>;
+export type Valid =
+  | CheckedReplication
+  | CheckedAccount
+  | CheckedGuardrails
+  | CheckedDefaults
+  | CheckedVariables;
 
 /**
  * Check the form of one document against the schema. What is wrong in places is returned nonetheless, with examples
@@ -46,9 +56,13 @@ export function validate(parsed: Parsed): { valid?: Valid; problems: Problem[] }
     };
   }
   const { kind } = value as { kind?: unknown };
+  if (kind === 'BucketReplication' && parsed.isPartial)
+    return { problems: against(partialReplication, kind, parsed).problems };
   if (kind === 'BucketReplication') return against(documents.BucketReplication, kind, parsed);
   if (kind === 'Account') return against(documents.Account, kind, parsed);
   if (kind === 'Guardrails') return against(documents.Guardrails, kind, parsed);
+  if (kind === 'Defaults') return against(documents.Defaults, kind, parsed);
+  if (kind === 'Variables') return against(documents.Variables, kind, parsed);
   const { error } = envelope.safeParse(value);
   return { problems: explain(error?.issues ?? [], parsed, envelope) };
 }
@@ -57,26 +71,36 @@ export function validate(parsed: Parsed): { valid?: Valid; problems: Problem[] }
 export const isSound = ({ wrong }: Valid, ...paths: readonly Path[]): boolean =>
   !paths.some((path) => wrong.some((one) => isAlong(one, path)));
 
-function against<Kind extends Valid['kind'], Written>(
-  schema: z.ZodType<Written>,
+function against<Kind extends Valid['kind']>(
+  schema: z.ZodType,
   kind: Kind,
   parsed: Parsed,
 ): { valid?: Extract<Valid, { kind: Kind }>; problems: Problem[] } {
-  const given = (written: Written, wrong: readonly Path[]) =>
+  const given = (written: unknown, wrong: readonly Path[]) =>
     ({ kind, written, parsed, wrong }) as unknown as Extract<Valid, { kind: Kind }>;
+  const mended = (paths: readonly Path[]) =>
+    paths.length === 0 ? parsed.value : replaced(parsed.value, paths, (path) => exampleAt(schema, path));
 
-  const { success, data, error } = schema.safeParse(parsed.value);
-  if (success) return { valid: given(data, []), problems: [] };
-  const problems = explain(error.issues, parsed, schema);
-  const wrong = error.issues.flatMap((issue) => wrongPaths(issue, parsed.value));
-  const mended = schema.safeParse(replaced(parsed.value, wrong, (path) => exampleAt(schema, path)));
-  return mended.success ? { valid: given(mended.data, wrong), problems } : { problems };
+  const told = parsed.wrong.map((path) => wholeList(path, parsed.value));
+  const { success, data, error } = schema.safeParse(mended(told));
+  if (success) return { valid: given(data, told), problems: [] };
+  const issues = error.issues.filter(({ path }) => !told.some((one) => leadsTo(one, path)));
+  const problems = explain(issues, parsed, schema);
+  const wrong = [...told, ...issues.flatMap((issue) => wrongPaths(issue, parsed.value, schema))];
+  const second = schema.safeParse(mended(wrong));
+  return second.success ? { valid: given(second.data, wrong), problems } : { problems };
 }
 
-function wrongPaths(issue: z.core.$ZodIssue, value: unknown): Path[] {
-  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => [...issue.path, key]);
-  // A wrong item of a list takes the list with it: without it, the others would be counted otherwise.
-  const item = issue.path.findLastIndex((part) => typeof part === 'number');
-  const isItem = item === issue.path.length - 1 && Array.isArray(valueAt(value, issue.path.slice(0, item)));
-  return [isItem ? issue.path.slice(0, item) : issue.path];
+function wrongPaths(issue: z.core.$ZodIssue, value: unknown, schema: z.ZodType): Path[] {
+  if (issue.code === 'unrecognized_keys') {
+    return [...issue.keys.map((key) => [...issue.path, key]), ...meantBy(issue, schema)];
+  }
+  return [wholeList(issue.path, value)];
+}
+
+/** A wrong item of a list takes the list with it: without it, the others would be counted otherwise. */
+function wholeList(path: Path, value: unknown): Path {
+  const item = path.findLastIndex((part) => typeof part === 'number');
+  const isItem = item === path.length - 1 && Array.isArray(valueAt(value, path.slice(0, item)));
+  return isItem ? path.slice(0, item) : path;
 }

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { readSpecs } from '../../src/spec/load.ts';
+import { loadFiles } from '../../src/spec/load.ts';
 import { TAX, tax } from './support.ts';
 
 const bytes = (...values: (string | number[])[]): Uint8Array =>
@@ -68,18 +68,16 @@ const HOSTILE: [name: string, content: Uint8Array, place: string, message: RegEx
 ];
 
 test.each(HOSTILE)('%s ends in a clear problem', (_, content, place, message, hint) => {
-  const { problems, valid } = readSpecs('specs/x.yaml', content);
+  const { problems, specs } = loadFiles([{ file: 'specs/x.yaml', bytes: content }]);
   const first = problems.find((problem) => message.test(problem.message));
   expect(first?.hint).toMatch(hint);
   expect(`${first?.position.line}:${first?.position.column}`).toBe(place);
-  expect(valid).toEqual([]);
+  expect(specs).toBe(undefined);
 });
 
 test('keys that mean something to JavaScript are only keys', () => {
-  const { problems } = readSpecs(
-    'x.yaml',
-    bytes(`${TAX}constructor: { prototype: { polluted: true } }\ntoString: x\n`),
-  );
+  const content = bytes(`${TAX}constructor: { prototype: { polluted: true } }\ntoString: x\n`);
+  const { problems } = loadFiles([{ file: 'x.yaml', bytes: content }]);
   expect(problems.map(({ path: where, message }) => `${where}: ${message}`)).toEqual([
     'constructor: unknown field',
     'toString: unknown field',
@@ -89,7 +87,8 @@ test('keys that mean something to JavaScript are only keys', () => {
 
 test('a file with more problems than anyone reads says how many are left', () => {
   const labels = Array.from({ length: 500 }, (_, n) => `    "bad ${n}": x\n`).join('');
-  const { problems } = readSpecs('x.yaml', bytes(tax(['name: tax', `name: tax\n  labels:\n${labels}`])));
+  const content = bytes(tax(['name: tax', `name: tax\n  labels:\n${labels}`]));
+  const { problems } = loadFiles([{ file: 'x.yaml', bytes: content }]);
   expect(problems).toHaveLength(101);
   expect(problems.at(-1)?.message).toBe('400 more problems in this file are not shown');
 });
@@ -157,7 +156,7 @@ test('files and folders without permission are named, and the rest is read', asy
   expect(JSON.parse(stdout)).toEqual([
     'this may not be read (permission denied)',
     'this field is missing',
-    'expected BucketReplication, Account or Guardrails, found "Nothing"',
+    'expected BucketReplication, Account, Guardrails, Defaults or Variables, found "Nothing"',
     'this may not be read (permission denied)',
   ]);
   await chmod(path.join(secret, 'closed'), 0o755);

@@ -1,9 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { expect, test } from 'vitest';
-import { parseAllDocuments } from 'yaml';
-import { z } from 'zod';
+import { Ajv } from 'ajv';
+import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { jsonSchema } from '../../src/spec/json-schema.ts';
-import { MAIN, problemsOf, TAX, tax } from './support.ts';
+import { MAIN, problemsOf, TAX, tax, together } from './support.ts';
 
 type Schema = {
   type?: string;
@@ -33,34 +33,94 @@ test('every field has a description, and no mapping takes unknown fields', () =>
   look(jsonSchema(), '');
 });
 
-test('the JSON Schema and the validation judge alike', async () => {
-  // zod reads `required` only beside `properties`, so it cannot judge "exactly one of"; broken-specs.test.ts does.
-  const text = JSON.stringify(jsonSchema(), (name, value) => (name === 'oneOf' ? undefined : value));
-  const judge = z.fromJSONSchema(JSON.parse(text));
-  const specs = {
-    right: [TAX, tax(['alias/acme-tax\n', '{ alias: alias/acme-tax, rotation: true }\n'])],
-    wrong: [
-      tax(['region: us-east-1', 'regoin: us-east-1']),
-      tax(['kind: BucketReplication', 'kind: Bucket']),
-      tax(['Tax/', 'Tax/\n      enabled: yes']),
-      tax(['Tax/', 'Tax/\n      priority: -1']),
-      tax(['    - prefix: Tax/\n', '    []\n']),
-      tax(['us-west-2', 'us-west-2\n    storageClass: COLD']),
-      MAIN.replace('"111122223333"', '012345678901'),
+const VARIABLES = `apiVersion: replikey.dev/v1
+kind: Variables
+metadata: { name: stage }
+spec:
+  variables:
+    stage: { type: string, enum: [dev, prod], default: dev }
+    paused: { type: boolean, default: false }
+    first: { type: number, default: 10, env: REPLIKEY_FIRST }
+`;
+const HOUSE = `apiVersion: replikey.dev/v1
+kind: Defaults
+metadata: { name: house }
+spec:
+  source: { region: us-east-1, key: { rotation: true } }
+  destination: { bucket: acme-tax-replica, region: us-west-2, key: alias/acme-tax-replica }
+  rules: [{ prefix: Tax/ }]
+`;
+const SHORT = `apiVersion: replikey.dev/v1
+kind: BucketReplication
+metadata: { name: tax }
+spec:
+  defaults: house
+  source: { bucket: acme-tax, key: alias/acme-tax }
+`;
+const referring = (name: string): string => `\${var.${name}}`;
+
+/** Specs that are right, and that are wrong in a way that can be seen in one document alone. */
+const JUDGED: Record<'right' | 'wrong', Record<string, string[]>> = {
+  right: {
+    'the smallest spec': [TAX],
+    'a long form': [tax(['alias/acme-tax\n', '{ alias: alias/acme-tax, rotation: true }\n'])],
+    'a pair that takes defaults': [SHORT, HOUSE],
+    'variables where no text could stand': [
+      tax(
+        ['name: tax', `name: tax-${referring('stage')}`],
+        ['Tax/', `Tax/\n      enabled: ${referring('paused')}\n      priority: ${referring('first')}`],
+      ),
+      VARIABLES,
     ],
-  };
-  const verdict = (yaml: string) => {
-    const [document] = parseAllDocuments(yaml) as { toJS(): unknown }[];
-    return judge.safeParse(document?.toJS()).success;
-  };
-  for (const yaml of specs.right) {
-    expect(verdict(yaml), yaml).toBe(true);
-    expect(await problemsOf(yaml)).toEqual([]);
-  }
-  for (const yaml of specs.wrong) {
-    expect(verdict(yaml), yaml).toBe(false);
-    expect(await problemsOf(yaml)).not.toEqual([]);
-  }
+    'variables in defaults': [
+      SHORT,
+      HOUSE.replace('rotation: true', `rotation: "${referring('paused')}"`),
+      VARIABLES,
+    ],
+  },
+  wrong: {
+    'a misspelt key': [tax(['region: us-east-1', 'regoin: us-east-1'])],
+    'a misspelt kind': [tax(['kind: BucketReplication', 'kind: Bucket'])],
+    'a word for a boolean': [tax(['Tax/', 'Tax/\n      enabled: yes'])],
+    'a priority below nothing': [tax(['Tax/', 'Tax/\n      priority: -1'])],
+    'no rules': [tax(['    - prefix: Tax/\n', '    []\n'])],
+    'an unknown storage class': [tax(['us-west-2', 'us-west-2\n    storageClass: COLD'])],
+    'an account id without quotes': [MAIN.replace('"111122223333"', '012345678901')],
+    'no Region': [tax(['    region: us-east-1\n', ''])],
+    'no rules at all': [tax(['  rules:\n    - prefix: Tax/\n', ''])],
+    'a key that is none': [tax(['alias/acme-tax\n', '{ rotation: true }\n'])],
+    'a key that is two': [
+      tax(['alias/acme-tax\n', '{ alias: alias/a, arn: 1234abcd-12ab-34cd-56ef-1234567890ab }\n']),
+    ],
+    'a rule that says nothing': [tax(['prefix: Tax/', 'enabled: true'])],
+    'a rule that says nothing, beside defaults': [`${SHORT}  rules: [{ enabled: true }]\n`, HOUSE],
+    'a misspelt key, beside defaults': [SHORT.replace('bucket', 'buckt'), HOUSE],
+    'defaults that take defaults': [HOUSE.replace('spec:', 'spec:\n  defaults: other'), SHORT],
+    'a misspelt key in defaults': [HOUSE.replace('rotation', 'rotate'), SHORT],
+    'a variable without a type': [VARIABLES.replace('type: boolean, ', ''), TAX],
+    'a variable of an unknown type': [VARIABLES.replace('type: boolean', 'type: flag'), TAX],
+    'a variable that reads any environment': [
+      VARIABLES.replace('REPLIKEY_FIRST', 'AWS_SECRET_ACCESS_KEY'),
+      TAX,
+    ],
+    'a variable as a kind': [tax(['kind: BucketReplication', `kind: ${referring('stage')}`]), VARIABLES],
+  },
+};
+
+const judge = new Ajv({ strict: false, allErrors: true }).compile(jsonSchema());
+
+describe('the JSON Schema and the validation judge alike', () => {
+  const isRight = (document: string) => judge(parse(document));
+
+  test.each(Object.entries(JUDGED.right))('%s is right', async (_, documents) => {
+    for (const one of documents) expect(isRight(one), one).toBe(true);
+    expect(await problemsOf(together(...documents))).toEqual([]);
+  });
+
+  test.each(Object.entries(JUDGED.wrong))('%s is wrong', async (_, documents) => {
+    expect(documents.every(isRight)).toBe(false);
+    expect(await problemsOf(together(...documents))).not.toEqual([]);
+  });
 });
 
 test('every example tells editors where the schema is, and is right', async () => {

@@ -99,7 +99,7 @@ test('links that lead in circles are named, and the rest is read', async () => {
   await symlink('nowhere.yaml', at('dangling.yaml'));
   expect(await told(root)).toEqual([
     '/a.yaml: this field is missing',
-    '/a.yaml: expected BucketReplication, Account or Guardrails, found "Nothing"',
+    '/a.yaml: expected BucketReplication, Account, Guardrails, Defaults or Variables, found "Nothing"',
     '/dangling.yaml: there is no such file or folder',
     '/loop.yaml: this link leads round in a circle',
     '/self: this link leads back to a folder above it',
@@ -150,7 +150,7 @@ test('the problems of all files come at once, in the order of their places', asy
     '/a.yaml: "mars" will not do: a Region looks like us-east-1',
     '/a.yaml: "/Tax" will not do: prefixes are compared literally, and no key begins with a slash unless one was written so; leave it out',
     '/b.yaml: the file is empty',
-    '/c.yaml: expected BucketReplication, Account or Guardrails, found "Nothing"',
+    '/c.yaml: expected BucketReplication, Account, Guardrails, Defaults or Variables, found "Nothing"',
   ]);
 });
 

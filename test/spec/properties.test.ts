@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { loadSpecs, readSpecs } from '../../src/spec/load.ts';
+import { loadFiles, loadSpecs } from '../../src/spec/load.ts';
 import { formatProblems } from '../../src/spec/report.ts';
 import { MAIN, TAX, together } from './support.ts';
 
@@ -149,7 +149,7 @@ test('whatever becomes of the bytes of a file, nothing is thrown, and every prob
   fc.assert(
     fc.property(fc.array(mutation, { minLength: 1, maxLength: 4 }), (mutations) => {
       const bytes = mutations.reduce<Uint8Array>(mutate, VALID);
-      const { problems } = readSpecs('x.yaml', bytes);
+      const { problems } = loadFiles([{ file: 'x.yaml', bytes }]);
       const lines = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes).split('\n');
       for (const { position, message } of problems) {
         expect(position.file).toBe('x.yaml');
@@ -180,7 +180,7 @@ test('nothing that is written in a spec reaches the terminal as a control or dir
     fc.property(fc.string({ unit: 'grapheme' }), evil, fc.string(), (before, between, after) => {
       const value = JSON.stringify(before + between + after);
       const yaml = TAX.replace('us-east-1', value).replace('name: tax', `name: tax\n  ${value}: 1`);
-      const { problems } = readSpecs(`::error::${between}.yaml`, Buffer.from(yaml));
+      const { problems } = loadFiles([{ file: `::error::${between}.yaml`, bytes: Buffer.from(yaml) }]);
       const text = formatProblems(problems);
       expect(problems.length).toBeGreaterThan(0);
       expect(text.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);

@@ -3,9 +3,10 @@ import { positionOf, problem } from '../document.ts';
 import { derivedRoleName } from '../names.ts';
 import type { Path } from '../path.ts';
 import { longForm } from '../resolve.ts';
+import { at } from '../source.ts';
 import type { Position, Problem } from '../types.ts';
 import { type CheckedReplication, isSound } from '../validate.ts';
-import { at, SIDES } from './finding.ts';
+import { SIDES } from './finding.ts';
 
 /** What several specs say of one thing must agree. */
 export function agreeing(pairs: readonly CheckedReplication[]): Problem[] {

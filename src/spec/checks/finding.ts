@@ -1,5 +1,4 @@
 import type { Path } from '../path.ts';
-import type { Position } from '../types.ts';
 import type { CheckedReplication } from '../validate.ts';
 
 /** Where in a spec, what is wrong, what to do, and the other fields from which that follows. */
@@ -12,5 +11,3 @@ export type Accounts = ReadonlyMap<string, { id: string; managed: boolean }>;
 export type Rule = (pair: CheckedReplication, accounts: Accounts) => Finding[];
 
 export const SIDES = ['source', 'destination'] as const;
-
-export const at = ({ file, line, column }: Position): string => `${file}:${line}:${column}`;

@@ -1,9 +1,10 @@
 import { positionOf, problem } from '../document.ts';
 import type { Path } from '../path.ts';
 import { longForm } from '../resolve.ts';
+import { at } from '../source.ts';
 import type { Problem } from '../types.ts';
 import { type CheckedGuardrails, type CheckedReplication, isSound } from '../validate.ts';
-import { type Accounts, at, SIDES } from './finding.ts';
+import { type Accounts, SIDES } from './finding.ts';
 
 /** What a spec names that some guardrails do not allow: both places are told. */
 export function withinGuardrails(

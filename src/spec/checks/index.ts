@@ -1,11 +1,12 @@
 import { type Parsed, positionOf, problem } from '../document.ts';
 import { valueAt } from '../path.ts';
+import { at } from '../source.ts';
 import { suggest } from '../suggest.ts';
 import { reverseName } from '../two-way.ts';
 import type { Position, Problem } from '../types.ts';
 import { type CheckedReplication, isSound, type Valid } from '../validate.ts';
 import { agreeing, priorities, ruleIds } from './agreement.ts';
-import { type Accounts, at, type Finding, SIDES } from './finding.ts';
+import { type Accounts, type Finding, SIDES } from './finding.ts';
 import { withinGuardrails } from './guardrails.ts';
 import { keyRules } from './keys.ts';
 import { pairRules } from './pair.ts';

@@ -2,8 +2,9 @@ import { positionOf } from '../document.ts';
 import type { Path } from '../path.ts';
 import { ruleNames } from '../resolve.ts';
 import type { WrittenRule } from '../schema.ts';
+import { at } from '../source.ts';
 import type { CheckedReplication } from '../validate.ts';
-import { at, type Finding, type Rule } from './finding.ts';
+import type { Finding, Rule } from './finding.ts';
 
 /** What is declared of rules. */
 export const ruleRules: readonly Rule[] = [

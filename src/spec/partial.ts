@@ -1,0 +1,17 @@
+import { z } from 'zod';
+import { bare } from './known-keys.ts';
+
+type Shape = Readonly<Record<string, z.ZodType>>;
+
+/** The same fields, none of which need be there, and so in every mapping below; lists are as they were. */
+export const partial = (shape: Shape): Record<string, z.ZodOptional> =>
+  Object.fromEntries(Object.entries(shape).map(([name, field]) => [name, anyPartOf(field).optional()]));
+
+function anyPartOf(field: z.ZodType): z.ZodType {
+  const schema = bare(field) ?? field;
+  // "Exactly one of" can be met by the other part.
+  const { oneOf: _, ...meta } = schema.meta() ?? {};
+  if (schema instanceof z.ZodObject) return z.strictObject(partial(schema.shape as Shape)).meta(meta);
+  if (schema instanceof z.ZodUnion) return z.union((schema.options as z.ZodType[]).map(anyPartOf)).meta(meta);
+  return schema;
+}
