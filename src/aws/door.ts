@@ -29,6 +29,16 @@ export interface Calls {
   byOperation: Map<string, number>;
 }
 
+/** An attempt that is repeated. */
+export interface Retried {
+  operation: string;
+  region: string;
+  reason: string;
+  attempt: number;
+  /** Whether AWS asked for it. */
+  isThrottle: boolean;
+}
+
 export interface DoorOptions {
   clients: Clients;
   accounts: readonly Account[];
@@ -36,7 +46,7 @@ export interface DoorOptions {
   region: string;
   signal?: AbortSignal;
   /** Told before each wait for another attempt. */
-  onRetry?: (what: { operation: string; region: string; reason: string; attempt: number }) => void;
+  onRetry?: (what: Retried) => void;
   /** Milliseconds after which a call is not tried again. */
   retryForMs?: number;
 }
@@ -73,6 +83,7 @@ export function createDoor(options: DoorOptions): Door {
         region: at.region,
         reason: nameAndMessage(error),
         attempt,
+        isThrottle: classify(error) === 'throttle',
       });
     const forMs = options.retryForMs ?? 60_000;
     const retrying = () =>

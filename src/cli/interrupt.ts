@@ -6,9 +6,13 @@ const CODES = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated };
 /**
  * Run a command so that the first SIGINT or SIGTERM asks it to stop: it starts nothing new, finishes the call in flight
  * and says where things stand. A second one ends the process at once. As PID 1 of a container a process without these
- * handlers would ignore both.
+ * handlers would ignore both. `untilStopped`: a signal is how it ends, and no interruption.
  */
-export async function interruptible(io: Io, body: (signal: AbortSignal) => Promise<number>): Promise<number> {
+export async function interruptible(
+  io: Io,
+  body: (signal: AbortSignal) => Promise<number>,
+  { untilStopped = false } = {},
+): Promise<number> {
   const controller = new AbortController();
   let code: number | undefined;
   const handlers = (['SIGINT', 'SIGTERM'] as const).map((name) => {
@@ -23,7 +27,7 @@ export async function interruptible(io: Io, body: (signal: AbortSignal) => Promi
   });
   try {
     const result = await body(controller.signal);
-    return code ?? result;
+    return untilStopped ? result : (code ?? result);
   } catch (error) {
     // What fails because it was interrupted is not worth a message of its own.
     if (code === undefined) throw error;

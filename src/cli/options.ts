@@ -14,13 +14,19 @@ export interface GlobalOptions {
 }
 
 /** How much of a plan may be applied. */
-interface ChangingOptions {
+export interface ChangingOptions {
   allowUnproven?: true;
   maxChanges?: NonNullable<Thresholds['maxChanges']>;
   maxRemovals?: number;
 }
 
-export interface ReconcileOptions extends Selection, ChangingOptions, Omit<GlobalOptions, 'output'> {
+/** Where specs come from, and which of them. */
+export interface SpecOptions extends Selection {
+  /** Values of variables: `name=value`. */
+  var: string[];
+}
+
+export interface ReconcileOptions extends SpecOptions, ChangingOptions, Omit<GlobalOptions, 'output'> {
   output: 'text' | 'json' | 'ndjson' | 'markdown';
   once?: true;
   dryRun?: true;
@@ -36,16 +42,33 @@ export interface ReconcileOptions extends Selection, ChangingOptions, Omit<Globa
   out?: string;
 }
 
+/** Of `reconcile` itself: one pass, or the loop. */
+export interface RunOptions extends ReconcileOptions {
+  /** Seconds. */
+  interval: number;
+  verifyInterval?: number;
+  grace: number;
+  workers: number;
+  listen?: { host: string; port: number };
+  leaderElect: 'auto' | 'lease' | 's3' | 'none';
+  lock?: { bucket: string; key: string };
+  /** Seconds. */
+  leaseDuration: number;
+  planOnly?: true;
+}
+
 export interface ApplySavedOptions extends ChangingOptions, Omit<GlobalOptions, 'output'> {
   output: 'text' | 'json' | 'ndjson';
 }
 
-export interface ObserveOptions extends Selection, Pick<GlobalOptions, 'sandbox' | 'logLevel' | 'debug'> {
+export interface ObserveOptions extends SpecOptions, Pick<GlobalOptions, 'sandbox' | 'logLevel' | 'debug'> {
   out?: string;
   prune?: true;
 }
 
-export interface VerifyOptions extends Selection, GlobalOptions {
+export interface ValidateOptions extends Pick<SpecOptions, 'var'>, Pick<GlobalOptions, 'output'> {}
+
+export interface VerifyOptions extends SpecOptions, GlobalOptions {
   timeout: number;
 }
 
@@ -55,7 +78,7 @@ export interface ImportOptions extends GlobalOptions {
   region: string;
 }
 
-export interface DoctorOptions extends Selection, Pick<GlobalOptions, 'sandbox' | 'logLevel' | 'debug'> {
+export interface DoctorOptions extends SpecOptions, Pick<GlobalOptions, 'sandbox' | 'logLevel' | 'debug'> {
   output: 'text' | 'json' | 'sarif';
   bucket: string[];
   object?: string;
@@ -70,6 +93,7 @@ export interface InitOptions {
   /** Source, then destination. */
   bucket: string[];
   region: string[];
+  key: string[];
   prefix?: string;
   name?: string;
 }
@@ -101,9 +125,18 @@ export function common(command: Command, ...forms: string[]): Command {
 
 /** The options that choose among the specs that the paths name. */
 export const selecting = (command: Command): Command =>
-  command
+  filling(command)
     .option('--only <spec>', 'only the spec of this name; may be repeated', listed, [])
     .option('-l, --selector <labels>', 'only specs with these labels: team=tax,env!=dev,tier in (gold)');
+
+/** The option of all commands that read specs. */
+export const filling = (command: Command): Command =>
+  command.option(
+    '--var <name=value>',
+    'the value of a variable that the specs declare; may be repeated',
+    listed,
+    [],
+  );
 
 export function reading(command: Command): Command {
   return command
@@ -156,6 +189,26 @@ export const changing = (command: Command): Command =>
       whole,
     );
 
+/** The options of the loop. */
+export const running = (command: Command): Command =>
+  command
+    .option('--interval <seconds>', 'look at each pair this often', seconds, 300)
+    .option('--verify-interval <seconds>', 'write canaries this often; absent: none', seconds)
+    .option('--workers <n>', 'how many pairs to work on at a time', whole, 10)
+    .option('--listen <address>', 'serve health, metrics and a status page: 8080, or 0.0.0.0:8080', address)
+    .option('--grace <seconds>', 'how long to finish what is in flight when told to stop', seconds, 25)
+    .addOption(
+      new Option(
+        '--leader-elect <how>',
+        'let one of several write: by a Lease in a cluster, or an object in S3',
+      )
+        .choices(['auto', 'lease', 's3', 'none'])
+        .default('auto'),
+    )
+    .option('--lock <url>', 'the object that is the lock outside Kubernetes: s3://bucket/key', lockUrl)
+    .option('--lease-duration <seconds>', 'after this long without a sign another may lead', seconds, 30)
+    .option('--plan-only', 'never change anything, and say what waits');
+
 export const listed = (value: string, before: string[]): string[] => [...before, value];
 
 export const output = (...more: string[]) =>
@@ -188,6 +241,18 @@ export function seconds(text: string): number {
   const value = Number(text);
   if (!(value >= 0 && value <= 86_400)) throw new InvalidArgumentError('a number of seconds, 0 to 86400');
   return value;
+}
+
+function address(text: string): { host: string; port: number } {
+  const [, host = '127.0.0.1', number = ''] = /^(?:\[?([^\]]+)\]?:)?(\d+)$/.exec(text) ?? [];
+  if (number === '') throw new InvalidArgumentError('a port, or an address and a port: 0.0.0.0:8080');
+  return { host, port: port(number) };
+}
+
+function lockUrl(text: string): { bucket: string; key: string } {
+  const [, bucket, key] = /^s3:\/\/([^/]+)\/(.+)$/.exec(text) ?? [];
+  if (bucket === undefined || key === undefined) throw new InvalidArgumentError('s3://bucket/key');
+  return { bucket, key };
 }
 
 export function port(text: string): number {

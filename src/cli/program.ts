@@ -14,6 +14,7 @@ import {
   common,
   type DoctorOptions,
   doctorOptions,
+  filling,
   type ImportOptions,
   type InitOptions,
   listed,
@@ -23,10 +24,13 @@ import {
   port,
   prune,
   type ReconcileOptions,
+  type RunOptions,
   reading,
+  running,
   type SandboxOptions,
   seconds,
   selecting,
+  type ValidateOptions,
   type VerifyOptions,
 } from './options.ts';
 import { wordsOf } from './words.ts';
@@ -63,22 +67,20 @@ export function build(io: Io, done: (code: number) => void): Command {
     .option('--once', 'make one pass and exit')
     .option('--dry-run', 'plan, and change nothing')
     .option('--plan <checksum>', 'apply only the plan with this checksum, as a dry run showed it', checksum);
-  reconcile.action(
-    action(async (signal, paths: string[], options: ReconcileOptions) => {
-      if (paths.length === 0)
-        throw new UserError(
-          EXIT.usage,
-          'name the specs: reconcile --once specs/ (reconcile --help shows more)',
-        );
-      if (options.once || options.dryRun)
-        return (await import('./reconcile.ts')).reconcileOnce(paths, options, io, signal);
-      refuseMisspelt(program, paths[0]);
+  running(reconcile).action(async (paths: string[], options: RunOptions) => {
+    if (paths.length === 0)
       throw new UserError(
         EXIT.usage,
-        'this version makes one pass at a time: add --once (or --dry-run to change nothing)',
+        'name the specs: reconcile --once specs/ (reconcile --help shows more)',
       );
-    }),
-  );
+    const untilStopped = !options.once && !options.dryRun;
+    if (untilStopped) refuseMisspelt(program, paths[0]);
+    const body = async (signal: AbortSignal) =>
+      untilStopped
+        ? (await import('./run.ts')).run(paths, options, io, signal)
+        : (await import('./reconcile.ts')).reconcileOnce(paths, options, io, signal);
+    done(await interruptible(io, body, { untilStopped }));
+  });
 
   planning(selecting(common(program.command('plan').argument('<paths...>', 'specs'), 'ndjson', 'markdown')))
     .description('show what would change; the same as --dry-run')
@@ -132,13 +134,11 @@ export function build(io: Io, done: (code: number) => void): Command {
       ),
     );
 
-  program
-    .command('validate')
+  filling(program.command('validate').argument('<paths...>', 'specs'))
     .description('check the YAML; AWS is not asked')
-    .argument('<paths...>', 'specs')
     .addOption(output())
     .action(
-      action(async (_, paths: string[], options: { output: 'text' | 'json' }) =>
+      action(async (_, paths: string[], options: ValidateOptions) =>
         (await import('./validate.ts')).validate(paths, options, io),
       ),
     );
@@ -178,12 +178,23 @@ export function build(io: Io, done: (code: number) => void): Command {
 
   program
     .command('init')
-    .argument('[file]', 'absent: specs/ with the name of the spec')
+    .argument('[file]', 'where to write it; absent: specs/NAME.yaml')
     .description('write a first spec, from a few questions or from options; AWS is not asked')
-    .option('--bucket <name>', 'the source; a second time: the destination', listed, [])
+    .option(
+      '--bucket <name>',
+      'the source; a second time: the destination (its name and -replica)',
+      listed,
+      [],
+    )
     .option('--region <region>', 'of the source; a second time: of the destination', listed, [])
-    .option('--prefix <prefix>', 'what is replicated; "" for everything')
-    .option('--name <name>', 'of the spec')
+    .option(
+      '--key <key>',
+      'of the source; a second time: of the destination (alias/ and its bucket)',
+      listed,
+      [],
+    )
+    .option('--prefix <prefix>', 'only objects whose key begins with this; absent: every object')
+    .option('--name <name>', 'of the spec; absent: that of the source bucket')
     .action(
       action(async (signal, file: string | undefined, options: InitOptions) =>
         (await import('./init.ts')).init(file, options, io, signal),

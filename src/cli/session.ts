@@ -1,4 +1,4 @@
-import { type Clients, createClients } from '../aws/clients.ts';
+import { type Clients, type Connection, createClients } from '../aws/clients.ts';
 import { createDoor, type Door } from '../aws/door.ts';
 import { createLog, type Log } from '../log.ts';
 import { type Recording, recordingOf } from '../recording/recording.ts';
@@ -39,14 +39,7 @@ export async function openSession(
   const log = createLog(io.stderr, { level: options.logLevel, colour: wantsColour(io.stderr, io.env) });
   const sandbox = options.sandbox === undefined ? undefined : await startEmbedded(options.sandbox);
   const recording = options.observed === undefined ? undefined : await readRecording(options.observed);
-  const real = () =>
-    createClients(
-      specs.accounts,
-      sandbox && {
-        endpoint: sandbox.endpoint,
-        credentials: { accessKeyId: '000000000000', secretAccessKey: 'sandbox' },
-      },
-    );
+  const real = () => createClients(specs.accounts, sandbox && embedded(sandbox));
   const clients = through(recording ? replayingClients(recording) : real());
   const door = createDoor({
     clients,
@@ -72,7 +65,13 @@ export async function openSession(
   };
 }
 
-async function startEmbedded(state: string): Promise<Sandbox> {
+/** How a sandbox of this process is reached. */
+export const embedded = ({ endpoint }: Sandbox): Connection => ({
+  endpoint,
+  credentials: { accessKeyId: '000000000000', secretAccessKey: 'sandbox' },
+});
+
+export async function startEmbedded(state: string): Promise<Sandbox> {
   const { openSandbox } = await import('./open-sandbox.ts');
   return openSandbox({ state });
 }

@@ -13,7 +13,7 @@ import { contested, type Keyed, keysOf } from './keys.ts';
 import { type Current, lastGood } from './last-good.ts';
 import { createLocks } from './locks.ts';
 import { createQueue } from './queue.ts';
-import { afterCanaries, afterError, afterPass, firstStatus, type PairStatus } from './status.ts';
+import { afterCanaries, afterError, afterPass, declared, firstStatus, type PairStatus } from './status.ts';
 import type { Written } from './watch.ts';
 
 export interface ControllerOptions {
@@ -40,6 +40,8 @@ export interface ControllerOptions {
   /** Whether this process looks after this pair at all. */
   mine?(keyed: Keyed): boolean;
   observer?: Observer;
+  /** Set when it is told to stop: then nothing new is changed. */
+  signal?: AbortSignal;
 }
 
 /** Told of what happens, for metrics. */
@@ -134,6 +136,8 @@ export function createController(options: ControllerOptions): Controller {
       tell(before, after, outcome);
       return after;
     } catch (error) {
+      // What fails because it was told to stop is no failure.
+      if (options.signal?.aborted) return before;
       const message = error instanceof Error ? error.message : String(error);
       complaints.say(causeOf(message), one.key);
       return afterError(before, message, iso());
@@ -163,6 +167,7 @@ export function createController(options: ControllerOptions): Controller {
         thresholds: options.thresholds(specs.limits),
         waitMs: options.waitMs,
         dryRun,
+        ...(options.signal && { signal: options.signal }),
       },
     );
   }
@@ -178,7 +183,12 @@ export function createController(options: ControllerOptions): Controller {
     const door = doorFor(specs);
     try {
       const each = one.pairs.map((pair) =>
-        canaries(pair, { door, pairs: specs.pairs, timeoutMs: 15 * 60_000 }),
+        canaries(pair, {
+          door,
+          pairs: specs.pairs,
+          timeoutMs: 15 * 60_000,
+          ...(options.signal && { signal: options.signal }),
+        }),
       );
       const results = (await Promise.all(each)).flat();
       const now = states.get(key);
@@ -257,10 +267,8 @@ export function createController(options: ControllerOptions): Controller {
       keyed = wanted;
       for (const [key, one] of wanted) {
         const known = before.get(key);
-        const from = one.pairs[0]?.positions[''];
         const state = states.get(key);
-        if (!state) states.set(key, firstStatus(key, one.generation, iso(), from));
-        else if (from) states.set(key, { ...state, from });
+        states.set(key, state ? { ...state, ...declared(one.pairs) } : firstStatus(one, iso()));
         if (known?.generation === one.generation) continue;
         queue.add(key);
         if (options.verifyIntervalMs !== undefined && !known)

@@ -1,4 +1,4 @@
-import { GetObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { z } from 'zod';
 import type { LeaseRecord, LeaseStore } from './elector.ts';
 
@@ -42,6 +42,10 @@ export function s3Lock(client: S3Client, { bucket, key }: { bucket: string; key:
     update: (record, version) => put(record, { IfMatch: version }),
   };
 }
+
+/** The same with the ambient credentials; an endpoint of one's own may have no wildcard host names. */
+export const openS3Lock = (place: { bucket: string; key: string }, hasOwnEndpoint: boolean): LeaseStore =>
+  s3Lock(new S3Client({ maxAttempts: 1, forcePathStyle: hasOwnEndpoint }), place);
 
 /** Somebody else wrote it, writes it at this moment, or took it away. */
 const LOST = new Set([404, 409, 412]);

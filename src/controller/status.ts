@@ -1,8 +1,9 @@
 import type { Step } from '../core/resource.ts';
 import type { RuleProof } from '../proof/types.ts';
 import type { Outcome } from '../reconcile.ts';
-import type { Position } from '../spec/types.ts';
+import type { BucketReplication, Position, Side } from '../spec/types.ts';
 import type { CanaryResult } from '../steps/canary.ts';
+import type { Keyed } from './keys.ts';
 
 /** What is true of a pair, as Kubernetes writes it. */
 export interface Condition {
@@ -36,9 +37,18 @@ export interface Change {
   result: 'applied' | 'failed' | 'refused' | 'pending';
 }
 
+/** A bucket, and where it lies. */
+export interface Bucket {
+  bucket: string;
+  region: string;
+  account?: string;
+}
+
 /** How one pair fares. Plain data, shown as it is. */
 export interface PairStatus {
   name: string;
+  /** Where objects go: one way, or two. */
+  sides: { source: Bucket; destination: Bucket }[];
   from?: Position;
   conditions: Record<ConditionType, Condition>;
   /** Digest of the spec that was last looked at, and of the one that AWS was last seen to match. */
@@ -59,17 +69,35 @@ export interface PairStatus {
 const KEPT_CHANGES = 10;
 const NOT_YET = 'not looked at yet';
 
-export function firstStatus(name: string, generation: string, now: string, from?: Position): PairStatus {
+/** What is told of a pair before it was looked at. */
+export function firstStatus({ key, pairs, generation }: Keyed, now: string): PairStatus {
   const unknown = (): Condition => ({ status: 'Unknown', reason: 'Pending', message: NOT_YET, since: now });
   return {
-    name,
-    ...(from === undefined ? {} : { from }),
+    name: key,
+    ...declared(pairs),
     conditions: { Ready: unknown(), Proven: unknown(), Verified: unknown(), Drifted: unknown() },
     generation,
     failures: 0,
     retry: 'none',
     changes: [],
     proof: [],
+  };
+}
+
+/** What the spec itself says of it. */
+export function declared(pairs: readonly BucketReplication[]): Pick<PairStatus, 'sides' | 'from'> {
+  const bucketOf = ({ bucket, region, account }: Side): Bucket => ({
+    bucket,
+    region,
+    ...(account === undefined ? {} : { account }),
+  });
+  const from = pairs[0]?.positions[''];
+  return {
+    sides: pairs.map(({ source, destination }) => ({
+      source: bucketOf(source),
+      destination: bucketOf(destination),
+    })),
+    ...(from === undefined ? {} : { from }),
   };
 }
 

@@ -1,0 +1,191 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import manifest from '../../package.json' with { type: 'json' };
+import { createClients } from '../aws/clients.ts';
+import { createDoor, type Door, type DoorOptions } from '../aws/door.ts';
+import { systemClock } from '../controller/clock.ts';
+import { type ControllerOptions, createController } from '../controller/controller.ts';
+import {
+  attemptTimeout,
+  createElector,
+  type Elector,
+  type LeaseStore,
+  type LeaseTimes,
+} from '../controller/elector.ts';
+import { createMetrics } from '../controller/metrics.ts';
+import { routesOf } from '../controller/routes.ts';
+import { openS3Lock } from '../controller/s3-lock.ts';
+import { serveSurfaces } from '../controller/server.ts';
+import { watchSpecs } from '../controller/watch.ts';
+import { EXIT, UserError } from '../errors.ts';
+import { kinds } from '../kinds/index.ts';
+import { isInCluster, kubernetesApi } from '../kubernetes/api.ts';
+import { kubernetesLease } from '../kubernetes/lease.ts';
+import { createLog, type Log } from '../log.ts';
+import { wantsColour } from '../report/paint.ts';
+import type { Sandbox } from '../sandbox/server.ts';
+import type { Specs } from '../spec/types.ts';
+import type { Io } from './io.ts';
+import type { RunOptions } from './options.ts';
+import { thresholds } from './reconcile.ts';
+import { embedded, startEmbedded } from './session.ts';
+
+const NAME = 'replikey';
+
+/** Milliseconds between two looks at what is written, where the system gives no notice. */
+const LOOK_MS = 10_000;
+
+/** `reconcile <paths>`: the controller, until it is stopped. */
+export async function run(
+  paths: readonly string[],
+  options: RunOptions,
+  io: Io,
+  signal: AbortSignal,
+): Promise<number> {
+  const log = createLog(io.stderr, { level: options.logLevel, colour: wantsColour(io.stderr, io.env) });
+  const sandbox = options.sandbox === undefined ? undefined : await startEmbedded(options.sandbox);
+  const metrics = createMetrics({ version: manifest.version, name: NAME });
+  const elector = await electorOf(options, io, log, (leads) => {
+    metrics.leads(leads);
+    log.info(leads ? 'this process leads now' : 'this process does not lead any more, and changes nothing');
+    if (leads) controller.resync();
+  });
+  const settings: ControllerOptions = {
+    kinds,
+    clock: systemClock,
+    chance: Math.random,
+    log,
+    open: (specs) =>
+      doorFor(specs, {
+        sandbox,
+        signal,
+        // A call that is under way when the lease is lost has ended before another may begin.
+        ...(elector === undefined ? {} : { timeoutMs: attemptTimeout(leaseTimes(options)) }),
+        onRetry: ({ operation, reason, isThrottle }) => {
+          if (isThrottle) metrics.throttled(operation);
+          log.debug({ operation }, `${operation} is tried again: ${reason}`);
+        },
+      }),
+    signal,
+    intervalMs: options.interval * 1000,
+    ...(options.verifyInterval === undefined ? {} : { verifyIntervalMs: options.verifyInterval * 1000 }),
+    workers: options.workers,
+    waitMs: options.wait * 1000,
+    allow: options.allow,
+    allowUnproven: options.allowUnproven ?? false,
+    thresholds: (limits) => thresholds(options, limits),
+    mayWrite: () => !options.planOnly && (elector?.leads() ?? true),
+    observer: metrics.observer,
+  };
+  const controller = createController(settings);
+  const stopping = new AbortController();
+  const electing = elector?.run(stopping.signal);
+  if (!elector) metrics.leads(!options.planOnly);
+
+  const surfaces =
+    options.listen &&
+    (await serveSurfaces(routesOf({ controller, metrics, signal, settings }), options.listen));
+  if (surfaces) io.stdout.write(`replikey listens on ${surfaces.url}\n`);
+  const watching = await watchSpecs(paths, {
+    clock: systemClock,
+    everyMs: LOOK_MS,
+    onChange: controller.update,
+  });
+  const reload = () => void watching.reload();
+  io.on('SIGHUP', reload);
+  try {
+    const { pairs, problems } = controller.status();
+    if (pairs.length === 0 && problems.length > 0)
+      throw new UserError(EXIT.specs, 'there is no spec that is right to begin with');
+    log.info({ pairs: pairs.length }, `looking after ${pairs.length} pairs, every ${options.interval} s`);
+    await stopped(signal);
+    return await graceful(
+      async () => {
+        watching.close();
+        await controller.drain();
+        // Only now: nobody else may write while a call of ours is in flight.
+        stopping.abort();
+        await electing;
+        await elector
+          ?.release()
+          .catch((error: Error) => log.warn(`the lease was not given back: ${error.message}`));
+      },
+      options.grace * 1000,
+      log,
+    );
+  } finally {
+    io.off('SIGHUP', reload);
+    watching.close();
+    stopping.abort();
+    await surfaces?.close();
+    await sandbox?.close();
+  }
+}
+
+function doorFor(
+  { accounts, pairs }: Specs,
+  options: Pick<DoorOptions, 'onRetry' | 'signal'> & { sandbox: Sandbox | undefined; timeoutMs?: number },
+): { door: Door; close(): void } {
+  const { sandbox, timeoutMs, ...rest } = options;
+  const clients = createClients(accounts, {
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(sandbox && embedded(sandbox)),
+  });
+  const door = createDoor({ ...rest, clients, accounts, region: pairs[0]?.source.region ?? 'us-east-1' });
+  return { door, close: () => clients.destroy() };
+}
+
+const stopped = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+
+/** End well in time, or say that something was cut off. */
+async function graceful(end: () => Promise<void>, graceMs: number, log: Log): Promise<number> {
+  let callOff = () => {};
+  const late = new Promise<'late'>((resolve) => {
+    callOff = systemClock.after(graceMs, () => resolve('late'));
+  });
+  const outcome = await Promise.race([end(), late]);
+  callOff();
+  if (outcome !== 'late') return EXIT.ok;
+  log.warn(`what was in flight did not end within ${graceMs / 1000} s; the next run looks how far it came`);
+  return EXIT.failed;
+}
+
+/** Renewed for two thirds of its duration at most, and tried every sixth of it. */
+const leaseTimes = ({ leaseDuration }: RunOptions): LeaseTimes => ({
+  durationMs: leaseDuration * 1000,
+  renewDeadlineMs: (leaseDuration * 2000) / 3,
+  retryMs: (leaseDuration * 1000) / 6,
+});
+
+/** Whoever may write, where several processes could; none where this one is alone. */
+async function electorOf(
+  options: RunOptions,
+  io: Io,
+  log: Log,
+  onChange: (leads: boolean) => void,
+): Promise<Elector | undefined> {
+  const { leaderElect, lock } = options;
+  const kind = leaderElect === 'auto' ? (lock ? 's3' : isInCluster(io.env) ? 'lease' : 'none') : leaderElect;
+  if (kind === 'none') return undefined;
+  if (kind === 's3' && !lock)
+    throw new UserError(EXIT.usage, '--leader-elect s3 needs --lock s3://bucket/key');
+  const store: LeaseStore =
+    kind === 's3' && lock
+      ? openS3Lock(lock, io.env.AWS_ENDPOINT_URL !== undefined)
+      : kubernetesLease(await kubernetesApi(io.env), NAME);
+  const identity = `${hostname()}_${randomUUID()}`;
+  log.info({ identity }, `waiting for ${store.name}`);
+  return createElector({
+    store,
+    identity,
+    clock: systemClock,
+    chance: Math.random,
+    times: leaseTimes(options),
+    onChange,
+    onError: (error) => log.warn(`${store.name}: ${error.message}`),
+  });
+}

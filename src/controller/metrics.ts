@@ -1,0 +1,153 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Controller, Observer } from './controller.ts';
+import type { ConditionType } from './status.ts';
+
+/** What Prometheus scrapes. Names are those of controller-runtime where it has one for the same thing. */
+export interface Metrics {
+  observer: Required<Observer>;
+  /** Told of each attempt that AWS asked to slow down. */
+  throttled(operation: string): void;
+  leads(leads: boolean): void;
+  /** As text, of how things stand now. */
+  text(controller: Controller): Promise<string>;
+  contentType: string;
+}
+
+const CONTROLLER = { controller: 'bucketreplication' };
+
+export function createMetrics({ version, name }: { version: string; name: string }): Metrics {
+  const registers = [new Registry()];
+  const [registry] = registers as [Registry];
+  collectDefaultMetrics({ register: registry });
+  const counter = (metric: string, help: string, ...labelNames: string[]) =>
+    new Counter({ name: metric, help, labelNames, registers });
+  const gauge = (metric: string, help: string, ...labelNames: string[]) =>
+    new Gauge({ name: metric, help, labelNames, registers });
+  const histogram = (metric: string, help: string, buckets: number[], ...labelNames: string[]) =>
+    new Histogram({ name: metric, help, buckets, labelNames, registers });
+
+  const reconciles = counter(
+    'controller_runtime_reconcile_total',
+    'Passes over pairs, by how they ended.',
+    'controller',
+    'result',
+  );
+  const errors = counter(
+    'controller_runtime_reconcile_errors_total',
+    'Passes that ended with an error.',
+    'controller',
+  );
+  const seconds = histogram(
+    'controller_runtime_reconcile_time_seconds',
+    'How long a pass took.',
+    [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300],
+    'controller',
+  );
+  const active = gauge('controller_runtime_active_workers', 'Pairs that are worked on.', 'controller');
+  const depth = gauge('workqueue_depth', 'Pairs that wait for a worker.', 'name');
+  const waited = histogram(
+    'workqueue_queue_duration_seconds',
+    'How long pairs waited for a worker.',
+    [0.001, 0.01, 0.1, 1, 10, 60],
+    'name',
+  );
+  const leader = gauge('leader_election_master_status', 'Whether this process leads: 1, or 0.', 'name');
+  const condition = gauge(
+    'replikey_condition',
+    'Whether a condition of a pair is true (1), false (0) or not known (-1).',
+    'pair',
+    'type',
+  );
+  const lastSuccess = gauge(
+    'replikey_last_success_timestamp_seconds',
+    'When a pair was last seen to be as declared.',
+    'pair',
+  );
+  const failures = gauge(
+    'replikey_consecutive_errors',
+    'Passes over a pair in a row that did not end well.',
+    'pair',
+  );
+  const latency = histogram(
+    'replikey_canary_latency_seconds',
+    'How long the replica of a canary took.',
+    [0.1, 1, 5, 15, 60, 300, 900],
+    'pair',
+  );
+  const failed = counter('replikey_canary_failures_total', 'Canaries that did not arrive.', 'pair');
+  const drifted = counter('replikey_drift_total', 'Changes by somebody else that were found.', 'pair');
+  const reload = gauge(
+    'replikey_config_last_reload_successful',
+    'Whether everything that is written is right: 1, or 0.',
+  );
+  const reloadAt = gauge(
+    'replikey_config_last_reload_success_timestamp_seconds',
+    'When everything that is written was last right.',
+  );
+  const calls = counter('replikey_aws_requests_total', 'Attempts of calls to AWS.', 'operation');
+  const throttles = counter(
+    'replikey_aws_throttles_total',
+    'Attempts that AWS asked to repeat more slowly.',
+    'operation',
+  );
+  gauge('replikey_build_info', 'The version that runs.', 'version').set({ version }, 1);
+  leader.set({ name }, 0);
+  for (const result of ['success', 'error', 'requeue']) reconciles.inc({ ...CONTROLLER, result }, 0);
+
+  /** What was counted of it at the last scrape: a door counts on its own. */
+  const counted = new Map<string, number>();
+  const seenDrift = new Map<string, string>();
+  const VALUES = { True: 1, False: 0, Unknown: -1 };
+
+  function scrape(controller: Controller): void {
+    const status = controller.status();
+    active.set(CONTROLLER, status.queue.active);
+    depth.set({ name }, status.queue.depth);
+    // A pair that is gone leaves no number behind.
+    for (const one of [condition, lastSuccess, failures]) one.reset();
+    for (const pair of status.pairs) {
+      for (const [type, { status: is }] of Object.entries(pair.conditions))
+        condition.set({ pair: pair.name, type: type as ConditionType }, VALUES[is]);
+      failures.set({ pair: pair.name }, pair.failures);
+      if (pair.lastSuccess !== undefined)
+        lastSuccess.set({ pair: pair.name }, Date.parse(pair.lastSuccess) / 1000);
+      const drift = pair.changes.find(({ cause }) => cause === 'drift')?.at;
+      if (drift !== undefined && seenDrift.get(pair.name) !== drift) {
+        seenDrift.set(pair.name, drift);
+        drifted.inc({ pair: pair.name });
+      }
+    }
+    for (const [operation, count] of Object.entries(status.calls.byOperation)) {
+      const before = counted.get(operation) ?? 0;
+      // Other accounts, another door: it begins anew.
+      calls.inc({ operation }, count >= before ? count - before : count);
+      counted.set(operation, count);
+    }
+  }
+
+  return {
+    observer: {
+      reconciled({ result, ms, waitedMs }) {
+        reconciles.inc({ ...CONTROLLER, result });
+        if (result === 'error') errors.inc(CONTROLLER);
+        seconds.observe(CONTROLLER, ms / 1000);
+        waited.observe({ name }, waitedMs / 1000);
+      },
+      verified({ key, latencyMs, failed: bad }) {
+        for (const ms of latencyMs) latency.observe({ pair: key }, ms / 1000);
+        failed.inc({ pair: key }, bad);
+      },
+      reloaded(ok) {
+        reload.set(ok ? 1 : 0);
+        if (ok) reloadAt.setToCurrentTime();
+      },
+    },
+    throttled: (operation) => throttles.inc({ operation }),
+    leads: (leads) => leader.set({ name }, leads ? 1 : 0),
+    contentType: registry.contentType,
+    text(controller) {
+      scrape(controller);
+      return registry.metrics();
+    },
+  };
+}

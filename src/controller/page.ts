@@ -1,0 +1,166 @@
+import { createHash } from 'node:crypto';
+import { showPointer } from '../core/pointer.ts';
+import { showValue } from '../report/value.ts';
+import { visible } from '../report/visible.ts';
+import type { ControllerStatus } from './controller.ts';
+import { escaped } from './html.ts';
+import { mapOf } from './map.ts';
+import type { Change, Condition, ConditionType, PairStatus } from './status.ts';
+
+/** The status page: one document without scripts or anything from elsewhere, read by keyboard as well as by mouse. */
+export function statusPage(
+  status: ControllerStatus,
+  { version, now }: { version: string; now: number },
+): string {
+  const { pairs, problems, queue, calls } = status;
+  const counts = {
+    ready: pairs.filter(({ conditions }) => conditions.Ready.status === 'True').length,
+    drifted: pairs.filter(({ conditions }) => conditions.Drifted.status === 'True').length,
+    broken: pairs.filter(({ conditions }) => conditions.Proven.status === 'False').length,
+  };
+  const worstFirst = [...pairs].sort((a, b) => weight(b) - weight(a) || (a.name < b.name ? -1 : 1));
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="refresh" content="30">
+<title>replikey: ${counts.ready} of ${pairs.length} pairs are ready</title>
+<style>${STYLE}</style>
+</head>
+<body>
+<header>
+<h1>replikey</h1>
+<p>${counts.ready} of ${pairs.length} pairs are ready${counts.drifted > 0 ? `, <strong>${counts.drifted} drifted</strong>` : ''}${counts.broken > 0 ? `, <strong>${counts.broken} would not replicate</strong>` : ''}.
+${queue.active} worked on, ${queue.depth} waiting; ${calls.reads} reads and ${calls.writes} writes so far. As of <time>${iso(now)}</time>, version ${escaped(version)}.</p>
+</header>
+<main>
+${problems.length === 0 ? '' : problemsHtml(status)}
+${pairs.length === 0 ? '<p>Nothing is looked after yet.</p>' : `${mapOf(pairs)}\n<h2>Pairs</h2>\n${worstFirst.map((pair) => pairHtml(pair, now)).join('\n')}`}
+</main>
+</body>
+</html>
+`;
+}
+
+/** What needs somebody stands first. */
+const weight = ({ conditions: { Ready, Proven, Drifted } }: PairStatus): number =>
+  (Ready.status === 'False' ? 4 : Ready.status === 'Unknown' ? 1 : 0) +
+  (Proven.status === 'False' ? 2 : 0) +
+  (Drifted.status === 'True' ? 2 : 0);
+
+const problemsHtml = ({ problems }: ControllerStatus): string =>
+  `<section class="problems" aria-labelledby="problems">
+<h2 id="problems">Specs that are not right</h2>
+<p>They do not count; their last good state does.</p>
+<ul>${problems
+    .map(({ position, message, hint }) => {
+      const at = `${position.file}:${position.line}:${position.column}`;
+      return `<li><code>${escaped(at)}</code> ${escaped(message)}${hint === undefined ? '' : ` → ${escaped(hint)}`}</li>`;
+    })
+    .join('')}</ul>
+</section>`;
+
+const TYPES: ConditionType[] = ['Ready', 'Proven', 'Verified', 'Drifted'];
+
+function pairHtml(pair: PairStatus, now: number): string {
+  const { name, conditions, from, sides } = pair;
+  const { Ready } = conditions;
+  const badges = TYPES.map((type) => badge(type, conditions[type])).join(' ');
+  return `<details${Ready.status === 'False' ? ' open' : ''} id="pair-${escaped(name)}">
+<summary><b>${escaped(name)}</b> <span class="sides">${sides.map(({ source, destination }) => `${escaped(source.bucket)} → ${escaped(destination.bucket)}`).join(', ')}</span> ${badges}</summary>
+<table>
+<caption class="hidden">Conditions of ${escaped(name)}</caption>
+<thead><tr><th scope="col">condition</th><th scope="col">status</th><th scope="col">reason</th><th scope="col">message</th><th scope="col">for</th></tr></thead>
+<tbody>${TYPES.map((type) => conditionRow(type, conditions[type], now)).join('')}</tbody>
+</table>
+<p>Last success ${ago(pair.lastSuccess, now)}; next look ${until(pair.nextRun, now)}${pair.failures > 0 ? `; ${pair.failures} passes in a row did not end well (${pair.retry})` : ''}${from === undefined ? '' : `; declared at <code>${escaped(`${from.file}:${from.line}`)}</code>`}.</p>
+${proofHtml(pair)}
+${pair.changes.length === 0 ? '' : `<h3>Last changes</h3>\n${pair.changes.map(changeHtml).join('\n')}`}
+</details>`;
+}
+
+/** A word and a sign, so that colour alone says nothing. */
+const badge = (type: ConditionType, { status }: Condition): string => {
+  const isGood = type === 'Drifted' ? status === 'False' : status === 'True';
+  const kind = status === 'Unknown' ? 'unknown' : isGood ? 'good' : 'bad';
+  const sign = { good: '✓', bad: '✗', unknown: '?' }[kind];
+  const word = type === 'Drifted' && status === 'False' ? 'Not drifted' : type;
+  return `<span class="badge ${kind}">${sign} ${word}</span>`;
+};
+
+const conditionRow = (
+  type: ConditionType,
+  { status, reason, message, since }: Condition,
+  now: number,
+): string =>
+  `<tr><th scope="row">${type}</th><td>${status}</td><td>${escaped(reason)}</td><td>${escaped(message)}</td><td>${span(now - Date.parse(since))}</td></tr>`;
+
+function proofHtml({ proof }: PairStatus): string {
+  if (proof.length === 0) return '';
+  const rows = proof.map(({ rule, destination, verdict, findings }) => {
+    const [first] = findings.filter(({ severity }) => severity === 'error' || severity === 'unknown');
+    return `<li><code>${escaped(rule)}</code> → ${escaped(destination)}: ${verdict}${first ? ` (${escaped(first.code)} ${escaped(first.message)})` : ''}</li>`;
+  });
+  return `<h3>Proof</h3>\n<ul>${rows.join('')}</ul>`;
+}
+
+const CAUSES: Record<Change['cause'], string> = {
+  spec: 'the spec changed',
+  drift: 'somebody else changed it',
+  unknown: 'found so at the first look',
+};
+
+const changeHtml = ({ at, cause, steps, result }: Change): string =>
+  `<details class="change"><summary><time>${escaped(at)}</time> ${steps.length} ${steps.length === 1 ? 'change' : 'changes'} ${result}: ${CAUSES[cause]}</summary>
+<pre tabindex="0">${steps.map(stepText).join('\n')}</pre></details>`;
+
+const MARKS = { create: '+', update: '~', delete: '-' } as const;
+
+function stepText({ id, action, patch, before, why }: Change['steps'][number]): string {
+  const fields = patch.map((operation) => {
+    const was = before[operation.path];
+    const is = 'value' in operation ? showValue(operation.value) : '(none)';
+    return `    ${visible(showPointer(operation.path))}: ${was === undefined ? '' : `${showValue(was)} → `}${is}`;
+  });
+  return [`${MARKS[action]} ${id}  # ${why.map(visible).join('; ')}`, ...fields].map(escaped).join('\n');
+}
+
+const iso = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
+
+const ago = (at: string | undefined, now: number): string =>
+  at === undefined ? 'never' : `${span(now - Date.parse(at))} ago`;
+
+const until = (at: string | undefined, now: number): string =>
+  at === undefined ? 'soon' : Date.parse(at) <= now ? 'now' : `in ${span(Date.parse(at) - now)}`;
+
+/** `3 h 20 min`: as exact as anybody needs. */
+function span(ms: number): string {
+  const minutes = Math.floor(Math.max(ms, 0) / 60_000);
+  if (minutes < 1) return `${Math.floor(Math.max(ms, 0) / 1000)} s`;
+  if (minutes < 60) return `${minutes} min`;
+  if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  return `${Math.floor(minutes / 1440)} days`;
+}
+
+const STYLE = `
+:root { color-scheme: light dark; --ink: #1f2328; --paper: #fff; --line: #d0d7de; --soft: #f6f8fa; --good: #116329; --bad: #a40e26; --unknown: #6b5900; --dim: #57606a }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --paper: #0d1117; --line: #30363d; --soft: #161b22; --good: #56d364; --bad: #ff938a; --unknown: #e3b341; --dim: #9da7b3 } }
+* { box-sizing: border-box }
+body { margin: 0 auto; max-width: 70rem; padding: 1rem; background: var(--paper); color: var(--ink); font: 1rem/1.5 system-ui, sans-serif }
+h1 { margin: 0; font-size: 1.5rem } h2 { font-size: 1.2rem } h3 { margin: .8rem 0 .2rem; font-size: 1rem }
+details { border: 1px solid var(--line); border-radius: .4rem; margin: .5rem 0; padding: .5rem .8rem }
+details.change { background: var(--soft) }
+summary { cursor: pointer; overflow-wrap: anywhere } summary:focus-visible, pre:focus-visible { outline: 3px solid var(--good); outline-offset: 2px }
+.sides { color: var(--dim) }
+.badge { border: 1px solid currentcolor; border-radius: 1rem; padding: 0 .5rem; font-size: .85rem; white-space: nowrap }
+.good { color: var(--good) } .bad { color: var(--bad) } .unknown { color: var(--unknown) }
+.problems { border-left: .3rem solid var(--bad); padding-left: .8rem }
+.hidden { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden }
+table { border-collapse: collapse; margin: .5rem 0; width: 100% } th, td { border-bottom: 1px solid var(--line); padding: .2rem .6rem .2rem 0; text-align: left; vertical-align: top; overflow-wrap: anywhere }
+pre { overflow-x: auto; margin: .5rem 0 } code, pre { font: .85rem/1.45 ui-monospace, monospace }
+svg { max-width: 100%; height: auto } svg text { fill: var(--ink); font: 13px system-ui, sans-serif } svg .place { fill: var(--soft); stroke: var(--line) } svg .edge { fill: none; stroke: var(--dim); stroke-width: 2 } svg .edge.bad { stroke: var(--bad); stroke-dasharray: 6 4 } svg .count { font-size: 12px }
+`;
+
+/** What a browser may do with the page: show it, in its own style, and fetch nothing. */
+export const PAGE_POLICY = `default-src 'none'; style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'`;

@@ -1,0 +1,226 @@
+import type { ChildProcess } from 'node:child_process';
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { CreateBucketCommand, DeleteBucketReplicationCommand } from '@aws-sdk/client-s3';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { cli, type Ran } from '../support/cli.ts';
+import { aWorld, TAX, type World } from '../support/world.ts';
+
+let folder: string;
+const running: Process[] = [];
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'replikey-loop-'));
+  await writeFile(path.join(folder, 'spec.yaml'), TAX);
+});
+afterEach(async () => {
+  for (const one of running.splice(0)) one.child.kill('SIGKILL');
+  await rm(folder, { recursive: true });
+});
+
+interface Process {
+  child: ChildProcess;
+  url: string;
+  ended: Promise<Ran>;
+  log: () => string;
+}
+
+/** `reconcile specs/`, in a process of its own, and where it listens. */
+async function start(world: World, ...args: string[]): Promise<Process> {
+  let child: ChildProcess | undefined;
+  let said = '';
+  let log = '';
+  const ended = cli([folder, '--listen', '0', '--interval', '3600', ...args], {
+    endpoint: world.sandbox.endpoint,
+    onStart: (started) => {
+      child = started;
+      started.stdout?.on('data', (text: Buffer) => {
+        said += text;
+      });
+      started.stderr?.on('data', (text: Buffer) => {
+        log += text;
+      });
+    },
+  });
+  const url = await vi.waitFor(() => {
+    const [found] = /http:\/\/\S+/.exec(said) ?? [];
+    if (!found) throw new Error(`it does not listen: ${log}`);
+    return found;
+  }, 10_000);
+  const one = { child: child as ChildProcess, url, ended, log: () => log };
+  running.push(one);
+  return one;
+}
+
+const get = async ({ url }: Process, at: string) => {
+  const answer = await fetch(url + at);
+  return { status: answer.status, text: await answer.text(), headers: answer.headers };
+};
+
+const ready = (one: Process) =>
+  vi.waitFor(async () => expect((await get(one, '/readyz')).status).toBe(200), {
+    timeout: 15_000,
+    interval: 50,
+  });
+
+const statusOf = async (one: Process, name = 'tax') =>
+  JSON.parse((await get(one, '/status')).text).pairs.find((pair: { name: string }) => pair.name === name);
+
+const writes = ({ sandbox }: World) => sandbox.log.entries.filter(({ write }) => write).length;
+
+describe('reconcile specs/, as a process', () => {
+  test('converges, answers, heeds a changed file, and ends well when it is told to', async () => {
+    await using world = await aWorld();
+    const one = await start(world);
+    await ready(one);
+    expect((await get(one, '/healthz')).status).toBe(200);
+    expect((await statusOf(one)).conditions.Ready).toMatchObject({ status: 'True', reason: 'Converged' });
+    const { text } = await get(one, '/metrics');
+    expect(text).toContain('replikey_condition{pair="tax",type="Ready"} 1');
+    expect(text).toMatch(/^replikey_aws_requests_total\{operation="s3:PutBucketReplication"\} 1$/m);
+    expect(text).toContain('leader_election_master_status{name="replikey"} 1');
+
+    const changed = TAX.replace('prefix: Tax/', 'prefix: Tax/\n      metrics: false');
+    await writeFile(path.join(folder, 'spec.new'), changed);
+    await rename(path.join(folder, 'spec.new'), path.join(folder, 'spec.yaml'));
+    await vi.waitFor(
+      async () =>
+        expect((await statusOf(one)).changes[0]).toMatchObject({ cause: 'spec', result: 'applied' }),
+      15_000,
+    );
+
+    const before = writes(world);
+    one.child.kill('SIGTERM');
+    const { code, stderr } = await one.ended;
+    expect({ code, writes: writes(world) }).toEqual({ code: 0, writes: before });
+    expect(stderr).toContain('SIGTERM: finishing what is in flight');
+    expect(stderr).not.toContain('test-secret');
+  });
+
+  test('reads its specs again at once on SIGHUP, and keeps the last good ones', async () => {
+    await using world = await aWorld();
+    const one = await start(world);
+    await ready(one);
+    await writeFile(path.join(folder, 'spec.yaml'), 'kind: [');
+    one.child.kill('SIGHUP');
+    await vi.waitFor(
+      async () => expect(JSON.parse((await get(one, '/status')).text).problems).toHaveLength(1),
+      10_000,
+    );
+    expect(await statusOf(one)).toBeDefined();
+    expect((await get(one, '/metrics')).text).toContain('replikey_config_last_reload_successful 0');
+    expect((await get(one, '/')).text).toContain('Specs that are not right');
+  });
+
+  test('says so where no spec was ever right', async () => {
+    await using world = await aWorld();
+    await writeFile(path.join(folder, 'spec.yaml'), 'kind: [');
+    const ran = await cli([folder], { endpoint: world.sandbox.endpoint });
+    expect(ran).toMatchObject({
+      code: 65,
+      stderr: expect.stringContaining('there is no spec that is right to begin with'),
+    });
+  });
+
+  test('a signal in the middle of an apply: what is in flight is finished, nothing else is begun, and the next run converges', async () => {
+    await using world = await aWorld();
+    world.sandbox.knobs.latencyMs = 300;
+    const one = await start(world);
+    await vi.waitFor(() => expect(writes(world)).toBeGreaterThan(1), 10_000);
+    one.child.kill('SIGTERM');
+    expect((await one.ended).code).toBe(0);
+    const begun = writes(world);
+    expect(begun).toBeLessThan(15);
+    world.sandbox.knobs.latencyMs = 0;
+    const { left } = await world.reconcile();
+    expect(left?.waves).toEqual([]);
+  });
+
+  test('who only plans changes nothing, whatever is declared', async () => {
+    await using world = await aWorld();
+    const one = await start(world, '--plan-only');
+    await ready(one);
+    expect((await statusOf(one)).conditions.Ready).toMatchObject({ reason: 'ChangesPending' });
+    expect(writes(world)).toBe(0);
+  });
+
+  test('of two with a lock in S3 one writes; when it is killed the other leads within the time of the lease', async () => {
+    await using world = await aWorld();
+    await world.door.send({ region: 'us-east-1' }, new CreateBucketCommand({ Bucket: 'locks' }));
+    const lock = ['--lock', 's3://locks/replikey', '--lease-duration', '3', '--interval', '2'];
+    const [a, b] = await Promise.all([start(world, ...lock), start(world, ...lock)]);
+    const leads = async (one: Process) =>
+      (await get(one, '/metrics')).text.includes('leader_election_master_status{name="replikey"} 1');
+    await Promise.all([ready(a), ready(b)]);
+    await vi.waitFor(
+      async () => expect([await leads(a), await leads(b)].filter(Boolean)).toHaveLength(1),
+      10_000,
+    );
+    const [leader, other] = (await leads(a)) ? [a, b] : [b, a];
+    await vi.waitFor(
+      async () => expect((await statusOf(leader as Process)).conditions.Ready.status).toBe('True'),
+      10_000,
+    );
+    leader?.child.kill('SIGKILL');
+    await vi.waitFor(async () => expect(await leads(other as Process)).toBe(true), 10_000);
+    await world.door.send(
+      { region: 'us-east-1' },
+      new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }),
+    );
+    await vi.waitFor(
+      async () => expect((await statusOf(other as Process)).conditions.Drifted.reason).toBe('Healed'),
+      15_000,
+    );
+    // Told to stop it gives the lock back, so that a third need not wait.
+    other?.child.kill('SIGTERM');
+    expect((await other?.ended)?.code).toBe(0);
+    const third = await start(world, ...lock.map((word) => (word === '3' ? '600' : word)));
+    await vi.waitFor(async () => expect(await leads(third)).toBe(true), 10_000);
+  });
+});
+
+describe('what can be looked at', () => {
+  test('changes nothing, shows no secrets, and is sent with strict policies', async () => {
+    await using world = await aWorld();
+    const one = await start(world);
+    await ready(one);
+    for (const at of ['/', '/status', '/metrics', '/healthz', '/readyz', '/version']) {
+      const { status, text, headers } = await get(one, at);
+      expect(status, at).toBe(200);
+      expect(text, at).not.toContain('test-secret');
+      expect(headers.get('content-security-policy'), at).toMatch(/^default-src 'none';/);
+      expect(headers.get('x-content-type-options')).toBe('nosniff');
+      for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'])
+        expect((await fetch(one.url + at, { method })).status, `${method} ${at}`).toBe(405);
+    }
+    for (const at of ['/nothing', '/%2e%2e/etc/passwd', '//status', '/status/', '/__proto__', '/constructor'])
+      expect((await get(one, at)).status, at).toBe(404);
+    expect((await fetch(`${one.url}/status`, { method: 'HEAD' })).status).toBe(200);
+  });
+
+  test('survives whoever sends long headers, nonsense, or nothing', async () => {
+    await using world = await aWorld();
+    const one = await start(world);
+    const { port } = new URL(one.url);
+    const status = await new Promise((resolve) => {
+      request(`${one.url}/healthz`, { headers: { 'x-long': 'a'.repeat(20_000) } }, (answer) =>
+        resolve(answer.statusCode),
+      ).end();
+    });
+    expect(status).toBe(431);
+    const closed = await new Promise((resolve) => {
+      const socket = connect(Number(port), '127.0.0.1', () => socket.write('\0\0\0 nonsense\r\n\r\n'));
+      socket.on('data', () => {});
+      socket.on('close', () => resolve(true));
+    });
+    expect(closed).toBe(true);
+    const slow = Array.from({ length: 50 }, () =>
+      connect(Number(port), '127.0.0.1', function begin(this: unknown) {}),
+    );
+    for (const socket of slow) socket.write('GET /healthz HTTP/1.1\r\n');
+    await ready(one);
+    for (const socket of slow) socket.destroy();
+  });
+});
