@@ -1,0 +1,153 @@
+import { PassThrough } from 'node:stream';
+import { expect, test } from 'vitest';
+import { showProgress } from '../../src/cli/progress.ts';
+import type { Plan } from '../../src/core/resource.ts';
+import { createLog } from '../../src/log.ts';
+import type { ApplyEvent } from '../../src/steps/apply.ts';
+import { fakeClock } from '../support/fake-clock.ts';
+
+/** What is seen on a terminal to which this was written: line feeds, `up`, and `erase below` are all that it knows. */
+function screen(written: string): string[] {
+  const lines = [''];
+  let row = 0;
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what steers a terminal
+  for (const [, up, down, text] of written.matchAll(/\x1b\[(?:(\d+)A|(J))|([^\x1b]+)/g)) {
+    if (up !== undefined) row -= Number(up);
+    else if (down !== undefined) lines.splice(row, lines.length, '');
+    else
+      for (const part of (text ?? '').split(/(\n)/)) {
+        if (part === '\n') row += 1;
+        else lines[row] = (lines[row] ?? '') + part;
+        lines[row] ??= '';
+      }
+  }
+  return lines.slice(0, -1);
+}
+
+function terminal({ isTTY }: { isTTY: boolean }) {
+  const stream = Object.assign(new PassThrough({ decodeStrings: false, encoding: 'utf8' }), {
+    isTTY,
+    columns: 60,
+    rows: 24,
+  });
+  let written = '';
+  let writes = 0;
+  stream.on('data', (chunk: string) => {
+    written += chunk;
+    writes += 1;
+  });
+  return {
+    stream: stream as never,
+    get writes() {
+      return writes;
+    },
+    get screen() {
+      return screen(written);
+    },
+  };
+}
+
+const step = { id: 's3.bucket/acme-tax', action: 'create', pairs: ['tax'] };
+const PLAN = { waves: [[step]] } as unknown as Plan;
+const WAITING = {
+  type: 'waiting',
+  step,
+  waitsFor: 'S3 to see the new role',
+  untilMs: 60_000,
+} as unknown as ApplyEvent;
+const APPLIED = { type: 'applied', step } as unknown as ApplyEvent;
+
+function shown(isTTY: boolean, env: Record<string, string> = {}, level = 'info') {
+  const out = terminal({ isTTY });
+  const clock = fakeClock();
+  const calls = { reads: 0, writes: 0 };
+  const io = { stdout: out.stream, stderr: out.stream, env: { NO_COLOR: '1', ...env } };
+  const log = createLog(out.stream, { level, colour: false });
+  return {
+    out,
+    clock,
+    calls,
+    log,
+    stream: out.stream as NodeJS.WriteStream,
+    progress: showProgress({ io, log, clock, calls }),
+  };
+}
+
+test('on a terminal the last lines say how far it is, below whatever else is written, and go at the end', async () => {
+  const { out, clock, calls, log, stream, progress } = shown(true);
+  await clock.pass(200);
+  expect(out.screen, 'what is over at once needs none').toEqual([]);
+  calls.reads = 41;
+  await clock.pass(900);
+  expect(out.screen).toEqual(['41 reads, 0 writes, 1 s']);
+  stream.write('the plan\n');
+  expect(out.screen).toEqual(['the plan']);
+  progress.plan(PLAN);
+  progress.event(WAITING);
+  await clock.pass(5_000);
+  expect(out.screen).toEqual([
+    'the plan',
+    'tax  0 of 1 applied, waiting for S3 to see the new role (5…',
+    '0 of 1 applied: 41 reads, 0 writes, 6 s',
+  ]);
+  log.warn('tried again');
+  progress.event(APPLIED);
+  stream.write('created\n');
+  await clock.pass(100);
+  expect(out.screen).toEqual([
+    'the plan',
+    'WARN: tried again',
+    'created',
+    '1 of 1 applied: 41 reads, 0 writes, 6 s',
+  ]);
+  progress.end();
+  expect(out.screen).toEqual(['the plan', 'WARN: tried again', 'created']);
+  expect(clock.pending).toBe(0);
+  stream.write('converged\n');
+  expect(out.screen.at(-1)).toBe('converged');
+});
+
+test('it is drawn at most ten times a second, and not at all while nothing is new', async () => {
+  const { out, clock, calls, progress } = shown(true);
+  for (let ms = 0; ms < 10_000; ms += 10) {
+    calls.reads += 1;
+    await clock.pass(10);
+  }
+  expect(out.writes).toBeGreaterThan(50);
+  expect(out.writes).toBeLessThanOrEqual(100);
+  const before = out.writes;
+  await clock.pass(400);
+  expect(out.writes - before).toBeLessThanOrEqual(2);
+  progress.end();
+});
+
+test.each([
+  ['elsewhere', false, {}],
+  ['on a terminal that cannot be steered', true, { TERM: 'dumb' }],
+])('%s a line is logged every 30 seconds while anything is under way', async (_, isTTY, env) => {
+  const { out, clock, calls, progress } = shown(isTTY, env);
+  await clock.pass(29_000);
+  expect(out.screen).toEqual([]);
+  progress.plan(PLAN);
+  progress.event(WAITING);
+  calls.reads = 41;
+  await clock.pass(31_000);
+  expect(out.screen).toEqual([
+    expect.stringContaining(
+      'still at it: 0 of 1 applied, waiting for S3 to see the new role (59 s more at most), 41 reads, 0 writes, 30 s',
+    ),
+    expect.stringContaining('(29 s more at most), 41 reads, 0 writes, 60 s'),
+  ]);
+  progress.end();
+  await clock.pass(100_000);
+  expect(out.screen).toHaveLength(2);
+});
+
+test('who asked for silence gets it', async () => {
+  for (const isTTY of [true, false]) {
+    const { out, clock, progress } = shown(isTTY, {}, 'silent');
+    await clock.pass(100_000);
+    expect(out.screen).toEqual([]);
+    progress.end();
+  }
+});
