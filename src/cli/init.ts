@@ -1,14 +1,20 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { EXIT, UserError } from '../errors.ts';
 import { visible } from '../report/visible.ts';
-import { type FirstSpec, firstSpec, QUESTIONS, type Question, unquoted } from '../spec/first-spec.ts';
+import { type FirstSpec, firstSpec, QUESTIONS, type Question } from '../spec/first-spec.ts';
 import { jsonSchema } from '../spec/json-schema.ts';
+import { loadSpecs } from '../spec/load.ts';
+import { formatProblems } from '../spec/report.ts';
 import type { Io } from './io.ts';
 import type { InitOptions } from './options.ts';
+import { shellWord } from './shell-word.ts';
+import { writeNew } from './write-new.ts';
 
 const SCHEMA = 'replikey.schema.json';
+
+type Known = Partial<FirstSpec>;
 
 /** `reconcile init`: a first spec, and the schema beside it by which an editor completes and checks it. */
 export async function init(
@@ -17,104 +23,140 @@ export async function init(
   io: Io,
   signal: AbortSignal,
 ): Promise<number> {
-  const given = givenIn(options);
-  const spec = await answers(given, io, signal);
-  const target = file ?? path.join('specs', `${spec.name}.yaml`);
-  const folder = path.dirname(target);
-  await mkdir(folder, { recursive: true });
-  await writeNew(target, firstSpec(spec, SCHEMA));
-  // It is the same whoever writes it; one that is there may be of another version, and somebody's choice.
-  const schema = path.join(folder, SCHEMA);
-  await writeFile(schema, `${JSON.stringify(jsonSchema(), null, 2)}\n`, { flag: 'wx' }).catch(
-    () => undefined,
-  );
-  io.stdout.write(`${visible(target)} is written, and ${visible(schema)} beside it for your editor. Next:
+  refuse(file === undefined ? undefined : unfit(file));
+  const { spec, target } = await answers(file, given(options), io, signal);
+  const text = firstSpec(spec, SCHEMA);
+  await refuseInvalid(text);
+  const schema = path.join(path.dirname(target), SCHEMA);
+  if (!(await writeNew(target, text))) refuse(isThere(target));
+  // One that is there may be of another version, and is somebody's choice.
+  await writeNew(schema, `${JSON.stringify(jsonSchema(), null, 2)}\n`);
+  const word = shellWord(target);
+  io.stdout.write(`${visible(target)} is written; your editor checks it by ${visible(schema)}.
 
-  reconcile --once ${target} --sandbox   rehearse it on this machine, without an AWS account
-  reconcile --dry-run ${target}          show what it would change in AWS
+Next, rehearse it on this machine, without an AWS account; and then see what it would change in AWS:
+  reconcile --once ${visible(word)} --sandbox
+  reconcile --dry-run ${visible(word)}
 `);
   return EXIT.ok;
 }
 
-/** @throws UserError for what will not do, or was given too often. */
-function givenIn({ bucket, region, prefix, name }: InitOptions): Partial<FirstSpec> {
-  if (bucket.length > 2 || region.length > 2)
-    throw new UserError(EXIT.usage, 'a pair has two buckets: name --bucket and --region twice at most');
-  const all = {
-    source: bucket[0],
-    destination: bucket[1],
-    sourceRegion: region[0],
-    destinationRegion: region[1],
-    prefix,
-    name,
-  };
-  const given = Object.entries(all).filter(
-    (entry): entry is [keyof FirstSpec, string] => entry[1] !== undefined,
-  );
-  for (const [key, value] of given) {
-    const why = QUESTIONS.find((question) => question.key === key)?.check(value);
-    if (why !== undefined) throw new UserError(EXIT.usage, `${value}: ${why}`);
-  }
-  return Object.fromEntries(given);
+function refuse(why: string | undefined): void {
+  if (why !== undefined) throw new UserError(EXIT.usage, why);
 }
 
-/** Ask for what was not given; where nobody can answer, what is offered counts, and what must be given is named. */
-async function answers(given: Partial<FirstSpec>, io: Io, signal: AbortSignal): Promise<FirstSpec> {
-  const known: Partial<FirstSpec> = { ...given };
-  const open = QUESTIONS.filter(({ key }) => known[key] === undefined);
-  if (!io.stdin.isTTY) {
-    for (const { key, offer } of open) {
-      const offered = offer?.(known);
-      if (offered === undefined)
-        throw new UserError(EXIT.usage, 'name the source bucket: reconcile init --bucket acme-tax');
-      known[key] = unquoted(offered);
-    }
-    return known as FirstSpec;
+/** Why a file is none that a spec can be written to. */
+function unfit(file: string): string | undefined {
+  if (!/\.ya?ml$/.test(file)) return `${file}: specs are read from files that end in .yaml or .yml`;
+  return existsSync(file) ? isThere(file) : undefined;
+}
+
+const isThere = (file: string): string => `${file} is there already, and is left as it is: name another file`;
+
+/** What the options say beforehand. */
+function given(options: InitOptions): Known {
+  const { bucket, region, key, prefix, name } = options;
+  const said: Record<string, readonly string[]> = {
+    '--bucket': bucket,
+    '--region': region,
+    '--key': key,
+    '--prefix': prefix === undefined ? [] : [prefix],
+    '--name': name === undefined ? [] : [name],
+  };
+  const known: Known = {};
+  for (const [flag, values] of Object.entries(said)) {
+    const questions = QUESTIONS.filter((question) => question.flag === flag);
+    if (values.length > questions.length)
+      refuse(`${flag} is given at most ${questions.length} times: for the source, and for the destination`);
+    values.forEach((value, index) => {
+      const question = questions[index];
+      if (question) known[question.key] = value;
+    });
   }
+  for (const { key: what, flag, check } of QUESTIONS) {
+    const why = known[what] === undefined ? undefined : check(known[what], known);
+    refuse(why === undefined ? undefined : `${flag} ${known[what]}: ${why}`);
+  }
+  return known;
+}
+
+/** All answers, and the file: asked for on a terminal where the options leave something open, and else as offered. */
+async function answers(
+  file: string | undefined,
+  known: Known,
+  io: Io,
+  signal: AbortSignal,
+): Promise<{ spec: FirstSpec; target: string }> {
+  const home = io.env.AWS_REGION ?? io.env.AWS_DEFAULT_REGION ?? 'us-east-1';
+  const assumed = assume(known, home);
+  if (assumed.missing.length === 0)
+    return { spec: assumed.spec, target: file ?? usualFile(assumed.spec.name) };
+  if (!io.stdin.isTTY || !io.stderr.isTTY) {
+    const missing = assumed.missing.map(named).join(', ');
+    throw new UserError(
+      EXIT.usage,
+      `nobody can be asked here, and this is missing: ${missing}\nfor example: ${EXAMPLE}`,
+    );
+  }
+  const asking = asker(io, signal);
+  try {
+    for (const { key, ask, offer, check } of QUESTIONS)
+      known[key] ??= await asking.ask(ask, offer(known, home), (answer) => check(answer, known));
+    const spec = known as FirstSpec;
+    return { spec, target: file ?? (await asking.ask('File', usualFile(spec.name), unfit)) };
+  } finally {
+    asking.end();
+  }
+}
+
+function named({ flag, key }: Question): string {
+  const [side] = /^(source|destination)/.exec(key) ?? [];
+  return side === undefined ? flag : `${flag} of the ${side}`;
+}
+
+const EXAMPLE =
+  'reconcile init --bucket acme-tax --region us-east-1 --bucket acme-tax-replica --region us-west-2';
+
+const usualFile = (name: string): string => path.join('specs', `${name}.yaml`);
+
+/** What is known and what follows from it, without a guess. */
+function assume(known: Known, home: string): { spec: FirstSpec; missing: Question[] } {
+  const spec = { ...known };
+  const missing: Question[] = [];
+  for (const question of QUESTIONS) {
+    const { key, offer, isGuess } = question;
+    const value = spec[key] ?? (isGuess ? undefined : offer(spec, home));
+    if (value === undefined) missing.push(question);
+    else spec[key] = value;
+  }
+  return { spec: spec as FirstSpec, missing };
+}
+
+/** Questions and answers, line by line; the terminal itself edits the line. */
+function asker(io: Io, signal: AbortSignal) {
   const terminal = createInterface({ input: io.stdin, output: io.stderr, terminal: false, signal });
   const lines = terminal[Symbol.asyncIterator]();
-  const ask = async (text: string): Promise<string> => {
-    io.stderr.write(text);
-    const { value, done } = await lines.next();
-    signal.throwIfAborted();
-    if (done) throw new UserError(EXIT.usage, '\nnot all was answered: nothing was written');
-    return value;
+  return {
+    /** Ask until an answer will do. */
+    async ask(question: string, offered: string | undefined, check: (answer: string) => string | undefined) {
+      for (;;) {
+        const hint = offered === undefined ? '' : ` [${offered === '' ? 'everything' : offered}]`;
+        io.stderr.write(visible(`${question}${hint}: `));
+        const { value, done } = await lines.next();
+        signal.throwIfAborted();
+        if (done) throw new UserError(EXIT.usage, '\nnot all was answered: nothing was written');
+        const answer = value.trim() || offered;
+        const why = answer === undefined ? 'there must be something here' : check(answer);
+        if (answer !== undefined && why === undefined) return answer;
+        io.stderr.write(`  ${visible(why ?? '')}\n`);
+      }
+    },
+    end: () => terminal.close(),
   };
-  try {
-    for (const question of open) known[question.key] = unquoted(await answer(question, known, ask, io));
-  } finally {
-    terminal.close();
-  }
-  return known as FirstSpec;
 }
 
-/** Ask until an answer will do. */
-async function answer(
-  { ask, offer, check }: Question,
-  known: Partial<FirstSpec>,
-  question: (text: string) => Promise<string>,
-  io: Io,
-): Promise<string> {
-  const offered = offer?.(known);
-  for (;;) {
-    const text =
-      (await question(`${ask}${offered === undefined ? '' : ` [${offered}]`}: `)).trim() || offered;
-    const why = text === undefined ? 'there must be something here' : check(text);
-    if (text !== undefined && why === undefined) return text;
-    io.stderr.write(`  ${why}\n`);
-  }
-}
-
-/** @throws UserError where there is one already: what somebody wrote is never written over. */
-async function writeNew(file: string, text: string): Promise<void> {
-  try {
-    await writeFile(file, text, { flag: 'wx' });
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const why =
-      code === 'EEXIST'
-        ? 'is there already, and is left as it is: name another file'
-        : `cannot be written: ${message}`;
-    throw new UserError(EXIT.usage, `${file} ${why}`, { cause: error });
-  }
+/** What each answer alone does not show: two keys that differ in their account, and whatever else specs are checked for. */
+async function refuseInvalid(text: string): Promise<void> {
+  const { specs, problems } = await loadSpecs(['-'], async () => text);
+  if (!specs) refuse(`this makes no valid spec, and nothing was written:\n${formatProblems(problems)}`);
 }

@@ -9,6 +9,7 @@ import type { Limits } from '../spec/types.ts';
 import type { Io } from './io.ts';
 import type { ReconcileOptions } from './options.ts';
 import { openSession } from './session.ts';
+import { shellWord } from './shell-word.ts';
 import { specsFrom } from './specs.ts';
 import { telling } from './telling.ts';
 import { writeWhole } from './write-whole.ts';
@@ -100,13 +101,12 @@ const madeOf = (paths: readonly string[], { only, selector, prune }: ReconcileOp
 
 /** The command that applies exactly this plan. */
 function applying(paths: readonly string[], digest: string, options: ReconcileOptions): string {
-  const quoted = (word: string) =>
-    /^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
   return [
     'reconcile --once',
-    ...paths.map(quoted),
-    ...options.only.map((name) => `--only ${quoted(name)}`),
-    ...(options.selector === undefined ? [] : [`--selector ${quoted(options.selector)}`]),
+    ...paths.map(shellWord),
+    ...options.only.map((name) => `--only ${shellWord(name)}`),
+    ...(options.selector === undefined ? [] : [`--selector ${shellWord(options.selector)}`]),
+    ...options.var.map((one) => `--var ${shellWord(one)}`),
     `--plan ${digest.slice(0, 16)}`,
     ...(options.prune ? ['--prune'] : []),
     ...(options.allowUnproven ? ['--allow-unproven'] : []),

@@ -1,86 +1,149 @@
+import { stringify } from 'yaml';
 import * as names from './names.ts';
+import { literal } from './references.ts';
 
 /** What a first spec says; all else is left to its defaults. */
 export interface FirstSpec {
-  name: string;
   source: string;
   sourceRegion: string;
+  sourceKey: string;
   destination: string;
   destinationRegion: string;
+  destinationKey: string;
   prefix: string;
+  name: string;
 }
 
-/** A question: what is asked for, what is offered, and whether an answer will do. */
+type Known = Partial<FirstSpec>;
+
+/** One thing that a first spec needs. */
 export interface Question {
   key: keyof FirstSpec;
-  /** For a person, after whose answer a colon stands. */
+  /** The option that says it beforehand: first of the source, then of the destination. */
+  flag: string;
   ask: string;
-  /** What an empty answer means; absent: there must be one. */
-  offer?: (known: Partial<FirstSpec>) => string | undefined;
-  check: names.Check;
+  /** What an answer that says nothing means. */
+  offer: (known: Known, home: string) => string | undefined;
+  /** Whether what is offered is a guess: somebody must see it then. */
+  isGuess?: true;
+  check: (answer: string, known: Known) => string | undefined;
 }
 
-export const QUESTIONS: Question[] = [
-  { key: 'source', ask: 'Source bucket', check: names.bucketName },
-  { key: 'sourceRegion', ask: 'Its Region', offer: () => 'us-east-1', check: names.region },
+/** In the order in which they are asked. What is offered may follow from what is known; `home` is the Region of the user. */
+export const QUESTIONS: readonly Question[] = [
   {
-    key: 'destination',
-    ask: 'Destination bucket',
-    offer: ({ source = '' }) => `${source}-replica`,
+    key: 'source',
+    flag: '--bucket',
+    ask: 'Source bucket',
+    offer: () => undefined,
     check: names.bucketName,
   },
   {
-    key: 'destinationRegion',
+    key: 'sourceRegion',
+    flag: '--region',
     ask: 'Its Region',
-    offer: ({ sourceRegion }) => (sourceRegion === 'us-west-2' ? 'us-east-1' : 'us-west-2'),
+    offer: (_, home) => home,
+    isGuess: true,
     check: names.region,
   },
   {
+    key: 'sourceKey',
+    flag: '--key',
+    ask: 'Its KMS key',
+    offer: ({ source }) => aliasOf(source),
+    check: (answer, { sourceRegion }) => keyIn(answer, sourceRegion),
+  },
+  {
+    key: 'destination',
+    flag: '--bucket',
+    ask: 'Destination bucket',
+    offer: ({ source = '' }) => fitting(`${source}-replica`, names.bucketName),
+    check: (answer, { source }) =>
+      names.bucketName(answer) ?? (answer === source ? 'a bucket cannot replicate to itself' : undefined),
+  },
+  {
+    key: 'destinationRegion',
+    flag: '--region',
+    ask: 'Its Region',
+    offer: ({ sourceRegion = '' }) =>
+      REGIONS[names.partition(sourceRegion)]?.find((one) => one !== sourceRegion),
+    isGuess: true,
+    check: (answer, { sourceRegion = answer }) => names.region(answer) ?? elsewhere(answer, sourceRegion),
+  },
+  {
+    key: 'destinationKey',
+    flag: '--key',
+    ask: 'Its KMS key',
+    offer: ({ destination }) => aliasOf(destination),
+    check: (answer, { destinationRegion }) => keyIn(answer, destinationRegion),
+  },
+  {
     key: 'prefix',
-    ask: 'Prefix of the objects ("" for all)',
-    offer: () => '""',
-    check: (text) => names.keyPrefix(unquoted(text)),
+    flag: '--prefix',
+    ask: 'Prefix of what is replicated',
+    offer: () => '',
+    check: names.keyPrefix,
   },
   {
     key: 'name',
+    flag: '--name',
     ask: 'Name of the spec',
-    offer: ({ source = '' }) => named(source),
+    offer: ({ source = '' }) => fitting(source.replaceAll('.', '-'), names.dnsLabel),
     check: names.dnsLabel,
   },
 ];
 
-/** `""` on a terminal is an empty text. */
-export const unquoted = (text: string): string => (text === '""' || text === "''" ? '' : text);
+/** Two Regions of each partition: far apart, and where most people are. */
+const REGIONS: Record<string, readonly string[]> = {
+  aws: ['us-west-2', 'us-east-1'],
+  'aws-cn': ['cn-northwest-1', 'cn-north-1'],
+  'aws-us-gov': ['us-gov-west-1', 'us-gov-east-1'],
+};
 
-/** The name of a spec, made from that of its source bucket. */
-const named = (bucket: string): string =>
-  bucket
-    .replaceAll('.', '-')
-    .slice(0, 63)
-    .replace(/^-+|-+$/g, '');
+const fitting = (text: string, check: names.Check): string | undefined =>
+  check(text) === undefined ? text : undefined;
+
+/** An alias that is named as the bucket is; aliases have no dots. */
+const aliasOf = (bucket = ''): string => `alias/${bucket.replaceAll('.', '-')}`;
+
+function keyIn(key: string, region: string | undefined): string | undefined {
+  if (names.KEY_ID.test(key)) return 'an id alone says neither Region nor account: write the ARN of the key';
+  const [, , home] = names.KEY_ARN.exec(key) ?? [];
+  if (home !== undefined && region !== undefined && home !== region)
+    return `the key is in ${home} and its bucket in ${region}: S3 takes keys of the bucket's Region alone`;
+  return names.keyReference(key);
+}
+
+const elsewhere = (region: string, other: string): string | undefined =>
+  names.partition(region) === names.partition(other)
+    ? undefined
+    : `S3 does not replicate from one partition to another: ${other} is in ${names.partition(other)}`;
 
 /** A spec that teaches: what may be left out is left out, and what is not obvious is said. `schema`: where editors find it. */
 export const firstSpec = (
   spec: FirstSpec,
   schema: string,
 ): string => `# yaml-language-server: $schema=${schema}
-# reconcile explain says what else may stand here: reconcile explain BucketReplication.spec
+# A pair of buckets: new objects of the source are replicated, encrypted in each place under a key of its own.
+# Buckets, keys and the role are created where they do not exist yet. All else has a safe default:
+# reconcile explain BucketReplication lists what may stand here.
 apiVersion: replikey.dev/v1
 kind: BucketReplication
 metadata:
-  name: ${spec.name} # appears in the ids of rules, in tags, logs and metrics
+  name: ${scalar(spec.name)} # unique; stands in the ids of rules, in tags, logs and metrics
 spec:
   source:
-    bucket: ${spec.source} # created where it does not exist yet, as are keys and the role
+    bucket: ${scalar(spec.source)}
     region: ${spec.sourceRegion}
-    key: alias/${aliasOf(spec.source)} # a KMS key by its alias; an ARN for one that exists and is never altered
+    key: ${scalar(spec.sourceKey)} # an alias; or the ARN of a key, which is never altered then
   destination:
-    bucket: ${spec.destination}
+    bucket: ${scalar(spec.destination)}
     region: ${spec.destinationRegion}
-    key: alias/${aliasOf(spec.destination)} # KMS keys do not leave their Region: the replicas have their own
+    key: ${scalar(spec.destinationKey)} # in the Region of its bucket: KMS keys do not leave theirs
   rules:
-    - prefix: ${JSON.stringify(spec.prefix)} # only objects whose key begins with this; nothing else is ever replicated
+    - prefix: ${scalar(literal(spec.prefix))} # ${spec.prefix === '' ? 'every object; with "Tax/", only those whose key begins with it' : 'only objects whose key begins with this, literally'}
 `;
 
-/** Aliases have no dots. */
-const aliasOf = (bucket: string): string => bucket.replaceAll('.', '-');
+/** With quotes where it would be something else than a text without: a bucket may be called 2026. */
+const scalar = (text: string): string =>
+  /^[\w./-]+$/.test(text) ? stringify(text).trimEnd() : JSON.stringify(text);

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
@@ -8,7 +8,7 @@ import type { Io } from '../../src/cli/io.ts';
 import { manPage } from '../../src/cli/man.ts';
 import { build } from '../../src/cli/program.ts';
 import { wordsOf } from '../../src/cli/words.ts';
-import { cli, has, MAIN } from '../support/cli.ts';
+import { cli, has } from '../support/cli.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -59,70 +59,4 @@ describe('the man page', () => {
     expect({ status: set.status, stderr: set.stderr }).toEqual({ status: 0, stderr: '' });
     expect(set.stdout).toContain('reconcile');
   });
-});
-
-describe('init', () => {
-  const pair = [
-    '--bucket',
-    'acme-books',
-    '--region',
-    'eu-west-1',
-    '--bucket',
-    'acme.books.copy',
-    '--region',
-    'eu-north-1',
-  ];
-
-  it('writes a spec that is valid and plans, with the schema beside it, and never over another', async () => {
-    const made = await cli(['init', ...pair, '--prefix', 'Ledgers/'], { cwd: folder });
-    expect(made).toMatchObject({ code: 0, stderr: '' });
-    expect(made.stdout).toContain('specs/acme-books.yaml is written');
-    const file = path.join(folder, 'specs/acme-books.yaml');
-    const text = await readFile(file, 'utf8');
-    expect(text).toMatch(/^# yaml-language-server: \$schema=replikey\.schema\.json\n/);
-    const schema = JSON.parse(await readFile(path.join(folder, 'specs/replikey.schema.json'), 'utf8'));
-    expect(schema).toEqual(JSON.parse((await cli(['schema'])).stdout));
-    expect(await cli(['validate', 'specs'], { cwd: folder })).toMatchObject({ code: 0 });
-    const planned = await cli(['--once', 'specs', '--sandbox', '-o', 'json'], { cwd: folder });
-    expect(JSON.parse(planned.stdout).left.summary).toMatchObject({ create: 0, update: 0 });
-
-    const again = await cli(['init', ...pair], { cwd: folder });
-    expect(again).toMatchObject({
-      code: 64,
-      stderr: expect.stringContaining('is there already, and is left as it is'),
-    });
-    expect(await readFile(file, 'utf8')).toBe(text);
-    expect(await cli(['init', 'other.yaml', ...pair], { cwd: folder })).toMatchObject({ code: 0 });
-  });
-
-  test.each([
-    [[], 'name the source bucket'],
-    [['--bucket', 'Acme_Books'], 'Acme_Books: a bucket name has lower-case letters'],
-    [['--bucket', 'acme', '--region', 'us-esat-1'], 'did you mean us-east-1?'],
-    [['--bucket', 'a1a', '--bucket', 'b1b', '--bucket', 'c1c'], 'a pair has two buckets'],
-  ])('says what is missing or will not do: %j', async (args, why) => {
-    const { code, stderr } = await cli(['init', ...args], { cwd: folder });
-    expect(code).toBe(64);
-    expect(stderr).toContain(why);
-  });
-
-  it.skipIf(!has('script'))(
-    'asks on a terminal, again where an answer will not do, and offers what it can',
-    async () => {
-      const answers = ['Not_A_Bucket', 'acme-tax', '', '', 'eu-central-1', 'Tax/', 'tax', ''].join('\n');
-      const asked = spawnSync('script', ['-qec', `${process.execPath} ${MAIN} init`, '/dev/null'], {
-        cwd: folder,
-        encoding: 'utf8',
-        input: answers,
-        env: { PATH: process.env.PATH, TERM: 'dumb' },
-        timeout: 20_000,
-      });
-      expect(asked.stdout).toContain('Source bucket: ');
-      expect(asked.stdout).toContain('a bucket name has lower-case letters');
-      expect(asked.stdout).toContain('Destination bucket [acme-tax-replica]: ');
-      const text = await readFile(path.join(folder, 'specs/tax.yaml'), 'utf8');
-      expect(text).toContain('bucket: acme-tax-replica');
-      expect(text).toContain('region: eu-central-1');
-    },
-  );
 });
