@@ -31,11 +31,22 @@ export function mapOf(pairs: readonly PairStatus[]): string {
     );
   const start = 4 + BOX.width;
   const end = WIDTH - BOX.width - 4;
-  const arrows = [...ways.values()].map(({ from, to, count, bad }) => {
+  const arrows = [...ways.values()].map(({ from, to, bad }) => {
     const [y1, y2] = [y(left.indexOf(from)) + BOX.height / 2, y(right.indexOf(to)) + BOX.height / 2];
     const middle = (start + end) / 2;
-    const told = bad > 0 ? `${count - bad} of ${count} well` : `${count} ${count === 1 ? 'pair' : 'pairs'}`;
-    return `<path class="edge${bad > 0 ? ' bad' : ''}" d="M${start} ${y1} C${middle} ${y1} ${middle} ${y2} ${end - 9} ${y2}" marker-end="url(#tip)"/><text class="count" x="${end - 110}" y="${y2 - 6}">${told}</text>`;
+    return `<path class="edge${bad > 0 ? ' bad' : ''}" d="M${start} ${y1} C${middle} ${y1} ${middle} ${y2} ${end - 9} ${y2}" marker-end="url(#tip)"/>`;
+  });
+  // How many come together is told where they do.
+  const counts = right.map((place, index) => {
+    const here = [...ways.values()].filter(({ to }) => to === place);
+    const sum = (of: 'count' | 'bad') => here.reduce((total, way) => total + way[of], 0);
+    const told =
+      sum('bad') > 0
+        ? `${sum('count') - sum('bad')} of ${sum('count')} well`
+        : sum('count') === 1
+          ? '1 pair'
+          : `${sum('count')} pairs`;
+    return `<text class="count" x="${end + BOX.width - 12}" y="${y(index) + BOX.height / 2 + 5}" text-anchor="end">${told}</text>`;
   });
   const said = [...ways.values()].map(({ from, to, count }) => `${count} from ${from} to ${to}`).join('; ');
   return `<h2>Regions and accounts</h2>
@@ -44,6 +55,7 @@ export function mapOf(pairs: readonly PairStatus[]): string {
 ${boxes(left, 4).join('\n')}
 ${boxes(right, end).join('\n')}
 ${arrows.join('\n')}
+${counts.join('\n')}
 </svg>`;
 }
 

@@ -217,7 +217,11 @@ function provenness(proof: readonly RuleProof[]): Judged {
     };
   if (proof.length === 0)
     return { status: 'Unknown', reason: 'NoRules', message: 'there is no rule to prove' };
-  return { status: 'True', reason: 'AllRequestsAllowed', message: `all ${proof.length} rules are proven` };
+  return {
+    status: 'True',
+    reason: 'AllRequestsAllowed',
+    message: `${proof.length} of ${proof.length} rules proven`,
+  };
 }
 
 /** What the changes of a pass come from: a spec that is the same as when AWS matched it has not changed by itself. */
