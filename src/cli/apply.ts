@@ -24,8 +24,8 @@ export async function applySaved(
   const made = parsed.data?.made;
   if (!made)
     throw new UserError(EXIT.usage, `${file} does not say from which specs it was made: save it with --out`);
-  const { selector, ...rest } = made;
-  const same = { only: [...rest.only], ...(selector === undefined ? {} : { selector }) };
+  const { selector, variables = [], ...rest } = made;
+  const same = { only: [...rest.only], var: [...variables], ...(selector === undefined ? {} : { selector }) };
   return reconcileOnce(
     rest.paths,
     { ...options, ...same, ...(rest.prune ? { prune: true } : {}) },

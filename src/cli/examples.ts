@@ -37,7 +37,10 @@ const EXAMPLES: Record<string, Example[]> = {
     ['reconcile import --bucket acme-tax > specs/tax.yaml', 'one bucket'],
     ['reconcile import --all', 'every bucket that replicates'],
   ],
-  validate: [['reconcile validate specs/', 'all problems of all files, with their places']],
+  validate: [
+    ['reconcile validate specs/', 'all problems of all files, with their places'],
+    ['reconcile validate specs/ --var stage=prod', 'with the value of a variable that they declare'],
+  ],
   schema: [
     ['reconcile schema > replikey.schema.json', 'for the editor'],
     ['reconcile schema output > output.schema.json', 'for programs that read what is printed'],

@@ -7,7 +7,7 @@ import { type Outcome, reconcile } from '../reconcile.ts';
 import { type About, planJson } from '../report/json.ts';
 import type { Limits } from '../spec/types.ts';
 import type { Io } from './io.ts';
-import type { ReconcileOptions } from './options.ts';
+import type { ChangingOptions, ReconcileOptions } from './options.ts';
 import { openSession } from './session.ts';
 import { shellWord } from './shell-word.ts';
 import { specsFrom } from './specs.ts';
@@ -91,11 +91,12 @@ function refuseContradictions({
     refuse('--prune takes what is not given for gone: give it all specs, without --only and --selector');
 }
 
-const madeOf = (paths: readonly string[], { only, selector, prune }: ReconcileOptions) => ({
+const madeOf = (paths: readonly string[], { only, selector, prune, var: variables }: ReconcileOptions) => ({
   version: manifest.version,
   paths,
   only,
   ...(selector === undefined ? {} : { selector }),
+  ...(variables.length === 0 ? {} : { variables }),
   prune: prune ?? false,
 });
 
@@ -115,7 +116,7 @@ function applying(paths: readonly string[], digest: string, options: ReconcileOp
 }
 
 /** What the command line says lifts what the guardrails say. */
-function thresholds({ maxChanges, maxRemovals }: ReconcileOptions, limits: Limits): Thresholds {
+export function thresholds({ maxChanges, maxRemovals }: ChangingOptions, limits: Limits): Thresholds {
   const declared = limits.maxChanges === undefined ? undefined : { count: limits.maxChanges };
   const changes = maxChanges ?? declared;
   return {

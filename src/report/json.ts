@@ -11,6 +11,8 @@ export interface Made {
   paths: readonly string[];
   only: readonly string[];
   selector?: string;
+  /** What --var gave. */
+  variables?: readonly string[];
   prune: boolean;
 }
 

@@ -106,6 +106,7 @@ const made = named('Made', 'How a plan was made: enough for `reconcile apply` to
   paths: texts('Paths of specs, as they were given.'),
   only: texts('What `--only` named.'),
   selector: text('What `--selector` said.').optional(),
+  variables: texts('What `--var` said.').optional(),
   prune: z.boolean().describe('Whether `--prune` was given.'),
 });
 
@@ -403,10 +404,17 @@ const verification = named('Verification', 'What canaries found.', {
   ),
 });
 
+const variable = named('Variable', 'A variable that specs use.', {
+  name: text('As it stands in the specs.'),
+  value: z.union([z.string(), z.number(), z.boolean()]).describe('Its value.'),
+  from: text('Where that came from: `--var`, `environment NAME` or `default`.'),
+});
+
 const validation = named('Validation', 'What is wrong with specs.', {
   format,
   valid: z.boolean().describe('Whether nothing is.'),
   documents: count('How many documents were read.'),
+  variables: list(variable, 'The variables that the specs use; none where something is wrong.'),
   problems: list(
     named('Problem', 'What is wrong, and what to write instead.', {
       position: position.describe('Where.'),
@@ -414,6 +422,12 @@ const validation = named('Validation', 'What is wrong with specs.', {
       message: text('What was found.'),
       hint: text('What would have been right, or what to do.').optional(),
       excerpt: text('The line, and a caret under the place.').optional(),
+      takenBy: named('TakenBy', 'A spec that takes Defaults.', {
+        name: text('Its name.'),
+        position: position.describe('Where that stands.'),
+      })
+        .describe('The spec that takes the value, where the place is in Defaults.')
+        .optional(),
     }),
     'Everything that is wrong.',
   ),

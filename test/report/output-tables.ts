@@ -1,6 +1,6 @@
 /** A part of the JSON Schema of what is printed, as far as tables need it. */
 export interface Schema {
-  type?: string;
+  type?: string | string[];
   description?: string;
   enum?: string[];
   const?: unknown;
@@ -57,7 +57,8 @@ export function withTables(markdown: string, { definitions = {} }: Schema): stri
     if (schema.format === 'date-time') return 'time (ISO 8601)';
     if (name !== '') return words(meant(schema) ?? {});
     if (schema.additionalProperties || schema.properties || schema.anyOf) return 'mapping';
-    return { string: 'text', integer: 'number' }[schema.type ?? ''] ?? schema.type ?? 'any value';
+    const types = [schema.type ?? 'any value'].flat();
+    return types.map((type) => ({ string: 'text', integer: 'number' })[type] ?? type).join(' or ');
   }
 
   return markdown.replace(PLACE, (_, name: string) => {
