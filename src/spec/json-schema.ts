@@ -1,19 +1,23 @@
 import { z } from 'zod';
+import { forEditors } from './for-editors.ts';
 import { documents } from './schema.ts';
 
 /** The JSON Schema (draft 7, which editors know) of everything that a spec file may hold. */
 export function jsonSchema(): object {
-  const { anyOf, ...rest } = z.toJSONSchema(z.union(Object.values(documents)), {
+  const { anyOf = [], ...rest } = z.toJSONSchema(z.union(Object.values(documents)), {
     target: 'draft-7',
     io: 'input',
   }) as Schema;
-  return {
+  return forEditors({
     ...rest,
     title: 'replikey specs',
     description: 'S3 replication of KMS-encrypted objects, declared.',
     definitions: { variable: VARIABLE },
-    anyOf: anyOf?.map((document) => (kindOf(document) === 'Variables' ? document : written(document))),
-  };
+    anyOf: anyOf.map((document) => ({
+      title: kindOf(document) ?? '',
+      ...(kindOf(document) === 'Variables' ? document : written(document)),
+    })),
+  });
 }
 
 interface Schema {
@@ -96,15 +100,15 @@ function loose(schema: Schema): Schema {
 }
 
 /** What must be there, and nothing else. */
-function demands({ required, oneOf, properties = {}, anyOf }: Schema): Schema {
+function demands({ required, oneOf, properties = {}, anyOf = [] }: Schema): Schema {
   const fields = Object.entries(properties)
     .map(([name, field]) => [name, demands(field)] as const)
     .filter(([, field]) => Object.keys(field).length > 0);
-  const forms = anyOf?.map((form) => ({ ...(form.type && { type: form.type }), ...demands(form) }));
   return {
+    // What is demanded of the fields of a mapping says nothing of a text in its place.
+    ...Object.assign({}, ...anyOf.map(demands)),
     ...(required && { required }),
     ...(oneOf && { oneOf }),
     ...(fields.length > 0 && { properties: Object.fromEntries(fields) }),
-    ...(forms?.some((form) => form.required ?? form.oneOf) && { anyOf: forms }),
   };
 }

@@ -14,7 +14,12 @@ const text = (check: names.Check, description?: string, json: Record<string, unk
       const reason = check(value);
       if (reason) context.addIssue({ code: 'custom', message: reason });
     })
-    .meta({ ...(description === undefined ? {} : { description }), ...json });
+    .meta({
+      ...(description === undefined ? {} : { description }),
+      ...json,
+      // Editors say this instead of showing the pattern: the words for a text that no pattern takes.
+      ...(json.pattern === undefined ? {} : { patternErrorMessage: check(' ') }),
+    });
 
 /** A mapping from names to texts, both checked. */
 const texts = (checkKey: names.Check, checkValue: names.Check, description: string) =>

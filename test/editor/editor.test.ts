@@ -1,0 +1,226 @@
+import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { anEditor, type Editor, type Place } from './language-server.ts';
+
+let editor: Editor;
+beforeAll(async () => {
+  editor = await anEditor();
+});
+afterAll(() => editor[Symbol.asyncDispose]());
+
+const specs = (await readdir('specs', { recursive: true })).filter((name) =>
+  /\.ya?ml(\.example)?$/.test(name),
+);
+const TAX = await readFile('specs/tax.yaml', 'utf8');
+const [MODELINE = ''] = TAX.split('\n');
+
+/** Each text stands in a file of its own, beside the example. */
+let files = 0;
+const aFile = (): string => {
+  files += 1;
+  return `specs/editor-${files}.yaml`;
+};
+
+test('there is a spec for every topology', () => {
+  expect(specs.length).toBeGreaterThan(11);
+});
+
+test.concurrent.each(specs)(
+  'nothing is wrong with specs/%s, and its modeline names the schema',
+  async (name) => {
+    const file = path.join('specs', name);
+    const text = await readFile(file, 'utf8');
+    const [, schema = ''] = /^# yaml-language-server: \$schema=(\S+)\n/.exec(text) ?? [];
+    expect(path.join(path.dirname(file), schema)).toBe('schema/replikey.schema.json');
+    expect(await editor.open(file, text)).toEqual([]);
+    // Without its schema nothing would be wrong with anything.
+    const broken = text.replace(/^kind: .*/m, 'kind: Nothing');
+    expect(await editor.open(file.replace('.yaml', '-broken.yaml'), broken)).not.toEqual([]);
+  },
+);
+
+type Change = [from: string | RegExp, to: string];
+const DOCUMENT = `${MODELINE}\napiVersion: replikey.dev/v1\nkind:`;
+
+describe('what is wrong is told where it stands', () => {
+  test.concurrent.each<[string, Change, line: string, words: string]>([
+    [
+      'a misspelt field',
+      ['region: us-east-1', 'regoin: us-east-1'],
+      'regoin:',
+      'Property regoin is not allowed.',
+    ],
+    ['a misspelt field of a rule', ['- prefix:', '- prefx:'], 'prefx:', 'Property prefx is not allowed.'],
+    [
+      'a misspelt field of a key',
+      ['key: alias/acme-tax\n', 'key: { alais: alias/acme-tax }\n'],
+      'alais:',
+      'Property alais is not allowed.',
+    ],
+    ['a missing field', [/ +region: us-east-1\n/, ''], 'source:', 'Missing property "region".'],
+    ['missing rules', [/ +rules:\n.*\n/, ''], 'spec:', 'Missing property "rules".'],
+    ['a rule about nothing', [/- prefix: .*/, '- enabled: true'], 'enabled:', 'Missing property "prefix".'],
+    [
+      'two fields of which one is enough',
+      [/- prefix: .*/, '- prefix: Tax/\n      filter: { tags: { tier: gold } }'],
+      'filter:',
+      'Either prefix or filter, not both.',
+    ],
+    [
+      'a word that is none of those that may stand there',
+      ['  rules:', '  policy: { deletion: Destroy }\n  rules:'],
+      'deletion:',
+      'Value is not accepted. Valid values: "Retain", "Remove".',
+    ],
+    [
+      'a word for a boolean',
+      [/- prefix: .*/, '- prefix: Tax/\n      enabled: yes'],
+      'enabled:',
+      'Expected "boolean"',
+    ],
+    [
+      'a number out of range',
+      [/- prefix: .*/, '- prefix: Tax/\n      priority: -1'],
+      'priority:',
+      'minimum of 0',
+    ],
+    [
+      'a name in capitals',
+      ['name: tax', 'name: Tax'],
+      'name:',
+      'a name has lower-case letters, digits and hyphens',
+    ],
+    [
+      'an alias without its beginning',
+      ['key: alias/acme-tax\n', 'key: { alias: acme-tax }\n'],
+      'key:',
+      'an alias is alias/ and then letters',
+    ],
+    [
+      'a misspelt kind',
+      ['kind: BucketReplication', 'kind: BucketReplicaton'],
+      'kind:',
+      '"BucketReplication"',
+    ],
+  ])('%s', async (_, [from, to], line, words) => {
+    const text = TAX.replace(from, to);
+    expect(text).not.toBe(TAX);
+    const told = (await editor.open(aFile(), text)).map(({ message, range }) => ({
+      line: text.split('\n')[range.start.line],
+      message,
+    }));
+    expect(told).toContainEqual({
+      line: expect.stringContaining(line),
+      message: expect.stringContaining(words),
+    });
+  });
+
+  test('in each of many documents', async () => {
+    const second = TAX.replace('name: tax', 'name: books').replace(
+      'bucket: acme-tax\n',
+      'buckt: acme-books\n',
+    );
+    const text = `${TAX}---\n${second}`;
+    const lines = (await editor.open(aFile(), text)).map(({ range }) => range.start.line);
+    expect(Math.min(...lines)).toBeGreaterThan(TAX.split('\n').length);
+  });
+
+  test.concurrent.each([
+    [
+      'an account',
+      `${DOCUMENT} Account\nmetadata: { name: main }\nspec: { id: 111122223333 }\n`,
+      'Expected "string"',
+    ],
+    [
+      'a guardrail',
+      `${DOCUMENT} Guardrails\nmetadata: { name: g }\nspec: { region: [us-east-1] }\n`,
+      'Property region is not allowed.',
+    ],
+  ])('in %s', async (_, text, words) => {
+    const told = await editor.open(aFile(), text);
+    expect(told.map(({ message, range }) => [message, range.start.line])).toContainEqual([
+      expect.stringContaining(words),
+      4,
+    ]);
+  });
+});
+
+/** Where `|` stands in a text, and the text without it. */
+function pointed(text: string): { text: string; at: Place } {
+  const [before = '', ...after] = text.split('|');
+  const lines = before.split('\n');
+  return {
+    text: before + after.join('|'),
+    at: { line: lines.length - 1, character: lines.at(-1)?.length ?? 0 },
+  };
+}
+
+describe('what may be written is offered', () => {
+  test.concurrent.each<[string, string, string[]]>([
+    ['the kinds of documents', `${DOCUMENT} |\n`, ['BucketReplication', 'Account', 'Guardrails']],
+    [
+      'the parts of a pair',
+      `${DOCUMENT} BucketReplication\nspec:\n  |\n`,
+      ['source', 'destination', 'rules', 'policy'],
+    ],
+    [
+      'the parts of an account',
+      `${DOCUMENT} Account\nspec:\n  |\n`,
+      ['id', 'profile', 'assumeRole', 'managed'],
+    ],
+    ['rules, in a spec without any', TAX.replace(/ +rules:\n.*\n/, '  |\n'), ['rules', 'role']],
+    [
+      'the settings of a rule',
+      TAX.replace(/- prefix: .*/, '- prefix: Tax/\n      |'),
+      ['deleteMarkerReplication', 'replicationTimeControl', 'priority', 'enabled'],
+    ],
+    [
+      'the settings of a destination',
+      TAX.replace('us-west-2', 'us-west-2\n    |'),
+      ['storageClass', 'objectOwner', 'account'],
+    ],
+    [
+      'storage classes',
+      TAX.replace('us-west-2', 'us-west-2\n    storageClass: |'),
+      ['STANDARD', 'STANDARD_IA', 'GLACIER_IR', 'DEEP_ARCHIVE'],
+    ],
+    ['booleans', TAX.replace(/- prefix: .*/, '- prefix: Tax/\n      enabled: |'), ['true', 'false']],
+    [
+      'what may be pruned',
+      TAX.replace('  rules:', '  policy:\n    deletion: |\n  rules:'),
+      ['Retain', 'Remove'],
+    ],
+  ])('%s', async (_, marked, expected) => {
+    const { text, at } = pointed(marked);
+    const file = aFile();
+    await editor.open(file, text);
+    const labels = (await editor.complete(file, at)).map(({ label }) => label);
+    expect(labels).toEqual(expect.arrayContaining(expected));
+  });
+
+  test('and what stands there already is not', async () => {
+    const { text, at } = pointed(TAX.replace('us-west-2', 'us-west-2\n    |'));
+    const file = aFile();
+    await editor.open(file, text);
+    const labels = (await editor.complete(file, at)).map(({ label }) => label);
+    expect(labels).not.toContain('bucket');
+    expect(labels).not.toContain('rules');
+  });
+});
+
+describe('beside the pointer stands what a field means', () => {
+  test.concurrent.each([
+    ['kind', 'A pair of buckets.'],
+    ['source', 'The bucket whose new objects are replicated.'],
+    ['bucket', 'Name of the bucket; created when absent.'],
+    ['key', 'An alias (looked up, and created when absent)'],
+    ['rules', 'What is replicated; nothing else ever is.'],
+    ['prefix', 'Only objects whose key begins with this'],
+  ])('%s', async (field, words) => {
+    const { text, at } = pointed(TAX.replace(new RegExp(`^([ -]*)${field}:`, 'm'), `$1|${field}:`));
+    const file = aFile();
+    await editor.open(file, text);
+    expect(await editor.hover(file, at)).toContain(words);
+  });
+});
