@@ -46,6 +46,26 @@ ${TAX.replace('acme-tax,', 'acme-tax, account: main,').replace(
   'account: partner, key: "arn:aws:kms:us-west-2:999988887777:key/1234abcd-12ab-34cd-56ef-1234567890ab"',
 )}`;
 
+const referring = (name: string): string => `\${var.${name}}`;
+
+const VARIABLES = `apiVersion: replikey.dev/v1
+kind: Variables
+metadata: { name: stage }
+spec:
+  variables:
+    stage: { type: string, default: dev }
+    paused: { type: boolean, default: false }
+---
+${TAX.replace('Tax/', `"Tax/${referring('stage')}/"\n      enabled: ${referring('paused')}`)}`;
+
+/** What is wrong stands in Defaults, and shows in the pair that takes them. */
+const DEFAULTS = `apiVersion: replikey.dev/v1
+kind: Defaults
+metadata: { name: house }
+spec: { source: { account: nobody }, destination: { account: nobody } }
+---
+${TAX.replace('spec:', 'spec:\n  defaults: house')}`;
+
 const SELECTED = TAX.replace('{ name: tax }', '{ name: tax, labels: { team: tax } }');
 
 const object = async ({ door, sandbox }: World, Key: string) => {
@@ -102,6 +122,11 @@ const RUNS: Record<string, Run> = {
     as: 'Plan',
     yaml: SELECTED,
     args: ['plan', '-', '-l', 'team=tax', '--only', 'tax'],
+  },
+  'a plan with variables': {
+    as: 'Plan',
+    yaml: VARIABLES,
+    args: ['plan', '-', '--var', 'stage=prod', '--var', 'paused=true'],
   },
   'a plan with work for somebody else': { as: 'Plan', yaml: PARTNER, args: ['plan', '-'] },
   'a plan that is blocked': {
@@ -215,6 +240,8 @@ const RUNS: Record<string, Run> = {
     },
   },
   'specs that are right': { as: 'Validation', args: ['validate', '-'] },
+  'specs with variables': { as: 'Validation', yaml: VARIABLES, args: ['validate', '-'] },
+  'defaults that are wrong': { as: 'Validation', code: 65, yaml: DEFAULTS, args: ['validate', '-'] },
   'specs that are wrong': {
     as: 'Validation',
     code: 65,
@@ -232,12 +259,13 @@ const RUNS: Record<string, Run> = {
   'a bucket that is not there': { as: 'Ended', code: 1, args: ['import', '--bucket', 'nowhere'] },
 };
 
-const FORMATS = { 'date-time': /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/ };
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+const AJV = { formats: { 'date-time': TIME }, allowUnionTypes: true };
 
 const published = JSON.parse(await readFile('schema/replikey.output.schema.json', 'utf8')) as Schema;
 const strictly = outputSchema({ strict: true }) as Schema;
 const judgeOf = (schema: Schema) => {
-  const ajv = new Ajv({ formats: FORMATS, allErrors: true }).addSchema(schema, 'output');
+  const ajv = new Ajv({ ...AJV, allErrors: true }).addSchema(schema, 'output');
   return (part: string): ValidateFunction => {
     const judge = ajv.getSchema(`output#/definitions/${part}`);
     if (!judge) throw new Error(`the schema has no part ${part}`);
@@ -246,7 +274,7 @@ const judgeOf = (schema: Schema) => {
 };
 const publishedJudge = judgeOf(published);
 const strictJudge = judgeOf(strictly);
-const anyPart = new Ajv({ formats: FORMATS }).compile(published);
+const anyPart = new Ajv(AJV).compile(published);
 
 type Value = Record<string, unknown>;
 const printed = new Map<string, { value: Value; part: string }[]>();
