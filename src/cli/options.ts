@@ -55,6 +55,7 @@ export interface RunOptions extends ReconcileOptions {
   /** Seconds. */
   leaseDuration: number;
   planOnly?: true;
+  shard?: { index: number | 'auto'; of: number };
 }
 
 export interface ApplySavedOptions extends ChangingOptions, Omit<GlobalOptions, 'output'> {
@@ -154,6 +155,7 @@ export function reading(command: Command): Command {
 
 export const doctorOptions = (command: Command): Command =>
   reading(command)
+    .summary('say whether each rule replicates, and if not why')
     .description(
       'say of every rule that exists whether it will replicate, and if not why; nothing is changed',
     )
@@ -207,6 +209,7 @@ export const running = (command: Command): Command =>
     )
     .option('--lock <url>', 'the object that is the lock outside Kubernetes: s3://bucket/key', lockUrl)
     .option('--lease-duration <seconds>', 'after this long without a sign another may lead', seconds, 30)
+    .option('--shard <i/n>', 'look after the pairs of one part of n: 1/3, or auto/3 in a StatefulSet', shard)
     .option('--plan-only', 'never change anything, and say what waits');
 
 export const listed = (value: string, before: string[]): string[] => [...before, value];
@@ -247,6 +250,14 @@ function address(text: string): { host: string; port: number } {
   const [, host = '127.0.0.1', number = ''] = /^(?:\[?([^\]]+)\]?:)?(\d+)$/.exec(text) ?? [];
   if (number === '') throw new InvalidArgumentError('a port, or an address and a port: 0.0.0.0:8080');
   return { host, port: port(number) };
+}
+
+function shard(text: string): { index: number | 'auto'; of: number } {
+  const [, index = '', of = ''] = /^(\d{1,3}|auto)\/(\d{1,3})$/.exec(text) ?? [];
+  const parts = Number(of);
+  const isWithin = index === 'auto' || (Number(index) >= 1 && Number(index) <= parts);
+  if (!(parts >= 1) || !isWithin) throw new InvalidArgumentError('a part, from 1, and of how many: 1/3');
+  return { index: index === 'auto' ? index : Number(index), of: parts };
 }
 
 function lockUrl(text: string): { bucket: string; key: string } {

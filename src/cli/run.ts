@@ -1,34 +1,26 @@
-import { randomUUID } from 'node:crypto';
-import { hostname } from 'node:os';
 import manifest from '../../package.json' with { type: 'json' };
 import { createClients } from '../aws/clients.ts';
 import { createDoor, type Door, type DoorOptions } from '../aws/door.ts';
 import { systemClock } from '../controller/clock.ts';
 import { type ControllerOptions, createController } from '../controller/controller.ts';
-import {
-  attemptTimeout,
-  createElector,
-  type Elector,
-  type LeaseStore,
-  type LeaseTimes,
-} from '../controller/elector.ts';
+import { attemptTimeout } from '../controller/elector.ts';
+import type { Keyed } from '../controller/keys.ts';
 import { createMetrics } from '../controller/metrics.ts';
 import { routesOf } from '../controller/routes.ts';
-import { openS3Lock } from '../controller/s3-lock.ts';
 import { serveSurfaces } from '../controller/server.ts';
 import { watchSpecs } from '../controller/watch.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { kinds } from '../kinds/index.ts';
-import { isInCluster, kubernetesApi } from '../kubernetes/api.ts';
-import { kubernetesLease } from '../kubernetes/lease.ts';
 import { createLog, type Log } from '../log.ts';
 import { wantsColour } from '../report/paint.ts';
 import type { Sandbox } from '../sandbox/server.ts';
 import type { Specs } from '../spec/types.ts';
 import type { Io } from './io.ts';
+import { leadershipOf, leaseTimes } from './leadership.ts';
 import type { RunOptions } from './options.ts';
 import { thresholds } from './reconcile.ts';
 import { embedded, startEmbedded } from './session.ts';
+import { givenBy } from './specs.ts';
 
 const NAME = 'replikey';
 
@@ -45,10 +37,10 @@ export async function run(
   const log = createLog(io.stderr, { level: options.logLevel, colour: wantsColour(io.stderr, io.env) });
   const sandbox = options.sandbox === undefined ? undefined : await startEmbedded(options.sandbox);
   const metrics = createMetrics({ version: manifest.version, name: NAME });
-  const elector = await electorOf(options, io, log, (leads) => {
-    metrics.leads(leads);
-    log.info(leads ? 'this process leads now' : 'this process does not lead any more, and changes nothing');
-    if (leads) controller.resync();
+  const leadership = await leadershipOf(options, io, log, ({ name, leads, any }) => {
+    metrics.leads(any);
+    log.info({ lease: name }, leads ? 'this process leads now' : 'this process does not lead any more');
+    controller.resync();
   });
   const settings: ControllerOptions = {
     kinds,
@@ -60,13 +52,14 @@ export async function run(
         sandbox,
         signal,
         // A call that is under way when the lease is lost has ended before another may begin.
-        ...(elector === undefined ? {} : { timeoutMs: attemptTimeout(leaseTimes(options)) }),
+        ...(leadership === undefined ? {} : { timeoutMs: attemptTimeout(leaseTimes(options)) }),
         onRetry: ({ operation, reason, isThrottle }) => {
           if (isThrottle) metrics.throttled(operation);
           log.debug({ operation }, `${operation} is tried again: ${reason}`);
         },
       }),
     signal,
+    given: givenBy(options, io),
     intervalMs: options.interval * 1000,
     ...(options.verifyInterval === undefined ? {} : { verifyIntervalMs: options.verifyInterval * 1000 }),
     workers: options.workers,
@@ -74,13 +67,14 @@ export async function run(
     allow: options.allow,
     allowUnproven: options.allowUnproven ?? false,
     thresholds: (limits) => thresholds(options, limits),
-    mayWrite: () => !options.planOnly && (elector?.leads() ?? true),
+    mayWrite: (one) => !options.planOnly && (leadership?.leads(sourceOf(one)) ?? true),
+    mine: (one) => leadership?.minds(sourceOf(one)) ?? true,
     observer: metrics.observer,
   };
   const controller = createController(settings);
   const stopping = new AbortController();
-  const electing = elector?.run(stopping.signal);
-  if (!elector) metrics.leads(!options.planOnly);
+  const electing = leadership?.run(stopping.signal);
+  if (!leadership) metrics.leads(!options.planOnly);
 
   const surfaces =
     options.listen &&
@@ -106,7 +100,7 @@ export async function run(
         // Only now: nobody else may write while a call of ours is in flight.
         stopping.abort();
         await electing;
-        await elector
+        await leadership
           ?.release()
           .catch((error: Error) => log.warn(`the lease was not given back: ${error.message}`));
       },
@@ -154,38 +148,5 @@ async function graceful(end: () => Promise<void>, graceMs: number, log: Log): Pr
   return EXIT.failed;
 }
 
-/** Renewed for two thirds of its duration at most, and tried every sixth of it. */
-const leaseTimes = ({ leaseDuration }: RunOptions): LeaseTimes => ({
-  durationMs: leaseDuration * 1000,
-  renewDeadlineMs: (leaseDuration * 2000) / 3,
-  retryMs: (leaseDuration * 1000) / 6,
-});
-
-/** Whoever may write, where several processes could; none where this one is alone. */
-async function electorOf(
-  options: RunOptions,
-  io: Io,
-  log: Log,
-  onChange: (leads: boolean) => void,
-): Promise<Elector | undefined> {
-  const { leaderElect, lock } = options;
-  const kind = leaderElect === 'auto' ? (lock ? 's3' : isInCluster(io.env) ? 'lease' : 'none') : leaderElect;
-  if (kind === 'none') return undefined;
-  if (kind === 's3' && !lock)
-    throw new UserError(EXIT.usage, '--leader-elect s3 needs --lock s3://bucket/key');
-  const store: LeaseStore =
-    kind === 's3' && lock
-      ? openS3Lock(lock, io.env.AWS_ENDPOINT_URL !== undefined)
-      : kubernetesLease(await kubernetesApi(io.env), NAME);
-  const identity = `${hostname()}_${randomUUID()}`;
-  log.info({ identity }, `waiting for ${store.name}`);
-  return createElector({
-    store,
-    identity,
-    clock: systemClock,
-    chance: Math.random,
-    times: leaseTimes(options),
-    onChange,
-    onError: (error) => log.warn(`${store.name}: ${error.message}`),
-  });
-}
+/** The bucket by which pairs are parted. */
+const sourceOf = ({ pairs }: Keyed): string => pairs[0]?.source.bucket ?? '';

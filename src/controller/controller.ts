@@ -3,6 +3,7 @@ import type { Thresholds } from '../core/guard.ts';
 import type { Id, Kind } from '../core/resource.ts';
 import type { Log } from '../log.ts';
 import { type Outcome, reconcile } from '../reconcile.ts';
+import type { Given } from '../spec/given.ts';
 import { formatProblems } from '../spec/report.ts';
 import type { Limits, Problem, Specs } from '../spec/types.ts';
 import { canaries } from '../steps/canary.ts';
@@ -20,6 +21,8 @@ export interface ControllerOptions {
   kinds: ReadonlyMap<string, Kind>;
   /** A door for some accounts; kept until the accounts are others. */
   open(specs: Specs): { door: Door; close(): void };
+  /** What variables of the specs take their values from. */
+  given?: Given;
   clock: Clock;
   /** From 0 up to 1. */
   chance: () => number;
@@ -36,7 +39,7 @@ export interface ControllerOptions {
   allowUnproven: boolean;
   thresholds(limits: Limits): Thresholds;
   /** Whether this process may write to this pair now: whether it leads. Asked before every attempt of every call. */
-  mayWrite(key: string): boolean;
+  mayWrite(keyed: Keyed): boolean;
   /** Whether this process looks after this pair at all. */
   mine?(keyed: Keyed): boolean;
   observer?: Observer;
@@ -59,7 +62,7 @@ export interface Observer {
 export interface Controller {
   /** What is written now; what is wrong with it is reported, and its last good state kept. */
   update(written: Written): void;
-  /** Look at every pair now. */
+  /** Look at every pair now; and see anew which are for this process. */
   resync(): void;
   /** Start nothing more, and wait for what is in flight. */
   drain(): Promise<void>;
@@ -131,7 +134,7 @@ export function createController(options: ControllerOptions): Controller {
     try {
       const looked = await once(one, true);
       const differs = looked.plan.waves.length > 0;
-      const outcome = differs && options.mayWrite(one.key) ? await alone(one) : looked;
+      const outcome = differs && options.mayWrite(one) ? await alone(one) : looked;
       const after = afterPass(before, outcome, one.generation, iso());
       tell(before, after, outcome);
       return after;
@@ -153,14 +156,14 @@ export function createController(options: ControllerOptions): Controller {
     }
   }
 
-  function once({ key, pairs }: Keyed, dryRun: boolean): Promise<Outcome> {
+  function once(one: Keyed, dryRun: boolean): Promise<Outcome> {
     const specs = specsNow();
     return reconcile(
-      { ...specs, pairs },
+      { ...specs, pairs: one.pairs },
       {
         kinds,
         door: doorFor(specs).guarded(() => {
-          if (!options.mayWrite(key)) throw new LostLease(key);
+          if (!options.mayWrite(one)) throw new LostLease(one.key);
         }),
         allow: options.allow,
         allowUnproven: options.allowUnproven,
@@ -178,7 +181,7 @@ export function createController(options: ControllerOptions): Controller {
     if (!one || !before || options.verifyIntervalMs === undefined) return;
     verifying.addAfter(key, jittered(options.verifyIntervalMs, chance()));
     // A canary is an object: only who leads writes any, and only where replication is thought to work.
-    if (!options.mayWrite(key) || before.conditions.Ready.status !== 'True') return;
+    if (!options.mayWrite(one) || before.conditions.Ready.status !== 'True') return;
     const specs = specsNow();
     const door = doorFor(specs);
     try {
@@ -226,6 +229,31 @@ export function createController(options: ControllerOptions): Controller {
       complaints.say(`not proven: ${after.conditions.Proven.reason}`, after.name);
   }
 
+  /** Look after what is declared now, as far as it is for this process. */
+  function adopt(specs: Specs): void {
+    const all = keysOf(specs);
+    const wanted = new Map([...all].filter(([, one]) => options.mine?.(one) ?? true));
+    shared = contested(specs, kinds);
+    for (const key of keyed.keys()) {
+      if (wanted.has(key)) continue;
+      queue.forget(key);
+      verifying.forget(key);
+      states.delete(key);
+      if (!all.has(key)) log.info({ pair: key }, 'is not declared any more: it is left as it is');
+    }
+    const before = keyed;
+    keyed = wanted;
+    for (const [key, one] of wanted) {
+      const known = before.get(key);
+      const state = states.get(key);
+      states.set(key, state ? { ...state, ...declared(one.pairs) } : firstStatus(one, iso()));
+      if (known?.generation === one.generation) continue;
+      queue.add(key);
+      if (options.verifyIntervalMs !== undefined && !known)
+        verifying.addAfter(key, Math.round(options.verifyIntervalMs * chance()));
+    }
+  }
+
   function specsNow(): Specs {
     if (!current) throw new Error('no specs were ever right');
     return current.specs;
@@ -242,7 +270,7 @@ export function createController(options: ControllerOptions): Controller {
 
   return {
     update(written) {
-      const next = lastGood(written.files, written.problems, current);
+      const next = lastGood(written.files, written.problems, current, options.given);
       const said = formatProblems(problems);
       problems = next.problems;
       if (problems.length > 0 && formatProblems(problems) !== said)
@@ -253,29 +281,10 @@ export function createController(options: ControllerOptions): Controller {
       options.observer?.reloaded?.(problems.length === 0);
       if (!('specs' in next)) return;
       current = next;
-      const all = keysOf(next.specs);
-      const wanted = new Map([...all].filter(([, one]) => options.mine?.(one) ?? true));
-      shared = contested(next.specs, kinds);
-      for (const key of keyed.keys()) {
-        if (wanted.has(key)) continue;
-        queue.forget(key);
-        verifying.forget(key);
-        states.delete(key);
-        log.info({ pair: key }, 'is not declared any more: it is left as it is');
-      }
-      const before = keyed;
-      keyed = wanted;
-      for (const [key, one] of wanted) {
-        const known = before.get(key);
-        const state = states.get(key);
-        states.set(key, state ? { ...state, ...declared(one.pairs) } : firstStatus(one, iso()));
-        if (known?.generation === one.generation) continue;
-        queue.add(key);
-        if (options.verifyIntervalMs !== undefined && !known)
-          verifying.addAfter(key, Math.round(options.verifyIntervalMs * chance()));
-      }
+      adopt(next.specs);
     },
     resync() {
+      if (current) adopt(current.specs);
       for (const key of keyed.keys()) queue.add(key);
     },
     async drain() {

@@ -35,6 +35,9 @@ export interface LeaseTimes {
   retryMs: number;
 }
 
+/** How long a backup holds what is another's before it offers it again, in milliseconds. */
+const OFFER_MS = 10 * 60_000;
+
 export const LEASE_TIMES: LeaseTimes = { durationMs: 30_000, renewDeadlineMs: 20_000, retryMs: 5_000 };
 
 /**
@@ -56,6 +59,11 @@ export interface Elector {
 }
 
 export interface ElectorOptions {
+  /**
+   * Whether it is only to step in where nobody else does: then it waits for as long again before it takes what nobody
+   * holds, and gives it back once in a while, for who should have it to come back to it.
+   */
+  isBackup?: boolean;
   store: LeaseStore;
   /** Of this process alone: two that share it would both lead. */
   identity: string;
@@ -79,6 +87,9 @@ export function createElector(options: ElectorOptions): Elector {
   let told = false;
   /** What somebody else wrote, and when it was first seen: clocks of others are not asked. */
   let seen: { version: string; at: number } | undefined;
+  /** Since when it is held. */
+  let heldSince = 0;
+  const isBackup = options.isBackup ?? false;
 
   const leads = (): boolean => renewedAt !== undefined && clock.now() - renewedAt < times.renewDeadlineMs;
 
@@ -103,21 +114,27 @@ export function createElector(options: ElectorOptions): Elector {
   async function attempt(): Promise<boolean> {
     const found = await store.read();
     const now = clock.now();
+    const version = found?.version ?? '';
+    if (found?.record.holder !== identity) {
+      if (seen?.version !== version) seen = { version, at: now };
+      const isHeld = found !== undefined && found.record.holder !== '';
+      const patience = (isHeld ? times.durationMs : 0) + (isBackup ? times.durationMs : 0);
+      if (now - seen.at < patience) return lost();
+    } else if (isBackup && renewedAt !== undefined && now - heldSince >= OFFER_MS) {
+      await release();
+      return false;
+    }
     if (!found) {
       const record = recordAt(now);
-      return (await store.create(record)) && take(record, now);
+      return (await store.create(record)) ? take(record, now) : lost();
     }
-    const { record, version } = found;
-    if (record.holder !== identity) {
-      if (seen?.version !== version) seen = { version, at: now };
-      const expired = now - seen.at >= times.durationMs;
-      if (record.holder !== '' && !expired) return lost();
-    }
+    const { record } = found;
     const next = recordAt(now, record);
     return (await store.update(next, version)) ? take(next, now) : lost();
   }
 
   function take(record: LeaseRecord, sentAt: number): boolean {
+    if (renewedAt === undefined) heldSince = sentAt;
     renewedAt = sentAt;
     transitions = record.transitions;
     seen = undefined;
@@ -127,6 +144,16 @@ export function createElector(options: ElectorOptions): Elector {
   function lost(): boolean {
     renewedAt = undefined;
     return false;
+  }
+
+  async function release(): Promise<void> {
+    if (renewedAt === undefined) return;
+    renewedAt = undefined;
+    tell();
+    const found = await store.read();
+    if (found?.record.holder !== identity) return;
+    const now = new Date(clock.now()).toISOString();
+    await store.update({ ...found.record, holder: '', durationSeconds: 1, renewed: now }, found.version);
   }
 
   return {
@@ -151,14 +178,6 @@ export function createElector(options: ElectorOptions): Elector {
         } else await sleep(clock, wait, signal);
       }
     },
-    async release() {
-      if (renewedAt === undefined) return;
-      renewedAt = undefined;
-      tell();
-      const found = await store.read();
-      if (found?.record.holder !== identity) return;
-      const now = new Date(clock.now()).toISOString();
-      await store.update({ ...found.record, holder: '', durationSeconds: 1, renewed: now }, found.version);
-    },
+    release,
   };
 }

@@ -1,4 +1,5 @@
 import type { File } from '../spec/files.ts';
+import { type Given, NOTHING_GIVEN } from '../spec/given.ts';
 import { type Loaded, loadFiles } from '../spec/load.ts';
 import type { Problem, Specs } from '../spec/types.ts';
 
@@ -20,8 +21,9 @@ export function lastGood(
   written: readonly File[],
   problems: readonly Problem[],
   before: Current | undefined,
+  given: Given = NOTHING_GIVEN,
 ): Current | { problems: Problem[] } {
-  const first = loadFiles(written, problems);
+  const first = loadFiles(written, problems, undefined, given);
   const current = accepted(first, written);
   if (current) return current;
   if (!before) return { problems: first.problems };
@@ -38,7 +40,7 @@ export function lastGood(
     if (more.length === 0) return { ...before, problems: first.problems };
     for (const file of more) reverted.add(file);
     files = written.flatMap((one) => (reverted.has(one.file) ? (before.files.get(one.file) ?? []) : [one]));
-    loaded = loadFiles(files);
+    loaded = loadFiles(files, [], undefined, given);
     const good = accepted(loaded, files);
     if (good) return { ...good, problems: first.problems };
   }

@@ -43,9 +43,17 @@ export function s3Lock(client: S3Client, { bucket, key }: { bucket: string; key:
   };
 }
 
-/** The same with the ambient credentials; an endpoint of one's own may have no wildcard host names. */
-export const openS3Lock = (place: { bucket: string; key: string }, hasOwnEndpoint: boolean): LeaseStore =>
-  s3Lock(new S3Client({ maxAttempts: 1, forcePathStyle: hasOwnEndpoint }), place);
+/**
+ * Locks with the ambient credentials: one at the place itself, others beside it. An endpoint of one's own may have no
+ * wildcard host names.
+ */
+export function openS3Lock(
+  { bucket, key }: { bucket: string; key: string },
+  hasOwnEndpoint: boolean,
+): (name: string) => LeaseStore {
+  const client = new S3Client({ maxAttempts: 1, forcePathStyle: hasOwnEndpoint });
+  return (name) => s3Lock(client, { bucket, key: name === 'replikey' ? key : `${key}-${name}` });
+}
 
 /** Somebody else wrote it, writes it at this moment, or took it away. */
 const LOST = new Set([404, 409, 412]);

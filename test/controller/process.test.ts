@@ -181,6 +181,41 @@ describe('reconcile specs/, as a process', () => {
   });
 });
 
+describe('several processes, each for a part of the pairs', () => {
+  test('divide them, and take over those of one that is killed; no pair is written by two', async () => {
+    await using world = await aWorld();
+    await world.door.send({ region: 'us-east-1' }, new CreateBucketCommand({ Bucket: 'locks' }));
+    const names = Array.from({ length: 9 }, (_, index) => `tax-${index}`);
+    await writeFile(
+      path.join(folder, 'spec.yaml'),
+      names.map((name) => TAX.replaceAll('tax', name)).join('---\n'),
+    );
+    const lock = ['--lock', 's3://locks/replikey', '--lease-duration', '3', '--interval', '2'];
+    const parts = await Promise.all([1, 2, 3].map((index) => start(world, ...lock, '--shard', `${index}/3`)));
+    const writersOf = (name: string) =>
+      parts.filter((one) => one.log().includes(`"created s3.replication/acme-${name}"`));
+    await vi.waitFor(() => expect(names.flatMap(writersOf)).toHaveLength(names.length), 20_000);
+    for (const name of names) expect(writersOf(name), name).toHaveLength(1);
+    expect(new Set(names.flatMap(writersOf)).size).toBeGreaterThan(1);
+
+    const [orphan = ''] = names;
+    const [victim] = writersOf(orphan);
+    victim?.child.kill('SIGKILL');
+    await world.door.send(
+      { region: 'us-east-1' },
+      new DeleteBucketReplicationCommand({ Bucket: `acme-${orphan}` }),
+    );
+    const others = parts.filter((one) => one !== victim);
+    await vi.waitFor(
+      () =>
+        expect(
+          others.filter((one) => one.log().includes(`"created s3.replication/acme-${orphan}"`)),
+        ).toHaveLength(1),
+      25_000,
+    );
+  }, 60_000);
+});
+
 describe('what can be looked at', () => {
   test('changes nothing, shows no secrets, and is sent with strict policies', async () => {
     await using world = await aWorld();
