@@ -1,4 +1,5 @@
 import manifest from '../../package.json' with { type: 'json' };
+import { systemClock } from '../controller/clock.ts';
 import type { Thresholds } from '../core/guard.ts';
 import type { Plan } from '../core/resource.ts';
 import { EXIT, UserError } from '../errors.ts';
@@ -8,6 +9,7 @@ import { type About, planJson } from '../report/json.ts';
 import type { Limits } from '../spec/types.ts';
 import type { Io } from './io.ts';
 import type { ChangingOptions, ReconcileOptions } from './options.ts';
+import { showProgress } from './progress.ts';
 import { openSession } from './session.ts';
 import { shellWord } from './shell-word.ts';
 import { specsFrom } from './specs.ts';
@@ -34,6 +36,7 @@ export async function reconcileOnce(
   const command = ({ digest }: Plan) => applying(paths, digest, options);
   const pass = {
     pairs: specs.pairs,
+    variables: specs.variables,
     dryRun,
     target: session.target,
     explain: options.explain ?? false,
@@ -42,6 +45,7 @@ export async function reconcileOnce(
     command,
   };
   const told = telling(options.output, pass, io, session.log);
+  const progress = showProgress({ io, log: session.log, clock: systemClock, calls });
   const checksum = approved?.digest ?? options.plan;
   try {
     const outcome = await reconcile(specs, {
@@ -55,8 +59,14 @@ export async function reconcileOnce(
       thresholds: thresholds(options, specs.limits),
       waitMs: options.wait * 1000,
       signal,
-      onPlan: told.plan,
-      onEvent: told.event,
+      onPlan(plan, proof) {
+        told.plan(plan, proof);
+        progress.plan(plan);
+      },
+      onEvent(event) {
+        told.event(event);
+        progress.event(event);
+      },
     });
     told.end(outcome);
     if (options.out !== undefined) {
@@ -66,6 +76,7 @@ export async function reconcileOnce(
     session.log.debug({ reads: calls.reads, writes: calls.writes }, 'calls');
     return exitCode(outcome, options);
   } finally {
+    progress.end();
     await session.close();
   }
 }

@@ -5,9 +5,10 @@ import type { RuleProof } from '../proof/types.ts';
 import type { Outcome } from '../reconcile.ts';
 import { type About, lines, outcomeJson, planJson } from '../report/json.ts';
 import { planMarkdown } from '../report/markdown.ts';
+import { outcomeText } from '../report/outcome-text.ts';
 import { paintFor } from '../report/paint.ts';
-import { outcomeText, planText } from '../report/text.ts';
-import type { BucketReplication } from '../spec/types.ts';
+import { planText } from '../report/text.ts';
+import type { BucketReplication, Variable } from '../spec/types.ts';
 import type { ApplyEvent } from '../steps/apply.ts';
 import type { Io } from './io.ts';
 
@@ -21,6 +22,7 @@ export interface Telling {
 /** What there is to know of a pass beside what happens in it. */
 export interface Pass {
   pairs: readonly BucketReplication[];
+  variables: readonly Variable[];
   dryRun: boolean;
   /** What is read and changed, in words. */
   target: string;
@@ -69,23 +71,23 @@ const TELLINGS: Record<Form, (pass: Pass, io: Io) => Some> = {
       end: (outcome) => write(lines.outcome(outcome, calls)),
     };
   },
-  markdown: ({ pairs, command, about: { observedAt } }, io) => ({
+  markdown: ({ pairs, variables, command, target, about: { observedAt } }, io) => ({
     end(outcome) {
-      const observed = observedAt === undefined ? {} : { observedAt };
-      const report = { ...outcome, ...observed, pairs, command: command(outcome.plan) };
+      const observed = observedAt === undefined ? {} : { observed: target };
+      const report = { ...outcome, ...observed, pairs, variables, command: command(outcome.plan) };
       io.stdout.write(`${planMarkdown(report)}\n`);
     },
   }),
 };
 
 /** For people: the plan, a line a change when it happens, and how it ended. */
-function text({ pairs, dryRun, target, explain }: Pass, io: Io): Some {
+function text({ pairs, variables, dryRun, target, explain }: Pass, io: Io): Some {
   const paint = paintFor(io.stdout, io.env);
   const style = { paint, width: columnsOf(io.stdout), explain };
   const marks = { applied: paint.green('✓'), failed: paint.red('✗') };
   return {
     plan: (plan, proof) =>
-      io.stdout.write(`${paint.dim(target)}\n\n${planText(plan, pairs, proof, style)}\n`),
+      io.stdout.write(`${paint.dim(target)}\n\n${planText(plan, pairs, proof, style, variables)}\n`),
     event({ type, step }) {
       // What was skipped is told at the end, with the reason that it shares with others.
       if (type === 'applied') io.stdout.write(`${marks.applied} ${step.action}d ${step.id}\n`);

@@ -1,11 +1,14 @@
 import type { Refusal } from '../core/guard.ts';
 import type { Plan } from '../core/resource.ts';
+import { RISKS } from '../core/risks.ts';
 import type { RuleProof } from '../proof/types.ts';
-import type { BucketReplication } from '../spec/types.ts';
+import type { BucketReplication, Variable } from '../spec/types.ts';
+import { byReason } from './by-reason.ts';
 import { drawing } from './drawing.ts';
-import { paintFor } from './paint.ts';
 import { proofSummary, unprovenText } from './proof-text.ts';
-import { PLAIN, type PlanSection, planSections, summary } from './text.ts';
+import { type PlanSection, planSections } from './sections.ts';
+import { PLAIN } from './style.ts';
+import { counts, summary, variablesText } from './text.ts';
 import { visible } from './visible.ts';
 
 /** What a pull request is told of a plan. */
@@ -16,17 +19,21 @@ export interface PlanReport {
   refusals: readonly Refusal[];
   /** The command that applies exactly this plan. */
   command: string;
-  /** ISO 8601, where it was made from an observation. */
-  observedAt?: string;
+  variables?: readonly Variable[];
+  /** In words, where it was made from an observation: how old that is. */
+  observed?: string;
 }
 
 /** A comment on GitHub holds 65,536 characters; what a workflow adds around it needs room too. */
 const MOST = 60_000;
 
+/** More than this many of a kind are looked for with the command line. */
+const MANY = { pairs: 50, problems: 20, proofs: 10 };
+
 /** By this a workflow finds its own comment again, to edit it in place. */
 const MARKER = '<!-- replikey: plan -->';
 
-const plain = paintFor({}, { NO_COLOR: '1' });
+const { paint, width } = PLAIN;
 
 /**
  * A plan as a comment on a pull request: what matters first and always, a drawing, and the details of each pair folded.
@@ -34,99 +41,151 @@ const plain = paintFor({}, { NO_COLOR: '1' });
  */
 export function planMarkdown(report: PlanReport): string {
   const sections = planSections(report.plan, report.pairs, PLAIN);
+  const few = atMost(
+    MANY.pairs,
+    sections.map(brief),
+    (more) => `…and ${more} more pairs: \`reconcile --dry-run\` shows them.`,
+  );
   const forms: (() => string)[] = [
-    () => whole(report, sections.map(folded), true),
-    () => whole(report, sections.map(brief), true),
-    () => whole(report, sections.map(brief), false),
+    () => whole(report, sections, sections.map(folded), true),
+    () => whole(report, sections, sections.map(brief), true),
+    () => whole(report, sections, sections.map(brief), false),
+    () => whole(report, sections, few, false),
   ];
   for (const form of forms) {
     const text = form();
     if (text.length <= MOST) return text;
   }
-  const few = sections.slice(0, 50).map(brief);
-  const rest = `\n…and ${sections.length - few.length} more pairs: \`reconcile --dry-run\` shows them.`;
-  return whole(report, [...few, rest], false).slice(0, MOST);
+  return whole(report, sections, [], false).slice(0, MOST);
 }
 
-function whole(report: PlanReport, details: readonly string[], withDrawing: boolean): string {
-  const { plan, pairs, proof, command, observedAt } = report;
-  const changes = plan.waves.flat().length > 0;
+function whole(
+  report: PlanReport,
+  sections: readonly PlanSection[],
+  details: readonly string[],
+  withDrawing: boolean,
+): string {
+  const { plan, pairs, proof, variables = [], observed } = report;
+  const changes = plan.waves.length > 0;
   return [
     MARKER,
-    `### replikey: ${summary(plan, plain).replace(/^Plan: | {2}Checksum .*/g, '')}`,
-    ...(proof.length > 0 ? [`Proof: ${proofSummary(proof, plain)}`] : []),
-    ...(observedAt === undefined ? [] : [`As observed at ${observedAt}; AWS was not asked.`]),
+    `### replikey: ${summary(plan, paint).replace(/^Plan: /, '')}`,
+    ...(proof.length > 0 ? [`Proof: ${proofSummary(proof, paint)}`] : []),
+    ...(observed === undefined ? [] : [`${text(observed)}.`]),
+    ...(variables.length > 0 ? [text(variablesText(variables))] : []),
     ...warnings(report),
-    ...(pairs.length > 1 && changes ? [table(report)] : []),
-    ...(withDrawing && changes ? [drawing(plan, pairs)] : []),
+    ...handovers(plan),
+    ...(sections.length > 1 && changes ? [table(sections, proof)] : []),
+    ...(withDrawing ? drawing(plan, pairs) : []),
     ...details,
-    ...(changes ? [`Apply exactly this plan with\n\n\`\`\`sh\n${command}\n\`\`\``] : []),
+    ...(changes ? [howToApply(report)] : []),
   ].join('\n\n');
 }
 
 /** Whatever keeps the plan from being applied as it is, and what would not replicate; before all else. */
 function warnings({ plan, proof, refusals }: PlanReport): string[] {
+  // What would not replicate is told with its causes.
   const refused = refusals
     .filter(({ id }) => id !== 'unproven')
     .map(
-      ({ id, step, message }) => `- **${id}** ${step === undefined ? '' : `${code(step)}: `}${text(message)}`,
+      ({ id, step, message }) => `- **${id}**${step === undefined ? '' : ` ${code(step)}`}: ${text(message)}`,
     );
-  const blocked = plan.blocked.map(({ id, why }) => `- **blocked** ${code(id)}: ${text(why)}`);
-  const unproven = unprovenText(proof, plain, PLAIN.width);
-  if (refused.length + blocked.length + unproven.length === 0) return [];
-  const isEmpty = plan.waves.length + plan.blocked.length === 0;
+  const blocked = byReason(plan.blocked).map(
+    ([why, ids]) => `- **blocked** ${ids.map(code).join(', ')}: ${text(why)}`,
+  );
+  const problems = [...refused, ...blocked];
+  const unproven = unprovenText(proof, paint, width).map((one) => fenced(one.split('\n')));
+  if (problems.length + unproven.length === 0) return [];
   return [
-    `> [!WARNING]\n> ${isEmpty ? 'What is there is as declared, but would not all replicate.' : 'This plan is not applied as it is.'}`,
-    ...(refused.length + blocked.length > 0 ? [[...refused, ...blocked].join('\n')] : []),
-    ...unproven.map((one) => fenced(one.split('\n'))),
+    `> [!WARNING]\n> ${worst({ plan, refusals })}`,
+    ...(problems.length > 0
+      ? [atMost(MANY.problems, problems, (more) => `- …and ${more} more`).join('\n')]
+      : []),
+    ...atMost(MANY.proofs, unproven, (more) => `…and ${more} more rules that are not proven.`),
   ];
 }
 
-/** More than this many rows are looked for in the details. */
-const MOST_ROWS = 50;
+function worst({ plan, refusals }: Pick<PlanReport, 'plan' | 'refusals'>): string {
+  if (plan.waves.length > 0 && refusals.length > 0) return 'This plan is refused as it stands.';
+  if (plan.blocked.length > 0) return 'Some of this cannot be done before somebody acts.';
+  if (refusals.length > 0) return 'What is there is as declared, but does not all replicate.';
+  return 'It is not known whether all of this will replicate.';
+}
 
-/** A row for each pair that changes: how much, and whether it will replicate. */
-function table({ plan, pairs, proof }: PlanReport): string {
-  const steps = plan.waves.flat();
-  const rows = pairs.flatMap(({ name, source, destination }) => {
-    const mine = steps.filter((step) => step.pairs[0] === name);
-    const verdicts = proof.filter(({ spec }) => spec === name).map(({ verdict }) => verdict);
-    if (mine.length === 0) return [];
-    const counts = (['create', 'update', 'delete'] as const).map(
-      (action) => mine.filter((step) => step.action === action).length || '',
-    );
-    const isProven = verdicts.every((verdict) => verdict === 'proven' || verdict === 'off');
-    const sides = `${code(source.bucket)} → ${code(destination.bucket)}`;
-    return [
-      `| ${text(name)} | ${sides} | ${counts.join(' | ')} | ${isProven ? 'proven' : '**not proven**'} |`,
-    ];
+/** What owners of other accounts have to do, by account; the details say what. */
+function handovers({ handover }: Plan): string[] {
+  if (handover.length === 0) return [];
+  const accounts = [...new Set(handover.map(({ account }) => account))].map((account) => {
+    const count = handover.filter((one) => one.account === account).length;
+    return `the owner of account ${account} has ${count} ${count === 1 ? 'thing' : 'things'} to do`;
   });
-  const more = rows.length - MOST_ROWS;
+  return [
+    `> [!IMPORTANT]\n> There are no credentials for all accounts: ${accounts.join(', ')}. The details say what.`,
+  ];
+}
+
+/** A row for each pair that there is something to say of: how much changes, and whether it will replicate. */
+function table(sections: readonly PlanSection[], proof: readonly RuleProof[]): string {
+  const rows = sections.map(({ name, sides, steps }) => {
+    const { create, update, delete: gone } = counts(steps);
+    const verdicts = proof.filter(({ spec }) => spec === name).map(({ verdict }) => verdict);
+    const cells = [
+      text(name),
+      sides ? sides.map(text).join(' → ') : 'not declared any more',
+      ...[create, update, gone].map((count) => count || ''),
+    ];
+    return `| ${[...cells, verdictOf(verdicts)].join(' | ')} |`;
+  });
   return [
     '| pair | source → destination | create | update | delete | proof |',
     '| --- | --- | ---: | ---: | ---: | --- |',
-    ...rows.slice(0, MOST_ROWS),
-    ...(more > 0 ? [`| …and ${more} more | | | | | |`] : []),
+    ...atMost(MANY.pairs, rows, (more) => `| …and ${more} more | | | | | |`),
   ].join('\n');
 }
 
+/** Of several rules, the worst. */
+function verdictOf(verdicts: readonly RuleProof['verdict'][]): string {
+  const words = { broken: '**does not replicate**', unknown: '**not proven**', proven: 'proven', off: 'off' };
+  return Object.entries(words).find(([verdict]) => verdicts.some((one) => one === verdict))?.[1] ?? '';
+}
+
+/** The command; what it has to be told beside, where the plan is refused for its risks. */
+function howToApply({ command, refusals }: PlanReport): string {
+  const risks = [...new Set(refusals.map(({ id }) => id))].filter((id) => Object.hasOwn(RISKS, id));
+  const words =
+    refusals.length === 0
+      ? 'Apply exactly this plan with'
+      : 'Once what is said above is mended, plan again. Whoever accepts it as it is applies exactly this plan with';
+  return `${words}\n\n\`\`\`sh\n${[command, ...risks.map((id) => `--allow ${id}`)].join(' ')}\n\`\`\``;
+}
+
 /** All of a pair, folded. */
-const folded = ({ heading, lines }: PlanSection): string =>
-  [
-    `<details><summary>${escaped(heading.replaceAll('\n', ' '))}</summary>`,
-    fenced(marked(lines)),
-    '</details>',
-  ].join('\n\n');
+const folded = (section: PlanSection): string =>
+  [`<details><summary>${title(section)}</summary>`, fenced(marked(section.lines)), '</details>'].join('\n\n');
 
 /** What changes of a pair, without fields. */
-const brief = ({ heading, lines }: PlanSection): string =>
+const brief = (section: PlanSection): string =>
   folded({
-    name: '',
-    heading,
-    lines: lines
+    ...section,
+    lines: section.lines
       .filter((line) => /^ {2}\S/.test(line))
       .map((line) => line.split('  ', 3).slice(0, 2).join('  ')),
   });
+
+/** What is seen of a pair before it is unfolded. */
+function title({ name, sides, where, steps }: PlanSection): string {
+  const done = Object.entries(counts(steps)).filter(([, count]) => count > 0);
+  const parts = [
+    sides ? sides.join(' → ') : 'no spec of this name is given any more',
+    ...(done.length > 0 ? [done.map(([action, count]) => `${count} to ${action}`).join(', ')] : []),
+    ...(where === undefined ? [] : [where]),
+  ];
+  return `<b>${escaped(visible(name))}</b>: ${escaped(parts.join(' · '))}`;
+}
+
+/** The first of them, and how many more there are. */
+const atMost = (most: number, items: readonly string[], rest: (more: number) => string): string[] =>
+  items.length <= most ? [...items] : [...items.slice(0, most), rest(items.length - most)];
 
 /**
  * With the mark in the first column, where a diff is coloured by it; a change is coloured by `!`. What stands below

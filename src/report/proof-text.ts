@@ -75,12 +75,12 @@ function findingLines(
     `    ${colour(`${severity} ${code}`)} ${title}${reason}`,
     ...wrapped('      ', visible(message), width),
     ...(at && at.file !== '' ? [`      ${paint.dim(`${visible(at.file)}:${at.line}:${at.column}`)}`] : []),
-    ...(withFix ? fixes.flatMap((fix) => indented(fixLines(fix), paint)) : []),
+    ...(withFix ? fixes.flatMap((fix) => indented(fixLines(fix), paint, width)) : []),
   ];
 }
 
-const indented = ([what = '', ...lines]: string[], paint: Paint): string[] => [
-  `      ${paint.green('fix')} ${visible(what)}`,
+const indented = ([what = '', ...lines]: string[], paint: Paint, width: number): string[] => [
+  ...wrapped(`      ${paint.green('fix')} `, visible(what), width),
   ...lines.map((line) => `          ${visible(line)}`),
 ];
 

@@ -20,7 +20,8 @@ export function statementLines(statement: Statement): string[] {
 export const isStatement = (value: unknown): value is Statement =>
   typeof value === 'object' && value !== null && 'Effect' in value;
 
-const verb = (operator: string): string =>
+/** What an operator says of a key: `is`, `is like`. */
+export const verb = (operator: string): string =>
   ({ StringEquals: 'is', StringLike: 'is like' })[operator] ?? operator;
 
 function showPrincipal(principal: unknown): string {

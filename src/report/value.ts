@@ -5,7 +5,7 @@ import { visible } from './visible.ts';
 export function showValue(value: unknown): string {
   if (value === undefined) return '(none)';
   if (isRef(value)) return '(known after apply)';
-  if (typeof value === 'string') return visible(value);
+  if (typeof value === 'string') return value === '' ? '""' : visible(value);
   if (Array.isArray(value))
     return value.length === 1 ? showValue(value[0]) : `[${value.map(showValue).join(', ')}]`;
   if (typeof value === 'object' && value !== null) return `{${fieldLines(value).join(', ')}}`;

@@ -2,7 +2,8 @@ import { stripVTControlCharacters } from 'node:util';
 
 /**
  * A text on lines of some columns at most: the first after its margin, the others below where its words begin, or
- * further in. A word that is longer stands alone, unbroken, so that it can be copied.
+ * further in. A word that is longer stands alone, unbroken, so that it can be copied; where that would not even make it
+ * begin further left, it stays where it is.
  */
 export function wrapped(
   margin: string,
@@ -15,8 +16,9 @@ export function wrapped(
   for (const word of text.split(' ')) {
     const last = lines.at(-1);
     const from = lines.length > 1 ? indent : indent - hang;
-    if (last !== undefined && from + columns(last) + 1 + columns(word) <= width)
-      lines[lines.length - 1] = `${last} ${word}`;
+    const at = from + columns(last ?? '') + 1;
+    const stays = at + columns(word) <= width || at <= indent;
+    if (last !== undefined && stays) lines[lines.length - 1] = `${last} ${word}`;
     else lines.push(word);
   }
   return lines.map((line, index) => `${index === 0 ? margin : ' '.repeat(indent)}${paint(line)}`);

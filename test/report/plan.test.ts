@@ -5,8 +5,9 @@ import {
 } from '@aws-sdk/client-s3';
 import { expect, test } from 'vitest';
 import { outcomeJson, planJson } from '../../src/report/json.ts';
+import { outcomeText } from '../../src/report/outcome-text.ts';
 import { paintFor } from '../../src/report/paint.ts';
-import { outcomeText, planText } from '../../src/report/text.ts';
+import { planText } from '../../src/report/text.ts';
 import { aWorld, type World } from '../support/world.ts';
 
 const plain = paintFor({}, {});
