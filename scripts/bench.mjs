@@ -7,7 +7,11 @@ import { build } from 'esbuild';
 
 const named = process.argv.slice(2);
 const files = (await readdir('bench')).filter((file) => file.endsWith('.ts'));
-const chosen = named.length === 0 ? files : files.filter((file) => named.includes(path.parse(file).name));
+// The soak takes its time, and is asked for by name.
+const chosen =
+  named.length === 0
+    ? files.filter((file) => file !== 'soak.ts')
+    : files.filter((file) => named.includes(path.parse(file).name));
 if (chosen.length === 0)
   throw new Error(
     `there is no such benchmark; known: ${files.map((file) => path.parse(file).name).join(', ')}`,
@@ -21,6 +25,10 @@ try {
     bundle: true,
     format: 'esm',
     platform: 'node',
+    mainFields: ['module', 'main'],
+    banner: {
+      js: "import { createRequire as replikeyRequire } from 'node:module'; const require = replikeyRequire(import.meta.url);",
+    },
     logLevel: 'warning',
   });
   for (const file of chosen) {
