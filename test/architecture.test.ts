@@ -40,7 +40,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   kinds: ['kinds', 'core', 'spec', 'iam'],
   aws: ['aws', 'core', 'spec', ''],
   steps: ['steps', 'aws', 'core', 'spec', ''],
-  import: ['import', 'core', 'aws'],
+  import: ['import', 'core', 'aws', 'spec'],
   recording: ['recording', 'doctor', 'import', 'prune', 'kinds', 'steps', 'aws', 'core', 'spec', ''],
   prune: ['prune', 'import', 'kinds', 'aws', 'core', 'spec', 'iam', ''],
   controller: ['controller', 'report', 'proof', 'core', 'spec', 'steps', 'aws', ''],

@@ -1,6 +1,7 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
-import { Document, type YAMLMap } from 'yaml';
+import { Document, visit, type YAMLMap } from 'yaml';
 import { stableJson } from '../core/canonical.ts';
+import { literal } from '../spec/references.ts';
 import { destinationOf, type FoundBucket, type FoundReplication } from './found.ts';
 
 /**
@@ -67,6 +68,12 @@ function document(
       },
       role: { arn: roleArn },
       rules: rules.map(ruleOf),
+    },
+  });
+  // What exists refers to no variables, whatever its prefixes look like.
+  visit(document, {
+    Scalar(_, node) {
+      if (typeof node.value === 'string') node.value = literal(node.value);
     },
   });
   document.commentBefore = [

@@ -84,7 +84,9 @@ function unknownKey(key: string, { parsed, path, schema }: Field): Problem {
       ? `did you mean ${meant}?`
       : elsewhere.length > 0
         ? `${key} belongs ${elsewhere.join(' or ')}: check the indentation`
-        : `known here: ${known.join(', ')}`);
+        : key === 'defaults'
+          ? 'Defaults take none of others: write out here what those say'
+          : `known here: ${known.join(', ')}`);
   return problem(parsed, [...path, key], 'unknown field', hint, true);
 }
 
@@ -95,7 +97,6 @@ const SPECIAL: ReadonlyMap<string, string> = new Map([
     'S3 refuses this element (MalformedXML): live replication covers new objects only, and existing ones need an S3 Batch Replication job',
   ],
   ['namespace', 'specs have no namespace'],
-  ['defaults', 'Defaults are taken by a pair, in its spec; they take none of others'],
   [
     'status',
     'status is what the tool reports, not what a spec declares; to pause a rule write enabled: false',

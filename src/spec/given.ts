@@ -1,5 +1,6 @@
 import { quoted } from './excerpt.ts';
 import { MAX_VARIABLE } from './limits.ts';
+import { isReferring } from './references.ts';
 import type { WrittenVariable } from './schema.ts';
 import { type Finding, makeSource, problemAt } from './source.ts';
 import { suggest } from './suggest.ts';
@@ -76,6 +77,7 @@ export function asValue(
 /** Why a value of the right type is not allowed. */
 export function misfit(value: VariableValue, values: WrittenVariable['enum']): string | undefined {
   if (String(value).length > MAX_VARIABLE) return `a variable has at most ${MAX_VARIABLE} characters`;
+  if (typeof value === 'string' && isReferring(value)) return 'a variable is not made of others';
   if (values === undefined || values.some((one) => one === value)) return undefined;
   return `expected ${values.join(' or ')}, found ${typeof value === 'string' ? quoted(value) : value}`;
 }

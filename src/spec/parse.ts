@@ -3,7 +3,7 @@ import type { Parsed } from './document.ts';
 import { MAX_DEPTH, MAX_DOCUMENTS, MAX_PROBLEMS_PER_FILE, MAX_SYNTAX_PROBLEMS } from './limits.ts';
 import { toPlain } from './plain.ts';
 import { problemAt, type Source } from './source.ts';
-import { explainSyntax, TAB } from './syntax.ts';
+import { explainSyntax, MISLEADING } from './syntax.ts';
 import type { Problem } from './types.ts';
 import { followBrackets, type Unclosed } from './unclosed.ts';
 
@@ -100,9 +100,11 @@ function syntaxProblems(source: Source, yaml: Document.Parsed, unclosed: readonl
   const open = unclosed.filter(({ offset }) => offset >= start && offset < end);
   const first = Math.min(...open.map(({ offset }) => offset));
   const told = [...errors.filter(({ offset }) => offset < first), ...open];
-  const tabs = told.filter(({ finding }) => finding === TAB);
+  const misleading = told.filter(({ finding }) => MISLEADING.includes(finding));
   const byLine = new Map<number, Problem>();
-  for (const { offset, finding } of (tabs.length > 0 ? tabs : told).sort((a, b) => a.offset - b.offset)) {
+  for (const { offset, finding } of (misleading.length > 0 ? misleading : told).sort(
+    (a, b) => a.offset - b.offset,
+  )) {
     const problem = problemAt(source, offset, finding);
     if (!byLine.has(problem.position.line)) byLine.set(problem.position.line, problem);
     if (byLine.size === MAX_SYNTAX_PROBLEMS) break;

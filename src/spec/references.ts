@@ -12,6 +12,9 @@ const REFERENCE = /\$?\$\{\s*var\s*\.(?:([A-Za-z][\w-]*)\})?/g;
 
 type Variables = ReadonlyMap<string, Declared>;
 
+/** Whether a text has a variable in it, or something that was meant as one. */
+export const isReferring = (text: string): boolean => text.search(REFERENCE) !== -1;
+
 /** A text as a spec has to have it, to mean just that. */
 export const literal = (text: string): string => text.replace(REFERENCE, '$$$&');
 
@@ -54,8 +57,12 @@ function fillOne(
   function readField(key: string, value: unknown, path: Path): unknown {
     // What a document is must be plain before anything is filled in.
     if (path.length === 0 && key !== 'metadata' && key !== 'spec') return value;
-    if (key.search(REFERENCE) !== -1) complain([...path, key], () => IN_KEY, true);
-    return read(value, [...path, key]);
+    const inside = [...path, key];
+    if (isReferring(key)) {
+      wrong.push(inside);
+      complain(inside, () => IN_KEY, true);
+    }
+    return read(value, inside);
   }
 
   function readText(text: string, path: Path): VariableValue {

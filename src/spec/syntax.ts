@@ -3,15 +3,24 @@ import type { Finding, Source } from './source.ts';
 
 /** A syntax error in the words of someone who writes specs. */
 export function explainSyntax(error: YAMLError, { text }: Source): Finding {
-  if (text[error.pos[0]] === '\t' || error.code === 'TAB_AS_INDENT') return TAB;
+  const [at] = error.pos;
+  if (text[at] === '\t' || error.code === 'TAB_AS_INDENT') return TAB;
+  if (text[at - 1] === '$' && text.startsWith('{var.', at)) return UNQUOTED;
   return EXPLAINED[error.code] ?? { message: `this is not YAML: ${firstLine(error.message)}` };
 }
 
-/** One tab puts the lines after it out of place too. */
-export const TAB: Finding = {
+const TAB: Finding = {
   message: 'a tab is used for indentation',
   hint: 'indent with spaces; YAML does not allow tabs there',
 };
+
+const UNQUOTED: Finding = {
+  message: 'inside { } and [ ], a variable needs quotes',
+  hint: `put the text in quotes: { name: "tax-\${var.stage}" }`,
+};
+
+/** What puts the lines after it out of place too. */
+export const MISLEADING: readonly Finding[] = [TAB, UNQUOTED];
 
 export const UNKNOWN_TAG: Finding = {
   message: 'this tag is not known here, or does not fit the value',

@@ -1,6 +1,7 @@
-import { type Parsed, type Place, problem } from './document.ts';
+import { type Parsed, problem } from './document.ts';
 import { MAX_TAKEN } from './limits.ts';
-import { formatPath, type Path, valueAt } from './path.ts';
+import { keyReference } from './names.ts';
+import { formatPath, isAlong, type Path, valueAt } from './path.ts';
 import { suggest } from './suggest.ts';
 import type { Problem } from './types.ts';
 import type { Valid } from './validate.ts';
@@ -16,24 +17,34 @@ export function takeDefaults(
 ): { documents: Parsed[]; problems: Problem[] } {
   const known = knownDefaults(defaults, valid);
   const problems: Problem[] = [];
+  const completed: Parsed[] = [];
   let taken = 0;
-  const completed = documents.map((parsed): Parsed => {
-    const path = ['spec', 'defaults'];
-    const name = valueAt(parsed.value, path);
-    if (valueAt(parsed.value, ['kind']) !== 'BucketReplication' || name === undefined) return parsed;
-    const from = typeof name === 'string' ? known.get(name) : undefined;
-    const isWrong = parsed.wrong.some((one) => formatPath(one) === 'spec.defaults');
-    if (typeof name === 'string' && !known.has(name) && !isWrong) problems.push(unknown(parsed, name, known));
-    if (!from || isWrong || taken > MAX_TAKEN) return { ...parsed, isPartial: true };
-    const merged = merge(parsed, from);
-    taken += merged.places.size - parsed.places.size;
-    if (taken > MAX_TAKEN) {
-      const message = `all specs together take more than ${MAX_TAKEN.toLocaleString('en')} values from Defaults`;
-      problems.push(problem(parsed, path, message, 'leave less to Defaults, or give fewer specs at once'));
-    }
-    return merged;
-  });
+  for (const parsed of documents) {
+    const { document, found } = complete(parsed, known);
+    completed.push(document);
+    problems.push(...found);
+    taken += document.places.size - parsed.places.size;
+    if (taken <= MAX_TAKEN) continue;
+    const message = `all specs together take more than ${MAX_TAKEN.toLocaleString('en')} values from Defaults`;
+    const hint = 'leave less to Defaults, or give fewer specs at once';
+    problems.push(problem(parsed, DEFAULTS, message, hint));
+    return { documents: documents.map((one) => ({ ...one, isPartial: true })), problems };
+  }
   return { documents: completed, problems };
+}
+
+const DEFAULTS: Path = ['spec', 'defaults'];
+
+function complete(parsed: Parsed, known: Known): { document: Parsed; found: Problem[] } {
+  const name = valueAt(parsed.value, DEFAULTS);
+  if (valueAt(parsed.value, ['kind']) !== 'BucketReplication' || name === undefined)
+    return { document: parsed, found: [] };
+  const partial: Parsed = { ...parsed, isPartial: true };
+  const isTold = typeof name !== 'string' || parsed.wrong.some((path) => isAlong(path, DEFAULTS));
+  if (isTold) return { document: partial, found: [] };
+  if (!known.has(name)) return { document: partial, found: [unknown(parsed, name, known)] };
+  const from = known.get(name);
+  return { document: from ? merge(parsed, from) : partial, found: [] };
 }
 
 /** The first of a name counts; that there is another is told elsewhere. */
@@ -55,7 +66,7 @@ function unknown(parsed: Parsed, name: string, known: Known): Problem {
     meant === undefined
       ? 'add one: kind: Defaults with metadata.name and spec, and name its file too'
       : `did you mean ${meant}?`;
-  return problem(parsed, ['spec', 'defaults'], `there is no Defaults document named ${name}`, hint);
+  return problem(parsed, DEFAULTS, `there is no Defaults document named ${name}`, hint);
 }
 
 /**
@@ -86,16 +97,16 @@ function merge(pair: Parsed, defaults: Parsed): Parsed {
   };
 
   const join = (own: unknown, other: unknown, path: Path): unknown => {
-    const place = formatPath(path);
-    if (place.endsWith('.key')) {
-      if (isText(own) && isMapping(other)) return join(long(own, path, pair.places.get(place)), other, path);
-      if (isMapping(own) && isText(other)) return joinMappings(own, { [formOf(other)]: other }, path);
+    if (KEY.test(formatPath(path))) {
+      if (isKey(own) && isMapping(other)) return joinMappings(long(own, path), other, path);
+      if (isMapping(own) && isKey(other)) return joinMappings(own, { [formOf(other)]: other }, path);
     }
     return isMapping(own) && isMapping(other) ? joinMappings(own, other, path) : own;
   };
 
   /** A key in its short form as a mapping, whose one field stands where the text does. */
-  const long = (key: string, path: Path, place: Place | undefined): Mapping => {
+  const long = (key: string, path: Path): Mapping => {
+    const place = pair.places.get(formatPath(path));
     if (place) places.set(formatPath([...path, formOf(key)]), place);
     return { [formOf(key)]: key };
   };
@@ -128,7 +139,12 @@ function merge(pair: Parsed, defaults: Parsed): Parsed {
   };
 }
 
+const KEY = /^spec\.(source|destination)\.key$/;
+
+/** A key in its short form, if it is one: what is not stays as it is written, and is judged as such. */
+const isKey = (value: unknown): value is string =>
+  typeof value === 'string' && keyReference(value) === undefined;
+
 const formOf = (key: string): string => (key.startsWith('alias/') ? 'alias' : 'arn');
-const isText = (value: unknown): value is string => typeof value === 'string';
 const isMapping = (value: unknown): value is Mapping =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -102,7 +102,8 @@ function misfits({
   const untyped = typed(fallback, where);
   const reason = misfit(fallback, values);
   if (untyped.length > 0 || reason === undefined) return untyped;
-  return [problem(parsed, where, reason, 'the default is one of the values that are allowed')];
+  const hint = 'write a value as --var could give it';
+  return [problem(parsed, where, reason, hint)];
 }
 
 function choose(

@@ -41,6 +41,14 @@ describe('what we made, imported again', () => {
     }
   });
 
+  test('takes no prefix for a variable, whatever it looks like', async () => {
+    await using world = await aWorld(TAX.replace('Tax/', () => `"$\${var.stage}/$\${x}/$"`));
+    await world.reconcile();
+    const yaml = await everything(world);
+    expect(world.specs.pairs[0]?.rules[0]?.prefix).toBe(`\${var.stage}/$\${x}/$`);
+    expect((await world.with(yaml)).plan.waves).toEqual([]);
+  });
+
   const limits = bounded(300, 10);
 
   test(

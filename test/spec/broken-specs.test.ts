@@ -1,6 +1,17 @@
 import { expect, test } from 'vitest';
 import { formatProblems } from '../../src/spec/report.ts';
-import { MAIN, problemsOf, TAX, tax, together } from './support.ts';
+import {
+  changed,
+  HOUSE,
+  MAIN,
+  problemsOf,
+  referring,
+  SHORT,
+  TAX,
+  tax,
+  together,
+  VARIABLES,
+} from './support.ts';
 
 const KEY = '    key: alias/acme-tax\n';
 const RULES = '  rules:\n    - prefix: Tax/\n';
@@ -167,6 +178,134 @@ spec:
   'guardrails with a limit below nothing': together(
     TAX,
     'apiVersion: replikey.dev/v1\nkind: Guardrails\nmetadata: { name: all }\nspec: { maxRemovals: -1 }\n',
+  ),
+
+  // Variables.
+  'a variable that nobody declares': tax(['name: tax', `name: tax-${referring('stage')}`]),
+  'a misspelt variable': together(VARIABLES, tax(['name: tax', `name: tax-${referring('stgae')}`])),
+  'a variable without a value': together(VARIABLES, tax(['prefix: Tax/', `prefix: ${referring('team')}/`])),
+  'a variable without a value, from the environment': together(
+    changed(VARIABLES, ['default: 10, ', '']),
+    tax(['Tax/', `Tax/\n      priority: ${referring('first')}`]),
+  ),
+  'variables that begin well': tax(
+    ['name: tax', `name: tax-${referring('')}`],
+    ['bucket: acme-tax\n', `bucket: ${referring('stage').replace('var', ' var')}\n`],
+    ['Tax/', `"${referring('stage').slice(0, -1)}"`],
+  ),
+  'a variable as a key': together(
+    VARIABLES,
+    tax(['name: tax', `name: tax\n  labels: { "${referring('stage')}": x }`]),
+  ),
+  'a variable without quotes between braces': together(
+    VARIABLES,
+    tax(['name: tax', `name: tax\n  labels: { stage: ${referring('stage')} }`]),
+  ),
+  'a variable of another type than its field': together(
+    VARIABLES,
+    tax(
+      ['us-east-1', referring('first')],
+      ['Tax/', `Tax/\n      enabled: ${referring('stage')}\n      priority: "${referring('paused')}"`],
+    ),
+  ),
+  'a variable whose value will not do': together(
+    changed(VARIABLES, ['default: dev', 'default: Dev'], ['[dev, prod]', '[Dev, prod]']),
+    tax(['bucket: acme-tax\n', `bucket: acme-${referring('stage')}\n`]),
+  ),
+  'a variable that is declared twice': together(
+    VARIABLES,
+    changed(VARIABLES, ['name: stage', 'name: other'], ['enum: [dev, prod], ', '']),
+    TAX,
+  ),
+  'two documents of variables of one name': together(
+    VARIABLES,
+    'apiVersion: replikey.dev/v1\nkind: Variables\nmetadata: { name: stage }\nspec: { variables: {} }\n',
+    TAX,
+  ),
+  'declarations that contradict themselves': together(
+    changed(
+      VARIABLES,
+      ['default: dev', 'default: test'],
+      ['default: false', 'default: "no"'],
+      ['default: 10', 'default: 010'],
+      ['team: { type: string', 'team: { type: string, enum: [1, a], default: true'],
+    ),
+    tax(['Tax/', `${referring('stage')}/${referring('team')}`]),
+  ),
+  'declarations that will not do': together(
+    changed(
+      VARIABLES,
+      ['stage: {', '2nd stage: {'],
+      ['team: { type: string }', 'team: { type: text, defaults: x }'],
+      ['type: boolean, ', 'enum: [], '],
+      ['default: 10', 'default: [10]'],
+      ['REPLIKEY_FIRST', 'HOME'],
+    ),
+    tax(['Tax/', `${referring('team')}/${referring('paused')}`]),
+  ),
+  'a variable made of another': together(
+    changed(VARIABLES, ['team: { type: string', `team: { type: string, default: "${referring('stage')}"`]),
+    TAX,
+  ),
+  'a variable for a kind': tax(['kind: BucketReplication', `kind: ${referring('kind')}`]),
+
+  // Defaults.
+  'defaults that nobody declares': SHORT,
+  'misspelt defaults': together(HOUSE, changed(SHORT, ['house', 'hose'], ['bucket:', 'buckt:'])),
+  'defaults that are no name': together(HOUSE, changed(SHORT, ['house', '[house]'])),
+  'defaults in the wrong place': together(
+    HOUSE,
+    changed(SHORT, ['    bucket', '    defaults: house\n    bucket']),
+  ),
+  'defaults that take defaults': together(changed(HOUSE, ['spec:', 'spec:\n  defaults: other']), SHORT),
+  'two defaults of one name': together(HOUSE, HOUSE, SHORT),
+  'a field that neither a pair nor its defaults have': together(
+    changed(HOUSE, ['region: us-east-1, ', '']),
+    changed(SHORT, ['    key: alias/acme-tax\n', '']),
+  ),
+  'defaults that are wrong, and taken by two pairs': together(
+    changed(
+      HOUSE,
+      ['us-west-2', 'mars'],
+      ['region: us-east-1', 'regoin: us-east-1'],
+      ['- prefix', '- prefx'],
+    ),
+    SHORT,
+    changed(
+      SHORT,
+      ['name: tax', 'name: two'],
+      ['bucket: acme-tax', 'bucket: acme-two'],
+      ['acme-tax\n', 'acme-two\n'],
+    ),
+  ),
+  'defaults that are wrong where a pair says otherwise': together(
+    changed(HOUSE, ['us-west-2', 'mars']),
+    `${SHORT}  destination: { region: us-west-1 }\n`,
+  ),
+  'defaults without any': together(changed(HOUSE, [HOUSE.slice(HOUSE.indexOf('spec:')), '']), SHORT),
+  'defaults that do not fit what a pair says': together(
+    changed(HOUSE, ['rotation: true', 'rotation: true, bucketKey: true']),
+    `${SHORT}    defaultEncryption: SSE-S3\n`,
+    changed(
+      SHORT,
+      ['name: tax', 'name: two'],
+      ['bucket: acme-tax', 'bucket: acme-two'],
+      ['alias/acme-tax', `arn:aws:kms:us-east-1:111122223333:key/${ID}`],
+    ),
+  ),
+  'defaults that do not fit any pair': together(
+    changed(HOUSE, ['prefix: Tax/', 'enabled: true']),
+    SHORT,
+    changed(SHORT, ['name: tax', 'name: two'], ['bucket: acme-tax', 'bucket: acme-two']),
+  ),
+  'a key that is none, where defaults say how it rotates': together(
+    HOUSE,
+    changed(SHORT, ['alias/acme-tax', 'acme-tax']),
+  ),
+  'two pairs that take the same priority': together(
+    changed(HOUSE, ['prefix: Tax/', 'prefix: Tax/\n      priority: 1']),
+    SHORT,
+    changed(SHORT, ['name: tax', 'name: two']),
   ),
 
   // Keys.

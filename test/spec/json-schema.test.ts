@@ -3,7 +3,18 @@ import { Ajv } from 'ajv';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { jsonSchema } from '../../src/spec/json-schema.ts';
-import { MAIN, problemsOf, TAX, tax, together } from './support.ts';
+import {
+  changed,
+  HOUSE,
+  MAIN,
+  problemsOf,
+  referring,
+  SHORT,
+  TAX,
+  tax,
+  together,
+  VARIABLES,
+} from './support.ts';
 
 type Schema = {
   type?: string;
@@ -33,32 +44,6 @@ test('every field has a description, and no mapping takes unknown fields', () =>
   look(jsonSchema(), '');
 });
 
-const VARIABLES = `apiVersion: replikey.dev/v1
-kind: Variables
-metadata: { name: stage }
-spec:
-  variables:
-    stage: { type: string, enum: [dev, prod], default: dev }
-    paused: { type: boolean, default: false }
-    first: { type: number, default: 10, env: REPLIKEY_FIRST }
-`;
-const HOUSE = `apiVersion: replikey.dev/v1
-kind: Defaults
-metadata: { name: house }
-spec:
-  source: { region: us-east-1, key: { rotation: true } }
-  destination: { bucket: acme-tax-replica, region: us-west-2, key: alias/acme-tax-replica }
-  rules: [{ prefix: Tax/ }]
-`;
-const SHORT = `apiVersion: replikey.dev/v1
-kind: BucketReplication
-metadata: { name: tax }
-spec:
-  defaults: house
-  source: { bucket: acme-tax, key: alias/acme-tax }
-`;
-const referring = (name: string): string => `\${var.${name}}`;
-
 /** Specs that are right, and that are wrong in a way that can be seen in one document alone. */
 const JUDGED: Record<'right' | 'wrong', Record<string, string[]>> = {
   right: {
@@ -74,7 +59,7 @@ const JUDGED: Record<'right' | 'wrong', Record<string, string[]>> = {
     ],
     'variables in defaults': [
       SHORT,
-      HOUSE.replace('rotation: true', `rotation: "${referring('paused')}"`),
+      changed(HOUSE, ['rotation: true', `rotation: "${referring('paused')}"`]),
       VARIABLES,
     ],
   },
@@ -94,13 +79,13 @@ const JUDGED: Record<'right' | 'wrong', Record<string, string[]>> = {
     ],
     'a rule that says nothing': [tax(['prefix: Tax/', 'enabled: true'])],
     'a rule that says nothing, beside defaults': [`${SHORT}  rules: [{ enabled: true }]\n`, HOUSE],
-    'a misspelt key, beside defaults': [SHORT.replace('bucket', 'buckt'), HOUSE],
-    'defaults that take defaults': [HOUSE.replace('spec:', 'spec:\n  defaults: other'), SHORT],
-    'a misspelt key in defaults': [HOUSE.replace('rotation', 'rotate'), SHORT],
-    'a variable without a type': [VARIABLES.replace('type: boolean, ', ''), TAX],
-    'a variable of an unknown type': [VARIABLES.replace('type: boolean', 'type: flag'), TAX],
+    'a misspelt key, beside defaults': [changed(SHORT, ['bucket', 'buckt']), HOUSE],
+    'defaults that take defaults': [changed(HOUSE, ['spec:', 'spec:\n  defaults: other']), SHORT],
+    'a misspelt key in defaults': [changed(HOUSE, ['rotation', 'rotate']), SHORT],
+    'a variable without a type': [changed(VARIABLES, ['type: boolean, ', '']), TAX],
+    'a variable of an unknown type': [changed(VARIABLES, ['type: boolean', 'type: flag']), TAX],
     'a variable that reads any environment': [
-      VARIABLES.replace('REPLIKEY_FIRST', 'AWS_SECRET_ACCESS_KEY'),
+      changed(VARIABLES, ['REPLIKEY_FIRST', 'AWS_SECRET_ACCESS_KEY']),
       TAX,
     ],
     'a variable as a kind': [tax(['kind: BucketReplication', `kind: ${referring('stage')}`]), VARIABLES],

@@ -1,6 +1,7 @@
+import { type Given, NOTHING_GIVEN } from '../../src/spec/given.ts';
 import { loadSpecs } from '../../src/spec/load.ts';
 import { formatProblems } from '../../src/spec/report.ts';
-import type { BucketReplication, Problem } from '../../src/spec/types.ts';
+import type { BucketReplication, Problem, Specs } from '../../src/spec/types.ts';
 
 /** The smallest spec that is right. */
 export const TAX = `apiVersion: replikey.dev/v1
@@ -28,25 +29,72 @@ spec:
   id: "111122223333"
 `;
 
+/** Variables of each type: with a default, without, and from the environment. */
+export const VARIABLES = `apiVersion: replikey.dev/v1
+kind: Variables
+metadata: { name: stage }
+spec:
+  variables:
+    stage: { type: string, enum: [dev, prod], default: dev }
+    team: { type: string }
+    paused: { type: boolean, default: false }
+    first: { type: number, default: 10, env: REPLIKEY_FIRST }
+`;
+
+/** What several pairs share; SHORT is a pair that takes it. */
+export const HOUSE = `apiVersion: replikey.dev/v1
+kind: Defaults
+metadata: { name: house }
+spec:
+  source: { region: us-east-1, key: { rotation: true } }
+  destination:
+    bucket: acme-tax-replica
+    region: us-west-2
+    key: alias/acme-tax-replica
+  rules:
+    - prefix: Tax/
+`;
+
+export const SHORT = `apiVersion: replikey.dev/v1
+kind: BucketReplication
+metadata:
+  name: tax
+spec:
+  defaults: house
+  source:
+    bucket: acme-tax
+    key: alias/acme-tax
+`;
+
+/** How a spec refers to a variable. */
+export const referring = (name: string): string => `\${var.${name}}`;
+
 /** A spec with some of its text replaced; a text that is not there is a mistake of the test. */
-export function tax(...changes: [from: string, to: string][]): string {
+export const tax = (...changes: [from: string, to: string][]): string => changed(TAX, ...changes);
+
+export function changed(document: string, ...changes: [from: string, to: string][]): string {
   return changes.reduce((text, [from, to]) => {
     if (!text.includes(from)) throw new Error(`not in the spec: ${from}`);
-    return text.replace(from, to);
-  }, TAX);
+    return text.replace(from, () => to);
+  }, document);
 }
 
 /** Documents in one file. */
 export const together = (...documents: string[]): string => documents.join('---\n');
 
-export async function problemsOf(yaml: string | Uint8Array): Promise<Problem[]> {
-  return (await loadSpecs(['-'], async () => yaml)).problems;
+export async function problemsOf(yaml: string | Uint8Array, given?: Partial<Given>): Promise<Problem[]> {
+  const { problems } = await loadSpecs(['-'], async () => yaml, { ...NOTHING_GIVEN, ...given });
+  return problems;
+}
+
+export async function specsOf(yaml: string, given?: Partial<Given>): Promise<Specs> {
+  const { specs, problems } = await loadSpecs(['-'], async () => yaml, { ...NOTHING_GIVEN, ...given });
+  if (!specs) throw new Error(formatProblems(problems));
+  return specs;
 }
 
 export async function pairsOf(yaml: string): Promise<BucketReplication[]> {
-  const { specs, problems } = await loadSpecs(['-'], async () => yaml);
-  if (!specs) throw new Error(formatProblems(problems));
-  return specs.pairs;
+  return (await specsOf(yaml)).pairs;
 }
 
 export async function pairOf(yaml: string): Promise<BucketReplication> {
