@@ -37,6 +37,8 @@ export function drawing(plan: Plan, pairs: readonly BucketReplication[]): string
     return `  ${id(pair.source.bucket)} ${mark === '' ? '-->' : '==>'}|"${rules}${mark}"| ${id(pair.destination.bucket)}`;
   });
   const lines = [
+    // A name and its mark stay on one line.
+    '%%{init: {"flowchart": {"wrappingWidth": 600}}}%%',
     'flowchart LR',
     ...places.flatMap((place, index) => [
       `  subgraph p${index}["${place}"]`,

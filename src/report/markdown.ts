@@ -126,12 +126,12 @@ function handovers({ handover }: Plan): string[] {
 
 /** A row for each pair that there is something to say of: how much changes, and whether it will replicate. */
 function table(sections: readonly PlanSection[], proof: readonly RuleProof[]): string {
-  const rows = sections.map(({ name, sides, steps }) => {
+  const rows = sections.map(({ name, buckets, steps }) => {
     const { create, update, delete: gone } = counts(steps);
     const verdicts = proof.filter(({ spec }) => spec === name).map(({ verdict }) => verdict);
     const cells = [
       text(name),
-      sides ? sides.map(text).join(' → ') : 'not declared any more',
+      buckets ? buckets.map(text).join(' → ') : 'not declared any more',
       ...[create, update, gone].map((count) => count || ''),
     ];
     return `| ${[...cells, verdictOf(verdicts)].join(' | ')} |`;

@@ -9,7 +9,9 @@ import { wrapped } from './wrapped.ts';
 /** What a plan says of one pair, or of what is left of one. */
 export interface PlanSection {
   name: string;
-  /** `acme-tax (us-east-1)`; absent where no spec of this name is given any more. */
+  /** `acme-tax` */
+  buckets?: [source: string, destination: string];
+  /** `acme-tax (us-east-1)`; both absent where no spec of this name is given any more. */
   sides?: [source: string, destination: string];
   /** `spec.yaml:1` */
   where?: string;
@@ -54,10 +56,11 @@ function titleOf({
   source,
   destination,
   positions,
-}: BucketReplication): Pick<PlanSection, 'name' | 'sides' | 'where'> {
+}: BucketReplication): Pick<PlanSection, 'name' | 'buckets' | 'sides' | 'where'> {
   const at = positions[''];
   return {
     name,
+    buckets: [source.bucket, destination.bucket],
     sides: [sideText(source), sideText(destination)],
     ...(at && { where: `${visible(at.file)}:${at.line}` }),
   };

@@ -24,6 +24,7 @@ test('a plan for a pull request: summary and proof, a drawing, folded details, a
     Proof: 1 of 1 rules proven.
 
     \`\`\`mermaid
+    %%{init: {"flowchart": {"wrappingWidth": 600}}}%%
     flowchart LR
       subgraph p0["us-east-1"]
         b0["acme-tax<br/>alias/acme-tax"]
