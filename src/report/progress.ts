@@ -94,7 +94,7 @@ function waiting(waits: PairProgress['waits'], now: number): string[] {
   const [first, ...more] = [...waits.values()];
   if (!first) return [];
   const others = more.length > 0 ? ` and ${more.length} more` : '';
-  return [`waiting for ${first.waitsFor}${others} (${seconds(first.until - now)} more at most)`];
+  return [`waiting up to ${seconds(first.until - now)} for ${first.waitsFor}${others}`];
 }
 
 const spent = ({ calls, since, now }: Around): string =>

@@ -1,10 +1,17 @@
+import { execFile, spawnSync } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { PassThrough } from 'node:stream';
+import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { showProgress } from '../../src/cli/progress.ts';
 import type { Plan } from '../../src/core/resource.ts';
 import { createLog } from '../../src/log.ts';
 import type { ApplyEvent } from '../../src/steps/apply.ts';
+import { environment, MAIN } from '../support/cli.ts';
 import { fakeClock } from '../support/fake-clock.ts';
+import { aWorld, TAX } from '../support/world.ts';
 
 /** What is seen on a terminal to which this was written: line feeds, `up`, and `erase below` are all that it knows. */
 function screen(written: string): string[] {
@@ -87,7 +94,7 @@ test('on a terminal the last lines say how far it is, below whatever else is wri
   await clock.pass(5_000);
   expect(out.screen).toEqual([
     'the plan',
-    'tax  0 of 1 applied, waiting for S3 to see the new role (5…',
+    'tax  0 of 1 applied, waiting up to 55 s for S3 to see the …',
     '0 of 1 applied: 41 reads, 0 writes, 6 s',
   ]);
   log.warn('tried again');
@@ -134,9 +141,9 @@ test.each([
   await clock.pass(31_000);
   expect(out.screen).toEqual([
     expect.stringContaining(
-      'still at it: 0 of 1 applied, waiting for S3 to see the new role (59 s more at most), 41 reads, 0 writes, 30 s',
+      'still at it: 0 of 1 applied, waiting up to 59 s for S3 to see the new role, 41 reads, 0 writes, 30 s',
     ),
-    expect.stringContaining('(29 s more at most), 41 reads, 0 writes, 60 s'),
+    expect.stringContaining('waiting up to 29 s for S3 to see the new role, 41 reads, 0 writes, 60 s'),
   ]);
   progress.end();
   await clock.pass(100_000);
@@ -149,5 +156,28 @@ test('who asked for silence gets it', async () => {
     await clock.pass(100_000);
     expect(out.screen).toEqual([]);
     progress.end();
+  }
+});
+
+// `script` of util-linux runs a command in a pseudo-terminal.
+const hasScript =
+  spawnSync('script', ['--version'], { encoding: 'utf8' }).stdout?.includes('util-linux') ?? false;
+
+test.skipIf(!hasScript)('in a real terminal nothing is left of it once the run has ended', async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'replikey-terminal-'));
+  const file = path.join(folder, 'spec.yaml');
+  await writeFile(file, TAX);
+  try {
+    await using world = await aWorld(TAX, { knobs: { rolePropagationMs: 1_500 } });
+    const command = `stty cols 100 rows 30; ${process.execPath} ${MAIN} --once ${file}`;
+    const env = environment(world.sandbox.endpoint, { NO_COLOR: '1', TERM: 'xterm' });
+    const { stdout } = await promisify(execFile)('script', ['-qec', command, '/dev/null'], { env });
+    const seen = screen(stdout.replaceAll('\r', ''));
+    expect(stdout).toMatch(/tax {2}\d+ of 13 applied, waiting up to \d+ s for /);
+    expect(seen.join('\n')).not.toMatch(/waiting up to|reads, /);
+    expect(seen.filter((line) => line.startsWith('✓'))).toHaveLength(13);
+    expect(seen.at(-1)).toBe('Converged: 13 applied, and a second reading finds nothing to do.');
+  } finally {
+    await rm(folder, { recursive: true });
   }
 });

@@ -48,7 +48,7 @@ const STORY: [title: string, events: Parameters<typeof happened>[1][], lines: st
     'a step that waits, and for what it waits last',
     [waiting(one, 'the key'), waiting(one, 'the role')],
     [
-      'tax    0 of 2 applied, waiting for the role (48 s more at most)',
+      'tax    0 of 2 applied, waiting up to 48 s for the role',
       'books  0 of 1 applied',
       '0 of 3 applied: 41 reads, 2 writes, 12 s',
     ],
@@ -57,7 +57,7 @@ const STORY: [title: string, events: Parameters<typeof happened>[1][], lines: st
     'two steps that wait, one of them no more',
     [waiting(one, 'the key'), waiting(three, 'the role'), { type: 'applied', step: one }],
     [
-      'tax    1 of 2 applied, waiting for the role (48 s more at most)',
+      'tax    1 of 2 applied, waiting up to 48 s for the role',
       'books  0 of 1 applied',
       '1 of 3 applied: 41 reads, 2 writes, 12 s',
     ],
@@ -66,7 +66,7 @@ const STORY: [title: string, events: Parameters<typeof happened>[1][], lines: st
     'two steps that wait',
     [waiting(one, 'the key'), waiting(three, 'the role')],
     [
-      'tax    0 of 2 applied, waiting for the key and 1 more (48 s more at most)',
+      'tax    0 of 2 applied, waiting up to 48 s for the key and 1 more',
       'books  0 of 1 applied',
       '0 of 3 applied: 41 reads, 2 writes, 12 s',
     ],
@@ -106,7 +106,7 @@ test('before there is a plan, how much was read', () => {
 
 test('in one sentence for a log', () => {
   expect(progressText(after([waiting(three, 'the role'), { type: 'applied', step: one }]), around)).toBe(
-    '1 of 3 applied, waiting for the role (48 s more at most), 41 reads, 2 writes, 12 s',
+    '1 of 3 applied, waiting up to 48 s for the role, 41 reads, 2 writes, 12 s',
   );
 });
 
