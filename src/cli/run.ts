@@ -14,6 +14,7 @@ import { kinds } from '../kinds/index.ts';
 import { createLog, type Log } from '../log.ts';
 import { wantsColour } from '../report/paint.ts';
 import type { Sandbox } from '../sandbox/server.ts';
+import { labelSelector, SelectionError } from '../spec/select.ts';
 import type { Specs } from '../spec/types.ts';
 import type { Io } from './io.ts';
 import { leadershipOf, leaseTimes } from './leadership.ts';
@@ -34,6 +35,8 @@ export async function run(
   io: Io,
   signal: AbortSignal,
 ): Promise<number> {
+  refuseOnce(options);
+  const isSelected = selecting(options);
   const log = createLog(io.stderr, { level: options.logLevel, colour: wantsColour(io.stderr, io.env) });
   const sandbox = options.sandbox === undefined ? undefined : await startEmbedded(options.sandbox);
   const metrics = createMetrics({ version: manifest.version, name: NAME });
@@ -68,7 +71,7 @@ export async function run(
     allowUnproven: options.allowUnproven ?? false,
     thresholds: (limits) => thresholds(options, limits),
     mayWrite: (one) => !options.planOnly && (leadership?.leads(sourceOf(one)) ?? true),
-    mine: (one) => leadership?.minds(sourceOf(one)) ?? true,
+    mine: (one) => isSelected(one) && (leadership?.minds(sourceOf(one)) ?? true),
     observer: metrics.observer,
   };
   const controller = createController(settings);
@@ -78,7 +81,11 @@ export async function run(
 
   const surfaces =
     options.listen &&
-    (await serveSurfaces(routesOf({ controller, metrics, signal, settings }), options.listen));
+    (await serveSurfaces(routesOf({ controller, metrics, signal, settings }), options.listen).catch(
+      (error: Error) => {
+        throw new UserError(EXIT.usage, `cannot listen: ${error.message}; --listen takes another address`);
+      },
+    ));
   if (surfaces) io.stdout.write(`replikey listens on ${surfaces.url}\n`);
   const watching = await watchSpecs(paths, {
     clock: systemClock,
@@ -127,6 +134,36 @@ function doorFor(
   });
   const door = createDoor({ ...rest, clients, accounts, region: pairs[0]?.source.region ?? 'us-east-1' });
   return { door, close: () => clients.destroy() };
+}
+
+/** @throws UserError for what only a single pass can do. */
+function refuseOnce({ output, prune, plan, out, observed, detailedExitcode }: RunOptions): void {
+  const given = {
+    '--prune': prune,
+    '--plan': plan,
+    '--out': out,
+    '--observed': observed,
+    '--detailed-exitcode': detailedExitcode,
+    '--output': output === 'text' ? undefined : output,
+  };
+  const [option] = Object.entries(given).find(([, value]) => value !== undefined) ?? [];
+  if (option) throw new UserError(EXIT.usage, `${option} is for a single pass: add --once, or --dry-run`);
+}
+
+/**
+ * The pairs that the command line chooses. A name that no spec has now may be declared later.
+ *
+ * @throws UserError for a selector that cannot be read.
+ */
+function selecting({ only, selector }: RunOptions): (one: Keyed) => boolean {
+  try {
+    const matches = selector === undefined ? () => true : labelSelector(selector);
+    return ({ key, pairs }) =>
+      (only.length === 0 || only.includes(key)) && pairs.some(({ labels }) => matches(labels));
+  } catch (error) {
+    if (error instanceof SelectionError) throw new UserError(EXIT.usage, error.message);
+    throw error;
+  }
 }
 
 const stopped = (signal: AbortSignal): Promise<void> =>

@@ -124,6 +124,36 @@ describe('reconcile specs/, as a process', () => {
     });
   });
 
+  test.each([
+    [['--prune'], '--prune is for a single pass: add --once, or --dry-run'],
+    [['-o', 'json'], '--output is for a single pass'],
+    [['-l', 'team in'], '"team in" selects nothing'],
+    [['--shard', '1/3'], '--shard needs a lease'],
+    [['--shard', '4/3'], 'a part, from 1, and of how many'],
+    [['--leader-elect', 's3'], '--leader-elect s3 needs --lock s3://bucket/key'],
+    [['--listen', 'nowhere'], 'a port, or an address and a port'],
+    [['--listen', '192.0.2.1:80'], 'cannot listen: '],
+  ])('refuses what it cannot do: %j', async (args, why) => {
+    await using world = await aWorld();
+    const ran = await cli([folder, ...args], { endpoint: world.sandbox.endpoint });
+    expect(ran.code).toBe(64);
+    expect(ran.stderr).toContain(why);
+  });
+
+  test('looks after the selected ones alone', async () => {
+    await using world = await aWorld();
+    const other = TAX.replaceAll('tax', 'books').replace(
+      'name: books',
+      'name: books, labels: { team: library }',
+    );
+    await writeFile(path.join(folder, 'other.yaml'), other);
+    const one = await start(world, '-l', 'team=library');
+    await ready(one);
+    expect(JSON.parse((await get(one, '/status')).text).pairs).toMatchObject([{ name: 'books' }]);
+    expect(world.sandbox.log.entries.some(({ operation }) => operation === 'CreateBucket')).toBe(true);
+    expect(one.log()).not.toContain('acme-tax');
+  });
+
   test('a signal in the middle of an apply: what is in flight is finished, nothing else is begun, and the next run converges', async () => {
     await using world = await aWorld();
     world.sandbox.knobs.latencyMs = 300;
