@@ -12,8 +12,10 @@ const blocks = (language: string) =>
 
 test('the specs in the documentation are right', async () => {
   const specs = blocks('yaml').filter((text) => text.includes('kind: BucketReplication'));
-  expect(specs).toHaveLength(2);
-  for (const yaml of specs) expect(await problemsOf(yaml)).toEqual([]);
+  expect(specs).toHaveLength(4);
+  const given = { variables: ['first=10'] };
+  for (const yaml of specs)
+    expect(await problemsOf(yaml, yaml.includes('kind: Variables') ? given : {})).toEqual([]);
 });
 
 test('the messages in the documentation are those that are told', async () => {
