@@ -28,6 +28,12 @@ describe('reconcile explain', () => {
     expect(stdout).not.toContain('spec.source.key.alias');
   });
 
+  test('knows what may stand under a name that a spec chooses', async () => {
+    const { stdout } = await explain('spec.variables.stage.env');
+    expect(stdout).toContain('spec.variables.*.env  (Variables)');
+    expect(stdout).toContain('REPLIKEY_STAGE');
+  });
+
   test.each([
     ['spec.rules.prefx', 'did you mean spec.rules.prefix?'],
     ['prefix', 'did you mean spec.rules.prefix?'],

@@ -47,6 +47,36 @@ describe('the newest specs that are right', () => {
     expect(names(lastGood([], [], good))).toEqual(['a', 'b']);
   });
 
+  test('a file of defaults that is not right counts as it was, for all that take it', () => {
+    const house = (region: string) =>
+      file(
+        'house.yaml',
+        `{ apiVersion: replikey.dev/v1, kind: Defaults, metadata: { name: house }, spec: { destination: { region: ${region} } } }`,
+      );
+    const pair = file(
+      'a.yaml',
+      TAX.replace('spec:', 'spec:\n  defaults: house').replace(' region: us-west-2,', ''),
+    );
+    const before = lastGood([pair, house('eu-west-1')], [], undefined) as Current;
+    const after = lastGood([pair, house('mars')], [], before) as Current;
+    expect(after.problems.map(({ position }) => position.file)).toEqual(['house.yaml']);
+    expect(after.specs.pairs[0]?.destination.region).toBe('eu-west-1');
+  });
+
+  test('take their variables from what the run was given', () => {
+    const stage = file(
+      'stage.yaml',
+      '{ apiVersion: replikey.dev/v1, kind: Variables, metadata: { name: x }, spec: { variables: { x: { type: string } } } }',
+    );
+    const pair = file('a.yaml', TAX.replace('name: tax', `name: "\${var.x}"`));
+    const given = { variables: ['x=given'], environment: {} };
+    const first = lastGood([pair, stage], [], undefined, given);
+    expect(names(first)).toEqual(['given']);
+    expect(names(lastGood([pair, stage, file('b.yaml', '{')], [], first as Current, given))).toEqual([
+      'given',
+    ]);
+  });
+
   test('there are none, where nothing was ever right', () => {
     expect(lastGood([file('a.yaml', '{')], [], undefined)).toEqual({ problems: [expect.anything()] });
   });
