@@ -7,13 +7,14 @@ const EXAMPLES: Record<string, Example[]> = {
     ['reconcile validate specs/', 'check the YAML'],
     ['reconcile --dry-run specs/', 'show what would change'],
     ['reconcile --once specs/', 'make it so'],
+    ['reconcile specs/', 'keep it so, until stopped'],
     ['reconcile doctor specs/', 'say whether it replicates, and if not why'],
     ['reconcile verify specs/', 'prove it with real objects'],
     ['reconcile --once specs/ --sandbox', 'rehearse it without an AWS account'],
   ],
   plan: [
     ['reconcile plan specs/', 'what would change'],
-    ['reconcile plan specs/ -o markdown', 'for a comment on a pull request'],
+    ['reconcile plan specs/ -o markdown', 'for a pull request'],
     ['reconcile plan specs/ --only tax --explain', 'one spec, with the API calls'],
     ['reconcile plan specs/ --out plan.json', 'saved, to be applied as it is'],
     ['reconcile plan specs/ --observed observed.json', 'without credentials'],
@@ -25,7 +26,7 @@ const EXAMPLES: Record<string, Example[]> = {
   observe: [['reconcile observe specs/ --out observed.json', 'where there are credentials']],
   verify: [
     ['reconcile verify specs/', 'a canary under each rule'],
-    ['reconcile verify specs/ --only tax --timeout 60', 'of one spec, for a minute at most'],
+    ['reconcile verify specs/ --only tax --timeout 60', 'one spec, for a minute'],
   ],
   doctor: [
     ['reconcile doctor specs/', 'every rule that is declared or there'],
@@ -35,15 +36,15 @@ const EXAMPLES: Record<string, Example[]> = {
   ],
   import: [
     ['reconcile import --bucket acme-tax > specs/tax.yaml', 'one bucket'],
-    ['reconcile import --all', 'every bucket that replicates'],
+    ['reconcile import --all', 'all that replicate'],
   ],
   validate: [
-    ['reconcile validate specs/', 'all problems of all files, with their places'],
-    ['reconcile validate specs/ --var stage=prod', 'with the value of a variable that they declare'],
+    ['reconcile validate specs/', 'all problems, with their places'],
+    ['reconcile validate specs/ --var stage=prod', 'with the value of a variable'],
   ],
   schema: [
     ['reconcile schema > replikey.schema.json', 'for the editor'],
-    ['reconcile schema output > output.schema.json', 'for programs that read what is printed'],
+    ['reconcile schema output > output.schema.json', 'for programs that read it'],
   ],
   explain: [
     ['reconcile explain', 'all kinds of documents'],
@@ -56,11 +57,9 @@ const EXAMPLES: Record<string, Example[]> = {
   demo: [['reconcile demo', 'needs nothing, and leaves nothing behind']],
   init: [
     ['reconcile init', 'asks a few questions'],
-    [
-      'reconcile init --bucket acme-tax --region us-east-1 --bucket acme-tax-replica --region us-west-2',
-      'asks none',
-    ],
+    ['reconcile init --bucket acme-tax --region us-east-1 --region us-west-2', 'asks none'],
   ],
+  man: [['reconcile man | man -l -', 'without installing it']],
   completion: [
     ['eval "$(reconcile completion bash)"', 'in ~/.bashrc'],
     ['source <(reconcile completion zsh)', 'in ~/.zshrc'],
@@ -81,16 +80,16 @@ export const EXIT_CODES: [code: string, meaning: string][] = [
   ['130, 143', 'interrupted, after the call in flight was finished'],
 ];
 
-/** Below the options: examples, each with what it does, on the same line where there is room. */
-export function examplesText(command: string): string {
-  const examples = examplesOf(command);
-  if (examples.length === 0) return '';
-  const widest = Math.max(...examples.map(([line]) => line.length).filter((length) => length <= 50), 0);
-  const lines = examples.map(([line, what]) =>
-    line.length > 50 ? `  ${line}\n  ${' '.repeat(widest)}  ${what}` : `  ${line.padEnd(widest)}  ${what}`,
-  );
-  return `\nExamples:\n${lines.join('\n')}`;
-}
+/** Up to so many columns, what an example does stands beside it; it is never broken, since it is there to be copied. */
+const BESIDE = 52;
 
-export const exitCodesText = (): string =>
-  `\nExit codes:\n${EXIT_CODES.map(([code, meaning]) => `  ${code.padEnd(8)}  ${meaning}`).join('\n')}`;
+/** The examples of a command, as a section of its help. */
+export function examplesText(command: string): string[] {
+  const examples = examplesOf(command);
+  if (examples.length === 0) return [];
+  const pad = Math.max(...examples.map(([line]) => line.length).filter((length) => length <= BESIDE), 0);
+  const lines = examples.map(([line, what]) =>
+    line.length > BESIDE ? `  ${line}\n  ${' '.repeat(pad)}  ${what}` : `  ${line.padEnd(pad)}  ${what}`,
+  );
+  return [['Examples:', ...lines].join('\n')];
+}

@@ -1,5 +1,5 @@
 import { EXIT_CODES, examplesOf } from './examples.ts';
-import { type OptionWords, shown, type Words } from './words.ts';
+import { described, flagsOf, type OptionWords, shown, type Words } from './words.ts';
 
 /** The manual page, in the language of man(7). */
 export function manPage(root: Words, version: string): string {
@@ -19,15 +19,7 @@ export function manPage(root: Words, version: string): string {
     '.SH OPTIONS',
     ...root.options.flatMap(optionText),
     '.SH COMMANDS',
-    ...root.commands.flatMap((command) => [
-      '.SS',
-      `reconcile ${escaped([command.name, ...command.arguments.map(shown)].join(' '))}`,
-      `${escaped(sentence(command.description))}`,
-      ...command.options
-        .filter(({ long }) => !root.options.some((one) => one.long === long))
-        .flatMap(optionText),
-      ...examplesText(command.name),
-    ]),
+    ...root.commands.flatMap((command) => commandText(root, command)),
     '.SH EXIT STATUS',
     ...EXIT_CODES.flatMap(([code, meaning]) => ['.TP', `.B ${code}`, escaped(meaning)]),
     '.SH ENVIRONMENT',
@@ -48,16 +40,31 @@ const ENVIRONMENT: [name: string, meaning: string][] = [
   ['NO_COLOR, FORCE_COLOR', 'No colours at all, or colours though nobody seems to look.'],
 ];
 
-function optionText({ long, short, value, description, fallback }: OptionWords): string[] {
-  const flags = [...(short ? [short] : []), long].map((flag) => `\\fB${escaped(flag)}\\fR`).join(', ');
-  const name = value ? `\\fI${escaped(value.name)}\\fR` : '';
-  const takes = value?.isOptional ? ` [${name}]` : value ? ` ${name}` : '';
-  const more = [
-    ...(value?.kind === 'choice' ? [`one of ${value.choices.join(', ')}`] : []),
-    ...(fallback === undefined ? [] : [`default: ${fallback}`]),
+function optionText(option: OptionWords): string[] {
+  const flags = flagsOf(option)
+    .reverse()
+    .map((flag) => `\\fB${escaped(flag)}\\fR`)
+    .join(', ');
+  const name = `\\fI${escaped(option.value?.name ?? '')}\\fR`;
+  const takes = option.value?.isOptional ? ` [${name}]` : option.value ? ` ${name}` : '';
+  return ['.TP', `${flags}${takes}`, escaped(sentence(described(option)))];
+}
+
+/** The options of a command that mean there what they mean to reconcile itself are named, and not told again. */
+function commandText(root: Words, command: Words): string[] {
+  const told = new Map(root.options.map((option) => [option.long, described(option)]));
+  const isTold = (option: OptionWords) => told.get(option.long) === described(option);
+  const above = command.options.filter((option) => option.long !== '--help' && isTold(option));
+  return [
+    '.SS',
+    `reconcile ${escaped([command.name, ...command.arguments.map(shown)].join(' '))}`,
+    escaped(sentence(command.description)),
+    ...command.options.filter((option) => !isTold(option)).flatMap(optionText),
+    ...(above.length === 0
+      ? []
+      : ['.PP', `And as above: ${above.map(({ long }) => `\\fB${escaped(long)}\\fR`).join(', ')}.`]),
+    ...examplesText(command.name),
   ];
-  const told = more.length > 0 ? `${description} (${more.join('; ')})` : description;
-  return ['.TP', `${flags}${takes}`, escaped(sentence(told))];
 }
 
 const examplesText = (command: string): string[] =>

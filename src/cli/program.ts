@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
-import { Argument, Command, Help, type Option } from 'commander';
-import { distance } from 'fastest-levenshtein';
+import { Argument, Command } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
 import { EXIT, UserError } from '../errors.ts';
+import { suggest } from '../spec/suggest.ts';
 import type { Shell } from './completion/index.ts';
-import { examplesText, exitCodesText } from './examples.ts';
+import { HELP, helpWidth } from './help.ts';
 import { interruptible } from './interrupt.ts';
 import type { Io } from './io.ts';
 import {
@@ -39,13 +39,19 @@ import { wordsOf } from './words.ts';
 export function build(io: Io, done: (code: number) => void): Command {
   const program = new Command('reconcile')
     .description('Keeps S3 replication of KMS-encrypted objects as declared in YAML.')
-    .version(manifest.version, '-V, --version')
-    .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
-    .configureHelp({ optionDescription: describe })
+    .version(manifest.version, '-V, --version', 'print the version')
+    .usage('[options] <paths...>\n       reconcile <command> [options]')
+    .helpOption('-h, --help', 'show this')
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => io.stderr.write(text),
+      getOutHelpWidth: () => helpWidth(io),
+      getErrHelpWidth: () => helpWidth(io),
+    })
+    .configureHelp(HELP)
     .exitOverride()
     .showHelpAfterError('(reconcile --help shows what can be said)')
     .enablePositionalOptions()
-    .addHelpText('after', () => `${examplesText('reconcile')}\n${exitCodesText()}`)
     .hook('preSubcommand', handDown);
 
   const action =
@@ -91,6 +97,7 @@ export function build(io: Io, done: (code: number) => void): Command {
     );
 
   changing(common(program.command('apply').argument('<plan>', 'what plan --out saved'), 'ndjson'))
+    .summary('apply a saved plan, if it is still the same')
     .description('apply a saved plan, if it is still the same when it is made again')
     .action(
       action(async (signal, file: string, options: ApplySavedOptions) =>
@@ -99,6 +106,7 @@ export function build(io: Io, done: (code: number) => void): Command {
     );
 
   reading(selecting(program.command('observe').argument('<paths...>', 'specs')))
+    .summary('write down what exists, to plan from it')
     .description('write down what exists, so that a plan can be made from it without credentials')
     .addOption(prune())
     .option('--out <file>', 'where to write it; absent: standard output')
@@ -109,6 +117,7 @@ export function build(io: Io, done: (code: number) => void): Command {
     );
 
   selecting(common(program.command('verify').argument('<paths...>', 'specs')))
+    .summary('prove it with a canary under each rule')
     .description('write a canary under each rule, and watch its replica arrive under the declared key')
     .option('--timeout <seconds>', 'how long to wait for a replica', seconds, 900)
     .action(
@@ -148,6 +157,7 @@ export function build(io: Io, done: (code: number) => void): Command {
     .addArgument(
       new Argument('[of]', 'specs, or what is printed').choices(['specs', 'output']).default('specs'),
     )
+    .summary('print the JSON Schema of specs, or of results')
     .description('print the JSON Schema of specs, for editors, or of what -o json and -o ndjson print')
     .action(action(async (_, of: 'specs' | 'output') => (await import('./schema.ts')).schema(of, io)));
 
@@ -161,6 +171,7 @@ export function build(io: Io, done: (code: number) => void): Command {
 
   program
     .command('sandbox')
+    .summary('serve an AWS of your own on this machine')
     .description('serve an AWS of your own on this machine until stopped')
     .option('--host <host>', 'address to listen on', '127.0.0.1')
     .option('--port <port>', 'port to listen on; 0 takes any', port, 4566)
@@ -173,12 +184,14 @@ export function build(io: Io, done: (code: number) => void): Command {
 
   program
     .command('demo')
+    .summary('the whole story on a sandbox, in half a minute')
     .description('the whole story on the sandbox: plan, apply, replicate, break, heal')
     .action(action(async (signal) => (await import('./demo.ts')).demo(io, signal)));
 
   program
     .command('init')
     .argument('[file]', 'where to write it; absent: specs/NAME.yaml')
+    .summary('write a first spec, from a few questions')
     .description('write a first spec, from a few questions or from options; AWS is not asked')
     .option(
       '--bucket <name>',
@@ -204,6 +217,7 @@ export function build(io: Io, done: (code: number) => void): Command {
   program
     .command('completion')
     .addArgument(new Argument('<shell>', 'whose language it is in').choices(['bash', 'zsh', 'fish']))
+    .summary('print what bash, zsh or fish completes by')
     .description('print a script with which a shell completes commands, options and their values')
     .action(
       action(async (_, shell: Shell) => {
@@ -213,16 +227,21 @@ export function build(io: Io, done: (code: number) => void): Command {
       }),
     );
 
-  for (const command of program.commands) command.addHelpText('after', () => examplesText(command.name()));
+  program
+    .command('man')
+    .description('print the manual page')
+    .action(
+      action(async () => {
+        const { manPage } = await import('./man.ts');
+        io.stdout.write(manPage(wordsOf(program), manifest.version));
+        return EXIT.ok;
+      }),
+    );
+
+  for (const command of program.commands)
+    command.showHelpAfterError(`(reconcile ${command.name()} --help shows what can be said)`);
 
   return program;
-}
-
-/** As commander has it, but that nothing is nothing to tell of. */
-function describe(this: Help, option: Option): string {
-  return Array.isArray(option.defaultValue)
-    ? option.description
-    : Help.prototype.optionDescription.call(this, option);
 }
 
 /** A word that is no file but nearly a command was meant as one. */
@@ -235,8 +254,11 @@ function refuseMisspelt(program: Command, word = ''): void {
 /** The command that a word was meant as, if it is nearly one and no file. */
 export function commandMeant(program: Command, word = ''): string | undefined {
   if (existsSync(word)) return undefined;
-  const near = (name: string) => name !== word && distance(name, word) <= 2;
-  return program.commands.map((command) => command.name()).find(near);
+  const meant = suggest(
+    word,
+    program.commands.map((command) => command.name()),
+  );
+  return meant === word ? undefined : meant;
 }
 
 /**

@@ -55,14 +55,26 @@ export const flagsOf = ({ long, short }: OptionWords): string[] => [long, ...(sh
 export const valuedFlags = ({ options }: Words): string[] =>
   options.filter(({ value }) => value && !value.isOptional).flatMap(flagsOf);
 
-const argumentWords = (argument: Argument): ValueWords => ({
+/** The description with what may be chosen, and what holds where nothing is: `form: text (default), json`. */
+export function described({
+  description,
+  value,
+  fallback,
+}: Pick<OptionWords, 'description' | 'value' | 'fallback'>): string {
+  if (value?.kind !== 'choice')
+    return fallback === undefined ? description : `${description} (default: ${fallback})`;
+  const choices = value.choices.map((choice) => (choice === fallback ? `${choice} (default)` : choice));
+  return `${description}: ${choices.join(', ')}`;
+}
+
+export const argumentWords = (argument: Argument): ValueWords => ({
   name: argument.name(),
   ...kindOf(argument.name(), argument.argChoices),
   isOptional: !argument.required,
   repeats: argument.variadic,
 });
 
-function optionWords(option: Option): OptionWords {
+export function optionWords(option: Option): OptionWords {
   const name = /[<[]([^\]>]+)[\]>]/.exec(option.flags)?.[1];
   const isList = Array.isArray(option.defaultValue);
   return {

@@ -43,7 +43,7 @@ describe('reconcile init with options', () => {
           region: eu-north-1
           key: alias/acme-books-replica # in the Region of its bucket: KMS keys do not leave theirs
         rules:
-          - prefix: "Ledgers/" # only objects whose key begins with this, literally
+          - prefix: Ledgers/ # only objects whose key begins with this, literally
       "
     `);
     expect(JSON.parse(await readFile(at('specs/replikey.schema.json'), 'utf8'))).toEqual(
