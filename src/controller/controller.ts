@@ -13,6 +13,7 @@ import { grouped } from './grouped.ts';
 import { contested, type Keyed, keysOf } from './keys.ts';
 import { type Current, lastGood } from './last-good.ts';
 import { createLocks } from './locks.ts';
+import { seeObjects } from './objects.ts';
 import { createQueue } from './queue.ts';
 import { afterCanaries, afterError, afterPass, declared, firstStatus, type PairStatus } from './status.ts';
 import type { Written } from './watch.ts';
@@ -194,8 +195,9 @@ export function createController(options: ControllerOptions): Controller {
         }),
       );
       const results = (await Promise.all(each)).flat();
+      const objects = await seeObjects(door, one.pairs);
       const now = states.get(key);
-      if (now) states.set(key, afterCanaries(now, results, iso()));
+      if (now) states.set(key, { ...afterCanaries(now, results, iso()), objects });
       options.observer?.verified?.({
         key,
         latencyMs: results.flatMap(({ latencyMs }) => latencyMs ?? []),

@@ -75,6 +75,17 @@ export function createMetrics({ version, name }: { version: string; name: string
     'pair',
   );
   const failed = counter('replikey_canary_failures_total', 'Canaries that did not arrive.', 'pair');
+  const objects = gauge(
+    'replikey_objects',
+    'The newest objects of a pair, by replication status.',
+    'pair',
+    'status',
+  );
+  const pending = gauge(
+    'replikey_oldest_pending_object_timestamp_seconds',
+    'When the oldest of the newest objects that wait for replication was written.',
+    'pair',
+  );
   const drifted = counter('replikey_drift_total', 'Changes by somebody else that were found.', 'pair');
   const reload = gauge(
     'replikey_config_last_reload_successful',
@@ -100,24 +111,28 @@ export function createMetrics({ version, name }: { version: string; name: string
   const VALUES = { True: 1, False: 0, Unknown: -1 };
 
   function scrape(controller: Controller): void {
-    const status = controller.status();
-    active.set(CONTROLLER, status.queue.active);
-    depth.set({ name }, status.queue.depth);
+    const now = controller.status();
+    active.set(CONTROLLER, now.queue.active);
+    depth.set({ name }, now.queue.depth);
     // A pair that is gone leaves no number behind.
-    for (const one of [condition, lastSuccess, failures]) one.reset();
-    for (const pair of status.pairs) {
+    for (const one of [condition, lastSuccess, failures, objects, pending]) one.reset();
+    for (const pair of now.pairs) {
       for (const [type, { status: is }] of Object.entries(pair.conditions))
         condition.set({ pair: pair.name, type: type as ConditionType }, VALUES[is]);
       failures.set({ pair: pair.name }, pair.failures);
       if (pair.lastSuccess !== undefined)
         lastSuccess.set({ pair: pair.name }, Date.parse(pair.lastSuccess) / 1000);
+      for (const [status, count] of Object.entries(pair.objects?.byStatus ?? {}))
+        objects.set({ pair: pair.name, status }, count);
+      if (pair.objects?.oldestPending !== undefined)
+        pending.set({ pair: pair.name }, Date.parse(pair.objects.oldestPending) / 1000);
       const drift = pair.changes.find(({ cause }) => cause === 'drift')?.at;
       if (drift !== undefined && seenDrift.get(pair.name) !== drift) {
         seenDrift.set(pair.name, drift);
         drifted.inc({ pair: pair.name });
       }
     }
-    for (const [operation, count] of Object.entries(status.calls.byOperation)) {
+    for (const [operation, count] of Object.entries(now.calls.byOperation)) {
       const before = counted.get(operation) ?? 0;
       // Other accounts, another door: it begins anew.
       calls.inc({ operation }, count >= before ? count - before : count);

@@ -75,9 +75,19 @@ function pairHtml(pair: PairStatus, now: number): string {
 <tbody>${TYPES.map((type) => conditionRow(type, conditions[type], now)).join('')}</tbody>
 </table>
 <p>Last success ${ago(pair.lastSuccess, now)}; next look ${until(pair.nextRun, now)}${pair.failures > 0 ? `; ${pair.failures} passes in a row did not end well (${pair.retry})` : ''}${from === undefined ? '' : `; declared at <code>${escaped(`${from.file}:${from.line}`)}</code>`}.</p>
+${objectsHtml(pair)}
 ${proofHtml(pair)}
 ${pair.changes.length === 0 ? '' : `<h3>Last changes</h3>\n${pair.changes.map(changeHtml).join('\n')}`}
 </details>`;
+}
+
+function objectsHtml({ objects }: PairStatus): string {
+  const counts = Object.entries(objects?.byStatus ?? {}).map(
+    ([status, count]) => `${count} ${escaped(status)}`,
+  );
+  if (counts.length === 0) return '';
+  const since = objects?.oldestPending;
+  return `<p>Newest objects: ${counts.join(', ')}${since === undefined ? '' : `; the oldest waits since <time>${escaped(since)}</time>`}.</p>`;
 }
 
 /** A word and a sign, so that colour alone says nothing. */

@@ -4,6 +4,7 @@ import type { Outcome } from '../reconcile.ts';
 import type { BucketReplication, Position, Side } from '../spec/types.ts';
 import type { CanaryResult } from '../steps/canary.ts';
 import type { Keyed } from './keys.ts';
+import type { ObjectsSeen } from './objects.ts';
 
 /** What is true of a pair, as Kubernetes writes it. */
 export interface Condition {
@@ -64,6 +65,8 @@ export interface PairStatus {
   /** The last ones, newest first. */
   changes: Change[];
   proof: Omit<RuleProof, 'answers'>[];
+  /** Looked at whenever canaries are written. */
+  objects?: ObjectsSeen;
 }
 
 const KEPT_CHANGES = 10;

@@ -1,4 +1,8 @@
-import { DeleteBucketReplicationCommand, PutBucketVersioningCommand } from '@aws-sdk/client-s3';
+import {
+  DeleteBucketReplicationCommand,
+  PutBucketVersioningCommand,
+  PutObjectCommand,
+} from '@aws-sdk/client-s3';
 import { pino } from 'pino';
 import { describe, expect, test, vi } from 'vitest';
 import { type ControllerOptions, createController } from '../../src/controller/controller.ts';
@@ -260,10 +264,15 @@ describe('the controller', () => {
     const running = controlling(world, { verifyIntervalMs: 600_000 });
     running.controller.update(written(TAX));
     await running.idle();
+    await world.door.send(
+      { region: 'us-east-1' },
+      new PutObjectCommand({ Bucket: 'acme-tax', Key: 'Tax/2026.pdf', Body: 'x' }),
+    );
     await running.clock.pass(300_001);
     await vi.waitFor(() =>
       expect(running.of('tax').conditions.Verified).toMatchObject({ status: 'True', reason: 'Replicated' }),
     );
+    expect(running.of('tax').objects).toEqual({ byStatus: { COMPLETED: 1 } });
     await running.controller.drain();
   });
 });
