@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
+import { drawing } from '../../src/report/drawing.ts';
 import { planMarkdown } from '../../src/report/markdown.ts';
 import { aWorld, specsOf, TAX, type World } from '../support/world.ts';
+import { CASES, planned } from './plans.ts';
 
 const COMMAND = 'reconcile --once specs/ --plan 0123456789abcdef';
 
@@ -74,6 +76,7 @@ test('what keeps a plan from being applied comes before everything else', async 
     /> \[!WARNING\]\n> This plan is refused as it stands\.\n\n- \*\*change-default-key\*\* /,
   );
   expect(text.indexOf('[!WARNING]')).toBeLessThan(text.indexOf('```mermaid'));
+  expect(text.endsWith(`\n${COMMAND} --allow change-default-key\n\`\`\``)).toBe(true);
 });
 
 test('no name ends a block, or is taken for markup', async () => {
@@ -96,3 +99,72 @@ test('a comment stays below what GitHub takes, details being dropped before mean
   expect(text).toContain('…and 50 more pairs');
   expect(text).toContain(COMMAND);
 });
+
+test('so does one with many findings', async () => {
+  const { outcome, pairs } = await planned(caseOf('would-not-replicate'));
+  const proof = Array.from({ length: 300 }, () => outcome.proof).flat();
+  const text = planMarkdown({ ...outcome, pairs, proof, command: COMMAND });
+  expect(text.length).toBeLessThanOrEqual(60_000);
+  expect(text).toContain('Proof: 0 of 300 rules proven, 300 do not replicate.');
+  expect(text).toContain('…and 290 more rules that are not proven.');
+});
+
+test('how old an observation is, and what variables are worth, stands above all that follows from it', async () => {
+  const { outcome, pairs } = await planned(caseOf('everything-is-new'));
+  const variables = [{ name: 'stage', value: 'prod_*', from: '--var' as const }];
+  const observed = 'As observed 3 h ago (2026-11-23T10:00:00.000Z); AWS is not asked';
+  const text = planMarkdown({ ...outcome, pairs, command: COMMAND, variables, observed });
+  expect(text).toContain(`\n\n${observed}.\n\nVariables: stage=prod\\_\\* (--var)\n\n\`\`\`mermaid`);
+});
+
+/** What the drawing of a case says of each bucket and each arrow. */
+const DRAWINGS: [name: string, labels: string[]][] = [
+  [
+    'everything-is-new',
+    [
+      'acme-tax ✱ new<br/>alias/acme-tax ✱ new',
+      'acme-tax-replica ✱ new<br/>alias/acme-tax-replica ✱ new',
+      '1 rule ✱ new',
+    ],
+  ],
+  [
+    'a-field-of-a-rule',
+    ['acme-tax<br/>alias/acme-tax', 'acme-tax-replica<br/>alias/acme-tax-replica', '1 rule ✱ changes'],
+  ],
+  [
+    'another-key',
+    [
+      'acme-tax ✱ changes<br/>alias/acme-vault ✱ new',
+      'acme-tax-replica<br/>alias/acme-tax-replica',
+      '1 rule',
+    ],
+  ],
+  [
+    'another-prefix',
+    [
+      'acme-tax<br/>alias/acme-tax ✱ changes',
+      'acme-tax-replica<br/>alias/acme-tax-replica ✱ changes',
+      '1 rule ✱ changes',
+    ],
+  ],
+  ['nothing-to-do', []],
+];
+
+test.each(DRAWINGS)('the drawing says what is new and what changes: %s', async (name, labels) => {
+  const { outcome, pairs } = await planned(caseOf(name));
+  const text = drawing(outcome.plan, pairs).join('');
+  const found = [...text.matchAll(/(?:b\d\[|-->\||==>\|)"([^"]+)"/g)].map(([, label]) => label);
+  expect(found).toEqual(labels);
+});
+
+test('more buckets than anybody could follow are not drawn', async () => {
+  const { outcome, pairs } = await planned(caseOf('many-pairs'));
+  expect(drawing(outcome.plan, pairs)).toEqual([]);
+  expect(drawing(outcome.plan, pairs.slice(0, 15))).toHaveLength(1);
+});
+
+function caseOf(name: string) {
+  const found = CASES.find((one) => one.name === name);
+  if (!found) throw new Error(`no case is named ${name}`);
+  return found;
+}
