@@ -5,6 +5,9 @@ import { described, flagsOf, type OptionWords, shown, type Words } from './words
 export function manPage(root: Words, version: string): string {
   return [
     `.TH RECONCILE 1 "" "replikey ${version}" "User Commands"`,
+    // Options are neither divided nor stretched.
+    '.nh',
+    '.ad l',
     '.SH NAME',
     `reconcile \\- ${escaped(root.description.replace(/^Keeps/, 'keep').replace(/\.$/, ''))}`,
     '.SH SYNOPSIS',
@@ -37,7 +40,9 @@ export function manPage(root: Words, version: string): string {
 const ENVIRONMENT: [name: string, meaning: string][] = [
   ['AWS_PROFILE, AWS_REGION, AWS_ACCESS_KEY_ID, …', 'Credentials and settings, as for every AWS tool.'],
   ['AWS_ENDPOINT_URL', 'Another endpoint than that of AWS, such as a sandbox.'],
+  ['REPLIKEY_…', 'Values of variables, where the specs declare that they are read from there.'],
   ['NO_COLOR, FORCE_COLOR', 'No colours at all, or colours though nobody seems to look.'],
+  ['COLUMNS', 'How wide help is set; absent: as wide as the terminal, 100 at most.'],
 ];
 
 function optionText(option: OptionWords): string[] {
