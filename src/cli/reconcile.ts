@@ -31,6 +31,7 @@ export async function reconcileOnce(
   const about: About = {
     made: madeOf(paths, options),
     ...(session.observedAt === undefined ? {} : { observedAt: session.observedAt }),
+    ...(specs.variables.length === 0 ? {} : { variables: specs.variables }),
   };
   const { calls } = session.door;
   const command = ({ digest }: Plan) => applying(paths, digest, options);

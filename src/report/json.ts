@@ -2,6 +2,7 @@ import type { Calls } from '../aws/door.ts';
 import type { Plan } from '../core/resource.ts';
 import type { RuleProof } from '../proof/types.ts';
 import type { Outcome } from '../reconcile.ts';
+import type { Specs } from '../spec/types.ts';
 import type { ApplyEvent } from '../steps/apply.ts';
 
 /** How a plan came to be: enough to make it again. */
@@ -21,6 +22,8 @@ export interface About {
   made?: Made;
   /** ISO 8601, where it was made from an observation. */
   observedAt?: string;
+  /** Those that the specs use; absent where they use none. */
+  variables?: Specs['variables'];
 }
 
 /** The machine-readable form of a plan or of a pass: documented in docs/output.md, versioned by `format`. */

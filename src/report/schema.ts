@@ -206,6 +206,12 @@ const proven = named('ProvenRule', 'How a rule fares.', {
   answers: list(answer, 'Every request that was decided.'),
 });
 
+const variable = named('Variable', 'A variable that specs use.', {
+  name: text('As it stands in the specs.'),
+  value: z.union([z.string(), z.number(), z.boolean()]).describe('Its value.'),
+  from: text('Where that came from: `--var`, `environment NAME` or `default`.'),
+});
+
 /** A plan, as it is printed and saved. What it does not know it passes over, so that a newer plan can be read. */
 export const planDocument = named('Plan', 'What would change, in order.', {
   format,
@@ -228,6 +234,7 @@ export const planDocument = named('Plan', 'What would change, in order.', {
     .datetime()
     .describe('When AWS was observed, for a plan that was made from an observation.')
     .optional(),
+  variables: list(variable, 'The variables that the specs use; absent where they use none.').optional(),
   proof: list(foretold, 'How each declared rule will fare.'),
   summary: named('Summary', 'A plan in numbers.', {
     create: count('Resources to create.'),
@@ -402,12 +409,6 @@ const verification = named('Verification', 'What canaries found.', {
     }),
     'One for each rule and sort of object.',
   ),
-});
-
-const variable = named('Variable', 'A variable that specs use.', {
-  name: text('As it stands in the specs.'),
-  value: z.union([z.string(), z.number(), z.boolean()]).describe('Its value.'),
-  from: text('Where that came from: `--var`, `environment NAME` or `default`.'),
 });
 
 const validation = named('Validation', 'What is wrong with specs.', {

@@ -67,7 +67,11 @@ function explainOne(issue: Issue, field: Field): Problem[] {
         ),
       ];
     case 'too_big':
-      return [problem(parsed, path, 'there are more than 1,000 rules', 'S3 allows 1,000 rules a bucket')];
+      return [
+        path.at(-1) === 'rules'
+          ? problem(parsed, path, 'there are more than 1,000 rules', 'S3 allows 1,000 rules a bucket')
+          : problem(parsed, path, `there are more than ${issue.maximum} of these`, 'declare fewer'),
+      ];
     default:
       // A check of a single value gives the reason itself.
       return [problem(parsed, path, `${describe(field)} will not do: ${issue.message}`)];

@@ -99,7 +99,6 @@ spec: { id: "999988887777" }
 
 const usage: [string, string[], RegExp][] = [
   ['nothing', [], /^name the specs: reconcile --once specs\//],
-  ['neither --once nor --dry-run', ['specs/'], /add --once/],
   ['a misspelt option', ['--oncee', 'specs/'], /\(Did you mean --once\?\)/],
   ['a misspelt option of a command', ['plan', '--outpt', 'json', '-'], /\(Did you mean --output\?\)/],
   [

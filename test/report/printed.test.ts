@@ -320,7 +320,8 @@ beforeAll(async () => {
   } finally {
     await rm(folder, { recursive: true });
   }
-});
+  // Thirty runs of the program, one after the other, also where the machine has much else to do.
+}, 240_000);
 
 describe.each(Object.entries(RUNS))('%s', (name, { as }) => {
   test('is printed as the published schema says, with no field beside', () => {
