@@ -44,6 +44,8 @@ export interface ControllerOptions {
   /** Whether this process looks after this pair at all. */
   mine?(keyed: Keyed): boolean;
   observer?: Observer;
+  /** Told how a pair fares, each time that it was looked at. */
+  onStatus?: (after: PairStatus, before: PairStatus) => void;
   /** Set when it is told to stop: then nothing new is changed. */
   signal?: AbortSignal;
 }
@@ -124,27 +126,35 @@ export function createController(options: ControllerOptions): Controller {
       after.retry === 'recoverable'
         ? Math.min(backoff(after.failures, chance()), jittered(options.intervalMs, chance()))
         : jittered(options.intervalMs, chance());
-    states.set(key, { ...after, nextRun: new Date(clock.now() + wait).toISOString() });
+    keep(key, { ...after, nextRun: new Date(clock.now() + wait).toISOString() });
     const result = after.retry === 'none' ? 'success' : after.retry === 'terminal' ? 'requeue' : 'error';
     options.observer?.reconciled?.({ key, result, ms: clock.now() - began, waitedMs });
     queue.addAfter(key, wait);
   }
 
+  function keep(key: string, after: PairStatus): void {
+    const before = states.get(key) ?? after;
+    states.set(key, after);
+    options.onStatus?.(after, before);
+  }
+
   /** Read first; only where something differs, take what others also write, read again, and apply. */
   async function pass(one: Keyed, before: PairStatus): Promise<PairStatus> {
+    /** What became known while the pass went on: of canaries, or of another spec. */
+    const now = () => states.get(one.key) ?? before;
     try {
       const looked = await once(one, true);
       const differs = looked.plan.waves.length > 0;
       const outcome = differs && options.mayWrite(one) ? await alone(one) : looked;
-      const after = afterPass(before, outcome, one.generation, iso());
+      const after = afterPass(now(), outcome, one.generation, iso());
       tell(before, after, outcome);
       return after;
     } catch (error) {
       // What fails because it was told to stop is no failure.
-      if (options.signal?.aborted) return before;
+      if (options.signal?.aborted) return now();
       const message = error instanceof Error ? error.message : String(error);
       complaints.say(causeOf(message), one.key);
-      return afterError(before, message, iso());
+      return afterError(now(), message, one.generation, iso());
     }
   }
 
@@ -197,7 +207,7 @@ export function createController(options: ControllerOptions): Controller {
       const results = (await Promise.all(each)).flat();
       const objects = await seeObjects(door, one.pairs);
       const now = states.get(key);
-      if (now) states.set(key, { ...afterCanaries(now, results, iso()), objects });
+      if (now) keep(key, { ...afterCanaries(now, results, iso()), objects });
       options.observer?.verified?.({
         key,
         latencyMs: results.flatMap(({ latencyMs }) => latencyMs ?? []),
@@ -248,7 +258,7 @@ export function createController(options: ControllerOptions): Controller {
     for (const [key, one] of wanted) {
       const known = before.get(key);
       const state = states.get(key);
-      states.set(key, state ? { ...state, ...declared(one.pairs) } : firstStatus(one, iso()));
+      states.set(key, state ? { ...state, ...declared(one) } : firstStatus(one, iso()));
       if (known?.generation === one.generation) continue;
       queue.add(key);
       if (options.verifyIntervalMs !== undefined && !known)
@@ -272,7 +282,7 @@ export function createController(options: ControllerOptions): Controller {
 
   return {
     update(written) {
-      const next = lastGood(written.files, written.problems, current, options.given);
+      const next = lastGood(written.files, written.problems, current, options.given, written.mayMiss);
       const said = formatProblems(problems);
       problems = next.problems;
       if (problems.length > 0 && formatProblems(problems) !== said)

@@ -2,6 +2,7 @@ import type { File } from '../spec/files.ts';
 import { type Given, NOTHING_GIVEN } from '../spec/given.ts';
 import { type Loaded, loadFiles } from '../spec/load.ts';
 import type { Problem, Specs } from '../spec/types.ts';
+import type { Written } from './watch.ts';
 
 /** What the controller goes by, and what is wrong with what was written since. */
 export interface Current {
@@ -20,12 +21,16 @@ export interface Current {
 export function lastGood(
   written: readonly File[],
   problems: readonly Problem[],
-  before: Current | undefined,
+  earlier: Current | undefined,
   given: Given = NOTHING_GIVEN,
+  mayMiss?: Written['mayMiss'],
 ): Current | { problems: Problem[] } {
-  const first = loadFiles(written, problems, undefined, given);
+  const load = (files: readonly File[], found: readonly Problem[]) =>
+    loadFiles(files, found, undefined, given, mayMiss !== undefined);
+  const first = load(written, problems);
   const current = accepted(first, written);
   if (current) return current;
+  const before = earlier ?? (mayMiss && NOTHING);
   if (!before) return { problems: first.problems };
   if (problems.length > 0) return { ...before, problems: first.problems };
 
@@ -37,14 +42,21 @@ export function lastGood(
     const wrong = new Set(loaded.problems.map(({ position }) => position.file));
     const more = [...wrong].filter((file) => names.has(file) && !reverted.has(file));
     // What is wrong with all of them together is nobody's own: then all stay as they were.
-    if (more.length === 0) return { ...before, problems: first.problems };
+    const isMissed = more.some((file) => mayMiss && !before.files.has(file) && !mayMiss(file));
+    if (more.length === 0 || isMissed) return { ...before, problems: first.problems };
     for (const file of more) reverted.add(file);
     files = written.flatMap((one) => (reverted.has(one.file) ? (before.files.get(one.file) ?? []) : [one]));
-    loaded = loadFiles(files, [], undefined, given);
+    loaded = load(files, []);
     const good = accepted(loaded, files);
     if (good) return { ...good, problems: first.problems };
   }
 }
+
+const NOTHING: Current = {
+  specs: { pairs: [], accounts: [], limits: {}, variables: [] },
+  files: new Map(),
+  problems: [],
+};
 
 const accepted = ({ specs, problems }: Loaded, files: readonly File[]): Current | undefined =>
   specs && problems.length === 0

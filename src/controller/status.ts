@@ -1,7 +1,7 @@
 import type { Step } from '../core/resource.ts';
 import type { RuleProof } from '../proof/types.ts';
 import type { Outcome } from '../reconcile.ts';
-import type { BucketReplication, Position, Side } from '../spec/types.ts';
+import type { Position, Side } from '../spec/types.ts';
 import type { CanaryResult } from '../steps/canary.ts';
 import type { Keyed } from './keys.ts';
 import type { ObjectsSeen } from './objects.ts';
@@ -55,6 +55,8 @@ export interface PairStatus {
   /** Digest of the spec that was last looked at, and of the one that AWS was last seen to match. */
   generation: string;
   convergedGeneration?: string;
+  /** Digest of the spec as it is now: not yet looked at where it is another. */
+  declaredGeneration: string;
   /** ISO 8601 */
   lastRun?: string;
   lastSuccess?: string;
@@ -73,11 +75,12 @@ const KEPT_CHANGES = 10;
 const NOT_YET = 'not looked at yet';
 
 /** What is told of a pair before it was looked at. */
-export function firstStatus({ key, pairs, generation }: Keyed, now: string): PairStatus {
+export function firstStatus(keyed: Keyed, now: string): PairStatus {
+  const { key, generation } = keyed;
   const unknown = (): Condition => ({ status: 'Unknown', reason: 'Pending', message: NOT_YET, since: now });
   return {
     name: key,
-    ...declared(pairs),
+    ...declared(keyed),
     conditions: { Ready: unknown(), Proven: unknown(), Verified: unknown(), Drifted: unknown() },
     generation,
     failures: 0,
@@ -88,7 +91,10 @@ export function firstStatus({ key, pairs, generation }: Keyed, now: string): Pai
 }
 
 /** What the spec itself says of it. */
-export function declared(pairs: readonly BucketReplication[]): Pick<PairStatus, 'sides' | 'from'> {
+export function declared({
+  pairs,
+  generation,
+}: Keyed): Pick<PairStatus, 'sides' | 'from' | 'declaredGeneration'> {
   const bucketOf = ({ bucket, region, account }: Side): Bucket => ({
     bucket,
     region,
@@ -101,6 +107,7 @@ export function declared(pairs: readonly BucketReplication[]): Pick<PairStatus, 
       destination: bucketOf(destination),
     })),
     ...(from === undefined ? {} : { from }),
+    declaredGeneration: generation,
   };
 }
 
@@ -143,11 +150,12 @@ export function afterPass(before: PairStatus, outcome: Outcome, generation: stri
 }
 
 /** How a pair fares after a pass that ended with an error. */
-export function afterError(before: PairStatus, message: string, now: string): PairStatus {
+export function afterError(before: PairStatus, message: string, generation: string, now: string): PairStatus {
   const ready: Judged = { status: 'False', reason: 'Failed', message };
   return {
     ...before,
     conditions: { ...before.conditions, Ready: set(before.conditions.Ready, ready, now) },
+    generation,
     lastRun: now,
     failures: before.failures + 1,
     retry: 'recoverable',

@@ -8,6 +8,11 @@ import type { Clock } from './clock.ts';
 export interface Written {
   files: File[];
   problems: Problem[];
+  /**
+   * Whether the rest counts without a file that never was right. Absent: it does not, and to declare nothing is taken for a
+   * mistake.
+   */
+  mayMiss?: (file: string) => boolean;
 }
 
 export interface Watching {
@@ -84,7 +89,8 @@ function watching(path: string, onNotice: () => void): FSWatcher[] {
   }
 }
 
-function hashOf({ files, problems }: Written): string {
+/** The same for what is written in the same words. */
+export function hashOf({ files, problems }: Written): string {
   const hash = createHash('sha256');
   for (const { file, bytes } of files) hash.update(`${file}\0${bytes.length}\0`).update(bytes);
   return hash.update(JSON.stringify(problems)).digest('hex');

@@ -8,8 +8,14 @@ export interface KubernetesApi {
   namespace: string;
   /** Answers as they are; throws only where none came. */
   request(method: string, path: string, body?: unknown, contentType?: string): Promise<ApiAnswer>;
-  /** Events of a watch, line by line, until it ends. */
-  watch(path: string, signal: AbortSignal): AsyncIterable<unknown>;
+  /** Events of a watch, line by line, until it ends; where it is refused, the refusal as the one event. */
+  watch(path: string, signal: AbortSignal): AsyncIterable<WatchEvent>;
+}
+
+export interface WatchEvent {
+  type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
+  // biome-ignore lint/suspicious/noExplicitAny: a resource, or what was wrong
+  object: any;
 }
 
 export interface ApiAnswer {
@@ -93,7 +99,11 @@ export async function kubernetesApi(
       const answer = await send('GET', at, undefined, '', signal);
       // A watch is quiet for as long as nothing happens; the server ends it after some minutes.
       answer.socket.setTimeout(0);
-      if (answer.statusCode !== 200) throw new Error(`GET ${at}: HTTP ${answer.statusCode}`);
+      if (answer.statusCode !== 200) {
+        const { message } = parsed(await textOf(answer)) as { message?: string };
+        yield { type: 'ERROR', object: { code: answer.statusCode, message } };
+        return;
+      }
       let rest = '';
       for await (const chunk of answer.setEncoding('utf8')) {
         const lines = (rest + chunk).split('\n');

@@ -34,12 +34,16 @@ export async function loadSpecs(
   return loadFiles(files, problems, paths[0], given);
 }
 
-/** The same of files that were read; pure. `found`: what is wrong already, with paths or with files. */
+/**
+ * The same of files that were read; pure. `found`: what is wrong already, with paths or with files. `mayBeNone`: that
+ * nothing is declared is no mistake.
+ */
 export function loadFiles(
   files: readonly File[],
   found: readonly Problem[] = [],
   root = '.',
   given: Given = NOTHING_GIVEN,
+  mayBeNone = false,
 ): Loaded {
   const read = files.map(documentsOf);
   const written = read.flatMap(({ documents }) => documents);
@@ -48,7 +52,7 @@ export function loadFiles(
   const rest = [...problems, ...check(valid, documents)];
   const counts = { files: files.length, documents: written.length };
   if (reading.length + rest.length > 0) return { problems: shown(reading, rest), ...counts };
-  if (!valid.some(({ kind }) => kind === 'BucketReplication')) {
+  if (!mayBeNone && !valid.some(({ kind }) => kind === 'BucketReplication')) {
     const message = 'no BucketReplication is declared';
     const hint =
       'a run that finds nothing to look after is taken for a mistake: name the folder of your specs';

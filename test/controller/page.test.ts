@@ -26,6 +26,7 @@ const pair = (name: string, more: Partial<PairStatus> = {}): PairStatus => ({
   from: { file: 'specs/a.yaml', line: 3, column: 1 },
   conditions: { Ready: is('True'), Proven: is('True'), Verified: is('Unknown'), Drifted: is('False') },
   generation: 'g',
+  declaredGeneration: 'g',
   failures: 0,
   retry: 'none',
   changes: [],

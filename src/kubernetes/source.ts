@@ -1,0 +1,116 @@
+import { jittered } from '../controller/backoff.ts';
+import type { Clock } from '../controller/clock.ts';
+import { grouped } from '../controller/grouped.ts';
+import { hashOf, type Watching, type Written } from '../controller/watch.ts';
+import { byCodeUnit } from '../core/canonical.ts';
+import type { Log } from '../log.ts';
+import type { KubernetesApi } from './api.ts';
+import { createReflector } from './reflector.ts';
+import { fileFrom, fileNameOf, PLURALS, type Resource, type ResourceKind } from './resources.ts';
+
+/** Custom resources, as if they were files. */
+export interface ResourceSource extends Watching {
+  /** By what it is called where a file is expected. */
+  find(file: string): Resource | undefined;
+}
+
+export interface SourceOptions {
+  api: KubernetesApi;
+  clock: Clock;
+  /** From 0 up to 1. */
+  chance: () => number;
+  log: Log;
+  /** Called with what is declared at first, and whenever it is something else. */
+  onChange: (written: Written) => void;
+  /** Called with the resources that changed in whatever way: their status is one. */
+  onTouch: (files: string[]) => void;
+  signal: AbortSignal;
+}
+
+/** How long changes are gathered, in milliseconds: one apply writes many resources. */
+const SETTLE_MS = 100;
+
+/** Between two lists of a kind that is watched, in milliseconds. */
+const RESYNC_MS = 30 * 60_000;
+
+const KINDS = Object.keys(PLURALS) as ResourceKind[];
+
+/**
+ * Follow the custom resources of the namespace that the process runs in. It begins when all kinds were listed, however long
+ * that takes: a pair without the Guardrails that nobody could read would go beyond them.
+ */
+export async function watchResources(options: SourceOptions): Promise<ResourceSource> {
+  const { api, clock, chance, log, signal, onChange, onTouch } = options;
+  const stop = new AbortController();
+  const complaints = grouped({
+    clock,
+    forMs: 10 * 60_000,
+    say: (cause, _, count) => log.warn(count > 1 ? `${cause} (${count} times)` : cause),
+  });
+  const listed = new Set<ResourceKind>();
+  let begun = () => {};
+  const begin = new Promise<void>((resolve) => {
+    begun = resolve;
+  });
+  let known: string | undefined;
+  let callOff: (() => void) | undefined;
+
+  const reflectors = new Map(
+    KINDS.map((kind) => [
+      kind,
+      createReflector({
+        api,
+        kind,
+        clock,
+        chance,
+        resyncMs: jittered(RESYNC_MS, chance()),
+        onChange: (names) => {
+          listed.add(kind);
+          if (listed.size < KINDS.length) return;
+          begun();
+          onTouch(names.map((name) => fileNameOf({ kind, namespace: api.namespace, name })));
+          callOff ??= clock.after(SETTLE_MS, tell);
+        },
+        onError: (error) => complaints.say(error.message, kind),
+      }),
+    ]),
+  );
+
+  function tell(): void {
+    callOff = undefined;
+    const resources = [...reflectors.values()].flatMap((one) => [...one.resources.values()]);
+    const files = resources.map(fileFrom).sort((a, b) => byCodeUnit(a.file, b.file));
+    const written = { files, problems: [], mayMiss };
+    const hash = hashOf(written);
+    if (hash === known) return;
+    known = hash;
+    onChange(written);
+  }
+
+  const close = () => {
+    stop.abort();
+    callOff?.();
+    complaints.close();
+    begun();
+  };
+  signal.addEventListener('abort', close, { once: true });
+  for (const one of reflectors.values()) void one.run(stop.signal);
+  await begin;
+  if (!stop.signal.aborted) {
+    callOff?.();
+    tell();
+  }
+  return {
+    find(file) {
+      const [kind = '', , name = ''] = file.split('/');
+      return reflectors.get(kind as ResourceKind)?.resources.get(name);
+    },
+    async reload() {
+      for (const one of reflectors.values()) one.refresh();
+    },
+    close,
+  };
+}
+
+/** The others go on without one that never was right; without Guardrails nothing does. */
+const mayMiss = (file: string): boolean => !file.startsWith('Guardrails/');
