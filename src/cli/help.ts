@@ -72,7 +72,7 @@ const COMMANDS: Groups = [
 
 const OPTIONS: Groups = [
   ['What is done:', ['--once', '--dry-run', '--plan-only', '--plan']],
-  ['Which specs:', ['--only', '--selector', '--var']],
+  ['Which specs:', ['--only', '--selector', '--var', '--source']],
   ['Which buckets:', ['--bucket', '--all', '--object', '--sample']],
   ['The plan:', ['--prune', '--out', '--explain', '--detailed-exitcode']],
   ['What is allowed:', ['--allow', '--allow-unproven', '--max-changes', '--max-removals']],

@@ -44,6 +44,7 @@ export interface ReconcileOptions extends SpecOptions, ChangingOptions, Omit<Glo
 
 /** Of `reconcile` itself: one pass, or the loop. */
 export interface RunOptions extends ReconcileOptions {
+  source: 'files' | 'kubernetes';
   /** Seconds. */
   interval: number;
   verifyInterval?: number;
@@ -194,6 +195,11 @@ export const changing = (command: Command): Command =>
 /** The options of the loop. */
 export const running = (command: Command): Command =>
   command
+    .addOption(
+      new Option('--source <where>', 'read the specs from files, or from custom resources of the cluster')
+        .choices(['files', 'kubernetes'])
+        .default('files'),
+    )
     .option('--interval <seconds>', 'look at each pair this often', seconds, 300)
     .option('--verify-interval <seconds>', 'write canaries this often; absent: none', seconds)
     .option('--workers <n>', 'how many pairs to work on at a time', whole, 10)

@@ -74,12 +74,17 @@ export function build(io: Io, done: (code: number) => void): Command {
     .option('--dry-run', 'plan, and change nothing')
     .option('--plan <checksum>', 'apply only the plan with this checksum, as a dry run showed it', checksum);
   running(reconcile).action(async (paths: string[], options: RunOptions) => {
-    if (paths.length === 0)
+    const untilStopped = !options.once && !options.dryRun;
+    if (options.source === 'kubernetes' && !untilStopped)
+      throw new UserError(
+        EXIT.usage,
+        '--source kubernetes runs until stopped: leave out --once and --dry-run',
+      );
+    if (options.source === 'files' && paths.length === 0)
       throw new UserError(
         EXIT.usage,
         'name the specs: reconcile --once specs/ (reconcile --help shows more)',
       );
-    const untilStopped = !options.once && !options.dryRun;
     if (untilStopped) refuseMisspelt(program, paths[0]);
     const body = async (signal: AbortSignal) =>
       untilStopped
@@ -155,11 +160,17 @@ export function build(io: Io, done: (code: number) => void): Command {
   program
     .command('schema')
     .addArgument(
-      new Argument('[of]', 'specs, or what is printed').choices(['specs', 'output']).default('specs'),
+      new Argument('[of]', 'specs, what is printed, or custom resources')
+        .choices(['specs', 'output', 'crd'])
+        .default('specs'),
     )
     .summary('print the JSON Schema of specs, or of results')
-    .description('print the JSON Schema of specs, for editors, or of what -o json and -o ndjson print')
-    .action(action(async (_, of: 'specs' | 'output') => (await import('./schema.ts')).schema(of, io)));
+    .description(
+      'print the JSON Schema of specs, for editors, or of what -o json and -o ndjson print; or the definitions of the custom resources for a cluster',
+    )
+    .action(
+      action(async (_, of: 'specs' | 'output' | 'crd') => (await import('./schema.ts')).schema(of, io)),
+    );
 
   program
     .command('explain')

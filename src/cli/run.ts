@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import manifest from '../../package.json' with { type: 'json' };
 import { createClients } from '../aws/clients.ts';
 import { createDoor, type Door, type DoorOptions } from '../aws/door.ts';
@@ -11,6 +12,8 @@ import { serveSurfaces } from '../controller/server.ts';
 import { watchSpecs } from '../controller/watch.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { kinds } from '../kinds/index.ts';
+import { isInCluster, type KubernetesApi, kubernetesApi } from '../kubernetes/api.ts';
+import { type Cluster, followCluster } from '../kubernetes/cluster.ts';
 import { createLog, type Log } from '../log.ts';
 import { wantsColour } from '../report/paint.ts';
 import type { Sandbox } from '../sandbox/server.ts';
@@ -36,6 +39,7 @@ export async function run(
   signal: AbortSignal,
 ): Promise<number> {
   refuseOnce(options);
+  const api = options.source === 'kubernetes' ? await clusterApi(paths, io) : undefined;
   const isSelected = selecting(options);
   const log = createLog(io.stderr, { level: options.logLevel, colour: wantsColour(io.stderr, io.env) });
   const sandbox = options.sandbox === undefined ? undefined : await startEmbedded(options.sandbox);
@@ -44,7 +48,9 @@ export async function run(
     metrics.leads(any);
     log.info({ lease: name }, leads ? 'this process leads now' : 'this process does not lead any more');
     controller.resync();
+    cluster?.tellAll();
   });
+  let cluster: Cluster | undefined;
   const settings: ControllerOptions = {
     kinds,
     clock: systemClock,
@@ -73,6 +79,7 @@ export async function run(
     mayWrite: (one) => !options.planOnly && (leadership?.leads(sourceOf(one)) ?? true),
     mine: (one) => isSelected(one) && (leadership?.minds(sourceOf(one)) ?? true),
     observer: metrics.observer,
+    onStatus: (after, before) => cluster?.tell(after, before),
   };
   const controller = createController(settings);
   const stopping = new AbortController();
@@ -87,16 +94,25 @@ export async function run(
       },
     ));
   if (surfaces) io.stdout.write(`replikey listens on ${surfaces.url}\n`);
-  const watching = await watchSpecs(paths, {
-    clock: systemClock,
-    everyMs: LOOK_MS,
-    onChange: controller.update,
-  });
+  if (api)
+    cluster = await followCluster({
+      api,
+      clock: systemClock,
+      chance: Math.random,
+      log,
+      instance: hostname(),
+      controller,
+      leads: (bucket) => leadership?.leads(bucket) ?? true,
+      signal,
+    });
+  const watching =
+    cluster ??
+    (await watchSpecs(paths, { clock: systemClock, everyMs: LOOK_MS, onChange: controller.update }));
   const reload = () => void watching.reload();
   io.on('SIGHUP', reload);
   try {
     const { pairs, problems } = controller.status();
-    if (pairs.length === 0 && problems.length > 0)
+    if (!cluster && pairs.length === 0 && problems.length > 0)
       throw new UserError(EXIT.specs, 'there is no spec that is right to begin with');
     log.info({ pairs: pairs.length }, `looking after ${pairs.length} pairs, every ${options.interval} s`);
     await stopped(signal);
@@ -104,6 +120,7 @@ export async function run(
       async () => {
         watching.close();
         await controller.drain();
+        await cluster?.drain();
         // Only now: nobody else may write while a call of ours is in flight.
         stopping.abort();
         await electing;
@@ -134,6 +151,16 @@ function doorFor(
   });
   const door = createDoor({ ...rest, clients, accounts, region: pairs[0]?.source.region ?? 'us-east-1' });
   return { door, close: () => clients.destroy() };
+}
+
+/** @throws UserError where specs cannot come from a cluster. */
+async function clusterApi(paths: readonly string[], { env }: Io): Promise<KubernetesApi> {
+  if (paths.length > 0) throw new UserError(EXIT.usage, '--source kubernetes reads no files: name no paths');
+  if (!isInCluster(env))
+    throw new UserError(EXIT.usage, '--source kubernetes needs a pod to run in, with a service account');
+  return kubernetesApi(env).catch((error: Error) => {
+    throw new UserError(EXIT.usage, `--source kubernetes needs a service account: ${error.message}`);
+  });
 }
 
 /** @throws UserError for what only a single pass can do. */

@@ -1,0 +1,146 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { parseAllDocuments } from 'yaml';
+import { kubernetesApi } from '../../src/kubernetes/api.ts';
+import { definitions } from '../../src/kubernetes/crd.ts';
+import { type ApiServer, NAMESPACE } from './api-server.ts';
+import { ROLE } from './role.ts';
+
+const ASSETS = process.env.KUBEBUILDER_ASSETS;
+
+/** Why the tests against a real API server are skipped; undefined where they are not. */
+export const whyNoRealServer = (): string | undefined => {
+  if (ASSETS === undefined) return 'KUBEBUILDER_ASSETS is not set';
+  const missing = ['etcd', 'kube-apiserver'].filter((name) => !existsSync(path.join(ASSETS, name)));
+  return missing.length === 0 ? undefined : `KUBEBUILDER_ASSETS holds no ${missing.join(' and no ')}`;
+};
+
+const freePort = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
+    });
+  });
+
+/** etcd and kube-apiserver, as they are, with the resources defined and a role that may do what replikey needs, no more. */
+export async function startRealServer(): Promise<ApiServer> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'replikey-apiserver-'));
+  const children: ChildProcess[] = [];
+  const at = (name: string) => path.join(folder, name);
+  const run = (name: string, ...args: string[]): ChildProcess => {
+    const child = spawn(path.join(ASSETS ?? '', name), args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    let said = '';
+    child.stderr?.on('data', (text: Buffer) => {
+      said = (said + text).slice(-4_000);
+    });
+    child.on('exit', (code) => {
+      if (code) process.stderr.write(`${name} ended: ${said}\n`);
+    });
+    children.push(child);
+    return child;
+  };
+  const stop = async () => {
+    for (const child of children.reverse()) {
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGKILL');
+      await ended;
+    }
+    await rm(folder, { recursive: true });
+  };
+
+  const [etcd, peer, port] = await Promise.all([freePort(), freePort(), freePort()]);
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  });
+  const tokens = { admin: randomBytes(16).toString('hex'), replikey: randomBytes(16).toString('hex') };
+  await Promise.all([
+    writeFile(at('sa.key'), privateKey),
+    writeFile(at('sa.pub'), publicKey),
+    writeFile(
+      at('tokens.csv'),
+      `${tokens.admin},admin,admin,"system:masters"\n${tokens.replikey},replikey,replikey\n`,
+    ),
+  ]);
+  const url = `http://127.0.0.1:${etcd}`;
+  const peers = `http://127.0.0.1:${peer}`;
+  run(
+    'etcd',
+    ...['--data-dir', at('etcd'), '--listen-client-urls', url, '--advertise-client-urls', url],
+    ...['--listen-peer-urls', peers, '--initial-advertise-peer-urls', peers],
+    ...['--initial-cluster', `default=${peers}`, '--unsafe-no-fsync'],
+  );
+  run(
+    'kube-apiserver',
+    ...['--etcd-servers', url, '--cert-dir', at('certs'), '--bind-address', '127.0.0.1'],
+    ...['--secure-port', String(port), '--service-cluster-ip-range', '10.0.0.0/24'],
+    ...['--service-account-issuer', 'https://kubernetes.default.svc', '--authorization-mode', 'RBAC'],
+    ...['--service-account-key-file', at('sa.pub'), '--service-account-signing-key-file', at('sa.key')],
+    ...['--token-auth-file', at('tokens.csv'), '--disable-admission-plugins', 'ServiceAccount'],
+  );
+
+  const env = { KUBERNETES_SERVICE_HOST: '127.0.0.1', KUBERNETES_SERVICE_PORT: String(port) };
+  const account = async (name: keyof typeof tokens) => {
+    await mkdir(at(name), { recursive: true });
+    await writeFile(at(`${name}/token`), tokens[name]);
+    await writeFile(at(`${name}/namespace`), NAMESPACE);
+    await writeFile(at(`${name}/ca.crt`), await readFile(at('certs/apiserver.crt')));
+    return { ...env, REPLIKEY_SERVICE_ACCOUNT: at(name) };
+  };
+  try {
+    await until(() => existsSync(at('certs/apiserver.crt')));
+    const api = await kubernetesApi(await account('admin'));
+    await until(async () => (await api.request('GET', '/readyz')).status === 200);
+    const post = async (where: string, body: unknown) => {
+      const answer = await api.request('POST', where, body);
+      if (answer.status !== 201) throw new Error(`${where}: ${JSON.stringify(answer.body)}`);
+    };
+    const crds = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+    for (const crd of parseAllDocuments(definitions())) await post(crds, crd.toJS());
+    await until(async () => {
+      const { body } = await api.request('GET', crds);
+      return body.items.every(({ status }: { status: { conditions: { type: string; status: string }[] } }) =>
+        status.conditions?.some((one) => one.type === 'Established' && one.status === 'True'),
+      );
+    });
+    await post('/api/v1/namespaces', { metadata: { name: NAMESPACE } });
+    const rbac = `/apis/rbac.authorization.k8s.io/v1/namespaces/${NAMESPACE}`;
+    await post(`${rbac}/roles`, { metadata: { name: 'replikey' }, rules: ROLE });
+    await post(`${rbac}/rolebindings`, {
+      metadata: { name: 'replikey' },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'replikey' },
+      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: 'replikey' }],
+    });
+    return {
+      name: 'kube-apiserver',
+      env: await account('replikey'),
+      admin: api,
+      [Symbol.asyncDispose]: stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
+  const end = Date.now() + 60_000;
+  for (;;) {
+    try {
+      if (await holds()) return;
+    } catch (error) {
+      if (Date.now() > end) throw error;
+    }
+    if (Date.now() > end) throw new Error('the API server does not begin');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
