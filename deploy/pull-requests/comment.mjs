@@ -214,10 +214,8 @@ function commentOf(markdown, plan, { current, runUrl }) {
   ].join('\n');
 }
 
-function labelOf(markdown, plan) {
-  const [outside] = markdown.split('<details>');
-  const refused = outside.split('\n').includes('> This plan is not applied as it is.');
-  if (!plan || plan.blocked.length > 0 || refused) return LABELS.blocked;
+function labelOf(plan) {
+  if (!plan || plan.blocked.length > 0 || plan.refused?.length > 0) return LABELS.blocked;
   const steps = plan.waves.flat();
   if (steps.some(removes)) return LABELS.removals;
   return steps.length > 0 ? LABELS.changes : LABELS.none;
@@ -243,8 +241,7 @@ async function showPlan(forge) {
         await (own ? forge.edit(current.number, own.id, body) : forge.create(current.number, body));
       });
     }
-    if (env.REPLIKEY_LABEL !== 'false')
-      await patiently(() => forge.label(current.number, labelOf(markdown, plan)));
+    if (env.REPLIKEY_LABEL !== 'false') await patiently(() => forge.label(current.number, labelOf(plan)));
   } catch (error) {
     const denied = error.status === 401 || error.status === 403;
     if (denied && current.foreign)

@@ -71,7 +71,7 @@ export async function reconcileOnce(
     });
     told.end(outcome);
     if (options.out !== undefined) {
-      const saved = planJson(outcome.plan, outcome.proof, about);
+      const saved = planJson(outcome.plan, outcome.proof, { ...about, refused: outcome.refusals });
       await writeWhole(options.out, `${JSON.stringify(saved, null, 2)}\n`);
     }
     session.log.debug({ reads: calls.reads, writes: calls.writes }, 'calls');

@@ -57,7 +57,7 @@ const TELLINGS: Record<Form, (pass: Pass, io: Io) => Some> = {
   json: ({ dryRun, about, calls }, io) => ({
     end(outcome) {
       const value = dryRun
-        ? planJson(outcome.plan, outcome.proof, about)
+        ? planJson(outcome.plan, outcome.proof, { ...about, refused: outcome.refusals })
         : outcomeJson(outcome, calls, about);
       io.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
     },

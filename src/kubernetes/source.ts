@@ -10,7 +10,7 @@ import { fileFrom, fileNameOf, PLURALS, type Resource, type ResourceKind } from 
 
 /** Custom resources, as if they were files. */
 export interface ResourceSource extends Watching {
-  /** By what it is called where a file is expected. */
+  /** As it was when it was last told of; by what it is called where a file is expected. */
   find(file: string): Resource | undefined;
 }
 
@@ -22,7 +22,7 @@ export interface SourceOptions {
   log: Log;
   /** Called with what is declared at first, and whenever it is something else. */
   onChange: (written: Written) => void;
-  /** Called with the resources that changed in whatever way: their status is one. */
+  /** Called after that with those that changed in whatever way: in their status, too. */
   onTouch: (files: string[]) => void;
   signal: AbortSignal;
 }
@@ -53,6 +53,8 @@ export async function watchResources(options: SourceOptions): Promise<ResourceSo
     begun = resolve;
   });
   let known: string | undefined;
+  let told = new Map<string, Resource>();
+  const touched = new Set<string>();
   let callOff: (() => void) | undefined;
 
   const reflectors = new Map(
@@ -68,7 +70,7 @@ export async function watchResources(options: SourceOptions): Promise<ResourceSo
           listed.add(kind);
           if (listed.size < KINDS.length) return;
           begun();
-          onTouch(names.map((name) => fileNameOf({ kind, namespace: api.namespace, name })));
+          for (const name of names) touched.add(fileNameOf({ kind, namespace: api.namespace, name }));
           callOff ??= clock.after(SETTLE_MS, tell);
         },
         onError: (error) => complaints.say(error.message, kind),
@@ -79,12 +81,15 @@ export async function watchResources(options: SourceOptions): Promise<ResourceSo
   function tell(): void {
     callOff = undefined;
     const resources = [...reflectors.values()].flatMap((one) => [...one.resources.values()]);
+    told = new Map(resources.map((one) => [fileNameOf(one), one]));
     const files = resources.map(fileFrom).sort((a, b) => byCodeUnit(a.file, b.file));
+    const changed = [...touched];
+    touched.clear();
     const written = { files, problems: [], mayMiss };
     const hash = hashOf(written);
-    if (hash === known) return;
+    if (hash !== known) onChange(written);
     known = hash;
-    onChange(written);
+    onTouch(changed);
   }
 
   const close = () => {
@@ -101,10 +106,7 @@ export async function watchResources(options: SourceOptions): Promise<ResourceSo
     tell();
   }
   return {
-    find(file) {
-      const [kind = '', , name = ''] = file.split('/');
-      return reflectors.get(kind as ResourceKind)?.resources.get(name);
-    },
+    find: (file) => told.get(file),
     async reload() {
       for (const one of reflectors.values()) one.refresh();
     },

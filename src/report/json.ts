@@ -1,4 +1,5 @@
 import type { Calls } from '../aws/door.ts';
+import type { Refusal } from '../core/guard.ts';
 import type { Plan } from '../core/resource.ts';
 import type { RuleProof } from '../proof/types.ts';
 import type { Outcome } from '../reconcile.ts';
@@ -24,6 +25,8 @@ export interface About {
   observedAt?: string;
   /** Those that the specs use; absent where they use none. */
   variables?: Specs['variables'];
+  /** What would keep it from being applied. */
+  refused?: readonly Refusal[];
 }
 
 /** The machine-readable form of a plan or of a pass: documented in docs/output.md, versioned by `format`. */

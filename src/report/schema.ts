@@ -212,6 +212,14 @@ const variable = named('Variable', 'A variable that specs use.', {
   from: text('Where that came from: `--var`, `environment NAME` or `default`.'),
 });
 
+const refusal = named('Refusal', 'A reason to apply nothing.', {
+  id: text(
+    'A risk that nobody allowed; or `max-changes`, `max-removals`, `unproven` (a rule would not replicate) or `stale-plan` (it is not what was approved).',
+  ),
+  message: text('What is refused, and what lifts it.'),
+  step: text('Id of the step that it is about.').optional(),
+});
+
 /** A plan, as it is printed and saved. What it does not know it passes over, so that a newer plan can be read. */
 export const planDocument = named('Plan', 'What would change, in order.', {
   format,
@@ -235,6 +243,10 @@ export const planDocument = named('Plan', 'What would change, in order.', {
     .describe('When AWS was observed, for a plan that was made from an observation.')
     .optional(),
   variables: list(variable, 'The variables that the specs use; absent where they use none.').optional(),
+  refused: list(
+    refusal,
+    'What would keep it from being applied as it is; absent for what is left after a pass, and where it was not only planned.',
+  ).optional(),
   proof: list(foretold, 'How each declared rule will fare.'),
   summary: named('Summary', 'A plan in numbers.', {
     create: count('Resources to create.'),
@@ -246,16 +258,7 @@ export const planDocument = named('Plan', 'What would change, in order.', {
 });
 
 const ended = {
-  refused: list(
-    named('Refusal', 'A reason to apply nothing.', {
-      id: text(
-        'A risk that nobody allowed; or `max-changes`, `max-removals`, `unproven` (a rule would not replicate) or `stale-plan` (it is not what was approved).',
-      ),
-      message: text('What is refused, and what lifts it.'),
-      step: text('Id of the step that it is about.').optional(),
-    }),
-    'Why nothing was applied; empty where nothing stood in the way.',
-  ),
+  refused: list(refusal, 'Why nothing was applied; empty where nothing stood in the way.'),
   results: list(
     named('Result', 'What became of one step.', {
       id,
