@@ -1,0 +1,426 @@
+import { DeleteBucketReplicationCommand } from '@aws-sdk/client-s3';
+import { pino } from 'pino';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { createController } from '../../src/controller/controller.ts';
+import { kinds } from '../../src/kinds/index.ts';
+import { type Cluster, followCluster } from '../../src/kubernetes/cluster.ts';
+import type { ResourceCondition } from '../../src/kubernetes/resource-status.ts';
+import { listOf, type ResourceKind } from '../../src/kubernetes/resources.ts';
+import { fakeClock } from '../support/fake-clock.ts';
+import { aWorld, type World } from '../support/world.ts';
+import { NAMESPACE } from './api-server.ts';
+import { type StandIn, startStandIn } from './stand-in.ts';
+
+const INTERVAL = 300_000;
+const EVENTS = `/apis/events.k8s.io/v1/namespaces/${NAMESPACE}/events`;
+
+const pair = (name: string, more: object = {}) => ({
+  source: { bucket: `acme-${name}`, region: 'us-east-1', key: `alias/acme-${name}` },
+  destination: {
+    bucket: `acme-${name}-replica`,
+    region: 'us-west-2',
+    key: { alias: `alias/acme-${name}-replica` },
+  },
+  rules: [{ prefix: 'Tax/' }],
+  ...more,
+});
+const elsewhere = (name: string, region: string) =>
+  pair(name, { destination: { ...pair(name).destination, region } });
+
+const stops: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const stop of stops.splice(0)) await stop();
+});
+
+/** A controller that reads from a cluster and tells it how pairs fare. */
+async function following(world: World, server: StandIn, more: { leads?: (bucket: string) => boolean } = {}) {
+  const clock = fakeClock();
+  const lines: { level: string; msg: string }[] = [];
+  const log = pino(
+    { level: 'info', formatters: { level: (level) => ({ level }) } },
+    { write: (line: string) => void lines.push(JSON.parse(line)) },
+  );
+  const leads = more.leads ?? (() => true);
+  let cluster: Cluster | undefined;
+  const controller = createController({
+    kinds,
+    open: () => ({ door: world.door, close() {} }),
+    clock,
+    chance: () => 0.5,
+    log,
+    intervalMs: INTERVAL,
+    workers: 4,
+    waitMs: 2_000,
+    allow: [],
+    allowUnproven: false,
+    thresholds: () => ({ maxRemovals: 10 }),
+    mayWrite: ({ pairs }) => leads(pairs[0]?.source.bucket ?? ''),
+    onStatus: (after, before) => cluster?.tell(after, before),
+  });
+  const stop = new AbortController();
+  stops.push(async () => {
+    stop.abort();
+    await controller.drain();
+    await cluster?.drain();
+  });
+  const api = server.admin;
+  cluster = await followCluster({
+    api,
+    clock,
+    chance: () => 0.5,
+    log,
+    instance: 'replikey-0',
+    controller,
+    leads,
+    signal: stop.signal,
+  });
+  const idle = () =>
+    vi.waitFor(() => expect(controller.status().queue).toEqual({ depth: 0, active: 0 }), { timeout: 20_000 });
+  return {
+    cluster,
+    controller,
+    clock,
+    lines,
+    idle,
+    /** Until something holds, while time goes on by little. */
+    until: (check: () => Promise<void> | void) =>
+      vi.waitFor(
+        async () => {
+          await clock.pass(200);
+          await check();
+        },
+        { timeout: 20_000, interval: 20 },
+      ),
+    round: async () => {
+      await clock.pass(INTERVAL * 1.2);
+      await idle();
+    },
+  };
+}
+
+const create = async (
+  { admin }: StandIn,
+  name: string,
+  spec: object,
+  kind: ResourceKind = 'BucketReplication',
+) => {
+  const answer = await admin.request('POST', listOf(kind, NAMESPACE), {
+    apiVersion: 'replikey.dev/v1',
+    kind,
+    metadata: { name },
+    spec,
+  });
+  expect(answer.status).toBe(201);
+};
+const get = async ({ admin }: StandIn, name: string, kind: ResourceKind = 'BucketReplication') =>
+  (await admin.request('GET', `${listOf(kind, NAMESPACE)}/${name}`)).body;
+const change = ({ admin }: StandIn, name: string, spec: object) =>
+  admin.request(
+    'PATCH',
+    `${listOf('BucketReplication', NAMESPACE)}/${name}`,
+    { spec },
+    'application/merge-patch+json',
+  );
+const ready = async (
+  server: StandIn,
+  name: string,
+  kind?: ResourceKind,
+): Promise<ResourceCondition | undefined> =>
+  (await get(server, name, kind)).status?.conditions?.find(({ type }: ResourceCondition) => type === 'Ready');
+const patches = ({ log }: StandIn) => log.filter((line) => /^PATCH .*\/status$/.test(line)).length;
+const events = async ({ admin }: StandIn): Promise<{ reason: string; note: string; type: string }[]> =>
+  (await admin.request('GET', EVENTS)).body.items;
+const writes = ({ sandbox }: World) => sandbox.log.entries.filter(({ write }) => write).length;
+
+describe('what is declared in a cluster', () => {
+  test('is brought about; its status says so, with an event; and then nothing is written any more', async () => {
+    await using world = await aWorld();
+    await using server = await startStandIn();
+    await create(server, 'tax', pair('tax'));
+    const { until, round } = await following(world, server);
+    await until(async () => expect(await ready(server, 'tax')).toMatchObject({ status: 'True' }));
+    expect((await get(server, 'tax')).status).toEqual({
+      observedGeneration: 1,
+      lastSuccess: expect.stringMatching(/^2026-01-01T00:\d\d:\d\dZ$/),
+      conditions: [
+        expect.objectContaining({ type: 'Ready', reason: 'Converged', observedGeneration: 1 }),
+        expect.objectContaining({ type: 'Proven', status: 'True', reason: 'AllRequestsAllowed' }),
+        expect.objectContaining({ type: 'Verified', status: 'Unknown', reason: 'Pending' }),
+        expect.objectContaining({ type: 'Drifted', status: 'False', reason: 'AsDeclared' }),
+      ],
+    });
+    expect(await events(server)).toEqual([
+      expect.objectContaining({
+        type: 'Normal',
+        reason: 'Applied',
+        note: expect.stringMatching(/^13 changes: .* and 8 more$/),
+        regarding: expect.objectContaining({ kind: 'BucketReplication', name: 'tax' }),
+        reportingController: 'replikey.dev/reconcile',
+        eventTime: expect.stringMatching(/^2026-01-01T00:\d\d:\d\d\.\d{6}Z$/),
+      }),
+    ]);
+
+    const before = { patches: patches(server), writes: writes(world), events: (await events(server)).length };
+    for (let count = 0; count < 5; count++) await round();
+    expect({
+      patches: patches(server),
+      writes: writes(world),
+      events: (await events(server)).length,
+    }).toEqual(before);
+    // That all is well still is told every hour.
+    for (let count = 0; count < 10; count++) await round();
+    await vi.waitFor(() => expect(patches(server)).toBe(before.patches + 1));
+  });
+
+  test('is followed as it changes, and the status is about the generation that it names', async () => {
+    await using world = await aWorld();
+    await using server = await startStandIn();
+    await create(server, 'tax', pair('tax'));
+    const { until, controller } = await following(world, server);
+    await until(async () => expect(await ready(server, 'tax')).toMatchObject({ status: 'True' }));
+    await change(server, 'tax', { rules: [{ prefix: 'Tax/', metrics: false }] });
+    await until(async () => expect((await get(server, 'tax')).status.observedGeneration).toBe(2));
+    expect(controller.status().pairs[0]?.changes[0]).toMatchObject({ cause: 'spec', result: 'applied' });
+    // What means the same in other words is another generation, and nothing to do.
+    const before = writes(world);
+    await change(server, 'tax', { rules: [{ prefix: 'Tax/', metrics: false, enabled: true }] });
+    await until(async () => expect((await get(server, 'tax')).status.observedGeneration).toBe(3));
+    expect(writes(world)).toBe(before);
+  });
+
+  test('what is not right is not Ready, in the words of a file, while the others go on; mended, it counts', async () => {
+    await using world = await aWorld();
+    await using server = await startStandIn();
+    await create(server, 'tax', elsewhere('tax', 'mars'));
+    await create(server, 'books', pair('books'));
+    const { until } = await following(world, server);
+    await until(async () => expect(await ready(server, 'books')).toMatchObject({ status: 'True' }));
+    await until(async () =>
+      expect(await ready(server, 'tax')).toMatchObject({
+        status: 'False',
+        reason: 'Invalid',
+        message: 'spec.destination.region: "mars" will not do: a Region looks like us-east-1',
+      }),
+    );
+    expect((await get(server, 'tax')).status.conditions).toHaveLength(1);
+    await until(async () =>
+      expect(await events(server)).toContainEqual(
+        expect.objectContaining({
+          type: 'Warning',
+          reason: 'Invalid',
+          note: expect.stringContaining('Region'),
+        }),
+      ),
+    );
+    await change(server, 'tax', pair('tax'));
+    await until(async () => expect(await ready(server, 'tax')).toMatchObject({ status: 'True' }));
+  });
+
+  test('what becomes wrong counts as it last was right, and says both', async () => {
+    await using world = await aWorld();
+    await using server = await startStandIn();
+    await create(server, 'tax', pair('tax'));
+    const { until, round } = await following(world, server);
+    await until(async () => expect(await ready(server, 'tax')).toMatchObject({ status: 'True' }));
+    await change(server, 'tax', elsewhere('tax', 'mars'));
+    await until(async () =>
+      expect(await ready(server, 'tax')).toMatchObject({
+        status: 'False',
+        reason: 'Invalid',
+        observedGeneration: 2,
+        message: expect.stringMatching(/looks like us-east-1\nit counts as it was when it last was right$/),
+      }),
+    );
+    await world.door.send(
+      { region: 'us-east-1' },
+      new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }),
+    );
+    await round();
+    expect(
+      (await world.with((await import('../support/world.ts')).TAX, { dryRun: true })).plan.waves,
+    ).toEqual([]);
+    expect(await ready(server, 'tax')).toMatchObject({ reason: 'Invalid' });
+  });
+
+  test('what is deleted is left in AWS as it is; that nothing is declared any more is no mistake', async () => {
+    await using world = await aWorld();
+    await using server = await startStandIn();
+    await create(server, 'tax', pair('tax'));
+    const { until, round, controller } = await following(world, server);
+    await until(async () => expect(await ready(server, 'tax')).toMatchObject({ status: 'True' }));
+    const before = writes(world);
+    await server.admin.request('DELETE', `${listOf('BucketReplication', NAMESPACE)}/tax`);
+    await until(() => expect(controller.status().pairs).toEqual([]));
+    await round();
+    expect(writes(world)).toBe(before);
+    expect(controller.status()).toMatchObject({ problems: [], isSynced: true });
+    // And then nobody heals it.
+    await world.door.send(
+      { region: 'us-east-1' },
+      new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }),
+    );
+    await round();
+    expect(writes(world)).toBe(before + 1);
+  });
+
+  test('a cluster in which nothing is declared yet is no mistake, either', async () => {
+    await using world = await aWorld();
+    await using server = await startStandIn();
+    const { controller, lines, until } = await following(world, server);
+    expect(controller.status()).toMatchObject({ isSynced: true, problems: [], pairs: [] });
+    await create(server, 'tax', pair('tax'));
+    await until(async () => expect(await ready(server, 'tax')).toMatchObject({ status: 'True' }));
+    expect(lines.filter(({ level }) => level === 'error')).toEqual([]);
+  });
+
+  test('Accounts, Defaults and Guardrails are resources, too, and say whether they count', async () => {
+    await using world = await aWorld();
+    await using server = await startStandIn();
+    await create(server, 'house', { destination: { region: 'us-west-2' } }, 'Defaults');
+    await create(server, 'here', { regions: ['us-east-1', 'us-west-2'] }, 'Guardrails');
+    await create(server, 'main', { id: '111122223333' }, 'Account');
+    const { region: _, ...destination } = pair('tax').destination;
+    const named = (side: object) => ({ ...side, account: 'main' });
+    await create(server, 'tax', {
+      ...pair('tax'),
+      defaults: 'house',
+      source: named(pair('tax').source),
+      destination: named(destination),
+    });
+    await create(server, 'far', elsewhere('far', 'eu-west-1'));
+    const { until } = await following(world, server);
+    await until(async () => {
+      expect(await ready(server, 'far')).toMatchObject({ reason: 'Invalid' });
+      for (const [name, kind] of [
+        ['house', 'Defaults'],
+        ['here', 'Guardrails'],
+        ['main', 'Account'],
+      ] as const)
+        expect(await ready(server, name, kind), kind).toMatchObject({ status: 'True', reason: 'Accepted' });
+    });
+    expect((await ready(server, 'far'))?.message).toContain('eu-west-1');
+  });
+
+  test('where Guardrails were never right nothing counts: what they would forbid is not known', async () => {
+    await using world = await aWorld();
+    await using server = await startStandIn();
+    await create(server, 'tax', pair('tax'));
+    await create(server, 'here', { regions: ['mars'] }, 'Guardrails');
+    const { until, controller } = await following(world, server);
+    await until(async () =>
+      expect(await ready(server, 'here', 'Guardrails')).toMatchObject({ reason: 'Invalid' }),
+    );
+    expect(controller.status().pairs).toEqual([]);
+    expect(writes(world)).toBe(0);
+  });
+
+  test('what is declared is known only when all kinds were listed', async () => {
+    await using world = await aWorld();
+    await using server = await startStandIn();
+    await create(server, 'tax', pair('tax'));
+    server.faults.push({ match: /GET .*guardrails/, times: 1e6, what: 403 });
+    void following(world, server);
+    await vi.waitFor(() => expect(server.log.some((line) => line.includes('guardrails'))).toBe(true));
+    await vi.waitFor(() => expect(server.watches).toBe(3));
+    expect(world.sandbox.log.entries).toEqual([]);
+  });
+});
+
+describe('the status', () => {
+  test('is written by who leads alone', async () => {
+    await using world = await aWorld();
+    await using server = await startStandIn();
+    await create(server, 'tax', pair('tax'));
+    await create(server, 'wrong', elsewhere('wrong', 'mars'));
+    let leads = false;
+    const { until, idle, cluster, controller } = await following(world, server, { leads: () => leads });
+    await idle();
+    await until(() => expect(controller.status().isSynced).toBe(true));
+    expect(patches(server)).toBe(0);
+    expect(await events(server)).toEqual([]);
+    leads = true;
+    controller.resync();
+    cluster.tellAll();
+    await until(async () => expect(await ready(server, 'tax')).toMatchObject({ status: 'True' }));
+    await until(async () => expect(await ready(server, 'wrong')).toMatchObject({ status: 'False' }));
+  });
+
+  test('keeps conditions of others, is put back where somebody took it away, and says since when, whoever writes it', async () => {
+    await using world = await aWorld();
+    await using server = await startStandIn();
+    await create(server, 'tax', pair('tax'));
+    const at = `${listOf('BucketReplication', NAMESPACE)}/tax/status`;
+    const apply = (status: unknown) =>
+      server.admin.request('PATCH', at, { status }, 'application/apply-patch+yaml');
+    const since = '2020-02-02T02:02:02Z';
+    await apply({
+      conditions: [
+        { type: 'Paid', status: 'True', reason: 'X', message: '', lastTransitionTime: since },
+        { type: 'Ready', status: 'True', reason: 'Old', message: '', lastTransitionTime: since },
+        { type: 'Verified', status: 'True', reason: 'Replicated', message: 'all', lastTransitionTime: since },
+      ],
+    });
+    const { until } = await following(world, server);
+    await until(async () => expect(await ready(server, 'tax')).toMatchObject({ reason: 'Converged' }));
+    const { conditions } = (await get(server, 'tax')).status;
+    const of = (type: string) => conditions.find((one: ResourceCondition) => one.type === type);
+    expect(of('Paid')).toBeDefined();
+    expect(of('Ready').lastTransitionTime).toBe(since);
+    // What this process did not look at is as another left it.
+    expect(of('Verified')).toMatchObject({ status: 'True', message: 'all', lastTransitionTime: since });
+    await apply(null);
+    await until(async () => expect(await ready(server, 'tax')).toMatchObject({ reason: 'Converged' }));
+  });
+
+  test('is tried again where it could not be written, and never written to another of the same name', async () => {
+    await using world = await aWorld();
+    await using server = await startStandIn();
+    await create(server, 'tax', pair('tax'));
+    server.faults.push({ match: /PATCH .*status/, times: 3, what: 500 });
+    server.faults.push({ match: /PATCH .*status/, times: 1, what: 'lost' });
+    const { until, lines } = await following(world, server);
+    await until(async () => expect(await ready(server, 'tax')).toMatchObject({ status: 'True' }));
+    expect(lines.filter(({ msg }) => msg.includes('status cannot be written')).length).toBe(1);
+    const patch = { metadata: { uid: 'another' }, status: {} };
+    const at = `${listOf('BucketReplication', NAMESPACE)}/tax/status`;
+    expect((await server.admin.request('PATCH', at, patch)).status).toBe(409);
+  });
+
+  test('drift and failures are events; a storm of them is a few', async () => {
+    await using world = await aWorld();
+    await using server = await startStandIn();
+    const names = Array.from({ length: 40 }, (_, index) => `pair-${index}`);
+    await create(server, 'tax', pair('tax'));
+    const { until, round } = await following(world, server);
+    await until(async () => expect(await ready(server, 'tax')).toMatchObject({ status: 'True' }));
+    await world.door.send(
+      { region: 'us-east-1' },
+      new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }),
+    );
+    await round();
+    await until(async () =>
+      expect(await events(server)).toContainEqual(
+        expect.objectContaining({
+          type: 'Warning',
+          reason: 'Drifted',
+          note: expect.stringContaining('changed by somebody else'),
+        }),
+      ),
+    );
+    world.sandbox.knobs.faults = [
+      {
+        match: 'CreateBucket',
+        nth: 1,
+        times: 1e6,
+        what: { status: 403, code: 'AccessDenied', message: 'no' },
+      },
+    ];
+    for (const name of names) await create(server, name, pair(name));
+    await until(async () => {
+      for (const name of names) expect(await ready(server, name)).toMatchObject({ reason: 'ApplyFailed' });
+    });
+    const failed = (await events(server)).filter(({ reason }) => reason === 'Failed');
+    expect(failed.length).toBeGreaterThan(3);
+    expect(failed.length).toBeLessThan(40);
+  }, 60_000);
+});
