@@ -35,6 +35,9 @@ function advice(error: Error, operation: string): string {
   // An answer to HEAD has no body, and so no code.
   const nameless = ['Unknown', 'Forbidden', '403'].includes(error.name);
   const name = nameless && httpStatusCode === 403 ? 'AccessDenied' : error.name;
+  const profile = process.env.AWS_PROFILE;
+  if (name === 'CredentialsProviderError' && profile !== undefined)
+    return `; AWS_PROFILE is "${profile}": is there such a profile in ~/.aws, and does it have credentials?`;
   const advised = ADVICE[name];
   if (!advised) return '';
   const owner = name === 'AccessDenied' && operation.startsWith('s3:');

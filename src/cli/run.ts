@@ -23,7 +23,7 @@ import type { Io } from './io.ts';
 import { leadershipOf, leaseTimes } from './leadership.ts';
 import type { RunOptions } from './options.ts';
 import { thresholds } from './reconcile.ts';
-import { embedded, startEmbedded } from './session.ts';
+import { embedded, refuseNoUrl, startEmbedded } from './session.ts';
 import { givenBy } from './specs.ts';
 
 const NAME = 'replikey';
@@ -39,6 +39,7 @@ export async function run(
   signal: AbortSignal,
 ): Promise<number> {
   refuseOnce(options);
+  refuseNoUrl(io);
   const api = options.source === 'kubernetes' ? await clusterApi(paths, io) : undefined;
   const isSelected = selecting(options);
   const log = createLog(io.stderr, { level: options.logLevel, colour: wantsColour(io.stderr, io.env) });

@@ -1,5 +1,6 @@
 import { type Clients, type Connection, createClients } from '../aws/clients.ts';
 import { createDoor, type Door } from '../aws/door.ts';
+import { EXIT, UserError } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
 import { type Recording, recordingOf } from '../recording/recording.ts';
 import { replayingClients } from '../recording/replay.ts';
@@ -36,6 +37,7 @@ export async function openSession(
   signal: AbortSignal,
   through: (clients: Clients) => Clients = (clients) => clients,
 ): Promise<Session> {
+  refuseNoUrl(io);
   const log = createLog(io.stderr, { level: options.logLevel, colour: wantsColour(io.stderr, io.env) });
   const sandbox = options.sandbox === undefined ? undefined : await startEmbedded(options.sandbox);
   const recording = options.observed === undefined ? undefined : await readRecording(options.observed);
@@ -63,6 +65,15 @@ export async function openSession(
       await sandbox?.close();
     },
   };
+}
+
+/** @throws UserError for an endpoint of the environment that is none: the SDK would tell of it for each call. */
+export function refuseNoUrl({ env }: Io): void {
+  for (const [name, value] of Object.entries(env)) {
+    if (!name.startsWith('AWS_ENDPOINT_URL') || value === undefined || value === '') continue;
+    if (!URL.canParse(value))
+      throw new UserError(EXIT.usage, `${name} is no URL: "${value}"; write it as http://127.0.0.1:4566`);
+  }
 }
 
 /** How a sandbox of this process is reached. */

@@ -3,6 +3,7 @@ import { keyArn } from '../core/permissions.ts';
 import { knownIn } from '../core/plan.ts';
 import { ref } from '../core/ref.ts';
 import type { Actual, Aws, Kind, Ref, Resource } from '../core/resource.ts';
+import { UserError } from '../errors.ts';
 import type { SeenObject } from '../proof/cases.ts';
 import { foresee, futureArns } from '../proof/foresee.ts';
 import { locate } from '../proof/locate.ts';
@@ -23,8 +24,12 @@ export async function proveDeclared(
   kinds: ReadonlyMap<string, Kind>,
   aws: Aws,
 ): Promise<RuleProof[]> {
-  const managed = specs.pairs.filter(({ source }) => source.managed);
-  const accountIds = await accountIdsOf(managed, aws);
+  const ours = specs.pairs.filter(({ source }) => source.managed);
+  const accountIds = await accountIdsOf(ours, aws);
+  // Where nobody answers whose an account is, the plan itself is blocked, and says why.
+  const managed = ours.filter(({ source, destination }) =>
+    [source, destination].every(({ account = '' }) => accountIds.has(account)),
+  );
   const known = knownIn(actual);
   const given = managed.flatMap(keysByArn);
   const read = await readThings(
@@ -71,7 +76,16 @@ const keysByArn = ({ source, destination, sourceKeys }: BucketReplication): stri
 async function accountIdsOf(pairs: readonly BucketReplication[], aws: Aws): Promise<Map<string, string>> {
   const sides = pairs.flatMap(({ source, destination }) => [source, destination]);
   const names = [...new Set(sides.filter((side) => side.managed).map(({ account }) => account))];
-  const ids = names.map(async (name) => [name ?? '', await aws.accountId(name)] as const);
-  const declared = sides.map(({ account = '', accountId = '' }) => [account, accountId] as const);
-  return new Map([...declared, ...(await Promise.all(ids))]);
+  const ids = names.map(async (name): Promise<[string, string][]> => {
+    try {
+      return [[name ?? '', await aws.accountId(name)]];
+    } catch (error) {
+      if (error instanceof UserError) throw error;
+      return [];
+    }
+  });
+  const declared = sides.flatMap(({ account = '', accountId }): [string, string][] =>
+    accountId === undefined ? [] : [[account, accountId]],
+  );
+  return new Map([...declared, ...(await Promise.all(ids)).flat()]);
 }

@@ -58,7 +58,7 @@ export function createRecorder({ api, clock, log, instance }: RecorderOptions): 
       const event = {
         apiVersion: 'events.k8s.io/v1',
         kind: 'Event',
-        metadata: { generateName: `${name}.`, namespace },
+        metadata: { generateName: `${name}-`, namespace },
         eventTime: new Date(clock.now()).toISOString().replace('Z', '000Z'),
         reportingController: `${GROUP}/reconcile`,
         reportingInstance: instance.slice(0, MOST_INSTANCE),

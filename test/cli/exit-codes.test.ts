@@ -75,6 +75,29 @@ it('3: refused, since the plan is not the one that was approved', async () => {
   });
 });
 
+it('1: nobody listens at the endpoint, which is said of each thing that cannot be read', async () => {
+  const { code, stdout, stderr } = await cli(['plan', '-', '--log-level', 'error'], {
+    input: TAX,
+    endpoint: 'http://127.0.0.1:1',
+  });
+  expect(code).toBe(1);
+  expect(stdout).toMatch(/! s3\.bucket\/acme-tax\n(.*\n)*? +cannot be read: .*ECONNREFUSED\s+127\.0\.0\.1:1/);
+  expect(stderr).not.toContain('fault of replikey');
+}, 60_000);
+
+it('64: an endpoint that is no URL', async () => {
+  expect(await cli(['plan', '-'], { input: TAX, endpoint: 'nonsense' })).toMatchObject({
+    code: 64,
+    stderr: 'AWS_ENDPOINT_URL is no URL: "nonsense"; write it as http://127.0.0.1:4566\n',
+  });
+});
+
+it('4: a profile that is none is named', async () => {
+  const { code, stderr } = await cli(['plan', '-'], { input: TAX, env: { AWS_PROFILE: 'nope' } });
+  expect(code).toBe(4);
+  expect(stderr).toContain('AWS_PROFILE is "nope"');
+});
+
 it('4: no credentials, with what to set', async () => {
   const { code, stdout, stderr } = await cli(['--once', '-'], { input: TAX });
   expect({ code, stdout }).toEqual({ code: 4, stdout: '' });
