@@ -1,4 +1,3 @@
-import type { ChildProcess } from 'node:child_process';
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { connect } from 'node:net';
@@ -6,11 +5,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { CreateBucketCommand, DeleteBucketReplicationCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { cli, type Ran } from '../support/cli.ts';
+import { cli } from '../support/cli.ts';
+import { get, type Loop, leads, ready, startLoop, statusOf } from '../support/loop.ts';
 import { aWorld, TAX, type World } from '../support/world.ts';
 
 let folder: string;
-const running: Process[] = [];
+const running: Loop[] = [];
 beforeEach(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'replikey-loop-'));
   await writeFile(path.join(folder, 'spec.yaml'), TAX);
@@ -20,53 +20,13 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-interface Process {
-  child: ChildProcess;
-  url: string;
-  ended: Promise<Ran>;
-  log: () => string;
-}
-
-/** `reconcile specs/`, in a process of its own, and where it listens. */
-async function start(world: World, ...args: string[]): Promise<Process> {
-  let child: ChildProcess | undefined;
-  let said = '';
-  let log = '';
-  const ended = cli([folder, '--listen', '0', '--interval', '3600', ...args], {
-    endpoint: world.sandbox.endpoint,
-    onStart: (started) => {
-      child = started;
-      started.stdout?.on('data', (text: Buffer) => {
-        said += text;
-      });
-      started.stderr?.on('data', (text: Buffer) => {
-        log += text;
-      });
-    },
-  });
-  const url = await vi.waitFor(() => {
-    const [found] = /http:\/\/\S+/.exec(said) ?? [];
-    if (!found) throw new Error(`it does not listen: ${log}`);
-    return found;
-  }, 10_000);
-  const one = { child: child as ChildProcess, url, ended, log: () => log };
+/** `reconcile specs/`, in a process of its own. */
+async function start(world: World, ...args: string[]): Promise<Loop> {
+  const options = { endpoint: world.sandbox.endpoint };
+  const one = await startLoop([folder, '--interval', '3600', ...args], options);
   running.push(one);
   return one;
 }
-
-const get = async ({ url }: Process, at: string) => {
-  const answer = await fetch(url + at);
-  return { status: answer.status, text: await answer.text(), headers: answer.headers };
-};
-
-const ready = (one: Process) =>
-  vi.waitFor(async () => expect((await get(one, '/readyz')).status).toBe(200), {
-    timeout: 15_000,
-    interval: 50,
-  });
-
-const statusOf = async (one: Process, name = 'tax') =>
-  JSON.parse((await get(one, '/status')).text).pairs.find((pair: { name: string }) => pair.name === name);
 
 const writes = ({ sandbox }: World) => sandbox.log.entries.filter(({ write }) => write).length;
 
@@ -181,8 +141,6 @@ describe('reconcile specs/, as a process', () => {
     await world.door.send({ region: 'us-east-1' }, new CreateBucketCommand({ Bucket: 'locks' }));
     const lock = ['--lock', 's3://locks/replikey', '--lease-duration', '3', '--interval', '2'];
     const [a, b] = await Promise.all([start(world, ...lock), start(world, ...lock)]);
-    const leads = async (one: Process) =>
-      (await get(one, '/metrics')).text.includes('leader_election_master_status{name="replikey"} 1');
     await Promise.all([ready(a), ready(b)]);
     await vi.waitFor(
       async () => expect([await leads(a), await leads(b)].filter(Boolean)).toHaveLength(1),
@@ -190,17 +148,17 @@ describe('reconcile specs/, as a process', () => {
     );
     const [leader, other] = (await leads(a)) ? [a, b] : [b, a];
     await vi.waitFor(
-      async () => expect((await statusOf(leader as Process)).conditions.Ready.status).toBe('True'),
+      async () => expect((await statusOf(leader as Loop)).conditions.Ready.status).toBe('True'),
       10_000,
     );
     leader?.child.kill('SIGKILL');
-    await vi.waitFor(async () => expect(await leads(other as Process)).toBe(true), 10_000);
+    await vi.waitFor(async () => expect(await leads(other as Loop)).toBe(true), 10_000);
     await world.door.send(
       { region: 'us-east-1' },
       new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }),
     );
     await vi.waitFor(
-      async () => expect((await statusOf(other as Process)).conditions.Drifted.reason).toBe('Healed'),
+      async () => expect((await statusOf(other as Loop)).conditions.Drifted.reason).toBe('Healed'),
       15_000,
     );
     // Told to stop it gives the lock back, so that a third need not wait.

@@ -30,6 +30,8 @@ export interface StandIn extends ApiServer {
   /** Tell watches how far it is. */
   bookmark(): void;
   readonly watches: number;
+  /** How many requests are held. */
+  readonly holding: number;
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: any resource
@@ -87,6 +89,11 @@ export async function startStandIn({ tls = false } = {}): Promise<StandIn> {
 
   function create(collection: string, object: Thing): Reply {
     const { metadata } = object;
+    if (
+      metadata.generateName !== undefined &&
+      !/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?-?$/.test(metadata.generateName)
+    )
+      return refusal(422, 'a lowercase RFC 1123 subdomain, of which a hyphen may be the last');
     metadata.name ??= `${metadata.generateName}${randomUUID().slice(0, 5)}`;
     if (things.has(`${collection}/${metadata.name}`)) return refusal(409, 'it is there already');
     Object.assign(metadata, {
@@ -240,6 +247,9 @@ export async function startStandIn({ tls = false } = {}): Promise<StandIn> {
     bookmark() {
       const metadata = { resourceVersion: String(version) };
       for (const { send } of watches) send({ type: 'BOOKMARK', object: { metadata } });
+    },
+    get holding() {
+      return held.size;
     },
     get watches() {
       return watches.size;

@@ -1,0 +1,170 @@
+import { spawnSync } from 'node:child_process';
+import { DeleteBucketReplicationCommand } from '@aws-sdk/client-s3';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { KubernetesApi } from '../../src/kubernetes/api.ts';
+import type { ResourceCondition } from '../../src/kubernetes/resource-status.ts';
+import { listOf } from '../../src/kubernetes/resources.ts';
+import { cli } from '../support/cli.ts';
+import { type Loop, leads, ready, startLoop, statusOf } from '../support/loop.ts';
+import { aWorld, TAX, type World } from '../support/world.ts';
+import { type ApiServer, NAMESPACE } from './api-server.ts';
+import { startRealServer, whyNoRealServer } from './real-server.ts';
+import { startStandIn } from './stand-in.ts';
+
+const PAIRS = listOf('BucketReplication', NAMESPACE);
+const SPEC = {
+  source: { bucket: 'acme-tax', region: 'us-east-1', key: 'alias/acme-tax' },
+  destination: { bucket: 'acme-tax-replica', region: 'us-west-2', key: 'alias/acme-tax-replica' },
+  rules: [{ prefix: 'Tax/' }],
+};
+
+const create = async (api: KubernetesApi, name: string, spec: object) => {
+  const document = { apiVersion: 'replikey.dev/v1', kind: 'BucketReplication', metadata: { name }, spec };
+  const { status, body } = await api.request('POST', PAIRS, document);
+  expect(status, body.message).toBe(201);
+};
+const readyOf = async (api: KubernetesApi, name: string): Promise<ResourceCondition> => {
+  const { body } = await api.request('GET', `${PAIRS}/${name}`);
+  return body.status?.conditions?.find(({ type }: ResourceCondition) => type === 'Ready');
+};
+const whose = async (api: KubernetesApi) =>
+  (await api.request('GET', `/apis/coordination.k8s.io/v1/namespaces/${NAMESPACE}/leases/replikey`)).body
+    .spec;
+
+const running: Loop[] = [];
+afterEach(() => {
+  for (const one of running.splice(0)) one.child.kill('SIGKILL');
+});
+
+async function start(world: World, { env }: ApiServer, ...args: string[]): Promise<Loop> {
+  const one = await startLoop(
+    ['--source', 'kubernetes', '--lease-duration', '3', '--interval', '2', ...args],
+    { endpoint: world.sandbox.endpoint, env },
+  );
+  running.push(one);
+  return one;
+}
+
+const SERVERS: [name: string, start: () => Promise<ApiServer>, skip: string | undefined][] = [
+  [
+    'a stand-in of the API server',
+    () => startStandIn({ tls: true }),
+    spawnSync('openssl', ['version']).status === 0 ? undefined : 'there is no openssl',
+  ],
+  ['a real API server', startRealServer, whyNoRealServer()],
+];
+
+describe.each(SERVERS)('reconcile --source kubernetes, at %s', (_, startServer, skip) => {
+  const because = skip ? ` (skipped: ${skip})` : '';
+  let server: ApiServer;
+  beforeEach(async () => {
+    if (!skip) server = await startServer();
+  }, 90_000);
+  afterEach(async () => server?.[Symbol.asyncDispose]());
+
+  test.skipIf(skip)(
+    `of two one leads and writes, with no more than its role allows; killed, it is followed within the time of the lease${because}`,
+    async () => {
+      await using world = await aWorld();
+      await create(server.admin, 'tax', SPEC);
+      const both = await Promise.all([start(world, server), start(world, server)]);
+      await Promise.all(both.map(ready));
+      await vi.waitFor(
+        async () => expect(await readyOf(server.admin, 'tax')).toMatchObject({ reason: 'Converged' }),
+        15_000,
+      );
+      const isLeading = await Promise.all(both.map(leads));
+      expect(isLeading.filter(Boolean)).toHaveLength(1);
+      const [leader, other] = isLeading[0] ? both : both.toReversed();
+      expect(other?.log()).not.toMatch(/created /);
+      const before = await whose(server.admin);
+
+      leader?.child.kill('SIGKILL');
+      const killedAt = Date.now();
+      await world.door.send(
+        { region: 'us-east-1' },
+        new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }),
+      );
+      await vi.waitFor(async () => expect(await leads(other as Loop)).toBe(true), {
+        timeout: 10_000,
+        interval: 50,
+      });
+      expect(Date.now() - killedAt).toBeLessThan(6_000);
+      await vi.waitFor(
+        async () => expect((await statusOf(other as Loop)).conditions.Ready.status).toBe('True'),
+        15_000,
+      );
+      expect((await world.with(TAX, { dryRun: true })).plan.waves).toEqual([]);
+      expect(await whose(server.admin)).toMatchObject({ leaseTransitions: before.leaseTransitions + 1 });
+
+      // Told to stop it gives the lease back.
+      other?.child.kill('SIGTERM');
+      const { code, stderr } = (await other?.ended) ?? { code: 1, stderr: '' };
+      expect(code, stderr).toBe(0);
+      expect((await whose(server.admin)).holderIdentity).toBe('');
+      expect(stderr).not.toMatch(/HTTP 403|a-token-that/);
+    },
+    60_000,
+  );
+
+  test.skipIf(skip)(
+    `what is wrong says so, what is deleted is left as it is, and events tell of both${because}`,
+    async () => {
+      await using world = await aWorld();
+      const one = await start(world, server, '--leader-elect', 'none');
+      await ready(one);
+      await create(server.admin, 'tax', SPEC);
+      await create(server.admin, 'wrong', {
+        ...SPEC,
+        source: { ...SPEC.source, bucket: 'acme-wrong', region: 'mars' },
+      });
+      await vi.waitFor(
+        async () => expect(await readyOf(server.admin, 'tax')).toMatchObject({ reason: 'Converged' }),
+        15_000,
+      );
+      expect(await readyOf(server.admin, 'wrong')).toMatchObject({
+        status: 'False',
+        reason: 'Invalid',
+        message: 'spec.source.region: "mars" will not do: a Region looks like us-east-1',
+      });
+      const { body } = await server.admin.request(
+        'GET',
+        `/apis/events.k8s.io/v1/namespaces/${NAMESPACE}/events`,
+      );
+      const reasons = body.items.map(
+        ({ reason, regarding }: { reason: string; regarding: { name: string } }) => [regarding.name, reason],
+      );
+      expect(reasons).toEqual(
+        expect.arrayContaining([
+          ['tax', 'Applied'],
+          ['wrong', 'Invalid'],
+        ]),
+      );
+
+      const writes = () => world.sandbox.log.entries.filter(({ write }) => write).length;
+      const before = writes();
+      await server.admin.request('DELETE', `${PAIRS}/tax`);
+      await vi.waitFor(async () => expect(await statusOf(one)).toBeUndefined(), 10_000);
+      one.child.kill('SIGTERM');
+      expect((await one.ended).code).toBe(0);
+      expect(writes()).toBe(before);
+      expect((await world.with(TAX, { dryRun: true })).plan.waves).toEqual([]);
+    },
+    60_000,
+  );
+});
+
+test.each([
+  [['specs/'], {}, '--source kubernetes reads no files: name no paths'],
+  [['--once'], {}, '--source kubernetes runs until stopped'],
+  [['--dry-run'], {}, '--source kubernetes runs until stopped'],
+  [[], {}, '--source kubernetes needs a pod to run in'],
+  [
+    [],
+    { KUBERNETES_SERVICE_HOST: '127.0.0.1', REPLIKEY_SERVICE_ACCOUNT: '/nonexistent' },
+    '--source kubernetes needs a service account: ENOENT',
+  ],
+])('it refuses what it cannot do: %j %j', async (args, env, why) => {
+  const ran = await cli(['--source', 'kubernetes', ...args], { env });
+  expect(ran).toMatchObject({ code: 64, stderr: expect.stringContaining(why) });
+});
