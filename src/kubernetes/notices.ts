@@ -24,7 +24,11 @@ export function noticesOf(before: PairStatus, after: PairStatus): Notice[] {
     const ids = change.steps.map(({ id }) => id);
     const named =
       ids.length > 5 ? `${ids.slice(0, 5).join(', ')} and ${ids.length - 5} more` : ids.join(', ');
-    found.push({ type: 'Normal', reason: 'Applied', note: `${ids.length} changes: ${named}` });
+    found.push({
+      type: 'Normal',
+      reason: 'Applied',
+      note: `${ids.length === 1 ? '1 change' : `${ids.length} changes`}: ${named}`,
+    });
   }
   const [was, is] = [before.conditions.Ready, after.conditions.Ready];
   if (is.status === 'False' && is.reason !== 'ChangesPending' && is.message !== was.message)

@@ -90,6 +90,18 @@ describe('the controller', () => {
     expect(running.clock.pending).toBe(0);
   });
 
+  test('what is said of a spec that moves while it is looked at is not forgotten', async () => {
+    await using world = await aWorld();
+    world.sandbox.knobs.latencyMs = 50;
+    const running = controlling(world);
+    running.controller.update({ files: [file(TAX, 'specs/old.yaml')], problems: [] });
+    await vi.waitFor(() => expect(world.sandbox.log.entries.length).toBeGreaterThan(0));
+    running.controller.update({ files: [file(TAX, 'specs/new.yaml')], problems: [] });
+    await running.idle();
+    expect(running.of('tax').from?.file).toBe('specs/new.yaml');
+    expect(running.of('tax').lastRun).toBeDefined();
+  });
+
   test('heals drift, tells it from a change of the spec, and remembers what it was', async () => {
     await using world = await aWorld();
     const running = controlling(world);
