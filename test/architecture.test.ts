@@ -43,6 +43,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   import: ['import', 'core', 'aws', 'spec'],
   recording: ['recording', 'doctor', 'import', 'prune', 'kinds', 'steps', 'aws', 'core', 'spec', ''],
   prune: ['prune', 'import', 'kinds', 'aws', 'core', 'spec', 'iam', ''],
+  permissions: ['permissions', 'doctor', 'core', 'spec', 'iam'],
   controller: ['controller', 'doctor', 'report', 'proof', 'core', 'spec', 'steps', 'aws', ''],
   kubernetes: ['kubernetes', 'controller', 'core', 'spec', ''],
   report: ['report', 'core', 'spec', 'iam', 'proof', 'doctor', 'aws', 'steps', ''],

@@ -21,7 +21,7 @@ export interface SdkClient {
 export interface Connection {
   /** Overrides the SDK's own endpoint: the embedded sandbox. */
   endpoint?: string;
-  credentials?: { accessKeyId: string; secretAccessKey: string };
+  credentials?: { accessKeyId: string; secretAccessKey: string; sessionToken?: string };
   /** Milliseconds after which an attempt without an answer is given up; default 30,000. */
   timeoutMs?: number;
 }

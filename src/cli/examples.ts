@@ -38,6 +38,11 @@ const EXAMPLES: Record<string, Example[]> = {
     ['reconcile import --bucket acme-tax > specs/tax.yaml', 'one bucket'],
     ['reconcile import --all', 'all that replicate'],
   ],
+  permissions: [
+    ['reconcile permissions specs/', 'to apply'],
+    ['reconcile permissions specs/ --plan-only', 'for plans on pull requests'],
+    ['reconcile permissions specs/ --verify', 'to write canaries as well'],
+  ],
   validate: [
     ['reconcile validate specs/', 'all problems, with their places'],
     ['reconcile validate specs/ --var stage=prod', 'with the value of a variable'],

@@ -67,7 +67,7 @@ const COMMANDS: Groups = [
   ['Plan and apply:', ['plan', 'apply', 'observe']],
   ['See whether it replicates:', ['doctor', 'verify']],
   ['Try it, without an AWS account:', ['sandbox', 'demo']],
-  ['Comfort:', ['completion', 'man']],
+  ['Comfort:', ['permissions', 'completion', 'man']],
 ];
 
 const OPTIONS: Groups = [
@@ -75,7 +75,7 @@ const OPTIONS: Groups = [
   ['Which specs:', ['--only', '--selector', '--var', '--source']],
   ['Which buckets:', ['--bucket', '--all', '--object', '--sample']],
   ['The plan:', ['--prune', '--out', '--explain', '--detailed-exitcode']],
-  ['What is allowed:', ['--allow', '--allow-unproven', '--max-changes', '--max-removals']],
+  ['What is allowed:', ['--verify', '--allow', '--allow-unproven', '--max-changes', '--max-removals']],
   ['Running until stopped:', ['--interval', '--verify-interval', '--workers', '--listen', '--grace']],
   ['One writer among several:', ['--leader-elect', '--lock', '--lease-duration', '--shard']],
   ['Where it looks:', ['--sandbox', '--observed', '--region']],

@@ -70,6 +70,11 @@ export interface ObserveOptions extends SpecOptions, Pick<GlobalOptions, 'sandbo
 
 export interface ValidateOptions extends Pick<SpecOptions, 'var'>, Pick<GlobalOptions, 'output'> {}
 
+export interface PermissionsOptions extends SpecOptions {
+  planOnly?: true;
+  verify?: true;
+}
+
 export interface VerifyOptions extends SpecOptions, GlobalOptions {
   timeout: number;
 }

@@ -20,6 +20,7 @@ import {
   listed,
   type ObserveOptions,
   output,
+  type PermissionsOptions,
   planning,
   port,
   prune,
@@ -145,6 +146,16 @@ export function build(io: Io, done: (code: number) => void): Command {
     .action(
       action(async (signal, options: ImportOptions) =>
         (await import('./import.ts')).importSpecs(options, io, signal),
+      ),
+    );
+
+  selecting(program.command('permissions').argument('<paths...>', 'specs'))
+    .description('print the least IAM policy that replikey itself needs for these specs')
+    .option('--plan-only', 'to look, and change nothing')
+    .option('--verify', 'to write canaries, too')
+    .action(
+      action(async (_, paths: string[], options: PermissionsOptions) =>
+        (await import('./permissions.ts')).permissions(paths, options, io),
       ),
     );
 
