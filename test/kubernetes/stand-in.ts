@@ -18,7 +18,7 @@ export interface Fault {
 }
 
 export interface StandIn extends ApiServer {
-  /** `PATCH /apis/…`, in their order. */
+  /** `PATCH /apis/…`, or `WATCH`, in their order. */
   log: string[];
   faults: Fault[];
   /** Let go what is held. */
@@ -171,7 +171,8 @@ export async function startStandIn({ tls = false } = {}): Promise<StandIn> {
   async function answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const { pathname, searchParams } = new URL(request.url ?? '', 'http://stand-in');
     const method = request.method ?? '';
-    log.push(`${method} ${pathname}`);
+    const isWatch = searchParams.get('watch') === 'true';
+    log.push(`${isWatch ? 'WATCH' : method} ${pathname}`);
     let text = '';
     for await (const chunk of request) text += chunk;
     const say = ({ status, body }: Reply) => {
@@ -189,8 +190,7 @@ export async function startStandIn({ tls = false } = {}): Promise<StandIn> {
 
     const [, collection, name, status] = PATH.exec(pathname) ?? [];
     if (collection === undefined) return say(refusal(404, 'no such path'));
-    if (searchParams.get('watch') === 'true')
-      return watch(collection, Number(searchParams.get('resourceVersion')), response);
+    if (isWatch) return watch(collection, Number(searchParams.get('resourceVersion')), response);
     const body = text === '' ? undefined : JSON.parse(text);
     const reply =
       name !== undefined
