@@ -52,6 +52,7 @@ export async function followCluster(options: ClusterOptions): Promise<Cluster> {
     log,
     recorder,
     find: (file) => source?.find(file),
+    written: (file, status) => source?.written(file, status),
     known: (file) => {
       const pair = pairs.get(file);
       return { ...(pair && { pair }), problems: problems.get(file) ?? [] };

@@ -6,12 +6,15 @@ import { byCodeUnit } from '../core/canonical.ts';
 import type { Log } from '../log.ts';
 import type { KubernetesApi } from './api.ts';
 import { createReflector } from './reflector.ts';
+import type { ResourceStatus } from './resource-status.ts';
 import { fileFrom, fileNameOf, PLURALS, type Resource, type ResourceKind } from './resources.ts';
 
 /** Custom resources, as if they were files. */
 export interface ResourceSource extends Watching {
   /** As it was when it was last told of; by what it is called where a file is expected. */
   find(file: string): Resource | undefined;
+  /** Its status was written: the watch tells later. */
+  written(file: string, status: ResourceStatus): void;
 }
 
 export interface SourceOptions {
@@ -107,6 +110,10 @@ export async function watchResources(options: SourceOptions): Promise<ResourceSo
   }
   return {
     find: (file) => told.get(file),
+    written(file, status) {
+      const before = told.get(file);
+      if (before) told.set(file, { ...before, status });
+    },
     async reload() {
       for (const one of reflectors.values()) one.refresh();
     },

@@ -23,6 +23,8 @@ export interface StatusWriterOptions {
   log: Log;
   recorder: Recorder;
   find(file: string): Resource | undefined;
+  /** Told what was written. */
+  written(file: string, status: ResourceStatus): void;
   known(file: string): Omit<Known, 'now'>;
   /** Whether this process is the one to write it. */
   mayWrite(resource: Resource): boolean;
@@ -55,8 +57,10 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
     const wanted = statusFor(resource, { ...options.known(file), now: new Date(clock.now()).toISOString() });
     if (!wanted || !isNews(resource.status, wanted)) return;
     try {
-      await write(api, resource, wanted);
+      const written = await write(api, resource, wanted);
       failures.delete(file);
+      if (!written) return;
+      options.written(file, written);
     } catch (error) {
       complaints.say((error as Error).message, resource.name);
       const count = (failures.get(file) ?? 0) + 1;
@@ -85,13 +89,14 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
 /**
  * By server-side apply, so that conditions of others stay, and never to another resource that has the same name by now.
  *
+ * @returns the status as it is now; undefined where there is no such resource any more.
  * @throws Error where it was not written, and another attempt may help.
  */
 async function write(
   api: KubernetesApi,
   resource: Resource,
   { conditions = [], ...rest }: ResourceStatus,
-): Promise<void> {
+): Promise<ResourceStatus | undefined> {
   const { kind, name, namespace, uid } = resource;
   const { status, body } = await api.request(
     'PATCH',
@@ -105,8 +110,9 @@ async function write(
     'application/apply-patch+yaml',
   );
   // Gone, or made anew: the watch will tell.
-  if (status === 404 || status === 409) return;
+  if (status === 404 || status === 409) return undefined;
   if (status !== 200) throw new Error(`status cannot be written: HTTP ${status} ${body?.message ?? ''}`);
+  return body.status;
 }
 
 const invalidity = (status: ResourceStatus | undefined): string | undefined =>

