@@ -103,7 +103,7 @@ export async function run(
       log,
       instance: hostname(),
       controller,
-      leads: (bucket) => leadership?.leads(bucket) ?? true,
+      leads: (bucket) => leadership?.leads(bucket) ?? !options.planOnly,
       signal,
     });
   const watching =

@@ -238,7 +238,8 @@ const pair = {
     .meta({
       description:
         'The role that S3 assumes; absent: replikey- and the name of the source bucket, within 64 characters.',
-      ...oneOf('name', 'arn'),
+      // A role that is only described has the name that it would have anyway.
+      not: { required: ['name', 'arn'] },
     })
     .optional(),
   rules: z.array(rule).min(1).max(1000).describe('What is replicated; nothing else ever is.'),
