@@ -134,3 +134,42 @@ test('the specs of the base are an example of the repository', async () => {
   const text = await readFile(`${KUSTOMIZE}/base/specs/tax.yaml`, 'utf8');
   expect(parse(text)).toEqual(parse(await readFile('specs/tax.yaml', 'utf8')));
 });
+
+const hasHelm = spawnSync('helm', ['version']).status === 0;
+if (!hasHelm) process.stderr.write('skipped: helm is not installed, which renders the chart\n');
+
+describe.skipIf(!hasHelm)('the chart', () => {
+  const CHART = 'deploy/helm/replikey';
+  const rendered = (...args: string[]): Manifest[] => {
+    const run = spawnSync('helm', ['template', 'replikey', CHART, '--namespace', 'replikey', ...args], {
+      encoding: 'utf8',
+    });
+    expect(run.stderr).toBe('');
+    return parseAllDocuments(run.stdout).flatMap((document) => document.toJS() ?? []);
+  };
+  const byName = (manifests: Manifest[]) =>
+    new Map(manifests.map((manifest) => [`${manifest.kind} ${manifest.metadata.name}`, manifest]));
+
+  test('makes what the base makes, but for the namespace', () => {
+    const chart = byName(rendered('--set-file', `specs.tax\\.yaml=${KUSTOMIZE}/base/specs/tax.yaml`));
+    const base = byName(built('base').filter(({ kind }) => kind !== 'Namespace'));
+    expect([...chart.keys()].sort()).toEqual([...base.keys()].sort());
+    for (const [name, manifest] of base) expect(chart.get(name), name).toEqual(manifest);
+  });
+
+  test('and with custom resources what their overlay makes', () => {
+    const chart = byName(rendered('--set', 'source=kubernetes'));
+    const overlay = byName(built('overlays/custom-resources'));
+    for (const name of ['Deployment replikey', 'Role replikey'])
+      expect(chart.get(name)).toEqual(overlay.get(name));
+  });
+
+  test('is without fault, and refuses values that it does not know', () => {
+    expect(spawnSync('helm', ['lint', '--strict', CHART], { encoding: 'utf8' }).stdout).toContain(
+      '0 chart(s) failed',
+    );
+    const run = spawnSync('helm', ['template', CHART, '--set', 'replica=3'], { encoding: 'utf8' });
+    expect(run.status).not.toBe(0);
+    expect(run.stderr).toContain('replica');
+  });
+});
