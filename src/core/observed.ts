@@ -82,6 +82,8 @@ export function layOver(below: Observed, above: Partial<Observed>): void {
   lay(below.buckets, above.buckets, merged);
   lay(below.roles, above.roles, (one, other) => ({
     ...merged(one, other),
+    // Beside the policy that is foreseen there may be others that nobody could read.
+    ...(isUnread(one.policies) ? { policies: one.policies } : {}),
     ...(known(one.policies) && known(other.policies)
       ? { policies: { ...known(one.policies), ...known(other.policies) } }
       : {}),

@@ -63,3 +63,12 @@ test('what depends on what nobody can know before is said, and refuses nothing',
 });
 
 const YAML = `${TAX}      metrics: false\n`;
+
+test('inline policies that cannot be listed may deny: a plan that writes ours anew does not make them known', async () => {
+  await using world = await aWorld();
+  await world.reconcile();
+  const what = { status: 403, code: 'AccessDenied', message: 'Access Denied' };
+  world.sandbox.knobs.faults = [{ match: 'ListRolePolicies', nth: 1, times: 1_000, what }];
+  const { proof } = await world.with(YAML, { dryRun: true });
+  expect(proof.map(({ verdict }) => verdict)).toEqual(['unknown']);
+});

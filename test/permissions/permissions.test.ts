@@ -130,7 +130,6 @@ const ELSEWHERE: Record<string, string> = {
   'kms:ListResourceTags': 'a key that a run made and did not come to name',
   's3:GetBucketTagging': 'a bucket that was there before; what may not be read is told',
   's3:ListBucket': 'HEAD of a bucket whose Region nothing declares',
-  'iam:ListRolePolicies': 'inline policies that somebody added, which may deny',
   'iam:UpdateAssumeRolePolicy': 'a trust policy that somebody changed',
   'iam:PassRole': 'AWS asks for it with PutBucketReplication; the sandbox does not',
   'kms:TagResource': 'AWS asks for it with CreateKey; the sandbox does not',
