@@ -16,7 +16,7 @@ export interface Written {
 }
 
 export interface Watching {
-  /** Read now, whether anything is known to have changed or not. */
+  /** Read now, and believe what is read at once: whoever asks for it has written all of it. */
   reload(): Promise<void>;
   close(): void;
 }
@@ -29,7 +29,11 @@ export interface WatchOptions {
   onChange: (written: Written) => void;
 }
 
-/** How long changes of a folder are gathered before it is read, in milliseconds: one release writes many files. */
+/**
+ * How long changes of a folder are gathered before it is read, and how long what is read must stay as it is before it is
+ * told, in milliseconds: one release writes many files, and an editor writes a file in pieces. Half a file can be a valid
+ * spec with half of its rules.
+ */
 const SETTLE_MS = 100;
 
 /**
@@ -39,34 +43,47 @@ const SETTLE_MS = 100;
 export async function watchSpecs(paths: readonly string[], options: WatchOptions): Promise<Watching> {
   const { clock, everyMs, onChange } = options;
   let known: string | undefined;
+  let unsettled: { hash: string; since: number } | undefined;
   let closed = false;
   let callOff = () => {};
   let reading = Promise.resolve();
 
-  const look = async (): Promise<void> => {
+  const read = async (asked: boolean): Promise<void> => {
     if (closed) return;
     const written = await readFiles(paths, async () => '');
     const hash = hashOf(written);
-    if (closed || hash === known) return;
+    if (closed) return;
+    if (hash === known) {
+      unsettled = undefined;
+      return;
+    }
+    if (hash !== unsettled?.hash) unsettled = { hash, since: clock.now() };
+    if (!asked && clock.now() - unsettled.since < SETTLE_MS) {
+      soon();
+      return;
+    }
     known = hash;
     onChange(written);
   };
   /** One look at a time, and the next some time after it. */
-  const reload = (): Promise<void> => {
+  const look = (asked: boolean): Promise<void> => {
     callOff();
-    reading = reading.then(look).then(() => {
-      callOff();
-      if (!closed) callOff = clock.after(everyMs, () => void reload());
-    });
+    reading = reading
+      .then(() => read(asked))
+      .then(() => {
+        callOff();
+        if (!closed) callOff = clock.after(everyMs, () => void look(false));
+      });
     return reading;
   };
-  await reload();
-  const watchers = closed ? [] : paths.flatMap((path) => watching(path, () => soon()));
   let callOffSoon = () => {};
   function soon(): void {
     callOffSoon();
-    callOffSoon = clock.after(SETTLE_MS, () => void reload());
+    callOffSoon = clock.after(SETTLE_MS, () => void look(false));
   }
+  const reload = () => look(true);
+  await reload();
+  const watchers = closed ? [] : paths.flatMap((path) => watching(path, () => soon()));
   return {
     reload,
     close() {

@@ -63,6 +63,29 @@ test('a notice of the system is not waited for: the clock is enough; and nothing
   });
 });
 
+test('a file that is being written is not told before it stays as it is: half of it may be a valid spec', async () => {
+  const clock = fakeClock();
+  const file = path.join(folder, 'a.yaml');
+  await writeFile(file, 'rules: [one, two]');
+  const seen: string[] = [];
+  watching = await watchSpecs([file], {
+    clock,
+    everyMs: 80,
+    onChange: (written) => seen.push(...texts(written)),
+  });
+  for (const piece of ['rules: [', 'rules: [one]', 'rules: [one, two, three]']) {
+    await writeFile(file, piece);
+    await clock.pass(80);
+    // The look is through, and both that of every so often and that which is to confirm it are due.
+    await vi.waitFor(() => expect(clock.pending).toBe(2));
+    expect(seen).toEqual(['rules: [one, two]']);
+  }
+  await vi.waitFor(async () => {
+    await clock.pass(100);
+    expect(seen).toEqual(['rules: [one, two]', 'rules: [one, two, three]']);
+  });
+});
+
 test('a folder that vanishes is told as a problem, and looked for again', async () => {
   await writeFile(path.join(folder, 'a.yaml'), 'one');
   const seen: Written[] = [];
