@@ -19,7 +19,12 @@ if (chosen.length === 0)
 const folder = await mkdtemp(path.join(tmpdir(), 'replikey-bench-'));
 try {
   await build({
-    entryPoints: chosen.map((file) => path.join('bench', file)),
+    entryPoints: [
+      ...chosen.map((file) => path.join('bench', file)),
+      // What they start beside themselves.
+      ...(await readdir('bench/processes')).map((file) => path.join('bench/processes', file)),
+    ],
+    outbase: 'bench',
     outdir: folder,
     outExtension: { '.js': '.mjs' },
     bundle: true,

@@ -1,0 +1,26 @@
+/** Pairs to measure with: their names differ by a number of seven digits only, so that one answer stands for all. */
+
+export type KeysOf = 'own' | 'shared';
+
+export const ACCOUNT = '111122223333';
+
+export const numbered = (index: number): string => `p${String(index).padStart(7, '0')}`;
+
+/** ARNs of the two keys that all pairs share. */
+export interface SharedKeys {
+  source: string;
+  destination: string;
+}
+
+/** The spec of one pair, in YAML; its keys are its own, by alias, or those that all share, by ARN. */
+export function specOf(index: number, keys?: SharedKeys): string {
+  const name = numbered(index);
+  return `apiVersion: replikey.dev/v1
+kind: BucketReplication
+metadata: { name: ${name} }
+spec:
+  source: { bucket: bench-${name}-source, region: us-east-1, key: "${keys?.source ?? `alias/bench-${name}-source`}" }
+  destination: { bucket: bench-${name}-replica, region: us-west-2, key: "${keys?.destination ?? `alias/bench-${name}-replica`}" }
+  rules: [{ prefix: Data/ }]
+`;
+}

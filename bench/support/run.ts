@@ -1,0 +1,57 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+/** What one run of a program of Node cost. */
+export interface Cost {
+  /** From its start to its end, in milliseconds. */
+  wallMs: number;
+  /** Of all its threads, in seconds. */
+  cpuS: number;
+  /** Largest resident set, in MB of a million bytes. */
+  rssMb: number;
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Run Node with some arguments, and have it say what it cost. */
+export async function runNode(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Cost> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'replikey-run-'));
+  try {
+    const [hook, told] = [path.join(folder, 'hook.cjs'), path.join(folder, 'cost.json')];
+    await writeFile(
+      hook,
+      `process.on('exit', () => {
+  const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage();
+  require('node:fs').writeFileSync(${JSON.stringify(told)}, JSON.stringify({ cpuS: (userCPUTime + systemCPUTime) / 1e6, rssMb: maxRSS * 1024 / 1e6 }));
+});`,
+    );
+    const from = performance.now();
+    const child = spawn(process.execPath, ['--require', hook, ...args], {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let [stdout, stderr] = ['', ''];
+    child.stdout.on('data', (chunk: Buffer) => {
+      stdout += chunk;
+    });
+    child.stderr.on('data', (chunk: Buffer) => {
+      stderr += chunk;
+    });
+    const [code] = (await once(child, 'close')) as [number | null];
+    const wallMs = performance.now() - from;
+    const { cpuS, rssMb } = JSON.parse(await readFile(told, 'utf8')) as { cpuS: number; rssMb: number };
+    return { wallMs, cpuS, rssMb, code, stdout, stderr };
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+export const median = (values: readonly number[]): number => {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
+};
