@@ -5,7 +5,7 @@ import { type Approved, guard, type Refusal, stale, type Thresholds } from './co
 import { handover, part } from './core/handover.ts';
 import { knownIn, plan } from './core/plan.ts';
 import type { Kind, Plan, Resource } from './core/resource.ts';
-import { proveDeclared } from './doctor/foreseen.ts';
+import { proveDeclared, readAround, readLocks } from './doctor/foreseen.ts';
 import type { RuleProof } from './proof/types.ts';
 import { unproven } from './proof/unproven.ts';
 import { type Pruning, prune } from './prune/prune.ts';
@@ -58,12 +58,16 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
     ? await prune(ours, specs, { kinds, aws: reading, observe: look })
     : nothingPruned(ours);
   const resources = pruning.all;
-  const actual = await look(resources);
+  const [actual, around] = await Promise.all([look(resources), readAround(specs, reading)]);
   const byOthers = handover(theirs, specs.pairs, kinds, knownIn(actual));
   const bare = plan(resources, actual, kinds, byOthers, pruning);
-  const tags = await readTags(bare, resources, actual, kinds, reading);
+  // What is asked only of what changes.
+  const [tags, locked] = await Promise.all([
+    readTags(bare, resources, actual, kinds, reading),
+    readLocks(around, bare, specs, reading),
+  ]);
   const made = withAdoption(bare, resources, specs.pairs, tags);
-  const proof = await proveDeclared(specs, ours, actual, kinds, reading);
+  const proof = proveDeclared(specs, ours, actual, kinds, locked);
   const refusals = [
     ...(options.approved === undefined ? [] : stale(made, options.approved)),
     ...guard(made, options.allow, options.thresholds ?? { maxRemovals: 10 }),

@@ -43,7 +43,8 @@ function answerTo(method = '', url = '', target = '', body = ''): RecordedAnswer
   const asked = keyOf(method, url, target, body);
   const index = NUMBER.exec(asked)?.[0] ?? ZERO;
   NUMBER.lastIndex = 0;
-  const operation = /Action=(\w+)/.exec(body)?.[1] ?? (target.split('.')[1] || `${method} ${url.split('?')[1] ?? ''}`);
+  const operation =
+    /Action=(\w+)/.exec(body)?.[1] ?? (target.split('.')[1] || `${method} ${url.split('?')[1] ?? ''}`);
   calls[operation] = (calls[operation] ?? 0) + 1;
   if (operation === 'GetAccountAuthorizationDetails') return pageOfRoles(body);
   const found = answers.get(asked.replace(NUMBER, ZERO));
@@ -65,7 +66,8 @@ function pageOfRoles(body: string): RecordedAnswer {
   const listed = Array.from({ length: to - from }, (_, at) =>
     role.replace(NUMBER, String(from + at).padStart(7, '0')),
   );
-  const more = to < roles ? `<IsTruncated>true</IsTruncated><Marker>${to}</Marker>` : '<IsTruncated>false</IsTruncated>';
+  const more =
+    to < roles ? `<IsTruncated>true</IsTruncated><Marker>${to}</Marker>` : '<IsTruncated>false</IsTruncated>';
   return {
     ...recorded,
     body: before + listed.join('') + after.replace(/<IsTruncated>.*?<\/IsTruncated>/, more),
@@ -80,7 +82,8 @@ function numberedKeys(recorded: Recorded): [string, RecordedAnswer][] {
   let count = 0;
   for (const id of ids) {
     count += 1;
-    if (!shared.includes(id)) text = text.replaceAll(id, `${String(count).padStart(8, '0')}-0000-4000-8000-00000${ZERO}`);
+    if (!shared.includes(id))
+      text = text.replaceAll(id, `${String(count).padStart(8, '0')}-0000-4000-8000-00000${ZERO}`);
   }
   return JSON.parse(text) as [string, RecordedAnswer][];
 }

@@ -44,6 +44,10 @@ export function createClients(accounts: readonly Account[], connection: Connecti
         region: at.region,
         maxAttempts: 1,
         customUserAgent: 'replikey',
+        // Otherwise the SDK puts its chain of middleware together anew for each call, a quarter of what one costs. Calls
+        // that are under way together then share its context, which holds the endpoint: for S3 that has the bucket in
+        // it, so that one call would be answered with another's bucket.
+        cacheMiddleware: service !== 's3',
         // The SDK's own default is to wait for ever.
         requestHandler: {
           connectionTimeout: 5_000,

@@ -1,22 +1,24 @@
 import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
-import pLimit from 'p-limit';
-import { stableJson } from '../core/canonical.ts';
 import type { Aws, Command, Place } from '../core/resource.ts';
 import { EXIT, UserError } from '../errors.ts';
 import type { Account } from '../spec/types.ts';
 import { classify } from './classify.ts';
 import type { Clients, Service } from './clients.ts';
 import { describeError, nameAndMessage } from './describe-error.ts';
+import { createPace } from './pace.ts';
 import { patiently } from './patiently.ts';
+import { rolesInBulk } from './roles-in-bulk.ts';
 
 /** The one door to AWS: everything that is sent goes through here, is counted, and is tried again where that helps. */
 export interface Door extends Aws {
-  /** The same door for one pass of reads: identical reads are sent once. */
+  /** The same door for one pass of reads: identical reads are sent once, and many roles are read at once. */
   sharing(): Door;
   /** A door that cannot write: what a plan is made through. */
   readOnly(): Door;
   /** A door that asks before every attempt of a call that writes; what it throws is not tried again. */
   guarded(beforeWrite: () => void): Door;
+  /** Resolves when all accounts that were spoken of are the declared ones; a door that shares takes documents at their word. */
+  identified(): Promise<void>;
   /** A door that an interruption does not close: for removing what a run made and must not leave behind. */
   finishing(): Door;
   calls: Calls;
@@ -49,17 +51,17 @@ export interface DoorOptions {
   onRetry?: (what: Retried) => void;
   /** Milliseconds after which a call is not tried again. */
   retryForMs?: number;
+  /** Whether each role is read on its own, as who answers from a recording needs it. */
+  roleByRole?: boolean;
 }
 
 /** Operations that only read; a dry run may send nothing else. */
 export const isRead = (operation: string): boolean => /^(Get|List|Head|Describe)/.test(operation);
 
-const CONCURRENT = 50;
-
 export function createDoor(options: DoorOptions): Door {
   const { clients, accounts } = options;
   const calls: Calls = { reads: 0, writes: 0, byOperation: new Map() };
-  const limit = pLimit(CONCURRENT);
+  const pace = createPace((error) => classify(error) === 'throttle', options.signal);
   const owners = new Map<string, Promise<string>>();
 
   async function send<O>(
@@ -69,13 +71,15 @@ export function createDoor(options: DoorOptions): Door {
     beforeWrite = () => {},
   ): Promise<O> {
     const { service, operation } = nameOf(command);
-    const attempt = async (): Promise<O> => {
+    const call = async (): Promise<O> => {
       // Checked before every attempt, so that an interrupted run finishes the call in flight and starts no other.
       signal?.throwIfAborted();
       if (!isRead(operation)) beforeWrite();
       count(calls, `${service}:${operation}`, isRead(operation));
       return (await clients.get(service, at).send(command)) as O;
     };
+    // Who waits for another attempt is in nobody's way.
+    const attempt = () => pace.turn(service, at, operation, call);
     const again = (error: Error) => retryable(error) && !(ambiguous(error) && ONCE.has(operation));
     const onAgain = (error: Error, attempt: number) =>
       options.onRetry?.({
@@ -86,10 +90,8 @@ export function createDoor(options: DoorOptions): Door {
         isThrottle: classify(error) === 'throttle',
       });
     const forMs = options.retryForMs ?? 60_000;
-    const retrying = () =>
-      patiently(attempt, { forMs, longestMs: 5_000, retries: 8, signal, again, onAgain });
     try {
-      return await limit(retrying);
+      return await patiently(attempt, { forMs, longestMs: 5_000, retries: 8, signal, again, onAgain });
     } catch (error) {
       if (classify(error) === 'credentials') {
         throw new UserError(EXIT.credentials, describeError(error, `${service}:${operation}`, at), {
@@ -113,27 +115,34 @@ export function createDoor(options: DoorOptions): Door {
     return id;
   }
 
-  function accountId(account: string | undefined, sender: Aws['send']): Promise<string> {
+  function asked(account: string | undefined, sender: Aws['send']): Promise<string> {
     const name = account ?? '';
     const known = owners.get(name);
     if (known) return known;
-    const asked = identify(account, sender);
-    owners.set(name, asked);
+    const identified = identify(account, sender);
+    owners.set(name, identified);
     // What could not be told now may be told later.
-    asked.catch(() => owners.delete(name));
-    return asked;
+    identified.catch(() => owners.delete(name));
+    return identified;
   }
 
-  const door = (sender: Aws['send']): Door => ({
+  const door = (sender: Aws['send'], accountId: Aws['accountId']): Door => ({
     send: sender,
-    accountId: (account) => accountId(account, sender),
+    accountId,
+    identified: async () => void (await Promise.all(owners.values())),
     calls,
-    sharing: () => door(sharing(sender)),
-    readOnly: () => door(readOnly(sender)),
-    guarded: (beforeWrite) => door((at, command) => send(at, command, options.signal, beforeWrite)),
-    finishing: () => door((at, command) => send(at, command, new AbortController().signal)),
+    sharing: () =>
+      door(sharing(options.roleByRole ? sender : rolesInBulk(sender)), async (account) => {
+        const identified = asked(account, sender);
+        // What a document says is believed meanwhile, which spares a pass one round trip.
+        return accounts.find(({ name }) => name === account)?.id ?? identified;
+      }),
+    readOnly: () => door(readOnly(sender), accountId),
+    guarded: (beforeWrite) => through((at, command) => send(at, command, options.signal, beforeWrite)),
+    finishing: () => through((at, command) => send(at, command, new AbortController().signal)),
   });
-  return door((at, command) => send(at, command));
+  const through = (sender: Aws['send']): Door => door(sender, (account) => asked(account, sender));
+  return through((at, command) => send(at, command));
 }
 
 function sharing(send: Aws['send']): Aws['send'] {
@@ -141,7 +150,7 @@ function sharing(send: Aws['send']): Aws['send'] {
   return <O>(at: Place, command: Command<O>): Promise<O> => {
     const { service, operation, input } = nameOf(command);
     if (!isRead(operation)) return send(at, command);
-    const key = stableJson([service, operation, at, input]);
+    const key = JSON.stringify([service, operation, at.account, at.region, input]);
     const answer = answers.get(key) ?? send(at, command);
     answers.set(key, answer);
     return answer as Promise<O>;

@@ -39,11 +39,18 @@ export function refuseUnknownElements(client: S3Client): void {
 
 /** Names of elements in an answer that its schema does not have. */
 function unknownElements(output: unknown, xml: string): string[] {
-  const schema = typeof output === 'function' ? (output as () => unknown)() : output;
-  const known = elementsOf(NormalizedSchema.of(schema as never), new Set());
+  const known = knownOf(typeof output === 'function' ? (output as () => unknown)() : output);
   const found = [...xml.matchAll(/<([A-Za-z][\w.-]*)/g)].map(([, name = '']) => name);
   // The outermost is the document's own, which the schema calls by the name of its member.
   return [...new Set(found.slice(1))].filter((name) => !known.has(name));
+}
+
+const knownBySchema = new Map<unknown, Set<string>>();
+
+function knownOf(schema: unknown): Set<string> {
+  const known = knownBySchema.get(schema) ?? elementsOf(NormalizedSchema.of(schema as never), new Set());
+  knownBySchema.set(schema, known);
+  return known;
 }
 
 function elementsOf(schema: NormalizedSchema, known: Set<string>): Set<string> {

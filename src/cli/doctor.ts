@@ -63,6 +63,7 @@ export async function doctor(
     // An observation holds no objects.
     const sample = options.observed === undefined ? options.sample : 0;
     const found = await examine(door, named, { atlas, sample, now: new Date() });
+    await door.identified();
     return tell(found, specs, options, io, await declaredIn(specs, door, signal));
   } finally {
     await session.close();

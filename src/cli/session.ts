@@ -35,19 +35,21 @@ export async function openSession(
   options: SessionOptions,
   io: Io,
   signal: AbortSignal,
-  through: (clients: Clients) => Clients = (clients) => clients,
+  through?: (clients: Clients) => Clients,
 ): Promise<Session> {
   refuseNoUrl(io);
   const log = createLog(io.stderr, { level: options.logLevel, colour: wantsColour(io.stderr, io.env) });
   const sandbox = options.sandbox === undefined ? undefined : await startEmbedded(options.sandbox);
   const recording = options.observed === undefined ? undefined : await readRecording(options.observed);
   const real = () => createClients(specs.accounts, sandbox && embedded(sandbox));
-  const clients = through(recording ? replayingClients(recording) : real());
+  const answering = recording ? replayingClients(recording) : real();
+  const clients = through ? through(answering) : answering;
   const door = createDoor({
     clients,
     accounts: specs.accounts,
     region: specs.pairs[0]?.source.region ?? 'us-east-1',
     signal,
+    roleByRole: options.observed !== undefined || through !== undefined,
     onRetry: ({ operation, region, attempt, reason }) => {
       // Once or twice is everyday; from the third time on a person wants to know, though not at every attempt.
       const level = attempt === WORTH_A_WARNING ? 'warn' : 'debug';

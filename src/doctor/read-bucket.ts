@@ -15,8 +15,8 @@ import { policyOf } from '../kinds/policy-text.ts';
 import type { Atlas } from './atlas.ts';
 import { fact } from './fact.ts';
 
-/** What a bucket is looked at for; `either`: what concerns both sides, and no more. */
-export type Aspect = 'source' | 'destination' | 'either';
+/** What a bucket is looked at for; `either`: what concerns both sides and can stop replication. */
+export type Aspect = 'source' | 'destination' | 'either' | 'locks';
 
 /** A bucket by its name, wherever it is. */
 export async function readBucket(
@@ -33,20 +33,16 @@ export async function readBucket(
   const at: Place = { ...declared, region };
   const account = await aws.accountId(at.account);
   const input = { Bucket: name, ExpectedBucketOwner: account };
-  const versioning = await fact(
-    aws.send(at, new GetBucketVersioningCommand(input)),
-    's3:GetBucketVersioning',
-    at,
-    'NoSuchBucket',
-  );
-  // Whose it is nobody tells; only that it is not ours.
-  if (versioning === null || isUnread(versioning)) return versioning;
-  const facts = await Promise.all(
-    READERS[aspect].map(async (read) => {
+  // All at once: of a bucket that is not there, all say so.
+  const [versioning, ...facts] = await Promise.all([
+    fact(aws.send(at, new GetBucketVersioningCommand(input)), 's3:GetBucketVersioning', at, 'NoSuchBucket'),
+    ...READERS[aspect].map(async (read) => {
       const { operation, none, answer, as } = read(aws, at, input);
       return [as, await fact(answer, `s3:${operation}`, at, 'NoSuchBucket', none)] as const;
     }),
-  );
+  ]);
+  // Whose it is nobody tells; only that it is not ours.
+  if (versioning === null || isUnread(versioning)) return versioning;
   return {
     region,
     account,
@@ -121,9 +117,10 @@ const publicAccessBlock: Reader = (aws, at, input) => ({
   none: 'NoSuchPublicAccessBlockConfiguration',
 });
 
-const EITHER = [encryption, policy, objectLock];
+const EITHER = [encryption, policy];
 const READERS: Record<Aspect, Reader[]> = {
   either: EITHER,
-  source: [...EITHER, replication, ownership],
-  destination: [...EITHER, publicAccessBlock],
+  source: [...EITHER, objectLock, replication, ownership],
+  destination: [...EITHER, objectLock, publicAccessBlock],
+  locks: [objectLock],
 };

@@ -7,7 +7,7 @@ import {
   ListRolePoliciesCommand,
 } from '@aws-sdk/client-iam';
 import { defined } from '../core/canonical.ts';
-import type { Fact, RoleFacts } from '../core/observed.ts';
+import { type Fact, isUnread, type RoleFacts } from '../core/observed.ts';
 import type { Aws, Place } from '../core/resource.ts';
 import type { Policy } from '../iam/types.ts';
 import { policyOf } from '../kinds/policy-text.ts';
@@ -16,37 +16,41 @@ import { fact } from './fact.ts';
 
 /** A role by its ARN, with every policy that has a say in what it may do. */
 export async function readRole(aws: Aws, arn: string, atlas: Atlas): Promise<Fact<RoleFacts>> {
-  const at = placeOf(arn, atlas, atlas.region);
-  const RoleName = arn.slice(arn.lastIndexOf('/') + 1);
+  const found = await readRoleNamed(
+    aws,
+    arn.slice(arn.lastIndexOf('/') + 1),
+    placeOf(arn, atlas, atlas.region),
+  );
+  if (found === null || isUnread(found)) return found;
+  // A role of that name may be of another account, or of another path.
+  return found.arn === arn ? found.facts : null;
+}
+
+/** The same by its name in an account; all that is asked of it is asked at once. */
+export async function readRoleNamed(
+  aws: Aws,
+  RoleName: string,
+  at: Place,
+): Promise<Fact<{ arn: string; facts: RoleFacts }>> {
   const ask = <T>(operation: string, answer: Promise<T>) =>
     fact(answer, `iam:${operation}`, at, 'NoSuchEntityException');
-  const answer = await ask('GetRole', aws.send(at, new GetRoleCommand({ RoleName })));
-  if (answer === null || 'unread' in answer) return answer;
-  // A role of that name may be of another account, or of another path.
-  if (answer.Role?.Arn !== arn) return null;
-  const boundaryArn = answer.Role.PermissionsBoundary?.PermissionsBoundaryArn;
-  const [policies, boundary] = await Promise.all([
+  const [answer, policies] = await Promise.all([
+    ask('GetRole', aws.send(at, new GetRoleCommand({ RoleName }))),
     ask('ListRolePolicies', policiesOf(aws, at, RoleName)),
-    boundaryArn === undefined ? null : ask('GetPolicy', managedPolicy(aws, at, boundaryArn)),
   ]);
-  return { trust: policyOf(answer.Role.AssumeRolePolicyDocument ?? '{"Statement":[]}'), policies, boundary };
+  if (answer === null || isUnread(answer)) return answer;
+  const boundaryArn = answer.Role?.PermissionsBoundary?.PermissionsBoundaryArn;
+  const boundary =
+    boundaryArn === undefined ? null : await ask('GetPolicy', managedPolicy(aws, at, boundaryArn));
+  const trust = policyOf(answer.Role?.AssumeRolePolicyDocument ?? '{"Statement":[]}');
+  return { arn: answer.Role?.Arn ?? '', facts: { trust, policies, boundary } };
 }
 
 async function policiesOf(aws: Aws, at: Place, RoleName: string): Promise<Record<string, Policy>> {
-  const names: string[] = [];
-  for (let Marker: string | undefined; ; ) {
-    const page = await aws.send(at, new ListRolePoliciesCommand(defined({ RoleName, Marker })));
-    names.push(...(page.PolicyNames ?? []));
-    if (!page.IsTruncated) break;
-    Marker = page.Marker;
-  }
-  const attached: string[] = [];
-  for (let Marker: string | undefined; ; ) {
-    const page = await aws.send(at, new ListAttachedRolePoliciesCommand(defined({ RoleName, Marker })));
-    attached.push(...(page.AttachedPolicies ?? []).flatMap(({ PolicyArn }) => PolicyArn ?? []));
-    if (!page.IsTruncated) break;
-    Marker = page.Marker;
-  }
+  const [names, attached] = await Promise.all([
+    inlinePolicies(aws, at, RoleName),
+    attachedPolicies(aws, at, RoleName),
+  ]);
   const documents = await Promise.all([
     ...names.map(async (PolicyName): Promise<[string, Policy]> => {
       const { PolicyDocument = '{"Statement":[]}' } = await aws.send(
@@ -58,6 +62,26 @@ async function policiesOf(aws: Aws, at: Place, RoleName: string): Promise<Record
     ...attached.map(async (arn): Promise<[string, Policy]> => [arn, await managedPolicy(aws, at, arn)]),
   ]);
   return Object.fromEntries(documents);
+}
+
+async function inlinePolicies(aws: Aws, at: Place, RoleName: string): Promise<string[]> {
+  const names: string[] = [];
+  for (let Marker: string | undefined; ; ) {
+    const page = await aws.send(at, new ListRolePoliciesCommand(defined({ RoleName, Marker })));
+    names.push(...(page.PolicyNames ?? []));
+    if (!page.IsTruncated) return names;
+    Marker = page.Marker;
+  }
+}
+
+async function attachedPolicies(aws: Aws, at: Place, RoleName: string): Promise<string[]> {
+  const arns: string[] = [];
+  for (let Marker: string | undefined; ; ) {
+    const page = await aws.send(at, new ListAttachedRolePoliciesCommand(defined({ RoleName, Marker })));
+    arns.push(...(page.AttachedPolicies ?? []).flatMap(({ PolicyArn }) => PolicyArn ?? []));
+    if (!page.IsTruncated) return arns;
+    Marker = page.Marker;
+  }
 }
 
 async function managedPolicy(aws: Aws, at: Place, PolicyArn: string): Promise<Policy> {

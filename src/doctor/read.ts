@@ -1,11 +1,12 @@
-import { known, layOver, nothingObserved, type Observed } from '../core/observed.ts';
-import type { Aws } from '../core/resource.ts';
+import { stableJson } from '../core/canonical.ts';
+import { isUnread, known, layOver, nothingObserved, type Observed } from '../core/observed.ts';
+import type { Aws, Place } from '../core/resource.ts';
 import { byDefault, isKms, keysOf } from '../proof/cases.ts';
 import { accountOf, bucketOf, destinationOf, replicaKeyArn, worldOf } from '../proof/world.ts';
 import type { Atlas } from './atlas.ts';
 import { type Aspect, readBucket } from './read-bucket.ts';
 import { readKey } from './read-key.ts';
-import { readRole } from './read-role.ts';
+import { readRole, readRoleNamed } from './read-role.ts';
 
 /** IAM actions that the doctor and the proof of a plan use, beside those of the kinds. */
 export const ACTIONS: readonly string[] = [
@@ -91,22 +92,47 @@ export async function readReplications(aws: Aws, names: readonly string[], atlas
   return observed;
 }
 
+/** Things by which a proof of what specs foresee begins. */
+export interface Things {
+  buckets: Iterable<string>;
+  roles: Iterable<{ arn: string } | { name: string; at: Place }>;
+  /** ARNs. */
+  keys: Iterable<string>;
+}
+
 /**
  * Read just these things, for a proof of what specs foresee: what a plan knows anyway is left out, and so is what could
  * only be a warning.
  */
 export async function readThings(
   aws: Aws,
-  things: Record<'buckets' | 'roles' | 'keys', Iterable<string>>,
+  { buckets, roles, keys }: Things,
   atlas: Atlas,
 ): Promise<Observed> {
   const reader = createReader(aws, atlas);
+  const byName = new Map([...roles].map((role) => [stableJson(role), role]));
   await Promise.all([
-    ...[...things.buckets].map((name) => reader.bucket(name, 'either')),
-    ...[...things.roles].map(reader.role),
-    ...[...things.keys].map(reader.key),
+    ...[...buckets].map((name) => reader.bucket(name, 'either')),
+    ...[...keys].map(reader.key),
+    ...[...byName.values()].map(async (role) => {
+      if ('arn' in role) return reader.role(role.arn);
+      const found = await readRoleNamed(aws, role.name, role.at);
+      // One that is not there, or cannot be read, has no ARN to be called by: the plan says so.
+      if (found !== null && !isUnread(found)) reader.observed.roles[found.arn] = found.facts;
+    }),
   ]);
   return reader.observed;
+}
+
+/** Whether buckets have Object Lock, by name. */
+export async function readObjectLocks(
+  aws: Aws,
+  buckets: Iterable<string>,
+  atlas: Atlas,
+): Promise<Observed['buckets']> {
+  const reader = createReader(aws, atlas);
+  await Promise.all([...buckets].map((name) => reader.bucket(name, 'locks')));
+  return reader.observed.buckets;
 }
 
 /** Read keys that turned out to matter later: those that objects were seen under. */

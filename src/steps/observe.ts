@@ -16,11 +16,13 @@ export async function observe(
   signal?: AbortSignal,
 ): Promise<Actual> {
   const shared = door.sharing();
-  const read = async (resource: Resource): Promise<[Id, Observation]> => [
+  const readWithId = async (resource: Resource): Promise<[Id, Observation]> => [
     resource.id,
     await readOne(resource, kinds, shared, signal),
   ];
-  return new Map(await Promise.all(resources.map(read)));
+  const read = await Promise.all(resources.map(readWithId));
+  await shared.identified();
+  return new Map(read);
 }
 
 /** Read one resource, as an observation. */

@@ -1,0 +1,83 @@
+/**
+ * What one call costs in CPU: through the bare SDK as it comes, with the options that make it cheaper, and through our
+ * door with all that it adds. Against the thin endpoint without a delay, warm, at 50 calls at a time.
+ */
+import { DescribeKeyCommand, KMSClient } from '@aws-sdk/client-kms';
+import { GetBucketVersioningCommand, S3Client } from '@aws-sdk/client-s3';
+import { createClients } from '../src/aws/clients.ts';
+import { createDoor } from '../src/aws/door.ts';
+import { ACCOUNT } from './support/pairs.ts';
+import { recordOne } from './support/recorded.ts';
+import { median } from './support/run.ts';
+import { startThin } from './support/thin.ts';
+
+const CALLS = 4_000;
+const AT_ONCE = 50;
+const RUNS = 5;
+
+const thin = await startThin();
+const recorded = await recordOne('own');
+await thin.serve(recorded, { delayMs: 0, roles: 1 });
+
+const bucket = 'bench-p0000000-source';
+const given = {
+  endpoint: thin.endpoint,
+  region: 'us-east-1',
+  credentials: { accessKeyId: ACCOUNT, secretAccessKey: 'bench' },
+};
+const versioning = () => new GetBucketVersioningCommand({ Bucket: bucket, ExpectedBucketOwner: ACCOUNT });
+const key = () => new DescribeKeyCommand({ KeyId: `alias/${bucket}` });
+
+interface Way {
+  name: string;
+  s3: () => Promise<unknown>;
+  kms: () => Promise<unknown>;
+}
+
+function bare(name: string, options: { cacheMiddleware?: boolean }): Way {
+  const s3 = new S3Client({ ...given, ...options, forcePathStyle: true });
+  const kms = new KMSClient({ ...given, ...options });
+  return { name, s3: () => s3.send(versioning()), kms: () => kms.send(key()) };
+}
+
+function ours(): Way {
+  const clients = createClients([], given);
+  const door = createDoor({ clients, accounts: [], region: 'us-east-1' });
+  const at = { region: 'us-east-1' };
+  return { name: 'through our door', s3: () => door.send(at, versioning()), kms: () => door.send(at, key()) };
+}
+
+/** Microseconds of CPU a call. */
+async function cpuOf(call: () => Promise<unknown>): Promise<number> {
+  const before = process.cpuUsage();
+  let left = CALLS;
+  const worker = async () => {
+    while (left-- > 0) await call();
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / CALLS;
+}
+
+const ways = [bare('the bare SDK', {}), bare('with cacheMiddleware', { cacheMiddleware: true }), ours()];
+const measured = ways.map(() => ({ s3: [] as number[], kms: [] as number[] }));
+for (let run = 0; run <= RUNS; run++) {
+  for (const [index, way] of ways.entries()) {
+    const costs = { s3: await cpuOf(way.s3), kms: await cpuOf(way.kms) };
+    // The first round warms up.
+    if (run === 0) continue;
+    measured[index]?.s3.push(costs.s3);
+    measured[index]?.kms.push(costs.kms);
+  }
+}
+console.log('| | S3, CPU a call | KMS, CPU a call | against the bare SDK |');
+console.log('| --- | ---: | ---: | ---: |');
+const base = measured[0] ?? { s3: [], kms: [] };
+for (const [index, way] of ways.entries()) {
+  const { s3, kms } = measured[index] ?? base;
+  const ratio = (median(s3) / median(base.s3) + median(kms) / median(base.kms)) / 2;
+  console.log(
+    `| ${way.name} | ${median(s3).toFixed(0)} µs | ${median(kms).toFixed(0)} µs | ${ratio.toFixed(2)} |`,
+  );
+}
+thin.close();
