@@ -1,10 +1,12 @@
+import pLimit from 'p-limit';
 import type { Door } from './aws/door.ts';
 import { withAdoption } from './core/adoption.ts';
+import { batches } from './core/batches.ts';
 import { desire } from './core/desire.ts';
 import { type Approved, guard, type Refusal, stale, type Thresholds } from './core/guard.ts';
 import { handover, part } from './core/handover.ts';
-import { knownIn, plan } from './core/plan.ts';
-import type { Kind, Plan, Resource } from './core/resource.ts';
+import { joined, knownIn, type PlanPart, plan, planPart } from './core/plan.ts';
+import type { Actual, Kind, Plan, Resource } from './core/resource.ts';
 import { proveDeclared, readAround, readLocks } from './doctor/foreseen.ts';
 import type { RuleProof } from './proof/types.ts';
 import { unproven } from './proof/unproven.ts';
@@ -46,28 +48,27 @@ export interface Outcome {
   left?: Plan;
 }
 
+/** Pairs that are read and compared at a time: with fewer the calls of a batch do not fill the line. */
+const BATCH = 250;
+
+/** Batches that are under way at a time: one is compared while the next is read. */
+const BATCHES_AT_ONCE = 2;
+
 /** One pass: desire, observe, plan, prove, guard, apply, and read again. A dry run is the same pass, returned before apply. */
 export async function reconcile(specs: Specs, options: PassOptions): Promise<Outcome> {
   const { kinds, signal } = options;
-  const door = options.dryRun ? options.door.readOnly() : options.door;
-  const { ours, theirs } = part(desire(specs.pairs, [...kinds.values()]), specs.pairs);
-  // Reads that finding, observing and looking for tags have in common are sent once.
-  const reading = door.sharing();
-  const look = (some: readonly Resource[]) => observe(some, kinds, reading, signal);
-  const pruning = options.prune
-    ? await prune(ours, specs, { kinds, aws: reading, observe: look })
-    : nothingPruned(ours);
-  const resources = pruning.all;
-  const [actual, around] = await Promise.all([look(resources), readAround(specs, reading)]);
-  const byOthers = handover(theirs, specs.pairs, kinds, knownIn(actual));
-  const bare = plan(resources, actual, kinds, byOthers, pruning);
-  // What is asked only of what changes.
-  const [tags, locked] = await Promise.all([
-    readTags(bare, resources, actual, kinds, reading),
-    readLocks(around, bare, specs, reading),
-  ]);
-  const made = withAdoption(bare, resources, specs.pairs, tags);
-  const proof = proveDeclared(specs, ours, actual, kinds, locked);
+  const door = (options.dryRun ? options.door.readOnly() : options.door).listing();
+  const limit = pLimit(BATCHES_AT_ONCE);
+  const parts = options.prune
+    ? [await compareAll(specs, door, options)]
+    : await Promise.all(
+        batches(specs.pairs, BATCH).map((pairs) => limit(() => compare({ ...specs, pairs }, door, options))),
+      );
+  const bare = joined(parts.map(({ part }) => part));
+  const { pruning, actual } = together(parts);
+  const tags = await readTags(bare, pruning.all, actual, kinds, door.sharing());
+  const made = withAdoption(bare, pruning.all, specs.pairs, tags);
+  const proof = parts.flatMap((part) => part.proof);
   const refusals = [
     ...(options.approved === undefined ? [] : stale(made, options.approved)),
     ...guard(made, options.allow, options.thresholds ?? { maxRemovals: 10 }),
@@ -82,16 +83,73 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
   const stages = stagesOf(pruning);
   for (const stage of stages) {
     // A single stage is what was just planned; what a stage before changed is read anew.
-    const seen = stages.length === 1 ? actual : await observe(stage, kinds, door, signal);
+    const seen = stages.length === 1 ? actual : await observe(stage, kinds, options.door.listing(), signal);
     const steps = stages.length === 1 ? made : plan(stage, seen, kinds);
-    results.push(...(await apply(steps, { ...options, resources: stage, actual: seen, door })));
+    results.push(...(await apply(steps, { ...options, resources: stage, actual: seen, door: options.door })));
     if (signal?.aborted || results.some(({ result }) => result !== 'applied')) break;
   }
   if (signal?.aborted || results.every(({ result }) => result !== 'applied')) {
     return { plan: made, proof, refusals, results };
   }
-  const left = plan(resources, await observe(resources, kinds, door, signal), kinds, byOthers, pruning);
+  const again = await observe(pruning.all, kinds, options.door.listing(), signal);
+  const left = plan(pruning.all, again, kinds, made.handover, pruning);
   return { plan: made, proof, refusals, results, left };
+}
+
+/** What came of comparing some pairs; what only an apply needs is kept where something changes. */
+interface Compared {
+  part: PlanPart;
+  proof: RuleProof[];
+  changing?: { pruning: Pruning; actual: Actual };
+}
+
+/** Read and compare pairs that share nothing with others, and prove them. */
+async function compare(specs: Specs, door: Door, options: PassOptions): Promise<Compared> {
+  const { kinds } = options;
+  const { ours, theirs } = part(desire(specs.pairs, [...kinds.values()]), specs.pairs);
+  return comparing(specs, { ours, theirs, pruning: nothingPruned(ours) }, door.sharing(), options);
+}
+
+/** The same for all pairs at once, with what is left of others. */
+async function compareAll(specs: Specs, door: Door, options: PassOptions): Promise<Compared> {
+  const { kinds, signal } = options;
+  const { ours, theirs } = part(desire(specs.pairs, [...kinds.values()]), specs.pairs);
+  // Reads that finding, observing and looking for tags have in common are sent once.
+  const reading = door.sharing();
+  const look = (some: readonly Resource[]) => observe(some, kinds, reading, signal);
+  const pruning = await prune(ours, specs, { kinds, aws: reading, observe: look });
+  return comparing(specs, { ours, theirs, pruning }, reading, options);
+}
+
+async function comparing(
+  specs: Specs,
+  { ours, theirs, pruning }: { ours: Resource[]; theirs: Resource[]; pruning: Pruning },
+  reading: Door,
+  { kinds, signal }: PassOptions,
+): Promise<Compared> {
+  const [actual, around] = await Promise.all([
+    observe(pruning.all, kinds, reading, signal),
+    readAround(specs, reading),
+  ]);
+  const byOthers = handover(theirs, specs.pairs, kinds, knownIn(actual));
+  const made = planPart(pruning.all, actual, kinds, byOthers, pruning);
+  const locked = await readLocks(around, made, specs, reading);
+  const proof = proveDeclared(specs, ours, actual, kinds, locked);
+  const changes = made.waves.some((wave) => wave.length > 0);
+  return { part: made, proof, ...(changes && { changing: { pruning, actual } }) };
+}
+
+/** What changes, of all parts. */
+function together(parts: readonly Compared[]): { pruning: Pruning; actual: Actual } {
+  const changing = parts.flatMap((one) => one.changing ?? []);
+  const [only] = changing;
+  if (only && changing.length === 1) return only;
+  const resources = changing.flatMap(({ pruning }) => pruning.all);
+  return {
+    // What several parts refer to is the same in each.
+    pruning: nothingPruned([...new Map(resources.map((resource) => [resource.id, resource])).values()]),
+    actual: new Map(changing.flatMap(({ actual }) => [...actual])),
+  };
 }
 
 const nothingPruned = (ours: Resource[]): Pruning => ({ first: ours, all: ours, blocked: [], notes: [] });

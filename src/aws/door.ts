@@ -11,8 +11,10 @@ import { rolesInBulk } from './roles-in-bulk.ts';
 
 /** The one door to AWS: everything that is sent goes through here, is counted, and is tried again where that helps. */
 export interface Door extends Aws {
-  /** The same door for one pass of reads: identical reads are sent once, and many roles are read at once. */
+  /** The same door for some reads that belong together: identical ones are sent once. */
   sharing(): Door;
+  /** The same door for one pass: many roles are read in one listing. */
+  listing(): Door;
   /** A door that cannot write: what a plan is made through. */
   readOnly(): Door;
   /** A door that asks before every attempt of a call that writes; what it throws is not tried again. */
@@ -132,11 +134,12 @@ export function createDoor(options: DoorOptions): Door {
     identified: async () => void (await Promise.all(owners.values())),
     calls,
     sharing: () =>
-      door(sharing(options.roleByRole ? sender : rolesInBulk(sender)), async (account) => {
+      door(sharing(sender), async (account) => {
         const identified = asked(account, sender);
         // What a document says is believed meanwhile, which spares a pass one round trip.
         return accounts.find(({ name }) => name === account)?.id ?? identified;
       }),
+    listing: () => (options.roleByRole ? door(sender, accountId) : door(rolesInBulk(sender), accountId)),
     readOnly: () => door(readOnly(sender), accountId),
     guarded: (beforeWrite) => through((at, command) => send(at, command, options.signal, beforeWrite)),
     finishing: () => through((at, command) => send(at, command, new AbortController().signal)),

@@ -5,17 +5,9 @@ import type { Id, Note, Plan, Resource, Risk, Step } from './resource.ts';
 /** The tags of things that a plan would change and that were there before; undefined where they cannot be read. */
 export type TagsOf = ReadonlyMap<Id, Record<string, string> | undefined>;
 
-/** Whether two resources are about the same bucket, key or role: `s3.versioning/x` is about `s3.bucket/x`. */
-export function isAbout(step: { id: Id }, thing: { id: Id }): boolean {
-  const [service, name] = parts(step.id);
-  const [other, same] = parts(thing.id);
-  return service === other && name === same;
-}
-
-function parts(id: Id): [service: string, name: string] {
-  const slash = id.indexOf('/');
-  return [id.slice(0, id.indexOf('.')), id.slice(slash + 1)];
-}
+/** The bucket, key or role that a resource is about: the same for `s3.versioning/x` and `s3.bucket/x`. */
+export const aboutOf = ({ id }: { id: Id }): string =>
+  `${id.slice(0, id.indexOf('.'))} ${id.slice(id.indexOf('/') + 1)}`;
 
 /**
  * A plan with what there is to say of things that were there before: a risk where another manager seems to look after
@@ -29,9 +21,11 @@ export function withAdoption(
 ): Plan {
   const notes: Note[] = [];
   const risks = new Map<Id, Risk[]>();
+  const byId = new Map(resources.map((resource) => [resource.id, resource]));
+  const firsts = new Map([...plan.waves.flat()].reverse().map((step) => [aboutOf(step), step]));
   for (const [id, tags] of tagsOf) {
-    const thing = resources.find((resource) => resource.id === id);
-    const [first] = plan.waves.flat().filter((step) => thing && isAbout(step, thing));
+    const thing = byId.get(id);
+    const first = thing && firsts.get(aboutOf(thing));
     if (!thing || !first) continue;
     const verdict = judge(thing, tags, strictest(thing, pairs));
     if (verdict.risk) risks.set(first.id, [...(risks.get(first.id) ?? []), verdict.risk]);

@@ -12,11 +12,32 @@ export function stableJson(value: unknown): string {
 export function sortKeys<T>(value: T): T {
   if (Array.isArray(value)) return value.map(sortKeys) as T;
   if (typeof value !== 'object' || value === null) return value;
-  const entries = Object.entries(value)
-    .filter(([, item]) => item !== undefined)
-    .sort(([a], [b]) => byCodeUnit(a, b))
-    .map(([key, item]) => [key, sortKeys(item)]);
-  return Object.fromEntries(entries) as T;
+  const sorted: Record<string, unknown> = {};
+  for (const key of Object.keys(value).sort(byCodeUnit)) {
+    const item = (value as Record<string, unknown>)[key];
+    if (item !== undefined) set(sorted, key, sortKeys(item));
+  }
+  return sorted as T;
+}
+
+/** Whether two values are the same whatever the order of their keys, and leaving out what is undefined. */
+export function sameJson(one: unknown, other: unknown): boolean {
+  if (one === other) return true;
+  if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null) return false;
+  if (Array.isArray(one) || Array.isArray(other)) {
+    if (!Array.isArray(one) || !Array.isArray(other) || one.length !== other.length) return false;
+    return one.every((item, index) => sameJson(item, other[index]));
+  }
+  const [a, b] = [one as Record<string, unknown>, other as Record<string, unknown>];
+  const keys = Object.keys(a).filter((key) => a[key] !== undefined);
+  if (keys.length !== Object.keys(b).filter((key) => b[key] !== undefined).length) return false;
+  return keys.every((key) => Object.hasOwn(b, key) && sameJson(a[key], b[key]));
+}
+
+/** Any name may be a key, `__proto__` too. */
+function set(object: Record<string, unknown>, key: string, value: unknown): void {
+  if (key !== '__proto__') object[key] = value;
+  else Object.defineProperty(object, key, { value, enumerable: true, writable: true, configurable: true });
 }
 
 /** A set of strings in its normal form: sorted, each once. */
@@ -24,5 +45,7 @@ export const sortedSet = (values: Iterable<string>): string[] => [...new Set(val
 
 /** An object without its undefined members, as `exactOptionalPropertyTypes` wants it. */
 export function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined)) as never;
+  const result: Record<string, unknown> = {};
+  for (const [key, item] of Object.entries(value)) if (item !== undefined) set(result, key, item);
+  return result as never;
 }

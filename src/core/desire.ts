@@ -1,5 +1,5 @@
 import type { BucketReplication } from '../spec/types.ts';
-import { stableJson } from './canonical.ts';
+import { sameJson } from './canonical.ts';
 import { keyId, roleId } from './names.ts';
 import type { Id, Kind, Resource } from './resource.ts';
 
@@ -18,7 +18,7 @@ export function desire(pairs: readonly BucketReplication[], kinds: readonly Kind
       for (const wanted of kind.want({ pair, pairs: others })) {
         const resource = { ...wanted, spec: kind.canonical(wanted.spec) };
         const known = byId.get(resource.id);
-        if (known && stableJson(known.spec) !== stableJson(resource.spec)) {
+        if (known && !sameJson(known.spec, resource.spec)) {
           throw new Error(
             `${resource.id} is wanted differently by ${known.pairs.join(', ')} and ${pair.name}`,
           );
@@ -49,11 +49,17 @@ function sharingOf(pairs: readonly BucketReplication[]): (pair: BucketReplicatio
   };
 }
 
-function thingsOf(pair: BucketReplication): string[] {
+/**
+ * What a pair may have in common with others so that it matters to them: buckets, its role, and keys whose policies say
+ * something of each pair. A role or a key that is given by ARN is not altered; but a key's owner without credentials is
+ * told what its policy needs.
+ */
+export function thingsOf(pair: BucketReplication): string[] {
   const { source, destination, sourceKeys } = pair;
-  const further = sourceKeys.map((key) => keyId({ ...source, key }));
-  const things = [source.bucket, destination.bucket, keyId(source), keyId(destination), roleId(pair)];
-  return [...new Set([...things, ...further])];
+  const sides = [source, destination, ...sourceKeys.map((key) => ({ ...source, key }))];
+  const keys = sides.filter(({ key, managed }) => !('arn' in key && managed)).map((side) => keyId(side));
+  const role = 'arn' in pair.role ? [] : [roleId(pair)];
+  return [...new Set([source.bucket, destination.bucket, ...role, ...keys])];
 }
 
 const join = (known: Resource, also: Resource): Resource => ({

@@ -1,4 +1,4 @@
-import { byCodeUnit, stableJson } from './canonical.ts';
+import { byCodeUnit, sameJson } from './canonical.ts';
 
 /** One change of a value: an operation of JSON Patch (RFC 6902), of the three that are ever needed. */
 export type Operation =
@@ -10,7 +10,7 @@ export type Operation =
  * replaced as a whole: which place an item has says nothing, and its index would only confuse a reader.
  */
 export function differences(before: unknown, after: unknown, path = ''): Operation[] {
-  if (stableJson(before) === stableJson(after)) return [];
+  if (sameJson(before, after)) return [];
   if (!isRecord(before) || !isRecord(after)) return [{ op: 'replace', path, value: after }];
   const at = (key: string) => `${path}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`;
   const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort(byCodeUnit);

@@ -28,35 +28,98 @@ export function plan(
   actual: Actual,
   kinds: ReadonlyMap<string, Kind>,
   handover: readonly Handover[] = [],
-  told: { blocked: readonly Blocked[]; notes: readonly Note[] } = { blocked: [], notes: [] },
+  told: Told = { blocked: [], notes: [] },
 ): Plan {
-  const ordered = [...resources].sort((a, b) => byCodeUnit(a.id, b.id));
-  const byId = new Map(ordered.map((resource) => [resource.id, resource]));
-  const verdicts = new Map(
-    ordered.map((resource) => [resource.id, judge(resource, actual, kindOf(kinds, resource))]),
-  );
+  return joined([planPart(resources, actual, kinds, handover, told)]);
+}
+
+interface Told {
+  blocked: readonly Blocked[];
+  notes: readonly Note[];
+}
+
+/** A plan for some of the resources, that need none of the others. */
+export interface PlanPart {
+  /** By what must be in place before, of all resources: some may be empty. */
+  waves: Step[][];
+  blocked: Blocked[];
+  notes: Note[];
+  handover: readonly Handover[];
+  unchanged: Id[];
+}
+
+/** The same as `plan` for a part of what is wanted. */
+export function planPart(
+  resources: readonly Resource[],
+  actual: Actual,
+  kinds: ReadonlyMap<string, Kind>,
+  handover: readonly Handover[] = [],
+  told: Told = { blocked: [], notes: [] },
+): PlanPart {
+  const ordered = [...resources].sort(byId);
+  const found = new Map(ordered.map((resource) => [resource.id, resource]));
   const steps = new Map<Id, Step>();
   const blocked: Blocked[] = [...told.blocked];
   const notes: Note[] = [...told.notes];
 
   for (const resource of ordered) {
-    const verdict = verdicts.get(resource.id);
-    if (verdict?.blocked) {
-      blocked.push({ id: resource.id, why: verdict.blocked, pairs: resource.pairs, from: resource.from });
-    }
-    if (verdict?.step) steps.set(resource.id, verdict.step);
-    for (const message of verdict?.notes ?? [])
-      notes.push({ id: resource.id, message, pairs: resource.pairs });
+    const { id, pairs, from } = resource;
+    const verdict = judge(resource, actual, kindOf(kinds, resource));
+    if (verdict.blocked !== undefined) blocked.push({ id, why: verdict.blocked, pairs, from });
+    if (verdict.step) steps.set(id, verdict.step);
+    for (const message of verdict.notes ?? []) notes.push({ id, message, pairs });
   }
 
   const relevant = new Set<Id>([...steps.keys(), ...blocked.map(({ id }) => id)]);
-  const withNeeds = (step: Step): Step => ({ ...step, needs: reach(step.id, byId, relevant) });
-  const inWaves = waves(ordered)
-    .map((wave) => wave.flatMap(({ id }) => steps.get(id) ?? []).map(withNeeds))
-    .filter((wave) => wave.length > 0);
-  const unchanged = ordered.filter(({ id, gone }) => !gone && !relevant.has(id)).length;
-  const digest = digestOf(inWaves, blocked, handover);
-  return { format: 1, waves: inWaves, blocked, notes, handover: [...handover], unchanged, digest };
+  const withNeeds = (step: Step): Step => ({ ...step, needs: reach(step.id, found, relevant) });
+  return {
+    waves: waves(ordered).map((wave) => wave.flatMap(({ id }) => steps.get(id) ?? []).map(withNeeds)),
+    blocked,
+    notes,
+    handover,
+    unchanged: ordered.filter(({ id, gone }) => !gone && !relevant.has(id)).map(({ id }) => id),
+  };
+}
+
+/** One plan of its parts; what several of them have in common is told once. */
+export function joined(parts: readonly PlanPart[]): Plan {
+  const depth = Math.max(0, ...parts.map((part) => part.waves.length));
+  const inWaves = Array.from({ length: depth }, (_, at) =>
+    parts.flatMap((part) => part.waves[at] ?? []).sort(byId),
+  ).filter((wave) => wave.length > 0);
+  const blocked = once(
+    parts.map((part) => part.blocked),
+    ({ id, why }) => `${id} ${why}`,
+  );
+  const notes = once(
+    parts.map((part) => part.notes),
+    ({ id, message }) => `${id} ${message}`,
+  );
+  const handover = parts.flatMap((part) => part.handover);
+  const unchanged = new Set(parts.flatMap((part) => part.unchanged)).size;
+  return {
+    format: 1,
+    waves: inWaves,
+    blocked,
+    notes,
+    handover,
+    unchanged,
+    digest: digestOf(inWaves, blocked, handover),
+  };
+}
+
+const byId = (a: { id: Id }, b: { id: Id }): number => byCodeUnit(a.id, b.id);
+
+/** What is told of one resource by several parts, with the pairs of all of them. */
+function once<T extends { id: Id; pairs: string[] }>(parts: readonly T[][], keyOf: (one: T) => string): T[] {
+  const [first = []] = parts;
+  if (parts.length === 1) return first;
+  const told = new Map<string, T>();
+  for (const one of parts.flat()) {
+    const known = told.get(keyOf(one));
+    told.set(keyOf(one), known ? { ...known, pairs: [...new Set([...known.pairs, ...one.pairs])] } : one);
+  }
+  return [...told.values()].sort(byId);
 }
 
 /** Over what is done to what, and why: where in the YAML it is asked for may move without the plan being another. */
@@ -111,20 +174,25 @@ interface Verdict {
 }
 
 /** Why nothing can be done about a resource before a person acts, if so. */
-export function obstacle(resource: Resource, actual: Actual, kind: Kind): string | undefined {
+export function obstacle(
+  resource: Resource,
+  actual: Actual,
+  kind: Kind,
+  desired = settled(resource, actual, kind),
+): string | undefined {
   const observation = actual.get(resource.id) ?? { state: 'absent' };
   if (observation.state === 'unknown') return observation.why;
   const seen = observation.state === 'present' ? observation.seen : undefined;
-  return kind.blocks?.(settled(resource, actual, kind), seen, resource.at);
+  return kind.blocks?.(desired, seen, resource.at);
 }
 
 function judge(resource: Resource, actual: Actual, kind: Kind): Verdict {
-  const blocked = obstacle(resource, actual, kind);
+  const desired = settled(resource, actual, kind);
+  const blocked = obstacle(resource, actual, kind, desired);
   if (blocked !== undefined) return { blocked };
   const observation = actual.get(resource.id);
   const seen = observation?.state === 'present' ? observation.seen : undefined;
   if (resource.gone && !seen) return {};
-  const desired = settled(resource, actual, kind);
   const goes = resource.gone && seen && kind.isSpent?.(desired, seen);
 
   const notes = seen ? (kind.notes?.(desired, seen) ?? []) : [];

@@ -2,7 +2,8 @@ import { groupedBy } from '../core/grouped-by.ts';
 import { place } from '../core/names.ts';
 import { layOver, type Observed } from '../core/observed.ts';
 import { keyArn } from '../core/permissions.ts';
-import type { Actual, Aws, Kind, Plan, Ref, Resource } from '../core/resource.ts';
+import type { PlanPart } from '../core/plan.ts';
+import type { Actual, Aws, Kind, Ref, Resource } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
 import type { SeenObject } from '../proof/cases.ts';
 import { foresee, futureArns } from '../proof/foresee.ts';
@@ -44,7 +45,12 @@ export async function readAround(specs: Specs, aws: Aws): Promise<Around> {
  * Whether buckets have Object Lock, which asks more of the role. It is only ever a warning, so that it is read of those
  * alone of which a plan changes something: a converged pass costs nothing for it.
  */
-export async function readLocks(around: Around, made: Plan, specs: Specs, aws: Aws): Promise<Around> {
+export async function readLocks(
+  around: Around,
+  made: Pick<PlanPart, 'waves'>,
+  specs: Specs,
+  aws: Aws,
+): Promise<Around> {
   const changing = new Set(made.waves.flat().flatMap(({ pairs }) => pairs));
   const pairs = specs.pairs.filter(({ name, source }) => source.managed && changing.has(name));
   const buckets = pairs.flatMap(({ source, destination }) => [source.bucket, destination.bucket]);

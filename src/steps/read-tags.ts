@@ -1,4 +1,4 @@
-import { isAbout, type TagsOf } from '../core/adoption.ts';
+import { aboutOf, type TagsOf } from '../core/adoption.ts';
 import type { Actual, Aws, Id, Kind, Plan, Resource } from '../core/resource.ts';
 
 /** Read whose the things are that a plan would change and that are there already: only these, so that a converged pass
@@ -10,11 +10,11 @@ export async function readTags(
   kinds: ReadonlyMap<string, Kind>,
   aws: Aws,
 ): Promise<TagsOf> {
-  const steps = plan.waves.flat();
+  const changing = new Set(plan.waves.flat().map(aboutOf));
   const things = resources.flatMap((resource) => {
     const kind = kinds.get(resource.kind);
     const observation = actual.get(resource.id);
-    const isThere = observation?.state === 'present' && steps.some((step) => isAbout(step, resource));
+    const isThere = observation?.state === 'present' && changing.has(aboutOf(resource));
     return kind?.tags && isThere ? [{ resource, kind, seen: observation.seen }] : [];
   });
   const read = things.map(
