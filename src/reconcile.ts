@@ -49,10 +49,10 @@ export interface Outcome {
 }
 
 /** Pairs that are read and compared at a time: with fewer the calls of a batch do not fill the line. */
-const BATCH = 250;
+const BATCH = 100;
 
 /** Batches that are under way at a time: one is compared while the next is read. */
-const BATCHES_AT_ONCE = 2;
+const BATCHES_AT_ONCE = 3;
 
 /** One pass: desire, observe, plan, prove, guard, apply, and read again. A dry run is the same pass, returned before apply. */
 export async function reconcile(specs: Specs, options: PassOptions): Promise<Outcome> {

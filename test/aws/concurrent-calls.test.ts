@@ -1,0 +1,32 @@
+import { GetBucketReplicationCommand, GetBucketTaggingCommand } from '@aws-sdk/client-s3';
+import { expect, test } from 'vitest';
+import { createClients } from '../../src/aws/clients.ts';
+import { createDoor } from '../../src/aws/door.ts';
+import { startSandbox } from '../../src/sandbox/server.ts';
+
+test('calls that are under way together each reach their own bucket', async () => {
+  const sandbox = await startSandbox();
+  const asked: string[] = [];
+  const clients = createClients([], {
+    endpoint: sandbox.endpoint,
+    credentials: { accessKeyId: '111122223333', secretAccessKey: 'test' },
+  });
+  try {
+    const door = createDoor({ clients, accounts: [], region: 'us-east-1', retryForMs: 0 });
+    const names = Array.from({ length: 100 }, (_, index) => `acme-bucket-${index}`);
+    await Promise.all(
+      names.flatMap((Bucket) =>
+        [new GetBucketReplicationCommand({ Bucket }), new GetBucketTaggingCommand({ Bucket })].map(
+          (command) =>
+            door.send({ region: 'us-east-1' }, command as never).catch((error: { BucketName?: string }) => {
+              asked.push(`${error.BucketName}`);
+            }),
+        ),
+      ),
+    );
+    expect(asked.sort()).toEqual([...names, ...names].sort());
+  } finally {
+    clients.destroy();
+    await sandbox.close();
+  }
+});
