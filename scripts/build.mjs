@@ -1,30 +1,24 @@
-// Bundles src/ into dist/: dependencies included, so that what ships needs no node_modules; commands that
-// do not talk to AWS load no SDK, since every command body is a dynamic import and thus a chunk of its own.
-import { rename, rm, writeFile } from 'node:fs/promises';
+// Makes dist/: the bundle, the licences of what is in it, and its bill of materials.
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { build } from 'esbuild';
+import { BUNDLE } from './bundle.mjs';
 import { licencesOf } from './licences.mjs';
+import { packagesOf, unfitToShip } from './packages.mjs';
+import { sbomOf } from './sbom.mjs';
+
+const json = async (file) => JSON.parse(await readFile(file, 'utf8'));
 
 // Built aside and moved into place, so that a program that runs from dist/ meanwhile finds its chunks.
 const aside = `dist.${process.pid}`;
-const { metafile } = await build({
-  entryPoints: ['src/main.ts'],
-  outdir: aside,
-  bundle: true,
-  splitting: true,
-  format: 'esm',
-  platform: 'node',
-  target: 'node20.19',
-  mainFields: ['module', 'main'],
-  minifySyntax: true,
-  minifyWhitespace: true,
-  legalComments: 'none',
-  logLevel: 'warning',
-  metafile: true,
-  // CommonJS dependencies call require for Node's own modules, which an ES module does not have.
-  banner: {
-    js: "import { createRequire as replikeyRequire } from 'node:module'; const require = replikeyRequire(import.meta.url);",
-  },
-});
-await writeFile(`${aside}/THIRD-PARTY-LICENSES.txt`, await licencesOf(Object.keys(metafile.inputs)));
+const { metafile } = await build({ ...BUNDLE, outdir: aside });
+const packages = await packagesOf(Object.keys(metafile.inputs));
+const unfit = unfitToShip(packages);
+if (unfit.length > 0) {
+  await rm(aside, { recursive: true });
+  throw new Error(`not under a licence that may ship:\n${unfit.join('\n')}`);
+}
+const sbom = sbomOf(packages, await json('package.json'), await json('package-lock.json'));
+await writeFile(`${aside}/THIRD-PARTY-LICENSES.txt`, licencesOf(packages));
+await writeFile(`${aside}/sbom.cdx.json`, `${JSON.stringify(sbom, null, 2)}\n`);
 await rm('dist', { recursive: true, force: true });
 await rename(aside, 'dist');
