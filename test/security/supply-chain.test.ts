@@ -5,7 +5,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MAIN } from '../support/cli.ts';
 
 const run = promisify(execFile);
@@ -109,6 +109,26 @@ describe('what ships', () => {
 });
 
 describe('the package', () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'replikey-package-'));
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  test('installs without network, runs no script, and brings nothing but itself', async () => {
+    const npm = (args: string[], cwd: string) =>
+      run('npm', [...args, '--offline', '--no-audit', '--no-fund', '--no-update-notifier'], { cwd });
+    const { stdout } = await npm(['pack', '--json', '--ignore-scripts', '--pack-destination', folder], '.');
+    const [{ filename }] = JSON.parse(stdout);
+    await writeFile(path.join(folder, 'package.json'), '{ "private": true }');
+    await npm(['install', '--foreground-scripts', `./${filename}`], folder);
+    const { packages } = await json(path.join(folder, 'package-lock.json'));
+    expect(Object.keys(packages)).toEqual(['', 'node_modules/replikey']);
+    expect(packages['node_modules/replikey'].hasInstallScript).toBeUndefined();
+    const { stdout: said } = await run(path.join(folder, 'node_modules/.bin/reconcile'), ['--version']);
+    expect(said).toMatch(/^\d+\.\d+\.\d+/);
+  });
+
   test('holds the bundle, its bill of materials and its licences, and neither tests, sources nor settings', async () => {
     const { stdout } = await run('npm', ['pack', '--json', '--dry-run', '--ignore-scripts', '--offline']);
     const [{ files }] = JSON.parse(stdout);
