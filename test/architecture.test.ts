@@ -32,7 +32,8 @@ const inRoom = (name: string) => [...imports].filter(([file]) => room(file) === 
 /** Which rooms a room may import from, types included. What is not here may import anything. */
 const MAY_IMPORT: Record<string, string[]> = {
   iam: ['iam'],
-  sandbox: ['sandbox', 'iam'],
+  http: ['http'],
+  sandbox: ['sandbox', 'iam', 'http'],
   core: ['core', 'spec', 'iam'],
   proof: ['proof', 'core', 'spec', 'iam'],
   doctor: ['doctor', 'proof', 'core', 'spec', 'aws', 'kinds', 'import', 'iam', ''],
@@ -44,7 +45,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   recording: ['recording', 'doctor', 'import', 'prune', 'kinds', 'steps', 'aws', 'core', 'spec', ''],
   prune: ['prune', 'import', 'kinds', 'aws', 'core', 'spec', 'iam', ''],
   permissions: ['permissions', 'doctor', 'core', 'spec', 'iam'],
-  controller: ['controller', 'doctor', 'report', 'proof', 'core', 'spec', 'steps', 'aws', ''],
+  controller: ['controller', 'http', 'doctor', 'report', 'proof', 'core', 'spec', 'steps', 'aws', ''],
   kubernetes: ['kubernetes', 'controller', 'core', 'spec', ''],
   report: ['report', 'core', 'spec', 'iam', 'proof', 'doctor', 'aws', 'steps', ''],
 };

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { forStrangers, isLoopback, strangerOf } from '../http/strangers.ts';
 import { AwsError, asAwsError } from './aws-error.ts';
 import type { Call, Handlers } from './call.ts';
 import { control } from './control.ts';
@@ -31,6 +32,8 @@ export interface SandboxOptions {
   knobs?: Partial<Knobs>;
   /** Milliseconds since the epoch; default the system's. */
   clock?: () => number;
+  /** Milliseconds for the headers of a request to arrive, and for all of it; default a minute, and five. */
+  limits?: { headersMs: number; requestMs: number };
   /** Told of every call, before it is handled and before it is answered. */
   onCall?: (entry: RequestEntry, phase: 'before' | 'after') => void | Promise<void>;
 }
@@ -46,6 +49,9 @@ export interface Sandbox {
   replicated(): Promise<void>;
   close(): Promise<void>;
 }
+
+/** Buckets and services by the names that they have at AWS: nobody else can point those anywhere. */
+const AWS_NAMES = /\.amazonaws\.com(?:\.cn)?$/;
 
 const HANDLERS: Record<ServiceName, Handlers> = {
   s3: s3Handlers,
@@ -69,6 +75,11 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   const replicator = createReplicator({ store, keys, clock, delayMs: () => knobs.replicationDelayMs });
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const stranger = isLoopback(bound().address) ? strangerOf(request, AWS_NAMES) : undefined;
+    if (stranger !== undefined) {
+      response.writeHead(421, { 'content-type': 'text/plain' }).end(`${forStrangers(stranger)}\n`);
+      return;
+    }
     if (request.url?.startsWith('/_sandbox/')) {
       await control(request, response, { knobs, log, store });
       return;
@@ -125,13 +136,24 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     send(response, answer, requestId, request.method === 'HEAD');
   }
 
-  const server = createServer({ keepAlive: true, maxHeaderSize: 64 * 1024 }, (request, response) => {
-    handle(request, response).catch((error: unknown) => {
-      // Only a client that went away, or a fault of the sandbox itself, comes here.
-      if (!response.headersSent) response.writeHead(500, { 'content-type': 'text/plain' });
-      response.end(String(error));
-    });
-  });
+  const { headersMs, requestMs } = options.limits ?? { headersMs: 60_000, requestMs: 300_000 };
+  const server = createServer(
+    {
+      keepAlive: true,
+      maxHeaderSize: 64 * 1024,
+      headersTimeout: headersMs,
+      requestTimeout: requestMs,
+      connectionsCheckingInterval: Math.min(30_000, headersMs),
+    },
+    (request, response) => {
+      handle(request, response).catch((error: unknown) => {
+        // Only a client that went away, or a fault of the sandbox itself, comes here.
+        if (!response.headersSent) response.writeHead(500, { 'content-type': 'text/plain' });
+        response.end(String(error));
+      });
+    },
+  );
+  const bound = () => server.address() as AddressInfo;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port ?? 0, options.host ?? '127.0.0.1', resolve);
@@ -141,7 +163,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   });
   replicator.resume();
 
-  const { address, port, family } = server.address() as AddressInfo;
+  const { address, port, family } = bound();
   return {
     endpoint: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`,
     knobs,
