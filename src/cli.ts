@@ -3,6 +3,7 @@ import type { Io } from './cli/io.ts';
 import { withFolder } from './cli/options.ts';
 import { build, commandMeant } from './cli/program.ts';
 import { EXIT, UserError } from './errors.ts';
+import { jsonText } from './report/json-text.ts';
 import { visible } from './report/visible.ts';
 
 /**
@@ -28,8 +29,8 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     if (meant) io.stderr.write(`(did you mean reconcile ${meant}?)\n`);
     if (!(error instanceof CommanderError)) io.stderr.write(`${message}\n`);
     const form = formOf(argv);
-    if (form === 'json') io.stdout.write(`${JSON.stringify(failure(exitCode, message), null, 2)}\n`);
-    if (form === 'ndjson') io.stdout.write(`${JSON.stringify(failureLine(exitCode, message))}\n`);
+    if (form === 'json') io.stdout.write(`${jsonText(failure(exitCode, message), 2)}\n`);
+    if (form === 'ndjson') io.stdout.write(`${jsonText(failureLine(exitCode, message))}\n`);
     return exitCode;
   }
 }

@@ -1,6 +1,8 @@
 import { Writable } from 'node:stream';
 import pino, { type Logger, type LoggerOptions } from 'pino';
 import pretty from 'pino-pretty';
+import { jsonText } from './report/json-text.ts';
+import { visible } from './report/visible.ts';
 
 export type Log = Logger;
 
@@ -24,23 +26,31 @@ export function createLog(stream: NodeJS.WriteStream, options: { level: string; 
     },
     timestamp: stream.isTTY ? false : pino.stdTimeFunctions.isoTime,
   };
-  if (!stream.isTTY) return pino(settings, synchronous(stream));
+  const to = (line: string) => void stream.write(line);
+  if (!stream.isTTY)
+    return pino(
+      settings,
+      synchronous((line) => to(`${jsonText(JSON.parse(line))}\n`)),
+    );
+  const people = pretty({
+    colorize: options.colour,
+    destination: synchronous(to),
+    ignore: 'pid,hostname,time',
+    singleLine: true,
+  });
+  // What AWS says, and what is written in specs, is shown as it is, and steers no terminal.
+  const shown = (_: string, value: unknown) => (typeof value === 'string' ? visible(value) : value);
   return pino(
     settings,
-    pretty({
-      colorize: options.colour,
-      destination: synchronous(stream),
-      ignore: 'pid,hostname,time',
-      singleLine: true,
-    }),
+    synchronous((line) => void people.write(`${JSON.stringify(JSON.parse(line, shown))}\n`)),
   );
 }
 
-/** Straight to the stream, so that no line is lost when the process ends. */
-const synchronous = (stream: NodeJS.WriteStream): Writable =>
+/** Straight on, so that no line is lost when the process ends. */
+const synchronous = (write: (line: string) => void): Writable =>
   new Writable({
     write(chunk, _, done) {
-      stream.write(chunk);
+      write(String(chunk));
       done();
     },
   });

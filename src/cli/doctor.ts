@@ -14,6 +14,7 @@ import { prove } from '../proof/prove.ts';
 import type { RuleProof } from '../proof/types.ts';
 import { reconcile } from '../reconcile.ts';
 import { isRecording } from '../recording/recording.ts';
+import { jsonText } from '../report/json-text.ts';
 import { paintFor } from '../report/paint.ts';
 import { doctorText, objectText } from '../report/proof-text.ts';
 import { sarif } from '../report/sarif.ts';
@@ -122,9 +123,8 @@ async function explain(
   const text =
     options.output === 'text'
       ? objectText(proof, paintFor(io.stdout, io.env))
-      : JSON.stringify(
+      : jsonText(
           options.output === 'sarif' ? sarif(proof.taken, manifest.version) : { format: 1, ...proof },
-          null,
           2,
         );
   io.stdout.write(`${text}\n`);
@@ -148,8 +148,8 @@ function tell(
         options.verbose ?? false,
         paintFor(io.stdout, io.env),
       ),
-    json: () => JSON.stringify({ format: 1, rules, objects, declared }, null, 2),
-    sarif: () => JSON.stringify(sarif(rules, manifest.version), null, 2),
+    json: () => jsonText({ format: 1, rules, objects, declared }, 2),
+    sarif: () => jsonText(sarif(rules, manifest.version), 2),
   };
   io.stdout.write(`${forms[options.output]()}\n`);
   return exitCode([...rules, ...(declared?.rules ?? [])], options);

@@ -2,6 +2,7 @@ import { kinds } from '../kinds/index.ts';
 import { reconcile } from '../reconcile.ts';
 import { type RecordingClients, recordingClients } from '../recording/record.ts';
 import { survey } from '../recording/survey.ts';
+import { jsonText } from '../report/json-text.ts';
 import type { Io } from './io.ts';
 import type { ObserveOptions } from './options.ts';
 import { openSession } from './session.ts';
@@ -34,7 +35,7 @@ export async function observeSpecs(
     };
     const { plan } = await reconcile(specs, reading);
     await survey(specs, kinds, door);
-    const text = `${JSON.stringify(clients?.recording(new Date()), null, 1)}\n`;
+    const text = `${jsonText(clients?.recording(new Date()), 1)}\n`;
     if (options.out === undefined) io.stdout.write(text);
     else await writeWhole(options.out, text);
     for (const { id, why } of plan.blocked) session.log.warn({ id }, `${id} ${why}`);

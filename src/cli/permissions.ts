@@ -1,6 +1,7 @@
 import { EXIT } from '../errors.ts';
 import { kinds } from '../kinds/index.ts';
 import { permissionsFor } from '../permissions/permissions.ts';
+import { jsonText } from '../report/json-text.ts';
 import type { Io } from './io.ts';
 import type { PermissionsOptions } from './options.ts';
 import { specsFrom } from './specs.ts';
@@ -22,6 +23,6 @@ export async function permissions(
       : Object.fromEntries(
           accounts.map(({ account, policy }) => [account === '' ? 'ambient' : account, policy]),
         );
-  io.stdout.write(`${JSON.stringify(printed, null, 2)}\n`);
+  io.stdout.write(`${jsonText(printed, 2)}\n`);
   return EXIT.ok;
 }

@@ -6,6 +6,7 @@ import { EXIT, UserError } from '../errors.ts';
 import { kinds } from '../kinds/index.ts';
 import { type Outcome, reconcile } from '../reconcile.ts';
 import { type About, planJson } from '../report/json.ts';
+import { jsonText } from '../report/json-text.ts';
 import type { Limits } from '../spec/types.ts';
 import type { Io } from './io.ts';
 import type { ChangingOptions, ReconcileOptions } from './options.ts';
@@ -72,7 +73,7 @@ export async function reconcileOnce(
     told.end(outcome);
     if (options.out !== undefined) {
       const saved = planJson(outcome.plan, outcome.proof, { ...about, refused: outcome.refusals });
-      await writeWhole(options.out, `${JSON.stringify(saved, null, 2)}\n`);
+      await writeWhole(options.out, `${jsonText(saved, 2)}\n`);
     }
     session.log.debug({ reads: calls.reads, writes: calls.writes }, 'calls');
     return exitCode(outcome, options);

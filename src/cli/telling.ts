@@ -4,10 +4,12 @@ import type { Log } from '../log.ts';
 import type { RuleProof } from '../proof/types.ts';
 import type { Outcome } from '../reconcile.ts';
 import { type About, lines, outcomeJson, planJson } from '../report/json.ts';
+import { jsonText } from '../report/json-text.ts';
 import { planMarkdown } from '../report/markdown.ts';
 import { outcomeText } from '../report/outcome-text.ts';
 import { paintFor } from '../report/paint.ts';
 import { planText } from '../report/text.ts';
+import { visible } from '../report/visible.ts';
 import type { BucketReplication, Variable } from '../spec/types.ts';
 import type { ApplyEvent } from '../steps/apply.ts';
 import type { Io } from './io.ts';
@@ -59,12 +61,12 @@ const TELLINGS: Record<Form, (pass: Pass, io: Io) => Some> = {
       const value = dryRun
         ? planJson(outcome.plan, outcome.proof, { ...about, refused: outcome.refusals })
         : outcomeJson(outcome, calls, about);
-      io.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+      io.stdout.write(`${jsonText(value, 2)}\n`);
     },
   }),
   ndjson: ({ about, calls }, io) => {
     const write = (value: object) =>
-      io.stdout.write(`${JSON.stringify({ format: 1, time: new Date().toISOString(), ...value })}\n`);
+      io.stdout.write(`${jsonText({ format: 1, time: new Date().toISOString(), ...value })}\n`);
     return {
       plan: (plan, proof) => write(lines.plan(plan, proof, about)),
       event: (event) => write(lines.event(event)),
@@ -90,8 +92,8 @@ function text({ pairs, variables, dryRun, target, explain }: Pass, io: Io): Some
       io.stdout.write(`${paint.dim(target)}\n\n${planText(plan, pairs, proof, style, variables)}\n`),
     event({ type, step }) {
       // What was skipped is told at the end, with the reason that it shares with others.
-      if (type === 'applied') io.stdout.write(`${marks.applied} ${step.action}d ${step.id}\n`);
-      if (type === 'failed') io.stdout.write(`${marks.failed} failed ${step.id}\n`);
+      if (type === 'applied') io.stdout.write(`${marks.applied} ${step.action}d ${visible(step.id)}\n`);
+      if (type === 'failed') io.stdout.write(`${marks.failed} failed ${visible(step.id)}\n`);
     },
     end(outcome) {
       const dry = outcome.plan.waves.length > 0 ? 'Nothing was changed: this was a dry run.' : '';

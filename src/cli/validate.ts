@@ -1,4 +1,5 @@
 import { EXIT } from '../errors.ts';
+import { jsonText } from '../report/json-text.ts';
 import { variableLines } from '../report/variables.ts';
 import { loadSpecs } from '../spec/load.ts';
 import { formatProblems } from '../spec/report.ts';
@@ -13,7 +14,7 @@ export async function validate(paths: readonly string[], options: ValidateOption
   if (options.output === 'json') {
     const { variables = [] } = specs ?? {};
     const value = { format: 1, valid: specs !== undefined, documents, variables, problems };
-    io.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+    io.stdout.write(`${jsonText(value, 2)}\n`);
   } else if (specs) {
     const pairs = specs.pairs.length === 1 ? '1 pair' : `${specs.pairs.length} pairs`;
     const read = files === 1 ? '1 file' : `${files} files`;

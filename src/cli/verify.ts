@@ -1,5 +1,6 @@
 import { EXIT } from '../errors.ts';
 import { canaryText } from '../report/canary-text.ts';
+import { jsonText } from '../report/json-text.ts';
 import { paintFor } from '../report/paint.ts';
 import { type CanaryResult, canaries } from '../steps/canary.ts';
 import type { Io } from './io.ts';
@@ -33,8 +34,7 @@ export async function verify(
         })),
       );
     }
-    if (options.output === 'json')
-      io.stdout.write(`${JSON.stringify({ format: 1, canaries: results }, null, 2)}\n`);
+    if (options.output === 'json') io.stdout.write(`${jsonText({ format: 1, canaries: results }, 2)}\n`);
     const good = results.every(
       ({ result, left }) => (result === 'replicated' || result === 'skipped') && !left,
     );

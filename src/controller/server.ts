@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { forStrangers, isLoopback, strangerOf } from '../http/strangers.ts';
+import { jsonText } from '../report/json-text.ts';
 
 /** What is answered at a path: nothing here changes anything. */
 export type Answer = { status: number; type: string; body: string; policy?: string };
@@ -118,5 +119,5 @@ export const plainText = text;
 export const json = (status: number, value: unknown): Answer => ({
   status,
   type: 'application/json',
-  body: `${JSON.stringify(value, null, 2)}\n`,
+  body: `${jsonText(value, 2)}\n`,
 });

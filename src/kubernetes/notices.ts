@@ -1,4 +1,5 @@
 import type { PairStatus } from '../controller/status.ts';
+import { visible } from '../spec/excerpt.ts';
 
 /** Something that happened, for whoever looks at the events of a resource. */
 export interface Notice {
@@ -18,7 +19,7 @@ export function noticesOf(before: PairStatus, after: PairStatus): Notice[] {
     ['Healed', 'ChangedElsewhere'].includes(drifted.reason) &&
     drifted.message !== before.conditions.Drifted.message
   )
-    found.push({ type: 'Warning', reason: 'Drifted', note: drifted.message });
+    found.push({ type: 'Warning', reason: 'Drifted', note: visible(drifted.message) });
   const [change] = after.changes;
   if (change?.result === 'applied' && change.at !== before.changes[0]?.at) {
     const ids = change.steps.map(({ id }) => id);
@@ -27,7 +28,7 @@ export function noticesOf(before: PairStatus, after: PairStatus): Notice[] {
     found.push({
       type: 'Normal',
       reason: 'Applied',
-      note: `${ids.length === 1 ? '1 change' : `${ids.length} changes`}: ${named}`,
+      note: `${ids.length === 1 ? '1 change' : `${ids.length} changes`}: ${visible(named)}`,
     });
   }
   const [was, is] = [before.conditions.Ready, after.conditions.Ready];
@@ -35,7 +36,7 @@ export function noticesOf(before: PairStatus, after: PairStatus): Notice[] {
     found.push({
       type: 'Warning',
       reason: WAITING.includes(is.reason) ? 'Blocked' : 'Failed',
-      note: `${is.reason}: ${is.message}`,
+      note: visible(`${is.reason}: ${is.message}`),
     });
   return found;
 }

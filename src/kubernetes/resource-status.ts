@@ -1,4 +1,5 @@
 import type { Condition, ConditionType, PairStatus } from '../controller/status.ts';
+import { visible } from '../spec/excerpt.ts';
 import type { Problem } from '../spec/types.ts';
 import type { Resource } from './resources.ts';
 
@@ -53,7 +54,11 @@ export function statusFor(resource: Resource, known: Known): ResourceStatus | un
 /** Only after a pass over what is declared now: until then the last one stands. */
 function ofPair(resource: Resource, pair: PairStatus): ResourceStatus | undefined {
   if (pair.lastRun === undefined || pair.generation !== pair.declaredGeneration) return undefined;
-  const conditions = PAIR_CONDITIONS.map((type) => [type, pair.conditions[type]] as const);
+  // What AWS said goes to whoever describes the resource, on a terminal.
+  const conditions = PAIR_CONDITIONS.map((type) => {
+    const condition = pair.conditions[type];
+    return [type, { ...condition, message: visible(condition.message) }] as const;
+  });
   return withConditions(resource, conditions, pair);
 }
 

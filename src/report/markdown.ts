@@ -156,7 +156,7 @@ function howToApply({ command, refusals }: PlanReport): string {
     refusals.length === 0
       ? 'Apply exactly this plan with'
       : 'Once what is said above is mended, plan again. Whoever accepts it as it is applies exactly this plan with';
-  return `${words}\n\n\`\`\`sh\n${[command, ...risks.map((id) => `--allow ${id}`)].join(' ')}\n\`\`\``;
+  return `${words}\n\n${fenced([visible([command, ...risks.map((id) => `--allow ${id}`)].join(' '))], 'sh')}`;
 }
 
 /** All of a pair, folded. */
@@ -180,7 +180,7 @@ function title({ name, sides, where, steps }: PlanSection): string {
     ...(done.length > 0 ? [done.map(([action, count]) => `${count} to ${action}`).join(', ')] : []),
     ...(where === undefined ? [] : [where]),
   ];
-  return `<b>${escaped(visible(name))}</b>: ${escaped(parts.join(' · '))}`;
+  return `<b>${escaped(name)}</b>: ${escaped(parts.join(' · '))}`;
 }
 
 /** The first of them, and how many more there are. */
@@ -205,7 +205,7 @@ function marked(lines: readonly string[]): string[] {
 }
 
 /** A block that nothing inside can end. */
-function fenced(lines: readonly string[]): string {
+function fenced(lines: readonly string[], language = 'diff'): string {
   const longest = Math.max(
     2,
     ...lines
@@ -214,13 +214,21 @@ function fenced(lines: readonly string[]): string {
       .map((run) => run.length),
   );
   const fence = '`'.repeat(longest + 1);
-  return [`${fence}diff`, ...lines, fence].join('\n');
+  return [`${fence}${language}`, ...lines, fence].join('\n');
 }
 
 const code = (id: string): string => `\`${visible(id).replaceAll('`', "'")}\``;
 
 /** Words that are nobody's markup. */
-const text = (words: string): string => visible(words).replace(/[\\`*_{}[\]<>#|@]/g, (mark) => `\\${mark}`);
+const text = (words: string): string =>
+  unlinked(visible(words).replace(/[\\`*_{}[\]<>&|~]/g, (mark) => `\\${mark}`));
 
 const escaped = (words: string): string =>
-  words.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+  unlinked(visible(words).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;'));
+
+/**
+ * Words that mention nobody, refer to nothing and link nowhere. GitHub looks for such things in what Markdown made, so that
+ * neither a backslash nor an entity keeps them from it; only a comment of nothing between them does.
+ */
+const unlinked = (words: string): string =>
+  words.replace(/[@#]|:(?=\/\/)|\bwww(?=\.)|\bGH(?=-)/gi, (mark) => `${mark}<!-- -->`);

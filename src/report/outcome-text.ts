@@ -11,7 +11,7 @@ export function outcomeText(outcome: Outcome, paint: Paint): string {
     const lines = refusals.map(({ id, step, message }) =>
       step === undefined
         ? `  ${paint.red('!')} ${visible(message)}`
-        : `  ${paint.red('!')} ${step}: ${visible(message)}${Object.hasOwn(RISKS, id) ? `\n      allow it with --allow ${id}` : ''}`,
+        : `  ${paint.red('!')} ${visible(step)}: ${visible(message)}${Object.hasOwn(RISKS, id) ? `\n      allow it with --allow ${id}` : ''}`,
     );
     return [paint.red('Refused: nothing was changed.'), ...lines].join('\n');
   }
@@ -50,6 +50,6 @@ const AGAIN = 'somebody else changes it, or AWS does not show it yet';
 const problemLines = (word: string, items: readonly { id: string; why?: string }[], paint: Paint): string[] =>
   byReason(items).flatMap(([why, ids]) =>
     ids.length === 1
-      ? [`  ${paint.red(word)} ${ids[0]}: ${visible(why)}`]
-      : [`  ${paint.red(word)}: ${visible(why)}`, ...ids.map((id) => `      ${id}`)],
+      ? [`  ${paint.red(word)} ${ids.map(visible)}: ${visible(why)}`]
+      : [`  ${paint.red(word)}: ${visible(why)}`, ...ids.map((id) => `      ${visible(id)}`)],
   );

@@ -14,7 +14,7 @@ export function proofText(
   width = Number.POSITIVE_INFINITY,
 ): string {
   const { bucket, destination, rule, verdict, findings, answers } = proof;
-  const name = rule === '' ? bucket : `${visible(rule)}  ${bucket} → ${destination}`;
+  const name = visible(rule === '' ? bucket : `${rule}  ${bucket} → ${destination}`);
   const allowed = answers.filter(({ result }) => result === 'allowed').length;
   const verdicts = {
     proven: `${paint.green('✓')} ${name}  ${paint.dim(`proven: all ${allowed} requests are allowed`)}`,
@@ -47,7 +47,7 @@ export const unprovenText = (
 export function objectText({ bucket, object, taken, passed, findings }: ObjectProof, paint: Paint): string {
   const status = object.status ?? 'no replication status';
   return [
-    `${bucket}/${visible(object.key)}  ${status}, ${encryptionOf(object.encryption)}`,
+    visible(`${bucket}/${object.key}  ${status}, ${encryptionOf(object.encryption)}`),
     ...findings.flatMap((one) => findingLines(one, true, paint)),
     ...taken.map((proof) => proofText(proof, true, paint)),
     ...passed.map(({ rule, why }) => `${paint.dim('-')} ${visible(rule)} passes it over: ${visible(why)}`),
@@ -131,13 +131,13 @@ function declaredText({ changes, rules }: NonNullable<DoctorReport['declared']>,
 }
 
 function objectsText({ bucket, lookedAt, byStatus, findings }: ObjectsReport, paint: Paint): string {
-  const counts = Object.entries(byStatus).map(([status, count]) => `${count} ${status}`);
+  const counts = Object.entries(byStatus).map(([status, count]) => `${count} ${visible(status)}`);
   const seen =
     lookedAt === 0
       ? 'no objects looked at'
       : `${lookedAt} object${lookedAt > 1 ? 's' : ''} looked at: ${counts.join(', ')}`;
   return [
-    `${paint.dim('·')} ${bucket}  ${paint.dim(seen)}`,
+    `${paint.dim('·')} ${visible(bucket)}  ${paint.dim(seen)}`,
     ...findings.flatMap((one) => findingLines(one, true, paint)),
   ].join('\n');
 }

@@ -92,13 +92,13 @@ function linesOf(plan: Plan, name: string, style: PlanStyle): string[] {
       .filter(mine)
       .flatMap((step) => stepText(step, style)),
     ...byReason(plan.blocked.filter(mine)).flatMap(([why, ids]) => [
-      ...ids.map((id) => `  ${paint.red('!')} ${id}`),
+      ...ids.map((id) => `  ${paint.red('!')} ${visible(id)}`),
       ...wrapped('      ', visible(why), width, { paint: paint.red }),
     ]),
     ...plan.notes
       .filter(mine)
       .flatMap(({ id, message }) => [
-        `  ${paint.yellow('·')} ${id}`,
+        `  ${paint.yellow('·')} ${visible(id)}`,
         ...wrapped('      ', visible(message), width),
       ]),
     ...plan.handover.filter(mine).flatMap((one) => handoverText(one, style)),

@@ -1,5 +1,6 @@
 import type { Statement } from '../iam/types.ts';
 import { showValue } from './value.ts';
+import { visible } from './visible.ts';
 
 /** A policy statement as a sentence, a line a part: `Allow kms:Decrypt`, `on …`, `if kms:ViaService is …`, `and …`. */
 export function statementLines(statement: Statement): string[] {
@@ -14,7 +15,7 @@ export function statementLines(statement: Statement): string[] {
     [Effect, ...who.filter(Boolean).map((name) => `${name} to`), ...what.filter(Boolean)].join(' '),
     ...where.filter(Boolean).map((name) => `on ${name}`),
     ...conditions.map((condition, index) => `${index === 0 ? 'if' : 'and'} ${condition}`),
-  ];
+  ].map(visible);
 }
 
 export const isStatement = (value: unknown): value is Statement =>

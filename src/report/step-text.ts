@@ -8,9 +8,10 @@ import { wrapped } from './wrapped.ts';
 /** What changes, why, and at what risk. */
 export function stepText(step: Step, style: PlanStyle): string[] {
   const { paint, width, explain } = style;
+  const id = visible(step.id);
   const mark = { create: paint.green('+'), update: paint.yellow('~'), delete: paint.red('-') }[step.action];
   return [
-    ...headText(`${mark} ${step.id}`, step.id.length + 4, step.why.filter(isNews).map(visible), style),
+    ...headText(`${mark} ${id}`, id.length + 4, step.why.filter(isNews).map(visible), style),
     ...(explain ? [`      ${paint.dim(`→ ${step.calls.join(', ')} in ${step.at.region}`)}`] : []),
     ...step.patch
       .filter(({ path }) => !isSaid(step, path))

@@ -1,4 +1,7 @@
-/** Text without anything that could steer a terminal, a log or the direction of reading: it is shown as \uXXXX. */
+/**
+ * Text without anything that could steer a terminal, a log or the direction of reading: it is shown as \uXXXX. Pipelines
+ * of GitHub take `::` at the beginning of a line for a command, wherever text is wrapped, and `##[` anywhere.
+ */
 export function visible(text: string): string {
   return text.replace(UNPRINTABLE, (character) => {
     const code = character.codePointAt(0) ?? 0;
@@ -6,4 +9,4 @@ export function visible(text: string): string {
   });
 }
 
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]|(?<=^|\s):(?=:)|#(?=#\[)/gu;

@@ -17,10 +17,10 @@ export function excerpt(line: string, { line: number, column }: Pick<Position, '
 
 /**
  * Text as it may be printed: control, bidirectional and other unseen characters are written as escapes, so that
- * nothing in a spec can rewrite the terminal or read otherwise than it is.
+ * nothing in a spec can rewrite the terminal or read otherwise than it is. `##[` is a command to pipelines of GitHub.
  */
 export function visible(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (character) => {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]|#(?=#\[)/gu, (character) => {
     const code = (character.codePointAt(0) ?? 0).toString(16).toUpperCase();
     return code.length > 4 ? `\\u{${code}}` : `\\u${code.padStart(4, '0')}`;
   });

@@ -25,4 +25,4 @@ function formatProblem({ position, path, message, hint, excerpt, takenBy }: Prob
 const placeOf = ({ file, line, column }: Position): string => `${fileName(file)}:${line}:${column}`;
 
 /** A line that starts with `::` or `##[` is a command to some CI systems. */
-const fileName = (file: string): string => visible(/^(::|##\[)/.test(file) ? `./${file}` : file);
+const fileName = (file: string): string => visible(/^\s*::/.test(file) ? `./${file}` : file);
