@@ -8,6 +8,7 @@ import { describeError, nameAndMessage } from './describe-error.ts';
 import { createPace } from './pace.ts';
 import { patiently } from './patiently.ts';
 import { rolesInBulk } from './roles-in-bulk.ts';
+import { withoutEcho } from './without-echo.ts';
 
 /** The one door to AWS: everything that is sent goes through here, is counted, and is tried again where that helps. */
 export interface Door extends Aws {
@@ -78,7 +79,11 @@ export function createDoor(options: DoorOptions): Door {
       signal?.throwIfAborted();
       if (!isRead(operation)) beforeWrite();
       count(calls, `${service}:${operation}`, isRead(operation));
-      return (await clients.get(service, at).send(command)) as O;
+      try {
+        return (await clients.get(service, at).send(command)) as O;
+      } catch (error) {
+        throw withoutEcho(error);
+      }
     };
     // Who waits for another attempt is in nobody's way.
     const attempt = () => pace.turn(service, at, operation, call);

@@ -74,7 +74,10 @@ export function refuseNoUrl({ env }: Io): void {
   for (const [name, value] of Object.entries(env)) {
     if (!name.startsWith('AWS_ENDPOINT_URL') || value === undefined || value === '') continue;
     if (!URL.canParse(value))
-      throw new UserError(EXIT.usage, `${name} is no URL: "${value}"; write it as http://127.0.0.1:4566`);
+      throw new UserError(
+        EXIT.usage,
+        `${name} is no URL: "${withoutPassword(value)}"; write it as http://127.0.0.1:4566`,
+      );
   }
 }
 
@@ -111,5 +114,8 @@ function targetOf({ sandbox }: Pick<GlobalOptions, 'sandbox'>, { accounts }: Spe
   const endpoint = io.env.AWS_ENDPOINT_URL_S3 ?? io.env.AWS_ENDPOINT_URL;
   const named = accounts.filter(({ managed }) => managed).map(({ name, id }) => `${name} (${id})`);
   const who = named.length > 0 ? `accounts ${named.join(', ')}` : 'the account of the ambient credentials';
-  return endpoint === undefined ? `AWS, ${who}` : `AWS at ${endpoint}, ${who}`;
+  return endpoint === undefined ? `AWS, ${who}` : `AWS at ${withoutPassword(endpoint)}, ${who}`;
 }
+
+/** An address as it may be shown: who asks, and by what password, is nobody's business. */
+const withoutPassword = (url: string): string => url.replace(/\/\/.*@/, '//***@');

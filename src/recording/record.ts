@@ -1,6 +1,7 @@
 import { classify } from '../aws/classify.ts';
 import type { Clients, SdkClient } from '../aws/clients.ts';
 import { isRead, nameOf } from '../aws/door.ts';
+import { withoutEcho } from '../aws/without-echo.ts';
 import { byCodeUnit, defined } from '../core/canonical.ts';
 import { type Answer, keyOf, type Recording, type Refused } from './recording.ts';
 
@@ -28,7 +29,8 @@ export function recordingClients(clients: Clients): RecordingClients {
             return output;
           } catch (error) {
             // What passes by itself is no answer; the attempt after it is.
-            if (classify(error) === 'final') answers.set(key, { ...asked, error: refused(error) });
+            if (classify(error) === 'final')
+              answers.set(key, { ...asked, error: refused(withoutEcho(error)) });
             throw error;
           }
         },

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
+import { refuseSecrets, SECRET } from './secrets.ts';
 
 export const MAIN = path.resolve(import.meta.dirname, '../../dist/main.js');
 
@@ -34,7 +35,7 @@ export function environment(
       : {
           AWS_ENDPOINT_URL: endpoint,
           AWS_ACCESS_KEY_ID: '111122223333',
-          AWS_SECRET_ACCESS_KEY: 'test-secret-that-must-never-be-printed',
+          AWS_SECRET_ACCESS_KEY: SECRET,
           AWS_REGION: 'us-east-1',
         }),
     ...more,
@@ -73,7 +74,11 @@ export async function serve(...args: string[]): Promise<Serving> {
   };
 }
 
-/** Run the program that ships, as a user would. */
+/**
+ * Run the program that ships, as a user would.
+ *
+ * @throws Error where it shows a secret, whatever the test is about.
+ */
 export async function cli(args: string[], options: RunOptions = {}): Promise<Ran> {
   const child = spawn(process.execPath, [MAIN, ...args], {
     env: environment(options.endpoint, options.env),
@@ -92,6 +97,7 @@ export async function cli(args: string[], options: RunOptions = {}): Promise<Ran
   child.stdin.on('error', () => {});
   child.stdin.end(options.input ?? '');
   const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+  refuseSecrets(stdout + stderr, options.env);
   return { code, signal, stdout, stderr };
 }
 

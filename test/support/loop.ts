@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { expect, vi } from 'vitest';
 import { cli, type Ran, type RunOptions } from './cli.ts';
+import { refuseSecrets } from './secrets.ts';
 
 /** `reconcile`, until it is stopped. */
 export interface Loop {
@@ -38,7 +39,7 @@ export async function startLoop(args: string[], options: RunOptions): Promise<Lo
 
 export const get = async ({ url }: Loop, at: string) => {
   const answer = await fetch(url + at);
-  return { status: answer.status, text: await answer.text(), headers: answer.headers };
+  return { status: answer.status, text: refuseSecrets(await answer.text()), headers: answer.headers };
 };
 
 export const ready = (one: Loop) =>

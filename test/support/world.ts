@@ -10,6 +10,7 @@ import { loadSpecs } from '../../src/spec/load.ts';
 import { formatProblems } from '../../src/spec/report.ts';
 import type { Specs } from '../../src/spec/types.ts';
 import { type CanaryResult, canaries } from '../../src/steps/canary.ts';
+import { SECRET } from './secrets.ts';
 
 /** A sandbox, specs, and the reconciler between them, over HTTP as in life. */
 export interface World extends AsyncDisposable {
@@ -37,7 +38,7 @@ export async function aWorld(yaml: string = TAX, options: SandboxOptions = {}): 
   const specs = await specsOf(yaml);
   const clients = createClients(specs.accounts, {
     endpoint: sandbox.endpoint,
-    credentials: { accessKeyId: '111122223333', secretAccessKey: 'test' },
+    credentials: { accessKeyId: '111122223333', secretAccessKey: SECRET },
   });
   const door = createDoor({ clients, accounts: specs.accounts, region: 'us-east-1' });
   const defaults = { kinds, door, allow: [], dryRun: false, waitMs: 5_000 };

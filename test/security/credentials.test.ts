@@ -1,0 +1,274 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { cli, type Ran } from '../support/cli.ts';
+import { get, ready, startLoop } from '../support/loop.ts';
+import { refuseSecrets, SECRET } from '../support/secrets.ts';
+import { aWorld, TAX, type World } from '../support/world.ts';
+
+/** Each is somewhere else, so that what is shown tells where it came from. */
+const SECRETS = {
+  secretKey: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
+  sessionToken: 'IQoJb3JpZ2luX2VjEXAMPLETOKEN//////////wEaCXVzLWVhc3QtMSJ',
+  profileKey: 'profileK7MDENGbPxRfiCYsecretaccesskey0001',
+  processKey: 'processK7MDENGbPxRfiCYsecretaccesskey0002',
+  webIdentity: 'eyJhbGciOiJub25lIn0.d2ViLWlkZW50aXR5.c2VjcmV0',
+  container: 'container-authorization-token-that-is-secret',
+  containerKey: 'containerK7MDENGbPxRfiCYsecretaccesskey03',
+  externalId: 'external-id-that-only-two-parties-know',
+  password: 'hunter2-of-a-proxy-or-an-endpoint',
+};
+
+let folder: string;
+let world: World;
+let container: { url: string; close(): void };
+/** Everything that was said, by what said it. */
+const said: [by: string, text: string][] = [];
+
+const file = (name: string) => path.join(folder, name);
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'replikey-credentials-'));
+  world = await aWorld();
+  await writeFile(file('spec.yaml'), TAX);
+  const role = `arn:aws:iam::111122223333:role/deploy`;
+  const account = `apiVersion: replikey.dev/v1
+kind: Account
+metadata: { name: main }
+spec: { id: "111122223333", assumeRole: { arn: ${role}, externalId: ${SECRETS.externalId} } }
+---
+`;
+  const inAccount = TAX.replaceAll('{ bucket:', '{ account: main, bucket:');
+  await writeFile(file('assumed.yaml'), account + inAccount);
+  await writeFile(file('wrong.yaml'), `${account}${inAccount}  typo: 1\n`);
+  await writeFile(
+    file('credentials'),
+    `[work]
+aws_access_key_id = 111122223333
+aws_secret_access_key = ${SECRETS.profileKey}
+aws_session_token = ${SECRETS.sessionToken}
+`,
+  );
+  const answer = JSON.stringify({
+    Version: 1,
+    AccessKeyId: '111122223333',
+    SecretAccessKey: SECRETS.processKey,
+  });
+  await writeFile(file('answer.json'), answer);
+  await writeFile(file('nonsense.json'), `${answer},,`);
+  await writeFile(
+    file('config'),
+    `[profile process]
+credential_process = cat ${file('answer.json')}
+[profile nonsense]
+credential_process = cat ${file('nonsense.json')}
+[profile assuming]
+role_arn = ${role}
+source_profile = work
+external_id = ${SECRETS.externalId}
+`,
+  );
+  await writeFile(file('token'), SECRETS.webIdentity);
+  const server = createServer((request, response) => {
+    const body = {
+      AccessKeyId: '111122223333',
+      SecretAccessKey: SECRETS.containerKey,
+      Token: SECRETS.sessionToken,
+    };
+    const known = request.headers.authorization === SECRETS.container;
+    response.writeHead(known ? 200 : 403, { 'content-type': 'application/json' });
+    response.end(JSON.stringify({ ...body, Expiration: '2099-01-01T00:00:00Z' }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  container = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    close: () => server.close(),
+  };
+});
+afterAll(async () => {
+  container.close();
+  await world[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true });
+});
+
+/** What a user's shell holds: none of it is for anybody to see. */
+const KEYS = {
+  AWS_ACCESS_KEY_ID: '111122223333',
+  AWS_SECRET_ACCESS_KEY: SECRETS.secretKey,
+  AWS_SESSION_TOKEN: SECRETS.sessionToken,
+};
+const proxy = `http://me:${SECRETS.password}@127.0.0.1:9`;
+const PROXIES = { HTTPS_PROXY: proxy, HTTP_PROXY: proxy, https_proxy: proxy, http_proxy: proxy };
+
+async function ran(args: string[], env: Record<string, string> = KEYS, input = ''): Promise<Ran> {
+  const endpoint = { AWS_ENDPOINT_URL: world.sandbox.endpoint, AWS_REGION: 'us-east-1' };
+  const result = await cli(
+    [...args, ...(args[0] === 'validate' ? [] : ['--log-level', 'debug', '--debug'])],
+    {
+      cwd: folder,
+      input,
+      env: { ...endpoint, ...PROXIES, ...env },
+    },
+  );
+  said.push([`${args.join(' ')} with ${Object.keys(env)}`, result.stdout + result.stderr]);
+  return result;
+}
+
+const profiles = () => ({
+  AWS_CONFIG_FILE: file('config'),
+  AWS_SHARED_CREDENTIALS_FILE: file('credentials'),
+});
+
+describe('no secret is shown or written', () => {
+  test('whatever is asked, in whatever form', async () => {
+    const plain: [args: string[], code: number][] = [
+      [['plan', 'spec.yaml', '--out', 'plan.json'], 0],
+      [['--dry-run', 'spec.yaml', '-o', 'json', '--explain'], 0],
+      [['observe', 'spec.yaml', '--out', 'observed.json'], 0],
+      [['apply', 'plan.json'], 0],
+      [['--once', 'spec.yaml', '-o', 'ndjson'], 0],
+      [['--once', 'spec.yaml', '--sandbox=own'], 0],
+    ];
+    for (const [args, code] of plain) expect(await ran(args), args.join(' ')).toMatchObject({ code });
+    const apart = [
+      ['doctor', 'spec.yaml', '-v'],
+      ['verify', 'spec.yaml', '-o', 'json'],
+      ['import', '--all', '--region', 'us-east-1'],
+      ['plan', 'spec.yaml', '--observed', 'observed.json'],
+    ];
+    for (const { code } of await Promise.all(apart.map((args) => ran(args)))) expect(code).toBe(0);
+  });
+
+  test('wherever credentials come from', async () => {
+    const files = profiles();
+    const sources: Record<string, string>[] = [
+      { ...files, AWS_PROFILE: 'work' },
+      { ...files, AWS_PROFILE: 'process' },
+      {
+        AWS_CONTAINER_CREDENTIALS_FULL_URI: container.url,
+        AWS_CONTAINER_AUTHORIZATION_TOKEN: SECRETS.container,
+      },
+    ];
+    const good = await Promise.all(sources.map((env) => ran(['plan', 'spec.yaml'], env)));
+    expect(good.map(({ code, stderr }) => ({ code, stderr }))).toEqual(
+      sources.map(() => ({ code: 0, stderr: expect.any(String) })),
+    );
+    expect(await ran(['validate', 'assumed.yaml'], files)).toMatchObject({ code: 0 });
+    expect(await ran(['validate', 'wrong.yaml', '-o', 'json'], files)).toMatchObject({ code: 65 });
+  });
+
+  test('where they do not work', async () => {
+    const files = profiles();
+    const role = { AWS_ROLE_ARN: 'arn:aws:iam::111122223333:role/deploy' };
+    const failing: [args: string[], env: Record<string, string>][] = [
+      [['plan', 'spec.yaml'], { ...files, AWS_PROFILE: 'nonsense' }],
+      [['plan', 'spec.yaml'], { ...files, AWS_PROFILE: 'assuming' }],
+      [['plan', 'assumed.yaml'], { ...files, AWS_PROFILE: 'work' }],
+      [['plan', 'spec.yaml'], { ...role, AWS_WEB_IDENTITY_TOKEN_FILE: file('token') }],
+      [['plan', 'spec.yaml'], { ...role, AWS_WEB_IDENTITY_TOKEN_FILE: file('no-token') }],
+      [
+        ['plan', 'spec.yaml'],
+        {
+          AWS_CONTAINER_CREDENTIALS_FULL_URI: container.url,
+          AWS_CONTAINER_AUTHORIZATION_TOKEN: `${SECRETS.container}x`,
+        },
+      ],
+      [['plan', 'spec.yaml'], {}],
+    ];
+    const ended = await Promise.all(failing.map(([args, env]) => ran(args, env)));
+    // Neither right, nor refused before anything was asked.
+    for (const { code } of ended) expect(code).toBeOneOf([1, 4]);
+  });
+
+  test('where the endpoint fails, is none, or has a password of its own', async () => {
+    const { host } = new URL(world.sandbox.endpoint);
+    const withPassword = (rest: string) => ({
+      ...KEYS,
+      AWS_ENDPOINT_URL: `http://me:${SECRETS.password}@${rest}`,
+    });
+    const [good, bad] = await Promise.all([
+      ran(['plan', 'spec.yaml'], withPassword(host)),
+      ran(['plan', 'spec.yaml'], withPassword('127.0.0.1:none')),
+      ran(['spec.yaml', '--listen', '0'], withPassword('127.0.0.1:none')),
+    ]);
+    expect(good?.stdout).toContain(`AWS at http://***@${host}`);
+    expect(bad).toMatchObject({ code: 64, stderr: expect.stringContaining('AWS_ENDPOINT_URL is no URL') });
+  });
+
+  // IAM, STS and KMS say what they would have signed, with all headers that were.
+  test.each([
+    ['iam:GetRole', 'SignatureDoesNotMatch'],
+    ['kms', 'InvalidSignatureException'],
+    ['GetBucketVersioning', 'AccessDenied'],
+    ['GetBucketVersioning', 'SlowDown'],
+  ])('where %s is answered with %s, and with what was sent', async (match, code) => {
+    const message = `The request signature we calculated does not match the signature you provided.
+
+The Canonical String for this request should have been
+'POST
+/
+
+x-amz-security-token:${SECRETS.sessionToken}
+
+host;x-amz-security-token'`;
+    world.sandbox.knobs.faults = [{ match, nth: 1, times: 4, what: { status: 403, code, message } }];
+    await Promise.all([
+      ran(['plan', 'spec.yaml', '-o', 'json']),
+      ran(['observe', 'spec.yaml', '--out', `observed-${code}.json`]),
+    ]);
+    world.sandbox.knobs.faults = [];
+  });
+
+  test('by the loop, on its pages, in its metrics and in its log', async () => {
+    const env = { AWS_ENDPOINT_URL: world.sandbox.endpoint, AWS_REGION: 'us-east-1', ...PROXIES, ...KEYS };
+    await mkdir(file('specs'));
+    await writeFile(file('specs/spec.yaml'), TAX);
+    const loop = await startLoop([file('specs'), '--log-level', 'debug', '--verify-interval', '1'], { env });
+    await ready(loop);
+    for (const at of ['/', '/status', '/metrics', '/healthz', '/readyz', '/version', '/nothing'])
+      said.push([`the loop at ${at}`, (await get(loop, at)).text]);
+    loop.child.kill('SIGTERM');
+    const { code, stdout, stderr } = await loop.ended;
+    expect(code).toBe(0);
+    said.push(['the loop', stdout + stderr]);
+  });
+
+  test('nor is one in any file that was made on the way: plans, observations, the state of a sandbox', async () => {
+    const given = [
+      'credentials',
+      'config',
+      'token',
+      'answer.json',
+      'nonsense.json',
+      'assumed.yaml',
+      'wrong.yaml',
+    ];
+    const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+    const made = entries
+      .filter((entry) => entry.isFile() && !given.includes(entry.name))
+      .map((entry) => path.join(entry.parentPath, entry.name));
+    expect(made.map((one) => path.relative(folder, one))).toEqual(
+      expect.arrayContaining(['plan.json', 'observed.json', 'own/buckets/acme-tax.json']),
+    );
+    for (const one of made) said.push([one, await readFile(one, 'latin1')]);
+    said.push(['what the sandbox was asked', JSON.stringify(world.sandbox.log.entries)]);
+    expect(said.length).toBeGreaterThan(35);
+    // An error names what follows in a text that is cut off, too.
+    for (const [by, text] of said)
+      for (const [name, secret] of Object.entries(SECRETS))
+        expect(text.includes(secret.slice(0, 24)), `${name} in ${by}`).toBe(false);
+  });
+});
+
+test('every test of the program would fail where a secret is shown', async () => {
+  expect(() => refuseSecrets(`a ${SECRET} b`)).toThrow('a secret is shown: …a <secret>…');
+  const env = { AWS_SESSION_TOKEN: 'us-east-1-of-a-token' };
+  const yaml = TAX.replace('prefix: Tax/', `prefix: ${env.AWS_SESSION_TOKEN}`);
+  await expect(
+    cli(['validate', '-'], { input: yaml.replace('kind: Bucket', 'kind: Buckets'), env }),
+  ).resolves.toBeDefined();
+  await expect(cli(['explain', env.AWS_SESSION_TOKEN], { env })).rejects.toThrow('a secret is shown');
+});
