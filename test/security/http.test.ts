@@ -184,7 +184,11 @@ describe('slow clients', () => {
     begin(socket);
     socket.resume();
     await closed(socket);
-    expect(statusOf(await said(endpoint, ask('GET /_sandbox/health')))).toBe(200);
+    // On a busy machine, with limits as short as these, a first try may be too slow itself.
+    await vi.waitFor(
+      async () => expect(statusOf(await said(endpoint, ask('GET /_sandbox/health')))).toBe(200),
+      15_000,
+    );
   });
 
   test('whoever comes when there are too many is turned away, until some are gone', async () => {
