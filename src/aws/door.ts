@@ -20,7 +20,12 @@ export interface Door extends Aws {
   readOnly(): Door;
   /** A door that asks before every attempt of a call that writes; what it throws is not tried again. */
   guarded(beforeWrite: () => void): Door;
-  /** Resolves when all accounts that were spoken of are the declared ones; a door that shares takes documents at their word. */
+  /**
+   * Resolves when the credentials of each account that was read in are those of the declared account; a door that shares
+   * takes documents at their word until then.
+   *
+   * @throws UserError when they are not, or nobody can tell.
+   */
   identified(): Promise<void>;
   /** A door that an interruption does not close: for removing what a run made and must not leave behind. */
   finishing(): Door;
@@ -136,19 +141,53 @@ export function createDoor(options: DoorOptions): Door {
   const door = (sender: Aws['send'], accountId: Aws['accountId']): Door => ({
     send: sender,
     accountId,
-    identified: async () => void (await Promise.all(owners.values())),
+    identified: async () => {},
     calls,
-    sharing: () =>
-      door(sharing(sender), async (account) => {
-        const identified = asked(account, sender);
-        // What a document says is believed meanwhile, which spares a pass one round trip.
-        return accounts.find(({ name }) => name === account)?.id ?? identified;
-      }),
+    sharing: () => sharingDoor(sender),
     listing: () => (options.roleByRole ? door(sender, accountId) : door(rolesInBulk(sender), accountId)),
     readOnly: () => door(readOnly(sender), accountId),
     guarded: (beforeWrite) => through((at, command) => send(at, command, options.signal, beforeWrite)),
     finishing: () => through((at, command) => send(at, command, new AbortController().signal)),
   });
+
+  function sharingDoor(sender: Aws['send']): Door {
+    const shared = sharing(sender);
+    const identities = new Map<string, Promise<unknown>>();
+    // Asked beside the first read in an account, which spares a pass one round trip.
+    const identifying = (account: string | undefined): Account | undefined => {
+      const declared = accounts.find(({ name }) => name === account);
+      if (!declared?.managed || identities.has(declared.name)) return declared;
+      const identity = asked(declared.name, sender);
+      // Thrown by identified(), whenever that is waited for.
+      identity.catch(() => {});
+      identities.set(declared.name, identity);
+      return declared;
+    };
+    const identified = async (): Promise<void> => {
+      for (const [account, identity] of identities) {
+        await identity.catch((error) => {
+          if (error instanceof UserError) throw error;
+          const why = describeError(error, 'sts:GetCallerIdentity', { account, region: options.region });
+          throw new UserError(EXIT.failed, `nobody can tell whose credentials these are: ${why}`, {
+            cause: error,
+          });
+        });
+      }
+    };
+    const itself: Door = {
+      ...door(
+        (at, command) => {
+          identifying(at.account);
+          return shared(at, command);
+        },
+        async (account) => identifying(account)?.id ?? asked(account, sender),
+      ),
+      identified,
+      sharing: () => itself,
+    };
+    return itself;
+  }
+
   const through = (sender: Aws['send']): Door => door(sender, (account) => asked(account, sender));
   return through((at, command) => send(at, command));
 }

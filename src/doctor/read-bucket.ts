@@ -31,7 +31,8 @@ export async function readBucket(
     declared?.region ?? (await fact(regionOf(aws, name, atlas.region), 's3:HeadBucket', atlas, 'NotFound'));
   if (region === null || isUnread(region)) return region;
   const at: Place = { ...declared, region };
-  const account = await aws.accountId(at.account);
+  const account = await fact(aws.accountId(at.account), 'sts:GetCallerIdentity', at);
+  if (account === null || isUnread(account)) return account;
   const input = { Bucket: name, ExpectedBucketOwner: account };
   // All at once: of a bucket that is not there, all say so.
   const [versioning, ...facts] = await Promise.all([

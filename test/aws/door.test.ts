@@ -3,7 +3,7 @@ import { GetBucketVersioningCommand, PutBucketVersioningCommand } from '@aws-sdk
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Clients } from '../../src/aws/clients.ts';
 import { describeError } from '../../src/aws/describe-error.ts';
-import { createDoor, type DoorOptions } from '../../src/aws/door.ts';
+import { createDoor, type DoorOptions, nameOf } from '../../src/aws/door.ts';
 import { AT_ONCE } from '../../src/aws/pace.ts';
 import { EXIT, UserError } from '../../src/errors.ts';
 
@@ -168,6 +168,56 @@ describe('the door', () => {
         'the credentials of account "main" belong to 111122223333, but its document says 444455556666: nothing was read or changed there',
     });
   });
+});
+
+describe('a door that shares reads believes documents of accounts until it is asked whether they are right', () => {
+  const main = { name: 'main', id: '111122223333', managed: true };
+  const accounts = [main, { name: 'partner', id: '444455556666', managed: false }];
+  const inMain = { account: 'main', region: 'us-east-1' };
+
+  test('of those that were read in, and once', async () => {
+    const { door, sent } = aDoor([{ Account: main.id }], { accounts: accounts as never });
+    const sharing = door.sharing();
+    await sharing.identified();
+    expect(sent).toEqual([]);
+    await sharing.send(inMain, read());
+    expect(await sharing.accountId('main')).toBe(main.id);
+    expect(await sharing.accountId('partner')).toBe('444455556666');
+    await sharing.identified();
+    await door.sharing().send(inMain, read());
+    expect(sent.map((command) => nameOf(command).operation)).toEqual([
+      'GetCallerIdentity',
+      'GetBucketVersioning',
+      'GetBucketVersioning',
+    ]);
+  });
+
+  test.each<[why: string, answer: unknown, exitCode: number, message: RegExp]>([
+    [
+      'belong to another account',
+      { Account: '999988887777' },
+      EXIT.credentials,
+      /belong to 999988887777, but its document says 111122223333/,
+    ],
+    [
+      'belong nobody can tell to whom',
+      anError('AccessDenied'),
+      EXIT.failed,
+      /nobody can tell whose .*sts:GetCallerIdentity in account main, us-east-1/,
+    ],
+  ])(
+    'credentials that %s stop everything, however late that is found out',
+    async (_, answer, exitCode, message) => {
+      const { door } = aDoor([answer], { accounts: accounts as never });
+      const sharing = door.sharing();
+      await sharing.send(inMain, read());
+      await vi.runAllTimersAsync();
+      await expect(sharing.sharing().identified()).rejects.toMatchObject({
+        exitCode,
+        message: expect.stringMatching(message),
+      });
+    },
+  );
 });
 
 test('no more calls are open at once than AWS bears, however many are asked for', async () => {
