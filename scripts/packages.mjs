@@ -19,7 +19,7 @@ export const unfitToShip = (packages) =>
 
 /** `node_modules/a/node_modules/@b/c/dist/x.js` lies in the package at `node_modules/a/node_modules/@b/c`. */
 function packageFolder(input) {
-  return input.match(/^.*node_modules\/(?:@[^/]+\/)?[^/]+/)?.[0];
+  return input.replace(/^whole:/, '').match(/^.*node_modules\/(?:@[^/]+\/)?[^/]+/)?.[0];
 }
 
 async function describe(folder) {

@@ -102,6 +102,7 @@ test('only the door and the clients talk to AWS, and only kinds, doctors, canari
   expect(others.sort()).toEqual([
     'aws/clients.ts',
     'aws/door.ts',
+    'aws/roles-in-bulk.ts',
     'cli/demo.ts',
     'controller/s3-lock.ts',
     'steps/canary.ts',

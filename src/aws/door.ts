@@ -3,8 +3,9 @@ import type { Aws, Command, Place } from '../core/resource.ts';
 import { EXIT, UserError } from '../errors.ts';
 import type { Account } from '../spec/types.ts';
 import { classify } from './classify.ts';
-import type { Clients, Service } from './clients.ts';
+import type { Clients } from './clients.ts';
 import { describeError, nameAndMessage } from './describe-error.ts';
+import { isRead, nameOf } from './operation.ts';
 import { createPace } from './pace.ts';
 import { patiently } from './patiently.ts';
 import { rolesInBulk } from './roles-in-bulk.ts';
@@ -62,9 +63,6 @@ export interface DoorOptions {
   /** Whether each role is read on its own, as who answers from a recording needs it. */
   roleByRole?: boolean;
 }
-
-/** Operations that only read; a dry run may send nothing else. */
-export const isRead = (operation: string): boolean => /^(Get|List|Head|Describe)/.test(operation);
 
 export function createDoor(options: DoorOptions): Door {
   const { clients, accounts } = options;
@@ -210,13 +208,6 @@ function readOnly(send: Aws['send']): Aws['send'] {
     if (!isRead(operation)) throw new Error(`a dry run tried to send ${service}:${operation}`);
     return send(at, command);
   };
-}
-
-/** Service and operation of an SDK command: its schema says both. */
-export function nameOf(command: object): { service: Service; operation: string; input: unknown } {
-  const { schema, input } = command as { schema?: [unknown, string, string]; input?: unknown };
-  const [, namespace = '', operation = ''] = schema ?? [];
-  return { service: namespace.slice('com.amazonaws.'.length) as Service, operation, input };
 }
 
 function count(calls: Calls, operation: string, read: boolean): void {

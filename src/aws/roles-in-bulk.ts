@@ -6,7 +6,7 @@ import {
 import { defined } from '../core/canonical.ts';
 import type { Aws, Command, Place } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
-import { nameOf } from './door.ts';
+import { nameOf } from './operation.ts';
 
 /** Reads of single roles, and what a role of the listing of an account answers to each. */
 const ANSWERS: Record<string, (role: RoleDetail, input: Input) => unknown> = {

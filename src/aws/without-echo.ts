@@ -4,9 +4,10 @@
  */
 export function withoutEcho(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
-  const { message, stack } = error;
+  const { message } = error;
   const [said = ''] = message.split(/\r?\n\s*\n/);
   if (said === message) return error;
+  const { stack } = error;
   error.message = said;
   if (stack !== undefined) error.stack = stack.replace(message, () => said);
   return error;

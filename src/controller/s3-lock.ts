@@ -1,5 +1,5 @@
 import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { LeaseRecord, LeaseStore } from './elector.ts';
 
 const RECORD = z.object({

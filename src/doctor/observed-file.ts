@@ -1,6 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { layOver, nothingObserved, type Observed } from '../core/observed.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { policyOf } from '../kinds/policy-text.ts';

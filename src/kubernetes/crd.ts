@@ -1,5 +1,5 @@
 import { stringify } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { documents } from '../spec/schema.ts';
 import { CROSS_FIELD, type CrossField } from './cross-field.ts';
 import { GROUP, PLURALS, type ResourceKind, VERSION } from './resources.ts';

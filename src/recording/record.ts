@@ -1,6 +1,6 @@
 import { classify } from '../aws/classify.ts';
 import type { Clients, SdkClient } from '../aws/clients.ts';
-import { isRead, nameOf } from '../aws/door.ts';
+import { isRead, nameOf } from '../aws/operation.ts';
 import { withoutEcho } from '../aws/without-echo.ts';
 import { byCodeUnit, defined } from '../core/canonical.ts';
 import { type Answer, keyOf, type Recording, type Refused } from './recording.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { stableJson } from '../core/canonical.ts';
 import type { Place } from '../core/resource.ts';
 import { EXIT, UserError } from '../errors.ts';

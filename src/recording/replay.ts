@@ -1,5 +1,5 @@
 import type { Clients, SdkClient, Service } from '../aws/clients.ts';
-import { nameOf } from '../aws/door.ts';
+import { nameOf } from '../aws/operation.ts';
 import type { Place } from '../core/resource.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { type Answer, keyOf, type Recording, type Refused } from './recording.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * What is printed as JSON. The one source of the published JSON Schema and of the tables in docs/output.md: the

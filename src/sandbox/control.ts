@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Knobs, someKnobs } from './knobs.ts';
 import { readAll } from './protocol/body.ts';
 import type { RequestLog } from './request-log.ts';

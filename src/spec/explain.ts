@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { type Parsed, problem, variableAt, writtenAt } from './document.ts';
 import { quoted } from './excerpt.ts';
 import { exampleAt, keysAt, placesOf } from './known-keys.ts';

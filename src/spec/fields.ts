@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { documents } from './schema.ts';
 
 /** A part of a JSON Schema, as far as fields need it. */

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { formatPath, type Path } from './path.ts';
 
 /** The keys that a schema knows at a path. */

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { bare } from './known-keys.ts';
 
 type Shape = Readonly<Record<string, z.ZodType>>;

@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { type Parsed, problem } from './document.ts';
 import { quoted } from './excerpt.ts';
 import { explain, meantBy } from './explain.ts';

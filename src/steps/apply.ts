@@ -1,6 +1,7 @@
 import pLimit, { type LimitFunction } from 'p-limit';
 import { describeError } from '../aws/describe-error.ts';
-import { type Door, isRead, nameOf } from '../aws/door.ts';
+import type { Door } from '../aws/door.ts';
+import { isRead, nameOf } from '../aws/operation.ts';
 import { patiently } from '../aws/patiently.ts';
 import { stableJson } from '../core/canonical.ts';
 import { difference, settled } from '../core/plan.ts';

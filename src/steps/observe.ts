@@ -1,5 +1,6 @@
 import { describeError } from '../aws/describe-error.ts';
-import { type Door, nameOf } from '../aws/door.ts';
+import type { Door } from '../aws/door.ts';
+import { nameOf } from '../aws/operation.ts';
 import type { Actual, Aws, Id, Kind, Observation, Place, Resource } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
 

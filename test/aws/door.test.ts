@@ -3,7 +3,8 @@ import { GetBucketVersioningCommand, PutBucketVersioningCommand } from '@aws-sdk
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Clients } from '../../src/aws/clients.ts';
 import { describeError } from '../../src/aws/describe-error.ts';
-import { createDoor, type DoorOptions, nameOf } from '../../src/aws/door.ts';
+import { createDoor, type DoorOptions } from '../../src/aws/door.ts';
+import { nameOf } from '../../src/aws/operation.ts';
 import { AT_ONCE } from '../../src/aws/pace.ts';
 import { EXIT, UserError } from '../../src/errors.ts';
 

@@ -1,0 +1,97 @@
+/**
+ * How long it takes until something happens: what asks nobody against `node -e 0`, and what asks AWS until its first
+ * request is there.
+ */
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { ACCOUNT, specOf } from './support/pairs.ts';
+import { keep } from './support/results.ts';
+import { median } from './support/run.ts';
+
+const RUNS = Number(process.env.RUNS ?? 21);
+const folder = await mkdtemp(path.join(tmpdir(), 'replikey-start-'));
+const spec = path.join(folder, 'pair.yaml');
+await writeFile(spec, specOf(0));
+
+let asked = (): void => {};
+const server = createServer((_, response) => {
+  asked();
+  response.destroy();
+}).listen(0, '127.0.0.1');
+await once(server, 'listening');
+const env = {
+  ...process.env,
+  AWS_ENDPOINT_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+  AWS_ACCESS_KEY_ID: ACCOUNT,
+  AWS_SECRET_ACCESS_KEY: 'bench',
+  AWS_REGION: 'us-east-1',
+};
+
+/** Milliseconds until the process has ended. */
+async function untilEnd(args: string[]): Promise<number> {
+  const from = performance.now();
+  const child = spawn(process.execPath, args, { env, stdio: 'ignore' });
+  const [code] = await once(child, 'close');
+  if (code !== 0) throw new Error(`${args.join(' ')} ended with ${code}`);
+  return performance.now() - from;
+}
+
+/** Milliseconds until the first request to AWS is there. */
+async function untilAsked(args: string[]): Promise<number> {
+  const from = performance.now();
+  const child = spawn(process.execPath, args, { env, stdio: 'ignore' });
+  const ms = await new Promise<number>((resolve) => {
+    asked = () => resolve(performance.now() - from);
+  });
+  // It ends as it would for a person, so that it keeps what it compiled.
+  child.kill('SIGTERM');
+  await once(child, 'close');
+  return ms;
+}
+
+/** What is started, and the target: as a multiple of `node -e 0`, or in milliseconds. */
+const STARTS = [
+  { name: 'node -e 0', args: ['-e', '0'], time: untilEnd, target: '' },
+  { name: 'reconcile --version', args: ['dist/main.js', '--version'], time: untilEnd, target: '1.5 ×' },
+  { name: 'reconcile --help', args: ['dist/main.js', '--help'], time: untilEnd, target: '1.5 ×' },
+  {
+    name: 'reconcile validate, one file',
+    args: ['dist/main.js', 'validate', spec],
+    time: untilEnd,
+    target: '2 ×',
+  },
+  {
+    name: 'reconcile plan, to the first call',
+    args: ['dist/main.js', 'plan', spec],
+    time: untilAsked,
+    target: Number(process.versions.node.split('.')[0]) >= 24 ? '120 ms' : '200 ms',
+  },
+];
+
+// Taken in turns, so that what else the machine does meets all of them alike.
+const times = STARTS.map((): number[] => []);
+for (let run = 0; run <= RUNS; run++) {
+  for (const [index, { args, time }] of STARTS.entries()) {
+    const ms = await time(args);
+    // The first round fills the caches.
+    if (run > 0) times[index]?.push(ms);
+  }
+}
+const base = median(times[0] ?? []);
+const rows = STARTS.map(({ name, target }, index) => {
+  const ms = median(times[index] ?? []);
+  return { name, ms: Math.round(ms), ratio: Number((ms / base).toFixed(2)), target };
+});
+console.log('| what is started | median | against `node -e 0` | target |');
+console.log('| --- | ---: | ---: | ---: |');
+for (const { name, ms, ratio, target } of rows)
+  console.log(`| ${name} | ${ms} ms | ${ratio.toFixed(2)} | ${target} |`);
+await keep('start', rows);
+server.close();
+await rm(folder, { recursive: true });
