@@ -1,13 +1,15 @@
 /**
- * A converged pass over many pairs: calls, wall time, CPU and memory, each against the least that it could be. Each call
- * takes 50 ms at a thin endpoint. PAIRS says how many pairs (`1,100,1000`).
+ * A converged pass over many pairs: calls, wall time, CPU and memory, against the least that these calls cost with the
+ * bare SDK. Each call takes 50 ms at a thin endpoint. PAIRS says how many pairs (`1,100,1000`), KEYS whether they share
+ * them (`shared,own`), RUNS of how many runs the median is taken.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Asked } from './processes/thin-endpoint.ts';
 import { ACCOUNT, type KeysOf, numbered, specOf } from './support/pairs.ts';
-import { recordOne } from './support/recorded.ts';
+import { type Recorded, recordOne } from './support/recorded.ts';
+import { keep } from './support/results.ts';
 import { type Cost, median, runNode } from './support/run.ts';
 import { startThin } from './support/thin.ts';
 
@@ -23,34 +25,61 @@ const env = {
   AWS_REGION: 'us-east-1',
 };
 
-console.log('| keys | pairs | calls | at once | first call to last answer | wall | CPU | memory |');
-console.log('| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |');
+type Run = Cost & Asked;
+
+async function run(args: string[], recorded: Recorded, pairs: number): Promise<Run> {
+  await thin.serve(recorded, { delayMs: DELAY_MS, roles: pairs });
+  const cost = await runNode(args, env);
+  const asked = await thin.asked();
+  if (asked.unknown.length > 0) throw new Error(`nothing was recorded for:\n${asked.unknown.join('\n\n')}`);
+  if (cost.code !== 0) throw new Error(`it ended with ${cost.code}:\n${cost.stderr.slice(0, 2_000)}`);
+  return { ...cost, ...asked };
+}
+
+const calls = (one: Run | undefined): number =>
+  Object.values(one?.calls ?? {}).reduce((sum, count) => sum + count, 0);
+
+const rows: object[] = [];
+console.log('| keys | pairs | calls | a pair | wall | of the bare SDK | CPU | of the bare SDK | memory |');
+console.log('| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |');
 for (const keys of (process.env.KEYS ?? 'shared,own').split(',') as KeysOf[]) {
   const recorded = await recordOne(keys);
-  for (const size of SIZES) {
+  const shared = Object.values(recorded.sharedKeys ?? {});
+  for (const pairs of SIZES) {
     const folder = await mkdtemp(path.join(tmpdir(), 'replikey-pairs-'));
-    for (let index = 0; index < size; index++)
+    for (let index = 0; index < pairs; index++)
       await writeFile(path.join(folder, `${numbered(index)}.yaml`), specOf(index, recorded.sharedKeys));
-    const runs: (Cost & Asked)[] = [];
-    for (let run = 0; run < (size > 1_000 ? 1 : RUNS); run++) {
-      await thin.serve(recorded, { delayMs: DELAY_MS, roles: size });
-      const cost = await runNode(['dist/main.js', '--dry-run', folder], env);
-      const asked = await thin.asked();
-      if (asked.unknown.length > 0)
-        throw new Error(`nothing was recorded for:\n${asked.unknown.join('\n\n')}`);
-      if (cost.code !== 0 || !cost.stdout.includes('Nothing to do'))
-        throw new Error(
-          `the pass did not end well: ${cost.code}\n${cost.stdout.slice(0, 2_000)}${cost.stderr.slice(0, 2_000)}`,
-        );
-      runs.push({ ...cost, ...asked });
+    const ours: Run[] = [];
+    const bare: Run[] = [];
+    for (let index = 0; index < (pairs > 1_000 ? 1 : RUNS); index++) {
+      const passed = await run(['dist/main.js', '--dry-run', folder], recorded, pairs);
+      if (!passed.stdout.includes('Nothing to do'))
+        throw new Error(`it did not end well:\n${passed.stdout.slice(0, 2_000)}`);
+      ours.push(passed);
+      const barePass = path.join(import.meta.dirname, 'processes', 'bare-pass.mjs');
+      bare.push(await run([barePass, String(pairs), ...shared], recorded, pairs));
     }
-    const of = (value: (run: Cost & Asked) => number) => median(runs.map(value));
-    const calls = Object.values(runs[0]?.calls ?? {}).reduce((sum, count) => sum + count, 0);
+    const of = (value: (one: Run) => number) => ({
+      ours: median(ours.map(value)),
+      bare: median(bare.map(value)),
+    });
+    const [wall, cpu] = [of(({ wallMs }) => wallMs / 1_000), of(({ cpuS }) => cpuS)];
+    const memory = of(({ rssMb }) => rssMb);
+    rows.push({
+      keys,
+      pairs,
+      calls: { ours: calls(ours[0]), bare: calls(bare[0]) },
+      wallS: wall,
+      cpuS: cpu,
+      memoryMb: memory,
+    });
+    const ratio = (one: { ours: number; bare: number }) => `${(one.ours / one.bare).toFixed(2)} ×`;
     console.log(
-      `| ${keys} | ${size} | ${calls} | ${of((run) => run.most)} | ${of((run) => run.ms).toFixed(0)} ms | ${of((run) => run.wallMs).toFixed(0)} ms | ${of((run) => run.cpuS).toFixed(2)} s | ${of((run) => run.rssMb).toFixed(0)} MB |`,
+      `| ${keys} | ${pairs} | ${calls(ours[0])} | ${(calls(ours[0]) / pairs).toFixed(1)} | ${wall.ours.toFixed(2)} s | ${ratio(wall)} | ${cpu.ours.toFixed(2)} s | ${ratio(cpu)} | ${memory.ours.toFixed(0)} MB |`,
     );
-    if (process.env.VERBOSE) console.log(runs[0]?.calls);
+    if (process.env.VERBOSE) console.log(ours[0]?.calls, bare[0]?.calls);
     await rm(folder, { recursive: true });
   }
 }
+await keep('pass', rows);
 thin.close();

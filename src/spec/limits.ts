@@ -1,7 +1,7 @@
 /** What is more than this is a mistake or an attack; no spec comes near. */
 
 export const MAX_BYTES = 1024 * 1024;
-export const MAX_FILES = 5_000;
+export const MAX_FILES = 20_000;
 export const MAX_DOCUMENTS = 1_000;
 export const MAX_DEPTH = 64;
 
