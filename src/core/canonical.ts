@@ -8,15 +8,26 @@ export function stableJson(value: unknown): string {
   return JSON.stringify(sortKeys(value)) ?? 'null';
 }
 
-/** The same value with the keys of every object in order, and without what is undefined. */
+/** The same value with the keys of every object in order, and without what is undefined; itself where it is so already. */
 export function sortKeys<T>(value: T): T {
-  if (Array.isArray(value)) return value.map(sortKeys) as T;
   if (typeof value !== 'object' || value === null) return value;
-  const sorted: Record<string, unknown> = {};
-  for (const key of Object.keys(value).sort(byCodeUnit)) {
-    const item = (value as Record<string, unknown>)[key];
-    if (item !== undefined) set(sorted, key, sortKeys(item));
+  if (Array.isArray(value)) {
+    const items = value.map(sortKeys);
+    return items.every((item, index) => item === value[index]) ? value : (items as T);
   }
+  const given = value as Record<string, unknown>;
+  const keys = Object.keys(given);
+  const items = keys.map((key) => sortKeys(given[key]));
+  const isSorted = keys.every(
+    (key, index) =>
+      items[index] !== undefined &&
+      items[index] === given[key] &&
+      (index === 0 || (keys[index - 1] ?? '') < key),
+  );
+  if (isSorted) return value;
+  const sorted: Record<string, unknown> = {};
+  const order = keys.map((_, index) => index).sort((a, b) => byCodeUnit(keys[a] ?? '', keys[b] ?? ''));
+  for (const index of order) if (items[index] !== undefined) set(sorted, keys[index] ?? '', items[index]);
   return sorted as T;
 }
 
@@ -41,7 +52,10 @@ function set(object: Record<string, unknown>, key: string, value: unknown): void
 }
 
 /** A set of strings in its normal form: sorted, each once. */
-export const sortedSet = (values: Iterable<string>): string[] => [...new Set(values)].sort(byCodeUnit);
+export const sortedSet = (values: Iterable<string>): string[] => {
+  const all = [...values];
+  return all.length < 2 ? all : [...new Set(all)].sort(byCodeUnit);
+};
 
 /** An object without its undefined members, as `exactOptionalPropertyTypes` wants it. */
 export function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {

@@ -135,6 +135,7 @@ function canonicalPrincipal(principal: Principal): Record<string, unknown> {
 
 /** Lists may hold references until they are resolved, so they are sorted by their JSON. */
 function sortedList(values: readonly unknown[]): unknown[] {
+  if (values.length < 2) return [...values];
   const byText = new Map(
     values.map((value) => [typeof value === 'string' ? value : stableJson(value), value]),
   );

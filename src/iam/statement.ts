@@ -68,7 +68,7 @@ function actionFits({ Action, NotAction }: Statement, action: string): boolean {
   const asked = action.toLowerCase();
   const matches = (text: string) => {
     const pattern = text.toLowerCase();
-    return couldMatch(pattern, asked) && matchWildcard(pattern, asked);
+    return pattern === asked || (couldMatch(pattern, asked) && matchWildcard(pattern, asked));
   };
   if (Action !== undefined) return list(Action).some(matches);
   return NotAction !== undefined && !list(NotAction).some(matches);
@@ -95,7 +95,7 @@ function resourceFits(
   { version, withPrincipal }: StatementKind,
 ): boolean {
   const matches = (text: string) => {
-    if (text === '*') return true;
+    if (text === '*' || (text === resource && !text.includes('$'))) return true;
     if (!couldMatch(text, resource)) return false;
     const tokens = substitute(text, context, version);
     return tokens !== undefined && matchArn(completeArn(tokens, !withPrincipal), resource);
