@@ -1,5 +1,6 @@
 import pLimit from 'p-limit';
 import pThrottle from 'p-throttle';
+import { KMS_QUOTAS } from '../core/least-time.ts';
 import type { Place } from '../core/resource.ts';
 import type { Service } from './clients.ts';
 
@@ -11,22 +12,6 @@ export interface Pace {
 
 /** How many calls of one service may be under way at first, and at most. */
 export const AT_ONCE = { first: 100, most: 200 };
-
-/**
- * Calls a second that KMS takes of an account in a Region, each counted for itself. What is not here may be asked for
- * more often than we ever do.
- *
- * https://docs.aws.amazon.com/kms/latest/developerguide/requests-per-second.html
- */
-export const KMS_QUOTAS: Record<string, number> = {
-  CreateKey: 5,
-  CreateAlias: 5,
-  UpdateKeyDescription: 5,
-  TagResource: 10,
-  EnableKeyRotation: 15,
-  DisableKeyRotation: 15,
-  PutKeyPolicy: 15,
-};
 
 /**
  * S3 and IAM publish no rates, so that theirs are found out: half as many calls are under way after AWS has throttled
@@ -44,7 +29,7 @@ export function createPace(isThrottle: (error: unknown) => boolean, signal?: Abo
   return {
     async turn(service, at, operation, attempt) {
       const family = `${service} ${at.account ?? ''} ${service === 'iam' ? '' : at.region}`;
-      const quota = service === 'kms' ? KMS_QUOTAS[operation] : undefined;
+      const quota = service === 'kms' ? (KMS_QUOTAS as Record<string, number>)[operation] : undefined;
       if (quota !== undefined) {
         const throttled = pThrottle({
           limit: quota,

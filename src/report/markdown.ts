@@ -8,7 +8,7 @@ import { drawing } from './drawing.ts';
 import { proofSummary, unprovenText } from './proof-text.ts';
 import { type PlanSection, planSections } from './sections.ts';
 import { PLAIN } from './style.ts';
-import { counts, summary, variablesText } from './text.ts';
+import { counts, leastTimeText, summary, variablesText } from './text.ts';
 import { visible } from './visible.ts';
 
 /** What a pull request is told of a plan. */
@@ -71,6 +71,7 @@ function whole(
     MARKER,
     `### replikey: ${summary(plan, paint).replace(/^Plan: /, '')}`,
     ...(proof.length > 0 ? [`Proof: ${proofSummary(proof, paint)}`] : []),
+    ...leastTimeText(plan).map(text),
     ...(observed === undefined ? [] : [`${text(observed)}.`]),
     ...(variables.length > 0 ? [text(variablesText(variables))] : []),
     ...warnings(report),

@@ -1,4 +1,5 @@
 import { stripVTControlCharacters } from 'node:util';
+import { KMS_QUOTAS, leastTime } from '../core/least-time.ts';
 import type { Action, Plan, Step } from '../core/resource.ts';
 import type { RuleProof } from '../proof/types.ts';
 import type { BucketReplication, Variable } from '../spec/types.ts';
@@ -25,6 +26,7 @@ export function planText(
   const end = [
     ...(others.length > 0 ? wrapped('', `As declared already: ${listed(others)}.`, width) : []),
     ...summaryLines(plan, style),
+    ...leastTimeText(plan).flatMap((line) => wrapped('', line, width)),
     ...(proof.length > 0 ? [`Proof: ${proofSummary(proof, paint)}`] : []),
   ];
   return [
@@ -61,6 +63,15 @@ export function summary(plan: Plan, paint: Paint): string {
 }
 
 const isEmpty = ({ waves, blocked }: Plan): boolean => waves.length + blocked.length === 0;
+
+/** `It takes 40 s at least: …`, or nothing where nothing takes long. */
+export function leastTimeText(plan: Plan): string[] {
+  const least = leastTime(plan);
+  if (!least) return [];
+  const { seconds, keys, at } = least;
+  const why = `KMS makes ${KMS_QUOTAS.CreateKey} keys a second, and ${keys} are to be made in ${at}`;
+  return [`It takes ${seconds} s at least: ${why}.`];
+}
 
 /** The checksum behind the summary, or below it where that is long. */
 function summaryLines(plan: Plan, { paint, width }: PlanStyle): string[] {

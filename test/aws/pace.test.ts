@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { AT_ONCE, createPace, KMS_QUOTAS } from '../../src/aws/pace.ts';
+import { AT_ONCE, createPace } from '../../src/aws/pace.ts';
+import { KMS_QUOTAS } from '../../src/core/least-time.ts';
 
 const at = { region: 'us-east-1' };
 const throttle = Object.assign(new Error('slow down'), { name: 'SlowDown' });
