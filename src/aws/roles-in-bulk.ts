@@ -3,7 +3,7 @@ import {
   NoSuchEntityException,
   type RoleDetail,
 } from '@aws-sdk/client-iam';
-import { defined } from '../core/canonical.ts';
+import { defined } from '../canonical.ts';
 import type { Aws, Command, Place } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
 import { nameOf } from './operation.ts';

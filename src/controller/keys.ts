@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { stableJson } from '../core/canonical.ts';
+import { stableJson } from '../canonical.ts';
 import { desire } from '../core/desire.ts';
 import type { Id, Kind } from '../core/resource.ts';
 import { reverseName } from '../spec/two-way.ts';

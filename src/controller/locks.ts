@@ -1,4 +1,4 @@
-import { byCodeUnit } from '../core/canonical.ts';
+import { byCodeUnit } from '../canonical.ts';
 
 /** Names that one at a time may hold. */
 export interface Locks {

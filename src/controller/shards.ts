@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { byCodeUnit } from '../core/canonical.ts';
+import { byCodeUnit } from '../canonical.ts';
 
 /** Which part of all pairs a process is for: the first of three is 1 of 3. */
 export interface Shard {

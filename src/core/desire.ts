@@ -1,5 +1,5 @@
+import { sameJson } from '../canonical.ts';
 import type { BucketReplication } from '../spec/types.ts';
-import { sameJson } from './canonical.ts';
 import { keyId, roleId } from './names.ts';
 import type { Id, Kind, Resource } from './resource.ts';
 

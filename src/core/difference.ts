@@ -1,4 +1,4 @@
-import { byCodeUnit, sameJson } from './canonical.ts';
+import { byCodeUnit, sameJson } from '../canonical.ts';
 
 /** One change of a value: an operation of JSON Patch (RFC 6902), of the three that are ever needed. */
 export type Operation =

@@ -1,4 +1,4 @@
-import { byCodeUnit, stableJson } from './canonical.ts';
+import { byCodeUnit, stableJson } from '../canonical.ts';
 import { showPointer } from './pointer.ts';
 import type { Blocked, Id, Plan, Step } from './resource.ts';
 

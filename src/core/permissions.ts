@@ -1,6 +1,6 @@
+import { sortedSet } from '../canonical.ts';
 import type { Statement } from '../iam/types.ts';
 import type { BucketReplication, Rule } from '../spec/types.ts';
-import { sortedSet } from './canonical.ts';
 import { keyId, roleId } from './names.ts';
 import { ref } from './ref.ts';
 import type { Id, Ref } from './resource.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { byCodeUnit, sortKeys, stableJson } from './canonical.ts';
+import { byCodeUnit, sortKeys, stableJson } from '../canonical.ts';
 import { differences } from './difference.ts';
 import { refsIn, resolve } from './ref.ts';
 import type {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
+import { byCodeUnit, sortedSet, sortKeys, stableJson } from '../canonical.ts';
 import type { OneOrMany, Policy, Principal, Statement } from '../iam/types.ts';
-import { byCodeUnit, sortedSet, sortKeys, stableJson } from './canonical.ts';
 
 /**
  * Policies as sets of statements. AWS returns them in any order, with scalars or lists, and with statements of other

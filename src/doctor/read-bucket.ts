@@ -7,7 +7,7 @@ import {
   GetObjectLockConfigurationCommand,
   GetPublicAccessBlockCommand,
 } from '@aws-sdk/client-s3';
-import { defined } from '../core/canonical.ts';
+import { defined } from '../canonical.ts';
 import { type BucketFacts, type Fact, isUnread } from '../core/observed.ts';
 import type { Aws, Place } from '../core/resource.ts';
 import { regionOf } from '../import/look.ts';

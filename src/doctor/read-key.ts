@@ -1,5 +1,5 @@
 import { DescribeKeyCommand, GetKeyPolicyCommand } from '@aws-sdk/client-kms';
-import { defined } from '../core/canonical.ts';
+import { defined } from '../canonical.ts';
 import type { Fact, KeyFacts } from '../core/observed.ts';
 import type { Aws } from '../core/resource.ts';
 import { policyOf } from '../kinds/policy-text.ts';

@@ -6,7 +6,7 @@ import {
   ListAttachedRolePoliciesCommand,
   ListRolePoliciesCommand,
 } from '@aws-sdk/client-iam';
-import { defined } from '../core/canonical.ts';
+import { defined } from '../canonical.ts';
 import { type Fact, isUnread, type RoleFacts } from '../core/observed.ts';
 import type { Aws, Place } from '../core/resource.ts';
 import type { Policy } from '../iam/types.ts';

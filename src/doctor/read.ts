@@ -1,4 +1,4 @@
-import { stableJson } from '../core/canonical.ts';
+import { stableJson } from '../canonical.ts';
 import { isUnread, known, layOver, nothingObserved, type Observed } from '../core/observed.ts';
 import type { Aws, Place } from '../core/resource.ts';
 import { byDefault, isKms, keysOf } from '../proof/cases.ts';

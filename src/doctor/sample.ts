@@ -5,7 +5,7 @@ import {
   ListObjectVersionsCommand,
   type ObjectVersion,
 } from '@aws-sdk/client-s3';
-import { defined } from '../core/canonical.ts';
+import { defined } from '../canonical.ts';
 import type { Aws, Place } from '../core/resource.ts';
 import { isKms } from '../proof/cases.ts';
 import type { SourceObject } from '../proof/matching.ts';

@@ -7,7 +7,7 @@ import {
   ListBucketsCommand,
 } from '@aws-sdk/client-s3';
 import type { Door } from '../aws/door.ts';
-import { defined } from '../core/canonical.ts';
+import { defined } from '../canonical.ts';
 import type { Place } from '../core/resource.ts';
 import { destinationOf, type FoundBucket, type FoundReplication } from './found.ts';
 

@@ -1,6 +1,6 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import { Document, visit, type YAMLMap } from 'yaml';
-import { stableJson } from '../core/canonical.ts';
+import { stableJson } from '../canonical.ts';
 import { literal } from '../spec/references.ts';
 import { destinationOf, type FoundBucket, type FoundReplication } from './found.ts';
 

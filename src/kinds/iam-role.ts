@@ -7,7 +7,7 @@ import {
   TagRoleCommand,
   UpdateAssumeRolePolicyCommand,
 } from '@aws-sdk/client-iam';
-import { defined, sortedSet, stableJson } from '../core/canonical.ts';
+import { defined, sortedSet, stableJson } from '../canonical.ts';
 import { unwanted } from '../core/leftover.ts';
 import { DELETION, namedRoleId, place, position, roleId } from '../core/names.ts';
 import { trustStatements } from '../core/permissions.ts';

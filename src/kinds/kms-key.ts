@@ -11,7 +11,7 @@ import {
   ListResourceTagsCommand,
   UpdateKeyDescriptionCommand,
 } from '@aws-sdk/client-kms';
-import { defined } from '../core/canonical.ts';
+import { defined } from '../canonical.ts';
 import { keyId, place, position } from '../core/names.ts';
 import type { Aws, Kind, Place, Resource, Seen } from '../core/resource.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';

@@ -1,5 +1,5 @@
 import type { ReplicationRule, ReplicationRuleFilter } from '@aws-sdk/client-s3';
-import { byCodeUnit, defined } from '../core/canonical.ts';
+import { byCodeUnit, defined } from '../canonical.ts';
 import type { Ref } from '../core/resource.ts';
 
 /** A replication rule in our words: every field explicit, tags as a map, and what S3 spells as blocks as booleans. */

@@ -4,7 +4,7 @@ import {
   GetBucketTaggingCommand,
   GetBucketVersioningCommand,
 } from '@aws-sdk/client-s3';
-import { defined } from '../core/canonical.ts';
+import { defined } from '../canonical.ts';
 import { bucketId, place, position } from '../core/names.ts';
 import { bucketArn } from '../core/permissions.ts';
 import type { Kind } from '../core/resource.ts';

@@ -4,7 +4,7 @@ import {
   type ServerSideEncryption,
   type ServerSideEncryptionRule,
 } from '@aws-sdk/client-s3';
-import { defined } from '../core/canonical.ts';
+import { defined } from '../canonical.ts';
 import { bucketId, keyId, place, position } from '../core/names.ts';
 import { keyArn } from '../core/permissions.ts';
 import type { Kind, Ref, Resource } from '../core/resource.ts';

@@ -4,7 +4,7 @@ import {
   PutBucketReplicationCommand,
   type ReplicationRule,
 } from '@aws-sdk/client-s3';
-import { defined, sortedSet } from '../core/canonical.ts';
+import { defined, sortedSet } from '../canonical.ts';
 import { unwanted } from '../core/leftover.ts';
 import { bucketId, isOurRule, keyId, place, position, roleId, ruleId, specOfRule } from '../core/names.ts';
 import { bucketArn, isAcrossAccounts, keyArn, overridesOwner, roleArn } from '../core/permissions.ts';

@@ -1,8 +1,8 @@
+import { byCodeUnit } from '../canonical.ts';
 import { jittered } from '../controller/backoff.ts';
 import type { Clock } from '../controller/clock.ts';
 import { grouped } from '../controller/grouped.ts';
 import { hashOf, type Watching, type Written } from '../controller/watch.ts';
-import { byCodeUnit } from '../core/canonical.ts';
 import type { Log } from '../log.ts';
 import type { KubernetesApi } from './api.ts';
 import { createReflector } from './reflector.ts';

@@ -1,4 +1,4 @@
-import { sortedSet } from '../core/canonical.ts';
+import { sortedSet } from '../canonical.ts';
 import { desire } from '../core/desire.ts';
 import { part } from '../core/handover.ts';
 import type { Kind, Resource } from '../core/resource.ts';

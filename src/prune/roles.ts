@@ -1,5 +1,5 @@
 import { GetAccountAuthorizationDetailsCommand, type RoleDetail } from '@aws-sdk/client-iam';
-import { defined } from '../core/canonical.ts';
+import { defined } from '../canonical.ts';
 import type { Aws, Place } from '../core/resource.ts';
 import type { Statement } from '../iam/types.ts';
 import { POLICY_NAME } from '../kinds/iam-role-policy.ts';

@@ -2,7 +2,7 @@ import { classify } from '../aws/classify.ts';
 import type { Clients, SdkClient } from '../aws/clients.ts';
 import { isRead, nameOf } from '../aws/operation.ts';
 import { withoutEcho } from '../aws/without-echo.ts';
-import { byCodeUnit, defined } from '../core/canonical.ts';
+import { byCodeUnit, defined } from '../canonical.ts';
 import { type Answer, keyOf, type Recording, type Refused } from './recording.ts';
 
 /** Clients that remember what was answered to reads. */

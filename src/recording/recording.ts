@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { stableJson } from '../core/canonical.ts';
+import { stableJson } from '../canonical.ts';
 import type { Place } from '../core/resource.ts';
 import { EXIT, UserError } from '../errors.ts';
 

@@ -1,6 +1,6 @@
 import { ListRolesCommand } from '@aws-sdk/client-iam';
 import type { Door } from '../aws/door.ts';
-import { defined } from '../core/canonical.ts';
+import { defined } from '../canonical.ts';
 import { desire } from '../core/desire.ts';
 import { part } from '../core/handover.ts';
 import type { Aws, Kind, Place } from '../core/resource.ts';

@@ -1,4 +1,4 @@
-import { stableJson } from '../core/canonical.ts';
+import { stableJson } from '../canonical.ts';
 import type { Operation } from '../core/difference.ts';
 import { showPointer } from '../core/pointer.ts';
 import { isRef } from '../core/ref.ts';

@@ -1,4 +1,4 @@
-import { byCodeUnit } from '../core/canonical.ts';
+import { byCodeUnit } from '../canonical.ts';
 import { visible } from './excerpt.ts';
 import type { Position, Problem } from './types.ts';
 

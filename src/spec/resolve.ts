@@ -1,4 +1,4 @@
-import { defined } from '../core/canonical.ts';
+import { defined } from '../canonical.ts';
 import { positions } from './document.ts';
 import { derivedRoleName, KEY_ID, partition } from './names.ts';
 import type { WrittenKey, WrittenReplication, WrittenRule } from './schema.ts';

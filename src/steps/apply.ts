@@ -3,7 +3,7 @@ import { describeError } from '../aws/describe-error.ts';
 import type { Door } from '../aws/door.ts';
 import { isRead, nameOf } from '../aws/operation.ts';
 import { patiently } from '../aws/patiently.ts';
-import { stableJson } from '../core/canonical.ts';
+import { stableJson } from '../canonical.ts';
 import { difference, settled } from '../core/plan.ts';
 import { showPointer } from '../core/pointer.ts';
 import type { Aws, Id, Kind, Observation, Plan, Resource, Seen, Settling, Step } from '../core/resource.ts';

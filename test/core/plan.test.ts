@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import jsonPatch from 'fast-json-patch';
 import { describe, expect, test } from 'vitest';
-import { sortKeys, stableJson } from '../../src/core/canonical.ts';
+import { sortKeys, stableJson } from '../../src/canonical.ts';
 import { desire } from '../../src/core/desire.ts';
 import { guard } from '../../src/core/guard.ts';
 import { plan, settled } from '../../src/core/plan.ts';

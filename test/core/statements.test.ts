@@ -1,7 +1,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: policy variables are written like this
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { stableJson } from '../../src/core/canonical.ts';
+import { stableJson } from '../../src/canonical.ts';
 import {
   canonicalStatement,
   canonicalStatements,

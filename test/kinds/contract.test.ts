@@ -35,7 +35,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { describe, expect, test } from 'vitest';
 import type { Door } from '../../src/aws/door.ts';
-import { stableJson } from '../../src/core/canonical.ts';
+import { stableJson } from '../../src/canonical.ts';
 import { desire } from '../../src/core/desire.ts';
 import { difference, settled } from '../../src/core/plan.ts';
 import type { Actual, Seen } from '../../src/core/resource.ts';

@@ -1,7 +1,7 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { stableJson } from '../../src/core/canonical.ts';
+import { stableJson } from '../../src/canonical.ts';
 import { fromAws, isV1, type RuleSpec, toAws } from '../../src/kinds/replication-rule.ts';
 
 const KEY = 'arn:aws:kms:us-west-2:111122223333:key/11111111-2222-3333-4444-555555555555';

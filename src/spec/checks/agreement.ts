@@ -1,4 +1,4 @@
-import { stableJson } from '../../core/canonical.ts';
+import { stableJson } from '../../canonical.ts';
 import { positionOf, problem } from '../document.ts';
 import { derivedRoleName } from '../names.ts';
 import type { Path } from '../path.ts';

@@ -1,4 +1,4 @@
-/** Helpers with which kinds bring both sides to one normal form, and the plan to one text. */
+/** Values in one normal form, and as one text, whoever compares them. */
 
 /** Compare as code units: the same on every machine, unlike a locale's order. */
 export const byCodeUnit = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { byCodeUnit, defined, sortedSet, sortKeys, stableJson } from '../../src/core/canonical.ts';
+import { byCodeUnit, defined, sortedSet, sortKeys, stableJson } from '../src/canonical.ts';
 
 describe('a normal form', () => {
   test('has its keys in order, at every depth, and leaves out what is undefined', () => {
