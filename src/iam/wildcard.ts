@@ -38,8 +38,8 @@ export function couldMatch(pattern: string, text: string): boolean {
 }
 
 /** Wildcards as tokens that no character equals, so that an escaped `*` can stand beside a wildcard one. */
-export const ANY = 'any';
-export const ONE = 'one';
+const ANY = 'any';
+const ONE = 'one';
 
 /** A pattern's characters, with its wildcards as tokens. */
 export function tokenize(pattern: string): string[] {

@@ -7,7 +7,7 @@ import { visible } from './visible.ts';
 import { wrapped } from './wrapped.ts';
 
 /** One line a rule where all is well; otherwise the verdict and the first cause, and with `verbose` everything. */
-export function proofText(
+function proofText(
   proof: RuleProof,
   verbose: boolean,
   paint: Paint,

@@ -4,7 +4,6 @@ import type { AddressInfo } from 'node:net';
 
 export const TOKEN = 'ghs_a-token-that-must-never-be-printed';
 export const BOT = 'github-actions[bot]';
-export const PER_PAGE = 100;
 
 export interface Comment {
   id: number;

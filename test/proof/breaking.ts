@@ -174,7 +174,7 @@ export const denying = (
   more: Of<Partial<Statement>> = () => ({}),
 ): Change => adding((pair) => ({ Effect: 'Deny', Action, Resource: Resource(pair), ...more(pair) }));
 
-export const nothingBut =
+const nothingBut =
   (...statements: Of<Statement>[]): Change =>
   (_, pair) =>
     statements.map((one) => one(pair));

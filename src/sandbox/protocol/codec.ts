@@ -37,7 +37,7 @@ function xmlCodec(xmlNamespace: string, httpBindings: boolean, serviceNamespace:
   return codec;
 }
 
-export const S3_NAMESPACE = 'http://s3.amazonaws.com/doc/2006-03-01/';
+const S3_NAMESPACE = 'http://s3.amazonaws.com/doc/2006-03-01/';
 
 export const xml = {
   s3: xmlCodec(S3_NAMESPACE, true, 'com.amazonaws.s3'),

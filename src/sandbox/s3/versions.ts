@@ -8,7 +8,7 @@ import { accessDenied } from './requests.ts';
 /** The versions of a bucket's objects: newest first for each key. */
 
 /** Random bytes and their check, by which S3 knows the ids that it gave out: 32 letters. */
-export function newVersionId(): string {
+function newVersionId(): string {
   const random = randomBytes(18);
   return Buffer.concat([random, check(random)]).toString('base64url');
 }
