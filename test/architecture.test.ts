@@ -27,6 +27,7 @@ test('only the door and the clients talk to AWS, and only kinds, doctors, canari
     'aws/roles-in-bulk.ts',
     'cli/demo.ts',
     'controller/s3-lock.ts',
+    'steps/canary-object.ts',
     'steps/canary.ts',
   ]);
 });
@@ -80,6 +81,6 @@ test('buckets, keys and objects but our own canaries cannot be deleted, nor vers
     'kinds/kms-key.ts DisableKeyRotationCommand',
     'kinds/s3-bucket-policy.ts DeleteBucketPolicyCommand',
     'kinds/s3-replication.ts DeleteBucketReplicationCommand',
-    'steps/canary.ts DeleteObjectCommand',
+    'steps/canary-object.ts DeleteObjectCommand',
   ]);
 });

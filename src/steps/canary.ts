@@ -1,25 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { DescribeKeyCommand } from '@aws-sdk/client-kms';
-import {
-  DeleteObjectCommand,
-  HeadObjectCommand,
-  type HeadObjectCommandOutput,
-  PutObjectCommand,
-} from '@aws-sdk/client-s3';
+import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3';
 import { describeError } from '../aws/describe-error.ts';
 import type { Door } from '../aws/door.ts';
 import { patiently } from '../aws/patiently.ts';
 import { place } from '../core/names.ts';
 import { EXIT, UserError } from '../errors.ts';
 import type { BucketReplication, Rule, Side } from '../spec/types.ts';
+import { headCanary, putCanary, removeCanary, type Sort, UNVERSIONED, Unsure } from './canary-object.ts';
 
-/** What a canary found: one object, written under one rule, with an S3 Bucket Key or without. */
-export interface CanaryResult {
+/** What a canary found: one object, written under one rule. */
+export interface CanaryResult extends Sort {
   pair: string;
   rule: string;
-  bucketKey: boolean;
-  /** `AES256` under a rule that does not select encrypted objects. */
-  sseAlgorithm: 'aws:kms' | 'AES256';
   key: string;
   result: 'replicated' | 'failed' | 'timeout' | 'skipped';
   /** From the answer to the put until the replica was seen, in milliseconds. */
@@ -65,8 +58,6 @@ async function probes(pair: BucketReplication, options: CanaryOptions): Promise<
   return Promise.all(all);
 }
 
-type Sort = Pick<CanaryResult, 'bucketKey' | 'sseAlgorithm'>;
-
 /** An object's encryption context depends on its Bucket Key, so that one sort says nothing of the other. */
 const sortsOf = (rule: Rule): Sort[] =>
   rule.sseKmsEncryptedObjects
@@ -101,7 +92,7 @@ async function canary(
   let version: string | undefined;
   let outcome: CanaryResult;
   try {
-    version = await put(pair, rule, sort, key, keys.source, door);
+    version = await putCanary(pair.source, key, sort, keys.source, rule.tags, door);
     if (version === UNVERSIONED) {
       throw new Error(`${pair.source.bucket} gave the canary no version id: versioning is not enabled`);
     }
@@ -119,72 +110,9 @@ async function canary(
     };
   }
   if (version !== undefined) {
-    left.push(...(await remove(sidesOf(pair, options.pairs), key, version, door.finishing())));
+    left.push(...(await removeCanary(sidesOf(pair, options.pairs), key, version, door.finishing())));
   }
   return left.length === 0 ? outcome : { ...outcome, left };
-}
-
-/** The version of an object that was written without versioning. */
-const UNVERSIONED = 'null';
-
-/** Write a canary, once: where the answer is lost, look whether it is there, so that no version of it is left behind. */
-async function put(
-  pair: BucketReplication,
-  rule: Rule,
-  { sseAlgorithm, bucketKey }: Sort,
-  key: string,
-  keyArn: string,
-  door: Door,
-): Promise<string> {
-  const at = place(pair.source);
-  const command = new PutObjectCommand({
-    Bucket: pair.source.bucket,
-    Key: key,
-    Body: 'replikey canary\n',
-    ExpectedBucketOwner: await door.accountId(at.account),
-    ServerSideEncryption: sseAlgorithm,
-    ...(sseAlgorithm === 'AES256' ? {} : { SSEKMSKeyId: keyArn, BucketKeyEnabled: bucketKey }),
-    // Another attempt after a lost answer would make another version.
-    IfNoneMatch: '*',
-    Tagging: new URLSearchParams({ 'replikey:canary': 'true', ...rule.tags }).toString(),
-  });
-  try {
-    return (await door.send(at, command)).VersionId ?? UNVERSIONED;
-  } catch (error) {
-    const why = describeError(error, 's3:PutObject', at);
-    const made = isRefusal(error) ? undefined : await lookFor(pair.source, key, why, door.finishing());
-    if (made) return made.VersionId ?? UNVERSIONED;
-    throw new Error(why, { cause: error });
-  }
-}
-
-/** Whether a write was certainly not carried out; 412 says that an attempt before it was. */
-function isRefusal(error: unknown): boolean {
-  const status = (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode ?? 0;
-  return error instanceof UserError || (status >= 400 && status < 500 && status !== 412);
-}
-
-async function lookFor(
-  side: Side,
-  key: string,
-  why: string,
-  door: Door,
-): Promise<HeadObjectCommandOutput | undefined> {
-  try {
-    return await head(side, key, undefined, door);
-  } catch (error) {
-    throw new Unsure(side, key, why, error);
-  }
-}
-
-/** An object of which it cannot be told whether it was written. */
-class Unsure extends Error {
-  readonly what: string;
-
-  constructor(side: Side, key: string, why: string, cause: unknown) {
-    super(why, { cause });
-    this.what = `${side.bucket}/${key} of which nobody can say whether it was written: ${cause instanceof Error ? cause.message : String(cause)}`;
-  }
 }
 
 /** The replica, once both sides say that it has arrived. */
@@ -195,7 +123,7 @@ async function arrival(
   { door, timeoutMs, signal }: CanaryOptions,
 ): Promise<HeadObjectCommandOutput> {
   const look = async (): Promise<HeadObjectCommandOutput> => {
-    const source = await head(pair.source, key, version, door);
+    const source = await headCanary(pair.source, key, version, door);
     const status = source?.ReplicationStatus;
     if (status === 'FAILED') {
       throw new Error(
@@ -208,7 +136,7 @@ async function arrival(
     // COMPLETE is another spelling of the same in the API.
     if (status !== 'COMPLETED' && status !== 'COMPLETE')
       throw new StillPending(`still ${status} after ${timeoutMs / 1000} s`);
-    const replica = await head(pair.destination, key, version, door);
+    const replica = await headCanary(pair.destination, key, version, door);
     if (!replica) throw new StillPending('COMPLETED at the source, but the replica is not to be seen');
     return replica;
   };
@@ -217,30 +145,6 @@ async function arrival(
 }
 
 class StillPending extends Error {}
-
-async function head(
-  side: Side,
-  key: string,
-  version: string | undefined,
-  door: Door,
-): Promise<HeadObjectCommandOutput | undefined> {
-  const at = place(side);
-  try {
-    return await door.send(
-      at,
-      new HeadObjectCommand({
-        Bucket: side.bucket,
-        Key: key,
-        VersionId: version,
-        ExpectedBucketOwner: await door.accountId(at.account),
-      }),
-    );
-  } catch (error) {
-    if ((error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode === 404)
-      return undefined;
-    throw new Error(describeError(error, 's3:HeadObject', at), { cause: error });
-  }
-}
 
 /** Why a replica is not what was declared, if so. */
 function misplaced(replica: HeadObjectCommandOutput, keyArn: string | undefined): string | undefined {
@@ -258,33 +162,6 @@ function sidesOf(pair: BucketReplication, pairs: readonly BucketReplication[]): 
   const sharing = pairs.filter((other) => other.source.bucket === pair.source.bucket && isManaged(other));
   const sides = [pair.source, pair.destination, ...sharing.map((other) => other.destination)];
   return [...new Map(sides.map((side) => [side.bucket, side])).values()];
-}
-
-/**
- * Remove the version everywhere; deleting a version is never replicated, and one that is not there is no error. What is
- * left is told.
- */
-async function remove(sides: readonly Side[], key: string, version: string, door: Door): Promise<string[]> {
-  const removed = await Promise.all(
-    sides.map(async (side) => {
-      const at = place(side);
-      try {
-        await door.send(
-          at,
-          new DeleteObjectCommand({
-            Bucket: side.bucket,
-            Key: key,
-            VersionId: version,
-            ExpectedBucketOwner: await door.accountId(at.account),
-          }),
-        );
-        return undefined;
-      } catch (error) {
-        return `${side.bucket}/${key} version ${version}: ${describeError(error, 's3:DeleteObject', at)}`;
-      }
-    }),
-  );
-  return removed.filter((one) => one !== undefined);
 }
 
 async function arnOf(side: Side, door: Door): Promise<string> {
