@@ -87,12 +87,12 @@ async function canary(
   const { door } = options;
   const key = `${rule.prefix}.replikey-canary/${randomUUID()}`;
   const about = { pair: pair.name, rule: rule.name, ...sort, key };
-  const started = performance.now();
   const left: string[] = [];
   let version: string | undefined;
   let outcome: CanaryResult;
   try {
     version = await putCanary(pair.source, key, sort, keys.source, rule.tags, door);
+    const written = performance.now();
     if (version === UNVERSIONED) {
       throw new Error(`${pair.source.bucket} gave the canary no version id: versioning is not enabled`);
     }
@@ -100,7 +100,7 @@ async function canary(
     const wrong = misplaced(replica, sort.sseAlgorithm === 'AES256' ? undefined : keys.destination);
     outcome = wrong
       ? { ...about, result: 'failed', why: wrong }
-      : { ...about, result: 'replicated', latencyMs: Math.round(performance.now() - started) };
+      : { ...about, result: 'replicated', latencyMs: Math.round(performance.now() - written) };
   } catch (error) {
     if (error instanceof Unsure) left.push(error.what);
     outcome = {

@@ -1,6 +1,6 @@
 import { CreateKeyCommand, DisableKeyCommand, UpdateAliasCommand } from '@aws-sdk/client-kms';
 import { ListObjectVersionsCommand } from '@aws-sdk/client-s3';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { createClients } from '../../src/aws/clients.ts';
 import { createDoor } from '../../src/aws/door.ts';
 import { canaries } from '../../src/steps/canary.ts';
@@ -44,6 +44,25 @@ describe('canaries', () => {
     ]);
     for (const { latencyMs } of results) expect(latencyMs).toBeGreaterThanOrEqual(0);
     expect(await versions(world)).toEqual([]);
+  });
+
+  test('tell how long the replica took, from the moment the object was written', async () => {
+    await using world = await aWorld(
+      TAX.replace('prefix: Tax/', 'prefix: Tax/\n      sseKmsEncryptedObjects: false'),
+    );
+    await world.reconcile();
+    let now = 0;
+    using _ = vi.spyOn(performance, 'now').mockImplementation(() => now);
+    const takes: Record<string, number> = { PutObjectCommand: 60_000, HeadObjectCommand: 125 };
+    const send: typeof world.door.send = async (at, command) => {
+      const answer = await world.door.send(at, command);
+      now += takes[command.constructor.name] ?? 0;
+      return answer;
+    };
+    const [result] = await run(world, { door: { ...world.door, send }, timeoutMs: 5_000 });
+    expect(result).toMatchObject({ result: 'replicated' });
+    expect(result?.latencyMs).toBeGreaterThanOrEqual(250);
+    expect(result?.latencyMs).toBeLessThan(60_000);
   });
 
   test('that fail say so, and are removed', async () => {
