@@ -2,10 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { AwsError } from './aws-error.ts';
 import type { Call, Handlers } from './call.ts';
 import { demand, inRange, keyFor, violation } from './kms-access.ts';
-import { packCiphertext, type Sealed, seal, unpackCiphertext } from './kms-crypto.ts';
 import { findKey, materialId } from './kms-keys.ts';
 import { checkState, open } from './kms-service.ts';
 import { missingMessage } from './protocol/validate.ts';
+import { packCiphertext, type Sealed, seal, unpackCiphertext } from './sealed.ts';
 import type { KeyState } from './state.ts';
 
 type Context = Record<string, string> | undefined;

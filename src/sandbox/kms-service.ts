@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { authorize, storedPolicy } from './authorize.ts';
 import { AwsError } from './aws-error.ts';
-import { packCiphertext, seal, unpackCiphertext, unseal } from './kms-crypto.ts';
 import { findKey, type Requester } from './kms-keys.ts';
+import { packCiphertext, seal, unpackCiphertext, unseal } from './sealed.ts';
 import type { KeyState } from './state.ts';
 import type { Store } from './store.ts';
 

@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { AwsError } from '../aws-error.ts';
 import type { Caller } from '../call.ts';
-import { seal, unseal } from '../kms-crypto.ts';
 import type { KeyService } from '../kms-service.ts';
+import { seal, unseal } from '../sealed.ts';
 import type { BucketState, ObjectEncryption, VersionState } from '../state.ts';
 import type { Store } from '../store.ts';
 

@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { AwsError } from '../aws-error.ts';
 import type { Call, Handlers } from '../call.ts';
-import { seal, unseal } from '../kms-crypto.ts';
 import { malformedXml } from '../protocol/rest-xml.ts';
+import { seal, unseal } from '../sealed.ts';
 import type { BucketState, UploadState } from '../state.ts';
 import { copySource } from './copy.ts';
 import { chooseEncryption } from './encryption.ts';
