@@ -3,11 +3,10 @@ import {
   PutBucketVersioningCommand,
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
-import { pino } from 'pino';
 import { describe, expect, test, vi } from 'vitest';
-import { type ControllerOptions, createController } from '../../src/controller/controller.ts';
-import { kinds } from '../../src/kinds/index.ts';
-import { type FakeClock, fakeClock } from '../support/fake-clock.ts';
+import type { ControllerOptions } from '../../src/controller/controller.ts';
+import { controlling, INTERVAL } from '../support/controlling.ts';
+import type { FakeClock } from '../support/fake-clock.ts';
 import { aWorld, TAX, type World } from '../support/world.ts';
 
 const BOOKS = TAX.replaceAll('tax', 'books').replace('Tax/', 'Books/');
@@ -17,39 +16,15 @@ const written = (...texts: string[]) => ({
   problems: [],
 });
 
-const INTERVAL = 300_000;
-
-/** A controller of a world, with a clock of its own and its log kept. */
-function controlling(world: World, more: Partial<ControllerOptions> = {}) {
-  const clock = fakeClock();
-  const lines: { level: string; msg: string; pairs?: string[] }[] = [];
-  const log = pino(
-    { level: 'info', formatters: { level: (level) => ({ level }) } },
-    { write: (line: string) => void lines.push(JSON.parse(line)) },
-  );
-  const controller = createController({
-    kinds,
-    open: () => ({ door: world.door, close() {} }),
-    clock,
-    chance: () => 0.5,
-    log,
-    intervalMs: INTERVAL,
-    workers: 4,
-    waitMs: 2_000,
-    allow: [],
-    allowUnproven: false,
-    thresholds: () => ({ maxRemovals: 10 }),
-    mayWrite: () => true,
-    ...more,
-  });
+/** A controller of a world, and how a pair fares in it. */
+function watching(world: World, more: Partial<ControllerOptions> = {}) {
+  const loop = controlling(world, more);
   const of = (name: string) => {
-    const found = controller.status().pairs.find((one) => one.name === name);
+    const found = loop.controller.status().pairs.find((one) => one.name === name);
     if (!found) throw new Error(`there is no ${name}`);
     return found;
   };
-  const idle = () =>
-    vi.waitFor(() => expect(controller.status().queue).toEqual({ depth: 0, active: 0 }), { timeout: 20_000 });
-  return { controller, clock, lines, of, idle };
+  return { ...loop, of };
 }
 
 /** Let the next resync come. */
@@ -63,7 +38,7 @@ const writes = ({ sandbox }: World) => sandbox.log.entries.filter(({ write }) =>
 describe('the controller', () => {
   test('converges what is declared, says so, and then only reads', async () => {
     await using world = await aWorld();
-    const running = controlling(world);
+    const running = watching(world);
     running.controller.update(written(TAX, BOOKS));
     expect(running.of('tax').conditions.Ready).toMatchObject({ status: 'Unknown', reason: 'Pending' });
     await running.idle();
@@ -93,7 +68,7 @@ describe('the controller', () => {
   test('what is said of a spec that moves while it is looked at is not forgotten', async () => {
     await using world = await aWorld();
     world.sandbox.knobs.latencyMs = 50;
-    const running = controlling(world);
+    const running = watching(world);
     running.controller.update({ files: [file(TAX, 'specs/old.yaml')], problems: [] });
     await vi.waitFor(() => expect(world.sandbox.log.entries.length).toBeGreaterThan(0));
     running.controller.update({ files: [file(TAX, 'specs/new.yaml')], problems: [] });
@@ -104,7 +79,7 @@ describe('the controller', () => {
 
   test('heals drift, tells it from a change of the spec, and remembers what it was', async () => {
     await using world = await aWorld();
-    const running = controlling(world);
+    const running = watching(world);
     running.controller.update(written(TAX));
     await running.idle();
     await world.door.send(
@@ -137,7 +112,7 @@ describe('the controller', () => {
     world.sandbox.knobs.faults = [
       { match: 'CreateRole', nth: 1, times: 1, what: { status: 403, code: 'AccessDenied', message: 'no' } },
     ];
-    const running = controlling(world, { workers: 1 });
+    const running = watching(world, { workers: 1 });
     running.controller.update(written(TAX, BOOKS));
     await running.idle();
     expect(running.of('tax')).toMatchObject({
@@ -165,7 +140,7 @@ describe('the controller', () => {
         }),
       )
       .catch(() => {});
-    const running = controlling(world);
+    const running = watching(world);
     const byArn = TAX.replace(
       'alias/acme-tax }',
       'arn:aws:kms:us-east-1:111122223333:key/11111111-2222-3333-4444-555555555555 }',
@@ -188,7 +163,7 @@ describe('the controller', () => {
 
   test('a spec that becomes invalid is reported, and its last good state kept, while the others go on', async () => {
     await using world = await aWorld();
-    const running = controlling(world);
+    const running = watching(world);
     running.controller.update(written(TAX, BOOKS));
     await running.idle();
     const other = BOOKS.replace('prefix: Books/', 'prefix: Books/\n      metrics: false');
@@ -213,7 +188,7 @@ describe('the controller', () => {
   test('who does not lead changes nothing, and says what waits; who begins to lead does it at once', async () => {
     await using world = await aWorld();
     let leads = false;
-    const running = controlling(world, { mayWrite: () => leads });
+    const running = watching(world, { mayWrite: () => leads });
     running.controller.update(written(TAX));
     await running.idle();
     expect(writes(world)).toBe(0);
@@ -243,7 +218,7 @@ describe('the controller', () => {
     const many = Array.from({ length: 50 }, (_, index) => TAX.replaceAll('tax', `tax-${index}`)).join(
       '---\n',
     );
-    const running = controlling(world, { workers: 10 });
+    const running = watching(world, { workers: 10 });
     running.controller.update(written(many));
     await running.idle();
     await running.controller.drain();
@@ -259,7 +234,7 @@ describe('the controller', () => {
         .replace('acme-tax-replica', `acme-tax-replica-${index}`)
         .replace('prefix: Tax/', `prefix: Tax/${index}/`),
     ).join('---\n');
-    const running = controlling(world, { workers: 8 });
+    const running = watching(world, { workers: 8 });
     running.controller.update(written(shared));
     await running.idle();
     for (let index = 0; index < 6; index++)
@@ -273,7 +248,7 @@ describe('the controller', () => {
 
   test('canaries are written every so often, by who leads, where replication is thought to work', async () => {
     await using world = await aWorld();
-    const running = controlling(world, { verifyIntervalMs: 600_000 });
+    const running = watching(world, { verifyIntervalMs: 600_000 });
     running.controller.update(written(TAX));
     await running.idle();
     await world.door.send(

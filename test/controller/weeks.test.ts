@@ -1,9 +1,6 @@
 import { DeleteBucketReplicationCommand } from '@aws-sdk/client-s3';
-import { pino } from 'pino';
 import { expect, test, vi } from 'vitest';
-import { createController } from '../../src/controller/controller.ts';
-import { kinds } from '../../src/kinds/index.ts';
-import { fakeClock } from '../support/fake-clock.ts';
+import { controlling } from '../support/controlling.ts';
 import { aWorld, TAX } from '../support/world.ts';
 
 const HOUR = 3_600_000;
@@ -11,35 +8,11 @@ const BOOKS = TAX.replaceAll('tax', 'books').replace('Tax/', 'Books/');
 
 test('three simulated weeks: drift is found and healed within an interval, nothing else is written or said, nothing is kept', async () => {
   await using world = await aWorld();
-  const clock = fakeClock();
-  const lines: { level: string; msg: string }[] = [];
-  const log = pino(
-    { level: 'info', formatters: { level: (level) => ({ level }) } },
-    { write: (line: string) => void lines.push(JSON.parse(line)) },
-  );
-  const controller = createController({
-    kinds,
-    open: () => ({ door: world.door, close() {} }),
-    clock,
-    chance: () => 0.5,
-    log,
-    intervalMs: 12 * HOUR,
-    workers: 2,
-    waitMs: 2_000,
-    allow: [],
-    allowUnproven: false,
-    thresholds: () => ({ maxRemovals: 10 }),
-    mayWrite: () => true,
-  });
+  const { controller, clock, lines, idle } = controlling(world, { intervalMs: 12 * HOUR, workers: 2 });
   const written = (tax: string) => ({
     files: [tax, BOOKS].map((text, index) => ({ file: `specs/${index}.yaml`, bytes: Buffer.from(text) })),
     problems: [],
   });
-  const idle = () =>
-    vi.waitFor(() => expect(controller.status().queue).toEqual({ depth: 0, active: 0 }), {
-      timeout: 20_000,
-      interval: 2,
-    });
   const conditions = (name: string) => controller.status().pairs.find((one) => one.name === name)?.conditions;
 
   controller.update(written(TAX));

@@ -1,17 +1,13 @@
 import { DeleteBucketReplicationCommand } from '@aws-sdk/client-s3';
-import { pino } from 'pino';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { createController } from '../../src/controller/controller.ts';
-import { kinds } from '../../src/kinds/index.ts';
 import { type Cluster, followCluster } from '../../src/kubernetes/cluster.ts';
 import type { ResourceCondition } from '../../src/kubernetes/resource-status.ts';
 import { listOf, type ResourceKind } from '../../src/kubernetes/resources.ts';
-import { fakeClock } from '../support/fake-clock.ts';
+import { controlling, INTERVAL } from '../support/controlling.ts';
 import { aWorld, TAX, type World } from '../support/world.ts';
 import { NAMESPACE } from './api-server.ts';
 import { type StandIn, startStandIn } from './stand-in.ts';
 
-const INTERVAL = 300_000;
 const EVENTS = `/apis/events.k8s.io/v1/namespaces/${NAMESPACE}/events`;
 
 const pair = (name: string, more: object = {}) => ({
@@ -34,26 +30,9 @@ afterEach(async () => {
 
 /** A controller that reads from a cluster and tells it how pairs fare. */
 async function following(world: World, server: StandIn, more: { leads?: (bucket: string) => boolean } = {}) {
-  const clock = fakeClock();
-  const lines: { level: string; msg: string }[] = [];
-  const log = pino(
-    { level: 'info', formatters: { level: (level) => ({ level }) } },
-    { write: (line: string) => void lines.push(JSON.parse(line)) },
-  );
   const leads = more.leads ?? (() => true);
   let cluster: Cluster | undefined;
-  const controller = createController({
-    kinds,
-    open: () => ({ door: world.door, close() {} }),
-    clock,
-    chance: () => 0.5,
-    log,
-    intervalMs: INTERVAL,
-    workers: 4,
-    waitMs: 2_000,
-    allow: [],
-    allowUnproven: false,
-    thresholds: () => ({ maxRemovals: 10 }),
+  const { controller, clock, lines, log, idle } = controlling(world, {
     mayWrite: ({ pairs }) => leads(pairs[0]?.source.bucket ?? ''),
     onStatus: (after, before) => cluster?.tell(after, before),
   });
@@ -74,8 +53,6 @@ async function following(world: World, server: StandIn, more: { leads?: (bucket:
     leads,
     signal: stop.signal,
   });
-  const idle = () =>
-    vi.waitFor(() => expect(controller.status().queue).toEqual({ depth: 0, active: 0 }), { timeout: 20_000 });
   return {
     cluster,
     controller,

@@ -1,0 +1,41 @@
+import { pino } from 'pino';
+import { expect, vi } from 'vitest';
+import { type ControllerOptions, createController } from '../../src/controller/controller.ts';
+import { kinds } from '../../src/kinds/index.ts';
+import { fakeClock } from './fake-clock.ts';
+import type { World } from './world.ts';
+
+/** Milliseconds between two resyncs. */
+export const INTERVAL = 300_000;
+
+/** A controller of a world, with a clock of its own and its log kept. */
+export function controlling(world: World, more: Partial<ControllerOptions> = {}) {
+  const clock = fakeClock();
+  const lines: { level: string; msg: string; pairs?: string[] }[] = [];
+  const log = pino(
+    { level: 'info', formatters: { level: (level) => ({ level }) } },
+    { write: (line: string) => void lines.push(JSON.parse(line)) },
+  );
+  const controller = createController({
+    kinds,
+    open: () => ({ door: world.door, close() {} }),
+    clock,
+    chance: () => 0.5,
+    log,
+    intervalMs: INTERVAL,
+    workers: 4,
+    waitMs: 2_000,
+    allow: [],
+    allowUnproven: false,
+    thresholds: () => ({ maxRemovals: 10 }),
+    mayWrite: () => true,
+    ...more,
+  });
+  /** Until nothing is waiting, and nothing under way. */
+  const idle = () =>
+    vi.waitFor(() => expect(controller.status().queue).toEqual({ depth: 0, active: 0 }), {
+      timeout: 20_000,
+      interval: 2,
+    });
+  return { controller, clock, lines, log, idle };
+}
