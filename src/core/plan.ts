@@ -263,8 +263,6 @@ export function valueAt(value: unknown, pointer: string): unknown {
   return current;
 }
 
-/** Whether a value still holds references, and is thus known only after apply. */
-export const isKnown = (value: unknown): boolean => refsIn(value).length === 0;
 
 function kindOf(kinds: ReadonlyMap<string, Kind>, resource: Resource): Kind {
   const kind = kinds.get(resource.kind);
