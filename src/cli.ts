@@ -4,7 +4,7 @@ import { withFolder } from './cli/options.ts';
 import { build, commandMeant } from './cli/program.ts';
 import { EXIT, UserError } from './errors.ts';
 import { jsonText } from './report/json-text.ts';
-import { visible } from './report/visible.ts';
+import { visible } from './visible.ts';
 
 /**
  * Run one command line. Returns the exit code; nothing here ends the process.

@@ -2,7 +2,7 @@ import { Writable } from 'node:stream';
 import pino, { type Logger, type LoggerOptions } from 'pino';
 import pretty from 'pino-pretty';
 import { jsonText } from './report/json-text.ts';
-import { visible } from './report/visible.ts';
+import { visible } from './visible.ts';
 
 export type Log = Logger;
 

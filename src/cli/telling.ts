@@ -9,9 +9,9 @@ import { planMarkdown } from '../report/markdown.ts';
 import { outcomeText } from '../report/outcome-text.ts';
 import { paintFor } from '../report/paint.ts';
 import { planText } from '../report/text.ts';
-import { visible } from '../report/visible.ts';
 import type { BucketReplication, Variable } from '../spec/types.ts';
 import type { ApplyEvent } from '../steps/apply.ts';
+import { visible } from '../visible.ts';
 import type { Io } from './io.ts';
 
 /** How a pass is told while it runs, and when it ended. */

@@ -1,4 +1,4 @@
-import { visible } from '../report/visible.ts';
+import { visible } from '../visible.ts';
 
 /** Text that is nobody's markup, and steers nothing. */
 export const escaped = (text: string): string =>

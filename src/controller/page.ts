@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { showPointer } from '../core/pointer.ts';
 import { showValue } from '../report/value.ts';
-import { visible } from '../report/visible.ts';
+import { visible } from '../visible.ts';
 import type { ControllerStatus } from './controller.ts';
 import { escaped } from './html.ts';
 import { mapOf } from './map.ts';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { byCodeUnit, sortKeys, stableJson } from '../canonical.ts';
 import { differences } from './difference.ts';
-import { refsIn, resolve } from './ref.ts';
+import { resolve } from './ref.ts';
 import type {
   Actual,
   Blocked,
@@ -262,7 +262,6 @@ export function valueAt(value: unknown, pointer: string): unknown {
   }
   return current;
 }
-
 
 function kindOf(kinds: ReadonlyMap<string, Kind>, resource: Resource): Kind {
   const kind = kinds.get(resource.kind);

@@ -1,5 +1,5 @@
 import type { PairStatus } from '../controller/status.ts';
-import { visible } from '../spec/excerpt.ts';
+import { visible } from '../visible.ts';
 
 /** Something that happened, for whoever looks at the events of a resource. */
 export interface Notice {

@@ -1,6 +1,6 @@
 import type { Condition, ConditionType, PairStatus } from '../controller/status.ts';
-import { visible } from '../spec/excerpt.ts';
 import type { Problem } from '../spec/types.ts';
+import { visible } from '../visible.ts';
 import type { Resource } from './resources.ts';
 
 /** What is written to the status of a resource. */

@@ -1,6 +1,6 @@
 import type { CanaryResult } from '../steps/canary.ts';
+import { visible } from '../visible.ts';
 import type { Paint } from './paint.ts';
-import { visible } from './visible.ts';
 
 /** One line a canary. */
 export function canaryText(

@@ -2,10 +2,10 @@ import { stableJson } from '../canonical.ts';
 import type { Operation } from '../core/difference.ts';
 import { showPointer } from '../core/pointer.ts';
 import { isRef } from '../core/ref.ts';
+import { visible } from '../visible.ts';
 import { isStatement, statementLines, verb } from './statement.ts';
 import type { PlanStyle } from './style.ts';
 import { fieldLines, showValue } from './value.ts';
-import { visible } from './visible.ts';
 import { wrapped } from './wrapped.ts';
 
 /** One field that differs: what it was, and what it becomes. */

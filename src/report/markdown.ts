@@ -3,13 +3,13 @@ import type { Plan } from '../core/resource.ts';
 import { RISKS } from '../core/risks.ts';
 import type { RuleProof } from '../proof/types.ts';
 import type { BucketReplication, Variable } from '../spec/types.ts';
+import { visible } from '../visible.ts';
 import { byReason } from './by-reason.ts';
 import { drawing } from './drawing.ts';
 import { proofSummary, unprovenText } from './proof-text.ts';
 import { type PlanSection, planSections } from './sections.ts';
 import { PLAIN } from './style.ts';
 import { counts, leastTimeText, summary, variablesText } from './text.ts';
-import { visible } from './visible.ts';
 
 /** What a pull request is told of a plan. */
 export interface PlanReport {

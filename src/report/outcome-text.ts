@@ -1,8 +1,8 @@
 import { RISKS } from '../core/risks.ts';
 import type { Outcome } from '../reconcile.ts';
+import { visible } from '../visible.ts';
 import { byReason } from './by-reason.ts';
 import type { Paint } from './paint.ts';
-import { visible } from './visible.ts';
 
 /** How applying ended. Each applied step was told while it ran; what remains is what was not. */
 export function outcomeText(outcome: Outcome, paint: Paint): string {

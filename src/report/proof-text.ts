@@ -1,9 +1,9 @@
 import type { ObjectsReport } from '../doctor/objects.ts';
 import type { ObjectProof } from '../proof/objects.ts';
 import type { Finding, RuleProof } from '../proof/types.ts';
+import { visible } from '../visible.ts';
 import { fixLines } from './fix.ts';
 import type { Paint } from './paint.ts';
-import { visible } from './visible.ts';
 import { wrapped } from './wrapped.ts';
 
 /** One line a rule where all is well; otherwise the verdict and the first cause, and with `verbose` everything. */

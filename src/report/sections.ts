@@ -1,9 +1,9 @@
 import type { Blocked, Handover, Note, Plan, Step } from '../core/resource.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
+import { visible } from '../visible.ts';
 import { byReason } from './by-reason.ts';
 import { stepText } from './step-text.ts';
 import type { PlanStyle } from './style.ts';
-import { visible } from './visible.ts';
 import { wrapped } from './wrapped.ts';
 
 /** What a plan says of one pair, or of what is left of one. */

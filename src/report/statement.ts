@@ -1,6 +1,6 @@
 import type { Statement } from '../iam/types.ts';
+import { visible } from '../visible.ts';
 import { showValue } from './value.ts';
-import { visible } from './visible.ts';
 
 /** A policy statement as a sentence, a line a part: `Allow kms:Decrypt`, `on …`, `if kms:ViaService is …`, `and …`. */
 export function statementLines(statement: Statement): string[] {

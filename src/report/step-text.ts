@@ -1,8 +1,8 @@
 import { NOT_YET } from '../core/plan.ts';
 import type { Action, Step } from '../core/resource.ts';
+import { visible } from '../visible.ts';
 import { changeText } from './change-text.ts';
 import type { PlanStyle } from './style.ts';
-import { visible } from './visible.ts';
 import { wrapped } from './wrapped.ts';
 
 /** What changes, why, and at what risk. */

@@ -1,5 +1,5 @@
 import { isRef } from '../core/ref.ts';
-import { visible } from './visible.ts';
+import { visible } from '../visible.ts';
 
 /** A value as a plan shows it: references are known only after apply. */
 export function showValue(value: unknown): string {

@@ -1,5 +1,5 @@
 import type { Variable } from '../spec/types.ts';
-import { visible } from './visible.ts';
+import { visible } from '../visible.ts';
 
 /** Each variable that the specs use, with its value and where that came from, in columns. */
 export function variableLines(variables: readonly Variable[]): string[] {

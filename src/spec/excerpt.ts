@@ -1,3 +1,4 @@
+import { visible } from '../visible.ts';
 import type { Position } from './types.ts';
 
 /** How much of a long line is shown on either side of the caret. */
@@ -13,17 +14,6 @@ export function excerpt(line: string, { line: number, column }: Pick<Position, '
   const gutter = `  ${number} |`;
   const blank = `  ${' '.repeat(String(number).length)} |`;
   return `${`${gutter} ${before}${after}`.trimEnd()}\n${blank} ${' '.repeat(width(before))}^`;
-}
-
-/**
- * Text as it may be printed: control, bidirectional and other unseen characters are written as escapes, so that
- * nothing in a spec can rewrite the terminal or read otherwise than it is. `##[` is a command to pipelines of GitHub.
- */
-export function visible(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]|#(?=#\[)/gu, (character) => {
-    const code = (character.codePointAt(0) ?? 0).toString(16).toUpperCase();
-    return code.length > 4 ? `\\u{${code}}` : `\\u${code.padStart(4, '0')}`;
-  });
 }
 
 /** A value from a spec inside a sentence: quoted, and cut when it is long. */

@@ -1,5 +1,5 @@
 import { byCodeUnit } from '../canonical.ts';
-import { visible } from './excerpt.ts';
+import { visible } from '../visible.ts';
 import type { Position, Problem } from './types.ts';
 
 /** Problems for a person: `file:line:column  path: message`, the line with a caret, and what to do. */

@@ -1,4 +1,5 @@
-import { excerpt, visible } from './excerpt.ts';
+import { visible } from '../visible.ts';
+import { excerpt } from './excerpt.ts';
 import type { Position, Problem } from './types.ts';
 
 /** The text of one file, and where its lines start. */

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { excerpt, quoted, visible } from '../../src/spec/excerpt.ts';
+import { excerpt, quoted } from '../../src/spec/excerpt.ts';
 import { makeSource, positionAt } from '../../src/spec/source.ts';
+import { visible } from '../../src/visible.ts';
 
 const at = (column: number, line = 7) => ({ line, column });
 
@@ -11,7 +12,7 @@ test.each([
   ['a place behind wide characters', '日本: x', 5, ['  7 | 日本: x', '    |       ^']],
   ['a place behind an emoji', '🙂: x', 5, ['  7 | 🙂: x', '    |     ^']],
   ['a place behind marks without width', 'e\u0301: x', 5, ['  7 | e\u0301: x', '    |    ^']],
-  ['a place behind what cannot be seen', 'a\u202Eb: x', 6, ['  7 | a\\u202Eb: x', '    |           ^']],
+  ['a place behind what cannot be seen', 'a\u202Eb: x', 6, ['  7 | a\\u202eb: x', '    |           ^']],
 ])('the caret stands under %s', (_, line, column, expected) => {
   expect(excerpt(line, at(column)).split('\n')).toEqual(expected);
 });
@@ -28,7 +29,7 @@ test('a long line is cut on both sides of the caret, and never through a charact
 
 test('escapes show what cannot be seen, and leave letters of all scripts alone', () => {
   expect(visible('a\u001b[1mb\u200bc\u{e0041}\ud800 naïve 日本 🙂')).toBe(
-    'a\\u001B[1mb\\u200Bc\\u{E0041}\\uD800 naïve 日本 🙂',
+    'a\\u001b[1mb\\u200bc\\u{e0041}\\ud800 naïve 日本 🙂',
   );
 });
 

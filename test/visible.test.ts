@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { visible } from '../../src/report/visible.ts';
+import { visible } from '../src/visible.ts';
 
 const rows: [string, string, string][] = [
   ['letters of any script', 'Straße 日本 😀', 'Straße 日本 😀'],
