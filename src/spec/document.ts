@@ -1,4 +1,4 @@
-import { formatPath, type Path, valueAt } from './path.ts';
+import { formatPath, type Path, textAt } from './path.ts';
 import { positionAt, problemAt, type Source } from './source.ts';
 import type { Position, Problem } from './types.ts';
 
@@ -39,8 +39,8 @@ export function problem(parsed: Parsed, path: Path, message: string, hint?: stri
   const { source, offset, isTaken } = spotOf(parsed, path, key);
   const found = problemAt(source, offset, { path: formatPath(path), message, hint });
   if (!isTaken) return found;
-  const name = valueAt(parsed.value, ['metadata', 'name']);
-  return { ...found, takenBy: { name: String(name), position: positionOf(parsed, ['metadata', 'name']) } };
+  const name = textAt(parsed.value, ['metadata', 'name']);
+  return { ...found, takenBy: { name, position: positionOf(parsed, ['metadata', 'name']) } };
 }
 
 /** A scalar as it was written, for numbers that should have been strings. */

@@ -2,7 +2,7 @@ import type * as z from 'zod';
 import { type Parsed, problem, variableAt, writtenAt } from './document.ts';
 import { quoted } from './excerpt.ts';
 import { exampleAt, keysAt, placesOf } from './known-keys.ts';
-import { formatPath, type Path, valueAt } from './path.ts';
+import { formatPath, type Path, textAt, valueAt } from './path.ts';
 import { suggest } from './suggest.ts';
 import type { Problem } from './types.ts';
 
@@ -152,7 +152,8 @@ function hintFor(expected: string, field: Field): string | undefined {
   }
   const written = writtenAt(parsed, path);
   if (expected === 'string') return written === undefined ? undefined : `quote it: "${written}"`;
-  if (expected === 'boolean') return `write ${MEANT.get(String(value).toLowerCase()) ?? 'true or false'}`;
+  if (expected === 'boolean')
+    return `write ${MEANT.get(textAt(parsed.value, path).toLowerCase()) ?? 'true or false'}`;
   if (expected === 'number')
     return typeof value === 'number' ? 'write a whole number' : 'write a whole number, without quotes';
   return expected === 'array' ? 'begin each item with a dash: - prefix: Tax/' : undefined;
@@ -166,7 +167,7 @@ const MEANT: ReadonlyMap<string, string> = new Map([
 
 function wrongValue(values: readonly unknown[], field: Field): Problem {
   const known = values.map(String);
-  const meant = suggest(String(valueAt(field.parsed.value, field.path)), known);
+  const meant = suggest(textAt(field.parsed.value, field.path), known);
   const message = `expected ${words(values)}, found ${describe(field)}`;
   return problem(
     field.parsed,

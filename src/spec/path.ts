@@ -32,6 +32,12 @@ export function valueAt(value: unknown, path: Path): unknown {
   return found;
 }
 
+/** What stands at a path, as text; nothing for a mapping or a list: its `toString` may be a key that somebody wrote. */
+export function textAt(value: unknown, path: Path): string {
+  const found = valueAt(value, path);
+  return typeof found === 'object' ? '' : String(found);
+}
+
 /** The same value with something else at the paths; undefined takes away what is there. */
 export function replaced(value: unknown, paths: readonly Path[], by: (path: Path) => unknown): unknown {
   const copy = structuredClone(value);

@@ -85,6 +85,20 @@ test('keys that mean something to JavaScript are only keys', () => {
   expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
 });
 
+test.each([
+  [
+    'a boolean',
+    tax(['key: alias/acme-tax\n', 'key: { alias: alias/acme-tax, rotation: { toString: 1 } }\n']),
+  ],
+  [
+    'one of a few words',
+    tax(['    region: us-west-2', '    region: us-west-2\n    storageClass: { toString: 1 }']),
+  ],
+])('a mapping with a toString of its own, in place of %s, is only a mapping', (_, text) => {
+  const { problems } = loadFiles([{ file: 'x.yaml', bytes: bytes(text) }]);
+  expect(problems.map(({ message }) => message)).toEqual([expect.stringContaining('found a mapping')]);
+});
+
 test('a file with more problems than anyone reads says how many are left', () => {
   const labels = Array.from({ length: 500 }, (_, n) => `    "bad ${n}": x\n`).join('');
   const content = bytes(tax(['name: tax', `name: tax\n  labels:\n${labels}`]));
