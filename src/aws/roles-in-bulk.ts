@@ -4,6 +4,7 @@ import {
   type RoleDetail,
 } from '@aws-sdk/client-iam';
 import { defined } from '../canonical.ts';
+import { pages } from '../core/pages.ts';
 import type { Aws, Command, Place } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
 import { nameOf } from './operation.ts';
@@ -75,17 +76,19 @@ const together = (): Promise<void> => new Promise((resolve) => setImmediate(reso
 async function listed(send: Aws['send'], at: Place): Promise<Roles | undefined> {
   const roles = new Map<string, RoleDetail>();
   try {
-    for (let marker: string | undefined; ; ) {
-      const page = await send(
-        at,
-        new GetAccountAuthorizationDetailsCommand(
-          defined({ Filter: ['Role' as const], MaxItems: 1_000, Marker: marker }),
+    const all = pages(
+      (Marker) =>
+        send(
+          at,
+          new GetAccountAuthorizationDetailsCommand(
+            defined({ Filter: ['Role' as const], MaxItems: 1_000, Marker }),
+          ),
         ),
-      );
+      ({ IsTruncated, Marker }) => ({ more: IsTruncated, marker: Marker }),
+    );
+    for await (const page of all)
       for (const role of page.RoleDetailList ?? []) roles.set(role.RoleName ?? '', role);
-      if (!page.IsTruncated) return roles;
-      marker = page.Marker;
-    }
+    return roles;
   } catch (error) {
     if (error instanceof UserError) throw error;
     return undefined;

@@ -5,9 +5,12 @@ import {
   GetRolePolicyCommand,
   ListAttachedRolePoliciesCommand,
   ListRolePoliciesCommand,
+  type ListRolePoliciesCommandOutput,
+  type Role,
 } from '@aws-sdk/client-iam';
 import { defined } from '../canonical.ts';
 import { type Fact, isUnread, type RoleFacts } from '../core/observed.ts';
+import { type Following, pages } from '../core/pages.ts';
 import type { Aws, Place } from '../core/resource.ts';
 import type { Policy } from '../iam/types.ts';
 import { policyOf } from '../kinds/policy-text.ts';
@@ -42,9 +45,12 @@ export async function readRoleNamed(
   const boundaryArn = answer.Role?.PermissionsBoundary?.PermissionsBoundaryArn;
   const boundary =
     boundaryArn === undefined ? null : await ask('GetPolicy', managedPolicy(aws, at, boundaryArn));
-  const trust = policyOf(answer.Role?.AssumeRolePolicyDocument ?? '{"Statement":[]}');
+  const trust = await ask('GetRole', trustOf(answer.Role));
   return { arn: answer.Role?.Arn ?? '', facts: { trust, policies, boundary } };
 }
+
+const trustOf = async (role: Role | undefined): Promise<Policy> =>
+  policyOf(role?.AssumeRolePolicyDocument ?? '{"Statement":[]}');
 
 async function policiesOf(aws: Aws, at: Place, RoleName: string): Promise<Record<string, Policy>> {
   const [names, attached] = await Promise.all([
@@ -66,23 +72,31 @@ async function policiesOf(aws: Aws, at: Place, RoleName: string): Promise<Record
 
 async function inlinePolicies(aws: Aws, at: Place, RoleName: string): Promise<string[]> {
   const names: string[] = [];
-  for (let Marker: string | undefined; ; ) {
-    const page = await aws.send(at, new ListRolePoliciesCommand(defined({ RoleName, Marker })));
-    names.push(...(page.PolicyNames ?? []));
-    if (!page.IsTruncated) return names;
-    Marker = page.Marker;
-  }
+  const all = pages(
+    (Marker) => aws.send(at, new ListRolePoliciesCommand(defined({ RoleName, Marker }))),
+    following,
+  );
+  for await (const page of all) names.push(...(page.PolicyNames ?? []));
+  return names;
 }
 
 async function attachedPolicies(aws: Aws, at: Place, RoleName: string): Promise<string[]> {
   const arns: string[] = [];
-  for (let Marker: string | undefined; ; ) {
-    const page = await aws.send(at, new ListAttachedRolePoliciesCommand(defined({ RoleName, Marker })));
+  const all = pages(
+    (Marker) => aws.send(at, new ListAttachedRolePoliciesCommand(defined({ RoleName, Marker }))),
+    following,
+  );
+  for await (const page of all)
     arns.push(...(page.AttachedPolicies ?? []).flatMap(({ PolicyArn }) => PolicyArn ?? []));
-    if (!page.IsTruncated) return arns;
-    Marker = page.Marker;
-  }
+  return arns;
 }
+
+type Page = Pick<ListRolePoliciesCommandOutput, 'IsTruncated' | 'Marker'>;
+
+const following = ({ IsTruncated, Marker }: Page): Following => ({
+  more: IsTruncated,
+  marker: Marker,
+});
 
 async function managedPolicy(aws: Aws, at: Place, PolicyArn: string): Promise<Policy> {
   const { Policy } = await aws.send(at, new GetPolicyCommand({ PolicyArn }));

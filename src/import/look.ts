@@ -8,21 +8,20 @@ import {
 } from '@aws-sdk/client-s3';
 import type { Door } from '../aws/door.ts';
 import { defined } from '../canonical.ts';
+import { pages } from '../core/pages.ts';
 import type { Place } from '../core/resource.ts';
 import { destinationOf, type FoundBucket, type FoundReplication } from './found.ts';
 
 /** Names of all buckets of the account, page by page. */
 export async function allBuckets(door: Pick<Door, 'send'>, at: Place): Promise<string[]> {
   const names: string[] = [];
-  for (let token: string | undefined; ; ) {
-    const page = await door.send(
-      at,
-      new ListBucketsCommand(defined({ MaxBuckets: 1_000, ContinuationToken: token })),
-    );
-    names.push(...(page.Buckets ?? []).flatMap(({ Name }) => Name ?? []));
-    token = page.ContinuationToken;
-    if (token === undefined) return names;
-  }
+  const all = pages(
+    (token) =>
+      door.send(at, new ListBucketsCommand(defined({ MaxBuckets: 1_000, ContinuationToken: token }))),
+    ({ ContinuationToken: marker }) => ({ more: marker !== undefined, marker }),
+  );
+  for await (const page of all) names.push(...(page.Buckets ?? []).flatMap(({ Name }) => Name ?? []));
+  return names;
 }
 
 /**
@@ -110,15 +109,17 @@ export async function regionOf(
 
 async function aliasesIn(door: Door, region: string): Promise<[string, string][]> {
   const found: [string, string][] = [];
-  for (let marker: string | undefined; ; ) {
-    const page = await door.send({ region }, new ListAliasesCommand(defined({ Limit: 100, Marker: marker })));
+  const all = pages(
+    (Marker) => door.send({ region }, new ListAliasesCommand(defined({ Limit: 100, Marker }))),
+    ({ Truncated, NextMarker }) => ({ more: Truncated, marker: NextMarker }),
+  );
+  for await (const page of all) {
     for (const { AliasName, AliasArn, TargetKeyId } of page.Aliases ?? []) {
       if (AliasName === undefined || AliasArn === undefined || TargetKeyId === undefined) continue;
       found.push([`${AliasArn.split(':alias/')[0]}:key/${TargetKeyId}`, AliasName]);
     }
-    if (!page.Truncated) return found;
-    marker = page.NextMarker;
   }
+  return found;
 }
 
 function asArn(key: string | undefined, region: string, account: string): string | undefined {

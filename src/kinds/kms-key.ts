@@ -8,11 +8,13 @@ import {
   type KeyMetadata,
   ListAliasesCommand,
   ListKeysCommand,
+  type ListKeysCommandOutput,
   ListResourceTagsCommand,
   UpdateKeyDescriptionCommand,
 } from '@aws-sdk/client-kms';
 import { defined } from '../canonical.ts';
 import { keyId, place, position } from '../core/names.ts';
+import { type Following, pages } from '../core/pages.ts';
 import type { Aws, Kind, Place, Resource, Seen } from '../core/resource.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
 import { orAbsent } from './absent.ts';
@@ -270,14 +272,16 @@ function isLost(error: unknown): boolean {
 /** A usable key that carries our tag for this alias, made by a run that did not come to name it. */
 export async function keyMadeFor(aws: Aws, at: Place, alias: string): Promise<KeyMetadata | undefined> {
   const named = new Set<string | undefined>();
-  for (let marker: string | undefined; ; ) {
-    const page = await aws.send(at, new ListAliasesCommand(defined({ Limit: 100, Marker: marker })));
-    for (const one of page.Aliases ?? []) named.add(one.TargetKeyId);
-    if (!page.Truncated) break;
-    marker = page.NextMarker;
-  }
-  for (let marker: string | undefined; ; ) {
-    const page = await aws.send(at, new ListKeysCommand(defined({ Limit: 1000, Marker: marker })));
+  const aliases = pages(
+    (Marker) => aws.send(at, new ListAliasesCommand(defined({ Limit: 100, Marker }))),
+    following,
+  );
+  for await (const page of aliases) for (const one of page.Aliases ?? []) named.add(one.TargetKeyId);
+  const keys = pages(
+    (Marker) => aws.send(at, new ListKeysCommand(defined({ Limit: 1000, Marker }))),
+    following,
+  );
+  for await (const page of keys) {
     for (const { KeyId } of page.Keys ?? []) {
       if (named.has(KeyId)) continue;
       const tags = await orAbsent(
@@ -290,7 +294,14 @@ export async function keyMadeFor(aws: Aws, at: Place, alias: string): Promise<Ke
       const key = await describe(aws, at, KeyId);
       if (key && (key.KeyState === 'Enabled' || key.KeyState === 'Creating')) return key;
     }
-    if (!page.Truncated) return undefined;
-    marker = page.NextMarker;
   }
+  return undefined;
 }
+
+const following = ({
+  Truncated,
+  NextMarker,
+}: Pick<ListKeysCommandOutput, 'Truncated' | 'NextMarker'>): Following => ({
+  more: Truncated,
+  marker: NextMarker,
+});

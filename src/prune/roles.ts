@@ -1,5 +1,6 @@
 import { GetAccountAuthorizationDetailsCommand, type RoleDetail } from '@aws-sdk/client-iam';
 import { defined } from '../canonical.ts';
+import { pages } from '../core/pages.ts';
 import type { Aws, Place } from '../core/resource.ts';
 import type { Statement } from '../iam/types.ts';
 import { POLICY_NAME } from '../kinds/iam-role-policy.ts';
@@ -21,17 +22,18 @@ export interface RoleFound {
 /** Every role of an account with its tags and policies, in bulk: one call for a thousand of them. */
 export async function rolesIn(aws: Aws, at: Place): Promise<RoleFound[]> {
   const roles: RoleFound[] = [];
-  for (let marker: string | undefined; ; ) {
-    const page = await aws.send(
-      at,
-      new GetAccountAuthorizationDetailsCommand(
-        defined({ Filter: ['Role' as const], MaxItems: 1_000, Marker: marker }),
+  const all = pages(
+    (Marker) =>
+      aws.send(
+        at,
+        new GetAccountAuthorizationDetailsCommand(
+          defined({ Filter: ['Role' as const], MaxItems: 1_000, Marker }),
+        ),
       ),
-    );
-    roles.push(...(page.RoleDetailList ?? []).map((role) => found(role, at)));
-    if (!page.IsTruncated) return roles;
-    marker = page.Marker;
-  }
+    ({ IsTruncated, Marker }) => ({ more: IsTruncated, marker: Marker }),
+  );
+  for await (const page of all) roles.push(...(page.RoleDetailList ?? []).map((role) => found(role, at)));
+  return roles;
 }
 
 function found(role: RoleDetail, at: Place): RoleFound {

@@ -3,6 +3,7 @@ import type { Door } from '../aws/door.ts';
 import { defined } from '../canonical.ts';
 import { desire } from '../core/desire.ts';
 import { part } from '../core/handover.ts';
+import { pages } from '../core/pages.ts';
 import type { Aws, Kind, Place } from '../core/resource.ts';
 import { atlasOf } from '../doctor/atlas.ts';
 import { examine } from '../doctor/examine.ts';
@@ -40,11 +41,12 @@ export async function survey(specs: Specs, kinds: ReadonlyMap<string, Kind>, doo
 }
 
 async function allRoles(aws: Aws, at: Place): Promise<void> {
-  for (let marker: string | undefined; ; ) {
-    const page = await aws.send(at, new ListRolesCommand(defined({ MaxItems: 1_000, Marker: marker })));
-    if (!page.IsTruncated) return;
-    marker = page.Marker;
-  }
+  const all = pages(
+    (Marker) => aws.send(at, new ListRolesCommand(defined({ MaxItems: 1_000, Marker }))),
+    ({ IsTruncated, Marker }) => ({ more: IsTruncated, marker: Marker }),
+  );
+  // Each page is written down as it comes.
+  for await (const _ of all);
 }
 
 /** Every Region of every account in which something of ours lies, each once. */
