@@ -2,6 +2,7 @@ import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
 import type { Aws, Command, Place } from '../core/resource.ts';
 import { EXIT, UserError } from '../errors.ts';
 import type { Account } from '../spec/types.ts';
+import { checkAnswer } from './answer-form.ts';
 import { classify } from './classify.ts';
 import type { Clients } from './clients.ts';
 import { describeError, nameAndMessage } from './describe-error.ts';
@@ -83,7 +84,9 @@ export function createDoor(options: DoorOptions): Door {
       if (!isRead(operation)) beforeWrite();
       count(calls, `${service}:${operation}`, isRead(operation));
       try {
-        return (await clients.get(service, at).send(command)) as O;
+        const answer = (await clients.get(service, at).send(command)) as O;
+        checkAnswer(command, answer);
+        return answer;
       } catch (error) {
         throw withoutEcho(error);
       }

@@ -3,6 +3,8 @@ import path from 'node:path';
 import * as z from 'zod';
 import { layOver, nothingObserved, type Observed } from '../core/observed.ts';
 import { EXIT, UserError } from '../errors.ts';
+import { asPolicy } from '../iam/parse.ts';
+import type { Policy } from '../iam/types.ts';
 import { policyOf } from '../kinds/policy-text.ts';
 
 /**
@@ -67,10 +69,14 @@ const fact = <T extends z.ZodType>(form: T, wrapping?: string) =>
     .optional();
 
 /** A policy as an object, or as the text that S3 and IAM give. */
-const POLICY = z.preprocess(
-  (value) => (typeof value === 'string' ? parsedPolicy(value) : value),
-  z.looseObject({ Statement: z.union([z.array(z.looseObject({})), z.looseObject({})]) }),
-);
+const POLICY = z.unknown().transform((value, context): Policy => {
+  try {
+    return typeof value === 'string' ? policyOf(value) : asPolicy(value);
+  } catch (error) {
+    context.issues.push({ code: 'custom', message: (error as Error).message, input: value });
+    return z.NEVER;
+  }
+});
 
 const RULES = z.looseObject({ Rules: z.array(z.looseObject({})) });
 
@@ -120,12 +126,3 @@ const OBSERVED = z.strictObject({ buckets: named(BUCKET), roles: named(ROLE), ke
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
-
-/** Text that is no policy stays as it is, for the form to refuse. */
-function parsedPolicy(text: string): unknown {
-  try {
-    return policyOf(text);
-  } catch {
-    return text;
-  }
-}

@@ -1,10 +1,23 @@
 import type { Seen } from '../core/resource.ts';
 import { isMarked, type Statements } from '../core/statements.ts';
+import { readPolicy } from '../iam/parse.ts';
 import type { Policy, Statement } from '../iam/types.ts';
 
-/** IAM answers policies URL-encoded (RFC 3986) and the JavaScript SDK leaves them so; S3 and KMS answer plain JSON. */
-export function policyOf(text: string): Policy {
-  return JSON.parse(text.trimStart().startsWith('{') ? text : decodeURIComponent(text)) as Policy;
+/**
+ * IAM answers policies URL-encoded (RFC 3986) and the JavaScript SDK leaves them so; S3 and KMS answer plain JSON.
+ *
+ * @throws PolicyError for what is no policy.
+ */
+export const policyOf = (text: string): Policy =>
+  readPolicy(text.trimStart().startsWith('{') ? text : decoded(text));
+
+/** Text that is not URL-encoded stays as it is, for the parser to refuse. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** Whether nothing would stay in a policy, neither of ours nor of anybody's. */
