@@ -32,15 +32,23 @@ export class MalformedAnswer extends Error {}
  * @throws MalformedAnswer with the place in the answer.
  */
 export function checkAnswer(command: object, answer: unknown): void {
-  const [, , operation = '', , , output] = (command as { schema?: [number, string, string, ...unknown[]] })
-    .schema ?? [0, '', ''];
-  const schema = typeof output === 'function' ? (output as () => unknown)() : output;
-  const wrong = schema === undefined ? undefined : misfit(NormalizedSchema.of(schema as never), answer, '');
+  const wrong = misfitOf(command, answer);
   if (wrong !== undefined) throw malformed(wrong);
-  const needed = NEEDED[operation];
+  const needed = NEEDED[schemaOf(command)?.[2] ?? ''];
   if (needed !== undefined && (answer as Record<string, unknown>)[needed] === undefined)
     throw malformed(`it lacks ${needed}`);
 }
+
+/** Where an answer to a command is not of the types that AWS answers, in words. */
+export function misfitOf(command: object, answer: unknown): string | undefined {
+  const output = schemaOf(command)?.[5];
+  const schema = typeof output === 'function' ? (output as () => unknown)() : output;
+  return schema === undefined ? undefined : misfit(NormalizedSchema.of(schema as never), answer, '');
+}
+
+/** `[9, namespace, operation, traits, input, output]` */
+const schemaOf = (command: object) =>
+  (command as { schema?: [number, string, string, unknown, unknown, unknown] }).schema;
 
 const malformed = (why: string): MalformedAnswer =>
   new MalformedAnswer(`the answer has not the form of one: ${why}`);

@@ -1,6 +1,14 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
+import {
+  GetBucketEncryptionCommand,
+  GetBucketOwnershipControlsCommand,
+  GetBucketReplicationCommand,
+  GetObjectLockConfigurationCommand,
+  GetPublicAccessBlockCommand,
+} from '@aws-sdk/client-s3';
 import * as z from 'zod';
+import { misfitOf } from '../aws/answer-form.ts';
 import { layOver, nothingObserved, type Observed } from '../core/observed.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { asPolicy } from '../iam/parse.ts';
@@ -78,21 +86,34 @@ const POLICY = z.unknown().transform((value, context): Policy => {
   }
 });
 
+/** A part of what S3 answers to a command. */
+const answered = <T extends z.ZodType>(command: object, part: string, form: T) =>
+  form.superRefine((value, context) => {
+    const message = misfitOf(command, { [part]: value });
+    if (message !== undefined) context.addIssue({ code: 'custom', message });
+  });
+
 const RULES = z.looseObject({ Rules: z.array(z.looseObject({})) });
+const ANY = { Bucket: 'any' };
+
+/** Parts of answers about buckets: as which fact they stand, and in which wrapping. */
+const partOf = (command: object, part: string, form: z.ZodType = z.looseObject({})) =>
+  fact(answered(command, part, form), part);
 
 const BUCKET = z.strictObject({
   region: z.string(),
   account: z.string().optional(),
   versioning: fact(z.looseObject({ Status: z.string().optional() })),
-  replication: fact(
-    z.looseObject({ Role: z.string(), Rules: z.array(z.looseObject({})) }),
+  replication: partOf(
+    new GetBucketReplicationCommand(ANY),
     'ReplicationConfiguration',
+    RULES.extend({ Role: z.string() }),
   ),
-  encryption: fact(RULES, 'ServerSideEncryptionConfiguration'),
+  encryption: partOf(new GetBucketEncryptionCommand(ANY), 'ServerSideEncryptionConfiguration', RULES),
   policy: fact(POLICY, 'Policy'),
-  ownership: fact(RULES, 'OwnershipControls'),
-  objectLock: fact(z.looseObject({}), 'ObjectLockConfiguration'),
-  publicAccessBlock: fact(z.looseObject({}), 'PublicAccessBlockConfiguration'),
+  ownership: partOf(new GetBucketOwnershipControlsCommand(ANY), 'OwnershipControls', RULES),
+  objectLock: partOf(new GetObjectLockConfigurationCommand(ANY), 'ObjectLockConfiguration'),
+  publicAccessBlock: partOf(new GetPublicAccessBlockCommand(ANY), 'PublicAccessBlockConfiguration'),
 });
 
 const ROLE = z.strictObject({

@@ -44,8 +44,8 @@ const ANSWER = z.object({
   call: z.string(),
   account: z.string().optional(),
   region: z.string(),
-  input: z.unknown(),
-  output: z.unknown().optional(),
+  input: z.record(z.string(), z.unknown()),
+  output: z.record(z.string(), z.unknown()).optional(),
   error: z
     .object({
       name: z.string(),

@@ -87,7 +87,7 @@ const LISTINGS: Record<Service, Listing | undefined> = {
 };
 
 const pluck = (list: unknown, field: string): unknown[] =>
-  Array.isArray(list) ? list.map((one) => (one as Fields)[field]) : [];
+  Array.isArray(list) ? list.map((one) => (one as Fields | null)?.[field]) : [];
 
 type Listings = ReadonlyMap<string, ReadonlySet<unknown>>;
 

@@ -1,0 +1,133 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { PassThrough } from 'node:stream';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { createClients } from '../../src/aws/clients.ts';
+import { createDoor } from '../../src/aws/door.ts';
+import type { Io } from '../../src/cli/io.ts';
+import { run } from '../../src/cli.ts';
+import { atlasOf } from '../../src/doctor/atlas.ts';
+import { readReplications } from '../../src/doctor/read.ts';
+import { kinds } from '../../src/kinds/index.ts';
+import { recordingClients } from '../../src/recording/record.ts';
+import { survey } from '../../src/recording/survey.ts';
+import { mutatedBytes, mutatedJson, polluted, tries } from '../support/mutations.ts';
+import { SECRET } from '../support/secrets.ts';
+import { aWorld, TAX, type World } from '../support/world.ts';
+
+let world: World;
+let folder: string;
+const originals: Record<'facts' | 'recording' | 'plan', unknown> = { facts: {}, recording: {}, plan: {} };
+
+interface Ran {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** The program in this process. */
+async function ran(args: string[]): Promise<Ran> {
+  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+  const said = { stdout: '', stderr: '' };
+  stdout.on('data', (chunk) => {
+    said.stdout += chunk;
+  });
+  stderr.on('data', (chunk) => {
+    said.stderr += chunk;
+  });
+  const { env } = process;
+  const io = { stdin: new PassThrough(), stdout, stderr, env, on: () => {}, off: () => {}, exit: () => {} };
+  const code = await run([...args, '--log-level', 'error'], io as unknown as Io);
+  return { code, ...said };
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'replikey-fuzz-'));
+  world = await aWorld();
+  await world.reconcile();
+  // The SDK looks for credentials in the environment of the process.
+  vi.stubEnv('AWS_ENDPOINT_URL', world.sandbox.endpoint);
+  vi.stubEnv('AWS_ACCESS_KEY_ID', '111122223333');
+  vi.stubEnv('AWS_SECRET_ACCESS_KEY', SECRET);
+  vi.stubEnv('AWS_REGION', 'us-east-1');
+  await writeFile(path.join(folder, 'spec.yaml'), TAX);
+  originals.facts = await readReplications(
+    world.door,
+    ['acme-tax'],
+    atlasOf({ pairs: [], accounts: [] }, 'us-east-1'),
+  );
+  const connection = {
+    endpoint: world.sandbox.endpoint,
+    credentials: { accessKeyId: '111122223333', secretAccessKey: SECRET },
+  };
+  const clients = recordingClients(createClients([], connection));
+  const door = createDoor({ clients, accounts: [], region: 'us-east-1', roleByRole: true });
+  await survey(world.specs, kinds, door);
+  clients.destroy();
+  originals.recording = clients.recording(new Date());
+  const made = path.join(folder, 'made.json');
+  expect(await ran(['plan', path.join(folder, 'spec.yaml'), '--out', made])).toMatchObject({ code: 0 });
+  originals.plan = JSON.parse(await readFile(made, 'utf8'));
+});
+afterAll(async () => {
+  vi.unstubAllEnvs();
+  await world[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true });
+});
+
+const WORDS = [
+  '{',
+  '}',
+  '[',
+  ']',
+  '"',
+  ':',
+  ',',
+  '\\',
+  '\\ud800',
+  '\u0000',
+  '\ufeff',
+  'null',
+  '1e999',
+  '"__proto__":{},',
+];
+
+/** Commands that read a file, and exit codes that say that it was understood. */
+const READERS: [what: keyof typeof originals, args: (file: string) => string[], understood: number[]][] = [
+  ['facts', (file) => ['doctor', '--observed', file], [0, 1]],
+  ['recording', (file) => ['plan', path.join(folder, 'spec.yaml'), '--observed', file], [0, 1]],
+  ['plan', (file) => ['apply', file], [0, 1, 3, 65]],
+];
+
+describe.each(READERS)('a file of %s', (what, args, understood) => {
+  /** Understood, or refused with the name of the file; never a fault of ours, and never a write. */
+  async function isRead(bytes: string | Uint8Array): Promise<void> {
+    const file = path.join(folder, 'given.json');
+    await writeFile(file, bytes);
+    world.sandbox.log.reset();
+    const { code, stderr, stdout } = await ran(args(file));
+    expect(stderr).not.toContain('fault of replikey');
+    if (!understood.includes(code))
+      expect({ code, stderr }).toMatchObject({ code: 64, stderr: expect.stringMatching(/\S/) });
+    expect(`${stdout}${stderr}`.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}]/u);
+    expect(world.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
+    expect(polluted()).toEqual([]);
+  }
+
+  test('is understood as it is', async () => {
+    await isRead(JSON.stringify(originals[what]));
+  });
+
+  const byForm = tries(40);
+  test('is understood or refused, whatever became of its form', byForm.test, async () => {
+    await fc.assert(fc.asyncProperty(mutatedJson([originals[what]]), isRead), byForm.property);
+  });
+
+  const byBytes = tries(20);
+  test('is understood or refused, whatever became of its bytes', byBytes.test, async () => {
+    const bytes = mutatedBytes([JSON.stringify(originals[what])], WORDS);
+    await fc.assert(fc.asyncProperty(bytes, isRead), byBytes.property);
+  });
+});

@@ -1,0 +1,113 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { canonicalStatements, splitPolicy } from '../../src/core/statements.ts';
+import { evaluate } from '../../src/iam/evaluate.ts';
+import { PolicyError, parsePolicy } from '../../src/iam/parse.ts';
+import type { Policy } from '../../src/iam/types.ts';
+import { policyOf } from '../../src/kinds/policy-text.ts';
+import { deep, MANY, mutatedBytes, mutatedJson, polluted, tries } from '../support/mutations.ts';
+
+const ROLE = 'arn:aws:iam::111122223333:role/replikey-acme-tax';
+const originals = [
+  {
+    Version: '2012-10-17',
+    Statement: [
+      {
+        Sid: 'ReplikeySourceKeyTax',
+        Effect: 'Allow',
+        Principal: { AWS: ROLE },
+        Action: ['kms:Decrypt'],
+        Resource: '*',
+        Condition: {
+          StringEquals: { 'kms:ViaService': 's3.us-east-1.amazonaws.com' },
+          StringLike: { 'kms:EncryptionContext:aws:s3:arn': ['arn:aws:s3:::acme-tax/Tax/*'] },
+        },
+      },
+      {
+        Effect: 'Deny',
+        NotPrincipal: { AWS: [ROLE, '111122223333'] },
+        NotAction: 's3:Get*',
+        NotResource: ['*'],
+      },
+    ],
+  },
+  {
+    Version: '2008-10-17',
+    Statement: {
+      Effect: 'Allow',
+      Principal: { Service: 's3.amazonaws.com' },
+      Action: 'sts:AssumeRole',
+      Condition: { Bool: { 'aws:SecureTransport': true }, NumericLessThan: { 's3:max-keys': 10 } },
+    },
+  },
+];
+const WORDS = [
+  ...['{', '}', '[', ']', '"', ':', ',', '\\', '\\u0000', '\\ud800', 'null', '1e999', '%7B', '%', '*', '?'],
+  ...['"Statement":', '"__proto__":{}', '"Effect":"Deny"', '\ufeff', '\u0000', deep(5_000)],
+  [0xff],
+];
+
+/** What is taken for a policy can be compared and evaluated; all else is refused in words. */
+function isUnderstood(text: string, read: (text: string) => Policy): void {
+  let policy: Policy;
+  try {
+    policy = read(text);
+  } catch (error) {
+    expect(error).toBeInstanceOf(PolicyError);
+    expect((error as Error).message).not.toBe('');
+    return;
+  } finally {
+    expect(polluted()).toEqual([]);
+  }
+  const { ours } = splitPolicy(policy, ['tax']);
+  expect(canonicalStatements(ours)).toEqual(ours);
+  for (const action of ['kms:Decrypt', 'sts:AssumeRole', 's3:GetObject']) {
+    const decision = evaluate(
+      { principal: ROLE, action, resource: 'arn:aws:s3:::acme-tax/Tax/a', resourceAccount: '111122223333' },
+      { identity: [{ name: 'identity', policy }], resource: { name: 'resource', policy } },
+    );
+    expect(decision.reason).not.toBe('');
+  }
+}
+
+test.each([
+  ['as somebody wrote it', parsePolicy],
+  ['as AWS answers it', policyOf],
+])('a policy %s, whatever became of its form, is refused in words or can be evaluated', (_, read) => {
+  fc.assert(
+    fc.property(mutatedJson(originals), (text) => isUnderstood(text, read)),
+    tries(800).property,
+  );
+});
+
+test.each([
+  ['as somebody wrote it', parsePolicy],
+  ['as AWS answers it', policyOf],
+])('a policy %s, whatever became of its bytes, is refused in words or can be evaluated', (_, read) => {
+  const texts = originals.map((one) => JSON.stringify(one));
+  fc.assert(
+    fc.property(mutatedBytes([...texts, ...texts.map(encodeURIComponent)], WORDS), (bytes) =>
+      isUnderstood(Buffer.from(bytes).toString(), read),
+    ),
+    tries(800).property,
+  );
+});
+
+test.each<[string, unknown]>([
+  ['statements', { Statement: Array(MANY / 100).fill(originals[0]?.Statement) }],
+  [
+    'stars in an action',
+    { Statement: { Effect: 'Allow', Action: `s3:${'*a'.repeat(MANY / 4)}`, Resource: '*' } },
+  ],
+  [
+    'stars in a resource',
+    { Statement: { Effect: 'Allow', Action: '*', Resource: `arn:aws:s3:::${'*?'.repeat(MANY / 4)}` } },
+  ],
+  [
+    'variables',
+    { Version: '2012-10-17', Statement: { Effect: 'Allow', Action: '*', Resource: '$'.repeat(MANY) } },
+  ],
+  ['colons', { Statement: { Effect: 'Allow', Action: '*', Resource: ':*'.repeat(MANY / 2) } }],
+])('a policy of very many %s takes no longer than it is long', (_, policy) => {
+  isUnderstood(JSON.stringify(policy), policyOf);
+});
