@@ -83,7 +83,8 @@ export const objectHandlers: Handlers = {
   DeleteObjects(call, input) {
     const bucket = addressed(call, input);
     const objects: { Key: string; VersionId?: string }[] = input.Delete?.Objects ?? [];
-    if (objects.length === 0 || objects.length > 1000) throw malformedXml();
+    if (objects.length === 0 || objects.length > 1000 || !objects.every(({ Key }) => Key))
+      throw malformedXml();
     const deleted: object[] = [];
     const errors: object[] = [];
     for (const { Key, VersionId } of objects) {
