@@ -1,0 +1,4 @@
+import { CHANGE } from './lives.ts';
+import { suffering } from './suffering.ts';
+
+suffering(CHANGE);

@@ -1,0 +1,4 @@
+import { CREATION } from './lives.ts';
+import { suffering } from './suffering.ts';
+
+suffering(CREATION);

@@ -1,0 +1,4 @@
+import { REMOVAL } from './lives.ts';
+import { suffering } from './suffering.ts';
+
+suffering(REMOVAL);

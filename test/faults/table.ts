@@ -1,0 +1,23 @@
+import { FAULTS } from './faults.ts';
+import type { Verdict } from './verdict.ts';
+
+/** How often each fault ended in which way. */
+export function tableOf(results: readonly { fault: string; verdict: Verdict | 'wrong' }[]): string {
+  const count = (fault: string | undefined, verdict: Verdict | 'wrong') =>
+    results.filter((one) => (fault === undefined || one.fault === fault) && one.verdict === verdict).length;
+  const row = (title: string, fault: string | undefined) => [
+    title,
+    ...(['recovered', 'told', 'wrong'] as const).map((verdict) => String(count(fault, verdict))),
+  ];
+  const rows = [
+    ['fault', 'recovered within the run', 'told, healed by the next run', 'wrong'],
+    ...FAULTS.map(({ name }) => row(name, name)),
+    row('all', undefined),
+  ];
+  const widths = [0, 1, 2, 3].map((column) => Math.max(...rows.map((cells) => (cells[column] ?? '').length)));
+  const line = (cells: string[]) =>
+    `| ${cells.map((cell, at) => (at === 0 ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0))).join(' | ')} |`;
+  const [head = [], ...body] = rows;
+  const rule = widths.map((width, at) => (at === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`));
+  return [line(head), line(rule), ...body.map(line)].join('\n');
+}
