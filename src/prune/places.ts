@@ -1,7 +1,8 @@
 import { HeadBucketCommand } from '@aws-sdk/client-s3';
 import { nameAndMessage } from '../aws/describe-error.ts';
 import type { Leftover } from '../core/leftover.ts';
-import type { Aws, Place } from '../core/resource.ts';
+import { bucketId, NOWHERE } from '../core/names.ts';
+import type { Aws, Blocked, Place } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
 import { regionOf } from '../import/look.ts';
 import type { Specs } from '../spec/types.ts';
@@ -35,8 +36,8 @@ export interface Located {
   leftover: Leftover;
   /** Buckets and keys that none of the accounts owns: what their policies say is their owners' affair. */
   elsewhere: string[];
-  /** What could not be told, if so. */
-  unknown?: string;
+  /** A bucket of which it could not be told whose it is, if there is one. */
+  unknown?: Blocked;
 }
 
 export async function locate(trace: Trace, accounts: readonly Reached[], aws: Aws): Promise<Located> {
@@ -47,7 +48,7 @@ export async function locate(trace: Trace, accounts: readonly Reached[], aws: Aw
   const from = await Promise.all(sources.map((bucket) => seek(bucket, home, aws)));
   const to = await Promise.all(destinations.map((bucket) => seek(bucket, [...home, ...others], aws)));
   const owned = keys.map((arn) => ({ arn, owner: accounts.find(({ id }) => id === idOf(arn)) }));
-  const unknown = [...from, ...to].find(({ why }) => why !== undefined)?.why;
+  const unknown = [...from, ...to].find(isUnknown);
   return {
     trace,
     leftover: {
@@ -70,7 +71,7 @@ export async function locate(trace: Trace, accounts: readonly Reached[], aws: Aw
       ...to.filter(({ state }) => state === 'hidden').map(({ bucket }) => bucket),
       ...owned.filter(({ owner }) => !owner).map(({ arn }) => arn),
     ],
-    ...(unknown === undefined ? {} : { unknown }),
+    ...(unknown && { unknown: notFound(spec, unknown) }),
   };
 }
 
@@ -82,6 +83,15 @@ interface Sought {
   owner?: Reached;
   why?: string;
 }
+
+const isUnknown = (one: Sought): one is Sought & { why: string } => one.why !== undefined;
+
+const notFound = (spec: string, { bucket, why }: { bucket: string; why: string }): Blocked => ({
+  id: bucketId('s3.bucket', bucket),
+  why: `what is left of ${spec} there cannot be found: ${why}`,
+  pairs: [spec],
+  from: NOWHERE,
+});
 
 /** Whose of some accounts a bucket is, and where. */
 async function seek(bucket: string, accounts: readonly Reached[], aws: Aws): Promise<Sought> {
@@ -95,7 +105,7 @@ async function seek(bucket: string, accounts: readonly Reached[], aws: Aws): Pro
       // HEAD answers have no body to say more in than a status.
       const status = (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
       if (status === 404) return { bucket, state: 'absent' };
-      if (status !== 403) return { bucket, state: 'hidden', why: `${bucket}: ${nameAndMessage(error)}` };
+      if (status !== 403) return { bucket, state: 'hidden', why: nameAndMessage(error) };
     }
   }
   return { bucket, state: 'hidden' };

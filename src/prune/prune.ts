@@ -52,7 +52,10 @@ export async function prune(
   const first = together({ rules: leftovers, permissions: [] }, new Map());
   const actual = await observe(first);
   const held = new Map(
-    located.map((one) => [one.trace, one.unknown ?? need(one.leftover, first, actual, kinds)]),
+    located.map((one) => [
+      one.trace,
+      one.unknown ? `${one.unknown.id} is blocked` : need(one.leftover, first, actual, kinds),
+    ]),
   );
   const going = located.filter(({ trace }) => held.get(trace) === undefined);
   const staying = new Map(going.map(({ trace }) => [trace, roleStays(trace, traces, going)]));
@@ -63,7 +66,8 @@ export async function prune(
   return {
     first,
     all: together({ rules: leftovers, permissions }, actual),
-    blocked,
+    // Permissions that stay since a bucket could not be asked are no success: the next run may take them away.
+    blocked: [...blocked, ...located.flatMap(({ unknown }) => unknown ?? [])],
     notes: [
       ...traces.flatMap((trace) => note(trace, 'what is left of it stays', trace.stays)),
       ...located.flatMap(({ trace }) => note(trace, 'its permissions stay', held.get(trace))),

@@ -403,6 +403,22 @@ describe('what cannot be read', () => {
     expect(idsOf(await pruned(world, TAX))).toHaveLength(3);
   });
 
+  test('of the place of a bucket is told, and the permissions of its rules stay until the next run', async () => {
+    await using world = await aWorld(`${TAX}---\n${OLD}`);
+    await world.reconcile();
+    // S3 answers HEAD without a body, also where credentials have expired.
+    world.sandbox.knobs.faults = [
+      { match: 'HeadBucket', nth: 1, what: { status: 400, code: 'ExpiredToken' } },
+    ];
+    const { plan } = await world.with(TAX, PRUNE);
+    expect(plan.blocked.map(({ id, why }) => `${id} ${why}`)).toEqual([
+      expect.stringMatching(/^s3\.bucket\/acme-old\S* what is left of old there cannot be found: /),
+    ]);
+    expect(roleOf(world, 'replikey-acme-old')).toBeDefined();
+    await pruned(world, TAX);
+    expect(statementsOf(world, 'Old')).toEqual([]);
+  });
+
   test('of the roles is told, and nothing is taken away', async () => {
     await using world = await aWorld(`${TAX}---\n${OLD}`);
     await world.reconcile();
