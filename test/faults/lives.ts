@@ -129,7 +129,7 @@ function othersMoveIn(store: Store): void {
 const theirStatement = (resource: string, action: string) => ({
   Sid: 'Theirs',
   Effect: 'Allow',
-  Principal: { AWS: `arn:aws:iam::${ACCOUNT}:role/theirs` },
+  Principal: { AWS: `AROATHEIRS|arn:aws:iam::${ACCOUNT}:role/theirs` },
   Action: action,
   Resource: resource,
 });
