@@ -18,6 +18,8 @@ export interface Call {
   operation: string;
   nth: number;
   isRead: boolean;
+  /** The bucket, key or role that it is about. */
+  of: string;
 }
 
 /** What befalls one call. */
@@ -122,11 +124,13 @@ function numbered({ good, bad, isStruck, gate, time }: Lines): Clients {
   return {
     get: (service, at) => ({
       async send(command) {
-        const { operation } = nameOf(command);
+        const { operation, input } = nameOf(command);
+        const { Bucket, KeyId, RoleName } = input as Record<string, string | undefined>;
+        const of = Bucket ?? KeyId ?? RoleName ?? '';
         const key = `${service}:${operation}`;
         const nth = (counts.get(key) ?? 0) + 1;
         counts.set(key, nth);
-        const struck = isStruck({ service, operation, nth, isRead: isRead(operation) });
+        const struck = isStruck({ service, operation, nth, isRead: isRead(operation), of });
         const end = time.begin();
         // What will never be answered ends by time alone.
         if (struck) void gate.held.then(end);

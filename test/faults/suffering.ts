@@ -23,12 +23,12 @@ export function suffering(life: Life): void {
     const results: { fault: string; verdict: Verdict | 'wrong' }[] = [];
     const wrong: string[] = [];
     for (const strike of cases) {
-      const ended = await theatre.suffer(strike);
+      const ended = await theatre.suffer({ strike });
       const faults = wrongWith(ended);
       const { service, operation, nth } = strike.call;
       if (faults.length > 0)
         wrong.push(`${strike.fault.name} at ${service}:${operation} ${nth}: ${faults.join('; ')}`);
-      results.push({ fault: strike.fault.name, verdict: faults.length > 0 ? 'wrong' : verdictOf(ended) });
+      results.push({ fault: strike.fault.name, verdict: faults.length > 0 ? 'wrong' : verdictOf(ended.ran) });
     }
     const title = `${life.name}: ${cases.length} of ${all.length} cases, ${theatre.calls.length} calls`;
     process.stdout.write(`\n${title}\n\n${tableOf(results)}\n`);

@@ -2,7 +2,7 @@ import { startSandbox } from '../../src/sandbox/server.ts';
 import type { Specs } from '../../src/spec/types.ts';
 import { checkpoint } from '../support/checkpoint.ts';
 import { specsOf } from '../support/world.ts';
-import { type Call, type DriveOptions, drive, type Ran, type Strike } from './drive.ts';
+import { type Call, type DriveOptions, drive, type Ran } from './drive.ts';
 import { openGate } from './gate.ts';
 import { LIVES, type Life } from './lives.ts';
 import { simulateTime } from './simulated-time.ts';
@@ -18,15 +18,25 @@ export interface Theatre extends AsyncDisposable {
   before: State;
   goal: State;
   setBack(): void;
-  run(options?: Pick<DriveOptions, 'strike' | 'pass' | 'onCall'>): Promise<Ran>;
-  /** From the start: a run that suffers a fault, one that does not, and a dry one. */
-  suffer(strike: Strike): Promise<Ended>;
+  /** Told of each call when the sandbox has carried it out, before it answers. */
+  onCarriedOut: (n: number) => void | Promise<void>;
+  run(options?: Disturbed): Promise<Ran>;
+  /** From the start: a run that is disturbed, one that is not, and a dry one. */
+  suffer(disturbed: Disturbed): Promise<Ended & { ran: Ran }>;
+  /** What comes after something befell the first run: one that is not disturbed, and a dry one. */
+  heal(): Promise<Ended>;
 }
+
+export type Disturbed = Pick<DriveOptions, 'strike' | 'pass' | 'onCall'>;
 
 /** Live up to the start of a life, and once through it. */
 export async function openTheatre(life: Life): Promise<Theatre> {
   simulateTime();
-  const sandbox = await startSandbox({ clock: () => Date.now() });
+  const sandbox = await startSandbox({
+    clock: () => Date.now(),
+    onCall: async ({ n }, phase) => (phase === 'after' ? theatre?.onCarriedOut(n) : undefined),
+  });
+  let theatre: Theatre | undefined;
   const gate = await openGate(sandbox.endpoint);
   const living =
     (one: Life, specs: Specs) =>
@@ -45,28 +55,36 @@ export async function openTheatre(life: Life): Promise<Theatre> {
   const run = living(life, specs);
   const { calls } = good(await run());
   const goal = stateNow(sandbox);
-  return {
+  theatre = {
     sandbox,
     specs,
     calls,
     before,
     goal,
-    setBack,
-    run,
-    async suffer(strike) {
+    onCarriedOut: () => {},
+    setBack() {
       setBack();
-      const ran = await run({ strike });
+      sandbox.log.reset();
+    },
+    run,
+    async suffer(disturbed) {
+      this.setBack();
+      const ran = await run(disturbed);
+      return { ran, ...(await this.heal()) };
+    },
+    async heal() {
       const after = stateNow(sandbox);
       const next = await run();
       const healed = stateNow(sandbox);
       const last = await run({ pass: { dryRun: true } });
-      return { before, goal, ran, after, next, healed, last };
+      return { before, goal, after, next, healed, last };
     },
     async [Symbol.asyncDispose]() {
       await gate.close();
       await sandbox.close();
     },
   };
+  return theatre;
 }
 
 function good(ran: Ran): Ran {
