@@ -126,7 +126,7 @@ function othersMoveIn(store: Store): void {
   replica.versioning = { Status: 'Suspended' };
 }
 
-const theirStatement = (resource: string, action: string) => ({
+export const theirStatement = (resource: string, action: string) => ({
   Sid: 'Theirs',
   Effect: 'Allow',
   Principal: { AWS: `AROATHEIRS|arn:aws:iam::${ACCOUNT}:role/theirs` },

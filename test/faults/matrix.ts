@@ -1,6 +1,14 @@
 import type { Call, Strike } from './drive.ts';
 import { FAULTS, type Fault } from './faults.ts';
 
+const { FAULTS: which, FAULTS_SEED: given } = process.env;
+
+/** All cases, or a sample that a seed determines. */
+export const EXTENT = {
+  isAll: which === 'all',
+  seed: given === undefined ? Math.floor(Math.random() * 2 ** 32) : Number(given),
+};
+
 /** Every call of a run with every fault that it can suffer. */
 export const matrixOf = (calls: readonly Call[]): Strike[] =>
   calls.flatMap((call) => FAULTS.filter((fault) => concerns(fault, call)).map((fault) => ({ call, fault })));

@@ -46,3 +46,6 @@ export async function inNoTime<T>(calls: UnderWay, work: () => Promise<T>): Prom
   }
   return worked;
 }
+
+/** Let time pass in which nobody does anything. */
+export const passTime = (ms: number): void => void vi.advanceTimersByTime(ms);

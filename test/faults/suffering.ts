@@ -1,25 +1,23 @@
 import { expect, test } from 'vitest';
 import type { Life } from './lives.ts';
-import { chanceOf, matrixOf, sampleOf } from './matrix.ts';
+import { chanceOf, EXTENT, matrixOf, sampleOf } from './matrix.ts';
 import { tableOf } from './table.ts';
 import { openTheatre } from './theatre.ts';
 import { type Verdict, verdictOf, wrongWith } from './verdict.ts';
 
-/** All cases, or a sample; a seed repeats one. */
-const { FAULTS: which, FAULTS_SEED: given } = process.env;
 const SAMPLE = 45;
 
 /** Every call of a life, or a sample of them, with every fault. */
 export function suffering(life: Life): void {
-  const seed = given === undefined ? Math.floor(Math.random() * 2 ** 32) : Number(given);
-  const extent = which === 'all' ? 'every call with every fault' : `a sample (FAULTS_SEED=${seed})`;
+  const { isAll, seed } = EXTENT;
+  const extent = isAll ? 'every call with every fault' : `a sample (FAULTS_SEED=${seed})`;
 
   test(`${life.name}: a run is told truly and healed by the next, ${extent}`, {
     timeout: 3_600_000,
   }, async () => {
     await using theatre = await openTheatre(life);
     const all = matrixOf(theatre.calls);
-    const cases = which === 'all' ? all : sampleOf(all, SAMPLE, chanceOf(seed));
+    const cases = isAll ? all : sampleOf(all, SAMPLE, chanceOf(seed));
     const results: { fault: string; verdict: Verdict | 'wrong' }[] = [];
     const wrong: string[] = [];
     for (const strike of cases) {

@@ -1,0 +1,122 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Store } from '../../src/sandbox/store.ts';
+import type { Call, Ran } from './drive.ts';
+import { CHANGE, theirStatement } from './lives.ts';
+import { chanceOf, EXTENT } from './matrix.ts';
+import { stateNow } from './state.ts';
+import { openTheatre, type Theatre } from './theatre.ts';
+import { TRACE } from './verdict.ts';
+
+/** Somebody else at work on the same things. */
+interface Move {
+  name: string;
+  act(store: Store): void;
+  /** For what others put into a document that we write as a whole: how it is read and written, and whether it is there. */
+  beside?: { read: string; write: string; of: RegExp; isThere(text: string): boolean };
+}
+
+const roleIn = (store: Store) => {
+  const role = store.account('111122223333').roles.get('replikey-acme-tax');
+  if (!role) throw new Error('there is no role');
+  return role;
+};
+
+const bucketIn = (store: Store, name: string) => {
+  const bucket = store.bucket(name);
+  if (!bucket) throw new Error('there is no bucket');
+  return bucket;
+};
+
+const THEIR_RULE = {
+  ID: 'theirs-too',
+  Priority: 99,
+  Status: 'Enabled' as const,
+  Filter: { Prefix: 'TheirsToo/' },
+  DeleteMarkerReplication: { Status: 'Disabled' as const },
+  Destination: { Bucket: 'arn:aws:s3:::theirs' },
+};
+
+const MOVES: readonly Move[] = [
+  {
+    name: 'adds a replication rule',
+    act: (store) => void bucketIn(store, 'acme-tax').replication?.Rules?.push(THEIR_RULE),
+    beside: {
+      read: 'GetBucketReplication',
+      write: 'PutBucketReplication',
+      of: /^acme-tax$/,
+      isThere: (text) => text.includes('theirs-too'),
+    },
+  },
+  {
+    name: 'adds a statement to the policy of a key',
+    act(store) {
+      for (const key of store.account('111122223333').keys.values()) {
+        if (key.region !== 'us-east-1') continue;
+        const policy = JSON.parse(key.policy) as { Statement: object[] };
+        policy.Statement.push({ ...theirStatement('*', 'kms:DescribeKey'), Sid: 'TheirsToo' });
+        key.policy = JSON.stringify(policy);
+      }
+    },
+    beside: {
+      read: 'GetKeyPolicy',
+      write: 'PutKeyPolicy',
+      of: /us-east-1/,
+      isThere: (text) => text.includes('TheirsToo'),
+    },
+  },
+  {
+    name: 'adds a tag and a policy to the role',
+    act(store) {
+      roleIn(store).tags.set('theirs-too', 'yes');
+      roleIn(store).inline.set('theirs-too', '{"Version":"2012-10-17","Statement":[]}');
+    },
+  },
+  {
+    name: 'suspends versioning',
+    act(store) {
+      bucketIn(store, 'acme-tax-replica').versioning = { Status: 'Suspended' };
+    },
+  },
+  { name: 'deletes the policy of the role', act: (store) => void roleIn(store).inline.delete('replikey') },
+  {
+    name: 'deletes the replication configuration',
+    act: (store) => void delete bucketIn(store, 'acme-tax').replication,
+  },
+];
+
+/** What of others is lost with a document may be lost between the last reading of it and the write, and then only. */
+const mayBeLost = ({ read, write, of }: NonNullable<Move['beside']>, { calls }: Ran, at: number): boolean => {
+  const isOf = (call: Call | undefined, operation: string) =>
+    call?.operation === operation && of.test(call.of);
+  const written = calls.findIndex((call, index) => index >= at && isOf(call, write));
+  return written >= 0 && !calls.slice(at, written).some((call) => isOf(call, read));
+};
+
+describe('a second actor between the calls of a run', () => {
+  let theatre: Theatre;
+  beforeAll(async () => {
+    theatre = await openTheatre(CHANGE);
+  });
+  afterAll(() => theatre[Symbol.asyncDispose]());
+
+  test.each(MOVES)('$name, and the run after it converges', { timeout: 600_000 }, async ({ act, beside }) => {
+    const chance = chanceOf(EXTENT.seed);
+    const every = theatre.calls.map((_, at) => at);
+    const some = EXTENT.isAll ? every : [...every].sort(() => chance() - 0.5).slice(0, 3);
+    const wrong: string[] = [];
+    for (const at of some) {
+      theatre.setBack();
+      let n = 0;
+      const ran = await theatre.run({ onCall: () => n++ === at && act(theatre.sandbox.store) });
+      const state = JSON.stringify(stateNow(theatre.sandbox));
+      const { next, last } = await theatre.heal();
+      const call = ran.calls[at];
+      const name = `before call ${at + 1}, ${call?.operation} of ${call?.of}`;
+      if (ran.error !== undefined || TRACE.test(ran.said)) wrong.push(`${name}: it crashed: ${ran.said}`);
+      if (beside && !beside.isThere(state) && !mayBeLost(beside, ran, at)) wrong.push(`${name}: it is lost`);
+      if (next.exitCode !== 0) wrong.push(`${name}: the next run failed: ${next.said}`);
+      if (last.outcome?.plan.waves.length !== 0) wrong.push(`${name}: a run after that plans something`);
+    }
+    expect(wrong).toEqual([]);
+  });
+});
