@@ -97,11 +97,17 @@ export async function apply(plan: Plan, options: ApplyOptions): Promise<StepResu
         ...kind,
         settles: kind.settles?.filter(({ code }) => !code.startsWith('NoSuch')) ?? [],
       };
-      await queue(() => write(patient, desired, (aws) => kind.remove?.(aws, desired), options, waiting));
+      await queue(async () => {
+        await untouched(kind, desired, was, options);
+        await write(patient, desired, (aws) => kind.remove?.(aws, desired), options, waiting);
+      });
       if (!signal?.aborted) await vanishing(desired, options, waiting);
       return undefined;
     }
-    await queue(() => write(kind, desired, (aws) => kind.write(aws, desired, was), options, waiting));
+    await queue(async () => {
+      await untouched(kind, desired, was, options);
+      await write(kind, desired, (aws) => kind.write(aws, desired, was), options, waiting);
+    });
     // Written is applied; what an interrupted run did not read back, the next one reads.
     if (signal?.aborted) return { spec: desired.spec, attrs: was?.attrs ?? {} };
     return seeing(kind, desired, was, options, waiting);
@@ -109,6 +115,28 @@ export async function apply(plan: Plan, options: ApplyOptions): Promise<StepResu
 
   for (const step of plan.waves.flat()) running.set(step.id, run(step));
   return Promise.all(running.values());
+}
+
+/**
+ * Read once more what is written as a whole though others have their part in it. AWS takes such a document without a
+ * condition, so that what was put there since it was read would be lost.
+ *
+ * @throws Error where it is not as it was when the plan was made.
+ */
+async function untouched(
+  kind: Kind,
+  desired: Resource,
+  was: Seen | undefined,
+  { kinds, door, signal }: ApplyOptions,
+): Promise<void> {
+  if (was?.rest === undefined) return;
+  const observation = await readOne(desired, kinds, door, signal);
+  if (observation.state === 'unknown') throw new Error(observation.why, { cause: observation.error });
+  const now = observation.state === 'present' ? observation.seen : undefined;
+  const parts = (rest: unknown) => (Array.isArray(rest) ? rest.map(stableJson).sort() : rest);
+  const all = ({ spec, rest }: Seen) => stableJson([kind.canonical(spec), parts(rest)]);
+  if (now && all(now) === all(was)) return;
+  throw new Error('somebody else has changed it since it was read; nothing was written');
 }
 
 /**

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { EXIT } from '../../src/errors.ts';
 import type { Store } from '../../src/sandbox/store.ts';
 import type { Call, Ran } from './drive.ts';
 import { CHANGE, theirStatement } from './lives.ts';
@@ -91,6 +92,23 @@ const mayBeLost = ({ read, write, of }: NonNullable<Move['beside']>, { calls }: 
   const written = calls.findIndex((call, index) => index >= at && isOf(call, write));
   return written >= 0 && !calls.slice(at, written).some((call) => isOf(call, read));
 };
+
+describe('a second actor who acts when the plan is made', () => {
+  const besides = MOVES.filter(({ beside }) => beside);
+
+  test.each(besides)('$name, and does not lose it', async ({ act, beside }) => {
+    await using theatre = await openTheatre(CHANGE);
+    theatre.setBack();
+    const ran = await theatre.run({ pass: { onPlan: () => act(theatre.sandbox.store) } });
+    expect(beside?.isThere(JSON.stringify(stateNow(theatre.sandbox)))).toBe(true);
+    expect(ran.exitCode).toBe(EXIT.failed);
+    expect(ran.said).toMatch(/somebody else has changed it since it was read; nothing was written/);
+    const { next, healed, last } = await theatre.heal();
+    expect(next.exitCode).toBe(EXIT.ok);
+    expect(beside?.isThere(JSON.stringify(healed))).toBe(true);
+    expect(last.outcome?.plan.waves).toEqual([]);
+  });
+});
 
 describe('a second actor between the calls of a run', () => {
   let theatre: Theatre;
