@@ -18,8 +18,8 @@ export interface Theatre extends AsyncDisposable {
   before: State;
   goal: State;
   setBack(): void;
-  /** Told of each call when the sandbox has carried it out, before it answers. */
-  onCarriedOut: (n: number) => void | Promise<void>;
+  /** Told of each call that arrives at the sandbox, before it is handled and before it is answered. */
+  onCall: (n: number, phase: 'before' | 'after') => void | Promise<void>;
   run(options?: Disturbed): Promise<Ran>;
   /** From the start: a run that is disturbed, one that is not, and a dry one. */
   suffer(disturbed: Disturbed): Promise<Ended & { ran: Ran }>;
@@ -34,7 +34,7 @@ export async function openTheatre(life: Life): Promise<Theatre> {
   simulateTime();
   const sandbox = await startSandbox({
     clock: () => Date.now(),
-    onCall: async ({ n }, phase) => (phase === 'after' ? theatre?.onCarriedOut(n) : undefined),
+    onCall: ({ n }, phase) => theatre?.onCall(n, phase),
   });
   let theatre: Theatre | undefined;
   const gate = await openGate(sandbox.endpoint);
@@ -61,11 +61,8 @@ export async function openTheatre(life: Life): Promise<Theatre> {
     calls,
     before,
     goal,
-    onCarriedOut: () => {},
-    setBack() {
-      setBack();
-      sandbox.log.reset();
-    },
+    onCall: () => {},
+    setBack,
     run,
     async suffer(disturbed) {
       this.setBack();
