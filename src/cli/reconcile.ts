@@ -1,7 +1,7 @@
 import manifest from '../../package.json' with { type: 'json' };
 import { systemClock } from '../controller/clock.ts';
 import type { Thresholds } from '../core/guard.ts';
-import type { Plan } from '../core/resource.ts';
+import type { Id, Plan } from '../core/resource.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { kinds } from '../kinds/index.ts';
 import { type Outcome, reconcile } from '../reconcile.ts';
@@ -49,6 +49,7 @@ export async function reconcileOnce(
   const told = telling(options.output, pass, io, session.log);
   const progress = showProgress({ io, log: session.log, clock: systemClock, calls });
   const checksum = approved?.digest ?? options.plan;
+  const applied: Id[] = [];
   try {
     const outcome = await reconcile(specs, {
       kinds,
@@ -68,6 +69,7 @@ export async function reconcileOnce(
       onEvent(event) {
         told.event(event);
         progress.event(event);
+        if (event.type === 'applied') applied.push(event.step.id);
       },
     });
     told.end(outcome);
@@ -77,10 +79,19 @@ export async function reconcileOnce(
     }
     session.log.debug({ reads: calls.reads, writes: calls.writes }, 'calls');
     return exitCode(outcome, options);
+  } catch (error) {
+    throw withApplied(error, applied);
   } finally {
     progress.end();
     await session.close();
   }
+}
+
+/** What ended a pass early, with what it had applied until then: an outcome to tell of that there will not be. */
+function withApplied(error: unknown, applied: readonly Id[]): unknown {
+  if (!(error instanceof UserError) || applied.length === 0) return error;
+  const message = `${error.message}\nApplied before: ${applied.join(', ')}`;
+  return new UserError(error.exitCode, message, { cause: error });
 }
 
 /** @throws UserError for options that cannot be meant together. */
