@@ -1,9 +1,9 @@
 import { HeadBucketCommand } from '@aws-sdk/client-s3';
-import { nameAndMessage } from '../aws/describe-error.ts';
+import { describeError, nameAndMessage } from '../aws/describe-error.ts';
 import type { Leftover } from '../core/leftover.ts';
 import { bucketId, NOWHERE } from '../core/names.ts';
 import type { Aws, Blocked, Place } from '../core/resource.ts';
-import { UserError } from '../errors.ts';
+import { EXIT, UserError } from '../errors.ts';
 import { regionOf } from '../import/look.ts';
 import type { Specs } from '../spec/types.ts';
 import type { Trace } from './traces.ts';
@@ -25,9 +25,20 @@ export async function accountsOf({ pairs, accounts }: Specs, aws: Aws): Promise<
   ]);
   const reached = [...names].map(async (account): Promise<[string, Place]> => {
     const region = (sides.find((side) => side.account === account) ?? sides[0])?.region ?? 'us-east-1';
-    return [await aws.accountId(account), account === undefined ? { region } : { account, region }];
+    const at = account === undefined ? { region } : { account, region };
+    return [await identified(account, at, aws), at];
   });
   return [...new Map(await Promise.all(reached))].map(([id, at]) => ({ id, at }));
+}
+
+/** @throws UserError where it cannot be told: what is left of specs is looked for in accounts that are known. */
+async function identified(account: string | undefined, at: Place, aws: Aws): Promise<string> {
+  try {
+    return await aws.accountId(account);
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(EXIT.failed, describeError(error, 'sts:GetCallerIdentity', at), { cause: error });
+  }
 }
 
 /** What is left of a spec, with the places of what can be reached. */

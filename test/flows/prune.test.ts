@@ -419,6 +419,15 @@ describe('what cannot be read', () => {
     expect(statementsOf(world, 'Old')).toEqual([]);
   });
 
+  test('of the account ends the run with what AWS said', async () => {
+    await using world = await aWorld();
+    world.sandbox.knobs.faults = always('GetCallerIdentity');
+    await expect(world.with(TAX, PRUNE)).rejects.toMatchObject({
+      exitCode: 1,
+      message: expect.stringMatching(/^sts:GetCallerIdentity in us-east-1: AccessDenied/),
+    });
+  });
+
   test('of the roles is told, and nothing is taken away', async () => {
     await using world = await aWorld(`${TAX}---\n${OLD}`);
     await world.reconcile();
