@@ -12,7 +12,7 @@ export async function writeWhole(file: string, text: string): Promise<void> {
     await writeFile(aside, text, { mode: 0o600, flag: 'wx' });
     await rename(aside, file);
   } catch (error) {
-    await rm(aside, { force: true });
+    await rm(aside, { force: true }).catch(() => undefined);
     throw new UserError(EXIT.usage, `${file} cannot be written: ${(error as Error).message}`, {
       cause: error,
     });
