@@ -29,8 +29,9 @@ export async function interruptible(
     const result = await body(controller.signal);
     return untilStopped ? result : (code ?? result);
   } catch (error) {
-    // What fails because it was interrupted is not worth a message of its own.
-    if (code === undefined) throw error;
+    // What fails because it was interrupted is not worth a message of its own; what cannot be kept at the end is.
+    const isOwn = error instanceof UserError && !(error.cause instanceof Interrupted);
+    if (code === undefined || isOwn) throw error;
     throw new UserError(code, 'Interrupted: nothing is in flight any more; run it again to go on.', {
       cause: error,
     });

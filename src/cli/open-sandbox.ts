@@ -4,11 +4,12 @@ import { type Sandbox, type SandboxOptions, startSandbox } from '../sandbox/serv
 /**
  * Start a sandbox for a user.
  *
- * @throws UserError when its port or its folder cannot be used.
+ * @throws UserError when its port or its folder cannot be used; closing it throws one when its state cannot be kept.
  */
 export async function openSandbox(options: SandboxOptions): Promise<Sandbox> {
   try {
-    return await startSandbox(options);
+    const sandbox = await startSandbox(options);
+    return { ...sandbox, close: () => sandbox.close().catch(notKept) };
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const why =
@@ -17,4 +18,8 @@ export async function openSandbox(options: SandboxOptions): Promise<Sandbox> {
         : message;
     throw new UserError(EXIT.failed, `the sandbox cannot start: ${why}`, { cause: error });
   }
+}
+
+function notKept(error: Error): never {
+  throw new UserError(EXIT.failed, `the sandbox's state cannot be kept: ${error.message}`, { cause: error });
 }

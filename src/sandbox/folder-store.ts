@@ -95,8 +95,7 @@ export function folderStore(folder: string): Store {
       return flushing;
     },
     async close() {
-      await this.flush();
-      unlock();
+      await this.flush().finally(unlock);
     },
   };
 }
