@@ -19,6 +19,9 @@ export interface Ended {
 /** A line of a stack trace. */
 export const TRACE = /^\s+at .+:\d+:\d+\)?$/m;
 
+/** What went wrong with a call is told with its name: what could not be read may be there all the same. */
+const CALL = /\b(s3|iam|kms|sts):[A-Z]\w+ in /;
+
 /** What is wrong with a run that was disturbed and with what came of it, in words; nothing is as it should be. */
 export const wrongWith = (ended: Ended & { ran: Ran }): string[] => [
   ...untrue(ended),
@@ -34,6 +37,10 @@ function untrue({ goal, ran, after }: Ended & { ran: Ran }): string[] {
     ...wrong(ran.error !== undefined && !(ran.error instanceof UserError), `it crashed: ${ran.error}`),
     ...wrong(ran.exitCode === EXIT.ok && !isThere, 'it said that it succeeded, but not all is there'),
     ...wrong(ran.exitCode !== EXIT.ok && ran.said.trim() === '', 'it failed without a word'),
+    ...wrong(
+      ran.exitCode !== EXIT.ok && isThere && !CALL.test(ran.said),
+      'it failed though all is there, and named no call that failed',
+    ),
     ...wrong(TRACE.test(ran.said), 'it printed a stack trace'),
     ...missing.map((id) => `it said that it applied ${id}, which is not as declared`),
   ];
