@@ -1,0 +1,81 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { FAULTS } from './faults.ts';
+import { CREATION } from './lives.ts';
+import { chanceOf, matrixOf, sampleOf } from './matrix.ts';
+import type { State } from './state.ts';
+import { openTheatre, type Theatre } from './theatre.ts';
+import { wrongWith } from './verdict.ts';
+
+let theatre: Theatre;
+let ended: Parameters<typeof wrongWith>[0];
+beforeAll(async () => {
+  theatre = await openTheatre(CREATION);
+  ended = await theatre.suffer({});
+});
+afterAll(() => theatre[Symbol.asyncDispose]());
+
+describe('a sample', () => {
+  test('has every fault and every operation, whatever the seed', () => {
+    const all = matrixOf(theatre.calls);
+    const operations = new Set(all.map(({ call }) => call.operation));
+    for (let seed = 0; seed < 100; seed++) {
+      const sample = sampleOf(all, 28, chanceOf(seed));
+      expect(new Set(sample.map(({ fault }) => fault.name)).size).toBe(FAULTS.length);
+      expect(new Set(sample.map(({ call }) => call.operation))).toEqual(operations);
+    }
+  });
+
+  test('is the same again for the same seed', () => {
+    const all = matrixOf(theatre.calls);
+    expect(sampleOf(all, 28, chanceOf(7))).toEqual(sampleOf(all, 28, chanceOf(7)));
+    expect(sampleOf(all, 28, chanceOf(7))).not.toEqual(sampleOf(all, 28, chanceOf(8)));
+  });
+});
+
+describe('the verdict', () => {
+  const having = (change: (state: State) => void): State => {
+    const state = structuredClone(ended.goal);
+    change(state);
+    return state;
+  };
+  const bucket = (state: State, name: string) => state.buckets.find((one) => one.name === name) ?? {};
+
+  test('has nothing against an undisturbed run', () => expect(wrongWith(ended)).toEqual([]));
+
+  test.each([
+    [
+      'a success that is none',
+      () => ({ after: ended.before }),
+      /said that it succeeded, but not all is there/,
+    ],
+    [
+      'a change that was told and not made',
+      () => ({
+        after: having((state) => Object.assign(bucket(state, 'acme-tax'), { versioning: undefined })),
+      }),
+      /said that it applied s3\.versioning\/acme-tax, which is not/,
+    ],
+    [
+      'a change of what is not ours',
+      () => ({ after: having((state) => Object.assign(bucket(state, 'theirs'), { tags: [] })) }),
+      /touched what others have/,
+    ],
+    [
+      'what nobody declared',
+      () => ({ after: having((state) => state.roles.push({ name: 'stray' })) }),
+      /made stray, which nobody declared/,
+    ],
+    ['a crash', () => ({ ran: { ...ended.ran, error: new TypeError('x is not a function') } }), /crashed/],
+    ['a stack trace', () => ({ ran: { ...ended.ran, said: new Error('no').stack ?? '' } }), /stack trace/],
+    [
+      'a failure without a reason',
+      () => ({ ran: { ...ended.ran, exitCode: 1 } }),
+      /named no call that failed/,
+    ],
+    ['a next run that fails', () => ({ next: { ...ended.next, exitCode: 1 } }), /the next run failed/],
+    ['a next run that leaves something else', () => ({ healed: ended.before }), /left another state/],
+    ['a run that never ends planning', () => ({ last: ended.ran }), /a run after that plans something/],
+  ])('tells %s', (_, other, words) => {
+    expect(wrongWith({ ...ended, ...other() }).join('\n')).toMatch(words);
+  });
+});
