@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cli } from '../support/cli.ts';
 import { LIVES, type Life } from './lives.ts';
-import { chanceOf, EXTENT } from './matrix.ts';
+import { EXTENT, shuffle } from './matrix.ts';
 import { openTheatre, type Theatre } from './theatre.ts';
 import { harm, unhealed } from './verdict.ts';
 
@@ -20,9 +20,8 @@ describe.each(LIVES.map((life): [string, Life] => [life.name, life]))('%s', (_, 
   test('the next run goes on after kill -9 at any call, once AWS has done what was asked', {
     timeout: 1_200_000,
   }, async () => {
-    const chance = chanceOf(EXTENT.seed);
     const every = theatre.calls.map((_, index) => index + 1);
-    const some = EXTENT.isAll ? every : [...every].sort(() => chance() - 0.5).slice(0, SAMPLE);
+    const some = EXTENT.isAll ? every : shuffle(every, EXTENT.seed).slice(0, SAMPLE);
     const wrong: string[] = [];
     for (const nth of some) {
       theatre.setBack();

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import type { Call, Strike } from './drive.ts';
 import { FAULTS, type Fault } from './faults.ts';
 
@@ -21,11 +22,8 @@ function concerns({ isCarriedOut, instead }: Fault, { service, operation, isRead
 }
 
 /** A random sample: some of the cases, among them every fault and every operation. */
-export function sampleOf(cases: readonly Strike[], count: number, chance: () => number): Strike[] {
-  const shuffled = cases
-    .map((one) => ({ one, at: chance() }))
-    .sort((a, b) => a.at - b.at)
-    .map(({ one }) => one);
+export function sampleOf(cases: readonly Strike[], count: number, seed: number): Strike[] {
+  const shuffled = shuffle(cases, seed);
   const met = new Set<string>();
   const needed = shuffled.filter(({ call, fault }) => {
     const news = [fault.name, `${call.service}:${call.operation}`].filter((name) => !met.has(name));
@@ -36,13 +34,9 @@ export function sampleOf(cases: readonly Strike[], count: number, chance: () => 
   return [...needed, ...others.slice(0, Math.max(0, count - needed.length))];
 }
 
-/** Numbers from 0 to 1 that a seed determines (mulberry32). */
-export function chanceOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
+/** In an order that a seed determines. */
+export function shuffle<T>(items: readonly T[], seed: number): T[] {
+  const orders = fc.shuffledSubarray([...items], { minLength: items.length });
+  const [order = []] = fc.sample(orders, { seed, numRuns: 1 });
+  return order;
 }

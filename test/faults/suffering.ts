@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Life } from './lives.ts';
-import { chanceOf, EXTENT, matrixOf, sampleOf } from './matrix.ts';
+import { EXTENT, matrixOf, sampleOf } from './matrix.ts';
 import { tableOf } from './table.ts';
 import { openTheatre } from './theatre.ts';
 import { type Verdict, verdictOf, wrongWith } from './verdict.ts';
@@ -17,7 +17,7 @@ export function suffering(life: Life): void {
   }, async () => {
     await using theatre = await openTheatre(life);
     const all = matrixOf(theatre.calls);
-    const cases = isAll ? all : sampleOf(all, SAMPLE, chanceOf(seed));
+    const cases = isAll ? all : sampleOf(all, SAMPLE, seed);
     const results: { fault: string; verdict: Verdict | 'wrong' }[] = [];
     const wrong: string[] = [];
     for (const strike of cases) {
