@@ -1,5 +1,6 @@
 import { type Clients, createClients, type Service } from '../../src/aws/clients.ts';
-import { createDoor, isRead, nameOf } from '../../src/aws/door.ts';
+import { createDoor } from '../../src/aws/door.ts';
+import { isRead, nameOf } from '../../src/aws/operation.ts';
 import { exitCode } from '../../src/cli/reconcile.ts';
 import { EXIT, UserError } from '../../src/errors.ts';
 import { kinds } from '../../src/kinds/index.ts';
