@@ -21,6 +21,8 @@ export function outcomeText(outcome: Outcome, paint: Paint): string {
   const remaining = left === undefined ? [] : left.waves.flat();
   const missing = failed.length + skipped.length;
   const differing = missing === 0 ? remaining : [];
+  const known = new Set(plan.blocked.map(({ id }) => id));
+  const unread = missing === 0 ? (left?.blocked ?? []).filter(({ id }) => !known.has(id)) : [];
   const problems = [
     ...problemLines('failed', failed, paint),
     ...problemLines('skipped', skipped, paint),
@@ -29,6 +31,7 @@ export function outcomeText(outcome: Outcome, paint: Paint): string {
       differing.map(({ id }) => ({ id, why: AGAIN })),
       paint,
     ),
+    ...problemLines('not seen again', unread, paint),
   ];
   if (problems.length + plan.blocked.length === 0) {
     return results.length === 0
@@ -36,7 +39,7 @@ export function outcomeText(outcome: Outcome, paint: Paint): string {
       : paint.green(`Converged: ${applied} applied, and a second reading finds nothing to do.`);
   }
   const blocked = `${plan.blocked.length} blocked${plan.blocked.length > 0 ? ' (the plan says why)' : ''}`;
-  const mended = failed.length + plan.blocked.length > 0 ? ' once the cause is mended' : '';
+  const mended = failed.length + plan.blocked.length + unread.length > 0 ? ' once the cause is mended' : '';
   return [
     `${paint.red('Not converged')}: ${applied} applied, ${failed.length} failed, ${skipped.length} skipped, ${blocked}.`,
     ...problems,

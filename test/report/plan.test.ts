@@ -55,6 +55,20 @@ test('a risk that nobody allowed is refused with the words that allow it, and no
   expect(outcomeText(allowed, plain)).toMatch(/^Converged: 11 applied/);
 });
 
+test('what cannot be read again after it was applied is told with the reason, and is no success', async () => {
+  await using world = await aWorld();
+  world.sandbox.knobs.faults = [
+    // The third reading of the configuration: one for the plan, one after the write, one at the end.
+    { match: 'GetBucketReplication', nth: 3, what: { status: 403, code: 'AccessDenied' } },
+  ];
+  const text = outcomeText(await world.reconcile(), plain);
+  expect(text).toMatch(/^Not converged: 13 applied, 0 failed, 0 skipped, 0 blocked\.$/m);
+  expect(text).toMatch(
+    /not seen again s3\.replication\/acme-tax: cannot be read: s3:GetBucketReplication in us-east-1: AccessDenied/,
+  );
+  expect(text).toMatch(/^Run it again once the cause is mended/m);
+});
+
 test('a failure is told with its cause, what was skipped for it, and what to do', async () => {
   await using world = await aWorld();
   world.sandbox.knobs.faults = [
