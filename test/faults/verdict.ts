@@ -41,6 +41,10 @@ function untrue({ goal, ran, after }: Ended & { ran: Ran }): string[] {
       ran.exitCode !== EXIT.ok && isThere && !CALL.test(ran.said),
       'it failed though all is there, and named no call that failed',
     ),
+    ...wrong(
+      ran.exitCode !== EXIT.ok && /^Converged/m.test(ran.said),
+      'it failed and said that it converged',
+    ),
     ...wrong(TRACE.test(ran.said), 'it printed a stack trace'),
     ...missing.map((id) => `it said that it applied ${id}, which is not as declared`),
   ];
