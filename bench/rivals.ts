@@ -1,0 +1,129 @@
+/**
+ * replikey and what one would use instead, at the same job: pairs of buckets that are there get versioning, default
+ * encryption under their keys, a role with its policy, and replication of what lies under `Data/`. KEYS says whose keys:
+ * `own` has each tool make two for each pair, with aliases, as AWS's walkthrough does; `shared` gives all pairs the same
+ * two, by ARN. Each pair has a role of its own, since no role's policies have room for more than some pairs.
+ *
+ * Each tool has a fresh sandbox, in a process of its own behind a proxy that takes 50 ms a call. PAIRS says how many
+ * pairs (`1,20,100`), TOOLS which tools, by what their names begin with (`replikey,boto3`).
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { type CostOfTree, runAndMeasure } from './rivals/cost.ts';
+import { startEndpoint } from './rivals/endpoint.ts';
+import { givenJob } from './rivals/job.ts';
+import { type Tool, toolPath, tools } from './rivals/tools.ts';
+import { ACCOUNT, type KeysOf } from './support/pairs.ts';
+import { writeResults } from './support/results.ts';
+
+const SIZES = (process.env.PAIRS ?? '1,20').split(',').map(Number);
+const KEYS = (process.env.KEYS ?? 'own').split(',') as KeysOf[];
+const NAMED = process.env.TOOLS?.split(',') ?? [''];
+
+type Measured = Omit<CostOfTree, 'said'> & {
+  calls: number;
+  writes: number;
+  operations: Record<string, number>;
+};
+
+interface Result {
+  tool: string;
+  keys: KeysOf;
+  pairs: number;
+  first: Measured;
+  converged: Measured;
+  /** Whether another key for replicas, set behind its back, was set right again. */
+  drift: 'set right' | 'not seen';
+}
+
+async function measure(tool: Tool, keys: KeysOf, size: number): Promise<Result> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'replikey-rivals-'));
+  const endpoint = await startEndpoint();
+  const job = await givenJob(endpoint.direct, size, keys);
+  try {
+    const command = await tool.prepare(folder, job.pairs, endpoint.delayed);
+    const env = {
+      PATH: toolPath,
+      AWS_ENDPOINT_URL: endpoint.delayed,
+      AWS_ACCESS_KEY_ID: ACCOUNT,
+      AWS_SECRET_ACCESS_KEY: 'bench',
+      AWS_REGION: 'us-east-1',
+      AWS_DEFAULT_REGION: 'us-east-1',
+      // What the machine's own user has set up for AWS stays out of it.
+      AWS_CONFIG_FILE: path.join(folder, 'none'),
+      AWS_SHARED_CREDENTIALS_FILE: path.join(folder, 'none'),
+      AWS_EC2_METADATA_DISABLED: 'true',
+    };
+    const run = async (): Promise<Measured> => {
+      await endpoint.calls();
+      const { said, ...cost } = await runAndMeasure(command, folder, env);
+      if (cost.code !== 0) throw new Error(`${tool.name} ended with ${cost.code}:\n${said.slice(-3_000)}`);
+      const operations = await endpoint.calls();
+      const count = (counted: (operation: string) => boolean) =>
+        Object.entries(operations).reduce((sum, [name, calls]) => sum + (counted(name) ? calls : 0), 0);
+      return {
+        ...cost,
+        calls: count(() => true),
+        writes: count((name) => !/^(Get|List|Describe|Head)/.test(name)),
+        operations,
+      };
+    };
+    const first = await run();
+    const replicating = await job.replicating();
+    if (replicating !== size) throw new Error(`${tool.name} has ${replicating} of ${size} pairs replicate`);
+    const converged = await run();
+    await job.drift();
+    await run();
+    const drift = (await job.replicating()) === size ? 'set right' : 'not seen';
+    return { tool: tool.name, keys, pairs: size, first, converged, drift };
+  } finally {
+    job.close();
+    endpoint.close();
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** A figure, and how many times replikey's it is. */
+const against = (value: number, own: number, unit: string, digits: number) =>
+  `${value.toFixed(digits)}${unit}${value === own || own === 0 ? '' : ` (${(value / own).toFixed(1)}×)`}`;
+
+function rowOf(pass: 'first' | 'converged', result: Result, own: Result): string {
+  const [measured, base] = [result[pass], own[pass]];
+  const cells = [
+    result.tool,
+    result.keys,
+    result.pairs,
+    pass,
+    against(measured.wallS, base.wallS, ' s', 2),
+    against(measured.cpuS, base.cpuS, ' s', 2),
+    against(measured.rssMb, base.rssMb, ' MB', 0),
+    against(measured.calls, base.calls, '', 0),
+    measured.writes,
+    pass === 'converged' ? result.drift : '',
+  ];
+  return `| ${cells.join(' | ')} |`;
+}
+
+const [here, absent] = [
+  tools().filter(({ missing }) => missing === undefined),
+  tools().filter(({ missing }) => missing !== undefined),
+];
+const results: Result[] = [];
+console.log('| tool | keys | pairs | pass | wall | CPU | memory | calls | writes | drift of replication |');
+console.log('| --- | --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | --- |');
+for (const keys of KEYS)
+  for (const size of SIZES) {
+    let own: Result | undefined;
+    for (const tool of here.filter(({ name }) => NAMED.some((named) => name.startsWith(named)))) {
+      const result = await measure(tool, keys, size);
+      own ??= result;
+      results.push(result);
+      for (const pass of ['first', 'converged'] as const) console.log(rowOf(pass, result, own));
+    }
+  }
+for (const { name, missing } of absent) console.log(`\n${name} is not here: ${missing}.`);
+await writeResults('rivals', {
+  results,
+  missing: absent.map(({ name, missing }) => ({ tool: name, missing })),
+});

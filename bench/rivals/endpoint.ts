@@ -1,0 +1,40 @@
+import { fork, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+
+/** A fresh sandbox behind the proxy that delays and counts; each is a process of its own. */
+export interface Endpoint {
+  /** Where tools work: 50 ms a call, each counted. */
+  delayed: string;
+  /** The sandbox itself, for what is none of the tools' work. */
+  direct: string;
+  /** Calls by operation, since it was last asked. */
+  calls(): Promise<Record<string, number>>;
+  close(): void;
+}
+
+export async function startEndpoint(): Promise<Endpoint> {
+  const sandbox = spawn(process.execPath, ['dist/main.js', 'sandbox', '--port', '0'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const [line] = (await once(createInterface(sandbox.stdout), 'line')) as [string];
+  const direct = /http:\/\/[\d.:]+/.exec(line)?.[0];
+  if (!direct) throw new Error(`the sandbox says not where it listens: ${line}`);
+  sandbox.stdout.resume();
+  const proxy = fork(path.join(import.meta.dirname, 'processes', 'counting-proxy.mjs'), [direct]);
+  const [port] = (await once(proxy, 'message')) as [number];
+  return {
+    delayed: `http://127.0.0.1:${port}`,
+    direct,
+    calls: async () => {
+      proxy.send('calls');
+      const [calls] = await once(proxy, 'message');
+      return calls as Record<string, number>;
+    },
+    close: () => {
+      proxy.disconnect();
+      sandbox.kill();
+    },
+  };
+}

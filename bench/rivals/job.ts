@@ -1,0 +1,120 @@
+import { CreateKeyCommand, DescribeKeyCommand, KMSClient } from '@aws-sdk/client-kms';
+import {
+  CreateBucketCommand,
+  GetBucketReplicationCommand,
+  PutBucketReplicationCommand,
+  type ReplicationConfiguration,
+  S3Client,
+} from '@aws-sdk/client-s3';
+import { ACCOUNT, type KeysOf, numbered } from '../support/pairs.ts';
+
+/** One pair that every tool makes replicate: its buckets are there, its keys by alias are not, those by ARN are. */
+export interface Pair {
+  name: string;
+  source: string;
+  replica: string;
+  /** `alias/NAME`, or an ARN. */
+  sourceKey: string;
+  replicaKey: string;
+}
+
+const SOURCE_REGION = 'us-east-1';
+const REPLICA_REGION = 'us-west-2';
+
+/** The same job for every tool, at an endpoint of its own, and what has become of it. */
+export interface Job {
+  pairs: Pair[];
+  /** How many pairs replicate as they shall. */
+  replicating(): Promise<number>;
+  /** Have the first pair put its replicas under another key, behind the tool's back. */
+  drift(): Promise<void>;
+  close(): void;
+}
+
+export async function givenJob(endpoint: string, size: number, keys: KeysOf): Promise<Job> {
+  const credentials = { accessKeyId: ACCOUNT, secretAccessKey: 'bench' };
+  const [source, replica] = [SOURCE_REGION, REPLICA_REGION].map((region) => ({
+    s3: new S3Client({ endpoint, region, credentials, forcePathStyle: true }),
+    kms: new KMSClient({ endpoint, region, credentials }),
+  })) as [Clients, Clients];
+  const shared =
+    keys === 'shared' ? { sourceKey: await newKey(source.kms), replicaKey: await newKey(replica.kms) } : {};
+  const pairs = Array.from({ length: size }, (_, index) => {
+    const name = numbered(index);
+    const own = { sourceKey: `alias/bench-${name}-source`, replicaKey: `alias/bench-${name}-replica` };
+    return { name, source: `bench-${name}-source`, replica: `bench-${name}-replica`, ...own, ...shared };
+  });
+  for (const pair of pairs) {
+    await source.s3.send(new CreateBucketCommand({ Bucket: pair.source }));
+    await replica.s3.send(
+      new CreateBucketCommand({
+        Bucket: pair.replica,
+        CreateBucketConfiguration: { LocationConstraint: REPLICA_REGION },
+      }),
+    );
+  }
+
+  const replicates = async (pair: Pair) => {
+    const configuration = await replicationOf(source.s3, pair);
+    const [rule, ...more] = configuration?.Rules ?? [];
+    return (
+      more.length === 0 &&
+      rule?.Status === 'Enabled' &&
+      rule.Filter?.Prefix === 'Data/' &&
+      rule.SourceSelectionCriteria?.SseKmsEncryptedObjects?.Status === 'Enabled' &&
+      rule.Destination?.Bucket === `arn:aws:s3:::${pair.replica}` &&
+      rule.Destination.EncryptionConfiguration?.ReplicaKmsKeyID ===
+        (await arnOf(replica.kms, pair.replicaKey))
+    );
+  };
+
+  return {
+    pairs,
+    replicating: async () => {
+      let count = 0;
+      for (const pair of pairs) if (await replicates(pair)) count += 1;
+      return count;
+    },
+    drift: async () => {
+      const [pair] = pairs;
+      const found = pair && (await replicationOf(source.s3, pair));
+      const [rule] = found?.Rules ?? [];
+      if (!pair || !rule?.Destination) throw new Error('there is no replication to change');
+      const EncryptionConfiguration = { ReplicaKmsKeyID: await newKey(replica.kms) };
+      const Rules = [{ ...rule, Destination: { ...rule.Destination, EncryptionConfiguration } }];
+      await source.s3.send(
+        new PutBucketReplicationCommand({
+          Bucket: pair.source,
+          ReplicationConfiguration: { Role: found?.Role, Rules },
+        }),
+      );
+    },
+    close: () => {
+      for (const { s3, kms } of [source, replica]) {
+        s3.destroy();
+        kms.destroy();
+      }
+    },
+  };
+}
+
+interface Clients {
+  s3: S3Client;
+  kms: KMSClient;
+}
+
+async function newKey(kms: KMSClient): Promise<string> {
+  const { KeyMetadata } = await kms.send(new CreateKeyCommand({}));
+  return KeyMetadata?.Arn ?? '';
+}
+
+async function arnOf(kms: KMSClient, KeyId: string): Promise<string | undefined> {
+  const { KeyMetadata } = await kms.send(new DescribeKeyCommand({ KeyId }));
+  return KeyMetadata?.Arn;
+}
+
+/** Undefined where there is none, or none can be read. */
+async function replicationOf(s3: S3Client, { source }: Pair): Promise<ReplicationConfiguration | undefined> {
+  const answer = await s3.send(new GetBucketReplicationCommand({ Bucket: source })).catch(() => undefined);
+  return answer?.ReplicationConfiguration;
+}

@@ -1,0 +1,131 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { Pair } from './job.ts';
+
+/** One way to do the job. */
+export interface Tool {
+  name: string;
+  /** Why it cannot be measured here; absent where it can. */
+  missing?: string;
+  /** Write into a folder what the tool works from; the command that converges, first and again. */
+  prepare(folder: string, pairs: readonly Pair[], endpoint: string): Promise<string[]>;
+}
+
+const INSTALLED = path.resolve('.cache/python/rivals');
+const SETUP = 'bench/rivals/setup.sh installs it';
+const OWN = path.resolve('bench/rivals');
+
+/** What can be measured here, and what cannot, in the order of the table. */
+export function tools(): Tool[] {
+  return [replikey, awsCli(), boto3(1), boto3(16), ansible(), terraform()];
+}
+
+/** Programs that setup.sh installed go before those of the machine. */
+export const toolPath = [path.join(INSTALLED, 'bin'), process.env.PATH].join(path.delimiter);
+
+const answers = (program: string, ...args: string[]): string | undefined => {
+  try {
+    const env = { ...process.env, PATH: toolPath };
+    return execFileSync(program, args, { env, stdio: ['ignore', 'pipe', 'ignore'] }).toString();
+  } catch {
+    return undefined;
+  }
+};
+
+const replikey: Tool = {
+  name: 'replikey',
+  prepare: async (folder, pairs) => {
+    const specs = path.join(folder, 'specs');
+    await mkdir(specs);
+    for (const pair of pairs) await writeFile(path.join(specs, `${pair.name}.yaml`), specOf(pair));
+    return [process.execPath, path.resolve('dist/main.js'), '--once', specs];
+  },
+};
+
+const specOf = ({ name, source, replica, sourceKey, replicaKey }: Pair) => `apiVersion: replikey.dev/v1
+kind: BucketReplication
+metadata: { name: ${name} }
+spec:
+  source: { bucket: ${source}, region: us-east-1, key: "${sourceKey}" }
+  destination: { bucket: ${replica}, region: us-west-2, key: "${replicaKey}" }
+  rules: [{ prefix: Data/ }]
+`;
+
+function awsCli(): Tool {
+  const version = answers('aws', '--version')?.split(' ')[0];
+  return {
+    name: version === undefined ? 'AWS CLI' : `AWS CLI (${version})`,
+    ...(version === undefined ? { missing: `no \`aws\`; ${SETUP}` } : {}),
+    prepare: async (folder, pairs) => {
+      const lines = pairs.map((pair) =>
+        [pair.name, pair.source, pair.replica, pair.sourceKey, pair.replicaKey].join('\t'),
+      );
+      const file = path.join(folder, 'pairs.tsv');
+      await writeFile(file, lines.map((line) => `${line}\n`).join(''));
+      return ['bash', path.join(OWN, 'walkthrough.sh'), file];
+    },
+  };
+}
+
+function boto3(threads: number): Tool {
+  // The interpreter itself: what stands for it on the PATH may be a script that costs time.
+  const python = answers('python3', '-c', 'import boto3, sys; print(sys.executable)')?.trim();
+  return {
+    name: threads === 1 ? 'boto3' : `boto3, ${threads} threads`,
+    ...(python === undefined ? { missing: `no Python with boto3; ${SETUP}` } : {}),
+    prepare: async (folder, pairs) => [
+      python ?? 'python3',
+      path.join(OWN, 'converge.py'),
+      await pairsFile(folder, pairs),
+      String(threads),
+    ],
+  };
+}
+
+function ansible(): Tool {
+  const there = answers('ansible-doc', '--type', 'module', '--list', 'amazon.aws')?.includes('s3_bucket');
+  return {
+    name: 'Ansible, with the AWS CLI for replication',
+    ...(there ? {} : { missing: `no \`ansible-playbook\` with amazon.aws; ${SETUP}` }),
+    prepare: async (folder, pairs) => [
+      'ansible-playbook',
+      path.join(OWN, 'playbook.yml'),
+      '--inventory=localhost,',
+      `--extra-vars=pairs=${await pairsFile(folder, pairs)}`,
+    ],
+  };
+}
+
+/** On the PATH, or where REPLIKEY_TERRAFORM says; only then may it download its provider, of several hundred MB. */
+function terraform(): Tool {
+  const named = process.env.REPLIKEY_TERRAFORM;
+  const program = named ?? ['terraform', 'tofu'].find((name) => answers(name, 'version') !== undefined);
+  const missing =
+    program === undefined
+      ? 'neither `terraform` nor `tofu`'
+      : named === undefined && !existsSync(mirror)
+        ? `\`${program}\` without its AWS provider; REPLIKEY_TERRAFORM=${program} lets it download that`
+        : undefined;
+  return {
+    name: 'Terraform',
+    ...(missing === undefined ? {} : { missing }),
+    prepare: async (folder, pairs, endpoint) => {
+      const chdir = `-chdir=${folder}`;
+      execFileSync('cp', [path.join(OWN, 'main.tf'), folder]);
+      execFileSync(program ?? 'terraform', [chdir, 'init', '-input=false'], { stdio: 'ignore' });
+      const variables = [`-var=pairs=${await pairsFile(folder, pairs)}`, `-var=endpoint=${endpoint}`];
+      return [program ?? 'terraform', chdir, 'apply', '-auto-approve', '-input=false', ...variables];
+    },
+  };
+}
+
+/** Where Terraform looks for providers before it asks a registry. */
+const mirror = path.join(process.env.HOME ?? '', '.terraform.d/plugins/registry.terraform.io/hashicorp/aws');
+
+async function pairsFile(folder: string, pairs: readonly Pair[]): Promise<string> {
+  const file = path.join(folder, 'pairs.json');
+  await writeFile(file, JSON.stringify(pairs));
+  return file;
+}
