@@ -11,6 +11,11 @@ const VERBS: Record<string, string> = {
   HEAD: 'Head',
 };
 
+/** What some tools ask and the sandbox does not know, answered as AWS does where nothing of the kind is set. */
+const NOTHING_SET: Record<string, { type: string; body: string }> = {
+  ListGrants: { type: 'application/x-amz-json-1.1', body: '{"Grants":[],"Truncated":false}' },
+};
+
 const to = new URL(process.argv[2] ?? '');
 const agent = new Agent({ keepAlive: true });
 let calls: Record<string, number> = {};
@@ -35,6 +40,11 @@ const server = createServer((incoming, outgoing) => {
     const operation = operationOf(incoming, body.toString());
     calls[operation] = (calls[operation] ?? 0) + 1;
     setTimeout(() => {
+      const nothing = NOTHING_SET[operation];
+      if (nothing) {
+        outgoing.writeHead(200, { 'content-type': nothing.type }).end(nothing.body);
+        return;
+      }
       const { method, url, headers } = incoming;
       const on = request(
         { agent, host: to.hostname, port: to.port, method, path: url, headers },

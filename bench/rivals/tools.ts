@@ -14,7 +14,7 @@ export interface Tool {
 }
 
 const INSTALLED = path.resolve('.cache/python/rivals');
-const SETUP = 'bench/rivals/setup.sh installs it';
+const SETUP = '`bench/rivals/setup.sh` installs it';
 const OWN = path.resolve('bench/rivals');
 
 /** What can be measured here, and what cannot, in the order of the table. */
