@@ -15,7 +15,7 @@ import { startEndpoint } from './rivals/endpoint.ts';
 import { givenJob } from './rivals/job.ts';
 import { type Tool, toolPath, tools } from './rivals/tools.ts';
 import { ACCOUNT, type KeysOf } from './support/pairs.ts';
-import { writeResults } from './support/results.ts';
+import { keep } from './support/results.ts';
 
 const SIZES = (process.env.PAIRS ?? '1,20').split(',').map(Number);
 const KEYS = (process.env.KEYS ?? 'own').split(',') as KeysOf[];
@@ -129,4 +129,4 @@ for (const keys of KEYS)
     }
   }
 for (const { tool, why } of left) console.log(`\n${tool}: ${why}`);
-await writeResults('rivals', { results, left });
+await keep('rivals', [...results, ...left]);
