@@ -85,12 +85,15 @@ const MOVES: readonly Move[] = [
   },
 ];
 
-/** What of others is lost with a document may be lost between the last reading of it and the write, and then only. */
+/**
+ * What others add to a document may be lost where no reading comes between that and our write of it: AWS takes the whole,
+ * on no condition. A write that was sent before may be carried out after.
+ */
 const mayBeLost = ({ read, write, of }: NonNullable<Move['beside']>, { calls }: Ran, at: number): boolean => {
-  const isOf = (call: Call | undefined, operation: string) =>
-    call?.operation === operation && of.test(call.of);
-  const written = calls.findIndex((call, index) => index >= at && isOf(call, write));
-  return written >= 0 && !calls.slice(at, written).some((call) => isOf(call, read));
+  const isOf = (call: Call, operation: string) => call.operation === operation && of.test(call.of);
+  const written = calls.findLastIndex((call) => isOf(call, write));
+  const between = calls.slice(Math.min(at, written), Math.max(at, written));
+  return written >= 0 && !between.some((call) => isOf(call, read));
 };
 
 describe('a second actor who acts when the plan is made', () => {
