@@ -25,6 +25,13 @@ export interface KmsKeyPolicy {
   statements: Statements;
 }
 
+/**
+ * Bytes of a key's policy.
+ *
+ * https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html
+ */
+const LIMIT = 32_768;
+
 export const kmsKeyPolicy: Kind<KmsKeyPolicy> = {
   name: 'kms.key-policy',
   actions: { read: ['kms:DescribeKey', 'kms:GetKeyPolicy'], write: ['kms:PutKeyPolicy'] },
@@ -48,6 +55,13 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy> = {
     ...desired,
     statements: withoutRepeats(desired.statements, (seen?.rest as Statement[] | undefined) ?? []),
   }),
+
+  blocks(desired, seen) {
+    const policy = joinPolicy(desired.statements, (seen?.rest as Statement[] | undefined) ?? []);
+    const size = Buffer.byteLength(JSON.stringify(policy));
+    if (size <= LIMIT) return undefined;
+    return `the policy of the key ${desired.alias} would have ${size} bytes, and KMS allows ${LIMIT}: let fewer specs use it`;
+  },
 
   async read(aws, { at, spec, pairs, prune }) {
     // GetKeyPolicy takes no alias; the door shares this read with the one of the key itself.
