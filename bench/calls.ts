@@ -8,6 +8,7 @@ import { createClients } from '../src/aws/clients.ts';
 import { createDoor } from '../src/aws/door.ts';
 import { ACCOUNT } from './support/pairs.ts';
 import { recordOne } from './support/recorded.ts';
+import { keep } from './support/results.ts';
 import { median } from './support/run.ts';
 import { startThin } from './support/thin.ts';
 
@@ -72,12 +73,15 @@ for (let run = 0; run <= RUNS; run++) {
 }
 console.log('| | S3, CPU a call | KMS, CPU a call | against the bare SDK |');
 console.log('| --- | ---: | ---: | ---: |');
+const rows: object[] = [];
 const base = measured[0] ?? { s3: [], kms: [] };
 for (const [index, way] of ways.entries()) {
   const { s3, kms } = measured[index] ?? base;
   const ratio = (median(s3) / median(base.s3) + median(kms) / median(base.kms)) / 2;
+  rows.push({ way: way.name, s3Us: median(s3), kmsUs: median(kms), ratio });
   console.log(
     `| ${way.name} | ${median(s3).toFixed(0)} µs | ${median(kms).toFixed(0)} µs | ${ratio.toFixed(2)} |`,
   );
 }
+await keep('calls', rows);
 thin.close();

@@ -6,6 +6,7 @@ import { known, type Observed } from '../src/core/observed.ts';
 import { evaluate } from '../src/iam/evaluate.ts';
 import type { Policy } from '../src/iam/types.ts';
 import { prove } from '../src/proof/prove.ts';
+import { keep } from './support/results.ts';
 
 const ACCOUNT = '111122223333';
 const RULES_A_BUCKET = 10;
@@ -150,14 +151,17 @@ const decisions = cpuOf(() => {
 
 console.log('| rules | CPU | requests | a rule | against one rule of 100 |');
 console.log('| ---: | ---: | ---: | ---: | ---: |');
+const rows: object[] = [];
 let base = 0;
 for (const rules of [100, 1_000, 10_000]) {
   const observed = aWorldOf(rules);
   const ms = cpuOf(() => proveAll(observed));
   base ||= ms / rules;
   const each = ms / rules;
+  rows.push({ rules, ms, requests, usARule: each * 1_000, ratio: each / base });
   console.log(
     `| ${rules.toLocaleString('en')} | ${ms.toFixed(0)} ms | ${requests.toLocaleString('en')} | ${(each * 1_000).toFixed(0)} µs | ${(each / base).toFixed(2)} |`,
   );
 }
 console.log(`\nOne decision of the evaluator alone: ${(decisions / 10).toFixed(1)} µs.`);
+await keep('proof', rows);

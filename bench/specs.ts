@@ -1,6 +1,7 @@
 /**
  * What is done without AWS, in CPU: ten thousand specs read, checked, planned and proven from memory. One pair converges
  * in the sandbox; what is read of it stands, under other names, for all.
+ * SPECS says how many.
  */
 import { createClients } from '../src/aws/clients.ts';
 import { createDoor } from '../src/aws/door.ts';
@@ -18,7 +19,7 @@ import { ACCOUNT, numbered, specOf } from './support/pairs.ts';
 import { keep } from './support/results.ts';
 import { median } from './support/run.ts';
 
-const PAIRS = Number(process.env.PAIRS ?? 10_000);
+const PAIRS = Number(process.env.SPECS ?? 10_000);
 const RUNS = Number(process.env.RUNS ?? 3);
 
 const files = Array.from({ length: PAIRS }, (_, index) => ({
