@@ -1,4 +1,5 @@
 import { NormalizedSchema } from '@smithy/core/schema';
+import { schemaOf } from './operation.ts';
 
 /**
  * What an answer is worthless without. The SDK passes an empty body off as an answer that says nothing, which reads as
@@ -34,21 +35,17 @@ export class MalformedAnswer extends Error {}
 export function checkAnswer(command: object, answer: unknown): void {
   const wrong = misfitOf(command, answer);
   if (wrong !== undefined) throw malformed(wrong);
-  const needed = NEEDED[schemaOf(command)?.[2] ?? ''];
+  const needed = NEEDED[schemaOf(command)[2]];
   if (needed !== undefined && (answer as Record<string, unknown>)[needed] === undefined)
     throw malformed(`it lacks ${needed}`);
 }
 
 /** Where an answer to a command is not of the types that AWS answers, in words. */
 export function misfitOf(command: object, answer: unknown): string | undefined {
-  const output = schemaOf(command)?.[5];
+  const output = schemaOf(command)[5];
   const schema = typeof output === 'function' ? (output as () => unknown)() : output;
   return schema === undefined ? undefined : misfit(NormalizedSchema.of(schema as never), answer, '');
 }
-
-/** `[9, namespace, operation, traits, input, output]` */
-const schemaOf = (command: object) =>
-  (command as { schema?: [number, string, string, unknown, unknown, unknown] }).schema;
 
 const malformed = (why: string): MalformedAnswer =>
   new MalformedAnswer(`the answer has not the form of one: ${why}`);

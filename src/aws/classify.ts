@@ -83,12 +83,11 @@ export function classify(error: unknown): ErrorClass {
   const status = $metadata?.httpStatusCode;
   if (status === 429) return 'throttle';
   if (status !== undefined && status >= 500 && status !== 501) return 'transient';
-  // A connection that breaks in the middle of an answer leaves a parse error, marked by the SDK.
-  if (
-    /socket hang up|premature|aborted|Deserialization error/i.test(error.message) &&
-    (status ?? 200) < 300
-  ) {
-    return 'transient';
-  }
+  // A connection that breaks in the middle of an answer leaves one that cannot be read; the clients that fetch
+  // credentials mark it in their own way.
+  const isBroken =
+    error.name === 'UnreadableAnswer' ||
+    /socket hang up|premature|aborted|Deserialization error/i.test(error.message);
+  if (isBroken && (status ?? 200) < 300) return 'transient';
   return 'final';
 }

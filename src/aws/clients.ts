@@ -5,16 +5,17 @@ import { STSClient } from '@aws-sdk/client-sts';
 import { fromIni, fromTemporaryCredentials } from '@aws-sdk/credential-providers';
 import type { Place } from '../core/resource.ts';
 import type { Account } from '../spec/types.ts';
-import { refuseUnknownElements } from './unknown-elements.ts';
+import { AT_ONCE } from './pace.ts';
+import { createTransport, type SdkConfig } from './transport.ts';
 
 // Node 20 works until the SDK's first release of 2027; the warning is for us, not for who runs the tool.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
 
 export type Service = 's3' | 'iam' | 'kms' | 'sts';
 
-/** What all SDK clients have in common, as far as the door needs it. */
-export interface SdkClient {
-  send(command: object, options?: { abortSignal?: AbortSignal }): Promise<unknown>;
+/** What sends commands to one service in one Region, with the credentials of one account. */
+export interface Transport {
+  send(command: object): Promise<unknown>;
   destroy(): void;
 }
 
@@ -31,37 +32,36 @@ export interface Connection {
  * the SDK's own conventions, unless an Account document or a connection says otherwise.
  */
 export function createClients(accounts: readonly Account[], connection: Connection = {}) {
-  const made = new Map<string, SdkClient>();
+  const made = new Map<string, Transport>();
   const byName = new Map(accounts.map((account) => [account.name, account]));
 
   return {
-    get(service: Service, at: Place): SdkClient {
+    get(service: Service, at: Place): Transport {
       // IAM and STS are told apart by account alone, but are signed for a Region like the others.
       const key = [service, at.account ?? '', at.region].join(' ');
       const known = made.get(key);
       if (known) return known;
       const client = new CLIENTS[service]({
         region: at.region,
-        maxAttempts: 1,
-        customUserAgent: 'replikey',
-        // Otherwise the SDK puts its chain of middleware together anew for each call, a quarter of what one costs. Calls
-        // that are under way together then share its context, which holds the endpoint: for S3 that has the bucket in
-        // it, so that one call would be answered with another's bucket.
-        cacheMiddleware: service !== 's3',
-        // The SDK's own default is to wait for ever.
         requestHandler: {
+          httpAgent: { maxSockets: AT_ONCE.most },
+          httpsAgent: { maxSockets: AT_ONCE.most },
           connectionTimeout: 5_000,
+          // The SDK's own default is to wait for ever.
           requestTimeout: connection.timeoutMs ?? 30_000,
+          socketTimeout: connection.timeoutMs ?? 30_000,
           throwOnRequestTimeout: true,
         },
         ...(connection.endpoint === undefined ? {} : { endpoint: connection.endpoint }),
         ...credentials(at.account === undefined ? undefined : byName.get(at.account), connection),
         ...(service === 's3' && hasOwnEndpoint(connection) ? { forcePathStyle: true } : {}),
       });
-      for (const name of UNUSED) client.middlewareStack.remove(name);
-      if (client instanceof S3Client) refuseUnknownElements(client);
-      made.set(key, client as unknown as SdkClient);
-      return client as unknown as SdkClient;
+      const transport: Transport = {
+        send: createTransport(client.config as unknown as SdkConfig),
+        destroy: () => client.destroy(),
+      };
+      made.set(key, transport);
+      return transport;
     },
     destroy(): void {
       for (const client of made.values()) client.destroy();
@@ -70,19 +70,6 @@ export function createClients(accounts: readonly Account[], connection: Connecti
 }
 
 export type Clients = ReturnType<typeof createClients>;
-
-/**
- * What the SDK does for each call and nobody here needs: to log to a logger that is none, to tell Lambda of calls in a
- * circle, to follow a bucket to another Region (which is an error of a spec, and told as one), to serve directory buckets,
- * which do not replicate, and to ask before a large body is sent. Together a tenth of what a call costs.
- */
-const UNUSED = [
-  'loggerMiddleware',
-  'recursionDetectionMiddleware',
-  'regionRedirectMiddleware',
-  's3ExpressMiddleware',
-  'addExpectContinueMiddleware',
-];
 
 const CLIENTS = { s3: S3Client, iam: IAMClient, kms: KMSClient, sts: STSClient };
 

@@ -1,9 +1,14 @@
 import type { Service } from './clients.ts';
 
+/** What an SDK command says of its operation: a mark, namespace, name, traits, forms of input and output. */
+export type OperationSchema = readonly [number, string, string, unknown, unknown, unknown];
+
+export const schemaOf = (command: object): OperationSchema => (command as { schema: OperationSchema }).schema;
+
 /** Service and operation of an SDK command: its schema says both. */
 export function nameOf(command: object): { service: Service; operation: string; input: unknown } {
-  const { schema, input } = command as { schema?: [unknown, string, string]; input?: unknown };
-  const [, namespace = '', operation = ''] = schema ?? [];
+  const [, namespace, operation] = schemaOf(command);
+  const { input } = command as { input?: unknown };
   return { service: namespace.slice('com.amazonaws.'.length) as Service, operation, input };
 }
 

@@ -1,8 +1,7 @@
-import type { S3Client } from '@aws-sdk/client-s3';
 import { NormalizedSchema } from '@smithy/core/schema';
 
 /** Documents that are put as a whole: what is not known of them must not be lost. */
-const WHOLE = new Set(['GetBucketReplicationCommand', 'GetBucketEncryptionCommand']);
+const WHOLE = new Set(['GetBucketReplication', 'GetBucketEncryption']);
 
 /** An answer with elements that the SDK does not know: it would drop them, and a put of the rest would take them away. */
 export class UnknownElements extends Error {
@@ -14,27 +13,15 @@ export class UnknownElements extends Error {
   }
 }
 
-/** Have a client refuse answers that it would cut. */
-export function refuseUnknownElements(client: S3Client): void {
-  client.middlewareStack.add(
-    (next, context) => async (args) => {
-      const result = await next(args);
-      if (!WHOLE.has(context.commandName ?? '')) return result;
-      const { response } = result as { response: { statusCode: number; body: AsyncIterable<Uint8Array> } };
-      const chunks: Uint8Array[] = [];
-      for await (const chunk of response.body) chunks.push(chunk);
-      const body = Buffer.concat(chunks);
-      // The deserializer takes bytes as well as a stream.
-      Object.assign(response, { body });
-      const { operationSchema } = (context as unknown as Record<string, { operationSchema?: unknown[] }>)
-        .__smithy_context ?? { operationSchema: undefined };
-      const unknown =
-        response.statusCode === 200 ? unknownElements(operationSchema?.[5], body.toString()) : [];
-      if (unknown.length > 0) throw new UnknownElements(unknown);
-      return result;
-    },
-    { step: 'deserialize', priority: 'low', name: 'refuseUnknownElements' },
-  );
+/**
+ * Refuse an answer that would be cut.
+ *
+ * @throws UnknownElements
+ */
+export function refuseUnknownElements(operation: string, output: unknown, body: Uint8Array): void {
+  if (!WHOLE.has(operation)) return;
+  const unknown = unknownElements(output, Buffer.from(body).toString());
+  if (unknown.length > 0) throw new UnknownElements(unknown);
 }
 
 /** Names of elements in an answer that its schema does not have. */

@@ -1,5 +1,5 @@
 import { classify } from '../aws/classify.ts';
-import type { Clients, SdkClient } from '../aws/clients.ts';
+import type { Clients, Transport } from '../aws/clients.ts';
 import { isRead, nameOf } from '../aws/operation.ts';
 import { withoutEcho } from '../aws/without-echo.ts';
 import { byCodeUnit, defined } from '../canonical.ts';
@@ -14,17 +14,17 @@ export interface RecordingClients extends Clients {
 export function recordingClients(clients: Clients): RecordingClients {
   const answers = new Map<string, Answer>();
   return {
-    get: (service, at): SdkClient => {
+    get: (service, at): Transport => {
       const client = clients.get(service, at);
       return {
         destroy: () => client.destroy(),
-        async send(command, options) {
+        async send(command) {
           const { operation, input } = nameOf(command);
-          if (!isRead(operation)) return client.send(command, options);
+          if (!isRead(operation)) return client.send(command);
           const asked = { call: `${service}:${operation}`, ...at, input: plain(input) };
           const key = keyOf(asked.call, at, asked.input);
           try {
-            const output = await client.send(command, options);
+            const output = await client.send(command);
             answers.set(key, { ...asked, output: plain(output) });
             return output;
           } catch (error) {

@@ -1,4 +1,4 @@
-import type { Clients, SdkClient, Service } from '../aws/clients.ts';
+import type { Clients, Service, Transport } from '../aws/clients.ts';
 import { nameOf } from '../aws/operation.ts';
 import type { Place } from '../core/resource.ts';
 import { EXIT, UserError } from '../errors.ts';
@@ -12,7 +12,7 @@ export function replayingClients({ answers }: Recording): Clients {
   const known = new Map(answers.map((one) => [keyOf(one.call, one, one.input), one]));
   const listings = listingsOf(answers);
   return {
-    get: (service, at): SdkClient => ({
+    get: (service, at): Transport => ({
       async send(command) {
         const { operation, input } = nameOf(command);
         const call = `${service}:${operation}`;
