@@ -6,7 +6,7 @@
 //   REPLIKEY_ARGUMENTS   more words for the command line
 //   REPLIKEY_OBSERVED    plan: made from this file; observe: where it is written
 //   REPLIKEY_PLAN        apply: the checksum of the plan
-//   REPLIKEY_RESULTS     a folder for plan.md, plan.json, apply.md, doctor.sarif; absent: a new one
+//   REPLIKEY_RESULTS     a folder for plan.md, plan.json, plan.sarif, apply.md, doctor.sarif; absent: a new one
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -38,18 +38,24 @@ const more = words(env.REPLIKEY_ARGUMENTS);
 /** How each command is said, and what becomes of what it prints. */
 const COMMANDS = {
   plan: {
-    args: ({ planFile }) => [
+    args: ({ planFile, sarifFile }) => [
       '--dry-run',
       '--output=markdown',
       `--out=${planFile}`,
+      `--sarif=${sarifFile}`,
       '--log-level=error',
       ...(env.REPLIKEY_OBSERVED ? [`--observed=${env.REPLIKEY_OBSERVED}`] : []),
     ],
-    async keep({ code, stdout, stderr }, { results, planFile }) {
+    async keep({ code, stdout, stderr }, { results, planFile, sarifFile }) {
       const markdown = path.join(results, 'plan.md');
       await writeFile(markdown, stdout.startsWith(MARKER) ? stdout : noPlan(code, stderr));
       const plan = await readFile(planFile, 'utf8').then(JSON.parse, () => undefined);
-      return { markdown, checksum: plan?.digest ?? '', changes: plan?.waves.flat().length ?? '' };
+      return {
+        markdown,
+        checksum: plan?.digest ?? '',
+        changes: plan?.waves.flat().length ?? '',
+        ...(plan && { file: sarifFile }),
+      };
     },
   },
   apply: {
@@ -143,6 +149,7 @@ async function main() {
   const files = {
     results,
     planFile: path.join(results, 'plan.json'),
+    sarifFile: path.join(results, 'plan.sarif'),
     observed: path.resolve(env.REPLIKEY_OBSERVED || 'observed.json'),
   };
   await rm(files.planFile, { force: true });

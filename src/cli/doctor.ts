@@ -1,5 +1,4 @@
 import { stat } from 'node:fs/promises';
-import manifest from '../../package.json' with { type: 'json' };
 import { describeError } from '../aws/describe-error.ts';
 import type { Door } from '../aws/door.ts';
 import { known, type Observed } from '../core/observed.ts';
@@ -17,8 +16,8 @@ import { isRecording } from '../recording/recording.ts';
 import { jsonText } from '../report/json-text.ts';
 import { paintFor } from '../report/paint.ts';
 import { doctorText, objectText } from '../report/proof-text.ts';
-import { sarif } from '../report/sarif.ts';
 import type { Specs } from '../spec/types.ts';
+import { findings } from './findings.ts';
 import type { Io } from './io.ts';
 import type { DoctorOptions } from './options.ts';
 import { readJson } from './read-json.ts';
@@ -60,7 +59,8 @@ export async function doctor(
   try {
     const door = session.door.readOnly().sharing();
     const atlas = atlasOf(specs, options.region ?? specs.pairs[0]?.source.region ?? 'us-east-1');
-    if (options.object !== undefined) return await explain(door, named, options.object, atlas, options, io);
+    if (options.object !== undefined)
+      return await explain(door, named, options.object, atlas, specs, options, io);
     // An observation holds no objects.
     const sample = options.observed === undefined ? options.sample : 0;
     const found = await examine(door, named, { atlas, sample, now: new Date() });
@@ -104,6 +104,7 @@ async function explain(
   [bucket = '', ...more]: readonly string[],
   key: string,
   atlas: Atlas,
+  specs: Specs,
   options: DoctorOptions,
   io: Io,
 ): Promise<number> {
@@ -120,14 +121,12 @@ async function explain(
       cause: error,
     });
   });
-  const text =
-    options.output === 'text'
-      ? objectText(proof, paintFor(io.stdout, io.env))
-      : jsonText(
-          options.output === 'sarif' ? sarif(proof.taken, manifest.version) : { format: 1, ...proof },
-          2,
-        );
-  io.stdout.write(`${text}\n`);
+  const forms = {
+    text: () => objectText(proof, paintFor(io.stdout, io.env)),
+    json: () => jsonText({ format: 1, ...proof }, 2),
+    sarif: () => findings(proof.taken, specs.pairs),
+  };
+  io.stdout.write(`${forms[options.output]()}\n`);
   const passedOver = proof.findings.some(({ severity }) => severity === 'error');
   return passedOver ? EXIT.failed : exitCode(proof.taken, options);
 }
@@ -149,7 +148,7 @@ function tell(
         paintFor(io.stdout, io.env),
       ),
     json: () => jsonText({ format: 1, rules, objects, declared }, 2),
-    sarif: () => jsonText(sarif(rules, manifest.version), 2),
+    sarif: () => findings(rules, specs.pairs),
   };
   io.stdout.write(`${forms[options.output]()}\n`);
   return exitCode([...rules, ...(declared?.rules ?? [])], options);

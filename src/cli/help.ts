@@ -74,7 +74,7 @@ const OPTIONS: Groups = [
   ['What is done:', ['--once', '--dry-run', '--plan-only', '--plan']],
   ['Which specs:', ['--only', '--selector', '--var', '--source']],
   ['Which buckets:', ['--bucket', '--all', '--object', '--sample']],
-  ['The plan:', ['--prune', '--out', '--explain', '--detailed-exitcode']],
+  ['The plan:', ['--prune', '--out', '--sarif', '--explain', '--detailed-exitcode']],
   ['What is allowed:', ['--verify', '--allow', '--allow-unproven', '--max-changes', '--max-removals']],
   ['Running until stopped:', ['--interval', '--verify-interval', '--workers', '--listen', '--grace']],
   ['One writer among several:', ['--leader-elect', '--lock', '--lease-duration', '--shard']],

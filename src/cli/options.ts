@@ -40,6 +40,8 @@ export interface ReconcileOptions extends SpecOptions, ChangingOptions, Omit<Glo
   observed?: string;
   /** Where the plan is saved. */
   out?: string;
+  /** Where the findings of the proof are written. */
+  sarif?: string;
 }
 
 /** Of `reconcile` itself: one pass, or the loop. */
@@ -184,7 +186,8 @@ export const planning = (command: Command): Command =>
     .addOption(new Option('--detailed-exitcode', 'exit with 2 when the plan holds changes'))
     .option('--explain', 'name the API calls that make each change')
     .option('--observed <file>', 'plan from what `reconcile observe` wrote, without asking AWS')
-    .option('--out <file>', 'save the plan, for `reconcile apply`');
+    .option('--out <file>', 'save the plan, for `reconcile apply`')
+    .option('--sarif <file>', 'save what the proof finds, as SARIF, on the lines of the specs');
 
 /** The options of a plan that is applied. */
 export const changing = (command: Command): Command =>

@@ -8,6 +8,7 @@ import { type Outcome, reconcile } from '../reconcile.ts';
 import { type About, planJson } from '../report/json.ts';
 import { jsonText } from '../report/json-text.ts';
 import type { Limits } from '../spec/types.ts';
+import { findings } from './findings.ts';
 import type { Io } from './io.ts';
 import type { ChangingOptions, ReconcileOptions } from './options.ts';
 import { showProgress } from './progress.ts';
@@ -77,6 +78,8 @@ export async function reconcileOnce(
       const saved = planJson(outcome.plan, outcome.proof, { ...about, refused: outcome.refusals });
       await writeWhole(options.out, `${jsonText(saved, 2)}\n`);
     }
+    if (options.sarif !== undefined)
+      await writeWhole(options.sarif, `${findings(outcome.proof, specs.pairs)}\n`);
     session.log.debug({ reads: calls.reads, writes: calls.writes }, 'calls');
     return exitCode(outcome, options);
   } catch (error) {
@@ -103,6 +106,7 @@ function refuseContradictions({
   selector,
   observed,
   out,
+  sarif,
 }: ReconcileOptions): void {
   const refuse = (why: string) => {
     throw new UserError(EXIT.usage, why);
@@ -111,6 +115,7 @@ function refuseContradictions({
   if (observed !== undefined && !dryRun)
     refuse('an observation can be planned from, not changed: add --dry-run');
   if (out !== undefined && !dryRun) refuse('--out saves a plan: add --dry-run');
+  if (sarif !== undefined && !dryRun) refuse('--sarif saves the findings of a plan: add --dry-run');
   if (prune && (only.length > 0 || selector !== undefined))
     refuse('--prune takes what is not given for gone: give it all specs, without --only and --selector');
 }

@@ -165,11 +165,12 @@ async function clusterApi(paths: readonly string[], { env }: Io): Promise<Kubern
 }
 
 /** @throws UserError for what only a single pass can do. */
-function refuseOnce({ output, prune, plan, out, observed, detailedExitcode }: RunOptions): void {
+function refuseOnce({ output, prune, plan, out, sarif, observed, detailedExitcode }: RunOptions): void {
   const given = {
     '--prune': prune,
     '--plan': plan,
     '--out': out,
+    '--sarif': sarif,
     '--observed': observed,
     '--detailed-exitcode': detailedExitcode,
     '--output': output === 'text' ? undefined : output,

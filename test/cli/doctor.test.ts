@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, test } from 'vitest';
 import type { Observed } from '../../src/core/observed.ts';
@@ -208,7 +209,7 @@ describe('what is asked of AWS', () => {
       expect(result.locations).toEqual([
         {
           physicalLocation: {
-            artifactLocation: { uri: spec },
+            artifactLocation: { uri: pathToFileURL(spec).href },
             region: { startLine: expect.any(Number), startColumn: expect.any(Number) },
           },
         },

@@ -56,7 +56,7 @@ test('a job may do what it needs, only the plan may comment, and two runs that a
     Object.keys(permissions).filter((one) => permissions[one] === 'write'),
   ]);
   expect(Object.fromEntries(writes)).toEqual({
-    plan: ['id-token', 'pull-requests', 'issues'],
+    plan: ['id-token', 'pull-requests', 'issues', 'security-events'],
     apply: ['id-token'],
     doctor: ['id-token', 'security-events'],
     observe: ['id-token'],

@@ -61,6 +61,7 @@ export async function aWorkshop(): Promise<Workshop> {
   const github = await startGitHub();
   const checkout = path.join(folder, 'checkout');
   await mkdir(path.join(checkout, 'specs'), { recursive: true });
+  await mkdir(path.join(checkout, '.git'));
   return {
     folder: checkout,
     github,

@@ -1,6 +1,7 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { denied } from '../report/plans.ts';
 import { environment } from '../support/cli.ts';
 import { aWorld, TAX } from '../support/world.ts';
 import { BOT, TOKEN } from './pull-requests-github.ts';
@@ -305,6 +306,31 @@ test('the doctor leaves its findings as SARIF, and its exit code', async () => {
   const healthy = await workshop.action({ command: 'doctor' }, on);
   expect(healthy.ok, healthy.log).toBe(true);
   expect(healthy.outputs['exit-code']).toBe('0');
+});
+
+test('findings lie below the root of the repository, whatever folder of it the action works in', async () => {
+  await using world = await aWorld();
+  await using workshop = await aWorkshop();
+  await mkdir(path.join(workshop.folder, 'infra/specs'), { recursive: true });
+  await workshop.write('infra/specs/tax.yaml', TAX);
+  await world.reconcile();
+  await denied(world);
+  for (const command of ['plan', 'doctor']) {
+    const inputs = { command, 'working-directory': 'infra' };
+    const { outputs, log } = await workshop.action(inputs, { endpoint: world.sandbox.endpoint });
+    const { runs } = JSON.parse(await readFile(outputs.file ?? '', 'utf8'));
+    expect(runs[0].results[0], log).toMatchObject({
+      ruleId: 'RK1308',
+      locations: [{ physicalLocation: { artifactLocation: { uri: 'infra/specs/tax.yaml' } } }],
+    });
+  }
+});
+
+test('a plan that fails leaves no findings', async () => {
+  await using workshop = await aWorkshop();
+  await workshop.write('specs/bad.yaml', 'kind: [');
+  const { outputs } = await workshop.action({ command: 'plan' });
+  expect(outputs).toMatchObject({ 'exit-code': '65', file: '' });
 });
 
 test('names of branches, of specs and of paths are never run', async () => {

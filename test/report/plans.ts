@@ -79,7 +79,7 @@ async function foundBucket({ door }: World): Promise<void> {
 }
 
 /** A rule of somebody else in the same configuration. */
-async function foreignRule({ door }: World): Promise<void> {
+export async function foreignRule({ door }: World): Promise<void> {
   const { GetBucketReplicationCommand } = await import('@aws-sdk/client-s3');
   const { ReplicationConfiguration } = await door.send(
     EAST,
@@ -104,7 +104,8 @@ const unreadable = async ({ sandbox }: World): Promise<void> => {
   sandbox.knobs.faults = [{ match: 'GetBucketVersioning', nth: 1, times: 1_000, what }];
 };
 
-const denied = async ({ door }: World): Promise<void> => {
+/** Somebody keeps everybody from writing replicas. */
+export const denied = async ({ door }: World): Promise<void> => {
   await door.send(
     WEST,
     new PutBucketPolicyCommand({

@@ -148,7 +148,7 @@ describe('whatever others have written into AWS, into names of files and into er
         planJson(outcome.plan, outcome.proof),
         outcomeJson(outcome, calls),
         lines.plan(outcome.plan, outcome.proof, {}),
-        sarif(outcome.proof, '1'),
+        sarif(outcome.proof, { version: '1', pairs: [], uriOf: encodeURI }),
       ]) {
         const text = jsonText(value, 2);
         expectTame(text);
