@@ -119,6 +119,10 @@ const SANDBOX_FOLDER = '.replikey/sandbox';
 export const withFolder = (word: string): string =>
   word === '--sandbox' ? `${word}=${SANDBOX_FOLDER}` : word;
 
+/** The word that names a folder of the sandbox. */
+export const sandboxWord = (folder: string): string =>
+  folder === SANDBOX_FOLDER ? '--sandbox' : `--sandbox=${folder}`;
+
 /** The options that all commands share which talk to AWS. */
 export function common(command: Command, ...forms: string[]): Command {
   return reading(command)

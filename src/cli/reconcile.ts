@@ -10,7 +10,7 @@ import { jsonText } from '../report/json-text.ts';
 import type { Limits } from '../spec/types.ts';
 import { findings } from './findings.ts';
 import type { Io } from './io.ts';
-import type { ChangingOptions, ReconcileOptions } from './options.ts';
+import { type ChangingOptions, type ReconcileOptions, sandboxWord } from './options.ts';
 import { showProgress } from './progress.ts';
 import { openSession } from './session.ts';
 import { shellWord } from './shell-word.ts';
@@ -141,8 +141,18 @@ function applying(paths: readonly string[], digest: string, options: ReconcileOp
     ...(options.prune ? ['--prune'] : []),
     ...(options.allowUnproven ? ['--allow-unproven'] : []),
     ...options.allow.map((id) => `--allow ${id}`),
+    ...limitsOf(options),
+    ...(options.sandbox === undefined ? [] : [shellWord(sandboxWord(options.sandbox))]),
   ].join(' ');
 }
+
+/** What the plan was allowed by the command line, applying it must be allowed, too. */
+const limitsOf = ({ maxChanges, maxRemovals }: ChangingOptions): string[] => [
+  ...(maxChanges === undefined
+    ? []
+    : [`--max-changes ${'count' in maxChanges ? maxChanges.count : `${maxChanges.percent}%`}`]),
+  ...(maxRemovals === undefined ? [] : [`--max-removals ${maxRemovals}`]),
+];
 
 /** What the command line says lifts what the guardrails say. */
 export function thresholds({ maxChanges, maxRemovals }: ChangingOptions, limits: Limits): Thresholds {

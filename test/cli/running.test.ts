@@ -1,9 +1,10 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { cli } from '../support/cli.ts';
+import { cli, environment, MAIN } from '../support/cli.ts';
 import { aWorld, TAX } from '../support/world.ts';
 
 /** A folder of a user's: one spec, and the sandbox's state beside it, which each test goes on with. */
@@ -127,4 +128,25 @@ it('runs with the specs that are selected, and takes nothing from the others', a
     code: 64,
     stderr: expect.stringContaining('--prune takes what is not given for gone'),
   });
+});
+
+it('applies a plan by the very command that the plan shows', async () => {
+  const other = await mkdtemp(path.join(folder, "it's "));
+  const specs = TAX.replace('bucket: acme-tax,', `bucket: "\${var.bucket}",`);
+  const variables =
+    'apiVersion: replikey.dev/v1\nkind: Variables\nmetadata: { name: ours }\nspec:\n  variables: { bucket: { type: string } }\n';
+  await writeFile(path.join(other, 'tax.yaml'), `${variables}---\n${specs}`);
+  const given = ['tax.yaml', '--only', 'tax', '--var', 'bucket=acme-tax', '--sandbox=my state'];
+  const limits = ['--max-changes', '20', '--allow', 'change-default-key'];
+  const plan = await cli(['--dry-run', '-o', 'markdown', ...given, ...limits], { cwd: other });
+  const [, command = ''] = /```sh\nreconcile (.+)\n```/.exec(plan.stdout) ?? [];
+  expect(command).toContain("--max-changes 20 '--sandbox=my state'");
+  const shell = `exec '${process.execPath}' '${MAIN}' ${command}`;
+  const { status, stdout, stderr } = spawnSync('bash', ['-c', shell], {
+    cwd: other,
+    env: environment(undefined),
+    encoding: 'utf8',
+  });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  expect(stdout).toContain('Converged: 13 applied');
 });
