@@ -55,16 +55,24 @@ function tooManyChanges(plan: Plan, { maxChanges }: Thresholds): Refusal[] {
 }
 
 function tooManyRemovals(plan: Plan, { maxRemovals }: Thresholds): Refusal[] {
-  const removals = plan.waves.flat().reduce((sum, step) => sum + removalsOf(step), 0);
+  const removals = removalsIn(plan);
   if (removals <= maxRemovals) return [];
   const message = `the plan takes ${removals} rules, statements and roles away, and ${maxRemovals} are allowed: --max-removals ${removals} lifts the limit`;
   return [{ id: 'max-removals', message }];
 }
 
+/** How many rules, statements and roles a plan takes away. */
+export const removalsIn = (plan: Plan): number =>
+  plan.waves.flat().reduce((sum, step) => sum + removalsOf(step), 0);
+
 /** A document that goes as a whole counts as what was in it; a role as one. */
-function removalsOf({ action, patch }: Step): number {
-  const removed = patch.filter(
-    ({ op, path }) => op === 'remove' && /^\/(rules|statements)\/[^/]+$/.test(path),
-  );
-  return action === 'delete' ? Math.max(removed.length, 1) : removed.length;
+function removalsOf(step: Step): number {
+  const removed = removedFrom(step).length;
+  return step.action === 'delete' ? Math.max(removed, 1) : removed;
 }
+
+/** Paths of the rules and statements that a step takes away. */
+export const removedFrom = ({ patch }: Step): string[] =>
+  patch
+    .filter(({ op, path }) => op === 'remove' && /^\/(rules|statements)\/[^/]+$/.test(path))
+    .map(({ path }) => path);

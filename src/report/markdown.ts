@@ -1,4 +1,5 @@
-import type { Refusal } from '../core/guard.ts';
+import { type Refusal, removalsIn, removedFrom } from '../core/guard.ts';
+import { showPointer } from '../core/pointer.ts';
 import type { Plan } from '../core/resource.ts';
 import { RISKS } from '../core/risks.ts';
 import type { RuleProof } from '../proof/types.ts';
@@ -28,7 +29,10 @@ export interface PlanReport {
 const MOST = 60_000;
 
 /** More than this many of a kind are looked for with the command line. */
-const MANY = { pairs: 50, problems: 20, proofs: 10 };
+const MANY = { pairs: 50, problems: 20, ids: 5, proofs: 10 };
+
+/** More characters than these are no word of a person, but a document that somebody wrote. */
+const LONG = { words: 500, proof: 1_000 };
 
 /** By this a workflow finds its own comment again, to edit it in place. */
 const MARKER = '<!-- replikey: plan -->';
@@ -37,7 +41,8 @@ const { paint, width } = PLAIN;
 
 /**
  * A plan as a comment on a pull request: what matters first and always, a drawing, and the details of each pair folded.
- * Where it would be too long, details are dropped before meaning: fields first, then the drawing, then whole pairs.
+ * Where it would be too long, details are dropped before meaning: fields first, then the drawing, whole pairs, and what
+ * mends a rule that would not replicate; never what keeps the plan from being applied, or the command.
  */
 export function planMarkdown(report: PlanReport): string {
   const sections = planSections(report.plan, report.pairs, PLAIN);
@@ -46,25 +51,30 @@ export function planMarkdown(report: PlanReport): string {
     sections.map(brief),
     (more) => `…and ${more} more pairs: \`reconcile --dry-run\` shows them.`,
   );
-  const forms: (() => string)[] = [
-    () => whole(report, sections, sections.map(folded), true),
-    () => whole(report, sections, sections.map(brief), true),
-    () => whole(report, sections, sections.map(brief), false),
-    () => whole(report, sections, few, false),
+  const forms: (() => Shown)[] = [
+    () => ({ details: sections.map(folded), drawn: true }),
+    () => ({ details: sections.map(brief), drawn: true }),
+    () => ({ details: sections.map(brief) }),
+    () => ({ details: few }),
+    () => ({ details: few, short: true }),
+    () => ({ details: [], short: true }),
   ];
   for (const form of forms) {
-    const text = form();
+    const text = whole(report, sections, form());
     if (text.length <= MOST) return text;
   }
-  return whole(report, sections, [], false).slice(0, MOST);
+  return whole(report, sections, { details: [], short: true }).slice(0, MOST);
 }
 
-function whole(
-  report: PlanReport,
-  sections: readonly PlanSection[],
-  details: readonly string[],
-  withDrawing: boolean,
-): string {
+/** How much of a plan is shown. */
+interface Shown {
+  details: readonly string[];
+  drawn?: true;
+  /** Of a rule that would not replicate, only the beginning of why. */
+  short?: true;
+}
+
+function whole(report: PlanReport, sections: readonly PlanSection[], shown: Shown): string {
   const { plan, pairs, proof, variables = [], observed } = report;
   const changes = plan.waves.length > 0;
   return [
@@ -73,29 +83,33 @@ function whole(
     ...(proof.length > 0 ? [`Proof: ${proofSummary(proof, paint)}`] : []),
     ...leastTimeText(plan).map(text),
     ...(observed === undefined ? [] : [`${text(observed)}.`]),
-    ...(variables.length > 0 ? [text(variablesText(variables))] : []),
-    ...warnings(report),
+    ...(variables.length > 0 ? [text(clipped(variablesText(variables), MOST / 10))] : []),
+    ...warnings(report, shown),
+    ...removals(plan),
     ...handovers(plan),
     ...(sections.length > 1 && changes ? [table(sections, proof)] : []),
-    ...(withDrawing ? drawing(plan, pairs) : []),
-    ...details,
+    ...(shown.drawn ? drawing(plan, pairs) : []),
+    ...shown.details,
     ...(changes ? [howToApply(report)] : []),
   ].join('\n\n');
 }
 
 /** Whatever keeps the plan from being applied as it is, and what would not replicate; before all else. */
-function warnings({ plan, proof, refusals }: PlanReport): string[] {
+function warnings({ plan, proof, refusals }: PlanReport, { short }: Shown): string[] {
   // What would not replicate is told with its causes.
   const refused = refusals
     .filter(({ id }) => id !== 'unproven')
     .map(
-      ({ id, step, message }) => `- **${id}**${step === undefined ? '' : ` ${code(step)}`}: ${text(message)}`,
+      ({ id, step, message }) => `- **${id}**${step === undefined ? '' : ` ${code(step)}`}: ${said(message)}`,
     );
   const blocked = byReason(plan.blocked).map(
-    ([why, ids]) => `- **blocked** ${ids.map(code).join(', ')}: ${text(why)}`,
+    ([why, ids]) =>
+      `- **blocked** ${atMost(MANY.ids, ids.map(code), (more) => `and ${more} more`).join(', ')}: ${said(why)}`,
   );
   const problems = [...refused, ...blocked];
-  const unproven = unprovenText(proof, paint, width).map((one) => fenced(one.split('\n')));
+  const unproven = unprovenText(proof, paint, width).map((one) =>
+    fenced((short ? clipped(one, LONG.proof) : one).split('\n')),
+  );
   if (problems.length + unproven.length === 0) return [];
   return [
     `> [!WARNING]\n> ${worst({ plan, refusals })}`,
@@ -111,6 +125,22 @@ function worst({ plan, refusals }: Pick<PlanReport, 'plan' | 'refusals'>): strin
   if (plan.blocked.length > 0) return 'Some of this cannot be done before somebody acts.';
   if (refusals.length > 0) return 'What is there is as declared, but does not all replicate.';
   return 'It is not known whether all of this will replicate.';
+}
+
+/** What goes away, wherever it stands below: nobody should have to unfold that. */
+function removals({ waves }: Plan): string[] {
+  const gone = waves
+    .flat()
+    .flatMap((step) =>
+      step.action === 'delete'
+        ? [`- ${code(step.id)}`]
+        : removedFrom(step).map((path) => `- ${code(showPointer(path))} of ${code(step.id)}`),
+    );
+  if (gone.length === 0) return [];
+  return [
+    '> [!CAUTION]\n> This plan takes something away.',
+    atMost(MANY.problems, gone, (more) => `- …and ${more} more`).join('\n'),
+  ];
 }
 
 /** What owners of other accounts have to do, by account; the details say what. */
@@ -150,14 +180,22 @@ function verdictOf(verdicts: readonly RuleProof['verdict'][]): string {
   return Object.entries(words).find(([verdict]) => verdicts.some((one) => one === verdict))?.[1] ?? '';
 }
 
-/** The command; what it has to be told beside, where the plan is refused for its risks. */
-function howToApply({ command, refusals }: PlanReport): string {
-  const risks = [...new Set(refusals.map(({ id }) => id))].filter((id) => Object.hasOwn(RISKS, id));
+/** The command; what it has to be told beside, where the plan is refused as it is. */
+function howToApply({ command, plan, refusals }: PlanReport): string {
   const words =
     refusals.length === 0
       ? 'Apply exactly this plan with'
       : 'Once what is said above is mended, plan again. Whoever accepts it as it is applies exactly this plan with';
-  return `${words}\n\n${fenced([visible([command, ...risks.map((id) => `--allow ${id}`)].join(' '))], 'sh')}`;
+  const lifted = new Set(refusals.flatMap(({ id }) => lifting(id, plan)));
+  return `${words}\n\n${fenced([visible([command, ...lifted].join(' '))], 'sh')}`;
+}
+
+/** The option that lifts a refusal. */
+function lifting(id: Refusal['id'], plan: Plan): string[] {
+  if (id === 'max-changes') return [`--max-changes ${plan.waves.flat().length}`];
+  if (id === 'max-removals') return [`--max-removals ${removalsIn(plan)}`];
+  if (id === 'unproven') return ['--allow-unproven'];
+  return Object.hasOwn(RISKS, id) ? [`--allow ${id}`] : [];
 }
 
 /** All of a pair, folded. */
@@ -190,20 +228,23 @@ const atMost = (most: number, items: readonly string[], rest: (more: number) => 
 
 /**
  * With the mark in the first column, where a diff is coloured by it; a change is coloured by `!`. What stands below
- * something that comes or goes comes or goes with it.
+ * something that comes or goes comes or goes with it; what stands beside it does not.
  */
 function marked(lines: readonly string[]): string[] {
-  let above = { mark: ' ', indent: 0 };
+  let above = NOTHING;
   return lines.map((line) => {
     const [, indent = '', mark, rest = ''] = /^( *)([-+~!])( .*)$/.exec(line) ?? [];
     if (mark !== undefined) {
       above = { mark: mark === '~' ? '!' : mark, indent: indent.length };
       return `${above.mark}${indent}${rest}`;
     }
-    const isBelow = line.search(/\S/) > above.indent && !/^ *(#|→)/.test(line);
+    if (line.search(/\S/) <= above.indent) above = NOTHING;
+    const isBelow = above !== NOTHING && !/^ *(#|→)/.test(line);
     return isBelow && (above.mark === '+' || above.mark === '-') ? `${above.mark}${line.slice(1)}` : line;
   });
 }
+
+const NOTHING = { mark: ' ', indent: 0 };
 
 /** A block that nothing inside can end. */
 function fenced(lines: readonly string[], language = 'diff'): string {
@@ -217,6 +258,16 @@ function fenced(lines: readonly string[], language = 'diff'): string {
   const fence = '`'.repeat(longest + 1);
   return [`${fence}${language}`, ...lines, fence].join('\n');
 }
+
+/** No longer than that: as many whole lines as there is room for, or the beginning of the first. */
+function clipped(words: string, most: number): string {
+  if (words.length <= most) return words;
+  const end = words.lastIndexOf('\n', most);
+  return `${words.slice(0, end < 0 ? most : end)}${end < 0 ? '…' : '\n…'}`;
+}
+
+/** What a person or AWS said. */
+const said = (words: string): string => text(clipped(words, LONG.words));
 
 const code = (id: string): string => `\`${visible(id).replaceAll('`', "'")}\``;
 

@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
+import type { PassOptions } from '../../src/reconcile.ts';
 import { drawing } from '../../src/report/drawing.ts';
 import { planMarkdown } from '../../src/report/markdown.ts';
 import { aWorld, specsOf, TAX, type World } from '../support/world.ts';
-import { CASES, planned } from './plans.ts';
+import { CASES, type Case, planned } from './plans.ts';
 
 const COMMAND = 'reconcile --once specs/ --plan 0123456789abcdef';
 
@@ -107,6 +108,74 @@ test('so does one with many findings', async () => {
   expect(text.length).toBeLessThanOrEqual(60_000);
   expect(text).toContain('Proof: 0 of 300 rules proven, 300 do not replicate.');
   expect(text).toContain('…and 290 more rules that are not proven.');
+});
+
+test('so does one with documents of others in it, and keeps its blocks, its reasons and its command whole', async () => {
+  const { outcome, pairs } = await planned(caseOf('many-pairs'));
+  const broken = (await planned(caseOf('would-not-replicate'))).outcome.proof[0];
+  const long = 'word `and` more '.repeat(2_000);
+  const statement = { Effect: 'Deny', Condition: { StringLike: { 'aws:PrincipalArn': long.split(' ') } } };
+  const proof = Array.from({ length: 300 }, () => ({
+    ...broken,
+    findings: broken?.findings.map((one) => ({
+      ...one,
+      message: long,
+      fixes: [{ what: 'mend it', policy: { kind: 'bucket', of: 'b' }, add: statement }],
+    })),
+  })) as typeof outcome.proof;
+  const ids = outcome.plan.waves.flat().map(({ id }) => id);
+  const blocked = ids.flatMap((id, index) => [
+    { id, why: `${index % 30} ${long}`, pairs: ['team-1'], from: { file: '', line: 1, column: 1 } },
+  ]);
+  const refusals = ids.map((step) => ({ id: 'change-default-key' as const, step, message: long }));
+  const plan = { ...outcome.plan, blocked };
+  const variables = [{ name: 'v', value: long, from: 'default' as const }];
+  const text = planMarkdown({ ...outcome, plan, refusals, proof, pairs, variables, command: COMMAND });
+  expect(text.length).toBeLessThanOrEqual(60_000);
+  expect(text.split('\n')[0]).toBe('<!-- replikey: plan -->');
+  expect(text.endsWith(`\n${COMMAND} --allow change-default-key\n\`\`\``)).toBe(true);
+  expect(text).toContain('Proof: 0 of 300 rules proven, 300 do not replicate.');
+  expect(text).toContain('**change-default-key** `iam.role/replikey-acme-team-1`: word');
+  expect(text).toContain('error RK1308 replicas may not be written');
+  expect(text).toContain('| team-40 | acme-team-40 → acme-team-40-replica |');
+  const fences = text.match(/^`{3,}/gm) ?? [];
+  expect(fences.length % 2).toBe(0);
+  for (let index = 0; index < fences.length; index += 2)
+    expect(fences[index + 1], `block ${index / 2}`).toBe(fences[index]);
+});
+
+test('the command lifts every limit that is said to be passed, so that it does apply the plan', async () => {
+  const refused = async (one: Case, options: Partial<PassOptions>, lifting: string) => {
+    const { outcome, pairs } = await planned(one, { thresholds: { maxRemovals: 10 }, ...options });
+    const text = planMarkdown({ ...outcome, pairs, command: COMMAND });
+    expect(text).toContain('Whoever accepts it as it is applies exactly this plan with');
+    expect(text.endsWith(`\n${COMMAND} ${lifting}\n\`\`\``), text).toBe(true);
+  };
+  const few = { maxRemovals: 10, maxChanges: { count: 3 } };
+  await refused(caseOf('everything-is-new'), { thresholds: few }, '--max-changes 13');
+  await refused(caseOf('a-spec-is-gone'), { thresholds: { maxRemovals: 2 } }, '--max-removals 9');
+  const broken = {
+    ...caseOf('would-not-replicate'),
+    yaml: TAX.replace('Tax/', 'Tax/\n      metrics: false'),
+  };
+  await refused(broken, {}, '--allow-unproven');
+});
+
+test('what goes away is named before anything has to be unfolded', async () => {
+  const { outcome, pairs } = await planned(caseOf('a-rule-is-gone'));
+  const text = planMarkdown({ ...outcome, pairs, command: COMMAND });
+  expect(text).toContain(
+    '> [!CAUTION]\n> This plan takes something away.\n\n- `rules["replikey/tax/ledgers"]` of `s3.replication/acme-tax`\n\n',
+  );
+  expect(text.indexOf('[!CAUTION]')).toBeLessThan(text.indexOf('```mermaid'));
+});
+
+test('a document for the owner of another account can be copied: no mark stands in it', async () => {
+  const { outcome, pairs } = await planned(caseOf('an-account-of-somebody-else'));
+  const text = planMarkdown({ ...outcome, pairs, command: COMMAND });
+  const documents = [...text.matchAll(/^ {6}\[\n[\s\S]*?\n {6}\]$/gm)].map(([json]) => JSON.parse(json));
+  expect(documents).toEqual(outcome.plan.handover.flatMap(({ document }) => (document ? [document] : [])));
+  expect(documents).toHaveLength(2);
 });
 
 test('how old an observation is, and what variables are worth, stands above all that follows from it', async () => {

@@ -6,7 +6,7 @@ import {
   PutBucketReplicationCommand,
   PutBucketVersioningCommand,
 } from '@aws-sdk/client-s3';
-import type { Outcome } from '../../src/reconcile.ts';
+import type { Outcome, PassOptions } from '../../src/reconcile.ts';
 import type { BucketReplication } from '../../src/spec/types.ts';
 import { aWorld, specsOf, TAX, type World } from '../support/world.ts';
 
@@ -146,6 +146,12 @@ export const CASES: Case[] = [
     prune: true,
   },
   {
+    name: 'a-rule-is-gone',
+    before: deletable(withRule('    - prefix: Ledgers/')),
+    yaml: deletable(TAX),
+    prune: true,
+  },
+  {
     name: 'a-rule-of-somebody-else',
     before: TAX,
     byHand: foreignRule,
@@ -185,13 +191,16 @@ export interface Made {
 }
 
 /** Make AWS what it is in a case, and plan. */
-export async function planned({ before, byHand, yaml, prune }: Case): Promise<Made> {
+export async function planned(
+  { before, byHand, yaml, prune }: Case,
+  options: Partial<PassOptions> = {},
+): Promise<Made> {
   await using world = await aWorld(yaml);
   if (before !== undefined) {
     const { left } = await world.with(before);
     if (left?.waves.length !== 0) throw new Error('what was declared before did not converge');
   }
   await byHand?.(world);
-  const outcome = await world.with(yaml, { dryRun: true, ...(prune && { prune }) });
+  const outcome = await world.with(yaml, { dryRun: true, ...(prune && { prune }), ...options });
   return { outcome, pairs: (await specsOf(yaml)).pairs };
 }
