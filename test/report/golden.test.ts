@@ -7,16 +7,7 @@ import { PLAIN } from '../../src/report/style.ts';
 import { planText } from '../../src/report/text.ts';
 import { TAX } from '../support/world.ts';
 import { CASES, planned } from './plans.ts';
-
-/** Without what differs from run to run: where specs lie, ids that AWS makes, and checksums over these. */
-const steady = (text: string): string =>
-  text
-    .replace(/[\w./-]*\/replikey-test-\w+\//g, '')
-    .replace(/key\/(?!1{8}|9{8}|1234abcd)[0-9a-f]{8}-[0-9a-f-]{27}/g, 'key/(made by KMS)')
-    .replace(/,\s+request\s+[\w-]{36}/g, '')
-    .replace(/(Checksum |--plan )[0-9a-f]{16}/g, '$1C')
-    .replace(/"digest": "[0-9a-f]{64}"/g, '"digest": "C"')
-    .replace(/AROA[A-Z0-9]{17}/g, 'AROA');
+import { steady } from './steady.ts';
 
 test.each(CASES)('$name', async (one) => {
   const { outcome, pairs } = await planned(one);

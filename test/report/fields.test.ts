@@ -1,0 +1,77 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parse, stringify } from 'yaml';
+import { planJson } from '../../src/report/json.ts';
+import { planMarkdown } from '../../src/report/markdown.ts';
+import { planText } from '../../src/report/text.ts';
+import { aWorld, specsOf, TAX, type World } from '../support/world.ts';
+import { steady } from './steady.ts';
+
+const BOOKS = TAX.replaceAll('tax', 'books').replace('Tax/', 'Books/');
+
+let world: World;
+beforeAll(async () => {
+  world = await aWorld(`${TAX}---\n${BOOKS}`);
+  const { left } = await world.reconcile();
+  if (left?.waves.length !== 0) throw new Error('what was declared before did not converge');
+});
+afterAll(() => world[Symbol.asyncDispose]());
+
+const SPARE = 'arn:aws:kms:us-east-1:111122223333:key/99999999-2222-3333-4444-555555555555';
+
+/** One field of the one spec, as it is written, and the resources that a reader expects to see then. */
+const FIELDS: [field: string, value: unknown, expected: string[]][] = [
+  ['metadata.labels', { team: 'tax' }, []],
+  ['spec.policy.deletion', 'Remove', ['iam.role']],
+  ['spec.policy.foreignRules', 'Refuse', []],
+  ['spec.role.permissionsBoundary', 'arn:aws:iam::111122223333:policy/limits', ['iam.role']],
+  ['spec.role.tags', { team: 'tax' }, ['iam.role']],
+  ['spec.sourceKeys', [SPARE], ['iam.role-policy']],
+  ['spec.source.blockPublicAccess', false, ['s3.public-access']],
+  ['spec.source.objectOwnership', 'BucketOwnerPreferred', ['s3.ownership']],
+  ['spec.source.defaultEncryption', 'SSE-S3', ['s3.encryption']],
+  ['spec.source.key', { alias: 'alias/acme-tax', rotation: true }, ['kms.key']],
+  ['spec.source.key', { alias: 'alias/acme-tax', bucketKey: false }, ['s3.encryption']],
+  ['spec.destination.storageClass', 'STANDARD_IA', ['s3.replication']],
+  ['spec.rules.0.deleteMarkerReplication', true, ['iam.role-policy', 's3.replication']],
+  ['spec.rules.0.enabled', false, ['s3.replication']],
+  ['spec.rules.0.metrics', false, ['s3.replication']],
+  ['spec.rules.0.priority', 7, ['s3.replication']],
+  ['spec.rules.0.replicationTimeControl', true, ['s3.replication']],
+];
+
+test.each(FIELDS)(
+  '%s: %j changes what a reader expects, and no other line',
+  async (field, value, expected) => {
+    const spec = parse(TAX);
+    const names = field.split('.');
+    const last = names.pop() ?? '';
+    const holder = names.reduce((at, name) => {
+      at[name] ??= {};
+      return at[name];
+    }, spec);
+    holder[last] = value;
+    const yaml = `${stringify(spec)}---\n${BOOKS}`;
+    const outcome = await world.with(yaml, { dryRun: true });
+    const { plan, proof } = outcome;
+    const { pairs } = await specsOf(yaml);
+    const text = steady(planText(plan, pairs, proof));
+    const steps = plan.waves.flat();
+    expect(steps.map(({ kind }) => kind).sort()).toEqual(expected);
+    const name = `${field} ${JSON.stringify(value)}`.match(/\w+/g)?.join('-').slice(0, 60);
+    await expect(`${text}\n`).toMatchFileSnapshot(`golden/fields/${name}.txt`);
+
+    // Every form says the same of it, and nothing of the other spec.
+    const markdown = planMarkdown({ ...outcome, pairs, command: '' });
+    const json = planJson(plan, proof) as { waves: { id: string; pairs: string[] }[][] };
+    const shown = json.waves.flat();
+    expect(shown.flatMap((step) => step.pairs)).toEqual(steps.map(() => 'tax'));
+    for (const { id } of shown) {
+      expect(text).toContain(`  ~ ${id}`);
+      expect(markdown).toContain(`!   ${id}`);
+    }
+    expect(markdown).not.toContain('books');
+    expect(text.split('\n').filter((line) => line.includes('books'))).toEqual(
+      steps.length > 0 ? ['As declared already: books.'] : [],
+    );
+  },
+);
