@@ -4,10 +4,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { has } from '../support/cli.ts';
 import { aWorld } from '../support/world.ts';
 import { aWorkshop, readAction } from './pull-requests-runner.ts';
 
 interface Step {
+  name?: string;
   uses?: string;
   run?: string;
   with?: Record<string, unknown>;
@@ -103,6 +105,47 @@ test('replikey is built where it is not built yet, without the scripts of packag
     await rm(folder, { recursive: true });
   }
 });
+
+test.skipIf(!has('jq'))(
+  'a fork gets what main observed last, never what a fork uploaded under the same name',
+  async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'replikey-fork-'));
+    const script = steps.find(({ name }) => name === 'Fetch what was observed, for a fork')?.run ?? '';
+    const artifact = (id: number, head_branch: string, head_repository_id: number, expired = false) => ({
+      expired,
+      workflow_run: { id, head_branch, head_repository_id, repository_id: 1 },
+    });
+    const fetch = async (artifacts: object[]) => {
+      await writeFile(path.join(folder, 'artifacts.json'), JSON.stringify({ artifacts }));
+      const env = {
+        PATH: `${folder}/bin:${process.env.PATH}`,
+        GITHUB_REPOSITORY: 'acme/infra',
+        RUNNER_TEMP: '/runner',
+        ARTIFACTS: path.join(folder, 'artifacts.json'),
+      };
+      const bash = ['--noprofile', '--norc', '-eo', 'pipefail', '-c', script];
+      const { status, stdout } = spawnSync('bash', bash, { env, encoding: 'utf8' });
+      return { status, stdout };
+    };
+    // gh api ADDRESS --jq FILTER prints what the filter leaves of the answer; everything else is shown.
+    const gh = '#!/bin/sh\nif [ "$1" = api ]; then jq -r "$4" "$ARTIFACTS"; else echo "gh $*"; fi\n';
+    try {
+      await mkdir(path.join(folder, 'bin'));
+      await writeFile(path.join(folder, 'bin/gh'), gh, { mode: 0o755 });
+      const forged = [artifact(9, 'main', 2), artifact(8, 'tax', 1), artifact(7, 'main', 1, true)];
+      expect(await fetch([...forged, artifact(6, 'main', 1), artifact(5, 'main', 1)])).toEqual({
+        status: 0,
+        stdout: 'gh run download 6 --repo acme/infra --name replikey-observed --dir /runner\n',
+      });
+      expect(await fetch(forged)).toEqual({
+        status: 1,
+        stdout: '::error::nothing was observed yet: run the workflow on main first\n',
+      });
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  },
+);
 
 test('the documentation has every input, output and label', async () => {
   for (const [name, { description, required, default: value }] of Object.entries(action.inputs)) {

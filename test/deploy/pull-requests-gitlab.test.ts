@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { environment } from '../support/cli.ts';
 import { aWorld, TAX } from '../support/world.ts';
 import { bodyOf } from './pull-requests-github.ts';
@@ -13,6 +14,7 @@ import { HEAD, MERGED, ROOT } from './pull-requests-runner.ts';
 
 const TOKEN = 'glpat-a-token-that-must-never-be-printed';
 const MARKER = '<!-- replikey: plan -->';
+const FORK = { CI_MERGE_REQUEST_SOURCE_PROJECT_ID: '4', REPLIKEY_TOKEN: '' };
 const ME = 17;
 
 interface Note {
@@ -21,6 +23,24 @@ interface Note {
   author: { id: number };
   body: string;
 }
+
+interface Job {
+  script: string[];
+  variables?: Record<string, string>;
+}
+
+const pipeline: { variables: Record<string, string | object> } & Record<string, Job> = parse(
+  await readFile(path.join(ROOT, 'deploy/pull-requests/gitlab-ci.yml'), 'utf8'),
+);
+
+/** The variables that a job begins with, but for where replikey lies and how AWS knows who asks. */
+const { AWS_WEB_IDENTITY_TOKEN_FILE: _, ...ofAll } = pipeline['.replikey']?.variables ?? {};
+const VARIABLES = {
+  ...ofAll,
+  REPLIKEY_ARGUMENTS: '',
+  CHECKSUM: '',
+  PIPELINE: path.join(ROOT, 'deploy/pull-requests'),
+};
 
 /** As much of GitLab's API as a note and a label need, and a checkout beside it. */
 async function aWorkshop() {
@@ -31,6 +51,7 @@ async function aWorkshop() {
   const labels = new Set<string>();
   const merged: object[] = [];
   const faults: number[] = [];
+  let kept: string | undefined;
   const request = '/api/v4/projects/3/merge_requests/9';
   const server = createServer(async (asked, response) => {
     const url = new URL(asked.url ?? '/', 'http://gitlab.test');
@@ -40,6 +61,9 @@ async function aWorkshop() {
       response
         .writeHead(status, { 'content-type': 'application/json', 'retry-after': '0' })
         .end(JSON.stringify(value));
+    // What a job of a public project left can be had by everybody.
+    if (url.pathname === '/api/v4/projects/3/jobs/artifacts/main/raw/observed.json' && kept !== undefined)
+      return url.searchParams.get('job') === 'observe' ? response.end(kept) : send(404, {});
     if (asked.headers['private-token'] !== TOKEN) return send(401, { message: '401 Unauthorized' });
     const fault = faults.shift();
     if (fault !== undefined) return send(fault, { error: 'a fault' });
@@ -70,9 +94,11 @@ async function aWorkshop() {
   const base = {
     CI_API_V4_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}/api/v4`,
     CI_PROJECT_ID: '3',
+    CI_DEFAULT_BRANCH: 'main',
     CI_COMMIT_SHA: MERGED,
     CI_JOB_URL: 'https://gitlab.example.com/acme/infra/-/jobs/1',
-    REPLIKEY_RESULTS: 'replikey-results',
+    REPLIKEY_PLAN_ROLE: 'arn:aws:iam::111122223333:role/plan',
+    REPLIKEY_APPLY_ROLE: 'arn:aws:iam::111122223333:role/apply',
     REPLIKEY_TOKEN: TOKEN,
   };
   const review = {
@@ -81,10 +107,12 @@ async function aWorkshop() {
     CI_MERGE_REQUEST_SOURCE_PROJECT_ID: '3',
     CI_MERGE_REQUEST_SOURCE_BRANCH_SHA: HEAD,
   };
-  const node = async (script: string, args: string[], env: Record<string, string>, endpoint?: string) => {
-    const child = spawn(process.execPath, [path.join(ROOT, 'deploy/pull-requests', script), ...args], {
+  /** The script of a job of gitlab-ci.yml, as a runner takes it: line by line in one shell, until one fails. */
+  const job = async (name: string, env: Record<string, string>, endpoint?: string) => {
+    const script = pipeline[name]?.script.join('\n') ?? '';
+    const child = spawn('bash', ['--noprofile', '--norc', '-eo', 'pipefail', '-c', script], {
       cwd: folder,
-      env: environment(endpoint, { ...base, ...env }),
+      env: environment(endpoint, { ...base, ...VARIABLES, ...env }),
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const said = { stdout: '', stderr: '' };
@@ -102,18 +130,15 @@ async function aWorkshop() {
     labels,
     merged,
     faults,
-    /** What the job `plan` runs. */
-    async plan(endpoint?: string, env: Record<string, string> = {}) {
-      const ran = await node('run.mjs', [], { ...review, REPLIKEY_COMMAND: 'plan', ...env }, endpoint);
-      return { ran, said: await node('comment.mjs', ['plan'], { ...review, ...env }) };
+    keep(observed: string) {
+      kept = observed;
     },
-    /** What the job `apply` runs. */
-    async apply(endpoint: string) {
-      const approved = await node('comment.mjs', ['approved'], { CI_COMMIT_BRANCH: 'main' });
-      if (approved.code !== 0) return approved;
-      const plan = { REPLIKEY_COMMAND: 'apply', REPLIKEY_PLAN: approved.stdout.trim() };
-      return node('run.mjs', [], plan, endpoint);
-    },
+    job,
+    plan: (endpoint?: string, env: Record<string, string> = {}) =>
+      job('plan', { ...review, ...env }, endpoint),
+    planOfFork: () => job('plan-of-fork', { ...review, ...FORK, CI_PROJECT_ID: '4' }),
+    apply: (endpoint: string, env: Record<string, string> = {}) =>
+      job('apply', { CI_COMMIT_BRANCH: 'main', ...env }, endpoint),
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
@@ -135,7 +160,7 @@ test('a merge request of GitLab has one note and one label, whatever others writ
   workshop.labels.add('enhancement');
   workshop.faults.push(502);
   const first = await workshop.plan(world.sandbox.endpoint);
-  expect(first.said).toEqual({ code: 0, stdout: '', stderr: '' });
+  expect(first).toEqual({ code: 0, stdout: '', stderr: '' });
   expect(workshop.notes).toHaveLength(121);
   expect(workshop.notes[120]?.body).toContain('### replikey: 13 to create');
   expect(workshop.notes[120]?.body).toContain(`of commit ${HEAD} -->`);
@@ -143,7 +168,7 @@ test('a merge request of GitLab has one note and one label, whatever others writ
 
   await writeFile(path.join(workshop.folder, 'specs/bad.yaml'), 'kind: [');
   const failed = await workshop.plan(world.sandbox.endpoint);
-  expect([failed.ran.code, failed.said.code]).toEqual([65, 0]);
+  expect(failed.code).toBe(65);
   expect(workshop.notes.slice(0, 120)).toEqual(others);
   expect(workshop.notes[120]?.body).toContain('### replikey: no plan could be made');
   expect([...workshop.labels]).toEqual(['enhancement', 'replikey: blocked']);
@@ -166,14 +191,50 @@ test.for([
 test('a merge request of a fork has no token, which is no failure; ours without one is', async () => {
   await using world = await aWorld();
   await using workshop = await aWorkshop();
-  const fork = { CI_MERGE_REQUEST_SOURCE_PROJECT_ID: '4', REPLIKEY_TOKEN: '' };
-  expect((await workshop.plan(world.sandbox.endpoint, fork)).said.code).toBe(0);
+  expect((await workshop.plan(world.sandbox.endpoint, FORK)).code).toBe(0);
   const ours = await workshop.plan(world.sandbox.endpoint, { REPLIKEY_TOKEN: '' });
-  expect(ours.said).toMatchObject({
+  expect(ours).toMatchObject({
     code: 64,
     stderr: expect.stringContaining('REPLIKEY_TOKEN needs the scope api'),
   });
   const wrong = await workshop.plan(world.sandbox.endpoint, { REPLIKEY_TOKEN: 'glpat-wrong' });
-  expect(wrong.said).toMatchObject({ code: 1, stderr: expect.stringContaining('401 Unauthorized') });
-  expect(wrong.said.stderr).not.toContain('glpat-wrong');
+  expect(wrong).toMatchObject({ code: 1, stderr: expect.stringContaining('401 Unauthorized') });
+  expect(wrong.stderr).not.toContain('glpat-wrong');
+});
+
+test("a fork's merge request gets a real plan, from what was observed on the default branch", async () => {
+  await using world = await aWorld();
+  await using workshop = await aWorkshop();
+  const early = await workshop.planOfFork();
+  expect(early.code, 'nothing was observed yet').toBe(22);
+  const observed = await workshop.job('observe', {}, world.sandbox.endpoint);
+  expect(observed).toMatchObject({ code: 0 });
+  workshop.keep(await readFile(path.join(workshop.folder, 'observed.json'), 'utf8'));
+  await rm(path.join(workshop.folder, 'observed.json'));
+  const planned = await workshop.planOfFork();
+  expect(planned, planned.stderr).toMatchObject({ code: 0 });
+  const markdown = await readFile(path.join(workshop.folder, 'replikey-results/plan.md'), 'utf8');
+  expect(markdown).toContain('### replikey: 13 to create');
+  expect(markdown).toMatch(/^As observed .+; AWS is not asked\.$/m);
+  expect(workshop.notes).toEqual([]);
+});
+
+test('a plan is applied by hand with its checksum, and with no other', async () => {
+  await using world = await aWorld();
+  await using workshop = await aWorkshop();
+  const other = await workshop.apply(world.sandbox.endpoint, { CHECKSUM: '0123456789abcdef' });
+  expect(other).toMatchObject({ code: 3, stdout: expect.stringContaining('not the one that was approved') });
+  const [, CHECKSUM = ''] = /Checksum ([0-9a-f]{16})/.exec(other.stdout) ?? [];
+  expect(await workshop.apply(world.sandbox.endpoint, { CHECKSUM })).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('Converged: 13 applied'),
+  });
+});
+
+test('the doctor on schedule is red where a rule does not replicate', async () => {
+  await using world = await aWorld();
+  await using workshop = await aWorkshop();
+  expect(await workshop.job('doctor', {}, world.sandbox.endpoint)).toMatchObject({ code: 1 });
+  await world.reconcile();
+  expect(await workshop.job('doctor', {}, world.sandbox.endpoint)).toMatchObject({ code: 0 });
 });
