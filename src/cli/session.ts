@@ -99,13 +99,15 @@ async function readRecording(file: string): Promise<Recording> {
 
 /** How old what is looked at is. */
 function asObserved({ observedAt }: Recording, now: Date): string {
-  const minutes = Math.max(0, Math.round((now.getTime() - Date.parse(observedAt)) / 60_000));
+  const minutes = Math.max(0, Math.floor((now.getTime() - Date.parse(observedAt)) / 60_000));
   const age =
-    minutes < 120
-      ? `${minutes} min`
-      : minutes < 2 * 24 * 60
-        ? `${Math.round(minutes / 60)} h`
-        : `${Math.round(minutes / 1440)} days`;
+    minutes === 0
+      ? 'less than a minute'
+      : minutes < 120
+        ? `${minutes} min`
+        : minutes < 2 * 24 * 60
+          ? `${Math.round(minutes / 60)} h`
+          : `${Math.round(minutes / 1440)} days`;
   return `As observed ${age} ago (${observedAt}); AWS is not asked`;
 }
 

@@ -65,7 +65,24 @@ describe('a plan from what was observed', () => {
     const { observedAt } = JSON.parse(await readFile(path.join(folder, 'observed.json'), 'utf8'));
     expect(JSON.parse(told.stdout).observedAt).toBe(observedAt);
     const text = await offline(['plan', '-'], { input: both });
-    expect(text.stdout).toMatch(/^As observed \d min ago \(2\d{3}-\S+Z\); AWS is not asked$/m);
+    expect(text.stdout).toMatch(
+      /^As observed (less than a minute|\d min) ago \(2\d{3}-\S+Z\); AWS is not asked$/m,
+    );
+  });
+
+  it.each([
+    [0, 'less than a minute'],
+    [90_000, '1 min'],
+    [3 * 3_600_000, '3 h'],
+    [3 * 86_400_000, '3 days'],
+  ])('says that what was observed %i ms ago is %s old', async (ms, age) => {
+    await using world = await aWorld();
+    const { offline } = await observing(world);
+    const file = path.join(folder, 'observed.json');
+    const observed = JSON.parse(await readFile(file, 'utf8'));
+    await writeFile(file, JSON.stringify({ ...observed, observedAt: new Date(Date.now() - ms) }));
+    const { stdout } = await offline(['plan', '-', '-o', 'markdown'], { input: TAX });
+    expect(stdout).toContain(`\n\nAs observed ${age} ago (20`);
   });
 
   it('takes nothing for absent that nobody looked at', async () => {
