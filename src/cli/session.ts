@@ -16,8 +16,8 @@ export interface Session {
   door: Door;
   log: Log;
   sandbox?: Sandbox;
-  /** What is read and changed, in words: `AWS` at its endpoint, or a sandbox in its folder. */
-  target: string;
+  /** What is read and changed, in words, as far as it is known by now: `AWS, account 111122223333`, or a sandbox in its folder. */
+  target(): string;
   /** ISO 8601, where nobody is asked and an observation answers. */
   observedAt?: string;
   close(): Promise<void>;
@@ -60,7 +60,7 @@ export async function openSession(
     door,
     log,
     ...(sandbox === undefined ? {} : { sandbox }),
-    target: recording ? asObserved(recording, new Date()) : targetOf(options, specs, io),
+    target: recording ? () => asObserved(recording, new Date()) : targetOf(options, specs, io, door),
     ...(recording === undefined ? {} : { observedAt: recording.observedAt }),
     async close() {
       clients.destroy();
@@ -111,12 +111,27 @@ function asObserved({ observedAt }: Recording, now: Date): string {
   return `As observed ${age} ago (${observedAt}); AWS is not asked`;
 }
 
-function targetOf({ sandbox }: Pick<GlobalOptions, 'sandbox'>, { accounts }: Specs, io: Io): string {
-  if (sandbox !== undefined) return `Sandbox in ${sandbox}, not AWS`;
-  const endpoint = io.env.AWS_ENDPOINT_URL_S3 ?? io.env.AWS_ENDPOINT_URL;
+function targetOf(
+  { sandbox }: Pick<GlobalOptions, 'sandbox'>,
+  { accounts, pairs }: Specs,
+  { env }: Io,
+  door: Door,
+): () => string {
+  if (sandbox !== undefined) return () => `Sandbox in ${sandbox}, not AWS`;
+  const endpoint = env.AWS_ENDPOINT_URL_S3 ?? env.AWS_ENDPOINT_URL;
+  const where = endpoint === undefined ? 'AWS' : `AWS at ${withoutPassword(endpoint)}`;
   const named = accounts.filter(({ managed }) => managed).map(({ name, id }) => `${name} (${id})`);
-  const who = named.length > 0 ? `accounts ${named.join(', ')}` : 'the account of the ambient credentials';
-  return endpoint === undefined ? `AWS, ${who}` : `AWS at ${withoutPassword(endpoint)}, ${who}`;
+  if (named.length > 0) return () => `${where}, accounts ${named.join(', ')}`;
+  let whose = 'the account of the ambient credentials';
+  // Whoever reads a bucket asks the same, and it is asked once. That nobody can tell is told by the reads.
+  if (pairs.length > 0)
+    door.accountId(undefined).then(
+      (id) => {
+        whose = `account ${id}`;
+      },
+      () => {},
+    );
+  return () => `${where}, ${whose}`;
 }
 
 /** An address as it may be shown: who asks, and by what password, is nobody's business. */

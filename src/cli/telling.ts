@@ -27,7 +27,7 @@ export interface Pass {
   variables: readonly Variable[];
   dryRun: boolean;
   /** What is read and changed, in words. */
-  target: string;
+  target(): string;
   about: About;
   calls: Calls;
   /** Whether to name the API calls that make each change. */
@@ -75,7 +75,7 @@ const TELLINGS: Record<Form, (pass: Pass, io: Io) => Some> = {
   },
   markdown: ({ pairs, variables, command, target, about: { observedAt } }, io) => ({
     end(outcome) {
-      const observed = observedAt === undefined ? {} : { observed: target };
+      const observed = observedAt === undefined ? {} : { observed: target() };
       const report = { ...outcome, ...observed, pairs, variables, command: command(outcome.plan) };
       io.stdout.write(`${planMarkdown(report)}\n`);
     },
@@ -89,7 +89,7 @@ function text({ pairs, variables, dryRun, target, explain }: Pass, io: Io): Some
   const marks = { applied: paint.green('✓'), failed: paint.red('✗') };
   return {
     plan: (plan, proof) =>
-      io.stdout.write(`${paint.dim(target)}\n\n${planText(plan, pairs, proof, style, variables)}\n`),
+      io.stdout.write(`${paint.dim(target())}\n\n${planText(plan, pairs, proof, style, variables)}\n`),
     event({ type, step }) {
       // What was skipped is told at the end, with the reason that it shares with others.
       if (type === 'applied') io.stdout.write(`${marks.applied} ${step.action}d ${visible(step.id)}\n`);

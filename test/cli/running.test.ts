@@ -150,3 +150,12 @@ it('applies a plan by the very command that the plan shows', async () => {
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   expect(stdout).toContain('Converged: 13 applied');
 });
+
+it('says in which account a plan is made, also where no spec names it, and asks for it once', async () => {
+  await using world = await aWorld();
+  world.sandbox.log.reset();
+  const { stdout } = await cli(['plan', '-'], { endpoint: world.sandbox.endpoint, input: TAX });
+  expect(stdout.split('\n')[0]).toBe(`AWS at ${world.sandbox.endpoint}, account 111122223333`);
+  const asked = world.sandbox.log.entries.filter(({ operation }) => operation === 'GetCallerIdentity');
+  expect(asked).toHaveLength(1);
+});
