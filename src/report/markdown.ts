@@ -107,16 +107,19 @@ function warnings({ plan, proof, refusals }: PlanReport, { short }: Shown): stri
       `- **blocked** ${atMost(MANY.ids, ids.map(code), (more) => `and ${more} more`).join(', ')}: ${said(why)}`,
   );
   const problems = [...refused, ...blocked];
-  const unproven = unprovenText(proof, paint, width).map((one) =>
-    fenced((short ? clipped(one, LONG.proof) : one).split('\n')),
-  );
+  const unproven = proof.filter(({ verdict }) => verdict === 'broken' || verdict === 'unknown');
   if (problems.length + unproven.length === 0) return [];
   return [
     `> [!WARNING]\n> ${worst({ plan, refusals })}`,
     ...(problems.length > 0
       ? [atMost(MANY.problems, problems, (more) => `- …and ${more} more`).join('\n')]
       : []),
-    ...atMost(MANY.proofs, unproven, (more) => `…and ${more} more rules that are not proven.`),
+    ...unprovenText(unproven.slice(0, MANY.proofs), paint, width).map((one) =>
+      fenced((short ? clipped(one, LONG.proof) : one).split('\n')),
+    ),
+    ...(unproven.length > MANY.proofs
+      ? [`…and ${unproven.length - MANY.proofs} more rules that are not proven.`]
+      : []),
   ];
 }
 
