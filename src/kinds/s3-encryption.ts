@@ -106,7 +106,7 @@ export const s3Encryption: Kind<S3Encryption> = {
     return [
       {
         id: 'change-default-key',
-        message: `new objects in ${desired.bucket} are encrypted under ${String(before)} now; objects under that key would no longer replicate, since the role may use the declared keys only (sourceKeys can name it)`,
+        message: `new objects in ${desired.bucket} are encrypted under ${String(before)} now; objects under that key replicate only while the role may use it, as the key of the source or one of sourceKeys`,
       },
     ];
   },
