@@ -49,7 +49,7 @@ export interface Outcome {
 }
 
 /** Pairs that are read and compared at a time: with fewer the calls of a batch do not fill the line. */
-const BATCH = 100;
+const BATCH = 50;
 
 /** Batches that are under way at a time: one is compared while the next is read. */
 const BATCHES_AT_ONCE = 3;

@@ -78,6 +78,8 @@ export function createDoor(options: DoorOptions): Door {
     beforeWrite = () => {},
   ): Promise<O> {
     const { service, operation } = nameOf(command);
+    // Each command comes with a chain of middleware that nobody here uses: most of what one weighs while it waits its turn.
+    Object.assign(command, { middlewareStack: undefined });
     const call = async (): Promise<O> => {
       // Checked before every attempt, so that an interrupted run finishes the call in flight and starts no other.
       signal?.throwIfAborted();

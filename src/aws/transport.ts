@@ -7,12 +7,19 @@ import manifest from '../../package.json' with { type: 'json' };
 import { schemaOf } from './operation.ts';
 import { refuseUnknownElements } from './unknown-elements.ts';
 
+/** How an endpoint wants requests signed. */
+interface AuthScheme {
+  signingName?: string;
+  signingRegion?: string;
+}
+
 /** What a client of the SDK is made of, as far as a call needs it. */
 export interface SdkConfig {
   serviceId: string;
   defaultSigningName: string;
   region(): Promise<string>;
   credentials(): Promise<object>;
+  signer(scheme: AuthScheme | undefined): Promise<object>;
   /** The name that `AWS_SDK_UA_APP_ID` gives. */
   userAgentAppId(): Promise<string | undefined>;
   protocol: {
@@ -42,7 +49,8 @@ const USER_AGENT = `replikey/${manifest.version} node/${process.versions.node}`;
  *
  * @throws the exceptions of the SDK, network errors, UnreadableAnswer and UnknownElements.
  */
-export function createTransport(config: SdkConfig): (command: object) => Promise<unknown> {
+export function createTransport(client: SdkConfig): (command: object) => Promise<unknown> {
+  const config = withSignersKept(client);
   const signer = new AwsSdkSigV4Signer();
   return async (command) => {
     const { input } = command as { input: object };
@@ -56,10 +64,7 @@ export function createTransport(config: SdkConfig): (command: object) => Promise
     const request = await config.protocol.serializeRequest(operation, input, {
       endpoint: async () => endpoint,
     });
-    const [scheme] = (endpoint.properties?.authSchemes ?? []) as {
-      signingName?: string;
-      signingRegion?: string;
-    }[];
+    const [scheme] = (endpoint.properties?.authSchemes ?? []) as AuthScheme[];
     const signing = {
       config,
       context: { endpointV2: endpoint },
@@ -88,6 +93,17 @@ export function createTransport(config: SdkConfig): (command: object) => Promise
       return signer.errorHandler(signing)(told);
     }
   };
+}
+
+/** The SDK makes a signer for each call, out of all that is configured; it differs by the Region that an endpoint names. */
+function withSignersKept(config: SdkConfig): SdkConfig {
+  const kept = new Map<string | undefined, Promise<object>>();
+  const signer: SdkConfig['signer'] = (scheme) => {
+    const known = kept.get(scheme?.signingRegion) ?? config.signer(scheme);
+    kept.set(scheme?.signingRegion, known);
+    return known;
+  };
+  return Object.create(config, { signer: { value: signer } });
 }
 
 function addHeaders(request: HttpRequest, serviceId: string, appId: string | undefined): void {
