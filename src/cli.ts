@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { CommanderError } from 'commander';
 import type { Io } from './cli/io.ts';
 import { withFolder } from './cli/options.ts';
@@ -10,10 +11,30 @@ import { visible } from './visible.ts';
  * Run one command line. Returns the exit code; nothing here ends the process.
  */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
-  io.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    // `reconcile … | head` is no failure of ours.
-    if (error.code !== 'EPIPE') throw error;
+  const isLost = watchOutput(io);
+  const code = await runCommand(argv, io);
+  // That the last write failed is known a turn later.
+  await setImmediate();
+  return isLost() && (code === EXIT.ok || code === EXIT.changes) ? EXIT.failed : code;
+}
+
+/**
+ * Work that is under way goes on where what is told of it can no longer be written. That a reader went away, as with
+ * `reconcile … | head`, is no failure of ours; that a result is lost, as on a full disk, is one.
+ */
+function watchOutput(io: Io): () => boolean {
+  let isLost = false;
+  io.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+    if (code === 'EPIPE' || isLost) return;
+    isLost = true;
+    io.stderr.write(`standard output cannot be written: ${message}\n`);
   });
+  // There is nowhere left to say so.
+  io.stderr.on('error', () => {});
+  return () => isLost;
+}
+
+async function runCommand(argv: readonly string[], io: Io): Promise<number> {
   let code: number = EXIT.ok;
   const program = build(io, (result) => {
     code = result;

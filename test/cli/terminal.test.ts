@@ -1,4 +1,6 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import type { ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { UpdateAssumeRolePolicyCommand } from '@aws-sdk/client-iam';
@@ -152,6 +154,39 @@ it('does not mind a reader that goes away, as head does', async () => {
   });
   expect(ran).toMatchObject({ code: 0, stderr: '' });
 });
+
+it('goes on where nobody reads what is told beside the result, and ends as it would', async () => {
+  await using world = await aWorld(TAX, { knobs: { rolePropagationMs: 1_000 } });
+  const options = {
+    endpoint: world.sandbox.endpoint,
+    onStart: (child: ChildProcess) => void child.stderr?.destroy(),
+  };
+  const applied = await cli(['--once', '-', '--log-level', 'debug'], { ...options, input: TAX });
+  expect(applied.code).toBe(0);
+  expect(applied.stdout).toContain('Converged: 13 applied');
+  expect((await cli(['validate', '-'], { ...options, input: 'kind: Pair' })).code).toBe(65);
+});
+
+it.runIf(existsSync('/dev/full'))(
+  'applies all, and says in one line that what is told cannot be written',
+  async () => {
+    await using world = await aWorld();
+    const full = await open('/dev/full', 'w');
+    const options = { endpoint: world.sandbox.endpoint, input: TAX, stdout: full.fd };
+    try {
+      for (const args of [['--once', '-'], ['plan', '-', '--detailed-exitcode'], ['schema']]) {
+        expect(await cli(args, options), args[0]).toMatchObject({
+          code: 1,
+          stderr: 'standard output cannot be written: ENOSPC: no space left on device, write\n',
+        });
+      }
+      expect((await cli(['validate', '-'], { ...options, input: 'kind: Pair' })).code).toBe(65);
+    } finally {
+      await full.close();
+    }
+    expect((await world.reconcile()).plan.waves).toEqual([]);
+  },
+);
 
 it('shows where an error arose with --debug only', async () => {
   const args = ['plan', '-', '--sandbox=/dev/null/none'];

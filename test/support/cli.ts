@@ -18,6 +18,8 @@ export interface RunOptions {
   cwd?: string;
   input?: string;
   env?: Record<string, string>;
+  /** A file in place of what is collected. */
+  stdout?: number;
   onStart?: (child: ChildProcess) => void;
 }
 
@@ -83,19 +85,19 @@ export async function cli(args: string[], options: RunOptions = {}): Promise<Ran
   const child = spawn(process.execPath, [MAIN, ...args], {
     env: environment(options.endpoint, options.env),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    stdio: ['pipe', 'pipe', 'pipe'],
+    stdio: ['pipe', options.stdout ?? 'pipe', 'pipe'],
   });
   options.onStart?.(child);
   let stdout = '';
   let stderr = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
   });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
   });
-  child.stdin.on('error', () => {});
-  child.stdin.end(options.input ?? '');
+  child.stdin?.on('error', () => {});
+  child.stdin?.end(options.input ?? '');
   const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
   refuseSecrets(stdout + stderr, options.env);
   return { code, signal, stdout, stderr };
