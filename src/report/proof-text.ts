@@ -24,7 +24,8 @@ function proofText(
   };
   const worth = findings.filter(({ severity }) => severity !== 'info' || verbose);
   const [first, ...more] = verdict === 'off' ? [] : worth;
-  const rest = more.length > 0 && !verbose ? [paint.dim(`    and ${counted(more)}; -v shows all`)] : [];
+  const rest =
+    more.length > 0 && !verbose ? [paint.dim(`    and ${counted(more)}; reconcile doctor -v shows all`)] : [];
   return [
     verdicts[verdict],
     ...(first ? findingLines(first, verbose || first.severity === 'error', paint, width) : []),
@@ -38,10 +39,10 @@ export const unprovenText = (
   proofs: readonly RuleProof[],
   paint: Paint,
   width = Number.POSITIVE_INFINITY,
-): string[] =>
-  proofs
-    .filter(({ verdict }) => verdict === 'broken' || verdict === 'unknown')
-    .map((proof) => proofText(proof, false, paint, width));
+): string[] => unproven(proofs).map((proof) => proofText(proof, false, paint, width));
+
+const unproven = (proofs: readonly RuleProof[]): RuleProof[] =>
+  proofs.filter(({ verdict }) => verdict === 'broken' || verdict === 'unknown');
 
 /** How one object fares: the rules that take it, and for the others why not. */
 export function objectText({ bucket, object, taken, passed, findings }: ObjectProof, paint: Paint): string {
@@ -114,20 +115,27 @@ export function doctorText(
   return [
     ...rules.map((proof) => proofText(proof, verbose, paint)),
     ...objects.map((report) => objectsText(report, paint)),
-    ...(declared ? declaredText(declared, paint) : []),
+    ...(declared ? declaredText(declared, verbose, paint) : []),
     '',
     proofSummary(rules, paint),
   ].join('\n');
 }
 
 /** Of what is declared, only what a reader does not see in AWS already. */
-function declaredText({ changes, rules }: NonNullable<DoctorReport['declared']>, paint: Paint): string[] {
+function declaredText(
+  { changes, rules }: NonNullable<DoctorReport['declared']>,
+  verbose: boolean,
+  paint: Paint,
+): string[] {
   if (changes === 0) return [];
-  const broken = unprovenText(rules, paint);
+  const broken = unproven(rules).map((proof) => proofText(proof, verbose, paint));
   const many = `${changes} ${changes === 1 ? 'change is' : 'changes are'} declared and not made`;
+  const them = changes === 1 ? 'it' : 'them';
   return broken.length > 0
     ? [`\n${many}, and would not mend it all:`, ...broken]
-    : [`${paint.yellow('·')} ${many}; with them every rule is proven: reconcile plan shows them`];
+    : [
+        `${paint.yellow('·')} ${many}; with ${them} every declared rule is proven: reconcile plan shows ${them}`,
+      ];
 }
 
 function objectsText({ bucket, lookedAt, byStatus, findings }: ObjectsReport, paint: Paint): string {
@@ -147,7 +155,8 @@ export function proofSummary(proofs: readonly RuleProof[], paint: Paint): string
   const count = (verdict: RuleProof['verdict']) => proofs.filter((proof) => proof.verdict === verdict).length;
   const parts = [
     `${count('proven')} of ${proofs.length} rules proven`,
-    count('broken') > 0 && paint.red(`${count('broken')} do not replicate`),
+    count('broken') > 0 &&
+      paint.red(`${count('broken')} ${count('broken') === 1 ? 'does' : 'do'} not replicate`),
     count('unknown') > 0 && paint.yellow(`${count('unknown')} could not be proven`),
     count('off') > 0 && `${count('off')} off`,
   ];

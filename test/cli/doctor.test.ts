@@ -93,12 +93,12 @@ describe('what is asked of AWS', () => {
                   "Resource": "arn:aws:s3:::acme-tax-replica/Tax/*"
                 }
                 $ aws iam put-role-policy --role-name replikey-acme-tax --policy-name replikey --policy-document file://policy.json
-          and 1 more error; -v shows all
+          and 1 more error; reconcile doctor -v shows all
       · acme-tax  1 object looked at: 1 FAILED
           warning RK1401 objects have failed, and are never tried again
             1 of 1 objects looked at; the oldest is Tax/2026.pdf, since T
 
-      0 of 1 rules proven, 1 do not replicate.
+      0 of 1 rules proven, 1 does not replicate.
       "
     `);
   });
@@ -108,6 +108,13 @@ describe('what is asked of AWS', () => {
     expect(stdout).toContain('error RK1309 tags of replicas may not be written');
     expect(stdout).toContain('denied  s3:ReplicateObject to write the replica: no identity policy of');
     expect(stdout).toContain('allowed sts:AssumeRole to assume the role');
+  });
+
+  it('says whether what is declared and not made yet would mend it', async () => {
+    const { stdout } = await doctor(broken, ['-', '--sample', '0'], { input: TAX });
+    expect(stdout).toContain(
+      '\n· 1 change is declared and not made; with it every declared rule is proven: reconcile plan shows it\n',
+    );
   });
 
   it('looks at no objects where none are to be looked at', async () => {

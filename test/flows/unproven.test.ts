@@ -42,7 +42,7 @@ test('a plan whose rules would not replicate is refused before the first write, 
   expect(text).toContain('✗ replikey/tax/tax  acme-tax → acme-tax-replica  does not replicate');
   expect(text).toContain('error RK1308 replicas may not be written (S3 says DstPutObjectNotPermitted)');
   expect(text).toContain('"aws:PrincipalArn"');
-  expect(text).toMatch(/^Proof: 0 of 1 rules proven, 1 do not replicate\.$/m);
+  expect(text).toMatch(/^Proof: 0 of 1 rules proven, 1 does not replicate\.$/m);
 
   const forced = await more({ allowUnproven: true });
   expect(forced.results.map(({ result }) => result)).toEqual(['applied']);
