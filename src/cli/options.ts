@@ -240,16 +240,16 @@ export const prune = () =>
 
 function risk(id: string): string {
   if (Object.hasOwn(RISKS, id)) return id;
-  throw new InvalidArgumentError(`known: ${Object.keys(RISKS).join(', ')}`);
+  throw new InvalidArgumentError(`Allowed choices are ${Object.keys(RISKS).join(', ')}.`);
 }
 
 export function checksum(text: string): string {
   if (/^[0-9a-f]{16,64}$/i.test(text)) return text;
-  throw new InvalidArgumentError('the checksum of a plan has at least 16 digits, as a dry run prints it');
+  throw new InvalidArgumentError('The checksum of a plan has at least 16 digits, as a dry run prints it.');
 }
 
 export function whole(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('a whole number');
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('Expected a whole number.');
   return Number(text);
 }
 
@@ -260,13 +260,15 @@ function share(text: string): NonNullable<Thresholds['maxChanges']> {
 
 export function seconds(text: string): number {
   const value = Number(text);
-  if (!(value >= 0 && value <= 86_400)) throw new InvalidArgumentError('a number of seconds, 0 to 86400');
+  if (!(value >= 0 && value <= 86_400))
+    throw new InvalidArgumentError('Expected a number of seconds, 0 to 86400.');
   return value;
 }
 
 function address(text: string): { host: string; port: number } {
   const [, host = '127.0.0.1', number = ''] = /^(?:\[?([^\]]+)\]?:)?(\d+)$/.exec(text) ?? [];
-  if (number === '') throw new InvalidArgumentError('a port, or an address and a port: 0.0.0.0:8080');
+  if (number === '')
+    throw new InvalidArgumentError('Expected a port, or an address and a port, such as 0.0.0.0:8080.');
   return { host, port: port(number) };
 }
 
@@ -274,19 +276,20 @@ function shard(text: string): { index: number | 'auto'; of: number } {
   const [, index = '', of = ''] = /^(\d{1,3}|auto)\/(\d{1,3})$/.exec(text) ?? [];
   const parts = Number(of);
   const isWithin = index === 'auto' || (Number(index) >= 1 && Number(index) <= parts);
-  if (!(parts >= 1) || !isWithin) throw new InvalidArgumentError('a part, from 1, and of how many: 1/3');
+  if (!(parts >= 1) || !isWithin)
+    throw new InvalidArgumentError('Expected a part, from 1, and of how many, such as 1/3.');
   return { index: index === 'auto' ? index : Number(index), of: parts };
 }
 
 function lockUrl(text: string): { bucket: string; key: string } {
   const [, bucket, key] = /^s3:\/\/([^/]+)\/(.+)$/.exec(text) ?? [];
-  if (bucket === undefined || key === undefined) throw new InvalidArgumentError('s3://bucket/key');
+  if (bucket === undefined || key === undefined) throw new InvalidArgumentError('Expected s3://bucket/key.');
   return { bucket, key };
 }
 
 export function port(text: string): number {
   const value = Number(text);
   if (!(Number.isInteger(value) && value >= 0 && value <= 65_535))
-    throw new InvalidArgumentError('a port, 0 to 65535');
+    throw new InvalidArgumentError('Expected a port, 0 to 65535.');
   return value;
 }

@@ -71,7 +71,7 @@ it('3: refused, since the plan is not the one that was approved', async () => {
   expect((await cli(['--once', '-', '--plan', checksum], other)).code).toBe(3);
   expect(await cli(['--once', '-', '--plan', 'latest'], options)).toMatchObject({
     code: 64,
-    stderr: expect.stringContaining('the checksum of a plan has at least 16 digits'),
+    stderr: expect.stringContaining('The checksum of a plan has at least 16 digits'),
   });
 });
 

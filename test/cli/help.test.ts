@@ -105,7 +105,9 @@ describe('what is mistyped', () => {
     [['doctor', '--bukcet', 'x'], '(reconcile doctor --help shows what can be said)'],
     [['docter', '--bucket', 'x'], 'did you mean reconcile doctor?'],
     [['plan', 'specs/', '-o', 'jsn'], 'Allowed choices are text, json, ndjson, markdown'],
-    [['plan', 'specs/', '--allow', 'adpot'], 'known: adopt, change-boundary'],
+    [['plan', 'specs/', '--allow', 'adpot'], 'is invalid. Allowed choices are adopt, change-boundary'],
+    [['specs/', '--shard', '4/3'], 'is invalid. Expected a part, from 1, and of how many, such as 1/3.\n'],
+    [['specs/', '--once', '--max-changes', 'few'], 'is invalid. Expected a whole number.\n'],
     [['completion', 'tcsh'], 'Allowed choices are bash, zsh, fish'],
   ])('%j is told what was meant', async (args, meant) => {
     expect(await saidOf(args)).toContain(meant);
