@@ -34,8 +34,9 @@ export async function init(
   const word = shellWord(target);
   io.stdout.write(`${visible(target)} is written; your editor checks it by ${visible(schema)}.
 
-Next, rehearse it on this machine, without an AWS account; and then see what it would change in AWS:
+Next, rehearse it on this machine, without an AWS account:
   reconcile --once ${visible(word)} --sandbox
+And then see what it would change in AWS:
   reconcile --dry-run ${visible(word)}
 `);
   return EXIT.ok;
@@ -92,7 +93,12 @@ async function answers(
   if (assumed.missing.length === 0)
     return { spec: assumed.spec, target: file ?? usualFile(assumed.spec.name) };
   if (!io.stdin.isTTY || !io.stderr.isTTY) {
-    const missing = assumed.missing.map(named).join(', ');
+    // What follows from the source bucket is not missing for itself.
+    const others = assume({ ...known, source: known.source ?? 'any' }, home).missing;
+    const missing = assumed.missing
+      .filter((one) => one.key === 'source' || others.includes(one))
+      .map(named)
+      .join(', ');
     throw new UserError(
       EXIT.usage,
       `nobody can be asked here, and this is missing: ${missing}\nfor example: ${EXAMPLE}`,

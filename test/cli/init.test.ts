@@ -84,7 +84,10 @@ describe('reconcile init with options', () => {
   const arn = (region: string, account: string) =>
     `arn:aws:kms:${region}:${account}:key/1234abcd-12ab-34cd-56ef-1234567890ab`;
   test.each([
-    [[], 'nobody can be asked here, and this is missing: --bucket of the source, --region of the source'],
+    [
+      [],
+      'nobody can be asked here, and this is missing: --bucket of the source, --region of the source, --region of the destination\n',
+    ],
     [['--bucket', 'acme', '--region', 'us-east-1'], 'this is missing: --region of the destination'],
     [['--bucket', 'a'.repeat(60), ...PAIR.slice(2)], 'this is missing: --bucket of the destination'],
     [['--bucket', 'Acme_Books'], '--bucket Acme_Books: a bucket name has lower-case letters'],
