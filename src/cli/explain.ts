@@ -2,15 +2,18 @@ import { EXIT, UserError } from '../errors.ts';
 import { fieldText, kindText } from '../report/field-text.ts';
 import { kindsOfDocuments } from '../spec/fields.ts';
 import { suggest } from '../spec/suggest.ts';
+import { helpWidth } from './help.ts';
 import type { Io } from './io.ts';
 
 /** `reconcile explain [FIELD]`: what the schema says of a field, or of a kind of document. */
 export async function explain(asked: string | undefined, io: Io): Promise<number> {
   const kinds = kindsOfDocuments();
+  const width = helpWidth(io);
   const [named = '', ...rest] = (asked ?? '').split('.');
   const kind = kinds.find((one) => one.kind.toLowerCase() === named.toLowerCase());
   if (asked === undefined || (kind && rest.length === 0)) {
-    io.stdout.write(`${(kind ? [kind] : kinds).map(kindText).join('\n\n')}\n`);
+    const texts = (kind ? [kind] : kinds).map((one) => kindText(one, width));
+    io.stdout.write(`${texts.join('\n\n')}\n`);
     return EXIT.ok;
   }
   const path = normal(kind ? rest.join('.') : asked);
@@ -23,7 +26,8 @@ export async function explain(asked: string | undefined, io: Io): Promise<number
     const instead = meant === undefined ? 'reconcile explain lists what there is' : `did you mean ${meant}?`;
     throw new UserError(EXIT.usage, `there is no field ${asked}: ${instead}`);
   }
-  io.stdout.write(`${found.map(({ of, field, fields }) => fieldText(of, field, fields)).join('\n\n')}\n`);
+  const texts = found.map(({ of, field, fields }) => fieldText(of, field, fields, width));
+  io.stdout.write(`${texts.join('\n\n')}\n`);
   return EXIT.ok;
 }
 

@@ -28,6 +28,14 @@ describe('reconcile explain', () => {
     expect(stdout).not.toContain('spec.source.key.alias');
   });
 
+  test.each([80, 60])('stays within %i columns', async (columns) => {
+    const env = { COLUMNS: String(columns) };
+    for (const args of [[], ['spec.source'], ['spec.policy'], ['spec.rules'], ['spec.source.key']]) {
+      const { stdout } = await cli(['explain', ...args], { env });
+      expect(stdout.split('\n').filter((line) => line.length > columns)).toEqual([]);
+    }
+  });
+
   test('knows what may stand under a name that a spec chooses', async () => {
     const { stdout } = await explain('spec.variables.stage.env');
     expect(stdout).toContain('spec.variables.*.env  (Variables)');
