@@ -12,6 +12,7 @@ import { outcomeText } from '../report/outcome-text.ts';
 import { type Paint, paintFor } from '../report/paint.ts';
 import { PLAIN } from '../report/style.ts';
 import { planText } from '../report/text.ts';
+import { wrapped } from '../report/wrapped.ts';
 import { type Sandbox, startSandbox } from '../sandbox/server.ts';
 import { loadSpecs } from '../spec/load.ts';
 import type { Specs } from '../spec/types.ts';
@@ -75,7 +76,9 @@ class Story {
   }
 
   async tell(): Promise<number> {
-    this.#say(`An AWS of its own listens on ${this.#sandbox.endpoint}, empty. This is what we want of it:\n`);
+    this.#say(
+      `An AWS of its own listens on ${this.#sandbox.endpoint}, empty.\nThis is what we want of it:\n`,
+    );
     this.#say(this.#paint.dim(SPEC.trimEnd()));
 
     this.#title('What would change: a dry run');
@@ -87,7 +90,7 @@ class Story {
     this.#title('Prove it with real objects, with an S3 Bucket Key and without');
     const proven = await this.#canaries();
 
-    this.#title('Break it: by hand, somebody takes the ARN of the objects out of the condition on the key');
+    this.#title("Break it: somebody takes the objects' ARN out of the condition on the key");
     await this.#breakPolicies();
     const failed = await this.#putReport();
     this.#title('Found as drift, and healed');
@@ -162,7 +165,7 @@ class Story {
     const key = { KeyId: KeyMetadata?.KeyId, PolicyName: 'default' };
     const { Policy = '' } = await this.#door.send(at, new GetKeyPolicyCommand(key));
     await this.#door.send(at, new PutKeyPolicyCommand({ ...key, Policy: narrow(Policy) }));
-    this.#say('Objects with an S3 Bucket Key still decrypt, others do not. AWS accepted it without a word.');
+    this.#say('Objects with an S3 Bucket Key still decrypt, others do not.\nAWS accepted it without a word.');
   }
 
   /** Write an object as an application would, and ask the sandbox what became of it. */
@@ -182,7 +185,8 @@ class Story {
     const [version] = this.#sandbox.store.bucket('acme-tax')?.objects.get('Tax/2026.pdf') ?? [];
     const { status, attempts } = version?.replication ?? {};
     this.#say(`Tax/2026.pdf: ${this.#paint.red(status ?? 'not replicated')}, ${attempts?.[0]?.reason ?? ''}`);
-    if (attempts?.[0]?.detail) this.#say(this.#paint.dim(`  ${attempts[0].detail}`));
+    const { detail } = attempts?.[0] ?? {};
+    if (detail) this.#say(wrapped('  ', detail, PLAIN.width, { paint: this.#paint.dim }).join('\n'));
     return status;
   }
 }
