@@ -3,6 +3,7 @@ import { CommanderError } from 'commander';
 import type { Io } from './cli/io.ts';
 import { withFolder } from './cli/options.ts';
 import { build, commandMeant } from './cli/program.ts';
+import { systemReason } from './cli/system-reason.ts';
 import { EXIT, UserError } from './errors.ts';
 import { jsonText } from './report/json-text.ts';
 import { visible } from './visible.ts';
@@ -24,10 +25,10 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
  */
 function watchOutput(io: Io): () => boolean {
   let isLost = false;
-  io.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
-    if (code === 'EPIPE' || isLost) return;
+  io.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE' || isLost) return;
     isLost = true;
-    io.stderr.write(`standard output cannot be written: ${message}\n`);
+    io.stderr.write(`standard output cannot be written: ${systemReason(error)}\n`);
   });
   // There is nowhere left to say so.
   io.stderr.on('error', () => {});

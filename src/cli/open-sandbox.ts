@@ -1,5 +1,6 @@
 import { EXIT, UserError } from '../errors.ts';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../sandbox/server.ts';
+import { systemReason } from './system-reason.ts';
 
 /**
  * Start a sandbox for a user.
@@ -11,15 +12,17 @@ export async function openSandbox(options: SandboxOptions): Promise<Sandbox> {
     const sandbox = await startSandbox(options);
     return { ...sandbox, close: () => sandbox.close().catch(notKept) };
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
+    const { code, path } = error as NodeJS.ErrnoException;
     const why =
       code === 'EADDRINUSE'
         ? `port ${options.port} of ${options.host} is in use; choose another with --port (0 takes any free one)`
-        : message;
+        : `${path === undefined ? '' : `${path}: `}${systemReason(error as Error)}`;
     throw new UserError(EXIT.failed, `the sandbox cannot start: ${why}`, { cause: error });
   }
 }
 
 function notKept(error: Error): never {
-  throw new UserError(EXIT.failed, `the sandbox's state cannot be kept: ${error.message}`, { cause: error });
+  throw new UserError(EXIT.failed, `the sandbox's state cannot be kept: ${systemReason(error)}`, {
+    cause: error,
+  });
 }

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { EXIT, UserError } from '../errors.ts';
+import { systemReason } from './system-reason.ts';
 
 /** @throws UserError where the file cannot be read, or is not JSON. */
 export async function readJson(file: string): Promise<unknown> {
@@ -7,7 +8,9 @@ export async function readJson(file: string): Promise<unknown> {
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
-    throw new UserError(EXIT.usage, `${file} cannot be read: ${(error as Error).message}`, { cause: error });
+    throw new UserError(EXIT.usage, `${file} cannot be read: ${systemReason(error as Error)}`, {
+      cause: error,
+    });
   }
   try {
     return JSON.parse(text);

@@ -25,6 +25,7 @@ import type { RunOptions } from './options.ts';
 import { thresholds } from './reconcile.ts';
 import { embedded, refuseNoUrl, startEmbedded } from './session.ts';
 import { givenBy } from './specs.ts';
+import { systemReason } from './system-reason.ts';
 
 const NAME = 'replikey';
 
@@ -91,7 +92,10 @@ export async function run(
     options.listen &&
     (await serveSurfaces(routesOf({ controller, metrics, signal, settings }), options.listen).catch(
       (error: Error) => {
-        throw new UserError(EXIT.usage, `cannot listen: ${error.message}; --listen takes another address`);
+        throw new UserError(
+          EXIT.usage,
+          `cannot listen: ${systemReason(error)}; --listen takes another address`,
+        );
       },
     ));
   if (surfaces) io.stdout.write(`replikey listens on ${surfaces.url}\n`);

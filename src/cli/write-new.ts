@@ -1,6 +1,7 @@
 import { link, mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { EXIT, UserError } from '../errors.ts';
+import { systemReason } from './system-reason.ts';
 
 /**
  * Write a file that does not exist yet, with the folders above it, so that nobody ever sees a part of it. What is there is
@@ -17,9 +18,11 @@ export async function writeNew(file: string, text: string): Promise<boolean> {
     await link(aside, file);
     return true;
   } catch (error) {
-    const { code, syscall, message } = error as NodeJS.ErrnoException;
+    const { code, syscall } = error as NodeJS.ErrnoException;
     if (code === 'EEXIST' && syscall === 'link') return false;
-    throw new UserError(EXIT.usage, `${file} cannot be written: ${message}`, { cause: error });
+    throw new UserError(EXIT.usage, `${file} cannot be written: ${systemReason(error as Error)}`, {
+      cause: error,
+    });
   } finally {
     await rm(aside, { force: true }).catch(() => undefined);
   }

@@ -1,5 +1,6 @@
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { EXIT, UserError } from '../errors.ts';
+import { systemReason } from './system-reason.ts';
 
 /**
  * Write a file so that nobody ever sees a part of it, for its owner alone: what is said of an account is not everybody's.
@@ -13,7 +14,7 @@ export async function writeWhole(file: string, text: string): Promise<void> {
     await rename(aside, file);
   } catch (error) {
     await rm(aside, { force: true }).catch(() => undefined);
-    throw new UserError(EXIT.usage, `${file} cannot be written: ${(error as Error).message}`, {
+    throw new UserError(EXIT.usage, `${file} cannot be written: ${systemReason(error as Error)}`, {
       cause: error,
     });
   }

@@ -132,6 +132,7 @@ const usage: [string, string[], RegExp][] = [
   ['a number that is none', ['--once', '--wait', 'long', '-'], /a number of seconds, 0 to 86400/],
   ['a port that is none', ['sandbox', '--port', '65536'], /a port, 0 to 65535/],
   ['an unknown form', ['plan', '-o', 'yaml', '-'], /Allowed choices are text, json/],
+  ['a file that is none', ['apply', 'none.json'], /^none\.json cannot be read: no such file or directory\n$/],
   ['a command without specs', ['validate'], /missing required argument 'paths'/],
 ];
 

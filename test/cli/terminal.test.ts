@@ -177,7 +177,7 @@ it.runIf(existsSync('/dev/full'))(
       for (const args of [['--once', '-'], ['plan', '-', '--detailed-exitcode'], ['schema']]) {
         expect(await cli(args, options), args[0]).toMatchObject({
           code: 1,
-          stderr: 'standard output cannot be written: ENOSPC: no space left on device, write\n',
+          stderr: 'standard output cannot be written: no space left on device\n',
         });
       }
       expect((await cli(['validate', '-'], { ...options, input: 'kind: Pair' })).code).toBe(65);

@@ -92,7 +92,10 @@ describe('reconcile specs/, as a process', () => {
     [['--shard', '4/3'], 'a part, from 1, and of how many'],
     [['--leader-elect', 's3'], '--leader-elect s3 needs --lock s3://bucket/key'],
     [['--listen', 'nowhere'], 'a port, or an address and a port'],
-    [['--listen', '192.0.2.1:80'], 'cannot listen: '],
+    [
+      ['--listen', '192.0.2.1:80'],
+      'cannot listen: address not available 192.0.2.1:80; --listen takes another',
+    ],
   ])('refuses what it cannot do: %j', async (args, why) => {
     await using world = await aWorld();
     const ran = await cli([folder, ...args], { endpoint: world.sandbox.endpoint });
