@@ -119,7 +119,7 @@ const SANDBOX_FOLDER = '.replikey/sandbox';
 export const withFolder = (word: string): string =>
   word === '--sandbox' ? `${word}=${SANDBOX_FOLDER}` : word;
 
-/** The word that names a folder of the sandbox. */
+/** The same the other way round: the option as it is said. */
 export const sandboxWord = (folder: string): string =>
   folder === SANDBOX_FOLDER ? '--sandbox' : `--sandbox=${folder}`;
 

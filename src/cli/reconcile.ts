@@ -8,6 +8,7 @@ import { type Outcome, reconcile } from '../reconcile.ts';
 import { type About, planJson } from '../report/json.ts';
 import { jsonText } from '../report/json-text.ts';
 import type { Limits } from '../spec/types.ts';
+import { visible } from '../visible.ts';
 import { findings } from './findings.ts';
 import type { Io } from './io.ts';
 import { type ChangingOptions, type ReconcileOptions, sandboxWord } from './options.ts';
@@ -42,6 +43,7 @@ export async function reconcileOnce(
     variables: specs.variables,
     dryRun,
     target: session.target,
+    isAws: session.sandbox === undefined && session.observedAt === undefined,
     explain: options.explain ?? false,
     about,
     calls,
@@ -77,6 +79,7 @@ export async function reconcileOnce(
     if (options.out !== undefined) {
       const saved = planJson(outcome.plan, outcome.proof, { ...about, refused: outcome.refusals });
       await writeWhole(options.out, `${jsonText(saved, 2)}\n`);
+      if (options.output === 'text') io.stdout.write(savedText(options.out, options));
     }
     if (options.sarif !== undefined)
       await writeWhole(options.sarif, `${findings(outcome.proof, specs.pairs)}\n`);
@@ -142,7 +145,7 @@ function applying(paths: readonly string[], digest: string, options: ReconcileOp
     ...(options.allowUnproven ? ['--allow-unproven'] : []),
     ...options.allow.map((id) => `--allow ${id}`),
     ...limitsOf(options),
-    ...(options.sandbox === undefined ? [] : [shellWord(sandboxWord(options.sandbox))]),
+    ...inSandbox(options),
   ].join(' ');
 }
 
@@ -153,6 +156,15 @@ const limitsOf = ({ maxChanges, maxRemovals }: ChangingOptions): string[] => [
     : [`--max-changes ${'count' in maxChanges ? maxChanges.count : `${maxChanges.percent}%`}`]),
   ...(maxRemovals === undefined ? [] : [`--max-removals ${maxRemovals}`]),
 ];
+
+function savedText(file: string, options: ReconcileOptions): string {
+  const apply = ['reconcile apply', shellWord(file), ...inSandbox(options)].join(' ');
+  return `\nSaved in ${visible(file)}. Apply exactly this plan with\n  ${visible(apply)}\n`;
+}
+
+/** What keeps a command in the sandbox that it is about. */
+const inSandbox = ({ sandbox }: ReconcileOptions): string[] =>
+  sandbox === undefined ? [] : [shellWord(sandboxWord(sandbox))];
 
 /** What the command line says lifts what the guardrails say. */
 export function thresholds({ maxChanges, maxRemovals }: ChangingOptions, limits: Limits): Thresholds {

@@ -28,6 +28,8 @@ export interface Pass {
   dryRun: boolean;
   /** What is read and changed, in words. */
   target(): string;
+  /** Whether AWS itself is asked, and no sandbox or observation in its place. */
+  isAws: boolean;
   about: About;
   calls: Calls;
   /** Whether to name the API calls that make each change. */
@@ -73,10 +75,10 @@ const TELLINGS: Record<Form, (pass: Pass, io: Io) => Some> = {
       end: (outcome) => write(lines.outcome(outcome, calls)),
     };
   },
-  markdown: ({ pairs, variables, command, target, about: { observedAt } }, io) => ({
+  markdown: ({ pairs, variables, command, target, isAws }, io) => ({
     end(outcome) {
-      const observed = observedAt === undefined ? {} : { observed: target() };
-      const report = { ...outcome, ...observed, pairs, variables, command: command(outcome.plan) };
+      const instead = isAws ? {} : { instead: target() };
+      const report = { ...outcome, ...instead, pairs, variables, command: command(outcome.plan) };
       io.stdout.write(`${planMarkdown(report)}\n`);
     },
   }),

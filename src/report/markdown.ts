@@ -21,8 +21,8 @@ export interface PlanReport {
   /** The command that applies exactly this plan. */
   command: string;
   variables?: readonly Variable[];
-  /** In words, where it was made from an observation: how old that is. */
-  observed?: string;
+  /** In words, where AWS itself was not asked: an observation and how old it is, or a sandbox. */
+  instead?: string;
 }
 
 /** A comment on GitHub holds 65,536 characters; what a workflow adds around it needs room too. */
@@ -75,14 +75,14 @@ interface Shown {
 }
 
 function whole(report: PlanReport, sections: readonly PlanSection[], shown: Shown): string {
-  const { plan, pairs, proof, variables = [], observed } = report;
+  const { plan, pairs, proof, variables = [], instead } = report;
   const changes = plan.waves.length > 0;
   return [
     MARKER,
     `### replikey: ${summary(plan, paint).replace(/^Plan: /, '')}`,
     ...(proof.length > 0 ? [`Proof: ${proofSummary(proof, paint)}`] : []),
     ...leastTimeText(plan).map(text),
-    ...(observed === undefined ? [] : [`${text(observed)}.`]),
+    ...(instead === undefined ? [] : [`${text(instead)}.`]),
     ...(variables.length > 0 ? [text(clipped(variablesText(variables), MOST / 10))] : []),
     ...warnings(report, shown),
     ...removals(plan),

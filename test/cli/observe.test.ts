@@ -162,7 +162,12 @@ describe('a plan that was saved', () => {
     await using world = await aWorld();
     const options = { endpoint: world.sandbox.endpoint, cwd: folder };
     await writeFile(path.join(folder, 'spec.yaml'), TAX);
-    expect(await cli(['plan', 'spec.yaml', '--out', 'plan.json'], options)).toMatchObject({ code: 0 });
+    expect(await cli(['plan', 'spec.yaml', '--out', 'plan.json'], options)).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(
+        /\n\nSaved in plan\.json\. Apply exactly this plan with\n {2}reconcile apply plan\.json\n$/,
+      ),
+    });
     // Where it stands in the file is not what was approved.
     await writeFile(path.join(folder, 'spec.yaml'), `# a remark\n${TAX}`);
     const applied = await cli(['apply', 'plan.json'], options);

@@ -46,6 +46,15 @@ it('keeps the sandbox of --sandbox alone in .replikey/sandbox, and takes the nex
   expect(existsSync(path.join(folder, '.replikey/sandbox/accounts'))).toBe(true);
 });
 
+it('shows of a plan for the sandbox that it is one, and how it is applied there', async () => {
+  const { stdout } = await run('plan', '--sandbox=my state', '-o', 'markdown', '--out', 'plan.json');
+  expect(stdout).toContain('\n\nSandbox in my state, not AWS.\n\n');
+  expect(stdout).toMatch(/\nreconcile --once tax\.yaml --plan [0-9a-f]{16} '--sandbox=my state'\n/);
+  expect((await run('plan', '--sandbox', '--out', 'plan.json')).stdout).toMatch(
+    /\n {2}reconcile apply plan\.json --sandbox\n$/,
+  );
+});
+
 it('means the same by an option before a command and after it', async () => {
   const before = await run('-o', 'json', '--sandbox=state', '--detailed-exitcode', 'plan');
   const after = await run('plan', '-o', 'json', '--sandbox=state', '--detailed-exitcode');

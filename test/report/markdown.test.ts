@@ -181,9 +181,9 @@ test('a document for the owner of another account can be copied: no mark stands 
 test('how old an observation is, and what variables are worth, stands above all that follows from it', async () => {
   const { outcome, pairs } = await planned(caseOf('everything-is-new'));
   const variables = [{ name: 'stage', value: 'prod_*', from: '--var' as const }];
-  const observed = 'As observed 3 h ago (2026-11-23T10:00:00.000Z); AWS is not asked';
-  const text = planMarkdown({ ...outcome, pairs, command: COMMAND, variables, observed });
-  expect(text).toContain(`\n\n${observed}.\n\nVariables: stage=prod\\_\\* (--var)\n\n\`\`\`mermaid`);
+  const instead = 'As observed 3 h ago (2026-11-23T10:00:00.000Z); AWS is not asked';
+  const text = planMarkdown({ ...outcome, pairs, command: COMMAND, variables, instead });
+  expect(text).toContain(`\n\n${instead}.\n\nVariables: stage=prod\\_\\* (--var)\n\n\`\`\`mermaid`);
 });
 
 /** What the drawing of a case says of each bucket and each arrow. */

@@ -172,7 +172,7 @@ describe('whatever others have written into AWS, into names of files and into er
     for (const { outcome, pairs } of made) {
       const command = `reconcile --once 'specs/${EVIL}'`;
       const variables = [{ name: 'a', value: EVIL, from: '--var' as const }];
-      const text = planMarkdown({ ...outcome, pairs, command, variables, observed: EVIL });
+      const text = planMarkdown({ ...outcome, pairs, command, variables, instead: EVIL });
       expectTame(text);
       expect(text.split('\n', 1)).toEqual(['<!-- replikey: plan -->']);
       const foreign = text
