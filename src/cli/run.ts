@@ -119,7 +119,10 @@ export async function run(
     const { pairs, problems } = controller.status();
     if (!cluster && pairs.length === 0 && problems.length > 0)
       throw new UserError(EXIT.specs, 'there is no spec that is right to begin with');
-    log.info({ pairs: pairs.length }, `looking after ${pairs.length} pairs, every ${options.interval} s`);
+    log.info(
+      { pairs: pairs.length },
+      `looking after ${pairs.length} ${pairs.length === 1 ? 'pair' : 'pairs'}, every ${options.interval} s`,
+    );
     await stopped(signal);
     return await graceful(
       async () => {

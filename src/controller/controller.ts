@@ -4,7 +4,7 @@ import type { Id, Kind } from '../core/resource.ts';
 import type { Log } from '../log.ts';
 import { type Outcome, reconcile } from '../reconcile.ts';
 import type { Given } from '../spec/given.ts';
-import { formatProblems } from '../spec/report.ts';
+import { formatProblems, problemLine } from '../spec/report.ts';
 import type { Limits, Problem, Specs } from '../spec/types.ts';
 import { canaries } from '../steps/canary.ts';
 import { backoff, jittered } from './backoff.ts';
@@ -280,16 +280,19 @@ export function createController(options: ControllerOptions): Controller {
     return connection.door;
   }
 
+  function tellProblems(all: readonly Problem[], areSomeGood: boolean): void {
+    if (all.length === 0) log.info('all specs are right again');
+    else if (areSomeGood)
+      log.error({ problems: all.length }, 'specs that are not right do not count; the last good ones do');
+    for (const one of all) log.error({ ...one.position }, problemLine(one));
+  }
+
   return {
     update(written) {
       const next = lastGood(written.files, written.problems, current, options.given, written.mayMiss);
       const said = formatProblems(problems);
       problems = next.problems;
-      if (problems.length > 0 && formatProblems(problems) !== said)
-        log.error(
-          { problems: problems.length },
-          `specs that are not right do not count; the last good ones do:\n${formatProblems(problems)}`,
-        );
+      if (formatProblems(problems) !== said) tellProblems(problems, 'specs' in next || current !== undefined);
       options.observer?.reloaded?.(problems.length === 0);
       if (!('specs' in next)) return;
       current = next;

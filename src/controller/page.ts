@@ -54,9 +54,9 @@ const problemsHtml = ({ problems }: ControllerStatus): string =>
 <h2 id="problems">Specs that are not right</h2>
 <p>They do not count; their last good state does.</p>
 <ul>${problems
-    .map(({ position, message, hint }) => {
+    .map(({ position, path = '', message, hint }) => {
       const at = `${position.file}:${position.line}:${position.column}`;
-      return `<li><code>${escaped(at)}</code> ${escaped(message)}${hint === undefined ? '' : ` → ${escaped(hint)}`}</li>`;
+      return `<li><code>${escaped(at)}</code> ${escaped(path && `${path}: `)}${escaped(message)}${hint === undefined ? '' : ` → ${escaped(hint)}`}</li>`;
     })
     .join('')}</ul>
 </section>`;

@@ -7,6 +7,10 @@ export function formatProblems(problems: readonly Problem[]): string {
   return problems.toSorted(byPlace).map(formatProblem).join('\n\n');
 }
 
+/** A problem for a log, on one line: `file:line:column  path: message → what to do`. */
+export const problemLine = ({ position, path, message, hint }: Problem): string =>
+  `${placeOf(position)}  ${path ? `${path}: ` : ''}${message}${hint ? ` → ${hint}` : ''}`;
+
 /** By file, line and column. */
 export const byPlace = ({ position: a }: Problem, { position: b }: Problem): number =>
   byCodeUnit(a.file, b.file) || a.line - b.line || a.column - b.column;

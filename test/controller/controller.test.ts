@@ -175,7 +175,11 @@ describe('the controller', () => {
     expect(running.controller.status().problems.map(({ position }) => position.file)).toEqual([
       'specs/0.yaml',
     ]);
-    expect(running.lines.filter(({ level }) => level === 'error')).toHaveLength(1);
+    const errors = () => running.lines.filter(({ level }) => level === 'error').map(({ msg }) => msg);
+    expect(errors()).toEqual([
+      'specs that are not right do not count; the last good ones do',
+      'specs/0.yaml:1:7  the bracket [ that opens here is not closed → add ]; a text that starts with [ needs quotes',
+    ]);
     expect(running.controller.status().pairs.map(({ name }) => name)).toEqual(['tax', 'books']);
     expect(running.of('books').changes[0]).toMatchObject({ cause: 'spec' });
     running.controller.update({
@@ -183,6 +187,9 @@ describe('the controller', () => {
       problems: [{ position: { file: 'specs', line: 1, column: 1 }, message: 'gone' }],
     });
     expect(running.controller.status().pairs).toHaveLength(2);
+    expect(errors().slice(2)).toEqual([errors()[0], 'specs:1:1  gone']);
+    running.controller.update(written(TAX, BOOKS));
+    expect(running.lines.at(-1)).toMatchObject({ level: 'info', msg: 'all specs are right again' });
   });
 
   test('who does not lead changes nothing, and says what waits; who begins to lead does it at once', async () => {

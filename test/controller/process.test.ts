@@ -80,7 +80,9 @@ describe('reconcile specs/, as a process', () => {
     const ran = await cli([folder], { endpoint: world.sandbox.endpoint });
     expect(ran).toMatchObject({
       code: 65,
-      stderr: expect.stringContaining('there is no spec that is right to begin with'),
+      stderr: expect.stringMatching(
+        /"msg":"\S+spec\.yaml:1:7 {2}[^\n]*"\}\nthere is no spec that is right to begin with\n$/,
+      ),
     });
   });
 
