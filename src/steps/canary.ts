@@ -127,7 +127,7 @@ async function arrival(
     const status = source?.ReplicationStatus;
     if (status === 'FAILED') {
       throw new Error(
-        `S3 gave up on it (FAILED), and will not try it again: the role lacks a permission, or a key cannot be used; S3 tells the reason only in its replication events`,
+        'S3 gave up on it (FAILED), and will not try it again: reconcile doctor looks for the cause',
       );
     }
     if (status === undefined) {
