@@ -41,7 +41,7 @@ async function runCommand(argv: readonly string[], io: Io): Promise<number> {
     code = result;
   });
   try {
-    await program.parseAsync(argv.map(withFolder), { from: 'user' });
+    await program.parseAsync(withHelp(argv).map(withFolder), { from: 'user' });
     return code;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok;
@@ -56,6 +56,10 @@ async function runCommand(argv: readonly string[], io: Io): Promise<number> {
     return exitCode;
   }
 }
+
+/** `reconcile help plan` is `reconcile plan --help`, as in other programs. */
+const withHelp = (argv: readonly string[]): readonly string[] =>
+  argv[0] === 'help' ? [...argv.slice(1), '--help'] : argv;
 
 /** What ended a run, for a person, and the exit code that goes with it. */
 function explain(error: unknown, debug: boolean): { exitCode: number; message: string } {

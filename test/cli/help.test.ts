@@ -67,6 +67,13 @@ describe('--help', () => {
     const { code, stdout, stderr } = await cli(['doctor', '--help'], { env: { COLUMNS: '80' } });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toBe(helpOf('doctor', 80));
+    for (const name of ['', 'doctor']) {
+      const args = ['help', name].filter((word) => word !== '');
+      expect(await cli(args, { env: { COLUMNS: '80' } })).toMatchObject({
+        code: 0,
+        stdout: helpOf(name, 80),
+      });
+    }
   });
 });
 
