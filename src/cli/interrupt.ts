@@ -6,7 +6,7 @@ const CODES = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated };
 /**
  * Run a command so that the first SIGINT or SIGTERM asks it to stop: it starts nothing new, finishes the call in flight
  * and says where things stand. A second one ends the process at once. As PID 1 of a container a process without these
- * handlers would ignore both. `untilStopped`: a signal is how it ends, and no interruption.
+ * handlers would ignore both. `untilStopped`: a signal is how it ends, and no interruption; it tells of it in its log.
  */
 export async function interruptible(
   io: Io,
@@ -19,8 +19,9 @@ export async function interruptible(
     const handler = () => {
       if (code !== undefined) io.exit(CODES[name]);
       code = CODES[name];
-      io.stderr.write(`${name}: finishing what is in flight; a second one ends it at once.\n`);
-      controller.abort(new Interrupted(name));
+      const reason = new Interrupted(name);
+      if (!untilStopped) io.stderr.write(`${reason.told}.\n`);
+      controller.abort(reason);
     };
     io.on(name, handler);
     return [name, handler] as const;
@@ -41,8 +42,12 @@ export async function interruptible(
 }
 
 export class Interrupted extends Error {
+  /** What is said when the signal comes. */
+  readonly told: string;
+
   constructor(signal: string) {
     super(`interrupted by ${signal}`);
     this.name = 'Interrupted';
+    this.told = `${signal}: finishing what is in flight; a second one ends it at once`;
   }
 }

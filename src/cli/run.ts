@@ -19,6 +19,7 @@ import { wantsColour } from '../report/paint.ts';
 import type { Sandbox } from '../sandbox/server.ts';
 import { labelSelector, SelectionError } from '../spec/select.ts';
 import type { Specs } from '../spec/types.ts';
+import { Interrupted } from './interrupt.ts';
 import type { Io } from './io.ts';
 import { leadershipOf, leaseTimes } from './leadership.ts';
 import type { RunOptions } from './options.ts';
@@ -124,6 +125,7 @@ export async function run(
       `looking after ${pairs.length} ${pairs.length === 1 ? 'pair' : 'pairs'}, every ${options.interval} s`,
     );
     await stopped(signal);
+    if (signal.reason instanceof Interrupted) log.info(signal.reason.told);
     return await graceful(
       async () => {
         watching.close();

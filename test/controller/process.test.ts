@@ -55,7 +55,11 @@ describe('reconcile specs/, as a process', () => {
     one.child.kill('SIGTERM');
     const { code, stderr } = await one.ended;
     expect({ code, writes: writes(world) }).toEqual({ code: 0, writes: before });
-    expect(stderr).toContain('SIGTERM: finishing what is in flight');
+    const said = stderr
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line).msg);
+    expect(said).toContain('SIGTERM: finishing what is in flight; a second one ends it at once');
     expect(stderr).not.toContain('test-secret');
   });
 
