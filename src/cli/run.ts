@@ -8,8 +8,8 @@ import { attemptTimeout } from '../controller/elector.ts';
 import type { Keyed } from '../controller/keys.ts';
 import { createMetrics } from '../controller/metrics.ts';
 import { routesOf } from '../controller/routes.ts';
-import { serveSurfaces } from '../controller/server.ts';
-import { watchSpecs } from '../controller/watch.ts';
+import { type Surfaces, serveSurfaces } from '../controller/server.ts';
+import { type Watching, watchSpecs } from '../controller/watch.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { kinds } from '../kinds/index.ts';
 import { isInCluster, type KubernetesApi, kubernetesApi } from '../kubernetes/api.ts';
@@ -42,10 +42,25 @@ export async function run(
 ): Promise<number> {
   refuseOnce(options);
   refuseNoUrl(io);
+  const sandbox = options.sandbox === undefined ? undefined : await startEmbedded(options.sandbox);
+  try {
+    return await lookAfter(paths, options, io, signal, sandbox);
+  } finally {
+    await sandbox?.close();
+  }
+}
+
+/** All but the sandbox, which is there until nothing talks to it any more. */
+async function lookAfter(
+  paths: readonly string[],
+  options: RunOptions,
+  io: Io,
+  signal: AbortSignal,
+  sandbox: Sandbox | undefined,
+): Promise<number> {
   const api = options.source === 'kubernetes' ? await clusterApi(paths, io) : undefined;
   const isSelected = selecting(options);
   const log = createLog(io.stderr, { level: options.logLevel, colour: wantsColour(io.stderr, io.env) });
-  const sandbox = options.sandbox === undefined ? undefined : await startEmbedded(options.sandbox);
   const metrics = createMetrics({ version: manifest.version, name: NAME });
   const leadership = await leadershipOf(options, io, log, ({ name, leads, any }) => {
     metrics.leads(any);
@@ -89,34 +104,36 @@ export async function run(
   const electing = leadership?.run(stopping.signal);
   if (!leadership) metrics.leads(!options.planOnly);
 
-  const surfaces =
-    options.listen &&
-    (await serveSurfaces(routesOf({ controller, metrics, signal, settings }), options.listen).catch(
-      (error: Error) => {
-        throw new UserError(
-          EXIT.usage,
-          `cannot listen: ${systemReason(error)}; --listen takes another address`,
-        );
-      },
-    ));
-  if (surfaces) io.stdout.write(`replikey listens on ${surfaces.url}\n`);
-  if (api)
-    cluster = await followCluster({
-      api,
-      clock: systemClock,
-      chance: Math.random,
-      log,
-      instance: hostname(),
-      controller,
-      leads: (bucket) => leadership?.leads(bucket) ?? !options.planOnly,
-      signal,
-    });
-  const watching =
-    cluster ??
-    (await watchSpecs(paths, { clock: systemClock, everyMs: LOOK_MS, onChange: controller.update }));
-  const reload = () => void watching.reload();
-  io.on('SIGHUP', reload);
+  let surfaces: Surfaces | undefined;
+  let watching: Pick<Watching, 'reload' | 'close'> | undefined;
+  const reload = () => void watching?.reload();
   try {
+    surfaces =
+      options.listen &&
+      (await serveSurfaces(routesOf({ controller, metrics, signal, settings }), options.listen).catch(
+        (error: Error) => {
+          throw new UserError(
+            EXIT.usage,
+            `cannot listen: ${systemReason(error)}; --listen takes another address`,
+          );
+        },
+      ));
+    if (surfaces) io.stdout.write(`replikey listens on ${surfaces.url}\n`);
+    if (api)
+      cluster = await followCluster({
+        api,
+        clock: systemClock,
+        chance: Math.random,
+        log,
+        instance: hostname(),
+        controller,
+        leads: (bucket) => leadership?.leads(bucket) ?? !options.planOnly,
+        signal,
+      });
+    watching =
+      cluster ??
+      (await watchSpecs(paths, { clock: systemClock, everyMs: LOOK_MS, onChange: controller.update }));
+    io.on('SIGHUP', reload);
     const { pairs, problems } = controller.status();
     if (!cluster && pairs.length === 0 && problems.length > 0)
       throw new UserError(EXIT.specs, 'there is no spec that is right to begin with');
@@ -128,7 +145,7 @@ export async function run(
     if (signal.reason instanceof Interrupted) log.info(signal.reason.told);
     return await graceful(
       async () => {
-        watching.close();
+        watching?.close();
         await controller.drain();
         await cluster?.drain();
         // Only now: nobody else may write while a call of ours is in flight.
@@ -143,10 +160,9 @@ export async function run(
     );
   } finally {
     io.off('SIGHUP', reload);
-    watching.close();
+    watching?.close();
     stopping.abort();
     await surfaces?.close();
-    await sandbox?.close();
   }
 }
 

@@ -39,8 +39,9 @@ export async function openSession(
 ): Promise<Session> {
   refuseNoUrl(io);
   const log = createLog(io.stderr, { level: options.logLevel, colour: wantsColour(io.stderr, io.env) });
-  const sandbox = options.sandbox === undefined ? undefined : await startEmbedded(options.sandbox);
+  // First what can fail: whatever is started stays until the session is closed.
   const recording = options.observed === undefined ? undefined : await readRecording(options.observed);
+  const sandbox = options.sandbox === undefined ? undefined : await startEmbedded(options.sandbox);
   const real = () => createClients(specs.accounts, sandbox && embedded(sandbox));
   const answering = recording ? replayingClients(recording) : real();
   const clients = through ? through(answering) : answering;

@@ -55,6 +55,13 @@ it('shows of a plan for the sandbox that it is one, and how it is applied there'
   );
 });
 
+it('ends where an observation cannot be read, also with a sandbox', async () => {
+  expect(await run('plan', '--sandbox=state', '--observed', 'none.json')).toMatchObject({
+    code: 64,
+    stderr: 'none.json cannot be read: no such file or directory\n',
+  });
+});
+
 it('means the same by an option before a command and after it', async () => {
   const before = await run('-o', 'json', '--sandbox=state', '--detailed-exitcode', 'plan');
   const after = await run('plan', '-o', 'json', '--sandbox=state', '--detailed-exitcode');

@@ -109,6 +109,14 @@ describe('reconcile specs/, as a process', () => {
     expect(ran.stderr).toContain(why);
   });
 
+  test.each([
+    [['--listen', '192.0.2.1:80'], 'cannot listen: '],
+    [['--shard', '1/3'], '--shard needs a lease'],
+  ])('ends where it cannot begin, also with a sandbox of its own: %j', async (args, why) => {
+    const ran = await cli([folder, `--sandbox=${path.join(folder, 'state')}`, ...args]);
+    expect(ran).toMatchObject({ code: 64, stderr: expect.stringContaining(why) });
+  });
+
   test('looks after the selected ones alone', async () => {
     await using world = await aWorld();
     const other = TAX.replaceAll('tax', 'books').replace(
