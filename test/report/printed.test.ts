@@ -253,7 +253,14 @@ const RUNS: Record<string, Run> = {
   'what exists in another Region': {
     as: 'Observation',
     args: ['observe', '-'],
-    before: ({ door }) => door.send(WEST, new CreateBucketCommand({ Bucket: 'acme-tax' })),
+    before: ({ door }) =>
+      door.send(
+        WEST,
+        new CreateBucketCommand({
+          Bucket: 'acme-tax',
+          CreateBucketConfiguration: { LocationConstraint: 'us-west-2' },
+        }),
+      ),
   },
   'unusable arguments': { as: 'Ended', code: 64, args: ['plan', '-', '--wait', 'long'] },
   'a bucket that is not there': { as: 'Ended', code: 1, args: ['import', '--bucket', 'nowhere'] },
