@@ -1,7 +1,9 @@
 /** Time, as the controller sees it; tests drive their own. */
 export interface Clock {
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970: what a person reads, and what an administrator may set back or forward. */
   now(): number;
+  /** Milliseconds since whenever, that only ever go on: for how long something takes. */
+  elapsed(): number;
   /** Call back once after some milliseconds; the result calls it off. */
   after(ms: number, then: () => void): () => void;
 }
@@ -11,6 +13,7 @@ const LONGEST_MS = 2 ** 31 - 1;
 
 export const systemClock: Clock = {
   now: Date.now,
+  elapsed: () => performance.now(),
   after(ms, then) {
     const timer = setTimeout(then, Math.min(Math.max(ms, 0), LONGEST_MS));
     return () => clearTimeout(timer);

@@ -35,6 +35,12 @@ export interface LeaseTimes {
   retryMs: number;
 }
 
+/** One moment, on the steady clock and as time of day. */
+interface Moment {
+  elapsed: number;
+  timeOfDay: number;
+}
+
 /** How long a backup holds what is another's before it offers it again, in milliseconds. */
 const OFFER_MS = 10 * 60_000;
 
@@ -82,16 +88,24 @@ export function createElector(options: ElectorOptions): Elector {
   if (!(times.durationMs > times.renewDeadlineMs && times.renewDeadlineMs > 1.2 * times.retryMs))
     throw new Error('a lease must last longer than its renewal may take, and that longer than 1.2 retries');
   /** When the renewal that counts was sent; before its answer, since the record is as old as that. */
-  let renewedAt: number | undefined;
+  let renewed: Moment | undefined;
   let transitions = 0;
   let told = false;
-  /** What somebody else wrote, and when it was first seen: clocks of others are not asked. */
-  let seen: { version: string; at: number } | undefined;
+  /** What somebody else wrote, and since when it is seen: clocks of others are not asked. */
+  let seen: { version: string; since: number } | undefined;
   /** Since when it is held. */
   let heldSince = 0;
   const isBackup = options.isBackup ?? false;
 
-  const leads = (): boolean => renewedAt !== undefined && clock.now() - renewedAt < times.renewDeadlineMs;
+  const moment = (): Moment => ({ elapsed: clock.elapsed(), timeOfDay: clock.now() });
+  /**
+   * The longer of the two counts, since the clock of a machine that was suspended stood still meanwhile. To begin sooner
+   * because the time of day was set would be wrong: who waits for others asks the steady clock alone.
+   */
+  const since = ({ elapsed, timeOfDay }: Moment): number =>
+    Math.max(clock.elapsed() - elapsed, clock.now() - timeOfDay);
+
+  const leads = (): boolean => renewed !== undefined && since(renewed) < times.renewDeadlineMs;
 
   const tell = (): void => {
     if (leads() === told) return;
@@ -113,42 +127,45 @@ export function createElector(options: ElectorOptions): Elector {
   /** One attempt to hold it: whether it is held now. */
   async function attempt(): Promise<boolean> {
     const found = await store.read();
-    const now = clock.now();
+    const at = moment();
     const version = found?.version ?? '';
     if (found?.record.holder !== identity) {
-      if (seen?.version !== version) seen = { version, at: now };
-      const isHeld = found !== undefined && found.record.holder !== '';
-      const patience = (isHeld ? times.durationMs : 0) + (isBackup ? times.durationMs : 0);
-      if (now - seen.at < patience) return lost();
-    } else if (isBackup && renewedAt !== undefined && now - heldSince >= OFFER_MS) {
+      if (seen?.version !== version) seen = { version, since: at.elapsed };
+      const patience = (found ? lastingMs(found.record) : 0) + (isBackup ? times.durationMs : 0);
+      if (at.elapsed - seen.since < patience) return lost();
+    } else if (isBackup && renewed !== undefined && at.elapsed - heldSince >= OFFER_MS) {
       await release();
       return false;
     }
     if (!found) {
-      const record = recordAt(now);
-      return (await store.create(record)) ? take(record, now) : lost();
+      const record = recordAt(at.timeOfDay);
+      return (await store.create(record)) ? take(record, at) : lost();
     }
     const { record } = found;
-    const next = recordAt(now, record);
-    return (await store.update(next, version)) ? take(next, now) : lost();
+    const next = recordAt(at.timeOfDay, record);
+    return (await store.update(next, version)) ? take(next, at) : lost();
   }
 
-  function take(record: LeaseRecord, sentAt: number): boolean {
-    if (renewedAt === undefined) heldSince = sentAt;
-    renewedAt = sentAt;
+  /** How long it is another's: as long as they say, who may run with another duration, and as long as it is here. */
+  const lastingMs = ({ holder, durationSeconds }: LeaseRecord): number =>
+    holder === '' ? 0 : Math.max(times.durationMs, durationSeconds * 1000);
+
+  function take(record: LeaseRecord, sent: Moment): boolean {
+    if (renewed === undefined) heldSince = sent.elapsed;
+    renewed = sent;
     transitions = record.transitions;
     seen = undefined;
     return true;
   }
 
   function lost(): boolean {
-    renewedAt = undefined;
+    renewed = undefined;
     return false;
   }
 
   async function release(): Promise<void> {
-    if (renewedAt === undefined) return;
-    renewedAt = undefined;
+    if (renewed === undefined) return;
+    renewed = undefined;
     tell();
     const found = await store.read();
     if (found?.record.holder !== identity) return;
@@ -168,9 +185,9 @@ export function createElector(options: ElectorOptions): Elector {
           options.onError?.(error as Error);
         }
         tell();
-        const wait = renewedAt === undefined ? times.retryMs * (1 + 0.2 * chance()) : times.retryMs;
+        const wait = renewed === undefined ? times.retryMs * (1 + 0.2 * chance()) : times.retryMs;
         // It ends by itself between two attempts, too.
-        const left = renewedAt === undefined ? wait : renewedAt + times.renewDeadlineMs - clock.now();
+        const left = renewed === undefined ? wait : times.renewDeadlineMs - since(renewed);
         if (left > 0 && left < wait) {
           await sleep(clock, left, signal);
           tell();

@@ -125,6 +125,62 @@ describe('an election', () => {
     expect(b.elector.transitions()).toBe(8);
   });
 
+  test('whoever said that it lasts longer is waited for as long', async () => {
+    const clock = fakeClock();
+    const { store } = memoryStore();
+    const now = new Date(clock.now()).toISOString();
+    await store.create({
+      holder: 'patient',
+      durationSeconds: 90,
+      acquired: now,
+      renewed: now,
+      transitions: 0,
+    });
+    const b = candidate('b', store, clock);
+    await settled();
+    await clock.pass(89_000);
+    expect(b.elector.leads()).toBe(false);
+    await clock.pass(10_000);
+    expect(b.elector.leads()).toBe(true);
+  });
+
+  test('the time of day may be set: who waits takes nothing sooner, and who is cut off keeps nothing longer', async () => {
+    const clock = fakeClock();
+    const { store } = memoryStore();
+    let cut = false;
+    const flaky: LeaseStore = {
+      ...store,
+      read: () => (cut ? Promise.reject(new Error('no route')) : store.read()),
+    };
+    const a = candidate('a', flaky, clock);
+    await settled();
+    const waits = fakeClock();
+    const b = candidate('b', store, waits);
+    await settled();
+    await clock.pass(12_000);
+    await waits.pass(12_000);
+    waits.set(3_600_000);
+    await waits.pass(LEASE_TIMES.retryMs * 1.2);
+    expect([a.elector.leads(), b.elector.leads()]).toEqual([true, false]);
+
+    cut = true;
+    clock.set(-3_600_000);
+    await clock.pass(LEASE_TIMES.renewDeadlineMs);
+    expect(a.elector.leads()).toBe(false);
+  });
+
+  test('a machine that was suspended, whose clock stood still meanwhile, does not lead when it wakes', async () => {
+    const clock = fakeClock();
+    const { store } = memoryStore();
+    const a = candidate('a', store, clock);
+    await clock.pass(12_000);
+    expect(a.elector.leads()).toBe(true);
+    clock.set(LEASE_TIMES.renewDeadlineMs);
+    expect(a.elector.leads()).toBe(false);
+    await clock.pass(LEASE_TIMES.retryMs);
+    expect(a.elector.leads()).toBe(true);
+  });
+
   test.each([
     { durationMs: 10_000, renewDeadlineMs: 10_000, retryMs: 2_000 },
     { durationMs: 10_000, renewDeadlineMs: 2_000, retryMs: 2_000 },
@@ -148,6 +204,7 @@ function stoppable(clock: Clock): Clock & { stop(ms: number): void } {
   };
   return {
     now: clock.now,
+    elapsed: clock.elapsed,
     after,
     stop(ms) {
       until = Math.max(until, clock.now() + ms);

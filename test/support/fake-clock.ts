@@ -4,18 +4,25 @@ import type { Clock } from '../../src/controller/clock.ts';
 export interface FakeClock extends Clock {
   /** Let some milliseconds pass: what is due is called in its order, and promises are settled in between. */
   pass(ms: number): Promise<void>;
+  /** Set the time of day forward or back, which nothing that takes its time is to notice. */
+  set(ms: number): void;
   /** How much is due later. */
   readonly pending: number;
 }
 
 export function fakeClock(start = Date.UTC(2026, 0, 1)): FakeClock {
   let now = start;
+  let ahead = 0;
   let count = 0;
   const timers = new Map<number, { at: number; then: () => void }>();
   const next = (until: number) =>
     [...timers].filter(([, { at }]) => at <= until).sort(([a, one], [b, two]) => one.at - two.at || a - b)[0];
   return {
-    now: () => now,
+    now: () => now + ahead,
+    elapsed: () => now,
+    set(ms) {
+      ahead += ms;
+    },
     after(ms, then) {
       const id = count++;
       timers.set(id, { at: now + Math.max(ms, 0), then });
