@@ -1,3 +1,5 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';
@@ -10,7 +12,7 @@ import {
   type LeaseRecord,
   type LeaseStore,
 } from '../../src/controller/elector.ts';
-import { s3Lock } from '../../src/controller/s3-lock.ts';
+import { openS3Lock, s3Lock } from '../../src/controller/s3-lock.ts';
 import { startSandbox } from '../../src/sandbox/server.ts';
 import { fakeClock, settled } from '../support/fake-clock.ts';
 
@@ -309,6 +311,27 @@ describe('no two write at a time', () => {
     expect(runs.reduce((sum, { overlaps }) => sum + overlaps, 0)).toBeGreaterThan(0);
   });
 });
+
+test('a lock in S3 that does not answer, or stops in the middle, is given up in time', async () => {
+  const server = createServer((request, response) => {
+    if (request.url?.startsWith('/locks/half')) response.writeHead(200, { 'content-length': 100 }).write('{');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  vi.stubEnv('AWS_ENDPOINT_URL', `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  vi.stubEnv('AWS_REGION', 'us-east-1');
+  vi.stubEnv('AWS_ACCESS_KEY_ID', '111122223333');
+  vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'test');
+  try {
+    for (const key of ['none', 'half'])
+      await expect(openS3Lock({ bucket: 'locks', key }, true, 200)('replikey').read()).rejects.toThrow(
+        `the lock s3://locks/${key} cannot be read: there was no answer in time`,
+      );
+  } finally {
+    vi.unstubAllEnvs();
+    server.closeAllConnections();
+    server.close();
+  }
+}, 5_000);
 
 test('a lock in S3: one of many takes it, renews it, and loses it to who waited long enough', async () => {
   const sandbox = await startSandbox();
