@@ -2,7 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { systemClock } from '../controller/clock.ts';
 import type { LeaseStore, LeaseTimes } from '../controller/elector.ts';
-import { createLeadership, type Leadership, type LeadershipOptions } from '../controller/leadership.ts';
+import {
+  createLeadership,
+  type Leadership,
+  type LeadershipOptions,
+  onlooker,
+} from '../controller/leadership.ts';
 import { openS3Lock } from '../controller/s3-lock.ts';
 import { type Shard, shardOf } from '../controller/shards.ts';
 import { EXIT, UserError } from '../errors.ts';
@@ -32,6 +37,7 @@ export async function leadershipOf(
   onChange: LeadershipOptions['onChange'],
 ): Promise<Leadership | undefined> {
   const shard = shardFor(options, io);
+  if (options.planOnly) return onlooker(shard);
   const store = await storeFor(options, io);
   if (!store) {
     if (shard)

@@ -6,6 +6,7 @@ import { systemClock } from '../controller/clock.ts';
 import { type ControllerOptions, createController } from '../controller/controller.ts';
 import { attemptTimeout } from '../controller/elector.ts';
 import type { Keyed } from '../controller/keys.ts';
+import { LEASE } from '../controller/leadership.ts';
 import { createMetrics } from '../controller/metrics.ts';
 import { routesOf } from '../controller/routes.ts';
 import { type Surfaces, serveSurfaces } from '../controller/server.ts';
@@ -27,8 +28,6 @@ import { thresholds } from './reconcile.ts';
 import { embedded, refuseNoUrl, startEmbedded } from './session.ts';
 import { givenBy } from './specs.ts';
 import { systemReason } from './system-reason.ts';
-
-const NAME = 'replikey';
 
 /** Milliseconds between two looks at what is written, where the system gives no notice. */
 const LOOK_MS = 10_000;
@@ -61,13 +60,17 @@ async function lookAfter(
   const api = options.source === 'kubernetes' ? await clusterApi(paths, io) : undefined;
   const isSelected = selecting(options);
   const log = createLog(io.stderr, { level: options.logLevel, colour: wantsColour(io.stderr, io.env) });
-  const metrics = createMetrics({ version: manifest.version, name: NAME });
-  const leadership = await leadershipOf(options, io, log, ({ name, leads, any }) => {
-    metrics.leads(any);
-    log.info({ lease: name }, leads ? 'this process leads now' : 'this process does not lead any more');
+  const metrics = createMetrics({ version: manifest.version, name: LEASE });
+  const leadership = await leadershipOf(options, io, log, ({ name, leads, transitions }) => {
+    metrics.leads(name, leads);
+    log.info(
+      { lease: name, transitions },
+      leads ? 'this process leads now' : 'this process does not lead any more',
+    );
     controller.resync();
     cluster?.tellAll();
   });
+  for (const name of leadership?.leases ?? [LEASE]) metrics.leads(name, leadership === undefined);
   let cluster: Cluster | undefined;
   const settings: ControllerOptions = {
     kinds,
@@ -94,7 +97,7 @@ async function lookAfter(
     allow: options.allow,
     allowUnproven: options.allowUnproven ?? false,
     thresholds: (limits) => thresholds(options, limits),
-    mayWrite: (one) => !options.planOnly && (leadership?.leads(sourceOf(one)) ?? true),
+    mayWrite: (one) => leadership?.leads(sourceOf(one)) ?? true,
     mine: (one) => isSelected(one) && (leadership?.minds(sourceOf(one)) ?? true),
     observer: metrics.observer,
     onStatus: (after, before) => cluster?.tell(after, before),
@@ -102,7 +105,6 @@ async function lookAfter(
   const controller = createController(settings);
   const stopping = new AbortController();
   const electing = leadership?.run(stopping.signal);
-  if (!leadership) metrics.leads(!options.planOnly);
 
   let surfaces: Surfaces | undefined;
   let watching: Pick<Watching, 'reload' | 'close'> | undefined;
@@ -127,7 +129,7 @@ async function lookAfter(
         log,
         instance: hostname(),
         controller,
-        leads: (bucket) => leadership?.leads(bucket) ?? !options.planOnly,
+        leads: (bucket) => leadership?.leads(bucket) ?? true,
         signal,
       });
     watching =

@@ -71,8 +71,13 @@ export interface ElectorOptions {
    */
   isBackup?: boolean;
   store: LeaseStore;
-  /** Of this process alone: two that share it would both lead. */
+  /** Of this process alone: two that share it both lead. */
   identity: string;
+  /**
+   * Whether others lead with it by the same identity, which is then no mistake: what one of them renews is renewed for
+   * all, and none gives it back, since nobody knows who is the last.
+   */
+  isShared?: boolean;
   clock: Clock;
   times?: LeaseTimes;
   chance: () => number;
@@ -95,7 +100,7 @@ export function createElector(options: ElectorOptions): Elector {
   let seen: { version: string; since: number } | undefined;
   /** Since when it is held. */
   let heldSince = 0;
-  const isBackup = options.isBackup ?? false;
+  const { isBackup = false, isShared = false } = options;
 
   const moment = (): Moment => ({ elapsed: clock.elapsed(), timeOfDay: clock.now() });
   /**
@@ -126,6 +131,7 @@ export function createElector(options: ElectorOptions): Elector {
 
   /** One attempt to hold it: whether it is held now. */
   async function attempt(): Promise<boolean> {
+    const asked = moment();
     const found = await store.read();
     const at = moment();
     const version = found?.version ?? '';
@@ -143,7 +149,10 @@ export function createElector(options: ElectorOptions): Elector {
     }
     const { record } = found;
     const next = recordAt(at.timeOfDay, record);
-    return (await store.update(next, version)) ? take(next, at) : lost();
+    if (await store.update(next, version)) return take(next, at);
+    const other = isShared ? await store.read() : undefined;
+    // Another that leads with it was faster, and has renewed it for both: after it was asked for here.
+    return other?.record.holder === identity ? take(other.record, asked) : lost();
   }
 
   /** How long it is another's: as long as they say, who may run with another duration, and as long as it is here. */
@@ -167,6 +176,7 @@ export function createElector(options: ElectorOptions): Elector {
     if (renewed === undefined) return;
     renewed = undefined;
     tell();
+    if (isShared) return;
     const found = await store.read();
     if (found?.record.holder !== identity) return;
     const now = new Date(clock.now()).toISOString();

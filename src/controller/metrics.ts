@@ -7,7 +7,7 @@ export interface Metrics {
   observer: Required<Observer>;
   /** Told of each attempt that AWS asked to slow down. */
   throttled(operation: string): void;
-  leads(leads: boolean): void;
+  leads(lease: string, leads: boolean): void;
   /** As text, of how things stand now. */
   text(controller: Controller): Promise<string>;
   contentType: string;
@@ -51,7 +51,11 @@ export function createMetrics({ version, name }: { version: string; name: string
     [0.001, 0.01, 0.1, 1, 10, 60],
     'name',
   );
-  const leader = gauge('leader_election_master_status', 'Whether this process leads: 1, or 0.', 'name');
+  const leader = gauge(
+    'leader_election_master_status',
+    'Whether this process leads by a lease: 1, or 0.',
+    'name',
+  );
   const condition = gauge(
     'replikey_condition',
     'Whether a condition of a pair is true (1), false (0) or not known (-1).',
@@ -102,7 +106,6 @@ export function createMetrics({ version, name }: { version: string; name: string
     'operation',
   );
   gauge('replikey_build_info', 'The version that runs.', 'version').set({ version }, 1);
-  leader.set({ name }, 0);
   for (const result of ['success', 'error', 'requeue']) reconciles.inc({ ...CONTROLLER, result }, 0);
 
   /** What was counted of it at the last scrape: a door counts on its own. */
@@ -158,7 +161,7 @@ export function createMetrics({ version, name }: { version: string; name: string
       },
     },
     throttled: (operation) => throttles.inc({ operation }),
-    leads: (leads) => leader.set({ name }, leads ? 1 : 0),
+    leads: (lease, leads) => leader.set({ name: lease }, leads ? 1 : 0),
     contentType: registry.contentType,
     text(controller) {
       scrape(controller);

@@ -9,29 +9,12 @@ import {
   createElector,
   type Elector,
   LEASE_TIMES,
-  type LeaseRecord,
   type LeaseStore,
 } from '../../src/controller/elector.ts';
 import { openS3Lock, s3Lock } from '../../src/controller/s3-lock.ts';
 import { startSandbox } from '../../src/sandbox/server.ts';
 import { fakeClock, settled } from '../support/fake-clock.ts';
-
-/** A store in memory that compares as those of Kubernetes and S3 do. */
-function memoryStore() {
-  let now: { record: LeaseRecord; version: string } | undefined;
-  let count = 0;
-  const put = (record: LeaseRecord) => {
-    now = { record, version: String(++count) };
-    return true;
-  };
-  const store: LeaseStore = {
-    name: 'memory',
-    read: async () => now && structuredClone(now),
-    create: async (record) => !now && put(record),
-    update: async (record, version) => now?.version === version && put(record),
-  };
-  return { store, current: () => now?.record };
-}
+import { memoryStore, mulberry } from '../support/lease-store.ts';
 
 const stops: AbortController[] = [];
 afterEach(() => {
@@ -279,17 +262,6 @@ async function simulate(
     flights.some((other) => other.by !== one.by && other.from < one.to && one.from < other.to),
   );
   return { calls: flights.length, overlaps: overlaps.length };
-}
-
-/** Small, and the same for the same seed. */
-function mulberry(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }
 
 describe('no two write at a time', () => {
