@@ -9,7 +9,7 @@ import { parseAllDocuments } from 'yaml';
 import { kubernetesApi } from '../../src/kubernetes/api.ts';
 import { definitions } from '../../src/kubernetes/crd.ts';
 import { type ApiServer, NAMESPACE } from './api-server.ts';
-import { ROLE } from './role.ts';
+import { deployedRules } from './role.ts';
 
 const ASSETS = process.env.KUBEBUILDER_ASSETS;
 
@@ -114,7 +114,7 @@ export async function startRealServer(): Promise<ApiServer> {
     });
     await post('/api/v1/namespaces', { metadata: { name: NAMESPACE } });
     const rbac = `/apis/rbac.authorization.k8s.io/v1/namespaces/${NAMESPACE}`;
-    await post(`${rbac}/roles`, { metadata: { name: 'replikey' }, rules: ROLE });
+    await post(`${rbac}/roles`, { metadata: { name: 'replikey' }, rules: await deployedRules() });
     await post(`${rbac}/rolebindings`, {
       metadata: { name: 'replikey' },
       roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'replikey' },

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { kubernetesApi } from '../../src/kubernetes/api.ts';
 import { type ApiServer, NAMESPACE } from './api-server.ts';
+import { deployedRules, isAllowed } from './role.ts';
 
 /** What goes wrong with a request, and for how many. */
 export interface Fault {
@@ -51,15 +52,20 @@ interface Reply {
 
 const TOKEN = 'a-token-that-must-never-be-printed';
 
+/** Of who may do everything. */
+const ADMIN = 'a-token-of-the-admin';
+
 /** Of the resources of a group, with one in it or not, and its status or not. */
 const PATH = /^(\/apis\/[^/]+\/[^/]+\/namespaces\/[^/]+\/[^/]+)(?:\/([^/]+))?(?:\/(status))?$/;
 
 /**
  * In place of an API server: keeps any resource by its path, with versions that must match, lists in pages, watches with
- * bookmarks and an end of memory, and the status as a subresource of its own. Over TLS where a process shall use it.
+ * bookmarks and an end of memory, and the status as a subresource of its own. Who comes from its environment may do what the
+ * deployed role allows. Over TLS where a process shall use it.
  */
 export async function startStandIn({ tls = false } = {}): Promise<StandIn> {
   const folder = await mkdtemp(path.join(tmpdir(), 'replikey-stand-in-'));
+  const rules = await deployedRules();
   const things = new Map<string, Thing>();
   const history: Happening[] = [];
   const watches = new Set<{ collection: string; send: (event: unknown) => void; cut: () => void }>();
@@ -179,7 +185,10 @@ export async function startStandIn({ tls = false } = {}): Promise<StandIn> {
       response.writeHead(status, { 'content-type': 'application/json' });
       response.end(JSON.stringify(body));
     };
-    if (request.headers.authorization !== `Bearer ${TOKEN}`) return say(refusal(401, 'Unauthorized'));
+    const token = request.headers.authorization?.replace(/^Bearer /, '');
+    if (token !== TOKEN && token !== ADMIN) return say(refusal(401, 'Unauthorized'));
+    if (token === TOKEN && !isAllowed(rules, { method, path: pathname, isWatch }))
+      return say(refusal(403, `${method} ${pathname} is forbidden`));
     const fault = faults.find(({ match, times }) => times > 0 && match.test(`${method} ${pathname}`));
     if (fault) fault.times -= 1;
     if (typeof fault?.what === 'number') return say(refusal(fault.what, 'a fault'));
@@ -206,8 +215,14 @@ export async function startStandIn({ tls = false } = {}): Promise<StandIn> {
   }
 
   if (tls) certify(folder);
-  await writeFile(path.join(folder, 'token'), TOKEN);
-  await writeFile(path.join(folder, 'namespace'), NAMESPACE);
+  const account = async (name: string, token: string): Promise<string> => {
+    const at = path.join(folder, name);
+    await mkdir(at, { recursive: true });
+    await writeFile(path.join(at, 'token'), token);
+    await writeFile(path.join(at, 'namespace'), NAMESPACE);
+    if (tls) await copyFile(path.join(folder, 'ca.crt'), path.join(at, 'ca.crt'));
+    return at;
+  };
   const handler: http.RequestListener = (request, response) =>
     void answer(request, response).catch(() => response.destroy());
   const server = tls
@@ -224,9 +239,12 @@ export async function startStandIn({ tls = false } = {}): Promise<StandIn> {
   const env = {
     KUBERNETES_SERVICE_HOST: '127.0.0.1',
     KUBERNETES_SERVICE_PORT: String(port),
-    REPLIKEY_SERVICE_ACCOUNT: folder,
+    REPLIKEY_SERVICE_ACCOUNT: await account('replikey', TOKEN),
   };
-  const admin = await kubernetesApi(env, tls ? {} : { server: `http://127.0.0.1:${port}` });
+  const admin = await kubernetesApi(env, {
+    account: await account('admin', ADMIN),
+    ...(tls ? {} : { server: `http://127.0.0.1:${port}` }),
+  });
   return {
     name: 'a stand-in',
     env,
