@@ -77,7 +77,7 @@ export interface ControllerStatus {
   /** Of what is written and does not count. */
   problems: Problem[];
   queue: { depth: number; active: number };
-  /** Whether every pair was looked at once. */
+  /** Whether there was a moment at which every pair had been looked at: another that comes later changes nothing of it. */
   isSynced: boolean;
   /** Milliseconds since 1970 when the loop last moved. */
   lastMove: number;
@@ -99,6 +99,7 @@ export function createController(options: ControllerOptions): Controller {
   let shared = new Map<string, Id[]>();
   let connection: { door: Door; close(): void; accounts: string } | undefined;
   let lastMove = clock.now();
+  let isSynced = false;
 
   const complaints = grouped({
     clock,
@@ -135,8 +136,19 @@ export function createController(options: ControllerOptions): Controller {
   function keep(key: string, after: PairStatus): void {
     const before = states.get(key) ?? after;
     states.set(key, after);
+    sync();
     options.onStatus?.(after, before);
   }
+
+  function sync(): void {
+    isSynced ||= [...states.values()].every(({ lastRun }) => lastRun !== undefined);
+  }
+
+  /** What it writes for a pair goes through here. */
+  const writing = (door: Door, one: Keyed): Door =>
+    door.guarded(() => {
+      if (!options.mayWrite(one)) throw new LostLease(one.key);
+    });
 
   /** Read first; only where something differs, take what others also write, read again, and apply. */
   async function pass(one: Keyed, before: PairStatus): Promise<PairStatus> {
@@ -173,9 +185,7 @@ export function createController(options: ControllerOptions): Controller {
       { ...specs, pairs: one.pairs },
       {
         kinds,
-        door: doorFor(specs).guarded(() => {
-          if (!options.mayWrite(one)) throw new LostLease(one.key);
-        }),
+        door: writing(doorFor(specs), one),
         allow: options.allow,
         allowUnproven: options.allowUnproven,
         thresholds: options.thresholds(specs.limits),
@@ -194,7 +204,7 @@ export function createController(options: ControllerOptions): Controller {
     // A canary is an object: only who leads writes any, and only where replication is thought to work.
     if (!options.mayWrite(one) || before.conditions.Ready.status !== 'True') return;
     const specs = specsNow();
-    const door = doorFor(specs);
+    const door = writing(doorFor(specs), one);
     try {
       const each = one.pairs.map((pair) =>
         canaries(pair, {
@@ -207,7 +217,9 @@ export function createController(options: ControllerOptions): Controller {
       const results = (await Promise.all(each)).flat();
       const objects = await seeObjects(door, one.pairs);
       const now = states.get(key);
-      if (now) keep(key, { ...afterCanaries(now, results, iso()), objects });
+      // What was cut short says nothing of replication.
+      if (!now || options.signal?.aborted || !options.mayWrite(one)) return;
+      keep(key, { ...afterCanaries(now, results, iso()), objects });
       options.observer?.verified?.({
         key,
         latencyMs: results.flatMap(({ latencyMs }) => latencyMs ?? []),
@@ -217,6 +229,7 @@ export function createController(options: ControllerOptions): Controller {
         if (result === 'failed' || result === 'timeout')
           complaints.say(`canary: ${causeOf(why ?? result)}`, key);
     } catch (error) {
+      if (options.signal?.aborted) return;
       complaints.say(`canary: ${causeOf(error instanceof Error ? error.message : String(error))}`, key);
     }
   }
@@ -264,6 +277,7 @@ export function createController(options: ControllerOptions): Controller {
       if (options.verifyIntervalMs !== undefined && !known)
         verifying.addAfter(key, Math.round(options.verifyIntervalMs * chance()));
     }
+    sync();
   }
 
   function specsNow(): Specs {
@@ -313,7 +327,7 @@ export function createController(options: ControllerOptions): Controller {
         pairs: [...states.values()],
         problems,
         queue: { depth: queue.depth, active: queue.active },
-        isSynced: current !== undefined && [...states.values()].every(({ lastRun }) => lastRun !== undefined),
+        isSynced,
         lastMove,
         calls: { reads, writes, byOperation: Object.fromEntries(byOperation) },
       };

@@ -1,5 +1,6 @@
 import {
   DeleteBucketReplicationCommand,
+  ListObjectVersionsCommand,
   PutBucketVersioningCommand,
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
@@ -268,5 +269,60 @@ describe('the controller', () => {
     );
     expect(running.of('tax').objects).toEqual({ byStatus: { COMPLETED: 1 } });
     await running.controller.drain();
+  });
+
+  test('who ceases to lead before a canary is written writes none, and says nothing of it', async () => {
+    await using world = await aWorld();
+    let asked: number | undefined;
+    const verified: string[] = [];
+    const running = watching(world, {
+      verifyIntervalMs: 600_000,
+      mayWrite: () => asked === undefined || asked++ === 0,
+      observer: { verified: ({ key }) => verified.push(key) },
+    });
+    running.controller.update(written(TAX));
+    await running.idle();
+    asked = 0;
+    await running.clock.pass(300_001);
+    await vi.waitFor(() => expect(asked).toBeGreaterThan(3));
+    await running.controller.drain();
+    expect(world.sandbox.log.entries.filter(({ operation }) => operation === 'PutObject')).toEqual([]);
+    expect(running.of('tax').conditions.Verified).toMatchObject({ status: 'Unknown', reason: 'Pending' });
+    expect(verified).toEqual([]);
+  });
+
+  test('a canary that is cut short by a stop is no failure, and leaves nothing behind', async () => {
+    const stop = new AbortController();
+    await using world = await aWorld();
+    const running = watching(world, { verifyIntervalMs: 600_000, signal: stop.signal });
+    running.controller.update(written(TAX));
+    await running.idle();
+    world.sandbox.knobs.replicationDelayMs = 3_600_000;
+    await running.clock.pass(300_001);
+    const seen = (operation: string) =>
+      world.sandbox.log.entries.filter((one) => one.operation === operation);
+    await vi.waitFor(() => expect(seen('HeadObject').length).toBeGreaterThan(0));
+    stop.abort();
+    await running.controller.drain();
+    expect(running.of('tax').conditions.Verified).toMatchObject({ status: 'Unknown', reason: 'Pending' });
+    const left = await world.door.send(
+      { region: 'us-east-1' },
+      new ListObjectVersionsCommand({ Bucket: 'acme-tax' }),
+    );
+    expect(left.Versions ?? []).toEqual([]);
+  });
+
+  test('who has looked at every pair once stays ready when another is declared', async () => {
+    await using world = await aWorld();
+    const running = watching(world);
+    const isSynced = () => running.controller.status().isSynced;
+    expect(isSynced()).toBe(false);
+    running.controller.update(written(TAX));
+    expect(isSynced()).toBe(false);
+    await running.idle();
+    expect(isSynced()).toBe(true);
+    running.controller.update(written(TAX, BOOKS));
+    expect(isSynced()).toBe(true);
+    await running.idle();
   });
 });
