@@ -60,7 +60,7 @@ async function lookAfter(
   const api = options.source === 'kubernetes' ? await clusterApi(paths, io) : undefined;
   const isSelected = selecting(options);
   const log = createLog(io.stderr, { level: options.logLevel, colour: wantsColour(io.stderr, io.env) });
-  const metrics = createMetrics({ version: manifest.version, name: LEASE });
+  const metrics = createMetrics({ version: manifest.version, name: LEASE, workers: options.workers });
   const leadership = await leadershipOf(options, io, log, ({ name, leads, transitions }) => {
     metrics.leads(name, leads);
     log.info(

@@ -59,6 +59,8 @@ export interface Observer {
     waitedMs: number;
   }): void;
   verified?(what: { key: string; latencyMs: number[]; failed: number }): void;
+  /** Somebody else changed what a pair is about. */
+  drifted?(key: string): void;
   reloaded?(ok: boolean): void;
 }
 
@@ -72,11 +74,22 @@ export interface Controller {
   status(): ControllerStatus;
 }
 
+export interface QueueStatus {
+  /** Pairs that wait for a worker, and pairs that are worked on. */
+  depth: number;
+  active: number;
+  /** How often one was added. */
+  adds: number;
+  /** For how long those that are worked on have been, together and the longest, in milliseconds. */
+  unfinishedMs: number;
+  longestMs: number;
+}
+
 export interface ControllerStatus {
   pairs: PairStatus[];
   /** Of what is written and does not count. */
   problems: Problem[];
-  queue: { depth: number; active: number };
+  queue: QueueStatus;
   /** Whether there was a moment at which every pair had been looked at: another that comes later changes nothing of it. */
   isSynced: boolean;
   /** Milliseconds since 1970 when the loop last moved. */
@@ -118,7 +131,7 @@ export function createController(options: ControllerOptions): Controller {
     const one = keyed.get(key);
     const before = states.get(key);
     if (!one || !before) return;
-    const began = clock.now();
+    const began = clock.elapsed();
     const after = await pass(one, before);
     lastMove = clock.now();
     // It may have gone, or become another, meanwhile; then it is looked at again anyway.
@@ -129,7 +142,7 @@ export function createController(options: ControllerOptions): Controller {
         : jittered(options.intervalMs, chance());
     keep(key, { ...after, nextRun: new Date(clock.now() + wait).toISOString() });
     const result = after.retry === 'none' ? 'success' : after.retry === 'terminal' ? 'requeue' : 'error';
-    options.observer?.reconciled?.({ key, result, ms: clock.now() - began, waitedMs });
+    options.observer?.reconciled?.({ key, result, ms: clock.elapsed() - began, waitedMs });
     queue.addAfter(key, wait);
   }
 
@@ -248,8 +261,10 @@ export function createController(options: ControllerOptions): Controller {
     if (
       drifted.message !== before.conditions.Drifted.message &&
       /^(Healed|ChangedElsewhere)$/.test(drifted.reason)
-    )
+    ) {
       log.warn({ pair: after.name }, `drift: ${drifted.message}`);
+      options.observer?.drifted?.(after.name);
+    }
     if (after.conditions.Proven.status === 'False' && before.conditions.Proven.status !== 'False')
       complaints.say(`not proven: ${after.conditions.Proven.reason}`, after.name);
   }
@@ -326,7 +341,13 @@ export function createController(options: ControllerOptions): Controller {
       return {
         pairs: [...states.values()],
         problems,
-        queue: { depth: queue.depth, active: queue.active },
+        queue: {
+          depth: queue.depth,
+          active: queue.active,
+          adds: queue.adds,
+          unfinishedMs: queue.running.reduce((sum, ms) => sum + ms, 0),
+          longestMs: Math.max(0, ...queue.running),
+        },
         isSynced,
         lastMove,
         calls: { reads, writes, byOperation: Object.fromEntries(byOperation) },

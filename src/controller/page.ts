@@ -24,7 +24,6 @@ export function statusPage(
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="refresh" content="30">
 <title>replikey: ${counts.ready} of ${pairs.length} pairs are ready</title>
 <style>${STYLE}</style>
 </head>

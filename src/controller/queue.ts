@@ -15,7 +15,10 @@ export interface WorkQueue {
   /** Keys that wait for a worker, and keys that are worked on. */
   readonly depth: number;
   readonly active: number;
-  /** Milliseconds since 1970 at which a key is due, if it is. */
+  /** How many were added in all, and for how long each that is worked on has been, in milliseconds. */
+  readonly adds: number;
+  readonly running: number[];
+  /** When a key is due, on the steady clock, if it is. */
   dueAt(key: string): number | undefined;
 }
 
@@ -30,7 +33,9 @@ export interface QueueOptions {
 export function createQueue({ clock, workers, work }: QueueOptions): WorkQueue {
   /** In the order of their coming, with the time of it. */
   const waiting = new Map<string, number>();
-  const running = new Set<string>();
+  /** With the time of their beginning. */
+  const running = new Map<string, number>();
+  let adds = 0;
   /** Added while they are worked on. */
   const dirty = new Set<string>();
   const later = new Map<string, { at: number; callOff: () => void }>();
@@ -41,10 +46,13 @@ export function createQueue({ clock, workers, work }: QueueOptions): WorkQueue {
     for (const [key, since] of waiting) {
       if (draining || running.size >= workers) return;
       waiting.delete(key);
-      running.add(key);
-      void work(key, { waitedMs: clock.now() - since }).finally(() => {
+      running.set(key, clock.elapsed());
+      void work(key, { waitedMs: clock.elapsed() - since }).finally(() => {
         running.delete(key);
-        if (dirty.delete(key)) add(key);
+        if (dirty.delete(key)) {
+          forget(key);
+          waiting.set(key, clock.elapsed());
+        }
         start();
         if (draining && running.size === 0) idle?.();
       });
@@ -53,8 +61,9 @@ export function createQueue({ clock, workers, work }: QueueOptions): WorkQueue {
 
   function add(key: string): void {
     forget(key);
+    if (!waiting.has(key) && !dirty.has(key)) adds += 1;
     if (running.has(key)) dirty.add(key);
-    else if (!waiting.has(key)) waiting.set(key, clock.now());
+    else if (!waiting.has(key)) waiting.set(key, clock.elapsed());
     start();
   }
 
@@ -66,7 +75,7 @@ export function createQueue({ clock, workers, work }: QueueOptions): WorkQueue {
   return {
     add,
     addAfter(key, ms) {
-      const at = clock.now() + ms;
+      const at = clock.elapsed() + ms;
       const known = later.get(key);
       if (known && known.at <= at) return;
       known?.callOff();
@@ -88,6 +97,12 @@ export function createQueue({ clock, workers, work }: QueueOptions): WorkQueue {
     },
     get active() {
       return running.size;
+    },
+    get adds() {
+      return adds;
+    },
+    get running() {
+      return [...running.values()].map((since) => clock.elapsed() - since);
     },
     dueAt: (key) => later.get(key)?.at,
   };

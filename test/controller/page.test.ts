@@ -72,7 +72,7 @@ const STATUS: ControllerStatus = {
   problems: [
     { position: { file: 'specs/b.yaml', line: 7, column: 2 }, message: NASTY, hint: 'write it otherwise' },
   ],
-  queue: { depth: 1, active: 2 },
+  queue: { depth: 1, active: 2, adds: 3, unfinishedMs: 0, longestMs: 0 },
   isSynced: true,
   lastMove: NOW,
   calls: { reads: 10, writes: 2, byOperation: {} },

@@ -80,7 +80,7 @@ describe
 );
 
 test('alerts and the dashboard ask for what there is, and every alert has its page in the runbook', async () => {
-  const metrics = createMetrics({ version: '0', name: 'replikey' });
+  const metrics = createMetrics({ version: '0', name: 'replikey', workers: 1 });
   const controller = createController({ clock: fakeClock(), kinds: new Map(), workers: 1 } as never);
   const known = new Set(
     [...(await metrics.text(controller)).matchAll(/^# TYPE (\S+)/gm)].flatMap(([, name = '']) => [

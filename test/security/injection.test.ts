@@ -258,7 +258,7 @@ describe('whatever others have written into AWS, into names of files and into er
     const controller = {
       pairs: [status()],
       problems: [{ position: { file: EVIL, line: 1, column: 1 }, message: EVIL, hint: EVIL }],
-      queue: { depth: 0, active: 0 },
+      queue: { depth: 0, active: 0, adds: 0, unfinishedMs: 0, longestMs: 0 },
       calls: { reads: 0, writes: 0, byOperation: {} },
     };
     const page = statusPage(controller as never, { version: EVIL, now: 0 });
@@ -272,10 +272,10 @@ describe('whatever others have written into AWS, into names of files and into er
   });
 
   test('a label of a metric ends where it should', async () => {
-    const metrics = createMetrics({ version: EVIL, name: 'replikey' });
+    const metrics = createMetrics({ version: EVIL, name: 'replikey', workers: 1 });
     const now = {
       pairs: [status()],
-      queue: { depth: 0, active: 0 },
+      queue: { depth: 0, active: 0, adds: 0, unfinishedMs: 0, longestMs: 0 },
       calls: { byOperation: { [EVIL]: 1 } },
     };
     metrics.throttled(`s3:${EVIL}`);

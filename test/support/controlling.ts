@@ -33,7 +33,7 @@ export function controlling(world: World, more: Partial<ControllerOptions> = {})
   });
   /** Until nothing is waiting, and nothing under way. */
   const idle = () =>
-    vi.waitFor(() => expect(controller.status().queue).toEqual({ depth: 0, active: 0 }), {
+    vi.waitFor(() => expect(controller.status().queue).toMatchObject({ depth: 0, active: 0 }), {
       timeout: 20_000,
       interval: 2,
     });

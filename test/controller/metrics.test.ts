@@ -1,0 +1,90 @@
+import { DeleteBucketReplicationCommand } from '@aws-sdk/client-s3';
+import { expect, test } from 'vitest';
+import { createMetrics } from '../../src/controller/metrics.ts';
+import { controlling, INTERVAL } from '../support/controlling.ts';
+import { aWorld, TAX, type World } from '../support/world.ts';
+
+const written = (...texts: string[]) => ({
+  files: texts.map((text, index) => ({ file: `specs/${index}.yaml`, bytes: Buffer.from(text) })),
+  problems: [],
+});
+const BOOKS = TAX.replaceAll('tax', 'books').replace('Tax/', 'Books/');
+
+/** A controller with its metrics. */
+function measured(world: World) {
+  const metrics = createMetrics({ version: '1.2.3', name: 'replikey', workers: 4 });
+  const loop = controlling(world, { observer: metrics.observer });
+  const lines = async () => (await metrics.text(loop.controller)).split('\n');
+  const sampleOf = async (sample: string) =>
+    Number((await lines()).find((line) => line.startsWith(`${sample} `))?.slice(sample.length + 1));
+  const round = async () => {
+    await loop.clock.pass(INTERVAL * 1.2);
+    await loop.idle();
+  };
+  return { ...loop, metrics, lines, sampleOf, round };
+}
+
+test('passes are counted by how they ended, under the names that controllers have for them', async () => {
+  await using world = await aWorld();
+  const { controller, idle, sampleOf, round } = measured(world);
+  controller.update(written(TAX, BOOKS));
+  await idle();
+  await round();
+  const total = (result: string) =>
+    sampleOf(`controller_runtime_reconcile_total{controller="bucketreplication",result="${result}"}`);
+  const before = await total('success');
+  expect(before).toBeGreaterThanOrEqual(4);
+  expect(await sampleOf('workqueue_adds_total{name="replikey"}')).toBeGreaterThanOrEqual(before);
+  expect(await sampleOf('workqueue_work_duration_seconds_count{name="replikey"}')).toBeGreaterThanOrEqual(4);
+  expect(await sampleOf('workqueue_longest_running_processor_seconds{name="replikey"}')).toBe(0);
+  expect(await sampleOf('controller_runtime_max_concurrent_reconciles{controller="bucketreplication"}')).toBe(
+    4,
+  );
+
+  world.sandbox.knobs.faults = [
+    { match: 's3', nth: 1, times: 1_000, what: { status: 403, code: 'AccessDenied', message: 'no' } },
+  ];
+  await round();
+  expect(await total('error')).toBeGreaterThanOrEqual(2);
+  expect(await sampleOf('workqueue_retries_total{name="replikey"}')).toBe(await total('error'));
+  expect(
+    await sampleOf('controller_runtime_terminal_reconcile_errors_total{controller="bucketreplication"}'),
+  ).toBe(await total('requeue'));
+});
+
+test('drift is counted whenever it is found, however seldom somebody looks', async () => {
+  await using world = await aWorld();
+  const { controller, idle, sampleOf, round } = measured(world);
+  controller.update(written(TAX));
+  await idle();
+  expect(await sampleOf('replikey_drift_total{pair="tax"}')).toBe(0);
+  for (let count = 0; count < 3; count++) {
+    await world.door.send(
+      { region: 'us-east-1' },
+      new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }),
+    );
+    await round();
+  }
+  expect(await sampleOf('replikey_drift_total{pair="tax"}')).toBe(3);
+  await round();
+  expect(await sampleOf('replikey_drift_total{pair="tax"}')).toBe(3);
+});
+
+test('a pair that is gone leaves no number behind', async () => {
+  await using world = await aWorld();
+  const { controller, idle, lines, metrics, round } = measured(world);
+  controller.update(written(TAX, BOOKS));
+  await idle();
+  await world.door.send(
+    { region: 'us-east-1' },
+    new DeleteBucketReplicationCommand({ Bucket: 'acme-books' }),
+  );
+  await round();
+  metrics.observer.verified({ key: 'books', latencyMs: [800], failed: 1 });
+  const about = async (pair: string) => (await lines()).filter((line) => line.includes(`pair="${pair}"`));
+  expect((await about('books')).join('\n')).toMatch(/canary_latency[\s\S]*canary_failures[\s\S]*drift_total/);
+  controller.update(written(TAX));
+  await idle();
+  expect(await about('books')).toEqual([]);
+  expect((await about('tax')).length).toBeGreaterThan(0);
+});
