@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { type FSWatcher, watch } from 'node:fs';
 import { type File, readFiles } from '../spec/files.ts';
 import type { Problem } from '../spec/types.ts';
 import type { Clock } from './clock.ts';
+import { watchPlaces } from './places.ts';
 
 /** What is written at some paths. */
 export interface Written {
@@ -38,7 +38,7 @@ const SETTLE_MS = 100;
 
 /**
  * Watch what is written at some paths, by reading it every so often and comparing. The system's own notices only make it
- * look sooner: behind the links that ConfigMaps and git-sync swap they come once, or not at all.
+ * look sooner: not every file system has them.
  */
 export async function watchSpecs(paths: readonly string[], options: WatchOptions): Promise<Watching> {
   const { clock, everyMs, onChange } = options;
@@ -47,10 +47,13 @@ export async function watchSpecs(paths: readonly string[], options: WatchOptions
   let closed = false;
   let callOff = () => {};
   let reading = Promise.resolve();
+  const places = watchPlaces(() => soon());
 
   const read = async (asked: boolean): Promise<void> => {
     if (closed) return;
-    const written = await readFiles(paths, async () => '');
+    let written = await readFiles(paths, async () => '');
+    const names = written.files.map(({ file }) => file);
+    if (await places.follow(paths, names)) written = await readFiles(paths, async () => '');
     const hash = hashOf(written);
     if (closed) return;
     if (hash === known) {
@@ -76,34 +79,26 @@ export async function watchSpecs(paths: readonly string[], options: WatchOptions
       });
     return reading;
   };
-  let callOffSoon = () => {};
+  let callOffSoon: (() => void) | undefined;
+  /** Not later because another notice comes: where there is no end of them, it would be never. */
   function soon(): void {
-    callOffSoon();
-    callOffSoon = clock.after(SETTLE_MS, () => void look(false));
+    if (closed) return;
+    callOffSoon ??= clock.after(SETTLE_MS, () => {
+      callOffSoon = undefined;
+      void look(false);
+    });
   }
   const reload = () => look(true);
   await reload();
-  const watchers = closed ? [] : paths.flatMap((path) => watching(path, () => soon()));
   return {
     reload,
     close() {
       closed = true;
       callOff();
-      callOffSoon();
-      for (const watcher of watchers) watcher.close();
+      callOffSoon?.();
+      places.close();
     },
   };
-}
-
-/** A watcher, where the system has one; where not, the looks every so often are enough. */
-function watching(path: string, onNotice: () => void): FSWatcher[] {
-  try {
-    const watcher = watch(path, { persistent: false }, onNotice);
-    watcher.on('error', () => watcher.close());
-    return [watcher];
-  } catch {
-    return [];
-  }
 }
 
 /** The same for what is written in the same words. */

@@ -1,7 +1,8 @@
-import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { systemClock } from '../../src/controller/clock.ts';
 import { type Watching, type Written, watchSpecs } from '../../src/controller/watch.ts';
 import { fakeClock } from '../support/fake-clock.ts';
@@ -43,6 +44,93 @@ test('a volume whose link is swapped many times is read anew each time', async (
     await vi.waitFor(() => expect(seen.at(-1)).toBe(`number: ${count}`), { timeout: 5_000, interval: 10 });
   }
   expect(seen).toHaveLength(10);
+});
+
+describe('without waiting for the next look, it sees', () => {
+  /** A watch that looks again only where the system gives notice. */
+  async function noticing(...paths: string[]): Promise<() => string[]> {
+    let last: Written | undefined;
+    watching = await watchSpecs(paths, {
+      clock: systemClock,
+      everyMs: 1e9,
+      onChange: (written) => {
+        last = written;
+      },
+    });
+    return () => (last ? texts(last) : []);
+  }
+
+  test('the worktrees that git-sync swaps, of which the old ones are taken away', async () => {
+    const worktree = async (text: string) => {
+      const hash = createHash('sha1').update(text).digest('hex');
+      await mkdir(path.join(folder, '.worktrees', hash, 'specs'), { recursive: true });
+      await writeFile(path.join(folder, '.worktrees', hash, 'specs', 'a.yaml'), text);
+      const before = await readlink(path.join(folder, 'current')).catch(() => undefined);
+      await symlink(path.join('.worktrees', hash), path.join(folder, 'next'));
+      await rename(path.join(folder, 'next'), path.join(folder, 'current'));
+      if (before !== undefined) await rm(path.join(folder, before), { recursive: true });
+    };
+    await worktree('first: 1');
+    const seen = await noticing(path.join(folder, 'current', 'specs'));
+    for (let count = 2; count <= 5; count++) {
+      await worktree(`number: ${count}`);
+      await vi.waitFor(() => expect(seen()).toEqual([`number: ${count}`]), 5_000);
+    }
+  });
+
+  test('one file of a volume whose link is swapped', async () => {
+    const swap = await volume(folder);
+    await swap('first: 1');
+    const seen = await noticing(path.join(folder, 'spec.yaml'));
+    for (let count = 2; count <= 5; count++) {
+      await swap(`number: ${count}`);
+      await vi.waitFor(() => expect(seen()).toEqual([`number: ${count}`]), 5_000);
+    }
+  });
+
+  test('a file that is replaced again and again, and one in a folder within', async () => {
+    await mkdir(path.join(folder, 'deep', 'deeper'), { recursive: true });
+    const inner = path.join(folder, 'deep', 'deeper', 'b.yaml');
+    const outer = path.join(folder, 'a.yaml');
+    await writeFile(outer, 'a: 1');
+    await writeFile(inner, 'b: 1');
+    const seen = await noticing(folder);
+    for (let count = 2; count <= 4; count++)
+      for (const [file, name] of [
+        [outer, 'a'],
+        [inner, 'b'],
+      ] as const) {
+        await writeFile(`${file}.new`, `${name}: ${count}`);
+        await rename(`${file}.new`, file);
+        await vi.waitFor(() => expect(seen()).toContain(`${name}: ${count}`), 5_000);
+      }
+  });
+
+  test('a change, however much else goes on beside it', async () => {
+    await writeFile(path.join(folder, 'a.yaml'), 'first: 1');
+    const seen = await noticing(folder);
+    const busy = setInterval(() => void writeFile(path.join(folder, 'noise.txt'), String(Date.now())), 10);
+    try {
+      await writeFile(path.join(folder, 'a.yaml'), 'second: 2');
+      await vi.waitFor(() => expect(seen()).toEqual(['second: 2']), 5_000);
+    } finally {
+      clearInterval(busy);
+    }
+  });
+
+  test('a folder that is put in the place of another', async () => {
+    const specs = path.join(folder, 'specs');
+    await mkdir(specs);
+    await writeFile(path.join(specs, 'a.yaml'), 'first: 1');
+    const seen = await noticing(specs);
+    for (let count = 2; count <= 4; count++) {
+      await rm(specs, { recursive: true });
+      await vi.waitFor(() => expect(seen()).toEqual([]), 5_000);
+      await mkdir(specs);
+      await writeFile(path.join(specs, 'a.yaml'), `number: ${count}`);
+      await vi.waitFor(() => expect(seen()).toEqual([`number: ${count}`]), 5_000);
+    }
+  });
 });
 
 test('a notice of the system is not waited for: the clock is enough; and nothing is told where nothing changed', async () => {
