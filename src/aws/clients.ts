@@ -15,7 +15,8 @@ export type Service = 's3' | 'iam' | 'kms' | 'sts';
 
 /** What sends commands to one service in one Region, with the credentials of one account. */
 export interface Transport {
-  send(command: object): Promise<unknown>;
+  /** `beforeSending`: asked when all is ready to be sent, since credentials may take long to come; it may throw. */
+  send(command: object, beforeSending?: () => void): Promise<unknown>;
   destroy(): void;
 }
 

@@ -83,10 +83,11 @@ export function createDoor(options: DoorOptions): Door {
     const call = async (): Promise<O> => {
       // Checked before every attempt, so that an interrupted run finishes the call in flight and starts no other.
       signal?.throwIfAborted();
-      if (!isRead(operation)) beforeWrite();
+      const ask = isRead(operation) ? undefined : beforeWrite;
+      ask?.();
       count(calls, `${service}:${operation}`, isRead(operation));
       try {
-        const answer = (await clients.get(service, at).send(command)) as O;
+        const answer = (await clients.get(service, at).send(command, ask)) as O;
         checkAnswer(command, answer);
         return answer;
       } catch (error) {

@@ -49,10 +49,12 @@ const USER_AGENT = `replikey/${manifest.version} node/${process.versions.node}`;
  *
  * @throws the exceptions of the SDK, network errors, UnreadableAnswer and UnknownElements.
  */
-export function createTransport(client: SdkConfig): (command: object) => Promise<unknown> {
+export function createTransport(
+  client: SdkConfig,
+): (command: object, beforeSending?: () => void) => Promise<unknown> {
   const config = withSignersKept(client);
   const signer = new AwsSdkSigV4Signer();
-  return async (command) => {
+  return async (command, beforeSending) => {
     const { input } = command as { input: object };
     const [, namespace, name, traits, inputSchema, outputSchema] = schemaOf(command);
     const operation = { namespace, name, traits, input: inputSchema, output: outputSchema };
@@ -74,6 +76,7 @@ export function createTransport(client: SdkConfig): (command: object) => Promise
     const identity = await config.credentials();
     addHeaders(request, config.serviceId, await config.userAgentAppId());
     const signed = await signer.sign(request, identity as never, signing);
+    beforeSending?.();
     const { response } = await config.requestHandler.handle(signed as HttpRequest);
     const body = await config.streamCollector(response.body);
     response.body = name === 'GetObject' ? Readable.from([body]) : body;
