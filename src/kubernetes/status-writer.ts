@@ -53,6 +53,7 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
 
   async function work(file: string): Promise<void> {
     const resource = options.find(file);
+    if (!resource) failures.delete(file);
     if (!resource || !options.mayWrite(resource)) return;
     const wanted = statusFor(resource, { ...options.known(file), now: new Date(clock.now()).toISOString() });
     if (!wanted || !isNews(resource.status, wanted)) return;
