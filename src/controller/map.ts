@@ -50,13 +50,15 @@ export function mapOf(pairs: readonly PairStatus[]): string {
   });
   const said = [...ways.values()].map(({ from, to, count }) => `${count} from ${from} to ${to}`).join('; ');
   return `<h2>Regions and accounts</h2>
+<div class="map" tabindex="0" role="group" aria-label="Map">
 <svg viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-label="${escaped(`Pairs: ${said}`)}">
 <defs><marker id="tip" viewBox="0 0 10 10" refX="2" refY="5" markerWidth="6" markerHeight="6" orient="auto"><path d="M0 0 L10 5 L0 10 z" fill="currentColor"/></marker></defs>
 ${boxes(left, 4).join('\n')}
 ${boxes(right, end).join('\n')}
 ${arrows.join('\n')}
 ${counts.join('\n')}
-</svg>`;
+</svg>
+</div>`;
 }
 
 const placeOf = ({ region, account }: { region: string; account?: string }): string =>

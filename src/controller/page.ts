@@ -160,15 +160,17 @@ body { margin: 0 auto; max-width: 70rem; padding: 1rem; background: var(--paper)
 h1 { margin: 0; font-size: 1.5rem } h2 { font-size: 1.2rem } h3 { margin: .8rem 0 .2rem; font-size: 1rem }
 details { border: 1px solid var(--line); border-radius: .4rem; margin: .5rem 0; padding: .5rem .8rem }
 details.change { background: var(--soft) }
-summary { cursor: pointer; overflow-wrap: anywhere } summary:focus-visible, pre:focus-visible { outline: 3px solid var(--good); outline-offset: 2px }
+summary { cursor: pointer; overflow-wrap: anywhere } summary:focus-visible, pre:focus-visible, .map:focus-visible { outline: 3px solid var(--good); outline-offset: 2px }
 .sides { color: var(--dim) }
 .badge { border: 1px solid currentcolor; border-radius: 1rem; padding: 0 .5rem; font-size: .85rem; white-space: nowrap }
 .good { color: var(--good) } .bad { color: var(--bad) } .unknown { color: var(--unknown) }
 .problems { border-left: .3rem solid var(--bad); padding-left: .8rem }
 .hidden { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden }
-table { border-collapse: collapse; margin: .5rem 0; width: 100% } th, td { border-bottom: 1px solid var(--line); padding: .2rem .6rem .2rem 0; text-align: left; vertical-align: top; overflow-wrap: anywhere }
+table { border-collapse: collapse; margin: .5rem 0; width: 100% } th, td { border-bottom: 1px solid var(--line); padding: .2rem .6rem .2rem 0; text-align: left; vertical-align: top; white-space: nowrap }
+td:nth-child(4) { white-space: normal; overflow-wrap: anywhere; width: 100% }
+@media (max-width: 45rem) { thead { display: none } tr { display: block; border-bottom: 1px solid var(--line); padding: .2rem 0 } th, td { border: 0; display: inline-block } tbody td:nth-child(4) { display: block; padding: 0 } }
 pre { overflow-x: auto; margin: .5rem 0 } code, pre { font: .85rem/1.45 ui-monospace, monospace }
-svg { max-width: 100%; height: auto } svg text { fill: var(--ink); font: 13px system-ui, sans-serif } svg .place { fill: var(--soft); stroke: var(--line) } svg .edge { fill: none; stroke: var(--dim); stroke-width: 2 } svg .edge.bad { stroke: var(--bad); stroke-dasharray: 6 4 } svg .count { font-size: 12px }
+@media (min-width: 45rem) { svg { max-width: 100%; height: auto } } .map { overflow-x: auto } svg text { fill: var(--ink); font: 13px system-ui, sans-serif } svg .place { fill: var(--soft); stroke: var(--line) } svg .edge { fill: none; stroke: var(--dim); stroke-width: 2 } svg .edge.bad { stroke: var(--bad); stroke-dasharray: 6 4 } svg .count { font-size: 12px }
 `;
 
 /** What a browser may do with the page: show it, in its own style, and fetch nothing. */

@@ -106,6 +106,15 @@ const CONTRAST = `(() => {
   });
 })()`;
 
+/** On how many lines each cell stands but the messages; run in the page. */
+const LINES = `Object.fromEntries(
+  [...document.querySelectorAll('details[open] tbody :is(th, td:not(:nth-child(4)))')].map((cell) => {
+    const range = document.createRange();
+    range.selectNodeContents(cell);
+    return [cell.textContent, new Set([...range.getClientRects()].map(({ top }) => top)).size];
+  }),
+)`;
+
 const CHROMIUM = '/usr/bin/chromium';
 
 describe.skipIf(!existsSync(CHROMIUM))('in Chromium', () => {
@@ -148,6 +157,15 @@ describe.skipIf(!existsSync(CHROMIUM))('in Chromium', () => {
       await tab.close();
     },
   );
+
+  test.each([360, 1_000])('no word of a table is broken, on %i pixels', async (width) => {
+    const tab = await browser.newPage({ viewport: { width, height: 800 } });
+    await tab.goto(surfaces.url);
+    const lines = await tab.evaluate<Record<string, number>>(LINES);
+    expect(lines).toMatchObject({ Ready: 1, ApplyFailed: 1, False: 1, '3 h 20 min': 1 });
+    expect(Object.entries(lines).filter(([, count]) => count > 1)).toEqual([]);
+    await tab.close();
+  });
 
   test('it is read by keyboard, on a narrow screen too', async () => {
     const tab = await browser.newPage({ viewport: { width: 360, height: 640 } });
