@@ -6,6 +6,7 @@ import type { Io } from '../../src/cli/io.ts';
 import { build } from '../../src/cli/program.ts';
 import { wordsOf } from '../../src/cli/words.ts';
 import { createController } from '../../src/controller/controller.ts';
+import { onlooker } from '../../src/controller/leadership.ts';
 import { createMetrics } from '../../src/controller/metrics.ts';
 import { fakeClock } from '../support/fake-clock.ts';
 
@@ -26,6 +27,9 @@ function built(folder: string): Manifest[] {
 const one = (manifests: Manifest[], kind: string): Manifest =>
   manifests.find((manifest) => manifest.kind === kind);
 
+const workload = (manifests: Manifest[]): Manifest =>
+  one(manifests, 'Deployment') ?? one(manifests, 'StatefulSet');
+
 const words = wordsOf(
   build({ stdout: process.stdout, stderr: process.stderr, env: {} } as unknown as Io, () => {}),
 );
@@ -33,49 +37,66 @@ const flags = new Set(words.options.map(({ long }) => long));
 
 describe
   .skipIf(!hasKubectl)
-  .each(['base', 'overlays/irsa', 'overlays/git-sync', 'overlays/custom-resources', 'overlays/monitoring'])(
-  '%s',
-  (folder) => {
-    test('runs as nobody, on a file system that cannot be written, with nothing that it does not need', () => {
-      const { spec } = one(built(folder), 'Deployment').spec.template;
-      expect(spec.securityContext).toMatchObject({
-        runAsNonRoot: true,
-        runAsUser: 65_532,
-        seccompProfile: { type: 'RuntimeDefault' },
+  .each([
+    'base',
+    'overlays/irsa',
+    'overlays/git-sync',
+    'overlays/custom-resources',
+    'overlays/monitoring',
+    'overlays/sharded',
+  ])('%s', (folder) => {
+  test('runs as nobody, on a file system that cannot be written, with nothing that it does not need', () => {
+    const { spec } = workload(built(folder)).spec.template;
+    expect(spec.securityContext).toMatchObject({
+      runAsNonRoot: true,
+      runAsUser: 65_532,
+      seccompProfile: { type: 'RuntimeDefault' },
+    });
+    for (const container of spec.containers) {
+      expect(container.securityContext, container.name).toEqual({
+        allowPrivilegeEscalation: false,
+        readOnlyRootFilesystem: true,
+        capabilities: { drop: ['ALL'] },
       });
-      for (const container of spec.containers) {
-        expect(container.securityContext, container.name).toEqual({
-          allowPrivilegeEscalation: false,
-          readOnlyRootFilesystem: true,
-          capabilities: { drop: ['ALL'] },
-        });
-        expect(container.resources.limits.memory).toBeDefined();
-        expect(container.resources.requests.cpu).toBeDefined();
-        expect(container.resources.limits.cpu).toBeUndefined();
-      }
-      const [{ args }] = spec.containers;
-      const grace = Number(args[args.indexOf('--grace') + 1]);
-      expect(spec.terminationGracePeriodSeconds).toBeGreaterThan(grace);
-      expect(args.filter((word: string) => word.startsWith('--') && !flags.has(word))).toEqual([]);
-    });
+      expect(container.resources.limits.memory).toBeDefined();
+      expect(container.resources.requests.cpu).toBeDefined();
+      expect(container.resources.limits.cpu).toBeUndefined();
+    }
+    const [{ args }] = spec.containers;
+    const grace = Number(args[args.indexOf('--grace') + 1]);
+    expect(spec.terminationGracePeriodSeconds).toBeGreaterThan(grace);
+    expect(args.filter((word: string) => word.startsWith('--') && !flags.has(word))).toEqual([]);
+  });
 
-    test('survives the loss of a node, and asks the cluster for little', () => {
-      const manifests = built(folder);
-      expect(one(manifests, 'Deployment').spec.replicas).toBe(2);
-      expect(one(manifests, 'PodDisruptionBudget').spec.maxUnavailable).toBe(1);
-      const { rules } = one(manifests, 'Role');
-      const verbs = (resource: string) =>
-        rules
-          .filter(({ resources }: Manifest) => resources.includes(resource))
-          .flatMap(({ verbs: some }: Manifest) => some);
-      expect(verbs('leases').sort()).toEqual(['create', 'get', 'update']);
-      expect(rules.flatMap(({ verbs: some }: Manifest) => some)).not.toContain('delete');
-      expect(JSON.stringify(rules)).not.toContain('secrets');
-      for (const manifest of manifests.filter(
-        ({ kind }) => !['Namespace', 'CustomResourceDefinition'].includes(kind),
-      ))
-        expect(manifest.metadata.namespace, `${manifest.kind} ${manifest.metadata.name}`).toBe('replikey');
-    });
+  test('survives the loss of a node, and asks the cluster for little', () => {
+    const manifests = built(folder);
+    expect(workload(manifests).spec.replicas).toBeGreaterThanOrEqual(2);
+    expect(one(manifests, 'PodDisruptionBudget').spec.maxUnavailable).toBe(1);
+    const { rules } = one(manifests, 'Role');
+    const verbs = (resource: string) =>
+      rules
+        .filter(({ resources }: Manifest) => resources.includes(resource))
+        .flatMap(({ verbs: some }: Manifest) => some);
+    expect(verbs('leases').sort()).toEqual(['create', 'get', 'update']);
+    expect(rules.flatMap(({ verbs: some }: Manifest) => some)).not.toContain('delete');
+    expect(JSON.stringify(rules)).not.toContain('secrets');
+    for (const manifest of manifests.filter(
+      ({ kind }) => !['Namespace', 'CustomResourceDefinition'].includes(kind),
+    ))
+      expect(manifest.metadata.namespace, `${manifest.kind} ${manifest.metadata.name}`).toBe('replikey');
+  });
+});
+
+test.skipIf(!hasKubectl)(
+  'those that divide the pairs are as many as the parts, and may hold every lease',
+  () => {
+    const manifests = built('overlays/sharded');
+    const { spec } = one(manifests, 'StatefulSet');
+    const [{ args }] = spec.template.spec.containers;
+    expect(args[args.indexOf('--shard') + 1]).toBe(`auto/${spec.replicas}`);
+    const { rules } = one(manifests, 'Role');
+    const named = rules.find(({ verbs }: Manifest) => verbs.includes('update')).resourceNames;
+    expect(named).toEqual(['replikey', ...onlooker({ index: 1, of: spec.replicas }).leases]);
   },
 );
 
