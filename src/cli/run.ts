@@ -146,6 +146,7 @@ async function lookAfter(
     await stopped(signal);
     if (signal.reason instanceof Interrupted) log.info(signal.reason.told);
     return await graceful(
+      io,
       async () => {
         watching?.close();
         await controller.drain();
@@ -228,8 +229,8 @@ const stopped = (signal: AbortSignal): Promise<void> =>
     else signal.addEventListener('abort', () => resolve(), { once: true });
   });
 
-/** End well in time, or say that something was cut off. */
-async function graceful(end: () => Promise<void>, graceMs: number, log: Log): Promise<number> {
+/** End well in time, or say that something is cut off, and cut it off: a call to AWS may take longer than anybody waits. */
+async function graceful(io: Io, end: () => Promise<void>, graceMs: number, log: Log): Promise<number> {
   let callOff = () => {};
   const late = new Promise<'late'>((resolve) => {
     callOff = systemClock.after(graceMs, () => resolve('late'));
@@ -238,7 +239,7 @@ async function graceful(end: () => Promise<void>, graceMs: number, log: Log): Pr
   callOff();
   if (outcome !== 'late') return EXIT.ok;
   log.warn(`what was in flight did not end within ${graceMs / 1000} s; the next run looks how far it came`);
-  return EXIT.failed;
+  return io.exit(EXIT.failed);
 }
 
 /** The bucket by which pairs are parted. */

@@ -145,6 +145,27 @@ describe('reconcile specs/, as a process', () => {
     expect(left?.waves).toEqual([]);
   });
 
+  test.each([
+    [['--grace', '1'], 1, 1],
+    [[], 2, 143],
+  ] as const)(
+    'a call that takes longer than there is to finish it is cut off, by a second signal at once: %j, %i times',
+    async (args, times, code) => {
+      await using world = await aWorld();
+      world.sandbox.knobs.latencyMs = 20_000;
+      const one = await start(world, ...args);
+      await vi.waitFor(() => expect(one.log()).toContain('looking after'), 10_000);
+      const since = performance.now();
+      one.child.kill('SIGTERM');
+      await vi.waitFor(() => expect(one.log()).toContain('a second one ends it at once'), 10_000);
+      if (times === 2) one.child.kill('SIGTERM');
+      const { code: is, stderr } = await one.ended;
+      expect(is).toBe(code);
+      expect(performance.now() - since).toBeLessThan(10_000);
+      if (times === 1) expect(stderr).toContain('what was in flight did not end within 1 s');
+    },
+  );
+
   test('who only plans changes nothing, whatever is declared', async () => {
     await using world = await aWorld();
     const one = await start(world, '--plan-only');
