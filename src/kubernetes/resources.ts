@@ -25,6 +25,8 @@ export interface Resource {
   uid: string;
   /** Grows with each change of the spec. */
   generation: number;
+  /** Another with each change of whatever. */
+  version: string;
   labels: Record<string, string>;
   spec: unknown;
   status?: ResourceStatus;
@@ -44,6 +46,7 @@ export function resourceFrom(kind: ResourceKind, { metadata, spec, status }: any
     namespace: metadata.namespace,
     uid: metadata.uid,
     generation: metadata.generation ?? 0,
+    version: metadata.resourceVersion ?? '',
     labels: metadata.labels ?? {},
     spec,
     ...(status === undefined ? {} : { status }),

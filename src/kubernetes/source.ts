@@ -57,6 +57,8 @@ export async function watchResources(options: SourceOptions): Promise<ResourceSo
   });
   let known: string | undefined;
   let told = new Map<string, Resource>();
+  /** Statuses that were written, each to a version that may still be the newest that a list or a watch has told of. */
+  const ahead = new Map<string, { version: string; status: ResourceStatus }>();
   const touched = new Set<string>();
   let callOff: (() => void) | undefined;
 
@@ -84,7 +86,8 @@ export async function watchResources(options: SourceOptions): Promise<ResourceSo
   function tell(): void {
     callOff = undefined;
     const resources = [...reflectors.values()].flatMap((one) => [...one.resources.values()]);
-    told = new Map(resources.map((one) => [fileNameOf(one), one]));
+    told = new Map(resources.map((one) => [fileNameOf(one), upToDate(one)]));
+    for (const file of ahead.keys()) if (!told.has(file)) ahead.delete(file);
     const files = resources.map(fileFrom).sort((a, b) => byCodeUnit(a.file, b.file));
     const changed = [...touched];
     touched.clear();
@@ -93,6 +96,14 @@ export async function watchResources(options: SourceOptions): Promise<ResourceSo
     if (hash !== known) onChange(written);
     known = hash;
     onTouch(changed);
+  }
+
+  function upToDate(resource: Resource): Resource {
+    const file = fileNameOf(resource);
+    const written = ahead.get(file);
+    if (written?.version === resource.version) return { ...resource, status: written.status };
+    ahead.delete(file);
+    return resource;
   }
 
   const close = () => {
@@ -112,7 +123,9 @@ export async function watchResources(options: SourceOptions): Promise<ResourceSo
     find: (file) => told.get(file),
     written(file, status) {
       const before = told.get(file);
-      if (before) told.set(file, { ...before, status });
+      if (!before) return;
+      ahead.set(file, { version: before.version, status });
+      told.set(file, { ...before, status });
     },
     async reload() {
       for (const one of reflectors.values()) one.refresh();

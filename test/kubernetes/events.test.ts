@@ -84,6 +84,7 @@ describe('events that are written', () => {
     namespace: 'replikey',
     uid: `uid of ${name}`,
     generation: 1,
+    version: '1',
     labels: {},
     spec: {},
   });
