@@ -228,11 +228,14 @@ export function createController(options: ControllerOptions): Controller {
         }),
       );
       const results = (await Promise.all(each)).flat();
-      const objects = await seeObjects(door, one.pairs);
+      const objects = await seeObjects(door, one.pairs).catch((error: Error) => {
+        complaints.say(`newest objects: ${causeOf(error.message)}`, key);
+        return undefined;
+      });
       const now = states.get(key);
       // What was cut short says nothing of replication.
       if (!now || options.signal?.aborted || !options.mayWrite(one)) return;
-      keep(key, { ...afterCanaries(now, results, iso()), objects });
+      keep(key, { ...afterCanaries(now, results, iso()), ...(objects && { objects }) });
       options.observer?.verified?.({
         key,
         latencyMs: results.flatMap(({ latencyMs }) => latencyMs ?? []),

@@ -21,16 +21,21 @@ export interface AccountPermissions {
   policy: Policy;
 }
 
-/** What canaries do under the prefixes of the rules: write, look, and take every version away again. */
+/**
+ * What canaries do under the prefixes of the rules: write, with a tag, look, and take every version away again. The
+ * controller looks at the newest objects as well.
+ */
 const CANARIES = {
   source: [
-    's3:DeleteObject',
     's3:DeleteObjectVersion',
     's3:GetObject',
     's3:GetObjectVersion',
+    's3:GetObjectVersionTagging',
     's3:PutObject',
+    's3:PutObjectTagging',
   ],
-  destination: ['s3:DeleteObject', 's3:DeleteObjectVersion', 's3:GetObject', 's3:GetObjectVersion'],
+  bucket: ['s3:ListBucketVersions'],
+  destination: ['s3:DeleteObjectVersion', 's3:GetObject', 's3:GetObjectVersion'],
   key: ['kms:Decrypt', 'kms:GenerateDataKey'],
 } as const;
 
@@ -154,6 +159,7 @@ function canariesOf({ source, destination, rules }: BucketReplication, ids: Ids)
     'arn' in key ? [key.arn] : [`${aws}:kms:${region}:${ids.get(account) ?? '*'}:key/*`];
   return [
     ...CANARIES.source.map((action): Need => [source.account, action, objects(source.bucket)]),
+    ...CANARIES.bucket.map((action): Need => [source.account, action, [`${aws}:s3:::${source.bucket}`]]),
     ...CANARIES.destination.map((action): Need => [destination.account, action, objects(destination.bucket)]),
     ...CANARIES.key.map((action): Need => [source.account, action, keys(source)]),
   ];

@@ -233,7 +233,7 @@ describe('the controller', () => {
     const warnings = running.lines.filter(({ level }) => level === 'warn');
     expect(warnings.length).toBeLessThan(8);
     expect(warnings.some(({ msg }) => /\(\d+ times\)$/.test(msg))).toBe(true);
-  });
+  }, 90_000);
 
   test('pairs that share a source, a role and a key are written one after the other, and lose nothing', async () => {
     await using world = await aWorld();
@@ -269,6 +269,27 @@ describe('the controller', () => {
     );
     expect(running.of('tax').objects).toEqual({ byStatus: { COMPLETED: 1 } });
     await running.controller.drain();
+  });
+
+  test('what canaries found is said, though the newest objects may not be listed', async () => {
+    await using world = await aWorld();
+    const running = watching(world, { verifyIntervalMs: 600_000 });
+    running.controller.update(written(TAX));
+    await running.idle();
+    world.sandbox.knobs.faults = [
+      {
+        match: 'ListObjectVersions',
+        nth: 1,
+        times: 100,
+        what: { status: 403, code: 'AccessDenied', message: 'no' },
+      },
+    ];
+    await running.clock.pass(300_001);
+    await vi.waitFor(() =>
+      expect(running.of('tax').conditions.Verified).toMatchObject({ status: 'True', reason: 'Replicated' }),
+    );
+    await running.controller.drain();
+    expect(running.lines.some(({ msg }) => msg.startsWith('newest objects: '))).toBe(true);
   });
 
   test('who ceases to lead before a canary is written writes none, and says nothing of it', async () => {

@@ -34,7 +34,7 @@ export function controlling(world: World, more: Partial<ControllerOptions> = {})
   /** Until nothing is waiting, and nothing under way. */
   const idle = () =>
     vi.waitFor(() => expect(controller.status().queue).toMatchObject({ depth: 0, active: 0 }), {
-      timeout: 20_000,
+      timeout: 60_000,
       interval: 2,
     });
   return { controller, clock, lines, log, idle };

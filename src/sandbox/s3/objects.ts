@@ -23,6 +23,7 @@ import {
 export const objectHandlers: Handlers = {
   PutObject(call, input) {
     const bucket = bucketOf(call, input, 's3:PutObject', input.Key);
+    if (input.Tagging) bucketOf(call, input, 's3:PutObjectTagging', input.Key);
     checkPreconditions(bucket, input);
     const body: Buffer = Buffer.isBuffer(input.Body) ? input.Body : Buffer.from(input.Body ?? '');
     return put(call, bucket, input.Key, body, input, { checksums: checksumsOf(body, call.headers) });
