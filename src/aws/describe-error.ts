@@ -15,9 +15,15 @@ export function describeError(error: unknown, operation: string, at: Place): str
   return `${operation} in ${where}: ${nameAndMessage(error, status)}${request}${advice(error, operation)}`;
 }
 
-/** `SlowDown: Please reduce your request rate.`; a fault of the network has no name of its own, but a message. */
-export const nameAndMessage = (error: Error, status = ''): string =>
-  error.name === 'Error' ? error.message : `${error.name}${status}: ${error.message}`;
+/**
+ * `SlowDown: Please reduce your request rate`. A fault of the network has no name of its own, but a message; nor has what
+ * the SDK calls a CredentialsProviderError, which says who was asked for credentials.
+ */
+export function nameAndMessage(error: Error, status = ''): string {
+  const message = error.message.replace(/\.$/, '');
+  const isNamed = !['Error', 'CredentialsProviderError'].includes(error.name);
+  return isNamed ? `${error.name}${status}: ${message}` : message;
+}
 
 const ADVICE: Record<string, string> = {
   AccessDenied: 'these credentials lack the permission',

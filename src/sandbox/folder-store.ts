@@ -143,7 +143,11 @@ function readAll<T extends { id: string } | { name: string }>(folder: string): M
         `${path.join(folder, file)} was written by another version of the sandbox (format ${format}): use another folder`,
       );
     }
-    states.set('id' in state ? state.id : state.name, state);
+    const { id, name } = (state ?? {}) as { id?: unknown; name?: unknown };
+    const key = id ?? name;
+    if (typeof key !== 'string')
+      throw new Error(`${path.join(folder, file)} cannot be read: it holds no state of the sandbox`);
+    states.set(key, state);
   }
   return states;
 }

@@ -150,7 +150,7 @@ describe('the door', () => {
     expect(await outcome(door.send(at, read()))).toMatchObject({
       exitCode: EXIT.credentials,
       message:
-        's3:GetBucketVersioning in us-east-1: ExpiredToken: The provided token has expired.; renew the credentials',
+        's3:GetBucketVersioning in us-east-1: ExpiredToken: The provided token has expired; renew the credentials',
     });
   });
 
@@ -264,7 +264,7 @@ describe('what is told of an error', () => {
       $fault: 'client',
     });
     expect(told(error)).toBe(
-      'kms:CreateKey in us-east-1: SignatureDoesNotMatch (HTTP 403): The signatures differ., request R1',
+      'kms:CreateKey in us-east-1: SignatureDoesNotMatch (HTTP 403): The signatures differ, request R1',
     );
   });
 });

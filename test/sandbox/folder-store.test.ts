@@ -158,5 +158,9 @@ describe('a folder', () => {
     const file = path.join(state, 'buckets', `${SOURCE}.json`);
     await writeFile(file, '{"format":1,');
     await expect(startSandbox({ state })).rejects.toThrow(`${file} cannot be read: `);
+    for (const nothing of ['{"format":1}', '{"format":1,"state":null}', '{"format":1,"state":7}']) {
+      await writeFile(file, nothing);
+      await expect(startSandbox({ state })).rejects.toThrow(`${file} cannot be read: it holds no state`);
+    }
   });
 });
