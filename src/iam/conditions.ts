@@ -1,7 +1,7 @@
 import { type Context, list } from './context.ts';
 import type { NearMiss, Statement } from './types.ts';
 import { substitute, substitutePlain } from './variables.ts';
-import { couldMatch, matchArn, matchWildcard } from './wildcard.ts';
+import { couldMatch, isPlain, isPlainArn, matchArn, matchWildcard } from './wildcard.ts';
 
 /** The part of a condition block that did not hold. */
 export type FailedCondition = Pick<NearMiss, 'operator' | 'key' | 'expected' | 'actual'>;
@@ -37,7 +37,16 @@ interface Test {
 /** Whether IAM knows a condition operator by that name. */
 export const isOperator = (text: string): boolean => parseOperator(text) !== undefined;
 
+/** Operators as they were taken apart: there are no more than some hundred. */
+const TESTS = new Map<string, Test>();
+
 function parseOperator(text: string): Test | undefined {
+  const test = TESTS.get(text) ?? takenApart(text);
+  if (test) TESTS.set(text, test);
+  return test;
+}
+
+function takenApart(text: string): Test | undefined {
   const [, prefix, name = '', ifExists] =
     /^(?:(ForAllValues|ForAnyValue):)?([A-Za-z]+?)(IfExists)?$/.exec(text) ?? [];
   const negation = /^(String|Numeric|Date|Arn)Not(Equals|EqualsIgnoreCase|Like)$/.exec(name);
@@ -91,9 +100,10 @@ const literal =
     compare(value, wanted);
 
 const pattern =
-  (match: (tokens: string[], value: string) => boolean): Operator =>
+  (match: (tokens: string[], value: string) => boolean, isSimple: (text: string) => boolean): Operator =>
   (value, text, context, version) => {
     if (!couldMatch(text, value)) return false;
+    if (isSimple(text)) return text.length === value.length || text.endsWith('*');
     const tokens = substitute(text, context, version);
     return tokens !== undefined && match(tokens, value);
   };
@@ -112,10 +122,10 @@ const OPERATORS: ReadonlyMap<string, Operator> = new Map(
   Object.entries({
     StringEquals: plain((value, wanted) => value === wanted),
     StringEqualsIgnoreCase: plain((value, wanted) => value.toLowerCase() === wanted.toLowerCase()),
-    StringLike: pattern(matchWildcard),
+    StringLike: pattern(matchWildcard, isPlain),
     // ArnEquals and ArnLike are one: both know wildcards.
-    ArnEquals: pattern(matchArn),
-    ArnLike: pattern(matchArn),
+    ArnEquals: pattern(matchArn, isPlainArn),
+    ArnLike: pattern(matchArn, isPlainArn),
     NumericEquals: numeric((a, b) => a === b),
     NumericLessThan: numeric((a, b) => a < b),
     NumericLessThanEquals: numeric((a, b) => a <= b),

@@ -1,19 +1,32 @@
 import type { AccessRequest, OneOrMany } from './types.ts';
 
-/** Condition keys of a request, looked up without regard to case. */
-export type Context = ReadonlyMap<string, string[]>;
+/** Condition keys of a request, looked up in lower case. */
+export interface Context {
+  get(key: string): string[] | undefined;
+}
 
+/** Most requests are decided without any, so that they are put in order where one is asked for. */
 export function contextOf(request: AccessRequest): Context {
-  const context = new Map<string, string[]>();
+  let keys: Map<string, string[]> | undefined;
+  return {
+    get(key) {
+      keys ??= keysOf(request);
+      return keys.get(key);
+    },
+  };
+}
+
+function keysOf(request: AccessRequest): Map<string, string[]> {
+  const keys = new Map<string, string[]>();
   // Keys that IAM itself fills in, which the request may say otherwise.
   const { principal } = request;
   if (principal.startsWith('arn:')) {
-    context.set('aws:principalarn', [roleArnOf(principal)]);
-    context.set('aws:principalaccount', [principal.split(':')[4] ?? '']);
+    keys.set('aws:principalarn', [roleArnOf(principal)]);
+    keys.set('aws:principalaccount', [principal.split(':')[4] ?? '']);
   }
   for (const [key, values] of Object.entries(request.context ?? {}))
-    context.set(key.toLowerCase(), list(values));
-  return context;
+    keys.set(key.toLowerCase(), list(values));
+  return keys;
 }
 
 /** The ARN of the role behind a session; any other principal as it is. */

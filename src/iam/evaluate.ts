@@ -1,6 +1,6 @@
 import { type Context, contextOf, list, roleArnOf } from './context.ts';
 import { ROOT } from './principal.ts';
-import { fit, type StatementKind } from './statement.ts';
+import { type Fit, fit, misfit, type StatementKind } from './statement.ts';
 import type { AccessRequest, Decision, NamedPolicy, NearMiss, Policies, StatementAt } from './types.ts';
 
 /**
@@ -13,11 +13,10 @@ import type { AccessRequest, Decision, NamedPolicy, NearMiss, Policies, Statemen
  */
 export function evaluate(request: AccessRequest, policies: Policies): Decision {
   const context = contextOf(request);
-  const identity = scanAll(policies.identity ?? [], request, context, false);
-  const boundary = policies.boundary && scanAll(policies.boundary, request, context, false);
-  const resource = policies.resource
-    ? scan(policies.resource, request, context, true, boundary !== undefined)
-    : { denies: [], direct: [], account: [], near: undefined };
+  const identity = scan(policies.identity ?? [], request, context, false);
+  const boundary = policies.boundary && scan(policies.boundary, request, context, false);
+  const ofResource = policies.resource ? [policies.resource] : [];
+  const resource = scan(ofResource, request, context, true, boundary !== undefined);
 
   const denial = resource.denies[0] ?? identity.denies[0] ?? boundary?.denies[0];
   if (denial) {
@@ -49,14 +48,20 @@ export function evaluate(request: AccessRequest, policies: Policies): Decision {
     resource: `${policies.resource?.name ?? `the policy of ${request.resource} (there is none)`} does not allow`,
     boundary: 'the permissions boundary does not allow',
   };
-  const refuse = (lacking: NonNullable<Decision['lacking']>, near: NearMiss | undefined): Decision => ({
-    allowed: false,
-    kind: 'implicitDeny',
-    by: [],
-    lacking,
-    ...(near === undefined ? {} : { nearest: near }),
-    reason: `${words[lacking]} ${request.action} on ${request.resource}${explain(near)}`,
-  });
+  const refuse = (lacking: NonNullable<Decision['lacking']>, near: Near | undefined): Decision => {
+    const nearest = near && {
+      ...near.at,
+      ...misfit(near.part, near.at.statement, request, context, near.version),
+    };
+    return {
+      allowed: false,
+      kind: 'implicitDeny',
+      by: [],
+      lacking,
+      ...(nearest === undefined ? {} : { nearest }),
+      reason: `${words[lacking]} ${request.action} on ${request.resource}${explain(nearest)}`,
+    };
+  };
 
   if (service) return resource.direct.length > 0 ? allow(resource.direct) : refuse('resource', resource.near);
 
@@ -83,56 +88,48 @@ interface Scan {
   direct: StatementAt[];
   /** Statements that allow the account as a whole. */
   account: StatementAt[];
-  near: NearMiss | undefined;
+  /** The statement that would allow, of which the most parts fit. */
+  near: Near | undefined;
+}
+
+interface Near {
+  at: StatementAt;
+  part: NearMiss['part'];
+  version: string | undefined;
 }
 
 function scan(
-  named: NamedPolicy,
+  policies: readonly NamedPolicy[],
   request: AccessRequest,
   context: Context,
   withPrincipal: boolean,
   bounded = false,
 ): Scan {
-  const kind: StatementKind = {
-    withPrincipal,
-    withResource: !(withPrincipal && /^sts:AssumeRole/i.test(request.action)),
-    version: named.policy.Version,
-    bounded,
-  };
+  const withResource = !(withPrincipal && /^sts:AssumeRole/i.test(request.action));
   const result: Scan = { denies: [], direct: [], account: [], near: undefined };
-  let nearest = -1;
-  for (const [index, statement] of list(named.policy.Statement).entries()) {
-    const at: StatementAt = { policy: named.name, index, statement };
-    const verdict = fit(statement, request, context, kind);
-    if (!verdict.applies) {
-      if (statement.Effect === 'Allow' && verdict.fits > nearest) {
-        nearest = verdict.fits;
-        result.near = { ...at, ...verdict.miss };
-      }
-    } else if (statement.Effect === 'Deny') result.denies.push(at);
-    else if (verdict.named === 'account') result.account.push(at);
-    else result.direct.push(at);
+  for (const { name, policy } of policies) {
+    const version = policy.Version;
+    const kind: StatementKind = { withPrincipal, withResource, version, bounded };
+    for (const [index, statement] of list(policy.Statement).entries()) {
+      const found = fit(statement, request, context, kind);
+      const at = () => ({ policy: name, index, statement });
+      if (!applies(found)) {
+        if (statement.Effect === 'Allow' && isNearer(found, result.near))
+          result.near = { at: at(), part: found, version };
+      } else if (statement.Effect === 'Deny') result.denies.push(at());
+      else result[found].push(at());
+    }
   }
   return result;
 }
 
-function scanAll(
-  policies: NamedPolicy[],
-  request: AccessRequest,
-  context: Context,
-  withPrincipal: boolean,
-): Scan {
-  const scans = policies.map((policy) => scan(policy, request, context, withPrincipal));
-  return {
-    denies: scans.flatMap((one) => one.denies),
-    direct: scans.flatMap((one) => one.direct),
-    account: scans.flatMap((one) => one.account),
-    near: scans.map((one) => one.near).sort((a, b) => PARTS.indexOf(b?.part) - PARTS.indexOf(a?.part))[0],
-  };
-}
+const applies = (found: Fit): found is 'direct' | 'account' => found === 'direct' || found === 'account';
 
-/** How far a statement came before a part of it did not fit. */
-const PARTS: (NearMiss['part'] | undefined)[] = [undefined, 'action', 'principal', 'resource', 'condition'];
+const isNearer = (part: NearMiss['part'], than: Near | undefined): boolean =>
+  than === undefined || PARTS.indexOf(part) > PARTS.indexOf(than.part);
+
+/** The parts of a statement, in the order in which they are looked at. */
+const PARTS: NearMiss['part'][] = ['action', 'principal', 'resource', 'condition'];
 
 const ROOT_ACCESS: StatementAt = {
   policy: 'the root of the account',

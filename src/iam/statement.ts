@@ -1,18 +1,12 @@
 import { failedCondition } from './conditions.ts';
 import { type Context, list } from './context.ts';
 import { type Named, namedBy } from './principal.ts';
-import type { AccessRequest, NearMiss, Statement } from './types.ts';
+import type { AccessRequest, NearMiss, Statement, StatementAt } from './types.ts';
 import { substitute } from './variables.ts';
-import { completeArn, couldMatch, matchArn, matchWildcard } from './wildcard.ts';
+import { completeArn, couldMatch, isPlainArn, matchArn, matchWildcard } from './wildcard.ts';
 
-/** Whether a statement applies to a request, and if not, the first part that does not fit. */
-export type Fit =
-  | { applies: true; named: Named }
-  | {
-      applies: false;
-      miss: Pick<NearMiss, 'part' | 'operator' | 'key' | 'expected' | 'actual'>;
-      fits: number;
-    };
+/** How a statement that applies to a request names who asks; or the first part of it that does not fit. */
+export type Fit = 'direct' | 'account' | NearMiss['part'];
 
 export interface StatementKind {
   /** Resource-based policies name who; identity policies belong to somebody. */
@@ -30,44 +24,42 @@ export function fit(
   context: Context,
   kind: StatementKind,
 ): Fit {
-  const miss = (
-    fits: number,
-    part: NearMiss['part'],
-    expected: string[],
-    actual: string[],
-    more: { operator?: string | undefined; key?: string | undefined } = {},
-  ): Fit => ({
-    applies: false,
-    fits,
-    miss: {
-      part,
-      expected,
-      actual,
-      ...(more.operator === undefined ? {} : { operator: more.operator }),
-      ...(more.key === undefined ? {} : { key: more.key }),
-    },
-  });
+  if (!actionFits(statement, request.action)) return 'action';
+  const named = kind.withPrincipal ? principalFits(statement, request.principal, kind.bounded) : 'direct';
+  if (!named) return 'principal';
+  if (kind.withResource && !resourceFits(statement, request.resource, context, kind)) return 'resource';
+  return failedCondition(statement.Condition, context, kind.version) ? 'condition' : named;
+}
 
-  if (!actionFits(statement, request.action)) {
-    return miss(0, 'action', list(statement.Action ?? statement.NotAction), [request.action]);
-  }
-  let named: Named = 'direct';
-  if (kind.withPrincipal) {
-    named = principalFits(statement, request.principal, kind.bounded);
-    if (!named) return miss(1, 'principal', principalsOf(statement), [request.principal]);
-  }
-  if (kind.withResource && !resourceFits(statement, request.resource, context, kind)) {
-    return miss(2, 'resource', list(statement.Resource ?? statement.NotResource), [request.resource]);
-  }
-  const failed = failedCondition(statement.Condition, context, kind.version);
-  if (failed) return miss(3, 'condition', failed.expected, failed.actual, failed);
-  return { applies: true, named };
+/** What a part of a statement expects that does not fit a request, and what the request has. */
+export function misfit(
+  part: NearMiss['part'],
+  statement: Statement,
+  request: AccessRequest,
+  context: Context,
+  version: string | undefined,
+): Omit<NearMiss, keyof StatementAt> {
+  if (part === 'action')
+    return {
+      part,
+      expected: list(statement.Action ?? statement.NotAction),
+      actual: [request.action],
+    };
+  if (part === 'principal') return { part, expected: principalsOf(statement), actual: [request.principal] };
+  if (part === 'resource')
+    return {
+      part,
+      expected: list(statement.Resource ?? statement.NotResource),
+      actual: [request.resource],
+    };
+  return { part, expected: [], actual: [], ...failedCondition(statement.Condition, context, version) };
 }
 
 function actionFits({ Action, NotAction }: Statement, action: string): boolean {
-  const asked = action.toLowerCase();
   const matches = (text: string) => {
-    const pattern = text.toLowerCase();
+    // Nearly all patterns are other actions, and of another length.
+    if (text.length !== action.length && !text.includes('*')) return false;
+    const [pattern, asked] = [text.toLowerCase(), action.toLowerCase()];
     return pattern === asked || (couldMatch(pattern, asked) && matchWildcard(pattern, asked));
   };
   if (Action !== undefined) return list(Action).some(matches);
@@ -97,6 +89,7 @@ function resourceFits(
   const matches = (text: string) => {
     if (text === '*' || (text === resource && !text.includes('$'))) return true;
     if (!couldMatch(text, resource)) return false;
+    if (isPlainArn(text)) return text.endsWith('*');
     const tokens = substitute(text, context, version);
     return tokens !== undefined && matchArn(completeArn(tokens, !withPrincipal), resource);
   };

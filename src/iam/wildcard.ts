@@ -33,9 +33,25 @@ export function matchWildcard(pattern: readonly string[] | string, text: string)
  * Cheap, and false for nearly all patterns of a policy.
  */
 export function couldMatch(pattern: string, text: string): boolean {
-  const end = pattern.search(/[*?$]/);
-  return text.startsWith(end < 0 ? pattern : pattern.slice(0, end));
+  for (let at = 0; at < pattern.length; at++) {
+    const character = pattern.charCodeAt(at);
+    if (character === STAR || character === QUESTION_MARK || character === DOLLAR) return true;
+    if (character !== text.charCodeAt(at)) return false;
+  }
+  return true;
 }
+
+const [STAR, QUESTION_MARK, DOLLAR] = [...'*?$'].map((character) => character.charCodeAt(0));
+
+/**
+ * Whether a pattern has no wildcard but a `*` at its end, and no variable: with the `*` it matches all that it could
+ * match, and without it only itself. Characters of two code units are left to the matching character by character.
+ */
+export const isPlain = (pattern: string): boolean => /^[^*?$\ud800-\udfff]*\*?$/.test(pattern);
+
+/** The same of an ARN of all its pieces, whose `*` is in the last. */
+export const isPlainArn = (pattern: string): boolean =>
+  /^(?:[^:*?$\ud800-\udfff]*:){5}[^*?$\ud800-\udfff]*\*?$/.test(pattern);
 
 /** Wildcards as tokens that no character equals, so that an escaped `*` can stand beside a wildcard one. */
 const ANY = 'any';
