@@ -1,5 +1,5 @@
 import { evaluate } from '../iam/evaluate.ts';
-import type { AccessRequest, Decision, NamedPolicy, Policies, Statement } from '../iam/types.ts';
+import type { AccessRequest, Decision, NamedPolicy, Policies, Policy, Statement } from '../iam/types.ts';
 
 /** A decision, or why there is none: it depends on condition keys whose values nobody can know before. */
 export type Verdict = Decision | { undecided: string[] };
@@ -13,7 +13,7 @@ export interface UncertainRequest extends AccessRequest {
 /** Decide a request with what is perhaps sent, and without: it is decided where both come to the same. */
 export function decide({ perhaps = {}, ...request }: UncertainRequest, policies: Policies): Verdict {
   const without = decideOne(request, policies);
-  if (Object.keys(perhaps).length === 0 || 'undecided' in without) return without;
+  if ('undecided' in without || !isSaid(Object.keys(perhaps), policies)) return without;
   const context = { ...request.context, ...perhaps };
   const sent = decideOne({ ...request, context }, policies);
   if ('undecided' in sent) return sent;
@@ -42,25 +42,61 @@ const NEVER =
   /^(aws:(sourcevpc|sourcevpce|vpcsourceip|sourceip|multifactorauth(present|age)|username|federatedprovider|referer|useragent)|kms:grantisforawsresource|sts:.*|s3:x-amz-server-side-encryption(-aws-kms-key-id)?)$/;
 
 /** The condition keys of the policies that the request neither carries nor surely lacks. */
-function openKeys({ identity = [], boundary = [], resource }: Policies, request: AccessRequest): Set<string> {
+function openKeys(policies: Policies, request: AccessRequest): Set<string> {
+  const asked = allOf(policies)
+    .flatMap((policy) => wordsOf(policy).open)
+    .filter((key) => isOf(key, request.action));
+  if (asked.length === 0) return new Set();
   const carried = new Set(
     ['aws:principalarn', 'aws:principalaccount', ...Object.keys(request.context ?? {})].map((key) =>
       key.toLowerCase(),
     ),
   );
-  const open = new Set<string>();
-  for (const { policy } of [...identity, ...boundary, ...(resource ? [resource] : [])]) {
-    for (const { Condition = {} } of [policy.Statement].flat()) {
-      for (const key of Object.values(Condition).flatMap(Object.keys))
-        if (isOpen(key, carried) && isOf(key, request.action)) open.add(key);
-    }
-  }
-  return open;
+  return new Set(asked.filter((key) => !carried.has(key.toLowerCase())));
+}
+
+/** Whether policies say anything of some condition keys, so that their values may matter. */
+const isSaid = (keys: readonly string[], policies: Policies): boolean =>
+  keys.length > 0 &&
+  allOf(policies).some((policy) => {
+    const { keys: said, hasVariables } = wordsOf(policy);
+    return hasVariables || keys.some((key) => said.has(key.toLowerCase()));
+  });
+
+const allOf = ({ identity = [], boundary = [], resource }: Policies): Policy[] =>
+  [...identity, ...boundary, ...(resource ? [resource] : [])].map(({ policy }) => policy);
+
+/** What a policy says of condition keys. */
+interface Words {
+  /** In lower case. */
+  keys: ReadonlySet<string>;
+  /** Those that no request surely lacks. */
+  open: readonly string[];
+  /** Whether values of keys may stand anywhere else. */
+  hasVariables: boolean;
+}
+
+/** Looked up once for each policy, which is asked about many times. */
+const known = new WeakMap<Policy, Words>();
+
+function wordsOf(policy: Policy): Words {
+  const before = known.get(policy);
+  if (before) return before;
+  const keys = [policy.Statement]
+    .flat()
+    .flatMap(({ Condition = {} }) => Object.values(Condition).flatMap(Object.keys));
+  const words = {
+    keys: new Set(keys.map((key) => key.toLowerCase())),
+    open: [...new Set(keys.filter(isOpen))],
+    hasVariables: JSON.stringify(policy.Statement).includes('$'),
+  };
+  known.set(policy, words);
+  return words;
 }
 
 // Whoever writes an encryption context writes it all: what is not in it is not sent.
-const isOpen = (key: string, carried: ReadonlySet<string>): boolean =>
-  !carried.has(key.toLowerCase()) && !NEVER.test(key.toLowerCase()) && !/^kms:EncryptionContext/i.test(key);
+const isOpen = (key: string): boolean =>
+  !NEVER.test(key.toLowerCase()) && !/^kms:EncryptionContext/i.test(key);
 
 /** A service sends condition keys of its own, and those of all services. */
 const isOf = (key: string, action: string): boolean =>

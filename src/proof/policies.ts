@@ -3,6 +3,8 @@ import type { NamedPolicy, Policies, Policy } from '../iam/types.ts';
 import type { Ask } from './requests.ts';
 import type { PolicyPlace } from './types.ts';
 
+const NO_POLICY: Policy = { Statement: [] };
+
 /** Every policy that has a say in a request, or what of it could not be read. */
 export function policiesFor(
   observed: Observed,
@@ -20,7 +22,7 @@ export function policiesFor(
   if (missing !== undefined) return { unread: `${nameOf(resourcePolicy)}: ${missing}` };
   const found = known(fact);
   // Where there is no policy the name is there all the same: a denial for the lack of one speaks of it.
-  const resource = named(resourcePolicy, found ?? { Statement: [] });
+  const resource = named(resourcePolicy, found ?? NO_POLICY);
   if (!request.principal.startsWith('arn:')) return { policies: { resource }, places };
 
   const facts = known(observed.roles[role]);

@@ -1,7 +1,8 @@
+import { sameJson } from '../canonical.ts';
 import { known, type Observed, unreadOf } from '../core/observed.ts';
 import type { Decision } from '../iam/types.ts';
 import { casesOf, isKms, type SeenObject } from './cases.ts';
-import { decide } from './decide.ts';
+import { decide, type UncertainRequest } from './decide.ts';
 import { finding, judged } from './findings.ts';
 import { mend, mended } from './mend.ts';
 import { policiesFor } from './policies.ts';
@@ -123,7 +124,7 @@ function* steps(world: RuleWorld, cases: readonly ObjectCase[]): Generator<Findi
 function settle(world: RuleWorld, all: Iterable<Finding | Ask>): { findings: Finding[]; answers: Answer[] } {
   const findings: Finding[] = [];
   const answers: Answer[] = [];
-  const asked = new Set<string>();
+  const asked = new Map<string, UncertainRequest[]>();
   const told = new Set<string>();
   let { observed } = world;
   for (const step of all) {
@@ -133,9 +134,10 @@ function settle(world: RuleWorld, all: Iterable<Finding | Ask>): { findings: Fin
       continue;
     }
     const ask = chosen(observed, world.role, step);
-    const id = JSON.stringify(ask.request);
-    if (asked.has(id)) continue;
-    asked.add(id);
+    const what = `${ask.request.action} ${ask.request.resource}`;
+    const alike = asked.get(what) ?? [];
+    if (alike.some((one) => sameJson(one, ask.request))) continue;
+    asked.set(what, [...alike, ask.request]);
     const outcome = settleOne({ ...world, observed }, ask);
     // What was asked of a mended world is shown as it is without.
     answers.push(observed === world.observed ? outcome.answer : settleOne(world, ask).answer);

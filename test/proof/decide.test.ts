@@ -1,5 +1,6 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Statement } from '../../src/iam/types.ts';
+import type { Policy, Statement } from '../../src/iam/types.ts';
 import { decide } from '../../src/proof/decide.ts';
 
 const ROLE = 'arn:aws:iam::111122223333:role/replication';
@@ -73,3 +74,44 @@ test.each(conditions)(
     expect(verdictOf(effect, condition)).toBe(expected);
   },
 );
+
+const KEYS = [HEADER, 'S3:X-Amz-Server-Side-Encryption', 's3:x-amz-acl', 'aws:PrincipalArn'];
+const statement = fc.record(
+  {
+    Effect: fc.constantFrom('Allow' as const, 'Deny' as const),
+    Action: fc.constantFrom('s3:*', 's3:ReplicateTags'),
+    Resource: fc.constantFrom('*', `arn:aws:s3:::acme/\${${HEADER}}/*`, 'arn:aws:s3:::acme/aws:kms/*'),
+    Condition: fc.dictionary(
+      fc.constantFrom('StringEquals', 'StringNotEquals', 'StringLikeIfExists'),
+      fc.dictionary(fc.constantFrom(...KEYS), fc.constantFrom('aws:kms', `\${${HEADER}}`, 'private')),
+      { maxKeys: 1 },
+    ),
+  },
+  { requiredKeys: ['Effect', 'Action', 'Resource'] },
+);
+
+test('what is perhaps sent is left out only where policies say nothing of it', () => {
+  fc.assert(
+    fc.property(fc.array(statement, { minLength: 1, maxLength: 3 }), (Statement) => {
+      const policy: Policy = { Version: '2012-10-17', Statement };
+      const policies = { identity: [{ name: 'the policy', policy }] };
+      const request = {
+        principal: 'arn:aws:sts::111122223333:assumed-role/replication/s3',
+        action: 's3:ReplicateTags',
+        resource: 'arn:aws:s3:::acme/aws:kms/2026.pdf',
+        resourceAccount: '111122223333',
+        context: { 'aws:PrincipalArn': ROLE },
+      };
+      const [without, sent] = [request.context, { ...request.context, [HEADER]: 'aws:kms' }].map(
+        (context) => {
+          const verdict = decide({ ...request, context }, policies);
+          return 'undecided' in verdict ? 'undecided' : verdict.allowed;
+        },
+      );
+      const verdict = decide({ ...request, perhaps: { [HEADER]: 'aws:kms' } }, policies);
+      const expected = without === sent ? without : 'undecided';
+      expect('undecided' in verdict ? 'undecided' : verdict.allowed).toBe(expected);
+    }),
+    { numRuns: 2_000 },
+  );
+});
