@@ -10,25 +10,43 @@ export function stableJson(value: unknown): string {
 
 /** The same value with the keys of every object in order, and without what is undefined; itself where it is so already. */
 export function sortKeys<T>(value: T): T {
-  if (typeof value !== 'object' || value === null) return value;
-  if (Array.isArray(value)) {
-    const items = value.map(sortKeys);
-    return items.every((item, index) => item === value[index]) ? value : (items as T);
-  }
+  if (isSorted(value)) return value;
+  if (Array.isArray(value)) return value.map(sortKeys) as T;
   const given = value as Record<string, unknown>;
-  const keys = Object.keys(given);
-  const items = keys.map((key) => sortKeys(given[key]));
-  const isSorted = keys.every(
-    (key, index) =>
-      items[index] !== undefined &&
-      items[index] === given[key] &&
-      (index === 0 || (keys[index - 1] ?? '') < key),
-  );
-  if (isSorted) return value;
   const sorted: Record<string, unknown> = {};
-  const order = keys.map((_, index) => index).sort((a, b) => byCodeUnit(keys[a] ?? '', keys[b] ?? ''));
-  for (const index of order) if (items[index] !== undefined) set(sorted, keys[index] ?? '', items[index]);
+  for (const key of Object.keys(given).sort(byCodeUnit))
+    if (given[key] !== undefined) set(sorted, key, sortKeys(given[key]));
   return sorted as T;
+}
+
+function isSorted(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  if (Array.isArray(value)) return value.every(isSorted);
+  let before = '';
+  for (const [index, key] of Object.keys(value).entries()) {
+    const item = (value as Record<string, unknown>)[key];
+    if (item === undefined || (index > 0 && key < before) || !isSorted(item)) return false;
+    before = key;
+  }
+  return true;
+}
+
+/** A list with each item changed; itself where none is. */
+export function mappedList<T>(list: readonly T[], change: (item: T) => T): T[] {
+  const items = list.map(change);
+  return items.every((item, index) => item === list[index]) ? (list as T[]) : items;
+}
+
+/** An object with each value changed; itself where none is. */
+export function mapped<T extends object>(object: T, change: (item: unknown, key: string) => unknown): T {
+  let result: T | undefined;
+  for (const [key, item] of Object.entries(object)) {
+    const changed = change(item, key);
+    if (changed === item) continue;
+    result ??= { ...object };
+    set(result as Record<string, unknown>, key, changed);
+  }
+  return result ?? object;
 }
 
 /** Whether two values are the same whatever the order of their keys, and leaving out what is undefined. */

@@ -1,5 +1,6 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { byCodeUnit, defined, sortedSet, sortKeys, stableJson } from '../src/canonical.ts';
+import { byCodeUnit, defined, mapped, sortedSet, sortKeys, stableJson } from '../src/canonical.ts';
 
 describe('a normal form', () => {
   test('has its keys in order, at every depth, and leaves out what is undefined', () => {
@@ -13,5 +14,46 @@ describe('a normal form', () => {
   });
   test('keeps false, zero and the empty text', () => {
     expect(defined({ a: undefined, b: false, c: 0, d: '' })).toEqual({ b: false, c: 0, d: '' });
+  });
+
+  /** Values with keys in any order, also such as an object has by itself. */
+  const anything = fc.object({
+    key: fc.oneof(fc.string({ maxLength: 3 }), fc.constantFrom('__proto__', 'constructor', '1')),
+    values: [fc.string(), fc.integer(), fc.boolean(), fc.constantFrom(null, undefined)],
+    maxDepth: 3,
+  });
+
+  test('says what the value says, in one order, and stays itself where that is its order', () => {
+    const ordered = (value: unknown): unknown => {
+      if (Array.isArray(value)) return value.map(ordered);
+      if (typeof value !== 'object' || value === null) return value;
+      const entries = Object.entries(value).filter(([, item]) => item !== undefined);
+      return Object.fromEntries(
+        entries.sort(([a], [b]) => byCodeUnit(a, b)).map(([key, item]) => [key, ordered(item)]),
+      );
+    };
+    fc.assert(
+      fc.property(anything, (value) => {
+        const sorted = sortKeys(value);
+        expect(JSON.stringify(sorted)).toBe(JSON.stringify(ordered(value)));
+        expect(JSON.stringify(sortKeys(sorted))).toBe(JSON.stringify(sorted));
+        // Keys that are numbers come first in every object, in whatever order they were written.
+        if (!/"\d+":/.test(JSON.stringify(sorted))) expect(sortKeys(sorted)).toBe(sorted);
+      }),
+    );
+  });
+
+  test('of an object is itself until a value changes, and then another with every key', () => {
+    fc.assert(
+      fc.property(anything, (object) => {
+        expect(mapped(object, (item) => item)).toBe(object);
+        const before = JSON.stringify(object);
+        const changed = mapped(object, (item, key) => [key, item]);
+        expect(Object.entries(changed)).toEqual(
+          Object.entries(object).map(([key, item]) => [key, [key, item]]),
+        );
+        expect(JSON.stringify(object)).toBe(before);
+      }),
+    );
   });
 });

@@ -1,3 +1,4 @@
+import { mapped, mappedList } from '../canonical.ts';
 import type { Id, Ref } from './resource.ts';
 
 export const ref = (id: Id, attr = 'arn'): Ref => ({ $ref: id, attr });
@@ -8,15 +9,19 @@ export function isRef(value: unknown): value is Ref {
 
 /** Every resource that a value refers to. */
 export function refsIn(value: unknown): Id[] {
+  if (!refers(value)) return [];
   if (isRef(value)) return [value.$ref];
-  if (typeof value !== 'object' || value === null) return [];
-  return Object.values(value).flatMap(refsIn);
+  return Object.values(value as object).flatMap(refsIn);
 }
 
-/** Put values in place of the references whose target is known; leave the others as they are. */
+/** Whether a value refers to any resource. */
+const refers = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && ('$ref' in value || Object.values(value).some(refers));
+
+/** Put values in place of the references whose target is known; leave the others, and all else, as they are. */
 export function resolve<T>(value: T, known: (ref: Ref) => string | undefined): T {
   if (isRef(value)) return (known(value) ?? value) as T;
-  if (Array.isArray(value)) return value.map((item) => resolve(item, known)) as T;
+  if (Array.isArray(value)) return mappedList(value, (item) => resolve(item, known)) as T;
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, resolve(item, known)])) as T;
+  return mapped(value, (item) => resolve(item, known));
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { byCodeUnit, sortedSet, sortKeys, stableJson } from '../canonical.ts';
+import { byCodeUnit, mapped, mappedList, sortKeys, stableJson } from '../canonical.ts';
 import type { OneOrMany, Policy, Principal, Statement } from '../iam/types.ts';
 
 /**
@@ -45,35 +45,33 @@ export function specOfSid(name: string, known: readonly string[]): string {
 
 /**
  * The normal form of a statement: lists sorted and each value once, service prefixes of actions in lower case,
- * principals by sort. Without its Sid, which is the key that it is kept under.
+ * principals by sort. Without its Sid, which is the key that it is kept under. What is so already stays itself.
  */
 export function canonicalStatement(statement: Statement): Statement {
-  const { Sid: _, ...rest } = statement;
-  const result: Record<string, unknown> = { ...rest };
-  for (const name of ['Action', 'NotAction'] as const) {
-    if (rest[name] !== undefined) result[name] = sortedSet(list(rest[name]).map(lowerService));
-  }
-  for (const name of ['Resource', 'NotResource'] as const) {
-    if (rest[name] !== undefined) result[name] = sortedList(list(rest[name]));
-  }
-  for (const name of ['Principal', 'NotPrincipal'] as const) {
-    if (rest[name] !== undefined) result[name] = canonicalPrincipal(rest[name]);
-  }
-  if (rest.Condition !== undefined) {
-    result.Condition = Object.fromEntries(
-      Object.entries(rest.Condition).map(([operator, keys]) => [
-        operator,
-        Object.fromEntries(Object.entries(keys).map(([key, values]) => [key, sortedList(list(values))])),
-      ]),
-    );
-  }
-  return sortKeys(result) as unknown as Statement;
+  const { Sid, ...rest } = statement;
+  return sortKeys(
+    mapped(
+      Sid === undefined ? statement : rest,
+      (value, name) => NORMAL.get(name)?.(value as never) ?? value,
+    ),
+  ) as Statement;
 }
 
+/** The normal form of each part of a statement that has one. */
+const NORMAL: ReadonlyMap<string, (value: never) => unknown> = new Map(
+  Object.entries({
+    Action: actions,
+    NotAction: actions,
+    Resource: sortedList,
+    NotResource: sortedList,
+    Principal: principals,
+    NotPrincipal: principals,
+    Condition: (operators: object) => mapped(operators, (keys) => mapped(keys as object, sortedList)),
+  }),
+);
+
 export const canonicalStatements = (statements: Statements): Statements =>
-  sortKeys(
-    Object.fromEntries(Object.entries(statements).map(([sid, one]) => [sid, canonicalStatement(one)])),
-  );
+  sortKeys(mapped(statements, (one) => canonicalStatement(one as Statement)));
 
 /**
  * Part a policy into the statements of these specs, by Sid, and all others, as they stand: those of other people, and
@@ -120,29 +118,35 @@ export const statementList = (ours: Statements): Statement[] => [joinPolicy(ours
 /** Our statements without those that somebody else's statement already makes word for word. */
 export function withoutRepeats(ours: Statements, foreign: readonly Statement[]): Statements {
   const theirs = foreign.filter((statement) => !isMarked(statement));
+  if (theirs.length === 0) return ours;
   const there = new Set(theirs.map((statement) => stableJson(canonicalStatement(statement))));
   return Object.fromEntries(
     Object.entries(ours).filter(([, statement]) => !there.has(stableJson(canonicalStatement(statement)))),
   );
 }
 
-function canonicalPrincipal(principal: Principal): Record<string, unknown> {
-  if (principal === '*') return { AWS: ['*'] };
-  return Object.fromEntries(
-    Object.entries(principal).map(([sort, values]) => [sort, sortedList(list(values))]),
-  );
+function actions(names: OneOrMany<string>): string[] {
+  return sortedList(mappedList(list(names), lowerService));
+}
+
+function principals(principal: Principal): object {
+  return principal === '*' ? { AWS: ['*'] } : mapped(principal, sortedList);
 }
 
 /** Lists may hold references until they are resolved, so they are sorted by their JSON. */
-function sortedList(values: readonly unknown[]): unknown[] {
-  if (values.length < 2) return [...values];
-  const byText = new Map(
-    values.map((value) => [typeof value === 'string' ? value : stableJson(value), value]),
-  );
+function sortedList<T>(values: OneOrMany<T>): T[] {
+  const all = list(values);
+  const texts = all.map((value) => (typeof value === 'string' ? value : stableJson(value)));
+  if (texts.every((text, index) => index === 0 || (texts[index - 1] ?? '') < text)) return all;
+  const byText = new Map(all.map((value, index) => [texts[index] ?? '', value]));
   return [...byText.entries()].sort(([a], [b]) => byCodeUnit(a, b)).map(([, value]) => value);
 }
 
-const lowerService = (action: string): string => action.replace(/^[^:]*/, (service) => service.toLowerCase());
+function lowerService(action: string): string {
+  const colon = action.indexOf(':');
+  const service = colon < 0 ? action : action.slice(0, colon);
+  return service.toLowerCase() + action.slice(service.length);
+}
 
 const list = <T>(value: OneOrMany<T> | undefined): T[] =>
   value === undefined ? [] : Array.isArray(value) ? value : [value];

@@ -94,6 +94,35 @@ describe('a policy is a set of statements', () => {
   });
 });
 
+test('a statement in its normal form stays itself', () => {
+  const texts = fc.constantFrom('s3:B', 's3:A', 'S3:A', '*', 'arn:aws:s3:::b');
+  const some = fc.oneof(texts, fc.array(texts, { minLength: 1, maxLength: 3 }));
+  const statement = fc.record(
+    {
+      Sid: fc.constant('Any'),
+      Effect: fc.constantFrom('Allow' as const, 'Deny' as const),
+      Principal: fc.oneof(
+        fc.constant('*' as const),
+        fc.dictionary(fc.constantFrom('Service', 'AWS'), some, { minKeys: 1 }),
+      ),
+      Action: some,
+      NotResource: some,
+      Condition: fc.dictionary(fc.constantFrom('StringLike', 'Bool'), fc.dictionary(texts, some)),
+    },
+    { requiredKeys: ['Effect'] },
+  );
+  fc.assert(
+    fc.property(statement, (given) => {
+      const before = JSON.stringify(given);
+      const normal = canonicalStatement(given);
+      expect(canonicalStatement(normal)).toBe(normal);
+      expect(JSON.stringify(given)).toBe(before);
+      for (const list of [normal.Action, normal.NotResource].filter((one) => one !== undefined))
+        expect(list).toEqual([...new Set(list)].sort());
+    }),
+  );
+});
+
 describe('statements of other people', () => {
   test('stay as they are and where they are, before ours', () => {
     const policy = joinPolicy(OURS, FOREIGN);
