@@ -8,7 +8,7 @@ import { handover, part } from './core/handover.ts';
 import { joined, knownIn, type PlanPart, plan, planPart } from './core/plan.ts';
 import type { Actual, Kind, Plan, Resource } from './core/resource.ts';
 import { proveDeclared, readAround, readLocks } from './doctor/foreseen.ts';
-import type { RuleProof } from './proof/types.ts';
+import type { Foretold, RuleProof } from './proof/types.ts';
 import { unproven } from './proof/unproven.ts';
 import { type Pruning, prune } from './prune/prune.ts';
 import type { Specs } from './spec/types.ts';
@@ -33,7 +33,9 @@ export interface PassOptions {
   waitMs: number;
   signal?: AbortSignal;
   /** Told once, before anything is applied. */
-  onPlan?: (plan: Plan, proof: readonly RuleProof[]) => void;
+  onPlan?: (plan: Plan, proof: readonly Foretold[]) => void;
+  /** Told of each proof as it is made, with every request that was decided: they are too many to be kept. */
+  onProof?: (proof: RuleProof) => void;
   onEvent?: (event: ApplyEvent) => void;
 }
 
@@ -41,7 +43,7 @@ export interface PassOptions {
 export interface Outcome {
   plan: Plan;
   /** Of every rule that is declared, as it will be once the plan is applied. */
-  proof: RuleProof[];
+  proof: Foretold[];
   refusals: Refusal[];
   results: StepResult[];
   /** A second plan, made from a second reading after apply; absent where nothing was applied. */
@@ -99,7 +101,7 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
 /** What came of comparing some pairs; what only an apply needs is kept where something changes. */
 interface Compared {
   part: PlanPart;
-  proof: RuleProof[];
+  proof: Foretold[];
   changing?: { pruning: Pruning; actual: Actual };
 }
 
@@ -125,7 +127,7 @@ async function comparing(
   specs: Specs,
   { ours, theirs, pruning }: { ours: Resource[]; theirs: Resource[]; pruning: Pruning },
   reading: Door,
-  { kinds, signal }: PassOptions,
+  { kinds, signal, onProof }: PassOptions,
 ): Promise<Compared> {
   const [actual, around] = await Promise.all([
     observe(pruning.all, kinds, reading, signal),
@@ -134,7 +136,11 @@ async function comparing(
   const byOthers = handover(theirs, specs.pairs, kinds, knownIn(actual));
   const made = planPart(pruning.all, actual, kinds, byOthers, pruning);
   const locked = await readLocks(around, made, specs, reading);
-  const proof = proveDeclared(specs, ours, actual, kinds, locked);
+  const proof = proveDeclared(specs, ours, actual, kinds, locked).map((one): Foretold => {
+    onProof?.(one);
+    const { answers, ...rest } = one;
+    return { ...rest, requests: answers.length };
+  });
   const changes = made.waves.some((wave) => wave.length > 0);
   return { part: made, proof, ...(changes && { changing: { pruning, actual } }) };
 }

@@ -10,7 +10,7 @@ import { EXIT, UserError } from '../errors.ts';
 import { kinds } from '../kinds/index.ts';
 import { locate, missing } from '../proof/locate.ts';
 import { prove } from '../proof/prove.ts';
-import type { RuleProof } from '../proof/types.ts';
+import type { RuleProof, RuleVerdict } from '../proof/types.ts';
 import { reconcile } from '../reconcile.ts';
 import { isRecording } from '../recording/recording.ts';
 import { jsonText } from '../report/json-text.ts';
@@ -83,6 +83,8 @@ async function declaredIn(
   signal: AbortSignal,
 ): Promise<{ changes: number; rules: RuleProof[] } | undefined> {
   if (specs.pairs.length === 0) return undefined;
+  const whole = new Map<string, RuleProof>();
+  const ruleOf = ({ bucket, rule }: RuleVerdict) => `${bucket} ${rule}`;
   const { plan, proof } = await reconcile(specs, {
     kinds,
     door,
@@ -90,8 +92,10 @@ async function declaredIn(
     dryRun: true,
     allow: [],
     waitMs: 0,
+    onProof: (one) => whole.set(ruleOf(one), one),
   });
-  return { changes: plan.waves.flat().length, rules: proof };
+  const rules = proof.flatMap((one) => whole.get(ruleOf(one)) ?? []);
+  return { changes: plan.waves.flat().length, rules };
 }
 
 /** Every bucket that has a configuration; a file may hold others beside, as destinations. */
@@ -154,7 +158,7 @@ function tell(
   return exitCode([...rules, ...(declared?.rules ?? [])], options);
 }
 
-function exitCode(rules: readonly RuleProof[], { allowUnproven }: DoctorOptions): number {
+function exitCode(rules: readonly RuleVerdict[], { allowUnproven }: DoctorOptions): number {
   const healthy = rules.every(
     ({ verdict }) =>
       verdict === 'proven' || verdict === 'off' || (verdict === 'unknown' && allowUnproven === true),

@@ -1,7 +1,7 @@
 import type { Calls } from '../aws/door.ts';
 import type { Plan } from '../core/resource.ts';
 import type { Log } from '../log.ts';
-import type { RuleProof } from '../proof/types.ts';
+import type { Foretold } from '../proof/types.ts';
 import type { Outcome } from '../reconcile.ts';
 import { type About, lines, outcomeJson, planJson } from '../report/json.ts';
 import { jsonText } from '../report/json-text.ts';
@@ -16,7 +16,7 @@ import type { Io } from './io.ts';
 
 /** How a pass is told while it runs, and when it ended. */
 export interface Telling {
-  plan(plan: Plan, proof: readonly RuleProof[]): void;
+  plan(plan: Plan, proof: readonly Foretold[]): void;
   event(event: ApplyEvent): void;
   end(outcome: Outcome): void;
 }

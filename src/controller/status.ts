@@ -1,5 +1,5 @@
 import type { Step } from '../core/resource.ts';
-import type { RuleProof } from '../proof/types.ts';
+import type { RuleVerdict } from '../proof/types.ts';
 import type { Outcome } from '../reconcile.ts';
 import type { Position, Side } from '../spec/types.ts';
 import type { CanaryResult } from '../steps/canary.ts';
@@ -66,7 +66,7 @@ export interface PairStatus {
   retry: Retry;
   /** The last ones, newest first. */
   changes: Change[];
-  proof: Omit<RuleProof, 'answers'>[];
+  proof: RuleVerdict[];
   /** Looked at whenever canaries are written. */
   objects?: ObjectsSeen;
 }
@@ -145,7 +145,7 @@ export function afterPass(before: PairStatus, outcome: Outcome, generation: stri
     changes: change
       ? [change, ...before.changes.filter(({ result }) => result !== 'pending')].slice(0, KEPT_CHANGES)
       : before.changes,
-    proof: outcome.proof.map(({ answers: _, ...rest }) => rest),
+    proof: outcome.proof.map(({ requests: _, ...rest }) => rest),
   };
 }
 
@@ -207,7 +207,7 @@ function readiness({ plan, refusals, results, left }: Outcome): [Judged, Retry] 
   ];
 }
 
-function provenness(proof: readonly RuleProof[]): Judged {
+function provenness(proof: readonly RuleVerdict[]): Judged {
   const broken = proof.filter(({ verdict }) => verdict === 'broken');
   const [worst] = broken;
   if (worst) {

@@ -66,7 +66,8 @@ export interface Answer {
   reason: string;
 }
 
-export interface RuleProof {
+/** How a rule fares. */
+export interface RuleVerdict {
   bucket: string;
   /** ID of the rule; empty where there is none to prove. */
   rule: string;
@@ -76,5 +77,13 @@ export interface RuleProof {
   /** `proven`: every request is allowed; `broken`: objects fail; `unknown`: something could not be decided; `off`. */
   verdict: 'proven' | 'broken' | 'unknown' | 'off';
   findings: Finding[];
+}
+
+export interface RuleProof extends RuleVerdict {
   answers: Answer[];
+}
+
+/** What a pass keeps of the proof of a declared rule: of the single requests how many were decided. */
+export interface Foretold extends RuleVerdict {
+  requests: number;
 }

@@ -1,12 +1,12 @@
 import type { Refusal } from '../core/guard.ts';
 import type { Plan } from '../core/resource.ts';
-import type { RuleProof } from './types.ts';
+import type { RuleVerdict } from './types.ts';
 
 /**
  * Reasons not to apply a plan: rules that would not replicate once it is applied. Specs that something blocks are told so
  * by the plan, and their replication is not switched on anyway.
  */
-export function unproven(proofs: readonly RuleProof[], { blocked }: Plan): Refusal[] {
+export function unproven(proofs: readonly RuleVerdict[], { blocked }: Plan): Refusal[] {
   const stuck = new Set(blocked.flatMap(({ pairs }) => pairs));
   return proofs
     .filter(({ verdict, spec = '' }) => verdict === 'broken' && !stuck.has(spec))

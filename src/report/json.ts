@@ -1,7 +1,7 @@
 import type { Calls } from '../aws/door.ts';
 import type { Refusal } from '../core/guard.ts';
 import type { Plan } from '../core/resource.ts';
-import type { RuleProof } from '../proof/types.ts';
+import type { Foretold } from '../proof/types.ts';
 import type { Outcome } from '../reconcile.ts';
 import type { Specs } from '../spec/types.ts';
 import type { ApplyEvent } from '../steps/apply.ts';
@@ -30,13 +30,12 @@ export interface About {
 }
 
 /** The machine-readable form of a plan or of a pass: documented in docs/output.md, versioned by `format`. */
-export function planJson(plan: Plan, proof: readonly RuleProof[] = [], about: About = {}): object {
+export function planJson(plan: Plan, proof: readonly Foretold[] = [], about: About = {}): object {
   const steps = plan.waves.flat();
   return {
     ...plan,
     ...about,
-    // The single requests are for the doctor to show.
-    proof: proof.map(({ answers, ...rest }) => ({ ...rest, requests: answers.length })),
+    proof,
     summary: {
       create: steps.filter(({ action }) => action === 'create').length,
       update: steps.filter(({ action }) => action === 'update').length,
@@ -63,7 +62,7 @@ function ended(outcome: Outcome, calls: Calls): object {
 
 /** The lines of `-o ndjson`, each a JSON value of its own. */
 export const lines = {
-  plan: (plan: Plan, proof: readonly RuleProof[], about: About) => ({
+  plan: (plan: Plan, proof: readonly Foretold[], about: About) => ({
     type: 'plan',
     message: `${plan.waves.flat().length} changes, checksum ${plan.digest.slice(0, 16)}`,
     plan: planJson(plan, proof, about),

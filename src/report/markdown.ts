@@ -2,7 +2,7 @@ import { type Refusal, removalsIn, removedFrom } from '../core/guard.ts';
 import { showPointer } from '../core/pointer.ts';
 import type { Plan } from '../core/resource.ts';
 import { RISKS } from '../core/risks.ts';
-import type { RuleProof } from '../proof/types.ts';
+import type { RuleVerdict } from '../proof/types.ts';
 import type { BucketReplication, Variable } from '../spec/types.ts';
 import { visible } from '../visible.ts';
 import { byReason } from './by-reason.ts';
@@ -16,7 +16,7 @@ import { counts, leastTimeText, summary, variablesText } from './text.ts';
 export interface PlanReport {
   plan: Plan;
   pairs: readonly BucketReplication[];
-  proof: readonly RuleProof[];
+  proof: readonly RuleVerdict[];
   refusals: readonly Refusal[];
   /** The command that applies exactly this plan. */
   command: string;
@@ -159,7 +159,7 @@ function handovers({ handover }: Plan): string[] {
 }
 
 /** A row for each pair that there is something to say of: how much changes, and whether it will replicate. */
-function table(sections: readonly PlanSection[], proof: readonly RuleProof[]): string {
+function table(sections: readonly PlanSection[], proof: readonly RuleVerdict[]): string {
   const rows = sections.map(({ name, buckets, steps }) => {
     const { create, update, delete: gone } = counts(steps);
     const verdicts = proof.filter(({ spec }) => spec === name).map(({ verdict }) => verdict);
@@ -178,7 +178,7 @@ function table(sections: readonly PlanSection[], proof: readonly RuleProof[]): s
 }
 
 /** Of several rules, the worst. */
-function verdictOf(verdicts: readonly RuleProof['verdict'][]): string {
+function verdictOf(verdicts: readonly RuleVerdict['verdict'][]): string {
   const words = { broken: '**does not replicate**', unknown: '**not proven**', proven: 'proven', off: 'off' };
   return Object.entries(words).find(([verdict]) => verdicts.some((one) => one === verdict))?.[1] ?? '';
 }

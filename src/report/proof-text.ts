@@ -1,6 +1,6 @@
 import type { ObjectsReport } from '../doctor/objects.ts';
 import type { ObjectProof } from '../proof/objects.ts';
-import type { Finding, RuleProof } from '../proof/types.ts';
+import type { Finding, RuleProof, RuleVerdict } from '../proof/types.ts';
 import { visible } from '../visible.ts';
 import { fixLines } from './fix.ts';
 import type { Paint } from './paint.ts';
@@ -8,12 +8,12 @@ import { wrapped } from './wrapped.ts';
 
 /** One line a rule where all is well; otherwise the verdict and the first cause, and with `verbose` everything. */
 function proofText(
-  proof: RuleProof,
+  proof: RuleVerdict & Partial<RuleProof>,
   verbose: boolean,
   paint: Paint,
   width = Number.POSITIVE_INFINITY,
 ): string {
-  const { bucket, destination, rule, verdict, findings, answers } = proof;
+  const { bucket, destination, rule, verdict, findings, answers = [] } = proof;
   const name = visible(rule === '' ? bucket : `${rule}  ${bucket} → ${destination}`);
   const allowed = answers.filter(({ result }) => result === 'allowed').length;
   const verdicts = {
@@ -36,7 +36,7 @@ function proofText(
 
 /** What of a plan is not proven, each with its first cause. */
 export const unprovenText = (
-  proofs: readonly RuleProof[],
+  proofs: readonly RuleVerdict[],
   paint: Paint,
   width = Number.POSITIVE_INFINITY,
 ): string[] => unproven(proofs).map((proof) => proofText(proof, false, paint, width));
@@ -103,7 +103,7 @@ function counted(findings: readonly Finding[]): string {
 export interface DoctorReport {
   rules: readonly RuleProof[];
   objects: readonly ObjectsReport[];
-  declared?: { changes: number; rules: readonly RuleProof[] };
+  declared?: { changes: number; rules: readonly RuleVerdict[] };
 }
 
 /** Everything that a doctor found: a line a rule, how the objects fare, and a summary. */
@@ -151,8 +151,9 @@ function objectsText({ bucket, lookedAt, byStatus, findings }: ObjectsReport, pa
 }
 
 /** One line: how many rules are proven, and how many are not. */
-export function proofSummary(proofs: readonly RuleProof[], paint: Paint): string {
-  const count = (verdict: RuleProof['verdict']) => proofs.filter((proof) => proof.verdict === verdict).length;
+export function proofSummary(proofs: readonly RuleVerdict[], paint: Paint): string {
+  const count = (verdict: RuleVerdict['verdict']) =>
+    proofs.filter((proof) => proof.verdict === verdict).length;
   const parts = [
     `${count('proven')} of ${proofs.length} rules proven`,
     count('broken') > 0 &&

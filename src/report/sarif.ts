@@ -1,6 +1,6 @@
 import { position } from '../core/names.ts';
 import { CODES, type Code, type FindingKind } from '../proof/codes.ts';
-import type { Finding, RuleProof } from '../proof/types.ts';
+import type { Finding, RuleVerdict } from '../proof/types.ts';
 import type { BucketReplication, Position } from '../spec/types.ts';
 
 /** What belongs to findings beside them. */
@@ -15,7 +15,7 @@ interface Around {
 const LEVELS = { error: 'error', warning: 'warning', unknown: 'warning', info: 'note' } as const;
 
 /** Findings as SARIF 2.1.0, so that a code host can show them on the lines of the specs. */
-export function sarif(proofs: readonly RuleProof[], around: Around): object {
+export function sarif(proofs: readonly RuleVerdict[], around: Around): object {
   const results = proofs.flatMap((proof) =>
     proof.findings.map((finding) => resultOf(proof, finding, around)),
   );
@@ -50,7 +50,7 @@ function describe(code: Code) {
   };
 }
 
-function resultOf(proof: RuleProof, { code, severity, message, at }: Finding, around: Around) {
+function resultOf(proof: RuleVerdict, { code, severity, message, at }: Finding, around: Around) {
   const { bucket, rule, destination } = proof;
   const subject = rule === '' ? bucket : `${rule} (${bucket} → ${destination})`;
   const place = at && at.file !== '' ? at : speakingOf(bucket, around.pairs);

@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from 'node:util';
 import { KMS_QUOTAS, leastTime } from '../core/least-time.ts';
 import type { Action, Plan, Step } from '../core/resource.ts';
-import type { RuleProof } from '../proof/types.ts';
+import type { RuleVerdict } from '../proof/types.ts';
 import type { BucketReplication, Variable } from '../spec/types.ts';
 import type { Paint } from './paint.ts';
 import { proofSummary, unprovenText } from './proof-text.ts';
@@ -14,7 +14,7 @@ import { wrapped } from './wrapped.ts';
 export function planText(
   plan: Plan,
   pairs: readonly BucketReplication[],
-  proof: readonly RuleProof[] = [],
+  proof: readonly RuleVerdict[] = [],
   style: PlanStyle = PLAIN,
   variables: readonly Variable[] = [],
 ): string {

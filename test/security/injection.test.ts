@@ -14,7 +14,7 @@ import { noticesOf } from '../../src/kubernetes/notices.ts';
 import { statusFor } from '../../src/kubernetes/resource-status.ts';
 import type { Resource } from '../../src/kubernetes/resources.ts';
 import { createLog } from '../../src/log.ts';
-import type { RuleProof } from '../../src/proof/types.ts';
+import type { RuleVerdict } from '../../src/proof/types.ts';
 import type { Outcome } from '../../src/reconcile.ts';
 import { lines, outcomeJson, planJson } from '../../src/report/json.ts';
 import { jsonText } from '../../src/report/json-text.ts';
@@ -111,7 +111,7 @@ beforeAll(async () => {
   );
 });
 
-const findingProofs = (): RuleProof[] => made.flatMap(({ outcome }) => [...outcome.proof]);
+const findingProofs = (): RuleVerdict[] => made.flatMap(({ outcome }) => [...outcome.proof]);
 
 describe('whatever others have written into AWS, into names of files and into errors', () => {
   test('a plan on a terminal shows, and does not do', () => {
