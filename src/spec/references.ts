@@ -24,13 +24,18 @@ export function fill(
   variables: Variables,
 ): { documents: Parsed[]; problems: Problem[]; used: Variable[] } {
   const used = new Map<string, Variable>();
-  const filled = documents.map((parsed) => fillOne(parsed, variables, used));
+  const filled = documents.map((parsed) =>
+    mayRefer(parsed) ? fillOne(parsed, variables, used) : { document: parsed, problems: [] },
+  );
   return {
     documents: filled.map(({ document }) => document),
     problems: filled.flatMap(({ problems }) => problems),
     used: [...used.keys()].sort().flatMap((name) => used.get(name) ?? []),
   };
 }
+
+/** A text that stands for a variable has a `$`, which may be written as an escape. */
+const mayRefer = ({ source }: Parsed): boolean => /[$\\]/.test(source.text);
 
 function fillOne(
   parsed: Parsed,

@@ -69,7 +69,7 @@ export function validate(parsed: Parsed): { valid?: Valid; problems: Problem[] }
 
 /** Whether nothing was found wrong at the paths, in them or around them. */
 export const isSound = ({ wrong }: Valid, ...paths: readonly Path[]): boolean =>
-  !paths.some((path) => wrong.some((one) => isAlong(one, path)));
+  wrong.length === 0 || !paths.some((path) => wrong.some((one) => isAlong(one, path)));
 
 function against<Kind extends Valid['kind']>(
   schema: z.ZodType,

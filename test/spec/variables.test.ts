@@ -42,6 +42,11 @@ describe('a value', () => {
     });
   });
 
+  test('stands where its variable is named by an escape, too', async () => {
+    const yaml = together(VARIABLES, tax(['Tax/', '"\\x24{var.stage}/"']));
+    expect((await specsOf(yaml)).pairs[0]?.rules[0]?.prefix).toBe('dev/');
+  });
+
   test('may hold anything after the first equals sign, or nothing', async () => {
     const yaml = together(VARIABLES, tax(['Tax/', `"a${referring('team')}"`]));
     const prefix = async (one: string) =>

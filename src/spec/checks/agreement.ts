@@ -1,5 +1,5 @@
 import { stableJson } from '../../canonical.ts';
-import { positionOf, problem } from '../document.ts';
+import { type Parsed, positionOf, problem } from '../document.ts';
 import { derivedRoleName } from '../names.ts';
 import type { Path } from '../path.ts';
 import { longForm } from '../resolve.ts';
@@ -10,14 +10,14 @@ import { SIDES } from './finding.ts';
 
 /** What several specs say of one thing must agree. */
 export function agreeing(pairs: readonly CheckedReplication[]): Problem[] {
-  const claims = new Map<string, { value: string; position: Position }>();
+  const claims = new Map<string, { value: string; parsed: Parsed; path: Path }>();
   return pairs.flatMap((pair) =>
     claimsOf(pair).flatMap(({ path, from, thing, value }) => {
       if (!isSound(pair, path, ...from)) return [];
       const before = claims.get(thing);
-      if (!before) claims.set(thing, { value, position: positionOf(pair.parsed, path) });
+      if (!before) claims.set(thing, { value, parsed: pair.parsed, path });
       if (!before || before.value === value) return [];
-      const message = `${thing} is ${value} here, but ${before.value} at ${at(before.position)}`;
+      const message = `${thing} is ${value} here, but ${before.value} at ${at(positionOf(before.parsed, before.path))}`;
       return [problem(pair.parsed, path, message, 'make the two agree')];
     }),
   );

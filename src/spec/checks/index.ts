@@ -3,7 +3,7 @@ import { valueAt } from '../path.ts';
 import { at } from '../source.ts';
 import { suggest } from '../suggest.ts';
 import { reverseName } from '../two-way.ts';
-import type { Position, Problem } from '../types.ts';
+import type { Problem } from '../types.ts';
 import { type CheckedReplication, isSound, type Valid } from '../validate.ts';
 import { agreeing, priorities, ruleIds } from './agreement.ts';
 import { type Accounts, type Finding, SIDES } from './finding.ts';
@@ -20,9 +20,7 @@ export function check(valid: readonly Valid[], all: readonly Parsed[]): Problem[
   const pairs = valid.filter((one) => one.kind === 'BucketReplication');
   const accounts = accountsOf(valid);
   return [
-    ...pairs.flatMap((pair) =>
-      [...keyRules, ...pairRules, ...ruleRules].flatMap((rule) => rule(pair, accounts)).flatMap(found(pair)),
-    ),
+    ...pairs.flatMap((pair) => RULES.flatMap((rule) => rule(pair, accounts)).flatMap(found(pair))),
     ...valid.flatMap(oneWayIn),
     ...accountsExist(pairs, all),
     ...duplicateNames(all),
@@ -37,6 +35,8 @@ export function check(valid: readonly Valid[], all: readonly Parsed[]): Problem[
     ...priorities(pairs),
   ];
 }
+
+const RULES = [...keyRules, ...pairRules, ...ruleRules];
 
 /** What can be known of accounts, by name. */
 const accountsOf = (valid: readonly Valid[]): Accounts =>
@@ -92,15 +92,15 @@ function accountsExist(pairs: readonly CheckedReplication[], all: readonly Parse
 }
 
 function duplicateNames(all: readonly Parsed[]): Problem[] {
-  const first = new Map<string, Position>();
+  const first = new Map<string, Parsed>();
   return all.flatMap((parsed) => {
     const { kind, name } = identity(parsed);
     if (kind === undefined || name === undefined) return [];
     const path = ['metadata', 'name'];
     const before = first.get(`${kind} ${name}`);
-    first.set(`${kind} ${name}`, before ?? positionOf(parsed, path));
+    first.set(`${kind} ${name}`, before ?? parsed);
     if (!before) return [];
-    const message = `the ${kind} ${name} is already declared at ${at(before)}`;
+    const message = `the ${kind} ${name} is already declared at ${at(positionOf(before, path))}`;
     return [problem(parsed, path, message, 'names are unique: rename one of the two')];
   });
 }
