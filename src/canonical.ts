@@ -22,10 +22,10 @@ export function sortKeys<T>(value: T): T {
 function isSorted(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return true;
   if (Array.isArray(value)) return value.every(isSorted);
-  let before = '';
-  for (const [index, key] of Object.keys(value).entries()) {
+  let before: string | undefined;
+  for (const key of Object.keys(value)) {
     const item = (value as Record<string, unknown>)[key];
-    if (item === undefined || (index > 0 && key < before) || !isSorted(item)) return false;
+    if (item === undefined || (before !== undefined && key < before) || !isSorted(item)) return false;
     before = key;
   }
   return true;
@@ -40,7 +40,8 @@ export function mappedList<T>(list: readonly T[], change: (item: T) => T): T[] {
 /** An object with each value changed; itself where none is. */
 export function mapped<T extends object>(object: T, change: (item: unknown, key: string) => unknown): T {
   let result: T | undefined;
-  for (const [key, item] of Object.entries(object)) {
+  for (const key of Object.keys(object)) {
+    const item = (object as Record<string, unknown>)[key];
     const changed = change(item, key);
     if (changed === item) continue;
     result ??= { ...object };

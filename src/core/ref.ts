@@ -9,14 +9,14 @@ export function isRef(value: unknown): value is Ref {
 
 /** Every resource that a value refers to. */
 export function refsIn(value: unknown): Id[] {
-  if (!refers(value)) return [];
-  if (isRef(value)) return [value.$ref];
-  return Object.values(value as object).flatMap(refsIn);
+  const found: Id[] = [];
+  const look = (one: unknown): void => {
+    if (isRef(one)) found.push(one.$ref);
+    else if (typeof one === 'object' && one !== null) Object.values(one).forEach(look);
+  };
+  look(value);
+  return found;
 }
-
-/** Whether a value refers to any resource. */
-const refers = (value: unknown): boolean =>
-  typeof value === 'object' && value !== null && ('$ref' in value || Object.values(value).some(refers));
 
 /** Put values in place of the references whose target is known; leave the others, and all else, as they are. */
 export function resolve<T>(value: T, known: (ref: Ref) => string | undefined): T {

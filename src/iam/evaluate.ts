@@ -43,12 +43,12 @@ export function evaluate(request: AccessRequest, policies: Policies): Decision {
     by: by.filter((one) => one !== ROOT_ACCESS),
     reason: `allowed by ${by.map((one) => `${one.policy} (${sidOf(one)})`).join(' and ')}`,
   });
-  const words = {
-    identity: `no identity policy of ${roleArnOf(request.principal)} allows`,
-    resource: `${policies.resource?.name ?? `the policy of ${request.resource} (there is none)`} does not allow`,
-    boundary: 'the permissions boundary does not allow',
-  };
   const refuse = (lacking: NonNullable<Decision['lacking']>, near: Near | undefined): Decision => {
+    const words = {
+      identity: `no identity policy of ${roleArnOf(request.principal)} allows`,
+      resource: `${policies.resource?.name ?? `the policy of ${request.resource} (there is none)`} does not allow`,
+      boundary: 'the permissions boundary does not allow',
+    };
     const nearest = near && {
       ...near.at,
       ...misfit(near.part, near.at.statement, request, context, near.version),

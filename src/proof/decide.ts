@@ -11,7 +11,8 @@ export interface UncertainRequest extends AccessRequest {
 }
 
 /** Decide a request with what is perhaps sent, and without: it is decided where both come to the same. */
-export function decide({ perhaps = {}, ...request }: UncertainRequest, policies: Policies): Verdict {
+export function decide(request: UncertainRequest, policies: Policies): Verdict {
+  const { perhaps = {} } = request;
   const without = decideOne(request, policies);
   if ('undecided' in without || !isSaid(Object.keys(perhaps), policies)) return without;
   const context = { ...request.context, ...perhaps };

@@ -190,7 +190,7 @@ const keyAsk = (
     purpose,
     request: asRole(world, action, keyArn, accountOf(keyArn), {
       'kms:ViaService': `s3.${bucket.region}.amazonaws.com`,
-      'kms:CallerAccount': accountOf(world.role),
+      'kms:CallerAccount': world.session.account,
       'kms:EncryptionContext:aws:s3:arn': encryption.bucketKey ? bucket.arn : `${bucket.arn}/${key}`,
       'kms:EncryptionContextKeys': ['aws:s3:arn'],
     }),
@@ -201,22 +201,20 @@ const keyAsk = (
 
 /** A request as the role's session, with the condition keys that every request carries. */
 function asRole(
-  { role }: RuleWorld,
+  { role, session }: RuleWorld,
   action: string,
   resource: string,
   resourceAccount: string,
   context: Record<string, string | string[]>,
 ): UncertainRequest {
-  const [, partition] = role.split(':');
-  const account = accountOf(role);
   return {
-    principal: `arn:${partition}:sts::${account}:assumed-role/${role.slice(role.lastIndexOf('/') + 1)}/s3-replication`,
+    principal: session.principal,
     action,
     resource,
     resourceAccount,
     context: {
       'aws:PrincipalArn': role,
-      'aws:PrincipalAccount': account,
+      'aws:PrincipalAccount': session.account,
       'aws:PrincipalType': 'AssumedRole',
       'aws:PrincipalIsAWSService': 'false',
       'aws:ResourceAccount': resourceAccount,

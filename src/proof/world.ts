@@ -14,6 +14,23 @@ export interface RuleWorld {
   /** Absent where it does not exist, or cannot be read. */
   destination?: Bucket;
   destinationName: string;
+  /** Who S3 asks as. */
+  session: Session;
+}
+
+/** A session of the role, as a request names it. */
+export interface Session {
+  /** ARN. */
+  principal: string;
+  /** Twelve digits: the role's. */
+  account: string;
+}
+
+function sessionOf(role: string): Session {
+  const [, partition] = role.split(':', 2);
+  const account = accountOf(role);
+  const name = role.slice(role.lastIndexOf('/') + 1);
+  return { principal: `arn:${partition}:sts::${account}:assumed-role/${name}/s3-replication`, account };
 }
 
 export interface Bucket extends BucketFacts {
@@ -24,7 +41,7 @@ export interface Bucket extends BucketFacts {
   account: string;
 }
 
-export const accountOf = (arn: string): string => arn.split(':')[4] ?? '';
+export const accountOf = (arn: string): string => arn.split(':', 5)[4] ?? '';
 
 export function bucketOf(observed: Observed, name: string, otherwise: string): Bucket | undefined {
   const facts = known(observed.buckets[name]);
@@ -47,6 +64,7 @@ export function worldOf(
     rule,
     rules: Rules,
     destinationName,
+    session: sessionOf(Role),
     ...(destination === undefined ? {} : { destination }),
   };
 }
