@@ -32,9 +32,15 @@ function isSorted(value: unknown): boolean {
 }
 
 /** A list with each item changed; itself where none is. */
-export function mappedList<T>(list: readonly T[], change: (item: T) => T): T[] {
-  const items = list.map(change);
-  return items.every((item, index) => item === list[index]) ? (list as T[]) : items;
+export function mappedList<T>(list: T[], change: (item: T) => T): T[] {
+  let result: T[] | undefined;
+  for (const [index, item] of list.entries()) {
+    const changed = change(item);
+    if (changed === item) continue;
+    result ??= [...list];
+    result[index] = changed;
+  }
+  return result ?? list;
 }
 
 /** An object with each value changed; itself where none is. */

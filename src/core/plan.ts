@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { byCodeUnit, sortKeys, stableJson } from '../canonical.ts';
+import { byCodeUnit, sameJson, sortKeys, stableJson } from '../canonical.ts';
 import { differences } from './difference.ts';
 import { resolve } from './ref.ts';
 import type {
@@ -155,8 +155,8 @@ export function settled(
 
 /** The fields in which AWS differs from what is wanted. */
 export function difference(seen: Seen | undefined, desired: unknown, kind: Kind): Step['patch'] {
-  const before = seen ? sortKeys(kind.canonical(seen.spec)) : {};
-  return differences(before, desired);
+  const before = seen ? kind.canonical(seen.spec) : {};
+  return sameJson(before, desired) ? [] : differences(sortKeys(before), desired);
 }
 
 /** References resolve to what was observed, or written, of their target. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { byCodeUnit, mapped, mappedList, sortKeys, stableJson } from '../canonical.ts';
+import { byCodeUnit, mapped, mappedList, sameJson, sortKeys, stableJson } from '../canonical.ts';
 import type { OneOrMany, Policy, Principal, Statement } from '../iam/types.ts';
 
 /**
@@ -119,10 +119,10 @@ export const statementList = (ours: Statements): Statement[] => [joinPolicy(ours
 export function withoutRepeats(ours: Statements, foreign: readonly Statement[]): Statements {
   const theirs = foreign.filter((statement) => !isMarked(statement));
   if (theirs.length === 0) return ours;
-  const there = new Set(theirs.map((statement) => stableJson(canonicalStatement(statement))));
-  return Object.fromEntries(
-    Object.entries(ours).filter(([, statement]) => !there.has(stableJson(canonicalStatement(statement)))),
-  );
+  const there = theirs.map(canonicalStatement);
+  const isThere = (one: Statement) => there.some((other) => sameJson(one, other));
+  const left = Object.entries(ours).filter(([, statement]) => !isThere(canonicalStatement(statement)));
+  return left.length === Object.keys(ours).length ? ours : Object.fromEntries(left);
 }
 
 function actions(names: OneOrMany<string>): string[] {
