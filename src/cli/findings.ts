@@ -2,13 +2,13 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import manifest from '../../package.json' with { type: 'json' };
-import type { RuleProof } from '../proof/types.ts';
+import type { RuleVerdict } from '../proof/types.ts';
 import { jsonText } from '../report/json-text.ts';
 import { sarif } from '../report/sarif.ts';
 import type { BucketReplication } from '../spec/types.ts';
 
 /** Findings as SARIF, their paths relative to the root of the checkout, in whatever folder of it this runs. */
-export function findings(proofs: readonly RuleProof[], pairs: readonly BucketReplication[]): string {
+export function findings(proofs: readonly RuleVerdict[], pairs: readonly BucketReplication[]): string {
   const root = checkoutAround(process.cwd()) ?? process.cwd();
   const around = { version: manifest.version, pairs, uriOf: (file: string) => uriOf(file, root) };
   return jsonText(sarif(proofs, around), 2);

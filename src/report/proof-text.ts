@@ -41,7 +41,7 @@ export const unprovenText = (
   width = Number.POSITIVE_INFINITY,
 ): string[] => unproven(proofs).map((proof) => proofText(proof, false, paint, width));
 
-const unproven = (proofs: readonly RuleProof[]): RuleProof[] =>
+const unproven = (proofs: readonly RuleVerdict[]): RuleVerdict[] =>
   proofs.filter(({ verdict }) => verdict === 'broken' || verdict === 'unknown');
 
 /** How one object fares: the rules that take it, and for the others why not. */
