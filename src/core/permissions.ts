@@ -135,18 +135,21 @@ const KEY_ACTIONS = {
 /** Nothing where no rule selects encrypted objects. */
 function keyStatement(pair: BucketReplication, side: 'source' | 'destination'): Statements {
   if (!selectsEncrypted(pair)) return {};
-  const further = side === 'source' ? pair.sourceKeys.map((key) => keyArn({ ...pair.source, key })) : [];
   return {
     [sid(side === 'source' ? 'SourceKey' : 'DestinationKey', pair)]: {
       Effect: 'Allow',
       Action: KEY_ACTIONS[side],
-      Resource: refs([keyArn(pair[side]), ...further]),
+      Resource: refs(side === 'source' ? sourceKeyArns(pair) : [keyArn(pair.destination)]),
       Condition: keyCondition(pair, side),
     },
   };
 }
 
-const selectsEncrypted = ({ rules }: BucketReplication): boolean =>
+/** The keys under which the role may decrypt, where some rule selects encrypted objects. */
+export const sourceKeyArns = ({ source, sourceKeys }: BucketReplication): (string | Ref)[] =>
+  [source.key, ...sourceKeys].map((key) => keyArn({ ...source, key }));
+
+export const selectsEncrypted = ({ rules }: BucketReplication): boolean =>
   rules.some((rule) => rule.sseKmsEncryptedObjects);
 
 function keyCondition(pair: BucketReplication, side: 'source' | 'destination') {

@@ -213,7 +213,7 @@ function judge(resource: Resource, actual: Actual, kind: Kind): Verdict {
       why: resource.gone ? [UNWANTED] : reasons(patch, desired, seen, kind),
       calls: kind.calls(desired, seen, goes === true),
       needs: [],
-      risks: seen ? (kind.risks?.(desired, seen) ?? []) : [],
+      risks: seen ? (kind.risks?.(desired, seen, resolve(resource.beside, knownIn(actual))) ?? []) : [],
       pairs: resource.pairs,
       from: resource.from,
     },

@@ -29,6 +29,8 @@ export interface Resource<S = unknown> {
   kind: string;
   at: Place;
   spec: S;
+  /** What else tells the risks of a change: never compared, never written. May hold references. */
+  beside?: unknown;
   /** Order without data: what must be in place before, though no value of it is used. */
   after: Id[];
   /** The specs that want it, by name. */
@@ -178,8 +180,8 @@ export interface Kind<S = unknown> {
   stillNeeds?(seen: Seen<S>, of: Leftover): string | undefined;
   /** Why a field matters, in words: for each path of the patch (`/rules/…/priority`); `''` asks for the whole. */
   explain?(path: string, desired: S): string | undefined;
-  /** What could go wrong with changing this. */
-  risks?(desired: S, seen: Seen<S>): Risk[];
+  /** What could go wrong with changing this; what is beside the spec comes with its references put in. */
+  risks?(desired: S, seen: Seen<S>, beside: unknown): Risk[];
   /** Remarks on what is there and not ours. */
   notes?(desired: S, seen: Seen<S>): string[];
   /** The tags of the thing itself, which say whose it is; for kinds that are a bucket, a key or a role. */

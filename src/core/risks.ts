@@ -2,7 +2,8 @@
 export const RISKS = {
   adopt: 'changes what was there before, though the spec says adopt: Never',
   'change-boundary': 'replaces the permissions boundary of a role',
-  'change-default-key': 'replaces the key under which a bucket encrypts by default',
+  'change-default-key':
+    'encrypts by default without a key any more, or under another while the role may not use the old one',
   'change-ownership': 'makes ACLs of a bucket stop counting, or count again',
   'change-role': 'lets rules that are not ours replicate as another role',
   'foreign-rules':

@@ -6,8 +6,9 @@ import {
 } from '@aws-sdk/client-s3';
 import { defined } from '../canonical.ts';
 import { bucketId, keyId, place, position } from '../core/names.ts';
-import { keyArn } from '../core/permissions.ts';
-import type { Kind, Ref, Resource } from '../core/resource.ts';
+import { keyArn, selectsEncrypted, sourceKeyArns } from '../core/permissions.ts';
+import type { Kind, Ref, Resource, Risk } from '../core/resource.ts';
+import type { BucketReplication } from '../spec/types.ts';
 import { orAbsent } from './absent.ts';
 import { bucketSettles } from './bucket-settles.ts';
 
@@ -25,7 +26,7 @@ export const s3Encryption: Kind<S3Encryption> = {
   name: 's3.encryption',
   actions: { read: ['s3:GetEncryptionConfiguration'], write: ['s3:PutEncryptionConfiguration'] },
 
-  want: ({ pair }) =>
+  want: ({ pair, pairs }) =>
     (['source', 'destination'] as const).map((side) => ({
       id: bucketId('s3.encryption', pair[side].bucket),
       kind: 's3.encryption',
@@ -36,6 +37,7 @@ export const s3Encryption: Kind<S3Encryption> = {
         ...(pair[side].defaultEncryption === 'SSE-S3' ? {} : { kmsMasterKeyId: keyArn(pair[side]) }),
         bucketKeyEnabled: pair[side].bucketKey,
       },
+      beside: usableKeys(pair[side].bucket, pairs),
       after: [bucketId('s3.bucket', pair[side].bucket), keyId(pair[side])],
       pairs: [pair.name],
       from: position(pair, `spec.${side}.key`),
@@ -99,15 +101,24 @@ export const s3Encryption: Kind<S3Encryption> = {
       : 'new objects are encrypted under the declared key by default';
   },
 
-  risks(desired, seen) {
+  risks(desired, seen, usable) {
     const before = seen.spec.kmsMasterKeyId;
     if (seen.spec.sseAlgorithm === 'AES256' || before === undefined || before === desired.kmsMasterKeyId)
       return [];
+    const now = `new objects in ${desired.bucket} are encrypted under ${String(before)} now`;
+    const risk = (message: string): Risk => ({ id: 'change-default-key', message });
+    const stays = (usable as ReturnType<typeof usableKeys>).every((keys) => keys.includes(before));
     return [
-      {
-        id: 'change-default-key',
-        message: `new objects in ${desired.bucket} are encrypted under ${String(before)} now; objects under that key replicate only while the role may use it, as the key of the source or one of sourceKeys`,
-      },
+      ...(desired.kmsMasterKeyId === undefined
+        ? [risk(`${now}, and would be by S3 alone: whoever may read them needs no key then`)]
+        : []),
+      ...(stays
+        ? []
+        : [
+            risk(
+              `${now}, a key that is not declared: those still to be replicated, also by S3 Batch Replication, fail unless the role may use it; sourceKeys declares it`,
+            ),
+          ]),
     ];
   },
 
@@ -132,6 +143,13 @@ export const s3Encryption: Kind<S3Encryption> = {
 
   settles: bucketSettles,
 };
+
+/**
+ * For each spec that replicates encrypted objects of a bucket, the keys under which its role may decrypt them. Nothing
+ * of a bucket that is a destination alone: replicas lie under the key of their rule.
+ */
+const usableKeys = (bucket: string, pairs: readonly BucketReplication[]): (string | Ref)[][] =>
+  pairs.filter((pair) => pair.source.bucket === bucket && selectsEncrypted(pair)).map(sourceKeyArns);
 
 /** S3 gives the key back as it was spelled; a bare id means a key of this account and Region. */
 function asArn(key: string, region: string, owner: string, desired: string | Ref | undefined): string {
