@@ -199,8 +199,9 @@ function judge(resource: Resource, actual: Actual, kind: Kind): Verdict {
   const patch = difference(seen, desired, kind);
   if (patch.length === 0 && seen && !goes) return { notes };
   const before = seen ? sortKeys(kind.canonical(seen.spec)) : undefined;
+  const beside = resolve(resource.beside, knownIn(actual));
   return {
-    notes,
+    notes: [...notes, ...(kind.caveats?.(desired, seen, beside) ?? [])],
     step: {
       id: resource.id,
       kind: resource.kind,
@@ -213,7 +214,7 @@ function judge(resource: Resource, actual: Actual, kind: Kind): Verdict {
       why: resource.gone ? [UNWANTED] : reasons(patch, desired, seen, kind),
       calls: kind.calls(desired, seen, goes === true),
       needs: [],
-      risks: seen ? (kind.risks?.(desired, seen, resolve(resource.beside, knownIn(actual))) ?? []) : [],
+      risks: seen ? (kind.risks?.(desired, seen, beside) ?? []) : [],
       pairs: resource.pairs,
       from: resource.from,
     },

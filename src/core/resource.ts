@@ -29,7 +29,7 @@ export interface Resource<S = unknown> {
   kind: string;
   at: Place;
   spec: S;
-  /** What else tells the risks of a change: never compared, never written. May hold references. */
+  /** What else tells what a change can do: never compared, never written. May hold references. */
   beside?: unknown;
   /** Order without data: what must be in place before, though no value of it is used. */
   after: Id[];
@@ -149,8 +149,8 @@ export interface Want {
 /**
  * One AWS document: the smallest thing that AWS reads and writes on its own.
  *
- * `want`, `left`, `canonical`, `complete`, `calls`, `blocks`, `isSpent`, `stillNeeds`, `explain`, `risks`, `notes` and `byHand` must
- * be pure. `read` must build what it returns from reads alone. `write` must be idempotent, must create only if `was` is
+ * `want`, `left`, `canonical`, `complete`, `calls`, `blocks`, `isSpent`, `stillNeeds`, `explain`, `risks`, `caveats`, `notes` and `byHand`
+ * must be pure. `read` must build what it returns from reads alone. `write` must be idempotent, must create only if `was` is
  * absent, and must put `rest` back. Nothing but `remove` may delete, and it is called for what is gone and spent alone.
  * None may know whether this is a dry run. Buckets, objects and keys have no `remove`.
  */
@@ -182,6 +182,8 @@ export interface Kind<S = unknown> {
   explain?(path: string, desired: S): string | undefined;
   /** What could go wrong with changing this; what is beside the spec comes with its references put in. */
   risks?(desired: S, seen: Seen<S>, beside: unknown): Risk[];
+  /** What a change does not do, though one could think so. */
+  caveats?(desired: S, seen: Seen<S> | undefined, beside: unknown): string[];
   /** Remarks on what is there and not ours. */
   notes?(desired: S, seen: Seen<S>): string[];
   /** The tags of the thing itself, which say whose it is; for kinds that are a bucket, a key or a role. */

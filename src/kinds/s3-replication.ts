@@ -8,6 +8,7 @@ import { defined, sortedSet } from '../canonical.ts';
 import { unwanted } from '../core/leftover.ts';
 import { bucketId, isOurRule, keyId, place, position, roleId, ruleId, specOfRule } from '../core/names.ts';
 import { bucketArn, isAcrossAccounts, keyArn, overridesOwner, roleArn } from '../core/permissions.ts';
+import { isRef, ref } from '../core/ref.ts';
 import type { Id, Kind, Ref, Risk, Seen } from '../core/resource.ts';
 import { sidName } from '../core/statements.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
@@ -48,6 +49,7 @@ export const s3Replication: Kind<S3Replication> = {
           foreignRules: strictest(sharing),
           v1Rules: [],
         },
+        beside: ref(bucketId('s3.bucket', pair.source.bucket)),
         after: switchedOnAfter(sharing),
         pairs: [pair.name],
         from: position(pair, 'spec.rules'),
@@ -219,6 +221,13 @@ export const s3Replication: Kind<S3Replication> = {
     return risks;
   },
 
+  /** Objects that were there before a rule: S3 never looks at them, and many believe that it does. */
+  caveats({ rules }, seen, bucket) {
+    const isNew = isRef(bucket);
+    const wider = Object.entries(rules).some(([id, rule]) => selectsMore(rule, seen?.spec.rules[id]));
+    return isNew || !wider ? [] : [ONLY_NEW];
+  },
+
   notes(_, seen) {
     const foreign = foreignOf(seen);
     const gone = foreign.filter((rule) => isOurRule(rule.ID));
@@ -267,6 +276,21 @@ export const s3Replication: Kind<S3Replication> = {
     { code: 'InvalidArgument', message: /[Rr]ole/, waitsFor: 'S3 to see the new role' },
   ],
 };
+
+const ONLY_NEW =
+  'S3 replicates what is written from then on: objects that are there already need S3 Batch Replication';
+
+/** Whether a rule replicates objects that it, as it was, did not replicate, or not to this bucket. */
+function selectsMore(rule: RuleSpec, was: RuleSpec | undefined): boolean {
+  if (rule.status === 'Disabled') return false;
+  return (
+    was?.status !== 'Enabled' ||
+    rule.destination !== was.destination ||
+    !rule.prefix.startsWith(was.prefix) ||
+    Object.entries(was.tags).some(([key, value]) => rule.tags[key] !== value) ||
+    (rule.sseKmsEncryptedObjects && !was.sseKmsEncryptedObjects)
+  );
+}
 
 function rulesOf(pair: BucketReplication): [string, RuleSpec][] {
   return pair.rules.map((rule) => [

@@ -185,6 +185,10 @@ describe.skipIf(awscli.missing)(
       const before = 'was there before: what is shown here is changed, all else is left as it is';
       expect(notes.map(({ id, message }) => [id, message])).toEqual([
         ['s3.replication/source', expect.stringMatching(/rules that are not ours, left as they are/)],
+        [
+          's3.replication/source',
+          expect.stringMatching(/objects that are there already need S3 Batch Replication/),
+        ],
         ...['iam.role/replicationRolekmsobj', 's3.bucket/source', 's3.bucket/destination'].map((id) => [
           id,
           before,

@@ -22,12 +22,16 @@ const said = async (world: World) => {
   };
 };
 
+const ONLY_NEW =
+  's3.replication/acme-tax S3 replicates what is written from then on: objects that are there already need S3 Batch Replication';
+
 describe('what is there already', () => {
   test('is used as it is, and the plan says so', async () => {
     await using world = await aWorld();
     await found(world, {});
     expect(await said(world)).toEqual({
       notes: [
+        ONLY_NEW,
         's3.bucket/acme-tax was there before: what is shown here is changed, all else is left as it is',
       ],
       refused: [],
@@ -62,7 +66,7 @@ describe('what is there already', () => {
     await using world = await aWorld(adopting('Always'));
     await found(world, { ManagedBy: 'terraform' });
     expect(await said(world)).toMatchObject({
-      notes: [expect.stringMatching(/was there before and seems to be looked after by terraform/)],
+      notes: [ONLY_NEW, expect.stringMatching(/was there before and seems to be looked after by terraform/)],
       refused: [],
     });
   });
