@@ -145,17 +145,21 @@ export const kmsKey: Kind<KmsKey> = {
     return tagMap(Tags?.map(({ TagKey, TagValue }) => ({ Key: TagKey, Value: TagValue })));
   },
 
-  facts: (_, { seen, arn }) => ({
-    keys: {
-      [arn]: defined({
-        arn,
-        state: seen?.attrs.state ?? 'Enabled',
-        usage: seen?.attrs.usage,
-        keySpec: seen?.attrs.keySpec,
-        manager: seen?.attrs.manager,
-      }),
-    },
-  }),
+  facts(desired, { seen, arn }) {
+    // Nobody makes a key that is given by its ARN.
+    if (!seen && desired.arn !== undefined) return {};
+    return {
+      keys: {
+        [arn]: defined({
+          arn,
+          state: seen?.attrs.state ?? 'Enabled',
+          usage: seen?.attrs.usage,
+          keySpec: seen?.attrs.keySpec,
+          manager: seen?.attrs.manager,
+        }),
+      },
+    };
+  },
 
   settles: [
     { code: 'NotFoundException', waitsFor: 'KMS to see the new key' },

@@ -2,7 +2,7 @@ import { position, ruleId } from '../core/names.ts';
 import type { BucketReplication } from '../spec/types.ts';
 import { CODES } from './codes.ts';
 import { finding, judged } from './findings.ts';
-import type { RuleProof } from './types.ts';
+import type { Finding, RuleProof } from './types.ts';
 
 /**
  * Proofs with the spec that declares each rule, and for each finding the place in the YAML that speaks of it. Whoever
@@ -20,13 +20,19 @@ export function locate(proofs: readonly RuleProof[], pairs: readonly BucketRepli
     const { pair, path } = one;
     const findings = proof.findings.map((each) => {
       const { place } = CODES[each.code];
-      return { ...each, at: position(pair, place === 'rule' ? path : `spec.${place}`) };
+      return { ...each, at: position(pair, place === 'rule' ? path : placeOf(pair, place, each)) };
     });
     const meant = findings.map((each) =>
       each.code === 'RK1003' ? { ...each, severity: 'warning' as const } : each,
     );
     return { ...proof, spec: pair.name, ...(proof.verdict === 'broken' ? judged(meant) : { findings }) };
   });
+}
+
+/** The source has several keys: which one a finding is about, it says by the ARN. */
+function placeOf({ sourceKeys }: BucketReplication, place: string, { message }: Finding): string {
+  const further = sourceKeys.findIndex((key) => 'arn' in key && message.includes(key.arn));
+  return place === 'source.key' && further >= 0 ? `spec.sourceKeys[${further}]` : `spec.${place}`;
 }
 
 /** Rules that are declared, and that no configuration has: nothing replicates under them. */

@@ -137,7 +137,12 @@ export function sourceKeyState({ observed, source }: RuleWorld, keyArn: string):
   if (unread !== undefined) return [finding('RK1901', `the key ${keyArn} cannot be read: ${unread}`)];
   const key = known(fact);
   if (!key)
-    return [finding('RK1202', `the key ${keyArn}, which encrypts objects of ${source.name}, does not exist`)];
+    return [
+      finding(
+        'RK1202',
+        `the key ${keyArn}, which encrypts objects of ${source.name}, does not exist: name one that does`,
+      ),
+    ];
   return unusable(key.arn, key, 'RK1201');
 }
 
@@ -173,7 +178,7 @@ export function replicaKeyState(world: RuleWorld): { arn?: string; missing: Find
     const where = spoken.includes(':alias/')
       ? `, which is an alias looked up in the account of the role (${accountOf(world.role)}),`
       : '';
-    const message = `the key ${spoken}${where} does not exist`;
+    const message = `the key ${spoken}${where} does not exist: name one that does`;
     return { missing: [finding('RK1204', message, toDefaultKey(world, destination))], state: [] };
   }
   return {

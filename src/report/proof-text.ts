@@ -73,7 +73,7 @@ function findingLines(
   ];
   const reason = failureReason === undefined ? '' : paint.dim(` (S3 says ${failureReason})`);
   return [
-    `    ${colour(`${severity} ${code}`)} ${title}${reason}`,
+    ...wrapped(`    ${colour(`${severity} ${code}`)} `, `${title}${reason}`, width),
     ...wrapped('      ', visible(message), width),
     ...(at && at.file !== '' ? [`      ${paint.dim(`${visible(at.file)}:${at.line}:${at.column}`)}`] : []),
     ...(withFix ? fixes.flatMap((fix) => indented(fixLines(fix), paint, width)) : []),
