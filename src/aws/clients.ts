@@ -5,6 +5,7 @@ import { STSClient } from '@aws-sdk/client-sts';
 import { fromIni, fromTemporaryCredentials } from '@aws-sdk/credential-providers';
 import type { Place } from '../core/resource.ts';
 import type { Account } from '../spec/types.ts';
+import { collectBody } from './collect-body.ts';
 import { AT_ONCE } from './pace.ts';
 import { createTransport, type SdkConfig } from './transport.ts';
 
@@ -24,7 +25,7 @@ export interface Connection {
   /** Overrides the SDK's own endpoint: the embedded sandbox. */
   endpoint?: string;
   credentials?: { accessKeyId: string; secretAccessKey: string; sessionToken?: string };
-  /** Milliseconds after which an attempt without an answer is given up; default 30,000. */
+  /** Milliseconds in which an answer must begin, and then be complete, or the attempt is given up; default 30,000. */
   timeoutMs?: number;
 }
 
@@ -35,6 +36,8 @@ export interface Connection {
 export function createClients(accounts: readonly Account[], connection: Connection = {}) {
   const made = new Map<string, Transport>();
   const byName = new Map(accounts.map((account) => [account.name, account]));
+  const { timeoutMs = 30_000 } = connection;
+  const streamCollector = collectBody(timeoutMs);
 
   return {
     get(service: Service, at: Place): Transport {
@@ -49,10 +52,12 @@ export function createClients(accounts: readonly Account[], connection: Connecti
           httpsAgent: { maxSockets: AT_ONCE.most },
           connectionTimeout: 5_000,
           // The SDK's own default is to wait for ever.
-          requestTimeout: connection.timeoutMs ?? 30_000,
-          socketTimeout: connection.timeoutMs ?? 30_000,
+          requestTimeout: timeoutMs,
           throwOnRequestTimeout: true,
+          // Clients that the SDK makes for credentials share this handler, and what collects for ours they do not.
+          socketTimeout: timeoutMs,
         },
+        streamCollector,
         ...(connection.endpoint === undefined ? {} : { endpoint: connection.endpoint }),
         ...credentials(at.account === undefined ? undefined : byName.get(at.account), connection),
         ...(service === 's3' && hasOwnEndpoint(connection) ? { forcePathStyle: true } : {}),

@@ -1,25 +1,73 @@
-import { createServer } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { GetBucketReplicationCommand, GetBucketVersioningCommand } from '@aws-sdk/client-s3';
-import { expect, test } from 'vitest';
+import { GetBucketReplicationCommand } from '@aws-sdk/client-s3';
+import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
+import { describe, expect, test } from 'vitest';
+import { classify } from '../../src/aws/classify.ts';
 import { createClients } from '../../src/aws/clients.ts';
 
 const credentials = { accessKeyId: '111122223333', secretAccessKey: 'test' };
 const at = { region: 'eu-central-1' };
 
-test('an endpoint that never answers is given up, not waited for without end', async () => {
-  const server = createServer(() => {});
+/** An endpoint that begins every answer in one way; what clients with little patience are told. */
+async function told(begin: (response: ServerResponse) => void, service: 's3' | 'sts', timeoutMs = 50) {
+  const server = createServer((request, response) => {
+    request.resume().on('end', () => begin(response));
+  });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const clients = createClients([], { endpoint, credentials, timeoutMs: 50 });
+  const clients = createClients([], { endpoint, credentials, timeoutMs });
+  const command = {
+    s3: new GetBucketReplicationCommand({ Bucket: 'acme-tax' }),
+    sts: new GetCallerIdentityCommand({}),
+  }[service];
   try {
-    const asked = clients.get('s3', at).send(new GetBucketVersioningCommand({ Bucket: 'acme-tax' }));
-    await expect(asked).rejects.toMatchObject({ name: 'TimeoutError' });
+    return await clients
+      .get(service, at)
+      .send(command)
+      .catch((error: Error) => error);
   } finally {
     clients.destroy();
     server.closeAllConnections();
     server.close();
   }
+}
+
+const drip = (response: ServerResponse) => {
+  const timer = setInterval(() => response.write(' '), 5);
+  response.on('close', () => clearInterval(timer));
+};
+
+const flood = (response: ServerResponse) => {
+  const more = Buffer.alloc(1024 * 1024, ' ');
+  const pour = () => {
+    while (response.write(more));
+  };
+  response.on('drain', pour);
+  pour();
+};
+
+describe.each(['s3', 'sts'] as const)('an endpoint (%s)', (service) => {
+  test.each<[what: string, begin: (response: ServerResponse) => void]>([
+    ['never answers', () => {}],
+    ['stops in the middle of an answer', (response) => response.write('<a>')],
+    ['sends its answer byte by byte', drip],
+  ])('that %s is given up, not waited for without end', async (_, begin) => {
+    const error = await told(begin, service);
+    expect(error).toMatchObject({ name: 'TimeoutError' });
+    expect(classify(error)).toBe('transient');
+  });
+
+  test('that never ends its answer is not listened to any longer than AWS ever talks', async () => {
+    const before = process.memoryUsage().rss;
+    const error = await told(flood, service, 30_000);
+    expect(error).toMatchObject({
+      name: 'AnswerTooLong',
+      message: expect.stringMatching(/^the answer is longer than \d+ bytes/),
+    });
+    expect(classify(error)).toBe('final');
+    expect(process.memoryUsage().rss - before).toBeLessThan(500 * 1024 * 1024);
+  });
 });
 
 test('a client is made once for each service, account and Region', () => {

@@ -145,6 +145,13 @@ describe('the door', () => {
     expect(await outcome(call)).toEqual({ Status: 'Enabled' });
   });
 
+  test('passes on no more of what an error says than anybody reads', async () => {
+    const { door } = aDoor([anError('E'.repeat(1_000_000), 'x'.repeat(1_000_000))]);
+    const error = (await outcome(door.send(at, read()))) as Error;
+    expect(error.message).toMatch(/^x{2000}…$/);
+    expect(describeError(error, 's3:GetBucketVersioning', at).length).toBeLessThan(5_000);
+  });
+
   test('ends the run when credentials do not work', async () => {
     const { door } = aDoor([anError('ExpiredToken', 'The provided token has expired.')]);
     expect(await outcome(door.send(at, read()))).toMatchObject({

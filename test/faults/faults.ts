@@ -17,7 +17,14 @@ export interface Refusal {
 }
 
 export type Instead =
-  | { how: 'refuse the connection' | 'reset at once' | 'reset in the answer' | 'never answer' }
+  | {
+      how:
+        | 'refuse the connection'
+        | 'reset at once'
+        | 'reset in the answer'
+        | 'never answer'
+        | 'stop in the answer';
+    }
   | { how: 'half the body' | 'a page' }
   | { how: 'an error'; of: Record<Service, Refusal> };
 
@@ -46,6 +53,7 @@ export const FAULTS: readonly Fault[] = [
   { name: 'connection reset at once', isCarriedOut: false, instead: { how: 'reset at once' } },
   { name: 'connection reset in the answer', isCarriedOut: true, instead: { how: 'reset in the answer' } },
   { name: 'no answer, until the timeout', isCarriedOut: true, instead: { how: 'never answer' } },
+  { name: 'an answer that stops half-way', isCarriedOut: true, instead: { how: 'stop in the answer' } },
   { name: '500', isCarriedOut: false, instead: FIVE_HUNDRED },
   { name: '500, though carried out', isCarriedOut: true, instead: FIVE_HUNDRED },
   {

@@ -65,12 +65,14 @@ async function suffer(
   switch (instead.how) {
     case 'never answer':
       return hold();
-    case 'reset in the answer': {
+    case 'reset in the answer':
+    case 'stop in the answer': {
       // What is promised is more than what comes, also where the answer has no body.
       const { status = 200, headers = {}, bytes = Buffer.alloc(0) } = answer ?? {};
       response.writeHead(status, { ...headers, 'content-length': bytes.length + 1 });
       response.flushHeaders();
-      response.write(bytes.subarray(0, bytes.length / 2), () => response.destroy());
+      const then = instead.how === 'stop in the answer' ? hold : () => response.destroy();
+      response.write(bytes.subarray(0, bytes.length / 2), then);
       return;
     }
     case 'half the body': {
