@@ -172,6 +172,8 @@ export interface Kind<S = unknown> {
   write(aws: Aws, resource: Resource<S>, was: Seen<S> | undefined): Promise<void>;
   /** The API operations that `write` will send, or `remove` where it goes: `s3:PutBucketVersioning`. */
   calls(desired: S, seen: Seen<S> | undefined, goes: boolean): string[];
+  /** Others may have their part in it, and it may come into being by their hand: looked for once more before it is made. */
+  shared?: true;
   /** Whether nothing would stay in it, neither ours nor anybody's. */
   isSpent?(desired: S, seen: Seen<S>): boolean;
   /** Take it away as a whole; what is not there is gone. */

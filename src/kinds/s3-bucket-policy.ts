@@ -102,6 +102,8 @@ export const s3BucketPolicy: Kind<S3BucketPolicy> = {
     );
   },
 
+  shared: true,
+
   isSpent,
 
   async remove(aws, { at, spec }) {

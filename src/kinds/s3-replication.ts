@@ -161,6 +161,8 @@ export const s3Replication: Kind<S3Replication> = {
     );
   },
 
+  shared: true,
+
   isSpent: ({ rules }, { rest }) =>
     Object.keys(rules).length === 0 && ((rest as ReplicationRule[] | undefined) ?? []).length === 0,
 

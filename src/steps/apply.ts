@@ -4,6 +4,7 @@ import type { Door } from '../aws/door.ts';
 import { isRead, nameOf } from '../aws/operation.ts';
 import { patiently } from '../aws/patiently.ts';
 import { stableJson } from '../canonical.ts';
+import { aboutOf } from '../core/adoption.ts';
 import { difference, settled } from '../core/plan.ts';
 import { showPointer } from '../core/pointer.ts';
 import type { Aws, Id, Kind, Observation, Plan, Resource, Seen, Settling, Step } from '../core/resource.ts';
@@ -45,6 +46,10 @@ export async function apply(plan: Plan, options: ApplyOptions): Promise<StepResu
   const blocked = new Map(plan.blocked.map(({ id }) => [id, `${id} is blocked`]));
   const running = new Map<Id, Promise<StepResult>>();
   const oneByOne = new Map<string, LimitFunction>();
+  const isNew = ({ id, kind }: Resource): boolean =>
+    options.kinds.get(kind)?.tags !== undefined && options.actual.get(id)?.state === 'absent';
+  // Buckets, keys and roles that were not there: nobody else has put anything into what this run makes.
+  const made = new Set(options.resources.filter(isNew).map(aboutOf));
 
   async function run(step: Step): Promise<StepResult> {
     const { id, action } = step;
@@ -86,6 +91,10 @@ export async function apply(plan: Plan, options: ApplyOptions): Promise<StepResu
     const desired = { ...resource, spec: settled(resource, actual, kind) };
     const waiting = (waitsFor: string) =>
       onEvent?.({ type: 'waiting', step, waitsFor, untilMs: options.waitMs });
+    const mayBeOthers = was ? was.rest !== undefined : kind.shared && !made.has(aboutOf(resource));
+    const unmoved = async () => {
+      if (mayBeOthers) await untouched(kind, desired, was, options);
+    };
 
     // S3 takes one change of a bucket at a time, and answers OperationAborted to the others.
     const name = resource.id.slice(resource.id.indexOf('/'));
@@ -98,14 +107,14 @@ export async function apply(plan: Plan, options: ApplyOptions): Promise<StepResu
         settles: kind.settles?.filter(({ code }) => !code.startsWith('NoSuch')) ?? [],
       };
       await queue(async () => {
-        await untouched(kind, desired, was, options);
+        await unmoved();
         await write(patient, desired, (aws) => kind.remove?.(aws, desired), options, waiting);
       });
       if (!signal?.aborted) await vanishing(desired, options, waiting);
       return undefined;
     }
     await queue(async () => {
-      await untouched(kind, desired, was, options);
+      await unmoved();
       await write(kind, desired, (aws) => kind.write(aws, desired, was), options, waiting);
     });
     // Written is applied; what an interrupted run did not read back, the next one reads.
@@ -129,13 +138,12 @@ async function untouched(
   was: Seen | undefined,
   { kinds, door, signal }: ApplyOptions,
 ): Promise<void> {
-  if (was?.rest === undefined) return;
   const observation = await readOne(desired, kinds, door, signal);
   if (observation.state === 'unknown') throw new Error(observation.why, { cause: observation.error });
   const now = observation.state === 'present' ? observation.seen : undefined;
   const parts = (rest: unknown) => (Array.isArray(rest) ? rest.map(stableJson).sort() : rest);
-  const all = ({ spec, rest }: Seen) => stableJson([kind.canonical(spec), parts(rest)]);
-  if (now && all(now) === all(was)) return;
+  const all = (seen: Seen | undefined) => seen && stableJson([kind.canonical(seen.spec), parts(seen.rest)]);
+  if (all(now) === all(was)) return;
   throw new Error('somebody else has changed it since it was read; nothing was written');
 }
 

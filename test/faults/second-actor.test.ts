@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EXIT } from '../../src/errors.ts';
 import type { Store } from '../../src/sandbox/store.ts';
+import { aWorld } from '../support/world.ts';
 import type { Call, Ran } from './drive.ts';
 import { CHANGE, theirStatement } from './lives.ts';
 import { EXTENT, shuffle } from './matrix.ts';
@@ -36,6 +37,26 @@ const THEIR_RULE = {
   DeleteMarkerReplication: { Status: 'Disabled' as const },
   Destination: { Bucket: 'arn:aws:s3:::theirs' },
 };
+
+const ACROSS = `apiVersion: replikey.dev/v1
+kind: Account
+metadata: { name: main }
+spec: { id: "111122223333" }
+---
+apiVersion: replikey.dev/v1
+kind: Account
+metadata: { name: backup }
+spec: { id: "444455556666" }
+---
+apiVersion: replikey.dev/v1
+kind: BucketReplication
+metadata: { name: vault }
+spec:
+  source: { bucket: acme-vault, region: us-east-1, account: main, key: alias/acme-vault }
+  destination: { bucket: acme-vault-backup, region: us-west-2, account: backup, key: alias/acme-vault-backup }
+  rules:
+    - prefix: ""
+`;
 
 const MOVES: readonly Move[] = [
   {
@@ -110,6 +131,47 @@ describe('a second actor who acts when the plan is made', () => {
     expect(next.exitCode).toBe(EXIT.ok);
     expect(beside?.isThere(JSON.stringify(healed))).toBe(true);
     expect(last.outcome?.plan.waves).toEqual([]);
+  });
+});
+
+describe('a second actor who makes, when the plan is made, what was not there', () => {
+  test('a replication configuration, and does not lose it', async () => {
+    await using theatre = await openTheatre(CHANGE);
+    theatre.setBack();
+    const bucket = bucketIn(theatre.sandbox.store, 'acme-tax');
+    const role = bucket.replication?.Role ?? '';
+    delete bucket.replication;
+    const onPlan = () => Object.assign(bucket, { replication: { Role: role, Rules: [THEIR_RULE] } });
+    const ran = await theatre.run({ pass: { onPlan } });
+    expect(ran.exitCode).toBe(EXIT.failed);
+    expect(ran.said).toMatch(/failed s3\.replication\/acme-tax somebody else has changed it/);
+    expect(bucket.replication).toEqual({ Role: role, Rules: [THEIR_RULE] });
+    const { next, healed, last } = await theatre.heal();
+    expect(next.exitCode, next.said).toBe(EXIT.ok);
+    expect(JSON.stringify(healed)).toContain('theirs-too');
+    expect(last.outcome?.plan.waves).toEqual([]);
+  });
+
+  test('a policy of a bucket in another account, and does not lose it', async () => {
+    await using world = await aWorld(ACROSS);
+    const { store } = world.sandbox;
+    await world.reconcile();
+    const bucket = bucketIn(store, 'acme-vault-backup');
+    delete bucket.policy;
+    const theirs = JSON.stringify({
+      Version: '2012-10-17',
+      Statement: [theirStatement('arn:aws:s3:::acme-vault-backup/*', 's3:GetObject')],
+    });
+    const { results } = await world.reconcile({
+      onPlan: () => void Object.assign(bucket, { policy: theirs }),
+    });
+    expect(results).toContainEqual(
+      expect.objectContaining({ id: 's3.bucket-policy/acme-vault-backup', result: 'failed' }),
+    );
+    expect(bucket.policy).toBe(theirs);
+    await world.reconcile();
+    expect(bucket.policy).toContain('"Sid":"Theirs"');
+    expect((await world.reconcile()).plan.waves).toEqual([]);
   });
 });
 
