@@ -100,8 +100,16 @@ export const policyArn: Check = (arn) =>
     ? undefined
     : 'the ARN of a managed policy looks like arn:aws:iam::111122223333:policy/name';
 
+/** S3 and IAM speak XML 1.0, which has no place for most control characters, nor for half of a character. */
+const NOT_IN_XML = /[^\P{Cc}\t\n\r\x7f-\x9f]|[\p{Cs}\ufffe\uffff]/u;
+
+function unsayable(text: string): string | undefined {
+  const code = NOT_IN_XML.exec(text)?.[0].codePointAt(0)?.toString(16).toUpperCase().padStart(4, '0');
+  return code && `AWS cannot be told of U+${code}, which has no place in XML`;
+}
+
 export const description: Check = (text) =>
-  text.length <= 8_192 ? undefined : 'a description has at most 8,192 characters';
+  text.length <= 8_192 ? unsayable(text) : 'a description has at most 8,192 characters';
 
 /** The labels of DNS, as Kubernetes uses them for names. */
 export const dnsLabel: Check = (name) =>
@@ -121,10 +129,10 @@ export const labelValue: Check = (value) =>
     : 'the value of a label has at most 63 letters, digits, -, _ and .';
 
 export const tagKey: Check = (key) =>
-  key.length >= 1 && key.length <= 128 ? undefined : 'the key of a tag has 1 to 128 characters';
+  key.length >= 1 && key.length <= 128 ? unsayable(key) : 'the key of a tag has 1 to 128 characters';
 
 export const tagValue: Check = (value) =>
-  value.length <= 256 ? undefined : 'the value of a tag has at most 256 characters';
+  value.length <= 256 ? unsayable(value) : 'the value of a tag has at most 256 characters';
 
 export const variableName: Check = (name) =>
   /^[A-Za-z][\w-]{0,62}$/.test(name)
@@ -149,7 +157,7 @@ export function keyPrefix(prefix: string): string | undefined {
   if (prefix.startsWith('/')) {
     return 'prefixes are compared literally, and no key begins with a slash unless one was written so; leave it out';
   }
-  return undefined;
+  return unsayable(prefix);
 }
 
 /** `replikey-` and the source bucket; what is too long for IAM is cut, and a hash keeps it unique. */

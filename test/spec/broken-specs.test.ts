@@ -80,6 +80,8 @@ const BROKEN: Record<string, string> = {
   'an empty field': tax(['prefix: Tax/', 'prefix:']),
   'a prefix with a slash in front': tax(['prefix: Tax/', 'prefix: /Tax/']),
   'a prefix that is too long': tax(['prefix: Tax/', `prefix: ${'é'.repeat(513)}`]),
+  'a prefix with half of a character': tax(['prefix: Tax/', 'prefix: "Tax\\ud83d/"']),
+  'a tag with a control character': tax(['prefix: Tax/', 'filter: { tags: { tier: "\\e[31mgold" } }']),
   'a tag key that is empty': tax(['prefix: Tax/', 'filter: { tags: { "": gold } }']),
   'a tag value that is too long': tax(['prefix: Tax/', `filter: { tags: { tier: ${'x'.repeat(257)} } }`]),
   'a role name that is too long': tax(['  rules:', `  role: { name: ${'r'.repeat(65)} }\n  rules:`]),
