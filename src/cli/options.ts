@@ -248,7 +248,7 @@ export function checksum(text: string): string {
   throw new InvalidArgumentError('The checksum of a plan has at least 16 digits, as a dry run prints it.');
 }
 
-export function whole(text: string): number {
+function whole(text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('Expected a whole number.');
   return Number(text);
 }

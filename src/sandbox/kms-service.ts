@@ -106,7 +106,7 @@ export function checkState(key: KeyState): void {
   }
 }
 
-export const wrap = (key: KeyState, plaintext: Buffer, context: Record<string, string>): string =>
+const wrap = (key: KeyState, plaintext: Buffer, context: Record<string, string>): string =>
   packCiphertext(key.arn, seal(Buffer.from(key.material, 'base64'), plaintext, context)).toString('base64');
 
 export function open(
