@@ -72,7 +72,7 @@ export function keysOf({ observed, role, source }: RuleWorld): string[] {
   const policies = Object.values(known(known(observed.roles[role])?.policies) ?? {});
   const named = policies
     .flatMap(patternsOf)
-    .filter((text) => /^arn:[^:]+:kms:[^*?]+:key\/[^*?]+$/.test(text));
+    .filter((text) => /^arn:[^:]+:kms:[^:*?]+:[^:*?]+:key\/[^*?]+$/.test(text));
   return [...new Set(named)].filter((arn) => arn.split(':')[3] === source.region);
 }
 

@@ -5,6 +5,8 @@ import { evaluate } from '../../src/iam/evaluate.ts';
 import { PolicyError, parsePolicy } from '../../src/iam/parse.ts';
 import type { Policy } from '../../src/iam/types.ts';
 import { policyOf } from '../../src/kinds/policy-text.ts';
+import { keysOf } from '../../src/proof/cases.ts';
+import type { RuleWorld } from '../../src/proof/world.ts';
 import { deep, MANY, mutatedBytes, mutatedJson, polluted, tries } from '../support/mutations.ts';
 
 const ROLE = 'arn:aws:iam::111122223333:role/replikey-acme-tax';
@@ -110,4 +112,17 @@ test.each<[string, unknown]>([
   ['colons', { Statement: { Effect: 'Allow', Action: '*', Resource: ':*'.repeat(MANY / 2) } }],
 ])('a policy of very many %s takes no longer than it is long', (_, policy) => {
   isUnderstood(JSON.stringify(policy), policyOf);
+});
+
+test('keys are looked for in a policy of very many that look like one in no more time than it is long', () => {
+  const Resource = `arn:aws:kms:${':key/'.repeat(MANY)}*`;
+  const policy = policyOf(
+    JSON.stringify({ Statement: { Effect: 'Allow', Action: 'kms:Decrypt', Resource } }),
+  );
+  const observed = { roles: { [ROLE]: { policies: { inline: policy } } } };
+  const start = performance.now();
+  expect(keysOf({ observed, role: ROLE, source: { region: 'us-east-1' } } as unknown as RuleWorld)).toEqual(
+    [],
+  );
+  expect(performance.now() - start).toBeLessThan(1_000);
 });

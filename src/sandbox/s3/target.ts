@@ -12,6 +12,8 @@ export function targetOf(host: string, url: string): { bucket: string; key: stri
 /** `acme.s3.us-east-1.amazonaws.com`, `acme.localhost:4566`; addresses and plain names are the endpoint itself. */
 function bucketInHost(host: string): string | undefined {
   const name = host.replace(/:\d+$/, '');
+  // No name of DNS is longer, and for one that is the pattern below would take its time.
+  if (name.length > 253) return undefined;
   return (
     /^(.+)\.s3[.-](?:[a-z0-9-]+\.)*amazonaws\.com(?:\.cn)?$/.exec(name)?.[1] ??
     /^(.+?)(?:\.s3)?\.localhost$/.exec(name)?.[1]
