@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EXIT } from '../../src/errors.ts';
 import type { Store } from '../../src/sandbox/store.ts';
-import { aWorld } from '../support/world.ts';
+import { ACCOUNTS, ACROSS, aWorld } from '../support/world.ts';
 import type { Call, Ran } from './drive.ts';
 import { CHANGE, theirStatement } from './lives.ts';
 import { EXTENT, shuffle } from './matrix.ts';
@@ -37,26 +37,6 @@ const THEIR_RULE = {
   DeleteMarkerReplication: { Status: 'Disabled' as const },
   Destination: { Bucket: 'arn:aws:s3:::theirs' },
 };
-
-const ACROSS = `apiVersion: replikey.dev/v1
-kind: Account
-metadata: { name: main }
-spec: { id: "111122223333" }
----
-apiVersion: replikey.dev/v1
-kind: Account
-metadata: { name: backup }
-spec: { id: "444455556666" }
----
-apiVersion: replikey.dev/v1
-kind: BucketReplication
-metadata: { name: vault }
-spec:
-  source: { bucket: acme-vault, region: us-east-1, account: main, key: alias/acme-vault }
-  destination: { bucket: acme-vault-backup, region: us-west-2, account: backup, key: alias/acme-vault-backup }
-  rules:
-    - prefix: ""
-`;
 
 const MOVES: readonly Move[] = [
   {
@@ -153,20 +133,20 @@ describe('a second actor who makes, when the plan is made, what was not there', 
   });
 
   test('a policy of a bucket in another account, and does not lose it', async () => {
-    await using world = await aWorld(ACROSS);
+    await using world = await aWorld(ACCOUNTS + ACROSS);
     const { store } = world.sandbox;
     await world.reconcile();
-    const bucket = bucketIn(store, 'acme-vault-backup');
+    const bucket = bucketIn(store, 'acme-tax-replica');
     delete bucket.policy;
     const theirs = JSON.stringify({
       Version: '2012-10-17',
-      Statement: [theirStatement('arn:aws:s3:::acme-vault-backup/*', 's3:GetObject')],
+      Statement: [theirStatement('arn:aws:s3:::acme-tax-replica/*', 's3:GetObject')],
     });
     const { results } = await world.reconcile({
       onPlan: () => void Object.assign(bucket, { policy: theirs }),
     });
     expect(results).toContainEqual(
-      expect.objectContaining({ id: 's3.bucket-policy/acme-vault-backup', result: 'failed' }),
+      expect.objectContaining({ id: 's3.bucket-policy/acme-tax-replica', result: 'failed' }),
     );
     expect(bucket.policy).toBe(theirs);
     await world.reconcile();

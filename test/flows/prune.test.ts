@@ -6,7 +6,7 @@ import type { Plan } from '../../src/core/resource.ts';
 import type { PassOptions } from '../../src/reconcile.ts';
 import { planText } from '../../src/report/text.ts';
 import { stateOf } from '../support/state.ts';
-import { aWorld, TAX, type World } from '../support/world.ts';
+import { ACCOUNTS, aWorld, TAX, type World } from '../support/world.ts';
 
 const REMOVE = '  policy: { deletion: Remove }\n';
 const EAST = { region: 'us-east-1' };
@@ -27,17 +27,6 @@ ${policy}`;
 const OLD = aSpec('old');
 const shared = (name: string, policy = REMOVE) => aSpec(name, { policy, role: '  role: { name: shared }\n' });
 
-const ACCOUNTS = `apiVersion: replikey.dev/v1
-kind: Account
-metadata: { name: main }
-spec: { id: "111122223333" }
----
-apiVersion: replikey.dev/v1
-kind: Account
-metadata: { name: backup }
-spec: { id: "444455556666" }
----
-`;
 const inMain = (yaml: string) => yaml.replaceAll('region: ', 'account: main, region: ');
 
 const PRUNE: Partial<PassOptions> = { prune: true, thresholds: { maxRemovals: 50 } };

@@ -43,12 +43,11 @@ import { ACTIONS as PROOF_ACTIONS } from '../../src/doctor/read.ts';
 import { kinds } from '../../src/kinds/index.ts';
 import { observe } from '../../src/steps/observe.ts';
 import { stateOf } from '../support/state.ts';
-import { aWorld, type World } from '../support/world.ts';
+import { ACCOUNTS, aWorld, type World } from '../support/world.ts';
 
 /** A pair that declares something of everything. */
 const BOUNDARY = 'arn:aws:iam::aws:policy/AmazonS3FullAccess';
-const FULL = `${accounts()}
-apiVersion: replikey.dev/v1
+const FULL = `${ACCOUNTS}apiVersion: replikey.dev/v1
 kind: BucketReplication
 metadata: { name: tax }
 spec:
@@ -78,17 +77,6 @@ spec:
       replicationTimeControl: true
       replicaModifications: true
 `;
-function accounts(): string {
-  return [
-    ['main', '111122223333'],
-    ['backup', '444455556666'],
-  ]
-    .map(
-      ([name, id]) =>
-        `apiVersion: replikey.dev/v1\nkind: Account\nmetadata: { name: ${name} }\nspec: { id: "${id}" }\n---`,
-    )
-    .join('\n');
-}
 const SOURCE = 'acme-tax';
 const REPLICA = 'acme-tax-replica';
 const ROLE = 'replikey-acme-tax';

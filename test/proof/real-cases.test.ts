@@ -6,7 +6,7 @@ import { mended } from '../../src/proof/mend.ts';
 import { prove } from '../../src/proof/prove.ts';
 import type { Finding, Fix, RuleProof } from '../../src/proof/types.ts';
 import { problemsOf, tax } from '../spec/support.ts';
-import { aWorld, TAX, type World } from '../support/world.ts';
+import { ACCOUNTS, aWorld, TAX, type World } from '../support/world.ts';
 import { REAL_CASES } from './real-cases.ts';
 
 describe('what people ran into is found, named, and mended', () => {
@@ -32,17 +32,6 @@ describe('what people ran into is found, named, and mended', () => {
   );
 });
 
-const ACCOUNTS = `apiVersion: replikey.dev/v1
-kind: Account
-metadata: { name: main }
-spec: { id: "111122223333" }
----
-apiVersion: replikey.dev/v1
-kind: Account
-metadata: { name: backup }
-spec: { id: "444455556666" }
----
-`;
 const ID = '1234abcd-12ab-34cd-56ef-1234567890ab';
 
 describe('what people ran into cannot be declared, or does not happen', () => {

@@ -8,7 +8,7 @@ import {
 } from '@aws-sdk/client-s3';
 import type { Outcome, PassOptions } from '../../src/reconcile.ts';
 import type { BucketReplication } from '../../src/spec/types.ts';
-import { aWorld, specsOf, TAX, type World } from '../support/world.ts';
+import { ACCOUNTS, ACROSS, aWorld, specsOf, TAX, type World } from '../support/world.ts';
 
 /** A plan that a person could meet: how AWS came to be what it is, and what is declared then. */
 export interface Case {
@@ -24,22 +24,8 @@ export interface Case {
 const EAST = { region: 'us-east-1' };
 const WEST = { region: 'us-west-2' };
 
-const accounts = (managed: boolean) => `apiVersion: replikey.dev/v1
-kind: Account
-metadata: { name: main }
-spec: { id: "111122223333" }
----
-apiVersion: replikey.dev/v1
-kind: Account
-metadata: { name: backup }
-spec: { id: "444455556666", managed: ${managed} }
----
-`;
-
-const ACROSS = TAX.replace('region: us-east-1,', 'region: us-east-1, account: main,').replace(
-  'region: us-west-2,',
-  'region: us-west-2, account: backup,',
-);
+const accounts = (managed: boolean) =>
+  managed ? ACCOUNTS : ACCOUNTS.replace('"444455556666" }', '"444455556666", managed: false }');
 
 const withRule = (more: string) => TAX.replace('    - prefix: Tax/', `    - prefix: Tax/\n${more}`);
 const named = (name: string) => TAX.replaceAll('tax', name).replace('Tax/', `${name}/`);

@@ -33,6 +33,25 @@ spec:
     - prefix: Tax/
 `;
 
+/** Two of them, for pairs that name their accounts. */
+export const ACCOUNTS = `apiVersion: replikey.dev/v1
+kind: Account
+metadata: { name: main }
+spec: { id: "111122223333" }
+---
+apiVersion: replikey.dev/v1
+kind: Account
+metadata: { name: backup }
+spec: { id: "444455556666" }
+---
+`;
+
+/** The same pair, from one to the other. */
+export const ACROSS = TAX.replace('region: us-east-1,', 'region: us-east-1, account: main,').replace(
+  'region: us-west-2,',
+  'region: us-west-2, account: backup,',
+);
+
 export async function aWorld(yaml: string = TAX, options: SandboxOptions = {}): Promise<World> {
   const sandbox = await startSandbox(options);
   const specs = await specsOf(yaml);
