@@ -90,13 +90,13 @@ const WORK = [
   {
     name: 'proven from memory',
     target: undefined,
-    work: () => {
-      const proofs = worlds.flatMap(({ own, actual, around }, index) =>
-        proveDeclared(own, wanted[index] ?? [], actual, kinds, around),
-      );
-      if (proofs.some(({ verdict }) => verdict !== 'proven')) throw new Error('a rule is not proven');
-      return proofs.length;
-    },
+    // Of a proof that is made a pass keeps next to nothing.
+    work: () =>
+      worlds.reduce((sum, { own, actual, around }, index) => {
+        const proofs = proveDeclared(own, wanted[index] ?? [], actual, kinds, around);
+        if (proofs.some(({ verdict }) => verdict !== 'proven')) throw new Error('a rule is not proven');
+        return sum + proofs.length;
+      }, 0),
   },
 ];
 

@@ -16,20 +16,26 @@ export function waves(resources: readonly Resource[]): Resource[][] {
   const byId = new Map(resources.map((resource) => [resource.id, resource]));
   const depths = new Map<Id, number>();
 
-  const depthOf = (id: Id, path: Id[]): number => {
-    if (path.includes(id)) throw new Error(`circular dependency: ${[...path, id].join(' -> ')}`);
+  /** Those that lead to the one that is looked at. */
+  const path: Id[] = [];
+
+  const depthOf = (id: Id): number => {
     const known = depths.get(id);
     if (known !== undefined) return known;
+    if (path.includes(id)) throw new Error(`circular dependency: ${[...path, id].join(' -> ')}`);
     const resource = byId.get(id);
     if (!resource) throw new Error(`${path.at(-1)} needs ${id}, which no spec wants`);
-    const depth = Math.max(-1, ...needsOf(resource).map((need) => depthOf(need, [...path, id]))) + 1;
+    path.push(id);
+    let depth = 0;
+    for (const need of needsOf(resource)) depth = Math.max(depth, depthOf(need) + 1);
+    path.pop();
     depths.set(id, depth);
     return depth;
   };
 
   const result: Resource[][] = [];
   for (const resource of resources) {
-    const depth = depthOf(resource.id, []);
+    const depth = depthOf(resource.id);
     while (result.length <= depth) result.push([]);
     result[depth]?.push(resource);
   }

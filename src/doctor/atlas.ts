@@ -1,6 +1,6 @@
 import { place } from '../core/names.ts';
 import type { Place } from '../core/resource.ts';
-import { accountOf } from '../proof/world.ts';
+import { accountOf } from '../iam/context.ts';
 import type { Specs } from '../spec/types.ts';
 
 /** Where things are that nobody could tell from their names alone. */

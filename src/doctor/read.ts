@@ -1,8 +1,9 @@
 import { stableJson } from '../canonical.ts';
 import { isUnread, known, layOver, nothingObserved, type Observed } from '../core/observed.ts';
 import type { Aws, Place } from '../core/resource.ts';
+import { accountOf } from '../iam/context.ts';
 import { byDefault, isKms, keysOf } from '../proof/cases.ts';
-import { accountOf, bucketOf, destinationOf, replicaKeyArn, worldOf } from '../proof/world.ts';
+import { bucketOf, destinationOf, replicaKeyArn, worldOf } from '../proof/world.ts';
 import type { Atlas } from './atlas.ts';
 import { type Aspect, readBucket } from './read-bucket.ts';
 import { readKey } from './read-key.ts';

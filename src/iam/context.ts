@@ -22,11 +22,22 @@ function keysOf(request: AccessRequest): Map<string, string[]> {
   const { principal } = request;
   if (principal.startsWith('arn:')) {
     keys.set('aws:principalarn', [roleArnOf(principal)]);
-    keys.set('aws:principalaccount', [principal.split(':')[4] ?? '']);
+    keys.set('aws:principalaccount', [accountOf(principal)]);
   }
   for (const [key, values] of Object.entries(request.context ?? {}))
     keys.set(key.toLowerCase(), list(values));
   return keys;
+}
+
+/** The account in an ARN; empty where it names none. */
+export function accountOf(arn: string): string {
+  let start = 0;
+  for (let piece = 0; piece < 4; piece++) {
+    start = arn.indexOf(':', start) + 1;
+    if (start === 0) return '';
+  }
+  const end = arn.indexOf(':', start);
+  return arn.slice(start, end < 0 ? undefined : end);
 }
 
 /** The ARN of the role behind a session; any other principal as it is. */

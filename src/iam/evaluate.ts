@@ -1,7 +1,15 @@
-import { type Context, contextOf, list, roleArnOf } from './context.ts';
+import { accountOf, type Context, contextOf, list, roleArnOf } from './context.ts';
 import { ROOT } from './principal.ts';
 import { type Fit, fit, misfit, type StatementKind } from './statement.ts';
-import type { AccessRequest, Decision, NamedPolicy, NearMiss, Policies, StatementAt } from './types.ts';
+import type {
+  AccessRequest,
+  Decision,
+  NamedPolicy,
+  NearMiss,
+  Policies,
+  Statement,
+  StatementAt,
+} from './types.ts';
 
 /**
  * Decide a request as IAM does, and say why. Pure.
@@ -29,7 +37,7 @@ export function evaluate(request: AccessRequest, policies: Policies): Decision {
   }
 
   const service = !request.principal.startsWith('arn:');
-  const sameAccount = !service && request.principal.split(':')[4] === request.resourceAccount;
+  const sameAccount = !service && accountOf(request.principal) === request.resourceAccount;
   const strict = /^(kms:|sts:AssumeRole)/i.test(request.action);
   const root = ROOT.test(request.principal);
   // The root of an account may do everything in it; a key policy must know even the root.
@@ -110,14 +118,15 @@ function scan(
   for (const { name, policy } of policies) {
     const version = policy.Version;
     const kind: StatementKind = { withPrincipal, withResource, version, bounded };
-    for (const [index, statement] of list(policy.Statement).entries()) {
+    const statements = list(policy.Statement);
+    for (let index = 0; index < statements.length; index++) {
+      const statement = statements[index] as Statement;
       const found = fit(statement, request, context, kind);
-      const at = () => ({ policy: name, index, statement });
-      if (!applies(found)) {
-        if (statement.Effect === 'Allow' && isNearer(found, result.near))
-          result.near = { at: at(), part: found, version };
-      } else if (statement.Effect === 'Deny') result.denies.push(at());
-      else result[found].push(at());
+      const isNear = !applies(found);
+      if (isNear && (statement.Effect !== 'Allow' || !isNearer(found, result.near))) continue;
+      const at: StatementAt = { policy: name, index, statement };
+      if (isNear) result.near = { at, part: found, version };
+      else result[statement.Effect === 'Deny' ? 'denies' : found].push(at);
     }
   }
   return result;

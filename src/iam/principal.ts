@@ -1,4 +1,4 @@
-import { list, roleArnOf } from './context.ts';
+import { accountOf, list, roleArnOf } from './context.ts';
 import type { Principal } from './types.ts';
 
 /**
@@ -11,12 +11,12 @@ export function namedBy(element: Principal, principal: string): Named {
   // AWS takes "*" and {"AWS": "*"} for the same: everybody, services too.
   if (element === '*' || list(element.AWS).includes('*')) return 'direct';
   if (!principal.startsWith('arn:')) return list(element.Service).includes(principal) ? 'direct' : undefined;
-  const account = principal.split(':')[4] ?? '';
+  const account = accountOf(principal);
   let named: Named;
   for (const one of list(element.AWS)) {
     if (one === principal || sameRole(one, principal)) return 'direct';
     if (one === account && ROOT.test(principal)) return 'direct';
-    if (one === account || (ROOT.test(one) && one.split(':')[4] === account)) named = 'account';
+    if (one === account || (ROOT.test(one) && accountOf(one) === account)) named = 'account';
   }
   return named;
 }

@@ -1,8 +1,9 @@
 import { known } from '../core/observed.ts';
+import { accountOf } from '../iam/context.ts';
 import type { Code } from './codes.ts';
 import type { UncertainRequest } from './decide.ts';
 import type { Finding, KmsEncryption, ObjectCase, PolicyPlace } from './types.ts';
-import { accountOf, type Bucket, changesOwner, type RuleWorld, selectsEncrypted } from './world.ts';
+import { type Bucket, changesOwner, type RuleWorld, selectsEncrypted } from './world.ts';
 
 /** One request that S3 makes, and whose policy beside the role's has a say. */
 export interface Ask {

@@ -1,15 +1,9 @@
 import { known, unreadOf } from '../core/observed.ts';
+import { accountOf } from '../iam/context.ts';
 import { byDefault, isKms } from './cases.ts';
 import { finding } from './findings.ts';
 import type { Finding, Fix } from './types.ts';
-import {
-  accountOf,
-  type Bucket,
-  keyArnOf,
-  type RuleWorld,
-  replicaKeyArn,
-  selectsEncrypted,
-} from './world.ts';
+import { type Bucket, keyArnOf, type RuleWorld, replicaKeyArn, selectsEncrypted } from './world.ts';
 
 /** What S3 looks at before it asks for any object: whether the other side is there, and ready. */
 export function destinationStates(world: RuleWorld): Finding[] {

@@ -1,6 +1,7 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import { type BucketFacts, known, type Observed } from '../core/observed.ts';
 import { bucketArn } from '../core/permissions.ts';
+import { accountOf } from '../iam/context.ts';
 
 /** One rule, and what stands around it. */
 export interface RuleWorld {
@@ -40,8 +41,6 @@ export interface Bucket extends BucketFacts {
   /** Twelve digits: as observed, or the role's where nobody says otherwise. */
   account: string;
 }
-
-export const accountOf = (arn: string): string => arn.split(':', 5)[4] ?? '';
 
 export function bucketOf(observed: Observed, name: string, otherwise: string): Bucket | undefined {
   const facts = known(observed.buckets[name]);

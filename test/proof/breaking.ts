@@ -18,9 +18,9 @@ import {
 import { place } from '../../src/core/names.ts';
 import type { Place } from '../../src/core/resource.ts';
 import { type Atlas, atlasOf } from '../../src/doctor/atlas.ts';
+import { accountOf } from '../../src/iam/context.ts';
 import type { Policy, Statement } from '../../src/iam/types.ts';
 import type { PolicyPlace } from '../../src/proof/types.ts';
-import { accountOf } from '../../src/proof/world.ts';
 import type { BucketState, KeyState } from '../../src/sandbox/state.ts';
 import { checkpoint } from '../support/checkpoint.ts';
 import { changePolicy } from '../support/policies.ts';
