@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 
-/** In bytes; no answer of AWS comes near, not even a thousand roles with their policies. */
-const MOST_BYTES = 16 * 1024 * 1024;
+/** In bytes: more than a thousand roles with the longest policies that they may have. */
+const MOST_BYTES = 64 * 1024 * 1024;
 
 /**
  * The body of an answer, which the SDK by itself would wait for without end where it comes byte by byte, and keep where it
