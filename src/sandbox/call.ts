@@ -1,8 +1,10 @@
 import type { KeyService } from './kms-service.ts';
 import type { Knobs } from './knobs.ts';
+import type { ServiceName } from './protocol/operations.ts';
 import type { Replicator } from './s3/replicate.ts';
 import type { SessionState } from './state.ts';
 import type { Store } from './store.ts';
+import type { Trail } from './trail.ts';
 
 /** Who signed a request. The sandbox knows two sorts: an account itself (its root) and a session of one of its roles. */
 export interface Caller {
@@ -13,7 +15,7 @@ export interface Caller {
 
 /** One request, decoded: what a handler gets beside its input. */
 export interface Call {
-  service: 's3' | 'iam' | 'kms' | 'sts';
+  service: ServiceName;
   operation: string;
   caller: Caller;
   /** The Region of the credential scope; S3 bucket operations compare it with the bucket's own. */
@@ -26,6 +28,7 @@ export interface Call {
   keys: KeyService;
   knobs: Knobs;
   replicator: Replicator;
+  trail: Trail;
   /** The session that signed, if it was one. */
   session?: SessionState;
 }

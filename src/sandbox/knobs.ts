@@ -30,6 +30,8 @@ const knobs = z.strictObject({
   keyPropagationMs: ms,
   /** Between the answer to a put and its replication, in milliseconds. */
   replicationDelayMs: ms,
+  /** Until CloudTrail tells of a change, in milliseconds. */
+  trailDelayMs: ms,
   faults: z.array(fault),
 });
 
@@ -44,6 +46,7 @@ export const defaultKnobs = (): Knobs => ({
   rolePropagationMs: 0,
   keyPropagationMs: 0,
   replicationDelayMs: 0,
+  trailDelayMs: 0,
   faults: [],
 });
 
@@ -52,6 +55,7 @@ const THROTTLING = {
   iam: { status: 400, code: 'Throttling', message: 'Rate exceeded' },
   sts: { status: 400, code: 'Throttling', message: 'Rate exceeded' },
   kms: { status: 400, code: 'ThrottlingException', message: 'Rate exceeded' },
+  cloudtrail: { status: 400, code: 'ThrottlingException', message: 'Rate exceeded' },
 };
 
 /** Counts the calls that each fault has seen, and says which one strikes now. */

@@ -28,7 +28,7 @@ export function requestLog(): RequestLog & { add(entry: Omit<RequestEntry, 'n' |
   return {
     entries,
     add(given) {
-      const entry = { n: ++n, ...given, write: !/^(Get|List|Head|Describe)/.test(given.operation) };
+      const entry = { n: ++n, ...given, write: !/^(Get|List|Head|Describe|Lookup)/.test(given.operation) };
       entries.push(entry);
       if (entries.length > KEPT) entries.splice(0, entries.length - KEPT);
       return entry;

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { forStrangers, isLoopback, strangerOf } from '../http/strangers.ts';
 import { AwsError, asAwsError } from './aws-error.ts';
 import type { Call, Handlers } from './call.ts';
+import { cloudTrailHandlers } from './cloudtrail.ts';
 import { control } from './control.ts';
 import { folderStore } from './folder-store.ts';
 import { iamHandlers } from './iam.ts';
@@ -20,6 +21,7 @@ import { s3Handlers } from './s3/handlers.ts';
 import { createReplicator } from './s3/replicate.ts';
 import { memoryStore, type Store } from './store.ts';
 import { stsHandlers } from './sts.ts';
+import { createTrail } from './trail.ts';
 import { understand } from './understand.ts';
 
 export interface SandboxOptions {
@@ -58,6 +60,7 @@ const HANDLERS: Record<ServiceName, Handlers> = {
   iam: iamHandlers,
   kms: kmsHandlers,
   sts: stsHandlers,
+  cloudtrail: cloudTrailHandlers,
 };
 
 /**
@@ -70,6 +73,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   const store = options.state === undefined ? memoryStore() : folderStore(options.state);
   const knobs: Knobs = { ...defaultKnobs(), ...options.knobs };
   const log = requestLog();
+  const trail = createTrail(store);
   const pickFault = faultPicker(knobs);
   const keys = createKeyService(store, clock);
   const replicator = createReplicator({ store, keys, clock, delayMs: () => knobs.replicationDelayMs });
@@ -96,6 +100,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       return;
     }
     let answer: Answer;
+    let input: Record<string, unknown> = {};
     try {
       if (asked.refusal) throw asked.refusal;
       if (typeof fault === 'object')
@@ -116,14 +121,17 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
         keys,
         knobs,
         replicator,
+        trail,
         ...(asked.session === undefined ? {} : { session: asked.session }),
       };
-      const output = ((await handler(call, await asked.decode(operation))) ?? {}) as Record<string, unknown>;
+      input = await asked.decode(operation);
+      const output = ((await handler(call, input)) ?? {}) as Record<string, unknown>;
       answer = ENCODERS[service](operation, output, requestId);
     } catch (error) {
       answer = encodeError(service, asAwsError(error), requestId, asked.resource);
       entry.code = error instanceof AwsError ? error.code : 'InternalError';
     }
+    trail.add({ ...asked, input, at: clock(), requestId, code: entry.code });
     await store.flush().catch((error: unknown) => {
       answer = encodeError(service, asAwsError(error), requestId, asked.resource);
     });
@@ -187,11 +195,14 @@ const ENCODERS: Record<
   iam: (operation, output, id) => encodeQuery('iam', operation, output, id),
   sts: (operation, output, id) => encodeQuery('sts', operation, output, id),
   kms: encodeJson,
+  cloudtrail: encodeJson,
 };
 
 function encodeError(service: ServiceName, error: AwsError, id: string, resource: string): Answer {
   if (service === 's3') return encodeRestError(error, id, resource);
-  return service === 'kms' ? encodeJsonError(error) : encodeQueryError(service, error, id);
+  return service === 'iam' || service === 'sts'
+    ? encodeQueryError(service, error, id)
+    : encodeJsonError(error);
 }
 
 function send(response: ServerResponse, answer: Answer, requestId: string, headOnly: boolean): void {

@@ -42,13 +42,13 @@ export async function understand(request: IncomingMessage, store: Store, now: nu
     account: signer.caller.account,
   };
 
-  if (signer.service === 'kms') {
-    const name = headers['x-amz-target']?.split('.')[1] ?? 'Unknown';
+  if (signer.service === 'kms' || signer.service === 'cloudtrail') {
+    const name = headers['x-amz-target']?.split('.').at(-1) ?? 'Unknown';
     return {
       ...common,
-      service: 'kms',
+      service: signer.service,
       name,
-      operation: operations.kms.get(name),
+      operation: operations[signer.service].get(name),
       resource: '/',
       decode: (operation) => decodeJson(operation, body.bytes),
     };

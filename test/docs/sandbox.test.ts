@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
+import { cloudTrailHandlers } from '../../src/sandbox/cloudtrail.ts';
 import { iamHandlers } from '../../src/sandbox/iam.ts';
 import { kmsHandlers } from '../../src/sandbox/kms.ts';
 import { defaultKnobs } from '../../src/sandbox/knobs.ts';
@@ -13,8 +14,9 @@ test.each([
   ['IAM', iamHandlers],
   ['KMS', kmsHandlers],
   ['STS', stsHandlers],
+  ['CloudTrail', cloudTrailHandlers],
 ])('the documentation lists what the sandbox speaks of %s', (service, handlers) => {
-  const [, list = ''] = new RegExp(`^\\*\\*${service}\\*\\*: ([^.]*)\\.$`, 'm').exec(docs) ?? [];
+  const [, list = ''] = new RegExp(`^\\*\\*${service}\\*\\*: ([^.]*)\\.(?: |$)`, 'm').exec(docs) ?? [];
   expect(list.split(/,\s+/)).toEqual(Object.keys(handlers).sort());
 });
 

@@ -1,10 +1,11 @@
+import { LookupEvents$ } from '@aws-sdk/client-cloudtrail';
 import * as iam from '@aws-sdk/client-iam';
 import * as kms from '@aws-sdk/client-kms';
 import * as s3 from '@aws-sdk/client-s3';
 import * as sts from '@aws-sdk/client-sts';
 import { normal, type Schema } from './codec.ts';
 
-export type ServiceName = 's3' | 'iam' | 'kms' | 'sts';
+export type ServiceName = 's3' | 'iam' | 'kms' | 'sts' | 'cloudtrail';
 
 /** An operation as a client of the SDK describes it. */
 export interface Operation {
@@ -39,6 +40,8 @@ export const operations: Record<ServiceName, Map<string, Operation>> = {
   iam: operationsOf(iam),
   kms: operationsOf(kms),
   sts: operationsOf(sts),
+  // Of CloudTrail it speaks this alone.
+  cloudtrail: operationsOf({ LookupEvents$ }),
 };
 
 interface Route {

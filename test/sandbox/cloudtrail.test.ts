@@ -1,0 +1,180 @@
+import {
+  CloudTrailClient,
+  type Event,
+  LookupEventsCommand,
+  type LookupEventsRequest,
+} from '@aws-sdk/client-cloudtrail';
+import { CreateRoleCommand, DeleteRoleCommand, GetRoleCommand } from '@aws-sdk/client-iam';
+import { CreateAliasCommand, CreateKeyCommand, EncryptCommand } from '@aws-sdk/client-kms';
+import {
+  CreateBucketCommand,
+  PutBucketVersioningCommand,
+  PutObjectCommand,
+  PutPublicAccessBlockCommand,
+} from '@aws-sdk/client-s3';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Door } from '../../src/aws/door.ts';
+import { type Sandbox, startSandbox } from '../../src/sandbox/server.ts';
+import { doorOf, EAST, WEST } from './support.ts';
+
+const ACCOUNT = '111122223333';
+const NOON = Date.UTC(2026, 0, 1, 12);
+const TRUST = JSON.stringify({
+  Version: '2012-10-17',
+  Statement: { Effect: 'Allow', Principal: { Service: 's3.amazonaws.com' }, Action: 'sts:AssumeRole' },
+});
+
+let sandbox: Sandbox;
+let door: Door;
+let now = NOON;
+let keyArn = '';
+
+/** What somebody does to a sandbox, a minute between any two. */
+beforeAll(async () => {
+  sandbox = await startSandbox({ clock: () => now });
+  door = doorOf(sandbox, ACCOUNT);
+  const versioned = { Bucket: 'acme', VersioningConfiguration: { Status: 'Enabled' as const } };
+  const does = async (what: Promise<unknown>) => {
+    await what;
+    now += 60_000;
+  };
+  await does(
+    door.send(
+      WEST,
+      new CreateBucketCommand({
+        Bucket: 'acme',
+        CreateBucketConfiguration: { LocationConstraint: 'us-west-2' },
+      }),
+    ),
+  );
+  await does(door.send(WEST, new PutBucketVersioningCommand(versioned)));
+  await does(
+    door.send(
+      WEST,
+      new PutPublicAccessBlockCommand({
+        Bucket: 'acme',
+        PublicAccessBlockConfiguration: { BlockPublicAcls: true },
+      }),
+    ),
+  );
+  await does(door.send(WEST, new PutObjectCommand({ Bucket: 'acme', Key: 'a', Body: 'x' })));
+  await does(door.send(WEST, new CreateRoleCommand({ RoleName: 'acme', AssumeRolePolicyDocument: TRUST })));
+  await does(door.send(WEST, new GetRoleCommand({ RoleName: 'acme' })));
+  await does(door.send(EAST, new DeleteRoleCommand({ RoleName: 'other' })).catch(() => {}));
+  const { KeyMetadata } = await door.send(EAST, new CreateKeyCommand({}));
+  keyArn = KeyMetadata?.Arn ?? '';
+  await does(door.send(EAST, new CreateAliasCommand({ AliasName: 'alias/acme', TargetKeyId: keyArn })));
+  await does(door.send(EAST, new EncryptCommand({ KeyId: keyArn, Plaintext: Buffer.from('x') })));
+});
+afterAll(() => sandbox.close());
+
+async function asking<T>(
+  { region = 'us-east-1', account = ACCOUNT }: { region?: string; account?: string },
+  ask: (client: CloudTrailClient) => Promise<T>,
+): Promise<T> {
+  const credentials = { accessKeyId: account, secretAccessKey: 'any' };
+  const client = new CloudTrailClient({ endpoint: sandbox.endpoint, region, credentials, maxAttempts: 1 });
+  try {
+    return await ask(client);
+  } finally {
+    client.destroy();
+  }
+}
+
+const lookUp = (input: LookupEventsRequest, where = {}) =>
+  asking(where, async (client) => (await client.send(new LookupEventsCommand(input))).Events ?? []);
+
+const names = (events: Event[]) => events.map(({ EventName }) => EventName);
+const by = (
+  AttributeKey: 'EventName' | 'ResourceName' | 'Username' | 'EventSource',
+  AttributeValue: string,
+) => ({
+  LookupAttributes: [{ AttributeKey, AttributeValue }],
+});
+
+test('tells the changes of settings of a Region, newest first, and IAM of all in one', async () => {
+  expect(names(await lookUp({}, { region: 'us-west-2' }))).toEqual([
+    'PutBucketPublicAccessBlock',
+    'PutBucketVersioning',
+    'CreateBucket',
+  ]);
+  expect(names(await lookUp({}))).toEqual(['CreateAlias', 'CreateKey', 'DeleteRole', 'CreateRole']);
+  expect(await lookUp({}, { account: '999988887777' })).toEqual([]);
+});
+
+test('finds them by one attribute', async () => {
+  expect(names(await lookUp(by('EventName', 'CreateRole')))).toEqual(['CreateRole']);
+  expect(names(await lookUp(by('EventName', 'PutPublicAccessBlock'), { region: 'us-west-2' }))).toEqual([]);
+  expect(names(await lookUp(by('ResourceName', 'acme')))).toEqual(['CreateRole']);
+  expect(names(await lookUp(by('ResourceName', 'alias/acme')))).toEqual(['CreateAlias']);
+  expect(names(await lookUp(by('EventSource', 'kms.amazonaws.com')))).toEqual(['CreateAlias', 'CreateKey']);
+  expect(await lookUp(by('Username', 'root'))).toHaveLength(4);
+});
+
+test('and by time, in whole seconds', async () => {
+  const at = (minutes: number) => new Date(NOON + minutes * 60_000);
+  const west = { region: 'us-west-2' };
+  expect(names(await lookUp({ StartTime: at(1), EndTime: at(1) }, west))).toEqual(['PutBucketVersioning']);
+  expect(names(await lookUp({ StartTime: at(2) }, west))).toEqual(['PutBucketPublicAccessBlock']);
+  expect(names(await lookUp({ EndTime: at(0) }, west))).toEqual(['CreateBucket']);
+});
+
+test('says who, when, with what and on what, and what was refused', async () => {
+  const [created] = await lookUp(by('EventName', 'CreateRole'));
+  expect(created).toMatchObject({
+    EventTime: new Date(NOON + 4 * 60_000),
+    Username: 'root',
+    ReadOnly: 'false',
+  });
+  expect(JSON.parse(created?.CloudTrailEvent ?? '')).toMatchObject({
+    userIdentity: { type: 'Root', arn: `arn:aws:iam::${ACCOUNT}:root` },
+    eventTime: '2026-01-01T12:04:00Z',
+    eventSource: 'iam.amazonaws.com',
+    eventName: 'CreateRole',
+    awsRegion: 'us-east-1',
+    userAgent: expect.stringMatching(/^replikey\//),
+    requestParameters: { roleName: 'acme' },
+  });
+  const [versioned] = await lookUp(by('EventName', 'PutBucketVersioning'), { region: 'us-west-2' });
+  expect(JSON.parse(versioned?.CloudTrailEvent ?? '')).toMatchObject({
+    userAgent: expect.stringMatching(/^\[replikey\/.*\]$/),
+    requestParameters: { bucketName: 'acme' },
+  });
+  const [refused] = await lookUp(by('EventName', 'DeleteRole'));
+  expect(JSON.parse(refused?.CloudTrailEvent ?? '')).toMatchObject({ errorCode: 'NoSuchEntity' });
+});
+
+test('comes in pages', async () => {
+  const all = await asking({}, async (client) => {
+    const pages: (string | undefined)[][] = [];
+    for (let NextToken: string | undefined; ; ) {
+      const page = await client.send(new LookupEventsCommand({ MaxResults: 3, NextToken }));
+      pages.push(names(page.Events ?? []));
+      NextToken = page.NextToken;
+      if (NextToken === undefined) return pages;
+    }
+  });
+  expect(all).toEqual([['CreateAlias', 'CreateKey', 'DeleteRole'], ['CreateRole']]);
+});
+
+test.each<[string, LookupEventsRequest]>([
+  ['InvalidMaxResultsException', { MaxResults: 51 }],
+  ['InvalidTimeRangeException', { StartTime: new Date(2), EndTime: new Date(1) }],
+  [
+    'InvalidLookupAttributesException',
+    {
+      LookupAttributes: [
+        { AttributeKey: 'EventName', AttributeValue: 'CreateRole' },
+        { AttributeKey: 'Username', AttributeValue: 'root' },
+      ],
+    },
+  ],
+])('refuses with %s what cannot be asked', async (name, input) => {
+  await expect(lookUp(input)).rejects.toMatchObject({ name });
+});
+
+test('is as late as it is told to be', async () => {
+  sandbox.knobs.trailDelayMs = 3 * 60_000;
+  expect(names(await lookUp({}))).toEqual(['DeleteRole', 'CreateRole']);
+  sandbox.knobs.trailDelayMs = 0;
+});
