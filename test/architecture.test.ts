@@ -23,6 +23,7 @@ test('only the door and the clients talk to AWS, and only kinds, doctors, canari
   );
   expect(others.sort()).toEqual([
     'aws/clients.ts',
+    'aws/cloudtrail.ts',
     'aws/door.ts',
     'aws/roles-in-bulk.ts',
     'cli/demo.ts',

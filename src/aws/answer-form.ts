@@ -21,6 +21,7 @@ const NEEDED: Record<string, string> = {
   ListBuckets: 'Buckets',
   ListKeys: 'Keys',
   ListRoles: 'Roles',
+  LookupEvents: 'Events',
 };
 
 /** An answer that is not of the form in which AWS answers. */

@@ -5,6 +5,7 @@ import { STSClient } from '@aws-sdk/client-sts';
 import { fromIni, fromTemporaryCredentials } from '@aws-sdk/credential-providers';
 import type { Place } from '../core/resource.ts';
 import type { Account } from '../spec/types.ts';
+import type { CloudTrail } from './cloudtrail.ts';
 import { collectBody } from './collect-body.ts';
 import { AT_ONCE } from './pace.ts';
 import { createTransport, type SdkConfig } from './transport.ts';
@@ -12,7 +13,7 @@ import { createTransport, type SdkConfig } from './transport.ts';
 // Node 20 works until the SDK's first release of 2027; the warning is for us, not for who runs the tool.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
 
-export type Service = 's3' | 'iam' | 'kms' | 'sts';
+export type Service = 's3' | 'iam' | 'kms' | 'sts' | 'cloudtrail';
 
 /** What sends commands to one service in one Region, with the credentials of one account. */
 export interface Transport {
@@ -27,6 +28,8 @@ export interface Connection {
   credentials?: { accessKeyId: string; secretAccessKey: string; sessionToken?: string };
   /** Milliseconds in which an answer must begin, and then be complete, or the attempt is given up; default 30,000. */
   timeoutMs?: number;
+  /** Loads what asks CloudTrail, once it is asked; absent: it is not. */
+  cloudTrail?: () => Promise<CloudTrail>;
 }
 
 /**
@@ -45,27 +48,36 @@ export function createClients(accounts: readonly Account[], connection: Connecti
       const key = [service, at.account ?? '', at.region].join(' ');
       const known = made.get(key);
       if (known) return known;
-      const client = new CLIENTS[service]({
-        region: at.region,
-        requestHandler: {
-          httpAgent: { maxSockets: AT_ONCE.most },
-          httpsAgent: { maxSockets: AT_ONCE.most },
-          connectionTimeout: 5_000,
-          // The SDK's own default is to wait for ever.
-          requestTimeout: timeoutMs,
-          throwOnRequestTimeout: true,
-          // Clients that the SDK makes for credentials share this handler, and what collects for ours they do not.
-          socketTimeout: timeoutMs,
-        },
-        streamCollector,
-        ...(connection.endpoint === undefined ? {} : { endpoint: connection.endpoint }),
-        ...credentials(at.account === undefined ? undefined : byName.get(at.account), connection),
-        ...(service === 's3' && hasOwnEndpoint(connection) ? { forcePathStyle: true } : {}),
-      });
-      const transport: Transport = {
-        send: createTransport(client.config as unknown as SdkConfig),
-        destroy: () => client.destroy(),
+      const open = (Client: Client): Transport => {
+        const client = new Client({
+          region: at.region,
+          requestHandler: {
+            httpAgent: { maxSockets: AT_ONCE.most },
+            httpsAgent: { maxSockets: AT_ONCE.most },
+            connectionTimeout: 5_000,
+            // The SDK's own default is to wait for ever.
+            requestTimeout: timeoutMs,
+            throwOnRequestTimeout: true,
+            // Clients that the SDK makes for credentials share this handler, and what collects for ours they do not.
+            socketTimeout: timeoutMs,
+          },
+          streamCollector,
+          ...(connection.endpoint === undefined ? {} : { endpoint: connection.endpoint }),
+          ...credentials(at.account === undefined ? undefined : byName.get(at.account), connection),
+          ...(service === 's3' && hasOwnEndpoint(connection) ? { forcePathStyle: true } : {}),
+        });
+        return {
+          send: createTransport(client.config as unknown as SdkConfig),
+          destroy: () => client.destroy(),
+        };
       };
+      const transport =
+        service === 'cloudtrail'
+          ? opening(async () => {
+              if (!connection.cloudTrail) throw new Error('CloudTrail is not asked here');
+              return open((await connection.cloudTrail()).CloudTrailClient);
+            })
+          : open(CLIENTS[service]);
       made.set(key, transport);
       return transport;
     },
@@ -78,6 +90,20 @@ export function createClients(accounts: readonly Account[], connection: Connecti
 export type Clients = ReturnType<typeof createClients>;
 
 const CLIENTS = { s3: S3Client, iam: IAMClient, kms: KMSClient, sts: STSClient };
+
+type Client = (typeof CLIENTS)[keyof typeof CLIENTS] | CloudTrail['CloudTrailClient'];
+
+/** A transport that is opened with the first command. */
+function opening(open: () => Promise<Transport>): Transport {
+  let opened: Promise<Transport> | undefined;
+  return {
+    async send(command, beforeSending) {
+      opened ??= open();
+      return (await opened).send(command, beforeSending);
+    },
+    destroy: () => void opened?.then((transport) => transport.destroy()).catch(() => {}),
+  };
+}
 
 function credentials(account: Account | undefined, connection: Connection) {
   if (connection.credentials) {

@@ -13,4 +13,4 @@ export function nameOf(command: object): { service: Service; operation: string; 
 }
 
 /** Operations that only read; a dry run may send nothing else. */
-export const isRead = (operation: string): boolean => /^(Get|List|Head|Describe)/.test(operation);
+export const isRead = (operation: string): boolean => /^(Get|List|Head|Describe|Lookup)/.test(operation);

@@ -13,6 +13,13 @@ export interface Pace {
 /** How many calls of one service may be under way at first, and at most. */
 export const AT_ONCE = { first: 100, most: 200 };
 
+/** What is published, in calls a second. */
+const QUOTAS: Partial<Record<Service, Record<string, number>>> = {
+  kms: KMS_QUOTAS,
+  // https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html
+  cloudtrail: { LookupEvents: 2 },
+};
+
 /**
  * S3 and IAM publish no rates, so that theirs are found out: half as many calls are under way after AWS has throttled
  * one, and one more after as many as may be have gone well. That is how TCP shares a line among those who know nothing
@@ -29,7 +36,7 @@ export function createPace(isThrottle: (error: unknown) => boolean, signal?: Abo
   return {
     async turn(service, at, operation, attempt) {
       const family = `${service} ${at.account ?? ''} ${service === 'iam' ? '' : at.region}`;
-      const quota = service === 'kms' ? (KMS_QUOTAS as Record<string, number>)[operation] : undefined;
+      const quota = QUOTAS[service]?.[operation];
       if (quota !== undefined) {
         const throttled = pThrottle({
           limit: quota,

@@ -29,6 +29,15 @@ export function place(side: Side): Place {
     : { account: side.account, region: side.region };
 }
 
+/** The name in an id, without the account and the Region that make it the only one. */
+export function nameIn(id: Id, { account, region }: Place): string {
+  const name = id.slice(id.indexOf('/') + 1);
+  const where = [[account, region].filter(Boolean).join('/'), account].find((one) =>
+    name.endsWith(`@${one}`),
+  );
+  return where === undefined ? name : name.slice(0, -where.length - 1);
+}
+
 /** Rule ids tell ours from foreign ones, and whose ours are. */
 export const ruleId = (pair: string, rule: string): string => `replikey/${pair}/${rule}`;
 

@@ -198,6 +198,20 @@ export interface Kind<S = unknown> {
   byHand?(desired: S): ByHand | undefined;
   /** Refusals that pass soon after our own writes: propagation, not failure. */
   settles?: Settling[];
+  /** How CloudTrail tells who changed it. */
+  trail: Trail;
+}
+
+/** The events of CloudTrail that tell of changes of a document, whoever makes them. */
+export interface Trail {
+  /** Their names, by what of it they change: the longest beginning of a path of the patch, `''` where the whole is gone. */
+  events: Record<string, string[]>;
+  /** Where they are told; absent: where the thing lies. */
+  region?(region: string): string;
+  /** By what other names they may tell the thing. */
+  aliases?(aws: Aws, at: Place, name: string): Promise<string[]>;
+  /** Whether an event with these parameters is about the thing of these names. */
+  isAbout(parameters: Record<string, unknown>, names: readonly string[]): boolean;
 }
 
 /** What is there of a resource, and what its ARN is, or will be. */

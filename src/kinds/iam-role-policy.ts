@@ -13,6 +13,7 @@ import {
 import type { Statement } from '../iam/types.ts';
 import { orAbsent } from './absent.ts';
 import { isSpent, policyOf, remarks } from './policy-text.ts';
+import { roleTrail } from './trail.ts';
 
 /** Our inline policy of the role: what replication needs. Other policies of the same role stay as they are. */
 export interface IamRolePolicy {
@@ -132,6 +133,8 @@ export const iamRolePolicy: Kind<IamRolePolicy> = {
   }),
 
   settles: [{ code: 'NoSuchEntityException', waitsFor: 'IAM to see the new role' }],
+
+  trail: roleTrail({ '': ['DeleteRolePolicy'], '/': ['PutRolePolicy'] }, POLICY_NAME),
 };
 
 const EXPLAINED: [string, string][] = [

@@ -23,6 +23,7 @@ import type { Statement } from '../iam/types.ts';
 import { orAbsent } from './absent.ts';
 import { policyOf } from './policy-text.ts';
 import { ownTags, tagMap } from './tags.ts';
+import { roleTrail } from './trail.ts';
 
 /** The role that S3 assumes, with its trust policy: by name, or by the ARN of one that is never altered. */
 export interface IamRole {
@@ -215,6 +216,14 @@ export const iamRole: Kind<IamRole> = {
     { code: 'NoSuchEntityException', waitsFor: 'IAM to see the new role' },
     { code: 'DeleteConflictException', waitsFor: 'IAM to see that the policy of the role is gone' },
   ],
+
+  trail: roleTrail({
+    '': ['DeleteRole'],
+    '/trust': ['UpdateAssumeRolePolicy'],
+    '/permissionsBoundary': ['PutRolePermissionsBoundary', 'DeleteRolePermissionsBoundary'],
+    '/tags': ['TagRole', 'UntagRole'],
+    '/removable': ['TagRole', 'UntagRole'],
+  }),
 };
 
 type Change = 'UpdateAssumeRolePolicy' | 'PutRolePermissionsBoundary' | 'TagRole';

@@ -15,6 +15,7 @@ import type { Statement } from '../iam/types.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
 import { orAbsent } from './absent.ts';
 import { policyOf, remarks } from './policy-text.ts';
+import { keyTrail } from './trail.ts';
 
 /**
  * Our statements in the policy of a key that is declared by alias. Everybody else's, the account's own administration
@@ -124,6 +125,8 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy> = {
     { code: 'MalformedPolicyDocumentException', waitsFor: 'KMS to see the new role as a principal' },
     { code: 'NotFoundException', waitsFor: 'KMS to see the new key' },
   ],
+
+  trail: keyTrail({ '': ['PutKeyPolicy', 'UpdateAlias'] }),
 };
 
 /** Every use that a pair makes of a key: the side, as it is with that key, and where the key was declared. */

@@ -19,6 +19,7 @@ import type { Aws, Kind, Place, Resource, Seen } from '../core/resource.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
 import { orAbsent } from './absent.ts';
 import { ownTags, tagMap } from './tags.ts';
+import { keyTrail } from './trail.ts';
 
 /** A key by its alias, which we create when it is absent, or by its ARN, which must exist and is never altered. */
 export interface KmsKey {
@@ -165,6 +166,12 @@ export const kmsKey: Kind<KmsKey> = {
     { code: 'NotFoundException', waitsFor: 'KMS to see the new key' },
     { code: 'KMSInvalidStateException', message: /Creating/, waitsFor: 'the new key to become Enabled' },
   ],
+
+  trail: keyTrail({
+    '': ['DeleteAlias', 'UpdateAlias'],
+    '/description': ['UpdateKeyDescription'],
+    '/rotation': ['EnableKeyRotation', 'DisableKeyRotation'],
+  }),
 };
 
 function want(pair: BucketReplication, side: Side, path: string): Resource<KmsKey> {

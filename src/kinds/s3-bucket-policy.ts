@@ -19,6 +19,7 @@ import type { Statement } from '../iam/types.ts';
 import { orAbsent } from './absent.ts';
 import { bucketSettles } from './bucket-settles.ts';
 import { isSpent, policyOf, remarks } from './policy-text.ts';
+import { bucketTrail } from './trail.ts';
 
 /** Our statements in the policy of a destination bucket, where the source is of another account. */
 export interface S3BucketPolicy {
@@ -134,4 +135,6 @@ export const s3BucketPolicy: Kind<S3BucketPolicy> = {
     ...bucketSettles,
     { code: 'MalformedPolicy', message: /principal/i, waitsFor: 'S3 to see the new role as a principal' },
   ],
+
+  trail: bucketTrail({ '': ['DeleteBucketPolicy'], '/': ['PutBucketPolicy'] }),
 };

@@ -10,6 +10,7 @@ import { bucketArn } from '../core/permissions.ts';
 import type { Kind } from '../core/resource.ts';
 import { orAbsent } from './absent.ts';
 import { ownTags, tagMap } from './tags.ts';
+import { bucketTrail } from './trail.ts';
 
 /** A bucket of ours in its Region. New ones are private and without ACLs, as S3 makes them since April 2023. */
 export interface S3Bucket {
@@ -109,6 +110,8 @@ export const s3Bucket: Kind<S3Bucket> = {
   }),
 
   settles: [{ code: 'OperationAborted', waitsFor: 'S3 to finish another operation on the bucket name' }],
+
+  trail: bucketTrail({ '': ['DeleteBucket'] }),
 };
 
 /** S3 answers a wrong Region with 301 PermanentRedirect or 400 AuthorizationHeaderMalformed, and names the right one. */

@@ -11,6 +11,7 @@ import type { Kind, Ref, Resource, Risk } from '../core/resource.ts';
 import type { BucketReplication } from '../spec/types.ts';
 import { orAbsent } from './absent.ts';
 import { bucketSettles } from './bucket-settles.ts';
+import { bucketTrail } from './trail.ts';
 
 /** Default encryption of new objects. What else S3 keeps in the same document is carried through. */
 export interface S3Encryption {
@@ -142,6 +143,8 @@ export const s3Encryption: Kind<S3Encryption> = {
   }),
 
   settles: bucketSettles,
+
+  trail: bucketTrail({ '': ['PutBucketEncryption', 'DeleteBucketEncryption'] }),
 };
 
 /**

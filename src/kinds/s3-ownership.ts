@@ -7,6 +7,7 @@ import { bucketId, place, position } from '../core/names.ts';
 import type { Kind } from '../core/resource.ts';
 import { orAbsent } from './absent.ts';
 import { bucketSettles } from './bucket-settles.ts';
+import { bucketTrail } from './trail.ts';
 
 /** Who owns new objects of a bucket, where it is declared. */
 export interface S3Ownership {
@@ -80,4 +81,6 @@ export const s3Ownership: Kind<S3Ownership> = {
         ],
 
   settles: bucketSettles,
+
+  trail: bucketTrail({ '': ['DeleteBucketOwnershipControls'], '/': ['PutBucketOwnershipControls'] }),
 };

@@ -3,6 +3,7 @@ import { bucketId, place, position } from '../core/names.ts';
 import type { Kind } from '../core/resource.ts';
 import { orAbsent } from './absent.ts';
 import { bucketSettles } from './bucket-settles.ts';
+import { bucketTrail } from './trail.ts';
 
 /** The block of public access of a bucket, where it is declared: all four settings, or none. */
 export interface S3PublicAccess {
@@ -96,4 +97,6 @@ export const s3PublicAccess: Kind<S3PublicAccess> = {
       : [],
 
   settles: bucketSettles,
+
+  trail: bucketTrail({ '': ['DeleteBucketPublicAccessBlock'], '/': ['PutBucketPublicAccessBlock'] }),
 };

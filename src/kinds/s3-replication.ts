@@ -15,6 +15,7 @@ import type { BucketReplication, Side } from '../spec/types.ts';
 import { orAbsent } from './absent.ts';
 import { bucketSettles } from './bucket-settles.ts';
 import { fromAws, isV1, type RuleSpec, toAws } from './replication-rule.ts';
+import { bucketTrail } from './trail.ts';
 
 /** The one replication configuration of a source bucket: one role, and the rules of all specs that share the bucket. */
 export interface S3Replication {
@@ -277,6 +278,8 @@ export const s3Replication: Kind<S3Replication> = {
     },
     { code: 'InvalidArgument', message: /[Rr]ole/, waitsFor: 'S3 to see the new role' },
   ],
+
+  trail: bucketTrail({ '': ['DeleteBucketReplication'], '/': ['PutBucketReplication'] }),
 };
 
 const ONLY_NEW =

@@ -3,6 +3,7 @@ import { bucketId, place, position } from '../core/names.ts';
 import type { Kind } from '../core/resource.ts';
 import { orAbsent } from './absent.ts';
 import { bucketSettles } from './bucket-settles.ts';
+import { bucketTrail } from './trail.ts';
 
 /** Versioning, which replication needs on both sides. It is only ever switched on. */
 export interface S3Versioning {
@@ -62,4 +63,6 @@ export const s3Versioning: Kind<S3Versioning> = {
   }),
 
   settles: bucketSettles,
+
+  trail: bucketTrail({ '': ['PutBucketVersioning'] }),
 };

@@ -84,6 +84,7 @@ const LISTINGS: Record<Service, Listing | undefined> = {
     absent: { name: 'NotFoundException', message: 'The alias is not found.', status: 400 },
   },
   sts: undefined,
+  cloudtrail: undefined,
 };
 
 const pluck = (list: unknown, field: string): unknown[] =>

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { aboutOf } from '../../src/core/adoption.ts';
-import { isOurRule, keyId, place, position, roleId, ruleId } from '../../src/core/names.ts';
+import { isOurRule, keyId, nameIn, place, position, roleId, ruleId } from '../../src/core/names.ts';
 import { showPointer } from '../../src/core/pointer.ts';
 import { aPair } from '../support/pair.ts';
 
@@ -20,6 +20,16 @@ describe('ids', () => {
     expect(roleId(aPair({ source: main }))).toBe('iam.role/replikey-acme-tax@main');
     const given = aPair({ role: { arn: 'arn:aws:iam::111122223333:role/r' } });
     expect(roleId(given, 'iam.role-policy')).toBe('iam.role-policy/arn:aws:iam::111122223333:role/r');
+  });
+  test('still tell the name', () => {
+    for (const pair of [aPair(), aPair({ source: main })]) {
+      const at = place(pair.source);
+      expect(nameIn(keyId(pair.source), at)).toBe('alias/acme-tax');
+      expect(nameIn(roleId(pair), at)).toBe('replikey-acme-tax');
+      expect(nameIn('s3.versioning/acme-tax', at)).toBe('acme-tax');
+    }
+    expect(nameIn('iam.role/a@b', { region: 'us-east-1' })).toBe('a@b');
+    expect(nameIn(keyId(aPair({ source: { key: { arn: ARN } } }).source), { region: 'us-east-1' })).toBe(ARN);
   });
   test('of rules tell ours from others', () => {
     expect(ruleId('tax', 'all')).toBe('replikey/tax/all');

@@ -30,7 +30,7 @@ export type Instead =
 
 const everywhere = (status: number, code: string, message: string): Record<Service, Refusal> => {
   const one = { status, code, message };
-  return { s3: one, iam: one, sts: one, kms: one };
+  return { s3: one, iam: one, sts: one, kms: one, cloudtrail: one };
 };
 
 const FIVE_HUNDRED: Instead = {
@@ -44,6 +44,7 @@ const FIVE_HUNDRED: Instead = {
     iam: { status: 500, code: 'ServiceFailure', message: 'The request processing has failed.' },
     sts: { status: 500, code: 'InternalFailure', message: 'The request processing has failed.' },
     kms: { status: 500, code: 'KMSInternalException', message: 'An internal error occurred.' },
+    cloudtrail: { status: 500, code: 'InternalFailure', message: 'The request processing has failed.' },
   },
 };
 

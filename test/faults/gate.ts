@@ -97,19 +97,20 @@ function refuse(response: ServerResponse, service: Service, { status, code, mess
   const headers = {
     date: new Date(Date.now() + (skewed ? SKEW_MS : 0)).toUTCString(),
     'x-amzn-requestid': '4442587f-b7d0-a2f9-0000-000000000000',
-    'content-type': service === 'kms' ? 'application/x-amz-json-1.1' : 'text/xml',
+    'content-type': formOf(service) === 'json' ? 'application/x-amz-json-1.1' : 'text/xml',
   };
-  response
-    .writeHead(status, headers)
-    .end(TOLD[service === 'iam' || service === 'sts' ? 'query' : service](code, message));
+  response.writeHead(status, headers).end(TOLD[formOf(service)](code, message));
 }
+
+const formOf = (service: Service): keyof typeof TOLD =>
+  service === 's3' ? 's3' : service === 'iam' || service === 'sts' ? 'query' : 'json';
 
 const TOLD = {
   s3: (code: string, message: string) =>
     `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>${message}</Message></Error>`,
   query: (code: string, message: string) =>
     `<ErrorResponse><Error><Type>Sender</Type><Code>${code}</Code><Message>${message}</Message></Error></ErrorResponse>`,
-  kms: (code: string, message: string) => JSON.stringify({ __type: code, message }),
+  json: (code: string, message: string) => JSON.stringify({ __type: code, message }),
 };
 
 async function carriedOut(sandbox: string, asked: IncomingMessage, body: Buffer) {

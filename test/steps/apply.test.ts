@@ -29,6 +29,7 @@ function anAws(behaviour: { write?: (name: string, spec: Thing) => Thing | Promi
       there.set(id, behaviour.write ? await behaviour.write(id, spec) : spec);
     },
     settles: [{ code: 'NotYet', waitsFor: 'the world to catch up' }],
+    trail: { events: {}, isAbout: () => false },
   };
   return { there, written, kinds: new Map([['x.thing', kind as unknown as Kind]]) };
 }

@@ -58,6 +58,7 @@ export async function aWorld(yaml: string = TAX, options: SandboxOptions = {}): 
   const clients = createClients(specs.accounts, {
     endpoint: sandbox.endpoint,
     credentials: { accessKeyId: '111122223333', secretAccessKey: SECRET },
+    cloudTrail: () => import('../../src/aws/cloudtrail.ts'),
   });
   const door = createDoor({ clients, accounts: specs.accounts, region: 'us-east-1' });
   const defaults = { kinds, door, allow: [], dryRun: false, waitMs: 5_000 };
