@@ -42,6 +42,7 @@ const EXAMPLES: Record<string, Example[]> = {
     ['reconcile permissions specs/', 'to apply'],
     ['reconcile permissions specs/ --plan-only', 'for plans on pull requests'],
     ['reconcile permissions specs/ --verify', 'to write canaries as well'],
+    ['reconcile permissions specs/ --who-changed', 'to name who changed what drifted'],
   ],
   validate: [
     ['reconcile validate specs/', 'all problems, with their places'],

@@ -75,7 +75,10 @@ const OPTIONS: Groups = [
   ['Which specs:', ['--only', '--selector', '--var', '--source']],
   ['Which buckets:', ['--bucket', '--all', '--object', '--sample']],
   ['The plan:', ['--prune', '--out', '--sarif', '--explain', '--detailed-exitcode']],
-  ['What is allowed:', ['--verify', '--allow', '--allow-unproven', '--max-changes', '--max-removals']],
+  [
+    'What is allowed:',
+    ['--verify', '--who-changed', '--allow', '--allow-unproven', '--max-changes', '--max-removals'],
+  ],
   ['Running until stopped:', ['--interval', '--verify-interval', '--workers', '--listen', '--grace']],
   ['One writer among several:', ['--leader-elect', '--lock', '--lease-duration', '--shard']],
   ['Where it looks:', ['--sandbox', '--observed', '--region']],

@@ -75,6 +75,7 @@ export interface ValidateOptions extends Pick<SpecOptions, 'var'>, Pick<GlobalOp
 export interface PermissionsOptions extends SpecOptions {
   planOnly?: true;
   verify?: true;
+  whoChanged?: true;
 }
 
 export interface VerifyOptions extends SpecOptions, GlobalOptions {

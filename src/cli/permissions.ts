@@ -13,7 +13,11 @@ export async function permissions(
   io: Io,
 ): Promise<number> {
   const specs = await specsFrom(paths, options, io);
-  const purpose = { apply: !options.planOnly, verify: options.verify ?? false };
+  const purpose = {
+    apply: !options.planOnly,
+    verify: options.verify ?? false,
+    whoChanged: options.whoChanged ?? false,
+  };
   const accounts = permissionsFor(specs.pairs, [...kinds.values()], purpose);
   // One account alone is one document, to be attached as it is; of several each has its name.
   const [only, ...more] = accounts;

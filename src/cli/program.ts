@@ -153,6 +153,7 @@ export function build(io: Io, done: (code: number) => void): Command {
     .description('print the least IAM policy that replikey itself needs for these specs')
     .option('--plan-only', 'to look, and change nothing')
     .option('--verify', 'to write canaries, too')
+    .option('--who-changed', 'to say who changed what drifted, too, from CloudTrail')
     .action(
       action(async (_, paths: string[], options: PermissionsOptions) =>
         (await import('./permissions.ts')).permissions(paths, options, io),

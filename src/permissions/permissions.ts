@@ -7,10 +7,11 @@ import type { Policy, Statement } from '../iam/types.ts';
 import { partition } from '../spec/names.ts';
 import type { BucketReplication } from '../spec/types.ts';
 
-/** What replikey is to be allowed to do: look, or change as well; and write canaries, or not. */
+/** What replikey is to be allowed to do: look, or change as well; to write canaries, and to ask who changed what drifted. */
 export interface Purpose {
   apply: boolean;
   verify: boolean;
+  whoChanged?: boolean;
 }
 
 /** The policies of one account, by the name of its document; `''` for the ambient credentials. */
@@ -39,8 +40,19 @@ const CANARIES = {
   key: ['kms:Decrypt', 'kms:GenerateDataKey'],
 } as const;
 
+/** What tells of changes in CloudTrail: of all of the account, since AWS knows no resource of it. */
+const WHO_CHANGED = 'cloudtrail:LookupEvents';
+
 /** Actions for which AWS knows no resource: they are asked of the account as a whole. */
-const ACCOUNT_WIDE: ReadonlySet<string> = new Set(['kms:CreateKey', 'kms:ListAliases', 'kms:ListKeys']);
+const ACCOUNT_WIDE: ReadonlySet<string> = new Set([
+  'kms:CreateKey',
+  'kms:ListAliases',
+  'kms:ListKeys',
+  WHO_CHANGED,
+]);
+
+/** Actions that have a statement of their own. */
+const APART: ReadonlySet<string> = new Set(['iam:PassRole', WHO_CHANGED]);
 
 /** The aliases themselves are asked about as well as their keys. */
 const OF_ALIASES: ReadonlySet<string> = new Set(['kms:CreateAlias']);
@@ -72,6 +84,7 @@ export function permissionsFor(
     const more = [...proofOf(pair, ids), ...(purpose.verify ? canariesOf(pair, ids) : [])];
     for (const [account, action, arns] of more) need(of(account), action, arns);
   }
+  if (purpose.whoChanged) for (const actions of needs.values()) need(actions, WHO_CHANGED, []);
   return [...needs].map(([account, actions]) => {
     const accountId = ids.get(account);
     return { account, ...(accountId === undefined ? {} : { accountId }), policy: policyOf(actions) };
@@ -170,7 +183,7 @@ function policyOf(needs: Needs): Policy {
   const byArns = new Map<string, { arns: string[]; actions: string[] }>();
   for (const [action, arns] of needs) {
     const sorted = sortedSet(arns);
-    const key = `${action === 'iam:PassRole'} ${sorted.join(' ')}`;
+    const key = `${APART.has(action) ? action : ''} ${sorted.join(' ')}`;
     const known = byArns.get(key) ?? { arns: sorted, actions: [] };
     byArns.set(key, { ...known, actions: sortedSet([...known.actions, action]) });
   }

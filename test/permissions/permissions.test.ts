@@ -3,11 +3,12 @@ import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
 import { expect, test } from 'vitest';
 import { createClients } from '../../src/aws/clients.ts';
+import { lookUp } from '../../src/aws/cloudtrail.ts';
 import { createDoor, type Door } from '../../src/aws/door.ts';
 import { seeObjects } from '../../src/controller/objects.ts';
 import type { Policy } from '../../src/iam/types.ts';
 import { kinds } from '../../src/kinds/index.ts';
-import { permissionsFor } from '../../src/permissions/permissions.ts';
+import { type Purpose, permissionsFor } from '../../src/permissions/permissions.ts';
 import { reconcile } from '../../src/reconcile.ts';
 import { canaries } from '../../src/steps/canary.ts';
 import { aWorld, specsOf, TAX, type World } from '../support/world.ts';
@@ -31,7 +32,7 @@ const OTHER = FULL.replace('Ours', 'Theirs')
   .replace('BucketOwnerEnforced', 'ObjectWriter')
   .replace('prefix: Tax/', 'prefix: Taxes/');
 
-const policyFor = async (yaml: string, purpose: { apply: boolean; verify: boolean }): Promise<Policy> => {
+const policyFor = async (yaml: string, purpose: Purpose): Promise<Policy> => {
   const [one] = permissionsFor((await specsOf(yaml)).pairs, all, purpose);
   if (!one) throw new Error('no account');
   return one.policy;
@@ -62,6 +63,7 @@ async function allowed(
   sts.destroy();
   const clients = createClients([], {
     endpoint: sandbox.endpoint,
+    cloudTrail: () => import('../../src/aws/cloudtrail.ts'),
     credentials: {
       accessKeyId: Credentials?.AccessKeyId ?? '',
       secretAccessKey: Credentials?.SecretAccessKey ?? '',
@@ -209,6 +211,32 @@ test('and nothing less suffices, to write them, to take them away, and to look a
   // S3 asks for it where it uses a Bucket Key again; the sandbox does not.
   expect(spared).toEqual(['kms:Decrypt']);
 }, 120_000);
+
+test('who may ask who changed something, is told it, and nobody else is', async () => {
+  await using world = await aWorld();
+  const purpose = { apply: true, verify: true };
+  const plain = await policyFor(TAX, purpose);
+  const policy = await policyFor(TAX, { ...purpose, whoChanged: true });
+  const added = [policy.Statement]
+    .flat()
+    .filter((one) => [one.Action].flat().includes('cloudtrail:LookupEvents'));
+  expect(added).toEqual([{ Effect: 'Allow', Action: ['cloudtrail:LookupEvents'], Resource: ['*'] }]);
+  expect([policy.Statement].flat().filter((one) => !added.includes(one))).toEqual(plain.Statement);
+
+  const sought = { event: 'CreateRole', from: Date.now() - 60_000, to: Date.now() + 60_000 };
+  const may = await allowed(world, policy, 'may');
+  const mayNot = await allowed(world, plain, 'may-not');
+  expect(await lookUp(may.door, { region: REGION }, sought)).toMatchObject([
+    { EventName: 'CreateRole', Username: 'root' },
+    { EventName: 'CreateRole', Username: 'root' },
+  ]);
+  await expect(lookUp(mayNot.door, { region: REGION }, sought)).rejects.toMatchObject({
+    name: 'AccessDeniedException',
+    message: expect.stringContaining('is not authorized to perform: cloudtrail:LookupEvents'),
+  });
+  may.close();
+  mayNot.close();
+});
 
 test('no action is a pattern, and no resource is everything but where AWS knows none', async () => {
   const policy = await policyFor(FULL, { apply: true, verify: true });
