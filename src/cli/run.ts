@@ -29,6 +29,9 @@ import { embedded, refuseNoUrl, startEmbedded } from './session.ts';
 import { givenBy } from './specs.ts';
 import { systemReason } from './system-reason.ts';
 
+/** What asks CloudTrail: most never need it. */
+const cloudTrail = () => import('../aws/cloudtrail.ts');
+
 /** Milliseconds between two looks at what is written, where the system gives no notice. */
 const LOOK_MS = 10_000;
 
@@ -90,6 +93,7 @@ async function lookAfter(
       }),
     signal,
     given: givenBy(options, io),
+    cloudTrail,
     intervalMs: options.interval * 1000,
     ...(options.verifyInterval === undefined ? {} : { verifyIntervalMs: options.verifyInterval * 1000 }),
     workers: options.workers,
@@ -175,6 +179,7 @@ function doorFor(
 ): { door: Door; close(): void } {
   const { sandbox, timeoutMs, ...rest } = options;
   const clients = createClients(accounts, {
+    cloudTrail,
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
     ...(sandbox && embedded(sandbox)),
   });

@@ -1,3 +1,4 @@
+import type { CloudTrail } from '../aws/cloudtrail.ts';
 import type { Door } from '../aws/door.ts';
 import type { Thresholds } from '../core/guard.ts';
 import type { Id, Kind } from '../core/resource.ts';
@@ -10,12 +11,23 @@ import { canaries } from '../steps/canary.ts';
 import { backoff, jittered } from './backoff.ts';
 import type { Clock } from './clock.ts';
 import { grouped } from './grouped.ts';
+import { createInquiry } from './inquiry.ts';
 import { contested, type Keyed, keysOf } from './keys.ts';
 import { type Current, lastGood } from './last-good.ts';
 import { createLocks } from './locks.ts';
 import { seeObjects } from './objects.ts';
 import { createQueue } from './queue.ts';
-import { afterCanaries, afterError, afterPass, declared, firstStatus, type PairStatus } from './status.ts';
+import {
+  afterCanaries,
+  afterError,
+  afterInquiry,
+  afterPass,
+  declared,
+  firstStatus,
+  isDrift,
+  lastChangeText,
+  type PairStatus,
+} from './status.ts';
 import type { Written } from './watch.ts';
 
 export interface ControllerOptions {
@@ -41,6 +53,8 @@ export interface ControllerOptions {
   thresholds(limits: Limits): Thresholds;
   /** Whether this process may write to this pair now: whether it leads. Asked before every attempt of every call. */
   mayWrite(keyed: Keyed): boolean;
+  /** What asks CloudTrail who changed what drifted, loaded when there is something to ask; absent: nobody is asked. */
+  cloudTrail?(): Promise<Pick<CloudTrail, 'lookUp'>>;
   /** Whether this process looks after this pair at all. */
   mine?(keyed: Keyed): boolean;
   observer?: Observer;
@@ -106,6 +120,8 @@ export function createController(options: ControllerOptions): Controller {
   const states = new Map<string, PairStatus>();
   const locks = createLocks();
   const iso = () => new Date(clock.now()).toISOString();
+  /** When the last pass began that found a pair as declared. */
+  const foundGood = new Map<string, number>();
   let current: Current | undefined;
   let problems: Problem[] = [];
   let keyed = new Map<string, Keyed>();
@@ -125,6 +141,22 @@ export function createController(options: ControllerOptions): Controller {
   });
   const queue = createQueue({ clock, workers: options.workers, work });
   const verifying = createQueue({ clock, workers: 4, work: verify });
+  const { cloudTrail } = options;
+  const inquiry =
+    cloudTrail &&
+    createInquiry({
+      kinds,
+      clock,
+      log,
+      cloudTrail,
+      door: () => doorFor(specsNow()),
+      found(key, id, change) {
+        const before = states.get(key);
+        if (!before) return;
+        log.info({ pair: key, id }, `${id}: ${lastChangeText(change)}`);
+        keep(key, afterInquiry(before, id, change));
+      },
+    });
 
   async function work(key: string, { waitedMs }: { waitedMs: number }): Promise<void> {
     lastMove = clock.now();
@@ -132,10 +164,12 @@ export function createController(options: ControllerOptions): Controller {
     const before = states.get(key);
     if (!one || !before) return;
     const began = clock.elapsed();
+    const beganAt = clock.now();
     const after = await pass(one, before);
     lastMove = clock.now();
     // It may have gone, or become another, meanwhile; then it is looked at again anyway.
     if (!keyed.has(key)) return;
+    if (after.retry === 'none') foundGood.set(key, beganAt);
     const wait =
       after.retry === 'recoverable'
         ? Math.min(backoff(after.failures, chance()), jittered(options.intervalMs, chance()))
@@ -173,6 +207,7 @@ export function createController(options: ControllerOptions): Controller {
       const outcome = differs && options.mayWrite(one) ? await alone(one) : looked;
       const after = afterPass(now(), outcome, one.generation, iso());
       tell(before, after, outcome);
+      inquire(after, outcome);
       return after;
     } catch (error) {
       // What fails because it was told to stop is no failure.
@@ -181,6 +216,15 @@ export function createController(options: ControllerOptions): Controller {
       complaints.say(causeOf(message), one.key);
       return afterError(now(), message, one.generation, iso());
     }
+  }
+
+  /** Only of drift, and of what is not known yet. */
+  function inquire({ name, changes: [change] }: PairStatus, { plan }: Outcome): void {
+    const since = foundGood.get(name);
+    if (change?.cause !== 'drift' || since === undefined) return;
+    const known = new Set(change.steps.flatMap(({ id, lastChange }) => (lastChange ? id : [])));
+    const steps = plan.waves.flat().filter(({ id }) => !known.has(id));
+    inquiry?.ask(name, steps, { since, until: Date.parse(change.at) });
   }
 
   async function alone(one: Keyed): Promise<Outcome> {
@@ -261,10 +305,7 @@ export function createController(options: ControllerOptions): Controller {
       complaints.say(causeOf(`${is.reason}: ${is.message}`), after.name);
     if (is.status === 'True' && was.status !== 'True') log.info({ pair: after.name }, `ready: ${is.message}`);
     const drifted = after.conditions.Drifted;
-    if (
-      drifted.message !== before.conditions.Drifted.message &&
-      /^(Healed|ChangedElsewhere)$/.test(drifted.reason)
-    ) {
+    if (drifted.message !== before.conditions.Drifted.message && isDrift(drifted)) {
       log.warn({ pair: after.name }, `drift: ${drifted.message}`);
       options.observer?.drifted?.(after.name);
     }
@@ -282,6 +323,8 @@ export function createController(options: ControllerOptions): Controller {
       queue.forget(key);
       verifying.forget(key);
       states.delete(key);
+      foundGood.delete(key);
+      inquiry?.forget(key);
       if (!all.has(key)) log.info({ pair: key }, 'is not declared any more: it is left as it is');
     }
     const before = keyed;
@@ -335,7 +378,7 @@ export function createController(options: ControllerOptions): Controller {
       for (const key of keyed.keys()) queue.add(key);
     },
     async drain() {
-      await Promise.all([queue.drain(), verifying.drain()]);
+      await Promise.all([queue.drain(), verifying.drain(), inquiry?.drain()]);
       complaints.close();
       connection?.close();
     },

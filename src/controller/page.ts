@@ -5,7 +5,14 @@ import { visible } from '../visible.ts';
 import type { ControllerStatus } from './controller.ts';
 import { escaped } from './html.ts';
 import { mapOf } from './map.ts';
-import type { Change, Condition, ConditionType, PairStatus } from './status.ts';
+import {
+  type Change,
+  type ChangeStep,
+  type Condition,
+  type ConditionType,
+  lastChangeText,
+  type PairStatus,
+} from './status.ts';
 
 /** The status page: one document without scripts or anything from elsewhere, read by keyboard as well as by mouse. */
 export function statusPage(
@@ -126,13 +133,16 @@ const changeHtml = ({ at, cause, steps, result }: Change): string =>
 
 const MARKS = { create: '+', update: '~', delete: '-' } as const;
 
-function stepText({ id, action, patch, before, why }: Change['steps'][number]): string {
+function stepText({ id, action, patch, before, why, lastChange }: ChangeStep): string {
   const fields = patch.map((operation) => {
     const was = before[operation.path];
     const is = 'value' in operation ? showValue(operation.value) : '(none)';
     return `    ${visible(showPointer(operation.path))}: ${was === undefined ? '' : `${showValue(was)} → `}${is}`;
   });
-  return [`${MARKS[action]} ${id}  # ${why.map(visible).join('; ')}`, ...fields].map(escaped).join('\n');
+  const who = lastChange ? [`    # ${lastChangeText(lastChange)}`] : [];
+  return [`${MARKS[action]} ${id}  # ${why.map(visible).join('; ')}`, ...fields, ...who]
+    .map(escaped)
+    .join('\n');
 }
 
 const iso = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');

@@ -1,9 +1,11 @@
-import type { Step } from '../core/resource.ts';
+import { stableJson } from '../canonical.ts';
+import type { Id, Step } from '../core/resource.ts';
 import type { RuleVerdict } from '../proof/types.ts';
 import type { Outcome } from '../reconcile.ts';
 import type { Position, Side } from '../spec/types.ts';
 import type { CanaryResult } from '../steps/canary.ts';
 import type { Keyed } from './keys.ts';
+import type { LastChange } from './last-change.ts';
 import type { ObjectsSeen } from './objects.ts';
 
 /** What is true of a pair, as Kubernetes writes it. */
@@ -34,9 +36,14 @@ export interface Change {
   at: string;
   /** Why it was necessary: the spec is new or another, or the world is. */
   cause: 'spec' | 'drift' | 'unknown';
-  steps: Pick<Step, 'id' | 'action' | 'patch' | 'before' | 'why'>[];
+  steps: ChangeStep[];
   result: 'applied' | 'failed' | 'refused' | 'pending';
 }
+
+export type ChangeStep = Pick<Step, 'id' | 'action' | 'patch' | 'before' | 'why'> & {
+  /** Who somebody else is, where that is known by now. */
+  lastChange?: LastChange;
+};
 
 /** A bucket, and where it lies. */
 export interface Bucket {
@@ -125,7 +132,7 @@ export function afterPass(before: PairStatus, outcome: Outcome, generation: stri
   const [ready, retry] = readiness(outcome);
   const isReady = ready.status === 'True';
   const cause = causeOf(before, generation);
-  const change = changeOf(outcome, cause, now);
+  const change = changeOf(outcome, cause, now, before.changes[0]);
   const convergedGeneration = isReady ? generation : before.convergedGeneration;
   const lastSuccess = isReady ? now : before.lastSuccess;
   return {
@@ -134,7 +141,7 @@ export function afterPass(before: PairStatus, outcome: Outcome, generation: stri
       ...conditions,
       Ready: set(conditions.Ready, ready, now),
       Proven: set(conditions.Proven, provenness(outcome.proof), now),
-      Drifted: set(conditions.Drifted, drift(conditions.Drifted, outcome, cause, isReady, now), now),
+      Drifted: set(conditions.Drifted, drift(conditions.Drifted, change, isReady), now),
     },
     generation,
     ...(convergedGeneration === undefined ? {} : { convergedGeneration }),
@@ -243,34 +250,66 @@ const causeOf = (before: PairStatus, generation: string): Change['cause'] =>
       ? 'drift'
       : 'spec';
 
-function drift(
-  before: Condition,
-  { plan }: Outcome,
-  cause: Change['cause'],
-  isReady: boolean,
-  now: string,
-): Judged {
-  const ids = plan.waves.flat().map(({ id }) => id);
-  const named = ids.length > 3 ? `${ids.slice(0, 3).join(', ')} and ${ids.length - 3} more` : ids.join(', ');
-  if (cause === 'drift' && ids.length > 0)
+function drift(before: Condition, change: Change | undefined, isReady: boolean): Judged {
+  if (change?.cause === 'drift')
     return isReady
-      ? {
-          status: 'False',
-          reason: 'Healed',
-          message: `${named}: changed by somebody else, and put back at ${now}`,
-        }
-      : { status: 'True', reason: 'ChangedElsewhere', message: `${named}: changed by somebody else` };
+      ? { status: 'False', reason: 'Healed', message: driftMessage(change, true) }
+      : { status: 'True', reason: 'ChangedElsewhere', message: driftMessage(change, false) };
   if (isReady && before.reason === 'Healed') return before;
   if (isReady) return { status: 'False', reason: 'AsDeclared', message: 'nothing was changed by others' };
   return before;
+}
+
+function driftMessage({ steps, at }: Change, isHealed: boolean): string {
+  const ids = steps.map(({ id }) => id);
+  const named = ids.length > 3 ? `${ids.slice(0, 3).join(', ')} and ${ids.length - 3} more` : ids.join(', ');
+  const changes = steps.flatMap(({ lastChange }) => lastChange ?? []);
+  const [last] = changes.sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
+  return [
+    `${named}: changed by somebody else${isHealed ? `, and put back at ${at}` : ''}`,
+    ...(last ? [lastChangeText(last)] : []),
+  ].join('; ');
+}
+
+export const lastChangeText = ({ by, event, at }: LastChange): string =>
+  `last changed by ${by} with ${event} at ${at}`;
+
+/** How a pair fares once it is known who changed one of its documents. */
+export function afterInquiry(before: PairStatus, id: Id, lastChange: LastChange): PairStatus {
+  const isOf = ({ cause, steps }: Change) => cause === 'drift' && steps.some((step) => step.id === id);
+  const index = before.changes.findIndex(isOf);
+  const changes = before.changes.map((change, at) =>
+    at === index
+      ? { ...change, steps: change.steps.map((step) => (step.id === id ? { ...step, lastChange } : step)) }
+      : change,
+  );
+  const { Drifted } = before.conditions;
+  const newest = changes.find(({ cause }) => cause === 'drift');
+  const message =
+    newest && isDrift(Drifted) ? driftMessage(newest, Drifted.reason === 'Healed') : Drifted.message;
+  return { ...before, changes, conditions: { ...before.conditions, Drifted: { ...Drifted, message } } };
+}
+
+/** Whether it says that somebody else changed something, put back or not. */
+export const isDrift = ({ reason }: Condition): boolean =>
+  reason === 'Healed' || reason === 'ChangedElsewhere';
+
+/** What was still not put back is what it was, and by whom. */
+function stepsOf(plan: Outcome['plan'], last: Change | undefined): ChangeStep[] {
+  const known = last?.cause === 'drift' && last.result !== 'applied' ? last.steps : [];
+  return plan.waves.flat().map(({ id, action, patch, before, why }) => {
+    const same = known.find((one) => one.id === id && stableJson(one.patch) === stableJson(patch));
+    return { id, action, patch, before, why, ...(same?.lastChange && { lastChange: same.lastChange }) };
+  });
 }
 
 function changeOf(
   { plan, refusals, results }: Outcome,
   cause: Change['cause'],
   at: string,
+  last: Change | undefined,
 ): Change | undefined {
-  const steps = plan.waves.flat();
+  const steps = stepsOf(plan, last);
   if (steps.length === 0) return undefined;
   const result =
     refusals.length > 0
@@ -283,7 +322,7 @@ function changeOf(
   return {
     at,
     cause,
-    steps: steps.map(({ id, action, patch, before, why }) => ({ id, action, patch, before, why })),
+    steps,
     result,
   };
 }

@@ -1,4 +1,4 @@
-import type { PairStatus } from '../controller/status.ts';
+import { isDrift, type PairStatus } from '../controller/status.ts';
 import { visible } from '../visible.ts';
 
 /** Something that happened, for whoever looks at the events of a resource. */
@@ -15,10 +15,7 @@ const WAITING = ['Blocked', 'Refused'];
 export function noticesOf(before: PairStatus, after: PairStatus): Notice[] {
   const found: Notice[] = [];
   const drifted = after.conditions.Drifted;
-  if (
-    ['Healed', 'ChangedElsewhere'].includes(drifted.reason) &&
-    drifted.message !== before.conditions.Drifted.message
-  )
+  if (isDrift(drifted) && drifted.message !== before.conditions.Drifted.message)
     found.push({ type: 'Warning', reason: 'Drifted', note: visible(drifted.message) });
   const [change] = after.changes;
   if (change?.result === 'applied' && change.at !== before.changes[0]?.at) {

@@ -53,6 +53,7 @@ const STATUS: ControllerStatus = {
               patch: [{ op: 'replace', path: '/status', value: 'Enabled' }],
               before: { '/status': NASTY },
               why: ['replication needs versioning on both buckets'],
+              lastChange: { by: `arn:jane${NASTY}`, event: 'PutBucketVersioning', at: SINCE },
             },
           ],
         },
@@ -79,6 +80,11 @@ const STATUS: ControllerStatus = {
 };
 
 const page = statusPage(STATUS, { version: '1.2.3', now: NOW });
+
+test('the page says who changed what drifted, where that is known', () => {
+  expect(page).toContain('    # last changed by arn:jane&lt;img');
+  expect(page).toContain(` with PutBucketVersioning at ${SINCE}`);
+});
 
 test('the page says first what needs somebody, and steers nothing', () => {
   expect(page.indexOf('pair-broken')).toBeLessThan(page.indexOf('pair-fine'));

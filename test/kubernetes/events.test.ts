@@ -32,9 +32,9 @@ const pair = (ready: PairStatus['conditions']['Ready'], more: Partial<PairStatus
   proof: [],
   ...more,
 });
-const drifted = (reason: string): PairStatus => {
+const drifted = (reason: string, message = 'a bucket'): PairStatus => {
   const one = pair(well);
-  return { ...one, conditions: { ...one.conditions, Drifted: is('True', reason, 'a bucket') } };
+  return { ...one, conditions: { ...one.conditions, Drifted: is('True', reason, message) } };
 };
 const changed = (result: Change['result'], count = 1): PairStatus =>
   pair(well, {
@@ -64,6 +64,12 @@ test.each<[what: string, before: PairStatus, after: PairStatus, notices: string[
   ['what the guard refused', pair(well), pair(is('False', 'Refused', 'x')), ['Blocked Refused: x']],
   ['drift that was put back', pair(well), drifted('Healed'), ['Drifted a bucket']],
   ['drift that waits', pair(well), drifted('ChangedElsewhere'), ['Drifted a bucket']],
+  [
+    'who made it drift, once that is known',
+    drifted('Healed'),
+    drifted('Healed', 'a bucket; last changed by jane'),
+    ['Drifted a bucket; last changed by jane'],
+  ],
   ['one change', pair(well), changed('applied'), ['Applied 1 change: s3.bucket/b0']],
   [
     'many changes',
