@@ -42,6 +42,8 @@ const s3 = new S3Client({
   region: 'us-east-1',
   forcePathStyle: true,
   credentials,
+  // What is to befall the processes befalls this one, too.
+  maxAttempts: 50,
 });
 await s3.send(new CreateBucketCommand({ Bucket: 'locks' }));
 
@@ -146,10 +148,14 @@ async function start(): Promise<Process> {
   return one;
 }
 
-const get = async ({ url }: Process, at: string): Promise<string> =>
-  url === undefined
-    ? ''
-    : ((await fetch(url + at, { signal: AbortSignal.timeout(10_000) }).catch(() => undefined))?.text() ?? '');
+/** Empty where there is no answer. */
+const get = ({ url }: Process, at: string): Promise<string> =>
+  fetch(url + at, { signal: AbortSignal.timeout(10_000) })
+    .then(
+      (answer) => answer.text(),
+      () => '',
+    )
+    .catch(() => '');
 const leads = async (one: Process) =>
   (await get(one, '/metrics')).includes('leader_election_master_status{name="replikey"} 1');
 /** Bytes that a process holds after a collection. */
@@ -196,6 +202,10 @@ async function until(what: string, isSo: () => Promise<boolean>, seconds: number
 }
 
 let processes = [await start(), await start()];
+const killAll = () => {
+  for (const { child } of processes) child.kill('SIGKILL');
+};
+process.on('exit', killAll);
 const leader = async (): Promise<Process | undefined> => {
   for (const one of processes) if (await leads(one)) return one;
   return undefined;
@@ -337,7 +347,7 @@ ${Object.entries(done)
 | heap after a collection, the last ${quarter} minutes | ${(late / 1e6).toFixed(1)} MB |
 | growth | ${(growth * 100).toFixed(1)} % |
 `);
-for (const one of processes) one.child.kill('SIGKILL');
+killAll();
 await sandbox.close();
 s3.destroy();
 await rm(folder, { recursive: true });
