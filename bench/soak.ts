@@ -300,8 +300,10 @@ for (const name of names) {
   const { ReplicationConfiguration } = await s3
     .send(new GetBucketReplicationCommand({ Bucket: `${name}-source` }))
     .catch(() => ({ ReplicationConfiguration: undefined }));
-  const metered = ReplicationConfiguration?.Rules?.map(({ Destination }) => Destination?.Metrics?.Status);
-  if (metered?.join() !== (metrics.get(name) ? 'Enabled' : 'Disabled')) missed += 1;
+  const metered = ReplicationConfiguration?.Rules?.map(
+    ({ Destination }) => Destination?.Metrics?.Status === 'Enabled',
+  );
+  if (metered?.length !== 1 || metered[0] !== metrics.get(name)) missed += 1;
 }
 const plan = spawn(process.execPath, ['dist/main.js', 'plan', folder, '-o', 'json', '--log-level', 'error'], {
   env: {
