@@ -133,6 +133,8 @@ export function afterPass(before: PairStatus, outcome: Outcome, generation: stri
   const isReady = ready.status === 'True';
   const cause = causeOf(before, generation);
   const change = changeOf(outcome, cause, now, before.changes[0]);
+  // What waited waits no more once it is done, by whomever; where not all could be read, nobody knows.
+  const made = before.changes.filter(({ result }) => result !== 'pending');
   const convergedGeneration = isReady ? generation : before.convergedGeneration;
   const lastSuccess = isReady ? now : before.lastSuccess;
   return {
@@ -149,9 +151,7 @@ export function afterPass(before: PairStatus, outcome: Outcome, generation: stri
     ...(lastSuccess === undefined ? {} : { lastSuccess }),
     failures: isReady ? 0 : before.failures + 1,
     retry,
-    changes: change
-      ? [change, ...before.changes.filter(({ result }) => result !== 'pending')].slice(0, KEPT_CHANGES)
-      : before.changes,
+    changes: change ? [change, ...made].slice(0, KEPT_CHANGES) : isReady ? made : before.changes,
     proof: outcome.proof.map(({ requests: _, ...rest }) => rest),
   };
 }

@@ -213,6 +213,18 @@ describe('the controller', () => {
     expect(running.of('tax').conditions.Ready.status).toBe('True');
   });
 
+  test('what waits is not said to wait any more once another has done it', async () => {
+    await using world = await aWorld();
+    const running = watching(world, { mayWrite: () => false });
+    running.controller.update(written(TAX));
+    await running.idle();
+    expect(running.of('tax').changes).toMatchObject([{ result: 'pending' }]);
+    await world.reconcile();
+    running.controller.resync();
+    await running.idle();
+    expect(running.of('tax')).toMatchObject({ changes: [], conditions: { Ready: { status: 'True' } } });
+  });
+
   test('a hundred pairs that fail for one reason are said in two lines', async () => {
     await using world = await aWorld();
     world.sandbox.knobs.faults = [
