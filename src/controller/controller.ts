@@ -192,9 +192,11 @@ export function createController(options: ControllerOptions): Controller {
   }
 
   /** What it writes for a pair goes through here. */
-  const writing = (door: Door, one: Keyed): Door =>
+  const writing = (door: Door, one: Keyed, onLost = () => {}): Door =>
     door.guarded(() => {
-      if (!options.mayWrite(one)) throw new LostLease(one.key);
+      if (options.mayWrite(one)) return;
+      onLost();
+      throw new LostLease(one.key);
     });
 
   /** Read first; only where something differs, take what others also write, read again, and apply. */
@@ -261,7 +263,10 @@ export function createController(options: ControllerOptions): Controller {
     // A canary is an object: only who leads writes any, and only where replication is thought to work.
     if (!options.mayWrite(one) || before.conditions.Ready.status !== 'True') return;
     const specs = specsNow();
-    const door = writing(doorFor(specs), one);
+    let isLost = false;
+    const door = writing(doorFor(specs), one, () => {
+      isLost = true;
+    });
     try {
       const each = one.pairs.map((pair) =>
         canaries(pair, {
@@ -277,8 +282,8 @@ export function createController(options: ControllerOptions): Controller {
         return undefined;
       });
       const now = states.get(key);
-      // What was cut short says nothing of replication.
-      if (!now || options.signal?.aborted || !options.mayWrite(one)) return;
+      // What was cut short says nothing of replication; the lease may be here again by now.
+      if (!now || options.signal?.aborted || !options.mayWrite(one) || isLost) return;
       keep(key, { ...afterCanaries(now, results, iso()), ...(objects && { objects }) });
       options.observer?.verified?.({
         key,

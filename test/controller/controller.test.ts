@@ -324,6 +324,23 @@ describe('the controller', () => {
     expect(verified).toEqual([]);
   });
 
+  test('a canary that was not written since the lease was lost is no failure, though the lease came back', async () => {
+    await using world = await aWorld();
+    let asked: number | undefined;
+    const running = watching(world, {
+      verifyIntervalMs: 600_000,
+      mayWrite: () => asked === undefined || ++asked !== 2,
+    });
+    running.controller.update(written(TAX));
+    await running.idle();
+    asked = 0;
+    await running.clock.pass(300_001);
+    await vi.waitFor(() => expect(asked).toBeGreaterThan(3));
+    await running.controller.drain();
+    expect(running.of('tax').conditions.Verified).toMatchObject({ status: 'Unknown', reason: 'Pending' });
+    expect(running.lines.filter(({ msg }) => msg.startsWith('canary'))).toEqual([]);
+  });
+
   test('a canary that is cut short by a stop is no failure, and leaves nothing behind', async () => {
     const stop = new AbortController();
     await using world = await aWorld();
