@@ -136,10 +136,20 @@ function principals(principal: Principal): object {
 /** Lists may hold references until they are resolved, so they are sorted by their JSON. */
 function sortedList<T>(values: OneOrMany<T>): T[] {
   const all = list(values);
+  if (isSortedSet(all)) return all;
   const texts = all.map((value) => (typeof value === 'string' ? value : stableJson(value)));
-  if (texts.every((text, index) => index === 0 || (texts[index - 1] ?? '') < text)) return all;
   const byText = new Map(all.map((value, index) => [texts[index] ?? '', value]));
   return [...byText.entries()].sort(([a], [b]) => byCodeUnit(a, b)).map(([, value]) => value);
+}
+
+/** Whether a list is of texts in order, each once; a single value is always in order. */
+function isSortedSet(all: readonly unknown[]): boolean {
+  if (all.length < 2) return true;
+  for (let index = 0; index < all.length; index++) {
+    const [before, text] = [all[index - 1], all[index]];
+    if (typeof text !== 'string' || (typeof before === 'string' && before >= text)) return false;
+  }
+  return true;
 }
 
 function lowerService(action: string): string {

@@ -1,10 +1,8 @@
 import { refsIn } from './ref.ts';
 import type { Id, Resource } from './resource.ts';
 
-/** What each resource needs: the targets of its references, and what it comes after. */
-export function needsOf(resource: Resource): Id[] {
-  return [...new Set([...refsIn(resource.spec), ...resource.after])].sort();
-}
+/** What a resource needs: the targets of its references, and what it comes after; some more than once. */
+export const needsOf = ({ spec, after }: Resource): Id[] => [...refsIn(spec), ...after];
 
 /**
  * Resources in waves: each needs only what earlier waves hold.
