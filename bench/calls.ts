@@ -4,66 +4,74 @@
  */
 import { DescribeKeyCommand, KMSClient } from '@aws-sdk/client-kms';
 import { GetBucketVersioningCommand, S3Client } from '@aws-sdk/client-s3';
-import { createClients } from '../src/aws/clients.ts';
-import { createDoor } from '../src/aws/door.ts';
+import { createAwsClient } from '../src/aws/client.ts';
+import { createSdkClients } from '../src/aws/sdk-clients.ts';
 import { ACCOUNT } from './support/pairs.ts';
-import { recordOne } from './support/recorded.ts';
-import { keep } from './support/results.ts';
+import { recordPair } from './support/recorded-responses.ts';
+import { saveResults } from './support/results.ts';
 import { median } from './support/run.ts';
-import { startThin } from './support/thin.ts';
+import { startThinEndpoint } from './support/thin-endpoint.ts';
 
 const CALLS = 4_000;
-const AT_ONCE = 50;
+const CONCURRENCY = 50;
 const RUNS = 5;
 
-const thin = await startThin();
-const recorded = await recordOne('own');
+const thin = await startThinEndpoint();
+const recorded = await recordPair('own');
 await thin.serve(recorded, { delayMs: 0, roles: 1 });
 
 const bucket = 'bench-p0000000-source';
-const given = {
+const clientConfig = {
   endpoint: thin.endpoint,
   region: 'us-east-1',
   credentials: { accessKeyId: ACCOUNT, secretAccessKey: 'bench' },
 };
 const versioning = () => new GetBucketVersioningCommand({ Bucket: bucket, ExpectedBucketOwner: ACCOUNT });
-const key = () => new DescribeKeyCommand({ KeyId: `alias/${bucket}` });
+const describeKey = () => new DescribeKeyCommand({ KeyId: `alias/${bucket}` });
 
-interface Way {
+interface Variant {
   name: string;
   s3: () => Promise<unknown>;
   kms: () => Promise<unknown>;
 }
 
-function bare(name: string, options: { cacheMiddleware?: boolean }): Way {
-  const s3 = new S3Client({ ...given, ...options, forcePathStyle: true });
-  const kms = new KMSClient({ ...given, ...options });
-  return { name, s3: () => s3.send(versioning()), kms: () => kms.send(key()) };
+function sdkVariant(name: string, options: { cacheMiddleware?: boolean }): Variant {
+  const s3 = new S3Client({ ...clientConfig, ...options, forcePathStyle: true });
+  const kms = new KMSClient({ ...clientConfig, ...options });
+  return { name, s3: () => s3.send(versioning()), kms: () => kms.send(describeKey()) };
 }
 
-function ours(): Way {
-  const clients = createClients([], given);
-  const door = createDoor({ clients, accounts: [], region: 'us-east-1' });
-  const at = { region: 'us-east-1' };
-  return { name: 'through our door', s3: () => door.send(at, versioning()), kms: () => door.send(at, key()) };
+function replikeyVariant(): Variant {
+  const clients = createSdkClients([], clientConfig);
+  const aws = createAwsClient({ clients, accounts: [], region: 'us-east-1' });
+  const location = { region: 'us-east-1' };
+  return {
+    name: 'through our door',
+    s3: () => aws.send(location, versioning()),
+    kms: () => aws.send(location, describeKey()),
+  };
 }
 
 /** Microseconds of CPU a call. */
 async function cpuOf(call: () => Promise<unknown>): Promise<number> {
   const before = process.cpuUsage();
-  let left = CALLS;
+  let remaining = CALLS;
   const worker = async () => {
-    while (left-- > 0) await call();
+    while (remaining-- > 0) await call();
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  await Promise.all(Array.from({ length: CONCURRENCY }, worker));
   const { user, system } = process.cpuUsage(before);
   return (user + system) / CALLS;
 }
 
-const ways = [bare('the bare SDK', {}), bare('with cacheMiddleware', { cacheMiddleware: true }), ours()];
-const measured = ways.map(() => ({ s3: [] as number[], kms: [] as number[] }));
+const variants = [
+  sdkVariant('the bare SDK', {}),
+  sdkVariant('with cacheMiddleware', { cacheMiddleware: true }),
+  replikeyVariant(),
+];
+const measured = variants.map(() => ({ s3: [] as number[], kms: [] as number[] }));
 for (let run = 0; run <= RUNS; run++) {
-  for (const [index, way] of ways.entries()) {
+  for (const [index, way] of variants.entries()) {
     const costs = { s3: await cpuOf(way.s3), kms: await cpuOf(way.kms) };
     // The first round warms up.
     if (run === 0) continue;
@@ -75,7 +83,7 @@ console.log('| | S3, CPU a call | KMS, CPU a call | against the bare SDK |');
 console.log('| --- | ---: | ---: | ---: |');
 const rows: object[] = [];
 const base = measured[0] ?? { s3: [], kms: [] };
-for (const [index, way] of ways.entries()) {
+for (const [index, way] of variants.entries()) {
   const { s3, kms } = measured[index] ?? base;
   const ratio = (median(s3) / median(base.s3) + median(kms) / median(base.kms)) / 2;
   rows.push({ way: way.name, s3Us: median(s3), kmsUs: median(kms), ratio });
@@ -83,5 +91,5 @@ for (const [index, way] of ways.entries()) {
     `| ${way.name} | ${median(s3).toFixed(0)} µs | ${median(kms).toFixed(0)} µs | ${ratio.toFixed(2)} |`,
   );
 }
-await keep('calls', rows);
+await saveResults('calls', rows);
 thin.close();

@@ -6,80 +6,80 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { Asked } from './processes/thin-endpoint.ts';
-import { ACCOUNT, type KeysOf, numbered, specOf } from './support/pairs.ts';
-import { type Recorded, recordOne } from './support/recorded.ts';
-import { keep } from './support/results.ts';
-import { type Cost, median, runNode } from './support/run.ts';
-import { startThin } from './support/thin.ts';
+import type { CallReport } from './processes/thin-endpoint.ts';
+import { ACCOUNT, type KeyMode, pairName, pairYaml } from './support/pairs.ts';
+import { type RecordedResponses, recordPair } from './support/recorded-responses.ts';
+import { saveResults } from './support/results.ts';
+import { median, type ProcessCost, runNode } from './support/run.ts';
+import { startThinEndpoint } from './support/thin-endpoint.ts';
 
 const DELAY_MS = 50;
 const SIZES = (process.env.PAIRS ?? '1,100,1000,10000').split(',').map(Number);
 const RUNS = Number(process.env.RUNS ?? 3);
 
-const thin = await startThin();
-const env = {
+const thin = await startThinEndpoint();
+const awsEnv = {
   AWS_ENDPOINT_URL: thin.endpoint,
   AWS_ACCESS_KEY_ID: ACCOUNT,
   AWS_SECRET_ACCESS_KEY: 'bench',
   AWS_REGION: 'us-east-1',
 };
 
-type Run = Cost & Asked;
+type Run = ProcessCost & CallReport;
 
-async function run(args: string[], recorded: Recorded, pairs: number): Promise<Run> {
+async function run(args: string[], recorded: RecordedResponses, pairs: number): Promise<Run> {
   await thin.serve(recorded, { delayMs: DELAY_MS, roles: pairs });
-  const cost = await runNode(args, env);
-  const asked = await thin.asked();
-  if (asked.unknown.length > 0) throw new Error(`nothing was recorded for:\n${asked.unknown.join('\n\n')}`);
+  const cost = await runNode(args, awsEnv);
+  const report = await thin.report();
+  if (report.unknown.length > 0) throw new Error(`nothing was recorded for:\n${report.unknown.join('\n\n')}`);
   if (cost.code !== 0) throw new Error(`it ended with ${cost.code}:\n${cost.stderr.slice(0, 2_000)}`);
-  return { ...cost, ...asked };
+  return { ...cost, ...report };
 }
 
-const calls = (one: Run | undefined): number =>
-  Object.values(one?.calls ?? {}).reduce((sum, count) => sum + count, 0);
+const callsOf = (run: Run | undefined): number =>
+  Object.values(run?.calls ?? {}).reduce((sum, count) => sum + count, 0);
 
 const rows: object[] = [];
 console.log('| keys | pairs | calls | a pair | wall | of the bare SDK | CPU | of the bare SDK | memory |');
 console.log('| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |');
-for (const keys of (process.env.KEYS ?? 'shared,own').split(',') as KeysOf[]) {
-  const recorded = await recordOne(keys);
+for (const keys of (process.env.KEYS ?? 'shared,own').split(',') as KeyMode[]) {
+  const recorded = await recordPair(keys);
   const shared = Object.values(recorded.sharedKeys ?? {});
   for (const pairs of SIZES) {
     const folder = await mkdtemp(path.join(tmpdir(), 'replikey-pairs-'));
     for (let index = 0; index < pairs; index++)
-      await writeFile(path.join(folder, `${numbered(index)}.yaml`), specOf(index, recorded.sharedKeys));
+      await writeFile(path.join(folder, `${pairName(index)}.yaml`), pairYaml(index, recorded.sharedKeys));
     const ours: Run[] = [];
     const bare: Run[] = [];
     for (let index = 0; index < (pairs > 1_000 ? 1 : RUNS); index++) {
-      const passed = await run(['dist/main.js', '--dry-run', folder], recorded, pairs);
-      if (!passed.stdout.includes('Nothing to do'))
-        throw new Error(`it did not end well:\n${passed.stdout.slice(0, 2_000)}`);
-      ours.push(passed);
+      const replikeyRun = await run(['dist/main.js', '--dry-run', folder], recorded, pairs);
+      if (!replikeyRun.stdout.includes('Nothing to do'))
+        throw new Error(`it did not end well:\n${replikeyRun.stdout.slice(0, 2_000)}`);
+      ours.push(replikeyRun);
       const barePass = path.join(import.meta.dirname, 'processes', 'bare-pass.mjs');
       bare.push(await run([barePass, String(pairs), ...shared], recorded, pairs));
     }
-    const of = (value: (one: Run) => number) => ({
+    const mediansOf = (value: (one: Run) => number) => ({
       ours: median(ours.map(value)),
       bare: median(bare.map(value)),
     });
-    const [wall, cpu] = [of(({ wallMs }) => wallMs / 1_000), of(({ cpuS }) => cpuS)];
-    const memory = of(({ rssMb }) => rssMb);
+    const [wall, cpu] = [mediansOf(({ wallMs }) => wallMs / 1_000), mediansOf(({ cpuS }) => cpuS)];
+    const memory = mediansOf(({ rssMb }) => rssMb);
     rows.push({
       keys,
       pairs,
-      calls: { ours: calls(ours[0]), bare: calls(bare[0]) },
+      calls: { ours: callsOf(ours[0]), bare: callsOf(bare[0]) },
       wallS: wall,
       cpuS: cpu,
       memoryMb: memory,
     });
     const ratio = (one: { ours: number; bare: number }) => `${(one.ours / one.bare).toFixed(2)} ×`;
     console.log(
-      `| ${keys} | ${pairs} | ${calls(ours[0])} | ${(calls(ours[0]) / pairs).toFixed(1)} | ${wall.ours.toFixed(2)} s | ${ratio(wall)} | ${cpu.ours.toFixed(2)} s | ${ratio(cpu)} | ${memory.ours.toFixed(0)} MB |`,
+      `| ${keys} | ${pairs} | ${callsOf(ours[0])} | ${(callsOf(ours[0]) / pairs).toFixed(1)} | ${wall.ours.toFixed(2)} s | ${ratio(wall)} | ${cpu.ours.toFixed(2)} s | ${ratio(cpu)} | ${memory.ours.toFixed(0)} MB |`,
     );
     if (process.env.VERBOSE) console.log(ours[0]?.calls, bare[0]?.calls);
     await rm(folder, { recursive: true });
   }
 }
-await keep('pass', rows);
+await saveResults('pass', rows);
 thin.close();

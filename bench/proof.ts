@@ -2,18 +2,18 @@
  * How much CPU the proof costs: a thousand rules, in buckets of ten, each with keys of its own; and how that grows.
  * Run with `npm run bench`. The figures are ratios and CPU time of this machine, not a test.
  */
-import { known, type Observed } from '../src/core/observed.ts';
+import { type Facts, factValue } from '../src/core/facts.ts';
 import { evaluate } from '../src/iam/evaluate.ts';
 import type { Policy } from '../src/iam/types.ts';
-import { prove } from '../src/proof/prove.ts';
-import { keep } from './support/results.ts';
+import { proveRules } from '../src/proof/prove.ts';
+import { saveResults } from './support/results.ts';
 
 const ACCOUNT = '111122223333';
 const RULES_A_BUCKET = 10;
 
 /** A world of so many rules, as converged specs leave it. */
-function aWorldOf(rules: number): Observed {
-  const observed: Observed = { buckets: {}, roles: {}, keys: {} };
+function createFacts(rules: number): Facts {
+  const facts: Facts = { buckets: {}, roles: {}, keys: {} };
   for (let bucket = 0; bucket < rules / RULES_A_BUCKET; bucket++) {
     const [source, destination] = [`source-${bucket}`, `destination-${bucket}`];
     const role = `arn:aws:iam::${ACCOUNT}:role/replikey-${source}`;
@@ -44,7 +44,7 @@ function aWorldOf(rules: number): Observed {
         },
       ],
     });
-    const facts = (region: string, key: string) => ({
+    const bucketFacts = (region: string, key: string) => ({
       region,
       account: ACCOUNT,
       versioning: { Status: 'Enabled' },
@@ -52,18 +52,18 @@ function aWorldOf(rules: number): Observed {
       policy: null,
       objectLock: null,
     });
-    observed.buckets[source] = {
-      ...facts('us-east-1', keys.source),
+    facts.buckets[source] = {
+      ...bucketFacts('us-east-1', keys.source),
       replication: { Role: role, Rules: prefixes.map(rule) },
     };
-    observed.buckets[destination] = facts('us-west-2', keys.destination);
-    observed.roles[role] = {
+    facts.buckets[destination] = bucketFacts('us-west-2', keys.destination);
+    facts.roles[role] = {
       trust: policy({ Principal: { Service: 's3.amazonaws.com' }, Action: 'sts:AssumeRole' }),
       policies: { replikey: rolePolicy(source, destination, keys, prefixes) },
       boundary: null,
     };
     for (const arn of Object.values(keys)) {
-      observed.keys[arn] = {
+      facts.keys[arn] = {
         arn,
         state: 'Enabled',
         usage: 'ENCRYPT_DECRYPT',
@@ -76,7 +76,7 @@ function aWorldOf(rules: number): Observed {
       };
     }
   }
-  return observed;
+  return facts;
 }
 
 const policy = (...statements: object[]): Policy => ({
@@ -123,11 +123,11 @@ function cpuOf(work: () => void): number {
 }
 
 let requests = 0;
-function proveAll(observed: Observed): void {
+function proveAll(facts: Facts): void {
   requests = 0;
-  for (const [name, fact] of Object.entries(observed.buckets)) {
-    if (!known(known(fact)?.replication)) continue;
-    for (const { verdict, rule, answers } of prove(observed, name)) {
+  for (const [name, fact] of Object.entries(facts.buckets)) {
+    if (!factValue(factValue(fact)?.replication)) continue;
+    for (const { verdict, rule, answers } of proveRules(facts, name)) {
       if (verdict !== 'proven') throw new Error(`${rule} is ${verdict}`);
       requests += answers.length;
     }
@@ -140,10 +140,10 @@ const request = {
   resource: 'arn:aws:s3:::destination-0/Prefix9/x',
   resourceAccount: ACCOUNT,
 };
-const [first] = Object.values(aWorldOf(10).roles);
-const identity = Object.entries(known(known(first)?.policies) ?? {}).map(([name, one]) => ({
+const [first] = Object.values(createFacts(10).roles);
+const identity = Object.entries(factValue(factValue(first)?.policies) ?? {}).map(([name, policy]) => ({
   name,
-  policy: one,
+  policy: policy,
 }));
 const decisions = cpuOf(() => {
   for (let count = 0; count < 10_000; count++) evaluate(request, { identity });
@@ -154,14 +154,14 @@ console.log('| ---: | ---: | ---: | ---: | ---: |');
 const rows: object[] = [];
 let base = 0;
 for (const rules of [100, 1_000, 10_000]) {
-  const observed = aWorldOf(rules);
-  const ms = cpuOf(() => proveAll(observed));
+  const facts = createFacts(rules);
+  const ms = cpuOf(() => proveAll(facts));
   base ||= ms / rules;
-  const each = ms / rules;
-  rows.push({ rules, ms, requests, usARule: each * 1_000, ratio: each / base });
+  const msPerRule = ms / rules;
+  rows.push({ rules, ms, requests, usARule: msPerRule * 1_000, ratio: msPerRule / base });
   console.log(
-    `| ${rules.toLocaleString('en')} | ${ms.toFixed(0)} ms | ${requests.toLocaleString('en')} | ${(each * 1_000).toFixed(0)} µs | ${(each / base).toFixed(2)} |`,
+    `| ${rules.toLocaleString('en')} | ${ms.toFixed(0)} ms | ${requests.toLocaleString('en')} | ${(msPerRule * 1_000).toFixed(0)} µs | ${(msPerRule / base).toFixed(2)} |`,
   );
 }
 console.log(`\nOne decision of the evaluator alone: ${(decisions / 10).toFixed(1)} µs.`);
-await keep('proof', rows);
+await saveResults('proof', rows);

@@ -10,18 +10,18 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { type CostOfTree, runAndMeasure } from './rivals/cost.ts';
+import { type ProcessTreeCost, runAndMeasure } from './rivals/cost.ts';
 import { startEndpoint } from './rivals/endpoint.ts';
-import { givenJob } from './rivals/job.ts';
+import { createJob } from './rivals/job.ts';
 import { type Tool, toolPath, tools } from './rivals/tools.ts';
-import { ACCOUNT, type KeysOf } from './support/pairs.ts';
-import { keep } from './support/results.ts';
+import { ACCOUNT, type KeyMode } from './support/pairs.ts';
+import { saveResults } from './support/results.ts';
 
 const SIZES = (process.env.PAIRS ?? '1,20').split(',').map(Number);
-const KEYS = (process.env.KEYS ?? 'own').split(',') as KeysOf[];
-const NAMED = process.env.TOOLS?.split(',') ?? [''];
+const KEYS = (process.env.KEYS ?? 'own').split(',') as KeyMode[];
+const TOOL_FILTERS = process.env.TOOLS?.split(',') ?? [''];
 
-type Measured = Omit<CostOfTree, 'said'> & {
+type Measurement = Omit<ProcessTreeCost, 'said'> & {
   calls: number;
   writes: number;
   operations: Record<string, number>;
@@ -29,23 +29,23 @@ type Measured = Omit<CostOfTree, 'said'> & {
 
 interface Result {
   tool: string;
-  keys: KeysOf;
+  keys: KeyMode;
   pairs: number;
-  first: Measured;
-  converged: Measured;
+  first: Measurement;
+  converged: Measurement;
   /** Whether another key for replicas, set behind its back, was set right again; asked at the first size only. */
   drift: 'set right' | 'not seen' | '';
 }
 
-async function measure(tool: Tool, keys: KeysOf, size: number): Promise<Result> {
+async function measure(tool: Tool, keys: KeyMode, size: number): Promise<Result> {
   const folder = await mkdtemp(path.join(tmpdir(), 'replikey-rivals-'));
   const endpoint = await startEndpoint();
-  const job = await givenJob(endpoint.direct, size, keys);
+  const job = await createJob(endpoint.directUrl, size, keys);
   try {
-    const command = await tool.prepare(folder, job.pairs, endpoint.delayed);
+    const command = await tool.prepare(folder, job.pairs, endpoint.delayedUrl);
     const env = {
       PATH: toolPath,
-      AWS_ENDPOINT_URL: endpoint.delayed,
+      AWS_ENDPOINT_URL: endpoint.delayedUrl,
       AWS_ACCESS_KEY_ID: ACCOUNT,
       AWS_SECRET_ACCESS_KEY: 'bench',
       AWS_REGION: 'us-east-1',
@@ -55,13 +55,13 @@ async function measure(tool: Tool, keys: KeysOf, size: number): Promise<Result> 
       AWS_SHARED_CREDENTIALS_FILE: path.join(folder, 'none'),
       AWS_EC2_METADATA_DISABLED: 'true',
     };
-    const run = async (): Promise<Measured> => {
+    const run = async (): Promise<Measurement> => {
       await endpoint.calls();
       const { said, ...cost } = await runAndMeasure(command, folder, env);
       if (cost.code !== 0) throw new Error(`${tool.name} ended with ${cost.code}:\n${said.slice(-3_000)}`);
       const operations = await endpoint.calls();
-      const count = (counted: (operation: string) => boolean) =>
-        Object.entries(operations).reduce((sum, [name, calls]) => sum + (counted(name) ? calls : 0), 0);
+      const count = (matches: (operation: string) => boolean) =>
+        Object.entries(operations).reduce((sum, [name, calls]) => sum + (matches(name) ? calls : 0), 0);
       return {
         ...cost,
         calls: count(() => true),
@@ -70,14 +70,14 @@ async function measure(tool: Tool, keys: KeysOf, size: number): Promise<Result> 
       };
     };
     const first = await run();
-    const replicating = await job.replicating();
+    const replicating = await job.countReplicating();
     if (replicating !== size) throw new Error(`${tool.name} has ${replicating} of ${size} pairs replicate`);
     const converged = await run();
     const result = { tool: tool.name, keys, pairs: size, first, converged };
     if (size !== SIZES[0]) return { ...result, drift: '' };
     await job.drift();
     await run();
-    return { ...result, drift: (await job.replicating()) === size ? 'set right' : 'not seen' };
+    return { ...result, drift: (await job.countReplicating()) === size ? 'set right' : 'not seen' };
   } finally {
     job.close();
     endpoint.close();
@@ -86,29 +86,31 @@ async function measure(tool: Tool, keys: KeysOf, size: number): Promise<Result> 
 }
 
 /** A figure, and how many times replikey's it is. */
-const against = (value: number, own: number, unit: string, digits: number) =>
-  `${value.toFixed(digits)}${unit}${value === own || own === 0 ? '' : ` (${(value / own).toFixed(1)}×)`}`;
+const formatRelative = (value: number, baseline: number, unit: string, digits: number) =>
+  `${value.toFixed(digits)}${unit}${value === baseline || baseline === 0 ? '' : ` (${(value / baseline).toFixed(1)}×)`}`;
 
-function rowOf(pass: 'first' | 'converged', result: Result, own: Result): string {
-  const [measured, base] = [result[pass], own[pass]];
+function rowOf(pass: 'first' | 'converged', result: Result, baseline: Result): string {
+  const [measured, baselinePass] = [result[pass], baseline[pass]];
   const cells = [
     result.tool,
     result.keys,
     result.pairs,
     pass,
-    against(measured.wallS, base.wallS, ' s', 2),
-    against(measured.cpuS, base.cpuS, ' s', 2),
-    against(measured.rssMb, base.rssMb, ' MB', 0),
-    against(measured.calls, base.calls, '', 0),
+    formatRelative(measured.wallS, baselinePass.wallS, ' s', 2),
+    formatRelative(measured.cpuS, baselinePass.cpuS, ' s', 2),
+    formatRelative(measured.rssMb, baselinePass.rssMb, ' MB', 0),
+    formatRelative(measured.calls, baselinePass.calls, '', 0),
     measured.writes,
     pass === 'converged' ? result.drift : '',
   ];
   return `| ${cells.join(' | ')} |`;
 }
 
-const all = tools();
-const here = all.filter(({ name, missing }) => !missing && NAMED.some((named) => name.startsWith(named)));
-const left = all.flatMap(({ name, missing }) =>
+const allTools = tools();
+const availableTools = allTools.filter(
+  ({ name, unavailableReason: missing }) => !missing && TOOL_FILTERS.some((named) => name.startsWith(named)),
+);
+const skippedTools = allTools.flatMap(({ name, unavailableReason: missing }) =>
   missing ? [{ tool: name, why: `not here: ${missing}` }] : [],
 );
 const results: Result[] = [];
@@ -116,17 +118,17 @@ console.log('| tool | keys | pairs | pass | wall | CPU | memory | calls | writes
 console.log('| --- | --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | --- |');
 for (const keys of KEYS)
   for (const size of SIZES) {
-    let own: Result | undefined;
-    for (const tool of here) {
+    let baseline: Result | undefined;
+    for (const tool of availableTools) {
       try {
         const result = await measure(tool, keys, size);
-        own ??= result;
+        baseline ??= result;
         results.push(result);
-        for (const pass of ['first', 'converged'] as const) console.log(rowOf(pass, result, own));
+        for (const pass of ['first', 'converged'] as const) console.log(rowOf(pass, result, baseline));
       } catch (error) {
-        left.push({ tool: `${tool.name}, ${size} pairs`, why: String(error) });
+        skippedTools.push({ tool: `${tool.name}, ${size} pairs`, why: String(error) });
       }
     }
   }
-for (const { tool, why } of left) console.log(`\n${tool}: ${why}`);
-await keep('rivals', [...results, ...left]);
+for (const { tool, why } of skippedTools) console.log(`\n${tool}: ${why}`);
+await saveResults('rivals', [...results, ...skippedTools]);

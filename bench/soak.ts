@@ -24,14 +24,14 @@ const PAIRS = Number(process.env.PAIRS ?? 500);
 const LEASE_SECONDS = 6;
 const INTERVAL_SECONDS = 120;
 const VERIFY_SECONDS = 240;
-const MOST_GROWTH = 0.05;
+const MAX_GROWTH = 0.05;
 let seed = Number(process.env.SEED ?? 1);
 
-const chance = (): number => {
+const random = (): number => {
   seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
   return seed / 2 ** 32;
 };
-const someOf = <T>(list: readonly T[]): T => list[Math.floor(chance() * list.length)] as T;
+const pickRandom = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 const sandbox = await startSandbox();
@@ -48,32 +48,32 @@ const s3 = new S3Client({
 await s3.send(new CreateBucketCommand({ Bucket: 'locks' }));
 
 const names = Array.from({ length: PAIRS }, (_, index) => `soak-${index}`);
-const metrics = new Map(names.map((name) => [name, true]));
-const spec = (name: string) => `apiVersion: replikey.dev/v1
+const metricsByPair = new Map(names.map((name) => [name, true]));
+const specYaml = (name: string) => `apiVersion: replikey.dev/v1
 kind: BucketReplication
 metadata: { name: ${name} }
 spec:
   source: { bucket: ${name}-source, region: us-east-1, key: alias/${name}-east }
   destination: { bucket: ${name}-replica, region: us-west-2, key: alias/${name}-west }
   role: { name: replikey-${name} }
-  rules: [{ prefix: Data/, metrics: ${metrics.get(name)} }]
+  rules: [{ prefix: Data/, metrics: ${metricsByPair.get(name)} }]
 `;
 
 /** Files are swapped as a release swaps them. */
-async function write(name: string, text: string): Promise<void> {
+async function writeSpec(name: string, text: string): Promise<void> {
   await writeFile(path.join(folder, `${name}.new`), text);
   await rename(path.join(folder, `${name}.new`), path.join(folder, `${name}.yaml`));
 }
-for (const name of names) await write(name, spec(name));
+for (const name of names) await writeSpec(name, specYaml(name));
 
 /** Writes as they are under way at AWS, by the process that they come from. */
-const flights: { by: number; from: number; to: number; what: string }[] = [];
+const writes: { by: number; from: number; to: number; what: string }[] = [];
 const isRead = (what: string) => /^(GET|HEAD)|(?:\.|Action=)(Get|List|Describe)/.test(what);
 /** Whoever wrote a canary removes it, whoever leads by then: a version of its own, which is nobody else's. */
-const isTidying = (what: string) => /^DELETE \S*\.replikey-canary/.test(what);
+const isCanaryCleanup = (what: string) => /^DELETE \S*\.replikey-canary/.test(what);
 
 /** A way to the sandbox that sees what one process sends. */
-async function wayOf(by: number): Promise<string> {
+async function startProxy(processIndex: number): Promise<string> {
   const server = createServer((incoming, outgoing) => {
     const chunks: Buffer[] = [];
     incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -81,25 +81,30 @@ async function wayOf(by: number): Promise<string> {
       const body = Buffer.concat(chunks);
       const target = incoming.headers['x-amz-target'];
       const action = /Action=\w+/.exec(body.subarray(0, 2_000).toString())?.[0];
-      const what = `${target ?? action ?? `${incoming.method} ${incoming.url}`}`;
+      const operation = `${target ?? action ?? `${incoming.method} ${incoming.url}`}`;
       const isLock = incoming.url?.startsWith('/locks') ?? false;
-      const flight = { by, from: performance.now(), to: Number.POSITIVE_INFINITY, what };
-      if (!isRead(what) && !isTidying(what) && !isLock) flights.push(flight);
+      const write = {
+        by: processIndex,
+        from: performance.now(),
+        to: Number.POSITIVE_INFINITY,
+        what: operation,
+      };
+      if (!isRead(operation) && !isCanaryCleanup(operation) && !isLock) writes.push(write);
       const { port } = new URL(sandbox.endpoint);
-      const on = request(
+      const upstream = request(
         { port, host: '127.0.0.1', method: incoming.method, path: incoming.url, headers: incoming.headers },
-        (answer) => {
+        (response) => {
           // Carried out by now, whether or not anybody lives to hear of it.
-          flight.to = performance.now();
-          outgoing.writeHead(answer.statusCode ?? 500, answer.headers);
-          answer.pipe(outgoing);
+          write.to = performance.now();
+          outgoing.writeHead(response.statusCode ?? 500, response.headers);
+          response.pipe(outgoing);
         },
       );
-      on.on('error', () => {
-        flight.to = performance.now();
+      upstream.on('error', () => {
+        write.to = performance.now();
         incoming.socket.destroy();
       });
-      on.end(body);
+      upstream.end(body);
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -111,9 +116,9 @@ interface Process {
   child: ChildProcess;
   url?: string;
 }
-let count = 0;
-async function start(): Promise<Process> {
-  const by = count++;
+let processCount = 0;
+async function startProcess(): Promise<Process> {
+  const processIndex = processCount++;
   const args = [
     ['--expose-gc', '--import', new URL('./processes/heap-after-gc.mjs', import.meta.url).href],
     ['dist/main.js', folder, '--listen', '0', '--log-level', 'error'],
@@ -124,40 +129,40 @@ async function start(): Promise<Process> {
     env: {
       PATH: process.env.PATH,
       HOME: '/nonexistent',
-      AWS_ENDPOINT_URL: await wayOf(by),
+      AWS_ENDPOINT_URL: await startProxy(processIndex),
       AWS_ACCESS_KEY_ID: credentials.accessKeyId,
       AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
       AWS_REGION: 'us-east-1',
     },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
-  const one: Process = { child };
+  const started: Process = { child };
   child.stdout?.on('data', (text: Buffer) => {
     const [url] = /http:\/\/\S+/.exec(text.toString()) ?? [];
-    if (url !== undefined) one.url = url;
+    if (url !== undefined) started.url = url;
   });
-  let said = '';
+  let stderrTail = '';
   child.stderr?.on('data', (text: Buffer) => {
-    said = (said + text).slice(-2_000);
+    stderrTail = (stderrTail + text).slice(-2_000);
   });
   child.once('exit', (code, signal) => {
     if (signal === 'SIGKILL') return;
     process.exitCode = 1;
-    console.log(`!! process ${by} ended by itself (${code ?? signal}): ${said}`);
+    console.log(`!! process ${processIndex} ended by itself (${code ?? signal}): ${stderrTail}`);
   });
-  return one;
+  return started;
 }
 
 /** Empty where there is no answer. */
-const get = ({ url }: Process, at: string): Promise<string> =>
-  fetch(url + at, { signal: AbortSignal.timeout(10_000) })
+const get = ({ url }: Process, path: string): Promise<string> =>
+  fetch(url + path, { signal: AbortSignal.timeout(10_000) })
     .then(
-      (answer) => answer.text(),
+      (response) => response.text(),
       () => '',
     )
     .catch(() => '');
-const leads = async (one: Process) =>
-  (await get(one, '/metrics')).includes('leader_election_master_status{name="replikey"} 1');
+const isLeader = async (instance: Process) =>
+  (await get(instance, '/metrics')).includes('leader_election_master_status{name="replikey"} 1');
 /** Bytes that a process holds after a collection. */
 const heapOf = ({ child }: Process): Promise<number> =>
   new Promise((resolve) => {
@@ -177,8 +182,8 @@ interface Pair {
   conditions: Record<string, Condition>;
 }
 /** What a process says of its pairs that is not so, when everything is as declared. Who does not lead writes no canaries. */
-async function wrong(one: Process, isVerified: boolean): Promise<string[]> {
-  const text = await get(one, '/status');
+async function findWrongConditions(instance: Process, isVerified: boolean): Promise<string[]> {
+  const text = await get(instance, '/status');
   if (text === '') return ['no answer'];
   const { pairs } = JSON.parse(text) as { pairs: Pair[] };
   if (pairs.length !== PAIRS) return [`${pairs.length} pairs`];
@@ -191,81 +196,85 @@ async function wrong(one: Process, isVerified: boolean): Promise<string[]> {
   ]);
 }
 
-async function until(what: string, isSo: () => Promise<boolean>, seconds: number): Promise<boolean> {
+async function waitUntil(
+  description: string,
+  condition: () => Promise<boolean>,
+  seconds: number,
+): Promise<boolean> {
   const end = performance.now() + seconds * 1000;
   while (performance.now() < end) {
-    if (await isSo()) return true;
+    if (await condition()) return true;
     await pause(1_000);
   }
-  console.log(`!! not within ${seconds} s: ${what}`);
+  console.log(`!! not within ${seconds} s: ${description}`);
   return false;
 }
 
-let processes = [await start(), await start()];
+let processes = [await startProcess(), await startProcess()];
 const killAll = () => {
   for (const { child } of processes) child.kill('SIGKILL');
 };
 process.on('exit', killAll);
-const leader = async (): Promise<Process | undefined> => {
-  for (const one of processes) if (await leads(one)) return one;
+const findLeader = async (): Promise<Process | undefined> => {
+  for (const one of processes) if (await isLeader(one)) return one;
   return undefined;
 };
-const made = async () => {
-  const one = await leader();
-  return one !== undefined && (await wrong(one, false)).length === 0;
+const isConverged = async () => {
+  const one = await findLeader();
+  return one !== undefined && (await findWrongConditions(one, false)).length === 0;
 };
-const allWrong = async () => {
-  const first = await leader();
+const findAllWrongConditions = async () => {
+  const first = await findLeader();
   if (!first) return ['nobody leads'];
-  return (await Promise.all(processes.map((one) => wrong(one, one === first)))).flat();
+  return (await Promise.all(processes.map((one) => findWrongConditions(one, one === first)))).flat();
 };
-const began = performance.now();
-if (!(await until(`${PAIRS} pairs are made`, made, 900))) process.exitCode = 1;
+const startedAt = performance.now();
+if (!(await waitUntil(`${PAIRS} pairs are made`, isConverged, 900))) process.exitCode = 1;
 console.log(
-  `${PAIRS} pairs made in ${Math.round((performance.now() - began) / 1000)} s, ${flights.length} writes\n`,
+  `${PAIRS} pairs made in ${Math.round((performance.now() - startedAt) / 1000)} s, ${writes.length} writes\n`,
 );
 
 /** Of a process that lives throughout, once a minute. */
-const [steady] = processes as [Process];
+const [steadyProcess] = processes as [Process];
 const heaps: number[] = [];
-const done: Record<string, number> = {};
+const troubleCounts: Record<string, number> = {};
 /** False where it could not be made. */
 const troubles: Record<string, () => Promise<unknown>> = {
   async 'file changed'() {
-    const name = someOf(names);
-    metrics.set(name, !metrics.get(name));
-    await write(name, spec(name));
+    const name = pickRandom(names);
+    metricsByPair.set(name, !metricsByPair.get(name));
+    await writeSpec(name, specYaml(name));
   },
   async 'file broken, and mended'() {
-    const name = someOf(names);
-    await write(name, 'kind: [');
+    const name = pickRandom(names);
+    await writeSpec(name, 'kind: [');
     await pause(2_000);
-    await write(name, spec(name));
+    await writeSpec(name, specYaml(name));
   },
   async 'changed by hand'() {
-    await s3.send(new DeleteBucketReplicationCommand({ Bucket: `${someOf(names)}-source` }));
+    await s3.send(new DeleteBucketReplicationCommand({ Bucket: `${pickRandom(names)}-source` }));
   },
   async throttled() {
-    sandbox.knobs.faults = [
-      { match: someOf(['s3', 'iam', 'kms', '*']), nth: 1, times: 200, what: 'throttle' },
+    sandbox.faultSettings.faults = [
+      { match: pickRandom(['s3', 'iam', 'kms', '*']), nth: 1, times: 200, what: 'throttle' },
     ];
   },
   async faults() {
-    const what = someOf([
+    const what = pickRandom([
       'reset-before',
       'reset-after',
       { status: 500, code: 'InternalError', message: 'fault' },
     ] as const);
-    sandbox.knobs.faults = [{ match: '*', nth: 1 + Math.floor(chance() * 50), times: 20, what }];
+    sandbox.faultSettings.faults = [{ match: '*', nth: 1 + Math.floor(random() * 50), times: 20, what }];
   },
   async 'leader killed'() {
-    const one = await leader();
-    if (!one || one === steady) return false;
+    const one = await findLeader();
+    if (!one || one === steadyProcess) return false;
     one.child.kill('SIGKILL');
-    processes = [...processes.filter((other) => other !== one), await start()];
+    processes = [...processes.filter((other) => other !== one), await startProcess()];
   },
   async 'leader stopped for longer than its lease'() {
-    const one = await leader();
+    const one = await findLeader();
     if (!one) return false;
     one.child.kill('SIGSTOP');
     await pause(LEASE_SECONDS * 2_000);
@@ -273,29 +282,29 @@ const troubles: Record<string, () => Promise<unknown>> = {
   },
 };
 
-const from = performance.now();
-while (performance.now() < from + MINUTES * 60_000) {
-  const [what, make] = someOf(Object.entries(troubles));
-  if ((await make()) !== false) done[what] = (done[what] ?? 0) + 1;
-  await pause(2_000 + chance() * 4_000);
-  if (performance.now() < from + (heaps.length + 1) * 60_000) continue;
-  heaps.push(await heapOf(steady));
+const soakStartedAt = performance.now();
+while (performance.now() < soakStartedAt + MINUTES * 60_000) {
+  const [what, make] = pickRandom(Object.entries(troubles));
+  if ((await make()) !== false) troubleCounts[what] = (troubleCounts[what] ?? 0) + 1;
+  await pause(2_000 + random() * 4_000);
+  if (performance.now() < soakStartedAt + (heaps.length + 1) * 60_000) continue;
+  heaps.push(await heapOf(steadyProcess));
   console.log(
-    `minute ${heaps.length}: heap ${((heaps.at(-1) ?? 0) / 1e6).toFixed(1)} MB, ${flights.length} writes`,
+    `minute ${heaps.length}: heap ${((heaps.at(-1) ?? 0) / 1e6).toFixed(1)} MB, ${writes.length} writes`,
   );
 }
 
-sandbox.knobs.faults = [];
-const isRight = await until(
+sandbox.faultSettings.faults = [];
+const isRecovered = await waitUntil(
   'everything is as declared again, and said to be',
-  async () => (await allWrong()).length === 0,
+  async () => (await findAllWrongConditions()).length === 0,
   3 * VERIFY_SECONDS + 180,
 );
-const stillWrong = await allWrong();
-for (const one of stillWrong.slice(0, 10)) console.log(`   ${one}`);
+const remainingProblems = await findAllWrongConditions();
+for (const one of remainingProblems.slice(0, 10)) console.log(`   ${one}`);
 
 // What AWS holds, against what the files say: nothing was missed.
-let missed = 0;
+let missedChanges = 0;
 for (const name of names) {
   const { ReplicationConfiguration } = await s3
     .send(new GetBucketReplicationCommand({ Bucket: `${name}-source` }))
@@ -303,7 +312,7 @@ for (const name of names) {
   const metered = ReplicationConfiguration?.Rules?.map(
     ({ Destination }) => Destination?.Metrics?.Status === 'Enabled',
   );
-  if (metered?.length !== 1 || metered[0] !== metrics.get(name)) missed += 1;
+  if (metered?.length !== 1 || metered[0] !== metricsByPair.get(name)) missedChanges += 1;
 }
 const plan = spawn(process.execPath, ['dist/main.js', 'plan', folder, '-o', 'json', '--log-level', 'error'], {
   env: {
@@ -314,14 +323,14 @@ const plan = spawn(process.execPath, ['dist/main.js', 'plan', folder, '-o', 'jso
     AWS_REGION: 'us-east-1',
   },
 });
-let printed = '';
+let planOutput = '';
 plan.stdout.on('data', (text: Buffer) => {
-  printed += text;
+  planOutput += text;
 });
 await new Promise((resolve) => plan.on('close', resolve));
-const { summary } = JSON.parse(printed) as { summary: Record<string, number> };
-const overlaps = flights.filter((one, index) =>
-  flights
+const { summary } = JSON.parse(planOutput) as { summary: Record<string, number> };
+const overlaps = writes.filter((one, index) =>
+  writes
     .slice(index + 1, index + 200)
     .some((other) => other.by !== one.by && other.from < one.to && one.from < other.to),
 );
@@ -334,17 +343,17 @@ const growth = late / early - 1;
 console.log(`
 | what came | how often |
 | --- | ---: |
-${Object.entries(done)
+${Object.entries(troubleCounts)
   .sort()
   .map(([what, times]) => `| ${what} | ${times} |`)
   .join('\n')}
 
 | what was asked for | what was seen |
 | --- | --- |
-| conditions that are not right at the end, of ${PAIRS} pairs in ${processes.length} processes | ${stillWrong.length} |
-| changes that were missed | ${missed} |
+| conditions that are not right at the end, of ${PAIRS} pairs in ${processes.length} processes | ${remainingProblems.length} |
+| changes that were missed | ${missedChanges} |
 | changes that a plan still finds | ${summary.create} to create, ${summary.update} to update, ${summary.blocked} blocked |
-| writes | ${flights.length} |
+| writes | ${writes.length} |
 | writes of two processes at a time | ${overlaps.length} |
 | heap after a collection, minutes ${third + 1} to ${2 * third} | ${(early / 1e6).toFixed(1)} MB |
 | heap after a collection, the last ${third} minutes | ${(late / 1e6).toFixed(1)} MB |
@@ -355,6 +364,6 @@ await sandbox.close();
 s3.destroy();
 await rm(folder, { recursive: true });
 const isUnchanged = ['create', 'update', 'blocked'].every((what) => summary[what] === 0);
-if (!isRight || missed > 0 || !isUnchanged || overlaps.length > 0 || !(growth < MOST_GROWTH))
+if (!isRecovered || missedChanges > 0 || !isUnchanged || overlaps.length > 0 || !(growth < MAX_GROWTH))
   process.exitCode = 1;
 setTimeout(() => process.exit(), 1_000).unref();

@@ -3,41 +3,42 @@
  * in the sandbox; what is read of it stands, under other names, for all.
  * SPECS says how many.
  */
-import { createClients } from '../src/aws/clients.ts';
-import { createDoor } from '../src/aws/door.ts';
-import { desire } from '../src/core/desire.ts';
-import { joined, planPart } from '../src/core/plan.ts';
-import type { Actual } from '../src/core/resource.ts';
-import { type Around, proveDeclared, readAround } from '../src/doctor/foreseen.ts';
+
+import { createAwsClient } from '../src/aws/client.ts';
+import { createSdkClients } from '../src/aws/sdk-clients.ts';
+import { desiredResources } from '../src/core/desired.ts';
+import { joinDrafts, planChanges } from '../src/core/plan.ts';
+import type { ActualState } from '../src/core/resource.ts';
 import { kinds } from '../src/kinds/index.ts';
-import { reconcile } from '../src/reconcile.ts';
+import { type ProofInputs, proveDesiredRules, readProofInputs } from '../src/proof/plan-proof.ts';
+import { observe } from '../src/reconcile/observe.ts';
+import { reconcile } from '../src/reconcile/reconcile.ts';
 import { startSandbox } from '../src/sandbox/server.ts';
-import { loadFiles } from '../src/spec/load.ts';
+import { loadSpecFiles } from '../src/spec/load.ts';
 import type { Specs } from '../src/spec/types.ts';
-import { observe } from '../src/steps/observe.ts';
-import { ACCOUNT, numbered, specOf } from './support/pairs.ts';
-import { keep } from './support/results.ts';
+import { ACCOUNT, pairName, pairYaml } from './support/pairs.ts';
+import { saveResults } from './support/results.ts';
 import { median } from './support/run.ts';
 
 const PAIRS = Number(process.env.SPECS ?? 10_000);
 const RUNS = Number(process.env.RUNS ?? 3);
 
 const files = Array.from({ length: PAIRS }, (_, index) => ({
-  file: `${numbered(index)}.yaml`,
-  bytes: Buffer.from(specOf(index)),
+  file: `${pairName(index)}.yaml`,
+  bytes: Buffer.from(pairYaml(index)),
 }));
 
 /** Everything that is read of the first pair, as JSON. */
-async function readOfOne(specs: Specs): Promise<{ actual: string; around: string }> {
+async function recordFirstPair(specs: Specs): Promise<{ actual: string; around: string }> {
   const sandbox = await startSandbox();
-  const clients = createClients([], {
+  const clients = createSdkClients([], {
     endpoint: sandbox.endpoint,
     credentials: { accessKeyId: ACCOUNT, secretAccessKey: 'bench' },
   });
-  const door = createDoor({ clients, accounts: [], region: 'us-east-1' });
-  await reconcile(specs, { kinds, door, allow: [], dryRun: false, waitMs: 10_000 });
-  const actual = await observe(desire(specs.pairs, [...kinds.values()]), kinds, door);
-  const around = await readAround(specs, door.sharing());
+  const aws = createAwsClient({ clients, accounts: [], region: 'us-east-1' });
+  await reconcile(specs, { kinds, aws, allowedRisks: [], dryRun: false, propagationTimeoutMs: 10_000 });
+  const actual = await observe(desiredResources(specs.pairs, [...kinds.values()]), kinds, aws);
+  const around = await readProofInputs(specs, aws.withCache());
   clients.destroy();
   await sandbox.close();
   return {
@@ -47,7 +48,7 @@ async function readOfOne(specs: Specs): Promise<{ actual: string; around: string
 }
 
 /** Seconds of CPU, and what came of it. */
-function cpu<T>(work: () => T): { seconds: number; result: T } {
+function measureCpu<T>(work: () => T): { seconds: number; result: T } {
   const before = process.cpuUsage();
   const result = work();
   const { user, system } = process.cpuUsage(before);
@@ -55,34 +56,34 @@ function cpu<T>(work: () => T): { seconds: number; result: T } {
 }
 
 function load(): Specs {
-  const { specs, problems } = loadFiles(files);
+  const { specs, problems } = loadSpecFiles(files);
   if (!specs) throw new Error(`the specs are not valid: ${problems[0]?.message}`);
   return specs;
 }
 
 const specs = load();
-const one = await readOfOne({ ...specs, pairs: specs.pairs.slice(0, 1) });
-const ofPair = (text: string, index: number) =>
-  JSON.parse(text.replace(/(?<=[pP])0{7}/g, numbered(index).slice(1)));
-const worlds = specs.pairs.map((pair, index) => {
-  const around = ofPair(one.around, index);
+const recordedPair = await recordFirstPair({ ...specs, pairs: specs.pairs.slice(0, 1) });
+const renumber = (text: string, index: number) =>
+  JSON.parse(text.replace(/(?<=[pP])0{7}/g, pairName(index).slice(1)));
+const cases = specs.pairs.map((pair, index) => {
+  const around = renumber(recordedPair.around, index);
   return {
     own: { ...specs, pairs: [pair] },
-    actual: new Map(ofPair(one.actual, index)) as Actual,
-    around: { ...around, accountIds: new Map(around.accountIds) } as Around,
+    actual: new Map(renumber(recordedPair.actual, index)) as ActualState,
+    around: { ...around, accountIds: new Map(around.accountIds) } as ProofInputs,
   };
 });
 
-const resourcesOf = ({ pairs }: Specs) => desire(pairs, [...kinds.values()]);
+const resourcesOf = ({ pairs }: Specs) => desiredResources(pairs, [...kinds.values()]);
 // A pass wants things once, to plan them, and proves what comes of that.
-const wanted = worlds.map(({ own }) => resourcesOf(own));
+const desiredByPair = cases.map(({ own }) => resourcesOf(own));
 const WORK = [
   { name: 'read and checked', target: 2, work: () => load().pairs.length },
   {
     name: 'planned from memory',
     target: 3,
     work: () => {
-      const plan = joined(worlds.map(({ own, actual }) => planPart(resourcesOf(own), actual, kinds)));
+      const plan = joinDrafts(cases.map(({ own, actual }) => planChanges(resourcesOf(own), actual, kinds)));
       if (plan.waves.length > 0) throw new Error('the pairs do not converge');
       return plan.unchanged;
     },
@@ -92,8 +93,8 @@ const WORK = [
     target: undefined,
     // Of a proof that is made a pass keeps next to nothing.
     work: () =>
-      worlds.reduce((sum, { own, actual, around }, index) => {
-        const proofs = proveDeclared(own, wanted[index] ?? [], actual, kinds, around);
+      cases.reduce((sum, { own, actual, around }, index) => {
+        const proofs = proveDesiredRules(own, desiredByPair[index] ?? [], actual, kinds, around);
         if (proofs.some(({ verdict }) => verdict !== 'proven')) throw new Error('a rule is not proven');
         return sum + proofs.length;
       }, 0),
@@ -103,7 +104,7 @@ const WORK = [
 console.log(`| ${PAIRS} pairs | things | CPU | target |`);
 console.log('| --- | ---: | ---: | ---: |');
 const rows = WORK.map(({ name, target, work }) => {
-  const runs = Array.from({ length: RUNS }, () => cpu(work));
+  const runs = Array.from({ length: RUNS }, () => measureCpu(work));
   const seconds = median(runs.map((run) => run.seconds));
   const things = runs[0]?.result ?? 0;
   console.log(
@@ -111,4 +112,4 @@ const rows = WORK.map(({ name, target, work }) => {
   );
   return { name, pairs: PAIRS, things, cpuS: seconds, targetS: target };
 });
-await keep('specs', rows);
+await saveResults('specs', rows);

@@ -10,18 +10,18 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { ACCOUNT, specOf } from './support/pairs.ts';
-import { keep } from './support/results.ts';
+import { ACCOUNT, pairYaml } from './support/pairs.ts';
+import { saveResults } from './support/results.ts';
 import { median } from './support/run.ts';
 
 const RUNS = Number(process.env.RUNS ?? 21);
 const folder = await mkdtemp(path.join(tmpdir(), 'replikey-start-'));
 const spec = path.join(folder, 'pair.yaml');
-await writeFile(spec, specOf(0));
+await writeFile(spec, pairYaml(0));
 
-let asked = (): void => {};
+let onRequest = (): void => {};
 const server = createServer((_, response) => {
-  asked();
+  onRequest();
   response.destroy();
 }).listen(0, '127.0.0.1');
 await once(server, 'listening');
@@ -34,20 +34,20 @@ const env = {
 };
 
 /** Milliseconds until the process has ended. */
-async function untilEnd(args: string[]): Promise<number> {
-  const from = performance.now();
+async function timeToExit(args: string[]): Promise<number> {
+  const startedAt = performance.now();
   const child = spawn(process.execPath, args, { env, stdio: 'ignore' });
   const [code] = await once(child, 'close');
   if (code !== 0) throw new Error(`${args.join(' ')} ended with ${code}`);
-  return performance.now() - from;
+  return performance.now() - startedAt;
 }
 
 /** Milliseconds until the first request to AWS is there. */
-async function untilAsked(args: string[]): Promise<number> {
-  const from = performance.now();
+async function timeToFirstRequest(args: string[]): Promise<number> {
+  const startedAt = performance.now();
   const child = spawn(process.execPath, args, { env, stdio: 'ignore' });
   const ms = await new Promise<number>((resolve) => {
-    asked = () => resolve(performance.now() - from);
+    onRequest = () => resolve(performance.now() - startedAt);
   });
   // It ends as it would for a person, so that it keeps what it compiled.
   child.kill('SIGTERM');
@@ -57,19 +57,19 @@ async function untilAsked(args: string[]): Promise<number> {
 
 /** What is started, and the target: as a multiple of `node -e 0`, or in milliseconds. */
 const STARTS = [
-  { name: 'node -e 0', args: ['-e', '0'], time: untilEnd, target: '' },
-  { name: 'reconcile --version', args: ['dist/main.js', '--version'], time: untilEnd, target: '1.5 ×' },
-  { name: 'reconcile --help', args: ['dist/main.js', '--help'], time: untilEnd, target: '1.5 ×' },
+  { name: 'node -e 0', args: ['-e', '0'], time: timeToExit, target: '' },
+  { name: 'reconcile --version', args: ['dist/main.js', '--version'], time: timeToExit, target: '1.5 ×' },
+  { name: 'reconcile --help', args: ['dist/main.js', '--help'], time: timeToExit, target: '1.5 ×' },
   {
     name: 'reconcile validate, one file',
     args: ['dist/main.js', 'validate', spec],
-    time: untilEnd,
+    time: timeToExit,
     target: '2 ×',
   },
   {
     name: 'reconcile plan, to the first call',
     args: ['dist/main.js', 'plan', spec],
-    time: untilAsked,
+    time: timeToFirstRequest,
     target: Number(process.versions.node.split('.')[0]) >= 24 ? '120 ms' : '200 ms',
   },
 ];
@@ -92,6 +92,6 @@ console.log('| what is started | median | against `node -e 0` | target |');
 console.log('| --- | ---: | ---: | ---: |');
 for (const { name, ms, ratio, target } of rows)
   console.log(`| ${name} | ${ms} ms | ${ratio.toFixed(2)} | ${target} |`);
-await keep('start', rows);
+await saveResults('start', rows);
 server.close();
 await rm(folder, { recursive: true });

@@ -1,8 +1,8 @@
 import { Writable } from 'node:stream';
 import pino, { type Logger, type LoggerOptions } from 'pino';
 import pretty from 'pino-pretty';
-import { jsonText } from './report/json-text.ts';
-import { visible } from './visible.ts';
+import { safeJson } from './report/json-text.ts';
+import { escapeUnprintable } from './util/escape.ts';
 
 export type Log = Logger;
 
@@ -26,28 +26,31 @@ export function createLog(stream: NodeJS.WriteStream, options: { level: string; 
     },
     timestamp: stream.isTTY ? false : pino.stdTimeFunctions.isoTime,
   };
-  const to = (line: string) => void stream.write(line);
+  const writeLine = (line: string) => void stream.write(line);
   if (!stream.isTTY)
     return pino(
       settings,
-      synchronous((line) => to(`${jsonText(JSON.parse(line))}\n`)),
+      synchronousStream((line) => writeLine(`${safeJson(JSON.parse(line))}\n`)),
     );
-  const people = pretty({
+  const prettyStream = pretty({
     colorize: options.colour,
-    destination: synchronous(to),
+    destination: synchronousStream(writeLine),
     ignore: 'pid,hostname,time',
     singleLine: true,
   });
   // What AWS says, and what is written in specs, is shown as it is, and steers no terminal.
-  const shown = (_: string, value: unknown) => (typeof value === 'string' ? visible(value) : value);
+  const escapeStrings = (_: string, value: unknown) =>
+    typeof value === 'string' ? escapeUnprintable(value) : value;
   return pino(
     settings,
-    synchronous((line) => void people.write(`${JSON.stringify(JSON.parse(line, shown))}\n`)),
+    synchronousStream(
+      (line) => void prettyStream.write(`${JSON.stringify(JSON.parse(line, escapeStrings))}\n`),
+    ),
   );
 }
 
 /** Straight on, so that no line is lost when the process ends. */
-const synchronous = (write: (line: string) => void): Writable =>
+const synchronousStream = (write: (line: string) => void): Writable =>
   new Writable({
     write(chunk, _, done) {
       write(String(chunk));

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-import { frugal } from './cli/frugal.ts';
-import { run } from './cli.ts';
+import { runCommandLine } from './cli/cli.ts';
+import { tuneV8 } from './cli/v8-tuning.ts';
 
-frugal(process.env);
-process.exitCode = await run(process.argv.slice(2), process);
+tuneV8(process.env);
+process.exitCode = await runCommandLine(process.argv.slice(2), process);

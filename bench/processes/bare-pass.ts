@@ -13,7 +13,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import pLimit from 'p-limit';
-import { ACCOUNT, numbered } from '../support/pairs.ts';
+import { ACCOUNT, pairName } from '../support/pairs.ts';
 
 const [pairs = '1', ...shared] = process.argv.slice(2);
 
@@ -26,12 +26,12 @@ const [east, west] = ['us-east-1', 'us-west-2'].map((region) => ({
 if (!east || !west) throw new Error('two Regions');
 const iam = new IAMClient({ region: 'us-east-1' });
 
-type At = typeof east;
+type RegionClients = typeof east;
 
 /** What says that there is none is an answer like others. */
 const send = (call: () => Promise<unknown>) => limit(() => call().catch(() => undefined));
 
-function bucketOf({ s3 }: At, Bucket: string): Promise<unknown>[] {
+function readBucket({ s3 }: RegionClients, Bucket: string): Promise<unknown>[] {
   const input = { Bucket, ExpectedBucketOwner: ACCOUNT };
   return [
     send(() => s3.send(new GetBucketVersioningCommand(input))),
@@ -40,14 +40,14 @@ function bucketOf({ s3 }: At, Bucket: string): Promise<unknown>[] {
   ];
 }
 
-async function keyOf({ kms }: At, KeyId: string): Promise<void> {
-  const found = await limit(() => kms.send(new DescribeKeyCommand({ KeyId })));
+async function readKey({ kms }: RegionClients, KeyId: string): Promise<void> {
+  const description = await limit(() => kms.send(new DescribeKeyCommand({ KeyId })));
   await send(() =>
-    kms.send(new GetKeyPolicyCommand({ KeyId: found.KeyMetadata?.Arn, PolicyName: 'default' })),
+    kms.send(new GetKeyPolicyCommand({ KeyId: description.KeyMetadata?.Arn, PolicyName: 'default' })),
   );
 }
 
-async function roles(): Promise<void> {
+async function listRoles(): Promise<void> {
   for (let Marker: string | undefined; ; ) {
     const page = await iam.send(
       new GetAccountAuthorizationDetailsCommand({
@@ -61,22 +61,22 @@ async function roles(): Promise<void> {
   }
 }
 
-function pairOf(index: number): Promise<unknown>[] {
+function readPair(index: number): Promise<unknown>[] {
   if (!east || !west) return [];
-  const [source, replica] = [`bench-${numbered(index)}-source`, `bench-${numbered(index)}-replica`];
+  const [source, replica] = [`bench-${pairName(index)}-source`, `bench-${pairName(index)}-replica`];
   return [
-    ...bucketOf(east, source),
-    ...bucketOf(west, replica),
+    ...readBucket(east, source),
+    ...readBucket(west, replica),
     send(() =>
       east.s3.send(new GetBucketReplicationCommand({ Bucket: source, ExpectedBucketOwner: ACCOUNT })),
     ),
-    ...(shared.length > 0 ? [] : [keyOf(east, `alias/${source}`), keyOf(west, `alias/${replica}`)]),
+    ...(shared.length > 0 ? [] : [readKey(east, `alias/${source}`), readKey(west, `alias/${replica}`)]),
   ];
 }
 
 await Promise.all([
   new STSClient({ region: 'us-east-1' }).send(new GetCallerIdentityCommand({})),
-  roles(),
-  ...(shared.length > 0 ? [keyOf(east, shared[0] ?? ''), keyOf(west, shared[1] ?? '')] : []),
-  ...Array.from({ length: Number(pairs) }, (_, index) => pairOf(index)).flat(),
+  listRoles(),
+  ...(shared.length > 0 ? [readKey(east, shared[0] ?? ''), readKey(west, shared[1] ?? '')] : []),
+  ...Array.from({ length: Number(pairs) }, (_, index) => readPair(index)).flat(),
 ]);

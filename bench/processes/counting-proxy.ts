@@ -12,11 +12,11 @@ const VERBS: Record<string, string> = {
 };
 
 /** What some tools ask and the sandbox does not know, answered as AWS does where nothing of the kind is set. */
-const NOTHING_SET: Record<string, { type: string; body: string }> = {
+const EMPTY_RESPONSES: Record<string, { type: string; body: string }> = {
   ListGrants: { type: 'application/x-amz-json-1.1', body: '{"Grants":[],"Truncated":false}' },
 };
 
-const to = new URL(process.argv[2] ?? '');
+const upstreamUrl = new URL(process.argv[2] ?? '');
 const agent = new Agent({ keepAlive: true });
 let calls: Record<string, number> = {};
 
@@ -40,21 +40,21 @@ const server = createServer((incoming, outgoing) => {
     const operation = operationOf(incoming, body.toString());
     calls[operation] = (calls[operation] ?? 0) + 1;
     setTimeout(() => {
-      const nothing = NOTHING_SET[operation];
-      if (nothing) {
-        outgoing.writeHead(200, { 'content-type': nothing.type }).end(nothing.body);
+      const emptyResponse = EMPTY_RESPONSES[operation];
+      if (emptyResponse) {
+        outgoing.writeHead(200, { 'content-type': emptyResponse.type }).end(emptyResponse.body);
         return;
       }
       const { method, url, headers } = incoming;
-      const on = request(
-        { agent, host: to.hostname, port: to.port, method, path: url, headers },
-        (answer) => {
-          outgoing.writeHead(answer.statusCode ?? 500, answer.headers);
-          answer.pipe(outgoing);
+      const upstream = request(
+        { agent, host: upstreamUrl.hostname, port: upstreamUrl.port, method, path: url, headers },
+        (response) => {
+          outgoing.writeHead(response.statusCode ?? 500, response.headers);
+          response.pipe(outgoing);
         },
       );
-      on.on('error', (error) => outgoing.destroy(error));
-      on.end(body);
+      upstream.on('error', (error) => outgoing.destroy(error));
+      upstream.end(body);
     }, DELAY_MS);
   });
 });

@@ -4,79 +4,79 @@
  */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { keyOf, type Recorded, type RecordedAnswer } from '../support/recorded.ts';
+import { type RecordedResponse, type RecordedResponses, requestKey } from '../support/recorded-responses.ts';
 
 /** Numbers of pairs, in names and in ids of keys. */
 const NUMBER = /(?<=[pP])\d{7}|(?<=-4000-8000-00000)\d{7}/g;
 const ZERO = '0000000';
 
 let delayMs = 50;
-let answers = new Map<string, RecordedAnswer>();
+let responses = new Map<string, RecordedResponse>();
 let roles = 0;
 let calls: Record<string, number> = {};
 let unknown: string[] = [];
-let most = 0;
-let under = 0;
-let [first, last] = [0, 0];
+let maxConcurrent = 0;
+let inFlight = 0;
+let [firstCallAt, lastResponseAt] = [0, 0];
 
 const server = createServer((incoming, outgoing) => {
   const chunks: Buffer[] = [];
   incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
   incoming.on('end', () => {
-    first ||= performance.now();
-    under += 1;
-    most = Math.max(most, under);
+    firstCallAt ||= performance.now();
+    inFlight += 1;
+    maxConcurrent = Math.max(maxConcurrent, inFlight);
     const { method, url, headers } = incoming;
     const body = Buffer.concat(chunks).toString();
     const target = String(headers['x-amz-target'] ?? '');
-    const answer = answerTo(method, url, target, body);
+    const response = respondTo(method, url, target, body);
     setTimeout(() => {
-      under -= 1;
-      last = performance.now();
-      outgoing.writeHead(answer.status, answer.headers).end(answer.body);
+      inFlight -= 1;
+      lastResponseAt = performance.now();
+      outgoing.writeHead(response.status, response.headers).end(response.body);
     }, delayMs);
   });
 });
 server.keepAliveTimeout = 60_000;
 
-function answerTo(method = '', url = '', target = '', body = ''): RecordedAnswer {
-  const asked = keyOf(method, url, target, body);
-  const index = NUMBER.exec(asked)?.[0] ?? ZERO;
+function respondTo(method = '', url = '', target = '', body = ''): RecordedResponse {
+  const key = requestKey(method, url, target, body);
+  const index = NUMBER.exec(key)?.[0] ?? ZERO;
   NUMBER.lastIndex = 0;
   const operation =
     /Action=(\w+)/.exec(body)?.[1] ?? (target.split('.')[1] || `${method} ${url.split('?')[1] ?? ''}`);
   calls[operation] = (calls[operation] ?? 0) + 1;
   if (operation === 'GetAccountAuthorizationDetails') return pageOfRoles(body);
-  const found = answers.get(asked.replace(NUMBER, ZERO));
-  if (!found) {
-    unknown.push(asked);
+  const response = responses.get(key.replace(NUMBER, ZERO));
+  if (!response) {
+    unknown.push(key);
     return { status: 400, headers: {}, body: '' };
   }
-  return { ...found, body: found.body.replace(NUMBER, index) };
+  return { ...response, body: response.body.replace(NUMBER, index) };
 }
 
 /** The one role that was recorded, as often as there are pairs, a thousand on a page. */
-function pageOfRoles(body: string): RecordedAnswer {
-  const [, recorded] = [...answers].find(([key]) => key.includes('GetAccountAuthorizationDetails')) ?? [];
+function pageOfRoles(body: string): RecordedResponse {
+  const [, recorded] = [...responses].find(([key]) => key.includes('GetAccountAuthorizationDetails')) ?? [];
   if (!recorded) throw new Error('no listing of roles was recorded');
   const from = Number(new URLSearchParams(body).get('Marker') ?? 0);
   const to = Math.min(from + 1_000, roles);
   const [, before = '', role = '', after = ''] =
     /^(.*<RoleDetailList>)(.*)(<\/RoleDetailList>.*)$/s.exec(recorded.body) ?? [];
-  const listed = Array.from({ length: to - from }, (_, at) =>
-    role.replace(NUMBER, String(from + at).padStart(7, '0')),
+  const roleItems = Array.from({ length: to - from }, (_, offset) =>
+    role.replace(NUMBER, String(from + offset).padStart(7, '0')),
   );
-  const more =
+  const marker =
     to < roles ? `<IsTruncated>true</IsTruncated><Marker>${to}</Marker>` : '<IsTruncated>false</IsTruncated>';
   return {
     ...recorded,
-    body: before + listed.join('') + after.replace(/<IsTruncated>.*?<\/IsTruncated>/, more),
+    body: before + roleItems.join('') + after.replace(/<IsTruncated>.*?<\/IsTruncated>/, marker),
   };
 }
 
 /** Ids of keys are random as they were recorded; with a number in them they differ from pair to pair. */
-function numberedKeys(recorded: Recorded): [string, RecordedAnswer][] {
-  let text = JSON.stringify(Object.entries(recorded.answers));
+function numberedKeys(recorded: RecordedResponses): [string, RecordedResponse][] {
+  let text = JSON.stringify(Object.entries(recorded.responses));
   const shared = JSON.stringify(recorded.sharedKeys ?? {});
   const ids = new Set(text.match(/(?<=key\/)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g));
   let count = 0;
@@ -85,31 +85,36 @@ function numberedKeys(recorded: Recorded): [string, RecordedAnswer][] {
     if (!shared.includes(id))
       text = text.replaceAll(id, `${String(count).padStart(8, '0')}-0000-4000-8000-00000${ZERO}`);
   }
-  return JSON.parse(text) as [string, RecordedAnswer][];
+  return JSON.parse(text) as [string, RecordedResponse][];
 }
 
-export type ToEndpoint =
-  | { type: 'serve'; recorded: Recorded; delayMs: number; roles: number }
+export type EndpointMessage =
+  | { type: 'serve'; recorded: RecordedResponses; delayMs: number; roles: number }
   | { type: 'report' };
 
 /** What was asked since it last began to serve. */
-export interface Asked {
+export interface CallReport {
   calls: Record<string, number>;
   unknown: string[];
   /** Calls that were under way at once, at most. */
-  most: number;
+  maxConcurrent: number;
   /** From the first call to the last answer, in milliseconds. */
   ms: number;
 }
 
-process.on('message', (message: ToEndpoint) => {
+process.on('message', (message: EndpointMessage) => {
   if (message.type === 'report') {
-    process.send?.({ calls, unknown: unknown.slice(0, 5), most, ms: last - first } satisfies Asked);
+    process.send?.({
+      calls,
+      unknown: unknown.slice(0, 5),
+      maxConcurrent,
+      ms: lastResponseAt - firstCallAt,
+    } satisfies CallReport);
     return;
   }
-  answers = new Map(numberedKeys(message.recorded));
+  responses = new Map(numberedKeys(message.recorded));
   ({ delayMs, roles } = message);
-  [calls, unknown, most, first, last] = [{}, [], 0, 0, 0];
+  [calls, unknown, maxConcurrent, firstCallAt, lastResponseAt] = [{}, [], 0, 0, 0];
   process.send?.({ ready: true });
 });
 process.on('disconnect', () => process.exit());

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 
 /** What one run of a program cost, with all that it started. */
-export interface CostOfTree {
+export interface ProcessTreeCost {
   wallS: number;
   /** Of all its processes, user and system. */
   cpuS: number;
@@ -20,19 +20,19 @@ export async function runAndMeasure(
   command: readonly string[],
   folder: string,
   env: NodeJS.ProcessEnv,
-): Promise<CostOfTree> {
-  const told = path.join(folder, 'cost.json');
-  const child = spawn('python3', [path.resolve('bench/rivals/cost.py'), told, ...command], {
+): Promise<ProcessTreeCost> {
+  const costFile = path.join(folder, 'cost.json');
+  const child = spawn('python3', [path.resolve('bench/rivals/cost.py'), costFile, ...command], {
     cwd: folder,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  let said = '';
+  let output = '';
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk: Buffer) => {
-      said += chunk;
+      output += chunk;
     });
   await once(child, 'close');
-  const cost = JSON.parse(await readFile(told, 'utf8')) as Omit<CostOfTree, 'said'>;
-  return { ...cost, said };
+  const cost = JSON.parse(await readFile(costFile, 'utf8')) as Omit<ProcessTreeCost, 'said'>;
+  return { ...cost, said: output };
 }

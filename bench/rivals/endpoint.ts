@@ -6,9 +6,9 @@ import { createInterface } from 'node:readline';
 /** A fresh sandbox behind the proxy that delays and counts; each is a process of its own. */
 export interface Endpoint {
   /** Where tools work: 50 ms a call, each counted. */
-  delayed: string;
+  delayedUrl: string;
   /** The sandbox itself, for what is none of the tools' work. */
-  direct: string;
+  directUrl: string;
   /** Calls by operation, since it was last asked. */
   calls(): Promise<Record<string, number>>;
   close(): void;
@@ -19,14 +19,14 @@ export async function startEndpoint(): Promise<Endpoint> {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   const [line] = (await once(createInterface(sandbox.stdout), 'line')) as [string];
-  const direct = /http:\/\/[\d.:]+/.exec(line)?.[0];
-  if (!direct) throw new Error(`the sandbox says not where it listens: ${line}`);
+  const directUrl = /http:\/\/[\d.:]+/.exec(line)?.[0];
+  if (!directUrl) throw new Error(`the sandbox says not where it listens: ${line}`);
   sandbox.stdout.resume();
-  const proxy = fork(path.join(import.meta.dirname, 'processes', 'counting-proxy.mjs'), [direct]);
+  const proxy = fork(path.join(import.meta.dirname, 'processes', 'counting-proxy.mjs'), [directUrl]);
   const [port] = (await once(proxy, 'message')) as [number];
   return {
-    delayed: `http://127.0.0.1:${port}`,
-    direct,
+    delayedUrl: `http://127.0.0.1:${port}`,
+    directUrl,
     calls: async () => {
       proxy.send('calls');
       const [calls] = await once(proxy, 'message');

@@ -6,7 +6,7 @@ import {
   type ReplicationConfiguration,
   S3Client,
 } from '@aws-sdk/client-s3';
-import { ACCOUNT, type KeysOf, numbered } from '../support/pairs.ts';
+import { ACCOUNT, type KeyMode, pairName } from '../support/pairs.ts';
 
 /** One pair that every tool makes replicate: its buckets are there, its keys by alias are not, those by ARN are. */
 export interface Pair {
@@ -25,22 +25,24 @@ const REPLICA_REGION = 'us-west-2';
 export interface Job {
   pairs: Pair[];
   /** How many pairs replicate as they shall. */
-  replicating(): Promise<number>;
+  countReplicating(): Promise<number>;
   /** Have the first pair put its replicas under another key, behind the tool's back. */
   drift(): Promise<void>;
   close(): void;
 }
 
-export async function givenJob(endpoint: string, size: number, keys: KeysOf): Promise<Job> {
+export async function createJob(endpoint: string, size: number, keys: KeyMode): Promise<Job> {
   const credentials = { accessKeyId: ACCOUNT, secretAccessKey: 'bench' };
   const [source, replica] = [SOURCE_REGION, REPLICA_REGION].map((region) => ({
     s3: new S3Client({ endpoint, region, credentials, forcePathStyle: true }),
     kms: new KMSClient({ endpoint, region, credentials }),
   })) as [Clients, Clients];
   const shared =
-    keys === 'shared' ? { sourceKey: await newKey(source.kms), replicaKey: await newKey(replica.kms) } : {};
+    keys === 'shared'
+      ? { sourceKey: await createKey(source.kms), replicaKey: await createKey(replica.kms) }
+      : {};
   const pairs = Array.from({ length: size }, (_, index) => {
-    const name = numbered(index);
+    const name = pairName(index);
     const own = { sourceKey: `alias/bench-${name}-source`, replicaKey: `alias/bench-${name}-replica` };
     return { name, source: `bench-${name}-source`, replica: `bench-${name}-replica`, ...own, ...shared };
   });
@@ -56,9 +58,9 @@ export async function givenJob(endpoint: string, size: number, keys: KeysOf): Pr
 
   const replicates = async (pair: Pair) => {
     const configuration = await replicationOf(source.s3, pair);
-    const [rule, ...more] = configuration?.Rules ?? [];
+    const [rule, ...otherRules] = configuration?.Rules ?? [];
     return (
-      more.length === 0 &&
+      otherRules.length === 0 &&
       rule?.Status === 'Enabled' &&
       rule.Filter?.Prefix === 'Data/' &&
       rule.SourceSelectionCriteria?.SseKmsEncryptedObjects?.Status === 'Enabled' &&
@@ -70,22 +72,22 @@ export async function givenJob(endpoint: string, size: number, keys: KeysOf): Pr
 
   return {
     pairs,
-    replicating: async () => {
+    countReplicating: async () => {
       let count = 0;
       for (const pair of pairs) if (await replicates(pair)) count += 1;
       return count;
     },
     drift: async () => {
       const [pair] = pairs;
-      const found = pair && (await replicationOf(source.s3, pair));
-      const [rule] = found?.Rules ?? [];
+      const replication = pair && (await replicationOf(source.s3, pair));
+      const [rule] = replication?.Rules ?? [];
       if (!pair || !rule?.Destination) throw new Error('there is no replication to change');
-      const EncryptionConfiguration = { ReplicaKmsKeyID: await newKey(replica.kms) };
+      const EncryptionConfiguration = { ReplicaKmsKeyID: await createKey(replica.kms) };
       const Rules = [{ ...rule, Destination: { ...rule.Destination, EncryptionConfiguration } }];
       await source.s3.send(
         new PutBucketReplicationCommand({
           Bucket: pair.source,
-          ReplicationConfiguration: { Role: found?.Role, Rules },
+          ReplicationConfiguration: { Role: replication?.Role, Rules },
         }),
       );
     },
@@ -103,7 +105,7 @@ interface Clients {
   kms: KMSClient;
 }
 
-async function newKey(kms: KMSClient): Promise<string> {
+async function createKey(kms: KMSClient): Promise<string> {
   const { KeyMetadata } = await kms.send(new CreateKeyCommand({}));
   return KeyMetadata?.Arn ?? '';
 }
@@ -115,6 +117,6 @@ async function arnOf(kms: KMSClient, KeyId: string): Promise<string | undefined>
 
 /** Undefined where there is none, or none can be read. */
 async function replicationOf(s3: S3Client, { source }: Pair): Promise<ReplicationConfiguration | undefined> {
-  const answer = await s3.send(new GetBucketReplicationCommand({ Bucket: source })).catch(() => undefined);
-  return answer?.ReplicationConfiguration;
+  const response = await s3.send(new GetBucketReplicationCommand({ Bucket: source })).catch(() => undefined);
+  return response?.ReplicationConfiguration;
 }

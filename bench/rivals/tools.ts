@@ -8,14 +8,14 @@ import type { Pair } from './job.ts';
 export interface Tool {
   name: string;
   /** Why it cannot be measured here; absent where it can. */
-  missing?: string;
+  unavailableReason?: string;
   /** Write into a folder what the tool works from; the command that converges, first and again. */
   prepare(folder: string, pairs: readonly Pair[], endpoint: string): Promise<string[]>;
 }
 
-const INSTALLED = path.resolve('.cache/python/rivals');
+const INSTALL_DIR = path.resolve('.cache/python/rivals');
 const SETUP = '`bench/rivals/setup.sh` installs it';
-const OWN = path.resolve('bench/rivals');
+const RIVALS_DIR = path.resolve('bench/rivals');
 
 /** What can be measured here, and what cannot, in the order of the table. */
 export function tools(): Tool[] {
@@ -23,9 +23,9 @@ export function tools(): Tool[] {
 }
 
 /** Programs that setup.sh installed go before those of the machine. */
-export const toolPath = [path.join(INSTALLED, 'bin'), process.env.PATH].join(path.delimiter);
+export const toolPath = [path.join(INSTALL_DIR, 'bin'), process.env.PATH].join(path.delimiter);
 
-const answers = (program: string, ...args: string[]): string | undefined => {
+const runQuietly = (program: string, ...args: string[]): string | undefined => {
   try {
     const env = { ...process.env, PATH: toolPath };
     return execFileSync(program, args, { env, stdio: ['ignore', 'pipe', 'ignore'] }).toString();
@@ -39,12 +39,12 @@ const replikey: Tool = {
   prepare: async (folder, pairs) => {
     const specs = path.join(folder, 'specs');
     await mkdir(specs);
-    for (const pair of pairs) await writeFile(path.join(specs, `${pair.name}.yaml`), specOf(pair));
+    for (const pair of pairs) await writeFile(path.join(specs, `${pair.name}.yaml`), rivalPairYaml(pair));
     return [process.execPath, path.resolve('dist/main.js'), '--once', specs];
   },
 };
 
-const specOf = ({ name, source, replica, sourceKey, replicaKey }: Pair) => `apiVersion: replikey.dev/v1
+const rivalPairYaml = ({ name, source, replica, sourceKey, replicaKey }: Pair) => `apiVersion: replikey.dev/v1
 kind: BucketReplication
 metadata: { name: ${name} }
 spec:
@@ -54,30 +54,30 @@ spec:
 `;
 
 function awsCli(): Tool {
-  const version = answers('aws', '--version')?.split(' ')[0];
+  const version = runQuietly('aws', '--version')?.split(' ')[0];
   return {
     name: version === undefined ? 'AWS CLI' : `AWS CLI (${version})`,
-    ...(version === undefined ? { missing: `no \`aws\`; ${SETUP}` } : {}),
+    ...(version === undefined ? { unavailableReason: `no \`aws\`; ${SETUP}` } : {}),
     prepare: async (folder, pairs) => {
       const lines = pairs.map((pair) =>
         [pair.name, pair.source, pair.replica, pair.sourceKey, pair.replicaKey].join('\t'),
       );
       const file = path.join(folder, 'pairs.tsv');
       await writeFile(file, lines.map((line) => `${line}\n`).join(''));
-      return ['bash', path.join(OWN, 'walkthrough.sh'), file];
+      return ['bash', path.join(RIVALS_DIR, 'walkthrough.sh'), file];
     },
   };
 }
 
 function boto3(threads: number): Tool {
   // The interpreter itself: what stands for it on the PATH may be a script that costs time.
-  const python = answers('python3', '-c', 'import boto3, sys; print(sys.executable)')?.trim();
+  const python = runQuietly('python3', '-c', 'import boto3, sys; print(sys.executable)')?.trim();
   return {
     name: threads === 1 ? 'boto3' : `boto3, ${threads} threads`,
-    ...(python === undefined ? { missing: `no Python with boto3; ${SETUP}` } : {}),
+    ...(python === undefined ? { unavailableReason: `no Python with boto3; ${SETUP}` } : {}),
     prepare: async (folder, pairs) => [
       python ?? 'python3',
-      path.join(OWN, 'converge.py'),
+      path.join(RIVALS_DIR, 'converge.py'),
       await pairsFile(folder, pairs),
       String(threads),
     ],
@@ -85,13 +85,15 @@ function boto3(threads: number): Tool {
 }
 
 function ansible(): Tool {
-  const there = answers('ansible-doc', '--type', 'module', '--list', 'amazon.aws')?.includes('s3_bucket');
+  const isInstalled = runQuietly('ansible-doc', '--type', 'module', '--list', 'amazon.aws')?.includes(
+    's3_bucket',
+  );
   return {
     name: 'Ansible, with the AWS CLI for replication',
-    ...(there ? {} : { missing: `no \`ansible-playbook\` with amazon.aws; ${SETUP}` }),
+    ...(isInstalled ? {} : { unavailableReason: `no \`ansible-playbook\` with amazon.aws; ${SETUP}` }),
     prepare: async (folder, pairs) => [
       'ansible-playbook',
-      path.join(OWN, 'playbook.yml'),
+      path.join(RIVALS_DIR, 'playbook.yml'),
       '--inventory=localhost,',
       `--extra-vars=pairs=${await pairsFile(folder, pairs)}`,
     ],
@@ -100,20 +102,21 @@ function ansible(): Tool {
 
 /** On the PATH, or where REPLIKEY_TERRAFORM says; only then may it download its provider, of several hundred MB. */
 function terraform(): Tool {
-  const named = process.env.REPLIKEY_TERRAFORM;
-  const program = named ?? ['terraform', 'tofu'].find((name) => answers(name, 'version') !== undefined);
-  const missing =
+  const configuredProgram = process.env.REPLIKEY_TERRAFORM;
+  const program =
+    configuredProgram ?? ['terraform', 'tofu'].find((name) => runQuietly(name, 'version') !== undefined);
+  const unavailableReason =
     program === undefined
       ? 'neither `terraform` nor `tofu`'
-      : named === undefined && !existsSync(mirror)
+      : configuredProgram === undefined && !existsSync(providerMirror)
         ? `\`${program}\` without its AWS provider; REPLIKEY_TERRAFORM=${program} lets it download that`
         : undefined;
   return {
     name: 'Terraform',
-    ...(missing === undefined ? {} : { missing }),
+    ...(unavailableReason === undefined ? {} : { unavailableReason }),
     prepare: async (folder, pairs, endpoint) => {
       const chdir = `-chdir=${folder}`;
-      execFileSync('cp', [path.join(OWN, 'main.tf'), folder]);
+      execFileSync('cp', [path.join(RIVALS_DIR, 'main.tf'), folder]);
       execFileSync(program ?? 'terraform', [chdir, 'init', '-input=false'], { stdio: 'ignore' });
       const variables = [`-var=pairs=${await pairsFile(folder, pairs)}`, `-var=endpoint=${endpoint}`];
       return [program ?? 'terraform', chdir, 'apply', '-auto-approve', '-input=false', ...variables];
@@ -122,7 +125,10 @@ function terraform(): Tool {
 }
 
 /** Where Terraform looks for providers before it asks a registry. */
-const mirror = path.join(process.env.HOME ?? '', '.terraform.d/plugins/registry.terraform.io/hashicorp/aws');
+const providerMirror = path.join(
+  process.env.HOME ?? '',
+  '.terraform.d/plugins/registry.terraform.io/hashicorp/aws',
+);
 
 async function pairsFile(folder: string, pairs: readonly Pair[]): Promise<string> {
   const file = path.join(folder, 'pairs.json');

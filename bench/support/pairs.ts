@@ -1,10 +1,10 @@
 /** Pairs to measure with: their names differ by a number of seven digits only, so that one answer stands for all. */
 
-export type KeysOf = 'own' | 'shared';
+export type KeyMode = 'own' | 'shared';
 
 export const ACCOUNT = '111122223333';
 
-export const numbered = (index: number): string => `p${String(index).padStart(7, '0')}`;
+export const pairName = (index: number): string => `p${String(index).padStart(7, '0')}`;
 
 /** ARNs of the two keys that all pairs share. */
 export interface SharedKeys {
@@ -13,8 +13,8 @@ export interface SharedKeys {
 }
 
 /** The spec of one pair, in YAML; its keys are its own, by alias, or those that all share, by ARN. */
-export function specOf(index: number, keys?: SharedKeys): string {
-  const name = numbered(index);
+export function pairYaml(index: number, keys?: SharedKeys): string {
+  const name = pairName(index);
   return `apiVersion: replikey.dev/v1
 kind: BucketReplication
 metadata: { name: ${name} }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 /** What one run of a program of Node cost. */
-export interface Cost {
+export interface ProcessCost {
   /** From its start to its end, in milliseconds. */
   wallMs: number;
   /** Of all its threads, in seconds. */
@@ -18,18 +18,18 @@ export interface Cost {
 }
 
 /** Run Node with some arguments, and have it say what it cost. */
-export async function runNode(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Cost> {
+export async function runNode(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<ProcessCost> {
   const folder = await mkdtemp(path.join(tmpdir(), 'replikey-run-'));
   try {
-    const [hook, told] = [path.join(folder, 'hook.cjs'), path.join(folder, 'cost.json')];
+    const [hook, costFile] = [path.join(folder, 'hook.cjs'), path.join(folder, 'cost.json')];
     await writeFile(
       hook,
       `process.on('exit', () => {
   const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage();
-  require('node:fs').writeFileSync(${JSON.stringify(told)}, JSON.stringify({ cpuS: (userCPUTime + systemCPUTime) / 1e6, rssMb: maxRSS * 1024 / 1e6 }));
+  require('node:fs').writeFileSync(${JSON.stringify(costFile)}, JSON.stringify({ cpuS: (userCPUTime + systemCPUTime) / 1e6, rssMb: maxRSS * 1024 / 1e6 }));
 });`,
     );
-    const from = performance.now();
+    const startedAt = performance.now();
     const child = spawn(process.execPath, ['--require', hook, ...args], {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -42,8 +42,8 @@ export async function runNode(args: readonly string[], env: NodeJS.ProcessEnv = 
       stderr += chunk;
     });
     const [code] = (await once(child, 'close')) as [number | null];
-    const wallMs = performance.now() - from;
-    const { cpuS, rssMb } = JSON.parse(await readFile(told, 'utf8')) as { cpuS: number; rssMb: number };
+    const wallMs = performance.now() - startedAt;
+    const { cpuS, rssMb } = JSON.parse(await readFile(costFile, 'utf8')) as { cpuS: number; rssMb: number };
     return { wallMs, cpuS, rssMb, code, stdout, stderr };
   } finally {
     await rm(folder, { recursive: true });

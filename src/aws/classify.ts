@@ -14,7 +14,7 @@ export type ErrorClass =
   /** Needs a person. */
   | 'final';
 
-const CLASSES: Record<string, ErrorClass> = {
+const ERROR_CLASSES: Record<string, ErrorClass> = {
   Throttling: 'throttle',
   ThrottlingException: 'throttle',
   ThrottledException: 'throttle',
@@ -58,7 +58,7 @@ const CLASSES: Record<string, ErrorClass> = {
   LimitExceededException: 'final',
 };
 
-const NETWORK = new Set([
+const NETWORK_ERROR_CODES = new Set([
   'ECONNRESET',
   'ECONNREFUSED',
   'EPIPE',
@@ -69,25 +69,25 @@ const NETWORK = new Set([
 ]);
 
 /** The class of an error, by its name first, then by HTTP status; what is neither is a network fault, or final. */
-export function classify(error: unknown): ErrorClass {
+export function classifyError(error: unknown): ErrorClass {
   if (!(error instanceof Error)) return 'final';
   const { code, $metadata } = error as {
     code?: string;
     $metadata?: { httpStatusCode?: number; clockSkewCorrected?: boolean };
   };
-  const known = CLASSES[error.name];
+  const errorClass = ERROR_CLASSES[error.name];
   // A signature of another time: the SDK has set its clock by the answer, so that the next one is right.
-  if (known === 'credentials' && $metadata?.clockSkewCorrected) return 'transient';
-  if (known) return known;
-  if (code !== undefined && NETWORK.has(code)) return 'transient';
+  if (errorClass === 'credentials' && $metadata?.clockSkewCorrected) return 'transient';
+  if (errorClass) return errorClass;
+  if (code !== undefined && NETWORK_ERROR_CODES.has(code)) return 'transient';
   const status = $metadata?.httpStatusCode;
   if (status === 429) return 'throttle';
   if (status !== undefined && status >= 500 && status !== 501) return 'transient';
   // A connection that breaks in the middle of an answer leaves one that cannot be read; the clients that fetch
   // credentials mark it in their own way.
-  const isBroken =
+  const isTruncatedResponse =
     error.name === 'UnreadableAnswer' ||
     /socket hang up|premature|aborted|Deserialization error/i.test(error.message);
-  if (isBroken && (status ?? 200) < 300) return 'transient';
+  if (isTruncatedResponse && (status ?? 200) < 300) return 'transient';
   return 'final';
 }

@@ -4,8 +4,8 @@ import { AwsSdkSigV4Signer } from '@aws-sdk/core/httpAuthSchemes';
 import { getEndpointFromInstructions } from '@smithy/core/endpoints';
 import type { HttpRequest, HttpResponse } from '@smithy/core/protocols';
 import manifest from '../../package.json' with { type: 'json' };
-import { schemaOf } from './operation.ts';
-import { refuseUnknownElements } from './unknown-elements.ts';
+import { schemaOf } from './command.ts';
+import { rejectUnknownElements } from './unknown-elements.ts';
 
 /** How an endpoint wants requests signed. */
 interface AuthScheme {
@@ -31,7 +31,7 @@ export interface SdkConfig {
 }
 
 /** An answer that could not be read: it broke off, or was none of AWS. */
-export class UnreadableAnswer extends Error {
+export class UnreadableResponseError extends Error {
   override name = 'UnreadableAnswer';
   $metadata: { httpStatusCode: number };
   constructor(httpStatusCode: number, cause: unknown) {
@@ -51,10 +51,10 @@ const USER_AGENT = `replikey/${manifest.version} node/${process.versions.node}`;
  */
 export function createTransport(
   client: SdkConfig,
-): (command: object, beforeSending?: () => void) => Promise<unknown> {
-  const config = withSignersKept(client);
+): (command: object, beforeSend?: () => void) => Promise<unknown> {
+  const config = cacheSigners(client);
   const signer = new AwsSdkSigV4Signer();
-  return async (command, beforeSending) => {
+  return async (command, beforeSend) => {
     const { input } = command as { input: object };
     const [, namespace, name, traits, inputSchema, outputSchema] = schemaOf(command);
     const operation = { namespace, name, traits, input: inputSchema, output: outputSchema };
@@ -67,44 +67,44 @@ export function createTransport(
       endpoint: async () => endpoint,
     });
     const [scheme] = (endpoint.properties?.authSchemes ?? []) as AuthScheme[];
-    const signing = {
+    const signingOptions = {
       config,
       context: { endpointV2: endpoint },
       signingName: scheme?.signingName ?? config.defaultSigningName,
       signingRegion: scheme?.signingRegion ?? (await config.region()),
     };
-    const identity = await config.credentials();
+    const credentials = await config.credentials();
     addHeaders(request, config.serviceId, await config.userAgentAppId());
-    const signed = await signer.sign(request, identity as never, signing);
-    beforeSending?.();
-    const { response } = await config.requestHandler.handle(signed as HttpRequest);
+    const signedRequest = await signer.sign(request, credentials as never, signingOptions);
+    beforeSend?.();
+    const { response } = await config.requestHandler.handle(signedRequest as HttpRequest);
     const body = await config.streamCollector(response.body);
     response.body = name === 'GetObject' ? Readable.from([body]) : body;
     if (response.statusCode === 200) {
       // S3 can fail after it has begun to answer.
-      if (endsInError(body)) response.statusCode = 503;
-      else refuseUnknownElements(name, outputSchema, body);
+      if (endsWithError(body)) response.statusCode = 503;
+      else rejectUnknownElements(name, outputSchema, body);
     }
     try {
-      const answer = await config.protocol.deserializeResponse(operation, config, response);
-      signer.successHandler(response, signing);
-      return answer;
+      const output = await config.protocol.deserializeResponse(operation, config, response);
+      signer.successHandler(response, signingOptions);
+      return output;
     } catch (error) {
-      const told = hasMetadata(error) ? error : new UnreadableAnswer(response.statusCode, error);
+      const awsError = hasMetadata(error) ? error : new UnreadableResponseError(response.statusCode, error);
       // Whose time the signer takes for its own, where a signature came too late.
-      Object.defineProperty(told, '$response', { value: response });
-      return signer.errorHandler(signing)(told);
+      Object.defineProperty(awsError, '$response', { value: response });
+      return signer.errorHandler(signingOptions)(awsError);
     }
   };
 }
 
 /** The SDK makes a signer for each call, out of all that is configured; it differs by the Region that an endpoint names. */
-function withSignersKept(config: SdkConfig): SdkConfig {
-  const kept = new Map<string | undefined, Promise<object>>();
+function cacheSigners(config: SdkConfig): SdkConfig {
+  const signers = new Map<string | undefined, Promise<object>>();
   const signer: SdkConfig['signer'] = (scheme) => {
-    const known = kept.get(scheme?.signingRegion) ?? config.signer(scheme);
-    kept.set(scheme?.signingRegion, known);
-    return known;
+    const cached = signers.get(scheme?.signingRegion) ?? config.signer(scheme);
+    signers.set(scheme?.signingRegion, cached);
+    return cached;
   };
   return Object.create(config, { signer: { value: signer } });
 }
@@ -124,7 +124,7 @@ function addHeaders(request: HttpRequest, serviceId: string, appId: string | und
   headers['x-amz-checksum-crc32'] = checksum.toString('base64');
 }
 
-const endsInError = (body: Uint8Array): boolean =>
+const endsWithError = (body: Uint8Array): boolean =>
   Buffer.from(body.buffer, body.byteOffset, body.length).subarray(-8).toString() === '</Error>';
 
 const hasMetadata = (error: unknown): error is Error => error instanceof Error && '$metadata' in error;

@@ -1,7 +1,7 @@
 type Example = [line: string, what: string];
 
 /** What each command is shown by, in its help and in the man page; `reconcile` itself shows the way from first to last. */
-const EXAMPLES: Record<string, Example[]> = {
+const COMMAND_EXAMPLES: Record<string, Example[]> = {
   reconcile: [
     ['reconcile init', 'write a first spec'],
     ['reconcile validate specs/', 'check the YAML'],
@@ -73,7 +73,7 @@ const EXAMPLES: Record<string, Example[]> = {
   ],
 };
 
-export const examplesOf = (command: string): Example[] => EXAMPLES[command] ?? [];
+export const examplesOf = (command: string): Example[] => COMMAND_EXAMPLES[command] ?? [];
 
 export const EXIT_CODES: [code: string, meaning: string][] = [
   ['0', 'converged, or nothing to do, or planned'],
@@ -87,15 +87,20 @@ export const EXIT_CODES: [code: string, meaning: string][] = [
 ];
 
 /** Up to so many columns, what an example does stands beside it; it is never broken, since it is there to be copied. */
-const BESIDE = 52;
+const MAX_INLINE_WIDTH = 52;
 
 /** The examples of a command, as a section of its help. */
-export function examplesText(command: string): string[] {
+export function helpExamples(command: string): string[] {
   const examples = examplesOf(command);
   if (examples.length === 0) return [];
-  const pad = Math.max(...examples.map(([line]) => line.length).filter((length) => length <= BESIDE), 0);
-  const lines = examples.map(([line, what]) =>
-    line.length > BESIDE ? `  ${line}\n  ${' '.repeat(pad)}  ${what}` : `  ${line.padEnd(pad)}  ${what}`,
+  const pad = Math.max(
+    ...examples.map(([line]) => line.length).filter((length) => length <= MAX_INLINE_WIDTH),
+    0,
+  );
+  const lines = examples.map(([line, description]) =>
+    line.length > MAX_INLINE_WIDTH
+      ? `  ${line}\n  ${' '.repeat(pad)}  ${description}`
+      : `  ${line.padEnd(pad)}  ${description}`,
   );
   return [['Examples:', ...lines].join('\n')];
 }

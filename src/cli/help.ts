@@ -1,20 +1,23 @@
 import type { Command, Help, HelpConfiguration } from 'commander';
-import { EXIT_CODES, examplesText } from './examples.ts';
+import { argumentModelOf, describeChoices, optionModelOf, valueSyntax } from './command-model.ts';
+import { EXIT_CODES, helpExamples } from './examples.ts';
 import type { Io } from './io.ts';
-import { argumentWords, described, optionWords, shown } from './words.ts';
 
 /** What `--help` looks like: what there is to do first, and options by what they are for. */
-export const HELP: HelpConfiguration = {
+export const HELP_CONFIGURATION: HelpConfiguration = {
   minWidthToWrap: 20,
   subcommandTerm: (command) =>
-    [command.name(), ...command.registeredArguments.map((one) => shown(argumentWords(one)))].join(' '),
+    [
+      command.name(),
+      ...command.registeredArguments.map((argument) => valueSyntax(argumentModelOf(argument))),
+    ].join(' '),
   argumentDescription: (argument) =>
-    described({
+    describeChoices({
       description: argument.description,
-      value: argumentWords(argument),
+      value: argumentModelOf(argument),
       fallback: argument.defaultValue,
     }),
-  optionDescription: (option) => described(optionWords(option)),
+  optionDescription: (option) => describeChoices(optionModelOf(option)),
   formatHelp,
 };
 
@@ -24,45 +27,53 @@ export const helpWidth = ({ env, stdout }: Io): number =>
 
 function formatHelp(command: Command, help: Help): string {
   const pad = help.padWidth(command, help);
-  const list = (heading: string, items: [term: string, description: string][], width = pad): string[] =>
+  const section = (heading: string, items: [term: string, description: string][], width = pad): string[] =>
     items.length === 0
       ? []
       : [[heading, ...items.map(([term, text]) => help.formatItem(term, width, text, help))].join('\n')];
   const options = help.visibleOptions(command);
   const sections = [
     `Usage: ${help.commandUsage(command)}`,
-    help.boxWrap(sentence(help.commandDescription(command)), help.helpWidth ?? 80),
-    ...list(
+    help.boxWrap(toSentence(help.commandDescription(command)), help.helpWidth ?? 80),
+    ...section(
       'Arguments:',
-      command.registeredArguments.map((one) => [help.argumentTerm(one), help.argumentDescription(one)]),
+      command.registeredArguments.map((argument) => [
+        help.argumentTerm(argument),
+        help.argumentDescription(argument),
+      ]),
     ),
-    ...grouped(COMMANDS, help.visibleCommands(command), (one) => one.name()).flatMap(([heading, commands]) =>
-      list(
+    ...groupByHeading(COMMAND_GROUPS, help.visibleCommands(command), (subcommand) =>
+      subcommand.name(),
+    ).flatMap(([heading, commands]) =>
+      section(
         heading,
-        commands.map((one) => [help.subcommandTerm(one), help.subcommandDescription(one)]),
+        commands.map((subcommand) => [
+          help.subcommandTerm(subcommand),
+          help.subcommandDescription(subcommand),
+        ]),
       ),
     ),
-    ...(options.length <= AT_A_GLANCE
+    ...(options.length <= MAX_UNGROUPED_OPTIONS
       ? [['Options:', options] as const]
-      : grouped(OPTIONS, options, ({ long }) => long ?? '')
-    ).flatMap(([heading, some]) =>
-      list(
+      : groupByHeading(OPTION_GROUPS, options, ({ long }) => long ?? '')
+    ).flatMap(([heading, headingOptions]) =>
+      section(
         heading,
-        some.map((one) => [help.optionTerm(one), help.optionDescription(one)]),
+        headingOptions.map((option) => [help.optionTerm(option), help.optionDescription(option)]),
       ),
     ),
-    ...examplesText(command.name()),
-    ...(command.parent ? [] : list('Exit codes:', EXIT_CODES, '130, 143'.length)),
+    ...helpExamples(command.name()),
+    ...(command.parent ? [] : section('Exit codes:', EXIT_CODES, '130, 143'.length)),
   ];
   return `${sections.join('\n\n')}\n`;
 }
 
 /** So many options need no headings. */
-const AT_A_GLANCE = 7;
+const MAX_UNGROUPED_OPTIONS = 7;
 
-type Groups = readonly (readonly [heading: string, names: readonly string[]])[];
+type HeadingGroups = readonly (readonly [heading: string, names: readonly string[]])[];
 
-const COMMANDS: Groups = [
+const COMMAND_GROUPS: HeadingGroups = [
   ['Write specs:', ['init', 'import', 'validate', 'explain', 'schema']],
   ['Plan and apply:', ['plan', 'apply', 'observe']],
   ['See whether it replicates:', ['doctor', 'verify']],
@@ -70,7 +81,7 @@ const COMMANDS: Groups = [
   ['Comfort:', ['permissions', 'completion', 'man']],
 ];
 
-const OPTIONS: Groups = [
+const OPTION_GROUPS: HeadingGroups = [
   ['What is done:', ['--once', '--dry-run', '--plan-only', '--plan']],
   ['Which specs:', ['--only', '--selector', '--var', '--source']],
   ['Which buckets:', ['--bucket', '--all', '--object', '--sample']],
@@ -87,14 +98,18 @@ const OPTIONS: Groups = [
 ];
 
 /** Items under their headings, in the order of the table; what the table does not know comes last. */
-function grouped<T>(groups: Groups, items: readonly T[], nameOf: (item: T) => string): [string, T[]][] {
-  const known = new Set(groups.flatMap(([, names]) => names));
-  const filled = groups.map(([heading, names]): [string, T[]] => [
+function groupByHeading<T>(
+  groups: HeadingGroups,
+  items: readonly T[],
+  nameOf: (item: T) => string,
+): [string, T[]][] {
+  const groupedNames = new Set(groups.flatMap(([, names]) => names));
+  const sections = groups.map(([heading, names]): [string, T[]] => [
     heading,
     names.flatMap((name) => items.filter((item) => nameOf(item) === name)),
   ]);
-  return [...filled, ['Others:', items.filter((item) => !known.has(nameOf(item)))]];
+  return [...sections, ['Others:', items.filter((item) => !groupedNames.has(nameOf(item)))]];
 }
 
-const sentence = (text: string): string =>
+const toSentence = (text: string): string =>
   `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith('.') ? '' : '.'}`;

@@ -1,15 +1,21 @@
+import {
+  type CommandModel,
+  describeChoices,
+  flagsOf,
+  type OptionModel,
+  valueSyntax,
+} from './command-model.ts';
 import { EXIT_CODES, examplesOf } from './examples.ts';
-import { described, flagsOf, type OptionWords, shown, type Words } from './words.ts';
 
 /** The manual page, in the language of man(7). */
-export function manPage(root: Words, version: string): string {
+export function manPage(root: CommandModel, version: string): string {
   return [
     `.TH RECONCILE 1 "" "replikey ${version}" "User Commands"`,
     // Options are neither divided nor stretched.
     '.nh',
     '.ad l',
     '.SH NAME',
-    `reconcile \\- ${escaped(root.description.replace(/^Keeps/, 'keep').replace(/\.$/, ''))}`,
+    `reconcile \\- ${escapeRoff(root.description.replace(/^Keeps/, 'keep').replace(/\.$/, ''))}`,
     '.SH SYNOPSIS',
     ...[
       '[\\fIoptions\\fR] \\fIpaths\\fR...',
@@ -20,24 +26,24 @@ export function manPage(root: Words, version: string): string {
     'in AWS, and the difference is applied in the order of its dependencies; replication is switched on last.',
     'Buckets, objects and keys are never deleted.',
     '.SH OPTIONS',
-    ...root.options.flatMap(optionText),
+    ...root.options.flatMap(manOption),
     '.SH COMMANDS',
-    ...root.commands.flatMap((command) => commandText(root, command)),
+    ...root.commands.flatMap((command) => manCommand(root, command)),
     '.SH EXIT STATUS',
-    ...EXIT_CODES.flatMap(([code, meaning]) => ['.TP', `.B ${code}`, escaped(meaning)]),
+    ...EXIT_CODES.flatMap(([code, meaning]) => ['.TP', `.B ${code}`, escapeRoff(meaning)]),
     '.SH ENVIRONMENT',
-    ...ENVIRONMENT.flatMap(([name, meaning]) => ['.TP', `.B ${escaped(name)}`, escaped(meaning)]),
+    ...MAN_ENVIRONMENT.flatMap(([name, meaning]) => ['.TP', `.B ${escapeRoff(name)}`, escapeRoff(meaning)]),
     '.SH FILES',
     '.TP',
     '.I .replikey/sandbox',
     'State of the sandbox, where \\-\\-sandbox names no other folder.',
     '.SH EXAMPLES',
-    ...examplesText('reconcile'),
+    ...manExamples('reconcile'),
     '',
   ].join('\n');
 }
 
-const ENVIRONMENT: [name: string, meaning: string][] = [
+const MAN_ENVIRONMENT: [name: string, meaning: string][] = [
   ['AWS_PROFILE, AWS_REGION, AWS_ACCESS_KEY_ID, …', 'Credentials and settings, as for every AWS tool.'],
   ['AWS_ENDPOINT_URL', 'Another endpoint than that of AWS, such as a sandbox.'],
   ['REPLIKEY_…', 'Values of variables, where the specs declare that they are read from there.'],
@@ -45,49 +51,49 @@ const ENVIRONMENT: [name: string, meaning: string][] = [
   ['COLUMNS', 'How wide help is set; absent: as wide as the terminal, 100 at most.'],
 ];
 
-function optionText(option: OptionWords): string[] {
+function manOption(option: OptionModel): string[] {
   const flags = flagsOf(option)
     .reverse()
-    .map((flag) => `\\fB${escaped(flag)}\\fR`)
+    .map((flag) => `\\fB${escapeRoff(flag)}\\fR`)
     .join(', ');
-  const name = `\\fI${escaped(option.value?.name ?? '')}\\fR`;
-  const takes = option.value?.isOptional ? ` [${name}]` : option.value ? ` ${name}` : '';
-  return ['.TP', `${flags}${takes}`, escaped(sentence(described(option)))];
+  const name = `\\fI${escapeRoff(option.value?.name ?? '')}\\fR`;
+  const value = option.value?.isOptional ? ` [${name}]` : option.value ? ` ${name}` : '';
+  return ['.TP', `${flags}${value}`, escapeRoff(toManSentence(describeChoices(option)))];
 }
 
 /** The options of a command that mean there what they mean to reconcile itself are named, and not told again. */
-function commandText(root: Words, command: Words): string[] {
-  const told = new Map(root.options.map((option) => [option.long, described(option)]));
-  const isTold = (option: OptionWords) => told.get(option.long) === described(option);
-  const above = command.options.filter((option) => option.long !== '--help' && isTold(option));
+function manCommand(root: CommandModel, command: CommandModel): string[] {
+  const rootDescriptions = new Map(root.options.map((option) => [option.long, describeChoices(option)]));
+  const isInherited = (option: OptionModel) => rootDescriptions.get(option.long) === describeChoices(option);
+  const inherited = command.options.filter((option) => option.long !== '--help' && isInherited(option));
   return [
     '.SS',
-    `reconcile ${escaped([command.name, ...command.arguments.map(shown)].join(' '))}`,
-    escaped(sentence(command.description)),
-    ...command.options.filter((option) => !isTold(option)).flatMap(optionText),
-    ...(above.length === 0
+    `reconcile ${escapeRoff([command.name, ...command.arguments.map(valueSyntax)].join(' '))}`,
+    escapeRoff(toManSentence(command.description)),
+    ...command.options.filter((option) => !isInherited(option)).flatMap(manOption),
+    ...(inherited.length === 0
       ? []
-      : ['.PP', `And as above: ${above.map(({ long }) => `\\fB${escaped(long)}\\fR`).join(', ')}.`]),
-    ...examplesText(command.name),
+      : ['.PP', `And as above: ${inherited.map(({ long }) => `\\fB${escapeRoff(long)}\\fR`).join(', ')}.`]),
+    ...manExamples(command.name),
   ];
 }
 
-const examplesText = (command: string): string[] =>
-  examplesOf(command).flatMap(([line, what]) => [
+const manExamples = (command: string): string[] =>
+  examplesOf(command).flatMap(([line, description]) => [
     '.PP',
     `.nf`,
-    `.B "${escaped(line).replaceAll('"', '\\(dq')}"`,
+    `.B "${escapeRoff(line).replaceAll('"', '\\(dq')}"`,
     '.fi',
     '.RS',
-    escaped(sentence(what)),
+    escapeRoff(toManSentence(description)),
     '.RE',
   ]);
 
-const sentence = (text: string): string =>
+const toManSentence = (text: string): string =>
   `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith('.') ? '' : '.'}`;
 
 /** A hyphen that is copied must stay one, and a line must not begin a request. */
-const escaped = (text: string): string =>
+const escapeRoff = (text: string): string =>
   text
     .replaceAll('\\', '\\e')
     .replaceAll('-', '\\-')

@@ -1,6 +1,6 @@
 import { EXIT, UserError } from '../errors.ts';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../sandbox/server.ts';
-import { systemReason } from './system-reason.ts';
+import { systemErrorReason } from '../util/system-error.ts';
 
 /**
  * Start a sandbox for a user.
@@ -10,19 +10,19 @@ import { systemReason } from './system-reason.ts';
 export async function openSandbox(options: SandboxOptions): Promise<Sandbox> {
   try {
     const sandbox = await startSandbox(options);
-    return { ...sandbox, close: () => sandbox.close().catch(notKept) };
+    return { ...sandbox, close: () => sandbox.close().catch(throwStateNotSaved) };
   } catch (error) {
     const { code, path } = error as NodeJS.ErrnoException;
-    const why =
+    const reason =
       code === 'EADDRINUSE'
         ? `port ${options.port} of ${options.host} is in use; choose another with --port (0 takes any free one)`
-        : `${path === undefined ? '' : `${path}: `}${systemReason(error as Error)}`;
-    throw new UserError(EXIT.failed, `the sandbox cannot start: ${why}`, { cause: error });
+        : `${path === undefined ? '' : `${path}: `}${systemErrorReason(error as Error)}`;
+    throw new UserError(EXIT.failed, `the sandbox cannot start: ${reason}`, { cause: error });
   }
 }
 
-function notKept(error: Error): never {
-  throw new UserError(EXIT.failed, `the sandbox's state cannot be kept: ${systemReason(error)}`, {
+function throwStateNotSaved(error: Error): never {
+  throw new UserError(EXIT.failed, `the sandbox's state cannot be kept: ${systemErrorReason(error)}`, {
     cause: error,
   });
 }

@@ -14,7 +14,7 @@ export interface GlobalOptions {
 }
 
 /** How much of a plan may be applied. */
-export interface ChangingOptions {
+export interface GuardOptions {
   allowUnproven?: true;
   maxChanges?: NonNullable<Thresholds['maxChanges']>;
   maxRemovals?: number;
@@ -26,7 +26,7 @@ export interface SpecOptions extends Selection {
   var: string[];
 }
 
-export interface ReconcileOptions extends SpecOptions, ChangingOptions, Omit<GlobalOptions, 'output'> {
+export interface ReconcileOptions extends SpecOptions, GuardOptions, Omit<GlobalOptions, 'output'> {
   output: 'text' | 'json' | 'ndjson' | 'markdown';
   once?: true;
   dryRun?: true;
@@ -61,7 +61,7 @@ export interface RunOptions extends ReconcileOptions {
   shard?: { index: number | 'auto'; of: number };
 }
 
-export interface ApplySavedOptions extends ChangingOptions, Omit<GlobalOptions, 'output'> {
+export interface ApplyCommandOptions extends GuardOptions, Omit<GlobalOptions, 'output'> {
   output: 'text' | 'json' | 'ndjson';
 }
 
@@ -108,55 +108,55 @@ export interface InitOptions {
   name?: string;
 }
 
-export interface SandboxOptions {
+export interface SandboxCommandOptions {
   host: string;
   port: number;
   state?: string;
 }
 
-const SANDBOX_FOLDER = '.replikey/sandbox';
+const DEFAULT_SANDBOX_DIR = '.replikey/sandbox';
 
 /** A folder is given as --sandbox=DIR alone: `--sandbox specs/` means the sandbox, and then the specs. */
-export const withFolder = (word: string): string =>
-  word === '--sandbox' ? `${word}=${SANDBOX_FOLDER}` : word;
+export const withSandboxDir = (argument: string): string =>
+  argument === '--sandbox' ? `${argument}=${DEFAULT_SANDBOX_DIR}` : argument;
 
 /** The same the other way round: the option as it is said. */
-export const sandboxWord = (folder: string): string =>
-  folder === SANDBOX_FOLDER ? '--sandbox' : `--sandbox=${folder}`;
+export const sandboxFlag = (dir: string): string =>
+  dir === DEFAULT_SANDBOX_DIR ? '--sandbox' : `--sandbox=${dir}`;
 
 /** The options that all commands share which talk to AWS. */
-export function common(command: Command, ...forms: string[]): Command {
-  return reading(command)
-    .addOption(output(...forms))
+export function addCommonOptions(command: Command, ...formats: string[]): Command {
+  return addAwsOptions(command)
+    .addOption(outputOption(...formats))
     .addOption(
       new Option('--allow <risk>', 'allow a risk by its id; may be repeated')
         .choices(Object.keys(RISKS))
-        .argParser((id: string, before: string[]) => [...before, risk(id)])
+        .argParser((id: string, previous: string[]) => [...previous, parseRisk(id)])
         .default([]),
     )
-    .option('--wait <seconds>', 'how long to wait for what was written to be seen', seconds, 60);
+    .option('--wait <seconds>', 'how long to wait for what was written to be seen', parseSeconds, 60);
 }
 
 /** The options that choose among the specs that the paths name. */
-export const selecting = (command: Command): Command =>
-  filling(command)
-    .option('--only <spec>', 'only the spec of this name; may be repeated', listed, [])
+export const addSelectionOptions = (command: Command): Command =>
+  addVariableOption(command)
+    .option('--only <spec>', 'only the spec of this name; may be repeated', collectValues, [])
     .option('-l, --selector <labels>', 'only specs with these labels: team=tax,env!=dev,tier in (gold)');
 
 /** The option of all commands that read specs. */
-export const filling = (command: Command): Command =>
+export const addVariableOption = (command: Command): Command =>
   command.option(
     '--var <name=value>',
     'the value of a variable that the specs declare; may be repeated',
-    listed,
+    collectValues,
     [],
   );
 
-export function reading(command: Command): Command {
+export function addAwsOptions(command: Command): Command {
   return command
     .option(
       '--sandbox [dir]',
-      `use an embedded sandbox instead of AWS, its state kept in a folder (--sandbox=DIR; default ${SANDBOX_FOLDER})`,
+      `use an embedded sandbox instead of AWS, its state kept in a folder (--sandbox=DIR; default ${DEFAULT_SANDBOX_DIR})`,
     )
     .addOption(
       new Option('--log-level <level>', 'what to log')
@@ -166,28 +166,28 @@ export function reading(command: Command): Command {
     .option('--debug', 'show where in the program an error arose');
 }
 
-export const doctorOptions = (command: Command): Command =>
-  reading(command)
+export const addDoctorOptions = (command: Command): Command =>
+  addAwsOptions(command)
     .summary('say whether each rule replicates, and if not why')
     .description(
       'say of every rule that exists whether it will replicate, and if not why; nothing is changed',
     )
-    .addOption(output('sarif'))
-    .option('--bucket <name>', 'a source bucket, whoever set it up; may be repeated', listed, [])
+    .addOption(outputOption('sarif'))
+    .option('--bucket <name>', 'a source bucket, whoever set it up; may be repeated', collectValues, [])
     .option('--object <key>', 'explain one object of the bucket')
     .option(
       '--observed <file>',
       'look at exported policies and configurations instead of AWS: a file, or a folder',
     )
-    .option('--sample <n>', 'how many recent objects of each bucket to look at', whole, 20)
+    .option('--sample <n>', 'how many recent objects of each bucket to look at', parseInteger, 20)
     .option('--region <region>', 'where to ask first for a bucket')
     .option('--allow-unproven', 'let what cannot be read pass')
     .option('-v, --verbose', 'show every finding and every request');
 
 /** The options of a plan that is looked at. */
-export const planning = (command: Command): Command =>
+export const addPlanOptions = (command: Command): Command =>
   command
-    .addOption(prune())
+    .addOption(pruneOption())
     .addOption(new Option('--detailed-exitcode', 'exit with 2 when the plan holds changes'))
     .option('--explain', 'name the API calls that make each change')
     .option('--observed <file>', 'plan from what `reconcile observe` wrote, without asking AWS')
@@ -195,29 +195,37 @@ export const planning = (command: Command): Command =>
     .option('--sarif <file>', 'save what the proof finds, as SARIF, on the lines of the specs');
 
 /** The options of a plan that is applied. */
-export const changing = (command: Command): Command =>
+export const addGuardOptions = (command: Command): Command =>
   command
     .option('--allow-unproven', 'apply also what would not replicate')
-    .option('--max-changes <n>', 'refuse a plan that changes more resources: a number, or 20%', share)
+    .option(
+      '--max-changes <n>',
+      'refuse a plan that changes more resources: a number, or 20%',
+      parseMaxChanges,
+    )
     .option(
       '--max-removals <n>',
       'refuse a plan that takes more rules, statements and roles away (default: 10)',
-      whole,
+      parseInteger,
     );
 
 /** The options of the loop. */
-export const running = (command: Command): Command =>
+export const addControllerOptions = (command: Command): Command =>
   command
     .addOption(
       new Option('--source <where>', 'read the specs from files, or from custom resources of the cluster')
         .choices(['files', 'kubernetes'])
         .default('files'),
     )
-    .option('--interval <seconds>', 'look at each pair this often', seconds, 300)
-    .option('--verify-interval <seconds>', 'write canaries this often; absent: none', seconds)
-    .option('--workers <n>', 'how many pairs to work on at a time', whole, 10)
-    .option('--listen <address>', 'serve health, metrics and a status page: 8080, or 0.0.0.0:8080', address)
-    .option('--grace <seconds>', 'how long to finish what is in flight when told to stop', seconds, 25)
+    .option('--interval <seconds>', 'look at each pair this often', parseSeconds, 300)
+    .option('--verify-interval <seconds>', 'write canaries this often; absent: none', parseSeconds)
+    .option('--workers <n>', 'how many pairs to work on at a time', parseInteger, 10)
+    .option(
+      '--listen <address>',
+      'serve health, metrics and a status page: 8080, or 0.0.0.0:8080',
+      parseListenAddress,
+    )
+    .option('--grace <seconds>', 'how long to finish what is in flight when told to stop', parseSeconds, 25)
     .addOption(
       new Option(
         '--leader-elect <how>',
@@ -226,69 +234,75 @@ export const running = (command: Command): Command =>
         .choices(['auto', 'lease', 's3', 'none'])
         .default('auto'),
     )
-    .option('--lock <url>', 'the object that is the lock outside Kubernetes: s3://bucket/key', lockUrl)
-    .option('--lease-duration <seconds>', 'after this long without a sign another may lead', seconds, 30)
-    .option('--shard <i/n>', 'look after the pairs of one part of n: 1/3, or auto/3 in a StatefulSet', shard)
+    .option('--lock <url>', 'the object that is the lock outside Kubernetes: s3://bucket/key', parseLockUrl)
+    .option('--lease-duration <seconds>', 'after this long without a sign another may lead', parseSeconds, 30)
+    .option(
+      '--shard <i/n>',
+      'look after the pairs of one part of n: 1/3, or auto/3 in a StatefulSet',
+      parseShard,
+    )
     .option('--plan-only', 'never change anything, and say what waits');
 
-export const listed = (value: string, before: string[]): string[] => [...before, value];
+export const collectValues = (value: string, previous: string[]): string[] => [...previous, value];
 
-export const output = (...more: string[]) =>
-  new Option('-o, --output <form>', 'form of the result').choices(['text', 'json', ...more]).default('text');
+export const outputOption = (...formats: string[]) =>
+  new Option('-o, --output <form>', 'form of the result')
+    .choices(['text', 'json', ...formats])
+    .default('text');
 
-export const prune = () =>
+export const pruneOption = () =>
   new Option('--prune', 'take away what is left of specs that are not given any more (deletion: Remove)');
 
-function risk(id: string): string {
+function parseRisk(id: string): string {
   if (Object.hasOwn(RISKS, id)) return id;
   throw new InvalidArgumentError(`Allowed choices are ${Object.keys(RISKS).join(', ')}.`);
 }
 
-export function checksum(text: string): string {
+export function parseChecksum(text: string): string {
   if (/^[0-9a-f]{16,64}$/i.test(text)) return text;
   throw new InvalidArgumentError('The checksum of a plan has at least 16 digits, as a dry run prints it.');
 }
 
-function whole(text: string): number {
+function parseInteger(text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('Expected a whole number.');
   return Number(text);
 }
 
-function share(text: string): NonNullable<Thresholds['maxChanges']> {
+function parseMaxChanges(text: string): NonNullable<Thresholds['maxChanges']> {
   const [, percent] = /^(\d{1,3})%$/.exec(text) ?? [];
-  return percent === undefined ? { count: whole(text) } : { percent: Number(percent) };
+  return percent === undefined ? { count: parseInteger(text) } : { percent: Number(percent) };
 }
 
-export function seconds(text: string): number {
+export function parseSeconds(text: string): number {
   const value = Number(text);
   if (!(value >= 0 && value <= 86_400))
     throw new InvalidArgumentError('Expected a number of seconds, 0 to 86400.');
   return value;
 }
 
-function address(text: string): { host: string; port: number } {
-  const [, host = '127.0.0.1', number = ''] = /^(?:\[?([^\]]+)\]?:)?(\d+)$/.exec(text) ?? [];
-  if (number === '')
+function parseListenAddress(text: string): { host: string; port: number } {
+  const [, host = '127.0.0.1', portText = ''] = /^(?:\[?([^\]]+)\]?:)?(\d+)$/.exec(text) ?? [];
+  if (portText === '')
     throw new InvalidArgumentError('Expected a port, or an address and a port, such as 0.0.0.0:8080.');
-  return { host, port: port(number) };
+  return { host, port: parsePort(portText) };
 }
 
-function shard(text: string): { index: number | 'auto'; of: number } {
+function parseShard(text: string): { index: number | 'auto'; of: number } {
   const [, index = '', of = ''] = /^(\d{1,3}|auto)\/(\d{1,3})$/.exec(text) ?? [];
-  const parts = Number(of);
-  const isWithin = index === 'auto' || (Number(index) >= 1 && Number(index) <= parts);
-  if (!(parts >= 1) || !isWithin)
+  const shardCount = Number(of);
+  const isWithin = index === 'auto' || (Number(index) >= 1 && Number(index) <= shardCount);
+  if (!(shardCount >= 1) || !isWithin)
     throw new InvalidArgumentError('Expected a part, from 1, and of how many, such as 1/3.');
-  return { index: index === 'auto' ? index : Number(index), of: parts };
+  return { index: index === 'auto' ? index : Number(index), of: shardCount };
 }
 
-function lockUrl(text: string): { bucket: string; key: string } {
+function parseLockUrl(text: string): { bucket: string; key: string } {
   const [, bucket, key] = /^s3:\/\/([^/]+)\/(.+)$/.exec(text) ?? [];
   if (bucket === undefined || key === undefined) throw new InvalidArgumentError('Expected s3://bucket/key.');
   return { bucket, key };
 }
 
-export function port(text: string): number {
+export function parsePort(text: string): number {
   const value = Number(text);
   if (!(Number.isInteger(value) && value >= 0 && value <= 65_535))
     throw new InvalidArgumentError('Expected a port, 0 to 65535.');

@@ -2,42 +2,42 @@ import { existsSync } from 'node:fs';
 import { Argument, Command } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
 import { EXIT, UserError } from '../errors.ts';
-import { suggest } from '../spec/suggest.ts';
+import { suggest } from '../spec/did-you-mean.ts';
+import { commandModelOf } from './command-model.ts';
 import type { Shell } from './completion/index.ts';
-import { HELP, helpWidth } from './help.ts';
-import { interruptible } from './interrupt.ts';
+import { HELP_CONFIGURATION, helpWidth } from './help.ts';
 import type { Io } from './io.ts';
 import {
-  type ApplySavedOptions,
-  changing,
-  checksum,
-  common,
+  type ApplyCommandOptions,
+  addAwsOptions,
+  addCommonOptions,
+  addControllerOptions,
+  addDoctorOptions,
+  addGuardOptions,
+  addPlanOptions,
+  addSelectionOptions,
+  addVariableOption,
+  collectValues,
   type DoctorOptions,
-  doctorOptions,
-  filling,
   type ImportOptions,
   type InitOptions,
-  listed,
   type ObserveOptions,
-  output,
+  outputOption,
   type PermissionsOptions,
-  planning,
-  port,
-  prune,
+  parseChecksum,
+  parsePort,
+  parseSeconds,
+  pruneOption,
   type ReconcileOptions,
   type RunOptions,
-  reading,
-  running,
-  type SandboxOptions,
-  seconds,
-  selecting,
+  type SandboxCommandOptions,
   type ValidateOptions,
   type VerifyOptions,
 } from './options.ts';
-import { wordsOf } from './words.ts';
+import { runInterruptible } from './signals.ts';
 
 /** What can be said on the command line, and for each command one call of its body, which is loaded when it is asked for. */
-export function build(io: Io, done: (code: number) => void): Command {
+export function buildProgram(io: Io, onExit: (code: number) => void): Command {
   const program = new Command('reconcile')
     .description('Keeps S3 replication of KMS-encrypted objects as declared in YAML.')
     .version(manifest.version, '-V, --version', 'print the version')
@@ -49,21 +49,21 @@ export function build(io: Io, done: (code: number) => void): Command {
       getOutHelpWidth: () => helpWidth(io),
       getErrHelpWidth: () => helpWidth(io),
     })
-    .configureHelp(HELP)
+    .configureHelp(HELP_CONFIGURATION)
     .exitOverride()
     .showHelpAfterError('(reconcile --help shows what can be said)')
     .enablePositionalOptions()
-    .hook('preSubcommand', handDown);
+    .hook('preSubcommand', passOptionsDown);
 
-  const action =
+  const toAction =
     <A extends unknown[]>(body: (signal: AbortSignal, ...args: A) => Promise<number>) =>
     async (...args: A): Promise<void> =>
-      done(await interruptible(io, (signal) => body(signal, ...args)));
+      onExit(await runInterruptible(io, (signal) => body(signal, ...args)));
 
-  const reconcile = changing(
-    planning(
-      selecting(
-        common(
+  const reconcileCommand = addGuardOptions(
+    addPlanOptions(
+      addSelectionOptions(
+        addCommonOptions(
           program.argument('[paths...]', 'files, folders or globs of specs; - for standard input'),
           'ndjson',
           'markdown',
@@ -73,8 +73,12 @@ export function build(io: Io, done: (code: number) => void): Command {
   )
     .option('--once', 'make one pass and exit')
     .option('--dry-run', 'plan, and change nothing')
-    .option('--plan <checksum>', 'apply only the plan with this checksum, as a dry run showed it', checksum);
-  running(reconcile).action(async (paths: string[], options: RunOptions) => {
+    .option(
+      '--plan <checksum>',
+      'apply only the plan with this checksum, as a dry run showed it',
+      parseChecksum,
+    );
+  addControllerOptions(reconcileCommand).action(async (paths: string[], options: RunOptions) => {
     const untilStopped = !options.once && !options.dryRun;
     if (options.source === 'kubernetes' && !untilStopped)
       throw new UserError(
@@ -86,86 +90,92 @@ export function build(io: Io, done: (code: number) => void): Command {
         EXIT.usage,
         'name the specs: reconcile --once specs/ (reconcile --help shows more)',
       );
-    if (untilStopped) refuseMisspelt(program, paths[0]);
+    if (untilStopped) rejectMisspelledCommand(program, paths[0]);
     const body = async (signal: AbortSignal) =>
       untilStopped
-        ? (await import('./run.ts')).run(paths, options, io, signal)
-        : (await import('./reconcile.ts')).reconcileOnce(paths, options, io, signal);
-    done(await interruptible(io, body, { untilStopped }));
+        ? (await import('./commands/run.ts')).runController(paths, options, io, signal)
+        : (await import('./commands/reconcile.ts')).runOnce(paths, options, io, signal);
+    onExit(await runInterruptible(io, body, { untilStopped }));
   });
 
-  planning(selecting(common(program.command('plan').argument('<paths...>', 'specs'), 'ndjson', 'markdown')))
+  addPlanOptions(
+    addSelectionOptions(
+      addCommonOptions(program.command('plan').argument('<paths...>', 'specs'), 'ndjson', 'markdown'),
+    ),
+  )
     .description('show what would change; the same as --dry-run')
     .action(
-      action(async (signal, paths: string[], options: ReconcileOptions) =>
-        (await import('./reconcile.ts')).reconcileOnce(paths, { ...options, dryRun: true }, io, signal),
+      toAction(async (signal, paths: string[], options: ReconcileOptions) =>
+        (await import('./commands/reconcile.ts')).runOnce(paths, { ...options, dryRun: true }, io, signal),
       ),
     );
 
-  changing(common(program.command('apply').argument('<plan>', 'what plan --out saved'), 'ndjson'))
+  addGuardOptions(
+    addCommonOptions(program.command('apply').argument('<plan>', 'what plan --out saved'), 'ndjson'),
+  )
     .summary('apply a saved plan, if it is still the same')
     .description('apply a saved plan, if it is still the same when it is made again')
     .action(
-      action(async (signal, file: string, options: ApplySavedOptions) =>
-        (await import('./apply.ts')).applySaved(file, options, io, signal),
+      toAction(async (signal, file: string, options: ApplyCommandOptions) =>
+        (await import('./commands/apply.ts')).runApply(file, options, io, signal),
       ),
     );
 
-  reading(selecting(program.command('observe').argument('<paths...>', 'specs')))
+  addAwsOptions(addSelectionOptions(program.command('observe').argument('<paths...>', 'specs')))
     .summary('write down what exists, to plan from it')
     .description('write down what exists, so that a plan can be made from it without credentials')
-    .addOption(prune())
+    .addOption(pruneOption())
     .option('--out <file>', 'where to write it; absent: standard output')
     .action(
-      action(async (signal, paths: string[], options: ObserveOptions) =>
-        (await import('./observe.ts')).observeSpecs(paths, options, io, signal),
+      toAction(async (signal, paths: string[], options: ObserveOptions) =>
+        (await import('./commands/observe.ts')).runObserve(paths, options, io, signal),
       ),
     );
 
-  selecting(common(program.command('verify').argument('<paths...>', 'specs')))
+  addSelectionOptions(addCommonOptions(program.command('verify').argument('<paths...>', 'specs')))
     .summary('prove it with a canary under each rule')
     .description('write a canary under each rule, and watch its replica arrive under the declared key')
-    .option('--timeout <seconds>', 'how long to wait for a replica', seconds, 900)
+    .option('--timeout <seconds>', 'how long to wait for a replica', parseSeconds, 900)
     .action(
-      action(async (signal, paths: string[], options: VerifyOptions) =>
-        (await import('./verify.ts')).verify(paths, options, io, signal),
+      toAction(async (signal, paths: string[], options: VerifyOptions) =>
+        (await import('./commands/verify.ts')).runVerify(paths, options, io, signal),
       ),
     );
 
-  doctorOptions(selecting(program.command('doctor').argument('[paths...]', 'specs'))).action(
-    action(async (signal, paths: string[], options: DoctorOptions) =>
-      (await import('./doctor.ts')).doctor(paths, options, io, signal),
+  addDoctorOptions(addSelectionOptions(program.command('doctor').argument('[paths...]', 'specs'))).action(
+    toAction(async (signal, paths: string[], options: DoctorOptions) =>
+      (await import('./commands/doctor.ts')).runDoctor(paths, options, io, signal),
     ),
   );
 
-  common(program.command('import'))
+  addCommonOptions(program.command('import'))
     .description('print specs for replication that exists')
-    .option('--bucket <name>', 'a source bucket; may be repeated', listed, [])
+    .option('--bucket <name>', 'a source bucket; may be repeated', collectValues, [])
     .option('--all', 'every bucket of the account that has a replication configuration')
     .option('--region <region>', 'where to ask first', 'us-east-1')
     .action(
-      action(async (signal, options: ImportOptions) =>
-        (await import('./import.ts')).importSpecs(options, io, signal),
+      toAction(async (signal, options: ImportOptions) =>
+        (await import('./commands/import.ts')).runImport(options, io, signal),
       ),
     );
 
-  selecting(program.command('permissions').argument('<paths...>', 'specs'))
+  addSelectionOptions(program.command('permissions').argument('<paths...>', 'specs'))
     .description('print the least IAM policy that replikey itself needs for these specs')
     .option('--plan-only', 'to look, and change nothing')
     .option('--verify', 'to write canaries, too')
     .option('--who-changed', 'to say who changed what drifted, too, from CloudTrail')
     .action(
-      action(async (_, paths: string[], options: PermissionsOptions) =>
-        (await import('./permissions.ts')).permissions(paths, options, io),
+      toAction(async (_, paths: string[], options: PermissionsOptions) =>
+        (await import('./commands/permissions.ts')).runPermissions(paths, options, io),
       ),
     );
 
-  filling(program.command('validate').argument('<paths...>', 'specs'))
+  addVariableOption(program.command('validate').argument('<paths...>', 'specs'))
     .description('check the YAML; AWS is not asked')
-    .addOption(output())
+    .addOption(outputOption())
     .action(
-      action(async (_, paths: string[], options: ValidateOptions) =>
-        (await import('./validate.ts')).validate(paths, options, io),
+      toAction(async (_, paths: string[], options: ValidateOptions) =>
+        (await import('./commands/validate.ts')).runValidate(paths, options, io),
       ),
     );
 
@@ -181,7 +191,9 @@ export function build(io: Io, done: (code: number) => void): Command {
       'print the JSON Schema of specs, for editors, or of what -o json and -o ndjson print; or the definitions of the custom resources for a cluster',
     )
     .action(
-      action(async (_, of: 'specs' | 'output' | 'crd') => (await import('./schema.ts')).schema(of, io)),
+      toAction(async (_, subject: 'specs' | 'output' | 'crd') =>
+        (await import('./commands/schema.ts')).runSchema(subject, io),
+      ),
     );
 
   program
@@ -189,7 +201,9 @@ export function build(io: Io, done: (code: number) => void): Command {
     .argument('[field]', 'such as spec.rules.prefix; absent: all kinds of documents')
     .description('say what may stand in a field of a spec')
     .action(
-      action(async (_, field: string | undefined) => (await import('./explain.ts')).explain(field, io)),
+      toAction(async (_, field: string | undefined) =>
+        (await import('./commands/explain.ts')).runExplain(field, io),
+      ),
     );
 
   program
@@ -197,11 +211,11 @@ export function build(io: Io, done: (code: number) => void): Command {
     .summary('serve an AWS of your own on this machine')
     .description('serve an AWS of your own on this machine until stopped')
     .option('--host <host>', 'address to listen on', '127.0.0.1')
-    .option('--port <port>', 'port to listen on; 0 takes any', port, 4566)
+    .option('--port <port>', 'port to listen on; 0 takes any', parsePort, 4566)
     .option('--state <dir>', 'keep the state in a folder; absent: in memory')
     .action(
-      action(async (signal, options: SandboxOptions) =>
-        (await import('./sandbox.ts')).sandbox(options, io, signal),
+      toAction(async (signal, options: SandboxCommandOptions) =>
+        (await import('./commands/sandbox.ts')).runSandbox(options, io, signal),
       ),
     );
 
@@ -209,7 +223,7 @@ export function build(io: Io, done: (code: number) => void): Command {
     .command('demo')
     .summary('the whole story on a sandbox, in half a minute')
     .description('the whole story on the sandbox: plan, apply, replicate, break, heal')
-    .action(action(async (signal) => (await import('./demo.ts')).demo(io, signal)));
+    .action(toAction(async (signal) => (await import('./commands/demo.ts')).runDemo(io, signal)));
 
   program
     .command('init')
@@ -219,21 +233,21 @@ export function build(io: Io, done: (code: number) => void): Command {
     .option(
       '--bucket <name>',
       'the source; a second time: the destination (its name and -replica)',
-      listed,
+      collectValues,
       [],
     )
-    .option('--region <region>', 'of the source; a second time: of the destination', listed, [])
+    .option('--region <region>', 'of the source; a second time: of the destination', collectValues, [])
     .option(
       '--key <key>',
       'of the source; a second time: of the destination (alias/ and its bucket)',
-      listed,
+      collectValues,
       [],
     )
     .option('--prefix <prefix>', 'only objects whose key begins with this; absent: every object')
     .option('--name <name>', 'of the spec; absent: that of the source bucket')
     .action(
-      action(async (signal, file: string | undefined, options: InitOptions) =>
-        (await import('./init.ts')).init(file, options, io, signal),
+      toAction(async (signal, file: string | undefined, options: InitOptions) =>
+        (await import('./commands/init.ts')).runInit(file, options, io, signal),
       ),
     );
 
@@ -243,9 +257,9 @@ export function build(io: Io, done: (code: number) => void): Command {
     .summary('print what bash, zsh or fish completes by')
     .description('print a script with which a shell completes commands, options and their values')
     .action(
-      action(async (_, shell: Shell) => {
-        const { completion } = await import('./completion/index.ts');
-        io.stdout.write(completion(shell, wordsOf(program)));
+      toAction(async (_, shell: Shell) => {
+        const { completionScript: completion } = await import('./completion/index.ts');
+        io.stdout.write(completion(shell, commandModelOf(program)));
         return EXIT.ok;
       }),
     );
@@ -254,9 +268,9 @@ export function build(io: Io, done: (code: number) => void): Command {
     .command('man')
     .description('print the manual page')
     .action(
-      action(async () => {
+      toAction(async () => {
         const { manPage } = await import('./man.ts');
-        io.stdout.write(manPage(wordsOf(program), manifest.version));
+        io.stdout.write(manPage(commandModelOf(program), manifest.version));
         return EXIT.ok;
       }),
     );
@@ -268,31 +282,31 @@ export function build(io: Io, done: (code: number) => void): Command {
 }
 
 /** A word that is no file but nearly a command was meant as one. */
-function refuseMisspelt(program: Command, word = ''): void {
-  const meant = commandMeant(program, word);
-  if (meant)
-    throw new UserError(EXIT.usage, `there is no command or file "${word}" (did you mean ${meant}?)`);
+function rejectMisspelledCommand(program: Command, word = ''): void {
+  const suggestion = suggestCommand(program, word);
+  if (suggestion)
+    throw new UserError(EXIT.usage, `there is no command or file "${word}" (did you mean ${suggestion}?)`);
 }
 
 /** The command that a word was meant as, if it is nearly one and no file. */
-export function commandMeant(program: Command, word = ''): string | undefined {
+export function suggestCommand(program: Command, word = ''): string | undefined {
   if (existsSync(word)) return undefined;
-  const meant = suggest(
+  const suggestion = suggest(
     word,
     program.commands.map((command) => command.name()),
   );
-  return meant === word ? undefined : meant;
+  return suggestion === word ? undefined : suggestion;
 }
 
 /**
  * `reconcile --sandbox verify specs/` means the same as `reconcile verify --sandbox specs/`: an option before the
  * command is never passed over in silence, least of all one that keeps a run away from AWS.
  */
-function handDown(program: Command, command: Command): void {
+function passOptionsDown(program: Command, command: Command): void {
   for (const option of program.options) {
     const name = option.attributeName();
     if (program.getOptionValueSource(name) !== 'cli') continue;
-    if (!command.options.some((own) => own.attributeName() === name)) {
+    if (!command.options.some((candidate) => candidate.attributeName() === name)) {
       throw new UserError(EXIT.usage, `${command.name()} has no ${option.long}: leave it out`);
     }
     command.setOptionValueWithSource(name, program.getOptionValue(name), 'cli');

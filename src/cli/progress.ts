@@ -1,20 +1,26 @@
-import type { Clock } from '../controller/clock.ts';
 import type { Plan } from '../core/resource.ts';
 import type { Log } from '../log.ts';
-import { type Paint, paintFor } from '../report/paint.ts';
-import { happened, type Progress, planned, progressLines, progressText } from '../report/progress.ts';
-import type { ApplyEvent } from '../steps/apply.ts';
+import type { ApplyEvent } from '../reconcile/apply.ts';
+import { createPaint, type Paint } from '../report/paint.ts';
+import {
+  initialProgress,
+  type Progress,
+  progressLines,
+  progressText,
+  updateProgress,
+} from '../report/progress.ts';
+import type { Clock } from '../util/clock.ts';
 import type { Io } from './io.ts';
 
 /** What is told of a pass while it is under way. */
-export interface ShownProgress {
+export interface ProgressDisplay {
   plan(plan: Plan): void;
   event(event: ApplyEvent): void;
   /** Leave nothing on the terminal, and nothing that is due. */
   end(): void;
 }
 
-interface Around {
+interface ProgressDisplayOptions {
   io: Pick<Io, 'stdout' | 'stderr' | 'env'>;
   log: Log;
   clock: Clock;
@@ -24,51 +30,54 @@ interface Around {
 const REDRAW_MS = 100;
 
 /** What is over at once needs no progress. */
-const FIRST_MS = 300;
+const FIRST_DRAW_MS = 300;
 
 const HEARTBEAT_MS = 30_000;
 
 /** Show how far a pass is: on a terminal lines that are drawn anew below all others, elsewhere a line now and then. */
-export function showProgress({ io, log, clock, calls }: Around): ShownProgress {
+export function showProgress({ io, log, clock, calls }: ProgressDisplayOptions): ProgressDisplay {
   const since = clock.now();
   let progress: Progress | undefined;
-  const around = () => ({ calls, since, now: clock.now() });
+  const progressInfo = () => ({ calls, since, now: clock.now() });
   const isLive = (io.stderr.isTTY ?? false) && io.env.TERM !== 'dumb' && log.isLevelEnabled('info');
-  const { draw, end } = isLive ? lines(io) : { draw: undefined, end: () => {} };
+  const { draw, end } = isLive ? createLiveLines(io) : { draw: undefined, end: () => {} };
 
-  const tell = (): void => {
-    if (draw) draw((size) => progressLines(progress, around(), size));
-    else log.info(`still at it: ${progressText(progress, around())}`);
-    callOff = clock.after(draw ? REDRAW_MS : HEARTBEAT_MS, tell);
+  const update = (): void => {
+    if (draw) draw((size) => progressLines(progress, progressInfo(), size));
+    else log.info(`still at it: ${progressText(progress, progressInfo())}`);
+    cancelUpdate = clock.schedule(draw ? REDRAW_MS : HEARTBEAT_MS, update);
   };
-  let callOff = clock.after(draw ? FIRST_MS : HEARTBEAT_MS, tell);
+  let cancelUpdate = clock.schedule(draw ? FIRST_DRAW_MS : HEARTBEAT_MS, update);
 
   return {
     plan(plan) {
-      progress = planned(plan);
+      progress = initialProgress(plan);
     },
     event(event) {
-      progress = happened(progress ?? new Map(), event, clock.now());
+      progress = updateProgress(progress ?? new Map(), event, clock.now());
     },
     end() {
-      callOff();
+      cancelUpdate();
       end();
     },
   };
 }
 
-type Draw = (make: (size: { width: number; most: number; paint: Paint }) => string[]) => void;
+type DrawLines = (render: (size: { width: number; maxLines: number; paint: Paint }) => string[]) => void;
 
 /** Lines at the bottom of the terminal. Whatever else is written there meanwhile, by whomever, comes to stand above them. */
-function lines({ stdout, stderr, env }: Around['io']): { draw: Draw; end: () => void } {
-  const paint = paintFor(stderr, env);
+function createLiveLines({ stdout, stderr, env }: ProgressDisplayOptions['io']): {
+  draw: DrawLines;
+  end: () => void;
+} {
+  const paint = createPaint(stderr, env);
   const write = stderr.write.bind(stderr);
-  let shown: string[] = [];
+  let currentLines: string[] = [];
   // Up by as many lines, and everything below away.
-  const away = () => (shown.length === 0 ? '' : `\x1b[${shown.length}A\x1b[J`);
+  const eraseSequence = () => (currentLines.length === 0 ? '' : `\x1b[${currentLines.length}A\x1b[J`);
   const clear = () => {
-    if (shown.length > 0) write(away());
-    shown = [];
+    if (currentLines.length > 0) write(eraseSequence());
+    currentLines = [];
   };
   const restores = [stderr, stdout]
     .filter(({ isTTY }) => isTTY)
@@ -83,13 +92,13 @@ function lines({ stdout, stderr, env }: Around['io']): { draw: Draw; end: () => 
       };
     });
   return {
-    draw(make) {
+    draw(render) {
       const { columns = 80, rows = 24 } = stderr;
       // A line as wide as the terminal, or more of them than it has, could not be taken away again.
-      const now = make({ width: columns - 1, most: Math.max(1, Math.min(10, rows - 4)), paint });
-      if (now.join('\n') === shown.join('\n')) return;
-      write(`${away()}${now.join('\n')}\n`);
-      shown = now;
+      const nextLines = render({ width: columns - 1, maxLines: Math.max(1, Math.min(10, rows - 4)), paint });
+      if (nextLines.join('\n') === currentLines.join('\n')) return;
+      write(`${eraseSequence()}${nextLines.join('\n')}\n`);
+      currentLines = nextLines;
     },
     end() {
       clear();

@@ -1,19 +1,19 @@
-import { type Clients, type Connection, createClients } from '../aws/clients.ts';
-import { createDoor, type Door } from '../aws/door.ts';
+import { type AwsClient, createAwsClient } from '../aws/client.ts';
+import { type Connection, createSdkClients, type SdkClients } from '../aws/sdk-clients.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
-import { type Recording, recordingOf } from '../recording/recording.ts';
-import { replayingClients } from '../recording/replay.ts';
-import { wantsColour } from '../report/paint.ts';
+import { isColourEnabled } from '../report/paint.ts';
 import type { Sandbox } from '../sandbox/server.ts';
+import { createReplayClients } from '../snapshot/replay.ts';
+import { parseSnapshot, type Snapshot } from '../snapshot/snapshot.ts';
 import type { Specs } from '../spec/types.ts';
+import { readJson } from '../util/read-json.ts';
 import type { Io } from './io.ts';
 import type { GlobalOptions } from './options.ts';
-import { readJson } from './read-json.ts';
 
 /** What a command needs to talk to AWS, or to the sandbox in AWS's place. */
-export interface Session {
-  door: Door;
+export interface CliSession {
+  aws: AwsClient;
   log: Log;
   sandbox?: Sandbox;
   /** What is read and changed, in words, as far as it is known by now: `AWS, account 111122223333`, or a sandbox in its folder. */
@@ -28,41 +28,41 @@ type SessionOptions = Pick<GlobalOptions, 'sandbox' | 'logLevel'> & {
   observed?: string;
 };
 
-const WORTH_A_WARNING = 3;
+const WARN_AT_ATTEMPT = 3;
 
 export async function openSession(
   specs: Specs,
   options: SessionOptions,
   io: Io,
   signal: AbortSignal,
-  through?: (clients: Clients) => Clients,
-): Promise<Session> {
-  refuseNoUrl(io);
-  const log = createLog(io.stderr, { level: options.logLevel, colour: wantsColour(io.stderr, io.env) });
+  wrapClients?: (clients: SdkClients) => SdkClients,
+): Promise<CliSession> {
+  rejectInvalidEndpoints(io);
+  const log = createLog(io.stderr, { level: options.logLevel, colour: isColourEnabled(io.stderr, io.env) });
   // First what can fail: whatever is started stays until the session is closed.
-  const recording = options.observed === undefined ? undefined : await readRecording(options.observed);
-  const sandbox = options.sandbox === undefined ? undefined : await startEmbedded(options.sandbox);
-  const real = () => createClients(specs.accounts, sandbox && embedded(sandbox));
-  const answering = recording ? replayingClients(recording) : real();
-  const clients = through ? through(answering) : answering;
-  const door = createDoor({
+  const snapshot = options.observed === undefined ? undefined : await readSnapshotFile(options.observed);
+  const sandbox = options.sandbox === undefined ? undefined : await startEmbeddedSandbox(options.sandbox);
+  const createLiveClients = () => createSdkClients(specs.accounts, sandbox && sandboxConnection(sandbox));
+  const baseClients = snapshot ? createReplayClients(snapshot) : createLiveClients();
+  const clients = wrapClients ? wrapClients(baseClients) : baseClients;
+  const aws = createAwsClient({
     clients,
     accounts: specs.accounts,
     region: specs.pairs[0]?.source.region ?? 'us-east-1',
     signal,
-    roleByRole: options.observed !== undefined || through !== undefined,
+    disableRoleBatching: options.observed !== undefined || wrapClients !== undefined,
     onRetry: ({ operation, region, attempt, reason }) => {
       // Once or twice is everyday; from the third time on a person wants to know, though not at every attempt.
-      const level = attempt === WORTH_A_WARNING ? 'warn' : 'debug';
+      const level = attempt === WARN_AT_ATTEMPT ? 'warn' : 'debug';
       log[level]({ operation, region, attempt }, `${operation} in ${region} is tried again: ${reason}`);
     },
   });
   return {
-    door,
+    aws,
     log,
     ...(sandbox === undefined ? {} : { sandbox }),
-    target: recording ? () => asObserved(recording, new Date()) : targetOf(options, specs, io, door),
-    ...(recording === undefined ? {} : { observedAt: recording.observedAt }),
+    target: snapshot ? () => snapshotLabel(snapshot, new Date()) : targetLabel(options, specs, io, aws),
+    ...(snapshot === undefined ? {} : { observedAt: snapshot.observedAt }),
     async close() {
       clients.destroy();
       await sandbox?.close();
@@ -71,35 +71,35 @@ export async function openSession(
 }
 
 /** @throws UserError for an endpoint of the environment that is none: the SDK would tell of it for each call. */
-export function refuseNoUrl({ env }: Io): void {
+export function rejectInvalidEndpoints({ env }: Io): void {
   for (const [name, value] of Object.entries(env)) {
     if (!name.startsWith('AWS_ENDPOINT_URL') || value === undefined || value === '') continue;
     if (!URL.canParse(value))
       throw new UserError(
         EXIT.usage,
-        `${name} is no URL: "${withoutPassword(value)}"; write it as http://127.0.0.1:4566`,
+        `${name} is no URL: "${redactUserInfo(value)}"; write it as http://127.0.0.1:4566`,
       );
   }
 }
 
 /** How a sandbox of this process is reached. */
-export const embedded = ({ endpoint }: Sandbox): Connection => ({
+export const sandboxConnection = ({ endpoint }: Sandbox): Connection => ({
   endpoint,
   credentials: { accessKeyId: '000000000000', secretAccessKey: 'sandbox' },
 });
 
-export async function startEmbedded(state: string): Promise<Sandbox> {
+export async function startEmbeddedSandbox(stateDir: string): Promise<Sandbox> {
   const { openSandbox } = await import('./open-sandbox.ts');
-  return openSandbox({ state });
+  return openSandbox({ state: stateDir });
 }
 
 /** @throws UserError where it cannot be read, or is none. */
-async function readRecording(file: string): Promise<Recording> {
-  return recordingOf(await readJson(file), file);
+async function readSnapshotFile(file: string): Promise<Snapshot> {
+  return parseSnapshot(await readJson(file), file);
 }
 
 /** How old what is looked at is. */
-function asObserved({ observedAt }: Recording, now: Date): string {
+function snapshotLabel({ observedAt }: Snapshot, now: Date): string {
   const minutes = Math.max(0, Math.floor((now.getTime() - Date.parse(observedAt)) / 60_000));
   const age =
     minutes === 0
@@ -112,28 +112,28 @@ function asObserved({ observedAt }: Recording, now: Date): string {
   return `As observed ${age} ago (${observedAt}); AWS is not asked`;
 }
 
-function targetOf(
+function targetLabel(
   { sandbox }: Pick<GlobalOptions, 'sandbox'>,
   { accounts, pairs }: Specs,
   { env }: Io,
-  door: Door,
+  aws: AwsClient,
 ): () => string {
   if (sandbox !== undefined) return () => `Sandbox in ${sandbox}, not AWS`;
   const endpoint = env.AWS_ENDPOINT_URL_S3 ?? env.AWS_ENDPOINT_URL;
-  const where = endpoint === undefined ? 'AWS' : `AWS at ${withoutPassword(endpoint)}`;
-  const named = accounts.filter(({ managed }) => managed).map(({ name, id }) => `${name} (${id})`);
-  if (named.length > 0) return () => `${where}, accounts ${named.join(', ')}`;
-  let whose = 'the account of the ambient credentials';
+  const endpointLabel = endpoint === undefined ? 'AWS' : `AWS at ${redactUserInfo(endpoint)}`;
+  const accountLabels = accounts.filter(({ managed }) => managed).map(({ name, id }) => `${name} (${id})`);
+  if (accountLabels.length > 0) return () => `${endpointLabel}, accounts ${accountLabels.join(', ')}`;
+  let accountLabel = 'the account of the ambient credentials';
   // Whoever reads a bucket asks the same, and it is asked once. That nobody can tell is told by the reads.
   if (pairs.length > 0)
-    door.accountId(undefined).then(
+    aws.accountId(undefined).then(
       (id) => {
-        whose = `account ${id}`;
+        accountLabel = `account ${id}`;
       },
       () => {},
     );
-  return () => `${where}, ${whose}`;
+  return () => `${endpointLabel}, ${accountLabel}`;
 }
 
 /** An address as it may be shown: who asks, and by what password, is nobody's business. */
-const withoutPassword = (url: string): string => url.replace(/\/\/.*@/, '//***@');
+const redactUserInfo = (url: string): string => url.replace(/\/\/.*@/, '//***@');

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { visible } from '../visible.ts';
+import { escapeUnprintable } from '../util/escape.ts';
 
 /** Who changed something last, as CloudTrail tells it. */
 export interface LastChange {
@@ -12,11 +12,11 @@ export interface LastChange {
 }
 
 /** An event as LookupEvents answers it: all but a few fields are a JSON text within. */
-export interface TrailEvent {
+export interface LookupEventsEntry {
   CloudTrailEvent?: string | undefined;
 }
 
-const record = z.object({
+const cloudTrailRecord = z.object({
   eventName: z.string(),
   eventTime: z.iso.datetime(),
   userIdentity: z.object({
@@ -28,27 +28,27 @@ const record = z.object({
   errorCode: z.string().optional(),
   requestParameters: z.record(z.string(), z.unknown()).nullish(),
 });
-type Told = z.output<typeof record>;
+type CloudTrailRecord = z.output<typeof cloudTrailRecord>;
 
 /** What is looked for: changes of one document, in milliseconds since 1970. */
-interface Window {
+interface ChangeFilter {
   since: number;
   until: number;
   isAbout(parameters: Record<string, unknown>): boolean;
 }
 
 /** The newest of the events that changed a document and was not ours; undefined: not known, or not yet. Pure. */
-export function lastChange(
-  events: readonly TrailEvent[],
-  { since, until, isAbout }: Window,
+export function findLastChange(
+  events: readonly LookupEventsEntry[],
+  { since, until, isAbout }: ChangeFilter,
 ): LastChange | undefined {
-  const [last] = events
-    .flatMap(toldIn)
+  const [newest] = events
+    .flatMap(parseRecord)
     .filter(({ errorCode, userAgent = '', requestParameters, eventTime }) => {
       const at = Date.parse(eventTime);
       return (
         errorCode === undefined &&
-        !isOurs(userAgent) &&
+        !isReplikey(userAgent) &&
         // Times of events have whole seconds.
         at > since - 1_000 &&
         at <= until &&
@@ -56,25 +56,25 @@ export function lastChange(
       );
     })
     .sort((a, b) => Date.parse(b.eventTime) - Date.parse(a.eventTime));
-  const by = last && whoIn(last);
-  return last && by !== undefined
-    ? { by: visible(by), event: visible(last.eventName), at: last.eventTime }
+  const caller = newest && callerOf(newest);
+  return newest && caller !== undefined
+    ? { by: escapeUnprintable(caller), event: escapeUnprintable(newest.eventName), at: newest.eventTime }
     : undefined;
 }
 
 /** What is not of the form of an event tells nothing. */
-function toldIn({ CloudTrailEvent = '' }: TrailEvent): Told[] {
+function parseRecord({ CloudTrailEvent = '' }: LookupEventsEntry): CloudTrailRecord[] {
   try {
-    const told = record.safeParse(JSON.parse(CloudTrailEvent));
-    return told.success ? [told.data] : [];
+    const parsed = cloudTrailRecord.safeParse(JSON.parse(CloudTrailEvent));
+    return parsed.success ? [parsed.data] : [];
   } catch {
     return [];
   }
 }
 
 /** Every call of ours says so; S3 tells it in brackets. */
-const isOurs = (userAgent: string): boolean => /^\[?replikey\//.test(userAgent);
+const isReplikey = (userAgent: string): boolean => /^\[?replikey\//.test(userAgent);
 
 /** Of a caller from another account CloudTrail tells only which. */
-const whoIn = ({ userIdentity: { arn, invokedBy, accountId } }: Told): string | undefined =>
+const callerOf = ({ userIdentity: { arn, invokedBy, accountId } }: CloudTrailRecord): string | undefined =>
   arn ?? invokedBy ?? (accountId === undefined ? undefined : `account ${accountId}`);

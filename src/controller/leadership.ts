@@ -1,15 +1,15 @@
-import type { Clock } from './clock.ts';
-import { createElector, type LeaseStore, type LeaseTimes } from './elector.ts';
-import { type Shard, shardOf } from './shards.ts';
+import type { Clock } from '../util/clock.ts';
+import { createElector, type LeaseStore, type LeaseTimes } from './leader-election.ts';
+import { type Shard, shardOf } from './shard.ts';
 
 /** Which pairs this process writes to. */
 export interface Leadership {
   /** The leases of all parts, in their order. */
-  leases: readonly string[];
+  leaseNames: readonly string[];
   /** Whether it may write to the pairs of a source bucket now: asked before every attempt of a call that writes. */
-  leads(bucket: string): boolean;
+  isLeaderFor(bucket: string): boolean;
   /** Whether it looks after them: those it leads, and those that it is for. */
-  minds(bucket: string): boolean;
+  isAssignedTo(bucket: string): boolean;
   run(signal: AbortSignal): Promise<void>;
   /** Give everything back. */
   release(): Promise<void>;
@@ -19,7 +19,7 @@ export interface Leadership {
 export interface LeadershipChange {
   /** Of the lease. */
   name: string;
-  leads: boolean;
+  isLeader: boolean;
   /** How often the lease had changed hands: it tells an earlier leader from a later one. */
   transitions: number;
 }
@@ -27,29 +27,31 @@ export interface LeadershipChange {
 export interface LeadershipOptions {
   /** Absent: all pairs are one part. */
   shard?: Shard;
-  store(name: string): LeaseStore;
+  openStore(name: string): LeaseStore;
   identity: string;
   clock: Clock;
   times: LeaseTimes;
-  chance: () => number;
-  onChange: (what: LeadershipChange) => void;
+  random: () => number;
+  onChange: (change: LeadershipChange) => void;
   onError: (name: string, error: Error) => void;
 }
 
 /** The lease that every process needs to write anything. */
-export const LEASE = 'replikey';
+export const LEASE_NAME = 'replikey';
 
-const ALL: Shard = { index: 1, of: 1 };
+const SINGLE_SHARD: Shard = { index: 1, of: 1 };
 
 /** Of one part it is the lease itself. */
-const leasesOf = ({ of }: Shard): string[] =>
-  of === 1 ? [LEASE] : Array.from({ length: of }, (_, at) => `${LEASE}-${at + 1}-of-${of}`);
+const leaseNamesOf = ({ of: count }: Shard): string[] =>
+  count === 1
+    ? [LEASE_NAME]
+    : Array.from({ length: count }, (_, index) => `${LEASE_NAME}-${index + 1}-of-${count}`);
 
 /** Of a process that only looks: it stands in nobody's way. */
-export const onlooker = (shard: Shard = ALL): Leadership => ({
-  leases: leasesOf(shard),
-  leads: () => false,
-  minds: (bucket) => shardOf(bucket, shard.of) === shard.index,
+export const readOnlyLeadership = (shard: Shard = SINGLE_SHARD): Leadership => ({
+  leaseNames: leaseNamesOf(shard),
+  isLeaderFor: () => false,
+  isAssignedTo: (bucket) => shardOf(bucket, shard.of) === shard.index,
   run: async () => {},
   release: async () => {},
 });
@@ -60,42 +62,48 @@ export const onlooker = (shard: Shard = ALL): Leadership => ({
  * divide them in one way, and no pair is written by two while their number changes.
  */
 export function createLeadership(options: LeadershipOptions): Leadership {
-  const { shard = ALL, store, identity, onChange, onError, ...rest } = options;
-  const isDivided = shard.of > 1;
-  const leases = leasesOf(shard);
-  const told = new Set<string>();
-  const tell = (): void => {
-    for (const [at, name] of leases.entries()) {
-      const leads = leadsPart(at);
-      if (leads === told.has(name)) continue;
-      if (leads) told.add(name);
-      else told.delete(name);
-      onChange({ name, leads, transitions: parts[at]?.transitions() ?? 0 });
+  const { shard = SINGLE_SHARD, openStore, identity, onChange, onError, ...electorOptions } = options;
+  const isSharded = shard.of > 1;
+  const leaseNames = leaseNamesOf(shard);
+  const reportedLeases = new Set<string>();
+  const reportChanges = (): void => {
+    for (const [index, name] of leaseNames.entries()) {
+      const isLeader = leadsShard(index);
+      if (isLeader === reportedLeases.has(name)) continue;
+      if (isLeader) reportedLeases.add(name);
+      else reportedLeases.delete(name);
+      onChange({ name, isLeader, transitions: shardElectors[index]?.transitions() ?? 0 });
     }
   };
-  const elector = (name: string, more: { identity: string; isBackup?: boolean; isShared?: boolean }) =>
+  const electorFor = (
+    name: string,
+    overrides: { identity: string; isStandby?: boolean; isShared?: boolean },
+  ) =>
     createElector({
-      ...rest,
-      ...more,
-      store: store(name),
-      onChange: tell,
+      ...electorOptions,
+      ...overrides,
+      store: openStore(name),
+      onChange: reportChanges,
       onError: (error) => onError(name, error),
     });
-  const parts = leases.map((name, at) => elector(name, { identity, isBackup: at + 1 !== shard.index }));
-  const division = isDivided && elector(LEASE, { identity: `${shard.of} parts`, isShared: true });
-  const all = division ? [division, ...parts] : parts;
-  const leadsPart = (at: number): boolean =>
-    (division ? division.leads() : true) && (parts[at]?.leads() ?? false);
-  const partOf = (bucket: string): number => shardOf(bucket, shard.of) - 1;
+  const shardElectors = leaseNames.map((name, index) =>
+    electorFor(name, { identity, isStandby: index + 1 !== shard.index }),
+  );
+  const shardCountElector =
+    isSharded && electorFor(LEASE_NAME, { identity: `${shard.of} parts`, isShared: true });
+  const electors = shardCountElector ? [shardCountElector, ...shardElectors] : shardElectors;
+  const leadsShard = (index: number): boolean =>
+    (shardCountElector ? shardCountElector.isLeader() : true) && (shardElectors[index]?.isLeader() ?? false);
+  const shardIndexOf = (bucket: string): number => shardOf(bucket, shard.of) - 1;
   return {
-    leases,
-    leads: (bucket) => leadsPart(partOf(bucket)),
-    minds: (bucket) => partOf(bucket) === shard.index - 1 || leadsPart(partOf(bucket)),
+    leaseNames,
+    isLeaderFor: (bucket) => leadsShard(shardIndexOf(bucket)),
+    isAssignedTo: (bucket) => shardIndexOf(bucket) === shard.index - 1 || leadsShard(shardIndexOf(bucket)),
     run: async (signal) => {
-      await Promise.all(all.map((one) => one.run(signal)));
+      await Promise.all(electors.map((elector) => elector.run(signal)));
     },
     release: async () => {
-      await Promise.all(all.map((one) => one.release()));
+      await Promise.all(electors.map((elector) => elector.release()));
     },
   };
 }

@@ -1,4 +1,4 @@
-import type { Clock } from './clock.ts';
+import type { Clock } from '../util/clock.ts';
 
 /**
  * A work queue as controllers have it: a key that is added while it waits is worked on once, one that is added while it
@@ -17,12 +17,12 @@ export interface WorkQueue {
   readonly active: number;
   /** How many were added in all, and for how long each that is worked on has been, in milliseconds. */
   readonly adds: number;
-  readonly running: number[];
+  readonly runningMs: number[];
   /** When a key is due, on the steady clock, if it is. */
   dueAt(key: string): number | undefined;
 }
 
-export interface QueueOptions {
+export interface WorkQueueOptions {
   clock: Clock;
   /** How many keys are worked on at a time. */
   workers: number;
@@ -30,80 +30,80 @@ export interface QueueOptions {
   work: (key: string, info: { waitedMs: number }) => Promise<void>;
 }
 
-export function createQueue({ clock, workers, work }: QueueOptions): WorkQueue {
+export function createWorkQueue({ clock, workers, work }: WorkQueueOptions): WorkQueue {
   /** In the order of their coming, with the time of it. */
-  const waiting = new Map<string, number>();
+  const queued = new Map<string, number>();
   /** With the time of their beginning. */
-  const running = new Map<string, number>();
+  const startTimes = new Map<string, number>();
   let adds = 0;
   /** Added while they are worked on. */
   const dirty = new Set<string>();
-  const later = new Map<string, { at: number; callOff: () => void }>();
-  let draining = false;
-  let idle: (() => void) | undefined;
+  const timers = new Map<string, { dueAt: number; cancel: () => void }>();
+  let isDraining = false;
+  let onIdle: (() => void) | undefined;
 
-  function start(): void {
-    for (const [key, since] of waiting) {
-      if (draining || running.size >= workers) return;
-      waiting.delete(key);
-      running.set(key, clock.elapsed());
-      void work(key, { waitedMs: clock.elapsed() - since }).finally(() => {
-        running.delete(key);
+  function startWorkers(): void {
+    for (const [key, queuedAt] of queued) {
+      if (isDraining || startTimes.size >= workers) return;
+      queued.delete(key);
+      startTimes.set(key, clock.monotonicNow());
+      void work(key, { waitedMs: clock.monotonicNow() - queuedAt }).finally(() => {
+        startTimes.delete(key);
         if (dirty.delete(key)) {
           forget(key);
-          waiting.set(key, clock.elapsed());
+          queued.set(key, clock.monotonicNow());
         }
-        start();
-        if (draining && running.size === 0) idle?.();
+        startWorkers();
+        if (isDraining && startTimes.size === 0) onIdle?.();
       });
     }
   }
 
   function add(key: string): void {
     forget(key);
-    if (!waiting.has(key) && !dirty.has(key)) adds += 1;
-    if (running.has(key)) dirty.add(key);
-    else if (!waiting.has(key)) waiting.set(key, clock.elapsed());
-    start();
+    if (!queued.has(key) && !dirty.has(key)) adds += 1;
+    if (startTimes.has(key)) dirty.add(key);
+    else if (!queued.has(key)) queued.set(key, clock.monotonicNow());
+    startWorkers();
   }
 
   function forget(key: string): void {
-    later.get(key)?.callOff();
-    later.delete(key);
+    timers.get(key)?.cancel();
+    timers.delete(key);
   }
 
   return {
     add,
     addAfter(key, ms) {
-      const at = clock.elapsed() + ms;
-      const known = later.get(key);
-      if (known && known.at <= at) return;
-      known?.callOff();
-      later.set(key, { at, callOff: clock.after(ms, () => add(key)) });
+      const dueAt = clock.monotonicNow() + ms;
+      const timer = timers.get(key);
+      if (timer && timer.dueAt <= dueAt) return;
+      timer?.cancel();
+      timers.set(key, { dueAt, cancel: clock.schedule(ms, () => add(key)) });
     },
     forget,
     drain() {
-      draining = true;
-      for (const { callOff } of later.values()) callOff();
-      later.clear();
-      waiting.clear();
-      if (running.size === 0) return Promise.resolve();
+      isDraining = true;
+      for (const { cancel } of timers.values()) cancel();
+      timers.clear();
+      queued.clear();
+      if (startTimes.size === 0) return Promise.resolve();
       return new Promise((resolve) => {
-        idle = resolve;
+        onIdle = resolve;
       });
     },
     get depth() {
-      return waiting.size;
+      return queued.size;
     },
     get active() {
-      return running.size;
+      return startTimes.size;
     },
     get adds() {
       return adds;
     },
-    get running() {
-      return [...running.values()].map((since) => clock.elapsed() - since);
+    get runningMs() {
+      return [...startTimes.values()].map((startedAt) => clock.monotonicNow() - startedAt);
     },
-    dueAt: (key) => later.get(key)?.at,
+    dueAt: (key) => timers.get(key)?.dueAt,
   };
 }

@@ -1,8 +1,8 @@
 import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import * as z from 'zod';
-import type { LeaseRecord, LeaseStore } from './elector.ts';
+import type { LeaseRecord, LeaseStore } from './leader-election.ts';
 
-const RECORD = z.object({
+const LEASE_RECORD_SCHEMA = z.object({
   holder: z.string(),
   durationSeconds: z.number(),
   acquired: z.string(),
@@ -14,40 +14,42 @@ const RECORD = z.object({
  * A lease outside Kubernetes: an object that is written only if it is as it was read. S3 has compared on writes since
  * 2024 (`If-None-Match`, and `If-Match`); its answers are strongly consistent.
  */
-export function s3Lock(client: S3Client, { bucket, key }: { bucket: string; key: string }): LeaseStore {
+export function createS3Lock(client: S3Client, { bucket, key }: { bucket: string; key: string }): LeaseStore {
   const name = `s3://${bucket}/${key}`;
-  const failed = (what: 'read' | 'written', error: unknown) =>
-    new Error(`the lock ${name} cannot be ${what}: ${whyOf(error as Error)}`, { cause: error });
-  const put = async (record: LeaseRecord, condition: { IfNoneMatch: string } | { IfMatch: string }) => {
+  const lockError = (action: 'read' | 'written', error: unknown) =>
+    new Error(`the lock ${name} cannot be ${action}: ${lockErrorReason(error as Error)}`, { cause: error });
+  const putRecord = async (record: LeaseRecord, condition: { IfNoneMatch: string } | { IfMatch: string }) => {
     try {
       const Body = JSON.stringify(record);
       const ContentType = 'application/json';
       await client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body, ContentType, ...condition }));
       return true;
     } catch (error) {
-      if (LOST.has(statusOf(error))) return false;
-      throw failed('written', error);
+      if (CONFLICT_STATUSES.has(httpStatusOf(error))) return false;
+      throw lockError('written', error);
     }
   };
   return {
     name,
     async read() {
       try {
-        const answer = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
-        const record = RECORD.parse(JSON.parse((await answer.Body?.transformToString()) ?? ''));
-        return { record, version: answer.ETag ?? '' };
+        const response = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
+        const record = LEASE_RECORD_SCHEMA.parse(
+          JSON.parse((await response.Body?.transformToString()) ?? ''),
+        );
+        return { record, version: response.ETag ?? '' };
       } catch (error) {
         if ((error as Error).name === 'NoSuchKey') return undefined;
-        throw failed('read', error);
+        throw lockError('read', error);
       }
     },
-    create: (record) => put(record, { IfNoneMatch: '*' }),
-    update: (record, version) => put(record, { IfMatch: version }),
+    create: (record) => putRecord(record, { IfNoneMatch: '*' }),
+    update: (record, version) => putRecord(record, { IfMatch: version }),
   };
 }
 
 /** Milliseconds until an attempt is given up, so that there is time for others before a lease must have been renewed. */
-const TIMEOUT_MS = 5_000;
+const LOCK_TIMEOUT_MS = 5_000;
 
 /**
  * Locks with the ambient credentials: one at the place itself, others beside it. An endpoint of one's own may have no
@@ -55,12 +57,12 @@ const TIMEOUT_MS = 5_000;
  */
 export function openS3Lock(
   { bucket, key }: { bucket: string; key: string },
-  hasOwnEndpoint: boolean,
-  timeoutMs = TIMEOUT_MS,
+  hasCustomEndpoint: boolean,
+  timeoutMs = LOCK_TIMEOUT_MS,
 ): (name: string) => LeaseStore {
   const client = new S3Client({
     maxAttempts: 1,
-    forcePathStyle: hasOwnEndpoint,
+    forcePathStyle: hasCustomEndpoint,
     // The SDK's own default is to wait for ever, and who waits for ever never leads again.
     requestHandler: {
       connectionTimeout: timeoutMs,
@@ -69,14 +71,14 @@ export function openS3Lock(
       throwOnRequestTimeout: true,
     },
   });
-  return (name) => s3Lock(client, { bucket, key: name === 'replikey' ? key : `${key}-${name}` });
+  return (name) => createS3Lock(client, { bucket, key: name === 'replikey' ? key : `${key}-${name}` });
 }
 
 /** Somebody else wrote it, writes it at this moment, or took it away. */
-const LOST = new Set([404, 409, 412]);
+const CONFLICT_STATUSES = new Set([404, 409, 412]);
 
-const whyOf = (error: Error): string =>
+const lockErrorReason = (error: Error): string =>
   error.name === 'TimeoutError' ? 'there was no answer in time' : `${error.name}: ${error.message}`;
 
-const statusOf = (error: unknown): number =>
+const httpStatusOf = (error: unknown): number =>
   (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode ?? 0;

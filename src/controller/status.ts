@@ -1,12 +1,12 @@
-import { stableJson } from '../canonical.ts';
+import type { CanaryResult } from '../canary/canary.ts';
 import type { Id, Step } from '../core/resource.ts';
 import type { RuleVerdict } from '../proof/types.ts';
-import type { Outcome } from '../reconcile.ts';
+import type { Outcome } from '../reconcile/reconcile.ts';
 import type { Position, Side } from '../spec/types.ts';
-import type { CanaryResult } from '../steps/canary.ts';
-import type { Keyed } from './keys.ts';
+import { canonicalJson } from '../util/canonical-json.ts';
 import type { LastChange } from './last-change.ts';
-import type { ObjectsSeen } from './objects.ts';
+import type { ReplicationLag } from './replication-lag.ts';
+import type { WorkItem } from './work-items.ts';
 
 /** What is true of a pair, as Kubernetes writes it. */
 export interface Condition {
@@ -28,10 +28,10 @@ export interface Condition {
 export type ConditionType = 'Ready' | 'Proven' | 'Verified' | 'Drifted';
 
 /** When a pair that is not ready is tried again: soon, or with the next resync since a person or the spec must change. */
-export type Retry = 'none' | 'recoverable' | 'terminal';
+export type RetryKind = 'none' | 'recoverable' | 'terminal';
 
 /** Something that was changed, or that would have been. */
-export interface Change {
+export interface PairChange {
   /** ISO 8601 */
   at: string;
   /** Why it was necessary: the spec is new or another, or the world is. */
@@ -46,7 +46,7 @@ export type ChangeStep = Pick<Step, 'id' | 'action' | 'patch' | 'before' | 'why'
 };
 
 /** A bucket, and where it lies. */
-export interface Bucket {
+export interface StatusBucket {
   bucket: string;
   region: string;
   account?: string;
@@ -56,7 +56,7 @@ export interface Bucket {
 export interface PairStatus {
   name: string;
   /** Where objects go: one way, or two. */
-  sides: { source: Bucket; destination: Bucket }[];
+  sides: { source: StatusBucket; destination: StatusBucket }[];
   from?: Position;
   conditions: Record<ConditionType, Condition>;
   /** Digest of the spec that was last looked at, and of the one that AWS was last seen to match. */
@@ -70,24 +70,29 @@ export interface PairStatus {
   nextRun?: string;
   /** Passes in a row that did not end well. */
   failures: number;
-  retry: Retry;
+  retry: RetryKind;
   /** The last ones, newest first. */
-  changes: Change[];
+  changes: PairChange[];
   proof: RuleVerdict[];
   /** Looked at whenever canaries are written. */
-  objects?: ObjectsSeen;
+  objects?: ReplicationLag;
 }
 
-const KEPT_CHANGES = 10;
-const NOT_YET = 'not looked at yet';
+const MAX_CHANGES = 10;
+const PENDING_MESSAGE = 'not looked at yet';
 
 /** What is told of a pair before it was looked at. */
-export function firstStatus(keyed: Keyed, now: string): PairStatus {
-  const { key, generation } = keyed;
-  const unknown = (): Condition => ({ status: 'Unknown', reason: 'Pending', message: NOT_YET, since: now });
+export function initialStatus(item: WorkItem, now: string): PairStatus {
+  const { key, generation } = item;
+  const unknown = (): Condition => ({
+    status: 'Unknown',
+    reason: 'Pending',
+    message: PENDING_MESSAGE,
+    since: now,
+  });
   return {
     name: key,
-    ...declared(keyed),
+    ...declaredFields(item),
     conditions: { Ready: unknown(), Proven: unknown(), Verified: unknown(), Drifted: unknown() },
     generation,
     failures: 0,
@@ -98,11 +103,11 @@ export function firstStatus(keyed: Keyed, now: string): PairStatus {
 }
 
 /** What the spec itself says of it. */
-export function declared({
+export function declaredFields({
   pairs,
   generation,
-}: Keyed): Pick<PairStatus, 'sides' | 'from' | 'declaredGeneration'> {
-  const bucketOf = ({ bucket, region, account }: Side): Bucket => ({
+}: WorkItem): Pick<PairStatus, 'sides' | 'from' | 'declaredGeneration'> {
+  const toStatusBucket = ({ bucket, region, account }: Side): StatusBucket => ({
     bucket,
     region,
     ...(account === undefined ? {} : { account }),
@@ -110,40 +115,40 @@ export function declared({
   const from = pairs[0]?.positions[''];
   return {
     sides: pairs.map(({ source, destination }) => ({
-      source: bucketOf(source),
-      destination: bucketOf(destination),
+      source: toStatusBucket(source),
+      destination: toStatusBucket(destination),
     })),
     ...(from === undefined ? {} : { from }),
     declaredGeneration: generation,
   };
 }
 
-type Judged = Omit<Condition, 'since'>;
+type ConditionState = Omit<Condition, 'since'>;
 
 /** A condition that changes its status begins anew; one that only says it otherwise does not. */
-const set = (before: Condition, judged: Judged, now: string): Condition => ({
-  ...judged,
-  since: before.status === judged.status ? before.since : now,
+const setCondition = (before: Condition, next: ConditionState, now: string): Condition => ({
+  ...next,
+  since: before.status === next.status ? before.since : now,
 });
 
 /** How a pair fares after a pass. Pure. `generation`: digest of the spec that the pass was about. */
 export function afterPass(before: PairStatus, outcome: Outcome, generation: string, now: string): PairStatus {
   const { conditions } = before;
-  const [ready, retry] = readiness(outcome);
+  const [ready, retry] = readyCondition(outcome);
   const isReady = ready.status === 'True';
-  const cause = causeOf(before, generation);
-  const change = changeOf(outcome, cause, now, before.changes[0]);
+  const cause = changeCauseOf(before, generation);
+  const change = toPairChange(outcome, cause, now, before.changes[0]);
   // What waited waits no more once it is done, by whomever; where not all could be read, nobody knows.
-  const made = before.changes.filter(({ result }) => result !== 'pending');
+  const doneChanges = before.changes.filter(({ result }) => result !== 'pending');
   const convergedGeneration = isReady ? generation : before.convergedGeneration;
   const lastSuccess = isReady ? now : before.lastSuccess;
   return {
     ...before,
     conditions: {
       ...conditions,
-      Ready: set(conditions.Ready, ready, now),
-      Proven: set(conditions.Proven, provenness(outcome.proof), now),
-      Drifted: set(conditions.Drifted, drift(conditions.Drifted, change, isReady), now),
+      Ready: setCondition(conditions.Ready, ready, now),
+      Proven: setCondition(conditions.Proven, provenCondition(outcome.proof), now),
+      Drifted: setCondition(conditions.Drifted, driftedCondition(conditions.Drifted, change, isReady), now),
     },
     generation,
     ...(convergedGeneration === undefined ? {} : { convergedGeneration }),
@@ -151,17 +156,17 @@ export function afterPass(before: PairStatus, outcome: Outcome, generation: stri
     ...(lastSuccess === undefined ? {} : { lastSuccess }),
     failures: isReady ? 0 : before.failures + 1,
     retry,
-    changes: change ? [change, ...made].slice(0, KEPT_CHANGES) : isReady ? made : before.changes,
+    changes: change ? [change, ...doneChanges].slice(0, MAX_CHANGES) : isReady ? doneChanges : before.changes,
     proof: outcome.proof.map(({ requests: _, ...rest }) => rest),
   };
 }
 
 /** How a pair fares after a pass that ended with an error. */
 export function afterError(before: PairStatus, message: string, generation: string, now: string): PairStatus {
-  const ready: Judged = { status: 'False', reason: 'Failed', message };
+  const ready: ConditionState = { status: 'False', reason: 'Failed', message };
   return {
     ...before,
-    conditions: { ...before.conditions, Ready: set(before.conditions.Ready, ready, now) },
+    conditions: { ...before.conditions, Ready: setCondition(before.conditions.Ready, ready, now) },
     generation,
     lastRun: now,
     failures: before.failures + 1,
@@ -174,36 +179,40 @@ export function afterCanaries(before: PairStatus, results: readonly CanaryResult
     ...before,
     conditions: {
       ...before.conditions,
-      Verified: set(before.conditions.Verified, verification(results), now),
+      Verified: setCondition(before.conditions.Verified, verifiedCondition(results), now),
     },
   };
 }
 
-function readiness({ plan, refusals, results, left }: Outcome): [Judged, Retry] {
-  const not = (reason: string, message: string, retry: Retry): [Judged, Retry] => [
+function readyCondition({ plan, refusals, results, remaining }: Outcome): [ConditionState, RetryKind] {
+  const notReady = (reason: string, message: string, retry: RetryKind): [ConditionState, RetryKind] => [
     { status: 'False', reason, message },
     retry,
   ];
   const [refusal] = refusals;
-  if (refusal) return not('Refused', refusal.message, 'terminal');
+  if (refusal) return notReady('Refused', refusal.message, 'terminal');
   const failed = results.filter(({ result }) => result === 'failed');
-  if (failed.length > 0) return not('ApplyFailed', `${failed[0]?.id}: ${failed[0]?.why}`, 'recoverable');
-  const [blocked] = left?.blocked ?? plan.blocked;
+  if (failed.length > 0) return notReady('ApplyFailed', `${failed[0]?.id}: ${failed[0]?.why}`, 'recoverable');
+  const [blocked] = remaining?.blocked ?? plan.blocked;
   if (blocked) {
-    const passing = blocked.why.startsWith('cannot be read');
-    return not(
-      passing ? 'Unreadable' : 'Blocked',
+    const isTransient = blocked.why.startsWith('cannot be read');
+    return notReady(
+      isTransient ? 'Unreadable' : 'Blocked',
       `${blocked.id}: ${blocked.why}`,
-      passing ? 'recoverable' : 'terminal',
+      isTransient ? 'recoverable' : 'terminal',
     );
   }
   const skipped = results.find(({ result }) => result === 'skipped');
-  if (skipped) return not('ApplyIncomplete', `${skipped.id}: ${skipped.why}`, 'recoverable');
-  if (left && left.waves.length > 0)
-    return not('NotConverged', `${left.waves[0]?.[0]?.id} differs again after it was applied`, 'recoverable');
+  if (skipped) return notReady('ApplyIncomplete', `${skipped.id}: ${skipped.why}`, 'recoverable');
+  if (remaining && remaining.waves.length > 0)
+    return notReady(
+      'NotConverged',
+      `${remaining.waves[0]?.[0]?.id} differs again after it was applied`,
+      'recoverable',
+    );
   const pending = plan.waves.flat().length;
   if (pending > 0 && results.length === 0)
-    return not('ChangesPending', `${pending} changes wait to be applied`, 'recoverable');
+    return notReady('ChangesPending', `${pending} changes wait to be applied`, 'recoverable');
   return [
     {
       status: 'True',
@@ -214,16 +223,16 @@ function readiness({ plan, refusals, results, left }: Outcome): [Judged, Retry] 
   ];
 }
 
-function provenness(proof: readonly RuleVerdict[]): Judged {
+function provenCondition(proof: readonly RuleVerdict[]): ConditionState {
   const broken = proof.filter(({ verdict }) => verdict === 'broken');
   const [worst] = broken;
   if (worst) {
     const finding = worst.findings.find(({ severity }) => severity === 'error');
-    const more = broken.length > 1 ? ` (and ${broken.length - 1} more rules)` : '';
+    const suffix = broken.length > 1 ? ` (and ${broken.length - 1} more rules)` : '';
     return {
       status: 'False',
       reason: finding?.code ?? 'NotAllowed',
-      message: `${worst.rule}: ${finding?.message ?? 'it would not replicate'}${more}`,
+      message: `${worst.rule}: ${finding?.message ?? 'it would not replicate'}${suffix}`,
     };
   }
   const unknown = proof.find(({ verdict }) => verdict === 'unknown');
@@ -243,50 +252,54 @@ function provenness(proof: readonly RuleVerdict[]): Judged {
 }
 
 /** What the changes of a pass come from: a spec that is the same as when AWS matched it has not changed by itself. */
-const causeOf = (before: PairStatus, generation: string): Change['cause'] =>
+const changeCauseOf = (before: PairStatus, generation: string): PairChange['cause'] =>
   before.convergedGeneration === undefined
     ? 'unknown'
     : before.convergedGeneration === generation
       ? 'drift'
       : 'spec';
 
-function drift(before: Condition, change: Change | undefined, isReady: boolean): Judged {
+function driftedCondition(
+  before: Condition,
+  change: PairChange | undefined,
+  isReady: boolean,
+): ConditionState {
   if (change?.cause === 'drift')
     return isReady
-      ? { status: 'False', reason: 'Healed', message: driftMessage(change, true) }
-      : { status: 'True', reason: 'ChangedElsewhere', message: driftMessage(change, false) };
+      ? { status: 'False', reason: 'Healed', message: formatDrift(change, true) }
+      : { status: 'True', reason: 'ChangedElsewhere', message: formatDrift(change, false) };
   if (isReady && before.reason === 'Healed') return before;
   if (isReady) return { status: 'False', reason: 'AsDeclared', message: 'nothing was changed by others' };
   return before;
 }
 
-function driftMessage({ steps, at }: Change, isHealed: boolean): string {
+function formatDrift({ steps, at }: PairChange, isHealed: boolean): string {
   const ids = steps.map(({ id }) => id);
-  const named = ids.length > 3 ? `${ids.slice(0, 3).join(', ')} and ${ids.length - 3} more` : ids.join(', ');
+  const idText = ids.length > 3 ? `${ids.slice(0, 3).join(', ')} and ${ids.length - 3} more` : ids.join(', ');
   const changes = steps.flatMap(({ lastChange }) => lastChange ?? []);
-  const [last] = changes.sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
+  const [newest] = changes.sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
   return [
-    `${named}: changed by somebody else${isHealed ? `, and put back at ${at}` : ''}`,
-    ...(last ? [lastChangeText(last)] : []),
+    `${idText}: changed by somebody else${isHealed ? `, and put back at ${at}` : ''}`,
+    ...(newest ? [formatLastChange(newest)] : []),
   ].join('; ');
 }
 
-export const lastChangeText = ({ by, event, at }: LastChange): string =>
+export const formatLastChange = ({ by, event, at }: LastChange): string =>
   `last changed by ${by} with ${event} at ${at}`;
 
 /** How a pair fares once it is known who changed one of its documents. */
-export function afterInquiry(before: PairStatus, id: Id, lastChange: LastChange): PairStatus {
-  const isOf = ({ cause, steps }: Change) => cause === 'drift' && steps.some((step) => step.id === id);
-  const index = before.changes.findIndex(isOf);
-  const changes = before.changes.map((change, at) =>
-    at === index
+export function afterAttribution(before: PairStatus, id: Id, lastChange: LastChange): PairStatus {
+  const isMatch = ({ cause, steps }: PairChange) => cause === 'drift' && steps.some((step) => step.id === id);
+  const index = before.changes.findIndex(isMatch);
+  const changes = before.changes.map((change, i) =>
+    i === index
       ? { ...change, steps: change.steps.map((step) => (step.id === id ? { ...step, lastChange } : step)) }
       : change,
   );
   const { Drifted } = before.conditions;
-  const newest = changes.find(({ cause }) => cause === 'drift');
+  const newestDrift = changes.find(({ cause }) => cause === 'drift');
   const message =
-    newest && isDrift(Drifted) ? driftMessage(newest, Drifted.reason === 'Healed') : Drifted.message;
+    newestDrift && isDrift(Drifted) ? formatDrift(newestDrift, Drifted.reason === 'Healed') : Drifted.message;
   return { ...before, changes, conditions: { ...before.conditions, Drifted: { ...Drifted, message } } };
 }
 
@@ -295,28 +308,37 @@ export const isDrift = ({ reason }: Condition): boolean =>
   reason === 'Healed' || reason === 'ChangedElsewhere';
 
 /** What was still not put back is what it was, and by whom. */
-function stepsOf(plan: Outcome['plan'], last: Change | undefined): ChangeStep[] {
-  const known = last?.cause === 'drift' && last.result !== 'applied' ? last.steps : [];
+function toChangeSteps(plan: Outcome['plan'], previous: PairChange | undefined): ChangeStep[] {
+  const previousSteps = previous?.cause === 'drift' && previous.result !== 'applied' ? previous.steps : [];
   return plan.waves.flat().map(({ id, action, patch, before, why }) => {
-    const same = known.find((one) => one.id === id && stableJson(one.patch) === stableJson(patch));
-    return { id, action, patch, before, why, ...(same?.lastChange && { lastChange: same.lastChange }) };
+    const previousStep = previousSteps.find(
+      (step) => step.id === id && canonicalJson(step.patch) === canonicalJson(patch),
+    );
+    return {
+      id,
+      action,
+      patch,
+      before,
+      why,
+      ...(previousStep?.lastChange && { lastChange: previousStep.lastChange }),
+    };
   });
 }
 
-function changeOf(
+function toPairChange(
   { plan, refusals, results }: Outcome,
-  cause: Change['cause'],
+  cause: PairChange['cause'],
   at: string,
-  last: Change | undefined,
-): Change | undefined {
-  const steps = stepsOf(plan, last);
+  previous: PairChange | undefined,
+): PairChange | undefined {
+  const steps = toChangeSteps(plan, previous);
   if (steps.length === 0) return undefined;
   const result =
     refusals.length > 0
       ? 'refused'
       : results.length === 0
         ? 'pending'
-        : results.every((one) => one.result === 'applied')
+        : results.every((step) => step.result === 'applied')
           ? 'applied'
           : 'failed';
   return {
@@ -327,19 +349,23 @@ function changeOf(
   };
 }
 
-function verification(results: readonly CanaryResult[]): Judged {
-  const bad = results.find(({ result }) => result === 'failed' || result === 'timeout');
-  if (bad) {
-    const reason = bad.result === 'failed' ? 'ReplicationFailed' : 'ReplicationSlow';
-    return { status: 'False', reason, message: `${bad.pair}/${bad.rule}: ${bad.why ?? bad.result}` };
+function verifiedCondition(results: readonly CanaryResult[]): ConditionState {
+  const failure = results.find(({ result }) => result === 'failed' || result === 'timeout');
+  if (failure) {
+    const reason = failure.result === 'failed' ? 'ReplicationFailed' : 'ReplicationSlow';
+    return {
+      status: 'False',
+      reason,
+      message: `${failure.pair}/${failure.rule}: ${failure.why ?? failure.result}`,
+    };
   }
-  const arrived = results.filter(({ result }) => result === 'replicated');
-  if (arrived.length === 0)
+  const replicated = results.filter(({ result }) => result === 'replicated');
+  if (replicated.length === 0)
     return { status: 'Unknown', reason: 'Skipped', message: results[0]?.why ?? 'there is no rule to verify' };
-  const slowest = Math.max(...arrived.map(({ latencyMs = 0 }) => latencyMs));
+  const slowest = Math.max(...replicated.map(({ latencyMs = 0 }) => latencyMs));
   return {
     status: 'True',
     reason: 'Replicated',
-    message: `${arrived.length} canaries arrived, the slowest after ${slowest} ms`,
+    message: `${replicated.length} canaries arrived, the slowest after ${slowest} ms`,
   };
 }

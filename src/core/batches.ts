@@ -1,54 +1,60 @@
 import type { BucketReplication } from '../spec/types.ts';
-import { thingsOf } from './desire.ts';
+import { sharedResourceKeysOf } from './desired.ts';
 
 /**
  * Pairs in batches that have nothing in common but what is given by ARN, and thus never altered: each batch can be
  * read and compared on its own, so that ten thousand pairs need no more memory at a time than a few hundred. A batch has
  * at least so many pairs, but for the last, and keeps their order.
  */
-export function batches(pairs: readonly BucketReplication[], least: number): BucketReplication[][] {
-  if (pairs.length <= least) return [[...pairs]];
-  const groups = groupsOf(pairs);
-  const result: number[][] = [];
+export function batchPairs(pairs: readonly BucketReplication[], minSize: number): BucketReplication[][] {
+  if (pairs.length <= minSize) return [[...pairs]];
+  const components = connectedComponents(pairs);
+  const batchesOfIndices: number[][] = [];
   let batch: number[] = [];
-  for (const group of groups) {
-    batch = [...batch, ...group];
-    if (batch.length < least) continue;
-    result.push(batch);
+  for (const component of components) {
+    batch = [...batch, ...component];
+    if (batch.length < minSize) continue;
+    batchesOfIndices.push(batch);
     batch = [];
   }
-  if (batch.length > 0) result.push(batch);
-  return result.map((indices) => indices.sort((a, b) => a - b).flatMap((index) => pairs[index] ?? []));
+  if (batch.length > 0) batchesOfIndices.push(batch);
+  return batchesOfIndices.map((indices) =>
+    indices.sort((a, b) => a - b).flatMap((index) => pairs[index] ?? []),
+  );
 }
 
 /** Indices of pairs that hang together, directly or through others. */
-function groupsOf(pairs: readonly BucketReplication[]): number[][] {
-  const parents = pairs.map((_, index) => index);
+function connectedComponents(pairs: readonly BucketReplication[]): number[][] {
+  const parentOf = pairs.map((_, index) => index);
   const root = (index: number): number => {
-    let at = index;
-    for (let up = parents[at] ?? at; up !== at; up = parents[at] ?? at) {
-      parents[at] = parents[up] ?? up;
-      at = up;
+    let current = index;
+    for (
+      let parent = parentOf[current] ?? current;
+      parent !== current;
+      parent = parentOf[current] ?? current
+    ) {
+      parentOf[current] = parentOf[parent] ?? parent;
+      current = parent;
     }
-    return at;
+    return current;
   };
-  const holders = new Map<string, number>();
+  const firstPairByKey = new Map<string, number>();
   for (const [index, pair] of pairs.entries()) {
-    for (const thing of thingsOf(pair)) {
-      const holder = holders.get(thing);
-      if (holder === undefined) holders.set(thing, index);
+    for (const key of sharedResourceKeysOf(pair)) {
+      const firstIndex = firstPairByKey.get(key);
+      if (firstIndex === undefined) firstPairByKey.set(key, index);
       // The first pair of a group is its root, so that groups come in the order of their first pairs.
       else {
-        const [one, other] = [root(holder), root(index)];
-        parents[Math.max(one, other)] = Math.min(one, other);
+        const [rootA, rootB] = [root(firstIndex), root(index)];
+        parentOf[Math.max(rootA, rootB)] = Math.min(rootA, rootB);
       }
     }
   }
-  const groups = new Map<number, number[]>();
+  const componentsByRoot = new Map<number, number[]>();
   for (const index of pairs.keys()) {
-    const group = groups.get(root(index));
-    if (group) group.push(index);
-    else groups.set(index, [index]);
+    const component = componentsByRoot.get(root(index));
+    if (component) component.push(index);
+    else componentsByRoot.set(index, [index]);
   }
-  return [...groups.values()];
+  return [...componentsByRoot.values()];
 }

@@ -1,4 +1,4 @@
-import { mapped, mappedList } from '../canonical.ts';
+import { mapItems, mapValues } from '../util/canonical-json.ts';
 import type { Id, Ref } from './resource.ts';
 
 export const ref = (id: Id, attr = 'arn'): Ref => ({ $ref: id, attr });
@@ -8,20 +8,20 @@ export function isRef(value: unknown): value is Ref {
 }
 
 /** Every resource that a value refers to. */
-export function refsIn(value: unknown): Id[] {
-  const found: Id[] = [];
-  const look = (one: unknown): void => {
-    if (isRef(one)) found.push(one.$ref);
-    else if (typeof one === 'object' && one !== null) Object.values(one).forEach(look);
+export function collectRefs(value: unknown): Id[] {
+  const ids: Id[] = [];
+  const visit = (node: unknown): void => {
+    if (isRef(node)) ids.push(node.$ref);
+    else if (typeof node === 'object' && node !== null) Object.values(node).forEach(visit);
   };
-  look(value);
-  return found;
+  visit(value);
+  return ids;
 }
 
 /** Put values in place of the references whose target is known; leave the others, and all else, as they are. */
-export function resolve<T>(value: T, known: (ref: Ref) => string | undefined): T {
-  if (isRef(value)) return (known(value) ?? value) as T;
-  if (Array.isArray(value)) return mappedList(value, (item) => resolve(item, known)) as T;
+export function resolveRefs<T>(value: T, lookUpRef: (ref: Ref) => string | undefined): T {
+  if (isRef(value)) return (lookUpRef(value) ?? value) as T;
+  if (Array.isArray(value)) return mapItems(value, (item) => resolveRefs(item, lookUpRef)) as T;
   if (typeof value !== 'object' || value === null) return value;
-  return mapped(value, (item) => resolve(item, known));
+  return mapValues(value, (item) => resolveRefs(item, lookUpRef));
 }

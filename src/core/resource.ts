@@ -1,7 +1,7 @@
 import type { BucketReplication, Position } from '../spec/types.ts';
-import type { Operation } from './difference.ts';
-import type { Leftover } from './leftover.ts';
-import type { Observed } from './observed.ts';
+import type { PatchOperation } from './difference.ts';
+import type { Facts } from './facts.ts';
+import type { Orphan } from './orphan.ts';
 import type { RiskId } from './risks.ts';
 
 /**
@@ -18,7 +18,7 @@ export interface Ref {
 }
 
 /** Where a resource lives: the name of an Account document (absent: the ambient credentials) and a Region. */
-export interface Place {
+export interface Location {
   account?: string;
   region: string;
 }
@@ -27,40 +27,40 @@ export interface Place {
 export interface Resource<S = unknown> {
   id: Id;
   kind: string;
-  at: Place;
+  location: Location;
   spec: S;
   /** What else tells what a change can do: never compared, never written. May hold references. */
-  beside?: unknown;
+  context?: unknown;
   /** Order without data: what must be in place before, though no value of it is used. */
   after: Id[];
   /** The specs that want it, by name. */
-  pairs: string[];
+  declaredBy: string[];
   /** Where in the YAML it was asked for. */
-  from: Position;
+  position: Position;
   /** Specs, by their names in Sids, of which nothing that is not declared may stay in it; absent: all stays. */
-  prune?: string[];
+  pruneOwners?: string[];
   /** No spec wants it: it is here to be pruned, and goes as a whole where nothing would stay in it. */
-  gone?: true;
+  orphaned?: true;
 }
 
 /** What AWS reports of a resource. */
-export interface Seen<S = unknown> {
+export interface Current<S = unknown> {
   /** In the same normal form as the desired spec. */
   spec: S;
   /** What only AWS knows, for references: ARNs and ids. */
   attrs: Record<string, string>;
   /** What is not ours in the same document: carried through a write, never compared. */
-  rest?: unknown;
+  foreign?: unknown;
 }
 
 /** Unreadable is unknown: never absent, and never equal. */
 export type Observation<S = unknown> =
   | { state: 'absent' }
-  | { state: 'present'; seen: Seen<S> }
-  | { state: 'unknown'; why: string; error?: unknown };
+  | { state: 'present'; current: Current<S> }
+  | { state: 'unknown'; reason: string; error?: unknown };
 
 /** Everything that was observed, by resource id. */
-export type Actual = ReadonlyMap<Id, Observation>;
+export type ActualState = ReadonlyMap<Id, Observation>;
 
 export type Action = 'create' | 'update' | 'delete';
 
@@ -69,9 +69,9 @@ export interface Step {
   id: Id;
   kind: string;
   action: Action;
-  at: Place;
+  at: Location;
   /** From observed to desired; for a create, one `add` of the whole. */
-  patch: Operation[];
+  patch: PatchOperation[];
   /** What the fields that differ are now, by the path of the patch: so that a plan can show old and new. */
   before: Record<string, unknown>;
   /** In words, for a person. */
@@ -122,7 +122,7 @@ export interface Note {
 }
 
 /** What somebody else does in an account for which there are no credentials. */
-export interface Handover extends ByHand {
+export interface Handover extends ManualStep {
   id: Id;
   /** Twelve digits. */
   account: string;
@@ -130,7 +130,7 @@ export interface Handover extends ByHand {
 }
 
 /** How a resource is made by hand. */
-export interface ByHand {
+export interface ManualStep {
   /** In words, for a person: `enable versioning on acme-tax-replica`. */
   what: string;
   /** A policy, its statements, or a configuration, as AWS takes it. */
@@ -140,10 +140,10 @@ export interface ByHand {
 }
 
 /** The context in which a kind says what a spec wants of it. */
-export interface Want {
+export interface DesiredContext {
   pair: BucketReplication;
   /** The pairs that share something with it, itself among them: a role, a key, a bucket. */
-  pairs: readonly BucketReplication[];
+  relatedPairs: readonly BucketReplication[];
 }
 
 /**
@@ -157,67 +157,67 @@ export interface Want {
 export interface Kind<S = unknown> {
   name: string;
   /** IAM actions that it uses. */
-  actions: { read: string[]; write: string[] };
+  permissions: { read: string[]; write: string[] };
   /** What a spec wants of this kind; what several specs share comes out equal for each of them. */
-  want(context: Want): Resource<S>[];
+  desired(context: DesiredContext): Resource<S>[];
   /** What may be left of this kind of a spec that is gone, wanting nothing; only to prune. */
-  left?(of: Leftover): Resource<S>[];
+  orphans?(orphan: Orphan): Resource<S>[];
   /** One normal form for both sides. */
-  canonical(spec: S): S;
+  normalize(spec: S): S;
   /** Fill in what AWS requires but nobody declared, around what is there. Absent: the desired spec as it is. */
-  complete?(desired: S, seen: Seen<S> | undefined): S;
+  complete?(desired: S, current: Current<S> | undefined): S;
   /** Why nothing can be done before a person acts, if so. */
-  blocks?(desired: S, seen: Seen<S> | undefined, at: Place): string | undefined;
-  read(aws: Aws, resource: Resource<S>): Promise<Seen<S> | undefined>;
-  write(aws: Aws, resource: Resource<S>, was: Seen<S> | undefined): Promise<void>;
+  blockedReason?(desired: S, current: Current<S> | undefined, location: Location): string | undefined;
+  read(aws: Aws, resource: Resource<S>): Promise<Current<S> | undefined>;
+  write(aws: Aws, resource: Resource<S>, current: Current<S> | undefined): Promise<void>;
   /** The API operations that `write` will send, or `remove` where it goes: `s3:PutBucketVersioning`. */
-  calls(desired: S, seen: Seen<S> | undefined, goes: boolean): string[];
+  operations(desired: S, current: Current<S> | undefined, isDelete: boolean): string[];
   /** Others may have their part in it, and it may come into being by their hand: looked for once more before it is made. */
-  shared?: true;
+  isShared?: true;
   /** Whether nothing would stay in it, neither ours nor anybody's. */
-  isSpent?(desired: S, seen: Seen<S>): boolean;
+  isEmpty?(desired: S, current: Current<S>): boolean;
   /** Take it away as a whole; what is not there is gone. */
   remove?(aws: Aws, resource: Resource<S>): Promise<void>;
   /** Who else needs the permissions of a spec that is gone, if so. */
-  stillNeeds?(seen: Seen<S>, of: Leftover): string | undefined;
+  remainingUse?(current: Current<S>, orphan: Orphan): string | undefined;
   /** Why a field matters, in words: for each path of the patch (`/rules/…/priority`); `''` asks for the whole. */
   explain?(path: string, desired: S): string | undefined;
   /** What could go wrong with changing this; what is beside the spec comes with its references put in. */
-  risks?(desired: S, seen: Seen<S>, beside: unknown): Risk[];
+  risks?(desired: S, current: Current<S>, context: unknown): Risk[];
   /** What a change does not do, though one could think so. */
-  caveats?(desired: S, seen: Seen<S> | undefined, beside: unknown): string[];
+  caveats?(desired: S, current: Current<S> | undefined, context: unknown): string[];
   /** Remarks on what is there and not ours. */
-  notes?(desired: S, seen: Seen<S>): string[];
+  notes?(desired: S, current: Current<S>): string[];
   /** The tags of the thing itself, which say whose it is; for kinds that are a bucket, a key or a role. */
-  tags?(aws: Aws, resource: Resource<S>, seen: Seen<S>): Promise<Record<string, string>>;
+  fetchTags?(aws: Aws, resource: Resource<S>, current: Current<S>): Promise<Record<string, string>>;
   /** Pruned before all others: what uses something goes before what it uses. */
-  prunedFirst?: true;
+  deletedFirst?: true;
   /** What the proof learns from it: how things stand once the desired spec is in place. */
-  facts?(desired: S, around: Around<S>): Partial<Observed>;
+  facts?(desired: S, context: FactContext<S>): Partial<Facts>;
   /** How it is made by hand, where replication needs it; absent for what is the owner's own affair. */
-  byHand?(desired: S): ByHand | undefined;
+  manualSteps?(desired: S): ManualStep | undefined;
   /** Refusals that pass soon after our own writes: propagation, not failure. */
-  settles?: Settling[];
+  transientErrors?: TransientError[];
   /** How CloudTrail tells who changed it. */
-  trail: Trail;
+  auditEvents: AuditEvents;
 }
 
 /** The events of CloudTrail that tell of changes of a document, whoever makes them. */
-export interface Trail {
+export interface AuditEvents {
   /** Their names, by what of it they change: the longest beginning of a path of the patch, `''` where the whole is gone. */
-  events: Record<string, string[]>;
+  eventNamesByPath: Record<string, string[]>;
   /** Where they are told; absent: where the thing lies. */
-  region?(region: string): string;
+  eventRegion?(region: string): string;
   /** By what other names they may tell the thing. */
-  aliases?(aws: Aws, at: Place, name: string): Promise<string[]>;
+  fetchAliases?(aws: Aws, location: Location, name: string): Promise<string[]>;
   /** Whether an event with these parameters is about the thing of these names. */
-  isAbout(parameters: Record<string, unknown>, names: readonly string[]): boolean;
+  matches(parameters: Record<string, unknown>, names: readonly string[]): boolean;
 }
 
 /** What is there of a resource, and what its ARN is, or will be. */
-export interface Around<S = unknown> {
-  seen: Seen<S> | undefined;
-  at: Place;
+export interface FactContext<S = unknown> {
+  current: Current<S> | undefined;
+  location: Location;
   /** Twelve digits. */
   accountId: string;
   /** Its own, or that of the thing that it belongs to. */
@@ -225,7 +225,7 @@ export interface Around<S = unknown> {
 }
 
 /** A refusal that passes by itself. */
-export interface Settling {
+export interface TransientError {
   /** Error code, as the SDK names it. */
   code: string;
   message?: RegExp;
@@ -236,7 +236,7 @@ export interface Settling {
 /** The door to AWS, as kinds see it. */
 export interface Aws {
   /** Send one command of an AWS SDK client. */
-  send<O>(at: Place, command: Command<O>): Promise<O>;
+  send<O>(location: Location, command: Command<O>): Promise<O>;
   /** Twelve digits: the owner that every S3 call expects. */
   accountId(account: string | undefined): Promise<string>;
 }

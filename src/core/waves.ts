@@ -1,8 +1,8 @@
-import { refsIn } from './ref.ts';
+import { collectRefs } from './ref.ts';
 import type { Id, Resource } from './resource.ts';
 
 /** What a resource needs: the targets of its references, and what it comes after; some more than once. */
-export const needsOf = ({ spec, after }: Resource): Id[] => [...refsIn(spec), ...after];
+export const needsOf = ({ spec, after }: Resource): Id[] => [...collectRefs(spec), ...after];
 
 /**
  * Resources in waves: each needs only what earlier waves hold.
@@ -10,18 +10,18 @@ export const needsOf = ({ spec, after }: Resource): Id[] => [...refsIn(spec), ..
  * @throws Error when a resource needs something that nobody wants, or when resources need each other in a circle
  *   (the message prints the circle): both are faults of a kind, not of a spec.
  */
-export function waves(resources: readonly Resource[]): Resource[][] {
-  const byId = new Map(resources.map((resource) => [resource.id, resource]));
+export function toWaves(resources: readonly Resource[]): Resource[][] {
+  const resourcesById = new Map(resources.map((resource) => [resource.id, resource]));
   const depths = new Map<Id, number>();
 
   /** Those that lead to the one that is looked at. */
   const path: Id[] = [];
 
   const depthOf = (id: Id): number => {
-    const known = depths.get(id);
-    if (known !== undefined) return known;
+    const knownDepth = depths.get(id);
+    if (knownDepth !== undefined) return knownDepth;
     if (path.includes(id)) throw new Error(`circular dependency: ${[...path, id].join(' -> ')}`);
-    const resource = byId.get(id);
+    const resource = resourcesById.get(id);
     if (!resource) throw new Error(`${path.at(-1)} needs ${id}, which no spec wants`);
     path.push(id);
     let depth = 0;

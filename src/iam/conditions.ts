@@ -1,7 +1,7 @@
-import { type Context, list } from './context.ts';
+import { type RequestContext, toList } from './context.ts';
 import type { NearMiss, Statement } from './types.ts';
-import { substitute, substitutePlain } from './variables.ts';
-import { couldMatch, isPlain, isPlainArn, matchArn, matchWildcard } from './wildcard.ts';
+import { substituteAsText, substituteVariables } from './variables.ts';
+import { couldMatch, isPrefixArnPattern, isPrefixPattern, matchArn, matchWildcard } from './wildcard.ts';
 
 /** The part of a condition block that did not hold. */
 export type FailedCondition = Pick<NearMiss, 'operator' | 'key' | 'expected' | 'actual'>;
@@ -10,162 +10,173 @@ export type FailedCondition = Pick<NearMiss, 'operator' | 'key' | 'expected' | '
  * The first condition that does not hold, or undefined when all do. Operators and keys are joined by AND, the values
  * of a key by OR (by NOR for negated operators).
  */
-export function failedCondition(
+export function findFailedCondition(
   conditions: Statement['Condition'],
-  context: Context,
+  context: RequestContext,
   version: string | undefined,
 ): FailedCondition | undefined {
   for (const [operator, keys] of Object.entries(conditions ?? {})) {
-    const test = parseOperator(operator);
-    for (const [key, wanted] of Object.entries(keys)) {
-      const expected = list(wanted).map(String);
+    const conditionOperator = parseOperator(operator);
+    for (const [key, values] of Object.entries(keys)) {
+      const expected = toList(values).map(String);
       const actual = context.get(key.toLowerCase()) ?? [];
-      if (!test || !holds(test, expected, actual, context, version))
+      if (!conditionOperator || !conditionHolds(conditionOperator, expected, actual, context, version))
         return { operator, key, expected, actual };
     }
   }
   return undefined;
 }
 
-interface Test {
-  set: 'all' | 'any' | undefined;
+interface ConditionOperator {
+  quantifier: 'all' | 'any' | undefined;
   ifExists: boolean;
   negated: boolean;
   base: string;
 }
 
 /** Whether IAM knows a condition operator by that name. */
-export const isOperator = (text: string): boolean => parseOperator(text) !== undefined;
+export const isConditionOperator = (text: string): boolean => parseOperator(text) !== undefined;
 
 /** Operators as they were taken apart: there are no more than some hundred. */
-const TESTS = new Map<string, Test>();
+const OPERATORS_BY_TEXT = new Map<string, ConditionOperator>();
 
-function parseOperator(text: string): Test | undefined {
-  const test = TESTS.get(text) ?? takenApart(text);
-  if (test) TESTS.set(text, test);
-  return test;
+function parseOperator(text: string): ConditionOperator | undefined {
+  const operator = OPERATORS_BY_TEXT.get(text) ?? parseOperatorText(text);
+  if (operator) OPERATORS_BY_TEXT.set(text, operator);
+  return operator;
 }
 
-function takenApart(text: string): Test | undefined {
+function parseOperatorText(text: string): ConditionOperator | undefined {
   const [, prefix, name = '', ifExists] =
     /^(?:(ForAllValues|ForAnyValue):)?([A-Za-z]+?)(IfExists)?$/.exec(text) ?? [];
   const negation = /^(String|Numeric|Date|Arn)Not(Equals|EqualsIgnoreCase|Like)$/.exec(name);
   const base = negation ? `${negation[1]}${negation[2]}` : name === 'NotIpAddress' ? 'IpAddress' : name;
   // A key that is there or not cannot be so if it exists.
-  if (base === 'Null' ? ifExists !== undefined : !OPERATORS.has(base)) return undefined;
+  if (base === 'Null' ? ifExists !== undefined : !COMPARISONS.has(base)) return undefined;
   return {
-    set: prefix === 'ForAllValues' ? 'all' : prefix === 'ForAnyValue' ? 'any' : undefined,
+    quantifier: prefix === 'ForAllValues' ? 'all' : prefix === 'ForAnyValue' ? 'any' : undefined,
     ifExists: ifExists !== undefined,
     negated: base !== name,
     base,
   };
 }
 
-function holds(
-  { set, ifExists, negated, base }: Test,
+function conditionHolds(
+  { quantifier, ifExists, negated, base }: ConditionOperator,
   expected: string[],
   actual: string[],
-  context: Context,
+  context: RequestContext,
   version: string | undefined,
 ): boolean {
   if (base === 'Null')
     return expected.some((value) => (value.toLowerCase() === 'true') === (actual.length === 0));
   if (actual.length === 0) {
     // A missing key: IfExists and ForAllValues pass, so do negated operators; the others do not.
-    return ifExists || set === 'all' || (negated && set !== 'any');
+    return ifExists || quantifier === 'all' || (negated && quantifier !== 'any');
   }
-  const operator = OPERATORS.get(base);
-  if (!operator) return false;
-  const matches = (value: string) => expected.some((pattern) => operator(value, pattern, context, version));
-  const one = (value: string) => matches(value) !== negated;
-  if (set === 'all') return actual.every(one);
-  if (set === 'any') return actual.some(one);
+  const comparison = COMPARISONS.get(base);
+  if (!comparison) return false;
+  const matches = (value: string) => expected.some((pattern) => comparison(value, pattern, context, version));
+  const passes = (value: string) => matches(value) !== negated;
+  if (quantifier === 'all') return actual.every(passes);
+  if (quantifier === 'any') return actual.some(passes);
   // A multi-valued key without a set operator: AWS advises against it; any value decides.
-  return negated ? actual.every(one) : actual.some(one);
+  return negated ? actual.every(passes) : actual.some(passes);
 }
 
-type Operator = (value: string, pattern: string, context: Context, version: string | undefined) => boolean;
+type ValueComparison = (
+  value: string,
+  pattern: string,
+  context: RequestContext,
+  version: string | undefined,
+) => boolean;
 
-const plain =
-  (compare: (value: string, wanted: string) => boolean): Operator =>
+const textOperator =
+  (compare: (value: string, expected: string) => boolean): ValueComparison =>
   (value, pattern, context, version) => {
-    const wanted = substitutePlain(pattern, context, version);
-    return wanted !== undefined && compare(value, wanted);
+    const expected = substituteAsText(pattern, context, version);
+    return expected !== undefined && compare(value, expected);
   };
 
 /** For the operators whose values AWS allows no variables in. */
-const literal =
-  (compare: (value: string, wanted: string) => boolean): Operator =>
-  (value, wanted) =>
-    compare(value, wanted);
+const literalOperator =
+  (compare: (value: string, expected: string) => boolean): ValueComparison =>
+  (value, expected) =>
+    compare(value, expected);
 
-const pattern =
-  (match: (tokens: string[], value: string) => boolean, isSimple: (text: string) => boolean): Operator =>
+const patternOperator =
+  (
+    match: (tokens: string[], value: string) => boolean,
+    isExact: (text: string) => boolean,
+  ): ValueComparison =>
   (value, text, context, version) => {
     if (!couldMatch(text, value)) return false;
-    if (isSimple(text)) return text.length === value.length || text.endsWith('*');
-    const tokens = substitute(text, context, version);
+    if (isExact(text)) return text.length === value.length || text.endsWith('*');
+    const tokens = substituteVariables(text, context, version);
     return tokens !== undefined && match(tokens, value);
   };
 
-const numeric = (compare: (a: number, b: number) => boolean) =>
-  literal((value, wanted) => isNumber(value) && isNumber(wanted) && compare(Number(value), Number(wanted)));
+const numericOperator = (compare: (a: number, b: number) => boolean) =>
+  literalOperator(
+    (value, expected) =>
+      isNumericText(value) && isNumericText(expected) && compare(Number(value), Number(expected)),
+  );
 
-const date = (compare: (a: number, b: number) => boolean) =>
-  literal((value, wanted) => {
-    const [a, b] = [timeOf(value), timeOf(wanted)];
+const dateOperator = (compare: (a: number, b: number) => boolean) =>
+  literalOperator((value, expected) => {
+    const [a, b] = [parseTime(value), parseTime(expected)];
     return !Number.isNaN(a) && !Number.isNaN(b) && compare(a, b);
   });
 
 /** Without the negated forms, which are these turned round. */
-const OPERATORS: ReadonlyMap<string, Operator> = new Map(
+const COMPARISONS: ReadonlyMap<string, ValueComparison> = new Map(
   Object.entries({
-    StringEquals: plain((value, wanted) => value === wanted),
-    StringEqualsIgnoreCase: plain((value, wanted) => value.toLowerCase() === wanted.toLowerCase()),
-    StringLike: pattern(matchWildcard, isPlain),
+    StringEquals: textOperator((value, expected) => value === expected),
+    StringEqualsIgnoreCase: textOperator((value, expected) => value.toLowerCase() === expected.toLowerCase()),
+    StringLike: patternOperator(matchWildcard, isPrefixPattern),
     // ArnEquals and ArnLike are one: both know wildcards.
-    ArnEquals: pattern(matchArn, isPlainArn),
-    ArnLike: pattern(matchArn, isPlainArn),
-    NumericEquals: numeric((a, b) => a === b),
-    NumericLessThan: numeric((a, b) => a < b),
-    NumericLessThanEquals: numeric((a, b) => a <= b),
-    NumericGreaterThan: numeric((a, b) => a > b),
-    NumericGreaterThanEquals: numeric((a, b) => a >= b),
-    DateEquals: date((a, b) => a === b),
-    DateLessThan: date((a, b) => a < b),
-    DateLessThanEquals: date((a, b) => a <= b),
-    DateGreaterThan: date((a, b) => a > b),
-    DateGreaterThanEquals: date((a, b) => a >= b),
-    Bool: plain((value, wanted) => value.toLowerCase() === wanted.toLowerCase()),
-    BinaryEquals: literal((value, wanted) => value === wanted),
-    IpAddress: literal(inRange),
+    ArnEquals: patternOperator(matchArn, isPrefixArnPattern),
+    ArnLike: patternOperator(matchArn, isPrefixArnPattern),
+    NumericEquals: numericOperator((a, b) => a === b),
+    NumericLessThan: numericOperator((a, b) => a < b),
+    NumericLessThanEquals: numericOperator((a, b) => a <= b),
+    NumericGreaterThan: numericOperator((a, b) => a > b),
+    NumericGreaterThanEquals: numericOperator((a, b) => a >= b),
+    DateEquals: dateOperator((a, b) => a === b),
+    DateLessThan: dateOperator((a, b) => a < b),
+    DateLessThanEquals: dateOperator((a, b) => a <= b),
+    DateGreaterThan: dateOperator((a, b) => a > b),
+    DateGreaterThanEquals: dateOperator((a, b) => a >= b),
+    Bool: textOperator((value, expected) => value.toLowerCase() === expected.toLowerCase()),
+    BinaryEquals: literalOperator((value, expected) => value === expected),
+    IpAddress: literalOperator(isInCidrRange),
   }),
 );
 
-const isNumber = (text: string): boolean => text.trim() !== '' && Number.isFinite(Number(text));
+const isNumericText = (text: string): boolean => text.trim() !== '' && Number.isFinite(Number(text));
 
-const DATE = /^\d{4}-\d\d(?:-\d\d)?$/;
-const DATE_AND_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?(Z|[+-]\d\d:\d\d)?$/;
+const DATE_PATTERN = /^\d{4}-\d\d(?:-\d\d)?$/;
+const DATE_TIME_PATTERN = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?(Z|[+-]\d\d:\d\d)?$/;
 
 /** Seconds since the epoch, or the W3C's profile of ISO 8601; what names no zone is UTC, wherever this runs. */
-function timeOf(text: string): number {
+function parseTime(text: string): number {
   if (/^\d+$/.test(text)) return Number(text) * 1000;
-  if (DATE.test(text)) return Date.parse(text);
-  const [time, zone] = DATE_AND_TIME.exec(text) ?? [];
+  if (DATE_PATTERN.test(text)) return Date.parse(text);
+  const [time, zone] = DATE_TIME_PATTERN.exec(text) ?? [];
   return time === undefined ? Number.NaN : Date.parse(zone === undefined ? `${time}Z` : time);
 }
 
 /** Whether an IPv4 address lies in a CIDR range. */
-function inRange(address: string, range: string): boolean {
+function isInCidrRange(address: string, range: string): boolean {
   const [, network = '', bits = '32'] = /^([\d.]+)(?:\/(\d{1,2}))?$/.exec(range) ?? [];
-  const [a, b] = [ipv4(address), ipv4(network)];
+  const [a, b] = [parseIpv4(address), parseIpv4(network)];
   const length = Number(bits);
   if (a === undefined || b === undefined || length > 32) return address === range;
   const size = 2 ** (32 - length);
   return Math.floor(a / size) === Math.floor(b / size);
 }
 
-function ipv4(text: string): number | undefined {
+function parseIpv4(text: string): number | undefined {
   const parts = text.split('.');
   if (parts.length !== 4 || !parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) <= 255))
     return undefined;

@@ -1,38 +1,38 @@
 import type { AccessRequest, OneOrMany } from './types.ts';
 
 /** Condition keys of a request, looked up in lower case. */
-export interface Context {
+export interface RequestContext {
   get(key: string): string[] | undefined;
 }
 
 /** Most requests are decided without any, so that they are put in order where one is asked for. */
-export function contextOf(request: AccessRequest): Context {
+export function contextOf(request: AccessRequest): RequestContext {
   let keys: Map<string, string[]> | undefined;
   return {
     get(key) {
-      keys ??= keysOf(request);
+      keys ??= contextKeysOf(request);
       return keys.get(key);
     },
   };
 }
 
-function keysOf(request: AccessRequest): Map<string, string[]> {
+function contextKeysOf(request: AccessRequest): Map<string, string[]> {
   const keys = new Map<string, string[]>();
   // Keys that IAM itself fills in, which the request may say otherwise.
   const { principal } = request;
   if (principal.startsWith('arn:')) {
     keys.set('aws:principalarn', [roleArnOf(principal)]);
-    keys.set('aws:principalaccount', [accountOf(principal)]);
+    keys.set('aws:principalaccount', [accountOfArn(principal)]);
   }
   for (const [key, values] of Object.entries(request.context ?? {}))
-    keys.set(key.toLowerCase(), list(values));
+    keys.set(key.toLowerCase(), toList(values));
   return keys;
 }
 
 /** The account in an ARN; empty where it names none. */
-export function accountOf(arn: string): string {
+export function accountOfArn(arn: string): string {
   let start = 0;
-  for (let piece = 0; piece < 4; piece++) {
+  for (let colon = 0; colon < 4; colon++) {
     start = arn.indexOf(':', start) + 1;
     if (start === 0) return '';
   }
@@ -46,5 +46,5 @@ export function roleArnOf(principal: string): string {
   return session ? `arn:${session[1]}:iam::${session[2]}:role/${session[3]}` : principal;
 }
 
-export const list = <T>(value: OneOrMany<T> | undefined): T[] =>
+export const toList = <T>(value: OneOrMany<T> | undefined): T[] =>
   value === undefined ? [] : Array.isArray(value) ? value : [value];

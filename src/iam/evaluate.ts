@@ -1,6 +1,6 @@
-import { accountOf, type Context, contextOf, list, roleArnOf } from './context.ts';
-import { ROOT } from './principal.ts';
-import { type Fit, fit, misfit, type StatementKind } from './statement.ts';
+import { accountOfArn, contextOf, type RequestContext, roleArnOf, toList } from './context.ts';
+import { ACCOUNT_ROOT_ARN } from './principal.ts';
+import { type MatchOptions, matchStatement, mismatchOf, type StatementMatch } from './statement.ts';
 import type {
   AccessRequest,
   Decision,
@@ -8,7 +8,7 @@ import type {
   NearMiss,
   Policies,
   Statement,
-  StatementAt,
+  StatementRef,
 } from './types.ts';
 
 /**
@@ -21,126 +21,135 @@ import type {
  */
 export function evaluate(request: AccessRequest, policies: Policies): Decision {
   const context = contextOf(request);
-  const identity = scan(policies.identity ?? [], request, context, false);
-  const boundary = policies.boundary && scan(policies.boundary, request, context, false);
-  const ofResource = policies.resource ? [policies.resource] : [];
-  const resource = scan(ofResource, request, context, true, boundary !== undefined);
+  const identityScan = scanPolicies(policies.identity ?? [], request, context, false);
+  const boundaryScan = policies.boundary && scanPolicies(policies.boundary, request, context, false);
+  const resourcePolicies = policies.resource ? [policies.resource] : [];
+  const resourceScan = scanPolicies(resourcePolicies, request, context, true, boundaryScan !== undefined);
 
-  const denial = resource.denies[0] ?? identity.denies[0] ?? boundary?.denies[0];
+  const denial = resourceScan.denies[0] ?? identityScan.denies[0] ?? boundaryScan?.denies[0];
   if (denial) {
     return {
       allowed: false,
       kind: 'explicitDeny',
-      by: [denial],
-      reason: `${denial.policy} denies ${request.action} on ${request.resource} (${sidOf(denial)})`,
+      statements: [denial],
+      reason: `${denial.policy} denies ${request.action} on ${request.resource} (${statementLabel(denial)})`,
     };
   }
 
-  const service = !request.principal.startsWith('arn:');
-  const sameAccount = !service && accountOf(request.principal) === request.resourceAccount;
-  const strict = /^(kms:|sts:AssumeRole)/i.test(request.action);
-  const root = ROOT.test(request.principal);
+  const isService = !request.principal.startsWith('arn:');
+  const isSameAccount = !isService && accountOfArn(request.principal) === request.resourceAccount;
+  const requiresResourceAllow = /^(kms:|sts:AssumeRole)/i.test(request.action);
+  const isRoot = ACCOUNT_ROOT_ARN.test(request.principal);
   // The root of an account may do everything in it; a key policy must know even the root.
-  const byIdentity = root ? [ROOT_ACCESS] : identity.direct;
-  const bounded = boundary === undefined || boundary.direct.length > 0;
-  const anyResource = [...resource.direct, ...resource.account];
+  const identityAllows = isRoot ? [ROOT_ALLOW] : identityScan.direct;
+  const boundaryAllows = boundaryScan === undefined || boundaryScan.direct.length > 0;
+  const resourceAllows = [...resourceScan.direct, ...resourceScan.account];
 
-  const allow = (by: StatementAt[]): Decision => ({
+  const allowDecision = (statements: StatementRef[]): Decision => ({
     allowed: true,
     kind: 'allow',
-    by: by.filter((one) => one !== ROOT_ACCESS),
-    reason: `allowed by ${by.map((one) => `${one.policy} (${sidOf(one)})`).join(' and ')}`,
+    statements: statements.filter((statement) => statement !== ROOT_ALLOW),
+    reason: `allowed by ${statements.map((statement) => `${statement.policy} (${statementLabel(statement)})`).join(' and ')}`,
   });
-  const refuse = (lacking: NonNullable<Decision['lacking']>, near: Near | undefined): Decision => {
-    const words = {
+  const implicitDeny = (
+    missingAllow: NonNullable<Decision['missingAllow']>,
+    nearest: NearestStatement | undefined,
+  ): Decision => {
+    const subjects = {
       identity: `no identity policy of ${roleArnOf(request.principal)} allows`,
       resource: `${policies.resource?.name ?? `the policy of ${request.resource} (there is none)`} does not allow`,
       boundary: 'the permissions boundary does not allow',
     };
-    const nearest = near && {
-      ...near.at,
-      ...misfit(near.part, near.at.statement, request, context, near.version),
+    const nearMiss = nearest && {
+      ...nearest.ref,
+      ...mismatchOf(nearest.part, nearest.ref.statement, request, context, nearest.version),
     };
     return {
       allowed: false,
       kind: 'implicitDeny',
-      by: [],
-      lacking,
-      ...(nearest === undefined ? {} : { nearest }),
-      reason: `${words[lacking]} ${request.action} on ${request.resource}${explain(nearest)}`,
+      statements: [],
+      missingAllow,
+      ...(nearMiss === undefined ? {} : { nearMiss }),
+      reason: `${subjects[missingAllow]} ${request.action} on ${request.resource}${explainNearMiss(nearMiss)}`,
     };
   };
 
-  if (service) return resource.direct.length > 0 ? allow(resource.direct) : refuse('resource', resource.near);
+  if (isService)
+    return resourceScan.direct.length > 0
+      ? allowDecision(resourceScan.direct)
+      : implicitDeny('resource', resourceScan.nearest);
 
-  if (!sameAccount || (strict && resource.direct.length === 0)) {
+  if (!isSameAccount || (requiresResourceAllow && resourceScan.direct.length === 0)) {
     // Both sides must allow: across accounts always; for keys and roles unless their policy names the principal.
-    if (anyResource.length === 0) return refuse('resource', resource.near);
-    if (byIdentity.length === 0) return refuse('identity', identity.near);
-    if (!bounded && !root) return refuse('boundary', boundary?.near);
-    return allow([...byIdentity, ...anyResource]);
+    if (resourceAllows.length === 0) return implicitDeny('resource', resourceScan.nearest);
+    if (identityAllows.length === 0) return implicitDeny('identity', identityScan.nearest);
+    if (!boundaryAllows && !isRoot) return implicitDeny('boundary', boundaryScan?.nearest);
+    return allowDecision([...identityAllows, ...resourceAllows]);
   }
-  if (resource.direct.length > 0) {
-    return bounded || resource.direct.some((one) => escapesBoundary(one, request.principal))
-      ? allow(resource.direct)
-      : refuse('boundary', boundary?.near);
+  if (resourceScan.direct.length > 0) {
+    return boundaryAllows ||
+      resourceScan.direct.some((statement) => escapesBoundary(statement, request.principal))
+      ? allowDecision(resourceScan.direct)
+      : implicitDeny('boundary', boundaryScan?.nearest);
   }
-  if (byIdentity.length === 0) return refuse('identity', identity.near ?? resource.near);
-  if (!bounded && !root) return refuse('boundary', boundary?.near);
-  return allow(byIdentity);
+  if (identityAllows.length === 0)
+    return implicitDeny('identity', identityScan.nearest ?? resourceScan.nearest);
+  if (!boundaryAllows && !isRoot) return implicitDeny('boundary', boundaryScan?.nearest);
+  return allowDecision(identityAllows);
 }
 
-interface Scan {
-  denies: StatementAt[];
+interface PolicyScan {
+  denies: StatementRef[];
   /** Statements that allow and name the principal, or belong to it. */
-  direct: StatementAt[];
+  direct: StatementRef[];
   /** Statements that allow the account as a whole. */
-  account: StatementAt[];
+  account: StatementRef[];
   /** The statement that would allow, of which the most parts fit. */
-  near: Near | undefined;
+  nearest: NearestStatement | undefined;
 }
 
-interface Near {
-  at: StatementAt;
+interface NearestStatement {
+  ref: StatementRef;
   part: NearMiss['part'];
   version: string | undefined;
 }
 
-function scan(
+function scanPolicies(
   policies: readonly NamedPolicy[],
   request: AccessRequest,
-  context: Context,
-  withPrincipal: boolean,
-  bounded = false,
-): Scan {
-  const withResource = !(withPrincipal && /^sts:AssumeRole/i.test(request.action));
-  const result: Scan = { denies: [], direct: [], account: [], near: undefined };
+  context: RequestContext,
+  hasPrincipal: boolean,
+  hasBoundary = false,
+): PolicyScan {
+  const hasResource = !(hasPrincipal && /^sts:AssumeRole/i.test(request.action));
+  const result: PolicyScan = { denies: [], direct: [], account: [], nearest: undefined };
   for (const { name, policy } of policies) {
     const version = policy.Version;
-    const kind: StatementKind = { withPrincipal, withResource, version, bounded };
-    const statements = list(policy.Statement);
+    const options: MatchOptions = { hasPrincipal, hasResource, version, hasBoundary };
+    const statements = toList(policy.Statement);
     for (let index = 0; index < statements.length; index++) {
       const statement = statements[index] as Statement;
-      const found = fit(statement, request, context, kind);
-      const isNear = !applies(found);
-      if (isNear && (statement.Effect !== 'Allow' || !isNearer(found, result.near))) continue;
-      const at: StatementAt = { policy: name, index, statement };
-      if (isNear) result.near = { at, part: found, version };
-      else result[statement.Effect === 'Deny' ? 'denies' : found].push(at);
+      const match = matchStatement(statement, request, context, options);
+      const isNearMiss = !isMatch(match);
+      if (isNearMiss && (statement.Effect !== 'Allow' || !isNearerThan(match, result.nearest))) continue;
+      const statementRef: StatementRef = { policy: name, index, statement };
+      if (isNearMiss) result.nearest = { ref: statementRef, part: match, version };
+      else result[statement.Effect === 'Deny' ? 'denies' : match].push(statementRef);
     }
   }
   return result;
 }
 
-const applies = (found: Fit): found is 'direct' | 'account' => found === 'direct' || found === 'account';
+const isMatch = (match: StatementMatch): match is 'direct' | 'account' =>
+  match === 'direct' || match === 'account';
 
-const isNearer = (part: NearMiss['part'], than: Near | undefined): boolean =>
-  than === undefined || PARTS.indexOf(part) > PARTS.indexOf(than.part);
+const isNearerThan = (part: NearMiss['part'], nearest: NearestStatement | undefined): boolean =>
+  nearest === undefined || EVALUATION_ORDER.indexOf(part) > EVALUATION_ORDER.indexOf(nearest.part);
 
 /** The parts of a statement, in the order in which they are looked at. */
-const PARTS: NearMiss['part'][] = ['action', 'principal', 'resource', 'condition'];
+const EVALUATION_ORDER: NearMiss['part'][] = ['action', 'principal', 'resource', 'condition'];
 
-const ROOT_ACCESS: StatementAt = {
+const ROOT_ALLOW: StatementRef = {
   policy: 'the root of the account',
   index: 0,
   statement: { Effect: 'Allow' },
@@ -149,23 +158,25 @@ const ROOT_ACCESS: StatementAt = {
 /**
  * A boundary limits what a resource's policy grants a role, but not what it grants a user or a session by its own ARN.
  */
-const escapesBoundary = ({ statement }: StatementAt, principal: string): boolean =>
+const escapesBoundary = ({ statement }: StatementRef, principal: string): boolean =>
   !principal.includes(':role/') &&
   typeof statement.Principal === 'object' &&
-  list(statement.Principal.AWS).includes(principal);
+  toList(statement.Principal.AWS).includes(principal);
 
-const sidOf = ({ statement, index }: StatementAt): string => statement.Sid ?? `statement ${index + 1}`;
+const statementLabel = ({ statement, index }: StatementRef): string =>
+  statement.Sid ?? `statement ${index + 1}`;
 
-function explain(near: NearMiss | undefined): string {
-  if (!near || near.part === 'action') return '';
-  const subject = near.part === 'condition' ? `${near.operator} ${near.key}` : `the ${near.part}`;
-  const expects = excludes(near) ? 'expects anything but' : 'expects';
-  const given = near.actual.length > 0 ? near.actual.join(', ') : 'nothing';
-  return `: in ${near.policy} (${sidOf(near)}) ${subject} ${expects} ${near.expected.join(' or ')}, but the request has ${given}`;
+function explainNearMiss(nearMiss: NearMiss | undefined): string {
+  if (!nearMiss || nearMiss.part === 'action') return '';
+  const subject =
+    nearMiss.part === 'condition' ? `${nearMiss.operator} ${nearMiss.key}` : `the ${nearMiss.part}`;
+  const expects = isNegated(nearMiss) ? 'expects anything but' : 'expects';
+  const actual = nearMiss.actual.length > 0 ? nearMiss.actual.join(', ') : 'nothing';
+  return `: in ${nearMiss.policy} (${statementLabel(nearMiss)}) ${subject} ${expects} ${nearMiss.expected.join(' or ')}, but the request has ${actual}`;
 }
 
 /** Whether what a statement names is what it leaves out: NotResource, NotPrincipal, StringNotEquals. */
-const excludes = ({ part, operator = '', statement }: NearMiss): boolean =>
+const isNegated = ({ part, operator = '', statement }: NearMiss): boolean =>
   part === 'condition'
     ? /Not[A-Z]/.test(operator)
     : (part === 'resource' ? statement.NotResource : statement.NotPrincipal) !== undefined;

@@ -49,14 +49,14 @@ export interface Policies {
   resource?: NamedPolicy;
 }
 
-export interface StatementAt {
+export interface StatementRef {
   policy: string;
   index: number;
   statement: Statement;
 }
 
 /** A statement that would have decided, had this part of it matched. */
-export interface NearMiss extends StatementAt {
+export interface NearMiss extends StatementRef {
   /** The first part that did not match. */
   part: 'principal' | 'action' | 'resource' | 'condition';
   /** For a condition: operator and key. */
@@ -69,13 +69,13 @@ export interface NearMiss extends StatementAt {
 export interface Decision {
   allowed: boolean;
   /** The statements that allow, or the one that denies. */
-  by: StatementAt[];
+  statements: StatementRef[];
   /** `explicitDeny`: a statement denies; `implicitDeny`: no statement allows. */
   kind: 'allow' | 'explicitDeny' | 'implicitDeny';
   /** For an implicit deny, the policies that do not allow. */
-  lacking?: 'identity' | 'resource' | 'boundary';
+  missingAllow?: 'identity' | 'resource' | 'boundary';
   /** For an implicit deny, the statement that came nearest, by policy set: what must be mended. */
-  nearest?: NearMiss;
+  nearMiss?: NearMiss;
   /** In words, for a person: which set of policies did not allow and why. */
   reason: string;
 }

@@ -11,10 +11,10 @@ export function matchWildcard(pattern: readonly string[] | string, text: string)
   let resume = 0;
   while (t < characters.length) {
     const token = tokens[p];
-    if (token === ANY) {
+    if (token === ANY_RUN) {
       star = p++;
       resume = t;
-    } else if (token !== undefined && (token === ONE || token === characters[t])) {
+    } else if (token !== undefined && (token === ANY_CHARACTER || token === characters[t])) {
       p++;
       t++;
     } else if (star >= 0) {
@@ -24,7 +24,7 @@ export function matchWildcard(pattern: readonly string[] | string, text: string)
       return false;
     }
   }
-  while (tokens[p] === ANY) p++;
+  while (tokens[p] === ANY_RUN) p++;
   return p === tokens.length;
 }
 
@@ -33,10 +33,10 @@ export function matchWildcard(pattern: readonly string[] | string, text: string)
  * Cheap, and false for nearly all patterns of a policy.
  */
 export function couldMatch(pattern: string, text: string): boolean {
-  for (let at = 0; at < pattern.length; at++) {
-    const character = pattern.charCodeAt(at);
+  for (let index = 0; index < pattern.length; index++) {
+    const character = pattern.charCodeAt(index);
     if (character === STAR || character === QUESTION_MARK || character === DOLLAR) return true;
-    if (character !== text.charCodeAt(at)) return false;
+    if (character !== text.charCodeAt(index)) return false;
   }
   return true;
 }
@@ -47,19 +47,21 @@ const [STAR, QUESTION_MARK, DOLLAR] = [...'*?$'].map((character) => character.ch
  * Whether a pattern has no wildcard but a `*` at its end, and no variable: with the `*` it matches all that it could
  * match, and without it only itself. Characters of two code units are left to the matching character by character.
  */
-export const isPlain = (pattern: string): boolean => /^[^*?$\ud800-\udfff]*\*?$/.test(pattern);
+export const isPrefixPattern = (pattern: string): boolean => /^[^*?$\ud800-\udfff]*\*?$/.test(pattern);
 
 /** The same of an ARN of all its pieces, whose `*` is in the last. */
-export const isPlainArn = (pattern: string): boolean =>
+export const isPrefixArnPattern = (pattern: string): boolean =>
   /^(?:[^:*?$\ud800-\udfff]*:){5}[^*?$\ud800-\udfff]*\*?$/.test(pattern);
 
 /** Wildcards as tokens that no character equals, so that an escaped `*` can stand beside a wildcard one. */
-const ANY = 'any';
-const ONE = 'one';
+const ANY_RUN = 'any';
+const ANY_CHARACTER = 'one';
 
 /** A pattern's characters, with its wildcards as tokens. */
 export function tokenize(pattern: string): string[] {
-  return [...pattern].map((character) => (character === '*' ? ANY : character === '?' ? ONE : character));
+  return [...pattern].map((character) =>
+    character === '*' ? ANY_RUN : character === '?' ? ANY_CHARACTER : character,
+  );
 }
 
 /**
@@ -67,20 +69,20 @@ export function tokenize(pattern: string): string[] {
  * is matched as a whole.
  */
 export function matchArn(pattern: readonly string[], arn: string): boolean {
-  const wanted = splitTokens(pattern, 6);
-  const given = splitText(arn, 6);
-  if (wanted.length < 6 || given.length < 6) return false;
-  return wanted.every((piece, index) => matchWildcard(piece, given[index] ?? ''));
+  const patternPieces = splitTokens(pattern, 6);
+  const arnPieces = splitText(arn, 6);
+  if (patternPieces.length < 6 || arnPieces.length < 6) return false;
+  return patternPieces.every((piece, index) => matchWildcard(piece, arnPieces[index] ?? ''));
 }
 
 /**
  * AWS completes an ARN of too few pieces by wildcards: any in an identity policy, elsewhere one that ends in `*`, which
  * then reaches over the colons.
  */
-export function completeArn(pattern: readonly string[], always: boolean): readonly string[] {
-  const missing = 5 - pattern.filter((token) => token === ':').length;
-  if (missing <= 0 || !(always || pattern.at(-1) === ANY)) return pattern;
-  return [...pattern, ...Array.from({ length: missing }, () => [':', ANY]).flat()];
+export function completeArnPattern(pattern: readonly string[], isIdentityPolicy: boolean): readonly string[] {
+  const missingPieces = 5 - pattern.filter((token) => token === ':').length;
+  if (missingPieces <= 0 || !(isIdentityPolicy || pattern.at(-1) === ANY_RUN)) return pattern;
+  return [...pattern, ...Array.from({ length: missingPieces }, () => [':', ANY_RUN]).flat()];
 }
 
 function splitTokens(tokens: readonly string[], pieces: number): string[][] {

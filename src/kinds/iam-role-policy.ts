@@ -1,19 +1,26 @@
 import { DeleteRolePolicyCommand, GetRolePolicyCommand, PutRolePolicyCommand } from '@aws-sdk/client-iam';
-import { unwanted } from '../core/leftover.ts';
-import { bucketId, keyArnId, namedRoleId, place, position, roleId } from '../core/names.ts';
-import { roleStatements } from '../core/permissions.ts';
-import type { Kind } from '../core/resource.ts';
 import {
-  canonicalStatements,
+  bucketResourceId,
+  keyArnResourceId,
+  locationOfSide,
+  namedRoleResourceId,
+  positionOfPath,
+  roleResourceId,
+} from '../core/ids.ts';
+import { orphanResource } from '../core/orphan.ts';
+import type { Kind } from '../core/resource.ts';
+import type { Statement } from '../iam/types.ts';
+import { rolePolicyStatements } from '../policy/replication-policies.ts';
+import {
   joinPolicy,
+  normalizeStatements,
+  omitRedundantStatements,
   type Statements,
   splitPolicy,
-  withoutRepeats,
-} from '../core/statements.ts';
-import type { Statement } from '../iam/types.ts';
-import { orAbsent } from './absent.ts';
-import { isSpent, policyOf, remarks } from './policy-text.ts';
-import { roleTrail } from './trail.ts';
+} from '../policy/statements.ts';
+import { roleAuditEvents } from './cloudtrail-events.ts';
+import { ignoreErrors } from './helpers.ts';
+import { isPolicyEmpty, parsePolicyDocument, policyNotes } from './policy-document.ts';
 
 /** Our inline policy of the role: what replication needs. Other policies of the same role stay as they are. */
 export interface IamRolePolicy {
@@ -21,123 +28,126 @@ export interface IamRolePolicy {
   statements: Statements;
 }
 
-export const POLICY_NAME = 'replikey';
+export const INLINE_POLICY_NAME = 'replikey';
 
 /** Inline policies of a role may hold 10,240 characters in all, white space not counted. */
-const LIMIT = 10_240;
+const MAX_ROLE_POLICY_CHARACTERS = 10_240;
 
 export const iamRolePolicy: Kind<IamRolePolicy> = {
   name: 'iam.role-policy',
-  actions: { read: ['iam:GetRolePolicy'], write: ['iam:PutRolePolicy', 'iam:DeleteRolePolicy'] },
+  permissions: { read: ['iam:GetRolePolicy'], write: ['iam:PutRolePolicy', 'iam:DeleteRolePolicy'] },
 
-  want({ pair, pairs }) {
+  desired({ pair, relatedPairs: pairs }) {
     if ('arn' in pair.role) return [];
-    const id = roleId(pair);
+    const id = roleResourceId(pair);
     return [
       {
-        id: roleId(pair, 'iam.role-policy'),
+        id: roleResourceId(pair, 'iam.role-policy'),
         kind: 'iam.role-policy',
-        at: place(pair.source),
+        location: locationOfSide(pair.source),
         spec: {
           role: pair.role.name,
-          statements: roleStatements(pairs.filter((other) => roleId(other) === id)),
+          statements: rolePolicyStatements(pairs.filter((otherPair) => roleResourceId(otherPair) === id)),
         },
         after: [id],
-        pairs: [pair.name],
-        from: position(pair, 'spec.role'),
+        declaredBy: [pair.name],
+        position: positionOfPath(pair, 'spec.role'),
       },
     ];
   },
 
   // Last but the role: all the rest is found through it.
-  left: (of) => [
-    unwanted(of, {
-      id: namedRoleId(of.role.name, of.role.at.account, 'iam.role-policy'),
+  orphans: (orphan) => [
+    orphanResource(orphan, {
+      id: namedRoleResourceId(orphan.role.name, orphan.role.location.account, 'iam.role-policy'),
       kind: 'iam.role-policy',
-      at: of.role.at,
-      spec: { role: of.role.name, statements: {} },
+      location: orphan.role.location,
+      spec: { role: orphan.role.name, statements: {} },
       after: [
-        ...of.sources.map(({ bucket }) => bucketId('s3.replication', bucket)),
-        ...of.destinations.map(({ bucket }) => bucketId('s3.bucket-policy', bucket)),
-        ...of.keys.map(({ arn }) => keyArnId(arn)),
+        ...orphan.sources.map(({ bucket }) => bucketResourceId('s3.replication', bucket)),
+        ...orphan.destinations.map(({ bucket }) => bucketResourceId('s3.bucket-policy', bucket)),
+        ...orphan.keys.map(({ arn }) => keyArnResourceId(arn)),
       ],
     }),
   ],
 
-  canonical: ({ role, statements }) => ({ role, statements: canonicalStatements(statements) }),
+  normalize: ({ role, statements }) => ({ role, statements: normalizeStatements(statements) }),
 
-  complete: (desired, seen) => ({
+  complete: (desired, current) => ({
     ...desired,
-    statements: withoutRepeats(desired.statements, (seen?.rest as Statement[] | undefined) ?? []),
+    statements: omitRedundantStatements(
+      desired.statements,
+      (current?.foreign as Statement[] | undefined) ?? [],
+    ),
   }),
 
-  blocks(desired, seen) {
-    const policy = joinPolicy(desired.statements, (seen?.rest as Statement[] | undefined) ?? []);
+  blockedReason(desired, current) {
+    const policy = joinPolicy(desired.statements, (current?.foreign as Statement[] | undefined) ?? []);
     const size = JSON.stringify(policy).length;
-    if (size <= LIMIT) return undefined;
-    return `the policy of the role ${desired.role} would have ${size} characters, and IAM allows ${LIMIT}: declare fewer specs for its source bucket, or shorter prefixes`;
+    if (size <= MAX_ROLE_POLICY_CHARACTERS) return undefined;
+    return `the policy of the role ${desired.role} would have ${size} characters, and IAM allows ${MAX_ROLE_POLICY_CHARACTERS}: declare fewer specs for its source bucket, or shorter prefixes`;
   },
 
-  async read(aws, { at, spec, pairs, prune }) {
-    const answer = await orAbsent(
-      aws.send(at, new GetRolePolicyCommand({ RoleName: spec.role, PolicyName: POLICY_NAME })),
+  async read(aws, { location, spec, declaredBy, pruneOwners: prune }) {
+    const response = await ignoreErrors(
+      aws.send(location, new GetRolePolicyCommand({ RoleName: spec.role, PolicyName: INLINE_POLICY_NAME })),
       'NoSuchEntityException',
     );
-    if (answer?.PolicyDocument === undefined) return undefined;
-    const { ours, foreign } = splitPolicy(policyOf(answer.PolicyDocument), pairs, prune);
-    return { spec: { role: spec.role, statements: ours }, attrs: {}, rest: foreign };
+    if (response?.PolicyDocument === undefined) return undefined;
+    const { managed, foreign } = splitPolicy(parsePolicyDocument(response.PolicyDocument), declaredBy, prune);
+    return { spec: { role: spec.role, statements: managed }, attrs: {}, foreign: foreign };
   },
 
-  calls: (_, __, goes) => [goes ? 'iam:DeleteRolePolicy' : 'iam:PutRolePolicy'],
+  operations: (_, __, isRemoval) => [isRemoval ? 'iam:DeleteRolePolicy' : 'iam:PutRolePolicy'],
 
-  async write(aws, { at, spec }, was) {
-    const policy = joinPolicy(spec.statements, (was?.rest as Statement[] | undefined) ?? []);
+  async write(aws, { location, spec }, current) {
+    const policy = joinPolicy(spec.statements, (current?.foreign as Statement[] | undefined) ?? []);
     await aws.send(
-      at,
+      location,
       new PutRolePolicyCommand({
         RoleName: spec.role,
-        PolicyName: POLICY_NAME,
+        PolicyName: INLINE_POLICY_NAME,
         PolicyDocument: JSON.stringify(policy),
       }),
     );
   },
 
-  isSpent,
+  isEmpty: isPolicyEmpty,
 
-  async remove(aws, { at, spec }) {
-    const policy = { RoleName: spec.role, PolicyName: POLICY_NAME };
-    await orAbsent(aws.send(at, new DeleteRolePolicyCommand(policy)), 'NoSuchEntityException');
+  async remove(aws, { location, spec }) {
+    const policy = { RoleName: spec.role, PolicyName: INLINE_POLICY_NAME };
+    await ignoreErrors(aws.send(location, new DeleteRolePolicyCommand(policy)), 'NoSuchEntityException');
   },
 
   explain: (path) =>
     path === ''
       ? 'what S3 must be allowed to do as the role'
-      : EXPLAINED.find(([start]) => path.startsWith(`/statements/Replikey${start}`))?.[1],
+      : STATEMENT_REASONS.find(([sidPrefix]) => path.startsWith(`/statements/Replikey${sidPrefix}`))?.[1],
 
-  notes: (_, seen) => remarks(seen.spec.statements, seen.rest),
+  notes: (_, current) => policyNotes(current.spec.statements, current.foreign),
 
-  facts: ({ statements }, { seen, arn }) => ({
+  facts: ({ statements }, { current, arn }) => ({
     roles: {
       [arn]: {
         policies: {
-          [POLICY_NAME]: joinPolicy(statements, (seen?.rest as Statement[] | undefined) ?? []),
+          [INLINE_POLICY_NAME]: joinPolicy(statements, (current?.foreign as Statement[] | undefined) ?? []),
         },
       },
     },
   }),
 
-  byHand: ({ role, statements }) => ({
+  manualSteps: ({ role, statements }) => ({
     what: `give the role ${role} what replication needs`,
     document: joinPolicy(statements),
-    command: `aws iam put-role-policy --role-name ${role} --policy-name ${POLICY_NAME} --policy-document file://role-policy.json`,
+    command: `aws iam put-role-policy --role-name ${role} --policy-name ${INLINE_POLICY_NAME} --policy-document file://role-policy.json`,
   }),
 
-  settles: [{ code: 'NoSuchEntityException', waitsFor: 'IAM to see the new role' }],
+  transientErrors: [{ code: 'NoSuchEntityException', waitsFor: 'IAM to see the new role' }],
 
-  trail: roleTrail({ '': ['DeleteRolePolicy'], '/': ['PutRolePolicy'] }, POLICY_NAME),
+  auditEvents: roleAuditEvents({ '': ['DeleteRolePolicy'], '/': ['PutRolePolicy'] }, INLINE_POLICY_NAME),
 };
 
-const EXPLAINED: [string, string][] = [
+const STATEMENT_REASONS: [string, string][] = [
   ['SourceBucket', 'S3 reads the replication configuration as the role'],
   ['SourceObjects', 'S3 reads source objects, their ACLs and tags as the role'],
   ['SourceKey', 'S3 decrypts source objects as the role, with an S3 Bucket Key and without'],

@@ -7,23 +7,29 @@ import {
   TagRoleCommand,
   UpdateAssumeRolePolicyCommand,
 } from '@aws-sdk/client-iam';
-import { defined, sortedSet, stableJson } from '../canonical.ts';
-import { unwanted } from '../core/leftover.ts';
-import { DELETION, namedRoleId, place, position, roleId } from '../core/names.ts';
-import { trustStatements } from '../core/permissions.ts';
-import type { Aws, Kind, Place } from '../core/resource.ts';
 import {
-  canonicalStatements,
+  DELETION_TAG_PREFIX,
+  locationOfSide,
+  namedRoleResourceId,
+  positionOfPath,
+  roleResourceId,
+} from '../core/ids.ts';
+import { orphanResource } from '../core/orphan.ts';
+import type { Aws, Kind, Location } from '../core/resource.ts';
+import type { Statement } from '../iam/types.ts';
+import { trustPolicyStatements } from '../policy/replication-policies.ts';
+import {
   joinPolicy,
+  normalizeStatements,
+  omitRedundantStatements,
   type Statements,
   splitPolicy,
-  withoutRepeats,
-} from '../core/statements.ts';
-import type { Statement } from '../iam/types.ts';
-import { orAbsent } from './absent.ts';
-import { policyOf } from './policy-text.ts';
-import { ownTags, tagMap } from './tags.ts';
-import { roleTrail } from './trail.ts';
+} from '../policy/statements.ts';
+import { canonicalJson, omitUndefined, toSortedSet } from '../util/canonical-json.ts';
+import { roleAuditEvents } from './cloudtrail-events.ts';
+import { ignoreErrors } from './helpers.ts';
+import { parsePolicyDocument } from './policy-document.ts';
+import { ownershipTags, toTagMap } from './tags.ts';
 
 /** The role that S3 assumes, with its trust policy: by name, or by the ARN of one that is never altered. */
 export interface IamRole {
@@ -41,7 +47,7 @@ export interface IamRole {
 
 export const iamRole: Kind<IamRole> = {
   name: 'iam.role',
-  actions: {
+  permissions: {
     read: ['iam:GetRole'],
     write: [
       'iam:CreateRole',
@@ -52,121 +58,138 @@ export const iamRole: Kind<IamRole> = {
     ],
   },
 
-  want: ({ pair, pairs }) => [
+  desired: ({ pair, relatedPairs: pairs }) => [
     {
-      id: roleId(pair),
+      id: roleResourceId(pair),
       kind: 'iam.role',
-      at: place(pair.source),
+      location: locationOfSide(pair.source),
       spec:
         'arn' in pair.role
           ? { name: pair.role.arn.slice(pair.role.arn.lastIndexOf('/') + 1), arn: pair.role.arn }
           : {
               ...pair.role,
-              trust: trustStatements,
+              trust: trustPolicyStatements,
               removable: pairs
-                .filter((other) => roleId(other) === roleId(pair) && other.policy.deletion === 'Remove')
+                .filter(
+                  (otherPair) =>
+                    roleResourceId(otherPair) === roleResourceId(pair) &&
+                    otherPair.policy.deletion === 'Remove',
+                )
                 .map(({ name }) => name),
             },
       after: [],
-      pairs: [pair.name],
-      from: position(pair, 'spec.role'),
+      declaredBy: [pair.name],
+      position: positionOfPath(pair, 'spec.role'),
     },
   ],
 
-  left: (of) =>
-    of.roleGoes
+  orphans: (orphan) =>
+    orphan.deleteRole
       ? [
-          unwanted(of, {
-            id: namedRoleId(of.role.name, of.role.at.account, 'iam.role'),
+          orphanResource(orphan, {
+            id: namedRoleResourceId(orphan.role.name, orphan.role.location.account, 'iam.role'),
             kind: 'iam.role',
-            at: of.role.at,
-            spec: { name: of.role.name },
-            after: [namedRoleId(of.role.name, of.role.at.account, 'iam.role-policy')],
+            location: orphan.role.location,
+            spec: { name: orphan.role.name },
+            after: [namedRoleResourceId(orphan.role.name, orphan.role.location.account, 'iam.role-policy')],
           }),
         ]
       : [],
 
-  canonical: (spec) =>
-    defined({
+  normalize: (spec) =>
+    omitUndefined({
       ...spec,
-      trust: spec.trust && canonicalStatements(spec.trust),
-      removable: spec.removable?.length ? sortedSet(spec.removable) : undefined,
+      trust: spec.trust && normalizeStatements(spec.trust),
+      removable: spec.removable?.length ? toSortedSet(spec.removable) : undefined,
     }),
 
-  complete: (desired, seen) =>
+  complete: (desired, current) =>
     desired.trust
-      ? { ...desired, trust: withoutRepeats(desired.trust, (seen?.rest as Statement[] | undefined) ?? []) }
+      ? {
+          ...desired,
+          trust: omitRedundantStatements(desired.trust, (current?.foreign as Statement[] | undefined) ?? []),
+        }
       : desired,
 
-  blocks(desired, seen) {
-    if (desired.path !== undefined && seen?.spec.path !== undefined && seen.spec.path !== desired.path) {
-      return `the role ${desired.name} has the path ${seen.spec.path}, which cannot be changed: declare path: ${seen.spec.path}, or another name`;
+  blockedReason(desired, current) {
+    if (
+      desired.path !== undefined &&
+      current?.spec.path !== undefined &&
+      current.spec.path !== desired.path
+    ) {
+      return `the role ${desired.name} has the path ${current.spec.path}, which cannot be changed: declare path: ${current.spec.path}, or another name`;
     }
-    if (desired.arn === undefined || seen) return undefined;
+    if (desired.arn === undefined || current) return undefined;
     return `the role ${desired.arn} does not exist; a role given by ARN must exist before`;
   },
 
-  async read(aws, { at, spec, pairs }) {
-    const answer = await orAbsent(
-      aws.send(at, new GetRoleCommand({ RoleName: spec.name })),
+  async read(aws, { location, spec, declaredBy }) {
+    const response = await ignoreErrors(
+      aws.send(location, new GetRoleCommand({ RoleName: spec.name })),
       'NoSuchEntityException',
     );
-    const role = answer?.Role;
+    const role = response?.Role;
     if (!role?.Arn) return undefined;
     const attrs = { arn: role.Arn, id: role.RoleId ?? '' };
     if (spec.arn !== undefined) return { spec: { name: spec.name, arn: role.Arn }, attrs };
-    const { ours, foreign } = splitPolicy(policyOf(role.AssumeRolePolicyDocument ?? '{"Statement":[]}'), []);
-    const tags = tagMap(role.Tags);
+    const { managed, foreign } = splitPolicy(
+      parsePolicyDocument(role.AssumeRolePolicyDocument ?? '{"Statement":[]}'),
+      [],
+    );
+    const tags = toTagMap(role.Tags);
     return {
-      spec: defined({
+      spec: omitUndefined({
         name: spec.name,
-        trust: ours,
+        trust: managed,
         path: spec.path && role.Path,
         permissionsBoundary: spec.permissionsBoundary && role.PermissionsBoundary?.PermissionsBoundaryArn,
-        tags: spec.tags && declaredTags(spec.tags, role.Tags ?? []),
-        removable: sortedSet(pairs.filter((name) => tags[DELETION + name] === 'Remove')),
+        tags: spec.tags && pickDeclaredTags(spec.tags, role.Tags ?? []),
+        removable: toSortedSet(declaredBy.filter((name) => tags[DELETION_TAG_PREFIX + name] === 'Remove')),
       }),
       attrs,
-      rest: foreign,
+      foreign: foreign,
     };
   },
 
-  calls(desired, seen, goes) {
-    if (goes) return ['iam:DeleteRole'];
-    if (!seen) return ['iam:CreateRole'];
-    return changes(desired, seen.spec).map(([operation]) => `iam:${operation}`);
+  operations(desired, current, isRemoval) {
+    if (isRemoval) return ['iam:DeleteRole'];
+    if (!current) return ['iam:CreateRole'];
+    return roleChangesOf(desired, current.spec).map(([operation]) => `iam:${operation}`);
   },
 
-  async write(aws, { at, spec, pairs }, was) {
+  async write(aws, { location, spec, declaredBy }, current) {
     if (!spec.trust) return;
-    const trust = JSON.stringify(joinPolicy(spec.trust, (was?.rest as Statement[] | undefined) ?? []));
-    if (was) {
-      await update(aws, at, spec, was.spec, trust);
+    const trust = JSON.stringify(joinPolicy(spec.trust, (current?.foreign as Statement[] | undefined) ?? []));
+    if (current) {
+      await updateRole(aws, location, spec, current.spec, trust);
       return;
     }
     const command = new CreateRoleCommand(
-      defined({
+      omitUndefined({
         RoleName: spec.name,
         Path: spec.path,
         PermissionsBoundary: spec.permissionsBoundary,
         AssumeRolePolicyDocument: trust,
         Description: 'S3 assumes this role to replicate objects; created by replikey',
-        Tags: [...ownTags(pairs), ...asList(spec.tags), ...deletionTags(spec)],
+        Tags: [...ownershipTags(declaredBy), ...toTagList(spec.tags), ...deletionTagsOf(spec)],
       }),
     );
     // It is there already when the answer to an earlier attempt was lost; reading it back tells whether as wanted.
-    await orAbsent(aws.send(at, command), 'EntityAlreadyExistsException');
+    await ignoreErrors(aws.send(location, command), 'EntityAlreadyExistsException');
   },
 
-  isSpent: () => true,
+  isEmpty: () => true,
 
-  async remove(aws, { at, spec }) {
-    await orAbsent(aws.send(at, new DeleteRoleCommand({ RoleName: spec.name })), 'NoSuchEntityException');
+  async remove(aws, { location, spec }) {
+    await ignoreErrors(
+      aws.send(location, new DeleteRoleCommand({ RoleName: spec.name })),
+      'NoSuchEntityException',
+    );
   },
 
-  async tags(aws, { at, spec }) {
-    const { Role } = await aws.send(at, new GetRoleCommand({ RoleName: spec.name }));
-    return tagMap(Role?.Tags);
+  async fetchTags(aws, { location, spec }) {
+    const { Role } = await aws.send(location, new GetRoleCommand({ RoleName: spec.name }));
+    return toTagMap(Role?.Tags);
   },
 
   explain(path) {
@@ -177,19 +200,19 @@ export const iamRole: Kind<IamRole> = {
     return path.startsWith('/tags') ? 'tags are declared' : undefined;
   },
 
-  facts: ({ trust, permissionsBoundary }, { seen, arn }) => ({
+  facts: ({ trust, permissionsBoundary }, { current, arn }) => ({
     roles: {
       [arn]: {
-        ...(trust && { trust: joinPolicy(trust, (seen?.rest as Statement[] | undefined) ?? []) }),
-        ...(seen ? {} : { policies: {}, boundary: null }),
-        ...(permissionsBoundary !== undefined && permissionsBoundary !== seen?.spec.permissionsBoundary
+        ...(trust && { trust: joinPolicy(trust, (current?.foreign as Statement[] | undefined) ?? []) }),
+        ...(current ? {} : { policies: {}, boundary: null }),
+        ...(permissionsBoundary !== undefined && permissionsBoundary !== current?.spec.permissionsBoundary
           ? { boundary: { unread: `the document of ${permissionsBoundary} is read once the role has it` } }
           : {}),
       },
     },
   }),
 
-  byHand: ({ name, path, trust }) =>
+  manualSteps: ({ name, path, trust }) =>
     trust && {
       what: `make the role ${name}, which S3 may assume`,
       document: joinPolicy(trust),
@@ -200,24 +223,24 @@ export const iamRole: Kind<IamRole> = {
       ].join(' '),
     },
 
-  risks: (desired, seen) =>
+  risks: (desired, current) =>
     desired.permissionsBoundary !== undefined &&
-    seen.spec.permissionsBoundary !== undefined &&
-    seen.spec.permissionsBoundary !== desired.permissionsBoundary
+    current.spec.permissionsBoundary !== undefined &&
+    current.spec.permissionsBoundary !== desired.permissionsBoundary
       ? [
           {
             id: 'change-boundary',
-            message: `the role ${desired.name} is limited by ${seen.spec.permissionsBoundary} now`,
+            message: `the role ${desired.name} is limited by ${current.spec.permissionsBoundary} now`,
           },
         ]
       : [],
 
-  settles: [
+  transientErrors: [
     { code: 'NoSuchEntityException', waitsFor: 'IAM to see the new role' },
     { code: 'DeleteConflictException', waitsFor: 'IAM to see that the policy of the role is gone' },
   ],
 
-  trail: roleTrail({
+  auditEvents: roleAuditEvents({
     '': ['DeleteRole'],
     '/trust': ['UpdateAssumeRolePolicy'],
     '/permissionsBoundary': ['PutRolePermissionsBoundary', 'DeleteRolePermissionsBoundary'],
@@ -226,44 +249,54 @@ export const iamRole: Kind<IamRole> = {
   }),
 };
 
-type Change = 'UpdateAssumeRolePolicy' | 'PutRolePermissionsBoundary' | 'TagRole';
+type RoleChange = 'UpdateAssumeRolePolicy' | 'PutRolePermissionsBoundary' | 'TagRole';
 
 /** Each change has a call of its own; tags come with it. */
-function changes(spec: IamRole, was: IamRole): [operation: Change, tags?: Tag[]][] {
-  const { permissionsBoundary } = spec;
-  const bounded = permissionsBoundary !== undefined && permissionsBoundary !== was.permissionsBoundary;
-  const tagged = spec.tags && stableJson(spec.tags) !== stableJson(was.tags);
-  const removable = stableJson(spec.removable ?? []) !== stableJson(was.removable ?? []);
+function roleChangesOf(desired: IamRole, current: IamRole): [operation: RoleChange, tags?: Tag[]][] {
+  const { permissionsBoundary } = desired;
+  const boundaryChanged =
+    permissionsBoundary !== undefined && permissionsBoundary !== current.permissionsBoundary;
+  const tagsChanged = desired.tags && canonicalJson(desired.tags) !== canonicalJson(current.tags);
+  const removableChanged = canonicalJson(desired.removable ?? []) !== canonicalJson(current.removable ?? []);
   return [
-    ...(stableJson(spec.trust) === stableJson(was.trust) ? [] : [['UpdateAssumeRolePolicy'] as [Change]]),
-    ...(bounded ? [['PutRolePermissionsBoundary'] as [Change]] : []),
-    ...(tagged ? [['TagRole', asList(spec.tags)] as [Change, Tag[]]] : []),
-    ...(removable ? [['TagRole', deletionTags(spec, was)] as [Change, Tag[]]] : []),
+    ...(canonicalJson(desired.trust) === canonicalJson(current.trust)
+      ? []
+      : [['UpdateAssumeRolePolicy'] as [RoleChange]]),
+    ...(boundaryChanged ? [['PutRolePermissionsBoundary'] as [RoleChange]] : []),
+    ...(tagsChanged ? [['TagRole', toTagList(desired.tags)] as [RoleChange, Tag[]]] : []),
+    ...(removableChanged ? [['TagRole', deletionTagsOf(desired, current)] as [RoleChange, Tag[]]] : []),
   ];
 }
 
-async function update(aws: Aws, at: Place, spec: IamRole, was: IamRole, trust: string): Promise<void> {
-  const { name: RoleName, permissionsBoundary: PermissionsBoundary } = spec;
+async function updateRole(
+  aws: Aws,
+  location: Location,
+  desired: IamRole,
+  current: IamRole,
+  trust: string,
+): Promise<void> {
+  const { name: RoleName, permissionsBoundary: PermissionsBoundary } = desired;
   const commands = {
     UpdateAssumeRolePolicy: () => new UpdateAssumeRolePolicyCommand({ RoleName, PolicyDocument: trust }),
     PutRolePermissionsBoundary: () =>
       new PutRolePermissionsBoundaryCommand({ RoleName, PermissionsBoundary }),
     TagRole: (Tags?: Tag[]) => new TagRoleCommand({ RoleName, Tags }),
   };
-  for (const [operation, tags] of changes(spec, was)) await aws.send(at, commands[operation](tags));
+  for (const [operation, tags] of roleChangesOf(desired, current))
+    await aws.send(location, commands[operation](tags));
 }
 
 /** A spec that says Remove no more is recorded as Retain; one that never said it is not recorded. */
-function deletionTags({ removable = [] }: IamRole, was?: IamRole): Tag[] {
-  const names = sortedSet([...removable, ...(was?.removable ?? [])]);
+function deletionTagsOf({ removable = [] }: IamRole, current?: IamRole): Tag[] {
+  const names = toSortedSet([...removable, ...(current?.removable ?? [])]);
   return names.map((name) => ({
-    Key: DELETION + name,
+    Key: DELETION_TAG_PREFIX + name,
     Value: removable.includes(name) ? 'Remove' : 'Retain',
   }));
 }
 
-const declaredTags = (declared: Record<string, string>, found: Tag[]): Record<string, string> =>
-  Object.fromEntries(found.flatMap(({ Key = '', Value = '' }) => (Key in declared ? [[Key, Value]] : [])));
+const pickDeclaredTags = (declared: Record<string, string>, actual: Tag[]): Record<string, string> =>
+  Object.fromEntries(actual.flatMap(({ Key = '', Value = '' }) => (Key in declared ? [[Key, Value]] : [])));
 
-const asList = (tags: Record<string, string> = {}): { Key: string; Value: string }[] =>
+const toTagList = (tags: Record<string, string> = {}): { Key: string; Value: string }[] =>
   Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));

@@ -12,7 +12,7 @@ import { s3Replication } from './s3-replication.ts';
 import { s3Versioning } from './s3-versioning.ts';
 
 /** Every kind. Adding one is a file and a line here; nothing else in the program tells kinds apart. */
-const all = [
+const ALL_KINDS = [
   kmsKey,
   kmsKeyPolicy,
   iamRole,
@@ -26,4 +26,4 @@ const all = [
   s3Replication,
 ] as unknown as readonly Kind[];
 
-export const kinds: ReadonlyMap<string, Kind> = new Map(all.map((kind) => [kind.name, kind]));
+export const kinds: ReadonlyMap<string, Kind> = new Map(ALL_KINDS.map((kind) => [kind.name, kind]));

@@ -1,21 +1,32 @@
 import { DescribeKeyCommand, GetKeyPolicyCommand, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
-import { unwanted } from '../core/leftover.ts';
-import { bucketId, keyArnId, keyId, place, position } from '../core/names.ts';
-import { type KeyUse, keyStatements, roleArn, rolesByArn } from '../core/permissions.ts';
-import type { Kind, Resource } from '../core/resource.ts';
 import {
-  canonicalStatements,
+  bucketResourceId,
+  keyArnResourceId,
+  keyResourceId,
+  locationOfSide,
+  positionOfPath,
+} from '../core/ids.ts';
+import { orphanResource } from '../core/orphan.ts';
+import type { Kind, Resource } from '../core/resource.ts';
+import type { Statement } from '../iam/types.ts';
+import {
+  externalRoleIds,
+  keyPolicyStatements,
+  type RoleKeyUse,
+  roleArnOrRef,
+} from '../policy/replication-policies.ts';
+import {
   joinPolicy,
+  normalizeStatements,
+  omitRedundantStatements,
   type Statements,
   splitPolicy,
-  statementList,
-  withoutRepeats,
-} from '../core/statements.ts';
-import type { Statement } from '../iam/types.ts';
+  toStatementList,
+} from '../policy/statements.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
-import { orAbsent } from './absent.ts';
-import { policyOf, remarks } from './policy-text.ts';
-import { keyTrail } from './trail.ts';
+import { keyAuditEvents } from './cloudtrail-events.ts';
+import { ignoreErrors } from './helpers.ts';
+import { parsePolicyDocument, policyNotes } from './policy-document.ts';
 
 /**
  * Our statements in the policy of a key that is declared by alias. Everybody else's, the account's own administration
@@ -31,62 +42,71 @@ export interface KmsKeyPolicy {
  *
  * https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html
  */
-const LIMIT = 32_768;
+const MAX_KEY_POLICY_BYTES = 32_768;
 
 export const kmsKeyPolicy: Kind<KmsKeyPolicy> = {
   name: 'kms.key-policy',
-  actions: { read: ['kms:DescribeKey', 'kms:GetKeyPolicy'], write: ['kms:PutKeyPolicy'] },
+  permissions: { read: ['kms:DescribeKey', 'kms:GetKeyPolicy'], write: ['kms:PutKeyPolicy'] },
 
-  want: ({ pair, pairs }) => sidesOf(pair).flatMap((use) => want(pair, use, pairs)),
+  desired: ({ pair, relatedPairs: pairs }) =>
+    keyUsesOf(pair).flatMap((use) => desiredKeyPolicies(pair, use, pairs)),
 
-  left: (of) =>
-    of.keys.map(({ arn, at }) =>
-      unwanted(of, {
-        id: keyArnId(arn),
+  orphans: (orphan) =>
+    orphan.keys.map(({ arn, location }) =>
+      orphanResource(orphan, {
+        id: keyArnResourceId(arn),
         kind: 'kms.key-policy',
-        at,
+        location,
         spec: { alias: arn, statements: {} },
-        after: of.sources.map(({ bucket }) => bucketId('s3.replication', bucket)),
+        after: orphan.sources.map(({ bucket }) => bucketResourceId('s3.replication', bucket)),
       }),
     ),
 
-  canonical: ({ alias, statements }) => ({ alias, statements: canonicalStatements(statements) }),
+  normalize: ({ alias, statements }) => ({ alias, statements: normalizeStatements(statements) }),
 
-  complete: (desired, seen) => ({
+  complete: (desired, current) => ({
     ...desired,
-    statements: withoutRepeats(desired.statements, (seen?.rest as Statement[] | undefined) ?? []),
+    statements: omitRedundantStatements(
+      desired.statements,
+      (current?.foreign as Statement[] | undefined) ?? [],
+    ),
   }),
 
-  blocks(desired, seen) {
-    const policy = joinPolicy(desired.statements, (seen?.rest as Statement[] | undefined) ?? []);
+  blockedReason(desired, current) {
+    const policy = joinPolicy(desired.statements, (current?.foreign as Statement[] | undefined) ?? []);
     const size = Buffer.byteLength(JSON.stringify(policy));
-    if (size <= LIMIT) return undefined;
-    return `the policy of the key ${desired.alias} would have ${size} bytes, and KMS allows ${LIMIT}: let fewer specs use it`;
+    if (size <= MAX_KEY_POLICY_BYTES) return undefined;
+    return `the policy of the key ${desired.alias} would have ${size} bytes, and KMS allows ${MAX_KEY_POLICY_BYTES}: let fewer specs use it`;
   },
 
-  async read(aws, { at, spec, pairs, prune }) {
+  async read(aws, { location, spec, declaredBy, pruneOwners: prune }) {
     // GetKeyPolicy takes no alias; the door shares this read with the one of the key itself.
-    const key = await orAbsent(
-      aws.send(at, new DescribeKeyCommand({ KeyId: spec.alias })),
+    const key = await ignoreErrors(
+      aws.send(location, new DescribeKeyCommand({ KeyId: spec.alias })),
       'NotFoundException',
     );
     if (key?.KeyMetadata?.KeyId === undefined) return undefined;
     const arn = key.KeyMetadata.Arn ?? '';
-    const answer = await aws.send(at, new GetKeyPolicyCommand({ KeyId: arn, PolicyName: 'default' }));
-    const { ours, foreign } = splitPolicy(policyOf(answer.Policy ?? '{"Statement":[]}'), pairs, prune);
-    return { spec: { alias: spec.alias, statements: ours }, attrs: { arn }, rest: foreign };
+    const response = await aws.send(location, new GetKeyPolicyCommand({ KeyId: arn, PolicyName: 'default' }));
+    const { managed, foreign } = splitPolicy(
+      parsePolicyDocument(response.Policy ?? '{"Statement":[]}'),
+      declaredBy,
+      prune,
+    );
+    return { spec: { alias: spec.alias, statements: managed }, attrs: { arn }, foreign: foreign };
   },
 
-  calls: () => ['kms:PutKeyPolicy'],
+  operations: () => ['kms:PutKeyPolicy'],
 
-  async write(aws, { at, spec, pairs }, was) {
+  async write(aws, { location, spec, declaredBy }, current) {
     // A key that this run made has had a policy since: what KMS put there must be carried, not replaced.
-    const before = was ?? (await kmsKeyPolicy.read(aws, { at, spec, pairs } as Resource<KmsKeyPolicy>));
-    const policy = joinPolicy(spec.statements, (before?.rest as Statement[] | undefined) ?? []);
+    const latest =
+      current ?? (await kmsKeyPolicy.read(aws, { location, spec, declaredBy } as Resource<KmsKeyPolicy>));
+    const policy = joinPolicy(spec.statements, (latest?.foreign as Statement[] | undefined) ?? []);
     await aws.send(
-      at,
+      location,
       new PutKeyPolicyCommand({
-        KeyId: before?.attrs.arn,
+        KeyId: latest?.attrs.arn,
         PolicyName: 'default',
         Policy: JSON.stringify(policy),
       }),
@@ -100,79 +120,83 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy> = {
         ? 'the role must be allowed to encrypt replicas, of both encryption contexts'
         : undefined,
 
-  notes: (_, seen) => remarks(seen.spec.statements, seen.rest),
+  notes: (_, current) => policyNotes(current.spec.statements, current.foreign),
 
   // A new key lets its account decide: so KMS makes it where nobody says otherwise.
-  facts: ({ statements }, { seen, arn, accountId }) => ({
+  facts: ({ statements }, { current, arn, accountId }) => ({
     keys: {
       [arn]: {
         arn,
         policy: joinPolicy(
           statements,
-          (seen?.rest as Statement[] | undefined) ?? [accountDecides(arn, accountId)],
+          (current?.foreign as Statement[] | undefined) ?? [accountRootStatement(arn, accountId)],
         ),
       },
     },
   }),
 
-  byHand: ({ alias, statements }) => ({
+  manualSteps: ({ alias, statements }) => ({
     what: `add these statements to the policy of ${alias}`,
-    document: statementList(statements),
+    document: toStatementList(statements),
     command: `aws kms put-key-policy --key-id ${alias} --policy-name default --policy file://policy.json`,
   }),
 
-  settles: [
+  transientErrors: [
     { code: 'MalformedPolicyDocumentException', waitsFor: 'KMS to see the new role as a principal' },
     { code: 'NotFoundException', waitsFor: 'KMS to see the new key' },
   ],
 
-  trail: keyTrail({ '': ['PutKeyPolicy', 'UpdateAlias'] }),
+  auditEvents: keyAuditEvents({ '': ['PutKeyPolicy', 'UpdateAlias'] }),
 };
 
 /** Every use that a pair makes of a key: the side, as it is with that key, and where the key was declared. */
-interface Use {
+interface DeclaredKeyUse {
   side: 'source' | 'destination';
-  as: Side;
+  declaredSide: Side;
   path: string;
 }
 
-const sidesOf = (pair: BucketReplication): Use[] => [
-  { side: 'source', as: pair.source, path: 'spec.source.key' },
-  { side: 'destination', as: pair.destination, path: 'spec.destination.key' },
+const keyUsesOf = (pair: BucketReplication): DeclaredKeyUse[] => [
+  { side: 'source', declaredSide: pair.source, path: 'spec.source.key' },
+  { side: 'destination', declaredSide: pair.destination, path: 'spec.destination.key' },
   ...pair.sourceKeys.map(
-    (key, index): Use => ({ side: 'source', as: { ...pair.source, key }, path: `spec.sourceKeys[${index}]` }),
+    (key, index): DeclaredKeyUse => ({
+      side: 'source',
+      declaredSide: { ...pair.source, key },
+      path: `spec.sourceKeys[${index}]`,
+    }),
   ),
 ];
 
-function want(
+function desiredKeyPolicies(
   pair: BucketReplication,
-  { as, path }: Use,
+  { declaredSide: side, path }: DeclaredKeyUse,
   pairs: readonly BucketReplication[],
 ): Resource<KmsKeyPolicy>[] {
   // A key that is given by ARN is never altered; the owner of another account is told what its policy needs.
-  if ('arn' in as.key && as.managed) return [];
-  const id = keyId(as);
-  const uses = pairs.flatMap((other) =>
-    sidesOf(other)
-      .filter((use) => keyId(use.as) === id)
-      .map(({ side }): KeyUse => ({ pair: other, side, role: roleArn(other) })),
+  if ('arn' in side.key && side.managed) return [];
+  const id = keyResourceId(side);
+  const uses = pairs.flatMap((otherPair) =>
+    keyUsesOf(otherPair)
+      .filter((use) => keyResourceId(use.declaredSide) === id)
+      .map(({ side }): RoleKeyUse => ({ pair: otherPair, side, role: roleArnOrRef(otherPair) })),
   );
-  const statements = keyStatements(uses);
+  const statements = keyPolicyStatements(uses);
   if (Object.keys(statements).length === 0) return [];
   return [
     {
-      id: keyId(as, 'kms.key-policy'),
+      id: keyResourceId(side, 'kms.key-policy'),
       kind: 'kms.key-policy',
-      at: place(as),
-      spec: { alias: 'arn' in as.key ? as.key.arn : as.key.alias, statements },
-      after: [id, ...rolesByArn(uses.map((use) => use.pair))],
-      pairs: [pair.name],
-      from: position(pair, path),
+      location: locationOfSide(side),
+      spec: { alias: 'arn' in side.key ? side.key.arn : side.key.alias, statements },
+      after: [id, ...externalRoleIds(uses.map((use) => use.pair))],
+      declaredBy: [pair.name],
+      position: positionOfPath(pair, path),
     },
   ];
 }
 
-const accountDecides = (arn: string, accountId: string): Statement => ({
+const accountRootStatement = (arn: string, accountId: string): Statement => ({
   Effect: 'Allow',
   Principal: { AWS: `arn:${arn.split(':')[1]}:iam::${accountId}:root` },
   Action: 'kms:*',

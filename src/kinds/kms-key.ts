@@ -12,14 +12,14 @@ import {
   ListResourceTagsCommand,
   UpdateKeyDescriptionCommand,
 } from '@aws-sdk/client-kms';
-import { defined } from '../canonical.ts';
-import { keyId, place, position } from '../core/names.ts';
-import { type Following, pages } from '../core/pages.ts';
-import type { Aws, Kind, Place, Resource, Seen } from '../core/resource.ts';
+import { type PageCursor, paginate } from '../aws/paginate.ts';
+import { keyResourceId, locationOfSide, positionOfPath } from '../core/ids.ts';
+import type { Aws, Current, Kind, Location, Resource } from '../core/resource.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
-import { orAbsent } from './absent.ts';
-import { ownTags, tagMap } from './tags.ts';
-import { keyTrail } from './trail.ts';
+import { omitUndefined } from '../util/canonical-json.ts';
+import { keyAuditEvents } from './cloudtrail-events.ts';
+import { ignoreErrors } from './helpers.ts';
+import { ownershipTags, toTagMap } from './tags.ts';
 
 /** A key by its alias, which we create when it is absent, or by its ARN, which must exist and is never altered. */
 export interface KmsKey {
@@ -39,7 +39,7 @@ const ALIAS_TAG = 'replikey:alias';
 
 export const kmsKey: Kind<KmsKey> = {
   name: 'kms.key',
-  actions: {
+  permissions: {
     read: [
       'kms:DescribeKey',
       'kms:GetKeyRotationStatus',
@@ -57,23 +57,25 @@ export const kmsKey: Kind<KmsKey> = {
     ],
   },
 
-  want: ({ pair }) => [
-    want(pair, pair.source, 'spec.source.key'),
-    want(pair, pair.destination, 'spec.destination.key'),
-    ...pair.sourceKeys.map((key, index) => want(pair, { ...pair.source, key }, `spec.sourceKeys[${index}]`)),
+  desired: ({ pair }) => [
+    desiredKey(pair, pair.source, 'spec.source.key'),
+    desiredKey(pair, pair.destination, 'spec.destination.key'),
+    ...pair.sourceKeys.map((key, index) =>
+      desiredKey(pair, { ...pair.source, key }, `spec.sourceKeys[${index}]`),
+    ),
   ],
 
-  canonical: (spec) => defined(spec),
+  normalize: (spec) => omitUndefined(spec),
 
-  blocks(desired, seen, at) {
-    if (!seen) {
+  blockedReason(desired, current, location) {
+    if (!current) {
       if (desired.arn === undefined) return undefined;
       return `the key ${desired.arn} does not exist, or is not visible to these credentials; a key given by ARN must exist before`;
     }
-    const { arn = '', state, usage, keySpec } = seen.attrs;
+    const { arn = '', state, usage, keySpec } = current.attrs;
     const region = arn.split(':')[3];
-    if (region !== at.region) {
-      return `the key ${arn} lies in ${region}, but the bucket in ${at.region}: S3 takes keys of the bucket's own Region only`;
+    if (region !== location.region) {
+      return `the key ${arn} lies in ${region}, but the bucket in ${location.region}: S3 takes keys of the bucket's own Region only`;
     }
     if (usage !== 'ENCRYPT_DECRYPT' || keySpec !== 'SYMMETRIC_DEFAULT') {
       return `the key ${arn} is ${keySpec} for ${usage}; S3 needs a symmetric key for ENCRYPT_DECRYPT`;
@@ -84,41 +86,45 @@ export const kmsKey: Kind<KmsKey> = {
     return undefined;
   },
 
-  async read(aws, { at, spec }) {
-    const named = await describe(aws, at, spec.arn ?? spec.alias);
-    if (named) return seen(aws, at, named, spec);
-    const orphan = spec.alias === undefined ? undefined : await keyMadeFor(aws, at, spec.alias);
-    return orphan && { spec: {}, attrs: attrs(orphan) };
+  async read(aws, { location, spec }) {
+    const key = await describeKey(aws, location, spec.arn ?? spec.alias);
+    if (key) return readCurrentKey(aws, location, key, spec);
+    const unnamedKey =
+      spec.alias === undefined ? undefined : await findKeyByAliasTag(aws, location, spec.alias);
+    return unnamedKey && { spec: {}, attrs: keyAttrsOf(unnamedKey) };
   },
 
-  calls(desired, seen) {
+  operations(desired, current) {
     const { alias, description } = desired;
-    const was = seen?.spec;
-    const switched = rotationCall(desired, was);
+    const currentSpec = current?.spec;
+    const rotationOperation = rotationOperationOf(desired, currentSpec);
     return [
-      ...(seen ? [] : ['kms:CreateKey']),
-      ...(alias !== undefined && was?.alias === undefined ? ['kms:CreateAlias'] : []),
-      ...(was && description !== undefined && description !== was.description
+      ...(current ? [] : ['kms:CreateKey']),
+      ...(alias !== undefined && currentSpec?.alias === undefined ? ['kms:CreateAlias'] : []),
+      ...(currentSpec && description !== undefined && description !== currentSpec.description
         ? ['kms:UpdateKeyDescription']
         : []),
-      ...(switched === undefined ? [] : [`kms:${switched}`]),
+      ...(rotationOperation === undefined ? [] : [`kms:${rotationOperation}`]),
     ];
   },
 
-  async write(aws, { at, spec, pairs }, was) {
+  async write(aws, { location, spec, declaredBy }, current) {
     if (spec.alias === undefined) return;
-    const arn = was?.attrs.arn ?? (await create(aws, at, spec, pairs));
-    if (was?.spec.alias === undefined) {
+    const arn = current?.attrs.arn ?? (await createKey(aws, location, spec, declaredBy));
+    if (current?.spec.alias === undefined) {
       // The alias is there already when the answer to an earlier attempt was lost; reading it back tells.
-      await orAbsent(
-        aws.send(at, new CreateAliasCommand({ AliasName: spec.alias, TargetKeyId: arn })),
+      await ignoreErrors(
+        aws.send(location, new CreateAliasCommand({ AliasName: spec.alias, TargetKeyId: arn })),
         'AlreadyExistsException',
       );
     }
-    if (was && spec.description !== undefined && spec.description !== was.spec.description) {
-      await aws.send(at, new UpdateKeyDescriptionCommand({ KeyId: arn, Description: spec.description }));
+    if (current && spec.description !== undefined && spec.description !== current.spec.description) {
+      await aws.send(
+        location,
+        new UpdateKeyDescriptionCommand({ KeyId: arn, Description: spec.description }),
+      );
     }
-    await rotate(aws, at, arn, spec, was?.spec);
+    await updateRotation(aws, location, arn, spec, current?.spec);
   },
 
   explain(path, desired) {
@@ -141,76 +147,88 @@ export const kmsKey: Kind<KmsKey> = {
       : []),
   ],
 
-  async tags(aws, { at }, seen) {
-    const { Tags } = await aws.send(at, new ListResourceTagsCommand({ KeyId: seen.attrs.arn }));
-    return tagMap(Tags?.map(({ TagKey, TagValue }) => ({ Key: TagKey, Value: TagValue })));
+  async fetchTags(aws, { location }, current) {
+    const { Tags } = await aws.send(location, new ListResourceTagsCommand({ KeyId: current.attrs.arn }));
+    return toTagMap(Tags?.map(({ TagKey, TagValue }) => ({ Key: TagKey, Value: TagValue })));
   },
 
-  facts(desired, { seen, arn }) {
+  facts(desired, { current, arn }) {
     // Nobody makes a key that is given by its ARN.
-    if (!seen && desired.arn !== undefined) return {};
+    if (!current && desired.arn !== undefined) return {};
     return {
       keys: {
-        [arn]: defined({
+        [arn]: omitUndefined({
           arn,
-          state: seen?.attrs.state ?? 'Enabled',
-          usage: seen?.attrs.usage,
-          keySpec: seen?.attrs.keySpec,
-          manager: seen?.attrs.manager,
+          state: current?.attrs.state ?? 'Enabled',
+          usage: current?.attrs.usage,
+          keySpec: current?.attrs.keySpec,
+          manager: current?.attrs.manager,
         }),
       },
     };
   },
 
-  settles: [
+  transientErrors: [
     { code: 'NotFoundException', waitsFor: 'KMS to see the new key' },
     { code: 'KMSInvalidStateException', message: /Creating/, waitsFor: 'the new key to become Enabled' },
   ],
 
-  trail: keyTrail({
+  auditEvents: keyAuditEvents({
     '': ['DeleteAlias', 'UpdateAlias'],
     '/description': ['UpdateKeyDescription'],
     '/rotation': ['EnableKeyRotation', 'DisableKeyRotation'],
   }),
 };
 
-function want(pair: BucketReplication, side: Side, path: string): Resource<KmsKey> {
+function desiredKey(pair: BucketReplication, side: Side, path: string): Resource<KmsKey> {
   const { key } = side;
   return {
-    id: keyId(side),
+    id: keyResourceId(side),
     kind: 'kms.key',
-    at: place(side),
+    location: locationOfSide(side),
     spec: { ...key },
     after: [],
-    pairs: [pair.name],
-    from: position(pair, path),
+    declaredBy: [pair.name],
+    position: positionOfPath(pair, path),
   };
 }
 
-async function describe(aws: Aws, at: Place, key: string | undefined): Promise<KeyMetadata | undefined> {
-  const answer = await orAbsent(aws.send(at, new DescribeKeyCommand({ KeyId: key })), 'NotFoundException');
-  return answer?.KeyMetadata;
+async function describeKey(
+  aws: Aws,
+  location: Location,
+  key: string | undefined,
+): Promise<KeyMetadata | undefined> {
+  const response = await ignoreErrors(
+    aws.send(location, new DescribeKeyCommand({ KeyId: key })),
+    'NotFoundException',
+  );
+  return response?.KeyMetadata;
 }
 
-async function seen(aws: Aws, at: Place, key: KeyMetadata, spec: KmsKey): Promise<Seen<KmsKey>> {
-  const asked = spec.rotation !== undefined || spec.rotationPeriodInDays !== undefined;
-  const status = asked
-    ? await aws.send(at, new GetKeyRotationStatusCommand({ KeyId: key.KeyId }))
+async function readCurrentKey(
+  aws: Aws,
+  location: Location,
+  key: KeyMetadata,
+  spec: KmsKey,
+): Promise<Current<KmsKey>> {
+  const needsRotationStatus = spec.rotation !== undefined || spec.rotationPeriodInDays !== undefined;
+  const rotationStatus = needsRotationStatus
+    ? await aws.send(location, new GetKeyRotationStatusCommand({ KeyId: key.KeyId }))
     : undefined;
   return {
-    spec: defined({
+    spec: omitUndefined({
       alias: spec.alias,
       arn: spec.arn,
       description: spec.description === undefined ? undefined : (key.Description ?? ''),
-      rotation: spec.rotation === undefined ? undefined : status?.KeyRotationEnabled,
+      rotation: spec.rotation === undefined ? undefined : rotationStatus?.KeyRotationEnabled,
       rotationPeriodInDays:
-        spec.rotationPeriodInDays === undefined ? undefined : status?.RotationPeriodInDays,
+        spec.rotationPeriodInDays === undefined ? undefined : rotationStatus?.RotationPeriodInDays,
     }),
-    attrs: attrs(key),
+    attrs: keyAttrsOf(key),
   };
 }
 
-const attrs = (key: KeyMetadata): Record<string, string> => ({
+const keyAttrsOf = (key: KeyMetadata): Record<string, string> => ({
   arn: key.Arn ?? '',
   id: key.KeyId ?? '',
   state: key.KeyState ?? '',
@@ -221,39 +239,40 @@ const attrs = (key: KeyMetadata): Record<string, string> => ({
 });
 
 /** How rotation becomes as declared, if it is not; setting a period anew is what changes it. */
-function rotationCall(
+function rotationOperationOf(
   { rotation, rotationPeriodInDays }: KmsKey,
-  was: KmsKey | undefined,
+  current: KmsKey | undefined,
 ): 'EnableKeyRotation' | 'DisableKeyRotation' | undefined {
-  if (rotation === false) return was?.rotation ? 'DisableKeyRotation' : undefined;
-  const other = rotationPeriodInDays !== undefined && rotationPeriodInDays !== was?.rotationPeriodInDays;
-  return (rotation && !was?.rotation) || other ? 'EnableKeyRotation' : undefined;
+  if (rotation === false) return current?.rotation ? 'DisableKeyRotation' : undefined;
+  const periodDiffers =
+    rotationPeriodInDays !== undefined && rotationPeriodInDays !== current?.rotationPeriodInDays;
+  return (rotation && !current?.rotation) || periodDiffers ? 'EnableKeyRotation' : undefined;
 }
 
-async function rotate(
+async function updateRotation(
   aws: Aws,
-  at: Place,
+  location: Location,
   KeyId: string | undefined,
-  spec: KmsKey,
-  was: KmsKey | undefined,
+  desired: KmsKey,
+  current: KmsKey | undefined,
 ): Promise<void> {
-  const call = rotationCall(spec, was);
-  if (call === 'DisableKeyRotation') await aws.send(at, new DisableKeyRotationCommand({ KeyId }));
-  if (call === 'EnableKeyRotation') {
-    const RotationPeriodInDays = spec.rotationPeriodInDays;
-    await aws.send(at, new EnableKeyRotationCommand(defined({ KeyId, RotationPeriodInDays })));
+  const operation = rotationOperationOf(desired, current);
+  if (operation === 'DisableKeyRotation') await aws.send(location, new DisableKeyRotationCommand({ KeyId }));
+  if (operation === 'EnableKeyRotation') {
+    const RotationPeriodInDays = desired.rotationPeriodInDays;
+    await aws.send(location, new EnableKeyRotationCommand(omitUndefined({ KeyId, RotationPeriodInDays })));
   }
 }
 
 /** Make a key, once: where the answer is lost, the key is looked for by its tag before another is made. */
-async function create(
+async function createKey(
   aws: Aws,
-  at: Place,
+  location: Location,
   { alias = '', description }: KmsKey,
-  pairs: readonly string[],
+  declaredBy: readonly string[],
 ): Promise<string | undefined> {
-  const tags = [...ownTags(pairs), { Key: ALIAS_TAG, Value: alias }];
-  const command = () =>
+  const tags = [...ownershipTags(declaredBy), { Key: ALIAS_TAG, Value: alias }];
+  const createCommand = () =>
     new CreateKeyCommand({
       Description: description ?? `${alias}: S3 replication, created by replikey`,
       // The defaults of KMS; said all the same, since not every endpoint fills them in.
@@ -263,56 +282,61 @@ async function create(
     });
   for (let attempt = 1; ; attempt++) {
     try {
-      return (await aws.send(at, command())).KeyMetadata?.Arn;
+      return (await aws.send(location, createCommand())).KeyMetadata?.Arn;
     } catch (error) {
-      const made = await keyMadeFor(aws, at, alias);
-      if (made) return made.Arn;
-      if (attempt === ATTEMPTS || !isLost(error)) throw error;
+      const existing = await findKeyByAliasTag(aws, location, alias);
+      if (existing) return existing.Arn;
+      if (attempt === MAX_CREATE_ATTEMPTS || !isOutcomeUnknown(error)) throw error;
     }
   }
 }
 
-const ATTEMPTS = 4;
+const MAX_CREATE_ATTEMPTS = 4;
 
 /** Whether the call may have been carried out though it failed: a fault of the network or of the server. */
-function isLost(error: unknown): boolean {
+function isOutcomeUnknown(error: unknown): boolean {
   const status = (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
   return status === undefined || status >= 500;
 }
 
 /** A usable key that carries our tag for this alias, made by a run that did not come to name it. */
-export async function keyMadeFor(aws: Aws, at: Place, alias: string): Promise<KeyMetadata | undefined> {
-  const named = new Set<string | undefined>();
-  const aliases = pages(
-    (Marker) => aws.send(at, new ListAliasesCommand(defined({ Limit: 100, Marker }))),
-    following,
+export async function findKeyByAliasTag(
+  aws: Aws,
+  location: Location,
+  alias: string,
+): Promise<KeyMetadata | undefined> {
+  const keysWithAlias = new Set<string | undefined>();
+  const aliases = paginate(
+    (Marker) => aws.send(location, new ListAliasesCommand(omitUndefined({ Limit: 100, Marker }))),
+    nextKmsPage,
   );
-  for await (const page of aliases) for (const one of page.Aliases ?? []) named.add(one.TargetKeyId);
-  const keys = pages(
-    (Marker) => aws.send(at, new ListKeysCommand(defined({ Limit: 1000, Marker }))),
-    following,
+  for await (const page of aliases)
+    for (const keyAlias of page.Aliases ?? []) keysWithAlias.add(keyAlias.TargetKeyId);
+  const keys = paginate(
+    (Marker) => aws.send(location, new ListKeysCommand(omitUndefined({ Limit: 1000, Marker }))),
+    nextKmsPage,
   );
   for await (const page of keys) {
     for (const { KeyId } of page.Keys ?? []) {
-      if (named.has(KeyId)) continue;
-      const tags = await orAbsent(
-        aws.send(at, new ListResourceTagsCommand({ KeyId })),
+      if (keysWithAlias.has(KeyId)) continue;
+      const tags = await ignoreErrors(
+        aws.send(location, new ListResourceTagsCommand({ KeyId })),
         'NotFoundException',
         // A key whose policy keeps us out is not one that we made.
         'AccessDeniedException',
       );
       if (!tags?.Tags?.some(({ TagKey, TagValue }) => TagKey === ALIAS_TAG && TagValue === alias)) continue;
-      const key = await describe(aws, at, KeyId);
+      const key = await describeKey(aws, location, KeyId);
       if (key && (key.KeyState === 'Enabled' || key.KeyState === 'Creating')) return key;
     }
   }
   return undefined;
 }
 
-const following = ({
+const nextKmsPage = ({
   Truncated,
   NextMarker,
-}: Pick<ListKeysCommandOutput, 'Truncated' | 'NextMarker'>): Following => ({
-  more: Truncated,
+}: Pick<ListKeysCommandOutput, 'Truncated' | 'NextMarker'>): PageCursor => ({
+  hasMore: Truncated,
   marker: NextMarker,
 });

@@ -1,6 +1,6 @@
 import type { ReplicationRule, ReplicationRuleFilter } from '@aws-sdk/client-s3';
-import { byCodeUnit, defined } from '../canonical.ts';
 import type { Ref } from '../core/resource.ts';
+import { compareCodeUnits, omitUndefined } from '../util/canonical-json.ts';
 
 /** A replication rule in our words: every field explicit, tags as a map, and what S3 spells as blocks as booleans. */
 export interface RuleSpec {
@@ -22,45 +22,48 @@ export interface RuleSpec {
 }
 
 /** To S3's form: always the second version of the schema, with no block that says `Disabled` where absence says it. */
-export function toAws(id: string, rule: RuleSpec): ReplicationRule {
-  const fifteen = { Minutes: 15 };
-  const selection = defined({
+export function toS3Rule(id: string, rule: RuleSpec): ReplicationRule {
+  const fifteenMinutes = { Minutes: 15 };
+  const selection = omitUndefined({
     SseKmsEncryptedObjects: rule.sseKmsEncryptedObjects ? { Status: 'Enabled' as const } : undefined,
     ReplicaModifications: rule.replicaModifications ? { Status: 'Enabled' as const } : undefined,
   });
-  return defined({
+  return omitUndefined({
     ID: id,
     Priority: rule.priority,
     Status: rule.status,
-    Filter: filter(rule),
+    Filter: toS3Filter(rule),
     DeleteMarkerReplication: { Status: rule.deleteMarkerReplication ? 'Enabled' : 'Disabled' },
     // An empty SourceSelectionCriteria is refused.
     SourceSelectionCriteria: Object.keys(selection).length > 0 ? selection : undefined,
-    Destination: defined({
+    Destination: omitUndefined({
       Bucket: rule.destination,
       Account: rule.account,
       AccessControlTranslation: rule.owner === undefined ? undefined : { Owner: rule.owner },
       StorageClass: rule.storageClass,
       EncryptionConfiguration:
         rule.replicaKmsKeyId === undefined ? undefined : { ReplicaKmsKeyID: rule.replicaKmsKeyId },
-      ReplicationTime: rule.replicationTimeControl ? { Status: 'Enabled', Time: fifteen } : undefined,
+      ReplicationTime: rule.replicationTimeControl ? { Status: 'Enabled', Time: fifteenMinutes } : undefined,
       // A threshold without replication time control is refused.
       Metrics: rule.metrics
-        ? defined({ Status: 'Enabled', EventThreshold: rule.replicationTimeControl ? fifteen : undefined })
+        ? omitUndefined({
+            Status: 'Enabled',
+            EventThreshold: rule.replicationTimeControl ? fifteenMinutes : undefined,
+          })
         : undefined,
     }),
   }) as ReplicationRule;
 }
 
 /** From S3's form, of either version: an absent block, a Disabled one and an empty filter have one normal form each. */
-export function fromAws(rule: ReplicationRule): RuleSpec {
-  const { Destination: destination, Filter: given } = rule;
-  const tags = given?.And?.Tags ?? (given?.Tag ? [given.Tag] : []);
-  return defined({
+export function fromS3Rule(rule: ReplicationRule): RuleSpec {
+  const { Destination: destination, Filter: filter } = rule;
+  const tags = filter?.And?.Tags ?? (filter?.Tag ? [filter.Tag] : []);
+  return omitUndefined({
     status: rule.Status ?? 'Disabled',
     priority: rule.Priority,
-    prefix: given?.And?.Prefix ?? given?.Prefix ?? rule.Prefix ?? '',
-    tags: tagMap(tags),
+    prefix: filter?.And?.Prefix ?? filter?.Prefix ?? rule.Prefix ?? '',
+    tags: sortedTagMap(tags),
     deleteMarkerReplication: rule.DeleteMarkerReplication?.Status === 'Enabled',
     sseKmsEncryptedObjects: rule.SourceSelectionCriteria?.SseKmsEncryptedObjects?.Status === 'Enabled',
     replicaModifications: rule.SourceSelectionCriteria?.ReplicaModifications?.Status === 'Enabled',
@@ -75,22 +78,24 @@ export function fromAws(rule: ReplicationRule): RuleSpec {
 }
 
 /** Whether a rule is of the first version of the schema, which cannot stand beside ours. */
-export const isV1 = (rule: ReplicationRule): boolean => rule.Filter === undefined;
+export const isV1Rule = (rule: ReplicationRule): boolean => rule.Filter === undefined;
 
 /** `And` is for two predicates or more. */
-function filter({ prefix, tags }: RuleSpec): ReplicationRuleFilter {
-  const list = Object.entries(tags)
-    .sort(([a], [b]) => byCodeUnit(a, b))
+function toS3Filter({ prefix, tags }: RuleSpec): ReplicationRuleFilter {
+  const tagList = Object.entries(tags)
+    .sort(([a], [b]) => compareCodeUnits(a, b))
     .map(([Key, Value]) => ({ Key, Value }));
-  const [only, ...more] = list;
-  if (!only) return { Prefix: prefix };
-  if (more.length === 0 && prefix === '') return { Tag: only };
-  return { And: prefix === '' ? { Tags: list } : { Prefix: prefix, Tags: list } };
+  const [first, ...rest] = tagList;
+  if (!first) return { Prefix: prefix };
+  if (rest.length === 0 && prefix === '') return { Tag: first };
+  return { And: prefix === '' ? { Tags: tagList } : { Prefix: prefix, Tags: tagList } };
 }
 
-function tagMap(tags: { Key?: string | undefined; Value?: string | undefined }[]): Record<string, string> {
+function sortedTagMap(
+  tags: { Key?: string | undefined; Value?: string | undefined }[],
+): Record<string, string> {
   const sorted = tags
     .map(({ Key = '', Value = '' }) => [Key, Value] as const)
-    .sort(([a], [b]) => byCodeUnit(a, b));
+    .sort(([a], [b]) => compareCodeUnits(a, b));
   return Object.fromEntries(sorted);
 }

@@ -3,23 +3,23 @@ import {
   GetBucketPolicyCommand,
   PutBucketPolicyCommand,
 } from '@aws-sdk/client-s3';
-import { unwanted } from '../core/leftover.ts';
-import { bucketId, place, position } from '../core/names.ts';
-import { bucketStatements, rolesByArn } from '../core/permissions.ts';
+import { bucketResourceId, locationOfSide, positionOfPath } from '../core/ids.ts';
+import { orphanResource } from '../core/orphan.ts';
 import type { Kind } from '../core/resource.ts';
+import type { Statement } from '../iam/types.ts';
+import { bucketPolicyStatements, externalRoleIds } from '../policy/replication-policies.ts';
 import {
-  canonicalStatements,
   joinPolicy,
+  normalizeStatements,
+  omitRedundantStatements,
   type Statements,
   splitPolicy,
-  statementList,
-  withoutRepeats,
-} from '../core/statements.ts';
-import type { Statement } from '../iam/types.ts';
-import { orAbsent } from './absent.ts';
-import { bucketSettles } from './bucket-settles.ts';
-import { isSpent, policyOf, remarks } from './policy-text.ts';
-import { bucketTrail } from './trail.ts';
+  toStatementList,
+} from '../policy/statements.ts';
+import { bucketAuditEvents } from './cloudtrail-events.ts';
+import { ignoreErrors } from './helpers.ts';
+import { isPolicyEmpty, parsePolicyDocument, policyNotes } from './policy-document.ts';
+import { bucketTransientErrors } from './transient-errors.ts';
 
 /** Our statements in the policy of a destination bucket, where the source is of another account. */
 export interface S3BucketPolicy {
@@ -28,113 +28,119 @@ export interface S3BucketPolicy {
 }
 
 /** S3 takes bucket policies of up to 20 KB. */
-const LIMIT = 20_480;
+const MAX_BUCKET_POLICY_CHARACTERS = 20_480;
 
 export const s3BucketPolicy: Kind<S3BucketPolicy> = {
   name: 's3.bucket-policy',
-  actions: { read: ['s3:GetBucketPolicy'], write: ['s3:PutBucketPolicy', 's3:DeleteBucketPolicy'] },
+  permissions: { read: ['s3:GetBucketPolicy'], write: ['s3:PutBucketPolicy', 's3:DeleteBucketPolicy'] },
 
-  want({ pair, pairs }) {
+  desired({ pair, relatedPairs: pairs }) {
     const { bucket } = pair.destination;
-    const sharing = pairs.filter((other) => other.destination.bucket === bucket);
-    const statements = bucketStatements(sharing);
+    const pairsOfBucket = pairs.filter((otherPair) => otherPair.destination.bucket === bucket);
+    const statements = bucketPolicyStatements(pairsOfBucket);
     if (Object.keys(statements).length === 0) return [];
     return [
       {
-        id: bucketId('s3.bucket-policy', bucket),
+        id: bucketResourceId('s3.bucket-policy', bucket),
         kind: 's3.bucket-policy',
-        at: place(pair.destination),
+        location: locationOfSide(pair.destination),
         spec: { bucket, statements },
-        after: [bucketId('s3.bucket', bucket), ...rolesByArn(sharing)],
-        pairs: [pair.name],
-        from: position(pair, 'spec.destination.account'),
+        after: [bucketResourceId('s3.bucket', bucket), ...externalRoleIds(pairsOfBucket)],
+        declaredBy: [pair.name],
+        position: positionOfPath(pair, 'spec.destination.account'),
       },
     ];
   },
 
-  left: (of) =>
-    of.destinations.map(({ bucket, at }) =>
-      unwanted(of, {
-        id: bucketId('s3.bucket-policy', bucket),
+  orphans: (orphan) =>
+    orphan.destinations.map(({ bucket, location }) =>
+      orphanResource(orphan, {
+        id: bucketResourceId('s3.bucket-policy', bucket),
         kind: 's3.bucket-policy',
-        at,
+        location,
         spec: { bucket, statements: {} },
-        after: of.sources.map((source) => bucketId('s3.replication', source.bucket)),
+        after: orphan.sources.map((source) => bucketResourceId('s3.replication', source.bucket)),
       }),
     ),
 
-  canonical: ({ bucket, statements }) => ({ bucket, statements: canonicalStatements(statements) }),
+  normalize: ({ bucket, statements }) => ({ bucket, statements: normalizeStatements(statements) }),
 
-  complete: (desired, seen) => ({
+  complete: (desired, current) => ({
     ...desired,
-    statements: withoutRepeats(desired.statements, (seen?.rest as Statement[] | undefined) ?? []),
+    statements: omitRedundantStatements(
+      desired.statements,
+      (current?.foreign as Statement[] | undefined) ?? [],
+    ),
   }),
 
-  blocks(desired, seen) {
-    const policy = joinPolicy(desired.statements, (seen?.rest as Statement[] | undefined) ?? []);
+  blockedReason(desired, current) {
+    const policy = joinPolicy(desired.statements, (current?.foreign as Statement[] | undefined) ?? []);
     const size = JSON.stringify(policy).length;
-    if (size <= LIMIT) return undefined;
-    return `the policy of ${desired.bucket} would have ${size} characters, and S3 allows ${LIMIT}: let fewer sources replicate to it`;
+    if (size <= MAX_BUCKET_POLICY_CHARACTERS) return undefined;
+    return `the policy of ${desired.bucket} would have ${size} characters, and S3 allows ${MAX_BUCKET_POLICY_CHARACTERS}: let fewer sources replicate to it`;
   },
 
-  async read(aws, { at, spec, pairs, prune }) {
-    const owner = await aws.accountId(at.account);
-    const answer = await orAbsent(
-      aws.send(at, new GetBucketPolicyCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner })),
+  async read(aws, { location, spec, declaredBy, pruneOwners: prune }) {
+    const owner = await aws.accountId(location.account);
+    const response = await ignoreErrors(
+      aws.send(location, new GetBucketPolicyCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner })),
       'NoSuchBucket',
       'NoSuchBucketPolicy',
     );
-    if (answer?.Policy === undefined) return undefined;
-    const { ours, foreign } = splitPolicy(policyOf(answer.Policy), pairs, prune);
-    return { spec: { bucket: spec.bucket, statements: ours }, attrs: {}, rest: foreign };
+    if (response?.Policy === undefined) return undefined;
+    const { managed, foreign } = splitPolicy(parsePolicyDocument(response.Policy), declaredBy, prune);
+    return { spec: { bucket: spec.bucket, statements: managed }, attrs: {}, foreign: foreign };
   },
 
-  calls: (_, __, goes) => [goes ? 's3:DeleteBucketPolicy' : 's3:PutBucketPolicy'],
+  operations: (_, __, isRemoval) => [isRemoval ? 's3:DeleteBucketPolicy' : 's3:PutBucketPolicy'],
 
-  async write(aws, { at, spec }, was) {
-    const policy = joinPolicy(spec.statements, (was?.rest as Statement[] | undefined) ?? []);
+  async write(aws, { location, spec }, current) {
+    const policy = joinPolicy(spec.statements, (current?.foreign as Statement[] | undefined) ?? []);
     await aws.send(
-      at,
+      location,
       new PutBucketPolicyCommand({
         Bucket: spec.bucket,
-        ExpectedBucketOwner: await aws.accountId(at.account),
+        ExpectedBucketOwner: await aws.accountId(location.account),
         Policy: JSON.stringify(policy),
       }),
     );
   },
 
-  shared: true,
+  isShared: true,
 
-  isSpent,
+  isEmpty: isPolicyEmpty,
 
-  async remove(aws, { at, spec }) {
-    const owner = await aws.accountId(at.account);
-    await aws.send(at, new DeleteBucketPolicyCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner }));
+  async remove(aws, { location, spec }) {
+    const owner = await aws.accountId(location.account);
+    await aws.send(
+      location,
+      new DeleteBucketPolicyCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner }),
+    );
   },
 
   explain: () => 'across accounts the bucket of the destination must allow the role, too',
 
-  notes: (_, seen) => remarks(seen.spec.statements, seen.rest),
+  notes: (_, current) => policyNotes(current.spec.statements, current.foreign),
 
-  facts: ({ bucket, statements }, { at, seen }) => ({
+  facts: ({ bucket, statements }, { location, current }) => ({
     buckets: {
       [bucket]: {
-        region: at.region,
-        policy: joinPolicy(statements, (seen?.rest as Statement[] | undefined) ?? []),
+        region: location.region,
+        policy: joinPolicy(statements, (current?.foreign as Statement[] | undefined) ?? []),
       },
     },
   }),
 
-  byHand: ({ bucket, statements }) => ({
+  manualSteps: ({ bucket, statements }) => ({
     what: `add these statements to the policy of ${bucket}`,
-    document: statementList(statements),
+    document: toStatementList(statements),
     command: `aws s3api put-bucket-policy --bucket ${bucket} --policy file://policy.json`,
   }),
 
-  settles: [
-    ...bucketSettles,
+  transientErrors: [
+    ...bucketTransientErrors,
     { code: 'MalformedPolicy', message: /principal/i, waitsFor: 'S3 to see the new role as a principal' },
   ],
 
-  trail: bucketTrail({ '': ['DeleteBucketPolicy'], '/': ['PutBucketPolicy'] }),
+  auditEvents: bucketAuditEvents({ '': ['DeleteBucketPolicy'], '/': ['PutBucketPolicy'] }),
 };

@@ -3,11 +3,11 @@ import {
   type ObjectOwnership,
   PutBucketOwnershipControlsCommand,
 } from '@aws-sdk/client-s3';
-import { bucketId, place, position } from '../core/names.ts';
+import { bucketResourceId, locationOfSide, positionOfPath } from '../core/ids.ts';
 import type { Kind } from '../core/resource.ts';
-import { orAbsent } from './absent.ts';
-import { bucketSettles } from './bucket-settles.ts';
-import { bucketTrail } from './trail.ts';
+import { bucketAuditEvents } from './cloudtrail-events.ts';
+import { ignoreErrors } from './helpers.ts';
+import { bucketTransientErrors } from './transient-errors.ts';
 
 /** Who owns new objects of a bucket, where it is declared. */
 export interface S3Ownership {
@@ -17,49 +17,49 @@ export interface S3Ownership {
 
 export const s3Ownership: Kind<S3Ownership> = {
   name: 's3.ownership',
-  actions: { read: ['s3:GetBucketOwnershipControls'], write: ['s3:PutBucketOwnershipControls'] },
+  permissions: { read: ['s3:GetBucketOwnershipControls'], write: ['s3:PutBucketOwnershipControls'] },
 
-  want: ({ pair }) =>
+  desired: ({ pair }) =>
     (['source', 'destination'] as const).flatMap((side) => {
       const { bucket, objectOwnership } = pair[side];
       if (objectOwnership === undefined) return [];
       return [
         {
-          id: bucketId('s3.ownership', bucket),
+          id: bucketResourceId('s3.ownership', bucket),
           kind: 's3.ownership',
-          at: place(pair[side]),
+          location: locationOfSide(pair[side]),
           spec: { bucket, objectOwnership },
-          after: [bucketId('s3.bucket', bucket)],
-          pairs: [pair.name],
-          from: position(pair, `spec.${side}.objectOwnership`),
+          after: [bucketResourceId('s3.bucket', bucket)],
+          declaredBy: [pair.name],
+          position: positionOfPath(pair, `spec.${side}.objectOwnership`),
         },
       ];
     }),
 
-  canonical: (spec) => spec,
+  normalize: (spec) => spec,
 
-  async read(aws, { at, spec }) {
-    const owner = await aws.accountId(at.account);
-    const answer = await orAbsent(
+  async read(aws, { location, spec }) {
+    const owner = await aws.accountId(location.account);
+    const response = await ignoreErrors(
       aws.send(
-        at,
+        location,
         new GetBucketOwnershipControlsCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner }),
       ),
       'NoSuchBucket',
       'OwnershipControlsNotFoundError',
     );
-    const objectOwnership = answer?.OwnershipControls?.Rules?.[0]?.ObjectOwnership;
+    const objectOwnership = response?.OwnershipControls?.Rules?.[0]?.ObjectOwnership;
     return objectOwnership && { spec: { bucket: spec.bucket, objectOwnership }, attrs: {} };
   },
 
-  calls: () => ['s3:PutBucketOwnershipControls'],
+  operations: () => ['s3:PutBucketOwnershipControls'],
 
-  async write(aws, { at, spec }) {
+  async write(aws, { location, spec }) {
     await aws.send(
-      at,
+      location,
       new PutBucketOwnershipControlsCommand({
         Bucket: spec.bucket,
-        ExpectedBucketOwner: await aws.accountId(at.account),
+        ExpectedBucketOwner: await aws.accountId(location.account),
         OwnershipControls: { Rules: [{ ObjectOwnership: spec.objectOwnership }] },
       }),
     );
@@ -67,8 +67,8 @@ export const s3Ownership: Kind<S3Ownership> = {
 
   explain: (_, { objectOwnership }) => `objects are declared ${objectOwnership}`,
 
-  risks: (desired, seen) =>
-    seen.spec.objectOwnership === desired.objectOwnership
+  risks: (desired, current) =>
+    current.spec.objectOwnership === desired.objectOwnership
       ? []
       : [
           {
@@ -80,7 +80,10 @@ export const s3Ownership: Kind<S3Ownership> = {
           },
         ],
 
-  settles: bucketSettles,
+  transientErrors: bucketTransientErrors,
 
-  trail: bucketTrail({ '': ['DeleteBucketOwnershipControls'], '/': ['PutBucketOwnershipControls'] }),
+  auditEvents: bucketAuditEvents({
+    '': ['DeleteBucketOwnershipControls'],
+    '/': ['PutBucketOwnershipControls'],
+  }),
 };

@@ -1,9 +1,9 @@
 import { GetPublicAccessBlockCommand, PutPublicAccessBlockCommand } from '@aws-sdk/client-s3';
-import { bucketId, place, position } from '../core/names.ts';
+import { bucketResourceId, locationOfSide, positionOfPath } from '../core/ids.ts';
 import type { Kind } from '../core/resource.ts';
-import { orAbsent } from './absent.ts';
-import { bucketSettles } from './bucket-settles.ts';
-import { bucketTrail } from './trail.ts';
+import { bucketAuditEvents } from './cloudtrail-events.ts';
+import { ignoreErrors } from './helpers.ts';
+import { bucketTransientErrors } from './transient-errors.ts';
 
 /** The block of public access of a bucket, where it is declared: all four settings, or none. */
 export interface S3PublicAccess {
@@ -16,63 +16,66 @@ export interface S3PublicAccess {
 
 export const s3PublicAccess: Kind<S3PublicAccess> = {
   name: 's3.public-access',
-  actions: { read: ['s3:GetBucketPublicAccessBlock'], write: ['s3:PutBucketPublicAccessBlock'] },
+  permissions: { read: ['s3:GetBucketPublicAccessBlock'], write: ['s3:PutBucketPublicAccessBlock'] },
 
-  want: ({ pair }) =>
+  desired: ({ pair }) =>
     (['source', 'destination'] as const).flatMap((side) => {
-      const { bucket, blockPublicAccess: block } = pair[side];
-      if (block === undefined) return [];
+      const { bucket, blockPublicAccess: blockAll } = pair[side];
+      if (blockAll === undefined) return [];
       return [
         {
-          id: bucketId('s3.public-access', bucket),
+          id: bucketResourceId('s3.public-access', bucket),
           kind: 's3.public-access',
-          at: place(pair[side]),
+          location: locationOfSide(pair[side]),
           spec: {
             bucket,
-            blockPublicAcls: block,
-            ignorePublicAcls: block,
-            blockPublicPolicy: block,
-            restrictPublicBuckets: block,
+            blockPublicAcls: blockAll,
+            ignorePublicAcls: blockAll,
+            blockPublicPolicy: blockAll,
+            restrictPublicBuckets: blockAll,
           },
-          after: [bucketId('s3.bucket', bucket)],
-          pairs: [pair.name],
-          from: position(pair, `spec.${side}.blockPublicAccess`),
+          after: [bucketResourceId('s3.bucket', bucket)],
+          declaredBy: [pair.name],
+          position: positionOfPath(pair, `spec.${side}.blockPublicAccess`),
         },
       ];
     }),
 
-  canonical: (spec) => spec,
+  normalize: (spec) => spec,
 
-  async read(aws, { at, spec }) {
-    const owner = await aws.accountId(at.account);
-    const answer = await orAbsent(
-      aws.send(at, new GetPublicAccessBlockCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner })),
+  async read(aws, { location, spec }) {
+    const owner = await aws.accountId(location.account);
+    const response = await ignoreErrors(
+      aws.send(
+        location,
+        new GetPublicAccessBlockCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner }),
+      ),
       'NoSuchBucket',
       'NoSuchPublicAccessBlockConfiguration',
     );
-    const found = answer?.PublicAccessBlockConfiguration;
+    const configuration = response?.PublicAccessBlockConfiguration;
     return (
-      found && {
+      configuration && {
         spec: {
           bucket: spec.bucket,
-          blockPublicAcls: found.BlockPublicAcls ?? false,
-          ignorePublicAcls: found.IgnorePublicAcls ?? false,
-          blockPublicPolicy: found.BlockPublicPolicy ?? false,
-          restrictPublicBuckets: found.RestrictPublicBuckets ?? false,
+          blockPublicAcls: configuration.BlockPublicAcls ?? false,
+          ignorePublicAcls: configuration.IgnorePublicAcls ?? false,
+          blockPublicPolicy: configuration.BlockPublicPolicy ?? false,
+          restrictPublicBuckets: configuration.RestrictPublicBuckets ?? false,
         },
         attrs: {},
       }
     );
   },
 
-  calls: () => ['s3:PutPublicAccessBlock'],
+  operations: () => ['s3:PutPublicAccessBlock'],
 
-  async write(aws, { at, spec }) {
+  async write(aws, { location, spec }) {
     await aws.send(
-      at,
+      location,
       new PutPublicAccessBlockCommand({
         Bucket: spec.bucket,
-        ExpectedBucketOwner: await aws.accountId(at.account),
+        ExpectedBucketOwner: await aws.accountId(location.account),
         PublicAccessBlockConfiguration: {
           BlockPublicAcls: spec.blockPublicAcls,
           IgnorePublicAcls: spec.ignorePublicAcls,
@@ -86,8 +89,8 @@ export const s3PublicAccess: Kind<S3PublicAccess> = {
   explain: (_, { blockPublicPolicy }) =>
     `public access is declared ${blockPublicPolicy ? 'blocked' : 'open'}`,
 
-  risks: (desired, seen) =>
-    !desired.blockPublicPolicy && Object.values(seen.spec).includes(true)
+  risks: (desired, current) =>
+    !desired.blockPublicPolicy && Object.values(current.spec).includes(true)
       ? [
           {
             id: 'open-public-access',
@@ -96,7 +99,10 @@ export const s3PublicAccess: Kind<S3PublicAccess> = {
         ]
       : [],
 
-  settles: bucketSettles,
+  transientErrors: bucketTransientErrors,
 
-  trail: bucketTrail({ '': ['DeleteBucketPublicAccessBlock'], '/': ['PutBucketPublicAccessBlock'] }),
+  auditEvents: bucketAuditEvents({
+    '': ['DeleteBucketPublicAccessBlock'],
+    '/': ['PutBucketPublicAccessBlock'],
+  }),
 };

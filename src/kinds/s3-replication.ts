@@ -4,18 +4,33 @@ import {
   PutBucketReplicationCommand,
   type ReplicationRule,
 } from '@aws-sdk/client-s3';
-import { defined, sortedSet } from '../canonical.ts';
-import { unwanted } from '../core/leftover.ts';
-import { bucketId, isOurRule, keyId, place, position, roleId, ruleId, specOfRule } from '../core/names.ts';
-import { bucketArn, isAcrossAccounts, keyArn, overridesOwner, roleArn } from '../core/permissions.ts';
+import {
+  bucketResourceId,
+  isReplikeyRule,
+  keyResourceId,
+  locationOfSide,
+  positionOfPath,
+  roleResourceId,
+  specNameOfRule,
+  toRuleId,
+} from '../core/ids.ts';
+import { orphanResource } from '../core/orphan.ts';
 import { isRef, ref } from '../core/ref.ts';
-import type { Id, Kind, Ref, Risk, Seen } from '../core/resource.ts';
-import { sidName } from '../core/statements.ts';
+import type { Current, Id, Kind, Ref, Risk } from '../core/resource.ts';
+import {
+  bucketArn,
+  isCrossAccount,
+  keyArnOrRef,
+  overridesOwner,
+  roleArnOrRef,
+} from '../policy/replication-policies.ts';
+import { toSidName } from '../policy/statements.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
-import { orAbsent } from './absent.ts';
-import { bucketSettles } from './bucket-settles.ts';
-import { fromAws, isV1, type RuleSpec, toAws } from './replication-rule.ts';
-import { bucketTrail } from './trail.ts';
+import { omitUndefined, toSortedSet } from '../util/canonical-json.ts';
+import { bucketAuditEvents } from './cloudtrail-events.ts';
+import { ignoreErrors } from './helpers.ts';
+import { fromS3Rule, isV1Rule, type RuleSpec, toS3Rule } from './replication-rule.ts';
+import { bucketTransientErrors } from './transient-errors.ts';
 
 /** The one replication configuration of a source bucket: one role, and the rules of all specs that share the bucket. */
 export interface S3Replication {
@@ -31,50 +46,52 @@ export interface S3Replication {
 
 export const s3Replication: Kind<S3Replication> = {
   name: 's3.replication',
-  actions: {
+  permissions: {
     read: ['s3:GetReplicationConfiguration'],
     write: ['s3:PutReplicationConfiguration', 'iam:PassRole'],
   },
 
-  want({ pair, pairs }) {
-    const sharing = pairs.filter((other) => other.source.bucket === pair.source.bucket);
+  desired({ pair, relatedPairs: pairs }) {
+    const pairsOfBucket = pairs.filter((otherPair) => otherPair.source.bucket === pair.source.bucket);
     return [
       {
-        id: bucketId('s3.replication', pair.source.bucket),
+        id: bucketResourceId('s3.replication', pair.source.bucket),
         kind: 's3.replication',
-        at: place(pair.source),
+        location: locationOfSide(pair.source),
         spec: {
           bucket: pair.source.bucket,
-          role: roleArn(pair),
-          rules: Object.fromEntries(sharing.flatMap(rulesOf)),
-          foreignRules: strictest(sharing),
+          role: roleArnOrRef(pair),
+          rules: Object.fromEntries(pairsOfBucket.flatMap(desiredRulesOf)),
+          foreignRules: strictestForeignRules(pairsOfBucket),
           v1Rules: [],
         },
-        beside: ref(bucketId('s3.bucket', pair.source.bucket)),
-        after: switchedOnAfter(sharing),
-        pairs: [pair.name],
-        from: position(pair, 'spec.rules'),
+        context: ref(bucketResourceId('s3.bucket', pair.source.bucket)),
+        after: replicationDependencies(pairsOfBucket),
+        declaredBy: [pair.name],
+        position: positionOfPath(pair, 'spec.rules'),
       },
     ];
   },
 
-  left: (of) =>
-    of.sources.map(({ bucket, at }) =>
-      unwanted(of, {
-        id: bucketId('s3.replication', bucket),
+  orphans: (orphan) =>
+    orphan.sources.map(({ bucket, location }) =>
+      orphanResource(orphan, {
+        id: bucketResourceId('s3.replication', bucket),
         kind: 's3.replication',
-        at,
+        location,
         spec: { bucket, role: '', rules: {}, foreignRules: 'Preserve' as const, v1Rules: [] },
         after: [],
       }),
     ),
 
-  canonical: ({ bucket, role, rules, foreignRules, v1Rules }) => ({
+  normalize: ({ bucket, role, rules, foreignRules, v1Rules }) => ({
     bucket,
     role,
-    rules: Object.fromEntries(Object.entries(rules).map(([id, rule]) => [id, defined(rule) as RuleSpec])),
+    rules: Object.fromEntries(
+      Object.entries(rules).map(([id, rule]) => [id, omitUndefined(rule) as RuleSpec]),
+    ),
     foreignRules,
-    v1Rules: sortedSet(v1Rules),
+    v1Rules: toSortedSet(v1Rules),
   }),
 
   /**
@@ -84,102 +101,109 @@ export const s3Replication: Kind<S3Replication> = {
    * A rule that its spec does not declare any more is switched off: left on, it would go on without the permissions
    * that the spec declares no more either, and every object would fail.
    */
-  complete(desired, seen) {
-    const foreign = foreignOf(seen);
-    const wanted = { ...desired.rules, ...switchedOff(desired, seen) };
-    const taken = new Set<number>([
+  complete(desired, current) {
+    const foreign = foreignRulesOf(current);
+    const allRules = { ...desired.rules, ...disableUndeclaredRules(desired, current) };
+    const usedPriorities = new Set<number>([
       ...foreign.map((rule) => rule.Priority ?? 0),
-      ...Object.values(wanted).flatMap((rule) => rule.priority ?? []),
+      ...Object.values(allRules).flatMap((rule) => rule.priority ?? []),
     ]);
     const rules: Record<string, RuleSpec> = {};
-    for (const [id, rule] of Object.entries(wanted)) {
-      const kept = seen?.spec.rules[id]?.priority;
-      const priority = rule.priority ?? (kept !== undefined && !taken.has(kept) ? kept : undefined);
+    for (const [id, rule] of Object.entries(allRules)) {
+      const currentPriority = current?.spec.rules[id]?.priority;
+      const priority =
+        rule.priority ??
+        (currentPriority !== undefined && !usedPriorities.has(currentPriority) ? currentPriority : undefined);
       if (priority !== undefined) {
-        taken.add(priority);
+        usedPriorities.add(priority);
         rules[id] = { ...rule, priority };
       }
     }
-    for (const [id, rule] of Object.entries(wanted)) {
-      rules[id] ??= { ...rule, priority: freePriority(taken) };
+    for (const [id, rule] of Object.entries(allRules)) {
+      rules[id] ??= { ...rule, priority: allocatePriority(usedPriorities) };
     }
-    if (desired.role !== '' || !seen) return { ...desired, rules };
-    return { ...desired, rules, role: seen.spec.role, v1Rules: seen.spec.v1Rules };
+    if (desired.role !== '' || !current) return { ...desired, rules };
+    return { ...desired, rules, role: current.spec.role, v1Rules: current.spec.v1Rules };
   },
 
-  blocks(desired, seen) {
-    const count = Object.keys(desired.rules).length + foreignOf(seen).length;
+  blockedReason(desired, current) {
+    const count = Object.keys(desired.rules).length + foreignRulesOf(current).length;
     if (count > 1000) return `${desired.bucket} would have ${count} rules, and S3 allows 1,000 a bucket`;
-    const held = new Map(foreignOf(seen).map(({ Priority, ID }) => [Priority, ID]));
+    const foreignByPriority = new Map(foreignRulesOf(current).map(({ Priority, ID }) => [Priority, ID]));
     for (const [id, { priority }] of Object.entries(desired.rules)) {
-      if (held.has(priority))
-        return `the rule ${id} asks for priority ${priority}, which the rule "${held.get(priority)}" of ${desired.bucket} has, and which is not ours: declare another, or none`;
+      if (foreignByPriority.has(priority))
+        return `the rule ${id} asks for priority ${priority}, which the rule "${foreignByPriority.get(priority)}" of ${desired.bucket} has, and which is not ours: declare another, or none`;
     }
     return undefined;
   },
 
-  async read(aws, { at, spec, pairs, prune = [] }) {
-    const owner = await aws.accountId(at.account);
-    const answer = await orAbsent(
-      aws.send(at, new GetBucketReplicationCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner })),
+  async read(aws, { location, spec, declaredBy, pruneOwners: prune = [] }) {
+    const owner = await aws.accountId(location.account);
+    const response = await ignoreErrors(
+      aws.send(
+        location,
+        new GetBucketReplicationCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner }),
+      ),
       'ReplicationConfigurationNotFoundError',
       'NoSuchBucket',
     );
-    const configuration = answer?.ReplicationConfiguration;
+    const configuration = response?.ReplicationConfiguration;
     if (!configuration) return undefined;
-    const all = configuration.Rules ?? [];
+    const allRules = configuration.Rules ?? [];
     // Rules of specs that this run was not given are left as they are, even where foreign ones are replaced.
-    const names = new Set([...pairs.map(sidName), ...prune]);
-    const mine = ({ ID = '' }: ReplicationRule) =>
+    const ownedNames = new Set([...declaredBy.map(toSidName), ...prune]);
+    const isManaged = ({ ID = '' }: ReplicationRule) =>
       ID in spec.rules ||
-      (isOurRule(ID) ? names.has(sidName(specOfRule(ID))) : spec.foreignRules === 'Replace');
-    const foreign = all.filter((rule) => !mine(rule));
+      (isReplikeyRule(ID) ? ownedNames.has(toSidName(specNameOfRule(ID))) : spec.foreignRules === 'Replace');
+    const foreign = allRules.filter((rule) => !isManaged(rule));
     return {
       spec: {
         bucket: spec.bucket,
         role: configuration.Role ?? '',
-        rules: Object.fromEntries(all.filter(mine).map((rule) => [rule.ID ?? '', fromAws(rule)])),
+        rules: Object.fromEntries(
+          allRules.filter(isManaged).map((rule) => [rule.ID ?? '', fromS3Rule(rule)]),
+        ),
         foreignRules: spec.foreignRules,
-        v1Rules: foreign.filter(isV1).map(({ ID }) => ID ?? ''),
+        v1Rules: foreign.filter(isV1Rule).map(({ ID }) => ID ?? ''),
       },
       attrs: { prune: prune.join(' ') },
-      rest: foreign,
+      foreign: foreign,
     };
   },
 
-  calls: (_, __, goes) => [goes ? 's3:DeleteBucketReplication' : 's3:PutBucketReplication'],
+  operations: (_, __, isRemoval) => [isRemoval ? 's3:DeleteBucketReplication' : 's3:PutBucketReplication'],
 
-  async write(aws, { at, spec }, was) {
-    const ours = Object.entries(spec.rules).map(([id, rule]) => toAws(id, rule));
-    const foreign = renewed(foreignOf(was), ours);
+  async write(aws, { location, spec }, current) {
+    const managed = Object.entries(spec.rules).map(([id, rule]) => toS3Rule(id, rule));
+    const foreign = upgradeV1Rules(foreignRulesOf(current), managed);
     await aws.send(
-      at,
+      location,
       new PutBucketReplicationCommand({
         Bucket: spec.bucket,
-        ExpectedBucketOwner: await aws.accountId(at.account),
-        ReplicationConfiguration: { Role: spec.role as string, Rules: [...foreign, ...ours] },
+        ExpectedBucketOwner: await aws.accountId(location.account),
+        ReplicationConfiguration: { Role: spec.role as string, Rules: [...foreign, ...managed] },
       }),
     );
   },
 
-  shared: true,
+  isShared: true,
 
-  isSpent: ({ rules }, { rest }) =>
-    Object.keys(rules).length === 0 && ((rest as ReplicationRule[] | undefined) ?? []).length === 0,
+  isEmpty: ({ rules }, { foreign }) =>
+    Object.keys(rules).length === 0 && ((foreign as ReplicationRule[] | undefined) ?? []).length === 0,
 
   /** S3 refuses a configuration without rules. */
-  async remove(aws, { at, spec }) {
-    const owner = await aws.accountId(at.account);
+  async remove(aws, { location, spec }) {
+    const owner = await aws.accountId(location.account);
     await aws.send(
-      at,
+      location,
       new DeleteBucketReplicationCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner }),
     );
   },
 
-  stillNeeds(seen, { role }) {
-    const others = foreignOf(seen).filter(({ ID }) => !isOurRule(ID));
-    if (others.length === 0 || seen.spec.role !== role.arn) return undefined;
-    return `rules of ${seen.spec.bucket} that are not ours replicate as its role: ${names(others)}`;
+  remainingUse(current, { role }) {
+    const foreign = foreignRulesOf(current).filter(({ ID }) => !isReplikeyRule(ID));
+    if (foreign.length === 0 || current.spec.role !== role.arn) return undefined;
+    return `rules of ${current.spec.bucket} that are not ours replicate as its role: ${formatRuleIds(foreign)}`;
   },
 
   explain(path, desired) {
@@ -188,7 +212,7 @@ export const s3Replication: Kind<S3Replication> = {
     if (path.startsWith('/v1Rules')) {
       return 'rules of the old form (V1) cannot stand beside ours: they are given a filter and a priority, and go on replicating delete markers, as the old form does';
     }
-    const [, , id, field] = path.split('/').map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
+    const [, , id, field] = path.split('/').map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'));
     if (id === undefined) return undefined;
     if (field === 'status' && desired.rules[id]?.status === 'Disabled') {
       return `the rule ${id} is declared to be off, or not any more: then --prune takes it away`;
@@ -198,74 +222,83 @@ export const s3Replication: Kind<S3Replication> = {
     return field === undefined ? `the rule ${id} is declared` : `the rule ${id} declares another ${field}`;
   },
 
-  risks(desired, seen) {
+  risks(desired, current) {
     const risks: Risk[] = [];
-    const foreign = foreignOf(seen);
+    const foreign = foreignRulesOf(current);
     // Rules of ours are among these only where they are pruned, which somebody asked for.
-    const removed = Object.keys(seen.spec.rules).filter((id) => !(id in desired.rules) && !isOurRule(id));
-    if (removed.length > 0) {
+    const removedIds = Object.keys(current.spec.rules).filter(
+      (id) => !(id in desired.rules) && !isReplikeyRule(id),
+    );
+    if (removedIds.length > 0) {
       risks.push({
         id: 'remove-rules',
-        message: `stops replicating what the rules ${removed.join(', ')} replicate now`,
+        message: `stops replicating what the rules ${removedIds.join(', ')} replicate now`,
       });
     }
     if (foreign.length > 0 && desired.foreignRules === 'Refuse') {
       risks.push({
         id: 'foreign-rules',
-        message: `${desired.bucket} has rules that are not ours (${names(foreign)}) and the spec says foreignRules: Refuse`,
+        message: `${desired.bucket} has rules that are not ours (${formatRuleIds(foreign)}) and the spec says foreignRules: Refuse`,
       });
     }
-    if (foreign.length > 0 && seen.spec.role !== desired.role) {
+    if (foreign.length > 0 && current.spec.role !== desired.role) {
       risks.push({
         id: 'change-role',
-        message: `the rules ${names(foreign)} are not ours and would replicate as another role too: name the role ${String(seen.spec.role)} in the spec, or make sure that the declared one may do their work`,
+        message: `the rules ${formatRuleIds(foreign)} are not ours and would replicate as another role too: name the role ${String(current.spec.role)} in the spec, or make sure that the declared one may do their work`,
       });
     }
     return risks;
   },
 
   /** Objects that were there before a rule: S3 never looks at them, and many believe that it does. */
-  caveats({ rules }, seen, bucket) {
-    const isNew = isRef(bucket);
-    const wider = Object.entries(rules).some(([id, rule]) => selectsMore(rule, seen?.spec.rules[id]));
-    return isNew || !wider ? [] : [ONLY_NEW];
+  caveats({ rules }, current, bucketArnOrRef) {
+    const isNew = isRef(bucketArnOrRef);
+    const selectsMoreObjects = Object.entries(rules).some(([id, rule]) =>
+      selectsMore(rule, current?.spec.rules[id]),
+    );
+    return isNew || !selectsMoreObjects ? [] : [EXISTING_OBJECTS_CAVEAT];
   },
 
-  notes(_, seen) {
-    const foreign = foreignOf(seen);
-    const gone = foreign.filter((rule) => isOurRule(rule.ID));
-    const others = foreign.filter((rule) => !isOurRule(rule.ID));
+  notes(_, current) {
+    const foreign = foreignRulesOf(current);
+    const undeclared = foreign.filter((rule) => isReplikeyRule(rule.ID));
+    const unmanaged = foreign.filter((rule) => !isReplikeyRule(rule.ID));
     return [
-      ...(others.length > 0 ? [`has rules that are not ours, left as they are: ${names(others)}`] : []),
-      ...(gone.length > 0
-        ? [`has rules of ours that no spec declares here, left as they are: ${names(gone)}`]
+      ...(unmanaged.length > 0
+        ? [`has rules that are not ours, left as they are: ${formatRuleIds(unmanaged)}`]
+        : []),
+      ...(undeclared.length > 0
+        ? [`has rules of ours that no spec declares here, left as they are: ${formatRuleIds(undeclared)}`]
         : []),
     ];
   },
 
-  byHand(desired) {
+  manualSteps(desired) {
     const { bucket, role, rules } = s3Replication.complete?.(desired, undefined) ?? desired;
     return {
       what: `set the replication configuration of ${bucket}, or add its rules to what is there`,
-      document: { Role: role, Rules: Object.entries(rules).map(([id, rule]) => toAws(id, rule)) },
+      document: { Role: role, Rules: Object.entries(rules).map(([id, rule]) => toS3Rule(id, rule)) },
       command: `aws s3api put-bucket-replication --bucket ${bucket} --replication-configuration file://replication.json`,
     };
   },
 
-  facts({ bucket, role, rules }, { at, seen }) {
-    const ours = Object.entries(rules).map(([id, rule]) => toAws(id, rule));
-    const foreign = renewed(foreignOf(seen), ours);
+  facts({ bucket, role, rules }, { location, current }) {
+    const managed = Object.entries(rules).map(([id, rule]) => toS3Rule(id, rule));
+    const foreign = upgradeV1Rules(foreignRulesOf(current), managed);
     return {
       buckets: {
-        [bucket]: { region: at.region, replication: { Role: role as string, Rules: [...foreign, ...ours] } },
+        [bucket]: {
+          region: location.region,
+          replication: { Role: role as string, Rules: [...foreign, ...managed] },
+        },
       },
     };
   },
 
-  prunedFirst: true,
+  deletedFirst: true,
 
-  settles: [
-    ...bucketSettles,
+  transientErrors: [
+    ...bucketTransientErrors,
     {
       code: 'InvalidRequest',
       message: /[Vv]ersioning/,
@@ -279,28 +312,28 @@ export const s3Replication: Kind<S3Replication> = {
     { code: 'InvalidArgument', message: /[Rr]ole/, waitsFor: 'S3 to see the new role' },
   ],
 
-  trail: bucketTrail({ '': ['DeleteBucketReplication'], '/': ['PutBucketReplication'] }),
+  auditEvents: bucketAuditEvents({ '': ['DeleteBucketReplication'], '/': ['PutBucketReplication'] }),
 };
 
-const ONLY_NEW =
+const EXISTING_OBJECTS_CAVEAT =
   'S3 replicates what is written from then on: objects that are there already need S3 Batch Replication';
 
 /** Whether a rule replicates objects that it, as it was, did not replicate, or not to this bucket. */
-function selectsMore(rule: RuleSpec, was: RuleSpec | undefined): boolean {
+function selectsMore(rule: RuleSpec, previous: RuleSpec | undefined): boolean {
   if (rule.status === 'Disabled') return false;
   return (
-    was?.status !== 'Enabled' ||
-    rule.destination !== was.destination ||
-    !rule.prefix.startsWith(was.prefix) ||
-    Object.entries(was.tags).some(([key, value]) => rule.tags[key] !== value) ||
-    (rule.sseKmsEncryptedObjects && !was.sseKmsEncryptedObjects)
+    previous?.status !== 'Enabled' ||
+    rule.destination !== previous.destination ||
+    !rule.prefix.startsWith(previous.prefix) ||
+    Object.entries(previous.tags).some(([key, value]) => rule.tags[key] !== value) ||
+    (rule.sseKmsEncryptedObjects && !previous.sseKmsEncryptedObjects)
   );
 }
 
-function rulesOf(pair: BucketReplication): [string, RuleSpec][] {
+function desiredRulesOf(pair: BucketReplication): [string, RuleSpec][] {
   return pair.rules.map((rule) => [
-    rule.id ?? ruleId(pair.name, rule.name),
-    defined({
+    rule.id ?? toRuleId(pair.name, rule.name),
+    omitUndefined({
       status: rule.enabled ? 'Enabled' : 'Disabled',
       priority: rule.priority,
       prefix: rule.prefix,
@@ -310,7 +343,7 @@ function rulesOf(pair: BucketReplication): [string, RuleSpec][] {
       replicaModifications: rule.replicaModifications,
       destination: bucketArn(pair.destination.bucket, pair.destination.region),
       // S3 refuses a replica key without the selection, and the selection without a key.
-      replicaKmsKeyId: rule.sseKmsEncryptedObjects ? keyArn(pair.destination) : undefined,
+      replicaKmsKeyId: rule.sseKmsEncryptedObjects ? keyArnOrRef(pair.destination) : undefined,
       storageClass: pair.destination.storageClass,
       account: overridesOwner(pair) ? pair.destination.accountId : undefined,
       owner: overridesOwner(pair) ? 'Destination' : undefined,
@@ -324,37 +357,37 @@ function rulesOf(pair: BucketReplication): [string, RuleSpec][] {
  * Replication is switched on last: an object that fails is never tried again, so that nothing may start replicating
  * before versioning, encryption, the role's permissions and the keys' are in place.
  */
-function switchedOnAfter(pairs: readonly BucketReplication[]): Id[] {
+function replicationDependencies(pairs: readonly BucketReplication[]): Id[] {
   return pairs.flatMap((pair) => [
     ...(['source', 'destination'] as const).flatMap((side) => [
-      bucketId('s3.versioning', pair[side].bucket),
-      bucketId('s3.encryption', pair[side].bucket),
-      ...keysReady(pair[side], pair),
+      bucketResourceId('s3.versioning', pair[side].bucket),
+      bucketResourceId('s3.encryption', pair[side].bucket),
+      ...keyDependencies(pair[side], pair),
     ]),
-    ...pair.sourceKeys.flatMap((key) => keysReady({ ...pair.source, key }, pair)),
-    'arn' in pair.role ? roleId(pair) : roleId(pair, 'iam.role-policy'),
-    ...(isAcrossAccounts(pair) ? [bucketId('s3.bucket-policy', pair.destination.bucket)] : []),
+    ...pair.sourceKeys.flatMap((key) => keyDependencies({ ...pair.source, key }, pair)),
+    'arn' in pair.role ? roleResourceId(pair) : roleResourceId(pair, 'iam.role-policy'),
+    ...(isCrossAccount(pair) ? [bucketResourceId('s3.bucket-policy', pair.destination.bucket)] : []),
   ]);
 }
 
 /** A key that we create is ready when its policy is; where no rule selects encrypted objects, none is needed. */
-function keysReady(side: Side, { rules }: BucketReplication): Id[] {
-  if ('arn' in side.key || !rules.some((rule) => rule.sseKmsEncryptedObjects)) return [keyId(side)];
-  return [keyId(side, 'kms.key-policy')];
+function keyDependencies(side: Side, { rules }: BucketReplication): Id[] {
+  if ('arn' in side.key || !rules.some((rule) => rule.sseKmsEncryptedObjects)) return [keyResourceId(side)];
+  return [keyResourceId(side, 'kms.key-policy')];
 }
 
 /** The rules of ours that are there and not wanted, unless they are to be taken away altogether. */
-function switchedOff(
+function disableUndeclaredRules(
   desired: S3Replication,
-  seen: Seen<S3Replication> | undefined,
+  current: Current<S3Replication> | undefined,
 ): Record<string, RuleSpec> {
-  if (!seen) return {};
-  const pruned = new Set(seen.attrs.prune?.split(' '));
-  const stale = Object.entries(seen.spec.rules).filter(
-    ([id]) => isOurRule(id) && !(id in desired.rules) && !pruned.has(sidName(specOfRule(id))),
+  if (!current) return {};
+  const prunedNames = new Set(current.attrs.prune?.split(' '));
+  const undeclared = Object.entries(current.spec.rules).filter(
+    ([id]) => isReplikeyRule(id) && !(id in desired.rules) && !prunedNames.has(toSidName(specNameOfRule(id))),
   );
   return Object.fromEntries(
-    stale.map(([id, { priority: _, ...rule }]) => [id, { ...rule, status: 'Disabled' as const }]),
+    undeclared.map(([id, { priority: _, ...rule }]) => [id, { ...rule, status: 'Disabled' as const }]),
   );
 }
 
@@ -362,38 +395,41 @@ function switchedOff(
  * Rules of the old form in the new one, meaning the same: the old form replicates delete markers without saying so, the
  * new one only where it says so.
  */
-function renewed(foreign: readonly ReplicationRule[], ours: readonly ReplicationRule[]): ReplicationRule[] {
-  const taken = new Set([...foreign, ...ours].map((rule) => rule.Priority ?? 0));
+function upgradeV1Rules(
+  foreign: readonly ReplicationRule[],
+  managed: readonly ReplicationRule[],
+): ReplicationRule[] {
+  const usedPriorities = new Set([...foreign, ...managed].map((rule) => rule.Priority ?? 0));
   return foreign.map((rule) => {
-    if (!isV1(rule)) return rule;
-    const { Prefix, ...rest } = rule;
+    if (!isV1Rule(rule)) return rule;
+    const { Prefix, ...ruleWithoutPrefix } = rule;
     return {
-      ...rest,
+      ...ruleWithoutPrefix,
       Filter: { Prefix: Prefix ?? '' },
-      Priority: freePriority(taken),
+      Priority: allocatePriority(usedPriorities),
       DeleteMarkerReplication: { Status: 'Enabled' as const },
     };
   });
 }
 
 /** The largest that S3 takes. */
-const LARGEST_PRIORITY = 2_147_483_647;
+const MAX_RULE_PRIORITY = 2_147_483_647;
 
 /** Take the priority above all others, or the highest that is free where S3's end there. */
-function freePriority(taken: Set<number>): number {
-  let priority = Math.min(Math.max(0, ...taken) + 1, LARGEST_PRIORITY);
-  while (taken.has(priority)) priority -= 1;
-  taken.add(priority);
+function allocatePriority(usedPriorities: Set<number>): number {
+  let priority = Math.min(Math.max(0, ...usedPriorities) + 1, MAX_RULE_PRIORITY);
+  while (usedPriorities.has(priority)) priority -= 1;
+  usedPriorities.add(priority);
   return priority;
 }
 
-function strictest(pairs: readonly BucketReplication[]): S3Replication['foreignRules'] {
-  const said = pairs.map((pair) => pair.policy.foreignRules);
-  return (['Refuse', 'Preserve'] as const).find((one) => said.includes(one)) ?? 'Replace';
+function strictestForeignRules(pairs: readonly BucketReplication[]): S3Replication['foreignRules'] {
+  const policies = pairs.map((pair) => pair.policy.foreignRules);
+  return (['Refuse', 'Preserve'] as const).find((candidate) => policies.includes(candidate)) ?? 'Replace';
 }
 
-const foreignOf = (seen: Seen | undefined): ReplicationRule[] =>
-  (seen?.rest as ReplicationRule[] | undefined) ?? [];
+const foreignRulesOf = (current: Current | undefined): ReplicationRule[] =>
+  (current?.foreign as ReplicationRule[] | undefined) ?? [];
 
-const names = (rules: ReplicationRule[]): string =>
+const formatRuleIds = (rules: ReplicationRule[]): string =>
   rules.map((rule) => `"${rule.ID ?? '(no id)'}"`).join(', ');

@@ -1,9 +1,9 @@
 import { GetBucketVersioningCommand, PutBucketVersioningCommand } from '@aws-sdk/client-s3';
-import { bucketId, place, position } from '../core/names.ts';
+import { bucketResourceId, locationOfSide, positionOfPath } from '../core/ids.ts';
 import type { Kind } from '../core/resource.ts';
-import { orAbsent } from './absent.ts';
-import { bucketSettles } from './bucket-settles.ts';
-import { bucketTrail } from './trail.ts';
+import { bucketAuditEvents } from './cloudtrail-events.ts';
+import { ignoreErrors } from './helpers.ts';
+import { bucketTransientErrors } from './transient-errors.ts';
 
 /** Versioning, which replication needs on both sides. It is only ever switched on. */
 export interface S3Versioning {
@@ -14,38 +14,38 @@ export interface S3Versioning {
 
 export const s3Versioning: Kind<S3Versioning> = {
   name: 's3.versioning',
-  actions: { read: ['s3:GetBucketVersioning'], write: ['s3:PutBucketVersioning'] },
+  permissions: { read: ['s3:GetBucketVersioning'], write: ['s3:PutBucketVersioning'] },
 
-  want: ({ pair }) =>
+  desired: ({ pair }) =>
     (['source', 'destination'] as const).map((side) => ({
-      id: bucketId('s3.versioning', pair[side].bucket),
+      id: bucketResourceId('s3.versioning', pair[side].bucket),
       kind: 's3.versioning',
-      at: place(pair[side]),
+      location: locationOfSide(pair[side]),
       spec: { bucket: pair[side].bucket, status: 'Enabled' },
-      after: [bucketId('s3.bucket', pair[side].bucket)],
-      pairs: [pair.name],
-      from: position(pair, `spec.${side}.bucket`),
+      after: [bucketResourceId('s3.bucket', pair[side].bucket)],
+      declaredBy: [pair.name],
+      position: positionOfPath(pair, `spec.${side}.bucket`),
     })),
 
-  canonical: (spec) => spec,
+  normalize: (spec) => spec,
 
-  async read(aws, { at, spec }) {
-    const owner = await aws.accountId(at.account);
-    const answer = await orAbsent(
-      aws.send(at, new GetBucketVersioningCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner })),
+  async read(aws, { location, spec }) {
+    const owner = await aws.accountId(location.account);
+    const response = await ignoreErrors(
+      aws.send(location, new GetBucketVersioningCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner })),
       'NoSuchBucket',
     );
-    return answer && { spec: { bucket: spec.bucket, status: answer.Status ?? 'Off' }, attrs: {} };
+    return response && { spec: { bucket: spec.bucket, status: response.Status ?? 'Off' }, attrs: {} };
   },
 
-  calls: () => ['s3:PutBucketVersioning'],
+  operations: () => ['s3:PutBucketVersioning'],
 
-  async write(aws, { at, spec }) {
+  async write(aws, { location, spec }) {
     await aws.send(
-      at,
+      location,
       new PutBucketVersioningCommand({
         Bucket: spec.bucket,
-        ExpectedBucketOwner: await aws.accountId(at.account),
+        ExpectedBucketOwner: await aws.accountId(location.account),
         VersioningConfiguration: { Status: 'Enabled' },
       }),
     );
@@ -53,16 +53,16 @@ export const s3Versioning: Kind<S3Versioning> = {
 
   explain: () => 'replication needs versioning on both buckets',
 
-  byHand: ({ bucket }) => ({
+  manualSteps: ({ bucket }) => ({
     what: `enable versioning on ${bucket}`,
     command: `aws s3api put-bucket-versioning --bucket ${bucket} --versioning-configuration Status=Enabled`,
   }),
 
-  facts: ({ bucket }, { at }) => ({
-    buckets: { [bucket]: { region: at.region, versioning: { Status: 'Enabled' } } },
+  facts: ({ bucket }, { location }) => ({
+    buckets: { [bucket]: { region: location.region, versioning: { Status: 'Enabled' } } },
   }),
 
-  settles: bucketSettles,
+  transientErrors: bucketTransientErrors,
 
-  trail: bucketTrail({ '': ['PutBucketVersioning'] }),
+  auditEvents: bucketAuditEvents({ '': ['PutBucketVersioning'] }),
 };

@@ -7,7 +7,7 @@ import path from 'node:path';
 export interface KubernetesApi {
   namespace: string;
   /** Answers as they are; throws only where none came. */
-  request(method: string, path: string, body?: unknown, contentType?: string): Promise<ApiAnswer>;
+  request(method: string, path: string, body?: unknown, contentType?: string): Promise<ApiResponse>;
   /** Events of a watch, line by line, until it ends; where it is refused, the refusal as the one event. */
   watch(path: string, signal: AbortSignal): AsyncIterable<WatchEvent>;
 }
@@ -18,26 +18,26 @@ export interface WatchEvent {
   object: any;
 }
 
-export interface ApiAnswer {
+export interface ApiResponse {
   status: number;
   // biome-ignore lint/suspicious/noExplicitAny: what it is depends on what was asked
   body: any;
 }
 
 /** Where Kubernetes puts what a pod needs to talk to it. */
-const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
+const SERVICE_ACCOUNT_DIR = '/var/run/secrets/kubernetes.io/serviceaccount';
 
 /** Milliseconds; shorter than a lease may go without a renewal. */
-const TIMEOUT_MS = 5_000;
+const API_TIMEOUT_MS = 5_000;
 
 /** An answer is a list of specs at most. */
-const MOST_BYTES = 64 * 1024 * 1024;
+const MAX_API_RESPONSE_BYTES = 64 * 1024 * 1024;
 
 export interface ApiOptions {
   /** `https://10.0.0.1:443`; absent: from the environment of the pod. */
   server?: string;
   /** Folder with `token`, `ca.crt` and `namespace`. */
-  account?: string;
+  serviceAccountDir?: string;
   timeoutMs?: number;
 }
 
@@ -46,28 +46,34 @@ export const isInCluster = (env: Record<string, string | undefined>): boolean =>
   env.KUBERNETES_SERVICE_HOST !== undefined;
 
 /** @throws Error where this is no pod, or it has no service account. */
-export async function kubernetesApi(
+export async function createKubernetesApi(
   env: Record<string, string | undefined>,
   options: ApiOptions = {},
 ): Promise<KubernetesApi> {
-  const account = options.account ?? env.REPLIKEY_SERVICE_ACCOUNT ?? SERVICE_ACCOUNT;
+  const serviceAccountDir = options.serviceAccountDir ?? env.REPLIKEY_SERVICE_ACCOUNT ?? SERVICE_ACCOUNT_DIR;
   const host = env.KUBERNETES_SERVICE_HOST ?? '';
   const server =
     options.server ??
     `https://${host.includes(':') ? `[${host}]` : host}:${env.KUBERNETES_SERVICE_PORT ?? '443'}`;
-  const namespace = (await readFile(path.join(account, 'namespace'), 'utf8')).trim();
-  const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
+  const namespace = (await readFile(path.join(serviceAccountDir, 'namespace'), 'utf8')).trim();
+  const timeoutMs = options.timeoutMs ?? API_TIMEOUT_MS;
   const transport = server.startsWith('https:') ? https : http;
 
-  async function send(method: string, at: string, body: unknown, contentType: string, signal?: AbortSignal) {
+  async function send(
+    method: string,
+    urlPath: string,
+    body: unknown,
+    contentType: string,
+    signal?: AbortSignal,
+  ) {
     // Tokens are replaced before they expire, and authorities once in a while: both are read anew.
     const [token, ca] = await Promise.all([
-      readFile(path.join(account, 'token'), 'utf8'),
-      readFile(path.join(account, 'ca.crt')).catch(() => undefined),
+      readFile(path.join(serviceAccountDir, 'token'), 'utf8'),
+      readFile(path.join(serviceAccountDir, 'ca.crt')).catch(() => undefined),
     ]);
     return new Promise<http.IncomingMessage>((resolve, reject) => {
       const request = transport.request(
-        new URL(at, server),
+        new URL(urlPath, server),
         {
           method,
           ...(ca === undefined ? {} : { ca }),
@@ -82,7 +88,7 @@ export async function kubernetesApi(
       );
       request.setTimeout(timeoutMs, () => request.destroy(new Error(`no answer for ${timeoutMs / 1000} s`)));
       request.on('error', (error) =>
-        reject(new Error(`${method} ${at}: ${error.message}`, { cause: error })),
+        reject(new Error(`${method} ${urlPath}: ${error.message}`, { cause: error })),
       );
       request.end(body === undefined ? undefined : JSON.stringify(body));
     });
@@ -90,40 +96,40 @@ export async function kubernetesApi(
 
   return {
     namespace,
-    async request(method, at, body, contentType = 'application/json') {
-      const answer = await send(method, at, body, contentType);
-      const text = await textOf(answer);
-      return { status: answer.statusCode ?? 0, body: parsed(text) };
+    async request(method, urlPath, body, contentType = 'application/json') {
+      const response = await send(method, urlPath, body, contentType);
+      const text = await readText(response);
+      return { status: response.statusCode ?? 0, body: parseJsonOrMessage(text) };
     },
-    async *watch(at, signal) {
-      const answer = await send('GET', at, undefined, '', signal);
+    async *watch(urlPath, signal) {
+      const response = await send('GET', urlPath, undefined, '', signal);
       // A watch is quiet for as long as nothing happens; the server ends it after some minutes.
-      answer.socket.setTimeout(0);
-      if (answer.statusCode !== 200) {
-        const { message } = parsed(await textOf(answer)) as { message?: string };
-        yield { type: 'ERROR', object: { code: answer.statusCode, message } };
+      response.socket.setTimeout(0);
+      if (response.statusCode !== 200) {
+        const { message } = parseJsonOrMessage(await readText(response)) as { message?: string };
+        yield { type: 'ERROR', object: { code: response.statusCode, message } };
         return;
       }
-      let rest = '';
-      for await (const chunk of answer.setEncoding('utf8')) {
-        const lines = (rest + chunk).split('\n');
-        rest = lines.pop() ?? '';
+      let partialLine = '';
+      for await (const chunk of response.setEncoding('utf8')) {
+        const lines = (partialLine + chunk).split('\n');
+        partialLine = lines.pop() ?? '';
         for (const line of lines) if (line !== '') yield JSON.parse(line);
       }
     },
   };
 }
 
-async function textOf(answer: http.IncomingMessage): Promise<string> {
+async function readText(response: http.IncomingMessage): Promise<string> {
   let text = '';
-  for await (const chunk of answer.setEncoding('utf8')) {
+  for await (const chunk of response.setEncoding('utf8')) {
     text += chunk;
-    if (text.length > MOST_BYTES) throw new Error('the answer of the API server is too long');
+    if (text.length > MAX_API_RESPONSE_BYTES) throw new Error('the answer of the API server is too long');
   }
   return text;
 }
 
-function parsed(text: string): unknown {
+function parseJsonOrMessage(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

@@ -1,23 +1,23 @@
-import type { Clock } from '../controller/clock.ts';
 import type { Controller } from '../controller/controller.ts';
+import type { SpecWatcher } from '../controller/spec-watcher.ts';
 import type { PairStatus } from '../controller/status.ts';
-import type { Watching } from '../controller/watch.ts';
 import type { Log } from '../log.ts';
-import { valueAt } from '../spec/path.ts';
+import { valueAtPath } from '../spec/path.ts';
 import type { Problem } from '../spec/types.ts';
+import type { Clock } from '../util/clock.ts';
 import type { KubernetesApi } from './api.ts';
-import { noticesOf } from './notices.ts';
-import { createRecorder } from './recorder.ts';
-import type { Resource } from './resources.ts';
+import { createEventRecorder } from './event-recorder.ts';
+import { resourceEventsOf } from './events.ts';
+import type { CustomResource } from './resources.ts';
 import { type ResourceSource, watchResources } from './source.ts';
 import { createStatusWriter } from './status-writer.ts';
 
 /** The cluster, as where specs are declared and where it is told how they fare. */
-export interface Cluster extends Watching {
+export interface Cluster extends SpecWatcher {
   /** A pair fares otherwise, or was looked at again. */
-  tell(after: PairStatus, before: PairStatus): void;
+  report(after: PairStatus, before: PairStatus): void;
   /** Look at the status of all resources. */
-  tellAll(): void;
+  reportAll(): void;
   /** Write what is known and not written yet. */
   drain(): Promise<void>;
 }
@@ -26,73 +26,74 @@ export interface ClusterOptions {
   api: KubernetesApi;
   clock: Clock;
   /** From 0 up to 1. */
-  chance: () => number;
+  random: () => number;
   log: Log;
   /** The pod. */
   instance: string;
   controller: Pick<Controller, 'update' | 'status'>;
   /** Whether this process is the one that tells of the pairs of a source bucket. */
-  leads(bucket: string): boolean;
+  isLeaderForBucket(bucket: string): boolean;
   signal: AbortSignal;
 }
 
 /** Follow what is declared in the cluster, until closed; and write back what becomes of it. */
-export async function followCluster(options: ClusterOptions): Promise<Cluster> {
-  const { api, clock, chance, log, controller, signal } = options;
-  const recorder = createRecorder({ api, clock, log, instance: options.instance });
+export async function watchCluster(options: ClusterOptions): Promise<Cluster> {
+  const { api, clock, random, log, controller, signal } = options;
+  const recorder = createEventRecorder({ api, clock, log, instance: options.instance });
   let source: ResourceSource | undefined;
-  let pairs = new Map<string, PairStatus>();
-  let problems = new Map<string, Problem[]>();
-  const all = new Set<string>();
-  const mayWrite = ({ spec }: Resource) => options.leads(String(valueAt(spec, ['source', 'bucket']) ?? ''));
+  let pairsByFile = new Map<string, PairStatus>();
+  let problemsByFile = new Map<string, Problem[]>();
+  const specFileNames = new Set<string>();
+  const isLeaderFor = ({ spec }: CustomResource) =>
+    options.isLeaderForBucket(String(valueAtPath(spec, ['source', 'bucket']) ?? ''));
   const writer = createStatusWriter({
     api,
     clock,
-    chance,
+    random,
     log,
     recorder,
     find: (file) => source?.find(file),
-    written: (file, status) => source?.written(file, status),
-    known: (file) => {
-      const pair = pairs.get(file);
-      return { ...(pair && { pair }), problems: problems.get(file) ?? [] };
+    onWritten: (file, status) => source?.markStatusWritten(file, status),
+    statusInputOf: (file) => {
+      const pair = pairsByFile.get(file);
+      return { ...(pair && { pair }), problems: problemsByFile.get(file) ?? [] };
     },
-    mayWrite,
+    isLeaderFor,
   });
 
-  const tellAll = () => {
-    for (const file of all) writer.look(file);
+  const reportAll = () => {
+    for (const file of specFileNames) writer.enqueue(file);
   };
   source = await watchResources({
     api,
     clock,
-    chance,
+    random,
     log,
     signal,
-    onChange: (written) => {
-      controller.update(written);
+    onChange: (specFiles) => {
+      controller.update(specFiles);
       const status = controller.status();
-      pairs = new Map(status.pairs.flatMap((pair) => (pair.from ? [[pair.from.file, pair]] : [])));
-      problems = byFile(status.problems);
-      all.clear();
-      for (const { file } of written.files) all.add(file);
-      tellAll();
+      pairsByFile = new Map(status.pairs.flatMap((pair) => (pair.from ? [[pair.from.file, pair]] : [])));
+      problemsByFile = groupProblemsByFile(status.problems);
+      specFileNames.clear();
+      for (const { file } of specFiles.files) specFileNames.add(file);
+      reportAll();
     },
-    onTouch: (files) => files.forEach(writer.look),
+    onResourcesUpdated: (files) => files.forEach(writer.enqueue),
   });
-  tellAll();
+  reportAll();
 
   return {
-    tell(after, before) {
+    report(after, before) {
       const file = after.from?.file;
       if (file === undefined) return;
-      pairs.set(file, after);
-      writer.look(file);
+      pairsByFile.set(file, after);
+      writer.enqueue(file);
       const resource = source?.find(file);
-      if (!resource || !mayWrite(resource)) return;
-      for (const notice of noticesOf(before, after)) void recorder.record(resource, notice);
+      if (!resource || !isLeaderFor(resource)) return;
+      for (const event of resourceEventsOf(before, after)) void recorder.record(resource, event);
     },
-    tellAll,
+    reportAll,
     drain: () => writer.drain(),
     reload: async () => source?.reload(),
     close: () => source?.close(),
@@ -100,13 +101,13 @@ export async function followCluster(options: ClusterOptions): Promise<Cluster> {
 }
 
 /** What is wrong with Defaults is wrong with those that take them, too. */
-function byFile(problems: readonly Problem[]): Map<string, Problem[]> {
-  const found = new Map<string, Problem[]>();
+function groupProblemsByFile(problems: readonly Problem[]): Map<string, Problem[]> {
+  const problemsByFile = new Map<string, Problem[]>();
   for (const problem of problems)
     for (const file of new Set([
       problem.position.file,
       problem.takenBy?.position.file ?? problem.position.file,
     ]))
-      found.set(file, [...(found.get(file) ?? []), problem]);
-  return found;
+      problemsByFile.set(file, [...(problemsByFile.get(file) ?? []), problem]);
+  return problemsByFile;
 }

@@ -1,22 +1,22 @@
 import { stringify } from 'yaml';
 import * as z from 'zod';
-import { documents } from '../spec/schema.ts';
-import { CROSS_FIELD, type CrossField } from './cross-field.ts';
-import { GROUP, PLURALS, type ResourceKind, VERSION } from './resources.ts';
+import { documentSchemas } from '../spec/schema.ts';
+import { CEL_RULES, type CelRule } from './cel.ts';
+import { API_GROUP, API_VERSION, RESOURCE_PLURALS, type ResourceKind } from './resources.ts';
 
 /** A part of a JSON Schema. */
-interface Schema {
+interface CrdSchema {
   type?: string;
   description?: string;
-  properties?: Record<string, Schema>;
+  properties?: Record<string, CrdSchema>;
   required?: string[];
-  anyOf?: Schema[];
-  items?: Schema;
-  additionalProperties?: Schema | boolean;
+  anyOf?: CrdSchema[];
+  items?: CrdSchema;
+  additionalProperties?: CrdSchema | boolean;
   [keyword: string]: unknown;
 }
 
-interface Column {
+interface PrinterColumn {
   name: string;
   type: string;
   jsonPath: string;
@@ -24,51 +24,56 @@ interface Column {
 }
 
 /** The CustomResourceDefinitions, as YAML, from the schema that validates files. */
-export const definitions = (): string =>
-  (Object.keys(PLURALS) as ResourceKind[])
-    .map((kind) => stringify(definitionOf(kind), { lineWidth: 0 }))
+export const renderCustomResourceDefinitions = (): string =>
+  (Object.keys(RESOURCE_PLURALS) as ResourceKind[])
+    .map((kind) => stringify(toCustomResourceDefinition(kind), { lineWidth: 0 }))
     .join('---\n');
 
 const SHORT_NAMES: Partial<Record<ResourceKind, string[]>> = { BucketReplication: ['br'] };
 
-const condition = (type: string, field: 'status' | 'reason' | 'message' = 'status'): string =>
+const conditionJsonPath = (type: string, field: 'status' | 'reason' | 'message' = 'status'): string =>
   `.status.conditions[?(@.type=="${type}")].${field}`;
-const READY: Column = { name: 'Ready', type: 'string', jsonPath: condition('Ready') };
-const WHY: Column = { name: 'Message', type: 'string', jsonPath: condition('Ready', 'message'), priority: 1 };
-const AGE: Column = { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' };
+const READY_COLUMN: PrinterColumn = { name: 'Ready', type: 'string', jsonPath: conditionJsonPath('Ready') };
+const MESSAGE_COLUMN: PrinterColumn = {
+  name: 'Message',
+  type: 'string',
+  jsonPath: conditionJsonPath('Ready', 'message'),
+  priority: 1,
+};
+const AGE_COLUMN: PrinterColumn = { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' };
 
 /** What `kubectl get` shows; with a priority only `-o wide`. */
-const COLUMNS: Record<ResourceKind, Column[]> = {
+const PRINTER_COLUMNS: Record<ResourceKind, PrinterColumn[]> = {
   BucketReplication: [
-    READY,
-    { name: 'Proven', type: 'string', jsonPath: condition('Proven') },
-    { name: 'Verified', type: 'string', jsonPath: condition('Verified') },
-    { name: 'Drifted', type: 'string', jsonPath: condition('Drifted') },
+    READY_COLUMN,
+    { name: 'Proven', type: 'string', jsonPath: conditionJsonPath('Proven') },
+    { name: 'Verified', type: 'string', jsonPath: conditionJsonPath('Verified') },
+    { name: 'Drifted', type: 'string', jsonPath: conditionJsonPath('Drifted') },
     { name: 'Source', type: 'string', jsonPath: '.spec.source.bucket' },
     { name: 'Destination', type: 'string', jsonPath: '.spec.destination.bucket' },
-    AGE,
+    AGE_COLUMN,
     { name: 'Success', type: 'date', jsonPath: '.status.lastSuccess', priority: 1 },
-    { name: 'Reason', type: 'string', jsonPath: condition('Ready', 'reason'), priority: 1 },
-    WHY,
+    { name: 'Reason', type: 'string', jsonPath: conditionJsonPath('Ready', 'reason'), priority: 1 },
+    MESSAGE_COLUMN,
   ],
-  Account: [READY, { name: 'Id', type: 'string', jsonPath: '.spec.id' }, AGE, WHY],
-  Guardrails: [READY, AGE, WHY],
-  Defaults: [READY, AGE, WHY],
+  Account: [READY_COLUMN, { name: 'Id', type: 'string', jsonPath: '.spec.id' }, AGE_COLUMN, MESSAGE_COLUMN],
+  Guardrails: [READY_COLUMN, AGE_COLUMN, MESSAGE_COLUMN],
+  Defaults: [READY_COLUMN, AGE_COLUMN, MESSAGE_COLUMN],
 };
 
-function definitionOf(kind: ResourceKind): object {
-  const { description, properties = {} } = z.toJSONSchema(documents[kind], {
+function toCustomResourceDefinition(kind: ResourceKind): object {
+  const { description, properties = {} } = z.toJSONSchema(documentSchemas[kind], {
     target: 'draft-7',
     io: 'input',
-  }) as Schema;
-  const spec = structural(properties.spec ?? {});
-  const plural = PLURALS[kind];
+  }) as CrdSchema;
+  const spec = toStructuralSchema(properties.spec ?? {});
+  const plural = RESOURCE_PLURALS[kind];
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',
-    metadata: { name: `${plural}.${GROUP}` },
+    metadata: { name: `${plural}.${API_GROUP}` },
     spec: {
-      group: GROUP,
+      group: API_GROUP,
       scope: 'Namespaced',
       names: {
         kind,
@@ -80,11 +85,11 @@ function definitionOf(kind: ResourceKind): object {
       },
       versions: [
         {
-          name: VERSION,
+          name: API_VERSION,
           served: true,
           storage: true,
           subresources: { status: {} },
-          additionalPrinterColumns: COLUMNS[kind],
+          additionalPrinterColumns: PRINTER_COLUMNS[kind],
           schema: {
             openAPIV3Schema: {
               type: 'object',
@@ -93,9 +98,12 @@ function definitionOf(kind: ResourceKind): object {
               properties: {
                 apiVersion: { type: 'string' },
                 kind: { type: 'string' },
-                metadata: { type: 'object', properties: { name: nameOf(properties) } },
-                spec: judged(kind === 'BucketReplication' ? orDefaults(spec) : spec, CROSS_FIELD[kind]),
-                status: STATUS,
+                metadata: { type: 'object', properties: { name: nameSchemaOf(properties) } },
+                spec: withCelRules(
+                  kind === 'BucketReplication' ? withDefaultsAlternative(spec) : spec,
+                  CEL_RULES[kind],
+                ),
+                status: STATUS_SCHEMA,
               },
             },
           },
@@ -105,10 +113,11 @@ function definitionOf(kind: ResourceKind): object {
   };
 }
 
-const nameOf = ({ metadata }: Record<string, Schema>): Schema => structural(metadata?.properties?.name ?? {});
+const nameSchemaOf = ({ metadata }: Record<string, CrdSchema>): CrdSchema =>
+  toStructuralSchema(metadata?.properties?.name ?? {});
 
 /** What a structural schema may say of a value beside its form. */
-const KEPT = [
+const STRUCTURAL_KEYWORDS = [
   'enum',
   'pattern',
   'minimum',
@@ -124,61 +133,63 @@ const KEPT = [
  * as it is, and judged by replikey. Fallbacks are not filled in by the API server: nobody could tell then what a
  * resource leaves to its Defaults, and whoever applies the same again would find it changed.
  */
-function structural(schema: Schema): Schema {
+function toStructuralSchema(schema: CrdSchema): CrdSchema {
   const { type, description, properties, required, anyOf, items, additionalProperties } = schema;
-  const about = description === undefined ? {} : { description };
-  if (anyOf) return { ...about, 'x-kubernetes-preserve-unknown-fields': true };
+  const descriptionKeyword = description === undefined ? {} : { description };
+  if (anyOf) return { ...descriptionKeyword, 'x-kubernetes-preserve-unknown-fields': true };
   return {
-    ...about,
+    ...descriptionKeyword,
     type: type ?? '',
-    ...Object.fromEntries(KEPT.flatMap((keyword) => (keyword in schema ? [[keyword, schema[keyword]]] : []))),
+    ...Object.fromEntries(
+      STRUCTURAL_KEYWORDS.flatMap((keyword) => (keyword in schema ? [[keyword, schema[keyword]]] : [])),
+    ),
     ...(required && { required }),
     ...(properties && {
       properties: Object.fromEntries(
-        Object.entries(properties).map(([name, field]) => [name, structural(field)]),
+        Object.entries(properties).map(([name, field]) => [name, toStructuralSchema(field)]),
       ),
     }),
-    ...(items && { items: structural(items) }),
+    ...(items && { items: toStructuralSchema(items) }),
     ...(typeof additionalProperties === 'object' && {
-      additionalProperties: structural(additionalProperties),
+      additionalProperties: toStructuralSchema(additionalProperties),
     }),
   };
 }
 
 /** What must be there may come from Defaults instead. */
-function orDefaults({ required = [], properties = {}, ...rest }: Schema): Schema {
+function withDefaultsAlternative({ required = [], properties = {}, ...otherKeywords }: CrdSchema): CrdSchema {
   const fields = Object.entries(properties);
-  const demands = fields.flatMap(([name, { required: inner }]) =>
-    inner && required.includes(name) ? [[name, { required: inner }] as const] : [],
+  const nestedRequirements = fields.flatMap(([name, { required: nestedRequired }]) =>
+    nestedRequired && required.includes(name) ? [[name, { required: nestedRequired }] as const] : [],
   );
   return {
-    ...rest,
+    ...otherKeywords,
     properties: Object.fromEntries(fields.map(([name, { required: _, ...field }]) => [name, field])),
-    anyOf: [{ required: ['defaults'] }, { required, properties: Object.fromEntries(demands) }],
+    anyOf: [{ required: ['defaults'] }, { required, properties: Object.fromEntries(nestedRequirements) }],
   };
 }
 
 /** With the rules for fields together, each where it speaks of. */
-function judged(schema: Schema, rules: readonly CrossField[]): Schema {
-  const here = rules.filter(({ at }) => at.length === 0);
+function withCelRules(schema: CrdSchema, rules: readonly CelRule[]): CrdSchema {
+  const ownRules = rules.filter(({ path }) => path.length === 0);
   const { properties, items } = schema;
-  const within = (name: string) =>
-    rules.filter(({ at }) => at[0] === name).map((one) => ({ ...one, at: one.at.slice(1) }));
+  const nestedRulesOf = (name: string) =>
+    rules.filter(({ path }) => path[0] === name).map((rule) => ({ ...rule, at: rule.path.slice(1) }));
   return {
     ...schema,
     ...(properties && {
       properties: Object.fromEntries(
-        Object.entries(properties).map(([name, field]) => [name, judged(field, within(name))]),
+        Object.entries(properties).map(([name, field]) => [name, withCelRules(field, nestedRulesOf(name))]),
       ),
     }),
-    ...(items && { items: judged(items, within('[]')) }),
-    ...(here.length > 0 && {
-      'x-kubernetes-validations': here.map(({ rule, message }) => ({ rule, message })),
+    ...(items && { items: withCelRules(items, nestedRulesOf('[]')) }),
+    ...(ownRules.length > 0 && {
+      'x-kubernetes-validations': ownRules.map(({ rule, message }) => ({ rule, message })),
     }),
   };
 }
 
-const STATUS: Schema = {
+const STATUS_SCHEMA: CrdSchema = {
   type: 'object',
   description: 'What became of it; written by replikey.',
   properties: {

@@ -1,11 +1,11 @@
-import type { LeaseRecord, LeaseStore } from '../controller/elector.ts';
-import type { ApiAnswer, KubernetesApi } from './api.ts';
+import type { LeaseRecord, LeaseStore } from '../controller/leader-election.ts';
+import type { ApiResponse, KubernetesApi } from './api.ts';
 
 /** A Lease of coordination.k8s.io, written as client-go writes it: by its resource version. */
-export function kubernetesLease(api: KubernetesApi, name: string): LeaseStore {
-  const all = `/apis/coordination.k8s.io/v1/namespaces/${api.namespace}/leases`;
-  const one = `${all}/${name}`;
-  const body = (record: LeaseRecord, resourceVersion?: string) => ({
+export function createKubernetesLeaseStore(api: KubernetesApi, name: string): LeaseStore {
+  const collectionPath = `/apis/coordination.k8s.io/v1/namespaces/${api.namespace}/leases`;
+  const leasePath = `${collectionPath}/${name}`;
+  const toLease = (record: LeaseRecord, resourceVersion?: string) => ({
     apiVersion: 'coordination.k8s.io/v1',
     kind: 'Lease',
     metadata: {
@@ -16,21 +16,21 @@ export function kubernetesLease(api: KubernetesApi, name: string): LeaseStore {
     spec: {
       holderIdentity: record.holder,
       leaseDurationSeconds: record.durationSeconds,
-      acquireTime: micro(record.acquired),
-      renewTime: micro(record.renewed),
+      acquireTime: toMicroTime(record.acquired),
+      renewTime: toMicroTime(record.renewed),
       leaseTransitions: record.transitions,
     },
   });
-  const won = ({ status, body: answer }: ApiAnswer): boolean => {
+  const isWriteAccepted = ({ status, body: responseBody }: ApiResponse): boolean => {
     if (status >= 200 && status < 300) return true;
     // Somebody was faster, or took it away.
     if (status === 409 || status === 404) return false;
-    throw new Error(`the lease ${name} cannot be written: HTTP ${status} ${answer?.message ?? ''}`);
+    throw new Error(`the lease ${name} cannot be written: HTTP ${status} ${responseBody?.message ?? ''}`);
   };
   return {
     name: `lease ${name} in namespace ${api.namespace}`,
     async read() {
-      const { status, body: lease } = await api.request('GET', one);
+      const { status, body: lease } = await api.request('GET', leasePath);
       if (status === 404) return undefined;
       if (status !== 200)
         throw new Error(`the lease ${name} cannot be read: HTTP ${status} ${lease?.message ?? ''}`);
@@ -46,10 +46,11 @@ export function kubernetesLease(api: KubernetesApi, name: string): LeaseStore {
         },
       };
     },
-    create: async (record) => won(await api.request('POST', all, body(record))),
-    update: async (record, version) => won(await api.request('PUT', one, body(record, version))),
+    create: async (record) => isWriteAccepted(await api.request('POST', collectionPath, toLease(record))),
+    update: async (record, version) =>
+      isWriteAccepted(await api.request('PUT', leasePath, toLease(record, version))),
   };
 }
 
 /** Times of a lease have microseconds. */
-const micro = (iso: string): string => (iso === '' ? iso : iso.replace(/\.(\d{3})Z$/, '.$1000Z'));
+const toMicroTime = (iso: string): string => (iso === '' ? iso : iso.replace(/\.(\d{3})Z$/, '.$1000Z'));

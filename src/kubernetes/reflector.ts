@@ -1,11 +1,11 @@
-import { backoff } from '../controller/backoff.ts';
-import { type Clock, sleep } from '../controller/clock.ts';
+import { backoffMs } from '../util/backoff.ts';
+import { type Clock, sleep } from '../util/clock.ts';
 import type { KubernetesApi } from './api.ts';
-import { listOf, type Resource, type ResourceKind, resourceFrom } from './resources.ts';
+import { type CustomResource, collectionPathOf, type ResourceKind, toCustomResource } from './resources.ts';
 
 /** All resources of a kind, as the API server last said. */
 export interface Reflector {
-  readonly resources: ReadonlyMap<string, Resource>;
+  readonly resources: ReadonlyMap<string, CustomResource>;
   /** List them now. */
   refresh(): void;
   run(signal: AbortSignal): Promise<void>;
@@ -16,7 +16,7 @@ export interface ReflectorOptions {
   kind: ResourceKind;
   clock: Clock;
   /** From 0 up to 1. */
-  chance: () => number;
+  random: () => number;
   /** Milliseconds after which they are listed anew, whatever the watch has said. */
   resyncMs: number;
   /** Told of the names of those that came, changed or went; at first of none, when they were listed. */
@@ -25,104 +25,104 @@ export interface ReflectorOptions {
 }
 
 /** Of a list; the API server's own clients ask for as many. */
-const PAGE = 500;
+const LIST_PAGE_SIZE = 500;
 
 /** How long a watch is asked to last, in milliseconds; half as long again at most, so that not all end at once. */
-const WATCH_MS = 240_000;
+const WATCH_TIMEOUT_MS = 240_000;
 
 /** How long after that a watch is given up that did not end: its connection may be dead. */
-const MERCY_MS = 30_000;
+const WATCH_GRACE_MS = 30_000;
 
 /** Too old to watch from, or to list on from: what was in between is forgotten. */
-const GONE = 410;
+const HTTP_GONE = 410;
 
 /**
  * List, then watch from there; go on where a watch ended, and list anew where it cannot go on, and once in a while. What
  * is known stays known while the API server cannot be reached.
  */
 export function createReflector(options: ReflectorOptions): Reflector {
-  const { api, kind, clock, chance, onChange, onError } = options;
-  const path = listOf(kind, api.namespace);
-  let resources = new Map<string, Resource>();
+  const { api, kind, clock, random, onChange, onError } = options;
+  const collectionPath = collectionPathOf(kind, api.namespace);
+  let resources = new Map<string, CustomResource>();
   /** Where a watch goes on. */
-  let version = '';
-  let mustList = true;
+  let resourceVersion = '';
+  let mustRelist = true;
   let listedAt = 0;
-  let cut = () => {};
+  let abortWatch = () => {};
 
   async function list(): Promise<void> {
-    const found = new Map<string, Resource>();
+    const listedResources = new Map<string, CustomResource>();
     let next = '';
-    let listed = '';
+    let listVersion = '';
     do {
       const { status, body } = await api.request(
         'GET',
-        `${path}?limit=${PAGE}${next === '' ? '' : `&continue=${encodeURIComponent(next)}`}`,
+        `${collectionPath}?limit=${LIST_PAGE_SIZE}${next === '' ? '' : `&continue=${encodeURIComponent(next)}`}`,
       );
-      if (status !== 200) throw new Refused(kind, status, body?.message);
-      for (const item of body.items) found.set(item.metadata.name, resourceFrom(kind, item));
+      if (status !== 200) throw new ApiRequestError(kind, status, body?.message);
+      for (const item of body.items) listedResources.set(item.metadata.name, toCustomResource(kind, item));
       next = body.metadata.continue ?? '';
-      listed = body.metadata.resourceVersion;
+      listVersion = body.metadata.resourceVersion;
     } while (next !== '');
-    version = listed;
+    resourceVersion = listVersion;
     listedAt = clock.now();
-    const names = new Set([...resources.keys(), ...found.keys()]);
-    const before = resources;
-    resources = found;
-    onChange([...names].filter((name) => !isSame(before.get(name), found.get(name))));
+    const names = new Set([...resources.keys(), ...listedResources.keys()]);
+    const previous = resources;
+    resources = listedResources;
+    onChange([...names].filter((name) => !isSameResource(previous.get(name), listedResources.get(name))));
   }
 
-  async function listAnew(): Promise<void> {
-    mustList = false;
+  async function relist(): Promise<void> {
+    mustRelist = false;
     try {
       await list();
     } catch (error) {
-      mustList = true;
+      mustRelist = true;
       throw error;
     }
   }
 
   async function watch(signal: AbortSignal): Promise<void> {
     const stop = new AbortController();
-    const lastMs = Math.round(WATCH_MS * (1 + chance() / 2));
-    cut = () => stop.abort();
-    const callOff = clock.after(lastMs + MERCY_MS, cut);
-    signal.addEventListener('abort', cut);
-    const at = `${path}?watch=true&allowWatchBookmarks=true&timeoutSeconds=${Math.round(lastMs / 1000)}&resourceVersion=${version}`;
+    const timeoutMs = Math.round(WATCH_TIMEOUT_MS * (1 + random() / 2));
+    abortWatch = () => stop.abort();
+    const cancelTimeout = clock.schedule(timeoutMs + WATCH_GRACE_MS, abortWatch);
+    signal.addEventListener('abort', abortWatch);
+    const watchPath = `${collectionPath}?watch=true&allowWatchBookmarks=true&timeoutSeconds=${Math.round(timeoutMs / 1000)}&resourceVersion=${resourceVersion}`;
     try {
-      for await (const { type, object } of api.watch(at, stop.signal)) {
-        if (type === 'ERROR') throw new Refused(kind, object.code, object.message);
-        version = object.metadata.resourceVersion;
+      for await (const { type, object } of api.watch(watchPath, stop.signal)) {
+        if (type === 'ERROR') throw new ApiRequestError(kind, object.code, object.message);
+        resourceVersion = object.metadata.resourceVersion;
         if (type === 'BOOKMARK') continue;
         const { name } = object.metadata;
         if (type === 'DELETED') resources.delete(name);
-        else resources.set(name, resourceFrom(kind, object));
+        else resources.set(name, toCustomResource(kind, object));
         onChange([name]);
       }
     } catch (error) {
       // Cut off by ourselves, it goes on.
       if (!stop.signal.aborted) throw error;
     } finally {
-      callOff();
-      signal.removeEventListener('abort', cut);
+      cancelTimeout();
+      signal.removeEventListener('abort', abortWatch);
     }
   }
 
   async function run(signal: AbortSignal): Promise<void> {
     let failures = 0;
     while (!signal.aborted) {
-      const began = clock.now();
+      const startedAt = clock.now();
       try {
-        if (mustList || clock.now() - listedAt >= options.resyncMs) await listAnew();
+        if (mustRelist || clock.now() - listedAt >= options.resyncMs) await relist();
         await watch(signal);
         // One that ends as soon as it begins is no better than one that fails.
-        failures = clock.now() - began < 1_000 ? failures + 1 : 0;
+        failures = clock.now() - startedAt < 1_000 ? failures + 1 : 0;
       } catch (error) {
-        failures = clock.now() - began < 60_000 ? failures + 1 : 1;
-        if (error instanceof Refused && error.status === GONE) mustList = true;
+        failures = clock.now() - startedAt < 60_000 ? failures + 1 : 1;
+        if (error instanceof ApiRequestError && error.status === HTTP_GONE) mustRelist = true;
         else if (!signal.aborted) onError(error as Error);
       }
-      if (failures > 0) await sleep(clock, Math.min(backoff(failures, chance()), 30_000), signal);
+      if (failures > 0) await sleep(clock, Math.min(backoffMs(failures, random()), 30_000), signal);
     }
   }
 
@@ -131,14 +131,14 @@ export function createReflector(options: ReflectorOptions): Reflector {
       return resources;
     },
     refresh() {
-      mustList = true;
-      cut();
+      mustRelist = true;
+      abortWatch();
     },
     run,
   };
 }
 
-class Refused extends Error {
+class ApiRequestError extends Error {
   readonly status: number;
   constructor(kind: ResourceKind, status: number, message = '') {
     const hint = status === 404 ? '; apply deploy/kubernetes/crd.yaml to the cluster' : '';
@@ -147,5 +147,5 @@ class Refused extends Error {
   }
 }
 
-const isSame = (one: Resource | undefined, other: Resource | undefined): boolean =>
-  JSON.stringify(one) === JSON.stringify(other);
+const isSameResource = (a: CustomResource | undefined, b: CustomResource | undefined): boolean =>
+  JSON.stringify(a) === JSON.stringify(b);

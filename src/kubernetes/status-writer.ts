@@ -1,16 +1,16 @@
-import { backoff } from '../controller/backoff.ts';
-import type { Clock } from '../controller/clock.ts';
-import { grouped } from '../controller/grouped.ts';
-import { createQueue } from '../controller/queue.ts';
+import { createDedupedLog } from '../controller/deduped-log.ts';
+import { createWorkQueue } from '../controller/queue.ts';
 import type { Log } from '../log.ts';
+import { backoffMs } from '../util/backoff.ts';
+import type { Clock } from '../util/clock.ts';
 import type { KubernetesApi } from './api.ts';
-import type { Recorder } from './recorder.ts';
-import { isNews, type Known, type ResourceStatus, statusFor } from './resource-status.ts';
-import { GROUP, pathOf, type Resource, VERSION } from './resources.ts';
+import type { EventRecorder } from './event-recorder.ts';
+import { API_GROUP, API_VERSION, type CustomResource, resourcePathOf } from './resources.ts';
+import { needsStatusUpdate, type ResourceStatus, type StatusInput, toResourceStatus } from './status.ts';
 
 /** Brings the status of resources to what is known of them, each whenever anything about it may have changed. */
 export interface StatusWriter {
-  look(file: string): void;
+  enqueue(file: string): void;
   /** Write what waits now, and nothing more. */
   drain(): Promise<void>;
 }
@@ -19,70 +19,73 @@ export interface StatusWriterOptions {
   api: KubernetesApi;
   clock: Clock;
   /** From 0 up to 1. */
-  chance: () => number;
+  random: () => number;
   log: Log;
-  recorder: Recorder;
-  find(file: string): Resource | undefined;
+  recorder: EventRecorder;
+  find(file: string): CustomResource | undefined;
   /** Told what was written. */
-  written(file: string, status: ResourceStatus): void;
-  known(file: string): Omit<Known, 'now'>;
+  onWritten(file: string, status: ResourceStatus): void;
+  statusInputOf(file: string): Omit<StatusInput, 'now'>;
   /** Whether this process is the one to write it. */
-  mayWrite(resource: Resource): boolean;
+  isLeaderFor(resource: CustomResource): boolean;
 }
 
-const WORKERS = 4;
+const STATUS_WORKERS = 4;
 
 export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
-  const { api, clock, chance, log, recorder } = options;
+  const { api, clock, random, log, recorder } = options;
   const failures = new Map<string, number>();
-  const complaints = grouped({
+  const warnings = createDedupedLog({
     clock,
-    forMs: 10 * 60_000,
-    say: (cause, about, count) =>
-      log.warn({ resources: about.slice(0, 20) }, count > 1 ? `${cause} (${count} times)` : cause),
+    windowMs: 10 * 60_000,
+    write: (cause, resourceNames, count) =>
+      log.warn({ resources: resourceNames.slice(0, 20) }, count > 1 ? `${cause} (${count} times)` : cause),
   });
-  let ended: (() => void) | undefined;
-  const queue = createQueue({
+  let onIdle: (() => void) | undefined;
+  const queue = createWorkQueue({
     clock,
-    workers: WORKERS,
+    workers: STATUS_WORKERS,
     work: async (file) => {
-      await work(file);
-      if (queue.depth === 0) ended?.();
+      await syncStatus(file);
+      if (queue.depth === 0) onIdle?.();
     },
   });
 
-  async function work(file: string): Promise<void> {
+  async function syncStatus(file: string): Promise<void> {
     const resource = options.find(file);
     if (!resource) failures.delete(file);
-    if (!resource || !options.mayWrite(resource)) return;
-    const wanted = statusFor(resource, { ...options.known(file), now: new Date(clock.now()).toISOString() });
-    if (!wanted || !isNews(resource.status, wanted)) return;
+    if (!resource || !options.isLeaderFor(resource)) return;
+    const desired = toResourceStatus(resource, {
+      ...options.statusInputOf(file),
+      now: new Date(clock.now()).toISOString(),
+    });
+    if (!desired || !needsStatusUpdate(resource.status, desired)) return;
     try {
-      const written = await write(api, resource, wanted);
+      const writtenStatus = await applyStatus(api, resource, desired);
       failures.delete(file);
-      if (!written) return;
-      options.written(file, written);
+      if (!writtenStatus) return;
+      options.onWritten(file, writtenStatus);
     } catch (error) {
-      complaints.say((error as Error).message, resource.name);
+      warnings.add((error as Error).message, resource.name);
       const count = (failures.get(file) ?? 0) + 1;
       failures.set(file, count);
-      queue.addAfter(file, backoff(count, chance()));
+      queue.addAfter(file, backoffMs(count, random()));
       return;
     }
-    const note = invalidity(wanted);
-    if (note !== undefined && note !== invalidity(resource.status))
-      await recorder.record(resource, { type: 'Warning', reason: 'Invalid', note });
+    const invalidMessage = invalidMessageOf(desired);
+    if (invalidMessage !== undefined && invalidMessage !== invalidMessageOf(resource.status))
+      await recorder.record(resource, { type: 'Warning', reason: 'Invalid', note: invalidMessage });
   }
 
   return {
-    look: (file) => queue.add(file),
+    enqueue: (file) => queue.add(file),
     async drain() {
       if (queue.depth > 0)
         await new Promise<void>((resolve) => {
-          ended = resolve;
+          onIdle = resolve;
         });
       await queue.drain();
-      complaints.close();
+      warnings.close();
     },
   };
 }
@@ -93,20 +96,20 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
  * @returns the status as it is now; undefined where there is no such resource any more.
  * @throws Error where it was not written, and another attempt may help.
  */
-async function write(
+async function applyStatus(
   api: KubernetesApi,
-  resource: Resource,
-  { conditions = [], ...rest }: ResourceStatus,
+  resource: CustomResource,
+  { conditions = [], ...otherFields }: ResourceStatus,
 ): Promise<ResourceStatus | undefined> {
   const { kind, name, namespace, uid } = resource;
   const { status, body } = await api.request(
     'PATCH',
-    `${pathOf(resource)}/status?fieldManager=replikey&force=true`,
+    `${resourcePathOf(resource)}/status?fieldManager=replikey&force=true`,
     {
-      apiVersion: `${GROUP}/${VERSION}`,
+      apiVersion: `${API_GROUP}/${API_VERSION}`,
       kind,
       metadata: { name, namespace, uid },
-      status: { ...rest, conditions },
+      status: { ...otherFields, conditions },
     },
     'application/apply-patch+yaml',
   );
@@ -116,5 +119,5 @@ async function write(
   return body.status;
 }
 
-const invalidity = (status: ResourceStatus | undefined): string | undefined =>
+const invalidMessageOf = (status: ResourceStatus | undefined): string | undefined =>
   status?.conditions?.find(({ type, reason }) => type === 'Ready' && reason === 'Invalid')?.message;

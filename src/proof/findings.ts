@@ -1,25 +1,27 @@
-import { CODES, type Code } from './codes.ts';
+import { FINDING_CODES, type FindingCode } from './codes.ts';
 import type { Finding, Fix, RuleProof } from './types.ts';
 
 /** A finding, with what its code says of it. */
-export const finding = (code: Code, message: string, fixes: readonly Fix[] = []): Finding => {
-  const { title, severity, ...more } = CODES[code] as (typeof CODES)[Code] & { failureReason?: string };
+export const createFinding = (code: FindingCode, message: string, fixes: readonly Fix[] = []): Finding => {
+  const { title, severity, ...optional } = FINDING_CODES[code] as (typeof FINDING_CODES)[FindingCode] & {
+    failureReason?: string;
+  };
   return {
     code,
     severity,
     title,
     message,
-    ...(more.failureReason === undefined ? {} : { failureReason: more.failureReason }),
+    ...(optional.failureReason === undefined ? {} : { failureReason: optional.failureReason }),
     fixes: [...fixes],
   };
 };
 
-const ORDER: Finding['severity'][] = ['error', 'unknown', 'warning', 'info'];
+const SEVERITY_ORDER: Finding['severity'][] = ['error', 'unknown', 'warning', 'info'];
 
 /** Findings with the worst first, otherwise in the order in which S3 meets them; and what they come to. */
-export function judged(findings: readonly Finding[]): Pick<RuleProof, 'verdict' | 'findings'> {
+export function summarizeFindings(findings: readonly Finding[]): Pick<RuleProof, 'verdict' | 'findings'> {
   const sorted = [...findings].sort(
-    (one, other) => ORDER.indexOf(one.severity) - ORDER.indexOf(other.severity),
+    (a, b) => SEVERITY_ORDER.indexOf(a.severity) - SEVERITY_ORDER.indexOf(b.severity),
   );
   const [worst] = sorted;
   const verdict =

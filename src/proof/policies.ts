@@ -1,50 +1,50 @@
-import { type Fact, type KeyFacts, known, type Observed, unreadOf } from '../core/observed.ts';
+import { type Fact, type Facts, factValue, type KeyFacts, unreadReasonOf } from '../core/facts.ts';
 import type { NamedPolicy, Policies, Policy } from '../iam/types.ts';
-import type { Ask } from './requests.ts';
-import type { PolicyPlace } from './types.ts';
+import type { AccessCheck } from './requests.ts';
+import type { PolicyRef } from './types.ts';
 
-const NO_POLICY: Policy = { Statement: [] };
+const EMPTY_POLICY: Policy = { Statement: [] };
 
 /** Every policy that has a say in a request, or what of it could not be read. */
 export function policiesFor(
-  observed: Observed,
+  facts: Facts,
   role: string,
-  { resourcePolicy, request }: Ask,
-): { policies: Policies; places: Map<string, PolicyPlace> } | { unread: string } {
-  const places = new Map<string, PolicyPlace>();
-  const named = (place: PolicyPlace, policy: Policy): NamedPolicy => {
-    const name = nameOf(place);
-    places.set(name, place);
+  { resourcePolicy, request }: AccessCheck,
+): { policies: Policies; policyRefs: Map<string, PolicyRef> } | { unread: string } {
+  const policyRefs = new Map<string, PolicyRef>();
+  const namePolicy = (policyRef: PolicyRef, policy: Policy): NamedPolicy => {
+    const name = policyLabel(policyRef);
+    policyRefs.set(name, policyRef);
     return { name, policy };
   };
-  const fact = policyAt(observed, resourcePolicy);
-  const missing = unreadOf(fact);
-  if (missing !== undefined) return { unread: `${nameOf(resourcePolicy)}: ${missing}` };
-  const found = known(fact);
+  const resourceFact = policyFactOf(facts, resourcePolicy);
+  const unreadReason = unreadReasonOf(resourceFact);
+  if (unreadReason !== undefined) return { unread: `${policyLabel(resourcePolicy)}: ${unreadReason}` };
+  const resourceDocument = factValue(resourceFact);
   // Where there is no policy the name is there all the same: a denial for the lack of one speaks of it.
-  const resource = named(resourcePolicy, found ?? NO_POLICY);
-  if (!request.principal.startsWith('arn:')) return { policies: { resource }, places };
+  const resource = namePolicy(resourcePolicy, resourceDocument ?? EMPTY_POLICY);
+  if (!request.principal.startsWith('arn:')) return { policies: { resource }, policyRefs };
 
-  const facts = known(observed.roles[role]);
-  const unread = unreadOf(facts?.policies) ?? unreadOf(facts?.boundary);
-  if (!facts || unread !== undefined)
-    return { unread: `policies of ${role}: ${unread ?? unreadOf(observed.roles[role])}` };
-  const boundary = known(facts.boundary);
-  const identity = Object.entries(known(facts.policies) ?? {}).map(([policy, document]) =>
-    named({ kind: 'role', of: role, policy }, document),
+  const roleFacts = factValue(facts.roles[role]);
+  const unread = unreadReasonOf(roleFacts?.policies) ?? unreadReasonOf(roleFacts?.boundary);
+  if (!roleFacts || unread !== undefined)
+    return { unread: `policies of ${role}: ${unread ?? unreadReasonOf(facts.roles[role])}` };
+  const boundary = factValue(roleFacts.boundary);
+  const identity = Object.entries(factValue(roleFacts.policies) ?? {}).map(([policy, document]) =>
+    namePolicy({ kind: 'role', of: role, policy }, document),
   );
   return {
-    places,
+    policyRefs,
     policies: {
       identity,
-      ...(boundary && { boundary: [named({ kind: 'boundary', of: role }, boundary)] }),
+      ...(boundary && { boundary: [namePolicy({ kind: 'boundary', of: role }, boundary)] }),
       resource,
     },
   };
 }
 
 /** The name by which a reader knows a policy. */
-export function nameOf({ kind, of, policy }: PolicyPlace): string {
+export function policyLabel({ kind, of, policy }: PolicyRef): string {
   const short = of.slice(of.lastIndexOf('/') + 1);
   if (kind === 'trust') return `trust policy of ${short}`;
   if (kind === 'boundary') return `permissions boundary of ${short}`;
@@ -52,47 +52,48 @@ export function nameOf({ kind, of, policy }: PolicyPlace): string {
   return kind === 'bucket' ? `bucket policy of ${of}` : `key policy of ${of}`;
 }
 
-export function policyAt(observed: Observed, { kind, of, policy }: PolicyPlace): Fact<Policy> | undefined {
+export function policyFactOf(facts: Facts, { kind, of, policy }: PolicyRef): Fact<Policy> | undefined {
   if (kind === 'bucket')
-    return known(observed.buckets[of])?.policy ?? nothing(observed.buckets[of], 'policy');
-  if (kind === 'key') return known(keyAt(observed, of))?.policy ?? nothing(keyAt(observed, of), 'policy');
-  const role = known(observed.roles[of]);
-  if (kind === 'trust') return role?.trust ?? nothing(observed.roles[of], 'trust');
+    return factValue(facts.buckets[of])?.policy ?? policyPartOf(facts.buckets[of], 'policy');
+  if (kind === 'key')
+    return factValue(keyFactOf(facts, of))?.policy ?? policyPartOf(keyFactOf(facts, of), 'policy');
+  const role = factValue(facts.roles[of]);
+  if (kind === 'trust') return role?.trust ?? policyPartOf(facts.roles[of], 'trust');
   if (kind === 'boundary') return role?.boundary;
-  return known(role?.policies)?.[policy ?? ''] ?? null;
+  return factValue(role?.policies)?.[policy ?? ''] ?? null;
 }
 
 /** A key by its ARN, though it may be known by that of an alias. */
-function keyAt({ keys }: Observed, arn: string): Fact<KeyFacts> | undefined {
-  return arn in keys ? keys[arn] : Object.values(keys).find((fact) => known(fact)?.arn === arn);
+function keyFactOf({ keys }: Facts, arn: string): Fact<KeyFacts> | undefined {
+  return arn in keys ? keys[arn] : Object.values(keys).find((fact) => factValue(fact)?.arn === arn);
 }
 
 /** What is not there of a thing that was read: `null` where it surely is not, else why nobody knows. */
-function nothing(fact: Fact<object> | undefined, part: string): Fact<Policy> | undefined {
-  const found = known(fact);
-  if (found) return (found as Record<string, Fact<Policy> | undefined>)[part];
+function policyPartOf(fact: Fact<object> | undefined, part: string): Fact<Policy> | undefined {
+  const value = factValue(fact);
+  if (value) return (value as Record<string, Fact<Policy> | undefined>)[part];
   return fact as null | undefined | { unread: string };
 }
 
 /** The same world with another policy in one place. */
-export function withPolicy(observed: Observed, place: PolicyPlace, policy: Policy): Observed {
-  const { kind, of } = place;
+export function withPolicy(facts: Facts, policyRef: PolicyRef, policy: Policy): Facts {
+  const { kind, of } = policyRef;
   if (kind === 'bucket')
-    return { ...observed, buckets: { ...observed.buckets, [of]: { ...must(observed.buckets[of]), policy } } };
+    return { ...facts, buckets: { ...facts.buckets, [of]: { ...requireFact(facts.buckets[of]), policy } } };
   if (kind === 'key')
-    return { ...observed, keys: { ...observed.keys, [of]: { ...must(keyAt(observed, of)), policy } } };
-  const role = must(observed.roles[of]);
-  const changed =
+    return { ...facts, keys: { ...facts.keys, [of]: { ...requireFact(keyFactOf(facts, of)), policy } } };
+  const role = requireFact(facts.roles[of]);
+  const updatedRole =
     kind === 'trust'
       ? { ...role, trust: policy }
       : kind === 'boundary'
         ? { ...role, boundary: policy }
-        : { ...role, policies: { ...known(role.policies), [place.policy ?? '']: policy } };
-  return { ...observed, roles: { ...observed.roles, [of]: changed } };
+        : { ...role, policies: { ...factValue(role.policies), [policyRef.policy ?? '']: policy } };
+  return { ...facts, roles: { ...facts.roles, [of]: updatedRole } };
 }
 
-function must<T>(fact: Fact<T> | undefined): T {
-  const found = known(fact);
-  if (found === undefined) throw new Error('a policy is changed of something that was not read');
-  return found;
+function requireFact<T>(fact: Fact<T> | undefined): T {
+  const value = factValue(fact);
+  if (value === undefined) throw new Error('a policy is changed of something that was not read');
+  return value;
 }

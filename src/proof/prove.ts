@@ -1,23 +1,23 @@
-import { sameJson } from '../canonical.ts';
-import { known, type Observed, unreadOf } from '../core/observed.ts';
+import { type Facts, factValue, unreadReasonOf } from '../core/facts.ts';
 import type { Decision } from '../iam/types.ts';
-import { casesOf, isKms, type SeenObject } from './cases.ts';
+import { isJsonEqual } from '../util/canonical-json.ts';
 import { decide, type UncertainRequest } from './decide.ts';
-import { finding, judged } from './findings.ts';
-import { mend, mended } from './mend.ts';
+import { createFinding, summarizeFindings } from './findings.ts';
+import { applyFix, proposeFix } from './fix.ts';
+import { isKmsAlgorithm, type ObservedObject, objectCasesOf } from './object-cases.ts';
 import { policiesFor } from './policies.ts';
-import { type Ask, assuming, lookingAround, reading, writing } from './requests.ts';
-import { ruleFindings } from './rules.ts';
 import {
-  destinationStates,
-  ownership,
-  replicaKeyState,
-  selection,
-  sourceKeyState,
-  sourceStates,
-} from './states.ts';
-import type { Answer, Finding, Fix, ObjectCase, PolicyPlace, RuleProof } from './types.ts';
-import { bucketOf, type RuleWorld, replicaKeyArn, worldOf } from './world.ts';
+  checkReplicaKey,
+  destinationFindings,
+  ownershipFindings,
+  selectionFindings,
+  sourceFindings,
+  sourceKeyFindings,
+} from './preconditions.ts';
+import { type AccessCheck, assumeRoleCheck, bucketChecks, readChecks, writeChecks } from './requests.ts';
+import { type RuleContext, replicaKeyArn, ruleBucketOf, ruleContextOf } from './rule-context.ts';
+import { ruleFindings } from './rule-findings.ts';
+import type { AccessResult, Finding, Fix, ObjectCase, PolicyRef, RuleProof } from './types.ts';
 
 /**
  * Prove the rules of a bucket: every request that S3 makes as the role, for every kind of object that a rule covers,
@@ -25,198 +25,221 @@ import { bucketOf, type RuleWorld, replicaKeyArn, worldOf } from './world.ts';
  *
  * Findings come in the order in which S3 would meet them, errors first: the first is the reason why an object fails.
  */
-export function prove(observed: Observed, bucket: string, seen: readonly SeenObject[] = []): RuleProof[] {
-  const fact = observed.buckets[bucket];
-  const source = bucketOf(observed, bucket, '');
+export function proveRules(
+  facts: Facts,
+  bucket: string,
+  sample: readonly ObservedObject[] = [],
+): RuleProof[] {
+  const fact = facts.buckets[bucket];
+  const source = ruleBucketOf(facts, bucket, '');
   if (!source) {
-    const unread = unreadOf(fact);
-    const what =
+    const unread = unreadReasonOf(fact);
+    const bucketFinding =
       unread === undefined
-        ? finding('RK1101', `the bucket ${bucket} does not exist`)
-        : finding('RK1901', `the bucket ${bucket} cannot be read: ${unread}`);
-    return [withoutRule(bucket, what)];
+        ? createFinding('RK1101', `the bucket ${bucket} does not exist`)
+        : createFinding('RK1901', `the bucket ${bucket} cannot be read: ${unread}`);
+    return [proofWithoutRule(bucket, bucketFinding)];
   }
-  const configuration = known(source.replication);
+  const configuration = factValue(source.replication);
   if (!configuration) {
-    const unread = unreadOf(source.replication);
-    const what =
+    const unread = unreadReasonOf(source.replication);
+    const configurationFinding =
       unread === undefined
-        ? finding('RK1001', `${bucket} replicates nothing`)
-        : finding('RK1901', `the replication configuration of ${bucket} cannot be read: ${unread}`);
-    return [withoutRule(bucket, what)];
+        ? createFinding('RK1001', `${bucket} replicates nothing`)
+        : createFinding('RK1901', `the replication configuration of ${bucket} cannot be read: ${unread}`);
+    return [proofWithoutRule(bucket, configurationFinding)];
   }
   const account = source.account === '' ? (configuration.Role.split(':')[4] ?? '') : source.account;
   return configuration.Rules.map((rule) =>
-    proveRule(worldOf(observed, { ...source, account }, configuration, rule), (world) =>
-      casesOf(world, seen),
+    proveRule(ruleContextOf(facts, { ...source, account }, configuration, rule), (context) =>
+      objectCasesOf(context, sample),
     ),
   );
 }
 
 /** Prove one rule for some kinds of objects. */
-export function proveRule(world: RuleWorld, cases: (world: RuleWorld) => ObjectCase[]): RuleProof {
-  const { rule, source, destinationName } = world;
-  const about = { bucket: source.name, rule: rule.ID ?? '', destination: destinationName };
+export function proveRule(context: RuleContext, casesFor: (context: RuleContext) => ObjectCase[]): RuleProof {
+  const { rule, source, destinationName } = context;
+  const ruleInfo = { bucket: source.name, rule: rule.ID ?? '', destination: destinationName };
   if (rule.Status !== 'Enabled') {
-    return { ...about, verdict: 'off', findings: [finding('RK1002', 'the rule is off')], answers: [] };
+    return {
+      ...ruleInfo,
+      verdict: 'off',
+      findings: [createFinding('RK1002', 'the rule is off')],
+      answers: [],
+    };
   }
-  const kinds = cases(world);
-  const near = narrowed(world, kinds);
-  const { findings, answers } = settle(near, steps(near, kinds));
-  return { ...about, ...judged([...findings, ...ruleFindings(world)]), answers };
+  const objectCases = casesFor(context);
+  const narrowContext = narrowToRule(context, objectCases);
+  const { findings, answers } = evaluateAll(narrowContext, proofSteps(narrowContext, objectCases));
+  return { ...ruleInfo, ...summarizeFindings([...findings, ...ruleFindings(context)]), answers };
 }
 
 /** The same world with nothing in it that the rule does not touch, so that to mend it costs the same among thousands. */
-function narrowed(world: RuleWorld, cases: readonly ObjectCase[]): RuleWorld {
-  const { observed, role, source, destinationName } = world;
-  const keys = cases.flatMap((one) =>
-    one.what === 'object' && one.encryption.algorithm !== 'AES256' ? [one.encryption.keyArn] : [],
+function narrowToRule(context: RuleContext, objectCases: readonly ObjectCase[]): RuleContext {
+  const { facts, role, source, destinationName } = context;
+  const keys = objectCases.flatMap((objectCase) =>
+    objectCase.type === 'object' && objectCase.encryption.algorithm !== 'AES256'
+      ? [objectCase.encryption.keyArn]
+      : [],
   );
-  const only = <T>(all: Record<string, T>, names: readonly string[]): Record<string, T> =>
-    Object.fromEntries(names.flatMap((name) => (name in all ? [[name, all[name] as T]] : [])));
+  const pick = <T>(entries: Record<string, T>, names: readonly string[]): Record<string, T> =>
+    Object.fromEntries(names.flatMap((name) => (name in entries ? [[name, entries[name] as T]] : [])));
   return {
-    ...world,
-    observed: {
-      buckets: only(observed.buckets, [source.name, destinationName]),
-      roles: only(observed.roles, [role]),
-      keys: only(observed.keys, [...keys, replicaKeyArn(world) ?? '']),
+    ...context,
+    facts: {
+      buckets: pick(facts.buckets, [source.name, destinationName]),
+      roles: pick(facts.roles, [role]),
+      keys: pick(facts.keys, [...keys, replicaKeyArn(context) ?? '']),
     },
   };
 }
 
-const withoutRule = (bucket: string, one: Finding): RuleProof => ({
+const proofWithoutRule = (bucket: string, finding: Finding): RuleProof => ({
   bucket,
   rule: '',
   destination: '',
-  ...judged([one]),
+  ...summarizeFindings([finding]),
   answers: [],
 });
 
 /** What S3 meets, in its order: states of things, and requests to be decided. */
-function* steps(world: RuleWorld, cases: readonly ObjectCase[]): Generator<Finding | Ask> {
-  const { observed, role } = world;
-  const facts = observed.roles[role];
-  if (facts === null) {
-    yield finding('RK1302', `the role ${role} does not exist`);
+function* proofSteps(
+  context: RuleContext,
+  objectCases: readonly ObjectCase[],
+): Generator<Finding | AccessCheck> {
+  const { facts, role } = context;
+  const roleFact = facts.roles[role];
+  if (roleFact === null) {
+    yield createFinding('RK1302', `the role ${role} does not exist`);
     return;
   }
-  yield assuming(world);
-  yield* sourceStates(world);
-  yield* destinationStates(world);
-  yield* selection(world);
-  yield* lookingAround(world);
-  const replica = replicaKeyState(world);
-  const encrypted = cases.some((one) => one.what === 'object' && isKms(one.encryption.algorithm));
-  for (const one of cases) {
-    yield* reading(world, one);
-    if (one.what === 'object' && one.encryption.algorithm !== 'AES256')
-      yield* sourceKeyState(world, one.encryption.keyArn);
+  yield assumeRoleCheck(context);
+  yield* sourceFindings(context);
+  yield* destinationFindings(context);
+  yield* selectionFindings(context);
+  yield* bucketChecks(context);
+  const replicaKey = checkReplicaKey(context);
+  const hasKmsCases = objectCases.some(
+    (objectCase) => objectCase.type === 'object' && isKmsAlgorithm(objectCase.encryption.algorithm),
+  );
+  for (const objectCase of objectCases) {
+    yield* readChecks(context, objectCase);
+    if (objectCase.type === 'object' && objectCase.encryption.algorithm !== 'AES256')
+      yield* sourceKeyFindings(context, objectCase.encryption.keyArn);
   }
-  if (encrypted) yield* replica.missing;
-  for (const one of cases) yield* writing(world, one, replica);
-  yield* ownership(world);
+  if (hasKmsCases) yield* replicaKey.missingFindings;
+  for (const objectCase of objectCases) yield* writeChecks(context, objectCase, replicaKey);
+  yield* ownershipFindings(context);
 }
 
 /**
  * Decide every request. Each denial is mended in a copy of the world, so that the fix is tried as it is printed, and
  * what comes after is asked where the fix is in place: no cause is told twice.
  */
-function settle(world: RuleWorld, all: Iterable<Finding | Ask>): { findings: Finding[]; answers: Answer[] } {
+function evaluateAll(
+  context: RuleContext,
+  steps: Iterable<Finding | AccessCheck>,
+): { findings: Finding[]; answers: AccessResult[] } {
   const findings: Finding[] = [];
-  const answers: Answer[] = [];
-  const asked = new Map<string, UncertainRequest[]>();
-  const told = new Set<string>();
-  let { observed } = world;
-  for (const step of all) {
+  const answers: AccessResult[] = [];
+  const requestsByTarget = new Map<string, UncertainRequest[]>();
+  const reportedMessages = new Set<string>();
+  let { facts } = context;
+  for (const step of steps) {
     if (!('request' in step && 'purpose' in step)) {
-      if (!told.has(step.message)) findings.push(step);
-      told.add(step.message);
+      if (!reportedMessages.has(step.message)) findings.push(step);
+      reportedMessages.add(step.message);
       continue;
     }
-    const ask = chosen(observed, world.role, step);
-    const what = `${ask.request.action} ${ask.request.resource}`;
-    const alike = asked.get(what) ?? [];
-    if (alike.some((one) => sameJson(one, ask.request))) continue;
-    asked.set(what, [...alike, ask.request]);
-    const outcome = settleOne({ ...world, observed }, ask);
+    const check = chooseCheck(facts, context.role, step);
+    const target = `${check.request.action} ${check.request.resource}`;
+    const earlierRequests = requestsByTarget.get(target) ?? [];
+    if (earlierRequests.some((earlier) => isJsonEqual(earlier, check.request))) continue;
+    requestsByTarget.set(target, [...earlierRequests, check.request]);
+    const evaluation = evaluateCheck({ ...context, facts }, check);
     // What was asked of a mended world is shown as it is without.
-    answers.push(observed === world.observed ? outcome.answer : settleOne(world, ask).answer);
-    observed = outcome.observed;
-    if (!outcome.finding || told.has(outcome.finding.message)) continue;
-    told.add(outcome.finding.message);
-    findings.push(outcome.finding);
+    answers.push(facts === context.facts ? evaluation.result : evaluateCheck(context, check).result);
+    facts = evaluation.facts;
+    if (!evaluation.finding || reportedMessages.has(evaluation.finding.message)) continue;
+    reportedMessages.add(evaluation.finding.message);
+    findings.push(evaluation.finding);
   }
   return { findings, answers };
 }
 
-const MOST_FIXES = 8;
+const MAX_FIXES = 8;
 
-interface Outcome {
+interface CheckEvaluation {
   /** As the world is. */
-  answer: Answer;
+  result: AccessResult;
   finding?: Finding;
   /** The world in which it is allowed. */
-  observed: Observed;
+  facts: Facts;
 }
 
 /** Decide one request, and mend until it is allowed. */
-function settleOne(world: RuleWorld, ask: Ask): Outcome {
-  const { purpose, request } = ask;
-  const of = { purpose, action: request.action, resource: request.resource };
+function evaluateCheck(context: RuleContext, check: AccessCheck): CheckEvaluation {
+  const { purpose, request } = check;
+  const requestInfo = { purpose, action: request.action, resource: request.resource };
   const fixes: Fix[] = [];
-  let { observed } = world;
-  let denial: string | undefined;
-  let permission = '';
-  while (fixes.length <= MOST_FIXES) {
-    const verdict = decided(observed, world.role, ask);
+  let { facts } = context;
+  let denialReason: string | undefined;
+  let allowReason = '';
+  while (fixes.length <= MAX_FIXES) {
+    const verdict = decideCheck(facts, context.role, check);
     if ('unknown' in verdict) {
       const message = `whether S3 may ${purpose} ${verdict.unknown}`;
-      const answer: Answer = { ...of, result: 'unknown', reason: verdict.unknown };
-      return { observed, answer, finding: about(finding(verdict.code, message), ask) };
+      const result: AccessResult = { ...requestInfo, result: 'unknown', reason: verdict.unknown };
+      return { facts, result, finding: withRequest(createFinding(verdict.code, message), check) };
     }
     if (verdict.decision.allowed) {
-      permission = verdict.decision.reason;
+      allowReason = verdict.decision.reason;
       break;
     }
-    denial ??= verdict.decision.reason;
-    const fix = mend({ ...world, observed }, ask, verdict.decision, verdict.places);
+    denialReason ??= verdict.decision.reason;
+    const fix = proposeFix({ ...context, facts }, check, verdict.decision, verdict.policyRefs);
     if (!fix) break;
     fixes.push(fix);
-    observed = mended(observed, fix);
+    facts = applyFix(facts, fix);
   }
-  if (denial === undefined) return { observed, answer: { ...of, result: 'allowed', reason: permission } };
-  const answer: Answer = { ...of, result: 'denied', reason: denial };
-  const denied = about(finding(ask.code, `S3 may not ${purpose}: ${denial}`, fixes), ask);
+  if (denialReason === undefined)
+    return { facts, result: { ...requestInfo, result: 'allowed', reason: allowReason } };
+  const result: AccessResult = { ...requestInfo, result: 'denied', reason: denialReason };
+  const denialFinding = withRequest(
+    createFinding(check.code, `S3 may not ${purpose}: ${denialReason}`, fixes),
+    check,
+  );
   // What only a request's own header makes so is no reason to refuse a whole rule.
-  const severity = ask.usual ? denied.severity : 'warning';
-  return { observed, answer, finding: { ...denied, severity } };
+  const severity = check.isTypical ? denialFinding.severity : 'warning';
+  return { facts, result, finding: { ...denialFinding, severity } };
 }
 
-type Decided =
-  | { decision: Decision; places: Map<string, PolicyPlace> }
+type CheckDecision =
+  | { decision: Decision; policyRefs: Map<string, PolicyRef> }
   | { unknown: string; code: 'RK1901' | 'RK1902' };
 
 /** The request as it is, or another that does as well, where that one alone is allowed. */
-function chosen(observed: Observed, role: string, ask: Ask): Ask {
-  const isAllowed = (one: Ask): boolean => {
-    const verdict = decided(observed, role, one);
+function chooseCheck(facts: Facts, role: string, check: AccessCheck): AccessCheck {
+  const isAllowed = (candidate: AccessCheck): boolean => {
+    const verdict = decideCheck(facts, role, candidate);
     return 'decision' in verdict && verdict.decision.allowed;
   };
-  if (ask.orElse === undefined || isAllowed(ask)) return ask;
-  const other = { ...ask, request: { ...ask.request, action: ask.orElse } };
-  return isAllowed(other) ? other : ask;
+  if (check.alternativeAction === undefined || isAllowed(check)) return check;
+  const alternative = { ...check, request: { ...check.request, action: check.alternativeAction } };
+  return isAllowed(alternative) ? alternative : check;
 }
 
-function decided(observed: Observed, role: string, ask: Ask): Decided {
-  const found = policiesFor(observed, role, ask);
-  if ('unread' in found) return { unknown: `is not known: ${found.unread}`, code: 'RK1901' };
-  const verdict = decide(ask.request, found.policies);
-  if (!('undecided' in verdict)) return { decision: verdict, places: found.places };
+function decideCheck(facts: Facts, role: string, check: AccessCheck): CheckDecision {
+  const policySet = policiesFor(facts, role, check);
+  if ('unread' in policySet) return { unknown: `is not known: ${policySet.unread}`, code: 'RK1901' };
+  const verdict = decide(check.request, policySet.policies);
+  if (!('undecided' in verdict)) return { decision: verdict, policyRefs: policySet.policyRefs };
   const keys = verdict.undecided.join(', ');
   return { unknown: `depends on ${keys}, which cannot be known before`, code: 'RK1902' };
 }
 
-const about = (one: Finding, { request }: Ask): Finding => ({
-  ...one,
+const withRequest = (finding: Finding, { request }: AccessCheck): Finding => ({
+  ...finding,
   request: { action: request.action, resource: request.resource, context: request.context ?? {} },
 });

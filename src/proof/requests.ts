@@ -1,70 +1,80 @@
-import { known } from '../core/observed.ts';
-import { accountOf } from '../iam/context.ts';
-import type { Code } from './codes.ts';
+import { factValue } from '../core/facts.ts';
+import { accountOfArn } from '../iam/context.ts';
+import type { FindingCode } from './codes.ts';
 import type { UncertainRequest } from './decide.ts';
-import type { Finding, KmsEncryption, ObjectCase, PolicyPlace } from './types.ts';
-import { type Bucket, changesOwner, type RuleWorld, selectsEncrypted } from './world.ts';
+import { changesOwner, type RuleBucket, type RuleContext, selectsKmsObjects } from './rule-context.ts';
+import type { Finding, KmsEncryption, ObjectCase, PolicyRef } from './types.ts';
 
 /** One request that S3 makes, and whose policy beside the role's has a say. */
-export interface Ask {
-  code: Code;
+export interface AccessCheck {
+  code: FindingCode;
   /** In words: `decrypt the source object`. */
   purpose: string;
   request: UncertainRequest;
-  resourcePolicy: PolicyPlace;
+  resourcePolicy: PolicyRef;
   /** Whether objects fail without it as things are, or only such as a request makes so. */
-  usual: boolean;
+  isTypical: boolean;
   /** An action that does as well. */
-  orElse?: string;
+  alternativeAction?: string;
 }
 
-const SERVICE = 's3.amazonaws.com';
+const S3_SERVICE = 's3.amazonaws.com';
 
 /** S3 assumes the role. Whether it sends `aws:SourceArn` or `aws:SourceAccount` is documented nowhere. */
-export const assuming = ({ role }: RuleWorld): Ask => ({
+export const assumeRoleCheck = ({ role }: RuleContext): AccessCheck => ({
   code: 'RK1301',
   purpose: 'assume the role',
-  request: { principal: SERVICE, action: 'sts:AssumeRole', resource: role, resourceAccount: accountOf(role) },
+  request: {
+    principal: S3_SERVICE,
+    action: 'sts:AssumeRole',
+    resource: role,
+    resourceAccount: accountOfArn(role),
+  },
   resourcePolicy: { kind: 'trust', of: role },
-  usual: true,
+  isTypical: true,
 });
 
 /** What S3 asks of the source bucket, whatever the object. */
-export const lookingAround = (world: RuleWorld): Ask[] => [
-  bucketAsk(world, 'RK1303', 'read the replication configuration', 's3:GetReplicationConfiguration'),
+export const bucketChecks = (context: RuleContext): AccessCheck[] => [
+  createBucketCheck(
+    context,
+    'RK1303',
+    'read the replication configuration',
+    's3:GetReplicationConfiguration',
+  ),
   // S3 looks a missing object up when it replicates delete markers.
-  bucketAsk(world, 'RK1303', 'look objects up', 's3:ListBucket'),
+  createBucketCheck(context, 'RK1303', 'look objects up', 's3:ListBucket'),
 ];
 
 /** Reading an object: itself, its ACL, and its data key. */
-export function reading(world: RuleWorld, one: ObjectCase): Ask[] {
-  if (one.what === 'delete marker') return [];
-  const { source } = world;
-  const at = { bucket: source, key: one.key, usual: one.usual };
+export function readChecks(context: RuleContext, objectCase: ObjectCase): AccessCheck[] {
+  if (objectCase.type === 'delete marker') return [];
+  const { source } = context;
+  const target = { bucket: source, key: objectCase.key, isTypical: objectCase.isTypical };
   return [
     {
-      ...objectAsk(world, 'RK1304', 'read the object', 's3:GetObjectVersionForReplication', at),
+      ...createObjectCheck(context, 'RK1304', 'read the object', 's3:GetObjectVersionForReplication', target),
       // GetObjectVersion is enough for everything but KMS-encrypted objects.
-      ...(isKms(one) ? {} : { orElse: 's3:GetObjectVersion' }),
+      ...(isKmsObject(objectCase) ? {} : { alternativeAction: 's3:GetObjectVersion' }),
     },
-    objectAsk(world, 'RK1305', 'read its ACL', 's3:GetObjectVersionAcl', at),
-    ...(known(source.objectLock)?.ObjectLockEnabled === 'Enabled'
+    createObjectCheck(context, 'RK1305', 'read its ACL', 's3:GetObjectVersionAcl', target),
+    ...(factValue(source.objectLock)?.ObjectLockEnabled === 'Enabled'
       ? [
-          objectAsk(world, 'RK1314', 'read its retention', 's3:GetObjectRetention', at),
-          objectAsk(world, 'RK1314', 'read its legal hold', 's3:GetObjectLegalHold', at),
+          createObjectCheck(context, 'RK1314', 'read its retention', 's3:GetObjectRetention', target),
+          createObjectCheck(context, 'RK1314', 'read its legal hold', 's3:GetObjectLegalHold', target),
         ]
       : []),
     // Of a key that does not exist nothing is asked.
-    ...(isKms(one) && world.observed.keys[one.encryption.keyArn] !== null
+    ...(isKmsObject(objectCase) && context.facts.keys[objectCase.encryption.keyArn] !== null
       ? [
-          keyAsk(
-            world,
+          createKeyCheck(
+            context,
             'RK1307',
-            `decrypt the object${withBucketKey(one)}`,
+            `decrypt the object${withBucketKey(objectCase)}`,
             'kms:Decrypt',
             source,
-            one,
-            one.encryption.keyArn,
+            objectCase,
+            objectCase.encryption.keyArn,
           ),
         ]
       : []),
@@ -74,32 +84,56 @@ export function reading(world: RuleWorld, one: ObjectCase): Ask[] {
 /** The key of replicas, and what there is to say of its state. */
 interface ReplicaKey {
   arn?: string;
-  state: readonly Finding[];
+  stateFindings: readonly Finding[];
 }
 
 /** Writing its replica: permission first, then a data key; tags come last. */
-export function writing(world: RuleWorld, one: ObjectCase, replica: ReplicaKey): (Ask | Finding)[] {
-  const { source, destination } = world;
+export function writeChecks(
+  context: RuleContext,
+  objectCase: ObjectCase,
+  replicaKey: ReplicaKey,
+): (AccessCheck | Finding)[] {
+  const { source, destination } = context;
   if (!destination) return [];
-  const at = { bucket: destination, key: one.key, usual: one.what === 'delete marker' || one.usual };
-  if (one.what === 'delete marker')
-    return [objectAsk(world, 'RK1310', 'replicate a delete marker', 's3:ReplicateDelete', at)];
-  const kms = isKms(one) && selectsEncrypted(world.rule);
-  const headers: Record<string, string> = { 's3:x-amz-server-side-encryption': one.encryption.algorithm };
-  if (kms && replica.arn !== undefined)
-    headers['s3:x-amz-server-side-encryption-aws-kms-key-id'] = replica.arn;
+  const target = {
+    bucket: destination,
+    key: objectCase.key,
+    isTypical: objectCase.type === 'delete marker' || objectCase.isTypical,
+  };
+  if (objectCase.type === 'delete marker')
+    return [createObjectCheck(context, 'RK1310', 'replicate a delete marker', 's3:ReplicateDelete', target)];
+  const isKmsReplica = isKmsObject(objectCase) && selectsKmsObjects(context.rule);
+  const headers: Record<string, string> = {
+    's3:x-amz-server-side-encryption': objectCase.encryption.algorithm,
+  };
+  if (isKmsReplica && replicaKey.arn !== undefined)
+    headers['s3:x-amz-server-side-encryption-aws-kms-key-id'] = replicaKey.arn;
   // Whether S3 sends the headers of the replica with what it asks for beside is documented nowhere.
-  const beside = { ...at, perhaps: headers };
+  const optionalTarget = { ...target, optionalContext: headers };
   return [
-    objectAsk(world, 'RK1308', 'write the replica', 's3:ReplicateObject', { ...at, context: headers }),
-    ...(changesOwner(world)
-      ? [objectAsk(world, 'RK1311', 'hand it to its owner', 's3:ObjectOwnerOverrideToBucketOwner', beside)]
+    createObjectCheck(context, 'RK1308', 'write the replica', 's3:ReplicateObject', {
+      ...target,
+      conditionKeys: headers,
+    }),
+    ...(changesOwner(context)
+      ? [
+          createObjectCheck(
+            context,
+            'RK1311',
+            'hand it to its owner',
+            's3:ObjectOwnerOverrideToBucketOwner',
+            optionalTarget,
+          ),
+        ]
       : []),
-    ...(kms && replica.arn !== undefined
-      ? encrypting(world, destination, one, replica.arn, replica.state)
+    ...(isKmsReplica && replicaKey.arn !== undefined
+      ? encryptChecks(context, destination, objectCase, replicaKey.arn, replicaKey.stateFindings)
       : []),
-    objectAsk(world, 'RK1306', 'read its tags', 's3:GetObjectVersionTagging', { ...at, bucket: source }),
-    objectAsk(world, 'RK1309', 'write its tags', 's3:ReplicateTags', beside),
+    createObjectCheck(context, 'RK1306', 'read its tags', 's3:GetObjectVersionTagging', {
+      ...target,
+      bucket: source,
+    }),
+    createObjectCheck(context, 'RK1309', 'write its tags', 's3:ReplicateTags', optionalTarget),
   ];
 }
 
@@ -107,102 +141,107 @@ export function writing(world: RuleWorld, one: ObjectCase, replica: ReplicaKey):
  * A Bucket Key is made and checked before the object is encrypted; the setting is that of the source object. KMS looks
  * at the state of a key once it knows that who asks may use it.
  */
-function encrypting(
-  world: RuleWorld,
-  destination: Bucket,
-  one: KmsObject,
-  replicaKey: string,
-  state: readonly Finding[],
-): (Ask | Finding)[] {
-  const ask = (code: Code, purpose: string, action: string) =>
-    keyAsk(world, code, purpose, action, destination, one, replicaKey);
-  const encrypt = ask('RK1312', `encrypt the replica${withBucketKey(one)}`, 'kms:Encrypt');
-  if (!one.encryption.bucketKey) return [encrypt, ...state];
+function encryptChecks(
+  context: RuleContext,
+  destination: RuleBucket,
+  kmsObject: KmsObject,
+  keyArn: string,
+  stateFindings: readonly Finding[],
+): (AccessCheck | Finding)[] {
+  const createCheck = (code: FindingCode, purpose: string, action: string) =>
+    createKeyCheck(context, code, purpose, action, destination, kmsObject, keyArn);
+  const encryptCheck = createCheck('RK1312', `encrypt the replica${withBucketKey(kmsObject)}`, 'kms:Encrypt');
+  if (!kmsObject.encryption.bucketKey) return [encryptCheck, ...stateFindings];
   return [
-    ask('RK1313', 'make the Bucket Key of the destination', 'kms:GenerateDataKey'),
-    ...state,
-    ask('RK1313', 'check the Bucket Key of the destination', 'kms:Decrypt'),
-    encrypt,
+    createCheck('RK1313', 'make the Bucket Key of the destination', 'kms:GenerateDataKey'),
+    ...stateFindings,
+    createCheck('RK1313', 'check the Bucket Key of the destination', 'kms:Decrypt'),
+    encryptCheck,
   ];
 }
 
 const withBucketKey = ({ encryption }: KmsObject): string =>
   encryption.bucketKey ? ' (with a Bucket Key)' : '';
 
-type KmsObject = Extract<ObjectCase, { what: 'object' }> & { encryption: KmsEncryption };
+type KmsObject = Extract<ObjectCase, { type: 'object' }> & { encryption: KmsEncryption };
 
-const isKms = (one: ObjectCase): one is KmsObject =>
-  one.what === 'object' && one.encryption.algorithm !== 'AES256';
+const isKmsObject = (objectCase: ObjectCase): objectCase is KmsObject =>
+  objectCase.type === 'object' && objectCase.encryption.algorithm !== 'AES256';
 
-const bucketAsk = (world: RuleWorld, code: Code, purpose: string, action: string): Ask => ({
-  code,
-  purpose,
-  request: asRole(world, action, world.source.arn, world.source.account, {
-    's3:ResourceAccount': world.source.account,
-  }),
-  resourcePolicy: { kind: 'bucket', of: world.source.name },
-  usual: true,
-});
-
-interface ObjectAt {
-  bucket: Bucket;
-  key: string;
-  usual: boolean;
-  /** Condition keys that S3 sends with it. */
-  context?: Record<string, string>;
-  /** Those that it may send. */
-  perhaps?: Record<string, string>;
-}
-
-const objectAsk = (
-  world: RuleWorld,
-  code: Code,
+const createBucketCheck = (
+  context: RuleContext,
+  code: FindingCode,
   purpose: string,
   action: string,
-  { bucket, key, usual, context, perhaps }: ObjectAt,
-): Ask => ({
+): AccessCheck => ({
+  code,
+  purpose,
+  request: roleSessionRequest(context, action, context.source.arn, context.source.account, {
+    's3:ResourceAccount': context.source.account,
+  }),
+  resourcePolicy: { kind: 'bucket', of: context.source.name },
+  isTypical: true,
+});
+
+interface ObjectTarget {
+  bucket: RuleBucket;
+  key: string;
+  isTypical: boolean;
+  /** Condition keys that S3 sends with it. */
+  conditionKeys?: Record<string, string>;
+  /** Those that it may send. */
+  optionalContext?: Record<string, string>;
+}
+
+const createObjectCheck = (
+  context: RuleContext,
+  code: FindingCode,
+  purpose: string,
+  action: string,
+  { bucket, key, isTypical, conditionKeys, optionalContext }: ObjectTarget,
+): AccessCheck => ({
   code,
   purpose,
   request: {
-    ...asRole(world, action, `${bucket.arn}/${key}`, bucket.account, {
+    ...roleSessionRequest(context, action, `${bucket.arn}/${key}`, bucket.account, {
       's3:ResourceAccount': bucket.account,
-      ...context,
+      ...conditionKeys,
     }),
-    ...(perhaps && { perhaps }),
+    ...(optionalContext && { optionalContext }),
   },
   resourcePolicy: { kind: 'bucket', of: bucket.name },
-  usual,
+  isTypical,
 });
 
 /** The encryption context names the bucket with an S3 Bucket Key, the object without. */
-const keyAsk = (
-  world: RuleWorld,
-  code: Code,
+const createKeyCheck = (
+  context: RuleContext,
+  code: FindingCode,
   purpose: string,
   action: string,
-  bucket: Bucket,
-  { key, encryption, usual }: KmsObject,
-  name: string,
-): Ask => {
+  bucket: RuleBucket,
+  { key, encryption, isTypical }: KmsObject,
+  keyName: string,
+): AccessCheck => {
   // KMS decides about the key itself, by whatever alias it is called.
-  const keyArn = known(world.observed.keys[name])?.arn ?? name;
+  const keyArn = factValue(context.facts.keys[keyName])?.arn ?? keyName;
   return {
     code,
     purpose,
-    request: asRole(world, action, keyArn, accountOf(keyArn), {
+    request: roleSessionRequest(context, action, keyArn, accountOfArn(keyArn), {
       'kms:ViaService': `s3.${bucket.region}.amazonaws.com`,
-      'kms:CallerAccount': world.session.account,
+      'kms:CallerAccount': context.session.account,
       'kms:EncryptionContext:aws:s3:arn': encryption.bucketKey ? bucket.arn : `${bucket.arn}/${key}`,
       'kms:EncryptionContextKeys': ['aws:s3:arn'],
     }),
     resourcePolicy: { kind: 'key', of: keyArn },
-    usual,
+    isTypical,
   };
 };
 
 /** A request as the role's session, with the condition keys that every request carries. */
-function asRole(
-  { role, session }: RuleWorld,
+function roleSessionRequest(
+  { role, session }: RuleContext,
   action: string,
   resource: string,
   resourceAccount: string,

@@ -1,15 +1,15 @@
 import type { Statement } from '../iam/types.ts';
 import type { Position } from '../spec/types.ts';
-import type { Code, FindingKind } from './codes.ts';
+import type { FindingCode, FindingDefinition } from './codes.ts';
 
 /** One kind of object that a rule covers. */
 export type ObjectCase = { key: string } & (
-  | { what: 'delete marker' }
+  | { type: 'delete marker' }
   | {
-      what: 'object';
+      type: 'object';
       encryption: { algorithm: 'AES256' } | KmsEncryption;
       /** Whether objects of the bucket are so by default, or were seen to be; otherwise a request may make them so. */
-      usual: boolean;
+      isTypical: boolean;
     }
 );
 
@@ -20,7 +20,7 @@ export interface KmsEncryption {
 }
 
 /** A policy that has a say. */
-export interface PolicyPlace {
+export interface PolicyRef {
   kind: 'trust' | 'role' | 'boundary' | 'bucket' | 'key';
   /** ARN of the role or the key, or name of the bucket. */
   of: string;
@@ -33,15 +33,15 @@ export interface PolicyPlace {
  * call.
  */
 export type Fix = { what: string } & (
-  | { policy: PolicyPlace; add: Statement }
-  | { policy: PolicyPlace; replace: number; by: Statement }
-  | { policy: PolicyPlace; remove: number }
+  | { policy: PolicyRef; add: Statement }
+  | { policy: PolicyRef; replace: number; by: Statement }
+  | { policy: PolicyRef; remove: number }
   | { call: { service: 's3' | 'kms'; operation: string; region: string; input: Record<string, unknown> } }
 );
 
 export interface Finding {
-  code: Code;
-  severity: FindingKind['severity'];
+  code: FindingCode;
+  severity: FindingDefinition['severity'];
   title: string;
   /** What was found, in a sentence for a person. */
   message: string;
@@ -56,7 +56,7 @@ export interface Finding {
 }
 
 /** One request that S3 makes as the role, and what became of it. */
-export interface Answer {
+export interface AccessResult {
   /** In words: `decrypt the source object`. */
   purpose: string;
   action: string;
@@ -80,10 +80,10 @@ export interface RuleVerdict {
 }
 
 export interface RuleProof extends RuleVerdict {
-  answers: Answer[];
+  answers: AccessResult[];
 }
 
 /** What a pass keeps of the proof of a declared rule: of the single requests how many were decided. */
-export interface Foretold extends RuleVerdict {
+export interface RuleProofSummary extends RuleVerdict {
   requests: number;
 }

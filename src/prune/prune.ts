@@ -1,22 +1,27 @@
-import { describeError } from '../aws/describe-error.ts';
-import type { Leftover } from '../core/leftover.ts';
-import { MANAGED_BY, NOWHERE, namedRoleId } from '../core/names.ts';
-import { obstacle } from '../core/plan.ts';
-import type { Actual, Aws, Blocked, Kind, Note, Resource } from '../core/resource.ts';
-import { markOf } from '../core/statements.ts';
+import { formatAwsError } from '../aws/errors.ts';
+import { MANAGED_BY_TAG, NO_POSITION, namedRoleResourceId } from '../core/ids.ts';
+import type { Orphan } from '../core/orphan.ts';
+import { blockedReasonOf } from '../core/plan.ts';
+import type { ActualState, Aws, Blocked, Kind, Note, Resource } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
+import { parseSid } from '../policy/statements.ts';
 import type { Specs } from '../spec/types.ts';
-import { accountsOf, type Located, locate, type Reached } from './places.ts';
-import { type Going, withLeftovers } from './resources.ts';
-import { type RoleFound, rolesIn } from './roles.ts';
-import { type Trace, tracesIn } from './traces.ts';
+import { findOrphans, type OrphanCandidate } from './find-orphans.ts';
+import { type ListedRole, listRolesWithPolicies } from './list-roles.ts';
+import {
+  type LocatedOrphan,
+  locateOrphan,
+  type ReachableAccount,
+  reachableAccounts,
+} from './locate-orphans.ts';
+import { type PruneScope, withOrphans } from './with-orphans.ts';
 
 /** What is wanted, together with what is to be taken away. */
-export interface Pruning {
+export interface PrunePlan {
   /** To be applied first: what is wanted, and of what is left the rules alone. */
-  first: Resource[];
+  withOrphanRules: Resource[];
   /** And then all: a rule goes before the permissions that it uses, while what is made goes the other way round. */
-  all: Resource[];
+  withAllOrphans: Resource[];
   /** What cannot be read, so that nothing is taken away there. */
   blocked: Blocked[];
   notes: Note[];
@@ -25,122 +30,149 @@ export interface Pruning {
 export interface PruneOptions {
   kinds: ReadonlyMap<string, Kind>;
   aws: Aws;
-  observe(resources: readonly Resource[]): Promise<Actual>;
+  observe(resources: readonly Resource[]): Promise<ActualState>;
 }
 
 /**
  * Find what is left of specs that are not given, through the roles that S3 replicates as. The permissions of a spec go
  * only where its source bucket was read, and nothing in it needs them any more: S3 never tries a failed object again.
  */
-export async function prune(
-  wanted: readonly Resource[],
+export async function planPrune(
+  desired: readonly Resource[],
   specs: Specs,
   { kinds, aws, observe }: PruneOptions,
-): Promise<Pruning> {
-  const accounts = await accountsOf(specs, aws);
-  const ambient = accounts.find(({ at }) => at.account === undefined)?.id;
-  const { roles, blocked } = await everyRole(accounts, aws);
-  const traces = roles.flatMap((role) =>
-    tracesIn(role, specs.pairs, ({ source }) => source.accountId ?? ambient),
+): Promise<PrunePlan> {
+  const accounts = await reachableAccounts(specs, aws);
+  const ambientAccountId = accounts.find(({ location }) => location.account === undefined)?.id;
+  const { roles, blocked } = await listRolesOfAccounts(accounts, aws);
+  const candidates = roles.flatMap((role) =>
+    findOrphans(role, specs.pairs, ({ source }) => source.accountId ?? ambientAccountId),
   );
   const located = await Promise.all(
-    traces.filter(({ stays }) => stays === undefined).map((trace) => locate(trace, accounts, aws)),
+    candidates
+      .filter(({ retainedBecause }) => retainedBecause === undefined)
+      .map((candidate) => locateOrphan(candidate, accounts, aws)),
   );
-  const leftovers = located.map(({ leftover }) => leftover);
-  const together = (going: Going, actual: Actual) => withLeftovers(wanted, going, specs.pairs, kinds, actual);
+  const orphans = located.map(({ orphan }) => orphan);
+  const resourcesWith = (scope: PruneScope, actual: ActualState) =>
+    withOrphans(desired, scope, specs.pairs, kinds, actual);
 
-  const first = together({ rules: leftovers, permissions: [] }, new Map());
-  const actual = await observe(first);
-  const held = new Map(
-    located.map((one) => [
-      one.trace,
-      one.unknown ? `${one.unknown.id} is blocked` : need(one.leftover, first, actual, kinds),
+  const withOrphanRules = resourcesWith({ rules: orphans, permissions: [] }, new Map());
+  const actual = await observe(withOrphanRules);
+  const retainedBecause = new Map(
+    located.map((locatedOrphan) => [
+      locatedOrphan.candidate,
+      locatedOrphan.blocked
+        ? `${locatedOrphan.blocked.id} is blocked`
+        : remainingUseOf(locatedOrphan.orphan, withOrphanRules, actual, kinds),
     ]),
   );
-  const going = located.filter(({ trace }) => held.get(trace) === undefined);
-  const staying = new Map(going.map(({ trace }) => [trace, roleStays(trace, traces, going)]));
-  const permissions = going.map(({ trace, leftover }) => ({
-    ...leftover,
-    roleGoes: !trace.shared && staying.get(trace) === undefined,
+  const removable = located.filter(({ candidate }) => retainedBecause.get(candidate) === undefined);
+  const roleRetainedBecause = new Map(
+    removable.map(({ candidate }) => [candidate, roleRetentionReason(candidate, candidates, removable)]),
+  );
+  const removableOrphans = removable.map(({ candidate, orphan }) => ({
+    ...orphan,
+    roleGoes: !candidate.roleInUse && roleRetainedBecause.get(candidate) === undefined,
   }));
   return {
-    first,
-    all: together({ rules: leftovers, permissions }, actual),
+    withOrphanRules,
+    withAllOrphans: resourcesWith({ rules: orphans, permissions: removableOrphans }, actual),
     // Permissions that stay since a bucket could not be asked are no success: the next run may take them away.
-    blocked: [...blocked, ...located.flatMap(({ unknown }) => unknown ?? [])],
+    blocked: [...blocked, ...located.flatMap(({ blocked }) => blocked ?? [])],
     notes: [
-      ...traces.flatMap((trace) => note(trace, 'what is left of it stays', trace.stays)),
-      ...located.flatMap(({ trace }) => note(trace, 'its permissions stay', held.get(trace))),
-      ...going.flatMap(({ trace }) => note(trace, 'the role stays', staying.get(trace))),
-      ...going.flatMap(({ trace, elsewhere }) =>
-        note(trace, 'what other policies say of it stays', ownersOf(trace, elsewhere)),
+      ...candidates.flatMap((candidate) =>
+        retentionNotes(candidate, 'what is left of it stays', candidate.retainedBecause),
+      ),
+      ...located.flatMap(({ candidate }) =>
+        retentionNotes(candidate, 'its permissions stay', retainedBecause.get(candidate)),
+      ),
+      ...removable.flatMap(({ candidate }) =>
+        retentionNotes(candidate, 'the role stays', roleRetainedBecause.get(candidate)),
+      ),
+      ...removable.flatMap(({ candidate, foreignOwned }) =>
+        retentionNotes(
+          candidate,
+          'what other policies say of it stays',
+          foreignStatementsReason(candidate, foreignOwned),
+        ),
       ),
     ],
   };
 }
 
 /** The roles of all accounts. Where they cannot be listed nothing is found, which a person must know. */
-async function everyRole(
-  accounts: readonly Reached[],
+async function listRolesOfAccounts(
+  accounts: readonly ReachableAccount[],
   aws: Aws,
-): Promise<{ roles: RoleFound[]; blocked: Blocked[] }> {
-  const roles: RoleFound[] = [];
+): Promise<{ roles: ListedRole[]; blocked: Blocked[] }> {
+  const roles: ListedRole[] = [];
   const blocked: Blocked[] = [];
-  for (const { id, at } of accounts) {
+  for (const { id, location } of accounts) {
     try {
-      roles.push(...(await rolesIn(aws, at)));
+      roles.push(...(await listRolesWithPolicies(aws, location)));
     } catch (error) {
       if (error instanceof UserError) throw error;
-      const why = `what is left of specs cannot be found: ${describeError(error, 'iam:GetAccountAuthorizationDetails', at)}`;
-      blocked.push({ id: `iam.role/all of ${id}`, why, pairs: [`account ${id}`], from: NOWHERE });
+      const reason = `what is left of specs cannot be found: ${formatAwsError(error, 'iam:GetAccountAuthorizationDetails', location)}`;
+      blocked.push({ id: `iam.role/all of ${id}`, why: reason, pairs: [`account ${id}`], from: NO_POSITION });
     }
   }
   return { roles, blocked };
 }
 
 /** Why permissions of a spec that is gone are still needed, or not known not to be, if so. */
-function need(
-  of: Leftover,
+function remainingUseOf(
+  orphan: Orphan,
   resources: readonly Resource[],
-  actual: Actual,
+  actual: ActualState,
   kinds: ReadonlyMap<string, Kind>,
 ): string | undefined {
-  for (const kind of [...kinds.values()].filter(({ prunedFirst }) => prunedFirst)) {
-    for (const { id } of kind.left?.(of) ?? []) {
-      const resource = resources.find((one) => one.id === id);
+  for (const kind of [...kinds.values()].filter(({ deletedFirst: prunedFirst }) => prunedFirst)) {
+    for (const { id } of kind.orphans?.(orphan) ?? []) {
+      const resource = resources.find((candidate) => candidate.id === id);
       const observation = actual.get(id);
       if (!resource) continue;
-      if (obstacle(resource, actual, kind) !== undefined) return `${id} is blocked`;
-      const why = observation?.state === 'present' ? kind.stillNeeds?.(observation.seen, of) : undefined;
-      if (why !== undefined) return why;
+      if (blockedReasonOf(resource, actual, kind) !== undefined) return `${id} is blocked`;
+      const reason =
+        observation?.state === 'present' ? kind.remainingUse?.(observation.current, orphan) : undefined;
+      if (reason !== undefined) return reason;
     }
   }
   return undefined;
 }
 
 /** Why a role stays that no spec uses, if so. */
-function roleStays(
-  { role, shared }: Trace,
-  traces: readonly Trace[],
-  going: readonly Located[],
+function roleRetentionReason(
+  { role, roleInUse }: OrphanCandidate,
+  candidates: readonly OrphanCandidate[],
+  removable: readonly LocatedOrphan[],
 ): string | undefined {
-  if (shared) return undefined;
-  if (role.tags[MANAGED_BY] !== 'replikey') return 'it was there before';
-  if (role.others.length > 0) return `it has other policies: ${role.others.join(', ')}`;
-  if (role.statements.some((statement) => !markOf(statement)))
+  if (roleInUse) return undefined;
+  if (role.tags[MANAGED_BY_TAG] !== 'replikey') return 'it was there before';
+  if (role.otherPolicies.length > 0) return `it has other policies: ${role.otherPolicies.join(', ')}`;
+  if (role.statements.some((statement) => !parseSid(statement)))
     return 'its policy has statements that are not ours';
-  const gone = new Set(going.map(({ trace }) => trace));
-  const others = traces.filter((trace) => trace.role.arn === role.arn && !gone.has(trace));
-  return others.length > 0 ? `it serves ${others.map(({ spec }) => spec).join(', ')}` : undefined;
+  const removableCandidates = new Set(removable.map(({ candidate }) => candidate));
+  const remaining = candidates.filter(
+    (candidate) => candidate.role.arn === role.arn && !removableCandidates.has(candidate),
+  );
+  return remaining.length > 0 ? `it serves ${remaining.map(({ spec }) => spec).join(', ')}` : undefined;
 }
 
-const ownersOf = ({ name }: Trace, elsewhere: readonly string[]): string | undefined =>
-  elsewhere.length > 0
-    ? `the owners of ${elsewhere.join(', ')} may take away the statements Replikey…${name}`
+const foreignStatementsReason = (
+  { name }: OrphanCandidate,
+  foreignOwned: readonly string[],
+): string | undefined =>
+  foreignOwned.length > 0
+    ? `the owners of ${foreignOwned.join(', ')} may take away the statements Replikey…${name}`
     : undefined;
 
-function note({ spec, role }: Trace, what: string, why: string | undefined): Note[] {
-  if (why === undefined) return [];
-  const id = namedRoleId(role.name, role.at.account, 'iam.role');
-  return [{ id, message: `${what}: ${why}`, pairs: [spec] }];
+function retentionNotes(
+  { spec, role }: OrphanCandidate,
+  subject: string,
+  reason: string | undefined,
+): Note[] {
+  if (reason === undefined) return [];
+  const id = namedRoleResourceId(role.name, role.location.account, 'iam.role');
+  return [{ id, message: `${subject}: ${reason}`, pairs: [spec] }];
 }

@@ -1,5 +1,5 @@
 /** What shares a reason, together, in the order of the first of each. */
-export function byReason<I extends string>(
+export function groupByReason<I extends string>(
   items: readonly { id: I; why?: string }[],
 ): [why: string, ids: I[]][] {
   const reasons = new Map<string, I[]>();

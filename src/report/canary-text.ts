@@ -1,5 +1,5 @@
-import type { CanaryResult } from '../steps/canary.ts';
-import { visible } from '../visible.ts';
+import type { CanaryResult } from '../canary/canary.ts';
+import { escapeUnprintable } from '../util/escape.ts';
 import type { Paint } from './paint.ts';
 
 /** One line a canary. */
@@ -10,12 +10,13 @@ export function canaryText(
   const name = `${pair}/${rule}`;
   if (result === 'skipped') return `${paint.dim('-')} ${name}: ${why}`;
   const isKms = sseAlgorithm === 'aws:kms';
-  const sort = isKms ? `${bucketKey ? 'with' : 'without'} a Bucket Key` : 'encrypted by S3 alone';
+  const encryptionLabel = isKms ? `${bucketKey ? 'with' : 'without'} a Bucket Key` : 'encrypted by S3 alone';
   const line =
     result === 'replicated'
-      ? `${paint.green('✓')} ${name}, ${sort}: replicated${isKms ? ' under the declared key' : ''} in ${latencyMs} ms`
-      : `${paint.red('✗')} ${name}, ${sort}: ${visible(why ?? '')}`;
-  return [line, ...(left ?? []).map((one) => `    ${paint.yellow('left behind')} ${visible(one)}`)].join(
-    '\n',
-  );
+      ? `${paint.green('✓')} ${name}, ${encryptionLabel}: replicated${isKms ? ' under the declared key' : ''} in ${latencyMs} ms`
+      : `${paint.red('✗')} ${name}, ${encryptionLabel}: ${escapeUnprintable(why ?? '')}`;
+  return [
+    line,
+    ...(left ?? []).map((version) => `    ${paint.yellow('left behind')} ${escapeUnprintable(version)}`),
+  ].join('\n');
 }

@@ -1,94 +1,102 @@
-import { stableJson } from '../canonical.ts';
-import type { Operation } from '../core/difference.ts';
-import { showPointer } from '../core/pointer.ts';
+import type { PatchOperation } from '../core/difference.ts';
 import { isRef } from '../core/ref.ts';
-import { visible } from '../visible.ts';
-import { isStatement, statementLines, verb } from './statement.ts';
+import { canonicalJson } from '../util/canonical-json.ts';
+import { escapeUnprintable } from '../util/escape.ts';
+import { formatPointer } from '../util/json-pointer.ts';
+import { isStatement, operatorText, statementLines } from './statement-text.ts';
 import type { PlanStyle } from './style.ts';
-import { fieldLines, showValue } from './value.ts';
-import { wrapped } from './wrapped.ts';
+import { fieldLines, valueText } from './value.ts';
+import { wrapText } from './wrap-text.ts';
 
 /** One field that differs: what it was, and what it becomes. */
-export function changeText(operation: Operation, before: unknown, style: PlanStyle): string[] {
+export function changeText(operation: PatchOperation, before: unknown, style: PlanStyle): string[] {
   const { paint, width } = style;
-  const name = nameOf(operation.path, operation.op === 'replace');
+  const name = changedFieldName(operation.path, operation.op === 'replace');
   const after = 'value' in operation ? operation.value : undefined;
   if (operation.op === 'remove')
-    return named(operation.path, before).flatMap(([name, value]) =>
-      shown(paint.red('-'), name, value, style),
+    return namedEntries(operation.path, before).flatMap(([name, value]) =>
+      valueLines(paint.red('-'), name, value, style),
     );
   if (operation.op === 'replace' && Array.isArray(before) && Array.isArray(after))
-    return listText(name, before, after, style);
+    return listChangeLines(name, before, after, style);
   if (operation.op === 'replace') {
-    const [old, now] = [showValue(before), showValue(after)];
+    const [oldText, newText] = [valueText(before), valueText(after)];
     const mark = `      ${paint.yellow('~')} `;
-    if (name.length + old.length + now.length + 13 <= width)
-      return [`${mark}${name}: ${old} ${paint.dim('→')} ${now}`];
+    if (name.length + oldText.length + newText.length + 13 <= width)
+      return [`${mark}${name}: ${oldText} ${paint.dim('→')} ${newText}`];
     return [
-      ...headed(mark, name, width),
-      ...wrapped('          ', old, width),
-      ...wrapped(`        ${paint.dim('→')} `, now, width),
+      ...headingLines(mark, name, width),
+      ...wrapText('          ', oldText, width),
+      ...wrapText(`        ${paint.dim('→')} `, newText, width),
     ];
   }
-  return named(operation.path, after).flatMap(([name, value]) => shown(paint.green('+'), name, value, style));
+  return namedEntries(operation.path, after).flatMap(([name, value]) =>
+    valueLines(paint.green('+'), name, value, style),
+  );
 }
 
 /** A list that differs, as the set that it is: only what comes and what goes. */
-function listText(
+function listChangeLines(
   name: string,
   before: readonly unknown[],
   after: readonly unknown[],
   { paint, width }: PlanStyle,
 ): string[] {
-  const has = (list: readonly unknown[], item: unknown) =>
-    list.some((one) => stableJson(one) === stableJson(item));
-  const gone = before.filter((item) => !has(after, item));
-  const come = after.filter((item) => !has(before, item));
+  const includes = (list: readonly unknown[], item: unknown) =>
+    list.some((other) => canonicalJson(other) === canonicalJson(item));
+  const removed = before.filter((item) => !includes(after, item));
+  const added = after.filter((item) => !includes(before, item));
   return [
-    ...headed(`      ${paint.yellow('~')} `, name, width),
-    ...gone.map((item) => `          ${paint.red('-')} ${showValue(item)}`),
-    ...come.map((item) => `          ${paint.green('+')} ${showValue(item)}`),
+    ...headingLines(`      ${paint.yellow('~')} `, name, width),
+    ...removed.map((item) => `          ${paint.red('-')} ${valueText(item)}`),
+    ...added.map((item) => `          ${paint.green('+')} ${valueText(item)}`),
   ];
 }
 
 /** What comes or goes: what a map holds is named one by one, and an empty list is nothing. */
-function named(pointer: string, value: unknown): [name: string, value: unknown][] {
+function namedEntries(pointer: string, value: unknown): [name: string, value: unknown][] {
   if (Array.isArray(value) && value.length === 0) return [];
-  const isMap = pointer.split('/').length === 2 && isRecord(value) && !isStatement(value);
-  if (!isMap) return [[nameOf(pointer), value]];
+  const isMap = pointer.split('/').length === 2 && isNestedObject(value) && !isStatement(value);
+  if (!isMap) return [[changedFieldName(pointer), value]];
   return Object.entries(value).flatMap(([key, item]) =>
-    named(`${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`, item),
+    namedEntries(`${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`, item),
   );
 }
 
 /** A field and its value; a statement or a rule takes a line for each of its parts. */
-function shown(mark: string, name: string, value: unknown, { width }: PlanStyle): string[] {
-  const parts = isStatement(value) ? statementLines(value) : isRecord(value) ? fieldLines(value) : undefined;
+function valueLines(mark: string, name: string, value: unknown, { width }: PlanStyle): string[] {
+  const parts = isStatement(value)
+    ? statementLines(value)
+    : isNestedObject(value)
+      ? fieldLines(value)
+      : undefined;
   if (parts)
     return [
-      ...headed(`      ${mark} `, name, width),
-      ...parts.flatMap((part) => wrapped('          ', part, width, { hang: 4 })),
+      ...headingLines(`      ${mark} `, name, width),
+      ...parts.flatMap((part) => wrapText('          ', part, width, { hang: 4 })),
     ];
-  const text = showValue(value);
+  const text = valueText(value);
   if (name.length + text.length + 10 <= width) return [`      ${mark} ${name}: ${text}`];
-  return [...headed(`      ${mark} `, name, width), ...wrapped('          ', text, width)];
+  return [...headingLines(`      ${mark} `, name, width), ...wrapText('          ', text, width)];
 }
 
 /** A name that its value stands below. */
-const headed = (mark: string, name: string, width: number): string[] =>
-  wrapped(mark, `${name}:`, width, { hang: 2 });
+const headingLines = (mark: string, name: string, width: number): string[] =>
+  wrapText(mark, `${name}:`, width, { hang: 2 });
 
 /**
  * `rules["replikey/tax/tax"].prefix`; a condition is named as a statement shows it: `…, kms:ViaService is`. Where only its
  * values are replaced, how they are compared says nothing.
  */
-function nameOf(pointer: string, isReplaced = false): string {
+function changedFieldName(pointer: string, isReplaced = false): string {
   const [, statement = '', operator = '', key = ''] =
     /^(.+)\/Condition\/([^/]+)\/([^/]+)$/.exec(pointer) ?? [];
-  if (statement === '') return visible(showPointer(pointer));
+  if (statement === '') return escapeUnprintable(formatPointer(pointer));
   const unescaped = key.replaceAll('~1', '/').replaceAll('~0', '~');
-  return visible(`${showPointer(statement)}, ${unescaped}${isReplaced ? '' : ` ${verb(operator)}`}`);
+  return escapeUnprintable(
+    `${formatPointer(statement)}, ${unescaped}${isReplaced ? '' : ` ${operatorText(operator)}`}`,
+  );
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
+const isNestedObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && !isRef(value);

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { printed } from './schema.ts';
+import { outputValueSchema } from './schema.ts';
 
 /**
  * The JSON Schema (draft 7, as that of specs) of everything that is printed as JSON.
@@ -7,7 +7,7 @@ import { printed } from './schema.ts';
  * @param strict whether a field that it does not know is wrong: what is published takes those of later versions.
  */
 export function outputSchema({ strict = false } = {}): object {
-  const schema = z.toJSONSchema(printed, {
+  const schema = z.toJSONSchema(outputValueSchema, {
     target: 'draft-7',
     io: strict ? 'output' : 'input',
     override: ({ jsonSchema }) => {

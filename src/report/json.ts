@@ -1,13 +1,13 @@
-import type { Calls } from '../aws/door.ts';
+import type { CallCounts } from '../aws/client.ts';
 import type { Refusal } from '../core/guard.ts';
 import type { Plan } from '../core/resource.ts';
-import type { Foretold } from '../proof/types.ts';
-import type { Outcome } from '../reconcile.ts';
+import type { RuleProofSummary } from '../proof/types.ts';
+import type { ApplyEvent } from '../reconcile/apply.ts';
+import type { Outcome } from '../reconcile/reconcile.ts';
 import type { Specs } from '../spec/types.ts';
-import type { ApplyEvent } from '../steps/apply.ts';
 
 /** How a plan came to be: enough to make it again. */
-export interface Made {
+export interface PlanInputs {
   /** Of replikey. */
   version: string;
   paths: readonly string[];
@@ -19,8 +19,8 @@ export interface Made {
 }
 
 /** What belongs to a plan beside what is in it. */
-export interface About {
-  made?: Made;
+export interface PlanMetadata {
+  made?: PlanInputs;
   /** ISO 8601, where it was made from an observation. */
   observedAt?: string;
   /** Those that the specs use; absent where they use none. */
@@ -30,11 +30,15 @@ export interface About {
 }
 
 /** The machine-readable form of a plan or of a pass: documented in docs/output.md, versioned by `format`. */
-export function planJson(plan: Plan, proof: readonly Foretold[] = [], about: About = {}): object {
+export function planJson(
+  plan: Plan,
+  proof: readonly RuleProofSummary[] = [],
+  metadata: PlanMetadata = {},
+): object {
   const steps = plan.waves.flat();
   return {
     ...plan,
-    ...about,
+    ...metadata,
     proof,
     summary: {
       create: steps.filter(({ action }) => action === 'create').length,
@@ -46,26 +50,30 @@ export function planJson(plan: Plan, proof: readonly Foretold[] = [], about: Abo
   };
 }
 
-export function outcomeJson(outcome: Outcome, calls: Calls, about: About = {}): object {
-  return { format: 1, plan: planJson(outcome.plan, outcome.proof, about), ...ended(outcome, calls) };
+export function outcomeJson(outcome: Outcome, calls: CallCounts, metadata: PlanMetadata = {}): object {
+  return {
+    format: 1,
+    plan: planJson(outcome.plan, outcome.proof, metadata),
+    ...outcomeFields(outcome, calls),
+  };
 }
 
 /** What became of a plan. */
-function ended(outcome: Outcome, calls: Calls): object {
+function outcomeFields(outcome: Outcome, calls: CallCounts): object {
   return {
     refused: outcome.refusals,
     results: outcome.results,
-    ...(outcome.left === undefined ? {} : { left: planJson(outcome.left) }),
+    ...(outcome.remaining === undefined ? {} : { left: planJson(outcome.remaining) }),
     calls: { reads: calls.reads, writes: calls.writes },
   };
 }
 
 /** The lines of `-o ndjson`, each a JSON value of its own. */
-export const lines = {
-  plan: (plan: Plan, proof: readonly Foretold[], about: About) => ({
+export const ndjsonLines = {
+  plan: (plan: Plan, proof: readonly RuleProofSummary[], metadata: PlanMetadata) => ({
     type: 'plan',
     message: `${plan.waves.flat().length} changes, checksum ${plan.digest.slice(0, 16)}`,
-    plan: planJson(plan, proof, about),
+    plan: planJson(plan, proof, metadata),
   }),
   event: (event: ApplyEvent) => {
     const { id, action } = event.step;
@@ -76,9 +84,9 @@ export const lines = {
     const why = event.why === undefined ? {} : { why: event.why };
     return { type: event.type, message: `${event.type}: ${action} ${id}`, id, action, ...why };
   },
-  outcome: (outcome: Outcome, calls: Calls) => ({
+  outcome: (outcome: Outcome, calls: CallCounts) => ({
     type: 'outcome',
     message: `${outcome.results.filter(({ result }) => result === 'applied').length} of ${outcome.plan.waves.flat().length} changes applied`,
-    ...ended(outcome, calls),
+    ...outcomeFields(outcome, calls),
   }),
 };

@@ -1,16 +1,16 @@
-import { type Refusal, removalsIn, removedFrom } from '../core/guard.ts';
-import { showPointer } from '../core/pointer.ts';
+import { countRemovals, type Refusal, removedEntryPaths } from '../core/guard.ts';
 import type { Plan } from '../core/resource.ts';
 import { RISKS } from '../core/risks.ts';
 import type { RuleVerdict } from '../proof/types.ts';
 import type { BucketReplication, Variable } from '../spec/types.ts';
-import { visible } from '../visible.ts';
-import { byReason } from './by-reason.ts';
-import { drawing } from './drawing.ts';
+import { escapeUnprintable } from '../util/escape.ts';
+import { formatPointer } from '../util/json-pointer.ts';
+import { groupByReason } from './by-reason.ts';
+import { planDiagram } from './diagram.ts';
+import { type PlanSection, planSections } from './plan-sections.ts';
+import { countActions, minimumDurationText, planSummary, variablesText } from './plan-text.ts';
 import { proofSummary, unprovenText } from './proof-text.ts';
-import { type PlanSection, planSections } from './sections.ts';
-import { PLAIN } from './style.ts';
-import { counts, leastTimeText, summary, variablesText } from './text.ts';
+import { PLAIN_STYLE } from './style.ts';
 
 /** What a pull request is told of a plan. */
 export interface PlanReport {
@@ -22,22 +22,22 @@ export interface PlanReport {
   command: string;
   variables?: readonly Variable[];
   /** In words, where AWS itself was not asked: an observation and how old it is, or a sandbox. */
-  instead?: string;
+  nonAwsTarget?: string;
 }
 
 /** A comment on GitHub holds 65,536 characters; what a workflow adds around it needs room too. */
-const MOST = 60_000;
+const MAX_COMMENT_LENGTH = 60_000;
 
 /** More than this many of a kind are looked for with the command line. */
-const MANY = { pairs: 50, problems: 20, ids: 5, proofs: 10 };
+const MAX_COMMENT_ITEMS = { pairs: 50, problems: 20, ids: 5, proofs: 10 };
 
 /** More characters than these are no word of a person, but a document that somebody wrote. */
-const LONG = { words: 500, proof: 1_000 };
+const MAX_COMMENT_TEXT_LENGTH = { words: 500, proof: 1_000 };
 
 /** By this a workflow finds its own comment again, to edit it in place. */
-const MARKER = '<!-- replikey: plan -->';
+const COMMENT_MARKER = '<!-- replikey: plan -->';
 
-const { paint, width } = PLAIN;
+const { paint, width } = PLAIN_STYLE;
 
 /**
  * A plan as a comment on a pull request: what matters first and always, a drawing, and the details of each pair folded.
@@ -45,85 +45,88 @@ const { paint, width } = PLAIN;
  * mends a rule that would not replicate; never what keeps the plan from being applied, or the command.
  */
 export function planMarkdown(report: PlanReport): string {
-  const sections = planSections(report.plan, report.pairs, PLAIN);
-  const few = atMost(
-    MANY.pairs,
-    sections.map(brief),
+  const sections = planSections(report.plan, report.pairs, PLAIN_STYLE);
+  const briefSections = limitItems(
+    MAX_COMMENT_ITEMS.pairs,
+    sections.map(briefSection),
     (more) => `…and ${more} more pairs: \`reconcile --dry-run\` shows them.`,
   );
-  const forms: (() => Shown)[] = [
-    () => ({ details: sections.map(folded), drawn: true }),
-    () => ({ details: sections.map(brief), drawn: true }),
-    () => ({ details: sections.map(brief) }),
-    () => ({ details: few }),
-    () => ({ details: few, short: true }),
+  const variants: (() => DetailLevel)[] = [
+    () => ({ details: sections.map(foldedSection), withDiagram: true }),
+    () => ({ details: sections.map(briefSection), withDiagram: true }),
+    () => ({ details: sections.map(briefSection) }),
+    () => ({ details: briefSections }),
+    () => ({ details: briefSections, short: true }),
     () => ({ details: [], short: true }),
   ];
-  for (const form of forms) {
-    const text = whole(report, sections, form());
-    if (text.length <= MOST) return text;
+  for (const variant of variants) {
+    const text = renderComment(report, sections, variant());
+    if (text.length <= MAX_COMMENT_LENGTH) return text;
   }
-  return whole(report, sections, { details: [], short: true }).slice(0, MOST);
+  return renderComment(report, sections, { details: [], short: true }).slice(0, MAX_COMMENT_LENGTH);
 }
 
 /** How much of a plan is shown. */
-interface Shown {
+interface DetailLevel {
   details: readonly string[];
-  drawn?: true;
+  withDiagram?: true;
   /** Of a rule that would not replicate, only the beginning of why. */
   short?: true;
 }
 
-function whole(report: PlanReport, sections: readonly PlanSection[], shown: Shown): string {
-  const { plan, pairs, proof, variables = [], instead } = report;
-  const changes = plan.waves.length > 0;
+function renderComment(report: PlanReport, sections: readonly PlanSection[], level: DetailLevel): string {
+  const { plan, pairs, proof, variables = [], nonAwsTarget } = report;
+  const hasChanges = plan.waves.length > 0;
   return [
-    MARKER,
-    `### replikey: ${summary(plan, paint).replace(/^Plan: /, '')}`,
+    COMMENT_MARKER,
+    `### replikey: ${planSummary(plan, paint).replace(/^Plan: /, '')}`,
     ...(proof.length > 0 ? [`Proof: ${proofSummary(proof, paint)}`] : []),
-    ...leastTimeText(plan).map(text),
-    ...(instead === undefined ? [] : [`${text(instead)}.`]),
-    ...(variables.length > 0 ? [text(clipped(variablesText(variables), MOST / 10))] : []),
-    ...warnings(report, shown),
-    ...removals(plan),
-    ...handovers(plan),
-    ...(sections.length > 1 && changes ? [table(sections, proof)] : []),
-    ...(shown.drawn ? drawing(plan, pairs) : []),
-    ...shown.details,
-    ...(changes ? [howToApply(report)] : []),
+    ...minimumDurationText(plan).map(escapeMarkdown),
+    ...(nonAwsTarget === undefined ? [] : [`${escapeMarkdown(nonAwsTarget)}.`]),
+    ...(variables.length > 0
+      ? [escapeMarkdown(truncateText(variablesText(variables), MAX_COMMENT_LENGTH / 10))]
+      : []),
+    ...planWarnings(report, level),
+    ...removalWarning(plan),
+    ...handoverNotice(plan),
+    ...(sections.length > 1 && hasChanges ? [sectionTable(sections, proof)] : []),
+    ...(level.withDiagram ? planDiagram(plan, pairs) : []),
+    ...level.details,
+    ...(hasChanges ? [applyInstructions(report)] : []),
   ].join('\n\n');
 }
 
 /** Whatever keeps the plan from being applied as it is, and what would not replicate; before all else. */
-function warnings({ plan, proof, refusals }: PlanReport, { short }: Shown): string[] {
+function planWarnings({ plan, proof, refusals }: PlanReport, { short }: DetailLevel): string[] {
   // What would not replicate is told with its causes.
-  const refused = refusals
+  const refusedItems = refusals
     .filter(({ id }) => id !== 'unproven')
     .map(
-      ({ id, step, message }) => `- **${id}**${step === undefined ? '' : ` ${code(step)}`}: ${said(message)}`,
+      ({ id, step, message }) =>
+        `- **${id}**${step === undefined ? '' : ` ${codeSpan(step)}`}: ${foreignText(message)}`,
     );
-  const blocked = byReason(plan.blocked).map(
+  const blockedItems = groupByReason(plan.blocked).map(
     ([why, ids]) =>
-      `- **blocked** ${atMost(MANY.ids, ids.map(code), (more) => `and ${more} more`).join(', ')}: ${said(why)}`,
+      `- **blocked** ${limitItems(MAX_COMMENT_ITEMS.ids, ids.map(codeSpan), (more) => `and ${more} more`).join(', ')}: ${foreignText(why)}`,
   );
-  const problems = [...refused, ...blocked];
+  const problems = [...refusedItems, ...blockedItems];
   const unproven = proof.filter(({ verdict }) => verdict === 'broken' || verdict === 'unknown');
   if (problems.length + unproven.length === 0) return [];
   return [
-    `> [!WARNING]\n> ${worst({ plan, refusals })}`,
+    `> [!WARNING]\n> ${warningText({ plan, refusals })}`,
     ...(problems.length > 0
-      ? [atMost(MANY.problems, problems, (more) => `- …and ${more} more`).join('\n')]
+      ? [limitItems(MAX_COMMENT_ITEMS.problems, problems, (more) => `- …and ${more} more`).join('\n')]
       : []),
-    ...unprovenText(unproven.slice(0, MANY.proofs), paint, width).map((one) =>
-      fenced((short ? clipped(one, LONG.proof) : one).split('\n')),
+    ...unprovenText(unproven.slice(0, MAX_COMMENT_ITEMS.proofs), paint, width).map((proofText) =>
+      codeFence((short ? truncateText(proofText, MAX_COMMENT_TEXT_LENGTH.proof) : proofText).split('\n')),
     ),
-    ...(unproven.length > MANY.proofs
-      ? [`…and ${unproven.length - MANY.proofs} more rules that are not proven.`]
+    ...(unproven.length > MAX_COMMENT_ITEMS.proofs
+      ? [`…and ${unproven.length - MAX_COMMENT_ITEMS.proofs} more rules that are not proven.`]
       : []),
   ];
 }
 
-function worst({ plan, refusals }: Pick<PlanReport, 'plan' | 'refusals'>): string {
+function warningText({ plan, refusals }: Pick<PlanReport, 'plan' | 'refusals'>): string {
   if (plan.waves.length > 0 && refusals.length > 0) return 'This plan is refused as it stands.';
   if (plan.blocked.length > 0) return 'Some of this cannot be done before somebody acts.';
   if (refusals.length > 0) return 'What is there is as declared, but does not all replicate.';
@@ -131,26 +134,26 @@ function worst({ plan, refusals }: Pick<PlanReport, 'plan' | 'refusals'>): strin
 }
 
 /** What goes away, wherever it stands below: nobody should have to unfold that. */
-function removals({ waves }: Plan): string[] {
-  const gone = waves
+function removalWarning({ waves }: Plan): string[] {
+  const removedItems = waves
     .flat()
     .flatMap((step) =>
       step.action === 'delete'
-        ? [`- ${code(step.id)}`]
-        : removedFrom(step).map((path) => `- ${code(showPointer(path))} of ${code(step.id)}`),
+        ? [`- ${codeSpan(step.id)}`]
+        : removedEntryPaths(step).map((path) => `- ${codeSpan(formatPointer(path))} of ${codeSpan(step.id)}`),
     );
-  if (gone.length === 0) return [];
+  if (removedItems.length === 0) return [];
   return [
     '> [!CAUTION]\n> This plan takes something away.',
-    atMost(MANY.problems, gone, (more) => `- …and ${more} more`).join('\n'),
+    limitItems(MAX_COMMENT_ITEMS.problems, removedItems, (more) => `- …and ${more} more`).join('\n'),
   ];
 }
 
 /** What owners of other accounts have to do, by account; the details say what. */
-function handovers({ handover }: Plan): string[] {
+function handoverNotice({ handover }: Plan): string[] {
   if (handover.length === 0) return [];
   const accounts = [...new Set(handover.map(({ account }) => account))].map((account) => {
-    const count = handover.filter((one) => one.account === account).length;
+    const count = handover.filter((item) => item.account === account).length;
     return `the owner of account ${account} has ${count} ${count === 1 ? 'thing' : 'things'} to do`;
   });
   return [
@@ -159,55 +162,64 @@ function handovers({ handover }: Plan): string[] {
 }
 
 /** A row for each pair that there is something to say of: how much changes, and whether it will replicate. */
-function table(sections: readonly PlanSection[], proof: readonly RuleVerdict[]): string {
+function sectionTable(sections: readonly PlanSection[], proof: readonly RuleVerdict[]): string {
   const rows = sections.map(({ name, buckets, steps }) => {
-    const { create, update, delete: gone } = counts(steps);
+    const { create, update, delete: remove } = countActions(steps);
     const verdicts = proof.filter(({ spec }) => spec === name).map(({ verdict }) => verdict);
     const cells = [
-      text(name),
-      buckets ? buckets.map(text).join(' → ') : 'not declared any more',
-      ...[create, update, gone].map((count) => count || ''),
+      escapeMarkdown(name),
+      buckets ? buckets.map(escapeMarkdown).join(' → ') : 'not declared any more',
+      ...[create, update, remove].map((count) => count || ''),
     ];
-    return `| ${[...cells, verdictOf(verdicts)].join(' | ')} |`;
+    return `| ${[...cells, worstVerdict(verdicts)].join(' | ')} |`;
   });
   return [
     '| pair | source → destination | create | update | delete | proof |',
     '| --- | --- | ---: | ---: | ---: | --- |',
-    ...atMost(MANY.pairs, rows, (more) => `| …and ${more} more | | | | | |`),
+    ...limitItems(MAX_COMMENT_ITEMS.pairs, rows, (more) => `| …and ${more} more | | | | | |`),
   ].join('\n');
 }
 
 /** Of several rules, the worst. */
-function verdictOf(verdicts: readonly RuleVerdict['verdict'][]): string {
-  const words = { broken: '**does not replicate**', unknown: '**not proven**', proven: 'proven', off: 'off' };
-  return Object.entries(words).find(([verdict]) => verdicts.some((one) => one === verdict))?.[1] ?? '';
+function worstVerdict(verdicts: readonly RuleVerdict['verdict'][]): string {
+  const labels = {
+    broken: '**does not replicate**',
+    unknown: '**not proven**',
+    proven: 'proven',
+    off: 'off',
+  };
+  return Object.entries(labels).find(([verdict]) => verdicts.some((item) => item === verdict))?.[1] ?? '';
 }
 
 /** The command; what it has to be told beside, where the plan is refused as it is. */
-function howToApply({ command, plan, refusals }: PlanReport): string {
-  const words =
+function applyInstructions({ command, plan, refusals }: PlanReport): string {
+  const introduction =
     refusals.length === 0
       ? 'Apply exactly this plan with'
       : 'Once what is said above is mended, plan again. Whoever accepts it as it is applies exactly this plan with';
-  const lifted = new Set(refusals.flatMap(({ id }) => lifting(id, plan)));
-  return `${words}\n\n${fenced([visible([command, ...lifted].join(' '))], 'sh')}`;
+  const flags = new Set(refusals.flatMap(({ id }) => overrideFlags(id, plan)));
+  return `${introduction}\n\n${codeFence([escapeUnprintable([command, ...flags].join(' '))], 'sh')}`;
 }
 
 /** The option that lifts a refusal. */
-function lifting(id: Refusal['id'], plan: Plan): string[] {
+function overrideFlags(id: Refusal['id'], plan: Plan): string[] {
   if (id === 'max-changes') return [`--max-changes ${plan.waves.flat().length}`];
-  if (id === 'max-removals') return [`--max-removals ${removalsIn(plan)}`];
+  if (id === 'max-removals') return [`--max-removals ${countRemovals(plan)}`];
   if (id === 'unproven') return ['--allow-unproven'];
   return Object.hasOwn(RISKS, id) ? [`--allow ${id}`] : [];
 }
 
 /** All of a pair, folded. */
-const folded = (section: PlanSection): string =>
-  [`<details><summary>${title(section)}</summary>`, fenced(marked(section.lines)), '</details>'].join('\n\n');
+const foldedSection = (section: PlanSection): string =>
+  [
+    `<details><summary>${sectionSummary(section)}</summary>`,
+    codeFence(toDiffLines(section.lines)),
+    '</details>',
+  ].join('\n\n');
 
 /** What changes of a pair, without fields. */
-const brief = (section: PlanSection): string =>
-  folded({
+const briefSection = (section: PlanSection): string =>
+  foldedSection({
     ...section,
     lines: section.lines
       .filter((line) => /^ {2}\S/.test(line))
@@ -215,75 +227,80 @@ const brief = (section: PlanSection): string =>
   });
 
 /** What is seen of a pair before it is unfolded. */
-function title({ name, sides, where, steps }: PlanSection): string {
-  const done = Object.entries(counts(steps)).filter(([, count]) => count > 0);
+function sectionSummary({ name, sides, declaredAt, steps }: PlanSection): string {
+  const nonZeroCounts = Object.entries(countActions(steps)).filter(([, count]) => count > 0);
   const parts = [
     sides ? sides.join(' → ') : 'no spec of this name is given any more',
-    ...(done.length > 0 ? [done.map(([action, count]) => `${count} to ${action}`).join(', ')] : []),
-    ...(where === undefined ? [] : [where]),
+    ...(nonZeroCounts.length > 0
+      ? [nonZeroCounts.map(([action, count]) => `${count} to ${action}`).join(', ')]
+      : []),
+    ...(declaredAt === undefined ? [] : [declaredAt]),
   ];
-  return `<b>${escaped(name)}</b>: ${escaped(parts.join(' · '))}`;
+  return `<b>${escapeSummary(name)}</b>: ${escapeSummary(parts.join(' · '))}`;
 }
 
 /** The first of them, and how many more there are. */
-const atMost = (most: number, items: readonly string[], rest: (more: number) => string): string[] =>
-  items.length <= most ? [...items] : [...items.slice(0, most), rest(items.length - most)];
+const limitItems = (max: number, items: readonly string[], moreText: (more: number) => string): string[] =>
+  items.length <= max ? [...items] : [...items.slice(0, max), moreText(items.length - max)];
 
 /**
  * With the mark in the first column, where a diff is coloured by it; a change is coloured by `!`. What stands below
  * something that comes or goes comes or goes with it; what stands beside it does not.
  */
-function marked(lines: readonly string[]): string[] {
-  let above = NOTHING;
+function toDiffLines(lines: readonly string[]): string[] {
+  let parent = NO_MARK;
   return lines.map((line) => {
     const [, indent = '', mark, rest = ''] = /^( *)([-+~!])( .*)$/.exec(line) ?? [];
     if (mark !== undefined) {
-      above = { mark: mark === '~' ? '!' : mark, indent: indent.length };
-      return `${above.mark}${indent}${rest}`;
+      parent = { mark: mark === '~' ? '!' : mark, indent: indent.length };
+      return `${parent.mark}${indent}${rest}`;
     }
-    if (line.search(/\S/) <= above.indent) above = NOTHING;
-    const isBelow = above !== NOTHING && !/^ *(#|→)/.test(line);
-    return isBelow && (above.mark === '+' || above.mark === '-') ? `${above.mark}${line.slice(1)}` : line;
+    if (line.search(/\S/) <= parent.indent) parent = NO_MARK;
+    const isBelow = parent !== NO_MARK && !/^ *(#|→)/.test(line);
+    return isBelow && (parent.mark === '+' || parent.mark === '-') ? `${parent.mark}${line.slice(1)}` : line;
   });
 }
 
-const NOTHING = { mark: ' ', indent: 0 };
+const NO_MARK = { mark: ' ', indent: 0 };
 
 /** A block that nothing inside can end. */
-function fenced(lines: readonly string[], language = 'diff'): string {
+function codeFence(lines: readonly string[], language = 'diff'): string {
   const longest = Math.max(
     2,
     ...lines
       .join('\n')
       .split(/[^`]+/)
-      .map((run) => run.length),
+      .map((backticks) => backticks.length),
   );
   const fence = '`'.repeat(longest + 1);
   return [`${fence}${language}`, ...lines, fence].join('\n');
 }
 
 /** No longer than that: as many whole lines as there is room for, or the beginning of the first. */
-function clipped(words: string, most: number): string {
-  if (words.length <= most) return words;
-  const end = words.lastIndexOf('\n', most);
-  return `${words.slice(0, end < 0 ? most : end)}${end < 0 ? '…' : '\n…'}`;
+function truncateText(value: string, max: number): string {
+  if (value.length <= max) return value;
+  const end = value.lastIndexOf('\n', max);
+  return `${value.slice(0, end < 0 ? max : end)}${end < 0 ? '…' : '\n…'}`;
 }
 
 /** What a person or AWS said. */
-const said = (words: string): string => text(clipped(words, LONG.words));
+const foreignText = (value: string): string =>
+  escapeMarkdown(truncateText(value, MAX_COMMENT_TEXT_LENGTH.words));
 
-const code = (id: string): string => `\`${visible(id).replaceAll('`', "'")}\``;
+const codeSpan = (id: string): string => `\`${escapeUnprintable(id).replaceAll('`', "'")}\``;
 
 /** Words that are nobody's markup. */
-const text = (words: string): string =>
-  unlinked(visible(words).replace(/[\\`*_{}[\]<>&|~]/g, (mark) => `\\${mark}`));
+const escapeMarkdown = (value: string): string =>
+  withoutLinks(escapeUnprintable(value).replace(/[\\`*_{}[\]<>&|~]/g, (mark) => `\\${mark}`));
 
-const escaped = (words: string): string =>
-  unlinked(visible(words).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;'));
+const escapeSummary = (value: string): string =>
+  withoutLinks(
+    escapeUnprintable(value).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;'),
+  );
 
 /**
  * Words that mention nobody, refer to nothing and link nowhere. GitHub looks for such things in what Markdown made, so that
  * neither a backslash nor an entity keeps them from it; only a comment of nothing between them does.
  */
-const unlinked = (words: string): string =>
-  words.replace(/[@#]|:(?=\/\/)|\bwww(?=\.)|\bGH(?=-)/gi, (mark) => `${mark}<!-- -->`);
+const withoutLinks = (value: string): string =>
+  value.replace(/[@#]|:(?=\/\/)|\bwww(?=\.)|\bGH(?=-)/gi, (mark) => `${mark}<!-- -->`);

@@ -1,10 +1,10 @@
-import type { ObjectsReport } from '../doctor/objects.ts';
-import type { ObjectProof } from '../proof/objects.ts';
+import type { ObjectStatusReport } from '../doctor/object-status.ts';
+import type { ObjectProof } from '../proof/explain-object.ts';
 import type { Finding, RuleProof, RuleVerdict } from '../proof/types.ts';
-import { visible } from '../visible.ts';
-import { fixLines } from './fix.ts';
+import { escapeUnprintable } from '../util/escape.ts';
+import { fixLines } from './fix-text.ts';
 import type { Paint } from './paint.ts';
-import { wrapped } from './wrapped.ts';
+import { wrapText } from './wrap-text.ts';
 
 /** One line a rule where all is well; otherwise the verdict and the first cause, and with `verbose` everything. */
 function proofText(
@@ -14,7 +14,7 @@ function proofText(
   width = Number.POSITIVE_INFINITY,
 ): string {
   const { bucket, destination, rule, verdict, findings, answers = [] } = proof;
-  const name = visible(rule === '' ? bucket : `${rule}  ${bucket} → ${destination}`);
+  const name = escapeUnprintable(rule === '' ? bucket : `${rule}  ${bucket} → ${destination}`);
   const allowed = answers.filter(({ result }) => result === 'allowed').length;
   const verdicts = {
     proven: `${paint.green('✓')} ${name}  ${paint.dim(`proven: all ${allowed} requests are allowed`)}`,
@@ -22,15 +22,17 @@ function proofText(
     unknown: `${paint.yellow('?')} ${name}  ${paint.yellow('could not be proven')}`,
     off: `${paint.dim('-')} ${name}  ${paint.dim('is off')}`,
   };
-  const worth = findings.filter(({ severity }) => severity !== 'info' || verbose);
-  const [first, ...more] = verdict === 'off' ? [] : worth;
-  const rest =
-    more.length > 0 && !verbose ? [paint.dim(`    and ${counted(more)}; reconcile doctor -v shows all`)] : [];
+  const relevantFindings = findings.filter(({ severity }) => severity !== 'info' || verbose);
+  const [first, ...more] = verdict === 'off' ? [] : relevantFindings;
+  const moreLine =
+    more.length > 0 && !verbose
+      ? [paint.dim(`    and ${findingCounts(more)}; reconcile doctor -v shows all`)]
+      : [];
   return [
     verdicts[verdict],
     ...(first ? findingLines(first, verbose || first.severity === 'error', paint, width) : []),
-    ...(verbose ? more.flatMap((one) => findingLines(one, true, paint)) : rest),
-    ...(verbose ? answers.map((one) => `    ${paint.dim(answerLine(one))}`) : []),
+    ...(verbose ? more.flatMap((finding) => findingLines(finding, true, paint)) : moreLine),
+    ...(verbose ? answers.map((answer) => `    ${paint.dim(requestLine(answer))}`) : []),
   ].join('\n');
 }
 
@@ -39,23 +41,26 @@ export const unprovenText = (
   proofs: readonly RuleVerdict[],
   paint: Paint,
   width = Number.POSITIVE_INFINITY,
-): string[] => unproven(proofs).map((proof) => proofText(proof, false, paint, width));
+): string[] => unprovenRules(proofs).map((proof) => proofText(proof, false, paint, width));
 
-const unproven = (proofs: readonly RuleVerdict[]): RuleVerdict[] =>
+const unprovenRules = (proofs: readonly RuleVerdict[]): RuleVerdict[] =>
   proofs.filter(({ verdict }) => verdict === 'broken' || verdict === 'unknown');
 
 /** How one object fares: the rules that take it, and for the others why not. */
 export function objectText({ bucket, object, taken, passed, findings }: ObjectProof, paint: Paint): string {
   const status = object.status ?? 'no replication status';
   return [
-    visible(`${bucket}/${object.key}  ${status}, ${encryptionOf(object.encryption)}`),
-    ...findings.flatMap((one) => findingLines(one, true, paint)),
+    escapeUnprintable(`${bucket}/${object.key}  ${status}, ${encryptionText(object.encryption)}`),
+    ...findings.flatMap((finding) => findingLines(finding, true, paint)),
     ...taken.map((proof) => proofText(proof, true, paint)),
-    ...passed.map(({ rule, why }) => `${paint.dim('-')} ${visible(rule)} passes it over: ${visible(why)}`),
+    ...passed.map(
+      ({ rule, why }) =>
+        `${paint.dim('-')} ${escapeUnprintable(rule)} passes it over: ${escapeUnprintable(why)}`,
+    ),
   ].join('\n');
 }
 
-function encryptionOf(encryption: ObjectProof['object']['encryption']): string {
+function encryptionText(encryption: ObjectProof['object']['encryption']): string {
   if (encryption.algorithm === 'AES256') return 'encrypted by S3 alone';
   return `${encryption.algorithm} under ${encryption.keyArn}, ${encryption.bucketKey ? 'with' : 'without'} a Bucket Key`;
 }
@@ -63,7 +68,7 @@ function encryptionOf(encryption: ObjectProof['object']['encryption']): string {
 /** A message stays on one line, to be searched for, unless a width is given. */
 function findingLines(
   finding: Finding,
-  withFix: boolean,
+  withFixes: boolean,
   paint: Paint,
   width = Number.POSITIVE_INFINITY,
 ): string[] {
@@ -73,24 +78,26 @@ function findingLines(
   ];
   const reason = failureReason === undefined ? '' : paint.dim(` (S3 says ${failureReason})`);
   return [
-    ...wrapped(`    ${colour(`${severity} ${code}`)} `, `${title}${reason}`, width),
-    ...wrapped('      ', visible(message), width),
-    ...(at && at.file !== '' ? [`      ${paint.dim(`${visible(at.file)}:${at.line}:${at.column}`)}`] : []),
-    ...(withFix ? fixes.flatMap((fix) => indented(fixLines(fix), paint, width)) : []),
+    ...wrapText(`    ${colour(`${severity} ${code}`)} `, `${title}${reason}`, width),
+    ...wrapText('      ', escapeUnprintable(message), width),
+    ...(at && at.file !== ''
+      ? [`      ${paint.dim(`${escapeUnprintable(at.file)}:${at.line}:${at.column}`)}`]
+      : []),
+    ...(withFixes ? fixes.flatMap((fix) => indentedFix(fixLines(fix), paint, width)) : []),
   ];
 }
 
-const indented = ([what = '', ...lines]: string[], paint: Paint, width: number): string[] => [
-  ...wrapped(`      ${paint.green('fix')} `, visible(what), width),
-  ...lines.map((line) => `          ${visible(line)}`),
+const indentedFix = ([what = '', ...lines]: string[], paint: Paint, width: number): string[] => [
+  ...wrapText(`      ${paint.green('fix')} `, escapeUnprintable(what), width),
+  ...lines.map((line) => `          ${escapeUnprintable(line)}`),
 ];
 
-const answerLine = ({ result, purpose, action, reason }: RuleProof['answers'][number]): string =>
-  `${result.padEnd(7)} ${action} to ${visible(purpose)}: ${visible(reason)}`;
+const requestLine = ({ result, purpose, action, reason }: RuleProof['answers'][number]): string =>
+  `${result.padEnd(7)} ${action} to ${escapeUnprintable(purpose)}: ${escapeUnprintable(reason)}`;
 
-function counted(findings: readonly Finding[]): string {
+function findingCounts(findings: readonly Finding[]): string {
   const words = (['error', 'unknown', 'warning', 'info'] as const).flatMap((severity) => {
-    const count = findings.filter((one) => one.severity === severity).length;
+    const count = findings.filter((finding) => finding.severity === severity).length;
     if (count === 0) return [];
     return severity === 'unknown' || severity === 'info'
       ? `${count} more`
@@ -102,7 +109,7 @@ function counted(findings: readonly Finding[]): string {
 /** What a doctor found of what exists, and of what is declared where specs were given. */
 export interface DoctorReport {
   rules: readonly RuleProof[];
-  objects: readonly ObjectsReport[];
+  objects: readonly ObjectStatusReport[];
   declared?: { changes: number; rules: readonly RuleVerdict[] };
 }
 
@@ -128,25 +135,25 @@ function declaredText(
   paint: Paint,
 ): string[] {
   if (changes === 0) return [];
-  const broken = unproven(rules).map((proof) => proofText(proof, verbose, paint));
-  const many = `${changes} ${changes === 1 ? 'change is' : 'changes are'} declared and not made`;
-  const them = changes === 1 ? 'it' : 'them';
-  return broken.length > 0
-    ? [`\n${many}, and would not mend it all:`, ...broken]
+  const unproven = unprovenRules(rules).map((proof) => proofText(proof, verbose, paint));
+  const changesText = `${changes} ${changes === 1 ? 'change is' : 'changes are'} declared and not made`;
+  const pronoun = changes === 1 ? 'it' : 'them';
+  return unproven.length > 0
+    ? [`\n${changesText}, and would not mend it all:`, ...unproven]
     : [
-        `${paint.yellow('·')} ${many}; with ${them} every declared rule is proven: reconcile plan shows ${them}`,
+        `${paint.yellow('·')} ${changesText}; with ${pronoun} every declared rule is proven: reconcile plan shows ${pronoun}`,
       ];
 }
 
-function objectsText({ bucket, lookedAt, byStatus, findings }: ObjectsReport, paint: Paint): string {
-  const counts = Object.entries(byStatus).map(([status, count]) => `${count} ${visible(status)}`);
-  const seen =
+function objectsText({ bucket, lookedAt, byStatus, findings }: ObjectStatusReport, paint: Paint): string {
+  const counts = Object.entries(byStatus).map(([status, count]) => `${count} ${escapeUnprintable(status)}`);
+  const summary =
     lookedAt === 0
       ? 'no objects looked at'
       : `${lookedAt} object${lookedAt > 1 ? 's' : ''} looked at: ${counts.join(', ')}`;
   return [
-    `${paint.dim('·')} ${visible(bucket)}  ${paint.dim(seen)}`,
-    ...findings.flatMap((one) => findingLines(one, true, paint)),
+    `${paint.dim('·')} ${escapeUnprintable(bucket)}  ${paint.dim(summary)}`,
+    ...findings.flatMap((finding) => findingLines(finding, true, paint)),
   ].join('\n');
 }
 

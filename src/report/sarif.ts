@@ -1,23 +1,23 @@
-import { position } from '../core/names.ts';
-import { CODES, type Code, type FindingKind } from '../proof/codes.ts';
+import { positionOfPath } from '../core/ids.ts';
+import { FINDING_CODES, type FindingCode, type FindingDefinition } from '../proof/codes.ts';
 import type { Finding, RuleVerdict } from '../proof/types.ts';
 import type { BucketReplication, Position } from '../spec/types.ts';
 
 /** What belongs to findings beside them. */
-interface Around {
+interface SarifContext {
   /** Of replikey. */
   version: string;
   pairs: readonly BucketReplication[];
   /** A spec as a code host names it: relative to the root of the repository. */
-  uriOf(file: string): string;
+  toUri(file: string): string;
 }
 
-const LEVELS = { error: 'error', warning: 'warning', unknown: 'warning', info: 'note' } as const;
+const SARIF_LEVELS = { error: 'error', warning: 'warning', unknown: 'warning', info: 'note' } as const;
 
 /** Findings as SARIF 2.1.0, so that a code host can show them on the lines of the specs. */
-export function sarif(proofs: readonly RuleVerdict[], around: Around): object {
+export function toSarif(proofs: readonly RuleVerdict[], context: SarifContext): object {
   const results = proofs.flatMap((proof) =>
-    proof.findings.map((finding) => resultOf(proof, finding, around)),
+    proof.findings.map((finding) => sarifResultOf(proof, finding, context)),
   );
   const codes = [...new Set(results.map(({ ruleId }) => ruleId))].sort();
   return {
@@ -28,8 +28,8 @@ export function sarif(proofs: readonly RuleVerdict[], around: Around): object {
         tool: {
           driver: {
             name: 'replikey',
-            version: around.version,
-            rules: codes.map(describe),
+            version: context.version,
+            rules: codes.map(sarifRuleOf),
           },
         },
         columnKind: 'utf16CodeUnits',
@@ -39,31 +39,31 @@ export function sarif(proofs: readonly RuleVerdict[], around: Around): object {
   };
 }
 
-function describe(code: Code) {
-  const { title, severity, failureReason }: FindingKind = CODES[code];
+function sarifRuleOf(code: FindingCode) {
+  const { title, severity, failureReason }: FindingDefinition = FINDING_CODES[code];
   return {
     id: code,
     shortDescription: { text: title },
     fullDescription: { text: failureReason === undefined ? title : `${title} (S3 says ${failureReason})` },
     help: { text: `docs/findings/${code}.md of replikey says how it shows and how to mend it.` },
-    defaultConfiguration: { level: LEVELS[severity] },
+    defaultConfiguration: { level: SARIF_LEVELS[severity] },
   };
 }
 
-function resultOf(proof: RuleVerdict, { code, severity, message, at }: Finding, around: Around) {
+function sarifResultOf(proof: RuleVerdict, { code, severity, message, at }: Finding, context: SarifContext) {
   const { bucket, rule, destination } = proof;
   const subject = rule === '' ? bucket : `${rule} (${bucket} → ${destination})`;
-  const place = at && at.file !== '' ? at : speakingOf(bucket, around.pairs);
+  const sourcePosition = at && at.file !== '' ? at : bucketPosition(bucket, context.pairs);
   return {
     ruleId: code,
-    level: LEVELS[severity],
+    level: SARIF_LEVELS[severity],
     message: { text: `${subject}: ${message}` },
-    ...(place && {
+    ...(sourcePosition && {
       locations: [
         {
           physicalLocation: {
-            artifactLocation: { uri: around.uriOf(place.file) },
-            region: { startLine: place.line, startColumn: place.column },
+            artifactLocation: { uri: context.toUri(sourcePosition.file) },
+            region: { startLine: sourcePosition.line, startColumn: sourcePosition.column },
           },
         },
       ],
@@ -73,7 +73,7 @@ function resultOf(proof: RuleVerdict, { code, severity, message, at }: Finding, 
 }
 
 /** GitHub takes no file with a result that lies nowhere: a rule of somebody else lies where its bucket is declared. */
-function speakingOf(bucket: string, pairs: readonly BucketReplication[]): Position | undefined {
+function bucketPosition(bucket: string, pairs: readonly BucketReplication[]): Position | undefined {
   const pair = pairs.find(({ source }) => source.bucket === bucket);
-  return pair && position(pair, 'spec.source.bucket');
+  return pair && positionOfPath(pair, 'spec.source.bucket');
 }

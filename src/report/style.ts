@@ -10,4 +10,4 @@ export interface PlanStyle {
 }
 
 /** Without colours, for files and comments. */
-export const PLAIN: PlanStyle = { paint: createColors(false), width: 80, explain: false };
+export const PLAIN_STYLE: PlanStyle = { paint: createColors(false), width: 80, explain: false };

@@ -1,7 +1,7 @@
 import { evaluate } from '../iam/evaluate.ts';
 import type { AccessRequest, Decision, NamedPolicy, Policies, Policy } from '../iam/types.ts';
-import { documentOf } from './managed-documents.ts';
-import { findRole, showPrincipals } from './principals.ts';
+import { managedPolicyDocumentOf } from './iam/aws-managed-policies.ts';
+import { findRole, replaceIdsWithRoleArns } from './principals.ts';
 import type { AccountState, RoleState } from './state.ts';
 import type { Store } from './store.ts';
 
@@ -11,10 +11,10 @@ export function authorize(
   request: AccessRequest & { resourcePolicy?: NamedPolicy },
   now: number,
 ): Decision {
-  const { resourcePolicy, ...asked } = request;
-  const role = roleBehind(store, request.principal, now);
+  const { resourcePolicy, ...accessRequest } = request;
+  const role = roleOfPrincipal(store, request.principal, now);
   const policies: Policies = {
-    identity: role ? identityPolicies(store, role) : [],
+    identity: role ? identityPoliciesOf(store, role) : [],
     ...boundaryOf(store, role),
     ...(resourcePolicy === undefined ? {} : { resource: resourcePolicy }),
   };
@@ -22,11 +22,11 @@ export function authorize(
   // is the role's own.
   const context = {
     'aws:PrincipalIsAWSService': 'false',
-    'aws:ResourceAccount': asked.resourceAccount,
+    'aws:ResourceAccount': accessRequest.resourceAccount,
     ...(role && { 'aws:PrincipalArn': role.arn, 'aws:PrincipalType': 'AssumedRole' }),
-    ...asked.context,
+    ...accessRequest.context,
   };
-  return evaluate({ ...asked, context }, policies);
+  return evaluate({ ...accessRequest, context }, policies);
 }
 
 /** May a service assume that role, and as which session does it act then? */
@@ -43,7 +43,7 @@ export function assumeRole(
       decision: {
         allowed: false,
         kind: 'implicitDeny',
-        by: [],
+        statements: [],
         reason: `the role ${roleArn} does not exist`,
       },
     };
@@ -51,25 +51,25 @@ export function assumeRole(
   const account = roleArn.split(':')[4] ?? '';
   const decision = evaluate(
     { principal: service, action: 'sts:AssumeRole', resource: roleArn, resourceAccount: account, context },
-    { resource: storedPolicy(store, `trust policy of ${role.name}`, role.trust) },
+    { resource: toNamedPolicy(store, `trust policy of ${role.name}`, role.trust) },
   );
   if (!decision.allowed) return { decision };
   return { decision, principal: `arn:aws:sts::${account}:assumed-role/${role.name}/s3-replication` };
 }
 
 /** A stored policy, by the name under which an explanation speaks of it. */
-export const storedPolicy = (store: Store, name: string, text: string): NamedPolicy => ({
+export const toNamedPolicy = (store: Store, name: string, text: string): NamedPolicy => ({
   name,
-  policy: JSON.parse(showPrincipals(store, text)) as Policy,
+  policy: JSON.parse(replaceIdsWithRoleArns(store, text)) as Policy,
 });
 
-function roleBehind(store: Store, principal: string, now: number): RoleState | undefined {
+function roleOfPrincipal(store: Store, principal: string, now: number): RoleState | undefined {
   const [, account, name] = /^arn:[^:]+:sts::(\d{12}):assumed-role\/([^/]+)\//.exec(principal) ?? [];
   if (account === undefined || name === undefined) return findRole(store, principal, now);
   return store.account(account).roles.get(name.toLowerCase());
 }
 
-function identityPolicies(store: Store, role: RoleState): NamedPolicy[] {
+function identityPoliciesOf(store: Store, role: RoleState): NamedPolicy[] {
   const account = store.account(role.arn.split(':')[4] ?? '');
   return [
     ...[...role.inline].map(([name, text]) => ({
@@ -77,7 +77,7 @@ function identityPolicies(store: Store, role: RoleState): NamedPolicy[] {
       policy: JSON.parse(text) as Policy,
     })),
     ...role.attached.flatMap((arn) =>
-      managed(account, arn, `managed policy "${arn.slice(arn.lastIndexOf('/') + 1)}"`),
+      loadManagedPolicy(account, arn, `managed policy "${arn.slice(arn.lastIndexOf('/') + 1)}"`),
     ),
   ];
 }
@@ -85,11 +85,11 @@ function identityPolicies(store: Store, role: RoleState): NamedPolicy[] {
 function boundaryOf(store: Store, role: RoleState | undefined): Pick<Policies, 'boundary'> {
   if (role?.permissionsBoundary === undefined) return {};
   const account = store.account(role.arn.split(':')[4] ?? '');
-  return { boundary: managed(account, role.permissionsBoundary, 'permissions boundary') };
+  return { boundary: loadManagedPolicy(account, role.permissionsBoundary, 'permissions boundary') };
 }
 
 /** None when it is gone or not known here: then it allows nothing. */
-function managed(account: AccountState, arn: string, name: string): NamedPolicy[] {
-  const document = documentOf(account, arn);
+function loadManagedPolicy(account: AccountState, arn: string, name: string): NamedPolicy[] {
+  const document = managedPolicyDocumentOf(account, arn);
   return document === undefined ? [] : [{ name, policy: JSON.parse(document) as Policy }];
 }

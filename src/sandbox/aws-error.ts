@@ -25,10 +25,14 @@ export class AwsError extends Error {
 }
 
 /** A fault of the sandbox is told as AWS tells its own, with the reason for whoever debugs it. */
-export function asAwsError(error: unknown): AwsError {
+export function toAwsError(error: unknown): AwsError {
   if (error instanceof AwsError) return error;
   // What the system refuses, as a full disk does, says all in its message.
-  const why =
+  const detail =
     error instanceof Error && !('syscall' in error) ? (error.stack ?? error.message) : String(error);
-  return new AwsError(500, 'InternalError', `We encountered an internal error. Please try again. (${why})`);
+  return new AwsError(
+    500,
+    'InternalError',
+    `We encountered an internal error. Please try again. (${detail})`,
+  );
 }

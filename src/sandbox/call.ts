@@ -1,10 +1,10 @@
-import type { KeyService } from './kms-service.ts';
-import type { Knobs } from './knobs.ts';
+import type { EventLog } from './cloudtrail/event-log.ts';
+import type { FaultSettings } from './faults.ts';
+import type { KeyService } from './kms/key-service.ts';
 import type { ServiceName } from './protocol/operations.ts';
-import type { Replicator } from './s3/replicate.ts';
+import type { Replicator } from './s3/replicator.ts';
 import type { SessionState } from './state.ts';
 import type { Store } from './store.ts';
-import type { Trail } from './trail.ts';
 
 /** Who signed a request. The sandbox knows two sorts: an account itself (its root) and a session of one of its roles. */
 export interface Caller {
@@ -25,10 +25,10 @@ export interface Call {
   requestId: string;
   headers: Record<string, string>;
   store: Store;
-  keys: KeyService;
-  knobs: Knobs;
+  keyService: KeyService;
+  faultSettings: FaultSettings;
   replicator: Replicator;
-  trail: Trail;
+  eventLog: EventLog;
   /** The session that signed, if it was one. */
   session?: SessionState;
 }

@@ -36,7 +36,7 @@ export function signerOf(
   for (const account of accessKeyId.startsWith('ASIA') ? store.accounts() : []) {
     const session = account.sessions.get(accessKeyId);
     if (!session) continue;
-    const expired = new AwsError(400, 'ExpiredToken', 'The provided token has expired.');
+    const expiredError = new AwsError(400, 'ExpiredToken', 'The provided token has expired.');
     return {
       caller: {
         account: account.id,
@@ -45,7 +45,7 @@ export function signerOf(
       region,
       service,
       session,
-      ...(session.expires < now ? { refusal: expired } : {}),
+      ...(session.expires < now ? { refusal: expiredError } : {}),
     };
   }
   const account = /^\d{12}$/.test(accessKeyId) ? accessKeyId : '000000000000';

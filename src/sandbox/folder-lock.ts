@@ -9,24 +9,25 @@ import path from 'node:path';
  */
 export function lockFolder(folder: string): () => void {
   const file = path.join(folder, 'lock');
-  const holder = holderOf(file);
-  if (holder && startOf(holder.pid) === holder.started) throw inUse(folder, `process ${holder.pid}`);
+  const holder = lockHolderOf(file);
+  if (holder && processStartOf(holder.pid) === holder.started)
+    throw folderInUseError(folder, `process ${holder.pid}`);
   rmSync(file, { force: true });
   try {
-    const content = JSON.stringify({ pid: process.pid, started: startOf(process.pid) });
+    const content = JSON.stringify({ pid: process.pid, started: processStartOf(process.pid) });
     writeFileSync(file, content, { flag: 'wx', mode: 0o600 });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    throw inUse(folder, 'a process that was quicker');
+    throw folderInUseError(folder, 'a process that was quicker');
   }
   return () => rmSync(file, { force: true });
 }
 
-const inUse = (folder: string, who: string): Error =>
-  new Error(`${folder} is in use by ${who}: stop it, or use another folder`);
+const folderInUseError = (folder: string, holder: string): Error =>
+  new Error(`${folder} is in use by ${holder}: stop it, or use another folder`);
 
 /** Who holds the lock; a file that a crash left half-written names nobody. */
-function holderOf(file: string): { pid: number; started: string } | undefined {
+function lockHolderOf(file: string): { pid: number; started: string } | undefined {
   try {
     const { pid, started } = JSON.parse(readFileSync(file, 'utf8')) as { pid: unknown; started: unknown };
     return typeof pid === 'number' && pid > 0 && typeof started === 'string' ? { pid, started } : undefined;
@@ -36,17 +37,17 @@ function holderOf(file: string): { pid: number; started: string } | undefined {
 }
 
 /** When a process was started, as Linux counts it; elsewhere only that it runs. Undefined if it does not. */
-function startOf(pid: number): string | undefined {
+function processStartOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     // The command's name, in parentheses, may hold spaces; the start is the 20th field after it.
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
   } catch {
-    return runs(pid) ? 'running' : undefined;
+    return isProcessRunning(pid) ? 'running' : undefined;
   }
 }
 
-function runs(pid: number): boolean {
+function isProcessRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

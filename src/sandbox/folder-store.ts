@@ -4,9 +4,9 @@ import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { lockFolder } from './folder-lock.ts';
 import type { AccountState, BucketState } from './state.ts';
-import { emptyAccount, type Store } from './store.ts';
+import { createEmptyAccount, type Store } from './store.ts';
 
-const FORMAT = 1;
+const STATE_FORMAT = 1;
 
 /**
  * A store in a folder: each account and each bucket is a document of its own, written to a temporary file, synced and
@@ -15,17 +15,17 @@ const FORMAT = 1;
  *
  * @throws Error when another process uses the folder, or when a newer version wrote it.
  */
-export function folderStore(folder: string): Store {
-  for (const part of ['accounts', 'buckets', 'blobs'])
-    mkdirSync(path.join(folder, part), { recursive: true });
+export function createFolderStore(folder: string): Store {
+  for (const subfolder of ['accounts', 'buckets', 'blobs'])
+    mkdirSync(path.join(folder, subfolder), { recursive: true });
   const unlock = lockFolder(folder);
-  const { accounts, buckets } = readFolder(folder, unlock);
+  const { accounts, buckets } = readStateFolder(folder, unlock);
 
   const dirty = new Set<AccountState | BucketState>();
-  const removed = new Set<string>();
+  const deletedBuckets = new Set<string>();
   const blobs = new Map<string, Buffer>();
-  const deadBlobs = new Set<string>();
-  let flushing: Promise<void> = Promise.resolve();
+  const deletedBlobs = new Set<string>();
+  let lastFlush: Promise<void> = Promise.resolve();
   const fileOf = (state: AccountState | BucketState) =>
     'roles' in state
       ? path.join(folder, 'accounts', `${state.id}.json`)
@@ -33,52 +33,56 @@ export function folderStore(folder: string): Store {
 
   async function flushNow(): Promise<void> {
     const states = [...dirty];
-    const gone = [...removed];
-    const written = [...blobs];
-    const dead = [...deadBlobs];
+    const bucketNames = [...deletedBuckets];
+    const newBlobs = [...blobs];
+    const blobIds = [...deletedBlobs];
     dirty.clear();
-    removed.clear();
-    deadBlobs.clear();
+    deletedBuckets.clear();
+    deletedBlobs.clear();
     try {
-      await Promise.all(written.map(([id, bytes]) => write(path.join(folder, 'blobs', id), bytes)));
       await Promise.all(
-        states.map((state) => write(fileOf(state), JSON.stringify({ format: FORMAT, state }, replacer))),
+        newBlobs.map(([id, bytes]) => writeFileDurably(path.join(folder, 'blobs', id), bytes)),
       );
       await Promise.all(
-        gone.map((name) => rm(path.join(folder, 'buckets', `${name}.json`), { force: true })),
+        states.map((state) =>
+          writeFileDurably(fileOf(state), JSON.stringify({ format: STATE_FORMAT, state }, mapReplacer)),
+        ),
       );
-      await Promise.all(dead.map((id) => rm(path.join(folder, 'blobs', id), { force: true })));
+      await Promise.all(
+        bucketNames.map((name) => rm(path.join(folder, 'buckets', `${name}.json`), { force: true })),
+      );
+      await Promise.all(blobIds.map((id) => rm(path.join(folder, 'blobs', id), { force: true })));
     } catch (error) {
       // What a full disk refused is still to be written.
-      for (const one of states) dirty.add(one);
-      for (const name of gone) removed.add(name);
-      for (const id of dead) deadBlobs.add(id);
+      for (const state of states) dirty.add(state);
+      for (const name of bucketNames) deletedBuckets.add(name);
+      for (const id of blobIds) deletedBlobs.add(id);
       throw error;
     }
-    for (const [id] of written) blobs.delete(id);
+    for (const [id] of newBlobs) blobs.delete(id);
   }
 
   return {
     account(id) {
-      const known = accounts.get(id) ?? emptyAccount(id);
-      accounts.set(id, known);
-      return known;
+      const account = accounts.get(id) ?? createEmptyAccount(id);
+      accounts.set(id, account);
+      return account;
     },
     accounts: () => accounts.values(),
     bucket: (name) => buckets.get(name),
     buckets: () => buckets.values(),
     addBucket(bucket) {
       buckets.set(bucket.name, bucket);
-      removed.delete(bucket.name);
+      deletedBuckets.delete(bucket.name);
       dirty.add(bucket);
     },
     removeBucket(name) {
       const bucket = buckets.get(name);
       if (bucket) dirty.delete(bucket);
       buckets.delete(name);
-      removed.add(name);
+      deletedBuckets.add(name);
     },
-    changed: (state) => void dirty.add(state),
+    markChanged: (state) => void dirty.add(state),
     putBlob(bytes) {
       const id = randomUUID();
       blobs.set(id, bytes);
@@ -87,12 +91,12 @@ export function folderStore(folder: string): Store {
     getBlob: (id) => blobs.get(id) ?? readFileSync(path.join(folder, 'blobs', id)),
     removeBlob(id) {
       blobs.delete(id);
-      deadBlobs.add(id);
+      deletedBlobs.add(id);
     },
     flush() {
       // One flush at a time: a later one waits, and then takes along everything that changed meanwhile.
-      flushing = flushing.catch(() => {}).then(flushNow);
-      return flushing;
+      lastFlush = lastFlush.catch(() => {}).then(flushNow);
+      return lastFlush;
     },
     async close() {
       await this.flush().finally(unlock);
@@ -101,11 +105,11 @@ export function folderStore(folder: string): Store {
 }
 
 /** Everything that is there; a folder that cannot be read is given back. */
-function readFolder(folder: string, unlock: () => void) {
+function readStateFolder(folder: string, unlock: () => void) {
   try {
-    const accounts = readAll<AccountState>(path.join(folder, 'accounts'));
-    const buckets = readAll<BucketState>(path.join(folder, 'buckets'));
-    sweep(folder, buckets.values());
+    const accounts = readStates<AccountState>(path.join(folder, 'accounts'));
+    const buckets = readStates<BucketState>(path.join(folder, 'buckets'));
+    removeUnreferencedBlobs(folder, buckets.values());
     return { accounts, buckets };
   } catch (error) {
     unlock();
@@ -113,7 +117,7 @@ function readFolder(folder: string, unlock: () => void) {
   }
 }
 
-async function write(file: string, content: string | Buffer): Promise<void> {
+async function writeFileDurably(file: string, content: string | Buffer): Promise<void> {
   await mkdir(path.dirname(file), { recursive: true });
   const temporary = `${file}.${randomUUID()}.tmp`;
   let handle: FileHandle | undefined;
@@ -130,15 +134,15 @@ async function write(file: string, content: string | Buffer): Promise<void> {
   }
 }
 
-function readAll<T extends { id: string } | { name: string }>(folder: string): Map<string, T> {
+function readStates<T extends { id: string } | { name: string }>(folder: string): Map<string, T> {
   const states = new Map<string, T>();
   for (const file of readdirSync(folder)) {
     if (file.endsWith('.tmp')) {
       rmSync(path.join(folder, file));
       continue;
     }
-    const { format, state } = readDocument<T>(path.join(folder, file));
-    if (format !== FORMAT) {
+    const { format, state } = readStateFile<T>(path.join(folder, file));
+    if (format !== STATE_FORMAT) {
       throw new Error(
         `${path.join(folder, file)} was written by another version of the sandbox (format ${format}): use another folder`,
       );
@@ -152,33 +156,34 @@ function readAll<T extends { id: string } | { name: string }>(folder: string): M
   return states;
 }
 
-function readDocument<T>(file: string): { format: number; state: T } {
+function readStateFile<T>(file: string): { format: number; state: T } {
   try {
-    return JSON.parse(readFileSync(file, 'utf8'), reviver) as { format: number; state: T };
+    return JSON.parse(readFileSync(file, 'utf8'), mapReviver) as { format: number; state: T };
   } catch (error) {
     throw new Error(`${file} cannot be read: ${(error as Error).message}`, { cause: error });
   }
 }
 
 /** Remove blobs that no version names: a crash came between writing one and naming it. */
-function sweep(folder: string, buckets: Iterable<BucketState>): void {
-  const named = new Set<string | undefined>();
+function removeUnreferencedBlobs(folder: string, buckets: Iterable<BucketState>): void {
+  const referencedBlobs = new Set<string | undefined>();
   for (const bucket of buckets) {
-    for (const versions of bucket.objects.values()) for (const version of versions) named.add(version.blob);
+    for (const versions of bucket.objects.values())
+      for (const version of versions) referencedBlobs.add(version.blob);
     for (const upload of bucket.uploads.values())
-      for (const part of upload.parts.values()) named.add(part.blob);
+      for (const part of upload.parts.values()) referencedBlobs.add(part.blob);
   }
   for (const file of readdirSync(path.join(folder, 'blobs'))) {
-    if (!named.has(file)) rmSync(path.join(folder, 'blobs', file));
+    if (!referencedBlobs.has(file)) rmSync(path.join(folder, 'blobs', file));
   }
 }
 
-const MAP = '$map';
+const MAP_MARKER = '$map';
 
-const replacer = (_: string, value: unknown): unknown =>
-  value instanceof Map ? { [MAP]: [...value] } : value;
+const mapReplacer = (_: string, value: unknown): unknown =>
+  value instanceof Map ? { [MAP_MARKER]: [...value] } : value;
 
-function reviver(_: string, value: unknown): unknown {
-  const entries = (value as Record<string, unknown> | null)?.[MAP];
+function mapReviver(_: string, value: unknown): unknown {
+  const entries = (value as Record<string, unknown> | null)?.[MAP_MARKER];
   return Array.isArray(entries) ? new Map(entries as [unknown, unknown][]) : value;
 }

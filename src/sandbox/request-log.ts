@@ -20,17 +20,19 @@ export interface RequestEntry {
 }
 
 /** A sandbox that runs for long keeps the newest. */
-const KEPT = 100_000;
+const MAX_LOG_ENTRIES = 100_000;
 
-export function requestLog(): RequestLog & { add(entry: Omit<RequestEntry, 'n' | 'write'>): RequestEntry } {
+export function createRequestLog(): RequestLog & {
+  add(entry: Omit<RequestEntry, 'n' | 'write'>): RequestEntry;
+} {
   let n = 0;
   const entries: RequestEntry[] = [];
   return {
     entries,
-    add(given) {
-      const entry = { n: ++n, ...given, write: !/^(Get|List|Head|Describe|Lookup)/.test(given.operation) };
+    add(fields) {
+      const entry = { n: ++n, ...fields, write: !/^(Get|List|Head|Describe|Lookup)/.test(fields.operation) };
       entries.push(entry);
-      if (entries.length > KEPT) entries.splice(0, entries.length - KEPT);
+      if (entries.length > MAX_LOG_ENTRIES) entries.splice(0, entries.length - MAX_LOG_ENTRIES);
       return entry;
     },
     counts() {

@@ -2,27 +2,27 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { forStrangers, isLoopback, strangerOf } from '../http/strangers.ts';
-import { AwsError, asAwsError } from './aws-error.ts';
+import { disallowedHost, disallowedHostMessage, isLoopback } from '../util/host-check.ts';
+import { handleAdminRequest } from './admin-api.ts';
+import { AwsError, toAwsError } from './aws-error.ts';
 import type { Call, Handlers } from './call.ts';
-import { cloudTrailHandlers } from './cloudtrail.ts';
-import { control } from './control.ts';
-import { folderStore } from './folder-store.ts';
-import { iamHandlers } from './iam.ts';
-import { kmsHandlers } from './kms.ts';
-import { createKeyService } from './kms-service.ts';
-import { defaultKnobs, faultPicker, type Knobs } from './knobs.ts';
+import { createEventLog } from './cloudtrail/event-log.ts';
+import { cloudTrailHandlers } from './cloudtrail/handlers.ts';
+import { createFaultPicker, defaultFaultSettings, type FaultSettings } from './faults.ts';
+import { createFolderStore } from './folder-store.ts';
+import { iamHandlers } from './iam/handlers.ts';
+import { kmsHandlers } from './kms/handlers.ts';
+import { createKeyService } from './kms/key-service.ts';
+import { parseRequest } from './parse-request.ts';
 import { encodeJson, encodeJsonError } from './protocol/json.ts';
-import type { Operation, ServiceName } from './protocol/operations.ts';
+import type { SdkOperation, ServiceName } from './protocol/operations.ts';
 import { encodeQuery, encodeQueryError } from './protocol/query.ts';
-import { type Answer, encodeRest, encodeRestError, HOST_ID } from './protocol/rest-xml.ts';
-import { type RequestEntry, type RequestLog, requestLog } from './request-log.ts';
+import { type EncodedResponse, encodeRest, encodeRestError, HOST_ID } from './protocol/rest-xml.ts';
+import { createRequestLog, type RequestEntry, type RequestLog } from './request-log.ts';
 import { s3Handlers } from './s3/handlers.ts';
-import { createReplicator } from './s3/replicate.ts';
-import { memoryStore, type Store } from './store.ts';
+import { createReplicator } from './s3/replicator.ts';
+import { createMemoryStore, type Store } from './store.ts';
 import { stsHandlers } from './sts.ts';
-import { createTrail } from './trail.ts';
-import { understand } from './understand.ts';
 
 export interface SandboxOptions {
   /** Address to listen on; default 127.0.0.1. */
@@ -31,7 +31,7 @@ export interface SandboxOptions {
   port?: number;
   /** A folder for the state; absent: in memory. */
   state?: string;
-  knobs?: Partial<Knobs>;
+  faultSettings?: Partial<FaultSettings>;
   /** Milliseconds since the epoch; default the system's. */
   clock?: () => number;
   /** Milliseconds for the headers of a request to arrive, and for all of it; default a minute, and five. */
@@ -44,18 +44,18 @@ export interface Sandbox {
   /** `http://127.0.0.1:4566` */
   endpoint: string;
   /** May be turned while it runs. */
-  knobs: Knobs;
+  faultSettings: FaultSettings;
   log: RequestLog;
   store: Store;
   /** Resolves when replication has nothing left to do. */
-  replicated(): Promise<void>;
+  waitForReplication(): Promise<void>;
   close(): Promise<void>;
 }
 
 /** Buckets and services by the names that they have at AWS: nobody else can point those anywhere. */
-const AWS_NAMES = /\.amazonaws\.com(?:\.cn)?$/;
+const AWS_HOSTNAMES = /\.amazonaws\.com(?:\.cn)?$/;
 
-const HANDLERS: Record<ServiceName, Handlers> = {
+const SERVICE_HANDLERS: Record<ServiceName, Handlers> = {
   s3: s3Handlers,
   iam: iamHandlers,
   kms: kmsHandlers,
@@ -70,78 +70,96 @@ const HANDLERS: Record<ServiceName, Handlers> = {
  */
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
   const clock = options.clock ?? Date.now;
-  const store = options.state === undefined ? memoryStore() : folderStore(options.state);
-  const knobs: Knobs = { ...defaultKnobs(), ...options.knobs };
-  const log = requestLog();
-  const trail = createTrail(store);
-  const pickFault = faultPicker(knobs);
-  const keys = createKeyService(store, clock);
-  const replicator = createReplicator({ store, keys, clock, delayMs: () => knobs.replicationDelayMs });
+  const store = options.state === undefined ? createMemoryStore() : createFolderStore(options.state);
+  const faultSettings: FaultSettings = { ...defaultFaultSettings(), ...options.faultSettings };
+  const log = createRequestLog();
+  const eventLog = createEventLog(store);
+  const pickFault = createFaultPicker(faultSettings);
+  const keyService = createKeyService(store, clock);
+  const replicator = createReplicator({
+    store,
+    keyService,
+    clock,
+    delayMs: () => faultSettings.replicationDelayMs,
+  });
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const stranger = isLoopback(bound().address) ? strangerOf(request, AWS_NAMES) : undefined;
-    if (stranger !== undefined) {
-      response.writeHead(421, { 'content-type': 'text/plain' }).end(`${forStrangers(stranger)}\n`);
+    const unexpectedHost = isLoopback(serverAddress().address)
+      ? disallowedHost(request, AWS_HOSTNAMES)
+      : undefined;
+    if (unexpectedHost !== undefined) {
+      response
+        .writeHead(421, { 'content-type': 'text/plain' })
+        .end(`${disallowedHostMessage(unexpectedHost)}\n`);
       return;
     }
     if (request.url?.startsWith('/_sandbox/')) {
-      await control(request, response, { knobs, log, store });
+      await handleAdminRequest(request, response, { knobs: faultSettings, log, store });
       return;
     }
     const requestId = randomUUID();
-    const asked = await understand(request, store, clock());
-    const { service, operation } = asked;
-    const entry = log.add({ service, operation: asked.name, account: asked.account, region: asked.region });
+    const parsedRequest = await parseRequest(request, store, clock());
+    const { service, operation } = parsedRequest;
+    const entry = log.add({
+      service,
+      operation: parsedRequest.name,
+      account: parsedRequest.account,
+      region: parsedRequest.region,
+    });
     await options.onCall?.(entry, 'before');
-    if (knobs.latencyMs > 0) await sleep(knobs.latencyMs);
-    const fault = pickFault(service, asked.name);
+    if (faultSettings.latencyMs > 0) await sleep(faultSettings.latencyMs);
+    const fault = pickFault(service, parsedRequest.name);
     if (fault === 'reset-before') {
       request.socket.destroy();
       return;
     }
-    let answer: Answer;
+    let encodedResponse: EncodedResponse;
     let input: Record<string, unknown> = {};
     try {
-      if (asked.refusal) throw asked.refusal;
+      if (parsedRequest.refusal) throw parsedRequest.refusal;
       if (typeof fault === 'object')
         throw new AwsError(fault.status, fault.code, fault.message ?? fault.code);
-      const handler = HANDLERS[service][asked.name];
+      const handler = SERVICE_HANDLERS[service][parsedRequest.name];
       if (!operation || !handler) {
-        throw new AwsError(501, 'NotImplemented', `The sandbox does not implement ${service}:${asked.name}`);
+        throw new AwsError(
+          501,
+          'NotImplemented',
+          `The sandbox does not implement ${service}:${parsedRequest.name}`,
+        );
       }
       const call: Call = {
         service,
-        operation: asked.name,
-        caller: asked.caller,
-        region: asked.region,
+        operation: parsedRequest.name,
+        caller: parsedRequest.caller,
+        region: parsedRequest.region,
         now: clock(),
         requestId,
-        headers: asked.headers,
+        headers: parsedRequest.headers,
         store,
-        keys,
-        knobs,
+        keyService,
+        faultSettings,
         replicator,
-        trail,
-        ...(asked.session === undefined ? {} : { session: asked.session }),
+        eventLog,
+        ...(parsedRequest.session === undefined ? {} : { session: parsedRequest.session }),
       };
-      input = await asked.decode(operation);
+      input = await parsedRequest.decode(operation);
       const output = ((await handler(call, input)) ?? {}) as Record<string, unknown>;
-      answer = ENCODERS[service](operation, output, requestId);
+      encodedResponse = RESPONSE_ENCODERS[service](operation, output, requestId);
     } catch (error) {
-      answer = encodeError(service, asAwsError(error), requestId, asked.resource);
+      encodedResponse = encodeErrorResponse(service, toAwsError(error), requestId, parsedRequest.resource);
       entry.code = error instanceof AwsError ? error.code : 'InternalError';
     }
-    trail.add({ ...asked, input, at: clock(), requestId, code: entry.code });
+    eventLog.add({ ...parsedRequest, input, at: clock(), requestId, code: entry.code });
     await store.flush().catch((error: unknown) => {
-      answer = encodeError(service, asAwsError(error), requestId, asked.resource);
+      encodedResponse = encodeErrorResponse(service, toAwsError(error), requestId, parsedRequest.resource);
     });
-    entry.status = answer.status;
+    entry.status = encodedResponse.status;
     await options.onCall?.(entry, 'after');
     if (fault === 'reset-after') {
       request.socket.destroy();
       return;
     }
-    send(response, answer, requestId, request.method === 'HEAD');
+    sendResponse(response, encodedResponse, requestId, request.method === 'HEAD');
   }
 
   const { headersMs, requestMs } = options.limits ?? { headersMs: 60_000, requestMs: 300_000 };
@@ -161,7 +179,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       });
     },
   );
-  const bound = () => server.address() as AddressInfo;
+  const serverAddress = () => server.address() as AddressInfo;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port ?? 0, options.host ?? '127.0.0.1', resolve);
@@ -171,13 +189,13 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   });
   replicator.resume();
 
-  const { address, port, family } = bound();
+  const { address, port, family } = serverAddress();
   return {
     endpoint: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`,
-    knobs,
+    faultSettings,
     log,
     store,
-    replicated: () => replicator.drained(),
+    waitForReplication: () => replicator.waitUntilIdle(),
     async close() {
       replicator.stop();
       server.closeAllConnections();
@@ -187,9 +205,9 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   };
 }
 
-const ENCODERS: Record<
+const RESPONSE_ENCODERS: Record<
   ServiceName,
-  (operation: Operation, output: Record<string, unknown>, id: string) => Answer
+  (operation: SdkOperation, output: Record<string, unknown>, id: string) => EncodedResponse
 > = {
   s3: encodeRest,
   iam: (operation, output, id) => encodeQuery('iam', operation, output, id),
@@ -198,24 +216,34 @@ const ENCODERS: Record<
   cloudtrail: encodeJson,
 };
 
-function encodeError(service: ServiceName, error: AwsError, id: string, resource: string): Answer {
+function encodeErrorResponse(
+  service: ServiceName,
+  error: AwsError,
+  id: string,
+  resource: string,
+): EncodedResponse {
   if (service === 's3') return encodeRestError(error, id, resource);
   return service === 'iam' || service === 'sts'
     ? encodeQueryError(service, error, id)
     : encodeJsonError(error);
 }
 
-function send(response: ServerResponse, answer: Answer, requestId: string, headOnly: boolean): void {
-  const body = headOnly ? '' : answer.body;
+function sendResponse(
+  response: ServerResponse,
+  encodedResponse: EncodedResponse,
+  requestId: string,
+  headOnly: boolean,
+): void {
+  const body = headOnly ? '' : encodedResponse.body;
   const headers = {
     'x-amz-request-id': requestId,
     'x-amzn-requestid': requestId,
     'x-amz-id-2': HOST_ID,
-    ...answer.headers,
-    ...(headOnly || answer.status === 204 || answer.status === 304
+    ...encodedResponse.headers,
+    ...(headOnly || encodedResponse.status === 204 || encodedResponse.status === 304
       ? {}
       : { 'content-length': Buffer.byteLength(body) }),
   };
-  response.writeHead(answer.status, headers);
-  response.end(answer.status === 204 || answer.status === 304 ? undefined : body);
+  response.writeHead(encodedResponse.status, headers);
+  response.end(encodedResponse.status === 204 || encodedResponse.status === 304 ? undefined : body);
 }

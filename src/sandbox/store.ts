@@ -13,7 +13,7 @@ export interface Store {
   buckets(): Iterable<BucketState>;
   addBucket(bucket: BucketState): void;
   removeBucket(name: string): void;
-  changed(state: AccountState | BucketState): void;
+  markChanged(state: AccountState | BucketState): void;
   putBlob(bytes: Buffer): string;
   getBlob(id: string): Buffer;
   removeBlob(id: string): void;
@@ -23,22 +23,22 @@ export interface Store {
 }
 
 /** A store that forgets. */
-export function memoryStore(): Store {
+export function createMemoryStore(): Store {
   const accounts = new Map<string, AccountState>();
   const buckets = new Map<string, BucketState>();
   const blobs = new Map<string, Buffer>();
   return {
     account(id) {
-      const known = accounts.get(id) ?? emptyAccount(id);
-      accounts.set(id, known);
-      return known;
+      const account = accounts.get(id) ?? createEmptyAccount(id);
+      accounts.set(id, account);
+      return account;
     },
     accounts: () => accounts.values(),
     bucket: (name) => buckets.get(name),
     buckets: () => buckets.values(),
     addBucket: (bucket) => void buckets.set(bucket.name, bucket),
     removeBucket: (name) => void buckets.delete(name),
-    changed: () => {},
+    markChanged: () => {},
     putBlob(bytes) {
       const id = randomUUID();
       blobs.set(id, bytes);
@@ -51,7 +51,7 @@ export function memoryStore(): Store {
   };
 }
 
-export const emptyAccount = (id: string): AccountState => ({
+export const createEmptyAccount = (id: string): AccountState => ({
   id,
   roles: new Map(),
   keys: new Map(),

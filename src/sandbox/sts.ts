@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { authorize, storedPolicy } from './authorize.ts';
+import { authorize, toNamedPolicy } from './authorize.ts';
 import { AwsError } from './aws-error.ts';
 import type { Handlers } from './call.ts';
 import { findRole } from './principals.ts';
@@ -14,27 +14,27 @@ export const stsHandlers: Handlers = {
 
   AssumeRole(call, input) {
     const arn: string = input.RoleArn;
-    const session: string = input.RoleSessionName;
-    if (!/^[\w+=,.@-]*$/.test(session)) {
+    const sessionName: string = input.RoleSessionName;
+    if (!/^[\w+=,.@-]*$/.test(sessionName)) {
       throw new AwsError(
         400,
         'ValidationError',
-        `1 validation error detected: Value '${session}' at 'roleSessionName' failed to satisfy constraint: Member must satisfy regular expression pattern: [\\w+=,.@-]*`,
+        `1 validation error detected: Value '${sessionName}' at 'roleSessionName' failed to satisfy constraint: Member must satisfy regular expression pattern: [\\w+=,.@-]*`,
       );
     }
     if (!/^arn:[^:]+:iam::\d{12}:role\/.+$/.test(arn))
       throw new AwsError(400, 'ValidationError', `${arn} is invalid`);
-    const keys = ((input.Tags ?? []) as { Key: string }[]).map(({ Key }) => Key.toLowerCase());
-    const transitive = ((input.TransitiveTagKeys ?? []) as string[]).map((key) => key.toLowerCase());
-    if (transitive.some((key) => !keys.includes(key))) {
+    const tagKeys = ((input.Tags ?? []) as { Key: string }[]).map(({ Key }) => Key.toLowerCase());
+    const transitiveKeys = ((input.TransitiveTagKeys ?? []) as string[]).map((key) => key.toLowerCase());
+    if (transitiveKeys.some((key) => !tagKeys.includes(key))) {
       throw new AwsError(
         400,
         'InvalidParameterValue',
         'The specified transitive tag key must be included in the requested tags.',
       );
     }
-    const inherited = call.session?.transitiveTags ?? [];
-    if (keys.some((key) => inherited.includes(key))) {
+    const inheritedKeys = call.session?.transitiveTags ?? [];
+    if (tagKeys.some((key) => inheritedKeys.includes(key))) {
       throw new AwsError(
         400,
         'InvalidParameterValue',
@@ -43,7 +43,7 @@ export const stsHandlers: Handlers = {
     }
     const role = findRole(call.store, arn, call.now);
     const account = arn.split(':')[4] ?? '';
-    const allowed =
+    const isAllowed =
       role &&
       authorize(
         call.store,
@@ -52,11 +52,11 @@ export const stsHandlers: Handlers = {
           action: 'sts:AssumeRole',
           resource: arn,
           resourceAccount: account,
-          resourcePolicy: storedPolicy(call.store, `trust policy of ${role.name}`, role.trust),
+          resourcePolicy: toNamedPolicy(call.store, `trust policy of ${role.name}`, role.trust),
         },
         call.now,
       ).allowed;
-    if (!role || !allowed) {
+    if (!role || !isAllowed) {
       throw new AwsError(
         403,
         'AccessDenied',
@@ -65,15 +65,15 @@ export const stsHandlers: Handlers = {
     }
     const duration: number = input.DurationSeconds ?? 3600;
     const accessKeyId = `ASIA${randomBytes(8).toString('hex').toUpperCase()}`;
-    const owner = call.store.account(account);
-    owner.sessions.set(accessKeyId, {
+    const accountState = call.store.account(account);
+    accountState.sessions.set(accessKeyId, {
       accessKeyId,
       roleName: role.name,
-      sessionName: session,
+      sessionName: sessionName,
       expires: call.now + duration * 1000,
-      transitiveTags: [...inherited, ...transitive],
+      transitiveTags: [...inheritedKeys, ...transitiveKeys],
     });
-    call.store.changed(owner);
+    call.store.markChanged(accountState);
     return {
       Credentials: {
         AccessKeyId: accessKeyId,
@@ -82,8 +82,8 @@ export const stsHandlers: Handlers = {
         Expiration: new Date(call.now + duration * 1000),
       },
       AssumedRoleUser: {
-        AssumedRoleId: `${role.id}:${session}`,
-        Arn: `arn:aws:sts::${account}:assumed-role/${role.name}/${session}`,
+        AssumedRoleId: `${role.id}:${sessionName}`,
+        Arn: `arn:aws:sts::${account}:assumed-role/${role.name}/${sessionName}`,
       },
     };
   },

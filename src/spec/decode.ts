@@ -1,9 +1,9 @@
-import { fileProblem, makeSource, problemAt, type Source } from './source.ts';
+import { createSourceFile, fileProblem, problemAtOffset, type SourceFile } from './source-file.ts';
 import type { Problem } from './types.ts';
 
 /** The text of a file, if it is text: UTF-8 with line feeds, as git and AWS's own tools write it. */
-export function decode(file: string, bytes: Uint8Array): { source: Source } | { problem: Problem } {
-  if (startsWith(bytes, 0xff, 0xfe) || startsWith(bytes, 0xfe, 0xff)) {
+export function decodeFile(file: string, bytes: Uint8Array): { source: SourceFile } | { problem: Problem } {
+  if (startsWithBytes(bytes, 0xff, 0xfe) || startsWithBytes(bytes, 0xfe, 0xff)) {
     return {
       problem: fileProblem(file, {
         message: 'the file is encoded in UTF-16',
@@ -12,15 +12,16 @@ export function decode(file: string, bytes: Uint8Array): { source: Source } | { 
     };
   }
   const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
-  const source = makeSource(file, text);
-  for (const { pattern, message, hint } of UNREADABLE) {
-    const at = text.search(pattern);
-    if (at !== -1) return { problem: problemAt(source, at, { message: message(text.charAt(at)), hint }) };
+  const source = createSourceFile(file, text);
+  for (const { pattern, message, hint } of FORBIDDEN_CHARACTERS) {
+    const offset = text.search(pattern);
+    if (offset !== -1)
+      return { problem: problemAtOffset(source, offset, { message: message(text.charAt(offset)), hint }) };
   }
-  const at = invalidAt(text, bytes);
-  if (at === undefined) return { source };
+  const offset = firstInvalidOffset(text, bytes);
+  if (offset === undefined) return { source };
   return {
-    problem: problemAt(source, at, {
+    problem: problemAtOffset(source, offset, {
       message: 'the bytes here are not UTF-8',
       hint: 'save the file as UTF-8; it may have been written in Latin-1 or Windows-1252',
     }),
@@ -28,7 +29,7 @@ export function decode(file: string, bytes: Uint8Array): { source: Source } | { 
 }
 
 /** Characters that YAML forbids, or that make a spec read otherwise on another machine. */
-const UNREADABLE: { pattern: RegExp; message: (found: string) => string; hint: string }[] = [
+const FORBIDDEN_CHARACTERS: { pattern: RegExp; message: (character: string) => string; hint: string }[] = [
   {
     pattern: /\0/,
     message: () => 'the file has a NUL byte: it is binary, or damaged',
@@ -47,26 +48,26 @@ const UNREADABLE: { pattern: RegExp; message: (found: string) => string; hint: s
   {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is searched for
     pattern: /[\x01-\x08\x0B\x0C\x0E-\x1F\x7F]/,
-    message: (found) => `the control character ${codePoint(found)} cannot stand in YAML`,
+    message: (character) => `the control character ${formatCodePoint(character)} cannot stand in YAML`,
     hint: 'remove it',
   },
 ];
 
 /** Where the first bytes stand that a decoder had to replace; a replacement character that was written is none. */
-function invalidAt(text: string, bytes: Uint8Array): number | undefined {
-  let seen = 0;
-  let offset = 0;
-  for (let at = text.indexOf('\uFFFD'); at !== -1; at = text.indexOf('\uFFFD', at + 1)) {
-    offset += Buffer.byteLength(text.slice(seen, at));
-    if (!startsWith(bytes.subarray(offset, offset + 3), 0xef, 0xbf, 0xbd)) return at;
-    offset += 3;
-    seen = at + 1;
+function firstInvalidOffset(text: string, bytes: Uint8Array): number | undefined {
+  let scannedTo = 0;
+  let byteOffset = 0;
+  for (let index = text.indexOf('\uFFFD'); index !== -1; index = text.indexOf('\uFFFD', index + 1)) {
+    byteOffset += Buffer.byteLength(text.slice(scannedTo, index));
+    if (!startsWithBytes(bytes.subarray(byteOffset, byteOffset + 3), 0xef, 0xbf, 0xbd)) return index;
+    byteOffset += 3;
+    scannedTo = index + 1;
   }
   return undefined;
 }
 
-const startsWith = (bytes: Uint8Array, ...start: number[]): boolean =>
-  start.every((byte, index) => bytes[index] === byte);
+const startsWithBytes = (bytes: Uint8Array, ...prefix: number[]): boolean =>
+  prefix.every((byte, index) => bytes[index] === byte);
 
-const codePoint = (character: string): string =>
+const formatCodePoint = (character: string): string =>
   `U+${character.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}`;

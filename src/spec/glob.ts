@@ -1,5 +1,5 @@
 /** `*` within a name, `**` across folders, `?` for one character. */
-export function globPattern(pattern: string): RegExp {
+export function globToRegExp(pattern: string): RegExp {
   const source = pattern.replace(/\*\*\/|\*+|[?]|[^*?]+/g, (part) => {
     if (part === '**/') return '(?:.*/)?';
     if (part === '*') return '[^/]*';
@@ -14,6 +14,6 @@ export const isGlob = (text: string): boolean => /[*?]/.test(text);
 
 /** The folder below which everything lies that a pattern can match. */
 export function globRoot(pattern: string): string {
-  const fixed = pattern.slice(0, pattern.search(/[*?]/));
-  return fixed.includes('/') ? fixed.slice(0, fixed.lastIndexOf('/')) || '/' : '.';
+  const literalPart = pattern.slice(0, pattern.search(/[*?]/));
+  return literalPart.includes('/') ? literalPart.slice(0, literalPart.lastIndexOf('/')) || '/' : '.';
 }

@@ -1,112 +1,117 @@
 import * as z from 'zod';
-import { forEditors } from './for-editors.ts';
-import { documents } from './schema.ts';
+import { toEditorSchema } from './editor-schema.ts';
+import { documentSchemas } from './schema.ts';
 
 /** The JSON Schema (draft 7, which editors know) of everything that a spec file may hold. */
-export function jsonSchema(): object {
-  const { anyOf = [], ...rest } = z.toJSONSchema(z.union(Object.values(documents)), {
+export function buildJsonSchema(): object {
+  const { anyOf = [], ...rest } = z.toJSONSchema(z.union(Object.values(documentSchemas)), {
     target: 'draft-7',
     io: 'input',
-  }) as Schema;
-  return forEditors({
+  }) as JsonSchemaNode;
+  return toEditorSchema({
     ...rest,
     title: 'replikey specs',
     description: 'S3 replication of KMS-encrypted objects, declared.',
-    definitions: { variable: VARIABLE },
+    definitions: { variable: VARIABLE_REFERENCE_SCHEMA },
     anyOf: anyOf.map((document) => ({
-      title: kindOf(document) ?? '',
-      ...(kindOf(document) === 'Variables' ? document : written(document)),
+      title: kindOfSchema(document) ?? '',
+      ...(kindOfSchema(document) === 'Variables' ? document : toWrittenForm(document)),
     })),
   });
 }
 
-interface Schema {
+interface JsonSchemaNode {
   type?: string;
-  properties?: Record<string, Schema>;
+  properties?: Record<string, JsonSchemaNode>;
   required?: string[];
-  oneOf?: Schema[];
-  anyOf?: Schema[];
-  items?: Schema;
+  oneOf?: JsonSchemaNode[];
+  anyOf?: JsonSchemaNode[];
+  items?: JsonSchemaNode;
   const?: string;
-  additionalProperties?: Schema | boolean;
+  additionalProperties?: JsonSchemaNode | boolean;
   [keyword: string]: unknown;
 }
 
-const kindOf = ({ properties }: Schema): string | undefined => properties?.kind?.const;
+const kindOfSchema = ({ properties }: JsonSchemaNode): string | undefined => properties?.kind?.const;
 
 /** A document as it is written: with variables, and what may stand in Defaults left out. */
-function written(document: Schema): Schema {
+function toWrittenForm(document: JsonSchemaNode): JsonSchemaNode {
   const { properties = {} } = document;
   const { metadata, spec, ...envelope } = properties;
   return {
     ...document,
     properties: {
       ...envelope,
-      ...(metadata && { metadata: withVariables(metadata) }),
+      ...(metadata && { metadata: allowVariables(metadata) }),
       ...(spec && {
-        spec: withVariables(kindOf(document) === 'BucketReplication' ? withDefaults(spec) : spec),
+        spec: allowVariables(kindOfSchema(document) === 'BucketReplication' ? allowDefaults(spec) : spec),
       }),
     },
   };
 }
 
-const VARIABLE = {
+const VARIABLE_REFERENCE_SCHEMA = {
   description: 'A text with a variable in it.',
   type: 'string',
   pattern: '\\$\\{var\\.[A-Za-z][\\w-]*\\}',
 };
 
 /** What a value says of itself, beside what it may be. */
-const ABOUT = ['description', 'default', 'examples'];
+const ANNOTATION_KEYWORDS = ['description', 'default', 'examples'];
 
 /** Wherever a single value stands that not every text may be, a text with a variable may stand too. */
-function withVariables(schema: Schema): Schema {
+function allowVariables(schema: JsonSchemaNode): JsonSchemaNode {
   if (schema.type !== 'object' && schema.type !== 'array' && !schema.anyOf) {
     const entries = Object.entries(schema);
-    const about = entries.filter(([keyword]) => ABOUT.includes(keyword));
-    const allowed = entries.filter(([keyword]) => !ABOUT.includes(keyword));
-    const isAnyText = schema.type === 'string' && allowed.length === 1;
+    const annotations = entries.filter(([keyword]) => ANNOTATION_KEYWORDS.includes(keyword));
+    const constraints = entries.filter(([keyword]) => !ANNOTATION_KEYWORDS.includes(keyword));
+    const isAnyText = schema.type === 'string' && constraints.length === 1;
     if (isAnyText) return schema;
-    const anyOf = [Object.fromEntries(allowed), { $ref: '#/definitions/variable' }];
-    return { ...Object.fromEntries(about), anyOf };
+    const anyOf = [Object.fromEntries(constraints), { $ref: '#/definitions/variable' }];
+    return { ...Object.fromEntries(annotations), anyOf };
   }
-  return mapped(schema, withVariables);
+  return mapSubschemas(schema, allowVariables);
 }
 
-function mapped(schema: Schema, change: (inner: Schema) => Schema): Schema {
+function mapSubschemas(
+  schema: JsonSchemaNode,
+  transform: (inner: JsonSchemaNode) => JsonSchemaNode,
+): JsonSchemaNode {
   const { properties, items, anyOf, additionalProperties } = schema;
   return {
     ...schema,
     ...(properties && {
       properties: Object.fromEntries(
-        Object.entries(properties).map(([name, field]) => [name, change(field)]),
+        Object.entries(properties).map(([name, field]) => [name, transform(field)]),
       ),
     }),
-    ...(items && { items: change(items) }),
-    ...(anyOf && { anyOf: anyOf.map(change) }),
-    ...(typeof additionalProperties === 'object' && { additionalProperties: change(additionalProperties) }),
+    ...(items && { items: transform(items) }),
+    ...(anyOf && { anyOf: anyOf.map(transform) }),
+    ...(typeof additionalProperties === 'object' && {
+      additionalProperties: transform(additionalProperties),
+    }),
   };
 }
 
 /** Nothing of a pair need be there where it takes Defaults, and what must be is asked for where it does not. */
-function withDefaults(spec: Schema): Schema {
-  return { ...loose(spec), if: { required: ['defaults'] }, else: demands(spec) };
+function allowDefaults(spec: JsonSchemaNode): JsonSchemaNode {
+  return { ...withoutRequired(spec), if: { required: ['defaults'] }, else: requirementsOf(spec) };
 }
 
 /** Without what must be there; items of lists are as they were, since lists are taken as a whole. */
-function loose(schema: Schema): Schema {
+function withoutRequired(schema: JsonSchemaNode): JsonSchemaNode {
   const { required: _, oneOf: __, items, ...rest } = schema;
-  return { ...mapped(rest, loose), ...(items && { items }) };
+  return { ...mapSubschemas(rest, withoutRequired), ...(items && { items }) };
 }
 
 /** What must be there, and nothing else. */
-function demands({ required, oneOf, properties = {}, anyOf = [] }: Schema): Schema {
+function requirementsOf({ required, oneOf, properties = {}, anyOf = [] }: JsonSchemaNode): JsonSchemaNode {
   const fields = Object.entries(properties)
-    .map(([name, field]) => [name, demands(field)] as const)
+    .map(([name, field]) => [name, requirementsOf(field)] as const)
     .filter(([, field]) => Object.keys(field).length > 0);
   return {
     // What is demanded of the fields of a mapping says nothing of a text in its place.
-    ...Object.assign({}, ...anyOf.map(demands)),
+    ...Object.assign({}, ...anyOf.map(requirementsOf)),
     ...(required && { required }),
     ...(oneOf && { oneOf }),
     ...(fields.length > 0 && { properties: Object.fromEntries(fields) }),

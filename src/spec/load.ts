@@ -1,22 +1,22 @@
-import { check } from './checks/index.ts';
-import { decode } from './decode.ts';
-import type { Parsed } from './document.ts';
-import { type File, readFiles } from './files.ts';
-import { type Given, NOTHING_GIVEN } from './given.ts';
+import { applyDefaults } from './apply-defaults.ts';
+import { checkSpecs } from './checks/index.ts';
+import { decodeFile } from './decode.ts';
+import type { ParsedDocument } from './document.ts';
+import { readSpecFiles, type SpecFile } from './files.ts';
+import { compareProblems } from './format-problems.ts';
+import { interpolateVariables } from './interpolate.ts';
 import { MAX_PROBLEMS_PER_FILE } from './limits.ts';
-import { parse } from './parse.ts';
-import { valueAt } from './path.ts';
-import { fill } from './references.ts';
-import { byPlace } from './report.ts';
-import { resolve } from './resolve.ts';
-import { at, fileProblem } from './source.ts';
-import { takeDefaults } from './take-defaults.ts';
+import { parseDocuments } from './parse.ts';
+import { valueAtPath } from './path.ts';
+import { resolveSpecs } from './resolve.ts';
+import { fileProblem, formatPosition } from './source-file.ts';
 import type { Problem, Specs } from './types.ts';
-import { type Valid, validate } from './validate.ts';
-import { settle } from './variables.ts';
+import { type CheckedDocument, validateDocument } from './validate.ts';
+import { NO_VARIABLE_INPUT, type VariableInput } from './variable-input.ts';
+import { resolveVariables } from './variables.ts';
 
 /** What was found: the specs if there is nothing wrong with any, and everything that is wrong. */
-export interface Loaded {
+export interface LoadResult {
   specs?: Specs;
   problems: Problem[];
   /** How many files and documents were read. */
@@ -28,104 +28,116 @@ export interface Loaded {
 export async function loadSpecs(
   paths: readonly string[],
   stdin: () => Promise<string | Uint8Array> = async () => '',
-  given: Given = NOTHING_GIVEN,
-): Promise<Loaded> {
-  const { files, problems } = await readFiles(paths, stdin);
-  return loadFiles(files, problems, paths[0], given);
+  variableInput: VariableInput = NO_VARIABLE_INPUT,
+): Promise<LoadResult> {
+  const { files, problems } = await readSpecFiles(paths, stdin);
+  return loadSpecFiles(files, problems, paths[0], variableInput);
 }
 
 /**
  * The same of files that were read; pure. `found`: what is wrong already, with paths or with files. `mayBeNone`: that
  * nothing is declared is no mistake.
  */
-export function loadFiles(
-  files: readonly File[],
-  found: readonly Problem[] = [],
+export function loadSpecFiles(
+  files: readonly SpecFile[],
+  earlierProblems: readonly Problem[] = [],
   root = '.',
-  given: Given = NOTHING_GIVEN,
-  mayBeNone = false,
-): Loaded {
-  const read = files.map(documentsOf);
-  const written = read.flatMap(({ documents }) => documents);
-  const { documents, valid, used, problems } = assemble(written, given);
-  const reading = [...found, ...read.flatMap((one) => one.problems)];
-  const rest = [...problems, ...check(valid, documents)];
-  const counts = { files: files.length, documents: written.length };
-  if (reading.length + rest.length > 0) return { problems: shown(reading, rest), ...counts };
-  if (!mayBeNone && !valid.some(({ kind }) => kind === 'BucketReplication')) {
+  variableInput: VariableInput = NO_VARIABLE_INPUT,
+  allowEmpty = false,
+): LoadResult {
+  const parsedFiles = files.map(parseFile);
+  const writtenDocuments = parsedFiles.flatMap(({ documents }) => documents);
+  const { documents, checkedDocuments, usedVariables, problems } = assembleDocuments(
+    writtenDocuments,
+    variableInput,
+  );
+  const readProblems = [...earlierProblems, ...parsedFiles.flatMap((file) => file.problems)];
+  const laterProblems = [...problems, ...checkSpecs(checkedDocuments, documents)];
+  const counts = { files: files.length, documents: writtenDocuments.length };
+  if (readProblems.length + laterProblems.length > 0)
+    return { problems: limitProblems(readProblems, laterProblems), ...counts };
+  if (!allowEmpty && !checkedDocuments.some(({ kind }) => kind === 'BucketReplication')) {
     const message = 'no BucketReplication is declared';
     const hint =
       'a run that finds nothing to look after is taken for a mistake: name the folder of your specs';
     return { problems: [fileProblem(root, { message, hint })], ...counts };
   }
-  return { specs: { ...resolve(valid), variables: used }, problems: [], ...counts };
+  return { specs: { ...resolveSpecs(checkedDocuments), variables: usedVariables }, problems: [], ...counts };
 }
 
-function documentsOf({ file, bytes }: File): { documents: Parsed[]; problems: Problem[] } {
-  const decoded = decode(file, bytes);
-  return 'problem' in decoded ? { documents: [], problems: [decoded.problem] } : parse(decoded.source);
+function parseFile({ file, bytes }: SpecFile): { documents: ParsedDocument[]; problems: Problem[] } {
+  const decoded = decodeFile(file, bytes);
+  return 'problem' in decoded
+    ? { documents: [], problems: [decoded.problem] }
+    : parseDocuments(decoded.source);
 }
 
 /** Each document as it is meant: first variables take their values, then pairs their defaults. */
-function assemble(written: readonly Parsed[], given: Given) {
+function assembleDocuments(writtenDocuments: readonly ParsedDocument[], variableInput: VariableInput) {
   const problems: Problem[] = [];
-  const judge = (documents: readonly Parsed[]): Valid[] =>
+  const validateAll = (documents: readonly ParsedDocument[]): CheckedDocument[] =>
     documents.flatMap((parsed) => {
-      const judged = validate(parsed);
-      problems.push(...judged.problems);
-      return judged.valid ?? [];
+      const result = validateDocument(parsed);
+      problems.push(...result.problems);
+      return result.checked ?? [];
     });
 
-  const [declaring, others] = divided(written, 'Variables');
-  const declarations = judge(declaring);
-  const settled = settle(
-    declaring,
-    declarations.filter((one) => one.kind === 'Variables'),
-    given,
+  const [variablesDocuments, otherDocuments] = splitByKind(writtenDocuments, 'Variables');
+  const checkedVariables = validateAll(variablesDocuments);
+  const variablesResult = resolveVariables(
+    variablesDocuments,
+    checkedVariables.filter((document) => document.kind === 'Variables'),
+    variableInput,
   );
-  const filled = fill(others, settled.variables);
-  const [defaults, rest] = divided(filled.documents, 'Defaults');
-  const shared = judge(defaults);
-  const completed = takeDefaults(rest, defaults, shared);
-  problems.push(...settled.problems, ...filled.problems, ...completed.problems);
+  const interpolationResult = interpolateVariables(otherDocuments, variablesResult.variables);
+  const [defaultsDocuments, remainingDocuments] = splitByKind(interpolationResult.documents, 'Defaults');
+  const checkedDefaults = validateAll(defaultsDocuments);
+  const defaultsResult = applyDefaults(remainingDocuments, defaultsDocuments, checkedDefaults);
+  problems.push(...variablesResult.problems, ...interpolationResult.problems, ...defaultsResult.problems);
   return {
-    documents: [...declaring, ...defaults, ...completed.documents],
-    valid: [...declarations, ...shared, ...judge(completed.documents)],
-    used: filled.used,
+    documents: [...variablesDocuments, ...defaultsDocuments, ...defaultsResult.documents],
+    checkedDocuments: [...checkedVariables, ...checkedDefaults, ...validateAll(defaultsResult.documents)],
+    usedVariables: interpolationResult.usedVariables,
     problems,
   };
 }
 
-function divided(documents: readonly Parsed[], kind: string): [those: Parsed[], others: Parsed[]] {
-  const isOne = ({ value }: Parsed) => valueAt(value, ['kind']) === kind;
-  return [documents.filter(isOne), documents.filter((one) => !isOne(one))];
+function splitByKind(
+  documents: readonly ParsedDocument[],
+  kind: string,
+): [those: ParsedDocument[], others: ParsedDocument[]] {
+  const isOfKind = ({ value }: ParsedDocument) => valueAtPath(value, ['kind']) === kind;
+  return [documents.filter(isOfKind), documents.filter((document) => !isOfKind(document))];
 }
 
 /** By place; of each file no more than anyone reads, and first of all what was met in reading it. */
-function shown(reading: readonly Problem[], rest: readonly Problem[]): Problem[] {
+function limitProblems(readProblems: readonly Problem[], laterProblems: readonly Problem[]): Problem[] {
   const byFile = new Map<string, Problem[]>();
-  for (const problem of [...reading, ...once(rest.toSorted(byPlace))]) {
+  for (const problem of [
+    ...readProblems,
+    ...dedupeDefaultsProblems(laterProblems.toSorted(compareProblems)),
+  ]) {
     const { file } = problem.position;
-    const ofFile = byFile.get(file);
-    if (ofFile) ofFile.push(problem);
+    const problemsOfFile = byFile.get(file);
+    if (problemsOfFile) problemsOfFile.push(problem);
     else byFile.set(file, [problem]);
   }
-  return [...byFile.values()].flatMap(firstOnes).sort(byPlace);
+  return [...byFile.values()].flatMap(truncateProblems).sort(compareProblems);
 }
 
 /** What is wrong with Defaults in the same way for many pairs, once. */
-function once(problems: readonly Problem[]): Problem[] {
-  const told = new Set<string>();
+function dedupeDefaultsProblems(problems: readonly Problem[]): Problem[] {
+  const problemKeys = new Set<string>();
   return problems.filter(({ position, message, takenBy }) => {
-    const key = `${at(position)} ${message}`;
-    if (takenBy && told.has(key)) return false;
-    told.add(key);
+    const key = `${formatPosition(position)} ${message}`;
+    if (takenBy && problemKeys.has(key)) return false;
+    problemKeys.add(key);
     return true;
   });
 }
 
-function firstOnes(problems: readonly Problem[]): readonly Problem[] {
-  const first = problems.slice(0, MAX_PROBLEMS_PER_FILE).sort(byPlace);
+function truncateProblems(problems: readonly Problem[]): readonly Problem[] {
+  const first = problems.slice(0, MAX_PROBLEMS_PER_FILE).sort(compareProblems);
   const last = first.at(-1);
   const more = problems.length - first.length;
   if (more === 0 || !last) return first;

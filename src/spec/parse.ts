@@ -1,31 +1,33 @@
 import { Composer, type CST, type Document, isScalar, Lexer, Parser } from 'yaml';
-import type { Parsed } from './document.ts';
-import { MAX_DEPTH, MAX_DOCUMENTS, MAX_PROBLEMS_PER_FILE, MAX_SYNTAX_PROBLEMS } from './limits.ts';
-import { toPlain } from './plain.ts';
-import { problemAt, type Source } from './source.ts';
-import { explainSyntax, MISLEADING } from './syntax.ts';
+import type { ParsedDocument } from './document.ts';
+import { CASCADING_ERRORS, explainSyntaxError } from './explain-syntax.ts';
+import { MAX_DOCUMENTS, MAX_PROBLEMS_PER_FILE, MAX_SYNTAX_PROBLEMS, MAX_YAML_DEPTH } from './limits.ts';
+import { problemAtOffset, type SourceFile } from './source-file.ts';
+import { toPlain } from './to-plain.ts';
 import type { Problem } from './types.ts';
-import { followBrackets, type Unclosed } from './unclosed.ts';
+import { trackBrackets, type UnclosedBracket } from './unclosed-brackets.ts';
 
 /** Read the documents of a file's text. Pure. Every problem is returned, none thrown. */
-export function parse(source: Source): { documents: Parsed[]; problems: Problem[] } {
-  const { tokens, unclosed, problem } = tokensOf(source);
+export function parseDocuments(source: SourceFile): { documents: ParsedDocument[]; problems: Problem[] } {
+  const { tokens, unclosed, problem } = tokenizeYaml(source);
   if (problem) return { documents: [], problems: [problem] };
 
-  const documents: Parsed[] = [];
+  const documents: ParsedDocument[] = [];
   const problems: Problem[] = [];
-  for (const yaml of new Composer(OPTIONS).compose(tokens, false, source.text.length)) {
-    const errors = syntaxProblems(source, yaml, unclosed);
+  for (const yamlDocument of new Composer(YAML_OPTIONS).compose(tokens, false, source.text.length)) {
+    const errors = syntaxProblems(source, yamlDocument, unclosed);
     problems.push(...errors);
     if (errors.length > 0 && problems.length >= MAX_SYNTAX_PROBLEMS) break;
-    if (errors.length > 0 || isNothing(yaml)) continue;
+    if (errors.length > 0 || isEmptyDocument(yamlDocument)) continue;
     if (documents.length === MAX_DOCUMENTS) {
       const message = `the file holds more than ${MAX_DOCUMENTS} documents`;
-      problems.push(problemAt(source, yaml.range[0], { message, hint: 'split it into several files' }));
+      problems.push(
+        problemAtOffset(source, yamlDocument.range[0], { message, hint: 'split it into several files' }),
+      );
       break;
     }
-    if (yaml.contents === null) continue;
-    const plain = toPlain(source, yaml.contents);
+    if (yamlDocument.contents === null) continue;
+    const plain = toPlain(source, yamlDocument.contents);
     problems.push(...plain.problems.slice(0, MAX_PROBLEMS_PER_FILE));
     if (plain.problems.length === 0) documents.push(plain.document);
   }
@@ -33,7 +35,7 @@ export function parse(source: Source): { documents: Parsed[]; problems: Problem[
   return {
     documents,
     problems: [
-      problemAt(source, 0, {
+      problemAtOffset(source, 0, {
         message: source.text.trim() === '' ? 'the file is empty' : 'the file holds no document',
         hint: 'write a document with apiVersion, kind, metadata and spec, or remove the file',
       }),
@@ -45,7 +47,7 @@ export function parse(source: Source): { documents: Parsed[]; problems: Problem[
  * YAML 1.2, so that `no` and `on` stay words. `uniqueKeys` is off, since its check compares every key with every
  * other; `toPlain` finds keys that are written twice.
  */
-const OPTIONS = {
+const YAML_OPTIONS = {
   version: '1.2',
   stringKeys: true,
   uniqueKeys: false,
@@ -57,24 +59,28 @@ const OPTIONS = {
  * The concrete syntax, token by token. The composer recurses, and so does the parser when many levels close at once;
  * on Node 20 that can abort the process past all catching. The parser's own stack tells the depth while it is shallow.
  */
-function tokensOf(source: Source): { tokens: CST.Token[]; unclosed: Unclosed[]; problem?: Problem } {
+function tokenizeYaml(source: SourceFile): {
+  tokens: CST.Token[];
+  unclosed: UnclosedBracket[];
+  problem?: Problem;
+} {
   const tokens: CST.Token[] = [];
   const parser = new Parser();
-  const brackets = followBrackets();
-  const unclosed = brackets.found;
+  const brackets = trackBrackets();
+  const unclosed = brackets.unclosed;
   let errors = 0;
   for (const lexeme of new Lexer().lex(source.text)) {
     brackets.next(lexeme, parser.offset);
     for (const token of parser.next(lexeme)) {
       tokens.push(token);
       if (token.type === 'error') errors += 1;
-      const refused = refusedToken(token);
-      if (refused) return { tokens, unclosed, problem: problemAt(source, token.offset, refused) };
+      const rejection = rejectDirective(token);
+      if (rejection) return { tokens, unclosed, problem: problemAtOffset(source, token.offset, rejection) };
     }
-    if (parser.stack.length > MAX_DEPTH) {
-      const message = `more than ${MAX_DEPTH} levels are nested in each other here`;
+    if (parser.stack.length > MAX_YAML_DEPTH) {
+      const message = `more than ${MAX_YAML_DEPTH} levels are nested in each other here`;
       const hint = 'a spec needs seven; look for a stray bracket, dash or indentation';
-      return { tokens, unclosed, problem: problemAt(source, parser.offset, { message, hint }) };
+      return { tokens, unclosed, problem: problemAtOffset(source, parser.offset, { message, hint }) };
     }
     if (errors >= MAX_SYNTAX_PROBLEMS) break;
   }
@@ -84,28 +90,32 @@ function tokensOf(source: Source): { tokens: CST.Token[]; unclosed: Unclosed[]; 
 }
 
 /** `%YAML 1.1` would change what words mean, and `%TAG` what tags do. */
-function refusedToken(token: CST.Token) {
+function rejectDirective(token: CST.Token) {
   if (token.type !== 'directive') return undefined;
   return { message: 'directives are not read', hint: 'remove the line: specs are YAML 1.2' };
 }
 
 /** Of each line the first error, since the others follow from it; so does everything after what is not closed. */
-function syntaxProblems(source: Source, yaml: Document.Parsed, unclosed: readonly Unclosed[]): Problem[] {
-  const errors = [...yaml.errors, ...yaml.warnings].map((error) => ({
+function syntaxProblems(
+  source: SourceFile,
+  yamlDocument: Document.Parsed,
+  unclosed: readonly UnclosedBracket[],
+): Problem[] {
+  const errors = [...yamlDocument.errors, ...yamlDocument.warnings].map((error) => ({
     offset: error.pos[0],
-    finding: explainSyntax(error, source),
+    details: explainSyntaxError(error, source),
   }));
   if (errors.length === 0) return [];
-  const [start, , end] = yaml.range;
-  const open = unclosed.filter(({ offset }) => offset >= start && offset < end);
-  const first = Math.min(...open.map(({ offset }) => offset));
-  const told = [...errors.filter(({ offset }) => offset < first), ...open];
-  const misleading = told.filter(({ finding }) => MISLEADING.includes(finding));
+  const [start, , end] = yamlDocument.range;
+  const unclosedHere = unclosed.filter(({ offset }) => offset >= start && offset < end);
+  const firstUnclosed = Math.min(...unclosedHere.map(({ offset }) => offset));
+  const relevantErrors = [...errors.filter(({ offset }) => offset < firstUnclosed), ...unclosedHere];
+  const cascadingErrors = relevantErrors.filter(({ details }) => CASCADING_ERRORS.includes(details));
   const byLine = new Map<number, Problem>();
-  for (const { offset, finding } of (misleading.length > 0 ? misleading : told).sort(
+  for (const { offset, details } of (cascadingErrors.length > 0 ? cascadingErrors : relevantErrors).sort(
     (a, b) => a.offset - b.offset,
   )) {
-    const problem = problemAt(source, offset, finding);
+    const problem = problemAtOffset(source, offset, details);
     if (!byLine.has(problem.position.line)) byLine.set(problem.position.line, problem);
     if (byLine.size === MAX_SYNTAX_PROBLEMS) break;
   }
@@ -113,5 +123,5 @@ function syntaxProblems(source: Source, yaml: Document.Parsed, unclosed: readonl
 }
 
 /** `---` with nothing after it. */
-const isNothing = ({ contents }: Document.Parsed): boolean =>
+const isEmptyDocument = ({ contents }: Document.Parsed): boolean =>
   contents === null || (isScalar(contents) && contents.source === '' && contents.value === null);

@@ -13,41 +13,45 @@ export function formatPath(path: Path): string {
 }
 
 /** Whether one path is the other, or leads through it. */
-export function isAlong(a: Path, b: Path): boolean {
+export function pathsOverlap(a: Path, b: Path): boolean {
   const [short, long] = a.length < b.length ? [a, b] : [b, a];
   return short.every((part, index) => part === long[index]);
 }
 
 /** Whether what stands at the second path is, or is in, what stands at the first. */
-export const leadsTo = (around: Path, path: Path): boolean =>
-  around.every((part, index) => part === path[index]);
+export const isPrefixOf = (ancestor: Path, path: Path): boolean =>
+  ancestor.every((part, index) => part === path[index]);
 
 /** What stands at a path; undefined where nothing does. */
-export function valueAt(value: unknown, path: Path): unknown {
-  let found = value;
+export function valueAtPath(value: unknown, path: Path): unknown {
+  let current = value;
   for (const part of path) {
-    if (typeof found !== 'object' || found === null || !Object.hasOwn(found, part)) return undefined;
-    found = (found as Record<PropertyKey, unknown>)[part];
+    if (typeof current !== 'object' || current === null || !Object.hasOwn(current, part)) return undefined;
+    current = (current as Record<PropertyKey, unknown>)[part];
   }
-  return found;
+  return current;
 }
 
 /** What stands at a path, as text; nothing for a mapping or a list: its `toString` may be a key that somebody wrote. */
-export function textAt(value: unknown, path: Path): string {
-  const found = valueAt(value, path);
-  return typeof found === 'object' ? '' : String(found);
+export function textAtPath(value: unknown, path: Path): string {
+  const target = valueAtPath(value, path);
+  return typeof target === 'object' ? '' : String(target);
 }
 
 /** The same value with something else at the paths; undefined takes away what is there. */
-export function replaced(value: unknown, paths: readonly Path[], by: (path: Path) => unknown): unknown {
+export function replaceAtPaths(
+  value: unknown,
+  paths: readonly Path[],
+  replacementFor: (path: Path) => unknown,
+): unknown {
   const copy = structuredClone(value);
   for (const path of paths) {
-    const parent = valueAt(copy, path.slice(0, -1));
-    const last = path.at(-1);
-    if (last === undefined || typeof parent !== 'object' || parent === null) continue;
-    const item = by(path);
-    if (item === undefined) delete (parent as Record<PropertyKey, unknown>)[last];
-    else (parent as Record<PropertyKey, unknown>)[last] = item;
+    const container = valueAtPath(copy, path.slice(0, -1));
+    const lastPart = path.at(-1);
+    if (lastPart === undefined || typeof container !== 'object' || container === null) continue;
+    const replacement = replacementFor(path);
+    if (replacement === undefined) delete (container as Record<PropertyKey, unknown>)[lastPart];
+    else (container as Record<PropertyKey, unknown>)[lastPart] = replacement;
   }
   return copy;
 }

@@ -1,9 +1,9 @@
-import { defined } from '../canonical.ts';
-import { positions } from './document.ts';
-import { derivedRoleName, KEY_ID, partition } from './names.ts';
-import type { WrittenKey, WrittenReplication, WrittenRule } from './schema.ts';
-import { shareSettings } from './share.ts';
-import { bothWays } from './two-way.ts';
+import { omitUndefined } from '../util/canonical-json.ts';
+import { expandBidirectional } from './bidirectional.ts';
+import { positionsByPath } from './document.ts';
+import { mergeSharedSettings } from './merge-shared.ts';
+import { awsPartitionOf, defaultRoleName, KEY_ID_FORMAT } from './patterns.ts';
+import type { KeyDeclaration, ReplicationDocument, RuleDeclaration } from './schema.ts';
 import type {
   Account,
   BucketReplication,
@@ -14,133 +14,139 @@ import type {
   Side,
   Specs,
 } from './types.ts';
-import type { CheckedAccount, CheckedReplication, Valid } from './validate.ts';
+import type { CheckedAccount, CheckedDocument, CheckedReplication } from './validate.ts';
 
 /** From what was written to what the program uses: shorthand undone, every default filled in. */
-export function resolve(valid: readonly Valid[]): Omit<Specs, 'variables'> {
-  const accounts = valid.flatMap((one) => (one.kind === 'Account' ? [resolveAccount(one)] : []));
-  const byName: Accounts = new Map(accounts.map((account) => [account.name, account]));
-  const pairs = valid.flatMap((one) =>
-    one.kind === 'BucketReplication' ? resolveReplication(one, byName) : [],
+export function resolveSpecs(checkedDocuments: readonly CheckedDocument[]): Omit<Specs, 'variables'> {
+  const accounts = checkedDocuments.flatMap((document) =>
+    document.kind === 'Account' ? [resolveAccount(document)] : [],
   );
-  const guardrails = valid.flatMap((one) => (one.kind === 'Guardrails' ? [one.written.spec] : []));
+  const accountsByName: ResolvedAccounts = new Map(accounts.map((account) => [account.name, account]));
+  const pairs = checkedDocuments.flatMap((document) =>
+    document.kind === 'BucketReplication' ? resolveReplication(document, accountsByName) : [],
+  );
+  const guardrails = checkedDocuments.flatMap((document) =>
+    document.kind === 'Guardrails' ? [document.content.spec] : [],
+  );
   const strictest = (values: (number | undefined)[]) => {
-    const said = values.filter((value) => value !== undefined);
-    return said.length > 0 ? Math.min(...said) : undefined;
+    const declaredLimits = values.filter((value) => value !== undefined);
+    return declaredLimits.length > 0 ? Math.min(...declaredLimits) : undefined;
   };
-  const limits = defined({
+  const limits = omitUndefined({
     maxChanges: strictest(guardrails.map(({ maxChanges }) => maxChanges)),
     maxRemovals: strictest(guardrails.map(({ maxRemovals }) => maxRemovals)),
   });
-  return { pairs: shareSettings(pairs), accounts, limits };
+  return { pairs: mergeSharedSettings(pairs), accounts, limits };
 }
 
-type Accounts = ReadonlyMap<string, Account>;
+type ResolvedAccounts = ReadonlyMap<string, Account>;
 
 /** One pair, or two where the buckets replicate to each other. */
 function resolveReplication(
-  { written, parsed }: CheckedReplication,
-  accounts: Accounts,
+  { content, parsed }: CheckedReplication,
+  accounts: ResolvedAccounts,
 ): BucketReplication[] {
-  const { metadata, spec } = written;
-  const names = ruleNames(spec.rules);
+  const { metadata, spec } = content;
+  const names = ruleNamesOf(spec.rules);
   const pair: BucketReplication = {
     name: metadata.name,
     labels: metadata.labels,
-    source: side(spec.source, accounts),
-    destination: defined({
-      ...side(spec.destination, accounts),
+    source: resolveSide(spec.source, accounts),
+    destination: omitUndefined({
+      ...resolveSide(spec.destination, accounts),
       storageClass: spec.destination.storageClass,
       objectOwner: spec.destination.objectOwner ?? 'destination',
     }),
-    sourceKeys: spec.sourceKeys.map((key) => keyChoice({ ...spec.source, key }, accounts)),
-    role: roleChoice(spec),
+    sourceKeys: spec.sourceKeys.map((key) => resolveKey({ ...spec.source, key }, accounts)),
+    role: resolveRole(spec),
     rules: spec.rules.map((rule, index) => resolveRule(rule, names[index] ?? `rule-${index + 1}`)),
     policy: spec.policy,
-    positions: positions(parsed),
+    positions: positionsByPath(parsed),
   };
-  return spec.direction === 'both' ? bothWays(pair) : [pair];
+  return spec.direction === 'both' ? expandBidirectional(pair) : [pair];
 }
 
-function resolveAccount({ written: { metadata, spec }, parsed }: CheckedAccount): Account {
+function resolveAccount({ content: { metadata, spec }, parsed }: CheckedAccount): Account {
   const { id, managed, profile, assumeRole } = spec;
-  return defined({
+  return omitUndefined({
     name: metadata.name,
     id,
     managed,
     profile,
-    assumeRole: assumeRole && defined(assumeRole),
-    positions: positions(parsed),
+    assumeRole: assumeRole && omitUndefined(assumeRole),
+    positions: positionsByPath(parsed),
   });
 }
 
-function roleChoice({ role, source }: WrittenReplication['spec']): RoleChoice {
+function resolveRole({ role, source }: ReplicationDocument['spec']): RoleChoice {
   if (role?.arn !== undefined) return { arn: role.arn };
   const { path, permissionsBoundary, tags } = role ?? {};
-  return defined({
-    name: role?.name ?? derivedRoleName(source.bucket),
+  return omitUndefined({
+    name: role?.name ?? defaultRoleName(source.bucket),
     path,
     permissionsBoundary,
     tags,
   });
 }
 
-type WrittenSide = WrittenReplication['spec']['source'];
+type SideDeclaration = ReplicationDocument['spec']['source'];
 
-function side(written: WrittenSide, accounts: Accounts): Side {
-  const { bucket, region, account, defaultEncryption, blockPublicAccess, objectOwnership } = written;
-  const owner = accounts.get(account ?? '');
-  return defined({
+function resolveSide(declaration: SideDeclaration, accounts: ResolvedAccounts): Side {
+  const { bucket, region, account, defaultEncryption, blockPublicAccess, objectOwnership } = declaration;
+  const ownerAccount = accounts.get(account ?? '');
+  return omitUndefined({
     bucket,
     region,
     account,
-    accountId: owner?.id,
-    managed: owner?.managed ?? true,
-    key: keyChoice(written, accounts),
-    bucketKey: longForm(written.key).bucketKey ?? defaultEncryption === 'SSE-KMS',
+    accountId: ownerAccount?.id,
+    managed: ownerAccount?.managed ?? true,
+    key: resolveKey(declaration, accounts),
+    bucketKey: toLongForm(declaration.key).bucketKey ?? defaultEncryption === 'SSE-KMS',
     defaultEncryption,
     blockPublicAccess,
     objectOwnership,
   });
 }
 
-function keyChoice({ key, region, account }: WrittenSide, accounts: Accounts): KeyChoice {
-  const { alias, arn, bucketKey: _, ...settings } = longForm(key);
+function resolveKey({ key, region, account }: SideDeclaration, accounts: ResolvedAccounts): KeyChoice {
+  const { alias, arn, bucketKey: _, ...settings } = toLongForm(key);
   if (alias !== undefined) return { alias, ...settings };
   const id = arn ?? '';
   // A bare key id is a key of the account and Region that the side names.
-  return KEY_ID.test(id)
-    ? { arn: `arn:${partition(region)}:kms:${region}:${accounts.get(account ?? '')?.id ?? ''}:key/${id}` }
+  return KEY_ID_FORMAT.test(id)
+    ? {
+        arn: `arn:${awsPartitionOf(region)}:kms:${region}:${accounts.get(account ?? '')?.id ?? ''}:key/${id}`,
+      }
     : { arn: id };
 }
 
 /** Both spellings of a key as one. */
-export function longForm(
-  key: WrittenKey,
+export function toLongForm(
+  key: KeyDeclaration,
 ): { alias?: string; arn?: string; bucketKey?: boolean } & KeySettings {
   if (typeof key === 'string') return key.startsWith('alias/') ? { alias: key } : { arn: key };
-  return defined(key);
+  return omitUndefined(key);
 }
 
-function resolveRule(written: WrittenRule, name: string): Rule {
+function resolveRule(declaration: RuleDeclaration, name: string): Rule {
   return {
     name,
-    enabled: written.enabled,
-    prefix: written.prefix ?? written.filter?.prefix ?? '',
-    tags: written.filter?.tags ?? {},
-    ...(written.id === undefined ? {} : { id: written.id }),
-    ...(written.priority === undefined ? {} : { priority: written.priority }),
-    deleteMarkerReplication: written.deleteMarkerReplication,
-    replicationTimeControl: written.replicationTimeControl,
-    metrics: written.metrics,
-    sseKmsEncryptedObjects: written.sseKmsEncryptedObjects,
-    replicaModifications: written.replicaModifications,
+    enabled: declaration.enabled,
+    prefix: declaration.prefix ?? declaration.filter?.prefix ?? '',
+    tags: declaration.filter?.tags ?? {},
+    ...(declaration.id === undefined ? {} : { id: declaration.id }),
+    ...(declaration.priority === undefined ? {} : { priority: declaration.priority }),
+    deleteMarkerReplication: declaration.deleteMarkerReplication,
+    replicationTimeControl: declaration.replicationTimeControl,
+    metrics: declaration.metrics,
+    sseKmsEncryptedObjects: declaration.sseKmsEncryptedObjects,
+    replicaModifications: declaration.replicaModifications,
   };
 }
 
 /** A rule without a name is called after its prefix: `Tax/2026/` is `tax-2026`, no prefix is `all`. */
-export function ruleNames(rules: readonly WrittenRule[]): string[] {
-  const taken = new Set(rules.flatMap((rule) => rule.name ?? []));
+export function ruleNamesOf(rules: readonly RuleDeclaration[]): string[] {
+  const usedNames = new Set(rules.flatMap((rule) => rule.name ?? []));
   return rules.map((rule) => {
     if (rule.name !== undefined) return rule.name;
     const prefix = rule.prefix ?? rule.filter?.prefix ?? '';
@@ -152,8 +158,8 @@ export function ruleNames(rules: readonly WrittenRule[]): string[] {
       .replace(/-$/, '');
     const base = slug || (prefix === '' ? 'all' : 'prefix');
     let name = base;
-    for (let suffix = 2; taken.has(name); suffix++) name = `${base}-${suffix}`;
-    taken.add(name);
+    for (let suffix = 2; usedNames.has(name); suffix++) name = `${base}-${suffix}`;
+    usedNames.add(name);
     return name;
   });
 }

@@ -1,13 +1,17 @@
 import * as z from 'zod';
-import * as names from './names.ts';
-import { partial } from './partial.ts';
+import { partialShape } from './partial-schema.ts';
+import * as patterns from './patterns.ts';
 
 /**
  * What a person may write. The one source of the types, of validation and of the JSON Schema; `resolve.ts` turns it
  * into what the program uses.
  */
 
-const text = (check: names.Check, description?: string, json: Record<string, unknown> = {}) =>
+const textSchema = (
+  check: patterns.TextCheck,
+  description?: string,
+  metadata: Record<string, unknown> = {},
+) =>
   z
     .string()
     .superRefine((value, context) => {
@@ -16,20 +20,23 @@ const text = (check: names.Check, description?: string, json: Record<string, unk
     })
     .meta({
       ...(description === undefined ? {} : { description }),
-      ...json,
+      ...metadata,
       // Editors say this instead of showing the pattern: the words for a text that no pattern takes.
-      ...(json.pattern === undefined ? {} : { patternErrorMessage: check(' ') }),
+      ...(metadata.pattern === undefined ? {} : { patternErrorMessage: check(' ') }),
     });
 
 /** A mapping from names to texts, both checked. */
-const texts = (checkKey: names.Check, checkValue: names.Check, description: string) =>
-  z.record(text(checkKey), text(checkValue)).meta({ description });
+const textMapSchema = (checkKey: patterns.TextCheck, checkValue: patterns.TextCheck, description: string) =>
+  z.record(textSchema(checkKey), textSchema(checkValue)).meta({ description });
 
-const name = (description: string) =>
-  text(names.dnsLabel, description, { pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$', examples: ['tax'] });
+const nameSchema = (description: string) =>
+  textSchema(patterns.checkDnsLabel, description, {
+    pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$',
+    examples: ['tax'],
+  });
 
 /** A whole number in a range, in words where it is none. */
-function wholeNumber(minimum: number, maximum: number, description: string) {
+function integerSchema(minimum: number, maximum: number, description: string) {
   return z
     .number()
     .superRefine((value, context) => {
@@ -39,47 +46,52 @@ function wholeNumber(minimum: number, maximum: number, description: string) {
     .meta({ description, type: 'integer', minimum, maximum });
 }
 
-const keyName = text(
-  names.keyReference,
+const keyReferenceSchema = textSchema(
+  patterns.checkKeyReference,
   'An alias (looked up, and created when absent), or an ARN or key id.',
   {
     examples: ['alias/acme-tax'],
   },
 );
 
-const keySettings = {
-  alias: text(names.aliasName, 'An alias: looked up, and created with its key when absent.', {
+const keySettingsShape = {
+  alias: textSchema(patterns.checkKeyAlias, 'An alias: looked up, and created with its key when absent.', {
     pattern: '^alias/(?!aws/)[a-zA-Z0-9:/_-]+$',
     examples: ['alias/acme-tax'],
   }).optional(),
-  arn: text(names.keyArn, 'ARN of a key that exists and is never altered.').optional(),
-  description: text(names.description, 'Description of the key; absent: left as it is.').optional(),
+  arn: textSchema(patterns.checkKeyArn, 'ARN of a key that exists and is never altered.').optional(),
+  description: textSchema(
+    patterns.checkDescription,
+    'Description of the key; absent: left as it is.',
+  ).optional(),
   rotation: z.boolean().describe('Automatic rotation; absent: left as it is.').optional(),
-  rotationPeriodInDays: wholeNumber(
+  rotationPeriodInDays: integerSchema(
     90,
     2_560,
     'Days between rotations; absent: left as it is, 365 for a key that begins to rotate.',
   ).optional(),
 };
 
-const longKey = {
+const longKeyMetadata = {
   description: 'The long form: an alias or an ARN, with settings.',
-  ...oneOf('alias', 'arn'),
+  ...exactlyOneOf('alias', 'arn'),
 };
 
 /** A key under which objects lie. */
-const sourceKey = z.union([keyName, z.strictObject(keySettings).meta(longKey)]).meta({
-  description: 'A KMS key: an alias, an ARN, or the long form.',
-  examples: ['alias/acme-old'],
-});
+const sourceKeySchema = z
+  .union([keyReferenceSchema, z.strictObject(keySettingsShape).meta(longKeyMetadata)])
+  .meta({
+    description: 'A KMS key: an alias, an ARN, or the long form.',
+    examples: ['alias/acme-old'],
+  });
 
 /** The key of a side, under which its bucket encrypts. */
-const key = z
+const keySchema = z
   .union([
-    keyName,
+    keyReferenceSchema,
     z
       .strictObject({
-        ...keySettings,
+        ...keySettingsShape,
         bucketKey: z
           .boolean()
           .describe(
@@ -87,19 +99,21 @@ const key = z
           )
           .optional(),
       })
-      .meta(longKey),
+      .meta(longKeyMetadata),
   ])
   .meta({ description: 'The KMS key: an alias, an ARN, or the long form.', examples: ['alias/acme-tax'] });
 
-const side = {
-  bucket: text(names.bucketName, 'Name of the bucket; created when absent.', {
+const sideShape = {
+  bucket: textSchema(patterns.checkBucketName, 'Name of the bucket; created when absent.', {
     minLength: 3,
     maxLength: 63,
     examples: ['acme-tax'],
   }),
-  region: text(names.region, 'Region of the bucket.', { examples: ['us-east-1', 'eu-central-1'] }),
+  region: textSchema(patterns.checkRegion, 'Region of the bucket.', {
+    examples: ['us-east-1', 'eu-central-1'],
+  }),
   account: z.string().describe('Name of an Account document; absent: the ambient credentials.').optional(),
-  key,
+  key: keySchema,
   defaultEncryption: z
     .enum(['SSE-KMS', 'DSSE-KMS', 'SSE-S3'])
     .describe(
@@ -116,7 +130,7 @@ const side = {
     .optional(),
 };
 
-const storageClass = z
+const storageClassSchema = z
   .enum([
     'STANDARD',
     'STANDARD_IA',
@@ -129,8 +143,8 @@ const storageClass = z
   ])
   .describe('Storage class of the replicas; absent: that of the source.');
 
-const prefix = text(
-  names.keyPrefix,
+const prefixSchema = textSchema(
+  patterns.checkKeyPrefix,
   'Only objects whose key begins with this, literally; "" is every object.',
   {
     examples: ['Tax/'],
@@ -139,27 +153,27 @@ const prefix = text(
 
 const MAX_PRIORITY = 2_147_483_647;
 
-const rule = z
+const ruleSchema = z
   .strictObject({
-    name: name('Name of the rule in its id; absent: made from the prefix.').optional(),
-    id: text(
-      names.ruleId,
+    name: nameSchema('Name of the rule in its id; absent: made from the prefix.').optional(),
+    id: textSchema(
+      patterns.checkRuleId,
       'ID of a rule that S3 has already, which is ours from then on; absent: replikey/ with the names of spec and rule.',
     ).optional(),
-    prefix,
+    prefix: prefixSchema,
     filter: z
       .strictObject({
-        prefix,
-        tags: texts(
-          names.tagKey,
-          names.tagValue,
+        prefix: prefixSchema,
+        tags: textMapSchema(
+          patterns.checkTagKey,
+          patterns.checkTagValue,
           'Tags that an object must all have, at most 10.',
         ).optional(),
       })
       .describe('The long form of prefix, with tags.')
       .optional(),
     enabled: z.boolean().describe('Whether the rule replicates; false is the way to pause it.').default(true),
-    priority: wholeNumber(
+    priority: integerSchema(
       0,
       MAX_PRIORITY,
       'The higher number wins among rules to the same destination; absent: allotted, and then kept.',
@@ -187,25 +201,27 @@ const rule = z
       )
       .default(false),
   })
-  .meta({ description: 'Which objects are replicated, and how.', ...oneOf('prefix', 'filter') });
+  .meta({ description: 'Which objects are replicated, and how.', ...exactlyOneOf('prefix', 'filter') });
 
-const apiVersion = z
+const apiVersionSchema = z
   .literal('replikey.dev/v1')
   .meta({ description: 'Version of this format.', examples: ['replikey.dev/v1'] });
 
-const takes = name('Name of a Defaults document, for what is left out here; absent: none.').optional();
+const defaultsNameSchema = nameSchema(
+  'Name of a Defaults document, for what is left out here; absent: none.',
+).optional();
 
 /** What is said of a pair; any part of it can be said in Defaults. */
-const pair = {
+const pairShape = {
   direction: z
     .enum(['oneWay', 'both'])
     .describe('both: the destination replicates back, and changes of replicas are synced in both directions.')
     .default('oneWay'),
-  source: z.strictObject(side).describe('The bucket whose new objects are replicated.'),
+  source: z.strictObject(sideShape).describe('The bucket whose new objects are replicated.'),
   destination: z
     .strictObject({
-      ...side,
-      storageClass: storageClass.optional(),
+      ...sideShape,
+      storageClass: storageClassSchema.optional(),
       objectOwner: z
         .enum(['source', 'destination'])
         .describe(
@@ -215,25 +231,29 @@ const pair = {
     })
     .describe('The bucket that receives the replicas.'),
   sourceKeys: z
-    .array(sourceKey)
+    .array(sourceKeySchema)
     .max(100)
     .describe('Further keys under which objects of the source lie: the role may decrypt under them too.')
     .default([]),
   role: z
     .strictObject({
-      name: text(names.roleName, 'Created when absent.', {
+      name: textSchema(patterns.checkRoleName, 'Created when absent.', {
         maxLength: 64,
         pattern: '^[\\w+=,.@-]+$',
       }).optional(),
-      arn: text(names.roleArn, 'ARN of a role that exists and is never altered.').optional(),
-      path: text(names.rolePath, 'Path of a new role; it cannot be changed later.', {
+      arn: textSchema(patterns.checkRoleArn, 'ARN of a role that exists and is never altered.').optional(),
+      path: textSchema(patterns.checkIamPath, 'Path of a new role; it cannot be changed later.', {
         examples: ['/service-role/'],
       }).optional(),
-      permissionsBoundary: text(
-        names.policyArn,
+      permissionsBoundary: textSchema(
+        patterns.checkPolicyArn,
         'ARN of a managed policy that limits the role; absent: left as it is.',
       ).optional(),
-      tags: texts(names.tagKey, names.tagValue, 'Tags of the role, beside those that it has.').optional(),
+      tags: textMapSchema(
+        patterns.checkTagKey,
+        patterns.checkTagValue,
+        'Tags of the role, beside those that it has.',
+      ).optional(),
     })
     .meta({
       description:
@@ -242,7 +262,7 @@ const pair = {
       not: { required: ['name', 'arn'] },
     })
     .optional(),
-  rules: z.array(rule).min(1).max(1000).describe('What is replicated; nothing else ever is.'),
+  rules: z.array(ruleSchema).min(1).max(1000).describe('What is replicated; nothing else ever is.'),
   policy: z
     .strictObject({
       deletion: z
@@ -264,26 +284,30 @@ const pair = {
     .prefault({}),
 };
 
-const bucketReplication = z
+const bucketReplicationSchema = z
   .strictObject({
-    apiVersion,
+    apiVersion: apiVersionSchema,
     kind: z.literal('BucketReplication').describe('A pair of buckets.'),
     metadata: z.strictObject({
-      name: name('Unique; appears in rule ids, tags, logs and metrics.'),
-      labels: texts(names.labelKey, names.labelValue, 'Labels to select specs by.').default({}),
+      name: nameSchema('Unique; appears in rule ids, tags, logs and metrics.'),
+      labels: textMapSchema(
+        patterns.checkLabelKey,
+        patterns.checkLabelValue,
+        'Labels to select specs by.',
+      ).default({}),
     }),
-    spec: z.strictObject({ defaults: takes, ...pair }),
+    spec: z.strictObject({ defaults: defaultsNameSchema, ...pairShape }),
   })
   .describe('A pair of buckets and what is replicated between them.');
 
-const account = z
+const accountSchema = z
   .strictObject({
-    apiVersion,
+    apiVersion: apiVersionSchema,
     kind: z.literal('Account').describe('An AWS account.'),
-    metadata: z.strictObject({ name: name('Unique; what `account:` in a pair refers to.') }),
+    metadata: z.strictObject({ name: nameSchema('Unique; what `account:` in a pair refers to.') }),
     spec: z.strictObject({
-      id: text(
-        names.accountId,
+      id: textSchema(
+        patterns.checkAccountId,
         "Twelve digits, in quotes; checked against the caller's identity before anything else.",
         {
           pattern: '^\\d{12}$',
@@ -294,14 +318,14 @@ const account = z
         .boolean()
         .describe('Whether there are credentials for it; false: what it needs is printed for its owner.')
         .default(true),
-      profile: text(names.notEmpty, 'Profile of the shared AWS configuration.').optional(),
+      profile: textSchema(patterns.checkNotEmpty, 'Profile of the shared AWS configuration.').optional(),
       assumeRole: z
         .strictObject({
-          arn: text(names.roleArn, 'Role to assume.', {
+          arn: textSchema(patterns.checkRoleArn, 'Role to assume.', {
             examples: ['arn:aws:iam::111122223333:role/replikey'],
           }),
-          externalId: text(names.notEmpty, 'External id that the role asks for.').optional(),
-          sessionName: text(names.notEmpty, 'Name of the session, for CloudTrail.').optional(),
+          externalId: textSchema(patterns.checkNotEmpty, 'External id that the role asks for.').optional(),
+          sessionName: textSchema(patterns.checkNotEmpty, 'Name of the session, for CloudTrail.').optional(),
         })
         .describe('A role to assume with the ambient credentials.')
         .optional(),
@@ -309,30 +333,30 @@ const account = z
   })
   .describe('An AWS account and how to come by credentials for it.');
 
-const guardrails = z
+const guardrailsSchema = z
   .strictObject({
-    apiVersion,
+    apiVersion: apiVersionSchema,
     kind: z.literal('Guardrails').describe('What no spec may go beyond.'),
-    metadata: z.strictObject({ name: name('Unique among guardrails.') }),
+    metadata: z.strictObject({ name: nameSchema('Unique among guardrails.') }),
     spec: z.strictObject({
       accounts: z
-        .array(text(names.accountId))
+        .array(textSchema(patterns.checkAccountId))
         .describe('Ids of the only accounts that specs may name; absent: any.')
         .optional(),
       regions: z
-        .array(text(names.region))
+        .array(textSchema(patterns.checkRegion))
         .describe('The only Regions in which buckets may lie; absent: any.')
         .optional(),
       keys: z
-        .array(text(names.keyReference))
+        .array(textSchema(patterns.checkKeyReference))
         .describe('The only keys, by alias or ARN, under which specs may encrypt or decrypt; absent: any.')
         .optional(),
-      maxChanges: wholeNumber(
+      maxChanges: integerSchema(
         0,
         1_000_000,
         'How many resources one run may create or update; absent: any number.',
       ).optional(),
-      maxRemovals: wholeNumber(
+      maxRemovals: integerSchema(
         0,
         1_000_000,
         'How many rules, statements and roles one run may take away; absent: 10.',
@@ -341,18 +365,20 @@ const guardrails = z
   })
   .describe('Limits for every spec of a run, kept beside them by those who answer for them.');
 
-const defaults = z
+const defaultsSchema = z
   .strictObject({
-    apiVersion,
+    apiVersion: apiVersionSchema,
     kind: z.literal('Defaults').describe('What many pairs share.'),
-    metadata: z.strictObject({ name: name('Unique among defaults; what `defaults:` in a pair refers to.') }),
+    metadata: z.strictObject({
+      name: nameSchema('Unique among defaults; what `defaults:` in a pair refers to.'),
+    }),
     spec: z
-      .strictObject(partial(pair))
+      .strictObject(partialShape(pairShape))
       .describe('Any part of the spec of a BucketReplication, except defaults; lists are taken as a whole.'),
   })
   .describe('Any part of what a pair declares, for the pairs that name it: what they write themselves wins.');
 
-const variable = z
+const variableDeclarationSchema = z
   .strictObject({
     type: z
       .enum(['string', 'number', 'boolean'])
@@ -369,59 +395,59 @@ const variable = z
         examples: ['dev'],
       })
       .optional(),
-    env: text(
-      names.environmentName,
+    env: textSchema(
+      patterns.checkEnvironmentName,
       'Variable of the environment that gives the value where --var does not; absent: the environment is not asked.',
       { pattern: '^REPLIKEY_[A-Z0-9_]+$', examples: ['REPLIKEY_STAGE'] },
     ).optional(),
-    description: text(names.description, 'What it is for.').optional(),
+    description: textSchema(patterns.checkDescription, 'What it is for.').optional(),
   })
   .meta({ description: `A variable, by the name that stands in \${var.name}.` });
 
-const variables = z
+const variablesSchema = z
   .strictObject({
-    apiVersion,
+    apiVersion: apiVersionSchema,
     kind: z.literal('Variables').describe('What differs from run to run.'),
-    metadata: z.strictObject({ name: name('Unique among documents of variables.') }),
+    metadata: z.strictObject({ name: nameSchema('Unique among documents of variables.') }),
     spec: z.strictObject({
       variables: z
-        .record(text(names.variableName), variable)
+        .record(textSchema(patterns.checkVariableName), variableDeclarationSchema)
         .describe('The variables, by name; no two documents declare the same.'),
     }),
   })
   .describe(`Declares variables, which other documents use as \${var.name} in their values.`);
 
 /** JSON Schema for "exactly one of these"; `checks` says the same to people. */
-function oneOf(...keys: string[]) {
+function exactlyOneOf(...keys: string[]) {
   return { oneOf: keys.map((required) => ({ required: [required] })) };
 }
 
 /** A document of which only the envelope can be judged, since its kind is not known. */
-export const envelope = z.strictObject({
-  apiVersion,
+export const envelopeSchema = z.strictObject({
+  apiVersion: apiVersionSchema,
   kind: z.enum(['BucketReplication', 'Account', 'Guardrails', 'Defaults', 'Variables']),
   metadata: z.unknown().optional(),
   spec: z.unknown().optional(),
 });
 
 /** A pair of which some is not known, since its Defaults are not. */
-export const partialReplication = bucketReplication.extend({
-  spec: z.strictObject({ defaults: takes, ...partial(pair) }),
+export const partialReplicationSchema = bucketReplicationSchema.extend({
+  spec: z.strictObject({ defaults: defaultsNameSchema, ...partialShape(pairShape) }),
 });
 
-export const documents = {
-  BucketReplication: bucketReplication,
-  Account: account,
-  Guardrails: guardrails,
-  Defaults: defaults,
-  Variables: variables,
+export const documentSchemas = {
+  BucketReplication: bucketReplicationSchema,
+  Account: accountSchema,
+  Guardrails: guardrailsSchema,
+  Defaults: defaultsSchema,
+  Variables: variablesSchema,
 };
 
-export type WrittenReplication = z.output<typeof bucketReplication>;
-export type WrittenAccount = z.output<typeof account>;
-export type WrittenGuardrails = z.output<typeof guardrails>;
-export type WrittenDefaults = z.output<typeof defaults>;
-export type WrittenVariables = z.output<typeof variables>;
-export type WrittenVariable = z.output<typeof variable>;
-export type WrittenRule = z.output<typeof rule>;
-export type WrittenKey = z.output<typeof key> | z.output<typeof sourceKey>;
+export type ReplicationDocument = z.output<typeof bucketReplicationSchema>;
+export type AccountDocument = z.output<typeof accountSchema>;
+export type GuardrailsDocument = z.output<typeof guardrailsSchema>;
+export type DefaultsDocument = z.output<typeof defaultsSchema>;
+export type VariablesDocument = z.output<typeof variablesSchema>;
+export type VariableDeclaration = z.output<typeof variableDeclarationSchema>;
+export type RuleDeclaration = z.output<typeof ruleSchema>;
+export type KeyDeclaration = z.output<typeof keySchema> | z.output<typeof sourceKeySchema>;

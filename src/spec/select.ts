@@ -1,5 +1,5 @@
-import { suggest } from './suggest.ts';
-import { reverseName } from './two-way.ts';
+import { reverseNameOf } from './bidirectional.ts';
+import { suggest } from './did-you-mean.ts';
 import type { BucketReplication, Specs } from './types.ts';
 
 /** Which of the specs a run is about. */
@@ -18,67 +18,68 @@ export class SelectionError extends Error {}
  *
  * @throws SelectionError for a name that no spec has, a selector that cannot be read, and where nothing is selected.
  */
-export function select(specs: Specs, { only, selector }: Selection): Specs {
+export function selectSpecs(specs: Specs, { only, selector }: Selection): Specs {
   if (only.length === 0 && selector === undefined) return specs;
   const names = specs.pairs.map(({ name }) => name);
   for (const name of only) {
     if (names.includes(name)) continue;
-    const meant = suggest(name, names);
+    const suggestion = suggest(name, names);
     throw new SelectionError(
-      `no spec is named ${name}${meant === undefined ? '' : ` (did you mean ${meant}?)`}`,
+      `no spec is named ${name}${suggestion === undefined ? '' : ` (did you mean ${suggestion}?)`}`,
     );
   }
-  const named = new Set([...only, ...only.map(reverseName)]);
-  const matches = selector === undefined ? () => true : labelSelector(selector);
+  const selectedNames = new Set([...only, ...only.map(reverseNameOf)]);
+  const matchesLabels = selector === undefined ? () => true : parseLabelSelector(selector);
   const pairs = specs.pairs.filter(
-    (pair: BucketReplication) => (only.length === 0 || named.has(pair.name)) && matches(pair.labels),
+    (pair: BucketReplication) =>
+      (only.length === 0 || selectedNames.has(pair.name)) && matchesLabels(pair.labels),
   );
   if (pairs.length === 0)
-    throw new SelectionError(`none of ${names.length} specs is selected: ${known(specs.pairs)}`);
+    throw new SelectionError(`none of ${names.length} specs is selected: ${describeLabels(specs.pairs)}`);
   return { ...specs, pairs };
 }
 
-type Matches = (labels: Record<string, string>) => boolean;
+type LabelPredicate = (labels: Record<string, string>) => boolean;
 
 /** A key of a label, with its prefix; and a value. */
-const KEY = '[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?';
-const VALUE = '[A-Za-z0-9._-]*';
+const LABEL_KEY = '[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?';
+const LABEL_VALUE = '[A-Za-z0-9._-]*';
 
 /** Each form of a requirement, and when labels meet it. A key that is not there differs from every value. */
-const FORMS: [pattern: RegExp, matches: (key: string, values: string[]) => Matches][] = [
-  [new RegExp(`^(${KEY})$`), (key) => (labels) => Object.hasOwn(labels, key)],
-  [new RegExp(`^!\\s*(${KEY})$`), (key) => (labels) => !Object.hasOwn(labels, key)],
+const REQUIREMENT_FORMS: [pattern: RegExp, matches: (key: string, values: string[]) => LabelPredicate][] = [
+  [new RegExp(`^(${LABEL_KEY})$`), (key) => (labels) => Object.hasOwn(labels, key)],
+  [new RegExp(`^!\\s*(${LABEL_KEY})$`), (key) => (labels) => !Object.hasOwn(labels, key)],
   [
-    new RegExp(`^(${KEY})\\s*==?\\s*(${VALUE})$`),
+    new RegExp(`^(${LABEL_KEY})\\s*==?\\s*(${LABEL_VALUE})$`),
     (key, [value]) =>
       (labels) =>
         labels[key] === value,
   ],
   [
-    new RegExp(`^(${KEY})\\s*!=\\s*(${VALUE})$`),
+    new RegExp(`^(${LABEL_KEY})\\s*!=\\s*(${LABEL_VALUE})$`),
     (key, [value]) =>
       (labels) =>
         labels[key] !== value,
   ],
   [
-    new RegExp(`^(${KEY})\\s+in\\s+\\(([^()]*)\\)$`),
+    new RegExp(`^(${LABEL_KEY})\\s+in\\s+\\(([^()]*)\\)$`),
     (key, values) => (labels) => Object.hasOwn(labels, key) && values.includes(labels[key] ?? ''),
   ],
   [
-    new RegExp(`^(${KEY})\\s+notin\\s+\\(([^()]*)\\)$`),
+    new RegExp(`^(${LABEL_KEY})\\s+notin\\s+\\(([^()]*)\\)$`),
     (key, values) => (labels) => !Object.hasOwn(labels, key) || !values.includes(labels[key] ?? ''),
   ],
 ];
 
 /** Requirements, all of which must be met: `team=tax,env!=dev,tier in (gold, silver),!paused`. */
-export function labelSelector(selector: string): Matches {
+export function parseLabelSelector(selector: string): LabelPredicate {
   // A comma between parentheses is of a list of values.
   const requirements = selector.split(/,(?![^()]*\))/).map((part) => part.trim());
-  const tests = requirements.map((part) => {
-    for (const [pattern, matches] of FORMS) {
+  const predicates = requirements.map((part) => {
+    for (const [pattern, createPredicate] of REQUIREMENT_FORMS) {
       const [, key, values = ''] = pattern.exec(part) ?? [];
       if (key !== undefined)
-        return matches(
+        return createPredicate(
           key,
           values.split(',').map((value) => value.trim()),
         );
@@ -87,10 +88,10 @@ export function labelSelector(selector: string): Matches {
       `"${part}" selects nothing: write key=value, key!=value, key in (a, b), key notin (a, b), key, or !key`,
     );
   });
-  return (labels) => tests.every((test) => test(labels));
+  return (labels) => predicates.every((predicate) => predicate(labels));
 }
 
-function known(pairs: readonly BucketReplication[]): string {
+function describeLabels(pairs: readonly BucketReplication[]): string {
   const labels = new Set(
     pairs.flatMap((pair) => Object.entries(pair.labels).map(([key, value]) => `${key}=${value}`)),
   );

@@ -23,7 +23,7 @@ export interface Problem {
 export interface Specs {
   pairs: BucketReplication[];
   accounts: Account[];
-  limits: Limits;
+  limits: ChangeLimits;
   /** The variables that are used somewhere, by name. */
   variables: Variable[];
 }
@@ -38,7 +38,7 @@ export interface Variable {
 export type VariableValue = string | number | boolean;
 
 /** How much one run may change; the strictest of all Guardrails. */
-export interface Limits {
+export interface ChangeLimits {
   /** Resources that it may create or update; absent: any number. */
   maxChanges?: number;
   /** Rules and statements that it may take away. */

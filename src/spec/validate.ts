@@ -1,35 +1,35 @@
 import type * as z from 'zod';
-import { type Parsed, problem } from './document.ts';
-import { quoted } from './excerpt.ts';
-import { explain, meantBy } from './explain.ts';
-import { exampleAt } from './known-keys.ts';
-import { isAlong, leadsTo, type Path, replaced, valueAt } from './path.ts';
+import { quoteValue } from './code-frame.ts';
+import { type ParsedDocument, problemAtPath } from './document.ts';
+import { explainIssues, suggestedPaths } from './explain-issues.ts';
+import { isPrefixOf, type Path, pathsOverlap, replaceAtPaths, valueAtPath } from './path.ts';
 import {
-  documents,
-  envelope,
-  partialReplication,
-  type WrittenAccount,
-  type WrittenDefaults,
-  type WrittenGuardrails,
-  type WrittenReplication,
-  type WrittenVariables,
+  type AccountDocument,
+  type DefaultsDocument,
+  documentSchemas,
+  envelopeSchema,
+  type GuardrailsDocument,
+  partialReplicationSchema,
+  type ReplicationDocument,
+  type VariablesDocument,
 } from './schema.ts';
+import { exampleAt } from './schema-keys.ts';
 import type { Problem } from './types.ts';
 
 /** A document of the right form, with its positions, and the paths where it is wrong: what is there means nothing. */
-export interface Checked<Kind, Written> {
+export interface CheckedDocumentOf<Kind, Written> {
   kind: Kind;
-  written: Written;
-  parsed: Parsed;
-  wrong: readonly Path[];
+  content: Written;
+  parsed: ParsedDocument;
+  invalidPaths: readonly Path[];
 }
 
-export type CheckedReplication = Checked<'BucketReplication', WrittenReplication>;
-export type CheckedAccount = Checked<'Account', WrittenAccount>;
-export type CheckedGuardrails = Checked<'Guardrails', WrittenGuardrails>;
-export type CheckedDefaults = Checked<'Defaults', WrittenDefaults>;
-export type CheckedVariables = Checked<'Variables', WrittenVariables>;
-export type Valid =
+export type CheckedReplication = CheckedDocumentOf<'BucketReplication', ReplicationDocument>;
+export type CheckedAccount = CheckedDocumentOf<'Account', AccountDocument>;
+export type CheckedGuardrails = CheckedDocumentOf<'Guardrails', GuardrailsDocument>;
+export type CheckedDefaults = CheckedDocumentOf<'Defaults', DefaultsDocument>;
+export type CheckedVariables = CheckedDocumentOf<'Variables', VariablesDocument>;
+export type CheckedDocument =
   | CheckedReplication
   | CheckedAccount
   | CheckedGuardrails
@@ -40,16 +40,16 @@ export type Valid =
  * Check the form of one document against the schema. What is wrong in places is returned nonetheless, with examples
  * in those places, so that the checks of all specs together find in the same run what they can in the others.
  */
-export function validate(parsed: Parsed): { valid?: Valid; problems: Problem[] } {
+export function validateDocument(parsed: ParsedDocument): { checked?: CheckedDocument; problems: Problem[] } {
   const { value } = parsed;
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    const written = Array.isArray(value) ? 'a list' : quoted(String(value));
+    const actual = Array.isArray(value) ? 'a list' : quoteValue(String(value));
     return {
       problems: [
-        problem(
+        problemAtPath(
           parsed,
           [],
-          `expected a mapping with apiVersion, kind, metadata and spec, found ${written}`,
+          `expected a mapping with apiVersion, kind, metadata and spec, found ${actual}`,
           'begin with apiVersion: replikey.dev/v1',
         ),
       ],
@@ -57,50 +57,63 @@ export function validate(parsed: Parsed): { valid?: Valid; problems: Problem[] }
   }
   const { kind } = value as { kind?: unknown };
   if (kind === 'BucketReplication' && parsed.isPartial)
-    return { problems: against(partialReplication, kind, parsed).problems };
-  if (kind === 'BucketReplication') return against(documents.BucketReplication, kind, parsed);
-  if (kind === 'Account') return against(documents.Account, kind, parsed);
-  if (kind === 'Guardrails') return against(documents.Guardrails, kind, parsed);
-  if (kind === 'Defaults') return against(documents.Defaults, kind, parsed);
-  if (kind === 'Variables') return against(documents.Variables, kind, parsed);
-  const { error } = envelope.safeParse(value);
-  return { problems: explain(error?.issues ?? [], parsed, envelope) };
+    return { problems: validateAgainst(partialReplicationSchema, kind, parsed).problems };
+  if (kind === 'BucketReplication') return validateAgainst(documentSchemas.BucketReplication, kind, parsed);
+  if (kind === 'Account') return validateAgainst(documentSchemas.Account, kind, parsed);
+  if (kind === 'Guardrails') return validateAgainst(documentSchemas.Guardrails, kind, parsed);
+  if (kind === 'Defaults') return validateAgainst(documentSchemas.Defaults, kind, parsed);
+  if (kind === 'Variables') return validateAgainst(documentSchemas.Variables, kind, parsed);
+  const { error } = envelopeSchema.safeParse(value);
+  return { problems: explainIssues(error?.issues ?? [], parsed, envelopeSchema) };
 }
 
 /** Whether nothing was found wrong at the paths, in them or around them. */
-export const isSound = ({ wrong }: Valid, ...paths: readonly Path[]): boolean =>
-  wrong.length === 0 || !paths.some((path) => wrong.some((one) => isAlong(one, path)));
+export const isValidAt = ({ invalidPaths }: CheckedDocument, ...paths: readonly Path[]): boolean =>
+  invalidPaths.length === 0 ||
+  !paths.some((path) => invalidPaths.some((invalidPath) => pathsOverlap(invalidPath, path)));
 
-function against<Kind extends Valid['kind']>(
+function validateAgainst<Kind extends CheckedDocument['kind']>(
   schema: z.ZodType,
   kind: Kind,
-  parsed: Parsed,
-): { valid?: Extract<Valid, { kind: Kind }>; problems: Problem[] } {
-  const given = (written: unknown, wrong: readonly Path[]) =>
-    ({ kind, written, parsed, wrong }) as unknown as Extract<Valid, { kind: Kind }>;
-  const mended = (paths: readonly Path[]) =>
-    paths.length === 0 ? parsed.value : replaced(parsed.value, paths, (path) => exampleAt(schema, path));
+  parsed: ParsedDocument,
+): { checked?: Extract<CheckedDocument, { kind: Kind }>; problems: Problem[] } {
+  const toChecked = (content: unknown, invalidPaths: readonly Path[]) =>
+    ({ kind, written: content, parsed, wrong: invalidPaths }) as unknown as Extract<
+      CheckedDocument,
+      { kind: Kind }
+    >;
+  const withExamples = (paths: readonly Path[]) =>
+    paths.length === 0
+      ? parsed.value
+      : replaceAtPaths(parsed.value, paths, (path) => exampleAt(schema, path));
 
-  const told = parsed.wrong.map((path) => wholeList(path, parsed.value));
-  const { success, data, error } = schema.safeParse(mended(told));
-  if (success) return { valid: given(data, told), problems: [] };
-  const issues = error.issues.filter(({ path }) => !told.some((one) => leadsTo(one, path)));
-  const problems = explain(issues, parsed, schema);
-  const wrong = [...told, ...issues.flatMap((issue) => wrongPaths(issue, parsed.value, schema))];
-  const second = schema.safeParse(mended(wrong));
-  return second.success ? { valid: given(second.data, wrong), problems } : { problems };
+  const reportedPaths = parsed.invalidPaths.map((path) => toWholeList(path, parsed.value));
+  const { success, data, error } = schema.safeParse(withExamples(reportedPaths));
+  if (success) return { checked: toChecked(data, reportedPaths), problems: [] };
+  const issues = error.issues.filter(
+    ({ path }) => !reportedPaths.some((reportedPath) => isPrefixOf(reportedPath, path)),
+  );
+  const problems = explainIssues(issues, parsed, schema);
+  const invalidPaths = [
+    ...reportedPaths,
+    ...issues.flatMap((issue) => invalidPathsOf(issue, parsed.value, schema)),
+  ];
+  const secondResult = schema.safeParse(withExamples(invalidPaths));
+  return secondResult.success
+    ? { checked: toChecked(secondResult.data, invalidPaths), problems }
+    : { problems };
 }
 
-function wrongPaths(issue: z.core.$ZodIssue, value: unknown, schema: z.ZodType): Path[] {
+function invalidPathsOf(issue: z.core.$ZodIssue, value: unknown, schema: z.ZodType): Path[] {
   if (issue.code === 'unrecognized_keys') {
-    return [...issue.keys.map((key) => [...issue.path, key]), ...meantBy(issue, schema)];
+    return [...issue.keys.map((key) => [...issue.path, key]), ...suggestedPaths(issue, schema)];
   }
-  return [wholeList(issue.path, value)];
+  return [toWholeList(issue.path, value)];
 }
 
 /** A wrong item of a list takes the list with it: without it, the others would be counted otherwise. */
-function wholeList(path: Path, value: unknown): Path {
-  const item = path.findLastIndex((part) => typeof part === 'number');
-  const isItem = item === path.length - 1 && Array.isArray(valueAt(value, path.slice(0, item)));
-  return isItem ? path.slice(0, item) : path;
+function toWholeList(path: Path, value: unknown): Path {
+  const itemIndex = path.findLastIndex((part) => typeof part === 'number');
+  const isItem = itemIndex === path.length - 1 && Array.isArray(valueAtPath(value, path.slice(0, itemIndex)));
+  return isItem ? path.slice(0, itemIndex) : path;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { classify, type ErrorClass } from '../../src/aws/classify.ts';
+import { classifyError, type ErrorClass } from '../../src/aws/classify.ts';
 
 const anError = (name: string, more: object = {}): Error => Object.assign(new Error('…'), { name, ...more });
 const withStatus = (httpStatusCode: number) => anError('Unheard', { $metadata: { httpStatusCode } });
@@ -48,6 +48,6 @@ const rows: [string, unknown, ErrorClass][] = [
 
 describe('an error is', () => {
   test.each(rows)('%s', (_, error, expected) => {
-    expect(classify(error)).toBe(expected);
+    expect(classifyError(error)).toBe(expected);
   });
 });

@@ -1,18 +1,18 @@
 import { GetBucketReplicationCommand, GetBucketTaggingCommand } from '@aws-sdk/client-s3';
 import { expect, test } from 'vitest';
-import { createClients } from '../../src/aws/clients.ts';
-import { createDoor } from '../../src/aws/door.ts';
+import { createAwsClient } from '../../src/aws/client.ts';
+import { createSdkClients } from '../../src/aws/sdk-clients.ts';
 import { startSandbox } from '../../src/sandbox/server.ts';
 
 test('calls that are under way together each reach their own bucket', async () => {
   const sandbox = await startSandbox();
   const asked: string[] = [];
-  const clients = createClients([], {
+  const clients = createSdkClients([], {
     endpoint: sandbox.endpoint,
     credentials: { accessKeyId: '111122223333', secretAccessKey: 'test' },
   });
   try {
-    const door = createDoor({ clients, accounts: [], region: 'us-east-1', retryForMs: 0 });
+    const door = createAwsClient({ clients, accounts: [], region: 'us-east-1', retryTimeoutMs: 0 });
     const names = Array.from({ length: 100 }, (_, index) => `acme-bucket-${index}`);
     await Promise.all(
       names.flatMap((Bucket) =>

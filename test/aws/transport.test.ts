@@ -5,8 +5,8 @@ import { GetRoleCommand } from '@aws-sdk/client-iam';
 import { DescribeKeyCommand } from '@aws-sdk/client-kms';
 import { GetBucketVersioningCommand, PutPublicAccessBlockCommand } from '@aws-sdk/client-s3';
 import { afterEach, expect, test } from 'vitest';
-import { classify } from '../../src/aws/classify.ts';
-import { type Connection, createClients, type Service } from '../../src/aws/clients.ts';
+import { classifyError } from '../../src/aws/classify.ts';
+import { type Connection, createSdkClients, type Service } from '../../src/aws/sdk-clients.ts';
 
 const credentials = { accessKeyId: '111122223333', secretAccessKey: 'test' };
 
@@ -39,7 +39,7 @@ async function answering({ status = 200, headers = {}, body = '' }: Answer, conn
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const clients = createClients([], { endpoint, credentials, ...connection });
+  const clients = createSdkClients([], { endpoint, credentials, ...connection });
   open.push({
     close() {
       clients.destroy();
@@ -102,7 +102,7 @@ test('S3 that fails after it has begun to answer with 200 has failed, and is ask
     (error: unknown) => error,
   );
   expect(error).toMatchObject({ name: 'InternalError', $metadata: { httpStatusCode: 503 } });
-  expect(classify(error)).toBe('transient');
+  expect(classifyError(error)).toBe('transient');
 });
 
 test('an answer that says there is none is told as it is, whatever its body ends in', async () => {
@@ -130,7 +130,7 @@ test.each([
   );
   expect(error).toMatchObject({ name: 'UnreadableAnswer', $metadata: { httpStatusCode: status } });
   expect((error as Error).message).toMatch(/^the answer cannot be read: /);
-  expect(classify(error)).toBe(class_);
+  expect(classifyError(error)).toBe(class_);
 });
 
 test('a clock that is wrong is set by the first answer that says so', async () => {
@@ -143,7 +143,7 @@ test('a clock that is wrong is set by the first answer that says so', async () =
   const command = () => new GetBucketVersioningCommand({ Bucket: 'acme-tax' });
   const error = await send('s3', command()).catch((error: unknown) => error);
   expect(error).toMatchObject({ $metadata: { clockSkewCorrected: true } });
-  expect(classify(error)).toBe('transient');
+  expect(classifyError(error)).toBe('transient');
   await send('s3', command()).catch(() => {});
   const dated = String(asked[1]?.request.headers['x-amz-date']);
   expect(dated.slice(0, 11)).toBe(ahead.toISOString().replace(/[-:]/g, '').slice(0, 11));

@@ -3,14 +3,14 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { completion } from '../../src/cli/completion/index.ts';
+import { commandModelOf } from '../../src/cli/command-model.ts';
+import { completionScript } from '../../src/cli/completion/index.ts';
 import type { Io } from '../../src/cli/io.ts';
-import { build } from '../../src/cli/program.ts';
-import { wordsOf } from '../../src/cli/words.ts';
-import { has } from '../support/cli.ts';
-import { TAX } from '../support/world.ts';
+import { buildProgram } from '../../src/cli/program.ts';
+import { isInstalled } from '../support/cli.ts';
+import { TAX_SPEC } from '../support/env.ts';
 
-const words = wordsOf(build({} as Io, () => {}));
+const words = commandModelOf(buildProgram({} as Io, () => {}));
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 
 let folder: string;
@@ -18,13 +18,13 @@ beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'replikey-completion-'));
   // A folder that is named as a command is, and one whose name must be quoted.
   for (const name of ['specs', 'plan', 'my specs', 'more']) await mkdir(path.join(folder, name));
-  await writeFile(path.join(folder, 'specs/tax.yaml'), TAX);
+  await writeFile(path.join(folder, 'specs/tax.yaml'), TAX_SPEC);
   await writeFile(
     path.join(folder, 'more/b.yml'),
     'metadata: { name: books, labels: {} }\nspec:\n  name: none\n',
   );
   await writeFile(path.join(folder, 'plan.json'), '{}');
-  for (const shell of SHELLS) await writeFile(path.join(folder, shell), completion(shell, words));
+  for (const shell of SHELLS) await writeFile(path.join(folder, shell), completionScript(shell, words));
 });
 afterAll(() => rm(folder, { recursive: true }));
 
@@ -78,13 +78,16 @@ test('bash completes what is typed, without the package bash-completion', async 
   expect(said).toEqual(TYPED.map(([, args]) => args));
 });
 
-test.skipIf(!has('zsh') || !has('script'))('zsh completes what is typed (needs zsh and script)', async () => {
-  const said = await typedInto('zsh', "script -qec 'zsh -f -i' /dev/null", typing);
-  // It takes the slash away again where a word ends with it.
-  expect(said).toEqual(TYPED.map(([, args]) => slashless(args)));
-});
+test.skipIf(!isInstalled('zsh') || !isInstalled('script'))(
+  'zsh completes what is typed (needs zsh and script)',
+  async () => {
+    const said = await typedInto('zsh', "script -qec 'zsh -f -i' /dev/null", typing);
+    // It takes the slash away again where a word ends with it.
+    expect(said).toEqual(TYPED.map(([, args]) => slashless(args)));
+  },
+);
 
-test.skipIf(!has('fish'))('fish completes what is typed (needs fish)', () => {
+test.skipIf(!isInstalled('fish'))('fish completes what is typed (needs fish)', () => {
   const lines = TYPED.map(([line]) => line.replace(/⇥ .*/, '⇥'));
   const asking = lines.map((line) => `complete -C 'reconcile ${line.replace('⇥', '')}'; echo ';'`);
   const run = spawnSync('fish', ['--no-config', '-c', ['source ./fish', ...asking].join('\n')], {
@@ -125,7 +128,7 @@ describe('in bash', () => {
   });
 });
 
-test.each(SHELLS.filter(has))('%s finds nothing wrong with the script', (shell) => {
+test.each(SHELLS.filter(isInstalled))('%s finds nothing wrong with the script', (shell) => {
   const run = spawnSync(shell, ['-n', shell], { cwd: folder, encoding: 'utf8' });
   expect(run).toMatchObject({ status: 0, stdout: '', stderr: '' });
 });

@@ -4,21 +4,24 @@ import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { expect, it, vi } from 'vitest';
 import type { RequestEntry } from '../../src/sandbox/request-log.ts';
-import { cli, serve } from '../support/cli.ts';
-import { aWorld, TAX } from '../support/world.ts';
+import { runCli, startSandboxProcess } from '../support/cli.ts';
+import { TAX_SPEC, testEnv } from '../support/env.ts';
 
 it('0 and 2: planned, with and without --detailed-exitcode', async () => {
-  await using world = await aWorld();
-  const options = { endpoint: world.sandbox.endpoint, input: TAX };
-  expect((await cli(['plan', '-'], options)).code).toBe(0);
-  expect((await cli(['plan', '-', '--detailed-exitcode'], options)).code).toBe(2);
+  await using testEnvironment = await testEnv();
+  const options = { endpoint: testEnvironment.sandbox.endpoint, input: TAX_SPEC };
+  expect((await runCli(['plan', '-'], options)).code).toBe(0);
+  expect((await runCli(['plan', '-', '--detailed-exitcode'], options)).code).toBe(2);
 });
 
 it('1: partly failed, with the cause, what was not done for it, and what to do', async () => {
-  await using world = await aWorld(TAX, {
-    knobs: { faults: [{ match: 'CreateRole', nth: 1, what: { status: 403, code: 'AccessDenied' } }] },
+  await using testEnvironment = await testEnv(TAX_SPEC, {
+    faultSettings: { faults: [{ match: 'CreateRole', nth: 1, what: { status: 403, code: 'AccessDenied' } }] },
   });
-  const { code, stdout } = await cli(['--once', '-'], { endpoint: world.sandbox.endpoint, input: TAX });
+  const { code, stdout } = await runCli(['--once', '-'], {
+    endpoint: testEnvironment.sandbox.endpoint,
+    input: TAX_SPEC,
+  });
   expect(code).toBe(1);
   expect(stdout).toContain('✓ created s3.bucket/acme-tax\n');
   expect(stdout).toContain('✗ failed iam.role/replikey-acme-tax\n');
@@ -34,50 +37,50 @@ it('1: partly failed, with the cause, what was not done for it, and what to do',
     Run it again once the cause is mended: it goes on where it stands.
     "
   `);
-  expect((await world.reconcile()).left?.waves).toEqual([]);
+  expect((await testEnvironment.reconcile()).remaining?.waves).toEqual([]);
 });
 
 it('3: refused, with the word that allows it', async () => {
-  await using world = await aWorld();
-  await world.reconcile();
-  const other = TAX.replace('alias/acme-tax }', 'alias/another }');
-  const options = { endpoint: world.sandbox.endpoint, input: other };
-  world.sandbox.log.reset();
-  const refused = await cli(['--once', '-'], options);
+  await using testEnvironment = await testEnv();
+  await testEnvironment.reconcile();
+  const other = TAX_SPEC.replace('alias/acme-tax }', 'alias/another }');
+  const options = { endpoint: testEnvironment.sandbox.endpoint, input: other };
+  testEnvironment.sandbox.log.reset();
+  const refused = await runCli(['--once', '-'], options);
   expect(refused.code).toBe(3);
   expect(refused.stdout).toContain('Refused: nothing was changed.');
   expect(refused.stdout).toContain('allow it with --allow change-default-key');
-  expect(world.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
-  expect((await cli(['--once', '-', '--allow', 'change-default-key'], options)).code).toBe(0);
+  expect(testEnvironment.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
+  expect((await runCli(['--once', '-', '--allow', 'change-default-key'], options)).code).toBe(0);
 });
 
 it('3: refused, since the plan is not the one that was approved', async () => {
-  await using world = await aWorld();
-  const options = { endpoint: world.sandbox.endpoint, input: TAX };
-  const planned = (await cli(['--dry-run', '-'], options)).stdout;
+  await using testEnvironment = await testEnv();
+  const options = { endpoint: testEnvironment.sandbox.endpoint, input: TAX_SPEC };
+  const planned = (await runCli(['--dry-run', '-'], options)).stdout;
   const [, checksum = ''] = /Checksum ([0-9a-f]{16})$/m.exec(planned) ?? [];
-  world.sandbox.log.reset();
-  const other = { ...options, input: TAX.replace('prefix: Tax/', 'prefix: Taxes/') };
-  const refused = await cli(['--once', '-', '--plan', checksum], other);
+  testEnvironment.sandbox.log.reset();
+  const other = { ...options, input: TAX_SPEC.replace('prefix: Tax/', 'prefix: Taxes/') };
+  const refused = await runCli(['--once', '-', '--plan', checksum], other);
   expect(refused.code).toBe(3);
   expect(refused.stdout).toMatch(
     new RegExp(`the plan is not the one that was approved: its checksum is [0-9a-f]{16}, not ${checksum};`),
   );
-  expect(world.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
+  expect(testEnvironment.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
 
-  expect((await cli(['--once', '-', '--plan', checksum], options)).code).toBe(0);
+  expect((await runCli(['--once', '-', '--plan', checksum], options)).code).toBe(0);
   // What was approved is done: again there is nothing to do, and the same checksum does not let the next change pass.
-  expect((await cli(['--once', '-', '--plan', checksum], options)).code).toBe(0);
-  expect((await cli(['--once', '-', '--plan', checksum], other)).code).toBe(3);
-  expect(await cli(['--once', '-', '--plan', 'latest'], options)).toMatchObject({
+  expect((await runCli(['--once', '-', '--plan', checksum], options)).code).toBe(0);
+  expect((await runCli(['--once', '-', '--plan', checksum], other)).code).toBe(3);
+  expect(await runCli(['--once', '-', '--plan', 'latest'], options)).toMatchObject({
     code: 64,
     stderr: expect.stringContaining('The checksum of a plan has at least 16 digits'),
   });
 });
 
 it('1: nobody listens at the endpoint, which is said of each thing that cannot be read', async () => {
-  const { code, stdout, stderr } = await cli(['plan', '-', '--log-level', 'error'], {
-    input: TAX,
+  const { code, stdout, stderr } = await runCli(['plan', '-', '--log-level', 'error'], {
+    input: TAX_SPEC,
     endpoint: 'http://127.0.0.1:1',
   });
   expect(code).toBe(1);
@@ -86,20 +89,20 @@ it('1: nobody listens at the endpoint, which is said of each thing that cannot b
 }, 60_000);
 
 it('64: an endpoint that is no URL', async () => {
-  expect(await cli(['plan', '-'], { input: TAX, endpoint: 'nonsense' })).toMatchObject({
+  expect(await runCli(['plan', '-'], { input: TAX_SPEC, endpoint: 'nonsense' })).toMatchObject({
     code: 64,
     stderr: 'AWS_ENDPOINT_URL is no URL: "nonsense"; write it as http://127.0.0.1:4566\n',
   });
 });
 
 it('4: a profile that is none is named', async () => {
-  const { code, stderr } = await cli(['plan', '-'], { input: TAX, env: { AWS_PROFILE: 'nope' } });
+  const { code, stderr } = await runCli(['plan', '-'], { input: TAX_SPEC, env: { AWS_PROFILE: 'nope' } });
   expect(code).toBe(4);
   expect(stderr).toContain('AWS_PROFILE is "nope"');
 });
 
 it('4: no credentials, with what to set', async () => {
-  const { code, stdout, stderr } = await cli(['--once', '-'], { input: TAX });
+  const { code, stdout, stderr } = await runCli(['--once', '-'], { input: TAX_SPEC });
   expect({ code, stdout }).toEqual({ code: 4, stdout: '' });
   expect(stderr).toMatch(
     /Could not load credentials from any providers; set AWS_PROFILE or the AWS_\* variables/,
@@ -107,17 +110,20 @@ it('4: no credentials, with what to set', async () => {
 });
 
 it('4: the wrong account, before anything is read or changed there', async () => {
-  await using world = await aWorld();
-  const account = `${TAX.replaceAll('region:', 'account: main, region:')}---
+  await using testEnvironment = await testEnv();
+  const account = `${TAX_SPEC.replaceAll('region:', 'account: main, region:')}---
 apiVersion: replikey.dev/v1
 kind: Account
 metadata: { name: main }
 spec: { id: "999988887777" }
 `;
-  const { code, stderr } = await cli(['--once', '-'], { endpoint: world.sandbox.endpoint, input: account });
+  const { code, stderr } = await runCli(['--once', '-'], {
+    endpoint: testEnvironment.sandbox.endpoint,
+    input: account,
+  });
   expect(code).toBe(4);
   expect(stderr).toContain('belong to 111122223333, but its document says 999988887777');
-  expect(world.sandbox.log.entries.filter(({ write }) => write)).toMatchObject([]);
+  expect(testEnvironment.sandbox.log.entries.filter(({ write }) => write)).toMatchObject([]);
 });
 
 const usage: [string, string[], RegExp][] = [
@@ -137,7 +143,7 @@ const usage: [string, string[], RegExp][] = [
 ];
 
 it.each(usage)('64: %s', async (_, args, words) => {
-  const { code, stdout, stderr } = await cli(args);
+  const { code, stdout, stderr } = await runCli(args);
   expect({ code, stdout }).toEqual({ code: 64, stdout: '' });
   expect(stderr).toMatch(words);
 });
@@ -145,7 +151,9 @@ it.each(usage)('64: %s', async (_, args, words) => {
 it.each(['--once', '--dry-run', 'plan', 'verify', 'validate'])(
   '65: invalid specs, for %s',
   async (command) => {
-    const { code, stdout, stderr } = await cli([command, '-'], { input: TAX.replace('prefix:', 'prefx:') });
+    const { code, stdout, stderr } = await runCli([command, '-'], {
+      input: TAX_SPEC.replace('prefix:', 'prefx:'),
+    });
     expect({ code, stdout }).toEqual({ code: 65, stdout: '' });
     expect(stderr).toMatch(/prefx[\s\S]*did you mean "?prefix/i);
   },
@@ -165,7 +173,7 @@ async function interrupted(
   let child: ChildProcess | undefined;
   let noticed = '';
   let struck: RequestEntry | undefined;
-  const world = await aWorld(TAX, {
+  const testEnvironment = await testEnv(TAX_SPEC, {
     onCall: async (entry, phase) => {
       if (phase !== 'before') return;
       if (!struck && strikes(entry)) {
@@ -175,9 +183,9 @@ async function interrupted(
       if (struck) await vi.waitFor(() => expect(noticed).toContain(signal), { timeout: 10_000 });
     },
   });
-  const ran = await cli(['--once', '-', ...args], {
-    endpoint: world.sandbox.endpoint,
-    input: TAX,
+  const ran = await runCli(['--once', '-', ...args], {
+    endpoint: testEnvironment.sandbox.endpoint,
+    input: TAX_SPEC,
     onStart: (started) => {
       child = started;
       started.stderr?.on('data', (text) => {
@@ -185,7 +193,7 @@ async function interrupted(
       });
     },
   });
-  return { ran, world, struck };
+  return { ran, world: testEnvironment, struck };
 }
 
 it.each(signals)(
@@ -195,8 +203,8 @@ it.each(signals)(
       signal,
       ({ operation }) => operation === 'PutRolePolicy',
     );
-    await using world = rest.world;
-    const { entries } = world.sandbox.log;
+    await using testEnvironment = rest.world;
+    const { entries } = testEnvironment.sandbox.log;
     expect(ran).toMatchObject({
       code,
       signal: null,
@@ -207,20 +215,22 @@ it.each(signals)(
     expect(ran.stdout).toContain('interrupted half-way: the call in flight was finished');
     expect(entries.some(({ operation }) => operation === 'PutBucketReplication')).toBe(false);
 
-    expect((await cli(['--once', '-'], { endpoint: world.sandbox.endpoint, input: TAX })).code).toBe(0);
+    expect(
+      (await runCli(['--once', '-'], { endpoint: testEnvironment.sandbox.endpoint, input: TAX_SPEC })).code,
+    ).toBe(0);
   },
 );
 
 it.each(signals)('%s while it reads: nothing is changed, and JSON says so too (%i)', async (signal, code) => {
   const { ran, ...rest } = await interrupted(signal, () => true, '-o', 'json');
-  await using world = rest.world;
+  await using testEnvironment = rest.world;
   expect(ran.code).toBe(code);
   expect(JSON.parse(ran.stdout)).toMatchObject({ format: 1, error: { exitCode: code } });
-  expect(world.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
+  expect(testEnvironment.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
 });
 
 it.each(signals)('%s ends reconcile sandbox (%i)', async (signal, code) => {
-  const sandbox = await serve();
+  const sandbox = await startSandboxProcess();
   expect((await fetch(`${sandbox.endpoint}/_sandbox/health`)).status).toBe(200);
   expect(await sandbox.stop(signal)).toMatchObject({ code, signal: null });
 });
@@ -229,7 +239,7 @@ it('1: a sandbox on a port that is in use, with what to do', async () => {
   const taken = createServer().listen(0, '127.0.0.1');
   await once(taken, 'listening');
   const { port } = taken.address() as AddressInfo;
-  const { code, stderr } = await cli(['sandbox', '--port', String(port)]);
+  const { code, stderr } = await runCli(['sandbox', '--port', String(port)]);
   taken.close();
   expect({ code, stderr }).toEqual({
     code: 1,
@@ -238,9 +248,9 @@ it('1: a sandbox on a port that is in use, with what to do', async () => {
 });
 
 it('64: a command that was misspelt, though its options are told first', async () => {
-  const { code, stderr } = await cli(['docter', '--bucket', 'acme-tax']);
+  const { code, stderr } = await runCli(['docter', '--bucket', 'acme-tax']);
   expect(code).toBe(64);
   expect(stderr).toContain("unknown option '--bucket'");
   expect(stderr).toContain('(did you mean reconcile doctor?)');
-  expect((await cli(['doctor', '--bukket', 'acme-tax'])).stderr).not.toContain('did you mean reconcile');
+  expect((await runCli(['doctor', '--bukket', 'acme-tax'])).stderr).not.toContain('did you mean reconcile');
 });

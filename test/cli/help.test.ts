@@ -2,12 +2,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runCommandLine as run } from '../../src/cli/cli.ts';
+import { commandModelOf } from '../../src/cli/command-model.ts';
 import { examplesOf } from '../../src/cli/examples.ts';
 import type { Io } from '../../src/cli/io.ts';
-import { build } from '../../src/cli/program.ts';
-import { wordsOf } from '../../src/cli/words.ts';
-import { run } from '../../src/cli.ts';
-import { cli } from '../support/cli.ts';
+import { buildProgram } from '../../src/cli/program.ts';
+import { runCli } from '../support/cli.ts';
 
 /** What --help prints where the terminal is so wide. */
 function helpOf(command: string, columns: number): string {
@@ -16,13 +16,13 @@ function helpOf(command: string, columns: number): string {
     said += text;
   };
   const io = { stdout: { write }, env: { COLUMNS: String(columns) } } as unknown as Io;
-  const program = build(io, () => {});
+  const program = buildProgram(io, () => {});
   const words = command === '' ? ['--help'] : [command, '--help'];
   expect(() => program.parse(words, { from: 'user' })).toThrow();
   return said;
 }
 
-const words = wordsOf(build({} as Io, () => {}));
+const words = commandModelOf(buildProgram({} as Io, () => {}));
 const COMMANDS = ['', ...words.commands.map(({ name }) => name)];
 
 describe('--help', () => {
@@ -64,12 +64,12 @@ describe('--help', () => {
   });
 
   test('goes to standard output, and the program ends with 0', async () => {
-    const { code, stdout, stderr } = await cli(['doctor', '--help'], { env: { COLUMNS: '80' } });
+    const { code, stdout, stderr } = await runCli(['doctor', '--help'], { env: { COLUMNS: '80' } });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toBe(helpOf('doctor', 80));
     for (const name of ['', 'doctor']) {
       const args = ['help', name].filter((word) => word !== '');
-      expect(await cli(args, { env: { COLUMNS: '80' } })).toMatchObject({
+      expect(await runCli(args, { env: { COLUMNS: '80' } })).toMatchObject({
         code: 0,
         stdout: helpOf(name, 80),
       });

@@ -1,14 +1,14 @@
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
+import { commandModelOf } from '../../src/cli/command-model.ts';
 import type { Io } from '../../src/cli/io.ts';
 import { manPage } from '../../src/cli/man.ts';
-import { build } from '../../src/cli/program.ts';
-import { wordsOf } from '../../src/cli/words.ts';
+import { buildProgram } from '../../src/cli/program.ts';
 import { EXIT } from '../../src/errors.ts';
-import { cli, has } from '../support/cli.ts';
+import { isInstalled, runCli } from '../support/cli.ts';
 
-const words = wordsOf(build({} as Io, () => {}));
+const words = commandModelOf(buildProgram({} as Io, () => {}));
 const page = manPage(words, manifest.version);
 
 /** The page as it is read. */
@@ -24,10 +24,10 @@ test('the manual page in the repository is what the command line says of itself,
   await expect(page).toMatchFileSnapshot('../../man/reconcile.1');
   expect(manifest.man).toBe('man/reconcile.1');
   expect(manifest.files).toContain('man');
-  expect((await cli(['man'])).stdout).toBe(page);
+  expect((await runCli(['man'])).stdout).toBe(page);
 });
 
-test.skipIf(!has('groff'))(
+test.skipIf(!isInstalled('groff'))(
   'it is set without a warning, and tells of every command and option (needs groff)',
   () => {
     const text = set();

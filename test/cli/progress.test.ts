@@ -8,10 +8,10 @@ import { expect, test } from 'vitest';
 import { showProgress } from '../../src/cli/progress.ts';
 import type { Plan } from '../../src/core/resource.ts';
 import { createLog } from '../../src/log.ts';
-import type { ApplyEvent } from '../../src/steps/apply.ts';
-import { environment, MAIN } from '../support/cli.ts';
+import type { ApplyEvent } from '../../src/reconcile/apply.ts';
+import { childEnvironment, MAIN } from '../support/cli.ts';
+import { TAX_SPEC, testEnv } from '../support/env.ts';
 import { fakeClock } from '../support/fake-clock.ts';
-import { aWorld, TAX } from '../support/world.ts';
 
 /** What is seen on a terminal to which this was written: line feeds, `up`, and `erase below` are all that it knows. */
 function screen(written: string): string[] {
@@ -82,16 +82,16 @@ function shown(isTTY: boolean, env: Record<string, string> = {}, level = 'info')
 
 test('on a terminal the last lines say how far it is, below whatever else is written, and go at the end', async () => {
   const { out, clock, calls, log, stream, progress } = shown(true);
-  await clock.pass(200);
+  await clock.advance(200);
   expect(out.screen, 'what is over at once needs none').toEqual([]);
   calls.reads = 41;
-  await clock.pass(900);
+  await clock.advance(900);
   expect(out.screen).toEqual(['41 reads, 0 writes, 1 s']);
   stream.write('the plan\n');
   expect(out.screen).toEqual(['the plan']);
   progress.plan(PLAN);
   progress.event(WAITING);
-  await clock.pass(5_000);
+  await clock.advance(5_000);
   expect(out.screen).toEqual([
     'the plan',
     'tax  0 of 1 applied, waiting up to 55 s for S3 to see the …',
@@ -100,7 +100,7 @@ test('on a terminal the last lines say how far it is, below whatever else is wri
   log.warn('tried again');
   progress.event(APPLIED);
   stream.write('created\n');
-  await clock.pass(100);
+  await clock.advance(100);
   expect(out.screen).toEqual([
     'the plan',
     'WARN: tried again',
@@ -118,12 +118,12 @@ test('it is drawn at most ten times a second, and not at all while nothing is ne
   const { out, clock, calls, progress } = shown(true);
   for (let ms = 0; ms < 10_000; ms += 10) {
     calls.reads += 1;
-    await clock.pass(10);
+    await clock.advance(10);
   }
   expect(out.writes).toBeGreaterThan(50);
   expect(out.writes).toBeLessThanOrEqual(100);
   const before = out.writes;
-  await clock.pass(400);
+  await clock.advance(400);
   expect(out.writes - before).toBeLessThanOrEqual(2);
   progress.end();
 });
@@ -133,12 +133,12 @@ test.each([
   ['on a terminal that cannot be steered', true, { TERM: 'dumb' }],
 ])('%s a line is logged every 30 seconds while anything is under way', async (_, isTTY, env) => {
   const { out, clock, calls, progress } = shown(isTTY, env);
-  await clock.pass(29_000);
+  await clock.advance(29_000);
   expect(out.screen).toEqual([]);
   progress.plan(PLAN);
   progress.event(WAITING);
   calls.reads = 41;
-  await clock.pass(31_000);
+  await clock.advance(31_000);
   expect(out.screen).toEqual([
     expect.stringContaining(
       'still at it: 0 of 1 applied, waiting up to 59 s for S3 to see the new role, 41 reads, 0 writes, 30 s',
@@ -146,14 +146,14 @@ test.each([
     expect.stringContaining('waiting up to 29 s for S3 to see the new role, 41 reads, 0 writes, 60 s'),
   ]);
   progress.end();
-  await clock.pass(100_000);
+  await clock.advance(100_000);
   expect(out.screen).toHaveLength(2);
 });
 
 test('who asked for silence gets it', async () => {
   for (const isTTY of [true, false]) {
     const { out, clock, progress } = shown(isTTY, {}, 'silent');
-    await clock.pass(100_000);
+    await clock.advance(100_000);
     expect(out.screen).toEqual([]);
     progress.end();
   }
@@ -166,11 +166,11 @@ const hasScript =
 test.skipIf(!hasScript)('in a real terminal nothing is left of it once the run has ended', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'replikey-terminal-'));
   const file = path.join(folder, 'spec.yaml');
-  await writeFile(file, TAX);
+  await writeFile(file, TAX_SPEC);
   try {
-    await using world = await aWorld(TAX, { knobs: { rolePropagationMs: 1_500 } });
+    await using testEnvironment = await testEnv(TAX_SPEC, { faultSettings: { rolePropagationMs: 1_500 } });
     const command = `stty cols 100 rows 30; ${process.execPath} ${MAIN} --once ${file}`;
-    const env = environment(world.sandbox.endpoint, { NO_COLOR: '1', TERM: 'xterm' });
+    const env = childEnvironment(testEnvironment.sandbox.endpoint, { NO_COLOR: '1', TERM: 'xterm' });
     const { stdout } = await promisify(execFile)('script', ['-qec', command, '/dev/null'], { env });
     const seen = screen(stdout.replaceAll('\r', ''));
     expect(stdout).toMatch(/tax {2}\d+ of 13 applied, waiting up to \d+ s for /);

@@ -4,18 +4,18 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { cli, environment, MAIN } from '../support/cli.ts';
-import { aWorld, TAX } from '../support/world.ts';
+import { childEnvironment, MAIN, runCli } from '../support/cli.ts';
+import { TAX_SPEC, testEnv } from '../support/env.ts';
 
 /** A folder of a user's: one spec, and the sandbox's state beside it, which each test goes on with. */
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'replikey-cli-'));
-  await writeFile(path.join(folder, 'tax.yaml'), TAX);
+  await writeFile(path.join(folder, 'tax.yaml'), TAX_SPEC);
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-const run = (...args: string[]) => cli([...args, 'tax.yaml'], { cwd: folder });
+const run = (...args: string[]) => runCli([...args, 'tax.yaml'], { cwd: folder });
 const writesOf = (stdout: string): number => JSON.parse(stdout).calls.writes;
 
 it('plans changes, makes them, and then finds that nothing differs and writes nothing', async () => {
@@ -117,7 +117,7 @@ it.each(json)('prints one JSON value on standard output for %s', async (_, args,
 });
 
 it('reads specs from standard input', async () => {
-  const { code, stdout } = await cli(['validate', '-'], {
+  const { code, stdout } = await runCli(['validate', '-'], {
     input: await readFile(path.join(folder, 'tax.yaml'), 'utf8'),
   });
   expect({ code, stdout }).toEqual({ code: 0, stdout: 'Valid: 1 pair in 1 file.\n' });
@@ -125,22 +125,25 @@ it('reads specs from standard input', async () => {
 
 it('runs with the specs that are selected, and takes nothing from the others', async () => {
   const labelled = (name: string) =>
-    TAX.replaceAll('tax', name).replace(`{ name: ${name} }`, `{ name: ${name}, labels: { team: ${name} } }`);
+    TAX_SPEC.replaceAll('tax', name).replace(
+      `{ name: ${name} }`,
+      `{ name: ${name}, labels: { team: ${name} } }`,
+    );
   const input = ['law', 'web'].map(labelled).join('---\n');
-  await using world = await aWorld(input);
-  const options = { endpoint: world.sandbox.endpoint, input };
-  expect((await cli(['--once', '-', '--only', 'law'], options)).code).toBe(0);
-  expect([...world.sandbox.store.buckets()].map(({ name }) => name).sort()).toEqual([
+  await using testEnvironment = await testEnv(input);
+  const options = { endpoint: testEnvironment.sandbox.endpoint, input };
+  expect((await runCli(['--once', '-', '--only', 'law'], options)).code).toBe(0);
+  expect([...testEnvironment.sandbox.store.buckets()].map(({ name }) => name).sort()).toEqual([
     'acme-law',
     'acme-law-replica',
   ]);
-  const rest = await cli(['plan', '-', '-l', 'team!=law'], options);
+  const rest = await runCli(['plan', '-', '-l', 'team!=law'], options);
   expect(rest.stdout).toContain('Plan: 13 to create, 0 to update, 0 unchanged.');
-  expect(await cli(['plan', '-', '--only', 'lav'], options)).toMatchObject({
+  expect(await runCli(['plan', '-', '--only', 'lav'], options)).toMatchObject({
     code: 64,
     stderr: expect.stringContaining('no spec is named lav (did you mean law?)'),
   });
-  expect(await cli(['--once', '-', '--prune', '--only', 'law'], options)).toMatchObject({
+  expect(await runCli(['--once', '-', '--prune', '--only', 'law'], options)).toMatchObject({
     code: 64,
     stderr: expect.stringContaining('--prune takes what is not given for gone'),
   });
@@ -148,19 +151,19 @@ it('runs with the specs that are selected, and takes nothing from the others', a
 
 it('applies a plan by the very command that the plan shows', async () => {
   const other = await mkdtemp(path.join(folder, "it's "));
-  const specs = TAX.replace('bucket: acme-tax,', `bucket: "\${var.bucket}",`);
+  const specs = TAX_SPEC.replace('bucket: acme-tax,', `bucket: "\${var.bucket}",`);
   const variables =
     'apiVersion: replikey.dev/v1\nkind: Variables\nmetadata: { name: ours }\nspec:\n  variables: { bucket: { type: string } }\n';
   await writeFile(path.join(other, 'tax.yaml'), `${variables}---\n${specs}`);
   const given = ['tax.yaml', '--only', 'tax', '--var', 'bucket=acme-tax', '--sandbox=my state'];
   const limits = ['--max-changes', '20', '--allow', 'change-default-key'];
-  const plan = await cli(['--dry-run', '-o', 'markdown', ...given, ...limits], { cwd: other });
+  const plan = await runCli(['--dry-run', '-o', 'markdown', ...given, ...limits], { cwd: other });
   const [, command = ''] = /```sh\nreconcile (.+)\n```/.exec(plan.stdout) ?? [];
   expect(command).toContain("--max-changes 20 '--sandbox=my state'");
   const shell = `exec '${process.execPath}' '${MAIN}' ${command}`;
   const { status, stdout, stderr } = spawnSync('bash', ['-c', shell], {
     cwd: other,
-    env: environment(undefined),
+    env: childEnvironment(undefined),
     encoding: 'utf8',
   });
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
@@ -168,10 +171,15 @@ it('applies a plan by the very command that the plan shows', async () => {
 });
 
 it('says in which account a plan is made, also where no spec names it, and asks for it once', async () => {
-  await using world = await aWorld();
-  world.sandbox.log.reset();
-  const { stdout } = await cli(['plan', '-'], { endpoint: world.sandbox.endpoint, input: TAX });
-  expect(stdout.split('\n')[0]).toBe(`AWS at ${world.sandbox.endpoint}, account 111122223333`);
-  const asked = world.sandbox.log.entries.filter(({ operation }) => operation === 'GetCallerIdentity');
+  await using testEnvironment = await testEnv();
+  testEnvironment.sandbox.log.reset();
+  const { stdout } = await runCli(['plan', '-'], {
+    endpoint: testEnvironment.sandbox.endpoint,
+    input: TAX_SPEC,
+  });
+  expect(stdout.split('\n')[0]).toBe(`AWS at ${testEnvironment.sandbox.endpoint}, account 111122223333`);
+  const asked = testEnvironment.sandbox.log.entries.filter(
+    ({ operation }) => operation === 'GetCallerIdentity',
+  );
   expect(asked).toHaveLength(1);
 });

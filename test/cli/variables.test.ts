@@ -2,16 +2,16 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { cli, type Serving, serve } from '../support/cli.ts';
+import { runCli, type SandboxProcess, startSandboxProcess } from '../support/cli.ts';
 
 const SPEC = 'specs/examples/defaults-and-variables.yaml';
 
 let folder: string;
-let aws: Serving;
+let aws: SandboxProcess;
 
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'replikey-variables-'));
-  aws = await serve();
+  aws = await startSandboxProcess();
 });
 
 afterAll(async () => {
@@ -19,19 +19,19 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-const plan = (...args: string[]) => cli(['plan', SPEC, ...args], { endpoint: aws.endpoint });
+const plan = (...args: string[]) => runCli(['plan', SPEC, ...args], { endpoint: aws.endpoint });
 
 describe('reconcile validate', () => {
   test('shows each variable that is used, with its value and where that came from', async () => {
     const env = { REPLIKEY_ARCHIVE: 'false', REPLIKEY_STAGE: 'prod' };
-    const { stdout } = await cli(['validate', SPEC], { env });
+    const { stdout } = await runCli(['validate', SPEC], { env });
     expect(stdout).toMatchInlineSnapshot(`
       "Valid: 2 pairs in 1 file.
         archive = false  (environment REPLIKEY_ARCHIVE)
         stage   = dev    (default)
       "
     `);
-    const json = await cli(['validate', SPEC, '--var', 'stage=prod', '-o', 'json']);
+    const json = await runCli(['validate', SPEC, '--var', 'stage=prod', '-o', 'json']);
     expect(JSON.parse(json.stdout)).toMatchObject({
       valid: true,
       variables: [
@@ -42,7 +42,7 @@ describe('reconcile validate', () => {
   });
 
   test('takes no --var that nobody declares', async () => {
-    const { code, stderr } = await cli(['validate', SPEC, '--var', 'stgae=prod']);
+    const { code, stderr } = await runCli(['validate', SPEC, '--var', 'stgae=prod']);
     expect(code).toBe(65);
     expect(stderr).toContain('did you mean stage?');
   });
@@ -55,13 +55,13 @@ test.each([
   ['verify', ['verify', SPEC]],
   ['doctor', ['doctor', SPEC]],
 ])('%s knows variables, and refuses values that will not do before AWS is asked', async (_, args) => {
-  const { code, stderr } = await cli([...args, '--var', 'stage=test']);
+  const { code, stderr } = await runCli([...args, '--var', 'stage=test']);
   expect(code).toBe(65);
   expect(stderr).toContain('--var:1:7  stage: expected dev or prod, found "test"');
 });
 
 test('an option before the command reaches it', async () => {
-  const { stdout } = await cli(['--var', 'stage=prod', 'validate', SPEC]);
+  const { stdout } = await runCli(['--var', 'stage=prod', 'validate', SPEC]);
   expect(stdout).toContain('stage   = prod  (--var)');
 });
 
@@ -74,7 +74,7 @@ test('a saved plan is made again with the same variables, and the command that a
   const { stdout } = await plan('--var', 'stage=prod', '-o', 'markdown');
   expect(stdout).toContain(`reconcile --once ${SPEC} --var stage=prod --plan ${saved.digest.slice(0, 16)}`);
 
-  const applied = await cli(['apply', file, '-o', 'json'], { endpoint: aws.endpoint });
+  const applied = await runCli(['apply', file, '-o', 'json'], { endpoint: aws.endpoint });
   const { results } = JSON.parse(applied.stdout);
   expect(applied.code).toBe(0);
   expect(results.map(({ id }: { id: string }) => id)).toContain('s3.replication/acme-orders-prod');

@@ -5,9 +5,14 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Plan } from '../../src/core/resource.ts';
-import { cli, type Serving, serve } from '../support/cli.ts';
+import { runCli, type SandboxProcess, startSandboxProcess } from '../support/cli.ts';
 import { pythonEnvironment } from '../support/python.ts';
-import { type Keys, permissions, replication, TRUST } from '../support/walkthrough.ts';
+import {
+  WALKTHROUGH_TRUST,
+  type WalkthroughKeys,
+  walkthroughPolicy,
+  walkthroughReplication,
+} from '../support/walkthrough.ts';
 
 /**
  * AWS's walkthrough "Replicating encrypted objects", with the AWS CLI: its buckets, its role, its policies, its order,
@@ -15,7 +20,7 @@ import { type Keys, permissions, replication, TRUST } from '../support/walkthrou
  */
 const awscli = pythonEnvironment('awscli');
 
-const spec = (keys: Keys, foreignRules: string) => `apiVersion: replikey.dev/v1
+const spec = (keys: WalkthroughKeys, foreignRules: string) => `apiVersion: replikey.dev/v1
 kind: BucketReplication
 metadata: { name: tax }
 spec:
@@ -32,8 +37,8 @@ describe.skipIf(awscli.missing)(
   { timeout: 60_000 },
   () => {
     let folder: string;
-    let sandbox: Serving;
-    let keys: Keys;
+    let sandbox: SandboxProcess;
+    let keys: WalkthroughKeys;
 
     beforeAll(async () => {
       folder = await mkdtemp(path.join(tmpdir(), 'replikey-walkthrough-'));
@@ -42,7 +47,7 @@ describe.skipIf(awscli.missing)(
         path.join(folder, 'credentials'),
         '[acctA]\naws_access_key_id = 111122223333\naws_secret_access_key = any\n',
       );
-      sandbox = await serve();
+      sandbox = await startSandboxProcess();
     });
     afterAll(async () => {
       await sandbox?.stop();
@@ -104,7 +109,7 @@ describe.skipIf(awscli.missing)(
     }
 
     const reconcile = (foreignRules: string, ...args: string[]) =>
-      cli([...args, '-'], { endpoint: sandbox.endpoint, input: spec(keys, foreignRules) });
+      runCli([...args, '-'], { endpoint: sandbox.endpoint, input: spec(keys, foreignRules) });
 
     it('works call by call', async () => {
       await aws('s3api create-bucket --bucket source --region us-east-1');
@@ -114,15 +119,15 @@ describe.skipIf(awscli.missing)(
       );
       await aws('s3api put-bucket-versioning --bucket destination --versioning-configuration Status=Enabled');
 
-      await file('s3-role-trust-policy-kmsobj.json', TRUST);
+      await file('s3-role-trust-policy-kmsobj.json', WALKTHROUGH_TRUST);
       const { Role } = await aws(
         'iam create-role --role-name replicationRolekmsobj --assume-role-policy-document file://s3-role-trust-policy-kmsobj.json',
       );
       keys = { source: await createKey('us-east-1'), destination: await createKey('us-west-2') };
-      await file(POLICY, permissions(keys, ['kms:Encrypt']));
+      await file(POLICY, walkthroughPolicy(keys, ['kms:Encrypt']));
       await putRolePolicy();
 
-      const configuration = replication(keys, (Role as { Arn: string }).Arn);
+      const configuration = walkthroughReplication(keys, (Role as { Arn: string }).Arn);
       await file('replication.json', configuration);
       await aws(
         's3api put-bucket-replication --replication-configuration file://replication.json --bucket source',
@@ -140,7 +145,7 @@ describe.skipIf(awscli.missing)(
     });
 
     it('replicates with a Bucket Key once the role may kms:GenerateDataKey and kms:Decrypt there', async () => {
-      await file(POLICY, permissions(keys, ['kms:Encrypt', 'kms:GenerateDataKey', 'kms:Decrypt']));
+      await file(POLICY, walkthroughPolicy(keys, ['kms:Encrypt', 'kms:GenerateDataKey', 'kms:Decrypt']));
       await putRolePolicy();
       expect(await putAndWait('Tax/with', true)).toMatchObject({ status: 'COMPLETED' });
       expect(

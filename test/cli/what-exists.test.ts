@@ -2,51 +2,55 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, it } from 'vitest';
-import { cli } from '../support/cli.ts';
-import { aWorld, TAX } from '../support/world.ts';
+import { runCli } from '../support/cli.ts';
+import { TAX_SPEC, testEnv } from '../support/env.ts';
 
 it('import prints specs that plan to nothing, and says so where a bucket has no replication', async () => {
-  await using world = await aWorld();
-  await world.reconcile();
-  const options = { endpoint: world.sandbox.endpoint };
-  const { code, stdout, stderr } = await cli(['import', '--all'], options);
+  await using env = await testEnv();
+  await env.reconcile();
+  const options = { endpoint: env.sandbox.endpoint };
+  const { code, stdout, stderr } = await runCli(['import', '--all'], options);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  const planned = await cli(['plan', '-', '--detailed-exitcode'], { ...options, input: stdout });
+  const planned = await runCli(['plan', '-', '--detailed-exitcode'], { ...options, input: stdout });
   expect(planned).toMatchObject({ code: 0, stdout: expect.stringMatching(/^Nothing to do: /m) });
 
-  const none = await cli(['import', '--bucket', 'acme-tax-replica'], options);
+  const none = await runCli(['import', '--bucket', 'acme-tax-replica'], options);
   expect(none).toMatchObject({
     code: 1,
     stderr: 'the bucket acme-tax-replica has no replication configuration\n',
   });
-  const gone = await cli(['import', '--bucket', 'nowhere'], options);
+  const gone = await runCli(['import', '--bucket', 'nowhere'], options);
   expect(gone).toMatchObject({
     code: 1,
     stderr: 'the bucket nowhere cannot be read: there is none of that name\n',
   });
-  expect((await cli(['import'], options)).code).toBe(64);
+  expect((await runCli(['import'], options)).code).toBe(64);
 });
 
 it('limits are kept: of the command line, and of guardrails', async () => {
-  await using world = await aWorld();
-  const options = { endpoint: world.sandbox.endpoint };
-  const refused = await cli(['--once', '-', '--max-changes', '5'], { ...options, input: TAX });
+  await using env = await testEnv();
+  const options = { endpoint: env.sandbox.endpoint };
+  const refused = await runCli(['--once', '-', '--max-changes', '5'], { ...options, input: TAX_SPEC });
   expect(refused.code).toBe(3);
   expect(refused.stdout).toContain(
     'the plan changes 13 of 13 resources, and 5 are allowed: --max-changes 13 lifts the limit',
   );
-  expect(world.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
-  expect((await cli(['--once', '-', '--max-changes', '20%'], { ...options, input: TAX })).code).toBe(3);
-  expect((await cli(['--once', '-', '--max-changes', 'many'], { ...options, input: TAX })).code).toBe(64);
+  expect(env.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
+  expect((await runCli(['--once', '-', '--max-changes', '20%'], { ...options, input: TAX_SPEC })).code).toBe(
+    3,
+  );
+  expect((await runCli(['--once', '-', '--max-changes', 'many'], { ...options, input: TAX_SPEC })).code).toBe(
+    64,
+  );
 
   const folder = await mkdtemp(path.join(tmpdir(), 'replikey-rails-'));
   try {
-    await writeFile(path.join(folder, 'tax.yaml'), TAX);
+    await writeFile(path.join(folder, 'tax.yaml'), TAX_SPEC);
     const rails =
       'apiVersion: replikey.dev/v1\nkind: Guardrails\nmetadata: { name: all }\nspec: { maxChanges: 5 }\n';
     await writeFile(path.join(folder, 'rails.yaml'), rails);
-    expect((await cli(['--once', folder], options)).code).toBe(3);
-    expect((await cli(['--once', folder, '--max-changes', '13'], options)).code).toBe(0);
+    expect((await runCli(['--once', folder], options)).code).toBe(3);
+    expect((await runCli(['--once', folder, '--max-changes', '13'], options)).code).toBe(0);
   } finally {
     await rm(folder, { recursive: true });
   }

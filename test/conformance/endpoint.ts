@@ -9,8 +9,8 @@ export async function startEndpoint(other?: string): Promise<{ aws: Aws; close()
   }
   const sandbox = await startSandbox();
   // Long enough to see an object PENDING, as the captures did.
-  sandbox.knobs.replicationDelayMs = 1000;
-  const { aws, close } = connect(sandbox.endpoint, () => sandbox.replicated());
+  sandbox.faultSettings.replicationDelayMs = 1000;
+  const { aws, close } = connect(sandbox.endpoint, () => sandbox.waitForReplication());
   return {
     aws,
     close: async () => {

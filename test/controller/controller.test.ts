@@ -6,11 +6,11 @@ import {
 } from '@aws-sdk/client-s3';
 import { describe, expect, test, vi } from 'vitest';
 import type { ControllerOptions } from '../../src/controller/controller.ts';
-import { controlling, INTERVAL } from '../support/controlling.ts';
+import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import type { FakeClock } from '../support/fake-clock.ts';
-import { aWorld, TAX, type World } from '../support/world.ts';
+import { RESYNC_INTERVAL_MS, testController } from '../support/test-controller.ts';
 
-const BOOKS = TAX.replaceAll('tax', 'books').replace('Tax/', 'Books/');
+const BOOKS = TAX_SPEC.replaceAll('tax', 'books').replace('Tax/', 'Books/');
 const file = (text: string, name = 'specs/a.yaml') => ({ file: name, bytes: Buffer.from(text) });
 const written = (...texts: string[]) => ({
   files: texts.map((text, index) => file(text, `specs/${index}.yaml`)),
@@ -18,8 +18,8 @@ const written = (...texts: string[]) => ({
 });
 
 /** A controller of a world, and how a pair fares in it. */
-function watching(world: World, more: Partial<ControllerOptions> = {}) {
-  const loop = controlling(world, more);
+function watching(env: TestEnv, more: Partial<ControllerOptions> = {}) {
+  const loop = testController(env, more);
   const of = (name: string) => {
     const found = loop.controller.status().pairs.find((one) => one.name === name);
     if (!found) throw new Error(`there is no ${name}`);
@@ -30,17 +30,17 @@ function watching(world: World, more: Partial<ControllerOptions> = {}) {
 
 /** Let the next resync come. */
 async function round({ clock, idle }: { clock: FakeClock; idle: () => Promise<void> }): Promise<void> {
-  await clock.pass(INTERVAL * 1.2);
+  await clock.advance(RESYNC_INTERVAL_MS * 1.2);
   await idle();
 }
 
-const writes = ({ sandbox }: World) => sandbox.log.entries.filter(({ write }) => write).length;
+const writes = ({ sandbox }: TestEnv) => sandbox.log.entries.filter(({ write }) => write).length;
 
 describe('the controller', () => {
   test('converges what is declared, says so, and then only reads', async () => {
-    await using world = await aWorld();
-    const running = watching(world);
-    running.controller.update(written(TAX, BOOKS));
+    await using env = await testEnv();
+    const running = watching(env);
+    running.controller.update(written(TAX_SPEC, BOOKS));
     expect(running.of('tax').conditions.Ready).toMatchObject({ status: 'Unknown', reason: 'Pending' });
     await running.idle();
     expect(running.controller.status().isSynced).toBe(true);
@@ -57,36 +57,33 @@ describe('the controller', () => {
         Verified: { status: 'Unknown' },
       });
     }
-    const before = writes(world);
+    const before = writes(env);
     const said = running.lines.length;
     for (let count = 0; count < 5; count++) await round(running);
-    expect(writes(world)).toBe(before);
+    expect(writes(env)).toBe(before);
     expect(running.lines.slice(said)).toEqual([]);
     await running.controller.drain();
     expect(running.clock.pending).toBe(0);
   });
 
   test('what is said of a spec that moves while it is looked at is not forgotten', async () => {
-    await using world = await aWorld();
-    world.sandbox.knobs.latencyMs = 50;
-    const running = watching(world);
-    running.controller.update({ files: [file(TAX, 'specs/old.yaml')], problems: [] });
-    await vi.waitFor(() => expect(world.sandbox.log.entries.length).toBeGreaterThan(0));
-    running.controller.update({ files: [file(TAX, 'specs/new.yaml')], problems: [] });
+    await using env = await testEnv();
+    env.sandbox.faultSettings.latencyMs = 50;
+    const running = watching(env);
+    running.controller.update({ files: [file(TAX_SPEC, 'specs/old.yaml')], problems: [] });
+    await vi.waitFor(() => expect(env.sandbox.log.entries.length).toBeGreaterThan(0));
+    running.controller.update({ files: [file(TAX_SPEC, 'specs/new.yaml')], problems: [] });
     await running.idle();
     expect(running.of('tax').from?.file).toBe('specs/new.yaml');
     expect(running.of('tax').lastRun).toBeDefined();
   });
 
   test('heals drift, tells it from a change of the spec, and remembers what it was', async () => {
-    await using world = await aWorld();
-    const running = watching(world);
-    running.controller.update(written(TAX));
+    await using env = await testEnv();
+    const running = watching(env);
+    running.controller.update(written(TAX_SPEC));
     await running.idle();
-    await world.door.send(
-      { region: 'us-east-1' },
-      new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }),
-    );
+    await env.door.send({ region: 'us-east-1' }, new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }));
     await round(running);
     expect(running.of('tax').conditions.Drifted).toMatchObject({
       status: 'False',
@@ -102,19 +99,21 @@ describe('the controller', () => {
     });
     expect(running.lines.some(({ level, msg }) => level === 'warn' && msg.startsWith('drift: '))).toBe(true);
 
-    running.controller.update(written(TAX.replace('prefix: Tax/', 'prefix: Tax/\n      metrics: false')));
+    running.controller.update(
+      written(TAX_SPEC.replace('prefix: Tax/', 'prefix: Tax/\n      metrics: false')),
+    );
     await running.idle();
     expect(running.of('tax').changes[0]).toMatchObject({ cause: 'spec', result: 'applied' });
     expect(running.of('tax').conditions.Ready.status).toBe('True');
   });
 
   test('tries again what failed, later and later, while the others go on', async () => {
-    await using world = await aWorld();
-    world.sandbox.knobs.faults = [
+    await using env = await testEnv();
+    env.sandbox.faultSettings.faults = [
       { match: 'CreateRole', nth: 1, times: 1, what: { status: 403, code: 'AccessDenied', message: 'no' } },
     ];
-    const running = watching(world, { workers: 1 });
-    running.controller.update(written(TAX, BOOKS));
+    const running = watching(env, { workers: 1 });
+    running.controller.update(written(TAX_SPEC, BOOKS));
     await running.idle();
     expect(running.of('tax')).toMatchObject({
       retry: 'recoverable',
@@ -124,15 +123,15 @@ describe('the controller', () => {
       },
     });
     expect(running.of('books').conditions.Ready.status).toBe('True');
-    await running.clock.pass(1_500);
+    await running.clock.advance(1_500);
     await running.idle();
     expect(running.of('tax')).toMatchObject({ retry: 'none', failures: 0 });
     expect(running.of('tax').conditions.Ready.status).toBe('True');
   });
 
   test('what only a person can mend waits for the spec or the next resync, and is not tried in a storm', async () => {
-    await using world = await aWorld();
-    await world.door
+    await using env = await testEnv();
+    await env.door
       .send(
         { region: 'us-east-1' },
         new PutBucketVersioningCommand({
@@ -141,8 +140,8 @@ describe('the controller', () => {
         }),
       )
       .catch(() => {});
-    const running = watching(world);
-    const byArn = TAX.replace(
+    const running = watching(env);
+    const byArn = TAX_SPEC.replace(
       'alias/acme-tax }',
       'arn:aws:kms:us-east-1:111122223333:key/11111111-2222-3333-4444-555555555555 }',
     );
@@ -153,19 +152,19 @@ describe('the controller', () => {
       conditions: { Ready: { status: 'False' } },
     });
     expect(running.of('books').conditions.Ready.status).toBe('True');
-    world.sandbox.log.reset();
-    await running.clock.pass(INTERVAL * 0.7);
+    env.sandbox.log.reset();
+    await running.clock.advance(RESYNC_INTERVAL_MS * 0.7);
     await running.idle();
-    expect(world.sandbox.log.entries).toEqual([]);
-    running.controller.update(written(TAX, BOOKS));
+    expect(env.sandbox.log.entries).toEqual([]);
+    running.controller.update(written(TAX_SPEC, BOOKS));
     await running.idle();
     expect(running.of('tax').conditions.Ready.status).toBe('True');
   });
 
   test('a spec that becomes invalid is reported, and its last good state kept, while the others go on', async () => {
-    await using world = await aWorld();
-    const running = watching(world);
-    running.controller.update(written(TAX, BOOKS));
+    await using env = await testEnv();
+    const running = watching(env);
+    running.controller.update(written(TAX_SPEC, BOOKS));
     await running.idle();
     const other = BOOKS.replace('prefix: Books/', 'prefix: Books/\n      metrics: false');
     running.controller.update({
@@ -189,17 +188,17 @@ describe('the controller', () => {
     });
     expect(running.controller.status().pairs).toHaveLength(2);
     expect(errors().slice(2)).toEqual([errors()[0], 'specs:1:1  gone']);
-    running.controller.update(written(TAX, BOOKS));
+    running.controller.update(written(TAX_SPEC, BOOKS));
     expect(running.lines.at(-1)).toMatchObject({ level: 'info', msg: 'all specs are right again' });
   });
 
   test('who does not lead changes nothing, and says what waits; who begins to lead does it at once', async () => {
-    await using world = await aWorld();
+    await using env = await testEnv();
     let leads = false;
-    const running = watching(world, { mayWrite: () => leads });
-    running.controller.update(written(TAX));
+    const running = watching(env, { isLeaderFor: () => leads });
+    running.controller.update(written(TAX_SPEC));
     await running.idle();
-    expect(writes(world)).toBe(0);
+    expect(writes(env)).toBe(0);
     expect(running.of('tax')).toMatchObject({
       changes: [{ result: 'pending' }],
       conditions: {
@@ -214,20 +213,20 @@ describe('the controller', () => {
   });
 
   test('what waits is not said to wait any more once another has done it', async () => {
-    await using world = await aWorld();
-    const running = watching(world, { mayWrite: () => false });
-    running.controller.update(written(TAX));
+    await using env = await testEnv();
+    const running = watching(env, { isLeaderFor: () => false });
+    running.controller.update(written(TAX_SPEC));
     await running.idle();
     expect(running.of('tax').changes).toMatchObject([{ result: 'pending' }]);
-    await world.reconcile();
+    await env.reconcile();
     running.controller.resync();
     await running.idle();
     expect(running.of('tax')).toMatchObject({ changes: [], conditions: { Ready: { status: 'True' } } });
   });
 
   test('a hundred pairs that fail for one reason are said in two lines', async () => {
-    await using world = await aWorld();
-    world.sandbox.knobs.faults = [
+    await using env = await testEnv();
+    env.sandbox.faultSettings.faults = [
       {
         match: 'GetBucketVersioning',
         nth: 1,
@@ -235,10 +234,10 @@ describe('the controller', () => {
         what: { status: 403, code: 'AccessDenied', message: 'Access Denied' },
       },
     ];
-    const many = Array.from({ length: 50 }, (_, index) => TAX.replaceAll('tax', `tax-${index}`)).join(
+    const many = Array.from({ length: 50 }, (_, index) => TAX_SPEC.replaceAll('tax', `tax-${index}`)).join(
       '---\n',
     );
-    const running = watching(world, { workers: 10 });
+    const running = watching(env, { workers: 10 });
     running.controller.update(written(many));
     await running.idle();
     await running.controller.drain();
@@ -248,13 +247,13 @@ describe('the controller', () => {
   }, 90_000);
 
   test('pairs that share a source, a role and a key are written one after the other, and lose nothing', async () => {
-    await using world = await aWorld();
+    await using env = await testEnv();
     const shared = Array.from({ length: 6 }, (_, index) =>
-      TAX.replace('name: tax', `name: tax-${index}`)
+      TAX_SPEC.replace('name: tax', `name: tax-${index}`)
         .replace('acme-tax-replica', `acme-tax-replica-${index}`)
         .replace('prefix: Tax/', `prefix: Tax/${index}/`),
     ).join('---\n');
-    const running = watching(world, { workers: 8 });
+    const running = watching(env, { workers: 8 });
     running.controller.update(written(shared));
     await running.idle();
     for (let index = 0; index < 6; index++)
@@ -262,20 +261,20 @@ describe('the controller', () => {
         running.of(`tax-${index}`).conditions.Ready,
         JSON.stringify(running.of(`tax-${index}`).conditions.Ready),
       ).toMatchObject({ status: 'True' });
-    const { plan } = await world.with(shared, { dryRun: true });
+    const { plan } = await env.reconcileWith(shared, { dryRun: true });
     expect(plan.waves).toEqual([]);
   });
 
   test('canaries are written every so often, by who leads, where replication is thought to work', async () => {
-    await using world = await aWorld();
-    const running = watching(world, { verifyIntervalMs: 600_000 });
-    running.controller.update(written(TAX));
+    await using env = await testEnv();
+    const running = watching(env, { verifyIntervalMs: 600_000 });
+    running.controller.update(written(TAX_SPEC));
     await running.idle();
-    await world.door.send(
+    await env.door.send(
       { region: 'us-east-1' },
       new PutObjectCommand({ Bucket: 'acme-tax', Key: 'Tax/2026.pdf', Body: 'x' }),
     );
-    await running.clock.pass(300_001);
+    await running.clock.advance(300_001);
     await vi.waitFor(() =>
       expect(running.of('tax').conditions.Verified).toMatchObject({ status: 'True', reason: 'Replicated' }),
     );
@@ -284,11 +283,11 @@ describe('the controller', () => {
   });
 
   test('what canaries found is said, though the newest objects may not be listed', async () => {
-    await using world = await aWorld();
-    const running = watching(world, { verifyIntervalMs: 600_000 });
-    running.controller.update(written(TAX));
+    await using env = await testEnv();
+    const running = watching(env, { verifyIntervalMs: 600_000 });
+    running.controller.update(written(TAX_SPEC));
     await running.idle();
-    world.sandbox.knobs.faults = [
+    env.sandbox.faultSettings.faults = [
       {
         match: 'ListObjectVersions',
         nth: 1,
@@ -296,7 +295,7 @@ describe('the controller', () => {
         what: { status: 403, code: 'AccessDenied', message: 'no' },
       },
     ];
-    await running.clock.pass(300_001);
+    await running.clock.advance(300_001);
     await vi.waitFor(() =>
       expect(running.of('tax').conditions.Verified).toMatchObject({ status: 'True', reason: 'Replicated' }),
     );
@@ -305,36 +304,36 @@ describe('the controller', () => {
   });
 
   test('who ceases to lead before a canary is written writes none, and says nothing of it', async () => {
-    await using world = await aWorld();
+    await using env = await testEnv();
     let asked: number | undefined;
     const verified: string[] = [];
-    const running = watching(world, {
+    const running = watching(env, {
       verifyIntervalMs: 600_000,
-      mayWrite: () => asked === undefined || asked++ === 0,
-      observer: { verified: ({ key }) => verified.push(key) },
+      isLeaderFor: () => asked === undefined || asked++ === 0,
+      observer: { onVerify: ({ key }) => verified.push(key) },
     });
-    running.controller.update(written(TAX));
+    running.controller.update(written(TAX_SPEC));
     await running.idle();
     asked = 0;
-    await running.clock.pass(300_001);
+    await running.clock.advance(300_001);
     await vi.waitFor(() => expect(asked).toBeGreaterThan(3));
     await running.controller.drain();
-    expect(world.sandbox.log.entries.filter(({ operation }) => operation === 'PutObject')).toEqual([]);
+    expect(env.sandbox.log.entries.filter(({ operation }) => operation === 'PutObject')).toEqual([]);
     expect(running.of('tax').conditions.Verified).toMatchObject({ status: 'Unknown', reason: 'Pending' });
     expect(verified).toEqual([]);
   });
 
   test('a canary that was not written since the lease was lost is no failure, though the lease came back', async () => {
-    await using world = await aWorld();
+    await using env = await testEnv();
     let asked: number | undefined;
-    const running = watching(world, {
+    const running = watching(env, {
       verifyIntervalMs: 600_000,
-      mayWrite: () => asked === undefined || ++asked !== 2,
+      isLeaderFor: () => asked === undefined || ++asked !== 2,
     });
-    running.controller.update(written(TAX));
+    running.controller.update(written(TAX_SPEC));
     await running.idle();
     asked = 0;
-    await running.clock.pass(300_001);
+    await running.clock.advance(300_001);
     await vi.waitFor(() => expect(asked).toBeGreaterThan(3));
     await running.controller.drain();
     expect(running.of('tax').conditions.Verified).toMatchObject({ status: 'Unknown', reason: 'Pending' });
@@ -343,19 +342,18 @@ describe('the controller', () => {
 
   test('a canary that is cut short by a stop is no failure, and leaves nothing behind', async () => {
     const stop = new AbortController();
-    await using world = await aWorld();
-    const running = watching(world, { verifyIntervalMs: 600_000, signal: stop.signal });
-    running.controller.update(written(TAX));
+    await using env = await testEnv();
+    const running = watching(env, { verifyIntervalMs: 600_000, signal: stop.signal });
+    running.controller.update(written(TAX_SPEC));
     await running.idle();
-    world.sandbox.knobs.replicationDelayMs = 3_600_000;
-    await running.clock.pass(300_001);
-    const seen = (operation: string) =>
-      world.sandbox.log.entries.filter((one) => one.operation === operation);
+    env.sandbox.faultSettings.replicationDelayMs = 3_600_000;
+    await running.clock.advance(300_001);
+    const seen = (operation: string) => env.sandbox.log.entries.filter((one) => one.operation === operation);
     await vi.waitFor(() => expect(seen('HeadObject').length).toBeGreaterThan(0));
     stop.abort();
     await running.controller.drain();
     expect(running.of('tax').conditions.Verified).toMatchObject({ status: 'Unknown', reason: 'Pending' });
-    const left = await world.door.send(
+    const left = await env.door.send(
       { region: 'us-east-1' },
       new ListObjectVersionsCommand({ Bucket: 'acme-tax' }),
     );
@@ -363,15 +361,15 @@ describe('the controller', () => {
   });
 
   test('who has looked at every pair once stays ready when another is declared', async () => {
-    await using world = await aWorld();
-    const running = watching(world);
+    await using env = await testEnv();
+    const running = watching(env);
     const isSynced = () => running.controller.status().isSynced;
     expect(isSynced()).toBe(false);
-    running.controller.update(written(TAX));
+    running.controller.update(written(TAX_SPEC));
     expect(isSynced()).toBe(false);
     await running.idle();
     expect(isSynced()).toBe(true);
-    running.controller.update(written(TAX, BOOKS));
+    running.controller.update(written(TAX_SPEC, BOOKS));
     expect(isSynced()).toBe(true);
     await running.idle();
   });

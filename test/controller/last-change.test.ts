@@ -1,10 +1,10 @@
 import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
-import type { Sought } from '../../src/aws/cloudtrail.ts';
-import type { Door } from '../../src/aws/door.ts';
-import { createInquiry } from '../../src/controller/inquiry.ts';
-import { lastChange } from '../../src/controller/last-change.ts';
-import type { Place, Step } from '../../src/core/resource.ts';
+import type { AwsClient } from '../../src/aws/client.ts';
+import type { EventQuery } from '../../src/aws/cloudtrail.ts';
+import { createAttributor } from '../../src/controller/attribution.ts';
+import { findLastChange } from '../../src/controller/last-change.ts';
+import type { Location, Step } from '../../src/core/resource.ts';
 import { kinds } from '../../src/kinds/index.ts';
 import { fakeClock } from '../support/fake-clock.ts';
 
@@ -35,8 +35,8 @@ describe('the last change', () => {
   test('is the newest of those that CloudTrail tells, in whatever order', () => {
     const bob = { userIdentity: { arn: JANE.replace('jane', 'bob') }, eventTime: at(NOON - MINUTE) };
     const expected = { by: JANE, event: 'PutBucketPolicy', at: at(NOON) };
-    expect(lastChange([told(), told(bob)], within)).toEqual(expected);
-    expect(lastChange([told(bob), told()], within)).toEqual(expected);
+    expect(findLastChange([told(), told(bob)], within)).toEqual(expected);
+    expect(findLastChange([told(bob), told()], within)).toEqual(expected);
   });
 
   test.each([
@@ -50,49 +50,49 @@ describe('the last change', () => {
     ['nobody is known to have made', { userIdentity: {} }],
     ['has no time', { eventTime: 'yesterday' }],
   ])('is none that %s', (_, more) => {
-    expect(lastChange([told(more)], within)).toBe(undefined);
+    expect(findLastChange([told(more)], within)).toBe(undefined);
   });
 
   test.each([undefined, '', 'null', '[]', '{', '{"eventName":1}'])('is none that reads %j', (text) => {
-    expect(lastChange([{ CloudTrailEvent: text }], within)).toBe(undefined);
+    expect(findLastChange([{ CloudTrailEvent: text }], within)).toBe(undefined);
   });
 
   test.each([
     ['a service', { type: 'AWSService', invokedBy: 'config.amazonaws.com' }, 'config.amazonaws.com'],
     ['another account', { type: 'AWSAccount', accountId: '999988887777' }, 'account 999988887777'],
   ])('may be made by %s', (_, userIdentity, by) => {
-    expect(lastChange([told({ userIdentity })], within)).toMatchObject({ by });
+    expect(findLastChange([told({ userIdentity })], within)).toMatchObject({ by });
   });
 
   test('counts in the second in which it was last as declared, since CloudTrail has no smaller ones', () => {
-    expect(lastChange([told()], { ...within, since: NOON + 700 })).toBeDefined();
+    expect(findLastChange([told()], { ...within, since: NOON + 700 })).toBeDefined();
   });
 
   test('steers no terminal, whatever somebody calls a session', () => {
-    const { by } = lastChange([told({ userIdentity: { arn: `${JANE}\u202e\u001b[2J` } })], within) ?? {};
+    const { by } = findLastChange([told({ userIdentity: { arn: `${JANE}\u202e\u001b[2J` } })], within) ?? {};
     expect(by).toBe(`${JANE}\\u202e\\u001b[2J`);
   });
 });
 
 /** An inquiry with a CloudTrail of a test's own. */
-function asking(lookUp: (at: Place, sought: Sought) => object[]) {
+function asking(lookUp: (at: Location, sought: EventQuery) => object[]) {
   const clock = fakeClock(NOON);
   const asked: string[] = [];
   const found: string[] = [];
   const said: string[] = [];
-  const door = { sharing: () => door } as unknown as Door;
-  const inquiry = createInquiry({
+  const door = { sharing: () => door } as unknown as AwsClient;
+  const inquiry = createAttributor({
     kinds,
     clock,
-    door: () => door,
+    client: () => door,
     log: pino({ level: 'debug' }, { write: (line: string) => void said.push(JSON.parse(line).msg) }),
-    cloudTrail: async () => ({
+    loadCloudTrail: async () => ({
       async lookUp(_, where, sought) {
-        asked.push([where.account, where.region, sought.event].filter(Boolean).join(' '));
+        asked.push([where.account, where.region, sought.eventName].filter(Boolean).join(' '));
         return lookUp(where, sought);
       },
     }),
-    found: (key, id, { by }) => void found.push(`${key} ${id} ${by}`),
+    onAttributed: (key, id, { by }) => void found.push(`${key} ${id} ${by}`),
   });
   return { clock, asked, found, said, inquiry };
 }
@@ -114,8 +114,8 @@ describe('an inquiry', () => {
     const { inquiry, asked, found, clock } = asking(() =>
       ['a', 'b', 'c'].map((name) => told({ requestParameters: { bucketName: name } })),
     );
-    for (const name of ['a', 'b', 'x']) inquiry.ask(name, [aStep('s3.bucket-policy', name)], aboutNow);
-    await clock.pass(1_000);
+    for (const name of ['a', 'b', 'x']) inquiry.enqueue(name, [aStep('s3.bucket-policy', name)], aboutNow);
+    await clock.advance(1_000);
     expect(asked).toEqual(['eu-west-1 PutBucketPolicy']);
     expect(found).toEqual([`a s3.bucket-policy/a ${JANE}`, `b s3.bucket-policy/b ${JANE}`]);
   });
@@ -126,27 +126,35 @@ describe('an inquiry', () => {
     ['us-gov-east-1', 'us-gov-west-1'],
   ])('asks of roles of %s in %s, where IAM is', async (region, home) => {
     const { inquiry, asked, clock } = asking(() => []);
-    inquiry.ask('tax', [aStep('iam.role-policy', 'r@main', { at: { account: 'main', region } })], aboutNow);
-    await clock.pass(1_000);
+    inquiry.enqueue(
+      'tax',
+      [aStep('iam.role-policy', 'r@main', { at: { account: 'main', region } })],
+      aboutNow,
+    );
+    await clock.advance(1_000);
     expect(asked).toEqual([`main ${home} PutRolePolicy`]);
   });
 
   test('asks for what could have made the difference, and for nothing else', async () => {
     const { inquiry, asked, clock } = asking(() => []);
-    inquiry.ask('tax', [aStep('s3.replication', 'a', { action: 'create' })], aboutNow);
-    await clock.pass(1_000);
-    inquiry.ask('tax', [aStep('iam.role', 'r', { patch: [{ op: 'remove', path: '/tags/team' }] })], aboutNow);
-    await clock.pass(1_000);
+    inquiry.enqueue('tax', [aStep('s3.replication', 'a', { action: 'create' })], aboutNow);
+    await clock.advance(1_000);
+    inquiry.enqueue(
+      'tax',
+      [aStep('iam.role', 'r', { patch: [{ op: 'remove', path: '/tags/team' }] })],
+      aboutNow,
+    );
+    await clock.advance(1_000);
     expect(asked.slice(0, 1)).toEqual(['eu-west-1 DeleteBucketReplication']);
     expect(asked.slice(2)).toEqual(['us-east-1 TagRole', 'us-east-1 UntagRole']);
   });
 
   test('asks again, later and later, and not for ever', async () => {
     const { inquiry, asked, clock } = asking(() => []);
-    inquiry.ask('tax', [aStep('s3.bucket-policy', 'a')], aboutNow);
+    inquiry.enqueue('tax', [aStep('s3.bucket-policy', 'a')], aboutNow);
     const counts: number[] = [];
     for (const minutes of [0, 1, 2, 4, 8, 16, 32, 64]) {
-      await clock.pass(minutes * MINUTE + 1_000);
+      await clock.advance(minutes * MINUTE + 1_000);
       counts.push(asked.length);
     }
     expect(counts).toEqual([1, 2, 3, 4, 5, 6, 6, 6]);
@@ -157,12 +165,12 @@ describe('an inquiry', () => {
     const { inquiry, asked, clock } = asking(() => []);
     const step = aStep('s3.bucket-policy', 'a');
     for (let count = 0; count < 5; count++) {
-      inquiry.ask('tax', [step], { ...aboutNow, until: clock.now() });
-      await clock.pass(1_000);
+      inquiry.enqueue('tax', [step], { ...aboutNow, until: clock.now() });
+      await clock.advance(1_000);
     }
     expect(asked).toHaveLength(1);
-    inquiry.ask('tax', [step], { since: clock.now(), until: clock.now() });
-    await clock.pass(1_000);
+    inquiry.enqueue('tax', [step], { since: clock.now(), until: clock.now() });
+    await clock.advance(1_000);
     expect(asked).toHaveLength(2);
   });
 
@@ -170,15 +178,15 @@ describe('an inquiry', () => {
     const { inquiry, asked, said, clock } = asking(() => {
       throw Object.assign(new Error('not authorized'), { name: 'AccessDeniedException' });
     });
-    inquiry.ask('tax', [aStep('s3.bucket-policy', 'a')], aboutNow);
-    await clock.pass(60 * MINUTE);
+    inquiry.enqueue('tax', [aStep('s3.bucket-policy', 'a')], aboutNow);
+    await clock.advance(60 * MINUTE);
     expect(asked).toHaveLength(1);
     expect(said).toEqual(['who changed something is not known: not authorized']);
     const late = asking(() => []);
-    late.inquiry.ask('tax', [aStep('s3.bucket-policy', 'a')], aboutNow);
-    await late.clock.pass(1_000);
+    late.inquiry.enqueue('tax', [aStep('s3.bucket-policy', 'a')], aboutNow);
+    await late.clock.advance(1_000);
     late.inquiry.forget('tax');
-    await late.clock.pass(60 * MINUTE);
+    await late.clock.advance(60 * MINUTE);
     expect(late.asked).toHaveLength(1);
   });
 
@@ -188,10 +196,10 @@ describe('an inquiry', () => {
       if (faults-- > 0) throw new Error('socket hang up');
       return [told({ requestParameters: { bucketName: 'a' } })];
     });
-    inquiry.ask('tax', [aStep('s3.bucket-policy', 'a')], aboutNow);
-    await clock.pass(1_000);
+    inquiry.enqueue('tax', [aStep('s3.bucket-policy', 'a')], aboutNow);
+    await clock.advance(1_000);
     expect(found).toEqual([]);
-    await clock.pass(MINUTE);
+    await clock.advance(MINUTE);
     expect(found).toHaveLength(1);
   });
 });

@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
-import { LEASE_TIMES, type LeaseStore } from '../../src/controller/elector.ts';
+import { DEFAULT_LEASE_TIMES, type LeaseStore } from '../../src/controller/leader-election.ts';
 import {
   createLeadership,
   type Leadership,
   type LeadershipChange,
-  onlooker,
+  readOnlyLeadership,
 } from '../../src/controller/leadership.ts';
 import { fakeClock } from '../support/fake-clock.ts';
-import { memoryStore, mulberry } from '../support/lease-store.ts';
+import { createMemoryLeaseStore, seededRandom } from '../support/lease-store.ts';
 
 const BUCKETS = Array.from({ length: 20 }, (_, index) => `acme-${index}`);
 
@@ -24,7 +24,7 @@ function cluster() {
   const running = new Set<{ leadership: Leadership; stop: AbortController }>();
   let count = 0;
   const storeOf = (name: string): LeaseStore => {
-    const known = stores.get(name) ?? memoryStore().store;
+    const known = stores.get(name) ?? createMemoryLeaseStore().store;
     stores.set(name, known);
     return known;
   };
@@ -34,7 +34,7 @@ function cluster() {
     stops.push(stop);
     const leadership = createLeadership({
       shard: { index, of },
-      store: (name) => {
+      openStore: (name) => {
         const store = storeOf(name);
         return {
           name,
@@ -45,8 +45,8 @@ function cluster() {
       },
       identity: `process-${count++}`,
       clock,
-      times: LEASE_TIMES,
-      chance: () => 0.5,
+      times: DEFAULT_LEASE_TIMES,
+      random: () => 0.5,
       onChange: (change) => changes.push(change),
       onError: () => {},
     });
@@ -64,11 +64,11 @@ function cluster() {
   };
   /** How many lead each bucket. */
   const leaders = () =>
-    BUCKETS.map((bucket) => [...running].filter(({ leadership }) => leadership.leads(bucket)).length);
+    BUCKETS.map((bucket) => [...running].filter(({ leadership }) => leadership.isLeaderFor(bucket)).length);
   /** Let some time pass, in which none is ever led by two. */
   const pass = async (ms: number) => {
     for (let left = ms; left > 0; left -= 1_000) {
-      await clock.pass(Math.min(left, 1_000));
+      await clock.advance(Math.min(left, 1_000));
       expect(Math.max(...leaders())).toBeLessThanOrEqual(1);
     }
   };
@@ -84,9 +84,9 @@ describe('processes that divide the pairs', () => {
     const [first, ...others] = begin(3);
     await pass(60_000);
     expect(leaders()).toEqual(EACH_ONE);
-    for (const { changes } of others) expect(changes.map(({ leads }) => leads)).toEqual([true]);
+    for (const { changes } of others) expect(changes.map(({ isLeader: leads }) => leads)).toEqual([true]);
     await first?.end();
-    await pass(LEASE_TIMES.durationMs + 2 * LEASE_TIMES.retryMs);
+    await pass(DEFAULT_LEASE_TIMES.durationMs + 2 * DEFAULT_LEASE_TIMES.retryMs);
     expect(leaders()).toEqual(EACH_ONE);
     start(1, 3);
     await pass(20 * 60_000);
@@ -97,13 +97,13 @@ describe('processes that divide the pairs', () => {
     const { clock, start, pass, leaders } = cluster();
     // All that is sent arrives at once, so that all but one find that another was faster.
     const reach = async <T>(call: () => Promise<T>): Promise<T> => {
-      await new Promise<void>((resolve) => void clock.after(200, resolve));
+      await new Promise<void>((resolve) => void clock.schedule(200, resolve));
       return call();
     };
     const all = [1, 2, 3, 4, 5].map((index) => start(index, 5, reach));
     await pass(10 * 60_000);
     expect(leaders()).toEqual(EACH_ONE);
-    expect(all.flatMap(({ changes }) => changes.filter(({ leads }) => !leads))).toEqual([]);
+    expect(all.flatMap(({ changes }) => changes.filter(({ isLeader: leads }) => !leads))).toEqual([]);
   });
 
   test.each([
@@ -127,7 +127,7 @@ describe('processes that divide the pairs', () => {
         // Those that are left stand in for the others until the last one goes.
         if (at < before - 1) expect(leaders()).toEqual(EACH_ONE);
       }
-      await pass(2 * LEASE_TIMES.durationMs);
+      await pass(2 * DEFAULT_LEASE_TIMES.durationMs);
       expect(leaders()).toEqual(EACH_ONE);
     },
   );
@@ -146,7 +146,7 @@ describe('processes that divide the pairs', () => {
     let led = 0;
     await fc.assert(
       fc.asyncProperty(fc.integer(), async (seed) => {
-        const random = mulberry(seed);
+        const random = seededRandom(seed);
         const { clock, start, pass, leaders } = cluster();
         const running: { end(): Promise<void> }[] = [];
         for (let step = 0; step < 30; step++) {
@@ -155,8 +155,8 @@ describe('processes that divide the pairs', () => {
           if (what < 0.5 || running.length === 0) {
             let cutUntil = 0;
             const reach = async <T>(call: () => Promise<T>): Promise<T> => {
-              if (random() < 0.02) cutUntil = clock.elapsed() + random() * 60_000;
-              if (clock.elapsed() < cutUntil) throw new Error('cut off');
+              if (random() < 0.02) cutUntil = clock.monotonicNow() + random() * 60_000;
+              if (clock.monotonicNow() < cutUntil) throw new Error('cut off');
               const answer = await call();
               if (random() < 0.03) throw new Error('lost');
               return answer;
@@ -175,11 +175,11 @@ describe('processes that divide the pairs', () => {
 });
 
 test('who only looks stands in nobody’s way, and minds its part', () => {
-  const one = onlooker({ index: 2, of: 3 });
-  expect(BUCKETS.some((bucket) => one.leads(bucket))).toBe(false);
-  const minded = BUCKETS.filter((bucket) => one.minds(bucket));
+  const one = readOnlyLeadership({ index: 2, of: 3 });
+  expect(BUCKETS.some((bucket) => one.isLeaderFor(bucket))).toBe(false);
+  const minded = BUCKETS.filter((bucket) => one.isAssignedTo(bucket));
   expect(minded.length).toBeGreaterThan(0);
   expect(minded.length).toBeLessThan(BUCKETS.length);
-  expect(one.leases).toEqual(['replikey-1-of-3', 'replikey-2-of-3', 'replikey-3-of-3']);
-  expect(BUCKETS.every((bucket) => onlooker().minds(bucket))).toBe(true);
+  expect(one.leaseNames).toEqual(['replikey-1-of-3', 'replikey-2-of-3', 'replikey-3-of-3']);
+  expect(BUCKETS.every((bucket) => readOnlyLeadership().isAssignedTo(bucket))).toBe(true);
 });

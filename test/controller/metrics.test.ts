@@ -1,33 +1,33 @@
 import { DeleteBucketReplicationCommand } from '@aws-sdk/client-s3';
 import { expect, test } from 'vitest';
 import { createMetrics } from '../../src/controller/metrics.ts';
-import { controlling, INTERVAL } from '../support/controlling.ts';
-import { aWorld, TAX, type World } from '../support/world.ts';
+import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
+import { RESYNC_INTERVAL_MS, testController } from '../support/test-controller.ts';
 
 const written = (...texts: string[]) => ({
   files: texts.map((text, index) => ({ file: `specs/${index}.yaml`, bytes: Buffer.from(text) })),
   problems: [],
 });
-const BOOKS = TAX.replaceAll('tax', 'books').replace('Tax/', 'Books/');
+const BOOKS = TAX_SPEC.replaceAll('tax', 'books').replace('Tax/', 'Books/');
 
 /** A controller with its metrics. */
-function measured(world: World) {
+function measured(env: TestEnv) {
   const metrics = createMetrics({ version: '1.2.3', name: 'replikey', workers: 4 });
-  const loop = controlling(world, { observer: metrics.observer });
-  const lines = async () => (await metrics.text(loop.controller)).split('\n');
+  const loop = testController(env, { observer: metrics.observer });
+  const lines = async () => (await metrics.render(loop.controller)).split('\n');
   const sampleOf = async (sample: string) =>
     Number((await lines()).find((line) => line.startsWith(`${sample} `))?.slice(sample.length + 1));
   const round = async () => {
-    await loop.clock.pass(INTERVAL * 1.2);
+    await loop.clock.advance(RESYNC_INTERVAL_MS * 1.2);
     await loop.idle();
   };
   return { ...loop, metrics, lines, sampleOf, round };
 }
 
 test('passes are counted by how they ended, under the names that controllers have for them', async () => {
-  await using world = await aWorld();
-  const { controller, idle, sampleOf, round } = measured(world);
-  controller.update(written(TAX, BOOKS));
+  await using env = await testEnv();
+  const { controller, idle, sampleOf, round } = measured(env);
+  controller.update(written(TAX_SPEC, BOOKS));
   await idle();
   await round();
   const total = (result: string) =>
@@ -41,7 +41,7 @@ test('passes are counted by how they ended, under the names that controllers hav
     4,
   );
 
-  world.sandbox.knobs.faults = [
+  env.sandbox.faultSettings.faults = [
     { match: 's3', nth: 1, times: 1_000, what: { status: 403, code: 'AccessDenied', message: 'no' } },
   ];
   await round();
@@ -53,16 +53,13 @@ test('passes are counted by how they ended, under the names that controllers hav
 });
 
 test('drift is counted whenever it is found, however seldom somebody looks', async () => {
-  await using world = await aWorld();
-  const { controller, idle, sampleOf, round } = measured(world);
-  controller.update(written(TAX));
+  await using env = await testEnv();
+  const { controller, idle, sampleOf, round } = measured(env);
+  controller.update(written(TAX_SPEC));
   await idle();
   expect(await sampleOf('replikey_drift_total{pair="tax"}')).toBe(0);
   for (let count = 0; count < 3; count++) {
-    await world.door.send(
-      { region: 'us-east-1' },
-      new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }),
-    );
+    await env.door.send({ region: 'us-east-1' }, new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }));
     await round();
   }
   expect(await sampleOf('replikey_drift_total{pair="tax"}')).toBe(3);
@@ -71,19 +68,16 @@ test('drift is counted whenever it is found, however seldom somebody looks', asy
 });
 
 test('a pair that is gone leaves no number behind', async () => {
-  await using world = await aWorld();
-  const { controller, idle, lines, metrics, round } = measured(world);
-  controller.update(written(TAX, BOOKS));
+  await using env = await testEnv();
+  const { controller, idle, lines, metrics, round } = measured(env);
+  controller.update(written(TAX_SPEC, BOOKS));
   await idle();
-  await world.door.send(
-    { region: 'us-east-1' },
-    new DeleteBucketReplicationCommand({ Bucket: 'acme-books' }),
-  );
+  await env.door.send({ region: 'us-east-1' }, new DeleteBucketReplicationCommand({ Bucket: 'acme-books' }));
   await round();
-  metrics.observer.verified({ key: 'books', latencyMs: [800], failed: 1 });
+  metrics.observer.onVerify({ key: 'books', latencyMs: [800], failures: 1 });
   const about = async (pair: string) => (await lines()).filter((line) => line.includes(`pair="${pair}"`));
   expect((await about('books')).join('\n')).toMatch(/canary_latency[\s\S]*canary_failures[\s\S]*drift_total/);
-  controller.update(written(TAX));
+  controller.update(written(TAX_SPEC));
   await idle();
   expect(await about('books')).toEqual([]);
   expect((await about('tax')).length).toBeGreaterThan(0);

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { createQueue } from '../../src/controller/queue.ts';
-import { fakeClock, settled } from '../support/fake-clock.ts';
+import { createWorkQueue } from '../../src/controller/queue.ts';
+import { fakeClock, flushPromises } from '../support/fake-clock.ts';
 
 /** A queue whose work lasts until it is told to end. */
 function working(workers = 2) {
@@ -9,7 +9,7 @@ function working(workers = 2) {
   const started: string[] = [];
   const ends = new Map<string, () => void>();
   const twice: string[] = [];
-  const queue = createQueue({
+  const queue = createWorkQueue({
     clock,
     workers,
     work: (key) => {
@@ -25,7 +25,7 @@ function working(workers = 2) {
   });
   const end = async (key: string) => {
     ends.get(key)?.();
-    await settled();
+    await flushPromises();
   };
   return { clock, queue, started, ends, end, twice };
 }
@@ -59,15 +59,15 @@ test('what is due is added then; the earlier of two times counts, and an additio
   queue.addAfter('a', 1_000);
   queue.addAfter('a', 9_000);
   expect(queue.dueAt('a')).toBe(clock.now() + 1_000);
-  await clock.pass(999);
+  await clock.advance(999);
   expect(started).toEqual([]);
-  await clock.pass(1);
+  await clock.advance(1);
   expect(started).toEqual(['a']);
   await end('a');
   queue.addAfter('a', 5_000);
   queue.add('a');
   await end('a');
-  await clock.pass(60_000);
+  await clock.advance(60_000);
   expect(started).toEqual(['a', 'a']);
   expect(clock.pending).toBe(0);
 });
@@ -80,7 +80,7 @@ test('draining starts nothing more, and ends when what is in flight has ended', 
   const draining = queue.drain().then(() => {
     drained = true;
   });
-  await clock.pass(1_000);
+  await clock.advance(1_000);
   expect({ started, drained }).toEqual({ started: ['a'], drained: false });
   await end('a');
   await draining;
@@ -115,11 +115,11 @@ test('whatever happens in whatever order: never twice at a time, never more than
           }
           if (one.do === 'later') queue.addAfter(one.key, one.ms);
           if (one.do === 'end') await end(one.key);
-          if (one.do === 'pass') await clock.pass(one.ms);
+          if (one.do === 'pass') await clock.advance(one.ms);
           catchUp();
           expect(ends.size).toBeLessThanOrEqual(workers);
         }
-        await clock.pass(10_000);
+        await clock.advance(10_000);
         for (let rounds = 0; rounds < 50 && ends.size > 0; rounds++) {
           for (const key of [...ends.keys()]) await end(key);
         }

@@ -3,23 +3,23 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { DeleteBucketReplicationCommand } from '@aws-sdk/client-s3';
 import { expect, test, vi } from 'vitest';
-import { createElector } from '../../src/controller/elector.ts';
-import { controlling } from '../support/controlling.ts';
+import { createElector } from '../../src/controller/leader-election.ts';
+import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { fakeClock } from '../support/fake-clock.ts';
-import { memoryStore } from '../support/lease-store.ts';
-import { aWorld, TAX, type World } from '../support/world.ts';
+import { createMemoryLeaseStore } from '../support/lease-store.ts';
+import { testController } from '../support/test-controller.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
-const BOOKS = TAX.replaceAll('tax', 'books').replace('Tax/', 'Books/');
+const BOOKS = TAX_SPEC.replaceAll('tax', 'books').replace('Tax/', 'Books/');
 const NAMES = ['tax', 'books'];
 
 test('four simulated weeks of two that share a lease: drift is found and healed within an interval, nothing is missed or written twice, every condition is right, and nothing is kept', async () => {
-  await using world = await aWorld();
+  await using env = await testEnv();
   const clock = fakeClock();
-  const { store } = memoryStore();
-  const replicas = [aReplica(world, clock, store), aReplica(world, clock, store)];
-  const leaders = () => replicas.filter(({ elector }) => elector.leads());
+  const { store } = createMemoryLeaseStore();
+  const replicas = [aReplica(env, clock, store), aReplica(env, clock, store)];
+  const leaders = () => replicas.filter(({ elector }) => elector.isLeader());
   const idle = () => Promise.all(replicas.map((one) => one.idle()));
   const update = (tax: string) => {
     const files = [tax, BOOKS].map((text, at) => ({ file: `specs/${at}.yaml`, bytes: Buffer.from(text) }));
@@ -28,34 +28,35 @@ test('four simulated weeks of two that share a lease: drift is found and healed 
   /** Half a day, in which one leads at most. */
   const halfADay = async () => {
     for (let hour = 0; hour < 12; hour++) {
-      await clock.pass(HOUR);
+      await clock.advance(HOUR);
       expect(leaders().length).toBeLessThanOrEqual(1);
     }
     await idle();
   };
 
-  update(TAX);
+  update(TAX_SPEC);
   await halfADay();
   await halfADay();
   const logged = replicas.map(({ lines }) => lines.length);
-  world.sandbox.log.reset();
+  env.sandbox.log.reset();
   let changes = 0;
   let heap = 0;
   for (let day = 1; day <= 28; day++) {
     // On every third day somebody changes something by hand; on every seventh the spec changes; on the fifth AWS throttles.
     if (day % 3 === 0) {
-      await world.door.send(
+      await env.door.send(
         { region: 'us-east-1' },
         new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }),
       );
       changes += 2;
     }
     if (day % 7 === 0) {
-      update(TAX.replace('prefix: Tax/', `prefix: Tax/\n      metrics: ${day % 2 === 0}`));
+      update(TAX_SPEC.replace('prefix: Tax/', `prefix: Tax/\n      metrics: ${day % 2 === 0}`));
       // One write does for what comes together.
       if (day % 3 !== 0) changes += 1;
     }
-    if (day % 5 === 0) world.sandbox.knobs.faults = [{ match: '*', nth: 1, times: 3, what: 'throttle' }];
+    if (day % 5 === 0)
+      env.sandbox.faultSettings.faults = [{ match: '*', nth: 1, times: 3, what: 'throttle' }];
     // On the fourth, who leads cannot reach the lease.
     const [cut] = day % 4 === 0 ? leaders() : [];
     if (cut) cut.isCut = true;
@@ -84,7 +85,7 @@ test('four simulated weeks of two that share a lease: drift is found and healed 
     await vi.waitFor(() => expect(leaders()[0]?.conditions(name)?.Verified.status).toBe('True'));
 
   const isCanary = ({ operation }: { operation: string }) => /^(Put|Delete)Object$/.test(operation);
-  const writes = world.sandbox.log.entries.filter((one) => one.write && !isCanary(one));
+  const writes = env.sandbox.log.entries.filter((one) => one.write && !isCanary(one));
   expect(writes.filter(({ status = 0 }) => status < 300).length, 'none missed, none twice').toBe(changes);
   expect(new Set(writes.map(({ operation }) => operation))).toEqual(
     new Set(['DeleteBucketReplication', 'PutBucketReplication']),
@@ -94,7 +95,7 @@ test('four simulated weeks of two that share a lease: drift is found and healed 
     for (const pair of controller.status().pairs) expect(pair.changes.length).toBeLessThanOrEqual(10);
   }
   // The sandbox keeps what it was asked: that is not the controller's.
-  world.sandbox.log.reset();
+  env.sandbox.log.reset();
   expect((await heapAfterGc()) / heap).toBeLessThan(1.05);
   for (const one of replicas) await one.stop();
   expect(clock.pending).toBe(0);
@@ -102,9 +103,9 @@ test('four simulated weeks of two that share a lease: drift is found and healed 
 
 /** A controller that writes while it leads, as `reconcile specs/` wires them. */
 function aReplica(
-  world: World,
+  env: TestEnv,
   clock: ReturnType<typeof fakeClock>,
-  store: ReturnType<typeof memoryStore>['store'],
+  store: ReturnType<typeof createMemoryLeaseStore>['store'],
 ) {
   const stopping = new AbortController();
   const reached =
@@ -123,15 +124,15 @@ function aReplica(
     identity: crypto.randomUUID(),
     clock,
     times: { durationMs: 3 * HOUR, renewDeadlineMs: 2 * HOUR, retryMs: HOUR },
-    chance: () => 0.5,
+    random: () => 0.5,
     onChange: () => controller.resync(),
   });
-  const { controller, ...rest } = controlling(world, {
+  const { controller, ...rest } = testController(env, {
     clock,
     intervalMs: 12 * HOUR,
     verifyIntervalMs: 3 * DAY,
     workers: 2,
-    mayWrite: () => elector.leads(),
+    isLeaderFor: () => elector.isLeader(),
   });
   const electing = elector.run(stopping.signal);
   const replica = {

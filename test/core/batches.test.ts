@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { batches } from '../../src/core/batches.ts';
-import { thingsOf } from '../../src/core/desire.ts';
+import { batchPairs } from '../../src/core/batches.ts';
+import { sharedResourceKeysOf } from '../../src/core/desired.ts';
 import type { BucketReplication } from '../../src/spec/types.ts';
-import { aPair } from '../support/pair.ts';
+import { testPair } from '../support/pair.ts';
 
 /** Pairs whose buckets, roles and keys are few, so that many share some. */
 const pairs = fc
@@ -12,7 +12,7 @@ const pairs = fc
   })
   .map((some) =>
     some.map(({ source, destination, key, role }, index): BucketReplication => {
-      const pair = aPair();
+      const pair = testPair();
       return {
         ...pair,
         name: `pair-${index}`,
@@ -26,7 +26,7 @@ const pairs = fc
 test('every pair is in one batch, and no two batches have anything in common', () => {
   fc.assert(
     fc.property(pairs, fc.integer({ min: 1, max: 20 }), (some, least) => {
-      const result = batches(some, least);
+      const result = batchPairs(some, least);
       expect(
         result
           .flat()
@@ -35,7 +35,7 @@ test('every pair is in one batch, and no two batches have anything in common', (
       ).toEqual(some.map(({ name }) => name).sort());
       const seen = new Map<string, number>();
       for (const [index, batch] of result.entries()) {
-        for (const thing of batch.flatMap(thingsOf)) {
+        for (const thing of batch.flatMap(sharedResourceKeysOf)) {
           expect(seen.get(thing) ?? index).toBe(index);
           seen.set(thing, index);
         }
@@ -48,7 +48,7 @@ test('a batch keeps the order of the pairs, and has enough of them, but for the 
   fc.assert(
     fc.property(pairs, fc.integer({ min: 1, max: 20 }), (some, least) => {
       const at = new Map(some.map(({ name }, index) => [name, index]));
-      const result = batches(some, least);
+      const result = batchPairs(some, least);
       for (const batch of result) {
         const order = batch.map(({ name }) => at.get(name) ?? -1);
         expect(order).toEqual([...order].sort((a, b) => a - b));
@@ -61,7 +61,7 @@ test('a batch keeps the order of the pairs, and has enough of them, but for the 
 test('what is given by ARN keeps nothing together', () => {
   const arn = 'arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab';
   const some = Array.from({ length: 6 }, (_, index): BucketReplication => {
-    const pair = aPair();
+    const pair = testPair();
     return {
       ...pair,
       name: `pair-${index}`,
@@ -70,5 +70,5 @@ test('what is given by ARN keeps nothing together', () => {
       role: { arn: 'arn:aws:iam::111122223333:role/replication' },
     };
   });
-  expect(batches(some, 2).map((batch) => batch.length)).toEqual([2, 2, 2]);
+  expect(batchPairs(some, 2).map((batch) => batch.length)).toEqual([2, 2, 2]);
 });

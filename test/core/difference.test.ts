@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import jsonPatch from 'fast-json-patch';
 import { describe, expect, test } from 'vitest';
-import { differences } from '../../src/core/difference.ts';
+import { diffJson } from '../../src/core/difference.ts';
 
 describe('what differs', () => {
   test.each([
@@ -25,7 +25,7 @@ describe('what differs', () => {
     ['a name with a slash', {}, { 'a/b~c': 1 }, [{ op: 'add', path: '/a~1b~0c', value: 1 }]],
     ['the order of names is none', { a: 1, b: 2 }, { b: 2, a: 1 }, []],
   ])('%s', (_, before, after, expected) => {
-    expect(differences(before, after)).toEqual(expected);
+    expect(diffJson(before, after)).toEqual(expected);
   });
 
   test('is a JSON Patch that leads from one to the other', () => {
@@ -42,7 +42,7 @@ describe('what differs', () => {
     })).map;
     fc.assert(
       fc.property(value, value, (before, after) => {
-        const patch = differences(before, after);
+        const patch = diffJson(before, after);
         expect(jsonPatch.applyPatch(structuredClone(before), structuredClone(patch)).newDocument).toEqual(
           after,
         );

@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import jsonPatch from 'fast-json-patch';
 import { describe, expect, test } from 'vitest';
-import { sortKeys, stableJson } from '../../src/canonical.ts';
-import { desire } from '../../src/core/desire.ts';
+import { desiredResources } from '../../src/core/desired.ts';
 import { guard } from '../../src/core/guard.ts';
-import { plan, settled } from '../../src/core/plan.ts';
-import { ref, refsIn } from '../../src/core/ref.ts';
-import type { Id, Kind, Observation, Resource, Seen } from '../../src/core/resource.ts';
-import { waves } from '../../src/core/waves.ts';
-import { aPair } from '../support/pair.ts';
+import { createPlan, resolveDesired } from '../../src/core/plan.ts';
+import { collectRefs, ref } from '../../src/core/ref.ts';
+import type { Current, Id, Kind, Observation, Resource } from '../../src/core/resource.ts';
+import { toWaves } from '../../src/core/waves.ts';
+import { canonicalJson, sortKeys } from '../../src/util/canonical-json.ts';
+import { testPair } from '../support/pair.ts';
 
 /** A kind whose resources are made of any fields, and which AWS knows under an ARN. */
 const thing = (more: Partial<Kind<Record<string, unknown>>> = {}): ReadonlyMap<string, Kind> =>
@@ -32,27 +32,27 @@ const kinds = thing();
 const aResource = (name: string, spec: Record<string, unknown> = {}, after: string[] = []): Resource => ({
   id: `x.thing/${name}`,
   kind: 'x.thing',
-  at: { region: 'us-east-1' },
+  location: { region: 'us-east-1' },
   spec,
   after: after.map((one): Id => `x.thing/${one}`),
-  pairs: ['tax'],
-  from: { file: 'tax.yaml', line: 1, column: 1 },
+  declaredBy: ['tax'],
+  position: { file: 'tax.yaml', line: 1, column: 1 },
 });
 const present = (name: string, spec: unknown): [Id, Observation] => [
   `x.thing/${name}`,
-  { state: 'present', seen: { spec, attrs: { arn: `arn:${name}` } } },
+  { state: 'present', current: { spec, attrs: { arn: `arn:${name}` } } },
 ];
-const stepsOf = (...given: Parameters<typeof plan>) =>
-  plan(...given).waves.map((wave) => wave.map(({ id }) => id));
+const stepsOf = (...given: Parameters<typeof createPlan>) =>
+  createPlan(...given).waves.map((wave) => wave.map(({ id }) => id));
 
 describe('a plan', () => {
   test('is empty when AWS is as declared, in whatever order its fields come', () => {
-    const made = plan([aResource('a', { x: 1, y: 2 })], new Map([present('a', { y: 2, x: 1 })]), kinds);
+    const made = createPlan([aResource('a', { x: 1, y: 2 })], new Map([present('a', { y: 2, x: 1 })]), kinds);
     expect(made).toMatchObject({ waves: [], blocked: [], unchanged: 1 });
   });
 
   test('creates what is absent, and names each field that differs of what is there', () => {
-    const made = plan(
+    const made = createPlan(
       [aResource('a', { x: 1 }), aResource('b', { x: 1, y: 'new', z: true })],
       new Map([present('b', { x: 1, y: 'old', gone: 0 })]),
       kinds,
@@ -72,9 +72,9 @@ describe('a plan', () => {
   });
 
   test('takes what cannot be read for unknown: neither absent nor equal', () => {
-    const made = plan(
+    const made = createPlan(
       [aResource('a', {}), aResource('b', { of: ref('x.thing/a') })],
-      new Map([['x.thing/a', { state: 'unknown', why: 'AccessDenied' }]]),
+      new Map([['x.thing/a', { state: 'unknown', reason: 'AccessDenied' }]]),
       kinds,
     );
     expect(made.blocked).toMatchObject([{ id: 'x.thing/a', why: 'AccessDenied' }]);
@@ -83,7 +83,7 @@ describe('a plan', () => {
 
   test('keeps a value that is known only after apply as a reference, and its order', () => {
     const resources = [aResource('b', { of: ref('x.thing/a') }), aResource('a', {})];
-    const made = plan(resources, new Map(), kinds);
+    const made = createPlan(resources, new Map(), kinds);
     expect(stepsOf(resources, new Map(), kinds)).toEqual([['x.thing/a'], ['x.thing/b']]);
     expect(made.waves[1]?.[0]?.patch).toEqual([{ op: 'add', path: '/of', value: ref('x.thing/a') }]);
     expect(made.waves[1]?.[0]?.needs).toEqual(['x.thing/a']);
@@ -97,7 +97,7 @@ describe('a plan', () => {
 
   test('lets a step wait for one that it needs by way of others that need no change', () => {
     const resources = [aResource('a', {}), aResource('b', {}, ['a']), aResource('c', {}, ['b'])];
-    const made = plan(resources, new Map([present('b', {})]), kinds);
+    const made = createPlan(resources, new Map([present('b', {})]), kinds);
     expect(made.waves.flat().map(({ id, needs }) => [id, needs])).toEqual([
       ['x.thing/a', []],
       ['x.thing/c', ['x.thing/a']],
@@ -105,15 +105,19 @@ describe('a plan', () => {
   });
 
   test('has the same digest for the same data, and another for other data', () => {
-    const one = plan([aResource('a', { x: 1 }), aResource('b')], new Map(), kinds);
-    const same = plan([aResource('b'), aResource('a', { x: 1 })], new Map(), kinds);
-    const other = plan([aResource('a', { x: 2 }), aResource('b')], new Map(), kinds);
+    const one = createPlan([aResource('a', { x: 1 }), aResource('b')], new Map(), kinds);
+    const same = createPlan([aResource('b'), aResource('a', { x: 1 })], new Map(), kinds);
+    const other = createPlan([aResource('a', { x: 2 }), aResource('b')], new Map(), kinds);
     expect(same.digest).toBe(one.digest);
     expect(other.digest).not.toBe(one.digest);
   });
 
   test('is JSON and nothing else', () => {
-    const made = plan([aResource('a', { x: 1, of: ref('x.thing/b') }), aResource('b')], new Map(), kinds);
+    const made = createPlan(
+      [aResource('a', { x: 1, of: ref('x.thing/b') }), aResource('b')],
+      new Map(),
+      kinds,
+    );
     expect(JSON.parse(JSON.stringify(made))).toEqual(made);
   });
 });
@@ -129,15 +133,15 @@ describe('whatever is declared and observed', () => {
       fc.property(spec, spec, (declared, found) => {
         const resource = aResource('a', declared);
         const actual = new Map([present('a', found)]);
-        const [step] = plan([resource], actual, kinds).waves.flat();
-        const wanted = settled(resource, actual, thing().get('x.thing') as Kind);
+        const [step] = createPlan([resource], actual, kinds).waves.flat();
+        const wanted = resolveDesired(resource, actual, thing().get('x.thing') as Kind);
         if (!step) {
-          expect(stableJson(found)).toBe(stableJson(wanted));
+          expect(canonicalJson(found)).toBe(canonicalJson(wanted));
           return;
         }
         expect(step.patch.length).toBeGreaterThan(0);
         const patched = jsonPatch.applyPatch(structuredClone(sortKeys(found)), structuredClone(step.patch));
-        expect(stableJson(patched.newDocument)).toBe(stableJson(wanted));
+        expect(canonicalJson(patched.newDocument)).toBe(canonicalJson(wanted));
       }),
     );
   });
@@ -155,7 +159,7 @@ describe('whatever is declared and observed', () => {
       fc.property(graph, fc.infiniteStream(fc.boolean()), (resources, there) => {
         const observed = resources.filter(() => there.next().value);
         const actual = new Map(observed.map(({ id }) => present(id.slice('x.thing/'.length), {})));
-        const order = plan(resources, actual, kinds).waves;
+        const order = createPlan(resources, actual, kinds).waves;
         const wave = new Map(order.flatMap((steps, index) => steps.map(({ id }) => [id, index] as const)));
         for (const step of order.flat()) {
           for (const need of step.needs) expect(wave.get(need)).toBeLessThan(wave.get(step.id) ?? -1);
@@ -168,44 +172,50 @@ describe('whatever is declared and observed', () => {
 
 describe('the order of resources', () => {
   test('a circle is told with its path', () => {
-    expect(() => waves([aResource('a', {}, ['b']), aResource('b', {}, ['a'])])).toThrow(
+    expect(() => toWaves([aResource('a', {}, ['b']), aResource('b', {}, ['a'])])).toThrow(
       'circular dependency: x.thing/a -> x.thing/b -> x.thing/a',
     );
   });
   test('a need that nobody wants is told', () => {
-    expect(() => waves([aResource('a', { of: ref('x.thing/b') })])).toThrow(
+    expect(() => toWaves([aResource('a', { of: ref('x.thing/b') })])).toThrow(
       'x.thing/a needs x.thing/b, which no spec wants',
     );
   });
   test('references are found however deep they lie', () => {
-    expect(refsIn({ a: [{ b: ref('x.thing/1') }], c: ref('x.thing/2') })).toEqual(['x.thing/1', 'x.thing/2']);
+    expect(collectRefs({ a: [{ b: ref('x.thing/1') }], c: ref('x.thing/2') })).toEqual([
+      'x.thing/1',
+      'x.thing/2',
+    ]);
   });
 });
 
 describe('what several specs want', () => {
-  const wanting = (want: Kind['want']) => [...thing({ want: want as never }).values()];
+  const wanting = (want: Kind['desired']) => [...thing({ desired: want as never }).values()];
   const shared = ({ pair }: { pair: { name: string } }) => [
     { ...aResource('a', { x: 1 }), pairs: [pair.name] },
   ];
 
   test('is one resource, of them all', () => {
-    const [resource, ...more] = desire([aPair({ name: 'one' }), aPair({ name: 'two' })], wanting(shared));
-    expect(resource?.pairs).toEqual(['one', 'two']);
+    const [resource, ...more] = desiredResources(
+      [testPair({ name: 'one' }), testPair({ name: 'two' })],
+      wanting(shared),
+    );
+    expect(resource?.declaredBy).toEqual(['one', 'two']);
     expect(more).toEqual([]);
   });
   test('differently is a fault', () => {
-    const differing: Kind['want'] = ({ pair }) => [
-      { ...aResource('a', { of: pair.name }), pairs: [pair.name] },
+    const differing: Kind['desired'] = ({ pair }) => [
+      { ...aResource('a', { of: pair.name }), declaredBy: [pair.name] },
     ];
-    expect(() => desire([aPair({ name: 'one' }), aPair({ name: 'two' })], wanting(differing))).toThrow(
-      'x.thing/a is wanted differently by one and two',
-    );
+    expect(() =>
+      desiredResources([testPair({ name: 'one' }), testPair({ name: 'two' })], wanting(differing)),
+    ).toThrow('x.thing/a is wanted differently by one and two');
   });
 });
 
 describe('the guard', () => {
   const risky = thing({ risks: () => [{ id: 'change-role', message: 'x would change' }] });
-  const made = plan([aResource('a', { x: 1 })], new Map([present('a', { x: 2 })]), risky);
+  const made = createPlan([aResource('a', { x: 1 })], new Map([present('a', { x: 2 })]), risky);
 
   test('refuses a risk that nobody allowed, by the id that allows it', () => {
     expect(guard(made, [], { maxRemovals: 0 })).toEqual([
@@ -215,7 +225,7 @@ describe('the guard', () => {
     expect(guard(made, ['change-role'], { maxRemovals: 0 })).toEqual([]);
   });
   test('refuses a plan that changes more than it may, with the numbers and the flag that lifts it', () => {
-    const many = plan(
+    const many = createPlan(
       ['a', 'b', 'c', 'd'].map((name) => aResource(name, { x: 1 })),
       new Map([present('d', { x: 1 })]),
       kinds,
@@ -237,23 +247,25 @@ describe('the guard', () => {
       other: { e: 1 },
     };
     const after = { rules: {}, statements: { d: { Action: ['x'] } }, other: {} };
-    const made = plan([aResource('a', after)], new Map([present('a', before)]), kinds);
+    const made = createPlan([aResource('a', after)], new Map([present('a', before)]), kinds);
     expect(guard(made, [], { maxRemovals: 2 }).map(({ message }) => message)).toEqual([
       'the plan takes 3 rules, statements and roles away, and 2 are allowed: --max-removals 3 lifts the limit',
     ]);
     expect(guard(made, [], { maxRemovals: 3 })).toEqual([]);
   });
   test('has nothing to say of what is only created', () => {
-    expect(guard(plan([aResource('a', { x: 1 })], new Map(), risky), [], { maxRemovals: 0 })).toEqual([]);
+    expect(guard(createPlan([aResource('a', { x: 1 })], new Map(), risky), [], { maxRemovals: 0 })).toEqual(
+      [],
+    );
   });
 });
 
 test('remarks and obstacles of a kind reach the plan, with the specs that they concern', () => {
   const kind = thing({
     notes: () => ['left as it is'],
-    blocks: (_: unknown, seen: Seen | undefined) => (seen ? undefined : 'must exist before'),
+    blockedReason: (_: unknown, seen: Current | undefined) => (seen ? undefined : 'must exist before'),
   });
-  const made = plan([aResource('a'), aResource('b')], new Map([present('a', {})]), kind);
+  const made = createPlan([aResource('a'), aResource('b')], new Map([present('a', {})]), kind);
   expect(made.notes).toEqual([{ id: 'x.thing/a', message: 'left as it is', pairs: ['tax'] }]);
   expect(made.blocked).toMatchObject([{ id: 'x.thing/b', why: 'must exist before', pairs: ['tax'] }]);
 });

@@ -2,11 +2,11 @@ import { spawnSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
+import { commandModelOf } from '../../src/cli/command-model.ts';
 import type { Io } from '../../src/cli/io.ts';
-import { build } from '../../src/cli/program.ts';
-import { wordsOf } from '../../src/cli/words.ts';
+import { buildProgram } from '../../src/cli/program.ts';
 import { createController } from '../../src/controller/controller.ts';
-import { onlooker } from '../../src/controller/leadership.ts';
+import { readOnlyLeadership } from '../../src/controller/leadership.ts';
 import { createMetrics } from '../../src/controller/metrics.ts';
 import { fakeClock } from '../support/fake-clock.ts';
 
@@ -30,8 +30,8 @@ const one = (manifests: Manifest[], kind: string): Manifest =>
 const workload = (manifests: Manifest[]): Manifest =>
   one(manifests, 'Deployment') ?? one(manifests, 'StatefulSet');
 
-const words = wordsOf(
-  build({ stdout: process.stdout, stderr: process.stderr, env: {} } as unknown as Io, () => {}),
+const words = commandModelOf(
+  buildProgram({ stdout: process.stdout, stderr: process.stderr, env: {} } as unknown as Io, () => {}),
 );
 const flags = new Set(words.options.map(({ long }) => long));
 
@@ -96,7 +96,7 @@ test.skipIf(!hasKubectl)(
     expect(args[args.indexOf('--shard') + 1]).toBe(`auto/${spec.replicas}`);
     const { rules } = one(manifests, 'Role');
     const named = rules.find(({ verbs }: Manifest) => verbs.includes('update')).resourceNames;
-    expect(named).toEqual(['replikey', ...onlooker({ index: 1, of: spec.replicas }).leases]);
+    expect(named).toEqual(['replikey', ...readOnlyLeadership({ index: 1, of: spec.replicas }).leaseNames]);
   },
 );
 
@@ -104,7 +104,7 @@ test('alerts and the dashboard ask for what there is, and every alert has its pa
   const metrics = createMetrics({ version: '0', name: 'replikey', workers: 1 });
   const controller = createController({ clock: fakeClock(), kinds: new Map(), workers: 1 } as never);
   const known = new Set(
-    [...(await metrics.text(controller)).matchAll(/^# TYPE (\S+)/gm)].flatMap(([, name = '']) => [
+    [...(await metrics.render(controller)).matchAll(/^# TYPE (\S+)/gm)].flatMap(([, name = '']) => [
       name,
       `${name}_bucket`,
       `${name}_count`,

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { has } from '../support/cli.ts';
-import { aWorld } from '../support/world.ts';
+import { isInstalled } from '../support/cli.ts';
+import { testEnv } from '../support/env.ts';
 import { aWorkshop, readAction } from './pull-requests-runner.ts';
 
 interface Step {
@@ -106,7 +106,7 @@ test('replikey is built where it is not built yet, without the scripts of packag
   }
 });
 
-test.skipIf(!has('jq'))(
+test.skipIf(!isInstalled('jq'))(
   'a fork gets what main observed last, never what a fork uploaded under the same name',
   async () => {
     const folder = await mkdtemp(path.join(tmpdir(), 'replikey-fork-'));
@@ -162,11 +162,11 @@ test('the documentation has every input, output and label', async () => {
 
 test('the documentation shows the comment that is made', async () => {
   const tax = await readFile('specs/tax.yaml', 'utf8');
-  await using world = await aWorld(tax);
-  await world.reconcile();
+  await using testEnvironment = await testEnv(tax);
+  await testEnvironment.reconcile();
   await using workshop = await aWorkshop();
   await workshop.write('specs/tax.yaml', `${tax.trimEnd()}\n    - name: ledgers\n      prefix: Ledgers/\n`);
-  await workshop.action({ command: 'plan' }, { endpoint: world.sandbox.endpoint });
+  await workshop.action({ command: 'plan' }, { endpoint: testEnvironment.sandbox.endpoint });
   const quoted = docs.split('\n').filter((line) => line.startsWith('>'));
   const shown = quoted.map((line) => line.replace(/^> ?/, '')).join('\n');
   const [, , ...made] = workshop.github.comments[0]?.body.split('\n') ?? [];

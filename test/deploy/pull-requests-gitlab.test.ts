@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { environment } from '../support/cli.ts';
-import { aWorld, TAX } from '../support/world.ts';
+import { childEnvironment } from '../support/cli.ts';
+import { TAX_SPEC, testEnv } from '../support/env.ts';
 import { bodyOf } from './pull-requests-github.ts';
 import { HEAD, MERGED, ROOT } from './pull-requests-runner.ts';
 
@@ -46,7 +46,7 @@ const VARIABLES = {
 async function aWorkshop() {
   const folder = await mkdtemp(path.join(tmpdir(), 'replikey-merge-'));
   await mkdir(path.join(folder, 'specs'));
-  await writeFile(path.join(folder, 'specs/tax.yaml'), TAX);
+  await writeFile(path.join(folder, 'specs/tax.yaml'), TAX_SPEC);
   const notes: Note[] = [];
   const labels = new Set<string>();
   const merged: object[] = [];
@@ -112,7 +112,7 @@ async function aWorkshop() {
     const script = pipeline[name]?.script.join('\n') ?? '';
     const child = spawn('bash', ['--noprofile', '--norc', '-eo', 'pipefail', '-c', script], {
       cwd: folder,
-      env: environment(endpoint, { ...base, ...VARIABLES, ...env }),
+      env: childEnvironment(endpoint, { ...base, ...VARIABLES, ...env }),
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const said = { stdout: '', stderr: '' };
@@ -148,7 +148,7 @@ async function aWorkshop() {
 }
 
 test('a merge request of GitLab has one note and one label, whatever others write and however often it is planned', async () => {
-  await using world = await aWorld();
+  await using testEnvironment = await testEnv();
   await using workshop = await aWorkshop();
   const others = Array.from({ length: 120 }, (_, id) => ({
     id,
@@ -159,7 +159,7 @@ test('a merge request of GitLab has one note and one label, whatever others writ
   workshop.notes.push(...structuredClone(others));
   workshop.labels.add('enhancement');
   workshop.faults.push(502);
-  const first = await workshop.plan(world.sandbox.endpoint);
+  const first = await workshop.plan(testEnvironment.sandbox.endpoint);
   expect(first).toEqual({ code: 0, stdout: '', stderr: '' });
   expect(workshop.notes).toHaveLength(121);
   expect(workshop.notes[120]?.body).toContain('### replikey: 13 to create');
@@ -167,7 +167,7 @@ test('a merge request of GitLab has one note and one label, whatever others writ
   expect([...workshop.labels]).toEqual(['enhancement', 'replikey: changes']);
 
   await writeFile(path.join(workshop.folder, 'specs/bad.yaml'), 'kind: [');
-  const failed = await workshop.plan(world.sandbox.endpoint);
+  const failed = await workshop.plan(testEnvironment.sandbox.endpoint);
   expect(failed.code).toBe(65);
   expect(workshop.notes.slice(0, 120)).toEqual(others);
   expect(workshop.notes[120]?.body).toContain('### replikey: no plan could be made');
@@ -178,36 +178,36 @@ test.for([
   { how: 'by a commit', squash_commit_sha: null, merge_commit_sha: MERGED },
   { how: 'squashed', squash_commit_sha: MERGED, merge_commit_sha: null },
 ])('what was merged $how is applied with the checksum of its note', async ({ how: _, ...commits }) => {
-  await using world = await aWorld();
+  await using testEnvironment = await testEnv();
   await using workshop = await aWorkshop();
-  await workshop.plan(world.sandbox.endpoint);
-  const refused = await workshop.apply(world.sandbox.endpoint);
+  await workshop.plan(testEnvironment.sandbox.endpoint);
+  const refused = await workshop.apply(testEnvironment.sandbox.endpoint);
   expect(refused).toMatchObject({ code: 3, stderr: expect.stringContaining('no plan was approved') });
   workshop.merged.push({ iid: 9, state: 'merged', target_branch: 'main', sha: HEAD, ...commits });
-  const applied = await workshop.apply(world.sandbox.endpoint);
+  const applied = await workshop.apply(testEnvironment.sandbox.endpoint);
   expect(applied).toMatchObject({ code: 0, stdout: expect.stringContaining('Converged: 13 applied') });
 });
 
 test('a merge request of a fork has no token, which is no failure; ours without one is', async () => {
-  await using world = await aWorld();
+  await using testEnvironment = await testEnv();
   await using workshop = await aWorkshop();
-  expect((await workshop.plan(world.sandbox.endpoint, FORK)).code).toBe(0);
-  const ours = await workshop.plan(world.sandbox.endpoint, { REPLIKEY_TOKEN: '' });
+  expect((await workshop.plan(testEnvironment.sandbox.endpoint, FORK)).code).toBe(0);
+  const ours = await workshop.plan(testEnvironment.sandbox.endpoint, { REPLIKEY_TOKEN: '' });
   expect(ours).toMatchObject({
     code: 64,
     stderr: expect.stringContaining('REPLIKEY_TOKEN needs the scope api'),
   });
-  const wrong = await workshop.plan(world.sandbox.endpoint, { REPLIKEY_TOKEN: 'glpat-wrong' });
+  const wrong = await workshop.plan(testEnvironment.sandbox.endpoint, { REPLIKEY_TOKEN: 'glpat-wrong' });
   expect(wrong).toMatchObject({ code: 1, stderr: expect.stringContaining('401 Unauthorized') });
   expect(wrong.stderr).not.toContain('glpat-wrong');
 });
 
 test("a fork's merge request gets a real plan, from what was observed on the default branch", async () => {
-  await using world = await aWorld();
+  await using testEnvironment = await testEnv();
   await using workshop = await aWorkshop();
   const early = await workshop.planOfFork();
   expect(early.code, 'nothing was observed yet').toBe(22);
-  const observed = await workshop.job('observe', {}, world.sandbox.endpoint);
+  const observed = await workshop.job('observe', {}, testEnvironment.sandbox.endpoint);
   expect(observed).toMatchObject({ code: 0 });
   workshop.keep(await readFile(path.join(workshop.folder, 'observed.json'), 'utf8'));
   await rm(path.join(workshop.folder, 'observed.json'));
@@ -220,21 +220,21 @@ test("a fork's merge request gets a real plan, from what was observed on the def
 });
 
 test('a plan is applied by hand with its checksum, and with no other', async () => {
-  await using world = await aWorld();
+  await using testEnvironment = await testEnv();
   await using workshop = await aWorkshop();
-  const other = await workshop.apply(world.sandbox.endpoint, { CHECKSUM: '0123456789abcdef' });
+  const other = await workshop.apply(testEnvironment.sandbox.endpoint, { CHECKSUM: '0123456789abcdef' });
   expect(other).toMatchObject({ code: 3, stdout: expect.stringContaining('not the one that was approved') });
   const [, CHECKSUM = ''] = /Checksum ([0-9a-f]{16})/.exec(other.stdout) ?? [];
-  expect(await workshop.apply(world.sandbox.endpoint, { CHECKSUM })).toMatchObject({
+  expect(await workshop.apply(testEnvironment.sandbox.endpoint, { CHECKSUM })).toMatchObject({
     code: 0,
     stdout: expect.stringContaining('Converged: 13 applied'),
   });
 });
 
 test('the doctor on schedule is red where a rule does not replicate', async () => {
-  await using world = await aWorld();
+  await using testEnvironment = await testEnv();
   await using workshop = await aWorkshop();
-  expect(await workshop.job('doctor', {}, world.sandbox.endpoint)).toMatchObject({ code: 1 });
-  await world.reconcile();
-  expect(await workshop.job('doctor', {}, world.sandbox.endpoint)).toMatchObject({ code: 0 });
+  expect(await workshop.job('doctor', {}, testEnvironment.sandbox.endpoint)).toMatchObject({ code: 1 });
+  await testEnvironment.reconcile();
+  expect(await workshop.job('doctor', {}, testEnvironment.sandbox.endpoint)).toMatchObject({ code: 0 });
 });

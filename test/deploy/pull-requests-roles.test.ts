@@ -4,8 +4,8 @@ import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { kinds } from '../../src/kinds/index.ts';
-import { cli } from '../support/cli.ts';
-import { aWorld, TAX } from '../support/world.ts';
+import { runCli } from '../support/cli.ts';
+import { TAX_SPEC, testEnv } from '../support/env.ts';
 
 interface Statement {
   Action: string | string[];
@@ -74,21 +74,21 @@ async function credentialsOf(role: string, endpoint: string): Promise<Record<str
 }
 
 test('one role may do all that a plan needs and changes nothing; the other all that applying it needs', async () => {
-  await using world = await aWorld();
-  const { endpoint } = world.sandbox;
+  await using testEnvironment = await testEnv();
+  const { endpoint } = testEnvironment.sandbox;
   const [plan, apply] = [
     await credentialsOf('PlanRole', endpoint),
     await credentialsOf('ApplyRole', endpoint),
   ];
   const as = (env: Record<string, string>, ...args: string[]) =>
-    cli([...args, '-'], { endpoint, env, input: TAX });
-  world.sandbox.log.reset();
+    runCli([...args, '-'], { endpoint, env, input: TAX_SPEC });
+  testEnvironment.sandbox.log.reset();
   expect((await as(plan, 'plan', '--prune')).code).toBe(0);
   const denied = await as(plan, '--once');
   expect(denied.code, denied.stdout).toBe(1);
   expect(denied.stdout).toContain('Not converged: 0 applied');
 
-  world.sandbox.log.reset();
+  testEnvironment.sandbox.log.reset();
   const applied = await as(apply, '--once', '--prune');
   expect(applied.code, applied.stdout).toBe(0);
   for (const args of [
@@ -99,11 +99,13 @@ test('one role may do all that a plan needs and changes nothing; the other all t
     const ran = await as(plan, ...args);
     expect(ran.code, ran.stdout + ran.stderr).toBe(0);
   }
-  expect(world.sandbox.log.entries.filter(({ code }) => code?.startsWith('AccessDenied'))).toEqual([]);
+  expect(testEnvironment.sandbox.log.entries.filter(({ code }) => code?.startsWith('AccessDenied'))).toEqual(
+    [],
+  );
 });
 
 test('the roles may do what the kinds say that they do, and no more is written', () => {
-  const all = [...kinds.values()].map(({ actions }) => actions);
+  const all = [...kinds.values()].map(({ permissions: actions }) => actions);
   const [reads, writes] = [all.flatMap(({ read }) => read), all.flatMap(({ write }) => write)];
   expect(actionsOf('Reads')).toEqual(expect.arrayContaining(reads));
   expect(actionsOf('Writes').sort()).toEqual([...new Set(writes)].sort());

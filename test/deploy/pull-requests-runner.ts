@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parse } from 'yaml';
-import { environment } from '../support/cli.ts';
+import { childEnvironment } from '../support/cli.ts';
 import { type GitHub, startGitHub, TOKEN } from './pull-requests-github.ts';
 
 export const ROOT = path.resolve(import.meta.dirname, '../..');
@@ -73,7 +73,7 @@ export async function aWorkshop(): Promise<Workshop> {
       const event = on.push ? { after: MERGED } : { pull_request: { number: 7, title: branch, head } };
       await writeFile(path.join(temp, 'event.json'), JSON.stringify(event));
       await writeFile(path.join(temp, 'summary.md'), '');
-      const runner = environment(on.endpoint, {
+      const runner = childEnvironment(on.endpoint, {
         CI: 'true',
         GITHUB_ACTIONS: 'true',
         GITHUB_ACTION_PATH: ROOT,

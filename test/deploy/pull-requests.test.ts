@@ -2,8 +2,8 @@ import { mkdir, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { denied } from '../report/plans.ts';
-import { environment } from '../support/cli.ts';
-import { aWorld, TAX } from '../support/world.ts';
+import { childEnvironment } from '../support/cli.ts';
+import { TAX_SPEC, testEnv } from '../support/env.ts';
 import { BOT, TOKEN } from './pull-requests-github.ts';
 import { aWorkshop, HEAD, MERGED, type Workshop } from './pull-requests-runner.ts';
 
@@ -26,14 +26,14 @@ const pull = (more: object = {}) => ({
 });
 
 async function planned(workshop: Workshop, endpoint: string) {
-  await workshop.write('specs/tax.yaml', TAX);
+  await workshop.write('specs/tax.yaml', TAX_SPEC);
   return workshop.action({ command: 'plan' }, { endpoint });
 }
 
 test('a first plan makes a comment and a label, and stands in the summary of the run', async () => {
-  await using world = await aWorld();
+  await using env = await testEnv();
   await using workshop = await aWorkshop();
-  const { ok, outputs, summary, log } = await planned(workshop, world.sandbox.endpoint);
+  const { ok, outputs, summary, log } = await planned(workshop, env.sandbox.endpoint);
   expect(log).not.toContain(TOKEN);
   expect(ok, log).toBe(true);
   expect(outputs).toMatchObject({
@@ -54,32 +54,32 @@ test('a first plan makes a comment and a label, and stands in the summary of the
     `<sub>For commit ${HEAD}, by [this run](https://github.com/acme/infra/actions/runs/42).</sub>`,
   );
   expect(labels).toEqual([LABEL.changes]);
-  expect(world.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
+  expect(env.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
 });
 
 test('a later plan edits the same comment, and moves the label; labels of others stay', async () => {
-  await using world = await aWorld();
+  await using env = await testEnv();
   await using workshop = await aWorkshop();
-  await planned(workshop, world.sandbox.endpoint);
+  await planned(workshop, env.sandbox.endpoint);
   workshop.github.labels.push('enhancement');
-  await world.reconcile();
-  await planned(workshop, world.sandbox.endpoint);
+  await env.reconcile();
+  await planned(workshop, env.sandbox.endpoint);
   expect(workshop.github.comments).toHaveLength(1);
   expect(workshop.github.comments[0]?.body).toContain('### replikey: Nothing to do');
   expect(workshop.github.labels).toEqual(['enhancement', LABEL.none]);
 });
 
 test('a plan that takes rules away, and one that is not applied as it is, say so by their label', async () => {
-  const removing = TAX.replace('spec:', 'spec:\n  policy: { deletion: Remove }');
-  await using world = await aWorld(`${removing}    - name: ledgers\n      prefix: Ledgers/\n`);
-  await world.reconcile();
-  const on = { endpoint: world.sandbox.endpoint };
+  const removing = TAX_SPEC.replace('spec:', 'spec:\n  policy: { deletion: Remove }');
+  await using env = await testEnv(`${removing}    - name: ledgers\n      prefix: Ledgers/\n`);
+  await env.reconcile();
+  const on = { endpoint: env.sandbox.endpoint };
   await using workshop = await aWorkshop();
   await workshop.write('specs/tax.yaml', removing);
   await workshop.action({ command: 'plan', arguments: '--prune' }, on);
   expect(workshop.github.labels).toEqual([LABEL.removals]);
 
-  const other = TAX.replace('alias/acme-tax }', 'alias/another }');
+  const other = TAX_SPEC.replace('alias/acme-tax }', 'alias/another }');
   await workshop.write('specs/tax.yaml', other);
   await workshop.action({ command: 'plan' }, on);
   expect(workshop.github.labels).toEqual([LABEL.blocked]);
@@ -88,23 +88,23 @@ test('a plan that takes rules away, and one that is not applied as it is, say so
 });
 
 test('comments of others that hold the marker are left alone', async () => {
-  await using world = await aWorld();
+  await using env = await testEnv();
   await using workshop = await aWorkshop();
   const theirs = { id: 1, user: { login: 'mallory' }, body: `${MARKER}\nmine` };
   const quoted = { id: 2, user: { login: BOT }, body: `of another workflow: ${MARKER}` };
   workshop.github.comments.push({ ...theirs }, { ...quoted });
-  await planned(workshop, world.sandbox.endpoint);
+  await planned(workshop, env.sandbox.endpoint);
   expect(workshop.github.comments.slice(0, 2)).toEqual([theirs, quoted]);
   expect(workshop.github.comments).toHaveLength(3);
 });
 
 test('its comment is found behind a hundred others', async () => {
-  await using world = await aWorld();
+  await using env = await testEnv();
   await using workshop = await aWorkshop();
   const others = Array.from({ length: 230 }, (_, id) => ({ id, user: { login: 'ann' }, body: `+${id}` }));
   workshop.github.comments.push(...others);
-  await planned(workshop, world.sandbox.endpoint);
-  await planned(workshop, world.sandbox.endpoint);
+  await planned(workshop, env.sandbox.endpoint);
+  await planned(workshop, env.sandbox.endpoint);
   expect(workshop.github.comments).toHaveLength(231);
   expect(workshop.github.requests.filter((one) => one.endsWith('/issues/7/comments'))).toHaveLength(
     3 + 1 + 3,
@@ -122,10 +122,10 @@ test.for([
     after: true,
   },
 ])('$what is tried again, and leaves one comment and one label', async ({ what: _, ...fault }) => {
-  await using world = await aWorld();
+  await using env = await testEnv();
   await using workshop = await aWorkshop();
   workshop.github.faults.push({ ...fault, headers: { 'retry-after': '0' } });
-  const { ok, log } = await planned(workshop, world.sandbox.endpoint);
+  const { ok, log } = await planned(workshop, env.sandbox.endpoint);
   expect(ok, log).toBe(true);
   expect(workshop.github.faults).toEqual([]);
   expect(workshop.github.comments).toHaveLength(1);
@@ -133,17 +133,17 @@ test.for([
 });
 
 test('a token that may not write is told with what it lacks; a wrong one is not printed', async () => {
-  await using world = await aWorld();
+  await using env = await testEnv();
   await using workshop = await aWorkshop();
   workshop.github.faults.push({ match: 'POST /repos/acme/infra/issues/7/comments', status: 403 });
-  const denied = await planned(workshop, world.sandbox.endpoint);
+  const denied = await planned(workshop, env.sandbox.endpoint);
   expect(denied.ok).toBe(false);
   expect(denied.log).toContain('HTTP 403');
   expect(denied.log).toContain('pull-requests: write');
 
   const wrong = await workshop.action(
     { command: 'plan', token: 'ghp_wrong-and-secret' },
-    { endpoint: world.sandbox.endpoint },
+    { endpoint: env.sandbox.endpoint },
   );
   expect(wrong.ok).toBe(false);
   expect(wrong.log).toContain('POST /graphql: HTTP 401: Bad credentials');
@@ -151,26 +151,26 @@ test('a token that may not write is told with what it lacks; a wrong one is not 
 });
 
 test('a redirect is not followed: the token goes nowhere else', async () => {
-  await using world = await aWorld();
+  await using env = await testEnv();
   await using workshop = await aWorkshop();
   await using elsewhere = await aWorkshop();
   const headers = { location: elsewhere.github.url };
   workshop.github.faults.push({ match: 'GET /repos', status: 301, headers });
-  const { ok, log } = await planned(workshop, world.sandbox.endpoint);
+  const { ok, log } = await planned(workshop, env.sandbox.endpoint);
   expect(ok).toBe(false);
   expect(log).toContain('HTTP 301');
   expect(elsewhere.github.requests).toEqual([]);
 });
 
 test('a plan that fails edits the same comment: the old plan must not seem to hold', async () => {
-  await using world = await aWorld();
+  await using env = await testEnv();
   await using workshop = await aWorkshop();
-  await planned(workshop, world.sandbox.endpoint);
+  await planned(workshop, env.sandbox.endpoint);
   await workshop.write(
     'specs/bad.yaml',
-    `${TAX}    - prefx: "\`\`\`\`<!-- x --> ${'`'.repeat(9)} @everyone"\n`,
+    `${TAX_SPEC}    - prefx: "\`\`\`\`<!-- x --> ${'`'.repeat(9)} @everyone"\n`,
   );
-  const failed = await workshop.action({ command: 'plan' }, { endpoint: world.sandbox.endpoint });
+  const failed = await workshop.action({ command: 'plan' }, { endpoint: env.sandbox.endpoint });
   expect(failed.ok).toBe(false);
   expect(failed.outputs).toMatchObject({ 'exit-code': '65', checksum: '', changes: '' });
   expect(workshop.github.comments).toHaveLength(1);
@@ -187,7 +187,7 @@ test('a plan that fails edits the same comment: the old plan must not seem to ho
 
 test('without credentials there is no plan, and the comment says why', async () => {
   await using workshop = await aWorkshop();
-  await workshop.write('specs/tax.yaml', TAX);
+  await workshop.write('specs/tax.yaml', TAX_SPEC);
   const { ok, outputs } = await workshop.action({ command: 'plan' });
   expect(ok).toBe(false);
   expect(outputs['exit-code']).toBe('4');
@@ -195,10 +195,10 @@ test('without credentials there is no plan, and the comment says why', async () 
 });
 
 test("a fork's pull request gets a real plan without credentials, in the summary of the run", async () => {
-  await using world = await aWorld();
+  await using env = await testEnv();
   await using workshop = await aWorkshop();
-  await workshop.write('specs/tax.yaml', TAX);
-  const endpoint = world.sandbox.endpoint;
+  await workshop.write('specs/tax.yaml', TAX_SPEC);
+  const endpoint = env.sandbox.endpoint;
   const observed = await workshop.action({ command: 'observe' }, { endpoint, push: true });
   expect(observed.log).not.toContain(TOKEN);
   expect(observed.ok, observed.log).toBe(true);
@@ -220,11 +220,11 @@ test("a fork's pull request gets a real plan without credentials, in the summary
 });
 
 test('what was approved is applied, and once only', async () => {
-  await using world = await aWorld();
+  await using env = await testEnv();
   await using workshop = await aWorkshop();
-  const { outputs } = await planned(workshop, world.sandbox.endpoint);
+  const { outputs } = await planned(workshop, env.sandbox.endpoint);
   workshop.github.pulls.push(pull({ number: 5, merge_commit_sha: HEAD }), pull());
-  const merged = { endpoint: world.sandbox.endpoint, push: true };
+  const merged = { endpoint: env.sandbox.endpoint, push: true };
   const applied = await workshop.action({ command: 'apply' }, merged);
   expect(applied.log).not.toContain(TOKEN);
   expect(applied.ok, applied.log).toBe(true);
@@ -237,19 +237,19 @@ test('what was approved is applied, and once only', async () => {
 });
 
 test('nothing is applied once the world has moved, and the summary shows the plan as it is now', async () => {
-  await using world = await aWorld();
+  await using env = await testEnv();
   await using workshop = await aWorkshop();
-  await planned(workshop, world.sandbox.endpoint);
+  await planned(workshop, env.sandbox.endpoint);
   workshop.github.pulls.push(pull());
-  await world.with(TAX.replace('prefix: Tax/', 'prefix: Taxes/'));
-  world.sandbox.log.reset();
-  const on = { endpoint: world.sandbox.endpoint, push: true };
+  await env.reconcileWith(TAX_SPEC.replace('prefix: Tax/', 'prefix: Taxes/'));
+  env.sandbox.log.reset();
+  const on = { endpoint: env.sandbox.endpoint, push: true };
   const { ok, outputs, summary } = await workshop.action({ command: 'apply' }, on);
   expect(ok).toBe(false);
   expect(outputs['exit-code']).toBe('3');
   expect(summary).toContain('### replikey: refused, nothing was changed');
   expect(summary).toContain('the plan is not the one that was approved');
-  expect(world.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
+  expect(env.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
 
   const [, checksum = ''] = /Checksum ([0-9a-f]{16})/.exec(summary) ?? [];
   const byHand = await workshop.action({ command: 'apply', plan: checksum }, on);
@@ -258,10 +258,10 @@ test('nothing is applied once the world has moved, and the summary shows the pla
 });
 
 test('nothing is applied that nobody approved', async () => {
-  await using world = await aWorld();
+  await using env = await testEnv();
   await using workshop = await aWorkshop();
-  await workshop.write('specs/tax.yaml', TAX);
-  const on = { endpoint: world.sandbox.endpoint, push: true };
+  await workshop.write('specs/tax.yaml', TAX_SPEC);
+  const on = { endpoint: env.sandbox.endpoint, push: true };
   const refused = async (why: string) => {
     const { ok, log, summary } = await workshop.action({ command: 'apply' }, on);
     expect(ok).toBe(false);
@@ -274,7 +274,7 @@ test('nothing is applied that nobody approved', async () => {
   workshop.github.pulls.push(pull());
   await refused('request 7 shows no plan');
 
-  const { body } = await planned(workshop, world.sandbox.endpoint).then(
+  const { body } = await planned(workshop, env.sandbox.endpoint).then(
     () => workshop.github.comments[0] ?? { body: '' },
   );
   const seal = body.split('\n')[1] ?? '';
@@ -288,15 +288,15 @@ test('nothing is applied that nobody approved', async () => {
   await refused(`for commit ${MERGED}, but ${HEAD} was merged`);
 
   workshop.github.comments.splice(0, 1, { id: 1, user: { login: BOT }, body: body.replaceAll('\n', '\r\n') });
-  expect(world.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
+  expect(env.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
   expect((await workshop.action({ command: 'apply' }, on)).ok).toBe(true);
 });
 
 test('the doctor leaves its findings as SARIF, and its exit code', async () => {
-  await using world = await aWorld();
+  await using env = await testEnv();
   await using workshop = await aWorkshop();
-  await workshop.write('specs/tax.yaml', TAX);
-  const on = { endpoint: world.sandbox.endpoint, push: true };
+  await workshop.write('specs/tax.yaml', TAX_SPEC);
+  const on = { endpoint: env.sandbox.endpoint, push: true };
   const missing = await workshop.action({ command: 'doctor' }, on);
   expect(missing.ok).toBe(false);
   expect(missing.outputs['exit-code']).toBe('1');
@@ -304,22 +304,22 @@ test('the doctor leaves its findings as SARIF, and its exit code', async () => {
   expect(sarif.runs[0].results[0].message.text).not.toBe('');
   expect(missing.summary).toContain(sarif.runs[0].results[0].message.text);
 
-  await world.reconcile();
+  await env.reconcile();
   const healthy = await workshop.action({ command: 'doctor' }, on);
   expect(healthy.ok, healthy.log).toBe(true);
   expect(healthy.outputs['exit-code']).toBe('0');
 });
 
 test('findings lie below the root of the repository, whatever folder of it the action works in', async () => {
-  await using world = await aWorld();
+  await using env = await testEnv();
   await using workshop = await aWorkshop();
   await mkdir(path.join(workshop.folder, 'infra/specs'), { recursive: true });
-  await workshop.write('infra/specs/tax.yaml', TAX);
-  await world.reconcile();
-  await denied(world);
+  await workshop.write('infra/specs/tax.yaml', TAX_SPEC);
+  await env.reconcile();
+  await denied(env);
   for (const command of ['plan', 'doctor']) {
     const inputs = { command, 'working-directory': 'infra' };
-    const { outputs, log } = await workshop.action(inputs, { endpoint: world.sandbox.endpoint });
+    const { outputs, log } = await workshop.action(inputs, { endpoint: env.sandbox.endpoint });
     const { runs } = JSON.parse(await readFile(outputs.file ?? '', 'utf8'));
     expect(runs[0].results[0], log).toMatchObject({
       ruleId: 'RK1308',
@@ -336,13 +336,13 @@ test('a plan that fails leaves no findings', async () => {
 });
 
 test('names of branches, of specs and of paths are never run', async () => {
-  await using world = await aWorld();
+  await using env = await testEnv();
   await using workshop = await aWorkshop();
   const hostile = '`touch pwned`$(touch pwned);touch pwned #';
-  await workshop.write(`specs/${hostile.replaceAll(' ', '\t')}.yaml`, TAX);
+  await workshop.write(`specs/${hostile.replaceAll(' ', '\t')}.yaml`, TAX_SPEC);
   await workshop.write('specs/::error::x.yaml', 'kind: [');
   const inputs = { command: 'plan', specs: `specs/ ${hostile}`, arguments: `--only ${hostile}` };
-  const { ok, log } = await workshop.action(inputs, { endpoint: world.sandbox.endpoint, branch: hostile });
+  const { ok, log } = await workshop.action(inputs, { endpoint: env.sandbox.endpoint, branch: hostile });
   expect(ok).toBe(false);
   expect(await filesIn(workshop.folder)).not.toContain('pwned');
   // A line of the log that reads as a command is printed only where commands are stopped.
@@ -364,12 +364,12 @@ test('what cannot be meant is refused before anything is asked', async () => {
 
 test('paths begin in the working directory, and the sandbox rehearses it without an account', async () => {
   await using workshop = await aWorkshop();
-  await workshop.write('specs/tax.yaml', TAX);
+  await workshop.write('specs/tax.yaml', TAX_SPEC);
   const inputs = { command: 'plan', specs: 'tax.yaml', arguments: '--sandbox', 'working-directory': 'specs' };
   const { ok, log } = await workshop.action(inputs);
   expect(ok, log).toBe(true);
   expect(workshop.github.labels).toEqual([LABEL.changes]);
-  expect(environment(undefined)).not.toHaveProperty('AWS_ACCESS_KEY_ID');
+  expect(childEnvironment(undefined)).not.toHaveProperty('AWS_ACCESS_KEY_ID');
 });
 
 const filesIn = async (folder: string): Promise<string[]> =>

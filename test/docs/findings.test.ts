@@ -1,8 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import { CODES, type FindingKind } from '../../src/proof/codes.ts';
+import { FINDING_CODES, type FindingDefinition } from '../../src/proof/codes.ts';
 
-const kinds = Object.entries(CODES as Record<string, FindingKind>);
+const kinds = Object.entries(FINDING_CODES as Record<string, FindingDefinition>);
 const index = await readFile('docs/findings/README.md', 'utf8');
 /** The rows of the two tables: cells without their links and backticks. */
 const rows = index

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { cli } from '../support/cli.ts';
+import { runCli } from '../support/cli.ts';
 
 const BAD = `apiVersion: replikey.dev/v1
 kind: BucketReplication
@@ -37,7 +37,7 @@ test('the README shows what the program prints', async () => {
     expect(shown.length).toBeGreaterThan(6);
     for (const { args = [], output } of shown) {
       const sandbox = ['validate', 'demo'].includes(args[0] ?? '') ? [] : ['--sandbox'];
-      const { stdout, stderr } = await cli([...args, ...sandbox], { cwd: folder });
+      const { stdout, stderr } = await runCli([...args, ...sandbox], { cwd: folder });
       expect(steady(stdout + stderr), args.join(' ')).toMatch(pattern(output.map(steady)));
     }
   } finally {

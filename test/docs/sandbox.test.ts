@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import { cloudTrailHandlers } from '../../src/sandbox/cloudtrail.ts';
-import { iamHandlers } from '../../src/sandbox/iam.ts';
-import { kmsHandlers } from '../../src/sandbox/kms.ts';
-import { defaultKnobs } from '../../src/sandbox/knobs.ts';
+import { cloudTrailHandlers } from '../../src/sandbox/cloudtrail/handlers.ts';
+import { defaultFaultSettings } from '../../src/sandbox/faults.ts';
+import { iamHandlers } from '../../src/sandbox/iam/handlers.ts';
+import { kmsHandlers } from '../../src/sandbox/kms/handlers.ts';
 import { s3Handlers } from '../../src/sandbox/s3/handlers.ts';
 import { stsHandlers } from '../../src/sandbox/sts.ts';
 
@@ -21,5 +21,5 @@ test.each([
 });
 
 test('the documentation tells every knob', () => {
-  for (const knob of Object.keys(defaultKnobs())) expect(docs).toContain(`\`${knob}\``);
+  for (const knob of Object.keys(defaultFaultSettings())) expect(docs).toContain(`\`${knob}\``);
 });

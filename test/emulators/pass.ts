@@ -1,8 +1,8 @@
 import path from 'node:path';
-import { cli, type Ran } from '../support/cli.ts';
+import { type CliResult, runCli } from '../support/cli.ts';
 
 /** What a run on an emulator came to, out of its JSON. */
-export interface Pass extends Ran {
+export interface Pass extends CliResult {
   results: Partial<Record<'applied' | 'failed' | 'skipped', number>>;
   failures: { id: string; why: string }[];
   writes: number | undefined;
@@ -16,7 +16,7 @@ export async function pass(
   ...args: string[]
 ): Promise<Pass> {
   const file = path.join(SPECS, spec);
-  const ran = await cli([...(args.includes('--output') ? [] : ['--output', 'json']), ...args, file], {
+  const ran = await runCli([...(args.includes('--output') ? [] : ['--output', 'json']), ...args, file], {
     env: {
       AWS_ENDPOINT_URL: endpoint,
       AWS_ACCESS_KEY_ID: 'test',

@@ -1,4 +1,4 @@
-import { CHANGE } from './lives.ts';
-import { suffering } from './suffering.ts';
+import { runMatrix } from './run-matrix.ts';
+import { CHANGE } from './scenarios.ts';
 
-suffering(CHANGE);
+runMatrix(CHANGE);

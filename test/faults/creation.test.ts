@@ -1,4 +1,4 @@
-import { CREATION } from './lives.ts';
-import { suffering } from './suffering.ts';
+import { runMatrix } from './run-matrix.ts';
+import { CREATION } from './scenarios.ts';
 
-suffering(CREATION);
+runMatrix(CREATION);

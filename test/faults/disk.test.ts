@@ -6,13 +6,13 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { EXIT } from '../../src/errors.ts';
 import { startSandbox } from '../../src/sandbox/server.ts';
-import { environment, MAIN } from '../support/cli.ts';
-import { aWorld, specsOf, TAX } from '../support/world.ts';
-import { drive } from './drive.ts';
-import { openGate } from './gate.ts';
-import { EXTENT } from './matrix.ts';
+import { childEnvironment, MAIN } from '../support/cli.ts';
+import { parseSpecs, TAX_SPEC, testEnv } from '../support/env.ts';
+import { STACK_TRACE_LINE } from './assertions.ts';
+import { startFaultProxy } from './fault-proxy.ts';
+import { SAMPLING } from './matrix.ts';
+import { runPass } from './run-pass.ts';
 import { simulateTime } from './simulated-time.ts';
-import { TRACE } from './verdict.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -23,7 +23,7 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 /** A shell's way to run the program that ships: `ulimit -f` is a disk on which files find no more room than that. */
 const onDisk = (before: string) => (args: string[], endpoint?: string) =>
   spawn('sh', ['-c', `${before} exec "$@"`, 'sh', process.execPath, MAIN, ...args], {
-    env: environment(endpoint),
+    env: childEnvironment(endpoint),
     cwd: folder,
   });
 
@@ -33,13 +33,13 @@ async function ended(child: ChildProcess): Promise<{ code: number | null; said: 
     stream?.setEncoding('utf8').on('data', (text: string) => {
       said += text;
     });
-  child.stdin?.end(TAX);
+  child.stdin?.end(TAX_SPEC);
   const [code] = (await once(child, 'close')) as [number | null];
   return { code, said };
 }
 
 /** Blocks of 512 bytes: the documents of a pair grow to some more than these. */
-const BLOCKS = EXTENT.isAll ? Array.from({ length: 14 }, (_, at) => at + 1) : [4, 10];
+const BLOCKS = SAMPLING.isAll ? Array.from({ length: 14 }, (_, at) => at + 1) : [4, 10];
 
 describe('a disk that is full', () => {
   test.each(BLOCKS)(
@@ -47,33 +47,38 @@ describe('a disk that is full', () => {
     async (blocks) => {
       simulateTime();
       const state = path.join(folder, 'state');
-      const specs = await specsOf(TAX);
+      const specs = await parseSpecs(TAX_SPEC);
       const serving = onDisk(`ulimit -f ${blocks};`)(['sandbox', '--port', '0', '--state', state]);
       const [line] = (await once(serving.stdout.setEncoding('utf8'), 'data')) as [string];
       const endpoint = /http:\S+/.exec(line)?.[0] ?? '';
-      const full = await openGate(endpoint);
-      const ran = await drive({ sandbox: endpoint, gate: full, specs, pass: { waitMs: 5_000 } });
+      const full = await startFaultProxy(endpoint);
+      const ran = await runPass({
+        sandbox: endpoint,
+        proxy: full,
+        specs,
+        pass: { propagationTimeoutMs: 5_000 },
+      });
       await full.close();
       const over = ended(serving);
       serving.kill('SIGTERM');
       const { said } = await over;
 
-      expect(`${ran.said}${said}`).not.toMatch(TRACE);
+      expect(`${ran.output}${said}`).not.toMatch(STACK_TRACE_LINE);
       expect(said).not.toMatch(/fault of replikey/);
       if (ran.exitCode !== EXIT.ok)
         expect(said).toMatch(/^the sandbox's state cannot be kept: file too large$/m);
 
       const sandbox = await startSandbox({ state });
-      const gate = await openGate(sandbox.endpoint);
-      const again = { sandbox: sandbox.endpoint, gate, specs };
-      const next = await drive(again);
-      const last = await drive({ ...again, pass: { dryRun: true } });
+      const gate = await startFaultProxy(sandbox.endpoint);
+      const again = { sandbox: sandbox.endpoint, proxy: gate, specs };
+      const next = await runPass(again);
+      const last = await runPass({ ...again, pass: { dryRun: true } });
       await gate.close();
       await sandbox.close();
       const lacking: string[] = next.outcome?.plan.waves.flat().map(({ id }) => id) ?? [];
       expect(ran.applied.filter((id) => lacking.includes(id))).toEqual([]);
       expect(ran.exitCode).toBe(lacking.length > 0 ? EXIT.failed : EXIT.ok);
-      expect(next.exitCode, next.said).toBe(EXIT.ok);
+      expect(next.exitCode, next.output).toBe(EXIT.ok);
       expect(last.outcome?.plan.waves).toEqual([]);
     },
   );
@@ -81,15 +86,15 @@ describe('a disk that is full', () => {
   test('from the start: the sandbox says why it does not start', async () => {
     const { code, said } = await ended(onDisk('ulimit -f 0;')(['--once', '--sandbox=state', '-']));
     expect(said).toMatch(/^the sandbox cannot start: file too large$/m);
-    expect(said).not.toMatch(TRACE);
+    expect(said).not.toMatch(STACK_TRACE_LINE);
     expect(code).toBe(EXIT.failed);
   });
 
   test('keeps the plan that was saved before, and leaves no part of the new one', async () => {
-    await using world = await aWorld();
+    await using testEnvironment = await testEnv();
     await writeFile(path.join(folder, 'plan.json'), 'the plan before');
     const { code, said } = await ended(
-      onDisk('ulimit -f 0;')(['plan', '--out', 'plan.json', '-'], world.sandbox.endpoint),
+      onDisk('ulimit -f 0;')(['plan', '--out', 'plan.json', '-'], testEnvironment.sandbox.endpoint),
     );
     expect(said).toMatch(/^plan\.json cannot be written: file too large$/m);
     expect(code).toBe(EXIT.usage);
@@ -118,7 +123,7 @@ describe.each(READ_ONLY)('%s', (_, before, isThere) => {
             'unshare',
             ['-rm', 'sh', '-c', `${before} exec "$@"`, 'sh', process.execPath, MAIN, ...args],
             {
-              env: environment(endpoint),
+              env: childEnvironment(endpoint),
               cwd: folder,
             },
           )
@@ -133,18 +138,21 @@ describe.each(READ_ONLY)('%s', (_, before, isThere) => {
     expect(said).toMatch(
       /^the sandbox cannot start: disk\/state.*: (not a directory|read-only file system|no such file or directory)$/m,
     );
-    expect(said).not.toMatch(TRACE);
+    expect(said).not.toMatch(STACK_TRACE_LINE);
     expect(code).toBe(EXIT.failed);
   });
 
   test.runIf(isThere)(
     'is told where a plan is to be saved there, and the plan is shown all the same',
     async () => {
-      await using world = await aWorld();
-      const { code, said } = await run(['plan', '--out', 'disk/plan.json', '-'], world.sandbox.endpoint);
+      await using testEnvironment = await testEnv();
+      const { code, said } = await run(
+        ['plan', '--out', 'disk/plan.json', '-'],
+        testEnvironment.sandbox.endpoint,
+      );
       expect(said).toMatch(/^Plan: 13 to create/m);
       expect(said).toMatch(/^disk\/plan\.json cannot be written: (not a directory|read-only file system)$/m);
-      expect(said).not.toMatch(TRACE);
+      expect(said).not.toMatch(STACK_TRACE_LINE);
       expect(code).toBe(EXIT.usage);
     },
   );

@@ -1,41 +1,41 @@
-import type { Service } from '../../src/aws/clients.ts';
+import type { Service } from '../../src/aws/sdk-clients.ts';
 
 /** What can go wrong with one call. */
-export interface Fault {
+export interface CallFault {
   name: string;
   /** Whether AWS does what was asked, though nobody hears of it. */
-  isCarriedOut: boolean;
+  isExecuted: boolean;
   /** What the client gets instead of the answer. */
-  instead: Instead;
+  effect: FaultEffect;
 }
 
 /** An error, as a service tells it. */
-export interface Refusal {
+export interface ErrorResponse {
   status: number;
   code: string;
   message: string;
 }
 
-export type Instead =
+export type FaultEffect =
   | {
-      how:
+      kind:
         | 'refuse the connection'
         | 'reset at once'
         | 'reset in the answer'
         | 'never answer'
         | 'stop in the answer';
     }
-  | { how: 'half the body' | 'a page' }
-  | { how: 'an error'; of: Record<Service, Refusal> };
+  | { kind: 'half the body' | 'a page' }
+  | { kind: 'an error'; errors: Record<Service, ErrorResponse> };
 
-const everywhere = (status: number, code: string, message: string): Record<Service, Refusal> => {
-  const one = { status, code, message };
-  return { s3: one, iam: one, sts: one, kms: one, cloudtrail: one };
+const sameForAll = (status: number, code: string, message: string): Record<Service, ErrorResponse> => {
+  const error = { status, code, message };
+  return { s3: error, iam: error, sts: error, kms: error, cloudtrail: error };
 };
 
-const FIVE_HUNDRED: Instead = {
-  how: 'an error',
-  of: {
+const INTERNAL_ERROR: FaultEffect = {
+  kind: 'an error',
+  errors: {
     s3: {
       status: 500,
       code: 'InternalError',
@@ -49,46 +49,46 @@ const FIVE_HUNDRED: Instead = {
 };
 
 /** In the words of each service, as their references list them. */
-export const FAULTS: readonly Fault[] = [
-  { name: 'connection refused', isCarriedOut: false, instead: { how: 'refuse the connection' } },
-  { name: 'connection reset at once', isCarriedOut: false, instead: { how: 'reset at once' } },
-  { name: 'connection reset in the answer', isCarriedOut: true, instead: { how: 'reset in the answer' } },
-  { name: 'no answer, until the timeout', isCarriedOut: true, instead: { how: 'never answer' } },
-  { name: 'an answer that stops half-way', isCarriedOut: true, instead: { how: 'stop in the answer' } },
-  { name: '500', isCarriedOut: false, instead: FIVE_HUNDRED },
-  { name: '500, though carried out', isCarriedOut: true, instead: FIVE_HUNDRED },
+export const FAULTS: readonly CallFault[] = [
+  { name: 'connection refused', isExecuted: false, effect: { kind: 'refuse the connection' } },
+  { name: 'connection reset at once', isExecuted: false, effect: { kind: 'reset at once' } },
+  { name: 'connection reset in the answer', isExecuted: true, effect: { kind: 'reset in the answer' } },
+  { name: 'no answer, until the timeout', isExecuted: true, effect: { kind: 'never answer' } },
+  { name: 'an answer that stops half-way', isExecuted: true, effect: { kind: 'stop in the answer' } },
+  { name: '500', isExecuted: false, effect: INTERNAL_ERROR },
+  { name: '500, though carried out', isExecuted: true, effect: INTERNAL_ERROR },
   {
     name: '503 of the service',
-    isCarriedOut: false,
-    instead: {
-      how: 'an error',
-      of: {
-        ...everywhere(503, 'ServiceUnavailable', 'Service is unable to handle request.'),
+    isExecuted: false,
+    effect: {
+      kind: 'an error',
+      errors: {
+        ...sameForAll(503, 'ServiceUnavailable', 'Service is unable to handle request.'),
         kms: { status: 503, code: 'DependencyTimeoutException', message: 'The system timed out.' },
       },
     },
   },
   {
     name: 'throttled (S3: 503 SlowDown)',
-    isCarriedOut: false,
-    instead: {
-      how: 'an error',
-      of: {
-        ...everywhere(400, 'Throttling', 'Rate exceeded'),
+    isExecuted: false,
+    effect: {
+      kind: 'an error',
+      errors: {
+        ...sameForAll(400, 'Throttling', 'Rate exceeded'),
         s3: { status: 503, code: 'SlowDown', message: 'Please reduce your request rate.' },
         kms: { status: 400, code: 'ThrottlingException', message: 'Rate exceeded' },
       },
     },
   },
-  { name: 'half of the XML or JSON', isCarriedOut: true, instead: { how: 'half the body' } },
-  { name: 'an HTML page with 200', isCarriedOut: false, instead: { how: 'a page' } },
+  { name: 'half of the XML or JSON', isExecuted: true, effect: { kind: 'half the body' } },
+  { name: 'an HTML page with 200', isExecuted: false, effect: { kind: 'a page' } },
   {
     name: 'clock skew',
-    isCarriedOut: false,
-    instead: {
-      how: 'an error',
-      of: {
-        ...everywhere(403, 'SignatureDoesNotMatch', 'Signature not yet current'),
+    isExecuted: false,
+    effect: {
+      kind: 'an error',
+      errors: {
+        ...sameForAll(403, 'SignatureDoesNotMatch', 'Signature not yet current'),
         s3: {
           status: 403,
           code: 'RequestTimeTooSkewed',
@@ -100,11 +100,11 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'expired credentials',
-    isCarriedOut: false,
-    instead: {
-      how: 'an error',
-      of: {
-        ...everywhere(403, 'ExpiredToken', 'The security token included in the request is expired'),
+    isExecuted: false,
+    effect: {
+      kind: 'an error',
+      errors: {
+        ...sameForAll(403, 'ExpiredToken', 'The security token included in the request is expired'),
         s3: { status: 400, code: 'ExpiredToken', message: 'The provided token has expired.' },
         kms: {
           status: 400,
@@ -116,11 +116,11 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'access denied',
-    isCarriedOut: false,
-    instead: {
-      how: 'an error',
-      of: {
-        ...everywhere(403, 'AccessDenied', 'User is not authorized to perform this action'),
+    isExecuted: false,
+    effect: {
+      kind: 'an error',
+      errors: {
+        ...sameForAll(403, 'AccessDenied', 'User is not authorized to perform this action'),
         kms: {
           status: 400,
           code: 'AccessDeniedException',

@@ -1,22 +1,22 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { findViolations } from './assertions.ts';
 import { FAULTS } from './faults.ts';
-import { CREATION } from './lives.ts';
+import { createHarness, type FaultHarness } from './harness.ts';
 import { matrixOf, sampleOf } from './matrix.ts';
+import { CREATION } from './scenarios.ts';
 import type { State } from './state.ts';
-import { openTheatre, type Theatre } from './theatre.ts';
-import { wrongWith } from './verdict.ts';
 
-let theatre: Theatre;
-let ended: Parameters<typeof wrongWith>[0];
+let harness: FaultHarness;
+let ended: Parameters<typeof findViolations>[0];
 beforeAll(async () => {
-  theatre = await openTheatre(CREATION);
-  ended = await theatre.suffer({});
+  harness = await createHarness(CREATION);
+  ended = await harness.runDisturbed({});
 });
-afterAll(() => theatre[Symbol.asyncDispose]());
+afterAll(() => harness[Symbol.asyncDispose]());
 
 describe('a sample', () => {
   test('has every fault and every operation, whatever the seed', () => {
-    const all = matrixOf(theatre.calls);
+    const all = matrixOf(harness.calls);
     const operations = new Set(all.map(({ call }) => call.operation));
     for (let seed = 0; seed < 100; seed++) {
       const sample = sampleOf(all, 28, seed);
@@ -26,7 +26,7 @@ describe('a sample', () => {
   });
 
   test('is the same again for the same seed', () => {
-    const all = matrixOf(theatre.calls);
+    const all = matrixOf(harness.calls);
     expect(sampleOf(all, 28, 7)).toEqual(sampleOf(all, 28, 7));
     expect(sampleOf(all, 28, 7)).not.toEqual(sampleOf(all, 28, 8));
   });
@@ -34,13 +34,13 @@ describe('a sample', () => {
 
 describe('the verdict', () => {
   const having = (change: (state: State) => void): State => {
-    const state = structuredClone(ended.goal);
+    const state = structuredClone(ended.expected);
     change(state);
     return state;
   };
   const bucket = (state: State, name: string) => state.buckets.find((one) => one.name === name) ?? {};
 
-  test('has nothing against an undisturbed run', () => expect(wrongWith(ended)).toEqual([]));
+  test('has nothing against an undisturbed run', () => expect(findViolations(ended)).toEqual([]));
 
   test.each([
     [
@@ -72,10 +72,10 @@ describe('the verdict', () => {
       () => ({ ran: { ...ended.ran, exitCode: 1 } }),
       /named no call that failed/,
     ],
-    ['a next run that fails', () => ({ next: { ...ended.next, exitCode: 1 } }), /the next run failed/],
+    ['a next run that fails', () => ({ next: { ...ended.recovery, exitCode: 1 } }), /the next run failed/],
     ['a next run that leaves something else', () => ({ healed: ended.before }), /left another state/],
     ['a run that never ends planning', () => ({ last: ended.ran }), /a run after that plans something/],
   ])('tells %s', (_, other, words) => {
-    expect(wrongWith({ ...ended, ...other() }).join('\n')).toMatch(words);
+    expect(findViolations({ ...ended, ...other() }).join('\n')).toMatch(words);
   });
 });

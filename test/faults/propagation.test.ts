@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EXIT } from '../../src/errors.ts';
-import { CHANGE, CREATION } from './lives.ts';
+import { findViolations } from './assertions.ts';
+import { createHarness, type FaultHarness } from './harness.ts';
+import { CHANGE, CREATION } from './scenarios.ts';
 import { passTime } from './simulated-time.ts';
-import { openTheatre, type Theatre } from './theatre.ts';
-import { wrongWith } from './verdict.ts';
 
 const OFF = { rolePropagationMs: 0, keyPropagationMs: 0 };
 const ROLES = [
@@ -21,32 +21,32 @@ describe.each([
   [CREATION.name, CREATION, [...ROLES, ...KEYS]],
   [CHANGE.name, CHANGE, ROLES],
 ])('%s, where AWS does not show what is new:', (_, life, delays) => {
-  let theatre: Theatre;
+  let harness: FaultHarness;
   beforeAll(async () => {
-    theatre = await openTheatre(life);
+    harness = await createHarness(life);
   });
-  afterAll(() => theatre[Symbol.asyncDispose]());
+  afterAll(() => harness[Symbol.asyncDispose]());
 
   test.each(delays)('%s, a run that waits for two minutes converges', async (_, delay) => {
-    theatre.setBack();
-    Object.assign(theatre.sandbox.knobs, OFF, delay);
-    const ran = await theatre.run({ pass: { waitMs: 120_000 } });
-    Object.assign(theatre.sandbox.knobs, OFF);
-    expect(wrongWith({ ran, ...(await theatre.heal()) })).toEqual([]);
-    expect(ran.exitCode, ran.said).toBe(EXIT.ok);
+    harness.reset();
+    Object.assign(harness.sandbox.faultSettings, OFF, delay);
+    const ran = await harness.runOnce({ pass: { propagationTimeoutMs: 120_000 } });
+    Object.assign(harness.sandbox.faultSettings, OFF);
+    expect(findViolations({ ran, ...(await harness.recover()) })).toEqual([]);
+    expect(ran.exitCode, ran.output).toBe(EXIT.ok);
   });
 
   test.each(delays)(
     '%s, a run that waits for one says what is not seen, and the next goes on',
     async (_, delay) => {
-      theatre.setBack();
-      Object.assign(theatre.sandbox.knobs, OFF, delay);
-      const ran = await theatre.run({ pass: { waitMs: 1_000 } });
-      Object.assign(theatre.sandbox.knobs, OFF);
+      harness.reset();
+      Object.assign(harness.sandbox.faultSettings, OFF, delay);
+      const ran = await harness.runOnce({ pass: { propagationTimeoutMs: 1_000 } });
+      Object.assign(harness.sandbox.faultSettings, OFF);
       passTime(60_000);
-      expect(wrongWith({ ran, ...(await theatre.heal()) })).toEqual([]);
-      expect(ran.exitCode, ran.said).toBe(EXIT.failed);
-      expect(ran.said).toMatch(/after 1 s|waited for/);
+      expect(findViolations({ ran, ...(await harness.recover()) })).toEqual([]);
+      expect(ran.exitCode, ran.output).toBe(EXIT.failed);
+      expect(ran.output).toMatch(/after 1 s|waited for/);
     },
   );
 });

@@ -1,4 +1,4 @@
-import { REMOVAL } from './lives.ts';
-import { suffering } from './suffering.ts';
+import { runMatrix } from './run-matrix.ts';
+import { REMOVAL } from './scenarios.ts';
 
-suffering(REMOVAL);
+runMatrix(REMOVAL);

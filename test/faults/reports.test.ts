@@ -1,14 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { EXIT } from '../../src/errors.ts';
-import type { Fault } from '../../src/sandbox/knobs.ts';
-import { cli } from '../support/cli.ts';
-import { aWorld, TAX } from '../support/world.ts';
-import { TRACE } from './verdict.ts';
+import type { InjectedFault } from '../../src/sandbox/faults.ts';
+import { runCli } from '../support/cli.ts';
+import { TAX_SPEC, testEnv } from '../support/env.ts';
+import { STACK_TRACE_LINE } from './assertions.ts';
 
 const answer = (status: number, code: string) => ({ status, code });
 
 /** A fault, what the program that ships ends with, and what it says. */
-const CASES: [name: string, fault: Fault, code: number, said: RegExp][] = [
+const CASES: [name: string, fault: InjectedFault, code: number, said: RegExp][] = [
   [
     '500 once',
     { match: '*', nth: 3, what: answer(500, 'InternalError') },
@@ -44,22 +44,22 @@ const CASES: [name: string, fault: Fault, code: number, said: RegExp][] = [
 ];
 
 test.each(CASES)('%s is told as it is, by exit code and in words', async (_, fault, code, said) => {
-  await using world = await aWorld(TAX, { knobs: { faults: [fault] } });
-  const ran = await cli(['--once', '-'], { endpoint: world.sandbox.endpoint, input: TAX });
+  await using env = await testEnv(TAX_SPEC, { faultSettings: { faults: [fault] } });
+  const ran = await runCli(['--once', '-'], { endpoint: env.sandbox.endpoint, input: TAX_SPEC });
   expect(`${ran.stdout}${ran.stderr}`).toMatch(said);
-  expect(`${ran.stdout}${ran.stderr}`).not.toMatch(TRACE);
+  expect(`${ran.stdout}${ran.stderr}`).not.toMatch(STACK_TRACE_LINE);
   expect(ran.code).toBe(code);
 });
 
 describe('credentials that expire when everything was applied and is read again', () => {
   // The third reading of the configuration: one for the plan, one after the write, one at the end.
-  const fault: Fault = { match: 'GetBucketReplication', nth: 3, what: answer(400, 'ExpiredToken') };
+  const fault: InjectedFault = { match: 'GetBucketReplication', nth: 3, what: answer(400, 'ExpiredToken') };
 
   test.each(['text', 'json', 'ndjson'])('what was applied is told all the same, as %s', async (form) => {
-    await using world = await aWorld(TAX, { knobs: { faults: [fault] } });
-    const { code, stdout, stderr } = await cli(['--once', '--output', form, '-'], {
-      endpoint: world.sandbox.endpoint,
-      input: TAX,
+    await using env = await testEnv(TAX_SPEC, { faultSettings: { faults: [fault] } });
+    const { code, stdout, stderr } = await runCli(['--once', '--output', form, '-'], {
+      endpoint: env.sandbox.endpoint,
+      input: TAX_SPEC,
     });
     expect(code).toBe(EXIT.credentials);
     expect(stderr).toMatch(/ExpiredToken.*renew the credentials/);

@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EXIT } from '../../src/errors.ts';
 import type { Store } from '../../src/sandbox/store.ts';
-import { ACCOUNTS, ACROSS, aWorld } from '../support/world.ts';
-import type { Call, Ran } from './drive.ts';
-import { CHANGE, theirStatement } from './lives.ts';
-import { EXTENT, shuffle } from './matrix.ts';
-import { stateNow } from './state.ts';
-import { openTheatre, type Theatre } from './theatre.ts';
-import { TRACE } from './verdict.ts';
+import { ACCOUNT_SPECS, CROSS_ACCOUNT_SPEC, testEnv } from '../support/env.ts';
+import { STACK_TRACE_LINE } from './assertions.ts';
+import { createHarness, type FaultHarness } from './harness.ts';
+import { SAMPLING, shuffle } from './matrix.ts';
+import type { Call, RunResult } from './run-pass.ts';
+import { CHANGE, foreignStatement } from './scenarios.ts';
+import { readState } from './state.ts';
 
 /** Somebody else at work on the same things. */
 interface Move {
@@ -55,7 +55,7 @@ const MOVES: readonly Move[] = [
       for (const key of store.account('111122223333').keys.values()) {
         if (key.region !== 'us-east-1') continue;
         const policy = JSON.parse(key.policy) as { Statement: object[] };
-        policy.Statement.push({ ...theirStatement('*', 'kms:DescribeKey'), Sid: 'TheirsToo' });
+        policy.Statement.push({ ...foreignStatement('*', 'kms:DescribeKey'), Sid: 'TheirsToo' });
         key.policy = JSON.stringify(policy);
       }
     },
@@ -90,8 +90,12 @@ const MOVES: readonly Move[] = [
  * What others add to a document may be lost where no reading comes between that and our write of it: AWS takes the whole,
  * on no condition. A write that was sent before may be carried out after.
  */
-const mayBeLost = ({ read, write, of }: NonNullable<Move['beside']>, { calls }: Ran, at: number): boolean => {
-  const isOf = (call: Call, operation: string) => call.operation === operation && of.test(call.of);
+const mayBeLost = (
+  { read, write, of }: NonNullable<Move['beside']>,
+  { calls }: RunResult,
+  at: number,
+): boolean => {
+  const isOf = (call: Call, operation: string) => call.operation === operation && of.test(call.resource);
   const written = calls.findLastIndex((call) => isOf(call, write));
   const between = calls.slice(Math.min(at, written), Math.max(at, written));
   return written >= 0 && !between.some((call) => isOf(call, read));
@@ -101,13 +105,13 @@ describe('a second actor who acts when the plan is made', () => {
   const besides = MOVES.filter(({ beside }) => beside);
 
   test.each(besides)('$name, and does not lose it', async ({ act, beside }) => {
-    await using theatre = await openTheatre(CHANGE);
-    theatre.setBack();
-    const ran = await theatre.run({ pass: { onPlan: () => act(theatre.sandbox.store) } });
-    expect(beside?.isThere(JSON.stringify(stateNow(theatre.sandbox)))).toBe(true);
+    await using harness = await createHarness(CHANGE);
+    harness.reset();
+    const ran = await harness.runOnce({ pass: { onPlan: () => act(harness.sandbox.store) } });
+    expect(beside?.isThere(JSON.stringify(readState(harness.sandbox)))).toBe(true);
     expect(ran.exitCode).toBe(EXIT.failed);
-    expect(ran.said).toMatch(/somebody else has changed it since it was read; nothing was written/);
-    const { next, healed, last } = await theatre.heal();
+    expect(ran.output).toMatch(/somebody else has changed it since it was read; nothing was written/);
+    const { recovery: next, afterRecovery: healed, dryRun: last } = await harness.recover();
     expect(next.exitCode).toBe(EXIT.ok);
     expect(beside?.isThere(JSON.stringify(healed))).toBe(true);
     expect(last.outcome?.plan.waves).toEqual([]);
@@ -116,69 +120,70 @@ describe('a second actor who acts when the plan is made', () => {
 
 describe('a second actor who makes, when the plan is made, what was not there', () => {
   test('a replication configuration, and does not lose it', async () => {
-    await using theatre = await openTheatre(CHANGE);
-    theatre.setBack();
-    const bucket = bucketIn(theatre.sandbox.store, 'acme-tax');
+    await using harness = await createHarness(CHANGE);
+    harness.reset();
+    const bucket = bucketIn(harness.sandbox.store, 'acme-tax');
     const role = bucket.replication?.Role ?? '';
     delete bucket.replication;
     const onPlan = () => Object.assign(bucket, { replication: { Role: role, Rules: [THEIR_RULE] } });
-    const ran = await theatre.run({ pass: { onPlan } });
+    const ran = await harness.runOnce({ pass: { onPlan } });
     expect(ran.exitCode).toBe(EXIT.failed);
-    expect(ran.said).toMatch(/failed s3\.replication\/acme-tax somebody else has changed it/);
+    expect(ran.output).toMatch(/failed s3\.replication\/acme-tax somebody else has changed it/);
     expect(bucket.replication).toEqual({ Role: role, Rules: [THEIR_RULE] });
-    const { next, healed, last } = await theatre.heal();
-    expect(next.exitCode, next.said).toBe(EXIT.ok);
+    const { recovery: next, afterRecovery: healed, dryRun: last } = await harness.recover();
+    expect(next.exitCode, next.output).toBe(EXIT.ok);
     expect(JSON.stringify(healed)).toContain('theirs-too');
     expect(last.outcome?.plan.waves).toEqual([]);
   });
 
   test('a policy of a bucket in another account, and does not lose it', async () => {
-    await using world = await aWorld(ACCOUNTS + ACROSS);
-    const { store } = world.sandbox;
-    await world.reconcile();
+    await using env = await testEnv(ACCOUNT_SPECS + CROSS_ACCOUNT_SPEC);
+    const { store } = env.sandbox;
+    await env.reconcile();
     const bucket = bucketIn(store, 'acme-tax-replica');
     delete bucket.policy;
     const theirs = JSON.stringify({
       Version: '2012-10-17',
-      Statement: [theirStatement('arn:aws:s3:::acme-tax-replica/*', 's3:GetObject')],
+      Statement: [foreignStatement('arn:aws:s3:::acme-tax-replica/*', 's3:GetObject')],
     });
-    const { results } = await world.reconcile({
+    const { results } = await env.reconcile({
       onPlan: () => void Object.assign(bucket, { policy: theirs }),
     });
     expect(results).toContainEqual(
       expect.objectContaining({ id: 's3.bucket-policy/acme-tax-replica', result: 'failed' }),
     );
     expect(bucket.policy).toBe(theirs);
-    await world.reconcile();
+    await env.reconcile();
     expect(bucket.policy).toContain('"Sid":"Theirs"');
-    expect((await world.reconcile()).plan.waves).toEqual([]);
+    expect((await env.reconcile()).plan.waves).toEqual([]);
   });
 });
 
 describe('a second actor between the calls of a run', () => {
-  let theatre: Theatre;
+  let harness: FaultHarness;
   beforeAll(async () => {
-    theatre = await openTheatre(CHANGE);
+    harness = await createHarness(CHANGE);
   });
-  afterAll(() => theatre[Symbol.asyncDispose]());
+  afterAll(() => harness[Symbol.asyncDispose]());
 
   test.each(MOVES)('$name, and the run after it converges', { timeout: 600_000 }, async ({ act, beside }) => {
-    const every = theatre.calls.map((_, at) => at);
-    const some = EXTENT.isAll ? every : shuffle(every, EXTENT.seed).slice(0, 2);
+    const every = harness.calls.map((_, at) => at);
+    const some = SAMPLING.isAll ? every : shuffle(every, SAMPLING.seed).slice(0, 2);
     const wrong: string[] = [];
     for (const at of some) {
-      theatre.setBack();
+      harness.reset();
       let n = 0;
-      const ran = await theatre.run({ onCall: () => n++ === at && act(theatre.sandbox.store) });
-      const state = JSON.stringify(stateNow(theatre.sandbox));
-      const { next, last } = await theatre.heal();
+      const ran = await harness.runOnce({ onCall: () => n++ === at && act(harness.sandbox.store) });
+      const state = JSON.stringify(readState(harness.sandbox));
+      const { recovery: next, dryRun: last } = await harness.recover();
       const call = ran.calls[at];
-      const name = `before call ${at + 1}, ${call?.operation} of ${call?.of}`;
-      if (ran.error !== undefined || TRACE.test(ran.said)) wrong.push(`${name}: it crashed: ${ran.said}`);
+      const name = `before call ${at + 1}, ${call?.operation} of ${call?.resource}`;
+      if (ran.error !== undefined || STACK_TRACE_LINE.test(ran.output))
+        wrong.push(`${name}: it crashed: ${ran.output}`);
       if (beside && !beside.isThere(state) && !mayBeLost(beside, ran, at)) wrong.push(`${name}: it is lost`);
-      if (next.exitCode !== 0) wrong.push(`${name}: the next run failed: ${next.said}`);
+      if (next.exitCode !== 0) wrong.push(`${name}: the next run failed: ${next.output}`);
       if (last.outcome?.plan.waves.length !== 0) wrong.push(`${name}: a run after that plans something`);
     }
-    expect(wrong, `FAULTS_SEED=${EXTENT.seed}`).toEqual([]);
+    expect(wrong, `FAULTS_SEED=${SAMPLING.seed}`).toEqual([]);
   });
 });

@@ -1,13 +1,13 @@
 import { vi } from 'vitest';
 
 /** Calls that are under way: while there are any, time stands still. */
-export interface UnderWay {
+export interface InFlightCalls {
   /** The function that comes back says that a call has ended, or that nothing but time will end it. */
   begin(): () => void;
   readonly any: boolean;
 }
 
-export function underWay(): UnderWay {
+export function trackInFlightCalls(): InFlightCalls {
   const calls = new Set<object>();
   return {
     begin() {
@@ -30,13 +30,13 @@ export function simulateTime(): void {
  * Do some work without waiting: whenever no call is under way, whatever waits is woken in its turn, as if its time had
  * passed. A minute of patience takes a millisecond.
  */
-export async function inNoTime<T>(calls: UnderWay, work: () => Promise<T>): Promise<T> {
+export async function runWithSimulatedTime<T>(calls: InFlightCalls, work: () => Promise<T>): Promise<T> {
   let done = false;
-  const worked = work().finally(() => {
+  const result = work().finally(() => {
     done = true;
   });
   // Handled below; meanwhile it must not count as unhandled.
-  worked.catch(() => {});
+  result.catch(() => {});
   for (let idle = 0; !done; ) {
     await new Promise((resolve) => setImmediate(resolve));
     idle = calls.any ? 0 : idle + 1;
@@ -44,7 +44,7 @@ export async function inNoTime<T>(calls: UnderWay, work: () => Promise<T>): Prom
     vi.advanceTimersToNextTimer();
     idle = 0;
   }
-  return worked;
+  return result;
 }
 
 /** Let time pass in which nobody does anything. */

@@ -1,9 +1,9 @@
+import type { CaseOutcome } from './assertions.ts';
 import { FAULTS } from './faults.ts';
-import type { Verdict } from './verdict.ts';
 
 /** How often each fault ended in which way. */
-export function tableOf(results: readonly { fault: string; verdict: Verdict | 'wrong' }[]): string {
-  const count = (fault: string | undefined, verdict: Verdict | 'wrong') =>
+export function tableOf(results: readonly { fault: string; verdict: CaseOutcome | 'wrong' }[]): string {
+  const count = (fault: string | undefined, verdict: CaseOutcome | 'wrong') =>
     results.filter((one) => (fault === undefined || one.fault === fault) && one.verdict === verdict).length;
   const row = (title: string, fault: string | undefined) => [
     title,

@@ -2,20 +2,20 @@ import { CreateRoleCommand } from '@aws-sdk/client-iam';
 import { CreateAliasCommand, CreateKeyCommand } from '@aws-sdk/client-kms';
 import { CreateBucketCommand, PutBucketTaggingCommand } from '@aws-sdk/client-s3';
 import { describe, expect, test } from 'vitest';
-import { aWorld, TAX, type World } from '../support/world.ts';
+import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 
 const east = { region: 'us-east-1' };
 
 /** A bucket that somebody made before, with the tags that say who. */
-async function found({ door }: World, tags: Record<string, string>): Promise<void> {
+async function found({ door }: TestEnv, tags: Record<string, string>): Promise<void> {
   await door.send(east, new CreateBucketCommand({ Bucket: 'acme-tax' }));
   const TagSet = Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
   if (TagSet.length > 0)
     await door.send(east, new PutBucketTaggingCommand({ Bucket: 'acme-tax', Tagging: { TagSet } }));
 }
-const adopting = (adopt: string) => `${TAX}  policy: { adopt: ${adopt} }\n`;
-const said = async (world: World) => {
-  const { plan, refusals } = await world.reconcile({ dryRun: true });
+const adopting = (adopt: string) => `${TAX_SPEC}  policy: { adopt: ${adopt} }\n`;
+const said = async (env: TestEnv) => {
+  const { plan, refusals } = await env.reconcile({ dryRun: true });
   return {
     notes: plan.notes.map(({ id, message }) => `${id} ${message}`),
     refused: refusals.map(({ id, message }) => `${id}: ${message}`),
@@ -27,20 +27,20 @@ const ONLY_NEW =
 
 describe('what is there already', () => {
   test('is used as it is, and the plan says so', async () => {
-    await using world = await aWorld();
-    await found(world, {});
-    expect(await said(world)).toEqual({
+    await using env = await testEnv();
+    await found(env, {});
+    expect(await said(env)).toEqual({
       notes: [
         ONLY_NEW,
         's3.bucket/acme-tax was there before: what is shown here is changed, all else is left as it is',
       ],
       refused: [],
     });
-    const { left } = await world.reconcile();
+    const { remaining: left } = await env.reconcile();
     expect(left?.waves).toEqual([]);
-    world.sandbox.log.reset();
-    await world.reconcile();
-    expect(world.sandbox.log.counts()).not.toHaveProperty('s3:GetBucketTagging');
+    env.sandbox.log.reset();
+    await env.reconcile();
+    expect(env.sandbox.log.counts()).not.toHaveProperty('s3:GetBucketTagging');
   });
 
   test.each([
@@ -52,42 +52,42 @@ describe('what is there already', () => {
   ])(
     'and bears the sign of another manager (%s) is not changed until somebody allows it',
     async (key, value, manager) => {
-      await using world = await aWorld();
-      await found(world, { [key]: value });
-      expect((await said(world)).refused).toEqual([
+      await using env = await testEnv();
+      await found(env, { [key]: value });
+      expect((await said(env)).refused).toEqual([
         `other-manager: s3.bucket/acme-tax seems to be looked after by ${manager}, which may undo what is changed here, or be undone`,
       ]);
-      const { left } = await world.reconcile({ allow: ['other-manager'] });
+      const { remaining: left } = await env.reconcile({ allowedRisks: ['other-manager'] });
       expect(left?.waves).toEqual([]);
     },
   );
 
   test('is taken over with a word where the spec says adopt: Always', async () => {
-    await using world = await aWorld(adopting('Always'));
-    await found(world, { ManagedBy: 'terraform' });
-    expect(await said(world)).toMatchObject({
+    await using env = await testEnv(adopting('Always'));
+    await found(env, { ManagedBy: 'terraform' });
+    expect(await said(env)).toMatchObject({
       notes: [ONLY_NEW, expect.stringMatching(/was there before and seems to be looked after by terraform/)],
       refused: [],
     });
   });
 
   test('is refused where the spec says adopt: Never: a bucket, a key, a role', async () => {
-    await using world = await aWorld(adopting('Never'));
-    await found(world, {});
-    const { KeyMetadata } = await world.door.send(east, new CreateKeyCommand({}));
-    await world.door.send(
+    await using env = await testEnv(adopting('Never'));
+    await found(env, {});
+    const { KeyMetadata } = await env.door.send(east, new CreateKeyCommand({}));
+    await env.door.send(
       east,
       new CreateAliasCommand({ AliasName: 'alias/acme-tax', TargetKeyId: KeyMetadata?.KeyId }),
     );
     const trust = { Effect: 'Allow', Principal: { Service: 'ec2.amazonaws.com' }, Action: 'sts:AssumeRole' };
-    await world.door.send(
+    await env.door.send(
       east,
       new CreateRoleCommand({
         RoleName: 'replikey-acme-tax',
         AssumeRolePolicyDocument: JSON.stringify({ Version: '2012-10-17', Statement: [trust] }),
       }),
     );
-    expect((await said(world)).refused.sort()).toEqual(
+    expect((await said(env)).refused.sort()).toEqual(
       ['iam.role/replikey-acme-tax', 'kms.key/alias/acme-tax@us-east-1', 's3.bucket/acme-tax'].map(
         (id) => `adopt: ${id} was there before and is not ours, and the spec says adopt: Never`,
       ),
@@ -95,10 +95,10 @@ describe('what is there already', () => {
   });
 
   test('and was made by another spec is named', async () => {
-    await using world = await aWorld();
-    await world.reconcile();
-    const { plan } = await world.with(
-      TAX.replace('name: tax', 'name: taxes').replace('prefix: Tax/', 'prefix: Taxes/'),
+    await using env = await testEnv();
+    await env.reconcile();
+    const { plan } = await env.reconcileWith(
+      TAX_SPEC.replace('name: tax', 'name: taxes').replace('prefix: Tax/', 'prefix: Taxes/'),
       {
         dryRun: true,
       },

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { aWorld, type World } from '../support/world.ts';
+import { type TestEnv, testEnv } from '../support/env.ts';
 
 const ACCOUNTS = await readFile('specs/examples/accounts.yaml', 'utf8');
 const SPECS = await Promise.all(
@@ -43,7 +43,7 @@ function turnedPolicy(text: string, turn: Turn): string {
 const turnedMap = <K, V>(map: Map<K, V>, turn: Turn): Map<K, V> => new Map(turn([...map]));
 
 /** Give everything back in another order. */
-function turnEverything({ sandbox }: World, turn: Turn): void {
+function turnEverything({ sandbox }: TestEnv, turn: Turn): void {
   for (const bucket of sandbox.store.buckets()) {
     if (bucket.policy !== undefined) bucket.policy = turnedPolicy(bucket.policy, turn);
     if (bucket.replication?.Rules) {
@@ -64,8 +64,8 @@ function turnEverything({ sandbox }: World, turn: Turn): void {
 }
 
 test('in whatever order rules, tags, statements, actions and principals come back, no difference is shown', async () => {
-  await using world = await aWorld([ACCOUNTS, ...SPECS, TAGGED].join('---\n'));
-  await world.reconcile();
+  await using env = await testEnv([ACCOUNTS, ...SPECS, TAGGED].join('---\n'));
+  await env.reconcile();
   await fc.assert(
     fc.asyncProperty(fc.nat(5), fc.boolean(), async (places, round) => {
       const turn: Turn = (list) => {
@@ -75,8 +75,8 @@ test('in whatever order rules, tags, statements, actions and principals come bac
         ];
         return round ? turned.reverse() : turned;
       };
-      turnEverything(world, turn);
-      expect((await world.reconcile()).plan.waves).toEqual([]);
+      turnEverything(env, turn);
+      expect((await env.reconcile()).plan.waves).toEqual([]);
     }),
     { numRuns: 25 },
   );

@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
-import { aWorld } from '../support/world.ts';
+import { testEnv } from '../support/env.ts';
 
 /** What a pass costs, by operation: a call more is a decision, not an accident. */
 test('a converged pass reads each thing once, and writes nothing', async () => {
-  await using world = await aWorld();
-  await world.reconcile();
-  world.sandbox.log.reset();
-  await world.reconcile();
-  expect(world.sandbox.log.counts()).toEqual({
+  await using env = await testEnv();
+  await env.reconcile();
+  env.sandbox.log.reset();
+  await env.reconcile();
+  expect(env.sandbox.log.counts()).toEqual({
     's3:GetBucketVersioning': 2,
     's3:GetBucketEncryption': 2,
     's3:GetBucketReplication': 1,
@@ -23,11 +23,11 @@ test('a converged pass reads each thing once, and writes nothing', async () => {
 });
 
 test('a first run writes each thing once, and reads before, after, and once to see that nothing is left', async () => {
-  await using world = await aWorld();
-  await world.reconcile();
-  const reads = world.sandbox.log.entries.filter(({ write }) => !write).length;
+  await using env = await testEnv();
+  await env.reconcile();
+  const reads = env.sandbox.log.entries.filter(({ write }) => !write).length;
   expect(reads).toBeLessThanOrEqual(52);
-  const writes = world.sandbox.log.entries.filter(({ write }) => write).map(({ operation }) => operation);
+  const writes = env.sandbox.log.entries.filter(({ write }) => write).map(({ operation }) => operation);
   expect(writes.sort()).toEqual([
     'CreateAlias',
     'CreateAlias',

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import pLimit from 'p-limit';
 import { expect, it } from 'vitest';
 import type { RequestEntry } from '../../src/sandbox/request-log.ts';
-import { cli } from '../support/cli.ts';
+import { runCli } from '../support/cli.ts';
+import { TAX_SPEC, testEnv } from '../support/env.ts';
 import { stateOf } from '../support/state.ts';
-import { aWorld, TAX } from '../support/world.ts';
 
 /**
  * Kill the program with SIGKILL at every call of a first run, before AWS does what was asked and after it did but
@@ -52,10 +52,10 @@ async function crashed(nth: number | undefined, phase: 'before' | 'after') {
     }
     if (now === 'after') open -= 1;
   };
-  await using world = await aWorld(TAX, { onCall });
-  const first = cli(['--once', '-'], {
-    endpoint: world.sandbox.endpoint,
-    input: TAX,
+  await using env = await testEnv(TAX_SPEC, { onCall });
+  const first = runCli(['--once', '-'], {
+    endpoint: env.sandbox.endpoint,
+    input: TAX_SPEC,
     onStart: (started) => {
       child = started;
     },
@@ -63,11 +63,11 @@ async function crashed(nth: number | undefined, phase: 'before' | 'after') {
   const { code } = await first;
   if (nth === undefined) expect(code).toBe(0);
   child = undefined;
-  const calls = world.sandbox.log.entries.length;
+  const calls = env.sandbox.log.entries.length;
   // What was in flight when it died is still carried out, as AWS would.
   while (open > 0) await new Promise((resolve) => setImmediate(resolve));
 
-  const second = await world.reconcile();
-  const again = second.left?.waves ?? second.plan.waves;
-  return { state: stateOf(world.sandbox), calls, killed, again };
+  const second = await env.reconcile();
+  const again = second.remaining?.waves ?? second.plan.waves;
+  return { state: stateOf(env.sandbox), calls, killed, again };
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { aWorld } from '../support/world.ts';
+import { testEnv } from '../support/env.ts';
 
 /** AWS shows a new role, or a new key, only after a while; an object that is written too early FAILED for good. */
 const slow = [
@@ -11,24 +11,24 @@ const slow = [
 test.each(slow)(
   'where %s are seen late, a first run waits, and then objects replicate at once',
   async (_, knobs) => {
-    await using world = await aWorld(undefined, { knobs });
+    await using env = await testEnv(undefined, { faultSettings: knobs });
     const waited: string[] = [];
-    const { results, left } = await world.reconcile({
+    const { results, remaining: left } = await env.reconcile({
       onEvent: (event) => event.type === 'waiting' && waited.push(event.waitsFor),
     });
-    expect(world.sandbox.log.counts()['kms:CreateKey']).toBe(2);
+    expect(env.sandbox.log.counts()['kms:CreateKey']).toBe(2);
     expect(results.filter(({ result }) => result !== 'applied')).toEqual([]);
     expect(left?.waves).toEqual([]);
     expect(waited.join()).toMatch(/new (role|key)|to show what was written/);
-    expect((await world.canaries()).map(({ result }) => result)).toEqual(['replicated', 'replicated']);
+    expect((await env.canaries()).map(({ result }) => result)).toEqual(['replicated', 'replicated']);
   },
 );
 
 test('what is never seen fails with what was waited for, and replication is not switched on', async () => {
-  await using world = await aWorld(undefined, { knobs: { rolePropagationMs: 3_600_000 } });
-  const { results } = await world.reconcile({ waitMs: 400 });
+  await using env = await testEnv(undefined, { faultSettings: { rolePropagationMs: 3_600_000 } });
+  const { results } = await env.reconcile({ propagationTimeoutMs: 400 });
   const outcome = Object.fromEntries(results.map(({ id, result, why }) => [id, why ?? result]));
   expect(outcome['iam.role/replikey-acme-tax']).toMatch(/still not there/);
   expect(outcome['s3.replication/acme-tax']).toMatch(/was not applied/);
-  expect(world.sandbox.log.counts()).not.toHaveProperty('s3:PutBucketReplication');
+  expect(env.sandbox.log.counts()).not.toHaveProperty('s3:PutBucketReplication');
 });

@@ -6,9 +6,9 @@ import path from 'node:path';
 import pLimit from 'p-limit';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { RequestEntry } from '../../src/sandbox/request-log.ts';
-import { cli } from '../support/cli.ts';
+import { runCli } from '../support/cli.ts';
+import { TAX_SPEC, testEnv } from '../support/env.ts';
 import { stateOf } from '../support/state.ts';
-import { aWorld, TAX } from '../support/world.ts';
 
 const ACCOUNTS = ['main 111122223333', 'backup 444455556666']
   .map((one) => one.split(' '))
@@ -17,7 +17,7 @@ const ACCOUNTS = ['main 111122223333', 'backup 444455556666']
       `apiVersion: replikey.dev/v1\nkind: Account\nmetadata: { name: ${name} }\nspec: { id: "${id}", profile: ${name} }\n---\n`,
   )
   .join('');
-const GIVEN = `${ACCOUNTS}${TAX.replaceAll('region: ', 'account: main, region: ')}  role: { name: shared }\n`;
+const GIVEN = `${ACCOUNTS}${TAX_SPEC.replaceAll('region: ', 'account: main, region: ')}  role: { name: shared }\n`;
 /** Two that are gone: one has a role of its own and a destination in another account, one shares the role of the other. */
 const GONE = `apiVersion: replikey.dev/v1
 kind: BucketReplication
@@ -105,12 +105,12 @@ async function crashed(nth?: number) {
     }
     if (now === 'after') open -= 1;
   };
-  await using world = await aWorld(`${REMOVING}---\n${GONE}`, { onCall });
-  const made = await world.reconcile();
-  expect(made.left?.waves).toEqual([]);
-  world.sandbox.log.reset();
-  const first = await cli(['--once', '--prune', '--max-removals', '50', '-'], {
-    endpoint: world.sandbox.endpoint,
+  await using testEnvironment = await testEnv(`${REMOVING}---\n${GONE}`, { onCall });
+  const made = await testEnvironment.reconcile();
+  expect(made.remaining?.waves).toEqual([]);
+  testEnvironment.sandbox.log.reset();
+  const first = await runCli(['--once', '--prune', '--max-removals', '50', '-'], {
+    endpoint: testEnvironment.sandbox.endpoint,
     input: REMOVING,
     env: { AWS_SHARED_CREDENTIALS_FILE: path.join(folder, 'credentials') },
     onStart: (started) => {
@@ -121,15 +121,20 @@ async function crashed(nth?: number) {
   // What was in flight when it died is still carried out, as AWS would.
   while (open > 0) await new Promise((resolve) => setImmediate(resolve));
   child = undefined;
-  const writes = world.sandbox.log.entries.filter(({ write }) => write).map(({ operation }) => operation);
+  const writes = testEnvironment.sandbox.log.entries
+    .filter(({ write }) => write)
+    .map(({ operation }) => operation);
 
-  const state = JSON.stringify(stateOf(world.sandbox));
+  const state = JSON.stringify(stateOf(testEnvironment.sandbox));
   const unserved = ['vault', 'books'].filter(
     (spec) => state.includes(`"replikey/${spec}/`) && !servedAll(state, spec),
   );
-  const second = await world.with(REMOVING, { prune: true, thresholds: { maxRemovals: 50 } });
-  const again = second.left?.waves ?? second.plan.waves;
-  return { state: stateOf(world.sandbox), writes: writes.sort(), killed, again, unserved };
+  const second = await testEnvironment.reconcileWith(REMOVING, {
+    prune: true,
+    thresholds: { maxRemovals: 50 },
+  });
+  const again = second.remaining?.waves ?? second.plan.waves;
+  return { state: stateOf(testEnvironment.sandbox), writes: writes.sort(), killed, again, unserved };
 }
 
 /** Whether every statement of a spec is in place: two in each policy of a key, and those of its role. */

@@ -3,10 +3,10 @@ import { AttachRolePolicyCommand, UntagRoleCommand } from '@aws-sdk/client-iam';
 import { DeleteBucketCommand, GetBucketPolicyCommand, PutBucketPolicyCommand } from '@aws-sdk/client-s3';
 import { describe, expect, test } from 'vitest';
 import type { Plan } from '../../src/core/resource.ts';
-import type { PassOptions } from '../../src/reconcile.ts';
-import { planText } from '../../src/report/text.ts';
+import type { PassOptions } from '../../src/reconcile/reconcile.ts';
+import { planText } from '../../src/report/plan-text.ts';
+import { ACCOUNT_SPECS, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { stateOf } from '../support/state.ts';
-import { ACCOUNTS, aWorld, TAX, type World } from '../support/world.ts';
 
 const REMOVE = '  policy: { deletion: Remove }\n';
 const EAST = { region: 'us-east-1' };
@@ -33,34 +33,34 @@ const PRUNE: Partial<PassOptions> = { prune: true, thresholds: { maxRemovals: 50
 const idsOf = (plan: Plan | undefined) =>
   plan?.waves.flat().map(({ action, id }) => `${action} ${id.replace(/key\/[\w-]+$/, 'key')}`);
 const notesOf = ({ notes }: Plan) => notes.map(({ id, message }) => `${id}: ${message}`).join('\n');
-const writesOf = ({ sandbox }: World) =>
+const writesOf = ({ sandbox }: TestEnv) =>
   sandbox.log.entries.filter(({ write }) => write).map(({ operation }) => operation);
-const rulesOf = ({ sandbox }: World, bucket: string) =>
+const rulesOf = ({ sandbox }: TestEnv, bucket: string) =>
   sandbox.store.bucket(bucket)?.replication?.Rules?.map(({ ID, Status }) => `${ID} ${Status}`);
-const bucketsOf = ({ sandbox }: World) => [...sandbox.store.buckets()].map(({ name }) => name);
-const roleOf = ({ sandbox }: World, name: string) => sandbox.store.account('111122223333').roles.get(name);
+const bucketsOf = ({ sandbox }: TestEnv) => [...sandbox.store.buckets()].map(({ name }) => name);
+const roleOf = ({ sandbox }: TestEnv, name: string) => sandbox.store.account('111122223333').roles.get(name);
 
 /** The statements of ours, of one spec, that stand anywhere. */
-const statementsOf = (world: World, name: string): string[] =>
-  JSON.stringify(stateOf(world.sandbox)).match(
+const statementsOf = (env: TestEnv, name: string): string[] =>
+  JSON.stringify(stateOf(env.sandbox)).match(
     new RegExp(`Replikey(Source|Destination)\\w*?${name}\\b`, 'g'),
   ) ?? [];
 
 /** A pass that must do all it planned, and after which a second one plans nothing. */
-async function pruned(world: World, yaml: string): Promise<Plan> {
-  world.sandbox.log.reset();
-  const { plan, results, left } = await world.with(yaml, PRUNE);
+async function pruned(env: TestEnv, yaml: string): Promise<Plan> {
+  env.sandbox.log.reset();
+  const { plan, results, remaining: left } = await env.reconcileWith(yaml, PRUNE);
   expect(results.filter(({ result }) => result !== 'applied')).toEqual([]);
   if (results.length > 0) expect(idsOf(left)).toEqual([]);
   expect(plan.blocked).toEqual([]);
-  const written = world.sandbox.log.entries.length;
-  const again = await world.with(yaml, PRUNE);
+  const written = env.sandbox.log.entries.length;
+  const again = await env.reconcileWith(yaml, PRUNE);
   expect([idsOf(again.plan), again.plan.blocked]).toEqual([[], []]);
-  world.sandbox.log.entries.splice(written);
+  env.sandbox.log.entries.splice(written);
   return plan;
 }
 
-function aForeignRule({ sandbox }: World, bucket: string): void {
+function aForeignRule({ sandbox }: TestEnv, bucket: string): void {
   sandbox.store.bucket(bucket)?.replication?.Rules?.push({
     ID: 'theirs',
     Priority: 77,
@@ -73,37 +73,37 @@ function aForeignRule({ sandbox }: World, bucket: string): void {
 
 describe('what is left of a spec that is gone altogether', () => {
   test('is not even looked for, unless that is asked for', async () => {
-    await using world = await aWorld(`${TAX}---\n${OLD}`);
-    await world.reconcile();
-    const before = stateOf(world.sandbox);
-    world.sandbox.log.reset();
-    expect(idsOf((await world.with(TAX)).plan)).toEqual([]);
-    const reads = Object.keys(world.sandbox.log.counts());
+    await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
+    await env.reconcile();
+    const before = stateOf(env.sandbox);
+    env.sandbox.log.reset();
+    expect(idsOf((await env.reconcileWith(TAX_SPEC)).plan)).toEqual([]);
+    const reads = Object.keys(env.sandbox.log.counts());
     expect(reads.filter((call) => /AuthorizationDetails|HeadBucket|Tag/.test(call))).toEqual([]);
-    expect(stateOf(world.sandbox)).toEqual(before);
+    expect(stateOf(env.sandbox)).toEqual(before);
   });
 
   test('goes: rules, then permissions, then the policy of its role, then the role; buckets and keys stay', async () => {
-    await using world = await aWorld(`${TAX}---\n${OLD}`);
-    await world.reconcile();
-    const buckets = bucketsOf(world);
-    expect(idsOf(await pruned(world, TAX))).toEqual([
+    await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
+    await env.reconcile();
+    const buckets = bucketsOf(env);
+    expect(idsOf(await pruned(env, TAX_SPEC))).toEqual([
       'delete s3.replication/acme-old',
       'update kms.key-policy/arn:aws:kms:us-east-1:111122223333:key',
       'update kms.key-policy/arn:aws:kms:us-west-2:111122223333:key',
       'delete iam.role-policy/replikey-acme-old',
       'delete iam.role/replikey-acme-old',
     ]);
-    expect(writesOf(world)).toEqual([
+    expect(writesOf(env)).toEqual([
       'DeleteBucketReplication',
       'PutKeyPolicy',
       'PutKeyPolicy',
       'DeleteRolePolicy',
       'DeleteRole',
     ]);
-    expect(statementsOf(world, 'Old')).toEqual([]);
-    expect(bucketsOf(world)).toEqual(buckets);
-    const results = await world.canaries();
+    expect(statementsOf(env, 'Old')).toEqual([]);
+    expect(bucketsOf(env)).toEqual(buckets);
+    const results = await env.canaries();
     expect(results.filter(({ pair }) => pair === 'tax').map(({ result }) => result)).toEqual([
       'replicated',
       'replicated',
@@ -111,94 +111,94 @@ describe('what is left of a spec that is gone altogether', () => {
   });
 
   test('stays where the spec did not say Remove, with the words that say it now', async () => {
-    await using world = await aWorld(`${TAX}---\n${aSpec('old', { policy: '' })}`);
-    await world.reconcile();
-    const before = stateOf(world.sandbox);
-    const plan = await pruned(world, TAX);
+    await using env = await testEnv(`${TAX_SPEC}---\n${aSpec('old', { policy: '' })}`);
+    await env.reconcile();
+    const before = stateOf(env.sandbox);
+    const plan = await pruned(env, TAX_SPEC);
     expect(idsOf(plan)).toEqual([]);
     expect(notesOf(plan)).toBe(
       'iam.role/replikey-acme-old: what is left of it stays: it did not say deletion: Remove; aws iam tag-role --role-name replikey-acme-old --tags Key=replikey:deletion:old,Value=Remove says it now',
     );
-    expect(stateOf(world.sandbox)).toEqual(before);
-    roleOf(world, 'replikey-acme-old')?.tags.set('replikey:deletion:old', 'Remove');
-    expect(idsOf(await pruned(world, TAX))).toHaveLength(5);
+    expect(stateOf(env.sandbox)).toEqual(before);
+    roleOf(env, 'replikey-acme-old')?.tags.set('replikey:deletion:old', 'Remove');
+    expect(idsOf(await pruned(env, TAX_SPEC))).toHaveLength(5);
   });
 
   test('stays where the spec took Remove back', async () => {
-    await using world = await aWorld(`${TAX}---\n${OLD}`);
-    await world.reconcile();
-    const retaining = await world.with(`${TAX}---\n${aSpec('old', { policy: '' })}`);
+    await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
+    await env.reconcile();
+    const retaining = await env.reconcileWith(`${TAX_SPEC}---\n${aSpec('old', { policy: '' })}`);
     expect(retaining.plan.waves.flat().map(({ id, patch }) => [id, patch.map(({ path }) => path)])).toEqual([
       ['iam.role/replikey-acme-old', ['/removable']],
     ]);
-    expect(retaining.left?.waves).toEqual([]);
-    expect(roleOf(world, 'replikey-acme-old')?.tags.get('replikey:deletion:old')).toBe('Retain');
-    expect(idsOf(await pruned(world, TAX))).toEqual([]);
+    expect(retaining.remaining?.waves).toEqual([]);
+    expect(roleOf(env, 'replikey-acme-old')?.tags.get('replikey:deletion:old')).toBe('Retain');
+    expect(idsOf(await pruned(env, TAX_SPEC))).toEqual([]);
   });
 
   test('goes without the permissions that a rule of somebody else needs, which replicates as its role', async () => {
-    await using world = await aWorld(`${TAX}---\n${OLD}`);
-    await world.reconcile();
-    aForeignRule(world, 'acme-old');
-    const plan = await pruned(world, TAX);
+    await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
+    await env.reconcile();
+    aForeignRule(env, 'acme-old');
+    const plan = await pruned(env, TAX_SPEC);
     expect(idsOf(plan)).toEqual(['update s3.replication/acme-old']);
     expect(notesOf(plan)).toMatch(
       /its permissions stay: rules of acme-old that are not ours replicate as its role: "theirs"/,
     );
-    expect(rulesOf(world, 'acme-old')).toEqual(['theirs Enabled']);
-    expect(statementsOf(world, 'Old').length).toBeGreaterThan(5);
-    world.sandbox.store.bucket('acme-old')?.replication?.Rules?.splice(0);
-    delete world.sandbox.store.bucket('acme-old')?.replication;
-    expect(idsOf(await pruned(world, TAX))).toHaveLength(4);
-    expect(roleOf(world, 'replikey-acme-old')).toBeUndefined();
+    expect(rulesOf(env, 'acme-old')).toEqual(['theirs Enabled']);
+    expect(statementsOf(env, 'Old').length).toBeGreaterThan(5);
+    env.sandbox.store.bucket('acme-old')?.replication?.Rules?.splice(0);
+    delete env.sandbox.store.bucket('acme-old')?.replication;
+    expect(idsOf(await pruned(env, TAX_SPEC))).toHaveLength(4);
+    expect(roleOf(env, 'replikey-acme-old')).toBeUndefined();
   });
 
   test('goes from a role that it shared, and its rules in a bucket that no other spec names go before', async () => {
-    await using world = await aWorld(`${shared('tax')}---\n${shared('old')}`);
-    await world.reconcile();
-    expect(idsOf(await pruned(world, shared('tax')))?.sort()).toEqual([
+    await using env = await testEnv(`${shared('tax')}---\n${shared('old')}`);
+    await env.reconcile();
+    expect(idsOf(await pruned(env, shared('tax')))?.sort()).toEqual([
       'delete s3.replication/acme-old',
       'update iam.role-policy/shared',
       'update kms.key-policy/arn:aws:kms:us-east-1:111122223333:key',
       'update kms.key-policy/arn:aws:kms:us-west-2:111122223333:key',
     ]);
-    expect(writesOf(world)).toEqual([
+    expect(writesOf(env)).toEqual([
       'DeleteBucketReplication',
       'PutKeyPolicy',
       'PutKeyPolicy',
       'PutRolePolicy',
     ]);
-    expect(statementsOf(world, 'Old')).toEqual([]);
-    expect(statementsOf(world, 'Tax').length).toBeGreaterThan(5);
+    expect(statementsOf(env, 'Old')).toEqual([]);
+    expect(statementsOf(env, 'Tax').length).toBeGreaterThan(5);
   });
 
   test('stays in a role that it shares with a spec that says Retain', async () => {
-    await using world = await aWorld(`${shared('tax', '')}---\n${shared('old')}`);
-    await world.reconcile();
-    const plan = await pruned(world, shared('tax', ''));
+    await using env = await testEnv(`${shared('tax', '')}---\n${shared('old')}`);
+    await env.reconcile();
+    const plan = await pruned(env, shared('tax', ''));
     expect(idsOf(plan)).toEqual([]);
     expect(notesOf(plan)).toMatch(/stays: tax shares its role and says deletion: Retain/);
   });
 
   test('goes from keys that others share, once however they name them', async () => {
     const other = (name: string) => aSpec(name, { key: 'common' });
-    await using world = await aWorld(`${other('tax')}---\n${other('old')}`);
-    await world.reconcile();
-    expect(idsOf(await pruned(world, other('tax')))).toEqual([
+    await using env = await testEnv(`${other('tax')}---\n${other('old')}`);
+    await env.reconcile();
+    expect(idsOf(await pruned(env, other('tax')))).toEqual([
       'delete s3.replication/acme-old',
       'update kms.key-policy/alias/acme-common-replica@us-west-2',
       'update kms.key-policy/alias/acme-common@us-east-1',
       'delete iam.role-policy/replikey-acme-old',
       'delete iam.role/replikey-acme-old',
     ]);
-    expect(statementsOf(world, 'Old')).toEqual([]);
+    expect(statementsOf(env, 'Old')).toEqual([]);
   });
 
   test('goes from a source that others share, and from keys and a role that they share', async () => {
-    await using world = await aWorld(both);
-    await world.reconcile();
-    expect(idsOf((await world.with(`${appeals}${REMOVE}`)).plan)).toEqual([]);
-    const plan = await pruned(world, `${appeals}${REMOVE}`);
+    await using env = await testEnv(both);
+    await env.reconcile();
+    expect(idsOf((await env.reconcileWith(`${appeals}${REMOVE}`)).plan)).toEqual([]);
+    const plan = await pruned(env, `${appeals}${REMOVE}`);
     expect(idsOf(plan)?.sort()).toEqual([
       'update iam.role-policy/replikey-acme-cases',
       'update kms.key-policy/alias/acme-cases@us-east-1',
@@ -206,22 +206,22 @@ describe('what is left of a spec that is gone altogether', () => {
       'update s3.replication/acme-cases',
     ]);
     expect(plan.waves.flat().every(({ patch }) => patch.every(({ op }) => op === 'remove'))).toBe(true);
-    expect(writesOf(world)[0]).toBe('PutBucketReplication');
-    expect(writesOf(world).at(-1)).toBe('PutRolePolicy');
-    expect(rulesOf(world, 'acme-cases')).toEqual([
+    expect(writesOf(env)[0]).toBe('PutBucketReplication');
+    expect(writesOf(env).at(-1)).toBe('PutRolePolicy');
+    expect(rulesOf(env, 'acme-cases')).toEqual([
       'replikey/appeals/appeals Enabled',
       'replikey/appeals/urgent Enabled',
     ]);
-    expect(bucketsOf(world)).toContain('acme-claims-replica');
+    expect(bucketsOf(env)).toContain('acme-claims-replica');
   });
 
   test('goes across accounts, and leaves what somebody else says of the same bucket', async () => {
     const vault = `${inMain(OLD).replace(/(destination: .*)account: main/, '$1account: backup')}`;
-    await using world = await aWorld(`${ACCOUNTS}${inMain(TAX)}---\n${vault}`);
-    await world.reconcile();
+    await using env = await testEnv(`${ACCOUNT_SPECS}${inMain(TAX_SPEC)}---\n${vault}`);
+    await env.reconcile();
     const at = { account: 'backup', region: 'us-west-2' };
     const Bucket = 'acme-old-replica';
-    const { Policy = '' } = await world.door.send(at, new GetBucketPolicyCommand({ Bucket }));
+    const { Policy = '' } = await env.door.send(at, new GetBucketPolicyCommand({ Bucket }));
     const policy = JSON.parse(Policy) as { Statement: object[] };
     const theirs = {
       Sid: 'Theirs',
@@ -231,9 +231,9 @@ describe('what is left of a spec that is gone altogether', () => {
       Resource: `arn:aws:s3:::x`,
     };
     policy.Statement.push({ ...theirs, Resource: `arn:aws:s3:::${Bucket}/Theirs/*` });
-    await world.door.send(at, new PutBucketPolicyCommand({ Bucket, Policy: JSON.stringify(policy) }));
+    await env.door.send(at, new PutBucketPolicyCommand({ Bucket, Policy: JSON.stringify(policy) }));
 
-    expect(idsOf(await pruned(world, `${ACCOUNTS}${inMain(TAX)}`))).toEqual([
+    expect(idsOf(await pruned(env, `${ACCOUNT_SPECS}${inMain(TAX_SPEC)}`))).toEqual([
       'delete s3.replication/acme-old',
       'update kms.key-policy/arn:aws:kms:us-east-1:111122223333:key',
       'update kms.key-policy/arn:aws:kms:us-west-2:444455556666:key',
@@ -241,26 +241,26 @@ describe('what is left of a spec that is gone altogether', () => {
       'delete iam.role-policy/replikey-acme-old@main',
       'delete iam.role/replikey-acme-old@main',
     ]);
-    expect(statementsOf(world, 'Old')).toEqual([]);
-    expect(world.sandbox.store.bucket(Bucket)?.policy).toContain('"Theirs"');
+    expect(statementsOf(env, 'Old')).toEqual([]);
+    expect(env.sandbox.store.bucket(Bucket)?.policy).toContain('"Theirs"');
   });
 
   test('goes across accounts with the whole policy of a bucket in which nothing else stands', async () => {
     const vault = `${inMain(OLD).replace(/(destination: .*)account: main/, '$1account: backup')}`;
-    await using world = await aWorld(`${ACCOUNTS}${inMain(TAX)}---\n${vault}`);
-    await world.reconcile();
-    expect(idsOf(await pruned(world, `${ACCOUNTS}${inMain(TAX)}`))).toContain(
+    await using env = await testEnv(`${ACCOUNT_SPECS}${inMain(TAX_SPEC)}---\n${vault}`);
+    await env.reconcile();
+    expect(idsOf(await pruned(env, `${ACCOUNT_SPECS}${inMain(TAX_SPEC)}`))).toContain(
       'delete s3.bucket-policy/acme-old-replica',
     );
-    expect(world.sandbox.store.bucket('acme-old-replica')?.policy).toBeUndefined();
+    expect(env.sandbox.store.bucket('acme-old-replica')?.policy).toBeUndefined();
   });
 
   test('stays in accounts that are not given, whose owners are named', async () => {
     const vault = `${inMain(OLD).replace(/(destination: .*)account: main/, '$1account: backup')}`;
-    await using world = await aWorld(`${ACCOUNTS}${inMain(TAX)}---\n${vault}`);
-    await world.reconcile();
-    const onlyMain = ACCOUNTS.split('---\n')[0] ?? '';
-    const plan = await pruned(world, `${onlyMain}---\n${inMain(TAX)}`);
+    await using env = await testEnv(`${ACCOUNT_SPECS}${inMain(TAX_SPEC)}---\n${vault}`);
+    await env.reconcile();
+    const onlyMain = ACCOUNT_SPECS.split('---\n')[0] ?? '';
+    const plan = await pruned(env, `${onlyMain}---\n${inMain(TAX_SPEC)}`);
     expect(idsOf(plan)).toHaveLength(4);
     expect(notesOf(plan)).toMatch(
       /the owners of acme-old-replica, arn:aws:kms:us-west-2:444455556666:key\/\S+ may take away the statements Replikey…Old/,
@@ -268,78 +268,78 @@ describe('what is left of a spec that is gone altogether', () => {
   });
 
   test('is found as well where only the name of a bucket, and with it the role, became another', async () => {
-    await using world = await aWorld(OLD);
-    await world.reconcile();
+    await using env = await testEnv(OLD);
+    await env.reconcile();
     const moved = OLD.replace('bucket: acme-old,', 'bucket: acme-new,');
-    const plan = await pruned(world, moved);
+    const plan = await pruned(env, moved);
     expect(idsOf(plan)).toContain('delete s3.replication/acme-old');
     expect(idsOf(plan)).toContain('delete iam.role/replikey-acme-old');
-    expect(rulesOf(world, 'acme-old')).toBeUndefined();
-    expect(rulesOf(world, 'acme-new')).toEqual(['replikey/old/in Enabled']);
+    expect(rulesOf(env, 'acme-old')).toBeUndefined();
+    expect(rulesOf(env, 'acme-new')).toEqual(['replikey/old/in Enabled']);
   });
 
   test('goes without its role, where the role has policies of others or was there before', async () => {
-    await using world = await aWorld(`${TAX}---\n${OLD}---\n${aSpec('older')}`);
-    await world.reconcile();
+    await using env = await testEnv(`${TAX_SPEC}---\n${OLD}---\n${aSpec('older')}`);
+    await env.reconcile();
     const PolicyArn = 'arn:aws:iam::aws:policy/AmazonS3FullAccess';
-    await world.door.send(EAST, new AttachRolePolicyCommand({ RoleName: 'replikey-acme-old', PolicyArn }));
+    await env.door.send(EAST, new AttachRolePolicyCommand({ RoleName: 'replikey-acme-old', PolicyArn }));
     const untag = { RoleName: 'replikey-acme-older', TagKeys: ['replikey:managed-by'] };
-    await world.door.send(EAST, new UntagRoleCommand(untag));
-    const plan = await pruned(world, TAX);
+    await env.door.send(EAST, new UntagRoleCommand(untag));
+    const plan = await pruned(env, TAX_SPEC);
     expect(notesOf(plan)).toMatch(
       /replikey-acme-old: the role stays: it has other policies: AmazonS3FullAccess/,
     );
     expect(notesOf(plan)).toMatch(/replikey-acme-older: the role stays: it was there before/);
     expect(
-      ['replikey-acme-old', 'replikey-acme-older'].map((name) => roleOf(world, name)?.inline.size),
+      ['replikey-acme-old', 'replikey-acme-older'].map((name) => roleOf(env, name)?.inline.size),
     ).toEqual([0, 0]);
   });
 
   test('goes without its role, where that serves another that is gone, or somebody else in the same policy', async () => {
-    const yaml = `${TAX}---\n${shared('old')}---\n${shared('kept', '')}---\n${aSpec('older')}`;
-    await using world = await aWorld(yaml);
-    await world.reconcile();
-    const role = roleOf(world, 'replikey-acme-older');
+    const yaml = `${TAX_SPEC}---\n${shared('old')}---\n${shared('kept', '')}---\n${aSpec('older')}`;
+    await using env = await testEnv(yaml);
+    await env.reconcile();
+    const role = roleOf(env, 'replikey-acme-older');
     const policy = JSON.parse(role?.inline.get('replikey') ?? '') as { Statement: object[] };
     policy.Statement.push({ Sid: 'Theirs', Effect: 'Allow', Action: 's3:GetObject', Resource: '*' });
     role?.inline.set('replikey', JSON.stringify(policy));
-    const plan = await pruned(world, TAX);
+    const plan = await pruned(env, TAX_SPEC);
     expect(notesOf(plan)).toMatch(/shared: the role stays: it serves kept/);
     expect(notesOf(plan)).toMatch(/older: the role stays: its policy has statements that are not ours/);
-    expect(statementsOf(world, 'Old')).toEqual([]);
-    expect(statementsOf(world, 'Kept').length).toBeGreaterThan(5);
+    expect(statementsOf(env, 'Old')).toEqual([]);
+    expect(statementsOf(env, 'Kept').length).toBeGreaterThan(5);
     expect(role?.inline.get('replikey')).toMatch(/^\{[^{]*\{"Sid":"Theirs"[^{]*\}\]\}$/);
   });
 
   test('stays where another spec names its role by ARN', async () => {
-    await using world = await aWorld(`${TAX}---\n${OLD}`);
-    await world.reconcile();
-    const arn = roleOf(world, 'replikey-acme-old')?.arn;
-    const user = TAX.replace('  rules:', `  role: { arn: "${arn}" }\n  rules:`);
-    const { plan } = await world.with(user, { ...PRUNE, dryRun: true });
+    await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
+    await env.reconcile();
+    const arn = roleOf(env, 'replikey-acme-old')?.arn;
+    const user = TAX_SPEC.replace('  rules:', `  role: { arn: "${arn}" }\n  rules:`);
+    const { plan } = await env.reconcileWith(user, { ...PRUNE, dryRun: true });
     expect(notesOf(plan)).toMatch(
       /replikey-acme-old: what is left of it stays: its role is given by ARN to tax/,
     );
-    expect(idsOf(plan)).toEqual(idsOf((await world.with(user, { dryRun: true })).plan));
+    expect(idsOf(plan)).toEqual(idsOf((await env.reconcileWith(user, { dryRun: true })).plan));
   });
 
   test('stays where the policy of its role does not tell its source any more', async () => {
-    await using world = await aWorld(`${TAX}---\n${OLD}`);
-    await world.reconcile();
-    const role = roleOf(world, 'replikey-acme-old');
+    await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
+    await env.reconcile();
+    const role = roleOf(env, 'replikey-acme-old');
     const text = role?.inline.get('replikey') ?? '';
     role?.inline.set('replikey', text.replace(/"arn:aws:s3:::acme-old(\/In\/\*)?"/g, '"*"'));
-    const plan = await pruned(world, TAX);
+    const plan = await pruned(env, TAX_SPEC);
     expect(idsOf(plan)).toEqual([]);
     expect(notesOf(plan)).toMatch(/stays: the policy of its role does not tell its source bucket/);
   });
 
   test('goes though its bucket is gone, too', async () => {
-    await using world = await aWorld(`${TAX}---\n${OLD}`);
-    await world.reconcile();
-    await world.door.send(EAST, new DeleteBucketCommand({ Bucket: 'acme-old' }));
-    expect(idsOf(await pruned(world, TAX))).toHaveLength(4);
-    expect(statementsOf(world, 'Old')).toEqual([]);
+    await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
+    await env.reconcile();
+    await env.door.send(EAST, new DeleteBucketCommand({ Bucket: 'acme-old' }));
+    expect(idsOf(await pruned(env, TAX_SPEC))).toHaveLength(4);
+    expect(statementsOf(env, 'Old')).toEqual([]);
   });
 });
 
@@ -348,10 +348,10 @@ describe('what cannot be read', () => {
   const always = (match: string, nth = 1) => [{ match, nth, times: 1_000, what: denied }];
 
   test('of a source bucket keeps the permissions that its rules may need', async () => {
-    await using world = await aWorld(`${TAX}---\n${OLD}`);
-    await world.reconcile();
-    const state = stateOf(world.sandbox);
-    const bucket = world.sandbox.store.bucket('acme-old');
+    await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
+    await env.reconcile();
+    const state = stateOf(env.sandbox);
+    const bucket = env.sandbox.store.bucket('acme-old');
     if (!bucket) throw new Error('there is no such bucket');
     bucket.policy = JSON.stringify({
       Version: '2012-10-17',
@@ -362,66 +362,66 @@ describe('what cannot be read', () => {
         Resource: 'arn:aws:s3:::acme-old',
       },
     });
-    const { plan, results } = await world.with(TAX, PRUNE);
+    const { plan, results } = await env.reconcileWith(TAX_SPEC, PRUNE);
     expect(results).toEqual([]);
     expect(plan.blocked.map(({ id, why }) => `${id} ${why}`)).toEqual([
       expect.stringMatching(/^s3\.replication\/acme-old cannot be read: .*AccessDenied/),
     ]);
     expect(notesOf(plan)).toMatch(/its permissions stay: s3\.replication\/acme-old is blocked/);
     delete bucket.policy;
-    expect(stateOf(world.sandbox)).toEqual(state);
+    expect(stateOf(env.sandbox)).toEqual(state);
   });
 
   test('of a key keeps the policy of the role, through which the key is found again', async () => {
-    await using world = await aWorld(`${TAX}---\n${OLD}`);
-    await world.reconcile();
-    const [key] = [...world.sandbox.store.account('111122223333').keys.values()].filter(({ policy }) =>
+    await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
+    await env.reconcile();
+    const [key] = [...env.sandbox.store.account('111122223333').keys.values()].filter(({ policy }) =>
       policy.includes('DestinationKeyOld'),
     );
     if (!key) throw new Error('there is no such key');
     const before = key.policy;
     key.policy = before.replace('"kms:*"', '["kms:Describe*","kms:PutKeyPolicy"]');
-    const { plan, results } = await world.with(TAX, PRUNE);
+    const { plan, results } = await env.reconcileWith(TAX_SPEC, PRUNE);
     expect(plan.blocked.map(({ id }) => id)).toEqual([expect.stringMatching(/^kms\.key-policy\/arn:/)]);
     expect(results.filter(({ result }) => result === 'skipped').map(({ id }) => id)).toEqual([
       'iam.role-policy/replikey-acme-old',
       'iam.role/replikey-acme-old',
     ]);
-    expect(rulesOf(world, 'acme-old')).toBeUndefined();
+    expect(rulesOf(env, 'acme-old')).toBeUndefined();
     key.policy = before;
-    expect(idsOf(await pruned(world, TAX))).toHaveLength(3);
+    expect(idsOf(await pruned(env, TAX_SPEC))).toHaveLength(3);
   });
 
   test('of the place of a bucket is told, and the permissions of its rules stay until the next run', async () => {
-    await using world = await aWorld(`${TAX}---\n${OLD}`);
-    await world.reconcile();
+    await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
+    await env.reconcile();
     // S3 answers HEAD without a body, also where credentials have expired.
-    world.sandbox.knobs.faults = [
+    env.sandbox.faultSettings.faults = [
       { match: 'HeadBucket', nth: 1, what: { status: 400, code: 'ExpiredToken' } },
     ];
-    const { plan } = await world.with(TAX, PRUNE);
+    const { plan } = await env.reconcileWith(TAX_SPEC, PRUNE);
     expect(plan.blocked.map(({ id, why }) => `${id} ${why}`)).toEqual([
       expect.stringMatching(/^s3\.bucket\/acme-old\S* what is left of old there cannot be found: /),
     ]);
-    expect(roleOf(world, 'replikey-acme-old')).toBeDefined();
-    await pruned(world, TAX);
-    expect(statementsOf(world, 'Old')).toEqual([]);
+    expect(roleOf(env, 'replikey-acme-old')).toBeDefined();
+    await pruned(env, TAX_SPEC);
+    expect(statementsOf(env, 'Old')).toEqual([]);
   });
 
   test('of the account ends the run with what AWS said', async () => {
-    await using world = await aWorld();
-    world.sandbox.knobs.faults = always('GetCallerIdentity');
-    await expect(world.with(TAX, PRUNE)).rejects.toMatchObject({
+    await using env = await testEnv();
+    env.sandbox.faultSettings.faults = always('GetCallerIdentity');
+    await expect(env.reconcileWith(TAX_SPEC, PRUNE)).rejects.toMatchObject({
       exitCode: 1,
       message: expect.stringMatching(/^sts:GetCallerIdentity in us-east-1: AccessDenied/),
     });
   });
 
   test('of the roles is told, and nothing is taken away', async () => {
-    await using world = await aWorld(`${TAX}---\n${OLD}`);
-    await world.reconcile();
-    world.sandbox.knobs.faults = always('GetAccountAuthorizationDetails');
-    const { plan } = await world.with(TAX, PRUNE);
+    await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
+    await env.reconcile();
+    env.sandbox.faultSettings.faults = always('GetAccountAuthorizationDetails');
+    const { plan } = await env.reconcileWith(TAX_SPEC, PRUNE);
     expect(idsOf(plan)).toEqual([]);
     expect(plan.blocked.map(({ id, why }) => `${id} ${why}`)).toEqual([
       expect.stringMatching(
@@ -433,36 +433,36 @@ describe('what cannot be read', () => {
 
 test('nothing of a spec that is given is switched off or taken away by pruning another', async () => {
   const yaml = `${shared('tax')}---\n${shared('books')}`;
-  await using world = await aWorld(`${yaml}---\n${shared('old')}`);
-  await world.reconcile();
-  await pruned(world, yaml);
-  expect([rulesOf(world, 'acme-tax'), rulesOf(world, 'acme-books')]).toEqual([
+  await using env = await testEnv(`${yaml}---\n${shared('old')}`);
+  await env.reconcile();
+  await pruned(env, yaml);
+  expect([rulesOf(env, 'acme-tax'), rulesOf(env, 'acme-books')]).toEqual([
     ['replikey/tax/in Enabled'],
     ['replikey/books/in Enabled'],
   ]);
-  const results = await world.canaries();
+  const results = await env.canaries();
   expect(results.filter(({ pair }) => pair !== 'old').every(({ result }) => result === 'replicated')).toBe(
     true,
   );
 });
 
 test('more removals than allowed are refused, each rule, statement and role counted', async () => {
-  await using world = await aWorld(`${TAX}---\n${OLD}`);
-  await world.reconcile();
-  world.sandbox.log.reset();
-  const { refusals } = await world.with(TAX, { prune: true, thresholds: { maxRemovals: 9 } });
+  await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
+  await env.reconcile();
+  env.sandbox.log.reset();
+  const { refusals } = await env.reconcileWith(TAX_SPEC, { prune: true, thresholds: { maxRemovals: 9 } });
   // A rule, six statements of the role, two of keys, and the role.
   expect(refusals.map(({ message }) => message)).toEqual([
     'the plan takes 10 rules, statements and roles away, and 9 are allowed: --max-removals 10 lifts the limit',
   ]);
-  expect(writesOf(world)).toEqual([]);
+  expect(writesOf(env)).toEqual([]);
 });
 
 test('the plan shows what goes, under the name of the spec that is gone', async () => {
-  await using world = await aWorld(`${TAX}---\n${OLD}`);
-  await world.reconcile();
-  const { plan } = await world.with(TAX, { ...PRUNE, dryRun: true });
-  const text = planText(plan, world.specs.pairs.slice(0, 1))
+  await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
+  await env.reconcile();
+  const { plan } = await env.reconcileWith(TAX_SPEC, { ...PRUNE, dryRun: true });
+  const text = planText(plan, env.specs.pairs.slice(0, 1))
     .replaceAll(/:key\/[\w-]+/g, ':key/KEY')
     .replaceAll(/Checksum \w+/g, 'Checksum C');
   await expect(text).toMatchFileSnapshot('golden/prune.txt');

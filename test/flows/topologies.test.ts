@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import { planText } from '../../src/report/text.ts';
-import { aWorld, type World } from '../support/world.ts';
+import { planText } from '../../src/report/plan-text.ts';
+import { type TestEnv, testEnv } from '../support/env.ts';
 
 const FOLDER = 'specs/examples';
 const ACCOUNTS = await readFile(`${FOLDER}/accounts.yaml`, 'utf8');
@@ -9,27 +9,27 @@ const files = (await readdir(FOLDER)).filter((file) => file.endsWith('.yaml') &&
 const example = async (file: string) => `${ACCOUNTS}---\n${await readFile(`${FOLDER}/${file}`, 'utf8')}`;
 
 /** Every version on both sides of every pair: what is left behind. */
-const versions = ({ sandbox }: World): number =>
+const versions = ({ sandbox }: TestEnv): number =>
   [...sandbox.store.buckets()].reduce((sum, bucket) => sum + [...bucket.objects.values()].flat().length, 0);
 
 describe('each example', () => {
   test.each(files)(
     '%s converges, replicates, leaves nothing behind, and then finds nothing to do',
     async (file) => {
-      await using world = await aWorld(await example(file));
-      const first = await world.reconcile();
+      await using env = await testEnv(await example(file));
+      const first = await env.reconcile();
       expect(first.results.filter(({ result }) => result !== 'applied')).toEqual([]);
-      expect(first.left?.waves).toEqual([]);
+      expect(first.remaining?.waves).toEqual([]);
 
-      const canaries = await world.canaries();
+      const canaries = await env.canaries();
       expect(canaries.filter(({ result, left }) => result !== 'replicated' || left)).toEqual([]);
       expect(canaries.length).toBeGreaterThan(1);
-      expect(versions(world)).toBe(0);
+      expect(versions(env)).toBe(0);
 
-      world.sandbox.log.reset();
-      const second = await world.reconcile();
+      env.sandbox.log.reset();
+      const second = await env.reconcile();
       expect(second.plan.waves).toEqual([]);
-      expect(world.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
+      expect(env.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
     },
   );
 
@@ -43,8 +43,8 @@ describe('each example', () => {
 
 describe('with credentials for one side only', () => {
   test('our half is applied, and what the owner of the other has to do is printed, ready to be used', async () => {
-    await using world = await aWorld(await example('one-side.yaml.example'));
-    const { plan, results } = await world.reconcile();
+    await using env = await testEnv(await example('one-side.yaml.example'));
+    const { plan, results } = await env.reconcile();
     expect(plan.waves.flat().every(({ at }) => at.account === 'main')).toBe(true);
     expect(plan.handover.map(({ id, account }) => [id, account])).toEqual([
       [
@@ -58,7 +58,7 @@ describe('with credentials for one side only', () => {
     expect(results.filter(({ result }) => result !== 'applied').map(({ id, why }) => [id, why])).toEqual([
       ['s3.replication/acme-deliveries', expect.stringMatching(/Destination bucket must exist/)],
     ]);
-    const text = planText(plan, world.specs.pairs);
+    const text = planText(plan, env.specs.pairs);
     await expect(
       text.replace(/\S*spec\.yaml/, 'spec.yaml').replace(/Checksum \w+/, 'Checksum C'),
     ).toMatchFileSnapshot('golden/one-side.txt');
@@ -70,7 +70,7 @@ describe('with credentials for one side only', () => {
       'id: "999988887777"',
     );
     const theirs = yaml.replace(/key: arn:aws:kms:us-east-2\S+.*$/m, 'key: alias/partner-deliveries');
-    await using owner = await aWorld(theirs);
+    await using owner = await testEnv(theirs);
     await owner.reconcile();
     expect((await owner.canaries()).every(({ result }) => result === 'replicated')).toBe(true);
   });
@@ -78,9 +78,9 @@ describe('with credentials for one side only', () => {
 
 describe('what is shared', () => {
   test('by several sources: the policy of the destination names each role, in its own statement', async () => {
-    await using world = await aWorld(await example('fan-in.yaml'));
-    await world.reconcile();
-    const policy = JSON.parse(world.sandbox.store.bucket('acme-logs-archive')?.policy ?? '{}');
+    await using env = await testEnv(await example('fan-in.yaml'));
+    await env.reconcile();
+    const policy = JSON.parse(env.sandbox.store.bucket('acme-logs-archive')?.policy ?? '{}');
     expect(policy.Statement.map(({ Sid }: { Sid: string }) => Sid)).toEqual([
       'ReplikeyDestinationObjectsLogsBackup',
       'ReplikeyDestinationObjectsLogsMain',
@@ -90,9 +90,9 @@ describe('what is shared', () => {
   });
 
   test('by several destinations: one configuration, one role, priorities that differ', async () => {
-    await using world = await aWorld(await example('fan-out.yaml'));
-    await world.reconcile();
-    const { Rules = [] } = world.sandbox.store.bucket('acme-photos')?.replication ?? {};
+    await using env = await testEnv(await example('fan-out.yaml'));
+    await env.reconcile();
+    const { Rules = [] } = env.sandbox.store.bucket('acme-photos')?.replication ?? {};
     expect(Rules.map(({ ID }) => ID).sort()).toEqual(['replikey/photos-asia/all', 'replikey/photos-us/all']);
     expect(new Set(Rules.map(({ Priority }) => Priority)).size).toBe(2);
   });

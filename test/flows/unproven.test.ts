@@ -1,10 +1,10 @@
 import { PutBucketPolicyCommand } from '@aws-sdk/client-s3';
 import { expect, test } from 'vitest';
-import { planText } from '../../src/report/text.ts';
-import { aWorld, TAX, type World } from '../support/world.ts';
+import { planText } from '../../src/report/plan-text.ts';
+import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 
 /** A denial that somebody else wrote, and that no spec knows of. */
-const deny = ({ door }: World, Condition: object) =>
+const deny = ({ door }: TestEnv, Condition: object) =>
   door.send(
     { region: 'us-west-2' },
     new PutBucketPolicyCommand({
@@ -27,10 +27,10 @@ const deny = ({ door }: World, Condition: object) =>
 const throughOurEndpoint = { StringNotEquals: { 'aws:SourceVpce': 'vpce-1a2b3c4d' } };
 
 test('a plan whose rules would not replicate is refused before the first write, with the cause and its fix', async () => {
-  await using world = await aWorld();
-  await world.reconcile();
-  await deny(world, throughOurEndpoint);
-  const more = world.with.bind(world, YAML);
+  await using env = await testEnv();
+  await env.reconcile();
+  await deny(env, throughOurEndpoint);
+  const more = env.reconcileWith.bind(env, YAML);
   const { plan, proof, refusals, results } = await more();
   expect(plan.waves.flat().map(({ id }) => id)).toEqual(['s3.replication/acme-tax']);
   expect(results).toEqual([]);
@@ -38,7 +38,7 @@ test('a plan whose rules would not replicate is refused before the first write, 
   expect(refusals[0]?.message).toMatch(
     /^replikey\/tax\/tax would not replicate: RK1308 S3 may not write the replica: bucket policy of acme-tax-replica denies s3:ReplicateObject .*OnlyThroughOurEndpoint.*--allow-unproven$/,
   );
-  const text = planText(plan, world.specs.pairs, proof);
+  const text = planText(plan, env.specs.pairs, proof);
   expect(text).toContain('✗ replikey/tax/tax  acme-tax → acme-tax-replica  does not replicate');
   expect(text).toContain('error RK1308 replicas may not be written (S3 says DstPutObjectNotPermitted)');
   expect(text).toContain('"aws:PrincipalArn"');
@@ -49,10 +49,10 @@ test('a plan whose rules would not replicate is refused before the first write, 
 });
 
 test('what depends on what nobody can know before is said, and refuses nothing', async () => {
-  await using world = await aWorld();
-  await world.reconcile();
-  await deny(world, { StringNotEquals: { 'aws:PrincipalOrgID': 'o-1a2b3c4d5e' } });
-  const { proof, refusals, results } = await world.with(YAML);
+  await using env = await testEnv();
+  await env.reconcile();
+  await deny(env, { StringNotEquals: { 'aws:PrincipalOrgID': 'o-1a2b3c4d5e' } });
+  const { proof, refusals, results } = await env.reconcileWith(YAML);
   expect(proof.map(({ verdict }) => verdict)).toEqual(['unknown']);
   expect(proof[0]?.findings[0]).toMatchObject({
     code: 'RK1902',
@@ -62,13 +62,13 @@ test('what depends on what nobody can know before is said, and refuses nothing',
   expect(results.map(({ result }) => result)).toEqual(['applied']);
 });
 
-const YAML = `${TAX}      metrics: false\n`;
+const YAML = `${TAX_SPEC}      metrics: false\n`;
 
 test('inline policies that cannot be listed may deny: a plan that writes ours anew does not make them known', async () => {
-  await using world = await aWorld();
-  await world.reconcile();
+  await using env = await testEnv();
+  await env.reconcile();
   const what = { status: 403, code: 'AccessDenied', message: 'Access Denied' };
-  world.sandbox.knobs.faults = [{ match: 'ListRolePolicies', nth: 1, times: 1_000, what }];
-  const { proof } = await world.with(YAML, { dryRun: true });
+  env.sandbox.faultSettings.faults = [{ match: 'ListRolePolicies', nth: 1, times: 1_000, what }];
+  const { proof } = await env.reconcileWith(YAML, { dryRun: true });
   expect(proof.map(({ verdict }) => verdict)).toEqual(['unknown']);
 });

@@ -2,16 +2,16 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ACCOUNT, specOf } from '../../bench/support/pairs.ts';
-import { keyOf, type RecordedAnswer, recordOne } from '../../bench/support/recorded.ts';
-import { createClients } from '../../src/aws/clients.ts';
-import { createDoor } from '../../src/aws/door.ts';
+import { ACCOUNT, pairYaml } from '../../bench/support/pairs.ts';
+import { type RecordedResponse, recordPair, requestKey } from '../../bench/support/recorded-responses.ts';
+import { createAwsClient } from '../../src/aws/client.ts';
+import { createSdkClients } from '../../src/aws/sdk-clients.ts';
 import { UserError } from '../../src/errors.ts';
 import { kinds } from '../../src/kinds/index.ts';
-import { reconcile } from '../../src/reconcile.ts';
-import { planText } from '../../src/report/text.ts';
-import { deep, mutatedBytes, polluted, tries } from '../support/mutations.ts';
-import { specsOf } from '../support/world.ts';
+import { reconcile } from '../../src/reconcile/reconcile.ts';
+import { planText } from '../../src/report/plan-text.ts';
+import { parseSpecs } from '../support/env.ts';
+import { fuzzRuns, mutatedBytes, nestedText, pollutedProperties } from '../support/mutations.ts';
 
 const WORDS = [
   ...['<', '>', '</', '/>', '&', '&amp;', '&#0;', '&#x110000;', '&lol;', '<![CDATA[', ']]>', '<!--', '-->'],
@@ -23,14 +23,14 @@ const WORDS = [
   ],
   ...['<Rule>', '</Rule>', '<Status>Suspended</Status>', '<IsTruncated>true</IsTruncated>', '<html><body>'],
   ...['{', '}', '[', ']', '"', 'null', '1e999', '"__proto__":{"polluted":1},', '\\ud800', '\u0000', '\ufeff'],
-  ...[deep(3_000), '<a>'.repeat(3_000)],
+  ...[nestedText(3_000), '<a>'.repeat(3_000)],
   [0xff, 0xfe],
   [0xc0, 0x80],
 ];
 
-let answers: [asked: string, answer: RecordedAnswer][];
+let answers: [asked: string, answer: RecordedResponse][];
 /** What is answered otherwise. */
-let instead: { asked: string; answer: RecordedAnswer } | undefined;
+let instead: { asked: string; answer: RecordedResponse } | undefined;
 let written: string[] = [];
 
 const server = createServer((request, response) => {
@@ -39,7 +39,7 @@ const server = createServer((request, response) => {
   request.on('end', () => {
     const { method = '', url, headers } = request;
     const body = Buffer.concat(chunks).toString();
-    const asked = keyOf(method, url, String(headers['x-amz-target'] ?? ''), body);
+    const asked = requestKey(method, url, String(headers['x-amz-target'] ?? ''), body);
     if (method === 'PUT' || /^(Put|Create|Update)/.test(/Action=(\w+)/.exec(body)?.[1] ?? ''))
       written.push(asked);
     const found = answers.find(([known]) => known === asked)?.[1];
@@ -49,7 +49,7 @@ const server = createServer((request, response) => {
 });
 
 beforeAll(async () => {
-  answers = Object.entries((await recordOne('own')).answers).filter(
+  answers = Object.entries((await recordPair('own')).responses).filter(
     ([asked]) => !asked.includes('GetAccountAuthorizationDetails'),
   );
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
@@ -58,14 +58,20 @@ afterAll(() => void server.close());
 
 /** Plan against the endpoint: what it lacks, or why nobody can tell. */
 async function planned() {
-  const specs = await specsOf(specOf(0));
-  const clients = createClients([], {
+  const specs = await parseSpecs(pairYaml(0));
+  const clients = createSdkClients([], {
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     credentials: { accessKeyId: ACCOUNT, secretAccessKey: 'test' },
   });
-  const door = createDoor({ clients, accounts: [], region: 'us-east-1', retryForMs: 0 });
+  const door = createAwsClient({ clients, accounts: [], region: 'us-east-1', retryTimeoutMs: 0 });
   try {
-    const { plan, proof } = await reconcile(specs, { kinds, door, allow: [], dryRun: true, waitMs: 0 });
+    const { plan, proof } = await reconcile(specs, {
+      kinds,
+      aws: door,
+      allowedRisks: [],
+      dryRun: true,
+      propagationTimeoutMs: 0,
+    });
     expect(planText(plan, specs.pairs, proof)).not.toBe('');
     return plan;
   } catch (error) {
@@ -83,7 +89,7 @@ test('as it was recorded, the endpoint answers what is declared', async () => {
   expect({ waves: plan?.waves, blocked: plan?.blocked }).toEqual({ waves: [], blocked: [] });
 });
 
-const sampled = tries(120);
+const sampled = fuzzRuns(120);
 
 test('whatever one answer says, a plan comes of it, or a reason why none does', sampled.test, async () => {
   const mutated = fc.nat().chain((index) => {
@@ -115,7 +121,7 @@ test('whatever one answer says, a plan comes of it, or a reason why none does', 
       written = [];
       await planned();
       expect(written).toEqual([]);
-      expect(polluted()).toEqual([]);
+      expect(pollutedProperties()).toEqual([]);
     }),
     sampled.property,
   );

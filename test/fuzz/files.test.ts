@@ -4,20 +4,20 @@ import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { createClients } from '../../src/aws/clients.ts';
-import { createDoor } from '../../src/aws/door.ts';
+import { createAwsClient } from '../../src/aws/client.ts';
+import { createSdkClients } from '../../src/aws/sdk-clients.ts';
+import { runCommandLine } from '../../src/cli/cli.ts';
 import type { Io } from '../../src/cli/io.ts';
-import { run } from '../../src/cli.ts';
-import { atlasOf } from '../../src/doctor/atlas.ts';
-import { readReplications } from '../../src/doctor/read.ts';
+import { collectReplicationFacts } from '../../src/facts/collect.ts';
+import { locationsOf } from '../../src/facts/locations.ts';
 import { kinds } from '../../src/kinds/index.ts';
-import { recordingClients } from '../../src/recording/record.ts';
-import { survey } from '../../src/recording/survey.ts';
-import { mutatedBytes, mutatedJson, polluted, tries } from '../support/mutations.ts';
-import { SECRET } from '../support/secrets.ts';
-import { aWorld, TAX, type World } from '../support/world.ts';
+import { collectSnapshot } from '../../src/snapshot/collect.ts';
+import { createRecordingClients } from '../../src/snapshot/record.ts';
+import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
+import { fuzzRuns, mutatedBytes, mutatedJson, pollutedProperties } from '../support/mutations.ts';
+import { TEST_SECRET } from '../support/secrets.ts';
 
-let world: World;
+let testEnvironment: TestEnv;
 let folder: string;
 const originals: Record<'facts' | 'recording' | 'plan', unknown> = { facts: {}, recording: {}, plan: {} };
 
@@ -39,41 +39,41 @@ async function ran(args: string[]): Promise<Ran> {
   });
   const { env } = process;
   const io = { stdin: new PassThrough(), stdout, stderr, env, on: () => {}, off: () => {}, exit: () => {} };
-  const code = await run([...args, '--log-level', 'error'], io as unknown as Io);
+  const code = await runCommandLine([...args, '--log-level', 'error'], io as unknown as Io);
   return { code, ...said };
 }
 
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'replikey-fuzz-'));
-  world = await aWorld();
-  await world.reconcile();
+  testEnvironment = await testEnv();
+  await testEnvironment.reconcile();
   // The SDK looks for credentials in the environment of the process.
-  vi.stubEnv('AWS_ENDPOINT_URL', world.sandbox.endpoint);
+  vi.stubEnv('AWS_ENDPOINT_URL', testEnvironment.sandbox.endpoint);
   vi.stubEnv('AWS_ACCESS_KEY_ID', '111122223333');
-  vi.stubEnv('AWS_SECRET_ACCESS_KEY', SECRET);
+  vi.stubEnv('AWS_SECRET_ACCESS_KEY', TEST_SECRET);
   vi.stubEnv('AWS_REGION', 'us-east-1');
-  await writeFile(path.join(folder, 'spec.yaml'), TAX);
-  originals.facts = await readReplications(
-    world.door,
+  await writeFile(path.join(folder, 'spec.yaml'), TAX_SPEC);
+  originals.facts = await collectReplicationFacts(
+    testEnvironment.door,
     ['acme-tax'],
-    atlasOf({ pairs: [], accounts: [] }, 'us-east-1'),
+    locationsOf({ pairs: [], accounts: [] }, 'us-east-1'),
   );
   const connection = {
-    endpoint: world.sandbox.endpoint,
-    credentials: { accessKeyId: '111122223333', secretAccessKey: SECRET },
+    endpoint: testEnvironment.sandbox.endpoint,
+    credentials: { accessKeyId: '111122223333', secretAccessKey: TEST_SECRET },
   };
-  const clients = recordingClients(createClients([], connection));
-  const door = createDoor({ clients, accounts: [], region: 'us-east-1', roleByRole: true });
-  await survey(world.specs, kinds, door);
+  const clients = createRecordingClients(createSdkClients([], connection));
+  const door = createAwsClient({ clients, accounts: [], region: 'us-east-1', disableRoleBatching: true });
+  await collectSnapshot(testEnvironment.specs, kinds, door);
   clients.destroy();
-  originals.recording = clients.recording(new Date());
+  originals.recording = clients.snapshot(new Date());
   const made = path.join(folder, 'made.json');
   expect(await ran(['plan', path.join(folder, 'spec.yaml'), '--out', made])).toMatchObject({ code: 0 });
   originals.plan = JSON.parse(await readFile(made, 'utf8'));
 });
 afterAll(async () => {
   vi.unstubAllEnvs();
-  await world[Symbol.asyncDispose]();
+  await testEnvironment[Symbol.asyncDispose]();
   await rm(folder, { recursive: true });
 });
 
@@ -106,26 +106,26 @@ describe.each(READERS)('a file of %s', (what, args, understood) => {
   async function isRead(bytes: string | Uint8Array): Promise<void> {
     const file = path.join(folder, 'given.json');
     await writeFile(file, bytes);
-    world.sandbox.log.reset();
+    testEnvironment.sandbox.log.reset();
     const { code, stderr, stdout } = await ran(args(file));
     expect(stderr).not.toContain('fault of replikey');
     if (!understood.includes(code))
       expect({ code, stderr }).toMatchObject({ code: 64, stderr: expect.stringMatching(/\S/) });
     expect(`${stdout}${stderr}`.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}]/u);
-    expect(world.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
-    expect(polluted()).toEqual([]);
+    expect(testEnvironment.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
+    expect(pollutedProperties()).toEqual([]);
   }
 
   test('is understood as it is', async () => {
     await isRead(JSON.stringify(originals[what]));
   });
 
-  const byForm = tries(40);
+  const byForm = fuzzRuns(40);
   test('is understood or refused, whatever became of its form', byForm.test, async () => {
     await fc.assert(fc.asyncProperty(mutatedJson([originals[what]]), isRead), byForm.property);
   });
 
-  const byBytes = tries(20);
+  const byBytes = fuzzRuns(20);
   test('is understood or refused, whatever became of its bytes', byBytes.test, async () => {
     const bytes = mutatedBytes([JSON.stringify(originals[what])], WORDS);
     await fc.assert(fc.asyncProperty(bytes, isRead), byBytes.property);

@@ -1,13 +1,20 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { canonicalStatements, splitPolicy } from '../../src/core/statements.ts';
 import { evaluate } from '../../src/iam/evaluate.ts';
 import { PolicyError, parsePolicy } from '../../src/iam/parse.ts';
 import type { Policy } from '../../src/iam/types.ts';
-import { policyOf } from '../../src/kinds/policy-text.ts';
-import { keysOf } from '../../src/proof/cases.ts';
-import type { RuleWorld } from '../../src/proof/world.ts';
-import { deep, MANY, mutatedBytes, mutatedJson, polluted, tries } from '../support/mutations.ts';
+import { parsePolicyDocument } from '../../src/kinds/policy-document.ts';
+import { normalizeStatements, splitPolicy } from '../../src/policy/statements.ts';
+import { keyArnsInPolicies } from '../../src/proof/object-cases.ts';
+import type { RuleContext } from '../../src/proof/rule-context.ts';
+import {
+  fuzzRuns,
+  MANY_CHARACTERS,
+  mutatedBytes,
+  mutatedJson,
+  nestedText,
+  pollutedProperties,
+} from '../support/mutations.ts';
 
 const ROLE = 'arn:aws:iam::111122223333:role/replikey-acme-tax';
 const originals = [
@@ -45,7 +52,7 @@ const originals = [
 ];
 const WORDS = [
   ...['{', '}', '[', ']', '"', ':', ',', '\\', '\\u0000', '\\ud800', 'null', '1e999', '%7B', '%', '*', '?'],
-  ...['"Statement":', '"__proto__":{}', '"Effect":"Deny"', '\ufeff', '\u0000', deep(5_000)],
+  ...['"Statement":', '"__proto__":{}', '"Effect":"Deny"', '\ufeff', '\u0000', nestedText(5_000)],
   [0xff],
 ];
 
@@ -59,10 +66,10 @@ function isUnderstood(text: string, read: (text: string) => Policy): void {
     expect((error as Error).message).not.toBe('');
     return;
   } finally {
-    expect(polluted()).toEqual([]);
+    expect(pollutedProperties()).toEqual([]);
   }
-  const { ours } = splitPolicy(policy, ['tax']);
-  expect(canonicalStatements(ours)).toEqual(ours);
+  const { managed: ours } = splitPolicy(policy, ['tax']);
+  expect(normalizeStatements(ours)).toEqual(ours);
   for (const action of ['kms:Decrypt', 'sts:AssumeRole', 's3:GetObject']) {
     const decision = evaluate(
       { principal: ROLE, action, resource: 'arn:aws:s3:::acme-tax/Tax/a', resourceAccount: '111122223333' },
@@ -74,55 +81,64 @@ function isUnderstood(text: string, read: (text: string) => Policy): void {
 
 test.each([
   ['as somebody wrote it', parsePolicy],
-  ['as AWS answers it', policyOf],
+  ['as AWS answers it', parsePolicyDocument],
 ])('a policy %s, whatever became of its form, is refused in words or can be evaluated', (_, read) => {
   fc.assert(
     fc.property(mutatedJson(originals), (text) => isUnderstood(text, read)),
-    tries(800).property,
+    fuzzRuns(800).property,
   );
 });
 
 test.each([
   ['as somebody wrote it', parsePolicy],
-  ['as AWS answers it', policyOf],
+  ['as AWS answers it', parsePolicyDocument],
 ])('a policy %s, whatever became of its bytes, is refused in words or can be evaluated', (_, read) => {
   const texts = originals.map((one) => JSON.stringify(one));
   fc.assert(
     fc.property(mutatedBytes([...texts, ...texts.map(encodeURIComponent)], WORDS), (bytes) =>
       isUnderstood(Buffer.from(bytes).toString(), read),
     ),
-    tries(800).property,
+    fuzzRuns(800).property,
   );
 });
 
 test.each<[string, unknown]>([
-  ['statements', { Statement: Array(MANY / 100).fill(originals[0]?.Statement) }],
+  ['statements', { Statement: Array(MANY_CHARACTERS / 100).fill(originals[0]?.Statement) }],
   [
     'stars in an action',
-    { Statement: { Effect: 'Allow', Action: `s3:${'*a'.repeat(MANY / 4)}`, Resource: '*' } },
+    { Statement: { Effect: 'Allow', Action: `s3:${'*a'.repeat(MANY_CHARACTERS / 4)}`, Resource: '*' } },
   ],
   [
     'stars in a resource',
-    { Statement: { Effect: 'Allow', Action: '*', Resource: `arn:aws:s3:::${'*?'.repeat(MANY / 4)}` } },
+    {
+      Statement: {
+        Effect: 'Allow',
+        Action: '*',
+        Resource: `arn:aws:s3:::${'*?'.repeat(MANY_CHARACTERS / 4)}`,
+      },
+    },
   ],
   [
     'variables',
-    { Version: '2012-10-17', Statement: { Effect: 'Allow', Action: '*', Resource: '$'.repeat(MANY) } },
+    {
+      Version: '2012-10-17',
+      Statement: { Effect: 'Allow', Action: '*', Resource: '$'.repeat(MANY_CHARACTERS) },
+    },
   ],
-  ['colons', { Statement: { Effect: 'Allow', Action: '*', Resource: ':*'.repeat(MANY / 2) } }],
+  ['colons', { Statement: { Effect: 'Allow', Action: '*', Resource: ':*'.repeat(MANY_CHARACTERS / 2) } }],
 ])('a policy of very many %s takes no longer than it is long', (_, policy) => {
-  isUnderstood(JSON.stringify(policy), policyOf);
+  isUnderstood(JSON.stringify(policy), parsePolicyDocument);
 });
 
 test('keys are looked for in a policy of very many that look like one in no more time than it is long', () => {
-  const Resource = `arn:aws:kms:${':key/'.repeat(MANY)}*`;
-  const policy = policyOf(
+  const Resource = `arn:aws:kms:${':key/'.repeat(MANY_CHARACTERS)}*`;
+  const policy = parsePolicyDocument(
     JSON.stringify({ Statement: { Effect: 'Allow', Action: 'kms:Decrypt', Resource } }),
   );
   const observed = { roles: { [ROLE]: { policies: { inline: policy } } } };
   const start = performance.now();
-  expect(keysOf({ observed, role: ROLE, source: { region: 'us-east-1' } } as unknown as RuleWorld)).toEqual(
-    [],
-  );
+  expect(
+    keyArnsInPolicies({ observed, role: ROLE, source: { region: 'us-east-1' } } as unknown as RuleContext),
+  ).toEqual([]);
   expect(performance.now() - start).toBeLessThan(1_000);
 });

@@ -2,7 +2,7 @@ import { request } from 'node:http';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Sandbox, startSandbox } from '../../src/sandbox/server.ts';
-import { deep, mutatedBytes, polluted, tries } from '../support/mutations.ts';
+import { fuzzRuns, mutatedBytes, nestedText, pollutedProperties } from '../support/mutations.ts';
 
 const SIGNED = (service: string) => ({
   authorization: `AWS4-HMAC-SHA256 Credential=111122223333/20260101/us-east-1/${service}/aws4_request, SignedHeaders=host, Signature=0`,
@@ -126,7 +126,7 @@ const WORDS = [
     '__proto__.member.1=a&',
     '\r\n',
   ],
-  ...[deep(3_000), '<a>'.repeat(3_000), 'ffffffff\r\n'],
+  ...[nestedText(3_000), '<a>'.repeat(3_000), 'ffffffff\r\n'],
   [0xff, 0xfe],
 ];
 const LETTERS = [
@@ -234,12 +234,12 @@ async function isAnswered(asked: Asked, bytes?: Uint8Array): Promise<void> {
   expect(status < 500 || status === 501, `${status} ${body}`).toBe(true);
   if (status === 501 && asked.method !== 'HEAD') expect(body).toContain('NotImplemented');
   if (status >= 400 && body !== '') expect(`${type} ${body}`).toMatch(/<Code>\w+|__type|"error"|text\/plain/);
-  expect(polluted()).toEqual([]);
+  expect(pollutedProperties()).toEqual([]);
 }
 
 test.each(originals)('the sandbox answers $method $path', (asked) => isAnswered(asked));
 
-const sampled = tries(300);
+const sampled = fuzzRuns(300);
 const anOriginal = fc.constantFrom(...originals);
 
 test('whatever the body of a request holds, it is carried out or refused', sampled.test, async () => {

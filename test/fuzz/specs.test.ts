@@ -3,12 +3,19 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { desire } from '../../src/core/desire.ts';
+import { desiredResources } from '../../src/core/desired.ts';
 import { kinds } from '../../src/kinds/index.ts';
-import { loadFiles } from '../../src/spec/load.ts';
-import { formatProblems } from '../../src/spec/report.ts';
+import { formatProblems } from '../../src/spec/format-problems.ts';
+import { loadSpecFiles } from '../../src/spec/load.ts';
 import { HOUSE, MAIN, referring, SHORT, TAX, tax, together, VARIABLES } from '../spec/support.ts';
-import { deep, MANY, mutatedBytes, mutatedJson, polluted, tries } from '../support/mutations.ts';
+import {
+  fuzzRuns,
+  MANY_CHARACTERS,
+  mutatedBytes,
+  mutatedJson,
+  nestedText,
+  pollutedProperties,
+} from '../support/mutations.ts';
 
 const EXAMPLES = path.resolve(import.meta.dirname, '../../specs/examples');
 
@@ -70,7 +77,7 @@ const WORDS = [
 
 /** Whatever comes in is refused in places of the file, or means something that can be wanted. */
 function isUnderstood(bytes: Uint8Array): void {
-  const { specs, problems } = loadFiles([{ file: 'x.yaml', bytes }], [], 'x.yaml');
+  const { specs, problems } = loadSpecFiles([{ file: 'x.yaml', bytes }], [], 'x.yaml');
   const lines = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes).split('\n');
   for (const { position, message } of problems) {
     expect(position.file).toBe('x.yaml');
@@ -82,11 +89,11 @@ function isUnderstood(bytes: Uint8Array): void {
   }
   expect(formatProblems(problems).replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u);
   expect(specs === undefined).toBe(problems.length > 0);
-  if (specs) for (const { id } of desire(specs.pairs, [...kinds.values()])) expect(id).not.toBe('');
-  expect(polluted()).toEqual([]);
+  if (specs) for (const { id } of desiredResources(specs.pairs, [...kinds.values()])) expect(id).not.toBe('');
+  expect(pollutedProperties()).toEqual([]);
 }
 
-const byBytes = tries(1_500);
+const byBytes = fuzzRuns(1_500);
 
 test(
   'whatever becomes of the bytes of specs, variables and defaults, every problem has a place',
@@ -96,7 +103,7 @@ test(
   },
 );
 
-const byForm = tries(600);
+const byForm = fuzzRuns(600);
 
 test('whatever values and keys a spec has, it is refused with a place, or can be wanted', byForm.test, () => {
   const documents = originals.flatMap((text) => text.split(/^---$/m)).map((text) => parse(text) as unknown);
@@ -109,9 +116,11 @@ test('whatever values and keys a spec has, it is refused with a place, or can be
   );
 });
 
-const full = (piece: string, share = 1): string => piece.repeat((MANY * share) / piece.length);
+const full = (piece: string, share = 1): string => piece.repeat((MANY_CHARACTERS * share) / piece.length);
 const numbered = (piece: (index: number) => string): string =>
-  Array.from({ length: MANY / piece(MANY).length }, (_, index) => piece(index)).join('');
+  Array.from({ length: MANY_CHARACTERS / piece(MANY_CHARACTERS).length }, (_, index) => piece(index)).join(
+    '',
+  );
 
 /** As much as a file may hold: each would take minutes if the work grew with its square. */
 const HUGE: [name: string, text: string][] = [
@@ -154,9 +163,9 @@ const HUGE: [name: string, text: string][] = [
   ['documents of nothing', full('---\n')],
   ['replacement characters', `a: ${full('\ufffd', 1 / 3)}`],
   ['characters of two halves', `a: ${full('\ud83d\ude00', 1 / 2)}`],
-  ['brackets that are nested and closed', full(`a: ${deep(60)}\n`)],
+  ['brackets that are nested and closed', full(`a: ${nestedText(60)}\n`)],
 ];
 
-test.each(HUGE)('a file full of %s is understood or refused', tries(1).test, (_, text) => {
+test.each(HUGE)('a file full of %s is understood or refused', fuzzRuns(1).test, (_, text) => {
   isUnderstood(Buffer.from(text));
 });

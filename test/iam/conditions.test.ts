@@ -1,12 +1,12 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: policy variables are written like this
 import { describe, expect, test } from 'vitest';
-import { failedCondition } from '../../src/iam/conditions.ts';
+import { findFailedCondition } from '../../src/iam/conditions.ts';
 import { matchArn, matchWildcard, tokenize } from '../../src/iam/wildcard.ts';
 
-type Condition = Parameters<typeof failedCondition>[0];
+type Condition = Parameters<typeof findFailedCondition>[0];
 
 const holds = (condition: Condition, context: Record<string, string[]>, version = '2012-10-17'): boolean =>
-  failedCondition(
+  findFailedCondition(
     condition,
     new Map(Object.entries(context).map(([key, values]) => [key.toLowerCase(), values])),
     version,

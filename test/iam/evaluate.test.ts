@@ -550,7 +550,7 @@ describe('a decision says why', () => {
         ...statementsOf(grant(BUCKET)),
       ),
     );
-    expect(decision.nearest).toBeUndefined();
+    expect(decision.nearMiss).toBeUndefined();
     const known = evaluate(via(OBJECT), {
       ...identity(
         allow('s3:*'),
@@ -559,7 +559,7 @@ describe('a decision says why', () => {
       ),
       ...resource(allow('kms:*', toAccount(ACCOUNT))),
     });
-    expect(known.nearest).toMatchObject({
+    expect(known.nearMiss).toMatchObject({
       index: 2,
       part: 'condition',
       key: 'kms:EncryptionContext:aws:s3:arn',

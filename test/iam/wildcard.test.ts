@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   couldMatch,
-  isPlain,
-  isPlainArn,
+  isPrefixArnPattern,
+  isPrefixPattern,
   matchArn,
   matchWildcard,
   tokenize,
@@ -42,8 +42,13 @@ describe('what is told of a pattern without looking at each character', () => {
   });
 
   it.each([
-    ['any text', '', isPlain, (wanted: string, given: string) => matchWildcard(wanted, given)],
-    ['an ARN', 'a::b:', isPlainArn, (wanted: string, given: string) => matchArn(tokenize(wanted), given)],
+    ['any text', '', isPrefixPattern, (wanted: string, given: string) => matchWildcard(wanted, given)],
+    [
+      'an ARN',
+      'a::b:',
+      isPrefixArnPattern,
+      (wanted: string, given: string) => matchArn(tokenize(wanted), given),
+    ],
   ])('is whether a plain one matches %s', (_, start, isSimple, match) => {
     let told = 0;
     fc.assert(

@@ -1,17 +1,17 @@
 import { expect, test } from 'vitest';
-import type { Outcome } from '../../src/reconcile.ts';
-import { aWorld, TAX, type World } from '../support/world.ts';
+import type { Outcome } from '../../src/reconcile/reconcile.ts';
+import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 
 const sorted = (names: string[]) => [...names].sort();
 const announced = ({ plan }: Outcome) => sorted(plan.waves.flat().flatMap(({ calls }) => calls));
-const sent = ({ sandbox }: World) =>
+const sent = ({ sandbox }: TestEnv) =>
   sorted(
     sandbox.log.entries
       .filter(({ write }) => write)
       .map(({ service, operation }) => `${service}:${operation}`),
   );
 
-const MORE = TAX.replace(
+const MORE = TAX_SPEC.replace(
   'alias/acme-tax }',
   '{ alias: alias/acme-tax, description: Ours, rotation: true, rotationPeriodInDays: 100 }, blockPublicAccess: true, objectOwnership: BucketOwnerEnforced }',
 ).replace(
@@ -21,8 +21,8 @@ const MORE = TAX.replace(
 
 /** What is declared first, and what then: between them every call of an update. */
 const STORIES: [title: string, ...yaml: string[]][] = [
-  ['a pair, and nothing more', TAX, TAX],
-  ['settings that come later', TAX, MORE],
+  ['a pair, and nothing more', TAX_SPEC, TAX_SPEC],
+  ['settings that come later', TAX_SPEC, MORE],
   [
     'settings that become others',
     MORE,
@@ -39,28 +39,28 @@ const STORIES: [title: string, ...yaml: string[]][] = [
 ];
 
 test.each(STORIES)('a plan names each call that its changes will make: %s', async (_, ...yaml) => {
-  await using world = await aWorld();
+  await using env = await testEnv();
   for (const one of yaml) {
-    world.sandbox.log.reset();
-    const outcome = await world.with(one, {
-      allow: ['change-boundary', 'open-public-access', 'change-ownership', 'change-role'],
+    env.sandbox.log.reset();
+    const outcome = await env.reconcileWith(one, {
+      allowedRisks: ['change-boundary', 'open-public-access', 'change-ownership', 'change-role'],
     });
     expect(outcome.refusals).toEqual([]);
     expect(
       outcome.results.every(({ result }) => result === 'applied'),
       JSON.stringify(outcome.results),
     ).toBe(true);
-    expect(announced(outcome)).toEqual(sent(world));
+    expect(announced(outcome)).toEqual(sent(env));
   }
 });
 
 test('and those with which it takes something away', async () => {
-  const pruned = TAX.replace('  rules:', '  policy: { deletion: Remove }\n  rules:');
-  const other = TAX.replaceAll('tax', 'books');
-  await using world = await aWorld();
-  await world.with(`${pruned}---\n${other}`);
-  world.sandbox.log.reset();
-  const outcome = await world.with(other, { prune: true });
+  const pruned = TAX_SPEC.replace('  rules:', '  policy: { deletion: Remove }\n  rules:');
+  const other = TAX_SPEC.replaceAll('tax', 'books');
+  await using env = await testEnv();
+  await env.reconcileWith(`${pruned}---\n${other}`);
+  env.sandbox.log.reset();
+  const outcome = await env.reconcileWith(other, { prune: true });
   expect(announced(outcome)).toContain('iam:DeleteRole');
-  expect(announced(outcome)).toEqual(sent(world));
+  expect(announced(outcome)).toEqual(sent(env));
 });

@@ -34,20 +34,20 @@ import {
   type ServerSideEncryptionRule,
 } from '@aws-sdk/client-s3';
 import { describe, expect, test } from 'vitest';
-import type { Door } from '../../src/aws/door.ts';
-import { stableJson } from '../../src/canonical.ts';
-import { desire } from '../../src/core/desire.ts';
-import { difference, settled } from '../../src/core/plan.ts';
-import type { Actual, Seen } from '../../src/core/resource.ts';
-import { ACTIONS as PROOF_ACTIONS } from '../../src/doctor/read.ts';
+import type { AwsClient } from '../../src/aws/client.ts';
+import { desiredResources } from '../../src/core/desired.ts';
+import { resolveDesired, resourceDiff } from '../../src/core/plan.ts';
+import type { ActualState, Current } from '../../src/core/resource.ts';
+import { FACT_ACTIONS as PROOF_ACTIONS } from '../../src/facts/collect.ts';
 import { kinds } from '../../src/kinds/index.ts';
-import { observe } from '../../src/steps/observe.ts';
+import { observe } from '../../src/reconcile/observe.ts';
+import { canonicalJson } from '../../src/util/canonical-json.ts';
+import { ACCOUNT_SPECS, type TestEnv, testEnv } from '../support/env.ts';
 import { stateOf } from '../support/state.ts';
-import { ACCOUNTS, aWorld, type World } from '../support/world.ts';
 
 /** A pair that declares something of everything. */
 const BOUNDARY = 'arn:aws:iam::aws:policy/AmazonS3FullAccess';
-const FULL = `${ACCOUNTS}apiVersion: replikey.dev/v1
+const FULL = `${ACCOUNT_SPECS}apiVersion: replikey.dev/v1
 kind: BucketReplication
 metadata: { name: tax }
 spec:
@@ -87,7 +87,7 @@ const west = { account: 'backup', region: 'us-west-2' };
 /** What somebody does by hand, and what the plan then names: resource, and path of each field. */
 interface Perturbation {
   name: string;
-  disturb(door: Door): Promise<unknown>;
+  disturb(door: AwsClient): Promise<unknown>;
   planned: Record<string, string[]>;
   /** Risks that healing it takes. */
   allow?: string[];
@@ -140,7 +140,7 @@ const ofEncryption = (
   allow,
 });
 
-const keyOf = async (door: Door): Promise<string> =>
+const keyOf = async (door: AwsClient): Promise<string> =>
   (await door.send(east, new DescribeKeyCommand({ KeyId: 'alias/acme-tax' }))).KeyMetadata?.KeyId ?? '';
 
 /** For every kind: what is disturbed, and what exactly is found. */
@@ -469,11 +469,11 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
   ],
 };
 
-const resourcesOf = ({ specs }: World) => desire(specs.pairs, [...kinds.values()]);
+const resourcesOf = ({ specs }: TestEnv) => desiredResources(specs.pairs, [...kinds.values()]);
 
 /** What AWS shows of every resource, each read by its kind. */
-async function seenOf(world: World): Promise<Actual> {
-  return observe(resourcesOf(world), kinds, world.door);
+async function seenOf(env: TestEnv): Promise<ActualState> {
+  return observe(resourcesOf(env), kinds, env.door);
 }
 
 test('there is a disturbance for every kind, and for no other', () => {
@@ -482,49 +482,53 @@ test('there is a disturbance for every kind, and for no other', () => {
 
 describe('every kind', () => {
   test('sees nothing where nothing is, and does not write to find out', async () => {
-    await using world = await aWorld(FULL);
-    const actual = await observe(resourcesOf(world), kinds, world.door.readOnly());
+    await using env = await testEnv(FULL);
+    const actual = await observe(resourcesOf(env), kinds, env.door.readOnly());
     expect(new Set([...actual.values()].map(({ state }) => state))).toEqual(new Set(['absent']));
-    expect(world.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
+    expect(env.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
   });
 
   test('sees what it wrote, in the normal form of what was declared', async () => {
-    await using world = await aWorld(FULL);
-    await world.reconcile();
-    const actual = await seenOf(world);
-    for (const resource of resourcesOf(world)) {
+    await using env = await testEnv(FULL);
+    await env.reconcile();
+    const actual = await seenOf(env);
+    for (const resource of resourcesOf(env)) {
       const kind = kinds.get(resource.kind);
       const observation = actual.get(resource.id);
       if (!kind || observation?.state !== 'present')
         throw new Error(`${resource.id} is ${observation?.state}`);
-      const desired = settled(resource, actual, kind);
-      expect(difference(observation.seen, desired, kind), resource.id).toEqual([]);
+      const desired = resolveDesired(resource, actual, kind);
+      expect(resourceDiff(observation.current, desired, kind), resource.id).toEqual([]);
       // One normal form: a second time changes nothing.
-      expect(stableJson(kind.canonical(desired)), resource.id).toBe(stableJson(desired));
+      expect(canonicalJson(kind.normalize(desired)), resource.id).toBe(canonicalJson(desired));
     }
   });
 
   test('can write again what is there, and leaves everything as it is', async () => {
-    await using world = await aWorld(FULL);
-    await world.reconcile();
-    const before = stateOf(world.sandbox);
-    const actual = await seenOf(world);
-    for (const resource of resourcesOf(world)) {
+    await using env = await testEnv(FULL);
+    await env.reconcile();
+    const before = stateOf(env.sandbox);
+    const actual = await seenOf(env);
+    for (const resource of resourcesOf(env)) {
       const kind = kinds.get(resource.kind);
       const observation = actual.get(resource.id);
-      const seen = observation?.state === 'present' ? (observation.seen as Seen) : undefined;
-      if (kind) await kind.write(world.door, { ...resource, spec: settled(resource, actual, kind) }, seen);
+      const seen = observation?.state === 'present' ? (observation.current as Current) : undefined;
+      if (kind)
+        await kind.write(env.door, { ...resource, spec: resolveDesired(resource, actual, kind) }, seen);
     }
-    expect(stateOf(world.sandbox)).toEqual(before);
+    expect(stateOf(env.sandbox)).toEqual(before);
   });
 
   test('names the IAM actions of every call that it sends, and so does the proof', async () => {
-    await using world = await aWorld(FULL);
-    await world.reconcile();
-    await world.reconcile();
-    const ofKinds = [...kinds.values()].flatMap(({ actions }) => [...actions.read, ...actions.write]);
+    await using env = await testEnv(FULL);
+    await env.reconcile();
+    await env.reconcile();
+    const ofKinds = [...kinds.values()].flatMap(({ permissions: actions }) => [
+      ...actions.read,
+      ...actions.write,
+    ]);
     const named = new Set([...ofKinds, ...PROOF_ACTIONS]);
-    const sent = Object.keys(world.sandbox.log.counts()).filter((call) => call !== 'sts:GetCallerIdentity');
+    const sent = Object.keys(env.sandbox.log.counts()).filter((call) => call !== 'sts:GetCallerIdentity');
     expect(sent.filter((call) => !named.has(ACTIONS[call] ?? call))).toEqual([]);
   });
 });
@@ -542,31 +546,31 @@ const ACTIONS: Record<string, string> = {
 
 describe.each(Object.entries(PERTURBATIONS))('%s, disturbed by hand', (_, perturbations) => {
   test.each(perturbations)('$name: the plan names it, and healing it leaves nothing to do', async (given) => {
-    await using world = await aWorld(FULL);
-    await world.reconcile();
-    await given.disturb(world.door);
+    await using env = await testEnv(FULL);
+    await env.reconcile();
+    await given.disturb(env.door);
 
-    const { plan } = await world.reconcile({ dryRun: true });
+    const { plan } = await env.reconcile({ dryRun: true });
     const named = plan.waves.flat().map(({ id, patch }) => [id, patch.map(({ path }) => path).sort()]);
     const expected = Object.entries(given.planned);
     expect(named.map(([id]) => id).sort()).toEqual(expected.map(([id]) => id).sort());
     for (const [id, paths] of expected) expect(Object.fromEntries(named)[id]).toEqual([...paths].sort());
     for (const step of plan.waves.flat()) expect(step.why.join()).not.toBe('');
 
-    const healed = await world.reconcile({ allow: given.allow ?? [] });
+    const healed = await env.reconcile({ allowedRisks: given.allow ?? [] });
     expect(healed.results.filter(({ result }) => result !== 'applied')).toEqual([]);
-    expect(healed.left?.waves).toEqual([]);
+    expect(healed.remaining?.waves).toEqual([]);
   });
 });
 
 test('a key that is switched off blocks what needs it, and is never switched on by us', async () => {
-  await using world = await aWorld(FULL);
-  await world.reconcile();
-  await world.door.send(east, new DisableKeyCommand({ KeyId: await keyOf(world.door) }));
-  world.sandbox.log.reset();
-  const { plan } = await world.reconcile();
+  await using env = await testEnv(FULL);
+  await env.reconcile();
+  await env.door.send(east, new DisableKeyCommand({ KeyId: await keyOf(env.door) }));
+  env.sandbox.log.reset();
+  const { plan } = await env.reconcile();
   expect(plan.blocked).toMatchObject([
     { id: 'kms.key/alias/acme-tax@main/us-east-1', why: expect.stringMatching(/is Disabled; enable it/) },
   ]);
-  expect(world.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
+  expect(env.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
 });

@@ -1,8 +1,8 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { stableJson } from '../../src/canonical.ts';
-import { fromAws, isV1, type RuleSpec, toAws } from '../../src/kinds/replication-rule.ts';
+import { fromS3Rule, isV1Rule, type RuleSpec, toS3Rule } from '../../src/kinds/replication-rule.ts';
+import { canonicalJson } from '../../src/util/canonical-json.ts';
 
 const KEY = 'arn:aws:kms:us-west-2:111122223333:key/11111111-2222-3333-4444-555555555555';
 const BUCKET = 'arn:aws:s3:::acme-tax-replica';
@@ -32,33 +32,33 @@ const fromS3 = (more: Partial<ReplicationRule> = {}): ReplicationRule => ({
 
 describe('what is sent', () => {
   test('the selection of encrypted objects and the replica key stand together, since S3 refuses either alone', () => {
-    const rule = toAws('r', aRule());
+    const rule = toS3Rule('r', aRule());
     expect(rule.SourceSelectionCriteria).toEqual({ SseKmsEncryptedObjects: { Status: 'Enabled' } });
     expect(rule.Destination?.EncryptionConfiguration).toEqual({ ReplicaKmsKeyID: KEY });
   });
   test('an event threshold is sent with replication time control only, since S3 refuses it without', () => {
-    expect(toAws('r', aRule()).Destination?.Metrics).toEqual({ Status: 'Enabled' });
-    expect(toAws('r', aRule()).Destination).not.toHaveProperty('ReplicationTime');
-    const { Destination } = toAws('r', aRule({ replicationTimeControl: true }));
+    expect(toS3Rule('r', aRule()).Destination?.Metrics).toEqual({ Status: 'Enabled' });
+    expect(toS3Rule('r', aRule()).Destination).not.toHaveProperty('ReplicationTime');
+    const { Destination } = toS3Rule('r', aRule({ replicationTimeControl: true }));
     expect(Destination?.Metrics).toEqual({ Status: 'Enabled', EventThreshold: { Minutes: 15 } });
     expect(Destination?.ReplicationTime).toEqual({ Status: 'Enabled', Time: { Minutes: 15 } });
   });
   test('no source selection is sent empty, since S3 refuses that', () => {
-    expect(toAws('r', aRule({ sseKmsEncryptedObjects: false }))).not.toHaveProperty(
+    expect(toS3Rule('r', aRule({ sseKmsEncryptedObjects: false }))).not.toHaveProperty(
       'SourceSelectionCriteria',
     );
   });
   test('a filter, a priority and a word on delete markers are always there: the second version of the schema', () => {
-    const rule = toAws('r', aRule({ prefix: '' }));
+    const rule = toS3Rule('r', aRule({ prefix: '' }));
     expect(rule).toMatchObject({
       Filter: { Prefix: '' },
       Priority: 1,
       DeleteMarkerReplication: { Status: 'Disabled' },
     });
-    expect(isV1(rule)).toBe(false);
+    expect(isV1Rule(rule)).toBe(false);
   });
   test('two predicates or more stand in And, one alone', () => {
-    const filterOf = (more: Partial<RuleSpec>) => toAws('r', aRule(more)).Filter;
+    const filterOf = (more: Partial<RuleSpec>) => toS3Rule('r', aRule(more)).Filter;
     expect(filterOf({ prefix: '', tags: { a: '1' } })).toEqual({ Tag: { Key: 'a', Value: '1' } });
     expect(filterOf({ tags: { a: '1' } })).toEqual({
       And: { Prefix: 'Tax/', Tags: [{ Key: 'a', Value: '1' }] },
@@ -73,7 +73,7 @@ describe('what is sent', () => {
     });
   });
   test('the element for existing objects is never sent, since S3 answers it with MalformedXML', () => {
-    expect(toAws('r', aRule())).not.toHaveProperty('ExistingObjectReplication');
+    expect(toS3Rule('r', aRule())).not.toHaveProperty('ExistingObjectReplication');
   });
 });
 
@@ -120,13 +120,13 @@ describe('what comes back in other words is no difference', () => {
     ],
   ];
   test.each(same)('%s', (_, one, other) => {
-    expect(stableJson(fromAws(fromS3(one)))).toBe(stableJson(fromAws(fromS3(other))));
+    expect(canonicalJson(fromS3Rule(fromS3(one)))).toBe(canonicalJson(fromS3Rule(fromS3(other))));
   });
 
   test('a rule of the first version is told from one that says Disabled, since it does replicate delete markers', () => {
     const { Filter: _, DeleteMarkerReplication: __, ...old } = fromS3({ Prefix: 'Tax/' });
-    expect(isV1(old)).toBe(true);
-    expect(fromAws(old)).toMatchObject({ prefix: 'Tax/' });
+    expect(isV1Rule(old)).toBe(true);
+    expect(fromS3Rule(old)).toMatchObject({ prefix: 'Tax/' });
   });
 });
 
@@ -152,7 +152,7 @@ test('whatever a rule says, it comes back from S3 as it was sent', () => {
     });
   fc.assert(
     fc.property(rule, (given) => {
-      expect(stableJson(fromAws(toAws('r', given)))).toBe(stableJson(given));
+      expect(canonicalJson(fromS3Rule(toS3Rule('r', given)))).toBe(canonicalJson(given));
     }),
   );
 });

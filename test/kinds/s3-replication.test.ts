@@ -1,7 +1,7 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Seen } from '../../src/core/resource.ts';
+import type { Current } from '../../src/core/resource.ts';
 import type { RuleSpec } from '../../src/kinds/replication-rule.ts';
 import { type S3Replication, s3Replication } from '../../src/kinds/s3-replication.ts';
 
@@ -27,7 +27,7 @@ function allotted(
   theirs: number[] = [],
 ): Record<string, number | undefined> {
   const rest = theirs.map((Priority, index): Partial<ReplicationRule> => ({ ID: `t${index}`, Priority }));
-  const seen: Seen<S3Replication> = { spec: aConfiguration(ours), attrs: {}, rest };
+  const seen: Current<S3Replication> = { spec: aConfiguration(ours), attrs: {}, foreign: rest };
   const { rules = {} } = s3Replication.complete?.(aConfiguration(desired), seen) ?? {};
   return Object.fromEntries(Object.entries(rules).map(([id, { priority }]) => [id, priority]));
 }

@@ -1,10 +1,10 @@
 import { DeleteBucketReplicationCommand } from '@aws-sdk/client-s3';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { type Cluster, followCluster } from '../../src/kubernetes/cluster.ts';
-import type { ResourceCondition } from '../../src/kubernetes/resource-status.ts';
-import { listOf, type ResourceKind } from '../../src/kubernetes/resources.ts';
-import { controlling, INTERVAL } from '../support/controlling.ts';
-import { aWorld, TAX, type World } from '../support/world.ts';
+import { type Cluster, watchCluster } from '../../src/kubernetes/cluster.ts';
+import { collectionPathOf, type ResourceKind } from '../../src/kubernetes/resources.ts';
+import type { ResourceCondition } from '../../src/kubernetes/status.ts';
+import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
+import { RESYNC_INTERVAL_MS, testController } from '../support/test-controller.ts';
 import { NAMESPACE } from './api-server.ts';
 import { type StandIn, startStandIn } from './stand-in.ts';
 
@@ -29,12 +29,12 @@ afterEach(async () => {
 });
 
 /** A controller that reads from a cluster and tells it how pairs fare. */
-async function following(world: World, server: StandIn, more: { leads?: (bucket: string) => boolean } = {}) {
+async function following(env: TestEnv, server: StandIn, more: { leads?: (bucket: string) => boolean } = {}) {
   const leads = more.leads ?? (() => true);
   let cluster: Cluster | undefined;
-  const { controller, clock, lines, log, idle } = controlling(world, {
-    mayWrite: ({ pairs }) => leads(pairs[0]?.source.bucket ?? ''),
-    onStatus: (after, before) => cluster?.tell(after, before),
+  const { controller, clock, lines, log, idle } = testController(env, {
+    isLeaderFor: ({ pairs }) => leads(pairs[0]?.source.bucket ?? ''),
+    onStatusUpdate: (after, before) => cluster?.report(after, before),
   });
   const stop = new AbortController();
   stops.push(async () => {
@@ -43,14 +43,14 @@ async function following(world: World, server: StandIn, more: { leads?: (bucket:
     await cluster?.drain();
   });
   const api = server.admin;
-  cluster = await followCluster({
+  cluster = await watchCluster({
     api,
     clock,
-    chance: () => 0.5,
+    random: () => 0.5,
     log,
     instance: 'replikey-0',
     controller,
-    leads,
+    isLeaderForBucket: leads,
     signal: stop.signal,
   });
   return {
@@ -63,13 +63,13 @@ async function following(world: World, server: StandIn, more: { leads?: (bucket:
     until: (check: () => Promise<void> | void) =>
       vi.waitFor(
         async () => {
-          await clock.pass(200);
+          await clock.advance(200);
           await check();
         },
         { timeout: 20_000, interval: 20 },
       ),
     round: async () => {
-      await clock.pass(INTERVAL * 1.2);
+      await clock.advance(RESYNC_INTERVAL_MS * 1.2);
       await idle();
     },
   };
@@ -81,7 +81,7 @@ const create = async (
   spec: object,
   kind: ResourceKind = 'BucketReplication',
 ) => {
-  const answer = await admin.request('POST', listOf(kind, NAMESPACE), {
+  const answer = await admin.request('POST', collectionPathOf(kind, NAMESPACE), {
     apiVersion: 'replikey.dev/v1',
     kind,
     metadata: { name },
@@ -90,11 +90,11 @@ const create = async (
   expect(answer.status).toBe(201);
 };
 const get = async ({ admin }: StandIn, name: string, kind: ResourceKind = 'BucketReplication') =>
-  (await admin.request('GET', `${listOf(kind, NAMESPACE)}/${name}`)).body;
+  (await admin.request('GET', `${collectionPathOf(kind, NAMESPACE)}/${name}`)).body;
 const change = ({ admin }: StandIn, name: string, spec: object) =>
   admin.request(
     'PATCH',
-    `${listOf('BucketReplication', NAMESPACE)}/${name}`,
+    `${collectionPathOf('BucketReplication', NAMESPACE)}/${name}`,
     { spec },
     'application/merge-patch+json',
   );
@@ -107,14 +107,14 @@ const ready = async (
 const patches = ({ log }: StandIn) => log.filter((line) => /^PATCH .*\/status$/.test(line)).length;
 const events = async ({ admin }: StandIn): Promise<{ reason: string; note: string; type: string }[]> =>
   (await admin.request('GET', EVENTS)).body.items;
-const writes = ({ sandbox }: World) => sandbox.log.entries.filter(({ write }) => write).length;
+const writes = ({ sandbox }: TestEnv) => sandbox.log.entries.filter(({ write }) => write).length;
 
 describe('what is declared in a cluster', () => {
   test('is brought about; its status says so, with an event; and then nothing is written any more', async () => {
-    await using world = await aWorld();
+    await using env = await testEnv();
     await using server = await startStandIn();
     await create(server, 'tax', pair('tax'));
-    const { until, round } = await following(world, server);
+    const { until, round } = await following(env, server);
     await until(async () => expect(await ready(server, 'tax')).toMatchObject({ status: 'True' }));
     expect((await get(server, 'tax')).status).toEqual({
       observedGeneration: 1,
@@ -139,11 +139,11 @@ describe('what is declared in a cluster', () => {
       ]),
     );
 
-    const before = { patches: patches(server), writes: writes(world), events: (await events(server)).length };
+    const before = { patches: patches(server), writes: writes(env), events: (await events(server)).length };
     for (let count = 0; count < 5; count++) await round();
     expect({
       patches: patches(server),
-      writes: writes(world),
+      writes: writes(env),
       events: (await events(server)).length,
     }).toEqual(before);
     // That all is well still is told every hour.
@@ -152,27 +152,27 @@ describe('what is declared in a cluster', () => {
   });
 
   test('is followed as it changes, and the status is about the generation that it names', async () => {
-    await using world = await aWorld();
+    await using env = await testEnv();
     await using server = await startStandIn();
     await create(server, 'tax', pair('tax'));
-    const { until, controller } = await following(world, server);
+    const { until, controller } = await following(env, server);
     await until(async () => expect(await ready(server, 'tax')).toMatchObject({ status: 'True' }));
     await change(server, 'tax', { rules: [{ prefix: 'Tax/', metrics: false }] });
     await until(async () => expect((await get(server, 'tax')).status.observedGeneration).toBe(2));
     expect(controller.status().pairs[0]?.changes[0]).toMatchObject({ cause: 'spec', result: 'applied' });
     // What means the same in other words is another generation, and nothing to do.
-    const before = writes(world);
+    const before = writes(env);
     await change(server, 'tax', { rules: [{ prefix: 'Tax/', metrics: false, enabled: true }] });
     await until(async () => expect((await get(server, 'tax')).status.observedGeneration).toBe(3));
-    expect(writes(world)).toBe(before);
+    expect(writes(env)).toBe(before);
   });
 
   test('what is not right is not Ready, in the words of a file, while the others go on; mended, it counts', async () => {
-    await using world = await aWorld();
+    await using env = await testEnv();
     await using server = await startStandIn();
     await create(server, 'tax', elsewhere('tax', 'mars'));
     await create(server, 'books', pair('books'));
-    const { until } = await following(world, server);
+    const { until } = await following(env, server);
     await until(async () => expect(await ready(server, 'books')).toMatchObject({ status: 'True' }));
     await until(async () =>
       expect(await ready(server, 'tax')).toMatchObject({
@@ -196,10 +196,10 @@ describe('what is declared in a cluster', () => {
   });
 
   test('what becomes wrong counts as it last was right, and says both', async () => {
-    await using world = await aWorld();
+    await using env = await testEnv();
     await using server = await startStandIn();
     await create(server, 'tax', pair('tax'));
-    const { until, round } = await following(world, server);
+    const { until, round } = await following(env, server);
     await until(async () => expect(await ready(server, 'tax')).toMatchObject({ status: 'True' }));
     await change(server, 'tax', elsewhere('tax', 'mars'));
     await until(async () =>
@@ -210,40 +210,34 @@ describe('what is declared in a cluster', () => {
         message: expect.stringMatching(/looks like us-east-1\nit counts as it was when it last was right$/),
       }),
     );
-    await world.door.send(
-      { region: 'us-east-1' },
-      new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }),
-    );
+    await env.door.send({ region: 'us-east-1' }, new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }));
     await round();
-    expect((await world.with(TAX, { dryRun: true })).plan.waves).toEqual([]);
+    expect((await env.reconcileWith(TAX_SPEC, { dryRun: true })).plan.waves).toEqual([]);
     expect(await ready(server, 'tax')).toMatchObject({ reason: 'Invalid' });
   });
 
   test('what is deleted is left in AWS as it is; that nothing is declared any more is no mistake', async () => {
-    await using world = await aWorld();
+    await using env = await testEnv();
     await using server = await startStandIn();
     await create(server, 'tax', pair('tax'));
-    const { until, round, controller } = await following(world, server);
+    const { until, round, controller } = await following(env, server);
     await until(async () => expect(await ready(server, 'tax')).toMatchObject({ status: 'True' }));
-    const before = writes(world);
-    await server.admin.request('DELETE', `${listOf('BucketReplication', NAMESPACE)}/tax`);
+    const before = writes(env);
+    await server.admin.request('DELETE', `${collectionPathOf('BucketReplication', NAMESPACE)}/tax`);
     await until(() => expect(controller.status().pairs).toEqual([]));
     await round();
-    expect(writes(world)).toBe(before);
+    expect(writes(env)).toBe(before);
     expect(controller.status()).toMatchObject({ problems: [], isSynced: true });
     // And then nobody heals it.
-    await world.door.send(
-      { region: 'us-east-1' },
-      new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }),
-    );
+    await env.door.send({ region: 'us-east-1' }, new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }));
     await round();
-    expect(writes(world)).toBe(before + 1);
+    expect(writes(env)).toBe(before + 1);
   });
 
   test('a cluster in which nothing is declared yet is no mistake, either', async () => {
-    await using world = await aWorld();
+    await using env = await testEnv();
     await using server = await startStandIn();
-    const { controller, lines, until } = await following(world, server);
+    const { controller, lines, until } = await following(env, server);
     expect(controller.status()).toMatchObject({ isSynced: true, problems: [], pairs: [] });
     await create(server, 'tax', pair('tax'));
     await until(async () => expect(await ready(server, 'tax')).toMatchObject({ status: 'True' }));
@@ -251,7 +245,7 @@ describe('what is declared in a cluster', () => {
   });
 
   test('Accounts, Defaults and Guardrails are resources, too, and say whether they count', async () => {
-    await using world = await aWorld();
+    await using env = await testEnv();
     await using server = await startStandIn();
     await create(server, 'house', { destination: { region: 'us-west-2' } }, 'Defaults');
     await create(server, 'here', { regions: ['us-east-1', 'us-west-2'] }, 'Guardrails');
@@ -265,7 +259,7 @@ describe('what is declared in a cluster', () => {
       destination: named(destination),
     });
     await create(server, 'far', elsewhere('far', 'eu-west-1'));
-    const { until } = await following(world, server);
+    const { until } = await following(env, server);
     await until(async () => {
       expect(await ready(server, 'far')).toMatchObject({ reason: 'Invalid' });
       for (const [name, kind] of [
@@ -279,54 +273,54 @@ describe('what is declared in a cluster', () => {
   });
 
   test('where Guardrails were never right nothing counts: what they would forbid is not known', async () => {
-    await using world = await aWorld();
+    await using env = await testEnv();
     await using server = await startStandIn();
     await create(server, 'tax', pair('tax'));
     await create(server, 'here', { regions: ['mars'] }, 'Guardrails');
-    const { until, controller } = await following(world, server);
+    const { until, controller } = await following(env, server);
     await until(async () =>
       expect(await ready(server, 'here', 'Guardrails')).toMatchObject({ reason: 'Invalid' }),
     );
     expect(controller.status().pairs).toEqual([]);
-    expect(writes(world)).toBe(0);
+    expect(writes(env)).toBe(0);
   });
 
   test('what is declared is known only when all kinds were listed', async () => {
-    await using world = await aWorld();
+    await using env = await testEnv();
     await using server = await startStandIn();
     await create(server, 'tax', pair('tax'));
     server.faults.push({ match: /GET .*guardrails/, times: 1e6, what: 403 });
-    void following(world, server);
+    void following(env, server);
     await vi.waitFor(() => expect(server.log.some((line) => line.includes('guardrails'))).toBe(true));
     await vi.waitFor(() => expect(server.watches).toBe(3));
-    expect(world.sandbox.log.entries).toEqual([]);
+    expect(env.sandbox.log.entries).toEqual([]);
   });
 });
 
 describe('the status', () => {
   test('is written by who leads alone', async () => {
-    await using world = await aWorld();
+    await using env = await testEnv();
     await using server = await startStandIn();
     await create(server, 'tax', pair('tax'));
     await create(server, 'wrong', elsewhere('wrong', 'mars'));
     let leads = false;
-    const { until, idle, cluster, controller } = await following(world, server, { leads: () => leads });
+    const { until, idle, cluster, controller } = await following(env, server, { leads: () => leads });
     await idle();
     await until(() => expect(controller.status().isSynced).toBe(true));
     expect(patches(server)).toBe(0);
     expect(await events(server)).toEqual([]);
     leads = true;
     controller.resync();
-    cluster.tellAll();
+    cluster.reportAll();
     await until(async () => expect(await ready(server, 'tax')).toMatchObject({ status: 'True' }));
     await until(async () => expect(await ready(server, 'wrong')).toMatchObject({ status: 'False' }));
   });
 
   test('keeps conditions of others, is put back where somebody took it away, and says since when, whoever writes it', async () => {
-    await using world = await aWorld();
+    await using env = await testEnv();
     await using server = await startStandIn();
     await create(server, 'tax', pair('tax'));
-    const at = `${listOf('BucketReplication', NAMESPACE)}/tax/status`;
+    const at = `${collectionPathOf('BucketReplication', NAMESPACE)}/tax/status`;
     const apply = (status: unknown) =>
       server.admin.request('PATCH', at, { status }, 'application/apply-patch+yaml');
     const since = '2020-02-02T02:02:02Z';
@@ -337,7 +331,7 @@ describe('the status', () => {
         { type: 'Verified', status: 'True', reason: 'Replicated', message: 'all', lastTransitionTime: since },
       ],
     });
-    const { until } = await following(world, server);
+    const { until } = await following(env, server);
     await until(async () => expect(await ready(server, 'tax')).toMatchObject({ reason: 'Converged' }));
     const { conditions } = (await get(server, 'tax')).status;
     const of = (type: string) => conditions.find((one: ResourceCondition) => one.type === type);
@@ -350,24 +344,24 @@ describe('the status', () => {
   });
 
   test('is tried again where it could not be written', async () => {
-    await using world = await aWorld();
+    await using env = await testEnv();
     await using server = await startStandIn();
     await create(server, 'tax', pair('tax'));
     server.faults.push({ match: /PATCH .*status/, times: 3, what: 500 });
     server.faults.push({ match: /PATCH .*status/, times: 1, what: 'lost' });
-    const { until, lines } = await following(world, server);
+    const { until, lines } = await following(env, server);
     await until(async () => expect(await ready(server, 'tax')).toMatchObject({ status: 'True' }));
     expect(lines.filter(({ msg }) => msg.includes('status cannot be written')).length).toBe(1);
   });
 
   test('is never written to another resource of the same name', async () => {
-    await using world = await aWorld();
+    await using env = await testEnv();
     await using server = await startStandIn();
     await create(server, 'tax', pair('tax'));
     server.faults.push({ match: /PATCH .*status/, times: 1, what: 'held' });
-    const { until } = await following(world, server);
+    const { until } = await following(env, server);
     await until(() => expect(server.faults[0]?.times).toBe(0));
-    await server.admin.request('DELETE', `${listOf('BucketReplication', NAMESPACE)}/tax`);
+    await server.admin.request('DELETE', `${collectionPathOf('BucketReplication', NAMESPACE)}/tax`);
     await create(server, 'tax', elsewhere('tax', 'mars'));
     server.release();
     await vi.waitFor(() => expect(server.holding).toBe(0));
@@ -376,15 +370,12 @@ describe('the status', () => {
   });
 
   test('drift is an event, too', async () => {
-    await using world = await aWorld();
+    await using env = await testEnv();
     await using server = await startStandIn();
     await create(server, 'tax', pair('tax'));
-    const { until, round } = await following(world, server);
+    const { until, round } = await following(env, server);
     await until(async () => expect(await ready(server, 'tax')).toMatchObject({ status: 'True' }));
-    await world.door.send(
-      { region: 'us-east-1' },
-      new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }),
-    );
+    await env.door.send({ region: 'us-east-1' }, new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }));
     await round();
     await until(async () =>
       expect(await events(server)).toContainEqual(

@@ -2,8 +2,8 @@ import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { definitions } from '../../src/kubernetes/crd.ts';
-import { listOf, PLURALS, type ResourceKind } from '../../src/kubernetes/resources.ts';
+import { renderCustomResourceDefinitions } from '../../src/kubernetes/crd.ts';
+import { collectionPathOf, RESOURCE_PLURALS, type ResourceKind } from '../../src/kubernetes/resources.ts';
 import { type ApiServer, NAMESPACE } from './api-server.ts';
 import { startRealServer, whyNoRealServer } from './real-server.ts';
 
@@ -17,7 +17,7 @@ interface Schema {
   [keyword: string]: unknown;
 }
 
-const parsed = parseAllDocuments(definitions()).map((one) => one.toJS());
+const parsed = parseAllDocuments(renderCustomResourceDefinitions()).map((one) => one.toJS());
 const schemas: [kind: string, schema: Schema][] = parsed.map((one) => [
   one.spec.names.kind,
   one.spec.versions[0].schema.openAPIV3Schema,
@@ -49,7 +49,9 @@ function unstructural(schema: Schema, at: string): string[] {
 
 describe('the definitions of the custom resources', () => {
   test('are those in deploy/kubernetes/crd.yaml', async () => {
-    await expect(definitions()).toMatchFileSnapshot(path.join(ROOT, 'deploy/kubernetes/crd.yaml'));
+    await expect(renderCustomResourceDefinitions()).toMatchFileSnapshot(
+      path.join(ROOT, 'deploy/kubernetes/crd.yaml'),
+    );
   });
 
   test.each(schemas)('%s has a structural schema', (kind, schema) => {
@@ -57,7 +59,7 @@ describe('the definitions of the custom resources', () => {
   });
 
   test('name every kind once, in this namespace, with a status of its own', () => {
-    expect(schemas.map(([kind]) => kind)).toEqual(Object.keys(PLURALS));
+    expect(schemas.map(([kind]) => kind)).toEqual(Object.keys(RESOURCE_PLURALS));
     for (const { spec } of parsed) {
       expect(spec.scope).toBe('Namespaced');
       expect(spec.versions[0].subresources).toEqual({ status: {} });
@@ -180,7 +182,7 @@ describe.skipIf(skipped)(`a real API server${skipped ? ` (skipped: ${skipped})` 
   afterAll(async () => server?.[Symbol.asyncDispose]());
 
   const dryRun = (kind: ResourceKind, spec: unknown, name = 'tax') =>
-    server.admin.request('POST', `${listOf(kind, NAMESPACE)}?dryRun=All&fieldValidation=Strict`, {
+    server.admin.request('POST', `${collectionPathOf(kind, NAMESPACE)}?dryRun=All&fieldValidation=Strict`, {
       apiVersion: 'replikey.dev/v1',
       kind,
       metadata: { name },
@@ -219,7 +221,7 @@ describe.skipIf(skipped)(`a real API server${skipped ? ` (skipped: ${skipped})` 
       for (const document of parseAllDocuments(await readFile(path.join(ROOT, 'specs', file), 'utf8'))) {
         const { kind, metadata, spec } = document.toJS();
         // What holds variables is filled in by overlays in a cluster.
-        if (!(kind in PLURALS) || JSON.stringify(spec).includes('${var.')) continue;
+        if (!(kind in RESOURCE_PLURALS) || JSON.stringify(spec).includes('${var.')) continue;
         const { status, body } = await dryRun(kind, spec, metadata.name);
         expect(status, `${file}: ${body.message}`).toBe(201);
         count += 1;

@@ -1,10 +1,10 @@
 import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
-import type { Change, PairStatus } from '../../src/controller/status.ts';
+import type { PairChange, PairStatus } from '../../src/controller/status.ts';
 import type { KubernetesApi } from '../../src/kubernetes/api.ts';
-import { noticesOf } from '../../src/kubernetes/notices.ts';
-import { createRecorder } from '../../src/kubernetes/recorder.ts';
-import type { Resource } from '../../src/kubernetes/resources.ts';
+import { createEventRecorder } from '../../src/kubernetes/event-recorder.ts';
+import { resourceEventsOf } from '../../src/kubernetes/events.ts';
+import type { CustomResource } from '../../src/kubernetes/resources.ts';
 import { fakeClock } from '../support/fake-clock.ts';
 
 const AT = '2026-01-01T00:00:00.000Z';
@@ -36,7 +36,7 @@ const drifted = (reason: string, message = 'a bucket'): PairStatus => {
   const one = pair(well);
   return { ...one, conditions: { ...one.conditions, Drifted: is('True', reason, message) } };
 };
-const changed = (result: Change['result'], count = 1): PairStatus =>
+const changed = (result: PairChange['result'], count = 1): PairStatus =>
   pair(well, {
     changes: [
       {
@@ -80,17 +80,17 @@ test.each<[what: string, before: PairStatus, after: PairStatus, notices: string[
   ['a change that waits', pair(well), changed('pending'), []],
   ['a change that was told', changed('applied'), changed('applied'), []],
 ])('events of a pair: %s', (_, before, after, notices) => {
-  expect(noticesOf(before, after).map(({ reason, note }) => `${reason} ${note}`)).toEqual(notices);
+  expect(resourceEventsOf(before, after).map(({ reason, note }) => `${reason} ${note}`)).toEqual(notices);
 });
 
 describe('events that are written', () => {
-  const resource = (name: string): Resource => ({
+  const resource = (name: string): CustomResource => ({
     kind: 'BucketReplication',
     name,
     namespace: 'replikey',
     uid: `uid of ${name}`,
     generation: 1,
-    version: '1',
+    resourceVersion: '1',
     labels: {},
     spec: {},
   });
@@ -108,7 +108,7 @@ describe('events that are written', () => {
       async *watch() {},
     };
     const log = pino({ level: 'silent' });
-    return { clock, notes, recorder: createRecorder({ api, clock, log, instance: 'x'.repeat(300) }) };
+    return { clock, notes, recorder: createEventRecorder({ api, clock, log, instance: 'x'.repeat(300) }) };
   }
 
   test('are few in a storm, and more in time', async () => {
@@ -119,7 +119,7 @@ describe('events that are written', () => {
     };
     await storm(0);
     expect(notes).toHaveLength(25);
-    await clock.pass(60_000);
+    await clock.advance(60_000);
     await storm(10_000);
     expect(notes).toHaveLength(25 + 12);
   });
@@ -128,10 +128,10 @@ describe('events that are written', () => {
     const { recorder, notes, clock } = recording();
     for (let minute = 0; minute < 59; minute++) {
       await recorder.record(resource('tax'), failed());
-      await clock.pass(60_000);
+      await clock.advance(60_000);
     }
     expect(notes).toHaveLength(1);
-    await clock.pass(60_000);
+    await clock.advance(60_000);
     await recorder.record(resource('tax'), failed());
     await recorder.record(resource('tax'), failed('another'));
     await recorder.record(resource('books'), failed());

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { createElector, type Elector, LEASE_TIMES } from '../../src/controller/elector.ts';
+import { createElector, DEFAULT_LEASE_TIMES, type Elector } from '../../src/controller/leader-election.ts';
 import type { KubernetesApi } from '../../src/kubernetes/api.ts';
-import { kubernetesLease } from '../../src/kubernetes/lease.ts';
-import { type FakeClock, fakeClock, settled } from '../support/fake-clock.ts';
+import { createKubernetesLeaseStore } from '../../src/kubernetes/lease.ts';
+import { type FakeClock, fakeClock, flushPromises } from '../support/fake-clock.ts';
 import { type ApiServer, NAMESPACE } from './api-server.ts';
 import { startRealServer, whyNoRealServer } from './real-server.ts';
 import { type Fault, type StandIn, startStandIn } from './stand-in.ts';
@@ -34,25 +34,25 @@ function candidates(api: KubernetesApi, name: string, clock: FakeClock) {
     const stop = new AbortController();
     stops.push(stop);
     const elector = createElector({
-      store: kubernetesLease(counting, name),
+      store: createKubernetesLeaseStore(counting, name),
       identity,
       clock,
-      chance: () => 0.5,
+      random: () => 0.5,
       onChange: () => {},
       onError: () => {},
     });
     void elector.run(stop.signal);
     return { identity, elector, stop, pending: () => pending };
   });
-  const leaders = () => begun.filter(({ elector }) => elector.leads());
+  const leaders = () => begun.filter(({ elector }) => elector.isLeader());
   /** Let some time pass, in steps in which requests come to their end. */
   const pass = async (ms: number, check = () => {}) => {
     for (let left = ms; left > 0; left -= 1_000) {
-      await clock.pass(1_000);
+      await clock.advance(1_000);
       await vi.waitFor(() => expect(begun.every(({ pending }) => pending() === 0)).toBe(true), {
         interval: 1,
       });
-      await settled();
+      await flushPromises();
       check();
     }
   };
@@ -85,10 +85,10 @@ describe.each(SERVERS)('a Lease in %s', (name, start, skip) => {
       });
 
       first?.stop.abort();
-      await pass(LEASE_TIMES.durationMs - LEASE_TIMES.retryMs - 1_000, () =>
+      await pass(DEFAULT_LEASE_TIMES.durationMs - DEFAULT_LEASE_TIMES.retryMs - 1_000, () =>
         expect(leaders().every((one) => one === first)).toBe(true),
       );
-      await pass(3 * LEASE_TIMES.retryMs);
+      await pass(3 * DEFAULT_LEASE_TIMES.retryMs);
       const [second] = leaders();
       expect(second).toBeDefined();
       expect(second).not.toBe(first);
@@ -97,7 +97,7 @@ describe.each(SERVERS)('a Lease in %s', (name, start, skip) => {
       second?.stop.abort();
       await second?.elector.release();
       expect((await server.admin.request('GET', `${LEASES}/replikey`)).body.spec.holderIdentity).toBe('');
-      await pass(2 * LEASE_TIMES.retryMs);
+      await pass(2 * DEFAULT_LEASE_TIMES.retryMs);
       expect(leaders()).toHaveLength(1);
       stopAll();
     },
@@ -126,7 +126,7 @@ describe('never two lead', () => {
           });
         }
         server.faults.length = 0;
-        await pass(2 * LEASE_TIMES.durationMs);
+        await pass(2 * DEFAULT_LEASE_TIMES.durationMs);
         expect(leaders()).toHaveLength(1);
         changes += seen.size;
         stopAll();
@@ -153,14 +153,14 @@ describe('never two lead', () => {
     await pass(5_000);
     const [leader] = leaders();
     server.faults.push({ match: /PUT .*leases/, times: 1, what: 'held' });
-    await clock.pass(LEASE_TIMES.retryMs);
+    await clock.advance(DEFAULT_LEASE_TIMES.retryMs);
     await vi.waitFor(() => expect(server.faults[0]?.times).toBe(0));
-    await clock.pass(LEASE_TIMES.renewDeadlineMs);
-    expect(leader?.elector.leads()).toBe(false);
+    await clock.advance(DEFAULT_LEASE_TIMES.renewDeadlineMs);
+    expect(leader?.elector.isLeader()).toBe(false);
     server.release();
-    await settled();
-    expect(leader?.elector.leads()).toBe(false);
-    await pass(LEASE_TIMES.durationMs);
+    await flushPromises();
+    expect(leader?.elector.isLeader()).toBe(false);
+    await pass(DEFAULT_LEASE_TIMES.durationMs);
     expect(leaders()).toHaveLength(1);
   });
 });

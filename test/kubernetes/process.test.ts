@@ -2,16 +2,22 @@ import { spawnSync } from 'node:child_process';
 import { DeleteBucketReplicationCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { KubernetesApi } from '../../src/kubernetes/api.ts';
-import type { ResourceCondition } from '../../src/kubernetes/resource-status.ts';
-import { listOf } from '../../src/kubernetes/resources.ts';
-import { cli } from '../support/cli.ts';
-import { type Loop, leads, ready, startLoop, statusOf } from '../support/loop.ts';
-import { aWorld, TAX, type World } from '../support/world.ts';
+import { collectionPathOf } from '../../src/kubernetes/resources.ts';
+import type { ResourceCondition } from '../../src/kubernetes/status.ts';
+import { runCli } from '../support/cli.ts';
+import {
+  type ControllerProcess,
+  isLeader,
+  pairStatusOf,
+  startController,
+  untilReady,
+} from '../support/controller-process.ts';
+import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { type ApiServer, NAMESPACE } from './api-server.ts';
 import { startRealServer, whyNoRealServer } from './real-server.ts';
 import { startStandIn } from './stand-in.ts';
 
-const PAIRS = listOf('BucketReplication', NAMESPACE);
+const PAIRS = collectionPathOf('BucketReplication', NAMESPACE);
 const SPEC = {
   source: { bucket: 'acme-tax', region: 'us-east-1', key: 'alias/acme-tax' },
   destination: { bucket: 'acme-tax-replica', region: 'us-west-2', key: 'alias/acme-tax-replica' },
@@ -31,15 +37,19 @@ const whose = async (api: KubernetesApi) =>
   (await api.request('GET', `/apis/coordination.k8s.io/v1/namespaces/${NAMESPACE}/leases/replikey`)).body
     .spec;
 
-const running: Loop[] = [];
+const running: ControllerProcess[] = [];
 afterEach(() => {
   for (const one of running.splice(0)) one.child.kill('SIGKILL');
 });
 
-async function start(world: World, { env }: ApiServer, ...args: string[]): Promise<Loop> {
-  const one = await startLoop(
+async function start(
+  testEnvironment: TestEnv,
+  { env }: ApiServer,
+  ...args: string[]
+): Promise<ControllerProcess> {
+  const one = await startController(
     ['--source', 'kubernetes', '--lease-duration', '3', '--interval', '2', ...args],
-    { endpoint: world.sandbox.endpoint, env },
+    { endpoint: testEnvironment.sandbox.endpoint, env },
   );
   running.push(one);
   return one;
@@ -65,15 +75,15 @@ describe.each(SERVERS)('reconcile --source kubernetes, at %s', (_, startServer, 
   test.skipIf(skip)(
     `of two one leads and writes, with no more than its role allows; killed, it is followed within the time of the lease${because}`,
     async () => {
-      await using world = await aWorld();
+      await using testEnvironment = await testEnv();
       await create(server.admin, 'tax', SPEC);
-      const both = await Promise.all([start(world, server), start(world, server)]);
-      await Promise.all(both.map(ready));
+      const both = await Promise.all([start(testEnvironment, server), start(testEnvironment, server)]);
+      await Promise.all(both.map(untilReady));
       await vi.waitFor(
         async () => expect(await readyOf(server.admin, 'tax')).toMatchObject({ reason: 'Converged' }),
         15_000,
       );
-      const isLeading = await Promise.all(both.map(leads));
+      const isLeading = await Promise.all(both.map(isLeader));
       expect(isLeading.filter(Boolean)).toHaveLength(1);
       const [leader, other] = isLeading[0] ? both : both.toReversed();
       expect(other?.log()).not.toMatch(/created /);
@@ -81,25 +91,26 @@ describe.each(SERVERS)('reconcile --source kubernetes, at %s', (_, startServer, 
 
       leader?.child.kill('SIGKILL');
       const killedAt = Date.now();
-      await world.door.send(
+      await testEnvironment.door.send(
         { region: 'us-east-1' },
         new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }),
       );
-      await vi.waitFor(async () => expect(await leads(other as Loop)).toBe(true), {
+      await vi.waitFor(async () => expect(await isLeader(other as ControllerProcess)).toBe(true), {
         timeout: 10_000,
         interval: 50,
       });
       expect(Date.now() - killedAt).toBeLessThan(6_000);
       await vi.waitFor(
-        async () => expect((await statusOf(other as Loop)).conditions.Ready.status).toBe('True'),
+        async () =>
+          expect((await pairStatusOf(other as ControllerProcess)).conditions.Ready.status).toBe('True'),
         15_000,
       );
-      expect((await world.with(TAX, { dryRun: true })).plan.waves).toEqual([]);
+      expect((await testEnvironment.reconcileWith(TAX_SPEC, { dryRun: true })).plan.waves).toEqual([]);
       expect(await whose(server.admin)).toMatchObject({ leaseTransitions: before.leaseTransitions + 1 });
 
       // Told to stop it gives the lease back.
       other?.child.kill('SIGTERM');
-      const { code, stderr } = (await other?.ended) ?? { code: 1, stderr: '' };
+      const { code, stderr } = (await other?.exited) ?? { code: 1, stderr: '' };
       expect(code, stderr).toBe(0);
       expect((await whose(server.admin)).holderIdentity).toBe('');
       expect(stderr).not.toMatch(/HTTP 403|a-token-that/);
@@ -110,9 +121,9 @@ describe.each(SERVERS)('reconcile --source kubernetes, at %s', (_, startServer, 
   test.skipIf(skip)(
     `what is wrong says so, what is deleted is left as it is, and events tell of both${because}`,
     async () => {
-      await using world = await aWorld();
-      const one = await start(world, server, '--leader-elect', 'none');
-      await ready(one);
+      await using testEnvironment = await testEnv();
+      const one = await start(testEnvironment, server, '--leader-elect', 'none');
+      await untilReady(one);
       await create(server.admin, 'tax', SPEC);
       await create(server.admin, 'wrong', {
         ...SPEC,
@@ -141,14 +152,14 @@ describe.each(SERVERS)('reconcile --source kubernetes, at %s', (_, startServer, 
         ]),
       );
 
-      const writes = () => world.sandbox.log.entries.filter(({ write }) => write).length;
+      const writes = () => testEnvironment.sandbox.log.entries.filter(({ write }) => write).length;
       const before = writes();
       await server.admin.request('DELETE', `${PAIRS}/tax`);
-      await vi.waitFor(async () => expect(await statusOf(one)).toBeUndefined(), 10_000);
+      await vi.waitFor(async () => expect(await pairStatusOf(one)).toBeUndefined(), 10_000);
       one.child.kill('SIGTERM');
-      expect((await one.ended).code).toBe(0);
+      expect((await one.exited).code).toBe(0);
       expect(writes()).toBe(before);
-      expect((await world.with(TAX, { dryRun: true })).plan.waves).toEqual([]);
+      expect((await testEnvironment.reconcileWith(TAX_SPEC, { dryRun: true })).plan.waves).toEqual([]);
     },
     60_000,
   );
@@ -165,6 +176,6 @@ test.each([
     '--source kubernetes needs a service account: ENOENT',
   ],
 ])('it refuses what it cannot do: %j %j', async (args, env, why) => {
-  const ran = await cli(['--source', 'kubernetes', ...args], { env });
+  const ran = await runCli(['--source', 'kubernetes', ...args], { env });
   expect(ran).toMatchObject({ code: 64, stderr: expect.stringContaining(why) });
 });

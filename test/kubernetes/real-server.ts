@@ -6,8 +6,8 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseAllDocuments } from 'yaml';
-import { kubernetesApi } from '../../src/kubernetes/api.ts';
-import { definitions } from '../../src/kubernetes/crd.ts';
+import { createKubernetesApi } from '../../src/kubernetes/api.ts';
+import { renderCustomResourceDefinitions } from '../../src/kubernetes/crd.ts';
 import { type ApiServer, NAMESPACE } from './api-server.ts';
 import { deployedRules } from './role.ts';
 
@@ -98,14 +98,14 @@ export async function startRealServer(): Promise<ApiServer> {
   };
   try {
     await until(() => existsSync(at('certs/apiserver.crt')));
-    const api = await kubernetesApi(await account('admin'));
+    const api = await createKubernetesApi(await account('admin'));
     await until(async () => (await api.request('GET', '/readyz')).status === 200);
     const post = async (where: string, body: unknown) => {
       const answer = await api.request('POST', where, body);
       if (answer.status !== 201) throw new Error(`${where}: ${JSON.stringify(answer.body)}`);
     };
     const crds = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
-    for (const crd of parseAllDocuments(definitions())) await post(crds, crd.toJS());
+    for (const crd of parseAllDocuments(renderCustomResourceDefinitions())) await post(crds, crd.toJS());
     await until(async () => {
       const { body } = await api.request('GET', crds);
       return body.items.every(({ status }: { status: { conditions: { type: string; status: string }[] } }) =>

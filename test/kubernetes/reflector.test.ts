@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { createReflector } from '../../src/kubernetes/reflector.ts';
-import { listOf } from '../../src/kubernetes/resources.ts';
+import { collectionPathOf } from '../../src/kubernetes/resources.ts';
 import { fakeClock } from '../support/fake-clock.ts';
 import { NAMESPACE } from './api-server.ts';
 import { type StandIn, startStandIn } from './stand-in.ts';
 
-const ACCOUNTS = listOf('Account', NAMESPACE);
+const ACCOUNTS = collectionPathOf('Account', NAMESPACE);
 const RESYNC_MS = 10 * 60_000;
 
 const stops: AbortController[] = [];
@@ -27,7 +27,7 @@ function reflecting(server: StandIn) {
     api: server.admin,
     kind: 'Account',
     clock,
-    chance: () => 0.5,
+    random: () => 0.5,
     resyncMs: RESYNC_MS,
     onChange: () => {},
     onError: ({ message }) => errors.push(message),
@@ -70,7 +70,7 @@ describe('the resources of a kind', () => {
     await create(server, 'b');
     await remove(server, 'a');
     await vi.waitFor(() => expect(clock.pending).toBe(1));
-    await clock.pass(2_000);
+    await clock.advance(2_000);
     await shows('b');
     expect(lists(server)).toBe(before);
   });
@@ -87,7 +87,7 @@ describe('the resources of a kind', () => {
     await remove(server, 'a');
     server.compact();
     await vi.waitFor(async () => {
-      await clock.pass(1_000);
+      await clock.advance(1_000);
       expect(server.watches).toBe(1);
     });
     await shows('b');
@@ -108,7 +108,7 @@ describe('the resources of a kind', () => {
     server.cutWatches();
     await vi.waitFor(() => expect(server.watches).toBe(0));
     await vi.waitFor(async () => {
-      await clock.pass(1_000);
+      await clock.advance(1_000);
       expect(server.watches).toBe(1);
     });
     expect(lists(server)).toBe(before);
@@ -124,12 +124,12 @@ describe('the resources of a kind', () => {
     server.cutWatches();
     await create(server, 'b');
     await vi.waitFor(async () => {
-      await clock.pass(5_000);
+      await clock.advance(5_000);
       expect(server.faults[0]?.times).toBe(0);
     });
     expect(errors.some((message) => message.includes('HTTP 500 a fault'))).toBe(true);
     await vi.waitFor(async () => {
-      await clock.pass(5_000);
+      await clock.advance(5_000);
       expect(server.watches).toBe(1);
     });
     await shows('a', 'b');
@@ -145,7 +145,7 @@ describe('the resources of a kind', () => {
     // Nothing ends the watch but the one who watches.
     await vi.waitFor(
       async () => {
-        await clock.pass(30_000);
+        await clock.advance(30_000);
         expect(lists(server) - before).toBeGreaterThanOrEqual(2);
       },
       { timeout: 10_000 },

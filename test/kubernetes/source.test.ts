@@ -1,13 +1,13 @@
 import { pino } from 'pino';
 import { expect, test, vi } from 'vitest';
-import type { Written } from '../../src/controller/watch.ts';
-import { listOf } from '../../src/kubernetes/resources.ts';
+import type { SpecFiles } from '../../src/controller/spec-watcher.ts';
+import { collectionPathOf } from '../../src/kubernetes/resources.ts';
 import { watchResources } from '../../src/kubernetes/source.ts';
 import { fakeClock } from '../support/fake-clock.ts';
 import { NAMESPACE } from './api-server.ts';
 import { startStandIn } from './stand-in.ts';
 
-const PAIRS = listOf('BucketReplication', NAMESPACE);
+const PAIRS = collectionPathOf('BucketReplication', NAMESPACE);
 
 test('a status that was written is not taken for the one before while the watch has not told of it', async () => {
   await using server = await startStandIn();
@@ -21,27 +21,27 @@ test('a status that was written is not taken for the one before while the watch 
   await create('tax');
   const clock = fakeClock();
   const stop = new AbortController();
-  let last: Written | undefined;
+  let last: SpecFiles | undefined;
   const source = await watchResources({
     api: server.admin,
     clock,
-    chance: () => 0.5,
+    random: () => 0.5,
     log: pino({ level: 'silent' }),
     signal: stop.signal,
     onChange: (written) => {
       last = written;
     },
-    onTouch: () => {},
+    onResourcesUpdated: () => {},
   });
   const known = (count: number) =>
     vi.waitFor(async () => {
-      await clock.pass(200);
+      await clock.advance(200);
       expect(last?.files).toHaveLength(count);
     });
   const file = `BucketReplication/${NAMESPACE}/tax`;
   const statusOf = () => source.find(file)?.status?.lastSuccess;
   try {
-    source.written(file, { lastSuccess: '2026-01-01T00:00:00Z' });
+    source.markStatusWritten(file, { lastSuccess: '2026-01-01T00:00:00Z' });
     await create('books');
     await known(2);
     expect(statusOf()).toBe('2026-01-01T00:00:00Z');
@@ -53,7 +53,7 @@ test('a status that was written is not taken for the one before while the watch 
       'application/apply-patch+yaml',
     );
     await vi.waitFor(async () => {
-      await clock.pass(200);
+      await clock.advance(200);
       expect(statusOf()).toBe('2026-01-01T02:00:00Z');
     });
   } finally {

@@ -6,7 +6,7 @@ import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { kubernetesApi } from '../../src/kubernetes/api.ts';
+import { createKubernetesApi } from '../../src/kubernetes/api.ts';
 import { type ApiServer, NAMESPACE } from './api-server.ts';
 import { deployedRules, isAllowed } from './role.ts';
 
@@ -241,8 +241,8 @@ export async function startStandIn({ tls = false } = {}): Promise<StandIn> {
     KUBERNETES_SERVICE_PORT: String(port),
     REPLIKEY_SERVICE_ACCOUNT: await account('replikey', TOKEN),
   };
-  const admin = await kubernetesApi(env, {
-    account: await account('admin', ADMIN),
+  const admin = await createKubernetesApi(env, {
+    serviceAccountDir: await account('admin', ADMIN),
     ...(tls ? {} : { server: `http://127.0.0.1:${port}` }),
   });
   return {

@@ -1,12 +1,12 @@
 import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
-import { examine, examineObject } from '../../src/doctor/examine.ts';
-import { CODES, type FindingKind } from '../../src/proof/codes.ts';
+import { diagnose, diagnoseObject } from '../../src/doctor/diagnose.ts';
+import { FINDING_CODES, type FindingDefinition } from '../../src/proof/codes.ts';
 import type { Finding, RuleProof } from '../../src/proof/types.ts';
 import type { ReplicationState } from '../../src/sandbox/state.ts';
 import { applyFixes } from '../support/apply-fix.ts';
-import { bounded } from '../support/bounded.ts';
+import { propertyBudget } from '../support/property-budget.ts';
 import { BREAKAGES, type Breakage, HARMLESS, OBJECTS, PAIRS } from './breakages.ts';
 import { type Break, type Pair, workingPair } from './breaking.ts';
 
@@ -58,7 +58,7 @@ const someBreakages = fc.constantFrom(USUAL_PAIR, 'across accounts').chain((name
     object: fc.constantFrom('with tags', 'with tags, without a Bucket Key'),
   }),
 );
-const limits = bounded(60, 6);
+const limits = propertyBudget(60, 6);
 
 test(
   'of several breakages at once the doctor names that which S3 meets first, and its fixes heal them all',
@@ -71,7 +71,7 @@ test(
 
         const outcome = await write(pair, object, KEY);
         const { door } = pair.world;
-        const { taken } = await examineObject(door, pair.source.bucket, KEY, pair.atlas);
+        const { taken } = await diagnoseObject(door, pair.source.bucket, KEY, pair.atlas);
         const [first] = taken.flatMap(({ findings }) => errorsOf(findings));
         // A rule that does not take the object says nothing of what it would meet.
         expect(first?.failureReason).toBe(outcome?.attempts[0]?.reason);
@@ -97,15 +97,15 @@ async function canAllBreak(pair: Pair, rows: readonly Breakage[]): Promise<boole
 }
 
 test('the catalogue has every code that an object fails with', () => {
-  const kinds: [string, FindingKind][] = Object.entries(CODES);
+  const kinds: [string, FindingDefinition][] = Object.entries(FINDING_CODES);
   const failing = kinds.filter(([, kind]) => kind.severity === 'error' && kind.failureReason !== undefined);
   const told = new Set<string>(Object.values(BREAKAGES).flatMap((rows) => rows.map(({ code }) => code)));
   // In a bucket that does not exist there is no object.
   expect(failing.map(([code]) => code).filter((code) => !told.has(code))).toEqual(['RK1101']);
 });
 
-function takes({ world }: Pair, object: keyof typeof OBJECTS): boolean | undefined {
-  const [rule] = world.specs.pairs[0]?.rules ?? [];
+function takes({ world: env }: Pair, object: keyof typeof OBJECTS): boolean | undefined {
+  const [rule] = env.specs.pairs[0]?.rules ?? [];
   if (object === 'a delete marker') return rule?.deleteMarkerReplication;
   return (
     rule?.sseKmsEncryptedObjects ||
@@ -162,15 +162,15 @@ async function theWorkingPair(name: keyof typeof PAIRS): Promise<Pair> {
 
 /** Write an object, or a delete marker over one, and see what became of it. */
 async function write(
-  { world, source }: Pair,
+  { world: env, source }: Pair,
   object: keyof typeof OBJECTS,
   Key: string,
 ): Promise<ReplicationState | undefined> {
   const Bucket = source.bucket;
-  const { door, sandbox } = world;
+  const { door, sandbox } = env;
   await door.send(source.at, new PutObjectCommand({ Bucket, Key, Body: 'numbers', ...OBJECTS[object] }));
   if (object === 'a delete marker') await door.send(source.at, new DeleteObjectCommand({ Bucket, Key }));
-  await sandbox.replicated();
+  await sandbox.waitForReplication();
   return sandbox.store.bucket(Bucket)?.objects.get(Key)?.[0]?.replication;
 }
 
@@ -184,8 +184,12 @@ async function heal(pair: Pair): Promise<void> {
   await applyFixes(pair.world.door, pair.atlas, fixes);
 }
 
-async function doctor({ world, atlas, source }: Pair, sample = 10): Promise<RuleProof> {
-  const { proofs } = await examine(world.door, [source.bucket], { atlas, sample, now: new Date() });
+async function doctor({ world: env, atlas, source }: Pair, sample = 10): Promise<RuleProof> {
+  const { proofs } = await diagnose(env.door, [source.bucket], {
+    locations: atlas,
+    sampleSize: sample,
+    now: new Date(),
+  });
   const [proof] = proofs;
   if (!proof) throw new Error('there is nothing to prove');
   return proof;

@@ -7,8 +7,8 @@ import {
   PutBucketVersioningCommand,
   PutObjectLockConfigurationCommand,
 } from '@aws-sdk/client-s3';
-import type { Code } from '../../src/proof/codes.ts';
-import { TAX } from '../support/world.ts';
+import type { FindingCode } from '../../src/proof/codes.ts';
+import { TAX_SPEC } from '../support/env.ts';
 import {
   adding,
   BACKUP,
@@ -56,7 +56,7 @@ export interface Breakage {
   when: string;
   breaks: Break;
   /** The doctor's first finding. S3's failure reason goes with it. */
-  code: Code;
+  code: FindingCode;
   /** The pair that is broken; by default one in one account, whose role policy alone lets it use the keys. */
   pair?: keyof typeof PAIRS;
   /** The object that is affected; by default one under the source key with a Bucket Key. */
@@ -74,10 +74,10 @@ export interface Breakage {
   byHand?: string;
 }
 
-const RULE = (setting: string, yaml = TAX): string =>
+const RULE = (setting: string, yaml = TAX_SPEC): string =>
   yaml.replace('prefix: Tax/', `prefix: Tax/\n      ${setting}`);
 const SOURCE = (setting: string): string =>
-  TAX.replace('key: alias/acme-tax }', `key: alias/acme-tax, ${setting} }`);
+  TAX_SPEC.replace('key: alias/acme-tax }', `key: alias/acme-tax, ${setting} }`);
 
 const ACROSS = `apiVersion: replikey.dev/v1
 kind: Account
@@ -89,24 +89,24 @@ kind: Account
 metadata: { name: backup }
 spec: { id: "${BACKUP}" }
 ---
-${TAX.replace('us-east-1,', 'us-east-1, account: main,').replace('us-west-2,', 'us-west-2, account: backup,')}`;
+${TAX_SPEC.replace('us-east-1,', 'us-east-1, account: main,').replace('us-west-2,', 'us-west-2, account: backup,')}`;
 
 /** The pairs that are broken: a spec, and what is done before to make one thing alone decide. */
 export const PAIRS = {
-  'in one account': { yaml: TAX, prepare: keysLeftToTheAccount },
+  'in one account': { yaml: TAX_SPEC, prepare: keysLeftToTheAccount },
   'whose key policies name the role': {
-    yaml: TAX,
+    yaml: TAX_SPEC,
     prepare: together(keysOfTheRootUser, inRolePolicy(without('SourceKey'), without('DestinationKey'))),
   },
-  'whose keys and role both allow it': { yaml: TAX, prepare: keysOfTheRootUser },
+  'whose keys and role both allow it': { yaml: TAX_SPEC, prepare: keysOfTheRootUser },
   'that replicates delete markers': { yaml: RULE('deleteMarkerReplication: true') },
   'without Bucket Keys': {
-    yaml: TAX.replaceAll(/key: (alias\/[a-z-]+)/g, 'key: { alias: $1, bucketKey: false }'),
+    yaml: TAX_SPEC.replaceAll(/key: (alias\/[a-z-]+)/g, 'key: { alias: $1, bucketKey: false }'),
     prepare: keysLeftToTheAccount,
   },
   'that is encrypted by S3 itself': { yaml: SOURCE('defaultEncryption: SSE-S3') },
   'that is encrypted twice': {
-    yaml: TAX.replaceAll(
+    yaml: TAX_SPEC.replaceAll(
       /key: (alias\/[a-z-]+)/g,
       'key: { alias: $1, bucketKey: false }, defaultEncryption: DSSE-KMS',
     ),
@@ -114,9 +114,9 @@ export const PAIRS = {
   'of plain objects alone': {
     yaml: RULE('sseKmsEncryptedObjects: false', SOURCE('defaultEncryption: SSE-S3')),
   },
-  'of whole buckets': { yaml: TAX.replace('Tax/', '""') },
+  'of whole buckets': { yaml: TAX_SPEC.replace('Tax/', '""') },
   'whose role has a path': {
-    yaml: TAX.replace('  rules:', '  role: { name: replicator, path: /service-role/ }\n  rules:'),
+    yaml: TAX_SPEC.replace('  rules:', '  role: { name: replicator, path: /service-role/ }\n  rules:'),
   },
   'across accounts': { yaml: RULE('deleteMarkerReplication: true', ACROSS) },
 } satisfies Record<string, { yaml: string; prepare?: Break }>;
@@ -889,8 +889,8 @@ const keyPolicies: Breakage[] = [
   },
 ];
 
-const disabledReplicaKey: Break = ({ world, destination }) =>
-  world.door.send(destination.at, new DisableKeyCommand({ KeyId: destination.key }));
+const disabledReplicaKey: Break = ({ world: env, destination }) =>
+  env.door.send(destination.at, new DisableKeyCommand({ KeyId: destination.key }));
 
 const keyStates: Breakage[] = [
   {
@@ -942,8 +942,8 @@ const keyStates: Breakage[] = [
   },
   {
     when: 'the replica key waits for its deletion',
-    breaks: ({ world, destination }) =>
-      world.door.send(
+    breaks: ({ world: env, destination }) =>
+      env.door.send(
         destination.at,
         new ScheduleKeyDeletionCommand({ KeyId: destination.key, PendingWindowInDays: 7 }),
       ),
@@ -1014,18 +1014,18 @@ const keyStates: Breakage[] = [
   },
 ];
 
-const suspended: Break = ({ world, destination }) =>
-  world.door.send(
+const suspended: Break = ({ world: env, destination }) =>
+  env.door.send(
     destination.at,
     new PutBucketVersioningCommand({
       Bucket: destination.bucket,
       VersioningConfiguration: { Status: 'Suspended' },
     }),
   );
-const gone: Break = ({ world, destination }) =>
-  world.door.send(destination.at, new DeleteBucketCommand({ Bucket: destination.bucket }));
-const madeAnew: Break = ({ world, destination }) =>
-  world.door.send(
+const gone: Break = ({ world: env, destination }) =>
+  env.door.send(destination.at, new DeleteBucketCommand({ Bucket: destination.bucket }));
+const madeAnew: Break = ({ world: env, destination }) =>
+  env.door.send(
     destination.at,
     new CreateBucketCommand({
       Bucket: destination.bucket,
@@ -1053,8 +1053,8 @@ const bucketStates: Breakage[] = [
   {
     when: 'the source has Object Lock, and the destination has not',
     breaks: together(
-      ({ world, source }) =>
-        world.door.send(
+      ({ world: env, source }) =>
+        env.door.send(
           source.at,
           new PutObjectLockConfigurationCommand({
             Bucket: source.bucket,
@@ -1126,8 +1126,8 @@ const rules: Breakage[] = [
   },
   {
     when: 'the replication configuration is deleted',
-    breaks: ({ world, source }) =>
-      world.door.send(source.at, new DeleteBucketReplicationCommand({ Bucket: source.bucket })),
+    breaks: ({ world: env, source }) =>
+      env.door.send(source.at, new DeleteBucketReplicationCommand({ Bucket: source.bucket })),
     code: 'RK1001',
     passedOver: true,
     byHand: 'reconcile --once makes it anew',
@@ -1147,8 +1147,8 @@ const acrossAccounts: Breakage[] = (
   [
     {
       when: 'the destination bucket has no policy',
-      breaks: ({ world, destination }) =>
-        world.door.send(destination.at, new DeleteBucketPolicyCommand({ Bucket: destination.bucket })),
+      breaks: ({ world: env, destination }) =>
+        env.door.send(destination.at, new DeleteBucketPolicyCommand({ Bucket: destination.bucket })),
       code: 'RK1308',
     },
     {

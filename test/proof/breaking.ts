@@ -15,16 +15,16 @@ import {
   PutBucketReplicationCommand,
   type ReplicationRule,
 } from '@aws-sdk/client-s3';
-import { place } from '../../src/core/names.ts';
-import type { Place } from '../../src/core/resource.ts';
-import { type Atlas, atlasOf } from '../../src/doctor/atlas.ts';
-import { accountOf } from '../../src/iam/context.ts';
+import { locationOfSide } from '../../src/core/ids.ts';
+import type { Location } from '../../src/core/resource.ts';
+import { type Locations, locationsOf } from '../../src/facts/locations.ts';
+import { accountOfArn } from '../../src/iam/context.ts';
 import type { Policy, Statement } from '../../src/iam/types.ts';
-import type { PolicyPlace } from '../../src/proof/types.ts';
+import type { PolicyRef } from '../../src/proof/types.ts';
 import type { BucketState, KeyState } from '../../src/sandbox/state.ts';
 import { checkpoint } from '../support/checkpoint.ts';
+import { type TestEnv, testEnv } from '../support/env.ts';
 import { changePolicy } from '../support/policies.ts';
-import { aWorld, type World } from '../support/world.ts';
 
 /** The verbs in which breakages.ts tells what is broken. */
 
@@ -33,8 +33,8 @@ export const BACKUP = '444455556666';
 
 /** A pair that works, and can be put back to that. */
 export interface Pair {
-  world: World;
-  atlas: Atlas;
+  world: TestEnv;
+  atlas: Locations;
   source: Side;
   destination: Side;
   /** ARN of the role that S3 assumes. */
@@ -50,7 +50,7 @@ export interface Side {
   arn: string;
   /** ARN of the key. */
   key: string;
-  at: Place;
+  at: Location;
 }
 
 /** Breaks one thing. */
@@ -58,17 +58,17 @@ export type Break = (pair: Pair) => unknown;
 
 /** Reconcile a pair, and prepare it further. */
 export async function workingPair(yaml: string, prepare: Break = () => {}): Promise<Pair> {
-  const world = await aWorld(yaml, {
+  const env = await testEnv(yaml, {
     onCall({ operation }, phase) {
       if (operation !== 'PutObject' || phase !== 'after') return;
       pair.meanwhile?.();
       pair.meanwhile = undefined;
     },
   });
-  const { results } = await world.reconcile();
+  const { results } = await env.reconcile();
   if (results.some(({ result }) => result !== 'applied')) throw new Error('the pair could not be made');
-  const { store } = world.sandbox;
-  const [declared] = world.specs.pairs;
+  const { store } = env.sandbox;
+  const [declared] = env.specs.pairs;
   if (!declared) throw new Error('there is no pair');
   const side = (one: typeof declared.source): Side => {
     const account = store.account(one.accountId ?? MAIN);
@@ -77,12 +77,12 @@ export async function workingPair(yaml: string, prepare: Break = () => {}): Prom
       bucket: one.bucket,
       arn: `arn:aws:s3:::${one.bucket}`,
       key: key?.arn ?? '',
-      at: place(one),
+      at: locationOfSide(one),
     };
   };
   const pair: Pair = {
-    world,
-    atlas: atlasOf(world.specs, 'us-east-1'),
+    world: env,
+    atlas: locationsOf(env.specs, 'us-east-1'),
     source: side(declared.source),
     destination: side(declared.destination),
     role: store.bucket(declared.source.bucket)?.replication?.Role ?? '',
@@ -108,7 +108,7 @@ type Of<T> = (pair: Pair) => T;
 export const POLICY_NAME = 'replikey';
 
 const inPolicy =
-  (placeOf: Of<PolicyPlace>) =>
+  (placeOf: Of<PolicyRef>) =>
   (...changes: Change[]): Break =>
   (pair) => {
     const where = placeOf(pair);
@@ -193,7 +193,7 @@ export const theRole: Of<Partial<Statement>> = ({ role }) => ({ Principal: { AWS
 /** What KMS gives a new key: the account decides who may use it. */
 const byItsAccount = ({ key }: Side): Statement => ({
   Effect: 'Allow',
-  Principal: { AWS: `arn:aws:iam::${accountOf(key)}:root` },
+  Principal: { AWS: `arn:aws:iam::${accountOfArn(key)}:root` },
   Action: 'kms:*',
   Resource: '*',
 });
@@ -201,7 +201,7 @@ const byItsAccount = ({ key }: Side): Statement => ({
 /** The root user alone, and nobody else of its account. */
 const byTheRootUser = (side: Side): Statement => ({
   ...byItsAccount(side),
-  Condition: { ArnEquals: { 'aws:PrincipalArn': `arn:aws:iam::${accountOf(side.key)}:root` } },
+  Condition: { ArnEquals: { 'aws:PrincipalArn': `arn:aws:iam::${accountOfArn(side.key)}:root` } },
 });
 
 /** Key policies that name nobody: the role's own policy decides. */
@@ -238,11 +238,8 @@ export const bounded =
 
 const nameOf = (arn: string): string => arn.slice(arn.lastIndexOf('/') + 1);
 
-export const withoutRolePolicy: Break = ({ world, source, role }) =>
-  world.door.send(
-    source.at,
-    new DeleteRolePolicyCommand({ RoleName: nameOf(role), PolicyName: POLICY_NAME }),
-  );
+export const withoutRolePolicy: Break = ({ world: env, source, role }) =>
+  env.door.send(source.at, new DeleteRolePolicyCommand({ RoleName: nameOf(role), PolicyName: POLICY_NAME }));
 
 export const withoutRole: Break = async (pair) => {
   await withoutRolePolicy(pair);
@@ -268,13 +265,13 @@ export const roleMadeAnew: Break = async (pair) => {
 export const inConfiguration =
   (change: (rules: ReplicationRule[], pair: Pair) => { Rules: ReplicationRule[]; Role?: string }): Break =>
   async (pair) => {
-    const { world, source } = pair;
-    const { ReplicationConfiguration: before } = await world.door.send(
+    const { world: env, source } = pair;
+    const { ReplicationConfiguration: before } = await env.door.send(
       source.at,
       new GetBucketReplicationCommand({ Bucket: source.bucket }),
     );
     const after = { Role: before?.Role, ...change(before?.Rules ?? [], pair) };
-    await world.door.send(
+    await env.door.send(
       source.at,
       new PutBucketReplicationCommand({ Bucket: source.bucket, ReplicationConfiguration: after }),
     );
@@ -304,8 +301,8 @@ export const replicaKeyMade =
 
 export const sourceDefault =
   (KMSMasterKeyID: string): Break =>
-  ({ world, source }) =>
-    world.door.send(
+  ({ world: env, source }) =>
+    env.door.send(
       source.at,
       new PutBucketEncryptionCommand({
         Bucket: source.bucket,
@@ -323,17 +320,17 @@ export const sourceDefault =
 // What AWS forbids or cannot be made to do at once: in the sandbox's own memory.
 
 export const sourceBucketState = (change: (bucket: BucketState) => void): Break =>
-  inStore(({ world, source }) => world.sandbox.store.bucket(source.bucket), change);
+  inStore(({ world: env, source }) => env.sandbox.store.bucket(source.bucket), change);
 
 export const sourceKeyState = (change: (key: KeyState) => void): Break =>
-  inStore(({ world, source }) => keyState(world, source), change);
+  inStore(({ world: env, source }) => keyState(env, source), change);
 
 export const replicaKeyState = (change: (key: KeyState) => void): Break =>
-  inStore(({ world, destination }) => keyState(world, destination), change);
+  inStore(({ world: env, destination }) => keyState(env, destination), change);
 
-export const sourceKeyLost: Break = ({ world, source }) => {
-  const key = keyState(world, source);
-  world.sandbox.store.account(accountOf(source.key)).keys.delete(`${key?.region}/${key?.id}`);
+export const sourceKeyLost: Break = ({ world: env, source }) => {
+  const key = keyState(env, source);
+  env.sandbox.store.account(accountOfArn(source.key)).keys.delete(`${key?.region}/${key?.id}`);
 };
 
 const inStore =
@@ -344,7 +341,7 @@ const inStore =
     change(state);
   };
 
-function keyState({ sandbox }: World, { key }: Side): KeyState | undefined {
-  const account = sandbox.store.account(accountOf(key));
+function keyState({ sandbox }: TestEnv, { key }: Side): KeyState | undefined {
+  const account = sandbox.store.account(accountOfArn(key));
   return [...account.keys.values()].find(({ arn }) => arn === key);
 }

@@ -18,7 +18,7 @@ function verdictOf(Effect: Statement['Effect'], Condition: NonNullable<Statement
       resource: 'arn:aws:s3:::acme-tax-replica/Tax/2026.pdf',
       resourceAccount: '111122223333',
       context: { 'aws:PrincipalArn': ROLE },
-      perhaps: { [HEADER]: 'aws:kms' },
+      optionalContext: { [HEADER]: 'aws:kms' },
     },
     {
       identity: [
@@ -108,7 +108,7 @@ test('what is perhaps sent is left out only where policies say nothing of it', (
           return 'undecided' in verdict ? 'undecided' : verdict.allowed;
         },
       );
-      const verdict = decide({ ...request, perhaps: { [HEADER]: 'aws:kms' } }, policies);
+      const verdict = decide({ ...request, optionalContext: { [HEADER]: 'aws:kms' } }, policies);
       const expected = without === sent ? without : 'undecided';
       expect('undecided' in verdict ? 'undecided' : verdict.allowed).toBe(expected);
     }),

@@ -1,15 +1,15 @@
 import { expect, test } from 'vitest';
-import { atlasOf } from '../../src/doctor/atlas.ts';
-import { readReplications } from '../../src/doctor/read.ts';
-import { prove } from '../../src/proof/prove.ts';
-import { aWorld } from '../support/world.ts';
+import { collectReplicationFacts } from '../../src/facts/collect.ts';
+import { locationsOf } from '../../src/facts/locations.ts';
+import { proveRules } from '../../src/proof/prove.ts';
+import { testEnv } from '../support/env.ts';
 
 test('a pair that we made is proven, and every request is allowed by name', async () => {
-  await using world = await aWorld();
-  await world.reconcile();
-  const atlas = atlasOf({ pairs: [], accounts: [] }, 'us-east-1');
-  const observed = await readReplications(world.door, ['acme-tax'], atlas);
-  const [proof, ...more] = prove(observed, 'acme-tax');
+  await using env = await testEnv();
+  await env.reconcile();
+  const atlas = locationsOf({ pairs: [], accounts: [] }, 'us-east-1');
+  const observed = await collectReplicationFacts(env.door, ['acme-tax'], atlas);
+  const [proof, ...more] = proveRules(observed, 'acme-tax');
   expect(more).toEqual([]);
   expect(proof?.findings).toEqual([]);
   expect(proof?.verdict).toBe('proven');

@@ -1,17 +1,17 @@
 import { expect, test } from 'vitest';
-import { aWorld, TAX } from '../support/world.ts';
+import { TAX_SPEC, testEnv } from '../support/env.ts';
 
 const missing = (region: string) =>
   `"arn:aws:kms:${region}:111122223333:key/99999999-2222-3333-4444-555555555555"`;
 
 /** A key by ARN is never made: what AWS said of it holds, also once the plan is applied. */
 test.each([
-  ['source', TAX.replace('alias/acme-tax }', `${missing('us-east-1')} }`), 'RK1202'],
-  ['spare', TAX.replace('  rules:', `  sourceKeys: [${missing('us-east-1')}]\n  rules:`), 'RK1202'],
-  ['replica', TAX.replace('alias/acme-tax-replica', missing('us-west-2')), 'RK1204'],
+  ['source', TAX_SPEC.replace('alias/acme-tax }', `${missing('us-east-1')} }`), 'RK1202'],
+  ['spare', TAX_SPEC.replace('  rules:', `  sourceKeys: [${missing('us-east-1')}]\n  rules:`), 'RK1202'],
+  ['replica', TAX_SPEC.replace('alias/acme-tax-replica', missing('us-west-2')), 'RK1204'],
 ])('a %s key that does not exist is said not to, once, where it is declared', async (_, yaml, code) => {
-  await using world = await aWorld(yaml);
-  const { plan, proof, refusals } = await world.reconcile({ dryRun: true });
+  await using env = await testEnv(yaml);
+  const { plan, proof, refusals } = await env.reconcile({ dryRun: true });
   expect(plan.blocked).toMatchObject([{ why: expect.stringContaining('does not exist') }]);
   expect(proof).toMatchObject([
     {

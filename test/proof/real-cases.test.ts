@@ -1,25 +1,25 @@
 import { PutKeyPolicyCommand } from '@aws-sdk/client-kms';
 import { describe, expect, test } from 'vitest';
-import type { Observed } from '../../src/core/observed.ts';
-import type { SeenObject } from '../../src/proof/cases.ts';
-import { mended } from '../../src/proof/mend.ts';
-import { prove } from '../../src/proof/prove.ts';
+import type { Facts } from '../../src/core/facts.ts';
+import { applyFix } from '../../src/proof/fix.ts';
+import type { ObservedObject } from '../../src/proof/object-cases.ts';
+import { proveRules } from '../../src/proof/prove.ts';
 import type { Finding, Fix, RuleProof } from '../../src/proof/types.ts';
 import { problemsOf, tax } from '../spec/support.ts';
-import { ACCOUNTS, aWorld, TAX, type World } from '../support/world.ts';
+import { ACCOUNT_SPECS, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { REAL_CASES } from './real-cases.ts';
 
 describe('what people ran into is found, named, and mended', () => {
   test.each(REAL_CASES)(
     '$name ($thread)',
-    ({ world, seen = [], errors, warnings = [], names, rounds = 1 }) => {
-      const { verdict, findings } = proofOf(world, seen);
+    ({ world: env, seen = [], errors, warnings = [], names, rounds = 1 }) => {
+      const { verdict, findings } = proofOf(env, seen);
       expect(codesOf(findings, 'error')).toEqual(errors);
       expect(codesOf(findings, 'warning')).toEqual(warnings);
       expect(verdict).toBe(errors.length === 0 ? 'proven' : 'broken');
       for (const name of names) expect(findings[0]?.message).toContain(name);
 
-      let then = world;
+      let then = env;
       for (let round = 0; round < rounds; round++) {
         const { findings: found } = proofOf(then, seen);
         expect(found.filter(({ fixes }) => fixes.length === 0)).toEqual([]);
@@ -43,9 +43,9 @@ describe('what people ran into cannot be declared, or does not happen', () => {
 
   test('without the selection no replica key is sent, and with it always (hashicorp/terraform-provider-aws#26241)', async () => {
     const both = '\n    - { prefix: Plain/, sseKmsEncryptedObjects: false }\n';
-    await using world = await aWorld(TAX.replace('Tax/\n', `Tax/${both}`));
-    await world.reconcile();
-    const sent = rulesOf(world, 'acme-tax').map(({ SourceSelectionCriteria: selects, Destination }) => [
+    await using env = await testEnv(TAX_SPEC.replace('Tax/\n', `Tax/${both}`));
+    await env.reconcile();
+    const sent = rulesOf(env, 'acme-tax').map(({ SourceSelectionCriteria: selects, Destination }) => [
       selects?.SseKmsEncryptedObjects?.Status,
       Destination?.EncryptionConfiguration !== undefined,
     ]);
@@ -56,20 +56,20 @@ describe('what people ran into cannot be declared, or does not happen', () => {
   });
 
   test('an alias is looked up where the bucket is, and the ARN of the key is sent (ministryofjustice/aws-root-account#1015)', async () => {
-    const shared = TAX.replaceAll('alias/acme-tax-replica', 'alias/acme-tax');
+    const shared = TAX_SPEC.replaceAll('alias/acme-tax-replica', 'alias/acme-tax');
     const across = shared
       .replace('us-east-1,', 'us-east-1, account: main,')
       .replace('us-west-2,', 'us-west-2, account: backup,');
-    await using world = await aWorld(`${ACCOUNTS}${across}`);
+    await using env = await testEnv(`${ACCOUNT_SPECS}${across}`);
     // The account of the role has a key of the same alias in the Region of the destination.
-    await world.with(
-      TAX.replaceAll('acme-tax', 'decoy')
+    await env.reconcileWith(
+      TAX_SPEC.replaceAll('acme-tax', 'decoy')
         .replace('decoy-replica,', 'decoy-copy,')
         .replace('decoy-replica', 'acme-tax'),
     );
-    await world.reconcile();
-    const [rule] = rulesOf(world, 'acme-tax');
-    const { store } = world.sandbox;
+    await env.reconcile();
+    const [rule] = rulesOf(env, 'acme-tax');
+    const { store } = env.sandbox;
     const { aliases, keys } = store.account('111122223333');
     const ids = [...aliases.values()]
       .filter(({ name }) => name === 'alias/acme-tax')
@@ -81,7 +81,7 @@ describe('what people ran into cannot be declared, or does not happen', () => {
     expect(rule?.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID).toBe(
       `arn:aws:kms:us-west-2:444455556666:key/${theirs[0]?.id}`,
     );
-    expect((await world.canaries()).map(({ result }) => result)).toEqual(['replicated', 'replicated']);
+    expect((await env.canaries()).map(({ result }) => result)).toEqual(['replicated', 'replicated']);
   });
 
   test('a key by its id is sent as an ARN, or refused where nobody knows whose it is (crossplane-contrib/provider-upjet-aws#1478)', async () => {
@@ -91,12 +91,12 @@ describe('what people ran into cannot be declared, or does not happen', () => {
       message: 'a bare key id does not say whose key it is',
     });
 
-    const inAccount = `${ACCOUNTS}${TAX.replaceAll('region:', 'account: main, region:')}`;
-    await using world = await aWorld(inAccount);
-    await world.reconcile();
-    const [rule] = rulesOf(world, 'acme-tax');
+    const inAccount = `${ACCOUNT_SPECS}${TAX_SPEC.replaceAll('region:', 'account: main, region:')}`;
+    await using env = await testEnv(inAccount);
+    await env.reconcile();
+    const [rule] = rulesOf(env, 'acme-tax');
     const arn = rule?.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID ?? '';
-    const { plan } = await world.with(
+    const { plan } = await env.reconcileWith(
       inAccount.replace('alias/acme-tax-replica', arn.slice(arn.lastIndexOf('/') + 1)),
     );
     expect({ waves: plan.waves, blocked: plan.blocked }).toEqual({ waves: [], blocked: [] });
@@ -105,11 +105,15 @@ describe('what people ran into cannot be declared, or does not happen', () => {
   test('versioning is enabled on both sides before replication, and waited for in the same run (terraform-aws-modules/terraform-aws-s3-bucket#172)', async () => {
     const message = 'Destination bucket must have versioning enabled.';
     const late = { match: 'PutBucketReplication', nth: 1, times: 2 };
-    await using world = await aWorld(TAX, {
-      knobs: { faults: [{ ...late, what: { status: 400, code: 'InvalidRequest', message } }] },
+    await using env = await testEnv(TAX_SPEC, {
+      faultSettings: { faults: [{ ...late, what: { status: 400, code: 'InvalidRequest', message } }] },
     });
     const waited: string[] = [];
-    const { plan, results, left } = await world.reconcile({
+    const {
+      plan,
+      results,
+      remaining: left,
+    } = await env.reconcile({
       onEvent: (event) => event.type === 'waiting' && waited.push(event.waitsFor),
     });
     const needs = plan.waves.flat().find(({ id }) => id === 's3.replication/acme-tax')?.needs;
@@ -118,7 +122,7 @@ describe('what people ran into cannot be declared, or does not happen', () => {
     expect(results.filter(({ result }) => result !== 'applied')).toEqual([]);
     expect(left?.waves).toEqual([]);
     expect(waited).toContain('S3 to see that versioning is enabled on both buckets');
-    const order = writesOf(world).filter((one) => /PutBucket(Versioning|Replication)/.test(one));
+    const order = writesOf(env).filter((one) => /PutBucket(Versioning|Replication)/.test(one));
     expect(order).toEqual([
       'PutBucketVersioning',
       'PutBucketVersioning',
@@ -129,10 +133,10 @@ describe('what people ran into cannot be declared, or does not happen', () => {
   });
 
   test('a role is made before a policy names it (terraform-aws-modules/terraform-aws-kms#30)', async () => {
-    await using world = await aWorld();
-    const { results } = await world.reconcile();
+    await using env = await testEnv();
+    const { results } = await env.reconcile();
     expect(results.filter(({ result }) => result !== 'applied')).toEqual([]);
-    const writes = writesOf(world);
+    const writes = writesOf(env);
     expect(writes.indexOf('CreateRole')).toBeLessThan(writes.indexOf('PutKeyPolicy'));
     expect(writes.indexOf('CreateRole')).toBeGreaterThanOrEqual(0);
     // What would have happened otherwise.
@@ -143,9 +147,9 @@ describe('what people ran into cannot be declared, or does not happen', () => {
       Principal: { AWS: `${ROLES}/nobody` },
     };
     const Policy = JSON.stringify({ Version: '2012-10-17', Statement });
-    const [key] = [...world.sandbox.store.account('111122223333').keys.values()];
+    const [key] = [...env.sandbox.store.account('111122223333').keys.values()];
     await expect(
-      world.door.send(
+      env.door.send(
         { region: key?.region ?? '' },
         new PutKeyPolicyCommand({ KeyId: key?.id, PolicyName: 'default', Policy }),
       ),
@@ -153,24 +157,26 @@ describe('what people ran into cannot be declared, or does not happen', () => {
   });
 
   test('a role that truly does not exist is named with its place, before anything is written (aws-ia/terraform-aws-eks-blueprints#455)', async () => {
-    await using world = await aWorld(TAX.replace('  rules:', `  role: { arn: "${ROLES}/nobody" }\n  rules:`));
-    const { plan } = await world.reconcile();
+    await using env = await testEnv(
+      TAX_SPEC.replace('  rules:', `  role: { arn: "${ROLES}/nobody" }\n  rules:`),
+    );
+    const { plan } = await env.reconcile();
     expect(plan.blocked).toEqual([
       expect.objectContaining({
         why: `the role ${ROLES}/nobody does not exist; a role given by ARN must exist before`,
         from: expect.objectContaining({ line: 7 }),
       }),
     ]);
-    expect(writesOf(world)).not.toContain('PutKeyPolicy');
-    expect(writesOf(world)).not.toContain('PutBucketReplication');
+    expect(writesOf(env)).not.toContain('PutKeyPolicy');
+    expect(writesOf(env)).not.toContain('PutBucketReplication');
   });
 
   test('several destinations: every rule has a filter and a priority of its own (cloudposse/terraform-aws-s3-bucket#93)', async () => {
-    const other = TAX.replace('name: tax', 'name: copy').replaceAll('acme-tax-replica', 'acme-tax-copy');
-    await using world = await aWorld([TAX, other].join('---\n').replaceAll('Tax/', '""'));
-    const { results } = await world.reconcile();
+    const other = TAX_SPEC.replace('name: tax', 'name: copy').replaceAll('acme-tax-replica', 'acme-tax-copy');
+    await using env = await testEnv([TAX_SPEC, other].join('---\n').replaceAll('Tax/', '""'));
+    const { results } = await env.reconcile();
     expect(results.filter(({ result }) => result !== 'applied')).toEqual([]);
-    const rules = rulesOf(world, 'acme-tax');
+    const rules = rulesOf(env, 'acme-tax');
     expect(rules.map(({ Filter }) => Filter)).toEqual([{ Prefix: '' }, { Prefix: '' }]);
     expect(new Set(rules.map(({ Priority }) => Priority)).size).toBe(2);
     expect(new Set(rules.map(({ Destination }) => Destination?.Bucket)).size).toBe(2);
@@ -179,16 +185,16 @@ describe('what people ran into cannot be declared, or does not happen', () => {
 
 const ROLES = 'arn:aws:iam::111122223333:role';
 
-const rulesOf = ({ sandbox }: World, bucket: string) =>
+const rulesOf = ({ sandbox }: TestEnv, bucket: string) =>
   (sandbox.store.bucket(bucket)?.replication?.Rules ?? []).toSorted(
     (one, other) => (one.Priority ?? 0) - (other.Priority ?? 0),
   );
 
-const writesOf = ({ sandbox }: World): string[] =>
+const writesOf = ({ sandbox }: TestEnv): string[] =>
   sandbox.log.entries.filter(({ write }) => write).map(({ operation }) => operation);
 
-function proofOf(world: Observed, seen: readonly SeenObject[]): RuleProof {
-  const [proof] = prove(world, 'acme-tax', seen);
+function proofOf(env: Facts, seen: readonly ObservedObject[]): RuleProof {
+  const [proof] = proveRules(env, 'acme-tax', seen);
   if (!proof) throw new Error('there is no rule');
   return proof;
 }
@@ -199,14 +205,14 @@ const codesOf = (findings: readonly Finding[], wanted: Finding['severity']) =>
 const isToAttached = (fix: Fix): boolean => 'policy' in fix && fix.policy.policy?.startsWith('arn:') === true;
 
 /** What a person does who follows a fix to the letter. */
-function carriedOut(world: Observed, fix: Fix): Observed {
-  if (!('call' in fix)) return mended(world, fix);
+function carriedOut(env: Facts, fix: Fix): Facts {
+  if (!('call' in fix)) return applyFix(env, fix);
   const { operation, input } = fix.call;
   if (operation !== 'PutBucketReplication') throw new Error(`no row needs ${operation}`);
   const { Bucket, ReplicationConfiguration } = input as { Bucket: string; ReplicationConfiguration: never };
-  const before = world.buckets[Bucket] as object as { region: string };
+  const before = env.buckets[Bucket] as object as { region: string };
   return {
-    ...world,
-    buckets: { ...world.buckets, [Bucket]: { ...before, replication: ReplicationConfiguration } },
+    ...env,
+    buckets: { ...env.buckets, [Bucket]: { ...before, replication: ReplicationConfiguration } },
   };
 }

@@ -1,19 +1,19 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
-import type { EncryptionRule, Observed } from '../../src/core/observed.ts';
+import type { EncryptionRule, Facts } from '../../src/core/facts.ts';
 import type { Policy, Statement } from '../../src/iam/types.ts';
-import type { SeenObject } from '../../src/proof/cases.ts';
-import type { Code } from '../../src/proof/codes.ts';
+import type { FindingCode } from '../../src/proof/codes.ts';
+import type { ObservedObject } from '../../src/proof/object-cases.ts';
 
 /** What somebody ran into, as facts, and what must be said of it. */
 export interface RealCase {
   /** Where it was told: `owner/repository#number`. */
   thread: string;
   name: string;
-  world: Observed;
-  seen?: SeenObject[];
+  world: Facts;
+  seen?: ObservedObject[];
   /** Errors in the order in which S3 meets them; none where objects replicate. */
-  errors: Code[];
-  warnings?: Code[];
+  errors: FindingCode[];
+  warnings?: FindingCode[];
   /** What the message of the first finding must name. */
   names: string[];
   /** How often all fixes are carried out; default once. A rule that is changed asks for other permissions. */
@@ -92,11 +92,11 @@ interface Parts {
   rule?: Partial<ReplicationRule>;
   destination?: Partial<NonNullable<ReplicationRule['Destination']>>;
   /** Further keys by the name by which the rule speaks of them; null: there is none. */
-  keys?: Observed['keys'];
+  keys?: Facts['keys'];
 }
 
 /** A pair that works, some parts of it replaced. */
-function aPair(parts: Parts = {}): Observed {
+function aPair(parts: Parts = {}): Facts {
   const { across = false, bucketKey = true, rule, destination } = parts;
   const owner = across ? BACKUP : MAIN;
   const replicaKey = replicaKeyOf(owner);
@@ -181,7 +181,7 @@ function aPair(parts: Parts = {}): Observed {
   };
 }
 
-const underBucketKey = (bucketKey: boolean): SeenObject => ({
+const underBucketKey = (bucketKey: boolean): ObservedObject => ({
   encryption: { algorithm: 'aws:kms', keyArn: SOURCE_KEY, bucketKey },
 });
 

@@ -10,9 +10,14 @@ import {
 } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Policy, Statement } from '../../src/iam/types.ts';
-import { cli } from '../support/cli.ts';
-import { type Keys, permissions, replication, TRUST } from '../support/walkthrough.ts';
-import { aWorld, type World } from '../support/world.ts';
+import { runCli } from '../support/cli.ts';
+import { type TestEnv, testEnv } from '../support/env.ts';
+import {
+  WALKTHROUGH_TRUST,
+  type WalkthroughKeys,
+  walkthroughPolicy,
+  walkthroughReplication,
+} from '../support/walkthrough.ts';
 
 const EAST = { region: 'us-east-1' };
 const WEST = { region: 'us-west-2' };
@@ -20,26 +25,26 @@ const POLICY = { RoleName: 'replicationRolekmsobj', PolicyName: 'replicationRole
 
 /** The pair of AWS's walkthrough "Replicating encrypted objects" allows the encryption context of Bucket Keys only. */
 describe("the pair of AWS's walkthrough, with objects that have no Bucket Key", () => {
-  let world: World;
-  let keys: Keys;
+  let env: TestEnv;
+  let keys: WalkthroughKeys;
 
   beforeAll(async () => {
-    world = await aWorld();
-    keys = await theWalkthrough(world);
+    env = await testEnv();
+    keys = await theWalkthrough(env);
   });
-  afterAll(() => world[Symbol.asyncDispose]());
+  afterAll(() => env[Symbol.asyncDispose]());
 
   const doctor = (...args: string[]) =>
-    cli(['doctor', '--bucket', 'source', ...args], { endpoint: world.sandbox.endpoint });
+    runCli(['doctor', '--bucket', 'source', ...args], { endpoint: env.sandbox.endpoint });
 
   async function put(Key: string): Promise<string | undefined> {
     const encryption = { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: keys.source } as const;
-    await world.door.send(
+    await env.door.send(
       EAST,
       new PutObjectCommand({ Bucket: 'source', Key, Body: 'numbers', ...encryption }),
     );
-    await world.sandbox.replicated();
-    const head = await world.door.send(EAST, new HeadObjectCommand({ Bucket: 'source', Key }));
+    await env.sandbox.waitForReplication();
+    const head = await env.door.send(EAST, new HeadObjectCommand({ Bucket: 'source', Key }));
     return head.ReplicationStatus;
   }
 
@@ -72,10 +77,10 @@ describe("the pair of AWS's walkthrough, with objects that have no Bucket Key", 
     const { stdout } = await doctor('-v');
     const statements = printedStatements(stdout);
     expect(statements.map(({ Action }) => Action)).toContain('kms:Decrypt');
-    const { PolicyDocument = '' } = await world.door.send(EAST, new GetRolePolicyCommand(POLICY));
+    const { PolicyDocument = '' } = await env.door.send(EAST, new GetRolePolicyCommand(POLICY));
     const policy = JSON.parse(decodeURIComponent(PolicyDocument)) as Policy;
     const mended = { ...policy, Statement: [policy.Statement, statements].flat() };
-    await world.door.send(
+    await env.door.send(
       EAST,
       new PutRolePolicyCommand({ ...POLICY, PolicyDocument: JSON.stringify(mended) }),
     );
@@ -97,7 +102,7 @@ function printedStatements(text: string): Statement[] {
   );
 }
 
-async function theWalkthrough({ door }: World): Promise<Keys> {
+async function theWalkthrough({ door }: TestEnv): Promise<WalkthroughKeys> {
   const enabled = { VersioningConfiguration: { Status: 'Enabled' } } as const;
   const there = { CreateBucketConfiguration: { LocationConstraint: 'us-west-2' } } as const;
   await door.send(EAST, new CreateBucketCommand({ Bucket: 'source' }));
@@ -106,16 +111,19 @@ async function theWalkthrough({ door }: World): Promise<Keys> {
   await door.send(WEST, new PutBucketVersioningCommand({ Bucket: 'destination', ...enabled }));
   const { Role } = await door.send(
     EAST,
-    new CreateRoleCommand({ RoleName: POLICY.RoleName, AssumeRolePolicyDocument: JSON.stringify(TRUST) }),
+    new CreateRoleCommand({
+      RoleName: POLICY.RoleName,
+      AssumeRolePolicyDocument: JSON.stringify(WALKTHROUGH_TRUST),
+    }),
   );
   const [one, other] = [EAST, WEST].map((at) => door.send(at, new CreateKeyCommand({})));
   const keys = {
     source: (await one)?.KeyMetadata?.Arn ?? '',
     destination: (await other)?.KeyMetadata?.Arn ?? '',
   };
-  const PolicyDocument = JSON.stringify(permissions(keys, ['kms:Encrypt']));
+  const PolicyDocument = JSON.stringify(walkthroughPolicy(keys, ['kms:Encrypt']));
   await door.send(EAST, new PutRolePolicyCommand({ ...POLICY, PolicyDocument }));
-  const ReplicationConfiguration = replication(
+  const ReplicationConfiguration = walkthroughReplication(
     keys,
     Role?.Arn ?? '',
   ) as PutBucketReplicationCommandInput['ReplicationConfiguration'];

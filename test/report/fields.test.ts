@@ -2,19 +2,19 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { planJson } from '../../src/report/json.ts';
 import { planMarkdown } from '../../src/report/markdown.ts';
-import { planText } from '../../src/report/text.ts';
-import { aWorld, specsOf, TAX, type World } from '../support/world.ts';
+import { planText } from '../../src/report/plan-text.ts';
+import { parseSpecs, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { steady } from './steady.ts';
 
-const BOOKS = TAX.replaceAll('tax', 'books').replace('Tax/', 'Books/');
+const BOOKS = TAX_SPEC.replaceAll('tax', 'books').replace('Tax/', 'Books/');
 
-let world: World;
+let env: TestEnv;
 beforeAll(async () => {
-  world = await aWorld(`${TAX}---\n${BOOKS}`);
-  const { left } = await world.reconcile();
+  env = await testEnv(`${TAX_SPEC}---\n${BOOKS}`);
+  const { remaining: left } = await env.reconcile();
   if (left?.waves.length !== 0) throw new Error('what was declared before did not converge');
 });
-afterAll(() => world[Symbol.asyncDispose]());
+afterAll(() => env[Symbol.asyncDispose]());
 
 const SPARE = 'arn:aws:kms:us-east-1:111122223333:key/99999999-2222-3333-4444-555555555555';
 
@@ -42,7 +42,7 @@ const FIELDS: [field: string, value: unknown, expected: string[]][] = [
 test.each(FIELDS)(
   '%s: %j changes what a reader expects, and no other line',
   async (field, value, expected) => {
-    const spec = parse(TAX);
+    const spec = parse(TAX_SPEC);
     const names = field.split('.');
     const last = names.pop() ?? '';
     const holder = names.reduce((at, name) => {
@@ -51,9 +51,9 @@ test.each(FIELDS)(
     }, spec);
     holder[last] = value;
     const yaml = `${stringify(spec)}---\n${BOOKS}`;
-    const outcome = await world.with(yaml, { dryRun: true });
+    const outcome = await env.reconcileWith(yaml, { dryRun: true });
     const { plan, proof } = outcome;
-    const { pairs } = await specsOf(yaml);
+    const { pairs } = await parseSpecs(yaml);
     const text = steady(planText(plan, pairs, proof));
     const steps = plan.waves.flat();
     expect(steps.map(({ kind }) => kind).sort()).toEqual(expected);

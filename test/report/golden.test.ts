@@ -3,9 +3,9 @@ import { expect, test } from 'vitest';
 import { planJson } from '../../src/report/json.ts';
 import { planMarkdown } from '../../src/report/markdown.ts';
 import { createColors } from '../../src/report/paint.ts';
-import { PLAIN } from '../../src/report/style.ts';
-import { planText } from '../../src/report/text.ts';
-import { TAX } from '../support/world.ts';
+import { planText } from '../../src/report/plan-text.ts';
+import { PLAIN_STYLE } from '../../src/report/style.ts';
+import { TAX_SPEC } from '../support/env.ts';
 import { CASES, planned } from './plans.ts';
 import { steady } from './steady.ts';
 
@@ -23,12 +23,12 @@ test.each(CASES)('$name', async (one) => {
   for (const [file, text] of shown)
     await expect(steady(text)).toMatchFileSnapshot(`golden/${one.name}/${file}`);
 
-  const coloured = planText(plan, pairs, proof, { ...PLAIN, paint: createColors(true) });
+  const coloured = planText(plan, pairs, proof, { ...PLAIN_STYLE, paint: createColors(true) });
   expect(`${stripVTControlCharacters(coloured)}\n`, 'colours say nothing of their own').toBe(
     forms['plan.txt'],
   );
   for (const width of [80, 120]) {
-    const lines = planText(plan, pairs, proof, { ...PLAIN, width }).split('\n');
+    const lines = planText(plan, pairs, proof, { ...PLAIN_STYLE, width }).split('\n');
     expect(lines.filter((line) => line.length > width && !isOneWord(line))).toEqual([]);
   }
 });
@@ -43,8 +43,8 @@ test('a field of a spec that changes changes the lines of the plan that are abou
     return steady(planText(outcome.plan, pairs, outcome.proof)).split('\n');
   };
   const [one, other] = [
-    await lines(TAX),
-    await lines(TAX.replace('prefix: Tax/', 'prefix: Tax/\n      deleteMarkerReplication: true')),
+    await lines(TAX_SPEC),
+    await lines(TAX_SPEC.replace('prefix: Tax/', 'prefix: Tax/\n      deleteMarkerReplication: true')),
   ];
   expect(other.filter((line) => !one.includes(line))).toEqual([
     '      + statements.ReplikeyDestinationDeletesTax:',
@@ -55,8 +55,8 @@ test('a field of a spec that changes changes the lines of the plan that are abou
 });
 
 test('a plan names the API calls that make each change where that is asked for', async () => {
-  const { outcome, pairs } = await planned({ name: '', yaml: TAX });
-  const lines = planText(outcome.plan, pairs, [], { ...PLAIN, explain: true }).split('\n');
+  const { outcome, pairs } = await planned({ name: '', yaml: TAX_SPEC });
+  const lines = planText(outcome.plan, pairs, [], { ...PLAIN_STYLE, explain: true }).split('\n');
   const told = lines.filter((line) => !planText(outcome.plan, pairs).split('\n').includes(line));
   expect(told).toHaveLength(outcome.plan.waves.flat().length);
   expect(told).toContain('      → s3:PutBucketVersioning in us-east-1');
@@ -64,9 +64,9 @@ test('a plan names the API calls that make each change where that is asked for',
 });
 
 test('a plan says what variables are worth, and which pairs are as declared', async () => {
-  const books = TAX.replaceAll('tax', 'books');
-  const { outcome, pairs } = await planned({ name: '', before: books, yaml: `${TAX}---\n${books}` });
-  const text = planText(outcome.plan, pairs, [], PLAIN, [
+  const books = TAX_SPEC.replaceAll('tax', 'books');
+  const { outcome, pairs } = await planned({ name: '', before: books, yaml: `${TAX_SPEC}---\n${books}` });
+  const text = planText(outcome.plan, pairs, [], PLAIN_STYLE, [
     { name: 'stage', value: 'prod', from: '--var' },
     { name: 'days', value: 7, from: 'default' },
   ]);

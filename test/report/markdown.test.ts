@@ -1,24 +1,24 @@
 import { expect, test } from 'vitest';
-import type { PassOptions } from '../../src/reconcile.ts';
-import { drawing } from '../../src/report/drawing.ts';
+import type { PassOptions } from '../../src/reconcile/reconcile.ts';
+import { planDiagram } from '../../src/report/diagram.ts';
 import { planMarkdown } from '../../src/report/markdown.ts';
-import { aWorld, specsOf, TAX, type World } from '../support/world.ts';
+import { parseSpecs, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { CASES, type Case, planned } from './plans.ts';
 
 const COMMAND = 'reconcile --once specs/ --plan 0123456789abcdef';
 
-async function markdownOf(world: World, yaml?: string): Promise<string> {
+async function markdownOf(env: TestEnv, yaml?: string): Promise<string> {
   const options = { dryRun: true };
-  const outcome = await (yaml === undefined ? world.reconcile(options) : world.with(yaml, options));
-  const { pairs } = yaml === undefined ? world.specs : await specsOf(yaml);
+  const outcome = await (yaml === undefined ? env.reconcile(options) : env.reconcileWith(yaml, options));
+  const { pairs } = yaml === undefined ? env.specs : await parseSpecs(yaml);
   const text = planMarkdown({ ...outcome, pairs, command: COMMAND });
   return text.replace(/\S*\/(?=spec\.yaml)/g, '');
 }
 
 test('a plan for a pull request: summary and proof, a drawing, folded details, and the command', async () => {
-  await using world = await aWorld();
-  await world.reconcile();
-  const text = await markdownOf(world, TAX.replace('prefix: Tax/', 'prefix: Tax/\n      metrics: false'));
+  await using env = await testEnv();
+  await env.reconcile();
+  const text = await markdownOf(env, TAX_SPEC.replace('prefix: Tax/', 'prefix: Tax/\n      metrics: false'));
   expect(text).toMatchInlineSnapshot(`
     "<!-- replikey: plan -->
 
@@ -58,9 +58,9 @@ test('a plan for a pull request: summary and proof, a drawing, folded details, a
 });
 
 test('where nothing differs there is nothing to fold, to draw or to apply', async () => {
-  await using world = await aWorld();
-  await world.reconcile();
-  expect(await markdownOf(world)).toMatchInlineSnapshot(`
+  await using env = await testEnv();
+  await env.reconcile();
+  expect(await markdownOf(env)).toMatchInlineSnapshot(`
     "<!-- replikey: plan -->
 
     ### replikey: Nothing to do: 13 resources are as declared.
@@ -70,9 +70,9 @@ test('where nothing differs there is nothing to fold, to draw or to apply', asyn
 });
 
 test('what keeps a plan from being applied comes before everything else', async () => {
-  await using world = await aWorld();
-  await world.reconcile();
-  const text = await markdownOf(world, TAX.replace('alias/acme-tax }', 'alias/another }'));
+  await using env = await testEnv();
+  await env.reconcile();
+  const text = await markdownOf(env, TAX_SPEC.replace('alias/acme-tax }', 'alias/another }'));
   expect(text).toMatch(
     /> \[!WARNING\]\n> This plan is refused as it stands\.\n\n- \*\*change-default-key\*\* /,
   );
@@ -82,8 +82,8 @@ test('what keeps a plan from being applied comes before everything else', async 
 
 test('no name ends a block, or is taken for markup', async () => {
   const odd = 'Tax/```</details><!--@all';
-  await using world = await aWorld(TAX.replace('prefix: Tax/', `prefix: ${JSON.stringify(odd)}`));
-  const text = await markdownOf(world);
+  await using env = await testEnv(TAX_SPEC.replace('prefix: Tax/', `prefix: ${JSON.stringify(odd)}`));
+  const text = await markdownOf(env);
   expect(text).toContain(odd);
   const [opening = ''] = /^`{4,}diff$/m.exec(text) ?? [];
   expect(opening).toBe('````diff');
@@ -91,9 +91,11 @@ test('no name ends a block, or is taken for markup', async () => {
 });
 
 test('a comment stays below what GitHub takes, details being dropped before meaning', async () => {
-  const many = Array.from({ length: 100 }, (_, index) => TAX.replaceAll('tax', `tax-${index}`)).join('---\n');
-  await using world = await aWorld(many);
-  const text = await markdownOf(world);
+  const many = Array.from({ length: 100 }, (_, index) => TAX_SPEC.replaceAll('tax', `tax-${index}`)).join(
+    '---\n',
+  );
+  await using env = await testEnv(many);
+  const text = await markdownOf(env);
   expect(text.length).toBeLessThanOrEqual(60_000);
   expect(text).toContain('### replikey: 1300 to create');
   expect(text).toContain('Proof: 100 of 100 rules proven.');
@@ -156,7 +158,7 @@ test('the command lifts every limit that is said to be passed, so that it does a
   await refused(caseOf('a-spec-is-gone'), { thresholds: { maxRemovals: 2 } }, '--max-removals 9');
   const broken = {
     ...caseOf('would-not-replicate'),
-    yaml: TAX.replace('Tax/', 'Tax/\n      metrics: false'),
+    yaml: TAX_SPEC.replace('Tax/', 'Tax/\n      metrics: false'),
   };
   await refused(broken, {}, '--allow-unproven');
 });
@@ -182,7 +184,7 @@ test('how old an observation is, and what variables are worth, stands above all 
   const { outcome, pairs } = await planned(caseOf('everything-is-new'));
   const variables = [{ name: 'stage', value: 'prod_*', from: '--var' as const }];
   const instead = 'As observed 3 h ago (2026-11-23T10:00:00.000Z); AWS is not asked';
-  const text = planMarkdown({ ...outcome, pairs, command: COMMAND, variables, instead });
+  const text = planMarkdown({ ...outcome, pairs, command: COMMAND, variables, nonAwsTarget: instead });
   expect(text).toContain(`\n\n${instead}.\n\nVariables: stage=prod\\_\\* (--var)\n\n\`\`\`mermaid`);
 });
 
@@ -221,15 +223,15 @@ const DRAWINGS: [name: string, labels: string[]][] = [
 
 test.each(DRAWINGS)('the drawing says what is new and what changes: %s', async (name, labels) => {
   const { outcome, pairs } = await planned(caseOf(name));
-  const text = drawing(outcome.plan, pairs).join('');
+  const text = planDiagram(outcome.plan, pairs).join('');
   const found = [...text.matchAll(/(?:b\d\[|-->\||==>\|)"([^"]+)"/g)].map(([, label]) => label);
   expect(found).toEqual(labels);
 });
 
 test('more buckets than anybody could follow are not drawn', async () => {
   const { outcome, pairs } = await planned(caseOf('many-pairs'));
-  expect(drawing(outcome.plan, pairs)).toEqual([]);
-  expect(drawing(outcome.plan, pairs.slice(0, 15))).toHaveLength(1);
+  expect(planDiagram(outcome.plan, pairs)).toEqual([]);
+  expect(planDiagram(outcome.plan, pairs.slice(0, 15))).toHaveLength(1);
 });
 
 function caseOf(name: string) {

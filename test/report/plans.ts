@@ -6,9 +6,16 @@ import {
   PutBucketReplicationCommand,
   PutBucketVersioningCommand,
 } from '@aws-sdk/client-s3';
-import type { Outcome, PassOptions } from '../../src/reconcile.ts';
+import type { Outcome, PassOptions } from '../../src/reconcile/reconcile.ts';
 import type { BucketReplication } from '../../src/spec/types.ts';
-import { ACCOUNTS, ACROSS, aWorld, specsOf, TAX, type World } from '../support/world.ts';
+import {
+  ACCOUNT_SPECS,
+  CROSS_ACCOUNT_SPEC,
+  parseSpecs,
+  TAX_SPEC,
+  type TestEnv,
+  testEnv,
+} from '../support/env.ts';
 
 /** A plan that a person could meet: how AWS came to be what it is, and what is declared then. */
 export interface Case {
@@ -16,7 +23,7 @@ export interface Case {
   /** What was declared and applied before. */
   before?: string;
   /** What somebody did by hand since. */
-  byHand?: (world: World) => Promise<unknown>;
+  byHand?: (env: TestEnv) => Promise<unknown>;
   yaml: string;
   prune?: true;
 }
@@ -25,20 +32,20 @@ const EAST = { region: 'us-east-1' };
 const WEST = { region: 'us-west-2' };
 
 const accounts = (managed: boolean) =>
-  managed ? ACCOUNTS : ACCOUNTS.replace('"444455556666" }', '"444455556666", managed: false }');
+  managed ? ACCOUNT_SPECS : ACCOUNT_SPECS.replace('"444455556666" }', '"444455556666", managed: false }');
 
-const withRule = (more: string) => TAX.replace('    - prefix: Tax/', `    - prefix: Tax/\n${more}`);
-const named = (name: string) => TAX.replaceAll('tax', name).replace('Tax/', `${name}/`);
+const withRule = (more: string) => TAX_SPEC.replace('    - prefix: Tax/', `    - prefix: Tax/\n${more}`);
+const named = (name: string) => TAX_SPEC.replaceAll('tax', name).replace('Tax/', `${name}/`);
 const fanOut = ['us-west-2', 'eu-west-1', 'ap-southeast-2']
   .map((region) =>
-    TAX.replace('name: tax', `name: tax-${region}`)
+    TAX_SPEC.replace('name: tax', `name: tax-${region}`)
       .replaceAll('acme-tax-replica', `acme-tax-${region}`)
       .replace('us-west-2', region),
   )
   .join('---\n');
 
 /** Somebody replaces a condition of the role's policy by one that names the bucket alone. */
-async function narrowedByHand({ door }: World): Promise<void> {
+async function narrowedByHand({ door }: TestEnv): Promise<void> {
   const policy = { RoleName: 'replikey-acme-tax', PolicyName: 'replikey' };
   const { PolicyDocument = '' } = await door.send(EAST, new GetRolePolicyCommand(policy));
   const narrowed = decodeURIComponent(PolicyDocument).replace(
@@ -49,7 +56,7 @@ async function narrowedByHand({ door }: World): Promise<void> {
 }
 
 /** A bucket that was there before, versioned, under a key of its own. */
-async function foundBucket({ door }: World): Promise<void> {
+async function foundBucket({ door }: TestEnv): Promise<void> {
   const KMSMasterKeyID = 'arn:aws:kms:us-east-1:111122223333:key/11111111-2222-3333-4444-555555555555';
   const Bucket = 'acme-tax';
   await door.send(EAST, new CreateBucketCommand({ Bucket }));
@@ -65,7 +72,7 @@ async function foundBucket({ door }: World): Promise<void> {
 }
 
 /** A rule of somebody else in the same configuration. */
-export async function foreignRule({ door }: World): Promise<void> {
+export async function foreignRule({ door }: TestEnv): Promise<void> {
   const { GetBucketReplicationCommand } = await import('@aws-sdk/client-s3');
   const { ReplicationConfiguration } = await door.send(
     EAST,
@@ -85,13 +92,13 @@ export async function foreignRule({ door }: World): Promise<void> {
   );
 }
 
-const unreadable = async ({ sandbox }: World): Promise<void> => {
+const unreadable = async ({ sandbox }: TestEnv): Promise<void> => {
   const what = { status: 403, code: 'AccessDenied', message: 'Access Denied' };
-  sandbox.knobs.faults = [{ match: 'GetBucketVersioning', nth: 1, times: 1_000, what }];
+  sandbox.faultSettings.faults = [{ match: 'GetBucketVersioning', nth: 1, times: 1_000, what }];
 };
 
 /** Somebody keeps everybody from writing replicas. */
-export const denied = async ({ door }: World): Promise<void> => {
+export const denied = async ({ door }: TestEnv): Promise<void> => {
   await door.send(
     WEST,
     new PutBucketPolicyCommand({
@@ -115,52 +122,55 @@ export const denied = async ({ door }: World): Promise<void> => {
 const deletable = (yaml: string) => yaml.replace('  rules:', '  policy: { deletion: Remove }\n  rules:');
 
 export const CASES: Case[] = [
-  { name: 'everything-is-new', yaml: TAX },
-  { name: 'nothing-to-do', before: TAX, yaml: TAX },
-  { name: 'a-condition-was-changed-by-hand', before: TAX, byHand: narrowedByHand, yaml: TAX },
-  { name: 'a-field-of-a-rule', before: TAX, yaml: withRule('      deleteMarkerReplication: true') },
-  { name: 'another-prefix', before: TAX, yaml: TAX.replace('prefix: Tax/', 'prefix: Taxes/') },
+  { name: 'everything-is-new', yaml: TAX_SPEC },
+  { name: 'nothing-to-do', before: TAX_SPEC, yaml: TAX_SPEC },
+  { name: 'a-condition-was-changed-by-hand', before: TAX_SPEC, byHand: narrowedByHand, yaml: TAX_SPEC },
+  { name: 'a-field-of-a-rule', before: TAX_SPEC, yaml: withRule('      deleteMarkerReplication: true') },
+  { name: 'another-prefix', before: TAX_SPEC, yaml: TAX_SPEC.replace('prefix: Tax/', 'prefix: Taxes/') },
   {
     name: 'one-more-rule',
-    before: TAX,
+    before: TAX_SPEC,
     yaml: withRule('    - prefix: Ledgers/\n      replicationTimeControl: true'),
   },
   {
     name: 'a-spec-is-gone',
-    before: `${deletable(TAX)}---\n${named('books')}`,
+    before: `${deletable(TAX_SPEC)}---\n${named('books')}`,
     yaml: named('books'),
     prune: true,
   },
   {
     name: 'a-rule-is-gone',
     before: deletable(withRule('    - prefix: Ledgers/')),
-    yaml: deletable(TAX),
+    yaml: deletable(TAX_SPEC),
     prune: true,
   },
   {
     name: 'a-rule-of-somebody-else',
-    before: TAX,
+    before: TAX_SPEC,
     byHand: foreignRule,
     yaml: withRule('      metrics: false'),
   },
-  { name: 'another-key', before: TAX, yaml: TAX.replace('alias/acme-tax }', 'alias/acme-vault }') },
-  { name: 'a-bucket-that-was-there', byHand: foundBucket, yaml: TAX },
-  { name: 'across-accounts', yaml: `${accounts(true)}${ACROSS}` },
+  { name: 'another-key', before: TAX_SPEC, yaml: TAX_SPEC.replace('alias/acme-tax }', 'alias/acme-vault }') },
+  { name: 'a-bucket-that-was-there', byHand: foundBucket, yaml: TAX_SPEC },
+  { name: 'across-accounts', yaml: `${accounts(true)}${CROSS_ACCOUNT_SPEC}` },
   {
     name: 'an-account-of-somebody-else',
-    yaml: `${accounts(false)}${ACROSS.replace('alias/acme-tax-replica', 'arn:aws:kms:us-west-2:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab')}`,
+    yaml: `${accounts(false)}${CROSS_ACCOUNT_SPEC.replace('alias/acme-tax-replica', 'arn:aws:kms:us-west-2:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab')}`,
   },
   { name: 'fan-out', yaml: fanOut },
-  { name: 'two-way', yaml: TAX.replace('spec:\n', 'spec:\n  direction: both\n') },
-  { name: 'unreadable', before: TAX, byHand: unreadable, yaml: TAX },
-  { name: 'would-not-replicate', before: TAX, byHand: denied, yaml: TAX },
+  { name: 'two-way', yaml: TAX_SPEC.replace('spec:\n', 'spec:\n  direction: both\n') },
+  { name: 'unreadable', before: TAX_SPEC, byHand: unreadable, yaml: TAX_SPEC },
+  { name: 'would-not-replicate', before: TAX_SPEC, byHand: denied, yaml: TAX_SPEC },
   {
     name: 'unicode-and-tags',
-    yaml: TAX.replace('prefix: Tax/', 'filter: { prefix: "Straße/日本/", tags: { tier: gold, stage: "" } }'),
+    yaml: TAX_SPEC.replace(
+      'prefix: Tax/',
+      'filter: { prefix: "Straße/日本/", tags: { tier: gold, stage: "" } }',
+    ),
   },
   {
     name: 'a-spare-key-is-missing',
-    yaml: TAX.replace(
+    yaml: TAX_SPEC.replace(
       '  rules:',
       '  sourceKeys: ["arn:aws:kms:us-east-1:111122223333:key/99999999-2222-3333-4444-555555555555"]\n  rules:',
     ),
@@ -181,12 +191,12 @@ export async function planned(
   { before, byHand, yaml, prune }: Case,
   options: Partial<PassOptions> = {},
 ): Promise<Made> {
-  await using world = await aWorld(yaml);
+  await using env = await testEnv(yaml);
   if (before !== undefined) {
-    const { left } = await world.with(before);
+    const { remaining: left } = await env.reconcileWith(before);
     if (left?.waves.length !== 0) throw new Error('what was declared before did not converge');
   }
-  await byHand?.(world);
-  const outcome = await world.with(yaml, { dryRun: true, ...(prune && { prune }), ...options });
-  return { outcome, pairs: (await specsOf(yaml)).pairs };
+  await byHand?.(env);
+  const outcome = await env.reconcileWith(yaml, { dryRun: true, ...(prune && { prune }), ...options });
+  return { outcome, pairs: (await parseSpecs(yaml)).pairs };
 }

@@ -14,8 +14,8 @@ import { Ajv, type ValidateFunction } from 'ajv';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { outputSchema } from '../../src/report/json-schema.ts';
 import { changeRolePolicy, EAST, keyOf, REPLICA, ROLE, WEST } from '../sandbox/support.ts';
-import { cli } from '../support/cli.ts';
-import { aWorld, TAX, type World } from '../support/world.ts';
+import { runCli } from '../support/cli.ts';
+import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { nameOf, type Schema } from './output-tables.ts';
 
 /** One run of the program, and what it prints. */
@@ -25,10 +25,10 @@ interface Run {
   args: string[];
   code?: number;
   yaml?: string;
-  before?: (world: World) => Promise<unknown>;
+  before?: (env: TestEnv) => Promise<unknown>;
 }
 
-const TWO = `${TAX}---\n${TAX.replaceAll('tax', 'books').replaceAll('Tax/', 'Books/')}`;
+const TWO = `${TAX_SPEC}---\n${TAX_SPEC.replaceAll('tax', 'books').replaceAll('Tax/', 'Books/')}`;
 
 /** A destination for whose account there are no credentials. */
 const PARTNER = `apiVersion: replikey.dev/v1
@@ -41,7 +41,7 @@ kind: Account
 metadata: { name: partner }
 spec: { id: "999988887777", managed: false }
 ---
-${TAX.replace('acme-tax,', 'acme-tax, account: main,').replace(
+${TAX_SPEC.replace('acme-tax,', 'acme-tax, account: main,').replace(
   'key: alias/acme-tax-replica',
   'account: partner, key: "arn:aws:kms:us-west-2:999988887777:key/1234abcd-12ab-34cd-56ef-1234567890ab"',
 )}`;
@@ -56,7 +56,7 @@ spec:
     stage: { type: string, default: dev }
     paused: { type: boolean, default: false }
 ---
-${TAX.replace('Tax/', `"Tax/${referring('stage')}/"\n      enabled: ${referring('paused')}`)}`;
+${TAX_SPEC.replace('Tax/', `"Tax/${referring('stage')}/"\n      enabled: ${referring('paused')}`)}`;
 
 /** What is wrong stands in Defaults, and shows in the pair that takes them. */
 const DEFAULTS = `apiVersion: replikey.dev/v1
@@ -64,28 +64,28 @@ kind: Defaults
 metadata: { name: house }
 spec: { source: { account: nobody }, destination: { account: nobody } }
 ---
-${TAX.replace('spec:', 'spec:\n  defaults: house')}`;
+${TAX_SPEC.replace('spec:', 'spec:\n  defaults: house')}`;
 
-const SELECTED = TAX.replace('{ name: tax }', '{ name: tax, labels: { team: tax } }');
+const SELECTED = TAX_SPEC.replace('{ name: tax }', '{ name: tax, labels: { team: tax } }');
 
-const object = async ({ door, sandbox }: World, Key: string) => {
+const object = async ({ door, sandbox }: TestEnv, Key: string) => {
   await door.send(EAST, new PutObjectCommand({ Bucket: 'acme-tax', Key, Body: 'numbers' }));
-  await sandbox.replicated();
+  await sandbox.waitForReplication();
 };
 
 /** The role may not write replicas any more. */
-const breakIt = async (world: World) => {
-  await world.reconcile();
-  await changeRolePolicy(world.door, (statements) => {
+const breakIt = async (env: TestEnv) => {
+  await env.reconcile();
+  await changeRolePolicy(env.door, (statements) => {
     delete statements.ReplikeyDestinationObjectsTax;
   });
-  await object(world, 'Tax/2026.pdf');
+  await object(env, 'Tax/2026.pdf');
 };
 
 /** Statements that deny, and a key that is off. */
-const denyIt = async (world: World) => {
-  await world.reconcile();
-  const { door } = world;
+const denyIt = async (env: TestEnv) => {
+  await env.reconcile();
+  const { door } = env;
   const Principal = { Service: 's3.amazonaws.com' };
   const trust = [
     { Effect: 'Allow', Principal, Action: 'sts:AssumeRole' },
@@ -116,7 +116,7 @@ const RUNS: Record<string, Run> = {
   'a plan where there is nothing to do': {
     as: 'Plan',
     args: ['plan', '-'],
-    before: (world) => world.reconcile(),
+    before: (env) => env.reconcile(),
   },
   'a plan of some specs': {
     as: 'Plan',
@@ -133,12 +133,13 @@ const RUNS: Record<string, Run> = {
     as: 'Plan',
     code: 1,
     args: ['plan', '-'],
-    before: async ({ sandbox }) => sandbox.knobs.faults.push(fault('ListAliases')),
+    before: async ({ sandbox }) => sandbox.faultSettings.faults.push(fault('ListAliases')),
   },
   'a plan to prune': {
     as: 'Plan',
     args: ['plan', '-', '--prune'],
-    before: (world) => world.with(TWO.replaceAll('  rules:', '  policy: { deletion: Remove }\n  rules:')),
+    before: (env) =>
+      env.reconcileWith(TWO.replaceAll('  rules:', '  policy: { deletion: Remove }\n  rules:')),
   },
   'a plan from what was observed': { as: 'Plan', args: ['plan', '-', '--observed', 'observed.json'] },
   'a pass': { as: 'Pass', args: ['--once', '-'] },
@@ -168,18 +169,18 @@ const RUNS: Record<string, Run> = {
     as: 'Pass',
     code: 1,
     args: ['--once', '-'],
-    before: async ({ sandbox }) => sandbox.knobs.faults.push(fault('PutBucketVersioning')),
+    before: async ({ sandbox }) => sandbox.faultSettings.faults.push(fault('PutBucketVersioning')),
   },
   'a pass in lines': {
     as: ['PlanEvent', 'WaitingEvent', 'StepEvent', 'OutcomeEvent'],
     args: ['--once', '-', '-o', 'ndjson'],
-    before: async ({ sandbox }) => Object.assign(sandbox.knobs, { rolePropagationMs: 300 }),
+    before: async ({ sandbox }) => Object.assign(sandbox.faultSettings, { rolePropagationMs: 300 }),
   },
   'a pass in lines that fails': {
     as: ['PlanEvent', 'StepEvent', 'OutcomeEvent'],
     code: 1,
     args: ['--once', '-', '-o', 'ndjson'],
-    before: async ({ sandbox }) => sandbox.knobs.faults.push(fault('CreateRole')),
+    before: async ({ sandbox }) => sandbox.faultSettings.faults.push(fault('CreateRole')),
   },
   'a pass in lines that cannot begin': {
     as: ['ErrorEvent'],
@@ -190,9 +191,9 @@ const RUNS: Record<string, Run> = {
   'a doctor who finds nothing wrong': {
     as: 'Examination',
     args: ['doctor', '-'],
-    before: async (world) => {
-      await world.reconcile();
-      await object(world, 'Tax/2026.pdf');
+    before: async (env) => {
+      await env.reconcile();
+      await object(env, 'Tax/2026.pdf');
     },
   },
   'a doctor who finds what is wrong': { as: 'Examination', code: 1, args: ['doctor', '-'], before: breakIt },
@@ -218,25 +219,25 @@ const RUNS: Record<string, Run> = {
     as: 'ExplainedObject',
     code: 1,
     args: ['doctor', '--bucket', 'acme-tax', '--object', 'Notes/1'],
-    before: async (world) => {
-      await world.reconcile();
-      await object(world, 'Notes/1');
+    before: async (env) => {
+      await env.reconcile();
+      await object(env, 'Notes/1');
     },
   },
-  'canaries that arrive': { as: 'Verification', args: ['verify', '-'], before: (world) => world.reconcile() },
+  'canaries that arrive': { as: 'Verification', args: ['verify', '-'], before: (env) => env.reconcile() },
   'canaries of a rule that is off': {
     as: 'Verification',
-    yaml: TAX.replace('prefix: Tax/', 'prefix: Tax/\n      enabled: false'),
+    yaml: TAX_SPEC.replace('prefix: Tax/', 'prefix: Tax/\n      enabled: false'),
     args: ['verify', '-'],
-    before: (world) => world.reconcile(),
+    before: (env) => env.reconcile(),
   },
   'canaries that cannot be removed': {
     as: 'Verification',
     code: 1,
     args: ['verify', '-'],
-    before: async (world) => {
-      await world.reconcile();
-      world.sandbox.knobs.faults.push(fault('DeleteObject'));
+    before: async (env) => {
+      await env.reconcile();
+      env.sandbox.faultSettings.faults.push(fault('DeleteObject'));
     },
   },
   'specs that are right': { as: 'Validation', args: ['validate', '-'] },
@@ -245,7 +246,7 @@ const RUNS: Record<string, Run> = {
   'specs that are wrong': {
     as: 'Validation',
     code: 65,
-    yaml: TAX.replace('region:', 'regoin:'),
+    yaml: TAX_SPEC.replace('region:', 'regoin:'),
     args: ['validate', '-'],
   },
   'what exists': { as: 'Observation', args: ['observe', '-'] },
@@ -287,13 +288,16 @@ type Value = Record<string, unknown>;
 const printed = new Map<string, { value: Value; part: string }[]>();
 
 /** What one run prints: a value, or one a line. */
-async function valuesOf({ as, args, code = 0, yaml = TAX, before }: Run, folder: string): Promise<Value[]> {
-  await using world = await aWorld();
-  await before?.(world);
+async function valuesOf(
+  { as, args, code = 0, yaml = TAX_SPEC, before }: Run,
+  folder: string,
+): Promise<Value[]> {
+  await using env = await testEnv();
+  await before?.(env);
   const json = args.includes('-o') || args[0] === 'observe' ? [] : ['-o', 'json'];
   const input = args.includes('-') ? { input: yaml } : {};
-  const { endpoint } = world.sandbox;
-  const ran = await cli([...args, ...json], { endpoint, cwd: folder, ...input });
+  const { endpoint } = env.sandbox;
+  const ran = await runCli([...args, ...json], { endpoint, cwd: folder, ...input });
   expect(ran.code, ran.stderr + ran.stdout).toBe(code);
   return typeof as === 'string'
     ? [JSON.parse(ran.stdout)]

@@ -1,7 +1,13 @@
 import { expect, test } from 'vitest';
 import type { Plan, Step } from '../../src/core/resource.ts';
 import { createColors } from '../../src/report/paint.ts';
-import { happened, type Progress, planned, progressLines, progressText } from '../../src/report/progress.ts';
+import {
+  initialProgress,
+  type Progress,
+  progressLines,
+  progressText,
+  updateProgress,
+} from '../../src/report/progress.ts';
 
 const step = (id: Step['id'], ...pairs: string[]): Step => ({
   id,
@@ -33,7 +39,7 @@ const [one, two, three] = STEPS as [Step, Step, Step];
 const waiting = (which: Step, waitsFor: string) =>
   ({ type: 'waiting', step: which, waitsFor, untilMs: 60_000 }) as const;
 
-const STORY: [title: string, events: Parameters<typeof happened>[1][], lines: string[]][] = [
+const STORY: [title: string, events: Parameters<typeof updateProgress>[1][], lines: string[]][] = [
   [
     'nothing',
     [],
@@ -88,9 +94,9 @@ const STORY: [title: string, events: Parameters<typeof happened>[1][], lines: st
 ];
 
 const around = { calls: { reads: 41, writes: 2 }, since: 1_000, now: 13_000 };
-const size = { width: 79, most: 10, paint: createColors(false) };
+const size = { width: 79, maxLines: 10, paint: createColors(false) };
 const after = (events: (typeof STORY)[number][1]): Progress =>
-  events.reduce((state, event) => happened(state, event, 1_000), planned(plan(STEPS)));
+  events.reduce((state, event) => updateProgress(state, event, 1_000), initialProgress(plan(STEPS)));
 
 test.each(STORY)(
   'after %s a line for each pair that is under way, and one for the whole',
@@ -111,8 +117,10 @@ test('in one sentence for a log', () => {
 });
 
 test('no line is longer than the terminal is wide, and no more are shown than there is room for', () => {
-  const many = planned(plan(Array.from({ length: 40 }, (_, index) => step(`a/${index}`, `team-${index}`))));
-  const lines = progressLines(many, around, { ...size, most: 3, width: 20 });
+  const many = initialProgress(
+    plan(Array.from({ length: 40 }, (_, index) => step(`a/${index}`, `team-${index}`))),
+  );
+  const lines = progressLines(many, around, { ...size, maxLines: 3, width: 20 });
   expect(lines).toEqual([
     'team-0  0 of 1 appl…',
     'team-1  0 of 1 appl…',

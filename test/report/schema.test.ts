@@ -3,7 +3,7 @@ import { Ajv } from 'ajv';
 import { expect, test } from 'vitest';
 import { kinds } from '../../src/kinds/index.ts';
 import { outputSchema } from '../../src/report/json-schema.ts';
-import { cli } from '../support/cli.ts';
+import { runCli } from '../support/cli.ts';
 import { nameOf, type Schema, withTables } from './output-tables.ts';
 
 const schema = outputSchema() as Schema;
@@ -11,7 +11,7 @@ const schema = outputSchema() as Schema;
 test('the JSON Schema in the repository is the one that the code generates, and that is printed', async () => {
   const text = `${JSON.stringify(schema, null, 2)}\n`;
   await expect(text).toMatchFileSnapshot('../../schema/replikey.output.schema.json');
-  expect((await cli(['schema', 'output'])).stdout).toBe(text);
+  expect((await runCli(['schema', 'output'])).stdout).toBe(text);
 });
 
 test('it is a JSON Schema of draft 7, by the rules of draft 7', () => {

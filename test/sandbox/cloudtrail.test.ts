@@ -13,7 +13,7 @@ import {
   PutPublicAccessBlockCommand,
 } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Door } from '../../src/aws/door.ts';
+import type { AwsClient } from '../../src/aws/client.ts';
 import { type Sandbox, startSandbox } from '../../src/sandbox/server.ts';
 import { doorOf, EAST, WEST } from './support.ts';
 
@@ -25,7 +25,7 @@ const TRUST = JSON.stringify({
 });
 
 let sandbox: Sandbox;
-let door: Door;
+let door: AwsClient;
 let now = NOON;
 let keyArn = '';
 
@@ -174,7 +174,7 @@ test.each<[string, LookupEventsRequest]>([
 });
 
 test('is as late as it is told to be', async () => {
-  sandbox.knobs.trailDelayMs = 3 * 60_000;
+  sandbox.faultSettings.trailDelayMs = 3 * 60_000;
   expect(names(await lookUp({}))).toEqual(['DeleteRole', 'CreateRole']);
-  sandbox.knobs.trailDelayMs = 0;
+  sandbox.faultSettings.trailDelayMs = 0;
 });

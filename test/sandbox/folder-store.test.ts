@@ -12,8 +12,8 @@ import {
 } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { startSandbox } from '../../src/sandbox/server.ts';
-import { cli, environment, MAIN } from '../support/cli.ts';
-import { aWorld } from '../support/world.ts';
+import { childEnvironment, MAIN, runCli } from '../support/cli.ts';
+import { testEnv } from '../support/env.ts';
 import { doorOf, EAST, put, REPLICA, SOURCE, versionOf } from './support.ts';
 
 let state: string;
@@ -25,14 +25,14 @@ afterEach(() => rm(state, { recursive: true }));
 describe('a state that is kept in a folder', () => {
   test('is there again after a restart: settings, keys, objects and their replicas', async () => {
     {
-      await using world = await aWorld(undefined, { state });
-      await world.reconcile();
-      await put(world);
+      await using testEnvironment = await testEnv(undefined, { state });
+      await testEnvironment.reconcile();
+      await put(testEnvironment);
     }
-    await using world = await aWorld(undefined, { state });
-    expect((await world.reconcile()).plan.waves).toEqual([]);
-    expect(versionOf(world.sandbox, SOURCE, 'Tax/2026.pdf')?.replication?.status).toBe('COMPLETED');
-    const { Body } = await world.door.send(
+    await using testEnvironment = await testEnv(undefined, { state });
+    expect((await testEnvironment.reconcile()).plan.waves).toEqual([]);
+    expect(versionOf(testEnvironment.sandbox, SOURCE, 'Tax/2026.pdf')?.replication?.status).toBe('COMPLETED');
+    const { Body } = await testEnvironment.door.send(
       { region: 'us-west-2' },
       new GetObjectCommand({ Bucket: REPLICA, Key: 'Tax/2026.pdf' }),
     );
@@ -41,21 +41,24 @@ describe('a state that is kept in a folder', () => {
 
   test('takes up what was still to be replicated', async () => {
     {
-      await using world = await aWorld(undefined, { state });
-      await world.reconcile();
-      world.sandbox.knobs.replicationDelayMs = 60_000;
-      await world.door.send(EAST, new PutObjectCommand({ Bucket: SOURCE, Key: 'Tax/a', Body: 'a' }));
+      await using testEnvironment = await testEnv(undefined, { state });
+      await testEnvironment.reconcile();
+      testEnvironment.sandbox.faultSettings.replicationDelayMs = 60_000;
+      await testEnvironment.door.send(
+        EAST,
+        new PutObjectCommand({ Bucket: SOURCE, Key: 'Tax/a', Body: 'a' }),
+      );
     }
-    await using world = await aWorld(undefined, { state });
-    await world.sandbox.replicated();
-    expect(versionOf(world.sandbox, SOURCE, 'Tax/a')?.replication?.status).toBe('COMPLETED');
+    await using testEnvironment = await testEnv(undefined, { state });
+    await testEnvironment.sandbox.waitForReplication();
+    expect(versionOf(testEnvironment.sandbox, SOURCE, 'Tax/a')?.replication?.status).toBe('COMPLETED');
   });
 
   test('holds no object in the clear', async () => {
-    await using world = await aWorld(undefined, { state });
-    await world.reconcile();
+    await using testEnvironment = await testEnv(undefined, { state });
+    await testEnvironment.reconcile();
     const secret = 'the numbers that nobody may see';
-    await put(world, { Body: secret });
+    await put(testEnvironment, { Body: secret });
     for (const file of await readdir(state, { recursive: true, withFileTypes: true })) {
       if (!file.isFile()) continue;
       const bytes = await readFile(path.join(file.parentPath, file.name));
@@ -65,7 +68,7 @@ describe('a state that is kept in a folder', () => {
 
   test('survives SIGKILL in the midst of writing: every answered write is there', async () => {
     const child = spawn(process.execPath, [MAIN, 'sandbox', '--port', '0', '--state', state], {
-      env: environment(undefined),
+      env: childEnvironment(undefined),
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const [line] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string];
@@ -105,7 +108,7 @@ describe('a folder', () => {
   test('that another process uses is refused, by its number', async () => {
     const sandbox = await startSandbox({ state });
     try {
-      const { code, stderr } = await cli(['sandbox', '--port', '0', '--state', state]);
+      const { code, stderr } = await runCli(['sandbox', '--port', '0', '--state', state]);
       expect(code).toBe(1);
       expect(stderr).toContain(
         `the sandbox cannot start: ${state} is in use by process ${process.pid}: stop it, or use another folder`,

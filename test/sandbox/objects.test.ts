@@ -17,14 +17,14 @@ import {
 } from '@aws-sdk/client-s3';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Door } from '../../src/aws/door.ts';
+import type { AwsClient } from '../../src/aws/client.ts';
 import { type Sandbox, startSandbox } from '../../src/sandbox/server.ts';
-import { aWorld } from '../support/world.ts';
+import { testEnv } from '../support/env.ts';
 import { doorOf, EAST, keyOf, put, SOURCE } from './support.ts';
 
 const Bucket = 'acme-tax';
 let sandbox: Sandbox;
-let door: Door;
+let door: AwsClient;
 beforeEach(async () => {
   sandbox = await startSandbox();
   door = doorOf(sandbox, '111122223333', 0);
@@ -176,26 +176,26 @@ describe('objects', () => {
 
 describe('encryption is real', () => {
   test('objects under a key that is disabled cannot be read, until it is enabled again', async () => {
-    await using world = await aWorld();
-    await world.reconcile();
-    const version = await put(world);
+    await using env = await testEnv();
+    await env.reconcile();
+    const version = await put(env);
     expect(version?.encryption.algorithm).toBe('aws:kms');
-    const KeyId = await keyOf(world.door, EAST);
-    const get = () => world.door.send(EAST, new GetObjectCommand({ Bucket: SOURCE, Key: 'Tax/2026.pdf' }));
-    await world.door.send(EAST, new DisableKeyCommand({ KeyId }));
+    const KeyId = await keyOf(env.door, EAST);
+    const get = () => env.door.send(EAST, new GetObjectCommand({ Bucket: SOURCE, Key: 'Tax/2026.pdf' }));
+    await env.door.send(EAST, new DisableKeyCommand({ KeyId }));
     await expect(get()).rejects.toMatchObject({ name: 'KMS.DisabledException' });
-    await world.door.send(EAST, new EnableKeyCommand({ KeyId }));
+    await env.door.send(EAST, new EnableKeyCommand({ KeyId }));
     expect(await (await get()).Body?.transformToString()).toBe('numbers');
   });
 
   test('the default of the bucket decides, and a request may say otherwise', async () => {
-    await using world = await aWorld();
-    await world.reconcile();
-    const byDefault = await put(world);
+    await using env = await testEnv();
+    await env.reconcile();
+    const byDefault = await put(env);
     expect(byDefault?.encryption).toMatchObject({ algorithm: 'aws:kms', bucketKey: true });
     expect(byDefault?.encryption.context).toEqual({ 'aws:s3:arn': `arn:aws:s3:::${SOURCE}` });
-    const otherwise = await put(world, { BucketKeyEnabled: false, ServerSideEncryption: 'aws:kms' });
+    const otherwise = await put(env, { BucketKeyEnabled: false, ServerSideEncryption: 'aws:kms' });
     expect(otherwise?.encryption.context).toEqual({ 'aws:s3:arn': `arn:aws:s3:::${SOURCE}/Tax/2026.pdf` });
-    expect((await put(world, { ServerSideEncryption: 'AES256' }))?.encryption.algorithm).toBe('AES256');
+    expect((await put(env, { ServerSideEncryption: 'AES256' }))?.encryption.algorithm).toBe('AES256');
   });
 });

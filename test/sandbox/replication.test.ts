@@ -17,8 +17,8 @@ import {
   type ReplicationRule,
 } from '@aws-sdk/client-s3';
 import { describe, expect, test } from 'vitest';
-import type { Door } from '../../src/aws/door.ts';
-import { aWorld, TAX, type World } from '../support/world.ts';
+import type { AwsClient } from '../../src/aws/client.ts';
+import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import {
   changeKeyPolicy,
   changeRolePolicy,
@@ -34,17 +34,17 @@ import {
 } from './support.ts';
 
 /** A pair that replicates, and delete markers with it. */
-async function aPair(): Promise<World> {
-  const world = await aWorld(
-    TAX.replace('prefix: Tax/', 'prefix: Tax/\n      deleteMarkerReplication: true'),
+async function aPair(): Promise<TestEnv> {
+  const env = await testEnv(
+    TAX_SPEC.replace('prefix: Tax/', 'prefix: Tax/\n      deleteMarkerReplication: true'),
   );
-  await world.reconcile();
-  return world;
+  await env.reconcile();
+  return env;
 }
 
 const WITHOUT = { BucketKeyEnabled: false, ServerSideEncryption: 'aws:kms' } as const;
-const outcome = async (world: World, object: Partial<PutObjectCommandInput> = {}) => {
-  const { replication } = (await put(world, object)) ?? {};
+const outcome = async (env: TestEnv, object: Partial<PutObjectCommandInput> = {}) => {
+  const { replication } = (await put(env, object)) ?? {};
   const [attempt] = replication?.attempts ?? [];
   return { status: replication?.status ?? 'not taken', reason: attempt?.reason, detail: attempt?.detail };
 };
@@ -56,8 +56,8 @@ describe('an object that a rule takes', () => {
   ])(
     '%s arrives under the replica key, with version id, metadata, tags and ETag of its source',
     async (_, bucketKey) => {
-      await using world = await aPair();
-      const source = await put(world, {
+      await using env = await aPair();
+      const source = await put(env, {
         BucketKeyEnabled: bucketKey,
         ServerSideEncryption: 'aws:kms',
         Metadata: { year: '2026' },
@@ -66,48 +66,46 @@ describe('an object that a rule takes', () => {
       });
       const at = { Key: 'Tax/2026.pdf', VersionId: source?.versionId };
       const [there, replica] = await Promise.all([
-        world.door.send(EAST, new HeadObjectCommand({ Bucket: SOURCE, ...at })),
-        world.door.send(WEST, new HeadObjectCommand({ Bucket: REPLICA, ...at })),
+        env.door.send(EAST, new HeadObjectCommand({ Bucket: SOURCE, ...at })),
+        env.door.send(WEST, new HeadObjectCommand({ Bucket: REPLICA, ...at })),
       ]);
       expect(there.ReplicationStatus).toBe('COMPLETED');
       expect(replica).toMatchObject({
         ReplicationStatus: 'REPLICA',
-        SSEKMSKeyId: await keyOf(world.door, WEST),
+        SSEKMSKeyId: await keyOf(env.door, WEST),
         ETag: there.ETag,
         Metadata: { year: '2026' },
         ContentType: 'application/pdf',
         LastModified: there.LastModified,
       });
-      expect([...(versionOf(world.sandbox, REPLICA, 'Tax/2026.pdf')?.tags ?? [])]).toEqual([
-        ['tier', 'gold'],
-      ]);
-      const { Body } = await world.door.send(WEST, new GetObjectCommand({ Bucket: REPLICA, ...at }));
+      expect([...(versionOf(env.sandbox, REPLICA, 'Tax/2026.pdf')?.tags ?? [])]).toEqual([['tier', 'gold']]);
+      const { Body } = await env.door.send(WEST, new GetObjectCommand({ Bucket: REPLICA, ...at }));
       expect(await Body?.transformToString()).toBe('numbers');
     },
   );
 
   test('is PENDING until then', async () => {
-    await using world = await aPair();
-    world.sandbox.knobs.replicationDelayMs = 60_000;
-    await world.door.send(EAST, new PutObjectCommand({ Bucket: SOURCE, Key: 'Tax/a', Body: 'a' }));
-    const head = await world.door.send(EAST, new HeadObjectCommand({ Bucket: SOURCE, Key: 'Tax/a' }));
+    await using env = await aPair();
+    env.sandbox.faultSettings.replicationDelayMs = 60_000;
+    await env.door.send(EAST, new PutObjectCommand({ Bucket: SOURCE, Key: 'Tax/a', Body: 'a' }));
+    const head = await env.door.send(EAST, new HeadObjectCommand({ Bucket: SOURCE, Key: 'Tax/a' }));
     expect(head.ReplicationStatus).toBe('PENDING');
   });
 
   test('that is encrypted by S3 alone stays so, whatever the default of the destination', async () => {
-    await using world = await aPair();
-    expect(await outcome(world, { ServerSideEncryption: 'AES256' })).toMatchObject({ status: 'COMPLETED' });
-    expect(versionOf(world.sandbox, REPLICA, 'Tax/2026.pdf')?.encryption.algorithm).toBe('AES256');
+    await using env = await aPair();
+    expect(await outcome(env, { ServerSideEncryption: 'AES256' })).toMatchObject({ status: 'COMPLETED' });
+    expect(versionOf(env.sandbox, REPLICA, 'Tax/2026.pdf')?.encryption.algorithm).toBe('AES256');
   });
 
   test('that FAILED is never tried again, though the cause is mended', async () => {
-    await using world = await aPair();
-    await changeRolePolicy(world.door, (statements) => delete statements.ReplikeySourceObjectsTax);
-    expect(await outcome(world)).toMatchObject({ status: 'FAILED' });
-    await world.reconcile();
-    await world.sandbox.replicated();
-    expect(versionOf(world.sandbox, SOURCE, 'Tax/2026.pdf')?.replication?.status).toBe('FAILED');
-    expect(await outcome(world, { Key: 'Tax/2027.pdf' })).toMatchObject({ status: 'COMPLETED' });
+    await using env = await aPair();
+    await changeRolePolicy(env.door, (statements) => delete statements.ReplikeySourceObjectsTax);
+    expect(await outcome(env)).toMatchObject({ status: 'FAILED' });
+    await env.reconcile();
+    await env.sandbox.waitForReplication();
+    expect(versionOf(env.sandbox, SOURCE, 'Tax/2026.pdf')?.replication?.status).toBe('FAILED');
+    expect(await outcome(env, { Key: 'Tax/2027.pdf' })).toMatchObject({ status: 'COMPLETED' });
   });
 });
 
@@ -129,7 +127,7 @@ const context =
       };
     }
   };
-const trust = (door: Door, statement: object) =>
+const trust = (door: AwsClient, statement: object) =>
   door.send(
     EAST,
     new UpdateAssumeRolePolicyCommand({
@@ -141,15 +139,15 @@ const trust = (door: Door, statement: object) =>
     }),
   );
 /** The same change to the role's policy and to the key's, since either would do in one account. */
-const onSource = async (door: Door, ...values: string[]) => {
+const onSource = async (door: AwsClient, ...values: string[]) => {
   await changeRolePolicy(door, context('ReplikeySourceKeyTax', ...values));
   await changeKeyPolicy(door, EAST, context('ReplikeySourceKeyTax', ...values));
 };
-const onReplica = async (door: Door, ...values: string[]) => {
+const onReplica = async (door: AwsClient, ...values: string[]) => {
   await changeRolePolicy(door, context('ReplikeyDestinationKeyTax', ...values));
   await changeKeyPolicy(door, WEST, context('ReplikeyDestinationKeyTax', ...values));
 };
-const bucketPolicy = (door: Door, at: { region: string }, Bucket: string, statement: object) =>
+const bucketPolicy = (door: AwsClient, at: { region: string }, Bucket: string, statement: object) =>
   door.send(
     at,
     new PutBucketPolicyCommand({
@@ -166,7 +164,7 @@ const bucketPolicy = (door: Door, at: { region: string }, Bucket: string, statem
 /** One thing broken; what becomes of an object, S3's own reason, and what the detail must name. */
 type Row = [
   name: string,
-  disturb: (world: World) => Promise<unknown>,
+  disturb: (env: TestEnv) => Promise<unknown>,
   status: 'FAILED' | 'not taken',
   reason: string | undefined,
   detail: RegExp | undefined,
@@ -416,38 +414,38 @@ const tagged = (rule: ReplicationRule): ReplicationRule => ({
 
 describe('an object does not replicate when', () => {
   test.each(BROKEN)('%s', async (_, disturb, status, reason, detail, object) => {
-    await using world = await aPair();
-    await disturb(world);
-    const result = await outcome(world, { Key: 'Tax/2026.pdf', ...object });
+    await using env = await aPair();
+    await disturb(env);
+    const result = await outcome(env, { Key: 'Tax/2026.pdf', ...object });
     expect(result).toMatchObject({ status, reason });
     if (detail) expect(result.detail).toMatch(detail);
     if (reason !== 'DstBucketNotFound' && !reason?.endsWith('TaggingNotPermitted'))
-      expect(versionOf(world.sandbox, REPLICA, 'Tax/2026.pdf')).toBeUndefined();
+      expect(versionOf(env.sandbox, REPLICA, 'Tax/2026.pdf')).toBeUndefined();
   });
 
   test('the source key is disabled between the put and the replication', async () => {
-    await using world = await aPair();
-    world.sandbox.knobs.replicationDelayMs = 300;
-    await world.door.send(EAST, new PutObjectCommand({ Bucket: SOURCE, Key: 'Tax/a', Body: 'a' }));
-    await world.door.send(EAST, new DisableKeyCommand({ KeyId: await keyOf(world.door, EAST) }));
-    await world.sandbox.replicated();
-    expect(versionOf(world.sandbox, SOURCE, 'Tax/a')?.replication).toMatchObject({
+    await using env = await aPair();
+    env.sandbox.faultSettings.replicationDelayMs = 300;
+    await env.door.send(EAST, new PutObjectCommand({ Bucket: SOURCE, Key: 'Tax/a', Body: 'a' }));
+    await env.door.send(EAST, new DisableKeyCommand({ KeyId: await keyOf(env.door, EAST) }));
+    await env.sandbox.waitForReplication();
+    expect(versionOf(env.sandbox, SOURCE, 'Tax/a')?.replication).toMatchObject({
       status: 'FAILED',
       attempts: [{ reason: 'SrcKmsKeyInvalidState' }],
     });
   });
 
   test('it was there before the rule', async () => {
-    await using world = await aWorld();
-    await world.door.send(EAST, new CreateBucketCommand({ Bucket: SOURCE }));
-    await world.door.send(EAST, new PutObjectCommand({ Bucket: SOURCE, Key: 'Tax/old', Body: 'old' }));
-    await world.reconcile();
-    await world.sandbox.replicated();
-    expect(versionOf(world.sandbox, SOURCE, 'Tax/old')?.replication).toBeUndefined();
+    await using env = await testEnv();
+    await env.door.send(EAST, new CreateBucketCommand({ Bucket: SOURCE }));
+    await env.door.send(EAST, new PutObjectCommand({ Bucket: SOURCE, Key: 'Tax/old', Body: 'old' }));
+    await env.reconcile();
+    await env.sandbox.waitForReplication();
+    expect(versionOf(env.sandbox, SOURCE, 'Tax/old')?.replication).toBeUndefined();
   });
 
   test('it is a replica itself: there is no chain from A by way of B to C', async () => {
-    await using world = await aWorld(`${TAX}---
+    await using env = await testEnv(`${TAX_SPEC}---
 apiVersion: replikey.dev/v1
 kind: BucketReplication
 metadata: { name: chain }
@@ -456,16 +454,16 @@ spec:
   destination: { bucket: acme-tax-third, region: eu-west-1, key: alias/acme-tax-third }
   rules: [{ prefix: Tax/ }]
 `);
-    await world.reconcile();
-    expect(await outcome(world)).toMatchObject({ status: 'COMPLETED' });
-    expect(versionOf(world.sandbox, REPLICA, 'Tax/2026.pdf')?.replication?.status).toBe('REPLICA');
-    expect(versionOf(world.sandbox, 'acme-tax-third', 'Tax/2026.pdf')).toBeUndefined();
+    await env.reconcile();
+    expect(await outcome(env)).toMatchObject({ status: 'COMPLETED' });
+    expect(versionOf(env.sandbox, REPLICA, 'Tax/2026.pdf')?.replication?.status).toBe('REPLICA');
+    expect(versionOf(env.sandbox, 'acme-tax-third', 'Tax/2026.pdf')).toBeUndefined();
   });
 });
 
 describe('a rule', () => {
   const rule = async (
-    door: Door,
+    door: AwsClient,
     id: string,
     priority: number,
     prefix: string,
@@ -489,24 +487,24 @@ describe('a rule', () => {
       [1, 2],
       [2, 1],
     ] as const) {
-      await using world = await aPair();
+      await using env = await aPair();
       const rules = [
-        await rule(world.door, 'a', first, 'Tax/', 'GLACIER'),
-        await rule(world.door, 'b', second, '', 'STANDARD_IA'),
+        await rule(env.door, 'a', first, 'Tax/', 'GLACIER'),
+        await rule(env.door, 'b', second, '', 'STANDARD_IA'),
       ];
-      await changeRules(world.door, () => rules);
-      const version = await put(world);
+      await changeRules(env.door, () => rules);
+      const version = await put(env);
       expect(version?.replication?.attempts.map(({ ruleId }) => ruleId)).toEqual([
         first > second ? 'a' : 'b',
       ]);
-      expect(versionOf(world.sandbox, REPLICA, 'Tax/2026.pdf')?.storageClass).toBe(
+      expect(versionOf(env.sandbox, REPLICA, 'Tax/2026.pdf')?.storageClass).toBe(
         first > second ? 'GLACIER' : 'STANDARD_IA',
       );
     }
   });
 
   test('to each of several destinations takes the object, and one failure makes it FAILED', async () => {
-    await using world = await aWorld(`${TAX}---
+    await using env = await testEnv(`${TAX_SPEC}---
 apiVersion: replikey.dev/v1
 kind: BucketReplication
 metadata: { name: second }
@@ -515,47 +513,47 @@ spec:
   destination: { bucket: acme-tax-second, region: eu-west-1, key: alias/acme-tax-second }
   rules: [{ prefix: Tax/ }]
 `);
-    await world.reconcile();
-    expect((await put(world))?.replication?.attempts.map(({ status }) => status)).toEqual([
+    await env.reconcile();
+    expect((await put(env))?.replication?.attempts.map(({ status }) => status)).toEqual([
       'COMPLETED',
       'COMPLETED',
     ]);
-    await world.door.send(
+    await env.door.send(
       { region: 'eu-west-1' },
       new PutBucketVersioningCommand({
         Bucket: 'acme-tax-second',
         VersioningConfiguration: { Status: 'Suspended' },
       }),
     );
-    const version = await put(world, { Key: 'Tax/2' });
+    const version = await put(env, { Key: 'Tax/2' });
     expect(version?.replication?.status).toBe('FAILED');
     expect(
       Object.fromEntries(
         version?.replication?.attempts.map(({ destination, status }) => [destination, status]) ?? [],
       ),
     ).toEqual({ [`arn:aws:s3:::${REPLICA}`]: 'COMPLETED', 'arn:aws:s3:::acme-tax-second': 'FAILED' });
-    expect(versionOf(world.sandbox, REPLICA, 'Tax/2')).toBeDefined();
+    expect(versionOf(env.sandbox, REPLICA, 'Tax/2')).toBeDefined();
   });
 
   test('replicates delete markers only where it says so, and never the deletion of a version', async () => {
-    await using world = await aPair();
-    const version = await put(world);
-    await world.door.send(EAST, new DeleteObjectCommand({ Bucket: SOURCE, Key: 'Tax/2026.pdf' }));
-    await world.sandbox.replicated();
-    expect(versionOf(world.sandbox, REPLICA, 'Tax/2026.pdf')?.deleteMarker).toBe(true);
-    await world.door.send(
+    await using env = await aPair();
+    const version = await put(env);
+    await env.door.send(EAST, new DeleteObjectCommand({ Bucket: SOURCE, Key: 'Tax/2026.pdf' }));
+    await env.sandbox.waitForReplication();
+    expect(versionOf(env.sandbox, REPLICA, 'Tax/2026.pdf')?.deleteMarker).toBe(true);
+    await env.door.send(
       EAST,
       new DeleteObjectCommand({ Bucket: SOURCE, Key: 'Tax/2026.pdf', VersionId: version?.versionId }),
     );
-    await world.sandbox.replicated();
-    expect(world.sandbox.store.bucket(REPLICA)?.objects.get('Tax/2026.pdf')).toHaveLength(2);
+    await env.sandbox.waitForReplication();
+    expect(env.sandbox.store.bucket(REPLICA)?.objects.get('Tax/2026.pdf')).toHaveLength(2);
 
-    await changeRules(world.door, (rules) =>
+    await changeRules(env.door, (rules) =>
       rules.map((one) => ({ ...one, DeleteMarkerReplication: { Status: 'Disabled' } })),
     );
-    await put(world, { Key: 'Tax/kept' });
-    await world.door.send(EAST, new DeleteObjectCommand({ Bucket: SOURCE, Key: 'Tax/kept' }));
-    await world.sandbox.replicated();
-    expect(versionOf(world.sandbox, REPLICA, 'Tax/kept')?.deleteMarker).toBe(false);
+    await put(env, { Key: 'Tax/kept' });
+    await env.door.send(EAST, new DeleteObjectCommand({ Bucket: SOURCE, Key: 'Tax/kept' }));
+    await env.sandbox.waitForReplication();
+    expect(versionOf(env.sandbox, REPLICA, 'Tax/kept')?.deleteMarker).toBe(false);
   });
 });

@@ -7,8 +7,8 @@ import {
   type PutObjectCommandInput,
   type ReplicationRule,
 } from '@aws-sdk/client-s3';
-import { createClients } from '../../src/aws/clients.ts';
-import { createDoor, type Door } from '../../src/aws/door.ts';
+import { type AwsClient, createAwsClient } from '../../src/aws/client.ts';
+import { createSdkClients } from '../../src/aws/sdk-clients.ts';
 import type { Policy, Statement } from '../../src/iam/types.ts';
 import type { Sandbox } from '../../src/sandbox/server.ts';
 import type { VersionState } from '../../src/sandbox/state.ts';
@@ -20,22 +20,22 @@ export const EAST = { region: 'us-east-1' };
 export const WEST = { region: 'us-west-2' };
 
 /** A door to a sandbox with the credentials of an account, which are its number. */
-export function doorOf(sandbox: Pick<Sandbox, 'endpoint'>, account: string, retryForMs = 1_000): Door {
-  const clients = createClients([], {
+export function doorOf(sandbox: Pick<Sandbox, 'endpoint'>, account: string, retryForMs = 1_000): AwsClient {
+  const clients = createSdkClients([], {
     endpoint: sandbox.endpoint,
     credentials: { accessKeyId: account, secretAccessKey: 'test' },
   });
-  return createDoor({ clients, accounts: [], region: EAST.region, retryForMs });
+  return createAwsClient({ clients, accounts: [], region: EAST.region, retryTimeoutMs: retryForMs });
 }
 
 /** Write an object into the source, and wait until replication has nothing left to do. */
 export async function put(
-  { sandbox, door }: { sandbox: Sandbox; door: Door },
+  { sandbox, door }: { sandbox: Sandbox; door: AwsClient },
   more: Partial<PutObjectCommandInput> = {},
 ): Promise<VersionState | undefined> {
   const Key = more.Key ?? 'Tax/2026.pdf';
   await door.send(EAST, new PutObjectCommand({ Bucket: SOURCE, Key, Body: 'numbers', ...more }));
-  await sandbox.replicated();
+  await sandbox.waitForReplication();
   return versionOf(sandbox, SOURCE, Key);
 }
 
@@ -55,7 +55,10 @@ function changed(text: string, change: (statements: Statements) => void): string
   return JSON.stringify({ ...policy, Statement: Object.values(statements) });
 }
 
-export async function changeRolePolicy(door: Door, change: (statements: Statements) => void): Promise<void> {
+export async function changeRolePolicy(
+  door: AwsClient,
+  change: (statements: Statements) => void,
+): Promise<void> {
   const policy = { RoleName: ROLE, PolicyName: 'replikey' };
   const { PolicyDocument = '' } = await door.send(EAST, new GetRolePolicyCommand(policy));
   await door.send(
@@ -65,7 +68,7 @@ export async function changeRolePolicy(door: Door, change: (statements: Statemen
 }
 
 export async function changeKeyPolicy(
-  door: Door,
+  door: AwsClient,
   at: { region: string },
   change: (statements: Statements) => void,
 ): Promise<void> {
@@ -74,13 +77,13 @@ export async function changeKeyPolicy(
   await door.send(at, new PutKeyPolicyCommand({ ...key, Policy: changed(Policy, change) }));
 }
 
-export const keyOf = async (door: Door, at: { region: string }): Promise<string> => {
+export const keyOf = async (door: AwsClient, at: { region: string }): Promise<string> => {
   const KeyId = at.region === EAST.region ? 'alias/acme-tax' : 'alias/acme-tax-replica';
   return (await door.send(at, new DescribeKeyCommand({ KeyId }))).KeyMetadata?.Arn ?? '';
 };
 
 export async function changeRules(
-  door: Door,
+  door: AwsClient,
   change: (rules: ReplicationRule[]) => ReplicationRule[],
 ): Promise<void> {
   const { ReplicationConfiguration: found } = await door.send(

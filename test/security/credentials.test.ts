@@ -4,10 +4,10 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { cli, type Ran } from '../support/cli.ts';
-import { get, ready, startLoop } from '../support/loop.ts';
-import { refuseSecrets, SECRET } from '../support/secrets.ts';
-import { aWorld, TAX, type World } from '../support/world.ts';
+import { type CliResult, runCli } from '../support/cli.ts';
+import { fetchText, startController, untilReady } from '../support/controller-process.ts';
+import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
+import { assertNoSecrets, TEST_SECRET } from '../support/secrets.ts';
 
 /** Each is somewhere else, so that what is shown tells where it came from. */
 const SECRETS = {
@@ -23,7 +23,7 @@ const SECRETS = {
 };
 
 let folder: string;
-let world: World;
+let testEnvironment: TestEnv;
 let container: { url: string; close(): void };
 /** Everything that was said, by what said it. */
 const said: [by: string, text: string][] = [];
@@ -32,8 +32,8 @@ const file = (name: string) => path.join(folder, name);
 
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'replikey-credentials-'));
-  world = await aWorld();
-  await writeFile(file('spec.yaml'), TAX);
+  testEnvironment = await testEnv();
+  await writeFile(file('spec.yaml'), TAX_SPEC);
   const role = `arn:aws:iam::111122223333:role/deploy`;
   const account = `apiVersion: replikey.dev/v1
 kind: Account
@@ -41,7 +41,7 @@ metadata: { name: main }
 spec: { id: "111122223333", assumeRole: { arn: ${role}, externalId: ${SECRETS.externalId} } }
 ---
 `;
-  const inAccount = TAX.replaceAll('{ bucket:', '{ account: main, bucket:');
+  const inAccount = TAX_SPEC.replaceAll('{ bucket:', '{ account: main, bucket:');
   await writeFile(file('assumed.yaml'), account + inAccount);
   await writeFile(file('wrong.yaml'), `${account}${inAccount}  typo: 1\n`);
   await writeFile(
@@ -90,7 +90,7 @@ external_id = ${SECRETS.externalId}
 });
 afterAll(async () => {
   container.close();
-  await world[Symbol.asyncDispose]();
+  await testEnvironment[Symbol.asyncDispose]();
   await rm(folder, { recursive: true });
 });
 
@@ -103,9 +103,9 @@ const KEYS = {
 const proxy = `http://me:${SECRETS.password}@127.0.0.1:9`;
 const PROXIES = { HTTPS_PROXY: proxy, HTTP_PROXY: proxy, https_proxy: proxy, http_proxy: proxy };
 
-async function ran(args: string[], env: Record<string, string> = KEYS, input = ''): Promise<Ran> {
-  const endpoint = { AWS_ENDPOINT_URL: world.sandbox.endpoint, AWS_REGION: 'us-east-1' };
-  const result = await cli(
+async function ran(args: string[], env: Record<string, string> = KEYS, input = ''): Promise<CliResult> {
+  const endpoint = { AWS_ENDPOINT_URL: testEnvironment.sandbox.endpoint, AWS_REGION: 'us-east-1' };
+  const result = await runCli(
     [...args, ...(args[0] === 'validate' ? [] : ['--log-level', 'debug', '--debug'])],
     {
       cwd: folder,
@@ -184,7 +184,7 @@ describe('no secret is shown or written', () => {
   });
 
   test('where the endpoint fails, is none, or has a password of its own', async () => {
-    const { host } = new URL(world.sandbox.endpoint);
+    const { host } = new URL(testEnvironment.sandbox.endpoint);
     const withPassword = (rest: string) => ({
       ...KEYS,
       AWS_ENDPOINT_URL: `http://me:${SECRETS.password}@${rest}`,
@@ -214,24 +214,33 @@ The Canonical String for this request should have been
 x-amz-security-token:${SECRETS.sessionToken}
 
 host;x-amz-security-token'`;
-    world.sandbox.knobs.faults = [{ match, nth: 1, times: 4, what: { status: 403, code, message } }];
+    testEnvironment.sandbox.faultSettings.faults = [
+      { match, nth: 1, times: 4, what: { status: 403, code, message } },
+    ];
     await Promise.all([
       ran(['plan', 'spec.yaml', '-o', 'json']),
       ran(['observe', 'spec.yaml', '--out', `observed-${code}.json`]),
     ]);
-    world.sandbox.knobs.faults = [];
+    testEnvironment.sandbox.faultSettings.faults = [];
   });
 
   test('by the loop, on its pages, in its metrics and in its log', async () => {
-    const env = { AWS_ENDPOINT_URL: world.sandbox.endpoint, AWS_REGION: 'us-east-1', ...PROXIES, ...KEYS };
+    const env = {
+      AWS_ENDPOINT_URL: testEnvironment.sandbox.endpoint,
+      AWS_REGION: 'us-east-1',
+      ...PROXIES,
+      ...KEYS,
+    };
     await mkdir(file('specs'));
-    await writeFile(file('specs/spec.yaml'), TAX);
-    const loop = await startLoop([file('specs'), '--log-level', 'debug', '--verify-interval', '1'], { env });
-    await ready(loop);
+    await writeFile(file('specs/spec.yaml'), TAX_SPEC);
+    const loop = await startController([file('specs'), '--log-level', 'debug', '--verify-interval', '1'], {
+      env,
+    });
+    await untilReady(loop);
     for (const at of ['/', '/status', '/metrics', '/healthz', '/readyz', '/version', '/nothing'])
-      said.push([`the loop at ${at}`, (await get(loop, at)).text]);
+      said.push([`the loop at ${at}`, (await fetchText(loop, at)).text]);
     loop.child.kill('SIGTERM');
-    const { code, stdout, stderr } = await loop.ended;
+    const { code, stdout, stderr } = await loop.exited;
     expect(code).toBe(0);
     said.push(['the loop', stdout + stderr]);
   });
@@ -254,7 +263,7 @@ host;x-amz-security-token'`;
       expect.arrayContaining(['plan.json', 'observed.json', 'own/buckets/acme-tax.json']),
     );
     for (const one of made) said.push([one, await readFile(one, 'latin1')]);
-    said.push(['what the sandbox was asked', JSON.stringify(world.sandbox.log.entries)]);
+    said.push(['what the sandbox was asked', JSON.stringify(testEnvironment.sandbox.log.entries)]);
     expect(said.length).toBeGreaterThan(35);
     // An error names what follows in a text that is cut off, too.
     for (const [by, text] of said)
@@ -264,11 +273,11 @@ host;x-amz-security-token'`;
 });
 
 test('every test of the program would fail where a secret is shown', async () => {
-  expect(() => refuseSecrets(`a ${SECRET} b`)).toThrow('a secret is shown: …a <secret>…');
+  expect(() => assertNoSecrets(`a ${TEST_SECRET} b`)).toThrow('a secret is shown: …a <secret>…');
   const env = { AWS_SESSION_TOKEN: 'us-east-1-of-a-token' };
-  const yaml = TAX.replace('prefix: Tax/', `prefix: ${env.AWS_SESSION_TOKEN}`);
+  const yaml = TAX_SPEC.replace('prefix: Tax/', `prefix: ${env.AWS_SESSION_TOKEN}`);
   await expect(
-    cli(['validate', '-'], { input: yaml.replace('kind: Bucket', 'kind: Buckets'), env }),
+    runCli(['validate', '-'], { input: yaml.replace('kind: Bucket', 'kind: Buckets'), env }),
   ).resolves.toBeDefined();
-  await expect(cli(['explain', env.AWS_SESSION_TOKEN], { env })).rejects.toThrow('a secret is shown');
+  await expect(runCli(['explain', env.AWS_SESSION_TOKEN], { env })).rejects.toThrow('a secret is shown');
 });

@@ -4,7 +4,13 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { json, type Limits, plainText, type Route, serveSurfaces } from '../../src/controller/server.ts';
+import {
+  jsonResponse,
+  plainTextResponse,
+  type RouteHandler,
+  type ServerLimits,
+  startControllerServer,
+} from '../../src/controller/server.ts';
 import { startSandbox } from '../../src/sandbox/server.ts';
 
 const open: (() => unknown)[] = [];
@@ -12,9 +18,9 @@ afterEach(async () => {
   for (const close of open.splice(0).reverse()) await close();
 });
 
-const ROUTES = new Map<string, Route>([
-  ['/status', () => json(200, { fine: true })],
-  ['/long', () => plainText(200, 'a'.repeat(64 * 1024 * 1024))],
+const ROUTES = new Map<string, RouteHandler>([
+  ['/status', () => jsonResponse(200, { fine: true })],
+  ['/long', () => plainTextResponse(200, 'a'.repeat(64 * 1024 * 1024))],
   [
     '/broken',
     () => {
@@ -23,8 +29,8 @@ const ROUTES = new Map<string, Route>([
   ],
 ]);
 
-async function surfaces(...limits: [Limits?]) {
-  const { url, close } = await serveSurfaces(ROUTES, { host: '127.0.0.1', port: 0 }, ...limits);
+async function surfaces(...limits: [ServerLimits?]) {
+  const { url, close } = await startControllerServer(ROUTES, { host: '127.0.0.1', port: 0 }, ...limits);
   open.push(close);
   return url;
 }
@@ -156,7 +162,7 @@ describe('slow clients', () => {
     socket.on('close', () => clearInterval(timer));
   }
 
-  const limits = { headersMs: 150, requestMs: 300, idleMs: 400, connections: 1 };
+  const limits = { headersMs: 150, requestMs: 300, idleMs: 400, maxConnections: 1 };
   const answers = async (url: string) => {
     const answer = await said(url, ask('GET /status'));
     if (statusOf(answer) !== 200) throw new Error(`it is not answered: ${answer}`);
@@ -192,7 +198,7 @@ describe('slow clients', () => {
   });
 
   test('whoever comes when there are too many is turned away, until some are gone', async () => {
-    const url = await surfaces({ headersMs: 60_000, requestMs: 60_000, idleMs: 60_000, connections: 20 });
+    const url = await surfaces({ headersMs: 60_000, requestMs: 60_000, idleMs: 60_000, maxConnections: 20 });
     const crowd = Array.from({ length: 20 }, () => dial(url));
     await Promise.all(crowd.map((socket) => once(socket, 'connect')));
     expect(await said(url, ask('GET /status'))).toBe('');

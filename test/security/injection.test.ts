@@ -6,28 +6,28 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Controller } from '../../src/controller/controller.ts';
 import { createMetrics } from '../../src/controller/metrics.ts';
-import { statusPage } from '../../src/controller/page.ts';
-import { json } from '../../src/controller/server.ts';
+import { jsonResponse } from '../../src/controller/server.ts';
 import type { PairStatus } from '../../src/controller/status.ts';
+import { renderStatusPage } from '../../src/controller/status-page/page.ts';
 import type { Plan } from '../../src/core/resource.ts';
-import { noticesOf } from '../../src/kubernetes/notices.ts';
-import { statusFor } from '../../src/kubernetes/resource-status.ts';
-import type { Resource } from '../../src/kubernetes/resources.ts';
+import { resourceEventsOf } from '../../src/kubernetes/events.ts';
+import type { CustomResource } from '../../src/kubernetes/resources.ts';
+import { toResourceStatus } from '../../src/kubernetes/status.ts';
 import { createLog } from '../../src/log.ts';
 import type { RuleVerdict } from '../../src/proof/types.ts';
-import type { Outcome } from '../../src/reconcile.ts';
-import { lines, outcomeJson, planJson } from '../../src/report/json.ts';
-import { jsonText } from '../../src/report/json-text.ts';
+import type { Outcome } from '../../src/reconcile/reconcile.ts';
+import { ndjsonLines, outcomeJson, planJson } from '../../src/report/json.ts';
+import { safeJson } from '../../src/report/json-text.ts';
 import { planMarkdown } from '../../src/report/markdown.ts';
 import { outcomeText } from '../../src/report/outcome-text.ts';
+import { planText } from '../../src/report/plan-text.ts';
 import { doctorText } from '../../src/report/proof-text.ts';
-import { sarif } from '../../src/report/sarif.ts';
-import { PLAIN } from '../../src/report/style.ts';
-import { planText } from '../../src/report/text.ts';
-import { formatProblems } from '../../src/spec/report.ts';
+import { toSarif } from '../../src/report/sarif.ts';
+import { PLAIN_STYLE } from '../../src/report/style.ts';
+import { formatProblems } from '../../src/spec/format-problems.ts';
 import { CASES, type Made, planned } from '../report/plans.ts';
-import { cli } from '../support/cli.ts';
-import { aWorld, TAX } from '../support/world.ts';
+import { runCli } from '../support/cli.ts';
+import { TAX_SPEC, testEnv } from '../support/env.ts';
 
 /** What a name, a tag, a policy or an error of somebody else may hold, to steer whoever looks at it. */
 const EVIL = [
@@ -117,7 +117,7 @@ describe('whatever others have written into AWS, into names of files and into er
   test('a plan on a terminal shows, and does not do', () => {
     for (const { outcome, pairs } of made) {
       for (const width of [Number.POSITIVE_INFINITY, 80]) {
-        const style = { ...PLAIN, width, explain: true };
+        const style = { ...PLAIN_STYLE, width, explain: true };
         const variables = [{ name: 'a', value: EVIL, from: '--var' as const }];
         const text = planText(outcome.plan, pairs, outcome.proof, style, variables);
         expect(text).toContain('\\u001b[31m');
@@ -128,8 +128,8 @@ describe('whatever others have written into AWS, into names of files and into er
 
   test('so does how it ended, and what the doctor says', () => {
     for (const { outcome } of made) {
-      expectTame(outcomeText(outcome, PLAIN.paint));
-      expectTame(outcomeText({ ...outcome, refusals: [] }, PLAIN.paint));
+      expectTame(outcomeText(outcome, PLAIN_STYLE.paint));
+      expectTame(outcomeText({ ...outcome, refusals: [] }, PLAIN_STYLE.paint));
     }
     const rules = findingProofs();
     const objects = hostile([
@@ -137,7 +137,7 @@ describe('whatever others have written into AWS, into names of files and into er
     ]);
     for (const verbose of [true, false])
       expectTame(
-        doctorText({ rules, objects, declared: { changes: 1, rules } } as never, verbose, PLAIN.paint),
+        doctorText({ rules, objects, declared: { changes: 1, rules } } as never, verbose, PLAIN_STYLE.paint),
       );
   });
 
@@ -147,23 +147,23 @@ describe('whatever others have written into AWS, into names of files and into er
       for (const value of [
         planJson(outcome.plan, outcome.proof),
         outcomeJson(outcome, calls),
-        lines.plan(outcome.plan, outcome.proof, {}),
-        sarif(outcome.proof, { version: '1', pairs: [], uriOf: encodeURI }),
+        ndjsonLines.plan(outcome.plan, outcome.proof, {}),
+        toSarif(outcome.proof, { version: '1', pairs: [], toUri: encodeURI }),
       ]) {
-        const text = jsonText(value, 2);
+        const text = safeJson(value, 2);
         expectTame(text);
         expect(JSON.parse(text)).toEqual(JSON.parse(JSON.stringify(value)));
-        expectTame(jsonText(value));
+        expectTame(safeJson(value));
       }
-      expectTame(json(200, outcome).body);
+      expectTame(jsonResponse(200, outcome).body);
     }
   });
 
   test('any text comes out of JSON as it went in', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
-        expect(JSON.parse(jsonText({ [text]: text }))).toEqual({ [text]: text });
-        expect(jsonText(text)).not.toMatch(steering);
+        expect(JSON.parse(safeJson({ [text]: text }))).toEqual({ [text]: text });
+        expect(safeJson(text)).not.toMatch(steering);
       }),
     );
   });
@@ -172,7 +172,7 @@ describe('whatever others have written into AWS, into names of files and into er
     for (const { outcome, pairs } of made) {
       const command = `reconcile --once 'specs/${EVIL}'`;
       const variables = [{ name: 'a', value: EVIL, from: '--var' as const }];
-      const text = planMarkdown({ ...outcome, pairs, command, variables, instead: EVIL });
+      const text = planMarkdown({ ...outcome, pairs, command, variables, nonAwsTarget: EVIL });
       expectTame(text);
       expect(text.split('\n', 1)).toEqual(['<!-- replikey: plan -->']);
       const foreign = text
@@ -261,7 +261,7 @@ describe('whatever others have written into AWS, into names of files and into er
       queue: { depth: 0, active: 0, adds: 0, unfinishedMs: 0, longestMs: 0 },
       calls: { reads: 0, writes: 0, byOperation: {} },
     };
-    const page = statusPage(controller as never, { version: EVIL, now: 0 });
+    const page = renderStatusPage(controller as never, { version: EVIL, now: 0 });
     expect(page.split('\n').filter((line) => steering.test(line))).toEqual([]);
     const tags =
       page.match(/<[a-z!](?:[^>"]|"[^"]*")*>/gi)?.map((tag) => tag.replace(/"[^"]*"/g, '""')) ?? [];
@@ -278,8 +278,8 @@ describe('whatever others have written into AWS, into names of files and into er
       queue: { depth: 0, active: 0, adds: 0, unfinishedMs: 0, longestMs: 0 },
       calls: { byOperation: { [EVIL]: 1 } },
     };
-    metrics.throttled(`s3:${EVIL}`);
-    const text = await metrics.text({ status: () => now } as unknown as Controller);
+    metrics.countThrottle(`s3:${EVIL}`);
+    const text = await metrics.render({ status: () => now } as unknown as Controller);
     const label = '[a-zA-Z_]\\w*="(?:[^"\\\\\\n]|\\\\["\\\\n])*"';
     const sample = new RegExp(`^[a-zA-Z_:][\\w:]*(?:\\{${label}(?:,${label})*\\})? \\S+$`);
     expect(
@@ -292,22 +292,28 @@ describe('whatever others have written into AWS, into names of files and into er
 
   test('what Kubernetes is told steers nobody who describes it', () => {
     const resource = { kind: 'BucketReplication', name: 'tax', namespace: 'n', uid: 'u', generation: 1 };
-    for (const { message } of statusFor(resource as Resource, { pair: status(), problems: [], now: '' })
-      ?.conditions ?? [])
+    for (const { message } of toResourceStatus(resource as CustomResource, {
+      pair: status(),
+      problems: [],
+      now: '',
+    })?.conditions ?? [])
       expectTame(message);
     const before = status();
     const unlike = { ...before.conditions.Ready, message: '' };
     const conditions = { ...before.conditions, Ready: unlike, Drifted: unlike };
     const drifted = { ...status().conditions, Drifted: { ...status().conditions.Drifted, reason: 'Healed' } };
-    const notices = noticesOf({ ...before, conditions, changes: [] }, { ...status(), conditions: drifted });
+    const notices = resourceEventsOf(
+      { ...before, conditions, changes: [] },
+      { ...status(), conditions: drifted },
+    );
     expect(notices.map(({ reason }) => reason)).toEqual(['Drifted', 'Applied', 'Failed']);
     for (const { note } of notices) expectTame(note);
   });
 });
 
 test('what a hostile endpoint says reaches a terminal and a pipeline tame, whatever the form of the output', async () => {
-  await using world = await aWorld(TAX, {
-    knobs: {
+  await using env = await testEnv(TAX_SPEC, {
+    faultSettings: {
       faults: [
         {
           match: 'GetBucketVersioning',
@@ -321,9 +327,9 @@ test('what a hostile endpoint says reaches a terminal and a pipeline tame, whate
   const folder = await mkdtemp(path.join(tmpdir(), 'replikey-injection-'));
   try {
     const file = path.join(folder, '::warning::a ##[group]b.yaml');
-    await writeFile(file, TAX);
+    await writeFile(file, TAX_SPEC);
     const bad = path.join(folder, 'bad.yaml');
-    await writeFile(bad, TAX.replace('prefix: Tax/', 'prefix: Tax/\n      "##[add-mask]x": 1'));
+    await writeFile(bad, TAX_SPEC.replace('prefix: Tax/', 'prefix: Tax/\n      "##[add-mask]x": 1'));
     for (const args of [
       ['--once', file],
       ['plan', '-o', 'json', file],
@@ -338,7 +344,7 @@ test('what a hostile endpoint says reaches a terminal and a pipeline tame, whate
       ['validate', '-o', 'json', bad],
       ['plan', `${file}\u001b::warning::`],
     ]) {
-      const { stdout, stderr } = await cli(args, { endpoint: world.sandbox.endpoint });
+      const { stdout, stderr } = await runCli(args, { endpoint: env.sandbox.endpoint });
       expectTame(stdout);
       expectTame(stderr);
     }

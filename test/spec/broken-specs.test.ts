@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { formatProblems } from '../../src/spec/report.ts';
+import { formatProblems } from '../../src/spec/format-problems.ts';
 import {
   changed,
   HOUSE,

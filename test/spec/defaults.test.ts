@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { derivedRoleName } from '../../src/spec/names.ts';
+import { defaultRoleName } from '../../src/spec/patterns.ts';
 import { MAIN, pairOf, pairsOf, TAX, tax, together } from './support.ts';
 
 test('the short form is enough, and everything that it leaves out has a safe default', async () => {
@@ -199,10 +199,10 @@ test('a derived rule name makes way for one that was written', async () => {
 
 test('the role of a bucket with a long name keeps within 64 characters, and is still its own', () => {
   const bucket = 'b'.repeat(62);
-  const names = ['x', 'y'].map((end) => derivedRoleName(bucket + end));
+  const names = ['x', 'y'].map((end) => defaultRoleName(bucket + end));
   expect(names.map((name) => name.length)).toEqual([64, 64]);
   expect(new Set(names).size).toBe(2);
-  expect(derivedRoleName(`${bucket}x`)).toBe(names[0]);
+  expect(defaultRoleName(`${bucket}x`)).toBe(names[0]);
 });
 
 test('plans and errors find the place of every field', async () => {

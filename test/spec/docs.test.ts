@@ -13,7 +13,7 @@ const blocks = (language: string) =>
 test('the specs in the documentation are right', async () => {
   const specs = blocks('yaml').filter((text) => text.includes('kind: BucketReplication'));
   expect(specs).toHaveLength(4);
-  const given = { variables: ['first=10'] };
+  const given = { assignments: ['first=10'] };
   for (const yaml of specs)
     expect(await problemsOf(yaml, yaml.includes('kind: Variables') ? given : {})).toEqual([]);
 });

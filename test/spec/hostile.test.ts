@@ -5,7 +5,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { loadFiles } from '../../src/spec/load.ts';
+import { loadSpecFiles } from '../../src/spec/load.ts';
 import { TAX, tax } from './support.ts';
 
 const bytes = (...values: (string | number[])[]): Uint8Array =>
@@ -68,7 +68,7 @@ const HOSTILE: [name: string, content: Uint8Array, place: string, message: RegEx
 ];
 
 test.each(HOSTILE)('%s ends in a clear problem', (_, content, place, message, hint) => {
-  const { problems, specs } = loadFiles([{ file: 'specs/x.yaml', bytes: content }]);
+  const { problems, specs } = loadSpecFiles([{ file: 'specs/x.yaml', bytes: content }]);
   const first = problems.find((problem) => message.test(problem.message));
   expect(first?.hint).toMatch(hint);
   expect(`${first?.position.line}:${first?.position.column}`).toBe(place);
@@ -77,7 +77,7 @@ test.each(HOSTILE)('%s ends in a clear problem', (_, content, place, message, hi
 
 test('keys that mean something to JavaScript are only keys', () => {
   const content = bytes(`${TAX}constructor: { prototype: { polluted: true } }\ntoString: x\n`);
-  const { problems } = loadFiles([{ file: 'x.yaml', bytes: content }]);
+  const { problems } = loadSpecFiles([{ file: 'x.yaml', bytes: content }]);
   expect(problems.map(({ path: where, message }) => `${where}: ${message}`)).toEqual([
     'constructor: unknown field',
     'toString: unknown field',
@@ -95,14 +95,14 @@ test.each([
     tax(['    region: us-west-2', '    region: us-west-2\n    storageClass: { toString: 1 }']),
   ],
 ])('a mapping with a toString of its own, in place of %s, is only a mapping', (_, text) => {
-  const { problems } = loadFiles([{ file: 'x.yaml', bytes: bytes(text) }]);
+  const { problems } = loadSpecFiles([{ file: 'x.yaml', bytes: bytes(text) }]);
   expect(problems.map(({ message }) => message)).toEqual([expect.stringContaining('found a mapping')]);
 });
 
 test('a file with more problems than anyone reads says how many are left', () => {
   const labels = Array.from({ length: 500 }, (_, n) => `    "bad ${n}": x\n`).join('');
   const content = bytes(tax(['name: tax', `name: tax\n  labels:\n${labels}`]));
-  const { problems } = loadFiles([{ file: 'x.yaml', bytes: content }]);
+  const { problems } = loadSpecFiles([{ file: 'x.yaml', bytes: content }]);
   expect(problems).toHaveLength(101);
   expect(problems.at(-1)?.message).toBe('400 more problems in this file are not shown');
 });

@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { Ajv } from 'ajv';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { jsonSchema } from '../../src/spec/json-schema.ts';
+import { buildJsonSchema } from '../../src/spec/json-schema.ts';
 import {
   changed,
   HOUSE,
@@ -27,7 +27,7 @@ type Schema = {
 };
 
 test('the JSON Schema in the repository is the one that the code generates', async () => {
-  const text = `${JSON.stringify(jsonSchema(), null, 2)}\n`;
+  const text = `${JSON.stringify(buildJsonSchema(), null, 2)}\n`;
   await expect(text).toMatchFileSnapshot('../../schema/replikey.schema.json');
 });
 
@@ -41,7 +41,7 @@ test('every field has a description, and no mapping takes unknown fields', () =>
     if (schema.properties) expect(schema.additionalProperties, path).toBe(false);
     for (const inner of [...(schema.anyOf ?? []), ...(schema.items ? [schema.items] : [])]) look(inner, path);
   };
-  look(jsonSchema(), '');
+  look(buildJsonSchema(), '');
 });
 
 /** Specs that are right, and that are wrong in a way that can be seen in one document alone. */
@@ -92,7 +92,7 @@ const JUDGED: Record<'right' | 'wrong', Record<string, string[]>> = {
   },
 };
 
-const judge = new Ajv({ strict: false, allErrors: true }).compile(jsonSchema());
+const judge = new Ajv({ strict: false, allErrors: true }).compile(buildJsonSchema());
 
 describe('the JSON Schema and the validation judge alike', () => {
   const isRight = (document: string) => judge(parse(document));

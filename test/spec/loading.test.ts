@@ -3,8 +3,8 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { formatProblems } from '../../src/spec/format-problems.ts';
 import { loadSpecs } from '../../src/spec/load.ts';
-import { formatProblems } from '../../src/spec/report.ts';
 import { TAX, tax } from './support.ts';
 
 let root: string;

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { stringify } from 'yaml';
+import { formatProblems } from '../../src/spec/format-problems.ts';
 import { loadSpecs } from '../../src/spec/load.ts';
-import { formatProblems } from '../../src/spec/report.ts';
 
 const label = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/);
 const bucket = fc

@@ -1,8 +1,8 @@
-import { type Field, kindsOfDocuments } from '../../src/spec/fields.ts';
+import { describeDocumentKinds, type SchemaField } from '../../src/spec/schema-fields.ts';
 
 /** docs/reference.md: every field of every kind of document, with what the schema says of it. */
 export function reference(): string {
-  const kinds = kindsOfDocuments().map(
+  const kinds = describeDocumentKinds().map(
     ({ kind, description, fields }) => `## ${kind}\n\n${description}\n\n${table(fields)}`,
   );
   return `# Reference
@@ -15,7 +15,7 @@ Every field of every document, from the schema that validates them. [specs.md](s
 ${kinds.join('\n')}`;
 }
 
-const table = (fields: Field[]): string =>
+const table = (fields: SchemaField[]): string =>
   [
     '| field | what may stand there | left out | meaning |',
     '| --- | --- | --- | --- |',

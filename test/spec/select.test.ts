@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { labelSelector, SelectionError, select } from '../../src/spec/select.ts';
-import { specsOf, TAX } from '../support/world.ts';
+import { parseLabelSelector, SelectionError, selectSpecs } from '../../src/spec/select.ts';
+import { parseSpecs, TAX_SPEC } from '../support/env.ts';
 
 describe('a selector of labels', () => {
   const labels = { team: 'tax', tier: 'gold', 'example.com/owner': 'ana' };
@@ -29,31 +29,34 @@ describe('a selector of labels', () => {
     // What every object has, as prototypes go, no spec has as a label.
     ['!constructor', true],
   ])('%s: %s', (selector, expected) => {
-    expect(labelSelector(selector)(labels)).toBe(expected);
+    expect(parseLabelSelector(selector)(labels)).toBe(expected);
   });
 
   test('takes an empty value for one', () => {
-    expect(labelSelector('team=')({ team: '' })).toBe(true);
+    expect(parseLabelSelector('team=')({ team: '' })).toBe(true);
   });
 
   test.each(['', ',', 'team=tax,', 'a b', 'team in tax', '=tax', 'team>tax', 'team in (a', '!'])(
     'that is none is refused in words: "%s"',
     (selector) => {
-      expect(() => labelSelector(selector)).toThrow(SelectionError);
+      expect(() => parseLabelSelector(selector)).toThrow(SelectionError);
     },
   );
 });
 
 describe('a selection', async () => {
   const labelled = (name: string, team: string) =>
-    TAX.replaceAll('tax', name).replace(`{ name: ${name} }`, `{ name: ${name}, labels: { team: ${team} } }`);
+    TAX_SPEC.replaceAll('tax', name).replace(
+      `{ name: ${name} }`,
+      `{ name: ${name}, labels: { team: ${team} } }`,
+    );
   const both = labelled('shop', 'web').replace('  rules:', '  direction: both\n  rules:');
-  const specs = await specsOf([labelled('tax', 'law'), labelled('books', 'law'), both].join('---\n'));
-  const namesOf = (selection: Parameters<typeof select>[1]) =>
-    select(specs, selection).pairs.map(({ name }) => name);
+  const specs = await parseSpecs([labelled('tax', 'law'), labelled('books', 'law'), both].join('---\n'));
+  const namesOf = (selection: Parameters<typeof selectSpecs>[1]) =>
+    selectSpecs(specs, selection).pairs.map(({ name }) => name);
 
   test('is everything where nothing is said', () => {
-    expect(select(specs, { only: [] })).toBe(specs);
+    expect(selectSpecs(specs, { only: [] })).toBe(specs);
   });
 
   test('goes by name, both ways of a two-way spec together', () => {

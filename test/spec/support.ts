@@ -1,7 +1,7 @@
-import { type Given, NOTHING_GIVEN } from '../../src/spec/given.ts';
+import { formatProblems } from '../../src/spec/format-problems.ts';
 import { loadSpecs } from '../../src/spec/load.ts';
-import { formatProblems } from '../../src/spec/report.ts';
 import type { BucketReplication, Problem, Specs } from '../../src/spec/types.ts';
+import { NO_VARIABLE_INPUT, type VariableInput } from '../../src/spec/variable-input.ts';
 
 /** The smallest spec that is right. */
 export const TAX = `apiVersion: replikey.dev/v1
@@ -82,13 +82,16 @@ export function changed(document: string, ...changes: [from: string, to: string]
 /** Documents in one file. */
 export const together = (...documents: string[]): string => documents.join('---\n');
 
-export async function problemsOf(yaml: string | Uint8Array, given?: Partial<Given>): Promise<Problem[]> {
-  const { problems } = await loadSpecs(['-'], async () => yaml, { ...NOTHING_GIVEN, ...given });
+export async function problemsOf(
+  yaml: string | Uint8Array,
+  given?: Partial<VariableInput>,
+): Promise<Problem[]> {
+  const { problems } = await loadSpecs(['-'], async () => yaml, { ...NO_VARIABLE_INPUT, ...given });
   return problems;
 }
 
-export async function specsOf(yaml: string, given?: Partial<Given>): Promise<Specs> {
-  const { specs, problems } = await loadSpecs(['-'], async () => yaml, { ...NOTHING_GIVEN, ...given });
+export async function specsOf(yaml: string, given?: Partial<VariableInput>): Promise<Specs> {
+  const { specs, problems } = await loadSpecs(['-'], async () => yaml, { ...NO_VARIABLE_INPUT, ...given });
   if (!specs) throw new Error(formatProblems(problems));
   return specs;
 }

@@ -2,8 +2,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
-import { literal } from '../../src/spec/references.ts';
-import { formatProblems } from '../../src/spec/report.ts';
+import { formatProblems } from '../../src/spec/format-problems.ts';
+import { escapeReferences } from '../../src/spec/interpolate.ts';
 import { changed, problemsOf, referring, specsOf, TAX, tax, together, VARIABLES } from './support.ts';
 
 const STAGED = together(
@@ -50,7 +50,7 @@ describe('a value', () => {
   test('may hold anything after the first equals sign, or nothing', async () => {
     const yaml = together(VARIABLES, tax(['Tax/', `"a${referring('team')}"`]));
     const prefix = async (one: string) =>
-      (await specsOf(yaml, { variables: [one] })).pairs[0]?.rules[0]?.prefix;
+      (await specsOf(yaml, { assignments: [one] })).pairs[0]?.rules[0]?.prefix;
     expect(await prefix('team=x=y')).toBe('ax=y');
     expect(await prefix('team=')).toBe('a');
   });
@@ -62,7 +62,7 @@ describe('a value', () => {
   });
 
   test('is told where it is used somewhere, and not otherwise', async () => {
-    const { variables } = await specsOf(STAGED, { variables: ['team=nobody', 'stage=prod'] });
+    const { variables } = await specsOf(STAGED, { assignments: ['team=nobody', 'stage=prod'] });
     expect(variables).toEqual([
       { name: 'first', value: 10, from: 'default' },
       { name: 'paused', value: false, from: 'default' },
@@ -72,7 +72,7 @@ describe('a value', () => {
   });
 
   test('leaves every place where it was written', async () => {
-    const { pairs } = await specsOf(STAGED, { variables: ['stage=prod'] });
+    const { pairs } = await specsOf(STAGED, { assignments: ['stage=prod'] });
     const line = STAGED.split('\n').findIndex((text) => text.includes('acme-$')) + 1;
     expect(pairs[0]?.positions['spec.source.bucket']).toEqual({ file: '<stdin>', line, column: 13 });
   });
@@ -105,7 +105,7 @@ describe('what is given and will not do', () => {
   });
 
   test('is told where no document declares anything, too', async () => {
-    const [problem] = await problemsOf(TAX, { variables: ['stage=dev'] });
+    const [problem] = await problemsOf(TAX, { assignments: ['stage=dev'] });
     expect(problem).toMatchObject({
       position: { file: '--var', line: 1, column: 1 },
       hint: expect.stringContaining('kind: Variables'),
@@ -137,7 +137,9 @@ describe('a text', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(piece), async (pieces) => {
         const text = `a${pieces.join('')}`;
-        const { pairs } = await specsOf(together(VARIABLES, tax(['Tax/', JSON.stringify(literal(text))])));
+        const { pairs } = await specsOf(
+          together(VARIABLES, tax(['Tax/', JSON.stringify(escapeReferences(text))])),
+        );
         expect(pairs[0]?.rules[0]?.prefix).toBe(text);
       }),
       { numRuns: 300 },
@@ -146,7 +148,7 @@ describe('a text', () => {
 
   test('that comes from a variable is not read again', async () => {
     const yaml = together(VARIABLES, tax(['Tax/', `"$${referring('team')}${referring('team')}"`]));
-    const { pairs } = await specsOf(yaml, { variables: ['team=$$'] });
+    const { pairs } = await specsOf(yaml, { assignments: ['team=$$'] });
     expect(pairs[0]?.rules[0]?.prefix).toBe(`${referring('team')}$$`);
   });
 });
@@ -246,13 +248,15 @@ describe('what is hostile', () => {
     const yaml = changed(VARIABLES, ['    team', '    __proto__: { type: string, default: x }\n    team']);
     expect(formatProblems(await problemsOf(together(yaml, TAX)))).toContain('__proto__ cannot be a key');
     for (const one of ['__proto__=x', 'constructor.prototype=x'])
-      expect((await problemsOf(STAGED, { variables: [one] }))[0]?.message).toContain('no document declares');
+      expect((await problemsOf(STAGED, { assignments: [one] }))[0]?.message).toContain(
+        'no document declares',
+      );
     expect(({} as Record<string, unknown>).default).toBeUndefined();
   });
 
   test('a name from outside does not reach the terminal as a control character', async () => {
     const text = formatProblems(
-      await problemsOf(STAGED, { variables: ['\u001b[31m=\u202e', 'stage=\u001b[0m'] }),
+      await problemsOf(STAGED, { assignments: ['\u001b[31m=\u202e', 'stage=\u001b[0m'] }),
     );
     expect(text.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u);
   });

@@ -1,13 +1,13 @@
 import * as kms from '@aws-sdk/client-kms';
 import * as s3 from '@aws-sdk/client-s3';
 import type { Aws, Command } from '../../src/core/resource.ts';
-import { type Atlas, placeOf } from '../../src/doctor/atlas.ts';
-import { mendedPolicy } from '../../src/proof/mend.ts';
-import type { Fix, PolicyPlace } from '../../src/proof/types.ts';
+import { type Locations, locationOfArn } from '../../src/facts/locations.ts';
+import { applyFixToPolicy } from '../../src/proof/fix.ts';
+import type { Fix, PolicyRef } from '../../src/proof/types.ts';
 import { changePolicy } from './policies.ts';
 
 /** Carry out fixes exactly as they are printed; each policy is put back once, with all that is to change in it. */
-export async function applyFixes(aws: Aws, atlas: Atlas, fixes: readonly Fix[]): Promise<void> {
+export async function applyFixes(aws: Aws, atlas: Locations, fixes: readonly Fix[]): Promise<void> {
   const policies = new Map<string, PolicyFix[]>();
   for (const fix of fixes) {
     if ('call' in fix) await call(aws, atlas, fix);
@@ -17,8 +17,8 @@ export async function applyFixes(aws: Aws, atlas: Atlas, fixes: readonly Fix[]):
     }
   }
   for (const [id, changes] of policies) {
-    await changePolicy(aws, atlas, JSON.parse(id) as PolicyPlace, (policy) =>
-      changes.reduce(mendedPolicy, policy),
+    await changePolicy(aws, atlas, JSON.parse(id) as PolicyRef, (policy) =>
+      changes.reduce(applyFixToPolicy, policy),
     );
   }
 }
@@ -26,9 +26,11 @@ export async function applyFixes(aws: Aws, atlas: Atlas, fixes: readonly Fix[]):
 type CallFix = Extract<Fix, { call: unknown }>;
 type PolicyFix = Exclude<Fix, CallFix>;
 
-function call(aws: Aws, atlas: Atlas, { call: { service, operation, region, input } }: CallFix) {
+function call(aws: Aws, atlas: Locations, { call: { service, operation, region, input } }: CallFix) {
   const at =
-    service === 's3' ? atlas.buckets.get(String(input.Bucket)) : placeOf(String(input.KeyId), atlas, region);
+    service === 's3'
+      ? atlas.buckets.get(String(input.Bucket))
+      : locationOfArn(String(input.KeyId), atlas, region);
   return aws.send({ ...at, region }, commandOf(service, operation, input));
 }
 

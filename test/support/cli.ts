@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
-import { refuseSecrets, SECRET } from './secrets.ts';
+import { assertNoSecrets, TEST_SECRET } from './secrets.ts';
 
 export const MAIN = path.resolve(import.meta.dirname, '../../dist/main.js');
 
-export interface Ran {
+export interface CliResult {
   code: number | null;
   signal: NodeJS.Signals | null;
   stdout: string;
@@ -24,7 +24,7 @@ export interface RunOptions {
 }
 
 /** The environment of a child: nothing of this machine's AWS set-up reaches it. */
-export function environment(
+export function childEnvironment(
   endpoint: string | undefined,
   more: Record<string, string> = {},
 ): Record<string, string> {
@@ -37,7 +37,7 @@ export function environment(
       : {
           AWS_ENDPOINT_URL: endpoint,
           AWS_ACCESS_KEY_ID: '111122223333',
-          AWS_SECRET_ACCESS_KEY: SECRET,
+          AWS_SECRET_ACCESS_KEY: TEST_SECRET,
           AWS_REGION: 'us-east-1',
         }),
     ...more,
@@ -45,15 +45,15 @@ export function environment(
 }
 
 /** `reconcile sandbox`, in a process of its own. */
-export interface Serving {
+export interface SandboxProcess {
   endpoint: string;
-  stop(signal?: 'SIGINT' | 'SIGTERM'): Promise<Ran>;
+  stop(signal?: 'SIGINT' | 'SIGTERM'): Promise<CliResult>;
 }
 
 /** Serve a sandbox on any free port, and wait for the line that says so. */
-export async function serve(...args: string[]): Promise<Serving> {
+export async function startSandboxProcess(...args: string[]): Promise<SandboxProcess> {
   let started: ChildProcess | undefined;
-  const ended = cli(['sandbox', '--port', '0', ...args], {
+  const ended = runCli(['sandbox', '--port', '0', ...args], {
     onStart: (child) => {
       started = child;
     },
@@ -81,9 +81,9 @@ export async function serve(...args: string[]): Promise<Serving> {
  *
  * @throws Error where it shows a secret, whatever the test is about.
  */
-export async function cli(args: string[], options: RunOptions = {}): Promise<Ran> {
+export async function runCli(args: string[], options: RunOptions = {}): Promise<CliResult> {
   const child = spawn(process.execPath, [MAIN, ...args], {
-    env: environment(options.endpoint, options.env),
+    env: childEnvironment(options.endpoint, options.env),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     stdio: ['pipe', options.stdout ?? 'pipe', 'pipe'],
   });
@@ -99,9 +99,9 @@ export async function cli(args: string[], options: RunOptions = {}): Promise<Ran
   child.stdin?.on('error', () => {});
   child.stdin?.end(options.input ?? '');
   const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
-  refuseSecrets(stdout + stderr, options.env);
+  assertNoSecrets(stdout + stderr, options.env);
   return { code, signal, stdout, stderr };
 }
 
 /** Whether a program is there to be asked. */
-export const has = (program: string): boolean => spawnSync(program, ['--version']).status === 0;
+export const isInstalled = (program: string): boolean => spawnSync(program, ['--version']).status === 0;

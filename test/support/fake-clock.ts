@@ -1,11 +1,11 @@
-import type { Clock } from '../../src/controller/clock.ts';
+import type { Clock } from '../../src/util/clock.ts';
 
 /** A clock that stands still until it is told to go on. */
 export interface FakeClock extends Clock {
   /** Let some milliseconds pass: what is due is called in its order, and promises are settled in between. */
-  pass(ms: number): Promise<void>;
+  advance(ms: number): Promise<void>;
   /** Set the time of day forward or back, which nothing that takes its time is to notice. */
-  set(ms: number): void;
+  adjustWallTime(ms: number): void;
   /** How much is due later. */
   readonly pending: number;
 }
@@ -19,26 +19,26 @@ export function fakeClock(start = Date.UTC(2026, 0, 1)): FakeClock {
     [...timers].filter(([, { at }]) => at <= until).sort(([a, one], [b, two]) => one.at - two.at || a - b)[0];
   return {
     now: () => now + ahead,
-    elapsed: () => now,
-    set(ms) {
+    monotonicNow: () => now,
+    adjustWallTime(ms) {
       ahead += ms;
     },
-    after(ms, then) {
+    schedule(ms, then) {
       const id = count++;
       timers.set(id, { at: now + Math.max(ms, 0), then });
       return () => timers.delete(id);
     },
-    async pass(ms) {
+    async advance(ms) {
       const end = now + ms;
       for (let due = next(end); due; due = next(end)) {
         const [id, { at, then }] = due;
         timers.delete(id);
         now = at;
         then();
-        await settled();
+        await flushPromises();
       }
       now = end;
-      await settled();
+      await flushPromises();
     },
     get pending() {
       return timers.size;
@@ -47,4 +47,4 @@ export function fakeClock(start = Date.UTC(2026, 0, 1)): FakeClock {
 }
 
 /** Until promises that wait for nothing but each other are through. */
-export const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+export const flushPromises = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -17,29 +17,33 @@ export const files: readonly string[] = readdirSync('src', { recursive: true, en
 /** What is imported before a file runs; `import type` is for the compiler alone, and counts for neither order nor weight. */
 export const imports: ReadonlyMap<string, Imports> = new Map(files.map((file) => [file, importsOf(file)]));
 
-export function textOf(file: string): string {
+export function sourceTextOf(file: string): string {
   return readFileSync(path.join('src', file), 'utf8');
 }
 
 /** What is imported while a file runs, when it is asked for. */
-export const lateImportsOf = (file: string): string[] =>
-  [...textOf(file).matchAll(/\bimport\(\s*'([^']+)'/g)].map(([, name = '']) => besides(file, name));
+export const dynamicImportsOf = (file: string): string[] =>
+  [...sourceTextOf(file).matchAll(/\bimport\(\s*'([^']+)'/g)].map(([, name = '']) =>
+    resolveImport(file, name),
+  );
 
 function importsOf(file: string): Imports {
   const found = [
-    ...textOf(file).matchAll(/^(?:import|export) (type )?[^;]*?from '([^']+)'[^;]*;$|^import '([^']+)';$/gms),
+    ...sourceTextOf(file).matchAll(
+      /^(?:import|export) (type )?[^;]*?from '([^']+)'[^;]*;$|^import '([^']+)';$/gms,
+    ),
   ].map(([, type, name = '', bare = '']) => ({ isType: type !== undefined, name: name || bare }));
   const local = found.filter(({ name }) => name.startsWith('.') && name.endsWith('.ts'));
   return {
-    local: local.filter(({ isType }) => !isType).map(({ name }) => besides(file, name)),
-    types: local.filter(({ isType }) => isType).map(({ name }) => besides(file, name)),
+    local: local.filter(({ isType }) => !isType).map(({ name }) => resolveImport(file, name)),
+    types: local.filter(({ isType }) => isType).map(({ name }) => resolveImport(file, name)),
     packages: found.filter(({ name, isType }) => !name.startsWith('.') && !isType).map(({ name }) => name),
   };
 }
 
-function besides(file: string, name: string): string {
+function resolveImport(file: string, name: string): string {
   return path.posix.join(path.posix.dirname(file), name);
 }
 
 /** The folder that a file lies in, or the file itself where it lies in none. */
-export const roomOf = (file: string): string => file.split('/')[0] ?? '';
+export const folderOf = (file: string): string => file.split('/')[0] ?? '';

@@ -1,7 +1,7 @@
-import type { LeaseRecord, LeaseStore } from '../../src/controller/elector.ts';
+import type { LeaseRecord, LeaseStore } from '../../src/controller/leader-election.ts';
 
 /** A store in memory that compares as those of Kubernetes and S3 do. */
-export function memoryStore() {
+export function createMemoryLeaseStore() {
   let now: { record: LeaseRecord; version: string } | undefined;
   let count = 0;
   const put = (record: LeaseRecord) => {
@@ -18,7 +18,7 @@ export function memoryStore() {
 }
 
 /** Small, and the same for the same seed: from 0 up to 1. */
-export function mulberry(seed: number): () => number {
+export function seededRandom(seed: number): () => number {
   let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;

@@ -8,16 +8,16 @@ import fc from 'fast-check';
 const TIMES = Math.max(1, Number(process.env.FUZZ_TIMES ?? 1));
 
 /** How often a property is tried: FUZZ_TIMES as often as in the suite. */
-export const tries = (runs: number) => ({
+export const fuzzRuns = (runs: number) => ({
   property: { numRuns: runs * TIMES },
   test: { timeout: 60_000 * TIMES },
 });
 
 /** How many characters count as very many: as many as there is time for. */
-export const MANY = TIMES < 10 ? 60_000 : 1_000_000;
+export const MANY_CHARACTERS = TIMES < 10 ? 60_000 : 1_000_000;
 
 /** Nothing that comes in may leave a trace on the prototypes that all objects share. */
-export const polluted = (): string[] =>
+export const pollutedProperties = (): string[] =>
   [Object.prototype, Array.prototype, Function.prototype].flatMap((prototype) =>
     Object.getOwnPropertyNames(prototype).filter((name) => !PRISTINE.has(name)),
   );
@@ -75,11 +75,11 @@ function changeBytes(bytes: Uint8Array, { at, length, insert, times, to }: ByteM
 }
 
 /** So deep that whoever recurses runs out of stack. */
-export const deep = (levels: number, open = '[', close = ']'): string =>
+export const nestedText = (levels: number, open = '[', close = ']'): string =>
   open.repeat(levels) + close.repeat(levels);
 
 /** Values of JSON that nobody expects, as text, since `__proto__` can be a key in text alone. */
-const ODD: readonly string[] = [
+const UNEXPECTED_VALUES: readonly string[] = [
   'null',
   'true',
   '0',
@@ -112,7 +112,7 @@ const ODD: readonly string[] = [
   '{"toString":1,"valueOf":null,"hasOwnProperty":"x","length":-1}',
   '{"unread":"x"}',
   '{"then":1}',
-  deep(3_000),
+  nestedText(3_000),
   `${'{"a":'.repeat(3_000)}1${'}'.repeat(3_000)}`,
 ];
 
@@ -131,7 +131,7 @@ interface JsonMutation {
 const jsonMutation: fc.Arbitrary<JsonMutation> = fc.record({
   at: fc.nat(),
   how: fc.constantFrom('odd', 'odd', 'any', 'remove', 'rename', 'double', 'borrow'),
-  odd: fc.constantFrom(...ODD),
+  odd: fc.constantFrom(...UNEXPECTED_VALUES),
   any: fc.json({ maxDepth: 2 }),
   key: fc.constantFrom(...KEYS),
   from: fc.nat(),
@@ -147,13 +147,13 @@ export const mutatedJson = (originals: readonly unknown[], most = 4): fc.Arbitra
     .map(([original, mutations]) => mutations.reduce(changeJson, original));
 
 /** Where something stands in a document, as text is rewritten: a holder and its key. */
-interface Spot {
+interface JsonLocation {
   holder: Record<string, unknown> | unknown[];
   key: string;
 }
 
 /** Stands for a text until the document is text again. */
-class Raw {
+class RawText {
   readonly text: string;
   constructor(text: string) {
     this.text = text;
@@ -177,37 +177,38 @@ function changeJson(text: string, { at, how, odd, any, key, from }: JsonMutation
       writable: true,
     });
   const other = spots[from % spots.length];
-  if (how === 'odd') put(spot.key, new Raw(odd));
-  if (how === 'any') put(spot.key, new Raw(any));
-  if (how === 'borrow' && other) put(spot.key, new Raw(JSON.stringify(Reflect.get(other.holder, other.key))));
+  if (how === 'odd') put(spot.key, new RawText(odd));
+  if (how === 'any') put(spot.key, new RawText(any));
+  if (how === 'borrow' && other)
+    put(spot.key, new RawText(JSON.stringify(Reflect.get(other.holder, other.key))));
   if (how === 'remove' && holder !== root) remove(holder, spot.key);
   if (how === 'double' && Array.isArray(holder)) holder.push(value);
   if (how === 'rename' && !Array.isArray(holder) && holder !== root) {
     remove(holder, spot.key);
     put(key, value);
   }
-  return written(root.document);
+  return stringifyWithRaw(root.document);
 }
 
-function remove(holder: Spot['holder'], key: string): void {
+function remove(holder: JsonLocation['holder'], key: string): void {
   if (Array.isArray(holder)) holder.splice(Number(key), 1);
   else Reflect.deleteProperty(holder, key);
 }
 
-function spotsOf(value: unknown): Spot[] {
+function spotsOf(value: unknown): JsonLocation[] {
   if (typeof value !== 'object' || value === null) return [];
   return Object.keys(value).flatMap((key) => [
-    { holder: value as Spot['holder'], key },
+    { holder: value as JsonLocation['holder'], key },
     ...spotsOf(Reflect.get(value, key)),
   ]);
 }
 
 /** As `JSON.stringify`, with texts that stand for themselves. */
-function written(value: unknown): string {
-  if (value instanceof Raw) return value.text;
-  if (Array.isArray(value)) return `[${value.map(written).join(',')}]`;
+function stringifyWithRaw(value: unknown): string {
+  if (value instanceof RawText) return value.text;
+  if (Array.isArray(value)) return `[${value.map(stringifyWithRaw).join(',')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
   return `{${Object.keys(value)
-    .map((key) => `${JSON.stringify(key)}:${written(Reflect.get(value, key))}`)
+    .map((key) => `${JSON.stringify(key)}:${stringifyWithRaw(Reflect.get(value, key))}`)
     .join(',')}}`;
 }

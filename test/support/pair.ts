@@ -1,13 +1,13 @@
 import type { BucketReplication, Rule, Side } from '../../src/spec/types.ts';
 
-type Given = Partial<Omit<BucketReplication, 'source' | 'destination' | 'rules'>> & {
+type PairOverrides = Partial<Omit<BucketReplication, 'source' | 'destination' | 'rules'>> & {
   source?: Partial<Side>;
   destination?: Partial<BucketReplication['destination']>;
   rules?: Partial<Rule>[];
 };
 
 /** A pair as specs resolve it; a test says only what matters to it. */
-export function aPair({ source, destination, rules, ...rest }: Given = {}): BucketReplication {
+export function testPair({ source, destination, rules, ...rest }: PairOverrides = {}): BucketReplication {
   const bucket = source?.bucket ?? 'acme-tax';
   return {
     name: 'tax',
@@ -33,14 +33,14 @@ export function aPair({ source, destination, rules, ...rest }: Given = {}): Buck
     },
     sourceKeys: [],
     role: { name: `replikey-${bucket}` },
-    rules: (rules ?? [{}]).map((rule, index) => aRule({ name: `rule-${index + 1}`, ...rule })),
+    rules: (rules ?? [{}]).map((rule, index) => testRule({ name: `rule-${index + 1}`, ...rule })),
     policy: { deletion: 'Retain', foreignRules: 'Preserve', adopt: 'IfCompatible' },
     positions: { '': { file: 'specs/tax.yaml', line: 1, column: 1 } },
     ...rest,
   };
 }
 
-export const aRule = (rule: Partial<Rule> = {}): Rule => ({
+export const testRule = (rule: Partial<Rule> = {}): Rule => ({
   name: 'tax',
   enabled: true,
   prefix: 'Tax/',

@@ -9,18 +9,18 @@ import {
 } from '@aws-sdk/client-iam';
 import { GetKeyPolicyCommand, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
 import { GetBucketPolicyCommand, PutBucketPolicyCommand } from '@aws-sdk/client-s3';
-import type { Aws, Place } from '../../src/core/resource.ts';
-import type { Atlas } from '../../src/doctor/atlas.ts';
-import { placeOf } from '../../src/doctor/atlas.ts';
+import type { Aws, Location } from '../../src/core/resource.ts';
+import type { Locations } from '../../src/facts/locations.ts';
+import { locationOfArn } from '../../src/facts/locations.ts';
 import type { Policy } from '../../src/iam/types.ts';
-import { policyOf } from '../../src/kinds/policy-text.ts';
-import type { PolicyPlace } from '../../src/proof/types.ts';
+import { parsePolicyDocument } from '../../src/kinds/policy-document.ts';
+import type { PolicyRef } from '../../src/proof/types.ts';
 
 /** Change a policy as a person does: what is there is read, and put back with the change; where none is, a new one. */
 export async function changePolicy(
   aws: Aws,
-  atlas: Atlas,
-  place: PolicyPlace,
+  atlas: Locations,
+  place: PolicyRef,
   change: (policy: Policy) => Policy,
 ): Promise<void> {
   const at = placeOfPolicy(place, atlas);
@@ -29,12 +29,12 @@ export async function changePolicy(
     if (!['NoSuchBucketPolicy', 'NoSuchEntityException'].includes(error.name)) throw error;
     return '{"Version":"2012-10-17","Statement":[]}';
   });
-  await document.put(JSON.stringify(change(policyOf(text ?? ''))));
+  await document.put(JSON.stringify(change(parsePolicyDocument(text ?? ''))));
 }
 
-function placeOfPolicy({ kind, of }: PolicyPlace, atlas: Atlas): Place {
+function placeOfPolicy({ kind, of }: PolicyRef, atlas: Locations): Location {
   if (kind === 'bucket') return atlas.buckets.get(of) ?? { region: atlas.region };
-  return placeOf(of, atlas, kind === 'key' ? (of.split(':')[3] ?? '') : atlas.region);
+  return locationOfArn(of, atlas, kind === 'key' ? (of.split(':')[3] ?? '') : atlas.region);
 }
 
 interface Document {
@@ -42,7 +42,7 @@ interface Document {
   put(text: string): Promise<unknown>;
 }
 
-async function documentAt(aws: Aws, at: Place, { kind, of, policy = '' }: PolicyPlace): Promise<Document> {
+async function documentAt(aws: Aws, at: Location, { kind, of, policy = '' }: PolicyRef): Promise<Document> {
   const RoleName = of.slice(of.lastIndexOf('/') + 1);
   const role = async () => (await aws.send(at, new GetRoleCommand({ RoleName }))).Role;
   switch (kind) {
@@ -76,7 +76,7 @@ async function documentAt(aws: Aws, at: Place, { kind, of, policy = '' }: Policy
   }
 }
 
-const managed = (aws: Aws, at: Place, PolicyArn: string): Document => ({
+const managed = (aws: Aws, at: Location, PolicyArn: string): Document => ({
   async read() {
     const { Policy } = await aws.send(at, new GetPolicyCommand({ PolicyArn }));
     const VersionId = Policy?.DefaultVersionId;

@@ -1,16 +1,16 @@
 /** What AWS's walkthrough "Replicating encrypted objects" has one make, in its own words. */
-export interface Keys {
+export interface WalkthroughKeys {
   source: string;
   destination: string;
 }
 
-export const TRUST = {
+export const WALKTHROUGH_TRUST = {
   Version: '2012-10-17',
   Statement: [{ Effect: 'Allow', Principal: { Service: 's3.amazonaws.com' }, Action: 'sts:AssumeRole' }],
 };
 
 /** What the role may do; the walkthrough lets it `kms:Encrypt` replicas, and nothing else under their key. */
-export const permissions = (keys: Keys, destinationActions: string[]) => ({
+export const walkthroughPolicy = (keys: WalkthroughKeys, destinationActions: string[]) => ({
   Version: '2012-10-17',
   Statement: [
     {
@@ -60,7 +60,7 @@ export const permissions = (keys: Keys, destinationActions: string[]) => ({
   ],
 });
 
-export const replication = (keys: Keys, role: string) => ({
+export const walkthroughReplication = (keys: WalkthroughKeys, role: string) => ({
   Role: role,
   Rules: [
     {

@@ -1,19 +1,27 @@
-import { flagsOf, type OptionWords, type ValueWords, valuedFlags, type Words } from '../words.ts';
-import { specNames } from './spec-names.ts';
+import {
+  type CommandModel,
+  flagsOf,
+  flagsWithValue,
+  type OptionModel,
+  type ValueModel,
+} from '../command-model.ts';
+import { specNamesCommand } from './spec-names.ts';
 
 /**
  * For bash of any age, without the package bash-completion. Where nothing is offered, bash completes files by itself, with
  * the quotes that they need; versions before 4 have no compopt, and do so also where a text is wanted.
  */
-export function bash(root: Words): string {
-  const all = [{ ...root, name: '' }, ...root.commands];
+export function bashScript(root: CommandModel): string {
+  const allCommands = [{ ...root, name: '' }, ...root.commands];
   const names = root.commands.map(({ name }) => name).join(' ');
-  const valued = all.flatMap(({ name, options }) =>
+  const valueOptions = allCommands.flatMap(({ name, options }) =>
     options.flatMap((option) =>
-      option.value ? [{ pattern: pattern(name, option), value: option.value }] : [],
+      option.value ? [{ pattern: bashPattern(name, option), value: option.value }] : [],
     ),
   );
-  const waiting = all.flatMap((one) => valuedFlags(one).map((flag) => `'${one.name} ${flag}'`));
+  const valueFlagPatterns = allCommands.flatMap((command) =>
+    flagsWithValue(command).map((flag) => `'${command.name} ${flag}'`),
+  );
   return `# Completion of reconcile for bash. In ~/.bashrc: eval "$(reconcile completion bash)"
 _reconcile() {
   local current="\${COMP_WORDS[COMP_CWORD]}" command='' option='' word i
@@ -22,7 +30,7 @@ _reconcile() {
     if [[ $word == = ]]; then option="\${COMP_WORDS[i-1]}"; continue; fi
     if [[ -n $option ]]; then option=''; continue; fi
     case "$command $word" in
-    ${waiting.join('|')})
+    ${valueFlagPatterns.join('|')})
       option="$word" ;;
     ${root.commands.map(({ name }) => `' ${name}'`).join('|')})
       command="$word" ;;
@@ -31,35 +39,35 @@ _reconcile() {
   if [[ $current == = ]]; then option="\${COMP_WORDS[COMP_CWORD-1]}" current=''; fi
   if [[ -n $option ]]; then
     case "$command $option" in
-${valued
+${valueOptions
   .filter(({ value }) => value.kind !== 'text')
-  .map(({ pattern, value }) => `    ${pattern}) ${offer(value)} ;;`)
+  .map(({ pattern, value }) => `    ${pattern}) ${bashAction(value)} ;;`)
   .join('\n')}
     *) _reconcile_text ;;
     esac
     return
   fi
   case "$command $current" in
-${all.map((one) => `  '${one.name} -'*) _reconcile_words '${one.options.flatMap(flagsOf).join(' ')}' ;;`).join('\n')}
+${allCommands.map((command) => `  '${command.name} -'*) _reconcile_words '${command.options.flatMap(flagsOf).join(' ')}' ;;`).join('\n')}
   ' '*) _reconcile_words '${names}' ;;
-${root.commands.map((one) => `  '${one.name} '*) ${argument(one)} ;;`).join('\n')}
+${root.commands.map((command) => `  '${command.name} '*) ${bashArgument(command)} ;;`).join('\n')}
   esac
 }
 _reconcile_words() { COMPREPLY=($(compgen -W "$1" -- "$current")); }
-_reconcile_specs() { _reconcile_words "$(sh -c '${specNames(root)}' sh "\${COMP_WORDS[@]:1}")"; _reconcile_text; }
+_reconcile_specs() { _reconcile_words "$(sh -c '${specNamesCommand(root)}' sh "\${COMP_WORDS[@]:1}")"; _reconcile_text; }
 _reconcile_text() { compopt +o default 2>/dev/null; }
 _reconcile_folders() { compopt +o default -o dirnames 2>/dev/null; }
 complete -o default -F _reconcile reconcile replikey
 `;
 }
 
-const pattern = (command: string, option: OptionWords): string =>
+const bashPattern = (command: string, option: OptionModel): string =>
   flagsOf(option)
     .map((flag) => `'${command} ${flag}'`)
     .join('|');
 
 /** What is offered for a value; files need nothing. */
-const OFFERS: Record<ValueWords['kind'], (value: ValueWords) => string> = {
+const BASH_ACTIONS: Record<ValueModel['kind'], (value: ValueModel) => string> = {
   choice: ({ choices }) => `_reconcile_words '${choices.join(' ')}'; _reconcile_text`,
   file: () => ':',
   folder: () => '_reconcile_folders',
@@ -67,6 +75,7 @@ const OFFERS: Record<ValueWords['kind'], (value: ValueWords) => string> = {
   text: () => '_reconcile_text',
 };
 
-const offer = (value: ValueWords): string => OFFERS[value.kind](value);
+const bashAction = (value: ValueModel): string => BASH_ACTIONS[value.kind](value);
 
-const argument = ({ arguments: [first] }: Words): string => (first ? offer(first) : '_reconcile_text');
+const bashArgument = ({ arguments: [first] }: CommandModel): string =>
+  first ? bashAction(first) : '_reconcile_text';

@@ -1,17 +1,22 @@
-import { type OptionWords, type ValueWords, valuedFlags, type Words } from '../words.ts';
-import { specNames } from './spec-names.ts';
+import { type CommandModel, flagsWithValue, type OptionModel, type ValueModel } from '../command-model.ts';
+import { specNamesCommand } from './spec-names.ts';
 
 /** For fish, which completes files by itself unless it is told not to. */
-export function fish(root: Words): string {
-  const none = '__reconcile_is ""';
-  const waiting = valuedFlags(root);
+export function fishScript(root: CommandModel): string {
+  const inRoot = '__reconcile_is ""';
+  const valueFlags = flagsWithValue(root);
   const lines = [
-    ...root.commands.map(({ name, description }) => complete(none, '-a', name, '-d', quoted(description))),
-    ...root.options.map((option) => complete(none, ...spelt(option))),
+    ...root.commands.map(({ name, description }) =>
+      fishComplete(inRoot, '-a', name, '-d', fishQuote(description)),
+    ),
+    ...root.options.map((option) => fishComplete(inRoot, ...fishOption(option))),
     ...root.commands.flatMap(({ name, options, arguments: [first] }) => {
-      const here = `__reconcile_is ${name}`;
-      const rest = first ? argument(first) : ['-f'];
-      return [...options.map((option) => complete(here, ...spelt(option))), complete(here, ...rest)];
+      const inCommand = `__reconcile_is ${name}`;
+      const operand = first ? fishArgument(first) : ['-f'];
+      return [
+        ...options.map((option) => fishComplete(inCommand, ...fishOption(option))),
+        fishComplete(inCommand, ...operand),
+      ];
     }),
   ];
   return `# Completion of reconcile for fish, once: reconcile completion fish > ~/.config/fish/completions/reconcile.fish
@@ -22,7 +27,7 @@ function __reconcile_is
         switch "$waits $word"
             case 'yes *'
                 set waits no
-            case ${waiting.map((flag) => `'no ${flag}'`).join(' ')}
+            case ${valueFlags.map((flag) => `'no ${flag}'`).join(' ')}
                 set waits yes
             case ${root.commands.map(({ name }) => `'no ${name}'`).join(' ')}
                 set command $word
@@ -32,31 +37,31 @@ function __reconcile_is
     test "$command" = "$argv"
 end
 function __reconcile_specs
-    sh -c '${specNames(root)}' sh (commandline -opc)[2..-1]
+    sh -c '${specNamesCommand(root)}' sh (commandline -opc)[2..-1]
 end
 ${lines.join('\n')}
 complete -c replikey -w reconcile
 `;
 }
 
-const quoted = (text: string): string => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
+const fishQuote = (text: string): string => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
 
-const complete = (condition: string, ...words: string[]): string =>
-  `complete -c reconcile -n ${quoted(condition)} ${words.join(' ')}`;
+const fishComplete = (condition: string, ...words: string[]): string =>
+  `complete -c reconcile -n ${fishQuote(condition)} ${words.join(' ')}`;
 
-const spelt = ({ long, short, description, value }: OptionWords): string[] => [
+const fishOption = ({ long, short, description, value }: OptionModel): string[] => [
   ...['-l', long.slice(2)],
   ...(short ? ['-s', short.slice(1)] : []),
-  ...(value && !value.isOptional ? ['-r', ...argument(value)] : []),
-  ...['-d', quoted(description)],
+  ...(value && !value.isOptional ? ['-r', ...fishArgument(value)] : []),
+  ...['-d', fishQuote(description)],
 ];
 
-const ARGUMENTS: Record<ValueWords['kind'], (value: ValueWords) => string[]> = {
-  choice: ({ choices }) => ['-f', '-a', quoted(choices.join(' '))],
+const FISH_ARGUMENTS: Record<ValueModel['kind'], (value: ValueModel) => string[]> = {
+  choice: ({ choices }) => ['-f', '-a', fishQuote(choices.join(' '))],
   file: () => ['-F'],
-  folder: () => ['-f', '-a', quoted('(__fish_complete_directories)')],
-  spec: () => ['-f', '-a', quoted('(__reconcile_specs)')],
+  folder: () => ['-f', '-a', fishQuote('(__fish_complete_directories)')],
+  spec: () => ['-f', '-a', fishQuote('(__reconcile_specs)')],
   text: () => ['-f'],
 };
 
-const argument = (value: ValueWords): string[] => ARGUMENTS[value.kind](value);
+const fishArgument = (value: ValueModel): string[] => FISH_ARGUMENTS[value.kind](value);

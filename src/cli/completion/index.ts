@@ -1,11 +1,12 @@
-import type { Words } from '../words.ts';
-import { bash } from './bash.ts';
-import { fish } from './fish.ts';
-import { zsh } from './zsh.ts';
+import type { CommandModel } from '../command-model.ts';
+import { bashScript } from './bash.ts';
+import { fishScript } from './fish.ts';
+import { zshScript } from './zsh.ts';
 
-const SCRIPTS = { bash, zsh, fish };
+const COMPLETION_SCRIPTS = { bash: bashScript, zsh: zshScript, fish: fishScript };
 
-export type Shell = keyof typeof SCRIPTS;
+export type Shell = keyof typeof COMPLETION_SCRIPTS;
 
 /** A script with which a shell completes commands, options and their values: what is known beforehand, and paths. */
-export const completion = (shell: Shell, words: Words): string => SCRIPTS[shell](words);
+export const completionScript = (shell: Shell, model: CommandModel): string =>
+  COMPLETION_SCRIPTS[shell](model);

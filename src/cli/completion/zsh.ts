@@ -1,9 +1,9 @@
-import { type OptionWords, type ValueWords, valuedFlags, type Words } from '../words.ts';
-import { specNames } from './spec-names.ts';
+import { type CommandModel, flagsWithValue, type OptionModel, type ValueModel } from '../command-model.ts';
+import { specNamesCommand } from './spec-names.ts';
 
 /** For zsh, with its _arguments. A command is taken out of the words, so that options may stand before it. */
-export function zsh(root: Words): string {
-  const waiting = valuedFlags(root);
+export function zshScript(root: CommandModel): string {
+  const valueFlags = flagsWithValue(root);
   const names = root.commands.map(({ name }) => name);
   return `#compdef reconcile replikey
 # Completion of reconcile for zsh. In ~/.zshrc: source <(reconcile completion zsh)
@@ -11,23 +11,23 @@ _reconcile() {
   local command='' i
   for ((i = 2; i < CURRENT; i++)); do
     case "$words[i]" in
-    ${waiting.join('|')}) ((i++)) ;;
+    ${valueFlags.join('|')}) ((i++)) ;;
     ${names.join('|')}) command="$words[i]"; words[i]=(); ((CURRENT--)); break ;;
     esac
   done
   case "$command" in
-${root.commands.map((one) => branch(one.name, one.options, one.arguments.map(argument))).join('\n')}
-${branch("''", root.options, ["'1: :_reconcile_first'", "'*:paths:_files'"])}
+${root.commands.map((command) => zshBranch(command.name, command.options, command.arguments.map(zshArgument))).join('\n')}
+${zshBranch("''", root.options, ["'1: :_reconcile_first'", "'*:paths:_files'"])}
   esac
 }
 _reconcile_first() {
   local -a commands=(
-${root.commands.map(({ name, description }) => `    '${name}:${inQuotes(description)}'`).join('\n')}
+${root.commands.map(({ name, description }) => `    '${name}:${zshEscape(description)}'`).join('\n')}
   )
   _describe -t commands command commands
   _files
 }
-_reconcile_specs() { compadd -- \${(f)"$(sh -c '${specNames(root)}' sh \${(Q)words[2,-1]})"}; }
+_reconcile_specs() { compadd -- \${(f)"$(sh -c '${specNamesCommand(root)}' sh \${(Q)words[2,-1]})"}; }
 if [[ $funcstack[1] == _reconcile ]]; then
   _reconcile "$@"
 else
@@ -37,30 +37,33 @@ fi
 `;
 }
 
-const branch = (name: string, options: OptionWords[], rest: string[]): string =>
-  [`  ${name})`, `    _arguments ${[...options.map(option), ...rest].join(' \\\n      ')} ;;`].join('\n');
+const zshBranch = (name: string, options: OptionModel[], operands: string[]): string =>
+  [`  ${name})`, `    _arguments ${[...options.map(zshOption), ...operands].join(' \\\n      ')} ;;`].join(
+    '\n',
+  );
 
 /** Inside quotes. */
-const inQuotes = (text: string): string => text.replaceAll("'", "'\\''");
+const zshEscape = (text: string): string => text.replaceAll("'", "'\\''");
 
 /** Inside the brackets of _arguments. */
-const described = (text: string): string => inQuotes(text).replace(/[[\]:]/g, '\\$&');
+const zshDescription = (text: string): string => zshEscape(text).replace(/[[\]:]/g, '\\$&');
 
-function option({ long, short, description, value }: OptionWords): string {
-  const told = `[${described(description)}]${value ? takes(value) : ''}`;
+function zshOption({ long, short, description, value }: OptionModel): string {
+  const suffix = `[${zshDescription(description)}]${value ? zshOptionValue(value) : ''}`;
   const [afterLong, afterShort] = value ? (value.isOptional ? ['=-', '-'] : ['=', '+']) : ['', ''];
-  const often = value?.repeats ? '*' : '';
+  const repeatMark = value?.repeats ? '*' : '';
   return short
-    ? `'(${short} ${long})'{${short}${afterShort},${long}${afterLong}}'${told}'`
-    : `'${often}${long}${afterLong}${told}'`;
+    ? `'(${short} ${long})'{${short}${afterShort},${long}${afterLong}}'${suffix}'`
+    : `'${repeatMark}${long}${afterLong}${suffix}'`;
 }
 
-const takes = (value: ValueWords): string => `${value.isOptional ? '::' : ':'}${value.name}:${action(value)}`;
+const zshOptionValue = (value: ValueModel): string =>
+  `${value.isOptional ? '::' : ':'}${value.name}:${zshAction(value)}`;
 
-const argument = (value: ValueWords, index: number): string =>
-  `'${value.repeats ? '*' : index + 1}:${value.name}:${action(value)}'`;
+const zshArgument = (value: ValueModel, index: number): string =>
+  `'${value.repeats ? '*' : index + 1}:${value.name}:${zshAction(value)}'`;
 
-const ACTIONS: Record<ValueWords['kind'], (value: ValueWords) => string> = {
+const ZSH_ACTIONS: Record<ValueModel['kind'], (value: ValueModel) => string> = {
   choice: ({ choices }) => `(${choices.join(' ')})`,
   file: () => '_files',
   folder: () => '_files -/',
@@ -68,4 +71,4 @@ const ACTIONS: Record<ValueWords['kind'], (value: ValueWords) => string> = {
   text: () => ' ',
 };
 
-const action = (value: ValueWords): string => ACTIONS[value.kind](value);
+const zshAction = (value: ValueModel): string => ZSH_ACTIONS[value.kind](value);

@@ -7,18 +7,18 @@ import { NormalizedSchema } from '@smithy/core/schema';
  */
 
 /** A schema of the SDK, as it stands in a client's operation: nested, or a function that gives it. */
-export type Schema =
+export type SdkSchema =
   | Parameters<typeof NormalizedSchema.of>[0]
   | (() => Parameters<typeof NormalizedSchema.of>[0]);
 
-export const normal = (schema: Schema): NormalizedSchema =>
+export const normalizeSchema = (schema: SdkSchema): NormalizedSchema =>
   NormalizedSchema.of(typeof schema === 'function' ? (schema as () => never)() : schema);
 
 /** ISO 8601 for XML, seconds since the epoch for JSON, where a member says nothing else. */
-const DATE_TIME = 5;
-const EPOCH_SECONDS = 7;
+const TIMESTAMP_DATE_TIME = 5;
+const TIMESTAMP_EPOCH_SECONDS = 7;
 
-const context = {
+const serdeContext = {
   base64Decoder: (text: string) => Buffer.from(text, 'base64'),
   base64Encoder: (bytes: Uint8Array | string) => Buffer.from(bytes).toString('base64'),
   utf8Decoder: (text: string) => Buffer.from(text),
@@ -26,33 +26,33 @@ const context = {
     typeof bytes === 'string' ? bytes : Buffer.from(bytes).toString(),
 };
 
-function xmlCodec(xmlNamespace: string, httpBindings: boolean, serviceNamespace: string): XmlCodec {
+function createXmlCodec(xmlNamespace: string, httpBindings: boolean, serviceNamespace: string): XmlCodec {
   const codec = new XmlCodec({
-    timestampFormat: { useTrait: true, default: DATE_TIME },
+    timestampFormat: { useTrait: true, default: TIMESTAMP_DATE_TIME },
     xmlNamespace,
     httpBindings,
     serviceNamespace,
   } as ConstructorParameters<typeof XmlCodec>[0]);
-  codec.setSerdeContext(context as never);
+  codec.setSerdeContext(serdeContext as never);
   return codec;
 }
 
 const S3_NAMESPACE = 'http://s3.amazonaws.com/doc/2006-03-01/';
 
-export const xml = {
-  s3: xmlCodec(S3_NAMESPACE, true, 'com.amazonaws.s3'),
-  iam: xmlCodec('https://iam.amazonaws.com/doc/2010-05-08/', false, 'com.amazonaws.iam'),
-  sts: xmlCodec('https://sts.amazonaws.com/doc/2011-06-15/', false, 'com.amazonaws.sts'),
+export const xmlCodecs = {
+  s3: createXmlCodec(S3_NAMESPACE, true, 'com.amazonaws.s3'),
+  iam: createXmlCodec('https://iam.amazonaws.com/doc/2010-05-08/', false, 'com.amazonaws.iam'),
+  sts: createXmlCodec('https://sts.amazonaws.com/doc/2011-06-15/', false, 'com.amazonaws.sts'),
 };
 
-export const json = new JsonCodec({
-  timestampFormat: { useTrait: true, default: EPOCH_SECONDS },
+export const jsonCodec = new JsonCodec({
+  timestampFormat: { useTrait: true, default: TIMESTAMP_EPOCH_SECONDS },
   jsonName: false,
 } as ConstructorParameters<typeof JsonCodec>[0]);
-json.setSerdeContext(context as never);
+jsonCodec.setSerdeContext(serdeContext as never);
 
 /** A header, query or form value in the type that its schema says. */
-export function coerce(schema: NormalizedSchema, text: string): unknown {
+export function coerceText(schema: NormalizedSchema, text: string): unknown {
   if (schema.isBooleanSchema()) return text === 'true';
   if (schema.isNumericSchema()) return Number(text);
   if (schema.isTimestampSchema()) return new Date(text);
@@ -62,5 +62,5 @@ export function coerce(schema: NormalizedSchema, text: string): unknown {
 export const escapeXml = (text: string): string =>
   text.replace(
     /[<>&'"]/g,
-    (c) => ({ '<': '&lt;', '>': '&gt;', '&': '&amp;', "'": '&apos;', '"': '&quot;' })[c] ?? c,
+    (char) => ({ '<': '&lt;', '>': '&gt;', '&': '&amp;', "'": '&apos;', '"': '&quot;' })[char] ?? char,
   );

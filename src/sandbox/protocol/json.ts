@@ -1,43 +1,45 @@
 import { AwsError } from '../aws-error.ts';
-import { json, normal } from './codec.ts';
-import type { Operation } from './operations.ts';
-import type { Answer } from './rest-xml.ts';
-import { faultsOf, missingMessage } from './validate.ts';
+import { jsonCodec, normalizeSchema } from './codec.ts';
+import type { SdkOperation } from './operations.ts';
+import type { EncodedResponse } from './rest-xml.ts';
+import { formatMissingMembers, validateInput } from './validate.ts';
 
-const CONTENT_TYPE = 'application/x-amz-json-1.1';
+const JSON_CONTENT_TYPE = 'application/x-amz-json-1.1';
 
 /** JSON 1.1, as KMS speaks it. */
-export async function decodeJson(operation: Operation, body: Buffer): Promise<Record<string, unknown>> {
-  const schema = normal(operation.input);
-  const input = await read(schema, body.toString() || '{}');
-  const { mistyped, missing } = faultsOf(schema, input);
-  if (mistyped.length > 0) throw unreadable(`${mistyped.join(', ')} has another type in this operation`);
-  if (missing.length > 0) throw new AwsError(400, 'ValidationException', missingMessage(missing));
+export async function decodeJson(operation: SdkOperation, body: Buffer): Promise<Record<string, unknown>> {
+  const schema = normalizeSchema(operation.input);
+  const input = await deserializeJson(schema, body.toString() || '{}');
+  const { mistyped, missing } = validateInput(schema, input);
+  if (mistyped.length > 0)
+    throw serializationError(`${mistyped.join(', ')} has another type in this operation`);
+  if (missing.length > 0) throw new AwsError(400, 'ValidationException', formatMissingMembers(missing));
   return input as Record<string, unknown>;
 }
 
-async function read(schema: ReturnType<typeof normal>, text: string): Promise<unknown> {
+async function deserializeJson(schema: ReturnType<typeof normalizeSchema>, text: string): Promise<unknown> {
   try {
-    return await json.createDeserializer().read(schema, text);
+    return await jsonCodec.createDeserializer().read(schema, text);
   } catch (error) {
-    throw unreadable(error instanceof Error ? error.message : String(error));
+    throw serializationError(error instanceof Error ? error.message : String(error));
   }
 }
 
-const unreadable = (why: string): AwsError => new AwsError(400, 'SerializationException', why);
+const serializationError = (reason: string): AwsError => new AwsError(400, 'SerializationException', reason);
 
-export function encodeJson(operation: Operation, output: Record<string, unknown>): Answer {
-  const schema = normal(operation.output);
-  if (schema.isUnitSchema()) return { status: 200, headers: { 'content-type': CONTENT_TYPE }, body: '{}' };
-  const serializer = json.createSerializer();
+export function encodeJson(operation: SdkOperation, output: Record<string, unknown>): EncodedResponse {
+  const schema = normalizeSchema(operation.output);
+  if (schema.isUnitSchema())
+    return { status: 200, headers: { 'content-type': JSON_CONTENT_TYPE }, body: '{}' };
+  const serializer = jsonCodec.createSerializer();
   serializer.write(schema, output);
-  return { status: 200, headers: { 'content-type': CONTENT_TYPE }, body: String(serializer.flush()) };
+  return { status: 200, headers: { 'content-type': JSON_CONTENT_TYPE }, body: String(serializer.flush()) };
 }
 
-export function encodeJsonError(error: AwsError): Answer {
+export function encodeJsonError(error: AwsError): EncodedResponse {
   return {
     status: error.status,
-    headers: { 'content-type': CONTENT_TYPE },
+    headers: { 'content-type': JSON_CONTENT_TYPE },
     body: JSON.stringify({ __type: error.code, message: error.message, ...error.fields }),
   };
 }

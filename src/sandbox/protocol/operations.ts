@@ -3,73 +3,75 @@ import * as iam from '@aws-sdk/client-iam';
 import * as kms from '@aws-sdk/client-kms';
 import * as s3 from '@aws-sdk/client-s3';
 import * as sts from '@aws-sdk/client-sts';
-import { normal, type Schema } from './codec.ts';
+import { normalizeSchema, type SdkSchema } from './codec.ts';
 
 export type ServiceName = 's3' | 'iam' | 'kms' | 'sts' | 'cloudtrail';
 
 /** An operation as a client of the SDK describes it. */
-export interface Operation {
+export interface SdkOperation {
   name: string;
   /** Method, path with labels and literal query, and the status of success. */
   http: [method: string, uri: string, status: number];
-  input: Schema;
-  output: Schema;
+  input: SdkSchema;
+  output: SdkSchema;
 }
 
-const OPERATION = 9;
+const OPERATION_SCHEMA_TYPE = 9;
 
-function operationsOf(client: object): Map<string, Operation> {
-  const found = new Map<string, Operation>();
+function operationsOfClient(client: object): Map<string, SdkOperation> {
+  const operationsByName = new Map<string, SdkOperation>();
   for (const value of Object.values(client)) {
-    if (!Array.isArray(value) || value[0] !== OPERATION) continue;
+    if (!Array.isArray(value) || value[0] !== OPERATION_SCHEMA_TYPE) continue;
     const [, , name, traits, input, output] = value as [
       number,
       string,
       string,
-      { http?: Operation['http'] },
-      Schema,
-      Schema,
+      { http?: SdkOperation['http'] },
+      SdkSchema,
+      SdkSchema,
     ];
-    found.set(name, { name, http: traits?.http ?? ['POST', '/', 200], input, output });
+    operationsByName.set(name, { name, http: traits?.http ?? ['POST', '/', 200], input, output });
   }
-  return found;
+  return operationsByName;
 }
 
-export const operations: Record<ServiceName, Map<string, Operation>> = {
-  s3: operationsOf(s3),
-  iam: operationsOf(iam),
-  kms: operationsOf(kms),
-  sts: operationsOf(sts),
+export const operations: Record<ServiceName, Map<string, SdkOperation>> = {
+  s3: operationsOfClient(s3),
+  iam: operationsOfClient(iam),
+  kms: operationsOfClient(kms),
+  sts: operationsOfClient(sts),
   // Of CloudTrail it speaks this alone.
-  cloudtrail: operationsOf({ LookupEvents$ }),
+  cloudtrail: operationsOfClient({ LookupEvents$ }),
 };
 
-interface Route {
-  operation: Operation;
+interface S3Route {
+  operation: SdkOperation;
   method: string;
-  bucket: boolean;
-  key: boolean;
+  hasBucket: boolean;
+  hasKey: boolean;
   /** Query keys, with their values where the operation fixes one, that tell this operation from others. */
-  literals: [string, string][];
-  copies: boolean;
+  literalQuery: [string, string][];
+  isCopy: boolean;
 }
 
-const routes: Route[] = [...operations.s3.values()].map((operation) => {
+const s3Routes: S3Route[] = [...operations.s3.values()].map((operation) => {
   const [method, uri] = operation.http;
   const [path = '', query = ''] = uri.split('?');
-  const members = normal(operation.input).isUnitSchema() ? {} : normal(operation.input).getMemberSchemas();
+  const members = normalizeSchema(operation.input).isUnitSchema()
+    ? {}
+    : normalizeSchema(operation.input).getMemberSchemas();
   return {
     operation,
     method,
-    bucket: members.Bucket !== undefined,
-    key: path.includes('{Key+}'),
-    literals: [...new URLSearchParams(query)].filter(([name]) => name !== 'x-id'),
-    copies: members.CopySource !== undefined,
+    hasBucket: members.Bucket !== undefined,
+    hasKey: path.includes('{Key+}'),
+    literalQuery: [...new URLSearchParams(query)].filter(([name]) => name !== 'x-id'),
+    isCopy: members.CopySource !== undefined,
   };
 });
 
 /** Required query members that tell apart what the path and its literals do not. */
-const REQUIRED_QUERY: Record<string, string> = {
+const REQUIRED_QUERY_KEYS: Record<string, string> = {
   UploadPart: 'partNumber',
   UploadPartCopy: 'partNumber',
   ListParts: 'uploadId',
@@ -83,25 +85,26 @@ export function routeS3(
   bucket: string,
   key: string,
   query: URLSearchParams,
-  copies: boolean,
-): Operation | undefined {
-  const specific = (route: Route) => route.literals.length + (REQUIRED_QUERY[route.operation.name] ? 1 : 0);
-  return routes
+  isCopy: boolean,
+): SdkOperation | undefined {
+  const specificityOf = (route: S3Route) =>
+    route.literalQuery.length + (REQUIRED_QUERY_KEYS[route.operation.name] ? 1 : 0);
+  return s3Routes
     .filter(
       (route) =>
         route.method === method &&
-        route.key === (key !== '') &&
-        route.bucket === (bucket !== '') &&
-        route.copies === copies &&
-        route.literals.every(
+        route.hasKey === (key !== '') &&
+        route.hasBucket === (bucket !== '') &&
+        route.isCopy === isCopy &&
+        route.literalQuery.every(
           ([name, value]) => query.has(name) && (value === '' || query.get(name) === value),
         ) &&
-        hasRequired(route, query),
+        hasRequiredQuery(route, query),
     )
-    .sort((a, b) => specific(b) - specific(a))[0]?.operation;
+    .sort((a, b) => specificityOf(b) - specificityOf(a))[0]?.operation;
 }
 
-function hasRequired({ operation }: Route, query: URLSearchParams): boolean {
-  const required = REQUIRED_QUERY[operation.name];
-  return required === undefined || query.has(required);
+function hasRequiredQuery({ operation }: S3Route, query: URLSearchParams): boolean {
+  const requiredKey = REQUIRED_QUERY_KEYS[operation.name];
+  return requiredKey === undefined || query.has(requiredKey);
 }

@@ -1,31 +1,31 @@
 import { AwsError } from '../aws-error.ts';
-import { coerce, escapeXml, normal, xml } from './codec.ts';
-import type { Operation } from './operations.ts';
-import type { Answer } from './rest-xml.ts';
-import { faultsOf, missingMessage } from './validate.ts';
+import { coerceText, escapeXml, normalizeSchema, xmlCodecs } from './codec.ts';
+import type { SdkOperation } from './operations.ts';
+import type { EncodedResponse } from './rest-xml.ts';
+import { formatMissingMembers, validateInput } from './validate.ts';
 
-type Normal = ReturnType<typeof normal>;
+type FormSchema = ReturnType<typeof normalizeSchema>;
 
 /** The Query protocol of IAM and STS: form values in (`Tags.member.1.Key=…`), XML out. */
-export function decodeQuery(operation: Operation, form: URLSearchParams): Record<string, unknown> {
-  const schema = normal(operation.input);
+export function decodeQuery(operation: SdkOperation, form: URLSearchParams): Record<string, unknown> {
+  const schema = normalizeSchema(operation.input);
   if (schema.isUnitSchema()) return {};
-  const input = decode(schema, treeOf(form)) as Record<string, unknown>;
-  const { mistyped, missing } = faultsOf(schema, input);
+  const input = decodeFormTree(schema, parseFormTree(form)) as Record<string, unknown>;
+  const { mistyped, missing } = validateInput(schema, input);
   if (mistyped.length > 0)
     throw new AwsError(400, 'MalformedInput', `${mistyped.join(', ')} has another type in this operation`);
-  if (missing.length > 0) throw new AwsError(400, 'ValidationError', missingMessage(missing));
+  if (missing.length > 0) throw new AwsError(400, 'ValidationError', formatMissingMembers(missing));
   return input;
 }
 
 /** The dots of the form's names, as a tree. */
-interface Tree {
+interface FormTree {
   text?: string;
-  children: Map<string, Tree>;
+  children: Map<string, FormTree>;
 }
 
-function treeOf(form: URLSearchParams): Tree {
-  const root: Tree = { children: new Map() };
+function parseFormTree(form: URLSearchParams): FormTree {
+  const root: FormTree = { children: new Map() };
   for (const [name, text] of form) {
     let node = root;
     for (const part of name.split('.')) {
@@ -38,12 +38,12 @@ function treeOf(form: URLSearchParams): Tree {
   return root;
 }
 
-function decode(schema: Normal, tree: Tree): unknown {
+function decodeFormTree(schema: FormSchema, tree: FormTree): unknown {
   if (schema.isStructSchema()) {
     const value: Record<string, unknown> = {};
     for (const [name, member] of schema.structIterator()) {
       const child = tree.children.get(member.getMergedTraits().xmlName ?? name);
-      if (child) value[name] = decode(member, child);
+      if (child) value[name] = decodeFormTree(member, child);
     }
     return value;
   }
@@ -55,26 +55,26 @@ function decode(schema: Normal, tree: Tree): unknown {
     return [...(items?.children ?? [])]
       .filter(([index]) => /^\d+$/.test(index))
       .sort(([a], [b]) => Number(a) - Number(b))
-      .map(([, item]) => decode(schema.getValueSchema(), item));
+      .map(([, item]) => decodeFormTree(schema.getValueSchema(), item));
   }
-  return coerce(schema, tree.text ?? '');
+  return coerceText(schema, tree.text ?? '');
 }
 
-const NAMESPACES = {
+const XML_NAMESPACES = {
   iam: 'https://iam.amazonaws.com/doc/2010-05-08/',
   sts: 'https://sts.amazonaws.com/doc/2011-06-15/',
 };
 
 export function encodeQuery(
   service: 'iam' | 'sts',
-  operation: Operation,
+  operation: SdkOperation,
   output: Record<string, unknown>,
   requestId: string,
-): Answer {
-  const schema = normal(operation.output);
+): EncodedResponse {
+  const schema = normalizeSchema(operation.output);
   let result = '';
   if (!schema.isUnitSchema()) {
-    const serializer = xml[service].createSerializer();
+    const serializer = xmlCodecs[service].createSerializer();
     serializer.write(schema, output);
     // The serializer names the outermost element after the output's type; the protocol names it after the operation.
     const inner = String(serializer.flush()).replace(/^<[^>]+>|<\/[^>]+>$/g, '');
@@ -83,15 +83,19 @@ export function encodeQuery(
   return {
     status: 200,
     headers: { 'content-type': 'text/xml' },
-    body: `<${operation.name}Response xmlns="${NAMESPACES[service]}">${result}<ResponseMetadata><RequestId>${requestId}</RequestId></ResponseMetadata></${operation.name}Response>`,
+    body: `<${operation.name}Response xmlns="${XML_NAMESPACES[service]}">${result}<ResponseMetadata><RequestId>${requestId}</RequestId></ResponseMetadata></${operation.name}Response>`,
   };
 }
 
-export function encodeQueryError(service: 'iam' | 'sts', error: AwsError, requestId: string): Answer {
+export function encodeQueryError(
+  service: 'iam' | 'sts',
+  error: AwsError,
+  requestId: string,
+): EncodedResponse {
   const type = error.status >= 500 ? 'Receiver' : 'Sender';
   return {
     status: error.status,
     headers: { 'content-type': 'text/xml' },
-    body: `<ErrorResponse xmlns="${NAMESPACES[service]}"><Error><Type>${type}</Type><Code>${escapeXml(error.code)}</Code><Message>${escapeXml(error.message)}</Message></Error><RequestId>${requestId}</RequestId></ErrorResponse>`,
+    body: `<ErrorResponse xmlns="${XML_NAMESPACES[service]}"><Error><Type>${type}</Type><Code>${escapeXml(error.code)}</Code><Message>${escapeXml(error.message)}</Message></Error><RequestId>${requestId}</RequestId></ErrorResponse>`,
   };
 }

@@ -1,6 +1,6 @@
 import { AwsError } from '../aws-error.ts';
-import { coerce, escapeXml, normal, xml } from './codec.ts';
-import type { Operation } from './operations.ts';
+import { coerceText, escapeXml, normalizeSchema, xmlCodecs } from './codec.ts';
+import type { SdkOperation } from './operations.ts';
 
 /** What a REST request carries, taken apart. */
 export interface RestRequest {
@@ -11,7 +11,7 @@ export interface RestRequest {
   body: Buffer;
 }
 
-export interface Answer {
+export interface EncodedResponse {
   status: number;
   headers: Record<string, string>;
   body: Buffer | string;
@@ -19,11 +19,11 @@ export interface Answer {
 
 /** Decode a request into the operation's input: labels, query, headers and the body, as the schema binds them. */
 export async function decodeRest(
-  operation: Operation,
+  operation: SdkOperation,
   request: RestRequest,
 ): Promise<Record<string, unknown>> {
   const input: Record<string, unknown> = {};
-  const schema = normal(operation.input);
+  const schema = normalizeSchema(operation.input);
   if (schema.isUnitSchema()) return input;
   for (const [name, member] of schema.structIterator()) {
     const traits = member.getMergedTraits();
@@ -31,12 +31,12 @@ export async function decodeRest(
       input[name] = name === 'Bucket' ? request.bucket : request.key;
     } else if (traits.httpQuery) {
       const value = request.query.get(traits.httpQuery);
-      if (value !== null) input[name] = coerce(member, value);
+      if (value !== null) input[name] = coerceText(member, value);
     } else if (traits.httpHeader) {
       const value = request.headers[traits.httpHeader.toLowerCase()];
-      if (value !== undefined) input[name] = coerce(member, value);
+      if (value !== undefined) input[name] = coerceText(member, value);
     } else if (traits.httpPrefixHeaders !== undefined) {
-      input[name] = prefixed(request.headers, traits.httpPrefixHeaders);
+      input[name] = prefixedHeadersOf(request.headers, traits.httpPrefixHeaders);
     } else if (traits.httpPayload) {
       if (!member.isStructSchema())
         input[name] = member.isBlobSchema() ? request.body : request.body.toString();
@@ -46,15 +46,15 @@ export async function decodeRest(
   return input;
 }
 
-async function readXml(schema: ReturnType<typeof normal>, text: string): Promise<unknown> {
+async function readXml(schema: ReturnType<typeof normalizeSchema>, text: string): Promise<unknown> {
   try {
-    return await xml.s3.createDeserializer().read(schema, text);
+    return await xmlCodecs.s3.createDeserializer().read(schema, text);
   } catch {
-    throw malformedXml();
+    throw malformedXmlError();
   }
 }
 
-export const malformedXml = (): AwsError =>
+export const malformedXmlError = (): AwsError =>
   new AwsError(
     400,
     'MalformedXML',
@@ -62,21 +62,21 @@ export const malformedXml = (): AwsError =>
   );
 
 /** Where AWS answers with another status than the SDK's model says. */
-const STATUS: Record<string, number> = { PutBucketPolicy: 204, PutBucketTagging: 204 };
+const SUCCESS_STATUS: Record<string, number> = { PutBucketPolicy: 204, PutBucketTagging: 204 };
 
 /** Encode an operation's output as headers and a body. */
-export function encodeRest(operation: Operation, output: Record<string, unknown>): Answer {
+export function encodeRest(operation: SdkOperation, output: Record<string, unknown>): EncodedResponse {
   const headers: Record<string, string> = {};
   let body: Buffer | string = '';
-  let inBody = false;
-  const usual = STATUS[operation.name] ?? operation.http[2];
-  const schema = normal(operation.output);
-  if (schema.isUnitSchema()) return { status: usual, headers, body };
+  let hasBodyMembers = false;
+  const successStatus = SUCCESS_STATUS[operation.name] ?? operation.http[2];
+  const schema = normalizeSchema(operation.output);
+  if (schema.isUnitSchema()) return { status: successStatus, headers, body };
   for (const [name, member] of schema.structIterator()) {
     const traits = member.getMergedTraits();
     const value = output[name];
     if (traits.httpHeader) {
-      if (value !== undefined) headers[traits.httpHeader.toLowerCase()] = headerText(value);
+      if (value !== undefined) headers[traits.httpHeader.toLowerCase()] = formatHeader(value);
     } else if (traits.httpPrefixHeaders !== undefined) {
       for (const [key, text] of Object.entries((value ?? {}) as Record<string, string>)) {
         headers[`${traits.httpPrefixHeaders}${key}`.toLowerCase()] = text;
@@ -87,25 +87,25 @@ export function encodeRest(operation: Operation, output: Record<string, unknown>
         body = writeXml(member, value);
         headers['content-type'] = 'application/xml';
       } else body = value as Buffer | string;
-    } else inBody = true;
+    } else hasBodyMembers = true;
   }
-  if (inBody) {
+  if (hasBodyMembers) {
     body = writeXml(schema, output);
     headers['content-type'] = 'application/xml';
   }
   // A read of a range is a success of its own.
-  const status = 'content-range' in headers ? 206 : usual;
+  const status = 'content-range' in headers ? 206 : successStatus;
   return { status, headers, body };
 }
 
-function writeXml(schema: ReturnType<typeof normal>, value: unknown): string {
-  const serializer = xml.s3.createSerializer();
+function writeXml(schema: ReturnType<typeof normalizeSchema>, value: unknown): string {
+  const serializer = xmlCodecs.s3.createSerializer();
   serializer.write(schema, value);
   return `<?xml version="1.0" encoding="UTF-8"?>\n${String(serializer.flush())}`;
 }
 
 /** An error in S3's form; HEAD has no body to put it in. */
-export function encodeRestError(error: AwsError, requestId: string, resource: string): Answer {
+export function encodeRestError(error: AwsError, requestId: string, resource: string): EncodedResponse {
   const fields = {
     ...error.fields,
     Resource: error.fields.Resource ?? resource,
@@ -124,9 +124,10 @@ export function encodeRestError(error: AwsError, requestId: string, resource: st
 
 export const HOST_ID = 'c2FuZGJveA==';
 
-function prefixed(headers: Record<string, string>, prefix: string): Record<string, string> {
-  const found = Object.entries(headers).filter(([name]) => name.startsWith(prefix));
-  return Object.fromEntries(found.map(([name, value]) => [name.slice(prefix.length), value]));
+function prefixedHeadersOf(headers: Record<string, string>, prefix: string): Record<string, string> {
+  const matches = Object.entries(headers).filter(([name]) => name.startsWith(prefix));
+  return Object.fromEntries(matches.map(([name, value]) => [name.slice(prefix.length), value]));
 }
 
-const headerText = (value: unknown): string => (value instanceof Date ? value.toUTCString() : String(value));
+const formatHeader = (value: unknown): string =>
+  value instanceof Date ? value.toUTCString() : String(value);

@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { decryptAead, encryptAead } from '../aead.ts';
 import { AwsError } from '../aws-error.ts';
 import type { Caller } from '../call.ts';
-import type { KeyService } from '../kms-service.ts';
-import { seal, unseal } from '../sealed.ts';
+import type { KeyService } from '../kms/key-service.ts';
 import type { BucketState, ObjectEncryption, VersionState } from '../state.ts';
 import type { Store } from '../store.ts';
 
@@ -26,13 +26,13 @@ export interface EncryptionRequest {
 export function chooseEncryption(
   request: EncryptionRequest,
   bucket: BucketState,
-  keys: KeyService,
+  keyService: KeyService,
   account: string,
 ): EncryptionChoice {
   const rule = bucket.encryption?.Rules?.[0];
-  const byDefault = rule?.ApplyServerSideEncryptionByDefault;
-  const algorithm = request.ServerSideEncryption ?? byDefault?.SSEAlgorithm ?? 'AES256';
-  if (!isAlgorithm(algorithm)) {
+  const defaultEncryption = rule?.ApplyServerSideEncryptionByDefault;
+  const algorithm = request.ServerSideEncryption ?? defaultEncryption?.SSEAlgorithm ?? 'AES256';
+  if (!isEncryptionAlgorithm(algorithm)) {
     throw new AwsError(400, 'InvalidArgument', 'The encryption method specified is not supported', {
       ArgumentName: 'x-amz-server-side-encryption',
       ArgumentValue: algorithm,
@@ -49,15 +49,15 @@ export function chooseEncryption(
     }
     return { algorithm, bucketKey: false, context: {} };
   }
-  const name =
+  const keyId =
     request.SSEKMSKeyId ??
-    (request.ServerSideEncryption === undefined || byDefault?.SSEAlgorithm === algorithm
-      ? byDefault?.KMSMasterKeyID
+    (request.ServerSideEncryption === undefined || defaultEncryption?.SSEAlgorithm === algorithm
+      ? defaultEncryption?.KMSMasterKeyID
       : undefined) ??
     'alias/aws/s3';
   return {
     algorithm,
-    keyArn: asS3(() => keys.resolve(name, { account, region: bucket.region })),
+    keyArn: mapKmsErrorsToS3(() => keyService.resolve(keyId, { account, region: bucket.region })),
     bucketKey: algorithm === 'aws:kms' && (request.BucketKeyEnabled ?? rule?.BucketKeyEnabled ?? false),
     context:
       request.SSEKMSEncryptionContext === undefined
@@ -69,40 +69,45 @@ export function chooseEncryption(
   };
 }
 
-const isAlgorithm = (text: string): text is ObjectEncryption['algorithm'] =>
+const isEncryptionAlgorithm = (text: string): text is ObjectEncryption['algorithm'] =>
   text === 'AES256' || text === 'aws:kms' || text === 'aws:kms:dsse';
 
 /** With an S3 Bucket Key the context names the bucket, without one the object. */
-export const contextArn = (bucket: string, key: string, bucketKey: boolean): string =>
+export const encryptionContextArnOf = (bucket: string, key: string, bucketKey: boolean): string =>
   bucketKey ? `arn:aws:s3:::${bucket}` : `arn:aws:s3:::${bucket}/${key}`;
 
 /** Encrypt the bytes of an object under a data key of its own, which KMS (or S3 itself, for SSE-S3) wraps. */
 export function encryptObject(
   store: Store,
-  keys: KeyService,
+  keyService: KeyService,
   bucket: BucketState,
   key: string,
   plaintext: Buffer,
-  choice: EncryptionChoice,
+  encryptionChoice: EncryptionChoice,
   principal: Caller['arn'],
 ): { blob: string; encryption: ObjectEncryption } {
-  const context = { ...choice.context, 'aws:s3:arn': contextArn(bucket.name, key, choice.bucketKey) };
-  const { keyArn } = choice;
+  const context = {
+    ...encryptionChoice.context,
+    'aws:s3:arn': encryptionContextArnOf(bucket.name, key, encryptionChoice.bucketKey),
+  };
+  const { keyArn } = encryptionChoice;
   const dataKey =
     keyArn === undefined
-      ? ownDataKey()
-      : asS3(() => keys.generateDataKey({ keyArn, principal, viaService: viaService(bucket), context }));
-  const sealed = seal(dataKey.plaintext, plaintext);
+      ? createS3DataKey()
+      : mapKmsErrorsToS3(() =>
+          keyService.generateDataKey({ keyArn, principal, viaService: viaServiceOf(bucket), context }),
+        );
+  const ciphertext = encryptAead(dataKey.plaintext, plaintext);
   return {
-    blob: store.putBlob(sealed.data),
+    blob: store.putBlob(ciphertext.data),
     encryption: {
-      algorithm: choice.algorithm,
+      algorithm: encryptionChoice.algorithm,
       ...(keyArn === undefined ? {} : { keyArn }),
-      bucketKey: choice.bucketKey,
+      bucketKey: encryptionChoice.bucketKey,
       wrapped: dataKey.wrapped,
       context: keyArn === undefined ? {} : context,
-      iv: sealed.iv,
-      tag: sealed.tag,
+      iv: ciphertext.iv,
+      tag: ciphertext.tag,
     },
   };
 }
@@ -110,7 +115,7 @@ export function encryptObject(
 /** @throws AwsError in S3's words (`KMS.DisabledException`, …) when KMS does not give the data key. */
 export function decryptObject(
   store: Store,
-  keys: KeyService,
+  keyService: KeyService,
   bucket: BucketState,
   version: { blob?: string; encryption: ObjectEncryption },
   principal: Caller['arn'],
@@ -119,35 +124,35 @@ export function decryptObject(
   const { keyArn } = encryption;
   const dataKey =
     keyArn === undefined
-      ? ownUnwrap(encryption.wrapped)
-      : asS3(() =>
-          keys.decrypt(
-            { keyArn, principal, viaService: viaService(bucket), context: encryption.context },
+      ? unwrapS3DataKey(encryption.wrapped)
+      : mapKmsErrorsToS3(() =>
+          keyService.decrypt(
+            { keyArn, principal, viaService: viaServiceOf(bucket), context: encryption.context },
             encryption.wrapped,
           ),
         );
   const data = version.blob === undefined ? Buffer.alloc(0) : store.getBlob(version.blob);
-  return unseal(dataKey, { iv: encryption.iv, tag: encryption.tag, data });
+  return decryptAead(dataKey, { iv: encryption.iv, tag: encryption.tag, data });
 }
 
-export const viaService = (bucket: BucketState): string => `s3.${bucket.region}.amazonaws.com`;
+export const viaServiceOf = (bucket: BucketState): string => `s3.${bucket.region}.amazonaws.com`;
 
 /** S3's own key, which nobody sees. */
-const S3_KEY = createHash('sha256').update('the sandbox keeps no secrets of real data').digest();
+const S3_MASTER_KEY = createHash('sha256').update('the sandbox keeps no secrets of real data').digest();
 
-function ownDataKey(): { plaintext: Buffer; wrapped: string } {
+function createS3DataKey(): { plaintext: Buffer; wrapped: string } {
   const plaintext = randomBytes(32);
-  const sealed = seal(S3_KEY, plaintext);
-  return { plaintext, wrapped: JSON.stringify({ ...sealed, data: sealed.data.toString('base64') }) };
+  const ciphertext = encryptAead(S3_MASTER_KEY, plaintext);
+  return { plaintext, wrapped: JSON.stringify({ ...ciphertext, data: ciphertext.data.toString('base64') }) };
 }
 
-function ownUnwrap(wrapped: string): Buffer {
+function unwrapS3DataKey(wrapped: string): Buffer {
   const { iv, tag, data } = JSON.parse(wrapped) as Record<'iv' | 'tag' | 'data', string>;
-  return unseal(S3_KEY, { iv, tag, data: Buffer.from(data, 'base64') });
+  return decryptAead(S3_MASTER_KEY, { iv, tag, data: Buffer.from(data, 'base64') });
 }
 
 /** S3 passes KMS's refusals on under its own name; a denial stays a denial. */
-function asS3<T>(action: () => T): T {
+function mapKmsErrorsToS3<T>(action: () => T): T {
   try {
     return action();
   } catch (error) {
@@ -158,7 +163,7 @@ function asS3<T>(action: () => T): T {
 }
 
 /** What an answer says of an object's encryption. */
-export const encryptionHeaders = ({ encryption }: VersionState) => ({
+export const toEncryptionOutput = ({ encryption }: VersionState) => ({
   ServerSideEncryption: encryption.algorithm,
   ...(encryption.keyArn === undefined ? {} : { SSEKMSKeyId: encryption.keyArn }),
   ...(encryption.bucketKey ? { BucketKeyEnabled: true } : {}),

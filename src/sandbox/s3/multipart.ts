@@ -1,19 +1,19 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { decryptAead, encryptAead } from '../aead.ts';
 import { AwsError } from '../aws-error.ts';
 import type { Call, Handlers } from '../call.ts';
-import { malformedXml } from '../protocol/rest-xml.ts';
-import { seal, unseal } from '../sealed.ts';
+import { malformedXmlError } from '../protocol/rest-xml.ts';
 import type { BucketState, UploadState } from '../state.ts';
-import { copySource } from './copy.ts';
+import { getAuthorizedBucket } from './access.ts';
+import { readCopySource } from './copy-object.ts';
 import { chooseEncryption } from './encryption.ts';
-import { type ObjectRequest, put } from './put.ts';
-import { bucketOf } from './requests.ts';
+import { type ObjectRequest, storeObject } from './store-object.ts';
 
 /** Uploads in parts, as far as the AWS CLI and the SDKs use them. */
 export const multipartHandlers: Handlers = {
   CreateMultipartUpload(call, input) {
-    const bucket = bucketOf(call, input, 's3:PutObject', input.Key);
-    const choice = chooseEncryption(input, bucket, call.keys, call.caller.account);
+    const bucket = getAuthorizedBucket(call, input, 's3:PutObject', input.Key);
+    const encryptionChoice = chooseEncryption(input, bucket, call.keyService, call.caller.account);
     const { Body: _, Bucket: __, ...request } = input;
     const upload: UploadState = {
       id: randomBytes(24).toString('base64url'),
@@ -24,47 +24,47 @@ export const multipartHandlers: Handlers = {
       parts: new Map(),
     };
     bucket.uploads.set(upload.id, upload);
-    call.store.changed(bucket);
+    call.store.markChanged(bucket);
     return {
       Bucket: bucket.name,
       Key: upload.key,
       UploadId: upload.id,
-      ServerSideEncryption: choice.algorithm,
-      SSEKMSKeyId: choice.keyArn,
-      BucketKeyEnabled: choice.bucketKey || undefined,
+      ServerSideEncryption: encryptionChoice.algorithm,
+      SSEKMSKeyId: encryptionChoice.keyArn,
+      BucketKeyEnabled: encryptionChoice.bucketKey || undefined,
       ChecksumAlgorithm: input.ChecksumAlgorithm,
       ChecksumType: input.ChecksumType,
     };
   },
 
   UploadPart(call, input) {
-    const bucket = bucketOf(call, input, 's3:PutObject', input.Key);
+    const bucket = getAuthorizedBucket(call, input, 's3:PutObject', input.Key);
     const body: Buffer = Buffer.isBuffer(input.Body) ? input.Body : Buffer.from(input.Body ?? '');
-    const etag = addPart(call, bucket, uploadOf(bucket, input.UploadId), input.PartNumber, body);
+    const etag = storePart(call, bucket, getUpload(bucket, input.UploadId), input.PartNumber, body);
     const { ChecksumCRC32, ChecksumCRC32C, ChecksumCRC64NVME, ChecksumSHA1, ChecksumSHA256 } = input;
     return { ETag: etag, ChecksumCRC32, ChecksumCRC32C, ChecksumCRC64NVME, ChecksumSHA1, ChecksumSHA256 };
   },
 
   UploadPartCopy(call, input) {
-    const bucket = bucketOf(call, input, 's3:PutObject', input.Key);
-    const upload = uploadOf(bucket, input.UploadId);
-    const { body } = copySource(call, input.CopySource);
+    const bucket = getAuthorizedBucket(call, input, 's3:PutObject', input.Key);
+    const upload = getUpload(bucket, input.UploadId);
+    const { body } = readCopySource(call, input.CopySource);
     const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(input.CopySourceRange ?? '') ?? [];
     const part = first === undefined ? body : body.subarray(Number(first), Number(last) + 1);
-    const ETag = addPart(call, bucket, upload, input.PartNumber, part);
+    const ETag = storePart(call, bucket, upload, input.PartNumber, part);
     return { CopyPartResult: { ETag, LastModified: new Date(call.now) } };
   },
 
   CompleteMultipartUpload(call, input) {
-    const bucket = bucketOf(call, input, 's3:PutObject', input.Key);
-    const upload = uploadOf(bucket, input.UploadId);
-    const listed: { PartNumber: number; ETag: string }[] = input.MultipartUpload?.Parts ?? [];
-    if (listed.length === 0) throw malformedXml();
+    const bucket = getAuthorizedBucket(call, input, 's3:PutObject', input.Key);
+    const upload = getUpload(bucket, input.UploadId);
+    const requestedParts: { PartNumber: number; ETag: string }[] = input.MultipartUpload?.Parts ?? [];
+    if (requestedParts.length === 0) throw malformedXmlError();
     const bodies: Buffer[] = [];
     const digest = createHash('md5');
-    let before = 0;
-    for (const { PartNumber, ETag } of listed) {
-      if (PartNumber <= before) {
+    let previousPartNumber = 0;
+    for (const { PartNumber, ETag } of requestedParts) {
+      if (PartNumber <= previousPartNumber) {
         throw new AwsError(
           400,
           'InvalidPartOrder',
@@ -72,7 +72,7 @@ export const multipartHandlers: Handlers = {
           { UploadId: upload.id },
         );
       }
-      before = PartNumber;
+      previousPartNumber = PartNumber;
       const part = upload.parts.get(PartNumber);
       if (!part || part.etag.replaceAll('"', '') !== ETag.replaceAll('"', '')) {
         throw new AwsError(
@@ -82,7 +82,7 @@ export const multipartHandlers: Handlers = {
           { UploadId: upload.id, PartNumber: String(PartNumber) },
         );
       }
-      if (part.size < 5 * 1024 * 1024 && PartNumber !== listed.at(-1)?.PartNumber) {
+      if (part.size < 5 * 1024 * 1024 && PartNumber !== requestedParts.at(-1)?.PartNumber) {
         throw new AwsError(
           400,
           'EntityTooSmall',
@@ -90,7 +90,7 @@ export const multipartHandlers: Handlers = {
         );
       }
       bodies.push(
-        unseal(Buffer.from(upload.material, 'base64'), {
+        decryptAead(Buffer.from(upload.material, 'base64'), {
           iv: part.iv,
           tag: part.tag,
           data: call.store.getBlob(part.blob),
@@ -98,13 +98,20 @@ export const multipartHandlers: Handlers = {
       );
       digest.update(Buffer.from(part.etag.replaceAll('"', ''), 'hex'));
     }
-    const answer = put(call, bucket, upload.key, Buffer.concat(bodies), upload.request as ObjectRequest, {
-      checksums: {},
-      etag: `"${digest.digest('hex')}-${listed.length}"`,
-    });
-    forget(call, bucket, upload);
+    const output = storeObject(
+      call,
+      bucket,
+      upload.key,
+      Buffer.concat(bodies),
+      upload.request as ObjectRequest,
+      {
+        checksums: {},
+        etag: `"${digest.digest('hex')}-${requestedParts.length}"`,
+      },
+    );
+    removeUpload(call, bucket, upload);
     return {
-      ...answer,
+      ...output,
       Bucket: bucket.name,
       Key: upload.key,
       Location: `http://${bucket.name}.s3.amazonaws.com/${upload.key}`,
@@ -112,14 +119,14 @@ export const multipartHandlers: Handlers = {
   },
 
   AbortMultipartUpload(call, input) {
-    const bucket = bucketOf(call, input, 's3:AbortMultipartUpload', input.Key);
-    forget(call, bucket, uploadOf(bucket, input.UploadId));
+    const bucket = getAuthorizedBucket(call, input, 's3:AbortMultipartUpload', input.Key);
+    removeUpload(call, bucket, getUpload(bucket, input.UploadId));
     return {};
   },
 
   ListParts(call, input) {
-    const bucket = bucketOf(call, input, 's3:ListMultipartUploadParts', input.Key);
-    const upload = uploadOf(bucket, input.UploadId);
+    const bucket = getAuthorizedBucket(call, input, 's3:ListMultipartUploadParts', input.Key);
+    const upload = getUpload(bucket, input.UploadId);
     const parts = [...upload.parts].sort(([a], [b]) => a - b);
     return {
       Bucket: bucket.name,
@@ -136,7 +143,7 @@ export const multipartHandlers: Handlers = {
   },
 
   ListMultipartUploads(call, input) {
-    const bucket = bucketOf(call, input, 's3:ListBucketMultipartUploads');
+    const bucket = getAuthorizedBucket(call, input, 's3:ListBucketMultipartUploads');
     return {
       Bucket: bucket.name,
       IsTruncated: false,
@@ -147,7 +154,7 @@ export const multipartHandlers: Handlers = {
   },
 };
 
-function uploadOf(bucket: BucketState, id: string): UploadState {
+function getUpload(bucket: BucketState, id: string): UploadState {
   const upload = bucket.uploads.get(id);
   if (upload) return upload;
   throw new AwsError(
@@ -159,10 +166,16 @@ function uploadOf(bucket: BucketState, id: string): UploadState {
 }
 
 /** Parts lie encrypted under a key of the upload until they become an object. */
-function addPart(call: Call, bucket: BucketState, upload: UploadState, number: number, body: Buffer): string {
-  const before = upload.parts.get(number);
-  if (before) call.store.removeBlob(before.blob);
-  const { iv, tag, data } = seal(Buffer.from(upload.material, 'base64'), body);
+function storePart(
+  call: Call,
+  bucket: BucketState,
+  upload: UploadState,
+  number: number,
+  body: Buffer,
+): string {
+  const previousPart = upload.parts.get(number);
+  if (previousPart) call.store.removeBlob(previousPart.blob);
+  const { iv, tag, data } = encryptAead(Buffer.from(upload.material, 'base64'), body);
   const etag = `"${createHash('md5').update(body).digest('hex')}"`;
   upload.parts.set(number, {
     blob: call.store.putBlob(data),
@@ -172,12 +185,12 @@ function addPart(call: Call, bucket: BucketState, upload: UploadState, number: n
     iv,
     tag,
   });
-  call.store.changed(bucket);
+  call.store.markChanged(bucket);
   return etag;
 }
 
-function forget(call: Call, bucket: BucketState, upload: UploadState): void {
+function removeUpload(call: Call, bucket: BucketState, upload: UploadState): void {
   for (const { blob } of upload.parts.values()) call.store.removeBlob(blob);
   bucket.uploads.delete(upload.id);
-  call.store.changed(bucket);
+  call.store.markChanged(bucket);
 }

@@ -1,66 +1,79 @@
 import type { Tag } from '@aws-sdk/client-s3';
 import { AwsError } from '../aws-error.ts';
 import type { Call, Handlers } from '../call.ts';
-import { malformedXml } from '../protocol/rest-xml.ts';
+import { malformedXmlError } from '../protocol/rest-xml.ts';
 import type { BucketState, VersionState } from '../state.ts';
-import { ownerId } from './buckets.ts';
+import { checkBucketAccess, getAuthorizedBucket, getBucket } from './access.ts';
+import { checkTagSet } from './bucket-settings.ts';
+import { canonicalUserIdOf } from './buckets.ts';
 import { checksumsOf } from './checksums.ts';
-import { decryptObject, encryptionHeaders } from './encryption.ts';
-import { checkPreconditions, checkReadConditions } from './preconditions.ts';
-import { put } from './put.ts';
-import { addressed, bucketOf, checkAccess } from './requests.ts';
-import { checkTagSet } from './settings.ts';
+import { checkReadConditions, checkWriteConditions } from './conditional-requests.ts';
+import { decryptObject, toEncryptionOutput } from './encryption.ts';
+import { storeObject } from './store-object.ts';
 import {
   addVersion,
-  checkOwner,
+  checkObjectOwner,
   findVersion,
-  latest,
-  readable,
+  getReadableVersion,
+  latestVersionOf,
+  nextVersionId,
   removeVersion,
-  versionIdFor,
 } from './versions.ts';
 
 export const objectHandlers: Handlers = {
   PutObject(call, input) {
-    const bucket = bucketOf(call, input, 's3:PutObject', input.Key);
-    if (input.Tagging) bucketOf(call, input, 's3:PutObjectTagging', input.Key);
-    checkPreconditions(bucket, input);
+    const bucket = getAuthorizedBucket(call, input, 's3:PutObject', input.Key);
+    if (input.Tagging) getAuthorizedBucket(call, input, 's3:PutObjectTagging', input.Key);
+    checkWriteConditions(bucket, input);
     const body: Buffer = Buffer.isBuffer(input.Body) ? input.Body : Buffer.from(input.Body ?? '');
-    return put(call, bucket, input.Key, body, input, { checksums: checksumsOf(body, call.headers) });
+    return storeObject(call, bucket, input.Key, body, input, { checksums: checksumsOf(body, call.headers) });
   },
 
   GetObject(call, input) {
-    const bucket = bucketOf(call, input, input.VersionId ? 's3:GetObjectVersion' : 's3:GetObject', input.Key);
-    const version = readable(bucket, input.Key, input.VersionId, false);
-    checkOwner(call, version);
+    const bucket = getAuthorizedBucket(
+      call,
+      input,
+      input.VersionId ? 's3:GetObjectVersion' : 's3:GetObject',
+      input.Key,
+    );
+    const version = getReadableVersion(bucket, input.Key, input.VersionId, false);
+    checkObjectOwner(call, version);
     checkReadConditions(version, input);
-    const body = decryptObject(call.store, call.keys, bucket, version, call.caller.arn);
-    const range = rangeOf(input.Range, body.length);
-    const shown = {
-      ...describe(bucket, version, input.ChecksumMode === 'ENABLED' || range === undefined),
-      ...overrides(input),
+    const body = decryptObject(call.store, call.keyService, bucket, version, call.caller.arn);
+    const range = parseRange(input.Range, body.length);
+    const output = {
+      ...toObjectOutput(bucket, version, input.ChecksumMode === 'ENABLED' || range === undefined),
+      ...responseOverridesOf(input),
     };
-    if (!range) return { ...shown, Body: body, ContentLength: body.length, ...tagCount(version) };
+    if (!range) return { ...output, Body: body, ContentLength: body.length, ...toTagCountOutput(version) };
     return {
-      ...shown,
-      ...tagCount(version),
-      Body: body.subarray(range.from, range.to + 1),
-      ContentLength: range.to - range.from + 1,
-      ContentRange: `bytes ${range.from}-${range.to}/${body.length}`,
+      ...output,
+      ...toTagCountOutput(version),
+      Body: body.subarray(range.start, range.end + 1),
+      ContentLength: range.end - range.start + 1,
+      ContentRange: `bytes ${range.start}-${range.end}/${body.length}`,
     };
   },
 
   HeadObject(call, input) {
-    const bucket = bucketOf(call, input, input.VersionId ? 's3:GetObjectVersion' : 's3:GetObject', input.Key);
-    const version = readable(bucket, input.Key, input.VersionId, true);
-    checkOwner(call, version);
+    const bucket = getAuthorizedBucket(
+      call,
+      input,
+      input.VersionId ? 's3:GetObjectVersion' : 's3:GetObject',
+      input.Key,
+    );
+    const version = getReadableVersion(bucket, input.Key, input.VersionId, true);
+    checkObjectOwner(call, version);
     checkReadConditions(version, input);
-    return { ...describe(bucket, version, input.ChecksumMode === 'ENABLED'), ContentLength: version.size };
+    return {
+      ...toObjectOutput(bucket, version, input.ChecksumMode === 'ENABLED'),
+      ContentLength: version.size,
+    };
   },
 
   GetObjectAttributes(call, input) {
-    const bucket = bucketOf(call, input, 's3:GetObjectAttributes', input.Key);
-    const version = readable(bucket, input.Key, input.VersionId, false);
+    const bucket = getAuthorizedBucket(call, input, 's3:GetObjectAttributes', input.Key);
+    const version = getReadableVersion(bucket, input.Key, input.VersionId, false);
     return {
       LastModified: new Date(version.modified),
       ...(bucket.versioning ? { VersionId: version.versionId } : {}),
@@ -71,31 +84,31 @@ export const objectHandlers: Handlers = {
   },
 
   DeleteObject(call, input) {
-    const bucket = bucketOf(
+    const bucket = getAuthorizedBucket(
       call,
       input,
       input.VersionId ? 's3:DeleteObjectVersion' : 's3:DeleteObject',
       input.Key,
     );
-    if (input.IfMatch !== undefined) checkPreconditions(bucket, input);
-    return removeObject(call, bucket, input.Key, input.VersionId);
+    if (input.IfMatch !== undefined) checkWriteConditions(bucket, input);
+    return deleteObject(call, bucket, input.Key, input.VersionId);
   },
 
   DeleteObjects(call, input) {
-    const bucket = addressed(call, input);
+    const bucket = getBucket(call, input);
     const objects: { Key: string; VersionId?: string }[] = input.Delete?.Objects ?? [];
     if (objects.length === 0 || objects.length > 1000 || !objects.every(({ Key }) => Key))
-      throw malformedXml();
+      throw malformedXmlError();
     const deleted: object[] = [];
     const errors: object[] = [];
     for (const { Key, VersionId } of objects) {
       try {
-        checkAccess(call, bucket, VersionId ? 's3:DeleteObjectVersion' : 's3:DeleteObject', Key);
-        const answer = removeObject(call, bucket, Key, VersionId);
+        checkBucketAccess(call, bucket, VersionId ? 's3:DeleteObjectVersion' : 's3:DeleteObject', Key);
+        const deletion = deleteObject(call, bucket, Key, VersionId);
         deleted.push({
           Key,
           ...(VersionId === undefined ? {} : { VersionId }),
-          ...(answer.DeleteMarker ? { DeleteMarker: true, DeleteMarkerVersionId: answer.VersionId } : {}),
+          ...(deletion.DeleteMarker ? { DeleteMarker: true, DeleteMarkerVersionId: deletion.VersionId } : {}),
         });
       } catch (error) {
         if (!(error instanceof AwsError)) throw error;
@@ -109,39 +122,39 @@ export const objectHandlers: Handlers = {
   },
 
   PutObjectTagging(call, input) {
-    const bucket = bucketOf(call, input, 's3:PutObjectTagging', input.Key);
-    const version = readable(bucket, input.Key, input.VersionId, false);
+    const bucket = getAuthorizedBucket(call, input, 's3:PutObjectTagging', input.Key);
+    const version = getReadableVersion(bucket, input.Key, input.VersionId, false);
     const tags: Tag[] = input.Tagging?.TagSet ?? [];
     checkTagSet(tags, 10);
     version.tags = new Map(tags.map(({ Key = '', Value = '' }) => [Key, Value]));
-    call.store.changed(bucket);
-    call.replicator.modified(bucket, version);
-    return versionHeader(bucket, version);
+    call.store.markChanged(bucket);
+    call.replicator.enqueueTagChange(bucket, version);
+    return toVersionIdOutput(bucket, version);
   },
 
   GetObjectTagging(call, input) {
-    const bucket = bucketOf(call, input, 's3:GetObjectTagging', input.Key);
-    const version = readable(bucket, input.Key, input.VersionId, false);
+    const bucket = getAuthorizedBucket(call, input, 's3:GetObjectTagging', input.Key);
+    const version = getReadableVersion(bucket, input.Key, input.VersionId, false);
     return {
       TagSet: [...version.tags].map(([Key, Value]) => ({ Key, Value })),
-      ...versionHeader(bucket, version),
+      ...toVersionIdOutput(bucket, version),
     };
   },
 
   DeleteObjectTagging(call, input) {
-    const bucket = bucketOf(call, input, 's3:DeleteObjectTagging', input.Key);
-    const version = readable(bucket, input.Key, input.VersionId, false);
+    const bucket = getAuthorizedBucket(call, input, 's3:DeleteObjectTagging', input.Key);
+    const version = getReadableVersion(bucket, input.Key, input.VersionId, false);
     version.tags = new Map();
-    call.store.changed(bucket);
-    call.replicator.modified(bucket, version);
-    return versionHeader(bucket, version);
+    call.store.markChanged(bucket);
+    call.replicator.enqueueTagChange(bucket, version);
+    return toVersionIdOutput(bucket, version);
   },
 
   GetObjectAcl(call, input) {
-    const bucket = bucketOf(call, input, 's3:GetObjectAcl', input.Key);
-    const version = readable(bucket, input.Key, input.VersionId, false);
-    checkOwner(call, version);
-    const owner = { ID: ownerId(version.owner ?? bucket.owner) };
+    const bucket = getAuthorizedBucket(call, input, 's3:GetObjectAcl', input.Key);
+    const version = getReadableVersion(bucket, input.Key, input.VersionId, false);
+    checkObjectOwner(call, version);
+    const owner = { ID: canonicalUserIdOf(version.owner ?? bucket.owner) };
     return {
       Owner: owner,
       Grants: [{ Grantee: { Type: 'CanonicalUser', ...owner }, Permission: 'FULL_CONTROL' }],
@@ -149,7 +162,7 @@ export const objectHandlers: Handlers = {
   },
 };
 
-function describe(bucket: BucketState, version: VersionState, withChecksums: boolean) {
+function toObjectOutput(bucket: BucketState, version: VersionState, withChecksums: boolean) {
   return {
     AcceptRanges: 'bytes',
     LastModified: new Date(version.modified),
@@ -162,27 +175,34 @@ function describe(bucket: BucketState, version: VersionState, withChecksums: boo
     ...(version.storageClass === undefined || version.storageClass === 'STANDARD'
       ? {}
       : { StorageClass: version.storageClass }),
-    ...encryptionHeaders(version),
+    ...toEncryptionOutput(version),
     ...(version.replication === undefined ? {} : { ReplicationStatus: version.replication.status }),
-    ...versionHeader(bucket, version),
+    ...toVersionIdOutput(bucket, version),
   };
 }
 
-const versionHeader = (bucket: BucketState, version: VersionState) =>
+const toVersionIdOutput = (bucket: BucketState, version: VersionState) =>
   bucket.versioning ? { VersionId: version.versionId } : {};
 
-const tagCount = (version: VersionState) => (version.tags.size > 0 ? { TagCount: version.tags.size } : {});
+const toTagCountOutput = (version: VersionState) =>
+  version.tags.size > 0 ? { TagCount: version.tags.size } : {};
 
-function overrides(input: Record<string, string | undefined>) {
-  const names = ['ContentType', 'ContentDisposition', 'CacheControl', 'ContentEncoding', 'ContentLanguage'];
+function responseOverridesOf(input: Record<string, string | undefined>) {
+  const memberNames = [
+    'ContentType',
+    'ContentDisposition',
+    'CacheControl',
+    'ContentEncoding',
+    'ContentLanguage',
+  ];
   return Object.fromEntries(
-    names.flatMap((name) =>
+    memberNames.flatMap((name) =>
       input[`Response${name}`] === undefined ? [] : [[name, input[`Response${name}`]]],
     ),
   );
 }
 
-function removeObject(
+function deleteObject(
   call: Call,
   bucket: BucketState,
   key: string,
@@ -194,13 +214,13 @@ function removeObject(
     return { VersionId: versionId, ...(version?.deleteMarker ? { DeleteMarker: true } : {}) };
   }
   if (!bucket.versioning) {
-    const version = latest(bucket, key);
+    const version = latestVersionOf(bucket, key);
     if (version) removeVersion(call.store, bucket, version);
     return {};
   }
-  const marker: VersionState = {
+  const deleteMarker: VersionState = {
     key,
-    versionId: versionIdFor(bucket),
+    versionId: nextVersionId(bucket),
     deleteMarker: true,
     modified: call.now,
     size: 0,
@@ -211,17 +231,17 @@ function removeObject(
     encryption: { algorithm: 'AES256', bucketKey: false, wrapped: '', context: {}, iv: '', tag: '' },
     checksums: {},
   };
-  addVersion(call.store, bucket, marker);
-  call.replicator.enqueue(bucket, marker);
-  return { DeleteMarker: true, VersionId: marker.versionId };
+  addVersion(call.store, bucket, deleteMarker);
+  call.replicator.enqueue(bucket, deleteMarker);
+  return { DeleteMarker: true, VersionId: deleteMarker.versionId };
 }
 
-function rangeOf(range: string | undefined, size: number): { from: number; to: number } | undefined {
+function parseRange(range: string | undefined, size: number): { start: number; end: number } | undefined {
   const [, first = '', last = ''] = /^bytes=(\d*)-(\d*)$/.exec(range ?? '') ?? [];
   if (range === undefined || (first === '' && last === '')) return undefined;
-  const from = first === '' ? Math.max(0, size - Number(last)) : Number(first);
-  const to = first === '' || last === '' ? size - 1 : Math.min(Number(last), size - 1);
-  if (from < size && from <= to) return { from, to };
+  const start = first === '' ? Math.max(0, size - Number(last)) : Number(first);
+  const end = first === '' || last === '' ? size - 1 : Math.min(Number(last), size - 1);
+  if (start < size && start <= end) return { start, end };
   throw new AwsError(416, 'InvalidRange', 'The requested range is not satisfiable', {
     RangeRequested: range,
     ActualObjectSize: String(size),

@@ -1,5 +1,5 @@
 /** Regions that S3 knows: what a location constraint or a filter by Region may name. */
-export const REGIONS = [
+export const S3_REGIONS = [
   ...[
     'af-south-1',
     'ap-east-1',

@@ -1,30 +1,30 @@
 import { randomBytes } from 'node:crypto';
 import type { ReplicationConfiguration } from '@aws-sdk/client-s3';
 import type { Handlers } from '../call.ts';
-import { malformedXml } from '../protocol/rest-xml.ts';
-import { checkReplication } from './replication-rules.ts';
-import { bucketOf } from './requests.ts';
-import { absent } from './settings.ts';
+import { malformedXmlError } from '../protocol/rest-xml.ts';
+import { getAuthorizedBucket } from './access.ts';
+import { settingNotFoundError } from './bucket-settings.ts';
+import { checkReplicationConfiguration } from './check-replication.ts';
 
 export const replicationHandlers: Handlers = {
   PutBucketReplication(call, input) {
-    const bucket = bucketOf(call, input, 's3:PutReplicationConfiguration');
+    const bucket = getAuthorizedBucket(call, input, 's3:PutReplicationConfiguration');
     const configuration: ReplicationConfiguration | undefined = input.ReplicationConfiguration;
-    if (!configuration) throw malformedXml();
-    checkReplication(configuration, bucket, call.store);
+    if (!configuration) throw malformedXmlError();
+    checkReplicationConfiguration(configuration, bucket, call.store);
     bucket.replication = {
       ...configuration,
       // Everything is kept as it was put; a rule without an id is given one.
-      Rules: (configuration.Rules ?? []).map((rule) => ({ ...rule, ID: rule.ID ?? generatedId() })),
+      Rules: (configuration.Rules ?? []).map((rule) => ({ ...rule, ID: rule.ID ?? generateRuleId() })),
     };
-    call.store.changed(bucket);
+    call.store.markChanged(bucket);
     return {};
   },
 
   GetBucketReplication(call, input) {
-    const bucket = bucketOf(call, input, 's3:GetReplicationConfiguration');
+    const bucket = getAuthorizedBucket(call, input, 's3:GetReplicationConfiguration');
     if (!bucket.replication) {
-      throw absent(
+      throw settingNotFoundError(
         'ReplicationConfigurationNotFoundError',
         'The replication configuration was not found',
         bucket,
@@ -34,11 +34,11 @@ export const replicationHandlers: Handlers = {
   },
 
   DeleteBucketReplication(call, input) {
-    const bucket = bucketOf(call, input, 's3:PutReplicationConfiguration');
+    const bucket = getAuthorizedBucket(call, input, 's3:PutReplicationConfiguration');
     delete bucket.replication;
-    call.store.changed(bucket);
+    call.store.markChanged(bucket);
     return {};
   },
 };
 
-const generatedId = (): string => randomBytes(24).toString('base64url');
+const generateRuleId = (): string => randomBytes(24).toString('base64url');

@@ -1,57 +1,60 @@
-import { positionOf, problem } from '../document.ts';
+import { positionOf, problemAtPath } from '../document.ts';
 import type { Path } from '../path.ts';
-import { longForm } from '../resolve.ts';
-import { at } from '../source.ts';
+import { toLongForm } from '../resolve.ts';
+import { formatPosition } from '../source-file.ts';
 import type { Problem } from '../types.ts';
-import { type CheckedGuardrails, type CheckedReplication, isSound } from '../validate.ts';
-import { type Accounts, SIDES } from './finding.ts';
+import { type CheckedGuardrails, type CheckedReplication, isValidAt } from '../validate.ts';
+import { type AccountsByName, SIDES } from './types.ts';
 
 /** What a spec names that some guardrails do not allow: both places are told. */
-export function withinGuardrails(
+export function checkGuardrails(
   pairs: readonly CheckedReplication[],
   guardrails: readonly CheckedGuardrails[],
-  accounts: Accounts,
+  accounts: AccountsByName,
 ): Problem[] {
-  return guardrails.flatMap((rails) =>
+  return guardrails.flatMap((document) =>
     pairs.flatMap((pair) =>
-      named(pair, accounts).flatMap(({ what, value, path }) => {
-        const allowed: readonly string[] | undefined = rails.written.spec[what];
-        const known = isSound(pair, path) && isSound(rails, ['spec', what]);
-        if (!known || allowed === undefined || allowed.includes(value)) return [];
-        const place = at(positionOf(rails.parsed, ['spec', what]));
-        const message = `${value} is none of the ${what} that the guardrails at ${place} allow`;
-        return [problem(pair.parsed, path, message, `allowed: ${allowed.join(', ') || 'none'}`)];
+      guardedValuesOf(pair, accounts).flatMap(({ field, value, path }) => {
+        const allowed: readonly string[] | undefined = document.content.spec[field];
+        const isComparable = isValidAt(pair, path) && isValidAt(document, ['spec', field]);
+        if (!isComparable || allowed === undefined || allowed.includes(value)) return [];
+        const allowedAt = formatPosition(positionOf(document.parsed, ['spec', field]));
+        const message = `${value} is none of the ${field} that the guardrails at ${allowedAt} allow`;
+        return [problemAtPath(pair.parsed, path, message, `allowed: ${allowed.join(', ') || 'none'}`)];
       }),
     ),
   );
 }
 
-interface Named {
-  what: 'accounts' | 'regions' | 'keys';
+interface GuardedValue {
+  field: 'accounts' | 'regions' | 'keys';
   value: string;
   path: Path;
 }
 
-function named({ written: { spec } }: CheckedReplication, accounts: Accounts): Named[] {
+function guardedValuesOf(
+  { content: { spec } }: CheckedReplication,
+  accounts: AccountsByName,
+): GuardedValue[] {
   const keys = [
     ...SIDES.map((side) => ({ key: spec[side].key, path: ['spec', side, 'key'] as Path })),
     ...spec.sourceKeys.map((key, index) => ({ key, path: ['spec', 'sourceKeys', index] as Path })),
   ];
   return [
-    ...SIDES.flatMap((side): Named[] => {
+    ...SIDES.flatMap((side): GuardedValue[] => {
       const { region, account } = spec[side];
-      const owner =
+      const accountId =
         account === undefined ? 'the account of the ambient credentials' : accounts.get(account)?.id;
       return [
-        { what: 'regions', value: region, path: ['spec', side, 'region'] },
-        ...(owner === undefined
+        { field: 'regions', value: region, path: ['spec', side, 'region'] },
+        ...(accountId === undefined
           ? []
-          : [{ what: 'accounts' as const, value: owner, path: ['spec', side, 'account'] as Path }]),
+          : [{ field: 'accounts' as const, value: accountId, path: ['spec', side, 'account'] as Path }]),
       ];
     }),
-    ...keys.map(({ key, path }): Named => {
-      const { alias, arn } = longForm(key);
-      return { what: 'keys', value: alias ?? arn ?? '', path };
+    ...keys.map(({ key, path }): GuardedValue => {
+      const { alias, arn } = toLongForm(key);
+      return { field: 'keys', value: alias ?? arn ?? '', path };
     }),
   ];
 }

@@ -1,71 +1,76 @@
-import { type Parsed, positionOf, problem } from '../document.ts';
-import { valueAt } from '../path.ts';
-import { at } from '../source.ts';
-import { suggest } from '../suggest.ts';
-import { reverseName } from '../two-way.ts';
+import { reverseNameOf } from '../bidirectional.ts';
+import { suggest } from '../did-you-mean.ts';
+import { type ParsedDocument, positionOf, problemAtPath } from '../document.ts';
+import { valueAtPath } from '../path.ts';
+import { formatPosition } from '../source-file.ts';
 import type { Problem } from '../types.ts';
-import { type CheckedReplication, isSound, type Valid } from '../validate.ts';
-import { agreeing, priorities, ruleIds } from './agreement.ts';
-import { type Accounts, type Finding, SIDES } from './finding.ts';
-import { withinGuardrails } from './guardrails.ts';
-import { keyRules } from './keys.ts';
-import { pairRules } from './pair.ts';
-import { ruleRules } from './rules.ts';
+import { type CheckedDocument, type CheckedReplication, isValidAt } from '../validate.ts';
+import { checkAgreement, checkPrioritiesUnique, checkRuleIdsUnique } from './conflicts.ts';
+import { checkGuardrails } from './guardrails.ts';
+import { keyChecks } from './keys.ts';
+import { pairChecks } from './pairs.ts';
+import { ruleChecks } from './rules.ts';
+import { type AccountsByName, type CheckFailure, SIDES } from './types.ts';
 
 /**
  * Check each spec by itself, then all of them together. Names are compared over all documents, also those of which
  * nothing else could be read, so that a reference to a broken Account is not called unknown.
  */
-export function check(valid: readonly Valid[], all: readonly Parsed[]): Problem[] {
-  const pairs = valid.filter((one) => one.kind === 'BucketReplication');
-  const accounts = accountsOf(valid);
+export function checkSpecs(
+  checkedDocuments: readonly CheckedDocument[],
+  documents: readonly ParsedDocument[],
+): Problem[] {
+  const pairs = checkedDocuments.filter((document) => document.kind === 'BucketReplication');
+  const accounts = collectAccounts(checkedDocuments);
   return [
-    ...pairs.flatMap((pair) => RULES.flatMap((rule) => rule(pair, accounts)).flatMap(found(pair))),
-    ...valid.flatMap(oneWayIn),
-    ...accountsExist(pairs, all),
-    ...duplicateNames(all),
-    ...reverseNames(pairs),
-    ...withinGuardrails(
+    ...pairs.flatMap((pair) =>
+      PAIR_CHECKS.flatMap((check) => check(pair, accounts)).flatMap(toProblems(pair)),
+    ),
+    ...checkedDocuments.flatMap(checkCredentials),
+    ...checkAccountsExist(pairs, documents),
+    ...checkNamesUnique(documents),
+    ...checkReverseNames(pairs),
+    ...checkGuardrails(
       pairs,
-      valid.filter((one) => one.kind === 'Guardrails'),
+      checkedDocuments.filter((document) => document.kind === 'Guardrails'),
       accounts,
     ),
-    ...agreeing(pairs),
-    ...ruleIds(pairs),
-    ...priorities(pairs),
+    ...checkAgreement(pairs),
+    ...checkRuleIdsUnique(pairs),
+    ...checkPrioritiesUnique(pairs),
   ];
 }
 
-const RULES = [...keyRules, ...pairRules, ...ruleRules];
+const PAIR_CHECKS = [...keyChecks, ...pairChecks, ...ruleChecks];
 
 /** What can be known of accounts, by name. */
-const accountsOf = (valid: readonly Valid[]): Accounts =>
+const collectAccounts = (checkedDocuments: readonly CheckedDocument[]): AccountsByName =>
   new Map(
-    valid.flatMap((one) =>
-      one.kind === 'Account' && isSound(one, ['spec', 'id'], ['spec', 'managed'])
-        ? [[one.written.metadata.name, one.written.spec] as const]
+    checkedDocuments.flatMap((document) =>
+      document.kind === 'Account' && isValidAt(document, ['spec', 'id'], ['spec', 'managed'])
+        ? [[document.content.metadata.name, document.content.spec] as const]
         : [],
     ),
   );
 
 /** Only what stands on sound ground: a field that is wrong by itself was reported already. */
-const found =
+const toProblems =
   (pair: CheckedReplication) =>
-  ([path, message, hint, ...from]: Finding): Problem[] =>
-    isSound(pair, path, ...from) ? [problem(pair.parsed, path, message, hint)] : [];
+  ([path, message, hint, ...dependsOn]: CheckFailure): Problem[] =>
+    isValidAt(pair, path, ...dependsOn) ? [problemAtPath(pair.parsed, path, message, hint)] : [];
 
-function oneWayIn(one: Valid): Problem[] {
-  if (one.kind !== 'Account') return [];
-  const { managed, profile, assumeRole } = one.written.spec;
+function checkCredentials(document: CheckedDocument): Problem[] {
+  if (document.kind !== 'Account') return [];
+  const { managed, profile, assumeRole } = document.content.spec;
   const path = ['spec', 'assumeRole'];
   if (!managed && (profile !== undefined || assumeRole !== undefined)) {
     const message = 'credentials are given for an account that is not managed';
-    return [problem(one.parsed, ['spec', 'managed'], message, 'keep one of the two')];
+    return [problemAtPath(document.parsed, ['spec', 'managed'], message, 'keep one of the two')];
   }
-  if (profile === undefined || assumeRole === undefined || !isSound(one, path)) return [];
+  if (profile === undefined || assumeRole === undefined || !isValidAt(document, path)) return [];
   return [
-    problem(
-      one.parsed,
+    problemAtPath(
+      document.parsed,
       path,
       'both profile and assumeRole are given',
       'keep one; a profile can assume a role',
@@ -73,52 +78,57 @@ function oneWayIn(one: Valid): Problem[] {
   ];
 }
 
-function accountsExist(pairs: readonly CheckedReplication[], all: readonly Parsed[]): Problem[] {
-  const known = all.flatMap((parsed) => {
-    const { kind, name } = identity(parsed);
+function checkAccountsExist(
+  pairs: readonly CheckedReplication[],
+  documents: readonly ParsedDocument[],
+): Problem[] {
+  const knownNames = documents.flatMap((parsed) => {
+    const { kind, name } = identityOf(parsed);
     return kind === 'Account' && name !== undefined ? [name] : [];
   });
-  return pairs.flatMap(({ written, parsed }) =>
+  return pairs.flatMap(({ content, parsed }) =>
     SIDES.flatMap((side) => {
-      const name = written.spec[side].account;
-      if (name === undefined || known.includes(name)) return [];
-      const meant = suggest(name, known);
-      const hint = meant
-        ? `did you mean ${meant}?`
+      const name = content.spec[side].account;
+      if (name === undefined || knownNames.includes(name)) return [];
+      const suggestion = suggest(name, knownNames);
+      const hint = suggestion
+        ? `did you mean ${suggestion}?`
         : 'add one: kind: Account with metadata.name and spec.id, and name its file too';
-      return [problem(parsed, ['spec', side, 'account'], `there is no Account document named ${name}`, hint)];
+      return [
+        problemAtPath(parsed, ['spec', side, 'account'], `there is no Account document named ${name}`, hint),
+      ];
     }),
   );
 }
 
-function duplicateNames(all: readonly Parsed[]): Problem[] {
-  const first = new Map<string, Parsed>();
-  return all.flatMap((parsed) => {
-    const { kind, name } = identity(parsed);
+function checkNamesUnique(documents: readonly ParsedDocument[]): Problem[] {
+  const firstByName = new Map<string, ParsedDocument>();
+  return documents.flatMap((parsed) => {
+    const { kind, name } = identityOf(parsed);
     if (kind === undefined || name === undefined) return [];
     const path = ['metadata', 'name'];
-    const before = first.get(`${kind} ${name}`);
-    first.set(`${kind} ${name}`, before ?? parsed);
-    if (!before) return [];
-    const message = `the ${kind} ${name} is already declared at ${at(positionOf(before, path))}`;
-    return [problem(parsed, path, message, 'names are unique: rename one of the two')];
+    const previous = firstByName.get(`${kind} ${name}`);
+    firstByName.set(`${kind} ${name}`, previous ?? parsed);
+    if (!previous) return [];
+    const message = `the ${kind} ${name} is already declared at ${formatPosition(positionOf(previous, path))}`;
+    return [problemAtPath(parsed, path, message, 'names are unique: rename one of the two')];
   });
 }
 
 /** The way back of a two-way spec has a name as well, which no other spec may have. */
-function reverseNames(pairs: readonly CheckedReplication[]): Problem[] {
-  const named = new Map(pairs.map((pair) => [pair.written.metadata.name, pair]));
-  return pairs.flatMap(({ written: { metadata, spec } }) => {
-    const other = spec.direction === 'both' ? named.get(reverseName(metadata.name)) : undefined;
+function checkReverseNames(pairs: readonly CheckedReplication[]): Problem[] {
+  const pairsByName = new Map(pairs.map((pair) => [pair.content.metadata.name, pair]));
+  return pairs.flatMap(({ content: { metadata, spec } }) => {
+    const other = spec.direction === 'both' ? pairsByName.get(reverseNameOf(metadata.name)) : undefined;
     if (!other) return [];
     const message = `this is what the way back of the two-way spec ${metadata.name} is called`;
-    return [problem(other.parsed, ['metadata', 'name'], message, 'rename one of the two')];
+    return [problemAtPath(other.parsed, ['metadata', 'name'], message, 'rename one of the two')];
   });
 }
 
-function identity({ value }: Parsed): { kind?: string; name?: string } {
-  const kind = valueAt(value, ['kind']);
-  const name = valueAt(value, ['metadata', 'name']);
+function identityOf({ value }: ParsedDocument): { kind?: string; name?: string } {
+  const kind = valueAtPath(value, ['kind']);
+  const name = valueAtPath(value, ['metadata', 'name']);
   return {
     ...(typeof kind === 'string' ? { kind } : {}),
     ...(typeof name === 'string' ? { name } : {}),

@@ -1,24 +1,24 @@
-import { KEY_ARN, KEY_ID } from '../names.ts';
 import type { Path } from '../path.ts';
-import { longForm } from '../resolve.ts';
-import type { WrittenKey } from '../schema.ts';
+import { KEY_ARN_FORMAT, KEY_ID_FORMAT } from '../patterns.ts';
+import { toLongForm } from '../resolve.ts';
+import type { KeyDeclaration } from '../schema.ts';
 import type { CheckedReplication } from '../validate.ts';
-import { type Accounts, type Finding, type Rule, SIDES } from './finding.ts';
+import { type AccountsByName, type CheckFailure, type PairCheck, SIDES } from './types.ts';
 
 /** What is declared of keys. */
-export const keyRules: readonly Rule[] = [
-  oneKeyEach,
-  keyIdHasOwner,
-  keyNearBucket,
-  keyByArnIsLeftAlone,
-  bucketKeyFitsEncryption,
-  rotationHasPeriod,
-  sourceKeysDiffer,
-  keyOfOthersByArn,
+export const keyChecks: readonly PairCheck[] = [
+  checkKeyAliasOrArn,
+  checkKeyIdAccount,
+  checkKeyRegion,
+  checkKeyArnSettings,
+  checkBucketKeyEncryption,
+  checkRotationPeriod,
+  checkSourceKeysUnique,
+  checkUnmanagedAccountKey,
 ];
 
 /** Every key of a spec, with the side that it serves and where it stands. */
-function keysOf({ written: { spec } }: CheckedReplication) {
+function declaredKeysOf({ content: { spec } }: CheckedReplication) {
   return [
     ...SIDES.map((side) => ({ side, key: spec[side].key, path: ['spec', side, 'key'] as Path })),
     ...spec.sourceKeys.map((key, index) => ({
@@ -30,11 +30,12 @@ function keysOf({ written: { spec } }: CheckedReplication) {
 }
 
 /** The ARN itself, in the short form and in the long one. */
-const arnPath = (key: WrittenKey, path: Path): Path => (typeof key === 'string' ? path : [...path, 'arn']);
+const arnPathOf = (key: KeyDeclaration, path: Path): Path =>
+  typeof key === 'string' ? path : [...path, 'arn'];
 
-function oneKeyEach(pair: CheckedReplication): Finding[] {
-  return keysOf(pair).flatMap(({ key, path }): Finding[] => {
-    const { alias, arn } = longForm(key);
+function checkKeyAliasOrArn(pair: CheckedReplication): CheckFailure[] {
+  return declaredKeysOf(pair).flatMap(({ key, path }): CheckFailure[] => {
+    const { alias, arn } = toLongForm(key);
     if (alias !== undefined && arn !== undefined) {
       const hint = 'keep one: an alias is created when absent, an ARN must exist';
       return [[path, 'both an alias and an ARN are given', hint]];
@@ -44,9 +45,9 @@ function oneKeyEach(pair: CheckedReplication): Finding[] {
   });
 }
 
-function keyByArnIsLeftAlone(pair: CheckedReplication): Finding[] {
-  return keysOf(pair).flatMap(({ key, path }): Finding[] => {
-    const { alias, arn, ...settings } = longForm(key);
+function checkKeyArnSettings(pair: CheckedReplication): CheckFailure[] {
+  return declaredKeysOf(pair).flatMap(({ key, path }): CheckFailure[] => {
+    const { alias, arn, ...settings } = toLongForm(key);
     if (arn === undefined || alias !== undefined) return [];
     return (['description', 'rotation', 'rotationPeriodInDays'] as const)
       .filter((name) => settings[name] !== undefined)
@@ -57,31 +58,32 @@ function keyByArnIsLeftAlone(pair: CheckedReplication): Finding[] {
   });
 }
 
-function keyIdHasOwner(pair: CheckedReplication): Finding[] {
-  return keysOf(pair).flatMap(({ side, key, path }): Finding[] => {
-    const { arn } = longForm(key);
-    if (arn === undefined || pair.written.spec[side].account !== undefined || !KEY_ID.test(arn)) return [];
+function checkKeyIdAccount(pair: CheckedReplication): CheckFailure[] {
+  return declaredKeysOf(pair).flatMap(({ side, key, path }): CheckFailure[] => {
+    const { arn } = toLongForm(key);
+    if (arn === undefined || pair.content.spec[side].account !== undefined || !KEY_ID_FORMAT.test(arn))
+      return [];
     const hint = 'write the ARN of the key, or name an account on this side';
     const message = 'a bare key id does not say whose key it is';
-    return [[arnPath(key, path), message, hint, ['spec', side, 'account']]];
+    return [[arnPathOf(key, path), message, hint, ['spec', side, 'account']]];
   });
 }
 
-function keyNearBucket(pair: CheckedReplication): Finding[] {
-  return keysOf(pair).flatMap(({ side, key, path }): Finding[] => {
-    const { region } = pair.written.spec[side];
-    const [, , keyRegion] = KEY_ARN.exec(longForm(key).arn ?? '') ?? [];
+function checkKeyRegion(pair: CheckedReplication): CheckFailure[] {
+  return declaredKeysOf(pair).flatMap(({ side, key, path }): CheckFailure[] => {
+    const { region } = pair.content.spec[side];
+    const [, , keyRegion] = KEY_ARN_FORMAT.exec(toLongForm(key).arn ?? '') ?? [];
     if (keyRegion === undefined || keyRegion === region) return [];
     const message = `the key lies in ${keyRegion}, but the bucket in ${region}`;
     const hint = "S3 takes keys of the bucket's own Region only";
-    return [[arnPath(key, path), message, hint, ['spec', side, 'region']]];
+    return [[arnPathOf(key, path), message, hint, ['spec', side, 'region']]];
   });
 }
 
-function bucketKeyFitsEncryption({ written: { spec } }: CheckedReplication): Finding[] {
-  return SIDES.flatMap((side): Finding[] => {
+function checkBucketKeyEncryption({ content: { spec } }: CheckedReplication): CheckFailure[] {
+  return SIDES.flatMap((side): CheckFailure[] => {
     const { key, defaultEncryption } = spec[side];
-    if (!longForm(key).bucketKey || defaultEncryption === 'SSE-KMS') return [];
+    if (!toLongForm(key).bucketKey || defaultEncryption === 'SSE-KMS') return [];
     const message = `an S3 Bucket Key serves SSE-KMS, and the default encryption is ${defaultEncryption}`;
     return [
       [
@@ -94,9 +96,9 @@ function bucketKeyFitsEncryption({ written: { spec } }: CheckedReplication): Fin
   });
 }
 
-function rotationHasPeriod(pair: CheckedReplication): Finding[] {
-  return keysOf(pair).flatMap(({ key, path }): Finding[] => {
-    const { rotation, rotationPeriodInDays } = longForm(key);
+function checkRotationPeriod(pair: CheckedReplication): CheckFailure[] {
+  return declaredKeysOf(pair).flatMap(({ key, path }): CheckFailure[] => {
+    const { rotation, rotationPeriodInDays } = toLongForm(key);
     if (rotationPeriodInDays === undefined || rotation !== false) return [];
     const message = 'a key that does not rotate has no period';
     return [
@@ -110,23 +112,25 @@ function rotationHasPeriod(pair: CheckedReplication): Finding[] {
   });
 }
 
-function sourceKeysDiffer({ written: { spec } }: CheckedReplication): Finding[] {
-  const seen = [longForm(spec.source.key)];
-  return spec.sourceKeys.flatMap((written, index): Finding[] => {
-    const key = longForm(written);
-    const twice = seen.some((one) => (one.alias ?? one.arn) === (key.alias ?? key.arn));
-    seen.push(key);
+function checkSourceKeysUnique({ content: { spec } }: CheckedReplication): CheckFailure[] {
+  const earlierKeys = [toLongForm(spec.source.key)];
+  return spec.sourceKeys.flatMap((declaration, index): CheckFailure[] => {
+    const key = toLongForm(declaration);
+    const isDuplicate = earlierKeys.some(
+      (earlier) => (earlier.alias ?? earlier.arn) === (key.alias ?? key.arn),
+    );
+    earlierKeys.push(key);
     const hint = 'the key of the source need not be repeated here: remove it';
-    return twice
+    return isDuplicate
       ? [[['spec', 'sourceKeys', index], 'this key is declared already', hint, ['spec', 'source', 'key']]]
       : [];
   });
 }
 
-function keyOfOthersByArn(pair: CheckedReplication, accounts: Accounts): Finding[] {
-  return keysOf(pair).flatMap(({ side, key, path }): Finding[] => {
-    const { account } = pair.written.spec[side];
-    if (longForm(key).alias === undefined || (accounts.get(account ?? '')?.managed ?? true)) return [];
+function checkUnmanagedAccountKey(pair: CheckedReplication, accounts: AccountsByName): CheckFailure[] {
+  return declaredKeysOf(pair).flatMap(({ side, key, path }): CheckFailure[] => {
+    const { account } = pair.content.spec[side];
+    if (toLongForm(key).alias === undefined || (accounts.get(account ?? '')?.managed ?? true)) return [];
     const message = `the account ${account} is not managed, and an alias can only be looked up in it`;
     return [[path, message, 'write the ARN of the key', ['spec', side, 'account']]];
   });

@@ -1,27 +1,27 @@
 import { positionOf } from '../document.ts';
 import type { Path } from '../path.ts';
-import { ruleNames } from '../resolve.ts';
-import type { WrittenRule } from '../schema.ts';
-import { at } from '../source.ts';
+import { ruleNamesOf } from '../resolve.ts';
+import type { RuleDeclaration } from '../schema.ts';
+import { formatPosition } from '../source-file.ts';
 import type { CheckedReplication } from '../validate.ts';
-import type { Finding, Rule } from './finding.ts';
+import type { CheckFailure, PairCheck } from './types.ts';
 
 /** What is declared of rules. */
-export const ruleRules: readonly Rule[] = [
-  ruleSaysWhat,
-  tagsFit,
-  deleteMarkersHaveNoTags,
-  timeControlNeedsMetrics,
-  ruleNamesDiffer,
+export const ruleChecks: readonly PairCheck[] = [
+  checkRuleFilter,
+  checkTagCount,
+  checkDeleteMarkerTags,
+  checkTimeControlMetrics,
+  checkRuleNamesUnique,
 ];
 
-const ofRules =
-  (look: (rule: WrittenRule, path: Path) => Finding[]) =>
-  ({ written }: CheckedReplication): Finding[] =>
-    written.spec.rules.flatMap((rule, index) => look(rule, ['spec', 'rules', index]));
+const forEachRule =
+  (check: (rule: RuleDeclaration, path: Path) => CheckFailure[]) =>
+  ({ content }: CheckedReplication): CheckFailure[] =>
+    content.spec.rules.flatMap((rule, index) => check(rule, ['spec', 'rules', index]));
 
-function ruleSaysWhat(pair: CheckedReplication): Finding[] {
-  return ofRules((rule, path) => {
+function checkRuleFilter(pair: CheckedReplication): CheckFailure[] {
+  return forEachRule((rule, path) => {
     const { prefix, filter } = rule;
     if (prefix !== undefined && filter !== undefined) {
       const hint = 'prefix is the short form of filter.prefix: keep one';
@@ -34,8 +34,8 @@ function ruleSaysWhat(pair: CheckedReplication): Finding[] {
   })(pair);
 }
 
-function tagsFit(pair: CheckedReplication): Finding[] {
-  return ofRules(({ filter }, path) => {
+function checkTagCount(pair: CheckedReplication): CheckFailure[] {
+  return forEachRule(({ filter }, path) => {
     const count = Object.keys(filter?.tags ?? {}).length;
     if (count <= 10) return [];
     const message = `${count} tags are asked for, and an object has at most 10`;
@@ -43,28 +43,28 @@ function tagsFit(pair: CheckedReplication): Finding[] {
   })(pair);
 }
 
-function deleteMarkersHaveNoTags(pair: CheckedReplication): Finding[] {
-  return ofRules(({ filter, deleteMarkerReplication }, path) => {
+function checkDeleteMarkerTags(pair: CheckedReplication): CheckFailure[] {
+  return forEachRule(({ filter, deleteMarkerReplication }, path) => {
     if (!deleteMarkerReplication || Object.keys(filter?.tags ?? {}).length === 0) return [];
     const message = 'delete markers have no tags, so a rule that filters by tags cannot replicate them';
     return [[[...path, 'deleteMarkerReplication'], message, 'remove one of the two', [...path, 'filter']]];
   })(pair);
 }
 
-function timeControlNeedsMetrics(pair: CheckedReplication): Finding[] {
-  return ofRules(({ replicationTimeControl, metrics }, path) => {
+function checkTimeControlMetrics(pair: CheckedReplication): CheckFailure[] {
+  return forEachRule(({ replicationTimeControl, metrics }, path) => {
     if (!replicationTimeControl || metrics) return [];
     return [[[...path, 'metrics'], 'replicationTimeControl needs metrics', 'remove metrics: false']];
   })(pair);
 }
 
-function ruleNamesDiffer({ written, parsed }: CheckedReplication): Finding[] {
-  const names = ruleNames(written.spec.rules);
-  return names.flatMap((name, index): Finding[] => {
+function checkRuleNamesUnique({ content, parsed }: CheckedReplication): CheckFailure[] {
+  const names = ruleNamesOf(content.spec.rules);
+  return names.flatMap((name, index): CheckFailure[] => {
     const first = names.indexOf(name);
     if (first === index) return [];
-    const before: Path = ['spec', 'rules', first, 'name'];
-    const message = `the rule name ${name} is already used at ${at(positionOf(parsed, before))}`;
-    return [[['spec', 'rules', index, 'name'], message, 'give each rule of a spec its own name', before]];
+    const firstPath: Path = ['spec', 'rules', first, 'name'];
+    const message = `the rule name ${name} is already used at ${formatPosition(positionOf(parsed, firstPath))}`;
+    return [[['spec', 'rules', index, 'name'], message, 'give each rule of a spec its own name', firstPath]];
   });
 }

@@ -1,0 +1,140 @@
+import { IAMClient } from '@aws-sdk/client-iam';
+import { KMSClient } from '@aws-sdk/client-kms';
+import { S3Client } from '@aws-sdk/client-s3';
+import { STSClient } from '@aws-sdk/client-sts';
+import { fromIni, fromTemporaryCredentials } from '@aws-sdk/credential-providers';
+import type { Location } from '../core/resource.ts';
+import type { Account } from '../spec/types.ts';
+import type { CloudTrailModule } from './cloudtrail.ts';
+import { boundedBody } from './collect-body.ts';
+import { CONCURRENCY } from './rate-limiter.ts';
+import { createTransport, type SdkConfig } from './transport.ts';
+
+// Node 20 works until the SDK's first release of 2027; the warning is for us, not for who runs the tool.
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
+
+export type Service = 's3' | 'iam' | 'kms' | 'sts' | 'cloudtrail';
+
+/** What sends commands to one service in one Region, with the credentials of one account. */
+export interface Transport {
+  /** `beforeSending`: asked when all is ready to be sent, since credentials may take long to come; it may throw. */
+  send(command: object, beforeSend?: () => void): Promise<unknown>;
+  destroy(): void;
+}
+
+export interface Connection {
+  /** Overrides the SDK's own endpoint: the embedded sandbox. */
+  endpoint?: string;
+  credentials?: { accessKeyId: string; secretAccessKey: string; sessionToken?: string };
+  /** Milliseconds in which an answer must begin, and then be complete, or the attempt is given up; default 30,000. */
+  timeoutMs?: number;
+  /** Loads what asks CloudTrail, once it is asked; absent: it is not. */
+  loadCloudTrail?: () => Promise<CloudTrailModule>;
+}
+
+/**
+ * One client a service, account and Region, made when it is first needed. Credentials, endpoints and Regions follow
+ * the SDK's own conventions, unless an Account document or a connection says otherwise.
+ */
+export function createSdkClients(accounts: readonly Account[], connection: Connection = {}) {
+  const transports = new Map<string, Transport>();
+  const accountsByName = new Map(accounts.map((account) => [account.name, account]));
+  const { timeoutMs = 30_000 } = connection;
+  const streamCollector = boundedBody(timeoutMs);
+
+  return {
+    get(service: Service, location: Location): Transport {
+      // IAM and STS are told apart by account alone, but are signed for a Region like the others.
+      const key = [service, location.account ?? '', location.region].join(' ');
+      const cached = transports.get(key);
+      if (cached) return cached;
+      const openTransport = (ClientClass: ClientClass): Transport => {
+        const client = new ClientClass({
+          region: location.region,
+          requestHandler: {
+            httpAgent: { maxSockets: CONCURRENCY.max },
+            httpsAgent: { maxSockets: CONCURRENCY.max },
+            connectionTimeout: 5_000,
+            // The SDK's own default is to wait for ever.
+            requestTimeout: timeoutMs,
+            throwOnRequestTimeout: true,
+            // Clients that the SDK makes for credentials share this handler, and what collects for ours they do not.
+            socketTimeout: timeoutMs,
+          },
+          streamCollector,
+          ...(connection.endpoint === undefined ? {} : { endpoint: connection.endpoint }),
+          ...credentialsFor(
+            location.account === undefined ? undefined : accountsByName.get(location.account),
+            connection,
+          ),
+          ...(service === 's3' && hasCustomEndpoint(connection) ? { forcePathStyle: true } : {}),
+        });
+        return {
+          send: createTransport(client.config as unknown as SdkConfig),
+          destroy: () => client.destroy(),
+        };
+      };
+      const transport =
+        service === 'cloudtrail'
+          ? lazyTransport(async () => {
+              if (!connection.loadCloudTrail) throw new Error('CloudTrail is not asked here');
+              return openTransport((await connection.loadCloudTrail()).CloudTrailClient);
+            })
+          : openTransport(CLIENT_CLASSES[service]);
+      transports.set(key, transport);
+      return transport;
+    },
+    destroy(): void {
+      for (const transport of transports.values()) transport.destroy();
+    },
+  };
+}
+
+export type SdkClients = ReturnType<typeof createSdkClients>;
+
+const CLIENT_CLASSES = { s3: S3Client, iam: IAMClient, kms: KMSClient, sts: STSClient };
+
+type ClientClass =
+  | (typeof CLIENT_CLASSES)[keyof typeof CLIENT_CLASSES]
+  | CloudTrailModule['CloudTrailClient'];
+
+/** A transport that is opened with the first command. */
+function lazyTransport(openTransport: () => Promise<Transport>): Transport {
+  let pendingTransport: Promise<Transport> | undefined;
+  return {
+    async send(command, beforeSend) {
+      pendingTransport ??= openTransport();
+      return (await pendingTransport).send(command, beforeSend);
+    },
+    destroy: () => void pendingTransport?.then((transport) => transport.destroy()).catch(() => {}),
+  };
+}
+
+function credentialsFor(account: Account | undefined, connection: Connection) {
+  if (connection.credentials) {
+    // The sandbox takes an account's id as its access key.
+    return {
+      credentials: account ? { ...connection.credentials, accessKeyId: account.id } : connection.credentials,
+    };
+  }
+  if (account?.assumeRole) {
+    const { arn, externalId, sessionName } = account.assumeRole;
+    return {
+      credentials: fromTemporaryCredentials({
+        ...(account.profile === undefined
+          ? {}
+          : { masterCredentials: fromIni({ profile: account.profile }) }),
+        params: {
+          RoleArn: arn,
+          RoleSessionName: sessionName ?? 'replikey',
+          ...(externalId === undefined ? {} : { ExternalId: externalId }),
+        },
+      }),
+    };
+  }
+  return account?.profile === undefined ? {} : { credentials: fromIni({ profile: account.profile }) };
+}
+
+/** Who names an endpoint may have no wildcard host names under it; S3 itself takes path style everywhere, too. */
+const hasCustomEndpoint = ({ endpoint }: Connection): boolean =>
+  (endpoint ?? process.env.AWS_ENDPOINT_URL_S3 ?? process.env.AWS_ENDPOINT_URL) !== undefined;

@@ -1,0 +1,192 @@
+import { randomUUID } from 'node:crypto';
+import { DescribeKeyCommand } from '@aws-sdk/client-kms';
+import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3';
+import type { AwsClient } from '../aws/client.ts';
+import { formatAwsError } from '../aws/errors.ts';
+import { retry } from '../aws/retry.ts';
+import { locationOfSide } from '../core/ids.ts';
+import { EXIT, UserError } from '../errors.ts';
+import type { BucketReplication, Rule, Side } from '../spec/types.ts';
+import {
+  type CanaryEncryption,
+  headCanary,
+  NULL_VERSION_ID,
+  putCanary,
+  removeCanary,
+  UncertainWriteError,
+} from './canary-object.ts';
+
+/** What a canary found: one object, written under one rule. */
+export interface CanaryResult extends CanaryEncryption {
+  pair: string;
+  rule: string;
+  key: string;
+  result: 'replicated' | 'failed' | 'timeout' | 'skipped';
+  /** From the answer to the put until the replica was seen, in milliseconds. */
+  latencyMs?: number;
+  /** For everything but a success: what is wrong, and what to do. */
+  why?: string;
+  /** Versions that could not be removed again. */
+  left?: string[];
+}
+
+export interface CanaryOptions {
+  aws: AwsClient;
+  /** All pairs: what is written into a source arrives in the destinations of others that share it, too. */
+  pairs: readonly BucketReplication[];
+  /** How long to wait for the replica, in milliseconds. */
+  timeoutMs: number;
+  signal?: AbortSignal;
+  onResult?: (result: CanaryResult) => void;
+}
+
+/** Write canaries under every rule of a pair, watch them arrive, and remove every version again, whatever happens. */
+export async function runCanaries(pair: BucketReplication, options: CanaryOptions): Promise<CanaryResult[]> {
+  const results = isManagedPair(pair)
+    ? await runPairCanaries(pair, options)
+    : pair.rules.map((rule) => skippedCanary(pair, rule, 'there are no credentials for one of its accounts'));
+  for (const result of results) options.onResult?.(result);
+  return results;
+}
+
+const isManagedPair = ({ source, destination }: BucketReplication): boolean =>
+  source.managed && destination.managed;
+
+async function runPairCanaries(pair: BucketReplication, options: CanaryOptions): Promise<CanaryResult[]> {
+  const keyArns = {
+    source: await fetchKeyArn(pair.source, options.aws),
+    destination: await fetchKeyArn(pair.destination, options.aws),
+  };
+  const runs = pair.rules.flatMap((rule) =>
+    rule.enabled
+      ? canaryEncryptionsOf(rule).map((encryption) => runCanary(pair, rule, encryption, keyArns, options))
+      : [Promise.resolve(skippedCanary(pair, rule, 'the rule is disabled'))],
+  );
+  return Promise.all(runs);
+}
+
+/** An object's encryption context depends on its Bucket Key, so that one sort says nothing of the other. */
+const canaryEncryptionsOf = (rule: Rule): CanaryEncryption[] =>
+  rule.sseKmsEncryptedObjects
+    ? [
+        { sseAlgorithm: 'aws:kms', bucketKey: true },
+        { sseAlgorithm: 'aws:kms', bucketKey: false },
+      ]
+    : [{ sseAlgorithm: 'AES256', bucketKey: false }];
+
+const skippedCanary = (pair: BucketReplication, rule: Rule, reason: string): CanaryResult => ({
+  pair: pair.name,
+  rule: rule.name,
+  bucketKey: false,
+  sseAlgorithm: 'aws:kms',
+  key: '',
+  result: 'skipped',
+  why: reason,
+});
+
+async function runCanary(
+  pair: BucketReplication,
+  rule: Rule,
+  encryption: CanaryEncryption,
+  keyArns: { source: string; destination: string },
+  options: CanaryOptions,
+): Promise<CanaryResult> {
+  const { aws } = options;
+  const key = `${rule.prefix}.replikey-canary/${randomUUID()}`;
+  const identity = { pair: pair.name, rule: rule.name, ...encryption, key };
+  const leftVersions: string[] = [];
+  let version: string | undefined;
+  let outcome: CanaryResult;
+  try {
+    version = await putCanary(pair.source, key, encryption, keyArns.source, rule.tags, aws);
+    const writtenAt = performance.now();
+    if (version === NULL_VERSION_ID) {
+      throw new Error(`${pair.source.bucket} gave the canary no version id: versioning is not enabled`);
+    }
+    const replica = await waitForReplica(pair, key, version, options);
+    const problem = replicaProblem(
+      replica,
+      encryption.sseAlgorithm === 'AES256' ? undefined : keyArns.destination,
+    );
+    outcome = problem
+      ? { ...identity, result: 'failed', why: problem }
+      : { ...identity, result: 'replicated', latencyMs: Math.round(performance.now() - writtenAt) };
+  } catch (error) {
+    if (error instanceof UncertainWriteError) leftVersions.push(error.description);
+    outcome = {
+      ...identity,
+      result: error instanceof ReplicaPendingError ? 'timeout' : 'failed',
+      why: error instanceof Error ? error.message : String(error),
+    };
+  }
+  if (version !== undefined) {
+    leftVersions.push(
+      ...(await removeCanary(receivingSides(pair, options.pairs), key, version, aws.uninterruptible())),
+    );
+  }
+  return leftVersions.length === 0 ? outcome : { ...outcome, left: leftVersions };
+}
+
+/** The replica, once both sides say that it has arrived. */
+async function waitForReplica(
+  pair: BucketReplication,
+  key: string,
+  version: string,
+  { aws, timeoutMs, signal }: CanaryOptions,
+): Promise<HeadObjectCommandOutput> {
+  const readReplica = async (): Promise<HeadObjectCommandOutput> => {
+    const source = await headCanary(pair.source, key, version, aws);
+    const status = source?.ReplicationStatus;
+    if (status === 'FAILED') {
+      throw new Error(
+        'S3 gave up on it (FAILED), and will not try it again: reconcile doctor looks for the cause',
+      );
+    }
+    if (status === undefined) {
+      throw new Error('no rule took it: the object has no replication status');
+    }
+    // COMPLETE is another spelling of the same in the API.
+    if (status !== 'COMPLETED' && status !== 'COMPLETE')
+      throw new ReplicaPendingError(`still ${status} after ${timeoutMs / 1000} s`);
+    const replica = await headCanary(pair.destination, key, version, aws);
+    if (!replica) throw new ReplicaPendingError('COMPLETED at the source, but the replica is not to be seen');
+    return replica;
+  };
+  const shouldRetry = (error: Error) => error instanceof ReplicaPendingError;
+  return retry(readReplica, { timeoutMs: timeoutMs, maxDelayMs: 5_000, signal, shouldRetry });
+}
+
+class ReplicaPendingError extends Error {}
+
+/** Why a replica is not what was declared, if so. */
+function replicaProblem(replica: HeadObjectCommandOutput, keyArn: string | undefined): string | undefined {
+  if (replica.ReplicationStatus !== 'REPLICA') {
+    return `the object at the destination is no replica (its status is ${replica.ReplicationStatus ?? 'absent'})`;
+  }
+  if (replica.SSEKMSKeyId !== keyArn) {
+    return `the replica is encrypted under ${replica.SSEKMSKeyId ?? 'no KMS key'}, not under ${keyArn ?? 'none'}`;
+  }
+  return undefined;
+}
+
+/** Every bucket that a canary of a pair arrives in. */
+function receivingSides(pair: BucketReplication, pairs: readonly BucketReplication[]): Side[] {
+  const siblings = pairs.filter(
+    (sibling) => sibling.source.bucket === pair.source.bucket && isManagedPair(sibling),
+  );
+  const sides = [pair.source, pair.destination, ...siblings.map((sibling) => sibling.destination)];
+  return [...new Map(sides.map((side) => [side.bucket, side])).values()];
+}
+
+async function fetchKeyArn(side: Side, aws: AwsClient): Promise<string> {
+  if ('arn' in side.key) return side.key.arn;
+  const location = locationOfSide(side);
+  try {
+    const { KeyMetadata } = await aws.send(location, new DescribeKeyCommand({ KeyId: side.key.alias }));
+    return KeyMetadata?.Arn ?? '';
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    const reason = formatAwsError(error, 'kms:DescribeKey', location);
+    throw new UserError(EXIT.failed, `${reason}; converge first: reconcile --once`, { cause: error });
+  }
+}

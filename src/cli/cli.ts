@@ -1,0 +1,90 @@
+import { setImmediate } from 'node:timers/promises';
+import { CommanderError } from 'commander';
+import { EXIT, UserError } from '../errors.ts';
+import { safeJson } from '../report/json-text.ts';
+import { escapeUnprintable } from '../util/escape.ts';
+import { systemErrorReason } from '../util/system-error.ts';
+import type { Io } from './io.ts';
+import { withSandboxDir } from './options.ts';
+import { buildProgram, suggestCommand } from './program.ts';
+
+/**
+ * Run one command line. Returns the exit code; nothing here ends the process.
+ */
+export async function runCommandLine(argv: readonly string[], io: Io): Promise<number> {
+  const isOutputLost = watchOutput(io);
+  const code = await runCommand(argv, io);
+  // That the last write failed is known a turn later.
+  await setImmediate();
+  return isOutputLost() && (code === EXIT.ok || code === EXIT.changes) ? EXIT.failed : code;
+}
+
+/**
+ * Work that is under way goes on where what is told of it can no longer be written. That a reader went away, as with
+ * `reconcile … | head`, is no failure of ours; that a result is lost, as on a full disk, is one.
+ */
+function watchOutput(io: Io): () => boolean {
+  let isOutputLost = false;
+  io.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE' || isOutputLost) return;
+    isOutputLost = true;
+    io.stderr.write(`standard output cannot be written: ${systemErrorReason(error)}\n`);
+  });
+  // There is nowhere left to say so.
+  io.stderr.on('error', () => {});
+  return () => isOutputLost;
+}
+
+async function runCommand(argv: readonly string[], io: Io): Promise<number> {
+  let code: number = EXIT.ok;
+  const program = buildProgram(io, (result) => {
+    code = result;
+  });
+  try {
+    await program.parseAsync(rewriteHelpCommand(argv).map(withSandboxDir), { from: 'user' });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok;
+    const { exitCode, message } = describeFailure(error, argv.includes('--debug'));
+    // Commander has told its own errors already; but not that the options are those of a command that was misspelt.
+    const suggestion = error instanceof CommanderError ? suggestCommand(program, argv[0]) : undefined;
+    if (suggestion) io.stderr.write(`(did you mean reconcile ${suggestion}?)\n`);
+    if (!(error instanceof CommanderError)) io.stderr.write(`${message}\n`);
+    const format = requestedFormat(argv);
+    if (format === 'json') io.stdout.write(`${safeJson(failureDocument(exitCode, message), 2)}\n`);
+    if (format === 'ndjson') io.stdout.write(`${safeJson(failureLine(exitCode, message))}\n`);
+    return exitCode;
+  }
+}
+
+/** `reconcile help plan` is `reconcile plan --help`, as in other programs. */
+const rewriteHelpCommand = (argv: readonly string[]): readonly string[] =>
+  argv[0] === 'help' ? [...argv.slice(1), '--help'] : argv;
+
+/** What ended a run, for a person, and the exit code that goes with it. */
+function describeFailure(error: unknown, debug: boolean): { exitCode: number; message: string } {
+  if (error instanceof CommanderError) return { exitCode: EXIT.usage, message: error.message };
+  const errorMessage = error instanceof Error ? error.message : String(error);
+  const message = debug && error instanceof Error ? (error.stack ?? errorMessage) : errorMessage;
+  const lines = message.split('\n').map(escapeUnprintable).join('\n');
+  if (error instanceof UserError) return { exitCode: error.exitCode, message: lines };
+  const advice = debug ? '' : '\nThis is a fault of replikey itself; --debug shows where.';
+  return { exitCode: EXIT.failed, message: `${lines}${advice}` };
+}
+
+const failureDocument = (exitCode: number, message: string) => ({ format: 1, error: { exitCode, message } });
+
+const failureLine = (exitCode: number, message: string) => ({
+  format: 1,
+  type: 'error',
+  time: new Date().toISOString(),
+  message,
+  error: { exitCode, message },
+});
+
+/** The form of output that was asked for, also where the command line is not fit to be parsed. */
+function requestedFormat(argv: readonly string[]): string | undefined {
+  const index = argv.findIndex((word) => /^(-o|--output)/.test(word));
+  const [word = '', next] = argv.slice(index < 0 ? argv.length : index);
+  return word === '-o' || word === '--output' ? next : word.replace(/^(-o|--output=)/, '');
+}

@@ -1,0 +1,57 @@
+import { EXIT, UserError } from '../../errors.ts';
+import { discoverReplication, listBucketNames } from '../../import/discover.ts';
+import { renderSpecs } from '../../import/render-yaml.ts';
+import type { DiscoveredReplication } from '../../import/types.ts';
+import type { Io } from '../io.ts';
+import type { ImportOptions } from '../options.ts';
+import { openSession } from '../session.ts';
+
+/** `reconcile import`: specs for what exists. */
+export async function runImport(options: ImportOptions, io: Io, signal: AbortSignal): Promise<number> {
+  if (!options.all && options.bucket.length === 0)
+    throw new UserError(
+      EXIT.usage,
+      'name a bucket: reconcile import --bucket acme-tax, or --all for every one',
+    );
+  const noSpecs = { pairs: [], accounts: [], limits: {}, variables: [] };
+  const session = await openSession(noSpecs, options, io, signal);
+  try {
+    const aws = session.aws.readOnly();
+    const bucketNames = options.all ? await listBucketNames(aws, { region: options.region }) : options.bucket;
+    const replications: DiscoveredReplication[] = [];
+    for (const bucketName of bucketNames) {
+      const replication = await discoverReplication(aws, bucketName, options.region).catch(
+        (error: unknown) => {
+          if (error instanceof UserError) throw error;
+          throw new UserError(
+            EXIT.failed,
+            `the bucket ${bucketName} cannot be read: ${bucketErrorReason(error)}`,
+            {
+              cause: error,
+            },
+          );
+        },
+      );
+      if (replication) replications.push(replication);
+      else if (!options.all)
+        throw new UserError(EXIT.failed, `the bucket ${bucketName} has no replication configuration`);
+    }
+    if (replications.length === 0)
+      throw new UserError(
+        EXIT.failed,
+        `none of ${bucketNames.length} buckets has a replication configuration`,
+      );
+    io.stdout.write(renderSpecs(replications));
+    return EXIT.ok;
+  } finally {
+    await session.close();
+  }
+}
+
+/** HEAD answers have no body to say more in than a status. */
+function bucketErrorReason(error: unknown): string {
+  const status = (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
+  if (status === 404) return 'there is none of that name';
+  if (status === 403) return 'it belongs to another account, or these credentials lack the permission';
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}

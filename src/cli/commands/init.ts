@@ -1,0 +1,182 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { EXIT, UserError } from '../../errors.ts';
+import { formatProblems } from '../../spec/format-problems.ts';
+import { buildJsonSchema } from '../../spec/json-schema.ts';
+import { loadSpecs } from '../../spec/load.ts';
+import {
+  renderStarterSpec,
+  STARTER_QUESTIONS,
+  type StarterQuestion,
+  type StarterSpec,
+} from '../../spec/starter-spec.ts';
+import { escapeUnprintable } from '../../util/escape.ts';
+import { shellQuote } from '../../util/shell-quote.ts';
+import { writeNewFile } from '../../util/write-new-file.ts';
+import type { Io } from '../io.ts';
+import type { InitOptions } from '../options.ts';
+
+const SCHEMA_FILE = 'replikey.schema.json';
+
+type PartialFirstSpec = Partial<StarterSpec>;
+
+/** `reconcile init`: a first spec, and the schema beside it by which an editor completes and checks it. */
+export async function runInit(
+  file: string | undefined,
+  options: InitOptions,
+  io: Io,
+  signal: AbortSignal,
+): Promise<number> {
+  rejectIf(file === undefined ? undefined : targetProblem(file));
+  const { spec, target } = await completeAnswers(file, answersFromOptions(options), io, signal);
+  const text = renderStarterSpec(spec, SCHEMA_FILE);
+  await assertValidSpec(text);
+  const schema = path.join(path.dirname(target), SCHEMA_FILE);
+  if (!(await writeNewFile(target, text))) rejectIf(fileExistsMessage(target));
+  // One that is there may be of another version, and is somebody's choice.
+  await writeNewFile(schema, `${JSON.stringify(buildJsonSchema(), null, 2)}\n`);
+  const quotedTarget = shellQuote(target);
+  io.stdout.write(`${escapeUnprintable(target)} is written; your editor checks it by ${escapeUnprintable(schema)}.
+
+Next, rehearse it on this machine, without an AWS account:
+  reconcile --once ${escapeUnprintable(quotedTarget)} --sandbox
+And then see what it would change in AWS:
+  reconcile --dry-run ${escapeUnprintable(quotedTarget)}
+`);
+  return EXIT.ok;
+}
+
+function rejectIf(problem: string | undefined): void {
+  if (problem !== undefined) throw new UserError(EXIT.usage, problem);
+}
+
+/** Why a file is none that a spec can be written to. */
+function targetProblem(file: string): string | undefined {
+  if (!/\.ya?ml$/.test(file)) return `${file}: specs are read from files that end in .yaml or .yml`;
+  return existsSync(file) ? fileExistsMessage(file) : undefined;
+}
+
+const fileExistsMessage = (file: string): string =>
+  `${file} is there already, and is left as it is: name another file`;
+
+/** What the options say beforehand. */
+function answersFromOptions(options: InitOptions): PartialFirstSpec {
+  const { bucket, region, key, prefix, name } = options;
+  const valuesByFlag: Record<string, readonly string[]> = {
+    '--bucket': bucket,
+    '--region': region,
+    '--key': key,
+    '--prefix': prefix === undefined ? [] : [prefix],
+    '--name': name === undefined ? [] : [name],
+  };
+  const answers: PartialFirstSpec = {};
+  for (const [flag, values] of Object.entries(valuesByFlag)) {
+    const questions = STARTER_QUESTIONS.filter((question) => question.flag === flag);
+    if (values.length > questions.length)
+      rejectIf(`${flag} is given at most ${questions.length} times: for the source, and for the destination`);
+    values.forEach((value, index) => {
+      const question = questions[index];
+      if (question) answers[question.key] = value;
+    });
+  }
+  for (const { key: questionKey, flag, check } of STARTER_QUESTIONS) {
+    const problem = answers[questionKey] === undefined ? undefined : check(answers[questionKey], answers);
+    rejectIf(problem === undefined ? undefined : `${flag} ${answers[questionKey]}: ${problem}`);
+  }
+  return answers;
+}
+
+/** All answers, and the file: asked for on a terminal where the options leave something open, and else as offered. */
+async function completeAnswers(
+  file: string | undefined,
+  answers: PartialFirstSpec,
+  io: Io,
+  signal: AbortSignal,
+): Promise<{ spec: StarterSpec; target: string }> {
+  const homeRegion = io.env.AWS_REGION ?? io.env.AWS_DEFAULT_REGION ?? 'us-east-1';
+  const defaults = fillDefaults(answers, homeRegion);
+  if (defaults.missing.length === 0)
+    return { spec: defaults.spec, target: file ?? defaultFile(defaults.spec.name) };
+  if (!io.stdin.isTTY || !io.stderr.isTTY) {
+    // What follows from the source bucket is not missing for itself.
+    const missingWithSource = fillDefaults(
+      { ...answers, source: answers.source ?? 'any' },
+      homeRegion,
+    ).missing;
+    const missing = defaults.missing
+      .filter((question) => question.key === 'source' || missingWithSource.includes(question))
+      .map(questionLabel)
+      .join(', ');
+    throw new UserError(
+      EXIT.usage,
+      `nobody can be asked here, and this is missing: ${missing}\nfor example: ${INIT_EXAMPLE}`,
+    );
+  }
+  const prompter = createPrompter(io, signal);
+  try {
+    for (const { key, prompt: ask, defaultAnswer: offer, check } of STARTER_QUESTIONS)
+      answers[key] ??= await prompter.ask(ask, offer(answers, homeRegion), (answer) =>
+        check(answer, answers),
+      );
+    const spec = answers as StarterSpec;
+    return { spec, target: file ?? (await prompter.ask('File', defaultFile(spec.name), targetProblem)) };
+  } finally {
+    prompter.close();
+  }
+}
+
+function questionLabel({ flag, key }: StarterQuestion): string {
+  const [side] = /^(source|destination)/.exec(key) ?? [];
+  return side === undefined ? flag : `${flag} of the ${side}`;
+}
+
+const INIT_EXAMPLE =
+  'reconcile init --bucket acme-tax --region us-east-1 --bucket acme-tax-replica --region us-west-2';
+
+const defaultFile = (name: string): string => path.join('specs', `${name}.yaml`);
+
+/** What is known and what follows from it, without a guess. */
+function fillDefaults(
+  answers: PartialFirstSpec,
+  homeRegion: string,
+): { spec: StarterSpec; missing: StarterQuestion[] } {
+  const spec = { ...answers };
+  const missing: StarterQuestion[] = [];
+  for (const question of STARTER_QUESTIONS) {
+    const { key, defaultAnswer: offer, isGuess } = question;
+    const value = spec[key] ?? (isGuess ? undefined : offer(spec, homeRegion));
+    if (value === undefined) missing.push(question);
+    else spec[key] = value;
+  }
+  return { spec: spec as StarterSpec, missing };
+}
+
+/** Questions and answers, line by line; the terminal itself edits the line. */
+function createPrompter(io: Io, signal: AbortSignal) {
+  const terminal = createInterface({ input: io.stdin, output: io.stderr, terminal: false, signal });
+  const lines = terminal[Symbol.asyncIterator]();
+  return {
+    /** Ask until an answer will do. */
+    async ask(question: string, fallback: string | undefined, check: (answer: string) => string | undefined) {
+      for (;;) {
+        const hint = fallback === undefined ? '' : ` [${fallback === '' ? 'everything' : fallback}]`;
+        io.stderr.write(escapeUnprintable(`${question}${hint}: `));
+        const { value, done } = await lines.next();
+        signal.throwIfAborted();
+        if (done) throw new UserError(EXIT.usage, '\nnot all was answered: nothing was written');
+        const answer = value.trim() || fallback;
+        const problem = answer === undefined ? 'there must be something here' : check(answer);
+        if (answer !== undefined && problem === undefined) return answer;
+        io.stderr.write(`  ${escapeUnprintable(problem ?? '')}\n`);
+      }
+    },
+    close: () => terminal.close(),
+  };
+}
+
+/** What each answer alone does not show: two keys that differ in their account, and whatever else specs are checked for. */
+async function assertValidSpec(text: string): Promise<void> {
+  const { specs, problems } = await loadSpecs(['-'], async () => text);
+  if (!specs) rejectIf(`this makes no valid spec, and nothing was written:\n${formatProblems(problems)}`);
+}

@@ -1,0 +1,273 @@
+import { hostname } from 'node:os';
+import manifest from '../../../package.json' with { type: 'json' };
+import { type AwsClient, type AwsClientOptions, createAwsClient } from '../../aws/client.ts';
+import { createSdkClients } from '../../aws/sdk-clients.ts';
+import { type ControllerOptions, createController } from '../../controller/controller.ts';
+import { attemptTimeoutOf } from '../../controller/leader-election.ts';
+import { LEASE_NAME } from '../../controller/leadership.ts';
+import { createMetrics } from '../../controller/metrics.ts';
+import { createRoutes } from '../../controller/routes.ts';
+import { type ControllerServer, startControllerServer } from '../../controller/server.ts';
+import { type SpecWatcher, watchSpecs } from '../../controller/spec-watcher.ts';
+import type { WorkItem } from '../../controller/work-items.ts';
+import { EXIT, UserError } from '../../errors.ts';
+import { kinds } from '../../kinds/index.ts';
+import { createKubernetesApi, isInCluster, type KubernetesApi } from '../../kubernetes/api.ts';
+import { type Cluster, watchCluster } from '../../kubernetes/cluster.ts';
+import { createLog, type Log } from '../../log.ts';
+import { isColourEnabled } from '../../report/paint.ts';
+import type { Sandbox } from '../../sandbox/server.ts';
+import { parseLabelSelector, SelectionError } from '../../spec/select.ts';
+import type { Specs } from '../../spec/types.ts';
+import { systemClock } from '../../util/clock.ts';
+import { systemErrorReason } from '../../util/system-error.ts';
+import { leadershipFromOptions, leaseTimes } from '../create-leadership.ts';
+import type { Io } from '../io.ts';
+import { variableInputOf } from '../load-specs.ts';
+import type { RunOptions } from '../options.ts';
+import { rejectInvalidEndpoints, sandboxConnection, startEmbeddedSandbox } from '../session.ts';
+import { InterruptedError } from '../signals.ts';
+import { guardThresholds } from './reconcile.ts';
+
+/** What asks CloudTrail: most never need it. */
+const loadCloudTrail = () => import('../../aws/cloudtrail.ts');
+
+/** Milliseconds between two looks at what is written, where the system gives no notice. */
+const SPEC_POLL_MS = 10_000;
+
+/** `reconcile <paths>`: the controller, until it is stopped. */
+export async function runController(
+  paths: readonly string[],
+  options: RunOptions,
+  io: Io,
+  signal: AbortSignal,
+): Promise<number> {
+  rejectSinglePassOptions(options);
+  rejectInvalidEndpoints(io);
+  const sandbox = options.sandbox === undefined ? undefined : await startEmbeddedSandbox(options.sandbox);
+  try {
+    return await runUntilStopped(paths, options, io, signal, sandbox);
+  } finally {
+    await sandbox?.close();
+  }
+}
+
+/** All but the sandbox, which is there until nothing talks to it any more. */
+async function runUntilStopped(
+  paths: readonly string[],
+  options: RunOptions,
+  io: Io,
+  signal: AbortSignal,
+  sandbox: Sandbox | undefined,
+): Promise<number> {
+  const api = options.source === 'kubernetes' ? await openClusterApi(paths, io) : undefined;
+  const isSelected = selectionFilter(options);
+  const log = createLog(io.stderr, { level: options.logLevel, colour: isColourEnabled(io.stderr, io.env) });
+  const metrics = createMetrics({ version: manifest.version, name: LEASE_NAME, workers: options.workers });
+  const leadership = await leadershipFromOptions(
+    options,
+    io,
+    log,
+    ({ name, isLeader: leads, transitions }) => {
+      metrics.setLeader(name, leads);
+      log.info(
+        { lease: name, transitions },
+        leads ? 'this process leads now' : 'this process does not lead any more',
+      );
+      controller.resync();
+      cluster?.reportAll();
+    },
+  );
+  for (const name of leadership?.leaseNames ?? [LEASE_NAME])
+    metrics.setLeader(name, leadership === undefined);
+  let cluster: Cluster | undefined;
+  const controllerOptions: ControllerOptions = {
+    kinds,
+    clock: systemClock,
+    random: Math.random,
+    log,
+    connect: (specs) =>
+      openAwsClient(specs, {
+        sandbox,
+        signal,
+        // A call that is under way when the lease is lost has ended before another may begin.
+        ...(leadership === undefined ? {} : { timeoutMs: attemptTimeoutOf(leaseTimes(options)) }),
+        onRetry: ({ operation, reason, isThrottle }) => {
+          if (isThrottle) metrics.countThrottle(operation);
+          log.debug({ operation }, `${operation} is tried again: ${reason}`);
+        },
+      }),
+    signal,
+    variableInput: variableInputOf(options, io),
+    loadCloudTrail,
+    intervalMs: options.interval * 1000,
+    ...(options.verifyInterval === undefined ? {} : { verifyIntervalMs: options.verifyInterval * 1000 }),
+    workers: options.workers,
+    waitMs: options.wait * 1000,
+    allow: options.allow,
+    allowUnproven: options.allowUnproven ?? false,
+    thresholds: (limits) => guardThresholds(options, limits),
+    isLeaderFor: (item) => leadership?.isLeaderFor(sourceBucketOf(item)) ?? true,
+    isAssigned: (item) => isSelected(item) && (leadership?.isAssignedTo(sourceBucketOf(item)) ?? true),
+    observer: metrics.observer,
+    onStatusUpdate: (after, before) => cluster?.report(after, before),
+  };
+  const controller = createController(controllerOptions);
+  const stopElection = new AbortController();
+  const election = leadership?.run(stopElection.signal);
+
+  let surfaces: ControllerServer | undefined;
+  let watcher: Pick<SpecWatcher, 'reload' | 'close'> | undefined;
+  const reload = () => void watcher?.reload();
+  try {
+    surfaces =
+      options.listen &&
+      (await startControllerServer(
+        createRoutes({ controller, metrics, signal, settings: controllerOptions }),
+        options.listen,
+      ).catch((error: Error) => {
+        throw new UserError(
+          EXIT.usage,
+          `cannot listen: ${systemErrorReason(error)}; --listen takes another address`,
+        );
+      }));
+    if (surfaces) io.stdout.write(`replikey listens on ${surfaces.url}\n`);
+    if (api)
+      cluster = await watchCluster({
+        api,
+        clock: systemClock,
+        random: Math.random,
+        log,
+        instance: hostname(),
+        controller,
+        isLeaderForBucket: (bucket) => leadership?.isLeaderFor(bucket) ?? true,
+        signal,
+      });
+    watcher =
+      cluster ??
+      (await watchSpecs(paths, {
+        clock: systemClock,
+        pollIntervalMs: SPEC_POLL_MS,
+        onChange: controller.update,
+      }));
+    io.on('SIGHUP', reload);
+    const { pairs, problems } = controller.status();
+    if (!cluster && pairs.length === 0 && problems.length > 0)
+      throw new UserError(EXIT.specs, 'there is no spec that is right to begin with');
+    log.info(
+      { pairs: pairs.length },
+      `looking after ${pairs.length} ${pairs.length === 1 ? 'pair' : 'pairs'}, every ${options.interval} s`,
+    );
+    await untilAborted(signal);
+    if (signal.reason instanceof InterruptedError) log.info(signal.reason.notice);
+    return await shutDown(
+      io,
+      async () => {
+        watcher?.close();
+        await controller.drain();
+        await cluster?.drain();
+        // Only now: nobody else may write while a call of ours is in flight.
+        stopElection.abort();
+        await election;
+        await leadership
+          ?.release()
+          .catch((error: Error) => log.warn(`the lease was not given back: ${error.message}`));
+      },
+      options.grace * 1000,
+      log,
+    );
+  } finally {
+    io.off('SIGHUP', reload);
+    watcher?.close();
+    stopElection.abort();
+    await surfaces?.close();
+  }
+}
+
+function openAwsClient(
+  { accounts, pairs }: Specs,
+  options: Pick<AwsClientOptions, 'onRetry' | 'signal'> & {
+    sandbox: Sandbox | undefined;
+    timeoutMs?: number;
+  },
+): { aws: AwsClient; close(): void } {
+  const { sandbox, timeoutMs, ...rest } = options;
+  const clients = createSdkClients(accounts, {
+    loadCloudTrail,
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(sandbox && sandboxConnection(sandbox)),
+  });
+  const aws = createAwsClient({ ...rest, clients, accounts, region: pairs[0]?.source.region ?? 'us-east-1' });
+  return { aws, close: () => clients.destroy() };
+}
+
+/** @throws UserError where specs cannot come from a cluster. */
+async function openClusterApi(paths: readonly string[], { env }: Io): Promise<KubernetesApi> {
+  if (paths.length > 0) throw new UserError(EXIT.usage, '--source kubernetes reads no files: name no paths');
+  if (!isInCluster(env))
+    throw new UserError(EXIT.usage, '--source kubernetes needs a pod to run in, with a service account');
+  return createKubernetesApi(env).catch((error: Error) => {
+    throw new UserError(EXIT.usage, `--source kubernetes needs a service account: ${error.message}`);
+  });
+}
+
+/** @throws UserError for what only a single pass can do. */
+function rejectSinglePassOptions({
+  output,
+  prune,
+  plan,
+  out,
+  sarif,
+  observed,
+  detailedExitcode,
+}: RunOptions): void {
+  const singlePassOptions = {
+    '--prune': prune,
+    '--plan': plan,
+    '--out': out,
+    '--sarif': sarif,
+    '--observed': observed,
+    '--detailed-exitcode': detailedExitcode,
+    '--output': output === 'text' ? undefined : output,
+  };
+  const [option] = Object.entries(singlePassOptions).find(([, value]) => value !== undefined) ?? [];
+  if (option) throw new UserError(EXIT.usage, `${option} is for a single pass: add --once, or --dry-run`);
+}
+
+/**
+ * The pairs that the command line chooses. A name that no spec has now may be declared later.
+ *
+ * @throws UserError for a selector that cannot be read.
+ */
+function selectionFilter({ only, selector }: RunOptions): (item: WorkItem) => boolean {
+  try {
+    const matches = selector === undefined ? () => true : parseLabelSelector(selector);
+    return ({ key, pairs }) =>
+      (only.length === 0 || only.includes(key)) && pairs.some(({ labels }) => matches(labels));
+  } catch (error) {
+    if (error instanceof SelectionError) throw new UserError(EXIT.usage, error.message);
+    throw error;
+  }
+}
+
+const untilAborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+
+/** End well in time, or say that something is cut off, and cut it off: a call to AWS may take longer than anybody waits. */
+async function shutDown(io: Io, finish: () => Promise<void>, graceMs: number, log: Log): Promise<number> {
+  let cancelTimeout = () => {};
+  const timeout = new Promise<'late'>((resolve) => {
+    cancelTimeout = systemClock.schedule(graceMs, () => resolve('late'));
+  });
+  const outcome = await Promise.race([finish(), timeout]);
+  cancelTimeout();
+  if (outcome !== 'late') return EXIT.ok;
+  log.warn(`what was in flight did not end within ${graceMs / 1000} s; the next run looks how far it came`);
+  return io.exit(EXIT.failed);
+}
+
+/** The bucket by which pairs are parted. */
+const sourceBucketOf = ({ pairs }: WorkItem): string => pairs[0]?.source.bucket ?? '';

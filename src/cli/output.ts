@@ -1,0 +1,113 @@
+import type { CallCounts } from '../aws/client.ts';
+import type { Plan } from '../core/resource.ts';
+import type { Log } from '../log.ts';
+import type { RuleProofSummary } from '../proof/types.ts';
+import type { ApplyEvent } from '../reconcile/apply.ts';
+import type { Outcome } from '../reconcile/reconcile.ts';
+import { ndjsonLines, outcomeJson, type PlanMetadata, planJson } from '../report/json.ts';
+import { safeJson } from '../report/json-text.ts';
+import { planMarkdown } from '../report/markdown.ts';
+import { outcomeText } from '../report/outcome-text.ts';
+import { createPaint } from '../report/paint.ts';
+import { planText } from '../report/plan-text.ts';
+import type { BucketReplication, Variable } from '../spec/types.ts';
+import { escapeUnprintable } from '../util/escape.ts';
+import type { Io } from './io.ts';
+
+/** How a pass is told while it runs, and when it ended. */
+export interface Reporter {
+  plan(plan: Plan, proof: readonly RuleProofSummary[]): void;
+  event(event: ApplyEvent): void;
+  end(outcome: Outcome): void;
+}
+
+/** What there is to know of a pass beside what happens in it. */
+export interface PassInfo {
+  pairs: readonly BucketReplication[];
+  variables: readonly Variable[];
+  dryRun: boolean;
+  /** What is read and changed, in words. */
+  target(): string;
+  /** Whether AWS itself is asked, and no sandbox or observation in its place. */
+  isAws: boolean;
+  about: PlanMetadata;
+  calls: CallCounts;
+  /** Whether to name the API calls that make each change. */
+  explain: boolean;
+  /** The command that applies exactly a plan. */
+  command(plan: Plan): string;
+}
+
+export type OutputFormat = 'text' | 'json' | 'ndjson' | 'markdown';
+
+/** One way of telling for each form of output. What is waited for goes to the log as well, whatever the form. */
+export function createReporter(format: OutputFormat, pass: PassInfo, io: Io, log: Log): Reporter {
+  const { plan, event, end } = REPORTERS[format](pass, io);
+  return {
+    plan: (...args) => plan?.(...args),
+    event(applyEvent) {
+      if (applyEvent.type === 'waiting')
+        log.info(
+          { step: applyEvent.step.id },
+          `waiting for ${applyEvent.waitsFor}, ${applyEvent.untilMs / 1000} s at most`,
+        );
+      event?.(applyEvent);
+    },
+    end,
+  };
+}
+
+type PartialReporter = Pick<Reporter, 'end'> & Partial<Reporter>;
+
+const REPORTERS: Record<OutputFormat, (pass: PassInfo, io: Io) => PartialReporter> = {
+  text: textReporter,
+  json: ({ dryRun, about, calls }, io) => ({
+    end(outcome) {
+      const value = dryRun
+        ? planJson(outcome.plan, outcome.proof, { ...about, refused: outcome.refusals })
+        : outcomeJson(outcome, calls, about);
+      io.stdout.write(`${safeJson(value, 2)}\n`);
+    },
+  }),
+  ndjson: ({ about, calls }, io) => {
+    const write = (value: object) =>
+      io.stdout.write(`${safeJson({ format: 1, time: new Date().toISOString(), ...value })}\n`);
+    return {
+      plan: (plan, proof) => write(ndjsonLines.plan(plan, proof, about)),
+      event: (event) => write(ndjsonLines.event(event)),
+      end: (outcome) => write(ndjsonLines.outcome(outcome, calls)),
+    };
+  },
+  markdown: ({ pairs, variables, command, target, isAws }, io) => ({
+    end(outcome) {
+      const nonAwsTarget = isAws ? {} : { nonAwsTarget: target() };
+      const report = { ...outcome, ...nonAwsTarget, pairs, variables, command: command(outcome.plan) };
+      io.stdout.write(`${planMarkdown(report)}\n`);
+    },
+  }),
+};
+
+/** For people: the plan, a line a change when it happens, and how it ended. */
+function textReporter({ pairs, variables, dryRun, target, explain }: PassInfo, io: Io): PartialReporter {
+  const paint = createPaint(io.stdout, io.env);
+  const style = { paint, width: outputWidth(io.stdout), explain };
+  const marks = { applied: paint.green('✓'), failed: paint.red('✗') };
+  return {
+    plan: (plan, proof) =>
+      io.stdout.write(`${paint.dim(target())}\n\n${planText(plan, pairs, proof, style, variables)}\n`),
+    event({ type, step }) {
+      // What was skipped is told at the end, with the reason that it shares with others.
+      if (type === 'applied')
+        io.stdout.write(`${marks.applied} ${step.action}d ${escapeUnprintable(step.id)}\n`);
+      if (type === 'failed') io.stdout.write(`${marks.failed} failed ${escapeUnprintable(step.id)}\n`);
+    },
+    end(outcome) {
+      const dryRunNote = outcome.plan.waves.length > 0 ? 'Nothing was changed: this was a dry run.' : '';
+      const summary = dryRun ? dryRunNote : outcomeText(outcome, paint);
+      if (summary) io.stdout.write(`\n${summary}\n`);
+    },
+  };
+}
+
+/** As wide as the terminal, but no line so long that it is hard to read; elsewhere what fits everywhere. */
+const outputWidth = ({ columns = 80 }: { columns?: number }): number => Math.min(Math.max(columns, 60), 120);

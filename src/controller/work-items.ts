@@ -1,0 +1,50 @@
+import { createHash } from 'node:crypto';
+import { desiredResources } from '../core/desired.ts';
+import type { Id, Kind } from '../core/resource.ts';
+import { reverseNameOf } from '../spec/bidirectional.ts';
+import type { BucketReplication, Specs } from '../spec/types.ts';
+import { canonicalJson } from '../util/canonical-json.ts';
+
+/** What the queue holds: the name of a spec, for both ways of a two-way one. */
+export interface WorkItem {
+  key: string;
+  pairs: BucketReplication[];
+  /** Digest of what is declared, wherever in the YAML it stands. */
+  generation: string;
+}
+
+export function toWorkItems({ pairs, accounts }: Specs): Map<string, WorkItem> {
+  const forwardByReverse = new Map(pairs.map(({ name }) => [reverseNameOf(name), name]));
+  const byKey = new Map<string, BucketReplication[]>();
+  const names = new Set(pairs.map(({ name }) => name));
+  for (const pair of pairs) {
+    const forward = forwardByReverse.get(pair.name);
+    const key = forward !== undefined && names.has(forward) ? forward : pair.name;
+    byKey.set(key, [...(byKey.get(key) ?? []), pair]);
+  }
+  const withoutPositions = ({ positions: _, ...rest }: { positions: unknown }) => rest;
+  const accountSettings = accounts.map(withoutPositions);
+  return new Map(
+    [...byKey].map(([key, itemPairs]) => {
+      const declaration = canonicalJson([itemPairs.map(withoutPositions), accountSettings]);
+      const generation = createHash('sha256').update(declaration).digest('hex').slice(0, 16);
+      return [key, { key, pairs: itemPairs, generation }];
+    }),
+  );
+}
+
+/** By key, the resources that other keys want as well: a document that two would write at once keeps what one wrote. */
+export function sharedResources(specs: Specs, kinds: ReadonlyMap<string, Kind>): Map<string, Id[]> {
+  const keyOf = new Map(
+    [...toWorkItems(specs).values()].flatMap(({ key, pairs }) =>
+      pairs.map(({ name }) => [name, key] as const),
+    ),
+  );
+  const result = new Map<string, Id[]>();
+  for (const { id, declaredBy: pairs } of desiredResources(specs.pairs, [...kinds.values()])) {
+    const keys = new Set(pairs.flatMap((name) => keyOf.get(name) ?? []));
+    if (keys.size < 2) continue;
+    for (const key of keys) result.set(key, [...(result.get(key) ?? []), id]);
+  }
+  return result;
+}

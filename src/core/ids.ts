@@ -1,0 +1,65 @@
+import type { BucketReplication, Position, Side } from '../spec/types.ts';
+import type { Id, Location } from './resource.ts';
+
+/** Ids of resources: a name, with account and Region where the name alone is not unique. */
+
+/** Bucket names are unique in the world. */
+export const bucketResourceId = (kind: string, bucket: string): Id => `${kind}/${bucket}`;
+
+/** Aliases are unique in an account and Region; an ARN says it all. */
+export function keyResourceId(side: Side, kind = 'kms.key'): Id {
+  if ('arn' in side.key) return keyArnResourceId(side.key.arn, kind);
+  return `${kind}/${side.key.alias}@${[side.account, side.region].filter(Boolean).join('/')}`;
+}
+
+export const keyArnResourceId = (arn: string, kind = 'kms.key-policy'): Id => `${kind}/${arn}`;
+
+/** Roles are unique in an account; the role of a pair is its source's. */
+export function roleResourceId(pair: BucketReplication, kind = 'iam.role'): Id {
+  if ('arn' in pair.role) return `${kind}/${pair.role.arn}`;
+  return namedRoleResourceId(pair.role.name, pair.source.account, kind);
+}
+
+export const namedRoleResourceId = (name: string, account: string | undefined, kind: string): Id =>
+  `${kind}/${[name, account].filter(Boolean).join('@')}`;
+
+export function locationOfSide(side: Side): Location {
+  return side.account === undefined
+    ? { region: side.region }
+    : { account: side.account, region: side.region };
+}
+
+/** The name in an id, without the account and the Region that make it the only one. */
+export function nameFromId(id: Id, { account, region }: Location): string {
+  const name = id.slice(id.indexOf('/') + 1);
+  const qualifier = [[account, region].filter(Boolean).join('/'), account].find((candidate) =>
+    name.endsWith(`@${candidate}`),
+  );
+  return qualifier === undefined ? name : name.slice(0, -qualifier.length - 1);
+}
+
+/** Rule ids tell ours from foreign ones, and whose ours are. */
+export const toRuleId = (pair: string, rule: string): string => `replikey/${pair}/${rule}`;
+
+export const isReplikeyRule = (id: string | undefined): boolean => id?.startsWith('replikey/') ?? false;
+
+/** The spec that a rule of ours is of. */
+export const specNameOfRule = (id: string): string => id.split('/')[1] ?? '';
+
+/** Where in the YAML a path of a spec stands, or the nearest path around it that does. */
+export function positionOfPath(pair: BucketReplication, path: string): Position {
+  const exact = pair.positions[path];
+  if (exact) return exact;
+  const parentPath = path.replace(/(\.[^.[]+|\[\d+\])$/, '');
+  return parentPath === path ? (pair.positions[''] ?? NO_POSITION) : positionOfPath(pair, parentPath);
+}
+
+/** The position of what no YAML asks for. */
+export const NO_POSITION: Position = { file: '', line: 1, column: 1 };
+
+/** The tags on everything that we create: that it is ours, and for which specs it was made. */
+export const MANAGED_BY_TAG = 'replikey:managed-by';
+export const SPEC_TAG = 'replikey:spec';
+
+/** The tag of a role, with the name of a spec after it, that records what the spec said: Retain or Remove. */
+export const DELETION_TAG_PREFIX = 'replikey:deletion:';

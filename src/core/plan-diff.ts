@@ -1,0 +1,52 @@
+import { canonicalJson, compareCodeUnits } from '../util/canonical-json.ts';
+import { formatPointer } from '../util/json-pointer.ts';
+import type { Blocked, Id, Plan, Step } from './resource.ts';
+
+/** How one plan differs from another, step by step: what somebody who approved the first has not seen. */
+export function diffPlans(approved: Plan, current: Plan): { step: Id; message: string }[] {
+  const [approvedEntries, currentEntries] = [entriesById(approved), entriesById(current)];
+  const ids = [...new Set([...approvedEntries.keys(), ...currentEntries.keys()])].sort(compareCodeUnits);
+  return ids.flatMap((id) => {
+    const message = describeChange(approvedEntries.get(id), currentEntries.get(id));
+    return message === undefined ? [] : [{ step: id, message }];
+  });
+}
+
+type PlanEntry = { step?: Step; blocked?: Blocked };
+
+function entriesById({ waves, blocked }: Plan): Map<Id, PlanEntry> {
+  return new Map<Id, PlanEntry>([
+    ...waves.flat().map((step): [Id, PlanEntry] => [step.id, { step }]),
+    ...blocked.map((item): [Id, PlanEntry] => [item.id, { blocked: item }]),
+  ]);
+}
+
+function describeChange(before: PlanEntry | undefined, after: PlanEntry | undefined): string | undefined {
+  if (after?.blocked) {
+    const sameReason = before?.blocked?.why === after.blocked.why;
+    return sameReason ? undefined : `is blocked now: ${after.blocked.why}`;
+  }
+  if (!after?.step)
+    return before?.blocked ? 'is not blocked any more' : 'is as declared now, without this plan';
+  if (!before?.step) return `would be ${after.step.action}d now`;
+  if (before.step.action !== after.step.action)
+    return `would be ${after.step.action}d now, not ${before.step.action}d`;
+  const paths = changedPaths(before.step, after.step);
+  if (paths.length > 0) return `other changes of ${paths.join(', ')}`;
+  return canonicalJson(stepWithoutPosition(before.step)) === canonicalJson(stepWithoutPosition(after.step))
+    ? undefined
+    : 'other reasons, risks or order';
+}
+
+const stepWithoutPosition = ({ from: _, ...step }: Step): object => step;
+
+/** The fields that would be set to something else, or come from something else. */
+function changedPaths(before: Step, after: Step): string[] {
+  const fieldsByPath = ({ patch, before: previousValues }: Step) =>
+    new Map(
+      patch.map((operation) => [operation.path, canonicalJson([operation, previousValues[operation.path]])]),
+    );
+  const [fieldsBefore, fieldsAfter] = [fieldsByPath(before), fieldsByPath(after)];
+  const paths = [...new Set([...fieldsBefore.keys(), ...fieldsAfter.keys()])].sort(compareCodeUnits);
+  return paths.filter((path) => fieldsBefore.get(path) !== fieldsAfter.get(path)).map(formatPointer);
+}

@@ -1,0 +1,113 @@
+import { formatAwsError } from '../aws/errors.ts';
+import { type Facts, factValue } from '../core/facts.ts';
+import type { Aws } from '../core/resource.ts';
+import { UserError } from '../errors.ts';
+import { addKeyFacts, collectReplicationFacts } from '../facts/collect.ts';
+import type { Locations } from '../facts/locations.ts';
+import { readSampledObject, type SampledObject, sampleObjects } from '../facts/object-sample.ts';
+import { accountOfArn } from '../iam/context.ts';
+import { explainObject, type ObjectProof } from '../proof/explain-object.ts';
+import { proveRules } from '../proof/prove.ts';
+import { type RuleContext, ruleBucketOf, ruleContextOf, rulePrefixOf } from '../proof/rule-context.ts';
+import type { RuleProof } from '../proof/types.ts';
+import { type ObjectStatusReport, reportObjectStatus, reportUnreadableObjects } from './object-status.ts';
+
+/** What a doctor finds: the proof of each rule that exists, and how the objects fare. */
+export interface Diagnosis {
+  proofs: RuleProof[];
+  objects: ObjectStatusReport[];
+}
+
+export interface DiagnoseOptions {
+  locations: Locations;
+  /** How many objects of each bucket to look at; 0: none. */
+  sampleSize: number;
+  now: Date;
+}
+
+/** Examine the replication of some source buckets, with the most recent objects of each. */
+export async function diagnose(
+  aws: Aws,
+  buckets: readonly string[],
+  { locations, sampleSize, now }: DiagnoseOptions,
+): Promise<Diagnosis> {
+  const replicationFacts = await collectReplicationFacts(aws, buckets, locations);
+  const samples = await Promise.all(
+    buckets.map(async (bucket) => ({
+      bucket,
+      ...(await sampleForRules(aws, replicationFacts, bucket, locations, sampleSize)),
+    })),
+  );
+  const keys = samples.flatMap(({ objects }) => objects.flatMap(kmsKeyArnsOf));
+  const facts = await addKeyFacts(aws, replicationFacts, keys, locations);
+  return {
+    // Replicas of other buckets are not replicated on, so that their keys are of no concern.
+    proofs: samples.flatMap(({ bucket, objects }) =>
+      proveRules(
+        facts,
+        bucket,
+        objects.filter(({ status }) => status !== 'REPLICA'),
+      ),
+    ),
+    objects: samples.flatMap(({ bucket, objects, reason }) => {
+      if (reason !== undefined) return [reportUnreadableObjects(bucket, reason)];
+      return objects.length > 0 ? [reportObjectStatus(bucket, objects, now)] : [];
+    }),
+  };
+}
+
+/** The newest objects that the rules are about; nothing where there are no rules. */
+async function sampleForRules(
+  aws: Aws,
+  facts: Facts,
+  bucket: string,
+  locations: Locations,
+  count: number,
+): Promise<{ objects: SampledObject[]; reason?: string }> {
+  if (count === 0) return { objects: [] };
+  const prefixes = ruleContextsOf(facts, bucket).map(({ rule }) => rulePrefixOf(rule));
+  const location = bucketLocationOf(facts, bucket, locations);
+  try {
+    return { objects: await sampleObjects(aws, location, bucket, prefixes, count) };
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    return { objects: [], reason: formatAwsError(error, 's3:ListObjectVersions, s3:HeadObject', location) };
+  }
+}
+
+/**
+ * Explain one object of a bucket.
+ *
+ * @throws an error of AWS where it cannot be read.
+ */
+export async function diagnoseObject(
+  aws: Aws,
+  bucket: string,
+  key: string,
+  locations: Locations,
+): Promise<ObjectProof> {
+  const replicationFacts = await collectReplicationFacts(aws, [bucket], locations);
+  const object = await readSampledObject(
+    aws,
+    bucketLocationOf(replicationFacts, bucket, locations),
+    bucket,
+    key,
+  );
+  const facts = await addKeyFacts(aws, replicationFacts, kmsKeyArnsOf(object), locations);
+  return explainObject(ruleContextsOf(facts, bucket), bucket, object);
+}
+
+const kmsKeyArnsOf = ({ encryption }: SampledObject): string[] =>
+  encryption.algorithm === 'AES256' ? [] : [encryption.keyArn];
+
+function ruleContextsOf(facts: Facts, bucket: string): RuleContext[] {
+  const configuration = factValue(factValue(facts.buckets[bucket])?.replication);
+  const source = configuration && ruleBucketOf(facts, bucket, accountOfArn(configuration.Role));
+  if (!configuration || !source) return [];
+  return configuration.Rules.map((rule) => ruleContextOf(facts, source, configuration, rule));
+}
+
+function bucketLocationOf(facts: Facts, bucket: string, locations: Locations) {
+  const { region } = factValue(facts.buckets[bucket]) ?? locations;
+  return { ...locations.buckets.get(bucket), region };
+}

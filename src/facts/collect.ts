@@ -1,0 +1,158 @@
+import { emptyFacts, type Facts, factValue, isUnread, mergeFacts } from '../core/facts.ts';
+import type { Aws, Location } from '../core/resource.ts';
+import { accountOfArn } from '../iam/context.ts';
+import { defaultEncryptionOf, isKmsAlgorithm, keyArnsInPolicies } from '../proof/object-cases.ts';
+import { destinationBucketOf, replicaKeyArn, ruleBucketOf, ruleContextOf } from '../proof/rule-context.ts';
+import { canonicalJson } from '../util/canonical-json.ts';
+import type { Locations } from './locations.ts';
+import { type BucketFactScope, readBucketFacts } from './read-bucket.ts';
+import { readKeyFacts } from './read-key.ts';
+import { readRoleFacts, readRoleFactsByName } from './read-role.ts';
+
+/** IAM actions that the doctor and the proof of a plan use, beside those of the kinds. */
+export const FACT_ACTIONS: readonly string[] = [
+  'iam:GetPolicy',
+  'iam:GetPolicyVersion',
+  'iam:GetRole',
+  'iam:GetRolePolicy',
+  'iam:ListAttachedRolePolicies',
+  'iam:ListRolePolicies',
+  'kms:DescribeKey',
+  'kms:GetKeyPolicy',
+  's3:GetBucketObjectLockConfiguration',
+  's3:GetBucketOwnershipControls',
+  's3:GetBucketPolicy',
+  's3:GetBucketPublicAccessBlock',
+  's3:GetBucketVersioning',
+  's3:GetEncryptionConfiguration',
+  's3:GetReplicationConfiguration',
+  's3:ListBucket',
+];
+
+/** What is to be read, and what of it was. */
+interface FactCollector {
+  facts: Facts;
+  bucket(name: string, scope: BucketFactScope): Promise<void>;
+  role(arn: string): Promise<void>;
+  key(arn: string): Promise<void>;
+}
+
+function createFactCollector(aws: Aws, locations: Locations): FactCollector {
+  const facts = emptyFacts();
+  const promises = new Map<string, Promise<void>>();
+  const readOnce = (id: string, read: () => Promise<void>): Promise<void> => {
+    const promise = promises.get(id) ?? read();
+    promises.set(id, promise);
+    return promise;
+  };
+  return {
+    facts,
+    bucket: (name, scope) =>
+      readOnce(`${scope} ${name}`, async () => {
+        mergeFacts(facts, { buckets: { [name]: await readBucketFacts(aws, name, scope, locations) } });
+      }),
+    role: (arn) =>
+      readOnce(arn, async () => {
+        facts.roles[arn] = await readRoleFacts(aws, arn, locations);
+      }),
+    key: (arn) =>
+      readOnce(arn, async () => {
+        facts.keys[arn] = await readKeyFacts(aws, arn, locations);
+      }),
+  };
+}
+
+/**
+ * Read everything that the proof of some source buckets looks at, as their configurations lead there. What cannot be
+ * read is noted as such, with the reason, and stops nothing.
+ */
+export async function collectReplicationFacts(
+  aws: Aws,
+  names: readonly string[],
+  locations: Locations,
+): Promise<Facts> {
+  const collector = createFactCollector(aws, locations);
+  const { facts } = collector;
+  await Promise.all(
+    names.map(async (name) => {
+      await collector.bucket(name, 'source');
+      const configuration = factValue(factValue(facts.buckets[name])?.replication);
+      if (!configuration) return;
+      const { Role, Rules } = configuration;
+      await Promise.all([
+        collector.role(Role),
+        ...Rules.map((rule) => collector.bucket(destinationBucketOf(rule), 'destination')),
+      ]);
+      const source = ruleBucketOf(facts, name, accountOfArn(Role));
+      if (!source) return;
+      const contexts = Rules.map((rule) => ruleContextOf(facts, source, configuration, rule));
+      const keys = [
+        ...contexts
+          .map(defaultEncryptionOf)
+          .flatMap(({ algorithm, keyArn }) => (isKmsAlgorithm(algorithm) ? [keyArn] : [])),
+        ...contexts.flatMap(keyArnsInPolicies),
+        ...contexts.flatMap((context) => replicaKeyArn(context) ?? []),
+      ];
+      await Promise.all(keys.map(collector.key));
+    }),
+  );
+  return facts;
+}
+
+/** Things by which a proof of what specs foresee begins. */
+export interface FactTargets {
+  buckets: Iterable<string>;
+  roles: Iterable<{ arn: string } | { name: string; location: Location }>;
+  /** ARNs. */
+  keys: Iterable<string>;
+}
+
+/**
+ * Read just these things, for a proof of what specs foresee: what a plan knows anyway is left out, and so is what could
+ * only be a warning.
+ */
+export async function collectFacts(
+  aws: Aws,
+  { buckets, roles, keys }: FactTargets,
+  locations: Locations,
+): Promise<Facts> {
+  const collector = createFactCollector(aws, locations);
+  const byName = new Map([...roles].map((role) => [canonicalJson(role), role]));
+  await Promise.all([
+    ...[...buckets].map((name) => collector.bucket(name, 'either')),
+    ...[...keys].map(collector.key),
+    ...[...byName.values()].map(async (role) => {
+      if ('arn' in role) return collector.role(role.arn);
+      const namedRole = await readRoleFactsByName(aws, role.name, role.location);
+      // One that is not there, or cannot be read, has no ARN to be called by: the plan says so.
+      if (namedRole !== null && !isUnread(namedRole)) collector.facts.roles[namedRole.arn] = namedRole.facts;
+    }),
+  ]);
+  return collector.facts;
+}
+
+/** Whether buckets have Object Lock, by name. */
+export async function collectObjectLocks(
+  aws: Aws,
+  buckets: Iterable<string>,
+  locations: Locations,
+): Promise<Facts['buckets']> {
+  const collector = createFactCollector(aws, locations);
+  await Promise.all([...buckets].map((name) => collector.bucket(name, 'locks')));
+  return collector.facts.buckets;
+}
+
+/** Read keys that turned out to matter later: those that objects were seen under. */
+export async function addKeyFacts(
+  aws: Aws,
+  facts: Facts,
+  arns: Iterable<string>,
+  locations: Locations,
+): Promise<Facts> {
+  const keyEntries = await Promise.all(
+    [...new Set(arns)]
+      .filter((arn) => facts.keys[arn] === undefined)
+      .map(async (arn) => [arn, await readKeyFacts(aws, arn, locations)] as const),
+  );
+  return { ...facts, keys: { ...facts.keys, ...Object.fromEntries(keyEntries) } };
+}

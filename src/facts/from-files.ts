@@ -1,0 +1,177 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
+import {
+  GetBucketEncryptionCommand,
+  GetBucketOwnershipControlsCommand,
+  GetBucketReplicationCommand,
+  GetObjectLockConfigurationCommand,
+  GetPublicAccessBlockCommand,
+} from '@aws-sdk/client-s3';
+import * as z from 'zod';
+import { schemaViolationOf } from '../aws/response.ts';
+import { emptyFacts, type Facts, mergeFacts } from '../core/facts.ts';
+import { EXIT, UserError } from '../errors.ts';
+import { toPolicy } from '../iam/parse.ts';
+import type { Policy } from '../iam/types.ts';
+import { parsePolicyDocument } from '../kinds/policy-document.ts';
+
+/**
+ * Facts from a file, or from all JSON files of a folder: `buckets` by name, `roles` and `keys` by ARN. Each part may
+ * stand as the AWS CLI prints it; `null` says that there is none, and what is left out is not known.
+ *
+ * @throws UserError where a file cannot be read, or does not have this form.
+ */
+export async function loadFacts(fileOrFolder: string): Promise<Facts> {
+  const files = await listJsonFiles(fileOrFolder);
+  const merged = emptyFacts();
+  for (const facts of await Promise.all(files.map(readFactsFile))) mergeFacts(merged, facts);
+  return merged;
+}
+
+async function listJsonFiles(fileOrFolder: string): Promise<string[]> {
+  try {
+    if (!(await stat(fileOrFolder)).isDirectory()) return [fileOrFolder];
+    const names = await readdir(fileOrFolder, { recursive: true });
+    const files = names.filter((name) => name.endsWith('.json')).sort();
+    if (files.length === 0) throw new UserError(EXIT.usage, `there is no JSON file in ${fileOrFolder}`);
+    return files.map((name) => path.join(fileOrFolder, name));
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(EXIT.usage, `${fileOrFolder} cannot be read: ${(error as Error).message}`);
+  }
+}
+
+async function readFactsFile(file: string): Promise<Facts> {
+  const text = await readFile(file, 'utf8');
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new UserError(EXIT.usage, `${file} is not JSON: ${(error as Error).message}`);
+  }
+  const parsed = FACTS_SCHEMA.safeParse(value);
+  if (parsed.success) return parsed.data as Facts;
+  const { path: location, message } = innermostIssue(parsed.error.issues);
+  throw new UserError(
+    EXIT.usage,
+    `${file}: ${location.join('.') || 'the document'}: ${message}; docs/doctor.md shows the form`,
+  );
+}
+
+/** What is wrong where several forms would do: the last of them is the one that says most. */
+function innermostIssue([issue]: readonly z.core.$ZodIssue[]): { path: PropertyKey[]; message: string } {
+  if (issue?.code !== 'invalid_union') return { path: issue?.path ?? [], message: issue?.message ?? '' };
+  const inner = innermostIssue(issue.errors.at(-1) ?? []);
+  return { ...inner, path: [...issue.path, ...inner.path] };
+}
+
+const UNREAD_SCHEMA = z.strictObject({ unread: z.string() });
+
+/** A fact, perhaps in the wrapping that the AWS CLI prints around it. */
+const factSchema = <T extends z.ZodType>(schema: T, wrapperField?: string) =>
+  z
+    .preprocess(
+      (value) =>
+        wrapperField !== undefined && isJsonRecord(value) && wrapperField in value
+          ? value[wrapperField]
+          : value,
+      z.union([z.null(), UNREAD_SCHEMA, schema]),
+    )
+    .optional();
+
+/** A policy as an object, or as the text that S3 and IAM give. */
+const POLICY_SCHEMA = z.unknown().transform((value, context): Policy => {
+  try {
+    return typeof value === 'string' ? parsePolicyDocument(value) : toPolicy(value);
+  } catch (error) {
+    context.issues.push({ code: 'custom', message: (error as Error).message, input: value });
+    return z.NEVER;
+  }
+});
+
+/** A part of what S3 answers to a command. */
+const responsePartSchema = <T extends z.ZodType>(command: object, field: string, schema: T) =>
+  schema.superRefine((value, context) => {
+    const message = schemaViolationOf(command, { [field]: value });
+    if (message !== undefined) context.addIssue({ code: 'custom', message });
+  });
+
+const RULES_SCHEMA = z.looseObject({ Rules: z.array(z.looseObject({})) });
+const ANY_BUCKET_INPUT = { Bucket: 'any' };
+
+/** Parts of answers about buckets: as which fact they stand, and in which wrapping. */
+const bucketFactSchema = (command: object, field: string, schema: z.ZodType = z.looseObject({})) =>
+  factSchema(responsePartSchema(command, field, schema), field);
+
+const BUCKET_SCHEMA = z.strictObject({
+  region: z.string(),
+  account: z.string().optional(),
+  versioning: factSchema(z.looseObject({ Status: z.string().optional() })),
+  replication: bucketFactSchema(
+    new GetBucketReplicationCommand(ANY_BUCKET_INPUT),
+    'ReplicationConfiguration',
+    RULES_SCHEMA.extend({ Role: z.string() }),
+  ),
+  encryption: bucketFactSchema(
+    new GetBucketEncryptionCommand(ANY_BUCKET_INPUT),
+    'ServerSideEncryptionConfiguration',
+    RULES_SCHEMA,
+  ),
+  policy: factSchema(POLICY_SCHEMA, 'Policy'),
+  ownership: bucketFactSchema(
+    new GetBucketOwnershipControlsCommand(ANY_BUCKET_INPUT),
+    'OwnershipControls',
+    RULES_SCHEMA,
+  ),
+  objectLock: bucketFactSchema(
+    new GetObjectLockConfigurationCommand(ANY_BUCKET_INPUT),
+    'ObjectLockConfiguration',
+  ),
+  publicAccessBlock: bucketFactSchema(
+    new GetPublicAccessBlockCommand(ANY_BUCKET_INPUT),
+    'PublicAccessBlockConfiguration',
+  ),
+});
+
+const ROLE_SCHEMA = z.strictObject({
+  trust: factSchema(POLICY_SCHEMA, 'AssumeRolePolicyDocument'),
+  policies: z.union([UNREAD_SCHEMA, z.record(z.string(), POLICY_SCHEMA)]).optional(),
+  boundary: factSchema(POLICY_SCHEMA),
+});
+
+/** A key in our words, or as `aws kms describe-key` prints it, with its policy beside. */
+const KEY_SCHEMA = z.preprocess(
+  (value) => {
+    if (!isJsonRecord(value) || !isJsonRecord(value.KeyMetadata)) return value;
+    const { Arn, KeyState, KeyUsage, KeySpec, KeyManager } = value.KeyMetadata;
+    const { KeyMetadata: _, ...otherFields } = value;
+    return {
+      arn: Arn,
+      state: KeyState,
+      usage: KeyUsage,
+      keySpec: KeySpec,
+      manager: KeyManager,
+      ...otherFields,
+    };
+  },
+  z.strictObject({
+    arn: z.string(),
+    state: z.string().optional(),
+    usage: z.string().optional(),
+    keySpec: z.string().optional(),
+    manager: z.string().optional(),
+    policy: factSchema(POLICY_SCHEMA, 'Policy'),
+  }),
+);
+
+const factsByNameSchema = <T extends z.ZodType>(schema: T) =>
+  z.record(z.string(), z.union([z.null(), UNREAD_SCHEMA, schema])).default({});
+
+const FACTS_SCHEMA = z.strictObject({
+  buckets: factsByNameSchema(BUCKET_SCHEMA),
+  roles: factsByNameSchema(ROLE_SCHEMA),
+  keys: factsByNameSchema(KEY_SCHEMA),
+});
+
+const isJsonRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -1,0 +1,91 @@
+import {
+  GetObjectTaggingCommand,
+  HeadObjectCommand,
+  type HeadObjectCommandOutput,
+  ListObjectVersionsCommand,
+  type ObjectVersion,
+} from '@aws-sdk/client-s3';
+import type { Aws, Location } from '../core/resource.ts';
+import { isKmsAlgorithm } from '../proof/object-cases.ts';
+import type { SourceObject } from '../proof/rule-match.ts';
+import { omitUndefined } from '../util/canonical-json.ts';
+
+/** An object that was looked at, and what became of its replication. */
+export interface SampledObject extends SourceObject {
+  versionId?: string;
+  lastModified: Date;
+  /** `COMPLETED`, `PENDING`, `FAILED`, `REPLICA`; absent where no rule took it. */
+  status?: string;
+}
+
+/** S3 lists by key and never by time: the newest of at most so many under each prefix are looked at. */
+const MAX_LISTED_VERSIONS = 1_000;
+
+/** The most recent objects under some prefixes of a bucket, each looked at once. */
+export async function sampleObjects(
+  aws: Aws,
+  location: Location,
+  bucket: string,
+  prefixes: readonly string[],
+  count: number,
+): Promise<SampledObject[]> {
+  if (count === 0) return [];
+  const owner = await aws.accountId(location.account);
+  const versions = new Map<string, ObjectVersion>();
+  for (const Prefix of new Set(prefixes)) {
+    const page = await aws.send(
+      location,
+      new ListObjectVersionsCommand({
+        Bucket: bucket,
+        ExpectedBucketOwner: owner,
+        Prefix,
+        MaxKeys: MAX_LISTED_VERSIONS,
+      }),
+    );
+    for (const version of page.Versions ?? []) versions.set(`${version.Key} ${version.VersionId}`, version);
+  }
+  const newest = [...versions.values()]
+    .sort((a, b) => Number(b.LastModified ?? 0) - Number(a.LastModified ?? 0))
+    .slice(0, count);
+  return Promise.all(
+    newest.map(({ Key = '', VersionId }) => readSampledObject(aws, location, bucket, Key, VersionId)),
+  );
+}
+
+/**
+ * Look at one object: its key, its Bucket Key flag, its status, and its tags where it has any.
+ *
+ * @throws an error of AWS where it cannot be read.
+ */
+export async function readSampledObject(
+  aws: Aws,
+  location: Location,
+  bucket: string,
+  key: string,
+  versionId?: string,
+): Promise<SampledObject> {
+  const input = omitUndefined({
+    Bucket: bucket,
+    Key: key,
+    VersionId: versionId,
+    ExpectedBucketOwner: await aws.accountId(location.account),
+  });
+  const head = await aws.send(location, new HeadObjectCommand(input));
+  const tags =
+    (head.TagCount ?? 0) === 0 ? undefined : await aws.send(location, new GetObjectTaggingCommand(input));
+  return omitUndefined({
+    key,
+    versionId: head.VersionId ?? versionId,
+    lastModified: head.LastModified ?? new Date(0),
+    status: head.ReplicationStatus as string | undefined,
+    deleteMarker: head.DeleteMarker ?? false,
+    tags: (tags?.TagSet ?? []).map(({ Key, Value }) => `${Key}=${Value}`),
+    encryption: objectEncryptionOf(head),
+  });
+}
+
+function objectEncryptionOf(head: HeadObjectCommandOutput): SampledObject['encryption'] {
+  const algorithm: string = head.ServerSideEncryption ?? 'AES256';
+  if (!isKmsAlgorithm(algorithm)) return { algorithm: 'AES256' };
+  return { algorithm, keyArn: head.SSEKMSKeyId ?? '', bucketKey: head.BucketKeyEnabled ?? false };
+}

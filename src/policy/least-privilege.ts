@@ -1,0 +1,242 @@
+import { desiredResources } from '../core/desired.ts';
+import { splitByAccess } from '../core/handover.ts';
+import type { Kind, Resource } from '../core/resource.ts';
+import { FACT_ACTIONS as PROOF_ACTIONS } from '../facts/collect.ts';
+import type { Policy, Statement } from '../iam/types.ts';
+import { awsPartitionOf } from '../spec/patterns.ts';
+import type { BucketReplication } from '../spec/types.ts';
+import { toSortedSet } from '../util/canonical-json.ts';
+
+/** What replikey is to be allowed to do: look, or change as well; to write canaries, and to ask who changed what drifted. */
+export interface PermissionScope {
+  apply: boolean;
+  verify: boolean;
+  attributeDrift?: boolean;
+}
+
+/** The policies of one account, by the name of its document; `''` for the ambient credentials. */
+export interface AccountPermissions {
+  account: string;
+  /** Twelve digits; absent where nothing says which. */
+  accountId?: string;
+  policy: Policy;
+}
+
+/**
+ * What canaries do under the prefixes of the rules: write, with a tag, look, and take every version away again. The
+ * controller looks at the newest objects as well.
+ */
+const CANARY_ACTIONS = {
+  source: [
+    's3:DeleteObjectVersion',
+    's3:GetObject',
+    's3:GetObjectVersion',
+    's3:GetObjectVersionTagging',
+    's3:PutObject',
+    's3:PutObjectTagging',
+  ],
+  bucket: ['s3:ListBucketVersions'],
+  destination: ['s3:DeleteObjectVersion', 's3:GetObject', 's3:GetObjectVersion'],
+  key: ['kms:Decrypt', 'kms:GenerateDataKey'],
+} as const;
+
+/** What tells of changes in CloudTrail: of all of the account, since AWS knows no resource of it. */
+const LOOKUP_EVENTS = 'cloudtrail:LookupEvents';
+
+/** Actions for which AWS knows no resource: they are asked of the account as a whole. */
+const ACCOUNT_WIDE_ACTIONS: ReadonlySet<string> = new Set([
+  'kms:CreateKey',
+  'kms:ListAliases',
+  'kms:ListKeys',
+  LOOKUP_EVENTS,
+]);
+
+/** Actions that have a statement of their own. */
+const SEPARATE_ACTIONS: ReadonlySet<string> = new Set(['iam:PassRole', LOOKUP_EVENTS]);
+
+/** The aliases themselves are asked about as well as their keys. */
+const ALIAS_ACTIONS: ReadonlySet<string> = new Set(['kms:CreateAlias']);
+
+/**
+ * The least that the credentials of each account need for these specs: from what each kind says that it does, on what the
+ * specs name. Pure.
+ */
+export function leastPrivilegePolicies(
+  pairs: readonly BucketReplication[],
+  kinds: readonly Kind[],
+  scope: PermissionScope,
+): AccountPermissions[] {
+  const { managed } = splitByAccess(desiredResources(pairs, kinds), pairs);
+  const arnsByAccount = new Map<string, ArnsByAction>();
+  const arnsOfAccount = (account = ''): ArnsByAction => {
+    const arnsByAction = arnsByAccount.get(account) ?? new Map<string, Set<string>>();
+    arnsByAccount.set(account, arnsByAction);
+    return arnsByAction;
+  };
+  const accountIds = accountIdsByName(pairs);
+  const kindsByName = new Map(kinds.map((kind) => [kind.name, kind]));
+  for (const resource of managed) {
+    const { permissions } = kindsByName.get(resource.kind) ?? { permissions: { read: [], write: [] } };
+    for (const action of [...permissions.read, ...(scope.apply ? permissions.write : [])])
+      addPermission(
+        arnsOfAccount(resource.location.account),
+        action,
+        resourceArns(resource, action, accountIds),
+      );
+  }
+  for (const pair of pairs) {
+    const additions = [
+      ...proofPermissions(pair, accountIds),
+      ...(scope.verify ? canaryPermissions(pair, accountIds) : []),
+    ];
+    for (const [account, action, arns] of additions) addPermission(arnsOfAccount(account), action, arns);
+  }
+  if (scope.attributeDrift)
+    for (const arnsByAction of arnsByAccount.values()) addPermission(arnsByAction, LOOKUP_EVENTS, []);
+  return [...arnsByAccount].map(([account, arnsByAction]) => {
+    const accountId = accountIds.get(account);
+    return {
+      account,
+      ...(accountId === undefined ? {} : { accountId }),
+      policy: toLeastPrivilegePolicy(arnsByAction),
+    };
+  });
+}
+
+/** By action, the ARNs that it is needed for. */
+type ArnsByAction = Map<string, Set<string>>;
+type PermissionNeed = [account: string | undefined, action: string, arns: string[]];
+
+function addPermission(arnsByAction: ArnsByAction, action: string, arns: readonly string[]): void {
+  const actionArns = arnsByAction.get(action) ?? new Set();
+  for (const arn of ACCOUNT_WIDE_ACTIONS.has(action) ? ['*'] : arns) actionArns.add(arn);
+  arnsByAction.set(action, actionArns);
+}
+
+function accountIdsByName(pairs: readonly BucketReplication[]): Map<string, string> {
+  const sides = pairs.flatMap(({ source, destination }) => [source, destination]);
+  return new Map(
+    sides.flatMap(({ account = '', accountId }) => (accountId === undefined ? [] : [[account, accountId]])),
+  );
+}
+
+type AccountIds = ReadonlyMap<string, string>;
+
+/** What a resource is called in policies. An account that nothing names is any. */
+function resourceArns(
+  { kind, id, location, spec }: Resource,
+  action: string,
+  accountIds: AccountIds,
+): string[] {
+  const name = id.slice(id.indexOf('/') + 1);
+  const arnPrefix = `arn:${awsPartitionOf(location.region)}`;
+  const owner = accountIds.get(location.account ?? '') ?? '*';
+  if (action === 'iam:PassRole') return passedRoleArns(spec, location, accountIds);
+  if (kind.startsWith('s3.')) return [`${arnPrefix}:s3:::${name}`];
+  if (kind.startsWith('iam.')) {
+    const path = (spec as { path?: string }).path ?? '/';
+    return [`${arnPrefix}:iam::${owner}:role${path}${name.replace(/@.*$/, '')}`];
+  }
+  const { alias, arn } = spec as { alias?: string; arn?: string };
+  if (arn !== undefined) return [arn];
+  const keyPrefix = `${arnPrefix}:kms:${location.region}:${owner}`;
+  return [`${keyPrefix}:key/*`, ...(ALIAS_ACTIONS.has(action) && alias ? [`${keyPrefix}:${alias}`] : [])];
+}
+
+/** The role that a configuration names: one that is given, or one that a run makes. */
+function passedRoleArns(spec: unknown, location: Resource['location'], accountIds: AccountIds): string[] {
+  const { role } = spec as { role?: string | { $ref: string } };
+  if (typeof role === 'string') return [role];
+  const name = String(role?.$ref ?? 'iam.role/*')
+    .replace(/^iam\.role\//, '')
+    .replace(/@.*$/, '');
+  return [
+    `arn:${awsPartitionOf(location.region)}:iam::${accountIds.get(location.account ?? '') ?? '*'}:role/*${name}`,
+  ];
+}
+
+/** What the proof of a plan reads beside what the kinds read. */
+function proofPermissions(
+  { source, destination, role }: BucketReplication,
+  accountIds: AccountIds,
+): PermissionNeed[] {
+  const accountIdOf = (account: string | undefined) => accountIds.get(account ?? '') ?? '*';
+  const arnPrefix = `arn:${awsPartitionOf(source.region)}`;
+  const roleArn =
+    'arn' in role
+      ? role.arn
+      : `${arnPrefix}:iam::${accountIdOf(source.account)}:role${role.path ?? '/'}${role.name}`;
+  return [source, destination]
+    .filter(({ managed }) => managed)
+    .flatMap((side): PermissionNeed[] => {
+      const isSource = side === source;
+      return PROOF_ACTIONS.flatMap((action): PermissionNeed[] => {
+        if (action.startsWith('s3:')) return [[side.account, action, [`${arnPrefix}:s3:::${side.bucket}`]]];
+        if (action.startsWith('kms:'))
+          return [
+            [
+              side.account,
+              action,
+              [
+                'arn' in side.key
+                  ? side.key.arn
+                  : `${arnPrefix}:kms:${side.region}:${accountIdOf(side.account)}:key/*`,
+              ],
+            ],
+          ];
+        // A managed policy that somebody attached may be anywhere.
+        const arns = /Policy(Version)?$/.test(action) && !/Role/.test(action) ? ['*'] : [roleArn];
+        return isSource ? [[side.account, action, arns]] : [];
+      });
+    });
+}
+
+function canaryPermissions(
+  { source, destination, rules }: BucketReplication,
+  accountIds: AccountIds,
+): PermissionNeed[] {
+  if (!source.managed || !destination.managed) return [];
+  const arnPrefix = `arn:${awsPartitionOf(source.region)}`;
+  const objectPatterns = (bucket: string) =>
+    rules.map(({ prefix }) => `${arnPrefix}:s3:::${bucket}/${prefix}*`);
+  const keyArns = ({ region, account = '', key }: BucketReplication['source']) =>
+    'arn' in key ? [key.arn] : [`${arnPrefix}:kms:${region}:${accountIds.get(account) ?? '*'}:key/*`];
+  return [
+    ...CANARY_ACTIONS.source.map(
+      (action): PermissionNeed => [source.account, action, objectPatterns(source.bucket)],
+    ),
+    ...CANARY_ACTIONS.bucket.map(
+      (action): PermissionNeed => [source.account, action, [`${arnPrefix}:s3:::${source.bucket}`]],
+    ),
+    ...CANARY_ACTIONS.destination.map(
+      (action): PermissionNeed => [destination.account, action, objectPatterns(destination.bucket)],
+    ),
+    ...CANARY_ACTIONS.key.map((action): PermissionNeed => [source.account, action, keyArns(source)]),
+  ];
+}
+
+/** One statement for each set of things, with the actions on it. */
+function toLeastPrivilegePolicy(arnsByAction: ArnsByAction): Policy {
+  const statementsByArns = new Map<string, { arns: string[]; actions: string[] }>();
+  for (const [action, arns] of arnsByAction) {
+    const sorted = toSortedSet(arns);
+    const key = `${SEPARATE_ACTIONS.has(action) ? action : ''} ${sorted.join(' ')}`;
+    const existing = statementsByArns.get(key) ?? { arns: sorted, actions: [] };
+    statementsByArns.set(key, { ...existing, actions: toSortedSet([...existing.actions, action]) });
+  }
+  const statements = [...statementsByArns.values()].map(
+    ({ arns, actions }): Statement => ({
+      Effect: 'Allow',
+      Action: actions,
+      Resource: arns,
+      // The role is handed to S3, and to nobody else.
+      ...(actions.includes('iam:PassRole')
+        ? { Condition: { StringEquals: { 'iam:PassedToService': 's3.amazonaws.com' } } }
+        : {}),
+    }),
+  );
+  return {
+    Version: '2012-10-17',
+    Statement: statements.sort((a, b) => String(a.Action).localeCompare(String(b.Action), 'en')),
+  };
+}

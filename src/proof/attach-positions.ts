@@ -1,0 +1,86 @@
+import { positionOfPath, toRuleId } from '../core/ids.ts';
+import type { BucketReplication } from '../spec/types.ts';
+import { FINDING_CODES } from './codes.ts';
+import { createFinding, summarizeFindings } from './findings.ts';
+import type { Finding, RuleProof } from './types.ts';
+
+/**
+ * Proofs with the spec that declares each rule, and for each finding the place in the YAML that speaks of it. Whoever
+ * declares that a rule selects no objects under KMS keys means it: that is told, and refuses nothing.
+ */
+export function attachPositions(
+  proofs: readonly RuleProof[],
+  pairs: readonly BucketReplication[],
+): RuleProof[] {
+  const declaredRules = new Map(
+    pairs
+      .flatMap(declaredRulesOf)
+      .map((declaredRule) => [`${declaredRule.pair.source.bucket} ${declaredRule.id}`, declaredRule]),
+  );
+  return proofs.map((proof) => {
+    const { bucket, rule } = proof;
+    const match =
+      rule === ''
+        ? pairs.filter(({ source }) => source.bucket === bucket).map((pair) => ({ pair, path: '' }))[0]
+        : declaredRules.get(`${bucket} ${rule}`);
+    if (!match) return proof;
+    const { pair, path } = match;
+    const findings = proof.findings.map((finding) => {
+      const { specField } = FINDING_CODES[finding.code];
+      return {
+        ...finding,
+        at: positionOfPath(pair, specField === 'rule' ? path : specPathOf(pair, specField, finding)),
+      };
+    });
+    const adjusted = findings.map((finding) =>
+      finding.code === 'RK1003' ? { ...finding, severity: 'warning' as const } : finding,
+    );
+    return {
+      ...proof,
+      spec: pair.name,
+      ...(proof.verdict === 'broken' ? summarizeFindings(adjusted) : { findings }),
+    };
+  });
+}
+
+/** The source has several keys: which one a finding is about, it says by the ARN. */
+function specPathOf({ sourceKeys }: BucketReplication, specField: string, { message }: Finding): string {
+  const keyIndex = sourceKeys.findIndex((key) => 'arn' in key && message.includes(key.arn));
+  return specField === 'source.key' && keyIndex >= 0 ? `spec.sourceKeys[${keyIndex}]` : `spec.${specField}`;
+}
+
+/** Rules that are declared, and that no configuration has: nothing replicates under them. */
+export function proveMissingRules(
+  proofs: readonly RuleProof[],
+  pairs: readonly BucketReplication[],
+): RuleProof[] {
+  const existingRules = new Set(proofs.map(({ bucket, rule }) => `${bucket} ${rule}`));
+  const missingRules = pairs
+    .filter(({ source }) => source.managed && !existingRules.has(`${source.bucket} `))
+    .flatMap(declaredRulesOf)
+    .filter(({ pair, id, enabled }) => enabled && !existingRules.has(`${pair.source.bucket} ${id}`));
+  const proofOfMissing = ({ pair, id }: DeclaredRule): RuleProof => ({
+    bucket: pair.source.bucket,
+    rule: id,
+    destination: pair.destination.bucket,
+    verdict: 'broken',
+    findings: [createFinding('RK1010', `${pair.source.bucket} has no rule ${id}: reconcile --once makes it`)],
+    answers: [],
+  });
+  return missingRules.map(proofOfMissing);
+}
+
+interface DeclaredRule {
+  pair: BucketReplication;
+  path: string;
+  id: string;
+  enabled: boolean;
+}
+
+const declaredRulesOf = (pair: BucketReplication): DeclaredRule[] =>
+  pair.rules.map((rule, index) => ({
+    pair,
+    path: `spec.rules[${index}]`,
+    id: rule.id ?? toRuleId(pair.name, rule.name),
+    enabled: rule.enabled,
+  }));

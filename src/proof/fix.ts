@@ -1,0 +1,128 @@
+import { type Facts, factValue } from '../core/facts.ts';
+import type { Decision, Policy, Statement } from '../iam/types.ts';
+import { bucketArn, prefixToPattern } from '../policy/replication-policies.ts';
+import { policyFactOf, policyLabel, withPolicy } from './policies.ts';
+import type { AccessCheck } from './requests.ts';
+import { type RuleContext, rulePrefixOf } from './rule-context.ts';
+import type { Fix, PolicyRef } from './types.ts';
+
+/**
+ * The smallest change of a policy that takes one denial away: a statement where none allows; where one denies, the same
+ * statement with the role excepted.
+ */
+export function proposeFix(
+  context: RuleContext,
+  check: AccessCheck,
+  decision: Decision,
+  policyRefs: ReadonlyMap<string, PolicyRef>,
+): Fix | undefined {
+  const [denial] = decision.statements;
+  if (decision.kind === 'explicitDeny' && denial) {
+    const policy = policyRefs.get(denial.policy);
+    if (!policy) return undefined;
+    const what = `let the ${policyLabel(policy)} not deny it`;
+    if (policy.kind === 'trust') return { what, policy, remove: denial.index };
+    return { what, policy, replace: denial.index, by: exemptRole(denial.statement, context.role) };
+  }
+  const policy = policyToExtend(context, check, decision);
+  return (
+    policy && {
+      what: `add this to the ${policyLabel(policy)}`,
+      policy,
+      add: allowStatementFor(context, check, policy),
+    }
+  );
+}
+
+/** The world with a fix carried out; calls change what no request depends on. */
+export function applyFix(facts: Facts, fix: Fix): Facts {
+  if ('call' in fix) return facts;
+  const currentPolicy = factValue(policyFactOf(facts, fix.policy)) ?? {
+    Version: '2012-10-17',
+    Statement: [],
+  };
+  return withPolicy(facts, fix.policy, applyFixToPolicy(currentPolicy, fix));
+}
+
+/** A policy with a fix carried out. */
+export function applyFixToPolicy(policy: Policy, fix: Exclude<Fix, { call: unknown }>): Policy {
+  const statements = [policy.Statement].flat();
+  if ('add' in fix) return { ...policy, Statement: [...statements, fix.add] };
+  if ('remove' in fix) return { ...policy, Statement: statements.filter((_, index) => index !== fix.remove) };
+  return {
+    ...policy,
+    Statement: statements.map((statement, index) => (index === fix.replace ? fix.by : statement)),
+  };
+}
+
+function policyToExtend(
+  { facts, role }: RuleContext,
+  { resourcePolicy }: AccessCheck,
+  { missingAllow, nearMiss }: Decision,
+): PolicyRef | undefined {
+  if (missingAllow === 'resource') return resourcePolicy;
+  if (missingAllow === 'boundary') return { kind: 'boundary', of: role };
+  if (missingAllow !== 'identity') return undefined;
+  // An inline policy: the one that came nearest, or the first, or a new one. Attached ones are known by their ARN.
+  const inlinePolicies = Object.keys(factValue(factValue(facts.roles[role])?.policies) ?? {}).filter(
+    (name) => !name.startsWith('arn:'),
+  );
+  const nearestPolicy = inlinePolicies.find(
+    (policy) => policyLabel({ kind: 'role', of: role, policy }) === nearMiss?.policy,
+  );
+  return { kind: 'role', of: role, policy: nearestPolicy ?? inlinePolicies[0] ?? 'replication' };
+}
+
+function allowStatementFor(context: RuleContext, check: AccessCheck, { kind }: PolicyRef): Statement {
+  const { request } = check;
+  if (kind === 'trust')
+    return { Effect: 'Allow', Principal: { Service: request.principal }, Action: request.action };
+  const principal = kind === 'bucket' || kind === 'key' ? { Principal: { AWS: context.role } } : {};
+  const statement = { Effect: 'Allow' as const, ...principal, Action: request.action };
+  if (request.action.startsWith('kms:')) {
+    return {
+      ...statement,
+      Resource: kind === 'key' ? '*' : request.resource,
+      Condition: keyUseCondition(context, request.context ?? {}),
+    };
+  }
+  return { ...statement, Resource: resourcePatternFor(context, request.resource) };
+}
+
+/** All objects that the rule takes, or the bucket. */
+function resourcePatternFor({ rule }: RuleContext, resource: string): string {
+  const [bucket, isObject] = [resource.split('/')[0] ?? '', resource.includes('/')];
+  return isObject ? `${bucket}/${prefixToPattern(rulePrefixOf(rule))}*` : bucket;
+}
+
+/** Both forms of the encryption context: objects written with an S3 Bucket Key and without occur in any bucket. */
+function keyUseCondition(
+  { rule, source, destination }: RuleContext,
+  context: Record<string, string | string[]>,
+): NonNullable<Statement['Condition']> {
+  const contextArn = String(context['kms:EncryptionContext:aws:s3:arn']);
+  const bucket =
+    contextArn === source.arn || contextArn.startsWith(`${source.arn}/`) || !destination
+      ? source
+      : destination;
+  const arn = bucketArn(bucket.name, bucket.region);
+  return {
+    StringEquals: { 'kms:ViaService': String(context['kms:ViaService']) },
+    StringLike: {
+      'kms:EncryptionContext:aws:s3:arn': [arn, `${arn}/${prefixToPattern(rulePrefixOf(rule))}*`],
+    },
+  };
+}
+
+/** A denial that leaves a role alone; as a condition, which narrows it whatever else it says. */
+function exemptRole(statement: Statement, role: string): Statement {
+  const operator = 'ArnNotEquals';
+  const currentKeys = statement.Condition?.[operator] ?? {};
+  const key =
+    Object.keys(currentKeys).find((name) => name.toLowerCase() === 'aws:principalarn') ?? 'aws:PrincipalArn';
+  const roles = [currentKeys[key] ?? []].flat();
+  return {
+    ...statement,
+    Condition: { ...statement.Condition, [operator]: { ...currentKeys, [key]: [...roles, role] } },
+  };
+}

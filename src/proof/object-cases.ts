@@ -1,0 +1,138 @@
+import { factValue } from '../core/facts.ts';
+import type { Policy } from '../iam/types.ts';
+import { matchWildcard, tokenize } from '../iam/wildcard.ts';
+import {
+  type RuleContext,
+  replicatesDeleteMarkers,
+  resolveKeyArn,
+  rulePrefixOf,
+  ruleTagsOf,
+  selectsKmsObjects,
+} from './rule-context.ts';
+import type { KmsEncryption, ObjectCase } from './types.ts';
+
+/** Objects that were seen in a source bucket, or are declared to lie there. */
+export interface ObservedObject {
+  encryption: { algorithm: 'AES256' } | KmsEncryption;
+}
+
+/**
+ * Every kind of object that a rule covers: unencrypted by KMS, and under each key with an S3 Bucket Key and without,
+ * since a header of the request overrides the bucket's default; and delete markers. Usual ones come first.
+ */
+export function objectCasesOf(context: RuleContext, sample: readonly ObservedObject[]): ObjectCase[] {
+  const { rule } = context;
+  const objectKeys = objectKeysOf(context);
+  const encryptions = [
+    { algorithm: 'AES256' as const, isTypical: isUnencryptedTypical(context, sample) },
+    ...(selectsKmsObjects(rule) ? kmsEncryptionsOf(context, sample) : []),
+  ].sort((a, b) => Number(b.isTypical) - Number(a.isTypical));
+  return [
+    ...encryptions.flatMap(({ isTypical, ...encryption }) =>
+      objectKeys.map((key): ObjectCase => ({ type: 'object', key, encryption, isTypical })),
+    ),
+    // A rule with a filter by tags cannot replicate delete markers, which have none.
+    ...(replicatesDeleteMarkers(rule) && ruleTagsOf(rule).length === 0
+      ? objectKeys.map((key): ObjectCase => ({ type: 'delete marker', key }))
+      : []),
+  ];
+}
+
+const isUnencryptedTypical = (context: RuleContext, sample: readonly ObservedObject[]): boolean =>
+  !isKmsAlgorithm(defaultEncryptionOf(context).algorithm) ||
+  sample.some(({ encryption }) => !isKmsAlgorithm(encryption.algorithm));
+
+/** How new objects of the source are encrypted where a request does not say. */
+export function defaultEncryptionOf({ source }: RuleContext): {
+  algorithm: string;
+  keyArn: string;
+  bucketKey: boolean;
+} {
+  const [rule] = factValue(source.encryption)?.Rules ?? [];
+  const { SSEAlgorithm = 'AES256', KMSMasterKeyID } = rule?.ApplyServerSideEncryptionByDefault ?? {};
+  return {
+    algorithm: SSEAlgorithm,
+    keyArn: resolveKeyArn(KMSMasterKeyID, source),
+    bucketKey: SSEAlgorithm === 'aws:kms' && (rule?.BucketKeyEnabled ?? false),
+  };
+}
+
+export const isKmsAlgorithm = (algorithm: string): algorithm is KmsEncryption['algorithm'] =>
+  algorithm.startsWith('aws:kms');
+
+function kmsEncryptionsOf(
+  context: RuleContext,
+  sample: readonly ObservedObject[],
+): (KmsEncryption & { isTypical: boolean })[] {
+  const defaultEncryption = defaultEncryptionOf(context);
+  const encryptions = new Map<string, KmsEncryption & { isTypical: boolean }>();
+  const addEncryption = (encryption: KmsEncryption, isTypical: boolean) => {
+    const id = `${encryption.keyArn} ${encryption.bucketKey}`;
+    if (!encryptions.has(id)) encryptions.set(id, { ...encryption, isTypical });
+  };
+  const { algorithm } = defaultEncryption;
+  if (isKmsAlgorithm(algorithm)) addEncryption({ ...defaultEncryption, algorithm }, true);
+  for (const { encryption } of sample)
+    if (isKmsAlgorithm(encryption.algorithm)) addEncryption(encryption as KmsEncryption, true);
+  // Without a default or an object that says so, the keys that the role was meant to decrypt with.
+  if (encryptions.size === 0)
+    for (const keyArn of keyArnsInPolicies(context))
+      addEncryption({ algorithm: 'aws:kms', keyArn, bucketKey: false }, true);
+  for (const encryption of [...encryptions.values()]) {
+    if (encryption.algorithm === 'aws:kms')
+      addEncryption({ ...encryption, bucketKey: !encryption.bucketKey }, false);
+  }
+  return [...encryptions.values()];
+}
+
+/** The keys of the source's Region that the role's policies name. */
+export function keyArnsInPolicies({ facts, role, source }: RuleContext): string[] {
+  const policies = Object.values(factValue(factValue(facts.roles[role])?.policies) ?? {});
+  const keyArns = policies
+    .flatMap(resourcePatternsOf)
+    .filter((text) => /^arn:[^:]+:kms:[^:*?]+:[^:*?]+:key\/[^*?]+$/.test(text));
+  return [...new Set(keyArns)].filter((arn) => arn.split(':')[3] === source.region);
+}
+
+const MAX_OBJECT_KEYS = 20;
+
+/**
+ * Names of objects to ask about: any under the rule's prefix, and one for each pattern of a policy that singles some of
+ * them out, so that a denial of `Tax/private/*` is met though `Tax/` as a whole is allowed.
+ */
+function objectKeysOf(context: RuleContext): string[] {
+  const { facts, role, source, destination, rule } = context;
+  const prefix = rulePrefixOf(rule);
+  const { policies, boundary } = factValue(facts.roles[role]) ?? {};
+  const policyDocuments = [
+    ...Object.values(factValue(policies) ?? {}),
+    ...[factValue(boundary), factValue(source.policy), factValue(destination?.policy)].flatMap(
+      (policy) => policy ?? [],
+    ),
+  ];
+  const buckets = [source.arn, ...(destination ? [destination.arn] : [])];
+  const specialKeys = policyDocuments
+    .flatMap(resourcePatternsOf)
+    .flatMap((pattern) => exampleKeyFor(pattern, prefix, buckets) ?? [])
+    .filter((key) => key !== prefix);
+  return [...new Set([`${prefix}any object`, ...specialKeys])].slice(0, MAX_OBJECT_KEYS);
+}
+
+function resourcePatternsOf({ Statement }: Policy): string[] {
+  return [Statement].flat().flatMap(({ Resource = [], NotResource = [] }) => [Resource, NotResource].flat());
+}
+
+/** A key under the prefix that a pattern of object ARNs matches, if there is one to be found. */
+function exampleKeyFor(pattern: string, prefix: string, buckets: readonly string[]): string | undefined {
+  const bucket = buckets.find((arn) => pattern.startsWith(`${arn}/`));
+  if (bucket === undefined) return undefined;
+  const keyPattern = pattern.slice(bucket.length + 1);
+  if (/^[^*?$]*\*?$/.test(keyPattern) && prefix.startsWith(keyPattern.replace('*', ''))) return undefined;
+  const keySuffix = keyPattern.slice(keyPattern.lastIndexOf('*') + 1);
+  const tokens = tokenize(keyPattern);
+  return [fillWildcards(keyPattern), `${prefix}x${fillWildcards(keySuffix)}`].find(
+    (key) => key.startsWith(prefix) && matchWildcard(tokens, key),
+  );
+}
+
+const fillWildcards = (pattern: string): string => pattern.replace(/[*?]/g, 'x');

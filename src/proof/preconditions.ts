@@ -1,0 +1,273 @@
+import { factValue, unreadReasonOf } from '../core/facts.ts';
+import { accountOfArn } from '../iam/context.ts';
+import { createFinding } from './findings.ts';
+import { defaultEncryptionOf, isKmsAlgorithm } from './object-cases.ts';
+import {
+  type RuleBucket,
+  type RuleContext,
+  replicaKeyArn,
+  resolveKeyArn,
+  selectsKmsObjects,
+} from './rule-context.ts';
+import type { Finding, Fix } from './types.ts';
+
+/** What S3 looks at before it asks for any object: whether the other side is there, and ready. */
+export function destinationFindings(context: RuleContext): Finding[] {
+  const { facts, destination, destinationName, rule, source } = context;
+  if (!destination) {
+    const unread = unreadReasonOf(facts.buckets[destinationName]);
+    return unread === undefined
+      ? [createFinding('RK1103', `the bucket ${destinationName} does not exist`)]
+      : [createFinding('RK1901', `the bucket ${destinationName} cannot be read: ${unread}`)];
+  }
+  const declaredAccount = rule.Destination?.Account;
+  return [
+    ...(declaredAccount !== undefined && declaredAccount !== destination.account
+      ? [
+          createFinding(
+            'RK1105',
+            `the rule says that ${destination.name} is in account ${declaredAccount}; it is in ${destination.account}`,
+          ),
+        ]
+      : []),
+    ...versioningFindings(destination, 'RK1104'),
+    ...objectLockFindings(source, destination),
+    ...publicAccessFindings(source, destination),
+  ];
+}
+
+/** Replication cannot be set up without versioning on the source, and S3 keeps it from being suspended. */
+export const sourceFindings = ({ source }: RuleContext): Finding[] => versioningFindings(source, 'RK1102');
+
+function versioningFindings(bucket: RuleBucket, code: 'RK1102' | 'RK1104'): Finding[] {
+  const unread = unreadReasonOf(bucket.versioning);
+  if (unread !== undefined)
+    return [createFinding('RK1901', `the versioning of ${bucket.name} cannot be read: ${unread}`)];
+  const status = factValue(bucket.versioning)?.Status;
+  if (status === 'Enabled') return [];
+  const fix: Fix = {
+    what: `enable versioning on ${bucket.name}`,
+    call: {
+      service: 's3',
+      operation: 'PutBucketVersioning',
+      region: bucket.region,
+      input: { Bucket: bucket.name, VersioningConfiguration: { Status: 'Enabled' } },
+    },
+  };
+  return [createFinding(code, `versioning of ${bucket.name} is ${status ?? 'not enabled'}`, [fix])];
+}
+
+function objectLockFindings(source: RuleBucket, destination: RuleBucket): Finding[] {
+  if (factValue(source.objectLock)?.ObjectLockEnabled !== 'Enabled') return [];
+  const unread = unreadReasonOf(destination.objectLock);
+  if (unread !== undefined)
+    return [createFinding('RK1901', `the Object Lock of ${destination.name} cannot be read: ${unread}`)];
+  if (factValue(destination.objectLock)?.ObjectLockEnabled === 'Enabled') return [];
+  const fix: Fix = {
+    what: `enable Object Lock on ${destination.name}, which cannot be undone`,
+    call: {
+      service: 's3',
+      operation: 'PutObjectLockConfiguration',
+      region: destination.region,
+      input: { Bucket: destination.name, ObjectLockConfiguration: { ObjectLockEnabled: 'Enabled' } },
+    },
+  };
+  return [createFinding('RK1106', `${source.name} has Object Lock, and ${destination.name} has not`, [fix])];
+}
+
+/** A policy that is public lets only the bucket's own account in, where that is switched on. */
+function publicAccessFindings(source: RuleBucket, destination: RuleBucket): Finding[] {
+  if (source.account === destination.account) return [];
+  if (!factValue(destination.publicAccessBlock)?.RestrictPublicBuckets) return [];
+  const statements = [factValue(destination.policy)?.Statement ?? []].flat();
+  const isPublic = statements.some(
+    ({ Effect, Principal, Condition }) =>
+      Effect === 'Allow' &&
+      Condition === undefined &&
+      (Principal === '*' || (typeof Principal === 'object' && [Principal.AWS].flat().includes('*'))),
+  );
+  if (!isPublic) return [];
+  return [
+    createFinding(
+      'RK1107',
+      `the policy of ${destination.name} is public and RestrictPublicBuckets is on: the role of account ${source.account} is kept out`,
+    ),
+  ];
+}
+
+/** Objects of other accounts keep their ACL to themselves, unless the bucket owns all that lies in it. */
+export function ownershipFindings({ source }: RuleContext): Finding[] {
+  const owner = factValue(source.ownership)?.Rules?.[0]?.ObjectOwnership;
+  if (source.ownership === undefined || owner === 'BucketOwnerEnforced') return [];
+  if (unreadReasonOf(source.ownership) !== undefined) return [];
+  const writers = [factValue(source.policy)?.Statement ?? []]
+    .flat()
+    .flatMap(({ Effect, Principal }) =>
+      Effect === 'Allow' && typeof Principal === 'object' ? [Principal.AWS ?? []].flat() : [],
+    )
+    .map((principal) => (/^\d{12}$/.test(principal) ? principal : accountOfArn(principal)));
+  const foreignAccounts = [...new Set(writers)].filter(
+    (account) => account !== '' && account !== source.account,
+  );
+  if (foreignAccounts.length === 0) return [];
+  return [
+    createFinding(
+      'RK1108',
+      `${source.name} lets account ${foreignAccounts.join(', ')} in and has Object Ownership ${owner ?? 'ObjectWriter'}: what they write is theirs, and S3 may not read its ACL`,
+      [
+        {
+          what: `let ${source.name} own all its objects`,
+          call: {
+            service: 's3',
+            operation: 'PutBucketOwnershipControls',
+            region: source.region,
+            input: {
+              Bucket: source.name,
+              OwnershipControls: { Rules: [{ ObjectOwnership: 'BucketOwnerEnforced' }] },
+            },
+          },
+        },
+      ],
+    ),
+  ];
+}
+
+/** Whether the key of a source object can be used at all. */
+export function sourceKeyFindings({ facts, source }: RuleContext, keyArn: string): Finding[] {
+  const fact = facts.keys[keyArn];
+  const unread = unreadReasonOf(fact);
+  if (unread !== undefined) return [createFinding('RK1901', `the key ${keyArn} cannot be read: ${unread}`)];
+  const key = factValue(fact);
+  if (!key)
+    return [
+      createFinding(
+        'RK1202',
+        `the key ${keyArn}, which encrypts objects of ${source.name}, does not exist: name one that does`,
+      ),
+    ];
+  return keyUsabilityFindings(key.arn, key, 'RK1201');
+}
+
+/** The key of replicas: there, in the bucket's Region, symmetric, and enabled. */
+export function checkReplicaKey(context: RuleContext): {
+  arn?: string;
+  missingFindings: Finding[];
+  stateFindings: Finding[];
+} {
+  const { facts, rule, destination } = context;
+  const configuredName = rule.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID;
+  const requestedArn = replicaKeyArn(context);
+  if (requestedArn === undefined || !destination || !selectsKmsObjects(rule))
+    return { missingFindings: [], stateFindings: [] };
+  const keyFact = facts.keys[requestedArn];
+  const region = requestedArn.split(':')[3];
+  if (region !== destination.region) {
+    return {
+      missingFindings: [
+        createFinding(
+          'RK1205',
+          `${requestedArn} lies in ${region}, and ${destination.name} in ${destination.region}`,
+          defaultKeyFixes(context, destination),
+        ),
+      ],
+      stateFindings: [],
+    };
+  }
+  const unread = unreadReasonOf(keyFact);
+  if (unread !== undefined)
+    return {
+      arn: requestedArn,
+      missingFindings: [createFinding('RK1901', `the key ${requestedArn} cannot be read: ${unread}`)],
+      stateFindings: [],
+    };
+  const key = factValue(keyFact);
+  if (!key) {
+    const aliasNote = requestedArn.includes(':alias/')
+      ? `, which is an alias looked up in the account of the role (${accountOfArn(context.role)}),`
+      : '';
+    const message = `the key ${requestedArn}${aliasNote} does not exist: name one that does`;
+    return {
+      missingFindings: [createFinding('RK1204', message, defaultKeyFixes(context, destination))],
+      stateFindings: [],
+    };
+  }
+  return {
+    arn: requestedArn,
+    missingFindings: [],
+    stateFindings: [
+      ...keyUsabilityFindings(key.arn, key, 'RK1203'),
+      ...(requestedArn === key.arn
+        ? []
+        : [
+            createFinding(
+              'RK1206',
+              `${configuredName} is an alias, which is looked up in the account of the role (${accountOfArn(context.role)}): now it is ${key.arn}`,
+            ),
+          ]),
+      ...(key.manager === 'AWS'
+        ? [createFinding('RK1207', `${key.arn} is managed by AWS: its policy lets no other account in`)]
+        : []),
+    ],
+  };
+}
+
+function keyUsabilityFindings(
+  arn: string,
+  { state, usage, keySpec }: { state?: string; usage?: string; keySpec?: string },
+  code: 'RK1201' | 'RK1203',
+): Finding[] {
+  if (usage !== undefined && usage !== 'ENCRYPT_DECRYPT')
+    return [createFinding(code, `the key ${arn} is for ${usage}, and S3 needs one for ENCRYPT_DECRYPT`)];
+  if (keySpec !== undefined && keySpec !== 'SYMMETRIC_DEFAULT')
+    return [createFinding(code, `the key ${arn} is ${keySpec}, and S3 needs a symmetric one`)];
+  if (state === undefined || state === 'Enabled') return [];
+  const callFix = (operation: string, what: string): Fix => ({
+    what,
+    call: { service: 'kms', operation, region: arn.split(':')[3] ?? '', input: { KeyId: arn } },
+  });
+  // A key whose deletion was cancelled stays disabled until it is enabled.
+  const fixes = [
+    ...(state === 'PendingDeletion' ? [callFix('CancelKeyDeletion', 'cancel the deletion of the key')] : []),
+    ...(state === 'Disabled' || state === 'PendingDeletion' ? [callFix('EnableKey', 'enable the key')] : []),
+  ];
+  return [createFinding(code, `the key ${arn} is ${state}`, fixes)];
+}
+
+/** Objects under KMS keys that the rule does not select are passed over, and S3 does not even say so. */
+export function selectionFindings(context: RuleContext): Finding[] {
+  const { rule, source, destination } = context;
+  const defaultEncryption = defaultEncryptionOf(context);
+  if (selectsKmsObjects(rule) || !isKmsAlgorithm(defaultEncryption.algorithm)) return [];
+  const message = `objects of ${source.name} are encrypted with ${defaultEncryption.algorithm} by default, and the rule does not select such: S3 passes them over without a status`;
+  return [createFinding('RK1003', message, destination ? defaultKeyFixes(context, destination) : [])];
+}
+
+/** Select encrypted objects, and encrypt replicas with the destination's own key; nothing where it has no other. */
+function defaultKeyFixes({ rule, rules, role, source }: RuleContext, destination: RuleBucket): Fix[] {
+  const [defaultRule] = factValue(destination.encryption)?.Rules ?? [];
+  const defaultKeyName = defaultRule?.ApplyServerSideEncryptionByDefault?.KMSMasterKeyID;
+  if (defaultKeyName === undefined) return [];
+  const ReplicaKmsKeyID = resolveKeyArn(defaultKeyName, destination);
+  const currentKeyId = rule.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID;
+  if (selectsKmsObjects(rule) && currentKeyId === ReplicaKmsKeyID) return [];
+  const updatedRule = {
+    ...rule,
+    SourceSelectionCriteria: {
+      ...rule.SourceSelectionCriteria,
+      SseKmsEncryptedObjects: { Status: 'Enabled' as const },
+    },
+    Destination: { ...rule.Destination, EncryptionConfiguration: { ReplicaKmsKeyID } },
+  };
+  const Rules = rules.map((candidate) => (candidate === rule ? updatedRule : candidate));
+  return [
+    {
+      what: `select encrypted objects, and encrypt replicas with the default key of ${destination.name}`,
+      call: {
+        service: 's3',
+        operation: 'PutBucketReplication',
+        region: source.region,
+        input: { Bucket: source.name, ReplicationConfiguration: { Role: role, Rules } },
+      },
+    },
+  ];
+}

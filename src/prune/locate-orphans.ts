@@ -1,0 +1,142 @@
+import { HeadBucketCommand } from '@aws-sdk/client-s3';
+import { formatAwsError, formatNameAndMessage } from '../aws/errors.ts';
+import { bucketResourceId, NO_POSITION } from '../core/ids.ts';
+import type { Orphan } from '../core/orphan.ts';
+import type { Aws, Blocked, Location } from '../core/resource.ts';
+import { EXIT, UserError } from '../errors.ts';
+import { findBucketRegion } from '../import/discover.ts';
+import type { Specs } from '../spec/types.ts';
+import type { OrphanCandidate } from './find-orphans.ts';
+
+/** An account that can be reached. */
+export interface ReachableAccount {
+  /** Twelve digits. */
+  id: string;
+  /** Any Region of it. */
+  location: Location;
+}
+
+/** Every account that the specs give credentials for, each once whatever its names. */
+export async function reachableAccounts({ pairs, accounts }: Specs, aws: Aws): Promise<ReachableAccount[]> {
+  const sides = pairs.flatMap(({ source, destination }) => [source, destination]);
+  const accountNames = new Set([
+    ...sides.filter(({ managed }) => managed).map(({ account }) => account),
+    ...accounts.filter(({ managed }) => managed).map(({ name }) => name),
+  ]);
+  const lookups = [...accountNames].map(async (account): Promise<[string, Location]> => {
+    const region = (sides.find((side) => side.account === account) ?? sides[0])?.region ?? 'us-east-1';
+    const location = account === undefined ? { region } : { account, region };
+    return [await fetchAccountId(account, location, aws), location];
+  });
+  return [...new Map(await Promise.all(lookups))].map(([id, location]) => ({ id, location }));
+}
+
+/** @throws UserError where it cannot be told: what is left of specs is looked for in accounts that are known. */
+async function fetchAccountId(account: string | undefined, location: Location, aws: Aws): Promise<string> {
+  try {
+    return await aws.accountId(account);
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(EXIT.failed, formatAwsError(error, 'sts:GetCallerIdentity', location), {
+      cause: error,
+    });
+  }
+}
+
+/** What is left of a spec, with the places of what can be reached. */
+export interface LocatedOrphan {
+  candidate: OrphanCandidate;
+  orphan: Orphan;
+  /** Buckets and keys that none of the accounts owns: what their policies say is their owners' affair. */
+  foreignOwned: string[];
+  /** A bucket of which it could not be told whose it is, if there is one. */
+  blocked?: Blocked;
+}
+
+export async function locateOrphan(
+  candidate: OrphanCandidate,
+  accounts: readonly ReachableAccount[],
+  aws: Aws,
+): Promise<LocatedOrphan> {
+  const { name, spec, role, sources, destinations, keys } = candidate;
+  const accountIdOf = (arn: string) => arn.split(':')[4];
+  const homeAccounts = accounts.filter(({ id }) => id === accountIdOf(role.arn));
+  const otherAccounts = accounts.filter((account) => !homeAccounts.includes(account));
+  const sourceLookups = await Promise.all(sources.map((bucket) => lookUpBucket(bucket, homeAccounts, aws)));
+  const destinationLookups = await Promise.all(
+    destinations.map((bucket) => lookUpBucket(bucket, [...homeAccounts, ...otherAccounts], aws)),
+  );
+  const keysWithOwner = keys.map((arn) => ({
+    arn,
+    owner: accounts.find(({ id }) => id === accountIdOf(arn)),
+  }));
+  const failedLookup = [...sourceLookups, ...destinationLookups].find(isFailedLookup);
+  return {
+    candidate,
+    orphan: {
+      sidName: name,
+      specName: spec,
+      role: { name: role.name, arn: role.arn, location: role.location },
+      deleteRole: false,
+      // One that does not let itself be seen is not known to be free of rules: reading it says why.
+      sources: sourceLookups
+        .filter(({ state }) => state !== 'absent')
+        .map(({ bucket, location }) => ({ bucket, location: location ?? role.location })),
+      destinations: destinationLookups.flatMap(({ bucket, location, owner }) =>
+        location && owner && otherAccounts.includes(owner) ? [{ bucket, location }] : [],
+      ),
+      keys: keysWithOwner.flatMap(({ arn, owner }) =>
+        owner ? [{ arn, location: { ...owner.location, region: arn.split(':')[3] ?? '' } }] : [],
+      ),
+    },
+    foreignOwned: [
+      ...destinationLookups.filter(({ state }) => state === 'hidden').map(({ bucket }) => bucket),
+      ...keysWithOwner.filter(({ owner }) => !owner).map(({ arn }) => arn),
+    ],
+    ...(failedLookup && { blocked: blockedByFailedLookup(spec, failedLookup) }),
+  };
+}
+
+interface BucketLookup {
+  bucket: string;
+  /** Hidden: it is of none of the accounts, or does not let itself be asked. */
+  state: 'found' | 'absent' | 'hidden';
+  location?: Location;
+  owner?: ReachableAccount;
+  why?: string;
+}
+
+const isFailedLookup = (lookup: BucketLookup): lookup is BucketLookup & { why: string } =>
+  lookup.why !== undefined;
+
+const blockedByFailedLookup = (spec: string, { bucket, why }: { bucket: string; why: string }): Blocked => ({
+  id: bucketResourceId('s3.bucket', bucket),
+  why: `what is left of ${spec} there cannot be found: ${why}`,
+  pairs: [spec],
+  from: NO_POSITION,
+});
+
+/** Whose of some accounts a bucket is, and where. */
+async function lookUpBucket(
+  bucket: string,
+  accounts: readonly ReachableAccount[],
+  aws: Aws,
+): Promise<BucketLookup> {
+  for (const owner of accounts) {
+    try {
+      const location = {
+        ...owner.location,
+        region: await findBucketRegion(aws, bucket, owner.location.region, owner.location.account),
+      };
+      await aws.send(location, new HeadBucketCommand({ Bucket: bucket, ExpectedBucketOwner: owner.id }));
+      return { bucket, state: 'found', location, owner };
+    } catch (error) {
+      if (error instanceof UserError || !(error instanceof Error)) throw error;
+      // HEAD answers have no body to say more in than a status.
+      const status = (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
+      if (status === 404) return { bucket, state: 'absent' };
+      if (status !== 403) return { bucket, state: 'hidden', why: formatNameAndMessage(error) };
+    }
+  }
+  return { bucket, state: 'hidden' };
+}

@@ -1,0 +1,315 @@
+import pLimit, { type LimitFunction } from 'p-limit';
+import type { AwsClient } from '../aws/client.ts';
+import { commandInfo, isReadOperation } from '../aws/command.ts';
+import { formatAwsError } from '../aws/errors.ts';
+import { retry } from '../aws/retry.ts';
+import { ownerKey } from '../core/adoption.ts';
+import { resolveDesired, resourceDiff } from '../core/plan.ts';
+import type {
+  Aws,
+  Current,
+  Id,
+  Kind,
+  Observation,
+  Plan,
+  Resource,
+  Step,
+  TransientError,
+} from '../core/resource.ts';
+import { UserError } from '../errors.ts';
+import { canonicalJson } from '../util/canonical-json.ts';
+import { formatPointer } from '../util/json-pointer.ts';
+import { observeResource, trackLastOperation } from './observe.ts';
+
+/** What became of one step. */
+export interface StepResult {
+  id: Id;
+  action: Step['action'];
+  result: 'applied' | 'failed' | 'skipped';
+  /** For what failed or was skipped: why, and what to do. */
+  why?: string;
+}
+
+export interface ApplyOptions {
+  resources: readonly Resource[];
+  actual: ReadonlyMap<Id, Observation>;
+  kinds: ReadonlyMap<string, Kind>;
+  aws: AwsClient;
+  signal?: AbortSignal;
+  /** How long to wait for what was written to be seen, in milliseconds. */
+  propagationTimeoutMs: number;
+  onEvent?: (event: ApplyEvent) => void;
+}
+
+export type ApplyEvent =
+  | { type: 'applied' | 'failed' | 'skipped'; step: Step; why?: string }
+  | { type: 'waiting'; step: Step; waitsFor: string; untilMs: number };
+
+/**
+ * Carry a plan out: each step starts when the steps that it needs are done, however many run beside it. A step that
+ * fails stops only what depends on it; after an abort none starts, and those in flight are finished.
+ */
+export async function apply(plan: Plan, options: ApplyOptions): Promise<StepResult[]> {
+  const { signal, onEvent } = options;
+  const resourcesById = new Map(options.resources.map((resource) => [resource.id, resource]));
+  const actual = new Map(options.actual);
+  const blockedReasons = new Map(plan.blocked.map(({ id }) => [id, `${id} is blocked`]));
+  const runs = new Map<Id, Promise<StepResult>>();
+  const queues = new Map<string, LimitFunction>();
+  const isNewResource = ({ id, kind }: Resource): boolean =>
+    options.kinds.get(kind)?.fetchTags !== undefined && options.actual.get(id)?.state === 'absent';
+  // Buckets, keys and roles that were not there: nobody else has put anything into what this run makes.
+  const createdOwners = new Set(options.resources.filter(isNewResource).map(ownerKey));
+
+  async function runStep(step: Step): Promise<StepResult> {
+    const { id, action } = step;
+    const skip = (why: string): StepResult => {
+      onEvent?.({ type: 'skipped', step, why });
+      return { id, action, result: 'skipped', why };
+    };
+    for (const need of step.needs) {
+      const blockedReason = blockedReasons.get(need);
+      if (blockedReason) return skip(blockedReason);
+      const dependency = await runs.get(need);
+      if (dependency && dependency.result !== 'applied') return skip(`${need} was not applied`);
+    }
+    if (signal?.aborted) return skip('interrupted before it was started');
+    const resource = resourcesById.get(id);
+    if (!resource) throw new Error(`the plan names ${id}, which no spec wants`);
+    try {
+      const current = await writeAndVerify(step, resource);
+      actual.set(id, current ? { state: 'present', current } : { state: 'absent' });
+      onEvent?.({ type: 'applied', step });
+      return { id, action, result: 'applied' };
+    } catch (error) {
+      const why = isInterruption(error, signal)
+        ? 'interrupted half-way: the call in flight was finished, and the next run looks how far it came'
+        : error instanceof Error
+          ? error.message
+          : String(error);
+      onEvent?.({ type: 'failed', step, why });
+      return { id, action, result: 'failed', why };
+    }
+  }
+
+  /** Write or take away, and read until that is seen. */
+  async function writeAndVerify(step: Step, resource: Resource): Promise<Current | undefined> {
+    const kind = options.kinds.get(resource.kind);
+    if (!kind) throw new Error(`no kind is named ${resource.kind}`);
+    const observation = actual.get(resource.id);
+    const before = observation?.state === 'present' ? observation.current : undefined;
+    const desired = { ...resource, spec: resolveDesired(resource, actual, kind) };
+    const reportWaiting = (waitsFor: string) =>
+      onEvent?.({ type: 'waiting', step, waitsFor, untilMs: options.propagationTimeoutMs });
+    const mayHaveForeignEntries = before
+      ? before.foreign !== undefined
+      : kind.isShared && !createdOwners.has(ownerKey(resource));
+    const rejectForeignChange = async () => {
+      if (mayHaveForeignEntries) await assertUnchanged(kind, desired, before, options);
+    };
+
+    // S3 takes one change of a bucket at a time, and answers OperationAborted to the others.
+    const queueKey = resource.id.slice(resource.id.indexOf('/'));
+    const queue = queues.get(queueKey) ?? pLimit(1);
+    queues.set(queueKey, queue);
+    if (step.action === 'delete') {
+      // What is not there any more needs no waiting for.
+      const kindForDelete = {
+        ...kind,
+        transientErrors: kind.transientErrors?.filter(({ code }) => !code.startsWith('NoSuch')) ?? [],
+      };
+      await queue(async () => {
+        await rejectForeignChange();
+        await writeWithRetry(
+          kindForDelete,
+          desired,
+          (aws) => kind.remove?.(aws, desired),
+          options,
+          reportWaiting,
+        );
+      });
+      if (!signal?.aborted) await readUntilDeleted(desired, options, reportWaiting);
+      return undefined;
+    }
+    await queue(async () => {
+      await rejectForeignChange();
+      await writeWithRetry(kind, desired, (aws) => kind.write(aws, desired, before), options, reportWaiting);
+    });
+    // Written is applied; what an interrupted run did not read back, the next one reads.
+    if (signal?.aborted) return { spec: desired.spec, attrs: before?.attrs ?? {} };
+    return readUntilWritten(kind, desired, before, options, reportWaiting);
+  }
+
+  for (const step of plan.waves.flat()) runs.set(step.id, runStep(step));
+  return Promise.all(runs.values());
+}
+
+/**
+ * Read once more what is written as a whole though others have their part in it. AWS takes such a document without a
+ * condition, so that what was put there since it was read would be lost.
+ *
+ * @throws Error where it is not as it was when the plan was made.
+ */
+async function assertUnchanged(
+  kind: Kind,
+  desired: Resource,
+  before: Current | undefined,
+  { kinds, aws, signal }: ApplyOptions,
+): Promise<void> {
+  const observation = await observeResource(desired, kinds, aws, signal);
+  if (observation.state === 'unknown') throw new Error(observation.reason, { cause: observation.error });
+  const current = observation.state === 'present' ? observation.current : undefined;
+  const normalizeForeign = (foreign: unknown) =>
+    Array.isArray(foreign) ? foreign.map(canonicalJson).sort() : foreign;
+  const fingerprint = (current: Current | undefined) =>
+    current && canonicalJson([kind.normalize(current.spec), normalizeForeign(current.foreign)]);
+  if (fingerprint(current) === fingerprint(before)) return;
+  throw new Error('somebody else has changed it since it was read; nothing was written');
+}
+
+/**
+ * Write, waiting while a refusal is one that passes after our own writes. What is tried again is the call that was
+ * refused, and not those before it: a second CreateKey would make a second key.
+ */
+async function writeWithRetry(
+  kind: Kind,
+  desired: Resource,
+  send: (aws: Aws) => Promise<void> | undefined,
+  { aws, propagationTimeoutMs, signal }: ApplyOptions,
+  reportWaiting: (waitsFor: string) => void,
+): Promise<void> {
+  const { trackedAws, lastOperation } = trackLastOperation(aws);
+  let reportedWait = '';
+  let hasWritten = false;
+  const isTransient = (error: Error): boolean => {
+    const waitsFor = findTransientError(kind, error)?.waitsFor;
+    if (waitsFor !== undefined && waitsFor !== reportedWait) {
+      reportedWait = waitsFor;
+      reportWaiting(reportedWait);
+    }
+    return waitsFor !== undefined;
+  };
+  const retryOptions = { timeoutMs: propagationTimeoutMs, maxDelayMs: 3_000, signal };
+  const retryingAws: Aws = {
+    ...trackedAws,
+    send(location, command) {
+      if (isReadOperation(commandInfo(command).operation)) return trackedAws.send(location, command);
+      hasWritten = true;
+      return retry(() => trackedAws.send(location, command), { ...retryOptions, shouldRetry: isTransient });
+    },
+  };
+  try {
+    // Until something was written, the reads that come before it may be refused in passing, too.
+    const shouldRetry = (error: Error) => !hasWritten && isTransient(error);
+    await retry(async () => send(retryingAws), { ...retryOptions, shouldRetry });
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    const waitedText = reportedWait ? ` (waited for ${reportedWait})` : '';
+    throw new Error(`${formatAwsError(error, lastOperation(), desired.location)}${waitedText}`, {
+      cause: error,
+    });
+  }
+}
+
+/**
+ * Read until AWS shows what was written. A read that still shows what was there before is stale, and waited for; so is
+ * one that is refused as what was just made may be. A read that shows something else says that a setting did not take: an emulator dropped it, or somebody else wrote.
+ */
+async function readUntilWritten(
+  kind: Kind,
+  desired: Resource,
+  previous: Current | undefined,
+  options: ApplyOptions,
+  reportWaiting: (waitsFor: string) => void,
+): Promise<Current> {
+  const specBefore = previous && canonicalJson(kind.normalize(previous.spec));
+  let current: Current | undefined;
+  let reportedWait = '';
+  const readBack = async (): Promise<Current> => {
+    const observation = await observeResource(desired, options.kinds, options.aws, options.signal);
+    if (observation.state === 'unknown') throw new Error(observation.reason, { cause: observation.error });
+    current = observation.state === 'present' ? observation.current : undefined;
+    if (current && current.attrs.state !== 'Creating' && !writeProblem(desired, current, kind))
+      return current;
+    throw new NotVisibleError();
+  };
+  try {
+    const waitReasonOf = (error: Error): string | undefined => {
+      if (error.cause instanceof Error) return findTransientError(kind, error.cause)?.waitsFor;
+      const isStale =
+        current === undefined ||
+        canonicalJson(kind.normalize(current.spec)) === specBefore ||
+        current.attrs.state === 'Creating';
+      return error instanceof NotVisibleError && isStale
+        ? `${desired.id} to show what was written`
+        : undefined;
+    };
+    const shouldRetry = (error: Error) => {
+      const waitsFor = waitReasonOf(error);
+      if (waitsFor !== undefined && waitsFor !== reportedWait) {
+        reportedWait = waitsFor;
+        reportWaiting(reportedWait);
+      }
+      return waitsFor !== undefined;
+    };
+    return await retry(readBack, {
+      timeoutMs: options.propagationTimeoutMs,
+      maxDelayMs: 3_000,
+      signal: options.signal,
+      shouldRetry,
+    });
+  } catch (error) {
+    if (!(error instanceof NotVisibleError)) throw error;
+    const prefix = `AWS accepted the write, but${reportedWait ? ` after ${options.propagationTimeoutMs / 1000} s` : ''}`;
+    if (!current) throw new Error(`${prefix} ${desired.id} is still not there`);
+    if (current.attrs.state === 'Creating') throw new Error(`${prefix} ${desired.id} is still being created`);
+    throw new Error(`${prefix} ${writeProblem(desired, current, kind)}`);
+  }
+}
+
+/** Read until AWS does not show any more what was taken away. */
+async function readUntilDeleted(
+  resource: Resource,
+  { kinds, aws, propagationTimeoutMs, signal }: ApplyOptions,
+  reportWaiting: (waitsFor: string) => void,
+): Promise<void> {
+  let isReported = false;
+  const readBack = async (): Promise<void> => {
+    const observation = await observeResource(resource, kinds, aws, signal);
+    if (observation.state === 'unknown') throw new Error(observation.reason, { cause: observation.error });
+    if (observation.state === 'present') throw new NotVisibleError();
+  };
+  const shouldRetry = (error: Error) => {
+    if (error instanceof NotVisibleError && !isReported) reportWaiting(`${resource.id} to be gone`);
+    isReported ||= error instanceof NotVisibleError;
+    return error instanceof NotVisibleError;
+  };
+  try {
+    await retry(readBack, { timeoutMs: propagationTimeoutMs, maxDelayMs: 3_000, signal, shouldRetry });
+  } catch (error) {
+    if (!(error instanceof NotVisibleError)) throw error;
+    throw new Error(
+      `AWS accepted its deletion, but after ${propagationTimeoutMs / 1000} s ${resource.id} is still there`,
+    );
+  }
+}
+
+/** What a resource lacks after it was written, if so. */
+function writeProblem(desired: Resource, current: Current, kind: Kind): string | undefined {
+  const paths = resourceDiff(current, desired.spec, kind).map(({ path }) => formatPointer(path));
+  if (paths.length === 0) return kind.blockedReason?.(desired.spec, current, desired.location);
+  return `these settings did not take: ${paths.join(', ')}; either this endpoint does not keep them, or somebody else changes the same thing`;
+}
+
+/** Whether it ended since a person interrupted the run, and not for a fault of its own. */
+const isInterruption = (error: unknown, signal: AbortSignal | undefined): boolean =>
+  signal?.aborted === true &&
+  [error, (error as { cause?: unknown } | undefined)?.cause].includes(signal.reason);
+
+class NotVisibleError extends Error {}
+
+function findTransientError(kind: Kind, error: Error): TransientError | undefined {
+  return kind.transientErrors?.find(
+    ({ code, message }) => code === error.name && (message?.test(error.message) ?? true),
+  );
+}

@@ -1,0 +1,75 @@
+import type { Event, LookupEventsRequest, LookupEventsResponse } from '@aws-sdk/client-cloudtrail';
+import { authorize } from '../authorize.ts';
+import { AwsError } from '../aws-error.ts';
+import type { Call, Handlers } from '../call.ts';
+import { pageOf } from '../pagination.ts';
+import type { EventLogEntry } from './event-log.ts';
+
+/** The API of CloudTrail (JSON 1.1), as much of it as tells who changed something. */
+export const cloudTrailHandlers: Handlers = {
+  LookupEvents(call, input: LookupEventsRequest): LookupEventsResponse {
+    requireCloudTrailAccess(call);
+    const { LookupAttributes = [], StartTime, EndTime, MaxResults = 50, NextToken } = input;
+    if (LookupAttributes.length > 1)
+      throw cloudTrailError('InvalidLookupAttributesException', 'You can only specify one lookup attribute.');
+    if (StartTime && EndTime && StartTime > EndTime)
+      throw cloudTrailError('InvalidTimeRangeException', 'The start time is after the end time.');
+    if (MaxResults < 1 || MaxResults > 50)
+      throw cloudTrailError('InvalidMaxResultsException', 'MaxResults must be between 1 and 50.');
+    const [{ AttributeKey = '', AttributeValue = '' } = {}] = LookupAttributes;
+    const events = call.eventLog
+      .events(call.caller.account, call.region, call.now - call.faultSettings.trailDelayMs)
+      .filter((event) => {
+        // Times of events have whole seconds.
+        const eventTimeMs = Math.floor(event.at / 1000) * 1000;
+        if ((StartTime && eventTimeMs < StartTime.getTime()) || (EndTime && eventTimeMs > EndTime.getTime()))
+          return false;
+        return AttributeKey === '' || lookupAttributesOf(event)[AttributeKey]?.includes(AttributeValue);
+      });
+    const { items, next } = pageOf(events, MaxResults, NextToken);
+    return { Events: items.map(toLookupEvent), ...(next === undefined ? {} : { NextToken: next }) };
+  },
+};
+
+function requireCloudTrailAccess(call: Call): void {
+  const action = `cloudtrail:${call.operation}`;
+  const decision = authorize(
+    call.store,
+    { principal: call.caller.arn, action, resource: '*', resourceAccount: call.caller.account },
+    call.now,
+  );
+  if (decision.allowed) return;
+  throw cloudTrailError(
+    'AccessDeniedException',
+    `User: ${call.caller.arn} is not authorized to perform: ${action} because ${decision.reason}`,
+  );
+}
+
+/** What an event can be looked up by. */
+const lookupAttributesOf = ({
+  name,
+  source,
+  username,
+  resources,
+  record,
+}: EventLogEntry): Record<string, string[]> => ({
+  EventId: [record.eventID],
+  EventName: [name],
+  EventSource: [source],
+  ReadOnly: ['false'],
+  ResourceName: resources,
+  Username: [username],
+});
+
+const toLookupEvent = ({ at, name, source, username, resources, record }: EventLogEntry): Event => ({
+  EventId: record.eventID,
+  EventName: name,
+  ReadOnly: 'false',
+  EventTime: new Date(Math.floor(at / 1000) * 1000),
+  EventSource: source,
+  Username: username,
+  Resources: resources.map((ResourceName) => ({ ResourceName })),
+  CloudTrailEvent: JSON.stringify(record),
+});
+
+const cloudTrailError = (code: string, message: string): AwsError => new AwsError(400, code, message);

@@ -1,0 +1,105 @@
+import { authorize } from '../authorize.ts';
+import { AwsError } from '../aws-error.ts';
+import type { Call, Handlers } from '../call.ts';
+import type { AccountState, RoleState } from '../state.ts';
+
+/** Handlers that ask first whether the caller's identity policies allow them: IAM has no other sort for roles. */
+export const withIamAuthorization = (handlers: Handlers): Handlers =>
+  Object.fromEntries(
+    Object.entries(handlers).map(([operation, handler]) => [
+      operation,
+      (call: Call, input: IamResourceNames) => {
+        requireIamAccess(call, iamResourceArnOf(call, input));
+        return handler(call, input);
+      },
+    ]),
+  );
+
+/** The members of an input that name what an operation is about. */
+interface IamResourceNames {
+  RoleName?: string;
+  PolicyArn?: string;
+  PolicyName?: string;
+  Path?: string;
+}
+
+function iamResourceArnOf(
+  call: Call,
+  { RoleName, PolicyArn, PolicyName, Path = '/' }: IamResourceNames,
+): string {
+  const { account } = call.caller;
+  if (RoleName !== undefined) {
+    const role = iamAccountOf(call).roles.get(RoleName.toLowerCase());
+    return role?.arn ?? `arn:aws:iam::${account}:role${Path}${RoleName}`;
+  }
+  if (PolicyArn !== undefined) return PolicyArn;
+  return PolicyName === undefined ? '*' : `arn:aws:iam::${account}:policy${Path}${PolicyName}`;
+}
+
+function requireIamAccess(call: Call, resource: string): void {
+  const action = `iam:${call.operation}`;
+  const decision = authorize(
+    call.store,
+    { principal: call.caller.arn, action, resource, resourceAccount: call.caller.account },
+    call.now,
+  );
+  if (decision.allowed) return;
+  throw new AwsError(
+    403,
+    'AccessDenied',
+    `User: ${call.caller.arn} is not authorized to perform: ${action} on resource: ${resource} because ${decision.reason}`,
+  );
+}
+
+export const iamAccountOf = (call: Call): AccountState => call.store.account(call.caller.account);
+
+export function getRoleByName(call: Call, name: string): RoleState {
+  const role = iamAccountOf(call).roles.get(name.toLowerCase());
+  if (role && role.visibleFrom <= call.now) return role;
+  throw noSuchEntityError(`The role with name ${name} cannot be found.`);
+}
+
+/** A role that may be changed: those of AWS's own services may not. */
+export function getMutableRole(call: Call, name: string): RoleState {
+  const role = getRoleByName(call, name);
+  if (!role.path.startsWith(SERVICE_ROLE_PATH)) return role;
+  throw new AwsError(
+    400,
+    'UnmodifiableEntity',
+    `Cannot perform the operation on the protected role '${role.name}' - this role is only modifiable by AWS`,
+  );
+}
+
+export const SERVICE_ROLE_PATH = '/aws-service-role/';
+
+export function markIamChanged<T>(call: Call, output: T): T {
+  call.store.markChanged(iamAccountOf(call));
+  return output;
+}
+
+export const noSuchEntityError = (message: string): AwsError => new AwsError(404, 'NoSuchEntity', message);
+
+export const limitExceededError = (message: string): AwsError => new AwsError(409, 'LimitExceeded', message);
+
+/** IAM's word for a value that its model does not allow. */
+export const iamValidationError = (value: string, member: string, constraint: string): AwsError =>
+  new AwsError(
+    400,
+    'ValidationError',
+    `1 validation error detected: Value '${value}' at '${member}' failed to satisfy constraint: ${constraint}`,
+  );
+
+export function checkMaxLength(value: string | undefined, member: string, limit: number): void {
+  if (value !== undefined && value.length > limit)
+    throw iamValidationError(value, member, `Member must have length less than or equal to ${limit}`);
+}
+
+export function checkIamName(name: string, member: string, limit: number): void {
+  checkMaxLength(name, member, limit);
+  if (/^[\w+=,.@-]+$/.test(name)) return;
+  throw new AwsError(
+    400,
+    'ValidationError',
+    `The specified value for ${member} is invalid. It must contain only alphanumeric characters and/or the following: +=,.@_-`,
+  );
+}

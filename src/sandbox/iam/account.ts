@@ -1,0 +1,97 @@
+import { authorize } from '../authorize.ts';
+import type { Handlers } from '../call.ts';
+import { pageOf } from '../pagination.ts';
+import { findRole } from '../principals.ts';
+import type { AccountState } from '../state.ts';
+import { iamAccountOf, noSuchEntityError } from './access.ts';
+import { toPolicyOutput } from './managed-policies.ts';
+import { encodeRfc3986 } from './policy-documents.ts';
+import { toRoleDetail } from './role-output.ts';
+
+/** What IAM tells of a whole account, and what would be allowed in it. */
+export const iamAccountHandlers: Handlers = {
+  GetAccountAuthorizationDetails(call, input) {
+    const account = iamAccountOf(call);
+    const filter: string[] = input.Filter ?? ['Role', 'LocalManagedPolicy'];
+    const details = [
+      ...(filter.includes('Role') ? [...account.roles.values()] : [])
+        .filter(({ visibleFrom }) => visibleFrom <= call.now)
+        .map((role) => ({ role: toRoleDetail(call, role) })),
+      ...(filter.includes('LocalManagedPolicy') ? [...account.policies.values()] : []).map(
+        ({ arn, document }) => ({
+          policy: {
+            ...toPolicyOutput(call, arn),
+            PolicyVersionList: [
+              { Document: encodeRfc3986(document), VersionId: 'v1', IsDefaultVersion: true },
+            ],
+          },
+        }),
+      ),
+    ];
+    const { items, next } = pageOf(details, input.MaxItems ?? 100, input.Marker);
+    return {
+      RoleDetailList: items.flatMap((item) => ('role' in item ? [item.role] : [])),
+      Policies: items.flatMap((item) => ('policy' in item ? [item.policy] : [])),
+      IsTruncated: next !== undefined,
+      Marker: next,
+    };
+  },
+
+  GetAccountSummary: (call) => ({
+    SummaryMap: {
+      Roles: iamAccountOf(call).roles.size,
+      RolesQuota: 1000,
+      RolePolicySizeQuota: 10_240,
+      AssumeRolePolicySizeQuota: 2048,
+      AttachedPoliciesPerRoleQuota: 10,
+      PolicySizeQuota: 6144,
+    },
+  }),
+
+  /** Identity policies and boundary of a role alone: resource policies have no say here. */
+  SimulatePrincipalPolicy(call, input) {
+    const role = findRole(call.store, input.PolicySourceArn, call.now);
+    if (!role) throw noSuchEntityError('Unable to retrieve specified IAM entity.');
+    const resources: string[] = input.ResourceArns ?? ['*'];
+    const contextEntries: { ContextKeyName: string; ContextKeyValues?: string[] }[] =
+      input.ContextEntries ?? [];
+    const context = Object.fromEntries(
+      contextEntries.map(({ ContextKeyName, ContextKeyValues = [] }) => [ContextKeyName, ContextKeyValues]),
+    );
+    const results = (input.ActionNames as string[]).flatMap((action) =>
+      resources.map((resource) => {
+        const decision = authorize(
+          call.store,
+          {
+            principal: role.arn,
+            action,
+            resource,
+            resourceAccount: call.caller.account,
+            context,
+            resourcePolicy: delegatingPolicyOf(iamAccountOf(call)),
+          },
+          call.now,
+        );
+        return {
+          EvalActionName: action,
+          EvalResourceName: resource,
+          EvalDecision: decision.allowed ? 'allowed' : decision.kind,
+          MatchedStatements: decision.statements
+            .filter(({ policy }) => policy !== ACCOUNT_POLICY_NAME)
+            .map(({ policy }) => ({ SourcePolicyId: policy, SourcePolicyType: 'IAM Policy' })),
+        };
+      }),
+    );
+    return { EvaluationResults: results, IsTruncated: false };
+  },
+};
+
+const ACCOUNT_POLICY_NAME = 'the account';
+
+/** Key policies must leave a decision to the account before identity policies count: here they do. */
+const delegatingPolicyOf = ({ id }: AccountState) => ({
+  name: ACCOUNT_POLICY_NAME,
+  policy: {
+    Statement: { Effect: 'Allow' as const, Principal: { AWS: id }, Action: '*', Resource: '*' },
+  },
+});

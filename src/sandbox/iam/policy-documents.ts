@@ -1,0 +1,106 @@
+import type { OneOrMany, Policy, Statement } from '../../iam/types.ts';
+import { AwsError } from '../aws-error.ts';
+import type { Call } from '../call.ts';
+import { parsePolicyInput } from '../policy-input.ts';
+import { findUnknownPrincipal, replaceRoleArnsWithIds } from '../principals.ts';
+import { iamValidationError, limitExceededError } from './access.ts';
+
+/** What IAM takes as an identity policy. */
+export function checkIdentityPolicy(text: string): void {
+  checkPolicyCharacters(text);
+  const policy = parsePolicyInput(text, () => malformedPolicyError('Syntax errors in policy.'));
+  const sids = new Set<string>();
+  for (const statement of policyValuesOf(policy.Statement)) {
+    const failedCheck = STATEMENT_CHECKS.find(({ isViolated }) => isViolated(statement));
+    if (failedCheck) throw malformedPolicyError(failedCheck.message(statement));
+    if (statement.Sid === undefined) continue;
+    if (sids.has(statement.Sid))
+      throw malformedPolicyError('Statement IDs (SID) in a single policy must be unique.');
+    sids.add(statement.Sid);
+  }
+}
+
+interface StatementCheck {
+  isViolated(statement: Statement): boolean;
+  message(statement: Statement): string;
+}
+
+/** What a statement of an identity policy must be, in the order in which IAM looks. */
+const STATEMENT_CHECKS: StatementCheck[] = [
+  {
+    isViolated: ({ Principal, NotPrincipal }) => (Principal ?? NotPrincipal) !== undefined,
+    message: () => 'Policy document should not specify a principal.',
+  },
+  {
+    isViolated: ({ Action, NotAction }) => policyValuesOf(Action ?? NotAction).length === 0,
+    message: () => 'Policy statement must contain actions.',
+  },
+  {
+    isViolated: ({ Resource, NotResource }) => policyValuesOf(Resource ?? NotResource).length === 0,
+    message: () => 'Policy statement must contain resources.',
+  },
+  {
+    isViolated: ({ Action, NotAction }) =>
+      policyValuesOf(Action ?? NotAction).some((action) => action !== '*' && !action.includes(':')),
+    message: () => 'Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.',
+  },
+  {
+    isViolated: (statement) => findNonArn(statement) !== undefined,
+    message: (statement) => `Resource ${findNonArn(statement)} must be in ARN format or "*".`,
+  },
+];
+
+const findNonArn = ({ Resource, NotResource }: Statement): string | undefined =>
+  policyValuesOf(Resource ?? NotResource).find(
+    (resource) => resource !== '*' && !/^arn:[^:]*:[^:]*:[^:]*:[^:]*:./.test(resource),
+  );
+
+/** What IAM takes as a trust policy, as it stores it. */
+export function toStoredTrustPolicy(call: Call, text: string): string {
+  checkPolicyCharacters(text);
+  const policy = parsePolicyInput(text, () => malformedPolicyError('This policy contains invalid Json'));
+  checkTrustPolicy(policy);
+  const missingPrincipal = findUnknownPrincipal(call.store, policy, call.now);
+  if (missingPrincipal !== undefined)
+    throw malformedPolicyError(`Invalid principal in policy: "AWS":"${missingPrincipal}"`);
+  if (policySizeOf(text) > 2048) throw limitExceededError('Cannot exceed quota for ACLSizePerRole: 2048');
+  return replaceRoleArnsWithIds(call.store, text, call.now);
+}
+
+function checkTrustPolicy({ Statement }: Policy): void {
+  for (const statement of policyValuesOf(Statement)) {
+    if ((statement.Resource ?? statement.NotResource) !== undefined)
+      throw malformedPolicyError('Has prohibited field Resource');
+    if ((statement.Principal ?? statement.NotPrincipal) === undefined)
+      throw malformedPolicyError('Missing required field Principal');
+    if (
+      !policyValuesOf(statement.Action ?? statement.NotAction).every((action) =>
+        action.toLowerCase().startsWith('sts:'),
+      )
+    )
+      throw malformedPolicyError('AssumeRole policy may only specify STS AssumeRole actions.');
+  }
+}
+
+/** The size that counts against a quota: without white space. */
+export const policySizeOf = (text: string): number => text.replace(/\s/g, '').length;
+
+/** RFC 3986: also what encodeURIComponent leaves alone. */
+export const encodeRfc3986 = (text: string): string =>
+  encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
+
+const malformedPolicyError = (message: string): AwsError =>
+  new AwsError(400, 'MalformedPolicyDocument', message);
+
+/** TAB, LF, CR and U+0020 to U+00FF are all that IAM takes. */
+function checkPolicyCharacters(text: string): void {
+  if (/^[\t\n\r\u0020-\u00ff]+$/.test(text)) return;
+  throw iamValidationError(
+    text.slice(0, 40),
+    'policyDocument',
+    'Member must satisfy regular expression pattern: [\\u0009\\u000A\\u000D\\u0020-\\u00FF]+',
+  );
+}
+
+const policyValuesOf = <T>(value: OneOrMany<T> | undefined): T[] =>
+  value === undefined ? [] : Array.isArray(value) ? value : [value];

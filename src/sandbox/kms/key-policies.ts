@@ -1,0 +1,69 @@
+import { authorize } from '../authorize.ts';
+import { AwsError } from '../aws-error.ts';
+import type { Call, Handlers } from '../call.ts';
+import { parsePolicyInput } from '../policy-input.ts';
+import { findUnknownPrincipal, replaceIdsWithRoleArns, replaceRoleArnsWithIds } from '../principals.ts';
+import type { KeyState } from '../state.ts';
+import { checkNotPendingDeletion, getOwnKey, markKmsChanged } from './access.ts';
+import { buildKeyArn, formatKeyPolicy } from './keys.ts';
+
+/** The operations on key policies. */
+export const keyPolicyHandlers: Handlers = {
+  GetKeyPolicy: (call, input) => ({
+    Policy: formatKeyPolicy(
+      JSON.parse(replaceIdsWithRoleArns(call.store, getOwnKey(call, input.KeyId).policy)),
+    ),
+    PolicyName: 'default',
+  }),
+
+  PutKeyPolicy(call, input) {
+    const key = getOwnKey(call, input.KeyId);
+    checkNotPendingDeletion(key);
+    key.policy = toStoredKeyPolicy(call, input.Policy, key, input.BypassPolicyLockoutSafetyCheck);
+    return markKmsChanged(call, {});
+  },
+
+  ListKeyPolicies(call, input) {
+    getOwnKey(call, input.KeyId);
+    return { PolicyNames: ['default'], Truncated: false };
+  },
+};
+
+/** A policy as KMS stores it, once it has passed: principals exist, and the caller is not locked out. */
+export function toStoredKeyPolicy(
+  call: Call,
+  text: string,
+  key?: KeyState,
+  bypassLockoutCheck = false,
+): string {
+  if (Buffer.byteLength(text) > 32_768)
+    throw new AwsError(400, 'LimitExceededException', 'The key policy is longer than 32 KB');
+  const policy = parsePolicyInput(text, malformedKeyPolicyError);
+  const statements = Array.isArray(policy.Statement) ? policy.Statement : [policy.Statement];
+  const hasMissingPrincipal = statements.some(
+    ({ Principal, NotPrincipal }) => Principal === undefined && NotPrincipal === undefined,
+  );
+  if (hasMissingPrincipal || findUnknownPrincipal(call.store, policy, call.now) !== undefined)
+    throw malformedKeyPolicyError('Policy contains a statement with one or more invalid principals.');
+  if (!bypassLockoutCheck) {
+    const { allowed } = authorize(
+      call.store,
+      {
+        principal: call.caller.arn,
+        action: 'kms:PutKeyPolicy',
+        resource: key?.arn ?? buildKeyArn(call.caller.account, call.region, 'new'),
+        resourceAccount: call.caller.account,
+        resourcePolicy: { name: 'the new key policy', policy },
+      },
+      call.now,
+    );
+    if (!allowed)
+      throw malformedKeyPolicyError(
+        'The new key policy will not allow you to update the key policy in the future.',
+      );
+  }
+  return replaceRoleArnsWithIds(call.store, formatKeyPolicy(policy), call.now);
+}
+
+const malformedKeyPolicyError = (message: string): AwsError =>
+  new AwsError(400, 'MalformedPolicyDocumentException', message);

@@ -1,0 +1,292 @@
+import type { ServerSideEncryptionConfiguration, Tag } from '@aws-sdk/client-s3';
+import { PolicyError, parsePolicy } from '../../iam/parse.ts';
+import type { Policy } from '../../iam/types.ts';
+import { AwsError } from '../aws-error.ts';
+import type { Call, Handlers } from '../call.ts';
+import { findUnknownPrincipal, replaceIdsWithRoleArns, replaceRoleArnsWithIds } from '../principals.ts';
+import { malformedXmlError } from '../protocol/rest-xml.ts';
+import type { BucketState } from '../state.ts';
+import { getAuthorizedBucket, invalidArgumentError } from './access.ts';
+import { TAG_TEXT_PATTERN } from './buckets.ts';
+
+/** The settings of a bucket that are one document each. */
+export const settingHandlers: Handlers = {
+  PutBucketVersioning(call, input) {
+    const bucket = getAuthorizedBucket(call, input, 's3:PutBucketVersioning');
+    const { Status, MFADelete } = input.VersioningConfiguration ?? {};
+    if (Status === undefined) {
+      throw new AwsError(
+        400,
+        'IllegalVersioningConfigurationException',
+        'The Versioning element must be specified',
+      );
+    }
+    if (Status !== 'Enabled' && Status !== 'Suspended') throw malformedXmlError();
+    if (Status === 'Suspended') {
+      if (bucket.objectLock) {
+        throw new AwsError(
+          409,
+          'InvalidBucketState',
+          'An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.',
+        );
+      }
+      if (bucket.replication) {
+        throw new AwsError(
+          409,
+          'InvalidBucketState',
+          'A replication configuration is present on this bucket, so you cannot change the versioning state. To change the versioning state, first delete the replication configuration.',
+        );
+      }
+    }
+    bucket.versioning = { Status, ...(MFADelete === undefined ? {} : { MFADelete }) };
+    return markBucketChanged(call, bucket);
+  },
+
+  GetBucketVersioning: (call, input) =>
+    getAuthorizedBucket(call, input, 's3:GetBucketVersioning').versioning ?? {},
+
+  PutBucketEncryption(call, input) {
+    const bucket = getAuthorizedBucket(call, input, 's3:PutEncryptionConfiguration');
+    bucket.encryption = checkEncryptionConfiguration(input.ServerSideEncryptionConfiguration);
+    return markBucketChanged(call, bucket);
+  },
+
+  GetBucketEncryption: (call, input) => {
+    const bucket = getAuthorizedBucket(call, input, 's3:GetEncryptionConfiguration');
+    if (!bucket.encryption) {
+      throw settingNotFoundError(
+        'ServerSideEncryptionConfigurationNotFoundError',
+        'The server side encryption configuration was not found',
+        bucket,
+      );
+    }
+    return { ServerSideEncryptionConfiguration: bucket.encryption };
+  },
+
+  DeleteBucketEncryption(call, input) {
+    const bucket = getAuthorizedBucket(call, input, 's3:PutEncryptionConfiguration');
+    // What stays is what every bucket has since January 2023.
+    bucket.encryption = {
+      Rules: [{ ApplyServerSideEncryptionByDefault: { SSEAlgorithm: 'AES256' }, BucketKeyEnabled: false }],
+    };
+    return markBucketChanged(call, bucket);
+  },
+
+  PutBucketPolicy(call, input) {
+    const bucket = getAuthorizedBucket(call, input, 's3:PutBucketPolicy');
+    const policy = checkBucketPolicy(input.Policy);
+    const missingPrincipal = findUnknownPrincipal(call.store, policy, call.now);
+    if (missingPrincipal !== undefined) {
+      throw new AwsError(400, 'MalformedPolicy', 'Invalid principal in policy', {
+        Detail: `"AWS" : "${missingPrincipal}"`,
+      });
+    }
+    bucket.policy = replaceRoleArnsWithIds(call.store, input.Policy, call.now);
+    return markBucketChanged(call, bucket);
+  },
+
+  GetBucketPolicy(call, input) {
+    const bucket = getAuthorizedBucket(call, input, 's3:GetBucketPolicy');
+    if (bucket.policy === undefined)
+      throw settingNotFoundError('NoSuchBucketPolicy', 'The bucket policy does not exist', bucket);
+    return { Policy: replaceIdsWithRoleArns(call.store, bucket.policy) };
+  },
+
+  GetBucketPolicyStatus(call, input) {
+    const bucket = getAuthorizedBucket(call, input, 's3:GetBucketPolicyStatus');
+    if (bucket.policy === undefined)
+      throw settingNotFoundError('NoSuchBucketPolicy', 'The bucket policy does not exist', bucket);
+    const { Statement } = JSON.parse(bucket.policy) as Policy;
+    const statements = Array.isArray(Statement) ? Statement : [Statement];
+    const isPublic = statements.some(
+      ({ Effect, Principal, Condition }) =>
+        Effect === 'Allow' && Condition === undefined && JSON.stringify(Principal ?? '').includes('"*"'),
+    );
+    return { PolicyStatus: { IsPublic: isPublic } };
+  },
+
+  DeleteBucketPolicy(call, input) {
+    const bucket = getAuthorizedBucket(call, input, 's3:DeleteBucketPolicy');
+    delete bucket.policy;
+    return markBucketChanged(call, bucket);
+  },
+
+  PutPublicAccessBlock(call, input) {
+    const bucket = getAuthorizedBucket(call, input, 's3:PutBucketPublicAccessBlock');
+    const {
+      BlockPublicAcls = false,
+      IgnorePublicAcls = false,
+      BlockPublicPolicy = false,
+      RestrictPublicBuckets = false,
+    } = input.PublicAccessBlockConfiguration ?? {};
+    bucket.publicAccessBlock = {
+      BlockPublicAcls,
+      IgnorePublicAcls,
+      BlockPublicPolicy,
+      RestrictPublicBuckets,
+    };
+    return markBucketChanged(call, bucket);
+  },
+
+  GetPublicAccessBlock(call, input) {
+    const bucket = getAuthorizedBucket(call, input, 's3:GetBucketPublicAccessBlock');
+    if (!bucket.publicAccessBlock) {
+      throw settingNotFoundError(
+        'NoSuchPublicAccessBlockConfiguration',
+        'The public access block configuration was not found',
+        bucket,
+      );
+    }
+    return { PublicAccessBlockConfiguration: bucket.publicAccessBlock };
+  },
+
+  DeletePublicAccessBlock(call, input) {
+    const bucket = getAuthorizedBucket(call, input, 's3:PutBucketPublicAccessBlock');
+    delete bucket.publicAccessBlock;
+    return markBucketChanged(call, bucket);
+  },
+
+  PutBucketOwnershipControls(call, input) {
+    const bucket = getAuthorizedBucket(call, input, 's3:PutBucketOwnershipControls');
+    if (input.OwnershipControls?.Rules?.length !== 1) throw malformedXmlError();
+    bucket.ownership = input.OwnershipControls;
+    return markBucketChanged(call, bucket);
+  },
+
+  GetBucketOwnershipControls(call, input) {
+    const bucket = getAuthorizedBucket(call, input, 's3:GetBucketOwnershipControls');
+    if (!bucket.ownership)
+      throw settingNotFoundError(
+        'OwnershipControlsNotFoundError',
+        'The bucket ownership controls were not found',
+        bucket,
+      );
+    return { OwnershipControls: bucket.ownership };
+  },
+
+  DeleteBucketOwnershipControls(call, input) {
+    const bucket = getAuthorizedBucket(call, input, 's3:PutBucketOwnershipControls');
+    delete bucket.ownership;
+    return markBucketChanged(call, bucket);
+  },
+
+  PutBucketTagging(call, input) {
+    const bucket = getAuthorizedBucket(call, input, 's3:PutBucketTagging');
+    const tags: Tag[] = input.Tagging?.TagSet ?? [];
+    checkTagSet(tags, 50);
+    if (tags.length > 0) bucket.tags = tags;
+    else delete bucket.tags;
+    return markBucketChanged(call, bucket);
+  },
+
+  GetBucketTagging(call, input) {
+    const bucket = getAuthorizedBucket(call, input, 's3:GetBucketTagging');
+    if (!bucket.tags) throw settingNotFoundError('NoSuchTagSet', 'The TagSet does not exist', bucket);
+    return { TagSet: bucket.tags };
+  },
+
+  DeleteBucketTagging(call, input) {
+    const bucket = getAuthorizedBucket(call, input, 's3:PutBucketTagging');
+    delete bucket.tags;
+    return markBucketChanged(call, bucket);
+  },
+
+  /** Since 2023 Object Lock can be enabled on a bucket that is there; it is never disabled again. */
+  PutObjectLockConfiguration(call, input) {
+    const bucket = getAuthorizedBucket(call, input, 's3:PutBucketObjectLockConfiguration');
+    if (bucket.versioning?.Status !== 'Enabled')
+      throw new AwsError(
+        409,
+        'InvalidBucketState',
+        "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration",
+      );
+    if (input.ObjectLockConfiguration?.ObjectLockEnabled === 'Enabled') bucket.objectLock = true;
+    return markBucketChanged(call, bucket);
+  },
+
+  GetObjectLockConfiguration(call, input) {
+    const bucket = getAuthorizedBucket(call, input, 's3:GetBucketObjectLockConfiguration');
+    if (!bucket.objectLock) {
+      throw settingNotFoundError(
+        'ObjectLockConfigurationNotFoundError',
+        'Object Lock configuration does not exist for this bucket',
+        bucket,
+      );
+    }
+    return { ObjectLockConfiguration: { ObjectLockEnabled: 'Enabled' } };
+  },
+};
+
+function markBucketChanged(call: Call, bucket: BucketState): object {
+  call.store.markChanged(bucket);
+  return {};
+}
+
+export const settingNotFoundError = (code: string, message: string, bucket: BucketState): AwsError =>
+  new AwsError(404, code, message, { BucketName: bucket.name });
+
+/** A key is not looked at: a wrong one shows only when an object is written. */
+function checkEncryptionConfiguration(
+  configuration: ServerSideEncryptionConfiguration | undefined,
+): ServerSideEncryptionConfiguration {
+  const [rule, ...otherRules] = configuration?.Rules ?? [];
+  if (!rule || otherRules.length > 0) throw malformedXmlError();
+  const defaultEncryption = rule.ApplyServerSideEncryptionByDefault ?? { SSEAlgorithm: undefined };
+  const algorithm = defaultEncryption.SSEAlgorithm;
+  if (algorithm !== undefined && !['AES256', 'aws:kms', 'aws:kms:dsse'].includes(algorithm))
+    throw malformedXmlError();
+  if (
+    algorithm === 'AES256' &&
+    'KMSMasterKeyID' in defaultEncryption &&
+    defaultEncryption.KMSMasterKeyID !== undefined
+  ) {
+    throw invalidArgumentError(
+      'a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms or aws:kms:dsse',
+      'ApplyServerSideEncryptionByDefault',
+    );
+  }
+  return { Rules: [{ ...rule, BucketKeyEnabled: rule.BucketKeyEnabled ?? false }] };
+}
+
+function checkBucketPolicy(text: string): Policy {
+  const malformedPolicyError = (message: string) => new AwsError(400, 'MalformedPolicy', message);
+  if (!text.trimStart().startsWith('{'))
+    throw malformedPolicyError("Policies must be valid JSON and the first byte must be '{'");
+  if (Buffer.byteLength(text) > 20_480)
+    throw new AwsError(400, 'PolicyTooLarge', 'Policy exceeds the maximum allowed document size.');
+  try {
+    return parsePolicy(text);
+  } catch (error) {
+    if (!(error instanceof PolicyError)) throw error;
+    throw malformedPolicyError(
+      error.message === 'it has no Statement'
+        ? 'Missing required field Statement'
+        : "Policies must be valid JSON and the first byte must be '{'",
+    );
+  }
+}
+
+/** The tags of a bucket or an object, as S3 takes them. */
+export function checkTagSet(tags: Tag[], maxTags: number): void {
+  const invalidTagError = (message: string, key: string) =>
+    new AwsError(400, 'InvalidTag', message, { TagKey: key });
+  const keys = new Set<string>();
+  for (const { Key, Value } of tags) {
+    if (Key === undefined || Key === '' || Value === undefined) throw malformedXmlError();
+    if (keys.has(Key)) throw invalidTagError('Cannot provide multiple Tags with the same key', Key);
+    if (Key.startsWith('aws:'))
+      throw invalidTagError('System tags cannot be added/updated by requester', Key);
+    if (Key.length > 128 || !TAG_TEXT_PATTERN.test(Key))
+      throw invalidTagError('The TagKey you have provided is invalid', Key);
+    if (Value.length > 256 || !TAG_TEXT_PATTERN.test(Value))
+      throw invalidTagError('The TagValue you have provided is invalid', Key);
+    keys.add(Key);
+  }
+  if (tags.length > maxTags) {
+    throw new AwsError(
+      400,
+      'BadRequest',
+      maxTags === 10 ? 'Object tags cannot be greater than 10' : 'Bucket tag count cannot be greater than 50',
+    );
+  }
+}

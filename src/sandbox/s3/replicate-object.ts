@@ -1,0 +1,347 @@
+import { randomBytes } from 'node:crypto';
+import type { ReplicationRule } from '@aws-sdk/client-s3';
+import type { Decision } from '../../iam/types.ts';
+import { decryptAead, encryptAead } from '../aead.ts';
+import { assumeRole, authorize, toNamedPolicy } from '../authorize.ts';
+import { AwsError } from '../aws-error.ts';
+import type { KeyAction, KeyService } from '../kms/key-service.ts';
+import type { BucketState, ObjectEncryption, ReplicationState, VersionState } from '../state.ts';
+import type { Store } from '../store.ts';
+import {
+  chooseEncryption,
+  decryptObject,
+  encryptionContextArnOf,
+  encryptObject,
+  viaServiceOf,
+} from './encryption.ts';
+import { addVersion, findVersion } from './versions.ts';
+
+type ReplicationAttempt = ReplicationState['attempts'][number];
+
+interface ReplicationDeps {
+  store: Store;
+  keyService: KeyService;
+  clock: () => number;
+}
+
+/** S3's failure reason, and in words why. */
+class ReplicationFailure extends Error {
+  readonly reason: string;
+
+  constructor(reason: string, detail: string) {
+    super(detail);
+    this.reason = reason;
+  }
+}
+
+/**
+ * Replicate one version under one rule, as S3 does: every request is made as the role and authorised against trust,
+ * role, bucket and key policies, with the encryption context that the object has.
+ */
+export const attemptReplication = (
+  source: BucketState,
+  version: VersionState,
+  rule: ReplicationRule,
+  deps: ReplicationDeps,
+): ReplicationAttempt => toAttempt(rule, () => replicateVersion(source, version, rule, deps));
+
+/** Carry a change of tags over to the version that was replicated before, under one rule. */
+export const attemptTagReplication = (
+  source: BucketState,
+  version: VersionState,
+  rule: ReplicationRule,
+  deps: ReplicationDeps,
+): ReplicationAttempt => toAttempt(rule, () => replicateTags(source, version, rule, deps));
+
+/** What became of it; a failure may be returned, where it left something behind, or thrown. */
+function toAttempt(
+  rule: ReplicationRule,
+  replicate: () => ReplicationFailure | undefined,
+): ReplicationAttempt {
+  const ruleFields = { ruleId: rule.ID ?? '', destination: rule.Destination?.Bucket ?? '' };
+  const toFailedAttempt = ({ reason, message }: ReplicationFailure): ReplicationAttempt => ({
+    ...ruleFields,
+    status: 'FAILED',
+    reason,
+    detail: message,
+  });
+  try {
+    const partialFailure = replicate();
+    return partialFailure ? toFailedAttempt(partialFailure) : { ...ruleFields, status: 'COMPLETED' };
+  } catch (error) {
+    if (!(error instanceof ReplicationFailure)) throw error;
+    return toFailedAttempt(error);
+  }
+}
+
+type RoleAuthorizer = (
+  action: string,
+  bucket: BucketState,
+  key?: string,
+  context?: Record<string, string>,
+) => Decision;
+
+/** The role, assumed, and the destination, ready to take replicas. */
+function prepareReplication(source: BucketState, rule: ReplicationRule, { store, clock }: ReplicationDeps) {
+  const role = source.replication?.Role;
+  if (role === undefined)
+    throw new ReplicationFailure('SrcBucketReplicationConfigMissing', 'the configuration was removed');
+  const { decision, principal } = assumeRole(store, role, 's3.amazonaws.com', clock(), {
+    'aws:SourceAccount': source.owner,
+    'aws:SourceArn': `arn:aws:s3:::${source.name}`,
+  });
+  if (principal === undefined) throw new ReplicationFailure('AssumeRoleNotPermitted', decision.reason);
+
+  const destination = store.bucket((rule.Destination?.Bucket ?? '').split(':::')[1] ?? '');
+  if (!destination)
+    throw new ReplicationFailure('DstBucketNotFound', `${rule.Destination?.Bucket} does not exist`);
+  if (destination.versioning?.Status !== 'Enabled') {
+    throw new ReplicationFailure(
+      'DstBucketUnversioned',
+      `versioning is ${destination.versioning?.Status ?? 'off'} on ${destination.name}`,
+    );
+  }
+  if (source.objectLock && !destination.objectLock) {
+    throw new ReplicationFailure(
+      'DstBucketObjectLockConfigMissing',
+      `${destination.name} has no Object Lock`,
+    );
+  }
+
+  const authorizeRole: RoleAuthorizer = (action, bucket, key, context = {}) =>
+    authorize(
+      store,
+      {
+        principal,
+        action,
+        resource: key === undefined ? `arn:aws:s3:::${bucket.name}` : `arn:aws:s3:::${bucket.name}/${key}`,
+        resourceAccount: bucket.owner,
+        context: { 'aws:SecureTransport': 'true', 's3:ResourceAccount': bucket.owner, ...context },
+        ...(bucket.policy === undefined
+          ? {}
+          : { resourcePolicy: toNamedPolicy(store, `bucket policy of ${bucket.name}`, bucket.policy) }),
+      },
+      clock(),
+    );
+  requireAllowed('SrcGetObjectNotPermitted', authorizeRole('s3:GetReplicationConfiguration', source));
+  requireAllowed('SrcGetObjectNotPermitted', authorizeRole('s3:ListBucket', source));
+  return { role, principal, destination, ask: authorizeRole };
+}
+
+function requireAllowed(reason: string, decision: Decision): void {
+  if (!decision.allowed) throw new ReplicationFailure(reason, decision.reason);
+}
+
+function replicateTags(
+  source: BucketState,
+  version: VersionState,
+  rule: ReplicationRule,
+  deps: ReplicationDeps,
+): undefined {
+  const { destination, ask: authorizeRole } = prepareReplication(source, rule, deps);
+  requireAllowed(
+    'SrcGetTaggingNotPermitted',
+    authorizeRole('s3:GetObjectVersionTagging', source, version.key),
+  );
+  requireAllowed('DstPutTaggingNotPermitted', authorizeRole('s3:ReplicateTags', destination, version.key));
+  const replica = findVersion(destination, version.key, version.versionId);
+  if (!replica)
+    throw new ReplicationFailure(
+      'DstVersionNotFound',
+      `${destination.name} has no version ${version.versionId} of it`,
+    );
+  replica.tags = new Map(version.tags);
+  deps.store.markChanged(destination);
+}
+
+/** @returns a failure that leaves a replica all the same: one without its tags. */
+function replicateVersion(
+  source: BucketState,
+  version: VersionState,
+  rule: ReplicationRule,
+  deps: ReplicationDeps,
+): ReplicationFailure | undefined {
+  const { store } = deps;
+  const { role, principal, destination, ask: authorizeRole } = prepareReplication(source, rule, deps);
+  if (version.deleteMarker) {
+    requireAllowed('DstDelObjNotPermitted', authorizeRole('s3:ReplicateDelete', destination, version.key));
+    addVersion(store, destination, toReplica(version, {}));
+    return undefined;
+  }
+
+  const isSseS3 = version.encryption.algorithm === 'AES256';
+  const readDecision = authorizeRole('s3:GetObjectVersionForReplication', source, version.key);
+  // GetObjectVersion is enough for everything but KMS-encrypted objects.
+  if (
+    !readDecision.allowed &&
+    !(isSseS3 && authorizeRole('s3:GetObjectVersion', source, version.key).allowed)
+  ) {
+    throw new ReplicationFailure('SrcGetObjectNotPermitted', readDecision.reason);
+  }
+  requireAllowed('SrcGetAclNotPermitted', authorizeRole('s3:GetObjectVersionAcl', source, version.key));
+  const body = readSourceBody(source, version, principal, deps);
+
+  const keyArn = isSseS3 ? undefined : resolveReplicaKey(rule, role, destination, deps);
+  const conditionKeys: Record<string, string> = {
+    's3:x-amz-server-side-encryption': version.encryption.algorithm,
+  };
+  if (keyArn !== undefined) conditionKeys['s3:x-amz-server-side-encryption-aws-kms-key-id'] = keyArn;
+  requireAllowed(
+    'DstPutObjectNotPermitted',
+    authorizeRole('s3:ReplicateObject', destination, version.key, conditionKeys),
+  );
+  if (
+    rule.Destination?.AccessControlTranslation?.Owner === 'Destination' &&
+    destination.owner !== source.owner
+  ) {
+    requireAllowed(
+      'DstPutObjectNotPermitted',
+      authorizeRole('s3:ObjectOwnerOverrideToBucketOwner', destination, version.key),
+    );
+  }
+  const { blob, encryption } = storeReplica(destination, version, body, keyArn, principal, deps);
+
+  const tagFailure = checkTagPermissions(version, authorizeRole, source, destination);
+  addVersion(
+    store,
+    destination,
+    toReplica(version, {
+      blob,
+      encryption,
+      tags: tagFailure ? new Map() : version.tags,
+      ...replicaOwnerOf(source, destination, rule),
+      ...(rule.Destination?.StorageClass === undefined
+        ? {}
+        : { storageClass: rule.Destination.StorageClass }),
+    }),
+  );
+  return tagFailure;
+}
+
+/** The replica keeps version id, time, metadata and ETag of its source. */
+const toReplica = (version: VersionState, overrides: Partial<VersionState>): VersionState => ({
+  ...version,
+  ...overrides,
+  replication: { status: 'REPLICA', attempts: [] },
+});
+
+/** The source's account owns the replica, unless the rule hands it over or the destination's bucket takes all. */
+function replicaOwnerOf(
+  source: BucketState,
+  destination: BucketState,
+  rule: ReplicationRule,
+): { owner?: string } {
+  if (source.owner === destination.owner) return {};
+  if (rule.Destination?.AccessControlTranslation?.Owner === 'Destination') return {};
+  const ownership = destination.ownership?.Rules?.[0]?.ObjectOwnership;
+  return ownership === 'BucketOwnerEnforced' ? {} : { owner: source.owner };
+}
+
+/** fact: a missing tagging permission leaves a replica without tags, and the source FAILED. */
+function checkTagPermissions(
+  version: VersionState,
+  authorizeRole: (action: string, bucket: BucketState, key: string) => Decision,
+  source: BucketState,
+  destination: BucketState,
+): ReplicationFailure | undefined {
+  if (version.tags.size === 0) return undefined;
+  const readDecision = authorizeRole('s3:GetObjectVersionTagging', source, version.key);
+  if (!readDecision.allowed) return new ReplicationFailure('SrcGetTaggingNotPermitted', readDecision.reason);
+  const writeDecision = authorizeRole('s3:ReplicateTags', destination, version.key);
+  return writeDecision.allowed
+    ? undefined
+    : new ReplicationFailure('DstPutTaggingNotPermitted', writeDecision.reason);
+}
+
+function readSourceBody(
+  source: BucketState,
+  version: VersionState,
+  principal: string,
+  { store, keyService }: ReplicationDeps,
+): Buffer {
+  const { encryption } = version;
+  const { keyArn } = encryption;
+  const data = version.blob === undefined ? Buffer.alloc(0) : store.getBlob(version.blob);
+  if (keyArn === undefined) return decryptObject(store, keyService, source, version, principal);
+  const dataKey = mapKmsErrorsToFailures(
+    { DisabledException: 'SrcKmsKeyInvalidState', KMSInvalidStateException: 'SrcKmsKeyInvalidState' },
+    'SrcGetObjectNotPermitted',
+    () =>
+      keyService.decrypt(
+        { keyArn, principal, viaService: viaServiceOf(source), context: encryption.context },
+        encryption.wrapped,
+      ),
+  );
+  return decryptAead(dataKey, { iv: encryption.iv, tag: encryption.tag, data });
+}
+
+/** The ARN of the replica's key. An alias is resolved in the account of the role, which is the source's. */
+function resolveReplicaKey(
+  rule: ReplicationRule,
+  role: string,
+  destination: BucketState,
+  { keyService }: ReplicationDeps,
+): string {
+  const keyId = rule.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID ?? '';
+  const account = role.split(':')[4] ?? '';
+  return mapKmsErrorsToFailures({}, 'DstKmsKeyNotFound', () =>
+    keyService.resolve(keyId, { account, region: destination.region }),
+  );
+}
+
+/**
+ * Encrypt the replica: a KMS object under the replica key with the Bucket Key setting of its source. Writing an object
+ * asks for kms:Encrypt; S3 makes and checks a bucket's key with kms:GenerateDataKey and kms:Decrypt.
+ */
+function storeReplica(
+  destination: BucketState,
+  version: VersionState,
+  body: Buffer,
+  keyArn: string | undefined,
+  principal: string,
+  { store, keyService }: ReplicationDeps,
+): { blob: string; encryption: ObjectEncryption } {
+  if (keyArn === undefined) {
+    const encryptionChoice = chooseEncryption(
+      { ServerSideEncryption: 'AES256' },
+      destination,
+      keyService,
+      destination.owner,
+    );
+    return encryptObject(store, keyService, destination, version.key, body, encryptionChoice, principal);
+  }
+  const { bucketKey, algorithm } = version.encryption;
+  const context = { 'aws:s3:arn': encryptionContextArnOf(destination.name, version.key, bucketKey) };
+  const keyRequest = { keyArn, principal, viaService: viaServiceOf(destination), context };
+  const failureReasons = {
+    DisabledException: 'DstKmsKeyInvalidState',
+    KMSInvalidStateException: 'DstKmsKeyInvalidState',
+    InvalidKeyUsageException: 'DstKmsKeyInvalidState',
+    NotFoundException: 'DstKmsKeyNotFound',
+  };
+  const actions: KeyAction[] = bucketKey ? ['kms:GenerateDataKey', 'kms:Decrypt'] : [];
+  const plaintext = randomBytes(32);
+  const wrapped = mapKmsErrorsToFailures(failureReasons, 'DstPutObjectNotPermitted', () => {
+    for (const action of actions) keyService.check(keyRequest, action);
+    return keyService.encrypt(keyRequest, plaintext);
+  });
+  const ciphertext = encryptAead(plaintext, body);
+  return {
+    blob: store.putBlob(ciphertext.data),
+    encryption: { algorithm, keyArn, bucketKey, wrapped, context, iv: ciphertext.iv, tag: ciphertext.tag },
+  };
+}
+
+/** What KMS refuses, in the words of S3's failure reasons: a denial hides behind the object operation. */
+function mapKmsErrorsToFailures<T>(
+  reasons: Record<string, string>,
+  defaultReason: string,
+  action: () => T,
+): T {
+  try {
+    return action();
+  } catch (error) {
+    if (!(error instanceof AwsError)) throw error;
+    throw new ReplicationFailure(reasons[error.code] ?? defaultReason, `${error.code}: ${error.message}`);
+  }
+}

@@ -1,0 +1,63 @@
+import { ListRolesCommand } from '@aws-sdk/client-iam';
+import type { AwsClient } from '../aws/client.ts';
+import { paginate } from '../aws/paginate.ts';
+import { desiredResources } from '../core/desired.ts';
+import { splitByAccess } from '../core/handover.ts';
+import type { Aws, Kind, Location } from '../core/resource.ts';
+import { diagnose } from '../doctor/diagnose.ts';
+import { locationsOf } from '../facts/locations.ts';
+import { listBucketNames } from '../import/discover.ts';
+import { findKeyByAliasTag } from '../kinds/kms-key.ts';
+import { reachableAccounts } from '../prune/locate-orphans.ts';
+import { observe } from '../reconcile/observe.ts';
+import type { Specs } from '../spec/types.ts';
+import { omitUndefined } from '../util/canonical-json.ts';
+
+/**
+ * Read what another plan, or a doctor, may need beside what the plan for these specs needs: whose the things are, and
+ * which buckets, roles and aliases there are at all, so that a later plan can tell what is new from what nobody looked at.
+ */
+export async function collectSnapshot(
+  specs: Specs,
+  kinds: ReadonlyMap<string, Kind>,
+  aws: AwsClient,
+): Promise<void> {
+  const { managed } = splitByAccess(desiredResources(specs.pairs, [...kinds.values()]), specs.pairs);
+  const actual = await observe(managed, kinds, aws);
+  const tags = managed.map(async (resource) => {
+    const observation = actual.get(resource.id);
+    if (observation?.state !== 'present') return;
+    await kinds.get(resource.kind)?.fetchTags?.(aws, resource, observation.current);
+  });
+  const accounts = await reachableAccounts(specs, aws);
+  const listings = accounts.map(async ({ location }) => {
+    await Promise.all([listBucketNames(aws, location), listRolePages(aws, location)]);
+  });
+  const keys = managedLocations(specs).map((location) => findKeyByAliasTag(aws, location, ''));
+  const sources = specs.pairs.filter(({ source }) => source.managed).map(({ source }) => source.bucket);
+  const diagnosis = diagnose(aws, sources, {
+    locations: locationsOf(specs, specs.pairs[0]?.source.region ?? 'us-east-1'),
+    sampleSize: 0,
+    now: new Date(0),
+  });
+  // What is refused is written down as refused: the plan that needs it says so.
+  await Promise.allSettled([...tags, ...listings, ...keys, diagnosis]);
+}
+
+async function listRolePages(aws: Aws, location: Location): Promise<void> {
+  const rolePages = paginate(
+    (Marker) => aws.send(location, new ListRolesCommand(omitUndefined({ MaxItems: 1_000, Marker }))),
+    ({ IsTruncated, Marker }) => ({ hasMore: IsTruncated, marker: Marker }),
+  );
+  // Each page is written down as it comes.
+  for await (const _ of rolePages);
+}
+
+/** Every Region of every account in which something of ours lies, each once. */
+function managedLocations({ pairs }: Specs): Location[] {
+  const sides = pairs.flatMap(({ source, destination }) => [source, destination]);
+  const locations = sides
+    .filter(({ managed }) => managed)
+    .map(({ account, region }) => omitUndefined({ account, region }) as Location);
+  return [...new Map(locations.map((location) => [JSON.stringify(location), location])).values()];
+}

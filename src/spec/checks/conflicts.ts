@@ -1,0 +1,164 @@
+import { canonicalJson } from '../../util/canonical-json.ts';
+import { type ParsedDocument, positionOf, problemAtPath } from '../document.ts';
+import type { Path } from '../path.ts';
+import { defaultRoleName } from '../patterns.ts';
+import { toLongForm } from '../resolve.ts';
+import { formatPosition } from '../source-file.ts';
+import type { Position, Problem } from '../types.ts';
+import { type CheckedReplication, isValidAt } from '../validate.ts';
+import { SIDES } from './types.ts';
+
+/** What several specs say of one thing must agree. */
+export function checkAgreement(pairs: readonly CheckedReplication[]): Problem[] {
+  const firstClaims = new Map<string, { value: string; parsed: ParsedDocument; path: Path }>();
+  return pairs.flatMap((pair) =>
+    claimsOfPair(pair).flatMap(({ path, dependsOn, subject, value }) => {
+      if (!isValidAt(pair, path, ...dependsOn)) return [];
+      const previous = firstClaims.get(subject);
+      if (!previous) firstClaims.set(subject, { value, parsed: pair.parsed, path });
+      if (!previous || previous.value === value) return [];
+      const message = `${subject} is ${value} here, but ${previous.value} at ${formatPosition(positionOf(previous.parsed, previous.path))}`;
+      return [problemAtPath(pair.parsed, path, message, 'make the two agree')];
+    }),
+  );
+}
+
+/** That a thing has a value, said at a path; which thing that is follows from other fields. */
+interface Claim {
+  path: Path;
+  dependsOn: Path[];
+  subject: string;
+  value: string;
+}
+
+function claimsOfPair({ content: { spec } }: CheckedReplication): Claim[] {
+  // A bucket on both sides is wrong in itself, and `twoBuckets` says so.
+  const sides = spec.source.bucket === spec.destination.bucket ? (['source'] as const) : SIDES;
+  return [
+    ...sides.flatMap((side) => bucketClaims(side, spec[side])),
+    ...sides.flatMap((side) => keyClaims(spec[side], ['spec', side, 'key'], ['spec', side])),
+    ...spec.sourceKeys.flatMap((key, index) =>
+      keyClaims({ ...spec.source, key }, ['spec', 'sourceKeys', index], ['spec', 'source']),
+    ),
+    ...roleClaims(spec),
+    ...(spec.direction === 'both' ? reverseRoleClaims(spec) : []),
+  ];
+}
+
+type ReplicationSpec = CheckedReplication['content']['spec'];
+
+function roleClaims({ role, source }: ReplicationSpec): Claim[] {
+  const name = role?.arn ?? role?.name ?? defaultRoleName(source.bucket);
+  const account = source.account === undefined ? '' : ` in account ${source.account}`;
+  const dependsOn: Path[] = [
+    ['spec', 'source', 'bucket'],
+    ['spec', 'source', 'account'],
+  ];
+  const path: Path = ['spec', 'role'];
+  return [
+    { path, dependsOn, value: name, subject: `the role of source bucket ${source.bucket}` },
+    // IAM tells role names apart without regard to case.
+    { path, dependsOn, value: name, subject: `the spelling of the role ${name.toLowerCase()}${account}` },
+    ...(['path', 'permissionsBoundary', 'tags'] as const).flatMap((field) =>
+      claimIfSet(
+        [...path, field],
+        [...dependsOn, [...path, 'name']],
+        `${field} of the role ${name}${account}`,
+        role?.[field],
+      ),
+    ),
+  ];
+}
+
+/** The way back of a two-way spec has a role of its own, after its own source. */
+function reverseRoleClaims({ role, destination }: ReplicationSpec): Claim[] {
+  const { bucket } = destination;
+  const value = role?.arn ?? defaultRoleName(bucket);
+  const dependsOn: Path[] = [['spec', 'destination', 'bucket']];
+  return [{ path: ['spec', 'direction'], dependsOn, value, subject: `the role of source bucket ${bucket}` }];
+}
+
+function bucketClaims(side: (typeof SIDES)[number], sideSettings: ReplicationSpec['source']): Claim[] {
+  const { bucket, region, account, key, defaultEncryption, blockPublicAccess, objectOwnership } =
+    sideSettings;
+  const { alias, arn, bucketKey = defaultEncryption === 'SSE-KMS' } = toLongForm(key);
+  const claim = (field: string, subject: string, value: unknown): Claim[] =>
+    claimIfSet(['spec', side, field], [['spec', side, 'bucket']], `${subject} of bucket ${bucket}`, value);
+  return [
+    ...claim('region', 'the Region', region),
+    ...claim('account', 'the account', account ?? 'not named'),
+    ...claim('key', 'the key', alias ?? arn ?? 'not given'),
+    ...claim('key', 'bucketKey', bucketKey),
+    ...claim('defaultEncryption', 'defaultEncryption', defaultEncryption),
+    ...claim('blockPublicAccess', 'blockPublicAccess', blockPublicAccess),
+    ...claim('objectOwnership', 'objectOwnership', objectOwnership),
+  ];
+}
+
+function keyClaims({ region, account, key }: ReplicationSpec['source'], path: Path, sidePath: Path): Claim[] {
+  const { alias, ...settings } = toLongForm(key);
+  if (alias === undefined) return [];
+  const scope = [region, account && `in account ${account}`].filter(Boolean).join(' ');
+  return (['description', 'rotation', 'rotationPeriodInDays'] as const).flatMap((field) =>
+    claimIfSet(
+      [...path, field],
+      [[...sidePath, 'region'], [...sidePath, 'account'], path],
+      `the ${field} of ${alias} in ${scope}`,
+      settings[field],
+    ),
+  );
+}
+
+/** A claim, where something was said at all. */
+const claimIfSet = (path: Path, dependsOn: Path[], subject: string, value: unknown): Claim[] =>
+  value === undefined
+    ? []
+    : [{ path, dependsOn, subject, value: typeof value === 'string' ? value : canonicalJson(value) }];
+
+/** IDs are unique in the one configuration of a source bucket, whichever spec declares them. */
+export function checkRuleIdsUnique(pairs: readonly CheckedReplication[]): Problem[] {
+  const positionsById = new Map<string, Position>();
+  return pairs.flatMap((pair) =>
+    pair.content.spec.rules.flatMap(({ id }, index) => {
+      const { bucket } = pair.content.spec.source;
+      const path = ['spec', 'rules', index, 'id'];
+      if (id === undefined || !isValidAt(pair, path, ['spec', 'source', 'bucket'])) return [];
+      const previous = positionsById.get(`${bucket} ${id}`);
+      positionsById.set(`${bucket} ${id}`, previous ?? positionOf(pair.parsed, path));
+      if (!previous) return [];
+      const hint = `a rule of ${bucket} is declared once: remove one of the two`;
+      return [
+        problemAtPath(
+          pair.parsed,
+          path,
+          `the rule "${id}" is already declared at ${formatPosition(previous)}`,
+          hint,
+        ),
+      ];
+    }),
+  );
+}
+
+/** Priorities are unique in the one configuration of a source bucket, whichever spec declares them. */
+export function checkPrioritiesUnique(pairs: readonly CheckedReplication[]): Problem[] {
+  const positionsByPriority = new Map<string, Position>();
+  return pairs.flatMap((pair) =>
+    pair.content.spec.rules.flatMap(({ priority }, index) => {
+      const { bucket } = pair.content.spec.source;
+      const path = ['spec', 'rules', index, 'priority'];
+      if (priority === undefined || !isValidAt(pair, path, ['spec', 'source', 'bucket'])) return [];
+      const previous = positionsByPriority.get(`${bucket} ${priority}`);
+      positionsByPriority.set(`${bucket} ${priority}`, previous ?? positionOf(pair.parsed, path));
+      if (!previous) return [];
+      const hint = `priorities are unique among the rules of ${bucket}: choose another, or leave it out`;
+      return [
+        problemAtPath(
+          pair.parsed,
+          path,
+          `priority ${priority} is already used at ${formatPosition(previous)}`,
+          hint,
+        ),
+      ];
+    }),
+  );
+}

@@ -1,0 +1,112 @@
+import { awsPartitionOf, ROLE_ARN_FORMAT } from '../patterns.ts';
+import type { CheckedReplication } from '../validate.ts';
+import type { AccountsByName, CheckFailure, PairCheck } from './types.ts';
+import { SIDES } from './types.ts';
+
+/** What is declared of the two buckets, their accounts and the role between them. */
+export const pairChecks: readonly PairCheck[] = [
+  checkRoleNameOrArn,
+  checkRoleArnSettings,
+  checkRoleAccount,
+  checkBucketsDiffer,
+  checkSamePartition,
+  checkBothAccounts,
+  checkObjectOwner,
+  checkBidirectionalRole,
+  checkAnyManaged,
+];
+
+function checkRoleNameOrArn({ content }: CheckedReplication): CheckFailure[] {
+  const { role } = content.spec;
+  if (role === undefined) return [];
+  if (role.name !== undefined && role.arn !== undefined) {
+    const hint = 'keep one: a name is created when absent, an ARN must exist';
+    return [[['spec', 'role'], 'both a name and an ARN are given', hint]];
+  }
+  if (Object.keys(role).length > 0) return [];
+  return [
+    [['spec', 'role'], 'nothing is declared of the role', 'add name:, or remove role for a derived one'],
+  ];
+}
+
+function checkRoleArnSettings({ content }: CheckedReplication): CheckFailure[] {
+  const { role } = content.spec;
+  if (role?.arn === undefined) return [];
+  return (['path', 'permissionsBoundary', 'tags'] as const)
+    .filter((name) => role[name] !== undefined)
+    .map((name) => {
+      const hint = `remove ${name}, or declare the role by its name`;
+      return [['spec', 'role', name], 'a role that is given by ARN is never altered', hint];
+    });
+}
+
+function checkRoleAccount({ content }: CheckedReplication, accounts: AccountsByName): CheckFailure[] {
+  const { role, source } = content.spec;
+  const [, , roleAccount] = ROLE_ARN_FORMAT.exec(role?.arn ?? '') ?? [];
+  const sourceAccount = accounts.get(source.account ?? '')?.id;
+  if (roleAccount === undefined || sourceAccount === undefined || roleAccount === sourceAccount) return [];
+  const message = `the role belongs to the account ${roleAccount}, but the source bucket to ${sourceAccount}`;
+  const hint = 'S3 assumes a role of the account that owns the source bucket';
+  return [[['spec', 'role', 'arn'], message, hint, ['spec', 'source', 'account']]];
+}
+
+function checkBucketsDiffer({ content }: CheckedReplication): CheckFailure[] {
+  const { source, destination } = content.spec;
+  if (source.bucket !== destination.bucket) return [];
+  const path = ['spec', 'destination', 'bucket'];
+  const message = 'a bucket cannot replicate to itself';
+  return [[path, message, 'name another destination', ['spec', 'source', 'bucket']]];
+}
+
+function checkSamePartition({ content }: CheckedReplication): CheckFailure[] {
+  const { source, destination } = content.spec;
+  const [sourcePartition, destinationPartition] = [
+    awsPartitionOf(source.region),
+    awsPartitionOf(destination.region),
+  ];
+  if (sourcePartition === destinationPartition) return [];
+  const message = `${source.region} is in ${sourcePartition} and ${destination.region} in ${destinationPartition}`;
+  const hint = 'S3 does not replicate from one partition to another';
+  return [[['spec', 'destination', 'region'], message, hint, ['spec', 'source', 'region']]];
+}
+
+function checkBothAccounts({ content }: CheckedReplication): CheckFailure[] {
+  const { source, destination } = content.spec;
+  if ((source.account === undefined) === (destination.account === undefined)) return [];
+  const [namedSide, otherSide] = source.account === undefined ? (['destination', 'source'] as const) : SIDES;
+  const message = `only one side names an account; ${otherSide} would use the ambient credentials, whose account is not known`;
+  const hint = 'name an account on both sides, the same one or another';
+  return [[['spec', namedSide, 'account'], message, hint, ['spec', otherSide, 'account']]];
+}
+
+function checkObjectOwner({ content }: CheckedReplication, accounts: AccountsByName): CheckFailure[] {
+  const { source, destination } = content.spec;
+  if (destination.objectOwner === undefined) return [];
+  const [sourceAccount, destinationAccount] = [source.account, destination.account].map(
+    (name) => accounts.get(name ?? '')?.id ?? name,
+  );
+  if (sourceAccount !== destinationAccount) return [];
+  const message = 'both sides belong to one account, which owns the replicas anyway';
+  const path = ['spec', 'destination', 'objectOwner'];
+  return [
+    [path, message, 'remove objectOwner', ['spec', 'source', 'account'], ['spec', 'destination', 'account']],
+  ];
+}
+
+function checkBidirectionalRole({ content: { spec } }: CheckedReplication): CheckFailure[] {
+  if (spec.direction !== 'both' || spec.role?.arn === undefined) return [];
+  if (spec.source.account === spec.destination.account) return [];
+  const message = 'across accounts each way needs a role of its own, and an ARN names one only';
+  const hint = 'name the role, or write two specs, one for each way';
+  return [[['spec', 'role', 'arn'], message, hint, ['spec', 'direction']]];
+}
+
+function checkAnyManaged(
+  { content: { spec } }: CheckedReplication,
+  accounts: AccountsByName,
+): CheckFailure[] {
+  const isManaged = (name: string | undefined) => accounts.get(name ?? '')?.managed ?? true;
+  if (isManaged(spec.source.account) || isManaged(spec.destination.account)) return [];
+  const message = 'neither account is managed, so that there is nothing to do here';
+  return [[['spec', 'source', 'account'], message, 'remove the spec, or managed: false from one account']];
+}

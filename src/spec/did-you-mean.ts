@@ -1,0 +1,14 @@
+import { closest, distance } from 'fastest-levenshtein';
+
+/** The known word that a misspelt one most likely means. */
+export function suggest(word: string, candidates: readonly string[]): string | undefined {
+  if (candidates.length === 0) return undefined;
+  const best = closest(
+    word.toLowerCase(),
+    candidates.map((candidate) => candidate.toLowerCase()),
+  );
+  const original = candidates.find((candidate) => candidate.toLowerCase() === best);
+  return distance(word.toLowerCase(), best) <= Math.max(2, Math.floor(word.length / 3))
+    ? original
+    : undefined;
+}

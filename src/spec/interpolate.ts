@@ -1,0 +1,150 @@
+import { quoteValue } from './code-frame.ts';
+import { suggest } from './did-you-mean.ts';
+import { type ParsedDocument, problemAtPath, type Span } from './document.ts';
+import { MAX_PROBLEMS_PER_FILE } from './limits.ts';
+import { formatPath, type Path } from './path.ts';
+import { formatPosition, type ProblemDetails } from './source-file.ts';
+import type { Problem, Variable, VariableValue } from './types.ts';
+import type { DeclaredVariable } from './variables.ts';
+
+/** `${var.name}`, what was meant as one, and either after a `$`, which makes it literal. */
+const VARIABLE_REFERENCE = /\$?\$\{\s*var\s*\.(?:([A-Za-z][\w-]*)\})?/g;
+
+type VariablesByName = ReadonlyMap<string, DeclaredVariable>;
+
+/** Whether a text has a variable in it, or something that was meant as one. */
+export const hasReference = (text: string): boolean => text.search(VARIABLE_REFERENCE) !== -1;
+
+/** A text as a spec has to have it, to mean just that. */
+export const escapeReferences = (text: string): string => text.replace(VARIABLE_REFERENCE, '$$$&');
+
+/** Documents with the values of variables in place of their names; each value stays where the name stands. */
+export function interpolateVariables(
+  documents: readonly ParsedDocument[],
+  variables: VariablesByName,
+): { documents: ParsedDocument[]; problems: Problem[]; usedVariables: Variable[] } {
+  const usedVariables = new Map<string, Variable>();
+  const results = documents.map((parsed) =>
+    mayHaveReference(parsed)
+      ? interpolateDocument(parsed, variables, usedVariables)
+      : { document: parsed, problems: [] },
+  );
+  return {
+    documents: results.map(({ document }) => document),
+    problems: results.flatMap(({ problems }) => problems),
+    usedVariables: [...usedVariables.keys()].sort().flatMap((name) => usedVariables.get(name) ?? []),
+  };
+}
+
+/** A text that stands for a variable has a `$`, which may be written as an escape. */
+const mayHaveReference = ({ source }: ParsedDocument): boolean => /[$\\]/.test(source.text);
+
+function interpolateDocument(
+  parsed: ParsedDocument,
+  variables: VariablesByName,
+  usedVariables: Map<string, Variable>,
+): { document: ParsedDocument; problems: Problem[] } {
+  const changedSpans = new Map<string, Span>();
+  const invalidPaths: Path[] = [];
+  const problems: Problem[] = [];
+
+  const addProblem = (path: Path, toDetails: () => ProblemDetails, atKey = false): void => {
+    if (problems.length === MAX_PROBLEMS_PER_FILE) return;
+    const { message, hint } = toDetails();
+    problems.push(problemAtPath(parsed, path, message, hint, atKey));
+  };
+
+  function interpolateValue(value: unknown, path: Path): unknown {
+    if (typeof value === 'string') return interpolateText(value, path);
+    if (Array.isArray(value)) return value.map((item, index) => interpolateValue(item, [...path, index]));
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(
+      Object.entries(value).map(([key, item]) => [key, interpolateField(key, item, path)]),
+    );
+  }
+
+  function interpolateField(key: string, value: unknown, path: Path): unknown {
+    // What a document is must be plain before anything is filled in.
+    if (path.length === 0 && key !== 'metadata' && key !== 'spec') return value;
+    const fieldPath = [...path, key];
+    if (hasReference(key)) {
+      invalidPaths.push(fieldPath);
+      addProblem(fieldPath, () => REFERENCE_IN_KEY, true);
+    }
+    return interpolateValue(value, fieldPath);
+  }
+
+  function interpolateText(text: string, path: Path): VariableValue {
+    let wholeVariable: DeclaredVariable | undefined;
+    const reportedMatches = new Set<string>();
+    const result = text.replace(VARIABLE_REFERENCE, (match: string, name: string | undefined) => {
+      if (match.startsWith('$$')) return match.slice(1);
+      const variable = match === `\${var.${name}}` ? variables.get(name ?? '') : undefined;
+      if (variable?.resolution) {
+        usedVariables.set(name ?? '', { name: name ?? '', ...variable.resolution });
+        if (match === text) wholeVariable = variable;
+        return String(variable.resolution.value);
+      }
+      if (reportedMatches.size === 0) invalidPaths.push(path);
+      // What is wrong with a declaration, or with the value that is given, was told there.
+      const isReported = variable !== undefined && variable.settings === undefined;
+      if (!isReported && !reportedMatches.has(match))
+        addProblem(path, () => explainReference(match, name, variable, variables));
+      reportedMatches.add(match);
+      return match;
+    });
+    if (wholeVariable?.resolution)
+      changedSpans.set(formatPath(path), spanOfVariable(text, path, wholeVariable));
+    return wholeVariable?.resolution?.value ?? result;
+  }
+
+  function spanOfVariable(text: string, path: Path, { resolution, position }: DeclaredVariable): Span {
+    const { rawText: _, ...span } = parsed.spans.get(formatPath(path)) ?? { valueOffset: 0, isBlock: false };
+    return {
+      ...span,
+      variableHint: `${text} is ${resolution?.value}, and declared at ${formatPosition(position)}`,
+    };
+  }
+
+  const value = interpolateValue(parsed.value, []);
+  const spans = changedSpans.size === 0 ? parsed.spans : new Map([...parsed.spans, ...changedSpans]);
+  return { document: { ...parsed, value, spans, invalidPaths }, problems };
+}
+
+const REFERENCE_IN_KEY: ProblemDetails = {
+  message: 'variables are read in values, not in keys',
+  hint: 'write the key out',
+};
+
+function explainReference(
+  match: string,
+  name: string | undefined,
+  variable: DeclaredVariable | undefined,
+  variables: VariablesByName,
+): ProblemDetails {
+  if (name === undefined || match !== `\${var.${name}}`) {
+    return {
+      message: `${quoteValue(match)} begins like a variable, and is none`,
+      hint: `write \${var.name}, with no space in it; $\${var. means it literally`,
+    };
+  }
+  if (variable) {
+    const { enum: [example] = [], type, env } = variable.settings ?? {};
+    const option = `--var ${name}=${example ?? EXAMPLE_VALUES[type ?? 'string']}`;
+    const environment = env ?? `REPLIKEY_${name.toUpperCase().replaceAll('-', '_')}`;
+    return {
+      message: `${match} has no value: it is declared at ${formatPosition(variable.position)}, without a default`,
+      hint: `give it with ${option}, or as ${environment} in the environment${env === undefined ? `, once it is declared with env: ${environment}` : ''}`,
+    };
+  }
+  const suggestion = suggest(name, [...variables.keys()]);
+  return {
+    message: `no document declares a variable ${quoteValue(name)}`,
+    hint:
+      suggestion === undefined
+        ? `declare it in a document of kind: Variables, and name its file too; $${match} means it literally`
+        : `did you mean \${var.${suggestion}}?`,
+  };
+}
+
+const EXAMPLE_VALUES = { string: '…', number: '1', boolean: 'true' } as const;

@@ -1,0 +1,152 @@
+import { stringify } from 'yaml';
+import { escapeReferences } from './interpolate.ts';
+import * as patterns from './patterns.ts';
+
+/** What a first spec says; all else is left to its defaults. */
+export interface StarterSpec {
+  source: string;
+  sourceRegion: string;
+  sourceKey: string;
+  destination: string;
+  destinationRegion: string;
+  destinationKey: string;
+  prefix: string;
+  name: string;
+}
+
+type StarterAnswers = Partial<StarterSpec>;
+
+/** One thing that a first spec needs. */
+export interface StarterQuestion {
+  key: keyof StarterSpec;
+  /** The option that says it beforehand: first of the source, then of the destination. */
+  flag: string;
+  prompt: string;
+  /** What an answer that says nothing means. */
+  defaultAnswer: (answers: StarterAnswers, userRegion: string) => string | undefined;
+  /** Whether what is offered is a guess: somebody must see it then. */
+  isGuess?: true;
+  check: (answer: string, answers: StarterAnswers) => string | undefined;
+}
+
+/** In the order in which they are asked. What is offered may follow from what is known; `home` is the Region of the user. */
+export const STARTER_QUESTIONS: readonly StarterQuestion[] = [
+  {
+    key: 'source',
+    flag: '--bucket',
+    prompt: 'Source bucket',
+    defaultAnswer: () => undefined,
+    check: patterns.checkBucketName,
+  },
+  {
+    key: 'sourceRegion',
+    flag: '--region',
+    prompt: 'Its Region',
+    defaultAnswer: (_, userRegion) => userRegion,
+    isGuess: true,
+    check: patterns.checkRegion,
+  },
+  {
+    key: 'sourceKey',
+    flag: '--key',
+    prompt: 'Its KMS key',
+    defaultAnswer: ({ source }) => aliasForBucket(source),
+    check: (answer, { sourceRegion }) => checkStarterKey(answer, sourceRegion),
+  },
+  {
+    key: 'destination',
+    flag: '--bucket',
+    prompt: 'Destination bucket',
+    defaultAnswer: ({ source = '' }) => ifAccepted(`${source}-replica`, patterns.checkBucketName),
+    check: (answer, { source }) =>
+      patterns.checkBucketName(answer) ??
+      (answer === source ? 'a bucket cannot replicate to itself' : undefined),
+  },
+  {
+    key: 'destinationRegion',
+    flag: '--region',
+    prompt: 'Its Region',
+    defaultAnswer: ({ sourceRegion = '' }) =>
+      SUGGESTED_REGIONS[patterns.awsPartitionOf(sourceRegion)]?.find((region) => region !== sourceRegion),
+    isGuess: true,
+    check: (answer, { sourceRegion = answer }) =>
+      patterns.checkRegion(answer) ?? checkStarterRegion(answer, sourceRegion),
+  },
+  {
+    key: 'destinationKey',
+    flag: '--key',
+    prompt: 'Its KMS key',
+    defaultAnswer: ({ destination }) => aliasForBucket(destination),
+    check: (answer, { destinationRegion }) => checkStarterKey(answer, destinationRegion),
+  },
+  {
+    key: 'prefix',
+    flag: '--prefix',
+    prompt: 'Prefix of what is replicated',
+    defaultAnswer: () => '',
+    check: patterns.checkKeyPrefix,
+  },
+  {
+    key: 'name',
+    flag: '--name',
+    prompt: 'Name of the spec',
+    defaultAnswer: ({ source = '' }) => ifAccepted(source.replaceAll('.', '-'), patterns.checkDnsLabel),
+    check: patterns.checkDnsLabel,
+  },
+];
+
+/** Two Regions of each partition: far apart, and where most people are. */
+const SUGGESTED_REGIONS: Record<string, readonly string[]> = {
+  aws: ['us-west-2', 'us-east-1'],
+  'aws-cn': ['cn-northwest-1', 'cn-north-1'],
+  'aws-us-gov': ['us-gov-west-1', 'us-gov-east-1'],
+};
+
+const ifAccepted = (text: string, check: patterns.TextCheck): string | undefined =>
+  check(text) === undefined ? text : undefined;
+
+/** An alias that is named as the bucket is; aliases have no dots. */
+const aliasForBucket = (bucket = ''): string => `alias/${bucket.replaceAll('.', '-')}`;
+
+function checkStarterKey(key: string, region: string | undefined): string | undefined {
+  if (patterns.KEY_ID_FORMAT.test(key))
+    return 'an id alone says neither Region nor account: write the ARN of the key';
+  const [, , keyRegion] = patterns.KEY_ARN_FORMAT.exec(key) ?? [];
+  if (keyRegion !== undefined && region !== undefined && keyRegion !== region)
+    return `the key is in ${keyRegion} and its bucket in ${region}: S3 takes keys of the bucket's Region alone`;
+  return patterns.checkKeyReference(key);
+}
+
+const checkStarterRegion = (region: string, sourceRegion: string): string | undefined =>
+  patterns.awsPartitionOf(region) === patterns.awsPartitionOf(sourceRegion)
+    ? undefined
+    : `S3 does not replicate from one partition to another: ${sourceRegion} is in ${patterns.awsPartitionOf(sourceRegion)}`;
+
+/** A spec that teaches: what may be left out is left out, and what is not obvious is said. `schema`: where editors find it. */
+export const renderStarterSpec = (
+  spec: StarterSpec,
+  schemaUrl: string,
+): string => `# yaml-language-server: $schema=${schemaUrl}
+# A pair of buckets: new objects of the source are replicated, encrypted in each place under a key of its own.
+# Buckets, keys and the role are created where they do not exist yet. All else has a safe default:
+# reconcile explain BucketReplication lists what may stand here.
+apiVersion: replikey.dev/v1
+kind: BucketReplication
+metadata:
+  name: ${yamlScalar(spec.name)} # unique; stands in the ids of rules, in tags, logs and metrics
+spec:
+  source:
+    bucket: ${yamlScalar(spec.source)}
+    region: ${spec.sourceRegion}
+    key: ${yamlScalar(spec.sourceKey)} # an alias; or the ARN of a key, which is never altered then
+  destination:
+    bucket: ${yamlScalar(spec.destination)}
+    region: ${spec.destinationRegion}
+    key: ${yamlScalar(spec.destinationKey)} # in the Region of its bucket: KMS keys do not leave theirs
+  rules:
+    - prefix: ${yamlScalar(escapeReferences(spec.prefix))} # ${spec.prefix === '' ? 'every object; with "Tax/", only those whose key begins with it' : 'only objects whose key begins with this, literally'}
+`;
+
+/** With quotes where it would be something else than a text without: a bucket may be called 2026. */
+const yamlScalar = (text: string): string =>
+  /^[\w./-]+$/.test(text) ? stringify(text).trimEnd() : JSON.stringify(text);

@@ -1,0 +1,397 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, test } from 'vitest';
+import type { Facts } from '../../../src/core/facts.ts';
+import { collectReplicationFacts } from '../../../src/facts/collect.ts';
+import { locationsOf } from '../../../src/facts/locations.ts';
+import type { InjectedFault } from '../../../src/sandbox/faults.ts';
+import { changeRolePolicy } from '../../sandbox/support.ts';
+import { type CliResult, type RunOptions, runCli } from '../../support/cli.ts';
+import { TAX_SPEC, type TestEnv, testEnv } from '../../support/env.ts';
+
+const EAST = { region: 'us-east-1' };
+
+let healthy: TestEnv;
+let broken: TestEnv;
+let folder: string;
+
+beforeAll(async () => {
+  [healthy, broken] = await Promise.all([testEnv(), testEnv()]);
+  await Promise.all([healthy.reconcile(), broken.reconcile()]);
+  await put(healthy, 'Tax/2026.pdf');
+  await put(healthy, 'Notes/2026.txt');
+  await changeRolePolicy(broken.door, (statements) => {
+    delete statements.ReplikeyDestinationObjectsTax;
+  });
+  await put(broken, 'Tax/2026.pdf');
+  folder = await mkdtemp(path.join(tmpdir(), 'replikey-doctor-'));
+});
+afterAll(async () => {
+  await Promise.all([healthy, broken].map((testEnvironment) => testEnvironment[Symbol.asyncDispose]()));
+  await rm(folder, { recursive: true });
+});
+
+async function put({ door, sandbox }: TestEnv, Key: string): Promise<void> {
+  await door.send(EAST, new PutObjectCommand({ Bucket: 'acme-tax', Key, Body: 'numbers' }));
+  await sandbox.waitForReplication();
+}
+
+const doctor = ({ sandbox }: TestEnv, args: string[], options: RunOptions = {}): Promise<CliResult> =>
+  runCli(['doctor', ...args], { endpoint: sandbox.endpoint, ...options });
+
+const file = async (name: string, value: unknown): Promise<string> => {
+  const place = path.join(folder, name);
+  await mkdir(path.dirname(place), { recursive: true });
+  await writeFile(place, typeof value === 'string' ? value : JSON.stringify(value));
+  return place;
+};
+
+describe('what is asked of AWS', () => {
+  beforeEach(() => {
+    for (const { sandbox } of [healthy, broken]) sandbox.log.reset();
+  });
+  afterEach(() => {
+    for (const { sandbox } of [healthy, broken]) {
+      expect(sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
+      sandbox.faultSettings.faults = [];
+    }
+  });
+
+  it('says one line for a rule that replicates, and how its objects fare', async () => {
+    const ran = await doctor(healthy, ['--bucket', 'acme-tax']);
+    expect(ran).toMatchObject({ code: 0, stderr: '' });
+    expect(ran.stdout).toMatchInlineSnapshot(`
+      "✓ replikey/tax/tax  acme-tax → acme-tax-replica  proven: all 16 requests are allowed
+      · acme-tax  1 object looked at: 1 COMPLETED
+
+      1 of 1 rules proven.
+      "
+    `);
+  });
+
+  it('says the same of the rules that specs declare, and where the YAML speaks of a cause', async () => {
+    expect((await doctor(healthy, ['-'], { input: TAX_SPEC })).code).toBe(0);
+    const { code, stdout } = await doctor(broken, ['-'], { input: TAX_SPEC });
+    expect(code).toBe(1);
+    expect(stdout).toContain('<stdin>:6:26');
+  });
+
+  it('names the first cause of a rule that does not, in the words of S3, and how to mend it', async () => {
+    const ran = await doctor(broken, ['--bucket', 'acme-tax']);
+    expect(ran).toMatchObject({ code: 1, stderr: '' });
+    expect(ran.stdout.replace(/since \S+/, 'since T')).toMatchInlineSnapshot(`
+      "✗ replikey/tax/tax  acme-tax → acme-tax-replica  does not replicate
+          error RK1308 replicas may not be written (S3 says DstPutObjectNotPermitted)
+            S3 may not write the replica: no identity policy of arn:aws:iam::111122223333:role/replikey-acme-tax allows s3:ReplicateObject on arn:aws:s3:::acme-tax-replica/Tax/any object
+            fix add this to the policy replikey of the role replikey-acme-tax
+                {
+                  "Effect": "Allow",
+                  "Action": "s3:ReplicateObject",
+                  "Resource": "arn:aws:s3:::acme-tax-replica/Tax/*"
+                }
+                $ aws iam put-role-policy --role-name replikey-acme-tax --policy-name replikey --policy-document file://policy.json
+          and 1 more error; reconcile doctor -v shows all
+      · acme-tax  1 object looked at: 1 FAILED
+          warning RK1401 objects have failed, and are never tried again
+            1 of 1 objects looked at; the oldest is Tax/2026.pdf, since T
+
+      0 of 1 rules proven, 1 does not replicate.
+      "
+    `);
+  });
+
+  it('shows every finding and every request with -v', async () => {
+    const { stdout } = await doctor(broken, ['--bucket', 'acme-tax', '-v']);
+    expect(stdout).toContain('error RK1309 tags of replicas may not be written');
+    expect(stdout).toContain('denied  s3:ReplicateObject to write the replica: no identity policy of');
+    expect(stdout).toContain('allowed sts:AssumeRole to assume the role');
+  });
+
+  it('says whether what is declared and not made yet would mend it', async () => {
+    const { stdout } = await doctor(broken, ['-', '--sample', '0'], { input: TAX_SPEC });
+    expect(stdout).toContain(
+      '\n· 1 change is declared and not made; with it every declared rule is proven: reconcile plan shows it\n',
+    );
+  });
+
+  it('looks at no objects where none are to be looked at', async () => {
+    const { stdout } = await doctor(healthy, ['--bucket', 'acme-tax', '--sample', '0']);
+    expect(stdout).not.toContain('looked at');
+    expect(healthy.sandbox.log.counts()).not.toHaveProperty('s3:ListObjectVersions');
+  });
+
+  const objects: [string, () => TestEnv, string, number, RegExp[]][] = [
+    [
+      'one that arrived',
+      () => healthy,
+      'Tax/2026.pdf',
+      0,
+      [/COMPLETED, aws:kms under arn:.*, with a Bucket Key$/m],
+    ],
+    [
+      'one that failed',
+      () => broken,
+      'Tax/2026.pdf',
+      1,
+      [
+        /FAILED/,
+        /RK1401.*never tried again/,
+        /RK1308 replicas may not be written/,
+        /replica\/Tax\/2026\.pdf/,
+      ],
+    ],
+    [
+      'one that no rule takes',
+      () => healthy,
+      'Notes/2026.txt',
+      1,
+      [/no replication status/, /RK1403 no rule takes the object/, /passes it over: its prefix is Tax\//],
+    ],
+  ];
+  test.each(objects)('explains %s', async (_, testEnvironment, key, code, says) => {
+    const ran = await doctor(testEnvironment(), ['--bucket', 'acme-tax', '--object', key]);
+    expect(ran).toMatchObject({ code, stderr: '' });
+    for (const said of says) expect(ran.stdout).toMatch(said);
+  });
+
+  it('says of an object that is none that there is none, and takes one bucket for it', async () => {
+    expect(await doctor(healthy, ['--bucket', 'acme-tax', '--object', 'Tax/none'])).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: 'the object Tax/none of acme-tax cannot be read: there is none of that name\n',
+    });
+    const two = ['--bucket', 'acme-tax', '--bucket', 'acme-tax-replica', '--object', 'Tax/2026.pdf'];
+    expect(await doctor(healthy, two)).toMatchObject({
+      code: 64,
+      stderr: expect.stringContaining('--object names an object of one bucket'),
+    });
+  });
+
+  it('says the same as JSON', async () => {
+    const { code, stdout } = await doctor(broken, ['--bucket', 'acme-tax', '-o', 'json']);
+    expect(code).toBe(1);
+    const { format, rules, objects: reports } = JSON.parse(stdout);
+    expect(format).toBe(1);
+    expect(rules).toMatchObject([
+      { bucket: 'acme-tax', rule: 'replikey/tax/tax', destination: 'acme-tax-replica', verdict: 'broken' },
+    ]);
+    expect(rules[0].findings[0]).toMatchObject({
+      code: 'RK1308',
+      severity: 'error',
+      failureReason: 'DstPutObjectNotPermitted',
+      request: { action: 's3:ReplicateObject' },
+      fixes: [{ policy: { kind: 'role' }, add: { Effect: 'Allow', Action: 's3:ReplicateObject' } }],
+    });
+    expect(reports).toMatchObject([{ bucket: 'acme-tax', lookedAt: 1, byStatus: { FAILED: 1 } }]);
+
+    const one = await doctor(broken, ['--bucket', 'acme-tax', '--object', 'Tax/2026.pdf', '-o', 'json']);
+    expect(JSON.parse(one.stdout)).toMatchObject({
+      format: 1,
+      bucket: 'acme-tax',
+      object: { key: 'Tax/2026.pdf', status: 'FAILED' },
+      taken: [{ verdict: 'broken' }],
+    });
+  });
+
+  it('says the same as SARIF, on the lines of the specs', async () => {
+    const spec = await file('specs/tax.yaml', TAX_SPEC);
+    const { code, stdout } = await doctor(broken, [path.dirname(spec), '-o', 'sarif']);
+    expect(code).toBe(1);
+    const { $schema, version, runs } = JSON.parse(stdout);
+    expect({ $schema, version }).toEqual({
+      $schema: 'https://json.schemastore.org/sarif-2.1.0.json',
+      version: '2.1.0',
+    });
+    const [{ tool, results }] = runs;
+    expect(tool.driver).toMatchObject({ name: 'replikey', version: expect.any(String) });
+    const declared = tool.driver.rules.map(({ id }: { id: string }) => id);
+    expect(results.length).toBeGreaterThan(1);
+    for (const result of results) {
+      expect(declared).toContain(result.ruleId);
+      expect(['error', 'warning', 'note']).toContain(result.level);
+      expect(result.message.text).toContain('replikey/tax/tax (acme-tax → acme-tax-replica): ');
+      expect(result.locations).toEqual([
+        {
+          physicalLocation: {
+            artifactLocation: { uri: pathToFileURL(spec).href },
+            region: { startLine: expect.any(Number), startColumn: expect.any(Number) },
+          },
+        },
+      ]);
+    }
+    expect(results[0]).toMatchObject({
+      ruleId: 'RK1308',
+      level: 'error',
+      locations: [{ physicalLocation: { region: { startLine: 6, startColumn: 26 } } }],
+    });
+    const prints = results.map((one: { partialFingerprints: object }) =>
+      JSON.stringify(one.partialFingerprints),
+    );
+    expect(new Set(prints).size).toBe(prints.length);
+  });
+
+  it('says of a bucket that is none, and of one that replicates nothing, that it is so', async () => {
+    const { code, stdout } = await doctor(healthy, ['--bucket', 'nowhere', '--bucket', 'acme-tax-replica']);
+    expect(code).toBe(1);
+    expect(stdout).toContain('error RK1101 the source bucket does not exist');
+    expect(stdout).toContain('error RK1001 there is no replication configuration');
+  });
+
+  const denied = (match: string): InjectedFault => ({
+    match,
+    nth: 1,
+    times: 100,
+    what: { status: 403, code: 'AccessDenied' },
+  });
+  test.each(['GetBucketVersioning', 'GetBucketPolicy', 'GetRole', 'GetKeyPolicy'])(
+    'does not prove what it may not read (%s), and passes that only where it is allowed to',
+    async (operation) => {
+      healthy.sandbox.faultSettings.faults = [denied(operation)];
+      const ran = await doctor(healthy, ['--bucket', 'acme-tax']);
+      expect(ran.code).toBe(1);
+      expect(ran.stdout).toMatch(/^\? .* {2}could not be proven$/m);
+      expect(ran.stdout).toMatch(new RegExp(`RK1901[^]*${operation} in us-.*lack the permission`));
+      expect((await doctor(healthy, ['--bucket', 'acme-tax', '--allow-unproven'])).code).toBe(0);
+    },
+  );
+
+  it('does not explain an object by what it may not read, either', async () => {
+    healthy.sandbox.faultSettings.faults = [denied('GetBucketPolicy')];
+    const args = ['--bucket', 'acme-tax', '--object', 'Tax/2026.pdf'];
+    expect(await doctor(healthy, args)).toMatchObject({
+      code: 1,
+      stdout: expect.stringContaining('could not be proven'),
+    });
+    expect((await doctor(healthy, [...args, '--allow-unproven'])).code).toBe(0);
+  });
+
+  it('says of a bucket of another account that it is out of reach, not that it is none', async () => {
+    const stranger = { env: { AWS_ACCESS_KEY_ID: '444455556666' } };
+    const { code, stdout } = await doctor(healthy, ['--bucket', 'acme-tax'], stranger);
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/the bucket acme-tax cannot be read: .*HTTP 403.*belongs to another account/);
+  });
+});
+
+describe('what is asked of files alone, without AWS', () => {
+  let observed: Facts;
+  let all: string;
+  beforeAll(async () => {
+    observed = await collectReplicationFacts(
+      healthy.door,
+      ['acme-tax'],
+      locationsOf({ pairs: [], accounts: [] }, 'us-east-1'),
+    );
+    all = await file('observed.json', observed);
+  });
+
+  /** No credentials, and every call would go to a port that nobody listens on. */
+  const offline = (...args: string[]) =>
+    runCli(['doctor', '--observed', ...args], { env: { AWS_ENDPOINT_URL: 'http://127.0.0.1:9' } });
+
+  it('proves from one file', async () => {
+    const ran = await offline(all);
+    expect(ran).toMatchObject({ code: 0, stderr: '' });
+    expect(ran.stdout).toContain('1 of 1 rules proven');
+  });
+
+  it('proves from a folder of files, each as the AWS CLI prints it', async () => {
+    const { buckets, roles, keys } = JSON.parse(JSON.stringify(observed));
+    const { replication, encryption, ...source } = buckets['acme-tax'];
+    await file('parts/buckets/source.json', {
+      buckets: {
+        'acme-tax': {
+          ...source,
+          replication: { ReplicationConfiguration: replication },
+          encryption: { ServerSideEncryptionConfiguration: encryption },
+        },
+      },
+    });
+    await file('parts/buckets/destination.json', {
+      buckets: { 'acme-tax-replica': buckets['acme-tax-replica'] },
+    });
+    await file('parts/roles.json', { roles });
+    const described = Object.entries(keys as Record<string, { arn: string; policy: unknown }>).map(
+      ([arn, { policy }]) => [
+        arn,
+        {
+          KeyMetadata: {
+            Arn: arn,
+            KeyState: 'Enabled',
+            KeyUsage: 'ENCRYPT_DECRYPT',
+            KeySpec: 'SYMMETRIC_DEFAULT',
+          },
+          policy: { Policy: JSON.stringify(policy) },
+        },
+      ],
+    );
+    await file('parts/keys.json', { keys: Object.fromEntries(described) });
+    await file('parts/README.md', 'not JSON');
+    const ran = await offline(path.join(folder, 'parts'));
+    expect(ran).toMatchObject({ code: 0, stderr: '' });
+    expect(ran.stdout).toContain('1 of 1 rules proven');
+  });
+
+  it('does not prove what is left out, and says that nobody looked', async () => {
+    const { roles, ...rest } = observed;
+    const ran = await offline(await file('without-roles.json', rest));
+    expect(ran.code).toBe(1);
+    expect(ran.stdout).toContain('nobody looked');
+    expect((await offline(path.join(folder, 'without-roles.json'), '--allow-unproven')).code).toBe(0);
+  });
+
+  const wrong: [string, unknown, RegExp][] = [
+    ['text that is not JSON', 'buckets:', /wrong\.json is not JSON/],
+    ['a list', [], /wrong\.json: the document: .*expected object/],
+    ['a misspelt part', { bucket: {} }, /wrong\.json: .*"bucket"/],
+    [
+      'a bucket without Region',
+      { buckets: { a: { versioning: {} } } },
+      /wrong\.json: buckets\.a\.region: .*string/,
+    ],
+    [
+      'a rule that is no object',
+      { buckets: { a: { region: 'us-east-1', replication: { Role: 'r', Rules: ['tax'] } } } },
+      /buckets\.a\.replication\.Rules\.0: .*object/,
+    ],
+    [
+      'a policy that is no policy',
+      { roles: { 'arn:aws:iam::1:role/r': { trust: 'allow' } } },
+      /roles\.arn:aws:iam::1:role\/r\.trust: /,
+    ],
+    ['nothing that replicates', { buckets: { a: { region: 'us-east-1', replication: null } } }, /replicates/],
+    ['nothing at all', {}, /replicates/],
+  ];
+  test.each(wrong)('refuses %s, and says where it is wrong', async (_, value, says) => {
+    const ran = await offline(await file('wrong.json', value));
+    expect(ran).toMatchObject({ code: 64, stdout: '' });
+    expect(ran.stderr).toMatch(says);
+    expect(ran.stderr).not.toContain('Invalid input;');
+  });
+
+  it('refuses a file that is none, a folder without files, and an object, which files do not hold', async () => {
+    expect(await offline(path.join(folder, 'nothing.json'))).toMatchObject({
+      code: 64,
+      stderr: expect.stringContaining('nothing.json cannot be read'),
+    });
+    await mkdir(path.join(folder, 'empty'));
+    expect(await offline(path.join(folder, 'empty'))).toMatchObject({
+      code: 64,
+      stderr: expect.stringContaining('there is no JSON file in'),
+    });
+    expect(await offline(all, '--bucket', 'acme-tax', '--object', 'Tax/2026.pdf')).toMatchObject({
+      code: 64,
+      stderr: expect.stringContaining('--object'),
+    });
+  });
+
+  it('refuses to look at nothing', async () => {
+    expect(await runCli(['doctor'])).toMatchObject({
+      code: 64,
+      stderr: expect.stringContaining('name the specs, a bucket or a file'),
+    });
+  });
+});

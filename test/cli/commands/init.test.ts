@@ -1,0 +1,217 @@
+import { spawnSync } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
+import { renderStarterSpec, STARTER_QUESTIONS, type StarterSpec } from '../../../src/spec/starter-spec.ts';
+import { pairOf } from '../../spec/support.ts';
+import { isInstalled, MAIN, runCli } from '../../support/cli.ts';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'replikey-init-'));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+const at = (...names: string[]) => path.join(folder, ...names);
+const init = (...args: string[]) => runCli(['init', ...args], { cwd: folder });
+
+const PAIR = ['--bucket', 'acme.books', '--region', 'eu-west-1', '--region', 'eu-north-1'];
+
+describe('reconcile init with options', () => {
+  it('writes a spec that is valid, plans and converges, and the schema beside it for the editor', async () => {
+    const made = await init(...PAIR, '--prefix', 'Ledgers/');
+    expect(made).toMatchObject({ code: 0, stderr: '' });
+    expect(await readdir(at('specs'))).toEqual(['acme-books.yaml', 'replikey.schema.json']);
+    expect(await readFile(at('specs/acme-books.yaml'), 'utf8')).toMatchInlineSnapshot(`
+      "# yaml-language-server: $schema=replikey.schema.json
+      # A pair of buckets: new objects of the source are replicated, encrypted in each place under a key of its own.
+      # Buckets, keys and the role are created where they do not exist yet. All else has a safe default:
+      # reconcile explain BucketReplication lists what may stand here.
+      apiVersion: replikey.dev/v1
+      kind: BucketReplication
+      metadata:
+        name: acme-books # unique; stands in the ids of rules, in tags, logs and metrics
+      spec:
+        source:
+          bucket: acme.books
+          region: eu-west-1
+          key: alias/acme-books # an alias; or the ARN of a key, which is never altered then
+        destination:
+          bucket: acme.books-replica
+          region: eu-north-1
+          key: alias/acme-books-replica # in the Region of its bucket: KMS keys do not leave theirs
+        rules:
+          - prefix: Ledgers/ # only objects whose key begins with this, literally
+      "
+    `);
+    expect(JSON.parse(await readFile(at('specs/replikey.schema.json'), 'utf8'))).toEqual(
+      JSON.parse((await runCli(['schema'])).stdout),
+    );
+
+    expect(await runCli(['validate', 'specs'], { cwd: folder })).toMatchObject({ code: 0 });
+    const planned = await runCli(['--once', 'specs', '--sandbox', '-o', 'json'], { cwd: folder });
+    expect(JSON.parse(planned.stdout).left.summary).toMatchObject({ create: 0, update: 0, blocked: 0 });
+  });
+
+  it('says what to run next, in words that a shell reads as they are meant', async () => {
+    const { stdout } = await init(`it's mine.yaml`, ...PAIR);
+    const [, next = ''] = /^ {2}(reconcile --once .*)$/m.exec(stdout) ?? [];
+    const run = spawnSync('sh', ['-c', `reconcile() { "${process.execPath}" "${MAIN}" "$@"; }; ${next}`], {
+      cwd: folder,
+      encoding: 'utf8',
+    });
+    expect(run).toMatchObject({ status: 0, stdout: expect.stringContaining('Converged') });
+  });
+
+  it('never writes over a file: neither a spec, nor a schema', async () => {
+    await mkdir(at('specs'));
+    await writeFile(at('specs/acme-books.yaml'), 'mine');
+    await writeFile(at('specs/replikey.schema.json'), '{}');
+    for (const args of [PAIR, ['specs/acme-books.yaml', ...PAIR]])
+      expect(await init(...args)).toMatchObject({
+        code: 64,
+        stdout: '',
+        stderr: 'specs/acme-books.yaml is there already, and is left as it is: name another file\n',
+      });
+    expect(await init('specs/other.yaml', ...PAIR)).toMatchObject({ code: 0 });
+    expect(await readFile(at('specs/acme-books.yaml'), 'utf8')).toBe('mine');
+    expect(await readFile(at('specs/replikey.schema.json'), 'utf8')).toBe('{}');
+    expect(await readdir(at('specs'))).toHaveLength(3);
+  });
+
+  const arn = (region: string, account: string) =>
+    `arn:aws:kms:${region}:${account}:key/1234abcd-12ab-34cd-56ef-1234567890ab`;
+  test.each([
+    [
+      [],
+      'nobody can be asked here, and this is missing: --bucket of the source, --region of the source, --region of the destination\n',
+    ],
+    [['--bucket', 'acme', '--region', 'us-east-1'], 'this is missing: --region of the destination'],
+    [['--bucket', 'a'.repeat(60), ...PAIR.slice(2)], 'this is missing: --bucket of the destination'],
+    [['--bucket', 'Acme_Books'], '--bucket Acme_Books: a bucket name has lower-case letters'],
+    [['--bucket', 'acme', '--bucket', 'acme'], '--bucket acme: a bucket cannot replicate to itself'],
+    [['--region', 'us-esat-1'], 'did you mean us-east-1?'],
+    [['--region', 'us-east-1', '--region', 'cn-north-1'], 'us-east-1 is in aws'],
+    [['--key', 'acme'], '--key acme: the name of an alias begins with alias/'],
+    [
+      [...PAIR, '--key', arn('us-east-1', '111122223333')],
+      'the key is in us-east-1 and its bucket in eu-west-1',
+    ],
+    [['--prefix', '/Tax'], '--prefix /Tax: prefixes are compared literally'],
+    [['--bucket', 'a1a', '--bucket', 'b1b', '--bucket', 'c1c'], '--bucket is given at most 2 times'],
+    [['books.txt', ...PAIR], 'books.txt: specs are read from files that end in .yaml or .yml'],
+  ])('refuses %j', async (args, why) => {
+    const { code, stdout, stderr } = await init(...args);
+    expect({ code, stdout }).toEqual({ code: 64, stdout: '' });
+    expect(stderr).toContain(why);
+    expect(await readdir(folder)).toEqual([]);
+  });
+});
+
+/** Answers that are each fit, as somebody may give them. */
+const label = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?$/);
+const odd = fc.constantFrom('null', 'true', 'yes', '123', '0x1f', '1e3', '2026-01-01', '1.5', '1.e3');
+const bucket = fc.oneof(odd, fc.stringMatching(/^[a-z0-9][a-z0-9.-]{1,20}[a-z0-9]$/));
+const key = fc.oneof(fc.constant(undefined), fc.stringMatching(/^alias\/[a-zA-Z0-9:/_-]{1,20}$/));
+const answers = fc
+  .record({
+    source: bucket,
+    sourceRegion: fc.constantFrom('us-east-1', 'us-gov-west-1', 'cn-north-1'),
+    sourceKey: key,
+    destination: fc.oneof(fc.constant(undefined), bucket),
+    destinationRegion: fc.constant(undefined),
+    destinationKey: key,
+    prefix: fc.oneof(
+      fc.constantFrom('', `\${var.team}/`, `a$\${var.team}/`, '# a: [b'),
+      fc.string({ unit: 'binary', maxLength: 20 }),
+    ),
+    name: fc.oneof(fc.constant(undefined), odd, label),
+  })
+  .map((said) => {
+    const known: Partial<StarterSpec> = {};
+    for (const question of STARTER_QUESTIONS) {
+      const answer = said[question.key] ?? question.defaultAnswer(known, 'us-east-1');
+      if (answer === undefined || question.check(answer, known) !== undefined) return undefined;
+      known[question.key] = answer;
+    }
+    return known as StarterSpec;
+  })
+  .filter((spec) => spec !== undefined);
+
+it('makes a spec that means what was answered, whatever was fit', async () => {
+  await fc.assert(
+    fc.asyncProperty(answers, async (spec) => {
+      const pair = await pairOf(renderStarterSpec(spec, 'replikey.schema.json'));
+      expect(pair.name).toBe(spec.name);
+      expect(pair.source).toMatchObject({ bucket: spec.source, region: spec.sourceRegion });
+      expect(pair.destination).toMatchObject({ bucket: spec.destination, region: spec.destinationRegion });
+      expect(pair.rules[0]?.prefix ?? '').toBe(spec.prefix);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+describe.skipIf(!isInstalled('script'))('reconcile init on a terminal (needs script)', () => {
+  /** What is seen there, after these lines were typed; the terminal shows them too. */
+  function asked(lines: string[], ...args: string[]) {
+    const run = spawnSync(
+      'script',
+      ['-qec', [process.execPath, MAIN, 'init', ...args].join(' '), '/dev/null'],
+      {
+        cwd: folder,
+        encoding: 'utf8',
+        input: lines.map((line) => `${line}\n`).join(''),
+        env: { PATH: process.env.PATH, TERM: 'dumb', AWS_REGION: 'eu-central-1' },
+        timeout: 20_000,
+      },
+    );
+    return { code: run.status, seen: run.stdout.replaceAll('\r', '') };
+  }
+
+  it('offers what it can, and asks again where an answer will not do, with the reason', async () => {
+    const { code, seen } = asked([
+      '',
+      'Not_A_Bucket',
+      'acme-tax',
+      '',
+      '',
+      'acme-tax',
+      '',
+      '',
+      '',
+      '',
+      '',
+      '',
+    ]);
+    expect(code).toBe(0);
+    const questions = seen.slice(seen.indexOf('Source bucket: '), seen.indexOf('\nNext'));
+    expect(questions).toMatchInlineSnapshot(`
+      "Source bucket:   there must be something here
+      Source bucket:   a bucket name has lower-case letters, digits, dots and hyphens, and begins and ends with a letter or digit
+      Source bucket: Its Region [eu-central-1]: Its KMS key [alias/acme-tax]: Destination bucket [acme-tax-replica]:   a bucket cannot replicate to itself
+      Destination bucket [acme-tax-replica]: Its Region [us-west-2]: Its KMS key [alias/acme-tax-replica]: Prefix of what is replicated [everything]: Name of the spec [acme-tax]: File [specs/acme-tax.yaml]: specs/acme-tax.yaml is written; your editor checks it by specs/replikey.schema.json.
+      "
+    `);
+    expect((await pairOf(await readFile(at('specs/acme-tax.yaml'), 'utf8'))).destination).toMatchObject({
+      bucket: 'acme-tax-replica',
+      region: 'us-west-2',
+    });
+  });
+
+  it('asks for nothing that was said, and for another file where there is one', async () => {
+    await writeFile(at('a.yaml'), 'mine');
+    const said = ['--bucket', 'acme-tax', '--region', 'us-east-1', '--prefix', 'Tax/', '--name', 'tax'];
+    const { code, seen } = asked(['', '', 'us-east-2', '', 'a.yaml', 'b.yaml'], ...said);
+    expect(code).toBe(0);
+    expect(seen).not.toMatch(/Source bucket|Prefix|Name/);
+    expect(seen).toContain('a.yaml is there already');
+    expect(await readFile(at('b.yaml'), 'utf8')).toContain('region: us-east-2');
+  });
+
+  it('writes nothing where the answers end', async () => {
+    expect(asked(['acme-tax', '\u0004']).seen).toContain('not all was answered: nothing was written');
+    expect(await readdir(folder)).toEqual([]);
+  });
+});

@@ -1,0 +1,85 @@
+import { describe, expect, test } from 'vitest';
+import { ownerKey } from '../../src/core/adoption.ts';
+import {
+  isReplikeyRule,
+  keyResourceId,
+  locationOfSide,
+  nameFromId,
+  positionOfPath,
+  roleResourceId,
+  toRuleId,
+} from '../../src/core/ids.ts';
+import { formatPointer } from '../../src/util/json-pointer.ts';
+import { testPair } from '../support/pair.ts';
+
+const ARN = 'arn:aws:kms:us-east-1:111122223333:key/1';
+
+describe('ids', () => {
+  const main = { account: 'main' };
+  test('of keys name account and Region, since an alias alone is not unique', () => {
+    expect(keyResourceId(testPair().source)).toBe('kms.key/alias/acme-tax@us-east-1');
+    expect(keyResourceId(testPair({ source: main }).source)).toBe('kms.key/alias/acme-tax@main/us-east-1');
+    expect(keyResourceId(testPair({ source: { key: { arn: ARN } } }).source, 'kms.key-policy')).toBe(
+      `kms.key-policy/${ARN}`,
+    );
+  });
+  test('of roles name the account of the source, since a role belongs to one', () => {
+    expect(roleResourceId(testPair())).toBe('iam.role/replikey-acme-tax');
+    expect(roleResourceId(testPair({ source: main }))).toBe('iam.role/replikey-acme-tax@main');
+    const given = testPair({ role: { arn: 'arn:aws:iam::111122223333:role/r' } });
+    expect(roleResourceId(given, 'iam.role-policy')).toBe('iam.role-policy/arn:aws:iam::111122223333:role/r');
+  });
+  test('still tell the name', () => {
+    for (const pair of [testPair(), testPair({ source: main })]) {
+      const at = locationOfSide(pair.source);
+      expect(nameFromId(keyResourceId(pair.source), at)).toBe('alias/acme-tax');
+      expect(nameFromId(roleResourceId(pair), at)).toBe('replikey-acme-tax');
+      expect(nameFromId('s3.versioning/acme-tax', at)).toBe('acme-tax');
+    }
+    expect(nameFromId('iam.role/a@b', { region: 'us-east-1' })).toBe('a@b');
+    expect(
+      nameFromId(keyResourceId(testPair({ source: { key: { arn: ARN } } }).source), { region: 'us-east-1' }),
+    ).toBe(ARN);
+  });
+  test('of rules tell ours from others', () => {
+    expect(toRuleId('tax', 'all')).toBe('replikey/tax/all');
+    expect(isReplikeyRule('replikey/tax/all')).toBe(true);
+    expect([undefined, '', 'theirs', 'my-replikey/tax/all'].filter(isReplikeyRule)).toEqual([]);
+  });
+  test('tell what is about the same thing', () => {
+    const about = (a: string, b: string) =>
+      ownerKey({ id: a as `${string}/${string}` }) === ownerKey({ id: b as `${string}/${string}` });
+    expect(about('s3.versioning/acme-tax', 's3.bucket/acme-tax')).toBe(true);
+    expect(about('kms.key-policy/alias/a@x', 'kms.key/alias/a@x')).toBe(true);
+    expect(about('s3.versioning/acme-tax', 's3.bucket/acme-tax-replica')).toBe(false);
+    expect(about('iam.role/acme-tax', 's3.bucket/acme-tax')).toBe(false);
+  });
+});
+
+test('a place has an account only where one is declared', () => {
+  expect(locationOfSide(testPair().source)).toEqual({ region: 'us-east-1' });
+  expect(locationOfSide(testPair({ source: { account: 'main' } }).source)).toEqual({
+    account: 'main',
+    region: 'us-east-1',
+  });
+});
+
+test('the position of a path that is not written is that of what is around it', () => {
+  const file = 'specs/tax.yaml';
+  const at = (line: number) => ({ file, line, column: 1 });
+  const pair = testPair({
+    positions: { '': at(1), spec: at(4), 'spec.rules': at(9), 'spec.rules[0]': at(10) },
+  });
+  const lineOf = (path: string) => positionOfPath(pair, path).line;
+  expect(['spec.rules[0].priority', 'spec.rules[3]', 'spec.role', 'metadata.name', ''].map(lineOf)).toEqual([
+    10, 9, 4, 1, 1,
+  ]);
+});
+
+test('a pointer is shown as people write paths', () => {
+  expect(formatPointer('/rules/replikey~1tax~1all/priority')).toBe('rules["replikey/tax/all"].priority');
+  expect(formatPointer('/statements/ReplikeySourceKeyTax/Action/0')).toBe(
+    'statements.ReplikeySourceKeyTax.Action[0]',
+  );
+  expect(formatPointer('/tags/a~0b')).toBe('tags["a~b"]');
+});

@@ -1,0 +1,90 @@
+import { startSandbox } from '../../src/sandbox/server.ts';
+import type { Specs } from '../../src/spec/types.ts';
+import { checkpoint } from '../support/checkpoint.ts';
+import { parseSpecs } from '../support/env.ts';
+import type { DisturbedResults } from './assertions.ts';
+import { startFaultProxy } from './fault-proxy.ts';
+import { type Call, type RunPassOptions, type RunResult, runPass } from './run-pass.ts';
+import { SCENARIOS, type Scenario } from './scenarios.ts';
+import { simulateTime } from './simulated-time.ts';
+import { readState, type State } from './state.ts';
+
+/** A sandbox at the start of a life, to which it can be set back as often as wanted. */
+export interface FaultHarness extends AsyncDisposable {
+  sandbox: Awaited<ReturnType<typeof startSandbox>>;
+  specs: Specs;
+  /** The calls of an undisturbed run, in their order. */
+  calls: Call[];
+  before: State;
+  expected: State;
+  reset(): void;
+  /** Told of each call that arrives at the sandbox, before it is handled and before it is answered. */
+  onCall: (n: number, phase: 'before' | 'after') => void | Promise<void>;
+  runOnce(options?: Disturbance): Promise<RunResult>;
+  /** From the start: a run that is disturbed, one that is not, and a dry one. */
+  runDisturbed(disturbance: Disturbance): Promise<DisturbedResults & { ran: RunResult }>;
+  /** What comes after something befell the first run: one that is not disturbed, and a dry one. */
+  recover(): Promise<DisturbedResults>;
+}
+
+export type Disturbance = Pick<RunPassOptions, 'injection' | 'pass' | 'onCall'>;
+
+/** Live up to the start of a life, and once through it. */
+export async function createHarness(scenario: Scenario): Promise<FaultHarness> {
+  simulateTime();
+  const sandbox = await startSandbox({
+    clock: () => Date.now(),
+    onCall: ({ n }, phase) => harness?.onCall(n, phase),
+  });
+  let harness: FaultHarness | undefined;
+  const proxy = await startFaultProxy(sandbox.endpoint);
+  const runnerOf =
+    (scenario: Scenario, specs: Specs) =>
+    async (overrides: Partial<RunPassOptions> = {}) => {
+      const pass = { prune: scenario.prune, ...overrides.pass };
+      return runPass({ sandbox: sandbox.endpoint, proxy, specs, ...overrides, pass });
+    };
+  for (const earlier of SCENARIOS.slice(0, SCENARIOS.indexOf(scenario))) {
+    earlier.before(sandbox.store);
+    assertSucceeded(await runnerOf(earlier, await parseSpecs(earlier.yaml))());
+  }
+  scenario.before(sandbox.store);
+  const before = readState(sandbox);
+  const reset = checkpoint(sandbox.store);
+  const specs = await parseSpecs(scenario.yaml);
+  const runOnce = runnerOf(scenario, specs);
+  const { calls } = assertSucceeded(await runOnce());
+  const expected = readState(sandbox);
+  harness = {
+    sandbox,
+    specs,
+    calls,
+    before,
+    expected,
+    onCall: () => {},
+    reset,
+    runOnce,
+    async runDisturbed(disturbance) {
+      this.reset();
+      const result = await runOnce(disturbance);
+      return { ran: result, ...(await this.recover()) };
+    },
+    async recover() {
+      const afterDisturbed = readState(sandbox);
+      const recovery = await runOnce();
+      const afterRecovery = readState(sandbox);
+      const dryRun = await runOnce({ pass: { dryRun: true } });
+      return { before, expected, afterDisturbed, recovery, afterRecovery, dryRun };
+    },
+    async [Symbol.asyncDispose]() {
+      await proxy.close();
+      await sandbox.close();
+    },
+  };
+  return harness;
+}
+
+function assertSucceeded(result: RunResult): RunResult {
+  if (result.exitCode !== 0) throw new Error(`an undisturbed run failed: ${result.output}`);
+  return result;
+}

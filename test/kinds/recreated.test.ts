@@ -1,0 +1,53 @@
+import { DeleteRoleCommand, DeleteRolePolicyCommand, GetRoleCommand } from '@aws-sdk/client-iam';
+import { DescribeKeyCommand, ScheduleKeyDeletionCommand } from '@aws-sdk/client-kms';
+import { describe, expect, test } from 'vitest';
+import { type TestEnv, testEnv } from '../support/env.ts';
+
+const east = { region: 'us-east-1' };
+const RoleName = 'replikey-acme-tax';
+
+async function withoutRole(): Promise<TestEnv> {
+  const env = await testEnv();
+  await env.reconcile();
+  await env.door.send(east, new DeleteRolePolicyCommand({ RoleName, PolicyName: 'replikey' }));
+  await env.door.send(east, new DeleteRoleCommand({ RoleName }));
+  return env;
+}
+
+describe('a role that was deleted', () => {
+  test('leaves bare ids as principals, so that the policies of the keys are renewed with it', async () => {
+    await using env = await withoutRole();
+    const { plan } = await env.reconcile({ dryRun: true });
+    const keyPolicies = plan.waves.flat().filter(({ kind }) => kind === 'kms.key-policy');
+    expect(keyPolicies.map(({ patch }) => patch.map(({ path }) => path))).toEqual([
+      ['/statements/ReplikeyDestinationKeyTax/Principal/AWS'],
+      ['/statements/ReplikeySourceKeyTax/Principal/AWS'],
+    ]);
+    expect(keyPolicies.flatMap(({ before }) => Object.values(before)).join()).toMatch(/^AROA\w+,AROA\w+$/);
+    expect(plan.notes.map(({ message }) => message)).toContain(
+      'a principal reads as a bare AROA id: the role that it named was deleted and made anew',
+    );
+  });
+
+  test('is made anew, and objects replicate again', async () => {
+    await using env = await withoutRole();
+    const { remaining: left } = await env.reconcile();
+    expect(left?.waves).toEqual([]);
+    expect(left?.notes).toEqual([]);
+    expect((await env.door.send(east, new GetRoleCommand({ RoleName }))).Role?.RoleName).toBe(RoleName);
+    expect((await env.canaries()).map(({ result }) => result)).toEqual(['replicated', 'replicated']);
+  });
+});
+
+test('a key that waits for its deletion blocks what needs it, and no other is made in its place', async () => {
+  await using env = await testEnv();
+  await env.reconcile();
+  const { KeyMetadata } = await env.door.send(east, new DescribeKeyCommand({ KeyId: 'alias/acme-tax' }));
+  await env.door.send(east, new ScheduleKeyDeletionCommand({ KeyId: KeyMetadata?.KeyId }));
+  env.sandbox.log.reset();
+  const { plan } = await env.reconcile();
+  expect(plan.blocked).toMatchObject([
+    { id: 'kms.key/alias/acme-tax@us-east-1', why: expect.stringMatching(/is PendingDeletion; enable it/) },
+  ]);
+  expect(env.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
+});

@@ -1,0 +1,226 @@
+import { CreateRoleCommand, GetRoleCommand } from '@aws-sdk/client-iam';
+import { CreateKeyCommand, DescribeKeyCommand, ListKeysCommand } from '@aws-sdk/client-kms';
+import {
+  CreateBucketCommand,
+  GetBucketVersioningCommand,
+  GetObjectCommand,
+  HeadBucketCommand,
+  ListBucketsCommand,
+  PutBucketVersioningCommand,
+  PutObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3';
+import { AssumeRoleCommand, GetCallerIdentityCommand } from '@aws-sdk/client-sts';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { AwsClient } from '../../src/aws/client.ts';
+import { type Sandbox, startSandbox } from '../../src/sandbox/server.ts';
+import { doorOf, EAST } from './support.ts';
+
+let sandbox: Sandbox;
+let door: AwsClient;
+let now = Date.UTC(2026, 0, 1);
+beforeEach(async () => {
+  now = Date.UTC(2026, 0, 1);
+  sandbox = await startSandbox({ clock: () => now });
+  door = doorOf(sandbox, '111122223333', 0);
+});
+afterEach(() => sandbox.close());
+
+const listed = () => door.send(EAST, new ListBucketsCommand({}));
+const control = async (path: string, init?: RequestInit) => {
+  const answer = await fetch(`${sandbox.endpoint}/_sandbox/${path}`, init);
+  return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
+};
+const TRUST = JSON.stringify({
+  Version: '2012-10-17',
+  Statement: [
+    { Effect: 'Allow', Principal: { AWS: 'arn:aws:iam::111122223333:root' }, Action: 'sts:AssumeRole' },
+  ],
+});
+
+describe('a fault', () => {
+  test('strikes the nth call of its operation, and as often as it says', async () => {
+    sandbox.faultSettings.faults = [
+      { match: 'ListBuckets', nth: 2, times: 2, what: { status: 500, code: 'InternalError' } },
+    ];
+    const outcomes = [];
+    for (let n = 0; n < 4; n++)
+      outcomes.push(
+        await listed().then(
+          () => 'ok',
+          (error: Error) => error.name,
+        ),
+      );
+    expect(outcomes).toEqual(['ok', 'InternalError', 'InternalError', 'ok']);
+    expect(sandbox.log.entries.map(({ status }) => status)).toEqual([200, 500, 500, 200]);
+  });
+
+  test.each([
+    ['s3', () => listed(), 'SlowDown'],
+    ['kms', () => door.send(EAST, new ListKeysCommand({})), 'ThrottlingException'],
+    ['iam', () => door.send(EAST, new GetRoleCommand({ RoleName: 'r' })), 'Throttling'],
+  ])('throttles %s in its own words', async (match, call, name) => {
+    sandbox.faultSettings.faults = [{ match, nth: 1, what: 'throttle' }];
+    await expect(call()).rejects.toMatchObject({ name });
+  });
+
+  test('drops the connection before the call is carried out', async () => {
+    sandbox.faultSettings.faults = [{ match: 'CreateBucket', nth: 1, what: 'reset-before' }];
+    await expect(door.send(EAST, new CreateBucketCommand({ Bucket: 'acme-tax' }))).rejects.toThrow();
+    expect(sandbox.store.bucket('acme-tax')).toBeUndefined();
+  });
+
+  test('drops the connection after the call was carried out', async () => {
+    sandbox.faultSettings.faults = [{ match: 'CreateBucket', nth: 1, what: 'reset-after' }];
+    await expect(door.send(EAST, new CreateBucketCommand({ Bucket: 'acme-tax' }))).rejects.toThrow();
+    expect(sandbox.store.bucket('acme-tax')).toBeDefined();
+  });
+});
+
+describe('what was made a moment ago', () => {
+  test('is not seen before its time: a role', async () => {
+    sandbox.faultSettings.rolePropagationMs = 5_000;
+    await door.send(EAST, new CreateRoleCommand({ RoleName: 'r', AssumeRolePolicyDocument: TRUST }));
+    const get = () => door.send(EAST, new GetRoleCommand({ RoleName: 'r' }));
+    await expect(get()).rejects.toMatchObject({ name: 'NoSuchEntityException' });
+    now += 5_000;
+    expect((await get()).Role?.RoleName).toBe('r');
+  });
+
+  test('is not seen before its time: a key', async () => {
+    sandbox.faultSettings.keyPropagationMs = 5_000;
+    const { KeyMetadata } = await door.send(EAST, new CreateKeyCommand({}));
+    const get = () => door.send(EAST, new DescribeKeyCommand({ KeyId: KeyMetadata?.KeyId }));
+    await expect(get()).rejects.toMatchObject({ name: 'NotFoundException' });
+    now += 5_000;
+    expect((await get()).KeyMetadata?.KeyState).toBe('Enabled');
+  });
+});
+
+describe('over HTTP', () => {
+  test('knobs are read and turned, one by one', async () => {
+    const put = await control('knobs', { method: 'PUT', body: JSON.stringify({ latencyMs: 5 }) });
+    expect(put).toMatchObject({ status: 200, body: { latencyMs: 5, replicationDelayMs: 0 } });
+    expect((await control('knobs')).body).toEqual(put.body);
+    expect(sandbox.faultSettings.latencyMs).toBe(5);
+  });
+
+  test.each([
+    ['{', /expected object/i],
+    ['{"latency": 5}', /Unrecognized key: "latency"/],
+    ['{"latencyMs": "soon"}', /expected number.*→ at latencyMs/s],
+    ['{"latencyMs": -1}', /→ at latencyMs/],
+    ['{"faults": [{"match": "*", "nth": 0, "what": "throttle"}]}', /→ at faults\[0\]\.nth/],
+    ['{"__proto__": {"latencyMs": 1}, "faults": 1}', /→ at faults/],
+  ])('nonsense is refused in words: %s', async (body, words) => {
+    const { status, body: answer } = await control('knobs', { method: 'PUT', body });
+    expect(status).toBe(400);
+    expect(answer.error).toMatch(words);
+    expect((await control('knobs')).body.latencyMs).toBe(0);
+  });
+
+  test('the log tells what was asked, and can be emptied', async () => {
+    await listed();
+    await door.send(EAST, new GetCallerIdentityCommand({}));
+    expect((await control('log')).body).toMatchObject({
+      counts: { 's3:ListBuckets': 1, 'sts:GetCallerIdentity': 1 },
+      entries: [{ operation: 'ListBuckets', account: '111122223333', write: false, status: 200 }, {}],
+    });
+    await control('log', { method: 'DELETE' });
+    expect((await control('log')).body).toMatchObject({ counts: {}, entries: [] });
+  });
+
+  test('what is not there is told', async () => {
+    expect((await control('replication?bucket=b&key=k')).status).toBe(404);
+    expect((await control('nonsense')).status).toBe(404);
+    expect(await control('health')).toMatchObject({ status: 200, body: { status: 'ok' } });
+  });
+});
+
+describe('accounts and Regions', () => {
+  test('an access key of 12 digits is an account, and buckets belong to one', async () => {
+    const other = doorOf(sandbox, '444455556666', 0);
+    expect(await other.accountId(undefined)).toBe('444455556666');
+    await door.send(EAST, new CreateBucketCommand({ Bucket: 'acme-tax' }));
+    expect((await other.send(EAST, new ListBucketsCommand({}))).Buckets).toEqual([]);
+    await expect(other.send(EAST, new CreateBucketCommand({ Bucket: 'acme-tax' }))).rejects.toMatchObject({
+      name: 'BucketAlreadyExists',
+    });
+    await expect(
+      other.send(EAST, new GetBucketVersioningCommand({ Bucket: 'acme-tax' })),
+    ).rejects.toMatchObject({ name: 'AccessDenied' });
+    await expect(
+      door.send(
+        EAST,
+        new GetBucketVersioningCommand({ Bucket: 'acme-tax', ExpectedBucketOwner: '444455556666' }),
+      ),
+    ).rejects.toMatchObject({ name: 'AccessDenied' });
+  });
+
+  test('the credentials of a role act as the role, and end', async () => {
+    await door.send(EAST, new CreateRoleCommand({ RoleName: 'r', AssumeRolePolicyDocument: TRUST }));
+    const { Credentials } = await door.send(
+      EAST,
+      new AssumeRoleCommand({ RoleArn: 'arn:aws:iam::111122223333:role/r', RoleSessionName: 's' }),
+    );
+    const role = doorOf(sandbox, Credentials?.AccessKeyId ?? '', 0);
+    expect((await role.send(EAST, new GetCallerIdentityCommand({}))).Arn).toBe(
+      'arn:aws:sts::111122223333:assumed-role/r/s',
+    );
+    await door.send(EAST, new CreateBucketCommand({ Bucket: 'acme-tax' }));
+    await expect(
+      role.send(EAST, new GetObjectCommand({ Bucket: 'acme-tax', Key: 'k' })),
+    ).rejects.toMatchObject({
+      name: 'AccessDenied',
+    });
+    now += 24 * 3_600_000;
+    await expect(role.send(EAST, new ListBucketsCommand({}))).rejects.toMatchObject({
+      message: /ExpiredToken/,
+    });
+  });
+
+  test('a bucket asked for in another Region is answered with its own', async () => {
+    await door.send(
+      { region: 'eu-west-1' },
+      new CreateBucketCommand({
+        Bucket: 'acme-tax',
+        CreateBucketConfiguration: { LocationConstraint: 'eu-west-1' },
+      }),
+    );
+    await expect(
+      door.send(
+        { region: 'us-west-2' },
+        new PutBucketVersioningCommand({
+          Bucket: 'acme-tax',
+          VersioningConfiguration: { Status: 'Enabled' },
+        }),
+      ),
+    ).rejects.toMatchObject({ $response: { headers: { 'x-amz-bucket-region': 'eu-west-1' } } });
+    expect(
+      (await door.send({ region: 'eu-west-1' }, new HeadBucketCommand({ Bucket: 'acme-tax' }))).BucketRegion,
+    ).toBe('eu-west-1');
+  });
+
+  test('buckets are found by host name too', async () => {
+    const url = new URL(sandbox.endpoint);
+    const virtual = new S3Client({
+      region: 'us-east-1',
+      endpoint: `http://localhost:${url.port}`,
+      credentials: { accessKeyId: '111122223333', secretAccessKey: 'test' },
+    });
+    // A resolver need not know names below localhost: the request goes to the address, and says the name.
+    virtual.middlewareStack.add(
+      (next) => async (args) => {
+        const request = args.request as { hostname: string; headers: Record<string, string> };
+        request.headers.host = `${request.hostname}:${url.port}`;
+        request.hostname = url.hostname;
+        return next(args);
+      },
+      { step: 'finalizeRequest', priority: 'low' },
+    );
+    await virtual.send(new CreateBucketCommand({ Bucket: 'acme-tax' }));
+    await virtual.send(new PutObjectCommand({ Bucket: 'acme-tax', Key: 'a b/ü', Body: 'x' }));
+    expect([...(sandbox.store.bucket('acme-tax')?.objects.keys() ?? [])]).toEqual(['a b/ü']);
+    virtual.destroy();
+  });
+});

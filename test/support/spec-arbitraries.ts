@@ -1,0 +1,158 @@
+import fc from 'fast-check';
+
+const maybe = <T>(values: fc.Arbitrary<T>) => fc.option(values, { nil: undefined });
+const storageClass = maybe(fc.constantFrom('STANDARD_IA', 'GLACIER_IR'));
+const owner = maybe(fc.constantFrom('source', 'destination'));
+
+/** Written specs, valid by construction, as JSON, which is YAML: buckets of a small pool, so that specs share them. */
+export const specArbitrary: fc.Arbitrary<string> = fc
+  .record({
+    accounts: fc.boolean(),
+    buckets: fc.tuple(...['one', 'two', 'three', 'four'].map(bucket)),
+    pairs: fc.uniqueArray(
+      fc.record({
+        from: fc.nat(3),
+        to: fc.nat(3),
+        rules: rulesArbitrary(),
+        storageClass,
+        owner,
+        both: fc.boolean(),
+      }),
+      { minLength: 1, maxLength: 3, selector: ({ from, to }) => `${from} ${to}` },
+    ),
+    policy: fc.constantFrom({}, { foreignRules: 'Refuse' }, { foreignRules: 'Replace' }),
+  })
+  .filter(({ pairs }) => pairs.every(({ from, to }) => from !== to))
+  .map(({ accounts, buckets, pairs, policy }) => {
+    const documents = pairs.map(
+      ({ from, to, rules, storageClass: storage, owner: objectOwner, both }, index) => {
+        const [source, destination] = [buckets[from], buckets[to]] as [Bucket, Bucket];
+        const differ = accounts && source.account !== destination.account;
+        return {
+          apiVersion: 'replikey.dev/v1',
+          kind: 'BucketReplication',
+          metadata: { name: `spec-${index}` },
+          spec: {
+            // Two ways and a spec back would name one configuration twice, which is for the checks to say.
+            ...(both && pairs.length === 1 ? { direction: 'both' } : {}),
+            source: side(source, accounts),
+            destination: {
+              ...side(destination, accounts),
+              ...(storage === undefined ? {} : { storageClass: storage }),
+              ...(differ && objectOwner !== undefined ? { objectOwner } : {}),
+            },
+            ...(source.sourceKeys.length > 0 ? { sourceKeys: source.sourceKeys } : {}),
+            ...(Object.keys(source.role).length > 0 ? { role: source.role } : {}),
+            rules,
+            policy,
+          },
+        };
+      },
+    );
+    const known = accounts ? [ACCOUNTS.main, ACCOUNTS.backup] : [];
+    return [...known, ...documents].map((one) => JSON.stringify(one)).join('\n---\n');
+  });
+
+const account = (name: string, id: string) => ({
+  apiVersion: 'replikey.dev/v1',
+  kind: 'Account',
+  metadata: { name },
+  spec: { id },
+});
+const ACCOUNTS = { main: account('main', '111122223333'), backup: account('backup', '444455556666') };
+
+interface Bucket {
+  bucket: string;
+  region: string;
+  account: string;
+  key: object;
+  settings: object;
+  sourceKeys: string[];
+  role: object;
+}
+
+const defined = (value: object): object =>
+  Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined));
+
+function bucket(name: string): fc.Arbitrary<Bucket> {
+  return fc
+    .record({
+      region: fc.constantFrom('us-east-1', 'eu-west-1'),
+      account: fc.constantFrom('main', 'backup'),
+      shared: fc.boolean(),
+      description: maybe(fc.constantFrom('Ours', '')),
+      rotation: maybe(fc.boolean()),
+      period: maybe(fc.integer({ min: 90, max: 2_560 })),
+      defaultEncryption: fc.constantFrom('SSE-KMS', 'DSSE-KMS', 'SSE-S3'),
+      bucketKey: maybe(fc.boolean()),
+      blockPublicAccess: maybe(fc.boolean()),
+      objectOwnership: maybe(fc.constantFrom('BucketOwnerEnforced', 'BucketOwnerPreferred')),
+      sourceKeys: fc.subarray(['alias/old', 'alias/older']),
+      path: maybe(fc.constant('/service-role/')),
+      tags: maybe(fc.dictionary(fc.constantFrom('team', 'stage'), fc.constantFrom('a', 'b'), { maxKeys: 2 })),
+    })
+    .map((given) => {
+      // A key that buckets share is declared by its alias alone, so that they agree.
+      const settings = given.shared
+        ? {}
+        : {
+            description: given.description,
+            rotation: given.rotation,
+            rotationPeriodInDays: given.rotation ? given.period : undefined,
+          };
+      const canHaveBucketKey = given.defaultEncryption === 'SSE-KMS' || given.bucketKey === false;
+      return {
+        bucket: `acme-${name}`,
+        region: given.region,
+        account: given.account,
+        key: defined({
+          alias: given.shared ? 'alias/acme-shared' : `alias/acme-${name}`,
+          bucketKey: canHaveBucketKey ? given.bucketKey : undefined,
+          ...settings,
+        }),
+        settings: defined({
+          defaultEncryption: given.defaultEncryption,
+          blockPublicAccess: given.blockPublicAccess,
+          objectOwnership: given.objectOwnership,
+        }),
+        sourceKeys: given.sourceKeys,
+        role: defined({ path: given.path, tags: given.tags }),
+      };
+    });
+}
+
+const side = ({ bucket: name, region, account: owner, key, settings }: Bucket, accounts: boolean) => ({
+  bucket: name,
+  region,
+  ...(accounts ? { account: owner } : {}),
+  key,
+  ...settings,
+});
+
+function rulesArbitrary(): fc.Arbitrary<object[]> {
+  const prefix = fc.constantFrom('', 'Tax/', 'Tax/2026/', 'a*b/', '日本/', 'Straße');
+  const rule = fc
+    .record({
+      prefix,
+      tags: fc.dictionary(fc.constantFrom('tier', 'stage'), fc.constantFrom('gold', ''), { maxKeys: 2 }),
+      enabled: fc.boolean(),
+      deletes: fc.boolean(),
+      timed: fc.boolean(),
+      metrics: fc.boolean(),
+      encrypted: fc.boolean(),
+      sync: fc.boolean(),
+    })
+    .map((given) => {
+      const tagged = Object.keys(given.tags).length > 0;
+      return {
+        ...(tagged ? { filter: { prefix: given.prefix, tags: given.tags } } : { prefix: given.prefix }),
+        enabled: given.enabled,
+        deleteMarkerReplication: given.deletes && !tagged,
+        replicationTimeControl: given.timed,
+        metrics: given.metrics || given.timed,
+        sseKmsEncryptedObjects: given.encrypted,
+        replicaModifications: given.sync,
+      };
+    });
+  return fc.array(rule, { minLength: 1, maxLength: 3 });
+}
