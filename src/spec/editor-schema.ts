@@ -35,8 +35,8 @@ function moveLongFormFirst({ anyOf, ...rest }: EditorSchema): EditorSchema {
 /** "Exactly one of two fields": the first, or the second alone; and beside either not the other, in words. */
 function expandOneOf(schema: EditorSchema): EditorSchema {
   const { oneOf, ...rest } = schema;
-  const [first, second, ...others] = oneOf?.flatMap(({ required = [] }) => required) ?? [];
-  if (first === undefined || second === undefined || others.length > 0) return schema;
+  const [first, second, ...remaining] = oneOf?.flatMap(({ required = [] }) => required) ?? [];
+  if (first === undefined || second === undefined || remaining.length > 0) return schema;
   const errorMessage = `Either ${first} or ${second}, not both.`;
   return {
     ...rest,

@@ -27,9 +27,9 @@ export async function readSpecFiles(
     const expansion = inputPath === '-' ? { names: ['-'], problems: [] } : await expandPath(inputPath);
     problems.push(...expansion.problems);
     for (const name of expansion.names) {
-      const realName = name === '-' ? name : await realpath(name).catch(() => name);
-      if (realPaths.has(realName)) continue;
-      realPaths.add(realName);
+      const realPath = name === '-' ? name : await realpath(name).catch(() => name);
+      if (realPaths.has(realPath)) continue;
+      realPaths.add(realPath);
       if (realPaths.size > MAX_FILES) {
         const message = `there are more than ${MAX_FILES} spec files`;
         problems.push(fileProblem(inputPath, { message, hint: 'name a smaller folder' }));
@@ -49,7 +49,7 @@ async function expandPath(inputPath: string): Promise<ExpandedPath> {
   const info = await statOrError(inputPath);
   if (!(info instanceof Error)) {
     if (!info.isDirectory()) return { names: [inputPath], problems: [] };
-    return orEmptyProblem(
+    return orNoFilesProblem(
       await walkFolder(inputPath),
       inputPath,
       'the folder holds no *.yaml or *.yml file',
@@ -60,10 +60,10 @@ async function expandPath(inputPath: string): Promise<ExpandedPath> {
   const pattern = globToRegExp(path.normalize(inputPath));
   const { names, problems } = await walkFolder(path.normalize(globRoot(inputPath)));
   const matches = { names: names.filter((name) => pattern.test(name)), problems };
-  return orEmptyProblem(matches, inputPath, 'no *.yaml or *.yml file matches', 'check the pattern');
+  return orNoFilesProblem(matches, inputPath, 'no *.yaml or *.yml file matches', 'check the pattern');
 }
 
-const orEmptyProblem = (
+const orNoFilesProblem = (
   expansion: ExpandedPath,
   inputPath: string,
   message: string,
@@ -77,7 +77,7 @@ const orEmptyProblem = (
 async function walkFolder(root: string): Promise<ExpandedPath> {
   const names: string[] = [];
   const problems: Problem[] = [];
-  const visited = new Set<string>();
+  const visitedFolders = new Set<string>();
 
   /** `above`: the folders that lead here, by which a link that loops is told from one that shares. */
   const visit = async (folder: string, ancestors: readonly string[]): Promise<void> => {
@@ -87,8 +87,8 @@ async function walkFolder(root: string): Promise<ExpandedPath> {
       problems.push(fileProblem(folder, { message, hint: 'remove the link' }));
       return;
     }
-    if (visited.has(realFolder) || visited.size > MAX_FILES || names.length > MAX_FILES) return;
-    visited.add(realFolder);
+    if (visitedFolders.has(realFolder) || visitedFolders.size > MAX_FILES || names.length > MAX_FILES) return;
+    visitedFolders.add(realFolder);
     const entries = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
       problems.push(unreadableProblem(folder, error));
       return [];

@@ -4,7 +4,7 @@ import { suggest } from './did-you-mean.ts';
 /** What AWS accepts as a name: each check gives a reason, or undefined when the name is fine. */
 export type TextCheck = (text: string) => string | undefined;
 
-export function checkBucketName(name: string): string | undefined {
+export function checkBucketNameFormat(name: string): string | undefined {
   if (name.length < 3 || name.length > 63) return 'a bucket name has 3 to 63 characters';
   if (!/^[a-z0-9][a-z0-9.-]*[a-z0-9]$/.test(name)) {
     return 'a bucket name has lower-case letters, digits, dots and hyphens, and begins and ends with a letter or digit';
@@ -80,7 +80,7 @@ export const checkKeyArn: TextCheck = (arn) =>
 /** Partition, account, and path with name. */
 export const ROLE_ARN_FORMAT = /^arn:(aws[a-z-]*):iam::(\d{12}):role\/([\w+=,.@/-]+)$/;
 
-export const checkRoleArn: TextCheck = (arn) =>
+export const checkRoleArnFormat: TextCheck = (arn) =>
   ROLE_ARN_FORMAT.test(arn) ? undefined : 'the ARN of a role looks like arn:aws:iam::111122223333:role/name';
 
 export function checkRoleName(name: string): string | undefined {

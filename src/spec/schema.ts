@@ -104,7 +104,7 @@ const keySchema = z
   .meta({ description: 'The KMS key: an alias, an ARN, or the long form.', examples: ['alias/acme-tax'] });
 
 const sideShape = {
-  bucket: textSchema(patterns.checkBucketName, 'Name of the bucket; created when absent.', {
+  bucket: textSchema(patterns.checkBucketNameFormat, 'Name of the bucket; created when absent.', {
     minLength: 3,
     maxLength: 63,
     examples: ['acme-tax'],
@@ -241,7 +241,10 @@ const pairShape = {
         maxLength: 64,
         pattern: '^[\\w+=,.@-]+$',
       }).optional(),
-      arn: textSchema(patterns.checkRoleArn, 'ARN of a role that exists and is never altered.').optional(),
+      arn: textSchema(
+        patterns.checkRoleArnFormat,
+        'ARN of a role that exists and is never altered.',
+      ).optional(),
       path: textSchema(patterns.checkIamPath, 'Path of a new role; it cannot be changed later.', {
         examples: ['/service-role/'],
       }).optional(),
@@ -321,7 +324,7 @@ const accountSchema = z
       profile: textSchema(patterns.checkNotEmpty, 'Profile of the shared AWS configuration.').optional(),
       assumeRole: z
         .strictObject({
-          arn: textSchema(patterns.checkRoleArn, 'Role to assume.', {
+          arn: textSchema(patterns.checkRoleArnFormat, 'Role to assume.', {
             examples: ['arn:aws:iam::111122223333:role/replikey'],
           }),
           externalId: textSchema(patterns.checkNotEmpty, 'External id that the role asks for.').optional(),

@@ -36,7 +36,7 @@ export const STARTER_QUESTIONS: readonly StarterQuestion[] = [
     flag: '--bucket',
     prompt: 'Source bucket',
     defaultAnswer: () => undefined,
-    check: patterns.checkBucketName,
+    check: patterns.checkBucketNameFormat,
   },
   {
     key: 'sourceRegion',
@@ -57,9 +57,9 @@ export const STARTER_QUESTIONS: readonly StarterQuestion[] = [
     key: 'destination',
     flag: '--bucket',
     prompt: 'Destination bucket',
-    defaultAnswer: ({ source = '' }) => ifAccepted(`${source}-replica`, patterns.checkBucketName),
+    defaultAnswer: ({ source = '' }) => ifAccepted(`${source}-replica`, patterns.checkBucketNameFormat),
     check: (answer, { source }) =>
-      patterns.checkBucketName(answer) ??
+      patterns.checkBucketNameFormat(answer) ??
       (answer === source ? 'a bucket cannot replicate to itself' : undefined),
   },
   {

@@ -17,9 +17,9 @@ import { exampleAt } from './schema-keys.ts';
 import type { Problem } from './types.ts';
 
 /** A document of the right form, with its positions, and the paths where it is wrong: what is there means nothing. */
-export interface CheckedDocumentOf<Kind, Written> {
+export interface CheckedDocumentOf<Kind, Content> {
   kind: Kind;
-  content: Written;
+  content: Content;
   parsed: ParsedDocument;
   invalidPaths: readonly Path[];
 }
@@ -78,10 +78,7 @@ function validateAgainst<Kind extends CheckedDocument['kind']>(
   parsed: ParsedDocument,
 ): { checked?: Extract<CheckedDocument, { kind: Kind }>; problems: Problem[] } {
   const toChecked = (content: unknown, invalidPaths: readonly Path[]) =>
-    ({ kind, written: content, parsed, wrong: invalidPaths }) as unknown as Extract<
-      CheckedDocument,
-      { kind: Kind }
-    >;
+    ({ kind, content, parsed, invalidPaths }) as unknown as Extract<CheckedDocument, { kind: Kind }>;
   const withExamples = (paths: readonly Path[]) =>
     paths.length === 0
       ? parsed.value

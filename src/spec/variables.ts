@@ -51,7 +51,7 @@ export function resolveVariables(
     problems.push(...choice.problems);
     if (choice.problems.length > 0) continue;
     variable.settings = settings;
-    if ('chosen' in choice && choice.resolution) variable.resolution = choice.resolution;
+    if ('resolution' in choice && choice.resolution) variable.resolution = choice.resolution;
   }
   return { variables, problems };
 }

@@ -11,7 +11,7 @@ export const pairChecks: readonly PairCheck[] = [
   checkBucketsDiffer,
   checkSamePartition,
   checkBothAccounts,
-  checkObjectOwner,
+  checkOwnerOverride,
   checkBidirectionalRole,
   checkAnyManaged,
 ];
@@ -79,7 +79,7 @@ function checkBothAccounts({ content }: CheckedReplication): CheckFailure[] {
   return [[['spec', namedSide, 'account'], message, hint, ['spec', otherSide, 'account']]];
 }
 
-function checkObjectOwner({ content }: CheckedReplication, accounts: AccountsByName): CheckFailure[] {
+function checkOwnerOverride({ content }: CheckedReplication, accounts: AccountsByName): CheckFailure[] {
   const { source, destination } = content.spec;
   if (destination.objectOwner === undefined) return [];
   const [sourceAccount, destinationAccount] = [source.account, destination.account].map(

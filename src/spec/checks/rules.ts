@@ -8,20 +8,20 @@ import type { CheckFailure, PairCheck } from './types.ts';
 
 /** What is declared of rules. */
 export const ruleChecks: readonly PairCheck[] = [
-  checkRuleFilter,
+  checkRuleHasFilter,
   checkTagCount,
   checkDeleteMarkerTags,
   checkTimeControlMetrics,
   checkRuleNamesUnique,
 ];
 
-const forEachRule =
+const checkEachRule =
   (check: (rule: RuleDeclaration, path: Path) => CheckFailure[]) =>
   ({ content }: CheckedReplication): CheckFailure[] =>
     content.spec.rules.flatMap((rule, index) => check(rule, ['spec', 'rules', index]));
 
-function checkRuleFilter(pair: CheckedReplication): CheckFailure[] {
-  return forEachRule((rule, path) => {
+function checkRuleHasFilter(pair: CheckedReplication): CheckFailure[] {
+  return checkEachRule((rule, path) => {
     const { prefix, filter } = rule;
     if (prefix !== undefined && filter !== undefined) {
       const hint = 'prefix is the short form of filter.prefix: keep one';
@@ -35,7 +35,7 @@ function checkRuleFilter(pair: CheckedReplication): CheckFailure[] {
 }
 
 function checkTagCount(pair: CheckedReplication): CheckFailure[] {
-  return forEachRule(({ filter }, path) => {
+  return checkEachRule(({ filter }, path) => {
     const count = Object.keys(filter?.tags ?? {}).length;
     if (count <= 10) return [];
     const message = `${count} tags are asked for, and an object has at most 10`;
@@ -44,7 +44,7 @@ function checkTagCount(pair: CheckedReplication): CheckFailure[] {
 }
 
 function checkDeleteMarkerTags(pair: CheckedReplication): CheckFailure[] {
-  return forEachRule(({ filter, deleteMarkerReplication }, path) => {
+  return checkEachRule(({ filter, deleteMarkerReplication }, path) => {
     if (!deleteMarkerReplication || Object.keys(filter?.tags ?? {}).length === 0) return [];
     const message = 'delete markers have no tags, so a rule that filters by tags cannot replicate them';
     return [[[...path, 'deleteMarkerReplication'], message, 'remove one of the two', [...path, 'filter']]];
@@ -52,7 +52,7 @@ function checkDeleteMarkerTags(pair: CheckedReplication): CheckFailure[] {
 }
 
 function checkTimeControlMetrics(pair: CheckedReplication): CheckFailure[] {
-  return forEachRule(({ replicationTimeControl, metrics }, path) => {
+  return checkEachRule(({ replicationTimeControl, metrics }, path) => {
     if (!replicationTimeControl || metrics) return [];
     return [[[...path, 'metrics'], 'replicationTimeControl needs metrics', 'remove metrics: false']];
   })(pair);
