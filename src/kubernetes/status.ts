@@ -36,7 +36,7 @@ export interface StatusInput {
 const MAX_SHOWN_PROBLEMS = 5;
 
 /** Of a message; Kubernetes takes no longer ones. */
-const MAX_MESSAGE_LENGTH = 32_768;
+const MAX_CONDITION_MESSAGE_LENGTH = 32_768;
 
 const PAIR_CONDITION_TYPES: ConditionType[] = ['Ready', 'Proven', 'Verified', 'Drifted'];
 
@@ -106,7 +106,7 @@ function toResourceCondition(
     observedGeneration,
     lastTransitionTime,
     reason,
-    message: message.slice(0, MAX_MESSAGE_LENGTH),
+    message: message.slice(0, MAX_CONDITION_MESSAGE_LENGTH),
   };
 }
 

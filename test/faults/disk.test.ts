@@ -69,11 +69,11 @@ describe('a disk that is full', () => {
         expect(said).toMatch(/^the sandbox's state cannot be kept: file too large$/m);
 
       const sandbox = await startSandbox({ state });
-      const gate = await startFaultProxy(sandbox.endpoint);
-      const again = { sandbox: sandbox.endpoint, proxy: gate, specs };
+      const proxy = await startFaultProxy(sandbox.endpoint);
+      const again = { sandbox: sandbox.endpoint, proxy, specs };
       const next = await runPass(again);
       const last = await runPass({ ...again, pass: { dryRun: true } });
-      await gate.close();
+      await proxy.close();
       await sandbox.close();
       const lacking: string[] = next.outcome?.plan.waves.flat().map(({ id }) => id) ?? [];
       expect(ran.applied.filter((id) => lacking.includes(id))).toEqual([]);

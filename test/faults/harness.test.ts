@@ -45,36 +45,42 @@ describe('the verdict', () => {
   test.each([
     [
       'a success that is none',
-      () => ({ after: ended.before }),
+      () => ({ afterDisturbed: ended.before }),
       /said that it succeeded, but not all is there/,
     ],
     [
       'a change that was told and not made',
       () => ({
-        after: having((state) => Object.assign(bucket(state, 'acme-tax'), { versioning: undefined })),
+        afterDisturbed: having((state) =>
+          Object.assign(bucket(state, 'acme-tax'), { versioning: undefined }),
+        ),
       }),
       /said that it applied s3\.versioning\/acme-tax, which is not/,
     ],
     [
       'a change of what is not ours',
-      () => ({ after: having((state) => Object.assign(bucket(state, 'theirs'), { tags: [] })) }),
+      () => ({ afterDisturbed: having((state) => Object.assign(bucket(state, 'theirs'), { tags: [] })) }),
       /touched what others have/,
     ],
     [
       'what nobody declared',
-      () => ({ after: having((state) => state.roles.push({ name: 'stray' })) }),
+      () => ({ afterDisturbed: having((state) => state.roles.push({ name: 'stray' })) }),
       /made stray, which nobody declared/,
     ],
     ['a crash', () => ({ ran: { ...ended.ran, error: new TypeError('x is not a function') } }), /crashed/],
-    ['a stack trace', () => ({ ran: { ...ended.ran, said: new Error('no').stack ?? '' } }), /stack trace/],
+    ['a stack trace', () => ({ ran: { ...ended.ran, output: new Error('no').stack ?? '' } }), /stack trace/],
     [
       'a failure without a reason',
       () => ({ ran: { ...ended.ran, exitCode: 1 } }),
       /named no call that failed/,
     ],
-    ['a next run that fails', () => ({ next: { ...ended.recovery, exitCode: 1 } }), /the next run failed/],
-    ['a next run that leaves something else', () => ({ healed: ended.before }), /left another state/],
-    ['a run that never ends planning', () => ({ last: ended.ran }), /a run after that plans something/],
+    [
+      'a next run that fails',
+      () => ({ recovery: { ...ended.recovery, exitCode: 1 } }),
+      /the next run failed/,
+    ],
+    ['a next run that leaves something else', () => ({ afterRecovery: ended.before }), /left another state/],
+    ['a run that never ends planning', () => ({ dryRun: ended.ran }), /a run after that plans something/],
   ])('tells %s', (_, other, words) => {
     expect(findViolations({ ...ended, ...other() }).join('\n')).toMatch(words);
   });

@@ -10,7 +10,7 @@ import { S3_REGIONS } from './regions.ts';
 export const bucketHandlers: Handlers = {
   CreateBucket(call, input) {
     const name: string = input.Bucket;
-    checkBucketName(name);
+    checkNewBucketName(name);
     const region = regionOfConstraint(call, input.CreateBucketConfiguration?.LocationConstraint);
     if (input.ObjectOwnership !== undefined && !OBJECT_OWNERSHIPS.includes(input.ObjectOwnership)) {
       throw invalidArgumentError(
@@ -176,7 +176,7 @@ function regionOfConstraint(call: Call, constraint: string | undefined): string 
   return constraint;
 }
 
-function checkBucketName(name: string): void {
+function checkNewBucketName(name: string): void {
   const isInvalid =
     name.length < 3 ||
     name.length > 63 ||

@@ -34,7 +34,7 @@ export function checkReplicationConfiguration(
   for (const check of CONFIGURATION_CHECKS) check({ configuration, rules, source, store });
 }
 
-const forEachRule =
+const forEachReplicationRule =
   (checkRule: (rule: ReplicationRule) => void): ConfigurationCheck =>
   ({ rules }) =>
     rules.forEach(checkRule);
@@ -43,17 +43,17 @@ const checkRuleCount: ConfigurationCheck = ({ rules }) => {
   if (rules.length === 0 || rules.length > 1000) throw malformedXmlError();
 };
 
-const checkRoleArn: ConfigurationCheck = ({ configuration }) => {
+const checkReplicationRoleArn: ConfigurationCheck = ({ configuration }) => {
   if (!/^arn:[^:]+:iam::\d+:role\/.+$/.test(configuration.Role ?? '')) {
     throw invalidReplicationArgumentError('Invalid Role specified in replication configuration');
   }
 };
 
-const requireFilterOrPrefix = forEachRule((rule) => {
+const requireFilterOrPrefix = forEachReplicationRule((rule) => {
   if (rule.Filter === undefined && rule.Prefix === undefined) throw malformedXmlError();
 });
 
-const checkRuleFilter = forEachRule(({ Filter }) => {
+const checkReplicationFilter = forEachReplicationRule(({ Filter }) => {
   if (!Filter) return;
   if ([Filter.Prefix, Filter.Tag, Filter.And].filter((part) => part !== undefined).length > 1)
     throw malformedXmlError();
@@ -65,15 +65,15 @@ const checkRuleFilter = forEachRule(({ Filter }) => {
 });
 
 /** No longer supported, whatever its status. */
-const rejectExistingObjectReplication = forEachRule((rule) => {
+const rejectExistingObjectReplication = forEachReplicationRule((rule) => {
   if (rule.ExistingObjectReplication !== undefined) throw malformedXmlError();
 });
 
-const checkRuleStatus = forEachRule((rule) => {
+const checkRuleStatus = forEachReplicationRule((rule) => {
   if (rule.Status !== 'Enabled' && rule.Status !== 'Disabled') throw malformedXmlError();
 });
 
-const rejectV2ElementsInV1 = forEachRule((rule) => {
+const rejectV2ElementsInV1 = forEachReplicationRule((rule) => {
   if (!isV1ReplicationRule(rule)) return;
   if (rule.Priority !== undefined)
     throw invalidRequestError(`Priority cannot be used ${SCHEMA_VERSION_HINT}`);
@@ -81,7 +81,7 @@ const rejectV2ElementsInV1 = forEachRule((rule) => {
     throw invalidRequestError(`DeleteMarkerReplication cannot be used ${SCHEMA_VERSION_HINT}`);
 });
 
-const requireV2Elements = forEachRule((rule) => {
+const requireV2Elements = forEachReplicationRule((rule) => {
   if (isV1ReplicationRule(rule)) return;
   if (rule.Priority === undefined)
     throw invalidRequestError(`Priority must be specified ${SCHEMA_VERSION_HINT}`);
@@ -89,7 +89,7 @@ const requireV2Elements = forEachRule((rule) => {
     throw invalidRequestError(`DeleteMarkerReplication must be specified ${SCHEMA_VERSION_HINT}`);
 });
 
-const checkPriorityRange = forEachRule(({ Priority }) => {
+const checkPriorityRange = forEachReplicationRule(({ Priority }) => {
   if (Priority !== undefined && (Priority < 0 || Priority > 2_147_483_647)) {
     throw invalidRequestError('Priority must be between 0 and 2147483647.');
   }
@@ -118,7 +118,7 @@ const checkSingleV1Destination: ConfigurationCheck = ({ rules }) => {
   }
 };
 
-const rejectDeleteMarkersWithTags = forEachRule(({ Filter, DeleteMarkerReplication }) => {
+const rejectDeleteMarkersWithTags = forEachReplicationRule(({ Filter, DeleteMarkerReplication }) => {
   const hasTagFilter = Filter?.Tag !== undefined || (Filter?.And?.Tags?.length ?? 0) > 0;
   if (hasTagFilter && DeleteMarkerReplication?.Status === 'Enabled') {
     throw invalidRequestError(
@@ -127,25 +127,29 @@ const rejectDeleteMarkersWithTags = forEachRule(({ Filter, DeleteMarkerReplicati
   }
 });
 
-const checkSelectionAndReplicaKey = forEachRule(({ SourceSelectionCriteria: selection, Destination }) => {
-  if (selection && Object.values(selection).every((criterion) => criterion === undefined)) {
-    throw invalidRequestError('SourceSelectionCriteria cannot be empty.');
-  }
-  const key = Destination?.EncryptionConfiguration?.ReplicaKmsKeyID;
-  if (selection?.SseKmsEncryptedObjects && key === undefined) {
-    throw invalidRequestError('ReplicaKmsKeyID must be specified if SseKmsEncryptedObjects tag is present.');
-  }
-  if (Destination?.EncryptionConfiguration && !selection?.SseKmsEncryptedObjects) {
-    throw invalidRequestError(
-      'SseKmsEncryptedObjects must be specified if EncryptionConfiguration is present.',
-    );
-  }
-  if (key !== undefined && !/^arn:[^:]+:kms:[a-z0-9-]+:\d{12}:(key|alias)\/.+$/.test(key)) {
-    throw invalidReplicationArgumentError('Invalid ReplicaKmsKeyID ARN.');
-  }
-});
+const checkSelectionAndReplicaKey = forEachReplicationRule(
+  ({ SourceSelectionCriteria: selection, Destination }) => {
+    if (selection && Object.values(selection).every((criterion) => criterion === undefined)) {
+      throw invalidRequestError('SourceSelectionCriteria cannot be empty.');
+    }
+    const key = Destination?.EncryptionConfiguration?.ReplicaKmsKeyID;
+    if (selection?.SseKmsEncryptedObjects && key === undefined) {
+      throw invalidRequestError(
+        'ReplicaKmsKeyID must be specified if SseKmsEncryptedObjects tag is present.',
+      );
+    }
+    if (Destination?.EncryptionConfiguration && !selection?.SseKmsEncryptedObjects) {
+      throw invalidRequestError(
+        'SseKmsEncryptedObjects must be specified if EncryptionConfiguration is present.',
+      );
+    }
+    if (key !== undefined && !/^arn:[^:]+:kms:[a-z0-9-]+:\d{12}:(key|alias)\/.+$/.test(key)) {
+      throw invalidReplicationArgumentError('Invalid ReplicaKmsKeyID ARN.');
+    }
+  },
+);
 
-const checkMetricsAndTimeControl = forEachRule(({ Destination }) => {
+const checkMetricsAndTimeControl = forEachReplicationRule(({ Destination }) => {
   const { ReplicationTime: time, Metrics: metrics } = Destination ?? {};
   const hasTimeControl = time?.Status === 'Enabled';
   if (time && !metrics)
@@ -165,7 +169,7 @@ const checkMetricsAndTimeControl = forEachRule(({ Destination }) => {
   }
 });
 
-const requireAccountForOwner = forEachRule(({ Destination }) => {
+const requireAccountForOwner = forEachReplicationRule(({ Destination }) => {
   if (Destination?.AccessControlTranslation?.Owner !== undefined && Destination.Account === undefined) {
     throw invalidRequestError(
       'Account must be specified if the Owner in AccessControlTranslation has a value',
@@ -173,7 +177,7 @@ const requireAccountForOwner = forEachRule(({ Destination }) => {
   }
 });
 
-const checkDestinationArn = forEachRule(({ Destination }) => {
+const checkDestinationArn = forEachReplicationRule(({ Destination }) => {
   if (!/^arn:[^:]+:s3:::[^/*]+$/.test(Destination?.Bucket ?? ''))
     throw invalidReplicationArgumentError('The specified bucket is not valid.');
 });
@@ -207,10 +211,10 @@ const requireDestinationVersioning: ConfigurationCheck = ({ rules, store }) => {
 const CONFIGURATION_CHECKS: ConfigurationCheck[] = [
   checkRuleCount,
   requireFilterOrPrefix,
-  checkRuleFilter,
+  checkReplicationFilter,
   rejectExistingObjectReplication,
   checkRuleStatus,
-  checkRoleArn,
+  checkReplicationRoleArn,
   checkRuleIds,
   rejectV2ElementsInV1,
   checkSingleV1Destination,

@@ -151,7 +151,9 @@ function isAfterMarker(
   if (!keyMarker) return true;
   if (version.key !== keyMarker) return Buffer.compare(Buffer.from(version.key), Buffer.from(keyMarker)) > 0;
   if (!versionMarker) return false;
-  const keyVersions = entries.filter((one) => one.version.key === keyMarker).map((one) => one.version);
+  const keyVersions = entries
+    .filter((entry) => entry.version.key === keyMarker)
+    .map((entry) => entry.version);
   const markerIndex = keyVersions.findIndex((candidate) => candidate.versionId === versionMarker);
   return keyVersions.indexOf(version) > markerIndex;
 }

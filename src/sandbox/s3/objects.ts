@@ -12,12 +12,12 @@ import { decryptObject, toEncryptionOutput } from './encryption.ts';
 import { storeObject } from './store-object.ts';
 import {
   addVersion,
-  checkObjectOwner,
   findVersion,
   getReadableVersion,
   latestVersionOf,
   nextVersionId,
   removeVersion,
+  requireObjectOwner,
 } from './versions.ts';
 
 export const objectHandlers: Handlers = {
@@ -37,7 +37,7 @@ export const objectHandlers: Handlers = {
       input.Key,
     );
     const version = getReadableVersion(bucket, input.Key, input.VersionId, false);
-    checkObjectOwner(call, version);
+    requireObjectOwner(call, version);
     checkReadConditions(version, input);
     const body = decryptObject(call.store, call.keyService, bucket, version, call.caller.arn);
     const range = parseRange(input.Range, body.length);
@@ -63,7 +63,7 @@ export const objectHandlers: Handlers = {
       input.Key,
     );
     const version = getReadableVersion(bucket, input.Key, input.VersionId, true);
-    checkObjectOwner(call, version);
+    requireObjectOwner(call, version);
     checkReadConditions(version, input);
     return {
       ...toObjectOutput(bucket, version, input.ChecksumMode === 'ENABLED'),
@@ -153,7 +153,7 @@ export const objectHandlers: Handlers = {
   GetObjectAcl(call, input) {
     const bucket = getAuthorizedBucket(call, input, 's3:GetObjectAcl', input.Key);
     const version = getReadableVersion(bucket, input.Key, input.VersionId, false);
-    checkObjectOwner(call, version);
+    requireObjectOwner(call, version);
     const owner = { ID: canonicalUserIdOf(version.owner ?? bucket.owner) };
     return {
       Owner: owner,

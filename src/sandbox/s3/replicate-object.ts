@@ -125,7 +125,7 @@ function prepareReplication(source: BucketState, rule: ReplicationRule, { store,
     );
   requireAllowed('SrcGetObjectNotPermitted', authorizeRole('s3:GetReplicationConfiguration', source));
   requireAllowed('SrcGetObjectNotPermitted', authorizeRole('s3:ListBucket', source));
-  return { role, principal, destination, ask: authorizeRole };
+  return { role, principal, destination, authorizeRole };
 }
 
 function requireAllowed(reason: string, decision: Decision): void {
@@ -138,7 +138,7 @@ function replicateTags(
   rule: ReplicationRule,
   deps: ReplicationDeps,
 ): undefined {
-  const { destination, ask: authorizeRole } = prepareReplication(source, rule, deps);
+  const { destination, authorizeRole } = prepareReplication(source, rule, deps);
   requireAllowed(
     'SrcGetTaggingNotPermitted',
     authorizeRole('s3:GetObjectVersionTagging', source, version.key),
@@ -162,7 +162,7 @@ function replicateVersion(
   deps: ReplicationDeps,
 ): ReplicationFailure | undefined {
   const { store } = deps;
-  const { role, principal, destination, ask: authorizeRole } = prepareReplication(source, rule, deps);
+  const { role, principal, destination, authorizeRole } = prepareReplication(source, rule, deps);
   if (version.deleteMarker) {
     requireAllowed('DstDelObjNotPermitted', authorizeRole('s3:ReplicateDelete', destination, version.key));
     addVersion(store, destination, toReplica(version, {}));

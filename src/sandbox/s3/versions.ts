@@ -94,7 +94,7 @@ export function getReadableVersion(
  * What somebody else owns in a bucket, the bucket's own account and policy do not give.
  * fact: stackd/cross-acct-owner
  */
-export function checkObjectOwner(call: Call, { owner }: VersionState): void {
+export function requireObjectOwner(call: Call, { owner }: VersionState): void {
   if (owner !== undefined && owner !== call.caller.account) throw accessDeniedError();
 }
 
