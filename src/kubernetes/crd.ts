@@ -174,7 +174,7 @@ function withCelRules(schema: CrdSchema, rules: readonly CelRule[]): CrdSchema {
   const ownRules = rules.filter(({ path }) => path.length === 0);
   const { properties, items } = schema;
   const nestedRulesOf = (name: string) =>
-    rules.filter(({ path }) => path[0] === name).map((rule) => ({ ...rule, at: rule.path.slice(1) }));
+    rules.filter(({ path }) => path[0] === name).map((rule) => ({ ...rule, path: rule.path.slice(1) }));
   return {
     ...schema,
     ...(properties && {

@@ -73,7 +73,7 @@ export async function planPrune(
   );
   const removableOrphans = removable.map(({ candidate, orphan }) => ({
     ...orphan,
-    roleGoes: !candidate.roleInUse && roleRetainedBecause.get(candidate) === undefined,
+    deleteRole: !candidate.roleInUse && roleRetainedBecause.get(candidate) === undefined,
   }));
   return {
     withOrphanRules,

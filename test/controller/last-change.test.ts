@@ -80,7 +80,7 @@ function asking(lookUp: (at: Location, sought: EventQuery) => object[]) {
   const asked: string[] = [];
   const found: string[] = [];
   const said: string[] = [];
-  const door = { sharing: () => door } as unknown as AwsClient;
+  const door = { withCache: () => door } as unknown as AwsClient;
   const inquiry = createAttributor({
     kinds,
     clock,

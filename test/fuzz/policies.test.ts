@@ -138,7 +138,11 @@ test('keys are looked for in a policy of very many that look like one in no more
   const observed = { roles: { [ROLE]: { policies: { inline: policy } } } };
   const start = performance.now();
   expect(
-    keyArnsInPolicies({ observed, role: ROLE, source: { region: 'us-east-1' } } as unknown as RuleContext),
+    keyArnsInPolicies({
+      facts: observed,
+      role: ROLE,
+      source: { region: 'us-east-1' },
+    } as unknown as RuleContext),
   ).toEqual([]);
   expect(performance.now() - start).toBeLessThan(1_000);
 });

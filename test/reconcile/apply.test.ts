@@ -123,7 +123,7 @@ describe('applying a plan', () => {
         read: async (door, resource) => (reads-- > 0 ? kind.read(door, resource) : undefined),
       };
       const kinds = new Map([['x.thing', removing as unknown as Kind]]);
-      const gone = { ...aThing('a', 1), gone: true as const };
+      const gone = { ...aThing('a', 1), orphaned: true as const };
       expect(
         await applied({ ...aws, kinds }, [gone], { propagationTimeoutMs: shown > 10 ? 300 : 5_000 }),
       ).toEqual({

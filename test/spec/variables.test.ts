@@ -35,7 +35,7 @@ describe('a value', () => {
       value: 7,
       from: 'environment REPLIKEY_FIRST',
     });
-    expect(await first({ environment, variables: ['first=3'] })).toEqual({
+    expect(await first({ environment, assignments: ['first=3'] })).toEqual({
       name: 'first',
       value: 3,
       from: '--var',
@@ -79,20 +79,20 @@ describe('a value', () => {
 });
 
 describe('what is given and will not do', () => {
-  const GIVEN: [name: string, given: { variables?: string[]; environment?: Record<string, string> }][] = [
-    ['a misspelt name', { variables: ['stgae=prod'] }],
-    ['a name that is like none', { variables: ['Zürich=1'] }],
-    ['no value', { variables: ['stage'] }],
-    ['the same twice', { variables: ['team=a', 'stage=dev', 'team=b'] }],
-    ['none of the values that are allowed', { variables: ['team=a', 'stage=production'] }],
-    ['a word for a number', { variables: ['first=ten'] }],
-    ['a number that would be written otherwise', { variables: ['first=007'] }],
-    ['yes for true', { variables: ['paused=yes'] }],
+  const GIVEN: [name: string, given: { assignments?: string[]; environment?: Record<string, string> }][] = [
+    ['a misspelt name', { assignments: ['stgae=prod'] }],
+    ['a name that is like none', { assignments: ['Zürich=1'] }],
+    ['no value', { assignments: ['stage'] }],
+    ['the same twice', { assignments: ['team=a', 'stage=dev', 'team=b'] }],
+    ['none of the values that are allowed', { assignments: ['team=a', 'stage=production'] }],
+    ['a word for a number', { assignments: ['first=ten'] }],
+    ['a number that would be written otherwise', { assignments: ['first=007'] }],
+    ['yes for true', { assignments: ['paused=yes'] }],
     ['a word for a number in the environment', { environment: { REPLIKEY_FIRST: 'ten' } }],
     ['an empty text for a number in the environment', { environment: { REPLIKEY_FIRST: '' } }],
-    ['another variable', { variables: [`team=${referring('stage')}`] }],
-    ['more than anyone says', { variables: [`team=${'x'.repeat(1025)}`] }],
-    ['several lines', { variables: ['stage=dev\nprod', 'paused=1'] }],
+    ['another variable', { assignments: [`team=${referring('stage')}`] }],
+    ['more than anyone says', { assignments: [`team=${'x'.repeat(1025)}`] }],
+    ['several lines', { assignments: ['stage=dev\nprod', 'paused=1'] }],
   ];
 
   test('is told with its place, in the golden file', async () => {
