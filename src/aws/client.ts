@@ -2,15 +2,13 @@ import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
 import type { Aws, Command, Location } from '../core/resource.ts';
 import { EXIT, UserError } from '../errors.ts';
 import type { Account } from '../spec/types.ts';
-import { classifyError } from './classify.ts';
 import { commandInfo, isReadOperation } from './command.ts';
-import { formatAwsError, formatNameAndMessage } from './errors.ts';
+import { classifyError, formatAwsError, formatNameAndMessage, redactError } from './errors.ts';
 import { createRateLimiter } from './rate-limiter.ts';
 import { validateResponse } from './response.ts';
 import { retry } from './retry.ts';
 import { batchRoleReads } from './role-batcher.ts';
 import type { SdkClients } from './sdk-clients.ts';
-import { redactError } from './without-echo.ts';
 
 /** The one door to AWS: everything that is sent goes through here, is counted, and is tried again where that helps. */
 export interface AwsClient extends Aws {

@@ -1,17 +1,17 @@
-import type { Service } from './sdk-clients.ts';
+export type Service = 's3' | 'iam' | 'kms' | 'sts' | 'cloudtrail';
 
-/** What an SDK command says of its operation: a mark, namespace, name, traits, forms of input and output. */
+/** The schema of an SDK command: type mark, namespace, name, traits, input schema and output schema. */
 export type OperationSchema = readonly [number, string, string, unknown, unknown, unknown];
 
 export const schemaOf = (command: object): OperationSchema => (command as { schema: OperationSchema }).schema;
 
-/** Service and operation of an SDK command: its schema says both. */
+/** Returns service and operation of an SDK command, from its schema. */
 export function commandInfo(command: object): { service: Service; operation: string; input: unknown } {
   const [, namespace, operation] = schemaOf(command);
   const { input } = command as { input?: unknown };
   return { service: namespace.slice('com.amazonaws.'.length) as Service, operation, input };
 }
 
-/** Operations that only read; a dry run may send nothing else. */
+/** Whether an operation only reads. A dry run sends no other operations. */
 export const isReadOperation = (operation: string): boolean =>
   /^(Get|List|Head|Describe|Lookup)/.test(operation);

@@ -1,7 +1,123 @@
 import type { Location } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
 
-/** An AWS error for a person: code and message, what was asked of whom and where, and the request id. */
+/**
+ * What replikey does about an AWS error. The retries of the SDK are switched off, because the SDK retries some final
+ * errors (LimitExceededException) and does not retry some transient ones (OperationAborted, ConcurrentModification).
+ */
+export type ErrorClass =
+  /** Too many calls: retry at a lower rate. */
+  | 'throttle'
+  /** A fault of the server or of the network: retry. */
+  | 'transient'
+  /** Another caller is changing the same resource: retry with longer waits. */
+  | 'conflict'
+  /** The credentials are invalid or have expired. */
+  | 'credentials'
+  /** Only a person can fix it. */
+  | 'final';
+
+const ERROR_CLASSES: Record<string, ErrorClass> = {
+  Throttling: 'throttle',
+  ThrottlingException: 'throttle',
+  ThrottledException: 'throttle',
+  RequestLimitExceeded: 'throttle',
+  RequestThrottled: 'throttle',
+  RequestThrottledException: 'throttle',
+  TooManyRequestsException: 'throttle',
+  SlowDown: 'throttle',
+  BandwidthLimitExceeded: 'throttle',
+  PriorRequestNotComplete: 'throttle',
+  InternalError: 'transient',
+  InternalFailure: 'transient',
+  InternalServerError: 'transient',
+  ServiceUnavailable: 'transient',
+  ServiceFailureException: 'transient',
+  ServiceFailure: 'transient',
+  KMSInternalException: 'transient',
+  DependencyTimeoutException: 'transient',
+  KeyUnavailableException: 'transient',
+  RequestTimeout: 'transient',
+  TimeoutError: 'transient',
+  RequestTimeTooSkewed: 'transient',
+  OperationAborted: 'conflict',
+  ConcurrentModification: 'conflict',
+  ConcurrentModificationException: 'conflict',
+  EntityTemporarilyUnmodifiable: 'conflict',
+  EntityTemporarilyUnmodifiableException: 'conflict',
+  ExpiredToken: 'credentials',
+  ExpiredTokenException: 'credentials',
+  TokenRefreshRequired: 'credentials',
+  InvalidAccessKeyId: 'credentials',
+  InvalidClientTokenId: 'credentials',
+  UnrecognizedClientException: 'credentials',
+  InvalidToken: 'credentials',
+  SignatureDoesNotMatch: 'credentials',
+  InvalidSignatureException: 'credentials',
+  RequestExpired: 'credentials',
+  CredentialsProviderError: 'credentials',
+  // Hard quotas of IAM and KMS. A retry cannot succeed.
+  LimitExceeded: 'final',
+  LimitExceededException: 'final',
+};
+
+const NETWORK_ERROR_CODES = new Set([
+  'ECONNRESET',
+  'ECONNREFUSED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EAI_AGAIN',
+  'ENOTFOUND',
+  'UND_ERR_SOCKET',
+]);
+
+/** Returns the class of an error: by name first, then by network code, then by HTTP status. Unknown errors are final. */
+export function classifyError(error: unknown): ErrorClass {
+  if (!(error instanceof Error)) return 'final';
+  const { code, $metadata } = error as {
+    code?: string;
+    $metadata?: { httpStatusCode?: number; clockSkewCorrected?: boolean };
+  };
+  const errorClass = ERROR_CLASSES[error.name];
+  // The SDK has corrected its clock from this response, so the next signature is valid.
+  if (errorClass === 'credentials' && $metadata?.clockSkewCorrected) return 'transient';
+  if (errorClass) return errorClass;
+  if (code !== undefined && NETWORK_ERROR_CODES.has(code)) return 'transient';
+  const status = $metadata?.httpStatusCode;
+  if (status === 429) return 'throttle';
+  if (status !== undefined && status >= 500 && status !== 501) return 'transient';
+  // A connection that breaks during a response leaves a body that cannot be parsed. The SDK clients that fetch
+  // credentials report it with messages of their own.
+  const isTruncatedResponse =
+    error.name === 'UnreadableAnswer' ||
+    /socket hang up|premature|aborted|Deserialization error/i.test(error.message);
+  if (isTruncatedResponse && (status ?? 200) < 300) return 'transient';
+  return 'final';
+}
+
+/** In characters. Messages of AWS are shorter. */
+const MAX_ERROR_LENGTH = 2_000;
+
+/**
+ * Removes from an AWS error what AWS repeats of the request, and truncates the rest. When a signature does not match, IAM,
+ * STS and KMS append the canonical request after an empty line. It contains the header with the session token.
+ */
+export function redactError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const { message, name, stack } = error;
+  const [paragraph = ''] = message.split(/\r?\n\s*\n/, 1);
+  const redacted = truncateMessage(paragraph);
+  if (name.length > MAX_ERROR_LENGTH) error.name = truncateMessage(name);
+  if (redacted === message) return error;
+  error.message = redacted;
+  if (stack !== undefined) error.stack = stack.replace(message, () => redacted);
+  return error;
+}
+
+const truncateMessage = (text: string): string =>
+  text.length <= MAX_ERROR_LENGTH ? text : `${text.slice(0, MAX_ERROR_LENGTH)}…`;
+
+/** Formats an AWS error for a person: operation, account, Region, code, message, request id and advice. */
 export function formatAwsError(error: unknown, operation: string, location: Location): string {
   if (error instanceof UserError) return error.message;
   if (!(error instanceof Error)) return `${operation} failed: ${String(error)}`;
@@ -18,8 +134,8 @@ export function formatAwsError(error: unknown, operation: string, location: Loca
 }
 
 /**
- * `SlowDown: Please reduce your request rate`. A fault of the network has no name of its own, but a message; nor has what
- * the SDK calls a CredentialsProviderError, which says who was asked for credentials.
+ * Formats code and message: `SlowDown: Please reduce your request rate`. Network errors have no code. The message of a
+ * CredentialsProviderError already names the provider.
  */
 export function formatNameAndMessage(error: Error, statusText = ''): string {
   const message = error.message.replace(/\.$/, '');
@@ -37,10 +153,10 @@ const ADVICE_BY_ERROR: Record<string, string> = {
   CredentialsProviderError: 'set AWS_PROFILE or the AWS_* variables, or declare an Account document',
 };
 
-/** Every S3 call carries the expected owner, so that S3 also denies what belongs to somebody else. */
+/** Returns advice on an error. S3 also denies access when the bucket belongs to another account than the expected owner. */
 function adviceFor(error: Error, operation: string): string {
   const { httpStatusCode } = (error as { $metadata?: { httpStatusCode?: number } }).$metadata ?? {};
-  // An answer to HEAD has no body, and so no code.
+  // The response to HEAD has no body, so it has no error code.
   const hasNoCode = ['Unknown', 'Forbidden', '403'].includes(error.name);
   const name = hasNoCode && httpStatusCode === 403 ? 'AccessDenied' : error.name;
   const profile = process.env.AWS_PROFILE;

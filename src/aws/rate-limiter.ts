@@ -1,8 +1,8 @@
 import pLimit from 'p-limit';
 import pThrottle from 'p-throttle';
 import type { Location } from '../core/resource.ts';
-import { KMS_QUOTAS } from '../report/estimate.ts';
-import type { Service } from './sdk-clients.ts';
+import type { Service } from './command.ts';
+import { PUBLISHED_QUOTAS } from './quotas.ts';
 
 /** How fast AWS may be asked: for each account, Region and service on its own, since AWS counts them so. */
 export interface RateLimiter {
@@ -12,13 +12,6 @@ export interface RateLimiter {
 
 /** How many calls of one service may be under way at first, and at most. */
 export const CONCURRENCY = { initial: 100, max: 200 };
-
-/** What is published, in calls a second. */
-const PUBLISHED_QUOTAS: Partial<Record<Service, Record<string, number>>> = {
-  kms: KMS_QUOTAS,
-  // https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html
-  cloudtrail: { LookupEvents: 2 },
-};
 
 /**
  * S3 and IAM publish no rates, so that theirs are found out: half as many calls are under way after AWS has throttled

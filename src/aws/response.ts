@@ -1,9 +1,10 @@
+import type { Readable } from 'node:stream';
 import { NormalizedSchema } from '@smithy/core/schema';
 import { schemaOf } from './command.ts';
 
 /**
- * What an answer is worthless without. The SDK passes an empty body off as an answer that says nothing, which reads as
- * "there is none", and what there is none of would be made, or written over.
+ * The field that a valid response must contain. The SDK accepts an empty body and returns a response without fields.
+ * replikey would read that as absent, and would create or overwrite the resource.
  */
 const REQUIRED_FIELDS: Record<string, string> = {
   DescribeKey: 'KeyMetadata',
@@ -24,14 +25,14 @@ const REQUIRED_FIELDS: Record<string, string> = {
   LookupEvents: 'Events',
 };
 
-/** An answer that is not of the form in which AWS answers. */
+/** A response that does not match the schema of its operation. */
 export class InvalidResponseError extends Error {}
 
 /**
- * Hold an answer to the form of its operation: the SDK passes on values of JSON whatever their types, and a recording
- * may hold anything.
+ * Validates a response against the schema of its operation. The SDK does not check the types of JSON values, and a
+ * snapshot may contain anything.
  *
- * @throws MalformedAnswer with the place in the answer.
+ * @throws InvalidResponseError with the path of the wrong value.
  */
 export function validateResponse(command: object, response: unknown): void {
   const violation = schemaViolationOf(command, response);
@@ -41,10 +42,9 @@ export function validateResponse(command: object, response: unknown): void {
     throw invalidResponse(`it lacks ${requiredField}`);
 }
 
-/** Where an answer to a command is not of the types that AWS answers, in words. */
+/** Describes the first value of a response that does not match the schema of its operation, if any. */
 export function schemaViolationOf(command: object, response: unknown): string | undefined {
-  const outputSchema = schemaOf(command)[5];
-  const schema = typeof outputSchema === 'function' ? (outputSchema as () => unknown)() : outputSchema;
+  const schema = resolveSchema(schemaOf(command)[5]);
   return schema === undefined
     ? undefined
     : schemaViolationAt(NormalizedSchema.of(schema as never), response, '');
@@ -53,7 +53,7 @@ export function schemaViolationOf(command: object, response: unknown): string | 
 const invalidResponse = (reason: string): InvalidResponseError =>
   new InvalidResponseError(`the answer has not the form of one: ${reason}`);
 
-/** Where a value is not of the type that its schema says, in words; what the schema does not know may be anything. */
+/** Describes the first value that does not match its schema. Members that the schema does not contain may have any value. */
 function schemaViolationAt(schema: NormalizedSchema, value: unknown, path: string): string | undefined {
   if (schema.isUnitSchema() || schema.isBlobSchema() || schema.isDocumentSchema()) return undefined;
   const isObject = typeof value === 'object' && value !== null;
@@ -92,3 +92,95 @@ function firstDefined<T>(items: Iterable<T>, find: (item: T) => string | undefin
 
 const ownMember = <T>(members: Record<string, T>, name: string): T | undefined =>
   Object.hasOwn(members, name) ? members[name] : undefined;
+
+/** Returns a schema of the SDK, which may be wrapped in a function. */
+const resolveSchema = (schema: unknown): unknown =>
+  typeof schema === 'function' ? (schema as () => unknown)() : schema;
+
+/** Reads of documents that a write replaces as a whole. A write would remove every element that the SDK does not know. */
+const WHOLE_DOCUMENT_READS = new Set(['GetBucketReplication', 'GetBucketEncryption']);
+
+/** A response with elements that are missing from the schema of the SDK, which drops them. */
+export class UnknownElementsError extends Error {
+  constructor(elements: string[]) {
+    super(
+      `the answer has elements that this version does not know (${elements.join(', ')}); a write of the whole document would drop them, so nothing is written: use a newer version`,
+    );
+    this.name = 'UnknownElements';
+  }
+}
+
+/**
+ * Rejects a document when the SDK would drop some of its elements.
+ *
+ * @throws UnknownElementsError
+ */
+export function rejectUnknownElements(operation: string, outputSchema: unknown, body: Uint8Array): void {
+  if (!WHOLE_DOCUMENT_READS.has(operation)) return;
+  const elements = unknownElementsIn(outputSchema, Buffer.from(body).toString());
+  if (elements.length > 0) throw new UnknownElementsError(elements);
+}
+
+/** Returns the names of the elements that the schema does not contain. */
+function unknownElementsIn(outputSchema: unknown, xml: string): string[] {
+  const schemaNames = elementNamesOf(resolveSchema(outputSchema));
+  const elementNames = [...xml.matchAll(/<([A-Za-z][\w.-]*)/g)].map(([, name = '']) => name);
+  // The schema does not contain the name of the root element.
+  return [...new Set(elementNames.slice(1))].filter((name) => !schemaNames.has(name));
+}
+
+const elementNamesBySchema = new Map<unknown, Set<string>>();
+
+function elementNamesOf(schema: unknown): Set<string> {
+  const elementNames =
+    elementNamesBySchema.get(schema) ?? collectElementNames(NormalizedSchema.of(schema as never), new Set());
+  elementNamesBySchema.set(schema, elementNames);
+  return elementNames;
+}
+
+function collectElementNames(schema: NormalizedSchema, names: Set<string>): Set<string> {
+  const { xmlName } = schema.getMergedTraits();
+  if (xmlName !== undefined) names.add(xmlName);
+  if (schema.isListSchema()) collectElementNames(schema.getValueSchema(), names);
+  if (!schema.isStructSchema()) return names;
+  for (const [name, member] of schema.structIterator()) {
+    // Ends the recursion of a schema that contains itself.
+    const isNew = !names.has(name);
+    names.add(name);
+    if (isNew || member.isStructSchema() || member.isListSchema()) collectElementNames(member, names);
+  }
+  return names;
+}
+
+/** More than a page of a thousand roles with policies of the maximum length. */
+const MAX_BODY_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Returns a stream collector that limits the time and the size of a response body. The SDK by itself has no limit on
+ * either.
+ */
+export const boundedBody =
+  (timeoutMs: number) =>
+  async (body: Readable): Promise<Uint8Array> => {
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    const onTimeout = () =>
+      body.destroy(namedError('TimeoutError', `the answer was not complete within ${timeoutMs} ms`));
+    const timer = setTimeout(onTimeout, timeoutMs);
+    try {
+      for await (const chunk of body as AsyncIterable<Uint8Array>) {
+        size += chunk.length;
+        if (size > MAX_BODY_BYTES)
+          throw namedError(
+            'AnswerTooLong',
+            `the answer is longer than ${MAX_BODY_BYTES} bytes, as none of AWS is`,
+          );
+        chunks.push(chunk);
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+    return Buffer.concat(chunks);
+  };
+
+const namedError = (name: string, message: string): Error => Object.assign(new Error(message), { name });

@@ -6,14 +6,13 @@ import { fromIni, fromTemporaryCredentials } from '@aws-sdk/credential-providers
 import type { Location } from '../core/resource.ts';
 import type { Account } from '../spec/types.ts';
 import type { CloudTrailModule } from './cloudtrail.ts';
-import { boundedBody } from './collect-body.ts';
+import type { Service } from './command.ts';
 import { CONCURRENCY } from './rate-limiter.ts';
+import { boundedBody } from './response.ts';
 import { createTransport, type SdkConfig } from './transport.ts';
 
 // Node 20 works until the SDK's first release of 2027; the warning is for us, not for who runs the tool.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
-
-export type Service = 's3' | 'iam' | 'kms' | 'sts' | 'cloudtrail';
 
 /** What sends commands to one service in one Region, with the credentials of one account. */
 export interface Transport {

@@ -5,7 +5,7 @@ import { getEndpointFromInstructions } from '@smithy/core/endpoints';
 import type { HttpRequest, HttpResponse } from '@smithy/core/protocols';
 import manifest from '../../package.json' with { type: 'json' };
 import { schemaOf } from './command.ts';
-import { rejectUnknownElements } from './unknown-elements.ts';
+import { rejectUnknownElements } from './response.ts';
 
 /** How an endpoint wants requests signed. */
 interface AuthScheme {

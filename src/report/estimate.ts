@@ -1,20 +1,5 @@
+import { KMS_QUOTAS } from '../aws/quotas.ts';
 import type { Plan } from '../core/resource.ts';
-
-/**
- * Calls a second that KMS takes of an account in a Region, each counted for itself. What is not here may be asked for
- * more often than we ever do.
- *
- * https://docs.aws.amazon.com/kms/latest/developerguide/requests-per-second.html
- */
-export const KMS_QUOTAS = {
-  CreateKey: 5,
-  CreateAlias: 5,
-  UpdateKeyDescription: 5,
-  TagResource: 10,
-  EnableKeyRotation: 15,
-  DisableKeyRotation: 15,
-  PutKeyPolicy: 15,
-};
 
 /** Seconds below which nobody wonders. */
 const MIN_REPORTED_SECONDS = 10;

@@ -1,8 +1,9 @@
 import { stripVTControlCharacters } from 'node:util';
+import { KMS_QUOTAS } from '../aws/quotas.ts';
 import type { Action, Plan, Step } from '../core/resource.ts';
 import type { RuleVerdict } from '../proof/types.ts';
 import type { BucketReplication, Variable } from '../spec/types.ts';
-import { KMS_QUOTAS, minimumDuration } from './estimate.ts';
+import { minimumDuration } from './estimate.ts';
 import type { Paint } from './paint.ts';
 import { planSections, sectionHeading, unchangedPairs } from './plan-sections.ts';
 import { proofSummary, unprovenText } from './proof-text.ts';

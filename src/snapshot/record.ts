@@ -1,7 +1,6 @@
-import { classifyError } from '../aws/classify.ts';
 import { commandInfo, isReadOperation } from '../aws/command.ts';
+import { classifyError, redactError } from '../aws/errors.ts';
 import type { SdkClients, Transport } from '../aws/sdk-clients.ts';
-import { redactError } from '../aws/without-echo.ts';
 import { compareCodeUnits, omitUndefined } from '../util/canonical-json.ts';
 import { type RecordedError, type Snapshot, type SnapshotResponse, snapshotKey } from './snapshot.ts';
 

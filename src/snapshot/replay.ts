@@ -1,5 +1,5 @@
-import { commandInfo } from '../aws/command.ts';
-import type { SdkClients, Service, Transport } from '../aws/sdk-clients.ts';
+import { commandInfo, type Service } from '../aws/command.ts';
+import type { SdkClients, Transport } from '../aws/sdk-clients.ts';
 import type { Location } from '../core/resource.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { type RecordedError, type Snapshot, type SnapshotResponse, snapshotKey } from './snapshot.ts';

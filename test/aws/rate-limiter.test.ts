@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { KMS_QUOTAS } from '../../src/aws/quotas.ts';
 import { CONCURRENCY, createRateLimiter } from '../../src/aws/rate-limiter.ts';
-import { KMS_QUOTAS } from '../../src/report/estimate.ts';
 
 const at = { region: 'us-east-1' };
 const throttle = Object.assign(new Error('slow down'), { name: 'SlowDown' });

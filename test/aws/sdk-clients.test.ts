@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { GetBucketReplicationCommand } from '@aws-sdk/client-s3';
 import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
 import { describe, expect, test } from 'vitest';
-import { classifyError } from '../../src/aws/classify.ts';
+import { classifyError } from '../../src/aws/errors.ts';
 import { createSdkClients } from '../../src/aws/sdk-clients.ts';
 
 const credentials = { accessKeyId: '111122223333', secretAccessKey: 'test' };

@@ -5,8 +5,9 @@ import { GetRoleCommand } from '@aws-sdk/client-iam';
 import { DescribeKeyCommand } from '@aws-sdk/client-kms';
 import { GetBucketVersioningCommand, PutPublicAccessBlockCommand } from '@aws-sdk/client-s3';
 import { afterEach, expect, test } from 'vitest';
-import { classifyError } from '../../src/aws/classify.ts';
-import { type Connection, createSdkClients, type Service } from '../../src/aws/sdk-clients.ts';
+import type { Service } from '../../src/aws/command.ts';
+import { classifyError } from '../../src/aws/errors.ts';
+import { type Connection, createSdkClients } from '../../src/aws/sdk-clients.ts';
 
 const credentials = { accessKeyId: '111122223333', secretAccessKey: 'test' };
 

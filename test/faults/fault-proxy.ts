@@ -7,7 +7,7 @@ import {
   type ServerResponse,
 } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Service } from '../../src/aws/sdk-clients.ts';
+import type { Service } from '../../src/aws/command.ts';
 import type { CallFault, ErrorResponse } from './faults.ts';
 
 /** A bad line to a sandbox: every call that comes through it suffers the fault that it is set to. */

@@ -1,4 +1,4 @@
-import type { Service } from '../../src/aws/sdk-clients.ts';
+import type { Service } from '../../src/aws/command.ts';
 
 /** What can go wrong with one call. */
 export interface CallFault {

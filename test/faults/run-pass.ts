@@ -1,6 +1,7 @@
 import { createAwsClient } from '../../src/aws/client.ts';
+import type { Service } from '../../src/aws/command.ts';
 import { commandInfo, isReadOperation } from '../../src/aws/command.ts';
-import { createSdkClients, type SdkClients, type Service } from '../../src/aws/sdk-clients.ts';
+import { createSdkClients, type SdkClients } from '../../src/aws/sdk-clients.ts';
 import { reconcileExitCode } from '../../src/cli/commands/reconcile.ts';
 import { EXIT, UserError } from '../../src/errors.ts';
 import { kinds } from '../../src/kinds/index.ts';

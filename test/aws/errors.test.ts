@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { classifyError, type ErrorClass } from '../../src/aws/classify.ts';
+import { classifyError, type ErrorClass } from '../../src/aws/errors.ts';
 
 const anError = (name: string, more: object = {}): Error => Object.assign(new Error('…'), { name, ...more });
 const withStatus = (httpStatusCode: number) => anError('Unheard', { $metadata: { httpStatusCode } });
