@@ -7,20 +7,23 @@ import manifest from '../../package.json' with { type: 'json' };
 import { schemaOf } from './command.ts';
 import { rejectUnknownElements } from './response.ts';
 
-/** How an endpoint wants requests signed. */
+/** An authentication scheme of an endpoint: `sigv4`, `sigv4a`, `sigv4-s3express`. */
 interface AuthScheme {
+  name?: string;
   signingName?: string;
   signingRegion?: string;
 }
 
-/** What a client of the SDK is made of, as far as a call needs it. */
+/** The parts of the configuration of an SDK client that a call needs. */
 export interface SdkConfig {
   serviceId: string;
   defaultSigningName: string;
   region(): Promise<string>;
+  /** The authentication schemes that the client supports. */
+  httpAuthSchemes: readonly { schemeId: string }[];
   credentials(): Promise<object>;
   signer(scheme: AuthScheme | undefined): Promise<object>;
-  /** The name that `AWS_SDK_UA_APP_ID` gives. */
+  /** The value of `AWS_SDK_UA_APP_ID`. */
   userAgentAppId(): Promise<string | undefined>;
   protocol: {
     serializeRequest(operation: object, input: object, context: object): Promise<HttpRequest>;
@@ -30,7 +33,7 @@ export interface SdkConfig {
   streamCollector(stream: unknown): Promise<Uint8Array>;
 }
 
-/** An answer that could not be read: it broke off, or was none of AWS. */
+/** A response that cannot be parsed: it is truncated, or does not come from AWS. */
 export class UnreadableResponseError extends Error {
   override name = 'UnreadableAnswer';
   $metadata: { httpStatusCode: number };
@@ -42,12 +45,25 @@ export class UnreadableResponseError extends Error {
 
 const USER_AGENT = `replikey/${manifest.version} node/${process.versions.node}`;
 
+/** An operation or an endpoint requires an authentication scheme that the transport does not implement. */
+export class UnsupportedAuthSchemeError extends Error {
+  override name = 'UnsupportedAuthScheme';
+  constructor(target: string, schemes: readonly string[]) {
+    super(
+      `${target} requires the authentication scheme ${schemes.join(' or ') || '(none)'}, but replikey signs requests with SigV4 only; use a general purpose bucket by its name, and an endpoint that accepts SigV4`,
+    );
+  }
+}
+
 /**
- * Send commands by the parts of an SDK client: its schemas, endpoint rules, credentials, signer and connections, one after
- * another. `client.send` does the same through twenty layers of middleware that are put together anew for each call, which
- * costs three times as much CPU, and more memory, than the call itself. Answers are read whole; nothing is tried again.
+ * Returns a function that sends commands through the parts of an SDK client: schemas, endpoint rules, credentials, signer
+ * and HTTP handler. `client.send` builds twenty layers of middleware for each call, which costs three times as much CPU as
+ * the call itself, and more memory. The transport reads whole responses and does not retry.
  *
- * @throws the exceptions of the SDK, network errors, UnreadableAnswer and UnknownElements.
+ * It depends on internals of the SDK. test/aws/transport-requests.test.ts compares its requests with those of `client.send`.
+ *
+ * @throws the exceptions of the SDK, network errors, UnreadableResponseError, UnsupportedAuthSchemeError and
+ * UnknownElementsError.
  */
 export function createTransport(
   client: SdkConfig,
@@ -63,10 +79,10 @@ export function createTransport(
       command.constructor as never,
       config as never,
     );
+    const scheme = sigV4SchemeOf(endpoint.properties?.authSchemes as AuthScheme[] | undefined, config, name);
     const request = await config.protocol.serializeRequest(operation, input, {
       endpoint: async () => endpoint,
     });
-    const [scheme] = (endpoint.properties?.authSchemes ?? []) as AuthScheme[];
     const signingOptions = {
       config,
       context: { endpointV2: endpoint },
@@ -74,14 +90,15 @@ export function createTransport(
       signingRegion: scheme?.signingRegion ?? (await config.region()),
     };
     const credentials = await config.credentials();
-    addHeaders(request, config.serviceId, await config.userAgentAppId());
+    addHeaders(request, await config.userAgentAppId());
+    if (config.serviceId === 'S3') addChecksumHeaders(request, name);
     const signedRequest = await signer.sign(request, credentials as never, signingOptions);
     beforeSend?.();
     const { response } = await config.requestHandler.handle(signedRequest as HttpRequest);
     const body = await config.streamCollector(response.body);
     response.body = name === 'GetObject' ? Readable.from([body]) : body;
     if (response.statusCode === 200) {
-      // S3 can fail after it has begun to answer.
+      // S3 can fail after it has sent the status code.
       if (endsWithError(body)) response.statusCode = 503;
       else rejectUnknownElements(name, outputSchema, body);
     }
@@ -91,14 +108,14 @@ export function createTransport(
       return output;
     } catch (error) {
       const awsError = hasMetadata(error) ? error : new UnreadableResponseError(response.statusCode, error);
-      // Whose time the signer takes for its own, where a signature came too late.
+      // The signer corrects its clock from the date of this response if the signature had expired.
       Object.defineProperty(awsError, '$response', { value: response });
       return signer.errorHandler(signingOptions)(awsError);
     }
   };
 }
 
-/** The SDK makes a signer for each call, out of all that is configured; it differs by the Region that an endpoint names. */
+/** Caches the signers of a client by signing Region. The SDK builds one for each call. */
 function cacheSigners(config: SdkConfig): SdkConfig {
   const signers = new Map<string | undefined, Promise<object>>();
   const signer: SdkConfig['signer'] = (scheme) => {
@@ -109,20 +126,47 @@ function cacheSigners(config: SdkConfig): SdkConfig {
   return Object.create(config, { signer: { value: signer } });
 }
 
-function addHeaders(request: HttpRequest, serviceId: string, appId: string | undefined): void {
-  const { headers, hostname, port, body } = request;
+/**
+ * Returns the SigV4 scheme of an endpoint, or undefined if the endpoint names no scheme. The SDK uses SigV4 by default then.
+ *
+ * @throws UnsupportedAuthSchemeError
+ */
+function sigV4SchemeOf(
+  endpointSchemes: readonly AuthScheme[] | undefined,
+  { serviceId, httpAuthSchemes }: SdkConfig,
+  operation: string,
+): AuthScheme | undefined {
+  const target = `${serviceId} ${operation}`;
+  const clientSchemes = httpAuthSchemes.map(({ schemeId }) => schemeId);
+  if (!clientSchemes.includes('aws.auth#sigv4')) throw new UnsupportedAuthSchemeError(target, clientSchemes);
+  if (endpointSchemes === undefined) return undefined;
+  const sigV4Scheme = endpointSchemes.find(({ name }) => name === 'sigv4');
+  if (sigV4Scheme) return sigV4Scheme;
+  const endpointSchemeNames = endpointSchemes.map(({ name = 'unnamed' }) => name);
+  throw new UnsupportedAuthSchemeError(target, endpointSchemeNames);
+}
+
+function addHeaders({ headers, hostname, port, body }: HttpRequest, appId: string | undefined): void {
   headers.host = port === undefined ? hostname : `${hostname}:${port}`;
   headers['user-agent'] = appId === undefined ? USER_AGENT : `${USER_AGENT} app/${appId}`;
-  if (body === undefined) return;
-  const bytes: Uint8Array = typeof body === 'string' ? Buffer.from(body) : body;
-  headers['content-length'] = String(bytes.byteLength);
-  if (serviceId !== 'S3') return;
-  // S3 takes settings of buckets only with a checksum; the SDK sends the same one.
+  if (body !== undefined) headers['content-length'] = String(bytesOf(body).byteLength);
+}
+
+/** The operation of S3 with a body for which the SDK sends no checksum. */
+const WITHOUT_CHECKSUM = 'CreateBucket';
+
+/** Adds the checksum headers of the SDK. S3 requires a checksum for most bucket settings. */
+function addChecksumHeaders({ headers, body }: HttpRequest, operation: string): void {
+  if (operation === 'GetObject') headers['x-amz-checksum-mode'] = 'ENABLED';
+  if (body === undefined || operation === WITHOUT_CHECKSUM) return;
   const checksum = Buffer.alloc(4);
-  checksum.writeUInt32BE(crc32(bytes));
+  checksum.writeUInt32BE(crc32(bytesOf(body)));
   headers['x-amz-sdk-checksum-algorithm'] = 'CRC32';
   headers['x-amz-checksum-crc32'] = checksum.toString('base64');
 }
+
+const bytesOf = (body: string | Uint8Array): Uint8Array =>
+  typeof body === 'string' ? Buffer.from(body) : body;
 
 const endsWithError = (body: Uint8Array): boolean =>
   Buffer.from(body.buffer, body.byteOffset, body.length).subarray(-8).toString() === '</Error>';

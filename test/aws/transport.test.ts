@@ -3,11 +3,17 @@ import type { AddressInfo } from 'node:net';
 import { crc32 } from 'node:zlib';
 import { GetRoleCommand } from '@aws-sdk/client-iam';
 import { DescribeKeyCommand } from '@aws-sdk/client-kms';
-import { GetBucketVersioningCommand, PutPublicAccessBlockCommand } from '@aws-sdk/client-s3';
+import {
+  GetBucketVersioningCommand,
+  HeadObjectCommand,
+  PutPublicAccessBlockCommand,
+  S3Client,
+} from '@aws-sdk/client-s3';
 import { afterEach, expect, test } from 'vitest';
 import type { Service } from '../../src/aws/command.ts';
 import { classifyError } from '../../src/aws/errors.ts';
 import { type Connection, createSdkClients } from '../../src/aws/sdk-clients.ts';
+import { createTransport, type SdkConfig } from '../../src/aws/transport.ts';
 
 const credentials = { accessKeyId: '111122223333', secretAccessKey: 'test' };
 
@@ -156,4 +162,56 @@ test('a bucket with an odd name is asked for by that name, and nothing else', as
   for (const Bucket of odd) await send('s3', new GetBucketVersioningCommand({ Bucket })).catch(() => {});
   const paths = asked.map(({ request }) => request.url?.replace(/\/?\?versioning=?$/, ''));
   expect(paths).toEqual(odd.map((name) => `/${encodeURIComponent(name)}`));
+});
+
+/** Returns the configuration of an S3 client that must not send anything. */
+function unsentConfig(overrides: object = {}): SdkConfig {
+  const handle = async () => {
+    throw new Error('a request was sent');
+  };
+  const { config } = new S3Client({ region: 'eu-central-1', credentials, requestHandler: { handle } });
+  return Object.assign(config, overrides) as unknown as SdkConfig;
+}
+
+const endpointWith = (...names: string[]) => ({
+  endpointProvider: () => ({
+    url: new URL('https://acme-tax.s3.eu-central-1.amazonaws.com'),
+    properties: { authSchemes: names.map((name) => ({ name, signingName: 's3' })) },
+  }),
+});
+
+test.each<[what: string, bucket: string, overrides: object, schemes: string]>([
+  ['an S3 Express bucket', 'acme--euc1-az1--x-s3', {}, 'sigv4-s3express'],
+  [
+    'a multi-Region access point',
+    'arn:aws:s3::111122223333:accesspoint/mfzwi23gnjvgw.mrap',
+    { useArnRegion: async () => true },
+    'sigv4a',
+  ],
+  ['an endpoint with bearer tokens', 'acme-tax', endpointWith('bearer'), 'bearer'],
+  ['an endpoint with unknown schemes', 'acme-tax', endpointWith('sigv5', 'sigv6'), 'sigv5 or sigv6'],
+  ['an endpoint without authentication', 'acme-tax', endpointWith(), '(none)'],
+  [
+    'a client without SigV4',
+    'acme-tax',
+    { httpAuthSchemes: [{ schemeId: 'smithy.api#httpBearerAuth' }] },
+    'smithy.api#httpBearerAuth',
+  ],
+])('transport: refuses %s before it sends a request', async (_, Bucket, overrides, schemes) => {
+  const send = createTransport(unsentConfig(overrides));
+  const error = await send(new HeadObjectCommand({ Bucket, Key: 'k' })).catch((error: unknown) => error);
+  expect(error).toMatchObject({
+    name: 'UnsupportedAuthScheme',
+    message: expect.stringContaining(
+      `S3 HeadObject requires the authentication scheme ${schemes}, but replikey signs requests with SigV4 only`,
+    ),
+  });
+  expect(classifyError(error)).toBe('final');
+});
+
+test('transport: uses SigV4 if an endpoint offers it beside another scheme', async () => {
+  const send = createTransport(unsentConfig(endpointWith('sigv4a', 'sigv4')));
+  await expect(send(new GetBucketVersioningCommand({ Bucket: 'acme-tax' }))).rejects.toThrow(
+    'a request was sent',
+  );
 });

@@ -1,0 +1,300 @@
+import { CloudTrailClient, LookupEventsCommand } from '@aws-sdk/client-cloudtrail';
+import * as iam from '@aws-sdk/client-iam';
+import * as kms from '@aws-sdk/client-kms';
+import * as s3 from '@aws-sdk/client-s3';
+import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
+import { describe, expect, test } from 'vitest';
+import type { Service } from '../../src/aws/command.ts';
+import { createTransport, type SdkConfig } from '../../src/aws/transport.ts';
+import { files, folderOf, sourceTextOf } from '../support/imports.ts';
+
+/*
+ * The transport sends requests without the middleware of the SDK. These tests compare each of its requests with the request
+ * that client.send makes from the same command. `npm run test:newest-sdk` runs them on the newest release of the SDK.
+ */
+
+const Bucket = 'acme-tax';
+const ExpectedBucketOwner = '111122223333';
+const RoleName = 'acme/ü role';
+const KeyId = 'arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab';
+const Key = 'Tax/2027 ü+&.pdf';
+const document = JSON.stringify({
+  Version: '2012-10-17',
+  Statement: [{ Sid: 'Übergröße', Effect: 'Allow' }],
+});
+
+/** A command of each operation that replikey sends, by service. Optional members are set if replikey sets them anywhere. */
+const COMMANDS: Record<Service, (() => object)[]> = {
+  s3: [
+    () =>
+      new s3.CreateBucketCommand({
+        Bucket,
+        CreateBucketConfiguration: {
+          LocationConstraint: 'eu-central-1',
+          Tags: [{ Key: 'replikey:spec', Value: 'tax' }],
+        },
+      }),
+    () => new s3.DeleteBucketPolicyCommand({ Bucket, ExpectedBucketOwner }),
+    () => new s3.DeleteBucketReplicationCommand({ Bucket, ExpectedBucketOwner }),
+    () => new s3.DeleteObjectCommand({ Bucket, Key, VersionId: 'v1', ExpectedBucketOwner }),
+    () => new s3.GetBucketEncryptionCommand({ Bucket, ExpectedBucketOwner }),
+    () => new s3.GetBucketOwnershipControlsCommand({ Bucket, ExpectedBucketOwner }),
+    () => new s3.GetBucketPolicyCommand({ Bucket, ExpectedBucketOwner }),
+    () => new s3.GetBucketReplicationCommand({ Bucket, ExpectedBucketOwner }),
+    () => new s3.GetBucketTaggingCommand({ Bucket, ExpectedBucketOwner }),
+    () => new s3.GetBucketVersioningCommand({ Bucket, ExpectedBucketOwner }),
+    () => new s3.GetObjectCommand({ Bucket, Key }),
+    () => new s3.GetObjectLockConfigurationCommand({ Bucket, ExpectedBucketOwner }),
+    () => new s3.GetObjectTaggingCommand({ Bucket, Key, VersionId: 'v1', ExpectedBucketOwner }),
+    () => new s3.GetPublicAccessBlockCommand({ Bucket, ExpectedBucketOwner }),
+    () => new s3.HeadBucketCommand({ Bucket, ExpectedBucketOwner }),
+    () => new s3.HeadObjectCommand({ Bucket, Key, VersionId: 'v1', ExpectedBucketOwner }),
+    () =>
+      new s3.ListBucketsCommand({ BucketRegion: 'eu-central-1', MaxBuckets: 1_000, ContinuationToken: 't=' }),
+    () => new s3.ListObjectVersionsCommand({ Bucket, Prefix: 'Tax/', MaxKeys: 1_000, KeyMarker: Key }),
+    () =>
+      new s3.PutBucketEncryptionCommand({
+        Bucket,
+        ExpectedBucketOwner,
+        ServerSideEncryptionConfiguration: {
+          Rules: [
+            {
+              ApplyServerSideEncryptionByDefault: { SSEAlgorithm: 'aws:kms', KMSMasterKeyID: KeyId },
+              BucketKeyEnabled: true,
+            },
+          ],
+        },
+      }),
+    () =>
+      new s3.PutBucketOwnershipControlsCommand({
+        Bucket,
+        ExpectedBucketOwner,
+        OwnershipControls: { Rules: [{ ObjectOwnership: 'BucketOwnerEnforced' }] },
+      }),
+    () => new s3.PutBucketPolicyCommand({ Bucket, ExpectedBucketOwner, Policy: document }),
+    () =>
+      new s3.PutBucketReplicationCommand({
+        Bucket,
+        ExpectedBucketOwner,
+        ReplicationConfiguration: {
+          Role: 'arn:aws:iam::111122223333:role/r',
+          Rules: [
+            {
+              ID: 'replikey-tax',
+              Priority: 1,
+              Status: 'Enabled',
+              Filter: { And: { Prefix: 'Tax/ü&', Tags: [{ Key: 'class', Value: '<a>' }] } },
+              DeleteMarkerReplication: { Status: 'Disabled' },
+              SourceSelectionCriteria: { SseKmsEncryptedObjects: { Status: 'Enabled' } },
+              Destination: {
+                Bucket: 'arn:aws:s3:::acme-tax-replica',
+                EncryptionConfiguration: { ReplicaKmsKeyID: KeyId },
+              },
+            },
+          ],
+        },
+      }),
+    () =>
+      new s3.PutBucketVersioningCommand({
+        Bucket,
+        ExpectedBucketOwner,
+        VersioningConfiguration: { Status: 'Enabled' },
+      }),
+    () =>
+      new s3.PutObjectCommand({
+        Bucket,
+        Key,
+        Body: 'replikey canary ü\n',
+        ExpectedBucketOwner,
+        ServerSideEncryption: 'aws:kms',
+        SSEKMSKeyId: KeyId,
+        BucketKeyEnabled: true,
+        IfNoneMatch: '*',
+        Tagging: 'replikey%3Acanary=true',
+      }),
+    () =>
+      new s3.PutPublicAccessBlockCommand({
+        Bucket,
+        ExpectedBucketOwner,
+        PublicAccessBlockConfiguration: { BlockPublicAcls: true },
+      }),
+  ],
+  iam: [
+    () =>
+      new iam.CreateRoleCommand({
+        RoleName,
+        Path: '/s3/',
+        AssumeRolePolicyDocument: document,
+        Tags: [{ Key: 'replikey:spec', Value: 'tax' }],
+      }),
+    () => new iam.DeleteRoleCommand({ RoleName }),
+    () => new iam.DeleteRolePolicyCommand({ RoleName, PolicyName: 'p' }),
+    () => new iam.GetAccountAuthorizationDetailsCommand({ Filter: ['Role'], MaxItems: 1_000, Marker: 'm=' }),
+    () => new iam.GetPolicyCommand({ PolicyArn: 'arn:aws:iam::111122223333:policy/p' }),
+    () =>
+      new iam.GetPolicyVersionCommand({ PolicyArn: 'arn:aws:iam::111122223333:policy/p', VersionId: 'v1' }),
+    () => new iam.GetRoleCommand({ RoleName }),
+    () => new iam.GetRolePolicyCommand({ RoleName, PolicyName: 'p' }),
+    () => new iam.ListAttachedRolePoliciesCommand({ RoleName, Marker: 'm=' }),
+    () => new iam.ListRolePoliciesCommand({ RoleName, Marker: 'm=' }),
+    () => new iam.ListRolesCommand({ MaxItems: 1_000, Marker: 'm=' }),
+    () =>
+      new iam.PutRolePermissionsBoundaryCommand({
+        RoleName,
+        PermissionsBoundary: 'arn:aws:iam::111122223333:policy/p',
+      }),
+    () => new iam.PutRolePolicyCommand({ RoleName, PolicyName: 'p', PolicyDocument: document }),
+    () => new iam.TagRoleCommand({ RoleName, Tags: [{ Key: 'replikey:spec', Value: 'ü' }] }),
+    () => new iam.UpdateAssumeRolePolicyCommand({ RoleName, PolicyDocument: document }),
+  ],
+  kms: [
+    () => new kms.CreateAliasCommand({ AliasName: 'alias/a', TargetKeyId: KeyId }),
+    () =>
+      new kms.CreateKeyCommand({
+        Description: 'Übergröße',
+        KeyUsage: 'ENCRYPT_DECRYPT',
+        KeySpec: 'SYMMETRIC_DEFAULT',
+        Tags: [{ TagKey: 'replikey:alias', TagValue: 'alias/a' }],
+      }),
+    () => new kms.DescribeKeyCommand({ KeyId }),
+    () => new kms.DisableKeyRotationCommand({ KeyId }),
+    () => new kms.EnableKeyRotationCommand({ KeyId, RotationPeriodInDays: 365 }),
+    () => new kms.GetKeyPolicyCommand({ KeyId, PolicyName: 'default' }),
+    () => new kms.GetKeyRotationStatusCommand({ KeyId }),
+    () => new kms.ListAliasesCommand({ Limit: 100, Marker: 'm=' }),
+    () => new kms.ListKeysCommand({ Limit: 1_000, Marker: 'm=' }),
+    () => new kms.ListResourceTagsCommand({ KeyId }),
+    () => new kms.PutKeyPolicyCommand({ KeyId, PolicyName: 'default', Policy: document }),
+    () => new kms.UpdateKeyDescriptionCommand({ KeyId, Description: 'Übergröße' }),
+  ],
+  sts: [() => new GetCallerIdentityCommand({})],
+  cloudtrail: [
+    () =>
+      new LookupEventsCommand({
+        LookupAttributes: [{ AttributeKey: 'EventName', AttributeValue: 'PutBucketReplication' }],
+        StartTime: new Date(1_700_000_000_000),
+        EndTime: new Date(1_700_000_000_500),
+        NextToken: 't=',
+      }),
+  ],
+};
+
+interface Request {
+  method: string;
+  protocol: string;
+  hostname: string;
+  port?: number;
+  path: string;
+  query: Record<string, unknown>;
+  headers: Record<string, string>;
+  body?: string | Uint8Array;
+}
+
+interface Client {
+  config: object;
+  send(command: object): Promise<unknown>;
+}
+
+const CLIENT_CLASSES = {
+  s3: s3.S3Client,
+  iam: iam.IAMClient,
+  kms: kms.KMSClient,
+  sts: STSClient,
+  cloudtrail: CloudTrailClient,
+};
+
+const NOT_SENT = new Error('recorded, not sent');
+
+/** Returns a client that records its signed requests and sends none. */
+function recordingClient(service: Service, options: object): { client: Client; requests: Request[] } {
+  const requests: Request[] = [];
+  const client = new CLIENT_CLASSES[service]({
+    region: 'eu-central-1',
+    credentials: { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'secret', sessionToken: 'token' },
+    maxAttempts: 1,
+    requestHandler: {
+      handle: async (request: unknown) => {
+        requests.push(request as Request);
+        throw NOT_SENT;
+      },
+    },
+    ...options,
+  });
+  return { client: client as unknown as Client, requests };
+}
+
+/** Headers with the signature, its date, the user agent, and metadata on attempts that the SDK adds. */
+const IGNORED_HEADERS = new Set([
+  'authorization',
+  'x-amz-date',
+  'user-agent',
+  'x-amz-user-agent',
+  'amz-sdk-invocation-id',
+  'amz-sdk-request',
+]);
+
+/** Returns the parts of a request that must be equal. Of the signature, these are the algorithm and the scope. */
+function comparable({ method, protocol, hostname, port, path, query, headers, body }: Request) {
+  const { authorization = '' } = headers;
+  const [, algorithm, region, service] =
+    /^(\S+) Credential=[^/]+\/\d+\/([^/]+)\/([^/]+)\/aws4_request/.exec(authorization) ?? [];
+  return {
+    method,
+    url: { protocol, hostname, port, path, query },
+    signature: { algorithm, region, service },
+    headers: Object.fromEntries(
+      Object.entries(headers)
+        .filter(([name]) => !IGNORED_HEADERS.has(name.toLowerCase()))
+        .map(([name, value]) => [name.toLowerCase(), value])
+        .sort(([a = ''], [b = '']) => (a < b ? -1 : 1)),
+    ),
+    body: bodyText(body),
+  };
+}
+
+/** Reads the bytes: the SDK warns about string methods on a body of bytes. */
+const bodyText = (body: string | Uint8Array = ''): string =>
+  typeof body === 'string' ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString();
+
+async function requestThrough(
+  service: Service,
+  options: object,
+  send: (client: Client) => Promise<unknown>,
+): Promise<ReturnType<typeof comparable>> {
+  const { client, requests } = recordingClient(service, options);
+  await expect(send(client)).rejects.toThrow(NOT_SENT.message);
+  const [request, ...others] = requests;
+  expect(others).toEqual([]);
+  return comparable(request as Request);
+}
+
+const operations = Object.entries(COMMANDS).flatMap(([service, commands]) =>
+  commands.map(
+    (create) => [create().constructor.name.replace(/Command$/, ''), service as Service, create] as const,
+  ),
+);
+
+describe.each<[string, object]>([
+  ['the endpoint of the Region', {}],
+  ['a FIPS endpoint', { useFipsEndpoint: true, region: 'us-east-2' }],
+  ['a dual-stack endpoint', { useDualstackEndpoint: true }],
+  ['a custom endpoint', { endpoint: 'http://127.0.0.1:4566/base', forcePathStyle: true }],
+])('transport: sends the request of client.send to %s', (_, options) => {
+  test.each(operations)('%s (%s)', async (_operation, service, createCommand) => {
+    const expected = await requestThrough(service, options, (client) => client.send(createCommand()));
+    const actual = await requestThrough(service, options, (client) =>
+      createTransport(client.config as SdkConfig)(createCommand()),
+    );
+    expect(expected.signature).toMatchObject({ algorithm: 'AWS4-HMAC-SHA256', region: expect.any(String) });
+    expect(actual).toEqual(expected);
+  });
+});
+
+test('transport: the comparison covers every operation that replikey sends', () => {
+  const sources = files.filter((file) => folderOf(file) !== 'sandbox').map(sourceTextOf);
+  const used = sources.flatMap((text) =>
+    [...text.matchAll(/\bnew (\w+)Command\(/g)].map(([, operation = '']) => operation),
+  );
+  expect(used).toContain('GetBucketReplication');
+  expect(operations.map(([operation]) => operation).sort()).toEqual([...new Set(used)].sort());
+});
