@@ -6,7 +6,7 @@ import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { describe, expect, test } from 'vitest';
 import type { Service } from '../../src/aws/command.ts';
 import { createTransport, type SdkConfig } from '../../src/aws/transport.ts';
-import { files, folderOf, sourceTextOf } from '../support/imports.ts';
+import { files, folderOf, imports, sourceTextOf } from '../support/imports.ts';
 
 /*
  * The transport sends requests without the middleware of the SDK. These tests compare each of its requests with the request
@@ -297,4 +297,13 @@ test('transport: the comparison covers every operation that replikey sends', () 
   );
   expect(used).toContain('GetBucketReplication');
   expect(operations.map(([operation]) => operation).sort()).toEqual([...new Set(used)].sort());
+});
+
+test('transport: no other file imports internals of the SDK, except for schemas', () => {
+  const users = files.filter((file) =>
+    imports
+      .get(file)
+      ?.packages.some((name) => /^@(aws-sdk\/core|smithy)\b/.test(name) && name !== '@smithy/core/schema'),
+  );
+  expect(users.filter((file) => folderOf(file) !== 'sandbox')).toEqual(['aws/transport.ts']);
 });
