@@ -1,8 +1,7 @@
 import { Writable } from 'node:stream';
 import pino, { type Logger, type LoggerOptions } from 'pino';
 import pretty from 'pino-pretty';
-import { safeJson } from './report/json-text.ts';
-import { escapeUnprintable } from './util/escape.ts';
+import { escapeUnprintable, safeJson } from './util/escape.ts';
 
 export type Log = Logger;
 

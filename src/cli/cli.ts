@@ -1,8 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { CommanderError } from 'commander';
 import { EXIT, UserError } from '../errors.ts';
-import { safeJson } from '../report/json-text.ts';
-import { escapeUnprintable } from '../util/escape.ts';
+import { escapeUnprintable, safeJson } from '../util/escape.ts';
 import { systemErrorReason } from '../util/system-error.ts';
 import type { Io } from './io.ts';
 import { withSandboxDir } from './options.ts';

@@ -5,13 +5,12 @@ import type { RuleProofSummary } from '../proof/types.ts';
 import type { ApplyEvent } from '../reconcile/apply.ts';
 import type { Outcome } from '../reconcile/reconcile.ts';
 import { ndjsonLines, outcomeJson, type PlanMetadata, planJson } from '../report/json.ts';
-import { safeJson } from '../report/json-text.ts';
 import { planMarkdown } from '../report/markdown.ts';
 import { outcomeText } from '../report/outcome-text.ts';
-import { createPaint } from '../report/paint.ts';
 import { planText } from '../report/plan-text.ts';
+import { createPaint } from '../report/style.ts';
 import type { BucketReplication, Variable } from '../spec/types.ts';
-import { escapeUnprintable } from '../util/escape.ts';
+import { escapeUnprintable, safeJson } from '../util/escape.ts';
 import type { Io } from './io.ts';
 
 /** How a pass is told while it runs, and when it ended. */

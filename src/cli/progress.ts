@@ -1,7 +1,6 @@
 import type { Plan } from '../core/resource.ts';
 import type { Log } from '../log.ts';
 import type { ApplyEvent } from '../reconcile/apply.ts';
-import { createPaint, type Paint } from '../report/paint.ts';
 import {
   initialProgress,
   type Progress,
@@ -9,6 +8,7 @@ import {
   progressText,
   updateProgress,
 } from '../report/progress.ts';
+import { createPaint, type Paint } from '../report/style.ts';
 import type { Clock } from '../util/clock.ts';
 import type { Io } from './io.ts';
 

@@ -3,9 +3,9 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import manifest from '../../package.json' with { type: 'json' };
 import type { RuleVerdict } from '../proof/types.ts';
-import { safeJson } from '../report/json-text.ts';
 import { toSarif } from '../report/sarif.ts';
 import type { BucketReplication } from '../spec/types.ts';
+import { safeJson } from '../util/escape.ts';
 
 /** Findings as SARIF, their paths relative to the root of the checkout, in whatever folder of it this runs. */
 export function sarifText(proofs: readonly RuleVerdict[], pairs: readonly BucketReplication[]): string {

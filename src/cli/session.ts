@@ -2,7 +2,7 @@ import { type AwsClient, createAwsClient } from '../aws/client.ts';
 import { type Connection, createSdkClients, type SdkClients } from '../aws/sdk-clients.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
-import { isColourEnabled } from '../report/paint.ts';
+import { isColourEnabled } from '../report/style.ts';
 import type { Sandbox } from '../sandbox/server.ts';
 import { createReplayClients } from '../snapshot/replay.ts';
 import { parseSnapshot, type Snapshot } from '../snapshot/snapshot.ts';

@@ -1,5 +1,4 @@
-import type { Clock } from '../util/clock.ts';
-import { sleep } from '../util/clock.ts';
+import { type Clock, sleep } from '../util/clock.ts';
 
 /** Who may write, as a Lease of Kubernetes says it. */
 export interface LeaseRecord {

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { safeJson } from '../report/json-text.ts';
+import { safeJson } from '../util/escape.ts';
 import { disallowedHost, disallowedHostMessage, isLoopback } from '../util/host-check.ts';
 
 /** What is answered at a path: nothing here changes anything. */

@@ -1,12 +1,10 @@
 import type { PatchOperation } from '../core/difference.ts';
 import { isRef } from '../core/ref.ts';
+import type { Statement } from '../iam/types.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
 import { escapeUnprintable } from '../util/escape.ts';
 import { formatPointer } from '../util/json-pointer.ts';
-import { isStatement, operatorText, statementLines } from './statement-text.ts';
-import type { PlanStyle } from './style.ts';
-import { fieldLines, valueText } from './value.ts';
-import { wrapText } from './wrap-text.ts';
+import { type PlanStyle, wrapText } from './style.ts';
 
 /** One field that differs: what it was, and what it becomes. */
 export function changeText(operation: PatchOperation, before: unknown, style: PlanStyle): string[] {
@@ -100,3 +98,60 @@ function changedFieldName(pointer: string, isReplaced = false): string {
 
 const isNestedObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && !isRef(value);
+
+/** A policy statement as a sentence, a line a part: `Allow kms:Decrypt`, `on …`, `if kms:ViaService is …`, `and …`. */
+export function statementLines(statement: Statement): string[] {
+  const { Effect, Principal, NotPrincipal, Action, NotAction, Resource, NotResource, Condition } = statement;
+  const principals = [
+    principalText(Principal),
+    NotPrincipal && `everybody but ${principalText(NotPrincipal)}`,
+  ];
+  const actions = [valuesText(Action), NotAction && `everything but ${valuesText(NotAction)}`];
+  const resources = [valuesText(Resource), NotResource && `everything but ${valuesText(NotResource)}`];
+  const conditions = Object.entries(Condition ?? {}).flatMap(([operator, keys]) =>
+    Object.entries(keys).map(
+      ([key, values]) => `${key} ${operatorText(operator)} ${valuesText(values, ' or ')}`,
+    ),
+  );
+  return [
+    [Effect, ...principals.filter(Boolean).map((name) => `${name} to`), ...actions.filter(Boolean)].join(' '),
+    ...resources.filter(Boolean).map((name) => `on ${name}`),
+    ...conditions.map((condition, index) => `${index === 0 ? 'if' : 'and'} ${condition}`),
+  ].map(escapeUnprintable);
+}
+
+export const isStatement = (value: unknown): value is Statement =>
+  typeof value === 'object' && value !== null && 'Effect' in value;
+
+/** What an operator says of a key: `is`, `is like`. */
+export const operatorText = (operator: string): string =>
+  ({ StringEquals: 'is', StringLike: 'is like' })[operator] ?? operator;
+
+function principalText(principal: unknown): string {
+  if (typeof principal !== 'object' || principal === null) return valuesText(principal);
+  return Object.values(principal)
+    .map((value) => valuesText(value))
+    .join(', ');
+}
+
+function valuesText(value: unknown, separator = ', '): string {
+  if (value === undefined) return '';
+  return Array.isArray(value) ? value.map(valueText).join(separator) : valueText(value);
+}
+
+/** A value as a plan shows it: references are known only after apply. */
+export function valueText(value: unknown): string {
+  if (value === undefined) return '(none)';
+  if (isRef(value)) return '(known after apply)';
+  if (typeof value === 'string') return value === '' ? '""' : escapeUnprintable(value);
+  if (Array.isArray(value))
+    return value.length === 1 ? valueText(value[0]) : `[${value.map(valueText).join(', ')}]`;
+  if (typeof value === 'object' && value !== null) return `{${fieldLines(value).join(', ')}}`;
+  return String(value);
+}
+
+/** The fields of a value, `status: Enabled`. What is off or empty says nothing that the reader needs. */
+export const fieldLines = (value: object): string[] =>
+  Object.entries(value)
+    .filter(([, item]) => item !== false && JSON.stringify(item) !== '{}')
+    .map(([key, item]) => `${escapeUnprintable(key)}: ${valueText(item)}`);

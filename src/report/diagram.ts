@@ -54,29 +54,44 @@ export function planDiagram(plan: Plan, pairs: readonly BucketReplication[]): st
 /** Whether something is new, or changes. */
 function changeMark(steps: readonly Step[]): string {
   if (steps.length === 0) return '';
-  const isNew = steps.some(({ kind, action }) => PRIMARY_KINDS.has(kind) && action === 'create');
+  const isNew = steps.some((step) => step.action === 'create' && hasCall(step, CREATION_CALLS));
   return isNew ? ' ✱ new' : ' ✱ changes';
 }
 
-/** Kinds that are the thing itself, and no setting of one. */
-const PRIMARY_KINDS: ReadonlySet<string> = new Set(['s3.bucket', 'kms.key', 's3.replication']);
+const hasCall = ({ calls }: Step, operations: ReadonlySet<string>): boolean =>
+  calls.some((call) => operations.has(call));
 
-const isBucketStep = ({ kind, id }: Step, bucket: string): boolean =>
-  kind.startsWith('s3.') && kind !== 's3.replication' && id === `${kind}/${bucket}`;
+const isServiceStep = ({ calls }: Step, service: string): boolean =>
+  calls.some((call) => call.startsWith(`${service}:`));
+
+const REPLICATION_CALLS: ReadonlySet<string> = new Set([
+  's3:PutBucketReplication',
+  's3:DeleteBucketReplication',
+]);
+
+/** Calls that create a thing itself, and not a setting of one. */
+const CREATION_CALLS: ReadonlySet<string> = new Set([
+  's3:CreateBucket',
+  'kms:CreateKey',
+  's3:PutBucketReplication',
+]);
+
+const isBucketStep = (step: Step, bucket: string): boolean =>
+  isServiceStep(step, 's3') && !hasCall(step, REPLICATION_CALLS) && step.id === `${step.kind}/${bucket}`;
 
 /** Keys are named by alias and place, or by ARN. */
-const isKeyStep = ({ kind, id, at }: Step, { key, region, account }: Side): boolean =>
+const isKeyStep = (step: Step, { key, region, account }: Side): boolean =>
   key !== undefined &&
-  (kind === 'kms.key' || kind === 'kms.key-policy') &&
-  ('arn' in key ? id === `${kind}/${key.arn}` : id.startsWith(`${kind}/${key.alias}@`)) &&
-  at.region === region &&
-  at.account === account;
+  isServiceStep(step, 'kms') &&
+  ('arn' in key ? step.id === `${step.kind}/${key.arn}` : step.id.startsWith(`${step.kind}/${key.alias}@`)) &&
+  step.at.region === region &&
+  step.at.account === account;
 
 /** Several pairs share the configuration of a source; what is about the rules of one bears its name. */
-const isRuleStep = ({ kind, id, action, patch }: Step, { name, source }: BucketReplication): boolean =>
-  kind === 's3.replication' &&
-  id === `${kind}/${source.bucket}` &&
-  (action === 'create' || patch.some(({ path }) => path.startsWith(`/rules/replikey~1${name}~1`)));
+const isRuleStep = (step: Step, { name, source }: BucketReplication): boolean =>
+  hasCall(step, REPLICATION_CALLS) &&
+  step.id === `${step.kind}/${source.bucket}` &&
+  (step.action === 'create' || step.patch.some(({ path }) => path.startsWith(`/rules/replikey~1${name}~1`)));
 
 const keyLabel = (key: NonNullable<Side['key']>): string =>
   'alias' in key ? key.alias : key.arn.slice(key.arn.lastIndexOf(':') + 1);

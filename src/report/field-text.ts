@@ -1,5 +1,5 @@
 import type { SchemaField } from '../spec/schema-fields.ts';
-import { wrapText } from './wrap-text.ts';
+import { wrapText } from './style.ts';
 
 /** A kind of document, and its fields: the outermost of `metadata` and `spec`. */
 export function documentKindText(

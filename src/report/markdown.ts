@@ -5,10 +5,16 @@ import type { RuleVerdict } from '../proof/types.ts';
 import type { BucketReplication, Variable } from '../spec/types.ts';
 import { escapeUnprintable } from '../util/escape.ts';
 import { formatPointer } from '../util/json-pointer.ts';
-import { groupByReason } from './by-reason.ts';
 import { planDiagram } from './diagram.ts';
-import { type PlanSection, planSections } from './plan-sections.ts';
-import { countActions, minimumDurationText, planSummary, variablesText } from './plan-text.ts';
+import {
+  countActions,
+  groupByReason,
+  minimumDurationText,
+  type PlanSection,
+  planSections,
+  planSummary,
+  variablesText,
+} from './plan-text.ts';
 import { proofSummary, unprovenText } from './proof-text.ts';
 import { PLAIN_STYLE } from './style.ts';
 

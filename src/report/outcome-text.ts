@@ -1,8 +1,9 @@
+import type { CanaryResult } from '../canary/canary.ts';
 import { RISKS } from '../core/risks.ts';
 import type { Outcome } from '../reconcile/reconcile.ts';
 import { escapeUnprintable } from '../util/escape.ts';
-import { groupByReason } from './by-reason.ts';
-import type { Paint } from './paint.ts';
+import { groupByReason } from './plan-text.ts';
+import type { Paint } from './style.ts';
 
 /** How applying ended. Each applied step was told while it ran; what remains is what was not. */
 export function outcomeText(outcome: Outcome, paint: Paint): string {
@@ -65,3 +66,22 @@ const problemLines = (
           ...ids.map((id) => `      ${escapeUnprintable(id)}`),
         ],
   );
+
+/** One line a canary. */
+export function canaryText(
+  { pair, rule, bucketKey, sseAlgorithm, result, latencyMs, why, left }: CanaryResult,
+  paint: Paint,
+): string {
+  const name = `${pair}/${rule}`;
+  if (result === 'skipped') return `${paint.dim('-')} ${name}: ${why}`;
+  const isKms = sseAlgorithm === 'aws:kms';
+  const encryptionLabel = isKms ? `${bucketKey ? 'with' : 'without'} a Bucket Key` : 'encrypted by S3 alone';
+  const line =
+    result === 'replicated'
+      ? `${paint.green('✓')} ${name}, ${encryptionLabel}: replicated${isKms ? ' under the declared key' : ''} in ${latencyMs} ms`
+      : `${paint.red('✗')} ${name}, ${encryptionLabel}: ${escapeUnprintable(why ?? '')}`;
+  return [
+    line,
+    ...(left ?? []).map((version) => `    ${paint.yellow('left behind')} ${escapeUnprintable(version)}`),
+  ].join('\n');
+}

@@ -1,7 +1,7 @@
 import type { Id, Plan } from '../core/resource.ts';
 import type { ApplyEvent } from '../reconcile/apply.ts';
 import { escapeUnprintable } from '../util/escape.ts';
-import type { Paint } from './paint.ts';
+import type { Paint } from './style.ts';
 
 /** How far a plan is carried out: by pair, in the order of the plan. */
 export type Progress = ReadonlyMap<string, PairProgress>;

@@ -2,8 +2,7 @@ import { MISSING_REASON } from '../core/plan.ts';
 import type { Action, Step } from '../core/resource.ts';
 import { escapeUnprintable } from '../util/escape.ts';
 import { changeText } from './change-text.ts';
-import type { PlanStyle } from './style.ts';
-import { wrapText } from './wrap-text.ts';
+import { type PlanStyle, wrapText } from './style.ts';
 
 /** What changes, why, and at what risk. */
 export function stepLines(step: Step, style: PlanStyle): string[] {

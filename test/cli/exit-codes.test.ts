@@ -1,7 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { expect, it, vi } from 'vitest';
 import type { RequestEntry } from '../../src/sandbox/request-log.ts';
 import { runCli, startSandboxProcess } from '../support/cli.ts';

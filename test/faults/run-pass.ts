@@ -1,6 +1,5 @@
 import { createAwsClient } from '../../src/aws/client.ts';
-import type { Service } from '../../src/aws/command.ts';
-import { commandInfo, isReadOperation } from '../../src/aws/command.ts';
+import { commandInfo, isReadOperation, type Service } from '../../src/aws/command.ts';
 import { createSdkClients, type SdkClients } from '../../src/aws/sdk-clients.ts';
 import { reconcileExitCode } from '../../src/cli/commands/reconcile.ts';
 import { EXIT, UserError } from '../../src/errors.ts';

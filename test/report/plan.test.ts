@@ -6,8 +6,8 @@ import {
 import { expect, test } from 'vitest';
 import { outcomeJson, planJson } from '../../src/report/json.ts';
 import { outcomeText } from '../../src/report/outcome-text.ts';
-import { createPaint } from '../../src/report/paint.ts';
 import { planText } from '../../src/report/plan-text.ts';
+import { createPaint } from '../../src/report/style.ts';
 import { type TestEnv, testEnv } from '../support/env.ts';
 
 const plain = createPaint({}, {});

@@ -12,7 +12,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { Ajv, type ValidateFunction } from 'ajv';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { outputSchema } from '../../src/report/json-schema.ts';
+import { outputSchema } from '../../src/report/schema.ts';
 import { changeRolePolicy, EAST, keyOf, REPLICA, ROLE, WEST } from '../sandbox/support.ts';
 import { runCli } from '../support/cli.ts';
 import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';

@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
 import type { Plan, Step } from '../../src/core/resource.ts';
-import { createColors } from '../../src/report/paint.ts';
 import {
   initialProgress,
   type Progress,
@@ -8,6 +7,7 @@ import {
   progressText,
   updateProgress,
 } from '../../src/report/progress.ts';
+import { createColors } from '../../src/report/style.ts';
 
 const step = (id: Step['id'], ...pairs: string[]): Step => ({
   id,

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { Ajv } from 'ajv';
 import { expect, test } from 'vitest';
 import { kinds } from '../../src/kinds/index.ts';
-import { outputSchema } from '../../src/report/json-schema.ts';
+import { outputSchema } from '../../src/report/schema.ts';
 import { runCli } from '../support/cli.ts';
 import { nameOf, type Schema, withTables } from './output-tables.ts';
 

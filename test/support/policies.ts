@@ -10,8 +10,7 @@ import {
 import { GetKeyPolicyCommand, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
 import { GetBucketPolicyCommand, PutBucketPolicyCommand } from '@aws-sdk/client-s3';
 import type { Aws, Location } from '../../src/core/resource.ts';
-import type { Locations } from '../../src/facts/locations.ts';
-import { locationOfArn } from '../../src/facts/locations.ts';
+import { type Locations, locationOfArn } from '../../src/facts/locations.ts';
 import type { Policy } from '../../src/iam/types.ts';
 import { parsePolicyDocument } from '../../src/kinds/policy-document.ts';
 import type { PolicyRef } from '../../src/proof/types.ts';

@@ -12,11 +12,11 @@ import { attachPositions, proveMissingRules } from '../../proof/attach-positions
 import { proveRules } from '../../proof/prove.ts';
 import type { RuleProof, RuleVerdict } from '../../proof/types.ts';
 import { reconcile } from '../../reconcile/reconcile.ts';
-import { safeJson } from '../../report/json-text.ts';
-import { createPaint } from '../../report/paint.ts';
 import { doctorText, objectText } from '../../report/proof-text.ts';
+import { createPaint } from '../../report/style.ts';
 import { isSnapshot } from '../../snapshot/snapshot.ts';
 import type { Specs } from '../../spec/types.ts';
+import { safeJson } from '../../util/escape.ts';
 import { readJson } from '../../util/read-json.ts';
 import type { Io } from '../io.ts';
 import { loadSelectedSpecs } from '../load-specs.ts';

@@ -1,9 +1,9 @@
 import { kinds } from '../../kinds/index.ts';
 import { reconcile } from '../../reconcile/reconcile.ts';
-import { safeJson } from '../../report/json-text.ts';
 import { collectSnapshot } from '../../snapshot/collect.ts';
 import { createRecordingClients, type RecordingClients } from '../../snapshot/record.ts';
 import { writeFileAtomic } from '../../util/atomic-file.ts';
+import { safeJson } from '../../util/escape.ts';
 import type { Io } from '../io.ts';
 import { loadSelectedSpecs } from '../load-specs.ts';
 import type { ObserveOptions } from '../options.ts';

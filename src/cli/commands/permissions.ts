@@ -1,7 +1,7 @@
 import { EXIT } from '../../errors.ts';
 import { kinds } from '../../kinds/index.ts';
 import { leastPrivilegePolicies } from '../../policy/least-privilege.ts';
-import { safeJson } from '../../report/json-text.ts';
+import { safeJson } from '../../util/escape.ts';
 import type { Io } from '../io.ts';
 import { loadSelectedSpecs } from '../load-specs.ts';
 import type { PermissionsOptions } from '../options.ts';

@@ -15,7 +15,7 @@ import { kinds } from '../../kinds/index.ts';
 import { createKubernetesApi, isInCluster, type KubernetesApi } from '../../kubernetes/api.ts';
 import { type Cluster, watchCluster } from '../../kubernetes/cluster.ts';
 import { createLog, type Log } from '../../log.ts';
-import { isColourEnabled } from '../../report/paint.ts';
+import { isColourEnabled } from '../../report/style.ts';
 import type { Sandbox } from '../../sandbox/server.ts';
 import { parseLabelSelector, SelectionError } from '../../spec/select.ts';
 import type { Specs } from '../../spec/types.ts';

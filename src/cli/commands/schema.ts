@@ -1,6 +1,6 @@
 import { EXIT } from '../../errors.ts';
 import { renderCustomResourceDefinitions } from '../../kubernetes/crd.ts';
-import { outputSchema } from '../../report/json-schema.ts';
+import { outputSchema } from '../../report/schema.ts';
 import { buildJsonSchema } from '../../spec/json-schema.ts';
 import type { Io } from '../io.ts';
 

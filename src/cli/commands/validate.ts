@@ -1,8 +1,8 @@
 import { EXIT } from '../../errors.ts';
-import { safeJson } from '../../report/json-text.ts';
-import { variableLines } from '../../report/variables.ts';
+import { variableLines } from '../../report/plan-text.ts';
 import { formatProblems } from '../../spec/format-problems.ts';
 import { loadSpecs } from '../../spec/load.ts';
+import { safeJson } from '../../util/escape.ts';
 import type { Io } from '../io.ts';
 import { readStream, variableInputOf } from '../load-specs.ts';
 import type { ValidateOptions } from '../options.ts';

@@ -1,8 +1,8 @@
 import { type CanaryResult, runCanaries } from '../../canary/canary.ts';
 import { EXIT } from '../../errors.ts';
-import { canaryText } from '../../report/canary-text.ts';
-import { safeJson } from '../../report/json-text.ts';
-import { createPaint } from '../../report/paint.ts';
+import { canaryText } from '../../report/outcome-text.ts';
+import { createPaint } from '../../report/style.ts';
+import { safeJson } from '../../util/escape.ts';
 import type { Io } from '../io.ts';
 import { loadSelectedSpecs } from '../load-specs.ts';
 import type { VerifyOptions } from '../options.ts';

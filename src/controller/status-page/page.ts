@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { valueText } from '../../report/value.ts';
+import { valueText } from '../../report/change-text.ts';
 import { escapeUnprintable } from '../../util/escape.ts';
 import { formatPointer } from '../../util/json-pointer.ts';
 import type { ControllerStatus } from '../controller.ts';

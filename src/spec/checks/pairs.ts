@@ -1,7 +1,6 @@
 import { awsPartitionOf, ROLE_ARN_FORMAT } from '../patterns.ts';
 import type { CheckedReplication } from '../validate.ts';
-import type { AccountsByName, CheckFailure, PairCheck } from './types.ts';
-import { SIDES } from './types.ts';
+import { type AccountsByName, type CheckFailure, type PairCheck, SIDES } from './types.ts';
 
 /** What is declared of the two buckets, their accounts and the role between them. */
 export const pairChecks: readonly PairCheck[] = [

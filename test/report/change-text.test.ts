@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Statement } from '../../src/iam/types.ts';
-import { statementLines } from '../../src/report/statement-text.ts';
+import { statementLines } from '../../src/report/change-text.ts';
 
 const rows: [string, Statement, string[]][] = [
   [
