@@ -24,20 +24,20 @@ export function explainObject(
 ): ObjectProof {
   const rules: ReplicationRule[] = contexts.map(({ rule }) => rule);
   const matches = contexts.map((context) => ({
-    world: context,
+    context,
     reason: mismatchReason(context.rule, object, rules),
   }));
   const { key, encryption } = object;
   const proofs = matches
     .filter(({ reason }) => reason === undefined)
-    .map(({ world: context }) =>
+    .map(({ context }) =>
       proveRule(context, () => [
         object.deleteMarker
           ? { type: 'delete marker', key }
           : { type: 'object', key, encryption, isTypical: true },
       ]),
     );
-  const skippedRules = matches.flatMap(({ world: context, reason }) =>
+  const skippedRules = matches.flatMap(({ context, reason }) =>
     reason === undefined ? [] : [{ rule: context.rule.ID ?? '', why: reason }],
   );
   return { bucket, object, taken: proofs, passed: skippedRules, findings: objectFindings(object, proofs) };
