@@ -1,4 +1,5 @@
 import type { ParsedRequest } from '../parse-request.ts';
+import { toCamelCase } from '../protocol/codec.ts';
 import type { Store } from '../store.ts';
 
 /** What CloudTrail remembers: every change of a setting, by whom and when, carried out or refused. */
@@ -114,7 +115,7 @@ function toEventLogEntry(
 /** The parameters that say what a call is about, by the names that CloudTrail gives them. */
 function requestParametersOf(input: Record<string, unknown>): Record<string, string | undefined> {
   const stringParameter = (name: string) =>
-    typeof input[name] === 'string' ? { [toParameterName(name)]: input[name] } : {};
+    typeof input[name] === 'string' ? { [toCamelCase(name)]: input[name] } : {};
   return {
     ...(typeof input.Bucket === 'string' ? { bucketName: input.Bucket } : {}),
     ...stringParameter('RoleName'),
@@ -125,8 +126,6 @@ function requestParametersOf(input: Record<string, unknown>): Record<string, str
     ...stringParameter('TargetKeyId'),
   };
 }
-
-const toParameterName = (name: string): string => name.slice(0, 1).toLowerCase() + name.slice(1);
 
 /** Times of CloudTrail have whole seconds. */
 const formatEventTime = (at: number): string => new Date(at).toISOString().replace(/\.\d+Z$/, 'Z');

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type AeadCiphertext, encryptAead, packCiphertext, unpackCiphertext } from '../aead.ts';
 import { AwsError } from '../aws-error.ts';
 import type { Call, Handlers } from '../call.ts';
-import { formatMissingMembers } from '../protocol/validate.ts';
+import { formatMissingMembers } from '../protocol/codec.ts';
 import type { KeyState } from '../state.ts';
 import { checkRange, getAuthorizedKey, kmsValidationError, requireKeyAccess } from './access.ts';
 import { checkKeyState, decryptPayload } from './key-service.ts';

@@ -1,8 +1,13 @@
 import { AwsError } from '../aws-error.ts';
-import { jsonCodec, normalizeSchema } from './codec.ts';
+import {
+  formatMissingMembers,
+  jsonCodec,
+  type NormalizedSchema,
+  normalizeSchema,
+  validateInput,
+} from './codec.ts';
 import type { SdkOperation } from './operations.ts';
 import type { EncodedResponse } from './rest-xml.ts';
-import { formatMissingMembers, validateInput } from './validate.ts';
 
 const JSON_CONTENT_TYPE = 'application/x-amz-json-1.1';
 
@@ -17,7 +22,7 @@ export async function decodeJson(operation: SdkOperation, body: Buffer): Promise
   return input as Record<string, unknown>;
 }
 
-async function deserializeJson(schema: ReturnType<typeof normalizeSchema>, text: string): Promise<unknown> {
+async function deserializeJson(schema: NormalizedSchema, text: string): Promise<unknown> {
   try {
     return await jsonCodec.createDeserializer().read(schema, text);
   } catch (error) {

@@ -1,10 +1,16 @@
 import { AwsError } from '../aws-error.ts';
-import { coerceText, escapeXml, normalizeSchema, xmlCodecs } from './codec.ts';
+import {
+  coerceText,
+  escapeXml,
+  formatMissingMembers,
+  type NormalizedSchema,
+  normalizeSchema,
+  validateInput,
+  XML_NAMESPACES,
+  xmlCodecs,
+} from './codec.ts';
 import type { SdkOperation } from './operations.ts';
 import type { EncodedResponse } from './rest-xml.ts';
-import { formatMissingMembers, validateInput } from './validate.ts';
-
-type FormSchema = ReturnType<typeof normalizeSchema>;
 
 /** The Query protocol of IAM and STS: form values in (`Tags.member.1.Key=…`), XML out. */
 export function decodeQuery(operation: SdkOperation, form: URLSearchParams): Record<string, unknown> {
@@ -38,7 +44,7 @@ function parseFormTree(form: URLSearchParams): FormTree {
   return root;
 }
 
-function decodeFormTree(schema: FormSchema, tree: FormTree): unknown {
+function decodeFormTree(schema: NormalizedSchema, tree: FormTree): unknown {
   if (schema.isStructSchema()) {
     const value: Record<string, unknown> = {};
     for (const [name, member] of schema.structIterator()) {
@@ -59,11 +65,6 @@ function decodeFormTree(schema: FormSchema, tree: FormTree): unknown {
   }
   return coerceText(schema, tree.text ?? '');
 }
-
-const XML_NAMESPACES = {
-  iam: 'https://iam.amazonaws.com/doc/2010-05-08/',
-  sts: 'https://sts.amazonaws.com/doc/2011-06-15/',
-};
 
 export function encodeQuery(
   service: 'iam' | 'sts',

@@ -1,5 +1,5 @@
 import { AwsError } from '../aws-error.ts';
-import { coerceText, escapeXml, normalizeSchema, xmlCodecs } from './codec.ts';
+import { coerceText, escapeXml, type NormalizedSchema, normalizeSchema, xmlCodecs } from './codec.ts';
 import type { SdkOperation } from './operations.ts';
 
 /** What a REST request carries, taken apart. */
@@ -46,7 +46,7 @@ export async function decodeRest(
   return input;
 }
 
-async function readXml(schema: ReturnType<typeof normalizeSchema>, text: string): Promise<unknown> {
+async function readXml(schema: NormalizedSchema, text: string): Promise<unknown> {
   try {
     return await xmlCodecs.s3.createDeserializer().read(schema, text);
   } catch {
@@ -98,7 +98,7 @@ export function encodeRest(operation: SdkOperation, output: Record<string, unkno
   return { status, headers, body };
 }
 
-function writeXml(schema: ReturnType<typeof normalizeSchema>, value: unknown): string {
+function writeXml(schema: NormalizedSchema, value: unknown): string {
   const serializer = xmlCodecs.s3.createSerializer();
   serializer.write(schema, value);
   return `<?xml version="1.0" encoding="UTF-8"?>\n${String(serializer.flush())}`;
