@@ -23,9 +23,10 @@ export interface Store {
 }
 
 /** A store that forgets. */
-export function createMemoryStore(): Store {
-  const accounts = new Map<string, AccountState>();
-  const buckets = new Map<string, BucketState>();
+export function createMemoryStore(
+  accounts = new Map<string, AccountState>(),
+  buckets = new Map<string, BucketState>(),
+): Store {
   const blobs = new Map<string, Buffer>();
   return {
     account(id) {
@@ -51,7 +52,7 @@ export function createMemoryStore(): Store {
   };
 }
 
-export const createEmptyAccount = (id: string): AccountState => ({
+const createEmptyAccount = (id: string): AccountState => ({
   id,
   roles: new Map(),
   keys: new Map(),
