@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { disallowedHost, disallowedHostMessage, isLoopback } from '../util/host-check.ts';
-import { handleAdminRequest } from './admin-api.ts';
+import { createRequestLog, handleAdminRequest, type RequestEntry, type RequestLog } from './admin-api.ts';
 import { AwsError, toAwsError } from './aws-error.ts';
 import type { Call, Handlers } from './call.ts';
 import { createEventLog } from './cloudtrail/event-log.ts';
@@ -18,7 +18,6 @@ import { encodeJson, encodeJsonError } from './protocol/json.ts';
 import type { SdkOperation, ServiceName } from './protocol/operations.ts';
 import { encodeQuery, encodeQueryError } from './protocol/query.ts';
 import { type EncodedResponse, encodeRest, encodeRestError, HOST_ID } from './protocol/rest-xml.ts';
-import { createRequestLog, type RequestEntry, type RequestLog } from './request-log.ts';
 import { s3Handlers } from './s3/handlers.ts';
 import { createReplicator } from './s3/replicator.ts';
 import { createMemoryStore, type Store } from './store.ts';
@@ -94,7 +93,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       return;
     }
     if (request.url?.startsWith('/_sandbox/')) {
-      await handleAdminRequest(request, response, { knobs: faultSettings, log, store });
+      await handleAdminRequest(request, response, { faultSettings, log, store });
       return;
     }
     const requestId = randomUUID();

@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { expect, it, vi } from 'vitest';
-import type { RequestEntry } from '../../src/sandbox/request-log.ts';
+import type { RequestEntry } from '../../src/sandbox/admin-api.ts';
 import { runCli, startSandboxProcess } from '../support/cli.ts';
 import { TAX_SPEC, testEnv } from '../support/env.ts';
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pLimit from 'p-limit';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { RequestEntry } from '../../src/sandbox/request-log.ts';
+import type { RequestEntry } from '../../src/sandbox/admin-api.ts';
 import { runCli } from '../support/cli.ts';
 import { TAX_SPEC, testEnv } from '../support/env.ts';
 import { stateOf } from '../support/state.ts';
