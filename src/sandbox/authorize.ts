@@ -1,9 +1,8 @@
 import { evaluate } from '../iam/evaluate.ts';
 import type { AccessRequest, Decision, NamedPolicy, Policies, Policy } from '../iam/types.ts';
-import { managedPolicyDocumentOf } from './iam/aws-managed-policies.ts';
-import { findRole, replaceIdsWithRoleArns } from './principals.ts';
 import type { AccountState, RoleState } from './state.ts';
 import type { Store } from './store.ts';
+import { findRole, managedPolicyDocumentOf, replaceIdsWithRoleArns } from './stored-policies.ts';
 
 /** Decide a request with all policies that have a say: those of the role behind the principal, and the resource's. */
 export function authorize(

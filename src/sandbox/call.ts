@@ -1,17 +1,11 @@
 import type { EventLog } from './cloudtrail/event-log.ts';
 import type { FaultSettings } from './faults.ts';
 import type { KeyService } from './kms/key-service.ts';
+import type { Caller } from './parse-request.ts';
 import type { ServiceName } from './protocol/operations.ts';
 import type { Replicator } from './s3/replicator.ts';
 import type { SessionState } from './state.ts';
 import type { Store } from './store.ts';
-
-/** Who signed a request. The sandbox knows two sorts: an account itself (its root) and a session of one of its roles. */
-export interface Caller {
-  account: string;
-  /** `arn:aws:iam::ACCOUNT:root` or `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`. */
-  arn: string;
-}
 
 /** One request, decoded: what a handler gets beside its input. */
 export interface Call {
@@ -39,3 +33,15 @@ export type Handler<I = any, O = any> = (call: Call, input: I) => O | Promise<O>
 
 /** Handlers of a service by operation name (`PutBucketReplication`). What is not in the table answers 501. */
 export type Handlers = Record<string, Handler>;
+
+/** One page of a list, and the marker of the next. */
+export function pageOf<T>(
+  items: readonly T[],
+  limit: number,
+  marker: string | undefined,
+): { items: T[]; next?: string } {
+  const start = marker === undefined ? 0 : Number(Buffer.from(marker, 'base64url').toString()) || 0;
+  const end = start + limit;
+  const next = end < items.length ? { next: Buffer.from(String(end)).toString('base64url') } : {};
+  return { items: items.slice(start, end), ...next };
+}

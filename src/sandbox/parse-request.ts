@@ -1,13 +1,29 @@
 import type { IncomingMessage } from 'node:http';
-import { toAwsError } from './aws-error.ts';
-import { type Signer, signerOf } from './credentials.ts';
+import { AwsError, toAwsError } from './aws-error.ts';
 import { readBody } from './protocol/body.ts';
 import { decodeJson } from './protocol/json.ts';
 import { operations, routeS3, type SdkOperation, type ServiceName } from './protocol/operations.ts';
 import { decodeQuery } from './protocol/query.ts';
 import { decodeRest } from './protocol/rest-xml.ts';
-import { parseBucketAndKey } from './s3/addressing.ts';
+import type { SessionState } from './state.ts';
 import type { Store } from './store.ts';
+
+/** Who signed a request. The sandbox knows two sorts: an account itself (its root) and a session of one of its roles. */
+export interface Caller {
+  account: string;
+  /** `arn:aws:iam::ACCOUNT:root` or `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`. */
+  arn: string;
+}
+
+/** Who signed a request, for which service and Region: from its Authorization header or its presigned query. */
+interface Signer {
+  caller: Caller;
+  region: string;
+  service: string;
+  session?: SessionState;
+  /** Why the request cannot be taken, if so. */
+  refusal?: AwsError;
+}
 
 /** A request, understood: who asks what of which service, and how its input is decoded. */
 export interface ParsedRequest extends Omit<Signer, 'service'> {
@@ -46,29 +62,28 @@ export async function parseRequest(
     account: signer.caller.account,
   };
 
+  const toRpcRequest = (
+    service: Exclude<ServiceName, 's3'>,
+    name: string,
+    decode: ParsedRequest['decode'],
+  ): ParsedRequest => ({
+    ...baseFields,
+    service,
+    name,
+    operation: operations[service].get(name),
+    resource: '/',
+    decode,
+  });
   if (signer.service === 'kms' || signer.service === 'cloudtrail') {
     const name = headers['x-amz-target']?.split('.').at(-1) ?? 'Unknown';
-    return {
-      ...baseFields,
-      service: signer.service,
-      name,
-      operation: operations[signer.service].get(name),
-      resource: '/',
-      decode: (operation) => decodeJson(operation, body.bytes),
-    };
+    return toRpcRequest(signer.service, name, (operation) => decodeJson(operation, body.bytes));
   }
   if (signer.service === 'iam' || signer.service === 'sts') {
     const form = new URLSearchParams(body.bytes.toString());
     for (const [name, value] of url.searchParams) if (!form.has(name)) form.set(name, value);
-    const name = form.get('Action') ?? 'Unknown';
-    return {
-      ...baseFields,
-      service: signer.service,
-      name,
-      operation: operations[signer.service].get(name),
-      resource: '/',
-      decode: async (operation) => decodeQuery(operation, form),
-    };
+    return toRpcRequest(signer.service, form.get('Action') ?? 'Unknown', async (operation) =>
+      decodeQuery(operation, form),
+    );
   }
   const { bucket, key } = parseBucketAndKey(headers.host ?? '', request.url ?? '/');
   const isS3Control = url.pathname.startsWith('/v20180820/');
@@ -93,3 +108,75 @@ const flattenHeaders = (headers: IncomingMessage['headers']): Record<string, str
       Array.isArray(value) ? value.join(',') : (value ?? ''),
     ]),
   );
+
+/** Signatures are not checked: any secret will do. A 12-digit access key id is the account itself. */
+function signerOf(
+  store: Store,
+  headers: Record<string, string>,
+  query: URLSearchParams,
+  now: number,
+): Signer {
+  const credential =
+    /Credential=([^,\s]+)/.exec(headers.authorization ?? '')?.[1] ??
+    query.get('X-Amz-Credential') ??
+    undefined;
+  if (credential === undefined) {
+    return {
+      caller: { account: 'anonymous', arn: 'anonymous' },
+      region: 'us-east-1',
+      service: 's3',
+      refusal: new AwsError(403, 'AccessDenied', 'Access Denied'),
+    };
+  }
+  const [accessKeyId = '', , region = 'us-east-1', service = 's3'] = credential.split('/');
+  for (const account of accessKeyId.startsWith('ASIA') ? store.accounts() : []) {
+    const session = account.sessions.get(accessKeyId);
+    if (!session) continue;
+    const expiredError = new AwsError(400, 'ExpiredToken', 'The provided token has expired.');
+    return {
+      caller: {
+        account: account.id,
+        arn: `arn:aws:sts::${account.id}:assumed-role/${session.roleName}/${session.sessionName}`,
+      },
+      region,
+      service,
+      session,
+      ...(session.expires < now ? { refusal: expiredError } : {}),
+    };
+  }
+  const account = /^\d{12}$/.test(accessKeyId) ? accessKeyId : '000000000000';
+  return { caller: { account, arn: `arn:aws:iam::${account}:root` }, region, service };
+}
+
+/** Bucket and key of an S3 request: in the path, or the bucket in the host name. */
+function parseBucketAndKey(host: string, url: string): { bucket: string; key: string } {
+  const path = url.split('?')[0] ?? '/';
+  const hostBucket = bucketOfHost(host);
+  const relativePath = path.slice(1);
+  if (hostBucket !== undefined) return { bucket: hostBucket, key: tryDecodeUri(relativePath) };
+  const slash = relativePath.indexOf('/');
+  if (slash < 0) return { bucket: tryDecodeUri(relativePath), key: '' };
+  return {
+    bucket: tryDecodeUri(relativePath.slice(0, slash)),
+    key: tryDecodeUri(relativePath.slice(slash + 1)),
+  };
+}
+
+/** `acme.s3.us-east-1.amazonaws.com`, `acme.localhost:4566`; addresses and plain names are the endpoint itself. */
+function bucketOfHost(host: string): string | undefined {
+  const name = host.replace(/:\d+$/, '');
+  // No name of DNS is longer, and for one that is the pattern below would take its time.
+  if (name.length > 253) return undefined;
+  return (
+    /^(.+)\.s3[.-](?:[a-z0-9-]+\.)*amazonaws\.com(?:\.cn)?$/.exec(name)?.[1] ??
+    /^(.+?)(?:\.s3)?\.localhost$/.exec(name)?.[1]
+  );
+}
+
+function tryDecodeUri(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { authorize, toNamedPolicy } from './authorize.ts';
 import { AwsError } from './aws-error.ts';
 import type { Handlers } from './call.ts';
-import { findRole } from './principals.ts';
+import { findRole } from './stored-policies.ts';
 
 /** The API of STS (Query). */
 export const stsHandlers: Handlers = {

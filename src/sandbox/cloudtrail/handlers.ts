@@ -1,8 +1,7 @@
 import type { Event, LookupEventsRequest, LookupEventsResponse } from '@aws-sdk/client-cloudtrail';
 import { authorize } from '../authorize.ts';
 import { AwsError } from '../aws-error.ts';
-import type { Call, Handlers } from '../call.ts';
-import { pageOf } from '../pagination.ts';
+import { type Call, type Handlers, pageOf } from '../call.ts';
 import type { EventLogEntry } from './event-log.ts';
 
 /** The API of CloudTrail (JSON 1.1), as much of it as tells who changed something. */

@@ -1,8 +1,7 @@
 import { authorize } from '../authorize.ts';
-import type { Handlers } from '../call.ts';
-import { pageOf } from '../pagination.ts';
-import { findRole } from '../principals.ts';
+import { type Handlers, pageOf } from '../call.ts';
 import type { AccountState } from '../state.ts';
+import { findRole } from '../stored-policies.ts';
 import { iamAccountOf, noSuchEntityError } from './access.ts';
 import { toPolicyOutput } from './managed-policies.ts';
 import { encodeRfc3986 } from './policy-documents.ts';

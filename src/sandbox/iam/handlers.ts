@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { AwsError } from '../aws-error.ts';
-import type { Call, Handlers } from '../call.ts';
-import { pageOf } from '../pagination.ts';
+import { type Call, type Handlers, pageOf } from '../call.ts';
 import type { RoleState } from '../state.ts';
+import { isAwsManagedPolicy } from '../stored-policies.ts';
 import {
   checkIamName,
   checkMaxLength,
@@ -17,7 +17,6 @@ import {
   withIamAuthorization,
 } from './access.ts';
 import { iamAccountHandlers } from './account.ts';
-import { isAwsManagedPolicy } from './aws-managed-policies.ts';
 import { managedPolicyHandlers } from './managed-policies.ts';
 import { toStoredTrustPolicy } from './policy-documents.ts';
 import { toOptionalRoleFields, toRoleOutput, toRoleTags } from './role-output.ts';

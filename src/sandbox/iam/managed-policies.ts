@@ -1,7 +1,7 @@
 import { AwsError } from '../aws-error.ts';
-import type { Call, Handlers } from '../call.ts';
-import { pageOf } from '../pagination.ts';
+import { type Call, type Handlers, pageOf } from '../call.ts';
 import type { ManagedPolicyState, RoleState } from '../state.ts';
+import { managedPolicyDocumentOf } from '../stored-policies.ts';
 import {
   checkIamName,
   iamAccountOf,
@@ -9,7 +9,6 @@ import {
   markIamChanged,
   noSuchEntityError,
 } from './access.ts';
-import { managedPolicyDocumentOf } from './aws-managed-policies.ts';
 import { checkIdentityPolicy, encodeRfc3986, policySizeOf } from './policy-documents.ts';
 
 /** Managed policies: the customer's, with up to five versions each, and those of AWS by name. */

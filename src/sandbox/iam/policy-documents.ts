@@ -1,8 +1,8 @@
-import type { OneOrMany, Policy, Statement } from '../../iam/types.ts';
+import { toList } from '../../iam/context.ts';
+import type { Policy, Statement } from '../../iam/types.ts';
 import { AwsError } from '../aws-error.ts';
 import type { Call } from '../call.ts';
-import { parsePolicyInput } from '../policy-input.ts';
-import { findUnknownPrincipal, replaceRoleArnsWithIds } from '../principals.ts';
+import { findUnknownPrincipal, parsePolicyInput, replaceRoleArnsWithIds } from '../stored-policies.ts';
 import { iamValidationError, limitExceededError } from './access.ts';
 
 /** What IAM takes as an identity policy. */
@@ -10,7 +10,7 @@ export function checkIdentityPolicy(text: string): void {
   checkPolicyCharacters(text);
   const policy = parsePolicyInput(text, () => malformedPolicyError('Syntax errors in policy.'));
   const sids = new Set<string>();
-  for (const statement of policyValuesOf(policy.Statement)) {
+  for (const statement of toList(policy.Statement)) {
     const failedCheck = STATEMENT_CHECKS.find(({ isViolated }) => isViolated(statement));
     if (failedCheck) throw malformedPolicyError(failedCheck.message(statement));
     if (statement.Sid === undefined) continue;
@@ -32,16 +32,16 @@ const STATEMENT_CHECKS: StatementCheck[] = [
     message: () => 'Policy document should not specify a principal.',
   },
   {
-    isViolated: ({ Action, NotAction }) => policyValuesOf(Action ?? NotAction).length === 0,
+    isViolated: ({ Action, NotAction }) => toList(Action ?? NotAction).length === 0,
     message: () => 'Policy statement must contain actions.',
   },
   {
-    isViolated: ({ Resource, NotResource }) => policyValuesOf(Resource ?? NotResource).length === 0,
+    isViolated: ({ Resource, NotResource }) => toList(Resource ?? NotResource).length === 0,
     message: () => 'Policy statement must contain resources.',
   },
   {
     isViolated: ({ Action, NotAction }) =>
-      policyValuesOf(Action ?? NotAction).some((action) => action !== '*' && !action.includes(':')),
+      toList(Action ?? NotAction).some((action) => action !== '*' && !action.includes(':')),
     message: () => 'Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.',
   },
   {
@@ -51,7 +51,7 @@ const STATEMENT_CHECKS: StatementCheck[] = [
 ];
 
 const findNonArn = ({ Resource, NotResource }: Statement): string | undefined =>
-  policyValuesOf(Resource ?? NotResource).find(
+  toList(Resource ?? NotResource).find(
     (resource) => resource !== '*' && !/^arn:[^:]*:[^:]*:[^:]*:[^:]*:./.test(resource),
   );
 
@@ -68,13 +68,13 @@ export function toStoredTrustPolicy(call: Call, text: string): string {
 }
 
 function checkTrustPolicy({ Statement }: Policy): void {
-  for (const statement of policyValuesOf(Statement)) {
+  for (const statement of toList(Statement)) {
     if ((statement.Resource ?? statement.NotResource) !== undefined)
       throw malformedPolicyError('Has prohibited field Resource');
     if ((statement.Principal ?? statement.NotPrincipal) === undefined)
       throw malformedPolicyError('Missing required field Principal');
     if (
-      !policyValuesOf(statement.Action ?? statement.NotAction).every((action) =>
+      !toList(statement.Action ?? statement.NotAction).every((action) =>
         action.toLowerCase().startsWith('sts:'),
       )
     )
@@ -101,6 +101,3 @@ function checkPolicyCharacters(text: string): void {
     'Member must satisfy regular expression pattern: [\\u0009\\u000A\\u000D\\u0020-\\u00FF]+',
   );
 }
-
-const policyValuesOf = <T>(value: OneOrMany<T> | undefined): T[] =>
-  value === undefined ? [] : Array.isArray(value) ? value : [value];

@@ -1,6 +1,6 @@
 import type { Call } from '../call.ts';
-import { replaceIdsWithRoleArns } from '../principals.ts';
 import type { RoleState } from '../state.ts';
+import { replaceIdsWithRoleArns } from '../stored-policies.ts';
 import { encodeRfc3986 } from './policy-documents.ts';
 import { toAttachedPolicy } from './role-policies.ts';
 

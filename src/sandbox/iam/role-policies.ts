@@ -1,6 +1,6 @@
 import { AwsError } from '../aws-error.ts';
-import type { Handlers } from '../call.ts';
-import { pageOf } from '../pagination.ts';
+import { type Handlers, pageOf } from '../call.ts';
+import { isAwsManagedPolicy } from '../stored-policies.ts';
 import {
   checkIamName,
   getMutableRole,
@@ -10,7 +10,6 @@ import {
   markIamChanged,
   noSuchEntityError,
 } from './access.ts';
-import { isAwsManagedPolicy } from './aws-managed-policies.ts';
 import { checkIdentityPolicy, encodeRfc3986, policySizeOf } from './policy-documents.ts';
 
 /** The policies of a role: inline, attached, and its boundary. */

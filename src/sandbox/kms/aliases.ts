@@ -1,6 +1,5 @@
 import { AwsError } from '../aws-error.ts';
-import type { Handlers } from '../call.ts';
-import { pageOf } from '../pagination.ts';
+import { type Handlers, pageOf } from '../call.ts';
 import {
   aliasArnOf,
   checkNotPendingDeletion,

@@ -1,6 +1,5 @@
 import { AwsError } from '../aws-error.ts';
-import type { Call, Handlers } from '../call.ts';
-import { pageOf } from '../pagination.ts';
+import { type Call, type Handlers, pageOf } from '../call.ts';
 import type { KeyState } from '../state.ts';
 import {
   checkNotPendingDeletion,

@@ -1,9 +1,13 @@
 import { authorize } from '../authorize.ts';
 import { AwsError } from '../aws-error.ts';
 import type { Call, Handlers } from '../call.ts';
-import { parsePolicyInput } from '../policy-input.ts';
-import { findUnknownPrincipal, replaceIdsWithRoleArns, replaceRoleArnsWithIds } from '../principals.ts';
 import type { KeyState } from '../state.ts';
+import {
+  findUnknownPrincipal,
+  parsePolicyInput,
+  replaceIdsWithRoleArns,
+  replaceRoleArnsWithIds,
+} from '../stored-policies.ts';
 import { checkNotPendingDeletion, getOwnKey, markKmsChanged } from './access.ts';
 import { buildKeyArn, formatKeyPolicy } from './keys.ts';
 

@@ -1,7 +1,7 @@
 import { authorize, toNamedPolicy } from '../authorize.ts';
 import { AwsError } from '../aws-error.ts';
 import type { Call } from '../call.ts';
-import type { BucketState } from '../state.ts';
+import type { BucketState, VersionState } from '../state.ts';
 
 /** The checks that every request on a bucket passes, in the order in which S3 makes them. */
 
@@ -95,6 +95,14 @@ export function checkBucketAccess(call: Call, bucket: BucketState, action: strin
   // The owner's root can always mend the policy of its own bucket.
   if (call.caller.arn === `arn:aws:iam::${bucket.owner}:root` && /BucketPolicy$/.test(action)) return;
   throw notAuthorizedError(call, action, resource, decision.reason);
+}
+
+/**
+ * What somebody else owns in a bucket, the bucket's own account and policy do not give.
+ * fact: stackd/cross-acct-owner
+ */
+export function requireObjectOwner(call: Call, { owner }: VersionState): void {
+  if (owner !== undefined && owner !== call.caller.account) throw accessDeniedError();
 }
 
 /** S3 says why only to those whose policies it would be about. */

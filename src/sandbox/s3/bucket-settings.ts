@@ -3,9 +3,9 @@ import { PolicyError, parsePolicy } from '../../iam/parse.ts';
 import type { Policy } from '../../iam/types.ts';
 import { AwsError } from '../aws-error.ts';
 import type { Call, Handlers } from '../call.ts';
-import { findUnknownPrincipal, replaceIdsWithRoleArns, replaceRoleArnsWithIds } from '../principals.ts';
 import { malformedXmlError } from '../protocol/rest-xml.ts';
 import type { BucketState } from '../state.ts';
+import { findUnknownPrincipal, replaceIdsWithRoleArns, replaceRoleArnsWithIds } from '../stored-policies.ts';
 import { getAuthorizedBucket, invalidArgumentError } from './access.ts';
 import { TAG_TEXT_PATTERN } from './buckets.ts';
 

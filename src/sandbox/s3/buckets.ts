@@ -1,7 +1,6 @@
 import type { Tag } from '@aws-sdk/client-s3';
 import { AwsError } from '../aws-error.ts';
-import type { Call, Handlers } from '../call.ts';
-import { pageOf } from '../pagination.ts';
+import { type Call, type Handlers, pageOf } from '../call.ts';
 import { malformedXmlError } from '../protocol/rest-xml.ts';
 import type { BucketState } from '../state.ts';
 import { checkCallerAccess, getAuthorizedBucket, invalidArgumentError } from './access.ts';

@@ -1,7 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { decryptAead, encryptAead } from '../aead.ts';
 import { AwsError } from '../aws-error.ts';
-import type { Caller } from '../call.ts';
 import type { KeyService } from '../kms/key-service.ts';
 import type { BucketState, ObjectEncryption, VersionState } from '../state.ts';
 import type { Store } from '../store.ts';
@@ -84,7 +83,7 @@ export function encryptObject(
   key: string,
   plaintext: Buffer,
   encryptionChoice: EncryptionChoice,
-  principal: Caller['arn'],
+  principal: string,
 ): { blob: string; encryption: ObjectEncryption } {
   const context = {
     ...encryptionChoice.context,
@@ -118,7 +117,7 @@ export function decryptObject(
   keyService: KeyService,
   bucket: BucketState,
   version: { blob?: string; encryption: ObjectEncryption },
-  principal: Caller['arn'],
+  principal: string,
 ): Buffer {
   const { encryption } = version;
   const { keyArn } = encryption;

@@ -3,7 +3,7 @@ import { AwsError } from '../aws-error.ts';
 import type { Call, Handlers } from '../call.ts';
 import { malformedXmlError } from '../protocol/rest-xml.ts';
 import type { BucketState, VersionState } from '../state.ts';
-import { checkBucketAccess, getAuthorizedBucket, getBucket } from './access.ts';
+import { checkBucketAccess, getAuthorizedBucket, getBucket, requireObjectOwner } from './access.ts';
 import { checkTagSet } from './bucket-settings.ts';
 import { canonicalUserIdOf } from './buckets.ts';
 import { checksumsOf } from './checksums.ts';
@@ -17,7 +17,6 @@ import {
   latestVersionOf,
   nextVersionId,
   removeVersion,
-  requireObjectOwner,
 } from './versions.ts';
 
 export const objectHandlers: Handlers = {

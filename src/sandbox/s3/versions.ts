@@ -1,9 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { AwsError } from '../aws-error.ts';
-import type { Call } from '../call.ts';
 import type { BucketState, VersionState } from '../state.ts';
 import type { Store } from '../store.ts';
-import { accessDeniedError } from './access.ts';
 
 /** The versions of a bucket's objects: newest first for each key. */
 
@@ -88,14 +86,6 @@ export function getReadableVersion(
       'last-modified': new Date(version.modified).toUTCString(),
     },
   );
-}
-
-/**
- * What somebody else owns in a bucket, the bucket's own account and policy do not give.
- * fact: stackd/cross-acct-owner
- */
-export function requireObjectOwner(call: Call, { owner }: VersionState): void {
-  if (owner !== undefined && owner !== call.caller.account) throw accessDeniedError();
 }
 
 /** Ids that S3 never gave out are refused, ids that are gone are not. */

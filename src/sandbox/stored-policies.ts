@@ -1,9 +1,19 @@
-import type { OneOrMany, Policy, Principal } from '../iam/types.ts';
-import type { RoleState } from './state.ts';
+import { toList } from '../iam/context.ts';
+import { PolicyError, parsePolicy } from '../iam/parse.ts';
+import type { Policy, Principal } from '../iam/types.ts';
+import type { AwsError } from './aws-error.ts';
+import type { AccountState, RoleState } from './state.ts';
 import type { Store } from './store.ts';
 
-const policyElementsOf = <T>(value: OneOrMany<T> | undefined): T[] =>
-  value === undefined ? [] : Array.isArray(value) ? value : [value];
+/** A policy that somebody sent, or the service's own refusal of it. */
+export function parsePolicyInput(text: string, toError: (message: string) => AwsError): Policy {
+  try {
+    return parsePolicy(text);
+  } catch (error) {
+    if (error instanceof PolicyError) throw toError(`The policy cannot be used: ${error.message}`);
+    throw error;
+  }
+}
 
 const IAM_ROLE_ARN = /^arn:[^:]+:iam::(\d{12}):role\/(?:.*\/)?([^/]+)$/;
 
@@ -17,7 +27,7 @@ export function findRole(store: Store, arn: string, now: number): RoleState | un
 
 /** The first principal of a policy that does not exist: AWS refuses to store it. */
 export function findUnknownPrincipal(store: Store, policy: Policy, now: number): string | undefined {
-  for (const statement of policyElementsOf(policy.Statement)) {
+  for (const statement of toList(policy.Statement)) {
     for (const element of [statement.Principal, statement.NotPrincipal]) {
       const unknownPrincipal = awsPrincipalsOf(element).find(
         (principal) => !principalExists(store, principal, now),
@@ -75,7 +85,7 @@ function mapPrincipals(text: string, transform: (principal: string) => string): 
             Array.isArray(values) ? values.map(mapValue) : mapValue(values),
           ]),
         );
-  const statements = policyElementsOf(policy.Statement).map((statement) => ({
+  const statements = toList(policy.Statement).map((statement) => ({
     ...statement,
     ...(statement.Principal === undefined ? {} : { Principal: mapElement(statement.Principal) }),
     ...(statement.NotPrincipal === undefined ? {} : { NotPrincipal: mapElement(statement.NotPrincipal) }),
@@ -86,5 +96,21 @@ function mapPrincipals(text: string, transform: (principal: string) => string): 
 
 function awsPrincipalsOf(element: Principal | undefined): string[] {
   if (element === undefined) return [];
-  return element === '*' ? ['*'] : policyElementsOf(element.AWS);
+  return element === '*' ? ['*'] : toList(element.AWS);
+}
+
+/** Policies that AWS keeps can all be attached; only of this one does the sandbox know what it allows. */
+const AWS_MANAGED_POLICIES: Record<string, Policy> = {
+  'arn:aws:iam::aws:policy/AdministratorAccess': {
+    Version: '2012-10-17',
+    Statement: { Effect: 'Allow', Action: '*', Resource: '*' },
+  },
+};
+
+export const isAwsManagedPolicy = (arn: string): boolean => arn.startsWith('arn:aws:iam::aws:policy/');
+
+/** The text of a managed policy, where it is known. */
+export function managedPolicyDocumentOf({ policies }: AccountState, arn: string): string | undefined {
+  const awsPolicy = AWS_MANAGED_POLICIES[arn];
+  return awsPolicy ? JSON.stringify(awsPolicy) : policies.get(arn)?.document;
 }
