@@ -1,8 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { CommanderError } from 'commander';
-import { EXIT, UserError } from '../errors.ts';
+import { EXIT, systemErrorReason, UserError } from '../errors.ts';
 import { escapeUnprintable, safeJson } from '../util/escape.ts';
-import { systemErrorReason } from '../util/system-error.ts';
 import type { Io } from './io.ts';
 import { withSandboxDir } from './options.ts';
 import { buildProgram, suggestCommand } from './program.ts';

@@ -6,9 +6,10 @@ import {
   type Leadership,
   type LeadershipOptions,
   readOnlyLeadership,
+  type Shard,
+  shardOf,
 } from '../controller/leadership.ts';
 import { openS3Lock } from '../controller/s3-lock.ts';
-import { type Shard, shardOf } from '../controller/shard.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { createKubernetesApi, isInCluster } from '../kubernetes/api.ts';
 import { createKubernetesLeaseStore } from '../kubernetes/lease.ts';

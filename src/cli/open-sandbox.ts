@@ -1,6 +1,5 @@
-import { EXIT, UserError } from '../errors.ts';
+import { EXIT, systemErrorReason, UserError } from '../errors.ts';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../sandbox/server.ts';
-import { systemErrorReason } from '../util/system-error.ts';
 
 /**
  * Start a sandbox for a user.

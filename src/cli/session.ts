@@ -7,7 +7,7 @@ import type { Sandbox } from '../sandbox/server.ts';
 import { createReplayClients } from '../snapshot/replay.ts';
 import { parseSnapshot, type Snapshot } from '../snapshot/snapshot.ts';
 import type { Specs } from '../spec/types.ts';
-import { readJson } from '../util/read-json.ts';
+import { readJson } from '../util/files.ts';
 import type { Io } from './io.ts';
 import type { GlobalOptions } from './options.ts';
 

@@ -3,16 +3,15 @@ import type { CloudTrailModule } from '../aws/cloudtrail.ts';
 import { runCanaries } from '../canary/canary.ts';
 import type { Thresholds } from '../core/guard.ts';
 import type { Id, Kind } from '../core/resource.ts';
-import type { Log } from '../log.ts';
+import { createDedupedLog, type Log } from '../log.ts';
 import { type Outcome, reconcile } from '../reconcile/reconcile.ts';
 import { formatProblemLine, formatProblems } from '../spec/format-problems.ts';
 import type { ChangeLimits, Problem, Specs } from '../spec/types.ts';
 import type { VariableInput } from '../spec/variable-input.ts';
-import { backoffMs, withJitter } from '../util/backoff.ts';
-import type { Clock } from '../util/clock.ts';
+import { backoffMs, type Clock, withJitter } from '../util/clock.ts';
 import { createKeyedMutex } from '../util/mutex.ts';
 import { createAttributor } from './attribution.ts';
-import { createDedupedLog } from './deduped-log.ts';
+import { isDrift } from './conditions.ts';
 import { type LastKnownGood, selectLastKnownGood } from './last-known-good.ts';
 import { createWorkQueue } from './queue.ts';
 import { measureReplicationLag } from './replication-lag.ts';
@@ -22,10 +21,10 @@ import {
   afterCanaries,
   afterError,
   afterPass,
+  type ControllerStatus,
   declaredFields,
   formatLastChange,
   initialStatus,
-  isDrift,
   type PairStatus,
 } from './status.ts';
 import { sharedResources, toWorkItems, type WorkItem } from './work-items.ts';
@@ -86,29 +85,6 @@ export interface Controller {
   /** Start nothing more, and wait for what is in flight. */
   drain(): Promise<void>;
   status(): ControllerStatus;
-}
-
-export interface QueueStatus {
-  /** Pairs that wait for a worker, and pairs that are worked on. */
-  depth: number;
-  active: number;
-  /** How often one was added. */
-  adds: number;
-  /** For how long those that are worked on have been, together and the longest, in milliseconds. */
-  unfinishedMs: number;
-  longestMs: number;
-}
-
-export interface ControllerStatus {
-  pairs: PairStatus[];
-  /** Of what is written and does not count. */
-  problems: Problem[];
-  queue: QueueStatus;
-  /** Whether there was a moment at which every pair had been looked at: another that comes later changes nothing of it. */
-  isSynced: boolean;
-  /** Milliseconds since 1970 when the loop last moved. */
-  lastMove: number;
-  calls: { reads: number; writes: number; byOperation: Record<string, number> };
 }
 
 /**
@@ -381,7 +357,7 @@ export function createController(options: ControllerOptions): Controller {
         specFiles.problems,
         knownGood,
         options.variableInput,
-        specFiles.mayMiss,
+        specFiles.canSkip,
       );
       const lastLogged = formatProblems(problems);
       problems = next.problems;
@@ -425,7 +401,7 @@ export function createController(options: ControllerOptions): Controller {
 class LeaseLostError extends Error {
   constructor(key: string) {
     super(`this process does not lead any more: nothing else of ${key} was changed`);
-    this.name = 'LostLease';
+    this.name = 'LeaseLostError';
   }
 }
 

@@ -23,7 +23,7 @@ export function selectLastKnownGood(
   inputProblems: readonly Problem[],
   previous: LastKnownGood | undefined,
   variableInput: VariableInput = NO_VARIABLE_INPUT,
-  canSkip?: SpecFiles['mayMiss'],
+  canSkip?: SpecFiles['canSkip'],
 ): LastKnownGood | { problems: Problem[] } {
   const load = (files: readonly SpecFile[], fileProblems: readonly Problem[]) =>
     loadSpecFiles(files, fileProblems, undefined, variableInput, canSkip !== undefined);

@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { ConditionType } from './conditions.ts';
 import type { Controller, ControllerObserver } from './controller.ts';
-import type { ConditionType } from './status.ts';
 
 /** What Prometheus scrapes. Names are those of controller-runtime where it has one for the same thing. */
 export interface Metrics {

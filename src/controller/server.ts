@@ -1,7 +1,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import manifest from '../../package.json' with { type: 'json' };
 import { safeJson } from '../util/escape.ts';
 import { disallowedHost, disallowedHostMessage, isLoopback } from '../util/host-check.ts';
+import type { Controller, ControllerOptions } from './controller.ts';
+import type { Metrics } from './metrics.ts';
+import { PAGE_CSP, renderStatusPage } from './status-page/page.ts';
 
 /** What is answered at a path: nothing here changes anything. */
 export type RouteResponse = { status: number; type: string; body: string; csp?: string };
@@ -82,7 +86,7 @@ async function handleRequest(
   const result =
     rejectedHost === undefined
       ? await runRoute(request.method ?? '', routes.get(path))
-      : plainTextResponse(421, disallowedHostMessage(rejectedHost));
+      : textResponse(421, disallowedHostMessage(rejectedHost));
   response.writeHead(result.status, {
     'content-type': result.type,
     'content-length': Buffer.byteLength(result.body),
@@ -96,10 +100,16 @@ async function handleRequest(
   response.end(request.method === 'HEAD' ? undefined : result.body);
 }
 
-const textResponse = (status: number, body: string): RouteResponse => ({
+export const textResponse = (status: number, body: string): RouteResponse => ({
   status,
   type: 'text/plain; charset=utf-8',
   body: `${body}\n`,
+});
+
+export const jsonResponse = (status: number, value: unknown): RouteResponse => ({
+  status,
+  type: 'application/json',
+  body: `${safeJson(value, 2)}\n`,
 });
 
 async function runRoute(method: string, route: RouteHandler | undefined): Promise<RouteResponse> {
@@ -119,10 +129,52 @@ function closeServer(server: Server): Promise<void> {
   return closed;
 }
 
-export const plainTextResponse = textResponse;
+export interface RoutesOptions {
+  controller: Controller;
+  metrics: Metrics;
+  /** Set when it is told to stop. */
+  signal: AbortSignal;
+  settings: Pick<ControllerOptions, 'clock' | 'intervalMs'>;
+}
 
-export const jsonResponse = (status: number, value: unknown): RouteResponse => ({
-  status,
-  type: 'application/json',
-  body: `${safeJson(value, 2)}\n`,
-});
+/** Everything that can be looked at, by path. */
+export function createRoutes({
+  controller,
+  metrics,
+  signal,
+  settings,
+}: RoutesOptions): Map<string, RouteHandler> {
+  const { clock, intervalMs } = settings;
+  /** It moves at least once an interval, unless there is nothing to look after. */
+  const isLive = () => {
+    const { pairs, lastMove } = controller.status();
+    return pairs.length === 0 || clock.now() - lastMove < 3 * intervalMs + 60_000;
+  };
+  return new Map<string, RouteHandler>([
+    ['/healthz', () => (isLive() ? textResponse(200, 'ok') : textResponse(503, 'the loop does not move'))],
+    [
+      '/readyz',
+      () => {
+        if (signal.aborted) return textResponse(503, 'stopping');
+        return controller.status().isSynced
+          ? textResponse(200, 'ok')
+          : textResponse(503, 'not every pair was looked at yet');
+      },
+    ],
+    [
+      '/metrics',
+      async () => ({ status: 200, type: metrics.contentType, body: await metrics.render(controller) }),
+    ],
+    ['/status', () => jsonResponse(200, { format: 1, version: manifest.version, ...controller.status() })],
+    ['/version', () => jsonResponse(200, { version: manifest.version, node: process.version })],
+    [
+      '/',
+      () => ({
+        status: 200,
+        type: 'text/html; charset=utf-8',
+        body: renderStatusPage(controller.status(), { version: manifest.version, now: clock.now() }),
+        csp: PAGE_CSP,
+      }),
+    ],
+  ]);
+}

@@ -12,7 +12,7 @@ export interface SpecFiles {
    * Whether the rest counts without a file that never was right. Absent: it does not, and to declare nothing is taken for a
    * mistake.
    */
-  mayMiss?: (file: string) => boolean;
+  canSkip?: (file: string) => boolean;
 }
 
 export interface SpecWatcher {

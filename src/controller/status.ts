@@ -2,33 +2,22 @@ import type { CanaryResult } from '../canary/canary.ts';
 import type { Id, Step } from '../core/resource.ts';
 import type { RuleVerdict } from '../proof/types.ts';
 import type { Outcome } from '../reconcile/reconcile.ts';
-import type { Position, Side } from '../spec/types.ts';
+import type { Position, Problem, Side } from '../spec/types.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
-import type { LastChange } from './last-change.ts';
+import type { LastChange } from './attribution.ts';
+import {
+  type Condition,
+  type ConditionState,
+  type ConditionType,
+  isDrift,
+  provenCondition,
+  type RetryKind,
+  readyCondition,
+  setCondition,
+  verifiedCondition,
+} from './conditions.ts';
 import type { ReplicationLag } from './replication-lag.ts';
 import type { WorkItem } from './work-items.ts';
-
-/** What is true of a pair, as Kubernetes writes it. */
-export interface Condition {
-  status: 'True' | 'False' | 'Unknown';
-  /** One word, for machines. */
-  reason: string;
-  /** For people. */
-  message: string;
-  /** ISO 8601: since when the status is what it is. */
-  since: string;
-}
-
-/**
- * - `Ready`: AWS is as declared.
- * - `Proven`: every request that S3 will make is allowed.
- * - `Verified`: canaries arrived under the declared keys.
- * - `Drifted`: somebody else changed what had been as declared.
- */
-export type ConditionType = 'Ready' | 'Proven' | 'Verified' | 'Drifted';
-
-/** When a pair that is not ready is tried again: soon, or with the next resync since a person or the spec must change. */
-export type RetryKind = 'none' | 'recoverable' | 'terminal';
 
 /** Something that was changed, or that would have been. */
 export interface PairChange {
@@ -78,6 +67,31 @@ export interface PairStatus {
   objects?: ReplicationLag;
 }
 
+/** How much work waits and runs. */
+export interface QueueStatus {
+  /** Pairs that wait for a worker, and pairs that are worked on. */
+  depth: number;
+  active: number;
+  /** How often one was added. */
+  adds: number;
+  /** For how long those that are worked on have been, together and the longest, in milliseconds. */
+  unfinishedMs: number;
+  longestMs: number;
+}
+
+/** How all pairs fare, and the loop itself. */
+export interface ControllerStatus {
+  pairs: PairStatus[];
+  /** Of what is written and does not count. */
+  problems: Problem[];
+  queue: QueueStatus;
+  /** Whether there was a moment at which every pair had been looked at: another that comes later changes nothing of it. */
+  isSynced: boolean;
+  /** Milliseconds since 1970 when the loop last moved. */
+  lastMove: number;
+  calls: { reads: number; writes: number; byOperation: Record<string, number> };
+}
+
 const MAX_CHANGES = 10;
 const PENDING_MESSAGE = 'not looked at yet';
 
@@ -122,14 +136,6 @@ export function declaredFields({
     declaredGeneration: generation,
   };
 }
-
-type ConditionState = Omit<Condition, 'since'>;
-
-/** A condition that changes its status begins anew; one that only says it otherwise does not. */
-const setCondition = (before: Condition, next: ConditionState, now: string): Condition => ({
-  ...next,
-  since: before.status === next.status ? before.since : now,
-});
 
 /** How a pair fares after a pass. Pure. `generation`: digest of the spec that the pass was about. */
 export function afterPass(before: PairStatus, outcome: Outcome, generation: string, now: string): PairStatus {
@@ -181,73 +187,6 @@ export function afterCanaries(before: PairStatus, results: readonly CanaryResult
       ...before.conditions,
       Verified: setCondition(before.conditions.Verified, verifiedCondition(results), now),
     },
-  };
-}
-
-function readyCondition({ plan, refusals, results, remaining }: Outcome): [ConditionState, RetryKind] {
-  const notReady = (reason: string, message: string, retry: RetryKind): [ConditionState, RetryKind] => [
-    { status: 'False', reason, message },
-    retry,
-  ];
-  const [refusal] = refusals;
-  if (refusal) return notReady('Refused', refusal.message, 'terminal');
-  const failed = results.filter(({ result }) => result === 'failed');
-  if (failed.length > 0) return notReady('ApplyFailed', `${failed[0]?.id}: ${failed[0]?.why}`, 'recoverable');
-  const [blocked] = remaining?.blocked ?? plan.blocked;
-  if (blocked) {
-    const isTransient = blocked.why.startsWith('cannot be read');
-    return notReady(
-      isTransient ? 'Unreadable' : 'Blocked',
-      `${blocked.id}: ${blocked.why}`,
-      isTransient ? 'recoverable' : 'terminal',
-    );
-  }
-  const skipped = results.find(({ result }) => result === 'skipped');
-  if (skipped) return notReady('ApplyIncomplete', `${skipped.id}: ${skipped.why}`, 'recoverable');
-  if (remaining && remaining.waves.length > 0)
-    return notReady(
-      'NotConverged',
-      `${remaining.waves[0]?.[0]?.id} differs again after it was applied`,
-      'recoverable',
-    );
-  const pending = plan.waves.flat().length;
-  if (pending > 0 && results.length === 0)
-    return notReady('ChangesPending', `${pending} changes wait to be applied`, 'recoverable');
-  return [
-    {
-      status: 'True',
-      reason: 'Converged',
-      message: `${plan.unchanged + results.length} resources are as declared`,
-    },
-    'none',
-  ];
-}
-
-function provenCondition(proof: readonly RuleVerdict[]): ConditionState {
-  const broken = proof.filter(({ verdict }) => verdict === 'broken');
-  const [worst] = broken;
-  if (worst) {
-    const finding = worst.findings.find(({ severity }) => severity === 'error');
-    const suffix = broken.length > 1 ? ` (and ${broken.length - 1} more rules)` : '';
-    return {
-      status: 'False',
-      reason: finding?.code ?? 'NotAllowed',
-      message: `${worst.rule}: ${finding?.message ?? 'it would not replicate'}${suffix}`,
-    };
-  }
-  const unknown = proof.find(({ verdict }) => verdict === 'unknown');
-  if (unknown)
-    return {
-      status: 'Unknown',
-      reason: 'Unreadable',
-      message: `${unknown.rule}: not everything could be read`,
-    };
-  if (proof.length === 0)
-    return { status: 'Unknown', reason: 'NoRules', message: 'there is no rule to prove' };
-  return {
-    status: 'True',
-    reason: 'AllRequestsAllowed',
-    message: `${proof.length} of ${proof.length} rules proven`,
   };
 }
 
@@ -303,10 +242,6 @@ export function afterAttribution(before: PairStatus, id: Id, lastChange: LastCha
   return { ...before, changes, conditions: { ...before.conditions, Drifted: { ...Drifted, message } } };
 }
 
-/** Whether it says that somebody else changed something, put back or not. */
-export const isDrift = ({ reason }: Condition): boolean =>
-  reason === 'Healed' || reason === 'ChangedElsewhere';
-
 /** What was still not put back is what it was, and by whom. */
 function toChangeSteps(plan: Outcome['plan'], previous: PairChange | undefined): ChangeStep[] {
   const previousSteps = previous?.cause === 'drift' && previous.result !== 'applied' ? previous.steps : [];
@@ -346,26 +281,5 @@ function toPairChange(
     cause,
     steps,
     result,
-  };
-}
-
-function verifiedCondition(results: readonly CanaryResult[]): ConditionState {
-  const failure = results.find(({ result }) => result === 'failed' || result === 'timeout');
-  if (failure) {
-    const reason = failure.result === 'failed' ? 'ReplicationFailed' : 'ReplicationSlow';
-    return {
-      status: 'False',
-      reason,
-      message: `${failure.pair}/${failure.rule}: ${failure.why ?? failure.result}`,
-    };
-  }
-  const replicated = results.filter(({ result }) => result === 'replicated');
-  if (replicated.length === 0)
-    return { status: 'Unknown', reason: 'Skipped', message: results[0]?.why ?? 'there is no rule to verify' };
-  const slowest = Math.max(...replicated.map(({ latencyMs = 0 }) => latencyMs));
-  return {
-    status: 'True',
-    reason: 'Replicated',
-    message: `${replicated.length} canaries arrived, the slowest after ${slowest} ms`,
   };
 }

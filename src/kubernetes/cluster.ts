@@ -6,11 +6,10 @@ import { valueAtPath } from '../spec/path.ts';
 import type { Problem } from '../spec/types.ts';
 import type { Clock } from '../util/clock.ts';
 import type { KubernetesApi } from './api.ts';
-import { createEventRecorder } from './event-recorder.ts';
-import { resourceEventsOf } from './events.ts';
+import { createEventRecorder, resourceEventsOf } from './events.ts';
 import type { CustomResource } from './resources.ts';
 import { type ResourceSource, watchResources } from './source.ts';
-import { createStatusWriter } from './status-writer.ts';
+import { createStatusWriter } from './status.ts';
 
 /** The cluster, as where specs are declared and where it is told how they fare. */
 export interface Cluster extends SpecWatcher {

@@ -1,5 +1,4 @@
-import { backoffMs } from '../util/backoff.ts';
-import { type Clock, sleep } from '../util/clock.ts';
+import { backoffMs, type Clock, sleep } from '../util/clock.ts';
 import type { KubernetesApi } from './api.ts';
 import { type CustomResource, collectionPathOf, type ResourceKind, toCustomResource } from './resources.ts';
 

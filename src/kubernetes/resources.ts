@@ -1,5 +1,4 @@
 import type { SpecFile } from '../spec/files.ts';
-import type { ResourceStatus } from './status.ts';
 
 export const API_GROUP = 'replikey.dev';
 export const API_VERSION = 'v1';
@@ -30,6 +29,25 @@ export interface CustomResource {
   labels: Record<string, string>;
   spec: unknown;
   status?: ResourceStatus;
+}
+
+/** What is written to the status of a resource. */
+export interface ResourceStatus {
+  /** The generation of the resource that this is about. */
+  observedGeneration?: number;
+  /** RFC 3339 */
+  lastSuccess?: string;
+  conditions?: ResourceCondition[];
+}
+
+export interface ResourceCondition {
+  type: string;
+  status: 'True' | 'False' | 'Unknown';
+  observedGeneration?: number;
+  /** RFC 3339 */
+  lastTransitionTime: string;
+  reason: string;
+  message: string;
 }
 
 /** Where resources of a kind are listed. */

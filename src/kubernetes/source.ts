@@ -1,19 +1,17 @@
-import { createDedupedLog } from '../controller/deduped-log.ts';
 import { hashSpecFiles, type SpecFiles, type SpecWatcher } from '../controller/spec-watcher.ts';
-import type { Log } from '../log.ts';
-import { withJitter } from '../util/backoff.ts';
+import { createDedupedLog, type Log } from '../log.ts';
 import { compareCodeUnits } from '../util/canonical-json.ts';
-import type { Clock } from '../util/clock.ts';
+import { type Clock, withJitter } from '../util/clock.ts';
 import type { KubernetesApi } from './api.ts';
 import { createReflector } from './reflector.ts';
 import {
   type CustomResource,
   RESOURCE_PLURALS,
   type ResourceKind,
+  type ResourceStatus,
   resourceFileNameOf,
   toSpecFile,
 } from './resources.ts';
-import type { ResourceStatus } from './status.ts';
 
 /** Custom resources, as if they were files. */
 export interface ResourceSource extends SpecWatcher {
@@ -101,7 +99,7 @@ export async function watchResources(options: ResourceSourceOptions): Promise<Re
     const files = resources.map(toSpecFile).sort((a, b) => compareCodeUnits(a.file, b.file));
     const changedFiles = [...updatedFiles];
     updatedFiles.clear();
-    const specFiles = { files, problems: [], mayMiss: isDispensable };
+    const specFiles = { files, problems: [], canSkip };
     const hash = hashSpecFiles(specFiles);
     if (hash !== lastHash) onChange(specFiles);
     lastHash = hash;
@@ -144,5 +142,5 @@ export async function watchResources(options: ResourceSourceOptions): Promise<Re
   };
 }
 
-/** The others go on without one that never was right; without Guardrails nothing does. */
-const isDispensable = (file: string): boolean => !file.startsWith('Guardrails/');
+/** A resource that was never valid does not stop the others. Without the Guardrails, none may be applied. */
+const canSkip = (file: string): boolean => !file.startsWith('Guardrails/');

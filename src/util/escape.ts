@@ -23,3 +23,15 @@ export const safeJson = (value: unknown, indent?: number): string =>
   );
 
 const UNSAFE_CHARACTERS = /[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]|#(?=#\[)/gu;
+
+/** Text that is nobody's markup, and steers nothing. */
+export const escapeHtml = (text: string): string =>
+  escapeUnprintable(text.replaceAll('\n', ' '))
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;');
+
+/** A word as a shell has to read it, to mean just that. */
+export const shellQuote = (word: string): string =>
+  /^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;

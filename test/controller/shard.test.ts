@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { shardOf } from '../../src/controller/shard.ts';
+import { shardOf } from '../../src/controller/leadership.ts';
 
 const buckets = Array.from({ length: 3_000 }, (_, index) => `acme-bucket-${index}`);
 

@@ -1,9 +1,8 @@
 import { existsSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { ControllerStatus } from '../../src/controller/controller.ts';
 import { type ControllerServer, startControllerServer } from '../../src/controller/server.ts';
-import type { PairStatus } from '../../src/controller/status.ts';
+import type { ControllerStatus, PairStatus } from '../../src/controller/status.ts';
 import { PAGE_CSP, renderStatusPage } from '../../src/controller/status-page/page.ts';
 
 const SINCE = '2026-01-01T00:00:00.000Z';

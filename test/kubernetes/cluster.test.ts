@@ -1,8 +1,11 @@
 import { DeleteBucketReplicationCommand } from '@aws-sdk/client-s3';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type Cluster, watchCluster } from '../../src/kubernetes/cluster.ts';
-import { collectionPathOf, type ResourceKind } from '../../src/kubernetes/resources.ts';
-import type { ResourceCondition } from '../../src/kubernetes/status.ts';
+import {
+  collectionPathOf,
+  type ResourceCondition,
+  type ResourceKind,
+} from '../../src/kubernetes/resources.ts';
 import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { RESYNC_INTERVAL_MS, testController } from '../support/test-controller.ts';
 import { NAMESPACE } from './api-server.ts';

@@ -2,8 +2,7 @@ import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
 import type { PairChange, PairStatus } from '../../src/controller/status.ts';
 import type { KubernetesApi } from '../../src/kubernetes/api.ts';
-import { createEventRecorder } from '../../src/kubernetes/event-recorder.ts';
-import { resourceEventsOf } from '../../src/kubernetes/events.ts';
+import { createEventRecorder, resourceEventsOf } from '../../src/kubernetes/events.ts';
 import type { CustomResource } from '../../src/kubernetes/resources.ts';
 import { fakeClock } from '../support/fake-clock.ts';
 

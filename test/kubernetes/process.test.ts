@@ -2,8 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { DeleteBucketReplicationCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { KubernetesApi } from '../../src/kubernetes/api.ts';
-import { collectionPathOf } from '../../src/kubernetes/resources.ts';
-import type { ResourceCondition } from '../../src/kubernetes/status.ts';
+import { collectionPathOf, type ResourceCondition } from '../../src/kubernetes/resources.ts';
 import { runCli } from '../support/cli.ts';
 import {
   type ControllerProcess,

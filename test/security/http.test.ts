@@ -6,10 +6,10 @@ import path from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import {
   jsonResponse,
-  plainTextResponse,
   type RouteHandler,
   type ServerLimits,
   startControllerServer,
+  textResponse,
 } from '../../src/controller/server.ts';
 import { startSandbox } from '../../src/sandbox/server.ts';
 
@@ -20,7 +20,7 @@ afterEach(async () => {
 
 const ROUTES = new Map<string, RouteHandler>([
   ['/status', () => jsonResponse(200, { fine: true })],
-  ['/long', () => plainTextResponse(200, 'a'.repeat(64 * 1024 * 1024))],
+  ['/long', () => textResponse(200, 'a'.repeat(64 * 1024 * 1024))],
   [
     '/broken',
     () => {

@@ -1,7 +1,7 @@
 import type { Plan } from '../../core/resource.ts';
 import { EXIT, UserError } from '../../errors.ts';
 import { planDocumentSchema } from '../../report/plan-schema.ts';
-import { readJson } from '../../util/read-json.ts';
+import { readJson } from '../../util/files.ts';
 import type { Io } from '../io.ts';
 import type { ApplyCommandOptions } from '../options.ts';
 import { runOnce } from './reconcile.ts';

@@ -17,7 +17,7 @@ import { createPaint } from '../../report/style.ts';
 import { isSnapshot } from '../../snapshot/snapshot.ts';
 import type { Specs } from '../../spec/types.ts';
 import { safeJson } from '../../util/escape.ts';
-import { readJson } from '../../util/read-json.ts';
+import { readJson } from '../../util/files.ts';
 import type { Io } from '../io.ts';
 import { loadSelectedSpecs } from '../load-specs.ts';
 import type { DoctorOptions } from '../options.ts';

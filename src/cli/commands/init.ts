@@ -11,9 +11,8 @@ import {
   type StarterQuestion,
   type StarterSpec,
 } from '../../spec/starter-spec.ts';
-import { escapeUnprintable } from '../../util/escape.ts';
-import { shellQuote } from '../../util/shell-quote.ts';
-import { writeNewFile } from '../../util/write-new-file.ts';
+import { escapeUnprintable, shellQuote } from '../../util/escape.ts';
+import { writeNewFile } from '../../util/files.ts';
 import type { Io } from '../io.ts';
 import type { InitOptions } from '../options.ts';
 

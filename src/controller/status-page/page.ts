@@ -1,17 +1,15 @@
 import { createHash } from 'node:crypto';
 import { valueText } from '../../report/change-text.ts';
-import { escapeUnprintable } from '../../util/escape.ts';
+import { escapeHtml, escapeUnprintable } from '../../util/escape.ts';
 import { formatPointer } from '../../util/json-pointer.ts';
-import type { ControllerStatus } from '../controller.ts';
+import type { Condition, ConditionType } from '../conditions.ts';
 import {
   type ChangeStep,
-  type Condition,
-  type ConditionType,
+  type ControllerStatus,
   formatLastChange,
   type PairChange,
   type PairStatus,
 } from '../status.ts';
-import { escapeHtml } from './html.ts';
 import { renderTopology } from './topology.ts';
 
 /** The status page: one document without scripts or anything from elsewhere, read by keyboard as well as by mouse. */

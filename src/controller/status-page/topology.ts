@@ -1,5 +1,5 @@
+import { escapeHtml } from '../../util/escape.ts';
 import type { PairStatus } from '../status.ts';
-import { escapeHtml } from './html.ts';
 
 const SVG_WIDTH = 900;
 const BOX = { width: 240, height: 46, gap: 22 };
