@@ -1,6 +1,7 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import { Document, visit, type YAMLMap } from 'yaml';
 import { escapeReferences } from '../spec/interpolate.ts';
+import { declarationFromS3, isV1Rule } from '../spec/rule-fields.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
 import { type DiscoveredBucket, type DiscoveredReplication, destinationBucketName } from './types.ts';
 
@@ -68,7 +69,7 @@ function renderDocument(
           : {}),
       },
       role: { arn: roleArn },
-      rules: rules.map(renderRule),
+      rules: rules.map(declarationFromS3),
     },
   });
   // What exists refers to no variables, whatever its prefixes look like.
@@ -111,31 +112,6 @@ function renderSide({ name, region, encryption }: DiscoveredBucket, arn: string 
   };
 }
 
-function renderRule(rule: ReplicationRule) {
-  const { Filter: filter, Destination: destination } = rule;
-  const prefix = filter?.And?.Prefix ?? filter?.Prefix ?? rule.Prefix ?? '';
-  const tags = filter?.And?.Tags ?? (filter?.Tag ? [filter.Tag] : []);
-  const isV1 = filter === undefined;
-  return {
-    id: rule.ID,
-    ...(tags.length === 0
-      ? { prefix }
-      : { filter: { prefix, tags: Object.fromEntries(tags.map(({ Key, Value }) => [Key, Value])) } }),
-    ...(rule.Status === 'Enabled' ? {} : { enabled: false }),
-    ...(rule.Priority === undefined ? {} : { priority: rule.Priority }),
-    // The old form replicates delete markers without saying so.
-    ...(isV1 || rule.DeleteMarkerReplication?.Status === 'Enabled' ? { deleteMarkerReplication: true } : {}),
-    ...(destination?.ReplicationTime?.Status === 'Enabled' ? { replicationTimeControl: true } : {}),
-    ...(destination?.Metrics?.Status === 'Enabled' ? {} : { metrics: false }),
-    ...(rule.SourceSelectionCriteria?.SseKmsEncryptedObjects?.Status === 'Enabled'
-      ? {}
-      : { sseKmsEncryptedObjects: false }),
-    ...(rule.SourceSelectionCriteria?.ReplicaModifications?.Status === 'Enabled'
-      ? { replicaModifications: true }
-      : {}),
-  };
-}
-
 /** What a reader should know, and what a reconcile would change, or cannot express. */
 function warningsOf(
   { source, roleArn, rules: allRules }: DiscoveredReplication,
@@ -164,7 +140,7 @@ function warningsOf(
     ],
     [!source.versioningEnabled, `versioning of ${source.name} is not enabled`],
     [
-      rules.some((rule) => rule.Filter === undefined),
+      rules.some(isV1Rule),
       'rules of the old form (V1), written here in the new one; a reconcile rewrites them, and they go on replicating delete markers',
     ],
     [otherBuckets.length > 0, `the role serves ${otherBuckets.join(', ')} too`],

@@ -25,11 +25,12 @@ import {
   roleArnOrRef,
 } from '../policy/replication-policies.ts';
 import { toSidName } from '../policy/statements.ts';
+import { isV1Rule, MAX_RULE_PRIORITY } from '../spec/rule-fields.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
 import { omitUndefined, toSortedSet } from '../util/canonical-json.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
 import { ignoreErrors } from './helpers.ts';
-import { fromS3Rule, isV1Rule, type RuleSpec, toS3Rule } from './replication-rule.ts';
+import { fromS3Rule, type RuleSpec, selectsMore, toRuleSpec, toS3Rule } from './replication-rule.ts';
 import { bucketTransientErrors } from './transient-errors.ts';
 
 /** The one replication configuration of a source bucket: one role, and the rules of all specs that share the bucket. */
@@ -318,38 +319,20 @@ export const s3Replication: Kind<S3Replication> = {
 const EXISTING_OBJECTS_CAVEAT =
   'S3 replicates what is written from then on: objects that are there already need S3 Batch Replication';
 
-/** Whether a rule replicates objects that it, as it was, did not replicate, or not to this bucket. */
-function selectsMore(rule: RuleSpec, previous: RuleSpec | undefined): boolean {
-  if (rule.status === 'Disabled') return false;
-  return (
-    previous?.status !== 'Enabled' ||
-    rule.destination !== previous.destination ||
-    !rule.prefix.startsWith(previous.prefix) ||
-    Object.entries(previous.tags).some(([key, value]) => rule.tags[key] !== value) ||
-    (rule.sseKmsEncryptedObjects && !previous.sseKmsEncryptedObjects)
-  );
-}
-
 function desiredRulesOf(pair: BucketReplication): [string, RuleSpec][] {
-  return pair.rules.map((rule) => [
-    rule.id ?? toRuleId(pair.name, rule.name),
-    omitUndefined({
-      status: rule.enabled ? 'Enabled' : 'Disabled',
-      priority: rule.priority,
-      prefix: rule.prefix,
-      tags: rule.tags,
-      deleteMarkerReplication: rule.deleteMarkerReplication,
-      sseKmsEncryptedObjects: rule.sseKmsEncryptedObjects,
-      replicaModifications: rule.replicaModifications,
-      destination: bucketArn(pair.destination.bucket, pair.destination.region),
-      // S3 refuses a replica key without the selection, and the selection without a key.
-      replicaKmsKeyId: rule.sseKmsEncryptedObjects ? keyArnOrRef(pair.destination) : undefined,
-      storageClass: pair.destination.storageClass,
-      account: overridesOwner(pair) ? pair.destination.accountId : undefined,
-      owner: overridesOwner(pair) ? 'Destination' : undefined,
-      replicationTimeControl: rule.replicationTimeControl,
-      metrics: rule.metrics,
-    }) as RuleSpec,
+  return pair.rules.map(({ name, id, ...rule }) => [
+    id ?? toRuleId(pair.name, name),
+    toRuleSpec(
+      rule,
+      omitUndefined({
+        destination: bucketArn(pair.destination.bucket, pair.destination.region),
+        // S3 refuses a replica key without the selection, and the selection without a key.
+        replicaKmsKeyId: rule.sseKmsEncryptedObjects ? keyArnOrRef(pair.destination) : undefined,
+        storageClass: pair.destination.storageClass,
+        account: overridesOwner(pair) ? pair.destination.accountId : undefined,
+        owner: overridesOwner(pair) ? 'Destination' : undefined,
+      }),
+    ),
   ]);
 }
 
@@ -411,9 +394,6 @@ function upgradeV1Rules(
     };
   });
 }
-
-/** The largest that S3 takes. */
-const MAX_RULE_PRIORITY = 2_147_483_647;
 
 /** Take the priority above all others, or the highest that is free where S3's end there. */
 function allocatePriority(usedPriorities: Set<number>): number {

@@ -3,17 +3,9 @@ import { expandBidirectional } from './bidirectional.ts';
 import { positionsByPath } from './document.ts';
 import { mergeSharedSettings } from './merge-shared.ts';
 import { awsPartitionOf, defaultRoleName, KEY_ID_FORMAT } from './patterns.ts';
-import type { KeyDeclaration, ReplicationDocument, RuleDeclaration } from './schema.ts';
-import type {
-  Account,
-  BucketReplication,
-  KeyChoice,
-  KeySettings,
-  RoleChoice,
-  Rule,
-  Side,
-  Specs,
-} from './types.ts';
+import { prefixOfDeclaration, type RuleDeclaration, resolveRule } from './rule-fields.ts';
+import type { KeyDeclaration, ReplicationDocument } from './schema.ts';
+import type { Account, BucketReplication, KeyChoice, KeySettings, RoleChoice, Side, Specs } from './types.ts';
 import type { CheckedAccount, CheckedDocument, CheckedReplication } from './validate.ts';
 
 /** From what was written to what the program uses: shorthand undone, every default filled in. */
@@ -128,28 +120,12 @@ export function toLongForm(
   return omitUndefined(key);
 }
 
-function resolveRule(declaration: RuleDeclaration, name: string): Rule {
-  return {
-    name,
-    enabled: declaration.enabled,
-    prefix: declaration.prefix ?? declaration.filter?.prefix ?? '',
-    tags: declaration.filter?.tags ?? {},
-    ...(declaration.id === undefined ? {} : { id: declaration.id }),
-    ...(declaration.priority === undefined ? {} : { priority: declaration.priority }),
-    deleteMarkerReplication: declaration.deleteMarkerReplication,
-    replicationTimeControl: declaration.replicationTimeControl,
-    metrics: declaration.metrics,
-    sseKmsEncryptedObjects: declaration.sseKmsEncryptedObjects,
-    replicaModifications: declaration.replicaModifications,
-  };
-}
-
 /** A rule without a name is called after its prefix: `Tax/2026/` is `tax-2026`, no prefix is `all`. */
 export function ruleNamesOf(rules: readonly RuleDeclaration[]): string[] {
   const usedNames = new Set(rules.flatMap((rule) => rule.name ?? []));
   return rules.map((rule) => {
     if (rule.name !== undefined) return rule.name;
-    const prefix = rule.prefix ?? rule.filter?.prefix ?? '';
+    const prefix = prefixOfDeclaration(rule);
     const slug = prefix
       .toLowerCase()
       .replace(/[^a-z0-9]+/g, '-')

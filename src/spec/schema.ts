@@ -1,50 +1,13 @@
 import * as z from 'zod';
 import { partialShape } from './partial-schema.ts';
 import * as patterns from './patterns.ts';
+import { ruleShape } from './rule-fields.ts';
+import { integerSchema, nameSchema, textMapSchema, textSchema } from './schema-builders.ts';
 
 /**
  * What a person may write. The one source of the types, of validation and of the JSON Schema; `resolve.ts` turns it
  * into what the program uses.
  */
-
-const textSchema = (
-  check: patterns.TextCheck,
-  description?: string,
-  metadata: Record<string, unknown> = {},
-) =>
-  z
-    .string()
-    .superRefine((value, context) => {
-      const reason = check(value);
-      if (reason) context.addIssue({ code: 'custom', message: reason });
-    })
-    .meta({
-      ...(description === undefined ? {} : { description }),
-      ...metadata,
-      // Editors say this instead of showing the pattern: the words for a text that no pattern takes.
-      ...(metadata.pattern === undefined ? {} : { patternErrorMessage: check(' ') }),
-    });
-
-/** A mapping from names to texts, both checked. */
-const textMapSchema = (checkKey: patterns.TextCheck, checkValue: patterns.TextCheck, description: string) =>
-  z.record(textSchema(checkKey), textSchema(checkValue)).meta({ description });
-
-const nameSchema = (description: string) =>
-  textSchema(patterns.checkDnsLabel, description, {
-    pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$',
-    examples: ['tax'],
-  });
-
-/** A whole number in a range, in words where it is none. */
-function integerSchema(minimum: number, maximum: number, description: string) {
-  return z
-    .number()
-    .superRefine((value, context) => {
-      if (Number.isInteger(value) && value >= minimum && value <= maximum) return;
-      context.addIssue({ code: 'custom', message: `it is a whole number from ${minimum} to ${maximum}` });
-    })
-    .meta({ description, type: 'integer', minimum, maximum });
-}
 
 const keyReferenceSchema = textSchema(
   patterns.checkKeyReference,
@@ -143,64 +106,8 @@ const storageClassSchema = z
   ])
   .describe('Storage class of the replicas; absent: that of the source.');
 
-const prefixSchema = textSchema(
-  patterns.checkKeyPrefix,
-  'Only objects whose key begins with this, literally; "" is every object.',
-  {
-    examples: ['Tax/'],
-  },
-).optional();
-
-const MAX_PRIORITY = 2_147_483_647;
-
 const ruleSchema = z
-  .strictObject({
-    name: nameSchema('Name of the rule in its id; absent: made from the prefix.').optional(),
-    id: textSchema(
-      patterns.checkRuleId,
-      'ID of a rule that S3 has already, which is ours from then on; absent: replikey/ with the names of spec and rule.',
-    ).optional(),
-    prefix: prefixSchema,
-    filter: z
-      .strictObject({
-        prefix: prefixSchema,
-        tags: textMapSchema(
-          patterns.checkTagKey,
-          patterns.checkTagValue,
-          'Tags that an object must all have, at most 10.',
-        ).optional(),
-      })
-      .describe('The long form of prefix, with tags.')
-      .optional(),
-    enabled: z.boolean().describe('Whether the rule replicates; false is the way to pause it.').default(true),
-    priority: integerSchema(
-      0,
-      MAX_PRIORITY,
-      'The higher number wins among rules to the same destination; absent: allotted, and then kept.',
-    ).optional(),
-    deleteMarkerReplication: z
-      .boolean()
-      .describe('Whether delete markers are replicated; not with tags.')
-      .default(false),
-    replicationTimeControl: z
-      .boolean()
-      .describe('S3 Replication Time Control: 15 minutes, at a price; needs metrics.')
-      .default(false),
-    metrics: z
-      .boolean()
-      .describe('Replication metrics and failure events: without them a failure is silent.')
-      .default(true),
-    sseKmsEncryptedObjects: z
-      .boolean()
-      .describe('Whether objects under KMS keys are replicated; S3 passes over them otherwise.')
-      .default(true),
-    replicaModifications: z
-      .boolean()
-      .describe(
-        'Whether changes of tags and ACLs on replicas are synced back; asks for rules in both directions.',
-      )
-      .default(false),
-  })
+  .strictObject(ruleShape)
   .meta({ description: 'Which objects are replicated, and how.', ...exactlyOneOf('prefix', 'filter') });
 
 const apiVersionSchema = z
@@ -452,5 +359,4 @@ export type GuardrailsDocument = z.output<typeof guardrailsSchema>;
 export type DefaultsDocument = z.output<typeof defaultsSchema>;
 export type VariablesDocument = z.output<typeof variablesSchema>;
 export type VariableDeclaration = z.output<typeof variableDeclarationSchema>;
-export type RuleDeclaration = z.output<typeof ruleSchema>;
 export type KeyDeclaration = z.output<typeof keySchema> | z.output<typeof sourceKeySchema>;

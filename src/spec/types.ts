@@ -1,3 +1,7 @@
+import type { Rule } from './rule-fields.ts';
+
+export type { Rule };
+
 /** Where something stands in the YAML; line and column count from 1. */
 export interface Position {
   file: string;
@@ -106,24 +110,6 @@ export interface RoleSettings {
   path?: string;
   permissionsBoundary?: string;
   tags?: Record<string, string>;
-}
-
-export interface Rule {
-  name: string;
-  /** ID of a rule that was there before; absent: made from the names. */
-  id?: string;
-  enabled: boolean;
-  /** `''` for every key. */
-  prefix: string;
-  /** Tags that an object must all have. */
-  tags: Record<string, string>;
-  /** Declared priority; rules without one are given a stable, unique one. The higher number wins. */
-  priority?: number;
-  deleteMarkerReplication: boolean;
-  replicationTimeControl: boolean;
-  metrics: boolean;
-  sseKmsEncryptedObjects: boolean;
-  replicaModifications: boolean;
 }
 
 /** A resolved `kind: Account`. */

@@ -1,7 +1,8 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { fromS3Rule, isV1Rule, type RuleSpec, toS3Rule } from '../../src/kinds/replication-rule.ts';
+import { fromS3Rule, type RuleSpec, toS3Rule } from '../../src/kinds/replication-rule.ts';
+import { isV1Rule } from '../../src/spec/rule-fields.ts';
 import { canonicalJson } from '../../src/util/canonical-json.ts';
 
 const KEY = 'arn:aws:kms:us-west-2:111122223333:key/11111111-2222-3333-4444-555555555555';

@@ -1,7 +1,7 @@
 import { positionOf } from '../document.ts';
 import type { Path } from '../path.ts';
 import { ruleNamesOf } from '../resolve.ts';
-import type { RuleDeclaration } from '../schema.ts';
+import type { RuleDeclaration } from '../rule-fields.ts';
 import { formatPosition } from '../source-file.ts';
 import type { CheckedReplication } from '../validate.ts';
 import type { CheckFailure, PairCheck } from './types.ts';

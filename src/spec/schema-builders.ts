@@ -1,0 +1,46 @@
+import * as z from 'zod';
+import * as patterns from './patterns.ts';
+
+/** A text that a check accepts, or rejects with its reason. */
+export const textSchema = (
+  check: patterns.TextCheck,
+  description?: string,
+  metadata: Record<string, unknown> = {},
+) =>
+  z
+    .string()
+    .superRefine((value, context) => {
+      const reason = check(value);
+      if (reason) context.addIssue({ code: 'custom', message: reason });
+    })
+    .meta({
+      ...(description === undefined ? {} : { description }),
+      ...metadata,
+      // Editors say this instead of showing the pattern: the words for a text that no pattern takes.
+      ...(metadata.pattern === undefined ? {} : { patternErrorMessage: check(' ') }),
+    });
+
+/** A mapping from names to texts, both checked. */
+export const textMapSchema = (
+  checkKey: patterns.TextCheck,
+  checkValue: patterns.TextCheck,
+  description: string,
+) => z.record(textSchema(checkKey), textSchema(checkValue)).meta({ description });
+
+/** A name that is a DNS label. */
+export const nameSchema = (description: string) =>
+  textSchema(patterns.checkDnsLabel, description, {
+    pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$',
+    examples: ['tax'],
+  });
+
+/** A whole number in a range, in words where it is none. */
+export function integerSchema(minimum: number, maximum: number, description: string) {
+  return z
+    .number()
+    .superRefine((value, context) => {
+      if (Number.isInteger(value) && value >= minimum && value <= maximum) return;
+      context.addIssue({ code: 'custom', message: `it is a whole number from ${minimum} to ${maximum}` });
+    })
+    .meta({ description, type: 'integer', minimum, maximum });
+}
