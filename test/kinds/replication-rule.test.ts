@@ -1,25 +1,18 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { fromS3Rule, type RuleSpec, toS3Rule } from '../../src/kinds/replication-rule.ts';
+import { fromS3Rule, type RuleSpec, toRuleSpec, toS3Rule } from '../../src/kinds/replication-rule.ts';
 import { isV1Rule } from '../../src/spec/rule-fields.ts';
 import { canonicalJson } from '../../src/util/canonical-json.ts';
+import { testRule } from '../support/pair.ts';
 
 const KEY = 'arn:aws:kms:us-west-2:111122223333:key/11111111-2222-3333-4444-555555555555';
 const BUCKET = 'arn:aws:s3:::acme-tax-replica';
 
+const { name: _, ...defaultSettings } = testRule();
 const aRule = (more: Partial<RuleSpec> = {}): RuleSpec => ({
-  status: 'Enabled',
+  ...toRuleSpec(defaultSettings, { destination: BUCKET, replicaKmsKeyId: KEY }),
   priority: 1,
-  prefix: 'Tax/',
-  tags: {},
-  deleteMarkerReplication: false,
-  sseKmsEncryptedObjects: true,
-  replicaModifications: false,
-  destination: BUCKET,
-  replicaKmsKeyId: KEY,
-  replicationTimeControl: false,
-  metrics: true,
   ...more,
 });
 const fromS3 = (more: Partial<ReplicationRule> = {}): ReplicationRule => ({

@@ -1,3 +1,5 @@
+import * as z from 'zod';
+import { resolveRule, ruleShape } from '../../src/spec/rule-fields.ts';
 import type { BucketReplication, Rule, Side } from '../../src/spec/types.ts';
 
 type PairOverrides = Partial<Omit<BucketReplication, 'source' | 'destination' | 'rules'>> & {
@@ -40,15 +42,8 @@ export function testPair({ source, destination, rules, ...rest }: PairOverrides 
   };
 }
 
+/** A rule with the defaults of the schema. */
 export const testRule = (rule: Partial<Rule> = {}): Rule => ({
-  name: 'tax',
-  enabled: true,
-  prefix: 'Tax/',
-  tags: {},
-  deleteMarkerReplication: false,
-  replicationTimeControl: false,
-  metrics: true,
-  sseKmsEncryptedObjects: true,
-  replicaModifications: false,
+  ...resolveRule(z.strictObject(ruleShape).parse({ prefix: 'Tax/' }), 'tax'),
   ...rule,
 });
