@@ -5,7 +5,7 @@ import { readRequestBytes } from './protocol/body.ts';
 import type { Store } from './store.ts';
 
 /**
- * What AWS has no API for, under /_sandbox/ as JSON: the knobs (GET, PUT), the request log (GET, DELETE), and why an
+ * The control API under /_sandbox/, in JSON: the fault settings (GET, PUT), the request log (GET, DELETE), and why an
  * object replicated or not (GET /_sandbox/replication?bucket=…&key=…).
  */
 export async function handleAdminRequest(
@@ -55,7 +55,7 @@ export async function handleAdminRequest(
   }
 }
 
-/** Undefined where it is not JSON, which no knob is. */
+/** Returns undefined when the text is not JSON: no fault settings are. */
 function parseJsonOrUndefined(text: string): unknown {
   try {
     return JSON.parse(text);

@@ -1,6 +1,6 @@
 import { evaluate } from '../iam/evaluate.ts';
 import type { AccessRequest, Decision, NamedPolicy, Policies, Policy } from '../iam/types.ts';
-import type { AccountState, RoleState } from './state.ts';
+import type { AccountState, BucketState, KeyState, RoleState } from './state.ts';
 import type { Store } from './store.ts';
 import { findRole, managedPolicyDocumentOf, replaceIdsWithRoleArns } from './stored-policies.ts';
 
@@ -61,6 +61,35 @@ export const toNamedPolicy = (store: Store, name: string, text: string): NamedPo
   name,
   policy: JSON.parse(replaceIdsWithRoleArns(store, text)) as Policy,
 });
+
+/** The policy of a bucket as the resource policy of a request; nothing where it has none. */
+export const bucketPolicyOf = (
+  store: Store,
+  { name, policy }: BucketState,
+): { resourcePolicy?: NamedPolicy } =>
+  policy === undefined ? {} : { resourcePolicy: toNamedPolicy(store, `bucket policy of ${name}`, policy) };
+
+export const keyPolicyOf = (store: Store, { arn, policy }: KeyState): NamedPolicy =>
+  toNamedPolicy(store, `key policy of ${arn}`, policy);
+
+/** A resource policy that leaves the decision to the identity policies of an account. */
+export const accountPolicyOf = (account: string): NamedPolicy => ({
+  name: ACCOUNT_POLICY_NAME,
+  policy: { Statement: { Effect: 'Allow', Principal: { AWS: account }, Action: '*', Resource: '*' } },
+});
+
+export const ACCOUNT_POLICY_NAME = 'the account';
+
+/** The message of IAM, KMS and STS for a request that policies do not allow. */
+export function formatAccessDenied(
+  principal: string,
+  action: string,
+  resource: string,
+  reason?: string,
+): string {
+  const reasonClause = reason === undefined ? '' : ` because ${reason}`;
+  return `User: ${principal} is not authorized to perform: ${action} on resource: ${resource}${reasonClause}`;
+}
 
 function roleOfPrincipal(store: Store, principal: string, now: number): RoleState | undefined {
   const [, account, name] = /^arn:[^:]+:sts::(\d{12}):assumed-role\/([^/]+)\//.exec(principal) ?? [];

@@ -36,3 +36,16 @@ export function toAwsError(error: unknown): AwsError {
     `We encountered an internal error. Please try again. (${detail})`,
   );
 }
+
+/** The error of IAM, STS and KMS for a value that the model of an operation does not allow. */
+export const constraintError = (
+  code: 'ValidationError' | 'ValidationException',
+  value: unknown,
+  member: string,
+  constraint: string,
+): AwsError =>
+  new AwsError(
+    400,
+    code,
+    `1 validation error detected: Value '${value}' at '${member}' failed to satisfy constraint: ${constraint}`,
+  );

@@ -1,10 +1,12 @@
+import type { AccessRequest, Decision, NamedPolicy } from '../iam/types.ts';
+import { authorize } from './authorize.ts';
 import type { EventLog } from './cloudtrail/event-log.ts';
 import type { FaultSettings } from './faults.ts';
-import type { KeyService } from './kms/key-service.ts';
+import type { KeyService } from './kms/keys.ts';
 import type { Caller } from './parse-request.ts';
 import type { ServiceName } from './protocol/operations.ts';
 import type { Replicator } from './s3/replicator.ts';
-import type { SessionState } from './state.ts';
+import type { AccountState, SessionState } from './state.ts';
 import type { Store } from './store.ts';
 
 /** One request, decoded: what a handler gets beside its input. */
@@ -33,6 +35,23 @@ export type Handler<I = any, O = any> = (call: Call, input: I) => O | Promise<O>
 
 /** Handlers of a service by operation name (`PutBucketReplication`). What is not in the table answers 501. */
 export type Handlers = Record<string, Handler>;
+
+export const callerAccountOf = ({ store, caller }: Call): AccountState => store.account(caller.account);
+
+/** Marks the caller's account as changed, and returns the output of the operation that changed it. */
+export function markAccountChanged<T>(call: Call, output: T): T {
+  call.store.markChanged(callerAccountOf(call));
+  return output;
+}
+
+/** Decides whether the caller may do something to a resource; the resource belongs to its own account by default. */
+export const authorizeCaller = (
+  { store, caller, now }: Call,
+  request: Omit<AccessRequest, 'principal' | 'resourceAccount'> & {
+    resourceAccount?: string;
+    resourcePolicy?: NamedPolicy;
+  },
+): Decision => authorize(store, { resourceAccount: caller.account, ...request, principal: caller.arn }, now);
 
 /** One page of a list, and the marker of the next. */
 export function pageOf<T>(

@@ -38,7 +38,7 @@ const faultSettingsSchema = z.strictObject({
 export type FaultSettings = z.output<typeof faultSettingsSchema>;
 export type InjectedFault = z.output<typeof faultSchema>;
 
-/** Some of the knobs, as somebody sent them. */
+/** Some of the fault settings, as a client sends them. */
 export const partialFaultSettingsSchema = faultSettingsSchema.partial();
 
 export const defaultFaultSettings = (): FaultSettings => ({

@@ -5,23 +5,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { disallowedHost, disallowedHostMessage, isLoopback } from '../util/host-check.ts';
 import { createRequestLog, handleAdminRequest, type RequestEntry, type RequestLog } from './admin-api.ts';
 import { AwsError, toAwsError } from './aws-error.ts';
-import type { Call, Handlers } from './call.ts';
+import type { Call } from './call.ts';
 import { createEventLog } from './cloudtrail/event-log.ts';
-import { cloudTrailHandlers } from './cloudtrail/handlers.ts';
 import { createFaultPicker, defaultFaultSettings, type FaultSettings } from './faults.ts';
 import { createFolderStore } from './folder-store.ts';
-import { iamHandlers } from './iam/handlers.ts';
-import { kmsHandlers } from './kms/handlers.ts';
-import { createKeyService } from './kms/key-service.ts';
+import { serviceHandlers } from './handlers.ts';
+import { createKeyService } from './kms/keys.ts';
 import { parseRequest } from './parse-request.ts';
 import { encodeJson, encodeJsonError } from './protocol/json.ts';
 import type { SdkOperation, ServiceName } from './protocol/operations.ts';
 import { encodeQuery, encodeQueryError } from './protocol/query.ts';
 import { type EncodedResponse, encodeRest, encodeRestError, HOST_ID } from './protocol/rest-xml.ts';
-import { s3Handlers } from './s3/handlers.ts';
 import { createReplicator } from './s3/replicator.ts';
 import { createMemoryStore, type Store } from './store.ts';
-import { stsHandlers } from './sts.ts';
 
 export interface SandboxOptions {
   /** Address to listen on; default 127.0.0.1. */
@@ -53,14 +49,6 @@ export interface Sandbox {
 
 /** Buckets and services by the names that they have at AWS: nobody else can point those anywhere. */
 const AWS_HOSTNAMES = /\.amazonaws\.com(?:\.cn)?$/;
-
-const SERVICE_HANDLERS: Record<ServiceName, Handlers> = {
-  s3: s3Handlers,
-  iam: iamHandlers,
-  kms: kmsHandlers,
-  sts: stsHandlers,
-  cloudtrail: cloudTrailHandlers,
-};
 
 /**
  * Start an AWS of one's own: S3, IAM, STS and KMS over HTTP, as any AWS client speaks them.
@@ -118,7 +106,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       if (parsedRequest.refusal) throw parsedRequest.refusal;
       if (typeof fault === 'object')
         throw new AwsError(fault.status, fault.code, fault.message ?? fault.code);
-      const handler = SERVICE_HANDLERS[service][parsedRequest.name];
+      const handler = serviceHandlers[service][parsedRequest.name];
       if (!operation || !handler) {
         throw new AwsError(
           501,

@@ -65,7 +65,7 @@ export interface RoleState {
   inline: Map<string, string>;
   /** ARNs of attached managed policies. */
   attached: string[];
-  /** Until this time (ms since the epoch) nobody sees the role yet: the propagation knob. */
+  /** The time (ms since the epoch) from which requests see the role: fault setting `rolePropagationMs`. */
   visibleFrom: number;
 }
 

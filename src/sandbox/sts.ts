@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { authorize, toNamedPolicy } from './authorize.ts';
-import { AwsError } from './aws-error.ts';
-import type { Handlers } from './call.ts';
+import { formatAccessDenied, toNamedPolicy } from './authorize.ts';
+import { AwsError, constraintError } from './aws-error.ts';
+import { authorizeCaller, type Handlers } from './call.ts';
 import { findRole } from './stored-policies.ts';
 
 /** The API of STS (Query). */
@@ -16,10 +16,11 @@ export const stsHandlers: Handlers = {
     const arn: string = input.RoleArn;
     const sessionName: string = input.RoleSessionName;
     if (!/^[\w+=,.@-]*$/.test(sessionName)) {
-      throw new AwsError(
-        400,
+      throw constraintError(
         'ValidationError',
-        `1 validation error detected: Value '${sessionName}' at 'roleSessionName' failed to satisfy constraint: Member must satisfy regular expression pattern: [\\w+=,.@-]*`,
+        sessionName,
+        'roleSessionName',
+        'Member must satisfy regular expression pattern: [\\w+=,.@-]*',
       );
     }
     if (!/^arn:[^:]+:iam::\d{12}:role\/.+$/.test(arn))
@@ -45,23 +46,14 @@ export const stsHandlers: Handlers = {
     const account = arn.split(':')[4] ?? '';
     const isAllowed =
       role &&
-      authorize(
-        call.store,
-        {
-          principal: call.caller.arn,
-          action: 'sts:AssumeRole',
-          resource: arn,
-          resourceAccount: account,
-          resourcePolicy: toNamedPolicy(call.store, `trust policy of ${role.name}`, role.trust),
-        },
-        call.now,
-      ).allowed;
+      authorizeCaller(call, {
+        action: 'sts:AssumeRole',
+        resource: arn,
+        resourceAccount: account,
+        resourcePolicy: toNamedPolicy(call.store, `trust policy of ${role.name}`, role.trust),
+      }).allowed;
     if (!role || !isAllowed) {
-      throw new AwsError(
-        403,
-        'AccessDenied',
-        `User: ${call.caller.arn} is not authorized to perform: sts:AssumeRole on resource: ${arn}`,
-      );
+      throw new AwsError(403, 'AccessDenied', formatAccessDenied(call.caller.arn, 'sts:AssumeRole', arn));
     }
     const duration: number = input.DurationSeconds ?? 3600;
     const accessKeyId = `ASIA${randomBytes(8).toString('hex').toUpperCase()}`;

@@ -1,20 +1,16 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import { cloudTrailHandlers } from '../../src/sandbox/cloudtrail/handlers.ts';
 import { defaultFaultSettings } from '../../src/sandbox/faults.ts';
-import { iamHandlers } from '../../src/sandbox/iam/handlers.ts';
-import { kmsHandlers } from '../../src/sandbox/kms/handlers.ts';
-import { s3Handlers } from '../../src/sandbox/s3/handlers.ts';
-import { stsHandlers } from '../../src/sandbox/sts.ts';
+import { serviceHandlers } from '../../src/sandbox/handlers.ts';
 
 const docs = await readFile('docs/sandbox.md', 'utf8');
 
 test.each([
-  ['S3', s3Handlers],
-  ['IAM', iamHandlers],
-  ['KMS', kmsHandlers],
-  ['STS', stsHandlers],
-  ['CloudTrail', cloudTrailHandlers],
+  ['S3', serviceHandlers.s3],
+  ['IAM', serviceHandlers.iam],
+  ['KMS', serviceHandlers.kms],
+  ['STS', serviceHandlers.sts],
+  ['CloudTrail', serviceHandlers.cloudtrail],
 ])('the documentation lists what the sandbox speaks of %s', (service, handlers) => {
   const [, list = ''] = new RegExp(`^\\*\\*${service}\\*\\*: ([^.]*)\\.(?: |$)`, 'm').exec(docs) ?? [];
   expect(list.split(/,\s+/)).toEqual(Object.keys(handlers).sort());

@@ -1,7 +1,6 @@
 import type { Event, LookupEventsRequest, LookupEventsResponse } from '@aws-sdk/client-cloudtrail';
-import { authorize } from '../authorize.ts';
 import { AwsError } from '../aws-error.ts';
-import { type Call, type Handlers, pageOf } from '../call.ts';
+import { authorizeCaller, type Call, type Handlers, pageOf } from '../call.ts';
 import type { EventLogEntry } from './event-log.ts';
 
 /** The API of CloudTrail (JSON 1.1), as much of it as tells who changed something. */
@@ -32,11 +31,7 @@ export const cloudTrailHandlers: Handlers = {
 
 function requireCloudTrailAccess(call: Call): void {
   const action = `cloudtrail:${call.operation}`;
-  const decision = authorize(
-    call.store,
-    { principal: call.caller.arn, action, resource: '*', resourceAccount: call.caller.account },
-    call.now,
-  );
+  const decision = authorizeCaller(call, { action, resource: '*' });
   if (decision.allowed) return;
   throw cloudTrailError(
     'AccessDeniedException',

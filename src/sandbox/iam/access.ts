@@ -1,7 +1,8 @@
-import { authorize } from '../authorize.ts';
-import { AwsError } from '../aws-error.ts';
-import type { Call, Handlers } from '../call.ts';
-import type { AccountState, RoleState } from '../state.ts';
+import { formatAccessDenied } from '../authorize.ts';
+import { AwsError, constraintError } from '../aws-error.ts';
+import { authorizeCaller, type Call, callerAccountOf, type Handlers, pageOf } from '../call.ts';
+import type { RoleState } from '../state.ts';
+import { isAwsManagedPolicy } from '../stored-policies.ts';
 
 /** Handlers that ask first whether the caller's identity policies allow them: IAM has no other sort for roles. */
 export const withIamAuthorization = (handlers: Handlers): Handlers =>
@@ -29,7 +30,7 @@ function iamResourceArnOf(
 ): string {
   const { account } = call.caller;
   if (RoleName !== undefined) {
-    const role = iamAccountOf(call).roles.get(RoleName.toLowerCase());
+    const role = callerAccountOf(call).roles.get(RoleName.toLowerCase());
     return role?.arn ?? `arn:aws:iam::${account}:role${Path}${RoleName}`;
   }
   if (PolicyArn !== undefined) return PolicyArn;
@@ -38,23 +39,13 @@ function iamResourceArnOf(
 
 function requireIamAccess(call: Call, resource: string): void {
   const action = `iam:${call.operation}`;
-  const decision = authorize(
-    call.store,
-    { principal: call.caller.arn, action, resource, resourceAccount: call.caller.account },
-    call.now,
-  );
-  if (decision.allowed) return;
-  throw new AwsError(
-    403,
-    'AccessDenied',
-    `User: ${call.caller.arn} is not authorized to perform: ${action} on resource: ${resource} because ${decision.reason}`,
-  );
+  const { allowed, reason } = authorizeCaller(call, { action, resource });
+  if (allowed) return;
+  throw new AwsError(403, 'AccessDenied', formatAccessDenied(call.caller.arn, action, resource, reason));
 }
 
-export const iamAccountOf = (call: Call): AccountState => call.store.account(call.caller.account);
-
 export function getRoleByName(call: Call, name: string): RoleState {
-  const role = iamAccountOf(call).roles.get(name.toLowerCase());
+  const role = callerAccountOf(call).roles.get(name.toLowerCase());
   if (role && role.visibleFrom <= call.now) return role;
   throw noSuchEntityError(`The role with name ${name} cannot be found.`);
 }
@@ -72,9 +63,19 @@ export function getMutableRole(call: Call, name: string): RoleState {
 
 export const SERVICE_ROLE_PATH = '/aws-service-role/';
 
-export function markIamChanged<T>(call: Call, output: T): T {
-  call.store.markChanged(iamAccountOf(call));
-  return output;
+/** @throws AwsError NoSuchEntity when neither AWS nor the account has a managed policy of that ARN. */
+export function requireManagedPolicy(call: Call, arn: string, label: string): void {
+  if (!isAwsManagedPolicy(arn) && !callerAccountOf(call).policies.has(arn))
+    throw noSuchEntityError(`${label} ${arn} does not exist or is not attachable.`);
+}
+
+/** A page of a list, with the members that every list of IAM has beside its items. */
+export function iamPageOf<T>(
+  items: readonly T[],
+  { MaxItems = 100, Marker }: { MaxItems?: number; Marker?: string },
+): { items: T[]; IsTruncated: boolean; Marker: string | undefined } {
+  const { items: page, next } = pageOf(items, MaxItems, Marker);
+  return { items: page, IsTruncated: next !== undefined, Marker: next };
 }
 
 export const noSuchEntityError = (message: string): AwsError => new AwsError(404, 'NoSuchEntity', message);
@@ -83,11 +84,7 @@ export const limitExceededError = (message: string): AwsError => new AwsError(40
 
 /** IAM's word for a value that its model does not allow. */
 export const iamValidationError = (value: string, member: string, constraint: string): AwsError =>
-  new AwsError(
-    400,
-    'ValidationError',
-    `1 validation error detected: Value '${value}' at '${member}' failed to satisfy constraint: ${constraint}`,
-  );
+  constraintError('ValidationError', value, member, constraint);
 
 export function checkMaxLength(value: string | undefined, member: string, limit: number): void {
   if (value !== undefined && value.length > limit)

@@ -1,16 +1,15 @@
-import { authorize } from '../authorize.ts';
-import { type Handlers, pageOf } from '../call.ts';
-import type { AccountState } from '../state.ts';
+import { ACCOUNT_POLICY_NAME, accountPolicyOf, authorize } from '../authorize.ts';
+import { callerAccountOf, type Handlers } from '../call.ts';
 import { findRole } from '../stored-policies.ts';
-import { iamAccountOf, noSuchEntityError } from './access.ts';
-import { toPolicyOutput } from './managed-policies.ts';
+import { iamPageOf, noSuchEntityError } from './access.ts';
+import { toPolicyOutput } from './policies.ts';
 import { encodeRfc3986 } from './policy-documents.ts';
-import { toRoleDetail } from './role-output.ts';
+import { toRoleDetail } from './roles.ts';
 
 /** What IAM tells of a whole account, and what would be allowed in it. */
 export const iamAccountHandlers: Handlers = {
   GetAccountAuthorizationDetails(call, input) {
-    const account = iamAccountOf(call);
+    const account = callerAccountOf(call);
     const filter: string[] = input.Filter ?? ['Role', 'LocalManagedPolicy'];
     const details = [
       ...(filter.includes('Role') ? [...account.roles.values()] : [])
@@ -27,18 +26,17 @@ export const iamAccountHandlers: Handlers = {
         }),
       ),
     ];
-    const { items, next } = pageOf(details, input.MaxItems ?? 100, input.Marker);
+    const { items, ...page } = iamPageOf(details, input);
     return {
       RoleDetailList: items.flatMap((item) => ('role' in item ? [item.role] : [])),
       Policies: items.flatMap((item) => ('policy' in item ? [item.policy] : [])),
-      IsTruncated: next !== undefined,
-      Marker: next,
+      ...page,
     };
   },
 
   GetAccountSummary: (call) => ({
     SummaryMap: {
-      Roles: iamAccountOf(call).roles.size,
+      Roles: callerAccountOf(call).roles.size,
       RolesQuota: 1000,
       RolePolicySizeQuota: 10_240,
       AssumeRolePolicySizeQuota: 2048,
@@ -67,7 +65,8 @@ export const iamAccountHandlers: Handlers = {
             resource,
             resourceAccount: call.caller.account,
             context,
-            resourcePolicy: delegatingPolicyOf(iamAccountOf(call)),
+            // Key policies must leave a decision to the account before identity policies count: here they do.
+            resourcePolicy: accountPolicyOf(call.caller.account),
           },
           call.now,
         );
@@ -84,13 +83,3 @@ export const iamAccountHandlers: Handlers = {
     return { EvaluationResults: results, IsTruncated: false };
   },
 };
-
-const ACCOUNT_POLICY_NAME = 'the account';
-
-/** Key policies must leave a decision to the account before identity policies count: here they do. */
-const delegatingPolicyOf = ({ id }: AccountState) => ({
-  name: ACCOUNT_POLICY_NAME,
-  policy: {
-    Statement: { Effect: 'Allow' as const, Principal: { AWS: id }, Action: '*', Resource: '*' },
-  },
-});

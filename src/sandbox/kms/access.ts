@@ -1,12 +1,20 @@
-import { authorize, toNamedPolicy } from '../authorize.ts';
-import { AwsError } from '../aws-error.ts';
-import type { Call } from '../call.ts';
-import type { AccountState, AliasState, KeyState } from '../state.ts';
-import { findKey, kmsNotFoundError } from './keys.ts';
+import { accountPolicyOf, keyPolicyOf } from '../authorize.ts';
+import { AwsError, constraintError } from '../aws-error.ts';
+import { authorizeCaller, type Call, callerAccountOf, pageOf } from '../call.ts';
+import type { AliasState, KeyState } from '../state.ts';
+import {
+  findKey,
+  kmsAccessDeniedError,
+  kmsConditionKeysOf,
+  kmsNotFoundError,
+  type Requester,
+} from './keys.ts';
+
+export const requesterOf = (call: Call): Requester => ({ account: call.caller.account, region: call.region });
 
 /** The key that a request names, and whether who asks may do this to it. */
 export function getAuthorizedKey(call: Call, name: string, context: Record<string, string> = {}): KeyState {
-  const key = findKey(call.store, name, { account: call.caller.account, region: call.region }, call.now);
+  const key = findKey(call.store, name, requesterOf(call), call.now);
   requireKeyAccess(call, `kms:${call.operation}`, key, context);
   return key;
 }
@@ -16,7 +24,7 @@ export function getOwnKey(call: Call, name: string): KeyState {
   if (/^alias\/|:alias\//.test(name)) throw kmsNotFoundError(`Invalid keyId '${name}'`);
   const key = getAuthorizedKey(call, name);
   if (key.account === call.caller.account) return key;
-  throw kmsAccessDeniedError(call, `kms:${call.operation}`, key.arn);
+  throw kmsAccessDeniedError(call.caller.arn, `kms:${call.operation}`, key.arn);
 }
 
 /** A key policy decides first; what it leaves to the account, identity policies do. */
@@ -26,73 +34,33 @@ export function requireKeyAccess(
   key: KeyState,
   encryptionContext: Record<string, string> = {},
 ): void {
-  const contextEntries = Object.entries(encryptionContext);
-  const decision = authorize(
-    call.store,
-    {
-      principal: call.caller.arn,
-      action,
-      resource: key.arn,
-      resourceAccount: key.account,
-      context: {
-        ...Object.fromEntries(
-          contextEntries.map(([name, value]) => [`kms:EncryptionContext:${name}`, value]),
-        ),
-        'kms:EncryptionContextKeys': contextEntries.map(([name]) => name),
-        'kms:CallerAccount': call.caller.account,
-      },
-      resourcePolicy: toNamedPolicy(call.store, `key policy of ${key.arn}`, key.policy),
-    },
-    call.now,
-  );
-  if (!decision.allowed) throw kmsAccessDeniedError(call, action, key.arn, decision.reason);
+  const { allowed, reason } = authorizeCaller(call, {
+    action,
+    resource: key.arn,
+    resourceAccount: key.account,
+    context: kmsConditionKeysOf(call.caller.account, encryptionContext),
+    resourcePolicy: keyPolicyOf(call.store, key),
+  });
+  if (!allowed) throw kmsAccessDeniedError(call.caller.arn, action, key.arn, reason);
 }
 
 /** What belongs to no key (`kms:CreateKey`, lists, aliases) is for identity policies alone. */
 export function requireAccountAccess(call: Call, action: string, resource = '*'): void {
-  const { account } = call.caller;
-  const decision = authorize(
-    call.store,
-    {
-      principal: call.caller.arn,
-      action,
-      resource,
-      resourceAccount: account,
-      resourcePolicy: {
-        name: 'the account',
-        policy: {
-          Statement: { Effect: 'Allow', Principal: { AWS: account }, Action: 'kms:*', Resource: '*' },
-        },
-      },
-    },
-    call.now,
-  );
-  if (!decision.allowed) throw kmsAccessDeniedError(call, action, resource, decision.reason);
+  const { allowed, reason } = authorizeCaller(call, {
+    action,
+    resource,
+    resourcePolicy: accountPolicyOf(call.caller.account),
+  });
+  if (!allowed) throw kmsAccessDeniedError(call.caller.arn, action, resource, reason);
 }
-
-function kmsAccessDeniedError(call: Call, action: string, resource: string, reason?: string): AwsError {
-  const reasonClause = reason === undefined ? '' : ` because ${reason}`;
-  return new AwsError(
-    400,
-    'AccessDeniedException',
-    `User: ${call.caller.arn} is not authorized to perform: ${action} on resource: ${resource}${reasonClause}`,
-  );
-}
-
-export const kmsAccountOf = (call: Call): AccountState => call.store.account(call.caller.account);
 
 export const aliasArnOf = (call: Call, name: string): string =>
   `arn:aws:kms:${call.region}:${call.caller.account}:${name}`;
 
 export function getAlias(call: Call, name: string): AliasState {
-  const alias = kmsAccountOf(call).aliases.get(`${call.region}/${name}`);
+  const alias = callerAccountOf(call).aliases.get(`${call.region}/${name}`);
   if (alias) return alias;
   throw kmsNotFoundError(`Alias ${aliasArnOf(call, name)} is not found.`);
-}
-
-export function markKmsChanged<T>(call: Call, output: T): T {
-  call.store.markChanged(kmsAccountOf(call));
-  return output;
 }
 
 export function checkNotPendingDeletion(key: KeyState): void {
@@ -102,15 +70,21 @@ export function checkNotPendingDeletion(key: KeyState): void {
 
 /** KMS's word for a value that its model does not allow. */
 export const kmsValidationError = (value: unknown, member: string, constraint: string): AwsError =>
-  new AwsError(
-    400,
-    'ValidationException',
-    `1 validation error detected: Value '${value}' at '${member}' failed to satisfy constraint: ${constraint}`,
-  );
+  constraintError('ValidationException', value, member, constraint);
 
 export function checkRange(value: number, member: string, [min, max]: [number, number]): void {
   if (value < min)
     throw kmsValidationError(value, member, `Member must have value greater than or equal to ${min}`);
   if (value > max)
     throw kmsValidationError(value, member, `Member must have value less than or equal to ${max}`);
+}
+
+/** A page of a list, with the members that every list of KMS has beside its items. */
+export function kmsPageOf<T>(
+  items: readonly T[],
+  input: { Limit?: number; Marker?: string },
+  defaultLimit = 50,
+): { items: T[]; Truncated: boolean; NextMarker: string | undefined } {
+  const { items: page, next } = pageOf(items, input.Limit ?? defaultLimit, input.Marker);
+  return { items: page, Truncated: next !== undefined, NextMarker: next };
 }

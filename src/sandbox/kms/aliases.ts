@@ -1,12 +1,11 @@
 import { AwsError } from '../aws-error.ts';
-import { type Handlers, pageOf } from '../call.ts';
+import { callerAccountOf, type Handlers, markAccountChanged } from '../call.ts';
 import {
   aliasArnOf,
   checkNotPendingDeletion,
   getAlias,
   getOwnKey,
-  kmsAccountOf,
-  markKmsChanged,
+  kmsPageOf,
   requireAccountAccess,
 } from './access.ts';
 
@@ -18,7 +17,7 @@ export const aliasHandlers: Handlers = {
     const key = getOwnKey(call, input.TargetKeyId);
     requireAccountAccess(call, 'kms:CreateAlias', aliasArnOf(call, name));
     checkNotPendingDeletion(key);
-    const { aliases } = kmsAccountOf(call);
+    const { aliases } = callerAccountOf(call);
     const id = `${call.region}/${name}`;
     if (aliases.has(id)) {
       throw new AwsError(
@@ -28,7 +27,7 @@ export const aliasHandlers: Handlers = {
       );
     }
     aliases.set(id, { name, targetKeyId: key.id, created: call.now });
-    return markKmsChanged(call, {});
+    return markAccountChanged(call, {});
   },
 
   UpdateAlias(call, input) {
@@ -37,21 +36,21 @@ export const aliasHandlers: Handlers = {
     const key = getOwnKey(call, input.TargetKeyId);
     checkNotPendingDeletion(key);
     alias.targetKeyId = key.id;
-    return markKmsChanged(call, {});
+    return markAccountChanged(call, {});
   },
 
   DeleteAlias(call, input) {
     const { name } = getAlias(call, input.AliasName);
     if (name.startsWith('alias/aws/')) throw new AwsError(400, 'NotAuthorizedException', '');
     requireAccountAccess(call, 'kms:DeleteAlias', aliasArnOf(call, name));
-    kmsAccountOf(call).aliases.delete(`${call.region}/${name}`);
-    return markKmsChanged(call, {});
+    callerAccountOf(call).aliases.delete(`${call.region}/${name}`);
+    return markAccountChanged(call, {});
   },
 
   ListAliases(call, input) {
     requireAccountAccess(call, 'kms:ListAliases');
     const targetKeyId = input.KeyId === undefined ? undefined : getOwnKey(call, input.KeyId).id;
-    const aliases = [...kmsAccountOf(call).aliases]
+    const aliases = [...callerAccountOf(call).aliases]
       .filter(
         ([id, alias]) =>
           id.startsWith(`${call.region}/`) &&
@@ -65,8 +64,8 @@ export const aliasHandlers: Handlers = {
         LastUpdatedDate: new Date(alias.created),
       }))
       .sort((a, b) => (a.AliasName < b.AliasName ? -1 : 1));
-    const { items, next } = pageOf(aliases, input.Limit ?? 50, input.Marker);
-    return { Aliases: items, Truncated: next !== undefined, NextMarker: next };
+    const { items, ...page } = kmsPageOf(aliases, input);
+    return { Aliases: items, ...page };
   },
 };
 

@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { type AeadCiphertext, encryptAead, packCiphertext, unpackCiphertext } from '../aead.ts';
+import { type AeadCiphertext, unpackCiphertext } from '../aead.ts';
 import { AwsError } from '../aws-error.ts';
 import type { Call, Handlers } from '../call.ts';
 import { formatMissingMembers } from '../protocol/codec.ts';
 import type { KeyState } from '../state.ts';
-import { checkRange, getAuthorizedKey, kmsValidationError, requireKeyAccess } from './access.ts';
-import { checkKeyState, decryptPayload } from './key-service.ts';
-import { findKey, materialIdOf } from './keys.ts';
+import { checkRange, getAuthorizedKey, kmsValidationError, requesterOf, requireKeyAccess } from './access.ts';
+import { checkKeyState, decryptPayload, encryptToBlob, findKey, materialIdOf } from './keys.ts';
 
 type EncryptionContext = Record<string, string> | undefined;
 
@@ -139,8 +138,3 @@ function keyArnOfCiphertext(call: Call, { keyArn }: { keyArn: string; payload: A
 }
 
 const keyIdOfArn = (arn: string): string => arn.slice(arn.indexOf('/') + 1);
-
-const requesterOf = (call: Call) => ({ account: call.caller.account, region: call.region });
-
-const encryptToBlob = (key: KeyState, plaintext: Buffer, context: EncryptionContext): Buffer =>
-  packCiphertext(key.arn, encryptAead(Buffer.from(key.material, 'base64'), plaintext, context));

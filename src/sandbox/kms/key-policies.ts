@@ -1,6 +1,5 @@
-import { authorize } from '../authorize.ts';
 import { AwsError } from '../aws-error.ts';
-import type { Call, Handlers } from '../call.ts';
+import { authorizeCaller, type Call, type Handlers, markAccountChanged } from '../call.ts';
 import type { KeyState } from '../state.ts';
 import {
   findUnknownPrincipal,
@@ -8,7 +7,7 @@ import {
   replaceIdsWithRoleArns,
   replaceRoleArnsWithIds,
 } from '../stored-policies.ts';
-import { checkNotPendingDeletion, getOwnKey, markKmsChanged } from './access.ts';
+import { checkNotPendingDeletion, getOwnKey } from './access.ts';
 import { buildKeyArn, formatKeyPolicy } from './keys.ts';
 
 /** The operations on key policies. */
@@ -24,7 +23,7 @@ export const keyPolicyHandlers: Handlers = {
     const key = getOwnKey(call, input.KeyId);
     checkNotPendingDeletion(key);
     key.policy = toStoredKeyPolicy(call, input.Policy, key, input.BypassPolicyLockoutSafetyCheck);
-    return markKmsChanged(call, {});
+    return markAccountChanged(call, {});
   },
 
   ListKeyPolicies(call, input) {
@@ -50,17 +49,11 @@ export function toStoredKeyPolicy(
   if (hasMissingPrincipal || findUnknownPrincipal(call.store, policy, call.now) !== undefined)
     throw malformedKeyPolicyError('Policy contains a statement with one or more invalid principals.');
   if (!bypassLockoutCheck) {
-    const { allowed } = authorize(
-      call.store,
-      {
-        principal: call.caller.arn,
-        action: 'kms:PutKeyPolicy',
-        resource: key?.arn ?? buildKeyArn(call.caller.account, call.region, 'new'),
-        resourceAccount: call.caller.account,
-        resourcePolicy: { name: 'the new key policy', policy },
-      },
-      call.now,
-    );
+    const { allowed } = authorizeCaller(call, {
+      action: 'kms:PutKeyPolicy',
+      resource: key?.arn ?? buildKeyArn(call.caller.account, call.region, 'new'),
+      resourcePolicy: { name: 'the new key policy', policy },
+    });
     if (!allowed)
       throw malformedKeyPolicyError(
         'The new key policy will not allow you to update the key policy in the future.',

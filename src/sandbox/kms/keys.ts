@@ -1,4 +1,6 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { type AeadCiphertext, decryptAead, encryptAead, packCiphertext, unpackCiphertext } from '../aead.ts';
+import { authorize, formatAccessDenied, keyPolicyOf } from '../authorize.ts';
 import { AwsError } from '../aws-error.ts';
 import type { KeyState } from '../state.ts';
 import type { Store } from '../store.ts';
@@ -161,4 +163,138 @@ function s3ManagedKeyPolicy(account: string, region: string): string {
       },
     ],
   });
+}
+
+/**
+ * What S3 asks of KMS on somebody's behalf. Each call is authorised (key policy, and the caller's identity policies)
+ * with `kms:ViaService` and the encryption context, and checked for the key's state; the key's material stays inside.
+ * Refusals are thrown as `AwsError` with KMS's own codes (`AccessDeniedException`, `DisabledException`,
+ * `KMSInvalidStateException`, `NotFoundException`, `InvalidKeyUsageException`).
+ */
+export interface KeyService {
+  /** Resolve a key id, key ARN, alias name or alias ARN to a key ARN, as the requester's account and Region see it. */
+  resolve(name: string, requester: Requester): string;
+  generateDataKey(request: KeyRequest): { plaintext: Buffer; wrapped: string };
+  encrypt(request: KeyRequest, plaintext: Buffer): string;
+  decrypt(request: KeyRequest, wrapped: string): Buffer;
+  /** Only ask whether it would be allowed and the key be usable. */
+  check(request: KeyRequest, action: KeyAction): void;
+}
+
+export interface KeyRequest {
+  keyArn: string;
+  /** ARN of who asks: an account's root, an assumed-role session. */
+  principal: string;
+  /** `s3.us-east-1.amazonaws.com`, the Region being that of the bucket; absent: KMS is called directly. */
+  viaService?: string;
+  context: Record<string, string>;
+}
+
+export type KeyAction = 'kms:Encrypt' | 'kms:Decrypt' | 'kms:GenerateDataKey';
+
+export function createKeyService(store: Store, clock: () => number): KeyService {
+  function getUsableKey(request: KeyRequest, action: KeyAction): KeyState {
+    const [, , , region = '', account = ''] = request.keyArn.split(':');
+    const key = findKey(store, request.keyArn, { account, region }, clock());
+    const callerAccount = request.principal.split(':')[4] ?? '';
+    const decision = authorize(
+      store,
+      {
+        principal: request.principal,
+        action,
+        resource: key.arn,
+        resourceAccount: key.account,
+        context: {
+          ...kmsConditionKeysOf(callerAccount, request.context),
+          ...(request.viaService === undefined
+            ? {}
+            : { 'kms:ViaService': request.viaService, 'aws:SecureTransport': 'true' }),
+        },
+        resourcePolicy: keyPolicyOf(store, key),
+      },
+      clock(),
+    );
+    if (!decision.allowed) throw kmsAccessDeniedError(request.principal, action, key.arn, decision.reason);
+    checkKeyState(key);
+    if (key.spec !== 'SYMMETRIC_DEFAULT')
+      throw new AwsError(
+        400,
+        'InvalidKeyUsageException',
+        `Algorithm SYMMETRIC_DEFAULT is not compatible with key spec ${key.spec}.`,
+      );
+    return key;
+  }
+
+  return {
+    resolve: (name, requester) => findKey(store, name, requester, clock()).arn,
+    generateDataKey(request) {
+      const key = getUsableKey(request, 'kms:GenerateDataKey');
+      const plaintext = randomBytes(32);
+      return { plaintext, wrapped: encryptToBlob(key, plaintext, request.context).toString('base64') };
+    },
+    encrypt: (request, plaintext) =>
+      encryptToBlob(getUsableKey(request, 'kms:Encrypt'), plaintext, request.context).toString('base64'),
+    decrypt(request, wrapped) {
+      const key = getUsableKey(request, 'kms:Decrypt');
+      const ciphertext = unpackCiphertext(Buffer.from(wrapped, 'base64'));
+      if (!ciphertext) throw new AwsError(400, 'InvalidCiphertextException', '');
+      return decryptPayload(key, ciphertext.payload, request.context);
+    },
+    check: (request, action) => void getUsableKey(request, action),
+  };
+}
+
+export function checkKeyState(key: KeyState): void {
+  if (key.usage !== 'ENCRYPT_DECRYPT') {
+    throw new AwsError(
+      400,
+      'InvalidKeyUsageException',
+      `${key.arn} key usage is ${key.usage} which is not valid for this operation.`,
+    );
+  }
+  if (key.state === 'Disabled') throw new AwsError(400, 'DisabledException', `${key.arn} is disabled.`);
+  if (key.state !== 'Enabled') {
+    const state = key.state === 'PendingDeletion' ? 'pending deletion' : key.state.toLowerCase();
+    throw new AwsError(400, 'KMSInvalidStateException', `${key.arn} is ${state}.`);
+  }
+}
+
+/** Encrypts under a key of KMS; the ciphertext names the key. */
+export const encryptToBlob = (
+  key: KeyState,
+  plaintext: Buffer,
+  context: Record<string, string> | undefined,
+): Buffer => packCiphertext(key.arn, encryptAead(Buffer.from(key.material, 'base64'), plaintext, context));
+
+/** Condition keys of every request that uses a key. */
+export function kmsConditionKeysOf(
+  callerAccount: string,
+  encryptionContext: Record<string, string>,
+): Record<string, string | string[]> {
+  const pairs = Object.entries(encryptionContext);
+  return {
+    ...Object.fromEntries(pairs.map(([name, value]) => [`kms:EncryptionContext:${name}`, value])),
+    'kms:EncryptionContextKeys': pairs.map(([name]) => name),
+    'kms:CallerAccount': callerAccount,
+  };
+}
+
+export const kmsAccessDeniedError = (
+  principal: string,
+  action: string,
+  resource: string,
+  reason?: string,
+): AwsError =>
+  new AwsError(400, 'AccessDeniedException', formatAccessDenied(principal, action, resource, reason));
+
+export function decryptPayload(
+  key: KeyState,
+  payload: AeadCiphertext,
+  context: Record<string, string>,
+): Buffer {
+  try {
+    return decryptAead(Buffer.from(key.material, 'base64'), payload, context);
+  } catch {
+    throw new AwsError(400, 'InvalidCiphertextException', '');
+  }
 }

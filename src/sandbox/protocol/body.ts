@@ -102,13 +102,17 @@ function verifyChecksums(bytes: Buffer, headers: RequestHeaders): void {
 }
 
 /** The checksums of S3 by the end of their header's name (`x-amz-checksum-crc32`), in base64. */
-export const checksumAlgorithms: Record<string, (bytes: Buffer) => string> = {
-  crc32: (bytes) => uint32ToBase64(crc32(bytes)),
+const checksumAlgorithms: Record<string, (bytes: Buffer) => string> = {
+  crc32: computeCrc32,
   crc32c: (bytes) => uint32ToBase64(crc32c(bytes)),
   crc64nvme: (bytes) => crc64nvme(bytes).toString('base64'),
   sha1: (bytes) => createHash('sha1').update(bytes).digest('base64'),
   sha256: (bytes) => createHash('sha256').update(bytes).digest('base64'),
 };
+
+export function computeCrc32(bytes: Buffer): string {
+  return uint32ToBase64(crc32(bytes));
+}
 
 function uint32ToBase64(value: number): string {
   const bytes = Buffer.alloc(4);

@@ -1,6 +1,6 @@
-import { authorize, toNamedPolicy } from '../authorize.ts';
+import { bucketPolicyOf } from '../authorize.ts';
 import { AwsError } from '../aws-error.ts';
-import type { Call } from '../call.ts';
+import { authorizeCaller, type Call } from '../call.ts';
 import type { BucketState, VersionState } from '../state.ts';
 
 /** The checks that every request on a bucket passes, in the order in which S3 makes them. */
@@ -11,7 +11,7 @@ export const accessDeniedError = (message = 'Access Denied'): AwsError =>
 export const noSuchBucketError = (name: string): AwsError =>
   new AwsError(404, 'NoSuchBucket', 'The specified bucket does not exist', { BucketName: name });
 
-interface BucketInput {
+export interface BucketInput {
   Bucket: string;
   ExpectedBucketOwner?: string;
 }
@@ -68,8 +68,7 @@ function wrongRegionError(bucket: BucketState, call: Call): AwsError {
 
 /** What is asked of S3 as a whole, or of a bucket that is not there yet: the caller's identity policies decide alone. */
 export function checkCallerAccess(call: Call, action: string, resource: string): void {
-  const request = { principal: call.caller.arn, action, resource, resourceAccount: call.caller.account };
-  const decision = authorize(call.store, request, call.now);
+  const decision = authorizeCaller(call, { action, resource });
   if (!decision.allowed) throw notAuthorizedError(call, action, resource, decision.reason);
 }
 
@@ -77,20 +76,13 @@ export function checkCallerAccess(call: Call, action: string, resource: string):
 export function checkBucketAccess(call: Call, bucket: BucketState, action: string, key?: string): void {
   const arn = `arn:aws:s3:::${bucket.name}`;
   const resource = key === undefined ? arn : `${arn}/${key}`;
-  const decision = authorize(
-    call.store,
-    {
-      principal: call.caller.arn,
-      action,
-      resource,
-      resourceAccount: bucket.owner,
-      context: { 'aws:SecureTransport': 'false' },
-      ...(bucket.policy === undefined
-        ? {}
-        : { resourcePolicy: toNamedPolicy(call.store, `bucket policy of ${bucket.name}`, bucket.policy) }),
-    },
-    call.now,
-  );
+  const decision = authorizeCaller(call, {
+    action,
+    resource,
+    resourceAccount: bucket.owner,
+    context: { 'aws:SecureTransport': 'false' },
+    ...bucketPolicyOf(call.store, bucket),
+  });
   if (decision.allowed) return;
   // The owner's root can always mend the policy of its own bucket.
   if (call.caller.arn === `arn:aws:iam::${bucket.owner}:root` && /BucketPolicy$/.test(action)) return;

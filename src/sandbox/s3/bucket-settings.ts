@@ -1,12 +1,13 @@
 import type { ServerSideEncryptionConfiguration, Tag } from '@aws-sdk/client-s3';
+import { toList } from '../../iam/context.ts';
 import { PolicyError, parsePolicy } from '../../iam/parse.ts';
 import type { Policy } from '../../iam/types.ts';
 import { AwsError } from '../aws-error.ts';
-import type { Call, Handlers } from '../call.ts';
+import type { Call, Handler, Handlers } from '../call.ts';
 import { malformedXmlError } from '../protocol/rest-xml.ts';
 import type { BucketState } from '../state.ts';
 import { findUnknownPrincipal, replaceIdsWithRoleArns, replaceRoleArnsWithIds } from '../stored-policies.ts';
-import { getAuthorizedBucket, invalidArgumentError } from './access.ts';
+import { type BucketInput, getAuthorizedBucket, invalidArgumentError } from './access.ts';
 import { TAG_TEXT_PATTERN } from './buckets.ts';
 
 /** The settings of a bucket that are one document each. */
@@ -51,17 +52,14 @@ export const settingHandlers: Handlers = {
     return markBucketChanged(call, bucket);
   },
 
-  GetBucketEncryption: (call, input) => {
-    const bucket = getAuthorizedBucket(call, input, 's3:GetEncryptionConfiguration');
-    if (!bucket.encryption) {
-      throw settingNotFoundError(
-        'ServerSideEncryptionConfigurationNotFoundError',
-        'The server side encryption configuration was not found',
-        bucket,
-      );
-    }
-    return { ServerSideEncryptionConfiguration: bucket.encryption };
-  },
+  GetBucketEncryption: (call, input) => ({
+    ServerSideEncryptionConfiguration: getBucketSetting(
+      call,
+      input,
+      's3:GetEncryptionConfiguration',
+      'encryption',
+    ),
+  }),
 
   DeleteBucketEncryption(call, input) {
     const bucket = getAuthorizedBucket(call, input, 's3:PutEncryptionConfiguration');
@@ -86,30 +84,21 @@ export const settingHandlers: Handlers = {
   },
 
   GetBucketPolicy(call, input) {
-    const bucket = getAuthorizedBucket(call, input, 's3:GetBucketPolicy');
-    if (bucket.policy === undefined)
-      throw settingNotFoundError('NoSuchBucketPolicy', 'The bucket policy does not exist', bucket);
-    return { Policy: replaceIdsWithRoleArns(call.store, bucket.policy) };
+    const policy = getBucketSetting(call, input, 's3:GetBucketPolicy', 'policy');
+    return { Policy: replaceIdsWithRoleArns(call.store, policy) };
   },
 
   GetBucketPolicyStatus(call, input) {
-    const bucket = getAuthorizedBucket(call, input, 's3:GetBucketPolicyStatus');
-    if (bucket.policy === undefined)
-      throw settingNotFoundError('NoSuchBucketPolicy', 'The bucket policy does not exist', bucket);
-    const { Statement } = JSON.parse(bucket.policy) as Policy;
-    const statements = Array.isArray(Statement) ? Statement : [Statement];
-    const isPublic = statements.some(
+    const policy = getBucketSetting(call, input, 's3:GetBucketPolicyStatus', 'policy');
+    const { Statement } = JSON.parse(policy) as Policy;
+    const isPublic = toList(Statement).some(
       ({ Effect, Principal, Condition }) =>
         Effect === 'Allow' && Condition === undefined && JSON.stringify(Principal ?? '').includes('"*"'),
     );
     return { PolicyStatus: { IsPublic: isPublic } };
   },
 
-  DeleteBucketPolicy(call, input) {
-    const bucket = getAuthorizedBucket(call, input, 's3:DeleteBucketPolicy');
-    delete bucket.policy;
-    return markBucketChanged(call, bucket);
-  },
+  DeleteBucketPolicy: bucketSettingRemover('s3:DeleteBucketPolicy', 'policy'),
 
   PutPublicAccessBlock(call, input) {
     const bucket = getAuthorizedBucket(call, input, 's3:PutBucketPublicAccessBlock');
@@ -128,23 +117,16 @@ export const settingHandlers: Handlers = {
     return markBucketChanged(call, bucket);
   },
 
-  GetPublicAccessBlock(call, input) {
-    const bucket = getAuthorizedBucket(call, input, 's3:GetBucketPublicAccessBlock');
-    if (!bucket.publicAccessBlock) {
-      throw settingNotFoundError(
-        'NoSuchPublicAccessBlockConfiguration',
-        'The public access block configuration was not found',
-        bucket,
-      );
-    }
-    return { PublicAccessBlockConfiguration: bucket.publicAccessBlock };
-  },
+  GetPublicAccessBlock: (call, input) => ({
+    PublicAccessBlockConfiguration: getBucketSetting(
+      call,
+      input,
+      's3:GetBucketPublicAccessBlock',
+      'publicAccessBlock',
+    ),
+  }),
 
-  DeletePublicAccessBlock(call, input) {
-    const bucket = getAuthorizedBucket(call, input, 's3:PutBucketPublicAccessBlock');
-    delete bucket.publicAccessBlock;
-    return markBucketChanged(call, bucket);
-  },
+  DeletePublicAccessBlock: bucketSettingRemover('s3:PutBucketPublicAccessBlock', 'publicAccessBlock'),
 
   PutBucketOwnershipControls(call, input) {
     const bucket = getAuthorizedBucket(call, input, 's3:PutBucketOwnershipControls');
@@ -153,22 +135,11 @@ export const settingHandlers: Handlers = {
     return markBucketChanged(call, bucket);
   },
 
-  GetBucketOwnershipControls(call, input) {
-    const bucket = getAuthorizedBucket(call, input, 's3:GetBucketOwnershipControls');
-    if (!bucket.ownership)
-      throw settingNotFoundError(
-        'OwnershipControlsNotFoundError',
-        'The bucket ownership controls were not found',
-        bucket,
-      );
-    return { OwnershipControls: bucket.ownership };
-  },
+  GetBucketOwnershipControls: (call, input) => ({
+    OwnershipControls: getBucketSetting(call, input, 's3:GetBucketOwnershipControls', 'ownership'),
+  }),
 
-  DeleteBucketOwnershipControls(call, input) {
-    const bucket = getAuthorizedBucket(call, input, 's3:PutBucketOwnershipControls');
-    delete bucket.ownership;
-    return markBucketChanged(call, bucket);
-  },
+  DeleteBucketOwnershipControls: bucketSettingRemover('s3:PutBucketOwnershipControls', 'ownership'),
 
   PutBucketTagging(call, input) {
     const bucket = getAuthorizedBucket(call, input, 's3:PutBucketTagging');
@@ -179,17 +150,11 @@ export const settingHandlers: Handlers = {
     return markBucketChanged(call, bucket);
   },
 
-  GetBucketTagging(call, input) {
-    const bucket = getAuthorizedBucket(call, input, 's3:GetBucketTagging');
-    if (!bucket.tags) throw settingNotFoundError('NoSuchTagSet', 'The TagSet does not exist', bucket);
-    return { TagSet: bucket.tags };
-  },
+  GetBucketTagging: (call, input) => ({
+    TagSet: getBucketSetting(call, input, 's3:GetBucketTagging', 'tags'),
+  }),
 
-  DeleteBucketTagging(call, input) {
-    const bucket = getAuthorizedBucket(call, input, 's3:PutBucketTagging');
-    delete bucket.tags;
-    return markBucketChanged(call, bucket);
-  },
+  DeleteBucketTagging: bucketSettingRemover('s3:PutBucketTagging', 'tags'),
 
   /** Since 2023 Object Lock can be enabled on a bucket that is there; it is never disabled again. */
   PutObjectLockConfiguration(call, input) {
@@ -206,24 +171,64 @@ export const settingHandlers: Handlers = {
 
   GetObjectLockConfiguration(call, input) {
     const bucket = getAuthorizedBucket(call, input, 's3:GetBucketObjectLockConfiguration');
-    if (!bucket.objectLock) {
-      throw settingNotFoundError(
-        'ObjectLockConfigurationNotFoundError',
-        'Object Lock configuration does not exist for this bucket',
-        bucket,
-      );
-    }
+    if (!bucket.objectLock) throw settingNotFoundError('objectLock', bucket);
     return { ObjectLockConfiguration: { ObjectLockEnabled: 'Enabled' } };
   },
 };
 
-function markBucketChanged(call: Call, bucket: BucketState): object {
+export function markBucketChanged(call: Call, bucket: BucketState): object {
   call.store.markChanged(bucket);
   return {};
 }
 
-export const settingNotFoundError = (code: string, message: string, bucket: BucketState): AwsError =>
-  new AwsError(404, code, message, { BucketName: bucket.name });
+/** The settings of a bucket that can be absent. */
+type RemovableSetting = 'encryption' | 'policy' | 'publicAccessBlock' | 'ownership' | 'tags' | 'replication';
+
+/** @throws AwsError with the code of that setting when the bucket does not have it. */
+export function getBucketSetting<S extends RemovableSetting>(
+  call: Call,
+  input: BucketInput,
+  action: string,
+  setting: S,
+): NonNullable<BucketState[S]> {
+  const bucket = getAuthorizedBucket(call, input, action);
+  const value = bucket[setting];
+  if (value === undefined) throw settingNotFoundError(setting, bucket);
+  return value as NonNullable<BucketState[S]>;
+}
+
+/** Returns the handler that removes a setting. */
+export function bucketSettingRemover(action: string, setting: RemovableSetting): Handler {
+  return (call, input: BucketInput) => {
+    const bucket = getAuthorizedBucket(call, input, action);
+    delete bucket[setting];
+    return markBucketChanged(call, bucket);
+  };
+}
+
+const NOT_FOUND_ERRORS: Record<RemovableSetting | 'objectLock', [code: string, message: string]> = {
+  encryption: [
+    'ServerSideEncryptionConfigurationNotFoundError',
+    'The server side encryption configuration was not found',
+  ],
+  policy: ['NoSuchBucketPolicy', 'The bucket policy does not exist'],
+  publicAccessBlock: [
+    'NoSuchPublicAccessBlockConfiguration',
+    'The public access block configuration was not found',
+  ],
+  ownership: ['OwnershipControlsNotFoundError', 'The bucket ownership controls were not found'],
+  tags: ['NoSuchTagSet', 'The TagSet does not exist'],
+  replication: ['ReplicationConfigurationNotFoundError', 'The replication configuration was not found'],
+  objectLock: [
+    'ObjectLockConfigurationNotFoundError',
+    'Object Lock configuration does not exist for this bucket',
+  ],
+};
+
+function settingNotFoundError(setting: keyof typeof NOT_FOUND_ERRORS, bucket: BucketState): AwsError {
+  const [code, message] = NOT_FOUND_ERRORS[setting];
+  return new AwsError(404, code, message, { BucketName: bucket.name });
+}
 
 /** A key is not looked at: a wrong one shows only when an object is written. */
 function checkEncryptionConfiguration(

@@ -4,7 +4,6 @@ import { type Call, type Handlers, pageOf } from '../call.ts';
 import { malformedXmlError } from '../protocol/rest-xml.ts';
 import type { BucketState } from '../state.ts';
 import { checkCallerAccess, getAuthorizedBucket, invalidArgumentError } from './access.ts';
-import { S3_REGIONS } from './regions.ts';
 
 export const bucketHandlers: Handlers = {
   CreateBucket(call, input) {
@@ -118,6 +117,17 @@ export const bucketHandlers: Handlers = {
     return bucket.region === 'us-east-1' ? {} : { LocationConstraint: bucket.location ?? bucket.region };
   },
 };
+
+/** Regions that S3 knows: what a location constraint or a filter by Region may name. */
+const S3_REGIONS = `
+  af-south-1 ap-east-1 ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-south-1 ap-south-2
+  ap-southeast-1 ap-southeast-2 ap-southeast-3 ap-southeast-4 ap-southeast-5 ap-southeast-7
+  ca-central-1 ca-west-1 cn-north-1 cn-northwest-1 eu-central-1 eu-central-2 eu-north-1
+  eu-south-1 eu-south-2 eu-west-1 eu-west-2 eu-west-3 il-central-1 me-central-1 me-south-1
+  mx-central-1 sa-east-1 us-east-1 us-east-2 us-gov-east-1 us-gov-west-1 us-west-1 us-west-2
+`
+  .trim()
+  .split(/\s+/);
 
 const OBJECT_OWNERSHIPS = ['BucketOwnerEnforced', 'BucketOwnerPreferred', 'ObjectWriter'];
 

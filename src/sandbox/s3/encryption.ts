@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { decryptAead, encryptAead } from '../aead.ts';
 import { AwsError } from '../aws-error.ts';
-import type { KeyService } from '../kms/key-service.ts';
+import type { KeyService } from '../kms/keys.ts';
 import type { BucketState, ObjectEncryption, VersionState } from '../state.ts';
 import type { Store } from '../store.ts';
 

@@ -5,9 +5,8 @@ import type { Call, Handlers } from '../call.ts';
 import { malformedXmlError } from '../protocol/rest-xml.ts';
 import type { BucketState, UploadState } from '../state.ts';
 import { getAuthorizedBucket } from './access.ts';
-import { readCopySource } from './copy-object.ts';
 import { chooseEncryption } from './encryption.ts';
-import { type ObjectRequest, storeObject } from './store-object.ts';
+import { type ObjectRequest, readCopySource, storeObject } from './store-object.ts';
 
 /** Uploads in parts, as far as the AWS CLI and the SDKs use them. */
 export const multipartHandlers: Handlers = {

@@ -3,19 +3,26 @@ import { AwsError } from '../aws-error.ts';
 import type { Call, Handlers } from '../call.ts';
 import { malformedXmlError } from '../protocol/rest-xml.ts';
 import type { BucketState, VersionState } from '../state.ts';
-import { checkBucketAccess, getAuthorizedBucket, getBucket, requireObjectOwner } from './access.ts';
+import {
+  type BucketInput,
+  checkBucketAccess,
+  getAuthorizedBucket,
+  getBucket,
+  requireObjectOwner,
+} from './access.ts';
 import { checkTagSet } from './bucket-settings.ts';
 import { canonicalUserIdOf } from './buckets.ts';
-import { checksumsOf } from './checksums.ts';
-import { checkReadConditions, checkWriteConditions } from './conditional-requests.ts';
 import { decryptObject, toEncryptionOutput } from './encryption.ts';
-import { storeObject } from './store-object.ts';
+import { checksumsOf, storeObject } from './store-object.ts';
 import {
   addVersion,
+  checkReadConditions,
+  checkWriteConditions,
   findVersion,
   getReadableVersion,
   latestVersionOf,
   nextVersionId,
+  type ReadConditions,
   removeVersion,
 } from './versions.ts';
 
@@ -29,15 +36,7 @@ export const objectHandlers: Handlers = {
   },
 
   GetObject(call, input) {
-    const bucket = getAuthorizedBucket(
-      call,
-      input,
-      input.VersionId ? 's3:GetObjectVersion' : 's3:GetObject',
-      input.Key,
-    );
-    const version = getReadableVersion(bucket, input.Key, input.VersionId, false);
-    requireObjectOwner(call, version);
-    checkReadConditions(version, input);
+    const { bucket, version } = readVersion(call, input, false);
     const body = decryptObject(call.store, call.keyService, bucket, version, call.caller.arn);
     const range = parseRange(input.Range, body.length);
     const output = {
@@ -55,15 +54,7 @@ export const objectHandlers: Handlers = {
   },
 
   HeadObject(call, input) {
-    const bucket = getAuthorizedBucket(
-      call,
-      input,
-      input.VersionId ? 's3:GetObjectVersion' : 's3:GetObject',
-      input.Key,
-    );
-    const version = getReadableVersion(bucket, input.Key, input.VersionId, true);
-    requireObjectOwner(call, version);
-    checkReadConditions(version, input);
+    const { bucket, version } = readVersion(call, input, true);
     return {
       ...toObjectOutput(bucket, version, input.ChecksumMode === 'ENABLED'),
       ContentLength: version.size,
@@ -126,9 +117,7 @@ export const objectHandlers: Handlers = {
     const tags: Tag[] = input.Tagging?.TagSet ?? [];
     checkTagSet(tags, 10);
     version.tags = new Map(tags.map(({ Key = '', Value = '' }) => [Key, Value]));
-    call.store.markChanged(bucket);
-    call.replicator.enqueueTagChange(bucket, version);
-    return toVersionIdOutput(bucket, version);
+    return saveTags(call, bucket, version);
   },
 
   GetObjectTagging(call, input) {
@@ -144,9 +133,7 @@ export const objectHandlers: Handlers = {
     const bucket = getAuthorizedBucket(call, input, 's3:DeleteObjectTagging', input.Key);
     const version = getReadableVersion(bucket, input.Key, input.VersionId, false);
     version.tags = new Map();
-    call.store.markChanged(bucket);
-    call.replicator.enqueueTagChange(bucket, version);
-    return toVersionIdOutput(bucket, version);
+    return saveTags(call, bucket, version);
   },
 
   GetObjectAcl(call, input) {
@@ -160,6 +147,27 @@ export const objectHandlers: Handlers = {
     };
   },
 };
+
+/** The version that GET or HEAD reads, once the caller and its conditions allow that. */
+function readVersion(
+  call: Call,
+  input: BucketInput & ReadConditions & { Key: string; VersionId?: string },
+  isHead: boolean,
+) {
+  const { Key, VersionId } = input;
+  const bucket = getAuthorizedBucket(call, input, VersionId ? 's3:GetObjectVersion' : 's3:GetObject', Key);
+  const version = getReadableVersion(bucket, Key, VersionId, isHead);
+  requireObjectOwner(call, version);
+  checkReadConditions(version, input);
+  return { bucket, version };
+}
+
+/** Stores the changed tags of a version, and hands them to replication. */
+function saveTags(call: Call, bucket: BucketState, version: VersionState) {
+  call.store.markChanged(bucket);
+  call.replicator.enqueueTagChange(bucket, version);
+  return toVersionIdOutput(bucket, version);
+}
 
 function toObjectOutput(bucket: BucketState, version: VersionState, withChecksums: boolean) {
   return {

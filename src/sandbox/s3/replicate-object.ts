@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto';
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import type { Decision } from '../../iam/types.ts';
 import { decryptAead, encryptAead } from '../aead.ts';
-import { assumeRole, authorize, toNamedPolicy } from '../authorize.ts';
+import { assumeRole, authorize, bucketPolicyOf } from '../authorize.ts';
 import { AwsError } from '../aws-error.ts';
-import type { KeyAction, KeyService } from '../kms/key-service.ts';
+import type { KeyAction, KeyService } from '../kms/keys.ts';
 import type { BucketState, ObjectEncryption, ReplicationState, VersionState } from '../state.ts';
 import type { Store } from '../store.ts';
 import {
@@ -117,9 +117,7 @@ function prepareReplication(source: BucketState, rule: ReplicationRule, { store,
         resource: key === undefined ? `arn:aws:s3:::${bucket.name}` : `arn:aws:s3:::${bucket.name}/${key}`,
         resourceAccount: bucket.owner,
         context: { 'aws:SecureTransport': 'true', 's3:ResourceAccount': bucket.owner, ...context },
-        ...(bucket.policy === undefined
-          ? {}
-          : { resourcePolicy: toNamedPolicy(store, `bucket policy of ${bucket.name}`, bucket.policy) }),
+        ...bucketPolicyOf(store, bucket),
       },
       clock(),
     );

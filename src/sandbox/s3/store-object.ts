@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import { AwsError } from '../aws-error.ts';
-import type { Call } from '../call.ts';
+import type { Call, Handlers } from '../call.ts';
+import { computeCrc32 } from '../protocol/body.ts';
 import type { BucketState, VersionState } from '../state.ts';
-import { invalidArgumentError } from './access.ts';
+import { checkBucketAccess, getAuthorizedBucket, invalidArgumentError, noSuchBucketError } from './access.ts';
 import { checkTagSet } from './bucket-settings.ts';
-import { chooseEncryption, encryptObject, toEncryptionOutput } from './encryption.ts';
-import { addVersion, nextVersionId } from './versions.ts';
+import { chooseEncryption, decryptObject, encryptObject, toEncryptionOutput } from './encryption.ts';
+import { addVersion, getReadableVersion, nextVersionId } from './versions.ts';
 
 /** What a put, a copy and a finished upload say of the object. */
 export interface ObjectRequest {
@@ -99,4 +100,83 @@ function parseTaggingHeader(header: string | undefined): Map<string, string> {
   }
   checkTagSet(tagSet, 10);
   return new Map(pairs);
+}
+
+/** The checksums that were sent with an object, by the names of the API; without one S3 computes one itself. */
+export function checksumsOf(body: Buffer, headers: Record<string, string>): Record<string, string> {
+  const headerChecksums = Object.entries(CHECKSUM_MEMBERS).flatMap(([header, name]) =>
+    headers[header] ? [[name, headers[header]]] : [],
+  );
+  if (headerChecksums.length > 0) return Object.fromEntries(headerChecksums);
+  return { ChecksumCRC32: computeCrc32(body) };
+}
+
+const CHECKSUM_MEMBERS = {
+  'x-amz-checksum-crc32': 'ChecksumCRC32',
+  'x-amz-checksum-crc32c': 'ChecksumCRC32C',
+  'x-amz-checksum-crc64nvme': 'ChecksumCRC64NVME',
+  'x-amz-checksum-sha1': 'ChecksumSHA1',
+  'x-amz-checksum-sha256': 'ChecksumSHA256',
+};
+
+export const copyHandlers: Handlers = {
+  CopyObject(call, input) {
+    const destination = getAuthorizedBucket(call, input, 's3:PutObject', input.Key);
+    const { bucket: source, version, body } = readCopySource(call, input.CopySource);
+    const copiedMetadata =
+      input.MetadataDirective === 'REPLACE'
+        ? {}
+        : { Metadata: version.metadata, ContentType: version.contentType };
+    const tagging =
+      input.TaggingDirective === 'REPLACE'
+        ? input.Tagging
+        : new URLSearchParams([...version.tags]).toString();
+    const output = storeObject(
+      call,
+      destination,
+      input.Key,
+      body,
+      { ...input, ...copiedMetadata, Tagging: tagging },
+      { checksums: version.checksums },
+    );
+    const { VersionId, ServerSideEncryption, SSEKMSKeyId, BucketKeyEnabled, ETag } = output;
+    return {
+      VersionId,
+      ServerSideEncryption,
+      SSEKMSKeyId,
+      BucketKeyEnabled,
+      ...(source.versioning ? { CopySourceVersionId: version.versionId } : {}),
+      CopyObjectResult: { ETag, LastModified: new Date(call.now) },
+    };
+  },
+};
+
+/** The version that a copy is made from, which the caller must be allowed to read. */
+export function readCopySource(
+  call: Call,
+  header: string,
+): { bucket: BucketState; version: VersionState; body: Buffer } {
+  const [path = '', versionId] = header.replace(/^\//, '').split('?versionId=');
+  const [, name = '', key = ''] = /^([^/]+)\/(.+)$/s.exec(decodeCopySource(path)) ?? [];
+  if (name === '') {
+    const message = 'Copy Source must mention the source bucket and key: sourcebucket/sourcekey';
+    throw invalidArgumentError(message, 'x-amz-copy-source', header);
+  }
+  const bucket = call.store.bucket(name);
+  if (!bucket) throw noSuchBucketError(name);
+  checkBucketAccess(call, bucket, versionId ? 's3:GetObjectVersion' : 's3:GetObject', key);
+  const version = getReadableVersion(bucket, key, versionId || undefined, false);
+  return {
+    bucket,
+    version,
+    body: decryptObject(call.store, call.keyService, bucket, version, call.caller.arn),
+  };
+}
+
+function decodeCopySource(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    throw new AwsError(400, 'InvalidURI', "Couldn't parse the specified URI.");
+  }
 }

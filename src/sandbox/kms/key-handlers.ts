@@ -1,25 +1,22 @@
 import { AwsError } from '../aws-error.ts';
-import { type Call, type Handlers, pageOf } from '../call.ts';
+import { type Call, callerAccountOf, type Handlers, markAccountChanged } from '../call.ts';
 import type { KeyState } from '../state.ts';
 import {
   checkNotPendingDeletion,
   checkRange,
   getAuthorizedKey,
   getOwnKey,
-  kmsAccountOf,
+  kmsPageOf,
   kmsValidationError,
-  markKmsChanged,
   requireAccountAccess,
 } from './access.ts';
-import { aliasHandlers } from './aliases.ts';
-import { cryptographyHandlers } from './cryptography.ts';
-import { keyPolicyHandlers, toStoredKeyPolicy } from './key-policies.ts';
+import { toStoredKeyPolicy } from './key-policies.ts';
 import { buildKeyArn, createKeyState, defaultKeyPolicy, materialIdOf } from './keys.ts';
 
 type KmsTag = { TagKey: string; TagValue: string };
 
 /** The operations on keys themselves. */
-const keyHandlers: Handlers = {
+export const keyHandlers: Handlers = {
   CreateKey(call, input) {
     requireAccountAccess(call, 'kms:CreateKey');
     const tags: KmsTag[] = input.Tags ?? [];
@@ -37,7 +34,7 @@ const keyHandlers: Handlers = {
     }
     const usage: string = input.KeyUsage ?? 'ENCRYPT_DECRYPT';
     checkEnum(usage, 'keyUsage', KEY_USAGES);
-    const account = kmsAccountOf(call);
+    const account = callerAccountOf(call);
     const key = createKeyState({ account: account.id, region: call.region }, call.now, {
       spec,
       origin,
@@ -53,7 +50,7 @@ const keyHandlers: Handlers = {
       visibleFrom: call.now + call.faultSettings.keyPropagationMs,
     });
     account.keys.set(`${call.region}/${key.id}`, key);
-    return markKmsChanged(call, { KeyMetadata: toKeyMetadata(call, key) });
+    return markAccountChanged(call, { KeyMetadata: toKeyMetadata(call, key) });
   },
 
   ReplicateKey(call, input) {
@@ -63,7 +60,7 @@ const keyHandlers: Handlers = {
     checkNotPendingDeletion(primary);
     const tags: KmsTag[] = input.Tags ?? [];
     checkKmsTags(tags);
-    const { keys } = kmsAccountOf(call);
+    const { keys } = callerAccountOf(call);
     const region: string = input.ReplicaRegion;
     const id = `${region}/${primary.id}`;
     if (keys.has(id)) {
@@ -87,7 +84,7 @@ const keyHandlers: Handlers = {
       visibleFrom: call.now + call.faultSettings.keyPropagationMs,
     };
     keys.set(id, replica);
-    return markKmsChanged(call, {
+    return markAccountChanged(call, {
       ReplicaKeyMetadata: toKeyMetadata(call, replica),
       ReplicaPolicy: replica.policy,
       ReplicaTags: tags,
@@ -98,32 +95,32 @@ const keyHandlers: Handlers = {
 
   ListKeys(call, input) {
     requireAccountAccess(call, 'kms:ListKeys');
-    const keys = [...kmsAccountOf(call).keys.values()]
+    const keys = [...callerAccountOf(call).keys.values()]
       .filter((key) => key.region === call.region && key.visibleFrom <= call.now)
       .map(({ id, arn }) => ({ KeyId: id, KeyArn: arn }));
-    const { items, next } = pageOf(keys, input.Limit ?? 100, input.Marker);
-    return { Keys: items, Truncated: next !== undefined, NextMarker: next };
+    const { items, ...page } = kmsPageOf(keys, input, 100);
+    return { Keys: items, ...page };
   },
 
   UpdateKeyDescription(call, input) {
     const key = getOwnKey(call, input.KeyId);
     checkNotPendingDeletion(key);
     key.description = input.Description;
-    return markKmsChanged(call, {});
+    return markAccountChanged(call, {});
   },
 
   EnableKey(call, input) {
     const key = getOwnKey(call, input.KeyId);
     checkNotPendingDeletion(key);
     key.state = 'Enabled';
-    return markKmsChanged(call, {});
+    return markAccountChanged(call, {});
   },
 
   DisableKey(call, input) {
     const key = getOwnKey(call, input.KeyId);
     checkNotPendingDeletion(key);
     key.state = 'Disabled';
-    return markKmsChanged(call, {});
+    return markAccountChanged(call, {});
   },
 
   ScheduleKeyDeletion(call, input) {
@@ -133,7 +130,7 @@ const keyHandlers: Handlers = {
     checkRange(days, 'pendingWindowInDays', [7, 30]);
     key.state = 'PendingDeletion';
     key.deletionDate = call.now + days * DAY_MS;
-    return markKmsChanged(call, {
+    return markAccountChanged(call, {
       KeyId: key.arn,
       DeletionDate: new Date(key.deletionDate),
       KeyState: key.state,
@@ -148,7 +145,7 @@ const keyHandlers: Handlers = {
       throw new AwsError(400, 'KMSInvalidStateException', `${key.arn} is not pending deletion.`);
     key.state = 'Disabled';
     delete key.deletionDate;
-    return markKmsChanged(call, { KeyId: key.arn });
+    return markAccountChanged(call, { KeyId: key.arn });
   },
 
   EnableKeyRotation(call, input) {
@@ -156,20 +153,20 @@ const keyHandlers: Handlers = {
     const periodInDays: number = input.RotationPeriodInDays ?? 365;
     checkRange(periodInDays, 'rotationPeriodInDays', [90, 2560]);
     key.rotation = { enabled: true, periodInDays };
-    return markKmsChanged(call, {});
+    return markAccountChanged(call, {});
   },
 
   DisableKeyRotation(call, input) {
     const key = getRotatableKey(call, input.KeyId);
     key.rotation = { ...key.rotation, enabled: false };
-    return markKmsChanged(call, {});
+    return markAccountChanged(call, {});
   },
 
   /** Old material goes on decrypting on AWS, so that here one material serves for all, and only its id changes. */
   RotateKeyOnDemand(call, input) {
     const key = getRotatableKey(call, input.KeyId);
     key.rotations = (key.rotations ?? 0) + 1;
-    return markKmsChanged(call, { KeyId: key.id });
+    return markAccountChanged(call, { KeyId: key.id });
   },
 
   GetKeyRotationStatus(call, input) {
@@ -192,29 +189,21 @@ const keyHandlers: Handlers = {
       .map(([TagKey, TagValue]) => ({ TagKey, TagValue }));
     checkKmsTags([...tags, ...otherTags]);
     for (const { TagKey, TagValue } of tags) key.tags.set(TagKey, TagValue);
-    return markKmsChanged(call, {});
+    return markAccountChanged(call, {});
   },
 
   UntagResource(call, input) {
     const key = getOwnKey(call, input.KeyId);
     checkNotPendingDeletion(key);
     for (const name of input.TagKeys) key.tags.delete(name);
-    return markKmsChanged(call, {});
+    return markAccountChanged(call, {});
   },
 
   ListResourceTags(call, input) {
     const tags = [...getOwnKey(call, input.KeyId).tags].map(([TagKey, TagValue]) => ({ TagKey, TagValue }));
-    const { items, next } = pageOf(tags, input.Limit ?? 50, input.Marker);
-    return { Tags: items, Truncated: next !== undefined, NextMarker: next };
+    const { items, ...page } = kmsPageOf(tags, input);
+    return { Tags: items, ...page };
   },
-};
-
-/** The API of KMS (JSON 1.1). */
-export const kmsHandlers: Handlers = {
-  ...keyHandlers,
-  ...aliasHandlers,
-  ...keyPolicyHandlers,
-  ...cryptographyHandlers,
 };
 
 const DAY_MS = 86_400_000;

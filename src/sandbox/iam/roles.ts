@@ -1,33 +1,28 @@
 import { randomBytes } from 'node:crypto';
 import { AwsError } from '../aws-error.ts';
-import { type Call, type Handlers, pageOf } from '../call.ts';
+import { type Call, callerAccountOf, type Handlers, markAccountChanged } from '../call.ts';
 import type { RoleState } from '../state.ts';
-import { isAwsManagedPolicy } from '../stored-policies.ts';
+import { replaceIdsWithRoleArns } from '../stored-policies.ts';
 import {
   checkIamName,
   checkMaxLength,
   getMutableRole,
   getRoleByName,
-  iamAccountOf,
+  iamPageOf,
   iamValidationError,
   limitExceededError,
-  markIamChanged,
-  noSuchEntityError,
+  requireManagedPolicy,
   SERVICE_ROLE_PATH,
-  withIamAuthorization,
 } from './access.ts';
-import { iamAccountHandlers } from './account.ts';
-import { managedPolicyHandlers } from './managed-policies.ts';
-import { toStoredTrustPolicy } from './policy-documents.ts';
-import { toOptionalRoleFields, toRoleOutput, toRoleTags } from './role-output.ts';
-import { rolePolicyHandlers } from './role-policies.ts';
+import { toAttachedPolicy } from './policies.ts';
+import { encodeRfc3986, toStoredTrustPolicy } from './policy-documents.ts';
 
 type IamTag = { Key: string; Value: string };
 
 /** The operations on roles themselves. */
-const roleHandlers: Handlers = {
+export const roleHandlers: Handlers = {
   CreateRole(call, input) {
-    const account = iamAccountOf(call);
+    const account = callerAccountOf(call);
     const name: string = input.RoleName;
     const path: string = input.Path ?? '/';
     checkIamName(name, 'roleName', 64);
@@ -40,8 +35,7 @@ const roleHandlers: Handlers = {
       throw new AwsError(400, 'InvalidInput', 'The number of tags has exceeded the maximum limit.');
     checkIamTags(tags);
     const boundary: string | undefined = input.PermissionsBoundary;
-    if (boundary !== undefined && !isAwsManagedPolicy(boundary) && !account.policies.has(boundary))
-      throw noSuchEntityError(`Scope ARN: ${boundary} does not exist or is not attachable.`);
+    if (boundary !== undefined) requireManagedPolicy(call, boundary, 'Scope ARN:');
     const role = createRole(call, {
       name,
       path,
@@ -53,14 +47,14 @@ const roleHandlers: Handlers = {
       ...(boundary === undefined ? {} : { permissionsBoundary: boundary }),
     });
     const { MaxSessionDuration: _, ...roleOutput } = toRoleOutput(call, role);
-    return markIamChanged(call, { Role: { ...roleOutput, ...toOptionalRoleFields(role) } });
+    return markAccountChanged(call, { Role: { ...roleOutput, ...toOptionalRoleFields(role) } });
   },
 
   CreateServiceLinkedRole(call, input) {
     const service: string = input.AWSServiceName;
     const label = service.split('.')[0] ?? '';
     const name = `AWSServiceRoleFor${label.slice(0, 1).toUpperCase()}${label.slice(1)}`;
-    if (iamAccountOf(call).roles.has(name.toLowerCase())) {
+    if (callerAccountOf(call).roles.has(name.toLowerCase())) {
       throw new AwsError(
         400,
         'InvalidInput',
@@ -75,7 +69,7 @@ const roleHandlers: Handlers = {
         Statement: [{ Effect: 'Allow', Principal: { Service: service }, Action: 'sts:AssumeRole' }],
       }),
     });
-    return markIamChanged(call, { Role: toRoleOutput(call, role) });
+    return markAccountChanged(call, { Role: toRoleOutput(call, role) });
   },
 
   GetRole(call, input) {
@@ -84,11 +78,11 @@ const roleHandlers: Handlers = {
   },
 
   ListRoles(call, input) {
-    const roles = [...iamAccountOf(call).roles.values()]
+    const roles = [...callerAccountOf(call).roles.values()]
       .filter((role) => role.visibleFrom <= call.now && role.path.startsWith(input.PathPrefix ?? '/'))
       .map((role) => toRoleOutput(call, role));
-    const { items, next } = pageOf(roles, input.MaxItems ?? 100, input.Marker);
-    return { Roles: items, IsTruncated: next !== undefined, Marker: next };
+    const { items, ...page } = iamPageOf(roles, input);
+    return { Roles: items, ...page };
   },
 
   DeleteRole(call, input) {
@@ -97,13 +91,13 @@ const roleHandlers: Handlers = {
       throw new AwsError(409, 'DeleteConflict', 'Cannot delete entity, must delete policies first.');
     if (role.attached.length > 0)
       throw new AwsError(409, 'DeleteConflict', 'Cannot delete entity, must detach all policies first.');
-    iamAccountOf(call).roles.delete(role.name.toLowerCase());
-    return markIamChanged(call, {});
+    callerAccountOf(call).roles.delete(role.name.toLowerCase());
+    return markAccountChanged(call, {});
   },
 
   UpdateAssumeRolePolicy(call, input) {
     getMutableRole(call, input.RoleName).trust = toStoredTrustPolicy(call, input.PolicyDocument);
-    return markIamChanged(call, {});
+    return markAccountChanged(call, {});
   },
 
   UpdateRole(call, input) {
@@ -111,14 +105,14 @@ const roleHandlers: Handlers = {
     checkRoleSettings(input);
     if (input.Description !== undefined) role.description = input.Description;
     if (input.MaxSessionDuration !== undefined) role.maxSessionDuration = input.MaxSessionDuration;
-    return markIamChanged(call, {});
+    return markAccountChanged(call, {});
   },
 
   UpdateRoleDescription(call, input) {
     const role = getMutableRole(call, input.RoleName);
     checkRoleSettings(input);
     role.description = input.Description;
-    return markIamChanged(call, { Role: toRoleOutput(call, role) });
+    return markAccountChanged(call, { Role: toRoleOutput(call, role) });
   },
 
   TagRole(call, input) {
@@ -128,22 +122,18 @@ const roleHandlers: Handlers = {
     const mergedTags = new Map([...role.tags, ...tags.map(({ Key, Value }) => [Key, Value] as const)]);
     if (mergedTags.size > 50) throw limitExceededError('The number of tags has reached the maximum limit.');
     role.tags = mergedTags;
-    return markIamChanged(call, {});
+    return markAccountChanged(call, {});
   },
 
   UntagRole(call, input) {
     const role = getMutableRole(call, input.RoleName);
     for (const key of input.TagKeys as string[]) role.tags.delete(key);
-    return markIamChanged(call, {});
+    return markAccountChanged(call, {});
   },
 
   ListRoleTags(call, input) {
-    const { items, next } = pageOf(
-      toRoleTags(getRoleByName(call, input.RoleName)),
-      input.MaxItems ?? 100,
-      input.Marker,
-    );
-    return { Tags: items, IsTruncated: next !== undefined, Marker: next };
+    const { items, ...page } = iamPageOf(toRoleTags(getRoleByName(call, input.RoleName)), input);
+    return { Tags: items, ...page };
   },
 
   /** There are no instance profiles here; Terraform asks before it deletes a role. */
@@ -153,19 +143,11 @@ const roleHandlers: Handlers = {
   },
 };
 
-/** The API of IAM (Query). Documents come back URL-encoded (RFC 3986), as IAM's do. */
-export const iamHandlers: Handlers = withIamAuthorization({
-  ...roleHandlers,
-  ...rolePolicyHandlers,
-  ...managedPolicyHandlers,
-  ...iamAccountHandlers,
-});
-
 function createRole(
   call: Call,
   fields: Pick<RoleState, 'name' | 'path' | 'trust'> & Partial<RoleState>,
 ): RoleState {
-  const account = iamAccountOf(call);
+  const account = callerAccountOf(call);
   const role: RoleState = {
     id: `AROA${randomBase32(17)}`,
     arn: `arn:aws:iam::${account.id}:role${fields.path}${fields.name}`,
@@ -227,3 +209,50 @@ function randomBase32(length: number): string {
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
   return [...randomBytes(length)].map((byte) => alphabet[byte % 32]).join('');
 }
+
+/** A role as lists show it. */
+function toRoleOutput(call: Call, role: RoleState) {
+  return {
+    Path: role.path,
+    RoleName: role.name,
+    RoleId: role.id,
+    Arn: role.arn,
+    CreateDate: new Date(role.created),
+    AssumeRolePolicyDocument: encodeRfc3986(replaceIdsWithRoleArns(call.store, role.trust)),
+    ...(role.description === undefined ? {} : { Description: role.description }),
+    MaxSessionDuration: role.maxSessionDuration,
+  };
+}
+
+/** Tags and boundary are there only when they are set, and never in lists. */
+function toOptionalRoleFields(role: RoleState): object {
+  return {
+    ...(role.tags.size > 0 ? { Tags: toRoleTags(role) } : {}),
+    ...(role.permissionsBoundary === undefined
+      ? {}
+      : {
+          PermissionsBoundary: {
+            PermissionsBoundaryType: 'Policy',
+            PermissionsBoundaryArn: role.permissionsBoundary,
+          },
+        }),
+  };
+}
+
+/** A role with everything that belongs to it, as GetAccountAuthorizationDetails shows it. */
+export function toRoleDetail(call: Call, role: RoleState): object {
+  return {
+    ...toRoleOutput(call, role),
+    ...toOptionalRoleFields(role),
+    Tags: toRoleTags(role),
+    InstanceProfileList: [],
+    RolePolicyList: [...role.inline].map(([PolicyName, text]) => ({
+      PolicyName,
+      PolicyDocument: encodeRfc3986(text),
+    })),
+    AttachedManagedPolicies: role.attached.map(toAttachedPolicy),
+  };
+}
+
+const toRoleTags = (role: RoleState): { Key: string; Value: string }[] =>
+  [...role.tags].map(([Key, Value]) => ({ Key, Value }));

@@ -1,20 +1,102 @@
 import { AwsError } from '../aws-error.ts';
-import { type Call, type Handlers, pageOf } from '../call.ts';
+import { type Call, callerAccountOf, type Handlers, markAccountChanged } from '../call.ts';
 import type { ManagedPolicyState, RoleState } from '../state.ts';
 import { managedPolicyDocumentOf } from '../stored-policies.ts';
 import {
   checkIamName,
-  iamAccountOf,
+  getMutableRole,
+  getRoleByName,
+  iamPageOf,
   limitExceededError,
-  markIamChanged,
   noSuchEntityError,
+  requireManagedPolicy,
 } from './access.ts';
 import { checkIdentityPolicy, encodeRfc3986, policySizeOf } from './policy-documents.ts';
+
+/** The policies of a role: inline, attached, and its boundary. */
+export const rolePolicyHandlers: Handlers = {
+  PutRolePolicy(call, input) {
+    const role = getMutableRole(call, input.RoleName);
+    checkIamName(input.PolicyName, 'policyName', 128);
+    checkIdentityPolicy(input.PolicyDocument);
+    const otherDocuments = [...role.inline]
+      .filter(([name]) => name !== input.PolicyName)
+      .map(([, text]) => text);
+    if (policySizeOf([...otherDocuments, input.PolicyDocument].join('')) > 10_240)
+      throw limitExceededError(`Maximum policy size of 10240 bytes exceeded for role ${role.name}`);
+    role.inline.set(input.PolicyName, input.PolicyDocument);
+    return markAccountChanged(call, {});
+  },
+
+  GetRolePolicy(call, input) {
+    const role = getRoleByName(call, input.RoleName);
+    const text = role.inline.get(input.PolicyName);
+    if (text === undefined)
+      throw noSuchEntityError(`The role policy with name ${input.PolicyName} cannot be found.`);
+    return { RoleName: role.name, PolicyName: input.PolicyName, PolicyDocument: encodeRfc3986(text) };
+  },
+
+  DeleteRolePolicy(call, input) {
+    if (!getMutableRole(call, input.RoleName).inline.delete(input.PolicyName))
+      throw noSuchEntityError(`The role policy with name ${input.PolicyName} cannot be found.`);
+    return markAccountChanged(call, {});
+  },
+
+  ListRolePolicies(call, input) {
+    const names = [...getRoleByName(call, input.RoleName).inline.keys()];
+    const { items, ...page } = iamPageOf(names, input);
+    return { PolicyNames: items, ...page };
+  },
+
+  AttachRolePolicy(call, input) {
+    const role = getMutableRole(call, input.RoleName);
+    const arn: string = input.PolicyArn;
+    if (!arn.startsWith('arn:'))
+      throw new AwsError(400, 'ValidationError', 'Invalid ARN:  Could not be parsed!');
+    requireManagedPolicy(call, arn, 'Policy');
+    if (role.attached.includes(arn)) return {};
+    if (role.attached.length >= 10) throw limitExceededError('Cannot exceed quota for PoliciesPerRole: 10');
+    role.attached.push(arn);
+    return markAccountChanged(call, {});
+  },
+
+  DetachRolePolicy(call, input) {
+    const role = getMutableRole(call, input.RoleName);
+    if (!role.attached.includes(input.PolicyArn))
+      throw noSuchEntityError(`Policy ${input.PolicyArn} was not found.`);
+    role.attached = role.attached.filter((arn) => arn !== input.PolicyArn);
+    return markAccountChanged(call, {});
+  },
+
+  ListAttachedRolePolicies(call, input) {
+    const attachedPolicies = getRoleByName(call, input.RoleName).attached.map(toAttachedPolicy);
+    const { items, ...page } = iamPageOf(attachedPolicies, input);
+    return { AttachedPolicies: items, ...page };
+  },
+
+  PutRolePermissionsBoundary(call, input) {
+    const role = getMutableRole(call, input.RoleName);
+    const arn: string = input.PermissionsBoundary;
+    requireManagedPolicy(call, arn, 'Scope ARN:');
+    role.permissionsBoundary = arn;
+    return markAccountChanged(call, {});
+  },
+
+  DeleteRolePermissionsBoundary(call, input) {
+    delete getMutableRole(call, input.RoleName).permissionsBoundary;
+    return markAccountChanged(call, {});
+  },
+};
+
+export const toAttachedPolicy = (arn: string) => ({
+  PolicyArn: arn,
+  PolicyName: arn.slice(arn.lastIndexOf('/') + 1),
+});
 
 /** Managed policies: the customer's, with up to five versions each, and those of AWS by name. */
 export const managedPolicyHandlers: Handlers = {
   CreatePolicy(call, input) {
-    const { id, policies } = iamAccountOf(call);
+    const { id, policies } = callerAccountOf(call);
     checkIamName(input.PolicyName, 'policyName', 128);
     checkIdentityPolicy(input.PolicyDocument);
     if (policySizeOf(input.PolicyDocument) > 6144)
@@ -28,17 +110,17 @@ export const managedPolicyHandlers: Handlers = {
       );
     }
     policies.set(arn, { arn, name: input.PolicyName, document: input.PolicyDocument });
-    return markIamChanged(call, { Policy: toPolicyOutput(call, arn) });
+    return markAccountChanged(call, { Policy: toPolicyOutput(call, arn) });
   },
 
   GetPolicy(call, input) {
-    if (managedPolicyDocumentOf(iamAccountOf(call), input.PolicyArn) === undefined)
+    if (managedPolicyDocumentOf(callerAccountOf(call), input.PolicyArn) === undefined)
       throw noSuchEntityError(`Policy ${input.PolicyArn} was not found.`);
     return { Policy: toPolicyOutput(call, input.PolicyArn) };
   },
 
   CreatePolicyVersion(call, input) {
-    const policy = iamAccountOf(call).policies.get(input.PolicyArn);
+    const policy = callerAccountOf(call).policies.get(input.PolicyArn);
     if (!policy) throw noSuchEntityError(`Policy ${input.PolicyArn} was not found.`);
     checkIdentityPolicy(input.PolicyDocument);
     if (policySizeOf(input.PolicyDocument) > 6144)
@@ -55,7 +137,7 @@ export const managedPolicyHandlers: Handlers = {
       { id, document: input.PolicyDocument, isDefault },
     ];
     if (isDefault) policy.document = input.PolicyDocument;
-    return markIamChanged(call, { PolicyVersion: { VersionId: id, IsDefaultVersion: isDefault } });
+    return markAccountChanged(call, { PolicyVersion: { VersionId: id, IsDefaultVersion: isDefault } });
   },
 
   GetPolicyVersion(call, input) {
@@ -80,18 +162,18 @@ export const managedPolicyHandlers: Handlers = {
   },
 
   ListPolicies(call, input) {
-    const policies = [...iamAccountOf(call).policies.keys()].map((arn) => toPolicyOutput(call, arn));
-    const { items, next } = pageOf(policies, input.MaxItems ?? 100, input.Marker);
-    return { Policies: items, IsTruncated: next !== undefined, Marker: next };
+    const policies = [...callerAccountOf(call).policies.keys()].map((arn) => toPolicyOutput(call, arn));
+    const { items, ...page } = iamPageOf(policies, input);
+    return { Policies: items, ...page };
   },
 
   DeletePolicy(call, input) {
-    const { policies } = iamAccountOf(call);
+    const { policies } = callerAccountOf(call);
     if (!policies.has(input.PolicyArn)) throw noSuchEntityError(`Policy ${input.PolicyArn} was not found.`);
     if (attachedRolesOf(call, input.PolicyArn).length > 0)
       throw new AwsError(409, 'DeleteConflict', 'Cannot delete a policy attached to entities.');
     policies.delete(input.PolicyArn);
-    return markIamChanged(call, {});
+    return markAccountChanged(call, {});
   },
 };
 
@@ -106,7 +188,7 @@ export const toPolicyOutput = (call: Call, arn: string) => ({
 
 /** Every version of a policy; none where there is no such policy. */
 function policyVersionsOf(call: Call, arn: string) {
-  const account = iamAccountOf(call);
+  const account = callerAccountOf(call);
   const policy = account.policies.get(arn);
   const document = managedPolicyDocumentOf(account, arn);
   if (policy) return storedVersionsOf(policy);
@@ -117,6 +199,6 @@ const storedVersionsOf = ({ versions, document }: ManagedPolicyState) =>
   versions ?? [{ id: 'v1', document, isDefault: true }];
 
 const attachedRolesOf = (call: Call, arn: string): RoleState[] =>
-  [...iamAccountOf(call).roles.values()].filter(
+  [...callerAccountOf(call).roles.values()].filter(
     ({ attached, permissionsBoundary }) => attached.includes(arn) || permissionsBoundary === arn,
   );

@@ -1,0 +1,51 @@
+import type { Handlers } from './call.ts';
+import { cloudTrailHandlers } from './cloudtrail/handlers.ts';
+import { withIamAuthorization } from './iam/access.ts';
+import { iamAccountHandlers } from './iam/account.ts';
+import { managedPolicyHandlers, rolePolicyHandlers } from './iam/policies.ts';
+import { roleHandlers } from './iam/roles.ts';
+import { aliasHandlers } from './kms/aliases.ts';
+import { cryptographyHandlers } from './kms/cryptography.ts';
+import { keyHandlers } from './kms/key-handlers.ts';
+import { keyPolicyHandlers } from './kms/key-policies.ts';
+import type { ServiceName } from './protocol/operations.ts';
+import { settingHandlers } from './s3/bucket-settings.ts';
+import { bucketHandlers } from './s3/buckets.ts';
+import { listingHandlers } from './s3/list-objects.ts';
+import { multipartHandlers } from './s3/multipart.ts';
+import { objectHandlers } from './s3/objects.ts';
+import { replicationHandlers } from './s3/replication-config.ts';
+import { copyHandlers } from './s3/store-object.ts';
+import { stsHandlers } from './sts.ts';
+
+/** Every operation that the sandbox implements, by service. */
+export const serviceHandlers: Record<ServiceName, Handlers> = {
+  /** REST and XML. */
+  s3: {
+    ...bucketHandlers,
+    ...settingHandlers,
+    ...replicationHandlers,
+    ...objectHandlers,
+    ...copyHandlers,
+    ...listingHandlers,
+    ...multipartHandlers,
+  },
+  /** Query. Documents come back URL-encoded (RFC 3986), as IAM's do. */
+  iam: withIamAuthorization({
+    ...roleHandlers,
+    ...rolePolicyHandlers,
+    ...managedPolicyHandlers,
+    ...iamAccountHandlers,
+  }),
+  /** JSON 1.1. */
+  kms: {
+    ...keyHandlers,
+    ...aliasHandlers,
+    ...keyPolicyHandlers,
+    ...cryptographyHandlers,
+  },
+  /** Query. */
+  sts: stsHandlers,
+  /** JSON 1.1. */
+  cloudtrail: cloudTrailHandlers,
+};
