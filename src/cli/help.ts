@@ -1,10 +1,37 @@
-import type { Command, Help, HelpConfiguration } from 'commander';
-import { argumentModelOf, describeChoices, optionModelOf, valueSyntax } from './command-model.ts';
-import { EXIT_CODES, helpExamples } from './examples.ts';
-import type { Io } from './io.ts';
+import { existsSync } from 'node:fs';
+import type { Command, Help, HelpConfiguration, Option } from 'commander';
+import { suggest } from '../spec/did-you-mean.ts';
+import {
+  argumentModelOf,
+  type CommandModel,
+  describeChoices,
+  type Example,
+  type Io,
+  optionModelOf,
+  valueSyntax,
+} from './command-model.ts';
 
-/** What `--help` looks like: what there is to do first, and options by what they are for. */
-export const HELP_CONFIGURATION: HelpConfiguration = {
+export const EXIT_CODES: [code: string, meaning: string][] = [
+  ['0', 'converged, or nothing to do, or planned'],
+  ['1', 'failed, or partly failed'],
+  ['2', 'the plan holds changes (only with --detailed-exitcode)'],
+  ['3', 'refused by a safety rail'],
+  ['4', 'no usable credentials, or the wrong account'],
+  ['64', 'unusable arguments'],
+  ['65', 'invalid specs'],
+  ['130, 143', 'interrupted, after the call in flight was finished'],
+];
+
+/**
+ * What `--help` looks like: what there is to do first, and options by what they are for.
+ *
+ * @param commandGroups names of commands under their headings.
+ * @param examplesOf the examples of a command by its name.
+ */
+export const helpConfiguration = (
+  commandGroups: HeadingGroups,
+  examplesOf: (name: string) => readonly Example[],
+): HelpConfiguration => ({
   minWidthToWrap: 20,
   subcommandTerm: (command) =>
     [
@@ -18,14 +45,19 @@ export const HELP_CONFIGURATION: HelpConfiguration = {
       fallback: argument.defaultValue,
     }),
   optionDescription: (option) => describeChoices(optionModelOf(option)),
-  formatHelp,
-};
+  formatHelp: (command, help) => formatHelp(command, help, commandGroups, examplesOf(command.name())),
+});
 
 /** As wide as the terminal, but no wider than is read with ease. */
 export const helpWidth = ({ env, stdout }: Io): number =>
   Math.min(Number(env.COLUMNS) || stdout.columns || 80, 100);
 
-function formatHelp(command: Command, help: Help): string {
+function formatHelp(
+  command: Command,
+  help: Help,
+  commandGroups: HeadingGroups,
+  examples: readonly Example[],
+): string {
   const pad = help.padWidth(command, help);
   const section = (heading: string, items: [term: string, description: string][], width = pad): string[] =>
     items.length === 0
@@ -42,7 +74,7 @@ function formatHelp(command: Command, help: Help): string {
         help.argumentDescription(argument),
       ]),
     ),
-    ...groupByHeading(COMMAND_GROUPS, help.visibleCommands(command), (subcommand) =>
+    ...groupByHeading(commandGroups, help.visibleCommands(command), (subcommand) =>
       subcommand.name(),
     ).flatMap(([heading, commands]) =>
       section(
@@ -55,14 +87,14 @@ function formatHelp(command: Command, help: Help): string {
     ),
     ...(options.length <= MAX_UNGROUPED_OPTIONS
       ? [['Options:', options] as const]
-      : groupByHeading(OPTION_GROUPS, options, ({ long }) => long ?? '')
+      : groupByHeading(optionGroups(options), options, ({ long }) => long ?? '')
     ).flatMap(([heading, headingOptions]) =>
       section(
         heading,
         headingOptions.map((option) => [help.optionTerm(option), help.optionDescription(option)]),
       ),
     ),
-    ...helpExamples(command.name()),
+    ...helpExamples(examples),
     ...(command.parent ? [] : section('Exit codes:', EXIT_CODES, '130, 143'.length)),
   ];
   return `${sections.join('\n\n')}\n`;
@@ -71,16 +103,9 @@ function formatHelp(command: Command, help: Help): string {
 /** So many options need no headings. */
 const MAX_UNGROUPED_OPTIONS = 7;
 
-type HeadingGroups = readonly (readonly [heading: string, names: readonly string[]])[];
+export type HeadingGroups = readonly (readonly [heading: string, names: readonly string[]])[];
 
-const COMMAND_GROUPS: HeadingGroups = [
-  ['Write specs:', ['init', 'import', 'validate', 'explain', 'schema']],
-  ['Plan and apply:', ['plan', 'apply', 'observe']],
-  ['See whether it replicates:', ['doctor', 'verify']],
-  ['Try it, without an AWS account:', ['sandbox', 'demo']],
-  ['Comfort:', ['permissions', 'completion', 'man']],
-];
-
+/** Headings of the options. An option of a new command may name its heading itself instead. */
 const OPTION_GROUPS: HeadingGroups = [
   ['What is done:', ['--once', '--dry-run', '--plan-only', '--plan']],
   ['Which specs:', ['--only', '--selector', '--var', '--source']],
@@ -96,6 +121,16 @@ const OPTION_GROUPS: HeadingGroups = [
   ['How long it waits:', ['--wait', '--timeout']],
   ['What is told:', ['--output', '--verbose', '--log-level', '--debug', '--version', '--help']],
 ];
+
+/** The table, and the headings that options name themselves (`new Option(…).helpGroup('The plan:')`). */
+const optionGroups = (options: readonly Option[]): HeadingGroups =>
+  OPTION_GROUPS.map(([heading, names]) => [
+    heading,
+    [
+      ...names,
+      ...options.flatMap(({ long, helpGroupHeading }) => (helpGroupHeading === heading && long ? long : [])),
+    ],
+  ]);
 
 /** Items under their headings, in the order of the table; what the table does not know comes last. */
 function groupByHeading<T>(
@@ -113,3 +148,31 @@ function groupByHeading<T>(
 
 const toSentence = (text: string): string =>
   `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith('.') ? '' : '.'}`;
+
+/** Up to so many columns, what an example does stands beside it; it is never broken, since it is there to be copied. */
+const MAX_INLINE_WIDTH = 52;
+
+/** The examples of a command, as a section of its help. */
+function helpExamples(examples: readonly Example[]): string[] {
+  if (examples.length === 0) return [];
+  const pad = Math.max(
+    ...examples.map(([line]) => line.length).filter((length) => length <= MAX_INLINE_WIDTH),
+    0,
+  );
+  const lines = examples.map(([line, description]) =>
+    line.length > MAX_INLINE_WIDTH
+      ? `  ${line}\n  ${' '.repeat(pad)}  ${description}`
+      : `  ${line.padEnd(pad)}  ${description}`,
+  );
+  return [['Examples:', ...lines].join('\n')];
+}
+
+/** The command that a word was meant as, if it is nearly one and no file. */
+export function suggestCommand({ commands }: CommandModel, word = ''): string | undefined {
+  if (existsSync(word)) return undefined;
+  const suggestion = suggest(
+    word,
+    commands.map(({ name }) => name),
+  );
+  return suggestion === word ? undefined : suggestion;
+}

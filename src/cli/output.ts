@@ -1,17 +1,22 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import manifest from '../../package.json' with { type: 'json' };
 import type { CallCounts } from '../aws/client.ts';
 import type { Plan } from '../core/resource.ts';
 import type { Log } from '../log.ts';
-import type { RuleProofSummary } from '../proof/types.ts';
+import type { RuleProofSummary, RuleVerdict } from '../proof/types.ts';
 import type { ApplyEvent } from '../reconcile/apply.ts';
 import type { Outcome } from '../reconcile/reconcile.ts';
 import { ndjsonLines, outcomeJson, type PlanMetadata, planJson } from '../report/json.ts';
 import { planMarkdown } from '../report/markdown.ts';
 import { outcomeText } from '../report/outcome-text.ts';
 import { planText } from '../report/plan-text.ts';
+import { toSarif } from '../report/sarif.ts';
 import { createPaint } from '../report/style.ts';
 import type { BucketReplication, Variable } from '../spec/types.ts';
 import { escapeUnprintable, safeJson } from '../util/escape.ts';
-import type { Io } from './io.ts';
+import type { Io } from './command-model.ts';
 
 /** How a pass is told while it runs, and when it ended. */
 export interface Reporter {
@@ -110,3 +115,24 @@ function textReporter({ pairs, variables, dryRun, target, explain }: PassInfo, i
 
 /** As wide as the terminal, but no line so long that it is hard to read; elsewhere what fits everywhere. */
 const outputWidth = ({ columns = 80 }: { columns?: number }): number => Math.min(Math.max(columns, 60), 120);
+
+/** Findings as SARIF, their paths relative to the root of the checkout, in whatever folder of it this runs. */
+export function sarifText(proofs: readonly RuleVerdict[], pairs: readonly BucketReplication[]): string {
+  const root = findCheckoutRoot(process.cwd()) ?? process.cwd();
+  const context = { version: manifest.version, pairs, toUri: (file: string) => toSpecUri(file, root) };
+  return safeJson(toSarif(proofs, context), 2);
+}
+
+/** The folder, or the nearest one above it, that is the root of a checkout. */
+function findCheckoutRoot(folder: string): string | undefined {
+  if (existsSync(path.join(folder, '.git'))) return folder;
+  const parent = path.dirname(folder);
+  return parent === folder ? undefined : findCheckoutRoot(parent);
+}
+
+function toSpecUri(file: string, root: string): string {
+  const absolute = path.resolve(file);
+  const relative = path.relative(root, absolute);
+  const isInside = !path.isAbsolute(relative) && relative.split(path.sep)[0] !== '..';
+  return isInside ? relative.split(path.sep).map(encodeURIComponent).join('/') : pathToFileURL(absolute).href;
+}

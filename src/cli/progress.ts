@@ -10,7 +10,7 @@ import {
 } from '../report/progress.ts';
 import { createPaint, type Paint } from '../report/style.ts';
 import type { Clock } from '../util/clock.ts';
-import type { Io } from './io.ts';
+import type { Io } from './command-model.ts';
 
 /** What is told of a pass while it is under way. */
 export interface ProgressDisplay {

@@ -1,3 +1,4 @@
+import { buffer } from 'node:stream/consumers';
 import { type AwsClient, createAwsClient } from '../aws/client.ts';
 import { type Connection, createSdkClients, type SdkClients } from '../aws/sdk-clients.ts';
 import { EXIT, UserError } from '../errors.ts';
@@ -6,10 +7,14 @@ import { isColourEnabled } from '../report/style.ts';
 import type { Sandbox } from '../sandbox/server.ts';
 import { createReplayClients } from '../snapshot/replay.ts';
 import { parseSnapshot, type Snapshot } from '../snapshot/snapshot.ts';
+import { formatProblems } from '../spec/format-problems.ts';
+import { loadSpecs } from '../spec/load.ts';
+import { type Selection, SelectionError, selectSpecs } from '../spec/select.ts';
 import type { Specs } from '../spec/types.ts';
 import { readJson } from '../util/files.ts';
-import type { Io } from './io.ts';
-import type { GlobalOptions } from './options.ts';
+import type { Io } from './command-model.ts';
+import { openSandbox } from './commands/sandbox.ts';
+import { type GlobalOptions, type SpecOptions, variableInputOf } from './options.ts';
 
 /** What a command needs to talk to AWS, or to the sandbox in AWS's place. */
 export interface CliSession {
@@ -88,10 +93,7 @@ export const sandboxConnection = ({ endpoint }: Sandbox): Connection => ({
   credentials: { accessKeyId: '000000000000', secretAccessKey: 'sandbox' },
 });
 
-export async function startEmbeddedSandbox(stateDir: string): Promise<Sandbox> {
-  const { openSandbox } = await import('./open-sandbox.ts');
-  return openSandbox({ state: stateDir });
-}
+export const startEmbeddedSandbox = (stateDir: string): Promise<Sandbox> => openSandbox({ state: stateDir });
 
 /** @throws UserError where it cannot be read, or is none. */
 async function readSnapshotFile(file: string): Promise<Snapshot> {
@@ -137,3 +139,28 @@ function targetLabel(
 
 /** An address as it may be shown: who asks, and by what password, is nobody's business. */
 const redactUserInfo = (url: string): string => url.replace(/\/\/.*@/, '//***@');
+
+/**
+ * The specs that the arguments name, and of these the selected ones.
+ *
+ * @throws UserError with every problem of every file, when there is one, and where nothing can be selected so.
+ */
+export async function loadSelectedSpecs(
+  paths: readonly string[],
+  options: SpecOptions,
+  io: Io,
+): Promise<Specs> {
+  const { specs, problems } = await loadSpecs(paths, () => buffer(io.stdin), variableInputOf(options, io));
+  if (specs) return applySelection(specs, options);
+  const problemCount = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
+  throw new UserError(EXIT.specs, `${formatProblems(problems)}\n\n${problemCount}; AWS was not asked.`);
+}
+
+function applySelection(specs: Specs, selection: Selection): Specs {
+  try {
+    return selectSpecs(specs, selection);
+  } catch (error) {
+    if (error instanceof SelectionError) throw new UserError(EXIT.usage, error.message);
+    throw error;
+  }
+}

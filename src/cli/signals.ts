@@ -1,5 +1,5 @@
 import { EXIT, UserError } from '../errors.ts';
-import type { Io } from './io.ts';
+import type { Io } from './command-model.ts';
 
 const SIGNAL_EXIT_CODES = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated };
 

@@ -3,14 +3,13 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { commandModelOf } from '../../src/cli/command-model.ts';
-import { completionScript } from '../../src/cli/completion/index.ts';
-import type { Io } from '../../src/cli/io.ts';
-import { buildProgram } from '../../src/cli/program.ts';
+import type { Io } from '../../src/cli/command-model.ts';
+import { completionScript } from '../../src/cli/commands/completion.ts';
+import { buildProgram, programModel } from '../../src/cli/program.ts';
 import { isInstalled } from '../support/cli.ts';
 import { TAX_SPEC } from '../support/env.ts';
 
-const words = commandModelOf(buildProgram({} as Io, () => {}));
+const words = programModel(buildProgram({} as Io, () => {}));
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 
 let folder: string;
@@ -24,7 +23,7 @@ beforeAll(async () => {
     'metadata: { name: books, labels: {} }\nspec:\n  name: none\n',
   );
   await writeFile(path.join(folder, 'plan.json'), '{}');
-  for (const shell of SHELLS) await writeFile(path.join(folder, shell), completionScript(shell, words));
+  for (const shell of SHELLS) await writeFile(path.join(folder, shell), await completionScript(shell, words));
 });
 afterAll(() => rm(folder, { recursive: true }));
 

@@ -2,11 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { runCommandLine as run } from '../../src/cli/cli.ts';
-import { commandModelOf } from '../../src/cli/command-model.ts';
-import { examplesOf } from '../../src/cli/examples.ts';
-import type { Io } from '../../src/cli/io.ts';
-import { buildProgram } from '../../src/cli/program.ts';
+import type { Io } from '../../src/cli/command-model.ts';
+import { buildProgram, programModel, runCommandLine as run } from '../../src/cli/program.ts';
 import { runCli } from '../support/cli.ts';
 
 /** What --help prints where the terminal is so wide. */
@@ -22,7 +19,8 @@ function helpOf(command: string, columns: number): string {
   return said;
 }
 
-const words = commandModelOf(buildProgram({} as Io, () => {}));
+const words = programModel(buildProgram({} as Io, () => {}));
+const ALL_COMMANDS = [words, ...words.commands];
 const COMMANDS = ['', ...words.commands.map(({ name }) => name)];
 
 describe('--help', () => {
@@ -32,7 +30,7 @@ describe('--help', () => {
   });
 
   test.each([80, 60])('stays within %i columns, but for what is to be copied', (columns) => {
-    const examples = new Set(['reconcile', ...COMMANDS].flatMap(examplesOf).flat());
+    const examples = new Set(ALL_COMMANDS.flatMap(({ examples: lines }) => lines).flat());
     for (const name of COMMANDS) {
       const lines = helpOf(name, columns).split('\n');
       const isExample = (line: string) => [...examples].some((one) => line.includes(one));
@@ -42,12 +40,11 @@ describe('--help', () => {
 
   test('groups every option and every command, and shows every command by examples', () => {
     for (const name of COMMANDS) expect(helpOf(name, 80).split('\nOthers:\n')[1], name).toBeUndefined();
-    for (const name of COMMANDS.filter((one) => one !== ''))
-      expect(examplesOf(name).length, name).toBeGreaterThan(0);
+    for (const { name, examples } of ALL_COMMANDS) expect(examples.length, name).toBeGreaterThan(0);
   });
 
   test('shows by examples only what can be said', () => {
-    const lines = ['reconcile', ...COMMANDS].flatMap(examplesOf).map(([line]) => line);
+    const lines = ALL_COMMANDS.flatMap(({ examples }) => examples).map(([line]) => line);
     for (const line of lines) {
       const [, said = ''] = /reconcile ?([^)>|"]*)/.exec(line) ?? [];
       const [first = '', ...rest] = said.trim().split(/ +/);

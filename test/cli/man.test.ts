@@ -1,14 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
-import { commandModelOf } from '../../src/cli/command-model.ts';
-import type { Io } from '../../src/cli/io.ts';
-import { manPage } from '../../src/cli/man.ts';
-import { buildProgram } from '../../src/cli/program.ts';
+import type { Io } from '../../src/cli/command-model.ts';
+import { manPage } from '../../src/cli/commands/man.ts';
+import { buildProgram, programModel } from '../../src/cli/program.ts';
 import { EXIT } from '../../src/errors.ts';
 import { isInstalled, runCli } from '../support/cli.ts';
 
-const words = commandModelOf(buildProgram({} as Io, () => {}));
+const words = programModel(buildProgram({} as Io, () => {}));
 const page = manPage(words, manifest.version);
 
 /** The page as it is read. */

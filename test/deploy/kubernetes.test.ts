@@ -2,9 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
-import { commandModelOf } from '../../src/cli/command-model.ts';
-import type { Io } from '../../src/cli/io.ts';
-import { buildProgram } from '../../src/cli/program.ts';
+import type { Io } from '../../src/cli/command-model.ts';
+import { buildProgram, programModel } from '../../src/cli/program.ts';
 import { createController } from '../../src/controller/controller.ts';
 import { readOnlyLeadership } from '../../src/controller/leadership.ts';
 import { createMetrics } from '../../src/controller/metrics.ts';
@@ -30,7 +29,7 @@ const one = (manifests: Manifest[], kind: string): Manifest =>
 const workload = (manifests: Manifest[]): Manifest =>
   one(manifests, 'Deployment') ?? one(manifests, 'StatefulSet');
 
-const words = commandModelOf(
+const words = programModel(
   buildProgram({ stdout: process.stdout, stderr: process.stderr, env: {} } as unknown as Io, () => {}),
 );
 const flags = new Set(words.options.map(({ long }) => long));

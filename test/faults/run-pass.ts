@@ -1,7 +1,7 @@
 import { createAwsClient } from '../../src/aws/client.ts';
 import { commandInfo, isReadOperation, type Service } from '../../src/aws/command.ts';
 import { createSdkClients, type SdkClients } from '../../src/aws/sdk-clients.ts';
-import { reconcileExitCode } from '../../src/cli/commands/reconcile.ts';
+import { reconcileExitCode } from '../../src/cli/single-pass.ts';
 import { EXIT, UserError } from '../../src/errors.ts';
 import { kinds } from '../../src/kinds/index.ts';
 import { type Outcome, type PassOptions, reconcile } from '../../src/reconcile/reconcile.ts';

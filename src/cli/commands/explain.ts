@@ -1,43 +1,56 @@
 import { EXIT, UserError } from '../../errors.ts';
-import { documentKindText, fieldText } from '../../report/field-text.ts';
+import { wrapText } from '../../report/style.ts';
 import { suggest } from '../../spec/did-you-mean.ts';
-import { describeDocumentKinds } from '../../spec/schema-fields.ts';
+import type { SchemaField } from '../../spec/schema-fields.ts';
+import type { CommandDefinition } from '../command-model.ts';
 import { helpWidth } from '../help.ts';
-import type { Io } from '../io.ts';
 
-/** `reconcile explain [FIELD]`: what the schema says of a field, or of a kind of document. */
-export async function runExplain(query: string | undefined, io: Io): Promise<number> {
-  const documentKinds = describeDocumentKinds();
-  const width = helpWidth(io);
-  const [kindQuery = '', ...rest] = (query ?? '').split('.');
-  const kind = documentKinds.find(
-    (documentKind) => documentKind.kind.toLowerCase() === kindQuery.toLowerCase(),
-  );
-  if (query === undefined || (kind && rest.length === 0)) {
-    const texts = (kind ? [kind] : documentKinds).map((documentKind) =>
-      documentKindText(documentKind, width),
+/** Prints what the schema says of a field, or of a kind of document. */
+export const explainCommand: CommandDefinition = {
+  name: 'explain',
+  description: 'say what may stand in a field of a spec',
+  examples: [
+    ['reconcile explain', 'all kinds of documents'],
+    ['reconcile explain spec.rules.prefix', 'one field'],
+  ],
+  configure: (command) =>
+    command.argument('[field]', 'such as spec.rules.prefix; absent: all kinds of documents'),
+  async run({ io }, query: string | undefined) {
+    const { describeDocumentKinds } = await import('../../spec/schema-fields.ts');
+    const documentKinds = describeDocumentKinds();
+    const width = helpWidth(io);
+    const [kindQuery = '', ...rest] = (query ?? '').split('.');
+    const kind = documentKinds.find(
+      (documentKind) => documentKind.kind.toLowerCase() === kindQuery.toLowerCase(),
     );
+    if (query === undefined || (kind && rest.length === 0)) {
+      const texts = (kind ? [kind] : documentKinds).map((documentKind) =>
+        documentKindText(documentKind, width),
+      );
+      io.stdout.write(`${texts.join('\n\n')}\n`);
+      return EXIT.ok;
+    }
+    const path = stripIndexes(kind ? rest.join('.') : query);
+    const matches = (kind ? [kind] : documentKinds).flatMap(({ kind: kindName, fields }) =>
+      fields
+        .filter((field) => matchesPath(stripIndexes(field.path), path))
+        .map((field) => ({ of: kindName, field, fields })),
+    );
+    if (matches.length === 0) {
+      const fieldPaths = documentKinds.flatMap(({ fields }) =>
+        fields.map((field) => stripIndexes(field.path)),
+      );
+      const suggestion =
+        suggest(path, fieldPaths) ?? fieldPaths.find((fieldPath) => fieldPath.endsWith(`.${path}`));
+      const advice =
+        suggestion === undefined ? 'reconcile explain lists what there is' : `did you mean ${suggestion}?`;
+      throw new UserError(EXIT.usage, `there is no field ${query}: ${advice}`);
+    }
+    const texts = matches.map(({ of: kindName, field, fields }) => fieldText(kindName, field, fields, width));
     io.stdout.write(`${texts.join('\n\n')}\n`);
     return EXIT.ok;
-  }
-  const path = stripIndexes(kind ? rest.join('.') : query);
-  const matches = (kind ? [kind] : documentKinds).flatMap(({ kind: kindName, fields }) =>
-    fields
-      .filter((field) => matchesPath(stripIndexes(field.path), path))
-      .map((field) => ({ of: kindName, field, fields })),
-  );
-  if (matches.length === 0) {
-    const fieldPaths = documentKinds.flatMap(({ fields }) => fields.map((field) => stripIndexes(field.path)));
-    const suggestion =
-      suggest(path, fieldPaths) ?? fieldPaths.find((fieldPath) => fieldPath.endsWith(`.${path}`));
-    const advice =
-      suggestion === undefined ? 'reconcile explain lists what there is' : `did you mean ${suggestion}?`;
-    throw new UserError(EXIT.usage, `there is no field ${query}: ${advice}`);
-  }
-  const texts = matches.map(({ of: kindName, field, fields }) => fieldText(kindName, field, fields, width));
-  io.stdout.write(`${texts.join('\n\n')}\n`);
-  return EXIT.ok;
-}
+  },
+};
 
 /** Where a field has `*`, any name is meant. */
 function matchesPath(field: string, path: string): boolean {
@@ -50,3 +63,54 @@ function matchesPath(field: string, path: string): boolean {
 
 /** Without the places in lists: `spec.rules[0].prefix`, `spec.rules[].prefix` and `spec.rules.prefix` are one field. */
 const stripIndexes = (path: string): string => path.replace(/\[\d*\]/g, '');
+
+/** A kind of document, and its fields: the outermost of `metadata` and `spec`. */
+function documentKindText(
+  { kind, description, fields }: { kind: string; description: string; fields: readonly SchemaField[] },
+  width: number,
+): string {
+  const topLevelFields = fields.filter(({ path }) => path.split('.').length <= 2);
+  return [...wrapText('', `${kind}: ${description}`, width), '', ...fieldList(topLevelFields, width)].join(
+    '\n',
+  );
+}
+
+/** One field with what may stand there, and the fields below it. */
+function fieldText(
+  kind: string,
+  { path, type, fallback, description, examples }: SchemaField,
+  allFields: readonly SchemaField[],
+  width: number,
+): string {
+  const depth = path.split('.').length + 1;
+  const childFields = allFields.filter(
+    (field) =>
+      /^(\[\])?\./.test(field.path.slice(path.length)) &&
+      field.path.startsWith(path) &&
+      field.path.split('.').length === depth,
+  );
+  const wrapLine = (text: string) => wrapText('  ', text, width, { hang: 4 });
+  return [
+    `${path}  (${kind})`,
+    '',
+    ...(description === '' ? [] : [...wrapText('  ', description, width), '']),
+    ...wrapLine(`What may stand there: ${type.replaceAll('`', '')}`),
+    ...(fallback === ''
+      ? []
+      : wrapLine(`Left out: ${fallback === 'required' ? 'it is required' : fallback.replaceAll('`', '')}`)),
+    ...(examples.length === 0
+      ? []
+      : wrapLine(`For example: ${examples.map((example) => JSON.stringify(example)).join(', ')}`)),
+    ...(childFields.length === 0 ? [] : ['', ...fieldList(childFields, width)]),
+  ].join('\n');
+}
+
+/** The first sentence of each says enough. */
+function fieldList(fields: readonly SchemaField[], width: number): string[] {
+  const widest = Math.max(...fields.map(({ path }) => path.length));
+  return fields.flatMap(({ path, description }) =>
+    wrapText(`  ${path.padEnd(widest)}  `, description.split(/(?<=\.)\s/)[0] ?? '', width).map((line) =>
+      line.trimEnd(),
+    ),
+  );
+}

@@ -1,52 +1,75 @@
 import { EXIT, UserError } from '../../errors.ts';
-import { discoverReplication, listBucketNames } from '../../import/discover.ts';
-import { renderSpecs } from '../../import/render-yaml.ts';
 import type { DiscoveredReplication } from '../../import/types.ts';
-import type { Io } from '../io.ts';
-import type { ImportOptions } from '../options.ts';
-import { openSession } from '../session.ts';
+import type { CommandDefinition } from '../command-model.ts';
+import { addCommonOptions, collectValues, type GlobalOptions } from '../options.ts';
 
-/** `reconcile import`: specs for what exists. */
-export async function runImport(options: ImportOptions, io: Io, signal: AbortSignal): Promise<number> {
-  if (!options.all && options.bucket.length === 0)
-    throw new UserError(
-      EXIT.usage,
-      'name a bucket: reconcile import --bucket acme-tax, or --all for every one',
-    );
-  const noSpecs = { pairs: [], accounts: [], limits: {}, variables: [] };
-  const session = await openSession(noSpecs, options, io, signal);
-  try {
-    const aws = session.aws.readOnly();
-    const bucketNames = options.all ? await listBucketNames(aws, { region: options.region }) : options.bucket;
-    const replications: DiscoveredReplication[] = [];
-    for (const bucketName of bucketNames) {
-      const replication = await discoverReplication(aws, bucketName, options.region).catch(
-        (error: unknown) => {
-          if (error instanceof UserError) throw error;
-          throw new UserError(
-            EXIT.failed,
-            `the bucket ${bucketName} cannot be read: ${bucketErrorReason(error)}`,
-            {
-              cause: error,
-            },
-          );
-        },
-      );
-      if (replication) replications.push(replication);
-      else if (!options.all)
-        throw new UserError(EXIT.failed, `the bucket ${bucketName} has no replication configuration`);
-    }
-    if (replications.length === 0)
-      throw new UserError(
-        EXIT.failed,
-        `none of ${bucketNames.length} buckets has a replication configuration`,
-      );
-    io.stdout.write(renderSpecs(replications));
-    return EXIT.ok;
-  } finally {
-    await session.close();
-  }
+interface ImportOptions extends GlobalOptions {
+  bucket: string[];
+  all?: true;
+  region: string;
 }
+
+/** Prints specs for what exists. */
+export const importCommand: CommandDefinition = {
+  name: 'import',
+  description: 'print specs for replication that exists',
+  examples: [
+    ['reconcile import --bucket acme-tax > specs/tax.yaml', 'one bucket'],
+    ['reconcile import --all', 'all that replicate'],
+  ],
+  configure: (command) =>
+    addCommonOptions(command)
+      .option('--bucket <name>', 'a source bucket; may be repeated', collectValues, [])
+      .option('--all', 'every bucket of the account that has a replication configuration')
+      .option('--region <region>', 'where to ask first', 'us-east-1'),
+  async run({ io, signal }, options: ImportOptions) {
+    if (!options.all && options.bucket.length === 0)
+      throw new UserError(
+        EXIT.usage,
+        'name a bucket: reconcile import --bucket acme-tax, or --all for every one',
+      );
+    const [{ discoverReplication, listBucketNames }, { renderSpecs }, { openSession }] = await Promise.all([
+      import('../../import/discover.ts'),
+      import('../../import/render-yaml.ts'),
+      import('../session.ts'),
+    ]);
+    const noSpecs = { pairs: [], accounts: [], limits: {}, variables: [] };
+    const session = await openSession(noSpecs, options, io, signal);
+    try {
+      const aws = session.aws.readOnly();
+      const bucketNames = options.all
+        ? await listBucketNames(aws, { region: options.region })
+        : options.bucket;
+      const replications: DiscoveredReplication[] = [];
+      for (const bucketName of bucketNames) {
+        const replication = await discoverReplication(aws, bucketName, options.region).catch(
+          (error: unknown) => {
+            if (error instanceof UserError) throw error;
+            throw new UserError(
+              EXIT.failed,
+              `the bucket ${bucketName} cannot be read: ${bucketErrorReason(error)}`,
+              {
+                cause: error,
+              },
+            );
+          },
+        );
+        if (replication) replications.push(replication);
+        else if (!options.all)
+          throw new UserError(EXIT.failed, `the bucket ${bucketName} has no replication configuration`);
+      }
+      if (replications.length === 0)
+        throw new UserError(
+          EXIT.failed,
+          `none of ${bucketNames.length} buckets has a replication configuration`,
+        );
+      io.stdout.write(renderSpecs(replications));
+      return EXIT.ok;
+    } finally {
+      await session.close();
+    }
+  },
+};
 
 /** HEAD answers have no body to say more in than a status. */
 function bucketErrorReason(error: unknown): string {

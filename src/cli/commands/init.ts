@@ -3,48 +3,82 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { EXIT, UserError } from '../../errors.ts';
 import { formatProblems } from '../../spec/format-problems.ts';
-import { buildJsonSchema } from '../../spec/json-schema.ts';
-import { loadSpecs } from '../../spec/load.ts';
-import {
-  renderStarterSpec,
-  STARTER_QUESTIONS,
-  type StarterQuestion,
-  type StarterSpec,
-} from '../../spec/starter-spec.ts';
+import type { StarterQuestion, StarterSpec } from '../../spec/starter-spec.ts';
 import { escapeUnprintable, shellQuote } from '../../util/escape.ts';
 import { writeNewFile } from '../../util/files.ts';
-import type { Io } from '../io.ts';
-import type { InitOptions } from '../options.ts';
+import type { CommandDefinition, Io } from '../command-model.ts';
+import { collectValues } from '../options.ts';
+
+interface InitOptions {
+  /** Source, then destination. */
+  bucket: string[];
+  region: string[];
+  key: string[];
+  prefix?: string;
+  name?: string;
+}
 
 const SCHEMA_FILE = 'replikey.schema.json';
 
 type PartialFirstSpec = Partial<StarterSpec>;
 
-/** `reconcile init`: a first spec, and the schema beside it by which an editor completes and checks it. */
-export async function runInit(
-  file: string | undefined,
-  options: InitOptions,
-  io: Io,
-  signal: AbortSignal,
-): Promise<number> {
-  rejectIf(file === undefined ? undefined : targetProblem(file));
-  const { spec, target } = await completeAnswers(file, answersFromOptions(options), io, signal);
-  const text = renderStarterSpec(spec, SCHEMA_FILE);
-  await assertValidSpec(text);
-  const schema = path.join(path.dirname(target), SCHEMA_FILE);
-  if (!(await writeNewFile(target, text))) rejectIf(fileExistsMessage(target));
-  // One that is there may be of another version, and is somebody's choice.
-  await writeNewFile(schema, `${JSON.stringify(buildJsonSchema(), null, 2)}\n`);
-  const quotedTarget = shellQuote(target);
-  io.stdout.write(`${escapeUnprintable(target)} is written; your editor checks it by ${escapeUnprintable(schema)}.
+/** Writes a first spec, and beside it the schema by which an editor completes and checks it. */
+export const initCommand: CommandDefinition = {
+  name: 'init',
+  summary: 'write a first spec, from a few questions',
+  description: 'write a first spec, from a few questions or from options; AWS is not asked',
+  examples: [
+    ['reconcile init', 'asks a few questions'],
+    ['reconcile init --bucket acme-tax --region us-east-1 --region us-west-2', 'asks none'],
+  ],
+  configure: (command) =>
+    command
+      .argument('[file]', 'where to write it; absent: specs/NAME.yaml')
+      .option(
+        '--bucket <name>',
+        'the source; a second time: the destination (its name and -replica)',
+        collectValues,
+        [],
+      )
+      .option('--region <region>', 'of the source; a second time: of the destination', collectValues, [])
+      .option(
+        '--key <key>',
+        'of the source; a second time: of the destination (alias/ and its bucket)',
+        collectValues,
+        [],
+      )
+      .option('--prefix <prefix>', 'only objects whose key begins with this; absent: every object')
+      .option('--name <name>', 'of the spec; absent: that of the source bucket'),
+  async run({ io, signal }, file: string | undefined, options: InitOptions) {
+    const [{ renderStarterSpec, STARTER_QUESTIONS }, { buildJsonSchema }] = await Promise.all([
+      import('../../spec/starter-spec.ts'),
+      import('../../spec/json-schema.ts'),
+    ]);
+    rejectIf(file === undefined ? undefined : targetProblem(file));
+    const { spec, target } = await completeAnswers(
+      file,
+      answersFromOptions(options, STARTER_QUESTIONS),
+      STARTER_QUESTIONS,
+      io,
+      signal,
+    );
+    const text = renderStarterSpec(spec, SCHEMA_FILE);
+    await assertValidSpec(text);
+    const schema = path.join(path.dirname(target), SCHEMA_FILE);
+    if (!(await writeNewFile(target, text))) rejectIf(fileExistsMessage(target));
+    // One that is there may be of another version, and is somebody's choice.
+    await writeNewFile(schema, `${JSON.stringify(buildJsonSchema(), null, 2)}\n`);
+    const quotedTarget = shellQuote(target);
+    io.stdout.write(`${escapeUnprintable(target)} is written; your editor checks it by ${escapeUnprintable(schema)}.
 
 Next, rehearse it on this machine, without an AWS account:
   reconcile --once ${escapeUnprintable(quotedTarget)} --sandbox
 And then see what it would change in AWS:
   reconcile --dry-run ${escapeUnprintable(quotedTarget)}
 `);
-  return EXIT.ok;
-}
+    return EXIT.ok;
+  },
+};
 
 function rejectIf(problem: string | undefined): void {
   if (problem !== undefined) throw new UserError(EXIT.usage, problem);
@@ -60,7 +94,10 @@ const fileExistsMessage = (file: string): string =>
   `${file} is there already, and is left as it is: name another file`;
 
 /** What the options say beforehand. */
-function answersFromOptions(options: InitOptions): PartialFirstSpec {
+function answersFromOptions(
+  options: InitOptions,
+  starterQuestions: readonly StarterQuestion[],
+): PartialFirstSpec {
   const { bucket, region, key, prefix, name } = options;
   const valuesByFlag: Record<string, readonly string[]> = {
     '--bucket': bucket,
@@ -71,7 +108,7 @@ function answersFromOptions(options: InitOptions): PartialFirstSpec {
   };
   const answers: PartialFirstSpec = {};
   for (const [flag, values] of Object.entries(valuesByFlag)) {
-    const questions = STARTER_QUESTIONS.filter((question) => question.flag === flag);
+    const questions = starterQuestions.filter((question) => question.flag === flag);
     if (values.length > questions.length)
       rejectIf(`${flag} is given at most ${questions.length} times: for the source, and for the destination`);
     values.forEach((value, index) => {
@@ -79,7 +116,7 @@ function answersFromOptions(options: InitOptions): PartialFirstSpec {
       if (question) answers[question.key] = value;
     });
   }
-  for (const { key: questionKey, flag, check } of STARTER_QUESTIONS) {
+  for (const { key: questionKey, flag, check } of starterQuestions) {
     const problem = answers[questionKey] === undefined ? undefined : check(answers[questionKey], answers);
     rejectIf(problem === undefined ? undefined : `${flag} ${answers[questionKey]}: ${problem}`);
   }
@@ -90,17 +127,19 @@ function answersFromOptions(options: InitOptions): PartialFirstSpec {
 async function completeAnswers(
   file: string | undefined,
   answers: PartialFirstSpec,
+  starterQuestions: readonly StarterQuestion[],
   io: Io,
   signal: AbortSignal,
 ): Promise<{ spec: StarterSpec; target: string }> {
   const homeRegion = io.env.AWS_REGION ?? io.env.AWS_DEFAULT_REGION ?? 'us-east-1';
-  const defaults = fillDefaults(answers, homeRegion);
+  const defaults = fillDefaults(answers, starterQuestions, homeRegion);
   if (defaults.missing.length === 0)
     return { spec: defaults.spec, target: file ?? defaultFile(defaults.spec.name) };
   if (!io.stdin.isTTY || !io.stderr.isTTY) {
     // What follows from the source bucket is not missing for itself.
     const missingWithSource = fillDefaults(
       { ...answers, source: answers.source ?? 'any' },
+      starterQuestions,
       homeRegion,
     ).missing;
     const missing = defaults.missing
@@ -114,7 +153,7 @@ async function completeAnswers(
   }
   const prompter = createPrompter(io, signal);
   try {
-    for (const { key, prompt: ask, defaultAnswer: offer, check } of STARTER_QUESTIONS)
+    for (const { key, prompt: ask, defaultAnswer: offer, check } of starterQuestions)
       answers[key] ??= await prompter.ask(ask, offer(answers, homeRegion), (answer) =>
         check(answer, answers),
       );
@@ -138,11 +177,12 @@ const defaultFile = (name: string): string => path.join('specs', `${name}.yaml`)
 /** What is known and what follows from it, without a guess. */
 function fillDefaults(
   answers: PartialFirstSpec,
+  starterQuestions: readonly StarterQuestion[],
   homeRegion: string,
 ): { spec: StarterSpec; missing: StarterQuestion[] } {
   const spec = { ...answers };
   const missing: StarterQuestion[] = [];
-  for (const question of STARTER_QUESTIONS) {
+  for (const question of starterQuestions) {
     const { key, defaultAnswer: offer, isGuess } = question;
     const value = spec[key] ?? (isGuess ? undefined : offer(spec, homeRegion));
     if (value === undefined) missing.push(question);
@@ -176,6 +216,7 @@ function createPrompter(io: Io, signal: AbortSignal) {
 
 /** What each answer alone does not show: two keys that differ in their account, and whatever else specs are checked for. */
 async function assertValidSpec(text: string): Promise<void> {
+  const { loadSpecs } = await import('../../spec/load.ts');
   const { specs, problems } = await loadSpecs(['-'], async () => text);
   if (!specs) rejectIf(`this makes no valid spec, and nothing was written:\n${formatProblems(problems)}`);
 }

@@ -1,47 +1,72 @@
-import { kinds } from '../../kinds/index.ts';
-import { reconcile } from '../../reconcile/reconcile.ts';
-import { collectSnapshot } from '../../snapshot/collect.ts';
-import { createRecordingClients, type RecordingClients } from '../../snapshot/record.ts';
+import { EXIT } from '../../errors.ts';
+import type { RecordingClients } from '../../snapshot/record.ts';
 import { safeJson } from '../../util/escape.ts';
 import { writeFileAtomic } from '../../util/files.ts';
-import type { Io } from '../io.ts';
-import { loadSelectedSpecs } from '../load-specs.ts';
-import type { ObserveOptions } from '../options.ts';
-import { openSession } from '../session.ts';
+import type { CommandDefinition } from '../command-model.ts';
+import {
+  addAwsOptions,
+  addSelectionOptions,
+  type GlobalOptions,
+  pruneOption,
+  type SpecOptions,
+} from '../options.ts';
 
-/** `reconcile observe`: what exists, written down so that a plan can be made from it without credentials. */
-export async function runObserve(
-  paths: readonly string[],
-  options: ObserveOptions,
-  io: Io,
-  signal: AbortSignal,
-): Promise<number> {
-  const specs = await loadSelectedSpecs(paths, options, io);
-  let clients: RecordingClients | undefined;
-  const session = await openSession(specs, options, io, signal, (sdkClients) => {
-    clients = createRecordingClients(sdkClients);
-    return clients;
-  });
-  try {
-    const aws = session.aws.readOnly().withCache();
-    const passOptions = {
-      kinds,
-      aws,
-      signal,
-      dryRun: true,
-      prune: options.prune ?? false,
-      allowedRisks: [],
-      propagationTimeoutMs: 0,
-    };
-    const { plan } = await reconcile(specs, passOptions);
-    await collectSnapshot(specs, kinds, aws);
-    const text = `${safeJson(clients?.snapshot(new Date()), 1)}\n`;
-    if (options.out === undefined) io.stdout.write(text);
-    else await writeFileAtomic(options.out, text);
-    for (const { id, why } of plan.blocked) session.log.warn({ id }, `${id} ${why}`);
-    session.log.info({ reads: session.aws.calls.reads }, `observed with ${session.aws.calls.reads} reads`);
-    return 0;
-  } finally {
-    await session.close();
-  }
+interface ObserveOptions extends SpecOptions, Pick<GlobalOptions, 'sandbox' | 'logLevel' | 'debug'> {
+  out?: string;
+  prune?: true;
 }
+
+/** Records what exists, so that a plan can be made from it without credentials. */
+export const observeCommand: CommandDefinition = {
+  name: 'observe',
+  summary: 'write down what exists, to plan from it',
+  description: 'write down what exists, so that a plan can be made from it without credentials',
+  examples: [['reconcile observe specs/ --out observed.json', 'where there are credentials']],
+  configure: (command) =>
+    addAwsOptions(addSelectionOptions(command.argument('<paths...>', 'specs')))
+      .addOption(pruneOption())
+      .option('--out <file>', 'where to write it; absent: standard output'),
+  async run({ io, signal }, paths: string[], options: ObserveOptions) {
+    const [
+      { kinds },
+      { reconcile },
+      { collectSnapshot },
+      { createRecordingClients },
+      { loadSelectedSpecs, openSession },
+    ] = await Promise.all([
+      import('../../kinds/index.ts'),
+      import('../../reconcile/reconcile.ts'),
+      import('../../snapshot/collect.ts'),
+      import('../../snapshot/record.ts'),
+      import('../session.ts'),
+    ]);
+    const specs = await loadSelectedSpecs(paths, options, io);
+    let clients: RecordingClients | undefined;
+    const session = await openSession(specs, options, io, signal, (sdkClients) => {
+      clients = createRecordingClients(sdkClients);
+      return clients;
+    });
+    try {
+      const aws = session.aws.readOnly().withCache();
+      const passOptions = {
+        kinds,
+        aws,
+        signal,
+        dryRun: true,
+        prune: options.prune ?? false,
+        allowedRisks: [],
+        propagationTimeoutMs: 0,
+      };
+      const { plan } = await reconcile(specs, passOptions);
+      await collectSnapshot(specs, kinds, aws);
+      const text = `${safeJson(clients?.snapshot(new Date()), 1)}\n`;
+      if (options.out === undefined) io.stdout.write(text);
+      else await writeFileAtomic(options.out, text);
+      for (const { id, why } of plan.blocked) session.log.warn({ id }, `${id} ${why}`);
+      session.log.info({ reads: session.aws.calls.reads }, `observed with ${session.aws.calls.reads} reads`);
+      return EXIT.ok;
+    } finally {
+      await session.close();
+    }
+  },
+};

@@ -1,197 +1,136 @@
-import manifest from '../../../package.json' with { type: 'json' };
-import type { Thresholds } from '../../core/guard.ts';
-import type { Id, Plan } from '../../core/resource.ts';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { EXIT, UserError } from '../../errors.ts';
-import { kinds } from '../../kinds/index.ts';
-import { type Outcome, reconcile } from '../../reconcile/reconcile.ts';
-import { type PlanMetadata, planJson } from '../../report/json.ts';
-import type { ChangeLimits } from '../../spec/types.ts';
-import { systemClock } from '../../util/clock.ts';
-import { escapeUnprintable, safeJson, shellQuote } from '../../util/escape.ts';
-import { writeFileAtomic } from '../../util/files.ts';
-import type { Io } from '../io.ts';
-import { loadSelectedSpecs } from '../load-specs.ts';
-import { type GuardOptions, type ReconcileOptions, sandboxFlag } from '../options.ts';
-import { createReporter } from '../output.ts';
-import { showProgress } from '../progress.ts';
-import { sarifText } from '../sarif-output.ts';
-import { openSession } from '../session.ts';
+import type { CommandDefinition, CommandModel } from '../command-model.ts';
+import type { RunOptions } from '../controller.ts';
+import { suggestCommand } from '../help.ts';
+import {
+  addCommonOptions,
+  addGuardOptions,
+  addPlanOptions,
+  addSelectionOptions,
+  parseInteger,
+  parsePort,
+  parseSeconds,
+} from '../options.ts';
 
-/** `reconcile --once`, `reconcile --dry-run`, `reconcile plan` and `reconcile apply`: one pass. */
-export async function runOnce(
-  paths: readonly string[],
-  options: ReconcileOptions,
-  io: Io,
-  signal: AbortSignal,
-  approvedPlan?: Plan,
-): Promise<number> {
-  rejectContradictions(options);
-  const dryRun = options.dryRun ?? false;
-  const specs = await loadSelectedSpecs(paths, options, io);
-  const session = await openSession(specs, options, io, signal);
-  const metadata: PlanMetadata = {
-    made: planInputsOf(paths, options),
-    ...(session.observedAt === undefined ? {} : { observedAt: session.observedAt }),
-    ...(specs.variables.length === 0 ? {} : { variables: specs.variables }),
-  };
-  const { calls } = session.aws;
-  const command = ({ digest }: Plan) => applyCommandLine(paths, digest, options);
-  const passInfo = {
-    pairs: specs.pairs,
-    variables: specs.variables,
-    dryRun,
-    target: session.target,
-    isAws: session.sandbox === undefined && session.observedAt === undefined,
-    explain: options.explain ?? false,
-    about: metadata,
-    calls,
-    command,
-  };
-  const reporter = createReporter(options.output, passInfo, io, session.log);
-  const progress = showProgress({ io, log: session.log, clock: systemClock, calls });
-  const checksum = approvedPlan?.digest ?? options.plan;
-  const appliedIds: Id[] = [];
-  try {
-    const outcome = await reconcile(specs, {
-      kinds,
-      aws: session.aws,
-      allowedRisks: options.allow,
-      dryRun,
-      prune: options.prune ?? false,
-      allowUnproven: options.allowUnproven ?? false,
-      ...(checksum === undefined
-        ? {}
-        : { approvedPlan: { checksum, ...(approvedPlan && { plan: approvedPlan }) } }),
-      thresholds: guardThresholds(options, specs.limits),
-      propagationTimeoutMs: options.wait * 1000,
-      signal,
-      onPlan(plan, proof) {
-        reporter.plan(plan, proof);
-        progress.plan(plan);
-      },
-      onEvent(event) {
-        reporter.event(event);
-        progress.event(event);
-        if (event.type === 'applied') appliedIds.push(event.step.id);
-      },
-    });
-    reporter.end(outcome);
-    if (options.out !== undefined) {
-      const savedPlan = planJson(outcome.plan, outcome.proof, { ...metadata, refused: outcome.refusals });
-      await writeFileAtomic(options.out, `${safeJson(savedPlan, 2)}\n`);
-      if (options.output === 'text') io.stdout.write(savedPlanText(options.out, options));
+/** The program itself, without a command: one pass, or the controller. */
+export const reconcileCommand: CommandDefinition = {
+  name: 'reconcile',
+  description: 'Keeps S3 replication of KMS-encrypted objects as declared in YAML.',
+  examples: [
+    ['reconcile init', 'write a first spec'],
+    ['reconcile validate specs/', 'check the YAML'],
+    ['reconcile --dry-run specs/', 'show what would change'],
+    ['reconcile --once specs/', 'make it so'],
+    ['reconcile specs/', 'keep it so, until stopped'],
+    ['reconcile doctor specs/', 'say whether it replicates, and if not why'],
+    ['reconcile verify specs/', 'prove it with real objects'],
+    ['reconcile --once specs/ --sandbox', 'rehearse it without an AWS account'],
+  ],
+  configure(command) {
+    const withPaths = command.argument(
+      '[paths...]',
+      'files, folders or globs of specs; - for standard input',
+    );
+    return addControllerOptions(
+      addGuardOptions(addPlanOptions(addSelectionOptions(addCommonOptions(withPaths, 'ndjson', 'markdown'))))
+        .option('--once', 'make one pass and exit')
+        .option('--dry-run', 'plan, and change nothing')
+        .option(
+          '--plan <checksum>',
+          'apply only the plan with this checksum, as a dry run showed it',
+          parseChecksum,
+        ),
+    );
+  },
+  runsUntilStopped: (_paths: string[], options: RunOptions) => isController(options),
+  async run({ io, signal, program }, paths: string[], options: RunOptions) {
+    if (options.source === 'kubernetes' && !isController(options))
+      throw new UserError(
+        EXIT.usage,
+        '--source kubernetes runs until stopped: leave out --once and --dry-run',
+      );
+    if (options.source === 'files' && paths.length === 0)
+      throw new UserError(
+        EXIT.usage,
+        'name the specs: reconcile --once specs/ (reconcile --help shows more)',
+      );
+    if (!isController(options)) {
+      const { runOnce } = await import('../single-pass.ts');
+      return runOnce(paths, options, io, signal);
     }
-    if (options.sarif !== undefined)
-      await writeFileAtomic(options.sarif, `${sarifText(outcome.proof, specs.pairs)}\n`);
-    session.log.debug({ reads: calls.reads, writes: calls.writes }, 'calls');
-    return reconcileExitCode(outcome, options);
-  } catch (error) {
-    throw withAppliedSteps(error, appliedIds);
-  } finally {
-    progress.end();
-    await session.close();
-  }
+    rejectMisspelledCommand(program(), paths[0]);
+    const { runController } = await import('../controller.ts');
+    return runController(paths, options, io, signal);
+  },
+};
+
+const isController = ({ once, dryRun }: RunOptions): boolean => !once && !dryRun;
+
+/** A word that is no file but nearly a command was meant as one. */
+function rejectMisspelledCommand(program: CommandModel, word = ''): void {
+  const suggestion = suggestCommand(program, word);
+  if (suggestion)
+    throw new UserError(EXIT.usage, `there is no command or file "${word}" (did you mean ${suggestion}?)`);
 }
 
-/** What ended a pass early, with what it had applied until then: an outcome to tell of that there will not be. */
-function withAppliedSteps(error: unknown, appliedIds: readonly Id[]): unknown {
-  if (!(error instanceof UserError) || appliedIds.length === 0) return error;
-  const message = `${error.message}\nApplied before: ${appliedIds.join(', ')}`;
-  return new UserError(error.exitCode, message, { cause: error });
+/** The options of the loop. */
+const addControllerOptions = (command: Command): Command =>
+  command
+    .addOption(
+      new Option('--source <where>', 'read the specs from files, or from custom resources of the cluster')
+        .choices(['files', 'kubernetes'])
+        .default('files'),
+    )
+    .option('--interval <seconds>', 'look at each pair this often', parseSeconds, 300)
+    .option('--verify-interval <seconds>', 'write canaries this often; absent: none', parseSeconds)
+    .option('--workers <n>', 'how many pairs to work on at a time', parseInteger, 10)
+    .option(
+      '--listen <address>',
+      'serve health, metrics and a status page: 8080, or 0.0.0.0:8080',
+      parseListenAddress,
+    )
+    .option('--grace <seconds>', 'how long to finish what is in flight when told to stop', parseSeconds, 25)
+    .addOption(
+      new Option(
+        '--leader-elect <how>',
+        'let one of several write: by a Lease in a cluster, or an object in S3',
+      )
+        .choices(['auto', 'lease', 's3', 'none'])
+        .default('auto'),
+    )
+    .option('--lock <url>', 'the object that is the lock outside Kubernetes: s3://bucket/key', parseLockUrl)
+    .option('--lease-duration <seconds>', 'after this long without a sign another may lead', parseSeconds, 30)
+    .option(
+      '--shard <i/n>',
+      'look after the pairs of one part of n: 1/3, or auto/3 in a StatefulSet',
+      parseShard,
+    )
+    .option('--plan-only', 'never change anything, and say what waits');
+
+function parseChecksum(text: string): string {
+  if (/^[0-9a-f]{16,64}$/i.test(text)) return text;
+  throw new InvalidArgumentError('The checksum of a plan has at least 16 digits, as a dry run prints it.');
 }
 
-/** @throws UserError for options that cannot be meant together. */
-function rejectContradictions({
-  output,
-  dryRun,
-  prune,
-  only,
-  selector,
-  observed,
-  out,
-  sarif,
-}: ReconcileOptions): void {
-  const reject = (message: string) => {
-    throw new UserError(EXIT.usage, message);
-  };
-  if (output === 'markdown' && !dryRun) reject('Markdown is for a plan that people look at: add --dry-run');
-  if (observed !== undefined && !dryRun)
-    reject('an observation can be planned from, not changed: add --dry-run');
-  if (out !== undefined && !dryRun) reject('--out saves a plan: add --dry-run');
-  if (sarif !== undefined && !dryRun) reject('--sarif saves the findings of a plan: add --dry-run');
-  if (prune && (only.length > 0 || selector !== undefined))
-    reject('--prune takes what is not given for gone: give it all specs, without --only and --selector');
+function parseListenAddress(text: string): { host: string; port: number } {
+  const [, host = '127.0.0.1', portText = ''] = /^(?:\[?([^\]]+)\]?:)?(\d+)$/.exec(text) ?? [];
+  if (portText === '')
+    throw new InvalidArgumentError('Expected a port, or an address and a port, such as 0.0.0.0:8080.');
+  return { host, port: parsePort(portText) };
 }
 
-const planInputsOf = (
-  paths: readonly string[],
-  { only, selector, prune, var: variables }: ReconcileOptions,
-) => ({
-  version: manifest.version,
-  paths,
-  only,
-  ...(selector === undefined ? {} : { selector }),
-  ...(variables.length === 0 ? {} : { variables }),
-  prune: prune ?? false,
-});
-
-/** The command that applies exactly this plan. */
-function applyCommandLine(paths: readonly string[], digest: string, options: ReconcileOptions): string {
-  return [
-    'reconcile --once',
-    ...paths.map(shellQuote),
-    ...options.only.map((name) => `--only ${shellQuote(name)}`),
-    ...(options.selector === undefined ? [] : [`--selector ${shellQuote(options.selector)}`]),
-    ...options.var.map((assignment) => `--var ${shellQuote(assignment)}`),
-    `--plan ${digest.slice(0, 16)}`,
-    ...(options.prune ? ['--prune'] : []),
-    ...(options.allowUnproven ? ['--allow-unproven'] : []),
-    ...options.allow.map((id) => `--allow ${id}`),
-    ...guardFlags(options),
-    ...sandboxFlags(options),
-  ].join(' ');
+function parseShard(text: string): { index: number | 'auto'; of: number } {
+  const [, index = '', of = ''] = /^(\d{1,3}|auto)\/(\d{1,3})$/.exec(text) ?? [];
+  const shardCount = Number(of);
+  const isWithin = index === 'auto' || (Number(index) >= 1 && Number(index) <= shardCount);
+  if (!(shardCount >= 1) || !isWithin)
+    throw new InvalidArgumentError('Expected a part, from 1, and of how many, such as 1/3.');
+  return { index: index === 'auto' ? index : Number(index), of: shardCount };
 }
 
-/** What the plan was allowed by the command line, applying it must be allowed, too. */
-const guardFlags = ({ maxChanges, maxRemovals }: GuardOptions): string[] => [
-  ...(maxChanges === undefined
-    ? []
-    : [`--max-changes ${'count' in maxChanges ? maxChanges.count : `${maxChanges.percent}%`}`]),
-  ...(maxRemovals === undefined ? [] : [`--max-removals ${maxRemovals}`]),
-];
-
-function savedPlanText(file: string, options: ReconcileOptions): string {
-  const command = ['reconcile apply', shellQuote(file), ...sandboxFlags(options)].join(' ');
-  return `\nSaved in ${escapeUnprintable(file)}. Apply exactly this plan with\n  ${escapeUnprintable(command)}\n`;
-}
-
-/** What keeps a command in the sandbox that it is about. */
-const sandboxFlags = ({ sandbox }: ReconcileOptions): string[] =>
-  sandbox === undefined ? [] : [shellQuote(sandboxFlag(sandbox))];
-
-/** What the command line says lifts what the guardrails say. */
-export function guardThresholds({ maxChanges, maxRemovals }: GuardOptions, limits: ChangeLimits): Thresholds {
-  const declaredMaxChanges = limits.maxChanges === undefined ? undefined : { count: limits.maxChanges };
-  const effectiveMaxChanges = maxChanges ?? declaredMaxChanges;
-  return {
-    ...(effectiveMaxChanges === undefined ? {} : { maxChanges: effectiveMaxChanges }),
-    maxRemovals: maxRemovals ?? limits.maxRemovals ?? 10,
-  };
-}
-
-/** One value computes text, JSON and exit code. */
-export function reconcileExitCode(
-  { plan, refusals, results, remaining: left }: Outcome,
-  options: ReconcileOptions,
-): number {
-  if (options.dryRun) {
-    if (plan.blocked.length > 0) return EXIT.failed;
-    return options.detailedExitcode && plan.waves.length > 0 ? EXIT.changes : EXIT.ok;
-  }
-  if (refusals.length > 0) return EXIT.refused;
-  const isConverged =
-    plan.blocked.length === 0 &&
-    results.every(({ result }) => result === 'applied') &&
-    (left === undefined || (left.waves.length === 0 && left.blocked.length === 0));
-  return isConverged ? EXIT.ok : EXIT.failed;
+function parseLockUrl(text: string): { bucket: string; key: string } {
+  const [, bucket, key] = /^s3:\/\/([^/]+)\/(.+)$/.exec(text) ?? [];
+  if (bucket === undefined || key === undefined) throw new InvalidArgumentError('Expected s3://bucket/key.');
+  return { bucket, key };
 }

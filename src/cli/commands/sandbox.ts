@@ -1,20 +1,62 @@
 import { once } from 'node:events';
-import { EXIT } from '../../errors.ts';
-import type { Io } from '../io.ts';
-import { openSandbox } from '../open-sandbox.ts';
-import type { SandboxCommandOptions } from '../options.ts';
+import { EXIT, systemErrorReason, UserError } from '../../errors.ts';
+import type { Sandbox, SandboxOptions } from '../../sandbox/server.ts';
+import type { CommandDefinition } from '../command-model.ts';
+import { parsePort } from '../options.ts';
 
-/** `reconcile sandbox`: serve until a signal stops it. */
-export async function runSandbox(
-  options: SandboxCommandOptions,
-  io: Io,
-  signal: AbortSignal,
-): Promise<number> {
-  const server = await openSandbox(options);
-  io.stdout.write(
-    `Sandbox listens on ${server.endpoint}  (AWS_ENDPOINT_URL=${server.endpoint}, any credentials; a 12-digit access key is the account)\n`,
-  );
-  if (!signal.aborted) await once(signal, 'abort');
-  await server.close();
-  return EXIT.ok;
+interface SandboxCommandOptions {
+  host: string;
+  port: number;
+  state?: string;
+}
+
+/** Serves an emulated AWS until a signal stops it. */
+export const sandboxCommand: CommandDefinition = {
+  name: 'sandbox',
+  summary: 'serve an AWS of your own on this machine',
+  description: 'serve an AWS of your own on this machine until stopped',
+  examples: [
+    ['reconcile sandbox', 'in memory, on 127.0.0.1:4566'],
+    ['reconcile sandbox --state .replikey/sandbox', 'and still there tomorrow'],
+  ],
+  configure: (command) =>
+    command
+      .option('--host <host>', 'address to listen on', '127.0.0.1')
+      .option('--port <port>', 'port to listen on; 0 takes any', parsePort, 4566)
+      .option('--state <dir>', 'keep the state in a folder; absent: in memory'),
+  async run({ io, signal }, options: SandboxCommandOptions) {
+    const server = await openSandbox(options);
+    io.stdout.write(
+      `Sandbox listens on ${server.endpoint}  (AWS_ENDPOINT_URL=${server.endpoint}, any credentials; a 12-digit access key is the account)\n`,
+    );
+    if (!signal.aborted) await once(signal, 'abort');
+    await server.close();
+    return EXIT.ok;
+  },
+};
+
+/**
+ * Start a sandbox for a user.
+ *
+ * @throws UserError when its port or its folder cannot be used; closing it throws one when its state cannot be kept.
+ */
+export async function openSandbox(options: SandboxOptions): Promise<Sandbox> {
+  const { startSandbox } = await import('../../sandbox/server.ts');
+  try {
+    const sandbox = await startSandbox(options);
+    return { ...sandbox, close: () => sandbox.close().catch(throwStateNotSaved) };
+  } catch (error) {
+    const { code, path } = error as NodeJS.ErrnoException;
+    const reason =
+      code === 'EADDRINUSE'
+        ? `port ${options.port} of ${options.host} is in use; choose another with --port (0 takes any free one)`
+        : `${path === undefined ? '' : `${path}: `}${systemErrorReason(error as Error)}`;
+    throw new UserError(EXIT.failed, `the sandbox cannot start: ${reason}`, { cause: error });
+  }
+}
+
+function throwStateNotSaved(error: Error): never {
+  throw new UserError(EXIT.failed, `the sandbox's state cannot be kept: ${systemErrorReason(error)}`, {
+    cause: error,
+  });
 }

@@ -1,19 +1,32 @@
+import { Argument } from 'commander';
 import { EXIT } from '../../errors.ts';
-import { renderCustomResourceDefinitions } from '../../kubernetes/crd.ts';
-import { outputSchema } from '../../report/schema.ts';
-import { buildJsonSchema } from '../../spec/json-schema.ts';
-import type { Io } from '../io.ts';
+import type { CommandDefinition } from '../command-model.ts';
 
 const SCHEMA_RENDERERS = {
-  specs: () => toJsonDocument(buildJsonSchema()),
-  output: () => toJsonDocument(outputSchema()),
-  crd: () => renderCustomResourceDefinitions(),
+  specs: async () => toJsonDocument((await import('../../spec/json-schema.ts')).buildJsonSchema()),
+  output: async () => toJsonDocument((await import('../../report/schema.ts')).outputSchema()),
+  crd: async () => (await import('../../kubernetes/crd.ts')).renderCustomResourceDefinitions(),
 };
 
 const toJsonDocument = (schema: object): string => `${JSON.stringify(schema, null, 2)}\n`;
 
-/** `reconcile schema`. */
-export async function runSchema(subject: keyof typeof SCHEMA_RENDERERS, io: Io): Promise<number> {
-  io.stdout.write(SCHEMA_RENDERERS[subject]());
-  return EXIT.ok;
-}
+export const schemaCommand: CommandDefinition = {
+  name: 'schema',
+  summary: 'print the JSON Schema of specs, or of results',
+  description:
+    'print the JSON Schema of specs, for editors, or of what -o json and -o ndjson print; or the definitions of the custom resources for a cluster',
+  examples: [
+    ['reconcile schema > replikey.schema.json', 'for the editor'],
+    ['reconcile schema output > output.schema.json', 'for programs that read it'],
+  ],
+  configure: (command) =>
+    command.addArgument(
+      new Argument('[of]', 'specs, what is printed, or custom resources')
+        .choices(Object.keys(SCHEMA_RENDERERS))
+        .default('specs'),
+    ),
+  async run({ io }, subject: keyof typeof SCHEMA_RENDERERS) {
+    io.stdout.write(await SCHEMA_RENDERERS[subject]());
+    return EXIT.ok;
+  },
+};

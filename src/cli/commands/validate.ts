@@ -1,33 +1,48 @@
+import { buffer } from 'node:stream/consumers';
 import { EXIT } from '../../errors.ts';
-import { variableLines } from '../../report/plan-text.ts';
-import { formatProblems } from '../../spec/format-problems.ts';
-import { loadSpecs } from '../../spec/load.ts';
 import { safeJson } from '../../util/escape.ts';
-import type { Io } from '../io.ts';
-import { readStream, variableInputOf } from '../load-specs.ts';
-import type { ValidateOptions } from '../options.ts';
+import type { CommandDefinition } from '../command-model.ts';
+import {
+  addVariableOption,
+  type GlobalOptions,
+  outputOption,
+  type SpecOptions,
+  variableInputOf,
+} from '../options.ts';
 
-/** `reconcile validate`. */
-export async function runValidate(
-  paths: readonly string[],
-  options: ValidateOptions,
-  io: Io,
-): Promise<number> {
-  const stdin = () => readStream(io.stdin);
-  const { specs, problems, documents, files } = await loadSpecs(paths, stdin, variableInputOf(options, io));
-  if (options.output === 'json') {
-    const { variables = [] } = specs ?? {};
-    const value = { format: 1, valid: specs !== undefined, documents, variables, problems };
-    io.stdout.write(`${safeJson(value, 2)}\n`);
-  } else if (specs) {
-    const pairCount = specs.pairs.length === 1 ? '1 pair' : `${specs.pairs.length} pairs`;
-    const fileCount = files === 1 ? '1 file' : `${files} files`;
-    io.stdout.write(
-      `${[`Valid: ${pairCount} in ${fileCount}.`, ...variableLines(specs.variables)].join('\n')}\n`,
-    );
-  } else {
-    const problemCount = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
-    io.stderr.write(`${formatProblems(problems)}\n\n${problemCount}.\n`);
-  }
-  return specs ? EXIT.ok : EXIT.specs;
-}
+interface ValidateOptions extends Pick<SpecOptions, 'var'>, Pick<GlobalOptions, 'output'> {}
+
+export const validateCommand: CommandDefinition = {
+  name: 'validate',
+  description: 'check the YAML; AWS is not asked',
+  examples: [
+    ['reconcile validate specs/', 'all problems, with their places'],
+    ['reconcile validate specs/ --var stage=prod', 'with the value of a variable'],
+  ],
+  configure: (command) =>
+    addVariableOption(command.argument('<paths...>', 'specs')).addOption(outputOption()),
+  async run({ io }, paths: string[], options: ValidateOptions) {
+    const [{ variableLines }, { formatProblems }, { loadSpecs }] = await Promise.all([
+      import('../../report/plan-text.ts'),
+      import('../../spec/format-problems.ts'),
+      import('../../spec/load.ts'),
+    ]);
+    const stdin = () => buffer(io.stdin);
+    const { specs, problems, documents, files } = await loadSpecs(paths, stdin, variableInputOf(options, io));
+    if (options.output === 'json') {
+      const { variables = [] } = specs ?? {};
+      const value = { format: 1, valid: specs !== undefined, documents, variables, problems };
+      io.stdout.write(`${safeJson(value, 2)}\n`);
+    } else if (specs) {
+      const pairCount = specs.pairs.length === 1 ? '1 pair' : `${specs.pairs.length} pairs`;
+      const fileCount = files === 1 ? '1 file' : `${files} files`;
+      io.stdout.write(
+        `${[`Valid: ${pairCount} in ${fileCount}.`, ...variableLines(specs.variables)].join('\n')}\n`,
+      );
+    } else {
+      const problemCount = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
+      io.stderr.write(`${formatProblems(problems)}\n\n${problemCount}.\n`);
+    }
+    return specs ? EXIT.ok : EXIT.specs;
+  },
+};

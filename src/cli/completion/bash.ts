@@ -3,9 +3,9 @@ import {
   flagsOf,
   flagsWithValue,
   type OptionModel,
+  specNamesCommand,
   type ValueModel,
 } from '../command-model.ts';
-import { specNamesCommand } from './spec-names.ts';
 
 /**
  * For bash of any age, without the package bash-completion. Where nothing is offered, bash completes files by itself, with

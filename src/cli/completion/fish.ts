@@ -1,5 +1,10 @@
-import { type CommandModel, flagsWithValue, type OptionModel, type ValueModel } from '../command-model.ts';
-import { specNamesCommand } from './spec-names.ts';
+import {
+  type CommandModel,
+  flagsWithValue,
+  type OptionModel,
+  specNamesCommand,
+  type ValueModel,
+} from '../command-model.ts';
 
 /** For fish, which completes files by itself unless it is told not to. */
 export function fishScript(root: CommandModel): string {

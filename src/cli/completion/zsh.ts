@@ -1,5 +1,10 @@
-import { type CommandModel, flagsWithValue, type OptionModel, type ValueModel } from '../command-model.ts';
-import { specNamesCommand } from './spec-names.ts';
+import {
+  type CommandModel,
+  flagsWithValue,
+  type OptionModel,
+  specNamesCommand,
+  type ValueModel,
+} from '../command-model.ts';
 
 /** For zsh, with its _arguments. A command is taken out of the words, so that options may stand before it. */
 export function zshScript(root: CommandModel): string {

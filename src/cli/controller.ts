@@ -1,34 +1,60 @@
+import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import manifest from '../../../package.json' with { type: 'json' };
-import { type AwsClient, type AwsClientOptions, createAwsClient } from '../../aws/client.ts';
-import { createSdkClients } from '../../aws/sdk-clients.ts';
-import { type ControllerOptions, createController } from '../../controller/controller.ts';
-import { attemptTimeoutOf } from '../../controller/leader-election.ts';
-import { LEASE_NAME } from '../../controller/leadership.ts';
-import { createMetrics } from '../../controller/metrics.ts';
-import { type ControllerServer, createRoutes, startControllerServer } from '../../controller/server.ts';
-import { type SpecWatcher, watchSpecs } from '../../controller/spec-watcher.ts';
-import type { WorkItem } from '../../controller/work-items.ts';
-import { EXIT, systemErrorReason, UserError } from '../../errors.ts';
-import { kinds } from '../../kinds/index.ts';
-import { createKubernetesApi, isInCluster, type KubernetesApi } from '../../kubernetes/api.ts';
-import { type Cluster, watchCluster } from '../../kubernetes/cluster.ts';
-import { createLog, type Log } from '../../log.ts';
-import { isColourEnabled } from '../../report/style.ts';
-import type { Sandbox } from '../../sandbox/server.ts';
-import { parseLabelSelector, SelectionError } from '../../spec/select.ts';
-import type { Specs } from '../../spec/types.ts';
-import { systemClock } from '../../util/clock.ts';
-import { leadershipFromOptions, leaseTimes } from '../create-leadership.ts';
-import type { Io } from '../io.ts';
-import { variableInputOf } from '../load-specs.ts';
-import type { RunOptions } from '../options.ts';
-import { rejectInvalidEndpoints, sandboxConnection, startEmbeddedSandbox } from '../session.ts';
-import { InterruptedError } from '../signals.ts';
-import { guardThresholds } from './reconcile.ts';
+import manifest from '../../package.json' with { type: 'json' };
+import { type AwsClient, type AwsClientOptions, createAwsClient } from '../aws/client.ts';
+import { createSdkClients } from '../aws/sdk-clients.ts';
+import { type ControllerOptions, createController } from '../controller/controller.ts';
+import { attemptTimeoutOf, type LeaseStore, type LeaseTimes } from '../controller/leader-election.ts';
+import {
+  createLeadership,
+  LEASE_NAME,
+  type Leadership,
+  type LeadershipOptions,
+  readOnlyLeadership,
+  type Shard,
+  shardOf,
+} from '../controller/leadership.ts';
+import { createMetrics } from '../controller/metrics.ts';
+import { openS3Lock } from '../controller/s3-lock.ts';
+import { type ControllerServer, createRoutes, startControllerServer } from '../controller/server.ts';
+import { type SpecWatcher, watchSpecs } from '../controller/spec-watcher.ts';
+import type { WorkItem } from '../controller/work-items.ts';
+import { EXIT, systemErrorReason, UserError } from '../errors.ts';
+import { kinds } from '../kinds/index.ts';
+import { createKubernetesApi, isInCluster, type KubernetesApi } from '../kubernetes/api.ts';
+import { type Cluster, watchCluster } from '../kubernetes/cluster.ts';
+import { createKubernetesLeaseStore } from '../kubernetes/lease.ts';
+import { createLog, type Log } from '../log.ts';
+import { isColourEnabled } from '../report/style.ts';
+import type { Sandbox } from '../sandbox/server.ts';
+import { parseLabelSelector, SelectionError } from '../spec/select.ts';
+import type { Specs } from '../spec/types.ts';
+import { systemClock } from '../util/clock.ts';
+import type { Io } from './command-model.ts';
+import { variableInputOf } from './options.ts';
+import { rejectInvalidEndpoints, sandboxConnection, startEmbeddedSandbox } from './session.ts';
+import { InterruptedError } from './signals.ts';
+import { guardThresholds, type ReconcileOptions } from './single-pass.ts';
+
+/** Options of `reconcile` itself: of one pass, or of the loop. */
+export interface RunOptions extends ReconcileOptions {
+  source: 'files' | 'kubernetes';
+  /** Seconds. */
+  interval: number;
+  verifyInterval?: number;
+  grace: number;
+  workers: number;
+  listen?: { host: string; port: number };
+  leaderElect: 'auto' | 'lease' | 's3' | 'none';
+  lock?: { bucket: string; key: string };
+  /** Seconds. */
+  leaseDuration: number;
+  planOnly?: true;
+  shard?: { index: number | 'auto'; of: number };
+}
 
 /** What asks CloudTrail: most never need it. */
-const loadCloudTrail = () => import('../../aws/cloudtrail.ts');
+const loadCloudTrail = () => import('../aws/cloudtrail.ts');
 
 /** Milliseconds between two looks at what is written, where the system gives no notice. */
 const SPEC_POLL_MS = 10_000;
@@ -269,3 +295,71 @@ async function shutDown(io: Io, finish: () => Promise<void>, graceMs: number, lo
 
 /** The bucket by which pairs are parted. */
 const sourceBucketOf = ({ pairs }: WorkItem): string => pairs[0]?.source.bucket ?? '';
+
+/** Renewed for two thirds of its duration at most, and tried every sixth of it. */
+const leaseTimes = ({ leaseDuration }: RunOptions): LeaseTimes => ({
+  durationMs: leaseDuration * 1000,
+  renewDeadlineMs: (leaseDuration * 2000) / 3,
+  retryMs: (leaseDuration * 1000) / 6,
+});
+
+/**
+ * Whoever may write, where several processes could: by Leases in a cluster, by objects in S3 elsewhere. None where this
+ * process is alone.
+ *
+ * @throws UserError where what was asked for cannot be had.
+ */
+async function leadershipFromOptions(
+  options: RunOptions,
+  io: Io,
+  log: Log,
+  onChange: LeadershipOptions['onChange'],
+): Promise<Leadership | undefined> {
+  const shard = resolveShard(options, io);
+  if (options.planOnly) return readOnlyLeadership(shard);
+  const store = await openLeaseStore(options, io);
+  if (!store) {
+    if (shard)
+      throw new UserError(
+        EXIT.usage,
+        '--shard needs a lease: --lock s3://bucket/key, or a cluster to run in',
+      );
+    return undefined;
+  }
+  const identity = `${hostname()}_${randomUUID()}`;
+  log.info({ identity, ...shard }, 'leading needs a lease here');
+  return createLeadership({
+    ...(shard === undefined ? {} : { shard }),
+    openStore: store,
+    identity,
+    clock: systemClock,
+    times: leaseTimes(options),
+    random: Math.random,
+    onChange,
+    onError: (name, error) => log.warn({ lease: name }, error.message),
+  });
+}
+
+async function openLeaseStore(
+  { leaderElect, lock }: RunOptions,
+  io: Io,
+): Promise<((name: string) => LeaseStore) | undefined> {
+  const lockKind =
+    leaderElect === 'auto' ? (lock ? 's3' : isInCluster(io.env) ? 'lease' : 'none') : leaderElect;
+  if (lockKind === 'none') return undefined;
+  if (lockKind === 's3') {
+    if (!lock) throw new UserError(EXIT.usage, '--leader-elect s3 needs --lock s3://bucket/key');
+    return openS3Lock(lock, io.env.AWS_ENDPOINT_URL !== undefined);
+  }
+  const api = await createKubernetesApi(io.env);
+  return (name) => createKubernetesLeaseStore(api, name);
+}
+
+/** `auto`: a StatefulSet numbers its pods from 0; another name says nothing of an order, but spreads. */
+function resolveShard({ shard }: RunOptions, io: Io): Shard | undefined {
+  if (shard === undefined || shard.index !== 'auto') return shard as Shard | undefined;
+  const podName = io.env.HOSTNAME ?? hostname();
+  const ordinal = /-(\d{1,4})$/.exec(podName)?.[1];
+  const index = ordinal === undefined ? shardOf(podName, shard.of) : (Number(ordinal) % shard.of) + 1;
+  return { index, of: shard.of };
+}

@@ -1,11 +1,25 @@
+import manifest from '../../../package.json' with { type: 'json' };
+import { EXIT } from '../../errors.ts';
 import {
+  type CommandDefinition,
   type CommandModel,
   describeChoices,
   flagsOf,
   type OptionModel,
   valueSyntax,
-} from './command-model.ts';
-import { EXIT_CODES, examplesOf } from './examples.ts';
+} from '../command-model.ts';
+import { EXIT_CODES } from '../help.ts';
+
+export const manCommand: CommandDefinition = {
+  name: 'man',
+  description: 'print the manual page',
+  examples: [['reconcile man | man -l -', 'without installing it']],
+  configure: (command) => command,
+  async run({ io, program }) {
+    io.stdout.write(manPage(program(), manifest.version));
+    return EXIT.ok;
+  },
+};
 
 /** The manual page, in the language of man(7). */
 export function manPage(root: CommandModel, version: string): string {
@@ -28,7 +42,7 @@ export function manPage(root: CommandModel, version: string): string {
     '.SH OPTIONS',
     ...root.options.flatMap(manOption),
     '.SH COMMANDS',
-    ...root.commands.flatMap((command) => manCommand(root, command)),
+    ...root.commands.flatMap((command) => manSubcommand(root, command)),
     '.SH EXIT STATUS',
     ...EXIT_CODES.flatMap(([code, meaning]) => ['.TP', `.B ${code}`, escapeRoff(meaning)]),
     '.SH ENVIRONMENT',
@@ -38,7 +52,7 @@ export function manPage(root: CommandModel, version: string): string {
     '.I .replikey/sandbox',
     'State of the sandbox, where \\-\\-sandbox names no other folder.',
     '.SH EXAMPLES',
-    ...manExamples('reconcile'),
+    ...manExamples(root),
     '',
   ].join('\n');
 }
@@ -62,7 +76,7 @@ function manOption(option: OptionModel): string[] {
 }
 
 /** The options of a command that mean there what they mean to reconcile itself are named, and not told again. */
-function manCommand(root: CommandModel, command: CommandModel): string[] {
+function manSubcommand(root: CommandModel, command: CommandModel): string[] {
   const rootDescriptions = new Map(root.options.map((option) => [option.long, describeChoices(option)]));
   const isInherited = (option: OptionModel) => rootDescriptions.get(option.long) === describeChoices(option);
   const inherited = command.options.filter((option) => option.long !== '--help' && isInherited(option));
@@ -74,12 +88,12 @@ function manCommand(root: CommandModel, command: CommandModel): string[] {
     ...(inherited.length === 0
       ? []
       : ['.PP', `And as above: ${inherited.map(({ long }) => `\\fB${escapeRoff(long)}\\fR`).join(', ')}.`]),
-    ...manExamples(command.name),
+    ...manExamples(command),
   ];
 }
 
-const manExamples = (command: string): string[] =>
-  examplesOf(command).flatMap(([line, description]) => [
+const manExamples = ({ examples }: CommandModel): string[] =>
+  examples.flatMap(([line, description]) => [
     '.PP',
     `.nf`,
     `.B "${escapeRoff(line).replaceAll('"', '\\(dq')}"`,

@@ -1,0 +1,36 @@
+import { Argument } from 'commander';
+import { EXIT } from '../../errors.ts';
+import type { CommandDefinition, CommandModel } from '../command-model.ts';
+
+const COMPLETION_SCRIPTS = {
+  bash: async () => (await import('../completion/bash.ts')).bashScript,
+  zsh: async () => (await import('../completion/zsh.ts')).zshScript,
+  fish: async () => (await import('../completion/fish.ts')).fishScript,
+};
+
+type Shell = keyof typeof COMPLETION_SCRIPTS;
+
+export const completionCommand: CommandDefinition = {
+  name: 'completion',
+  summary: 'print what bash, zsh or fish completes by',
+  description: 'print a script with which a shell completes commands, options and their values',
+  examples: [
+    ['eval "$(reconcile completion bash)"', 'in ~/.bashrc'],
+    ['source <(reconcile completion zsh)', 'in ~/.zshrc'],
+    ['reconcile completion fish > ~/.config/fish/completions/reconcile.fish', 'once'],
+  ],
+  configure: (command) =>
+    command.addArgument(
+      new Argument('<shell>', 'whose language it is in').choices(Object.keys(COMPLETION_SCRIPTS)),
+    ),
+  async run({ io, program }, shell: Shell) {
+    io.stdout.write(await completionScript(shell, program()));
+    return EXIT.ok;
+  },
+};
+
+/** A script with which a shell completes commands, options and their values: what is known beforehand, and paths. */
+export async function completionScript(shell: Shell, program: CommandModel): Promise<string> {
+  const render = await COMPLETION_SCRIPTS[shell]();
+  return render(program);
+}

@@ -1,0 +1,45 @@
+import type { CommandDefinition } from '../command-model.ts';
+import { applyCommand } from './apply.ts';
+import { completionCommand } from './completion.ts';
+import { demoCommand } from './demo.ts';
+import { doctorCommand } from './doctor.ts';
+import { explainCommand } from './explain.ts';
+import { importCommand } from './import.ts';
+import { initCommand } from './init.ts';
+import { manCommand } from './man.ts';
+import { observeCommand } from './observe.ts';
+import { permissionsCommand } from './permissions.ts';
+import { planCommand } from './plan.ts';
+import { sandboxCommand } from './sandbox.ts';
+import { schemaCommand } from './schema.ts';
+import { validateCommand } from './validate.ts';
+import { verifyCommand } from './verify.ts';
+
+/** Every command, in the order of completion and of the man page. */
+export const COMMANDS: readonly CommandDefinition[] = [
+  planCommand,
+  applyCommand,
+  observeCommand,
+  verifyCommand,
+  doctorCommand,
+  importCommand,
+  permissionsCommand,
+  validateCommand,
+  schemaCommand,
+  explainCommand,
+  sandboxCommand,
+  demoCommand,
+  initCommand,
+  completionCommand,
+  manCommand,
+];
+
+/** The headings of the list of commands in `reconcile --help`. */
+export const COMMAND_GROUPS: readonly (readonly [heading: string, commands: readonly CommandDefinition[]])[] =
+  [
+    ['Write specs:', [initCommand, importCommand, validateCommand, explainCommand, schemaCommand]],
+    ['Plan and apply:', [planCommand, applyCommand, observeCommand]],
+    ['See whether it replicates:', [doctorCommand, verifyCommand]],
+    ['Try it, without an AWS account:', [sandboxCommand, demoCommand]],
+    ['Comfort:', [permissionsCommand, completionCommand, manCommand]],
+  ];

@@ -1,0 +1,195 @@
+import { GetRolePolicyCommand, PutRolePolicyCommand } from '@aws-sdk/client-iam';
+import { DescribeKeyCommand, GetKeyPolicyCommand, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
+import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { type AwsClient, createAwsClient } from '../aws/client.ts';
+import { createSdkClients } from '../aws/sdk-clients.ts';
+import { runCanaries } from '../canary/canary.ts';
+import { EXIT } from '../errors.ts';
+import type { Policy } from '../iam/types.ts';
+import { kinds } from '../kinds/index.ts';
+import { type PassOptions, reconcile } from '../reconcile/reconcile.ts';
+import { canaryText, outcomeText } from '../report/outcome-text.ts';
+import { planText } from '../report/plan-text.ts';
+import { createPaint, type Paint, PLAIN_STYLE, wrapText } from '../report/style.ts';
+import { type Sandbox, startSandbox } from '../sandbox/server.ts';
+import { loadSpecs } from '../spec/load.ts';
+import type { Specs } from '../spec/types.ts';
+import type { Io } from './command-model.ts';
+
+const DEMO_SPEC = `apiVersion: replikey.dev/v1
+kind: BucketReplication
+metadata:
+  name: tax
+spec:
+  source:      { bucket: acme-tax,         region: us-east-1, key: alias/acme-tax }
+  destination: { bucket: acme-tax-replica, region: us-west-2, key: alias/acme-tax-replica }
+  rules:
+    - prefix: Tax/
+`;
+
+/** A run of the demo: its sandbox, and where it prints. */
+interface DemoContext {
+  specs: Specs;
+  aws: AwsClient;
+  sandbox: Sandbox;
+  paint: Paint;
+  print(text: string): void;
+  signal: AbortSignal;
+}
+
+/**
+ * `reconcile demo`: the whole story, told by the same functions that the other commands call, on a sandbox in memory. A
+ * step that does not end as it should ends the story with a failure.
+ */
+export async function runDemo(io: Io, signal: AbortSignal): Promise<number> {
+  const paint = createPaint(io.stdout, io.env);
+  const print = (text: string) => void io.stdout.write(`${text}\n`);
+  const sandbox = await startSandbox();
+  const clients = createSdkClients([], {
+    endpoint: sandbox.endpoint,
+    credentials: { accessKeyId: '000000000000', secretAccessKey: 'sandbox' },
+  });
+  try {
+    const aws = createAwsClient({ clients, accounts: [], region: 'us-east-1', signal });
+    const specs = await parseDemoSpec(DEMO_SPEC);
+    const isSuccess = await runDemoSteps({ specs, aws, sandbox, paint, print, signal });
+    print(
+      `\n${isSuccess ? paint.green('The end.') : paint.red('The story did not end as it should.')} Next: npx reconcile --once specs/tax.yaml --sandbox`,
+    );
+    return isSuccess ? EXIT.ok : EXIT.failed;
+  } finally {
+    clients.destroy();
+    await sandbox.close();
+  }
+}
+
+/** Returns whether every step ended as it should. */
+async function runDemoSteps(demo: DemoContext): Promise<boolean> {
+  const { sandbox, paint, print } = demo;
+  let stepCount = 0;
+  const step = <T>(title: string, body: () => Promise<T>): Promise<T> => {
+    stepCount += 1;
+    print(`\n${paint.bold(`${stepCount}. ${title}`)}\n`);
+    return body();
+  };
+  print(`An AWS of its own listens on ${sandbox.endpoint}, empty.\nThis is what we want of it:\n`);
+  print(paint.dim(DEMO_SPEC.trimEnd()));
+
+  await step('What would change: a dry run', () => runDemoPass(demo, { dryRun: true }));
+  // The dry run showed the plan in full.
+  const first = await step('Make it so', () => runDemoPass(demo, { withoutPlan: true }));
+  const second = await step('Again: a second run finds nothing to do, and writes nothing', () =>
+    runDemoPass(demo),
+  );
+  const areCanariesReplicated = await step(
+    'Prove it with real objects, with an S3 Bucket Key and without',
+    () => runDemoCanaries(demo),
+  );
+  const objectStatus = await step(
+    "Break it: somebody takes the objects' ARN out of the condition on the key",
+    async () => {
+      await breakPolicies(demo);
+      return putDemoObject(demo);
+    },
+  );
+  const isHealed = await step('Found as drift, and healed', async () => {
+    const isConverged = await runDemoPass(demo);
+    return (await runDemoCanaries(demo)) && isConverged;
+  });
+  return first && second && areCanariesReplicated && objectStatus === 'FAILED' && isHealed;
+}
+
+/** Returns whether the pass applied all and left nothing. */
+async function runDemoPass(
+  { specs, aws, sandbox, paint, print, signal }: DemoContext,
+  { dryRun = false, withoutPlan = false } = {},
+): Promise<boolean> {
+  const countWrites = () => sandbox.log.entries.filter(({ write }) => write).length;
+  const writesBefore = countWrites();
+  const options: PassOptions = {
+    kinds,
+    aws,
+    allowedRisks: [],
+    dryRun,
+    propagationTimeoutMs: 30_000,
+    signal,
+  };
+  const outcome = await reconcile(specs, options);
+  const writes = countWrites() - writesBefore;
+  if (!withoutPlan) print(planText(outcome.plan, specs.pairs, outcome.proof, { ...PLAIN_STYLE, paint }));
+  if (dryRun) return true;
+  for (const { id, action } of outcome.results) {
+    print(`${paint.green('✓')} ${action === 'create' ? 'created' : 'updated'} ${id}`);
+  }
+  const summary = outcomeText(outcome, paint);
+  if (summary) print(summary);
+  print(paint.dim(`${writes} write calls`));
+  return (
+    outcome.results.every(({ result }) => result === 'applied') &&
+    (outcome.remaining?.waves.length ?? 0) === 0
+  );
+}
+
+async function runDemoCanaries({ specs, aws, paint, print, signal }: DemoContext): Promise<boolean> {
+  const { pairs } = specs;
+  const results = (
+    await Promise.all(pairs.map((pair) => runCanaries(pair, { aws, pairs, timeoutMs: 20_000, signal })))
+  ).flat();
+  for (const result of results) print(canaryText(result, paint));
+  return results.every(({ result }) => result === 'replicated');
+}
+
+/** The walkthrough's own mistake: the encryption context of one sort of object only, in both policies that grant it. */
+async function breakPolicies({ aws, print }: DemoContext): Promise<void> {
+  const location = { region: 'us-east-1' };
+  const role = { RoleName: 'replikey-acme-tax', PolicyName: 'replikey' };
+  const { PolicyDocument = '' } = await aws.send(location, new GetRolePolicyCommand(role));
+  const narrowed = restrictToBucketArn(decodeURIComponent(PolicyDocument));
+  await aws.send(location, new PutRolePolicyCommand({ ...role, PolicyDocument: narrowed }));
+
+  const { KeyMetadata } = await aws.send(location, new DescribeKeyCommand({ KeyId: 'alias/acme-tax' }));
+  const key = { KeyId: KeyMetadata?.KeyId, PolicyName: 'default' };
+  const { Policy = '' } = await aws.send(location, new GetKeyPolicyCommand(key));
+  await aws.send(location, new PutKeyPolicyCommand({ ...key, Policy: restrictToBucketArn(Policy) }));
+  print('Objects with an S3 Bucket Key still decrypt, others do not.\nAWS accepted it without a word.');
+}
+
+/** Writes an object as an application would, and returns the replication status that the sandbox gives it. */
+async function putDemoObject({ aws, sandbox, paint, print }: DemoContext): Promise<string | undefined> {
+  await aws.send(
+    { region: 'us-east-1' },
+    new PutObjectCommand({
+      Bucket: 'acme-tax',
+      Key: 'Tax/2026.pdf',
+      Body: 'an object that matters',
+      ServerSideEncryption: 'aws:kms',
+      SSEKMSKeyId: 'alias/acme-tax',
+      BucketKeyEnabled: false,
+    }),
+  );
+  await sandbox.waitForReplication();
+  const [version] = sandbox.store.bucket('acme-tax')?.objects.get('Tax/2026.pdf') ?? [];
+  const { status, attempts } = version?.replication ?? {};
+  const { reason = '', detail } = attempts?.[0] ?? {};
+  print(`Tax/2026.pdf: ${paint.red(status ?? 'not replicated')}, ${reason}`);
+  if (detail) print(wrapText('  ', detail, PLAIN_STYLE.width, { paint: paint.dim }).join('\n'));
+  return status;
+}
+
+/** Only the bucket's ARN is left of the encryption contexts on the source. */
+function restrictToBucketArn(text: string): string {
+  const policy = JSON.parse(text) as Policy;
+  for (const statement of [policy.Statement].flat()) {
+    const context = statement.Condition?.StringLike;
+    const name = 'kms:EncryptionContext:aws:s3:arn';
+    if (statement.Sid?.startsWith('ReplikeySource') && context?.[name])
+      context[name] = 'arn:aws:s3:::acme-tax';
+  }
+  return JSON.stringify(policy);
+}
+
+async function parseDemoSpec(text: string): Promise<Specs> {
+  const { specs } = await loadSpecs(['-'], async () => text);
+  if (!specs) throw new Error('the spec of the demo is not valid');
+  return specs;
+}

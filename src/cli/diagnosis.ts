@@ -1,0 +1,177 @@
+import { stat } from 'node:fs/promises';
+import type { AwsClient } from '../aws/client.ts';
+import { formatAwsError } from '../aws/errors.ts';
+import { type Facts, factValue } from '../core/facts.ts';
+import type { Aws } from '../core/resource.ts';
+import { type Diagnosis, diagnose, diagnoseObject } from '../doctor/diagnose.ts';
+import { EXIT, UserError } from '../errors.ts';
+import { loadFacts } from '../facts/from-files.ts';
+import { type Locations, locationsOf } from '../facts/locations.ts';
+import { kinds } from '../kinds/index.ts';
+import { attachPositions, proveMissingRules } from '../proof/attach-positions.ts';
+import { proveRules } from '../proof/prove.ts';
+import type { RuleProof, RuleVerdict } from '../proof/types.ts';
+import { reconcile } from '../reconcile/reconcile.ts';
+import { doctorText, objectText } from '../report/proof-text.ts';
+import { createPaint } from '../report/style.ts';
+import { isSnapshot } from '../snapshot/snapshot.ts';
+import type { Specs } from '../spec/types.ts';
+import { safeJson } from '../util/escape.ts';
+import { readJson } from '../util/files.ts';
+import type { Io } from './command-model.ts';
+import type { GlobalOptions, SpecOptions } from './options.ts';
+import { sarifText } from './output.ts';
+import { loadSelectedSpecs, openSession } from './session.ts';
+
+export interface DoctorOptions extends SpecOptions, Pick<GlobalOptions, 'sandbox' | 'logLevel' | 'debug'> {
+  output: 'text' | 'json' | 'sarif';
+  bucket: string[];
+  object?: string;
+  observed?: string;
+  sample: number;
+  region?: string;
+  verbose?: true;
+  allowUnproven?: true;
+}
+
+const NO_DECLARED_SPECS: Specs = { pairs: [], accounts: [], limits: {}, variables: [] };
+
+/** `reconcile doctor`: the proof on what exists, by specs, by the names of buckets, or from files alone. */
+export async function runDoctor(
+  paths: readonly string[],
+  options: DoctorOptions,
+  io: Io,
+  signal: AbortSignal,
+): Promise<number> {
+  const specs = paths.length > 0 ? await loadSelectedSpecs(paths, options, io) : NO_DECLARED_SPECS;
+  const sources = specs.pairs.filter(({ source }) => source.managed).map(({ source }) => source.bucket);
+  const bucketNames = [...new Set(options.bucket.length > 0 ? options.bucket : sources)];
+  if (options.observed !== undefined && options.object !== undefined)
+    throw new UserError(
+      EXIT.usage,
+      'files hold no objects: --object is for what is in AWS, without --observed',
+    );
+  if (options.observed !== undefined && !(await isSnapshotFile(options.observed))) {
+    const observed = await loadFacts(options.observed);
+    const buckets = bucketNames.length > 0 ? bucketNames : replicatingBuckets(observed);
+    if (buckets.length === 0) {
+      const reason = 'none of its buckets has a replication configuration';
+      throw new UserError(EXIT.usage, `nothing in ${options.observed} replicates: ${reason}`);
+    }
+    const proofs = buckets.flatMap((bucket) => proveRules(observed, bucket));
+    return reportRules({ proofs, objects: [] }, specs, options, io);
+  }
+  if (bucketNames.length === 0) {
+    const usage = 'reconcile doctor specs/, or --bucket acme-tax, or --observed observed.json';
+    throw new UserError(EXIT.usage, `name the specs, a bucket or a file: ${usage}`);
+  }
+  const session = await openSession(specs, options, io, signal);
+  try {
+    const aws = session.aws.readOnly().withCache();
+    const locations = locationsOf(specs, options.region ?? specs.pairs[0]?.source.region ?? 'us-east-1');
+    if (options.object !== undefined)
+      return await reportObject(aws, bucketNames, options.object, locations, specs, options, io);
+    // An observation holds no objects.
+    const sample = options.observed === undefined ? options.sample : 0;
+    const diagnosis = await diagnose(aws, bucketNames, { locations, sampleSize: sample, now: new Date() });
+    await aws.verifyAccounts();
+    return reportRules(diagnosis, specs, options, io, await proveDeclaredSpecs(specs, aws, signal));
+  } finally {
+    await session.close();
+  }
+}
+
+/** Whether `reconcile observe` wrote it, so that it answers in place of AWS. */
+async function isSnapshotFile(file: string): Promise<boolean> {
+  return !(await stat(file).catch(() => undefined))?.isDirectory() && isSnapshot(await readJson(file));
+}
+
+/** What the specs declare, as it will be once what differs is applied. */
+async function proveDeclaredSpecs(
+  specs: Specs,
+  aws: AwsClient,
+  signal: AbortSignal,
+): Promise<{ changes: number; rules: RuleProof[] } | undefined> {
+  if (specs.pairs.length === 0) return undefined;
+  const proofsByRule = new Map<string, RuleProof>();
+  const ruleKey = ({ bucket, rule }: RuleVerdict) => `${bucket} ${rule}`;
+  const { plan, proof } = await reconcile(specs, {
+    kinds,
+    aws,
+    signal,
+    dryRun: true,
+    allowedRisks: [],
+    propagationTimeoutMs: 0,
+    onProof: (ruleProof) => proofsByRule.set(ruleKey(ruleProof), ruleProof),
+  });
+  const rules = proof.flatMap((verdict) => proofsByRule.get(ruleKey(verdict)) ?? []);
+  return { changes: plan.waves.flat().length, rules };
+}
+
+/** Every bucket that has a configuration; a file may hold others beside, as destinations. */
+const replicatingBuckets = ({ buckets }: Facts): string[] =>
+  Object.keys(buckets).filter((name) => factValue(factValue(buckets[name])?.replication));
+
+/** `--object KEY`: one object of one bucket. */
+async function reportObject(
+  aws: Aws,
+  [bucket = '', ...more]: readonly string[],
+  key: string,
+  locations: Locations,
+  specs: Specs,
+  options: DoctorOptions,
+  io: Io,
+): Promise<number> {
+  if (more.length > 0)
+    throw new UserError(EXIT.usage, `--object names an object of one bucket: add --bucket ${bucket}`);
+  const proof = await diagnoseObject(aws, bucket, key, locations).catch((error: unknown) => {
+    if (error instanceof UserError) throw error;
+    const { httpStatusCode } = (error as { $metadata?: { httpStatusCode?: number } }).$metadata ?? {};
+    const reason =
+      httpStatusCode === 404
+        ? 'there is none of that name'
+        : formatAwsError(error, 's3:HeadObject', locations.buckets.get(bucket) ?? locations);
+    throw new UserError(EXIT.failed, `the object ${key} of ${bucket} cannot be read: ${reason}`, {
+      cause: error,
+    });
+  });
+  const renderers = {
+    text: () => objectText(proof, createPaint(io.stdout, io.env)),
+    json: () => safeJson({ format: 1, ...proof }, 2),
+    sarif: () => sarifText(proof.taken, specs.pairs),
+  };
+  io.stdout.write(`${renderers[options.output]()}\n`);
+  const hasErrors = proof.findings.some(({ severity }) => severity === 'error');
+  return hasErrors ? EXIT.failed : doctorExitCode(proof.taken, options);
+}
+
+/** One value computes text, JSON, SARIF and exit code. */
+function reportRules(
+  { proofs, objects }: Diagnosis,
+  specs: Specs,
+  options: DoctorOptions,
+  io: Io,
+  declared?: { changes: number; rules: RuleProof[] },
+): number {
+  const rules = attachPositions([...proofs, ...proveMissingRules(proofs, specs.pairs)], specs.pairs);
+  const renderers = {
+    text: () =>
+      doctorText(
+        { rules, objects, ...(declared && { declared }) },
+        options.verbose ?? false,
+        createPaint(io.stdout, io.env),
+      ),
+    json: () => safeJson({ format: 1, rules, objects, declared }, 2),
+    sarif: () => sarifText(rules, specs.pairs),
+  };
+  io.stdout.write(`${renderers[options.output]()}\n`);
+  return doctorExitCode([...rules, ...(declared?.rules ?? [])], options);
+}
+
+function doctorExitCode(rules: readonly RuleVerdict[], { allowUnproven }: DoctorOptions): number {
+  const isHealthy = rules.every(
+    ({ verdict }) =>
+      verdict === 'proven' || verdict === 'off' || (verdict === 'unknown' && allowUnproven === true),
+  );
+  return isHealthy ? EXIT.ok : EXIT.failed;
+}

@@ -1,0 +1,214 @@
+import manifest from '../../package.json' with { type: 'json' };
+import type { Thresholds } from '../core/guard.ts';
+import type { Id, Plan } from '../core/resource.ts';
+import { EXIT, UserError } from '../errors.ts';
+import { kinds } from '../kinds/index.ts';
+import { type Outcome, reconcile } from '../reconcile/reconcile.ts';
+import { type PlanMetadata, planJson } from '../report/json.ts';
+import type { ChangeLimits } from '../spec/types.ts';
+import { systemClock } from '../util/clock.ts';
+import { escapeUnprintable, safeJson, shellQuote } from '../util/escape.ts';
+import { writeFileAtomic } from '../util/files.ts';
+import type { Io } from './command-model.ts';
+import { type GlobalOptions, type GuardOptions, type SpecOptions, sandboxFlag } from './options.ts';
+import { createReporter, sarifText } from './output.ts';
+import { showProgress } from './progress.ts';
+import { loadSelectedSpecs, openSession } from './session.ts';
+
+/** Options of one pass. */
+export interface ReconcileOptions extends SpecOptions, GuardOptions, Omit<GlobalOptions, 'output'> {
+  output: 'text' | 'json' | 'ndjson' | 'markdown';
+  once?: true;
+  dryRun?: true;
+  detailedExitcode?: true;
+  prune?: true;
+  /** Name the API calls. */
+  explain?: true;
+  /** Checksum of the one plan that may be applied. */
+  plan?: string;
+  /** A file that `reconcile observe` wrote, in place of AWS. */
+  observed?: string;
+  /** Where the plan is saved. */
+  out?: string;
+  /** Where the findings of the proof are written. */
+  sarif?: string;
+}
+
+/** `reconcile --once`, `reconcile --dry-run`, `reconcile plan` and `reconcile apply`: one pass. */
+export async function runOnce(
+  paths: readonly string[],
+  options: ReconcileOptions,
+  io: Io,
+  signal: AbortSignal,
+  approvedPlan?: Plan,
+): Promise<number> {
+  rejectContradictions(options);
+  const dryRun = options.dryRun ?? false;
+  const specs = await loadSelectedSpecs(paths, options, io);
+  const session = await openSession(specs, options, io, signal);
+  const metadata: PlanMetadata = {
+    made: planInputsOf(paths, options),
+    ...(session.observedAt === undefined ? {} : { observedAt: session.observedAt }),
+    ...(specs.variables.length === 0 ? {} : { variables: specs.variables }),
+  };
+  const { calls } = session.aws;
+  const command = ({ digest }: Plan) => applyCommandLine(paths, digest, options);
+  const passInfo = {
+    pairs: specs.pairs,
+    variables: specs.variables,
+    dryRun,
+    target: session.target,
+    isAws: session.sandbox === undefined && session.observedAt === undefined,
+    explain: options.explain ?? false,
+    about: metadata,
+    calls,
+    command,
+  };
+  const reporter = createReporter(options.output, passInfo, io, session.log);
+  const progress = showProgress({ io, log: session.log, clock: systemClock, calls });
+  const checksum = approvedPlan?.digest ?? options.plan;
+  const appliedIds: Id[] = [];
+  try {
+    const outcome = await reconcile(specs, {
+      kinds,
+      aws: session.aws,
+      allowedRisks: options.allow,
+      dryRun,
+      prune: options.prune ?? false,
+      allowUnproven: options.allowUnproven ?? false,
+      ...(checksum === undefined
+        ? {}
+        : { approvedPlan: { checksum, ...(approvedPlan && { plan: approvedPlan }) } }),
+      thresholds: guardThresholds(options, specs.limits),
+      propagationTimeoutMs: options.wait * 1000,
+      signal,
+      onPlan(plan, proof) {
+        reporter.plan(plan, proof);
+        progress.plan(plan);
+      },
+      onEvent(event) {
+        reporter.event(event);
+        progress.event(event);
+        if (event.type === 'applied') appliedIds.push(event.step.id);
+      },
+    });
+    reporter.end(outcome);
+    if (options.out !== undefined) {
+      const savedPlan = planJson(outcome.plan, outcome.proof, { ...metadata, refused: outcome.refusals });
+      await writeFileAtomic(options.out, `${safeJson(savedPlan, 2)}\n`);
+      if (options.output === 'text') io.stdout.write(savedPlanText(options.out, options));
+    }
+    if (options.sarif !== undefined)
+      await writeFileAtomic(options.sarif, `${sarifText(outcome.proof, specs.pairs)}\n`);
+    session.log.debug({ reads: calls.reads, writes: calls.writes }, 'calls');
+    return reconcileExitCode(outcome, options);
+  } catch (error) {
+    throw withAppliedSteps(error, appliedIds);
+  } finally {
+    progress.end();
+    await session.close();
+  }
+}
+
+/** What ended a pass early, with what it had applied until then: an outcome to tell of that there will not be. */
+function withAppliedSteps(error: unknown, appliedIds: readonly Id[]): unknown {
+  if (!(error instanceof UserError) || appliedIds.length === 0) return error;
+  const message = `${error.message}\nApplied before: ${appliedIds.join(', ')}`;
+  return new UserError(error.exitCode, message, { cause: error });
+}
+
+/** @throws UserError for options that cannot be meant together. */
+function rejectContradictions({
+  output,
+  dryRun,
+  prune,
+  only,
+  selector,
+  observed,
+  out,
+  sarif,
+}: ReconcileOptions): void {
+  const reject = (message: string) => {
+    throw new UserError(EXIT.usage, message);
+  };
+  if (output === 'markdown' && !dryRun) reject('Markdown is for a plan that people look at: add --dry-run');
+  if (observed !== undefined && !dryRun)
+    reject('an observation can be planned from, not changed: add --dry-run');
+  if (out !== undefined && !dryRun) reject('--out saves a plan: add --dry-run');
+  if (sarif !== undefined && !dryRun) reject('--sarif saves the findings of a plan: add --dry-run');
+  if (prune && (only.length > 0 || selector !== undefined))
+    reject('--prune takes what is not given for gone: give it all specs, without --only and --selector');
+}
+
+const planInputsOf = (
+  paths: readonly string[],
+  { only, selector, prune, var: variables }: ReconcileOptions,
+) => ({
+  version: manifest.version,
+  paths,
+  only,
+  ...(selector === undefined ? {} : { selector }),
+  ...(variables.length === 0 ? {} : { variables }),
+  prune: prune ?? false,
+});
+
+/** The command that applies exactly this plan. */
+function applyCommandLine(paths: readonly string[], digest: string, options: ReconcileOptions): string {
+  return [
+    'reconcile --once',
+    ...paths.map(shellQuote),
+    ...options.only.map((name) => `--only ${shellQuote(name)}`),
+    ...(options.selector === undefined ? [] : [`--selector ${shellQuote(options.selector)}`]),
+    ...options.var.map((assignment) => `--var ${shellQuote(assignment)}`),
+    `--plan ${digest.slice(0, 16)}`,
+    ...(options.prune ? ['--prune'] : []),
+    ...(options.allowUnproven ? ['--allow-unproven'] : []),
+    ...options.allow.map((id) => `--allow ${id}`),
+    ...guardFlags(options),
+    ...sandboxFlags(options),
+  ].join(' ');
+}
+
+/** What the plan was allowed by the command line, applying it must be allowed, too. */
+const guardFlags = ({ maxChanges, maxRemovals }: GuardOptions): string[] => [
+  ...(maxChanges === undefined
+    ? []
+    : [`--max-changes ${'count' in maxChanges ? maxChanges.count : `${maxChanges.percent}%`}`]),
+  ...(maxRemovals === undefined ? [] : [`--max-removals ${maxRemovals}`]),
+];
+
+function savedPlanText(file: string, options: ReconcileOptions): string {
+  const command = ['reconcile apply', shellQuote(file), ...sandboxFlags(options)].join(' ');
+  return `\nSaved in ${escapeUnprintable(file)}. Apply exactly this plan with\n  ${escapeUnprintable(command)}\n`;
+}
+
+/** What keeps a command in the sandbox that it is about. */
+const sandboxFlags = ({ sandbox }: ReconcileOptions): string[] =>
+  sandbox === undefined ? [] : [shellQuote(sandboxFlag(sandbox))];
+
+/** What the command line says lifts what the guardrails say. */
+export function guardThresholds({ maxChanges, maxRemovals }: GuardOptions, limits: ChangeLimits): Thresholds {
+  const declaredMaxChanges = limits.maxChanges === undefined ? undefined : { count: limits.maxChanges };
+  const effectiveMaxChanges = maxChanges ?? declaredMaxChanges;
+  return {
+    ...(effectiveMaxChanges === undefined ? {} : { maxChanges: effectiveMaxChanges }),
+    maxRemovals: maxRemovals ?? limits.maxRemovals ?? 10,
+  };
+}
+
+/** One value computes text, JSON and exit code. */
+export function reconcileExitCode(
+  { plan, refusals, results, remaining: left }: Outcome,
+  options: ReconcileOptions,
+): number {
+  if (options.dryRun) {
+    if (plan.blocked.length > 0) return EXIT.failed;
+    return options.detailedExitcode && plan.waves.length > 0 ? EXIT.changes : EXIT.ok;
+  }
+  if (refusals.length > 0) return EXIT.refused;
+  const isConverged =
+    plan.blocked.length === 0 &&
+    results.every(({ result }) => result === 'applied') &&
+    (left === undefined || (left.waves.length === 0 && left.blocked.length === 0));
+  return isConverged ? EXIT.ok : EXIT.failed;
+}
