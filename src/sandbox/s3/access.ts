@@ -5,8 +5,7 @@ import type { BucketState, VersionState } from '../state.ts';
 
 /** The checks that every request on a bucket passes, in the order in which S3 makes them. */
 
-const accessDeniedError = (message = 'Access Denied'): AwsError =>
-  new AwsError(403, 'AccessDenied', message);
+const accessDeniedError = (message = 'Access Denied'): AwsError => new AwsError(403, 'AccessDenied', message);
 
 export const noSuchBucketError = (name: string): AwsError =>
   new AwsError(404, 'NoSuchBucket', 'The specified bucket does not exist', { BucketName: name });
