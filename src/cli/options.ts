@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Thresholds } from '../core/guard.ts';
 import { RISKS } from '../core/risks.ts';
 import type { Selection } from '../spec/select.ts';
-import type { VariableInput } from '../spec/variable-input.ts';
+import type { VariableInput } from '../spec/variables.ts';
 import type { Io } from './command-model.ts';
 
 export interface GlobalOptions {

@@ -7,7 +7,7 @@ import { createDedupedLog, type Log } from '../log.ts';
 import { type Outcome, reconcile } from '../reconcile/reconcile.ts';
 import { formatProblemLine, formatProblems } from '../spec/format-problems.ts';
 import type { ChangeLimits, Problem, Specs } from '../spec/types.ts';
-import type { VariableInput } from '../spec/variable-input.ts';
+import type { VariableInput } from '../spec/variables.ts';
 import { backoffMs, type Clock, withJitter } from '../util/clock.ts';
 import { createKeyedMutex } from '../util/mutex.ts';
 import { createAttributor } from './attribution.ts';

@@ -1,7 +1,7 @@
 import type { SpecFile } from '../spec/files.ts';
 import { type LoadResult, loadSpecFiles } from '../spec/load.ts';
 import type { Problem, Specs } from '../spec/types.ts';
-import { NO_VARIABLE_INPUT, type VariableInput } from '../spec/variable-input.ts';
+import { NO_VARIABLE_INPUT, type VariableInput } from '../spec/variables.ts';
 import type { SpecFiles } from './spec-watcher.ts';
 
 /** What the controller goes by, and what is wrong with what was written since. */

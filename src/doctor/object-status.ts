@@ -1,6 +1,5 @@
 import type { SampledObject } from '../facts/object-sample.ts';
-import { createFinding } from '../proof/findings.ts';
-import type { Finding } from '../proof/types.ts';
+import { createFinding, type Finding } from '../proof/findings.ts';
 
 /** What became of the objects of a bucket that were looked at. */
 export interface ObjectStatusReport {

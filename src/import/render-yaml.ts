@@ -1,7 +1,7 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import { Document, visit, type YAMLMap } from 'yaml';
-import { escapeReferences } from '../spec/interpolate.ts';
 import { declarationFromS3, isV1Rule } from '../spec/rule-fields.ts';
+import { escapeReferences } from '../spec/variables.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
 import { type DiscoveredBucket, type DiscoveredReplication, destinationBucketName } from './types.ts';
 

@@ -2,7 +2,7 @@ import type { Controller } from '../controller/controller.ts';
 import type { SpecWatcher } from '../controller/spec-watcher.ts';
 import type { PairStatus } from '../controller/status.ts';
 import type { Log } from '../log.ts';
-import { valueAtPath } from '../spec/path.ts';
+import { valueAtPath } from '../spec/document.ts';
 import type { Problem } from '../spec/types.ts';
 import type { Clock } from '../util/clock.ts';
 import type { KubernetesApi } from './api.ts';

@@ -1,8 +1,7 @@
 import { positionOfPath, toRuleId } from '../core/ids.ts';
 import type { BucketReplication } from '../spec/types.ts';
-import { FINDING_CODES } from './codes.ts';
-import { createFinding, summarizeFindings } from './findings.ts';
-import type { Finding, RuleProof } from './types.ts';
+import { createFinding, FINDING_CODES, type Finding, summarizeFindings } from './findings.ts';
+import type { RuleProof } from './types.ts';
 
 /**
  * Proofs with the spec that declares each rule, and for each finding the place in the YAML that speaks of it. Whoever

@@ -1,5 +1,148 @@
-import { FINDING_CODES, type FindingCode } from './codes.ts';
-import type { Finding, Fix, RuleProof } from './types.ts';
+import type { Statement } from '../iam/types.ts';
+import type { Position } from '../spec/types.ts';
+
+/** What a finding can be about: `docs/findings` has a page for each. Codes are stable: they are never given anew. */
+export interface FindingDefinition {
+  title: string;
+  /**
+   * `error`: objects fail, or are passed over in silence; `warning`: some may, or nobody would notice; `unknown`: it
+   * could not be decided; `info`: worth knowing.
+   */
+  severity: 'error' | 'warning' | 'unknown' | 'info';
+  /** What S3 calls it in its events of failed replication; absent where S3 says nothing. */
+  failureReason?: string;
+  /** The part of a spec that speaks of it. */
+  specField: 'rule' | 'source.bucket' | 'source.key' | 'destination.bucket' | 'destination.key' | 'role';
+}
+
+const defineError = (
+  title: string,
+  specField: FindingDefinition['specField'],
+  failureReason?: string,
+): FindingDefinition => ({
+  title,
+  severity: 'error',
+  specField,
+  ...(failureReason === undefined ? {} : { failureReason }),
+});
+const defineWarning = (title: string, specField: FindingDefinition['specField']): FindingDefinition => ({
+  title,
+  severity: 'warning',
+  specField,
+});
+
+export const FINDING_CODES = {
+  RK1001: defineError(
+    'there is no replication configuration',
+    'source.bucket',
+    'SrcBucketReplicationConfigMissing',
+  ),
+  RK1002: { title: 'the rule is off', severity: 'info', specField: 'rule' },
+  RK1003: defineError('objects that are encrypted with KMS are not selected', 'rule'),
+  RK1004: defineWarning('another rule takes all its objects', 'rule'),
+  RK1005: { title: 'another rule takes some of its objects', severity: 'info', specField: 'rule' },
+  RK1006: defineWarning('the prefix begins with a slash', 'rule'),
+  RK1007: { title: 'the prefix does not end in a slash', severity: 'info', specField: 'rule' },
+  RK1008: defineWarning('failures are not told', 'rule'),
+  RK1009: defineWarning('the rule is of the old form (V1)', 'rule'),
+  RK1010: defineError('the declared rule is not there', 'rule'),
+  RK1101: defineError('the source bucket does not exist', 'source.bucket', 'SrcBucketNotFound'),
+  RK1102: defineError('the source bucket has no versioning', 'source.bucket'),
+  RK1103: defineError('the destination bucket does not exist', 'destination.bucket', 'DstBucketNotFound'),
+  RK1104: defineError(
+    'the destination bucket has no versioning',
+    'destination.bucket',
+    'DstBucketUnversioned',
+  ),
+  RK1105: defineError('the destination bucket is not where it is said to be', 'destination.bucket'),
+  RK1106: defineError(
+    'the destination bucket has no Object Lock',
+    'destination.bucket',
+    'DstBucketObjectLockConfigMissing',
+  ),
+  RK1107: defineWarning('the destination keeps other accounts out', 'destination.bucket'),
+  RK1108: defineWarning('objects may belong to other accounts', 'source.bucket'),
+  RK1201: defineError('the source key cannot be used', 'source.key', 'SrcKmsKeyInvalidState'),
+  RK1202: defineError('the source key does not exist', 'source.key', 'SrcGetObjectNotPermitted'),
+  RK1203: defineError('the replica key cannot be used', 'destination.key', 'DstKmsKeyInvalidState'),
+  RK1204: defineError('the replica key does not exist', 'destination.key', 'DstKmsKeyNotFound'),
+  RK1205: defineError('the replica key lies in another Region', 'destination.key', 'DstKmsKeyNotFound'),
+  RK1206: defineWarning('the replica key is named by an alias', 'destination.key'),
+  RK1207: defineWarning('the replica key is managed by AWS', 'destination.key'),
+  RK1301: defineError('S3 may not assume the role', 'role', 'AssumeRoleNotPermitted'),
+  RK1302: defineError('the role does not exist', 'role', 'AssumeRoleNotPermitted'),
+  RK1303: defineError('the source bucket may not be read', 'role', 'SrcGetObjectNotPermitted'),
+  RK1304: defineError('source objects may not be read', 'role', 'SrcGetObjectNotPermitted'),
+  RK1305: defineError('ACLs of source objects may not be read', 'role', 'SrcGetAclNotPermitted'),
+  RK1306: defineError('tags of source objects may not be read', 'role', 'SrcGetTaggingNotPermitted'),
+  RK1307: defineError('source objects may not be decrypted', 'source.key', 'SrcGetObjectNotPermitted'),
+  RK1308: defineError('replicas may not be written', 'destination.bucket', 'DstPutObjectNotPermitted'),
+  RK1309: defineError(
+    'tags of replicas may not be written',
+    'destination.bucket',
+    'DstPutTaggingNotPermitted',
+  ),
+  RK1310: defineError('delete markers may not be replicated', 'destination.bucket', 'DstDelObjNotPermitted'),
+  RK1311: defineError(
+    'replicas may not change their owner',
+    'destination.bucket',
+    'DstPutObjectNotPermitted',
+  ),
+  RK1312: defineError('replicas may not be encrypted', 'destination.key', 'DstPutObjectNotPermitted'),
+  RK1313: defineError(
+    'replicas may not be encrypted with a Bucket Key',
+    'destination.key',
+    'DstPutObjectNotPermitted',
+  ),
+  RK1314: defineWarning('retention of source objects may not be read', 'role'),
+  RK1401: defineWarning('objects have failed, and are never tried again', 'source.bucket'),
+  RK1402: defineWarning('objects are pending for long', 'source.bucket'),
+  RK1403: defineError('no rule takes the object', 'source.bucket'),
+  RK1404: defineWarning('the object was there before the rule', 'source.bucket'),
+  RK1901: { title: 'it could not be read', severity: 'unknown', specField: 'rule' },
+  RK1902: { title: 'it depends on what cannot be known', severity: 'unknown', specField: 'rule' },
+} as const satisfies Record<string, FindingDefinition>;
+
+export type FindingCode = keyof typeof FINDING_CODES;
+
+/** A policy that has a say. */
+export interface PolicyRef {
+  kind: 'trust' | 'role' | 'boundary' | 'bucket' | 'key';
+  /** ARN of the role or the key, or name of the bucket. */
+  of: string;
+  /** Name of a policy of a role. */
+  policy?: string;
+}
+
+/**
+ * What mends a finding: a statement to add to a policy, one to put in another's place (by index), one to take away, or a
+ * call.
+ */
+export type Fix = { what: string } & (
+  | { policy: PolicyRef; add: Statement }
+  | { policy: PolicyRef; replace: number; by: Statement }
+  | { policy: PolicyRef; remove: number }
+  | { call: { service: 's3' | 'kms'; operation: string; region: string; input: Record<string, unknown> } }
+);
+
+export interface Finding {
+  code: FindingCode;
+  severity: FindingDefinition['severity'];
+  title: string;
+  /** What was found, in a sentence for a person. */
+  message: string;
+  /** S3's own word for it. */
+  failureReason?: string;
+  /** In order; each is needed. */
+  fixes: Fix[];
+  /** Where in the YAML, for a rule that a spec declares. */
+  at?: Position;
+  /** The request that is denied, or undecided. */
+  request?: { action: string; resource: string; context: Record<string, string | string[]> };
+}
+
+/** `proven`: every request is allowed; `broken`: objects fail; `unknown`: something could not be decided; `off`. */
+export type Verdict = 'proven' | 'broken' | 'unknown' | 'off';
 
 /** A finding, with what its code says of it. */
 export const createFinding = (code: FindingCode, message: string, fixes: readonly Fix[] = []): Finding => {
@@ -19,7 +162,7 @@ export const createFinding = (code: FindingCode, message: string, fixes: readonl
 const SEVERITY_ORDER: Finding['severity'][] = ['error', 'unknown', 'warning', 'info'];
 
 /** Findings with the worst first, otherwise in the order in which S3 meets them; and what they come to. */
-export function summarizeFindings(findings: readonly Finding[]): Pick<RuleProof, 'verdict' | 'findings'> {
+export function summarizeFindings(findings: readonly Finding[]): { verdict: Verdict; findings: Finding[] } {
   const sorted = [...findings].sort(
     (a, b) => SEVERITY_ORDER.indexOf(a.severity) - SEVERITY_ORDER.indexOf(b.severity),
   );

@@ -1,10 +1,10 @@
 import { type Facts, factValue } from '../core/facts.ts';
 import type { Decision, Policy, Statement } from '../iam/types.ts';
 import { bucketArn, prefixToPattern } from '../policy/replication-policies.ts';
+import type { Fix, PolicyRef } from './findings.ts';
 import { policyFactOf, policyLabel, withPolicy } from './policies.ts';
 import type { AccessCheck } from './requests.ts';
 import { type RuleContext, rulePrefixOf } from './rule-context.ts';
-import type { Fix, PolicyRef } from './types.ts';
 
 /**
  * The smallest change of a policy that takes one denial away: a statement where none allows; where one denies, the same

@@ -1,7 +1,7 @@
 import { type Fact, type Facts, factValue, type KeyFacts, unreadReasonOf } from '../core/facts.ts';
 import type { NamedPolicy, Policies, Policy } from '../iam/types.ts';
+import type { PolicyRef } from './findings.ts';
 import type { AccessCheck } from './requests.ts';
-import type { PolicyRef } from './types.ts';
 
 const EMPTY_POLICY: Policy = { Statement: [] };
 

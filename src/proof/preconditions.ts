@@ -1,6 +1,6 @@
 import { factValue, unreadReasonOf } from '../core/facts.ts';
 import { accountOfArn } from '../iam/context.ts';
-import { createFinding } from './findings.ts';
+import { createFinding, type Finding, type Fix } from './findings.ts';
 import { defaultEncryptionOf, isKmsAlgorithm } from './object-cases.ts';
 import {
   type RuleBucket,
@@ -9,7 +9,6 @@ import {
   resolveKeyArn,
   selectsKmsObjects,
 } from './rule-context.ts';
-import type { Finding, Fix } from './types.ts';
 
 /** What S3 looks at before it asks for any object: whether the other side is there, and ready. */
 export function destinationFindings(context: RuleContext): Finding[] {

@@ -1,8 +1,9 @@
+import type { ReplicationRule } from '@aws-sdk/client-s3';
 import { type Facts, factValue, unreadReasonOf } from '../core/facts.ts';
 import type { Decision } from '../iam/types.ts';
 import { isJsonEqual } from '../util/canonical-json.ts';
 import { decide, type UncertainRequest } from './decide.ts';
-import { createFinding, summarizeFindings } from './findings.ts';
+import { createFinding, type Finding, type Fix, type PolicyRef, summarizeFindings } from './findings.ts';
 import { applyFix, proposeFix } from './fix.ts';
 import { isKmsAlgorithm, type ObservedObject, objectCasesOf } from './object-cases.ts';
 import { policiesFor } from './policies.ts';
@@ -16,8 +17,8 @@ import {
 } from './preconditions.ts';
 import { type AccessCheck, assumeRoleCheck, bucketChecks, readChecks, writeChecks } from './requests.ts';
 import { type RuleContext, replicaKeyArn, ruleBucketOf, ruleContextOf } from './rule-context.ts';
-import { ruleFindings } from './rule-findings.ts';
-import type { AccessResult, Finding, Fix, ObjectCase, PolicyRef, RuleProof } from './types.ts';
+import { mismatchReason, ruleFindings, type SourceObject } from './rule-match.ts';
+import type { AccessResult, ObjectCase, RuleProof } from './types.ts';
 
 /**
  * Prove the rules of a bucket: every request that S3 makes as the role, for every kind of object that a rule covers,
@@ -243,3 +244,63 @@ const withRequest = (finding: Finding, { request }: AccessCheck): Finding => ({
   ...finding,
   request: { action: request.action, resource: request.resource, context: request.context ?? {} },
 });
+
+/** What became of one object, why, and what would have to change. */
+export interface ObjectProof {
+  bucket: string;
+  object: SourceObject & { status?: string };
+  /** The proofs of the rules that take it, for objects like this one. */
+  taken: RuleProof[];
+  /** The rules that do not, and why. */
+  passed: { rule: string; why: string }[];
+  findings: Finding[];
+}
+
+/** Explain one object: which rules take it, and what S3 meets when it replicates it. Pure. */
+export function explainObject(
+  contexts: readonly RuleContext[],
+  bucket: string,
+  object: SourceObject & { status?: string },
+): ObjectProof {
+  const rules: ReplicationRule[] = contexts.map(({ rule }) => rule);
+  const matches = contexts.map((context) => ({
+    context,
+    reason: mismatchReason(context.rule, object, rules),
+  }));
+  const { key, encryption } = object;
+  const proofs = matches
+    .filter(({ reason }) => reason === undefined)
+    .map(({ context }) =>
+      proveRule(context, () => [
+        object.deleteMarker
+          ? { type: 'delete marker', key }
+          : { type: 'object', key, encryption, isTypical: true },
+      ]),
+    );
+  const skippedRules = matches.flatMap(({ context, reason }) =>
+    reason === undefined ? [] : [{ rule: context.rule.ID ?? '', why: reason }],
+  );
+  return { bucket, object, taken: proofs, passed: skippedRules, findings: objectFindings(object, proofs) };
+}
+
+function objectFindings(
+  { key, status }: SourceObject & { status?: string },
+  proofs: readonly RuleProof[],
+): Finding[] {
+  if (status === 'REPLICA') return [];
+  if (proofs.length === 0) return [createFinding('RK1403', `no rule takes ${key}`)];
+  if (status === undefined)
+    return [
+      createFinding(
+        'RK1404',
+        `${key} was there before the rule, or before it was as it is now: live replication takes new objects only`,
+      ),
+    ];
+  if (status !== 'FAILED') return [];
+  return [
+    createFinding(
+      'RK1401',
+      `${key} has FAILED, and S3 never tries again: write it anew, or run S3 Batch Replication, once the cause is mended`,
+    ),
+  ];
+}

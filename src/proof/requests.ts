@@ -1,9 +1,9 @@
 import { factValue } from '../core/facts.ts';
 import { accountOfArn } from '../iam/context.ts';
-import type { FindingCode } from './codes.ts';
 import type { UncertainRequest } from './decide.ts';
+import type { Finding, FindingCode, PolicyRef } from './findings.ts';
 import { changesOwner, type RuleBucket, type RuleContext, selectsKmsObjects } from './rule-context.ts';
-import type { Finding, KmsEncryption, ObjectCase, PolicyRef } from './types.ts';
+import type { KmsEncryption, ObjectCase } from './types.ts';
 
 /** One request that S3 makes, and whose policy beside the role's has a say. */
 export interface AccessCheck {

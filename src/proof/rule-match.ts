@@ -1,6 +1,8 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
+import { createFinding, type Finding } from './findings.ts';
 import {
   destinationBucketOf,
+  type RuleContext,
   replicatesDeleteMarkers,
   rulePrefixOf,
   ruleTagsOf,
@@ -48,3 +50,73 @@ function filterMismatch(rule: ReplicationRule, { key, tags }: SourceObject): str
   const missingTag = ruleTagsOf(rule).find((tag) => !tags.includes(tag));
   return missingTag === undefined ? undefined : `it takes objects with the tag ${missingTag}`;
 }
+
+/** What the rules say of each other, and what a reader would want to know of one. */
+export function ruleFindings({ rule, rules, source }: RuleContext): Finding[] {
+  const prefix = rulePrefixOf(rule);
+  return [
+    ...overlapFindings(rule, rules),
+    ...(prefix.startsWith('/')
+      ? [
+          createFinding(
+            'RK1006',
+            `the prefix ${prefix} begins with a slash: keys of objects do not, unless they were written so`,
+          ),
+        ]
+      : []),
+    ...(prefix !== '' && !prefix.endsWith('/')
+      ? [
+          createFinding(
+            'RK1007',
+            `the prefix ${prefix} takes ${prefix}-2/… too, and whatever else begins with it`,
+          ),
+        ]
+      : []),
+    ...(rule.Destination?.Metrics?.Status === 'Enabled'
+      ? []
+      : [createFinding('RK1008', 'metrics are off: S3 tells nobody when an object fails')]),
+    ...(rule.Filter === undefined
+      ? [
+          createFinding(
+            'RK1009',
+            `the rule has no filter, as the old form (V1) had none: ${source.name} replicates all delete markers under it`,
+          ),
+        ]
+      : []),
+  ];
+}
+
+/** For one destination the rule of the higher priority takes an object, so that others may stand in vain. */
+function overlapFindings(rule: ReplicationRule, rules: readonly ReplicationRule[]): Finding[] {
+  const higherRules = rules.filter(
+    (candidate) =>
+      candidate !== rule &&
+      candidate.Status === 'Enabled' &&
+      destinationBucketOf(candidate) === destinationBucketOf(rule) &&
+      (candidate.Priority ?? 0) > (rule.Priority ?? 0),
+  );
+  const coveringRule = higherRules.find((candidate) => coversRule(candidate, rule));
+  if (coveringRule)
+    return [
+      createFinding(
+        'RK1004',
+        `the rule ${coveringRule.ID} has a higher priority, and takes whatever this one would`,
+      ),
+    ];
+  return higherRules
+    .filter((candidate) => prefixesOverlap(candidate, rule))
+    .map((overlappingRule) =>
+      createFinding(
+        'RK1005',
+        `the rule ${overlappingRule.ID} has a higher priority, and takes what both would`,
+      ),
+    );
+}
+
+const coversRule = (outer: ReplicationRule, inner: ReplicationRule): boolean =>
+  rulePrefixOf(inner).startsWith(rulePrefixOf(outer)) &&
+  ruleTagsOf(outer).every((tag) => ruleTagsOf(inner).includes(tag));
+
+/** Tags apart, since an object may have those of both. */
+const prefixesOverlap = (a: ReplicationRule, b: ReplicationRule): boolean =>
+  rulePrefixOf(a).startsWith(rulePrefixOf(b)) || rulePrefixOf(b).startsWith(rulePrefixOf(a));

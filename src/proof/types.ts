@@ -1,6 +1,4 @@
-import type { Statement } from '../iam/types.ts';
-import type { Position } from '../spec/types.ts';
-import type { FindingCode, FindingDefinition } from './codes.ts';
+import type { Finding, Verdict } from './findings.ts';
 
 /** One kind of object that a rule covers. */
 export type ObjectCase = { key: string } & (
@@ -17,42 +15,6 @@ export interface KmsEncryption {
   algorithm: 'aws:kms' | 'aws:kms:dsse';
   keyArn: string;
   bucketKey: boolean;
-}
-
-/** A policy that has a say. */
-export interface PolicyRef {
-  kind: 'trust' | 'role' | 'boundary' | 'bucket' | 'key';
-  /** ARN of the role or the key, or name of the bucket. */
-  of: string;
-  /** Name of a policy of a role. */
-  policy?: string;
-}
-
-/**
- * What mends a finding: a statement to add to a policy, one to put in another's place (by index), one to take away, or a
- * call.
- */
-export type Fix = { what: string } & (
-  | { policy: PolicyRef; add: Statement }
-  | { policy: PolicyRef; replace: number; by: Statement }
-  | { policy: PolicyRef; remove: number }
-  | { call: { service: 's3' | 'kms'; operation: string; region: string; input: Record<string, unknown> } }
-);
-
-export interface Finding {
-  code: FindingCode;
-  severity: FindingDefinition['severity'];
-  title: string;
-  /** What was found, in a sentence for a person. */
-  message: string;
-  /** S3's own word for it. */
-  failureReason?: string;
-  /** In order; each is needed. */
-  fixes: Fix[];
-  /** Where in the YAML, for a rule that a spec declares. */
-  at?: Position;
-  /** The request that is denied, or undecided. */
-  request?: { action: string; resource: string; context: Record<string, string | string[]> };
 }
 
 /** One request that S3 makes as the role, and what became of it. */
@@ -74,8 +36,7 @@ export interface RuleVerdict {
   destination: string;
   /** The spec that declares it, if one does. */
   spec?: string;
-  /** `proven`: every request is allowed; `broken`: objects fail; `unknown`: something could not be decided; `off`. */
-  verdict: 'proven' | 'broken' | 'unknown' | 'off';
+  verdict: Verdict;
   findings: Finding[];
 }
 

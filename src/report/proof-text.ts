@@ -1,6 +1,7 @@
 import type { ObjectStatusReport } from '../doctor/object-status.ts';
-import type { ObjectProof } from '../proof/explain-object.ts';
-import type { Finding, Fix, PolicyRef, RuleProof, RuleVerdict } from '../proof/types.ts';
+import type { Finding, Fix, PolicyRef } from '../proof/findings.ts';
+import type { ObjectProof } from '../proof/prove.ts';
+import type { RuleProof, RuleVerdict } from '../proof/types.ts';
 import { escapeUnprintable } from '../util/escape.ts';
 import { type Paint, wrapText } from './style.ts';
 

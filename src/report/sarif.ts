@@ -1,6 +1,6 @@
 import { positionOfPath } from '../core/ids.ts';
-import { FINDING_CODES, type FindingCode, type FindingDefinition } from '../proof/codes.ts';
-import type { Finding, RuleVerdict } from '../proof/types.ts';
+import { FINDING_CODES, type Finding, type FindingCode, type FindingDefinition } from '../proof/findings.ts';
+import type { RuleVerdict } from '../proof/types.ts';
 import type { BucketReplication, Position } from '../spec/types.ts';
 
 /** What belongs to findings beside them. */

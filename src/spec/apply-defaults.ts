@@ -1,7 +1,13 @@
-import { suggest } from './did-you-mean.ts';
-import { type ParsedDocument, problemAtPath } from './document.ts';
+import { suggestionHint } from './did-you-mean.ts';
+import {
+  formatPath,
+  type ParsedDocument,
+  type Path,
+  pathsOverlap,
+  problemAtPath,
+  valueAtPath,
+} from './document.ts';
 import { MAX_DEFAULTED_VALUES } from './limits.ts';
-import { formatPath, type Path, pathsOverlap, valueAtPath } from './path.ts';
 import { checkKeyReference } from './patterns.ts';
 import type { Problem } from './types.ts';
 import type { CheckedDocument } from './validate.ts';
@@ -78,11 +84,11 @@ function unknownDefaultsProblem(
   name: string,
   defaultsByName: DefaultsByName,
 ): Problem {
-  const suggestion = suggest(name, [...defaultsByName.keys()]);
-  const hint =
-    suggestion === undefined
-      ? 'add one: kind: Defaults with metadata.name and spec, and name its file too'
-      : `did you mean ${suggestion}?`;
+  const hint = suggestionHint(
+    name,
+    [...defaultsByName.keys()],
+    'add one: kind: Defaults with metadata.name and spec, and name its file too',
+  );
   return problemAtPath(parsed, DEFAULTS_PATH, `there is no Defaults document named ${name}`, hint);
 }
 

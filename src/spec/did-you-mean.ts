@@ -12,3 +12,9 @@ export function suggest(word: string, candidates: readonly string[]): string | u
     ? original
     : undefined;
 }
+
+/** Returns the hint for an unknown word: the word that it most likely means, or another hint if no word is close. */
+export function suggestionHint(word: string, candidates: readonly string[], otherwise: string): string {
+  const suggestion = suggest(word, candidates);
+  return suggestion === undefined ? otherwise : `did you mean ${suggestion}?`;
+}

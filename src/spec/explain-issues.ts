@@ -1,8 +1,16 @@
 import type * as z from 'zod';
 import { quoteValue } from './code-frame.ts';
 import { suggest } from './did-you-mean.ts';
-import { type ParsedDocument, problemAtPath, rawTextAt, variableHintAt } from './document.ts';
-import { formatPath, type Path, textAtPath, valueAtPath } from './path.ts';
+import {
+  formatPath,
+  type ParsedDocument,
+  type Path,
+  problemAtPath,
+  rawTextAt,
+  textAtPath,
+  valueAtPath,
+  variableHintAt,
+} from './document.ts';
 import { exampleAt, keysAt, parentsOfKey } from './schema-keys.ts';
 import type { Problem } from './types.ts';
 

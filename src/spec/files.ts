@@ -1,7 +1,6 @@
 import { constants } from 'node:fs';
 import { open, readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { globRoot, globToRegExp, isGlob } from './glob.ts';
 import { MAX_FILE_BYTES, MAX_FILES } from './limits.ts';
 import { fileProblem } from './source-file.ts';
 import type { Problem } from './types.ts';
@@ -161,3 +160,23 @@ const READ_ERROR_TEXTS: ReadonlyMap<string, [reason: string, hint: string]> = ne
 ]);
 
 const statOrError = (name: string) => stat(name).catch((error: NodeJS.ErrnoException) => error);
+
+/** `*` within a name, `**` across folders, `?` for one character. */
+function globToRegExp(pattern: string): RegExp {
+  const source = pattern.replace(/\*\*\/|\*+|[?]|[^*?]+/g, (part) => {
+    if (part === '**/') return '(?:.*/)?';
+    if (part === '*') return '[^/]*';
+    if (part.startsWith('*')) return '.*';
+    if (part === '?') return '[^/]';
+    return part.replace(/[.+^${}()|[\]\\]/g, '\\$&');
+  });
+  return new RegExp(`^${source}$`, 'u');
+}
+
+const isGlob = (text: string): boolean => /[*?]/.test(text);
+
+/** The folder below which everything lies that a pattern can match. */
+function globRoot(pattern: string): string {
+  const literalPart = pattern.slice(0, pattern.search(/[*?]/));
+  return literalPart.includes('/') ? literalPart.slice(0, literalPart.lastIndexOf('/')) || '/' : '.';
+}

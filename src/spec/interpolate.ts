@@ -1,22 +1,12 @@
 import { quoteValue } from './code-frame.ts';
 import { suggest } from './did-you-mean.ts';
-import { type ParsedDocument, problemAtPath, type Span } from './document.ts';
+import { formatPath, type ParsedDocument, type Path, problemAtPath, type Span } from './document.ts';
 import { MAX_PROBLEMS_PER_FILE } from './limits.ts';
-import { formatPath, type Path } from './path.ts';
 import { formatPosition, type ProblemDetails } from './source-file.ts';
 import type { Problem, Variable, VariableValue } from './types.ts';
-import type { DeclaredVariable } from './variables.ts';
-
-/** `${var.name}`, what was meant as one, and either after a `$`, which makes it literal. */
-const VARIABLE_REFERENCE = /\$?\$\{\s*var\s*\.(?:([A-Za-z][\w-]*)\})?/g;
+import { type DeclaredVariable, hasReference, VARIABLE_REFERENCE } from './variables.ts';
 
 type VariablesByName = ReadonlyMap<string, DeclaredVariable>;
-
-/** Whether a text has a variable in it, or something that was meant as one. */
-export const hasReference = (text: string): boolean => text.search(VARIABLE_REFERENCE) !== -1;
-
-/** A text as a spec has to have it, to mean just that. */
-export const escapeReferences = (text: string): string => text.replace(VARIABLE_REFERENCE, '$$$&');
 
 /** Documents with the values of variables in place of their names; each value stays where the name stands. */
 export function interpolateVariables(

@@ -1,5 +1,4 @@
 import * as z from 'zod';
-import { toEditorSchema } from './editor-schema.ts';
 import { documentSchemas } from './schema.ts';
 
 /** The JSON Schema (draft 7, which editors know) of everything that a spec file may hold. */
@@ -20,15 +19,22 @@ export function buildJsonSchema(): object {
   });
 }
 
+/** A part of a JSON Schema. */
 interface JsonSchemaNode {
-  type?: string;
+  type?: string | string[];
+  description?: string;
+  default?: unknown;
+  enum?: string[];
+  const?: string;
+  minimum?: number;
+  maximum?: number;
+  examples?: unknown[];
   properties?: Record<string, JsonSchemaNode>;
   required?: string[];
+  additionalProperties?: JsonSchemaNode | boolean;
+  items?: JsonSchemaNode;
   oneOf?: JsonSchemaNode[];
   anyOf?: JsonSchemaNode[];
-  items?: JsonSchemaNode;
-  const?: string;
-  additionalProperties?: JsonSchemaNode | boolean;
   [keyword: string]: unknown;
 }
 
@@ -116,4 +122,112 @@ function requirementsOf({ required, oneOf, properties = {}, anyOf = [] }: JsonSc
     ...(oneOf && { oneOf }),
     ...(fields.length > 0 && { properties: Object.fromEntries(fields) }),
   };
+}
+
+/**
+ * A schema that judges the same, in the form for which the YAML language server has the better words: of several forms
+ * it tells what is wrong with the first, and of "exactly one" it does not tell which.
+ */
+function toEditorSchema(schema: JsonSchemaNode): JsonSchemaNode {
+  return mapSchemas(schema, (subschema) => expandOneOf(moveLongFormFirst(subschema)));
+}
+
+function mapSchemas(
+  value: JsonSchemaNode,
+  transform: (schema: JsonSchemaNode) => JsonSchemaNode,
+): JsonSchemaNode;
+function mapSchemas(value: unknown, transform: (schema: JsonSchemaNode) => JsonSchemaNode): unknown;
+function mapSchemas(value: unknown, transform: (schema: JsonSchemaNode) => JsonSchemaNode): unknown {
+  if (Array.isArray(value)) return value.map((item) => mapSchemas(item, transform));
+  if (typeof value !== 'object' || value === null) return value;
+  return transform(
+    Object.fromEntries(Object.entries(value).map(([name, item]) => [name, mapSchemas(item, transform)])),
+  );
+}
+
+/** A misspelt key in a long form is told as such, and not as a text that is missing. */
+function moveLongFormFirst({ anyOf, ...rest }: JsonSchemaNode): JsonSchemaNode {
+  const isLong = ({ type }: JsonSchemaNode) => type === 'object';
+  return anyOf
+    ? { ...rest, anyOf: [...anyOf.filter(isLong), ...anyOf.filter((variant) => !isLong(variant))] }
+    : rest;
+}
+
+/** "Exactly one of two fields": the first, or the second alone; and beside either not the other, in words. */
+function expandOneOf(schema: JsonSchemaNode): JsonSchemaNode {
+  const { oneOf, ...rest } = schema;
+  const [first, second, ...remaining] = oneOf?.flatMap(({ required = [] }) => required) ?? [];
+  if (first === undefined || second === undefined || remaining.length > 0) return schema;
+  const errorMessage = `Either ${first} or ${second}, not both.`;
+  return {
+    ...rest,
+    oneOf: [{ required: [first] }, { required: [second], not: { required: [first] } }],
+    dependencies: {
+      [first]: { properties: { [second]: false }, errorMessage },
+      [second]: { properties: { [first]: false }, errorMessage },
+    },
+  };
+}
+
+/** One field of a document, as the schema has it. */
+export interface SchemaField {
+  /** `spec.rules[].prefix` */
+  path: string;
+  /** What may stand there, in words. */
+  type: string;
+  /** What holds where it is left out, as code; `required`; or nothing, where leaving it out says nothing. */
+  fallback: string;
+  description: string;
+  examples: unknown[];
+}
+
+/** Every kind of document: what it is, and all its fields in the order of the schema. */
+export function describeDocumentKinds(): { kind: string; description: string; fields: SchemaField[] }[] {
+  return Object.entries(documentSchemas).map(([kind, schema]) => {
+    const json = z.toJSONSchema(schema, { target: 'draft-7', io: 'input' }) as JsonSchemaNode;
+    const fields = fieldsOf(json, '');
+    // What may stand in Defaults is what may stand in a pair, and told there.
+    const ownFields = kind === 'Defaults' ? fields.filter(({ path }) => !path.startsWith('spec.')) : fields;
+    return { kind, description: json.description ?? '', fields: ownFields };
+  });
+}
+
+function fieldsOf(schema: JsonSchemaNode, path: string): SchemaField[] {
+  return Object.entries(schema.properties ?? {}).flatMap(([name, field]) => {
+    const fieldPath = path === '' ? name : `${path}.${name}`;
+    const isRequired = schema.required?.includes(name) ?? false;
+    const variants = [field, ...(field.anyOf ?? [])];
+    const nestedFields = variants.flatMap((variant) => [
+      ...fieldsOf(variant, fieldPath),
+      ...(variant.items
+        ? [variant.items, ...(variant.items.anyOf ?? [])].flatMap((item) => fieldsOf(item, `${fieldPath}[]`))
+        : []),
+      // Of a mapping from names to mappings, `*` stands for a name.
+      ...(typeof variant.additionalProperties === 'object'
+        ? fieldsOf(variant.additionalProperties, `${fieldPath}.*`)
+        : []),
+    ]);
+    // What is only a mapping of others, and may be left out, is told by its fields.
+    const fallback =
+      field.default === undefined ? (isRequired ? 'required' : '') : `\`${JSON.stringify(field.default)}\``;
+    const { description = '', examples = [] } = field;
+    return [{ path: fieldPath, type: typeLabelOf(field), fallback, description, examples }, ...nestedFields];
+  });
+}
+
+function typeLabelOf(schema: JsonSchemaNode): string {
+  if (schema.const !== undefined) return `\`${schema.const}\``;
+  if (schema.enum) return schema.enum.map((value) => `\`${value}\``).join(', ');
+  if (schema.anyOf) return schema.anyOf.map(typeLabelOf).join(' or ');
+  if (schema.type === 'array') return 'list';
+  if (schema.type === 'integer' && schema.minimum !== undefined)
+    return `${schema.minimum} to ${schema.maximum}`;
+  if (schema.type === 'object') {
+    if (schema.properties) return 'mapping';
+    return typeof schema.additionalProperties === 'object' && schema.additionalProperties.properties
+      ? 'names and mappings'
+      : 'names and texts';
+  }
+  const types = [schema.type ?? []].flat();
+  return types.map((type) => ({ string: 'text', integer: 'number' })[type] ?? type).join(' or ');
 }

@@ -1,19 +1,16 @@
 import { applyDefaults } from './apply-defaults.ts';
 import { checkSpecs } from './checks/index.ts';
-import { decodeFile } from './decode.ts';
-import type { ParsedDocument } from './document.ts';
+import { type ParsedDocument, valueAtPath } from './document.ts';
 import { readSpecFiles, type SpecFile } from './files.ts';
 import { compareProblems } from './format-problems.ts';
 import { interpolateVariables } from './interpolate.ts';
 import { MAX_PROBLEMS_PER_FILE } from './limits.ts';
 import { parseDocuments } from './parse.ts';
-import { valueAtPath } from './path.ts';
 import { resolveSpecs } from './resolve.ts';
-import { fileProblem, formatPosition } from './source-file.ts';
+import { decodeFile, fileProblem, formatPosition } from './source-file.ts';
 import type { Problem, Specs } from './types.ts';
 import { type CheckedDocument, validateDocument } from './validate.ts';
-import { NO_VARIABLE_INPUT, type VariableInput } from './variable-input.ts';
-import { resolveVariables } from './variables.ts';
+import { NO_VARIABLE_INPUT, resolveVariables, type VariableInput } from './variables.ts';
 
 /** What was found: the specs if there is nothing wrong with any, and everything that is wrong. */
 export interface LoadResult {
@@ -35,8 +32,8 @@ export async function loadSpecs(
 }
 
 /**
- * The same of files that were read; pure. `found`: what is wrong already, with paths or with files. `mayBeNone`: that
- * nothing is declared is no mistake.
+ * The same of files that were read; pure. `earlierProblems`: what is wrong already, with paths or with files.
+ * `allowEmpty`: that nothing is declared is no mistake.
  */
 export function loadSpecFiles(
   files: readonly SpecFile[],

@@ -1,7 +1,5 @@
 import { omitUndefined } from '../util/canonical-json.ts';
-import { expandBidirectional } from './bidirectional.ts';
 import { positionsByPath } from './document.ts';
-import { mergeSharedSettings } from './merge-shared.ts';
 import { awsPartitionOf, defaultRoleName, KEY_ID_FORMAT } from './patterns.ts';
 import { prefixOfDeclaration, type RuleDeclaration, resolveRule } from './rule-fields.ts';
 import type { KeyDeclaration, ReplicationDocument } from './schema.ts';
@@ -138,4 +136,95 @@ export function ruleNamesOf(rules: readonly RuleDeclaration[]): string[] {
     usedNames.add(name);
     return name;
   });
+}
+
+/** What a two-way spec calls the way back, in rule ids and tags. */
+export const reverseNameOf = (name: string): string => `${name}-reverse`;
+
+/**
+ * A pair and the same pair turned round. Changes of replicas are synced both ways, as S3 wants it: with a rule that says
+ * so on either side. The way back has a role of its own, named after its own source, unless the role is given by ARN.
+ */
+function expandBidirectional(pair: BucketReplication): BucketReplication[] {
+  const rules = pair.rules.map((rule) => ({ ...rule, replicaModifications: true }));
+  const { storageClass: _, objectOwner, ...reverseSource } = pair.destination;
+  const forward = { ...pair, rules };
+  return [
+    forward,
+    {
+      ...forward,
+      name: reverseNameOf(pair.name),
+      source: reverseSource,
+      destination: { ...pair.source, objectOwner },
+      sourceKeys: [],
+      role: 'arn' in pair.role ? pair.role : { ...pair.role, name: defaultRoleName(reverseSource.bucket) },
+      positions: swapSides(pair.positions),
+    },
+  ];
+}
+
+function swapSides(positions: BucketReplication['positions']): BucketReplication['positions'] {
+  const opposite: Record<string, string> = { source: 'destination', destination: 'source' };
+  return Object.fromEntries(
+    Object.entries(positions).map(([path, position]) => [
+      path.replace(/^spec\.(source|destination)(?![A-Za-z])/, (_, side: string) => `spec.${opposite[side]}`),
+      position,
+    ]),
+  );
+}
+
+/**
+ * What one spec declares of a key, a role or a bucket holds for all that share it and leave it out; `checks` sees to it
+ * that none contradicts. So each resource comes out equal for all of its specs.
+ */
+function mergeSharedSettings(pairs: readonly BucketReplication[]): BucketReplication[] {
+  const settingsByResource = new Map<string, object>();
+  const addSettings = (resourceKey: string, settings: object) =>
+    void settingsByResource.set(resourceKey, { ...settingsByResource.get(resourceKey), ...settings });
+  for (const pair of pairs) {
+    for (const [resourceKey, settings] of keySettingsOf(pair)) addSettings(resourceKey, settings);
+    for (const side of [pair.source, pair.destination])
+      addSettings(bucketResourceKey(side), bucketSettingsOf(side));
+    if ('name' in pair.role) addSettings(roleResourceKey(pair), pair.role);
+  }
+
+  const mergeKey = <T extends KeyChoice>(side: Side, choice: T): T =>
+    'alias' in choice ? { ...choice, ...settingsByResource.get(keyResourceKey(side, choice.alias)) } : choice;
+  const mergeSide = <T extends Side>(side: T): T => ({
+    ...side,
+    ...settingsByResource.get(bucketResourceKey(side)),
+    key: mergeKey(side, side.key),
+  });
+  return pairs.map((pair) => ({
+    ...pair,
+    source: mergeSide(pair.source),
+    destination: mergeSide(pair.destination),
+    sourceKeys: pair.sourceKeys.map((choice) => mergeKey(pair.source, choice)),
+    role:
+      'name' in pair.role
+        ? ({ ...pair.role, ...settingsByResource.get(roleResourceKey(pair)) } as RoleChoice)
+        : pair.role,
+  }));
+}
+
+const keySettingsOf = ({ source, destination, sourceKeys }: BucketReplication): [string, object][] =>
+  [
+    ...[source, destination].map((side) => ({ side, key: side.key })),
+    ...sourceKeys.map((key) => ({ side: source, key })),
+  ].flatMap(({ side, key }): [string, object][] =>
+    'alias' in key ? [[keyResourceKey(side, key.alias), key]] : [],
+  );
+
+const keyResourceKey = (side: Side, alias: string): string =>
+  ['key', alias, side.account, side.region].join(' ');
+const bucketResourceKey = (side: Side): string => `bucket ${side.bucket}`;
+const roleResourceKey = ({ role, source }: BucketReplication): string =>
+  ['role', 'name' in role ? role.name : '', source.account].join(' ');
+
+/** What a side may leave out. */
+function bucketSettingsOf({ blockPublicAccess, objectOwnership }: Side): object {
+  return {
+    ...(blockPublicAccess === undefined ? {} : { blockPublicAccess }),
+    ...(objectOwnership === undefined ? {} : { objectOwnership }),
+  };
 }

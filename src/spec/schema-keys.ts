@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { formatPath, type Path } from './path.ts';
+import { formatPath, type Path } from './document.ts';
 
 /** The keys that a schema knows at a path. */
 export const keysAt = (schema: z.ZodType, path: Path): string[] =>
@@ -41,7 +41,7 @@ function schemaAt(schema: z.ZodType, path: Path): z.ZodType | undefined {
 }
 
 /** A schema without what is wrapped around it: optional, default, prefault. */
-export function unwrapSchema(schema: z.ZodType | undefined): z.ZodType | undefined {
+function unwrapSchema(schema: z.ZodType | undefined): z.ZodType | undefined {
   let current = schema;
   while (
     current instanceof z.ZodOptional ||
@@ -59,4 +59,20 @@ function objectSchemaOf(schema: z.ZodType | undefined): z.ZodObject | undefined 
   if (unwrapped instanceof z.ZodObject) return unwrapped;
   if (!(unwrapped instanceof z.ZodUnion)) return undefined;
   return unwrapped.options.find((option): option is z.ZodObject => option instanceof z.ZodObject);
+}
+
+type Shape = Readonly<Record<string, z.ZodType>>;
+
+/** The same fields, none of which need be there, and so in every mapping below; lists are as they were. */
+export const partialShape = (shape: Shape): Record<string, z.ZodOptional> =>
+  Object.fromEntries(Object.entries(shape).map(([name, field]) => [name, partialSchema(field).optional()]));
+
+function partialSchema(field: z.ZodType): z.ZodType {
+  const schema = unwrapSchema(field) ?? field;
+  // "Exactly one of" can be met by the other part.
+  const { oneOf: _, ...meta } = schema.meta() ?? {};
+  if (schema instanceof z.ZodObject) return z.strictObject(partialShape(schema.shape as Shape)).meta(meta);
+  if (schema instanceof z.ZodUnion)
+    return z.union((schema.options as z.ZodType[]).map(partialSchema)).meta(meta);
+  return schema;
 }

@@ -1,8 +1,8 @@
 import * as z from 'zod';
-import { partialShape } from './partial-schema.ts';
 import * as patterns from './patterns.ts';
 import { ruleShape } from './rule-fields.ts';
 import { integerSchema, nameSchema, textMapSchema, textSchema } from './schema-builders.ts';
+import { partialShape } from './schema-keys.ts';
 
 /**
  * What a person may write. The one source of the types, of validation and of the JSON Schema; `resolve.ts` turns it

@@ -1,5 +1,5 @@
-import { reverseNameOf } from './bidirectional.ts';
 import { suggest } from './did-you-mean.ts';
+import { reverseNameOf } from './resolve.ts';
 import type { BucketReplication, Specs } from './types.ts';
 
 /** Which of the specs a run is about. */

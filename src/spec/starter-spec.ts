@@ -1,6 +1,6 @@
 import { stringify } from 'yaml';
-import { escapeReferences } from './interpolate.ts';
 import * as patterns from './patterns.ts';
+import { escapeReferences } from './variables.ts';
 
 /** What a first spec says; all else is left to its defaults. */
 export interface StarterSpec {

@@ -1,8 +1,15 @@
 import type * as z from 'zod';
 import { quoteValue } from './code-frame.ts';
-import { type ParsedDocument, problemAtPath } from './document.ts';
+import {
+  isPrefixOf,
+  type ParsedDocument,
+  type Path,
+  pathsOverlap,
+  problemAtPath,
+  replaceAtPaths,
+  valueAtPath,
+} from './document.ts';
 import { explainIssues, suggestedPaths } from './explain-issues.ts';
-import { isPrefixOf, type Path, pathsOverlap, replaceAtPaths, valueAtPath } from './path.ts';
 import {
   type AccountDocument,
   type DefaultsDocument,

@@ -1,18 +1,27 @@
 import { quoteValue } from './code-frame.ts';
-import { type ParsedDocument, positionOf, problemAtPath, rawTextAt } from './document.ts';
-import { type Path, valueAtPath } from './path.ts';
+import { suggestionHint } from './did-you-mean.ts';
+import {
+  type ParsedDocument,
+  type Path,
+  positionOf,
+  problemAtPath,
+  rawTextAt,
+  valueAtPath,
+} from './document.ts';
+import { MAX_VARIABLE_LENGTH } from './limits.ts';
 import type { VariableDeclaration } from './schema.ts';
-import { formatPosition } from './source-file.ts';
+import { createSourceFile, formatPosition, type ProblemDetails, problemAtOffset } from './source-file.ts';
 import type { Position, Problem, Variable, VariableValue } from './types.ts';
 import { type CheckedVariables, isValidAt } from './validate.ts';
-import {
-  checkVariableValue,
-  type InputValue,
-  parseAssignments,
-  parseVariableValue,
-  VARIABLE_TYPE_LABELS,
-  type VariableInput,
-} from './variable-input.ts';
+
+/** `${var.name}`, what was meant as one, and either after a `$`, which makes it literal. */
+export const VARIABLE_REFERENCE = /\$?\$\{\s*var\s*\.(?:([A-Za-z][\w-]*)\})?/g;
+
+/** Whether a text has a variable in it, or something that was meant as one. */
+export const hasReference = (text: string): boolean => text.search(VARIABLE_REFERENCE) !== -1;
+
+/** A text as a spec has to have it, to mean just that. */
+export const escapeReferences = (text: string): string => text.replace(VARIABLE_REFERENCE, '$$$&');
 
 /** A variable that some document declares. */
 export interface DeclaredVariable {
@@ -23,7 +32,7 @@ export interface DeclaredVariable {
   resolution?: VariableResolution;
 }
 
-export type VariableResolution = Pick<Variable, 'value' | 'from'>;
+type VariableResolution = Pick<Variable, 'value' | 'from'>;
 
 /** Everything that is declared, with its value: from --var, else from the environment where the declaration names it, else the default. */
 export function resolveVariables(
@@ -151,3 +160,102 @@ function chooseValue(
     problems: [],
   };
 }
+
+/** What a run is given from outside. */
+export interface VariableInput {
+  /** `name=value`, as --var has it. */
+  assignments: readonly string[];
+  /** Of this, only what a declaration names is read. */
+  environment: Readonly<Record<string, string | undefined>>;
+}
+
+export const NO_VARIABLE_INPUT: VariableInput = { assignments: [], environment: {} };
+
+/** A value from the command line, and how to say what is wrong with it. */
+interface InputValue {
+  text: string;
+  toProblem: (details: ProblemDetails) => Problem;
+}
+
+/** What --var says, by name. Its place in a problem is `--var:2:7`: the second of them, at the seventh character. */
+function parseAssignments(
+  assignments: readonly string[],
+  declaredNames: readonly string[],
+): { inputs: ReadonlyMap<string, InputValue>; problems: Problem[] } {
+  const source = createSourceFile(
+    '--var',
+    assignments.map((assignment) => assignment.replaceAll('\n', ' ')).join('\n'),
+  );
+  const inputs = new Map<string, InputValue>();
+  const problems: Problem[] = [];
+  for (const [index, assignment] of assignments.entries()) {
+    const start = source.lineStarts[index] ?? 0;
+    const equals = assignment.indexOf('=');
+    const name = equals === -1 ? assignment : assignment.slice(0, equals);
+    const details = equals === -1 ? MISSING_VALUE : checkAssignedName(name, declaredNames, inputs);
+    if (details) problems.push(problemAtOffset(source, start, details));
+    else {
+      const toProblem = (valueDetails: ProblemDetails) =>
+        problemAtOffset(source, start + equals + 1, valueDetails);
+      inputs.set(name, { text: assignment.slice(equals + 1), toProblem });
+    }
+  }
+  return { inputs, problems };
+}
+
+const MISSING_VALUE: ProblemDetails = { message: 'there is no value', hint: 'write --var name=value' };
+
+function checkAssignedName(
+  name: string,
+  declaredNames: readonly string[],
+  previous: ReadonlyMap<string, unknown>,
+): ProblemDetails | undefined {
+  if (previous.has(name)) return { message: `${name} is given twice`, hint: 'keep one of the two' };
+  if (declaredNames.includes(name)) return undefined;
+  const hint = suggestionHint(
+    name,
+    declaredNames,
+    declaredNames.length === 0
+      ? 'no document of kind: Variables was read: name its file too'
+      : `declared: ${declaredNames.slice(0, 20).join(', ')}`,
+  );
+  return { message: `no document declares a variable ${quoteValue(name)}`, hint };
+}
+
+/** The value that a text from outside stands for, or what is wrong with it. */
+function parseVariableValue(
+  text: string,
+  { type, enum: allowedValues }: VariableDeclaration,
+): { value: VariableValue } | { reason: string } {
+  const value = VALUE_PARSERS[type](text);
+  if (value === undefined)
+    return { reason: `expected ${VARIABLE_TYPE_LABELS[type]}, found ${quoteValue(text)}` };
+  const reason = checkVariableValue(value, allowedValues);
+  return reason === undefined ? { value } : { reason };
+}
+
+/** Why a value of the right type is not allowed. */
+function checkVariableValue(
+  value: VariableValue,
+  allowedValues: VariableDeclaration['enum'],
+): string | undefined {
+  if (String(value).length > MAX_VARIABLE_LENGTH)
+    return `a variable has at most ${MAX_VARIABLE_LENGTH} characters`;
+  if (typeof value === 'string' && hasReference(value)) return 'a variable is not made of others';
+  if (allowedValues === undefined || allowedValues.some((allowed) => allowed === value)) return undefined;
+  return `expected ${allowedValues.join(' or ')}, found ${typeof value === 'string' ? quoteValue(value) : value}`;
+}
+
+const VARIABLE_TYPE_LABELS = {
+  string: 'a text',
+  number: 'a number',
+  boolean: 'true or false',
+} as const;
+
+const VALUE_PARSERS: Record<VariableDeclaration['type'], (text: string) => VariableValue | undefined> = {
+  string: (text) => text,
+  // Only what is written back the same: an account id would lose its zeros in front.
+  number: (text) =>
+    Number.isFinite(Number(text)) && String(Number(text)) === text ? Number(text) : undefined,
+  boolean: (text) => ({ true: true, false: false })[text],
+};

@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import { FINDING_CODES, type FindingDefinition } from '../../src/proof/codes.ts';
+import { FINDING_CODES, type FindingDefinition } from '../../src/proof/findings.ts';
 
 const kinds = Object.entries(FINDING_CODES as Record<string, FindingDefinition>);
 const index = await readFile('docs/findings/README.md', 'utf8');

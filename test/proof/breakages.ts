@@ -7,7 +7,7 @@ import {
   PutBucketVersioningCommand,
   PutObjectLockConfigurationCommand,
 } from '@aws-sdk/client-s3';
-import type { FindingCode } from '../../src/proof/codes.ts';
+import type { FindingCode } from '../../src/proof/findings.ts';
 import { TAX_SPEC } from '../support/env.ts';
 import {
   adding,

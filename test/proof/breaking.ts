@@ -20,7 +20,7 @@ import type { Location } from '../../src/core/resource.ts';
 import { type Locations, locationsOf } from '../../src/facts/locations.ts';
 import { accountOfArn } from '../../src/iam/context.ts';
 import type { Policy, Statement } from '../../src/iam/types.ts';
-import type { PolicyRef } from '../../src/proof/types.ts';
+import type { PolicyRef } from '../../src/proof/findings.ts';
 import type { BucketState, KeyState } from '../../src/sandbox/state.ts';
 import { checkpoint } from '../support/checkpoint.ts';
 import { type TestEnv, testEnv } from '../support/env.ts';

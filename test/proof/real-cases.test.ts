@@ -1,10 +1,11 @@
 import { PutKeyPolicyCommand } from '@aws-sdk/client-kms';
 import { describe, expect, test } from 'vitest';
 import type { Facts } from '../../src/core/facts.ts';
+import type { Finding, Fix } from '../../src/proof/findings.ts';
 import { applyFix } from '../../src/proof/fix.ts';
 import type { ObservedObject } from '../../src/proof/object-cases.ts';
 import { proveRules } from '../../src/proof/prove.ts';
-import type { Finding, Fix, RuleProof } from '../../src/proof/types.ts';
+import type { RuleProof } from '../../src/proof/types.ts';
 import { problemsOf, tax } from '../spec/support.ts';
 import { ACCOUNT_SPECS, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { REAL_CASES } from './real-cases.ts';

@@ -1,7 +1,7 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import type { EncryptionRule, Facts } from '../../src/core/facts.ts';
 import type { Policy, Statement } from '../../src/iam/types.ts';
-import type { FindingCode } from '../../src/proof/codes.ts';
+import type { FindingCode } from '../../src/proof/findings.ts';
 import type { ObservedObject } from '../../src/proof/object-cases.ts';
 
 /** What somebody ran into, as facts, and what must be said of it. */

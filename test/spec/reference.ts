@@ -1,4 +1,4 @@
-import { describeDocumentKinds, type SchemaField } from '../../src/spec/schema-fields.ts';
+import { describeDocumentKinds, type SchemaField } from '../../src/spec/json-schema.ts';
 
 /** docs/reference.md: every field of every kind of document, with what the schema says of it. */
 export function reference(): string {

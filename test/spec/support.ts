@@ -1,7 +1,7 @@
 import { formatProblems } from '../../src/spec/format-problems.ts';
 import { loadSpecs } from '../../src/spec/load.ts';
 import type { BucketReplication, Problem, Specs } from '../../src/spec/types.ts';
-import { NO_VARIABLE_INPUT, type VariableInput } from '../../src/spec/variable-input.ts';
+import { NO_VARIABLE_INPUT, type VariableInput } from '../../src/spec/variables.ts';
 
 /** The smallest spec that is right. */
 export const TAX = `apiVersion: replikey.dev/v1

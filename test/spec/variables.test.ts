@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { formatProblems } from '../../src/spec/format-problems.ts';
-import { escapeReferences } from '../../src/spec/interpolate.ts';
+import { escapeReferences } from '../../src/spec/variables.ts';
 import { changed, problemsOf, referring, specsOf, TAX, tax, together, VARIABLES } from './support.ts';
 
 const STAGED = together(

@@ -2,8 +2,8 @@ import * as kms from '@aws-sdk/client-kms';
 import * as s3 from '@aws-sdk/client-s3';
 import type { Aws, Command } from '../../src/core/resource.ts';
 import { type Locations, locationOfArn } from '../../src/facts/locations.ts';
+import type { Fix, PolicyRef } from '../../src/proof/findings.ts';
 import { applyFixToPolicy } from '../../src/proof/fix.ts';
-import type { Fix, PolicyRef } from '../../src/proof/types.ts';
 import { changePolicy } from './policies.ts';
 
 /** Carry out fixes exactly as they are printed; each policy is put back once, with all that is to change in it. */

@@ -13,7 +13,7 @@ import type { Aws, Location } from '../../src/core/resource.ts';
 import { type Locations, locationOfArn } from '../../src/facts/locations.ts';
 import type { Policy } from '../../src/iam/types.ts';
 import { parsePolicyDocument } from '../../src/kinds/policy-document.ts';
-import type { PolicyRef } from '../../src/proof/types.ts';
+import type { PolicyRef } from '../../src/proof/findings.ts';
 
 /** Change a policy as a person does: what is there is read, and put back with the change; where none is, a new one. */
 export async function changePolicy(

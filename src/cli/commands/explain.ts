@@ -1,7 +1,7 @@
 import { EXIT, UserError } from '../../errors.ts';
 import { wrapText } from '../../report/style.ts';
 import { suggest } from '../../spec/did-you-mean.ts';
-import type { SchemaField } from '../../spec/schema-fields.ts';
+import type { SchemaField } from '../../spec/json-schema.ts';
 import type { CommandDefinition } from '../command-model.ts';
 import { helpWidth } from '../help.ts';
 
@@ -16,7 +16,7 @@ export const explainCommand: CommandDefinition = {
   configure: (command) =>
     command.argument('[field]', 'such as spec.rules.prefix; absent: all kinds of documents'),
   async run({ io }, query: string | undefined) {
-    const { describeDocumentKinds } = await import('../../spec/schema-fields.ts');
+    const { describeDocumentKinds } = await import('../../spec/json-schema.ts');
     const documentKinds = describeDocumentKinds();
     const width = helpWidth(io);
     const [kindQuery = '', ...rest] = (query ?? '').split('.');

@@ -1,12 +1,11 @@
 import { canonicalJson } from '../../util/canonical-json.ts';
-import { type ParsedDocument, positionOf, problemAtPath } from '../document.ts';
-import type { Path } from '../path.ts';
+import { type ParsedDocument, type Path, positionOf, problemAtPath } from '../document.ts';
 import { defaultRoleName } from '../patterns.ts';
 import { toLongForm } from '../resolve.ts';
 import { formatPosition } from '../source-file.ts';
 import type { Position, Problem } from '../types.ts';
 import { type CheckedReplication, isValidAt } from '../validate.ts';
-import { SIDES } from './types.ts';
+import { SIDES } from './pairs.ts';
 
 /** What several specs say of one thing must agree. */
 export function checkAgreement(pairs: readonly CheckedReplication[]): Problem[] {
@@ -115,50 +114,39 @@ const claimIfSet = (path: Path, dependsOn: Path[], subject: string, value: unkno
     ? []
     : [{ path, dependsOn, subject, value: typeof value === 'string' ? value : canonicalJson(value) }];
 
-/** IDs are unique in the one configuration of a source bucket, whichever spec declares them. */
-export function checkRuleIdsUnique(pairs: readonly CheckedReplication[]): Problem[] {
-  const positionsById = new Map<string, Position>();
-  return pairs.flatMap((pair) =>
-    pair.content.spec.rules.flatMap(({ id }, index) => {
-      const { bucket } = pair.content.spec.source;
-      const path = ['spec', 'rules', index, 'id'];
-      if (id === undefined || !isValidAt(pair, path, ['spec', 'source', 'bucket'])) return [];
-      const previous = positionsById.get(`${bucket} ${id}`);
-      positionsById.set(`${bucket} ${id}`, previous ?? positionOf(pair.parsed, path));
-      if (!previous) return [];
-      const hint = `a rule of ${bucket} is declared once: remove one of the two`;
-      return [
-        problemAtPath(
-          pair.parsed,
-          path,
-          `the rule "${id}" is already declared at ${formatPosition(previous)}`,
-          hint,
-        ),
-      ];
-    }),
-  );
-}
+/** IDs and priorities are unique in the one configuration of a source bucket, whichever spec declares them. */
+export const checkRulesUnique = (pairs: readonly CheckedReplication[]): Problem[] => [
+  ...checkRuleFieldUnique(pairs, 'id', (id, bucket, position) => ({
+    message: `the rule "${id}" is already declared at ${position}`,
+    hint: `a rule of ${bucket} is declared once: remove one of the two`,
+  })),
+  ...checkRuleFieldUnique(pairs, 'priority', (priority, bucket, position) => ({
+    message: `priority ${priority} is already used at ${position}`,
+    hint: `priorities are unique among the rules of ${bucket}: choose another, or leave it out`,
+  })),
+];
 
-/** Priorities are unique in the one configuration of a source bucket, whichever spec declares them. */
-export function checkPrioritiesUnique(pairs: readonly CheckedReplication[]): Problem[] {
-  const positionsByPriority = new Map<string, Position>();
+function checkRuleFieldUnique(
+  pairs: readonly CheckedReplication[],
+  field: 'id' | 'priority',
+  describeConflict: (
+    value: string | number,
+    bucket: string,
+    position: string,
+  ) => { message: string; hint: string },
+): Problem[] {
+  const positionsByValue = new Map<string, Position>();
   return pairs.flatMap((pair) =>
-    pair.content.spec.rules.flatMap(({ priority }, index) => {
+    pair.content.spec.rules.flatMap((rule, index) => {
+      const value = rule[field];
       const { bucket } = pair.content.spec.source;
-      const path = ['spec', 'rules', index, 'priority'];
-      if (priority === undefined || !isValidAt(pair, path, ['spec', 'source', 'bucket'])) return [];
-      const previous = positionsByPriority.get(`${bucket} ${priority}`);
-      positionsByPriority.set(`${bucket} ${priority}`, previous ?? positionOf(pair.parsed, path));
+      const path = ['spec', 'rules', index, field];
+      if (value === undefined || !isValidAt(pair, path, ['spec', 'source', 'bucket'])) return [];
+      const previous = positionsByValue.get(`${bucket} ${value}`);
+      positionsByValue.set(`${bucket} ${value}`, previous ?? positionOf(pair.parsed, path));
       if (!previous) return [];
-      const hint = `priorities are unique among the rules of ${bucket}: choose another, or leave it out`;
-      return [
-        problemAtPath(
-          pair.parsed,
-          path,
-          `priority ${priority} is already used at ${formatPosition(previous)}`,
-          hint,
-        ),
-      ];
+      const { message, hint } = describeConflict(value, bucket, formatPosition(previous));
+      return [problemAtPath(pair.parsed, path, message, hint)];
     }),
   );
 }

@@ -1,10 +1,10 @@
-import { positionOf, problemAtPath } from '../document.ts';
-import type { Path } from '../path.ts';
+import { type Path, positionOf, problemAtPath } from '../document.ts';
 import { toLongForm } from '../resolve.ts';
 import { formatPosition } from '../source-file.ts';
 import type { Problem } from '../types.ts';
 import { type CheckedGuardrails, type CheckedReplication, isValidAt } from '../validate.ts';
-import { type AccountsByName, SIDES } from './types.ts';
+import { declaredKeysOf } from './keys.ts';
+import { type AccountsByName, SIDES } from './pairs.ts';
 
 /** What a spec names that some guardrails do not allow: both places are told. */
 export function checkGuardrails(
@@ -32,14 +32,8 @@ interface GuardedValue {
   path: Path;
 }
 
-function guardedValuesOf(
-  { content: { spec } }: CheckedReplication,
-  accounts: AccountsByName,
-): GuardedValue[] {
-  const keys = [
-    ...SIDES.map((side) => ({ key: spec[side].key, path: ['spec', side, 'key'] as Path })),
-    ...spec.sourceKeys.map((key, index) => ({ key, path: ['spec', 'sourceKeys', index] as Path })),
-  ];
+function guardedValuesOf(pair: CheckedReplication, accounts: AccountsByName): GuardedValue[] {
+  const { spec } = pair.content;
   return [
     ...SIDES.flatMap((side): GuardedValue[] => {
       const { region, account } = spec[side];
@@ -52,7 +46,7 @@ function guardedValuesOf(
           : [{ field: 'accounts' as const, value: accountId, path: ['spec', side, 'account'] as Path }]),
       ];
     }),
-    ...keys.map(({ key, path }): GuardedValue => {
+    ...declaredKeysOf(pair).map(({ key, path }): GuardedValue => {
       const { alias, arn } = toLongForm(key);
       return { field: 'keys', value: alias ?? arn ?? '', path };
     }),

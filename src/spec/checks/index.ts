@@ -1,16 +1,14 @@
-import { reverseNameOf } from '../bidirectional.ts';
-import { suggest } from '../did-you-mean.ts';
-import { type ParsedDocument, positionOf, problemAtPath } from '../document.ts';
-import { valueAtPath } from '../path.ts';
+import { suggestionHint } from '../did-you-mean.ts';
+import { type ParsedDocument, positionOf, problemAtPath, valueAtPath } from '../document.ts';
+import { reverseNameOf } from '../resolve.ts';
 import { formatPosition } from '../source-file.ts';
 import type { Problem } from '../types.ts';
 import { type CheckedDocument, type CheckedReplication, isValidAt } from '../validate.ts';
-import { checkAgreement, checkPrioritiesUnique, checkRuleIdsUnique } from './conflicts.ts';
+import { checkAgreement, checkRulesUnique } from './conflicts.ts';
 import { checkGuardrails } from './guardrails.ts';
 import { keyChecks } from './keys.ts';
-import { pairChecks } from './pairs.ts';
+import { type AccountsByName, type CheckFailure, pairChecks, SIDES } from './pairs.ts';
 import { ruleChecks } from './rules.ts';
-import { type AccountsByName, type CheckFailure, SIDES } from './types.ts';
 
 /**
  * Check each spec by itself, then all of them together. Names are compared over all documents, also those of which
@@ -36,8 +34,7 @@ export function checkSpecs(
       accounts,
     ),
     ...checkAgreement(pairs),
-    ...checkRuleIdsUnique(pairs),
-    ...checkPrioritiesUnique(pairs),
+    ...checkRulesUnique(pairs),
   ];
 }
 
@@ -90,10 +87,11 @@ function checkAccountsExist(
     SIDES.flatMap((side) => {
       const name = content.spec[side].account;
       if (name === undefined || knownNames.includes(name)) return [];
-      const suggestion = suggest(name, knownNames);
-      const hint = suggestion
-        ? `did you mean ${suggestion}?`
-        : 'add one: kind: Account with metadata.name and spec.id, and name its file too';
+      const hint = suggestionHint(
+        name,
+        knownNames,
+        'add one: kind: Account with metadata.name and spec.id, and name its file too',
+      );
       return [
         problemAtPath(parsed, ['spec', side, 'account'], `there is no Account document named ${name}`, hint),
       ];

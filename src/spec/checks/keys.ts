@@ -1,9 +1,9 @@
-import type { Path } from '../path.ts';
+import type { Path } from '../document.ts';
 import { KEY_ARN_FORMAT, KEY_ID_FORMAT } from '../patterns.ts';
 import { toLongForm } from '../resolve.ts';
 import type { KeyDeclaration } from '../schema.ts';
 import type { CheckedReplication } from '../validate.ts';
-import { type AccountsByName, type CheckFailure, type PairCheck, SIDES } from './types.ts';
+import { type AccountsByName, type CheckFailure, type PairCheck, SIDES } from './pairs.ts';
 
 /** What is declared of keys. */
 export const keyChecks: readonly PairCheck[] = [
@@ -18,7 +18,7 @@ export const keyChecks: readonly PairCheck[] = [
 ];
 
 /** Every key of a spec, with the side that it serves and where it stands. */
-function declaredKeysOf({ content: { spec } }: CheckedReplication) {
+export function declaredKeysOf({ content: { spec } }: CheckedReplication) {
   return [
     ...SIDES.map((side) => ({ side, key: spec[side].key, path: ['spec', side, 'key'] as Path })),
     ...spec.sourceKeys.map((key, index) => ({

@@ -1,6 +1,17 @@
+import type { Path } from '../document.ts';
 import { awsPartitionOf, ROLE_ARN_FORMAT } from '../patterns.ts';
 import type { CheckedReplication } from '../validate.ts';
-import { type AccountsByName, type CheckFailure, type PairCheck, SIDES } from './types.ts';
+
+/** Where in a spec, what is wrong, what to do, and the other fields from which that follows. */
+export type CheckFailure = [path: Path, message: string, hint: string, ...from: Path[]];
+
+/** What Account documents say, by name. */
+export type AccountsByName = ReadonlyMap<string, { id: string; managed: boolean }>;
+
+/** What the form of a single field cannot say, of one spec. */
+export type PairCheck = (pair: CheckedReplication, accounts: AccountsByName) => CheckFailure[];
+
+export const SIDES = ['source', 'destination'] as const;
 
 /** What is declared of the two buckets, their accounts and the role between them. */
 export const pairChecks: readonly PairCheck[] = [

@@ -1,10 +1,9 @@
-import { positionOf } from '../document.ts';
-import type { Path } from '../path.ts';
+import { type Path, positionOf } from '../document.ts';
 import { ruleNamesOf } from '../resolve.ts';
 import type { RuleDeclaration } from '../rule-fields.ts';
 import { formatPosition } from '../source-file.ts';
 import type { CheckedReplication } from '../validate.ts';
-import type { CheckFailure, PairCheck } from './types.ts';
+import type { CheckFailure, PairCheck } from './pairs.ts';
 
 /** What is declared of rules. */
 export const ruleChecks: readonly PairCheck[] = [

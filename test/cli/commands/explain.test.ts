@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { describeDocumentKinds } from '../../../src/spec/schema-fields.ts';
+import { describeDocumentKinds } from '../../../src/spec/json-schema.ts';
 import { runCli } from '../../support/cli.ts';
 
 const explain = (...args: string[]) => runCli(['explain', ...args]);
