@@ -1,6 +1,6 @@
 import { DescribeKeyCommand } from '@aws-sdk/client-kms';
 import type { AuditEvents } from '../core/resource.ts';
-import { arnPartition } from '../policy/replication-policies.ts';
+import { partitionOfRegion } from '../util/arn.ts';
 
 import { ignoreErrors } from './helpers.ts';
 
@@ -16,7 +16,7 @@ export const roleAuditEvents = (
   inlinePolicy?: string,
 ): AuditEvents => ({
   eventNamesByPath: events,
-  eventRegion: (region) => IAM_HOME_REGIONS[arnPartition(region)] ?? 'us-east-1',
+  eventRegion: (region) => IAM_HOME_REGIONS[partitionOfRegion(region)] ?? 'us-east-1',
   matches: ({ roleName, policyName }, identifiers) =>
     matchesAny(roleName, identifiers) && (inlinePolicy === undefined || policyName === inlinePolicy),
 });

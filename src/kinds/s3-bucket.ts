@@ -6,7 +6,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { bucketResourceId, locationOfSide, positionOfPath } from '../core/ids.ts';
 import type { Kind } from '../core/resource.ts';
-import { bucketArn } from '../policy/replication-policies.ts';
+import { bucketArn } from '../util/arn.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
 import { ignoreErrors } from './helpers.ts';

@@ -17,16 +17,11 @@ import {
 import { orphanResource } from '../core/orphan.ts';
 import { isRef, ref } from '../core/ref.ts';
 import type { Current, Id, Kind, Ref, Risk } from '../core/resource.ts';
-import {
-  bucketArn,
-  isCrossAccount,
-  keyArnOrRef,
-  overridesOwner,
-  roleArnOrRef,
-} from '../policy/replication-policies.ts';
+import { isCrossAccount, keyArnOrRef, overridesOwner, roleArnOrRef } from '../policy/replication-policies.ts';
 import { toSidName } from '../policy/statements.ts';
 import { isV1Rule, MAX_RULE_PRIORITY } from '../spec/rule-fields.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
+import { bucketArn } from '../util/arn.ts';
 import { omitUndefined, toSortedSet } from '../util/canonical-json.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
 import { ignoreErrors } from './helpers.ts';

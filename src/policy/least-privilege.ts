@@ -3,8 +3,8 @@ import { splitByAccess } from '../core/handover.ts';
 import type { Kind, Resource } from '../core/resource.ts';
 import { FACT_ACTIONS as PROOF_ACTIONS } from '../facts/collect.ts';
 import type { Policy, Statement } from '../iam/types.ts';
-import { awsPartitionOf } from '../spec/patterns.ts';
 import type { BucketReplication } from '../spec/types.ts';
+import { partitionOfRegion } from '../util/arn.ts';
 import { toSortedSet } from '../util/canonical-json.ts';
 
 /** What replikey is to be allowed to do: look, or change as well; to write canaries, and to ask who changed what drifted. */
@@ -129,7 +129,7 @@ function resourceArns(
   accountIds: AccountIds,
 ): string[] {
   const name = id.slice(id.indexOf('/') + 1);
-  const arnPrefix = `arn:${awsPartitionOf(location.region)}`;
+  const arnPrefix = `arn:${partitionOfRegion(location.region)}`;
   const owner = accountIds.get(location.account ?? '') ?? '*';
   if (action === 'iam:PassRole') return passedRoleArns(spec, location, accountIds);
   if (kind.startsWith('s3.')) return [`${arnPrefix}:s3:::${name}`];
@@ -151,7 +151,7 @@ function passedRoleArns(spec: unknown, location: Resource['location'], accountId
     .replace(/^iam\.role\//, '')
     .replace(/@.*$/, '');
   return [
-    `arn:${awsPartitionOf(location.region)}:iam::${accountIds.get(location.account ?? '') ?? '*'}:role/*${name}`,
+    `arn:${partitionOfRegion(location.region)}:iam::${accountIds.get(location.account ?? '') ?? '*'}:role/*${name}`,
   ];
 }
 
@@ -161,7 +161,7 @@ function proofPermissions(
   accountIds: AccountIds,
 ): PermissionNeed[] {
   const accountIdOf = (account: string | undefined) => accountIds.get(account ?? '') ?? '*';
-  const arnPrefix = `arn:${awsPartitionOf(source.region)}`;
+  const arnPrefix = `arn:${partitionOfRegion(source.region)}`;
   const roleArn =
     'arn' in role
       ? role.arn
@@ -196,7 +196,7 @@ function canaryPermissions(
   accountIds: AccountIds,
 ): PermissionNeed[] {
   if (!source.managed || !destination.managed) return [];
-  const arnPrefix = `arn:${awsPartitionOf(source.region)}`;
+  const arnPrefix = `arn:${partitionOfRegion(source.region)}`;
   const objectPatterns = (bucket: string) =>
     rules.map(({ prefix }) => `${arnPrefix}:s3:::${bucket}/${prefix}*`);
   const keyArns = ({ region, account = '', key }: BucketReplication['source']) =>

@@ -3,6 +3,7 @@ import { ref } from '../core/ref.ts';
 import type { Id, Ref } from '../core/resource.ts';
 import type { Statement } from '../iam/types.ts';
 import type { BucketReplication, Rule } from '../spec/types.ts';
+import { bucketArn, partitionOfRegion } from '../util/arn.ts';
 import { toSortedSet } from '../util/canonical-json.ts';
 import { type Statements, toSidName } from './statements.ts';
 
@@ -199,11 +200,8 @@ export const externalRoleIds = (pairs: readonly BucketReplication[]): Id[] =>
 /** The ARN of a role, as it follows from its name and its account. */
 export function derivedRoleArn({ role, source }: BucketReplication): string {
   if ('arn' in role) return role.arn;
-  return `arn:${arnPartition(source.region)}:iam::${source.accountId}:role${role.path ?? '/'}${role.name}`;
+  return `arn:${partitionOfRegion(source.region)}:iam::${source.accountId}:role${role.path ?? '/'}${role.name}`;
 }
-
-export const bucketArn = (bucket: string, region: string): string =>
-  `arn:${arnPartition(region)}:s3:::${bucket}`;
 
 /** Object ARNs under the rules' prefixes; a prefix that another one covers is left out. */
 function objectArnPatterns(bucket: string, region: string, rules: readonly Rule[]): string[] {
@@ -221,12 +219,6 @@ function objectArnPatterns(bucket: string, region: string, rules: readonly Rule[
  */
 export const prefixToPattern = (prefix: string): string =>
   (/^[\u0020-\u00ff]*/.exec(prefix)?.[0] ?? '').replace(/[*?$]/g, (character) => `\${${character}}`);
-
-export function arnPartition(region: string): string {
-  if (region.startsWith('cn-')) return 'aws-cn';
-  if (region.startsWith('us-gov-')) return 'aws-us-gov';
-  return 'aws';
-}
 
 function toUniqueArns(values: readonly (string | Ref)[]): string[] {
   const byText = new Map(values.map((value) => [JSON.stringify(value), value]));

@@ -1,6 +1,7 @@
 import { factValue } from '../core/facts.ts';
 import type { Policy } from '../iam/types.ts';
 import { matchWildcard, tokenize } from '../iam/wildcard.ts';
+import { regionOfArn } from '../util/arn.ts';
 import {
   type RuleContext,
   replicatesDeleteMarkers,
@@ -91,7 +92,7 @@ export function keyArnsInPolicies({ facts, role, source }: RuleContext): string[
   const keyArns = policies
     .flatMap(resourcePatternsOf)
     .filter((text) => /^arn:[^:]+:kms:[^:*?]+:[^:*?]+:key\/[^*?]+$/.test(text));
-  return [...new Set(keyArns)].filter((arn) => arn.split(':')[3] === source.region);
+  return [...new Set(keyArns)].filter((arn) => regionOfArn(arn) === source.region);
 }
 
 const MAX_OBJECT_KEYS = 20;

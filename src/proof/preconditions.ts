@@ -1,5 +1,6 @@
 import { factValue, unreadReasonOf } from '../core/facts.ts';
 import { accountOfArn } from '../iam/context.ts';
+import { regionOfArn } from '../util/arn.ts';
 import { createFinding, type Finding, type Fix } from './findings.ts';
 import { defaultEncryptionOf, isKmsAlgorithm } from './object-cases.ts';
 import {
@@ -159,7 +160,7 @@ export function checkReplicaKey(context: RuleContext): {
   if (requestedArn === undefined || !destination || !selectsKmsObjects(rule))
     return { missingFindings: [], stateFindings: [] };
   const keyFact = facts.keys[requestedArn];
-  const region = requestedArn.split(':')[3];
+  const region = regionOfArn(requestedArn);
   if (region !== destination.region) {
     return {
       missingFindings: [
@@ -222,7 +223,7 @@ function keyUsabilityFindings(
   if (state === undefined || state === 'Enabled') return [];
   const callFix = (operation: string, what: string): Fix => ({
     what,
-    call: { service: 'kms', operation, region: arn.split(':')[3] ?? '', input: { KeyId: arn } },
+    call: { service: 'kms', operation, region: regionOfArn(arn), input: { KeyId: arn } },
   });
   // A key whose deletion was cancelled stays disabled until it is enabled.
   const fixes = [

@@ -2,7 +2,7 @@ import { type Facts, mergeFacts } from '../core/facts.ts';
 import { createRefResolver, resolveDesired } from '../core/plan.ts';
 import { ref } from '../core/ref.ts';
 import type { ActualState, Id, Kind, Location, Ref, Resource } from '../core/resource.ts';
-import { arnPartition, bucketArn } from '../policy/replication-policies.ts';
+import { bucketArn, partitionOfRegion } from '../util/arn.ts';
 
 /** Twelve digits of whose a resource is. */
 export type AccountIdOf = (location: Location) => string;
@@ -54,7 +54,7 @@ const ownerIdOf = (id: Id): Id => id.replace(/^(iam\.role|kms\.key)-policy\//, '
 function projectedArn(resource: Resource | undefined, accountIdOf: AccountIdOf): string {
   if (!resource) return '';
   const { location, spec } = resource as Resource<Record<string, string | undefined>>;
-  const arnPrefix = `arn:${arnPartition(location.region)}`;
+  const arnPrefix = `arn:${partitionOfRegion(location.region)}`;
   if (spec.arn !== undefined) return spec.arn;
   if (resource.kind === 'iam.role')
     return `${arnPrefix}:iam::${accountIdOf(location)}:role${spec.path ?? '/'}${spec.name}`;

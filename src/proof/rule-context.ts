@@ -1,7 +1,7 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import { type BucketFacts, type Facts, factValue } from '../core/facts.ts';
 import { accountOfArn } from '../iam/context.ts';
-import { bucketArn } from '../policy/replication-policies.ts';
+import { bucketArn, partitionOfArn } from '../util/arn.ts';
 
 /** One rule, and what stands around it. */
 export interface RuleContext {
@@ -28,10 +28,12 @@ export interface RoleSession {
 }
 
 function roleSessionOf(role: string): RoleSession {
-  const [, partition] = role.split(':', 2);
   const account = accountOfArn(role);
   const name = role.slice(role.lastIndexOf('/') + 1);
-  return { principal: `arn:${partition}:sts::${account}:assumed-role/${name}/s3-replication`, account };
+  return {
+    principal: `arn:${partitionOfArn(role)}:sts::${account}:assumed-role/${name}/s3-replication`,
+    account,
+  };
 }
 
 export interface RuleBucket extends BucketFacts {
@@ -100,8 +102,7 @@ export const changesOwner = ({ rule, source, destination }: RuleContext): boolea
 /** The ARN of a key as a bucket's default or a rule speaks of it: by ARN, by id, by alias, or not at all. */
 export function resolveKeyArn(name: string | undefined, { region, account, arn }: RuleBucket): string {
   if (name?.startsWith('arn:')) return name;
-  const partition = arn.split(':')[1];
-  const arnPrefix = `arn:${partition}:kms:${region}:${account}`;
+  const arnPrefix = `arn:${partitionOfArn(arn)}:kms:${region}:${account}`;
   if (name === undefined) return `${arnPrefix}:alias/aws/s3`;
   return name.startsWith('alias/') ? `${arnPrefix}:${name}` : `${arnPrefix}:key/${name}`;
 }

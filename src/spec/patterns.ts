@@ -35,13 +35,6 @@ const REGION_DIRECTIONS = [
   ...['northeast', 'northwest', 'southeast', 'southwest'],
 ];
 
-/** The part of AWS that a Region belongs to, as ARNs name it; nothing is replicated from one to another. */
-export function awsPartitionOf(region: string): string {
-  if (region.startsWith('cn-')) return 'aws-cn';
-  if (region.startsWith('us-gov-')) return 'aws-us-gov';
-  return 'aws';
-}
-
 export const checkAccountId: TextCheck = (id) =>
   /^\d{12}$/.test(id) ? undefined : 'an account id has twelve digits, zeros in front included';
 

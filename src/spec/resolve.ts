@@ -1,6 +1,7 @@
+import { partitionOfRegion } from '../util/arn.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { positionsByPath } from './document.ts';
-import { awsPartitionOf, defaultRoleName, KEY_ID_FORMAT } from './patterns.ts';
+import { defaultRoleName, KEY_ID_FORMAT } from './patterns.ts';
 import { prefixOfDeclaration, type RuleDeclaration, resolveRule } from './rule-fields.ts';
 import type { KeyDeclaration, ReplicationDocument } from './schema.ts';
 import type { Account, BucketReplication, KeyChoice, KeySettings, RoleChoice, Side, Specs } from './types.ts';
@@ -105,7 +106,7 @@ function resolveKey({ key, region, account }: SideDeclaration, accounts: Resolve
   // A bare key id is a key of the account and Region that the side names.
   return KEY_ID_FORMAT.test(id)
     ? {
-        arn: `arn:${awsPartitionOf(region)}:kms:${region}:${accounts.get(account ?? '')?.id ?? ''}:key/${id}`,
+        arn: `arn:${partitionOfRegion(region)}:kms:${region}:${accounts.get(account ?? '')?.id ?? ''}:key/${id}`,
       }
     : { arn: id };
 }

@@ -1,4 +1,5 @@
 import { stringify } from 'yaml';
+import { partitionOfRegion } from '../util/arn.ts';
 import * as patterns from './patterns.ts';
 import { escapeReferences } from './variables.ts';
 
@@ -67,7 +68,7 @@ export const STARTER_QUESTIONS: readonly StarterQuestion[] = [
     flag: '--region',
     prompt: 'Its Region',
     defaultAnswer: ({ sourceRegion = '' }) =>
-      SUGGESTED_REGIONS[patterns.awsPartitionOf(sourceRegion)]?.find((region) => region !== sourceRegion),
+      SUGGESTED_REGIONS[partitionOfRegion(sourceRegion)]?.find((region) => region !== sourceRegion),
     isGuess: true,
     check: (answer, { sourceRegion = answer }) =>
       patterns.checkRegion(answer) ?? checkStarterRegion(answer, sourceRegion),
@@ -118,9 +119,9 @@ function checkStarterKey(key: string, region: string | undefined): string | unde
 }
 
 const checkStarterRegion = (region: string, sourceRegion: string): string | undefined =>
-  patterns.awsPartitionOf(region) === patterns.awsPartitionOf(sourceRegion)
+  partitionOfRegion(region) === partitionOfRegion(sourceRegion)
     ? undefined
-    : `S3 does not replicate from one partition to another: ${sourceRegion} is in ${patterns.awsPartitionOf(sourceRegion)}`;
+    : `S3 does not replicate from one partition to another: ${sourceRegion} is in ${partitionOfRegion(sourceRegion)}`;
 
 /** A spec that teaches: what may be left out is left out, and what is not obvious is said. `schema`: where editors find it. */
 export const renderStarterSpec = (

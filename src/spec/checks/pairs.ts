@@ -1,5 +1,6 @@
+import { partitionOfRegion } from '../../util/arn.ts';
 import type { Path } from '../document.ts';
-import { awsPartitionOf, ROLE_ARN_FORMAT } from '../patterns.ts';
+import { ROLE_ARN_FORMAT } from '../patterns.ts';
 import type { CheckedReplication } from '../validate.ts';
 
 /** Where in a spec, what is wrong, what to do, and the other fields from which that follows. */
@@ -71,8 +72,8 @@ function checkBucketsDiffer({ content }: CheckedReplication): CheckFailure[] {
 function checkSamePartition({ content }: CheckedReplication): CheckFailure[] {
   const { source, destination } = content.spec;
   const [sourcePartition, destinationPartition] = [
-    awsPartitionOf(source.region),
-    awsPartitionOf(destination.region),
+    partitionOfRegion(source.region),
+    partitionOfRegion(destination.region),
   ];
   if (sourcePartition === destinationPartition) return [];
   const message = `${source.region} is in ${sourcePartition} and ${destination.region} in ${destinationPartition}`;
