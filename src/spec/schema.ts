@@ -114,6 +114,20 @@ const apiVersionSchema = z
   .literal('replikey.dev/v1')
   .meta({ description: 'Version of this format.', examples: ['replikey.dev/v1'] });
 
+/** The envelope that documents of every kind share. */
+const documentSchema = <Kind extends string, Metadata extends z.ZodRawShape, Spec extends z.ZodType>(
+  kind: Kind,
+  description: string,
+  metadata: Metadata,
+  spec: Spec,
+) =>
+  z.strictObject({
+    apiVersion: apiVersionSchema,
+    kind: z.literal(kind).describe(description),
+    metadata: z.strictObject(metadata),
+    spec,
+  });
+
 const defaultsNameSchema = nameSchema(
   'Name of a Defaults document, for what is left out here; absent: none.',
 ).optional();
@@ -194,99 +208,91 @@ const pairShape = {
     .prefault({}),
 };
 
-const bucketReplicationSchema = z
-  .strictObject({
-    apiVersion: apiVersionSchema,
-    kind: z.literal('BucketReplication').describe('A pair of buckets.'),
-    metadata: z.strictObject({
-      name: nameSchema('Unique; appears in rule ids, tags, logs and metrics.'),
-      labels: textMapSchema(
-        patterns.checkLabelKey,
-        patterns.checkLabelValue,
-        'Labels to select specs by.',
-      ).default({}),
-    }),
-    spec: z.strictObject({ defaults: defaultsNameSchema, ...pairShape }),
-  })
-  .describe('A pair of buckets and what is replicated between them.');
+const bucketReplicationSchema = documentSchema(
+  'BucketReplication',
+  'A pair of buckets.',
+  {
+    name: nameSchema('Unique; appears in rule ids, tags, logs and metrics.'),
+    labels: textMapSchema(
+      patterns.checkLabelKey,
+      patterns.checkLabelValue,
+      'Labels to select specs by.',
+    ).default({}),
+  },
+  z.strictObject({ defaults: defaultsNameSchema, ...pairShape }),
+).describe('A pair of buckets and what is replicated between them.');
 
-const accountSchema = z
-  .strictObject({
-    apiVersion: apiVersionSchema,
-    kind: z.literal('Account').describe('An AWS account.'),
-    metadata: z.strictObject({ name: nameSchema('Unique; what `account:` in a pair refers to.') }),
-    spec: z.strictObject({
-      id: textSchema(
-        patterns.checkAccountId,
-        "Twelve digits, in quotes; checked against the caller's identity before anything else.",
-        {
-          pattern: '^\\d{12}$',
-          examples: ['111122223333'],
-        },
-      ),
-      managed: z
-        .boolean()
-        .describe('Whether there are credentials for it; false: what it needs is printed for its owner.')
-        .default(true),
-      profile: textSchema(patterns.checkNotEmpty, 'Profile of the shared AWS configuration.').optional(),
-      assumeRole: z
-        .strictObject({
-          arn: textSchema(patterns.checkRoleArnFormat, 'Role to assume.', {
-            examples: ['arn:aws:iam::111122223333:role/replikey'],
-          }),
-          externalId: textSchema(patterns.checkNotEmpty, 'External id that the role asks for.').optional(),
-          sessionName: textSchema(patterns.checkNotEmpty, 'Name of the session, for CloudTrail.').optional(),
-        })
-        .describe('A role to assume with the ambient credentials.')
-        .optional(),
-    }),
-  })
-  .describe('An AWS account and how to come by credentials for it.');
+const accountSchema = documentSchema(
+  'Account',
+  'An AWS account.',
+  { name: nameSchema('Unique; what `account:` in a pair refers to.') },
+  z.strictObject({
+    id: textSchema(
+      patterns.checkAccountId,
+      "Twelve digits, in quotes; checked against the caller's identity before anything else.",
+      {
+        pattern: '^\\d{12}$',
+        examples: ['111122223333'],
+      },
+    ),
+    managed: z
+      .boolean()
+      .describe('Whether there are credentials for it; false: what it needs is printed for its owner.')
+      .default(true),
+    profile: textSchema(patterns.checkNotEmpty, 'Profile of the shared AWS configuration.').optional(),
+    assumeRole: z
+      .strictObject({
+        arn: textSchema(patterns.checkRoleArnFormat, 'Role to assume.', {
+          examples: ['arn:aws:iam::111122223333:role/replikey'],
+        }),
+        externalId: textSchema(patterns.checkNotEmpty, 'External id that the role asks for.').optional(),
+        sessionName: textSchema(patterns.checkNotEmpty, 'Name of the session, for CloudTrail.').optional(),
+      })
+      .describe('A role to assume with the ambient credentials.')
+      .optional(),
+  }),
+).describe('An AWS account and how to come by credentials for it.');
 
-const guardrailsSchema = z
-  .strictObject({
-    apiVersion: apiVersionSchema,
-    kind: z.literal('Guardrails').describe('What no spec may go beyond.'),
-    metadata: z.strictObject({ name: nameSchema('Unique among guardrails.') }),
-    spec: z.strictObject({
-      accounts: z
-        .array(textSchema(patterns.checkAccountId))
-        .describe('Ids of the only accounts that specs may name; absent: any.')
-        .optional(),
-      regions: z
-        .array(textSchema(patterns.checkRegion))
-        .describe('The only Regions in which buckets may lie; absent: any.')
-        .optional(),
-      keys: z
-        .array(textSchema(patterns.checkKeyReference))
-        .describe('The only keys, by alias or ARN, under which specs may encrypt or decrypt; absent: any.')
-        .optional(),
-      maxChanges: integerSchema(
-        0,
-        1_000_000,
-        'How many resources one run may create or update; absent: any number.',
-      ).optional(),
-      maxRemovals: integerSchema(
-        0,
-        1_000_000,
-        'How many rules, statements and roles one run may take away; absent: 10.',
-      ).optional(),
-    }),
-  })
-  .describe('Limits for every spec of a run, kept beside them by those who answer for them.');
+const guardrailsSchema = documentSchema(
+  'Guardrails',
+  'What no spec may go beyond.',
+  { name: nameSchema('Unique among guardrails.') },
+  z.strictObject({
+    accounts: z
+      .array(textSchema(patterns.checkAccountId))
+      .describe('Ids of the only accounts that specs may name; absent: any.')
+      .optional(),
+    regions: z
+      .array(textSchema(patterns.checkRegion))
+      .describe('The only Regions in which buckets may lie; absent: any.')
+      .optional(),
+    keys: z
+      .array(textSchema(patterns.checkKeyReference))
+      .describe('The only keys, by alias or ARN, under which specs may encrypt or decrypt; absent: any.')
+      .optional(),
+    maxChanges: integerSchema(
+      0,
+      1_000_000,
+      'How many resources one run may create or update; absent: any number.',
+    ).optional(),
+    maxRemovals: integerSchema(
+      0,
+      1_000_000,
+      'How many rules, statements and roles one run may take away; absent: 10.',
+    ).optional(),
+  }),
+).describe('Limits for every spec of a run, kept beside them by those who answer for them.');
 
-const defaultsSchema = z
-  .strictObject({
-    apiVersion: apiVersionSchema,
-    kind: z.literal('Defaults').describe('What many pairs share.'),
-    metadata: z.strictObject({
-      name: nameSchema('Unique among defaults; what `defaults:` in a pair refers to.'),
-    }),
-    spec: z
-      .strictObject(partialShape(pairShape))
-      .describe('Any part of the spec of a BucketReplication, except defaults; lists are taken as a whole.'),
-  })
-  .describe('Any part of what a pair declares, for the pairs that name it: what they write themselves wins.');
+const defaultsSchema = documentSchema(
+  'Defaults',
+  'What many pairs share.',
+  {
+    name: nameSchema('Unique among defaults; what `defaults:` in a pair refers to.'),
+  },
+  z
+    .strictObject(partialShape(pairShape))
+    .describe('Any part of the spec of a BucketReplication, except defaults; lists are taken as a whole.'),
+).describe('Any part of what a pair declares, for the pairs that name it: what they write themselves wins.');
 
 const variableDeclarationSchema = z
   .strictObject({
@@ -314,18 +320,16 @@ const variableDeclarationSchema = z
   })
   .meta({ description: `A variable, by the name that stands in \${var.name}.` });
 
-const variablesSchema = z
-  .strictObject({
-    apiVersion: apiVersionSchema,
-    kind: z.literal('Variables').describe('What differs from run to run.'),
-    metadata: z.strictObject({ name: nameSchema('Unique among documents of variables.') }),
-    spec: z.strictObject({
-      variables: z
-        .record(textSchema(patterns.checkVariableName), variableDeclarationSchema)
-        .describe('The variables, by name; no two documents declare the same.'),
-    }),
-  })
-  .describe(`Declares variables, which other documents use as \${var.name} in their values.`);
+const variablesSchema = documentSchema(
+  'Variables',
+  'What differs from run to run.',
+  { name: nameSchema('Unique among documents of variables.') },
+  z.strictObject({
+    variables: z
+      .record(textSchema(patterns.checkVariableName), variableDeclarationSchema)
+      .describe('The variables, by name; no two documents declare the same.'),
+  }),
+).describe(`Declares variables, which other documents use as \${var.name} in their values.`);
 
 /** JSON Schema for "exactly one of these"; `checks` says the same to people. */
 function exactlyOneOf(...keys: string[]) {
