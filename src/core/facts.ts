@@ -107,3 +107,23 @@ function mergeFactsByName<T extends object>(
     target[name] = baseValue && overlayValue ? merge(baseValue, overlayValue) : overlayFact;
   }
 }
+
+/** IAM actions that the doctor and the proof of a plan use, beside those of the kinds. */
+export const FACT_ACTIONS: readonly string[] = [
+  'iam:GetPolicy',
+  'iam:GetPolicyVersion',
+  'iam:GetRole',
+  'iam:GetRolePolicy',
+  'iam:ListAttachedRolePolicies',
+  'iam:ListRolePolicies',
+  'kms:DescribeKey',
+  'kms:GetKeyPolicy',
+  's3:GetBucketObjectLockConfiguration',
+  's3:GetBucketOwnershipControls',
+  's3:GetBucketPolicy',
+  's3:GetBucketPublicAccessBlock',
+  's3:GetBucketVersioning',
+  's3:GetEncryptionConfiguration',
+  's3:GetReplicationConfiguration',
+  's3:ListBucket',
+];

@@ -1,6 +1,5 @@
-import { derivedRoleArn } from '../policy/replication-policies.ts';
 import type { BucketReplication } from '../spec/types.ts';
-import { roleResourceId } from './ids.ts';
+import { derivedRoleArn, roleResourceId } from './ids.ts';
 import { resolveRefs } from './ref.ts';
 import type { Handover, Kind, Ref, Resource } from './resource.ts';
 

@@ -1,4 +1,5 @@
 import type { BucketReplication, Position, Side } from '../spec/types.ts';
+import { partitionOfRegion } from '../util/arn.ts';
 import type { Id, Location } from './resource.ts';
 
 /** Ids of resources: a name, with account and Region where the name alone is not unique. */
@@ -22,6 +23,12 @@ export function roleResourceId(pair: BucketReplication, kind = 'iam.role'): Id {
 
 export const namedRoleResourceId = (name: string, account: string | undefined, kind: string): Id =>
   `${kind}/${[name, account].filter(Boolean).join('@')}`;
+
+/** The ARN of a role, derived from its name and account. */
+export function derivedRoleArn({ role, source }: BucketReplication): string {
+  if ('arn' in role) return role.arn;
+  return `arn:${partitionOfRegion(source.region)}:iam::${source.accountId}:role${role.path ?? '/'}${role.name}`;
+}
 
 export function locationOfSide(side: Side): Location {
   return side.account === undefined

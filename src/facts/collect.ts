@@ -9,26 +9,6 @@ import { type BucketFactScope, readBucketFacts } from './read-bucket.ts';
 import { readKeyFacts } from './read-key.ts';
 import { readRoleFacts, readRoleFactsByName } from './read-role.ts';
 
-/** IAM actions that the doctor and the proof of a plan use, beside those of the kinds. */
-export const FACT_ACTIONS: readonly string[] = [
-  'iam:GetPolicy',
-  'iam:GetPolicyVersion',
-  'iam:GetRole',
-  'iam:GetRolePolicy',
-  'iam:ListAttachedRolePolicies',
-  'iam:ListRolePolicies',
-  'kms:DescribeKey',
-  'kms:GetKeyPolicy',
-  's3:GetBucketObjectLockConfiguration',
-  's3:GetBucketOwnershipControls',
-  's3:GetBucketPolicy',
-  's3:GetBucketPublicAccessBlock',
-  's3:GetBucketVersioning',
-  's3:GetEncryptionConfiguration',
-  's3:GetReplicationConfiguration',
-  's3:ListBucket',
-];
-
 /** What is to be read, and what of it was. */
 interface FactCollector {
   facts: Facts;

@@ -1,9 +1,9 @@
-import { keyResourceId, roleResourceId } from '../core/ids.ts';
+import { derivedRoleArn, keyResourceId, roleResourceId } from '../core/ids.ts';
 import { ref } from '../core/ref.ts';
 import type { Id, Ref } from '../core/resource.ts';
 import type { Statement } from '../iam/types.ts';
 import type { BucketReplication, Rule } from '../spec/types.ts';
-import { bucketArn, partitionOfRegion } from '../util/arn.ts';
+import { bucketArn } from '../util/arn.ts';
 import { toSortedSet } from '../util/canonical-json.ts';
 import { type Statements, toSidName } from './statements.ts';
 
@@ -196,12 +196,6 @@ export function roleArnOrRef(pair: BucketReplication): string | Ref {
 /** Roles by ARN that must be there before a policy names them; one by name is referred to anyhow. */
 export const externalRoleIds = (pairs: readonly BucketReplication[]): Id[] =>
   pairs.filter(({ role, source }) => 'arn' in role && source.managed).map((pair) => roleResourceId(pair));
-
-/** The ARN of a role, as it follows from its name and its account. */
-export function derivedRoleArn({ role, source }: BucketReplication): string {
-  if ('arn' in role) return role.arn;
-  return `arn:${partitionOfRegion(source.region)}:iam::${source.accountId}:role${role.path ?? '/'}${role.name}`;
-}
 
 /** Object ARNs under the rules' prefixes; a prefix that another one covers is left out. */
 function objectArnPatterns(bucket: string, region: string, rules: readonly Rule[]): string[] {

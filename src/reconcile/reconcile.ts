@@ -7,8 +7,9 @@ import { type ApprovedPlan, guard, type Refusal, stalePlanRefusals, type Thresho
 import { planHandover, splitByAccess } from '../core/handover.ts';
 import { createPlan, createRefResolver, joinDrafts, type PlanDraft, planChanges } from '../core/plan.ts';
 import type { ActualState, Kind, Plan, Resource } from '../core/resource.ts';
+import { addObjectLockFacts, readProofInputs } from '../facts/proof-inputs.ts';
 import { unprovenRefusals } from '../proof/guard.ts';
-import { addObjectLockFacts, proveDesiredRules, readProofInputs } from '../proof/plan-proof.ts';
+import { proveDesiredRules } from '../proof/plan-proof.ts';
 import type { RuleProof, RuleProofSummary } from '../proof/types.ts';
 import { type PrunePlan, planPrune } from '../prune/prune.ts';
 import type { Specs } from '../spec/types.ts';
