@@ -2,38 +2,35 @@ import { expect, test } from 'vitest';
 import { kinds } from '../src/kinds/index.ts';
 import { dynamicImportsOf, files, folderOf, imports, sourceTextOf } from './support/imports.ts';
 
-test('only the command line loads code when it is asked for', () => {
+test('only the command line loads code while it runs', () => {
   const late = files.filter((file) => dynamicImportsOf(file).length > 0);
   expect(late.filter((file) => folderOf(file) !== 'cli')).toEqual([]);
 });
 
-test('the check of KMS that keeps people from locking themselves out is never bypassed', () => {
-  const ours = files.filter((file) => folderOf(file) !== 'sandbox');
-  const bypassing = ours.filter((file) => sourceTextOf(file).includes('BypassPolicyLockout'));
+test('no call bypasses the lockout check of KMS', () => {
+  const reconciler = files.filter((file) => folderOf(file) !== 'sandbox');
+  const bypassing = reconciler.filter((file) => sourceTextOf(file).includes('BypassPolicyLockout'));
   expect(bypassing).toEqual([]);
 });
 
-test('only the door and the clients talk to AWS, and only kinds, doctors, canaries and the demo name its operations', () => {
-  const users = [...imports].filter(([, { packages }]) =>
-    packages.some((one) => one.startsWith('@aws-sdk/client-')),
+test('outside the folders of AWS documents, only these files import an SDK client', () => {
+  const users = [...imports].flatMap(([file, { packages }]) =>
+    packages.some((name) => name.startsWith('@aws-sdk/client-')) ? [file] : [],
   );
-  const rooms = new Set(users.map(([file]) => (folderOf(file) === 'sandbox' ? 'sandbox' : file)));
-  const others = [...rooms].filter(
-    (file) => !/^(kinds|import|doctor|prune|recording)\//.test(file) && file !== 'sandbox',
-  );
-  expect(others.sort()).toEqual([
-    'aws/sdk-clients.ts',
-    'aws/cloudtrail.ts',
+  const documentFolders = new Set(['kinds', 'facts', 'import', 'prune', 'doctor', 'snapshot', 'sandbox']);
+  expect(users.filter((file) => !documentFolders.has(folderOf(file)))).toEqual([
     'aws/client.ts',
+    'aws/cloudtrail.ts',
     'aws/role-batcher.ts',
-    'cli/demo.ts',
-    'controller/s3-lock.ts',
+    'aws/sdk-clients.ts',
     'canary/canary-object.ts',
     'canary/canary.ts',
+    'cli/demo.ts',
+    'controller/s3-lock.ts',
   ]);
 });
 
-test('only what is pruned can be taken away: kinds of buckets and keys have nothing that removes them', () => {
+test('only kinds that replikey prunes can be removed: not buckets, not keys', () => {
   expect([...kinds.values()].flatMap(({ name, remove }) => (remove ? name : [])).sort()).toEqual([
     'iam.role',
     'iam.role-policy',
@@ -42,19 +39,7 @@ test('only what is pruned can be taken away: kinds of buckets and keys have noth
   ]);
 });
 
-test('no file imports itself by way of others', () => {
-  const state = new Map<string, 'open' | 'done'>();
-  const visit = (file: string, trail: string[]): void => {
-    if (state.get(file) === 'done') return;
-    expect(state.get(file), [...trail, file].join(' -> ')).not.toBe('open');
-    state.set(file, 'open');
-    for (const next of imports.get(file)?.local ?? []) visit(next, [...trail, file]);
-    state.set(file, 'done');
-  };
-  for (const file of files) visit(file, []);
-});
-
-test('what the command line needs before it knows the command loads no SDK', () => {
+test('the command line loads no SDK before it knows the command', () => {
   const seen = new Set<string>();
   const reach = (file: string): string[] => {
     if (seen.has(file)) return [];
@@ -67,21 +52,21 @@ test('what the command line needs before it knows the command loads no SDK', () 
   expect(loaded.filter((name) => /@aws-sdk|@smithy|yaml|zod|pino/.test(name))).toEqual([]);
 });
 
-test('buckets, keys and objects but our own canaries cannot be deleted, nor versioning suspended: there is no code for it', () => {
-  const ours = files.filter((file) => folderOf(file) !== 'sandbox');
-  const named = ours.flatMap((file) => {
+test('no code deletes buckets, keys or objects other than canaries, or suspends versioning', () => {
+  const reconciler = files.filter((file) => folderOf(file) !== 'sandbox');
+  const named = reconciler.flatMap((file) => {
     const text = sourceTextOf(file);
     const commands = text.match(/\b(?:Delete|Remove|Schedule\w*Deletion|Disable)\w*Command\b/g) ?? [];
     const suspends = /Status: ['"]Suspended/.test(text) ? ['Suspended'] : [];
     return [...new Set([...commands, ...suspends])].map((one) => `${file} ${one}`);
   });
-  // Rotation is switched off only where a spec says rotation: false; what may be pruned is four documents, no things.
+  // Rotation is disabled only when a spec says `rotation: false`. Prune deletes four documents, and nothing else.
   expect(named.sort()).toEqual([
+    'canary/canary-object.ts DeleteObjectCommand',
     'kinds/iam-role-policy.ts DeleteRolePolicyCommand',
     'kinds/iam-role.ts DeleteRoleCommand',
     'kinds/kms-key.ts DisableKeyRotationCommand',
     'kinds/s3-bucket-policy.ts DeleteBucketPolicyCommand',
     'kinds/s3-replication.ts DeleteBucketReplicationCommand',
-    'canary/canary-object.ts DeleteObjectCommand',
   ]);
 });

@@ -1,171 +1,90 @@
 import { readFileSync } from 'node:fs';
-import { expect, test } from 'vitest';
-import { dynamicImportsOf, files, folderOf, imports, sourceTextOf } from './support/imports.ts';
+import { describe, expect, test } from 'vitest';
+import { FOLDERS, renderArchitecture } from '../scripts/architecture.mjs';
+import { allLocal, cyclesOf, folderImports, readSources } from '../scripts/source-graph.mjs';
+import { files, folderOf, imports, sourceTextOf } from './support/imports.ts';
 
-/*
- * docs/architecture.md says what each room of src may do: a room is a folder, or a file that lies in none. Its tables and
- * its drawing are read here, and held against the code. An import is an arrow, as mermaid has it: solid for code, dotted
- * where types alone are taken.
- */
-const document = readFileSync('docs/architecture.md', 'utf8');
-const CODE = '-->';
-const TYPES = '-.->';
+/* scripts/architecture.mjs declares the layers of src and the I/O of each folder. These tests hold the code to them. */
 
-const folders = [...new Set(files.map(folderOf))].sort();
-const inCode = folders.flatMap(arrowsFrom).sort();
-const inTable = rowsOf('Who imports whom').flatMap(([from = '', code = '', types = '']) => [
-  ...quoted(code).map((to) => `${quoted(from)} ${CODE} ${to}`),
-  ...quoted(types).map((to) => `${quoted(from)} ${TYPES} ${to}`),
-]);
-const drawing = /```mermaid\n(.*?)```/s.exec(document)?.[1] ?? '';
+const folders = folderImports(imports);
+const targetsOf = (folder: string): string[] => {
+  const { code = [], types = [] } = folders.get(folder) ?? {};
+  return [...code, ...types];
+};
+const layerOf = (folder: string): number => FOLDERS.get(folder)?.layer ?? Number.NaN;
 
-function arrowsFrom(room: string): string[] {
-  const own = files.filter((file) => folderOf(file) === room);
-  const others = (targets: readonly string[]) =>
-    [...new Set(targets.map(folderOf))].filter((to) => to !== room);
-  const code = others(own.flatMap(codeFor));
-  const types = others(own.flatMap(typesFor));
-  return [
-    ...code.map((to) => `${room} ${CODE} ${to}`),
-    ...types.filter((to) => !code.includes(to)).map((to) => `${room} ${TYPES} ${to}`),
-  ];
-}
+/** Imports from one folder to another, each with its files. */
+const crossImports = [...imports].flatMap(([file, fileImports]) =>
+  allLocal(fileImports).flatMap((target) => (folderOf(target) === folderOf(file) ? [] : [{ file, target }])),
+);
 
-function codeFor(file: string): string[] {
-  return [...(imports.get(file)?.local ?? []), ...dynamicImportsOf(file)];
-}
+describe('docs/architecture.md', () => {
+  const document = readFileSync('docs/architecture.md', 'utf8');
+  const sources = readSources('src');
 
-function typesFor(file: string): string[] {
-  return imports.get(file)?.types ?? [];
-}
-
-/** The rows of the table under a heading, without its head. */
-function rowsOf(heading: string): string[][] {
-  const [, section = ''] = document.split(`## ${heading}\n`);
-  const lines = (section.split('\n## ')[0] ?? '').split('\n').filter((line) => line.startsWith('|'));
-  return lines.slice(2).map((line) => line.slice(1, -1).split('|'));
-}
-
-/** What stands in backticks; `src/core` is the room `core`. */
-function quoted(cell: string): string[] {
-  return [...cell.matchAll(/`(?:src\/)?([^`]+)`/g)].map(([, name = '']) => name);
-}
-
-/** The layers of the drawing from above, each with its boxes. */
-const layers = [...drawing.matchAll(/^ {2}subgraph .*?\n(.*?)^ {2}end$/gms)].map(([, inside = '']) => [
-  ...new Set(inside.split(/\s+|-->|-\.->|&/).filter((word) => word !== '')),
-]);
-
-/** `a --> b --> c & d` is three arrows. */
-const drawn = drawing.split('\n').flatMap((line) => {
-  const [first = '', ...rest] = line.trim().split(/ (-->|-\.->) /);
-  const ends = rest.flatMap((to, index) =>
-    index % 2 === 0 ? [] : [{ from: rest[index - 2] ?? first, by: rest[index - 1], to }],
-  );
-  return ends.flatMap(({ from, by, to }) => to.split(' & ').map((one) => `${from} ${by} ${one}`));
-});
-
-/** Where arrows lead from a room, directly or by way of others. */
-function reached(from: string, arrows: readonly string[], seen = new Set<string>()): Set<string> {
-  for (const to of arrows.filter((arrow) => arrow.startsWith(`${from} `)).map(endOf)) {
-    if (!seen.has(to)) reached(to, arrows, seen.add(to));
-  }
-  return seen;
-}
-
-const startOf = (arrow: string): string => arrow.split(' ')[0] ?? '';
-const endOf = (arrow: string): string => arrow.split(' ')[2] ?? '';
-
-/** The arrows that follow from no others: one of code from a way along code, one of types from any way. */
-function needed(arrows: readonly string[]): string[] {
-  const ofCode = arrows.filter((arrow) => arrow.includes(` ${CODE} `));
-  return arrows.filter((arrow) => {
-    const ways = ofCode.includes(arrow) ? ofCode : arrows;
-    const beside = ways.filter((other) => other !== arrow && startOf(other) === startOf(arrow));
-    return !beside.some((other) => reached(endOf(other), ways).has(endOf(arrow)));
+  test('drawing and tables are generated from the code: npm run generate', () => {
+    expect(renderArchitecture(document, sources)).toBe(document);
   });
-}
 
-const missingIn = (there: readonly string[], from: readonly string[]) =>
-  from.filter((one) => !there.includes(one));
+  test('a new import between folders changes the drawing or the table', () => {
+    const changed = new Map([...sources, ['iam/added.ts', "import { EXIT } from '../errors.ts';\n"]]);
+    expect(renderArchitecture(document, changed)).not.toBe(document);
+  });
 
-/** The files for which an arrow stands. */
-const behind = (arrow: string): string[] =>
-  files.filter(
-    (file) =>
-      folderOf(file) === startOf(arrow) &&
-      [...codeFor(file), ...typesFor(file)].some((target) => folderOf(target) === endOf(arrow)),
-  );
-
-test('no folder imports what the table does not allow', () => {
-  expect(inCode.length).toBeGreaterThan(folders.length);
-  const strangers = missingIn(inTable, inCode);
-  expect(strangers.map((arrow) => `${arrow} (${behind(arrow).join(', ')})`)).toEqual([]);
+  test('a folder without a layer is refused', () => {
+    expect(() => renderArchitecture(document, new Map([...sources, ['added/file.ts', '']]))).toThrow(
+      'add to LAYERS in scripts/architecture.mjs: added',
+    );
+  });
 });
 
-test('the table allows nothing that no folder does', () => {
-  expect(missingIn(inCode, inTable)).toEqual([]);
-  expect(rowsOf('Who imports whom').flatMap(([from = '']) => quoted(from))).toEqual(layers.flat());
-});
-
-test('every folder is a box of the drawing, and every box a folder', () => {
-  expect(layers.flat().sort()).toEqual(folders);
-});
-
-test('the drawing has every import that follows from no others, and no arrow besides', () => {
-  expect(drawn.sort()).toEqual(needed(inCode));
-});
-
-test('no arrow of the drawing leads to a layer above', () => {
-  const layerOf = (room: string) => layers.findIndex((layer) => layer.includes(room));
-  expect(drawn.filter((arrow) => layerOf(endOf(arrow)) < layerOf(startOf(arrow)))).toEqual([]);
-});
-
-test('no folder imports itself by way of others', () => {
-  expect(folders.filter((room) => reached(room, inCode).has(room))).toEqual([]);
-});
-
-test('the sandbox knows nothing of the reconciler, and the command line alone starts it', () => {
-  expect(inCode.filter((arrow) => arrow.startsWith('sandbox '))).toEqual([
-    `sandbox ${CODE} http`,
-    `sandbox ${CODE} iam`,
-  ]);
-  expect(inCode.filter((arrow) => arrow.endsWith(' sandbox'))).toEqual([`cli ${CODE} sandbox`]);
-  expect(inCode.filter((arrow) => /^(iam|http) /.test(arrow))).toEqual([]);
-});
-
-/** Folders by what the document says of their I/O. */
-const roomsThat = (may: string): string[] =>
-  rowsOf('The rooms').flatMap(([name = '', , io = '']) => (io.trim() === may ? quoted(name) : []));
-
-test('the document tells what every folder holds', () => {
+test('no folder imports from a layer above its own', () => {
+  expect(crossImports.length).toBeGreaterThan(folders.size);
   expect(
-    rowsOf('The rooms')
-      .flatMap(([name = '']) => quoted(name))
-      .sort(),
-  ).toEqual(folders);
-  expect(roomsThat('no')).toEqual(expect.arrayContaining(['core', 'iam', 'proof', 'report']));
+    crossImports.filter(({ file, target }) => !(layerOf(folderOf(target)) >= layerOf(folderOf(file)))),
+  ).toEqual([]);
 });
 
-test.each(roomsThat('no'))('src/%s does no I/O, and has no clock, no chance, and no process', (name) => {
-  for (const file of files.filter((one) => folderOf(one) === name)) {
-    const io = /^(node:(?!crypto|zlib|util)|@aws-sdk|@smithy|pino|p-)/;
-    expect(
-      imports.get(file)?.packages.filter((one) => io.test(one)),
-      file,
-    ).toEqual([]);
+test('no file and no folder is in an import cycle, types included', () => {
+  expect(cyclesOf(folders.keys(), targetsOf)).toEqual([]);
+  expect(cyclesOf(files, (file) => imports.get(file)?.local ?? [])).toEqual([]);
+});
+
+test('the sandbox shares only the policy evaluator and the host check, and only the command line starts it', () => {
+  const shared = crossImports.filter(({ file }) => folderOf(file) === 'sandbox').map(({ target }) => target);
+  expect(shared.filter((target) => folderOf(target) !== 'iam' && target !== 'util/host-check.ts')).toEqual(
+    [],
+  );
+  expect([...folders.keys()].filter((folder) => targetsOf(folder).includes('sandbox'))).toEqual(['cli']);
+  expect(targetsOf('iam')).toEqual([]);
+});
+
+const foldersWithIo = (io: string): string[] =>
+  [...FOLDERS].flatMap(([name, folder]) => (folder.io === io ? [name] : []));
+
+const filesOf = (folder: string): string[] =>
+  files.filter((file) => folderOf(file) === folder && !FOLDERS.get(folder)?.ioFiles.includes(file));
+
+const packagesOf = (file: string, pattern: RegExp): string[] =>
+  (imports.get(file)?.packages ?? []).filter((name) => pattern.test(name));
+
+test('folders that decide do no I/O', () => {
+  expect(foldersWithIo('none')).toEqual(
+    expect.arrayContaining(['core', 'iam', 'policy', 'proof', 'report', 'spec']),
+  );
+});
+
+test.each(foldersWithIo('none'))('src/%s has no I/O, clock, randomness or process', (folder) => {
+  for (const file of filesOf(folder)) {
+    expect(packagesOf(file, /^(node:(?!crypto|zlib|util|path)|@aws-sdk|@smithy|pino|p-)/), file).toEqual([]);
     const effects = /\b(Date\.now|new Date\(\)|Math\.random|randomUUID|performance\.|process\.|fetch\()/g;
     expect(sourceTextOf(file).match(effects), file).toBe(null);
   }
 });
 
-test.each(roomsThat('through the door alone'))('src/%s reaches the world through the door alone', (name) => {
-  for (const file of files.filter((one) => folderOf(one) === name)) {
-    const io = /^node:(?!crypto|zlib|util)/;
-    expect(
-      imports.get(file)?.packages.filter((one) => io.test(one)),
-      file,
-    ).toEqual([]);
+test.each(foldersWithIo('AWS client'))('src/%s reaches AWS only through the AWS client', (folder) => {
+  for (const file of filesOf(folder)) {
+    expect(packagesOf(file, /^node:(?!crypto|zlib|util)/), file).toEqual([]);
     expect(sourceTextOf(file).match(/\bnew \w+Client\(|\bfetch\(/g), file).toBe(null);
   }
 });
