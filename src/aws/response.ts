@@ -3,21 +3,13 @@ import { NormalizedSchema } from '@smithy/core/schema';
 import { schemaOf } from './command.ts';
 
 /**
- * The field that a valid response must contain. The SDK accepts an empty body and returns a response without fields.
+ * The field that a valid response must contain, for operations that read no document of a kind (`requireField` checks
+ * those). The SDK accepts an empty body and returns a response without fields.
  * replikey would read that as absent, and would create or overwrite the resource.
  */
 const REQUIRED_FIELDS: Record<string, string> = {
-  DescribeKey: 'KeyMetadata',
   GetAccountAuthorizationDetails: 'RoleDetailList',
-  GetBucketEncryption: 'ServerSideEncryptionConfiguration',
-  GetBucketOwnershipControls: 'OwnershipControls',
-  GetBucketPolicy: 'Policy',
-  GetBucketReplication: 'ReplicationConfiguration',
   GetCallerIdentity: 'Account',
-  GetKeyPolicy: 'Policy',
-  GetPublicAccessBlock: 'PublicAccessBlockConfiguration',
-  GetRole: 'Role',
-  GetRolePolicy: 'PolicyDocument',
   ListAliases: 'Aliases',
   ListBuckets: 'Buckets',
   ListKeys: 'Keys',
@@ -97,10 +89,7 @@ const ownMember = <T>(members: Record<string, T>, name: string): T | undefined =
 const resolveSchema = (schema: unknown): unknown =>
   typeof schema === 'function' ? (schema as () => unknown)() : schema;
 
-/** Reads of documents that a write replaces as a whole. A write would remove every element that the SDK does not know. */
-const WHOLE_DOCUMENT_READS = new Set(['GetBucketReplication', 'GetBucketEncryption']);
-
-/** A response with elements that are missing from the schema of the SDK, which drops them. */
+/** A document with elements that replikey would drop in a write. */
 export class UnknownElementsError extends Error {
   constructor(elements: string[]) {
     super(
@@ -110,46 +99,62 @@ export class UnknownElementsError extends Error {
   }
 }
 
+const ELEMENT_NAMES = Symbol('names of XML elements');
+
+/** Keeps the names of the XML elements of a response beside the output, in which the SDK drops unknown elements. */
+export function attachElementNames(output: object, body: Uint8Array): void {
+  const names = [
+    ...Buffer.from(body)
+      .toString()
+      .matchAll(/<([A-Za-z][\w.-]*)/g),
+  ].map(([, name = '']) => name);
+  // The root element is the document itself.
+  Object.defineProperty(output, ELEMENT_NAMES, { value: new Set(names.slice(1)) });
+}
+
 /**
- * Rejects a document when the SDK would drop some of its elements.
+ * Rejects a document when the SDK dropped some of its elements.
  *
+ * @param understood elements of which the absence in the document has a meaning: an empty block, for example
  * @throws UnknownElementsError
  */
-export function rejectUnknownElements(operation: string, outputSchema: unknown, body: Uint8Array): void {
-  if (!WHOLE_DOCUMENT_READS.has(operation)) return;
-  const elements = unknownElementsIn(outputSchema, Buffer.from(body).toString());
-  if (elements.length > 0) throw new UnknownElementsError(elements);
+export function rejectDroppedElements(doc: unknown, response: object, understood: ReadonlySet<string>): void {
+  const { [ELEMENT_NAMES]: elementNames = new Set<string>() } = response as {
+    [ELEMENT_NAMES]?: ReadonlySet<string>;
+  };
+  const names = elementNamesIn(doc);
+  const dropped = [...elementNames].filter((name) => !names.has(name) && !understood.has(name));
+  if (dropped.length > 0) throw new UnknownElementsError(dropped);
 }
 
-/** Returns the names of the elements that the schema does not contain. */
-function unknownElementsIn(outputSchema: unknown, xml: string): string[] {
-  const schemaNames = elementNamesOf(resolveSchema(outputSchema));
-  const elementNames = [...xml.matchAll(/<([A-Za-z][\w.-]*)/g)].map(([, name = '']) => name);
-  // The schema does not contain the name of the root element.
-  return [...new Set(elementNames.slice(1))].filter((name) => !schemaNames.has(name));
-}
-
-const elementNamesBySchema = new Map<unknown, Set<string>>();
-
-function elementNamesOf(schema: unknown): Set<string> {
-  const elementNames =
-    elementNamesBySchema.get(schema) ?? collectElementNames(NormalizedSchema.of(schema as never), new Set());
-  elementNamesBySchema.set(schema, elementNames);
-  return elementNames;
-}
-
-function collectElementNames(schema: NormalizedSchema, names: Set<string>): Set<string> {
-  const { xmlName } = schema.getMergedTraits();
-  if (xmlName !== undefined) names.add(xmlName);
-  if (schema.isListSchema()) collectElementNames(schema.getValueSchema(), names);
-  if (!schema.isStructSchema()) return names;
-  for (const [name, member] of schema.structIterator()) {
-    // Ends the recursion of a schema that contains itself.
-    const isNew = !names.has(name);
-    names.add(name);
-    if (isNew || member.isStructSchema() || member.isListSchema()) collectElementNames(member, names);
+/** Names of the fields of a document at all depths. XML repeats the singular where the SDK has a list in the plural. */
+export function elementNamesIn(value: unknown, names = new Set<string>()): Set<string> {
+  if (Array.isArray(value)) for (const item of value) elementNamesIn(item, names);
+  else if (typeof value === 'object' && value !== null) {
+    for (const [name, field] of Object.entries(value)) {
+      if (field === undefined) continue;
+      // Only elements of AWS begin with a capital letter.
+      if (/^[A-Z]/.test(name)) names.add(name);
+      if (Array.isArray(field)) names.add(name.replace(/s$/, ''));
+      elementNamesIn(field, names);
+    }
   }
   return names;
+}
+
+/**
+ * The field without which a response is worthless. The SDK reads an empty body as a response without fields, which
+ * replikey would take for an absent document, and would create or overwrite it.
+ *
+ * @throws InvalidResponseError when it is missing
+ */
+export function requireField<T extends object, K extends keyof T & string>(
+  response: T,
+  field: K,
+): NonNullable<T[K]> {
+  const value = response[field];
+  if (value === undefined || value === null) throw invalidResponse(`it lacks ${field}`);
+  return value;
 }
 
 /** More than a page of a thousand roles with policies of the maximum length. */

@@ -5,7 +5,7 @@ import { getEndpointFromInstructions } from '@smithy/core/endpoints';
 import type { HttpRequest, HttpResponse } from '@smithy/core/protocols';
 import manifest from '../../package.json' with { type: 'json' };
 import { schemaOf } from './command.ts';
-import { rejectUnknownElements } from './response.ts';
+import { attachElementNames } from './response.ts';
 
 /** An authentication scheme of an endpoint: `sigv4`, `sigv4a`, `sigv4-s3express`. */
 interface AuthScheme {
@@ -100,11 +100,12 @@ export function createTransport(
     if (response.statusCode === 200) {
       // S3 can fail after it has sent the status code.
       if (endsWithError(body)) response.statusCode = 503;
-      else rejectUnknownElements(name, outputSchema, body);
     }
     try {
       const output = await config.protocol.deserializeResponse(operation, config, response);
       signer.successHandler(response, signingOptions);
+      if (config.serviceId === 'S3' && name.startsWith('GetBucket'))
+        attachElementNames(output as object, body);
       return output;
     } catch (error) {
       const awsError = hasMetadata(error) ? error : new UnreadableResponseError(response.statusCode, error);

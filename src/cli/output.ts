@@ -7,7 +7,7 @@ import type { Plan } from '../core/resource.ts';
 import type { Log } from '../log.ts';
 import type { RuleProofSummary, RuleVerdict } from '../proof/types.ts';
 import type { ApplyEvent } from '../reconcile/apply.ts';
-import type { Outcome } from '../reconcile/reconcile.ts';
+import type { Outcome } from '../reconcile/pass.ts';
 import { ndjsonLines, outcomeJson, type PlanMetadata, planJson } from '../report/json.ts';
 import { planMarkdown } from '../report/markdown.ts';
 import { outcomeText } from '../report/outcome-text.ts';

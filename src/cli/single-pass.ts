@@ -3,9 +3,10 @@ import type { Thresholds } from '../core/guard.ts';
 import type { Id, Plan } from '../core/resource.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { kinds } from '../kinds/index.ts';
-import { type Outcome, reconcile } from '../reconcile/reconcile.ts';
+import type { Outcome } from '../reconcile/pass.ts';
+import { reconcile } from '../reconcile/reconcile.ts';
 import { type PlanMetadata, planJson } from '../report/json.ts';
-import type { ChangeLimits } from '../spec/types.ts';
+import type { ChangeLimits, Specs } from '../spec/types.ts';
 import { systemClock } from '../util/clock.ts';
 import { escapeUnprintable, safeJson, shellQuote } from '../util/escape.ts';
 import { writeFileAtomic } from '../util/files.ts';
@@ -13,6 +14,7 @@ import type { Io } from './command-model.ts';
 import { type GlobalOptions, type GuardOptions, type SpecOptions, sandboxFlag } from './options.ts';
 import { createReporter, sarifText } from './output.ts';
 import { showProgress } from './progress.ts';
+import { type SavedPlan, toSavedPlan } from './saved-plan.ts';
 import { loadSelectedSpecs, openSession } from './session.ts';
 
 /** Options of one pass. */
@@ -34,17 +36,27 @@ export interface ReconcileOptions extends SpecOptions, GuardOptions, Omit<Global
   sarif?: string;
 }
 
-/** `reconcile --once`, `reconcile --dry-run`, `reconcile plan` and `reconcile apply`: one pass. */
+/** `reconcile --once`, `reconcile --dry-run` and `reconcile plan`: one pass over specs. */
 export async function runOnce(
   paths: readonly string[],
   options: ReconcileOptions,
   io: Io,
   signal: AbortSignal,
-  approvedPlan?: Plan,
 ): Promise<number> {
   rejectContradictions(options);
+  return runPass(await loadSelectedSpecs(paths, options, io), paths, options, io, signal);
+}
+
+/** One pass. With a saved plan, only this plan is applied, from the declarations that it carries. */
+export async function runPass(
+  specs: Specs,
+  paths: readonly string[],
+  options: ReconcileOptions,
+  io: Io,
+  signal: AbortSignal,
+  savedPlan?: SavedPlan,
+): Promise<number> {
   const dryRun = options.dryRun ?? false;
-  const specs = await loadSelectedSpecs(paths, options, io);
   const session = await openSession(specs, options, io, signal);
   const metadata: PlanMetadata = {
     made: planInputsOf(paths, options),
@@ -66,7 +78,7 @@ export async function runOnce(
   };
   const reporter = createReporter(options.output, passInfo, io, session.log);
   const progress = showProgress({ io, log: session.log, clock: systemClock, calls });
-  const checksum = approvedPlan?.digest ?? options.plan;
+  const checksum = savedPlan?.plan.digest ?? options.plan;
   const appliedIds: Id[] = [];
   try {
     const outcome = await reconcile(specs, {
@@ -78,7 +90,8 @@ export async function runOnce(
       allowUnproven: options.allowUnproven ?? false,
       ...(checksum === undefined
         ? {}
-        : { approvedPlan: { checksum, ...(approvedPlan && { plan: approvedPlan }) } }),
+        : { approvedPlan: { checksum, ...(savedPlan && { plan: savedPlan.plan }) } }),
+      ...(savedPlan?.prune && { savedPrune: savedPlan.prune }),
       thresholds: guardThresholds(options, specs.limits),
       propagationTimeoutMs: options.wait * 1000,
       signal,
@@ -94,8 +107,9 @@ export async function runOnce(
     });
     reporter.end(outcome);
     if (options.out !== undefined) {
-      const savedPlan = planJson(outcome.plan, outcome.proof, { ...metadata, refused: outcome.refusals });
-      await writeFileAtomic(options.out, `${safeJson(savedPlan, 2)}\n`);
+      const document = planJson(outcome.plan, outcome.proof, { ...metadata, refused: outcome.refusals });
+      const saved = toSavedPlan(document, specs, outcome, options.prune ?? false);
+      await writeFileAtomic(options.out, `${safeJson(saved, 2)}\n`);
       if (options.output === 'text') io.stdout.write(savedPlanText(options.out, options));
     }
     if (options.sarif !== undefined)

@@ -1,6 +1,6 @@
 import type { CanaryResult } from '../canary/canary.ts';
 import type { RuleVerdict } from '../proof/types.ts';
-import type { Outcome } from '../reconcile/reconcile.ts';
+import type { Outcome } from '../reconcile/pass.ts';
 
 /** What is true of a pair, as Kubernetes writes it. */
 export interface Condition {

@@ -1,7 +1,7 @@
 import type { CanaryResult } from '../canary/canary.ts';
 import type { Id, Step } from '../core/resource.ts';
 import type { RuleVerdict } from '../proof/types.ts';
-import type { Outcome } from '../reconcile/reconcile.ts';
+import type { Outcome } from '../reconcile/pass.ts';
 import type { Position, Problem, Side } from '../spec/types.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
 import type { LastChange } from './attribution.ts';

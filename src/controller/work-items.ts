@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { desiredResources } from '../core/desired.ts';
-import type { Id, Kind } from '../core/resource.ts';
+import type { Kind } from '../core/kind.ts';
+import type { Id } from '../core/resource.ts';
 import { reverseNameOf } from '../spec/resolve.ts';
 import type { BucketReplication, Specs } from '../spec/types.ts';
 import { canonicalJson } from '../util/canonical-json.ts';

@@ -1,6 +1,6 @@
 import type { BucketReplication } from '../spec/types.ts';
 import { MANAGED_BY_TAG, SPEC_TAG } from './ids.ts';
-import type { Id, Note, Plan, Resource, Risk, Step } from './resource.ts';
+import type { Id, Note, PlanContent, Resource, Risk, Step } from './resource.ts';
 
 /** The tags of things that a plan would change and that were there before; undefined where they cannot be read. */
 export type TagsById = ReadonlyMap<Id, Record<string, string> | undefined>;
@@ -14,11 +14,11 @@ export const ownerKey = ({ id }: { id: Id }): string =>
  * them, or where the spec wants nothing taken over; a note otherwise.
  */
 export function assessAdoption(
-  plan: Plan,
+  plan: PlanContent,
   resources: readonly Resource[],
   pairs: readonly BucketReplication[],
   tagsById: TagsById,
-): Plan {
+): PlanContent {
   const notes: Note[] = [];
   const risksByStep = new Map<Id, Risk[]>();
   const resourcesById = new Map(resources.map((resource) => [resource.id, resource]));

@@ -1,5 +1,6 @@
 import type { BucketReplication } from '../spec/types.ts';
 import { sharedResourceKeysOf } from './desired.ts';
+import type { PlanContent } from './resource.ts';
 
 /**
  * Pairs in batches that have nothing in common but what is given by ARN, and thus never altered: each batch can be
@@ -21,6 +22,22 @@ export function batchPairs(pairs: readonly BucketReplication[], minSize: number)
   return batchesOfIndices.map((indices) =>
     indices.sort((a, b) => a - b).flatMap((index) => pairs[index] ?? []),
   );
+}
+
+/** The pairs that a plan concerns, and all that share something with them. */
+export function affectedPairs(
+  { waves, blocked, handover }: PlanContent,
+  pairs: readonly BucketReplication[],
+): BucketReplication[] {
+  const names = new Set([...waves.flat(), ...blocked, ...handover].flatMap((item) => item.pairs));
+  if (names.size === 0) return [];
+  const affected = connectedComponents(pairs).filter((indices) =>
+    indices.some((index) => names.has(pairs[index]?.name ?? '')),
+  );
+  return affected
+    .flat()
+    .sort((a, b) => a - b)
+    .flatMap((index) => pairs[index] ?? []);
 }
 
 /** Indices of pairs that hang together, directly or through others. */

@@ -1,7 +1,8 @@
 import type { BucketReplication } from '../spec/types.ts';
 import { isJsonEqual } from '../util/canonical-json.ts';
 import { keyResourceId, roleResourceId } from './ids.ts';
-import type { Id, Kind, Resource } from './resource.ts';
+import type { Kind } from './kind.ts';
+import type { Id, Resource } from './resource.ts';
 
 /**
  * Everything that the specs want, each resource once however many specs share it.

@@ -39,7 +39,8 @@ export function stalePlanRefusals(plan: Plan, { checksum, plan: savedPlan }: App
   if (plan.digest.startsWith(checksum.toLowerCase())) return [];
   if (plan.waves.length + plan.blocked.length === 0) return [];
   const currentChecksum = plan.digest.slice(0, Math.min(checksum.length, 16));
-  const message = `the plan is not the one that was approved: its checksum is ${currentChecksum}, not ${checksum.slice(0, 16)}; the specs or what is in AWS have changed since, so look at it again with --dry-run`;
+  const cause = savedPlan ? 'what is in AWS has' : 'the specs or what is in AWS have';
+  const message = `the plan is not the one that was approved: its checksum is ${currentChecksum}, not ${checksum.slice(0, 16)}; ${cause} changed since, so look at it again with --dry-run`;
   const differences = savedPlan ? diffPlans(savedPlan, plan) : [];
   return [
     { id: 'stale-plan', message },

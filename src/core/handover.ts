@@ -1,7 +1,8 @@
 import type { BucketReplication } from '../spec/types.ts';
 import { derivedRoleArn, roleResourceId } from './ids.ts';
-import { resolveRefs } from './ref.ts';
-import type { Handover, Kind, Ref, Resource } from './resource.ts';
+import type { Kind } from './kind.ts';
+import { renderFrom } from './plan.ts';
+import type { Handover, Ref, Resource } from './resource.ts';
 
 /**
  * Part what is wanted by whether there are credentials for its account. What is ours no longer waits for what is
@@ -41,16 +42,15 @@ export function planHandover(
   const toArnText = (ref: Ref) =>
     roleArnsById.get(ref.$ref) ?? resolveRef(ref) ?? `(the ARN of ${ref.$ref}, known after apply)`;
   return unmanaged.flatMap((resource) => {
-    const manualStep = kinds.get(resource.kind)?.manualSteps?.(resolveRefs(resource.spec, toArnText));
-    if (!manualStep) return [];
-    const { id, location } = resource;
-    return [
-      {
-        id,
-        account: accountIdsByName.get(location.account) ?? '',
-        ...manualStep,
-        pairs: resource.declaredBy,
-      },
-    ];
+    const kind = kinds.get(resource.kind);
+    if (!kind) return [];
+    const { id, location, declaredBy } = resource;
+    return kind
+      .operations(renderFrom(resource, undefined, kind, toArnText))
+      .flatMap(({ manual }) =>
+        manual
+          ? [{ id, account: accountIdsByName.get(location.account) ?? '', ...manual, pairs: declaredBy }]
+          : [],
+      );
   });
 }

@@ -70,3 +70,6 @@ export const SPEC_TAG = 'replikey:spec';
 
 /** The tag of a role, with the name of a spec after it, that records what the spec said: Retain or Remove. */
 export const DELETION_TAG_PREFIX = 'replikey:deletion:';
+
+/** The id of the bucket, key or role that a resource belongs to: `iam.role/x` for `iam.role-policy/x`. */
+export const ownerIdOf = (id: Id, ownerKind: string): Id => `${ownerKind}/${id.slice(id.indexOf('/') + 1)}`;

@@ -27,7 +27,7 @@ export interface LocatedBucket {
 /** A resource that no spec wants, to be pruned of what is left of one. */
 export const orphanResource = <S>(
   orphan: Orphan,
-  resource: Pick<Resource<S>, 'id' | 'kind' | 'location' | 'spec' | 'after'>,
+  resource: Pick<Resource<S>, 'id' | 'kind' | 'name' | 'location' | 'spec' | 'after'>,
 ): Resource<S> => ({
   ...resource,
   declaredBy: [orphan.specName],

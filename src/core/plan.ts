@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
-import { canonicalJson, compareCodeUnits, isJsonEqual, sortKeys } from '../util/canonical-json.ts';
+import { compareCodeUnits, isJsonEqual, sortKeys } from '../util/canonical-json.ts';
 import { diffJson } from './difference.ts';
+import type { Change, Kind } from './kind.ts';
 import { resolveRefs } from './ref.ts';
 import type {
   ActualState,
@@ -8,30 +8,13 @@ import type {
   Current,
   Handover,
   Id,
-  Kind,
   Note,
-  Plan,
+  PlanContent,
   Ref,
   Resource,
   Step,
 } from './resource.ts';
 import { needsOf, toWaves } from './waves.ts';
-
-/**
- * Compare what is wanted with what was observed. Pure: the same input gives the same plan, byte for byte.
- *
- * A step stands for exactly one resource whose normal forms differ; there is no change without a field that differs.
- * What was told before, beside the resources, is told with it.
- */
-export function createPlan(
-  resources: readonly Resource[],
-  actual: ActualState,
-  kinds: ReadonlyMap<string, Kind>,
-  handover: readonly Handover[] = [],
-  remarks: PlanRemarks = { blocked: [], notes: [] },
-): Plan {
-  return joinDrafts([planChanges(resources, actual, kinds, handover, remarks)]);
-}
 
 interface PlanRemarks {
   blocked: readonly Blocked[];
@@ -48,7 +31,13 @@ export interface PlanDraft {
   unchangedIds: Id[];
 }
 
-/** The same as `plan` for a part of what is wanted. */
+/**
+ * Compares desired resources with the actual state. Pure: the same input gives the same plan, byte for byte.
+ *
+ * A step stands for exactly one resource whose normal forms differ; no resource changes without a field that differs.
+ *
+ * @param remarks what is known beside the resources
+ */
 export function planChanges(
   resources: readonly Resource[],
   actual: ActualState,
@@ -85,8 +74,8 @@ export function planChanges(
   };
 }
 
-/** One plan of its parts; what several of them have in common is told once. */
-export function joinDrafts(drafts: readonly PlanDraft[]): Plan {
+/** Joins drafts into one plan. A remark that several of them make appears once. */
+export function joinDrafts(drafts: readonly PlanDraft[]): PlanContent {
   const depth = Math.max(0, ...drafts.map((draft) => draft.waves.length));
   const waves = Array.from({ length: depth }, (_, index) =>
     drafts.flatMap((draft) => draft.waves[index] ?? []).sort(compareIds),
@@ -101,15 +90,7 @@ export function joinDrafts(drafts: readonly PlanDraft[]): Plan {
   );
   const handover = drafts.flatMap((draft) => draft.handover);
   const unchanged = new Set(drafts.flatMap((draft) => draft.unchangedIds)).size;
-  return {
-    format: 1,
-    waves: waves,
-    blocked,
-    notes,
-    handover,
-    unchanged,
-    digest: digestPlan(waves, blocked, handover),
-  };
+  return { waves, blocked, notes, handover, unchanged };
 }
 
 const compareIds = (a: { id: Id }, b: { id: Id }): number => compareCodeUnits(a.id, b.id);
@@ -132,35 +113,33 @@ function mergeRemarks<T extends { id: Id; pairs: string[] }>(
   return [...remarksByKey.values()].sort(compareIds);
 }
 
-/** Over what is done to what, and why: where in the YAML it is asked for may move without the plan being another. */
-function digestPlan(
-  waves: readonly Step[][],
-  blocked: readonly Blocked[],
-  handover: readonly Handover[],
-): string {
-  const withoutPosition = ({ from: _, ...rest }: Step | Blocked) => rest;
-  const data = {
-    waves: waves.map((wave) => wave.map(withoutPosition)),
-    blocked: blocked.map(withoutPosition),
-    handover,
-  };
-  return createHash('sha256').update(canonicalJson(data)).digest('hex');
-}
-
 /**
- * What would be written, with every reference put in whose target is known, and completed around what is there:
- * the value that is compared and, later, the value that is sent.
+ * The change that brings a resource to its desired state: the document that a write leaves, and its managed part. The
+ * managed part is what a plan compares and what a person approves; a write sends the document.
  */
-export function resolveDesired(
+export function renderChange(
   resource: Resource,
   actual: ActualState,
   kind: Kind,
   resolveRef: (reference: Ref) => string | undefined = createRefResolver(actual),
-): unknown {
+): Change {
   const observation = actual.get(resource.id);
   const current = observation?.state === 'present' ? observation.current : undefined;
-  const desired = resolveRefs(resource.spec, resolveRef);
-  return sortKeys(kind.normalize(kind.complete ? kind.complete(desired, current) : desired));
+  return renderFrom(resource, current, kind, resolveRef);
+}
+
+/** The same change, from a current state that was read for it. */
+export function renderFrom(
+  { spec, context, ...resource }: Resource,
+  current: Current | undefined,
+  kind: Kind,
+  resolveRef: (reference: Ref) => string | undefined,
+): Change {
+  const resolved: Resource = { ...resource, spec: resolveRefs(spec, resolveRef) };
+  if (context !== undefined) resolved.context = resolveRefs(context, resolveRef);
+  const doc = kind.render(resolved, current);
+  const managed = doc === undefined ? resolved.spec : kind.parse(doc, resolved).spec;
+  return { resource: resolved, current, doc, desired: sortKeys(kind.normalize(managed)) };
 }
 
 /** The fields in which AWS differs from what is wanted. */
@@ -183,35 +162,22 @@ interface ResourcePlan {
   notes?: string[];
 }
 
-/** Why nothing can be done about a resource before a person acts, if so. */
-export function blockedReasonOf(
-  resource: Resource,
-  actual: ActualState,
-  kind: Kind,
-  desired = resolveDesired(resource, actual, kind),
-): string | undefined {
-  const observation = actual.get(resource.id) ?? { state: 'absent' };
-  if (observation.state === 'unknown') return observation.reason;
-  const current = observation.state === 'present' ? observation.current : undefined;
-  return kind.blockedReason?.(desired, current, resource.location);
-}
-
 function planResource(resource: Resource, actual: ActualState, kind: Kind): ResourcePlan {
-  const desired = resolveDesired(resource, actual, kind);
-  const blocked = blockedReasonOf(resource, actual, kind, desired);
-  if (blocked !== undefined) return { blocked };
   const observation = actual.get(resource.id);
-  const current = observation?.state === 'present' ? observation.current : undefined;
+  if (observation?.state === 'unknown') return { blocked: observation.reason };
+  const change = renderChange(resource, actual, kind);
+  const { current, desired } = change;
+  const { blocked, risks = [], notes = [], changeNotes = [] } = kind.check?.(change) ?? {};
+  if (blocked !== undefined) return { blocked };
   if (resource.orphaned && !current) return {};
-  const isDelete = resource.orphaned && current && kind.isEmpty?.(desired, current);
+  const isDelete = change.doc === undefined;
 
-  const notes = current ? (kind.notes?.(desired, current) ?? []) : [];
-  const patch = resourceDiff(current, desired, kind);
+  const diff = resourceDiff(current, desired, kind);
+  const patch = isDelete ? diff.filter(({ op }) => op === 'remove') : diff;
   if (patch.length === 0 && current && !isDelete) return { notes };
   const before = current ? sortKeys(kind.normalize(current.spec)) : undefined;
-  const context = resolveRefs(resource.context, createRefResolver(actual));
   return {
-    notes: [...notes, ...(kind.caveats?.(desired, current, context) ?? [])],
+    notes: [...notes, ...changeNotes],
     step: {
       id: resource.id,
       kind: resource.kind,
@@ -221,14 +187,22 @@ function planResource(resource: Resource, actual: ActualState, kind: Kind): Reso
       before: Object.fromEntries(
         patch.map(({ path }) => [path, valueAtPointer(before, path)]).filter(([, v]) => v !== undefined),
       ),
+      desired,
       why: resource.orphaned ? [ORPHAN_REASON] : stepReasons(patch, desired, current, kind),
-      calls: kind.operations(desired, current, isDelete === true),
+      calls: kind.operations(change).map(({ call }) => call),
       needs: [],
-      risks: current ? (kind.risks?.(desired, current, context) ?? []) : [],
+      risks: current ? risks : [],
       pairs: resource.declaredBy,
       from: resource.position,
     },
   };
+}
+
+/** Why a resource cannot be changed before a person acts. */
+export function blockedReasonOf(resource: Resource, actual: ActualState, kind: Kind): string | undefined {
+  const observation = actual.get(resource.id);
+  if (observation?.state === 'unknown') return observation.reason;
+  return kind.check?.(renderChange(resource, actual, kind)).blocked;
 }
 
 /** A thing that is missing is asked about as a whole (the path is empty), one that differs field by field. */
@@ -285,7 +259,8 @@ export function valueAtPointer(value: unknown, pointer: string): unknown {
   return node;
 }
 
-function requireKind(kinds: ReadonlyMap<string, Kind>, resource: Resource): Kind {
+/** @throws Error for a resource of an unknown kind: a fault of the program. */
+export function requireKind(kinds: ReadonlyMap<string, Kind>, resource: Resource): Kind {
   const kind = kinds.get(resource.kind);
   if (!kind) throw new Error(`no kind is named ${resource.kind}`);
   return kind;

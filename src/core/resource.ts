@@ -1,7 +1,5 @@
-import type { BucketReplication, Position } from '../spec/types.ts';
+import type { Position } from '../spec/types.ts';
 import type { PatchOperation } from './difference.ts';
-import type { Facts } from './facts.ts';
-import type { Orphan } from './orphan.ts';
 import type { RiskId } from './risks.ts';
 
 /**
@@ -27,6 +25,10 @@ export interface Location {
 export interface Resource<S = unknown> {
   id: Id;
   kind: string;
+  /** Name of the bucket or role, alias or ARN of the key: what AWS is asked for. */
+  name: string;
+  /** Parts of the document that only some specs declare and that cost another call. */
+  details?: string[];
   location: Location;
   spec: S;
   /** What else tells what a change can do: never compared, never written. May hold references. */
@@ -44,13 +46,13 @@ export interface Resource<S = unknown> {
 }
 
 /** What AWS reports of a resource. */
-export interface Current<S = unknown> {
+export interface Current<S = unknown, F = unknown> {
   /** In the same normal form as the desired spec. */
   spec: S;
   /** What only AWS knows, for references: ARNs and ids. */
   attrs: Record<string, string>;
   /** What is not ours in the same document: carried through a write, never compared. */
-  foreign?: unknown;
+  foreign?: F;
 }
 
 /** Unreadable is unknown: never absent, and never equal. */
@@ -74,6 +76,8 @@ export interface Step {
   patch: PatchOperation[];
   /** What the fields that differ are now, by the path of the patch: so that a plan can show old and new. */
   before: Record<string, unknown>;
+  /** The managed part of the document that the step leaves, in normal form. It may hold references. */
+  desired: unknown;
   /** In words, for a person. */
   why: string[];
   /** The API operations that make the change: `s3:PutBucketVersioning`. */
@@ -100,9 +104,8 @@ export interface Blocked {
   from: Position;
 }
 
-/** The steps in waves; nothing but data. */
-export interface Plan {
-  format: 1;
+/** The steps in waves, as they are put together: nothing but data. */
+export interface PlanContent {
   waves: Step[][];
   blocked: Blocked[];
   /** Remarks that ask for attention but change nothing. */
@@ -111,8 +114,15 @@ export interface Plan {
   handover: Handover[];
   /** Resources that are as they should be. */
   unchanged: number;
-  /** SHA-256 over the data of the plan. */
-  digest: string;
+}
+
+/** A sealed plan: what a person reads, approves and saves. It does not change any more. */
+export interface Plan extends Readonly<PlanContent> {
+  readonly format: 1;
+  /** Account ids, twelve digits, by the names of their Account documents; `''` for the ambient credentials. */
+  readonly accounts: Readonly<Record<string, string>>;
+  /** SHA-256 over everything that a person approves. */
+  readonly digest: string;
 }
 
 export interface Note {
@@ -137,100 +147,6 @@ export interface ManualStep {
   document?: unknown;
   /** The AWS CLI's command; `file://…` is the document, or a policy to which its statements were added. */
   command: string;
-}
-
-/** The context in which a kind says what a spec wants of it. */
-export interface DesiredContext {
-  pair: BucketReplication;
-  /** The pairs that share something with it, itself among them: a role, a key, a bucket. */
-  relatedPairs: readonly BucketReplication[];
-}
-
-/**
- * One AWS document: the smallest thing that AWS reads and writes on its own.
- *
- * `want`, `left`, `canonical`, `complete`, `calls`, `blocks`, `isSpent`, `stillNeeds`, `explain`, `risks`, `caveats`, `notes` and `byHand`
- * must be pure. `read` must build what it returns from reads alone. `write` must be idempotent, must create only if `was` is
- * absent, and must put `rest` back. Nothing but `remove` may delete, and it is called for what is gone and spent alone.
- * None may know whether this is a dry run. Buckets, objects and keys have no `remove`.
- */
-export interface Kind<S = unknown> {
-  name: string;
-  /** IAM actions that it uses. */
-  permissions: { read: string[]; write: string[] };
-  /** What a spec wants of this kind; what several specs share comes out equal for each of them. */
-  desired(context: DesiredContext): Resource<S>[];
-  /** What may be left of this kind of a spec that is gone, wanting nothing; only to prune. */
-  orphans?(orphan: Orphan): Resource<S>[];
-  /** One normal form for both sides. */
-  normalize(spec: S): S;
-  /** Fill in what AWS requires but nobody declared, around what is there. Absent: the desired spec as it is. */
-  complete?(desired: S, current: Current<S> | undefined): S;
-  /** Why nothing can be done before a person acts, if so. */
-  blockedReason?(desired: S, current: Current<S> | undefined, location: Location): string | undefined;
-  read(aws: Aws, resource: Resource<S>): Promise<Current<S> | undefined>;
-  write(aws: Aws, resource: Resource<S>, current: Current<S> | undefined): Promise<void>;
-  /** The API operations that `write` will send, or `remove` where it goes: `s3:PutBucketVersioning`. */
-  operations(desired: S, current: Current<S> | undefined, isDelete: boolean): string[];
-  /** Others may have their part in it, and it may come into being by their hand: looked for once more before it is made. */
-  isShared?: true;
-  /** Whether nothing would stay in it, neither ours nor anybody's. */
-  isEmpty?(desired: S, current: Current<S>): boolean;
-  /** Take it away as a whole; what is not there is gone. */
-  remove?(aws: Aws, resource: Resource<S>): Promise<void>;
-  /** Who else needs the permissions of a spec that is gone, if so. */
-  remainingUse?(current: Current<S>, orphan: Orphan): string | undefined;
-  /** Why a field matters, in words: for each path of the patch (`/rules/…/priority`); `''` asks for the whole. */
-  explain?(path: string, desired: S): string | undefined;
-  /** What could go wrong with changing this; what is beside the spec comes with its references put in. */
-  risks?(desired: S, current: Current<S>, context: unknown): Risk[];
-  /** What a change does not do, though one could think so. */
-  caveats?(desired: S, current: Current<S> | undefined, context: unknown): string[];
-  /** Remarks on what is there and not ours. */
-  notes?(desired: S, current: Current<S>): string[];
-  /** The tags of the thing itself, which say whose it is; for kinds that are a bucket, a key or a role. */
-  fetchTags?(aws: Aws, resource: Resource<S>, current: Current<S>): Promise<Record<string, string>>;
-  /** Pruned before all others: what uses something goes before what it uses. */
-  deletedFirst?: true;
-  /** What the proof learns from it: how things stand once the desired spec is in place. */
-  facts?(desired: S, context: FactContext<S>): Partial<Facts>;
-  /** How it is made by hand, where replication needs it; absent for what is the owner's own affair. */
-  manualSteps?(desired: S): ManualStep | undefined;
-  /** Refusals that pass soon after our own writes: propagation, not failure. */
-  transientErrors?: TransientError[];
-  /** How CloudTrail tells who changed it. */
-  auditEvents: AuditEvents;
-}
-
-/** The events of CloudTrail that tell of changes of a document, whoever makes them. */
-export interface AuditEvents {
-  /** Their names, by what of it they change: the longest beginning of a path of the patch, `''` where the whole is gone. */
-  eventNamesByPath: Record<string, string[]>;
-  /** Where they are told; absent: where the thing lies. */
-  eventRegion?(region: string): string;
-  /** By what other names they may tell the thing. */
-  fetchAliases?(aws: Aws, location: Location, name: string): Promise<string[]>;
-  /** Whether an event with these parameters is about the thing of these names. */
-  matches(parameters: Record<string, unknown>, names: readonly string[]): boolean;
-}
-
-/** What is there of a resource, and what its ARN is, or will be. */
-export interface FactContext<S = unknown> {
-  current: Current<S> | undefined;
-  location: Location;
-  /** Twelve digits. */
-  accountId: string;
-  /** Its own, or that of the thing that it belongs to. */
-  arn: string;
-}
-
-/** A refusal that passes by itself. */
-export interface TransientError {
-  /** Error code, as the SDK names it. */
-  code: string;
-  message?: RegExp;
-  /** `S3 to see the new role` */
-  waitsFor: string;
 }
 
 /** The door to AWS, as kinds see it. */

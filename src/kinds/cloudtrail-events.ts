@@ -1,16 +1,13 @@
-import { DescribeKeyCommand } from '@aws-sdk/client-kms';
-import type { AuditEvents } from '../core/resource.ts';
+import type { AuditEvents } from '../core/kind.ts';
 import { partitionOfRegion } from '../util/arn.ts';
 
-import { ignoreErrors } from './helpers.ts';
-
-/** What CloudTrail tells of buckets, roles and keys; an event has the name of its operation unless S3 has another. */
+/** Events of a bucket. An event has the name of its operation, unless S3 gives it another. */
 export const bucketAuditEvents = (events: AuditEvents['eventNamesByPath']): AuditEvents => ({
   eventNamesByPath: events,
   matches: ({ bucketName }, identifiers) => matchesAny(bucketName, identifiers),
 });
 
-/** IAM tells in one Region of each partition. `policy`: where only its inline policy of that name counts. */
+/** Events of a role, which IAM records in one Region of each partition. `inlinePolicy` selects those of one policy. */
 export const roleAuditEvents = (
   events: AuditEvents['eventNamesByPath'],
   inlinePolicy?: string,
@@ -23,21 +20,18 @@ export const roleAuditEvents = (
 
 const IAM_HOME_REGIONS: Record<string, string> = { 'aws-cn': 'cn-north-1', 'aws-us-gov': 'us-gov-west-1' };
 
-/** Whoever changes a key may call it by its id or its ARN; only its alias is declared. */
-export const keyAuditEvents = (events: AuditEvents['eventNamesByPath']): AuditEvents => ({
+/** Events of a key. A caller may name it by its id, its ARN or its alias. */
+export const keyAuditEvents = (
+  events: AuditEvents['eventNamesByPath'],
+  fetchAliases: NonNullable<AuditEvents['fetchAliases']>,
+): AuditEvents => ({
   eventNamesByPath: events,
-  async fetchAliases(aws, location, name) {
-    const key = await ignoreErrors(
-      aws.send(location, new DescribeKeyCommand({ KeyId: name })),
-      'NotFoundException',
-    );
-    return [key?.KeyMetadata?.KeyId, key?.KeyMetadata?.Arn].filter((identifier) => identifier !== undefined);
-  },
+  fetchAliases,
   matches: ({ keyId, aliasName }, identifiers) =>
     matchesAny(keyId, identifiers) || matchesAny(aliasName, identifiers),
 });
 
-/** Names of roles are compared without regard to case; the others have no letters of both. */
+/** IAM compares role names without regard to case; names of buckets and keys have one case only. */
 const matchesAny = (value: unknown, candidates: readonly string[]): boolean =>
   typeof value === 'string' &&
   candidates.some((candidate) => candidate.toLowerCase() === value.toLowerCase());

@@ -1,4 +1,7 @@
-/** The outcome of a read, or undefined where AWS answers with an error that means "there is none". */
+import { MANAGED_BY_TAG, SPEC_TAG } from '../core/ids.ts';
+import type { TransientError } from '../core/kind.ts';
+
+/** Returns the result of a read, or undefined for an error that means "there is none". */
 export async function ignoreErrors<T>(promise: Promise<T>, ...errorNames: string[]): Promise<T | undefined> {
   try {
     return await promise;
@@ -7,3 +10,23 @@ export async function ignoreErrors<T>(promise: Promise<T>, ...errorNames: string
     throw error;
   }
 }
+
+/** Tags of everything that replikey creates: that it is managed, and for which specs it was created. */
+export function ownershipTags(specNames: readonly string[]): { Key: string; Value: string }[] {
+  return [
+    { Key: MANAGED_BY_TAG, Value: 'replikey' },
+    // Every service allows a value of 256 characters; the first names are enough.
+    { Key: SPEC_TAG, Value: specNames.join(' ').slice(0, 256) },
+  ];
+}
+
+/** Tags as a map, from the list in which S3 and IAM return them. */
+export const toTagMap = (
+  tags: readonly { Key?: string | undefined; Value?: string | undefined }[] = [],
+): Record<string, string> => Object.fromEntries(tags.map(({ Key = '', Value = '' }) => [Key, Value]));
+
+/** S3 does not see a new bucket everywhere immediately, and makes one change of a bucket at a time. */
+export const bucketTransientErrors: TransientError[] = [
+  { code: 'NoSuchBucket', waitsFor: 'S3 to see the new bucket' },
+  { code: 'OperationAborted', waitsFor: 'S3 to finish another change of the bucket' },
+];

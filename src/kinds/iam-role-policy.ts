@@ -1,4 +1,5 @@
 import { DeleteRolePolicyCommand, GetRolePolicyCommand, PutRolePolicyCommand } from '@aws-sdk/client-iam';
+import { requireField } from '../aws/response.ts';
 import {
   bucketResourceId,
   keyArnResourceId,
@@ -7,47 +8,45 @@ import {
   positionOfPath,
   roleResourceId,
 } from '../core/ids.ts';
+import type { Kind } from '../core/kind.ts';
 import { orphanResource } from '../core/orphan.ts';
-import type { Kind } from '../core/resource.ts';
-import type { Statement } from '../iam/types.ts';
+import type { Aws, Location } from '../core/resource.ts';
+import type { Policy, Statement } from '../iam/types.ts';
 import { rolePolicyStatements } from '../policy/replication-policies.ts';
-import {
-  joinPolicy,
-  normalizeStatements,
-  omitRedundantStatements,
-  type Statements,
-  splitPolicy,
-} from '../policy/statements.ts';
+import { normalizeStatements, type Statements } from '../policy/statements.ts';
 import { roleAuditEvents } from './cloudtrail-events.ts';
 import { ignoreErrors } from './helpers.ts';
-import { isPolicyEmpty, parsePolicyDocument, policyNotes } from './policy-document.ts';
+import { parsePolicy, parsePolicyDocument, policyNotes, renderPolicy } from './policy-document.ts';
+import { roleScope } from './scopes.ts';
 
-/** Our inline policy of the role: what replication needs. Other policies of the same role stay as they are. */
+/** The inline policy of the role that replication needs. Other policies of the role stay as they are. */
 export interface IamRolePolicy {
   role: string;
   statements: Statements;
 }
 
-export const INLINE_POLICY_NAME = 'replikey';
+export const ROLE_POLICY_NAME = 'replikey';
 
 /** Inline policies of a role may hold 10,240 characters in all, white space not counted. */
-const MAX_ROLE_POLICY_CHARACTERS = 10_240;
+const MAX_ROLE_POLICY_LENGTH = 10_240;
 
-export const iamRolePolicy: Kind<IamRolePolicy> = {
+export const iamRolePolicy: Kind<IamRolePolicy, Policy, Statement[]> = {
   name: 'iam.role-policy',
+  scope: { ...roleScope, facts: (policy) => ({ policies: { [ROLE_POLICY_NAME]: policy } }) },
   permissions: { read: ['iam:GetRolePolicy'], write: ['iam:PutRolePolicy', 'iam:DeleteRolePolicy'] },
 
-  desired({ pair, relatedPairs: pairs }) {
+  desired({ pair, relatedPairs }) {
     if ('arn' in pair.role) return [];
     const id = roleResourceId(pair);
     return [
       {
         id: roleResourceId(pair, 'iam.role-policy'),
         kind: 'iam.role-policy',
+        name: pair.role.name,
         location: locationOfSide(pair.source),
         spec: {
           role: pair.role.name,
-          statements: rolePolicyStatements(pairs.filter((otherPair) => roleResourceId(otherPair) === id)),
+          statements: rolePolicyStatements(relatedPairs.filter((other) => roleResourceId(other) === id)),
         },
         after: [id],
         declaredBy: [pair.name],
@@ -56,11 +55,12 @@ export const iamRolePolicy: Kind<IamRolePolicy> = {
     ];
   },
 
-  // Last but the role: all the rest is found through it.
+  // The last but the role: prune finds all other orphans through it.
   orphans: (orphan) => [
     orphanResource(orphan, {
       id: namedRoleResourceId(orphan.role.name, orphan.role.location.account, 'iam.role-policy'),
       kind: 'iam.role-policy',
+      name: orphan.role.name,
       location: orphan.role.location,
       spec: { role: orphan.role.name, statements: {} },
       after: [
@@ -71,52 +71,59 @@ export const iamRolePolicy: Kind<IamRolePolicy> = {
     }),
   ],
 
+  fetch: (aws, location, name) =>
+    ignoreErrors(fetchInlinePolicy(aws, location, name, ROLE_POLICY_NAME), 'NoSuchEntityException'),
+
+  parse(policy, resource) {
+    const { managed, foreign } = parsePolicy(policy, resource);
+    return { spec: { role: resource.name, statements: managed }, attrs: {}, foreign };
+  },
+
   normalize: ({ role, statements }) => ({ role, statements: normalizeStatements(statements) }),
 
-  complete: (desired, current) => ({
-    ...desired,
-    statements: omitRedundantStatements(
-      desired.statements,
-      (current?.foreign as Statement[] | undefined) ?? [],
-    ),
-  }),
+  render: (resource, current) => renderPolicy(resource, current?.foreign),
 
-  blockedReason(desired, current) {
-    const policy = joinPolicy(desired.statements, (current?.foreign as Statement[] | undefined) ?? []);
-    const size = JSON.stringify(policy).length;
-    if (size <= MAX_ROLE_POLICY_CHARACTERS) return undefined;
-    return `the policy of the role ${desired.role} would have ${size} characters, and IAM allows ${MAX_ROLE_POLICY_CHARACTERS}: declare fewer specs for its source bucket, or shorter prefixes`;
-  },
+  operations: ({ doc, resource: { name } }) =>
+    doc === undefined
+      ? [{ call: 'iam:DeleteRolePolicy' }]
+      : [
+          {
+            call: 'iam:PutRolePolicy',
+            manual: {
+              what: `give the role ${name} what replication needs`,
+              document: doc,
+              command: `aws iam put-role-policy --role-name ${name} --policy-name ${ROLE_POLICY_NAME} --policy-document file://role-policy.json`,
+            },
+          },
+        ],
 
-  async read(aws, { location, spec, declaredBy, pruneOwners: prune }) {
-    const response = await ignoreErrors(
-      aws.send(location, new GetRolePolicyCommand({ RoleName: spec.role, PolicyName: INLINE_POLICY_NAME })),
-      'NoSuchEntityException',
-    );
-    if (response?.PolicyDocument === undefined) return undefined;
-    const { managed, foreign } = splitPolicy(parsePolicyDocument(response.PolicyDocument), declaredBy, prune);
-    return { spec: { role: spec.role, statements: managed }, attrs: {}, foreign: foreign };
-  },
-
-  operations: (_, __, isRemoval) => [isRemoval ? 'iam:DeleteRolePolicy' : 'iam:PutRolePolicy'],
-
-  async write(aws, { location, spec }, current) {
-    const policy = joinPolicy(spec.statements, (current?.foreign as Statement[] | undefined) ?? []);
+  async send(aws, { resource: { name, location }, doc }) {
     await aws.send(
       location,
       new PutRolePolicyCommand({
-        RoleName: spec.role,
-        PolicyName: INLINE_POLICY_NAME,
-        PolicyDocument: JSON.stringify(policy),
+        RoleName: name,
+        PolicyName: ROLE_POLICY_NAME,
+        PolicyDocument: JSON.stringify(doc),
       }),
     );
   },
 
-  isEmpty: isPolicyEmpty,
+  async remove(aws, { name, location }) {
+    const input = { RoleName: name, PolicyName: ROLE_POLICY_NAME };
+    await ignoreErrors(aws.send(location, new DeleteRolePolicyCommand(input)), 'NoSuchEntityException');
+  },
 
-  async remove(aws, { location, spec }) {
-    const policy = { RoleName: spec.role, PolicyName: INLINE_POLICY_NAME };
-    await ignoreErrors(aws.send(location, new DeleteRolePolicyCommand(policy)), 'NoSuchEntityException');
+  response: { replacesWholeDocument: true },
+
+  check(change) {
+    const size = JSON.stringify(change.doc ?? '').length;
+    return {
+      blocked:
+        size <= MAX_ROLE_POLICY_LENGTH
+          ? undefined
+          : `the policy of the role ${change.resource.name} would have ${size} characters, and IAM allows ${MAX_ROLE_POLICY_LENGTH}: declare fewer specs for its source bucket, or shorter prefixes`,
+      notes: policyNotes(change),
+    };
   },
 
   explain: (path) =>
@@ -124,28 +131,22 @@ export const iamRolePolicy: Kind<IamRolePolicy> = {
       ? 'what S3 must be allowed to do as the role'
       : STATEMENT_REASONS.find(([sidPrefix]) => path.startsWith(`/statements/Replikey${sidPrefix}`))?.[1],
 
-  notes: (_, current) => policyNotes(current.spec.statements, current.foreign),
-
-  facts: ({ statements }, { current, arn }) => ({
-    roles: {
-      [arn]: {
-        policies: {
-          [INLINE_POLICY_NAME]: joinPolicy(statements, (current?.foreign as Statement[] | undefined) ?? []),
-        },
-      },
-    },
-  }),
-
-  manualSteps: ({ role, statements }) => ({
-    what: `give the role ${role} what replication needs`,
-    document: joinPolicy(statements),
-    command: `aws iam put-role-policy --role-name ${role} --policy-name ${INLINE_POLICY_NAME} --policy-document file://role-policy.json`,
-  }),
-
   transientErrors: [{ code: 'NoSuchEntityException', waitsFor: 'IAM to see the new role' }],
 
-  auditEvents: roleAuditEvents({ '': ['DeleteRolePolicy'], '/': ['PutRolePolicy'] }, INLINE_POLICY_NAME),
+  auditEvents: roleAuditEvents({ '': ['DeleteRolePolicy'], '/': ['PutRolePolicy'] }, ROLE_POLICY_NAME),
 };
+
+/** @throws the error of AWS, `NoSuchEntityException` among them. */
+export async function fetchInlinePolicy(
+  aws: Aws,
+  location: Location,
+  role: string,
+  policyName: string,
+): Promise<Policy> {
+  const input = { RoleName: role, PolicyName: policyName };
+  const response = await aws.send(location, new GetRolePolicyCommand(input));
+  return parsePolicyDocument(requireField(response, 'PolicyDocument'));
+}
 
 const STATEMENT_REASONS: [string, string][] = [
   ['SourceBucket', 'S3 reads the replication configuration as the role'],

@@ -7,6 +7,7 @@ import {
   TagRoleCommand,
   UpdateAssumeRolePolicyCommand,
 } from '@aws-sdk/client-iam';
+import { requireField } from '../aws/response.ts';
 import {
   DELETION_TAG_PREFIX,
   locationOfSide,
@@ -14,9 +15,10 @@ import {
   positionOfPath,
   roleResourceId,
 } from '../core/ids.ts';
+import type { Kind } from '../core/kind.ts';
 import { orphanResource } from '../core/orphan.ts';
-import type { Aws, Kind, Location } from '../core/resource.ts';
-import type { Statement } from '../iam/types.ts';
+import type { Aws, Current, Location, Resource } from '../core/resource.ts';
+import type { Policy, Statement } from '../iam/types.ts';
 import { trustPolicyStatements } from '../policy/replication-policies.ts';
 import {
   joinPolicy,
@@ -27,26 +29,47 @@ import {
 } from '../policy/statements.ts';
 import { canonicalJson, omitUndefined, toSortedSet } from '../util/canonical-json.ts';
 import { roleAuditEvents } from './cloudtrail-events.ts';
-import { ignoreErrors } from './helpers.ts';
-import { parsePolicyDocument } from './policy-document.ts';
-import { ownershipTags, toTagMap } from './tags.ts';
+import { ignoreErrors, ownershipTags, toTagMap } from './helpers.ts';
+import { EMPTY_POLICY, parsePolicyDocument } from './policy-document.ts';
+import { roleScope } from './scopes.ts';
 
-/** The role that S3 assumes, with its trust policy: by name, or by the ARN of one that is never altered. */
+/** The role that S3 assumes, with its trust policy: by name, or by the ARN of a role that replikey never changes. */
 export interface IamRole {
   name: string;
   arn?: string;
   trust?: Statements;
-  /** What is not declared is left as it is. */
+  /** Undeclared settings stay as they are. */
   path?: string;
   permissionsBoundary?: string;
-  /** Those that are declared, beside whatever others it has. */
+  /** The declared tags; the role may have others. */
   tags?: Record<string, string>;
-  /** The specs that say deletion: Remove: recorded in tags, since a spec that is gone can say nothing. */
+  /** Specs that declare `deletion: Remove`, recorded in tags: prune reads them when the spec is gone. */
   removable?: string[];
 }
 
-export const iamRole: Kind<IamRole> = {
+/** What GetRole returns, with the trust policy parsed. */
+export interface RoleDoc {
+  arn: string;
+  id: string;
+  path: string;
+  trust: Policy;
+  /** ARN of a policy. */
+  permissionsBoundary?: string;
+  tags: Record<string, string>;
+}
+
+export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
   name: 'iam.role',
+  scope: {
+    ...roleScope,
+    facts: ({ trust, permissionsBoundary }, { current }) => ({
+      trust,
+      ...(current ? {} : { policies: {}, boundary: null }),
+      ...(permissionsBoundary !== undefined && permissionsBoundary !== current?.attrs.permissionsBoundary
+        ? { boundary: { unread: `the document of ${permissionsBoundary} is read once the role has it` } }
+        : {}),
+    }),
+  },
   permissions: {
     read: ['iam:GetRole'],
     write: [
@@ -58,10 +81,11 @@ export const iamRole: Kind<IamRole> = {
     ],
   },
 
-  desired: ({ pair, relatedPairs: pairs }) => [
+  desired: ({ pair, relatedPairs }) => [
     {
       id: roleResourceId(pair),
       kind: 'iam.role',
+      name: 'arn' in pair.role ? pair.role.arn.slice(pair.role.arn.lastIndexOf('/') + 1) : pair.role.name,
       location: locationOfSide(pair.source),
       spec:
         'arn' in pair.role
@@ -69,11 +93,10 @@ export const iamRole: Kind<IamRole> = {
           : {
               ...pair.role,
               trust: trustPolicyStatements,
-              removable: pairs
+              removable: relatedPairs
                 .filter(
-                  (otherPair) =>
-                    roleResourceId(otherPair) === roleResourceId(pair) &&
-                    otherPair.policy.deletion === 'Remove',
+                  (other) =>
+                    roleResourceId(other) === roleResourceId(pair) && other.policy.deletion === 'Remove',
                 )
                 .map(({ name }) => name),
             },
@@ -89,12 +112,39 @@ export const iamRole: Kind<IamRole> = {
           orphanResource(orphan, {
             id: namedRoleResourceId(orphan.role.name, orphan.role.location.account, 'iam.role'),
             kind: 'iam.role',
+            name: orphan.role.name,
             location: orphan.role.location,
             spec: { name: orphan.role.name },
             after: [namedRoleResourceId(orphan.role.name, orphan.role.location.account, 'iam.role-policy')],
           }),
         ]
       : [],
+
+  fetch: (aws, location, name) => ignoreErrors(fetchRole(aws, location, name), 'NoSuchEntityException'),
+
+  parse(doc, { spec, declaredBy }) {
+    const attrs = omitUndefined({
+      arn: doc.arn,
+      id: doc.id,
+      permissionsBoundary: doc.permissionsBoundary,
+    });
+    if (spec.arn !== undefined) return { spec: { name: spec.name, arn: doc.arn }, attrs };
+    const { managed, foreign } = splitPolicy(doc.trust, []);
+    return {
+      spec: omitUndefined({
+        name: spec.name,
+        trust: managed,
+        path: spec.path && doc.path,
+        permissionsBoundary: spec.permissionsBoundary && doc.permissionsBoundary,
+        tags: spec.tags && pickTags(spec.tags, doc.tags),
+        removable: toSortedSet(
+          declaredBy.filter((name) => doc.tags[DELETION_TAG_PREFIX + name] === 'Remove'),
+        ),
+      }),
+      attrs,
+      foreign,
+    };
+  },
 
   normalize: (spec) =>
     omitUndefined({
@@ -103,93 +153,65 @@ export const iamRole: Kind<IamRole> = {
       removable: spec.removable?.length ? toSortedSet(spec.removable) : undefined,
     }),
 
-  complete: (desired, current) =>
-    desired.trust
-      ? {
-          ...desired,
-          trust: omitRedundantStatements(desired.trust, (current?.foreign as Statement[] | undefined) ?? []),
-        }
-      : desired,
-
-  blockedReason(desired, current) {
-    if (
-      desired.path !== undefined &&
-      current?.spec.path !== undefined &&
-      current.spec.path !== desired.path
-    ) {
-      return `the role ${desired.name} has the path ${current.spec.path}, which cannot be changed: declare path: ${current.spec.path}, or another name`;
-    }
-    if (desired.arn === undefined || current) return undefined;
-    return `the role ${desired.arn} does not exist; a role given by ARN must exist before`;
+  render({ spec, orphaned }, current) {
+    if (orphaned) return undefined;
+    const foreign = current?.foreign ?? [];
+    return omitUndefined({
+      arn: spec.arn ?? current?.attrs.arn ?? '',
+      id: current?.attrs.id ?? '',
+      path: spec.path ?? '/',
+      trust: joinPolicy(omitRedundantStatements(spec.trust ?? {}, foreign), foreign),
+      permissionsBoundary: spec.permissionsBoundary ?? current?.attrs.permissionsBoundary,
+      tags: {
+        ...spec.tags,
+        ...Object.fromEntries(deletionTags(spec.removable, current?.spec.removable).map(toEntry)),
+      },
+    });
   },
 
-  async read(aws, { location, spec, declaredBy }) {
-    const response = await ignoreErrors(
-      aws.send(location, new GetRoleCommand({ RoleName: spec.name })),
-      'NoSuchEntityException',
-    );
-    const role = response?.Role;
-    if (!role?.Arn) return undefined;
-    const attrs = { arn: role.Arn, id: role.RoleId ?? '' };
-    if (spec.arn !== undefined) return { spec: { name: spec.name, arn: role.Arn }, attrs };
-    const { managed, foreign } = splitPolicy(
-      parsePolicyDocument(role.AssumeRolePolicyDocument ?? '{"Statement":[]}'),
-      [],
-    );
-    const tags = toTagMap(role.Tags);
-    return {
-      spec: omitUndefined({
-        name: spec.name,
-        trust: managed,
-        path: spec.path && role.Path,
-        permissionsBoundary: spec.permissionsBoundary && role.PermissionsBoundary?.PermissionsBoundaryArn,
-        tags: spec.tags && pickDeclaredTags(spec.tags, role.Tags ?? []),
-        removable: toSortedSet(declaredBy.filter((name) => tags[DELETION_TAG_PREFIX + name] === 'Remove')),
-      }),
-      attrs,
-      foreign: foreign,
-    };
+  operations({ doc, current, resource, desired }) {
+    if (!doc) return [{ call: 'iam:DeleteRole' }];
+    if (current) return changedParts(desired, current.spec).map(({ call }) => ({ call: `iam:${call}` }));
+    return [
+      {
+        call: 'iam:CreateRole',
+        ...(resource.spec.trust && { manual: manualCreation(resource.spec, doc.trust) }),
+      },
+    ];
   },
 
-  operations(desired, current, isRemoval) {
-    if (isRemoval) return ['iam:DeleteRole'];
-    if (!current) return ['iam:CreateRole'];
-    return roleChangesOf(desired, current.spec).map(([operation]) => `iam:${operation}`);
+  async send(aws, { resource, current, desired, doc }) {
+    if (!desired.trust || !doc) return;
+    if (current) await updateRole(aws, resource, desired, current, doc.trust);
+    else await createRole(aws, resource, desired, doc.trust);
   },
 
-  async write(aws, { location, spec, declaredBy }, current) {
-    if (!spec.trust) return;
-    const trust = JSON.stringify(joinPolicy(spec.trust, (current?.foreign as Statement[] | undefined) ?? []));
-    if (current) {
-      await updateRole(aws, location, spec, current.spec, trust);
-      return;
-    }
-    const command = new CreateRoleCommand(
-      omitUndefined({
-        RoleName: spec.name,
-        Path: spec.path,
-        PermissionsBoundary: spec.permissionsBoundary,
-        AssumeRolePolicyDocument: trust,
-        Description: 'S3 assumes this role to replicate objects; created by replikey',
-        Tags: [...ownershipTags(declaredBy), ...toTagList(spec.tags), ...deletionTagsOf(spec)],
-      }),
-    );
-    // It is there already when the answer to an earlier attempt was lost; reading it back tells whether as wanted.
-    await ignoreErrors(aws.send(location, command), 'EntityAlreadyExistsException');
-  },
-
-  isEmpty: () => true,
-
-  async remove(aws, { location, spec }) {
+  async remove(aws, { location, name }) {
     await ignoreErrors(
-      aws.send(location, new DeleteRoleCommand({ RoleName: spec.name })),
+      aws.send(location, new DeleteRoleCommand({ RoleName: name })),
       'NoSuchEntityException',
     );
   },
 
-  async fetchTags(aws, { location, spec }) {
-    const { Role } = await aws.send(location, new GetRoleCommand({ RoleName: spec.name }));
-    return toTagMap(Role?.Tags);
+  response: {},
+
+  check({ resource: { spec }, current }) {
+    const path = current?.spec.path;
+    const boundary = current?.spec.permissionsBoundary;
+    return {
+      blocked:
+        spec.path !== undefined && path !== undefined && path !== spec.path
+          ? `the role ${spec.name} has the path ${path}, which cannot be changed: declare path: ${path}, or another name`
+          : spec.arn === undefined || current
+            ? undefined
+            : `the role ${spec.arn} does not exist; a role given by ARN must exist before`,
+      risks:
+        spec.permissionsBoundary !== undefined &&
+        boundary !== undefined &&
+        boundary !== spec.permissionsBoundary
+          ? [{ id: 'change-boundary', message: `the role ${spec.name} is limited by ${boundary} now` }]
+          : [],
+    };
   },
 
   explain(path) {
@@ -200,40 +222,7 @@ export const iamRole: Kind<IamRole> = {
     return path.startsWith('/tags') ? 'tags are declared' : undefined;
   },
 
-  facts: ({ trust, permissionsBoundary }, { current, arn }) => ({
-    roles: {
-      [arn]: {
-        ...(trust && { trust: joinPolicy(trust, (current?.foreign as Statement[] | undefined) ?? []) }),
-        ...(current ? {} : { policies: {}, boundary: null }),
-        ...(permissionsBoundary !== undefined && permissionsBoundary !== current?.spec.permissionsBoundary
-          ? { boundary: { unread: `the document of ${permissionsBoundary} is read once the role has it` } }
-          : {}),
-      },
-    },
-  }),
-
-  manualSteps: ({ name, path, trust }) =>
-    trust && {
-      what: `make the role ${name}, which S3 may assume`,
-      document: joinPolicy(trust),
-      command: [
-        `aws iam create-role --role-name ${name}`,
-        ...(path === undefined ? [] : [`--path ${path}`]),
-        '--assume-role-policy-document file://trust.json',
-      ].join(' '),
-    },
-
-  risks: (desired, current) =>
-    desired.permissionsBoundary !== undefined &&
-    current.spec.permissionsBoundary !== undefined &&
-    current.spec.permissionsBoundary !== desired.permissionsBoundary
-      ? [
-          {
-            id: 'change-boundary',
-            message: `the role ${desired.name} is limited by ${current.spec.permissionsBoundary} now`,
-          },
-        ]
-      : [],
+  fetchTags: async (aws, { location, name }) => (await fetchRole(aws, location, name)).tags,
 
   transientErrors: [
     { code: 'NoSuchEntityException', waitsFor: 'IAM to see the new role' },
@@ -249,54 +238,102 @@ export const iamRole: Kind<IamRole> = {
   }),
 };
 
-type RoleChange = 'UpdateAssumeRolePolicy' | 'PutRolePermissionsBoundary' | 'TagRole';
+/** @throws the error of AWS, `NoSuchEntityException` among them; PolicyError when the trust policy is none. */
+export async function fetchRole(aws: Aws, location: Location, name: string): Promise<RoleDoc> {
+  const Role = requireField(await aws.send(location, new GetRoleCommand({ RoleName: name })), 'Role');
+  return omitUndefined({
+    arn: Role.Arn ?? '',
+    id: Role.RoleId ?? '',
+    path: Role.Path ?? '/',
+    trust: parsePolicyDocument(Role.AssumeRolePolicyDocument ?? EMPTY_POLICY),
+    permissionsBoundary: Role.PermissionsBoundary?.PermissionsBoundaryArn,
+    tags: toTagMap(Role.Tags),
+  });
+}
 
-/** Each change has a call of its own; tags come with it. */
-function roleChangesOf(desired: IamRole, current: IamRole): [operation: RoleChange, tags?: Tag[]][] {
-  const { permissionsBoundary } = desired;
-  const boundaryChanged =
-    permissionsBoundary !== undefined && permissionsBoundary !== current.permissionsBoundary;
-  const tagsChanged = desired.tags && canonicalJson(desired.tags) !== canonicalJson(current.tags);
-  const removableChanged = canonicalJson(desired.removable ?? []) !== canonicalJson(current.removable ?? []);
+interface ChangedPart {
+  call: 'UpdateAssumeRolePolicy' | 'PutRolePermissionsBoundary' | 'TagRole';
+  tags?: Tag[];
+}
+
+/** Each part of a role is changed by its own call. */
+function changedParts(desired: IamRole, current: IamRole): ChangedPart[] {
+  const { permissionsBoundary: boundary, tags } = desired;
+  const isEqual = (left: unknown, right: unknown) => canonicalJson(left) === canonicalJson(right);
   return [
-    ...(canonicalJson(desired.trust) === canonicalJson(current.trust)
+    ...(isEqual(desired.trust, current.trust) ? [] : [{ call: 'UpdateAssumeRolePolicy' as const }]),
+    ...(boundary === undefined || boundary === current.permissionsBoundary
       ? []
-      : [['UpdateAssumeRolePolicy'] as [RoleChange]]),
-    ...(boundaryChanged ? [['PutRolePermissionsBoundary'] as [RoleChange]] : []),
-    ...(tagsChanged ? [['TagRole', toTagList(desired.tags)] as [RoleChange, Tag[]]] : []),
-    ...(removableChanged ? [['TagRole', deletionTagsOf(desired, current)] as [RoleChange, Tag[]]] : []),
+      : [{ call: 'PutRolePermissionsBoundary' as const }]),
+    ...(!tags || isEqual(tags, current.tags) ? [] : [{ call: 'TagRole' as const, tags: toTagList(tags) }]),
+    ...(isEqual(desired.removable ?? [], current.removable ?? [])
+      ? []
+      : [{ call: 'TagRole' as const, tags: deletionTags(desired.removable, current.removable) }]),
   ];
+}
+
+async function createRole(
+  aws: Aws,
+  { name, location, declaredBy }: Resource,
+  desired: IamRole,
+  trust: Policy,
+): Promise<void> {
+  const command = new CreateRoleCommand(
+    omitUndefined({
+      RoleName: name,
+      Path: desired.path,
+      PermissionsBoundary: desired.permissionsBoundary,
+      AssumeRolePolicyDocument: JSON.stringify(trust),
+      Description: 'S3 assumes this role to replicate objects; created by replikey',
+      Tags: [...ownershipTags(declaredBy), ...toTagList(desired.tags), ...deletionTags(desired.removable)],
+    }),
+  );
+  // The role exists when the response to an earlier attempt was lost; the read-back shows whether it is as desired.
+  await ignoreErrors(aws.send(location, command), 'EntityAlreadyExistsException');
 }
 
 async function updateRole(
   aws: Aws,
-  location: Location,
+  { name: RoleName, location }: Resource,
   desired: IamRole,
-  current: IamRole,
-  trust: string,
+  current: Current<IamRole>,
+  trust: Policy,
 ): Promise<void> {
-  const { name: RoleName, permissionsBoundary: PermissionsBoundary } = desired;
+  const PermissionsBoundary = desired.permissionsBoundary;
   const commands = {
-    UpdateAssumeRolePolicy: () => new UpdateAssumeRolePolicyCommand({ RoleName, PolicyDocument: trust }),
+    UpdateAssumeRolePolicy: () =>
+      new UpdateAssumeRolePolicyCommand({ RoleName, PolicyDocument: JSON.stringify(trust) }),
     PutRolePermissionsBoundary: () =>
       new PutRolePermissionsBoundaryCommand({ RoleName, PermissionsBoundary }),
     TagRole: (Tags?: Tag[]) => new TagRoleCommand({ RoleName, Tags }),
   };
-  for (const [operation, tags] of roleChangesOf(desired, current))
-    await aws.send(location, commands[operation](tags));
+  for (const { call, tags } of changedParts(desired, current.spec)) {
+    await aws.send(location, commands[call](tags));
+  }
 }
 
-/** A spec that says Remove no more is recorded as Retain; one that never said it is not recorded. */
-function deletionTagsOf({ removable = [] }: IamRole, current?: IamRole): Tag[] {
-  const names = toSortedSet([...removable, ...(current?.removable ?? [])]);
-  return names.map((name) => ({
+const manualCreation = ({ name, path }: IamRole, trust: Policy) => ({
+  what: `make the role ${name}, which S3 may assume`,
+  document: trust,
+  command: [
+    `aws iam create-role --role-name ${name}`,
+    ...(path === undefined ? [] : [`--path ${path}`]),
+    '--assume-role-policy-document file://trust.json',
+  ].join(' '),
+});
+
+/** Tags that record `deletion: Remove`, and `Retain` for a spec that declared `Remove` before. */
+function deletionTags(removable: readonly string[] = [], before: readonly string[] = []): Tag[] {
+  return toSortedSet([...removable, ...before]).map((name) => ({
     Key: DELETION_TAG_PREFIX + name,
     Value: removable.includes(name) ? 'Remove' : 'Retain',
   }));
 }
 
-const pickDeclaredTags = (declared: Record<string, string>, actual: Tag[]): Record<string, string> =>
-  Object.fromEntries(actual.flatMap(({ Key = '', Value = '' }) => (Key in declared ? [[Key, Value]] : [])));
+const pickTags = (declared: Record<string, string>, tags: Record<string, string>): Record<string, string> =>
+  Object.fromEntries(Object.entries(tags).filter(([key]) => key in declared));
 
-const toTagList = (tags: Record<string, string> = {}): { Key: string; Value: string }[] =>
+const toTagList = (tags: Record<string, string> = {}): Tag[] =>
   Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
+
+const toEntry = ({ Key = '', Value = '' }: Tag): [string, string] => [Key, Value];

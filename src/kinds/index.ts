@@ -1,4 +1,4 @@
-import type { Kind } from '../core/resource.ts';
+import type { Kind } from '../core/kind.ts';
 import { iamRole } from './iam-role.ts';
 import { iamRolePolicy } from './iam-role-policy.ts';
 import { kmsKey } from './kms-key.ts';

@@ -1,4 +1,5 @@
-import { DescribeKeyCommand, GetKeyPolicyCommand, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
+import { GetKeyPolicyCommand, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
+import { requireField } from '../aws/response.ts';
 import {
   bucketResourceId,
   keyArnResourceId,
@@ -6,35 +7,36 @@ import {
   locationOfSide,
   positionOfPath,
 } from '../core/ids.ts';
+import type { DesiredContext, Kind } from '../core/kind.ts';
 import { orphanResource } from '../core/orphan.ts';
-import type { Kind, Resource } from '../core/resource.ts';
-import type { Statement } from '../iam/types.ts';
+import type { Aws, Location, Resource } from '../core/resource.ts';
+import type { Policy, Statement } from '../iam/types.ts';
 import {
   externalRoleIds,
   keyPolicyStatements,
   type RoleKeyUse,
   roleArnOrRef,
 } from '../policy/replication-policies.ts';
-import {
-  joinPolicy,
-  normalizeStatements,
-  omitRedundantStatements,
-  type Statements,
-  splitPolicy,
-  toStatementList,
-} from '../policy/statements.ts';
+import { joinPolicy, normalizeStatements, type Statements, toStatementList } from '../policy/statements.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
 import { keyAuditEvents } from './cloudtrail-events.ts';
-import { ignoreErrors } from './helpers.ts';
-import { parsePolicyDocument, policyNotes } from './policy-document.ts';
+import { describeKey, fetchKeyIdentifiers } from './kms-key.ts';
+import { parsePolicy, parsePolicyDocument, policyNotes, renderPolicy } from './policy-document.ts';
+import { keyScope } from './scopes.ts';
 
 /**
- * Our statements in the policy of a key that is declared by alias. Everybody else's, the account's own administration
- * first of all, stay as they are; the lock-out check of KMS is never bypassed.
+ * Managed statements in the policy of a key that a spec declares by alias. All others stay, the account's own
+ * administration first; the lock-out check of KMS is never bypassed.
  */
 export interface KmsKeyPolicy {
   alias: string;
   statements: Statements;
+}
+
+export interface KeyPolicyDoc {
+  /** ARN of the key; empty before it exists. */
+  arn: string;
+  policy: Policy;
 }
 
 /**
@@ -44,73 +46,89 @@ export interface KmsKeyPolicy {
  */
 const MAX_KEY_POLICY_BYTES = 32_768;
 
-export const kmsKeyPolicy: Kind<KmsKeyPolicy> = {
+export const kmsKeyPolicy: Kind<KmsKeyPolicy, KeyPolicyDoc, Statement[]> = {
   name: 'kms.key-policy',
+  scope: {
+    ...keyScope,
+    // KMS gives a new key the default policy, by which its account decides.
+    facts: ({ policy }, { current, arn, accountId }) => ({
+      policy: current
+        ? policy
+        : { ...policy, Statement: [defaultStatement(arn, accountId), ...[policy.Statement].flat()] },
+    }),
+  },
   permissions: { read: ['kms:DescribeKey', 'kms:GetKeyPolicy'], write: ['kms:PutKeyPolicy'] },
 
-  desired: ({ pair, relatedPairs: pairs }) =>
-    keyUsesOf(pair).flatMap((use) => desiredKeyPolicies(pair, use, pairs)),
+  desired: (context) => keyUsesOf(context.pair).flatMap((use) => desiredKeyPolicy(use, context)),
 
   orphans: (orphan) =>
     orphan.keys.map(({ arn, location }) =>
       orphanResource(orphan, {
         id: keyArnResourceId(arn),
         kind: 'kms.key-policy',
+        name: arn,
         location,
         spec: { alias: arn, statements: {} },
         after: orphan.sources.map(({ bucket }) => bucketResourceId('s3.replication', bucket)),
       }),
     ),
 
+  async fetch(aws, location, name) {
+    // GetKeyPolicy does not accept an alias. The client shares this read with that of the key itself.
+    const key = await describeKey(aws, location, name);
+    if (key?.Arn === undefined) return undefined;
+    return { arn: key.Arn, policy: await fetchKeyPolicy(aws, location, key.Arn) };
+  },
+
+  parse({ arn, policy }, resource) {
+    const { managed, foreign } = parsePolicy(policy, resource);
+    return { spec: { alias: resource.spec.alias, statements: managed }, attrs: { arn }, foreign };
+  },
+
   normalize: ({ alias, statements }) => ({ alias, statements: normalizeStatements(statements) }),
 
-  complete: (desired, current) => ({
-    ...desired,
-    statements: omitRedundantStatements(
-      desired.statements,
-      (current?.foreign as Statement[] | undefined) ?? [],
-    ),
+  render: (resource, current) => ({
+    arn: current?.attrs.arn ?? '',
+    // A key always has a policy, so an empty one is written, not deleted.
+    policy: renderPolicy(resource, current?.foreign) ?? joinPolicy({}),
   }),
 
-  blockedReason(desired, current) {
-    const policy = joinPolicy(desired.statements, (current?.foreign as Statement[] | undefined) ?? []);
-    const size = Buffer.byteLength(JSON.stringify(policy));
-    if (size <= MAX_KEY_POLICY_BYTES) return undefined;
-    return `the policy of the key ${desired.alias} would have ${size} bytes, and KMS allows ${MAX_KEY_POLICY_BYTES}: let fewer specs use it`;
-  },
+  operations: ({ desired: { alias, statements } }) => [
+    {
+      call: 'kms:PutKeyPolicy',
+      manual: {
+        what: `add these statements to the policy of ${alias}`,
+        document: toStatementList(statements),
+        command: `aws kms put-key-policy --key-id ${alias} --policy-name default --policy file://policy.json`,
+      },
+    },
+  ],
 
-  async read(aws, { location, spec, declaredBy, pruneOwners: prune }) {
-    // GetKeyPolicy takes no alias; the door shares this read with the one of the key itself.
-    const key = await ignoreErrors(
-      aws.send(location, new DescribeKeyCommand({ KeyId: spec.alias })),
-      'NotFoundException',
-    );
-    if (key?.KeyMetadata?.KeyId === undefined) return undefined;
-    const arn = key.KeyMetadata.Arn ?? '';
-    const response = await aws.send(location, new GetKeyPolicyCommand({ KeyId: arn, PolicyName: 'default' }));
-    const { managed, foreign } = splitPolicy(
-      parsePolicyDocument(response.Policy ?? '{"Statement":[]}'),
-      declaredBy,
-      prune,
-    );
-    return { spec: { alias: spec.alias, statements: managed }, attrs: { arn }, foreign: foreign };
-  },
-
-  operations: () => ['kms:PutKeyPolicy'],
-
-  async write(aws, { location, spec, declaredBy }, current) {
-    // A key that this run made has had a policy since: what KMS put there must be carried, not replaced.
-    const latest =
-      current ?? (await kmsKeyPolicy.read(aws, { location, spec, declaredBy } as Resource<KmsKeyPolicy>));
-    const policy = joinPolicy(spec.statements, (latest?.foreign as Statement[] | undefined) ?? []);
+  async send(aws, { resource: { location }, doc }) {
     await aws.send(
       location,
       new PutKeyPolicyCommand({
-        KeyId: latest?.attrs.arn,
+        KeyId: doc?.arn,
         PolicyName: 'default',
-        Policy: JSON.stringify(policy),
+        Policy: JSON.stringify(doc?.policy),
       }),
     );
+  },
+
+  response: {
+    replacesWholeDocument: true,
+    initialContent: true,
+  },
+
+  check(change) {
+    const size = Buffer.byteLength(JSON.stringify(change.doc?.policy ?? ''));
+    return {
+      blocked:
+        size <= MAX_KEY_POLICY_BYTES
+          ? undefined
+          : `the policy of the key ${change.resource.spec.alias} would have ${size} bytes, and KMS allows ${MAX_KEY_POLICY_BYTES}: let fewer specs use it`,
+      notes: policyNotes(change),
+    };
   },
 
   explain: (path) =>
@@ -120,75 +138,61 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy> = {
         ? 'the role must be allowed to encrypt replicas, of both encryption contexts'
         : undefined,
 
-  notes: (_, current) => policyNotes(current.spec.statements, current.foreign),
-
-  // A new key lets its account decide: so KMS makes it where nobody says otherwise.
-  facts: ({ statements }, { current, arn, accountId }) => ({
-    keys: {
-      [arn]: {
-        arn,
-        policy: joinPolicy(
-          statements,
-          (current?.foreign as Statement[] | undefined) ?? [accountRootStatement(arn, accountId)],
-        ),
-      },
-    },
-  }),
-
-  manualSteps: ({ alias, statements }) => ({
-    what: `add these statements to the policy of ${alias}`,
-    document: toStatementList(statements),
-    command: `aws kms put-key-policy --key-id ${alias} --policy-name default --policy file://policy.json`,
-  }),
-
   transientErrors: [
     { code: 'MalformedPolicyDocumentException', waitsFor: 'KMS to see the new role as a principal' },
     { code: 'NotFoundException', waitsFor: 'KMS to see the new key' },
   ],
 
-  auditEvents: keyAuditEvents({ '': ['PutKeyPolicy', 'UpdateAlias'] }),
+  auditEvents: keyAuditEvents({ '': ['PutKeyPolicy', 'UpdateAlias'] }, fetchKeyIdentifiers),
 };
 
-/** Every use that a pair makes of a key: the side, as it is with that key, and where the key was declared. */
+/** @throws the error of AWS. */
+export async function fetchKeyPolicy(aws: Aws, location: Location, arn: string): Promise<Policy> {
+  const command = new GetKeyPolicyCommand({ KeyId: arn, PolicyName: 'default' });
+  return parsePolicyDocument(requireField(await aws.send(location, command), 'Policy'));
+}
+
+/** One use of a key by a pair: the side that it serves, and where the spec declares it. */
 interface DeclaredKeyUse {
-  side: 'source' | 'destination';
-  declaredSide: Side;
+  role: 'source' | 'destination';
+  side: Side;
   path: string;
 }
 
 const keyUsesOf = (pair: BucketReplication): DeclaredKeyUse[] => [
-  { side: 'source', declaredSide: pair.source, path: 'spec.source.key' },
-  { side: 'destination', declaredSide: pair.destination, path: 'spec.destination.key' },
+  { role: 'source', side: pair.source, path: 'spec.source.key' },
+  { role: 'destination', side: pair.destination, path: 'spec.destination.key' },
   ...pair.sourceKeys.map(
     (key, index): DeclaredKeyUse => ({
-      side: 'source',
-      declaredSide: { ...pair.source, key },
+      role: 'source',
+      side: { ...pair.source, key },
       path: `spec.sourceKeys[${index}]`,
     }),
   ),
 ];
 
-function desiredKeyPolicies(
-  pair: BucketReplication,
-  { declaredSide: side, path }: DeclaredKeyUse,
-  pairs: readonly BucketReplication[],
+function desiredKeyPolicy(
+  { side, path }: DeclaredKeyUse,
+  { pair, relatedPairs }: DesiredContext,
 ): Resource<KmsKeyPolicy>[] {
-  // A key that is given by ARN is never altered; the owner of another account is told what its policy needs.
+  // replikey never changes a key given by ARN; the owner of an unmanaged account gets the statements that it needs.
   if ('arn' in side.key && side.managed) return [];
   const id = keyResourceId(side);
-  const uses = pairs.flatMap((otherPair) =>
-    keyUsesOf(otherPair)
-      .filter((use) => keyResourceId(use.declaredSide) === id)
-      .map(({ side }): RoleKeyUse => ({ pair: otherPair, side, role: roleArnOrRef(otherPair) })),
+  const uses = relatedPairs.flatMap((other) =>
+    keyUsesOf(other)
+      .filter((use) => keyResourceId(use.side) === id)
+      .map((use): RoleKeyUse => ({ pair: other, side: use.role, role: roleArnOrRef(other) })),
   );
   const statements = keyPolicyStatements(uses);
   if (Object.keys(statements).length === 0) return [];
+  const name = 'arn' in side.key ? side.key.arn : side.key.alias;
   return [
     {
       id: keyResourceId(side, 'kms.key-policy'),
       kind: 'kms.key-policy',
+      name,
       location: locationOfSide(side),
-      spec: { alias: 'arn' in side.key ? side.key.arn : side.key.alias, statements },
+      spec: { alias: name, statements },
       after: [id, ...externalRoleIds(uses.map((use) => use.pair))],
       declaredBy: [pair.name],
       position: positionOfPath(pair, path),
@@ -196,7 +200,7 @@ function desiredKeyPolicies(
   ];
 }
 
-const accountRootStatement = (arn: string, accountId: string): Statement => ({
+const defaultStatement = (arn: string, accountId: string): Statement => ({
   Effect: 'Allow',
   Principal: { AWS: `arn:${arn.split(':')[1]}:iam::${accountId}:root` },
   Action: 'kms:*',

@@ -13,32 +13,56 @@ import {
   UpdateKeyDescriptionCommand,
 } from '@aws-sdk/client-kms';
 import { type PageCursor, paginate } from '../aws/paginate.ts';
+import { requireField } from '../aws/response.ts';
 import { keyResourceId, locationOfSide, positionOfPath } from '../core/ids.ts';
-import type { Aws, Current, Kind, Location, Resource } from '../core/resource.ts';
+import type { Check, Kind } from '../core/kind.ts';
+import type { Aws, Current, Location, Resource } from '../core/resource.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { keyAuditEvents } from './cloudtrail-events.ts';
-import { ignoreErrors } from './helpers.ts';
-import { ownershipTags, toTagMap } from './tags.ts';
+import { ignoreErrors, ownershipTags, toTagMap } from './helpers.ts';
+import { keyScope } from './scopes.ts';
 
-/** A key by its alias, which we create when it is absent, or by its ARN, which must exist and is never altered. */
+/** A key by its alias, which replikey creates when it is absent, or by its ARN, which must exist and is never changed. */
 export interface KmsKey {
   alias?: string;
   arn?: string;
-  /** What is not declared is left as it is. */
+  /** Undeclared settings stay as they are. */
+  description?: string;
+  rotation?: boolean;
+  rotationPeriodInDays?: number;
+}
+
+/** A key with its rotation, where a spec declares it. */
+export interface KeyDoc {
+  /** Values of AWS as text, for references and checks; absent before the key exists. */
+  attrs: Record<string, string>;
+  /** The alias that names the key; absent for a key by ARN, and for one that its alias does not name yet. */
+  alias?: string;
   description?: string;
   rotation?: boolean;
   rotationPeriodInDays?: number;
 }
 
 /**
- * Key, alias and rotation are one kind, since a key has no name of its own. `CreateKey` is not idempotent: the alias
- * is also written on the new key as a tag, so that a run that died before naming it finds it again.
+ * Key, alias and rotation are one kind, since a key has no name of its own. `CreateKey` is not idempotent: the new key
+ * also has its alias as a tag, so that the next run finds it when this run dies before it creates the alias.
  */
 const ALIAS_TAG = 'replikey:alias';
 
-export const kmsKey: Kind<KmsKey> = {
+const ROTATION = 'rotation';
+
+export const kmsKey: Kind<KmsKey, KeyDoc> = {
   name: 'kms.key',
+  scope: {
+    ...keyScope,
+    facts({ attrs }, { current, arn }) {
+      // Nobody creates a key that a spec gives by ARN.
+      if (!current && attrs.arn !== undefined) return undefined;
+      const { state = 'Enabled', usage, keySpec, manager } = attrs;
+      return omitUndefined({ arn, state, usage, keySpec, manager });
+    },
+  },
   permissions: {
     read: [
       'kms:DescribeKey',
@@ -65,14 +89,143 @@ export const kmsKey: Kind<KmsKey> = {
     ),
   ],
 
+  async fetch(aws, location, name, details = []) {
+    const key = await describeKey(aws, location, name);
+    if (!key) {
+      const unnamed = name.startsWith('alias/') ? await findKeyByAliasTag(aws, location, name) : undefined;
+      return unnamed && { attrs: toAttrs(unnamed) };
+    }
+    const rotation = details.includes(ROTATION)
+      ? await aws.send(location, new GetKeyRotationStatusCommand({ KeyId: key.KeyId }))
+      : undefined;
+    return omitUndefined({
+      attrs: toAttrs(key),
+      alias: name.startsWith('alias/') ? name : undefined,
+      description: key.Description ?? '',
+      rotation: rotation?.KeyRotationEnabled,
+      rotationPeriodInDays: rotation?.RotationPeriodInDays,
+    });
+  },
+
+  parse({ attrs, ...doc }, { spec }) {
+    if (spec.arn === undefined && doc.alias === undefined) return { spec: {}, attrs };
+    return {
+      spec: omitUndefined({
+        alias: spec.alias,
+        arn: spec.arn,
+        description: spec.description === undefined ? undefined : doc.description,
+        rotation: spec.rotation === undefined ? undefined : doc.rotation,
+        rotationPeriodInDays: spec.rotationPeriodInDays === undefined ? undefined : doc.rotationPeriodInDays,
+      }),
+      attrs,
+    };
+  },
+
   normalize: (spec) => omitUndefined(spec),
 
-  blockedReason(desired, current, location) {
-    if (!current) {
-      if (desired.arn === undefined) return undefined;
-      return `the key ${desired.arn} does not exist, or is not visible to these credentials; a key given by ARN must exist before`;
+  render: ({ spec: { arn, ...spec } }, current) =>
+    omitUndefined({ attrs: current?.attrs ?? (arn === undefined ? {} : { arn }), ...spec }),
+
+  operations({ desired, current }) {
+    const { alias, description } = desired;
+    const rotation = rotationOperationOf(desired, current?.spec);
+    return [
+      ...(current ? [] : ['kms:CreateKey']),
+      ...(alias !== undefined && current?.spec.alias === undefined ? ['kms:CreateAlias'] : []),
+      ...(current && description !== undefined && description !== current.spec.description
+        ? ['kms:UpdateKeyDescription']
+        : []),
+      ...(rotation === undefined ? [] : [`kms:${rotation}`]),
+    ].map((call) => ({ call }));
+  },
+
+  async send(aws, { resource: { location, declaredBy }, desired, current }) {
+    if (desired.alias === undefined) return;
+    const arn = current?.attrs.arn ?? (await createKey(aws, location, desired, declaredBy));
+    if (current?.spec.alias === undefined) {
+      // The alias exists when the response to an earlier attempt was lost; the read-back shows which key it names.
+      const command = new CreateAliasCommand({ AliasName: desired.alias, TargetKeyId: arn });
+      await ignoreErrors(aws.send(location, command), 'AlreadyExistsException');
     }
-    const { arn = '', state, usage, keySpec } = current.attrs;
+    const { description } = desired;
+    if (current && description !== undefined && description !== current.spec.description) {
+      await aws.send(location, new UpdateKeyDescriptionCommand({ KeyId: arn, Description: description }));
+    }
+    await updateRotation(aws, location, arn, desired, current?.spec);
+  },
+
+  response: {},
+
+  check: ({ resource, current }) => (current ? checkKey(resource, current) : checkMissingKey(resource)),
+
+  explain(path, desired) {
+    if (path === '/alias')
+      return `a key made for ${desired.alias} is there, but the alias does not name it yet`;
+    if (path === '/rotation') return `rotation is declared ${desired.rotation ? 'on' : 'off'}`;
+    if (path === '/rotationPeriodInDays') return 'another period between rotations is declared';
+    if (path === '/description') return 'another description is declared';
+    return undefined;
+  },
+
+  async fetchTags(aws, { location }, current) {
+    const { Tags } = await aws.send(location, new ListResourceTagsCommand({ KeyId: current.attrs.arn }));
+    return toTagMap(Tags?.map(({ TagKey, TagValue }) => ({ Key: TagKey, Value: TagValue })));
+  },
+
+  transientErrors: [
+    { code: 'NotFoundException', waitsFor: 'KMS to see the new key' },
+    { code: 'KMSInvalidStateException', message: /Creating/, waitsFor: 'the new key to become Enabled' },
+  ],
+
+  auditEvents: keyAuditEvents(
+    {
+      '': ['DeleteAlias', 'UpdateAlias'],
+      '/description': ['UpdateKeyDescription'],
+      '/rotation': ['EnableKeyRotation', 'DisableKeyRotation'],
+    },
+    fetchKeyIdentifiers,
+  ),
+};
+
+function desiredKey(pair: BucketReplication, side: Side, path: string): Resource<KmsKey> {
+  const { key } = side;
+  const declaresRotation =
+    'alias' in key && (key.rotation !== undefined || key.rotationPeriodInDays !== undefined);
+  return {
+    id: keyResourceId(side),
+    kind: 'kms.key',
+    name: 'arn' in key ? key.arn : key.alias,
+    ...(declaresRotation && { details: [ROTATION] }),
+    location: locationOfSide(side),
+    spec: { ...key },
+    after: [],
+    declaredBy: [pair.name],
+    position: positionOfPath(pair, path),
+  };
+}
+
+const checkMissingKey = ({ spec: { arn } }: Resource<KmsKey>): Check => ({
+  blocked:
+    arn === undefined
+      ? undefined
+      : `the key ${arn} does not exist, or is not visible to these credentials; a key given by ARN must exist before`,
+});
+
+function checkKey({ location }: Resource<KmsKey>, { attrs }: Current<KmsKey>): Check {
+  const { arn = '', state, usage, keySpec, multiRegion, manager } = attrs;
+  const notes = [
+    ...(multiRegion === 'true'
+      ? [`${arn} is a multi-Region key, which S3 takes for a single-Region one: replicas are encrypted anew`]
+      : []),
+    ...(manager === 'AWS'
+      ? [
+          `${arn} is managed by AWS: its policy cannot be changed, and S3 documents customer managed keys only`,
+        ]
+      : []),
+  ];
+  return { blocked: blockedReason(), notes };
+
+  function blockedReason(): string | undefined {
     const region = arn.split(':')[3];
     if (region !== location.region) {
       return `the key ${arn} lies in ${region}, but the bucket in ${location.region}: S3 takes keys of the bucket's own Region only`;
@@ -84,151 +237,27 @@ export const kmsKey: Kind<KmsKey> = {
       return `the key ${arn} is ${state}; enable it (a key whose deletion was cancelled stays disabled until enabled)`;
     }
     return undefined;
-  },
-
-  async read(aws, { location, spec }) {
-    const key = await describeKey(aws, location, spec.arn ?? spec.alias);
-    if (key) return readCurrentKey(aws, location, key, spec);
-    const unnamedKey =
-      spec.alias === undefined ? undefined : await findKeyByAliasTag(aws, location, spec.alias);
-    return unnamedKey && { spec: {}, attrs: keyAttrsOf(unnamedKey) };
-  },
-
-  operations(desired, current) {
-    const { alias, description } = desired;
-    const currentSpec = current?.spec;
-    const rotationOperation = rotationOperationOf(desired, currentSpec);
-    return [
-      ...(current ? [] : ['kms:CreateKey']),
-      ...(alias !== undefined && currentSpec?.alias === undefined ? ['kms:CreateAlias'] : []),
-      ...(currentSpec && description !== undefined && description !== currentSpec.description
-        ? ['kms:UpdateKeyDescription']
-        : []),
-      ...(rotationOperation === undefined ? [] : [`kms:${rotationOperation}`]),
-    ];
-  },
-
-  async write(aws, { location, spec, declaredBy }, current) {
-    if (spec.alias === undefined) return;
-    const arn = current?.attrs.arn ?? (await createKey(aws, location, spec, declaredBy));
-    if (current?.spec.alias === undefined) {
-      // The alias is there already when the answer to an earlier attempt was lost; reading it back tells.
-      await ignoreErrors(
-        aws.send(location, new CreateAliasCommand({ AliasName: spec.alias, TargetKeyId: arn })),
-        'AlreadyExistsException',
-      );
-    }
-    if (current && spec.description !== undefined && spec.description !== current.spec.description) {
-      await aws.send(
-        location,
-        new UpdateKeyDescriptionCommand({ KeyId: arn, Description: spec.description }),
-      );
-    }
-    await updateRotation(aws, location, arn, spec, current?.spec);
-  },
-
-  explain(path, desired) {
-    if (path === '/alias')
-      return `a key made for ${desired.alias} is there, but the alias does not name it yet`;
-    if (path === '/rotation') return `rotation is declared ${desired.rotation ? 'on' : 'off'}`;
-    if (path === '/rotationPeriodInDays') return 'another period between rotations is declared';
-    if (path === '/description') return 'another description is declared';
-    return undefined;
-  },
-
-  notes: (_, { attrs: { arn, multiRegion, manager } }) => [
-    ...(multiRegion === 'true'
-      ? [`${arn} is a multi-Region key, which S3 takes for a single-Region one: replicas are encrypted anew`]
-      : []),
-    ...(manager === 'AWS'
-      ? [
-          `${arn} is managed by AWS: its policy cannot be changed, and S3 documents customer managed keys only`,
-        ]
-      : []),
-  ],
-
-  async fetchTags(aws, { location }, current) {
-    const { Tags } = await aws.send(location, new ListResourceTagsCommand({ KeyId: current.attrs.arn }));
-    return toTagMap(Tags?.map(({ TagKey, TagValue }) => ({ Key: TagKey, Value: TagValue })));
-  },
-
-  facts(desired, { current, arn }) {
-    // Nobody makes a key that is given by its ARN.
-    if (!current && desired.arn !== undefined) return {};
-    return {
-      keys: {
-        [arn]: omitUndefined({
-          arn,
-          state: current?.attrs.state ?? 'Enabled',
-          usage: current?.attrs.usage,
-          keySpec: current?.attrs.keySpec,
-          manager: current?.attrs.manager,
-        }),
-      },
-    };
-  },
-
-  transientErrors: [
-    { code: 'NotFoundException', waitsFor: 'KMS to see the new key' },
-    { code: 'KMSInvalidStateException', message: /Creating/, waitsFor: 'the new key to become Enabled' },
-  ],
-
-  auditEvents: keyAuditEvents({
-    '': ['DeleteAlias', 'UpdateAlias'],
-    '/description': ['UpdateKeyDescription'],
-    '/rotation': ['EnableKeyRotation', 'DisableKeyRotation'],
-  }),
-};
-
-function desiredKey(pair: BucketReplication, side: Side, path: string): Resource<KmsKey> {
-  const { key } = side;
-  return {
-    id: keyResourceId(side),
-    kind: 'kms.key',
-    location: locationOfSide(side),
-    spec: { ...key },
-    after: [],
-    declaredBy: [pair.name],
-    position: positionOfPath(pair, path),
-  };
+  }
 }
 
-async function describeKey(
-  aws: Aws,
+/** The metadata of a key by its id, ARN or alias; undefined when KMS has no such key. */
+export async function describeKey(
+  aws: Pick<Aws, 'send'>,
   location: Location,
   key: string | undefined,
 ): Promise<KeyMetadata | undefined> {
-  const response = await ignoreErrors(
-    aws.send(location, new DescribeKeyCommand({ KeyId: key })),
-    'NotFoundException',
-  );
-  return response?.KeyMetadata;
+  const command = new DescribeKeyCommand({ KeyId: key });
+  const response = await ignoreErrors(aws.send(location, command), 'NotFoundException');
+  return response && requireField(response, 'KeyMetadata');
 }
 
-async function readCurrentKey(
-  aws: Aws,
-  location: Location,
-  key: KeyMetadata,
-  spec: KmsKey,
-): Promise<Current<KmsKey>> {
-  const needsRotationStatus = spec.rotation !== undefined || spec.rotationPeriodInDays !== undefined;
-  const rotationStatus = needsRotationStatus
-    ? await aws.send(location, new GetKeyRotationStatusCommand({ KeyId: key.KeyId }))
-    : undefined;
-  return {
-    spec: omitUndefined({
-      alias: spec.alias,
-      arn: spec.arn,
-      description: spec.description === undefined ? undefined : (key.Description ?? ''),
-      rotation: spec.rotation === undefined ? undefined : rotationStatus?.KeyRotationEnabled,
-      rotationPeriodInDays:
-        spec.rotationPeriodInDays === undefined ? undefined : rotationStatus?.RotationPeriodInDays,
-    }),
-    attrs: keyAttrsOf(key),
-  };
+/** Id and ARN of the key that an alias names. */
+export async function fetchKeyIdentifiers(aws: Aws, location: Location, name: string): Promise<string[]> {
+  const key = await describeKey(aws, location, name);
+  return [key?.KeyId, key?.Arn].filter((identifier) => identifier !== undefined);
 }
 
-const keyAttrsOf = (key: KeyMetadata): Record<string, string> => ({
+const toAttrs = (key: KeyMetadata): Record<string, string> => ({
   arn: key.Arn ?? '',
   id: key.KeyId ?? '',
   state: key.KeyState ?? '',

@@ -1,12 +1,27 @@
-import type { Current } from '../core/resource.ts';
+import type { Change } from '../core/kind.ts';
+import type { Resource } from '../core/resource.ts';
 import { parseStoredPolicy } from '../iam/parse.ts';
 import type { Policy, Statement } from '../iam/types.ts';
-import { hasReplikeySid, type Statements } from '../policy/statements.ts';
+import {
+  hasReplikeySid,
+  joinPolicy,
+  omitRedundantStatements,
+  type Statements,
+  splitPolicy,
+} from '../policy/statements.ts';
+
+/** The managed statements of a policy, by Sid. */
+interface PolicySpec {
+  statements: Statements;
+}
+
+export const EMPTY_POLICY = '{"Statement":[]}';
 
 /**
- * IAM answers policies URL-encoded (RFC 3986) and the JavaScript SDK leaves them so; S3 and KMS answer plain JSON.
+ * Parses the text of a policy. IAM returns policies URL-encoded (RFC 3986) and the JavaScript SDK keeps them so; S3 and
+ * KMS return plain JSON.
  *
- * @throws PolicyError for what is no policy.
+ * @throws PolicyError for a text that is not a policy.
  */
 export const parsePolicyDocument = (text: string): Policy =>
   parseStoredPolicy(text.trimStart().startsWith('{') ? text : decodePolicyText(text));
@@ -20,17 +35,26 @@ function decodePolicyText(text: string): string {
   }
 }
 
-/** Whether nothing would stay in a policy, neither of ours nor of anybody's. */
-export const isPolicyEmpty = (desired: { statements: Statements }, { foreign }: Current): boolean =>
-  Object.keys(desired.statements).length === 0 && ((foreign as Statement[] | undefined) ?? []).length === 0;
+/** Splits a policy into the statements of the specs that declare the resource, and foreign statements. */
+export const parsePolicy = (policy: Policy, { declaredBy, pruneOwners }: Resource) =>
+  splitPolicy(policy, declaredBy, pruneOwners);
 
-/** What there is to say of a policy: grants that lead nowhere, and statements of specs that this run was not given. */
-export function policyNotes(managed: Statements, foreign: unknown): string[] {
-  const undeclaredSids = ((foreign as Statement[] | undefined) ?? [])
-    .filter(hasReplikeySid)
-    .map(({ Sid }) => Sid);
-  // A principal whose role was deleted reads as its bare id, and grants nothing any more.
-  const hasDeletedPrincipal = Object.values(managed).some(({ Principal }) =>
+/** The whole policy with the desired statements; undefined for an orphaned policy that would be empty. */
+export function renderPolicy(
+  { spec, orphaned }: Resource<PolicySpec>,
+  foreign: readonly Statement[] = [],
+): Policy | undefined {
+  const statements = omitRedundantStatements(spec.statements, foreign);
+  if (orphaned && Object.keys(statements).length + foreign.length === 0) return undefined;
+  return joinPolicy(statements, foreign);
+}
+
+/** Notes on a policy: grants to deleted principals, and statements of specs that this run was not given. */
+export function policyNotes({ current }: Change<PolicySpec, unknown, Statement[]>): string[] {
+  if (!current) return [];
+  const undeclaredSids = (current.foreign ?? []).filter(hasReplikeySid).map(({ Sid }) => Sid);
+  // IAM shows a principal whose role was deleted by its bare id; it grants nothing any more.
+  const hasDeletedPrincipal = Object.values(current.spec.statements).some(({ Principal }) =>
     JSON.stringify(Principal ?? '').includes('"AROA'),
   );
   return [

@@ -1,4 +1,5 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
+import { elementNamesIn } from '../aws/response.ts';
 import type { Ref } from '../core/resource.ts';
 import { type RuleSettings, selectsMoreObjects, settingsFromS3, settingsToS3 } from '../spec/rule-fields.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
@@ -70,3 +71,33 @@ export function selectsMore(rule: RuleSpec, previous: RuleSpec | undefined): boo
     selectsMoreObjects(rule, previous)
   );
 }
+
+/** A rule with every field, so that its S3 form has every element that replikey can write. */
+const RULE_WITH_EVERY_FIELD: Required<RuleSpec> = {
+  status: 'Enabled',
+  priority: 1,
+  prefix: 'prefix/',
+  tags: { key: 'value' },
+  deleteMarkerReplication: true,
+  sseKmsEncryptedObjects: true,
+  replicaModifications: true,
+  destination: 'arn:aws:s3:::bucket',
+  replicaKmsKeyId: 'key',
+  storageClass: 'STANDARD',
+  account: '111122223333',
+  owner: 'Destination',
+  replicationTimeControl: true,
+  metrics: true,
+};
+
+/** Names of the XML elements of replication rules that replikey understands. */
+export const RULE_ELEMENTS: ReadonlySet<string> = elementNamesIn({
+  Role: '',
+  Rules: [
+    toS3Rule('', RULE_WITH_EVERY_FIELD),
+    // A filter with one predicate has no `And`.
+    toS3Rule('', { ...RULE_WITH_EVERY_FIELD, prefix: '' }),
+    toS3Rule('', { ...RULE_WITH_EVERY_FIELD, tags: {} }),
+    { Prefix: '' },
+  ],
+});

@@ -3,46 +3,42 @@ import {
   GetBucketPolicyCommand,
   PutBucketPolicyCommand,
 } from '@aws-sdk/client-s3';
+import { requireField } from '../aws/response.ts';
 import { bucketResourceId, locationOfSide, positionOfPath } from '../core/ids.ts';
+import type { Kind } from '../core/kind.ts';
 import { orphanResource } from '../core/orphan.ts';
-import type { Kind } from '../core/resource.ts';
-import type { Statement } from '../iam/types.ts';
+import type { Policy, Statement } from '../iam/types.ts';
 import { bucketPolicyStatements, externalRoleIds } from '../policy/replication-policies.ts';
-import {
-  joinPolicy,
-  normalizeStatements,
-  omitRedundantStatements,
-  type Statements,
-  splitPolicy,
-  toStatementList,
-} from '../policy/statements.ts';
+import { normalizeStatements, type Statements, toStatementList } from '../policy/statements.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
-import { ignoreErrors } from './helpers.ts';
-import { isPolicyEmpty, parsePolicyDocument, policyNotes } from './policy-document.ts';
-import { bucketTransientErrors } from './transient-errors.ts';
+import { bucketTransientErrors, ignoreErrors } from './helpers.ts';
+import { parsePolicy, parsePolicyDocument, policyNotes, renderPolicy } from './policy-document.ts';
+import { bucketScope } from './scopes.ts';
 
-/** Our statements in the policy of a destination bucket, where the source is of another account. */
+/** Managed statements in the policy of a destination bucket, where the source belongs to another account. */
 export interface S3BucketPolicy {
   bucket: string;
   statements: Statements;
 }
 
-/** S3 takes bucket policies of up to 20 KB. */
-const MAX_BUCKET_POLICY_CHARACTERS = 20_480;
+/** S3 accepts bucket policies of up to 20 KB. */
+const MAX_BUCKET_POLICY_LENGTH = 20_480;
 
-export const s3BucketPolicy: Kind<S3BucketPolicy> = {
+export const s3BucketPolicy: Kind<S3BucketPolicy, Policy, Statement[]> = {
   name: 's3.bucket-policy',
+  scope: { ...bucketScope, facts: (policy) => ({ policy }) },
   permissions: { read: ['s3:GetBucketPolicy'], write: ['s3:PutBucketPolicy', 's3:DeleteBucketPolicy'] },
 
-  desired({ pair, relatedPairs: pairs }) {
+  desired({ pair, relatedPairs }) {
     const { bucket } = pair.destination;
-    const pairsOfBucket = pairs.filter((otherPair) => otherPair.destination.bucket === bucket);
+    const pairsOfBucket = relatedPairs.filter(({ destination }) => destination.bucket === bucket);
     const statements = bucketPolicyStatements(pairsOfBucket);
     if (Object.keys(statements).length === 0) return [];
     return [
       {
         id: bucketResourceId('s3.bucket-policy', bucket),
         kind: 's3.bucket-policy',
+        name: bucket,
         location: locationOfSide(pair.destination),
         spec: { bucket, statements },
         after: [bucketResourceId('s3.bucket', bucket), ...externalRoleIds(pairsOfBucket)],
@@ -57,85 +53,76 @@ export const s3BucketPolicy: Kind<S3BucketPolicy> = {
       orphanResource(orphan, {
         id: bucketResourceId('s3.bucket-policy', bucket),
         kind: 's3.bucket-policy',
+        name: bucket,
         location,
         spec: { bucket, statements: {} },
         after: orphan.sources.map((source) => bucketResourceId('s3.replication', source.bucket)),
       }),
     ),
 
-  normalize: ({ bucket, statements }) => ({ bucket, statements: normalizeStatements(statements) }),
-
-  complete: (desired, current) => ({
-    ...desired,
-    statements: omitRedundantStatements(
-      desired.statements,
-      (current?.foreign as Statement[] | undefined) ?? [],
-    ),
-  }),
-
-  blockedReason(desired, current) {
-    const policy = joinPolicy(desired.statements, (current?.foreign as Statement[] | undefined) ?? []);
-    const size = JSON.stringify(policy).length;
-    if (size <= MAX_BUCKET_POLICY_CHARACTERS) return undefined;
-    return `the policy of ${desired.bucket} would have ${size} characters, and S3 allows ${MAX_BUCKET_POLICY_CHARACTERS}: let fewer sources replicate to it`;
-  },
-
-  async read(aws, { location, spec, declaredBy, pruneOwners: prune }) {
+  async fetch(aws, location, name) {
     const owner = await aws.accountId(location.account);
     const response = await ignoreErrors(
-      aws.send(location, new GetBucketPolicyCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner })),
+      aws.send(location, new GetBucketPolicyCommand({ Bucket: name, ExpectedBucketOwner: owner })),
       'NoSuchBucket',
       'NoSuchBucketPolicy',
     );
-    if (response?.Policy === undefined) return undefined;
-    const { managed, foreign } = splitPolicy(parsePolicyDocument(response.Policy), declaredBy, prune);
-    return { spec: { bucket: spec.bucket, statements: managed }, attrs: {}, foreign: foreign };
+    return response && parsePolicyDocument(requireField(response, 'Policy'));
   },
 
-  operations: (_, __, isRemoval) => [isRemoval ? 's3:DeleteBucketPolicy' : 's3:PutBucketPolicy'],
+  parse(policy, resource) {
+    const { managed, foreign } = parsePolicy(policy, resource);
+    return { spec: { bucket: resource.name, statements: managed }, attrs: {}, foreign };
+  },
 
-  async write(aws, { location, spec }, current) {
-    const policy = joinPolicy(spec.statements, (current?.foreign as Statement[] | undefined) ?? []);
+  normalize: ({ bucket, statements }) => ({ bucket, statements: normalizeStatements(statements) }),
+
+  render: (resource, current) => renderPolicy(resource, current?.foreign),
+
+  operations: ({ doc, desired: { bucket, statements } }) =>
+    doc === undefined
+      ? [{ call: 's3:DeleteBucketPolicy' }]
+      : [
+          {
+            call: 's3:PutBucketPolicy',
+            manual: {
+              what: `add these statements to the policy of ${bucket}`,
+              document: toStatementList(statements),
+              command: `aws s3api put-bucket-policy --bucket ${bucket} --policy file://policy.json`,
+            },
+          },
+        ],
+
+  async send(aws, { resource: { name, location }, doc }) {
     await aws.send(
       location,
       new PutBucketPolicyCommand({
-        Bucket: spec.bucket,
+        Bucket: name,
         ExpectedBucketOwner: await aws.accountId(location.account),
-        Policy: JSON.stringify(policy),
+        Policy: JSON.stringify(doc),
       }),
     );
   },
 
-  isShared: true,
-
-  isEmpty: isPolicyEmpty,
-
-  async remove(aws, { location, spec }) {
+  async remove(aws, { name, location }) {
     const owner = await aws.accountId(location.account);
-    await aws.send(
-      location,
-      new DeleteBucketPolicyCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner }),
-    );
+    await aws.send(location, new DeleteBucketPolicyCommand({ Bucket: name, ExpectedBucketOwner: owner }));
+  },
+
+  response: { replacesWholeDocument: true },
+
+  check(change) {
+    const size = JSON.stringify(change.doc ?? '').length;
+    return {
+      blocked:
+        size <= MAX_BUCKET_POLICY_LENGTH
+          ? undefined
+          : `the policy of ${change.resource.name} would have ${size} characters, and S3 allows ${MAX_BUCKET_POLICY_LENGTH}: let fewer sources replicate to it`,
+      notes: policyNotes(change),
+    };
   },
 
   explain: () => 'across accounts the bucket of the destination must allow the role, too',
-
-  notes: (_, current) => policyNotes(current.spec.statements, current.foreign),
-
-  facts: ({ bucket, statements }, { location, current }) => ({
-    buckets: {
-      [bucket]: {
-        region: location.region,
-        policy: joinPolicy(statements, (current?.foreign as Statement[] | undefined) ?? []),
-      },
-    },
-  }),
-
-  manualSteps: ({ bucket, statements }) => ({
-    what: `add these statements to the policy of ${bucket}`,
-    document: toStatementList(statements),
-    command: `aws s3api put-bucket-policy --bucket ${bucket} --policy file://policy.json`,
-  }),
 
   transientErrors: [
     ...bucketTransientErrors,

@@ -2,24 +2,41 @@ import {
   type BucketLocationConstraint,
   CreateBucketCommand,
   GetBucketTaggingCommand,
-  GetBucketVersioningCommand,
+  HeadBucketCommand,
 } from '@aws-sdk/client-s3';
 import { bucketResourceId, locationOfSide, positionOfPath } from '../core/ids.ts';
-import type { Kind } from '../core/resource.ts';
+import type { Kind } from '../core/kind.ts';
+import type { Aws, Location } from '../core/resource.ts';
 import { bucketArn } from '../util/arn.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
-import { ignoreErrors } from './helpers.ts';
-import { ownershipTags, toTagMap } from './tags.ts';
+import { ignoreErrors, ownershipTags, toTagMap } from './helpers.ts';
+import { fetchVersioning } from './s3-versioning.ts';
+import { bucketScope } from './scopes.ts';
 
-/** A bucket of ours in its Region. New ones are private and without ACLs, as S3 makes them since April 2023. */
+/** A bucket in its Region. S3 makes new buckets private and without ACLs since April 2023. */
 export interface S3Bucket {
   bucket: string;
   region: string;
 }
 
-export const s3Bucket: Kind<S3Bucket> = {
+export interface BucketDoc {
+  region: string;
+}
+
+export const s3Bucket: Kind<S3Bucket, BucketDoc> = {
   name: 's3.bucket',
+  scope: {
+    ...bucketScope,
+    // A new bucket is private and has none of these documents.
+    facts: ({ region }, { current, accountId }) => ({
+      region,
+      account: accountId,
+      ...(current
+        ? {}
+        : { policy: null, objectLock: null, publicAccessBlock: null, ownership: null, replication: null }),
+    }),
+  },
   permissions: {
     read: ['s3:GetBucketVersioning', 's3:GetBucketTagging'],
     write: ['s3:CreateBucket', 's3:TagResource'],
@@ -29,6 +46,7 @@ export const s3Bucket: Kind<S3Bucket> = {
     (['source', 'destination'] as const).map((side) => ({
       id: bucketResourceId('s3.bucket', pair[side].bucket),
       kind: 's3.bucket',
+      name: pair[side].bucket,
       location: locationOfSide(pair[side]),
       spec: { bucket: pair[side].bucket, region: pair[side].region },
       after: [],
@@ -36,46 +54,38 @@ export const s3Bucket: Kind<S3Bucket> = {
       position: positionOfPath(pair, `spec.${side}.bucket`),
     })),
 
-  normalize: (spec) => spec,
-
-  blockedReason(desired, current) {
-    if (!current || current.spec.region === desired.region) return undefined;
-    return `the bucket ${desired.bucket} lies in ${current.spec.region}, not in ${desired.region}: a bucket cannot be moved, so correct the region in the spec`;
-  },
-
   /**
-   * Existence is read from the versioning, which is read anyway; never by CreateBucket, which in us-east-1 answers 200
-   * for a bucket that is there and resets its ACLs.
+   * Reads the versioning, which a pass reads anyway. CreateBucket is no test of existence: in us-east-1 it returns 200 for
+   * an existing bucket and resets its ACLs.
    */
-  async read(aws, { location, spec }) {
-    const currentIn = (region: string) => ({
-      spec: { bucket: spec.bucket, region },
-      attrs: { arn: bucketArn(spec.bucket, region) },
-    });
+  async fetch(aws, location, name) {
     try {
-      await aws.send(
-        location,
-        new GetBucketVersioningCommand({
-          Bucket: spec.bucket,
-          ExpectedBucketOwner: await aws.accountId(location.account),
-        }),
-      );
-      return currentIn(spec.region);
+      await fetchVersioning(aws, location, name);
+      return { region: location.region };
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       if (error.name === 'NoSuchBucket') return undefined;
-      const actualRegion = regionFromRedirect(error);
-      if (actualRegion !== undefined && actualRegion !== spec.region) return currentIn(actualRegion);
+      const region = regionFromRedirect(error);
+      if (region !== undefined && region !== location.region) return { region };
       throw error;
     }
   },
 
-  operations: () => ['s3:CreateBucket'],
+  parse: ({ region }, { name }) => ({
+    spec: { bucket: name, region },
+    attrs: { arn: bucketArn(name, region) },
+  }),
 
-  async write(aws, { location, spec, declaredBy }, current) {
+  normalize: (spec) => spec,
+
+  render: ({ spec }) => ({ region: spec.region }),
+
+  operations: () => [{ call: 's3:CreateBucket' }],
+
+  async send(aws, { resource: { name, location, spec, declaredBy }, current }) {
     if (current) return;
     const command = new CreateBucketCommand({
-      Bucket: spec.bucket,
+      Bucket: name,
       CreateBucketConfiguration: omitUndefined({
         // us-east-1 is the one Region that must not be named.
         LocationConstraint:
@@ -83,31 +93,27 @@ export const s3Bucket: Kind<S3Bucket> = {
         Tags: ownershipTags(declaredBy),
       }),
     });
-    // It is ours already when the answer to an earlier attempt was lost.
+    // The bucket already exists when the response to an earlier attempt was lost.
     await ignoreErrors(aws.send(location, command), 'BucketAlreadyOwnedByYou');
   },
 
-  async fetchTags(aws, { location, spec }) {
+  response: {},
+
+  check: ({ resource: { spec }, current }) => ({
+    blocked:
+      !current || current.spec.region === spec.region
+        ? undefined
+        : `the bucket ${spec.bucket} lies in ${current.spec.region}, not in ${spec.region}: a bucket cannot be moved, so correct the region in the spec`,
+  }),
+
+  async fetchTags(aws, { location, name }) {
     const owner = await aws.accountId(location.account);
     const response = await ignoreErrors(
-      aws.send(location, new GetBucketTaggingCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner })),
+      aws.send(location, new GetBucketTaggingCommand({ Bucket: name, ExpectedBucketOwner: owner })),
       'NoSuchTagSet',
     );
     return toTagMap(response?.TagSet);
   },
-
-  // A new bucket is private, unlocked and nobody's but its owner's.
-  facts: ({ bucket, region }, { current, accountId }) => ({
-    buckets: {
-      [bucket]: {
-        region,
-        account: accountId,
-        ...(current
-          ? {}
-          : { policy: null, objectLock: null, publicAccessBlock: null, ownership: null, replication: null }),
-      },
-    },
-  }),
 
   transientErrors: [
     { code: 'OperationAborted', waitsFor: 'S3 to finish another operation on the bucket name' },
@@ -128,4 +134,26 @@ function regionFromRedirect(
     return undefined;
   }
   return error.$response?.headers?.['x-amz-bucket-region'] ?? error.Region;
+}
+
+/** @throws the error of AWS when the bucket belongs to another account, or does not exist. */
+export const headBucket = (aws: Pick<Aws, 'send'>, location: Location, bucket: string, owner?: string) =>
+  aws.send(location, new HeadBucketCommand(omitUndefined({ Bucket: bucket, ExpectedBucketOwner: owner })));
+
+/** The Region of a bucket, which S3 names in every response, also in errors and to callers of other Regions. */
+export async function fetchBucketRegion(
+  aws: Pick<Aws, 'send'>,
+  bucket: string,
+  callRegion: string,
+  account?: string,
+): Promise<string> {
+  const location = omitUndefined({ account, region: callRegion });
+  try {
+    return (await headBucket(aws, location, bucket)).BucketRegion ?? callRegion;
+  } catch (error) {
+    const { $response } = error as { $response?: { headers?: Record<string, string> } };
+    const region = $response?.headers?.['x-amz-bucket-region'];
+    if (region === undefined || region === callRegion) throw error;
+    return region;
+  }
 }

@@ -4,16 +4,19 @@ import {
   type ServerSideEncryption,
   type ServerSideEncryptionRule,
 } from '@aws-sdk/client-s3';
+import { rejectDroppedElements, requireField } from '../aws/response.ts';
 import { bucketResourceId, keyResourceId, locationOfSide, positionOfPath } from '../core/ids.ts';
-import type { Kind, Ref, Resource, Risk } from '../core/resource.ts';
+import type { Kind } from '../core/kind.ts';
+import type { Location, Ref, Risk } from '../core/resource.ts';
 import { keyArnOrRef, selectsEncryptedObjects, sourceKeyArns } from '../policy/replication-policies.ts';
 import type { BucketReplication } from '../spec/types.ts';
+import { partitionOfRegion } from '../util/arn.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
-import { ignoreErrors } from './helpers.ts';
-import { bucketTransientErrors } from './transient-errors.ts';
+import { bucketTransientErrors, ignoreErrors } from './helpers.ts';
+import { bucketScope } from './scopes.ts';
 
-/** Default encryption of new objects. What else S3 keeps in the same document is carried through. */
+/** Default encryption of new objects. Other settings of the same document are foreign. */
 export interface S3Encryption {
   bucket: string;
   sseAlgorithm: string;
@@ -21,49 +24,75 @@ export interface S3Encryption {
   bucketKeyEnabled: boolean;
 }
 
-const SSE_ALGORITHMS = { 'SSE-KMS': 'aws:kms', 'DSSE-KMS': 'aws:kms:dsse', 'SSE-S3': 'AES256' } as const;
+export interface EncryptionDoc {
+  Rules: ServerSideEncryptionRule[];
+  /** Account of the bucket, twelve digits; absent in a rendered document. */
+  owner?: string;
+}
 
-export const s3Encryption: Kind<S3Encryption> = {
+const ELEMENTS: ReadonlySet<string> = new Set([
+  'Rule',
+  'ApplyServerSideEncryptionByDefault',
+  'SSEAlgorithm',
+  'KMSMasterKeyID',
+  'BucketKeyEnabled',
+]);
+
+const ALGORITHMS = { 'SSE-KMS': 'aws:kms', 'DSSE-KMS': 'aws:kms:dsse', 'SSE-S3': 'AES256' } as const;
+
+export const s3Encryption: Kind<S3Encryption, EncryptionDoc, Partial<ServerSideEncryptionRule>> = {
   name: 's3.encryption',
+  scope: {
+    ...bucketScope,
+    facts: ({ Rules }) => ({
+      encryption: {
+        Rules: Rules.map(({ ApplyServerSideEncryptionByDefault, BucketKeyEnabled }) =>
+          omitUndefined({ ApplyServerSideEncryptionByDefault, BucketKeyEnabled }),
+        ),
+      },
+    }),
+  },
   permissions: { read: ['s3:GetEncryptionConfiguration'], write: ['s3:PutEncryptionConfiguration'] },
 
-  desired: ({ pair, relatedPairs: pairs }) =>
+  desired: ({ pair, relatedPairs }) =>
     (['source', 'destination'] as const).map((side) => ({
       id: bucketResourceId('s3.encryption', pair[side].bucket),
       kind: 's3.encryption',
+      name: pair[side].bucket,
       location: locationOfSide(pair[side]),
       spec: {
         bucket: pair[side].bucket,
-        sseAlgorithm: SSE_ALGORITHMS[pair[side].defaultEncryption],
+        sseAlgorithm: ALGORITHMS[pair[side].defaultEncryption],
         ...(pair[side].defaultEncryption === 'SSE-S3' ? {} : { kmsMasterKeyId: keyArnOrRef(pair[side]) }),
         bucketKeyEnabled: pair[side].bucketKey,
       },
-      context: usableKeysOf(pair[side].bucket, pairs),
+      context: decryptableKeys(pair[side].bucket, relatedPairs),
       after: [bucketResourceId('s3.bucket', pair[side].bucket), keyResourceId(pair[side])],
       declaredBy: [pair.name],
       position: positionOfPath(pair, `spec.${side}.key`),
     })),
 
-  normalize: (spec) => spec,
-
-  async read(aws, { location, spec }) {
+  async fetch(aws, location, name) {
     const owner = await aws.accountId(location.account);
     const response = await ignoreErrors(
-      aws.send(location, new GetBucketEncryptionCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner })),
+      aws.send(location, new GetBucketEncryptionCommand({ Bucket: name, ExpectedBucketOwner: owner })),
       'NoSuchBucket',
       'ServerSideEncryptionConfigurationNotFoundError',
     );
-    const [rule] = response?.ServerSideEncryptionConfiguration?.Rules ?? [];
-    if (!rule) return undefined;
+    if (!response) return undefined;
+    const { Rules = [] } = requireField(response, 'ServerSideEncryptionConfiguration');
+    rejectDroppedElements(Rules, response, ELEMENTS);
+    return Rules.length === 0 ? undefined : { Rules, owner };
+  },
+
+  parse({ Rules: [rule = {}], owner = '' }, { name, location }) {
     const { ApplyServerSideEncryptionByDefault: byDefault, BucketKeyEnabled, ...foreign } = rule;
     const key = byDefault?.KMSMasterKeyID;
     return {
       spec: {
-        bucket: spec.bucket,
+        bucket: name,
         sseAlgorithm: byDefault?.SSEAlgorithm ?? 'AES256',
-        ...(key === undefined
-          ? {}
-          : { kmsMasterKeyId: normalizeKeyArn(key, location.region, owner, spec.kmsMasterKeyId) }),
+        ...(key === undefined ? {} : { kmsMasterKeyId: toKeyArn(key, location, owner) }),
         bucketKeyEnabled: BucketKeyEnabled ?? false,
       },
       attrs: {},
@@ -71,28 +100,64 @@ export const s3Encryption: Kind<S3Encryption> = {
     };
   },
 
-  operations: () => ['s3:PutBucketEncryption'],
+  normalize: (spec) => spec,
 
-  async write(aws, { location, spec }, current) {
-    // A bucket that this run made has a default since, with the BlockedEncryptionTypes that S3 puts on new buckets
-    // since April 2026: a put without them could lose them.
-    const latest = current ?? (await s3Encryption.read(aws, { location, spec } as Resource<S3Encryption>));
-    const rule: ServerSideEncryptionRule = {
-      ...(latest?.foreign as Partial<ServerSideEncryptionRule> | undefined),
-      ApplyServerSideEncryptionByDefault: omitUndefined({
-        SSEAlgorithm: spec.sseAlgorithm as ServerSideEncryption,
-        KMSMasterKeyID: spec.kmsMasterKeyId as string | undefined,
-      }),
-      BucketKeyEnabled: spec.bucketKeyEnabled,
-    };
+  render: ({ spec }, current) => ({
+    Rules: [
+      {
+        ...current?.foreign,
+        ApplyServerSideEncryptionByDefault: omitUndefined({
+          SSEAlgorithm: spec.sseAlgorithm as ServerSideEncryption,
+          KMSMasterKeyID: spec.kmsMasterKeyId as string | undefined,
+        }),
+        BucketKeyEnabled: spec.bucketKeyEnabled,
+      },
+    ],
+  }),
+
+  operations: () => [{ call: 's3:PutBucketEncryption' }],
+
+  async send(aws, { resource: { name, location }, doc }) {
     await aws.send(
       location,
       new PutBucketEncryptionCommand({
-        Bucket: spec.bucket,
+        Bucket: name,
         ExpectedBucketOwner: await aws.accountId(location.account),
-        ServerSideEncryptionConfiguration: { Rules: [rule] },
+        ServerSideEncryptionConfiguration: { Rules: doc?.Rules },
       }),
     );
+  },
+
+  response: {
+    replacesWholeDocument: true,
+    // S3 writes the default of a new bucket, since April 2026 with BlockedEncryptionTypes.
+    initialContent: true,
+    elements: ELEMENTS,
+  },
+
+  check({ resource, current, desired }) {
+    const keyBefore = current?.spec.kmsMasterKeyId;
+    if (!current || current.spec.sseAlgorithm === 'AES256') return {};
+    if (keyBefore === undefined || keyBefore === desired.kmsMasterKeyId) return {};
+    const effect = `new objects in ${desired.bucket} are encrypted under ${String(keyBefore)} now`;
+    const risk = (message: string): Risk => ({ id: 'change-default-key', message });
+    const isStillDecryptable = (resource.context as ReturnType<typeof decryptableKeys>).every((keys) =>
+      keys.includes(keyBefore),
+    );
+    return {
+      risks: [
+        ...(desired.kmsMasterKeyId === undefined
+          ? [risk(`${effect}, and would be by S3 alone: whoever may read them needs no key then`)]
+          : []),
+        ...(isStillDecryptable
+          ? []
+          : [
+              risk(
+                `${effect}, a key that is not declared: those still to be replicated, also by S3 Batch Replication, fail unless the role may use it; sourceKeys declares it`,
+              ),
+            ]),
+      ],
+    };
   },
 
   explain(path, { bucketKeyEnabled, sseAlgorithm }) {
@@ -104,72 +169,20 @@ export const s3Encryption: Kind<S3Encryption> = {
       : 'new objects are encrypted under the declared key by default';
   },
 
-  risks(desired, current, usableKeySets) {
-    const currentKey = current.spec.kmsMasterKeyId;
-    if (
-      current.spec.sseAlgorithm === 'AES256' ||
-      currentKey === undefined ||
-      currentKey === desired.kmsMasterKeyId
-    )
-      return [];
-    const currentState = `new objects in ${desired.bucket} are encrypted under ${String(currentKey)} now`;
-    const risk = (message: string): Risk => ({ id: 'change-default-key', message });
-    const remainsUsable = (usableKeySets as ReturnType<typeof usableKeysOf>).every((keys) =>
-      keys.includes(currentKey),
-    );
-    return [
-      ...(desired.kmsMasterKeyId === undefined
-        ? [risk(`${currentState}, and would be by S3 alone: whoever may read them needs no key then`)]
-        : []),
-      ...(remainsUsable
-        ? []
-        : [
-            risk(
-              `${currentState}, a key that is not declared: those still to be replicated, also by S3 Batch Replication, fail unless the role may use it; sourceKeys declares it`,
-            ),
-          ]),
-    ];
-  },
-
-  facts: ({ bucket, sseAlgorithm, kmsMasterKeyId, bucketKeyEnabled }, { location }) => ({
-    buckets: {
-      [bucket]: {
-        region: location.region,
-        encryption: {
-          Rules: [
-            {
-              ApplyServerSideEncryptionByDefault: omitUndefined({
-                SSEAlgorithm: sseAlgorithm,
-                KMSMasterKeyID: kmsMasterKeyId as string | undefined,
-              }),
-              BucketKeyEnabled: bucketKeyEnabled,
-            },
-          ],
-        },
-      },
-    },
-  }),
-
   transientErrors: bucketTransientErrors,
 
   auditEvents: bucketAuditEvents({ '': ['PutBucketEncryption', 'DeleteBucketEncryption'] }),
 };
 
 /**
- * For each spec that replicates encrypted objects of a bucket, the keys under which its role may decrypt them. Nothing
- * of a bucket that is a destination alone: replicas lie under the key of their rule.
+ * For each spec that replicates encrypted objects of a bucket, the keys under which its role may decrypt them. Empty for
+ * a bucket that is only a destination: replicas are encrypted under the key of their rule.
  */
-const usableKeysOf = (bucket: string, pairs: readonly BucketReplication[]): (string | Ref)[][] =>
+const decryptableKeys = (bucket: string, pairs: readonly BucketReplication[]): (string | Ref)[][] =>
   pairs.filter((pair) => pair.source.bucket === bucket && selectsEncryptedObjects(pair)).map(sourceKeyArns);
 
-/** S3 gives the key back as it was spelled; a bare id means a key of this account and Region. */
-function normalizeKeyArn(
-  keyIdOrArn: string,
-  region: string,
-  owner: string,
-  desired: string | Ref | undefined,
-): string {
-  if (!/^[0-9a-f-]{36}$|^mrk-[0-9a-f]{32}$/.test(keyIdOrArn)) return keyIdOrArn;
-  const partition = typeof desired === 'string' ? desired.split(':')[1] : 'aws';
-  return `arn:${partition}:kms:${region}:${owner}:key/${keyIdOrArn}`;
-}
+const BARE_KEY_ID = /^[0-9a-f-]{36}$|^mrk-[0-9a-f]{32}$/;
+
+/** S3 returns the key as it was written; a bare id means a key of the bucket's account and Region. */
+const toKeyArn = (key: string, { region }: Location, owner: string): string =>
+  BARE_KEY_ID.test(key) ? `arn:${partitionOfRegion(region)}:kms:${region}:${owner}:key/${key}` : key;

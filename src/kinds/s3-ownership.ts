@@ -3,20 +3,26 @@ import {
   type ObjectOwnership,
   PutBucketOwnershipControlsCommand,
 } from '@aws-sdk/client-s3';
+import { requireField } from '../aws/response.ts';
 import { bucketResourceId, locationOfSide, positionOfPath } from '../core/ids.ts';
-import type { Kind } from '../core/resource.ts';
+import type { Kind } from '../core/kind.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
-import { ignoreErrors } from './helpers.ts';
-import { bucketTransientErrors } from './transient-errors.ts';
+import { bucketTransientErrors, ignoreErrors } from './helpers.ts';
+import { bucketScope } from './scopes.ts';
 
-/** Who owns new objects of a bucket, where it is declared. */
+/** Ownership of new objects of a bucket, where a spec declares it. */
 export interface S3Ownership {
   bucket: string;
   objectOwnership: ObjectOwnership;
 }
 
-export const s3Ownership: Kind<S3Ownership> = {
+export interface OwnershipDoc {
+  Rules: { ObjectOwnership: ObjectOwnership }[];
+}
+
+export const s3Ownership: Kind<S3Ownership, OwnershipDoc> = {
   name: 's3.ownership',
+  scope: { ...bucketScope, facts: (ownership) => ({ ownership }) },
   permissions: { read: ['s3:GetBucketOwnershipControls'], write: ['s3:PutBucketOwnershipControls'] },
 
   desired: ({ pair }) =>
@@ -27,6 +33,7 @@ export const s3Ownership: Kind<S3Ownership> = {
         {
           id: bucketResourceId('s3.ownership', bucket),
           kind: 's3.ownership',
+          name: bucket,
           location: locationOfSide(pair[side]),
           spec: { bucket, objectOwnership },
           after: [bucketResourceId('s3.bucket', bucket)],
@@ -36,49 +43,59 @@ export const s3Ownership: Kind<S3Ownership> = {
       ];
     }),
 
-  normalize: (spec) => spec,
-
-  async read(aws, { location, spec }) {
+  async fetch(aws, location, name) {
     const owner = await aws.accountId(location.account);
     const response = await ignoreErrors(
-      aws.send(
-        location,
-        new GetBucketOwnershipControlsCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner }),
-      ),
+      aws.send(location, new GetBucketOwnershipControlsCommand({ Bucket: name, ExpectedBucketOwner: owner })),
       'NoSuchBucket',
       'OwnershipControlsNotFoundError',
     );
-    const objectOwnership = response?.OwnershipControls?.Rules?.[0]?.ObjectOwnership;
-    return objectOwnership && { spec: { bucket: spec.bucket, objectOwnership }, attrs: {} };
+    const rules = response ? (requireField(response, 'OwnershipControls').Rules ?? []) : [];
+    return rules.length === 0
+      ? undefined
+      : { Rules: rules.flatMap(({ ObjectOwnership }) => (ObjectOwnership ? [{ ObjectOwnership }] : [])) };
   },
 
-  operations: () => ['s3:PutBucketOwnershipControls'],
+  parse: ({ Rules: [rule] }, { name }) => ({
+    spec: { bucket: name, objectOwnership: rule?.ObjectOwnership ?? 'ObjectWriter' },
+    attrs: {},
+  }),
 
-  async write(aws, { location, spec }) {
+  normalize: (spec) => spec,
+
+  render: ({ spec }) => ({ Rules: [{ ObjectOwnership: spec.objectOwnership }] }),
+
+  operations: () => [{ call: 's3:PutBucketOwnershipControls' }],
+
+  async send(aws, { resource: { name, location }, doc }) {
     await aws.send(
       location,
       new PutBucketOwnershipControlsCommand({
-        Bucket: spec.bucket,
+        Bucket: name,
         ExpectedBucketOwner: await aws.accountId(location.account),
-        OwnershipControls: { Rules: [{ ObjectOwnership: spec.objectOwnership }] },
+        OwnershipControls: doc,
       }),
     );
   },
 
-  explain: (_, { objectOwnership }) => `objects are declared ${objectOwnership}`,
+  response: {},
 
-  risks: (desired, current) =>
-    current.spec.objectOwnership === desired.objectOwnership
-      ? []
-      : [
-          {
-            id: 'change-ownership',
-            message:
-              desired.objectOwnership === 'BucketOwnerEnforced'
-                ? `ACLs of ${desired.bucket} and its objects would stop counting`
-                : `ACLs of ${desired.bucket} and its objects would count again`,
-          },
-        ],
+  check: ({ current, desired: { bucket, objectOwnership } }) => ({
+    risks:
+      current?.spec.objectOwnership === objectOwnership
+        ? []
+        : [
+            {
+              id: 'change-ownership',
+              message:
+                objectOwnership === 'BucketOwnerEnforced'
+                  ? `ACLs of ${bucket} and its objects would stop counting`
+                  : `ACLs of ${bucket} and its objects would count again`,
+            },
+          ],
+  }),
+
+  explain: (_, { objectOwnership }) => `objects are declared ${objectOwnership}`,
 
   transientErrors: bucketTransientErrors,
 

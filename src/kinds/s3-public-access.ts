@@ -1,11 +1,17 @@
-import { GetPublicAccessBlockCommand, PutPublicAccessBlockCommand } from '@aws-sdk/client-s3';
+import {
+  GetPublicAccessBlockCommand,
+  type PublicAccessBlockConfiguration,
+  PutPublicAccessBlockCommand,
+} from '@aws-sdk/client-s3';
+import { requireField } from '../aws/response.ts';
 import { bucketResourceId, locationOfSide, positionOfPath } from '../core/ids.ts';
-import type { Kind } from '../core/resource.ts';
+import type { Kind } from '../core/kind.ts';
+import { omitUndefined } from '../util/canonical-json.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
-import { ignoreErrors } from './helpers.ts';
-import { bucketTransientErrors } from './transient-errors.ts';
+import { bucketTransientErrors, ignoreErrors } from './helpers.ts';
+import { bucketScope } from './scopes.ts';
 
-/** The block of public access of a bucket, where it is declared: all four settings, or none. */
+/** The public access block of a bucket, where a spec declares it: all four settings, or none. */
 export interface S3PublicAccess {
   bucket: string;
   blockPublicAcls: boolean;
@@ -14,8 +20,12 @@ export interface S3PublicAccess {
   restrictPublicBuckets: boolean;
 }
 
-export const s3PublicAccess: Kind<S3PublicAccess> = {
+export const s3PublicAccess: Kind<S3PublicAccess, PublicAccessBlockConfiguration> = {
   name: 's3.public-access',
+  scope: {
+    ...bucketScope,
+    facts: ({ RestrictPublicBuckets }) => ({ publicAccessBlock: omitUndefined({ RestrictPublicBuckets }) }),
+  },
   permissions: { read: ['s3:GetBucketPublicAccessBlock'], write: ['s3:PutBucketPublicAccessBlock'] },
 
   desired: ({ pair }) =>
@@ -26,6 +36,7 @@ export const s3PublicAccess: Kind<S3PublicAccess> = {
         {
           id: bucketResourceId('s3.public-access', bucket),
           kind: 's3.public-access',
+          name: bucket,
           location: locationOfSide(pair[side]),
           spec: {
             bucket,
@@ -41,63 +52,65 @@ export const s3PublicAccess: Kind<S3PublicAccess> = {
       ];
     }),
 
-  normalize: (spec) => spec,
-
-  async read(aws, { location, spec }) {
+  async fetch(aws, location, name) {
     const owner = await aws.accountId(location.account);
     const response = await ignoreErrors(
-      aws.send(
-        location,
-        new GetPublicAccessBlockCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner }),
-      ),
+      aws.send(location, new GetPublicAccessBlockCommand({ Bucket: name, ExpectedBucketOwner: owner })),
       'NoSuchBucket',
       'NoSuchPublicAccessBlockConfiguration',
     );
-    const configuration = response?.PublicAccessBlockConfiguration;
-    return (
-      configuration && {
-        spec: {
-          bucket: spec.bucket,
-          blockPublicAcls: configuration.BlockPublicAcls ?? false,
-          ignorePublicAcls: configuration.IgnorePublicAcls ?? false,
-          blockPublicPolicy: configuration.BlockPublicPolicy ?? false,
-          restrictPublicBuckets: configuration.RestrictPublicBuckets ?? false,
-        },
-        attrs: {},
-      }
-    );
+    return response && requireField(response, 'PublicAccessBlockConfiguration');
   },
 
-  operations: () => ['s3:PutPublicAccessBlock'],
+  parse: (doc, { name }) => ({
+    spec: {
+      bucket: name,
+      blockPublicAcls: doc.BlockPublicAcls ?? false,
+      ignorePublicAcls: doc.IgnorePublicAcls ?? false,
+      blockPublicPolicy: doc.BlockPublicPolicy ?? false,
+      restrictPublicBuckets: doc.RestrictPublicBuckets ?? false,
+    },
+    attrs: {},
+  }),
 
-  async write(aws, { location, spec }) {
+  normalize: (spec) => spec,
+
+  render: ({ spec }) => ({
+    BlockPublicAcls: spec.blockPublicAcls,
+    IgnorePublicAcls: spec.ignorePublicAcls,
+    BlockPublicPolicy: spec.blockPublicPolicy,
+    RestrictPublicBuckets: spec.restrictPublicBuckets,
+  }),
+
+  operations: () => [{ call: 's3:PutPublicAccessBlock' }],
+
+  async send(aws, { resource: { name, location }, doc }) {
     await aws.send(
       location,
       new PutPublicAccessBlockCommand({
-        Bucket: spec.bucket,
+        Bucket: name,
         ExpectedBucketOwner: await aws.accountId(location.account),
-        PublicAccessBlockConfiguration: {
-          BlockPublicAcls: spec.blockPublicAcls,
-          IgnorePublicAcls: spec.ignorePublicAcls,
-          BlockPublicPolicy: spec.blockPublicPolicy,
-          RestrictPublicBuckets: spec.restrictPublicBuckets,
-        },
+        PublicAccessBlockConfiguration: doc,
       }),
     );
   },
 
+  response: {},
+
+  check: ({ current, desired }) => ({
+    risks:
+      current && !desired.blockPublicPolicy && Object.values(current.spec).includes(true)
+        ? [
+            {
+              id: 'open-public-access',
+              message: `${desired.bucket} would no longer be kept from becoming public`,
+            },
+          ]
+        : [],
+  }),
+
   explain: (_, { blockPublicPolicy }) =>
     `public access is declared ${blockPublicPolicy ? 'blocked' : 'open'}`,
-
-  risks: (desired, current) =>
-    !desired.blockPublicPolicy && Object.values(current.spec).includes(true)
-      ? [
-          {
-            id: 'open-public-access',
-            message: `${desired.bucket} would no longer be kept from becoming public`,
-          },
-        ]
-      : [],
 
   transientErrors: bucketTransientErrors,
 

@@ -4,6 +4,7 @@ import {
   PutBucketReplicationCommand,
   type ReplicationRule,
 } from '@aws-sdk/client-s3';
+import { rejectDroppedElements, requireField } from '../aws/response.ts';
 import {
   bucketResourceId,
   isReplikeyRule,
@@ -14,19 +15,27 @@ import {
   specNameOfRule,
   toRuleId,
 } from '../core/ids.ts';
+import type { Change, Kind } from '../core/kind.ts';
 import { orphanResource } from '../core/orphan.ts';
 import { isRef, ref } from '../core/ref.ts';
-import type { Current, Id, Kind, Ref, Risk } from '../core/resource.ts';
+import type { Current, Id, Ref, Resource, Risk } from '../core/resource.ts';
 import { isCrossAccount, keyArnOrRef, overridesOwner, roleArnOrRef } from '../policy/replication-policies.ts';
 import { toSidName } from '../policy/statements.ts';
 import { isV1Rule, MAX_RULE_PRIORITY } from '../spec/rule-fields.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
 import { bucketArn } from '../util/arn.ts';
-import { omitUndefined, toSortedSet } from '../util/canonical-json.ts';
+import { omitUndefined, sortKeys, toSortedSet } from '../util/canonical-json.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
-import { ignoreErrors } from './helpers.ts';
-import { fromS3Rule, type RuleSpec, selectsMore, toRuleSpec, toS3Rule } from './replication-rule.ts';
-import { bucketTransientErrors } from './transient-errors.ts';
+import { bucketTransientErrors, ignoreErrors } from './helpers.ts';
+import {
+  fromS3Rule,
+  RULE_ELEMENTS,
+  type RuleSpec,
+  selectsMore,
+  toRuleSpec,
+  toS3Rule,
+} from './replication-rule.ts';
+import { bucketScope } from './scopes.ts';
 
 /** The one replication configuration of a source bucket: one role, and the rules of all specs that share the bucket. */
 export interface S3Replication {
@@ -40,19 +49,30 @@ export interface S3Replication {
   v1Rules: string[];
 }
 
-export const s3Replication: Kind<S3Replication> = {
+/** The document as S3 returns it. */
+export interface ReplicationDoc {
+  Role: string;
+  Rules: ReplicationRule[];
+}
+
+type CurrentReplication = Current<S3Replication, ReplicationRule[]>;
+type ReplicationChange = Change<S3Replication, ReplicationDoc, ReplicationRule[]>;
+
+export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[]> = {
   name: 's3.replication',
+  scope: { ...bucketScope, stage: 'rules', facts: (replication) => ({ replication }) },
   permissions: {
     read: ['s3:GetReplicationConfiguration'],
     write: ['s3:PutReplicationConfiguration', 'iam:PassRole'],
   },
 
-  desired({ pair, relatedPairs: pairs }) {
-    const pairsOfBucket = pairs.filter((otherPair) => otherPair.source.bucket === pair.source.bucket);
+  desired({ pair, relatedPairs }) {
+    const pairsOfBucket = relatedPairs.filter(({ source }) => source.bucket === pair.source.bucket);
     return [
       {
         id: bucketResourceId('s3.replication', pair.source.bucket),
         kind: 's3.replication',
+        name: pair.source.bucket,
         location: locationOfSide(pair.source),
         spec: {
           bucket: pair.source.bucket,
@@ -74,6 +94,7 @@ export const s3Replication: Kind<S3Replication> = {
       orphanResource(orphan, {
         id: bucketResourceId('s3.replication', bucket),
         kind: 's3.replication',
+        name: bucket,
         location,
         spec: { bucket, role: '', rules: {}, foreignRules: 'Preserve' as const, v1Rules: [] },
         after: [],
@@ -90,116 +111,98 @@ export const s3Replication: Kind<S3Replication> = {
     v1Rules: toSortedSet(v1Rules),
   }),
 
-  /**
-   * Priorities must be unique in the whole document. Rules keep the one that they have; a new one is given the next
-   * above all others, so that adding a rule never renumbers another.
-   *
-   * A rule that its spec does not declare any more is switched off: left on, it would go on without the permissions
-   * that the spec declares no more either, and every object would fail.
-   */
-  complete(desired, current) {
-    const foreign = foreignRulesOf(current);
-    const allRules = { ...desired.rules, ...disableUndeclaredRules(desired, current) };
-    const usedPriorities = new Set<number>([
-      ...foreign.map((rule) => rule.Priority ?? 0),
-      ...Object.values(allRules).flatMap((rule) => rule.priority ?? []),
-    ]);
-    const rules: Record<string, RuleSpec> = {};
-    for (const [id, rule] of Object.entries(allRules)) {
-      const currentPriority = current?.spec.rules[id]?.priority;
-      const priority =
-        rule.priority ??
-        (currentPriority !== undefined && !usedPriorities.has(currentPriority) ? currentPriority : undefined);
-      if (priority !== undefined) {
-        usedPriorities.add(priority);
-        rules[id] = { ...rule, priority };
-      }
-    }
-    for (const [id, rule] of Object.entries(allRules)) {
-      rules[id] ??= { ...rule, priority: allocatePriority(usedPriorities) };
-    }
-    if (desired.role !== '' || !current) return { ...desired, rules };
-    return { ...desired, rules, role: current.spec.role, v1Rules: current.spec.v1Rules };
-  },
-
-  blockedReason(desired, current) {
-    const count = Object.keys(desired.rules).length + foreignRulesOf(current).length;
-    if (count > 1000) return `${desired.bucket} would have ${count} rules, and S3 allows 1,000 a bucket`;
-    const foreignByPriority = new Map(foreignRulesOf(current).map(({ Priority, ID }) => [Priority, ID]));
-    for (const [id, { priority }] of Object.entries(desired.rules)) {
-      if (foreignByPriority.has(priority))
-        return `the rule ${id} asks for priority ${priority}, which the rule "${foreignByPriority.get(priority)}" of ${desired.bucket} has, and which is not ours: declare another, or none`;
-    }
-    return undefined;
-  },
-
-  async read(aws, { location, spec, declaredBy, pruneOwners: prune = [] }) {
+  async fetch(aws, location, name) {
     const owner = await aws.accountId(location.account);
     const response = await ignoreErrors(
-      aws.send(
-        location,
-        new GetBucketReplicationCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner }),
-      ),
+      aws.send(location, new GetBucketReplicationCommand({ Bucket: name, ExpectedBucketOwner: owner })),
       'ReplicationConfigurationNotFoundError',
       'NoSuchBucket',
     );
-    const configuration = response?.ReplicationConfiguration;
-    if (!configuration) return undefined;
-    const allRules = configuration.Rules ?? [];
-    // Rules of specs that this run was not given are left as they are, even where foreign ones are replaced.
-    const ownedNames = new Set([...declaredBy.map(toSidName), ...prune]);
+    if (!response) return undefined;
+    const { Role = '', Rules = [] } = requireField(response, 'ReplicationConfiguration');
+    rejectDroppedElements({ Role, Rules }, response, RULE_ELEMENTS);
+    return { Role, Rules };
+  },
+
+  parse({ Role, Rules }, { spec, declaredBy, pruneOwners = [] }) {
+    // Rules of specs that this run was not given stay as they are, even where foreign rules are replaced.
+    const ownedNames = new Set([...declaredBy.map(toSidName), ...pruneOwners]);
     const isManaged = ({ ID = '' }: ReplicationRule) =>
       ID in spec.rules ||
       (isReplikeyRule(ID) ? ownedNames.has(toSidName(specNameOfRule(ID))) : spec.foreignRules === 'Replace');
-    const foreign = allRules.filter((rule) => !isManaged(rule));
+    const foreign = Rules.filter((rule) => !isManaged(rule));
     return {
       spec: {
         bucket: spec.bucket,
-        role: configuration.Role ?? '',
-        rules: Object.fromEntries(
-          allRules.filter(isManaged).map((rule) => [rule.ID ?? '', fromS3Rule(rule)]),
-        ),
+        role: Role,
+        rules: Object.fromEntries(Rules.filter(isManaged).map((rule) => [rule.ID ?? '', fromS3Rule(rule)])),
         foreignRules: spec.foreignRules,
         v1Rules: foreign.filter(isV1Rule).map(({ ID }) => ID ?? ''),
       },
-      attrs: { prune: prune.join(' ') },
-      foreign: foreign,
+      attrs: {},
+      foreign,
     };
   },
 
-  operations: (_, __, isRemoval) => [isRemoval ? 's3:DeleteBucketReplication' : 's3:PutBucketReplication'],
+  render(resource, current) {
+    const { spec, orphaned } = resource;
+    const foreign = current?.foreign ?? [];
+    const rules = withPriorities({ ...spec.rules, ...disableUndeclaredRules(resource, current) }, current);
+    const managed = Object.entries(sortKeys(rules)).map(([id, rule]) => toS3Rule(id, rule));
+    // S3 refuses a configuration without rules.
+    if (orphaned && managed.length + foreign.length === 0) return undefined;
+    // Without a desired role no spec wants the configuration: all but the pruned rules stays as it is.
+    if (spec.role === '' && current)
+      return { Role: current.spec.role as string, Rules: [...foreign, ...managed] };
+    return { Role: spec.role as string, Rules: [...upgradeV1Rules(foreign, managed), ...managed] };
+  },
 
-  async write(aws, { location, spec }, current) {
-    const managed = Object.entries(spec.rules).map(([id, rule]) => toS3Rule(id, rule));
-    const foreign = upgradeV1Rules(foreignRulesOf(current), managed);
+  operations: ({ resource: { name }, doc }) =>
+    doc === undefined
+      ? [{ call: 's3:DeleteBucketReplication' }]
+      : [
+          {
+            call: 's3:PutBucketReplication',
+            manual: {
+              what: `set the replication configuration of ${name}, or add its rules to what is there`,
+              document: doc,
+              command: `aws s3api put-bucket-replication --bucket ${name} --replication-configuration file://replication.json`,
+            },
+          },
+        ],
+
+  async send(aws, { resource: { name, location }, doc }) {
     await aws.send(
       location,
       new PutBucketReplicationCommand({
-        Bucket: spec.bucket,
+        Bucket: name,
         ExpectedBucketOwner: await aws.accountId(location.account),
-        ReplicationConfiguration: { Role: spec.role as string, Rules: [...foreign, ...managed] },
+        ReplicationConfiguration: doc,
       }),
     );
   },
 
-  isShared: true,
-
-  isEmpty: ({ rules }, { foreign }) =>
-    Object.keys(rules).length === 0 && ((foreign as ReplicationRule[] | undefined) ?? []).length === 0,
-
-  /** S3 refuses a configuration without rules. */
-  async remove(aws, { location, spec }) {
+  async remove(aws, { name, location }) {
     const owner = await aws.accountId(location.account);
     await aws.send(
       location,
-      new DeleteBucketReplicationCommand({ Bucket: spec.bucket, ExpectedBucketOwner: owner }),
+      new DeleteBucketReplicationCommand({ Bucket: name, ExpectedBucketOwner: owner }),
     );
   },
 
-  remainingUse(current, { role }) {
-    const foreign = foreignRulesOf(current).filter(({ ID }) => !isReplikeyRule(ID));
-    if (foreign.length === 0 || current.spec.role !== role.arn) return undefined;
-    return `rules of ${current.spec.bucket} that are not ours replicate as its role: ${formatRuleIds(foreign)}`;
+  response: {
+    replacesWholeDocument: true,
+    elements: RULE_ELEMENTS,
+  },
+
+  check(change) {
+    const { current, desired } = change;
+    return {
+      blocked: blockedReasonOf(desired, current?.foreign ?? []),
+      risks: current ? risksOf(desired, current) : [],
+      notes: foreignRuleNotes(current?.foreign ?? []),
+      changeNotes: existingObjectsNote(change),
+    };
   },
 
   explain(path, desired) {
@@ -218,81 +221,6 @@ export const s3Replication: Kind<S3Replication> = {
     return field === undefined ? `the rule ${id} is declared` : `the rule ${id} declares another ${field}`;
   },
 
-  risks(desired, current) {
-    const risks: Risk[] = [];
-    const foreign = foreignRulesOf(current);
-    // Rules of ours are among these only where they are pruned, which somebody asked for.
-    const removedIds = Object.keys(current.spec.rules).filter(
-      (id) => !(id in desired.rules) && !isReplikeyRule(id),
-    );
-    if (removedIds.length > 0) {
-      risks.push({
-        id: 'remove-rules',
-        message: `stops replicating what the rules ${removedIds.join(', ')} replicate now`,
-      });
-    }
-    if (foreign.length > 0 && desired.foreignRules === 'Refuse') {
-      risks.push({
-        id: 'foreign-rules',
-        message: `${desired.bucket} has rules that are not ours (${formatRuleIds(foreign)}) and the spec says foreignRules: Refuse`,
-      });
-    }
-    if (foreign.length > 0 && current.spec.role !== desired.role) {
-      risks.push({
-        id: 'change-role',
-        message: `the rules ${formatRuleIds(foreign)} are not ours and would replicate as another role too: name the role ${String(current.spec.role)} in the spec, or make sure that the declared one may do their work`,
-      });
-    }
-    return risks;
-  },
-
-  /** Objects that were there before a rule: S3 never looks at them, and many believe that it does. */
-  caveats({ rules }, current, bucketArnOrRef) {
-    const isNew = isRef(bucketArnOrRef);
-    const selectsMoreObjects = Object.entries(rules).some(([id, rule]) =>
-      selectsMore(rule, current?.spec.rules[id]),
-    );
-    return isNew || !selectsMoreObjects ? [] : [EXISTING_OBJECTS_CAVEAT];
-  },
-
-  notes(_, current) {
-    const foreign = foreignRulesOf(current);
-    const undeclared = foreign.filter((rule) => isReplikeyRule(rule.ID));
-    const unmanaged = foreign.filter((rule) => !isReplikeyRule(rule.ID));
-    return [
-      ...(unmanaged.length > 0
-        ? [`has rules that are not ours, left as they are: ${formatRuleIds(unmanaged)}`]
-        : []),
-      ...(undeclared.length > 0
-        ? [`has rules of ours that no spec declares here, left as they are: ${formatRuleIds(undeclared)}`]
-        : []),
-    ];
-  },
-
-  manualSteps(desired) {
-    const { bucket, role, rules } = s3Replication.complete?.(desired, undefined) ?? desired;
-    return {
-      what: `set the replication configuration of ${bucket}, or add its rules to what is there`,
-      document: { Role: role, Rules: Object.entries(rules).map(([id, rule]) => toS3Rule(id, rule)) },
-      command: `aws s3api put-bucket-replication --bucket ${bucket} --replication-configuration file://replication.json`,
-    };
-  },
-
-  facts({ bucket, role, rules }, { location, current }) {
-    const managed = Object.entries(rules).map(([id, rule]) => toS3Rule(id, rule));
-    const foreign = upgradeV1Rules(foreignRulesOf(current), managed);
-    return {
-      buckets: {
-        [bucket]: {
-          region: location.region,
-          replication: { Role: role as string, Rules: [...foreign, ...managed] },
-        },
-      },
-    };
-  },
-
-  deletedFirst: true,
-
   transientErrors: [
     ...bucketTransientErrors,
     {
@@ -310,6 +238,111 @@ export const s3Replication: Kind<S3Replication> = {
 
   auditEvents: bucketAuditEvents({ '': ['DeleteBucketReplication'], '/': ['PutBucketReplication'] }),
 };
+
+/**
+ * Gives each rule a priority that is unique in the document. A rule keeps the priority that it has. A new one gets the
+ * next above all others, so that adding a rule never renumbers another.
+ */
+function withPriorities(
+  allRules: Record<string, RuleSpec>,
+  current: CurrentReplication | undefined,
+): Record<string, RuleSpec> {
+  const usedPriorities = new Set<number>([
+    ...(current?.foreign ?? []).map((rule) => rule.Priority ?? 0),
+    ...Object.values(allRules).flatMap((rule) => rule.priority ?? []),
+  ]);
+  const rules: Record<string, RuleSpec> = {};
+  for (const [id, rule] of Object.entries(allRules)) {
+    const currentPriority = current?.spec.rules[id]?.priority;
+    const priority =
+      rule.priority ??
+      (currentPriority !== undefined && !usedPriorities.has(currentPriority) ? currentPriority : undefined);
+    if (priority !== undefined) {
+      usedPriorities.add(priority);
+      rules[id] = { ...rule, priority };
+    }
+  }
+  for (const [id, rule] of Object.entries(allRules)) {
+    rules[id] ??= { ...rule, priority: allocatePriority(usedPriorities) };
+  }
+  return rules;
+}
+
+/** S3 allows this many rules in a configuration. */
+const MAX_RULES = 1_000;
+
+function blockedReasonOf(
+  { bucket, rules }: S3Replication,
+  foreign: readonly ReplicationRule[],
+): string | undefined {
+  const count = Object.keys(rules).length + foreign.length;
+  if (count > MAX_RULES) return `${bucket} would have ${count} rules, and S3 allows 1,000 a bucket`;
+  const foreignByPriority = new Map(foreign.map(({ Priority, ID }) => [Priority, ID]));
+  for (const [id, { priority }] of Object.entries(rules)) {
+    if (foreignByPriority.has(priority))
+      return `the rule ${id} asks for priority ${priority}, which the rule "${foreignByPriority.get(priority)}" of ${bucket} has, and which is not ours: declare another, or none`;
+  }
+  return undefined;
+}
+
+function risksOf(desired: S3Replication, { spec, foreign = [] }: CurrentReplication): Risk[] {
+  const risks: Risk[] = [];
+  // Managed rules are removed only by --prune, which a person asked for.
+  const removedIds = Object.keys(spec.rules).filter((id) => !(id in desired.rules) && !isReplikeyRule(id));
+  if (removedIds.length > 0) {
+    risks.push({
+      id: 'remove-rules',
+      message: `stops replicating what the rules ${removedIds.join(', ')} replicate now`,
+    });
+  }
+  if (foreign.length > 0 && desired.foreignRules === 'Refuse') {
+    risks.push({
+      id: 'foreign-rules',
+      message: `${desired.bucket} has rules that are not ours (${formatRuleIds(foreign)}) and the spec says foreignRules: Refuse`,
+    });
+  }
+  if (foreign.length > 0 && spec.role !== desired.role) {
+    risks.push({
+      id: 'change-role',
+      message: `the rules ${formatRuleIds(foreign)} are not ours and would replicate as another role too: name the role ${String(spec.role)} in the spec, or make sure that the declared one may do their work`,
+    });
+  }
+  return risks;
+}
+
+function foreignRuleNotes(foreign: readonly ReplicationRule[]): string[] {
+  const undeclared = foreign.filter((rule) => isReplikeyRule(rule.ID));
+  const unmanaged = foreign.filter((rule) => !isReplikeyRule(rule.ID));
+  return [
+    ...(unmanaged.length > 0
+      ? [`has rules that are not ours, left as they are: ${formatRuleIds(unmanaged)}`]
+      : []),
+    ...(undeclared.length > 0
+      ? [`has rules of ours that no spec declares here, left as they are: ${formatRuleIds(undeclared)}`]
+      : []),
+  ];
+}
+
+/** S3 does not replicate objects that existed before a rule, though many users expect it. */
+function existingObjectsNote({ resource, current, desired }: ReplicationChange): string[] {
+  // The bucket's ARN is still a reference when the bucket does not exist yet.
+  const isNewBucket = isRef(resource.context);
+  const selectsMoreObjects = Object.entries(desired.rules).some(([id, rule]) =>
+    selectsMore(rule, current?.spec.rules[id]),
+  );
+  return isNewBucket || !selectsMoreObjects ? [] : [EXISTING_OBJECTS_CAVEAT];
+}
+
+/** Why the permissions of an orphaned spec must stay: foreign rules that replicate as its role. */
+export function foreignUseOfRole(
+  bucket: string,
+  { Role, Rules }: ReplicationDoc,
+  roleArn: string,
+): string | undefined {
+  const foreign = Rules.filter(({ ID }) => !isReplikeyRule(ID));
+  if (foreign.length === 0 || Role !== roleArn) return undefined;
+  return `rules of ${bucket} that are not ours replicate as its role: ${formatRuleIds(foreign)}`;
+}
 
 const EXISTING_OBJECTS_CAVEAT =
   'S3 replicates what is written from then on: objects that are there already need S3 Batch Replication';
@@ -354,15 +387,15 @@ function keyDependencies(side: Side, { rules }: BucketReplication): Id[] {
   return [keyResourceId(side, 'kms.key-policy')];
 }
 
-/** The rules of ours that are there and not wanted, unless they are to be taken away altogether. */
+/** Managed rules that no spec declares, disabled; without those that prune removes. */
 function disableUndeclaredRules(
-  desired: S3Replication,
-  current: Current<S3Replication> | undefined,
+  { spec, pruneOwners = [] }: Resource<S3Replication>,
+  current: CurrentReplication | undefined,
 ): Record<string, RuleSpec> {
-  if (!current) return {};
-  const prunedNames = new Set(current.attrs.prune?.split(' '));
-  const undeclared = Object.entries(current.spec.rules).filter(
-    ([id]) => isReplikeyRule(id) && !(id in desired.rules) && !prunedNames.has(toSidName(specNameOfRule(id))),
+  // Left enabled, a rule would lose its permissions with its spec, and S3 would fail every object.
+  const undeclared = Object.entries(current?.spec.rules ?? {}).filter(
+    ([id]) =>
+      isReplikeyRule(id) && !(id in spec.rules) && !pruneOwners.includes(toSidName(specNameOfRule(id))),
   );
   return Object.fromEntries(
     undeclared.map(([id, { priority: _, ...rule }]) => [id, { ...rule, status: 'Disabled' as const }]),
@@ -402,9 +435,6 @@ function strictestForeignRules(pairs: readonly BucketReplication[]): S3Replicati
   const policies = pairs.map((pair) => pair.policy.foreignRules);
   return (['Refuse', 'Preserve'] as const).find((candidate) => policies.includes(candidate)) ?? 'Replace';
 }
-
-const foreignRulesOf = (current: Current | undefined): ReplicationRule[] =>
-  (current?.foreign as ReplicationRule[] | undefined) ?? [];
 
 const formatRuleIds = (rules: ReplicationRule[]): string =>
   rules.map((rule) => `"${rule.ID ?? '(no id)'}"`).join(', ');

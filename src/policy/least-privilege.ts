@@ -1,7 +1,8 @@
 import { desiredResources } from '../core/desired.ts';
 import { FACT_ACTIONS as PROOF_ACTIONS } from '../core/facts.ts';
 import { splitByAccess } from '../core/handover.ts';
-import type { Kind, Resource } from '../core/resource.ts';
+import type { Kind } from '../core/kind.ts';
+import type { Resource } from '../core/resource.ts';
 import type { Policy, Statement } from '../iam/types.ts';
 import type { BucketReplication } from '../spec/types.ts';
 import { partitionOfRegion } from '../util/arn.ts';

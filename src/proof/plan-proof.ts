@@ -1,6 +1,7 @@
 import type { Facts } from '../core/facts.ts';
 import { groupBy } from '../core/grouped-by.ts';
-import type { ActualState, Kind, Ref, Resource } from '../core/resource.ts';
+import type { Kind } from '../core/kind.ts';
+import type { ActualState, Ref, Resource } from '../core/resource.ts';
 import { keyArnOrRef } from '../policy/replication-policies.ts';
 import type { BucketReplication, Side, Specs } from '../spec/types.ts';
 import { attachPositions } from './attach-positions.ts';
@@ -34,7 +35,7 @@ export function proveDesiredRules(
   );
   const accountIdOf = ({ account = '' }: { account?: string }) => accountIds.get(account) ?? '';
   const projected = projectFacts(facts, resources, actual, kinds, accountIdOf);
-  const arnOf = createArnResolver(resources, actual, accountIdOf);
+  const arnOf = createArnResolver(resources, actual, kinds, accountIdOf);
   const bySource = groupBy(managedPairs, ({ source }) => source.bucket);
   const proofs = [...bySource].flatMap(([bucket, pairs]) =>
     proveRules(

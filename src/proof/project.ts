@@ -1,24 +1,30 @@
-import { type Facts, mergeFacts } from '../core/facts.ts';
-import { createRefResolver, resolveDesired } from '../core/plan.ts';
+import { type BucketFacts, type Facts, type KeyFacts, mergeFacts, type RoleFacts } from '../core/facts.ts';
+import type { Kind } from '../core/kind.ts';
+import { createRefResolver, renderChange } from '../core/plan.ts';
 import { ref } from '../core/ref.ts';
-import type { ActualState, Id, Kind, Location, Ref, Resource } from '../core/resource.ts';
-import { bucketArn, partitionOfRegion } from '../util/arn.ts';
+import type { ActualState, Location, Ref, Resource } from '../core/resource.ts';
 
 /** Twelve digits of whose a resource is. */
 export type AccountIdOf = (location: Location) => string;
 
-/** ARNs of resources: as they are, or as they will be. */
+/** ARNs of resources: the actual ones, or those that they will have. */
 export function createArnResolver(
   resources: readonly Resource[],
   actual: ActualState,
+  kinds: ReadonlyMap<string, Kind>,
   accountIdOf: AccountIdOf,
 ): (reference: Ref) => string {
-  const byId = new Map(resources.map((resource) => [resource.id, resource]));
+  const resourcesById = new Map(resources.map((resource) => [resource.id, resource]));
   const knownArn = createRefResolver(actual);
-  return (reference) => knownArn(reference) ?? projectedArn(byId.get(reference.$ref), accountIdOf);
+  const futureArn = ({ $ref }: Ref): string => {
+    const resource = resourcesById.get($ref);
+    const kind = resource && kinds.get(resource.kind);
+    return kind ? kind.scope.arn(resource, accountIdOf(resource.location)) : '';
+  };
+  return (reference) => knownArn(reference) ?? futureArn(reference);
 }
 
-/** How things will stand once everything that the specs want is in place, laid over what was read. Pure. */
+/** The facts after everything desired is applied: the rendered documents laid over the fetched ones. Pure. */
 export function projectFacts(
   facts: Facts,
   resources: readonly Resource[],
@@ -26,7 +32,7 @@ export function projectFacts(
   kinds: ReadonlyMap<string, Kind>,
   accountIdOf: AccountIdOf,
 ): Facts {
-  const arnOf = createArnResolver(resources, actual, accountIdOf);
+  const arnOf = createArnResolver(resources, actual, kinds, accountIdOf);
   const projected: Facts = {
     buckets: { ...facts.buckets },
     roles: { ...facts.roles },
@@ -34,31 +40,24 @@ export function projectFacts(
   };
   for (const resource of resources) {
     const kind = kinds.get(resource.kind);
-    const observation = actual.get(resource.id) ?? { state: 'absent' };
-    if (!kind?.facts || observation.state === 'unknown') continue;
-    const resourceFacts = kind.facts(resolveDesired(resource, actual, kind, arnOf), {
-      current: observation.state === 'present' ? observation.current : undefined,
-      location: resource.location,
-      accountId: accountIdOf(resource.location),
-      arn: arnOf(ref(ownerIdOf(resource.id))),
-    });
-    mergeFacts(projected, resourceFacts);
+    if (!kind?.scope.facts || actual.get(resource.id)?.state === 'unknown') continue;
+    const { doc, current } = renderChange(resource, actual, kind, arnOf);
+    const arn = arnOf(ref(kind.scope.ownerId(resource.id)));
+    const context = { current, arn, accountId: accountIdOf(resource.location) };
+    const documentFacts = kind.scope.facts(doc, context);
+    if (documentFacts) mergeFacts(projected, toFacts(kind, resource, arn, documentFacts));
   }
   return projected;
 }
 
-/** What a policy belongs to: the role of `iam.role-policy/…`, the key of `kms.key-policy/…`. */
-const ownerIdOf = (id: Id): Id => id.replace(/^(iam\.role|kms\.key)-policy\//, '$1/') as Id;
-
-/** The ARN that a thing will have: a role's and a bucket's follow from their names, a key's id is for KMS to choose. */
-function projectedArn(resource: Resource | undefined, accountIdOf: AccountIdOf): string {
-  if (!resource) return '';
-  const { location, spec } = resource as Resource<Record<string, string | undefined>>;
-  const arnPrefix = `arn:${partitionOfRegion(location.region)}`;
-  if (spec.arn !== undefined) return spec.arn;
-  if (resource.kind === 'iam.role')
-    return `${arnPrefix}:iam::${accountIdOf(location)}:role${spec.path ?? '/'}${spec.name}`;
-  if (resource.kind === 'kms.key')
-    return `${arnPrefix}:kms:${location.region}:${accountIdOf(location)}:key/${spec.alias}`;
-  return bucketArn(spec.bucket ?? '', location.region);
+/** Facts about one bucket, role or key. */
+function toFacts(
+  { scope }: Kind,
+  { name, location }: Resource,
+  arn: string,
+  fields: Partial<BucketFacts & RoleFacts & KeyFacts>,
+): Partial<Facts> {
+  if (scope.type === 'bucket') return { buckets: { [name]: { region: location.region, ...fields } } };
+  if (scope.type === 'role') return { roles: { [arn]: fields } };
+  return { keys: { [arn]: { arn, ...fields } as KeyFacts } };
 }

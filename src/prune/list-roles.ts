@@ -2,9 +2,9 @@ import { GetAccountAuthorizationDetailsCommand, type RoleDetail } from '@aws-sdk
 import { paginate } from '../aws/paginate.ts';
 import type { Aws, Location } from '../core/resource.ts';
 import type { Statement } from '../iam/types.ts';
-import { INLINE_POLICY_NAME } from '../kinds/iam-role-policy.ts';
+import { toTagMap } from '../kinds/helpers.ts';
+import { ROLE_POLICY_NAME } from '../kinds/iam-role-policy.ts';
 import { parsePolicyDocument } from '../kinds/policy-document.ts';
-import { toTagMap } from '../kinds/tags.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 
 /** A role as IAM lists it, as far as it tells what is left of specs. */
@@ -39,7 +39,7 @@ export async function listRolesWithPolicies(aws: Aws, location: Location): Promi
 
 function toListedRole(role: RoleDetail, location: Location): ListedRole {
   const inlinePolicies = role.RolePolicyList ?? [];
-  const replikeyPolicy = inlinePolicies.find(({ PolicyName }) => PolicyName === INLINE_POLICY_NAME);
+  const replikeyPolicy = inlinePolicies.find(({ PolicyName }) => PolicyName === ROLE_POLICY_NAME);
   const otherPolicies = [
     ...inlinePolicies.filter((policy) => policy !== replikeyPolicy),
     ...(role.AttachedManagedPolicies ?? []),

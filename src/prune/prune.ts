@@ -1,10 +1,14 @@
+import type { AwsClient } from '../aws/client.ts';
 import { formatAwsError } from '../aws/errors.ts';
 import { MANAGED_BY_TAG, NO_POSITION, namedRoleResourceId } from '../core/ids.ts';
+import type { Kind } from '../core/kind.ts';
 import type { Orphan } from '../core/orphan.ts';
 import { blockedReasonOf } from '../core/plan.ts';
-import type { ActualState, Aws, Blocked, Kind, Note, Resource } from '../core/resource.ts';
+import type { ActualState, Aws, Blocked, Note, Resource } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
+import { foreignUseOfRole, s3Replication } from '../kinds/s3-replication.ts';
 import { parseSid } from '../policy/statements.ts';
+import { observe } from '../reconcile/observe.ts';
 import type { Specs } from '../spec/types.ts';
 import { findOrphans, type OrphanCandidate } from './find-orphans.ts';
 import { type ListedRole, listRolesWithPolicies } from './list-roles.ts';
@@ -29,8 +33,9 @@ export interface PrunePlan {
 
 export interface PruneOptions {
   kinds: ReadonlyMap<string, Kind>;
-  aws: Aws;
-  observe(resources: readonly Resource[]): Promise<ActualState>;
+  /** With a cache, so that finding orphans and observing them share their reads. */
+  aws: AwsClient;
+  signal?: AbortSignal;
 }
 
 /**
@@ -40,8 +45,9 @@ export interface PruneOptions {
 export async function planPrune(
   desired: readonly Resource[],
   specs: Specs,
-  { kinds, aws, observe }: PruneOptions,
+  options: PruneOptions,
 ): Promise<PrunePlan> {
+  const { kinds, aws, signal } = options;
   const accounts = await reachableAccounts(specs, aws);
   const ambientAccountId = accounts.find(({ location }) => location.account === undefined)?.id;
   const { roles, blocked } = await listRolesOfAccounts(accounts, aws);
@@ -58,14 +64,18 @@ export async function planPrune(
     withOrphans(desired, scope, specs.pairs, kinds, actual);
 
   const withOrphanRules = resourcesWith({ rules: orphans, permissions: [] }, new Map());
-  const actual = await observe(withOrphanRules);
+  const actual = await observe(withOrphanRules, kinds, aws, signal);
   const retainedBecause = new Map(
-    located.map((locatedOrphan) => [
-      locatedOrphan.candidate,
-      locatedOrphan.blocked
-        ? `${locatedOrphan.blocked.id} is blocked`
-        : remainingUseOf(locatedOrphan.orphan, withOrphanRules, actual, kinds),
-    ]),
+    await Promise.all(
+      located.map(
+        async ({ candidate, orphan, blocked }): Promise<[OrphanCandidate, string | undefined]> => [
+          candidate,
+          blocked
+            ? `${blocked.id} is blocked`
+            : await remainingUseOf(orphan, withOrphanRules, actual, options),
+        ],
+      ),
+    ),
   );
   const removable = located.filter(({ candidate }) => retainedBecause.get(candidate) === undefined);
   const roleRetainedBecause = new Map(
@@ -120,23 +130,25 @@ async function listRolesOfAccounts(
   return { roles, blocked };
 }
 
-/** Why permissions of a spec that is gone are still needed, or not known not to be, if so. */
-function remainingUseOf(
+/** Why the permissions of an orphaned spec stay: a foreign rule may need them, or a source bucket cannot be read. */
+async function remainingUseOf(
   orphan: Orphan,
   resources: readonly Resource[],
   actual: ActualState,
-  kinds: ReadonlyMap<string, Kind>,
-): string | undefined {
-  for (const kind of [...kinds.values()].filter(({ deletedFirst: prunedFirst }) => prunedFirst)) {
+  { kinds, aws }: PruneOptions,
+): Promise<string | undefined> {
+  const ruleKinds = [...kinds.values()].filter(({ scope }) => scope.stage === 'rules');
+  for (const kind of ruleKinds) {
     for (const { id } of kind.orphans?.(orphan) ?? []) {
       const resource = resources.find((candidate) => candidate.id === id);
-      const observation = actual.get(id);
-      if (!resource) continue;
-      if (blockedReasonOf(resource, actual, kind) !== undefined) return `${id} is blocked`;
-      const reason =
-        observation?.state === 'present' ? kind.remainingUse?.(observation.current, orphan) : undefined;
-      if (reason !== undefined) return reason;
+      if (resource && blockedReasonOf(resource, actual, kind) !== undefined) return `${id} is blocked`;
     }
+  }
+  for (const { bucket, location } of orphan.sources) {
+    // The client returns the response that the observation has read.
+    const doc = await s3Replication.fetch(aws, location, bucket);
+    const reason = doc && foreignUseOfRole(bucket, doc, orphan.role.arn);
+    if (reason !== undefined) return reason;
   }
   return undefined;
 }

@@ -1,5 +1,6 @@
+import type { Kind } from '../core/kind.ts';
 import type { Orphan } from '../core/orphan.ts';
-import type { ActualState, Id, Kind, Resource } from '../core/resource.ts';
+import type { ActualState, Id, Resource } from '../core/resource.ts';
 import { toSidName } from '../policy/statements.ts';
 import type { BucketReplication } from '../spec/types.ts';
 
@@ -23,7 +24,7 @@ export function withOrphans(
   const removableSpecs = new Set(
     pairs.flatMap(({ name, policy }) => (policy.deletion === 'Remove' ? name : [])),
   );
-  const isPrunedFirst = ({ kind }: Resource) => kinds.get(kind)?.deletedFirst === true;
+  const isPrunedFirst = ({ kind }: Resource) => kinds.get(kind)?.scope.stage === 'rules';
   const byId = new Map<Id, Resource>();
   for (const resource of desired) {
     const ownNames =
@@ -37,7 +38,7 @@ export function withOrphans(
   const aliases = new Map(desired.flatMap((resource) => arnAliasOf(resource, actual)));
   const ruleIds = new Set(desired.filter(isPrunedFirst).map(({ id }) => id));
   for (const kind of kinds.values()) {
-    const orphans = kind.deletedFirst ? scope.rules : scope.permissions;
+    const orphans = kind.scope.stage === 'rules' ? scope.rules : scope.permissions;
     for (const resource of orphans.flatMap((orphan) => kind.orphans?.(orphan) ?? [])) {
       const id = aliases.get(resource.id) ?? resource.id;
       // Rules that are wanted come after the permissions that they use: these are taken away in a stage of their own.

@@ -1,10 +1,11 @@
 import { ownerKey, type TagsById } from '../core/adoption.ts';
-import type { ActualState, Aws, Id, Kind, Plan, Resource } from '../core/resource.ts';
+import type { Kind } from '../core/kind.ts';
+import type { ActualState, Aws, Id, PlanContent, Resource } from '../core/resource.ts';
 
 /** Read whose the things are that a plan would change and that are there already: only these, so that a converged pass
  * costs nothing. What may not be read is undefined. */
 export async function readTags(
-  plan: Plan,
+  plan: PlanContent,
   resources: readonly Resource[],
   actual: ActualState,
   kinds: ReadonlyMap<string, Kind>,

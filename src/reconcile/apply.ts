@@ -4,22 +4,30 @@ import { commandInfo, isReadOperation } from '../aws/command.ts';
 import { formatAwsError } from '../aws/errors.ts';
 import { retry } from '../aws/retry.ts';
 import { ownerKey } from '../core/adoption.ts';
-import { resolveDesired, resourceDiff } from '../core/plan.ts';
+import type { Change, Kind, TransientError } from '../core/kind.ts';
+import {
+  joinDrafts,
+  planChanges,
+  renderChange,
+  renderFrom,
+  requireKind,
+  resourceDiff,
+} from '../core/plan.ts';
 import type {
+  ActualState,
   Aws,
   Current,
   Id,
-  Kind,
   Observation,
   Plan,
+  PlanContent,
   Resource,
   Step,
-  TransientError,
 } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
 import { formatPointer } from '../util/json-pointer.ts';
-import { observeResource, trackLastOperation } from './observe.ts';
+import { observe, observeResource, trackLastOperation } from './observe.ts';
 
 /** What became of one step. */
 export interface StepResult {
@@ -46,10 +54,32 @@ export type ApplyEvent =
   | { type: 'waiting'; step: Step; waitsFor: string; untilMs: number };
 
 /**
+ * Applies a plan in stages of resources. A single stage is the plan itself. With several, each stage is observed and
+ * planned again, since the one before changed it; a failure ends the run.
+ */
+export async function applyInStages(
+  plan: Plan,
+  stages: readonly Resource[][],
+  actual: ActualState,
+  options: Omit<ApplyOptions, 'resources' | 'actual'>,
+): Promise<StepResult[]> {
+  const [only] = stages;
+  if (only && stages.length === 1) return apply(plan, { ...options, resources: only, actual });
+  const results: StepResult[] = [];
+  for (const resources of stages) {
+    const current = await observe(resources, options.kinds, options.aws.withRoleBatching(), options.signal);
+    const content = joinDrafts([planChanges(resources, current, options.kinds)]);
+    results.push(...(await apply(content, { ...options, resources, actual: current })));
+    if (options.signal?.aborted || results.some(({ result }) => result !== 'applied')) break;
+  }
+  return results;
+}
+
+/**
  * Carry a plan out: each step starts when the steps that it needs are done, however many run beside it. A step that
  * fails stops only what depends on it; after an abort none starts, and those in flight are finished.
  */
-export async function apply(plan: Plan, options: ApplyOptions): Promise<StepResult[]> {
+export async function apply(plan: PlanContent, options: ApplyOptions): Promise<StepResult[]> {
   const { signal, onEvent } = options;
   const resourcesById = new Map(options.resources.map((resource) => [resource.id, resource]));
   const actual = new Map(options.actual);
@@ -92,52 +122,37 @@ export async function apply(plan: Plan, options: ApplyOptions): Promise<StepResu
     }
   }
 
-  /** Write or take away, and read until that is seen. */
+  /** Writes or deletes a document, and reads it until AWS shows the result. */
   async function writeAndVerify(step: Step, resource: Resource): Promise<Current | undefined> {
-    const kind = options.kinds.get(resource.kind);
-    if (!kind) throw new Error(`no kind is named ${resource.kind}`);
-    const observation = actual.get(resource.id);
-    const before = observation?.state === 'present' ? observation.current : undefined;
-    const desired = { ...resource, spec: resolveDesired(resource, actual, kind) };
+    const kind = requireKind(options.kinds, resource);
+    const change = renderChange(resource, actual, kind);
     const reportWaiting = (waitsFor: string) =>
       onEvent?.({ type: 'waiting', step, waitsFor, untilMs: options.propagationTimeoutMs });
-    const mayHaveForeignEntries = before
-      ? before.foreign !== undefined
-      : kind.isShared && !createdOwners.has(ownerKey(resource));
-    const rejectForeignChange = async () => {
-      if (mayHaveForeignEntries) await assertUnchanged(kind, desired, before, options);
-    };
+    const { replacesWholeDocument, initialContent } = kind.response;
+    const mayHaveForeignEntries = change.current
+      ? change.current.foreign !== undefined
+      : replacesWholeDocument && !initialContent && !createdOwners.has(ownerKey(resource));
 
-    // S3 takes one change of a bucket at a time, and answers OperationAborted to the others.
+    // S3 makes one change of a bucket at a time, and refuses others with OperationAborted.
     const queueKey = resource.id.slice(resource.id.indexOf('/'));
     const queue = queues.get(queueKey) ?? pLimit(1);
     queues.set(queueKey, queue);
-    if (step.action === 'delete') {
-      // What is not there any more needs no waiting for.
-      const kindForDelete = {
-        ...kind,
-        transientErrors: kind.transientErrors?.filter(({ code }) => !code.startsWith('NoSuch')) ?? [],
-      };
-      await queue(async () => {
-        await rejectForeignChange();
-        await writeWithRetry(
-          kindForDelete,
-          desired,
-          (aws) => kind.remove?.(aws, desired),
-          options,
-          reportWaiting,
-        );
+    const write = (writingKind: Kind, send: (aws: Aws) => Promise<void> | undefined) =>
+      queue(async () => {
+        if (mayHaveForeignEntries) await assertUnchanged(kind, change, options);
+        await writeWithRetry(writingKind, change.resource, send, options, reportWaiting);
       });
-      if (!signal?.aborted) await readUntilDeleted(desired, options, reportWaiting);
+    if (step.action === 'delete') {
+      // A document that is already gone needs no waiting.
+      const transientErrors = kind.transientErrors?.filter(({ code }) => !code.startsWith('NoSuch')) ?? [];
+      await write({ ...kind, transientErrors }, (aws) => kind.remove?.(aws, change.resource));
+      if (!signal?.aborted) await readUntilDeleted(change.resource, options, reportWaiting);
       return undefined;
     }
-    await queue(async () => {
-      await rejectForeignChange();
-      await writeWithRetry(kind, desired, (aws) => kind.write(aws, desired, before), options, reportWaiting);
-    });
-    // Written is applied; what an interrupted run did not read back, the next one reads.
-    if (signal?.aborted) return { spec: desired.spec, attrs: before?.attrs ?? {} };
-    return readUntilWritten(kind, desired, before, options, reportWaiting);
+    await write(kind, async (aws) => kind.send(aws, await withInitialContent(kind, change, aws)));
+    // What an interrupted run wrote but did not read back, the next run reads.
+    if (signal?.aborted) return { spec: change.desired, attrs: change.current?.attrs ?? {} };
+    return readUntilWritten(kind, change, options, reportWaiting);
   }
 
   for (const step of plan.waves.flat()) runs.set(step.id, runStep(step));
@@ -145,26 +160,33 @@ export async function apply(plan: Plan, options: ApplyOptions): Promise<StepResu
 }
 
 /**
- * Read once more what is written as a whole though others have their part in it. AWS takes such a document without a
- * condition, so that what was put there since it was read would be lost.
+ * Reads a document again that a write replaces as a whole. AWS accepts the write without a condition, so entries that were
+ * added since the plan would be lost.
  *
- * @throws Error where it is not as it was when the plan was made.
+ * @throws Error when it differs from the document that the plan was made from
  */
 async function assertUnchanged(
   kind: Kind,
-  desired: Resource,
-  before: Current | undefined,
+  { resource, current: before }: Change,
   { kinds, aws, signal }: ApplyOptions,
 ): Promise<void> {
-  const observation = await observeResource(desired, kinds, aws, signal);
+  const observation = await observeResource(resource, kinds, aws, signal);
   if (observation.state === 'unknown') throw new Error(observation.reason, { cause: observation.error });
   const current = observation.state === 'present' ? observation.current : undefined;
   const normalizeForeign = (foreign: unknown) =>
     Array.isArray(foreign) ? foreign.map(canonicalJson).sort() : foreign;
-  const fingerprint = (current: Current | undefined) =>
-    current && canonicalJson([kind.normalize(current.spec), normalizeForeign(current.foreign)]);
+  const fingerprint = (state: Current | undefined) =>
+    state && canonicalJson([kind.normalize(state.spec), normalizeForeign(state.foreign)]);
   if (fingerprint(current) === fingerprint(before)) return;
   throw new Error('somebody else has changed it since it was read; nothing was written');
+}
+
+/** A change of a document that AWS filled when this run created its bucket or key: the content is carried over. */
+async function withInitialContent(kind: Kind, change: Change, aws: Aws): Promise<Change> {
+  const { resource, current } = change;
+  if (current || !kind.response.initialContent) return change;
+  const doc = await kind.fetch(aws, resource.location, resource.name, resource.details);
+  return doc === undefined ? change : renderFrom(resource, kind.parse(doc, resource), kind, () => undefined);
 }
 
 /**
@@ -173,7 +195,7 @@ async function assertUnchanged(
  */
 async function writeWithRetry(
   kind: Kind,
-  desired: Resource,
+  { location }: Resource,
   send: (aws: Aws) => Promise<void> | undefined,
   { aws, propagationTimeoutMs, signal }: ApplyOptions,
   reportWaiting: (waitsFor: string) => void,
@@ -205,7 +227,7 @@ async function writeWithRetry(
   } catch (error) {
     if (error instanceof UserError) throw error;
     const waitedText = reportedWait ? ` (waited for ${reportedWait})` : '';
-    throw new Error(`${formatAwsError(error, lastOperation(), desired.location)}${waitedText}`, {
+    throw new Error(`${formatAwsError(error, lastOperation(), location)}${waitedText}`, {
       cause: error,
     });
   }
@@ -217,20 +239,19 @@ async function writeWithRetry(
  */
 async function readUntilWritten(
   kind: Kind,
-  desired: Resource,
-  previous: Current | undefined,
+  change: Change,
   options: ApplyOptions,
   reportWaiting: (waitsFor: string) => void,
 ): Promise<Current> {
+  const { resource, current: previous } = change;
   const specBefore = previous && canonicalJson(kind.normalize(previous.spec));
   let current: Current | undefined;
   let reportedWait = '';
   const readBack = async (): Promise<Current> => {
-    const observation = await observeResource(desired, options.kinds, options.aws, options.signal);
+    const observation = await observeResource(resource, options.kinds, options.aws, options.signal);
     if (observation.state === 'unknown') throw new Error(observation.reason, { cause: observation.error });
     current = observation.state === 'present' ? observation.current : undefined;
-    if (current && current.attrs.state !== 'Creating' && !writeProblem(desired, current, kind))
-      return current;
+    if (current && current.attrs.state !== 'Creating' && !writeProblem(change, current, kind)) return current;
     throw new NotVisibleError();
   };
   try {
@@ -241,7 +262,7 @@ async function readUntilWritten(
         canonicalJson(kind.normalize(current.spec)) === specBefore ||
         current.attrs.state === 'Creating';
       return error instanceof NotVisibleError && isStale
-        ? `${desired.id} to show what was written`
+        ? `${resource.id} to show what was written`
         : undefined;
     };
     const shouldRetry = (error: Error) => {
@@ -261,9 +282,10 @@ async function readUntilWritten(
   } catch (error) {
     if (!(error instanceof NotVisibleError)) throw error;
     const prefix = `AWS accepted the write, but${reportedWait ? ` after ${options.propagationTimeoutMs / 1000} s` : ''}`;
-    if (!current) throw new Error(`${prefix} ${desired.id} is still not there`);
-    if (current.attrs.state === 'Creating') throw new Error(`${prefix} ${desired.id} is still being created`);
-    throw new Error(`${prefix} ${writeProblem(desired, current, kind)}`);
+    if (!current) throw new Error(`${prefix} ${resource.id} is still not there`);
+    if (current.attrs.state === 'Creating')
+      throw new Error(`${prefix} ${resource.id} is still being created`);
+    throw new Error(`${prefix} ${writeProblem(change, current, kind)}`);
   }
 }
 
@@ -294,10 +316,10 @@ async function readUntilDeleted(
   }
 }
 
-/** What a resource lacks after it was written, if so. */
-function writeProblem(desired: Resource, current: Current, kind: Kind): string | undefined {
-  const paths = resourceDiff(current, desired.spec, kind).map(({ path }) => formatPointer(path));
-  if (paths.length === 0) return kind.blockedReason?.(desired.spec, current, desired.location);
+/** How a document that was read back differs from the desired one. */
+function writeProblem(change: Change, current: Current, kind: Kind): string | undefined {
+  const paths = resourceDiff(current, change.desired, kind).map(({ path }) => formatPointer(path));
+  if (paths.length === 0) return kind.check?.({ ...change, current }).blocked;
   return `these settings did not take: ${paths.join(', ')}; either this endpoint does not keep them, or somebody else changes the same thing`;
 }
 

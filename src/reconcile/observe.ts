@@ -1,7 +1,10 @@
 import type { AwsClient } from '../aws/client.ts';
 import { commandInfo } from '../aws/command.ts';
 import { formatAwsError } from '../aws/errors.ts';
-import type { ActualState, Aws, Id, Kind, Location, Observation, Resource } from '../core/resource.ts';
+import { elementNamesIn, UnknownElementsError } from '../aws/response.ts';
+import type { Kind } from '../core/kind.ts';
+import { requireKind } from '../core/plan.ts';
+import type { ActualState, Aws, Current, Id, Location, Observation, Resource } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
 
 /**
@@ -26,7 +29,7 @@ export async function observe(
   return new Map(observations);
 }
 
-/** Read one resource, as an observation. */
+/** Reads one resource. */
 export async function observeResource(
   resource: Resource,
   kinds: ReadonlyMap<string, Kind>,
@@ -34,9 +37,13 @@ export async function observeResource(
   signal?: AbortSignal,
 ): Promise<Observation> {
   const { trackedAws, lastOperation } = trackLastOperation(aws);
+  const kind = requireKind(kinds, resource);
   try {
-    const current = await kinds.get(resource.kind)?.read(trackedAws, resource);
-    return current ? { state: 'present', current } : { state: 'absent' };
+    const doc = await kind.fetch(trackedAws, resource.location, resource.name, resource.details);
+    if (doc === undefined) return { state: 'absent' };
+    const current = kind.parse(doc, resource);
+    rejectUnknownElements(kind, doc, resource, current);
+    return { state: 'present', current };
   } catch (error) {
     if (error instanceof UserError || signal?.aborted) throw error;
     return {
@@ -45,6 +52,21 @@ export async function observeResource(
       error,
     };
   }
+}
+
+/**
+ * Rejects a document with elements that a write would drop: those that the document loses when it is parsed and rendered
+ * without a change. An element that an SDK update introduces is therefore refused until `parse` understands it.
+ *
+ * @throws UnknownElementsError
+ */
+function rejectUnknownElements(kind: Kind, doc: unknown, resource: Resource, current: Current): void {
+  const { elements } = kind.response;
+  if (!elements) return;
+  const unchanged = kind.render({ ...resource, spec: current.spec }, current);
+  const kept = elementNamesIn(unchanged);
+  const dropped = [...elementNamesIn(doc)].filter((name) => !kept.has(name) && !elements.has(name));
+  if (dropped.length > 0) throw new UnknownElementsError(dropped);
 }
 
 /** The same door, remembering which operation was sent last, for the message of an error. */

@@ -3,7 +3,7 @@ import type { Refusal } from '../core/guard.ts';
 import type { Plan } from '../core/resource.ts';
 import type { RuleProofSummary } from '../proof/types.ts';
 import type { ApplyEvent } from '../reconcile/apply.ts';
-import type { Outcome } from '../reconcile/reconcile.ts';
+import type { Outcome } from '../reconcile/pass.ts';
 import type { Specs } from '../spec/types.ts';
 
 /** How a plan came to be: enough to make it again. */

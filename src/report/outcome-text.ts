@@ -1,6 +1,6 @@
 import type { CanaryResult } from '../canary/canary.ts';
 import { RISKS } from '../core/risks.ts';
-import type { Outcome } from '../reconcile/reconcile.ts';
+import type { Outcome } from '../reconcile/pass.ts';
 import { escapeUnprintable } from '../util/escape.ts';
 import { groupByReason } from './plan-text.ts';
 import type { Paint } from './style.ts';

@@ -92,6 +92,9 @@ const stepSchema = namedObject('Step', 'One resource to create, to update, or to
   before: z
     .record(z.string(), z.unknown())
     .describe('What the fields of the patch are now, by path; those that are not there yet are left out.'),
+  desired: unknownField(
+    'The managed part of the document that the step leaves. A value that is known only after an earlier step is a reference, as in the patch.',
+  ),
   why: stringListField('Reasons, in words.'),
   calls: stringListField('The API operations that make the change: `s3:PutBucketVersioning`.'),
   needs: stringListField('Ids of the steps that must succeed before this one.'),
@@ -274,11 +277,16 @@ export const planDocumentSchema = namedObject('Plan', 'What would change, in ord
   notes: listField(noteSchema, 'Remarks that change nothing.'),
   handover: listField(handoverSchema, 'What owners of accounts without credentials have to do.'),
   unchanged: countField('How many resources are as declared.'),
+  accounts: z
+    .record(z.string(), z.string())
+    .describe(
+      'Account ids by the names of their Account documents; the empty name stands for the ambient credentials.',
+    ),
   digest: z
     .string()
     .regex(/^[0-9a-f]{64}$/)
     .describe(
-      'SHA-256 over the data of the plan: what `--plan CHECKSUM` takes, from its first 16 digits on.',
+      'SHA-256 over everything that a person approves: what `--plan CHECKSUM` takes, from its first 16 digits on.',
     ),
   made: planInputsSchema.describe('How it was made; absent for what is left after a pass.').optional(),
   observedAt: z.iso

@@ -4,7 +4,8 @@ import { createSdkClients, type SdkClients } from '../../src/aws/sdk-clients.ts'
 import { reconcileExitCode } from '../../src/cli/single-pass.ts';
 import { EXIT, UserError } from '../../src/errors.ts';
 import { kinds } from '../../src/kinds/index.ts';
-import { type Outcome, type PassOptions, reconcile } from '../../src/reconcile/reconcile.ts';
+import type { Outcome, PassOptions } from '../../src/reconcile/pass.ts';
+import { reconcile } from '../../src/reconcile/reconcile.ts';
 import { outcomeText } from '../../src/report/outcome-text.ts';
 import { planText } from '../../src/report/plan-text.ts';
 import { PLAIN_STYLE } from '../../src/report/style.ts';

@@ -3,7 +3,7 @@ import { AttachRolePolicyCommand, UntagRoleCommand } from '@aws-sdk/client-iam';
 import { DeleteBucketCommand, GetBucketPolicyCommand, PutBucketPolicyCommand } from '@aws-sdk/client-s3';
 import { describe, expect, test } from 'vitest';
 import type { Plan } from '../../src/core/resource.ts';
-import type { PassOptions } from '../../src/reconcile/reconcile.ts';
+import type { PassOptions } from '../../src/reconcile/pass.ts';
 import { planText } from '../../src/report/plan-text.ts';
 import { ACCOUNT_SPECS, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { stateOf } from '../support/state.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Outcome } from '../../src/reconcile/reconcile.ts';
+import type { Outcome } from '../../src/reconcile/pass.ts';
 import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 
 const sorted = (names: string[]) => [...names].sort();

@@ -1,9 +1,10 @@
 import { CreateAliasCommand, CreateKeyCommand } from '@aws-sdk/client-kms';
 import { describe, expect, test } from 'vitest';
 import type { AwsClient } from '../../src/aws/client.ts';
+import type { Kind } from '../../src/core/kind.ts';
 import { createPlan } from '../../src/core/plan.ts';
 import { ref } from '../../src/core/ref.ts';
-import type { Current, Id, Kind, Resource } from '../../src/core/resource.ts';
+import type { Current, Id, Resource } from '../../src/core/resource.ts';
 import { type ApplyEvent, apply } from '../../src/reconcile/apply.ts';
 
 interface Thing {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { PassOptions } from '../../src/reconcile/reconcile.ts';
+import type { PassOptions } from '../../src/reconcile/pass.ts';
 import { planDiagram } from '../../src/report/diagram.ts';
 import { planMarkdown } from '../../src/report/markdown.ts';
 import { parseSpecs, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';

@@ -6,7 +6,7 @@ import {
   PutBucketReplicationCommand,
   PutBucketVersioningCommand,
 } from '@aws-sdk/client-s3';
-import type { Outcome, PassOptions } from '../../src/reconcile/reconcile.ts';
+import type { Outcome, PassOptions } from '../../src/reconcile/pass.ts';
 import type { BucketReplication } from '../../src/spec/types.ts';
 import {
   ACCOUNT_SPECS,

@@ -15,7 +15,7 @@ import type { CustomResource } from '../../src/kubernetes/resources.ts';
 import { toResourceStatus } from '../../src/kubernetes/status.ts';
 import { createLog } from '../../src/log.ts';
 import type { RuleVerdict } from '../../src/proof/types.ts';
-import type { Outcome } from '../../src/reconcile/reconcile.ts';
+import type { Outcome } from '../../src/reconcile/pass.ts';
 import { ndjsonLines, outcomeJson, planJson } from '../../src/report/json.ts';
 import { planMarkdown } from '../../src/report/markdown.ts';
 import { outcomeText } from '../../src/report/outcome-text.ts';

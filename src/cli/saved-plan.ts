@@ -1,0 +1,60 @@
+import { createHash } from 'node:crypto';
+import { affectedPairs } from '../core/batches.ts';
+import type { Plan } from '../core/resource.ts';
+import { EXIT, UserError } from '../errors.ts';
+import type { PrunePlan } from '../prune/prune.ts';
+import type { Outcome } from '../reconcile/pass.ts';
+import { planDocumentSchema } from '../report/plan-schema.ts';
+import type { Specs } from '../spec/types.ts';
+import { canonicalJson } from '../util/canonical-json.ts';
+import { readJson } from '../util/files.ts';
+
+/** A plan with everything that applying it needs: `reconcile apply` does not read the specs again. */
+export interface SavedPlan {
+  plan: Plan;
+  specs: Specs;
+  /** What prune found; absent for a plan without --prune. */
+  prune?: PrunePlan;
+}
+
+/**
+ * Adds the declarations of the pairs that a plan concerns to its JSON, and a checksum over the whole file.
+ *
+ * @param planDocument the plan as `-o json` prints it
+ */
+export function toSavedPlan(
+  planDocument: object,
+  specs: Specs,
+  { plan, prune }: Outcome,
+  isPrune: boolean,
+): object {
+  const inputs = {
+    specs: isPrune ? specs : { ...specs, pairs: affectedPairs(plan, specs.pairs) },
+    ...(isPrune && { prune }),
+  };
+  const document = JSON.parse(JSON.stringify({ ...planDocument, inputs })) as object;
+  return { ...document, integrity: integrityOf(document) };
+}
+
+/**
+ * Reads a file that `plan --out` wrote.
+ *
+ * @throws UserError for any other file, and for one that was changed after it was saved
+ */
+export async function readSavedPlan(file: string): Promise<SavedPlan> {
+  const reject = (reason: string): never => {
+    throw new UserError(EXIT.usage, `${file} ${reason}; reconcile plan --out writes one`);
+  };
+  const document = await readJson(file);
+  const parsed = planDocumentSchema.safeParse(document);
+  const [issue] = parsed.error?.issues ?? [];
+  if (issue) reject(`is no saved plan: ${issue.path.join('.') || 'the document'}: ${issue.message}`);
+  const { integrity, ...content } = document as { integrity?: string; inputs?: Omit<SavedPlan, 'plan'> };
+  if (integrity === undefined || content.inputs === undefined)
+    return reject('is no saved plan: it lacks the declarations that it was made from');
+  if (integrity !== integrityOf(content)) reject('was changed after it was saved');
+  return { plan: content as unknown as Plan, ...content.inputs };
+}
+
+const integrityOf = (document: object): string =>
+  createHash('sha256').update(canonicalJson(document)).digest('hex');

@@ -1,0 +1,156 @@
+import type { BucketReplication } from '../spec/types.ts';
+import type { BucketFacts, KeyFacts, RoleFacts } from './facts.ts';
+import type { Orphan } from './orphan.ts';
+import type { Aws, Current, Id, Location, ManualStep, Resource, Risk } from './resource.ts';
+
+/**
+ * One AWS document: the smallest thing that AWS reads and writes on its own. Everything in the program that needs the
+ * document uses its kind: reconcile, doctor, import, prune and snapshot.
+ *
+ * `Spec` is the part that replikey manages, `Doc` the document in AWS's own form, `Foreign` the entries in it that
+ * replikey does not manage.
+ *
+ * All members but `fetch`, `fetchTags`, `send` and `remove` are pure. `send` is idempotent. Only `remove` deletes, and
+ * only an orphaned document of which nothing would remain. No member knows whether this is a dry run. Buckets, objects
+ * and keys have no `remove`.
+ */
+export interface Kind<Spec = unknown, Doc = unknown, Foreign = unknown> {
+  name: string;
+  scope: Scope<Doc>;
+  /** IAM actions that it uses. */
+  permissions: { read: string[]; write: string[] };
+  /** Resources that a spec declares. A resource that several specs share is equal for each of them. */
+  desired(context: DesiredContext): Resource<Spec>[];
+  /** Resources of this kind that a removed spec may have left behind, with nothing desired in them. */
+  orphans?(orphan: Orphan): Resource<Spec>[];
+  /**
+   * Reads the document of a thing by its name; undefined when AWS reports that there is none.
+   *
+   * @param details parts that cost another call and that only some specs declare
+   */
+  fetch(aws: Aws, location: Location, name: string, details?: readonly string[]): Promise<Doc | undefined>;
+  /** Splits a document into the part that the resource's specs manage, values that only AWS knows, and foreign entries. */
+  parse(doc: Doc, resource: Resource<Spec>): Current<Spec, Foreign>;
+  /** One normal form for the desired and the current spec. */
+  normalize(spec: Spec): Spec;
+  /**
+   * The whole document that a write leaves: the desired entries beside the foreign ones. References may stand for values
+   * that are not known yet. Undefined for an orphaned resource of which nothing would remain.
+   */
+  render(resource: Resource<Spec>, current: Current<Spec, Foreign> | undefined): Doc | undefined;
+  /** The calls that a change takes. */
+  operations(change: Change<Spec, Doc, Foreign>): Operation[];
+  /** Makes the change by these calls. */
+  send(aws: Aws, change: Change<Spec, Doc, Foreign>): Promise<void>;
+  /** Deletes the document. A document that does not exist counts as deleted. */
+  remove?(aws: Aws, resource: Resource<Spec>): Promise<void>;
+  response: ResponseRules;
+  /** Reasons not to make a change, risks and notes. */
+  check?(change: Change<Spec, Doc, Foreign>): Check;
+  /** Why a field matters, by its path in the patch (`/rules/…/priority`); `''` stands for the whole document. */
+  explain?(path: string, spec: Spec): string | undefined;
+  /** Tags of the bucket, key or role itself, which say who manages it. */
+  fetchTags?(
+    aws: Aws,
+    resource: Resource<Spec>,
+    current: Current<Spec, Foreign>,
+  ): Promise<Record<string, string>>;
+  /** Errors that pass soon after replikey's own writes: propagation, not failure. */
+  transientErrors?: TransientError[];
+  /** CloudTrail events of changes of the document. */
+  auditEvents: AuditEvents;
+}
+
+/** One document before and after a change. */
+export interface Change<Spec = unknown, Doc = unknown, Foreign = unknown> {
+  /** The resource, with every reference resolved whose target is known. */
+  resource: Resource<Spec>;
+  /** Absent: the document does not exist. */
+  current: Current<Spec, Foreign> | undefined;
+  /** The rendered document; absent: it is deleted. */
+  doc: Doc | undefined;
+  /** The managed part of the rendered document, in normal form. */
+  desired: Spec;
+}
+
+/** One API call of a change. */
+export interface Operation {
+  /** `s3:PutBucketVersioning` */
+  call: string;
+  /** How a person makes it; absent for a change that replication does not need. */
+  manual?: ManualStep;
+}
+
+/** What a kind says about a change. */
+export interface Check {
+  /** Why nothing can be done before a person acts. */
+  blocked?: string | undefined;
+  /** What could go wrong with a change of an existing document. */
+  risks?: Risk[];
+  /** Notes on the existing document, also when nothing changes. */
+  notes?: string[];
+  /** Notes on the change itself. */
+  changeNotes?: string[];
+}
+
+/** What a document belongs to. */
+export interface Scope<Doc = unknown> {
+  type: 'bucket' | 'role' | 'key';
+  /** `rules` use `permissions`: prune removes orphaned rules first. */
+  stage: 'permissions' | 'rules';
+  /** Id of the bucket, role or key itself. */
+  ownerId(id: Id): Id;
+  /** ARN of the bucket, role or key; before KMS has chosen a key's id, one with its alias. */
+  arn(resource: Resource, accountId: string): string;
+  /** ARNs that an IAM policy names to allow an action on it. */
+  policyArns(resource: Resource, action: string, accountId: string): string[];
+  /** Fields of the facts about the bucket, role or key. Undefined: the document tells nothing. */
+  facts?(doc: Doc, context: FactsContext): Partial<BucketFacts & RoleFacts & KeyFacts> | undefined;
+}
+
+export interface FactsContext {
+  /** Absent: the document does not exist yet. */
+  current: Current | undefined;
+  /** ARN of the bucket, role or key. */
+  arn: string;
+  /** Twelve digits. */
+  accountId: string;
+}
+
+/** How AWS stores the document. */
+export interface ResponseRules {
+  /** A write replaces the whole document, so it is read again immediately before. */
+  replacesWholeDocument?: true;
+  /** AWS fills the document when it creates the bucket or key, so it is read once that exists. */
+  initialContent?: true;
+  /** Names of all XML elements that `parse` understands. A document with others in a managed entry is refused. */
+  elements?: ReadonlySet<string>;
+}
+
+/** The context in which a kind derives its resources from a spec. */
+export interface DesiredContext {
+  pair: BucketReplication;
+  /** The pairs that share a role, a key or a bucket with it, and itself. */
+  relatedPairs: readonly BucketReplication[];
+}
+
+/** CloudTrail events of changes of a document, by any caller. */
+export interface AuditEvents {
+  /** Event names by the part that they change: the longest prefix of a path of the patch; `''` for the whole document. */
+  eventNamesByPath: Record<string, string[]>;
+  /** The Region that records them; absent: the Region of the resource. */
+  eventRegion?(region: string): string;
+  /** Other names by which events may call the thing. */
+  fetchAliases?(aws: Aws, location: Location, name: string): Promise<string[]>;
+  /** Whether an event with these parameters concerns the thing of these names. */
+  matches(parameters: Record<string, unknown>, names: readonly string[]): boolean;
+}
+
+/** An error that passes by itself. */
+export interface TransientError {
+  /** Error code, as the SDK names it. */
+  code: string;
+  message?: RegExp;
+  /** `S3 to see the new role` */
+  waitsFor: string;
+}

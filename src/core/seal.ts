@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto';
+import { canonicalJson } from '../util/canonical-json.ts';
+import type { Blocked, Plan, PlanContent, Step } from './resource.ts';
+
+/** What a person approves together with the steps. */
+export interface SealInputs {
+  /** Account ids by the names of their Account documents; `''` for the ambient credentials. */
+  accounts: Readonly<Record<string, string>>;
+  /** Limits that the specs declare. */
+  guardrails: object;
+  /** Verdicts of the proof, by rule. */
+  verdicts: readonly RuleVerdictSummary[];
+}
+
+/** The verdict on one rule, without texts that differ between two runs. */
+export interface RuleVerdictSummary {
+  bucket: string;
+  rule: string;
+  verdict: string;
+  codes: string[];
+}
+
+/** Makes a plan final: computes its digest, and forbids changes. */
+export function seal(content: PlanContent, inputs: SealInputs): Plan {
+  const { waves, ...rest } = content;
+  return Object.freeze({
+    format: 1,
+    ...rest,
+    waves: Object.freeze(waves.map((wave) => Object.freeze(wave.map(Object.freeze)))) as Step[][],
+    accounts: inputs.accounts,
+    digest: digestOf(content, inputs),
+  });
+}
+
+/**
+ * SHA-256 over the managed parts of the documents before and after, risks, adoption, account ids, guardrails and verdicts
+ * of the proof. Two plans of one state have the same digest, so it covers neither positions in the YAML nor request ids.
+ */
+function digestOf({ waves, blocked, handover }: PlanContent, inputs: SealInputs): string {
+  const data = {
+    waves: waves.map((wave) => wave.map(withoutPosition)),
+    blocked: blocked.map((item) => ({ ...withoutPosition(item), why: withoutRequestIds(item.why) })),
+    handover,
+    ...inputs,
+  };
+  return createHash('sha256').update(canonicalJson(data)).digest('hex');
+}
+
+const withoutPosition = ({ from: _, ...rest }: Step | Blocked) => rest;
+
+/** AWS gives each request another id, which error texts contain as `, request 1A2B`. */
+const withoutRequestIds = (text: string): string => text.replace(/, request [\w+/=-]+/g, '');

@@ -1,0 +1,48 @@
+import { ownerIdOf } from '../core/ids.ts';
+import type { Scope } from '../core/kind.ts';
+import type { Resource } from '../core/resource.ts';
+import { bucketArn, partitionOfRegion } from '../util/arn.ts';
+
+/** Documents of a bucket: the bucket itself has the kind `s3.bucket`. */
+export const bucketScope: Scope = {
+  type: 'bucket',
+  stage: 'permissions',
+  ownerId: (id) => ownerIdOf(id, 's3.bucket'),
+  arn: ({ name, location }) => bucketArn(name, location.region),
+  policyArns: ({ name, location }) => [bucketArn(name, location.region)],
+};
+
+/** Documents of a role: the role itself has the kind `iam.role`. */
+export const roleScope: Scope = {
+  type: 'role',
+  stage: 'permissions',
+  ownerId: (id) => ownerIdOf(id, 'iam.role'),
+  arn: roleArn,
+  policyArns: (resource, _, accountId) => [roleArn(resource, accountId)],
+};
+
+/** Documents of a key: the key itself has the kind `kms.key`. */
+export const keyScope: Scope = {
+  type: 'key',
+  stage: 'permissions',
+  ownerId: (id) => ownerIdOf(id, 'kms.key'),
+  arn: ({ name, location }, accountId) =>
+    isArn(name)
+      ? name
+      : `arn:${partitionOfRegion(location.region)}:kms:${location.region}:${accountId}:key/${name}`,
+  policyArns({ name, location }, action, accountId) {
+    if (isArn(name)) return [name];
+    const prefix = `arn:${partitionOfRegion(location.region)}:kms:${location.region}:${accountId}`;
+    return [`${prefix}:key/*`, ...(ALIAS_ACTIONS.has(action) ? [`${prefix}:${name}`] : [])];
+  },
+};
+
+/** KMS authorizes these on the alias as well as on the key. */
+const ALIAS_ACTIONS = new Set(['kms:CreateAlias']);
+
+function roleArn({ name, location, spec }: Resource, accountId: string): string {
+  const { arn, path = '/' } = spec as { arn?: string; path?: string };
+  return arn ?? `arn:${partitionOfRegion(location.region)}:iam::${accountId}:role${path}${name}`;
+}
+
+const isArn = (name: string): boolean => name.startsWith('arn:');

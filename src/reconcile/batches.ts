@@ -1,0 +1,106 @@
+import pLimit from 'p-limit';
+import type { AwsClient } from '../aws/client.ts';
+import { batchPairs } from '../core/batches.ts';
+import { desiredResources } from '../core/desired.ts';
+import { planHandover, splitByAccess } from '../core/handover.ts';
+import { createRefResolver, joinDrafts, type PlanDraft, planChanges } from '../core/plan.ts';
+import type { ActualState, PlanContent, Resource } from '../core/resource.ts';
+import { addObjectLockFacts, readProofInputs } from '../facts/proof-inputs.ts';
+import { proveDesiredRules } from '../proof/plan-proof.ts';
+import type { RuleProofSummary } from '../proof/types.ts';
+import { type PrunePlan, planPrune } from '../prune/prune.ts';
+import type { Specs } from '../spec/types.ts';
+import { observe } from './observe.ts';
+import type { PassOptions } from './pass.ts';
+
+/** A draft plan with everything that sealing, guarding and applying it needs. */
+export interface Draft {
+  content: PlanContent;
+  /** Of every declared rule, as it will be once the plan is applied. */
+  proof: RuleProofSummary[];
+  prune: PrunePlan;
+  /** Of the resources of batches that change. */
+  actual: ActualState;
+  /** Account ids by the names of their Account documents. */
+  accounts: Record<string, string>;
+}
+
+/** Pairs that are read and compared at a time: with fewer, the calls of a batch do not use the connections. */
+const BATCH_SIZE = 50;
+
+/** Batches under way at a time: one is compared while the next is read. */
+const MAX_CONCURRENT_BATCHES = 3;
+
+/**
+ * Observes, plans and proves all pairs. Pairs that share nothing go in batches, so that memory does not grow with their
+ * number; prune looks at all of them together.
+ */
+export async function draftPlan(specs: Specs, aws: AwsClient, options: PassOptions): Promise<Draft> {
+  const limit = pLimit(MAX_CONCURRENT_BATCHES);
+  const batches = options.prune ? [specs.pairs] : batchPairs(specs.pairs, BATCH_SIZE);
+  const parts = await Promise.all(
+    batches.map((pairs) => limit(() => draftBatch({ ...specs, pairs }, aws.withCache(), options))),
+  );
+  return {
+    content: joinDrafts(parts.map(({ draft }) => draft)),
+    proof: parts.flatMap(({ proof }) => proof),
+    accounts: Object.fromEntries(parts.flatMap(({ accountIds }) => [...accountIds])),
+    ...joinChanges(parts),
+  };
+}
+
+interface BatchDraft {
+  draft: PlanDraft;
+  proof: RuleProofSummary[];
+  accountIds: ReadonlyMap<string, string>;
+  /** Absent when nothing changes: only an apply needs it. */
+  changes?: { prune: PrunePlan; actual: ActualState };
+}
+
+/** @param aws with a cache: identical reads are sent once. */
+async function draftBatch(specs: Specs, aws: AwsClient, options: PassOptions): Promise<BatchDraft> {
+  const { kinds, signal, onProof } = options;
+  const desired = desiredResources(specs.pairs, [...kinds.values()]);
+  const { managed, unmanaged } = splitByAccess(desired, specs.pairs);
+  const prune = options.prune
+    ? (options.savedPrune ?? (await planPrune(managed, specs, { kinds, aws, ...(signal && { signal }) })))
+    : withoutOrphans(managed);
+  const [actual, inputs] = await Promise.all([
+    observe(prune.withAllOrphans, kinds, aws, signal),
+    readProofInputs(specs, aws),
+  ]);
+  const handover = planHandover(unmanaged, specs.pairs, kinds, createRefResolver(actual));
+  const draft = planChanges(prune.withAllOrphans, actual, kinds, handover, prune);
+  const facts = await addObjectLockFacts(inputs, draft, specs, aws);
+  const proof = proveDesiredRules(specs, managed, actual, kinds, facts).map((ruleProof): RuleProofSummary => {
+    onProof?.(ruleProof);
+    const { answers, ...summary } = ruleProof;
+    return { ...summary, requests: answers.length };
+  });
+  const hasChanges = draft.waves.some((wave) => wave.length > 0);
+  return {
+    draft,
+    proof,
+    accountIds: inputs.accountIds,
+    ...(hasChanges && { changes: { prune, actual } }),
+  };
+}
+
+function joinChanges(parts: readonly BatchDraft[]): { prune: PrunePlan; actual: ActualState } {
+  const changes = parts.flatMap((part) => part.changes ?? []);
+  const [only] = changes;
+  if (only && changes.length === 1) return only;
+  const resources = changes.flatMap(({ prune }) => prune.withAllOrphans);
+  return {
+    // A resource that several batches refer to is the same in each.
+    prune: withoutOrphans([...new Map(resources.map((resource) => [resource.id, resource])).values()]),
+    actual: new Map(changes.flatMap(({ actual }) => [...actual])),
+  };
+}
+
+const withoutOrphans = (managed: Resource[]): PrunePlan => ({
+  withOrphanRules: managed,
+  withAllOrphans: managed,
+  blocked: [],
+  notes: [],
+});
