@@ -4,35 +4,40 @@ import { describe, expect, test } from 'vitest';
 import { desiredResources } from '../../src/core/desired.ts';
 import { guard } from '../../src/core/guard.ts';
 import type { Kind } from '../../src/core/kind.ts';
-import { createPlan, resolveDesired } from '../../src/core/plan.ts';
+import { createPlan, renderChange } from '../../src/core/plan.ts';
 import { collectRefs, ref } from '../../src/core/ref.ts';
-import type { Current, Id, Observation, Resource } from '../../src/core/resource.ts';
+import type { Id, Observation, Resource } from '../../src/core/resource.ts';
 import { toWaves } from '../../src/core/waves.ts';
 import { canonicalJson, sortKeys } from '../../src/util/canonical-json.ts';
 import { testPair } from '../support/pair.ts';
 
-/** A kind whose resources are made of any fields, and which AWS knows under an ARN. */
-const thing = (more: Partial<Kind<Record<string, unknown>>> = {}): ReadonlyMap<string, Kind> =>
-  new Map([
-    [
-      'x.thing',
-      {
-        name: 'x.thing',
-        actions: { read: [], write: [] },
-        want: () => [],
-        canonical: (spec: unknown) => spec,
-        calls: () => ['x:Write'],
-        read: async () => undefined,
-        write: async () => {},
-        ...more,
-      } as unknown as Kind,
-    ],
-  ]);
+type Fields = Record<string, unknown>;
+
+/** A kind whose documents have any fields, and which AWS knows under an ARN. */
+const thing = (members: Partial<Kind<Fields, Fields>> = {}): ReadonlyMap<string, Kind> => {
+  const kind: Kind<Fields, Fields> = {
+    name: 'x.thing',
+    scope: { type: 'bucket', stage: 'permissions', ownerId: (id) => id, arn: () => '', policyArns: () => [] },
+    permissions: { read: [], write: [] },
+    desired: () => [],
+    fetch: async () => undefined,
+    parse: (doc) => ({ spec: doc, attrs: {} }),
+    normalize: (spec) => spec,
+    render: ({ spec }) => spec,
+    operations: () => [{ call: 'x:Write' }],
+    send: async () => {},
+    response: {},
+    auditEvents: { eventNamesByPath: {}, matches: () => false },
+    ...members,
+  };
+  return new Map([['x.thing', kind as unknown as Kind]]);
+};
 const kinds = thing();
 
 const aResource = (name: string, spec: Record<string, unknown> = {}, after: string[] = []): Resource => ({
   id: `x.thing/${name}`,
   kind: 'x.thing',
+  name,
   location: { region: 'us-east-1' },
   spec,
   after: after.map((one): Id => `x.thing/${one}`),
@@ -135,7 +140,7 @@ describe('whatever is declared and observed', () => {
         const resource = aResource('a', declared);
         const actual = new Map([present('a', found)]);
         const [step] = createPlan([resource], actual, kinds).waves.flat();
-        const wanted = resolveDesired(resource, actual, thing().get('x.thing') as Kind);
+        const wanted = renderChange(resource, actual, thing().get('x.thing') as Kind).desired;
         if (!step) {
           expect(canonicalJson(found)).toBe(canonicalJson(wanted));
           return;
@@ -193,7 +198,7 @@ describe('the order of resources', () => {
 describe('what several specs want', () => {
   const wanting = (want: Kind['desired']) => [...thing({ desired: want as never }).values()];
   const shared = ({ pair }: { pair: { name: string } }) => [
-    { ...aResource('a', { x: 1 }), pairs: [pair.name] },
+    { ...aResource('a', { x: 1 }), declaredBy: [pair.name] },
   ];
 
   test('is one resource, of them all', () => {
@@ -215,7 +220,7 @@ describe('what several specs want', () => {
 });
 
 describe('the guard', () => {
-  const risky = thing({ risks: () => [{ id: 'change-role', message: 'x would change' }] });
+  const risky = thing({ check: () => ({ risks: [{ id: 'change-role', message: 'x would change' }] }) });
   const made = createPlan([aResource('a', { x: 1 })], new Map([present('a', { x: 2 })]), risky);
 
   test('refuses a risk that nobody allowed, by the id that allows it', () => {
@@ -263,8 +268,7 @@ describe('the guard', () => {
 
 test('remarks and obstacles of a kind reach the plan, with the specs that they concern', () => {
   const kind = thing({
-    notes: () => ['left as it is'],
-    blockedReason: (_: unknown, seen: Current | undefined) => (seen ? undefined : 'must exist before'),
+    check: ({ current }) => (current ? { notes: ['left as it is'] } : { blocked: 'must exist before' }),
   });
   const made = createPlan([aResource('a'), aResource('b')], new Map([present('a', {})]), kind);
   expect(made.notes).toEqual([{ id: 'x.thing/a', message: 'left as it is', pairs: ['tax'] }]);

@@ -36,9 +36,9 @@ import {
 import { describe, expect, test } from 'vitest';
 import type { AwsClient } from '../../src/aws/client.ts';
 import { desiredResources } from '../../src/core/desired.ts';
+import { renderChange, resourceDiff } from '../../src/core/plan.ts';
+import type { ActualState } from '../../src/core/resource.ts';
 import { FACT_ACTIONS as PROOF_ACTIONS } from '../../src/core/facts.ts';
-import { resolveDesired, resourceDiff } from '../../src/core/plan.ts';
-import type { ActualState, Current } from '../../src/core/resource.ts';
 import { kinds } from '../../src/kinds/index.ts';
 import { observe } from '../../src/reconcile/observe.ts';
 import { canonicalJson } from '../../src/util/canonical-json.ts';
@@ -497,7 +497,7 @@ describe('every kind', () => {
       const observation = actual.get(resource.id);
       if (!kind || observation?.state !== 'present')
         throw new Error(`${resource.id} is ${observation?.state}`);
-      const desired = resolveDesired(resource, actual, kind);
+      const { desired } = renderChange(resource, actual, kind);
       expect(resourceDiff(observation.current, desired, kind), resource.id).toEqual([]);
       // One normal form: a second time changes nothing.
       expect(canonicalJson(kind.normalize(desired)), resource.id).toBe(canonicalJson(desired));
@@ -511,10 +511,7 @@ describe('every kind', () => {
     const actual = await seenOf(env);
     for (const resource of resourcesOf(env)) {
       const kind = kinds.get(resource.kind);
-      const observation = actual.get(resource.id);
-      const seen = observation?.state === 'present' ? (observation.current as Current) : undefined;
-      if (kind)
-        await kind.write(env.door, { ...resource, spec: resolveDesired(resource, actual, kind) }, seen);
+      if (kind) await kind.send(env.door, renderChange(resource, actual, kind));
     }
     expect(stateOf(env.sandbox)).toEqual(before);
   });

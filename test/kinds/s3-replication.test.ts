@@ -1,11 +1,26 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Current } from '../../src/core/resource.ts';
+import { NO_POSITION } from '../../src/core/ids.ts';
+import type { Kind } from '../../src/core/kind.ts';
+import { renderFrom } from '../../src/core/plan.ts';
+import type { Current, Resource } from '../../src/core/resource.ts';
 import type { RuleSpec } from '../../src/kinds/replication-rule.ts';
 import { type S3Replication, s3Replication } from '../../src/kinds/s3-replication.ts';
 
 const LARGEST = 2_147_483_647;
+
+const RULE: RuleSpec = {
+  status: 'Enabled',
+  prefix: '',
+  tags: {},
+  deleteMarkerReplication: false,
+  sseKmsEncryptedObjects: false,
+  replicaModifications: false,
+  replicationTimeControl: false,
+  metrics: false,
+  destination: 'arn:aws:s3:::acme-tax-replica',
+};
 
 const aConfiguration = (priorities: Record<string, number | undefined>): S3Replication => ({
   bucket: 'acme-tax',
@@ -13,7 +28,7 @@ const aConfiguration = (priorities: Record<string, number | undefined>): S3Repli
   rules: Object.fromEntries(
     Object.entries(priorities).map(([id, priority]) => [
       id,
-      (priority === undefined ? {} : { priority }) as RuleSpec,
+      priority === undefined ? RULE : { ...RULE, priority },
     ]),
   ),
   foreignRules: 'Preserve',
@@ -27,8 +42,23 @@ function allotted(
   theirs: number[] = [],
 ): Record<string, number | undefined> {
   const rest = theirs.map((Priority, index): Partial<ReplicationRule> => ({ ID: `t${index}`, Priority }));
-  const seen: Current<S3Replication> = { spec: aConfiguration(ours), attrs: {}, foreign: rest };
-  const { rules = {} } = s3Replication.complete?.(aConfiguration(desired), seen) ?? {};
+  const current: Current<S3Replication, ReplicationRule[]> = {
+    spec: aConfiguration(ours),
+    attrs: {},
+    foreign: rest as ReplicationRule[],
+  };
+  const resource: Resource<S3Replication> = {
+    id: 's3.replication/acme-tax',
+    kind: 's3.replication',
+    name: 'acme-tax',
+    location: { region: 'us-east-1' },
+    spec: aConfiguration(desired),
+    after: [],
+    declaredBy: ['tax'],
+    position: NO_POSITION,
+  };
+  const change = renderFrom(resource, current, s3Replication as unknown as Kind, () => undefined);
+  const { rules } = change.desired as S3Replication;
   return Object.fromEntries(Object.entries(rules).map(([id, { priority }]) => [id, priority]));
 }
 

@@ -4,7 +4,7 @@ import type { AwsClient } from '../../src/aws/client.ts';
 import type { Kind } from '../../src/core/kind.ts';
 import { createPlan } from '../../src/core/plan.ts';
 import { ref } from '../../src/core/ref.ts';
-import type { Current, Id, Resource } from '../../src/core/resource.ts';
+import type { Id, Observation, Resource } from '../../src/core/resource.ts';
 import { type ApplyEvent, apply } from '../../src/reconcile/apply.ts';
 
 interface Thing {
@@ -15,29 +15,31 @@ interface Thing {
 function anAws(behaviour: { write?: (name: string, spec: Thing) => Thing | Promise<Thing> } = {}) {
   const there = new Map<string, Thing>();
   const written: string[] = [];
-  const kind: Kind<Thing> = {
+  const kind: Kind<Thing, Thing> = {
     name: 'x.thing',
+    scope: { type: 'bucket', stage: 'permissions', ownerId: (id) => id, arn: () => '', policyArns: () => [] },
     permissions: { read: [], write: [] },
     desired: () => [],
+    fetch: async (_, __, name) => there.get(`x.thing/${name}`),
+    parse: (doc, { id }) => ({ spec: doc, attrs: { arn: `arn:${id}` } }),
     normalize: (spec) => spec,
-    operations: () => ['x:Write'],
-    async read(_, { id }) {
-      const spec = there.get(id);
-      return spec && { spec, attrs: { arn: `arn:${id}` } };
-    },
-    async write(_, { id, spec }) {
+    render: ({ spec }) => spec,
+    operations: () => [{ call: 'x:Write' }],
+    async send(_, { resource: { id, spec } }) {
       written.push(id);
       there.set(id, behaviour.write ? await behaviour.write(id, spec) : spec);
     },
+    response: {},
     transientErrors: [{ code: 'NotYet', waitsFor: 'the world to catch up' }],
     auditEvents: { eventNamesByPath: {}, matches: () => false },
   };
-  return { there, written, kinds: new Map([['x.thing', kind as unknown as Kind]]) };
+  return { there, written, kind, kinds: new Map([['x.thing', kind as unknown as Kind]]) };
 }
 
 const aThing = (name: string, value: unknown, after: string[] = []): Resource => ({
   id: `x.thing/${name}`,
   kind: 'x.thing',
+  name,
   location: { region: 'us-east-1' },
   spec: { value },
   after: after.map((one): Id => `x.thing/${one}`),
@@ -46,7 +48,7 @@ const aThing = (name: string, value: unknown, after: string[] = []): Resource =>
 });
 
 async function applied(
-  { kinds, there }: ReturnType<typeof anAws>,
+  { kinds, there }: Pick<ReturnType<typeof anAws>, 'kinds' | 'there'>,
   resources: Resource[],
   options: {
     signal?: AbortSignal;
@@ -58,8 +60,8 @@ async function applied(
   const actual = new Map(
     resources.flatMap(({ id }) => {
       const spec = there.get(id);
-      const seen: Current | undefined = spec && { spec, attrs: {} };
-      return seen ? [[id, { state: 'present' as const, current: seen }] as const] : [];
+      const observation: Observation | undefined = spec && { state: 'present', current: { spec, attrs: {} } };
+      return observation ? [[id, observation] as const] : [];
     }),
   );
   const results = await apply(createPlan(resources, actual, kinds), {
@@ -116,12 +118,11 @@ describe('applying a plan', () => {
       const aws = anAws();
       aws.there.set('x.thing/a', { value: 1 });
       let reads = shown;
-      const kind = aws.kinds.get('x.thing') as Kind<Thing>;
-      const removing: Kind<Thing> = {
-        ...kind,
-        isEmpty: () => true,
+      const removing: Kind<Thing, Thing> = {
+        ...aws.kind,
+        render: () => undefined,
         remove: async (_, { id }) => void aws.written.push(`no ${id}`),
-        read: async (door, resource) => (reads-- > 0 ? kind.read(door, resource) : undefined),
+        fetch: async (...request) => (reads-- > 0 ? aws.kind.fetch(...request) : undefined),
       };
       const kinds = new Map([['x.thing', removing as unknown as Kind]]);
       const gone = { ...aThing('a', 1), orphaned: true as const };
@@ -161,8 +162,7 @@ describe('applying a plan', () => {
       },
     } as unknown as AwsClient;
     const aws = anAws();
-    const kind = aws.kinds.get('x.thing') as unknown as Kind<Thing>;
-    kind.write = async (named, { location: at, id, spec }) => {
+    aws.kind.send = async (named, { resource: { location: at, id, spec } }) => {
       await named.send(at, new CreateKeyCommand({}));
       await named.send(at, new CreateAliasCommand({ AliasName: 'alias/a', TargetKeyId: '1' }));
       aws.there.set(id, spec);
@@ -177,8 +177,7 @@ describe('applying a plan', () => {
     let keys = 0;
     const door = { send: async () => void keys++ } as unknown as AwsClient;
     const aws = anAws();
-    const kind = aws.kinds.get('x.thing') as unknown as Kind<Thing>;
-    kind.write = async (named, { location: at }) => {
+    aws.kind.send = async (named, { resource: { location: at } }) => {
       await named.send(at, new CreateKeyCommand({}));
       throw failure('NotYet');
     };
@@ -202,11 +201,9 @@ describe('applying a plan', () => {
   test('waits while a read is stale: it shows what was there before', async () => {
     const aws = anAws();
     aws.there.set('x.thing/a', { value: 'old' });
-    const fresh = aws.kinds.get('x.thing') as unknown as Kind<Thing>;
-    const { read } = fresh;
+    const { fetch } = aws.kind;
     let stale = 2;
-    fresh.read = async (door, resource) =>
-      stale-- > 0 ? { spec: { value: 'old' }, attrs: {} } : read(door, resource);
+    aws.kind.fetch = async (...request) => (stale-- > 0 ? { value: 'old' } : fetch(...request));
     expect(await applied(aws, [aThing('a', 'new')], { propagationTimeoutMs: 5_000 })).toEqual({
       a: 'applied',
     });
@@ -215,12 +212,11 @@ describe('applying a plan', () => {
 
   test('waits while what it wrote may not be read yet, and says for what', async () => {
     const aws = anAws();
-    const kind = aws.kinds.get('x.thing') as unknown as Kind<Thing>;
-    const { read } = kind;
+    const { fetch } = aws.kind;
     let refusals = 2;
-    kind.read = async (door, resource) => {
+    aws.kind.fetch = async (...request) => {
       if (refusals-- > 0) throw failure('NotYet');
-      return read(door, resource);
+      return fetch(...request);
     };
     const events: string[] = [];
     const onEvent = (event: ApplyEvent) =>
@@ -234,8 +230,7 @@ describe('applying a plan', () => {
 
   test('says so when what it wrote cannot be read, for another reason', async () => {
     const aws = anAws();
-    const kind = aws.kinds.get('x.thing') as unknown as Kind<Thing>;
-    kind.read = async () => {
+    aws.kind.fetch = async () => {
       throw failure('AccessDenied');
     };
     expect(await applied(aws, [aThing('a', 1)])).toEqual({
