@@ -9,6 +9,7 @@ const step = (more: Partial<Step> = {}): Step => ({
   at: { region: 'us-east-1' },
   patch: [{ op: 'replace', path: '/status', value: 'Enabled' }],
   before: { '/status': 'Suspended' },
+  desired: { status: 'Enabled' },
   why: ['replication needs versioning on both buckets'],
   calls: ['s3:PutBucketVersioning'],
   needs: [],
@@ -19,6 +20,7 @@ const step = (more: Partial<Step> = {}): Step => ({
 });
 const planOf = (steps: Step[], blocked: Plan['blocked'] = []): Plan => ({
   format: 1,
+  accounts: {},
   waves: [steps],
   blocked,
   notes: [],

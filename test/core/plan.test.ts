@@ -4,9 +4,10 @@ import { describe, expect, test } from 'vitest';
 import { desiredResources } from '../../src/core/desired.ts';
 import { guard } from '../../src/core/guard.ts';
 import type { Kind } from '../../src/core/kind.ts';
-import { createPlan, renderChange } from '../../src/core/plan.ts';
+import { joinDrafts, planChanges, renderChange } from '../../src/core/plan.ts';
 import { collectRefs, ref } from '../../src/core/ref.ts';
 import type { Id, Observation, Resource } from '../../src/core/resource.ts';
+import { seal } from '../../src/core/seal.ts';
 import { toWaves } from '../../src/core/waves.ts';
 import { canonicalJson, sortKeys } from '../../src/util/canonical-json.ts';
 import { testPair } from '../support/pair.ts';
@@ -33,6 +34,9 @@ const thing = (members: Partial<Kind<Fields, Fields>> = {}): ReadonlyMap<string,
   return new Map([['x.thing', kind as unknown as Kind]]);
 };
 const kinds = thing();
+
+const createPlan = (...content: Parameters<typeof planChanges>) =>
+  seal(joinDrafts([planChanges(...content)]), { accounts: {}, guardrails: {}, verdicts: [] });
 
 const aResource = (name: string, spec: Record<string, unknown> = {}, after: string[] = []): Resource => ({
   id: `x.thing/${name}`,

@@ -2,7 +2,7 @@ import { CreateAliasCommand, CreateKeyCommand } from '@aws-sdk/client-kms';
 import { describe, expect, test } from 'vitest';
 import type { AwsClient } from '../../src/aws/client.ts';
 import type { Kind } from '../../src/core/kind.ts';
-import { createPlan } from '../../src/core/plan.ts';
+import { joinDrafts, planChanges } from '../../src/core/plan.ts';
 import { ref } from '../../src/core/ref.ts';
 import type { Id, Observation, Resource } from '../../src/core/resource.ts';
 import { type ApplyEvent, apply } from '../../src/reconcile/apply.ts';
@@ -64,7 +64,7 @@ async function applied(
       return observation ? [[id, observation] as const] : [];
     }),
   );
-  const results = await apply(createPlan(resources, actual, kinds), {
+  const results = await apply(joinDrafts([planChanges(resources, actual, kinds)]), {
     resources,
     actual,
     kinds,

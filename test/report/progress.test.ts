@@ -16,6 +16,7 @@ const step = (id: Step['id'], ...pairs: string[]): Step => ({
   at: { region: 'us-east-1' },
   patch: [],
   before: {},
+  desired: {},
   why: [],
   calls: [],
   needs: [],
@@ -27,6 +28,7 @@ const step = (id: Step['id'], ...pairs: string[]): Step => ({
 const STEPS = [step('a/1', 'tax', 'books'), step('a/2', 'books'), step('a/3', 'tax')];
 const plan = (steps: Step[]): Plan => ({
   format: 1,
+  accounts: {},
   waves: [steps],
   blocked: [],
   notes: [],
