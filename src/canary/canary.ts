@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { DescribeKeyCommand } from '@aws-sdk/client-kms';
 import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3';
 import type { AwsClient } from '../aws/client.ts';
 import { formatAwsError } from '../aws/errors.ts';
 import { retry } from '../aws/retry.ts';
 import { locationOfSide } from '../core/ids.ts';
 import { EXIT, UserError } from '../errors.ts';
+import { requireKey } from '../kinds/kms-key.ts';
 import type { BucketReplication, Rule, Side } from '../spec/types.ts';
 import {
   type CanaryEncryption,
@@ -182,8 +182,7 @@ async function fetchKeyArn(side: Side, aws: AwsClient): Promise<string> {
   if ('arn' in side.key) return side.key.arn;
   const location = locationOfSide(side);
   try {
-    const { KeyMetadata } = await aws.send(location, new DescribeKeyCommand({ KeyId: side.key.alias }));
-    return KeyMetadata?.Arn ?? '';
+    return (await requireKey(aws, location, side.key.alias)).Arn ?? '';
   } catch (error) {
     if (error instanceof UserError) throw error;
     const reason = formatAwsError(error, 'kms:DescribeKey', location);

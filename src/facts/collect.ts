@@ -5,9 +5,13 @@ import { defaultEncryptionOf, isKmsAlgorithm, keyArnsInPolicies } from '../proof
 import { destinationBucketOf, replicaKeyArn, ruleBucketOf, ruleContextOf } from '../proof/rule-context.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
 import type { Locations } from './locations.ts';
-import { type BucketFactScope, readBucketFacts } from './read-bucket.ts';
-import { readKeyFacts } from './read-key.ts';
-import { readRoleFacts, readRoleFactsByName } from './read-role.ts';
+import {
+  type BucketFactScope,
+  readBucketFacts,
+  readKeyFacts,
+  readRoleFacts,
+  readRoleFactsByName,
+} from './read.ts';
 
 /** What is to be read, and what of it was. */
 interface FactCollector {

@@ -1,16 +1,43 @@
 import { ListAliasesCommand } from '@aws-sdk/client-kms';
-import {
-  GetBucketEncryptionCommand,
-  GetBucketReplicationCommand,
-  GetBucketVersioningCommand,
-  HeadBucketCommand,
-  ListBucketsCommand,
-} from '@aws-sdk/client-s3';
+import { ListBucketsCommand, type ReplicationRule } from '@aws-sdk/client-s3';
 import type { AwsClient } from '../aws/client.ts';
 import { paginate } from '../aws/paginate.ts';
 import type { Location } from '../core/resource.ts';
+import { fetchBucketRegion } from '../kinds/s3-bucket.ts';
+import { s3Encryption } from '../kinds/s3-encryption.ts';
+import { s3Replication } from '../kinds/s3-replication.ts';
+import { fetchVersioning } from '../kinds/s3-versioning.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
-import { type DiscoveredBucket, type DiscoveredReplication, destinationBucketName } from './types.ts';
+
+/** What an import reads of a bucket. */
+export interface DiscoveredBucket {
+  name: string;
+  region: string;
+  /** Twelve digits; absent where the bucket belongs to somebody else, or cannot be asked. */
+  account?: string;
+  versioningEnabled: boolean;
+  encryption: {
+    algorithm: 'AES256' | 'aws:kms' | 'aws:kms:dsse';
+    /** ARN of the default key; absent for SSE-S3, and for the key that AWS manages. */
+    keyArn?: string;
+    bucketKey: boolean;
+  };
+}
+
+/** A replication configuration with everything around it that specs speak of. */
+export interface DiscoveredReplication {
+  source: DiscoveredBucket;
+  roleArn: string;
+  rules: ReplicationRule[];
+  /** By bucket name; undefined where it is not there, or cannot be read. */
+  destinations: ReadonlyMap<string, DiscoveredBucket | undefined>;
+  /** Aliases of keys, by ARN: what a reader knows them by. */
+  aliases: ReadonlyMap<string, string>;
+}
+
+/** The bucket that a rule replicates to. */
+export const destinationBucketName = (rule: ReplicationRule | undefined): string =>
+  (rule?.Destination?.Bucket ?? '').split(':::')[1] ?? '';
 
 /** Names of all buckets of the account, page by page. */
 export async function listBucketNames(aws: Pick<AwsClient, 'send'>, location: Location): Promise<string[]> {
@@ -38,9 +65,9 @@ export async function discoverReplication(
   region: string,
 ): Promise<DiscoveredReplication | undefined> {
   const source = await readBucketSettings(aws, name, region);
-  const configuration = await readReplicationConfiguration(aws, source);
+  const configuration = await s3Replication.fetch(aws, { region: source.region }, name);
   if (!configuration) return undefined;
-  const rules = configuration.Rules ?? [];
+  const { Role: roleArn, Rules: rules } = configuration;
   const names = [...new Set(rules.map(destinationBucketName))];
   const destinations = await Promise.all(
     // A destination of somebody else need not let itself be read, and one that is gone cannot.
@@ -54,24 +81,11 @@ export async function discoverReplication(
   const aliases = await Promise.all([...regions].map((bucketRegion) => listKeyAliases(aws, bucketRegion)));
   return {
     source,
-    roleArn: configuration.Role ?? '',
+    roleArn,
     rules,
     destinations: new Map(destinations),
     aliases: new Map(aliases.flat()),
   };
-}
-
-async function readReplicationConfiguration(aws: AwsClient, source: DiscoveredBucket) {
-  try {
-    const response = await aws.send(
-      { region: source.region },
-      new GetBucketReplicationCommand({ Bucket: source.name }),
-    );
-    return response.ReplicationConfiguration;
-  } catch (error) {
-    if (error instanceof Error && error.name === 'ReplicationConfigurationNotFoundError') return undefined;
-    throw error;
-  }
 }
 
 async function readBucketSettings(
@@ -79,15 +93,14 @@ async function readBucketSettings(
   name: string,
   regionHint: string,
 ): Promise<DiscoveredBucket> {
-  const region = await findBucketRegion(aws, name, regionHint);
+  const region = await fetchBucketRegion(aws, name, regionHint);
   const account = await aws.accountId(undefined);
   const location = { region };
-  const Bucket = name;
   const [versioning, encryption] = await Promise.all([
-    aws.send(location, new GetBucketVersioningCommand({ Bucket, ExpectedBucketOwner: account })),
-    aws.send(location, new GetBucketEncryptionCommand({ Bucket, ExpectedBucketOwner: account })),
+    fetchVersioning(aws, location, name),
+    s3Encryption.fetch(aws, location, name),
   ]);
-  const [rule] = encryption.ServerSideEncryptionConfiguration?.Rules ?? [];
+  const [rule] = encryption?.Rules ?? [];
   const byDefault = rule?.ApplyServerSideEncryptionByDefault;
   return {
     name,
@@ -100,25 +113,6 @@ async function readBucketSettings(
       bucketKey: rule?.BucketKeyEnabled ?? false,
     }),
   };
-}
-
-/** S3 names the Region of a bucket in every answer, whoever asks and wherever. */
-export async function findBucketRegion(
-  aws: Pick<AwsClient, 'send'>,
-  name: string,
-  regionHint: string,
-  account?: string,
-): Promise<string> {
-  const location = omitUndefined({ account, region: regionHint });
-  try {
-    const response = await aws.send(location, new HeadBucketCommand({ Bucket: name }));
-    return response.BucketRegion ?? regionHint;
-  } catch (error) {
-    const { $response } = error as { $response?: { headers?: Record<string, string> } };
-    const region = $response?.headers?.['x-amz-bucket-region'];
-    if (region === undefined || region === regionHint) throw error;
-    return region;
-  }
 }
 
 async function listKeyAliases(aws: AwsClient, region: string): Promise<[string, string][]> {

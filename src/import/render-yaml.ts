@@ -3,7 +3,7 @@ import { Document, visit, type YAMLMap } from 'yaml';
 import { declarationFromS3, isV1Rule } from '../spec/rule-fields.ts';
 import { escapeReferences } from '../spec/variables.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
-import { type DiscoveredBucket, type DiscoveredReplication, destinationBucketName } from './types.ts';
+import { type DiscoveredBucket, type DiscoveredReplication, destinationBucketName } from './discover.ts';
 
 /**
  * Specs for what exists, as YAML that plans to nothing where everything can be said, with a comment beside what cannot.

@@ -241,14 +241,19 @@ function checkKey({ location }: Resource<KmsKey>, { attrs }: Current<KmsKey>): C
 }
 
 /** The metadata of a key by its id, ARN or alias; undefined when KMS has no such key. */
-export async function describeKey(
+export const describeKey = (
   aws: Pick<Aws, 'send'>,
   location: Location,
   key: string | undefined,
-): Promise<KeyMetadata | undefined> {
-  const command = new DescribeKeyCommand({ KeyId: key });
-  const response = await ignoreErrors(aws.send(location, command), 'NotFoundException');
-  return response && requireField(response, 'KeyMetadata');
+): Promise<KeyMetadata | undefined> => ignoreErrors(requireKey(aws, location, key), 'NotFoundException');
+
+/** @throws the error of AWS, `NotFoundException` among them. */
+export async function requireKey(
+  aws: Pick<Aws, 'send'>,
+  location: Location,
+  key: string | undefined,
+): Promise<KeyMetadata> {
+  return requireField(await aws.send(location, new DescribeKeyCommand({ KeyId: key })), 'KeyMetadata');
 }
 
 /** Id and ARN of the key that an alias names. */

@@ -1,10 +1,9 @@
-import { HeadBucketCommand } from '@aws-sdk/client-s3';
 import { formatAwsError, formatNameAndMessage } from '../aws/errors.ts';
 import { bucketResourceId, NO_POSITION } from '../core/ids.ts';
 import type { Orphan } from '../core/orphan.ts';
 import type { Aws, Blocked, Location } from '../core/resource.ts';
 import { EXIT, UserError } from '../errors.ts';
-import { findBucketRegion } from '../import/discover.ts';
+import { fetchBucketRegion, headBucket, s3Bucket } from '../kinds/s3-bucket.ts';
 import type { Specs } from '../spec/types.ts';
 import type { OrphanCandidate } from './find-orphans.ts';
 
@@ -110,7 +109,7 @@ const isFailedLookup = (lookup: BucketLookup): lookup is BucketLookup & { why: s
   lookup.why !== undefined;
 
 const blockedByFailedLookup = (spec: string, { bucket, why }: { bucket: string; why: string }): Blocked => ({
-  id: bucketResourceId('s3.bucket', bucket),
+  id: bucketResourceId(s3Bucket.name, bucket),
   why: `what is left of ${spec} there cannot be found: ${why}`,
   pairs: [spec],
   from: NO_POSITION,
@@ -126,9 +125,9 @@ async function lookUpBucket(
     try {
       const location = {
         ...owner.location,
-        region: await findBucketRegion(aws, bucket, owner.location.region, owner.location.account),
+        region: await fetchBucketRegion(aws, bucket, owner.location.region, owner.location.account),
       };
-      await aws.send(location, new HeadBucketCommand({ Bucket: bucket, ExpectedBucketOwner: owner.id }));
+      await headBucket(aws, location, bucket, owner.id);
       return { bucket, state: 'found', location, owner };
     } catch (error) {
       if (error instanceof UserError || !(error instanceof Error)) throw error;

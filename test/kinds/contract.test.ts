@@ -36,9 +36,9 @@ import {
 import { describe, expect, test } from 'vitest';
 import type { AwsClient } from '../../src/aws/client.ts';
 import { desiredResources } from '../../src/core/desired.ts';
+import { FACT_ACTIONS as PROOF_ACTIONS } from '../../src/core/facts.ts';
 import { renderChange, resourceDiff } from '../../src/core/plan.ts';
 import type { ActualState } from '../../src/core/resource.ts';
-import { FACT_ACTIONS as PROOF_ACTIONS } from '../../src/core/facts.ts';
 import { kinds } from '../../src/kinds/index.ts';
 import { observe } from '../../src/reconcile/observe.ts';
 import { canonicalJson } from '../../src/util/canonical-json.ts';

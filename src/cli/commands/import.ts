@@ -1,5 +1,5 @@
 import { EXIT, UserError } from '../../errors.ts';
-import type { DiscoveredReplication } from '../../import/types.ts';
+import type { DiscoveredReplication } from '../../import/discover.ts';
 import type { CommandDefinition } from '../command-model.ts';
 import { addCommonOptions, collectValues, type GlobalOptions } from '../options.ts';
 

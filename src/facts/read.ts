@@ -1,0 +1,243 @@
+import {
+  GetPolicyCommand,
+  GetPolicyVersionCommand,
+  ListAttachedRolePoliciesCommand,
+  ListRolePoliciesCommand,
+  type ListRolePoliciesCommandOutput,
+} from '@aws-sdk/client-iam';
+import { GetObjectLockConfigurationCommand } from '@aws-sdk/client-s3';
+import { formatAwsError } from '../aws/errors.ts';
+import { type PageCursor, paginate } from '../aws/paginate.ts';
+import { type BucketFacts, type Fact, isUnread, type KeyFacts, type RoleFacts } from '../core/facts.ts';
+import type { Kind } from '../core/kind.ts';
+import type { Aws, Location } from '../core/resource.ts';
+import { UserError } from '../errors.ts';
+import type { Policy } from '../iam/types.ts';
+import { ignoreErrors } from '../kinds/helpers.ts';
+import { iamRole } from '../kinds/iam-role.ts';
+import { fetchInlinePolicy } from '../kinds/iam-role-policy.ts';
+import { describeKey } from '../kinds/kms-key.ts';
+import { fetchKeyPolicy } from '../kinds/kms-key-policy.ts';
+import { EMPTY_POLICY, parsePolicyDocument } from '../kinds/policy-document.ts';
+import { fetchBucketRegion } from '../kinds/s3-bucket.ts';
+import { s3BucketPolicy } from '../kinds/s3-bucket-policy.ts';
+import { s3Encryption } from '../kinds/s3-encryption.ts';
+import { s3Ownership } from '../kinds/s3-ownership.ts';
+import { s3PublicAccess } from '../kinds/s3-public-access.ts';
+import { s3Replication } from '../kinds/s3-replication.ts';
+import { s3Versioning } from '../kinds/s3-versioning.ts';
+import { bucketArn } from '../util/arn.ts';
+import { omitUndefined } from '../util/canonical-json.ts';
+import { type Locations, locationOfArn } from './locations.ts';
+
+/** Returns what was read; null when AWS has none; the reason when it cannot be read. */
+async function readFact<T>(
+  response: Promise<T | undefined>,
+  operation: string,
+  location: { region: string },
+  ...absentErrors: string[]
+): Promise<Fact<T>> {
+  try {
+    return (await response) ?? null;
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    if (error instanceof Error && absentErrors.includes(error.name)) return null;
+    return { unread: formatAwsError(error, operation, location) };
+  }
+}
+
+/** Which facts of a bucket to read; `either`: those that can stop replication on both sides. */
+export type BucketFactScope = 'source' | 'destination' | 'either' | 'locks';
+
+/** Reads a bucket by its name, in the location that the specs declare or S3 names. */
+export async function readBucketFacts(
+  aws: Aws,
+  name: string,
+  scope: BucketFactScope,
+  locations: Locations,
+): Promise<Fact<BucketFacts>> {
+  if (locations.unmanagedBuckets.has(name)) return { unread: 'there are no credentials for its account' };
+  const declared = locations.buckets.get(name);
+  const region =
+    declared?.region ??
+    (await readFact(fetchBucketRegion(aws, name, locations.region), 's3:HeadBucket', locations, 'NotFound'));
+  if (region === null || isUnread(region)) return region;
+  const location: Location = { ...declared, region };
+  const account = await readFact(aws.accountId(location.account), 'sts:GetCallerIdentity', location);
+  if (account === null || isUnread(account)) return account;
+  const read = async ({ field, operation, fetch }: BucketFactReader) =>
+    [field, await readFact(fetch(aws, location, name, account), `s3:${operation}`, location)] as const;
+  // Concurrently: every read of a bucket that does not exist says so.
+  const facts = await Promise.all([versioningReader, ...READERS_BY_SCOPE[scope]].map(read));
+  const [[, versioning = null] = []] = facts;
+  // The error of a bucket of another account does not name its owner.
+  if (versioning === null || isUnread(versioning)) return versioning;
+  return { region, account, ...(Object.fromEntries(facts) as Partial<BucketFacts>) };
+}
+
+interface BucketFactReader {
+  field: keyof BucketFacts;
+  /** `GetBucketReplication` */
+  operation: string;
+  /** Undefined when S3 has no such document. */
+  fetch(aws: Aws, location: Location, bucket: string, accountId: string): Promise<unknown>;
+}
+
+/** Reads a fact through the kind of its document. */
+const documentReader = <S, D, F>(
+  kind: Kind<S, D, F>,
+  field: keyof BucketFacts,
+  operation: string,
+): BucketFactReader => ({
+  field,
+  operation,
+  async fetch(aws, location, bucket, accountId) {
+    const doc = await kind.fetch(aws, location, bucket);
+    const context = { current: EXISTING, arn: bucketArn(bucket, location.region), accountId };
+    return doc && kind.scope.facts?.(doc, context)?.[field];
+  },
+});
+
+/** The facts of a bucket's document depend only on whether the document exists, not on who manages its entries. */
+const EXISTING = { spec: undefined, attrs: {} };
+
+const versioningReader = documentReader(s3Versioning, 'versioning', 'GetBucketVersioning');
+const objectLockReader: BucketFactReader = {
+  field: 'objectLock',
+  operation: 'GetObjectLockConfiguration',
+  async fetch(aws, location, bucket, accountId) {
+    const input = { Bucket: bucket, ExpectedBucketOwner: accountId };
+    const response = await ignoreErrors(
+      aws.send(location, new GetObjectLockConfigurationCommand(input)),
+      'NoSuchBucket',
+      'ObjectLockConfigurationNotFoundError',
+    );
+    return (
+      response && omitUndefined({ ObjectLockEnabled: response.ObjectLockConfiguration?.ObjectLockEnabled })
+    );
+  },
+};
+const COMMON_READERS = [
+  documentReader(s3Encryption, 'encryption', 'GetBucketEncryption'),
+  documentReader(s3BucketPolicy, 'policy', 'GetBucketPolicy'),
+];
+const READERS_BY_SCOPE: Record<BucketFactScope, BucketFactReader[]> = {
+  either: COMMON_READERS,
+  source: [
+    ...COMMON_READERS,
+    objectLockReader,
+    documentReader(s3Replication, 'replication', 'GetBucketReplication'),
+    documentReader(s3Ownership, 'ownership', 'GetBucketOwnershipControls'),
+  ],
+  destination: [
+    ...COMMON_READERS,
+    objectLockReader,
+    documentReader(s3PublicAccess, 'publicAccessBlock', 'GetPublicAccessBlock'),
+  ],
+  locks: [objectLockReader],
+};
+
+/** Reads a key with its policy, by its ARN or by the ARN of an alias. */
+export async function readKeyFacts(aws: Aws, keyArn: string, locations: Locations): Promise<Fact<KeyFacts>> {
+  const location = locationOfArn(keyArn, locations, keyArn.split(':')[3] ?? locations.region);
+  const readKeyPolicy = (arn: string) =>
+    readFact(fetchKeyPolicy(aws, location, arn), 'kms:GetKeyPolicy', location);
+  // GetKeyPolicy does not accept an alias, so DescribeKey must name the key first.
+  const isAlias = keyArn.includes(':alias/');
+  const policyPromise = isAlias ? undefined : readKeyPolicy(keyArn);
+  const key = await readFact(describeKey(aws, location, keyArn), 'kms:DescribeKey', location);
+  if (key === null || isUnread(key)) return key;
+  const { Arn: arn = keyArn, KeyState, KeyUsage, KeySpec, KeyManager } = key;
+  return omitUndefined({
+    arn,
+    state: KeyState,
+    usage: KeyUsage,
+    keySpec: KeySpec,
+    manager: KeyManager,
+    policy: await (policyPromise ?? readKeyPolicy(arn)),
+  });
+}
+
+/** Reads a role by its ARN, with every policy that applies to it. */
+export async function readRoleFacts(aws: Aws, arn: string, locations: Locations): Promise<Fact<RoleFacts>> {
+  const role = await readRoleFactsByName(
+    aws,
+    arn.slice(arn.lastIndexOf('/') + 1),
+    locationOfArn(arn, locations, locations.region),
+  );
+  if (role === null || isUnread(role)) return role;
+  // A role of that name may belong to another account, or have another path.
+  return role.arn === arn ? role.facts : null;
+}
+
+/** Reads a role by its name in an account; all but the boundary concurrently. */
+export async function readRoleFactsByName(
+  aws: Aws,
+  name: string,
+  location: Location,
+): Promise<Fact<{ arn: string; facts: RoleFacts }>> {
+  const readIamFact = <T>(operation: string, response: Promise<T | undefined>) =>
+    readFact(response, `iam:${operation}`, location, 'NoSuchEntityException');
+  const [role, policies] = await Promise.all([
+    readIamFact('GetRole', iamRole.fetch(aws, location, name)),
+    readIamFact('ListRolePolicies', readRolePolicies(aws, location, name)),
+  ]);
+  if (role === null || isUnread(role)) return role;
+  const { arn, trust, permissionsBoundary } = role;
+  const boundary =
+    permissionsBoundary === undefined
+      ? null
+      : await readIamFact('GetPolicy', readManagedPolicy(aws, location, permissionsBoundary));
+  return { arn, facts: { trust, policies, boundary } };
+}
+
+async function readRolePolicies(aws: Aws, location: Location, role: string): Promise<Record<string, Policy>> {
+  const [inlineNames, attachedArns] = await Promise.all([
+    listInlinePolicies(aws, location, role),
+    listAttachedPolicies(aws, location, role),
+  ]);
+  const documents = await Promise.all([
+    ...inlineNames.map(
+      async (name): Promise<[string, Policy]> => [name, await fetchInlinePolicy(aws, location, role, name)],
+    ),
+    ...attachedArns.map(
+      async (arn): Promise<[string, Policy]> => [arn, await readManagedPolicy(aws, location, arn)],
+    ),
+  ]);
+  return Object.fromEntries(documents);
+}
+
+async function listInlinePolicies(aws: Aws, location: Location, RoleName: string): Promise<string[]> {
+  const names: string[] = [];
+  const pageIterator = paginate(
+    (Marker) => aws.send(location, new ListRolePoliciesCommand(omitUndefined({ RoleName, Marker }))),
+    nextIamPage,
+  );
+  for await (const page of pageIterator) names.push(...(page.PolicyNames ?? []));
+  return names;
+}
+
+async function listAttachedPolicies(aws: Aws, location: Location, RoleName: string): Promise<string[]> {
+  const arns: string[] = [];
+  const pageIterator = paginate(
+    (Marker) => aws.send(location, new ListAttachedRolePoliciesCommand(omitUndefined({ RoleName, Marker }))),
+    nextIamPage,
+  );
+  for await (const page of pageIterator)
+    arns.push(...(page.AttachedPolicies ?? []).flatMap(({ PolicyArn }) => PolicyArn ?? []));
+  return arns;
+}
+
+type IamPage = Pick<ListRolePoliciesCommandOutput, 'IsTruncated' | 'Marker'>;
+
+const nextIamPage = ({ IsTruncated, Marker }: IamPage): PageCursor => ({
+  hasMore: IsTruncated,
+  marker: Marker,
+});
+
+async function readManagedPolicy(aws: Aws, location: Location, PolicyArn: string): Promise<Policy> {
+  const { Policy } = await aws.send(location, new GetPolicyCommand({ PolicyArn }));
+  const VersionId = Policy?.DefaultVersionId ?? 'v1';
+  const { PolicyVersion } = await aws.send(location, new GetPolicyVersionCommand({ PolicyArn, VersionId }));
+  return parsePolicyDocument(PolicyVersion?.Document ?? EMPTY_POLICY);
+}
