@@ -22,11 +22,10 @@ export interface RuleVerdictSummary {
 
 /** Makes a plan final: computes its digest, and forbids changes. */
 export function seal(content: PlanContent, inputs: SealInputs): Plan {
-  const { waves, ...rest } = content;
   return Object.freeze({
     format: 1,
-    ...rest,
-    waves: Object.freeze(waves.map((wave) => Object.freeze(wave.map(Object.freeze)))) as Step[][],
+    ...content,
+    waves: Object.freeze(content.waves.map((wave) => Object.freeze(wave.map(Object.freeze)))) as Step[][],
     accounts: inputs.accounts,
     digest: digestOf(content, inputs),
   });

@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { PutBucketPolicyCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type RunOptions, runCli } from '../../support/cli.ts';
 import { TAX_SPEC, type TestEnv, testEnv } from '../../support/env.ts';
@@ -161,7 +162,7 @@ describe('a plan from what was observed', () => {
 });
 
 describe('a plan that was saved', () => {
-  it('is applied from the same specs, again without harm, and refused with what moved since', async () => {
+  it('is applied without its specs, and again without harm', async () => {
     await using env = await testEnv();
     const options = { endpoint: env.sandbox.endpoint, cwd: folder };
     await writeFile(path.join(folder, 'spec.yaml'), TAX_SPEC);
@@ -171,30 +172,82 @@ describe('a plan that was saved', () => {
         /\n\nSaved in plan\.json\. Apply exactly this plan with\n {2}reconcile apply plan\.json\n$/,
       ),
     });
-    // Where it stands in the file is not what was approved.
-    await writeFile(path.join(folder, 'spec.yaml'), `# a remark\n${TAX_SPEC}`);
+    await rm(path.join(folder, 'spec.yaml'));
     const applied = await runCli(['apply', 'plan.json'], options);
     expect(applied).toMatchObject({ code: 0, stdout: expect.stringContaining('Converged: 13 applied') });
     const again = await runCli(['apply', 'plan.json'], options);
     expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining('Nothing to do') });
+  });
 
+  it('is refused with the differences when AWS has changed since, by other specs or by hand', async () => {
+    await using env = await testEnv();
+    const options = { endpoint: env.sandbox.endpoint, cwd: folder };
+    const writeSpec = (rule: string) =>
+      writeFile(
+        path.join(folder, 'spec.yaml'),
+        TAX_SPEC.replace('prefix: Tax/', `prefix: Tax/\n      ${rule}`),
+      );
+    await writeSpec('metrics: true');
+    expect(await runCli(['--once', 'spec.yaml'], options)).toMatchObject({ code: 0 });
+    await writeSpec('metrics: false');
+    await runCli(['plan', 'spec.yaml', '--out', 'plan.json'], options);
+    await writeSpec('deleteMarkerReplication: true');
+    expect(await runCli(['--once', 'spec.yaml'], options)).toMatchObject({ code: 0 });
+
+    env.sandbox.log.reset();
+    const refused = await runCli(['apply', 'plan.json'], options);
+    expect(refused.code).toBe(3);
+    expect(refused.stdout).toContain('the plan is not the one that was approved');
+    expect(refused.stdout).toContain('what is in AWS has changed since');
+    expect(refused.stdout).toMatch(
+      /! s3\.replication\/acme-tax: other changes of rules\["replikey\/tax\/tax"\]\.deleteMarkerReplication/,
+    );
+    expect(env.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
+  });
+
+  it('is refused when a foreign statement changes the verdict of the proof', async () => {
+    await using env = await testEnv();
+    const options = { endpoint: env.sandbox.endpoint, cwd: folder };
+    await writeFile(path.join(folder, 'spec.yaml'), TAX_SPEC);
+    expect(await runCli(['--once', 'spec.yaml'], options)).toMatchObject({ code: 0 });
     await writeFile(
       path.join(folder, 'spec.yaml'),
       TAX_SPEC.replace('prefix: Tax/', 'prefix: Tax/\n      metrics: false'),
     );
     await runCli(['plan', 'spec.yaml', '--out', 'plan.json'], options);
-    await writeFile(
-      path.join(folder, 'spec.yaml'),
-      TAX_SPEC.replace('prefix: Tax/', 'prefix: Tax/\n      deleteMarkerReplication: true'),
+    await env.door.send(
+      { region: 'us-west-2' },
+      new PutBucketPolicyCommand({
+        Bucket: 'acme-tax-replica',
+        Policy: JSON.stringify({
+          Version: '2012-10-17',
+          Statement: [
+            {
+              Effect: 'Deny',
+              Principal: '*',
+              Action: 's3:ReplicateObject',
+              Resource: 'arn:aws:s3:::acme-tax-replica/*',
+            },
+          ],
+        }),
+      }),
     );
-    env.sandbox.log.reset();
-    const moved = await runCli(['apply', 'plan.json'], options);
-    expect(moved.code).toBe(3);
-    expect(moved.stdout).toContain('the plan is not the one that was approved');
-    expect(moved.stdout).toMatch(
-      /! s3\.replication\/acme-tax: other changes of rules\["replikey\/tax\/tax"\]\.deleteMarkerReplication, rules\["replikey\/tax\/tax"\]\.metrics/,
-    );
-    expect(env.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
+    const refused = await runCli(['apply', 'plan.json', '--allow-unproven'], options);
+    expect(refused.code).toBe(3);
+    expect(refused.stdout).toContain('the plan is not the one that was approved');
+  });
+
+  it('is refused when the file was changed after it was saved', async () => {
+    await using env = await testEnv();
+    const options = { endpoint: env.sandbox.endpoint, cwd: folder };
+    await writeFile(path.join(folder, 'spec.yaml'), TAX_SPEC);
+    await runCli(['plan', 'spec.yaml', '--out', 'plan.json'], options);
+    const saved = await readFile(path.join(folder, 'plan.json'), 'utf8');
+    await writeFile(path.join(folder, 'plan.json'), saved.replaceAll('acme-tax-replica', 'acme-other'));
+    expect(await runCli(['apply', 'plan.json'], options)).toMatchObject({
+      code: 64,
+      stderr: expect.stringContaining('plan.json was changed after it was saved'),
+    });
   });
 
   it('keeps what it was made with: the selection, and what is pruned', async () => {
