@@ -182,7 +182,7 @@ table { border-collapse: collapse; margin: .5rem 0; width: 100% } th, td { borde
 td:nth-child(4) { white-space: normal; overflow-wrap: anywhere; width: 100% }
 @media (max-width: 45rem) { thead { display: none } tr { display: block; border-bottom: 1px solid var(--line); padding: .2rem 0 } th, td { border: 0; display: inline-block } tbody td:nth-child(4) { display: block; padding: 0 } }
 pre { overflow-x: auto; margin: .5rem 0 } code, pre { font: .85rem/1.45 ui-monospace, monospace }
-@media (min-width: 45rem) { svg { max-width: 100%; height: auto } } .map { overflow-x: auto } svg text { fill: var(--ink); font: 13px system-ui, sans-serif } svg .place { fill: var(--soft); stroke: var(--line) } svg .edge { fill: none; stroke: var(--dim); stroke-width: 2 } svg .edge.bad { stroke: var(--bad); stroke-dasharray: 6 4 } svg .count { font-size: 12px }
+@media (min-width: 45rem) { svg { max-width: 100%; height: auto } } .map { overflow-x: auto } svg text { fill: var(--ink); font: 13px system-ui, sans-serif } svg .location { fill: var(--soft); stroke: var(--line) } svg .edge { fill: none; stroke: var(--dim); stroke-width: 2 } svg .edge.bad { stroke: var(--bad); stroke-dasharray: 6 4 } svg .count { font-size: 12px }
 `;
 
 /** What a browser may do with the page: show it, in its own style, and fetch nothing. */

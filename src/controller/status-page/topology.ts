@@ -27,14 +27,14 @@ export function renderTopology(pairs: readonly PairStatus[]): string {
   const boxes = (labels: string[], x: number) =>
     labels.map(
       (label, index) =>
-        `<rect class="place" x="${x}" y="${y(index)}" width="${BOX.width}" height="${BOX.height}" rx="6"/><text x="${x + 14}" y="${y(index) + BOX.height / 2 + 5}">${escapeHtml(label)}</text>`,
+        `<rect class="location" x="${x}" y="${y(index)}" width="${BOX.width}" height="${BOX.height}" rx="6"/><text x="${x + 14}" y="${y(index) + BOX.height / 2 + 5}">${escapeHtml(label)}</text>`,
     );
   const start = 4 + BOX.width;
   const end = SVG_WIDTH - BOX.width - 4;
   const arrows = [...edges.values()].map(({ from, to, bad }) => {
     const [y1, y2] = [y(left.indexOf(from)) + BOX.height / 2, y(right.indexOf(to)) + BOX.height / 2];
     const middle = (start + end) / 2;
-    return `<path class="edge${bad > 0 ? ' bad' : ''}" d="M${start} ${y1} C${middle} ${y1} ${middle} ${y2} ${end - 9} ${y2}" marker-end="url(#tip)"/>`;
+    return `<path class="edge${bad > 0 ? ' bad' : ''}" d="M${start} ${y1} C${middle} ${y1} ${middle} ${y2} ${end - 9} ${y2}" marker-end="url(#arrowhead)"/>`;
   });
   // How many come together is told where they do.
   const counts = right.map((label, index) => {
@@ -54,7 +54,7 @@ export function renderTopology(pairs: readonly PairStatus[]): string {
   return `<h2>Regions and accounts</h2>
 <div class="map" tabindex="0" role="group" aria-label="Map">
 <svg viewBox="0 0 ${SVG_WIDTH} ${height}" width="${SVG_WIDTH}" height="${height}" role="img" aria-label="${escapeHtml(`Pairs: ${description}`)}">
-<defs><marker id="tip" viewBox="0 0 10 10" refX="2" refY="5" markerWidth="6" markerHeight="6" orient="auto"><path d="M0 0 L10 5 L0 10 z" fill="currentColor"/></marker></defs>
+<defs><marker id="arrowhead" viewBox="0 0 10 10" refX="2" refY="5" markerWidth="6" markerHeight="6" orient="auto"><path d="M0 0 L10 5 L0 10 z" fill="currentColor"/></marker></defs>
 ${boxes(left, 4).join('\n')}
 ${boxes(right, end).join('\n')}
 ${arrows.join('\n')}
