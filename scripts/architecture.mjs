@@ -59,7 +59,10 @@ export const LAYERS = [
         holds: 'recorded responses of AWS: record, replay, and the file that holds them',
         io: 'AWS client',
       },
-      reconcile: { holds: 'the pipeline of a pass: observe, plan, prove, guard, apply', io: 'AWS client' },
+      reconcile: {
+        holds: 'pipeline of a pass: observe, plan, prove, guard, apply; deletion of orphans',
+        io: 'AWS client',
+      },
     },
   },
   {
@@ -67,7 +70,7 @@ export const LAYERS = [
     folders: {
       doctor: { holds: 'diagnosis of buckets as they are in AWS, without specs', io: 'AWS client' },
       prune: {
-        holds: 'search for orphans of removed specs, and the plan that deletes them',
+        holds: 'search for orphans of removed specs',
         io: 'AWS client',
       },
       canary: { holds: 'canaries: test objects written to observe replication', io: 'AWS client' },

@@ -24,7 +24,6 @@ test('outside the folders of AWS documents, only these files import an SDK clien
     'aws/role-batcher.ts',
     'aws/sdk-clients.ts',
     'canary/canary-object.ts',
-    'canary/canary.ts',
     'cli/demo.ts',
     'controller/s3-lock.ts',
   ]);

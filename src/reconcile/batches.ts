@@ -8,10 +8,10 @@ import type { ActualState, PlanContent, Resource } from '../core/resource.ts';
 import { addObjectLockFacts, readProofInputs } from '../facts/proof-inputs.ts';
 import { proveDesiredRules } from '../proof/plan-proof.ts';
 import type { RuleProofSummary } from '../proof/types.ts';
-import { type PrunePlan, planPrune } from '../prune/prune.ts';
 import type { Specs } from '../spec/types.ts';
 import { observe } from './observe.ts';
 import type { PassOptions } from './pass.ts';
+import { type PrunePlan, planPrune } from './prune.ts';
 
 /** A draft plan with everything that sealing, guarding and applying it needs. */
 export interface Draft {

@@ -3,8 +3,8 @@ import type { ApprovedPlan, Refusal, Thresholds } from '../core/guard.ts';
 import type { Kind } from '../core/kind.ts';
 import type { Plan } from '../core/resource.ts';
 import type { RuleProof, RuleProofSummary } from '../proof/types.ts';
-import type { PrunePlan } from '../prune/prune.ts';
 import type { ApplyEvent, StepResult } from './apply.ts';
+import type { PrunePlan } from './prune.ts';
 
 /** Options of one pass. */
 export interface PassOptions {

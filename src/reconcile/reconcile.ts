@@ -5,13 +5,13 @@ import { joinDrafts, planChanges } from '../core/plan.ts';
 import type { PlanContent } from '../core/resource.ts';
 import { type SealInputs, seal } from '../core/seal.ts';
 import { unprovenRefusals } from '../proof/guard.ts';
-import type { PrunePlan } from '../prune/prune.ts';
 import type { Specs } from '../spec/types.ts';
 import { readTags } from './adoption-tags.ts';
 import { applyInStages } from './apply.ts';
 import { type Draft, draftPlan } from './batches.ts';
 import { observe } from './observe.ts';
 import type { Outcome, PassOptions } from './pass.ts';
+import type { PrunePlan } from './prune.ts';
 
 /** One pass. A dry run is the same pass, returned before apply. */
 export async function reconcile(specs: Specs, options: PassOptions): Promise<Outcome> {

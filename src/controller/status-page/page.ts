@@ -81,7 +81,7 @@ function renderPair(pair: PairStatus, now: number): string {
 <p>Last success ${formatAgo(pair.lastSuccess, now)}; next look ${formatUntil(pair.nextRun, now)}${pair.failures > 0 ? `; ${pair.failures} passes in a row did not end well (${pair.retry})` : ''}${from === undefined ? '' : `; declared at <code>${escapeHtml(`${from.file}:${from.line}`)}</code>`}.</p>
 ${renderObjects(pair)}
 ${renderProof(pair)}
-${pair.changes.length === 0 ? '' : `<h3>Last changes</h3>\n${pair.changes.map(renderChange).join('\n')}`}
+${pair.changes.length === 0 ? '' : `<h3>Last changes</h3>\n${pair.changes.map(renderPairChange).join('\n')}`}
 </details>`;
 }
 
@@ -125,7 +125,7 @@ const CAUSE_LABELS: Record<PairChange['cause'], string> = {
   unknown: 'found so at the first look',
 };
 
-const renderChange = ({ at, cause, steps, result }: PairChange): string =>
+const renderPairChange = ({ at, cause, steps, result }: PairChange): string =>
   `<details class="change"><summary><time>${escapeHtml(at)}</time> ${steps.length} ${steps.length === 1 ? 'change' : 'changes'} ${result}: ${CAUSE_LABELS[cause]}</summary>
 <pre tabindex="0">${steps.map(renderChangeStep).join('\n')}</pre></details>`;
 

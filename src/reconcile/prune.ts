@@ -8,17 +8,17 @@ import type { ActualState, Aws, Blocked, Note, Resource } from '../core/resource
 import { UserError } from '../errors.ts';
 import { foreignUseOfRole, s3Replication } from '../kinds/s3-replication.ts';
 import { parseSid } from '../policy/statements.ts';
-import { observe } from '../reconcile/observe.ts';
-import type { Specs } from '../spec/types.ts';
-import { findOrphans, type OrphanCandidate } from './find-orphans.ts';
-import { type ListedRole, listRolesWithPolicies } from './list-roles.ts';
+import { findOrphans, type OrphanCandidate } from '../prune/find-orphans.ts';
+import { type ListedRole, listRolesWithPolicies } from '../prune/list-roles.ts';
 import {
   type LocatedOrphan,
   locateOrphan,
   type ReachableAccount,
   reachableAccounts,
-} from './locate-orphans.ts';
-import { type PruneScope, withOrphans } from './with-orphans.ts';
+} from '../prune/locate-orphans.ts';
+import { type PruneScope, withOrphans } from '../prune/with-orphans.ts';
+import type { Specs } from '../spec/types.ts';
+import { observe } from './observe.ts';
 
 /** What is wanted, together with what is to be taken away. */
 export interface PrunePlan {
