@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import { NormalizedSchema } from '@smithy/core/schema';
-import { schemaOf } from './command.ts';
+import { type OperationSchema, schemaOf } from './command.ts';
 
 /**
  * The field that a valid response must contain, for operations that read no document of a kind (`requireField` checks
@@ -27,7 +27,7 @@ export class InvalidResponseError extends Error {}
  * @throws InvalidResponseError with the path of the wrong value.
  */
 export function validateResponse(command: object, response: unknown): void {
-  const violation = schemaViolationOf(command, response);
+  const violation = schemaViolationOf(schemaOf(command), response);
   if (violation !== undefined) throw invalidResponse(violation);
   const requiredField = REQUIRED_FIELDS[schemaOf(command)[2]];
   if (requiredField !== undefined && (response as Record<string, unknown>)[requiredField] === undefined)
@@ -35,8 +35,8 @@ export function validateResponse(command: object, response: unknown): void {
 }
 
 /** Describes the first value of a response that does not match the schema of its operation, if any. */
-export function schemaViolationOf(command: object, response: unknown): string | undefined {
-  const schema = resolveSchema(schemaOf(command)[5]);
+export function schemaViolationOf(operation: OperationSchema, response: unknown): string | undefined {
+  const schema = resolveSchema(operation[5]);
   return schema === undefined
     ? undefined
     : schemaViolationAt(NormalizedSchema.of(schema as never), response, '');

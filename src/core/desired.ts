@@ -62,8 +62,8 @@ export function sharedResourceKeysOf(pair: BucketReplication): string[] {
   const sides = [source, destination, ...sourceKeys.map((key) => ({ ...source, key }))];
   const keys = sides
     .filter(({ key, managed }) => !('arn' in key && managed))
-    .map((side) => keyResourceId(side));
-  const role = 'arn' in pair.role ? [] : [roleResourceId(pair)];
+    .map((side) => keyResourceId('key', side));
+  const role = 'arn' in pair.role ? [] : [roleResourceId('role', pair)];
   return [...new Set([source.bucket, destination.bucket, ...role, ...keys])];
 }
 

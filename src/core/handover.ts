@@ -38,7 +38,10 @@ export function planHandover(
 ): Handover[] {
   const sides = pairs.flatMap(({ source, destination }) => [source, destination]);
   const accountIdsByName = new Map(sides.map(({ account, accountId }) => [account, accountId ?? '']));
-  const roleArnsById = new Map(pairs.map((pair) => [roleResourceId(pair), derivedRoleArn(pair)]));
+  const roleKinds = [...kinds.values()].filter(({ scope }) => scope.type === 'role');
+  const roleArnsById = new Map(
+    roleKinds.flatMap(({ name }) => pairs.map((pair) => [roleResourceId(name, pair), derivedRoleArn(pair)])),
+  );
   const toArnText = (ref: Ref) =>
     roleArnsById.get(ref.$ref) ?? resolveRef(ref) ?? `(the ARN of ${ref.$ref}, known after apply)`;
   return unmanaged.flatMap((resource) => {

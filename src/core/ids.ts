@@ -2,26 +2,20 @@ import type { BucketReplication, Position, Side } from '../spec/types.ts';
 import { partitionOfRegion } from '../util/arn.ts';
 import type { Id, Location } from './resource.ts';
 
-/** Ids of resources: a name, with account and Region where the name alone is not unique. */
+/** Ids of resources: the kind, and a name with account and Region where the name alone is not unique. */
 
-/** Bucket names are unique in the world. */
+/** Bucket names are unique in all of AWS. */
 export const bucketResourceId = (kind: string, bucket: string): Id => `${kind}/${bucket}`;
 
-/** Aliases are unique in an account and Region; an ARN says it all. */
-export function keyResourceId(side: Side, kind = 'kms.key'): Id {
-  if ('arn' in side.key) return keyArnResourceId(side.key.arn, kind);
-  return `${kind}/${side.key.alias}@${[side.account, side.region].filter(Boolean).join('/')}`;
-}
+/** Aliases are unique in an account and Region; an ARN is unique by itself. */
+export const keyResourceId = (kind: string, { key, account, region }: Side): Id =>
+  'arn' in key ? `${kind}/${key.arn}` : `${kind}/${key.alias}@${[account, region].filter(Boolean).join('/')}`;
 
-export const keyArnResourceId = (arn: string, kind = 'kms.key-policy'): Id => `${kind}/${arn}`;
+/** Role names are unique in an account. The role of a pair belongs to the account of its source. */
+export const roleResourceId = (kind: string, { role, source }: BucketReplication): Id =>
+  'arn' in role ? `${kind}/${role.arn}` : namedRoleResourceId(kind, role.name, source.account);
 
-/** Roles are unique in an account; the role of a pair is its source's. */
-export function roleResourceId(pair: BucketReplication, kind = 'iam.role'): Id {
-  if ('arn' in pair.role) return `${kind}/${pair.role.arn}`;
-  return namedRoleResourceId(pair.role.name, pair.source.account, kind);
-}
-
-export const namedRoleResourceId = (name: string, account: string | undefined, kind: string): Id =>
+export const namedRoleResourceId = (kind: string, name: string, account: string | undefined): Id =>
   `${kind}/${[name, account].filter(Boolean).join('@')}`;
 
 /** The ARN of a role, derived from its name and account. */

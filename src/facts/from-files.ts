@@ -1,13 +1,14 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import {
-  GetBucketEncryptionCommand,
-  GetBucketOwnershipControlsCommand,
-  GetBucketReplicationCommand,
-  GetObjectLockConfigurationCommand,
-  GetPublicAccessBlockCommand,
+  GetBucketEncryption$,
+  GetBucketOwnershipControls$,
+  GetBucketReplication$,
+  GetObjectLockConfiguration$,
+  GetPublicAccessBlock$,
 } from '@aws-sdk/client-s3';
 import * as z from 'zod';
+import type { OperationSchema } from '../aws/command.ts';
 import { schemaViolationOf } from '../aws/response.ts';
 import { emptyFacts, type Facts, mergeFacts } from '../core/facts.ts';
 import { EXIT, UserError } from '../errors.ts';
@@ -90,47 +91,32 @@ const POLICY_SCHEMA = z.unknown().transform((value, context): Policy => {
 });
 
 /** A part of what S3 answers to a command. */
-const responsePartSchema = <T extends z.ZodType>(command: object, field: string, schema: T) =>
+const responsePartSchema = <T extends z.ZodType>(operation: OperationSchema, field: string, schema: T) =>
   schema.superRefine((value, context) => {
-    const message = schemaViolationOf(command, { [field]: value });
+    const message = schemaViolationOf(operation, { [field]: value });
     if (message !== undefined) context.addIssue({ code: 'custom', message });
   });
 
 const RULES_SCHEMA = z.looseObject({ Rules: z.array(z.looseObject({})) });
-const ANY_BUCKET_INPUT = { Bucket: 'any' };
 
 /** Parts of answers about buckets: as which fact they stand, and in which wrapping. */
-const bucketFactSchema = (command: object, field: string, schema: z.ZodType = z.looseObject({})) =>
-  factSchema(responsePartSchema(command, field, schema), field);
+const bucketFactSchema = (operation: OperationSchema, field: string, schema: z.ZodType = z.looseObject({})) =>
+  factSchema(responsePartSchema(operation, field, schema), field);
 
 const BUCKET_SCHEMA = z.strictObject({
   region: z.string(),
   account: z.string().optional(),
   versioning: factSchema(z.looseObject({ Status: z.string().optional() })),
   replication: bucketFactSchema(
-    new GetBucketReplicationCommand(ANY_BUCKET_INPUT),
+    GetBucketReplication$,
     'ReplicationConfiguration',
     RULES_SCHEMA.extend({ Role: z.string() }),
   ),
-  encryption: bucketFactSchema(
-    new GetBucketEncryptionCommand(ANY_BUCKET_INPUT),
-    'ServerSideEncryptionConfiguration',
-    RULES_SCHEMA,
-  ),
+  encryption: bucketFactSchema(GetBucketEncryption$, 'ServerSideEncryptionConfiguration', RULES_SCHEMA),
   policy: factSchema(POLICY_SCHEMA, 'Policy'),
-  ownership: bucketFactSchema(
-    new GetBucketOwnershipControlsCommand(ANY_BUCKET_INPUT),
-    'OwnershipControls',
-    RULES_SCHEMA,
-  ),
-  objectLock: bucketFactSchema(
-    new GetObjectLockConfigurationCommand(ANY_BUCKET_INPUT),
-    'ObjectLockConfiguration',
-  ),
-  publicAccessBlock: bucketFactSchema(
-    new GetPublicAccessBlockCommand(ANY_BUCKET_INPUT),
-    'PublicAccessBlockConfiguration',
-  ),
+  ownership: bucketFactSchema(GetBucketOwnershipControls$, 'OwnershipControls', RULES_SCHEMA),
+  objectLock: bucketFactSchema(GetObjectLockConfiguration$, 'ObjectLockConfiguration'),
+  publicAccessBlock: bucketFactSchema(GetPublicAccessBlock$, 'PublicAccessBlockConfiguration'),
 });
 
 const ROLE_SCHEMA = z.strictObject({

@@ -2,7 +2,6 @@ import { DeleteRolePolicyCommand, GetRolePolicyCommand, PutRolePolicyCommand } f
 import { requireField } from '../aws/response.ts';
 import {
   bucketResourceId,
-  keyArnResourceId,
   locationOfSide,
   namedRoleResourceId,
   positionOfPath,
@@ -10,13 +9,14 @@ import {
 } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
 import { orphanResource } from '../core/orphan.ts';
-import type { Aws, Location } from '../core/resource.ts';
+import type { Aws, Id, Location } from '../core/resource.ts';
 import type { Policy, Statement } from '../iam/types.ts';
 import { rolePolicyStatements } from '../policy/replication-policies.ts';
 import { normalizeStatements, type Statements } from '../policy/statements.ts';
 import { roleAuditEvents } from './cloudtrail-events.ts';
 import { ignoreErrors } from './helpers.ts';
 import { parsePolicy, parsePolicyDocument, policyNotes, renderPolicy } from './policy-document.ts';
+import { keyArnOrRef } from './references.ts';
 import { roleScope } from './scopes.ts';
 
 /** The inline policy of the role that replication needs. Other policies of the role stay as they are. */
@@ -37,16 +37,19 @@ export const iamRolePolicy: Kind<IamRolePolicy, Policy, Statement[]> = {
 
   desired({ pair, relatedPairs }) {
     if ('arn' in pair.role) return [];
-    const id = roleResourceId(pair);
+    const id = roleResourceId('iam.role', pair);
     return [
       {
-        id: roleResourceId(pair, 'iam.role-policy'),
+        id: roleResourceId('iam.role-policy', pair),
         kind: 'iam.role-policy',
         name: pair.role.name,
         location: locationOfSide(pair.source),
         spec: {
           role: pair.role.name,
-          statements: rolePolicyStatements(relatedPairs.filter((other) => roleResourceId(other) === id)),
+          statements: rolePolicyStatements(
+            relatedPairs.filter((other) => roleResourceId('iam.role', other) === id),
+            keyArnOrRef,
+          ),
         },
         after: [id],
         declaredBy: [pair.name],
@@ -58,7 +61,7 @@ export const iamRolePolicy: Kind<IamRolePolicy, Policy, Statement[]> = {
   // The last but the role: prune finds all other orphans through it.
   orphans: (orphan) => [
     orphanResource(orphan, {
-      id: namedRoleResourceId(orphan.role.name, orphan.role.location.account, 'iam.role-policy'),
+      id: namedRoleResourceId('iam.role-policy', orphan.role.name, orphan.role.location.account),
       kind: 'iam.role-policy',
       name: orphan.role.name,
       location: orphan.role.location,
@@ -66,7 +69,7 @@ export const iamRolePolicy: Kind<IamRolePolicy, Policy, Statement[]> = {
       after: [
         ...orphan.sources.map(({ bucket }) => bucketResourceId('s3.replication', bucket)),
         ...orphan.destinations.map(({ bucket }) => bucketResourceId('s3.bucket-policy', bucket)),
-        ...orphan.keys.map(({ arn }) => keyArnResourceId(arn)),
+        ...orphan.keys.map(({ arn }): Id => `kms.key-policy/${arn}`),
       ],
     }),
   ],

@@ -83,7 +83,7 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
 
   desired: ({ pair, relatedPairs }) => [
     {
-      id: roleResourceId(pair),
+      id: roleResourceId('iam.role', pair),
       kind: 'iam.role',
       name: 'arn' in pair.role ? pair.role.arn.slice(pair.role.arn.lastIndexOf('/') + 1) : pair.role.name,
       location: locationOfSide(pair.source),
@@ -96,7 +96,8 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
               removable: relatedPairs
                 .filter(
                   (other) =>
-                    roleResourceId(other) === roleResourceId(pair) && other.policy.deletion === 'Remove',
+                    roleResourceId('iam.role', other) === roleResourceId('iam.role', pair) &&
+                    other.policy.deletion === 'Remove',
                 )
                 .map(({ name }) => name),
             },
@@ -110,12 +111,12 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
     orphan.deleteRole
       ? [
           orphanResource(orphan, {
-            id: namedRoleResourceId(orphan.role.name, orphan.role.location.account, 'iam.role'),
+            id: namedRoleResourceId('iam.role', orphan.role.name, orphan.role.location.account),
             kind: 'iam.role',
             name: orphan.role.name,
             location: orphan.role.location,
             spec: { name: orphan.role.name },
-            after: [namedRoleResourceId(orphan.role.name, orphan.role.location.account, 'iam.role-policy')],
+            after: [namedRoleResourceId('iam.role-policy', orphan.role.name, orphan.role.location.account)],
           }),
         ]
       : [],
@@ -128,7 +129,10 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
       id: doc.id,
       permissionsBoundary: doc.permissionsBoundary,
     });
-    if (spec.arn !== undefined) return { spec: { name: spec.name, arn: doc.arn }, attrs };
+    if (spec.arn !== undefined) {
+      // replikey manages nothing of it, so the proof sees the trust policy as it is.
+      return { spec: { name: spec.name, arn: doc.arn }, attrs, foreign: [doc.trust.Statement].flat() };
+    }
     const { managed, foreign } = splitPolicy(doc.trust, []);
     return {
       spec: omitUndefined({

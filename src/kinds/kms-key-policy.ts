@@ -1,27 +1,17 @@
 import { GetKeyPolicyCommand, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
 import { requireField } from '../aws/response.ts';
-import {
-  bucketResourceId,
-  keyArnResourceId,
-  keyResourceId,
-  locationOfSide,
-  positionOfPath,
-} from '../core/ids.ts';
+import { bucketResourceId, keyResourceId, locationOfSide, positionOfPath } from '../core/ids.ts';
 import type { DesiredContext, Kind } from '../core/kind.ts';
 import { orphanResource } from '../core/orphan.ts';
 import type { Aws, Location, Resource } from '../core/resource.ts';
 import type { Policy, Statement } from '../iam/types.ts';
-import {
-  externalRoleIds,
-  keyPolicyStatements,
-  type RoleKeyUse,
-  roleArnOrRef,
-} from '../policy/replication-policies.ts';
+import { keyPolicyStatements, type RoleKeyUse } from '../policy/replication-policies.ts';
 import { joinPolicy, normalizeStatements, type Statements, toStatementList } from '../policy/statements.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
 import { keyAuditEvents } from './cloudtrail-events.ts';
 import { describeKey, fetchKeyIdentifiers } from './kms-key.ts';
 import { parsePolicy, parsePolicyDocument, policyNotes, renderPolicy } from './policy-document.ts';
+import { externalRoleIds, roleArnOrRef } from './references.ts';
 import { keyScope } from './scopes.ts';
 
 /**
@@ -64,7 +54,7 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy, KeyPolicyDoc, Statement[]> = {
   orphans: (orphan) =>
     orphan.keys.map(({ arn, location }) =>
       orphanResource(orphan, {
-        id: keyArnResourceId(arn),
+        id: `kms.key-policy/${arn}`,
         kind: 'kms.key-policy',
         name: arn,
         location,
@@ -177,10 +167,10 @@ function desiredKeyPolicy(
 ): Resource<KmsKeyPolicy>[] {
   // replikey never changes a key given by ARN; the owner of an unmanaged account gets the statements that it needs.
   if ('arn' in side.key && side.managed) return [];
-  const id = keyResourceId(side);
+  const id = keyResourceId('kms.key', side);
   const uses = relatedPairs.flatMap((other) =>
     keyUsesOf(other)
-      .filter((use) => keyResourceId(use.side) === id)
+      .filter((use) => keyResourceId('kms.key', use.side) === id)
       .map((use): RoleKeyUse => ({ pair: other, side: use.role, role: roleArnOrRef(other) })),
   );
   const statements = keyPolicyStatements(uses);
@@ -188,7 +178,7 @@ function desiredKeyPolicy(
   const name = 'arn' in side.key ? side.key.arn : side.key.alias;
   return [
     {
-      id: keyResourceId(side, 'kms.key-policy'),
+      id: keyResourceId('kms.key-policy', side),
       kind: 'kms.key-policy',
       name,
       location: locationOfSide(side),

@@ -192,7 +192,7 @@ function desiredKey(pair: BucketReplication, side: Side, path: string): Resource
   const declaresRotation =
     'alias' in key && (key.rotation !== undefined || key.rotationPeriodInDays !== undefined);
   return {
-    id: keyResourceId(side),
+    id: keyResourceId('kms.key', side),
     kind: 'kms.key',
     name: 'arn' in key ? key.arn : key.alias,
     ...(declaresRotation && { details: [ROTATION] }),

@@ -8,11 +8,12 @@ import { bucketResourceId, locationOfSide, positionOfPath } from '../core/ids.ts
 import type { Kind } from '../core/kind.ts';
 import { orphanResource } from '../core/orphan.ts';
 import type { Policy, Statement } from '../iam/types.ts';
-import { bucketPolicyStatements, externalRoleIds } from '../policy/replication-policies.ts';
+import { bucketPolicyStatements } from '../policy/replication-policies.ts';
 import { normalizeStatements, type Statements, toStatementList } from '../policy/statements.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
 import { bucketTransientErrors, ignoreErrors } from './helpers.ts';
 import { parsePolicy, parsePolicyDocument, policyNotes, renderPolicy } from './policy-document.ts';
+import { externalRoleIds, roleArnOrRef } from './references.ts';
 import { bucketScope } from './scopes.ts';
 
 /** Managed statements in the policy of a destination bucket, where the source belongs to another account. */
@@ -32,7 +33,7 @@ export const s3BucketPolicy: Kind<S3BucketPolicy, Policy, Statement[]> = {
   desired({ pair, relatedPairs }) {
     const { bucket } = pair.destination;
     const pairsOfBucket = relatedPairs.filter(({ destination }) => destination.bucket === bucket);
-    const statements = bucketPolicyStatements(pairsOfBucket);
+    const statements = bucketPolicyStatements(pairsOfBucket, roleArnOrRef);
     if (Object.keys(statements).length === 0) return [];
     return [
       {

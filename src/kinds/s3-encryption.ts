@@ -8,12 +8,13 @@ import { rejectDroppedElements, requireField } from '../aws/response.ts';
 import { bucketResourceId, keyResourceId, locationOfSide, positionOfPath } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
 import type { Location, Ref, Risk } from '../core/resource.ts';
-import { keyArnOrRef, selectsEncryptedObjects, sourceKeyArns } from '../policy/replication-policies.ts';
+import { selectsEncryptedObjects, sourceKeyArns } from '../policy/replication-policies.ts';
 import type { BucketReplication } from '../spec/types.ts';
 import { partitionOfRegion } from '../util/arn.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
 import { bucketTransientErrors, ignoreErrors } from './helpers.ts';
+import { keyArnOrRef } from './references.ts';
 import { bucketScope } from './scopes.ts';
 
 /** Default encryption of new objects. Other settings of the same document are foreign. */
@@ -67,7 +68,7 @@ export const s3Encryption: Kind<S3Encryption, EncryptionDoc, Partial<ServerSideE
         bucketKeyEnabled: pair[side].bucketKey,
       },
       context: decryptableKeys(pair[side].bucket, relatedPairs),
-      after: [bucketResourceId('s3.bucket', pair[side].bucket), keyResourceId(pair[side])],
+      after: [bucketResourceId('s3.bucket', pair[side].bucket), keyResourceId('kms.key', pair[side])],
       declaredBy: [pair.name],
       position: positionOfPath(pair, `spec.${side}.key`),
     })),
@@ -179,7 +180,9 @@ export const s3Encryption: Kind<S3Encryption, EncryptionDoc, Partial<ServerSideE
  * a bucket that is only a destination: replicas are encrypted under the key of their rule.
  */
 const decryptableKeys = (bucket: string, pairs: readonly BucketReplication[]): (string | Ref)[][] =>
-  pairs.filter((pair) => pair.source.bucket === bucket && selectsEncryptedObjects(pair)).map(sourceKeyArns);
+  pairs
+    .filter((pair) => pair.source.bucket === bucket && selectsEncryptedObjects(pair))
+    .map((pair) => sourceKeyArns(pair, keyArnOrRef));
 
 const BARE_KEY_ID = /^[0-9a-f-]{36}$|^mrk-[0-9a-f]{32}$/;
 

@@ -19,7 +19,7 @@ import type { Change, Kind } from '../core/kind.ts';
 import { orphanResource } from '../core/orphan.ts';
 import { isRef, ref } from '../core/ref.ts';
 import type { Current, Id, Ref, Resource, Risk } from '../core/resource.ts';
-import { isCrossAccount, keyArnOrRef, overridesOwner, roleArnOrRef } from '../policy/replication-policies.ts';
+import { isCrossAccount, overridesOwner } from '../policy/replication-policies.ts';
 import { toSidName } from '../policy/statements.ts';
 import { isV1Rule, MAX_RULE_PRIORITY } from '../spec/rule-fields.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
@@ -27,6 +27,7 @@ import { bucketArn } from '../util/arn.ts';
 import { omitUndefined, sortKeys, toSortedSet } from '../util/canonical-json.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
 import { bucketTransientErrors, ignoreErrors } from './helpers.ts';
+import { keyArnOrRef, roleArnOrRef } from './references.ts';
 import {
   fromS3Rule,
   RULE_ELEMENTS,
@@ -376,15 +377,16 @@ function replicationDependencies(pairs: readonly BucketReplication[]): Id[] {
       ...keyDependencies(pair[side], pair),
     ]),
     ...pair.sourceKeys.flatMap((key) => keyDependencies({ ...pair.source, key }, pair)),
-    'arn' in pair.role ? roleResourceId(pair) : roleResourceId(pair, 'iam.role-policy'),
+    roleResourceId('arn' in pair.role ? 'iam.role' : 'iam.role-policy', pair),
     ...(isCrossAccount(pair) ? [bucketResourceId('s3.bucket-policy', pair.destination.bucket)] : []),
   ]);
 }
 
 /** A key that we create is ready when its policy is; where no rule selects encrypted objects, none is needed. */
 function keyDependencies(side: Side, { rules }: BucketReplication): Id[] {
-  if ('arn' in side.key || !rules.some((rule) => rule.sseKmsEncryptedObjects)) return [keyResourceId(side)];
-  return [keyResourceId(side, 'kms.key-policy')];
+  if ('arn' in side.key || !rules.some((rule) => rule.sseKmsEncryptedObjects))
+    return [keyResourceId('kms.key', side)];
+  return [keyResourceId('kms.key-policy', side)];
 }
 
 /** Managed rules that no spec declares, disabled; without those that prune removes. */

@@ -1,8 +1,6 @@
-import { derivedRoleArn, keyResourceId, roleResourceId } from '../core/ids.ts';
-import { ref } from '../core/ref.ts';
-import type { Id, Ref } from '../core/resource.ts';
+import type { Ref } from '../core/resource.ts';
 import type { Statement } from '../iam/types.ts';
-import type { BucketReplication, Rule } from '../spec/types.ts';
+import type { BucketReplication, Rule, Side } from '../spec/types.ts';
 import { bucketArn } from '../util/arn.ts';
 import { toSortedSet } from '../util/canonical-json.ts';
 import { type Statements, toSidName } from './statements.ts';
@@ -31,11 +29,14 @@ export const trustPolicyStatements: Statements = {
  * What the role may do, for all the pairs that share it. Each spec has statements of its own, named after it: a run that
  * is given some of the specs leaves what the others need as it is.
  */
-export function rolePolicyStatements(pairs: readonly BucketReplication[]): Statements {
-  return Object.assign({}, ...pairs.map(pairRoleStatements)) as Statements;
+export function rolePolicyStatements(pairs: readonly BucketReplication[], keyArnOf: KeyArnOf): Statements {
+  return Object.assign({}, ...pairs.map((pair) => pairRoleStatements(pair, keyArnOf))) as Statements;
 }
 
-function pairRoleStatements(pair: BucketReplication): Statements {
+/** The ARN of the key of a side, or the reference to it while only the alias is known. */
+export type KeyArnOf = (side: Side) => string | Ref;
+
+function pairRoleStatements(pair: BucketReplication, keyArnOf: KeyArnOf): Statements {
   const { bucket, region } = pair.source;
   return {
     [statementSid('SourceBucket', pair)]: {
@@ -50,9 +51,9 @@ function pairRoleStatements(pair: BucketReplication): Statements {
       Action: ['s3:GetObjectVersionAcl', 's3:GetObjectVersionForReplication', 's3:GetObjectVersionTagging'],
       Resource: objectArnPatterns(bucket, region, pair.rules),
     },
-    ...roleKeyStatement(pair, 'source'),
+    ...roleKeyStatement(pair, 'source', sourceKeyArns(pair, keyArnOf)),
     ...destinationWriteStatements(pair, {}),
-    ...roleKeyStatement(pair, 'destination'),
+    ...roleKeyStatement(pair, 'destination', [keyArnOf(pair.destination)]),
   };
 }
 
@@ -60,12 +61,13 @@ function pairRoleStatements(pair: BucketReplication): Statements {
  * What the policy of a destination bucket grants the roles of other accounts: across accounts both sides must allow.
  * No action on the bucket itself: delivery needs none, though AWS's own sample grants some.
  */
-export function bucketPolicyStatements(pairs: readonly BucketReplication[]): Statements {
+export function bucketPolicyStatements(
+  pairs: readonly BucketReplication[],
+  roleArnOf: (pair: BucketReplication) => string | Ref,
+): Statements {
   const statements = pairs
     .filter(isCrossAccount)
-    .map((pair) =>
-      destinationWriteStatements(pair, { Principal: { AWS: toUniqueArns([roleArnOrRef(pair)]) } }),
-    );
+    .map((pair) => destinationWriteStatements(pair, { Principal: { AWS: toUniqueArns([roleArnOf(pair)]) } }));
   return Object.assign({}, ...statements) as Statements;
 }
 
@@ -144,21 +146,27 @@ const KEY_ACTIONS = {
 };
 
 /** Nothing where no rule selects encrypted objects. */
-function roleKeyStatement(pair: BucketReplication, side: 'source' | 'destination'): Statements {
+function roleKeyStatement(
+  pair: BucketReplication,
+  side: 'source' | 'destination',
+  keyArns: readonly (string | Ref)[],
+): Statements {
   if (!selectsEncryptedObjects(pair)) return {};
   return {
     [statementSid(side === 'source' ? 'SourceKey' : 'DestinationKey', pair)]: {
       Effect: 'Allow',
       Action: KEY_ACTIONS[side],
-      Resource: toUniqueArns(side === 'source' ? sourceKeyArns(pair) : [keyArnOrRef(pair.destination)]),
+      Resource: toUniqueArns(keyArns),
       Condition: kmsKeyCondition(pair, side),
     },
   };
 }
 
 /** The keys under which the role may decrypt, where some rule selects encrypted objects. */
-export const sourceKeyArns = ({ source, sourceKeys }: BucketReplication): (string | Ref)[] =>
-  [source.key, ...sourceKeys].map((key) => keyArnOrRef({ ...source, key }));
+export const sourceKeyArns = (
+  { source, sourceKeys }: BucketReplication,
+  keyArnOf: KeyArnOf,
+): (string | Ref)[] => [source.key, ...sourceKeys].map((key) => keyArnOf({ ...source, key }));
 
 export const selectsEncryptedObjects = ({ rules }: BucketReplication): boolean =>
   rules.some((rule) => rule.sseKmsEncryptedObjects);
@@ -180,22 +188,6 @@ function kmsKeyCondition(pair: BucketReplication, side: 'source' | 'destination'
 
 const statementSid = (subject: string, pair: BucketReplication): string =>
   `Replikey${subject}${toSidName(pair.name)}`;
-
-/** A key's ARN, or the reference to it while only its alias is known. */
-export function keyArnOrRef(side: BucketReplication['source']): string | Ref {
-  return 'arn' in side.key ? side.key.arn : ref(keyResourceId(side));
-}
-
-/** The role's ARN, or the reference to it while only its name is known. */
-export function roleArnOrRef(pair: BucketReplication): string | Ref {
-  if ('arn' in pair.role) return pair.role.arn;
-  // A role of an account that is not managed cannot be read.
-  return pair.source.managed ? ref(roleResourceId(pair)) : derivedRoleArn(pair);
-}
-
-/** Roles by ARN that must be there before a policy names them; one by name is referred to anyhow. */
-export const externalRoleIds = (pairs: readonly BucketReplication[]): Id[] =>
-  pairs.filter(({ role, source }) => 'arn' in role && source.managed).map((pair) => roleResourceId(pair));
 
 /** Object ARNs under the rules' prefixes; a prefix that another one covers is left out. */
 function objectArnPatterns(bucket: string, region: string, rules: readonly Rule[]): string[] {

@@ -1,8 +1,8 @@
 import type { Facts } from '../core/facts.ts';
-import { groupBy } from '../core/grouped-by.ts';
+import { keyResourceId } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
-import type { ActualState, Ref, Resource } from '../core/resource.ts';
-import { keyArnOrRef } from '../policy/replication-policies.ts';
+import { ref } from '../core/ref.ts';
+import type { ActualState, Resource } from '../core/resource.ts';
 import type { BucketReplication, Side, Specs } from '../spec/types.ts';
 import { attachPositions } from './attach-positions.ts';
 import type { ObservedObject } from './object-cases.ts';
@@ -36,26 +36,30 @@ export function proveDesiredRules(
   const accountIdOf = ({ account = '' }: { account?: string }) => accountIds.get(account) ?? '';
   const projected = projectFacts(facts, resources, actual, kinds, accountIdOf);
   const arnOf = createArnResolver(resources, actual, kinds, accountIdOf);
-  const bySource = groupBy(managedPairs, ({ source }) => source.bucket);
-  const proofs = [...bySource].flatMap(([bucket, pairs]) =>
-    proveRules(
-      projected,
-      bucket,
-      pairs.flatMap((pair) => declaredObjectsOf(pair, arnOf)),
-    ),
-  );
+  const keyKind = [...kinds.values()].find(({ scope }) => scope.type === 'key');
+  const keyArnOf = (side: Side): string => {
+    if ('arn' in side.key) return side.key.arn;
+    return keyKind ? arnOf(ref(keyKind.scope.ownerId(keyResourceId(keyKind.name, side)))) : '';
+  };
+  const objectsByBucket = new Map<string, ObservedObject[]>();
+  for (const pair of managedPairs) {
+    const objects = declaredObjectsOf(pair, keyArnOf);
+    const ofBucket = objectsByBucket.get(pair.source.bucket);
+    if (ofBucket) ofBucket.push(...objects);
+    else objectsByBucket.set(pair.source.bucket, objects);
+  }
+  const proofs = [...objectsByBucket].flatMap(([bucket, objects]) => proveRules(projected, bucket, objects));
   // Rules of other people are for the doctor: a plan answers for what it declares.
   return attachPositions(proofs, managedPairs).filter(({ spec }) => spec !== undefined);
 }
 
 /** Objects that are declared to lie in the source: under each of its keys, with a Bucket Key and without. */
-function declaredObjectsOf(pair: BucketReplication, arnOf: (ref: Ref) => string): ObservedObject[] {
+function declaredObjectsOf(pair: BucketReplication, keyArnOf: (side: Side) => string): ObservedObject[] {
   const sides: Side[] = pair.sourceKeys.map((key) => ({ ...pair.source, key }));
   return [pair.source, ...sides].flatMap((side) => {
-    const key = keyArnOrRef(side);
-    const arn = typeof key === 'string' ? key : arnOf(key);
+    const keyArn = keyArnOf(side);
     return [true, false].map((bucketKey) => ({
-      encryption: { algorithm: 'aws:kms' as const, keyArn: arn, bucketKey },
+      encryption: { algorithm: 'aws:kms' as const, keyArn, bucketKey },
     }));
   });
 }

@@ -6,6 +6,7 @@ import type { Orphan } from '../core/orphan.ts';
 import { blockedReasonOf } from '../core/plan.ts';
 import type { ActualState, Aws, Blocked, Note, Resource } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
+import { iamRole } from '../kinds/iam-role.ts';
 import { foreignUseOfRole, s3Replication } from '../kinds/s3-replication.ts';
 import { parseSid } from '../policy/statements.ts';
 import { findOrphans, type OrphanCandidate } from '../prune/find-orphans.ts';
@@ -124,7 +125,12 @@ async function listRolesOfAccounts(
     } catch (error) {
       if (error instanceof UserError) throw error;
       const reason = `what is left of specs cannot be found: ${formatAwsError(error, 'iam:GetAccountAuthorizationDetails', location)}`;
-      blocked.push({ id: `iam.role/all of ${id}`, why: reason, pairs: [`account ${id}`], from: NO_POSITION });
+      blocked.push({
+        id: `${iamRole.name}/all of ${id}`,
+        why: reason,
+        pairs: [`account ${id}`],
+        from: NO_POSITION,
+      });
     }
   }
   return { roles, blocked };
@@ -185,6 +191,6 @@ function retentionNotes(
   reason: string | undefined,
 ): Note[] {
   if (reason === undefined) return [];
-  const id = namedRoleResourceId(role.name, role.location.account, 'iam.role');
+  const id = namedRoleResourceId(iamRole.name, role.name, role.location.account);
   return [{ id, message: `${subject}: ${reason}`, pairs: [spec] }];
 }

@@ -17,28 +17,32 @@ const ARN = 'arn:aws:kms:us-east-1:111122223333:key/1';
 describe('ids', () => {
   const main = { account: 'main' };
   test('of keys name account and Region, since an alias alone is not unique', () => {
-    expect(keyResourceId(testPair().source)).toBe('kms.key/alias/acme-tax@us-east-1');
-    expect(keyResourceId(testPair({ source: main }).source)).toBe('kms.key/alias/acme-tax@main/us-east-1');
-    expect(keyResourceId(testPair({ source: { key: { arn: ARN } } }).source, 'kms.key-policy')).toBe(
+    expect(keyResourceId('kms.key', testPair().source)).toBe('kms.key/alias/acme-tax@us-east-1');
+    expect(keyResourceId('kms.key', testPair({ source: main }).source)).toBe(
+      'kms.key/alias/acme-tax@main/us-east-1',
+    );
+    expect(keyResourceId('kms.key-policy', testPair({ source: { key: { arn: ARN } } }).source)).toBe(
       `kms.key-policy/${ARN}`,
     );
   });
   test('of roles name the account of the source, since a role belongs to one', () => {
-    expect(roleResourceId(testPair())).toBe('iam.role/replikey-acme-tax');
-    expect(roleResourceId(testPair({ source: main }))).toBe('iam.role/replikey-acme-tax@main');
+    expect(roleResourceId('iam.role', testPair())).toBe('iam.role/replikey-acme-tax');
+    expect(roleResourceId('iam.role', testPair({ source: main }))).toBe('iam.role/replikey-acme-tax@main');
     const given = testPair({ role: { arn: 'arn:aws:iam::111122223333:role/r' } });
-    expect(roleResourceId(given, 'iam.role-policy')).toBe('iam.role-policy/arn:aws:iam::111122223333:role/r');
+    expect(roleResourceId('iam.role-policy', given)).toBe('iam.role-policy/arn:aws:iam::111122223333:role/r');
   });
   test('still tell the name', () => {
     for (const pair of [testPair(), testPair({ source: main })]) {
       const at = locationOfSide(pair.source);
-      expect(nameFromId(keyResourceId(pair.source), at)).toBe('alias/acme-tax');
-      expect(nameFromId(roleResourceId(pair), at)).toBe('replikey-acme-tax');
+      expect(nameFromId(keyResourceId('kms.key', pair.source), at)).toBe('alias/acme-tax');
+      expect(nameFromId(roleResourceId('iam.role', pair), at)).toBe('replikey-acme-tax');
       expect(nameFromId('s3.versioning/acme-tax', at)).toBe('acme-tax');
     }
     expect(nameFromId('iam.role/a@b', { region: 'us-east-1' })).toBe('a@b');
     expect(
-      nameFromId(keyResourceId(testPair({ source: { key: { arn: ARN } } }).source), { region: 'us-east-1' }),
+      nameFromId(keyResourceId('kms.key', testPair({ source: { key: { arn: ARN } } }).source), {
+        region: 'us-east-1',
+      }),
     ).toBe(ARN);
   });
   test('of rules tell ours from others', () => {

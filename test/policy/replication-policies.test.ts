@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { resolveRefs } from '../../src/core/ref.ts';
 import { evaluate } from '../../src/iam/evaluate.ts';
 import type { Policies } from '../../src/iam/types.ts';
+import { keyArnOrRef, roleArnOrRef } from '../../src/kinds/references.ts';
 import {
   bucketPolicyStatements,
   keyPolicyStatements,
@@ -13,6 +14,9 @@ import {
 import { joinPolicy, type Statements, toSidName } from '../../src/policy/statements.ts';
 import type { BucketReplication } from '../../src/spec/types.ts';
 import { testPair } from '../support/pair.ts';
+
+const roleStatements = (pairs: readonly BucketReplication[]) => rolePolicyStatements(pairs, keyArnOrRef);
+const bucketStatements = (pairs: readonly BucketReplication[]) => bucketPolicyStatements(pairs, roleArnOrRef);
 
 const ACCOUNT = '111122223333';
 const ROLE = `arn:aws:iam::${ACCOUNT}:role/replikey-acme-tax`;
@@ -25,10 +29,10 @@ const written = (statements: Statements): Statements =>
     $ref.startsWith('iam.role') ? ROLE : keyArn($ref.includes('us-west-2') ? 'us-west-2' : 'us-east-1'),
   );
 const policiesOf = (pair: BucketReplication): Policies => ({
-  identity: [{ name: 'role policy', policy: joinPolicy(written(rolePolicyStatements([pair]))) }],
+  identity: [{ name: 'role policy', policy: joinPolicy(written(roleStatements([pair]))) }],
 });
 const actionsOf = (pair: BucketReplication): string[] =>
-  [...new Set(Object.values(rolePolicyStatements([pair])).flatMap(({ Action }) => Action ?? []))].sort();
+  [...new Set(Object.values(roleStatements([pair])).flatMap(({ Action }) => Action ?? []))].sort();
 
 const ALWAYS = [
   'kms:Decrypt',
@@ -52,7 +56,7 @@ describe('the role may do what the settings need, and no more', () => {
       [...ALWAYS, 's3:ReplicateDelete'].sort(),
     );
     const mixed = testPair({ rules: [{ prefix: 'A/', deleteMarkerReplication: true }, { prefix: 'B/' }] });
-    expect(rolePolicyStatements([mixed]).ReplikeyDestinationDeletesTax?.Resource).toEqual([
+    expect(roleStatements([mixed]).ReplikeyDestinationDeletesTax?.Resource).toEqual([
       'arn:aws:s3:::acme-tax-replica/A/*',
     ]);
   });
@@ -64,29 +68,27 @@ describe('the role may do what the settings need, and no more', () => {
   });
   test('the encrypted objects of those rules alone that select them', () => {
     const mixed = testPair({ rules: [{ prefix: 'A/' }, { prefix: 'B/', sseKmsEncryptedObjects: false }] });
-    const { ReplikeySourceKeyTax: key, ReplikeySourceObjectsTax: objects } = rolePolicyStatements([mixed]);
+    const { ReplikeySourceKeyTax: key, ReplikeySourceObjectsTax: objects } = roleStatements([mixed]);
     expect(JSON.stringify(key?.Condition)).not.toContain('/B/');
     expect(objects?.Resource).toEqual(['arn:aws:s3:::acme-tax/A/*', 'arn:aws:s3:::acme-tax/B/*']);
   });
   test('objects under each further key of the source are decrypted, and nothing is encrypted under it', () => {
     const pair = testPair({ sourceKeys: [{ alias: 'alias/old' }, { arn: keyArn('us-east-1') }] });
-    const { ReplikeySourceKeyTax: source, ReplikeyDestinationKeyTax: destination } = rolePolicyStatements([
-      pair,
-    ]);
+    const { ReplikeySourceKeyTax: source, ReplikeyDestinationKeyTax: destination } = roleStatements([pair]);
     expect([source?.Resource].flat()).toHaveLength(3);
     expect(source?.Action).toEqual(['kms:Decrypt']);
     expect([destination?.Resource].flat()).toHaveLength(1);
   });
   test('no statement is for every resource, and no wildcard stands in an action', () => {
-    for (const { Action, Resource } of Object.values(rolePolicyStatements([testPair()]))) {
+    for (const { Action, Resource } of Object.values(roleStatements([testPair()]))) {
       expect([Resource].flat()).not.toContain('*');
       expect([Action].flat().join()).not.toContain('*');
     }
   });
   test('keys are named by ARN, never by alias', () => {
-    expect(JSON.stringify(written(rolePolicyStatements([testPair()])))).not.toContain(':alias/');
+    expect(JSON.stringify(written(roleStatements([testPair()])))).not.toContain(':alias/');
     const given = testPair({ source: { key: { arn: keyArn('us-east-1') } } });
-    expect(rolePolicyStatements([given]).ReplikeySourceKeyTax?.Resource).toEqual([keyArn('us-east-1')]);
+    expect(roleStatements([given]).ReplikeySourceKeyTax?.Resource).toEqual([keyArn('us-east-1')]);
   });
 });
 
@@ -103,7 +105,7 @@ describe('across accounts', () => {
     expect(actionsOf(across({ destination: { objectOwner: 'source' } }))).toEqual(ALWAYS);
   });
   test('the policy of the destination lets the role write what the rules ask for, and nothing else', () => {
-    const granted = bucketPolicyStatements([across({ rules: [{ deleteMarkerReplication: true }] })]);
+    const granted = bucketStatements([across({ rules: [{ deleteMarkerReplication: true }] })]);
     const role = { AWS: [{ $ref: 'iam.role/replikey-acme-tax@main', attr: 'arn' }] };
     expect(Object.entries(granted).map(([sid, { Action }]) => [sid, Action])).toEqual([
       ['ReplikeyDestinationObjectsTax', ['s3:ReplicateObject', 's3:ReplicateTags']],
@@ -116,12 +118,12 @@ describe('across accounts', () => {
     }
   });
   test('is where the two sides have different owners: in one account the destination needs no policy', () => {
-    expect(bucketPolicyStatements([testPair()])).toEqual({});
+    expect(bucketStatements([testPair()])).toEqual({});
     const named = testPair({
       source: { account: 'main', accountId: ACCOUNT },
       destination: { account: 'same', accountId: ACCOUNT },
     });
-    expect(bucketPolicyStatements([named])).toEqual({});
+    expect(bucketStatements([named])).toEqual({});
   });
 });
 
@@ -180,8 +182,8 @@ describe('the encryption context', () => {
 
 describe('prefixes in policies', () => {
   const resourcesOf = (...prefixes: string[]) =>
-    rolePolicyStatements([testPair({ rules: prefixes.map((prefix) => ({ prefix })) })])
-      .ReplikeySourceObjectsTax?.Resource;
+    roleStatements([testPair({ rules: prefixes.map((prefix) => ({ prefix })) })]).ReplikeySourceObjectsTax
+      ?.Resource;
 
   const rows: [string, string[], string[]][] = [
     ['every object', [''], ['*']],
@@ -214,7 +216,7 @@ describe('prefixes in policies', () => {
             policiesOf(pair),
           );
           expect(decision.allowed, decision.reason).toBe(true);
-          expect(JSON.stringify(rolePolicyStatements([pair]))).toMatch(/^[\u0020-\u00ff]*$/);
+          expect(JSON.stringify(roleStatements([pair]))).toMatch(/^[\u0020-\u00ff]*$/);
         },
       ),
     );
@@ -227,8 +229,8 @@ test('each spec has statements of its own, so that a run with some of them takes
     destination: { bucket: 'acme-books', region: 'eu-west-1', key: { alias: 'alias/books' } },
     rules: [{ prefix: 'Books/' }],
   });
-  const both = rolePolicyStatements([testPair(), other]);
-  expect(both).toEqual({ ...rolePolicyStatements([testPair()]), ...rolePolicyStatements([other]) });
+  const both = roleStatements([testPair(), other]);
+  expect(both).toEqual({ ...roleStatements([testPair()]), ...roleStatements([other]) });
   expect(Object.keys(both).sort()).toEqual(
     ['Books', 'Tax']
       .flatMap((name) =>
@@ -262,7 +264,7 @@ describe('names of specs in statement ids', () => {
 
 test('keys and conditions are those of the partition', () => {
   const pair = testPair({ source: { region: 'cn-north-1' }, destination: { region: 'cn-northwest-1' } });
-  const { ReplikeySourceKeyTax: key, ReplikeySourceBucketTax: bucket } = rolePolicyStatements([pair]);
+  const { ReplikeySourceKeyTax: key, ReplikeySourceBucketTax: bucket } = roleStatements([pair]);
   expect(bucket?.Resource).toBe('arn:aws-cn:s3:::acme-tax');
   expect(key?.Condition?.StringEquals).toEqual({ 'kms:ViaService': 's3.cn-north-1.amazonaws.com' });
 });
