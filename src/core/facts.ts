@@ -108,22 +108,9 @@ function mergeFactsByName<T extends object>(
   }
 }
 
-/** IAM actions that the doctor and the proof of a plan use, beside those of the kinds. */
-export const FACT_ACTIONS: readonly string[] = [
-  'iam:GetPolicy',
-  'iam:GetPolicyVersion',
-  'iam:GetRole',
-  'iam:GetRolePolicy',
-  'iam:ListAttachedRolePolicies',
-  'iam:ListRolePolicies',
-  'kms:DescribeKey',
-  'kms:GetKeyPolicy',
-  's3:GetBucketObjectLockConfiguration',
-  's3:GetBucketOwnershipControls',
-  's3:GetBucketPolicy',
-  's3:GetBucketPublicAccessBlock',
-  's3:GetBucketVersioning',
-  's3:GetEncryptionConfiguration',
-  's3:GetReplicationConfiguration',
-  's3:ListBucket',
-];
+/** IAM actions that read facts which are no document of a kind, by what they are about. */
+export const FACT_ACTIONS = {
+  bucket: ['s3:GetBucketObjectLockConfiguration', 's3:ListBucket'],
+  role: ['iam:ListAttachedRolePolicies', 'iam:ListRolePolicies', 'iam:GetPolicy', 'iam:GetPolicyVersion'],
+  key: [],
+} as const;

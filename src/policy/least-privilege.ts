@@ -1,7 +1,9 @@
 import { desiredResources } from '../core/desired.ts';
-import { FACT_ACTIONS as PROOF_ACTIONS } from '../core/facts.ts';
+import { FACT_ACTIONS } from '../core/facts.ts';
 import { splitByAccess } from '../core/handover.ts';
+import { nameFromId } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
+import { isRef } from '../core/ref.ts';
 import type { Resource } from '../core/resource.ts';
 import type { Policy, Statement } from '../iam/types.ts';
 import type { BucketReplication } from '../spec/types.ts';
@@ -44,8 +46,10 @@ const CANARY_ACTIONS = {
 /** What tells of changes in CloudTrail: of all of the account, since AWS knows no resource of it. */
 const LOOKUP_EVENTS = 'cloudtrail:LookupEvents';
 
-/** Actions for which AWS knows no resource: they are asked of the account as a whole. */
+/** Actions without a resource of these specs: AWS knows none, or a managed policy that anybody attached may be anywhere. */
 const ACCOUNT_WIDE_ACTIONS: ReadonlySet<string> = new Set([
+  'iam:GetPolicy',
+  'iam:GetPolicyVersion',
   'kms:CreateKey',
   'kms:ListAliases',
   'kms:ListKeys',
@@ -54,9 +58,6 @@ const ACCOUNT_WIDE_ACTIONS: ReadonlySet<string> = new Set([
 
 /** Actions that have a statement of their own. */
 const SEPARATE_ACTIONS: ReadonlySet<string> = new Set(['iam:PassRole', LOOKUP_EVENTS]);
-
-/** The aliases themselves are asked about as well as their keys. */
-const ALIAS_ACTIONS: ReadonlySet<string> = new Set(['kms:CreateAlias']);
 
 /**
  * The least that the credentials of each account need for these specs: from what each kind says that it does, on what the
@@ -77,21 +78,25 @@ export function leastPrivilegePolicies(
   const accountIds = accountIdsByName(pairs);
   const kindsByName = new Map(kinds.map((kind) => [kind.name, kind]));
   for (const resource of managed) {
-    const { permissions } = kindsByName.get(resource.kind) ?? { permissions: { read: [], write: [] } };
-    for (const action of [...permissions.read, ...(scope.apply ? permissions.write : [])])
+    const kind = kindsByName.get(resource.kind);
+    if (!kind) continue;
+    const { account = '' } = resource.location;
+    const actions = [
+      ...kind.permissions.read,
+      ...(scope.apply ? kind.permissions.write : []),
+      ...(kind.scope.ownerId(resource.id) === resource.id ? proofActions(kind, kinds) : []),
+    ];
+    for (const action of actions)
       addPermission(
-        arnsOfAccount(resource.location.account),
+        arnsOfAccount(account),
         action,
-        resourceArns(resource, action, accountIds),
+        // An account that nothing names is any.
+        resourceArns(kind, resource, action, accountIds.get(account) ?? '*'),
       );
   }
-  for (const pair of pairs) {
-    const additions = [
-      ...proofPermissions(pair, accountIds),
-      ...(scope.verify ? canaryPermissions(pair, accountIds) : []),
-    ];
-    for (const [account, action, arns] of additions) addPermission(arnsOfAccount(account), action, arns);
-  }
+  for (const pair of scope.verify ? pairs : [])
+    for (const [account, action, arns] of canaryPermissions(pair, accountIds))
+      addPermission(arnsOfAccount(account), action, arns);
   if (scope.attributeDrift)
     for (const arnsByAction of arnsByAccount.values()) addPermission(arnsByAction, LOOKUP_EVENTS, []);
   return [...arnsByAccount].map(([account, arnsByAction]) => {
@@ -123,73 +128,23 @@ function accountIdsByName(pairs: readonly BucketReplication[]): Map<string, stri
 
 type AccountIds = ReadonlyMap<string, string>;
 
-/** What a resource is called in policies. An account that nothing names is any. */
-function resourceArns(
-  { kind, id, location, spec }: Resource,
-  action: string,
-  accountIds: AccountIds,
-): string[] {
-  const name = id.slice(id.indexOf('/') + 1);
-  const arnPrefix = `arn:${partitionOfRegion(location.region)}`;
-  const owner = accountIds.get(location.account ?? '') ?? '*';
-  if (action === 'iam:PassRole') return passedRoleArns(spec, location, accountIds);
-  if (kind.startsWith('s3.')) return [`${arnPrefix}:s3:::${name}`];
-  if (kind.startsWith('iam.')) {
-    const path = (spec as { path?: string }).path ?? '/';
-    return [`${arnPrefix}:iam::${owner}:role${path}${name.replace(/@.*$/, '')}`];
-  }
-  const { alias, arn } = spec as { alias?: string; arn?: string };
-  if (arn !== undefined) return [arn];
-  const keyPrefix = `${arnPrefix}:kms:${location.region}:${owner}`;
-  return [`${keyPrefix}:key/*`, ...(ALIAS_ACTIONS.has(action) && alias ? [`${keyPrefix}:${alias}`] : [])];
-}
+/** Actions by which the proof reads a bucket, role or key: those of all kinds of its documents, and of other facts. */
+const proofActions = ({ scope: { type } }: Kind, kinds: readonly Kind[]): readonly string[] => [
+  ...kinds.filter(({ scope }) => scope.type === type).flatMap(({ permissions }) => permissions.read),
+  ...FACT_ACTIONS[type],
+];
 
-/** The role that a configuration names: one that is given, or one that a run makes. */
-function passedRoleArns(spec: unknown, location: Resource['location'], accountIds: AccountIds): string[] {
-  const { role } = spec as { role?: string | { $ref: string } };
-  if (typeof role === 'string') return [role];
-  const name = String(role?.$ref ?? 'iam.role/*')
-    .replace(/^iam\.role\//, '')
-    .replace(/@.*$/, '');
-  return [
-    `arn:${partitionOfRegion(location.region)}:iam::${accountIds.get(location.account ?? '') ?? '*'}:role/*${name}`,
-  ];
-}
+const resourceArns = (kind: Kind, resource: Resource, action: string, accountId: string): string[] =>
+  action === 'iam:PassRole'
+    ? [passedRoleArn(resource, accountId)]
+    : kind.scope.policyArns(resource, action, accountId);
 
-/** What the proof of a plan reads beside what the kinds read. */
-function proofPermissions(
-  { source, destination, role }: BucketReplication,
-  accountIds: AccountIds,
-): PermissionNeed[] {
-  const accountIdOf = (account: string | undefined) => accountIds.get(account ?? '') ?? '*';
-  const arnPrefix = `arn:${partitionOfRegion(source.region)}`;
-  const roleArn =
-    'arn' in role
-      ? role.arn
-      : `${arnPrefix}:iam::${accountIdOf(source.account)}:role${role.path ?? '/'}${role.name}`;
-  return [source, destination]
-    .filter(({ managed }) => managed)
-    .flatMap((side): PermissionNeed[] => {
-      const isSource = side === source;
-      return PROOF_ACTIONS.flatMap((action): PermissionNeed[] => {
-        if (action.startsWith('s3:')) return [[side.account, action, [`${arnPrefix}:s3:::${side.bucket}`]]];
-        if (action.startsWith('kms:'))
-          return [
-            [
-              side.account,
-              action,
-              [
-                'arn' in side.key
-                  ? side.key.arn
-                  : `${arnPrefix}:kms:${side.region}:${accountIdOf(side.account)}:key/*`,
-              ],
-            ],
-          ];
-        // A managed policy that somebody attached may be anywhere.
-        const arns = /Policy(Version)?$/.test(action) && !/Role/.test(action) ? ['*'] : [roleArn];
-        return isSource ? [[side.account, action, arns]] : [];
-      });
-    });
+/** The role that a configuration names: by its ARN, or by the name of a role that replikey creates with any path. */
+function passedRoleArn({ spec, location }: Resource, accountId: string): string {
+  const { role } = spec as { role?: unknown };
+  if (typeof role === 'string') return role;
+  const name = isRef(role) ? nameFromId(role.$ref, location) : '*';
+  return `arn:${partitionOfRegion(location.region)}:iam::${accountId}:role/*${name}`;
 }
 
 function canaryPermissions(

@@ -1,8 +1,61 @@
+import { GetAccountAuthorizationDetailsCommand, type RoleDetail } from '@aws-sdk/client-iam';
+import { paginate } from '../aws/paginate.ts';
 import { DELETION_TAG_PREFIX, SPEC_TAG } from '../core/ids.ts';
+import type { Aws, Location } from '../core/resource.ts';
 import type { Statement } from '../iam/types.ts';
+import { toTagMap } from '../kinds/helpers.ts';
+import { ROLE_POLICY_NAME } from '../kinds/iam-role-policy.ts';
+import { EMPTY_POLICY, parsePolicyDocument } from '../kinds/policy-document.ts';
 import { parseSid, specNameOfSid, toSidName } from '../policy/statements.ts';
 import type { BucketReplication } from '../spec/types.ts';
-import type { ListedRole } from './list-roles.ts';
+import { omitUndefined } from '../util/canonical-json.ts';
+
+/** A role as IAM lists it, as far as it tells what is left of specs. */
+export interface ListedRole {
+  name: string;
+  arn: string;
+  location: Location;
+  tags: Record<string, string>;
+  /** Of our inline policy. */
+  statements: Statement[];
+  /** The names of all its other policies. */
+  otherPolicies: string[];
+}
+
+/** Every role of an account with its tags and policies, in bulk: one call for a thousand of them. */
+export async function listRolesWithPolicies(aws: Aws, location: Location): Promise<ListedRole[]> {
+  const roles: ListedRole[] = [];
+  const rolePages = paginate(
+    (Marker) =>
+      aws.send(
+        location,
+        new GetAccountAuthorizationDetailsCommand(
+          omitUndefined({ Filter: ['Role' as const], MaxItems: 1_000, Marker }),
+        ),
+      ),
+    ({ IsTruncated, Marker }) => ({ hasMore: IsTruncated, marker: Marker }),
+  );
+  for await (const page of rolePages)
+    roles.push(...(page.RoleDetailList ?? []).map((role) => toListedRole(role, location)));
+  return roles;
+}
+
+function toListedRole(role: RoleDetail, location: Location): ListedRole {
+  const inlinePolicies = role.RolePolicyList ?? [];
+  const replikeyPolicy = inlinePolicies.find(({ PolicyName }) => PolicyName === ROLE_POLICY_NAME);
+  const otherPolicies = [
+    ...inlinePolicies.filter((policy) => policy !== replikeyPolicy),
+    ...(role.AttachedManagedPolicies ?? []),
+  ];
+  return {
+    name: role.RoleName ?? '',
+    arn: role.Arn ?? '',
+    location,
+    tags: toTagMap(role.Tags),
+    statements: [parsePolicyDocument(replikeyPolicy?.PolicyDocument ?? EMPTY_POLICY).Statement].flat(),
+    otherPolicies: otherPolicies.map(({ PolicyName = '' }) => PolicyName),
+  };
+}
 
 /** A spec of which a role tells, though none of that name is given for that role. */
 export interface OrphanCandidate {
