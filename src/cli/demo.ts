@@ -1,12 +1,15 @@
-import { GetRolePolicyCommand, PutRolePolicyCommand } from '@aws-sdk/client-iam';
-import { DescribeKeyCommand, GetKeyPolicyCommand, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
+import { PutRolePolicyCommand } from '@aws-sdk/client-iam';
+import { PutKeyPolicyCommand } from '@aws-sdk/client-kms';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { type AwsClient, createAwsClient } from '../aws/client.ts';
 import { createSdkClients } from '../aws/sdk-clients.ts';
 import { runCanaries } from '../canary/canary.ts';
 import { EXIT } from '../errors.ts';
 import type { Policy } from '../iam/types.ts';
+import { fetchInlinePolicy, ROLE_POLICY_NAME } from '../kinds/iam-role-policy.ts';
 import { kinds } from '../kinds/index.ts';
+import { requireKey } from '../kinds/kms-key.ts';
+import { fetchKeyPolicy } from '../kinds/kms-key-policy.ts';
 import type { PassOptions } from '../reconcile/pass.ts';
 import { reconcile } from '../reconcile/reconcile.ts';
 import { canaryText, outcomeText } from '../report/outcome-text.ts';
@@ -143,15 +146,15 @@ async function runDemoCanaries({ specs, aws, paint, print, signal }: DemoContext
 /** The walkthrough's own mistake: the encryption context of one sort of object only, in both policies that grant it. */
 async function breakPolicies({ aws, print }: DemoContext): Promise<void> {
   const location = { region: 'us-east-1' };
-  const role = { RoleName: 'replikey-acme-tax', PolicyName: 'replikey' };
-  const { PolicyDocument = '' } = await aws.send(location, new GetRolePolicyCommand(role));
-  const narrowed = restrictToBucketArn(decodeURIComponent(PolicyDocument));
+  const role = { RoleName: 'replikey-acme-tax', PolicyName: ROLE_POLICY_NAME };
+  const rolePolicy = await fetchInlinePolicy(aws, location, role.RoleName, role.PolicyName);
+  const narrowed = restrictToBucketArn(rolePolicy);
   await aws.send(location, new PutRolePolicyCommand({ ...role, PolicyDocument: narrowed }));
 
-  const { KeyMetadata } = await aws.send(location, new DescribeKeyCommand({ KeyId: 'alias/acme-tax' }));
-  const key = { KeyId: KeyMetadata?.KeyId, PolicyName: 'default' };
-  const { Policy = '' } = await aws.send(location, new GetKeyPolicyCommand(key));
-  await aws.send(location, new PutKeyPolicyCommand({ ...key, Policy: restrictToBucketArn(Policy) }));
+  const { Arn = '' } = await requireKey(aws, location, 'alias/acme-tax');
+  const keyPolicy = await fetchKeyPolicy(aws, location, Arn);
+  const key = { KeyId: Arn, PolicyName: 'default' };
+  await aws.send(location, new PutKeyPolicyCommand({ ...key, Policy: restrictToBucketArn(keyPolicy) }));
   print('Objects with an S3 Bucket Key still decrypt, others do not.\nAWS accepted it without a word.');
 }
 
@@ -178,8 +181,8 @@ async function putDemoObject({ aws, sandbox, paint, print }: DemoContext): Promi
 }
 
 /** Only the bucket's ARN is left of the encryption contexts on the source. */
-function restrictToBucketArn(text: string): string {
-  const policy = JSON.parse(text) as Policy;
+function restrictToBucketArn(source: Policy): string {
+  const policy = structuredClone(source);
   for (const statement of [policy.Statement].flat()) {
     const context = statement.Condition?.StringLike;
     const name = 'kms:EncryptionContext:aws:s3:arn';

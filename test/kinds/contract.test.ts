@@ -38,7 +38,7 @@ import type { AwsClient } from '../../src/aws/client.ts';
 import { desiredResources } from '../../src/core/desired.ts';
 import { FACT_ACTIONS } from '../../src/core/facts.ts';
 import { renderChange, resourceDiff } from '../../src/core/plan.ts';
-import type { ActualState, Current } from '../../src/core/resource.ts';
+import type { ActualState } from '../../src/core/resource.ts';
 import { kinds } from '../../src/kinds/index.ts';
 import { observe } from '../../src/reconcile/observe.ts';
 import { canonicalJson } from '../../src/util/canonical-json.ts';
