@@ -65,10 +65,10 @@ export async function readBucketFacts(
   const location: Location = { ...declared, region };
   const account = await readFact(aws.accountId(location.account), 'sts:GetCallerIdentity', location);
   if (account === null || isUnread(account)) return account;
-  const read = async ({ field, operation, fetch }: BucketFactReader) =>
-    [field, await readFact(fetch(aws, location, name, account), `s3:${operation}`, location)] as const;
+  const toEntry = async ({ field, operation, read }: BucketFactReader) =>
+    [field, await readFact(read(aws, location, name, account), `s3:${operation}`, location)] as const;
   // Concurrently: every read of a bucket that does not exist says so.
-  const facts = await Promise.all([versioningReader, ...READERS_BY_SCOPE[scope]].map(read));
+  const facts = await Promise.all([versioningReader, ...READERS_BY_SCOPE[scope]].map(toEntry));
   const [[, versioning = null] = []] = facts;
   // The error of a bucket of another account does not name its owner.
   if (versioning === null || isUnread(versioning)) return versioning;
@@ -80,7 +80,7 @@ interface BucketFactReader {
   /** `GetBucketReplication` */
   operation: string;
   /** Undefined when S3 has no such document. */
-  fetch(aws: Aws, location: Location, bucket: string, accountId: string): Promise<unknown>;
+  read(aws: Aws, location: Location, bucket: string, accountId: string): Promise<unknown>;
 }
 
 /** Reads a fact through the kind of its document. */
@@ -91,21 +91,21 @@ const documentReader = <S, D, F>(
 ): BucketFactReader => ({
   field,
   operation,
-  async fetch(aws, location, bucket, accountId) {
+  async read(aws, location, bucket, accountId) {
     const doc = await kind.fetch(aws, location, bucket);
     const context = { current: EXISTING, arn: bucketArn(bucket, location.region), accountId };
     return doc && kind.scope.facts?.(doc, context)?.[field];
   },
 });
 
-/** The facts of a bucket's document depend only on whether the document exists, not on who manages its entries. */
+/** The facts of a bucket's document depend on whether it exists, not on which entries replikey manages. */
 const EXISTING = { spec: undefined, attrs: {} };
 
 const versioningReader = documentReader(s3Versioning, 'versioning', 'GetBucketVersioning');
 const objectLockReader: BucketFactReader = {
   field: 'objectLock',
   operation: 'GetObjectLockConfiguration',
-  async fetch(aws, location, bucket, accountId) {
+  async read(aws, location, bucket, accountId) {
     const input = { Bucket: bucket, ExpectedBucketOwner: accountId };
     const response = await ignoreErrors(
       aws.send(location, new GetObjectLockConfigurationCommand(input)),
