@@ -15,7 +15,7 @@ import { rolePolicyStatements } from '../policy/replication-policies.ts';
 import { normalizeStatements, type Statements } from '../policy/statements.ts';
 import { roleAuditEvents } from './cloudtrail-events.ts';
 import { ignoreErrors } from './helpers.ts';
-import { parsePolicy, parsePolicyDocument, policyNotes, renderPolicy } from './policy-document.ts';
+import { parsePolicyDocument, policyNotes, renderPolicy, splitByOwner } from './policy-document.ts';
 import { keyArnOrRef } from './references.ts';
 import { roleScope } from './scopes.ts';
 
@@ -78,7 +78,7 @@ export const iamRolePolicy: Kind<IamRolePolicy, Policy, Statement[]> = {
     ignoreErrors(fetchInlinePolicy(aws, location, name, ROLE_POLICY_NAME), 'NoSuchEntityException'),
 
   parse(policy, resource) {
-    const { managed, foreign } = parsePolicy(policy, resource);
+    const { managed, foreign } = splitByOwner(policy, resource);
     return { spec: { role: resource.name, statements: managed }, attrs: {}, foreign };
   },
 

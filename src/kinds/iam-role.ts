@@ -186,8 +186,8 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
 
   async send(aws, { resource, current, desired, doc }) {
     if (!desired.trust || !doc) return;
-    if (current) await updateRole(aws, resource, desired, current, doc.trust);
-    else await createRole(aws, resource, desired, doc.trust);
+    if (current) await sendUpdateRole(aws, resource, desired, current, doc.trust);
+    else await sendCreateRole(aws, resource, desired, doc.trust);
   },
 
   async remove(aws, { location, name }) {
@@ -276,7 +276,7 @@ function changedParts(desired: IamRole, current: IamRole): ChangedPart[] {
   ];
 }
 
-async function createRole(
+async function sendCreateRole(
   aws: Aws,
   { name, location, declaredBy }: Resource,
   desired: IamRole,
@@ -296,7 +296,7 @@ async function createRole(
   await ignoreErrors(aws.send(location, command), 'EntityAlreadyExistsException');
 }
 
-async function updateRole(
+async function sendUpdateRole(
   aws: Aws,
   { name: RoleName, location }: Resource,
   desired: IamRole,

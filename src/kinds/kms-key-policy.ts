@@ -10,7 +10,7 @@ import { joinPolicy, normalizeStatements, type Statements, toStatementList } fro
 import type { BucketReplication, Side } from '../spec/types.ts';
 import { keyAuditEvents } from './cloudtrail-events.ts';
 import { describeKey, fetchKeyIdentifiers } from './kms-key.ts';
-import { parsePolicy, parsePolicyDocument, policyNotes, renderPolicy } from './policy-document.ts';
+import { parsePolicyDocument, policyNotes, renderPolicy, splitByOwner } from './policy-document.ts';
 import { externalRoleIds, roleArnOrRef } from './references.ts';
 import { keyScope } from './scopes.ts';
 
@@ -71,7 +71,7 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy, KeyPolicyDoc, Statement[]> = {
   },
 
   parse({ arn, policy }, resource) {
-    const { managed, foreign } = parsePolicy(policy, resource);
+    const { managed, foreign } = splitByOwner(policy, resource);
     return { spec: { alias: resource.spec.alias, statements: managed }, attrs: { arn }, foreign };
   },
 

@@ -36,7 +36,7 @@ function decodePolicyText(text: string): string {
 }
 
 /** Splits a policy into the statements of the specs that declare the resource, and foreign statements. */
-export const parsePolicy = (policy: Policy, { declaredBy, pruneOwners }: Resource) =>
+export const splitByOwner = (policy: Policy, { declaredBy, pruneOwners }: Resource) =>
   splitPolicy(policy, declaredBy, pruneOwners);
 
 /** The whole policy with the desired statements; undefined for an orphaned policy that would be empty. */

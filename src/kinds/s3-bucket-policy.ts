@@ -12,7 +12,7 @@ import { bucketPolicyStatements } from '../policy/replication-policies.ts';
 import { normalizeStatements, type Statements, toStatementList } from '../policy/statements.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
 import { bucketTransientErrors, ignoreErrors } from './helpers.ts';
-import { parsePolicy, parsePolicyDocument, policyNotes, renderPolicy } from './policy-document.ts';
+import { parsePolicyDocument, policyNotes, renderPolicy, splitByOwner } from './policy-document.ts';
 import { externalRoleIds, roleArnOrRef } from './references.ts';
 import { bucketScope } from './scopes.ts';
 
@@ -72,7 +72,7 @@ export const s3BucketPolicy: Kind<S3BucketPolicy, Policy, Statement[]> = {
   },
 
   parse(policy, resource) {
-    const { managed, foreign } = parsePolicy(policy, resource);
+    const { managed, foreign } = splitByOwner(policy, resource);
     return { spec: { bucket: resource.name, statements: managed }, attrs: {}, foreign };
   },
 

@@ -199,7 +199,7 @@ export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[
   check(change) {
     const { current, desired } = change;
     return {
-      blocked: blockedReasonOf(desired, current?.foreign ?? []),
+      blocked: ruleConflictOf(desired, current?.foreign ?? []),
       risks: current ? risksOf(desired, current) : [],
       notes: foreignRuleNotes(current?.foreign ?? []),
       changeNotes: existingObjectsNote(change),
@@ -272,7 +272,7 @@ function withPriorities(
 /** S3 allows this many rules in a configuration. */
 const MAX_RULES = 1_000;
 
-function blockedReasonOf(
+function ruleConflictOf(
   { bucket, rules }: S3Replication,
   foreign: readonly ReplicationRule[],
 ): string | undefined {

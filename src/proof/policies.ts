@@ -3,7 +3,7 @@ import type { NamedPolicy, Policies, Policy } from '../iam/types.ts';
 import type { PolicyRef } from './findings.ts';
 import type { AccessCheck } from './requests.ts';
 
-const EMPTY_POLICY: Policy = { Statement: [] };
+const POLICY_WITHOUT_STATEMENTS: Policy = { Statement: [] };
 
 /** Every policy that has a say in a request, or what of it could not be read. */
 export function policiesFor(
@@ -22,7 +22,7 @@ export function policiesFor(
   if (unreadReason !== undefined) return { unread: `${policyLabel(resourcePolicy)}: ${unreadReason}` };
   const resourceDocument = factValue(resourceFact);
   // Where there is no policy the name is there all the same: a denial for the lack of one speaks of it.
-  const resource = namePolicy(resourcePolicy, resourceDocument ?? EMPTY_POLICY);
+  const resource = namePolicy(resourcePolicy, resourceDocument ?? POLICY_WITHOUT_STATEMENTS);
   if (!request.principal.startsWith('arn:')) return { policies: { resource }, policyRefs };
 
   const roleFacts = factValue(facts.roles[role]);
