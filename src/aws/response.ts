@@ -128,18 +128,22 @@ export function rejectDroppedElements(doc: unknown, response: object, understood
 }
 
 /** Names of the fields of a document at all depths. XML repeats the singular where the SDK has a list in the plural. */
-export function elementNamesIn(value: unknown, names = new Set<string>()): Set<string> {
-  if (Array.isArray(value)) for (const item of value) elementNamesIn(item, names);
+export const elementNamesIn = (doc: unknown): Set<string> => new Set(countElementsIn(doc).keys());
+
+/** The number of fields of each name, at all depths of a document. */
+export function countElementsIn(value: unknown, counts = new Map<string, number>()): Map<string, number> {
+  const count = (name: string) => counts.set(name, (counts.get(name) ?? 0) + 1);
+  if (Array.isArray(value)) for (const item of value) countElementsIn(item, counts);
   else if (typeof value === 'object' && value !== null) {
     for (const [name, field] of Object.entries(value)) {
       if (field === undefined) continue;
       // Only elements of AWS begin with a capital letter.
-      if (/^[A-Z]/.test(name)) names.add(name);
-      if (Array.isArray(field)) names.add(name.replace(/s$/, ''));
-      elementNamesIn(field, names);
+      if (/^[A-Z]/.test(name)) count(name);
+      if (Array.isArray(field)) count(name.replace(/s$/, ''));
+      countElementsIn(field, counts);
     }
   }
-  return names;
+  return counts;
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { AwsClient } from '../aws/client.ts';
 import { commandInfo } from '../aws/command.ts';
 import { formatAwsError } from '../aws/errors.ts';
-import { elementNamesIn, UnknownElementsError } from '../aws/response.ts';
+import { countElementsIn, UnknownElementsError } from '../aws/response.ts';
 import type { Kind } from '../core/kind.ts';
 import { requireKind } from '../core/plan.ts';
 import type { ActualState, Aws, Current, Id, Location, Observation, Resource } from '../core/resource.ts';
@@ -56,7 +56,8 @@ export async function observeResource(
 
 /**
  * Rejects a document with elements that a write would drop: those that the document loses when it is parsed and rendered
- * without a change. An element that an SDK update introduces is therefore refused until `parse` understands it.
+ * without a change. An element that an SDK update introduces is therefore refused until `parse` understands it. A foreign
+ * entry keeps its elements, so a managed entry with the same element is found by the count.
  *
  * @throws UnknownElementsError
  */
@@ -64,8 +65,10 @@ function rejectUnknownElements(kind: Kind, doc: unknown, resource: Resource, cur
   const { elements } = kind.response;
   if (!elements) return;
   const unchanged = kind.render({ ...resource, spec: current.spec }, current);
-  const kept = elementNamesIn(unchanged);
-  const dropped = [...elementNamesIn(doc)].filter((name) => !kept.has(name) && !elements.has(name));
+  const kept = countElementsIn(unchanged);
+  const dropped = [...countElementsIn(doc)]
+    .filter(([name, count]) => count > (kept.get(name) ?? 0) && !elements.has(name))
+    .map(([name]) => name);
   if (dropped.length > 0) throw new UnknownElementsError(dropped);
 }
 
