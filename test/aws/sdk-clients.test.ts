@@ -5,6 +5,8 @@ import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
 import { describe, expect, test } from 'vitest';
 import { classifyError } from '../../src/aws/errors.ts';
 import { createSdkClients } from '../../src/aws/sdk-clients.ts';
+import type { Aws } from '../../src/core/resource.ts';
+import { s3Replication } from '../../src/kinds/s3-replication.ts';
 
 const credentials = { accessKeyId: '111122223333', secretAccessKey: 'test' };
 const at = { region: 'eu-central-1' };
@@ -79,7 +81,7 @@ test('a client is made once for each service, account and Region', () => {
 });
 
 /** An endpoint that answers everything with one document. */
-async function answering(xml: string): Promise<{ get: () => Promise<unknown>; close: () => void }> {
+async function answering(xml: string) {
   const server = createServer((request, response) => {
     request.resume();
     response.writeHead(200, { 'content-type': 'application/xml' }).end(xml);
@@ -87,8 +89,14 @@ async function answering(xml: string): Promise<{ get: () => Promise<unknown>; cl
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const clients = createSdkClients([], { endpoint, credentials });
+  const send = (command: object) => clients.get('s3', at).send(command);
+  const aws: Aws = {
+    accountId: async () => '111122223333',
+    send: (_, command) => send(command) as never,
+  };
   return {
-    get: () => clients.get('s3', at).send(new GetBucketReplicationCommand({ Bucket: 'acme-tax' })),
+    get: () => send(new GetBucketReplicationCommand({ Bucket: 'acme-tax' })),
+    fetch: () => s3Replication.fetch(aws, at, 'acme-tax'),
     close: () => {
       clients.destroy();
       server.closeAllConnections();
@@ -105,11 +113,12 @@ test('an answer with an element that the SDK does not know is refused, since a p
   expect(await whole.get()).toMatchObject({
     ReplicationConfiguration: { Rules: [{ ID: 'r', Filter: { And: { Tags: [{ Key: 'a', Value: 'b' }] } } }] },
   });
+  expect(await whole.fetch()).toMatchObject({ Rules: [{ ID: 'r' }] });
   whole.close();
   const newer = await answering(
     CONFIGURATION.replace('<Metrics>', '<Teleport><Speed>9</Speed></Teleport><Metrics>'),
   );
-  await expect(newer.get()).rejects.toMatchObject({
+  await expect(newer.fetch()).rejects.toMatchObject({
     name: 'UnknownElements',
     message: expect.stringMatching(
       /does not know \(Teleport, Speed\).*nothing is written: use a newer version/,

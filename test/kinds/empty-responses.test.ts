@@ -1,0 +1,94 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createAwsClient } from '../../src/aws/client.ts';
+import { commandInfo } from '../../src/aws/command.ts';
+import { InvalidResponseError } from '../../src/aws/response.ts';
+import { createSdkClients } from '../../src/aws/sdk-clients.ts';
+import type { Aws } from '../../src/core/resource.ts';
+import { kinds } from '../../src/kinds/index.ts';
+import { TEST_SECRET } from '../support/secrets.ts';
+
+const NAMES: Record<string, string> = {
+  bucket: 'acme-tax',
+  key: 'alias/acme-tax',
+  role: 'replikey-acme-tax',
+};
+const location = { region: 'us-east-1' };
+
+/** The field without which the response of a read is no document, by operation. */
+const REQUIRED: Record<string, Record<string, string>> = {
+  'kms.key': { DescribeKey: 'KeyMetadata' },
+  'kms.key-policy': { DescribeKey: 'KeyMetadata', GetKeyPolicy: 'Policy' },
+  'iam.role': { GetRole: 'Role' },
+  'iam.role-policy': { GetRolePolicy: 'PolicyDocument' },
+  's3.encryption': { GetBucketEncryption: 'ServerSideEncryptionConfiguration' },
+  's3.bucket-policy': { GetBucketPolicy: 'Policy' },
+  's3.public-access': { GetPublicAccessBlock: 'PublicAccessBlockConfiguration' },
+  's3.ownership': { GetBucketOwnershipControls: 'OwnershipControls' },
+  's3.replication': { GetBucketReplication: 'ReplicationConfiguration' },
+};
+
+/** Kinds that read the versioning of a bucket: S3 returns an empty document for a bucket that never had any. */
+const MAY_BE_EMPTY = ['s3.bucket', 's3.versioning'];
+
+const fetchOf = (kindName: string, aws: Aws): Promise<unknown> => {
+  const kind = kinds.get(kindName);
+  if (!kind) throw new Error(`no kind is named ${kindName}`);
+  return kind.fetch(aws, location, NAMES[kind.scope.type] ?? '');
+};
+
+/** An AWS of which one operation returns a response without fields. */
+const awsWithEmpty = (emptyOperation: string): Aws => ({
+  accountId: async () => '111122223333',
+  send: async (_, command) => {
+    const { operation } = commandInfo(command);
+    const isDescribedKey = operation === 'DescribeKey' && emptyOperation !== operation;
+    const Arn = 'arn:aws:kms:us-east-1:111122223333:key/1';
+    return (isDescribedKey ? { KeyMetadata: { KeyId: '1', Arn } } : {}) as never;
+  },
+});
+
+test('every kind has a required field, or may be empty', () => {
+  expect([...Object.keys(REQUIRED), ...MAY_BE_EMPTY].sort()).toEqual([...kinds.keys()].sort());
+});
+
+describe.each(Object.entries(REQUIRED))('%s', (kindName, required) => {
+  test.each(Object.entries(required))(
+    'refuses an empty response of %s: it lacks %s',
+    async (operation, field) => {
+      const error = await fetchOf(kindName, awsWithEmpty(operation)).catch((caught: unknown) => caught);
+      expect(error).toBeInstanceOf(InvalidResponseError);
+      expect(error).toMatchObject({ message: `the answer has not the form of one: it lacks ${field}` });
+    },
+  );
+});
+
+test.each(MAY_BE_EMPTY)('%s: reads an empty response as a bucket without versioning', async (kindName) => {
+  expect(await fetchOf(kindName, awsWithEmpty('GetBucketVersioning'))).toEqual(
+    kindName === 's3.bucket' ? { region: 'us-east-1' } : {},
+  );
+});
+
+describe('an endpoint that answers 200 and nothing', () => {
+  const server = createServer((request, response) => {
+    request.resume();
+    response.writeHead(200).end();
+  });
+  beforeAll(() => new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve)));
+  afterAll(() => void server.close());
+
+  test.each(Object.keys(REQUIRED))('has not said that there is no %s', async (kindName) => {
+    const clients = createSdkClients([], {
+      endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      credentials: { accessKeyId: '111122223333', secretAccessKey: TEST_SECRET },
+    });
+    const client = createAwsClient({ clients, accounts: [], region: 'us-east-1', retryTimeoutMs: 0 });
+    // The caller is known, so that the read of the document is what fails.
+    const aws: Aws = { accountId: async () => '111122223333', send: (...call) => client.send(...call) };
+    await expect(fetchOf(kindName, aws)).rejects.toThrow(
+      /the answer has not the form of one: it lacks|the answer cannot be read/,
+    );
+    clients.destroy();
+  });
+});
