@@ -9,7 +9,12 @@ import { UserError } from '../errors.ts';
 import { iamRole } from '../kinds/iam-role.ts';
 import { foreignUseOfRole, s3Replication } from '../kinds/s3-replication.ts';
 import { parseSid, toSidName } from '../policy/statements.ts';
-import { findOrphans, type ListedRole, listRolesWithPolicies, type OrphanCandidate } from '../prune/find-orphans.ts';
+import {
+  findOrphans,
+  type ListedRole,
+  listRolesWithPolicies,
+  type OrphanCandidate,
+} from '../prune/find-orphans.ts';
 import {
   type LocatedOrphan,
   locateOrphan,
