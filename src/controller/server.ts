@@ -165,7 +165,7 @@ export function createRoutes({
       '/metrics',
       async () => ({ status: 200, type: metrics.contentType, body: await metrics.render(controller) }),
     ],
-    ['/status', () => jsonResponse(200, { format: 1, version: manifest.version, ...controller.status() })],
+    ['/status', () => jsonResponse(200, { format: 2, version: manifest.version, ...controller.status() })],
     ['/version', () => jsonResponse(200, { version: manifest.version, node: process.version })],
     [
       '/',

@@ -1,5 +1,6 @@
 import { canonicalJson, compareCodeUnits } from '../util/canonical-json.ts';
 import { formatPointer } from '../util/json-pointer.ts';
+import { fieldPathOf } from './diff.ts';
 import type { Blocked, Id, Plan, Step } from './resource.ts';
 
 /** How one plan differs from another, step by step: what somebody who approved the first has not seen. */
@@ -48,5 +49,6 @@ function changedPaths(before: Step, after: Step): string[] {
     );
   const [fieldsBefore, fieldsAfter] = [fieldsByPath(before), fieldsByPath(after)];
   const paths = [...new Set([...fieldsBefore.keys(), ...fieldsAfter.keys()])].sort(compareCodeUnits);
-  return paths.filter((path) => fieldsBefore.get(path) !== fieldsAfter.get(path)).map(formatPointer);
+  const changed = paths.filter((path) => fieldsBefore.get(path) !== fieldsAfter.get(path));
+  return [...new Set(changed.map(fieldPathOf))].map(formatPointer);
 }

@@ -1,5 +1,5 @@
-import { compareCodeUnits, isJsonEqual, sortKeys } from '../util/canonical-json.ts';
-import { diffJson } from './difference.ts';
+import { compareCodeUnits, sortKeys } from '../util/canonical-json.ts';
+import { type Diff, diffNormalForms } from './diff.ts';
 import type { Change, Kind } from './kind.ts';
 import { resolveRefs } from './ref.ts';
 import type {
@@ -143,10 +143,8 @@ export function renderFrom(
 }
 
 /** The fields in which AWS differs from what is wanted. */
-export function resourceDiff(current: Current | undefined, desired: unknown, kind: Kind): Step['patch'] {
-  const before = current ? kind.normalize(current.spec) : {};
-  return isJsonEqual(before, desired) ? [] : diffJson(sortKeys(before), desired);
-}
+export const resourceDiff = (current: Current | undefined, desired: unknown, kind: Kind): Diff =>
+  diffNormalForms(current ? kind.normalize(current.spec) : {}, desired);
 
 /** References resolve to what was observed, or written, of their target. */
 export const createRefResolver =
@@ -173,9 +171,8 @@ function planResource(resource: Resource, actual: ActualState, kind: Kind): Reso
   const isDelete = change.doc === undefined;
 
   const diff = resourceDiff(current, desired, kind);
-  const patch = isDelete ? diff.filter(({ op }) => op === 'remove') : diff;
+  const patch = isDelete ? diff.patch.filter(({ op }) => op === 'remove') : diff.patch;
   if (patch.length === 0 && current && !isDelete) return { notes };
-  const before = current ? sortKeys(kind.normalize(current.spec)) : undefined;
   return {
     notes: [...notes, ...changeNotes],
     step: {
@@ -185,7 +182,7 @@ function planResource(resource: Resource, actual: ActualState, kind: Kind): Reso
       at: resource.location,
       patch,
       before: Object.fromEntries(
-        patch.map(({ path }) => [path, valueAtPointer(before, path)]).filter(([, v]) => v !== undefined),
+        patch.map(({ path }) => [path, diff.before[path]]).filter(([, value]) => value !== undefined),
       ),
       desired,
       why: resource.orphaned ? [ORPHAN_REASON] : stepReasons(patch, desired, current, kind),
@@ -247,16 +244,6 @@ function relevantNeedsOf(
   };
   visit(start);
   return [...needs].sort(compareCodeUnits);
-}
-
-/** The value at a JSON Pointer. */
-export function valueAtPointer(value: unknown, pointer: string): unknown {
-  let node = value;
-  for (const segment of pointer.split('/').slice(1)) {
-    if (typeof node !== 'object' || node === null) return undefined;
-    node = (node as Record<string, unknown>)[segment.replaceAll('~1', '/').replaceAll('~0', '~')];
-  }
-  return node;
 }
 
 /** @throws Error for a resource of an unknown kind: a fault of the program. */

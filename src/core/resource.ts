@@ -1,5 +1,4 @@
 import type { Position } from '../spec/types.ts';
-import type { PatchOperation } from './difference.ts';
 import type { RiskId } from './risks.ts';
 
 /**
@@ -66,15 +65,20 @@ export type ActualState = ReadonlyMap<Id, Observation>;
 
 export type Action = 'create' | 'update' | 'delete';
 
+/** One change of a value: an operation of JSON Patch (RFC 6902), of the three that a comparison gives. */
+export type PatchOperation =
+  | { op: 'add' | 'replace'; path: string; value: unknown }
+  | { op: 'remove'; path: string };
+
 /** One resource to create, to update, or to take away. */
 export interface Step {
   id: Id;
   kind: string;
   action: Action;
   at: Location;
-  /** From observed to desired; for a create, one `add` of the whole. */
+  /** From observed to desired, sets as objects keyed by the text of their elements; for a create, an `add` of each field. */
   patch: PatchOperation[];
-  /** What the fields that differ are now, by the path of the patch: so that a plan can show old and new. */
+  /** The previous values by the paths of the patch, in the same form: so that a plan can show old and new. */
   before: Record<string, unknown>;
   /** The managed part of the document that the step leaves, in normal form. It may hold references. */
   desired: unknown;
@@ -118,7 +122,7 @@ export interface PlanContent {
 
 /** A sealed plan: what a person reads, approves and saves. It does not change any more. */
 export interface Plan extends Readonly<PlanContent> {
-  readonly format: 1;
+  readonly format: 2;
   /** Account ids, twelve digits, by the names of their Account documents; `''` for the ambient credentials. */
   readonly accounts: Readonly<Record<string, string>>;
   /** SHA-256 over everything that a person approves. */

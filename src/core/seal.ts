@@ -23,7 +23,7 @@ export interface RuleVerdictSummary {
 /** Makes a plan final: computes its digest, and forbids changes. */
 export function seal(content: PlanContent, inputs: SealInputs): Plan {
   return Object.freeze({
-    format: 1,
+    format: 2,
     ...content,
     waves: Object.freeze(content.waves.map((wave) => Object.freeze(wave.map(Object.freeze)))) as Step[][],
     accounts: inputs.accounts,

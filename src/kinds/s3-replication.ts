@@ -25,6 +25,7 @@ import { isV1Rule, MAX_RULE_PRIORITY } from '../spec/rule-fields.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
 import { bucketArn } from '../util/arn.ts';
 import { omitUndefined, sortKeys, toSortedSet } from '../util/canonical-json.ts';
+import { parsePointer } from '../util/json-pointer.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
 import { bucketTransientErrors, ignoreErrors } from './helpers.ts';
 import { keyArnOrRef, roleArnOrRef } from './references.ts';
@@ -212,7 +213,7 @@ export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[
     if (path.startsWith('/v1Rules')) {
       return 'rules of the old form (V1) cannot stand beside ours: they are given a filter and a priority, and go on replicating delete markers, as the old form does';
     }
-    const [, , id, field] = path.split('/').map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'));
+    const [, id, field] = parsePointer(path);
     if (id === undefined) return undefined;
     if (field === 'status' && desired.rules[id]?.status === 'Disabled') {
       return `the rule ${id} is declared to be off, or not any more: then --prune takes it away`;

@@ -4,6 +4,7 @@ import { commandInfo, isReadOperation } from '../aws/command.ts';
 import { formatAwsError } from '../aws/errors.ts';
 import { retry } from '../aws/retry.ts';
 import { ownerKey } from '../core/adoption.ts';
+import { fieldPathOf } from '../core/diff.ts';
 import type { Change, Kind, TransientError } from '../core/kind.ts';
 import {
   joinDrafts,
@@ -318,7 +319,8 @@ async function readUntilDeleted(
 
 /** How a document that was read back differs from the desired one. */
 function writeProblem(change: Change, current: Current, kind: Kind): string | undefined {
-  const paths = resourceDiff(current, change.desired, kind).map(({ path }) => formatPointer(path));
+  const { patch } = resourceDiff(current, change.desired, kind);
+  const paths = [...new Set(patch.map(({ path }) => formatPointer(fieldPathOf(path))))];
   if (paths.length === 0) return kind.check?.({ ...change, current }).blocked;
   return `these settings did not take: ${paths.join(', ')}; either this endpoint does not keep them, or somebody else changes the same thing`;
 }

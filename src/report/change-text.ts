@@ -1,23 +1,17 @@
-import type { PatchOperation } from '../core/difference.ts';
+import type { FieldChange } from '../core/diff.ts';
 import { isRef } from '../core/ref.ts';
 import type { Statement } from '../iam/types.ts';
-import { canonicalJson } from '../util/canonical-json.ts';
 import { escapeUnprintable } from '../util/escape.ts';
-import { formatPointer } from '../util/json-pointer.ts';
+import { appendToPointer, formatPointer, parsePointer } from '../util/json-pointer.ts';
 import { type PlanStyle, wrapText } from './style.ts';
 
-/** One field that differs: what it was, and what it becomes. */
-export function changeText(operation: PatchOperation, before: unknown, style: PlanStyle): string[] {
+/** Returns the lines of one change of a field: what it was, and what it becomes. */
+export function changeText(change: FieldChange, style: PlanStyle): string[] {
+  if (change.type === 'elements') return elementLines(change, style);
+  const { type, path, before, after } = change;
   const { paint, width } = style;
-  const name = changedFieldName(operation.path, operation.op === 'replace');
-  const after = 'value' in operation ? operation.value : undefined;
-  if (operation.op === 'remove')
-    return namedEntries(operation.path, before).flatMap(([name, value]) =>
-      valueLines(paint.red('-'), name, value, style),
-    );
-  if (operation.op === 'replace' && Array.isArray(before) && Array.isArray(after))
-    return listChangeLines(name, before, after, style);
-  if (operation.op === 'replace') {
+  if (type === 'replace') {
+    const name = changedFieldName(path, true);
     const [oldText, newText] = [valueText(before), valueText(after)];
     const mark = `      ${paint.yellow('~')} `;
     if (name.length + oldText.length + newText.length + 13 <= width)
@@ -28,37 +22,26 @@ export function changeText(operation: PatchOperation, before: unknown, style: Pl
       ...wrapText(`        ${paint.dim('→')} `, newText, width),
     ];
   }
-  return namedEntries(operation.path, after).flatMap(([name, value]) =>
-    valueLines(paint.green('+'), name, value, style),
-  );
+  const [mark, value] = type === 'add' ? [paint.green('+'), after] : [paint.red('-'), before];
+  return namedEntries(path, value).flatMap(([name, item]) => valueLines(mark, name, item, style));
 }
 
-/** A list that differs, as the set that it is: only what comes and what goes. */
-function listChangeLines(
-  name: string,
-  before: readonly unknown[],
-  after: readonly unknown[],
+/** Returns the lines of a set that changes: only the elements that are removed and added. */
+const elementLines = (
+  { path, removed, added }: FieldChange & { type: 'elements' },
   { paint, width }: PlanStyle,
-): string[] {
-  const includes = (list: readonly unknown[], item: unknown) =>
-    list.some((other) => canonicalJson(other) === canonicalJson(item));
-  const removed = before.filter((item) => !includes(after, item));
-  const added = after.filter((item) => !includes(before, item));
-  return [
-    ...headingLines(`      ${paint.yellow('~')} `, name, width),
-    ...removed.map((item) => `          ${paint.red('-')} ${valueText(item)}`),
-    ...added.map((item) => `          ${paint.green('+')} ${valueText(item)}`),
-  ];
-}
+): string[] => [
+  ...headingLines(`      ${paint.yellow('~')} `, changedFieldName(path, true), width),
+  ...removed.map((element) => `          ${paint.red('-')} ${valueText(element)}`),
+  ...added.map((element) => `          ${paint.green('+')} ${valueText(element)}`),
+];
 
 /** What comes or goes: what a map holds is named one by one, and an empty list is nothing. */
 function namedEntries(pointer: string, value: unknown): [name: string, value: unknown][] {
   if (Array.isArray(value) && value.length === 0) return [];
-  const isMap = pointer.split('/').length === 2 && isNestedObject(value) && !isStatement(value);
+  const isMap = parsePointer(pointer).length === 1 && isNestedObject(value) && !isStatement(value);
   if (!isMap) return [[changedFieldName(pointer), value]];
-  return Object.entries(value).flatMap(([key, item]) =>
-    namedEntries(`${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`, item),
-  );
+  return Object.entries(value).flatMap(([key, item]) => namedEntries(appendToPointer(pointer, key), item));
 }
 
 /** A field and its value; a statement or a rule takes a line for each of its parts. */
@@ -87,13 +70,10 @@ const headingLines = (mark: string, name: string, width: number): string[] =>
  * values are replaced, how they are compared says nothing.
  */
 function changedFieldName(pointer: string, isReplaced = false): string {
-  const [, statement = '', operator = '', key = ''] =
-    /^(.+)\/Condition\/([^/]+)\/([^/]+)$/.exec(pointer) ?? [];
-  if (statement === '') return escapeUnprintable(formatPointer(pointer));
-  const unescaped = key.replaceAll('~1', '/').replaceAll('~0', '~');
-  return escapeUnprintable(
-    `${formatPointer(statement)}, ${unescaped}${isReplaced ? '' : ` ${operatorText(operator)}`}`,
-  );
+  const [policy = '', sid = '', element, operator = '', key] = parsePointer(pointer);
+  if (element !== 'Condition' || key === undefined) return escapeUnprintable(formatPointer(pointer));
+  const statement = formatPointer(appendToPointer(appendToPointer('', policy), sid));
+  return escapeUnprintable(`${statement}, ${key}${isReplaced ? '' : ` ${operatorText(operator)}`}`);
 }
 
 const isNestedObject = (value: unknown): value is Record<string, unknown> =>

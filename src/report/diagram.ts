@@ -1,5 +1,7 @@
+import { toRuleId } from '../core/ids.ts';
 import type { Plan, Step } from '../core/resource.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
+import { parsePointer } from '../util/json-pointer.ts';
 
 /** More than this many buckets are no drawing any more. */
 const MAX_DIAGRAM_BUCKETS = 30;
@@ -91,7 +93,11 @@ const isKeyStep = (step: Step, { key, region, account }: Side): boolean =>
 const isRuleStep = (step: Step, { name, source }: BucketReplication): boolean =>
   hasCall(step, REPLICATION_CALLS) &&
   step.id === `${step.kind}/${source.bucket}` &&
-  (step.action === 'create' || step.patch.some(({ path }) => path.startsWith(`/rules/replikey~1${name}~1`)));
+  (step.action === 'create' ||
+    step.patch.some(({ path }) => {
+      const [field, ruleId = ''] = parsePointer(path);
+      return field === 'rules' && ruleId.startsWith(toRuleId(name, ''));
+    }));
 
 const keyLabel = (key: NonNullable<Side['key']>): string =>
   'alias' in key ? key.alias : key.arn.slice(key.arn.lastIndexOf(':') + 1);

@@ -35,6 +35,9 @@ const removableKinds = (): string[] =>
   [...kinds.values()].flatMap(({ name, remove }) => (remove ? name : [])).reverse();
 
 export const formatField = z.literal(1).describe('Raised when a field changes its meaning or goes away.');
+const planFormatField = z
+  .literal(2, 'this version of replikey reads plans of format 2')
+  .describe('Raised when a field changes its meaning or goes away.');
 const resourceIdField = stringField(
   `The resource: \`${s3Versioning.name}/acme-tax\`. Keys are named by alias and Region.`,
 );
@@ -55,7 +58,7 @@ const placeSchema = namedObject('Place', 'Where a resource lives.', {
 });
 
 const pathField = stringField(
-  'JSON Pointer of the field; statements of policies are keyed by Sid, rules by id.',
+  'JSON Pointer of the field, or of an element of a set; statements of policies are keyed by Sid, rules by id, elements of sets by their text.',
 );
 
 const operationSchema = z
@@ -72,7 +75,7 @@ const operationSchema = z
   .meta({
     id: 'Operation',
     description:
-      'An operation of JSON Patch (RFC 6902). A list that differs is replaced as a whole, since its order says nothing.',
+      'An operation of JSON Patch (RFC 6902). A set, such as the actions of a statement, is an object that holds each element under its text: one more action is one `add`. The text of a reference is its `$ref`, `#` and its `attr`.',
   });
 
 const riskSchema = namedObject('Risk', 'What could go wrong with a step.', {
@@ -87,11 +90,13 @@ const stepSchema = namedObject('Step', 'One resource to create, to update, or to
   at: placeSchema.describe('Where it lives.'),
   patch: listField(
     operationSchema,
-    'From what was observed to what is declared; for a create, one `add` of the whole.',
+    'From what was observed to what is declared, sorted by path; for a create, an `add` of each field.',
   ),
   before: z
     .record(z.string(), z.unknown())
-    .describe('What the fields of the patch are now, by path; those that are not there yet are left out.'),
+    .describe(
+      'Current values at the paths of the patch, by path, in the same form; values that do not exist yet are left out.',
+    ),
   desired: unknownField(
     'The managed part of the document that the step leaves. A value that is known only after an earlier step is a reference, as in the patch.',
   ),
@@ -268,7 +273,7 @@ const refusalSchema = namedObject('Refusal', 'A reason to apply nothing.', {
 
 /** A plan, as it is printed and saved. What it does not know it passes over, so that a newer plan can be read. */
 export const planDocumentSchema = namedObject('Plan', 'What would change, in order.', {
-  format: formatField,
+  format: planFormatField,
   waves: listField(
     z.array(stepSchema),
     'Steps in the order in which they are printed; a step of a wave needs nothing of a later one.',

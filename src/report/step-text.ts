@@ -1,3 +1,4 @@
+import { type FieldChange, fieldChangesOf } from '../core/diff.ts';
 import { MISSING_REASON } from '../core/plan.ts';
 import type { Action, Step } from '../core/resource.ts';
 import { escapeUnprintable } from '../util/escape.ts';
@@ -17,9 +18,9 @@ export function stepLines(step: Step, style: PlanStyle): string[] {
       style,
     ),
     ...(explain ? [`      ${paint.dim(`→ ${step.calls.join(', ')} in ${step.at.region}`)}`] : []),
-    ...step.patch
-      .filter(({ path }) => !isRedundantField(step, path))
-      .flatMap((operation) => changeText(operation, step.before[operation.path], style)),
+    ...fieldChangesOf(step)
+      .filter((change) => !isRedundantField(step, change))
+      .flatMap((change) => changeText(change, style)),
     ...step.risks.flatMap(({ id, message }) =>
       wrapText('      ! ', `${paint.red(`risk ${id}`)}: ${escapeUnprintable(message)}`, width),
     ),
@@ -46,12 +47,11 @@ function stepHeadLines(
 }
 
 /** Fields that say nothing to the reader: how a kind compares, and what the id, the heading or the mark has said. */
-function isRedundantField({ id, action, patch, before }: Step, path: string): boolean {
-  const operation = patch.find((candidate) => candidate.path === path);
-  const value = operation && 'value' in operation ? operation.value : before[path];
+function isRedundantField({ id, action }: Step, change: FieldChange): boolean {
+  const value = change.type === 'elements' ? undefined : (change.after ?? change.before);
   return REDUNDANT_FIELDS.some(
     (field) =>
-      field.path === path &&
+      field.path === change.path &&
       (field.action ?? action) === action &&
       (!field.inId || (typeof value === 'string' && id.includes(value))),
   );

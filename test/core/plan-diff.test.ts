@@ -19,7 +19,7 @@ const step = (more: Partial<Step> = {}): Step => ({
   ...more,
 });
 const planOf = (steps: Step[], blocked: Plan['blocked'] = []): Plan => ({
-  format: 1,
+  format: 2,
   accounts: {},
   waves: [steps],
   blocked,

@@ -143,7 +143,7 @@ describe('rules of other people in the same configuration', () => {
     await putRules(env.door, { ID: 'old', Status: 'Enabled', Prefix: 'Old/', Destination });
     const { plan, remaining: left } = await env.reconcile({ allowedRisks: ['change-role'] });
     const step = plan.waves.flat().find(({ kind }) => kind === 's3.replication');
-    expect(step?.patch.map(({ path }) => path)).toContain('/v1Rules');
+    expect(step?.patch.map(({ path }) => path)).toContain('/v1Rules/old');
     expect(step?.why.join()).toMatch(/old form \(V1\).*go on replicating delete markers/);
     expect(left?.waves).toEqual([]);
     const [old, ours] = await rulesOf(env.door);

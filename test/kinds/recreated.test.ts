@@ -1,6 +1,7 @@
 import { DeleteRoleCommand, DeleteRolePolicyCommand, GetRoleCommand } from '@aws-sdk/client-iam';
 import { DescribeKeyCommand, ScheduleKeyDeletionCommand } from '@aws-sdk/client-kms';
 import { describe, expect, test } from 'vitest';
+import { fieldChangesOf } from '../../src/core/diff.ts';
 import { type TestEnv, testEnv } from '../support/env.ts';
 
 const east = { region: 'us-east-1' };
@@ -19,7 +20,7 @@ describe('a role that was deleted', () => {
     await using env = await withoutRole();
     const { plan } = await env.reconcile({ dryRun: true });
     const keyPolicies = plan.waves.flat().filter(({ kind }) => kind === 'kms.key-policy');
-    expect(keyPolicies.map(({ patch }) => patch.map(({ path }) => path))).toEqual([
+    expect(keyPolicies.map((step) => fieldChangesOf(step).map(({ path }) => path))).toEqual([
       ['/statements/ReplikeyDestinationKeyTax/Principal/AWS'],
       ['/statements/ReplikeySourceKeyTax/Principal/AWS'],
     ]);

@@ -27,7 +27,7 @@ const step = (id: Step['id'], ...pairs: string[]): Step => ({
 
 const STEPS = [step('a/1', 'tax', 'books'), step('a/2', 'books'), step('a/3', 'tax')];
 const plan = (steps: Step[]): Plan => ({
-  format: 1,
+  format: 2,
   accounts: {},
   waves: [steps],
   blocked: [],

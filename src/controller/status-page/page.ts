@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { type FieldChange, fieldChangesOf } from '../../core/diff.ts';
 import { valueText } from '../../report/change-text.ts';
 import { escapeHtml, escapeUnprintable } from '../../util/escape.ts';
 import { formatPointer } from '../../util/json-pointer.ts';
@@ -132,11 +133,9 @@ const renderPairChange = ({ at, cause, steps, result }: PairChange): string =>
 const ACTION_MARKS = { create: '+', update: '~', delete: '-' } as const;
 
 function renderChangeStep({ id, action, patch, before, why, lastChange }: ChangeStep): string {
-  const fields = patch.map((operation) => {
-    const oldValue = before[operation.path];
-    const newValue = 'value' in operation ? valueText(operation.value) : '(none)';
-    return `    ${escapeUnprintable(formatPointer(operation.path))}: ${oldValue === undefined ? '' : `${valueText(oldValue)} → `}${newValue}`;
-  });
+  const fields = fieldChangesOf({ patch, before }).map(
+    (change) => `    ${escapeUnprintable(formatPointer(change.path))}: ${formatFieldChange(change)}`,
+  );
   const attribution = lastChange ? [`    # ${formatLastChange(lastChange)}`] : [];
   return [
     `${ACTION_MARKS[action]} ${id}  # ${why.map(escapeUnprintable).join('; ')}`,
@@ -145,6 +144,16 @@ function renderChangeStep({ id, action, patch, before, why, lastChange }: Change
   ]
     .map(escapeHtml)
     .join('\n');
+}
+
+/** `old → new`; of a set, the elements that are removed and added: `- s3:GetObject, + s3:GetObjectVersion`. */
+function formatFieldChange(change: FieldChange): string {
+  if (change.type !== 'elements')
+    return `${change.before === undefined ? '' : `${valueText(change.before)} → `}${valueText(change.after)}`;
+  return [
+    ...change.removed.map((element) => `- ${valueText(element)}`),
+    ...change.added.map((element) => `+ ${valueText(element)}`),
+  ].join(', ');
 }
 
 const formatTime = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
