@@ -83,7 +83,13 @@ describe('a JSON Patch leads from the keyed form of one value to that of the oth
   /** Applies the patch, and looks up each previous value. */
   function expectPatchLeads(before: unknown, after: unknown): void {
     const diff = diffNormalForms(before, after);
-    const patched = jsonPatch.applyPatch(keySets(before), structuredClone(diff.patch), true, true, false);
+    const patched = jsonPatch.applyPatch(
+      structuredClone(keySets(before)),
+      structuredClone(diff.patch),
+      true,
+      true,
+      false,
+    );
     expect(patched.newDocument).toEqual(keySets(after));
     const previousValues = diff.patch.map(({ path }) => diff.before[path]);
     expect(previousValues).toEqual([...patched].map(({ removed }) => removed));
