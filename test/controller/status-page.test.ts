@@ -54,6 +54,16 @@ const STATUS: ControllerStatus = {
               why: ['replication needs versioning on both buckets'],
               lastChange: { by: `arn:jane${NASTY}`, event: 'PutBucketVersioning', at: SINCE },
             },
+            {
+              id: 'iam.role-policy/replikey-fine',
+              action: 'update',
+              patch: [
+                { op: 'remove', path: '/statements/A/Action/s3:*' },
+                { op: 'add', path: '/statements/A/Action/s3:GetObject', value: 's3:GetObject' },
+              ],
+              before: { '/statements/A/Action/s3:*': 's3:*' },
+              why: ['S3 reads source objects'],
+            },
           ],
         },
       ],
@@ -83,6 +93,10 @@ const page = renderStatusPage(STATUS, { version: '1.2.3', now: NOW });
 test('the page says who changed what drifted, where that is known', () => {
   expect(page).toContain('    # last changed by arn:jane&lt;img');
   expect(page).toContain(` with PutBucketVersioning at ${SINCE}`);
+});
+
+test('page: shows the changes of one set in one line', () => {
+  expect(page).toContain('    statements.A.Action: - s3:*, + s3:GetObject</pre>');
 });
 
 test('the page says first what needs somebody, and steers nothing', () => {

@@ -9,7 +9,6 @@ import {
   roleResourceId,
   toRuleId,
 } from '../../src/core/ids.ts';
-import { formatPointer } from '../../src/util/json-pointer.ts';
 import { testPair } from '../support/pair.ts';
 
 const ARN = 'arn:aws:kms:us-east-1:111122223333:key/1';
@@ -78,12 +77,4 @@ test('the position of a path that is not written is that of what is around it', 
   expect(['spec.rules[0].priority', 'spec.rules[3]', 'spec.role', 'metadata.name', ''].map(lineOf)).toEqual([
     10, 9, 4, 1, 1,
   ]);
-});
-
-test('a pointer is shown as people write paths', () => {
-  expect(formatPointer('/rules/replikey~1tax~1all/priority')).toBe('rules["replikey/tax/all"].priority');
-  expect(formatPointer('/statements/ReplikeySourceKeyTax/Action/0')).toBe(
-    'statements.ReplikeySourceKeyTax.Action[0]',
-  );
-  expect(formatPointer('/tags/a~0b')).toBe('tags["a~b"]');
 });

@@ -268,13 +268,17 @@ describe('a plan that was saved', () => {
   });
 
   it('is nothing else than a plan', async () => {
-    await writeFile(path.join(folder, 'plan.json'), '{"format":1,"waves":[]}');
+    await writeFile(path.join(folder, 'plan.json'), '{"format":2,"waves":[]}');
     expect(await runCli(['apply', 'plan.json'], { cwd: folder })).toMatchObject({
       code: 64,
       stderr: expect.stringMatching(
         /plan\.json is no saved plan: blocked: .*; reconcile plan --out writes one/,
       ),
     });
+    await writeFile(path.join(folder, 'old.json'), '{"format":1,"waves":[]}');
+    expect((await runCli(['apply', 'old.json'], { cwd: folder })).stderr).toContain(
+      'old.json is no saved plan: format: this version of replikey reads plans of format 2',
+    );
     expect(await runCli(['apply', 'none.json'], { cwd: folder })).toMatchObject({
       code: 64,
       stderr: expect.stringContaining('none.json cannot be read'),
