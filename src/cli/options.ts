@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Thresholds } from '../core/guard.ts';
-import { RISKS } from '../core/risks.ts';
+import { RISKS } from '../core/resource.ts';
 import type { Selection } from '../spec/select.ts';
 import type { VariableInput } from '../spec/variables.ts';
 import type { Io } from './command-model.ts';

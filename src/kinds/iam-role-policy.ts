@@ -14,9 +14,8 @@ import type { Policy, Statement } from '../iam/types.ts';
 import { rolePolicyStatements } from '../policy/replication-policies.ts';
 import { normalizeStatements, type Statements } from '../policy/statements.ts';
 import { roleAuditEvents } from './cloudtrail-events.ts';
-import { ignoreErrors } from './helpers.ts';
+import { ignoreErrors, keyArnOrRef } from './helpers.ts';
 import { parsePolicyDocument, policyNotes, renderPolicy, splitByOwner } from './policy-document.ts';
-import { keyArnOrRef } from './references.ts';
 import { roleScope } from './scopes.ts';
 
 /** The inline policy of the role that replication needs. Other policies of the role stay as they are. */

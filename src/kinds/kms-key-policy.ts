@@ -9,9 +9,9 @@ import { keyPolicyStatements, type RoleKeyUse } from '../policy/replication-poli
 import { joinPolicy, normalizeStatements, type Statements, toStatementList } from '../policy/statements.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
 import { keyAuditEvents } from './cloudtrail-events.ts';
+import { externalRoleIds, roleArnOrRef } from './helpers.ts';
 import { describeKey, fetchKeyIdentifiers } from './kms-key.ts';
 import { parsePolicyDocument, policyNotes, renderPolicy, splitByOwner } from './policy-document.ts';
-import { externalRoleIds, roleArnOrRef } from './references.ts';
 import { keyScope } from './scopes.ts';
 
 /**

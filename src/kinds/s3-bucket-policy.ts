@@ -11,9 +11,8 @@ import type { Policy, Statement } from '../iam/types.ts';
 import { bucketPolicyStatements } from '../policy/replication-policies.ts';
 import { normalizeStatements, type Statements, toStatementList } from '../policy/statements.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
-import { bucketTransientErrors, ignoreErrors } from './helpers.ts';
+import { bucketTransientErrors, externalRoleIds, ignoreErrors, roleArnOrRef } from './helpers.ts';
 import { parsePolicyDocument, policyNotes, renderPolicy, splitByOwner } from './policy-document.ts';
-import { externalRoleIds, roleArnOrRef } from './references.ts';
 import { bucketScope } from './scopes.ts';
 
 /** Managed statements in the policy of a destination bucket, where the source belongs to another account. */

@@ -13,8 +13,7 @@ import type { BucketReplication } from '../spec/types.ts';
 import { partitionOfRegion } from '../util/arn.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
-import { bucketTransientErrors, ignoreErrors } from './helpers.ts';
-import { keyArnOrRef } from './references.ts';
+import { bucketTransientErrors, ignoreErrors, keyArnOrRef } from './helpers.ts';
 import { bucketScope } from './scopes.ts';
 
 /** Default encryption of new objects. Other settings of the same document are foreign. */

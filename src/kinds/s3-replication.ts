@@ -27,8 +27,7 @@ import { bucketArn } from '../util/arn.ts';
 import { omitUndefined, sortKeys, toSortedSet } from '../util/canonical-json.ts';
 import { parsePointer } from '../util/json-pointer.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
-import { bucketTransientErrors, ignoreErrors } from './helpers.ts';
-import { keyArnOrRef, roleArnOrRef } from './references.ts';
+import { bucketTransientErrors, ignoreErrors, keyArnOrRef, roleArnOrRef } from './helpers.ts';
 import {
   fromS3Rule,
   RULE_ELEMENTS,

@@ -1,6 +1,6 @@
 import { countRemovals, type Refusal, removedEntryPaths } from '../core/guard.ts';
 import type { Plan } from '../core/resource.ts';
-import { RISKS } from '../core/risks.ts';
+import { RISKS } from '../core/resource.ts';
 import type { RuleVerdict } from '../proof/types.ts';
 import type { BucketReplication, Variable } from '../spec/types.ts';
 import { escapeUnprintable } from '../util/escape.ts';

@@ -1,5 +1,5 @@
 import type { CanaryResult } from '../canary/canary.ts';
-import { RISKS } from '../core/risks.ts';
+import { RISKS } from '../core/resource.ts';
 import type { Outcome } from '../reconcile/pass.ts';
 import { escapeUnprintable } from '../util/escape.ts';
 import { groupByReason } from './plan-text.ts';

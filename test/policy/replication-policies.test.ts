@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { resolveRefs } from '../../src/core/ref.ts';
 import { evaluate } from '../../src/iam/evaluate.ts';
 import type { Policies } from '../../src/iam/types.ts';
-import { keyArnOrRef, roleArnOrRef } from '../../src/kinds/references.ts';
+import { keyArnOrRef, roleArnOrRef } from '../../src/kinds/helpers.ts';
 import {
   bucketPolicyStatements,
   keyPolicyStatements,

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import { RISKS } from '../../src/core/risks.ts';
+import { RISKS } from '../../src/core/resource.ts';
 import { reference } from './reference.ts';
 import { problemsOf } from './support.ts';
 
