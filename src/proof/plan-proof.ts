@@ -1,14 +1,15 @@
 import type { Facts } from '../core/facts.ts';
+import type { Refusal } from '../core/guard.ts';
 import { keyResourceId } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
 import { ref } from '../core/ref.ts';
-import type { ActualState, Resource } from '../core/resource.ts';
+import type { ActualState, Plan, Resource } from '../core/resource.ts';
 import type { BucketReplication, Side, Specs } from '../spec/types.ts';
 import { attachPositions } from './attach-positions.ts';
 import type { ObservedObject } from './object-cases.ts';
 import { createArnResolver, projectFacts } from './project.ts';
 import { proveRules } from './prove.ts';
-import type { RuleProof } from './types.ts';
+import type { RuleProof, RuleVerdict } from './types.ts';
 
 /** Facts for the proof that a pass does not read anyway: policies of buckets and roles, keys that specs name by ARN. */
 export interface ProofInputs {
@@ -62,4 +63,18 @@ function declaredObjectsOf(pair: BucketReplication, keyArnOf: (side: Side) => st
       encryption: { algorithm: 'aws:kms' as const, keyArn, bucketKey },
     }));
   });
+}
+
+/**
+ * Reasons not to apply a plan: rules that would not replicate once it is applied. Specs that something blocks are told so
+ * by the plan, and their replication is not switched on anyway.
+ */
+export function unprovenRefusals(proofs: readonly RuleVerdict[], { blocked }: Plan): Refusal[] {
+  const blockedSpecs = new Set(blocked.flatMap(({ pairs }) => pairs));
+  return proofs
+    .filter(({ verdict, spec = '' }) => verdict === 'broken' && !blockedSpecs.has(spec))
+    .map(({ rule, findings }) => ({
+      id: 'unproven',
+      message: `${rule} would not replicate: ${findings[0]?.code} ${findings[0]?.message}; mend that, or apply it all the same with --allow-unproven`,
+    }));
 }

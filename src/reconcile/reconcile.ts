@@ -4,12 +4,11 @@ import { guard, stalePlanRefusals } from '../core/guard.ts';
 import { joinDrafts, planChanges } from '../core/plan.ts';
 import type { PlanContent } from '../core/resource.ts';
 import { type SealInputs, seal } from '../core/seal.ts';
-import { unprovenRefusals } from '../proof/guard.ts';
+import { unprovenRefusals } from '../proof/plan-proof.ts';
 import type { Specs } from '../spec/types.ts';
-import { readTags } from './adoption-tags.ts';
 import { applyInStages } from './apply.ts';
 import { type Draft, draftPlan } from './batches.ts';
-import { observe } from './observe.ts';
+import { observe, readTags } from './observe.ts';
 import type { Outcome, PassOptions } from './pass.ts';
 import type { PrunePlan } from './prune.ts';
 
