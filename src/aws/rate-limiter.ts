@@ -2,7 +2,7 @@ import pLimit from 'p-limit';
 import pThrottle from 'p-throttle';
 import type { Location } from '../core/resource.ts';
 import type { Service } from './command.ts';
-import { PUBLISHED_QUOTAS } from './quotas.ts';
+import { PUBLISHED_QUOTAS } from './command.ts';
 
 /** How fast AWS may be asked: for each account, Region and service on its own, since AWS counts them so. */
 export interface RateLimiter {

@@ -4,6 +4,7 @@ import { runCanaries } from '../canary/canary.ts';
 import type { Thresholds } from '../core/guard.ts';
 import type { Kind } from '../core/kind.ts';
 import type { Id } from '../core/resource.ts';
+import { measureReplicationLag } from '../facts/object-sample.ts';
 import { createDedupedLog, type Log } from '../log.ts';
 import type { Outcome } from '../reconcile/pass.ts';
 import { reconcile } from '../reconcile/reconcile.ts';
@@ -16,7 +17,6 @@ import { createAttributor } from './attribution.ts';
 import { isDrift } from './conditions.ts';
 import { type LastKnownGood, selectLastKnownGood } from './last-known-good.ts';
 import { createWorkQueue } from './queue.ts';
-import { measureReplicationLag } from './replication-lag.ts';
 import type { SpecFiles } from './spec-watcher.ts';
 import {
   afterAttribution,

@@ -1,5 +1,6 @@
 import type { CanaryResult } from '../canary/canary.ts';
 import type { Id, Step } from '../core/resource.ts';
+import type { ReplicationLag } from '../facts/object-sample.ts';
 import type { RuleVerdict } from '../proof/types.ts';
 import type { Outcome } from '../reconcile/pass.ts';
 import type { Position, Problem, Side } from '../spec/types.ts';
@@ -16,7 +17,6 @@ import {
   setCondition,
   verifiedCondition,
 } from './conditions.ts';
-import type { ReplicationLag } from './replication-lag.ts';
 import type { WorkItem } from './work-items.ts';
 
 /** Something that was changed, or that would have been. */

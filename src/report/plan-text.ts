@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from 'node:util';
-import { KMS_QUOTAS } from '../aws/quotas.ts';
+import { KMS_QUOTAS } from '../aws/command.ts';
 import type { Action, Blocked, Handover, Note, Plan, Step } from '../core/resource.ts';
 import type { RuleVerdict } from '../proof/types.ts';
 import type { BucketReplication, Side, Variable } from '../spec/types.ts';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { KMS_QUOTAS } from '../../src/aws/quotas.ts';
+import { KMS_QUOTAS } from '../../src/aws/command.ts';
 import { CONCURRENCY, createRateLimiter } from '../../src/aws/rate-limiter.ts';
 
 const at = { region: 'us-east-1' };

@@ -6,7 +6,7 @@ import { type AwsClient, createAwsClient } from '../../src/aws/client.ts';
 import { lookUp } from '../../src/aws/cloudtrail.ts';
 import { createSdkClients } from '../../src/aws/sdk-clients.ts';
 import { runCanaries } from '../../src/canary/canary.ts';
-import { measureReplicationLag } from '../../src/controller/replication-lag.ts';
+import { measureReplicationLag } from '../../src/facts/object-sample.ts';
 import type { Policy } from '../../src/iam/types.ts';
 import { kinds } from '../../src/kinds/index.ts';
 import { leastPrivilegePolicies, type PermissionScope } from '../../src/policy/least-privilege.ts';
