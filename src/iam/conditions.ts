@@ -1,7 +1,14 @@
 import { type RequestContext, toList } from './context.ts';
+import {
+  couldMatch,
+  isPrefixArnPattern,
+  isPrefixPattern,
+  matchArn,
+  matchWildcard,
+  substituteAsText,
+  substituteVariables,
+} from './pattern.ts';
 import type { NearMiss, Statement } from './types.ts';
-import { substituteAsText, substituteVariables } from './variables.ts';
-import { couldMatch, isPrefixArnPattern, isPrefixPattern, matchArn, matchWildcard } from './wildcard.ts';
 
 /** The part of a condition block that did not hold. */
 export type FailedCondition = Pick<NearMiss, 'operator' | 'key' | 'expected' | 'actual'>;

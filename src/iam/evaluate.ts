@@ -1,6 +1,11 @@
 import { accountOfArn, contextOf, type RequestContext, roleArnOf, toList } from './context.ts';
-import { ACCOUNT_ROOT_ARN } from './principal.ts';
-import { type MatchOptions, matchStatement, mismatchOf, type StatementMatch } from './statement.ts';
+import {
+  ACCOUNT_ROOT_ARN,
+  type MatchOptions,
+  matchStatement,
+  mismatchOf,
+  type StatementMatch,
+} from './statement.ts';
 import type {
   AccessRequest,
   Decision,

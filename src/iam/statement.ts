@@ -1,9 +1,14 @@
 import { findFailedCondition } from './conditions.ts';
-import { type RequestContext, toList } from './context.ts';
-import { matchPrincipal, type PrincipalMatch } from './principal.ts';
-import type { AccessRequest, NearMiss, Statement, StatementRef } from './types.ts';
-import { substituteVariables } from './variables.ts';
-import { completeArnPattern, couldMatch, isPrefixArnPattern, matchArn, matchWildcard } from './wildcard.ts';
+import { accountOfArn, type RequestContext, roleArnOf, toList } from './context.ts';
+import {
+  completeArnPattern,
+  couldMatch,
+  isPrefixArnPattern,
+  matchArn,
+  matchWildcard,
+  substituteVariables,
+} from './pattern.ts';
+import type { AccessRequest, NearMiss, Principal, Statement, StatementRef } from './types.ts';
 
 /** How a statement that applies to a request names who asks; or the first part of it that does not fit. */
 export type StatementMatch = 'direct' | 'account' | NearMiss['part'];
@@ -107,4 +112,45 @@ function matchesResource(
 function principalValues({ Principal, NotPrincipal }: Statement): string[] {
   const element = Principal ?? NotPrincipal ?? {};
   return element === '*' ? ['*'] : Object.values(element).flatMap((values) => toList(values));
+}
+
+/**
+ * How an element names who asks: directly (the role, the session, the service, everybody), or only through the account,
+ * which leaves the account's own identity policies to decide.
+ */
+export type PrincipalMatch = 'direct' | 'account' | undefined;
+
+export function matchPrincipal(element: Principal, principal: string): PrincipalMatch {
+  // AWS takes "*" and {"AWS": "*"} for the same: everybody, services too.
+  if (element === '*' || toList(element.AWS).includes('*')) return 'direct';
+  if (!principal.startsWith('arn:'))
+    return toList(element.Service).includes(principal) ? 'direct' : undefined;
+  const account = accountOfArn(principal);
+  let match: PrincipalMatch;
+  for (const value of toList(element.AWS)) {
+    if (value === principal || isSameRole(value, principal)) return 'direct';
+    if (value === account && ACCOUNT_ROOT_ARN.test(principal)) return 'direct';
+    if (value === account || (ACCOUNT_ROOT_ARN.test(value) && accountOfArn(value) === account))
+      match = 'account';
+  }
+  return match;
+}
+
+/** Whether an ARN means the root of an account, which stands for the account as a whole. */
+export const ACCOUNT_ROOT_ARN = /^arn:[^:]+:iam::\d{12}:root$/;
+
+/**
+ * A role's ARN stands for its sessions. A session's ARN leaves the role's path out, so that names are compared by the
+ * last part: names are unique in an account.
+ */
+function isSameRole(arn: string, principal: string): boolean {
+  const role = roleArnOf(principal);
+  if (arn === role) return true;
+  const [a, b] = [qualifiedRoleName(arn), qualifiedRoleName(role)];
+  return a !== undefined && a === b && principal.includes(':assumed-role/');
+}
+
+function qualifiedRoleName(arn: string): string | undefined {
+  const [, account, name] = /^arn:[^:]+:iam::(\d{12}):role\/(?:.*\/)?([^/]+)$/.exec(arn) ?? [];
+  return name === undefined ? undefined : `${account}/${name}`;
 }

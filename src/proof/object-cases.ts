@@ -1,6 +1,6 @@
 import { factValue } from '../core/facts.ts';
+import { matchWildcard, tokenize } from '../iam/pattern.ts';
 import type { Policy } from '../iam/types.ts';
-import { matchWildcard, tokenize } from '../iam/wildcard.ts';
 import { regionOfArn } from '../util/arn.ts';
 import {
   type RuleContext,

@@ -1,7 +1,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: policy variables are written like this
 import { describe, expect, test } from 'vitest';
 import { findFailedCondition } from '../../src/iam/conditions.ts';
-import { matchArn, matchWildcard, tokenize } from '../../src/iam/wildcard.ts';
+import { matchArn, matchWildcard, tokenize } from '../../src/iam/pattern.ts';
 
 type Condition = Parameters<typeof findFailedCondition>[0];
 

@@ -7,7 +7,7 @@ import {
   matchArn,
   matchWildcard,
   tokenize,
-} from '../../src/iam/wildcard.ts';
+} from '../../src/iam/pattern.ts';
 
 /** Texts of few characters, so that many are alike; some characters take two code units, or are half of one. */
 const text = fc
