@@ -1,5 +1,4 @@
 import type * as z from 'zod';
-import { quoteValue } from './code-frame.ts';
 import { suggest } from './did-you-mean.ts';
 import {
   formatPath,
@@ -11,6 +10,7 @@ import {
   valueAtPath,
   variableHintAt,
 } from './document.ts';
+import { quoteValue } from './format-problems.ts';
 import { exampleAt, keysAt, parentsOfKey } from './schema-keys.ts';
 import type { Problem } from './types.ts';
 

@@ -33,3 +33,51 @@ const formatSafePosition = ({ file, line, column }: Position): string =>
 
 /** A line that starts with `::` or `##[` is a command to some CI systems. */
 const safeFileName = (file: string): string => escapeUnprintable(/^\s*::/.test(file) ? `./${file}` : file);
+
+/** How much of a long line is shown on either side of the caret. */
+const MAX_CONTEXT_CHARACTERS = 60;
+
+/** A line of YAML with a caret under a column, ready to print: long lines are trimmed around the caret. */
+export function codeFrame(line: string, { line: number, column }: Pick<Position, 'line' | 'column'>): string {
+  const caretIndex = Math.min(column - 1, line.length);
+  const start =
+    caretIndex <= MAX_CONTEXT_CHARACTERS ? 0 : toCharacterBoundary(line, caretIndex - MAX_CONTEXT_CHARACTERS);
+  const end =
+    line.length - caretIndex <= MAX_CONTEXT_CHARACTERS
+      ? line.length
+      : toCharacterBoundary(line, caretIndex + MAX_CONTEXT_CHARACTERS);
+  const before = (start > 0 ? '…' : '') + escapeWithTabs(line.slice(start, caretIndex));
+  const after = escapeWithTabs(line.slice(caretIndex, end)) + (end < line.length ? '…' : '');
+  const gutter = `  ${number} |`;
+  const blank = `  ${' '.repeat(String(number).length)} |`;
+  return `${`${gutter} ${before}${after}`.trimEnd()}\n${blank} ${' '.repeat(displayWidth(before))}^`;
+}
+
+/** A value from a spec inside a sentence: quoted, and cut when it is long. */
+export function quoteValue(value: string): string {
+  const characters = [...value.slice(0, 120)];
+  const shortened = characters.length > 60 ? `${characters.slice(0, 60).join('')}…` : value;
+  return `"${escapeUnprintable(shortened)}"`;
+}
+
+/** Tabs are shown, since they cannot be told from spaces otherwise. */
+const escapeWithTabs = (text: string): string => text.split('\t').map(escapeUnprintable).join('→');
+
+/** Columns on a terminal, as well as can be told without a table of all characters. */
+function displayWidth(text: string): number {
+  let columns = 0;
+  for (const character of text) {
+    if (/\p{Mn}/u.test(character)) continue;
+    columns += WIDE_CHARACTER.test(character) ? 2 : 1;
+  }
+  return columns;
+}
+
+const WIDE_CHARACTER =
+  /[\u1100-\u115F\u2E80-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF00-\uFF60\uFFE0-\uFFE6\p{Emoji_Presentation}]/u;
+
+/** Not between the two halves of a surrogate pair. */
+const toCharacterBoundary = (line: string, index: number): number =>
+  /[\uDC00-\uDFFF]/.test(line.charAt(index)) && /[\uD800-\uDBFF]/.test(line.charAt(index - 1))
+    ? index - 1
+    : index;

@@ -1,6 +1,6 @@
-import { quoteValue } from './code-frame.ts';
 import { suggest } from './did-you-mean.ts';
 import { formatPath, type ParsedDocument, type Path, problemAtPath, type Span } from './document.ts';
+import { quoteValue } from './format-problems.ts';
 import { MAX_PROBLEMS_PER_FILE } from './limits.ts';
 import { formatPosition, type ProblemDetails } from './source-file.ts';
 import type { Problem, Variable, VariableValue } from './types.ts';

@@ -11,7 +11,6 @@ import {
   type Pair,
   Parser,
 } from 'yaml';
-import { quoteValue } from './code-frame.ts';
 import { formatPath, type ParsedDocument, type Path, type Span } from './document.ts';
 import {
   CASCADING_ERRORS,
@@ -20,6 +19,7 @@ import {
   UNKNOWN_TAG,
   type UnclosedBracket,
 } from './explain-syntax.ts';
+import { quoteValue } from './format-problems.ts';
 import {
   MAX_ALIASES,
   MAX_DOCUMENTS,

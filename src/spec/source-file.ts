@@ -1,5 +1,5 @@
 import { escapeUnprintable } from '../util/escape.ts';
-import { codeFrame } from './code-frame.ts';
+import { codeFrame } from './format-problems.ts';
 import type { Position, Problem } from './types.ts';
 
 /** The text of one file, and where its lines start. */

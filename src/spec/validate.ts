@@ -1,5 +1,4 @@
 import type * as z from 'zod';
-import { quoteValue } from './code-frame.ts';
 import {
   isPrefixOf,
   type ParsedDocument,
@@ -10,6 +9,7 @@ import {
   valueAtPath,
 } from './document.ts';
 import { explainIssues, suggestedPaths } from './explain-issues.ts';
+import { quoteValue } from './format-problems.ts';
 import {
   type AccountDocument,
   type DefaultsDocument,

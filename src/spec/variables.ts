@@ -1,4 +1,3 @@
-import { quoteValue } from './code-frame.ts';
 import { suggestionHint } from './did-you-mean.ts';
 import {
   type ParsedDocument,
@@ -8,6 +7,7 @@ import {
   rawTextAt,
   valueAtPath,
 } from './document.ts';
+import { quoteValue } from './format-problems.ts';
 import { MAX_VARIABLE_LENGTH } from './limits.ts';
 import type { VariableDeclaration } from './schema.ts';
 import { createSourceFile, formatPosition, type ProblemDetails, problemAtOffset } from './source-file.ts';

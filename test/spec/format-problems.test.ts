@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { codeFrame, quoteValue } from '../../src/spec/code-frame.ts';
+import { codeFrame, quoteValue } from '../../src/spec/format-problems.ts';
 import { createSourceFile, positionAt } from '../../src/spec/source-file.ts';
 import { escapeUnprintable } from '../../src/util/escape.ts';
 
