@@ -1,10 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import { AwsError, toAwsError } from './aws-error.ts';
 import { readBody } from './protocol/body.ts';
-import { decodeJson } from './protocol/json.ts';
 import { operations, routeS3, type SdkOperation, type ServiceName } from './protocol/operations.ts';
-import { decodeQuery } from './protocol/query.ts';
 import { decodeRest } from './protocol/rest-xml.ts';
+import { decodeJson, decodeQuery } from './protocol/rpc.ts';
 import type { SessionState } from './state.ts';
 import type { Store } from './store.ts';
 

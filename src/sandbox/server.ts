@@ -12,10 +12,9 @@ import { createFolderStore } from './folder-store.ts';
 import { serviceHandlers } from './handlers.ts';
 import { createKeyService } from './kms/keys.ts';
 import { parseRequest } from './parse-request.ts';
-import { encodeJson, encodeJsonError } from './protocol/json.ts';
 import type { SdkOperation, ServiceName } from './protocol/operations.ts';
-import { encodeQuery, encodeQueryError } from './protocol/query.ts';
 import { type EncodedResponse, encodeRest, encodeRestError, HOST_ID } from './protocol/rest-xml.ts';
+import { encodeJson, encodeJsonError, encodeQuery, encodeQueryError } from './protocol/rpc.ts';
 import { createReplicator } from './s3/replicator.ts';
 import { createMemoryStore, type Store } from './store.ts';
 
