@@ -6,7 +6,7 @@ import { commandInfo, isReadOperation } from './command.ts';
 import { classifyError, formatAwsError, formatNameAndMessage, redactError } from './errors.ts';
 import { createRateLimiter } from './rate-limiter.ts';
 import { validateResponse } from './response.ts';
-import { retry } from './retry.ts';
+import { isRetryable, retry } from './retry.ts';
 import { batchRoleReads } from './role-batcher.ts';
 import type { SdkClients } from './sdk-clients.ts';
 
@@ -94,8 +94,7 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
     };
     // Who waits for another attempt is in nobody's way.
     const limitedAttempt = () => rateLimiter.schedule(service, location, operation, sendOnce);
-    const shouldRetry = (error: Error) =>
-      isRetryable(error) && !(isAmbiguous(error) && NON_IDEMPOTENT.has(operation));
+    const shouldRetry = (error: Error) => isRetryable(error, operation);
     const onRetry = (error: Error, attempt: number) =>
       options.onRetry?.({
         operation: `${service}:${operation}`,
@@ -231,12 +230,3 @@ function countCall(calls: CallCounts, operation: string, isRead: boolean): void 
   else calls.writes += 1;
   calls.byOperation.set(operation, (calls.byOperation.get(operation) ?? 0) + 1);
 }
-
-const isRetryable = (error: unknown): boolean =>
-  ['throttle', 'transient', 'conflict'].includes(classifyError(error));
-
-/** Operations that do something more each time they are sent: whoever sends one looks first whether it was done. */
-const NON_IDEMPOTENT: ReadonlySet<string> = new Set(['CreateKey']);
-
-/** A failure that leaves open whether the call was carried out: its answer was lost. */
-const isAmbiguous = (error: unknown): boolean => classifyError(error) === 'transient';

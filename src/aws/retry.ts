@@ -1,4 +1,5 @@
 import pRetry from 'p-retry';
+import { classifyError } from './errors.ts';
 
 export interface RetryOptions {
   /** Milliseconds after which nothing is tried again. */
@@ -48,3 +49,15 @@ export async function retry<T>(attempt: () => Promise<T>, options: RetryOptions)
     throw error;
   }
 }
+
+/**
+ * Whether another attempt of an operation may help and does no harm. A transient error leaves open whether AWS made the
+ * call, so a call that makes one thing more each time is not repeated: its caller looks first what exists.
+ */
+export function isRetryable(error: unknown, operation: string): boolean {
+  const errorClass = classifyError(error);
+  if (errorClass === 'transient') return !NON_IDEMPOTENT.has(operation);
+  return errorClass === 'throttle' || errorClass === 'conflict';
+}
+
+const NON_IDEMPOTENT: ReadonlySet<string> = new Set(['CreateKey']);

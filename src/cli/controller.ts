@@ -23,7 +23,7 @@ import { EXIT, systemErrorReason, UserError } from '../errors.ts';
 import { kinds } from '../kinds/index.ts';
 import { createKubernetesApi, isInCluster, type KubernetesApi } from '../kubernetes/api.ts';
 import { type Cluster, watchCluster } from '../kubernetes/cluster.ts';
-import { createKubernetesLeaseStore } from '../kubernetes/lease.ts';
+import { createKubernetesLeaseStore } from '../kubernetes/lease-store.ts';
 import { createLog, type Log } from '../log.ts';
 import { isColourEnabled } from '../report/style.ts';
 import type { Sandbox } from '../sandbox/server.ts';

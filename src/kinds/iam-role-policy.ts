@@ -11,7 +11,7 @@ import type { Kind } from '../core/kind.ts';
 import { orphanResource } from '../core/orphan.ts';
 import type { Aws, Id, Location } from '../core/resource.ts';
 import type { Policy, Statement } from '../iam/types.ts';
-import { rolePolicyStatements } from '../policy/replication-policies.ts';
+import { rolePolicyStatements } from '../policy/required-statements.ts';
 import { normalizeStatements, type Statements } from '../policy/statements.ts';
 import { roleAuditEvents } from './cloudtrail-events.ts';
 import { ignoreErrors, keyArnOrRef } from './helpers.ts';

@@ -19,7 +19,7 @@ import type { Kind } from '../core/kind.ts';
 import { orphanResource } from '../core/orphan.ts';
 import type { Aws, Current, Location, Resource } from '../core/resource.ts';
 import type { Policy, Statement } from '../iam/types.ts';
-import { trustPolicyStatements } from '../policy/replication-policies.ts';
+import { trustPolicyStatements } from '../policy/required-statements.ts';
 import {
   joinPolicy,
   normalizeStatements,

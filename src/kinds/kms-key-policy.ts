@@ -5,7 +5,7 @@ import type { DesiredContext, Kind } from '../core/kind.ts';
 import { orphanResource } from '../core/orphan.ts';
 import type { Aws, Location, Resource } from '../core/resource.ts';
 import type { Policy, Statement } from '../iam/types.ts';
-import { keyPolicyStatements, type RoleKeyUse } from '../policy/replication-policies.ts';
+import { keyPolicyStatements, type RoleKeyUse } from '../policy/required-statements.ts';
 import { joinPolicy, normalizeStatements, type Statements, toStatementList } from '../policy/statements.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
 import { keyAuditEvents } from './cloudtrail-events.ts';

@@ -8,7 +8,7 @@ import { bucketResourceId, locationOfSide, positionOfPath } from '../core/ids.ts
 import type { Kind } from '../core/kind.ts';
 import { orphanResource } from '../core/orphan.ts';
 import type { Policy, Statement } from '../iam/types.ts';
-import { bucketPolicyStatements } from '../policy/replication-policies.ts';
+import { bucketPolicyStatements } from '../policy/required-statements.ts';
 import { normalizeStatements, type Statements, toStatementList } from '../policy/statements.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
 import { bucketTransientErrors, externalRoleIds, ignoreErrors, roleArnOrRef } from './helpers.ts';

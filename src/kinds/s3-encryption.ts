@@ -8,7 +8,7 @@ import { rejectDroppedElements, requireField } from '../aws/response.ts';
 import { bucketResourceId, keyResourceId, locationOfSide, positionOfPath } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
 import type { Location, Ref, Risk } from '../core/resource.ts';
-import { selectsEncryptedObjects, sourceKeyArns } from '../policy/replication-policies.ts';
+import { selectsEncryptedObjects, sourceKeyArns } from '../policy/required-statements.ts';
 import type { BucketReplication } from '../spec/types.ts';
 import { partitionOfRegion } from '../util/arn.ts';
 import { omitUndefined } from '../util/canonical-json.ts';

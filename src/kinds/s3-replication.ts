@@ -19,7 +19,7 @@ import type { Change, Kind } from '../core/kind.ts';
 import { orphanResource } from '../core/orphan.ts';
 import { isRef, ref } from '../core/ref.ts';
 import type { Current, Id, Ref, Resource, Risk } from '../core/resource.ts';
-import { isCrossAccount, overridesOwner } from '../policy/replication-policies.ts';
+import { isCrossAccount, overridesOwner } from '../policy/required-statements.ts';
 import { toSidName } from '../policy/statements.ts';
 import { isV1Rule, MAX_RULE_PRIORITY } from '../spec/rule-fields.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';

@@ -1,6 +1,6 @@
 import { type Facts, factValue } from '../core/facts.ts';
 import type { Decision, Policy, Statement } from '../iam/types.ts';
-import { prefixToPattern } from '../policy/replication-policies.ts';
+import { prefixToPattern } from '../policy/required-statements.ts';
 import { bucketArn } from '../util/arn.ts';
 import type { Fix, PolicyRef } from './findings.ts';
 import { policyFactOf, policyLabel, withPolicy } from './policies.ts';

@@ -10,7 +10,7 @@ import {
   keyPolicyStatements,
   rolePolicyStatements,
   trustPolicyStatements,
-} from '../../src/policy/replication-policies.ts';
+} from '../../src/policy/required-statements.ts';
 import { joinPolicy, type Statements, toSidName } from '../../src/policy/statements.ts';
 import type { BucketReplication } from '../../src/spec/types.ts';
 import { testPair } from '../support/pair.ts';

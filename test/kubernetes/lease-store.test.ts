@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { createElector, DEFAULT_LEASE_TIMES, type Elector } from '../../src/controller/leader-election.ts';
 import type { KubernetesApi } from '../../src/kubernetes/api.ts';
-import { createKubernetesLeaseStore } from '../../src/kubernetes/lease.ts';
+import { createKubernetesLeaseStore } from '../../src/kubernetes/lease-store.ts';
 import { type FakeClock, fakeClock, flushPromises } from '../support/fake-clock.ts';
 import { type ApiServer, NAMESPACE } from './api-server.ts';
 import { startRealServer, whyNoRealServer } from './real-server.ts';
