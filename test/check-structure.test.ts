@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { structureChecks } from '../scripts/check-structure.mjs';
+import { repeatedReads, structureChecks } from '../scripts/check-structure.mjs';
 import { readSources } from '../scripts/source-graph.mjs';
 
 const sources = readSources('src');
@@ -145,4 +145,12 @@ test('check-structure: a comment is not code', () => {
   const commented = withFiles(appendTo('errors.ts', "/** The kind 's3.bucket'. */\n// 's3.bucket'"));
   const name = 'kind names outside kinds/ and sandbox/';
   expect(figure(name, commented)).toBe(figure(name, sources));
+});
+
+test('every Get, Describe and Head command of a document is built in exactly one file outside the sandbox', () => {
+  expect(repeatedReads(sources)).toEqual([]);
+});
+
+test('check-structure: every figure is within its limit', () => {
+  expect(structureChecks(sources).filter(({ limit, actual }) => actual > limit)).toEqual([]);
 });
