@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    setupFiles: ['test/support/seeds.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     // Most tests wait for a server or for a child: every core is worth a worker.

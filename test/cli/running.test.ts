@@ -66,7 +66,7 @@ it('means the same by an option before a command and after it', async () => {
   const before = await run('-o', 'json', '--sandbox=state', '--detailed-exitcode', 'plan');
   const after = await run('plan', '-o', 'json', '--sandbox=state', '--detailed-exitcode');
   expect(before).toEqual(after);
-  expect(JSON.parse(before.stdout).format).toBe(1);
+  expect(JSON.parse(before.stdout).format).toBe(2);
 });
 
 it('refuses an option before a command that has no such option, rather than writing canaries in a dry run', async () => {
@@ -110,7 +110,7 @@ it.each(json)('prints one JSON value on standard output for %s', async (_, args,
   const ran = await run(...args, '-o', 'json');
   expect(ran.code, ran.stderr).toBe(code);
   const value = JSON.parse(ran.stdout);
-  expect(value.format).toBe(1);
+  expect(value.format).toBe(code === 0 && args[0] === 'plan' ? 2 : 1);
   const isFailure = code !== 0 && args[0] !== 'validate';
   expect(value.error?.exitCode).toBe(isFailure ? code : undefined);
   if (isFailure) expect(ran.stderr).toContain(value.error.message);
