@@ -4,8 +4,8 @@ import { createFinding, FINDING_CODES, type Finding, summarizeFindings } from '.
 import type { RuleProof } from './types.ts';
 
 /**
- * Proofs with the spec that declares each rule, and for each finding the place in the YAML that speaks of it. Whoever
- * declares that a rule selects no objects under KMS keys means it: that is told, and refuses nothing.
+ * Adds to each proof the spec that declares the rule, and to each finding its position in the YAML. A declared rule
+ * that does not select objects under KMS keys is intended: its RK1003 becomes a warning, which refuses nothing.
  */
 export function attachPositions(
   proofs: readonly RuleProof[],
@@ -42,13 +42,16 @@ export function attachPositions(
   });
 }
 
-/** The source has several keys: which one a finding is about, it says by the ARN. */
+/**
+ * Returns the path of a finding in the spec. A source can have several keys: the ARN in the message identifies the
+ * key.
+ */
 function specPathOf({ sourceKeys }: BucketReplication, specField: string, { message }: Finding): string {
   const keyIndex = sourceKeys.findIndex((key) => 'arn' in key && message.includes(key.arn));
   return specField === 'source.key' && keyIndex >= 0 ? `spec.sourceKeys[${keyIndex}]` : `spec.${specField}`;
 }
 
-/** Rules that are declared, and that no configuration has: nothing replicates under them. */
+/** Returns a proof for each declared rule that no configuration contains. S3 replicates nothing under these rules. */
 export function proveMissingRules(
   proofs: readonly RuleProof[],
   pairs: readonly BucketReplication[],

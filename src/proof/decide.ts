@@ -1,16 +1,19 @@
 import { evaluate } from '../iam/evaluate.ts';
 import type { AccessRequest, Decision, NamedPolicy, Policies, Policy, Statement } from '../iam/types.ts';
 
-/** A decision, or why there is none: it depends on condition keys whose values nobody can know before. */
+/** A decision, or the condition keys that prevent a decision because their values are unknown before the request. */
 export type UncertainDecision = Decision | { undecided: string[] };
 
-/** A request of which it is not known whether S3 sends some condition keys with it. */
+/** A request for which replikey does not know whether S3 sends some of the condition keys. */
 export interface UncertainRequest extends AccessRequest {
-  /** The keys, with the values that they have if they are sent. */
+  /** The optional keys, with the values that S3 sends if it sends them. */
   optionalContext?: Record<string, string>;
 }
 
-/** Decide a request with what is perhaps sent, and without: it is decided where both come to the same. */
+/**
+ * Decides a request with and without the optional condition keys. The request is decided if both decisions are the
+ * same.
+ */
 export function decide(request: UncertainRequest, policies: Policies): UncertainDecision {
   const { optionalContext = {} } = request;
   const decisionWithout = decideWithUncertainKeys(request, policies);
@@ -25,8 +28,9 @@ export function decide(request: UncertainRequest, policies: Policies): Uncertain
 }
 
 /**
- * Decide a request where some condition keys cannot be known. What depends on them is taken once for met where that
- * allows and not where that denies, and once the other way round: where both come to the same, it is decided.
+ * Decides a request in which some condition keys are unknown (three-valued evaluation). Evaluates the policies twice:
+ * once with the unknown conditions met in Allow and unmet in Deny statements, and once the other way round. The
+ * request is decided if both evaluations allow it, or both deny it.
  */
 function decideWithUncertainKeys(request: AccessRequest, policies: Policies): UncertainDecision {
   const decision = evaluate(request, policies);
@@ -39,13 +43,13 @@ function decideWithUncertainKeys(request: AccessRequest, policies: Policies): Un
 }
 
 /**
- * Keys that a request of S3 as a role surely does not carry: it comes through no endpoint and from no user's address,
- * and what encrypts a replica is said where it is written.
+ * Condition keys that a request of S3 as the role never carries. The request comes through no VPC endpoint and from no
+ * user's address. The request that writes a replica carries the replica's encryption headers explicitly.
  */
 const NEVER_SENT_KEYS =
   /^(aws:(sourcevpc|sourcevpce|vpcsourceip|sourceip|multifactorauth(present|age)|username|federatedprovider|referer|useragent)|kms:grantisforawsresource|sts:.*|s3:x-amz-server-side-encryption(-aws-kms-key-id)?)$/;
 
-/** The condition keys of the policies that the request neither carries nor surely lacks. */
+/** Returns the condition keys of the policies that the request does not carry, but may carry. */
 function uncertainKeysOf(policies: Policies, request: AccessRequest): Set<string> {
   const candidates = policyDocumentsOf(policies)
     .flatMap((policy) => conditionKeysOf(policy).uncertain)
@@ -59,7 +63,7 @@ function uncertainKeysOf(policies: Policies, request: AccessRequest): Set<string
   return new Set(candidates.filter((key) => !requestKeys.has(key.toLowerCase())));
 }
 
-/** Whether policies say anything of some condition keys, so that their values may matter. */
+/** Returns true if the values of some condition keys may matter to the policies. */
 const mentionsKeys = (keys: readonly string[], policies: Policies): boolean =>
   keys.length > 0 &&
   policyDocumentsOf(policies).some((policy) => {
@@ -70,17 +74,17 @@ const mentionsKeys = (keys: readonly string[], policies: Policies): boolean =>
 const policyDocumentsOf = ({ identity = [], boundary = [], resource }: Policies): Policy[] =>
   [...identity, ...boundary, ...(resource ? [resource] : [])].map(({ policy }) => policy);
 
-/** What a policy says of condition keys. */
+/** The condition keys that a policy uses. */
 interface ConditionKeys {
   /** In lower case. */
   keys: ReadonlySet<string>;
-  /** Those that no request surely lacks. */
+  /** Keys that a request may carry: all keys except those that no request carries. */
   uncertain: readonly string[];
-  /** Whether values of keys may stand anywhere else. */
+  /** Whether the policy contains variables: these can use the value of a key outside a condition. */
   hasVariables: boolean;
 }
 
-/** Looked up once for each policy, which is asked about many times. */
+/** Condition keys by policy. The proof evaluates each policy many times, and this cache parses it once. */
 const conditionKeysByPolicy = new WeakMap<Policy, ConditionKeys>();
 
 function conditionKeysOf(policy: Policy): ConditionKeys {
@@ -98,15 +102,17 @@ function conditionKeysOf(policy: Policy): ConditionKeys {
   return conditionKeys;
 }
 
-// Whoever writes an encryption context writes it all: what is not in it is not sent.
+// S3 sends a complete encryption context: a key outside it is never sent.
 const isUncertainKey = (key: string): boolean =>
   !NEVER_SENT_KEYS.test(key.toLowerCase()) && !/^kms:EncryptionContext/i.test(key);
 
-/** A service sends condition keys of its own, and those of all services. */
+/** Returns true for the global condition keys and for those of the action's service. A service sends no others. */
 const isKeyOfService = (key: string, action: string): boolean =>
   ['aws', action.split(':')[0]].includes(key.toLowerCase().split(':')[0]);
 
-/** The policies, with open conditions met in statements of one effect, and not met in those of the other. */
+/**
+ * Returns the policies with the unknown conditions met in statements of one effect, and unmet in those of the other.
+ */
 function assumeEffect(
   policies: Policies,
   uncertainKeys: ReadonlySet<string>,
@@ -146,7 +152,7 @@ function assumeInStatement(
     ([operator, keys]) => Object.keys(keys).length === Object.keys(Condition[operator] ?? {}).length,
   );
   if (isUnchanged) return statement;
-  // A key that is asked for and is not there: no value meets this, so that the statement does not apply.
+  // The condition requires a key that the request lacks. No value satisfies it, so the statement does not apply.
   if (statement.Effect !== effectWhereMet)
     return { ...statement, Condition: { StringEquals: { 'aws:username': '' } } };
   return { ...statement, Condition: Object.fromEntries(entries) };

@@ -1,17 +1,19 @@
 import type { Statement } from '../iam/types.ts';
 import type { Position } from '../spec/types.ts';
 
-/** What a finding can be about: `docs/findings` has a page for each. Codes are stable: they are never given anew. */
+/**
+ * The definition of a finding code. `docs/findings` has a page for each code. Codes are stable and are never reused.
+ */
 export interface FindingDefinition {
   title: string;
   /**
-   * `error`: objects fail, or are passed over in silence; `warning`: some may, or nobody would notice; `unknown`: it
-   * could not be decided; `info`: worth knowing.
+   * `error`: objects fail, or S3 skips them silently; `warning`: some objects may fail, or a failure goes unnoticed;
+   * `unknown`: replikey could not decide; `info`: worth knowing.
    */
   severity: 'error' | 'warning' | 'unknown' | 'info';
-  /** What S3 calls it in its events of failed replication; absent where S3 says nothing. */
+  /** The failure reason in S3's events of failed replication; absent if S3 sends none. */
   failureReason?: string;
-  /** The part of a spec that speaks of it. */
+  /** The part of a spec that declares the subject of the finding. */
   specField: 'rule' | 'source.bucket' | 'source.key' | 'destination.bucket' | 'destination.key' | 'role';
 }
 
@@ -105,7 +107,7 @@ export const FINDING_CODES = {
 
 export type FindingCode = keyof typeof FINDING_CODES;
 
-/** A policy that has a say. */
+/** A policy that applies to a request. */
 export interface PolicyRef {
   kind: 'trust' | 'role' | 'boundary' | 'bucket' | 'key';
   /** ARN of the role or the key, or name of the bucket. */
@@ -115,8 +117,8 @@ export interface PolicyRef {
 }
 
 /**
- * What mends a finding: a statement to add to a policy, one to put in another's place (by index), one to take away, or a
- * call.
+ * The change that corrects a finding: a statement to add to a policy, a statement to replace (by index), a statement
+ * to remove, or an API call.
  */
 export type Fix = { what: string } & (
   | { policy: PolicyRef; add: Statement }
@@ -129,22 +131,25 @@ export interface Finding {
   code: FindingCode;
   severity: FindingDefinition['severity'];
   title: string;
-  /** What was found, in a sentence for a person. */
+  /** The cause, as a sentence for the user. */
   message: string;
-  /** S3's own word for it. */
+  /** The failure reason that S3 reports. */
   failureReason?: string;
-  /** In order; each is needed. */
+  /** In order; each fix is required. */
   fixes: Fix[];
-  /** Where in the YAML, for a rule that a spec declares. */
+  /** The position in the YAML, for a rule that a spec declares. */
   at?: Position;
-  /** The request that is denied, or undecided. */
+  /** The request that is denied or undecided. */
   request?: { action: string; resource: string; context: Record<string, string | string[]> };
 }
 
-/** `proven`: every request is allowed; `broken`: objects fail; `unknown`: something could not be decided; `off`. */
+/**
+ * `proven`: every request is allowed; `broken`: objects fail; `unknown`: replikey could not decide something; `off`:
+ * the rule is disabled.
+ */
 export type Verdict = 'proven' | 'broken' | 'unknown' | 'off';
 
-/** A finding, with what its code says of it. */
+/** Returns a finding with the properties of its code. */
 export const createFinding = (code: FindingCode, message: string, fixes: readonly Fix[] = []): Finding => {
   const { title, severity, ...optional } = FINDING_CODES[code] as (typeof FINDING_CODES)[FindingCode] & {
     failureReason?: string;
@@ -161,7 +166,10 @@ export const createFinding = (code: FindingCode, message: string, fixes: readonl
 
 const SEVERITY_ORDER: Finding['severity'][] = ['error', 'unknown', 'warning', 'info'];
 
-/** Findings with the worst first, otherwise in the order in which S3 meets them; and what they come to. */
+/**
+ * Returns the verdict and the sorted findings: the most severe first, and otherwise in the order in which S3
+ * encounters them.
+ */
 export function summarizeFindings(findings: readonly Finding[]): { verdict: Verdict; findings: Finding[] } {
   const sorted = [...findings].sort(
     (a, b) => SEVERITY_ORDER.indexOf(a.severity) - SEVERITY_ORDER.indexOf(b.severity),

@@ -8,8 +8,9 @@ import type { AccessCheck } from './requests.ts';
 import { type RuleContext, rulePrefixOf } from './rule-context.ts';
 
 /**
- * The smallest change of a policy that takes one denial away: a statement where none allows; where one denies, the same
- * statement with the role excepted.
+ * Returns the smallest policy change that removes one denial. If no statement allows the request, it adds a statement.
+ * If a statement denies it, it replaces that statement with a copy that exempts the role, or removes it from a trust
+ * policy.
  */
 export function proposeFix(
   context: RuleContext,
@@ -35,7 +36,10 @@ export function proposeFix(
   );
 }
 
-/** The world with a fix carried out; calls change what no request depends on. */
+/**
+ * Returns the facts with a fix applied. API calls leave the facts unchanged, because no request depends on what they
+ * change.
+ */
 export function applyFix(facts: Facts, fix: Fix): Facts {
   if ('call' in fix) return facts;
   const currentPolicy = factValue(policyFactOf(facts, fix.policy)) ?? {
@@ -45,7 +49,7 @@ export function applyFix(facts: Facts, fix: Fix): Facts {
   return withPolicy(facts, fix.policy, applyFixToPolicy(currentPolicy, fix));
 }
 
-/** A policy with a fix carried out. */
+/** Returns a policy with a fix applied. */
 export function applyFixToPolicy(policy: Policy, fix: Exclude<Fix, { call: unknown }>): Policy {
   const statements = [policy.Statement].flat();
   if ('add' in fix) return { ...policy, Statement: [...statements, fix.add] };
@@ -64,7 +68,8 @@ function policyToExtend(
   if (missingAllow === 'resource') return resourcePolicy;
   if (missingAllow === 'boundary') return { kind: 'boundary', of: role };
   if (missingAllow !== 'identity') return undefined;
-  // An inline policy: the one that came nearest, or the first, or a new one. Attached ones are known by their ARN.
+  // Extends an inline policy: the nearest miss, else the first, else a new policy. Attached policies have ARNs as
+  // names.
   const inlinePolicies = Object.keys(factValue(factValue(facts.roles[role])?.policies) ?? {}).filter(
     (name) => !name.startsWith('arn:'),
   );
@@ -90,13 +95,15 @@ function allowStatementFor(context: RuleContext, check: AccessCheck, { kind }: P
   return { ...statement, Resource: resourcePatternFor(context, request.resource) };
 }
 
-/** All objects that the rule takes, or the bucket. */
+/** Returns the pattern of all objects that the rule selects, or the ARN of the bucket. */
 function resourcePatternFor({ rule }: RuleContext, resource: string): string {
   const [bucket, isObject] = [resource.split('/')[0] ?? '', resource.includes('/')];
   return isObject ? `${bucket}/${prefixToPattern(rulePrefixOf(rule))}*` : bucket;
 }
 
-/** Both forms of the encryption context: objects written with an S3 Bucket Key and without occur in any bucket. */
+/**
+ * Allows both forms of the encryption context, because any bucket can hold objects with and without an S3 Bucket Key.
+ */
 function keyUseCondition(
   { rule, source, destination }: RuleContext,
   context: Record<string, string | string[]>,
@@ -115,7 +122,10 @@ function keyUseCondition(
   };
 }
 
-/** A denial that leaves a role alone; as a condition, which narrows it whatever else it says. */
+/**
+ * Returns a Deny statement that exempts a role. It adds a condition, which narrows the statement whatever its other
+ * elements are.
+ */
 function exemptRole(statement: Statement, role: string): Statement {
   const operator = 'ArnNotEquals';
   const currentKeys = statement.Condition?.[operator] ?? {};

@@ -12,14 +12,15 @@ import {
 } from './rule-context.ts';
 import type { KmsEncryption, ObjectCase } from './types.ts';
 
-/** Objects that were seen in a source bucket, or are declared to lie there. */
+/** An object that was sampled from a source bucket, or that a spec declares for it. */
 export interface ObservedObject {
   encryption: { algorithm: 'AES256' } | KmsEncryption;
 }
 
 /**
- * Every kind of object that a rule covers: unencrypted by KMS, and under each key with an S3 Bucket Key and without,
- * since a header of the request overrides the bucket's default; and delete markers. Usual ones come first.
+ * Returns every kind of object that a rule covers, typical ones first: objects without KMS encryption, objects under
+ * each key with and without an S3 Bucket Key, and delete markers. Both Bucket Key settings occur, because a request
+ * header overrides the bucket's default.
  */
 export function objectCasesOf(context: RuleContext, sample: readonly ObservedObject[]): ObjectCase[] {
   const { rule } = context;
@@ -32,7 +33,7 @@ export function objectCasesOf(context: RuleContext, sample: readonly ObservedObj
     ...encryptions.flatMap(({ isTypical, ...encryption }) =>
       objectKeys.map((key): ObjectCase => ({ type: 'object', key, encryption, isTypical })),
     ),
-    // A rule with a filter by tags cannot replicate delete markers, which have none.
+    // A rule with a tag filter cannot replicate delete markers, because these have no tags.
     ...(replicatesDeleteMarkers(rule) && ruleTagsOf(rule).length === 0
       ? objectKeys.map((key): ObjectCase => ({ type: 'delete marker', key }))
       : []),
@@ -43,7 +44,7 @@ const isUnencryptedTypical = (context: RuleContext, sample: readonly ObservedObj
   !isKmsAlgorithm(defaultEncryptionOf(context).algorithm) ||
   sample.some(({ encryption }) => !isKmsAlgorithm(encryption.algorithm));
 
-/** How new objects of the source are encrypted where a request does not say. */
+/** Returns the default encryption of new objects in the source bucket. */
 export function defaultEncryptionOf({ source }: RuleContext): {
   algorithm: string;
   keyArn: string;
@@ -75,7 +76,7 @@ function kmsEncryptionsOf(
   if (isKmsAlgorithm(algorithm)) addEncryption({ ...defaultEncryption, algorithm }, true);
   for (const { encryption } of sample)
     if (isKmsAlgorithm(encryption.algorithm)) addEncryption(encryption as KmsEncryption, true);
-  // Without a default or an object that says so, the keys that the role was meant to decrypt with.
+  // Without a KMS default and without a sampled object, assume the keys that the role's policies name.
   if (encryptions.size === 0)
     for (const keyArn of keyArnsInPolicies(context))
       addEncryption({ algorithm: 'aws:kms', keyArn, bucketKey: false }, true);
@@ -86,7 +87,7 @@ function kmsEncryptionsOf(
   return [...encryptions.values()];
 }
 
-/** The keys of the source's Region that the role's policies name. */
+/** Returns the keys in the source's Region that the role's policies name. */
 export function keyArnsInPolicies({ facts, role, source }: RuleContext): string[] {
   const policies = Object.values(factValue(factValue(facts.roles[role])?.policies) ?? {});
   const keyArns = policies
@@ -98,8 +99,8 @@ export function keyArnsInPolicies({ facts, role, source }: RuleContext): string[
 const MAX_OBJECT_KEYS = 20;
 
 /**
- * Names of objects to ask about: any under the rule's prefix, and one for each pattern of a policy that singles some of
- * them out, so that a denial of `Tax/private/*` is met though `Tax/` as a whole is allowed.
+ * Returns object keys to evaluate: a generic key under the rule's prefix, and a key for each policy pattern that
+ * singles out some objects. A denial of `Tax/private/*` is thus found although `Tax/` as a whole is allowed.
  */
 function objectKeysOf(context: RuleContext): string[] {
   const { facts, role, source, destination, rule } = context;
@@ -123,7 +124,7 @@ function resourcePatternsOf({ Statement }: Policy): string[] {
   return [Statement].flat().flatMap(({ Resource = [], NotResource = [] }) => [Resource, NotResource].flat());
 }
 
-/** A key under the prefix that a pattern of object ARNs matches, if there is one to be found. */
+/** Returns a key under the prefix that matches a pattern of object ARNs, or undefined if none is found. */
 function exampleKeyFor(pattern: string, prefix: string, buckets: readonly string[]): string | undefined {
   const bucket = buckets.find((arn) => pattern.startsWith(`${arn}/`));
   if (bucket === undefined) return undefined;

@@ -11,17 +11,17 @@ import { createArnResolver, projectFacts } from './project.ts';
 import { proveRules } from './prove.ts';
 import type { RuleProof, RuleVerdict } from './types.ts';
 
-/** Facts for the proof that a pass does not read anyway: policies of buckets and roles, keys that specs name by ARN. */
+/**
+ * Facts for the proof that a pass does not read otherwise: policies of buckets and roles, and keys that specs name by
+ * ARN.
+ */
 export interface ProofInputs {
   facts: Facts;
-  /** Twelve digits by the name of an account; those that nobody tells are absent. */
+  /** Account ids (12 digits) by account name; an unknown account is absent. */
   accountIds: ReadonlyMap<string, string>;
 }
 
-/**
- * Prove the rules that specs declare, as they will be once everything that differs is applied: what was read, and the
- * plan on top. Pure.
- */
+/** Proves the rules that specs declare, as projected: the facts with the plan applied to them. Pure. */
 export function proveDesiredRules(
   specs: Specs,
   resources: readonly Resource[],
@@ -29,7 +29,7 @@ export function proveDesiredRules(
   kinds: ReadonlyMap<string, Kind>,
   { facts, accountIds }: ProofInputs,
 ): RuleProof[] {
-  // Where nobody answers whose an account is, the plan itself is blocked, and says why.
+  // If the account id of a pair is unknown, the plan itself is blocked and reports the reason.
   const managedPairs = specs.pairs.filter(
     ({ source, destination }) =>
       source.managed && [source, destination].every(({ account = '' }) => accountIds.has(account)),
@@ -50,11 +50,11 @@ export function proveDesiredRules(
     else objectsByBucket.set(pair.source.bucket, objects);
   }
   const proofs = [...objectsByBucket].flatMap(([bucket, objects]) => proveRules(projected, bucket, objects));
-  // Rules of other people are for the doctor: a plan answers for what it declares.
+  // A plan covers only the rules that it declares. The doctor reports foreign rules.
   return attachPositions(proofs, managedPairs).filter(({ spec }) => spec !== undefined);
 }
 
-/** Objects that are declared to lie in the source: under each of its keys, with a Bucket Key and without. */
+/** Returns the objects that a spec declares for its source: under each of its keys, with and without a Bucket Key. */
 function declaredObjectsOf(pair: BucketReplication, keyArnOf: (side: Side) => string): ObservedObject[] {
   const sides: Side[] = pair.sourceKeys.map((key) => ({ ...pair.source, key }));
   return [pair.source, ...sides].flatMap((side) => {
@@ -66,8 +66,8 @@ function declaredObjectsOf(pair: BucketReplication, keyArnOf: (side: Side) => st
 }
 
 /**
- * Reasons not to apply a plan: rules that would not replicate once it is applied. Specs that something blocks are told so
- * by the plan, and their replication is not switched on anyway.
+ * Returns the reasons to refuse a plan: rules that would not replicate after apply. It skips blocked specs: the plan
+ * reports these already, and apply does not enable their replication.
  */
 export function unprovenRefusals(proofs: readonly RuleVerdict[], { blocked }: Plan): Refusal[] {
   const blockedSpecs = new Set(blocked.flatMap(({ pairs }) => pairs));

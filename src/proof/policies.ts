@@ -5,7 +5,7 @@ import type { AccessCheck } from './requests.ts';
 
 const POLICY_WITHOUT_STATEMENTS: Policy = { Statement: [] };
 
-/** Every policy that has a say in a request, or what of it could not be read. */
+/** Returns every policy that applies to a request, or the reason why a policy could not be read. */
 export function policiesFor(
   facts: Facts,
   role: string,
@@ -21,7 +21,7 @@ export function policiesFor(
   const unreadReason = unreadReasonOf(resourceFact);
   if (unreadReason !== undefined) return { unread: `${policyLabel(resourcePolicy)}: ${unreadReason}` };
   const resourceDocument = factValue(resourceFact);
-  // Where there is no policy the name is there all the same: a denial for the lack of one speaks of it.
+  // An absent policy also needs a label, because a denial for a missing Allow refers to it.
   const resource = namePolicy(resourcePolicy, resourceDocument ?? POLICY_WITHOUT_STATEMENTS);
   if (!request.principal.startsWith('arn:')) return { policies: { resource }, policyRefs };
 
@@ -43,7 +43,7 @@ export function policiesFor(
   };
 }
 
-/** The name by which a reader knows a policy. */
+/** Returns the label of a policy in messages. */
 export function policyLabel({ kind, of, policy }: PolicyRef): string {
   const short = of.slice(of.lastIndexOf('/') + 1);
   if (kind === 'trust') return `trust policy of ${short}`;
@@ -63,19 +63,22 @@ export function policyFactOf(facts: Facts, { kind, of, policy }: PolicyRef): Fac
   return factValue(role?.policies)?.[policy ?? ''] ?? null;
 }
 
-/** A key by its ARN, though it may be known by that of an alias. */
+/** Returns the facts of a key by its ARN. The facts may be stored under the ARN of an alias. */
 function keyFactOf({ keys }: Facts, arn: string): Fact<KeyFacts> | undefined {
   return arn in keys ? keys[arn] : Object.values(keys).find((fact) => factValue(fact)?.arn === arn);
 }
 
-/** What is not there of a thing that was read: `null` where it surely is not, else why nobody knows. */
+/**
+ * Returns the policy of a bucket, key or role that was read. Otherwise returns the fact itself: `null` if the resource
+ * does not exist, or the reason why it is unknown.
+ */
 function policyPartOf(fact: Fact<object> | undefined, part: string): Fact<Policy> | undefined {
   const value = factValue(fact);
   if (value) return (value as Record<string, Fact<Policy> | undefined>)[part];
   return fact as null | undefined | { unread: string };
 }
 
-/** The same world with another policy in one place. */
+/** Returns the facts with one policy replaced. */
 export function withPolicy(facts: Facts, policyRef: PolicyRef, policy: Policy): Facts {
   const { kind, of } = policyRef;
   if (kind === 'bucket')

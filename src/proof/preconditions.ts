@@ -11,7 +11,7 @@ import {
   selectsKmsObjects,
 } from './rule-context.ts';
 
-/** What S3 looks at before it asks for any object: whether the other side is there, and ready. */
+/** Checks what S3 requires before it processes any object: the destination exists and is ready. */
 export function destinationFindings(context: RuleContext): Finding[] {
   const { facts, destination, destinationName, rule, source } = context;
   if (!destination) {
@@ -36,7 +36,10 @@ export function destinationFindings(context: RuleContext): Finding[] {
   ];
 }
 
-/** Replication cannot be set up without versioning on the source, and S3 keeps it from being suspended. */
+/**
+ * Checks the versioning of the source. S3 requires versioning for replication, and does not let the user suspend it
+ * afterwards.
+ */
 export const sourceFindings = ({ source }: RuleContext): Finding[] => versioningFindings(source, 'RK1102');
 
 function versioningFindings(bucket: RuleBucket, code: 'RK1102' | 'RK1104'): Finding[] {
@@ -75,7 +78,7 @@ function objectLockFindings(source: RuleBucket, destination: RuleBucket): Findin
   return [createFinding('RK1106', `${source.name} has Object Lock, and ${destination.name} has not`, [fix])];
 }
 
-/** A policy that is public lets only the bucket's own account in, where that is switched on. */
+/** Reports a public policy under RestrictPublicBuckets: S3 then allows access only from the bucket's own account. */
 function publicAccessFindings(source: RuleBucket, destination: RuleBucket): Finding[] {
   if (source.account === destination.account) return [];
   if (!factValue(destination.publicAccessBlock)?.RestrictPublicBuckets) return [];
@@ -95,7 +98,10 @@ function publicAccessFindings(source: RuleBucket, destination: RuleBucket): Find
   ];
 }
 
-/** Objects of other accounts keep their ACL to themselves, unless the bucket owns all that lies in it. */
+/**
+ * Reports accounts whose objects may keep their own ACL. This applies unless the bucket owner owns all objects in the
+ * bucket.
+ */
 export function ownershipFindings({ source }: RuleContext): Finding[] {
   const owner = factValue(source.ownership)?.Rules?.[0]?.ObjectOwnership;
   if (source.ownership === undefined || owner === 'BucketOwnerEnforced') return [];
@@ -132,7 +138,7 @@ export function ownershipFindings({ source }: RuleContext): Finding[] {
   ];
 }
 
-/** Whether the key of a source object can be used at all. */
+/** Checks whether S3 can use the key of a source object at all. */
 export function sourceKeyFindings({ facts, source }: RuleContext, keyArn: string): Finding[] {
   const fact = facts.keys[keyArn];
   const unread = unreadReasonOf(fact);
@@ -148,7 +154,7 @@ export function sourceKeyFindings({ facts, source }: RuleContext, keyArn: string
   return keyUsabilityFindings(key.arn, key, 'RK1201');
 }
 
-/** The key of replicas: there, in the bucket's Region, symmetric, and enabled. */
+/** Checks the replica key: it must exist, be in the destination's Region, be symmetric, and be enabled. */
 export function checkReplicaKey(context: RuleContext): {
   arn?: string;
   missingFindings: Finding[];
@@ -225,7 +231,7 @@ function keyUsabilityFindings(
     what,
     call: { service: 'kms', operation, region: regionOfArn(arn), input: { KeyId: arn } },
   });
-  // A key whose deletion was cancelled stays disabled until it is enabled.
+  // A key whose deletion was cancelled stays disabled until EnableKey.
   const fixes = [
     ...(state === 'PendingDeletion' ? [callFix('CancelKeyDeletion', 'cancel the deletion of the key')] : []),
     ...(state === 'Disabled' || state === 'PendingDeletion' ? [callFix('EnableKey', 'enable the key')] : []),
@@ -233,7 +239,10 @@ function keyUsabilityFindings(
   return [createFinding(code, `the key ${arn} is ${state}`, fixes)];
 }
 
-/** Objects under KMS keys that the rule does not select are passed over, and S3 does not even say so. */
+/**
+ * Reports a rule that does not select KMS-encrypted objects. S3 skips these objects and does not set a replication
+ * status.
+ */
 export function selectionFindings(context: RuleContext): Finding[] {
   const { rule, source, destination } = context;
   const defaultEncryption = defaultEncryptionOf(context);
@@ -242,7 +251,10 @@ export function selectionFindings(context: RuleContext): Finding[] {
   return [createFinding('RK1003', message, destination ? defaultKeyFixes(context, destination) : [])];
 }
 
-/** Select encrypted objects, and encrypt replicas with the destination's own key; nothing where it has no other. */
+/**
+ * Returns the fix that selects encrypted objects and encrypts replicas with the destination's default key. Returns no
+ * fix if the destination has no default key, or if the rule uses it already.
+ */
 function defaultKeyFixes({ rule, rules, role, source }: RuleContext, destination: RuleBucket): Fix[] {
   const [defaultRule] = factValue(destination.encryption)?.Rules ?? [];
   const defaultKeyName = defaultRule?.ApplyServerSideEncryptionByDefault?.KMSMasterKeyID;

@@ -4,10 +4,10 @@ import { createRefResolver, renderChange } from '../core/plan.ts';
 import { ref } from '../core/ref.ts';
 import type { ActualState, Location, Ref, Resource } from '../core/resource.ts';
 
-/** Twelve digits of whose a resource is. */
+/** Returns the account id (12 digits) of a location. */
 export type AccountIdOf = (location: Location) => string;
 
-/** ARNs of resources: the actual ones, or those that they will have. */
+/** Returns a function that resolves references to ARNs: the actual ARN, or the ARN that the resource will have. */
 export function createArnResolver(
   resources: readonly Resource[],
   actual: ActualState,
@@ -24,7 +24,7 @@ export function createArnResolver(
   return (reference) => knownArn(reference) ?? futureArn(reference);
 }
 
-/** The facts after everything desired is applied: the rendered documents laid over the fetched ones. Pure. */
+/** Returns the facts after apply: the rendered documents laid over the fetched documents. Pure. */
 export function projectFacts(
   facts: Facts,
   resources: readonly Resource[],
@@ -50,7 +50,7 @@ export function projectFacts(
   return projected;
 }
 
-/** Facts about one bucket, role or key. */
+/** Wraps facts about one bucket, role or key. */
 function toFacts(
   { scope }: Kind,
   { name, location }: Resource,

@@ -21,10 +21,12 @@ import { mismatchReason, ruleFindings, type SourceObject } from './rule-match.ts
 import type { AccessResult, ObjectCase, RuleProof } from './types.ts';
 
 /**
- * Prove the rules of a bucket: every request that S3 makes as the role, for every kind of object that a rule covers,
- * evaluated against all policies that have a say, and the state of everything that it touches. Pure.
+ * Proves the rules of a bucket. Evaluates every request that S3 makes as the role, for every kind of object that a
+ * rule covers, against all applicable policies. Also checks the state of every bucket, key and role that S3 uses.
+ * Pure.
  *
- * Findings come in the order in which S3 would meet them, errors first: the first is the reason why an object fails.
+ * Findings are sorted: errors first, and otherwise in the order in which S3 encounters them. The first finding is the
+ * reason why an object fails.
  */
 export function proveRules(
   facts: Facts,
@@ -58,7 +60,7 @@ export function proveRules(
   );
 }
 
-/** Prove one rule for some kinds of objects. */
+/** Proves one rule for some kinds of objects. */
 export function proveRule(context: RuleContext, casesFor: (context: RuleContext) => ObjectCase[]): RuleProof {
   const { rule, source, destinationName } = context;
   const ruleInfo = { bucket: source.name, rule: rule.ID ?? '', destination: destinationName };
@@ -76,7 +78,7 @@ export function proveRule(context: RuleContext, casesFor: (context: RuleContext)
   return { ...ruleInfo, ...summarizeFindings([...findings, ...ruleFindings(context)]), answers };
 }
 
-/** The same world with nothing in it that the rule does not touch, so that to mend it costs the same among thousands. */
+/** Removes all facts that the rule does not use. Applying a fix then costs the same with thousands of resources. */
 function narrowToRule(context: RuleContext, objectCases: readonly ObjectCase[]): RuleContext {
   const { facts, role, source, destinationName } = context;
   const keys = objectCases.flatMap((objectCase) =>
@@ -104,7 +106,7 @@ const proofWithoutRule = (bucket: string, finding: Finding): RuleProof => ({
   answers: [],
 });
 
-/** What S3 meets, in its order: states of things, and requests to be decided. */
+/** Yields the preconditions and access checks in the order of S3. */
 function* proofSteps(
   context: RuleContext,
   objectCases: readonly ObjectCase[],
@@ -135,8 +137,8 @@ function* proofSteps(
 }
 
 /**
- * Decide every request. Each denial is mended in a copy of the world, so that the fix is tried as it is printed, and
- * what comes after is asked where the fix is in place: no cause is told twice.
+ * Decides every request. Applies the fix of each denial to a copy of the facts, which tests the fix exactly as it is
+ * printed. Evaluates later requests with that fix in place, so that each cause is reported once.
  */
 function evaluateAll(
   context: RuleContext,
@@ -159,7 +161,7 @@ function evaluateAll(
     if (earlierRequests.some((earlier) => isJsonEqual(earlier, check.request))) continue;
     requestsByTarget.set(target, [...earlierRequests, check.request]);
     const evaluation = evaluateCheck({ ...context, facts }, check);
-    // What was asked of a mended world is shown as it is without.
+    // The results show the decision on the unmodified facts, without the fixes of earlier checks.
     answers.push(facts === context.facts ? evaluation.result : evaluateCheck(context, check).result);
     facts = evaluation.facts;
     if (!evaluation.finding || reportedMessages.has(evaluation.finding.message)) continue;
@@ -172,14 +174,14 @@ function evaluateAll(
 const MAX_FIXES = 8;
 
 interface CheckEvaluation {
-  /** As the world is. */
+  /** The decision on the unmodified facts. */
   result: AccessResult;
   finding?: Finding;
-  /** The world in which it is allowed. */
+  /** The facts with the fixes that allow the request. */
   facts: Facts;
 }
 
-/** Decide one request, and mend until it is allowed. */
+/** Decides one request, and adds fixes until the policies allow it. */
 function evaluateCheck(context: RuleContext, check: AccessCheck): CheckEvaluation {
   const { purpose, request } = check;
   const requestInfo = { purpose, action: request.action, resource: request.resource };
@@ -211,7 +213,7 @@ function evaluateCheck(context: RuleContext, check: AccessCheck): CheckEvaluatio
     createFinding(check.code, `S3 may not ${purpose}: ${denialReason}`, fixes),
     check,
   );
-  // What only a request's own header makes so is no reason to refuse a whole rule.
+  // A case that only a request header creates is not a reason to refuse the whole rule.
   const severity = check.isTypical ? denialFinding.severity : 'warning';
   return { facts, result, finding: { ...denialFinding, severity } };
 }
@@ -220,7 +222,7 @@ type CheckDecision =
   | { decision: Decision; policyRefs: Map<string, PolicyRef> }
   | { unknown: string; code: 'RK1901' | 'RK1902' };
 
-/** The request as it is, or another that does as well, where that one alone is allowed. */
+/** Returns the check, or its equivalent alternative if the policies allow only the alternative. */
 function chooseCheck(facts: Facts, role: string, check: AccessCheck): AccessCheck {
   const isAllowed = (candidate: AccessCheck): boolean => {
     const verdict = decideCheck(facts, role, candidate);
@@ -245,18 +247,21 @@ const withRequest = (finding: Finding, { request }: AccessCheck): Finding => ({
   request: { action: request.action, resource: request.resource, context: request.context ?? {} },
 });
 
-/** What became of one object, why, and what would have to change. */
+/** The replication result of one object, its causes and the required changes. */
 export interface ObjectProof {
   bucket: string;
   object: SourceObject & { status?: string };
-  /** The proofs of the rules that take it, for objects like this one. */
+  /** Proofs of the rules that select the object, for objects with the same properties. */
   taken: RuleProof[];
-  /** The rules that do not, and why. */
+  /** Rules that do not select the object, with the reason. */
   passed: { rule: string; why: string }[];
   findings: Finding[];
 }
 
-/** Explain one object: which rules take it, and what S3 meets when it replicates it. Pure. */
+/**
+ * Explains one object: which rules select it, and which requests and states S3 encounters when it replicates the
+ * object. Pure.
+ */
 export function explainObject(
   contexts: readonly RuleContext[],
   bucket: string,

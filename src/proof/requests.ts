@@ -5,22 +5,25 @@ import type { Finding, FindingCode, PolicyRef } from './findings.ts';
 import { changesOwner, type RuleBucket, type RuleContext, selectsKmsObjects } from './rule-context.ts';
 import type { KmsEncryption, ObjectCase } from './types.ts';
 
-/** One request that S3 makes, and whose policy beside the role's has a say. */
+/** One request that S3 makes, with the resource policy that applies beside the role's policies. */
 export interface AccessCheck {
   code: FindingCode;
-  /** In words: `decrypt the source object`. */
+  /** A phrase for messages: `decrypt the source object`. */
   purpose: string;
   request: UncertainRequest;
   resourcePolicy: PolicyRef;
-  /** Whether objects fail without it as things are, or only such as a request makes so. */
+  /** Whether typical objects fail without it. If false, only objects that a request header makes different fail. */
   isTypical: boolean;
-  /** An action that does as well. */
+  /** An equivalent action that also satisfies the check. */
   alternativeAction?: string;
 }
 
 const S3_SERVICE = 's3.amazonaws.com';
 
-/** S3 assumes the role. Whether it sends `aws:SourceArn` or `aws:SourceAccount` is documented nowhere. */
+/**
+ * Returns the check that S3 may assume the role. AWS does not document whether S3 sends `aws:SourceArn` or
+ * `aws:SourceAccount`.
+ */
 export const assumeRoleCheck = ({ role }: RuleContext): AccessCheck => ({
   code: 'RK1301',
   purpose: 'assume the role',
@@ -34,7 +37,7 @@ export const assumeRoleCheck = ({ role }: RuleContext): AccessCheck => ({
   isTypical: true,
 });
 
-/** What S3 asks of the source bucket, whatever the object. */
+/** Returns the requests that S3 makes to the source bucket for every object. */
 export const bucketChecks = (context: RuleContext): AccessCheck[] => [
   createBucketCheck(
     context,
@@ -42,11 +45,11 @@ export const bucketChecks = (context: RuleContext): AccessCheck[] => [
     'read the replication configuration',
     's3:GetReplicationConfiguration',
   ),
-  // S3 looks a missing object up when it replicates delete markers.
+  // S3 looks up missing objects when it replicates delete markers.
   createBucketCheck(context, 'RK1303', 'look objects up', 's3:ListBucket'),
 ];
 
-/** Reading an object: itself, its ACL, and its data key. */
+/** Returns the checks for reading an object, its ACL and its data key. */
 export function readChecks(context: RuleContext, objectCase: ObjectCase): AccessCheck[] {
   if (objectCase.type === 'delete marker') return [];
   const { source } = context;
@@ -54,7 +57,7 @@ export function readChecks(context: RuleContext, objectCase: ObjectCase): Access
   return [
     {
       ...createObjectCheck(context, 'RK1304', 'read the object', 's3:GetObjectVersionForReplication', target),
-      // GetObjectVersion is enough for everything but KMS-encrypted objects.
+      // GetObjectVersion is sufficient for all objects except KMS-encrypted ones.
       ...(isKmsObject(objectCase) ? {} : { alternativeAction: 's3:GetObjectVersion' }),
     },
     createObjectCheck(context, 'RK1305', 'read its ACL', 's3:GetObjectVersionAcl', target),
@@ -64,7 +67,7 @@ export function readChecks(context: RuleContext, objectCase: ObjectCase): Access
           createObjectCheck(context, 'RK1314', 'read its legal hold', 's3:GetObjectLegalHold', target),
         ]
       : []),
-    // Of a key that does not exist nothing is asked.
+    // S3 makes no request for a key that does not exist.
     ...(isKmsObject(objectCase) && context.facts.keys[objectCase.encryption.keyArn] !== null
       ? [
           createKeyCheck(
@@ -81,13 +84,13 @@ export function readChecks(context: RuleContext, objectCase: ObjectCase): Access
   ];
 }
 
-/** The key of replicas, and what there is to say of its state. */
+/** The replica key and the findings about its state. */
 interface ReplicaKey {
   arn?: string;
   stateFindings: readonly Finding[];
 }
 
-/** Writing its replica: permission first, then a data key; tags come last. */
+/** Returns the checks for writing the replica: the write permission first, then the data key, and tags last. */
 export function writeChecks(
   context: RuleContext,
   objectCase: ObjectCase,
@@ -108,7 +111,7 @@ export function writeChecks(
   };
   if (isKmsReplica && replicaKey.arn !== undefined)
     headers['s3:x-amz-server-side-encryption-aws-kms-key-id'] = replicaKey.arn;
-  // Whether S3 sends the headers of the replica with what it asks for beside is documented nowhere.
+  // AWS does not document whether S3 sends the replica's headers with these additional requests.
   const optionalTarget = { ...target, optionalContext: headers };
   return [
     createObjectCheck(context, 'RK1308', 'write the replica', 's3:ReplicateObject', {
@@ -138,8 +141,8 @@ export function writeChecks(
 }
 
 /**
- * A Bucket Key is made and checked before the object is encrypted; the setting is that of the source object. KMS looks
- * at the state of a key once it knows that who asks may use it.
+ * Returns the checks for encrypting the replica. S3 creates and checks a Bucket Key before it encrypts the object; the
+ * source object determines the Bucket Key setting. KMS checks the state of a key after it has authorized the caller.
  */
 function encryptChecks(
   context: RuleContext,
@@ -187,9 +190,9 @@ interface ObjectTarget {
   bucket: RuleBucket;
   key: string;
   isTypical: boolean;
-  /** Condition keys that S3 sends with it. */
+  /** Condition keys that S3 sends with the request. */
   conditionKeys?: Record<string, string>;
-  /** Those that it may send. */
+  /** Condition keys that S3 may send. */
   optionalContext?: Record<string, string>;
 }
 
@@ -213,7 +216,9 @@ const createObjectCheck = (
   isTypical,
 });
 
-/** The encryption context names the bucket with an S3 Bucket Key, the object without. */
+/**
+ * Returns a check on a key. The encryption context names the bucket with an S3 Bucket Key, and the object without one.
+ */
 const createKeyCheck = (
   context: RuleContext,
   code: FindingCode,
@@ -223,7 +228,7 @@ const createKeyCheck = (
   { key, encryption, isTypical }: KmsObject,
   keyName: string,
 ): AccessCheck => {
-  // KMS decides about the key itself, by whatever alias it is called.
+  // KMS evaluates the key itself, even if the caller names it by an alias.
   const keyArn = factValue(context.facts.keys[keyName])?.arn ?? keyName;
   return {
     code,
@@ -239,7 +244,7 @@ const createKeyCheck = (
   };
 };
 
-/** A request as the role's session, with the condition keys that every request carries. */
+/** Returns a request of the role's session, with the condition keys that every request carries. */
 function roleSessionRequest(
   { role, session }: RuleContext,
   action: string,

@@ -3,19 +3,19 @@ import { type BucketFacts, type Facts, factValue } from '../core/facts.ts';
 import { accountOfArn } from '../iam/context.ts';
 import { bucketArn, partitionOfArn } from '../util/arn.ts';
 
-/** One rule, and what stands around it. */
+/** A replication rule with its role, buckets and facts. */
 export interface RuleContext {
   facts: Facts;
   source: RuleBucket;
   /** ARN of the role that S3 assumes. */
   role: string;
   rule: ReplicationRule;
-  /** All rules of the configuration, itself among them. */
+  /** All rules of the configuration, including this rule. */
   rules: readonly ReplicationRule[];
-  /** Absent where it does not exist, or cannot be read. */
+  /** Absent if the bucket does not exist or cannot be read. */
   destination?: RuleBucket;
   destinationName: string;
-  /** Who S3 asks as. */
+  /** The session in which S3 makes its requests. */
   session: RoleSession;
 }
 
@@ -23,7 +23,7 @@ export interface RuleContext {
 export interface RoleSession {
   /** ARN. */
   principal: string;
-  /** Twelve digits: the role's. */
+  /** Account id of the role (12 digits). */
   account: string;
 }
 
@@ -40,7 +40,7 @@ export interface RuleBucket extends BucketFacts {
   name: string;
   /** ARN. */
   arn: string;
-  /** Twelve digits: as observed, or the role's where nobody says otherwise. */
+  /** Account id (12 digits): as observed, or a default if the facts contain none. */
   account: string;
 }
 
@@ -63,7 +63,7 @@ export function ruleContextOf(
   rule: ReplicationRule,
 ): RuleContext {
   const destinationName = destinationBucketOf(rule);
-  // S3 lets the destination of another account be said in the rule; without a word it is the source's own.
+  // A rule can name the account of its destination. Without it, the destination is in the source's account.
   const destination = ruleBucketOf(facts, destinationName, rule.Destination?.Account ?? source.account);
   return {
     facts,
@@ -83,14 +83,14 @@ export const destinationBucketOf = (rule: ReplicationRule): string =>
 export const rulePrefixOf = ({ Filter, Prefix }: ReplicationRule): string =>
   Filter?.And?.Prefix ?? Filter?.Prefix ?? Prefix ?? '';
 
-/** Tags that an object must all have, as `key=value`. */
+/** Returns the tags that an object must have, all of them, as `key=value`. */
 export const ruleTagsOf = ({ Filter }: ReplicationRule): string[] =>
   (Filter?.And?.Tags ?? (Filter?.Tag ? [Filter.Tag] : [])).map(({ Key, Value }) => `${Key}=${Value}`);
 
 export const selectsKmsObjects = (rule: ReplicationRule): boolean =>
   rule.SourceSelectionCriteria?.SseKmsEncryptedObjects?.Status === 'Enabled';
 
-/** Under the old form delete markers are always replicated, under the new one only where a rule says so. */
+/** Returns true if the rule replicates delete markers: always in the V1 form, and only if enabled in the V2 form. */
 export const replicatesDeleteMarkers = (rule: ReplicationRule): boolean =>
   rule.Filter === undefined || rule.DeleteMarkerReplication?.Status === 'Enabled';
 
@@ -99,7 +99,10 @@ export const changesOwner = ({ rule, source, destination }: RuleContext): boolea
   destination !== undefined &&
   destination.account !== source.account;
 
-/** The ARN of a key as a bucket's default or a rule speaks of it: by ARN, by id, by alias, or not at all. */
+/**
+ * Returns the ARN of a key that a bucket default or a rule names by ARN, id or alias. Without a name, returns the
+ * alias of the key that AWS manages.
+ */
 export function resolveKeyArn(name: string | undefined, { region, account, arn }: RuleBucket): string {
   if (name?.startsWith('arn:')) return name;
   const arnPrefix = `arn:${partitionOfArn(arn)}:kms:${region}:${account}`;
@@ -108,8 +111,8 @@ export function resolveKeyArn(name: string | undefined, { region, account, arn }
 }
 
 /**
- * The replica key as S3 has KMS look it up: an alias or a bare id in the account of the role, and in the destination's
- * Region. Absent where the rule names none.
+ * Returns the ARN of the replica key as S3 resolves it: an alias or a bare id in the role's account and the
+ * destination's Region. Returns undefined if the rule names no key.
  */
 export function replicaKeyArn({ rule, role, destination }: RuleContext): string | undefined {
   const name = rule.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID;

@@ -10,7 +10,7 @@ import {
 } from './rule-context.ts';
 import type { KmsEncryption } from './types.ts';
 
-/** An object as it lies in a source bucket. */
+/** An object version in a source bucket. */
 export interface SourceObject {
   key: string;
   /** As `key=value`. */
@@ -19,7 +19,7 @@ export interface SourceObject {
   encryption: { algorithm: 'AES256' } | KmsEncryption;
 }
 
-/** Why a rule does not take an object, in words; undefined where it does. */
+/** Returns the reason why a rule does not select an object, or undefined if it does. */
 export function mismatchReason(
   rule: ReplicationRule,
   object: SourceObject,
@@ -34,7 +34,8 @@ export function mismatchReason(
       (candidate.Priority ?? 0) > (rule.Priority ?? 0) &&
       filterMismatch(candidate, object) === undefined,
   );
-  // For each destination the rule of the highest priority decides, even where it then passes the object over.
+  // For each destination, the matching rule with the highest priority decides, even if that rule then skips the
+  // object.
   if (overridingRule)
     return `the rule ${overridingRule.ID} has a higher priority for ${destinationBucketOf(rule)}`;
   if (object.deleteMarker)
@@ -51,7 +52,7 @@ function filterMismatch(rule: ReplicationRule, { key, tags }: SourceObject): str
   return missingTag === undefined ? undefined : `it takes objects with the tag ${missingTag}`;
 }
 
-/** What the rules say of each other, and what a reader would want to know of one. */
+/** Returns findings about overlaps between the rules, and about the settings of one rule. */
 export function ruleFindings({ rule, rules, source }: RuleContext): Finding[] {
   const prefix = rulePrefixOf(rule);
   return [
@@ -86,7 +87,10 @@ export function ruleFindings({ rule, rules, source }: RuleContext): Finding[] {
   ];
 }
 
-/** For one destination the rule of the higher priority takes an object, so that others may stand in vain. */
+/**
+ * Reports overlaps. For each destination the rule with the higher priority replicates an object, so a rule with a
+ * lower priority may have no effect.
+ */
 function overlapFindings(rule: ReplicationRule, rules: readonly ReplicationRule[]): Finding[] {
   const higherRules = rules.filter(
     (candidate) =>
@@ -117,6 +121,6 @@ const coversRule = (outer: ReplicationRule, inner: ReplicationRule): boolean =>
   rulePrefixOf(inner).startsWith(rulePrefixOf(outer)) &&
   ruleTagsOf(outer).every((tag) => ruleTagsOf(inner).includes(tag));
 
-/** Tags apart, since an object may have those of both. */
+/** Compares prefixes only: an object may have the tags of both rules. */
 const prefixesOverlap = (a: ReplicationRule, b: ReplicationRule): boolean =>
   rulePrefixOf(a).startsWith(rulePrefixOf(b)) || rulePrefixOf(b).startsWith(rulePrefixOf(a));

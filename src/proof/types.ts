@@ -6,7 +6,10 @@ export type ObjectCase = { key: string } & (
   | {
       type: 'object';
       encryption: { algorithm: 'AES256' } | KmsEncryption;
-      /** Whether objects of the bucket are so by default, or were seen to be; otherwise a request may make them so. */
+      /**
+       * Whether the bucket's default or a sampled object has this encryption. If false, only a request header can
+       * cause it.
+       */
       isTypical: boolean;
     }
 );
@@ -17,24 +20,24 @@ export interface KmsEncryption {
   bucketKey: boolean;
 }
 
-/** One request that S3 makes as the role, and what became of it. */
+/** One request that S3 makes as the role, with its result. */
 export interface AccessResult {
-  /** In words: `decrypt the source object`. */
+  /** A phrase for messages: `decrypt the source object`. */
   purpose: string;
   action: string;
   resource: string;
   result: 'allowed' | 'denied' | 'unknown';
-  /** By which statements, or for the lack of which. */
+  /** The statements that decide, or the missing Allow. */
   reason: string;
 }
 
-/** How a rule fares. */
+/** The verdict and findings of a rule. */
 export interface RuleVerdict {
   bucket: string;
-  /** ID of the rule; empty where there is none to prove. */
+  /** ID of the rule; empty if there is no rule to prove. */
   rule: string;
   destination: string;
-  /** The spec that declares it, if one does. */
+  /** The spec that declares the rule, if any. */
   spec?: string;
   verdict: Verdict;
   findings: Finding[];
@@ -44,7 +47,7 @@ export interface RuleProof extends RuleVerdict {
   answers: AccessResult[];
 }
 
-/** What a pass keeps of the proof of a declared rule: of the single requests how many were decided. */
+/** The part of a declared rule's proof that a pass keeps: the number of requests in place of their results. */
 export interface RuleProofSummary extends RuleVerdict {
   requests: number;
 }
