@@ -5,7 +5,7 @@ import { escapeUnprintable } from '../util/escape.ts';
 import { appendToPointer, formatPointer, parsePointer } from '../util/json-pointer.ts';
 import { type PlanStyle, wrapText } from './style.ts';
 
-/** Returns the lines of one change of a field: what it was, and what it becomes. */
+/** Returns the lines of one changed field: the value before and the value after. */
 export function changeText(change: FieldChange, style: PlanStyle): string[] {
   if (change.type === 'elements') return elementLines(change, style);
   const { type, path, before, after } = change;
@@ -26,7 +26,7 @@ export function changeText(change: FieldChange, style: PlanStyle): string[] {
   return namedEntries(path, value).flatMap(([name, item]) => valueLines(mark, name, item, style));
 }
 
-/** Returns the lines of a set that changes: only the elements that are removed and added. */
+/** Returns the lines of a changed set: only the elements that are removed and added. */
 const elementLines = (
   { path, removed, added }: FieldChange & { type: 'elements' },
   { paint, width }: PlanStyle,
@@ -36,7 +36,9 @@ const elementLines = (
   ...added.map((element) => `          ${paint.green('+')} ${valueText(element)}`),
 ];
 
-/** What comes or goes: what a map holds is named one by one, and an empty list is nothing. */
+/**
+ * Returns the entries of an added or removed value: each entry of a map by its own name, and none for an empty list.
+ */
 function namedEntries(pointer: string, value: unknown): [name: string, value: unknown][] {
   if (Array.isArray(value) && value.length === 0) return [];
   const isMap = parsePointer(pointer).length === 1 && isNestedObject(value) && !isStatement(value);
@@ -44,7 +46,7 @@ function namedEntries(pointer: string, value: unknown): [name: string, value: un
   return Object.entries(value).flatMap(([key, item]) => namedEntries(appendToPointer(pointer, key), item));
 }
 
-/** A field and its value; a statement or a rule takes a line for each of its parts. */
+/** Returns the lines of a field and its value; a statement or a rule takes a line for each of its parts. */
 function valueLines(mark: string, name: string, value: unknown, { width }: PlanStyle): string[] {
   const parts = isStatement(value)
     ? statementLines(value)
@@ -61,13 +63,13 @@ function valueLines(mark: string, name: string, value: unknown, { width }: PlanS
   return [...headingLines(`      ${mark} `, name, width), ...wrapText('          ', text, width)];
 }
 
-/** A name that its value stands below. */
+/** Returns the heading above a value of several lines. */
 const headingLines = (mark: string, name: string, width: number): string[] =>
   wrapText(mark, `${name}:`, width, { hang: 2 });
 
 /**
- * `rules["replikey/tax/tax"].prefix`; a condition is named as a statement shows it: `…, kms:ViaService is`. Where only its
- * values are replaced, how they are compared says nothing.
+ * Returns the name of a changed field: `rules["replikey/tax/tax"].prefix`. Names a condition in the form of a
+ * statement: `…, kms:ViaService is`. Omits the operator if only the values of the condition are replaced.
  */
 function changedFieldName(pointer: string, isReplaced = false): string {
   const [policy = '', sid = '', element, operator = '', key] = parsePointer(pointer);
@@ -79,7 +81,10 @@ function changedFieldName(pointer: string, isReplaced = false): string {
 const isNestedObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && !isRef(value);
 
-/** A policy statement as a sentence, a line a part: `Allow kms:Decrypt`, `on …`, `if kms:ViaService is …`, `and …`. */
+/**
+ * Returns a policy statement as a sentence, one line a part: `Allow kms:Decrypt`, `on …`, `if kms:ViaService is …`,
+ * `and …`.
+ */
 export function statementLines(statement: Statement): string[] {
   const { Effect, Principal, NotPrincipal, Action, NotAction, Resource, NotResource, Condition } = statement;
   const principals = [
@@ -103,7 +108,7 @@ export function statementLines(statement: Statement): string[] {
 export const isStatement = (value: unknown): value is Statement =>
   typeof value === 'object' && value !== null && 'Effect' in value;
 
-/** What an operator says of a key: `is`, `is like`. */
+/** Returns the text of a condition operator: `is`, `is like`. */
 export const operatorText = (operator: string): string =>
   ({ StringEquals: 'is', StringLike: 'is like' })[operator] ?? operator;
 
@@ -119,7 +124,7 @@ function valuesText(value: unknown, separator = ', '): string {
   return Array.isArray(value) ? value.map(valueText).join(separator) : valueText(value);
 }
 
-/** A value as a plan shows it: references are known only after apply. */
+/** Returns a value as a plan shows it: a reference is known only after apply. */
 export function valueText(value: unknown): string {
   if (value === undefined) return '(none)';
   if (isRef(value)) return '(known after apply)';
@@ -130,7 +135,7 @@ export function valueText(value: unknown): string {
   return String(value);
 }
 
-/** The fields of a value, `status: Enabled`. What is off or empty says nothing that the reader needs. */
+/** Returns the fields of a value, `status: Enabled`. Omits disabled and empty fields. */
 export const fieldLines = (value: object): string[] =>
   Object.entries(value)
     .filter(([, item]) => item !== false && JSON.stringify(item) !== '{}')

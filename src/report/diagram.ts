@@ -3,13 +3,13 @@ import type { Plan, Step } from '../core/resource.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
 import { parsePointer } from '../util/json-pointer.ts';
 
-/** More than this many buckets are no drawing any more. */
+/** A diagram with more buckets is too large to read. */
 const MAX_DIAGRAM_BUCKETS = 30;
 
 /**
- * The buckets of the pairs that a plan is about, in their Regions and accounts, with their keys, as a mermaid flowchart.
- * What is new or changes says so in words, and has a thicker line. Names of buckets, keys, Regions and accounts are of
- * letters that mermaid takes as they stand, in quotes. None where nothing changes, or too much to be drawn.
+ * Returns a mermaid flowchart of the buckets of the changed pairs, with their Regions, accounts and keys. Marks new
+ * and changed nodes with words and a thicker line. Names of buckets, keys, Regions and accounts need no escaping in
+ * mermaid quotes. Returns an empty list if nothing changes, or if there are too many buckets.
  */
 export function planDiagram(plan: Plan, pairs: readonly BucketReplication[]): string[] {
   const steps = plan.waves.flat();
@@ -39,7 +39,7 @@ export function planDiagram(plan: Plan, pairs: readonly BucketReplication[]): st
     return `  ${nodeId(pair.source.bucket)} ${mark === '' ? '-->' : '==>'}|"${rules}${mark}"| ${nodeId(pair.destination.bucket)}`;
   });
   const lines = [
-    // A name and its mark stay on one line.
+    // Keeps a name and its mark on one line.
     '%%{init: {"flowchart": {"wrappingWidth": 600}}}%%',
     'flowchart LR',
     ...locations.flatMap((location, index) => [
@@ -53,7 +53,7 @@ export function planDiagram(plan: Plan, pairs: readonly BucketReplication[]): st
   return [['```mermaid', ...lines, '```'].join('\n')];
 }
 
-/** Whether something is new, or changes. */
+/** Returns the mark of a node or an arrow: new, changed, or none. */
 function changeMark(steps: readonly Step[]): string {
   if (steps.length === 0) return '';
   const isNew = steps.some((step) => step.action === 'create' && hasCall(step, CREATION_CALLS));
@@ -71,7 +71,7 @@ const REPLICATION_CALLS: ReadonlySet<string> = new Set([
   's3:DeleteBucketReplication',
 ]);
 
-/** Calls that create a thing itself, and not a setting of one. */
+/** Calls that create a resource itself, as opposed to a setting of it. */
 const CREATION_CALLS: ReadonlySet<string> = new Set([
   's3:CreateBucket',
   'kms:CreateKey',
@@ -81,7 +81,7 @@ const CREATION_CALLS: ReadonlySet<string> = new Set([
 const isBucketStep = (step: Step, bucket: string): boolean =>
   isServiceStep(step, 's3') && !hasCall(step, REPLICATION_CALLS) && step.id === `${step.kind}/${bucket}`;
 
-/** Keys are named by alias and place, or by ARN. */
+/** Returns true if a step changes a key. The step id names the key by alias and location, or by ARN. */
 const isKeyStep = (step: Step, { key, region, account }: Side): boolean =>
   key !== undefined &&
   isServiceStep(step, 'kms') &&
@@ -89,7 +89,10 @@ const isKeyStep = (step: Step, { key, region, account }: Side): boolean =>
   step.at.region === region &&
   step.at.account === account;
 
-/** Several pairs share the configuration of a source; what is about the rules of one bears its name. */
+/**
+ * Returns true if a step changes the rules of a pair. Several pairs share the configuration of a source; the rule ids
+ * contain the name of the pair.
+ */
 const isRuleStep = (step: Step, { name, source }: BucketReplication): boolean =>
   hasCall(step, REPLICATION_CALLS) &&
   step.id === `${step.kind}/${source.bucket}` &&

@@ -6,30 +6,30 @@ import type { ApplyEvent } from '../reconcile/apply.ts';
 import type { Outcome } from '../reconcile/pass.ts';
 import type { Specs } from '../spec/types.ts';
 
-/** How a plan came to be: enough to make it again. */
+/** The inputs of a plan: sufficient to make the plan again. */
 export interface PlanInputs {
-  /** Of replikey. */
+  /** Version of replikey. */
   version: string;
   paths: readonly string[];
   only: readonly string[];
   selector?: string;
-  /** What --var gave. */
+  /** Values of the --var option. */
   variables?: readonly string[];
   prune: boolean;
 }
 
-/** What belongs to a plan beside what is in it. */
+/** Metadata of a plan that the plan itself does not contain. */
 export interface PlanMetadata {
   made?: PlanInputs;
-  /** ISO 8601, where it was made from an observation. */
+  /** ISO 8601: the time of the snapshot, if the plan was made from a snapshot. */
   observedAt?: string;
-  /** Those that the specs use; absent where they use none. */
+  /** Variables that the specs use; absent if they use none. */
   variables?: Specs['variables'];
-  /** What would keep it from being applied. */
+  /** Reasons why apply would refuse the plan. */
   refused?: readonly Refusal[];
 }
 
-/** The machine-readable form of a plan or of a pass: documented in docs/output.md, versioned by `format`. */
+/** Returns the machine-readable form of a plan or of a pass: documented in docs/output.md, versioned by `format`. */
 export function planJson(
   plan: Plan,
   proof: readonly RuleProofSummary[] = [],
@@ -58,7 +58,7 @@ export function outcomeJson(outcome: Outcome, calls: CallCounts, metadata: PlanM
   };
 }
 
-/** What became of a plan. */
+/** Returns the result of applying a plan. */
 function outcomeFields(outcome: Outcome, calls: CallCounts): object {
   return {
     refused: outcome.refusals,
@@ -68,7 +68,7 @@ function outcomeFields(outcome: Outcome, calls: CallCounts): object {
   };
 }
 
-/** The lines of `-o ndjson`, each a JSON value of its own. */
+/** The lines of `-o ndjson`, each a separate JSON value. */
 export const ndjsonLines = {
   plan: (plan: Plan, proof: readonly RuleProofSummary[], metadata: PlanMetadata) => ({
     type: 'plan',

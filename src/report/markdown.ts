@@ -18,7 +18,7 @@ import {
 import { proofSummary, unprovenText } from './proof-text.ts';
 import { PLAIN_STYLE } from './style.ts';
 
-/** What a pull request is told of a plan. */
+/** The contents of a plan comment on a pull request. */
 export interface PlanReport {
   plan: Plan;
   pairs: readonly BucketReplication[];
@@ -27,28 +27,31 @@ export interface PlanReport {
   /** The command that applies exactly this plan. */
   command: string;
   variables?: readonly Variable[];
-  /** In words, where AWS itself was not asked: an observation and how old it is, or a sandbox. */
+  /** A description of the target if it is not AWS itself: a snapshot with its age, or a sandbox. */
   nonAwsTarget?: string;
 }
 
-/** A comment on GitHub holds 65,536 characters; what a workflow adds around it needs room too. */
+/** A GitHub comment holds 65,536 characters. The rest is room for the text that a workflow adds. */
 const MAX_COMMENT_LENGTH = 60_000;
 
-/** More than this many of a kind are looked for with the command line. */
+/** Maximum number of items of each type; the command line shows the remaining items. */
 const MAX_COMMENT_ITEMS = { pairs: 50, problems: 20, ids: 5, proofs: 10 };
 
-/** More characters than these are no word of a person, but a document that somebody wrote. */
+/**
+ * Maximum number of characters of a foreign message and of a proof. A longer text is a document rather than a message.
+ */
 const MAX_COMMENT_TEXT_LENGTH = { words: 500, proof: 1_000 };
 
-/** By this a workflow finds its own comment again, to edit it in place. */
+/** The marker by which a workflow finds its own comment, to edit it in place. */
 const COMMENT_MARKER = '<!-- replikey: plan -->';
 
 const { paint, width } = PLAIN_STYLE;
 
 /**
- * A plan as a comment on a pull request: what matters first and always, a drawing, and the details of each pair folded.
- * Where it would be too long, details are dropped before meaning: fields first, then the drawing, whole pairs, and what
- * mends a rule that would not replicate; never what keeps the plan from being applied, or the command.
+ * Returns a plan as a comment on a pull request: the important parts first, a diagram, and the details of each pair
+ * folded. If the comment is too long, it drops details before meaning: first fields, then the diagram, then whole
+ * pairs, and then the fixes of rules that would not replicate. It always keeps the reasons that prevent apply, and the
+ * command.
  */
 export function planMarkdown(report: PlanReport): string {
   const sections = planSections(report.plan, report.pairs, PLAIN_STYLE);
@@ -72,11 +75,11 @@ export function planMarkdown(report: PlanReport): string {
   return renderComment(report, sections, { details: [], short: true }).slice(0, MAX_COMMENT_LENGTH);
 }
 
-/** How much of a plan is shown. */
+/** The level of detail of a plan. */
 interface DetailLevel {
   details: readonly string[];
   withDiagram?: true;
-  /** Of a rule that would not replicate, only the beginning of why. */
+  /** Shows only the beginning of the reasons why a rule would not replicate. */
   short?: true;
 }
 
@@ -102,9 +105,9 @@ function renderComment(report: PlanReport, sections: readonly PlanSection[], lev
   ].join('\n\n');
 }
 
-/** Whatever keeps the plan from being applied as it is, and what would not replicate; before all else. */
+/** Returns the reasons that prevent apply, and the rules that would not replicate. This is the first section. */
 function planWarnings({ plan, proof, refusals }: PlanReport, { short }: DetailLevel): string[] {
-  // What would not replicate is told with its causes.
+  // The proofs below show unproven rules with their causes.
   const refusedItems = refusals
     .filter(({ id }) => id !== 'unproven')
     .map(
@@ -139,7 +142,7 @@ function warningText({ plan, refusals }: Pick<PlanReport, 'plan' | 'refusals'>):
   return 'It is not known whether all of this will replicate.';
 }
 
-/** What goes away, wherever it stands below: nobody should have to unfold that. */
+/** Lists all removals outside the folded details, so that the reader sees them without unfolding. */
 function removalWarning({ waves }: Plan): string[] {
   const removedItems = waves
     .flat()
@@ -155,7 +158,7 @@ function removalWarning({ waves }: Plan): string[] {
   ];
 }
 
-/** What owners of other accounts have to do, by account; the details say what. */
+/** Returns the number of manual steps for the owners of other accounts; the details describe the steps. */
 function handoverNotice({ handover }: Plan): string[] {
   if (handover.length === 0) return [];
   const accounts = [...new Set(handover.map(({ account }) => account))].map((account) => {
@@ -167,7 +170,7 @@ function handoverNotice({ handover }: Plan): string[] {
   ];
 }
 
-/** A row for each pair that there is something to say of: how much changes, and whether it will replicate. */
+/** Returns a table with a row for each section: the number of changes, and whether the pair will replicate. */
 function sectionTable(sections: readonly PlanSection[], proof: readonly RuleVerdict[]): string {
   const rows = sections.map(({ name, buckets, steps }) => {
     const { create, update, delete: remove } = countActions(steps);
@@ -186,7 +189,7 @@ function sectionTable(sections: readonly PlanSection[], proof: readonly RuleVerd
   ].join('\n');
 }
 
-/** Of several rules, the worst. */
+/** Returns the label of the worst verdict of several rules. */
 function worstVerdict(verdicts: readonly RuleVerdict['verdict'][]): string {
   const labels = {
     broken: '**does not replicate**',
@@ -197,7 +200,7 @@ function worstVerdict(verdicts: readonly RuleVerdict['verdict'][]): string {
   return Object.entries(labels).find(([verdict]) => verdicts.some((item) => item === verdict))?.[1] ?? '';
 }
 
-/** The command; what it has to be told beside, where the plan is refused as it is. */
+/** Returns the apply command, with the options that it needs if the plan is refused. */
 function applyInstructions({ command, plan, refusals }: PlanReport): string {
   const introduction =
     refusals.length === 0
@@ -207,7 +210,7 @@ function applyInstructions({ command, plan, refusals }: PlanReport): string {
   return `${introduction}\n\n${codeFence([escapeUnprintable([command, ...flags].join(' '))], 'sh')}`;
 }
 
-/** The option that lifts a refusal. */
+/** Returns the options that override a refusal. */
 function overrideFlags(id: Refusal['id'], plan: Plan): string[] {
   if (id === 'max-changes') return [`--max-changes ${plan.waves.flat().length}`];
   if (id === 'max-removals') return [`--max-removals ${countRemovals(plan)}`];
@@ -215,7 +218,7 @@ function overrideFlags(id: Refusal['id'], plan: Plan): string[] {
   return Object.hasOwn(RISKS, id) ? [`--allow ${id}`] : [];
 }
 
-/** All of a pair, folded. */
+/** Returns all details of a pair, folded. */
 const foldedSection = (section: PlanSection): string =>
   [
     `<details><summary>${sectionSummary(section)}</summary>`,
@@ -223,7 +226,7 @@ const foldedSection = (section: PlanSection): string =>
     '</details>',
   ].join('\n\n');
 
-/** What changes of a pair, without fields. */
+/** Returns the changes of a pair, folded and without fields. */
 const briefSection = (section: PlanSection): string =>
   foldedSection({
     ...section,
@@ -232,7 +235,7 @@ const briefSection = (section: PlanSection): string =>
       .map((line) => line.split('  ', 3).slice(0, 2).join('  ')),
   });
 
-/** What is seen of a pair before it is unfolded. */
+/** Returns the visible line of a folded pair. */
 function sectionSummary({ name, sides, declaredAt, steps }: PlanSection): string {
   const nonZeroCounts = Object.entries(countActions(steps)).filter(([, count]) => count > 0);
   const parts = [
@@ -245,13 +248,13 @@ function sectionSummary({ name, sides, declaredAt, steps }: PlanSection): string
   return `<b>${escapeSummary(name)}</b>: ${escapeSummary(parts.join(' · '))}`;
 }
 
-/** The first of them, and how many more there are. */
+/** Returns the first items, and the number of further items. */
 const limitItems = (max: number, items: readonly string[], moreText: (more: number) => string): string[] =>
   items.length <= max ? [...items] : [...items.slice(0, max), moreText(items.length - max)];
 
 /**
- * With the mark in the first column, where a diff is coloured by it; a change is coloured by `!`. What stands below
- * something that comes or goes comes or goes with it; what stands beside it does not.
+ * Moves the mark of each line to the first column, where a diff needs it for its colours; `!` marks a change. Lines
+ * below an added or removed item get its mark; lines beside it do not.
  */
 function toDiffLines(lines: readonly string[]): string[] {
   let parent = NO_MARK;
@@ -269,7 +272,7 @@ function toDiffLines(lines: readonly string[]): string[] {
 
 const NO_MARK = { mark: ' ', indent: 0 };
 
-/** A block that nothing inside can end. */
+/** Returns a code block with a fence that no line inside can close. */
 function codeFence(lines: readonly string[], language = 'diff'): string {
   const longest = Math.max(
     2,
@@ -282,20 +285,20 @@ function codeFence(lines: readonly string[], language = 'diff'): string {
   return [`${fence}${language}`, ...lines, fence].join('\n');
 }
 
-/** No longer than that: as many whole lines as there is room for, or the beginning of the first. */
+/** Truncates a text: to the whole lines that fit, or to the beginning of the first line. */
 function truncateText(value: string, max: number): string {
   if (value.length <= max) return value;
   const end = value.lastIndexOf('\n', max);
   return `${value.slice(0, end < 0 ? max : end)}${end < 0 ? '…' : '\n…'}`;
 }
 
-/** What a person or AWS said. */
+/** Escapes and truncates a text from a person or from AWS. */
 const foreignText = (value: string): string =>
   escapeMarkdown(truncateText(value, MAX_COMMENT_TEXT_LENGTH.words));
 
 const codeSpan = (id: string): string => `\`${escapeUnprintable(id).replaceAll('`', "'")}\``;
 
-/** Words that are nobody's markup. */
+/** Escapes all Markdown markup. */
 const escapeMarkdown = (value: string): string =>
   withoutLinks(escapeUnprintable(value).replace(/[\\`*_{}[\]<>&|~]/g, (mark) => `\\${mark}`));
 
@@ -305,8 +308,8 @@ const escapeSummary = (value: string): string =>
   );
 
 /**
- * Words that mention nobody, refer to nothing and link nowhere. GitHub looks for such things in what Markdown made, so that
- * neither a backslash nor an entity keeps them from it; only a comment of nothing between them does.
+ * Prevents mentions, references and links. GitHub searches for them in the rendered Markdown, so neither a backslash
+ * nor an entity prevents them. Only an empty comment inside them does.
  */
 const withoutLinks = (value: string): string =>
   value.replace(/[@#]|:(?=\/\/)|\bwww(?=\.)|\bGH(?=-)/gi, (mark) => `${mark}<!-- -->`);

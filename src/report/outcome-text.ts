@@ -5,7 +5,10 @@ import { escapeUnprintable } from '../util/escape.ts';
 import { groupByReason } from './plan-text.ts';
 import type { Paint } from './style.ts';
 
-/** How applying ended. Each applied step was told while it ran; what remains is what was not. */
+/**
+ * Returns the outcome of apply. The progress output reported each applied step already; this text reports the
+ * remaining steps.
+ */
 export function outcomeText(outcome: Outcome, paint: Paint): string {
   const { plan, results, refusals, remaining: left } = outcome;
   if (refusals.length > 0) {
@@ -52,7 +55,7 @@ export function outcomeText(outcome: Outcome, paint: Paint): string {
 
 const DIFFERS_REASON = 'somebody else changes it, or AWS does not show it yet';
 
-/** A line for each reason, and below it what shares it. */
+/** Returns a line for each reason, with the resources that share it below. */
 const problemLines = (
   label: string,
   items: readonly { id: string; why?: string }[],
@@ -67,7 +70,7 @@ const problemLines = (
         ],
   );
 
-/** One line a canary. */
+/** Returns one line for each canary. */
 export function canaryText(
   { pair, rule, bucketKey, sseAlgorithm, result, latencyMs, why, left }: CanaryResult,
   paint: Paint,

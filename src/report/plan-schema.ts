@@ -4,9 +4,9 @@ import { kmsKey } from '../kinds/kms-key.ts';
 import { s3Versioning } from '../kinds/s3-versioning.ts';
 
 /**
- * What is printed as JSON. The one source of the published JSON Schema and of the tables in docs/output.md: the
- * descriptions are the documentation. Fields may be added under the same format, so that a reader passes over those
- * that it does not know.
+ * The JSON output. This is the only source of the published JSON Schema and of the tables in docs/output.md: the
+ * descriptions are the documentation. Fields may be added under the same format, so a reader must ignore unknown
+ * fields.
  */
 
 export const stringField = (description: string) => z.string().describe(description);
@@ -24,13 +24,13 @@ function quotedNames(names: readonly string[], conjunction: 'and' | 'or'): strin
   return `${quoted.slice(0, -1).join(', ')} ${conjunction} ${quoted.at(-1)}`;
 }
 
-/** Names of all kinds: those of S3 first, then those of KMS, then those of IAM. */
+/** Returns the names of all kinds: S3 first, then KMS, then IAM. */
 function kindsByService(): string[] {
   const service = (name: string) => ['s3', 'kms', 'iam'].indexOf(name.split('.')[0] ?? '');
   return [...kinds.keys()].sort((a, b) => service(a) - service(b));
 }
 
-/** Names of the kinds that can be removed, in the order in which they are removed. */
+/** Returns the names of the kinds that replikey can remove, in the order of removal. */
 const removableKinds = (): string[] =>
   [...kinds.values()].flatMap(({ name, remove }) => (remove ? name : [])).reverse();
 
@@ -271,7 +271,7 @@ const refusalSchema = namedObject('Refusal', 'A reason to apply nothing.', {
   step: stringField('Id of the step that it is about.').optional(),
 });
 
-/** A plan, as it is printed and saved. What it does not know it passes over, so that a newer plan can be read. */
+/** A plan in its printed and saved form. The schema ignores unknown fields, so that replikey can read a newer plan. */
 export const planDocumentSchema = namedObject('Plan', 'What would change, in order.', {
   format: planFormatField,
   waves: listField(

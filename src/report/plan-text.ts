@@ -9,7 +9,9 @@ import { proofSummary, unprovenText } from './proof-text.ts';
 import { stepLines } from './step-text.ts';
 import { type Paint, PLAIN_STYLE, type PlanStyle, wrapText } from './style.ts';
 
-/** A plan for a terminal: a heading a pair, each change with the fields that differ and why, and a summary line. */
+/**
+ * Returns a plan for a terminal: a heading for each pair, each change with its fields and reasons, and a summary line.
+ */
 export function planText(
   plan: Plan,
   pairs: readonly BucketReplication[],
@@ -40,7 +42,7 @@ export function planText(
 export const variablesText = (variables: readonly Variable[]): string =>
   `Variables: ${variables.map(({ name, value, from }) => `${name}=${valueText(value)} (${from})`).join(', ')}`;
 
-/** As many names as are read at a glance. */
+/** Maximum number of names in a sentence. */
 const MAX_LISTED_NAMES = 10;
 
 const limitNames = (names: readonly string[]): string => {
@@ -48,7 +50,7 @@ const limitNames = (names: readonly string[]): string => {
   return [...names.slice(0, MAX_LISTED_NAMES), ...(more > 0 ? [`and ${more} more`] : [])].join(', ');
 };
 
-/** One line: what the plan would do. */
+/** Returns one line: the number of changes in the plan. */
 export function planSummary(plan: Plan, paint: Paint): string {
   const count = countActions(plan.waves.flat());
   if (isEmptyPlan(plan)) {
@@ -63,7 +65,7 @@ export function planSummary(plan: Plan, paint: Paint): string {
 
 const isEmptyPlan = ({ waves, blocked }: Plan): boolean => waves.length + blocked.length === 0;
 
-/** `It takes 40 s at least: …`, or nothing where nothing takes long. */
+/** Returns `It takes 40 s at least: …`, or no line if the minimum duration is short. */
 export function minimumDurationText(plan: Plan): string[] {
   const minimum = minimumDuration(plan);
   if (!minimum) return [];
@@ -72,7 +74,7 @@ export function minimumDurationText(plan: Plan): string[] {
   return [`It takes ${seconds} s at least: ${reason}.`];
 }
 
-/** The checksum behind the summary, or below it where that is long. */
+/** Returns the summary with the checksum behind it, or below it if the summary is long. */
 function summaryLines(plan: Plan, { paint, width }: PlanStyle): string[] {
   const line = planSummary(plan, paint);
   if (isEmptyPlan(plan)) return [line];
@@ -81,18 +83,18 @@ function summaryLines(plan: Plan, { paint, width }: PlanStyle): string[] {
   return isShort ? [`${line}  ${paint.dim(checksum)}`] : [line, paint.dim(checksum)];
 }
 
-/** How many of each. */
+/** Counts the steps by action. */
 export function countActions(steps: readonly Step[]): Record<Action, number> {
   const count = (action: Action) => steps.filter((step) => step.action === action).length;
   return { create: count('create'), update: count('update'), delete: count('delete') };
 }
 
-/** Seconds below which nobody wonders. */
+/** A shorter minimum duration is not reported. */
 const MIN_REPORTED_SECONDS = 10;
 
 /**
- * The one wait that no haste shortens: new keys, where many are to be made in one account and Region. Undefined where it
- * is short.
+ * Returns the minimum duration of a plan. The KMS quota of CreateKey calls per second and location bounds it. Returns
+ * undefined if the duration is short.
  */
 export function minimumDuration({
   waves,
@@ -108,12 +110,12 @@ export function minimumDuration({
   return seconds < MIN_REPORTED_SECONDS ? undefined : { seconds, keyCount: keyCount, location };
 }
 
-/** What a plan says of one pair, or of what is left of one. */
+/** The part of a plan about one pair, or about the orphan of a removed spec. */
 export interface PlanSection {
   name: string;
   /** `acme-tax` */
   buckets?: [source: string, destination: string];
-  /** `acme-tax (us-east-1)`; both absent where no spec of this name is given any more. */
+  /** `acme-tax (us-east-1)`; `buckets` and `sides` are absent if no current spec has this name. */
   sides?: [source: string, destination: string];
   /** `spec.yaml:1` */
   declaredAt?: string;
@@ -121,7 +123,10 @@ export interface PlanSection {
   lines: string[];
 }
 
-/** A section for each pair that there is something to say of; what several pairs share stands with the first of them. */
+/**
+ * Returns a section for each pair that the plan mentions. An entry that several pairs share is in the section of the
+ * first pair.
+ */
 export function planSections(
   plan: Plan,
   pairs: readonly BucketReplication[],
@@ -140,7 +145,7 @@ export function planSections(
     .filter(({ lines }) => lines.length > 0);
 }
 
-/** The pairs of which a plan says nothing: they are as declared. */
+/** Returns the pairs that the plan does not mention: they are as declared. */
 export function unchangedPairs(plan: Plan, pairs: readonly BucketReplication[]): string[] {
   const changedNames = new Set(planEntries(plan).flatMap((entry) => entry.pairs));
   return pairs.map(({ name }) => name).filter((name) => !changedNames.has(name));
@@ -174,7 +179,10 @@ function sideText({ bucket, region, account, accountId }: Side): string {
   return `${bucket} (${accountText === '' ? '' : `${accountText}, `}${region})`;
 }
 
-/** Name, both sides and where it is declared; on lines of their own where they are long. */
+/**
+ * Returns the heading of a section: the name, both sides and the position of the spec, on several lines if they are
+ * long.
+ */
 export function sectionHeading(
   { name, sides, declaredAt }: PlanSection,
   { paint, width }: PlanStyle,
@@ -210,7 +218,7 @@ function sectionLines(plan: Plan, name: string, style: PlanStyle): string[] {
   ];
 }
 
-/** What somebody else has to do, ready to be handed over. */
+/** Returns the manual steps for the owner of another account, ready to hand over. */
 function handoverText({ account, what, document, command }: Handover, { paint, width }: PlanStyle): string[] {
   const json =
     document === undefined ? [] : JSON.stringify(document, null, 2).split('\n').map(escapeUnprintable);
@@ -225,7 +233,7 @@ function handoverText({ account, what, document, command }: Handover, { paint, w
   ];
 }
 
-/** What shares a reason, together, in the order of the first of each. */
+/** Groups items by reason, in the order in which the reasons first occur. */
 export function groupByReason<I extends string>(
   items: readonly { id: I; why?: string }[],
 ): [why: string, ids: I[]][] {
@@ -234,7 +242,7 @@ export function groupByReason<I extends string>(
   return [...reasons];
 }
 
-/** Each variable that the specs use, with its value and where that came from, in columns. */
+/** Returns a line for each variable that the specs use: its name, value and origin, in columns. */
 export function variableLines(variables: readonly Variable[]): string[] {
   const rows = variables.map(({ name, value, from }) => ({
     name,

@@ -3,32 +3,34 @@ import type { ApplyEvent } from '../reconcile/apply.ts';
 import { escapeUnprintable } from '../util/escape.ts';
 import type { Paint } from './style.ts';
 
-/** How far a plan is carried out: by pair, in the order of the plan. */
+/** Progress of an apply by pair, in the order of the plan. */
 export type Progress = ReadonlyMap<string, PairProgress>;
 
 interface PairProgress {
   steps: number;
   applied: number;
-  /** What failed, or was skipped. */
+  /** Number of steps that failed or were skipped. */
   unapplied: number;
-  /** What is waited for, by step. */
+  /** Current waits by step. */
   waits: ReadonlyMap<Id, Wait>;
 }
 
 interface Wait {
   waitsFor: string;
-  /** Milliseconds since 1970, as is every time here. */
+  /** Milliseconds since 1970, as all times in this file. */
   until: number;
 }
 
-/** What is shown beside: calls so far, and the time. */
+/** Additional values in the progress output: the calls so far, and the elapsed time. */
 export interface ProgressInfo {
   calls: { reads: number; writes: number };
   since: number;
   now: number;
 }
 
-/** Nothing is done yet. A step that several pairs share counts with the first, as a plan shows it. */
+/**
+ * Returns the progress before the first step. A step that several pairs share counts for the first pair, as in a plan.
+ */
 export function initialProgress(plan: Plan): Progress {
   const pairs = new Map<string, PairProgress>();
   for (const step of plan.waves.flat()) {
@@ -51,7 +53,7 @@ export function updateProgress(progress: Progress, event: ApplyEvent, now: numbe
   return new Map(progress).set(name, { ...pair, applied, unapplied, waits });
 }
 
-/** A line for each pair that is under way, and one for the whole; none is longer than the width. */
+/** Returns a line for each pair in progress, and a line for the total. No line is longer than the width. */
 export function progressLines(
   progress: Progress | undefined,
   info: ProgressInfo,
@@ -72,7 +74,7 @@ export function progressLines(
   ];
 }
 
-/** The same in one sentence, for a log. */
+/** Returns the progress as one sentence, for a log. */
 export function progressText(progress: Progress | undefined, info: ProgressInfo): string {
   if (!progress) return elapsedText(info);
   const totals = totalProgress(progress);

@@ -5,7 +5,7 @@ import type { RuleProof, RuleVerdict } from '../proof/types.ts';
 import { escapeUnprintable } from '../util/escape.ts';
 import { type Paint, wrapText } from './style.ts';
 
-/** One line a rule where all is well; otherwise the verdict and the first cause, and with `verbose` everything. */
+/** Returns one line for a proven rule; otherwise the verdict and the first cause, or everything with `verbose`. */
 function proofText(
   proof: RuleVerdict & Partial<RuleProof>,
   verbose: boolean,
@@ -35,7 +35,7 @@ function proofText(
   ].join('\n');
 }
 
-/** What of a plan is not proven, each with its first cause. */
+/** Returns the rules of a plan that are not proven, each with its first cause. */
 export const unprovenText = (
   proofs: readonly RuleVerdict[],
   paint: Paint,
@@ -45,7 +45,7 @@ export const unprovenText = (
 const unprovenRules = (proofs: readonly RuleVerdict[]): RuleVerdict[] =>
   proofs.filter(({ verdict }) => verdict === 'broken' || verdict === 'unknown');
 
-/** How one object fares: the rules that take it, and for the others why not. */
+/** Returns the explanation of one object: the rules that select it, and the reason why each other rule does not. */
 export function objectText({ bucket, object, taken, passed, findings }: ObjectProof, paint: Paint): string {
   const status = object.status ?? 'no replication status';
   return [
@@ -64,7 +64,10 @@ function encryptionText(encryption: ObjectProof['object']['encryption']): string
   return `${encryption.algorithm} under ${encryption.keyArn}, ${encryption.bucketKey ? 'with' : 'without'} a Bucket Key`;
 }
 
-/** A message stays on one line, to be searched for, unless a width is given. */
+/**
+ * Returns the lines of a finding. A message stays on one line, so that it can be searched for, unless a width is
+ * given.
+ */
 function findingLines(
   finding: Finding,
   withFixes: boolean,
@@ -105,14 +108,14 @@ function findingCounts(findings: readonly Finding[]): string {
   return words.join(', ');
 }
 
-/** What a doctor found of what exists, and of what is declared where specs were given. */
+/** The diagnosis of the existing rules and, if specs were given, of the declared rules. */
 export interface DoctorReport {
   rules: readonly RuleProof[];
   objects: readonly ObjectStatusReport[];
   declared?: { changes: number; rules: readonly RuleVerdict[] };
 }
 
-/** Everything that a doctor found: a line a rule, how the objects fare, and a summary. */
+/** Returns the whole diagnosis: a line for each rule, the status of the objects, and a summary. */
 export function doctorText(
   { rules, objects, declared }: DoctorReport,
   verbose: boolean,
@@ -127,7 +130,7 @@ export function doctorText(
   ].join('\n');
 }
 
-/** Of what is declared, only what a reader does not see in AWS already. */
+/** Returns the declared changes that are not yet in AWS. */
 function declaredText(
   { changes, rules }: NonNullable<DoctorReport['declared']>,
   verbose: boolean,
@@ -156,7 +159,7 @@ function objectsText({ bucket, lookedAt, byStatus, findings }: ObjectStatusRepor
   ].join('\n');
 }
 
-/** One line: how many rules are proven, and how many are not. */
+/** Returns one line: the number of rules that are proven, and the number that are not. */
 export function proofSummary(proofs: readonly RuleVerdict[], paint: Paint): string {
   const count = (verdict: RuleVerdict['verdict']) =>
     proofs.filter((proof) => proof.verdict === verdict).length;
@@ -170,7 +173,7 @@ export function proofSummary(proofs: readonly RuleVerdict[], paint: Paint): stri
   return `${parts.filter(Boolean).join(', ')}.`;
 }
 
-/** What a person has to do, with the statement or the command to do it with. */
+/** Returns the lines of a fix: the change, and the statement or the command for it. */
 export function fixLines(fix: Fix): string[] {
   if ('call' in fix) return [fix.what, `$ ${awsCliCommand(fix.call)}`];
   if ('remove' in fix)
@@ -180,7 +183,7 @@ export function fixLines(fix: Fix): string[] {
   return [what, ...JSON.stringify(statement, null, 2).split('\n'), ...putPolicyCommand(fix.policy)];
 }
 
-/** The command that puts a policy back; its document is the one that is there, changed as shown. */
+/** Returns the command that writes a policy. Its document is the current policy with the change shown above. */
 function putPolicyCommand({ kind, of: owner, policy }: PolicyRef): string[] {
   const role = owner.slice(owner.lastIndexOf('/') + 1);
   const commands: Record<PolicyRef['kind'], string> = {

@@ -3,18 +3,18 @@ import { FINDING_CODES, type Finding, type FindingCode, type FindingDefinition }
 import type { RuleVerdict } from '../proof/types.ts';
 import type { BucketReplication, Position } from '../spec/types.ts';
 
-/** What belongs to findings beside them. */
+/** Data that the SARIF output needs beside the findings. */
 interface SarifContext {
-  /** Of replikey. */
+  /** Version of replikey. */
   version: string;
   pairs: readonly BucketReplication[];
-  /** A spec as a code host names it: relative to the root of the repository. */
+  /** Returns the path of a spec as a code host names it: relative to the root of the repository. */
   toUri(file: string): string;
 }
 
 const SARIF_LEVELS = { error: 'error', warning: 'warning', unknown: 'warning', info: 'note' } as const;
 
-/** Findings as SARIF 2.1.0, so that a code host can show them on the lines of the specs. */
+/** Returns findings as SARIF 2.1.0, so that a code host can show them on the lines of the specs. */
 export function toSarif(proofs: readonly RuleVerdict[], context: SarifContext): object {
   const results = proofs.flatMap((proof) =>
     proof.findings.map((finding) => sarifResultOf(proof, finding, context)),
@@ -72,7 +72,10 @@ function sarifResultOf(proof: RuleVerdict, { code, severity, message, at }: Find
   };
 }
 
-/** GitHub takes no file with a result that lies nowhere: a rule of somebody else lies where its bucket is declared. */
+/**
+ * Returns the position of the spec's source bucket, for a finding about a foreign rule. GitHub rejects a file with a
+ * result that has no location.
+ */
 function bucketPosition(bucket: string, pairs: readonly BucketReplication[]): Position | undefined {
   const pair = pairs.find(({ source }) => source.bucket === bucket);
   return pair && positionOfPath(pair, 'spec.source.bucket');

@@ -163,7 +163,7 @@ const errorSchema = namedObject('Ended', 'A run that ended before it had a resul
   error: failureSchema,
 });
 
-/** Everything that a command prints as a JSON value, or as a line of one. */
+/** All values that a command prints as JSON, or as a line of NDJSON. */
 const outputValueSchema = z.union([
   planDocumentSchema,
   passSchema,
@@ -177,16 +177,16 @@ const outputValueSchema = z.union([
 ]);
 
 /**
- * The JSON Schema (draft 7, as that of specs) of everything that is printed as JSON.
+ * Returns the JSON Schema (draft 7, as for specs) of all JSON output.
  *
- * @param strict whether a field that it does not know is wrong: what is published takes those of later versions.
+ * @param strict whether unknown fields are invalid; the published schema accepts fields of later versions.
  */
 export function outputSchema({ strict = false } = {}): object {
   const schema = z.toJSONSchema(outputValueSchema, {
     target: 'draft-7',
     io: strict ? 'output' : 'input',
     override: ({ jsonSchema }) => {
-      // What zod adds for itself, and a reader would stumble over.
+      // Removes constraints that zod adds by default, and that would confuse a reader.
       if (jsonSchema.format === 'date-time') delete jsonSchema.pattern;
       if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
       if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;

@@ -5,7 +5,7 @@ import { escapeUnprintable } from '../util/escape.ts';
 import { changeText } from './change-text.ts';
 import { type PlanStyle, wrapText } from './style.ts';
 
-/** What changes, why, and at what risk. */
+/** Returns the lines of a step: the change, its reasons, its fields and its risks. */
 export function stepLines(step: Step, style: PlanStyle): string[] {
   const { paint, width, explain } = style;
   const id = escapeUnprintable(step.id);
@@ -27,10 +27,10 @@ export function stepLines(step: Step, style: PlanStyle): string[] {
   ];
 }
 
-/** That something is not there yet is what its mark says. */
+/** Returns false for the reason that a resource is missing: the mark of the step shows that already. */
 const isNotableReason = (reason: string): boolean => reason !== MISSING_REASON;
 
-/** A step and why it is made: on one line where that is short, otherwise a line for each reason. */
+/** Returns a step with its reasons: on one line if they fit, otherwise with a line for each reason. */
 function stepHeadLines(
   head: string,
   columns: number,
@@ -46,7 +46,10 @@ function stepHeadLines(
   return [`  ${head}`, ...reasons];
 }
 
-/** Fields that say nothing to the reader: how a kind compares, and what the id, the heading or the mark has said. */
+/**
+ * Returns true for fields without new information: replikey's own comparison fields, and fields that the id, the
+ * heading or the mark already shows.
+ */
 function isRedundantField({ id, action }: Step, change: FieldChange): boolean {
   const value = change.type === 'elements' ? undefined : (change.after ?? change.before);
   return REDUNDANT_FIELDS.some(

@@ -5,7 +5,7 @@ export const { createColors } = picocolors;
 
 export type Paint = ReturnType<typeof picocolors.createColors>;
 
-/** Colours for one stream: NO_COLOR wins, then FORCE_COLOR, then whether a person sees it. */
+/** Returns the colours for one stream: NO_COLOR wins, then FORCE_COLOR, then whether the stream is a terminal. */
 export function createPaint(stream: { isTTY?: boolean }, env: Record<string, string | undefined>): Paint {
   return picocolors.createColors(isColourEnabled(stream, env));
 }
@@ -19,12 +19,12 @@ export function isColourEnabled(
   return (stream.isTTY ?? false) && env.TERM !== 'dumb';
 }
 
-/** How a plan is shown. */
+/** The presentation of a plan. */
 export interface PlanStyle {
   paint: Paint;
-  /** Columns after which lines are broken; names that are longer stand on lines of their own. */
+  /** Columns after which lines break; longer names get their own lines. */
   width: number;
-  /** Whether to name the API calls that make each change. */
+  /** Whether to name the API calls of each change. */
   explain: boolean;
 }
 
@@ -32,9 +32,9 @@ export interface PlanStyle {
 export const PLAIN_STYLE: PlanStyle = { paint: createColors(false), width: 80, explain: false };
 
 /**
- * A text on lines of some columns at most: the first after its margin, the others below where its words begin, or
- * further in. A word that is longer stands alone, unbroken, so that it can be copied; where that would not even make it
- * begin further left, it stays where it is.
+ * Wraps a text. The first line begins after its margin; the other lines begin where its words begin, or further right.
+ * A longer word gets its own line, unbroken, so that the user can copy it. If a new line would not let the word begin
+ * further left, the word stays on its line.
  */
 export function wrapText(
   margin: string,
