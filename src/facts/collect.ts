@@ -13,7 +13,7 @@ import {
   readRoleFactsByName,
 } from './read.ts';
 
-/** What is to be read, and what of it was. */
+/** Reads each requested resource once and stores the result as facts. */
 interface FactCollector {
   facts: Facts;
   bucket(name: string, scope: BucketFactScope): Promise<void>;
@@ -47,8 +47,8 @@ function createFactCollector(aws: Aws, locations: Locations): FactCollector {
 }
 
 /**
- * Read everything that the proof of some source buckets looks at, as their configurations lead there. What cannot be
- * read is noted as such, with the reason, and stops nothing.
+ * Reads all facts that the proof of some source buckets needs, by following their replication configurations. A
+ * resource that cannot be read is recorded with the reason; the remaining reads continue.
  */
 export async function collectReplicationFacts(
   aws: Aws,
@@ -83,7 +83,7 @@ export async function collectReplicationFacts(
   return facts;
 }
 
-/** Things by which a proof of what specs foresee begins. */
+/** The buckets, roles and keys from which the proof of a plan starts. */
 export interface FactTargets {
   buckets: Iterable<string>;
   roles: Iterable<{ arn: string } | { name: string; location: Location }>;
@@ -92,8 +92,8 @@ export interface FactTargets {
 }
 
 /**
- * Read just these things, for a proof of what specs foresee: what a plan knows anyway is left out, and so is what could
- * only be a warning.
+ * Reads only these resources, for the proof of a plan. It omits facts that the plan already contains, and facts that
+ * can only cause a warning.
  */
 export async function collectFacts(
   aws: Aws,
@@ -108,14 +108,14 @@ export async function collectFacts(
     ...[...byName.values()].map(async (role) => {
       if ('arn' in role) return collector.role(role.arn);
       const namedRole = await readRoleFactsByName(aws, role.name, role.location);
-      // One that is not there, or cannot be read, has no ARN to be called by: the plan says so.
+      // An absent or unreadable role has no known ARN. The plan reports it.
       if (namedRole !== null && !isUnread(namedRole)) collector.facts.roles[namedRole.arn] = namedRole.facts;
     }),
   ]);
   return collector.facts;
 }
 
-/** Whether buckets have Object Lock, by name. */
+/** Reads whether buckets have Object Lock, by bucket name. */
 export async function collectObjectLocks(
   aws: Aws,
   buckets: Iterable<string>,
@@ -126,7 +126,7 @@ export async function collectObjectLocks(
   return collector.facts.buckets;
 }
 
-/** Read keys that turned out to matter later: those that objects were seen under. */
+/** Reads the missing keys under which sampled objects are encrypted, and adds them to the facts. */
 export async function addKeyFacts(
   aws: Aws,
   facts: Facts,

@@ -17,10 +17,10 @@ import type { Policy } from '../iam/types.ts';
 import { parsePolicyDocument } from '../kinds/policy-document.ts';
 
 /**
- * Facts from a file, or from all JSON files of a folder: `buckets` by name, `roles` and `keys` by ARN. Each part may
- * stand as the AWS CLI prints it; `null` says that there is none, and what is left out is not known.
+ * Loads facts from a file, or from all JSON files of a folder: `buckets` by name, `roles` and `keys` by ARN. Each part
+ * may have the form that the AWS CLI prints. `null` means that it does not exist; an omitted part is unknown.
  *
- * @throws UserError where a file cannot be read, or does not have this form.
+ * @throws UserError if a file cannot be read, or does not have this form.
  */
 export async function loadFacts(fileOrFolder: string): Promise<Facts> {
   const files = await listJsonFiles(fileOrFolder);
@@ -59,7 +59,10 @@ async function readFactsFile(file: string): Promise<Facts> {
   );
 }
 
-/** What is wrong where several forms would do: the last of them is the one that says most. */
+/**
+ * Returns the innermost issue. If a value matches none of several forms, the last form gives the most specific
+ * message.
+ */
 function innermostIssue([issue]: readonly z.core.$ZodIssue[]): { path: PropertyKey[]; message: string } {
   if (issue?.code !== 'invalid_union') return { path: issue?.path ?? [], message: issue?.message ?? '' };
   const inner = innermostIssue(issue.errors.at(-1) ?? []);
@@ -68,7 +71,7 @@ function innermostIssue([issue]: readonly z.core.$ZodIssue[]): { path: PropertyK
 
 const UNREAD_SCHEMA = z.strictObject({ unread: z.string() });
 
-/** A fact, perhaps in the wrapping that the AWS CLI prints around it. */
+/** Returns the schema of a fact, with or without the wrapper object of the AWS CLI. */
 const factSchema = <T extends z.ZodType>(schema: T, wrapperField?: string) =>
   z
     .preprocess(
@@ -80,7 +83,7 @@ const factSchema = <T extends z.ZodType>(schema: T, wrapperField?: string) =>
     )
     .optional();
 
-/** A policy as an object, or as the text that S3 and IAM give. */
+/** A policy as an object, or as the JSON text that S3 and IAM return. */
 const POLICY_SCHEMA = z.unknown().transform((value, context): Policy => {
   try {
     return typeof value === 'string' ? parsePolicyDocument(value) : toPolicy(value);
@@ -90,7 +93,7 @@ const POLICY_SCHEMA = z.unknown().transform((value, context): Policy => {
   }
 });
 
-/** A part of what S3 answers to a command. */
+/** Returns the schema of one field of an S3 response. */
 const responsePartSchema = <T extends z.ZodType>(operation: OperationSchema, field: string, schema: T) =>
   schema.superRefine((value, context) => {
     const message = schemaViolationOf(operation, { [field]: value });
@@ -99,7 +102,7 @@ const responsePartSchema = <T extends z.ZodType>(operation: OperationSchema, fie
 
 const RULES_SCHEMA = z.looseObject({ Rules: z.array(z.looseObject({})) });
 
-/** Parts of answers about buckets: as which fact they stand, and in which wrapping. */
+/** Returns the schema of a bucket fact, with or without the field that wraps it in the response. */
 const bucketFactSchema = (operation: OperationSchema, field: string, schema: z.ZodType = z.looseObject({})) =>
   factSchema(responsePartSchema(operation, field, schema), field);
 
@@ -125,7 +128,7 @@ const ROLE_SCHEMA = z.strictObject({
   boundary: factSchema(POLICY_SCHEMA),
 });
 
-/** A key in our words, or as `aws kms describe-key` prints it, with its policy beside. */
+/** A key in the form of replikey's facts, or as `aws kms describe-key` prints it, plus its policy. */
 const KEY_SCHEMA = z.preprocess(
   (value) => {
     if (!isJsonRecord(value) || !isJsonRecord(value.KeyMetadata)) return value;

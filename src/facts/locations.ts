@@ -3,19 +3,19 @@ import type { Location } from '../core/resource.ts';
 import { accountOfArn } from '../iam/context.ts';
 import type { Specs } from '../spec/types.ts';
 
-/** Where things are that nobody could tell from their names alone. */
+/** Locations that names alone do not reveal. */
 export interface Locations {
-  /** A place for each bucket that specs speak of, by name. */
+  /** Location of each bucket in the specs, by bucket name. */
   buckets: ReadonlyMap<string, Location>;
-  /** Names of Account documents by their number. */
+  /** Names of Account documents by account id. */
   accountNames: ReadonlyMap<string, string>;
-  /** Buckets of accounts for which there are no credentials. */
+  /** Buckets in accounts without credentials. */
   unmanagedBuckets: ReadonlySet<string>;
-  /** Where to ask first. */
+  /** Region for the first request if the location is unknown. */
   region: string;
 }
 
-/** Where specs say that their buckets and accounts are. */
+/** Returns the locations that specs declare for their buckets and accounts. */
 export function locationsOf(
   { pairs, accounts }: Pick<Specs, 'pairs' | 'accounts'>,
   region: string,
@@ -29,7 +29,7 @@ export function locationsOf(
   };
 }
 
-/** The credentials for what an ARN names: those of its account, where a document names it. */
+/** Returns the location of an ARN. It names an account only if a managed Account document has the ARN's account id. */
 export function locationOfArn(arn: string, { accountNames }: Locations, region: string): Location {
   const account = accountNames.get(accountOfArn(arn));
   return account === undefined ? { region } : { account, region };

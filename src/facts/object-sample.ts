@@ -12,18 +12,18 @@ import type { SourceObject } from '../proof/rule-match.ts';
 import type { BucketReplication } from '../spec/types.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 
-/** An object that was looked at, and what became of its replication. */
+/** A sampled object with its replication status. */
 export interface SampledObject extends SourceObject {
   versionId?: string;
   lastModified: Date;
-  /** `COMPLETED`, `PENDING`, `FAILED`, `REPLICA`; absent where no rule took it. */
+  /** `COMPLETED`, `PENDING`, `FAILED`, `REPLICA`; absent if no rule selected the object. */
   status?: string;
 }
 
-/** S3 lists by key and never by time: the newest of at most so many under each prefix are looked at. */
+/** S3 lists by key and never by time: the sample contains the newest of the first 1,000 versions under each prefix. */
 const MAX_LISTED_VERSIONS = 1_000;
 
-/** The most recent objects under some prefixes of a bucket, each looked at once. */
+/** Returns the newest objects under some prefixes of a bucket, each once. */
 export async function sampleObjects(
   aws: Aws,
   location: Location,
@@ -55,9 +55,9 @@ export async function sampleObjects(
 }
 
 /**
- * Look at one object: its key, its Bucket Key flag, its status, and its tags where it has any.
+ * Reads one object: its KMS key, Bucket Key flag and replication status, and its tags if it has any.
  *
- * @throws an error of AWS where it cannot be read.
+ * @throws an AWS error if the object cannot be read.
  */
 export async function readSampledObject(
   aws: Aws,
@@ -92,18 +92,22 @@ function objectEncryptionOf(head: HeadObjectCommandOutput): SampledObject['encry
   return { algorithm, keyArn: head.SSEKMSKeyId ?? '', bucketKey: head.BucketKeyEnabled ?? false };
 }
 
-/** How the newest objects of a pair fare: what a person would look at first. */
+/** Replication status of the newest objects of some pairs. */
 export interface ReplicationLag {
-  /** Counts by replication status, `COMPLETED`, `PENDING`, `FAILED`; `none` where no rule took an object. */
+  /** Counts by replication status: `COMPLETED`, `PENDING`, `FAILED`; `none` for objects that no rule selected. */
   byStatus: Record<string, number>;
-  /** ISO 8601: since when the oldest of those that wait has waited. */
+  /** ISO 8601: last modification of the oldest pending object in the sample. */
   oldestPending?: string;
 }
 
-/** How many objects of each source are looked at. */
+/** Number of objects that replikey samples for each pair. */
 const OBJECTS_PER_SOURCE = 50;
 
-/** @throws an error of AWS where they cannot be listed. */
+/**
+ * Counts the newest objects of each pair's source by replication status.
+ *
+ * @throws an AWS error if the objects cannot be listed or read.
+ */
 export async function measureReplicationLag(
   aws: Aws,
   pairs: readonly BucketReplication[],
@@ -121,7 +125,7 @@ export async function measureReplicationLag(
         ),
       ),
   );
-  // Replicas of the other way have done their journey.
+  // Replicas of a reverse rule are not replicated again.
   const objects = samples.flat().filter(({ status }) => status !== 'REPLICA');
   const byStatus: Record<string, number> = {};
   for (const { status = 'none' } of objects) byStatus[status] = (byStatus[status] ?? 0) + 1;

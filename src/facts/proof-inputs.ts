@@ -8,7 +8,7 @@ import type { BucketReplication, Specs } from '../spec/types.ts';
 import { collectFacts, collectObjectLocks } from './collect.ts';
 import { locationsOf } from './locations.ts';
 
-/** Read it, at once with the rest: none of it depends on what the rest is. */
+/** Reads the proof inputs concurrently with the observation, because neither depends on the other. */
 export async function readProofInputs(specs: Specs, aws: Aws): Promise<ProofInputs> {
   const managedPairs = specs.pairs.filter(({ source }) => source.managed);
   const [facts, accountIds] = await Promise.all([
@@ -29,8 +29,9 @@ export async function readProofInputs(specs: Specs, aws: Aws): Promise<ProofInpu
 }
 
 /**
- * Whether buckets have Object Lock, which asks more of the role. It is only ever a warning, so that it is read of those
- * alone of which a plan changes something: a converged pass costs nothing for it.
+ * Adds the Object Lock facts. Object Lock requires more permissions of the role, but a missing permission is only a
+ * warning. It is therefore read only for buckets of pairs that the plan changes: a converged pass makes no calls for
+ * it.
  */
 export async function addObjectLockFacts(
   inputs: ProofInputs,

@@ -30,7 +30,7 @@ import { bucketArn } from '../util/arn.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { type Locations, locationOfArn } from './locations.ts';
 
-/** Returns what was read; null when AWS has none; the reason when it cannot be read. */
+/** Returns the value; null if it does not exist in AWS; the reason if it cannot be read. */
 async function readFact<T>(
   response: Promise<T | undefined>,
   operation: string,
@@ -46,10 +46,10 @@ async function readFact<T>(
   }
 }
 
-/** Which facts of a bucket to read; `either`: those that can stop replication on both sides. */
+/** Facts of a bucket to read; `either`: those that can stop replication on both sides. */
 export type BucketFactScope = 'source' | 'destination' | 'either' | 'locks';
 
-/** Reads a bucket by its name, in the location that the specs declare or S3 names. */
+/** Reads a bucket by its name, in the location that the specs declare or in the Region that S3 reports. */
 export async function readBucketFacts(
   aws: Aws,
   name: string,
@@ -79,7 +79,7 @@ interface BucketFactReader {
   field: keyof BucketFacts;
   /** `GetBucketReplication` */
   operation: string;
-  /** Undefined when S3 has no such document. */
+  /** Undefined if S3 has no such document. */
   read(aws: Aws, location: Location, bucket: string, accountId: string): Promise<unknown>;
 }
 
