@@ -11,7 +11,7 @@ import { type RuleContext, ruleBucketOf, ruleContextOf, rulePrefixOf } from '../
 import type { RuleProof } from '../proof/types.ts';
 import { type ObjectStatusReport, reportObjectStatus, reportUnreadableObjects } from './object-status.ts';
 
-/** What a doctor finds: the proof of each rule that exists, and how the objects fare. */
+/** The result of a diagnosis: the proof of each existing rule, and the status of the sampled objects. */
 export interface Diagnosis {
   proofs: RuleProof[];
   objects: ObjectStatusReport[];
@@ -19,12 +19,12 @@ export interface Diagnosis {
 
 export interface DiagnoseOptions {
   locations: Locations;
-  /** How many objects of each bucket to look at; 0: none. */
+  /** Number of objects to sample in each bucket; 0 disables sampling. */
   sampleSize: number;
   now: Date;
 }
 
-/** Examine the replication of some source buckets, with the most recent objects of each. */
+/** Diagnoses the replication of some source buckets, with the newest objects of each bucket. */
 export async function diagnose(
   aws: Aws,
   buckets: readonly string[],
@@ -40,7 +40,7 @@ export async function diagnose(
   const keys = samples.flatMap(({ objects }) => objects.flatMap(kmsKeyArnsOf));
   const facts = await addKeyFacts(aws, replicationFacts, keys, locations);
   return {
-    // Replicas of other buckets are not replicated on, so that their keys are of no concern.
+    // S3 does not replicate replicas again, so their keys are irrelevant.
     proofs: samples.flatMap(({ bucket, objects }) =>
       proveRules(
         facts,
@@ -55,7 +55,7 @@ export async function diagnose(
   };
 }
 
-/** The newest objects that the rules are about; nothing where there are no rules. */
+/** Returns the newest objects under the prefixes of the rules; none if there are no rules. */
 async function sampleForRules(
   aws: Aws,
   facts: Facts,
@@ -75,9 +75,9 @@ async function sampleForRules(
 }
 
 /**
- * Explain one object of a bucket.
+ * Explains one object of a bucket.
  *
- * @throws an error of AWS where it cannot be read.
+ * @throws an AWS error if the object cannot be read.
  */
 export async function diagnoseObject(
   aws: Aws,

@@ -1,23 +1,23 @@
 import type { SampledObject } from '../facts/object-sample.ts';
 import { createFinding, type Finding } from '../proof/findings.ts';
 
-/** What became of the objects of a bucket that were looked at. */
+/** Replication status of the sampled objects of a bucket. */
 export interface ObjectStatusReport {
   bucket: string;
   lookedAt: number;
-  /** Counts by replication status; `none` where no rule took an object. */
+  /** Counts by replication status; `none` for objects that no rule selected. */
   byStatus: Record<string, number>;
-  /** Those that have failed or wait, oldest first. */
+  /** Failed and pending objects, the oldest of each first. */
   oldest: { status: 'PENDING' | 'FAILED'; key: string; since: string }[];
   findings: Finding[];
 }
 
 const MAX_OLDEST_OBJECTS = 3;
 
-/** Most objects arrive within 15 minutes; large ones may take hours. */
+/** S3 replicates most objects within 15 minutes; large objects may take hours. */
 const OVERDUE_AFTER_MS = 15 * 60_000;
 
-/** Count objects by status, and name the oldest of those that have not arrived. Pure. */
+/** Counts objects by status, and lists the oldest failed and pending objects. Pure. */
 export function reportObjectStatus(
   bucket: string,
   objects: readonly SampledObject[],
@@ -59,7 +59,7 @@ function lateObjectFindings(
   return [createFinding(code, message)];
 }
 
-/** A bucket whose objects could not be looked at. */
+/** Returns the report of a bucket whose objects could not be read. */
 export const reportUnreadableObjects = (bucket: string, reason: string): ObjectStatusReport => ({
   bucket,
   lookedAt: 0,
