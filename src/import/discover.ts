@@ -9,37 +9,40 @@ import { s3Replication } from '../kinds/s3-replication.ts';
 import { fetchVersioning } from '../kinds/s3-versioning.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 
-/** What an import reads of a bucket. */
+/** Settings of a bucket that an import reads. */
 export interface DiscoveredBucket {
   name: string;
   region: string;
-  /** Twelve digits; absent where the bucket belongs to somebody else, or cannot be asked. */
+  /** Account id (12 digits). */
   account?: string;
   versioningEnabled: boolean;
   encryption: {
     algorithm: 'AES256' | 'aws:kms' | 'aws:kms:dsse';
-    /** ARN of the default key; absent for SSE-S3, and for the key that AWS manages. */
+    /**
+     * ARN of the default key; absent for SSE-S3, and for a key that the bucket names by an alias, which includes the
+     * key that AWS manages.
+     */
     keyArn?: string;
     bucketKey: boolean;
   };
 }
 
-/** A replication configuration with everything around it that specs speak of. */
+/** A replication configuration with the related settings that specs declare. */
 export interface DiscoveredReplication {
   source: DiscoveredBucket;
   roleArn: string;
   rules: ReplicationRule[];
-  /** By bucket name; undefined where it is not there, or cannot be read. */
+  /** By bucket name; undefined if the bucket does not exist or cannot be read. */
   destinations: ReadonlyMap<string, DiscoveredBucket | undefined>;
-  /** Aliases of keys, by ARN: what a reader knows them by. */
+  /** Aliases of keys, by key ARN, for comments in the YAML. */
   aliases: ReadonlyMap<string, string>;
 }
 
-/** The bucket that a rule replicates to. */
+/** Returns the name of the bucket to which a rule replicates. */
 export const destinationBucketName = (rule: ReplicationRule | undefined): string =>
   (rule?.Destination?.Bucket ?? '').split(':::')[1] ?? '';
 
-/** Names of all buckets of the account, page by page. */
+/** Returns the names of all buckets of the account. */
 export async function listBucketNames(aws: Pick<AwsClient, 'send'>, location: Location): Promise<string[]> {
   const names: string[] = [];
   const bucketPages = paginate(
@@ -55,9 +58,9 @@ export async function listBucketNames(aws: Pick<AwsClient, 'send'>, location: Lo
 }
 
 /**
- * The replication configuration of a bucket and what belongs to it; undefined where there is none.
+ * Returns the replication configuration of a bucket with its related settings, or undefined if the bucket has none.
  *
- * @throws an error of AWS where the bucket itself cannot be read.
+ * @throws an AWS error if the bucket itself cannot be read.
  */
 export async function discoverReplication(
   aws: AwsClient,
@@ -70,7 +73,7 @@ export async function discoverReplication(
   const { Role: roleArn, Rules: rules } = configuration;
   const names = [...new Set(rules.map(destinationBucketName))];
   const destinations = await Promise.all(
-    // A destination of somebody else need not let itself be read, and one that is gone cannot.
+    // A destination in a foreign account may deny reads, and a deleted destination cannot be read.
     names.map(
       async (destination) =>
         [destination, await readBucketSettings(aws, destination, region).catch(() => undefined)] as const,

@@ -6,8 +6,9 @@ import { canonicalJson } from '../util/canonical-json.ts';
 import { type DiscoveredBucket, type DiscoveredReplication, destinationBucketName } from './discover.ts';
 
 /**
- * Specs for what exists, as YAML that plans to nothing where everything can be said, with a comment beside what cannot.
- * Keys and the role are given by ARN, so that they stay as they are. Pure.
+ * Renders specs for existing replication as YAML. A plan for these specs is empty if specs can express all settings; a
+ * comment warns about each setting that they cannot express. Names keys and the role by ARN, so that replikey leaves
+ * them unchanged. Pure.
  */
 export function renderSpecs(replications: readonly DiscoveredReplication[]): string {
   const bucketsOfRole = bucketsByRole(replications);
@@ -20,7 +21,7 @@ export function renderSpecs(replications: readonly DiscoveredReplication[]): str
   return [...accounts, ...documents].map(String).join('---\n');
 }
 
-/** Rules that one spec can hold: of one destination, and alike in what a spec says once. */
+/** Groups rules by spec: the rules of one spec share the destination and all settings that a spec declares once. */
 function groupRulesBySpec(rules: readonly ReplicationRule[]): ReplicationRule[][] {
   const groups = new Map<string, ReplicationRule[]>();
   for (const rule of rules) {
@@ -72,7 +73,7 @@ function renderDocument(
       rules: rules.map(declarationFromS3),
     },
   });
-  // What exists refers to no variables, whatever its prefixes look like.
+  // Existing values contain no references to variables, even if a prefix looks like one.
   visit(document, {
     Scalar(_, node) {
       if (typeof node.value === 'string') node.value = escapeReferences(node.value);
@@ -87,7 +88,7 @@ function renderDocument(
   return document;
 }
 
-/** Beside the ARN of a key, the name that a reader knows it by. */
+/** Adds the alias of a key as a comment beside its ARN. */
 function addAliasComment(document: Document, path: string[], aliases: ReadonlyMap<string, string>): void {
   const node = document.getIn(path, true) as { value?: unknown; comment?: string } | YAMLMap | undefined;
   if (!node || !('value' in node)) return;
@@ -112,7 +113,10 @@ function renderSide({ name, region, encryption }: DiscoveredBucket, arn: string 
   };
 }
 
-/** What a reader should know, and what a reconcile would change, or cannot express. */
+/**
+ * Returns warnings: facts that the user should know, settings that a reconcile would change, and settings that specs
+ * cannot express.
+ */
 function warningsOf(
   { source, roleArn, rules: allRules }: DiscoveredReplication,
   rules: readonly ReplicationRule[],
@@ -166,13 +170,13 @@ function warningsOf(
   return warnings.filter(([applies]) => applies).map(([, text]) => text);
 }
 
-/** The replica key serves as the source's where both lie in one Region and nothing better is known. */
+/** Returns the replica key if it is in the source's Region. It serves as the source key if no better key is known. */
 const replicaKeyInRegion = ({ region }: DiscoveredBucket, key: string | undefined): string | undefined =>
   regionOfKey(key) === region ? key : undefined;
 
 const regionOfKey = (arn: string | undefined): string | undefined => arn?.split(':')[3];
 
-/** The account of the destination, where it is another. */
+/** Returns the account id of the destination if it differs from the source's account. */
 function foreignAccountIdOf(
   rule: ReplicationRule | undefined,
   { account }: DiscoveredBucket,
@@ -184,7 +188,10 @@ function foreignAccountIdOf(
 
 const accountNameFor = (id: string): string => `account-${id}`;
 
-/** Documents for accounts, where more than one is named; nobody here knows how to come by credentials for the others. */
+/**
+ * Returns Account documents if the replications involve more than one account. The import has no credentials for the
+ * foreign accounts.
+ */
 function renderAccounts(replications: readonly DiscoveredReplication[]): Document[] {
   const ownIds = new Set<string>();
   const foreignIds = new Set<string>();
