@@ -15,8 +15,9 @@ import type { Specs } from '../spec/types.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 
 /**
- * Read what another plan, or a doctor, may need beside what the plan for these specs needs: whose the things are, and
- * which buckets, roles and aliases there are at all, so that a later plan can tell what is new from what nobody looked at.
+ * Makes the reads that the plan for these specs needs, and those that another plan or a doctor may need: tags that
+ * show the owner, and lists of buckets, roles and aliases. The lists let a later plan distinguish an absent resource
+ * from an unread one.
  */
 export async function collectSnapshot(
   specs: Specs,
@@ -41,7 +42,7 @@ export async function collectSnapshot(
     sampleSize: 0,
     now: new Date(0),
   });
-  // What is refused is written down as refused: the plan that needs it says so.
+  // The snapshot records a refused read as an error. A plan that needs the read reports that error.
   await Promise.allSettled([...tags, ...listings, ...keys, diagnosis]);
 }
 
@@ -50,11 +51,11 @@ async function listRolePages(aws: Aws, location: Location): Promise<void> {
     (Marker) => aws.send(location, new ListRolesCommand(omitUndefined({ MaxItems: 1_000, Marker }))),
     ({ IsTruncated, Marker }) => ({ hasMore: IsTruncated, marker: Marker }),
   );
-  // Each page is written down as it comes.
+  // The recording clients record each page as it arrives.
   for await (const _ of rolePages);
 }
 
-/** Every Region of every account in which something of ours lies, each once. */
+/** Returns every account and Region with a managed side of a pair, each once. */
 function managedLocations({ pairs }: Specs): Location[] {
   const sides = pairs.flatMap(({ source, destination }) => [source, destination]);
   const locations = sides

@@ -4,9 +4,9 @@ import type { SdkClients, Transport } from '../aws/sdk-clients.ts';
 import { compareCodeUnits, omitUndefined } from '../util/canonical-json.ts';
 import { type RecordedError, type Snapshot, type SnapshotResponse, snapshotKey } from './snapshot.ts';
 
-/** Clients that remember what was answered to reads. */
+/** SDK clients that record the responses to reads. */
 export interface RecordingClients extends SdkClients {
-  /** What was answered so far, in one order for the same answers. */
+  /** Returns the responses so far, in an order that depends only on the requests. */
   snapshot(observedAt: Date): Snapshot;
 }
 
@@ -27,7 +27,7 @@ export function createRecordingClients(clients: SdkClients): RecordingClients {
             responsesByKey.set(key, { ...request, output: toPlainJson(output) });
             return output;
           } catch (error) {
-            // What passes by itself is no answer; the attempt after it is.
+            // A transient error is not recorded; the response to the retry is.
             if (classifyError(error) === 'final')
               responsesByKey.set(key, { ...request, error: toRecordedError(redactError(error)) });
             throw error;
@@ -44,7 +44,7 @@ export function createRecordingClients(clients: SdkClients): RecordingClients {
   };
 }
 
-/** As JSON has it, without what tells of the transport. */
+/** Converts a value to plain JSON, without the transport metadata. */
 function toPlainJson(value: unknown): unknown {
   const { $metadata: _, ...data } = value as { $metadata?: unknown };
   return JSON.parse(JSON.stringify(data));

@@ -5,8 +5,9 @@ import { EXIT, UserError } from '../errors.ts';
 import { type RecordedError, type Snapshot, type SnapshotResponse, snapshotKey } from './snapshot.ts';
 
 /**
- * Clients that answer from a recording. What was not asked then has one answer all the same where a listing tells that
- * the thing was not there; everything else is not known, and says so.
+ * Creates SDK clients that replay a snapshot. A request that the snapshot lacks gets a "not found" error if a complete
+ * listing shows that the resource did not exist. For any other request, the clients throw an error that it was not
+ * observed.
  */
 export function createReplayClients({ answers: responses }: Snapshot): SdkClients {
   const responsesByKey = new Map(
@@ -30,7 +31,7 @@ export function createReplayClients({ answers: responses }: Snapshot): SdkClient
   };
 }
 
-/** What nobody asked when the observation was made: of one thing, or of an account altogether. */
+/** Returns the error for a request that the snapshot lacks: about one resource, or about a whole account. */
 function notInSnapshotError(service: Service, { account }: Location): Error {
   if (service !== 'sts') return new Error('it was not observed; observe again, with these specs');
   const owner = account === undefined ? 'the ambient account' : `the account "${account}"`;
@@ -42,17 +43,17 @@ function notInSnapshotError(service: Service, { account }: Location): Error {
 
 type JsonFields = Record<string, unknown>;
 
-/** What a listing is called, whose names it holds, and how AWS speaks of one that is not there. */
+/** A list operation, the names in its responses, and the AWS error for a name that it does not contain. */
 interface Listing {
   call: string;
-  /** Whether a list is of a Region, or of an account. */
+  /** Whether the list covers a Region (true) or an account (false). */
   regional: boolean;
   namesIn(output: JsonFields): unknown[];
-  /** What the next page is asked for with, if there is one. */
+  /** Returns the token of the next page, or undefined on the last page. */
   nextToken(output: JsonFields): unknown;
-  /** What a page was asked for with. */
+  /** Returns the token with which the page was requested. */
   requestToken(input: JsonFields): unknown;
-  /** The name that a call is about. */
+  /** Returns the resource name in the input of a call. */
   requestedName(input: JsonFields): unknown;
   notFoundError: RecordedError;
 }
@@ -94,7 +95,10 @@ const pluck = (items: unknown, field: string): unknown[] =>
 
 type ListedNames = ReadonlyMap<string, ReadonlySet<unknown>>;
 
-/** The names that were listed, by listing and place; a listing that lacks a page tells nothing of what is not in it. */
+/**
+ * Returns the listed names by listing and location. Omits a listing with a missing page, because it cannot prove that
+ * a name is absent.
+ */
 function completeListingsOf(responses: readonly SnapshotResponse[]): ListedNames {
   const pages = new Map<string, { listing: Listing; input: JsonFields; output: JsonFields }[]>();
   for (const { call, output, input, ...location } of responses) {
@@ -114,7 +118,7 @@ function completeListingsOf(responses: readonly SnapshotResponse[]): ListedNames
   );
 }
 
-/** Whether the first page is there, and each that another one tells of. */
+/** Returns true if the first page is present, and each page that another page refers to. */
 function hasAllPages(pages: readonly { listing: Listing; input: JsonFields; output: JsonFields }[]): boolean {
   const requestedTokens = new Set(pages.map(({ listing, input }) => listing.requestToken(input)));
   const nextTokens = pages.map(({ listing, output }) => listing.nextToken(output));
@@ -139,13 +143,13 @@ function notFoundErrorOf(
   if (!listing || name === undefined) return undefined;
   const names = listings.get(listingKey(listing, location));
   if (!names || names.has(name)) return undefined;
-  // An answer to HEAD has no body, and so no code.
+  // A HEAD response has no body, and therefore no error code.
   return operation.startsWith('Head')
     ? { ...listing.notFoundError, name: 'NotFound' }
     : listing.notFoundError;
 }
 
-/** The error as the SDK would have thrown it, as far as anybody asks. */
+/** Returns the error in the form of the SDK, with the fields that replikey uses. */
 function toSdkError({ name, message, status, bucketRegion }: RecordedError): Error {
   return Object.assign(new Error(message), {
     name,

@@ -4,12 +4,12 @@ import { EXIT, UserError } from '../errors.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
 
 /**
- * What AWS answered to reads, as `reconcile observe` writes it down: from it a plan is made later, elsewhere, without
- * credentials. Each answer stands in the shape of the API; nothing of how it was signed, and no request id, is kept.
+ * Responses of AWS to reads, as `reconcile observe` writes them. A plan can be made from them later, elsewhere,
+ * without credentials. Each response has the shape of the API; the snapshot contains no signatures and no request ids.
  */
 export interface Snapshot {
   format: 1;
-  /** ISO 8601, when the last answer came. */
+  /** ISO 8601: the time of the last response. */
   observedAt: string;
   answers: SnapshotResponse[];
 }
@@ -21,22 +21,25 @@ export interface SnapshotResponse {
   account?: string;
   region: string;
   input: unknown;
-  /** Either what came back, or the error. */
+  /** Either the output or the error is present. */
   output?: unknown;
   error?: RecordedError;
 }
 
-/** An answer that is an error: what is there to be learnt from it. */
+/** An error response, with the fields that replikey uses. */
 export interface RecordedError {
   name: string;
   message: string;
   /** HTTP status. */
   status?: number;
-  /** Region of the bucket, where S3 named it. */
+  /** Region of the bucket, if S3 returned it. */
   bucketRegion?: string;
 }
 
-/** By what an answer is found again: what was asked, of whom and where. IAM and STS answer the same everywhere. */
+/**
+ * Returns the key of a response: call, account, Region and input. IAM and STS return the same response in every
+ * Region, so their keys omit it.
+ */
 export const snapshotKey = (call: string, { account = '', region }: Location, input: unknown): string =>
   canonicalJson([call, account, /^(iam|sts):/.test(call) ? '' : region, input]);
 
@@ -62,11 +65,15 @@ const SNAPSHOT_SCHEMA = z.object({
   answers: z.array(RESPONSE_SCHEMA),
 });
 
-/** Whether a value wants to be a recording, rather than facts as people export them. */
+/** Returns true if a value has the form of a snapshot, as opposed to exported facts. */
 export const isSnapshot = (value: unknown): boolean =>
   typeof value === 'object' && value !== null && 'answers' in value;
 
-/** @throws UserError where it does not have the form that `reconcile observe` writes. */
+/**
+ * Validates a snapshot.
+ *
+ * @throws UserError if the value does not have the form that `reconcile observe` writes.
+ */
 export function parseSnapshot(value: unknown, file: string): Snapshot {
   const parsed = SNAPSHOT_SCHEMA.safeParse(value);
   if (parsed.success) return parsed.data as Snapshot;
