@@ -10,19 +10,19 @@ import { parseSid, specNameOfSid, toSidName } from '../policy/statements.ts';
 import type { BucketReplication } from '../spec/types.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 
-/** A role as IAM lists it, as far as it tells what is left of specs. */
+/** An IAM role with the properties that identify orphans of specs. */
 export interface ListedRole {
   name: string;
   arn: string;
   location: Location;
   tags: Record<string, string>;
-  /** Of our inline policy. */
+  /** Statements of replikey's inline policy. */
   statements: Statement[];
-  /** The names of all its other policies. */
+  /** Names of all other policies of the role. */
   otherPolicies: string[];
 }
 
-/** Every role of an account with its tags and policies, in bulk: one call for a thousand of them. */
+/** Lists every role of an account with its tags and policies. One call returns up to 1,000 roles. */
 export async function listRolesWithPolicies(aws: Aws, location: Location): Promise<ListedRole[]> {
   const roles: ListedRole[] = [];
   const rolePages = paginate(
@@ -57,27 +57,27 @@ function toListedRole(role: RoleDetail, location: Location): ListedRole {
   };
 }
 
-/** A spec of which a role tells, though none of that name is given for that role. */
+/** A spec that a role refers to, although no current spec of that name uses the role. */
 export interface OrphanCandidate {
-  /** The name of the spec as Sids have it, and the name itself as far as it can be told. */
+  /** `name`: the spec name in the form of Sids; `spec`: the spec name itself, as far as it can be recovered. */
   name: string;
   spec: string;
   role: ListedRole;
-  /** Names of buckets, and ARNs of keys. */
+  /** Bucket names in `sources` and `destinations`, ARNs in `keys`. */
   sources: string[];
   destinations: string[];
   keys: string[];
-  /** Whether specs that are given use the role, too. */
+  /** Whether current specs also use the role. */
   roleInUse: boolean;
-  /** Why all of it stays, if so. */
+  /** The reason why replikey retains the whole orphan, if it does. */
   retainedBecause?: string;
 }
 
 /**
- * What a role tells of specs that are not given, or that are given with another role now: those that its policy still
- * serves, and where nothing serves any more but the role is there, those that its tags record.
+ * Finds the specs that a role refers to, and that are removed or use another role now. These are the specs with
+ * statements in the role's policy. If no current spec uses the role, these are also the specs in its tags.
  *
- * @param accountIdOf twelve digits: the account that a pair's role is in
+ * @param accountIdOf returns the id (12 digits) of the account that contains a pair's role
  */
 export function findOrphans(
   role: ListedRole,
@@ -88,7 +88,7 @@ export function findOrphans(
   const pairsUsingRole = pairs.filter((pair) =>
     'arn' in pair.role
       ? pair.role.arn === role.arn
-      : // IAM tells role names apart without regard to case.
+      : // IAM compares role names without regard to case.
         pair.role.name.toLowerCase() === role.name.toLowerCase() && accountIdOf(pair) === account,
   );
   const location =
@@ -120,7 +120,7 @@ export function findOrphans(
 const accountFieldOf = ({ source }: BucketReplication) =>
   source.account === undefined ? {} : { account: source.account };
 
-/** The buckets and keys that statements of ours name. */
+/** Returns the buckets and keys that replikey's statements name. */
 function resourcesNamedBy(
   statements: readonly Statement[],
 ): Pick<OrphanCandidate, 'sources' | 'destinations' | 'keys'> {
@@ -151,7 +151,7 @@ function retentionReasonOf(
     return `its role is given by ARN to ${names(pairsByArn)}, and so is never altered`;
   const retainingPairs = pairsUsingRole.filter(({ policy }) => policy.deletion !== 'Remove');
   if (retainingPairs.length > 0) return `${names(retainingPairs)} shares its role and says deletion: Retain`;
-  // A spec that is given, but with another role now, speaks for itself.
+  // If the spec still exists with another role, its own deletion policy applies.
   const declaredDeletion = pairs.find((pair) => toSidName(pair.name) === name)?.policy.deletion;
   if ((declaredDeletion ?? role.tags[DELETION_TAG_PREFIX + spec]) !== 'Remove') {
     return declaredDeletion === undefined

@@ -7,15 +7,15 @@ import { fetchBucketRegion, headBucket, s3Bucket } from '../kinds/s3-bucket.ts';
 import type { Specs } from '../spec/types.ts';
 import type { OrphanCandidate } from './find-orphans.ts';
 
-/** An account that can be reached. */
+/** An account for which replikey has credentials. */
 export interface ReachableAccount {
-  /** Twelve digits. */
+  /** Account id (12 digits). */
   id: string;
-  /** Any Region of it. */
+  /** Any location in the account. */
   location: Location;
 }
 
-/** Every account that the specs give credentials for, each once whatever its names. */
+/** Returns every account for which the specs give credentials, each once even if several names refer to it. */
 export async function reachableAccounts({ pairs, accounts }: Specs, aws: Aws): Promise<ReachableAccount[]> {
   const sides = pairs.flatMap(({ source, destination }) => [source, destination]);
   const accountNames = new Set([
@@ -30,7 +30,11 @@ export async function reachableAccounts({ pairs, accounts }: Specs, aws: Aws): P
   return [...new Map(await Promise.all(lookups))].map(([id, location]) => ({ id, location }));
 }
 
-/** @throws UserError where it cannot be told: what is left of specs is looked for in accounts that are known. */
+/**
+ * Returns the id of an account. Replikey searches for orphans only in accounts with known ids.
+ *
+ * @throws UserError if the account id cannot be determined.
+ */
 async function fetchAccountId(account: string | undefined, location: Location, aws: Aws): Promise<string> {
   try {
     return await aws.accountId(account);
@@ -42,13 +46,13 @@ async function fetchAccountId(account: string | undefined, location: Location, a
   }
 }
 
-/** What is left of a spec, with the places of what can be reached. */
+/** An orphan with the locations of its resources in reachable accounts. */
 export interface LocatedOrphan {
   candidate: OrphanCandidate;
   orphan: Orphan;
-  /** Buckets and keys that none of the accounts owns: what their policies say is their owners' affair. */
+  /** Buckets and keys that none of the accounts owns. Their owners manage the policies of these. */
   foreignOwned: string[];
-  /** A bucket of which it could not be told whose it is, if there is one. */
+  /** A bucket whose owner could not be determined, if any. */
   blocked?: Blocked;
 }
 
@@ -77,7 +81,7 @@ export async function locateOrphan(
       specName: spec,
       role: { name: role.name, arn: role.arn, location: role.location },
       deleteRole: false,
-      // One that does not let itself be seen is not known to be free of rules: reading it says why.
+      // An inaccessible bucket may still have rules: keep it as a source, so that the later read reports the reason.
       sources: sourceLookups
         .filter(({ state }) => state !== 'absent')
         .map(({ bucket, location }) => ({ bucket, location: location ?? role.location })),
@@ -98,7 +102,7 @@ export async function locateOrphan(
 
 interface BucketLookup {
   bucket: string;
-  /** Hidden: it is of none of the accounts, or does not let itself be asked. */
+  /** `hidden`: none of the accounts owns the bucket, or the bucket cannot be read. */
   state: 'found' | 'absent' | 'hidden';
   location?: Location;
   owner?: ReachableAccount;
@@ -115,7 +119,7 @@ const blockedByFailedLookup = (spec: string, { bucket, why }: { bucket: string; 
   from: NO_POSITION,
 });
 
-/** Whose of some accounts a bucket is, and where. */
+/** Finds the account that owns a bucket, and the bucket's Region. */
 async function lookUpBucket(
   bucket: string,
   accounts: readonly ReachableAccount[],
@@ -131,7 +135,7 @@ async function lookUpBucket(
       return { bucket, state: 'found', location, owner };
     } catch (error) {
       if (error instanceof UserError || !(error instanceof Error)) throw error;
-      // HEAD answers have no body to say more in than a status.
+      // A HEAD response has no body, so the status is the only information.
       const status = (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
       if (status === 404) return { bucket, state: 'absent' };
       if (status !== 403) return { bucket, state: 'hidden', why: formatNameAndMessage(error) };
