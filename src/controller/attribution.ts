@@ -10,11 +10,11 @@ import type { Clock } from '../util/clock.ts';
 import { escapeUnprintable } from '../util/escape.ts';
 import { createWorkQueue } from './queue.ts';
 
-/** Finds out who changed what drifted. Nothing waits for it, and nothing depends on it. */
+/** Attributes drift to the caller that made the change. No pass waits for an attribution or depends on it. */
 interface Attributor {
-  /** Find out who made the changes that these steps put back, of all that happened in some milliseconds. */
+  /** Starts a lookup of the changes that these steps revert, in the given period (milliseconds since 1970). */
   enqueue(key: string, steps: readonly Step[], period: { since: number; until: number }): void;
-  /** The pair is gone, and with it what was asked of it. */
+  /** Drops all lookups of a removed pair. */
   forget(key: string): void;
   drain(): Promise<void>;
 }
@@ -25,7 +25,7 @@ interface AttributorOptions {
   loadCloudTrail(): Promise<Pick<CloudTrailModule, 'lookUp'>>;
   clock: Clock;
   log: Log;
-  /** Told what became known. */
+  /** Receives each attribution that a lookup finds. */
   onAttributed(key: string, id: Id, change: LastChange): void;
 }
 
@@ -34,28 +34,31 @@ interface EventLookup {
   id: Id;
   auditEvents: Kind['auditEvents'];
   location: Location;
-  /** Where its events are told. */
+  /** The location in which CloudTrail lists the events of the resource. */
   eventLocation: Location;
   eventNames: string[];
   since: number;
   until: number;
-  /** What was to be put back: the same again is no new question. */
+  /** The change that reverts the drift. The same change again starts no second lookup. */
   patch: string;
   isDone: boolean;
 }
 
-/** CloudTrail is some minutes late, and says "on average". What it does not tell until then it will not tell. */
+/**
+ * Delay of the first lookup. CloudTrail delivers events after some minutes and states this delay only as an average.
+ * Lookups stop after MAX_EVENT_DELAY_MS.
+ */
 const FIRST_LOOKUP_MS = 60_000;
 const MAX_EVENT_DELAY_MS = 30 * 60_000;
 
-/** What drifts together is asked about together. */
+/** Delay that gathers the lookups of concurrent drift into one batch. */
 const BATCH_DELAY_MS = 1_000;
 
 const BATCH_KEY = 'round';
 
 /**
- * All questions are asked in rounds, one for the events of one name in an account and Region however many documents it is
- * about: an account may ask twice a second, and whoever drifts seldom drifts alone.
+ * Runs all lookups in batches: one call for each event name, account and Region, for any number of documents. An
+ * account may call LookupEvents twice a second, and drift often affects several documents.
  */
 export function createAttributor({
   kinds,
@@ -65,7 +68,7 @@ export function createAttributor({
   log,
   onAttributed,
 }: AttributorOptions): Attributor {
-  /** By pair and document: the last question about it, also when it is over. */
+  /** By pair and document: the latest lookup, including a completed lookup. */
   const lookupsByKey = new Map<string, EventLookup>();
   const deniedLocations = new Set<string>();
   let attempts = 0;
@@ -91,7 +94,7 @@ export function createAttributor({
     attempts += 1;
   }
 
-  /** The events of one name in one place that some questions are about; undefined where they cannot be had now. */
+  /** Fetches the events of one name in one location for a group of lookups. Returns undefined if the call fails. */
   async function fetchEvents(
     aws: AwsClient,
     { location, eventName, lookups }: LookupGroup,
@@ -104,7 +107,7 @@ export function createAttributor({
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       const isDenied = /^AccessDenied/.test(error.name);
-      // Who may not ask does not know, which is no failure: it is said once.
+      // A missing permission is not a failure: the location is logged only the first time.
       const deniedLocation = locationKey(location);
       if (!isDenied || !deniedLocations.has(deniedLocation))
         log.debug(`who changed something is not known: ${error.message}`);
@@ -125,7 +128,7 @@ export function createAttributor({
     const eventLists = eventNames.map((eventName) =>
       eventsByGroup.get(groupKey(lookup.eventLocation, eventName)),
     );
-    // Of two sorts of events the last one is known only where both are.
+    // With events of several names, the last change is known only if the events of all names are available.
     if (lookup.isDone || eventLists.some((events) => events === undefined)) return;
     const candidates = eventLists.flatMap((events) => events ?? []);
     if (candidates.length === 0) return;
@@ -172,7 +175,7 @@ export function createAttributor({
   };
 }
 
-/** The events that could have made what a step puts back. */
+/** Returns the event names that could have made the change that a step reverts. */
 function eventNamesOf({ eventNamesByPath: events }: Kind['auditEvents'], { action, patch }: Step): string[] {
   const prefixes = Object.keys(events).sort((a, b) => b.length - a.length);
   const paths = action === 'create' ? [''] : patch.map(({ path }) => path);
@@ -205,9 +208,9 @@ const locationKey = ({ account = '', region }: Location): string => `${account} 
 const groupKey = (location: Location, eventName: string): string => `${locationKey(location)} ${eventName}`;
 const lookupKey = (key: string, id: Id): string => `${key}\n${id}`;
 
-/** Who changed something last, as CloudTrail tells it. */
+/** The last change of a document, according to CloudTrail. */
 export interface LastChange {
-  /** The ARN of whoever it was, or the service that did it by itself. */
+  /** The ARN of the caller, or the service that made the change by itself. */
   by: string;
   /** `PutRolePolicy` */
   event: string;
@@ -215,7 +218,7 @@ export interface LastChange {
   at: string;
 }
 
-/** An event as LookupEvents answers it: all but a few fields are a JSON text within. */
+/** An event as LookupEvents returns it: the JSON text in this field contains most of the record. */
 export interface LookupEventsEntry {
   CloudTrailEvent?: string | undefined;
 }
@@ -234,14 +237,17 @@ const cloudTrailRecord = z.object({
 });
 type CloudTrailRecord = z.output<typeof cloudTrailRecord>;
 
-/** What is looked for: changes of one document, in milliseconds since 1970. */
+/** The changes of one document to look for, in a period in milliseconds since 1970. */
 interface ChangeFilter {
   since: number;
   until: number;
   isAbout(parameters: Record<string, unknown>): boolean;
 }
 
-/** The newest of the events that changed a document and was not ours; undefined: not known, or not yet. Pure. */
+/**
+ * Returns the newest event that changed a document and that replikey did not cause. Returns undefined if no such event
+ * is available (yet). Pure.
+ */
 export function findLastChange(
   events: readonly LookupEventsEntry[],
   { since, until, isAbout }: ChangeFilter,
@@ -253,7 +259,7 @@ export function findLastChange(
       return (
         errorCode === undefined &&
         !isReplikey(userAgent) &&
-        // Times of events have whole seconds.
+        // CloudTrail gives event times in whole seconds.
         at > since - 1_000 &&
         at <= until &&
         isAbout(requestParameters ?? {})
@@ -266,7 +272,7 @@ export function findLastChange(
     : undefined;
 }
 
-/** What is not of the form of an event tells nothing. */
+/** Returns an empty list for an event that does not have the expected form. */
 function parseRecord({ CloudTrailEvent = '' }: LookupEventsEntry): CloudTrailRecord[] {
   try {
     const parsed = cloudTrailRecord.safeParse(JSON.parse(CloudTrailEvent));
@@ -276,9 +282,9 @@ function parseRecord({ CloudTrailEvent = '' }: LookupEventsEntry): CloudTrailRec
   }
 }
 
-/** Every call of ours says so; S3 tells it in brackets. */
+/** Whether replikey made the call: its user agent says so. S3 reports the user agent in brackets. */
 const isReplikey = (userAgent: string): boolean => /^\[?replikey\//.test(userAgent);
 
-/** Of a caller from another account CloudTrail tells only which. */
+/** Returns the caller. For a caller from another account, CloudTrail reports only the account. */
 const callerOf = ({ userIdentity: { arn, invokedBy, accountId } }: CloudTrailRecord): string | undefined =>
   arn ?? invokedBy ?? (accountId === undefined ? undefined : `account ${accountId}`);

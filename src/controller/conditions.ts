@@ -2,31 +2,34 @@ import type { CanaryResult } from '../canary/canary.ts';
 import type { RuleVerdict } from '../proof/types.ts';
 import type { Outcome } from '../reconcile/pass.ts';
 
-/** What is true of a pair, as Kubernetes writes it. */
+/** A condition of a pair, in the form of a Kubernetes condition. */
 export interface Condition {
   status: 'True' | 'False' | 'Unknown';
   /** One word, for machines. */
   reason: string;
-  /** For people. */
+  /** A message for people. */
   message: string;
-  /** ISO 8601: since when the status is what it is. */
+  /** ISO 8601: the time of the last change of the status. */
   since: string;
 }
 
 /**
  * - `Ready`: AWS is as declared.
- * - `Proven`: every request that S3 will make is allowed.
+ * - `Proven`: the proof shows that S3 may make every request it needs.
  * - `Verified`: canaries arrived under the declared keys.
- * - `Drifted`: somebody else changed what had been as declared.
+ * - `Drifted`: a caller other than replikey changed a resource that had been as declared.
  */
 export type ConditionType = 'Ready' | 'Proven' | 'Verified' | 'Drifted';
 
-/** When a pair that is not ready is tried again: soon, or with the next resync since a person or the spec must change. */
+/**
+ * How a pair that is not ready is retried. `recoverable`: with backoff. `terminal`: with the next resync, because a
+ * person or a new spec must resolve it.
+ */
 export type RetryKind = 'none' | 'recoverable' | 'terminal';
 
 export type ConditionState = Omit<Condition, 'since'>;
 
-/** A condition that changes its status begins anew; one that only says it otherwise does not. */
+/** Replaces a condition. `since` restarts only if the status changes, not if only the reason or message changes. */
 export const setCondition = (before: Condition, next: ConditionState, now: string): Condition => ({
   ...next,
   since: before.status === next.status ? before.since : now,
@@ -120,6 +123,6 @@ export function verifiedCondition(results: readonly CanaryResult[]): ConditionSt
   };
 }
 
-/** Whether it says that somebody else changed something, put back or not. */
+/** Whether the condition reports a change by another caller, reverted or not. */
 export const isDrift = ({ reason }: Condition): boolean =>
   reason === 'Healed' || reason === 'ChangedElsewhere';

@@ -33,39 +33,42 @@ import { sharedResources, toWorkItems, type WorkItem } from './work-items.ts';
 
 export interface ControllerOptions {
   kinds: ReadonlyMap<string, Kind>;
-  /** A door for some accounts; kept until the accounts are others. */
+  /** Creates an AWS client for the accounts of the specs. The controller keeps it until the accounts change. */
   connect(specs: Specs): { aws: AwsClient; close(): void };
-  /** What variables of the specs take their values from. */
+  /** The sources of values for the variables of the specs. */
   variableInput?: VariableInput;
   clock: Clock;
-  /** From 0 up to 1. */
+  /** Returns a number from 0 up to, but not including, 1. */
   random: () => number;
   log: Log;
-  /** Milliseconds between two passes over a pair that is well. */
+  /** Milliseconds between two passes over a pair that is ready. */
   intervalMs: number;
-  /** Milliseconds between canaries; absent: none. */
+  /** Milliseconds between canaries; absent: no canaries. */
   verifyIntervalMs?: number;
-  /** How many pairs are worked on at a time. */
+  /** Maximum number of pairs reconciled concurrently. */
   workers: number;
-  /** How long to wait for what was written to be seen, in milliseconds. */
+  /** How long to wait until AWS returns written values, in milliseconds. */
   waitMs: number;
   allow: readonly string[];
   allowUnproven: boolean;
   thresholds(limits: ChangeLimits): Thresholds;
-  /** Whether this process may write to this pair now: whether it leads. Asked before every attempt of every call. */
+  /**
+   * Whether this process may write to this pair now, as its leader. Checked before every attempt of every call that
+   * writes.
+   */
   isLeaderFor(item: WorkItem): boolean;
-  /** What asks CloudTrail who changed what drifted, loaded when there is something to ask; absent: nobody is asked. */
+  /** Loads the CloudTrail client when the first drift needs it; absent: drift is not attributed. */
   loadCloudTrail?(): Promise<Pick<CloudTrailModule, 'lookUp'>>;
-  /** Whether this process looks after this pair at all. */
+  /** Whether this process handles this pair at all. */
   isAssigned?(item: WorkItem): boolean;
   observer?: ControllerObserver;
-  /** Told how a pair fares, each time that it was looked at. */
+  /** Receives the status of a pair after each update. */
   onStatusUpdate?: (after: PairStatus, before: PairStatus) => void;
-  /** Set when it is told to stop: then nothing new is changed. */
+  /** Aborts when the process must stop: then the controller starts no further change. */
   signal?: AbortSignal;
 }
 
-/** Told of what happens, for metrics. */
+/** Receives events of the controller, for metrics. */
 export interface ControllerObserver {
   onReconcile?(event: {
     key: string;
@@ -74,31 +77,31 @@ export interface ControllerObserver {
     waitedMs: number;
   }): void;
   onVerify?(event: { key: string; latencyMs: number[]; failures: number }): void;
-  /** Somebody else changed what a pair is about. */
+  /** A caller other than replikey changed a resource of a pair. */
   onDrift?(key: string): void;
   onReload?(ok: boolean): void;
 }
 
 export interface Controller {
-  /** What is written now; what is wrong with it is reported, and its last good state kept. */
+  /** Takes the current spec files. Reports their problems and keeps the last known good version of an invalid file. */
   update(specFiles: SpecFiles): void;
-  /** Look at every pair now; and see anew which are for this process. */
+  /** Queues every pair for a pass now, and determines again which pairs are assigned to this process. */
   resync(): void;
-  /** Start nothing more, and wait for what is in flight. */
+  /** Starts no further work, and waits for the work in flight. */
   drain(): Promise<void>;
   status(): ControllerStatus;
 }
 
 /**
- * Keep AWS as declared, for as long as it runs: each pair is looked at as a whole, again and again and whenever its spec
- * changes; a pair that fails or is slow delays no other.
+ * Keeps AWS as declared until it is drained. Reconciles each pair as a whole, at intervals and whenever its spec
+ * changes. A failing or slow pair delays no other pair.
  */
 export function createController(options: ControllerOptions): Controller {
   const { kinds, clock, random, log } = options;
   const statuses = new Map<string, PairStatus>();
   const mutex = createKeyedMutex();
   const nowIso = () => new Date(clock.now()).toISOString();
-  /** When the last pass began that found a pair as declared. */
+  /** By pair: the start time of the last pass that found the pair as declared. */
   const lastConvergedAt = new Map<string, number>();
   let knownGood: LastKnownGood | undefined;
   let problems: Problem[] = [];
@@ -145,7 +148,7 @@ export function createController(options: ControllerOptions): Controller {
     const startedAt = clock.now();
     const after = await runPass(item, before);
     lastActivity = clock.now();
-    // It may have gone, or become another, meanwhile; then it is looked at again anyway.
+    // The pair may have been removed meanwhile. A changed pair is queued again anyway.
     if (!items.has(key)) return;
     if (after.retry === 'none') lastConvergedAt.set(key, startedAt);
     const delayMs =
@@ -169,7 +172,7 @@ export function createController(options: ControllerOptions): Controller {
     isSynced ||= [...statuses.values()].every(({ lastRun }) => lastRun !== undefined);
   }
 
-  /** What it writes for a pair goes through here. */
+  /** Returns a client that checks the leadership of a pair before each write. */
   const fence = (aws: AwsClient, item: WorkItem, onLost = () => {}): AwsClient =>
     aws.fenced(() => {
       if (options.isLeaderFor(item)) return;
@@ -177,9 +180,9 @@ export function createController(options: ControllerOptions): Controller {
       throw new LeaseLostError(item.key);
     });
 
-  /** Read first; only where something differs, take what others also write, read again, and apply. */
+  /** Runs a dry run first. If AWS differs, acquires the locks of shared resources, reads again and applies. */
   async function runPass(item: WorkItem, before: PairStatus): Promise<PairStatus> {
-    /** What became known while the pass went on: of canaries, or of another spec. */
+    /** Returns the current status, which canaries or an update of the spec may have changed during the pass. */
     const latestStatus = () => statuses.get(item.key) ?? before;
     try {
       const preview = await reconcileOnce(item, true);
@@ -190,7 +193,7 @@ export function createController(options: ControllerOptions): Controller {
       requestAttribution(after, outcome);
       return after;
     } catch (error) {
-      // What fails because it was told to stop is no failure.
+      // An error after the stop signal is not a failure.
       if (options.signal?.aborted) return latestStatus();
       const message = error instanceof Error ? error.message : String(error);
       warnings.add(toWarningCause(message), item.key);
@@ -198,7 +201,7 @@ export function createController(options: ControllerOptions): Controller {
     }
   }
 
-  /** Only of drift, and of what is not known yet. */
+  /** Requests the attribution of drift, for the resources without a known last change. */
   function requestAttribution({ name, changes: [change] }: PairStatus, { plan }: Outcome): void {
     const since = lastConvergedAt.get(name);
     if (change?.cause !== 'drift' || since === undefined) return;
@@ -238,7 +241,7 @@ export function createController(options: ControllerOptions): Controller {
     const before = statuses.get(key);
     if (!item || !before || options.verifyIntervalMs === undefined) return;
     verifyQueue.addAfter(key, withJitter(options.verifyIntervalMs, random()));
-    // A canary is an object: only who leads writes any, and only where replication is thought to work.
+    // A canary is an object: only the leader writes canaries, and only for a pair that is ready.
     if (!options.isLeaderFor(item) || before.conditions.Ready.status !== 'True') return;
     const specs = currentSpecs();
     let isLeaseLost = false;
@@ -260,7 +263,7 @@ export function createController(options: ControllerOptions): Controller {
         return undefined;
       });
       const latest = statuses.get(key);
-      // What was cut short says nothing of replication; the lease may be here again by now.
+      // An interrupted run is no evidence about replication. The process may hold the lease again by now.
       if (!latest || options.signal?.aborted || !options.isLeaderFor(item) || isLeaseLost) return;
       setStatus(key, { ...afterCanaries(latest, results, nowIso()), ...(objects && { objects }) });
       options.observer?.onVerify?.({
@@ -277,7 +280,7 @@ export function createController(options: ControllerOptions): Controller {
     }
   }
 
-  /** One line a change of state, and one a change that was made; nothing where nothing happens. */
+  /** Logs one line for each change of state and one for each applied change. Without changes, logs nothing. */
   function logTransition(before: PairStatus, after: PairStatus, outcome: Outcome): void {
     const [readyBefore, readyAfter] = [before.conditions.Ready, after.conditions.Ready];
     for (const { id, action, result, why } of outcome.results) {
@@ -300,7 +303,7 @@ export function createController(options: ControllerOptions): Controller {
       warnings.add(`not proven: ${after.conditions.Proven.reason}`, after.name);
   }
 
-  /** Look after what is declared now, as far as it is for this process. */
+  /** Replaces the work items by those of the specs that are assigned to this process. */
   function updateItems(specs: Specs): void {
     const allItems = toWorkItems(specs);
     const assignedItems = new Map([...allItems].filter(([, item]) => options.isAssigned?.(item) ?? true));
@@ -333,11 +336,11 @@ export function createController(options: ControllerOptions): Controller {
     return knownGood.specs;
   }
 
-  /** One set of clients for the same accounts, so that connections and credentials are kept. */
+  /** Returns one client as long as the accounts are the same, and so keeps connections and credentials. */
   function clientFor(specs: Specs): AwsClient {
     const accounts = JSON.stringify(specs.accounts.map(({ positions: _, ...rest }) => rest));
     if (connection?.accounts === accounts) return connection.aws;
-    // What is in flight through the old one finishes there.
+    // Calls in flight finish on the old connection.
     connection = { ...options.connect(specs), accounts };
     return connection.aws;
   }
@@ -399,7 +402,7 @@ export function createController(options: ControllerOptions): Controller {
   };
 }
 
-/** Somebody else may write now. */
+/** The process has lost the lease: another process may write now. */
 class LeaseLostError extends Error {
   constructor(key: string) {
     super(`this process does not lead any more: nothing else of ${key} was changed`);
@@ -407,6 +410,6 @@ class LeaseLostError extends Error {
   }
 }
 
-/** What several pairs can have in common: an error without what is only of this pair, and of this time. */
+/** Returns a message without resource ids and request ids, so that several pairs can share it in one warning. */
 const toWarningCause = (message: string): string =>
   message.replace(/, request [\w/+=-]+/g, '').replace(/\b(?:s3|kms|iam)\.[a-z-]+\/\S+: /g, '');

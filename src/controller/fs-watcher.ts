@@ -2,27 +2,27 @@ import { type FSWatcher, watch } from 'node:fs';
 import { lstat, readlink, stat } from 'node:fs/promises';
 import path from 'node:path';
 
-/** Folders that the system gives notice of. */
+/** Watches folders for file system events. */
 export interface PathWatcher {
   /**
-   * Watch where a change of these files, or of what leads to these paths, would show.
+   * Watches all folders in which a change of these files, or of the links in these paths, is visible.
    *
-   * @returns whether there are new ones, in which something may have changed without notice.
+   * @returns whether new folders were added, in which a file may have changed before the watch started.
    */
   update(paths: readonly string[], files: readonly string[]): Promise<boolean>;
   close(): void;
 }
 
-/** Many more than anybody has; the rest is seen by looking every so often. */
+/** Maximum number of watched folders, far above common setups. Polling covers the others. */
 const MAX_WATCHED_FOLDERS = 200;
 
-/** A link may lead to a link; one that leads in a circle is not followed for ever. */
+/** Maximum number of links to follow in a chain, because links can form a cycle. */
 const MAX_SYMLINKS = 40;
 
 /**
- * A notice is about what a name stood for when it was asked for: behind a link that is swapped, and of a file or folder
- * that is put in the place of another, it never comes. So folders are watched, those that hold the links as well, and which
- * ones is found out anew whenever it may be others.
+ * Watches folders instead of files. A watch follows the inode that a path resolved to when the watch started: it
+ * reports neither a swapped link nor a replaced file or folder. Therefore the folders that contain the links are
+ * watched as well, and every update determines the folders again.
  */
 export function watchPaths(onEvent: () => void): PathWatcher {
   const watchers = new Map<string, FSWatcher>();
@@ -40,7 +40,7 @@ export function watchPaths(onEvent: () => void): PathWatcher {
       const desired = new Map<string, { folder: string; names: ReadonlySet<string> }>();
       for (const [folder, names] of namesByFolder) {
         const info = await stat(folder).catch(() => undefined);
-        // By its number: another folder of the same name is another.
+        // The key includes device and inode: a replaced folder of the same name is a different folder.
         if (info)
           desired.set([folder, info.dev, info.ino, ...[...names].sort()].join('\0'), { folder, names });
       }
@@ -66,11 +66,11 @@ export function watchPaths(onEvent: () => void): PathWatcher {
   };
 }
 
-/** By folder, the names in it that matter. */
+/** By folder, the relevant names in it. */
 type WatchedNames = Map<string, Set<string>>;
 const ANY_NAME = '*';
 
-/** The names that decide what a path leads to: of each link on the way, of its end, and whatever lies there. */
+/** Collects the names that determine where a path leads: each link on the way, the target and its content. */
 async function collectWatchedNames(
   absolutePath: string,
   namesByFolder: WatchedNames,
@@ -95,7 +95,7 @@ async function collectWatchedNames(
         links + 1,
       );
     }
-    // A file, or what may come yet; of a glob, whatever matches.
+    // A file, or a file that may be created later. For a glob, any name in the folder.
     if (!info?.isDirectory()) return add(folder, info ? part : ANY_NAME);
     folder = next;
   }
@@ -103,7 +103,7 @@ async function collectWatchedNames(
   add(path.dirname(folder), path.basename(folder));
 }
 
-/** A watcher, where the system has one; where not, the looks every so often are enough. */
+/** Opens a watcher. Returns undefined if the system has none; polling is then sufficient. */
 function openWatcher(
   folder: string,
   onEvent: (event: string, name: string | null) => void,

@@ -4,19 +4,19 @@ import type { Problem, Specs } from '../spec/types.ts';
 import { NO_VARIABLE_INPUT, type VariableInput } from '../spec/variables.ts';
 import type { SpecFiles } from './spec-watcher.ts';
 
-/** What the controller goes by, and what is wrong with what was written since. */
+/** The specs that the controller uses, and the problems of the current files. */
 export interface LastKnownGood {
   specs: Specs;
-  /** The files that `specs` came from: the newest that are right. */
+  /** The files that `specs` came from: the newest valid version of each. */
   files: ReadonlyMap<string, SpecFile>;
-  /** Of what is written now and does not count; its last good state does. */
+  /** Problems of the current files. The last valid version of an invalid file stays in effect. */
   problems: Problem[];
 }
 
 /**
- * The newest specs that are right: where a file is not, it counts as it was when it last was, and the others count as they
- * are. What is wrong with a path itself (gone, empty, unreadable) leaves every file as it was: a folder that vanished is
- * no wish to have nothing.
+ * Selects the newest valid specs. An invalid file is replaced by its last valid version; the other files count as they
+ * are. If a path itself has a problem (missing, empty, unreadable), every file stays as it was: a folder that
+ * disappeared does not mean that the user wants no pairs.
  */
 export function selectLastKnownGood(
   inputFiles: readonly SpecFile[],
@@ -41,7 +41,7 @@ export function selectLastKnownGood(
   for (;;) {
     const invalidFiles = new Set(loaded.problems.map(({ position }) => position.file));
     const newlyInvalid = [...invalidFiles].filter((file) => fileNames.has(file) && !revertedFiles.has(file));
-    // What is wrong with all of them together is nobody's own: then all stay as they were.
+    // A problem of all files together belongs to no single file: then all files stay as they were.
     const lacksFallback = newlyInvalid.some((file) => canSkip && !fallback.files.has(file) && !canSkip(file));
     if (newlyInvalid.length === 0 || lacksFallback) return { ...fallback, problems: initial.problems };
     for (const file of newlyInvalid) revertedFiles.add(file);

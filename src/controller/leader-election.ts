@@ -1,46 +1,48 @@
 import { type Clock, sleep } from '../util/clock.ts';
 
-/** Who may write, as a Lease of Kubernetes says it. */
+/** The holder of a lease, in the form of a Kubernetes Lease. */
 export interface LeaseRecord {
-  /** Empty: nobody. */
+  /** Empty: the lease has no holder. */
   holder: string;
-  /** Of the holder, in seconds. */
+  /** Duration that the holder declares, in seconds. */
   durationSeconds: number;
   /** ISO 8601 */
   acquired: string;
   renewed: string;
-  /** How often it changed hands: grows, and so tells an earlier holder from a later one. */
+  /**
+   * How often the holder changed. The number only grows, and so distinguishes an earlier holder from a later holder.
+   */
   transitions: number;
 }
 
-/** Where a lease is kept. What is written conditionally is written by one of all who try. */
+/** Stores a lease. Writes are conditional, so that only one of several concurrent writers succeeds. */
 export interface LeaseStore {
   /** For logs: `lease replikey in namespace replikey`. */
   name: string;
-  /** The record, and what its next version must match; undefined where there is none. */
+  /** Returns the record and the version that the next write must match, or undefined if no record exists. */
   read(): Promise<{ record: LeaseRecord; version: string } | undefined>;
-  /** False where somebody was faster. Throws where the outcome is not known. */
+  /** Returns false if another process wrote first. Throws if the outcome is unknown. */
   create(record: LeaseRecord): Promise<boolean>;
   update(record: LeaseRecord, version: string): Promise<boolean>;
 }
 
-/** In milliseconds; the order in which they must lie is that of client-go. */
+/** Times in milliseconds; their required order is that of client-go. */
 export interface LeaseTimes {
-  /** After this long without a renewal others take over. */
+  /** Another process takes over after this time without a renewal. */
   durationMs: number;
-  /** After this long without a renewal the holder stops by itself. */
+  /** The holder stops by itself after this time without a renewal. */
   renewDeadlineMs: number;
-  /** Between two attempts. */
+  /** Time between two attempts. */
   retryMs: number;
 }
 
-/** One moment, on the steady clock and as time of day. */
+/** One moment, on the monotonic clock and as time of day. */
 interface ClockReading {
   monotonic: number;
   wallTime: number;
 }
 
-/** How long a backup holds what is another's before it offers it again, in milliseconds. */
+/** How long a standby holds a lease before it releases it for the preferred process, in milliseconds. */
 const STANDBY_HANDBACK_MS = 10 * 60_000;
 
 export const DEFAULT_LEASE_TIMES: LeaseTimes = {
@@ -50,65 +52,69 @@ export const DEFAULT_LEASE_TIMES: LeaseTimes = {
 };
 
 /**
- * What of a call may still be under way when another begins to lead must have ended by then: an attempt may take no longer
- * than this, in milliseconds.
+ * Returns the maximum duration of an attempt of an AWS call, in milliseconds. A call in flight then ends before
+ * another process can lead.
  */
 export const attemptTimeoutOf = ({ durationMs, renewDeadlineMs }: LeaseTimes): number =>
   durationMs - renewDeadlineMs;
 
 export interface Elector {
-  /** Whether this process leads now: asked before every attempt of a call that writes. */
+  /** Whether this process leads now. Checked before every attempt of a call that writes. */
   isLeader(): boolean;
-  /** How often the lease had changed hands when it came here. */
+  /** How often the holder of the lease had changed when this process acquired it. */
   transitions(): number;
-  /** Try, renew and try again until stopped. */
+  /** Acquires and renews the lease until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
-  /** Give it back, so that another need not wait. */
+  /** Releases the lease, so that another process need not wait until it expires. */
   release(): Promise<void>;
 }
 
 export interface ElectorOptions {
   /**
-   * Whether it is only to step in where nobody else does: then it waits for as long again before it takes what nobody
-   * holds, and gives it back once in a while, for who should have it to come back to it.
+   * Whether this process takes the lease only as a substitute. It waits for a further lease duration before it takes a
+   * free lease. It releases the lease at intervals, so that the preferred process can take it back.
    */
   isStandby?: boolean;
   store: LeaseStore;
-  /** Of this process alone: two that share it both lead. */
+  /** Unique for this process: two processes with the same identity would both lead. */
   identity: string;
   /**
-   * Whether others lead with it by the same identity, which is then no mistake: what one of them renews is renewed for
-   * all, and none gives it back, since nobody knows who is the last.
+   * Whether several processes intentionally lead with the same identity. A renewal by one process counts for all. No
+   * process releases the lease, because none knows whether it is the last.
    */
   isShared?: boolean;
   clock: Clock;
   times?: LeaseTimes;
   random: () => number;
-  /** Told when it begins and when it ends. */
+  /** Called when the leadership begins and when it ends. */
   onChange: (isLeader: boolean) => void;
   onError?: (error: Error) => void;
 }
 
-/** @throws Error for times in which a lease could be held by two. */
+/** @throws Error for times with which two processes could hold a lease. */
 export function createElector(options: ElectorOptions): Elector {
   const { store, identity, clock, random } = options;
   const times = options.times ?? DEFAULT_LEASE_TIMES;
   if (!(times.durationMs > times.renewDeadlineMs && times.renewDeadlineMs > 1.2 * times.retryMs))
     throw new Error('a lease must last longer than its renewal may take, and that longer than 1.2 retries');
-  /** When the renewal that counts was sent; before its answer, since the record is as old as that. */
+  /** When the last successful renewal was sent. Not when its response arrived: the record is as old as the request. */
   let lastRenewal: ClockReading | undefined;
   let transitions = 0;
   let lastNotified = false;
-  /** What somebody else wrote, and since when it is seen: clocks of others are not asked. */
+  /**
+   * The version that another process wrote, and when this process first saw it. Clocks of other processes are not
+   * used.
+   */
   let observedRecord: { version: string; since: number } | undefined;
-  /** Since when it is held. */
+  /** When this process acquired the lease. */
   let heldSince = 0;
   const { isStandby = false, isShared = false } = options;
 
   const readClock = (): ClockReading => ({ monotonic: clock.monotonicNow(), wallTime: clock.now() });
   /**
-   * The longer of the two counts, since the clock of a machine that was suspended stood still meanwhile. To begin sooner
-   * because the time of day was set would be wrong: who waits for others asks the steady clock alone.
+   * Returns the longer of the two elapsed times, because the monotonic clock may stop while a machine is suspended.
+   * Only the holder uses it. A process that waits for another holder uses the monotonic clock alone: a changed time of
+   * day must not make it take over sooner.
    */
   const elapsedSince = ({ monotonic, wallTime }: ClockReading): number =>
     Math.max(clock.monotonicNow() - monotonic, clock.now() - wallTime);
@@ -133,7 +139,7 @@ export function createElector(options: ElectorOptions): Elector {
     };
   };
 
-  /** One attempt to hold it: whether it is held now. */
+  /** Makes one attempt to acquire or renew the lease, and returns whether this process holds it. */
   async function tryAcquireOrRenew(): Promise<boolean> {
     const startedAt = readClock();
     const stored = await store.read();
@@ -159,13 +165,15 @@ export function createElector(options: ElectorOptions): Elector {
     const next = buildRecord(readAt.wallTime, record);
     if (await store.update(next, version)) return recordAcquired(next, readAt);
     const otherStored = isShared ? await store.read() : undefined;
-    // Another that leads with it was faster, and has renewed it for both: after it was asked for here.
+    // A process with the same identity renewed the lease for all of them, after this attempt started.
     return otherStored?.record.holder === identity
       ? recordAcquired(otherStored.record, startedAt)
       : recordLost();
   }
 
-  /** How long it is another's: as long as they say, who may run with another duration, and as long as it is here. */
+  /**
+   * How long a lease belongs to another holder: the longer of its declared duration and the duration configured here.
+   */
   const leaseDurationMs = ({ holder, durationSeconds }: LeaseRecord): number =>
     holder === '' ? 0 : Math.max(times.durationMs, durationSeconds * 1000);
 
@@ -201,12 +209,12 @@ export function createElector(options: ElectorOptions): Elector {
         try {
           await tryAcquireOrRenew();
         } catch (error) {
-          // What became of it is not known: the next look tells. Until then the last renewal counts.
+          // The outcome is unknown; the next read shows it. Until then the last renewal counts.
           options.onError?.(error as Error);
         }
         notifyChange();
         const delayMs = lastRenewal === undefined ? times.retryMs * (1 + 0.2 * random()) : times.retryMs;
-        // It ends by itself between two attempts, too.
+        // The leadership can also expire between two attempts.
         const remainingMs =
           lastRenewal === undefined ? delayMs : times.renewDeadlineMs - elapsedSince(lastRenewal);
         if (remainingMs > 0 && remainingMs < delayMs) {

@@ -3,16 +3,16 @@ import { compareCodeUnits } from '../util/canonical-json.ts';
 import type { Clock } from '../util/clock.ts';
 import { createElector, type LeaseStore, type LeaseTimes } from './leader-election.ts';
 
-/** Which part of all pairs a process is for: the first of three is 1 of 3. */
+/** The part of all pairs that a process handles: the first of three is 1 of 3. */
 export interface Shard {
   index: number;
   of: number;
 }
 
 /**
- * The shard of a source bucket, from 1. By rendezvous hashing: where their number changes only those pairs move that
- * must, and every process comes to the same answer by itself. All pairs of a source are in one shard, since they share
- * its configuration.
+ * Returns the shard of a source bucket, from 1, by rendezvous hashing. If the number of shards changes, only the
+ * minimum number of pairs moves, and every process computes the same result by itself. All pairs of a source are in
+ * one shard, because they share its replication configuration.
  */
 export function shardOf(bucket: string, count: number): number {
   const candidates = Array.from({ length: count }, (_, index) => ({
@@ -26,30 +26,35 @@ export function shardOf(bucket: string, count: number): number {
   ).index;
 }
 
-/** Which pairs this process writes to. */
+/** The pairs that this process writes to. */
 export interface Leadership {
-  /** The leases of all parts, in their order. */
+  /** The leases of all shards, in the order of the shards. */
   leaseNames: readonly string[];
-  /** Whether it may write to the pairs of a source bucket now: asked before every attempt of a call that writes. */
+  /**
+   * Whether this process may write to the pairs of a source bucket now. Checked before every attempt of a call that
+   * writes.
+   */
   isLeaderFor(bucket: string): boolean;
-  /** Whether it looks after them: those it leads, and those that it is for. */
+  /**
+   * Whether this process handles the pairs of a source bucket: the pairs of its own shard and of the shards it leads.
+   */
   isAssignedTo(bucket: string): boolean;
   run(signal: AbortSignal): Promise<void>;
-  /** Give everything back. */
+  /** Releases all leases. */
   release(): Promise<void>;
 }
 
-/** That a process begins or ceases to lead the pairs of a lease. */
+/** The start or the end of this process's leadership for the pairs of a lease. */
 export interface LeadershipChange {
-  /** Of the lease. */
+  /** Name of the lease. */
   name: string;
   isLeader: boolean;
-  /** How often the lease had changed hands: it tells an earlier leader from a later one. */
+  /** How often the holder of the lease had changed. It distinguishes an earlier leader from a later leader. */
   transitions: number;
 }
 
 export interface LeadershipOptions {
-  /** Absent: all pairs are one part. */
+  /** Absent: all pairs are one shard. */
   shard?: Shard;
   openStore(name: string): LeaseStore;
   identity: string;
@@ -60,18 +65,18 @@ export interface LeadershipOptions {
   onError: (name: string, error: Error) => void;
 }
 
-/** The lease that every process needs to write anything. */
+/** The lease that every process needs before it writes. */
 export const LEASE_NAME = 'replikey';
 
 const SINGLE_SHARD: Shard = { index: 1, of: 1 };
 
-/** Of one part it is the lease itself. */
+/** Returns the lease names of all shards. A single shard uses LEASE_NAME itself. */
 const leaseNamesOf = ({ of: count }: Shard): string[] =>
   count === 1
     ? [LEASE_NAME]
     : Array.from({ length: count }, (_, index) => `${LEASE_NAME}-${index + 1}-of-${count}`);
 
-/** Of a process that only looks: it stands in nobody's way. */
+/** Creates the leadership of a read-only process: it takes no lease and so delays no other process. */
 export const readOnlyLeadership = (shard: Shard = SINGLE_SHARD): Leadership => ({
   leaseNames: leaseNamesOf(shard),
   isLeaderFor: () => false,
@@ -81,9 +86,10 @@ export const readOnlyLeadership = (shard: Shard = SINGLE_SHARD): Leadership => (
 });
 
 /**
- * A lease for each part of the pairs: this process is for one of them, and stands in for the others. Who divides the
- * pairs otherwise has other leases for them; so the lease that a process alone would hold is held by all together that
- * divide them in one way, and no pair is written by two while their number changes.
+ * Creates a lease for each shard. This process is preferred for one shard and is a standby for the others. Processes
+ * with another number of shards use other shard leases. Therefore all processes with the same number of shards also
+ * share LEASE_NAME, the lease that a single process would hold. So no two processes write to a pair while the number
+ * of shards changes.
  */
 export function createLeadership(options: LeadershipOptions): Leadership {
   const { shard = SINGLE_SHARD, openStore, identity, onChange, onError, ...electorOptions } = options;

@@ -2,20 +2,20 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { ConditionType } from './conditions.ts';
 import type { Controller, ControllerObserver } from './controller.ts';
 
-/** What Prometheus scrapes. Names are those of controller-runtime where it has one for the same thing. */
+/** Metrics for Prometheus. Names are those of controller-runtime where it has a metric for the same thing. */
 export interface Metrics {
   observer: Required<ControllerObserver>;
-  /** Told of each attempt that AWS asked to slow down. */
+  /** Counts an attempt that AWS throttled. */
   countThrottle(operation: string): void;
   setLeader(lease: string, leads: boolean): void;
-  /** As text, of how things stand now. */
+  /** Renders the current values as text. */
   render(controller: Controller): Promise<string>;
   contentType: string;
 }
 
 export interface MetricsOptions {
   version: string;
-  /** Of the queue. */
+  /** Name of the queue. */
   name: string;
   workers: number;
 }
@@ -146,15 +146,15 @@ export function createMetrics({ version, name, workers }: MetricsOptions): Metri
   for (const metric of [reconcileErrors, terminalErrors]) metric.inc(CONTROLLER_LABELS, 0);
   maxConcurrent.set(CONTROLLER_LABELS, workers);
 
-  /** What was counted of it at the last scrape: a door and a queue count on their own. */
+  /** By counter: the count at the last scrape. The AWS client and the queue keep their own counts. */
   const lastCounts = new Map<string, number>();
   const increaseOf = (counterKey: string, count: number): number => {
     const before = lastCounts.get(counterKey) ?? 0;
     lastCounts.set(counterKey, count);
-    // Other accounts, another door: it begins anew.
+    // A lower count comes from a new AWS client, after a change of accounts: it starts at zero.
     return count >= before ? count - before : count;
   };
-  /** Those that something was counted of. */
+  /** The pairs with counters. */
   const countedPairs = new Set<string>();
   const CONDITION_VALUES = { True: 1, False: 0, Unknown: -1 };
 
@@ -165,7 +165,7 @@ export function createMetrics({ version, name, workers }: MetricsOptions): Metri
     queueAdds.inc({ name }, increaseOf('', status.queue.adds));
     unfinishedWork.set({ name }, status.queue.unfinishedMs / 1000);
     longestWork.set({ name }, status.queue.longestMs / 1000);
-    // A pair that is gone leaves no number behind.
+    // Removes the metrics of removed pairs.
     const names = new Set(status.pairs.map((pair) => pair.name));
     for (const pair of countedPairs) {
       if (names.has(pair)) continue;
@@ -175,7 +175,7 @@ export function createMetrics({ version, name, workers }: MetricsOptions): Metri
     for (const metric of [conditionStatus, lastSuccess, consecutiveErrors, objectCount, oldestPending])
       metric.reset();
     for (const pair of status.pairs) {
-      // From nothing to one is no increase, as Prometheus counts: so it begins with none.
+      // Prometheus sees no increase if a counter first appears as 1: so each counter starts at 0.
       countedPairs.add(pair.name);
       for (const metric of [canaryFailures, driftTotal]) metric.inc({ pair: pair.name }, 0);
       for (const [type, { status: value }] of Object.entries(pair.conditions))

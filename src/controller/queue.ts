@@ -1,42 +1,42 @@
 import type { Clock } from '../util/clock.ts';
 
 /**
- * A work queue as controllers have it: a key that is added while it waits is worked on once, one that is added while it
- * is worked on is worked on again, and never twice at a time.
+ * A work queue as in Kubernetes controllers. A key that is added while it is queued is processed once. A key that is
+ * added during its processing is processed again. The queue never processes a key twice concurrently.
  */
 export interface WorkQueue {
   add(key: string): void;
-  /** Add it after some milliseconds, unless it is due before. */
+  /** Adds a key after some milliseconds, unless it is due earlier. */
   addAfter(key: string, ms: number): void;
-  /** Call off what is due later. */
+  /** Cancels a scheduled add. */
   forget(key: string): void;
-  /** Start nothing more, and wait for what is in flight. */
+  /** Starts no further work, and waits for the work in flight. */
   drain(): Promise<void>;
-  /** Keys that wait for a worker, and keys that are worked on. */
+  /** Numbers of queued keys and of keys in progress. */
   readonly depth: number;
   readonly active: number;
-  /** How many were added in all, and for how long each that is worked on has been, in milliseconds. */
+  /** Total number of adds, and the running time of each key in progress, in milliseconds. */
   readonly adds: number;
   readonly runningMs: number[];
-  /** When a key is due, on the steady clock, if it is. */
+  /** Returns when a scheduled key is due, on the monotonic clock; undefined for any other key. */
   dueAt(key: string): number | undefined;
 }
 
 export interface WorkQueueOptions {
   clock: Clock;
-  /** How many keys are worked on at a time. */
+  /** Maximum number of keys processed concurrently. */
   workers: number;
-  /** Must not throw: what failed is added again by whoever knows when. */
+  /** Must not throw: the caller adds a failed key again. */
   work: (key: string, info: { waitedMs: number }) => Promise<void>;
 }
 
 export function createWorkQueue({ clock, workers, work }: WorkQueueOptions): WorkQueue {
-  /** In the order of their coming, with the time of it. */
+  /** Queued keys in order of arrival, with the time of arrival. */
   const queued = new Map<string, number>();
-  /** With the time of their beginning. */
+  /** Keys in progress, with the start time. */
   const startTimes = new Map<string, number>();
   let adds = 0;
-  /** Added while they are worked on. */
+  /** Keys that were added during their processing. */
   const dirty = new Set<string>();
   const timers = new Map<string, { dueAt: number; cancel: () => void }>();
   let isDraining = false;

@@ -11,8 +11,8 @@ const LEASE_RECORD_SCHEMA = z.object({
 });
 
 /**
- * A lease outside Kubernetes: an object that is written only if it is as it was read. S3 has compared on writes since
- * 2024 (`If-None-Match`, and `If-Match`); its answers are strongly consistent.
+ * Stores a lease outside Kubernetes: an S3 object with conditional writes. S3 has supported conditional writes since
+ * 2024 (`If-None-Match`, and `If-Match`); its reads are strongly consistent.
  */
 export function createS3Lock(client: S3Client, { bucket, key }: { bucket: string; key: string }): LeaseStore {
   const name = `s3://${bucket}/${key}`;
@@ -48,12 +48,14 @@ export function createS3Lock(client: S3Client, { bucket, key }: { bucket: string
   };
 }
 
-/** Milliseconds until an attempt is given up, so that there is time for others before a lease must have been renewed. */
+/**
+ * Timeout of an attempt in milliseconds. It leaves time for further attempts before the renewal deadline of a lease.
+ */
 const LOCK_TIMEOUT_MS = 5_000;
 
 /**
- * Locks with the ambient credentials: one at the place itself, others beside it. An endpoint of one's own may have no
- * wildcard host names.
+ * Opens locks with the ambient credentials. The lock `replikey` is at the key itself; other locks append their name to
+ * the key. A custom endpoint may have no wildcard host names, so it gets path-style requests.
  */
 export function openS3Lock(
   { bucket, key }: { bucket: string; key: string },
@@ -63,7 +65,7 @@ export function openS3Lock(
   const client = new S3Client({
     maxAttempts: 1,
     forcePathStyle: hasCustomEndpoint,
-    // The SDK's own default is to wait for ever, and who waits for ever never leads again.
+    // By default the SDK waits without a timeout, and a process that waits without a timeout never leads again.
     requestHandler: {
       connectionTimeout: timeoutMs,
       requestTimeout: timeoutMs,
@@ -74,7 +76,7 @@ export function openS3Lock(
   return (name) => createS3Lock(client, { bucket, key: name === 'replikey' ? key : `${key}-${name}` });
 }
 
-/** Somebody else wrote it, writes it at this moment, or took it away. */
+/** Another process wrote the object, writes it at this moment, or deleted it. */
 const CONFLICT_STATUSES = new Set([404, 409, 412]);
 
 const lockErrorReason = (error: Error): string =>

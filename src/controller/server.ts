@@ -7,7 +7,7 @@ import type { Controller, ControllerOptions } from './controller.ts';
 import type { Metrics } from './metrics.ts';
 import { PAGE_CSP, renderStatusPage } from './status-page/page.ts';
 
-/** What is answered at a path: nothing here changes anything. */
+/** The response at a path. No request changes any state. */
 export type RouteResponse = { status: number; type: string; body: string; csp?: string };
 export type RouteHandler = () => RouteResponse | Promise<RouteResponse>;
 
@@ -17,18 +17,18 @@ export interface ControllerServer {
   close(): Promise<void>;
 }
 
-/** What a browser may do with anything from here, where a page does not say otherwise: nothing. */
+/** The default policy of every response: a browser may load nothing. A page can set its own policy. */
 const DENY_ALL_CSP = "default-src 'none'; frame-ancestors 'none'";
 
-/** How long a client may take: a scrape is short. */
+/** Time limits for clients; a scrape is short. */
 export interface ServerLimits {
-  /** Milliseconds until all headers are there. */
+  /** Milliseconds until all headers have arrived. */
   headersMs: number;
-  /** Milliseconds until the whole request is there. */
+  /** Milliseconds until the whole request has arrived. */
   requestMs: number;
-  /** Milliseconds in which nothing goes either way: between two requests, or where nobody reads the answer. */
+  /** Milliseconds without traffic: between two requests, or while a client does not read the response. */
   idleMs: number;
-  /** At a time; whoever comes when there are as many is turned away. */
+  /** Maximum number of concurrent connections; the server drops further connections. */
   maxConnections: number;
 }
 
@@ -40,10 +40,10 @@ const DEFAULT_SERVER_LIMITS: ServerLimits = {
 };
 
 /**
- * Serve what can be looked at. Whoever is slow, sends long headers or asks for anything but GET and HEAD is shown the door
- * early, and so is, on loopback, whoever was sent by a stranger.
+ * Starts the HTTP server of the controller. It disconnects slow clients early and rejects long headers and methods
+ * other than GET and HEAD. On loopback it also rejects requests with a disallowed host.
  *
- * @throws Error where the address cannot be listened on.
+ * @throws Error if the server cannot listen on the address.
  */
 export async function startControllerServer(
   routes: ReadonlyMap<string, RouteHandler>,
@@ -56,7 +56,7 @@ export async function startControllerServer(
       headersTimeout: headersMs,
       requestTimeout: requestMs,
       keepAliveTimeout: Math.min(5_000, idleMs),
-      // Node looks for those who are late every 30 s by default.
+      // By default, Node checks for late clients every 30 s.
       connectionsCheckingInterval: Math.min(1_000, headersMs),
     },
     (request, response) => void handleRequest(routes, request, response, isLoopback(boundAddress().address)),
@@ -118,7 +118,7 @@ async function runRoute(method: string, route: RouteHandler | undefined): Promis
   try {
     return await route();
   } catch {
-    // What went wrong inside is for the log, and not for whoever can reach the port.
+    // Internal errors are not for clients that can reach the port.
     return textResponse(500, 'internal error');
   }
 }
@@ -132,12 +132,12 @@ function closeServer(server: Server): Promise<void> {
 export interface RoutesOptions {
   controller: Controller;
   metrics: Metrics;
-  /** Set when it is told to stop. */
+  /** Aborts when the process must stop. */
   signal: AbortSignal;
   settings: Pick<ControllerOptions, 'clock' | 'intervalMs'>;
 }
 
-/** Everything that can be looked at, by path. */
+/** Creates all routes, by path. */
 export function createRoutes({
   controller,
   metrics,
@@ -145,7 +145,7 @@ export function createRoutes({
   settings,
 }: RoutesOptions): Map<string, RouteHandler> {
   const { clock, intervalMs } = settings;
-  /** It moves at least once an interval, unless there is nothing to look after. */
+  /** Whether the control loop is alive: it is active at least once in an interval, unless it has no pairs. */
   const isLive = () => {
     const { pairs, lastMove } = controller.status();
     return pairs.length === 0 || clock.now() - lastMove < 3 * intervalMs + 60_000;

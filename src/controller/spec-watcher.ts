@@ -4,41 +4,41 @@ import type { Problem } from '../spec/types.ts';
 import type { Clock } from '../util/clock.ts';
 import { watchPaths } from './fs-watcher.ts';
 
-/** What is written at some paths. */
+/** The content of some paths. */
 export interface SpecFiles {
   files: SpecFile[];
   problems: Problem[];
   /**
-   * Whether the rest counts without a file that never was right. Absent: it does not, and to declare nothing is taken for a
-   * mistake.
+   * Whether the other files count without an invalid file that has no valid version. Absent: they do not, and an empty
+   * set of specs counts as a mistake.
    */
   canSkip?: (file: string) => boolean;
 }
 
 export interface SpecWatcher {
-  /** Read now, and believe what is read at once: whoever asks for it has written all of it. */
+  /** Reads now and accepts the content without a debounce: the caller has written all files. */
   reload(): Promise<void>;
   close(): void;
 }
 
 export interface SpecWatcherOptions {
   clock: Clock;
-  /** Milliseconds between two looks. */
+  /** Milliseconds between two polls. */
   pollIntervalMs: number;
-  /** Called with what is written at first, and whenever it is something else. */
+  /** Called with the initial content, and with each change of it. */
   onChange: (specFiles: SpecFiles) => void;
 }
 
 /**
- * How long changes of a folder are gathered before it is read, and how long what is read must stay as it is before it is
- * told, in milliseconds: one release writes many files, and an editor writes a file in pieces. Half a file can be a valid
- * spec with half of its rules.
+ * Debounce in milliseconds: how long events are gathered before a read, and how long the content must stay the same
+ * before it is reported. One release writes many files, and an editor writes a file in pieces. Half a file can be a
+ * valid spec with half of its rules.
  */
 const FILE_DEBOUNCE_MS = 100;
 
 /**
- * Watch what is written at some paths, by reading it every so often and comparing. The system's own notices only make it
- * look sooner: not every file system has them.
+ * Watches the content of some paths by polling and comparing. File system events only make a poll happen sooner: not
+ * every file system has them.
  */
 export async function watchSpecs(
   paths: readonly string[],
@@ -71,7 +71,7 @@ export async function watchSpecs(
     lastHash = hash;
     onChange(specFiles);
   };
-  /** One look at a time, and the next some time after it. */
+  /** Runs one read at a time, and schedules the next poll after it. */
   const enqueueRead = (isForced: boolean): Promise<void> => {
     cancelPoll();
     lastRead = lastRead
@@ -83,7 +83,10 @@ export async function watchSpecs(
     return lastRead;
   };
   let cancelDebounce: (() => void) | undefined;
-  /** Not later because another notice comes: where there is no end of them, it would be never. */
+  /**
+   * Schedules a read. A further event does not postpone it: with a constant stream of events, the read would never
+   * run.
+   */
   function scheduleRead(): void {
     if (isClosed) return;
     cancelDebounce ??= clock.schedule(FILE_DEBOUNCE_MS, () => {
@@ -104,7 +107,7 @@ export async function watchSpecs(
   };
 }
 
-/** The same for what is written in the same words. */
+/** Returns the same hash for the same bytes. */
 export function hashSpecFiles({ files, problems }: SpecFiles): string {
   const hash = createHash('sha256');
   for (const { file, bytes } of files) hash.update(`${file}\0${bytes.length}\0`).update(bytes);

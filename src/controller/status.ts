@@ -19,75 +19,78 @@ import {
 } from './conditions.ts';
 import type { WorkItem } from './work-items.ts';
 
-/** Something that was changed, or that would have been. */
+/** A change that replikey applied, or would have applied. */
 export interface PairChange {
   /** ISO 8601 */
   at: string;
-  /** Why it was necessary: the spec is new or another, or the world is. */
+  /** The cause of the change: a new or changed spec, or drift in AWS. */
   cause: 'spec' | 'drift' | 'unknown';
   steps: ChangeStep[];
   result: 'applied' | 'failed' | 'refused' | 'pending';
 }
 
 export type ChangeStep = Pick<Step, 'id' | 'action' | 'patch' | 'before' | 'why'> & {
-  /** Who somebody else is, where that is known by now. */
+  /** The last change by another caller, if it is known by now. */
   lastChange?: LastChange;
 };
 
-/** A bucket, and where it lies. */
+/** A bucket and its location. */
 export interface StatusBucket {
   bucket: string;
   region: string;
   account?: string;
 }
 
-/** How one pair fares. Plain data, shown as it is. */
+/** The status of one pair. Plain data, shown as it is. */
 export interface PairStatus {
   name: string;
-  /** Where objects go: one way, or two. */
+  /** The directions of replication: one, or two. */
   sides: { source: StatusBucket; destination: StatusBucket }[];
   from?: Position;
   conditions: Record<ConditionType, Condition>;
-  /** Digest of the spec that was last looked at, and of the one that AWS was last seen to match. */
+  /** Digests of the spec of the last pass, and of the spec that AWS last matched. */
   generation: string;
   convergedGeneration?: string;
-  /** Digest of the spec as it is now: not yet looked at where it is another. */
+  /** Digest of the current spec. It differs from `generation` until a pass has handled the current spec. */
   declaredGeneration: string;
   /** ISO 8601 */
   lastRun?: string;
   lastSuccess?: string;
   nextRun?: string;
-  /** Passes in a row that did not end well. */
+  /** Number of consecutive passes that did not succeed. */
   failures: number;
   retry: RetryKind;
-  /** The last ones, newest first. */
+  /** The last changes, newest first. */
   changes: PairChange[];
   proof: RuleVerdict[];
-  /** Looked at whenever canaries are written. */
+  /** Measured with each canary run. */
   objects?: ReplicationLag;
 }
 
-/** How much work waits and runs. */
+/** The amount of queued and running work. */
 export interface QueueStatus {
-  /** Pairs that wait for a worker, and pairs that are worked on. */
+  /** Numbers of queued pairs and of pairs in progress. */
   depth: number;
   active: number;
-  /** How often one was added. */
+  /** Total number of adds. */
   adds: number;
-  /** For how long those that are worked on have been, together and the longest, in milliseconds. */
+  /** Running times of the pairs in progress: their sum and the longest, in milliseconds. */
   unfinishedMs: number;
   longestMs: number;
 }
 
-/** How all pairs fare, and the loop itself. */
+/** The status of all pairs and of the control loop. */
 export interface ControllerStatus {
   pairs: PairStatus[];
-  /** Of what is written and does not count. */
+  /** Problems of the current files that are not in effect. */
   problems: Problem[];
   queue: QueueStatus;
-  /** Whether there was a moment at which every pair had been looked at: another that comes later changes nothing of it. */
+  /**
+   * Whether a first pass over every pair has been completed at some time. A pair that is added later does not reset
+   * it.
+   */
   isSynced: boolean;
-  /** Milliseconds since 1970 when the loop last moved. */
+  /** Milliseconds since 1970 of the last activity of the control loop. */
   lastMove: number;
   calls: { reads: number; writes: number; byOperation: Record<string, number> };
 }
@@ -95,7 +98,7 @@ export interface ControllerStatus {
 const MAX_CHANGES = 10;
 const PENDING_MESSAGE = 'not looked at yet';
 
-/** What is told of a pair before it was looked at. */
+/** Returns the status of a pair before its first pass. */
 export function initialStatus(item: WorkItem, now: string): PairStatus {
   const { key, generation } = item;
   const unknown = (): Condition => ({
@@ -116,7 +119,7 @@ export function initialStatus(item: WorkItem, now: string): PairStatus {
   };
 }
 
-/** What the spec itself says of it. */
+/** Returns the part of the status that follows from the spec itself. */
 export function declaredFields({
   pairs,
   generation,
@@ -137,14 +140,14 @@ export function declaredFields({
   };
 }
 
-/** How a pair fares after a pass. Pure. `generation`: digest of the spec that the pass was about. */
+/** Returns the status of a pair after a pass. Pure. `generation`: digest of the spec of this pass. */
 export function afterPass(before: PairStatus, outcome: Outcome, generation: string, now: string): PairStatus {
   const { conditions } = before;
   const [ready, retry] = readyCondition(outcome);
   const isReady = ready.status === 'True';
   const cause = changeCauseOf(before, generation);
   const change = toPairChange(outcome, cause, now, before.changes[0]);
-  // What waited waits no more once it is done, by whomever; where not all could be read, nobody knows.
+  // A completed pass ends pending changes, by any caller. If a read failed, the outcome is unknown and they stay.
   const doneChanges = before.changes.filter(({ result }) => result !== 'pending');
   const convergedGeneration = isReady ? generation : before.convergedGeneration;
   const lastSuccess = isReady ? now : before.lastSuccess;
@@ -167,7 +170,7 @@ export function afterPass(before: PairStatus, outcome: Outcome, generation: stri
   };
 }
 
-/** How a pair fares after a pass that ended with an error. */
+/** Returns the status of a pair after a pass that ended with an error. */
 export function afterError(before: PairStatus, message: string, generation: string, now: string): PairStatus {
   const ready: ConditionState = { status: 'False', reason: 'Failed', message };
   return {
@@ -190,7 +193,7 @@ export function afterCanaries(before: PairStatus, results: readonly CanaryResult
   };
 }
 
-/** What the changes of a pass come from: a spec that is the same as when AWS matched it has not changed by itself. */
+/** Returns the cause of the changes of a pass. With the spec that AWS matched before, a difference is drift. */
 const changeCauseOf = (before: PairStatus, generation: string): PairChange['cause'] =>
   before.convergedGeneration === undefined
     ? 'unknown'
@@ -226,7 +229,7 @@ function formatDrift({ steps, at }: PairChange, isHealed: boolean): string {
 export const formatLastChange = ({ by, event, at }: LastChange): string =>
   `last changed by ${by} with ${event} at ${at}`;
 
-/** How a pair fares once it is known who changed one of its documents. */
+/** Returns the status of a pair after the attribution of a change to one of its documents. */
 export function afterAttribution(before: PairStatus, id: Id, lastChange: LastChange): PairStatus {
   const isMatch = ({ cause, steps }: PairChange) => cause === 'drift' && steps.some((step) => step.id === id);
   const index = before.changes.findIndex(isMatch);
@@ -242,7 +245,7 @@ export function afterAttribution(before: PairStatus, id: Id, lastChange: LastCha
   return { ...before, changes, conditions: { ...before.conditions, Drifted: { ...Drifted, message } } };
 }
 
-/** What was still not put back is what it was, and by whom. */
+/** Returns the steps of a plan. Drift that is still not reverted keeps its attribution. */
 function toChangeSteps(plan: Outcome['plan'], previous: PairChange | undefined): ChangeStep[] {
   const previousSteps = previous?.cause === 'drift' && previous.result !== 'applied' ? previous.steps : [];
   return plan.waves.flat().map(({ id, action, patch, before, why }) => {

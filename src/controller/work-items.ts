@@ -6,11 +6,11 @@ import { reverseNameOf } from '../spec/resolve.ts';
 import type { BucketReplication, Specs } from '../spec/types.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
 
-/** What the queue holds: the name of a spec, for both ways of a two-way one. */
+/** An item of the work queue: a spec, with both directions of a bidirectional spec. */
 export interface WorkItem {
   key: string;
   pairs: BucketReplication[];
-  /** Digest of what is declared, wherever in the YAML it stands. */
+  /** Digest of the declaration, independent of its position in the YAML. */
   generation: string;
 }
 
@@ -34,7 +34,10 @@ export function toWorkItems({ pairs, accounts }: Specs): Map<string, WorkItem> {
   );
 }
 
-/** By key, the resources that other keys want as well: a document that two would write at once keeps what one wrote. */
+/**
+ * Returns, by key, the resources that other keys also declare. Concurrent writes to a shared document would lose one
+ * of the writes.
+ */
 export function sharedResources(specs: Specs, kinds: ReadonlyMap<string, Kind>): Map<string, Id[]> {
   const keyOf = new Map(
     [...toWorkItems(specs).values()].flatMap(({ key, pairs }) =>

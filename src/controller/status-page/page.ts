@@ -13,7 +13,7 @@ import {
 } from '../status.ts';
 import { renderTopology } from './topology.ts';
 
-/** The status page: one document without scripts or anything from elsewhere, read by keyboard as well as by mouse. */
+/** Renders the status page: one document without scripts or external resources, usable by keyboard and mouse. */
 export function renderStatusPage(
   status: ControllerStatus,
   { version, now }: { version: string; now: number },
@@ -48,7 +48,7 @@ ${pairs.length === 0 ? '<p>Nothing is looked after yet.</p>' : `${renderTopology
 `;
 }
 
-/** What needs somebody stands first. */
+/** Ranks a pair: a pair that needs attention comes first. */
 const severityOf = ({ conditions: { Ready, Proven, Drifted } }: PairStatus): number =>
   (Ready.status === 'False' ? 4 : Ready.status === 'Unknown' ? 1 : 0) +
   (Proven.status === 'False' ? 2 : 0) +
@@ -95,7 +95,7 @@ function renderObjects({ objects }: PairStatus): string {
   return `<p>Newest objects: ${counts.join(', ')}${since === undefined ? '' : `; the oldest waits since <time>${escapeHtml(since)}</time>`}.</p>`;
 }
 
-/** A word and a sign, so that colour alone says nothing. */
+/** Renders a condition as a word and a sign, so that no information depends on colour alone. */
 const renderBadge = (type: ConditionType, { status }: Condition): string => {
   const isGood = type === 'Drifted' ? status === 'False' : status === 'True';
   const style = status === 'Unknown' ? 'unknown' : isGood ? 'good' : 'bad';
@@ -146,7 +146,10 @@ function renderChangeStep({ id, action, patch, before, why, lastChange }: Change
     .join('\n');
 }
 
-/** `old → new`; of a set, the elements that are removed and added: `- s3:GetObject, + s3:GetObjectVersion`. */
+/**
+ * Formats a change as `old → new`. For a set, lists removed and added elements: `- s3:GetObject, +
+ * s3:GetObjectVersion`.
+ */
 function formatFieldChange(change: FieldChange): string {
   if (change.type !== 'elements')
     return `${change.before === undefined ? '' : `${valueText(change.before)} → `}${valueText(change.after)}`;
@@ -164,7 +167,7 @@ const formatAgo = (at: string | undefined, now: number): string =>
 const formatUntil = (at: string | undefined, now: number): string =>
   at === undefined ? 'soon' : Date.parse(at) <= now ? 'now' : `in ${formatDuration(Date.parse(at) - now)}`;
 
-/** `3 h 20 min`: as exact as anybody needs. */
+/** Formats a duration roughly: `3 h 20 min`. */
 function formatDuration(ms: number): string {
   const minutes = Math.floor(Math.max(ms, 0) / 60_000);
   if (minutes < 1) return `${Math.floor(Math.max(ms, 0) / 1000)} s`;
@@ -194,5 +197,5 @@ pre { overflow-x: auto; margin: .5rem 0 } code, pre { font: .85rem/1.45 ui-monos
 @media (min-width: 45rem) { svg { max-width: 100%; height: auto } } .map { overflow-x: auto } svg text { fill: var(--ink); font: 13px system-ui, sans-serif } svg .location { fill: var(--soft); stroke: var(--line) } svg .edge { fill: none; stroke: var(--dim); stroke-width: 2 } svg .edge.bad { stroke: var(--bad); stroke-dasharray: 6 4 } svg .count { font-size: 12px }
 `;
 
-/** What a browser may do with the page: show it, in its own style, and fetch nothing. */
+/** Allows a browser to show the page with its own style, and to fetch nothing. */
 export const PAGE_CSP = `default-src 'none'; style-src 'sha256-${createHash('sha256').update(PAGE_CSS).digest('base64')}'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'`;

@@ -4,10 +4,10 @@ import type { PairStatus } from '../status.ts';
 const SVG_WIDTH = 900;
 const BOX = { width: 240, height: 46, gap: 22 };
 
-/** More places than this are no map any more. */
+/** Maximum number of rows in a readable drawing. */
 const MAX_ROWS = 40;
 
-/** Regions and accounts as boxes, those that replicate on the left, and an arrow for each way that objects go. */
+/** Draws locations as boxes, sources on the left, with an arrow for each direction of replication. */
 export function renderTopology(pairs: readonly PairStatus[]): string {
   const edges = new Map<string, { from: string; to: string; count: number; bad: number }>();
   for (const { sides, conditions } of pairs) {
@@ -36,7 +36,7 @@ export function renderTopology(pairs: readonly PairStatus[]): string {
     const middle = (start + end) / 2;
     return `<path class="edge${bad > 0 ? ' bad' : ''}" d="M${start} ${y1} C${middle} ${y1} ${middle} ${y2} ${end - 9} ${y2}" marker-end="url(#arrowhead)"/>`;
   });
-  // How many come together is told where they do.
+  // The counts of all incoming pairs are in the box of the destination.
   const counts = right.map((label, index) => {
     const incoming = [...edges.values()].filter(({ to }) => to === label);
     const sum = (field: 'count' | 'bad') => incoming.reduce((total, edge) => total + edge[field], 0);
