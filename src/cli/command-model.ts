@@ -1,6 +1,6 @@
 import { type Argument, type Command, Help, type Option } from 'commander';
 
-/** The part of the process that a command may use. */
+/** The parts of the process that a command may use. */
 export interface Io {
   stdin: NodeJS.ReadStream;
   stdout: NodeJS.WriteStream;
@@ -11,13 +11,13 @@ export interface Io {
   exit(code: number): never;
 }
 
-/** A command line to copy, and what it does. */
+/** A command line to copy, and its effect. */
 export type Example = readonly [line: string, description: string];
 
 /**
  * A command: its flags, its texts and its function, all in one file of commands/. Help, completion and the man page
- * derive from it. The program loads the definitions of all commands at its start, so that their files import only light
- * modules statically; `run` loads the others.
+ * derive from it. The program loads the definitions of all commands at startup. Therefore their files import only
+ * light modules statically; `run` loads the others.
  */
 export interface CommandDefinition {
   name: string;
@@ -25,9 +25,9 @@ export interface CommandDefinition {
   summary?: string;
   description: string;
   examples: readonly Example[];
-  /** Adds arguments and options. Where there are many, `helpGroup` of an option names its heading in help. */
+  /** Adds arguments and options. In a command with many options, `helpGroup` of an option sets its heading in help. */
   configure(command: Command): Command;
-  /** Whether the command runs until a signal stops it, so that the signal is no interruption. */
+  /** Whether the command runs until a signal stops it, so that the signal is not an interruption. */
   runsUntilStopped?(...args: unknown[]): boolean;
   /**
    * Runs the command and returns its exit code.
@@ -59,7 +59,7 @@ export interface OptionModel {
   long: string;
   short?: string;
   description: string;
-  /** What follows it, if anything does. */
+  /** The value of the option; absent: a flag without a value. */
   value?: ValueModel;
   fallback?: string;
 }
@@ -67,11 +67,11 @@ export interface OptionModel {
 export interface ValueModel {
   /** `file`, as help shows it. */
   name: string;
-  /** What it names: one of the choices, something that can be looked up, or any text. */
+  /** The kind of value: one of the choices, a file, folder or spec that completion can look up, or any text. */
   kind: 'choice' | 'file' | 'folder' | 'spec' | 'text';
   choices: string[];
   isOptional: boolean;
-  /** Whether several may be given. */
+  /** Whether the user may give several values. */
   repeats: boolean;
 }
 
@@ -94,7 +94,7 @@ export function commandModelOf(
   };
 }
 
-/** `<paths...>`, `[file]`: as help shows what a command takes. */
+/** Formats an argument as help shows it: `<paths...>`, `[file]`. */
 export const valueSyntax = ({ name, isOptional, repeats }: ValueModel): string => {
   const content = repeats ? `${name}...` : name;
   return isOptional ? `[${content}]` : `<${content}>`;
@@ -102,13 +102,14 @@ export const valueSyntax = ({ name, isOptional, repeats }: ValueModel): string =
 
 export const flagsOf = ({ long, short }: OptionModel): string[] => [long, ...(short ? [short] : [])];
 
-/** The flags of a command after which the next word is a value. */
+/** Returns the flags of a command that require the next word as their value. */
 export const flagsWithValue = ({ options }: CommandModel): string[] =>
   options.filter(({ value }) => value && !value.isOptional).flatMap(flagsOf);
 
 /**
- * A line for sh, without single quotes, that prints the names of the specs in those of its arguments that are paths, or
- * else in specs/: fast enough for a key that is pressed, as asking replikey itself would not be.
+ * Returns a line for sh, without single quotes, that prints the names of specs. It reads them from the arguments that
+ * are paths, or else from specs/. Completion calls it instead of replikey, because starting replikey on a key press
+ * would be too slow.
  */
 export const specNamesCommand = ({ commands }: CommandModel): string =>
   [
@@ -117,7 +118,7 @@ export const specNamesCommand = ({ commands }: CommandModel): string =>
     'find "$@" -name "*.y*ml" -exec sed -n "/^metadata:/,/^spec:/s/.*name: *\\([a-z0-9-]*\\).*/\\1/p" {} + 2>/dev/null | sort -u',
   ].join('; ');
 
-/** The description with what may be chosen, and what holds where nothing is: `form: text (default), json`. */
+/** Returns the description with the choices and the default: `form: text (default), json`. */
 export function describeChoices({
   description,
   value,
@@ -157,7 +158,7 @@ export function optionModelOf(option: Option): OptionModel {
   };
 }
 
-/** What the name of a value says of what may stand there; all other names say nothing. */
+/** Kinds of values by the name of the value; any other name is text. */
 const VALUE_KINDS: Record<string, ValueModel['kind']> = {
   paths: 'file',
   plan: 'file',

@@ -36,7 +36,7 @@ import { rejectInvalidEndpoints, sandboxConnection, startEmbeddedSandbox } from 
 import { InterruptedError } from './signals.ts';
 import { guardThresholds, type ReconcileOptions } from './single-pass.ts';
 
-/** Options of `reconcile` itself: of one pass, or of the loop. */
+/** Options of `reconcile` itself: of one pass, or of the controller. */
 export interface RunOptions extends ReconcileOptions {
   source: 'files' | 'kubernetes';
   /** Seconds. */
@@ -53,13 +53,13 @@ export interface RunOptions extends ReconcileOptions {
   shard?: { index: number | 'auto'; of: number };
 }
 
-/** What asks CloudTrail: most never need it. */
+/** Loads the CloudTrail client only when it is needed: most runs never need it. */
 const loadCloudTrail = () => import('../aws/cloudtrail.ts');
 
-/** Milliseconds between two looks at what is written, where the system gives no notice. */
+/** Milliseconds between two polls of the spec files, for file systems without events. */
 const SPEC_POLL_MS = 10_000;
 
-/** `reconcile <paths>`: the controller, until it is stopped. */
+/** `reconcile <paths>`: runs the controller until a signal stops it. */
 export async function runController(
   paths: readonly string[],
   options: RunOptions,
@@ -76,7 +76,7 @@ export async function runController(
   }
 }
 
-/** All but the sandbox, which is there until nothing talks to it any more. */
+/** Runs the controller. The caller closes the sandbox afterwards, when nothing calls it any more. */
 async function runUntilStopped(
   paths: readonly string[],
   options: RunOptions,
@@ -114,7 +114,7 @@ async function runUntilStopped(
       openAwsClient(specs, {
         sandbox,
         signal,
-        // A call that is under way when the lease is lost has ended before another may begin.
+        // A call in flight when the lease is lost must end before another process can lead.
         ...(leadership === undefined ? {} : { timeoutMs: attemptTimeoutOf(leaseTimes(options)) }),
         onRetry: ({ operation, reason, isThrottle }) => {
           if (isThrottle) metrics.countThrottle(operation);
@@ -190,7 +190,7 @@ async function runUntilStopped(
         watcher?.close();
         await controller.drain();
         await cluster?.drain();
-        // Only now: nobody else may write while a call of ours is in flight.
+        // Stops the election last: no other process may write while this process has a call in flight.
         stopElection.abort();
         await election;
         await leadership
@@ -225,7 +225,7 @@ function openAwsClient(
   return { aws, close: () => clients.destroy() };
 }
 
-/** @throws UserError where specs cannot come from a cluster. */
+/** @throws UserError if specs cannot come from a cluster. */
 async function openClusterApi(paths: readonly string[], { env }: Io): Promise<KubernetesApi> {
   if (paths.length > 0) throw new UserError(EXIT.usage, '--source kubernetes reads no files: name no paths');
   if (!isInCluster(env))
@@ -235,7 +235,7 @@ async function openClusterApi(paths: readonly string[], { env }: Io): Promise<Ku
   });
 }
 
-/** @throws UserError for what only a single pass can do. */
+/** @throws UserError for an option that only a single pass supports. */
 function rejectSinglePassOptions({
   output,
   prune,
@@ -259,9 +259,10 @@ function rejectSinglePassOptions({
 }
 
 /**
- * The pairs that the command line chooses. A name that no spec has now may be declared later.
+ * Returns a filter for the pairs that the command line selects. A name without a spec is valid, because a spec may
+ * declare it later.
  *
- * @throws UserError for a selector that cannot be read.
+ * @throws UserError for an invalid selector.
  */
 function selectionFilter({ only, selector }: RunOptions): (item: WorkItem) => boolean {
   try {
@@ -280,7 +281,10 @@ const untilAborted = (signal: AbortSignal): Promise<void> =>
     else signal.addEventListener('abort', () => resolve(), { once: true });
   });
 
-/** End well in time, or say that something is cut off, and cut it off: a call to AWS may take longer than anybody waits. */
+/**
+ * Finishes within the grace period. Otherwise logs a warning and ends the process, because a call to AWS may take too
+ * long.
+ */
 async function shutDown(io: Io, finish: () => Promise<void>, graceMs: number, log: Log): Promise<number> {
   let cancelTimeout = () => {};
   const timeout = new Promise<'late'>((resolve) => {
@@ -293,10 +297,10 @@ async function shutDown(io: Io, finish: () => Promise<void>, graceMs: number, lo
   return io.exit(EXIT.failed);
 }
 
-/** The bucket by which pairs are parted. */
+/** Returns the source bucket, which determines the shard of a pair. */
 const sourceBucketOf = ({ pairs }: WorkItem): string => pairs[0]?.source.bucket ?? '';
 
-/** Renewed for two thirds of its duration at most, and tried every sixth of it. */
+/** Derives the lease times: the renewal deadline is two thirds of the duration, the retry interval a sixth. */
 const leaseTimes = ({ leaseDuration }: RunOptions): LeaseTimes => ({
   durationMs: leaseDuration * 1000,
   renewDeadlineMs: (leaseDuration * 2000) / 3,
@@ -304,10 +308,10 @@ const leaseTimes = ({ leaseDuration }: RunOptions): LeaseTimes => ({
 });
 
 /**
- * Whoever may write, where several processes could: by Leases in a cluster, by objects in S3 elsewhere. None where this
- * process is alone.
+ * Creates the leadership for deployments with several processes: by Leases in a cluster, by objects in S3 elsewhere.
+ * Returns undefined for a single process.
  *
- * @throws UserError where what was asked for cannot be had.
+ * @throws UserError if the options require a lease or lock that is not available.
  */
 async function leadershipFromOptions(
   options: RunOptions,
@@ -355,7 +359,10 @@ async function openLeaseStore(
   return (name) => createKubernetesLeaseStore(api, name);
 }
 
-/** `auto`: a StatefulSet numbers its pods from 0; another name says nothing of an order, but spreads. */
+/**
+ * Resolves `auto`. A StatefulSet numbers its pods from 0. Other pod names have no ordinal, so a hash of the name
+ * selects the shard.
+ */
 function resolveShard({ shard }: RunOptions, io: Io): Shard | undefined {
   if (shard === undefined || shard.index !== 'auto') return shard as Shard | undefined;
   const podName = io.env.HOSTNAME ?? hostname();

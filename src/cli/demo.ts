@@ -31,7 +31,7 @@ spec:
     - prefix: Tax/
 `;
 
-/** A run of the demo: its sandbox, and where it prints. */
+/** A run of the demo: its sandbox and its output. */
 interface DemoContext {
   specs: Specs;
   aws: AwsClient;
@@ -42,8 +42,8 @@ interface DemoContext {
 }
 
 /**
- * `reconcile demo`: the whole story, told by the same functions that the other commands call, on a sandbox in memory. A
- * step that does not end as it should ends the story with a failure.
+ * `reconcile demo`: runs the walkthrough on a sandbox in memory, with the same functions as the other commands. A step
+ * with an unexpected result ends the demo with a failure.
  */
 export async function runDemo(io: Io, signal: AbortSignal): Promise<number> {
   const paint = createPaint(io.stdout, io.env);
@@ -67,7 +67,7 @@ export async function runDemo(io: Io, signal: AbortSignal): Promise<number> {
   }
 }
 
-/** Returns whether every step ended as it should. */
+/** Returns whether every step had the expected result. */
 async function runDemoSteps(demo: DemoContext): Promise<boolean> {
   const { sandbox, paint, print } = demo;
   let stepCount = 0;
@@ -80,7 +80,7 @@ async function runDemoSteps(demo: DemoContext): Promise<boolean> {
   print(paint.dim(DEMO_SPEC.trimEnd()));
 
   await step('What would change: a dry run', () => runDemoPass(demo, { dryRun: true }));
-  // The dry run showed the plan in full.
+  // The dry run printed the full plan.
   const first = await step('Make it so', () => runDemoPass(demo, { withoutPlan: true }));
   const second = await step('Again: a second run finds nothing to do, and writes nothing', () =>
     runDemoPass(demo),
@@ -103,7 +103,7 @@ async function runDemoSteps(demo: DemoContext): Promise<boolean> {
   return first && second && areCanariesReplicated && objectStatus === 'FAILED' && isHealed;
 }
 
-/** Returns whether the pass applied all and left nothing. */
+/** Returns whether the pass applied every change and left no difference. */
 async function runDemoPass(
   { specs, aws, sandbox, paint, print, signal }: DemoContext,
   { dryRun = false, withoutPlan = false } = {},
@@ -143,7 +143,10 @@ async function runDemoCanaries({ specs, aws, paint, print, signal }: DemoContext
   return results.every(({ result }) => result === 'replicated');
 }
 
-/** The walkthrough's own mistake: the encryption context of one sort of object only, in both policies that grant it. */
+/**
+ * Makes the mistake of the walkthrough: in both policies that grant it, allows the encryption context of only one type
+ * of object.
+ */
 async function breakPolicies({ aws, print }: DemoContext): Promise<void> {
   const location = { region: 'us-east-1' };
   const role = { RoleName: 'replikey-acme-tax', PolicyName: ROLE_POLICY_NAME };
@@ -180,7 +183,7 @@ async function putDemoObject({ aws, sandbox, paint, print }: DemoContext): Promi
   return status;
 }
 
-/** Only the bucket's ARN is left of the encryption contexts on the source. */
+/** Returns a policy that allows only the bucket's ARN as an encryption context on the source. */
 function restrictToBucketArn(source: Policy): string {
   const policy = structuredClone(source);
   for (const statement of [policy.Statement].flat()) {

@@ -36,7 +36,7 @@ export interface DoctorOptions extends SpecOptions, Pick<GlobalOptions, 'sandbox
 
 const NO_DECLARED_SPECS: Specs = { pairs: [], accounts: [], limits: {}, variables: [] };
 
-/** `reconcile doctor`: the proof on what exists, by specs, by the names of buckets, or from files alone. */
+/** `reconcile doctor`: proves existing replication, selected by specs or bucket names, or read from files alone. */
 export async function runDoctor(
   paths: readonly string[],
   options: DoctorOptions,
@@ -71,7 +71,7 @@ export async function runDoctor(
     const locations = locationsOf(specs, options.region ?? specs.pairs[0]?.source.region ?? 'us-east-1');
     if (options.object !== undefined)
       return await reportObject(aws, bucketNames, options.object, locations, specs, options, io);
-    // An observation holds no objects.
+    // A snapshot contains no objects.
     const sample = options.observed === undefined ? options.sample : 0;
     const diagnosis = await diagnose(aws, bucketNames, { locations, sampleSize: sample, now: new Date() });
     await aws.verifyAccounts();
@@ -81,12 +81,12 @@ export async function runDoctor(
   }
 }
 
-/** Whether `reconcile observe` wrote it, so that it answers in place of AWS. */
+/** Whether `reconcile observe` wrote the file, so that it can replace the responses of AWS. */
 async function isSnapshotFile(file: string): Promise<boolean> {
   return !(await stat(file).catch(() => undefined))?.isDirectory() && isSnapshot(await readJson(file));
 }
 
-/** What the specs declare, as it will be once what differs is applied. */
+/** Proves the rules of the specs, in the state after all differences are applied. */
 async function proveDeclaredSpecs(
   specs: Specs,
   aws: AwsClient,
@@ -108,11 +108,14 @@ async function proveDeclaredSpecs(
   return { changes: plan.waves.flat().length, rules };
 }
 
-/** Every bucket that has a configuration; a file may hold others beside, as destinations. */
+/**
+ * Returns every bucket with a replication configuration. A file may also contain other buckets, for example
+ * destinations.
+ */
 const replicatingBuckets = ({ buckets }: Facts): string[] =>
   Object.keys(buckets).filter((name) => factValue(factValue(buckets[name])?.replication));
 
-/** `--object KEY`: one object of one bucket. */
+/** `--object KEY`: reports on one object of one bucket. */
 async function reportObject(
   aws: Aws,
   [bucket = '', ...more]: readonly string[],
@@ -145,7 +148,7 @@ async function reportObject(
   return hasErrors ? EXIT.failed : doctorExitCode(proof.taken, options);
 }
 
-/** One value computes text, JSON, SARIF and exit code. */
+/** Derives text, JSON, SARIF and the exit code from one value. */
 function reportRules(
   { proofs, objects }: Diagnosis,
   specs: Specs,

@@ -23,7 +23,7 @@ export const EXIT_CODES: [code: string, meaning: string][] = [
 ];
 
 /**
- * What `--help` looks like: what there is to do first, and options by what they are for.
+ * Configures the format of `--help`: commands and options are grouped by purpose.
  *
  * @param commandGroups names of commands under their headings.
  * @param examplesOf the examples of a command by its name.
@@ -48,7 +48,7 @@ export const helpConfiguration = (
   formatHelp: (command, help) => formatHelp(command, help, commandGroups, examplesOf(command.name())),
 });
 
-/** As wide as the terminal, but no wider than is read with ease. */
+/** Returns the width of the terminal, up to a readable maximum. */
 export const helpWidth = ({ env, stdout }: Io): number =>
   Math.min(Number(env.COLUMNS) || stdout.columns || 80, 100);
 
@@ -100,12 +100,12 @@ function formatHelp(
   return `${sections.join('\n\n')}\n`;
 }
 
-/** So many options need no headings. */
+/** Maximum number of options without headings. */
 const MAX_UNGROUPED_OPTIONS = 7;
 
 export type HeadingGroups = readonly (readonly [heading: string, names: readonly string[]])[];
 
-/** Headings of the options. An option of a new command may name its heading itself instead. */
+/** Headings of the options. Alternatively, an option of a new command can set its own heading. */
 const OPTION_GROUPS: HeadingGroups = [
   ['What is done:', ['--once', '--dry-run', '--plan-only', '--plan']],
   ['Which specs:', ['--only', '--selector', '--var', '--source']],
@@ -122,7 +122,7 @@ const OPTION_GROUPS: HeadingGroups = [
   ['What is told:', ['--output', '--verbose', '--log-level', '--debug', '--version', '--help']],
 ];
 
-/** The table, and the headings that options name themselves (`new Option(…).helpGroup('The plan:')`). */
+/** Returns the table with the headings that options set themselves (`new Option(…).helpGroup('The plan:')`). */
 const optionGroups = (options: readonly Option[]): HeadingGroups =>
   OPTION_GROUPS.map(([heading, names]) => [
     heading,
@@ -132,7 +132,7 @@ const optionGroups = (options: readonly Option[]): HeadingGroups =>
     ],
   ]);
 
-/** Items under their headings, in the order of the table; what the table does not know comes last. */
+/** Groups items under their headings, in the order of the table. Items that the table does not contain come last. */
 function groupByHeading<T>(
   groups: HeadingGroups,
   items: readonly T[],
@@ -149,10 +149,13 @@ function groupByHeading<T>(
 const toSentence = (text: string): string =>
   `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith('.') ? '' : '.'}`;
 
-/** Up to so many columns, what an example does stands beside it; it is never broken, since it is there to be copied. */
+/**
+ * Up to this width, the description of an example is on the same line. The example itself is never wrapped, so that
+ * the user can copy it.
+ */
 const MAX_INLINE_WIDTH = 52;
 
-/** The examples of a command, as a section of its help. */
+/** Formats the examples of a command, as a section of its help. */
 function helpExamples(examples: readonly Example[]): string[] {
   if (examples.length === 0) return [];
   const pad = Math.max(
@@ -167,7 +170,7 @@ function helpExamples(examples: readonly Example[]): string[] {
   return [['Examples:', ...lines].join('\n')];
 }
 
-/** The command that a word was meant as, if it is nearly one and no file. */
+/** Returns the command that a word resembles, unless the word is a file. */
 export function suggestCommand({ commands }: CommandModel, word = ''): string | undefined {
   if (existsSync(word)) return undefined;
   const suggestion = suggest(

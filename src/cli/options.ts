@@ -6,7 +6,7 @@ import type { VariableInput } from '../spec/variables.ts';
 import type { Io } from './command-model.ts';
 
 export interface GlobalOptions {
-  /** The folder of its state. */
+  /** The folder of the sandbox state. */
   sandbox?: string;
   output: 'text' | 'json';
   allow: string[];
@@ -15,14 +15,14 @@ export interface GlobalOptions {
   debug?: true;
 }
 
-/** How much of a plan may be applied. */
+/** Limits on the changes that may be applied. */
 export interface GuardOptions {
   allowUnproven?: true;
   maxChanges?: NonNullable<Thresholds['maxChanges']>;
   maxRemovals?: number;
 }
 
-/** Where specs come from, and which of them. */
+/** The sources and the selection of specs. */
 export interface SpecOptions extends Selection {
   /** Values of variables: `name=value`. */
   var: string[];
@@ -30,15 +30,18 @@ export interface SpecOptions extends Selection {
 
 const DEFAULT_SANDBOX_DIR = '.replikey/sandbox';
 
-/** A folder is given as --sandbox=DIR alone: `--sandbox specs/` means the sandbox, and then the specs. */
+/**
+ * Adds the default folder to `--sandbox`. Only `--sandbox=DIR` sets a folder: in `--sandbox specs/`, the path names
+ * the specs.
+ */
 export const withSandboxDir = (argument: string): string =>
   argument === '--sandbox' ? `${argument}=${DEFAULT_SANDBOX_DIR}` : argument;
 
-/** The same the other way round: the option as it is said. */
+/** Returns the option for a folder; the reverse of `withSandboxDir`. */
 export const sandboxFlag = (dir: string): string =>
   dir === DEFAULT_SANDBOX_DIR ? '--sandbox' : `--sandbox=${dir}`;
 
-/** The options that all commands share which talk to AWS. */
+/** Adds the options shared by all commands that call AWS. */
 export function addCommonOptions(command: Command, ...formats: string[]): Command {
   return addAwsOptions(command)
     .addOption(outputOption(...formats))
@@ -51,13 +54,13 @@ export function addCommonOptions(command: Command, ...formats: string[]): Comman
     .option('--wait <seconds>', 'how long to wait for what was written to be seen', parseSeconds, 60);
 }
 
-/** The options that choose among the specs that the paths name. */
+/** Adds the options that select specs from the given paths. */
 export const addSelectionOptions = (command: Command): Command =>
   addVariableOption(command)
     .option('--only <spec>', 'only the spec of this name; may be repeated', collectValues, [])
     .option('-l, --selector <labels>', 'only specs with these labels: team=tax,env!=dev,tier in (gold)');
 
-/** The option of all commands that read specs. */
+/** Adds the option shared by all commands that read specs. */
 export const addVariableOption = (command: Command): Command =>
   command.option(
     '--var <name=value>',
@@ -80,7 +83,7 @@ export function addAwsOptions(command: Command): Command {
     .option('--debug', 'show where in the program an error arose');
 }
 
-/** The options of a plan that is looked at. */
+/** Adds the options of a command that shows a plan. */
 export const addPlanOptions = (command: Command): Command =>
   command
     .addOption(pruneOption())
@@ -90,7 +93,7 @@ export const addPlanOptions = (command: Command): Command =>
     .option('--out <file>', 'save the plan, for `reconcile apply`')
     .option('--sarif <file>', 'save what the proof finds, as SARIF, on the lines of the specs');
 
-/** The options of a plan that is applied. */
+/** Adds the options of a command that applies a plan. */
 export const addGuardOptions = (command: Command): Command =>
   command
     .option('--allow-unproven', 'apply also what would not replicate')
@@ -144,7 +147,7 @@ export function parsePort(text: string): number {
   return value;
 }
 
-/** What variables take their values from. */
+/** Returns the sources of values for variables. */
 export const variableInputOf = (
   options: Pick<SpecOptions, 'var'>,
   { env }: Pick<Io, 'env'>,

@@ -18,33 +18,33 @@ import type { BucketReplication, Variable } from '../spec/types.ts';
 import { escapeUnprintable, safeJson } from '../util/escape.ts';
 import type { Io } from './command-model.ts';
 
-/** How a pass is told while it runs, and when it ended. */
+/** Reports on a pass while it runs and when it ends. */
 export interface Reporter {
   plan(plan: Plan, proof: readonly RuleProofSummary[]): void;
   event(event: ApplyEvent): void;
   end(outcome: Outcome): void;
 }
 
-/** What there is to know of a pass beside what happens in it. */
+/** Information about a pass in addition to its events. */
 export interface PassInfo {
   pairs: readonly BucketReplication[];
   variables: readonly Variable[];
   dryRun: boolean;
-  /** What is read and changed, in words. */
+  /** Describes the system that the pass reads and changes. */
   target(): string;
-  /** Whether AWS itself is asked, and no sandbox or observation in its place. */
+  /** Whether the pass calls AWS itself, not a sandbox or a snapshot. */
   isAws: boolean;
   about: PlanMetadata;
   calls: CallCounts;
-  /** Whether to name the API calls that make each change. */
+  /** Whether to name the API calls of each change. */
   explain: boolean;
-  /** The command that applies exactly a plan. */
+  /** Returns the command that applies exactly this plan. */
   command(plan: Plan): string;
 }
 
 export type OutputFormat = 'text' | 'json' | 'ndjson' | 'markdown';
 
-/** One way of telling for each form of output. What is waited for goes to the log as well, whatever the form. */
+/** Creates the reporter of an output format. In every format, it also logs each wait. */
 export function createReporter(format: OutputFormat, pass: PassInfo, io: Io, log: Log): Reporter {
   const { plan, event, end } = REPORTERS[format](pass, io);
   return {
@@ -91,7 +91,7 @@ const REPORTERS: Record<OutputFormat, (pass: PassInfo, io: Io) => PartialReporte
   }),
 };
 
-/** For people: the plan, a line a change when it happens, and how it ended. */
+/** Reports for people: the plan, a line for each change when it happens, and the outcome. */
 function textReporter({ pairs, variables, dryRun, target, explain }: PassInfo, io: Io): PartialReporter {
   const paint = createPaint(io.stdout, io.env);
   const style = { paint, width: outputWidth(io.stdout), explain };
@@ -100,7 +100,7 @@ function textReporter({ pairs, variables, dryRun, target, explain }: PassInfo, i
     plan: (plan, proof) =>
       io.stdout.write(`${paint.dim(target())}\n\n${planText(plan, pairs, proof, style, variables)}\n`),
     event({ type, step }) {
-      // What was skipped is told at the end, with the reason that it shares with others.
+      // The outcome lists skipped steps at the end, grouped by their reason.
       if (type === 'applied')
         io.stdout.write(`${marks.applied} ${step.action}d ${escapeUnprintable(step.id)}\n`);
       if (type === 'failed') io.stdout.write(`${marks.failed} failed ${escapeUnprintable(step.id)}\n`);
@@ -113,17 +113,17 @@ function textReporter({ pairs, variables, dryRun, target, explain }: PassInfo, i
   };
 }
 
-/** As wide as the terminal, but no line so long that it is hard to read; elsewhere what fits everywhere. */
+/** Returns the width of the terminal within readable limits; without a terminal, 80 columns. */
 const outputWidth = ({ columns = 80 }: { columns?: number }): number => Math.min(Math.max(columns, 60), 120);
 
-/** Findings as SARIF, their paths relative to the root of the checkout, in whatever folder of it this runs. */
+/** Renders findings as SARIF, with paths relative to the root of the checkout, from any folder in it. */
 export function sarifText(proofs: readonly RuleVerdict[], pairs: readonly BucketReplication[]): string {
   const root = findCheckoutRoot(process.cwd()) ?? process.cwd();
   const context = { version: manifest.version, pairs, toUri: (file: string) => toSpecUri(file, root) };
   return safeJson(toSarif(proofs, context), 2);
 }
 
-/** The folder, or the nearest one above it, that is the root of a checkout. */
+/** Returns the root of the checkout that contains the folder. */
 function findCheckoutRoot(folder: string): string | undefined {
   if (existsSync(path.join(folder, '.git'))) return folder;
   const parent = path.dirname(folder);

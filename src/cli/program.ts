@@ -16,20 +16,18 @@ import { type HeadingGroups, helpConfiguration, helpWidth, suggestCommand } from
 import { withSandboxDir } from './options.ts';
 import { runInterruptible } from './signals.ts';
 
-/**
- * Run one command line. Returns the exit code; nothing here ends the process.
- */
+/** Runs one command line and returns the exit code. It does not end the process. */
 export async function runCommandLine(argv: readonly string[], io: Io): Promise<number> {
   const isOutputLost = watchOutput(io);
   const code = await runCommand(argv, io);
-  // That the last write failed is known a turn later.
+  // Node reports the failure of the last write one turn later.
   await setImmediate();
   return isOutputLost() && (code === EXIT.ok || code === EXIT.changes) ? EXIT.failed : code;
 }
 
 /**
- * Work that is under way goes on where what is told of it can no longer be written. That a reader went away, as with
- * `reconcile … | head`, is no failure of ours; that a result is lost, as on a full disk, is one.
+ * Keeps work in progress running when its output cannot be written. A reader that closed the pipe, for example `head`,
+ * is not a failure. A lost result, for example on a full disk, is a failure.
  */
 function watchOutput(io: Io): () => boolean {
   let isOutputLost = false;
@@ -38,7 +36,7 @@ function watchOutput(io: Io): () => boolean {
     isOutputLost = true;
     io.stderr.write(`standard output cannot be written: ${systemErrorReason(error)}\n`);
   });
-  // There is nowhere left to say so.
+  // Ignored: no stream is left to report it to.
   io.stderr.on('error', () => {});
   return () => isOutputLost;
 }
@@ -54,7 +52,8 @@ async function runCommand(argv: readonly string[], io: Io): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok;
     const { exitCode, message } = describeFailure(error, argv.includes('--debug'));
-    // Commander has told its own errors already; but not that the options are those of a command that was misspelt.
+    // Commander has already printed its own errors. It does not suggest the intended command if a misspelt command has
+    // options.
     const suggestion =
       error instanceof CommanderError ? suggestCommand(programModel(program), argv[0]) : undefined;
     if (suggestion) io.stderr.write(`(did you mean reconcile ${suggestion}?)\n`);
@@ -66,11 +65,11 @@ async function runCommand(argv: readonly string[], io: Io): Promise<number> {
   }
 }
 
-/** `reconcile help plan` is `reconcile plan --help`, as in other programs. */
+/** Treats `reconcile help plan` as `reconcile plan --help`, as other programs do. */
 const rewriteHelpCommand = (argv: readonly string[]): readonly string[] =>
   argv[0] === 'help' ? [...argv.slice(1), '--help'] : argv;
 
-/** What ended a run, for a person, and the exit code that goes with it. */
+/** Returns a message for people and the exit code for the error that ended a run. */
 function describeFailure(error: unknown, debug: boolean): { exitCode: number; message: string } {
   if (error instanceof CommanderError) return { exitCode: EXIT.usage, message: error.message };
   const errorMessage = error instanceof Error ? error.message : String(error);
@@ -91,7 +90,7 @@ const failureLine = (exitCode: number, message: string) => ({
   error: { exitCode, message },
 });
 
-/** The form of output that was asked for, also where the command line is not fit to be parsed. */
+/** Returns the requested output format, even from a command line that cannot be parsed. */
 function requestedFormat(argv: readonly string[]): string | undefined {
   const index = argv.findIndex((word) => /^(-o|--output)/.test(word));
   const [word = '', next] = argv.slice(index < 0 ? argv.length : index);
@@ -150,8 +149,8 @@ const COMMAND_NAME_GROUPS: HeadingGroups = COMMAND_GROUPS.map(([heading, command
 ]);
 
 /**
- * `reconcile --sandbox verify specs/` means the same as `reconcile verify --sandbox specs/`: an option before the
- * command is never passed over in silence, least of all one that keeps a run away from AWS.
+ * Passes options before a command on to the command: `reconcile --sandbox verify specs/` means `reconcile verify
+ * --sandbox specs/`. The program never ignores such an option silently, because `--sandbox` keeps a run away from AWS.
  */
 function passOptionsDown(program: Command, command: Command): void {
   for (const option of program.options) {

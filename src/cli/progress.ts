@@ -12,11 +12,11 @@ import { createPaint, type Paint } from '../report/style.ts';
 import type { Clock } from '../util/clock.ts';
 import type { Io } from './command-model.ts';
 
-/** What is told of a pass while it is under way. */
+/** Shows the progress of a running pass. */
 export interface ProgressDisplay {
   plan(plan: Plan): void;
   event(event: ApplyEvent): void;
-  /** Leave nothing on the terminal, and nothing that is due. */
+  /** Clears the terminal lines and cancels scheduled updates. */
   end(): void;
 }
 
@@ -29,12 +29,12 @@ interface ProgressDisplayOptions {
 
 const REDRAW_MS = 100;
 
-/** What is over at once needs no progress. */
+/** A pass that ends before this time shows no progress. */
 const FIRST_DRAW_MS = 300;
 
 const HEARTBEAT_MS = 30_000;
 
-/** Show how far a pass is: on a terminal lines that are drawn anew below all others, elsewhere a line now and then. */
+/** Shows the progress of a pass: on a terminal as redrawn lines at the bottom, elsewhere as a log line at intervals. */
 export function showProgress({ io, log, clock, calls }: ProgressDisplayOptions): ProgressDisplay {
   const since = clock.now();
   let progress: Progress | undefined;
@@ -65,7 +65,7 @@ export function showProgress({ io, log, clock, calls }: ProgressDisplayOptions):
 
 type DrawLines = (render: (size: { width: number; maxLines: number; paint: Paint }) => string[]) => void;
 
-/** Lines at the bottom of the terminal. Whatever else is written there meanwhile, by whomever, comes to stand above them. */
+/** Creates lines at the bottom of the terminal. Any other output appears above them. */
 function createLiveLines({ stdout, stderr, env }: ProgressDisplayOptions['io']): {
   draw: DrawLines;
   end: () => void;
@@ -73,7 +73,7 @@ function createLiveLines({ stdout, stderr, env }: ProgressDisplayOptions['io']):
   const paint = createPaint(stderr, env);
   const write = stderr.write.bind(stderr);
   let currentLines: string[] = [];
-  // Up by as many lines, and everything below away.
+  // Moves up by the number of lines, and erases everything below.
   const eraseSequence = () => (currentLines.length === 0 ? '' : `\x1b[${currentLines.length}A\x1b[J`);
   const clear = () => {
     if (currentLines.length > 0) write(eraseSequence());
@@ -94,7 +94,7 @@ function createLiveLines({ stdout, stderr, env }: ProgressDisplayOptions['io']):
   return {
     draw(render) {
       const { columns = 80, rows = 24 } = stderr;
-      // A line as wide as the terminal, or more of them than it has, could not be taken away again.
+      // A line as wide as the terminal, or more lines than its height, could not be erased.
       const nextLines = render({ width: columns - 1, maxLines: Math.max(1, Math.min(10, rows - 4)), paint });
       if (nextLines.join('\n') === currentLines.join('\n')) return;
       write(`${eraseSequence()}${nextLines.join('\n')}\n`);

@@ -9,16 +9,16 @@ import type { Specs } from '../spec/types.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
 import { readJson } from '../util/files.ts';
 
-/** A plan with everything that applying it needs: `reconcile apply` does not read the specs again. */
+/** A plan with everything that is needed to apply it: `reconcile apply` does not read the specs again. */
 export interface SavedPlan {
   plan: Plan;
   specs: Specs;
-  /** What prune found; absent for a plan without --prune. */
+  /** The orphans that prune found; absent for a plan without --prune. */
   prune?: PrunePlan;
 }
 
 /**
- * Adds the declarations of the pairs that a plan concerns to its JSON, and a checksum over the whole file.
+ * Adds the declarations of the affected pairs to the JSON of a plan, and a checksum over the whole file.
  *
  * @param planDocument the plan as `-o json` prints it
  */
@@ -39,7 +39,7 @@ export function toSavedPlan(
 /**
  * Reads a file that `plan --out` wrote.
  *
- * @throws UserError for any other file, and for one that was changed after it was saved
+ * @throws UserError for any other file, and for a file that was changed after it was saved
  */
 export async function readSavedPlan(file: string): Promise<SavedPlan> {
   const reject = (reason: string): never => {

@@ -16,20 +16,23 @@ import type { Io } from './command-model.ts';
 import { openSandbox } from './commands/sandbox.ts';
 import { type GlobalOptions, type SpecOptions, variableInputOf } from './options.ts';
 
-/** What a command needs to talk to AWS, or to the sandbox in AWS's place. */
+/** The connection of a command to AWS, or to a sandbox in place of AWS. */
 export interface CliSession {
   aws: AwsClient;
   log: Log;
   sandbox?: Sandbox;
-  /** What is read and changed, in words, as far as it is known by now: `AWS, account 111122223333`, or a sandbox in its folder. */
+  /**
+   * Describes the system that a command reads and changes, as far as it is known: `AWS, account 111122223333`, or a
+   * sandbox in its folder.
+   */
   target(): string;
-  /** ISO 8601, where nobody is asked and an observation answers. */
+  /** ISO 8601. Set if a snapshot replaces AWS. */
   observedAt?: string;
   close(): Promise<void>;
 }
 
 type SessionOptions = Pick<GlobalOptions, 'sandbox' | 'logLevel'> & {
-  /** A file that `reconcile observe` wrote, to answer in place of AWS. */
+  /** A snapshot that `reconcile observe` wrote, to replay in place of AWS. */
   observed?: string;
 };
 
@@ -44,7 +47,7 @@ export async function openSession(
 ): Promise<CliSession> {
   rejectInvalidEndpoints(io);
   const log = createLog(io.stderr, { level: options.logLevel, colour: isColourEnabled(io.stderr, io.env) });
-  // First what can fail: whatever is started stays until the session is closed.
+  // Reads the snapshot first, because it can fail: a started sandbox runs until the session is closed.
   const snapshot = options.observed === undefined ? undefined : await readSnapshotFile(options.observed);
   const sandbox = options.sandbox === undefined ? undefined : await startEmbeddedSandbox(options.sandbox);
   const createLiveClients = () => createSdkClients(specs.accounts, sandbox && sandboxConnection(sandbox));
@@ -57,7 +60,7 @@ export async function openSession(
     signal,
     disableRoleBatching: options.observed !== undefined || wrapClients !== undefined,
     onRetry: ({ operation, region, attempt, reason }) => {
-      // Once or twice is everyday; from the third time on a person wants to know, though not at every attempt.
+      // One or two retries are common. Only the third attempt is a warning.
       const level = attempt === WARN_AT_ATTEMPT ? 'warn' : 'debug';
       log[level]({ operation, region, attempt }, `${operation} in ${region} is tried again: ${reason}`);
     },
@@ -75,7 +78,7 @@ export async function openSession(
   };
 }
 
-/** @throws UserError for an endpoint of the environment that is none: the SDK would tell of it for each call. */
+/** @throws UserError for an invalid endpoint in the environment. The SDK would report it for each call. */
 export function rejectInvalidEndpoints({ env }: Io): void {
   for (const [name, value] of Object.entries(env)) {
     if (!name.startsWith('AWS_ENDPOINT_URL') || value === undefined || value === '') continue;
@@ -87,7 +90,7 @@ export function rejectInvalidEndpoints({ env }: Io): void {
   }
 }
 
-/** How a sandbox of this process is reached. */
+/** Returns the endpoint and credentials of a sandbox in this process. */
 export const sandboxConnection = ({ endpoint }: Sandbox): Connection => ({
   endpoint,
   credentials: { accessKeyId: '000000000000', secretAccessKey: 'sandbox' },
@@ -95,12 +98,12 @@ export const sandboxConnection = ({ endpoint }: Sandbox): Connection => ({
 
 export const startEmbeddedSandbox = (stateDir: string): Promise<Sandbox> => openSandbox({ state: stateDir });
 
-/** @throws UserError where it cannot be read, or is none. */
+/** @throws UserError if the file cannot be read, or is not a snapshot. */
 async function readSnapshotFile(file: string): Promise<Snapshot> {
   return parseSnapshot(await readJson(file), file);
 }
 
-/** How old what is looked at is. */
+/** Describes the age of a snapshot. */
 function snapshotLabel({ observedAt }: Snapshot, now: Date): string {
   const minutes = Math.max(0, Math.floor((now.getTime() - Date.parse(observedAt)) / 60_000));
   const age =
@@ -126,7 +129,7 @@ function targetLabel(
   const accountLabels = accounts.filter(({ managed }) => managed).map(({ name, id }) => `${name} (${id})`);
   if (accountLabels.length > 0) return () => `${endpointLabel}, accounts ${accountLabels.join(', ')}`;
   let accountLabel = 'the account of the ambient credentials';
-  // Whoever reads a bucket asks the same, and it is asked once. That nobody can tell is told by the reads.
+  // Starts the same lookup that reads of a bucket use; it runs only once. If it fails, those reads report the failure.
   if (pairs.length > 0)
     aws.accountId(undefined).then(
       (id) => {
@@ -137,13 +140,13 @@ function targetLabel(
   return () => `${endpointLabel}, ${accountLabel}`;
 }
 
-/** An address as it may be shown: who asks, and by what password, is nobody's business. */
+/** Hides the user name and the password in a URL. */
 const redactUserInfo = (url: string): string => url.replace(/\/\/.*@/, '//***@');
 
 /**
- * The specs that the arguments name, and of these the selected ones.
+ * Loads the specs that the arguments name, and applies the selection.
  *
- * @throws UserError with every problem of every file, when there is one, and where nothing can be selected so.
+ * @throws UserError with every problem of every file, and for a selection that cannot be applied.
  */
 export async function loadSelectedSpecs(
   paths: readonly string[],

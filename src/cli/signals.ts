@@ -4,9 +4,10 @@ import type { Io } from './command-model.ts';
 const SIGNAL_EXIT_CODES = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated };
 
 /**
- * Run a command so that the first SIGINT or SIGTERM asks it to stop: it starts nothing new, finishes the call in flight
- * and says where things stand. A second one ends the process at once. As PID 1 of a container a process without these
- * handlers would ignore both. `untilStopped`: a signal is how it ends, and no interruption; it tells of it in its log.
+ * Runs a command that the first SIGINT or SIGTERM asks to stop. The command then starts no new work, finishes the call
+ * in flight and reports its state. A second signal ends the process immediately. As PID 1 of a container, a process
+ * without these handlers would ignore both signals. With `untilStopped`, a signal is the regular end, not an
+ * interruption: the command reports it in its log.
  */
 export async function runInterruptible(
   io: Io,
@@ -30,7 +31,7 @@ export async function runInterruptible(
     const result = await body(controller.signal);
     return untilStopped ? result : (code ?? result);
   } catch (error) {
-    // What fails because it was interrupted is not worth a message of its own; what cannot be kept at the end is.
+    // An error caused by the interruption needs no message. A failure to save state at the end does.
     const isUnrelated = error instanceof UserError && !(error.cause instanceof InterruptedError);
     if (code === undefined || isUnrelated) throw error;
     throw new UserError(code, 'Interrupted: nothing is in flight any more; run it again to go on.', {
@@ -42,7 +43,7 @@ export async function runInterruptible(
 }
 
 export class InterruptedError extends Error {
-  /** What is said when the signal comes. */
+  /** The message to show when the signal arrives. */
   readonly notice: string;
 
   constructor(signal: string) {

@@ -24,19 +24,19 @@ export interface ReconcileOptions extends SpecOptions, GuardOptions, Omit<Global
   dryRun?: true;
   detailedExitcode?: true;
   prune?: true;
-  /** Name the API calls. */
+  /** Whether to name the API calls. */
   explain?: true;
-  /** Checksum of the one plan that may be applied. */
+  /** Checksum of the only plan that may be applied. */
   plan?: string;
-  /** A file that `reconcile observe` wrote, in place of AWS. */
+  /** A snapshot that `reconcile observe` wrote, in place of AWS. */
   observed?: string;
-  /** Where the plan is saved. */
+  /** File to save the plan in. */
   out?: string;
-  /** Where the findings of the proof are written. */
+  /** File to save the findings of the proof in. */
   sarif?: string;
 }
 
-/** `reconcile --once`, `reconcile --dry-run` and `reconcile plan`: one pass over specs. */
+/** `reconcile --once`, `reconcile --dry-run` and `reconcile plan`: runs one pass over specs. */
 export async function runOnce(
   paths: readonly string[],
   options: ReconcileOptions,
@@ -47,7 +47,7 @@ export async function runOnce(
   return runPass(await loadSelectedSpecs(paths, options, io), paths, options, io, signal);
 }
 
-/** One pass. With a saved plan, only this plan is applied, from the declarations that it carries. */
+/** Runs one pass. With a saved plan, applies only this plan, from the declarations that it contains. */
 export async function runPass(
   specs: Specs,
   paths: readonly string[],
@@ -124,14 +124,14 @@ export async function runPass(
   }
 }
 
-/** What ended a pass early, with what it had applied until then: an outcome to tell of that there will not be. */
+/** Adds the applied steps to an error that ended a pass early, because such a pass reports no outcome. */
 function withAppliedSteps(error: unknown, appliedIds: readonly Id[]): unknown {
   if (!(error instanceof UserError) || appliedIds.length === 0) return error;
   const message = `${error.message}\nApplied before: ${appliedIds.join(', ')}`;
   return new UserError(error.exitCode, message, { cause: error });
 }
 
-/** @throws UserError for options that cannot be meant together. */
+/** @throws UserError for options that contradict each other. */
 function rejectContradictions({
   output,
   dryRun,
@@ -166,7 +166,7 @@ const planInputsOf = (
   prune: prune ?? false,
 });
 
-/** The command that applies exactly this plan. */
+/** Returns the command that applies exactly this plan. */
 function applyCommandLine(paths: readonly string[], digest: string, options: ReconcileOptions): string {
   return [
     'reconcile --once',
@@ -183,7 +183,7 @@ function applyCommandLine(paths: readonly string[], digest: string, options: Rec
   ].join(' ');
 }
 
-/** What the plan was allowed by the command line, applying it must be allowed, too. */
+/** Returns the limits of the command line. The command that applies the plan needs the same limits. */
 const guardFlags = ({ maxChanges, maxRemovals }: GuardOptions): string[] => [
   ...(maxChanges === undefined
     ? []
@@ -196,11 +196,11 @@ function savedPlanText(file: string, options: ReconcileOptions): string {
   return `\nSaved in ${escapeUnprintable(file)}. Apply exactly this plan with\n  ${escapeUnprintable(command)}\n`;
 }
 
-/** What keeps a command in the sandbox that it is about. */
+/** Returns the option that keeps a command in the same sandbox. */
 const sandboxFlags = ({ sandbox }: ReconcileOptions): string[] =>
   sandbox === undefined ? [] : [shellQuote(sandboxFlag(sandbox))];
 
-/** What the command line says lifts what the guardrails say. */
+/** Returns the limits of a plan. The command line takes precedence over the guardrails. */
 export function guardThresholds({ maxChanges, maxRemovals }: GuardOptions, limits: ChangeLimits): Thresholds {
   const declaredMaxChanges = limits.maxChanges === undefined ? undefined : { count: limits.maxChanges };
   const effectiveMaxChanges = maxChanges ?? declaredMaxChanges;
@@ -210,7 +210,7 @@ export function guardThresholds({ maxChanges, maxRemovals }: GuardOptions, limit
   };
 }
 
-/** One value computes text, JSON and exit code. */
+/** Derives the exit code from the outcome, the same value that text and JSON derive from. */
 export function reconcileExitCode(
   { plan, refusals, results, remaining: left }: Outcome,
   options: ReconcileOptions,

@@ -29,7 +29,10 @@ export const completionCommand: CommandDefinition = {
   },
 };
 
-/** A script with which a shell completes commands, options and their values: what is known beforehand, and paths. */
+/**
+ * Returns a script with which a shell completes commands, options and their values. It completes only fixed words,
+ * spec names and paths.
+ */
 export async function completionScript(shell: Shell, program: CommandModel): Promise<string> {
   const render = await COMPLETION_SCRIPTS[shell]();
   return render(program);

@@ -1,6 +1,6 @@
 import type { CommandDefinition } from '../command-model.ts';
 
-/** Plays the walkthrough of the README: plan, apply, replicate, break, heal. */
+/** Runs the walkthrough of the README: plan, apply, replicate, break, heal. */
 export const demoCommand: CommandDefinition = {
   name: 'demo',
   summary: 'the whole story on a sandbox, in half a minute',

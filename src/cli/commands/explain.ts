@@ -5,7 +5,7 @@ import type { SchemaField } from '../../spec/json-schema.ts';
 import type { CommandDefinition } from '../command-model.ts';
 import { helpWidth } from '../help.ts';
 
-/** Prints what the schema says of a field, or of a kind of document. */
+/** Prints the schema description of a field, or of a kind of document. */
 export const explainCommand: CommandDefinition = {
   name: 'explain',
   description: 'say what may stand in a field of a spec',
@@ -52,7 +52,7 @@ export const explainCommand: CommandDefinition = {
   },
 };
 
-/** Where a field has `*`, any name is meant. */
+/** Compares two paths; `*` in a field matches any name. */
 function matchesPath(field: string, path: string): boolean {
   const [fieldParts, queryParts] = [field.split('.'), path.split('.')];
   return (
@@ -61,10 +61,10 @@ function matchesPath(field: string, path: string): boolean {
   );
 }
 
-/** Without the places in lists: `spec.rules[0].prefix`, `spec.rules[].prefix` and `spec.rules.prefix` are one field. */
+/** Removes list indexes: `spec.rules[0].prefix`, `spec.rules[].prefix` and `spec.rules.prefix` are one field. */
 const stripIndexes = (path: string): string => path.replace(/\[\d*\]/g, '');
 
-/** A kind of document, and its fields: the outermost of `metadata` and `spec`. */
+/** Describes a kind of document and its top-level fields, those directly in `metadata` and `spec`. */
 function documentKindText(
   { kind, description, fields }: { kind: string; description: string; fields: readonly SchemaField[] },
   width: number,
@@ -75,7 +75,7 @@ function documentKindText(
   );
 }
 
-/** One field with what may stand there, and the fields below it. */
+/** Describes one field with its valid values, and the fields below it. */
 function fieldText(
   kind: string,
   { path, type, fallback, description, examples }: SchemaField,
@@ -105,7 +105,7 @@ function fieldText(
   ].join('\n');
 }
 
-/** The first sentence of each says enough. */
+/** Lists fields with the first sentence of their descriptions. */
 function fieldList(fields: readonly SchemaField[], width: number): string[] {
   const widest = Math.max(...fields.map(({ path }) => path.length));
   return fields.flatMap(({ path, description }) =>

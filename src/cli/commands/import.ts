@@ -9,7 +9,7 @@ interface ImportOptions extends GlobalOptions {
   region: string;
 }
 
-/** Prints specs for what exists. */
+/** Prints specs for existing replication configurations. */
 export const importCommand: CommandDefinition = {
   name: 'import',
   description: 'print specs for replication that exists',
@@ -71,7 +71,7 @@ export const importCommand: CommandDefinition = {
   },
 };
 
-/** HEAD answers have no body to say more in than a status. */
+/** Returns the reason of a failed read. HEAD responses have no body, so only the status gives a reason. */
 function bucketErrorReason(error: unknown): string {
   const status = (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
   if (status === 404) return 'there is none of that name';

@@ -15,7 +15,7 @@ import { schemaCommand } from './schema.ts';
 import { validateCommand } from './validate.ts';
 import { verifyCommand } from './verify.ts';
 
-/** Every command, in the order of completion and of the man page. */
+/** All commands, in the order of completion and of the man page. */
 export const COMMANDS: readonly CommandDefinition[] = [
   planCommand,
   applyCommand,
@@ -34,7 +34,7 @@ export const COMMANDS: readonly CommandDefinition[] = [
   manCommand,
 ];
 
-/** The headings of the list of commands in `reconcile --help`. */
+/** Headings of the list of commands in `reconcile --help`. */
 export const COMMAND_GROUPS: readonly (readonly [heading: string, commands: readonly CommandDefinition[]])[] =
   [
     ['Write specs:', [initCommand, importCommand, validateCommand, explainCommand, schemaCommand]],

@@ -22,7 +22,7 @@ const SCHEMA_FILE = 'replikey.schema.json';
 
 type PartialFirstSpec = Partial<StarterSpec>;
 
-/** Writes a first spec, and beside it the schema by which an editor completes and checks it. */
+/** Writes a first spec, and beside it the schema for completion and validation in an editor. */
 export const initCommand: CommandDefinition = {
   name: 'init',
   summary: 'write a first spec, from a few questions',
@@ -66,7 +66,7 @@ export const initCommand: CommandDefinition = {
     await assertValidSpec(text);
     const schema = path.join(path.dirname(target), SCHEMA_FILE);
     if (!(await writeNewFile(target, text))) rejectIf(fileExistsMessage(target));
-    // One that is there may be of another version, and is somebody's choice.
+    // Keeps an existing schema file: the user may have chosen another version.
     await writeNewFile(schema, `${JSON.stringify(buildJsonSchema(), null, 2)}\n`);
     const quotedTarget = shellQuote(target);
     io.stdout.write(`${escapeUnprintable(target)} is written; your editor checks it by ${escapeUnprintable(schema)}.
@@ -84,7 +84,7 @@ function rejectIf(problem: string | undefined): void {
   if (problem !== undefined) throw new UserError(EXIT.usage, problem);
 }
 
-/** Why a file is none that a spec can be written to. */
+/** Returns why a spec cannot be written to a file. */
 function targetProblem(file: string): string | undefined {
   if (!/\.ya?ml$/.test(file)) return `${file}: specs are read from files that end in .yaml or .yml`;
   return existsSync(file) ? fileExistsMessage(file) : undefined;
@@ -93,7 +93,7 @@ function targetProblem(file: string): string | undefined {
 const fileExistsMessage = (file: string): string =>
   `${file} is there already, and is left as it is: name another file`;
 
-/** What the options say beforehand. */
+/** Takes answers from the options. */
 function answersFromOptions(
   options: InitOptions,
   starterQuestions: readonly StarterQuestion[],
@@ -123,7 +123,11 @@ function answersFromOptions(
   return answers;
 }
 
-/** All answers, and the file: asked for on a terminal where the options leave something open, and else as offered. */
+/**
+ * Completes the answers and the file with defaults. If an answer is still missing, asks the user on a terminal.
+ *
+ * @throws UserError if an answer is missing and no terminal is available.
+ */
 async function completeAnswers(
   file: string | undefined,
   answers: PartialFirstSpec,
@@ -136,7 +140,7 @@ async function completeAnswers(
   if (defaults.missing.length === 0)
     return { spec: defaults.spec, target: file ?? defaultFile(defaults.spec.name) };
   if (!io.stdin.isTTY || !io.stderr.isTTY) {
-    // What follows from the source bucket is not missing for itself.
+    // Excludes answers that follow from the source bucket.
     const missingWithSource = fillDefaults(
       { ...answers, source: answers.source ?? 'any' },
       starterQuestions,
@@ -174,7 +178,7 @@ const INIT_EXAMPLE =
 
 const defaultFile = (name: string): string => path.join('specs', `${name}.yaml`);
 
-/** What is known and what follows from it, without a guess. */
+/** Fills in the answers that follow from other answers, without guesses. */
 function fillDefaults(
   answers: PartialFirstSpec,
   starterQuestions: readonly StarterQuestion[],
@@ -191,12 +195,12 @@ function fillDefaults(
   return { spec: spec as StarterSpec, missing };
 }
 
-/** Questions and answers, line by line; the terminal itself edits the line. */
+/** Creates a prompter that reads answers line by line; the terminal itself edits the line. */
 function createPrompter(io: Io, signal: AbortSignal) {
   const terminal = createInterface({ input: io.stdin, output: io.stderr, terminal: false, signal });
   const lines = terminal[Symbol.asyncIterator]();
   return {
-    /** Ask until an answer will do. */
+    /** Asks until the answer is valid. */
     async ask(question: string, fallback: string | undefined, check: (answer: string) => string | undefined) {
       for (;;) {
         const hint = fallback === undefined ? '' : ` [${fallback === '' ? 'everything' : fallback}]`;
@@ -214,7 +218,10 @@ function createPrompter(io: Io, signal: AbortSignal) {
   };
 }
 
-/** What each answer alone does not show: two keys that differ in their account, and whatever else specs are checked for. */
+/**
+ * Validates the whole spec. Single answers cannot show problems between answers, for example two keys in different
+ * accounts.
+ */
 async function assertValidSpec(text: string): Promise<void> {
   const { loadSpecs } = await import('../../spec/load.ts');
   const { specs, problems } = await loadSpecs(['-'], async () => text);

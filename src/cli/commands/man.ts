@@ -21,11 +21,11 @@ export const manCommand: CommandDefinition = {
   },
 };
 
-/** The manual page, in the language of man(7). */
+/** Returns the manual page in the format of man(7). */
 export function manPage(root: CommandModel, version: string): string {
   return [
     `.TH RECONCILE 1 "" "replikey ${version}" "User Commands"`,
-    // Options are neither divided nor stretched.
+    // Turns off hyphenation and justification, so that options stay intact.
     '.nh',
     '.ad l',
     '.SH NAME',
@@ -75,7 +75,7 @@ function manOption(option: OptionModel): string[] {
   return ['.TP', `${flags}${value}`, escapeRoff(toManSentence(describeChoices(option)))];
 }
 
-/** The options of a command that mean there what they mean to reconcile itself are named, and not told again. */
+/** Describes a command. Options with the same description as an option of reconcile itself are only named. */
 function manSubcommand(root: CommandModel, command: CommandModel): string[] {
   const rootDescriptions = new Map(root.options.map((option) => [option.long, describeChoices(option)]));
   const isInherited = (option: OptionModel) => rootDescriptions.get(option.long) === describeChoices(option);
@@ -106,7 +106,7 @@ const manExamples = ({ examples }: CommandModel): string[] =>
 const toManSentence = (text: string): string =>
   `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith('.') ? '' : '.'}`;
 
-/** A hyphen that is copied must stay one, and a line must not begin a request. */
+/** Escapes text for roff. A copied hyphen must stay a hyphen, and a line must not start a request. */
 const escapeRoff = (text: string): string =>
   text
     .replaceAll('\\', '\\e')

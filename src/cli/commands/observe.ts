@@ -16,7 +16,7 @@ interface ObserveOptions extends SpecOptions, Pick<GlobalOptions, 'sandbox' | 'l
   prune?: true;
 }
 
-/** Records what exists, so that a plan can be made from it without credentials. */
+/** Records AWS responses, so that a plan can be made from them without credentials. */
 export const observeCommand: CommandDefinition = {
   name: 'observe',
   summary: 'write down what exists, to plan from it',

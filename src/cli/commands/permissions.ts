@@ -9,7 +9,7 @@ interface PermissionsOptions extends SpecOptions {
   whoChanged?: true;
 }
 
-/** Prints the least IAM policy that replikey itself needs, for each account of the specs. */
+/** Prints the least-privilege IAM policy that replikey itself needs, for each account of the specs. */
 export const permissionsCommand: CommandDefinition = {
   name: 'permissions',
   description: 'print the least IAM policy that replikey itself needs for these specs',
@@ -37,7 +37,8 @@ export const permissionsCommand: CommandDefinition = {
       whoChanged: options.whoChanged ?? false,
     };
     const accounts = leastPrivilegePolicies(specs.pairs, [...kinds.values()], purpose);
-    // One account alone is one document, to be attached as it is; of several each has its name.
+    // For a single account, prints the policy itself, ready to attach. For several accounts, prints an object by
+    // account.
     const [first, ...others] = accounts;
     const document =
       others.length === 0

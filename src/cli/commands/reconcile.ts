@@ -67,14 +67,14 @@ export const reconcileCommand: CommandDefinition = {
 
 const isController = ({ once, dryRun }: RunOptions): boolean => !once && !dryRun;
 
-/** A word that is no file but nearly a command was meant as one. */
+/** Rejects a word that is not a file but resembles the name of a command. */
 function rejectMisspelledCommand(program: CommandModel, word = ''): void {
   const suggestion = suggestCommand(program, word);
   if (suggestion)
     throw new UserError(EXIT.usage, `there is no command or file "${word}" (did you mean ${suggestion}?)`);
 }
 
-/** The options of the loop. */
+/** Adds the options of the controller. */
 const addControllerOptions = (command: Command): Command =>
   command
     .addOption(

@@ -36,9 +36,10 @@ export const sandboxCommand: CommandDefinition = {
 };
 
 /**
- * Start a sandbox for a user.
+ * Starts a sandbox for a user.
  *
- * @throws UserError when its port or its folder cannot be used; closing it throws one when its state cannot be kept.
+ * @throws UserError when its port or its folder cannot be used. `close` throws one when the sandbox cannot save its
+ * state.
  */
 export async function openSandbox(options: SandboxOptions): Promise<Sandbox> {
   const { startSandbox } = await import('../../sandbox/server.ts');

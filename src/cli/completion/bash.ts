@@ -8,8 +8,8 @@ import {
 } from '../command-model.ts';
 
 /**
- * For bash of any age, without the package bash-completion. Where nothing is offered, bash completes files by itself, with
- * the quotes that they need; versions before 4 have no compopt, and do so also where a text is wanted.
+ * Returns the script for any version of bash, without the package bash-completion. If the script offers no words, bash
+ * completes files by itself, with correct quotes. Versions before 4 have no compopt, and complete files even for text.
  */
 export function bashScript(root: CommandModel): string {
   const allCommands = [{ ...root, name: '' }, ...root.commands];
@@ -66,7 +66,7 @@ const bashPattern = (command: string, option: OptionModel): string =>
     .map((flag) => `'${command} ${flag}'`)
     .join('|');
 
-/** What is offered for a value; files need nothing. */
+/** Completion by kind of value; files need no action. */
 const BASH_ACTIONS: Record<ValueModel['kind'], (value: ValueModel) => string> = {
   choice: ({ choices }) => `_reconcile_words '${choices.join(' ')}'; _reconcile_text`,
   file: () => ':',

@@ -6,7 +6,7 @@ import {
   type ValueModel,
 } from '../command-model.ts';
 
-/** For fish, which completes files by itself unless it is told not to. */
+/** Returns the script for fish, which completes files by itself unless the script passes -f. */
 export function fishScript(root: CommandModel): string {
   const inRoot = '__reconcile_is ""';
   const valueFlags = flagsWithValue(root);

@@ -6,7 +6,10 @@ import {
   type ValueModel,
 } from '../command-model.ts';
 
-/** For zsh, with its _arguments. A command is taken out of the words, so that options may stand before it. */
+/**
+ * Returns the script for zsh, which uses _arguments. It removes the command from the words, so that options may
+ * precede the command.
+ */
 export function zshScript(root: CommandModel): string {
   const valueFlags = flagsWithValue(root);
   const names = root.commands.map(({ name }) => name);
@@ -47,10 +50,10 @@ const zshBranch = (name: string, options: OptionModel[], operands: string[]): st
     '\n',
   );
 
-/** Inside quotes. */
+/** Escapes text inside quotes. */
 const zshEscape = (text: string): string => text.replaceAll("'", "'\\''");
 
-/** Inside the brackets of _arguments. */
+/** Escapes text inside the brackets of _arguments. */
 const zshDescription = (text: string): string => zshEscape(text).replace(/[[\]:]/g, '\\$&');
 
 function zshOption({ long, short, description, value }: OptionModel): string {
