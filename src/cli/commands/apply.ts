@@ -8,8 +8,8 @@ interface ApplyCommandOptions extends GuardOptions, Omit<GlobalOptions, 'output'
 /** Applies exactly a saved plan, without its specs, or nothing. */
 export const applyCommand: CommandDefinition = {
   name: 'apply',
-  summary: 'apply a saved plan, if it is still the same',
-  description: 'apply a saved plan, if it is still the same when it is made again',
+  summary: 'apply exactly a saved plan, or nothing',
+  description: 'apply exactly a saved plan, without its specs, or nothing if AWS has changed since',
   examples: [
     ['reconcile plan specs/ --out plan.json', 'look at it, let it be approved'],
     ['reconcile apply plan.json', 'and apply this, or nothing'],
