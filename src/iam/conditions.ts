@@ -10,12 +10,12 @@ import {
 } from './pattern.ts';
 import type { NearMiss, Statement } from './types.ts';
 
-/** The part of a condition block that did not hold. */
+/** The part of a condition block that does not hold. */
 export type FailedCondition = Pick<NearMiss, 'operator' | 'key' | 'expected' | 'actual'>;
 
 /**
- * The first condition that does not hold, or undefined when all do. Operators and keys are joined by AND, the values
- * of a key by OR (by NOR for negated operators).
+ * Returns the first condition that does not hold, or undefined when all hold. Operators and keys are joined by AND. The
+ * values of a key are joined by OR, or by NOR for negated operators.
  */
 export function findFailedCondition(
   conditions: Statement['Condition'],
@@ -41,10 +41,10 @@ interface ConditionOperator {
   base: string;
 }
 
-/** Whether IAM knows a condition operator by that name. */
+/** Returns whether IAM supports a condition operator of this name. */
 export const isConditionOperator = (text: string): boolean => parseOperator(text) !== undefined;
 
-/** Operators as they were taken apart: there are no more than some hundred. */
+/** Cache of parsed operators, by name. It stays small, because there are no more than a few hundred operator names. */
 const OPERATORS_BY_TEXT = new Map<string, ConditionOperator>();
 
 function parseOperator(text: string): ConditionOperator | undefined {
@@ -58,7 +58,7 @@ function parseOperatorText(text: string): ConditionOperator | undefined {
     /^(?:(ForAllValues|ForAnyValue):)?([A-Za-z]+?)(IfExists)?$/.exec(text) ?? [];
   const negation = /^(String|Numeric|Date|Arn)Not(Equals|EqualsIgnoreCase|Like)$/.exec(name);
   const base = negation ? `${negation[1]}${negation[2]}` : name === 'NotIpAddress' ? 'IpAddress' : name;
-  // A key that is there or not cannot be so if it exists.
+  // `Null` tests whether a key is present, so it cannot be combined with `IfExists`.
   if (base === 'Null' ? ifExists !== undefined : !COMPARISONS.has(base)) return undefined;
   return {
     quantifier: prefix === 'ForAllValues' ? 'all' : prefix === 'ForAnyValue' ? 'any' : undefined,
@@ -78,7 +78,7 @@ function conditionHolds(
   if (base === 'Null')
     return expected.some((value) => (value.toLowerCase() === 'true') === (actual.length === 0));
   if (actual.length === 0) {
-    // A missing key: IfExists and ForAllValues pass, so do negated operators; the others do not.
+    // A missing key: IfExists, ForAllValues and negated operators pass. The other operators fail.
     return ifExists || quantifier === 'all' || (negated && quantifier !== 'any');
   }
   const comparison = COMPARISONS.get(base);
@@ -87,7 +87,7 @@ function conditionHolds(
   const passes = (value: string) => matches(value) !== negated;
   if (quantifier === 'all') return actual.every(passes);
   if (quantifier === 'any') return actual.some(passes);
-  // A multi-valued key without a set operator: AWS advises against it; any value decides.
+  // A multi-valued key without a set operator, which AWS advises against: any value decides.
   return negated ? actual.every(passes) : actual.some(passes);
 }
 
@@ -105,7 +105,7 @@ const textOperator =
     return expected !== undefined && compare(value, expected);
   };
 
-/** For the operators whose values AWS allows no variables in. */
+/** Returns the comparison of an operator whose values cannot contain policy variables. */
 const literalOperator =
   (compare: (value: string, expected: string) => boolean): ValueComparison =>
   (value, expected) =>
@@ -135,13 +135,13 @@ const dateOperator = (compare: (a: number, b: number) => boolean) =>
     return !Number.isNaN(a) && !Number.isNaN(b) && compare(a, b);
   });
 
-/** Without the negated forms, which are these turned round. */
+/** Comparisons by operator name, without the negated forms. A negated form inverts the result of its base operator. */
 const COMPARISONS: ReadonlyMap<string, ValueComparison> = new Map(
   Object.entries({
     StringEquals: textOperator((value, expected) => value === expected),
     StringEqualsIgnoreCase: textOperator((value, expected) => value.toLowerCase() === expected.toLowerCase()),
     StringLike: patternOperator(matchWildcard, isPrefixPattern),
-    // ArnEquals and ArnLike are one: both know wildcards.
+    // ArnEquals and ArnLike are the same operator: both accept wildcards.
     ArnEquals: patternOperator(matchArn, isPrefixArnPattern),
     ArnLike: patternOperator(matchArn, isPrefixArnPattern),
     NumericEquals: numericOperator((a, b) => a === b),
@@ -165,7 +165,10 @@ const isNumericText = (text: string): boolean => text.trim() !== '' && Number.is
 const DATE_PATTERN = /^\d{4}-\d\d(?:-\d\d)?$/;
 const DATE_TIME_PATTERN = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?(Z|[+-]\d\d:\d\d)?$/;
 
-/** Seconds since the epoch, or the W3C's profile of ISO 8601; what names no zone is UTC, wherever this runs. */
+/**
+ * Parses seconds since the epoch, or the W3C profile of ISO 8601. A time without a zone is UTC, in every local time
+ * zone.
+ */
 function parseTime(text: string): number {
   if (/^\d+$/.test(text)) return Number(text) * 1000;
   if (DATE_PATTERN.test(text)) return Date.parse(text);
@@ -173,7 +176,7 @@ function parseTime(text: string): number {
   return time === undefined ? Number.NaN : Date.parse(zone === undefined ? `${time}Z` : time);
 }
 
-/** Whether an IPv4 address lies in a CIDR range. */
+/** Returns whether an IPv4 address is in a CIDR range. */
 function isInCidrRange(address: string, range: string): boolean {
   const [, network = '', bits = '32'] = /^([\d.]+)(?:\/(\d{1,2}))?$/.exec(range) ?? [];
   const [a, b] = [parseIpv4(address), parseIpv4(network)];

@@ -5,7 +5,9 @@ export interface RequestContext {
   get(key: string): string[] | undefined;
 }
 
-/** Most requests are decided without any, so that they are put in order where one is asked for. */
+/**
+ * Returns the condition keys of a request. The map is built on the first lookup, because most decisions read no key.
+ */
 export function contextOf(request: AccessRequest): RequestContext {
   let keys: Map<string, string[]> | undefined;
   return {
@@ -18,7 +20,7 @@ export function contextOf(request: AccessRequest): RequestContext {
 
 function contextKeysOf(request: AccessRequest): Map<string, string[]> {
   const keys = new Map<string, string[]>();
-  // Keys that IAM itself fills in, which the request may say otherwise.
+  // IAM sets these keys itself. The context of the request can override them.
   const { principal } = request;
   if (principal.startsWith('arn:')) {
     keys.set('aws:principalarn', [roleArnOf(principal)]);
@@ -29,7 +31,7 @@ function contextKeysOf(request: AccessRequest): Map<string, string[]> {
   return keys;
 }
 
-/** The account in an ARN; empty where it names none. */
+/** Returns the account in an ARN; empty when the ARN names no account. */
 export function accountOfArn(arn: string): string {
   let start = 0;
   for (let colon = 0; colon < 4; colon++) {
@@ -40,7 +42,7 @@ export function accountOfArn(arn: string): string {
   return arn.slice(start, end < 0 ? undefined : end);
 }
 
-/** The ARN of the role behind a session; any other principal as it is. */
+/** Returns the ARN of the role behind a session; any other principal is returned unchanged. */
 export function roleArnOf(principal: string): string {
   const session = /^arn:([^:]+):sts::(\d{12}):assumed-role\/([^/]+)\/.+$/.exec(principal);
   return session ? `arn:${session[1]}:iam::${session[2]}:role/${session[3]}` : principal;

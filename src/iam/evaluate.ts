@@ -17,11 +17,12 @@ import type {
 } from './types.ts';
 
 /**
- * Decide a request as IAM does, and say why. Pure.
+ * Decides a request as IAM does, and gives the reason. Pure.
  *
- * An explicit deny anywhere wins. In one account, identity policies or the resource's policy allow; a key policy and a
- * trust policy must allow by themselves, or by leaving it to the account. Across accounts both sides must allow. A
- * permissions boundary limits what identity policies give, and what a resource's policy gives a role. Service principals act by the resource's policy alone.
+ * An explicit deny in any policy wins. In one account, identity policies or the resource's policy allow. A key policy
+ * or trust policy must allow by itself, or delegate to the account. Across accounts both sides must allow. A
+ * permissions boundary limits what identity policies grant, and what a resource's policy grants a role. For a service
+ * principal only the resource's policy counts.
  * Not evaluated: service and resource control policies of an organisation, session policies.
  */
 export function evaluate(request: AccessRequest, policies: Policies): Decision {
@@ -45,7 +46,7 @@ export function evaluate(request: AccessRequest, policies: Policies): Decision {
   const isSameAccount = !isService && accountOfArn(request.principal) === request.resourceAccount;
   const requiresResourceAllow = /^(kms:|sts:AssumeRole)/i.test(request.action);
   const isRoot = ACCOUNT_ROOT_ARN.test(request.principal);
-  // The root of an account may do everything in it; a key policy must know even the root.
+  // The root of an account may do everything in it. A key policy must allow even the root.
   const identityAllows = isRoot ? [ROOT_ALLOW] : identityScan.direct;
   const boundaryAllows = boundaryScan === undefined || boundaryScan.direct.length > 0;
   const resourceAllows = [...resourceScan.direct, ...resourceScan.account];
@@ -105,11 +106,11 @@ export function evaluate(request: AccessRequest, policies: Policies): Decision {
 
 interface PolicyScan {
   denies: StatementRef[];
-  /** Statements that allow and name the principal, or belong to it. */
+  /** Statements that allow and name the principal, or are in a policy of the principal. */
   direct: StatementRef[];
   /** Statements that allow the account as a whole. */
   account: StatementRef[];
-  /** The statement that would allow, of which the most parts fit. */
+  /** The Allow statement that matches the most parts of the request without matching all of them. */
   nearest: NearestStatement | undefined;
 }
 
@@ -151,7 +152,7 @@ const isMatch = (match: StatementMatch): match is 'direct' | 'account' =>
 const isNearerThan = (part: NearMiss['part'], nearest: NearestStatement | undefined): boolean =>
   nearest === undefined || EVALUATION_ORDER.indexOf(part) > EVALUATION_ORDER.indexOf(nearest.part);
 
-/** The parts of a statement, in the order in which they are looked at. */
+/** The parts of a statement, in evaluation order. */
 const EVALUATION_ORDER: NearMiss['part'][] = ['action', 'principal', 'resource', 'condition'];
 
 const ROOT_ALLOW: StatementRef = {
@@ -161,7 +162,8 @@ const ROOT_ALLOW: StatementRef = {
 };
 
 /**
- * A boundary limits what a resource's policy grants a role, but not what it grants a user or a session by its own ARN.
+ * Returns whether a grant applies in spite of a permissions boundary. A boundary limits what a resource's policy grants
+ * a role. It does not limit what the policy grants a user or a session by its own ARN.
  */
 const escapesBoundary = ({ statement }: StatementRef, principal: string): boolean =>
   !principal.includes(':role/') &&
@@ -180,7 +182,7 @@ function explainNearMiss(nearMiss: NearMiss | undefined): string {
   return `: in ${nearMiss.policy} (${statementLabel(nearMiss)}) ${subject} ${expects} ${nearMiss.expected.join(' or ')}, but the request has ${actual}`;
 }
 
-/** Whether what a statement names is what it leaves out: NotResource, NotPrincipal, StringNotEquals. */
+/** Returns whether the element lists exclusions: NotResource, NotPrincipal, StringNotEquals. */
 const isNegated = ({ part, operator = '', statement }: NearMiss): boolean =>
   part === 'condition'
     ? /Not[A-Z]/.test(operator)

@@ -2,10 +2,10 @@ import { isConditionOperator } from './conditions.ts';
 import { toList } from './context.ts';
 import type { Policy, Statement } from './types.ts';
 
-/** Why a text is not a policy, in words. */
+/** The reason why a text is not a valid policy. */
 export class PolicyError extends Error {}
 
-/** The elements of a statement that say the same thing or its opposite: one of each pair. */
+/** Pairs of opposite elements. A statement can have at most one element of each pair. */
 const EXCLUSIVE_ELEMENTS = [
   ['Action', 'NotAction'],
   ['Resource', 'NotResource'],
@@ -14,13 +14,13 @@ const EXCLUSIVE_ELEMENTS = [
 const STATEMENT_ELEMENTS = new Set<string>(['Sid', 'Effect', 'Condition', ...EXCLUSIVE_ELEMENTS.flat()]);
 const PRINCIPAL_TYPES = new Set(['AWS', 'Service', 'Federated', 'CanonicalUser']);
 
-/** How deep a policy is at most: its deepest part is a value in a list of a condition. */
+/** Maximum depth of a policy. The deepest part of a valid policy is a value in the list of a condition. */
 const MAX_POLICY_DEPTH = 8;
 
 /**
- * Read a policy from JSON text, and hold it to what IAM takes.
+ * Reads a policy from JSON text and checks it against the elements and words that IAM accepts.
  *
- * @throws PolicyError when it is not JSON, or no policy.
+ * @throws PolicyError when the text is not JSON or not a valid policy.
  */
 export function parsePolicy(text: string): Policy {
   const policy = parseStoredPolicy(text);
@@ -35,10 +35,10 @@ export function parsePolicy(text: string): Policy {
 }
 
 /**
- * Read a policy that somebody accepted: it has the form that can be evaluated, whatever words it may use that IAM has
- * learnt since.
+ * Reads a policy that AWS already accepted. It checks only the structure that evaluation needs. Elements and words that
+ * IAM introduced later are accepted.
  *
- * @throws PolicyError when it is not JSON, or of another form.
+ * @throws PolicyError when the text is not JSON or has another structure.
  */
 export function parseStoredPolicy(text: string): Policy {
   let value: unknown;
@@ -50,7 +50,11 @@ export function parseStoredPolicy(text: string): Policy {
   return toPolicy(value);
 }
 
-/** @throws PolicyError when a value does not have a policy's form. */
+/**
+ * Returns a JSON value as a policy after a check of its structure.
+ *
+ * @throws PolicyError when the value does not have the structure of a policy.
+ */
 export function toPolicy(value: unknown): Policy {
   if (!isJsonObject(value)) throw new PolicyError('it is not a JSON object');
   if (isDeeperThan(value, MAX_POLICY_DEPTH))
@@ -65,7 +69,7 @@ const isDeeperThan = (value: unknown, levels: number): boolean =>
   value !== null &&
   (levels === 0 || Object.values(value).some((child) => isDeeperThan(child, levels - 1)));
 
-/** The types of what a statement says. */
+/** Checks the types of the elements of a statement. */
 function checkStatementTypes(statement: unknown): void {
   if (!isJsonObject(statement)) throw new PolicyError('a Statement is not an object');
   if (statement.Sid !== undefined && typeof statement.Sid !== 'string')
@@ -80,7 +84,7 @@ function checkStatementTypes(statement: unknown): void {
   checkCondition(statement.Condition);
 }
 
-/** Which elements a statement has, and the words in them. */
+/** Checks which elements a statement has, and the words in them. */
 function checkStatementElements(statement: Statement): void {
   const unknownElement = Object.keys(statement).find((key) => !STATEMENT_ELEMENTS.has(key));
   if (unknownElement !== undefined)

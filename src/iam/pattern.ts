@@ -1,8 +1,8 @@
 import type { RequestContext } from './context.ts';
 
 /**
- * Match `*` (any run of characters) and `?` (any one). Linear in the text for each star, without regular expressions,
- * so that no pattern can make it slow.
+ * Matches `*` (any run of characters) and `?` (any single character). The cost is linear in the text for each star. It
+ * uses no regular expressions, so no pattern can make it slow.
  */
 export function matchWildcard(pattern: readonly string[] | string, text: string): boolean {
   const tokens = typeof pattern === 'string' ? tokenize(pattern) : pattern;
@@ -31,8 +31,8 @@ export function matchWildcard(pattern: readonly string[] | string, text: string)
 }
 
 /**
- * Whether a pattern could match at all: the text must begin as the pattern does before its first wildcard or variable.
- * Cheap, and false for nearly all patterns of a policy.
+ * Returns false when a pattern cannot match: the text must begin as the pattern does before its first wildcard or
+ * variable. The check is cheap, and rejects nearly all patterns of a policy.
  */
 export function couldMatch(pattern: string, text: string): boolean {
   for (let index = 0; index < pattern.length; index++) {
@@ -46,20 +46,24 @@ export function couldMatch(pattern: string, text: string): boolean {
 const [STAR, QUESTION_MARK, DOLLAR] = [...'*?$'].map((character) => character.charCodeAt(0));
 
 /**
- * Whether a pattern has no wildcard but a `*` at its end, and no variable: with the `*` it matches all that it could
- * match, and without it only itself. Characters of two code units are left to the matching character by character.
+ * Returns whether a pattern has no variable and no wildcard except a `*` at its end. After `couldMatch`, such a pattern
+ * with the `*` matches, and a pattern without it matches only a text of the same length. Patterns with surrogate pairs
+ * are excluded; `matchWildcard` compares them character by character.
  */
 export const isPrefixPattern = (pattern: string): boolean => /^[^*?$\ud800-\udfff]*\*?$/.test(pattern);
 
-/** The same of an ARN of all its pieces, whose `*` is in the last. */
+/**
+ * Returns the same for an ARN pattern with all six pieces, whose only wildcard can be a `*` at the end of the last
+ * piece.
+ */
 export const isPrefixArnPattern = (pattern: string): boolean =>
   /^(?:[^:*?$\ud800-\udfff]*:){5}[^*?$\ud800-\udfff]*\*?$/.test(pattern);
 
-/** Wildcards as tokens that no character equals, so that an escaped `*` can stand beside a wildcard one. */
+/** Tokens for wildcards. They equal no single character, so a literal `*` from an escape differs from the wildcard. */
 const ANY_RUN = 'any';
 const ANY_CHARACTER = 'one';
 
-/** A pattern's characters, with its wildcards as tokens. */
+/** Returns the characters of a pattern, with tokens for its wildcards. */
 export function tokenize(pattern: string): string[] {
   return [...pattern].map((character) =>
     character === '*' ? ANY_RUN : character === '?' ? ANY_CHARACTER : character,
@@ -67,8 +71,8 @@ export function tokenize(pattern: string): string[] {
 }
 
 /**
- * Match an ARN piece by piece: a wildcard does not reach over the first five colons. The sixth piece, the resource,
- * is matched as a whole.
+ * Matches an ARN piece by piece: a wildcard does not cross the first five colons. The sixth piece, the resource, is
+ * matched as a whole.
  */
 export function matchArn(pattern: readonly string[], arn: string): boolean {
   const patternPieces = splitTokens(pattern, 6);
@@ -78,8 +82,8 @@ export function matchArn(pattern: readonly string[], arn: string): boolean {
 }
 
 /**
- * AWS completes an ARN of too few pieces by wildcards: any in an identity policy, elsewhere one that ends in `*`, which
- * then reaches over the colons.
+ * Completes an ARN pattern that has too few pieces with wildcards, as AWS does. In an identity policy AWS completes
+ * every such pattern. In other policies it completes only a pattern that ends in `*`, which then crosses the colons.
  */
 export function completeArnPattern(pattern: readonly string[], isIdentityPolicy: boolean): readonly string[] {
   const missingPieces = 5 - pattern.filter((token) => token === ':').length;
@@ -105,9 +109,10 @@ function splitText(text: string, pieces: number): string[] {
 }
 
 /**
- * Put policy variables in: `${aws:username}`, with a default `${aws:username, 'nobody'}`, and `${*}`, `${?}`, `${$}` for
- * the characters themselves. Policies of version 2008-10-17 have none. The result is a pattern: what a variable brings
- * is matched as it stands. A variable without a value matches nothing (undefined).
+ * Substitutes policy variables: `${aws:username}`, with a default `${aws:username, 'nobody'}`, and `${*}`, `${?}`,
+ * `${$}` for the literal characters. Policies of version 2008-10-17 have no variables. The result is a pattern in which
+ * the value of a variable is literal. Returns undefined when a variable has no value, because the pattern then matches
+ * nothing.
  */
 export function substituteVariables(
   text: string,
@@ -118,17 +123,17 @@ export function substituteVariables(
   return parts?.flatMap((part, index) => (index % 2 === 0 ? tokenize(part) : [...part]));
 }
 
-/** The same as plain text, for operators that know no wildcards. */
+/** Returns the same as plain text, for operators that do not support wildcards. */
 export const substituteAsText = (
   text: string,
   context: RequestContext,
   version: string | undefined,
 ): string | undefined => resolveVariableParts(text, context, version)?.join('');
 
-// Without `{` inside, so that an unclosed one is not looked for again and again.
+// The name excludes `{`, so that an unclosed `${` does not cause repeated scans.
 const VARIABLE_PATTERN = /\$\{([^{}]*)\}/;
 
-/** In turn what is written and what a variable brings. */
+/** Returns literal text and values of variables in alternation. */
 function resolveVariableParts(
   text: string,
   context: RequestContext,

@@ -10,16 +10,21 @@ import {
 } from './pattern.ts';
 import type { AccessRequest, NearMiss, Principal, Statement, StatementRef } from './types.ts';
 
-/** How a statement that applies to a request names who asks; or the first part of it that does not fit. */
+/**
+ * How a matching statement names the principal of a request, or the first part of the statement that does not match.
+ */
 export type StatementMatch = 'direct' | 'account' | NearMiss['part'];
 
 export interface MatchOptions {
-  /** Resource-based policies name who; identity policies belong to somebody. */
+  /**
+   * Whether the policy has Principal elements. Resource-based policies have them; identity policies are attached to a
+   * principal.
+   */
   hasPrincipal: boolean;
-  /** Trust policies name no resource: the role is it. */
+  /** Whether the policy has Resource elements. Trust policies have none, because the role itself is the resource. */
   hasResource: boolean;
   version: string | undefined;
-  /** Whether a permissions boundary is set for who asks. */
+  /** Whether the principal has a permissions boundary. */
   hasBoundary: boolean;
 }
 
@@ -39,7 +44,7 @@ export function matchStatement(
   return findFailedCondition(statement.Condition, context, options.version) ? 'condition' : principalMatch;
 }
 
-/** What a part of a statement expects that does not fit a request, and what the request has. */
+/** Returns what a non-matching part of a statement expects, and the actual values of the request. */
 export function mismatchOf(
   part: NearMiss['part'],
   statement: Statement,
@@ -66,7 +71,7 @@ export function mismatchOf(
 
 function matchesAction({ Action, NotAction }: Statement, action: string): boolean {
   const matches = (text: string) => {
-    // Nearly all patterns are other actions, and of another length.
+    // Rejects nearly all patterns early: most name another action, of another length.
     if (text.length !== action.length && !text.includes('*')) return false;
     const [lowerPattern, lowerAction] = [text.toLowerCase(), action.toLowerCase()];
     return (
@@ -86,8 +91,8 @@ function matchPrincipalElement(
   if (Principal !== undefined) return matchPrincipal(Principal, principal);
   if (NotPrincipal === undefined) return undefined;
   const match = matchPrincipal(NotPrincipal, principal);
-  // To be left out of a denial one must be named oneself, the account alone is not enough; and who has a permissions
-  // boundary is denied whoever is named.
+  // A denial exempts only a principal that NotPrincipal names directly; naming its account is not enough. A principal
+  // with a permissions boundary is denied even when NotPrincipal names it.
   const isExempt = Effect === 'Deny' ? match === 'direct' && !hasBoundary : match !== undefined;
   return isExempt ? undefined : 'direct';
 }
@@ -115,13 +120,13 @@ function principalValues({ Principal, NotPrincipal }: Statement): string[] {
 }
 
 /**
- * How an element names who asks: directly (the role, the session, the service, everybody), or only through the account,
- * which leaves the account's own identity policies to decide.
+ * How a Principal element names a principal. `direct`: by role, session, service or `*`. `account`: only through the
+ * account, which leaves the decision to the identity policies of the account.
  */
 export type PrincipalMatch = 'direct' | 'account' | undefined;
 
 export function matchPrincipal(element: Principal, principal: string): PrincipalMatch {
-  // AWS takes "*" and {"AWS": "*"} for the same: everybody, services too.
+  // AWS treats "*" and {"AWS": "*"} as the same: every principal, services included.
   if (element === '*' || toList(element.AWS).includes('*')) return 'direct';
   if (!principal.startsWith('arn:'))
     return toList(element.Service).includes(principal) ? 'direct' : undefined;
@@ -136,12 +141,12 @@ export function matchPrincipal(element: Principal, principal: string): Principal
   return match;
 }
 
-/** Whether an ARN means the root of an account, which stands for the account as a whole. */
+/** Matches the ARN of an account's root, which represents the account as a whole. */
 export const ACCOUNT_ROOT_ARN = /^arn:[^:]+:iam::\d{12}:root$/;
 
 /**
- * A role's ARN stands for its sessions. A session's ARN leaves the role's path out, so that names are compared by the
- * last part: names are unique in an account.
+ * Returns whether an ARN names the role of a principal. A role's ARN also names the sessions of the role. The ARN of a
+ * session omits the role's path, so the last part of the names is compared: role names are unique in an account.
  */
 function isSameRole(arn: string, principal: string): boolean {
   const role = roleArnOf(principal);

@@ -1,4 +1,4 @@
-/** A policy as AWS stores it: identity, resource, key, trust policy or permissions boundary. */
+/** A policy as AWS stores it: identity policy, resource policy, key policy, trust policy or permissions boundary. */
 export interface Policy {
   Version?: string;
   Id?: string;
@@ -21,7 +21,7 @@ export interface Statement {
 
 export type Principal = '*' | Record<string, OneOrMany<string>>;
 
-/** What is asked: may this principal do this to that resource, under these condition keys? */
+/** An access request: may this principal perform this action on this resource, with these condition keys? */
 export interface AccessRequest {
   /** An ARN (`arn:aws:iam::1:root`, role, `arn:aws:sts::1:assumed-role/R/S`) or a service (`s3.amazonaws.com`). */
   principal: string;
@@ -29,19 +29,19 @@ export interface AccessRequest {
   action: string;
   /** ARN of the resource. */
   resource: string;
-  /** The account that owns the resource: S3 ARNs do not name it. */
+  /** The account that owns the resource. S3 ARNs do not contain it. */
   resourceAccount: string;
   /** Condition keys, matched without regard to case; several values for multi-valued keys. */
   context?: Record<string, OneOrMany<string>>;
 }
 
-/** A policy with the name a reader knows it by: `role policy "replikey"`, `key policy of arn:…`. */
+/** A policy with its display name: `role policy "replikey"`, `key policy of arn:…`. */
 export interface NamedPolicy {
   name: string;
   policy: Policy;
 }
 
-/** Every policy that has a say. A list that is absent does not apply; an empty one applies and allows nothing. */
+/** Every policy that applies to a request. An absent list does not apply; an empty list applies and allows nothing. */
 export interface Policies {
   identity?: NamedPolicy[];
   boundary?: NamedPolicy[];
@@ -55,9 +55,9 @@ export interface StatementRef {
   statement: Statement;
 }
 
-/** A statement that would have decided, had this part of it matched. */
+/** A statement that would apply if this part of it matched. */
 export interface NearMiss extends StatementRef {
-  /** The first part that did not match. */
+  /** The first part that does not match. */
   part: 'principal' | 'action' | 'resource' | 'condition';
   /** For a condition: operator and key. */
   operator?: string;
@@ -68,14 +68,14 @@ export interface NearMiss extends StatementRef {
 
 export interface Decision {
   allowed: boolean;
-  /** The statements that allow, or the one that denies. */
+  /** The statements that allow, or the statement that denies. */
   statements: StatementRef[];
   /** `explicitDeny`: a statement denies; `implicitDeny`: no statement allows. */
   kind: 'allow' | 'explicitDeny' | 'implicitDeny';
-  /** For an implicit deny, the policies that do not allow. */
+  /** For an implicit deny: the set of policies that does not allow. */
   missingAllow?: 'identity' | 'resource' | 'boundary';
-  /** For an implicit deny, the statement that came nearest, by policy set: what must be mended. */
+  /** For an implicit deny: the nearest statement of that set of policies, which a fix would change. */
   nearMiss?: NearMiss;
-  /** In words, for a person: which set of policies did not allow and why. */
+  /** Explanation for the user: which set of policies does not allow, and why. */
   reason: string;
 }
