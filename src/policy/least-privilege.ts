@@ -10,24 +10,27 @@ import type { BucketReplication } from '../spec/types.ts';
 import { partitionOfRegion } from '../util/arn.ts';
 import { toSortedSet } from '../util/canonical-json.ts';
 
-/** What replikey is to be allowed to do: look, or change as well; to write canaries, and to ask who changed what drifted. */
+/**
+ * The features of replikey to grant permissions for. Reading is always included.
+ * `apply`: change resources. `verify`: write canaries. `attributeDrift`: look up in CloudTrail who caused a drift.
+ */
 export interface PermissionScope {
   apply: boolean;
   verify: boolean;
   attributeDrift?: boolean;
 }
 
-/** The policies of one account, by the name of its document; `''` for the ambient credentials. */
+/** The policy for one account, by the name of its Account document; `''` for the ambient credentials. */
 export interface AccountPermissions {
   account: string;
-  /** Twelve digits; absent where nothing says which. */
+  /** Twelve digits; absent when no spec gives the account id. */
   accountId?: string;
   policy: Policy;
 }
 
 /**
- * What canaries do under the prefixes of the rules: write, with a tag, look, and take every version away again. The
- * controller looks at the newest objects as well.
+ * Actions of canaries under the prefixes of the rules: write an object with a tag, read it, and delete every version.
+ * The controller also samples the newest objects.
  */
 const CANARY_ACTIONS = {
   source: [
@@ -43,10 +46,13 @@ const CANARY_ACTIONS = {
   key: ['kms:Decrypt', 'kms:GenerateDataKey'],
 } as const;
 
-/** What tells of changes in CloudTrail: of all of the account, since AWS knows no resource of it. */
+/** Reads changes from CloudTrail. It covers the whole account, because AWS supports no resource for this action. */
 const LOOKUP_EVENTS = 'cloudtrail:LookupEvents';
 
-/** Actions without a resource of these specs: AWS knows none, or a managed policy that anybody attached may be anywhere. */
+/**
+ * Actions granted on `*`. AWS supports no resource for some of them. For managed policies, any ARN is possible, because
+ * any principal can attach a managed policy.
+ */
 const ACCOUNT_WIDE_ACTIONS: ReadonlySet<string> = new Set([
   'iam:GetPolicy',
   'iam:GetPolicyVersion',
@@ -56,12 +62,12 @@ const ACCOUNT_WIDE_ACTIONS: ReadonlySet<string> = new Set([
   LOOKUP_EVENTS,
 ]);
 
-/** Actions that have a statement of their own. */
+/** Actions with a separate statement. */
 const SEPARATE_ACTIONS: ReadonlySet<string> = new Set(['iam:PassRole', LOOKUP_EVENTS]);
 
 /**
- * The least that the credentials of each account need for these specs: from what each kind says that it does, on what the
- * specs name. Pure.
+ * Returns the least privileges that the credentials of each account need for these specs. The result combines the
+ * actions that each kind declares with the resources that the specs name. Pure.
  */
 export function leastPrivilegePolicies(
   pairs: readonly BucketReplication[],
@@ -90,7 +96,7 @@ export function leastPrivilegePolicies(
       addPermission(
         arnsOfAccount(account),
         action,
-        // An account that nothing names is any.
+        // An account without a known id becomes `*`.
         resourceArns(kind, resource, action, accountIds.get(account) ?? '*'),
       );
   }
@@ -109,7 +115,7 @@ export function leastPrivilegePolicies(
   });
 }
 
-/** By action, the ARNs that it is needed for. */
+/** The required ARNs by action. */
 type ArnsByAction = Map<string, Set<string>>;
 type PermissionNeed = [account: string | undefined, action: string, arns: string[]];
 
@@ -128,7 +134,10 @@ function accountIdsByName(pairs: readonly BucketReplication[]): Map<string, stri
 
 type AccountIds = ReadonlyMap<string, string>;
 
-/** Actions by which the proof reads a bucket, role or key: those of all kinds of its documents, and of other facts. */
+/**
+ * Returns the actions that the proof uses to read a bucket, role or key: those of all kinds of the same scope, and
+ * those of other facts.
+ */
 const proofActions = ({ scope: { type } }: Kind, kinds: readonly Kind[]): readonly string[] => [
   ...kinds.filter(({ scope }) => scope.type === type).flatMap(({ permissions }) => permissions.read),
   ...FACT_ACTIONS[type],
@@ -139,7 +148,10 @@ const resourceArns = (kind: Kind, resource: Resource, action: string, accountId:
     ? [passedRoleArn(resource, accountId)]
     : kind.scope.policyArns(resource, action, accountId);
 
-/** The role that a configuration names: by its ARN, or by the name of a role that replikey creates with any path. */
+/**
+ * Returns the ARN of the role that a replication configuration names. A role that replikey creates is matched by name
+ * with any path.
+ */
 function passedRoleArn({ spec, location }: Resource, accountId: string): string {
   const { role } = spec as { role?: unknown };
   if (typeof role === 'string') return role;
@@ -171,7 +183,7 @@ function canaryPermissions(
   ];
 }
 
-/** One statement for each set of things, with the actions on it. */
+/** Builds one statement per set of resources, with the actions on it. */
 function toLeastPrivilegePolicy(arnsByAction: ArnsByAction): Policy {
   const statementsByArns = new Map<string, { arns: string[]; actions: string[] }>();
   for (const [action, arns] of arnsByAction) {
@@ -185,7 +197,7 @@ function toLeastPrivilegePolicy(arnsByAction: ArnsByAction): Policy {
       Effect: 'Allow',
       Action: actions,
       Resource: arns,
-      // The role is handed to S3, and to nobody else.
+      // Only S3 may receive the role.
       ...(actions.includes('iam:PassRole')
         ? { Condition: { StringEquals: { 'iam:PassedToService': 's3.amazonaws.com' } } }
         : {}),

@@ -6,17 +6,19 @@ import { toSortedSet } from '../util/canonical-json.ts';
 import { type Statements, toSidName } from './statements.ts';
 
 /**
- * The permissions that replication needs, derived from what the pairs declare: no action that no setting asks for,
- * key ARNs and never aliases, the Region of each side in `kms:ViaService`.
+ * The permissions that replication needs, derived from the declared pairs. They contain only actions that a setting
+ * requires, key ARNs instead of aliases, and the Region of each side in `kms:ViaService`.
  *
- * The encryption context of an object is decided when it is written: the bucket's ARN with an S3 Bucket Key, the
+ * The encryption context of an object is fixed when the object is written: the bucket's ARN with an S3 Bucket Key, the
  * object's ARN without. A request header can override the bucket's default, and a replica keeps the setting of its
- * source, so both forms can occur on both sides and both are allowed; allowing one only is how replication fails
- * silently for the other half of the objects.
+ * source. Both forms can therefore occur on both sides, and the policies allow both. A policy that allows only one form
+ * makes replication fail silently for the objects with the other form.
  */
 
-/** Who may assume the role: S3, without conditions. Whether S3 sends `aws:SourceArn` here is not documented, and a
- * condition on a key that is not sent would stop every replication. */
+/**
+ * The trust policy: S3 may assume the role, without conditions. AWS does not document whether S3 sends `aws:SourceArn`
+ * here. A condition on a key that is not sent would stop every replication.
+ */
 export const trustPolicyStatements: Statements = {
   ReplikeyAssumeRole: {
     Effect: 'Allow',
@@ -26,14 +28,14 @@ export const trustPolicyStatements: Statements = {
 };
 
 /**
- * What the role may do, for all the pairs that share it. Each spec has statements of its own, named after it: a run that
- * is given some of the specs leaves what the others need as it is.
+ * Returns the permissions of a role, for all pairs that share it. Each spec has its own statements, named after the
+ * spec. A run with only some of the specs therefore keeps the statements of the others.
  */
 export function rolePolicyStatements(pairs: readonly BucketReplication[], keyArnOf: KeyArnOf): Statements {
   return Object.assign({}, ...pairs.map((pair) => pairRoleStatements(pair, keyArnOf))) as Statements;
 }
 
-/** The ARN of the key of a side, or the reference to it while only the alias is known. */
+/** Returns the ARN of the key of a side, or a reference to it while only the alias is known. */
 export type KeyArnOf = (side: Side) => string | Ref;
 
 function pairRoleStatements(pair: BucketReplication, keyArnOf: KeyArnOf): Statements {
@@ -47,7 +49,7 @@ function pairRoleStatements(pair: BucketReplication, keyArnOf: KeyArnOf): Statem
     },
     [statementSid('SourceObjects', pair)]: {
       Effect: 'Allow',
-      // GetObjectVersionForReplication, since GetObjectVersion replicates everything but KMS-encrypted objects.
+      // GetObjectVersionForReplication, because GetObjectVersion does not replicate KMS-encrypted objects.
       Action: ['s3:GetObjectVersionAcl', 's3:GetObjectVersionForReplication', 's3:GetObjectVersionTagging'],
       Resource: objectArnPatterns(bucket, region, pair.rules),
     },
@@ -58,8 +60,8 @@ function pairRoleStatements(pair: BucketReplication, keyArnOf: KeyArnOf): Statem
 }
 
 /**
- * What the policy of a destination bucket grants the roles of other accounts: across accounts both sides must allow.
- * No action on the bucket itself: delivery needs none, though AWS's own sample grants some.
+ * Returns the statements that a destination bucket policy grants to roles of other accounts: across accounts both sides
+ * must allow. They contain no action on the bucket itself. Delivery needs none, although AWS's own sample grants some.
  */
 export function bucketPolicyStatements(
   pairs: readonly BucketReplication[],
@@ -71,7 +73,7 @@ export function bucketPolicyStatements(
   return Object.assign({}, ...statements) as Statements;
 }
 
-/** What S3 writes as the role: only what some rule asks for. */
+/** Returns the grants for the writes of S3 under the role: only those that at least one rule requires. */
 function destinationWriteStatements(
   pair: BucketReplication,
   principal: Pick<Statement, 'Principal'>,
@@ -104,15 +106,17 @@ function destinationWriteStatements(
   );
 }
 
-/** Whether the two sides belong to different accounts; ambient credentials are one account. */
+/** Returns whether the two sides belong to different accounts; ambient credentials are one account. */
 export const isCrossAccount = ({ source, destination }: BucketReplication): boolean =>
   source.accountId !== destination.accountId;
 
-/** Whether replicas are handed to the account of the destination. */
+/** Returns whether S3 changes the owner of replicas to the account of the destination. */
 export const overridesOwner = (pair: BucketReplication): boolean =>
   isCrossAccount(pair) && pair.destination.objectOwner === 'destination';
 
-/** What the policy of a key that we create grants the roles, for all the uses that the pairs make of it. */
+/**
+ * Returns the statements that the policy of a key created by replikey grants to the roles, for all uses by the pairs.
+ */
 export function keyPolicyStatements(uses: readonly RoleKeyUse[]): Statements {
   return Object.fromEntries(
     uses
@@ -137,15 +141,15 @@ export interface RoleKeyUse {
 }
 
 /**
- * Reading needs `kms:Decrypt`. Writing without a Bucket Key needs `kms:Encrypt`; with one S3 makes and checks the
- * bucket's key, which needs `kms:GenerateDataKey` and `kms:Decrypt` too.
+ * Reading requires `kms:Decrypt`. Writing without a Bucket Key requires `kms:Encrypt`. With a Bucket Key, S3 creates
+ * and checks the bucket's key, which also requires `kms:GenerateDataKey` and `kms:Decrypt`.
  */
 const KEY_ACTIONS = {
   source: ['kms:Decrypt'],
   destination: ['kms:Decrypt', 'kms:Encrypt', 'kms:GenerateDataKey'],
 };
 
-/** Nothing where no rule selects encrypted objects. */
+/** Returns the statement for the keys of a side; empty when no rule selects KMS-encrypted objects. */
 function roleKeyStatement(
   pair: BucketReplication,
   side: 'source' | 'destination',
@@ -162,7 +166,7 @@ function roleKeyStatement(
   };
 }
 
-/** The keys under which the role may decrypt, where some rule selects encrypted objects. */
+/** Returns the keys under which the role may decrypt, if a rule selects KMS-encrypted objects. */
 export const sourceKeyArns = (
   { source, sourceKeys }: BucketReplication,
   keyArnOf: KeyArnOf,
@@ -189,7 +193,7 @@ function kmsKeyCondition(pair: BucketReplication, side: 'source' | 'destination'
 const statementSid = (subject: string, pair: BucketReplication): string =>
   `Replikey${subject}${toSidName(pair.name)}`;
 
-/** Object ARNs under the rules' prefixes; a prefix that another one covers is left out. */
+/** Returns object ARNs under the rules' prefixes. A prefix that another prefix covers is omitted. */
 function objectArnPatterns(bucket: string, region: string, rules: readonly Rule[]): string[] {
   const prefixPatterns = toSortedSet(rules.map((rule) => prefixToPattern(rule.prefix)));
   const widestPatterns = prefixPatterns.filter(
@@ -199,15 +203,15 @@ function objectArnPatterns(bucket: string, region: string, rules: readonly Rule[
 }
 
 /**
- * A key prefix as a pattern of a policy, up to the first character that IAM and KMS refuse in one (beyond U+00FF): what
- * follows it cannot be said, so the pattern is wider than the rule there. `*`, `?` and `$` are meant as they stand;
- * policy variables say so.
+ * Returns a key prefix as a policy pattern, cut before the first character that IAM and KMS reject in a pattern (beyond
+ * U+00FF). The pattern is then wider than the rule. `*`, `?` and `$` become policy variables, because they are literal
+ * in a prefix.
  */
 export const prefixToPattern = (prefix: string): string =>
   (/^[\u0020-\u00ff]*/.exec(prefix)?.[0] ?? '').replace(/[*?$]/g, (character) => `\${${character}}`);
 
 function toUniqueArns(values: readonly (string | Ref)[]): string[] {
   const byText = new Map(values.map((value) => [JSON.stringify(value), value]));
-  // A statement's type knows strings; references stand in their place until they are resolved.
+  // The type of a statement has only strings. References take their place until they are resolved.
   return [...byText.values()] as string[];
 }

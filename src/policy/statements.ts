@@ -10,27 +10,30 @@ import {
 } from '../util/canonical-json.ts';
 
 /**
- * Policies as sets of statements. AWS returns them in any order, with scalars or lists, and with statements of other
- * people: ours are known by their Sid.
+ * Managed statements of a policy, by Sid. AWS returns statements in any order, with scalars or lists, and together with
+ * foreign statements. replikey recognizes its own statements by their Sid.
  */
 export type Statements = Record<string, Statement>;
 
-/** What a Sid of ours says, and after it the name of its spec; the trust in S3 is the same for all. */
+/**
+ * A Sid of replikey: the subject, then the name of the spec. The trust statement for S3 has no spec name, because it is
+ * the same for all specs.
+ */
 const SID_PATTERN =
   /^Replikey(?:AssumeRole|(SourceBucket|SourceObjects|SourceKey|DestinationObjects|DestinationDeletes|DestinationOwner|DestinationKey)([A-Za-z0-9]+))$/;
 
-/** Whether a statement carries our mark, whichever spec it is of. */
+/** Returns whether a statement has a Sid of replikey, for any spec. */
 export const hasReplikeySid = ({ Sid }: Statement): boolean => SID_PATTERN.test(Sid ?? '');
 
-/** What a statement of ours is about, and the name of its spec as Sids have it. */
+/** Returns the subject of a managed statement, and the name of its spec as it appears in the Sid. */
 export function parseSid({ Sid }: Statement): { subject: string; name: string } | undefined {
   const [, subject, name] = SID_PATTERN.exec(Sid ?? '') ?? [];
   return subject === undefined || name === undefined ? undefined : { subject, name };
 }
 
 /**
- * The name of a spec in a Sid, which may hold letters and digits only: `tax-eu` becomes `TaxEu`. Where that could stand
- * for another name too, a short hash follows.
+ * Returns the name of a spec for a Sid, which allows only letters and digits: `tax-eu` becomes `TaxEu`. A short hash is
+ * appended if the result does not convert back to the same name.
  */
 export function toSidName(spec: string): string {
   const pascalCase = spec
@@ -44,15 +47,19 @@ export function toSidName(spec: string): string {
 const fromSidName = (sidName: string): string =>
   sidName.replace(/(?!^)[A-Z]/g, (letter) => `-${letter}`).toLowerCase();
 
-/** The spec that a name in a Sid stands for: one of these, or what the name reads back as; else the name as it is. */
+/**
+ * Returns the spec name for a name in a Sid: one of the given specs, or the name converted back. If neither produces
+ * this Sid, the name in the Sid is returned unchanged.
+ */
 export function specNameOfSid(name: string, specNames: readonly string[]): string {
   const decodedName = fromSidName(name);
   return [...specNames, decodedName].find((spec) => toSidName(spec) === name) ?? name;
 }
 
 /**
- * The normal form of a statement: lists sorted and each value once, service prefixes of actions in lower case,
- * principals by sort. Without its Sid, which is the key that it is kept under. What is so already stays itself.
+ * Returns the normal form of a statement: sorted lists without duplicates, service prefixes of actions in lower case,
+ * principals grouped by type. The Sid is omitted, because statements are stored by Sid. Lists that are already sorted
+ * are not copied.
  */
 export function normalizeStatement(statement: Statement): Statement {
   const { Sid, ...withoutSid } = statement;
@@ -64,7 +71,7 @@ export function normalizeStatement(statement: Statement): Statement {
   ) as Statement;
 }
 
-/** The normal form of each part of a statement that has one. */
+/** Normalizers by the name of the statement element. */
 const ELEMENT_NORMALIZERS: ReadonlyMap<string, (value: never) => unknown> = new Map(
   Object.entries({
     Action: normalizeActions,
@@ -81,8 +88,9 @@ export const normalizeStatements = (statements: Statements): Statements =>
   sortKeys(mapValues(statements, (statement) => normalizeStatement(statement as Statement)));
 
 /**
- * Part a policy into the statements of these specs, by Sid, and all others, as they stand: those of other people, and
- * those of specs that this run was not given. To prune, those of some more count as theirs, by their names in Sids.
+ * Splits a policy by Sid into the statements of these specs and foreign statements, which stay unchanged. Statements of
+ * specs outside this run are foreign too. For prune, `pruneOwners` lists further spec names, as in Sids, whose
+ * statements count as managed.
  */
 export function splitPolicy(
   policy: Policy,
@@ -101,17 +109,20 @@ export function splitPolicy(
   return { managed: normalizeStatements(managed), foreign };
 }
 
-/** Since this version `${…}` is a variable. */
+/** From this version on, `${…}` is a policy variable. */
 const POLICY_VERSION = '2012-10-17';
 
-/** The statements of a policy as this version says them: where an older one has `${…}`, it means just these characters. */
+/**
+ * Returns the statements of a policy in the form of the current version. In an older version `${…}` is literal text, so
+ * `$` is escaped.
+ */
 function statementsAsCurrentVersion({ Version, Statement }: Policy): Statement[] {
   const statements = toArray(Statement);
   if (Version === POLICY_VERSION) return statements;
   return JSON.parse(JSON.stringify(statements).replaceAll('${', `\${$}{`)) as Statement[];
 }
 
-/** A whole policy: what is not ours first and untouched, then ours. */
+/** Returns a whole policy: foreign statements first and unchanged, then managed statements. */
 export function joinPolicy(managed: Statements, foreign: readonly Statement[] = []): Policy {
   const managedStatements = Object.entries(managed)
     .sort(([a], [b]) => compareCodeUnits(a, b))
@@ -119,10 +130,10 @@ export function joinPolicy(managed: Statements, foreign: readonly Statement[] = 
   return { Version: POLICY_VERSION, Statement: [...foreign, ...managedStatements] };
 }
 
-/** Our statements as a policy holds them. */
+/** Returns managed statements as a list with Sids. */
 export const toStatementList = (managed: Statements): Statement[] => [joinPolicy(managed).Statement].flat();
 
-/** Our statements without those that somebody else's statement already makes word for word. */
+/** Returns managed statements, except those that equal a foreign statement in normal form. */
 export function omitRedundantStatements(managed: Statements, foreign: readonly Statement[]): Statements {
   const otherStatements = foreign.filter((statement) => !hasReplikeySid(statement));
   if (otherStatements.length === 0) return managed;
@@ -143,7 +154,7 @@ function normalizePrincipals(principal: Principal): object {
   return principal === '*' ? { AWS: ['*'] } : mapValues(principal, toSortedList);
 }
 
-/** Lists may hold references until they are resolved, so they are sorted by their JSON. */
+/** Sorts a list by JSON text, because it can contain references until they are resolved. */
 function toSortedList<T>(values: OneOrMany<T>): T[] {
   const items = toArray(values);
   if (isSortedSet(items)) return items;
@@ -152,7 +163,7 @@ function toSortedList<T>(values: OneOrMany<T>): T[] {
   return [...byText.entries()].sort(([a], [b]) => compareCodeUnits(a, b)).map(([, value]) => value);
 }
 
-/** Whether a list is of texts in order, each once; a single value is always in order. */
+/** Returns whether a list contains texts in ascending order without duplicates; a single value is always in order. */
 function isSortedSet(items: readonly unknown[]): boolean {
   if (items.length < 2) return true;
   for (let index = 0; index < items.length; index++) {
