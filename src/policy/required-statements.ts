@@ -203,9 +203,9 @@ function objectArnPatterns(bucket: string, region: string, rules: readonly Rule[
 }
 
 /**
- * Returns a key prefix as a policy pattern, cut before the first character that IAM and KMS reject in a pattern (beyond
- * U+00FF). The pattern is then wider than the rule. `*`, `?` and `$` become policy variables, because they are literal
- * in a prefix.
+ * Returns a key prefix as a policy pattern, cut before the first character outside U+0020 to U+00FF. IAM and KMS reject
+ * characters beyond U+00FF in a pattern. After a cut, the pattern is wider than the rule. `*`, `?` and `$` become
+ * policy variables, because they are literal in a prefix.
  */
 export const prefixToPattern = (prefix: string): string =>
   (/^[\u0020-\u00ff]*/.exec(prefix)?.[0] ?? '').replace(/[*?$]/g, (character) => `\${${character}}`);

@@ -58,8 +58,8 @@ export function specNameOfSid(name: string, specNames: readonly string[]): strin
 
 /**
  * Returns the normal form of a statement: sorted lists without duplicates, service prefixes of actions in lower case,
- * principals grouped by type. The Sid is omitted, because statements are stored by Sid. Lists that are already sorted
- * are not copied.
+ * and sorted principals by type. The Sid is omitted, because statements are stored by Sid. Parts that are already in
+ * normal form are not copied.
  */
 export function normalizeStatement(statement: Statement): Statement {
   const { Sid, ...withoutSid } = statement;
@@ -133,7 +133,10 @@ export function joinPolicy(managed: Statements, foreign: readonly Statement[] = 
 /** Returns managed statements as a list with Sids. */
 export const toStatementList = (managed: Statements): Statement[] => [joinPolicy(managed).Statement].flat();
 
-/** Returns managed statements, except those that equal a foreign statement in normal form. */
+/**
+ * Returns managed statements without those that a foreign statement already contains. Both are compared in normal form.
+ * Foreign statements with a Sid of replikey do not count.
+ */
 export function omitRedundantStatements(managed: Statements, foreign: readonly Statement[]): Statements {
   const otherStatements = foreign.filter((statement) => !hasReplikeySid(statement));
   if (otherStatements.length === 0) return managed;

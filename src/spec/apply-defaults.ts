@@ -12,10 +12,14 @@ import { checkKeyReference } from './patterns.ts';
 import type { Problem } from './types.ts';
 import type { CheckedDocument } from './validate.ts';
 
-/** Defaults by name; undefined where they are so wrong that nothing can be taken from them. */
+/** Defaults by name; undefined when a document is too invalid to supply any value. */
 type DefaultsByName = ReadonlyMap<string, ParsedDocument | undefined>;
 
-/** Pairs with what they take from the Defaults that they name. `valid`: what is known of these. */
+/**
+ * Merges into each pair the values of the Defaults document that it names.
+ *
+ * @param checkedDocuments The checked Defaults documents, with their invalid paths.
+ */
 export function applyDefaults(
   documents: readonly ParsedDocument[],
   defaults: readonly ParsedDocument[],
@@ -61,7 +65,7 @@ function applyNamedDefaults(
   return { document: defaults ? mergeDefaults(parsed, defaults) : partialDocument, documentProblems: [] };
 }
 
-/** The first of a name counts; that there is another is told elsewhere. */
+/** Indexes Defaults by name. The first document of a name wins; another check reports duplicates. */
 function indexDefaults(
   defaults: readonly ParsedDocument[],
   checkedDocuments: readonly CheckedDocument[],
@@ -93,8 +97,8 @@ function unknownDefaultsProblem(
 }
 
 /**
- * Fields of which one says the other: where a pair has one, the other is not taken. A text is short for the first two
- * of a key, so that what Defaults say of its rotation is not lost where a pair writes `key: alias/its-own`.
+ * Mutually exclusive fields: if a pair sets one of them, it inherits none of them. The short form of a key is an alias
+ * or an ARN only. A pair with `key: alias/its-own` therefore still inherits the rotation from Defaults.
  */
 const EXCLUSIVE_FIELDS: ReadonlyMap<string, readonly string[]> = new Map([
   ['spec.source.key', ['alias', 'arn']],
@@ -104,11 +108,14 @@ const EXCLUSIVE_FIELDS: ReadonlyMap<string, readonly string[]> = new Map([
 
 type Mapping = Readonly<Record<string, unknown>>;
 
-/** Mappings field by field, down to what the pair writes itself; of lists and single values, its own count as a whole. */
+/**
+ * Merges mappings recursively, down to the values that the pair sets. Lists and single values of the pair replace those
+ * of Defaults as a whole.
+ */
 function mergeDefaults(pair: ParsedDocument, defaults: ParsedDocument): ParsedDocument {
   const spans = new Map(pair.spans);
 
-  /** The place of something that is taken, and of all that is in it. */
+  /** Copies the span of an inherited value, and of everything inside it. */
   const copySpans = (value: unknown, path: Path, sourcePath = formatPath(path)): unknown => {
     const span = defaults.spans.get(sourcePath);
     if (span) spans.set(formatPath(path), { ...span, defaultsFile: defaults.source });
@@ -131,7 +138,7 @@ function mergeDefaults(pair: ParsedDocument, defaults: ParsedDocument): ParsedDo
       : pairValue;
   };
 
-  /** A key in its short form as a mapping, whose one field stands where the text does. */
+  /** Returns the short form of a key as a mapping. Its only field gets the span of the text. */
   const toLongKey = (key: string, path: Path): Mapping => {
     const span = pair.spans.get(formatPath(path));
     if (span) spans.set(formatPath([...path, longKeyField(key)]), span);
@@ -150,7 +157,7 @@ function mergeDefaults(pair: ParsedDocument, defaults: ParsedDocument): ParsedDo
       .filter(([key]) => !Object.hasOwn(pairMapping, key) && !(isSet && exclusiveFields.includes(key)))
       .map(([key, value]) => {
         const fieldPath = [...path, key];
-        // The field of a short form has no place of its own.
+        // The field of a short form has no span, so the span of the key is used.
         return [
           key,
           copySpans(value, fieldPath, defaults.spans.has(formatPath(fieldPath)) ? undefined : pathText),
@@ -173,7 +180,10 @@ function mergeDefaults(pair: ParsedDocument, defaults: ParsedDocument): ParsedDo
 
 const KEY_PATH = /^spec\.(source|destination)\.key$/;
 
-/** A key in its short form, if it is one: what is not stays as it is written, and is judged as such. */
+/**
+ * Returns whether a value is a valid short form of a key. Any other value stays as written, and the schema check
+ * reports it.
+ */
 const isShortKey = (value: unknown): value is string =>
   typeof value === 'string' && checkKeyReference(value) === undefined;
 

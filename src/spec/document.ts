@@ -1,39 +1,46 @@
 import { positionAt, problemAtOffset, type SourceFile } from './source-file.ts';
 import type { Position, Problem } from './types.ts';
 
-/** One YAML document as plain data, which remembers where everything stands. */
+/** A YAML document as plain data, with the position of every value. */
 export interface ParsedDocument {
   source: SourceFile;
   value: unknown;
-  /** By path, as `formatPath` writes it. */
+  /** Spans by path in the form of `formatPath`. */
   spans: ReadonlyMap<string, Span>;
-  /** What was found wrong already: nothing more is said of it, and what stands there means nothing. */
+  /** Paths of values that are already reported as invalid. Later checks ignore these values. */
   invalidPaths: readonly Path[];
-  /** What it takes from Defaults is not known, so that nothing can be called missing. */
+  /** The values from Defaults are unknown, so no field can be reported as missing. */
   isPartial?: true;
 }
 
-/** Where a value stands in the text, where its key does, and how it is written there. */
+/** Offsets of a value and its key in the text, and the form in which the value is written. */
 export interface Span {
   valueOffset: number;
   keyOffset?: number;
-  /** A mapping or list in lines of its own: its key is the better place to point at. */
+  /** A mapping or list on its own lines. Problems point at its key instead. */
   isBlock: boolean;
-  /** A plain scalar as it is written, `012345678901`. */
+  /** A plain scalar as written, `012345678901`. */
   rawText?: string;
-  /** The text in which it stands, where that is of the Defaults it was taken from. */
+  /** The file of the Defaults document from which the value is inherited. */
   defaultsFile?: SourceFile;
-  /** The variable that is the whole value, and where that is declared. */
+  /**
+   * The hint for a value that consists of a single variable: its name, its value and the position of its declaration.
+   */
   variableHint?: string;
 }
 
-/** Position of a path, or of the nearest one around it that is written; with `key`, of the key rather than the value. */
+/**
+ * Returns the position of a path, or of the nearest ancestor in the text. With `atKey`, it returns the position of the
+ * key instead of the value.
+ */
 export function positionOf(parsed: ParsedDocument, path: Path, atKey = false): Position {
   const { source, offset } = locatePath(parsed, path, atKey);
   return positionAt(source, offset);
 }
 
-/** A problem at a path, with its excerpt, and with the spec that it is about where it stands in Defaults. */
+/**
+ * Returns a problem at a path, with a code frame. If the value comes from Defaults, the problem also names the spec.
+ */
 export function problemAtPath(
   parsed: ParsedDocument,
   path: Path,
@@ -48,15 +55,15 @@ export function problemAtPath(
   return { ...problem, takenBy: { name, position: positionOf(parsed, ['metadata', 'name']) } };
 }
 
-/** A scalar as it was written, for numbers that should have been strings. */
+/** Returns a scalar as written, for numbers that should be strings. */
 export const rawTextAt = ({ spans }: ParsedDocument, path: Path): string | undefined =>
   spans.get(formatPath(path))?.rawText;
 
-/** The variable that is the whole value at a path, and where it is declared. */
+/** Returns the hint for a value that consists of a single variable. */
 export const variableHintAt = ({ spans }: ParsedDocument, path: Path): string | undefined =>
   spans.get(formatPath(path))?.variableHint;
 
-/** Every path of a document with its position. */
+/** Returns the positions of all paths of a document. */
 export function positionsByPath({ source, spans }: ParsedDocument): Record<string, Position> {
   return Object.fromEntries(
     [...spans].map(
@@ -71,7 +78,7 @@ interface SourceOffset {
   isFromDefaults?: true;
 }
 
-/** What is not written anywhere is missing in the document itself, never in the Defaults that it takes. */
+/** Returns the file and offset of a path. A missing value is located in the document itself, never in its Defaults. */
 function locatePath({ source, spans }: ParsedDocument, path: Path, atKey: boolean): SourceOffset {
   const span = spans.get(formatPath(path));
   if (span) {
@@ -90,10 +97,13 @@ function locatePath({ source, spans }: ParsedDocument, path: Path, atKey: boolea
 const anchorOffset = ({ keyOffset, valueOffset, isBlock }: Span): number =>
   isBlock ? (keyOffset ?? valueOffset) : valueOffset;
 
-/** The way to a value: keys of mappings and indexes of lists. */
+/** The path to a value: keys of mappings and indexes of lists. */
 export type Path = readonly PropertyKey[];
 
-/** `spec.rules[0].prefix`; a key that is no plain word stands in quotes, `metadata.labels["app/part"]`. */
+/**
+ * Formats a path, `spec.rules[0].prefix`. A key with other characters than letters, digits, `_` and `-` is quoted:
+ * `metadata.labels["app/part"]`.
+ */
 export function formatPath(path: Path): string {
   let text = '';
   for (const part of path) {
@@ -104,17 +114,17 @@ export function formatPath(path: Path): string {
   return text;
 }
 
-/** Whether one path is the other, or leads through it. */
+/** Returns whether the paths are equal, or one is an ancestor of the other. */
 export function pathsOverlap(a: Path, b: Path): boolean {
   const [short, long] = a.length < b.length ? [a, b] : [b, a];
   return short.every((part, index) => part === long[index]);
 }
 
-/** Whether what stands at the second path is, or is in, what stands at the first. */
+/** Returns whether the first path is equal to the second, or an ancestor of it. */
 export const isPrefixOf = (ancestor: Path, path: Path): boolean =>
   ancestor.every((part, index) => part === path[index]);
 
-/** What stands at a path; undefined where nothing does. */
+/** Returns the value at a path; undefined when there is none. */
 export function valueAtPath(value: unknown, path: Path): unknown {
   let current = value;
   for (const part of path) {
@@ -124,13 +134,13 @@ export function valueAtPath(value: unknown, path: Path): unknown {
   return current;
 }
 
-/** What stands at a path, as text; nothing for a mapping or a list: its `toString` may be a key that somebody wrote. */
+/** Returns the value at a path as text; empty for a mapping or list, whose `toString` can be a key of the document. */
 export function textAtPath(value: unknown, path: Path): string {
   const target = valueAtPath(value, path);
   return typeof target === 'object' ? '' : String(target);
 }
 
-/** The same value with something else at the paths; undefined takes away what is there. */
+/** Returns a copy of a value with other values at the paths; undefined removes the value. */
 export function replaceAtPaths(
   value: unknown,
   paths: readonly Path[],

@@ -16,7 +16,7 @@ import type { Problem } from './types.ts';
 
 type Issue = z.core.$ZodIssue;
 
-/** What the schema found wrong, in our words: what was expected, what stands there, and what to write instead. */
+/** Translates schema issues into problems: the expected value, the actual value and the fix. */
 export function explainIssues(
   issues: readonly Issue[],
   parsed: ParsedDocument,
@@ -30,7 +30,7 @@ export function explainIssues(
     .flatMap((issue) => explainIssue(issue, { path: issue.path, parsed, schema }));
 }
 
-/** The fields that misspelt keys stand for: what is there under another name is not missing too. */
+/** Returns the fields that misspelt keys most likely mean. These fields are not also reported as missing. */
 export function suggestedPaths(issue: Issue, schema: z.ZodType): Path[] {
   if (issue.code !== 'unrecognized_keys') return [];
   const knownKeys = keysAt(schema, issue.path);
@@ -40,7 +40,7 @@ export function suggestedPaths(issue: Issue, schema: z.ZodType): Path[] {
   });
 }
 
-/** What a problem is about. */
+/** The subject of a problem. */
 interface IssueContext {
   path: Path;
   parsed: ParsedDocument;
@@ -91,7 +91,7 @@ function explainIssue(issue: Issue, context: IssueContext): Problem[] {
           : problemAtPath(parsed, path, `there are more than ${issue.maximum} of these`, 'declare fewer'),
       ];
     default:
-      // A check of a single value gives the reason itself.
+      // The check of a single value provides the reason itself.
       return [problemAtPath(parsed, path, `${describeValue(context)} will not do: ${issue.message}`)];
   }
 }
@@ -114,7 +114,7 @@ function unknownKeyProblem(key: string, { parsed, path, schema }: IssueContext):
   return problemAtPath(parsed, [...path, key], 'unknown field', hint, true);
 }
 
-/** Words that people bring along from elsewhere. */
+/** Hints for fields that users know from other tools. */
 const KEY_HINTS: ReadonlyMap<string, string> = new Map([
   [
     'existingObjectReplication',
@@ -127,7 +127,10 @@ const KEY_HINTS: ReadonlyMap<string, string> = new Map([
   ],
 ]);
 
-/** `key:` is a text or a mapping, and is judged as what it is; the default of a variable, as what it may be. */
+/**
+ * Explains a union from the branch of the value's own type. Examples are `key:`, a text or a mapping, and the default
+ * of a variable.
+ */
 function unionProblems(issue: z.core.$ZodIssueInvalidUnion, context: IssueContext): Problem[] {
   const isOfOtherType = ({ code, path }: Issue) => code === 'invalid_type' && path.length === 0;
   const branchIssues = issue.errors.find((errors) => !errors.some(isOfOtherType));
@@ -181,7 +184,7 @@ function typeHint(expected: string, context: IssueContext): string | undefined {
   return expected === 'array' ? 'begin each item with a dash: - prefix: Tax/' : undefined;
 }
 
-/** YAML 1.1 read these as booleans; YAML 1.2 reads words. */
+/** Words that users write for true and false. YAML 1.1 parses some of them as booleans, and YAML 1.2 does not. */
 const BOOLEAN_WORDS: ReadonlyMap<string, string> = new Map([
   ...['yes', 'on', 'y', '1', 'true', 'enabled'].map((word) => [word, 'true'] as const),
   ...['no', 'off', 'n', '0', 'false', 'disabled'].map((word) => [word, 'false'] as const),
@@ -216,7 +219,7 @@ function exampleLine({ path, schema }: IssueContext): string {
   return `${String(path.at(-1))}: ${/^\d+$/.test(value) ? `"${value}"` : value}`;
 }
 
-/** What stands there, as it was written. */
+/** Describes the actual value as written. */
 function describeValue({ parsed, path }: IssueContext): string {
   const value = valueAtPath(parsed.value, path);
   if (value === null || value === undefined) return 'nothing';

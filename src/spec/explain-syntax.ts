@@ -1,7 +1,7 @@
 import type { ErrorCode, YAMLError } from 'yaml';
 import type { ProblemDetails, SourceFile } from './source-file.ts';
 
-/** A syntax error in the words of someone who writes specs. */
+/** Explains a syntax error in the words of a spec author. */
 export function explainSyntaxError(error: YAMLError, { text }: SourceFile): ProblemDetails {
   const [offset] = error.pos;
   if (text[offset] === '\t' || error.code === 'TAB_AS_INDENT') return TAB_INDENTATION;
@@ -19,7 +19,7 @@ const UNQUOTED_VARIABLE: ProblemDetails = {
   hint: `put the text in quotes: { name: "tax-\${var.stage}" }`,
 };
 
-/** What puts the lines after it out of place too. */
+/** Errors that cause further errors in later lines. */
 export const CASCADING_ERRORS: readonly ProblemDetails[] = [TAB_INDENTATION, UNQUOTED_VARIABLE];
 
 export const UNKNOWN_TAG: ProblemDetails = {
@@ -87,15 +87,15 @@ const SYNTAX_ERROR_DETAILS: Partial<Record<ErrorCode, ProblemDetails>> = {
 
 const firstLine = (message: string): string => message.split('\n')[0] ?? '';
 
-/** Where a quote or bracket was opened that nothing closes. */
+/** The offset of a quote or bracket that is never closed. */
 export interface UnclosedBracket {
   offset: number;
   details: ProblemDetails;
 }
 
 /**
- * Follows the lexer, for quotes and brackets that are never closed: the parser notices them only where the text or
- * the indentation ends, which is far from where the second half is missing.
+ * Tracks lexemes to find quotes and brackets that are never closed. The parser reports them only at the end of the text
+ * or indentation, far from the opening character.
  */
 export function trackBrackets(): {
   unclosed: UnclosedBracket[];
@@ -136,11 +136,16 @@ export function trackBrackets(): {
   };
 }
 
-/** What the lexer says before a text without quotes, and when lines go back to the left before a bracket is closed. */
+/**
+ * Control characters of the lexer: before a plain scalar, and when the indentation decreases inside an open bracket.
+ */
 const SCALAR_MARKER = '\u001F';
 const FLOW_ERROR_END = '\u0018';
 
-/** In single quotes a quote is written twice, in double quotes it follows a backslash. */
+/**
+ * Returns whether a quoted lexeme is closed. In single quotes, a quote is escaped by doubling; in double quotes, by a
+ * backslash.
+ */
 function isClosedQuote(lexeme: string): boolean {
   if (lexeme.startsWith("'")) return lexeme.length > 1 && (lexeme.split("'").length - 1) % 2 === 0;
   if (lexeme.length < 2 || !lexeme.endsWith('"')) return false;

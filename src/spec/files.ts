@@ -5,15 +5,16 @@ import { MAX_FILE_BYTES, MAX_FILES } from './limits.ts';
 import { fileProblem } from './source-file.ts';
 import type { Problem } from './types.ts';
 
-/** A file as it lies on disk, under the name that the user knows it by. */
+/** The bytes of a file, and the name under which the user knows the file. */
 export interface SpecFile {
   file: string;
   bytes: Uint8Array;
 }
 
 /**
- * The files behind the paths that were given: files, folders (every *.yaml and *.yml below, but what begins with a
- * dot), globs, and `-` for standard input. Sorted, each file once, however links lead to it.
+ * Reads the files of the given paths: files, folders, globs, and `-` for standard input. A folder includes every *.yaml
+ * and *.yml file below it, except names that begin with a dot. The files of a folder are sorted. A file that several
+ * links lead to is read once.
  */
 export async function readSpecFiles(
   paths: readonly string[],
@@ -72,13 +73,16 @@ const orNoFilesProblem = (
     ? expansion
     : { names: [], problems: [fileProblem(inputPath, { message, hint })] };
 
-/** All spec files below a folder, in the order of their bytes. */
+/** Returns all spec files below a folder, sorted by the bytes of their names. */
 async function walkFolder(root: string): Promise<ExpandedPath> {
   const names: string[] = [];
   const problems: Problem[] = [];
   const visitedFolders = new Set<string>();
 
-  /** `above`: the folders that lead here, by which a link that loops is told from one that shares. */
+  /**
+   * Visits a folder. `ancestors` are the folders above it, which distinguish a link loop from a folder with several
+   * links.
+   */
   const visit = async (folder: string, ancestors: readonly string[]): Promise<void> => {
     const realFolder = await realpath(folder).catch(() => folder);
     if (ancestors.includes(realFolder)) {
@@ -97,7 +101,7 @@ async function walkFolder(root: string): Promise<ExpandedPath> {
       const entry = path.join(folder, name);
       const info = await statOrError(entry);
       if (info instanceof Error) {
-        // A link that dangles is of no concern unless it is named like a spec.
+        // A dangling link matters only if its name is that of a spec.
         if (YAML_EXTENSION.test(name) || info.code === 'ELOOP') problems.push(unreadableProblem(entry, info));
       } else if (info.isDirectory()) await visit(entry, [...ancestors, realFolder]);
       else if (YAML_EXTENSION.test(name)) names.push(entry);
@@ -117,7 +121,8 @@ async function readStdinFile(stdin: () => Promise<string | Uint8Array>): Promise
 
 async function readSpecFile(file: string): Promise<SpecFile | Problem> {
   try {
-    // Opening a FIFO would wait for a writer, and reading a device never ends: neither waits, and neither is read.
+    // Opening a FIFO would wait for a writer, and reading a device never ends. `O_NONBLOCK` prevents the wait, and only
+    // regular files are read.
     const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const info = await handle.stat();
@@ -161,7 +166,7 @@ const READ_ERROR_TEXTS: ReadonlyMap<string, [reason: string, hint: string]> = ne
 
 const statOrError = (name: string) => stat(name).catch((error: NodeJS.ErrnoException) => error);
 
-/** `*` within a name, `**` across folders, `?` for one character. */
+/** Converts a glob to a regular expression: `*` within a name, `**` across folders, `?` for one character. */
 function globToRegExp(pattern: string): RegExp {
   const source = pattern.replace(/\*\*\/|\*+|[?]|[^*?]+/g, (part) => {
     if (part === '**/') return '(?:.*/)?';
@@ -175,7 +180,7 @@ function globToRegExp(pattern: string): RegExp {
 
 const isGlob = (text: string): boolean => /[*?]/.test(text);
 
-/** The folder below which everything lies that a pattern can match. */
+/** Returns the deepest folder that contains all possible matches of a pattern. */
 function globRoot(pattern: string): string {
   const literalPart = pattern.slice(0, pattern.search(/[*?]/));
   return literalPart.includes('/') ? literalPart.slice(0, literalPart.lastIndexOf('/')) || '/' : '.';

@@ -2,16 +2,16 @@ import { compareCodeUnits } from '../util/canonical-json.ts';
 import { escapeUnprintable } from '../util/escape.ts';
 import type { Position, Problem } from './types.ts';
 
-/** Problems for a person: `file:line:column  path: message`, the line with a caret, and what to do. */
+/** Formats problems for the terminal: `file:line:column  path: message`, the line with a caret, and the fix. */
 export function formatProblems(problems: readonly Problem[]): string {
   return problems.toSorted(compareProblems).map(formatProblem).join('\n\n');
 }
 
-/** A problem for a log, on one line: `file:line:column  path: message → what to do`. */
+/** Formats a problem for a log, on one line: `file:line:column  path: message → what to do`. */
 export const formatProblemLine = ({ position, path, message, hint }: Problem): string =>
   `${formatSafePosition(position)}  ${path ? `${path}: ` : ''}${message}${hint ? ` → ${hint}` : ''}`;
 
-/** By file, line and column. */
+/** Compares problems by file, line and column. */
 export const compareProblems = ({ position: a }: Problem, { position: b }: Problem): number =>
   compareCodeUnits(a.file, b.file) || a.line - b.line || a.column - b.column;
 
@@ -31,13 +31,13 @@ function formatProblem({ position, path, message, hint, excerpt, takenBy }: Prob
 const formatSafePosition = ({ file, line, column }: Position): string =>
   `${safeFileName(file)}:${line}:${column}`;
 
-/** A line that starts with `::` or `##[` is a command to some CI systems. */
+/** Returns a safe form of a file name. Some CI systems treat `::` at the start of a line, or `##[`, as a command. */
 const safeFileName = (file: string): string => escapeUnprintable(/^\s*::/.test(file) ? `./${file}` : file);
 
-/** How much of a long line is shown on either side of the caret. */
+/** Maximum number of characters of a long line on either side of the caret. */
 const MAX_CONTEXT_CHARACTERS = 60;
 
-/** A line of YAML with a caret under a column, ready to print: long lines are trimmed around the caret. */
+/** Returns a line of YAML with a caret under a column, ready to print. Long lines are trimmed around the caret. */
 export function codeFrame(line: string, { line: number, column }: Pick<Position, 'line' | 'column'>): string {
   const caretIndex = Math.min(column - 1, line.length);
   const start =
@@ -53,17 +53,17 @@ export function codeFrame(line: string, { line: number, column }: Pick<Position,
   return `${`${gutter} ${before}${after}`.trimEnd()}\n${blank} ${' '.repeat(displayWidth(before))}^`;
 }
 
-/** A value from a spec inside a sentence: quoted, and cut when it is long. */
+/** Quotes a value from a spec for a sentence, and shortens a long value. */
 export function quoteValue(value: string): string {
   const characters = [...value.slice(0, 120)];
   const shortened = characters.length > 60 ? `${characters.slice(0, 60).join('')}…` : value;
   return `"${escapeUnprintable(shortened)}"`;
 }
 
-/** Tabs are shown, since they cannot be told from spaces otherwise. */
+/** Escapes a text with visible tabs, because tabs look the same as spaces otherwise. */
 const escapeWithTabs = (text: string): string => text.split('\t').map(escapeUnprintable).join('→');
 
-/** Columns on a terminal, as well as can be told without a table of all characters. */
+/** Estimates the terminal columns of a text, without a full table of character widths. */
 function displayWidth(text: string): number {
   let columns = 0;
   for (const character of text) {
@@ -76,7 +76,7 @@ function displayWidth(text: string): number {
 const WIDE_CHARACTER =
   /[\u1100-\u115F\u2E80-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF00-\uFF60\uFFE0-\uFFE6\p{Emoji_Presentation}]/u;
 
-/** Not between the two halves of a surrogate pair. */
+/** Returns an index that is not between the two halves of a surrogate pair. */
 const toCharacterBoundary = (line: string, index: number): number =>
   /[\uDC00-\uDFFF]/.test(line.charAt(index)) && /[\uD800-\uDBFF]/.test(line.charAt(index - 1))
     ? index - 1

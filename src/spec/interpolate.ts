@@ -8,7 +8,7 @@ import { type DeclaredVariable, hasReference, VARIABLE_REFERENCE } from './varia
 
 type VariablesByName = ReadonlyMap<string, DeclaredVariable>;
 
-/** Documents with the values of variables in place of their names; each value stays where the name stands. */
+/** Substitutes the values of variables into documents. Each value keeps the position of its reference. */
 export function interpolateVariables(
   documents: readonly ParsedDocument[],
   variables: VariablesByName,
@@ -26,7 +26,7 @@ export function interpolateVariables(
   };
 }
 
-/** A text that stands for a variable has a `$`, which may be written as an escape. */
+/** Returns false when a file cannot contain a reference. A reference needs a `$`, which can be written as an escape. */
 const mayHaveReference = ({ source }: ParsedDocument): boolean => /[$\\]/.test(source.text);
 
 function interpolateDocument(
@@ -54,7 +54,7 @@ function interpolateDocument(
   }
 
   function interpolateField(key: string, value: unknown, path: Path): unknown {
-    // What a document is must be plain before anything is filled in.
+    // `apiVersion` and `kind` must be literal, because they are read before substitution.
     if (path.length === 0 && key !== 'metadata' && key !== 'spec') return value;
     const fieldPath = [...path, key];
     if (hasReference(key)) {
@@ -76,7 +76,7 @@ function interpolateDocument(
         return String(variable.resolution.value);
       }
       if (reportedMatches.size === 0) invalidPaths.push(path);
-      // What is wrong with a declaration, or with the value that is given, was told there.
+      // An invalid declaration or value is already reported at the declaration.
       const isReported = variable !== undefined && variable.settings === undefined;
       if (!isReported && !reportedMatches.has(match))
         addProblem(path, () => explainReference(match, name, variable, variables));

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { documentSchemas } from './schema.ts';
 
-/** The JSON Schema (draft 7, which editors know) of everything that a spec file may hold. */
+/** Builds the JSON Schema of spec files. It uses draft 7, which editors support. */
 export function buildJsonSchema(): object {
   const { anyOf = [], ...rest } = z.toJSONSchema(z.union(Object.values(documentSchemas)), {
     target: 'draft-7',
@@ -40,7 +40,7 @@ interface JsonSchemaNode {
 
 const kindOfSchema = ({ properties }: JsonSchemaNode): string | undefined => properties?.kind?.const;
 
-/** A document as it is written: with variables, and what may stand in Defaults left out. */
+/** Returns the schema of a document as written: variables are allowed, and fields from Defaults are optional. */
 function toWrittenForm(document: JsonSchemaNode): JsonSchemaNode {
   const { properties = {} } = document;
   const { metadata, spec, ...envelope } = properties;
@@ -62,10 +62,10 @@ const VARIABLE_REFERENCE_SCHEMA = {
   pattern: '\\$\\{var\\.[A-Za-z][\\w-]*\\}',
 };
 
-/** What a value says of itself, beside what it may be. */
+/** Keywords that describe a value and do not restrict it. */
 const ANNOTATION_KEYWORDS = ['description', 'default', 'examples'];
 
-/** Wherever a single value stands that not every text may be, a text with a variable may stand too. */
+/** Allows a text with a variable in place of each single value. A value that can be any text needs no change. */
 function allowVariables(schema: JsonSchemaNode): JsonSchemaNode {
   if (schema.type !== 'object' && schema.type !== 'array' && !schema.anyOf) {
     const entries = Object.entries(schema);
@@ -99,24 +99,24 @@ function mapSubschemas(
   };
 }
 
-/** Nothing of a pair need be there where it takes Defaults, and what must be is asked for where it does not. */
+/** Requires the fields of a pair only if it does not name Defaults. */
 function allowDefaults(spec: JsonSchemaNode): JsonSchemaNode {
   return { ...withoutRequired(spec), if: { required: ['defaults'] }, else: requirementsOf(spec) };
 }
 
-/** Without what must be there; items of lists are as they were, since lists are taken as a whole. */
+/** Removes requirements, except those of list items, because lists are inherited as a whole. */
 function withoutRequired(schema: JsonSchemaNode): JsonSchemaNode {
   const { required: _, oneOf: __, items, ...rest } = schema;
   return { ...mapSubschemas(rest, withoutRequired), ...(items && { items }) };
 }
 
-/** What must be there, and nothing else. */
+/** Returns only the requirements of a schema. */
 function requirementsOf({ required, oneOf, properties = {}, anyOf = [] }: JsonSchemaNode): JsonSchemaNode {
   const fields = Object.entries(properties)
     .map(([name, field]) => [name, requirementsOf(field)] as const)
     .filter(([, field]) => Object.keys(field).length > 0);
   return {
-    // What is demanded of the fields of a mapping says nothing of a text in its place.
+    // The requirements of a mapping do not apply to a text in its place.
     ...Object.assign({}, ...anyOf.map(requirementsOf)),
     ...(required && { required }),
     ...(oneOf && { oneOf }),
@@ -125,8 +125,8 @@ function requirementsOf({ required, oneOf, properties = {}, anyOf = [] }: JsonSc
 }
 
 /**
- * A schema that judges the same, in the form for which the YAML language server has the better words: of several forms
- * it tells what is wrong with the first, and of "exactly one" it does not tell which.
+ * Returns an equivalent schema that gives better messages in the YAML language server. For alternatives, the server
+ * explains only the mismatch with the first one. For "exactly one of", it does not name the alternatives.
  */
 function toEditorSchema(schema: JsonSchemaNode): JsonSchemaNode {
   return mapSchemas(schema, (subschema) => expandOneOf(moveLongFormFirst(subschema)));
@@ -145,7 +145,7 @@ function mapSchemas(value: unknown, transform: (schema: JsonSchemaNode) => JsonS
   );
 }
 
-/** A misspelt key in a long form is told as such, and not as a text that is missing. */
+/** Moves the long form first, so that editors report a misspelt key in it instead of a missing text. */
 function moveLongFormFirst({ anyOf, ...rest }: JsonSchemaNode): JsonSchemaNode {
   const isLong = ({ type }: JsonSchemaNode) => type === 'object';
   return anyOf
@@ -153,7 +153,7 @@ function moveLongFormFirst({ anyOf, ...rest }: JsonSchemaNode): JsonSchemaNode {
     : rest;
 }
 
-/** "Exactly one of two fields": the first, or the second alone; and beside either not the other, in words. */
+/** Expands "exactly one of two fields" into two alternatives, with a message for each field beside the other. */
 function expandOneOf(schema: JsonSchemaNode): JsonSchemaNode {
   const { oneOf, ...rest } = schema;
   const [first, second, ...remaining] = oneOf?.flatMap(({ required = [] }) => required) ?? [];
@@ -169,24 +169,24 @@ function expandOneOf(schema: JsonSchemaNode): JsonSchemaNode {
   };
 }
 
-/** One field of a document, as the schema has it. */
+/** A field of a document in the schema. */
 export interface SchemaField {
   /** `spec.rules[].prefix` */
   path: string;
-  /** What may stand there, in words. */
+  /** The allowed values, in words. */
   type: string;
-  /** What holds where it is left out, as code; `required`; or nothing, where leaving it out says nothing. */
+  /** The default as code, `required`, or empty for an optional field without a default. */
   fallback: string;
   description: string;
   examples: unknown[];
 }
 
-/** Every kind of document: what it is, and all its fields in the order of the schema. */
+/** Returns every kind of document, with its description and all its fields in schema order. */
 export function describeDocumentKinds(): { kind: string; description: string; fields: SchemaField[] }[] {
   return Object.entries(documentSchemas).map(([kind, schema]) => {
     const json = z.toJSONSchema(schema, { target: 'draft-7', io: 'input' }) as JsonSchemaNode;
     const fields = fieldsOf(json, '');
-    // What may stand in Defaults is what may stand in a pair, and told there.
+    // Defaults accept the same `spec` fields as a pair, which describes them.
     const ownFields = kind === 'Defaults' ? fields.filter(({ path }) => !path.startsWith('spec.')) : fields;
     return { kind, description: json.description ?? '', fields: ownFields };
   });
@@ -202,12 +202,12 @@ function fieldsOf(schema: JsonSchemaNode, path: string): SchemaField[] {
       ...(variant.items
         ? [variant.items, ...(variant.items.anyOf ?? [])].flatMap((item) => fieldsOf(item, `${fieldPath}[]`))
         : []),
-      // Of a mapping from names to mappings, `*` stands for a name.
+      // In a mapping from names to mappings, `*` represents a name.
       ...(typeof variant.additionalProperties === 'object'
         ? fieldsOf(variant.additionalProperties, `${fieldPath}.*`)
         : []),
     ]);
-    // What is only a mapping of others, and may be left out, is told by its fields.
+    // An optional mapping has an empty fallback, because its fields have their own.
     const fallback =
       field.default === undefined ? (isRequired ? 'required' : '') : `\`${JSON.stringify(field.default)}\``;
     const { description = '', examples = [] } = field;

@@ -1,19 +1,22 @@
-/** What is more than this is a mistake or an attack; no spec comes near. */
+/** Limits that no legitimate spec approaches. Anything larger is a mistake or an attack. */
 
 export const MAX_FILE_BYTES = 1024 * 1024;
 export const MAX_FILES = 20_000;
 export const MAX_DOCUMENTS = 1_000;
 export const MAX_YAML_DEPTH = 64;
 
-/** How often aliases may be used in a document; without a bound a page of them stands for gigabytes. */
+/** Maximum number of alias uses in a document. Without a limit, a page of aliases can expand to gigabytes. */
 export const MAX_ALIASES = 100;
 
-/** How many values specs may take from Defaults, all together: a page of them could stand for gigabytes, too. */
+/**
+ * Maximum number of values that all specs together inherit from Defaults. Without a limit, a page of specs can expand
+ * to gigabytes.
+ */
 export const MAX_DEFAULTED_VALUES = 1_000_000;
 
-/** How long a variable may be; a text of nothing but variables is as many times as large. */
+/** Maximum length of a variable. A text of many references expands by up to this factor. */
 export const MAX_VARIABLE_LENGTH = 1_024;
 
-/** Past these many, what is wrong with a file follows from the first. */
+/** Maximum number of reported problems. Later syntax problems usually follow from the first ones. */
 export const MAX_SYNTAX_PROBLEMS = 10;
 export const MAX_PROBLEMS_PER_FILE = 100;

@@ -12,16 +12,19 @@ import type { Problem, Specs } from './types.ts';
 import { type CheckedDocument, validateDocument } from './validate.ts';
 import { NO_VARIABLE_INPUT, resolveVariables, type VariableInput } from './variables.ts';
 
-/** What was found: the specs if there is nothing wrong with any, and everything that is wrong. */
+/** The result of loading: the specs if there is no problem, or all problems. */
 export interface LoadResult {
   specs?: Specs;
   problems: Problem[];
-  /** How many files and documents were read. */
+  /** The number of files and documents that were read. */
   files: number;
   documents: number;
 }
 
-/** Load, validate and resolve everything that the paths name. No problem is thrown; all of all files come back at once. */
+/**
+ * Loads, validates and resolves all specs under the paths. It returns the problems of all files together, and throws
+ * none.
+ */
 export async function loadSpecs(
   paths: readonly string[],
   stdin: () => Promise<string | Uint8Array> = async () => '',
@@ -32,8 +35,10 @@ export async function loadSpecs(
 }
 
 /**
- * The same of files that were read; pure. `earlierProblems`: what is wrong already, with paths or with files.
- * `allowEmpty`: that nothing is declared is no mistake.
+ * Validates and resolves files that are already read. Pure.
+ *
+ * @param earlierProblems Problems already found in paths or files.
+ * @param allowEmpty Accepts input without a BucketReplication.
  */
 export function loadSpecFiles(
   files: readonly SpecFile[],
@@ -69,7 +74,7 @@ function parseFile({ file, bytes }: SpecFile): { documents: ParsedDocument[]; pr
     : parseDocuments(decoded.source);
 }
 
-/** Each document as it is meant: first variables take their values, then pairs their defaults. */
+/** Assembles the final documents: first it substitutes variables, then it merges Defaults into pairs. */
 function assembleDocuments(writtenDocuments: readonly ParsedDocument[], variableInput: VariableInput) {
   const problems: Problem[] = [];
   const validateAll = (documents: readonly ParsedDocument[]): CheckedDocument[] =>
@@ -107,7 +112,10 @@ function splitByKind(
   return [documents.filter(isOfKind), documents.filter((document) => !isOfKind(document))];
 }
 
-/** By place; of each file no more than anyone reads, and first of all what was met in reading it. */
+/**
+ * Sorts problems by position, and limits their number per file. Within the limit, problems from reading and parsing a
+ * file have priority.
+ */
 function limitProblems(readProblems: readonly Problem[], laterProblems: readonly Problem[]): Problem[] {
   const byFile = new Map<string, Problem[]>();
   for (const problem of [
@@ -122,7 +130,7 @@ function limitProblems(readProblems: readonly Problem[], laterProblems: readonly
   return [...byFile.values()].flatMap(truncateProblems).sort(compareProblems);
 }
 
-/** What is wrong with Defaults in the same way for many pairs, once. */
+/** Removes duplicates of problems that a Defaults document causes in many pairs. */
 function dedupeDefaultsProblems(problems: readonly Problem[]): Problem[] {
   const problemKeys = new Set<string>();
   return problems.filter(({ position, message, takenBy }) => {

@@ -30,7 +30,7 @@ import {
 import { type ProblemDetails, positionAt, problemAtOffset, type SourceFile } from './source-file.ts';
 import type { Problem } from './types.ts';
 
-/** Read the documents of a file's text. Pure. Every problem is returned, none thrown. */
+/** Reads the documents of a file's text. It returns every problem and throws none. Pure. */
 export function parseDocuments(source: SourceFile): { documents: ParsedDocument[]; problems: Problem[] } {
   const { tokens, unclosed, problem } = tokenizeYaml(source);
   if (problem) return { documents: [], problems: [problem] };
@@ -67,8 +67,8 @@ export function parseDocuments(source: SourceFile): { documents: ParsedDocument[
 }
 
 /**
- * YAML 1.2, so that `no` and `on` stay words. `uniqueKeys` is off, since its check compares every key with every
- * other; `toPlain` finds keys that are written twice.
+ * YAML 1.2 parses `no` and `on` as text. `uniqueKeys` is off, because its check compares every key with every other
+ * key. `toPlain` finds duplicate keys instead.
  */
 const YAML_OPTIONS = {
   version: '1.2',
@@ -79,8 +79,9 @@ const YAML_OPTIONS = {
 } as const;
 
 /**
- * The concrete syntax, token by token. The composer recurses, and so does the parser when many levels close at once;
- * on Node 20 that can abort the process past all catching. The parser's own stack tells the depth while it is shallow.
+ * Tokenizes the concrete syntax, up to a maximum depth. The composer recurses, and so does the parser when many levels
+ * close together. On Node 20 deep recursion can abort the process without a catchable error. The length of the parser's
+ * stack gives the depth before it becomes dangerous.
  */
 function tokenizeYaml(source: SourceFile): {
   tokens: CST.Token[];
@@ -112,13 +113,16 @@ function tokenizeYaml(source: SourceFile): {
   return { tokens, unclosed };
 }
 
-/** `%YAML 1.1` would change what words mean, and `%TAG` what tags do. */
+/** Rejects directives: `%YAML 1.1` would change the meaning of words, and `%TAG` the meaning of tags. */
 function rejectDirective(token: CST.Token) {
   if (token.type !== 'directive') return undefined;
   return { message: 'directives are not read', hint: 'remove the line: specs are YAML 1.2' };
 }
 
-/** Of each line the first error, since the others follow from it; so does everything after what is not closed. */
+/**
+ * Returns the first error of each line, because the others follow from it. Errors after an unclosed bracket or quote
+ * are dropped for the same reason.
+ */
 function syntaxProblems(
   source: SourceFile,
   yamlDocument: Document.Parsed,
@@ -145,13 +149,13 @@ function syntaxProblems(
   return [...byLine.values()];
 }
 
-/** `---` with nothing after it. */
+/** Returns whether a document is `---` without content. */
 const isEmptyDocument = ({ contents }: Document.Parsed): boolean =>
   contents === null || (isScalar(contents) && contents.source === '' && contents.value === null);
 
 /**
- * Plain data from nodes, with the place of each. Keys that are written twice, merge keys and aliases beyond reason are
- * problems; a document that has any is not to be used.
+ * Converts nodes to plain data with the span of each value. Duplicate keys, merge keys and too many aliases are
+ * problems. A document with problems must not be used.
  */
 function toPlain(source: SourceFile, root: Node): { document: ParsedDocument; problems: Problem[] } {
   const spans = new Map<string, Span>();
@@ -163,7 +167,10 @@ function toPlain(source: SourceFile, root: Node): { document: ParsedDocument; pr
     problems.push(problemAtOffset(source, offset, details));
   };
 
-  /** `alias`: where the alias stands that the value is read for; what it stands for is elsewhere. */
+  /**
+   * Reads a node. `aliasOffset` is the offset of the alias through which the node is read; the node itself is
+   * elsewhere.
+   */
   function readNode(
     node: Node | null,
     path: Path,
@@ -187,7 +194,7 @@ function toPlain(source: SourceFile, root: Node): { document: ParsedDocument; pr
         : isScalar(node)
           ? node.value
           : null;
-    // Only now: an anchor stands for its node after it, not inside it.
+    // The anchor is registered after its node, because it is not valid inside the node.
     if (node?.anchor) anchors.set(node.anchor, node);
     return result;
   }
@@ -260,7 +267,7 @@ function spanOfNode(
   };
 }
 
-/** The tags of plain data; `!!binary` and `!!set` stand for what no field of a spec is. */
+/** The tags of plain data. `!!binary` and `!!set` represent types that no spec field has. */
 const PLAIN_TAGS = /^tag:yaml\.org,2002:(str|int|float|bool|null|map|seq)$/;
 
 const FORBIDDEN_KEYS: ReadonlyMap<string, ProblemDetails> = new Map([

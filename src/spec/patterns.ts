@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { suggest } from './did-you-mean.ts';
 
-/** What AWS accepts as a name: each check gives a reason, or undefined when the name is fine. */
+/** A check of a text against the rules of AWS: returns a reason, or undefined when the text is valid. */
 export type TextCheck = (text: string) => string | undefined;
 
 export function checkBucketNameFormat(name: string): string | undefined {
@@ -29,7 +29,7 @@ export function checkRegion(name: string): string | undefined {
   return `no Region lies ${direction}${correction}`;
 }
 
-/** Every Region is named by where it lies; a list of all of them would be out of date with the next. */
+/** Directions in the names of Regions. A list of all Regions would be out of date with the next Region. */
 const REGION_DIRECTIONS = [
   ...['north', 'south', 'east', 'west', 'central'],
   ...['northeast', 'northwest', 'southeast', 'southwest'],
@@ -48,13 +48,13 @@ export function checkKeyAlias(alias: string): string | undefined {
   return alias.length > 256 ? 'an alias has at most 256 characters' : undefined;
 }
 
-/** Partition, Region, account and id. */
+/** The ARN of a key: partition, Region, account and id. */
 export const KEY_ARN_FORMAT =
   /^arn:(aws[a-z-]*):kms:([a-z0-9-]+):(\d{12}):key\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32})$/;
 
 export const KEY_ID_FORMAT = /^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32})$/;
 
-/** What `key:` may be, as one text: an alias, the ARN of a key, or its bare id. */
+/** Checks the short form of `key:`: an alias, the ARN of a key, or a bare key id. */
 export function checkKeyReference(text: string): string | undefined {
   if (text.startsWith('alias/')) return checkKeyAlias(text);
   if (KEY_ARN_FORMAT.test(text) || KEY_ID_FORMAT.test(text)) return undefined;
@@ -70,7 +70,7 @@ export const checkKeyArn: TextCheck = (arn) =>
     ? undefined
     : 'the ARN of a key looks like arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab';
 
-/** Partition, account, and path with name. */
+/** The ARN of a role: partition, account, and path with name. */
 export const ROLE_ARN_FORMAT = /^arn:(aws[a-z-]*):iam::(\d{12}):role\/([\w+=,.@/-]+)$/;
 
 export const checkRoleArnFormat: TextCheck = (arn) =>
@@ -93,7 +93,9 @@ export const checkPolicyArn: TextCheck = (arn) =>
     ? undefined
     : 'the ARN of a managed policy looks like arn:aws:iam::111122223333:policy/name';
 
-/** S3 and IAM speak XML 1.0, which has no place for most control characters, nor for half of a character. */
+/**
+ * Characters that XML 1.0, the format of S3 and IAM, does not allow: most control characters, and unpaired surrogates.
+ */
 const INVALID_XML_CHARACTER = /[^\P{Cc}\t\n\r\x7f-\x9f]|[\p{Cs}\ufffe\uffff]/u;
 
 function checkXmlCharacters(text: string): string | undefined {
@@ -108,13 +110,13 @@ function checkXmlCharacters(text: string): string | undefined {
 export const checkDescription: TextCheck = (text) =>
   text.length <= 8_192 ? checkXmlCharacters(text) : 'a description has at most 8,192 characters';
 
-/** The labels of DNS, as Kubernetes uses them for names. */
+/** Checks a DNS label, which Kubernetes uses for names. */
 export const checkDnsLabel: TextCheck = (name) =>
   /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name)
     ? undefined
     : 'a name has lower-case letters, digits and hyphens, begins and ends with a letter or digit, and has at most 63 characters';
 
-/** Labels as Kubernetes has them, so that selectors can be written without quotes. */
+/** Checks the key of a label by the rules of Kubernetes, so that selectors need no quotes. */
 export const checkLabelKey: TextCheck = (key) =>
   /^([a-z0-9.-]{1,253}\/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?$/.test(key)
     ? undefined
@@ -136,7 +138,10 @@ export const checkVariableName: TextCheck = (name) =>
     ? undefined
     : 'the name of a variable has letters, digits, _ and -, at most 63, and begins with a letter';
 
-/** A prefix of our own, so that no spec can have a credential of the environment printed. */
+/**
+ * Checks the name of an environment variable. The required prefix prevents a spec from printing a credential from the
+ * environment.
+ */
 export const checkEnvironmentName: TextCheck = (name) =>
   /^REPLIKEY_[A-Z0-9_]+$/.test(name)
     ? undefined
@@ -147,7 +152,7 @@ export const checkNotEmpty: TextCheck = (text) => (text === '' ? 'there must be 
 export const checkRuleId: TextCheck = (id) =>
   /^[\x20-\x7e]{1,255}$/.test(id) ? undefined : 'the ID of a rule has 1 to 255 characters of ASCII';
 
-/** A prefix is literal: S3 keys do not begin with a slash unless somebody wrote one. */
+/** Checks a key prefix, which is literal: an S3 key begins with a slash only if its writer included one. */
 export function checkKeyPrefix(prefix: string): string | undefined {
   const bytes = Buffer.byteLength(prefix);
   if (bytes > 1024) return `a prefix has at most 1,024 bytes in UTF-8, and this has ${bytes}`;
@@ -157,7 +162,10 @@ export function checkKeyPrefix(prefix: string): string | undefined {
   return checkXmlCharacters(prefix);
 }
 
-/** `replikey-` and the source bucket; what is too long for IAM is cut, and a hash keeps it unique. */
+/**
+ * Returns the default role name: `replikey-` and the source bucket. A name too long for IAM is cut, and a hash keeps it
+ * unique.
+ */
 export function defaultRoleName(bucket: string): string {
   const name = `replikey-${bucket}`;
   if (name.length <= 64) return name;

@@ -7,7 +7,7 @@ import type { KeyDeclaration, ReplicationDocument } from './schema.ts';
 import type { Account, BucketReplication, KeyChoice, KeySettings, RoleChoice, Side, Specs } from './types.ts';
 import type { CheckedAccount, CheckedDocument, CheckedReplication } from './validate.ts';
 
-/** From what was written to what the program uses: shorthand undone, every default filled in. */
+/** Resolves checked documents into specs: expands short forms and fills in every default. */
 export function resolveSpecs(checkedDocuments: readonly CheckedDocument[]): Omit<Specs, 'variables'> {
   const accounts = checkedDocuments.flatMap((document) =>
     document.kind === 'Account' ? [resolveAccount(document)] : [],
@@ -32,7 +32,7 @@ export function resolveSpecs(checkedDocuments: readonly CheckedDocument[]): Omit
 
 type ResolvedAccounts = ReadonlyMap<string, Account>;
 
-/** One pair, or two where the buckets replicate to each other. */
+/** Returns one pair, or two for buckets that replicate to each other. */
 function resolveReplication(
   { content, parsed }: CheckedReplication,
   accounts: ResolvedAccounts,
@@ -103,7 +103,7 @@ function resolveKey({ key, region, account }: SideDeclaration, accounts: Resolve
   const { alias, arn, bucketKey: _, ...settings } = toLongForm(key);
   if (alias !== undefined) return { alias, ...settings };
   const id = arn ?? '';
-  // A bare key id is a key of the account and Region that the side names.
+  // A bare key id belongs to the account and Region of the side.
   return KEY_ID_FORMAT.test(id)
     ? {
         arn: `arn:${partitionOfRegion(region)}:kms:${region}:${accounts.get(account ?? '')?.id ?? ''}:key/${id}`,
@@ -111,7 +111,7 @@ function resolveKey({ key, region, account }: SideDeclaration, accounts: Resolve
     : { arn: id };
 }
 
-/** Both spellings of a key as one. */
+/** Converts both forms of a key to the long form. */
 export function toLongForm(
   key: KeyDeclaration,
 ): { alias?: string; arn?: string; bucketKey?: boolean } & KeySettings {
@@ -119,7 +119,10 @@ export function toLongForm(
   return omitUndefined(key);
 }
 
-/** A rule without a name is called after its prefix: `Tax/2026/` is `tax-2026`, no prefix is `all`. */
+/**
+ * Returns the names of rules. A rule without a name is named after its prefix: `Tax/2026/` gives `tax-2026`, no prefix
+ * gives `all`.
+ */
 export function ruleNamesOf(rules: readonly RuleDeclaration[]): string[] {
   const usedNames = new Set(rules.flatMap((rule) => rule.name ?? []));
   return rules.map((rule) => {
@@ -139,12 +142,12 @@ export function ruleNamesOf(rules: readonly RuleDeclaration[]): string[] {
   });
 }
 
-/** What a two-way spec calls the way back, in rule ids and tags. */
+/** Returns the name of the reverse direction of a two-way spec, for rule ids and tags. */
 export const reverseNameOf = (name: string): string => `${name}-reverse`;
 
 /**
- * A pair and the same pair turned round. Changes of replicas are synced both ways, as S3 wants it: with a rule that says
- * so on either side. The way back has a role of its own, named after its own source, unless the role is given by ARN.
+ * Returns a pair and its reverse. Replica modifications are synced in both directions. S3 requires a rule for that on
+ * each side. The reverse pair has its own role, named after its own source, unless the spec gives the role by ARN.
  */
 function expandBidirectional(pair: BucketReplication): BucketReplication[] {
   const rules = pair.rules.map((rule) => ({ ...rule, replicaModifications: true }));
@@ -175,8 +178,9 @@ function swapSides(positions: BucketReplication['positions']): BucketReplication
 }
 
 /**
- * What one spec declares of a key, a role or a bucket holds for all that share it and leave it out; `checks` sees to it
- * that none contradicts. So each resource comes out equal for all of its specs.
+ * Merges the settings of shared keys, roles and buckets. A setting that one spec declares applies to all specs that
+ * share the resource and omit the setting. `checkAgreement` ensures that no two specs contradict each other. Each
+ * resource is therefore equal in all of its specs.
  */
 function mergeSharedSettings(pairs: readonly BucketReplication[]): BucketReplication[] {
   const settingsByResource = new Map<string, object>();
@@ -222,7 +226,7 @@ const bucketResourceKey = (side: Side): string => `bucket ${side.bucket}`;
 const roleResourceKey = ({ role, source }: BucketReplication): string =>
   ['role', 'name' in role ? role.name : '', source.account].join(' ');
 
-/** What a side may leave out. */
+/** Returns the optional settings of a bucket that are set. */
 function bucketSettingsOf({ blockPublicAccess, objectOwnership }: Side): object {
   return {
     ...(blockPublicAccess === undefined ? {} : { blockPublicAccess }),

@@ -30,7 +30,7 @@ interface RuleField {
   selectsMore?(value: unknown, previous: unknown): boolean;
 }
 
-/** The two declarations of what a rule selects: the short form and the long form. */
+/** The two forms of a rule's filter: the short form and the long form. */
 interface FilterDeclaration {
   prefix?: string | undefined;
   filter?: { prefix?: string | undefined; tags?: Tags | undefined } | undefined;
@@ -190,7 +190,7 @@ export function resolveRule(declaration: RuleDeclaration, name: string): Rule {
 /** The prefix that a declared rule selects. */
 export const prefixOfDeclaration = RULE_FIELDS.prefix.resolve;
 
-/** Reads the settings of a rule from S3's form, of either version: an absent block and a Disabled one are the same. */
+/** Reads the settings of a rule from either version of S3's form. An absent block and a Disabled block are equal. */
 export function settingsFromS3(rule: ReplicationRule): RuleSettings {
   const values = rows.flatMap(([key, { fromS3 }]) => (fromS3 ? [[key, fromS3(rule)]] : []));
   return omitUndefined(Object.fromEntries(values)) as RuleSettings;
@@ -208,7 +208,7 @@ export function settingsToS3(settings: RuleSettings): RulePart {
   return merged;
 }
 
-/** Returns the YAML for a rule that S3 has, without the fields that have their default. */
+/** Returns the YAML for a rule in S3, without fields that have their default value. */
 export function declarationFromS3(rule: ReplicationRule): Record<string, unknown> {
   const fields = rows.map(([key, { yamlName = key, schema, fromS3, toYaml }]) => {
     if (toYaml) return [yamlName, toYaml(rule)];
@@ -218,7 +218,7 @@ export function declarationFromS3(rule: ReplicationRule): Record<string, unknown
   return omitUndefined(Object.fromEntries(fields));
 }
 
-/** Whether a rule selects objects that it did not select before, were it enabled. */
+/** Returns whether a rule, if enabled, selects objects that it did not select before. */
 export function selectsMoreObjects(
   settings: Omit<RuleSettings, 'enabled'>,
   previous: Omit<RuleSettings, 'enabled'>,
@@ -228,7 +228,10 @@ export function selectsMoreObjects(
   return rows.some(([key, { selectsMore }]) => selectsMore?.(values.get(key), previousValues.get(key)));
 }
 
-/** Whether a rule is of the first version of the schema, which cannot stand beside ours. */
+/**
+ * Returns whether a rule uses version 1 of the S3 rule schema, which cannot be combined with the version that replikey
+ * writes.
+ */
 export const isV1Rule = (rule: ReplicationRule): boolean => rule.Filter === undefined;
 
 /** Path of a block with a status in an S3 rule. */
@@ -238,8 +241,8 @@ type BlockPath =
   | ['Destination', keyof Destination];
 
 /**
- * The conversion of a field that S3 stores as a block with a status. Where the field is off, the rule has no such block,
- * unless `toBlock` returns one.
+ * Returns the conversion of a field that S3 stores as a block with a status. If the field is off, the rule has no such
+ * block, unless `toBlock` returns one.
  */
 function statusBlock(
   path: BlockPath,
@@ -274,7 +277,7 @@ function tagsOfS3Rule({ Filter }: ReplicationRule): Tags {
   return Object.fromEntries(tags.map(({ Key = '', Value = '' }) => [Key, Value]));
 }
 
-/** `And` is for two predicates or more. */
+/** Builds the filter of an S3 rule. S3 uses `And` for two predicates or more. */
 function toS3Filter(prefix: string, tags: Tags): ReplicationRuleFilter {
   const tagList = Object.entries(tags)
     .sort(([a], [b]) => compareCodeUnits(a, b))

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import * as patterns from './patterns.ts';
 
-/** A text that a check accepts, or rejects with its reason. */
+/** Returns a schema of a text that a check accepts, or rejects with its reason. */
 export const textSchema = (
   check: patterns.TextCheck,
   description?: string,
@@ -16,25 +16,25 @@ export const textSchema = (
     .meta({
       ...(description === undefined ? {} : { description }),
       ...metadata,
-      // Editors say this instead of showing the pattern: the words for a text that no pattern takes.
+      // Editors show this message instead of the pattern. It is the reason for a text that no pattern accepts.
       ...(metadata.pattern === undefined ? {} : { patternErrorMessage: check(' ') }),
     });
 
-/** A mapping from names to texts, both checked. */
+/** Returns a schema of a mapping from names to texts, with a check for each. */
 export const textMapSchema = (
   checkKey: patterns.TextCheck,
   checkValue: patterns.TextCheck,
   description: string,
 ) => z.record(textSchema(checkKey), textSchema(checkValue)).meta({ description });
 
-/** A name that is a DNS label. */
+/** Returns a schema of a name that is a DNS label. */
 export const nameSchema = (description: string) =>
   textSchema(patterns.checkDnsLabel, description, {
     pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$',
     examples: ['tax'],
   });
 
-/** A whole number in a range, in words where it is none. */
+/** Returns a schema of a whole number in a range, with a message in words. */
 export function integerSchema(minimum: number, maximum: number, description: string) {
   return z
     .number()

@@ -1,18 +1,18 @@
 import * as z from 'zod';
 import { formatPath, type Path } from './document.ts';
 
-/** The keys that a schema knows at a path. */
+/** Returns the keys that a schema accepts at a path. */
 export const keysAt = (schema: z.ZodType, path: Path): string[] =>
   Object.keys(objectSchemaOf(schemaAt(schema, path))?.shape ?? {});
 
-/** What the schema gives as an example for a path. */
+/** Returns the example of the schema at a path. */
 export function exampleAt(schema: z.ZodType, path: Path): string | undefined {
   const { examples } = schemaAt(schema, path)?.meta() ?? {};
   const [example] = Array.isArray(examples) ? examples : [];
   return typeof example === 'string' ? example : undefined;
 }
 
-/** Where else a schema knows a key, for one that was written in the wrong place. */
+/** Returns the paths of all mappings that accept a key, for a key in the wrong mapping. */
 export function parentsOfKey(schema: z.ZodType, key: string): string[] {
   const parents: string[] = [];
   const visit = (current: z.ZodType, path: Path): void => {
@@ -40,7 +40,7 @@ function schemaAt(schema: z.ZodType, path: Path): z.ZodType | undefined {
   return current instanceof z.ZodOptional ? (current.unwrap() as z.ZodType) : current;
 }
 
-/** A schema without what is wrapped around it: optional, default, prefault. */
+/** Removes wrappers from a schema: optional, default, prefault. */
 function unwrapSchema(schema: z.ZodType | undefined): z.ZodType | undefined {
   let current = schema;
   while (
@@ -53,7 +53,7 @@ function unwrapSchema(schema: z.ZodType | undefined): z.ZodType | undefined {
   return current;
 }
 
-/** The mapping among the forms that a schema allows. */
+/** Returns the mapping schema among the alternatives of a schema. */
 function objectSchemaOf(schema: z.ZodType | undefined): z.ZodObject | undefined {
   const unwrapped = unwrapSchema(schema);
   if (unwrapped instanceof z.ZodObject) return unwrapped;
@@ -63,13 +63,13 @@ function objectSchemaOf(schema: z.ZodType | undefined): z.ZodObject | undefined 
 
 type Shape = Readonly<Record<string, z.ZodType>>;
 
-/** The same fields, none of which need be there, and so in every mapping below; lists are as they were. */
+/** Makes all fields of a shape optional, including those of nested mappings. Lists stay unchanged. */
 export const partialShape = (shape: Shape): Record<string, z.ZodOptional> =>
   Object.fromEntries(Object.entries(shape).map(([name, field]) => [name, partialSchema(field).optional()]));
 
 function partialSchema(field: z.ZodType): z.ZodType {
   const schema = unwrapSchema(field) ?? field;
-  // "Exactly one of" can be met by the other part.
+  // The other document can supply the field that "exactly one of" requires.
   const { oneOf: _, ...meta } = schema.meta() ?? {};
   if (schema instanceof z.ZodObject) return z.strictObject(partialShape(schema.shape as Shape)).meta(meta);
   if (schema instanceof z.ZodUnion)

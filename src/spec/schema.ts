@@ -5,8 +5,8 @@ import { integerSchema, nameSchema, textMapSchema, textSchema } from './schema-b
 import { partialShape } from './schema-keys.ts';
 
 /**
- * What a person may write. The one source of the types, of validation and of the JSON Schema; `resolve.ts` turns it
- * into what the program uses.
+ * Schemas of spec documents as users write them. They are the single source of the types, the validation and the JSON
+ * Schema. `resolve.ts` converts the result into the types that the other modules use.
  */
 
 const keyReferenceSchema = textSchema(
@@ -40,7 +40,7 @@ const longKeyMetadata = {
   ...exactlyOneOf('alias', 'arn'),
 };
 
-/** A key under which objects lie. */
+/** A KMS key that encrypts source objects. */
 const sourceKeySchema = z
   .union([keyReferenceSchema, z.strictObject(keySettingsShape).meta(longKeyMetadata)])
   .meta({
@@ -48,7 +48,7 @@ const sourceKeySchema = z
     examples: ['alias/acme-old'],
   });
 
-/** The key of a side, under which its bucket encrypts. */
+/** The key of a side, with which its bucket encrypts new objects. */
 const keySchema = z
   .union([
     keyReferenceSchema,
@@ -114,7 +114,7 @@ const apiVersionSchema = z
   .literal('replikey.dev/v1')
   .meta({ description: 'Version of this format.', examples: ['replikey.dev/v1'] });
 
-/** The envelope that documents of every kind share. */
+/** Returns the schema of a document: the envelope shared by all kinds, with the metadata and spec of one kind. */
 const documentSchema = <Kind extends string, Metadata extends z.ZodRawShape, Spec extends z.ZodType>(
   kind: Kind,
   description: string,
@@ -132,7 +132,7 @@ const defaultsNameSchema = nameSchema(
   'Name of a Defaults document, for what is left out here; absent: none.',
 ).optional();
 
-/** What is said of a pair; any part of it can be said in Defaults. */
+/** The fields of a pair. Defaults can supply any of them. */
 const pairShape = {
   direction: z
     .enum(['oneWay', 'both'])
@@ -182,7 +182,7 @@ const pairShape = {
     .meta({
       description:
         'The role that S3 assumes; absent: replikey- and the name of the source bucket, within 64 characters.',
-      // A role that is only described has the name that it would have anyway.
+      // `role` may omit both name and arn, because the role then has its derived name.
       not: { required: ['name', 'arn'] },
     })
     .optional(),
@@ -331,12 +331,12 @@ const variablesSchema = documentSchema(
   }),
 ).describe(`Declares variables, which other documents use as \${var.name} in their values.`);
 
-/** JSON Schema for "exactly one of these"; `checks` says the same to people. */
+/** Returns JSON Schema for "exactly one of these fields". `checks` reports the same error to users. */
 function exactlyOneOf(...keys: string[]) {
   return { oneOf: keys.map((required) => ({ required: [required] })) };
 }
 
-/** A document of which only the envelope can be judged, since its kind is not known. */
+/** The schema of a document of an unknown kind, which checks only the envelope. */
 export const envelopeSchema = z.strictObject({
   apiVersion: apiVersionSchema,
   kind: z.enum(['BucketReplication', 'Account', 'Guardrails', 'Defaults', 'Variables']),
@@ -344,7 +344,7 @@ export const envelopeSchema = z.strictObject({
   spec: z.unknown().optional(),
 });
 
-/** A pair of which some is not known, since its Defaults are not. */
+/** The schema of a pair whose Defaults are unknown, so that some of its values are unknown. */
 export const partialReplicationSchema = bucketReplicationSchema.extend({
   spec: z.strictObject({ defaults: defaultsNameSchema, ...partialShape(pairShape) }),
 });

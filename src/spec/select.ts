@@ -2,21 +2,21 @@ import { suggest } from './did-you-mean.ts';
 import { reverseNameOf } from './resolve.ts';
 import type { BucketReplication, Specs } from './types.ts';
 
-/** Which of the specs a run is about. */
+/** The selection of specs for a run. */
 export interface Selection {
-  /** Names; empty: any. */
+  /** Names of specs; empty: all. */
   only: readonly string[];
-  /** A selector of labels, as Kubernetes writes it; absent: any. */
+  /** A label selector in Kubernetes syntax; absent: all. */
   selector?: string;
 }
 
-/** Why nothing can be selected so, in words. */
+/** The reason why a selection is invalid or empty. */
 export class SelectionError extends Error {}
 
 /**
- * The specs that were chosen; all of them have been checked together before. Both ways of a two-way spec go together.
+ * Selects specs after all specs are checked together. Both directions of a two-way spec are selected together.
  *
- * @throws SelectionError for a name that no spec has, a selector that cannot be read, and where nothing is selected.
+ * @throws SelectionError for an unknown spec name, an invalid selector, or an empty selection.
  */
 export function selectSpecs(specs: Specs, { only, selector }: Selection): Specs {
   if (only.length === 0 && selector === undefined) return specs;
@@ -41,11 +41,11 @@ export function selectSpecs(specs: Specs, { only, selector }: Selection): Specs 
 
 type LabelPredicate = (labels: Record<string, string>) => boolean;
 
-/** A key of a label, with its prefix; and a value. */
+/** Patterns of a label key, with its prefix, and of a label value. */
 const LABEL_KEY = '[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?';
 const LABEL_VALUE = '[A-Za-z0-9._-]*';
 
-/** Each form of a requirement, and when labels meet it. A key that is not there differs from every value. */
+/** Forms of a requirement, each with its predicate over labels. A missing key differs from every value. */
 const REQUIREMENT_FORMS: [pattern: RegExp, matches: (key: string, values: string[]) => LabelPredicate][] = [
   [new RegExp(`^(${LABEL_KEY})$`), (key) => (labels) => Object.hasOwn(labels, key)],
   [new RegExp(`^!\\s*(${LABEL_KEY})$`), (key) => (labels) => !Object.hasOwn(labels, key)],
@@ -71,9 +71,9 @@ const REQUIREMENT_FORMS: [pattern: RegExp, matches: (key: string, values: string
   ],
 ];
 
-/** Requirements, all of which must be met: `team=tax,env!=dev,tier in (gold, silver),!paused`. */
+/** Parses a label selector. All requirements must match: `team=tax,env!=dev,tier in (gold, silver),!paused`. */
 export function parseLabelSelector(selector: string): LabelPredicate {
-  // A comma between parentheses is of a list of values.
+  // A comma inside parentheses separates the values of a list.
   const requirements = selector.split(/,(?![^()]*\))/).map((part) => part.trim());
   const predicates = requirements.map((part) => {
     for (const [pattern, createPredicate] of REQUIREMENT_FORMS) {

@@ -2,7 +2,7 @@ import { escapeUnprintable } from '../util/escape.ts';
 import { codeFrame } from './format-problems.ts';
 import type { Position, Problem } from './types.ts';
 
-/** The text of one file, and where its lines start. */
+/** The text of a file, with the offsets of its lines. */
 export interface SourceFile {
   file: string;
   text: string;
@@ -16,7 +16,7 @@ export function createSourceFile(file: string, text: string): SourceFile {
   return { file, text, lineStarts };
 }
 
-/** Line and column of an offset; columns count UTF-16 units, as editors and language servers do. */
+/** Returns line and column of an offset. Columns count UTF-16 units, as editors and language servers do. */
 export function positionAt({ file, text, lineStarts }: SourceFile, offset: number): Position {
   const clampedOffset = Math.max(0, Math.min(offset, text.length));
   let low = 0;
@@ -29,10 +29,10 @@ export function positionAt({ file, text, lineStarts }: SourceFile, offset: numbe
   return { file, line: low + 1, column: clampedOffset - (lineStarts[low] ?? 0) + 1 };
 }
 
-/** A place, for a message. */
+/** Formats a position for a message. */
 export const formatPosition = ({ file, line, column }: Position): string => `${file}:${line}:${column}`;
 
-/** A problem at a place in a text, with its excerpt. */
+/** Returns a problem at an offset of a text, with a code frame. */
 export function problemAtOffset(source: SourceFile, offset: number, details: ProblemDetails): Problem {
   const position = positionAt(source, offset);
   return {
@@ -41,7 +41,7 @@ export function problemAtOffset(source: SourceFile, offset: number, details: Pro
   };
 }
 
-/** A problem of a file or folder as such, where there is no line to show. */
+/** Returns a problem of a file or folder as a whole, without a code frame. */
 export function fileProblem(
   fileOrPosition: string | Position,
   { path, message, hint }: ProblemDetails,
@@ -56,7 +56,7 @@ export function fileProblem(
   };
 }
 
-/** What is wrong, before it is known where. */
+/** A problem without its position. */
 export interface ProblemDetails {
   path?: string;
   message: string;
@@ -68,7 +68,7 @@ function lineTextOf({ text, lineStarts }: SourceFile, line: number): string {
   return text.slice(lineStarts[line - 1] ?? 0, end - 1);
 }
 
-/** The text of a file, if it is text: UTF-8 with line feeds, as git and AWS's own tools write it. */
+/** Decodes a file. The text must be UTF-8 with line feeds, as git and the tools of AWS write it. */
 export function decodeFile(file: string, bytes: Uint8Array): { source: SourceFile } | { problem: Problem } {
   if (startsWithBytes(bytes, 0xff, 0xfe) || startsWithBytes(bytes, 0xfe, 0xff)) {
     return {
@@ -95,7 +95,7 @@ export function decodeFile(file: string, bytes: Uint8Array): { source: SourceFil
   };
 }
 
-/** Characters that YAML forbids, or that make a spec read otherwise on another machine. */
+/** Characters that YAML forbids, or that make a spec read differently on another machine. */
 const FORBIDDEN_CHARACTERS: { pattern: RegExp; message: (character: string) => string; hint: string }[] = [
   {
     pattern: /\0/,
@@ -120,7 +120,9 @@ const FORBIDDEN_CHARACTERS: { pattern: RegExp; message: (character: string) => s
   },
 ];
 
-/** Where the first bytes stand that a decoder had to replace; a replacement character that was written is none. */
+/**
+ * Returns the offset of the first invalid UTF-8 bytes. A replacement character that the file itself contains is valid.
+ */
 function firstInvalidOffset(text: string, bytes: Uint8Array): number | undefined {
   let scannedTo = 0;
   let byteOffset = 0;

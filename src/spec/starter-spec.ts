@@ -3,7 +3,7 @@ import { partitionOfRegion } from '../util/arn.ts';
 import * as patterns from './patterns.ts';
 import { escapeReferences } from './variables.ts';
 
-/** What a first spec says; all else is left to its defaults. */
+/** The values of a starter spec. All other fields keep their defaults. */
 export interface StarterSpec {
   source: string;
   sourceRegion: string;
@@ -17,20 +17,23 @@ export interface StarterSpec {
 
 type StarterAnswers = Partial<StarterSpec>;
 
-/** One thing that a first spec needs. */
+/** A question about one value of a starter spec. */
 export interface StarterQuestion {
   key: keyof StarterSpec;
-  /** The option that says it beforehand: first of the source, then of the destination. */
+  /**
+   * The option that gives the answer in advance. An option for both sides is used first for the source, then for the
+   * destination.
+   */
   flag: string;
   prompt: string;
-  /** What an answer that says nothing means. */
+  /** Returns the answer that an empty input stands for. */
   defaultAnswer: (answers: StarterAnswers, userRegion: string) => string | undefined;
-  /** Whether what is offered is a guess: somebody must see it then. */
+  /** Whether the default is a guess, which the user must see. */
   isGuess?: true;
   check: (answer: string, answers: StarterAnswers) => string | undefined;
 }
 
-/** In the order in which they are asked. What is offered may follow from what is known; `home` is the Region of the user. */
+/** The questions in order. A default can depend on earlier answers and on the Region of the user. */
 export const STARTER_QUESTIONS: readonly StarterQuestion[] = [
   {
     key: 'source',
@@ -96,7 +99,7 @@ export const STARTER_QUESTIONS: readonly StarterQuestion[] = [
   },
 ];
 
-/** Two Regions of each partition: far apart, and where most people are. */
+/** Two distant, popular Regions of each partition. */
 const SUGGESTED_REGIONS: Record<string, readonly string[]> = {
   aws: ['us-west-2', 'us-east-1'],
   'aws-cn': ['cn-northwest-1', 'cn-north-1'],
@@ -106,7 +109,7 @@ const SUGGESTED_REGIONS: Record<string, readonly string[]> = {
 const ifAccepted = (text: string, check: patterns.TextCheck): string | undefined =>
   check(text) === undefined ? text : undefined;
 
-/** An alias that is named as the bucket is; aliases have no dots. */
+/** Returns an alias with the name of the bucket. Dots become hyphens, because an alias cannot contain dots. */
 const aliasForBucket = (bucket = ''): string => `alias/${bucket.replaceAll('.', '-')}`;
 
 function checkStarterKey(key: string, region: string | undefined): string | undefined {
@@ -123,7 +126,10 @@ const checkStarterRegion = (region: string, sourceRegion: string): string | unde
     ? undefined
     : `S3 does not replicate from one partition to another: ${sourceRegion} is in ${partitionOfRegion(sourceRegion)}`;
 
-/** A spec that teaches: what may be left out is left out, and what is not obvious is said. `schema`: where editors find it. */
+/**
+ * Renders a spec for a first-time user: it omits optional fields and comments on fields that are not obvious. Editors
+ * load the schema from `schemaUrl`.
+ */
 export const renderStarterSpec = (
   spec: StarterSpec,
   schemaUrl: string,
@@ -148,6 +154,6 @@ spec:
     - prefix: ${yamlScalar(escapeReferences(spec.prefix))} # ${spec.prefix === '' ? 'every object; with "Tax/", only those whose key begins with it' : 'only objects whose key begins with this, literally'}
 `;
 
-/** With quotes where it would be something else than a text without: a bucket may be called 2026. */
+/** Quotes a text that YAML would otherwise parse as another type: a bucket name can be 2026. */
 const yamlScalar = (text: string): string =>
   /^[\w./-]+$/.test(text) ? stringify(text).trimEnd() : JSON.stringify(text);

@@ -2,37 +2,37 @@ import type { Rule } from './rule-fields.ts';
 
 export type { Rule };
 
-/** Where something stands in the YAML; line and column count from 1. */
+/** A position in YAML; line and column count from 1. */
 export interface Position {
   file: string;
   line: number;
   column: number;
 }
 
-/** What is wrong with a spec, for the reader: where, what was found, what to write instead. */
+/** A problem of a spec, for its author: the position, the actual value and the fix. */
 export interface Problem {
   position: Position;
-  /** Path in the document, `spec.rules[0].prefix`; absent when the YAML itself cannot be read. */
+  /** Path in the document, `spec.rules[0].prefix`; absent when the YAML cannot be parsed. */
   path?: string;
   message: string;
-  /** What would have been right, or what to do. */
+  /** The correct value, or the fix. */
   hint?: string;
-  /** The offending line and a caret under the place, ready to print. */
+  /** The line with a caret under the position, ready to print. */
   excerpt?: string;
-  /** The spec that takes the value from Defaults, where the place is in these. */
+  /** The spec that inherits the value, if the position is in a Defaults document. */
   takenBy?: { name: string; position: Position };
 }
 
-/** Everything that was declared, validated, with every default filled in. */
+/** All declared specs, validated, with every default filled in. */
 export interface Specs {
   pairs: BucketReplication[];
   accounts: Account[];
   limits: ChangeLimits;
-  /** The variables that are used somewhere, by name. */
+  /** The variables that at least one document uses, sorted by name. */
   variables: Variable[];
 }
 
-/** A variable with its value, and where that came from. */
+/** A variable with its value and the source of the value. */
 export interface Variable {
   name: string;
   value: VariableValue;
@@ -41,25 +41,28 @@ export interface Variable {
 
 export type VariableValue = string | number | boolean;
 
-/** How much one run may change; the strictest of all Guardrails. */
+/** Limits for the changes of one run: the strictest of all Guardrails. */
 export interface ChangeLimits {
-  /** Resources that it may create or update; absent: any number. */
+  /** Maximum number of resources to create or update; absent: unlimited. */
   maxChanges?: number;
-  /** Rules and statements that it may take away. */
+  /** Maximum number of rules, statements and roles to remove. */
   maxRemovals?: number;
 }
 
-/** A resolved `kind: BucketReplication`: no later code asks whether the user left something out. */
+/**
+ * A resolved `kind: BucketReplication`, in which every field with a default is set. Later code does not check for
+ * omitted fields.
+ */
 export interface BucketReplication {
   name: string;
   labels: Record<string, string>;
   source: Side;
   destination: Side & {
     storageClass?: string;
-    /** Whose the replicas are, where the accounts differ. */
+    /** The side that owns the replicas, if the accounts differ. */
     objectOwner: 'source' | 'destination';
   };
-  /** Further keys under which objects of the source lie. */
+  /** Further keys that encrypt objects of the source. */
   sourceKeys: KeyChoice[];
   role: RoleChoice;
   rules: Rule[];
@@ -68,7 +71,7 @@ export interface BucketReplication {
     foreignRules: 'Preserve' | 'Replace' | 'Refuse';
     adopt: 'IfCompatible' | 'Always' | 'Never';
   };
-  /** Positions of what errors and plans point at, by path: `''` the document, `spec.source.key`, `spec.rules[0]`, … */
+  /** Positions by path, for errors and plans: `''` is the document; `spec.source.key`, `spec.rules[0]`, … */
   positions: Record<string, Position>;
 }
 
@@ -79,33 +82,33 @@ export interface Side {
   account?: string;
   /** Twelve digits; absent for the ambient credentials. */
   accountId?: string;
-  /** Whether there are credentials for the account. */
+  /** Whether replikey has credentials for the account. */
   managed: boolean;
   key: KeyChoice;
   /** Whether new objects in this bucket use an S3 Bucket Key by default. */
   bucketKey: boolean;
-  /** How new objects are encrypted where a request does not say. */
+  /** Encryption of new objects when a request does not specify it. */
   defaultEncryption: 'SSE-KMS' | 'DSSE-KMS' | 'SSE-S3';
-  /** All four settings; absent: left as they are. */
+  /** All four settings of the public access block; absent: left unchanged. */
   blockPublicAccess?: boolean;
-  /** Absent: left as it is. */
+  /** Absent: left unchanged. */
   objectOwnership?: 'BucketOwnerEnforced' | 'BucketOwnerPreferred' | 'ObjectWriter';
 }
 
-/** An alias is looked up and created when absent; an ARN must exist and is never altered. */
+/** A key by alias is looked up, and created when absent. A key by ARN must exist and is never changed. */
 export type KeyChoice = ({ alias: string } & KeySettings) | { arn: string };
 
-/** What is declared of a key; what is absent is left as it is. */
+/** Declared settings of a key; absent settings are left unchanged. */
 export interface KeySettings {
   description?: string;
   rotation?: boolean;
   rotationPeriodInDays?: number;
 }
 
-/** A role by name is created when absent; a role by ARN must exist and is never altered. */
+/** A role by name is created when absent. A role by ARN must exist and is never changed. */
 export type RoleChoice = ({ name: string } & RoleSettings) | { arn: string };
 
-/** What is declared of a role; what is absent is left as it is. */
+/** Declared settings of a role; absent settings are left unchanged. */
 export interface RoleSettings {
   path?: string;
   permissionsBoundary?: string;
@@ -117,7 +120,7 @@ export interface Account {
   name: string;
   /** Twelve digits. */
   id: string;
-  /** Whether there are credentials for it. */
+  /** Whether replikey has credentials for the account. */
   managed: boolean;
   profile?: string;
   assumeRole?: { arn: string; externalId?: string; sessionName?: string };

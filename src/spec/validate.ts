@@ -23,7 +23,10 @@ import {
 import { exampleAt } from './schema-keys.ts';
 import type { Problem } from './types.ts';
 
-/** A document of the right form, with its positions, and the paths where it is wrong: what is there means nothing. */
+/**
+ * A document that matches the schema, with its positions and invalid paths. At an invalid path, `content` has an
+ * example of the schema or no value.
+ */
 export interface CheckedDocumentOf<Kind, Content> {
   kind: Kind;
   content: Content;
@@ -44,8 +47,9 @@ export type CheckedDocument =
   | CheckedVariables;
 
 /**
- * Check the form of one document against the schema. What is wrong in places is returned nonetheless, with examples
- * in those places, so that the checks of all specs together find in the same run what they can in the others.
+ * Validates a document against the schema. A document with invalid fields is returned as well, if it is valid with the
+ * schema's examples in their place. The checks of all specs can then report problems of the other fields in the same
+ * run.
  */
 export function validateDocument(parsed: ParsedDocument): { checked?: CheckedDocument; problems: Problem[] } {
   const { value } = parsed;
@@ -74,7 +78,7 @@ export function validateDocument(parsed: ParsedDocument): { checked?: CheckedDoc
   return { problems: explainIssues(error?.issues ?? [], parsed, envelopeSchema) };
 }
 
-/** Whether nothing was found wrong at the paths, in them or around them. */
+/** Returns whether no problem is known at the paths, inside them or in their ancestors. */
 export const isValidAt = ({ invalidPaths }: CheckedDocument, ...paths: readonly Path[]): boolean =>
   invalidPaths.length === 0 ||
   !paths.some((path) => invalidPaths.some((invalidPath) => pathsOverlap(invalidPath, path)));
@@ -115,7 +119,10 @@ function invalidPathsOf(issue: z.core.$ZodIssue, value: unknown, schema: z.ZodTy
   return [toWholeList(issue.path, value)];
 }
 
-/** A wrong item of a list takes the list with it: without it, the others would be counted otherwise. */
+/**
+ * Returns the path of the whole list for an invalid list item. Without the item, the indexes of the others would
+ * change.
+ */
 function toWholeList(path: Path, value: unknown): Path {
   const itemIndex = path.findLastIndex((part) => typeof part === 'number');
   const isItem = itemIndex === path.length - 1 && Array.isArray(valueAtPath(value, path.slice(0, itemIndex)));

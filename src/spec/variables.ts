@@ -14,27 +14,30 @@ import { createSourceFile, formatPosition, type ProblemDetails, problemAtOffset 
 import type { Position, Problem, Variable, VariableValue } from './types.ts';
 import { type CheckedVariables, isValidAt } from './validate.ts';
 
-/** `${var.name}`, what was meant as one, and either after a `$`, which makes it literal. */
+/** Matches `${var.name}`, an incomplete reference, and either of them after a `$`, which makes it literal. */
 export const VARIABLE_REFERENCE = /\$?\$\{\s*var\s*\.(?:([A-Za-z][\w-]*)\})?/g;
 
-/** Whether a text has a variable in it, or something that was meant as one. */
+/** Returns whether a text contains a reference, or an incomplete reference. */
 export const hasReference = (text: string): boolean => text.search(VARIABLE_REFERENCE) !== -1;
 
-/** A text as a spec has to have it, to mean just that. */
+/** Escapes references in a text, so that a spec contains the text literally. */
 export const escapeReferences = (text: string): string => text.replace(VARIABLE_REFERENCE, '$$$&');
 
-/** A variable that some document declares. */
+/** A variable that a document declares. */
 export interface DeclaredVariable {
   position: Position;
-  /** Absent where something is wrong with it, or with the value that was given; that was told. */
+  /** Absent when the declaration or the given value is invalid. That problem is already reported. */
   settings?: VariableDeclaration;
-  /** Absent where none was given. */
+  /** Absent when the variable has no value. */
   resolution?: VariableResolution;
 }
 
 type VariableResolution = Pick<Variable, 'value' | 'from'>;
 
-/** Everything that is declared, with its value: from --var, else from the environment where the declaration names it, else the default. */
+/**
+ * Resolves all declared variables. The value comes from --var, else from the environment variable that the declaration
+ * names, else from the default.
+ */
 export function resolveVariables(
   documents: readonly ParsedDocument[],
   checkedDocuments: readonly CheckedVariables[],
@@ -72,7 +75,10 @@ interface LocatedDeclaration {
   path: Path;
 }
 
-/** Every name with its first declaration, also in documents that are wrong otherwise, so that no use of it is called undeclared. */
+/**
+ * Returns every name with its first declaration. It includes documents with other problems, so that a reference to
+ * their variables is not reported as undeclared.
+ */
 function firstDeclarations(documents: readonly ParsedDocument[]) {
   const names = new Map<string, { parsed: ParsedDocument; path: Path }>();
   const problems: Problem[] = [];
@@ -93,7 +99,7 @@ function firstDeclarations(documents: readonly ParsedDocument[]) {
   return { names, problems };
 }
 
-/** What in a declaration does not fit its type. */
+/** Reports values of a declaration that do not match its type. */
 function checkDeclaration({
   settings: { type, enum: allowedValues, default: defaultValue },
   parsed,
@@ -161,23 +167,26 @@ function chooseValue(
   };
 }
 
-/** What a run is given from outside. */
+/** External input of a run. */
 export interface VariableInput {
-  /** `name=value`, as --var has it. */
+  /** `name=value`, as passed to --var. */
   assignments: readonly string[];
-  /** Of this, only what a declaration names is read. */
+  /** Environment variables. replikey reads only those that a declaration names. */
   environment: Readonly<Record<string, string | undefined>>;
 }
 
 export const NO_VARIABLE_INPUT: VariableInput = { assignments: [], environment: {} };
 
-/** A value from the command line, and how to say what is wrong with it. */
+/** A value from the command line, with a function that locates its problems. */
 interface InputValue {
   text: string;
   toProblem: (details: ProblemDetails) => Problem;
 }
 
-/** What --var says, by name. Its place in a problem is `--var:2:7`: the second of them, at the seventh character. */
+/**
+ * Parses the values of --var, by name. A problem has the position `--var:2:7` for the second --var, at its seventh
+ * character.
+ */
 function parseAssignments(
   assignments: readonly string[],
   declaredNames: readonly string[],
@@ -222,7 +231,7 @@ function checkAssignedName(
   return { message: `no document declares a variable ${quoteValue(name)}`, hint };
 }
 
-/** The value that a text from outside stands for, or what is wrong with it. */
+/** Parses an external text into a value, or returns the reason why it is invalid. */
 function parseVariableValue(
   text: string,
   { type, enum: allowedValues }: VariableDeclaration,
@@ -234,7 +243,7 @@ function parseVariableValue(
   return reason === undefined ? { value } : { reason };
 }
 
-/** Why a value of the right type is not allowed. */
+/** Returns the reason why a value of the right type is not allowed. */
 function checkVariableValue(
   value: VariableValue,
   allowedValues: VariableDeclaration['enum'],
@@ -254,7 +263,7 @@ const VARIABLE_TYPE_LABELS = {
 
 const VALUE_PARSERS: Record<VariableDeclaration['type'], (text: string) => VariableValue | undefined> = {
   string: (text) => text,
-  // Only what is written back the same: an account id would lose its zeros in front.
+  // Accepts only numbers that format back to the same text: an account id would lose its leading zeros.
   number: (text) =>
     Number.isFinite(Number(text)) && String(Number(text)) === text ? Number(text) : undefined,
   boolean: (text) => ({ true: true, false: false })[text],

@@ -8,7 +8,7 @@ import { type CheckedGuardrails, type CheckedReplication, isValidAt } from '../v
 import { declaredKeysOf } from './keys.ts';
 import { type AccountsByName, SIDES } from './pairs.ts';
 
-/** What several specs say of one thing must agree. */
+/** Reports specs that declare different values for the same setting. */
 export function checkAgreement(pairs: readonly CheckedReplication[]): Problem[] {
   const firstClaims = new Map<string, { value: string; parsed: ParsedDocument; path: Path }>();
   return pairs.flatMap((pair) =>
@@ -23,7 +23,10 @@ export function checkAgreement(pairs: readonly CheckedReplication[]): Problem[] 
   );
 }
 
-/** That a thing has a value, said at a path; which thing that is follows from other fields. */
+/**
+ * A declared value of a setting, with its path. `subject` names the setting, and `dependsOn` lists the fields that
+ * identify it.
+ */
 interface Claim {
   path: Path;
   dependsOn: Path[];
@@ -32,7 +35,7 @@ interface Claim {
 }
 
 function claimsOfPair({ content: { spec } }: CheckedReplication): Claim[] {
-  // A bucket on both sides is wrong in itself, and `twoBuckets` says so.
+  // A spec with one bucket on both sides is invalid, and `checkBucketsDiffer` reports it.
   const sides = spec.source.bucket === spec.destination.bucket ? (['source'] as const) : SIDES;
   return [
     ...sides.flatMap((side) => bucketClaims(side, spec[side])),
@@ -57,7 +60,7 @@ function roleClaims({ role, source }: ReplicationSpec): Claim[] {
   const path: Path = ['spec', 'role'];
   return [
     { path, dependsOn, value: name, subject: `the role of source bucket ${source.bucket}` },
-    // IAM tells role names apart without regard to case.
+    // IAM compares role names without regard to case.
     { path, dependsOn, value: name, subject: `the spelling of the role ${name.toLowerCase()}${account}` },
     ...(['path', 'permissionsBoundary', 'tags'] as const).flatMap((field) =>
       claimIfSet(
@@ -70,7 +73,7 @@ function roleClaims({ role, source }: ReplicationSpec): Claim[] {
   ];
 }
 
-/** The way back of a two-way spec has a role of its own, after its own source. */
+/** Returns the claims of the reverse direction of a two-way spec. It has its own role, named after its own source. */
 function reverseRoleClaims({ role, destination }: ReplicationSpec): Claim[] {
   const { bucket } = destination;
   const value = role?.arn ?? defaultRoleName(bucket);
@@ -109,13 +112,16 @@ function keyClaims({ region, account, key }: ReplicationSpec['source'], path: Pa
   );
 }
 
-/** A claim, where something was said at all. */
+/** Returns a claim if the value is set. */
 const claimIfSet = (path: Path, dependsOn: Path[], subject: string, value: unknown): Claim[] =>
   value === undefined
     ? []
     : [{ path, dependsOn, subject, value: typeof value === 'string' ? value : canonicalJson(value) }];
 
-/** IDs and priorities are unique in the one configuration of a source bucket, whichever spec declares them. */
+/**
+ * Reports rule ids and priorities that are not unique. Both are unique per source bucket, because all specs of a bucket
+ * share its single replication configuration.
+ */
 export const checkRulesUnique = (pairs: readonly CheckedReplication[]): Problem[] => [
   ...checkRuleFieldUnique(pairs, 'id', (id, bucket, position) => ({
     message: `the rule "${id}" is already declared at ${position}`,
@@ -152,7 +158,7 @@ function checkRuleFieldUnique(
   );
 }
 
-/** What a spec names that some guardrails do not allow: both places are told. */
+/** Reports values that guardrails do not allow, with the positions of the spec and of the guardrails. */
 export function checkGuardrails(
   pairs: readonly CheckedReplication[],
   guardrails: readonly CheckedGuardrails[],

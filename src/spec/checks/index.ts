@@ -10,8 +10,8 @@ import { type AccountsByName, type CheckFailure, pairChecks, SIDES } from './pai
 import { ruleChecks } from './rules.ts';
 
 /**
- * Check each spec by itself, then all of them together. Names are compared over all documents, also those of which
- * nothing else could be read, so that a reference to a broken Account is not called unknown.
+ * Checks each spec by itself, then all specs together. Names are compared over all documents, including documents with
+ * no other valid part. A reference to an invalid Account is therefore not reported as unknown.
  */
 export function checkSpecs(
   checkedDocuments: readonly CheckedDocument[],
@@ -39,7 +39,7 @@ export function checkSpecs(
 
 const PAIR_CHECKS = [...keyChecks, ...pairChecks, ...ruleChecks];
 
-/** What can be known of accounts, by name. */
+/** Returns the accounts with a valid id and `managed` setting, by name. */
 const collectAccounts = (checkedDocuments: readonly CheckedDocument[]): AccountsByName =>
   new Map(
     checkedDocuments.flatMap((document) =>
@@ -49,7 +49,7 @@ const collectAccounts = (checkedDocuments: readonly CheckedDocument[]): Accounts
     ),
   );
 
-/** Only what stands on sound ground: a field that is wrong by itself was reported already. */
+/** Drops failures that depend on an invalid field, because that field is already reported. */
 const toProblems =
   (pair: CheckedReplication) =>
   ([path, message, hint, ...dependsOn]: CheckFailure): Problem[] =>
@@ -112,7 +112,7 @@ function checkNamesUnique(documents: readonly ParsedDocument[]): Problem[] {
   });
 }
 
-/** The way back of a two-way spec has a name as well, which no other spec may have. */
+/** Reports specs that have the same name as the reverse direction of a two-way spec. */
 function checkReverseNames(pairs: readonly CheckedReplication[]): Problem[] {
   const pairsByName = new Map(pairs.map((pair) => [pair.content.metadata.name, pair]));
   return pairs.flatMap(({ content: { metadata, spec } }) => {

@@ -5,7 +5,7 @@ import type { KeyDeclaration } from '../schema.ts';
 import type { CheckedReplication } from '../validate.ts';
 import { type AccountsByName, type CheckFailure, type PairCheck, SIDES } from './pairs.ts';
 
-/** What is declared of keys. */
+/** Checks of declared keys. */
 export const keyChecks: readonly PairCheck[] = [
   checkKeyAliasOrArn,
   checkKeyIdAccount,
@@ -17,7 +17,7 @@ export const keyChecks: readonly PairCheck[] = [
   checkUnmanagedAccountKey,
 ];
 
-/** Every key of a spec, with the side that it serves and where it stands. */
+/** Returns every key of a spec, with its side and path. */
 export function declaredKeysOf({ content: { spec } }: CheckedReplication) {
   return [
     ...SIDES.map((side) => ({ side, key: spec[side].key, path: ['spec', side, 'key'] as Path })),
@@ -29,7 +29,7 @@ export function declaredKeysOf({ content: { spec } }: CheckedReplication) {
   ];
 }
 
-/** The ARN itself, in the short form and in the long one. */
+/** Returns the path of the ARN, for the short and the long form of a key. */
 const arnPathOf = (key: KeyDeclaration, path: Path): Path =>
   typeof key === 'string' ? path : [...path, 'arn'];
 

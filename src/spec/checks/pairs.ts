@@ -3,18 +3,18 @@ import type { Path } from '../document.ts';
 import { ROLE_ARN_FORMAT } from '../patterns.ts';
 import type { CheckedReplication } from '../validate.ts';
 
-/** Where in a spec, what is wrong, what to do, and the other fields from which that follows. */
+/** A failed check: the path, the problem, the fix, and the paths of the other fields that it depends on. */
 export type CheckFailure = [path: Path, message: string, hint: string, ...from: Path[]];
 
-/** What Account documents say, by name. */
+/** Settings of Account documents, by name. */
 export type AccountsByName = ReadonlyMap<string, { id: string; managed: boolean }>;
 
-/** What the form of a single field cannot say, of one spec. */
+/** A check of one spec that the schema of a single field cannot express. */
 export type PairCheck = (pair: CheckedReplication, accounts: AccountsByName) => CheckFailure[];
 
 export const SIDES = ['source', 'destination'] as const;
 
-/** What is declared of the two buckets, their accounts and the role between them. */
+/** Checks of the two buckets, their accounts and the role. */
 export const pairChecks: readonly PairCheck[] = [
   checkRoleNameOrArn,
   checkRoleArnSettings,

@@ -5,7 +5,7 @@ import { formatPosition } from '../source-file.ts';
 import type { CheckedReplication } from '../validate.ts';
 import type { CheckFailure, PairCheck } from './pairs.ts';
 
-/** What is declared of rules. */
+/** Checks of declared rules. */
 export const ruleChecks: readonly PairCheck[] = [
   checkRuleHasFilter,
   checkTagCount,
