@@ -10,24 +10,30 @@ import { isRetryable, retry } from './retry.ts';
 import { batchRoleReads } from './role-batcher.ts';
 import type { SdkClients } from './sdk-clients.ts';
 
-/** The one door to AWS: everything that is sent goes through here, is counted, and is tried again where that helps. */
+/** The only client of AWS. It rate-limits, counts and retries every call. */
 export interface AwsClient extends Aws {
-  /** The same door for some reads that belong together: identical ones are sent once. */
+  /** Returns a client with a read cache: it sends identical reads once. */
   withCache(): AwsClient;
-  /** The same door for one pass: many roles are read in one listing. */
+  /** Returns a client for one pass that answers reads of many roles from one listing. */
   withRoleBatching(): AwsClient;
-  /** A door that cannot write: what a plan is made through. */
+  /** Returns a client that rejects writes, for planning and dry runs. */
   readOnly(): AwsClient;
-  /** A door that asks before every attempt of a call that writes; what it throws is not tried again. */
+  /**
+   * Returns a client that calls `assertLeader` before every attempt of a write. It does not retry an error of
+   * `assertLeader`.
+   */
   fenced(assertLeader: () => void): AwsClient;
   /**
-   * Resolves when the credentials of each account that was read in are those of the declared account; a door that shares
-   * takes documents at their word until then.
+   * Waits until the credentials of each account that was read are verified to belong to the declared account. Until
+   * then a client with a cache trusts the declared account ids.
    *
-   * @throws UserError when they are not, or nobody can tell.
+   * @throws UserError when the credentials belong to another account, or when the check fails.
    */
   verifyAccounts(): Promise<void>;
-  /** A door that an interruption does not close: for removing what a run made and must not leave behind. */
+  /**
+   * Returns a client that ignores an interruption, for the removal of objects that a run created and must not leave
+   * behind.
+   */
   uninterruptible(): AwsClient;
   calls: CallCounts;
 }
@@ -35,31 +41,31 @@ export interface AwsClient extends Aws {
 export interface CallCounts {
   reads: number;
   writes: number;
-  /** Attempts by operation, `s3:GetBucketVersioning`. */
+  /** Attempts by operation, for example `s3:GetBucketVersioning`. */
   byOperation: Map<string, number>;
 }
 
-/** An attempt that is repeated. */
+/** A failed attempt that replikey retries. */
 export interface RetryEvent {
   operation: string;
   region: string;
   reason: string;
   attempt: number;
-  /** Whether AWS asked for it. */
+  /** Whether AWS throttled the attempt. */
   isThrottle: boolean;
 }
 
 export interface AwsClientOptions {
   clients: SdkClients;
   accounts: readonly Account[];
-  /** Region of the calls that have none of their own. */
+  /** Region of the calls that name no account and Region. */
   region: string;
   signal?: AbortSignal;
-  /** Told before each wait for another attempt. */
+  /** Called before each wait for another attempt. */
   onRetry?: (event: RetryEvent) => void;
-  /** Milliseconds after which a call is not tried again. */
+  /** Time limit for the retries of a call, in milliseconds; default: 60,000. */
   retryTimeoutMs?: number;
-  /** Whether each role is read on its own, as who answers from a recording needs it. */
+  /** Whether each role is read on its own. Recording and replaying a snapshot need it. */
   disableRoleBatching?: boolean;
 }
 
@@ -76,7 +82,8 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
     assertLeader = () => {},
   ): Promise<O> {
     const { service, operation } = commandInfo(command);
-    // Each command comes with a chain of middleware that nobody here uses: most of what one weighs while it waits its turn.
+    // The SDK adds a middleware stack to each command. replikey does not use it, and it is most of the memory of a
+    // queued command.
     Object.assign(command, { middlewareStack: undefined });
     const sendOnce = async (): Promise<O> => {
       // Checked before every attempt, so that an interrupted run finishes the call in flight and starts no other.
@@ -92,7 +99,7 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
         throw redactError(error);
       }
     };
-    // Who waits for another attempt is in nobody's way.
+    // A call that waits for a retry does not occupy a concurrency slot.
     const limitedAttempt = () => rateLimiter.schedule(service, location, operation, sendOnce);
     const shouldRetry = (error: Error) => isRetryable(error, operation);
     const onRetry = (error: Error, attempt: number) =>
@@ -142,7 +149,7 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
     if (cached) return cached;
     const accountId = fetchAccountId(account, send);
     accountIds.set(name, accountId);
-    // What could not be told now may be told later.
+    // A failed lookup is not cached, so a later call can succeed.
     accountId.catch(() => accountIds.delete(name));
     return accountId;
   }
@@ -165,12 +172,12 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
   function cachedClient(send: Aws['send']): AwsClient {
     const sendCached = cacheReads(send);
     const verifications = new Map<string, Promise<unknown>>();
-    // Asked beside the first read in an account, which spares a pass one round trip.
+    // Verifies the account in parallel with the first read, which saves one round trip per pass.
     const startVerification = (account: string | undefined): Account | undefined => {
       const declared = accounts.find(({ name }) => name === account);
       if (!declared?.managed || verifications.has(declared.name)) return declared;
       const verification = cachedAccountId(declared.name, send);
-      // Thrown by identified(), whenever that is waited for.
+      // verifyAccounts() throws it.
       verification.catch(() => {});
       verifications.set(declared.name, verification);
       return declared;

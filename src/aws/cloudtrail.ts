@@ -2,7 +2,7 @@ import { CloudTrailClient, type Event, LookupEventsCommand } from '@aws-sdk/clie
 import type { Aws, Location } from '../core/resource.ts';
 import { paginate } from './paginate.ts';
 
-/** What asks CloudTrail: a module of its own, since only drift needs it, and loads it then. */
+/** The module that calls CloudTrail. Only drift attribution needs it, and loads it on demand. */
 export interface CloudTrailModule {
   CloudTrailClient: typeof CloudTrailClient;
   lookUp: typeof lookUp;
@@ -10,19 +10,22 @@ export interface CloudTrailModule {
 
 export { CloudTrailClient };
 
-/** Events of one name, in milliseconds since 1970. */
+/** Selects the events of one name in a time range, in milliseconds since 1970. */
 export interface EventQuery {
   eventName: string;
   fromMs: number;
   toMs: number;
 }
 
-/** Where so much happens, who did one thing of it is not worth the calls: two a second are all that an account has. */
+/**
+ * Limits the pages of one lookup. In a busier account, attribution is not worth the calls: CloudTrail allows two a
+ * second.
+ */
 const MAX_EVENT_PAGES = 20;
 
 /**
- * The management events of one name in one Region, newest first. By name and not by resource: a key's events are above
- * all its uses, and a bucket's its reads.
+ * Returns the management events of one name in one Region, newest first. It filters by name and not by resource,
+ * because most events of a key are its uses, and most events of a bucket are reads.
  */
 export async function lookUp(
   aws: Aws,
@@ -37,7 +40,7 @@ export async function lookUp(
         location,
         new LookupEventsCommand({
           LookupAttributes: [{ AttributeKey: 'EventName', AttributeValue: eventName }],
-          // Times of events have whole seconds.
+          // CloudTrail records event times in whole seconds.
           StartTime: new Date(Math.floor(fromMs / 1000) * 1000),
           EndTime: new Date(toMs),
           ...(NextToken === undefined ? {} : { NextToken }),

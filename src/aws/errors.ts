@@ -2,8 +2,9 @@ import type { Location } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
 
 /**
- * What replikey does about an AWS error. The retries of the SDK are switched off, because the SDK retries some final
- * errors (LimitExceededException) and does not retry some transient ones (OperationAborted, ConcurrentModification).
+ * Classes of AWS errors by how replikey handles them. The retries of the SDK are switched off, because the SDK retries
+ * some final errors (LimitExceededException) and does not retry some transient ones (OperationAborted,
+ * ConcurrentModification).
  */
 export type ErrorClass =
   /** Too many calls: retry at a lower rate. */
@@ -71,7 +72,9 @@ const NETWORK_ERROR_CODES = new Set([
   'UND_ERR_SOCKET',
 ]);
 
-/** Returns the class of an error: by name first, then by network code, then by HTTP status. Unknown errors are final. */
+/**
+ * Returns the class of an error: by name first, then by network code, then by HTTP status. Unknown errors are final.
+ */
 export function classifyError(error: unknown): ErrorClass {
   if (!(error instanceof Error)) return 'final';
   const { code, $metadata } = error as {
@@ -99,8 +102,9 @@ export function classifyError(error: unknown): ErrorClass {
 const MAX_ERROR_LENGTH = 2_000;
 
 /**
- * Removes from an AWS error what AWS repeats of the request, and truncates the rest. When a signature does not match, IAM,
- * STS and KMS append the canonical request after an empty line. It contains the header with the session token.
+ * Removes the parts of the request that AWS repeats in an error, and truncates the rest. When a signature does not
+ * match, IAM, STS and KMS append the canonical request after an empty line. It contains the header with the session
+ * token.
  */
 export function redactError(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
@@ -153,7 +157,9 @@ const ADVICE_BY_ERROR: Record<string, string> = {
   CredentialsProviderError: 'set AWS_PROFILE or the AWS_* variables, or declare an Account document',
 };
 
-/** Returns advice on an error. S3 also denies access when the bucket belongs to another account than the expected owner. */
+/**
+ * Returns advice on an error. S3 also denies access when the bucket belongs to another account than the expected owner.
+ */
 function adviceFor(error: Error, operation: string): string {
   const { httpStatusCode } = (error as { $metadata?: { httpStatusCode?: number } }).$metadata ?? {};
   // The response to HEAD has no body, so it has no error code.

@@ -1,17 +1,17 @@
-/** More pages than any listing has: a hundred aliases a page, of at most 100,000. */
+/** A limit above any real listing: 100,000 aliases are 1,000 pages of a hundred. */
 const MAX_PAGES = 10_000;
 
-/** Whether a page says that another one follows, and what that is asked for with. */
+/** Whether another page follows, and the marker that requests it. */
 export interface PageCursor {
   hasMore: boolean | undefined;
   marker: string | undefined;
 }
 
 /**
- * The pages of a listing, one after the other.
+ * Yields the pages of a listing in order.
  *
- * @throws Error for a listing without end, or one that does not tell how it goes on: what is left out of a listing must
- * not be taken for what is not there.
+ * @throws Error for an endless listing, or a truncated one without a marker: an entry that a listing omits must not
+ * count as absent.
  */
 export async function* paginate<P>(
   fetchPage: (marker: string | undefined) => Promise<P>,

@@ -4,19 +4,19 @@ import type { Location } from '../core/resource.ts';
 import type { Service } from './command.ts';
 import { PUBLISHED_QUOTAS } from './command.ts';
 
-/** How fast AWS may be asked: for each account, Region and service on its own, since AWS counts them so. */
+/** Limits the rate of calls for each account, Region and service, because AWS applies its quotas to these. */
 export interface RateLimiter {
-  /** Make an attempt when it is its turn, in the order in which they were asked for. */
+  /** Runs an attempt when the limits allow it, in the order of the requests. */
   schedule<T>(service: Service, location: Location, operation: string, attempt: () => Promise<T>): Promise<T>;
 }
 
-/** How many calls of one service may be under way at first, and at most. */
+/** Concurrent calls of one service: the initial limit and the maximum. */
 export const CONCURRENCY = { initial: 100, max: 200 };
 
 /**
- * S3 and IAM publish no rates, so that theirs are found out: half as many calls are under way after AWS has throttled
- * one, and one more after as many as may be have gone well. That is how TCP shares a line among those who know nothing
- * of each other.
+ * Creates a rate limiter. S3 and IAM publish no rates, so the limiter adapts the concurrency (additive increase,
+ * multiplicative decrease). It halves the limit when AWS throttles a call. It adds one after as many successful calls
+ * as the limit allows. TCP shares a line among independent senders in the same way.
  */
 export function createRateLimiter(
   isThrottle: (error: unknown) => boolean,
@@ -49,7 +49,7 @@ export function createRateLimiter(
 function createAdaptiveLimit(isThrottle: (error: unknown) => boolean) {
   const limit = pLimit(CONCURRENCY.initial);
   let successes = 0;
-  /** Attempts that were under way when it was last made slower tell nothing new. */
+  /** Counts the decreases. A throttled attempt that started before the last decrease does not cause another. */
   let epoch = 0;
   const decrease = (startEpoch: number): void => {
     if (startEpoch !== epoch) return;

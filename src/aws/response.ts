@@ -4,8 +4,8 @@ import { type OperationSchema, schemaOf } from './command.ts';
 
 /**
  * The field that a valid response must contain, for operations that read no document of a kind (`requireField` checks
- * those). The SDK accepts an empty body and returns a response without fields.
- * replikey would read that as absent, and would create or overwrite the resource.
+ * those). The SDK accepts an empty body and returns a response without fields. replikey would read that as absent, and
+ * would create or overwrite the resource.
  */
 const REQUIRED_FIELDS: Record<string, string> = {
   GetAccountAuthorizationDetails: 'RoleDetailList',
@@ -45,7 +45,10 @@ export function schemaViolationOf(operation: OperationSchema, response: unknown)
 const invalidResponse = (reason: string): InvalidResponseError =>
   new InvalidResponseError(`the answer has not the form of one: ${reason}`);
 
-/** Describes the first value that does not match its schema. Members that the schema does not contain may have any value. */
+/**
+ * Describes the first value that does not match its schema. Members that the schema does not contain may have any
+ * value.
+ */
 function schemaViolationAt(schema: NormalizedSchema, value: unknown, path: string): string | undefined {
   if (schema.isUnitSchema() || schema.isBlobSchema() || schema.isDocumentSchema()) return undefined;
   const isObject = typeof value === 'object' && value !== null;

@@ -2,24 +2,24 @@ import pRetry from 'p-retry';
 import { classifyError } from './errors.ts';
 
 export interface RetryOptions {
-  /** Milliseconds after which nothing is tried again. */
+  /** Time limit for retries, in milliseconds. */
   timeoutMs: number;
   /** The longest wait between two attempts, in milliseconds. */
   maxDelayMs: number;
-  /** How often at most; default: as often as there is time for. */
+  /** Maximum number of retries; default: 10,000, so that only the time limits them. */
   retries?: number;
   signal?: AbortSignal | undefined;
-  /** Whether a failure is one that passes. */
+  /** Whether an error is transient. */
   shouldRetry: (error: Error) => boolean;
-  /** Told of each failure that is tried again. */
+  /** Called before each retry. */
   onRetry?: (error: Error, attempt: number) => void;
 }
 
 /**
- * Attempt something again, with growing waits of random length, while its failures are such as pass and there is time.
- * An interruption ends the waiting, but never loses an answer that came.
+ * Retries an attempt with growing, randomized delays, while its errors are transient and time is left. An interruption
+ * ends the wait, but never discards the result of an attempt.
  *
- * @throws what the last attempt threw, or the reason of the interruption.
+ * @throws the error of the last attempt, or the reason of the interruption.
  */
 export async function retry<T>(attempt: () => Promise<T>, options: RetryOptions): Promise<T> {
   const { timeoutMs, maxDelayMs, retries = 10_000, signal, shouldRetry, onRetry } = options;

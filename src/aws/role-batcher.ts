@@ -9,7 +9,7 @@ import { omitUndefined } from '../util/canonical-json.ts';
 import { commandInfo } from './command.ts';
 import { paginate } from './paginate.ts';
 
-/** Reads of single roles, and what a role of the listing of an account answers to each. */
+/** Reads of single roles, with the response that each gets from an entry of the account's listing. */
 const ROLE_RESPONSES: Record<string, (role: RoleDetail, input: RoleInput) => unknown> = {
   GetRole: (role) => ({ Role: role }),
   ListRolePolicies: ({ RolePolicyList = [] }) => ({
@@ -32,12 +32,15 @@ interface RoleInput {
   PolicyName?: string;
 }
 
-/** Two roles take eight calls; an account has at most five thousand roles, a thousand on a page. */
+/**
+ * Minimum number of roles for a listing. Two roles take eight calls; an account has at most five thousand roles, a
+ * thousand on a page.
+ */
 const MIN_BATCH_SIZE = 3;
 
 /**
- * Answer reads of single roles out of one listing of the account, where the reads that come together are about enough of
- * them. Where the listing is refused, each role is asked for on its own.
+ * Answers reads of single roles from one listing of the account, when at least MIN_BATCH_SIZE roles are read in the
+ * same tick. If the listing fails, it reads each role separately.
  */
 export function batchRoleReads(send: Aws['send']): Aws['send'] {
   const batches = new Map<string, { roleNames: Set<string>; roles: Promise<RolesByName | undefined> }>();
@@ -72,7 +75,7 @@ export function batchRoleReads(send: Aws['send']): Aws['send'] {
 
 type RolesByName = ReadonlyMap<string, RoleDetail>;
 
-/** Until all reads that are begun at once have been asked for. */
+/** Resolves after all reads that the current tick starts. */
 const afterCurrentTick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 async function listAllRoles(send: Aws['send'], location: Location): Promise<RolesByName | undefined> {

@@ -11,29 +11,35 @@ import { CONCURRENCY } from './rate-limiter.ts';
 import { boundedBody } from './response.ts';
 import { createTransport, type SdkConfig } from './transport.ts';
 
-// Node 20 works until the SDK's first release of 2027; the warning is for us, not for who runs the tool.
+// Node 20 works until the SDK's first release of 2027. The warning is for developers of replikey, not for its users.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
 
-/** What sends commands to one service in one Region, with the credentials of one account. */
+/** Sends commands to one service in one Region, with the credentials of one account. */
 export interface Transport {
-  /** `beforeSending`: asked when all is ready to be sent, since credentials may take long to come; it may throw. */
+  /**
+   * Calls `beforeSend` when the request is signed, because the credentials may take long to load. `beforeSend` may
+   * throw.
+   */
   send(command: object, beforeSend?: () => void): Promise<unknown>;
   destroy(): void;
 }
 
 export interface Connection {
-  /** Overrides the SDK's own endpoint: the embedded sandbox. */
+  /** Overrides the SDK's own endpoint, for example with the embedded sandbox. */
   endpoint?: string;
   credentials?: { accessKeyId: string; secretAccessKey: string; sessionToken?: string };
-  /** Milliseconds in which an answer must begin, and then be complete, or the attempt is given up; default 30,000. */
+  /**
+   * Time limit of an attempt in milliseconds: for the response to begin, and then for it to be complete; default:
+   * 30,000.
+   */
   timeoutMs?: number;
-  /** Loads what asks CloudTrail, once it is asked; absent: it is not. */
+  /** Loads the CloudTrail module on its first use. Without it, replikey does not call CloudTrail. */
   loadCloudTrail?: () => Promise<CloudTrailModule>;
 }
 
 /**
- * One client a service, account and Region, made when it is first needed. Credentials, endpoints and Regions follow
- * the SDK's own conventions, unless an Account document or a connection says otherwise.
+ * Creates the SDK clients: one for each service, account and Region, on first use. Credentials, endpoints and Regions
+ * follow the SDK's own conventions, unless an Account document or a connection overrides them.
  */
 export function createSdkClients(accounts: readonly Account[], connection: Connection = {}) {
   const transports = new Map<string, Transport>();
@@ -43,7 +49,7 @@ export function createSdkClients(accounts: readonly Account[], connection: Conne
 
   return {
     get(service: Service, location: Location): Transport {
-      // IAM and STS are told apart by account alone, but are signed for a Region like the others.
+      // IAM and STS are global, but requests to them are signed for a Region like all others.
       const key = [service, location.account ?? '', location.region].join(' ');
       const cached = transports.get(key);
       if (cached) return cached;
@@ -54,10 +60,11 @@ export function createSdkClients(accounts: readonly Account[], connection: Conne
             httpAgent: { maxSockets: CONCURRENCY.max },
             httpsAgent: { maxSockets: CONCURRENCY.max },
             connectionTimeout: 5_000,
-            // The SDK's own default is to wait for ever.
+            // The SDK has no time limit by default.
             requestTimeout: timeoutMs,
             throwOnRequestTimeout: true,
-            // Clients that the SDK makes for credentials share this handler, and what collects for ours they do not.
+            // The SDK's internal clients for credentials share this handler, but not the stream collector with its time
+            // limit.
             socketTimeout: timeoutMs,
           },
           streamCollector,
@@ -97,7 +104,7 @@ type ClientClass =
   | (typeof CLIENT_CLASSES)[keyof typeof CLIENT_CLASSES]
   | CloudTrailModule['CloudTrailClient'];
 
-/** A transport that is opened with the first command. */
+/** Returns a transport that opens on its first command. */
 function lazyTransport(openTransport: () => Promise<Transport>): Transport {
   let pendingTransport: Promise<Transport> | undefined;
   return {
@@ -134,6 +141,9 @@ function credentialsFor(account: Account | undefined, connection: Connection) {
   return account?.profile === undefined ? {} : { credentials: fromIni({ profile: account.profile }) };
 }
 
-/** Who names an endpoint may have no wildcard host names under it; S3 itself takes path style everywhere, too. */
+/**
+ * Whether an endpoint is configured. A custom endpoint may lack wildcard host names, so its requests use path style. S3
+ * itself accepts path style everywhere, too.
+ */
 const hasCustomEndpoint = ({ endpoint }: Connection): boolean =>
   (endpoint ?? process.env.AWS_ENDPOINT_URL_S3 ?? process.env.AWS_ENDPOINT_URL) !== undefined;

@@ -56,11 +56,12 @@ export class UnsupportedAuthSchemeError extends Error {
 }
 
 /**
- * Returns a function that sends commands through the parts of an SDK client: schemas, endpoint rules, credentials, signer
- * and HTTP handler. `client.send` builds twenty layers of middleware for each call, which costs three times as much CPU as
- * the call itself, and more memory. The transport reads whole responses and does not retry.
+ * Returns a function that sends commands through the parts of an SDK client: schemas, endpoint rules, credentials,
+ * signer and HTTP handler. `client.send` builds twenty layers of middleware for each call, which costs three times as
+ * much CPU as the call itself, and more memory. The transport reads whole responses and does not retry.
  *
- * It depends on internals of the SDK. test/aws/transport-requests.test.ts compares its requests with those of `client.send`.
+ * It depends on internals of the SDK. test/aws/transport-requests.test.ts compares its requests with those of
+ * `client.send`.
  *
  * @throws the exceptions of the SDK, network errors, UnreadableResponseError, UnsupportedAuthSchemeError and
  * UnknownElementsError.
@@ -128,7 +129,8 @@ function cacheSigners(config: SdkConfig): SdkConfig {
 }
 
 /**
- * Returns the SigV4 scheme of an endpoint, or undefined if the endpoint names no scheme. The SDK uses SigV4 by default then.
+ * Returns the SigV4 scheme of an endpoint, or undefined if the endpoint names no scheme. The SDK uses SigV4 by default
+ * then.
  *
  * @throws UnsupportedAuthSchemeError
  */
