@@ -10,18 +10,21 @@ import { locationOfSide } from '../core/ids.ts';
 import { UserError } from '../errors.ts';
 import type { Rule, Side } from '../spec/types.ts';
 
-/** How a canary is encrypted. */
+/** The encryption of a canary. */
 export interface CanaryEncryption {
-  /** With an S3 Bucket Key, or without. */
+  /** Whether the object uses an S3 Bucket Key. */
   bucketKey: boolean;
   /** `AES256` under a rule that does not select encrypted objects. */
   sseAlgorithm: 'aws:kms' | 'AES256';
 }
 
-/** The version of an object that was written without versioning. */
+/** The version id of an object that was written without versioning. */
 export const NULL_VERSION_ID = 'null';
 
-/** Write a canary, once: where the answer is lost, look whether it is there, so that no version of it is left behind. */
+/**
+ * Writes a canary exactly once. If the response is lost, it checks whether the object exists, so that no version of it
+ * is left behind.
+ */
 export async function putCanary(
   side: Side,
   key: string,
@@ -38,7 +41,7 @@ export async function putCanary(
     ExpectedBucketOwner: await aws.accountId(location.account),
     ServerSideEncryption: sseAlgorithm,
     ...(sseAlgorithm === 'AES256' ? {} : { SSEKMSKeyId: keyArn, BucketKeyEnabled: bucketKey }),
-    // Another attempt after a lost answer would make another version.
+    // A retry after a lost response would create another version.
     IfNoneMatch: '*',
     Tagging: new URLSearchParams({ 'replikey:canary': 'true', ...tags }).toString(),
   });
@@ -54,7 +57,7 @@ export async function putCanary(
   }
 }
 
-/** Whether a write was certainly not carried out; 412 says that an attempt before it was. */
+/** Whether a write was certainly not carried out. A status of 412 means that an earlier attempt was carried out. */
 function isDefinitelyNotWritten(error: unknown): boolean {
   const status = (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode ?? 0;
   return error instanceof UserError || (status >= 400 && status < 500 && status !== 412);
@@ -73,7 +76,7 @@ async function findAfterLostResponse(
   }
 }
 
-/** An object of which it cannot be told whether it was written. */
+/** The error of a write for which replikey cannot determine whether it was carried out. */
 export class UncertainWriteError extends Error {
   readonly description: string;
 
@@ -83,7 +86,7 @@ export class UncertainWriteError extends Error {
   }
 }
 
-/** What S3 says of an object, or of a version of it; undefined where there is none. */
+/** Returns the metadata of an object or of one version of it; undefined if it does not exist. */
 export async function headCanary(
   side: Side,
   key: string,
@@ -109,8 +112,8 @@ export async function headCanary(
 }
 
 /**
- * Remove the version everywhere; deleting a version is never replicated, and one that is not there is no error. What is
- * left is told.
+ * Removes the version from every bucket. S3 never replicates the deletion of a version, and the deletion of a missing
+ * version succeeds. Returns a description of each version that could not be removed.
  */
 export async function removeCanary(
   sides: readonly Side[],

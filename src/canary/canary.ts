@@ -16,31 +16,33 @@ import {
   UncertainWriteError,
 } from './canary-object.ts';
 
-/** What a canary found: one object, written under one rule. */
+/** The result of a canary: one object that replikey wrote under one rule. */
 export interface CanaryResult extends CanaryEncryption {
   pair: string;
   rule: string;
   key: string;
   result: 'replicated' | 'failed' | 'timeout' | 'skipped';
-  /** From the answer to the put until the replica was seen, in milliseconds. */
+  /** Time from the response to the put until the replica was visible, in milliseconds. */
   latencyMs?: number;
-  /** For everything but a success: what is wrong, and what to do. */
+  /** The cause and the remedy, for every result but a success. */
   why?: string;
-  /** Versions that could not be removed again. */
+  /** Versions that could not be removed. */
   left?: string[];
 }
 
 export interface CanaryOptions {
   aws: AwsClient;
-  /** All pairs: what is written into a source arrives in the destinations of others that share it, too. */
+  /** All pairs: an object in a shared source also reaches the destinations of the other pairs. */
   pairs: readonly BucketReplication[];
-  /** How long to wait for the replica, in milliseconds. */
+  /** Time limit for the replica, in milliseconds. */
   timeoutMs: number;
   signal?: AbortSignal;
   onResult?: (result: CanaryResult) => void;
 }
 
-/** Write canaries under every rule of a pair, watch them arrive, and remove every version again, whatever happens. */
+/**
+ * Writes canaries under every rule of a pair, waits for their replicas, and removes every version, also after an error.
+ */
 export async function runCanaries(pair: BucketReplication, options: CanaryOptions): Promise<CanaryResult[]> {
   const results = isManagedPair(pair)
     ? await runPairCanaries(pair, options)
@@ -65,7 +67,10 @@ async function runPairCanaries(pair: BucketReplication, options: CanaryOptions):
   return Promise.all(runs);
 }
 
-/** An object's encryption context depends on its Bucket Key, so that one sort says nothing of the other. */
+/**
+ * Returns the encryptions to test. An object's encryption context depends on its Bucket Key, so one result does not
+ * cover the other.
+ */
 const canaryEncryptionsOf = (rule: Rule): CanaryEncryption[] =>
   rule.sseKmsEncryptedObjects
     ? [
@@ -127,7 +132,7 @@ async function runCanary(
   return leftVersions.length === 0 ? outcome : { ...outcome, left: leftVersions };
 }
 
-/** The replica, once both sides say that it has arrived. */
+/** Waits until both buckets report the replica, and returns its metadata. */
 async function waitForReplica(
   pair: BucketReplication,
   key: string,
@@ -145,7 +150,7 @@ async function waitForReplica(
     if (status === undefined) {
       throw new Error('no rule took it: the object has no replication status');
     }
-    // COMPLETE is another spelling of the same in the API.
+    // The API spells the same status also as COMPLETE.
     if (status !== 'COMPLETED' && status !== 'COMPLETE')
       throw new ReplicaPendingError(`still ${status} after ${timeoutMs / 1000} s`);
     const replica = await headCanary(pair.destination, key, version, aws);
@@ -158,7 +163,7 @@ async function waitForReplica(
 
 class ReplicaPendingError extends Error {}
 
-/** Why a replica is not what was declared, if so. */
+/** Describes how a replica differs from the declared one, if it does. */
 function replicaProblem(replica: HeadObjectCommandOutput, keyArn: string | undefined): string | undefined {
   if (replica.ReplicationStatus !== 'REPLICA') {
     return `the object at the destination is no replica (its status is ${replica.ReplicationStatus ?? 'absent'})`;
@@ -169,7 +174,7 @@ function replicaProblem(replica: HeadObjectCommandOutput, keyArn: string | undef
   return undefined;
 }
 
-/** Every bucket that a canary of a pair arrives in. */
+/** Returns every bucket that receives a canary of a pair. */
 function receivingSides(pair: BucketReplication, pairs: readonly BucketReplication[]): Side[] {
   const siblings = pairs.filter(
     (sibling) => sibling.source.bucket === pair.source.bucket && isManagedPair(sibling),
