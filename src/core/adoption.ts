@@ -2,16 +2,20 @@ import type { BucketReplication } from '../spec/types.ts';
 import { MANAGED_BY_TAG, SPEC_TAG } from './ids.ts';
 import type { Id, Note, PlanContent, Resource, Risk, Step } from './resource.ts';
 
-/** The tags of things that a plan would change and that were there before; undefined where they cannot be read. */
+/** Tags of the existing buckets, keys and roles that a plan changes; undefined when the tags cannot be read. */
 export type TagsById = ReadonlyMap<Id, Record<string, string> | undefined>;
 
-/** The bucket, key or role that a resource is about: the same for `s3.versioning/x` and `s3.bucket/x`. */
+/**
+ * Returns a key of the bucket, key or role that a resource belongs to: the same for `s3.versioning/x` and
+ * `s3.bucket/x`.
+ */
 export const ownerKey = ({ id }: { id: Id }): string =>
   `${id.slice(0, id.indexOf('.'))} ${id.slice(id.indexOf('/') + 1)}`;
 
 /**
- * A plan with what there is to say of things that were there before: a risk where another manager seems to look after
- * them, or where the spec wants nothing taken over; a note otherwise.
+ * Adds the adoption of existing resources to a plan. With `adopt: Never`, each resource that replikey does not manage
+ * is a risk. With `adopt: IfCompatible`, a resource that another tool seems to manage is a risk. Other adoptions are
+ * notes.
  */
 export function assessAdoption(
   plan: PlanContent,
@@ -71,7 +75,7 @@ function assessResource(
   };
 }
 
-/** Who tags what it manages, and how. */
+/** Tags that other tools set on the resources that they manage. */
 const MANAGER_TAGS: readonly [pattern: RegExp, manager: (value: string) => string][] = [
   [/^aws:cloudformation:stack-name$/, (stack) => `the CloudFormation stack ${stack}`],
   [/^services\.k8s\.aws\/controller-version$/, (version) => `an ACK controller (${version})`],

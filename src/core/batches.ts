@@ -3,9 +3,9 @@ import { sharedResourceKeysOf } from './desired.ts';
 import type { PlanContent } from './resource.ts';
 
 /**
- * Pairs in batches that have nothing in common but what is given by ARN, and thus never altered: each batch can be
- * read and compared on its own, so that ten thousand pairs need no more memory at a time than a few hundred. A batch has
- * at least so many pairs, but for the last, and keeps their order.
+ * Splits pairs into batches that share no resource that replikey may change. Resources given by ARN never change, so
+ * batches may share them. Each batch is read and compared on its own, so ten thousand pairs need no more memory at a
+ * time than a few hundred. Each batch but the last has at least `minSize` pairs, in their original order.
  */
 export function batchPairs(pairs: readonly BucketReplication[], minSize: number): BucketReplication[][] {
   if (pairs.length <= minSize) return [[...pairs]];
@@ -24,7 +24,7 @@ export function batchPairs(pairs: readonly BucketReplication[], minSize: number)
   );
 }
 
-/** The pairs that a plan concerns, and all that share something with them. */
+/** Returns the pairs that a plan concerns, and all pairs that share a resource with them. */
 export function affectedPairs(
   { waves, blocked, handover }: PlanContent,
   pairs: readonly BucketReplication[],
@@ -40,7 +40,7 @@ export function affectedPairs(
     .flatMap((index) => pairs[index] ?? []);
 }
 
-/** Indices of pairs that hang together, directly or through others. */
+/** Returns the connected components of the pairs, by index (union-find). Pairs that share a resource are connected. */
 function connectedComponents(pairs: readonly BucketReplication[]): number[][] {
   const parentOf = pairs.map((_, index) => index);
   const root = (index: number): number => {
@@ -60,7 +60,7 @@ function connectedComponents(pairs: readonly BucketReplication[]): number[][] {
     for (const key of sharedResourceKeysOf(pair)) {
       const firstIndex = firstPairByKey.get(key);
       if (firstIndex === undefined) firstPairByKey.set(key, index);
-      // The first pair of a group is its root, so that groups come in the order of their first pairs.
+      // The first pair of a component is its root, so components come in the order of their first pairs.
       else {
         const [rootA, rootB] = [root(firstIndex), root(index)];
         parentOf[Math.max(rootA, rootB)] = Math.min(rootA, rootB);

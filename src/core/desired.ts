@@ -5,10 +5,10 @@ import type { Kind } from './kind.ts';
 import type { Id, Resource } from './resource.ts';
 
 /**
- * Everything that the specs want, each resource once however many specs share it.
+ * Returns all resources that the specs declare. A resource that several specs share appears once.
  *
- * @throws Error when two specs want the same resource differently: `spec/checks` finds these first and names both
- *   places, so this is a fault of a kind.
+ * @throws Error when two specs declare the same resource differently. `spec/checks` finds these first and names both
+ * positions, so this is a fault of a kind.
  */
 export function desiredResources(pairs: readonly BucketReplication[], kinds: readonly Kind[]): Resource[] {
   const byId = new Map<Id, Resource>();
@@ -32,8 +32,9 @@ export function desiredResources(pairs: readonly BucketReplication[], kinds: rea
 }
 
 /**
- * The pairs that have a bucket, a key or a role in common with one, itself among them, in the order of all: the others
- * say nothing of its resources, and to look at all of them for each would take ten thousand times ten thousand looks.
+ * Returns a lookup of the pairs that share a bucket, a key or a role with a pair, in their original order, itself
+ * included. Other pairs do not affect its resources. The index avoids a scan of all pairs for each pair, which would
+ * take ten thousand times ten thousand steps.
  */
 function createSharingLookup(
   pairs: readonly BucketReplication[],
@@ -53,9 +54,9 @@ function createSharingLookup(
 }
 
 /**
- * What a pair may have in common with others so that it matters to them: buckets, its role, and keys whose policies say
- * something of each pair. A role or a key that is given by ARN is not altered; but a key's owner without credentials is
- * told what its policy needs.
+ * Returns keys of the resources that a pair may share with others: its buckets, its role, and keys with statements for
+ * each pair. A role or key given by ARN is left out, because replikey does not change it. A key in an unmanaged account
+ * is included, because the manual steps list the statements that its policy needs.
  */
 export function sharedResourceKeysOf(pair: BucketReplication): string[] {
   const { source, destination, sourceKeys } = pair;

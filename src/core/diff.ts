@@ -22,7 +22,10 @@ export function diffNormalForms(before: unknown, after: unknown): Diff {
   return { patch, before: Object.fromEntries(previousValues) };
 }
 
-/** Orders operations as the tree of their paths is read: each field before the next one of the same object. */
+/**
+ * Orders operations in the reading order of the tree of their paths: each field before the next field of the same
+ * object.
+ */
 function compareByPath(a: PatchOperation, b: PatchOperation): number {
   const [keysOfA, keysOfB] = [parsePointer(a.path), parsePointer(b.path)];
   const index = keysOfA.findIndex((key, position) => key !== keysOfB[position]);
@@ -46,7 +49,10 @@ function elementText(element: unknown): string {
   return isRef(element) ? `${element.$ref}#${element.attr}` : canonicalJson(element);
 }
 
-/** The paths of all sets in normal forms. A set of strings cannot be told from a map such as tags by its keyed form. */
+/**
+ * The paths of all sets in normal forms. The keyed form does not distinguish a set of strings from a map, for example
+ * tags.
+ */
 const SET_PATH =
   /^\/(?:v1Rules|removable|(?:statements|trust)\/[^/]+\/(?:(?:Not)?(?:Action|Resource)|(?:Not)?Principal\/[^/]+|Condition\/[^/]+\/[^/]+))(?=\/|$)/;
 

@@ -2,29 +2,29 @@ import type { ReplicationRule } from '@aws-sdk/client-s3';
 import type { Policy } from '../iam/types.ts';
 
 /**
- * Everything that the proof looks at, as plain data in AWS's own forms: read from AWS, foreseen from specs, or taken
- * from a file that somebody else exported. Unreadable is not absent, and neither is what nobody looked at.
+ * Everything that the proof uses, as plain data in AWS's own forms: read from AWS, projected from specs, or read from
+ * an exported file. An unreadable document and a document that was never read are not absent.
  */
 export interface Facts {
-  /** By name. */
+  /** By bucket name. */
   buckets: Record<string, Fact<BucketFacts>>;
-  /** By ARN. */
+  /** By role ARN. */
   roles: Record<string, Fact<RoleFacts>>;
-  /** By the name by which a configuration speaks of them: a key's ARN, or an alias's. */
+  /** By the name that a configuration uses: the ARN of a key or of an alias. */
   keys: Record<string, Fact<KeyFacts>>;
 }
 
-/** What AWS says; null: there is none; absent: nobody looked. */
+/** A document of AWS. Null: AWS has none. Absent: replikey did not read it. */
 export type Fact<T> = T | null | UnreadFact;
 
-/** What could not be read, and why. */
+/** A document that replikey could not read, with the reason. */
 export interface UnreadFact {
   unread: string;
 }
 
 export interface BucketFacts {
   region: string;
-  /** Twelve digits; absent where it is not known whose it is. */
+  /** Twelve digits; absent when the owner is not known. */
   account?: string;
   versioning?: Fact<{ Status?: string | undefined }>;
   replication?: Fact<{ Role: string; Rules: ReplicationRule[] }>;
@@ -44,14 +44,14 @@ export interface EncryptionRule {
 
 export interface RoleFacts {
   trust?: Fact<Policy>;
-  /** Inline and attached policies, by name; all of them, or the whole is unread. */
+  /** Inline and attached policies by name. If a single policy cannot be read, all are unread. */
   policies?: Fact<Record<string, Policy>>;
-  /** Null: the role has none. */
+  /** Null: the role has no permissions boundary. */
   boundary?: Fact<Policy>;
 }
 
 export interface KeyFacts {
-  /** ARN of the key itself, where it is spoken of by an alias. */
+  /** ARN of the key itself, also when a configuration names an alias. */
   arn: string;
   /** `Enabled`, `Disabled`, `PendingDeletion`, … */
   state?: string;
@@ -63,11 +63,11 @@ export interface KeyFacts {
   policy?: Fact<Policy>;
 }
 
-/** The value of a fact, where there is one. */
+/** Returns the value of a fact, if there is one. */
 export const factValue = <T>(fact: Fact<T> | undefined): T | undefined =>
   fact === null || fact === undefined || isUnread(fact) ? undefined : fact;
 
-/** Why a fact is not known; undefined where it is, or where there surely is none. */
+/** Returns why a fact is not known; undefined when it is known, also when it is known to be absent. */
 export const unreadReasonOf = (fact: Fact<unknown> | undefined): string | undefined =>
   fact === undefined ? 'nobody looked' : isUnread(fact) ? fact.unread : undefined;
 
@@ -75,14 +75,14 @@ export const isUnread = (fact: unknown): fact is UnreadFact =>
   typeof fact === 'object' && fact !== null && typeof (fact as Partial<UnreadFact>).unread === 'string';
 
 /**
- * Lay facts over others, in place: what the second says holds, and what it does not say stays as the first has it. What
- * could not be read stays unread, whatever is foreseen of it.
+ * Merges the facts of `overlay` into `target`, in place. Values of `overlay` take precedence; all others stay. An
+ * unread fact stays unread, even if `overlay` contains it.
  */
 export function mergeFacts(target: Facts, overlay: Partial<Facts>): void {
   mergeFactsByName(target.buckets, overlay.buckets, mergeFields);
   mergeFactsByName(target.roles, overlay.roles, (base, overlayRole) => ({
     ...mergeFields(base, overlayRole),
-    // Beside the policy that is foreseen there may be others that nobody could read.
+    // Beside the projected policy, the role may have others that could not be read.
     ...(isUnread(base.policies) ? { policies: base.policies } : {}),
     ...(factValue(base.policies) && factValue(overlayRole.policies)
       ? { policies: { ...factValue(base.policies), ...factValue(overlayRole.policies) } }
@@ -108,7 +108,7 @@ function mergeFactsByName<T extends object>(
   }
 }
 
-/** IAM actions that read facts which are no document of a kind, by what they are about. */
+/** IAM actions for reads of facts that are not documents of a kind, by scope. */
 export const FACT_ACTIONS = {
   bucket: ['s3:GetBucketObjectLockConfiguration', 's3:ListBucket'],
   role: ['iam:ListAttachedRolePolicies', 'iam:ListRolePolicies', 'iam:GetPolicy', 'iam:GetPolicyVersion'],

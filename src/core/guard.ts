@@ -1,22 +1,22 @@
 import { diffPlans } from './plan-diff.ts';
 import type { Id, Plan, Risk, Step } from './resource.ts';
 
-/** A reason to apply nothing: a risk that nobody allowed, or a limit that the plan as a whole passes. */
+/** A reason not to apply a plan: a risk that was not allowed, or a limit that the plan exceeds. */
 export interface Refusal {
   id: Risk['id'] | 'max-changes' | 'max-removals' | 'unproven' | 'stale-plan';
   message: string;
   step?: Id;
 }
 
-/** How much a plan may change at once. */
+/** Limits on the changes of one plan. */
 export interface Thresholds {
-  /** Resources created or updated: a number, or a share of all resources in percent. */
+  /** Resources created or updated: a number, or a percentage of all resources. */
   maxChanges?: { count: number } | { percent: number };
-  /** Rules, statements and roles taken away. */
+  /** Rules, statements and roles to remove. */
   maxRemovals: number;
 }
 
-/** What keeps a plan from being applied; an empty list lets it pass. */
+/** Returns the reasons not to apply a plan. An empty list means that it may be applied. */
 export function guard(plan: Plan, allowedRisks: readonly string[], thresholds: Thresholds): Refusal[] {
   const risks = plan.waves
     .flat()
@@ -25,15 +25,15 @@ export function guard(plan: Plan, allowedRisks: readonly string[], thresholds: T
   return [...changeLimitRefusals(plan, thresholds), ...removalLimitRefusals(plan, thresholds), ...risks];
 }
 
-/** The one plan that somebody approved: by its checksum, or the beginning of it, and where it was saved, as a whole. */
+/** The plan that a person approved: its checksum or the beginning of it, and the whole plan if it was saved. */
 export interface ApprovedPlan {
   checksum: string;
   plan?: Plan;
 }
 
 /**
- * A plan that is not the one that somebody approved, and what moved since where that can be told. Where nothing is left
- * to do nothing can be done wrong: a pipeline that applies the same plan again ends well.
+ * Refuses a plan that differs from the approved one, and lists the differences when the approved plan was saved. A plan
+ * without changes passes, so that a pipeline that applies the same plan twice succeeds.
  */
 export function stalePlanRefusals(plan: Plan, { checksum, plan: savedPlan }: ApprovedPlan): Refusal[] {
   if (plan.digest.startsWith(checksum.toLowerCase())) return [];
@@ -66,17 +66,17 @@ function removalLimitRefusals(plan: Plan, { maxRemovals }: Thresholds): Refusal[
   return [{ id: 'max-removals', message }];
 }
 
-/** How many rules, statements and roles a plan takes away. */
+/** Returns how many rules, statements and roles a plan removes. */
 export const countRemovals = (plan: Plan): number =>
   plan.waves.flat().reduce((sum, step) => sum + countStepRemovals(step), 0);
 
-/** A document that goes as a whole counts as what was in it; a role as one. */
+/** Counts the entries that a step removes. A deleted document counts as its entries, a role as one. */
 function countStepRemovals(step: Step): number {
   const entryCount = removedEntryPaths(step).length;
   return step.action === 'delete' ? Math.max(entryCount, 1) : entryCount;
 }
 
-/** Paths of the rules and statements that a step takes away. */
+/** Returns the paths of the rules and statements that a step removes. */
 export const removedEntryPaths = ({ patch }: Step): string[] =>
   patch
     .filter(({ op, path }) => op === 'remove' && /^\/(rules|statements)\/[^/]+$/.test(path))

@@ -5,8 +5,8 @@ import { renderFrom } from './plan.ts';
 import type { Handover, Ref, Resource } from './resource.ts';
 
 /**
- * Part what is wanted by whether there are credentials for its account. What is ours no longer waits for what is
- * theirs: nobody here can say when that is there.
+ * Splits resources by whether replikey has credentials for their accounts. Managed resources no longer wait for
+ * unmanaged ones, because replikey cannot observe when those exist.
  */
 export function splitByAccess(
   resources: readonly Resource[],
@@ -27,8 +27,8 @@ export function splitByAccess(
 }
 
 /**
- * What the owners of the other accounts have to do, as ready documents and commands: roles by the ARNs that they have or
- * will have, keys by theirs where they are known.
+ * Returns the manual steps for the owners of unmanaged accounts, as complete documents and commands. A role appears by
+ * its ARN, which is known before the role exists; a key appears by its ARN when that is known.
  */
 export function planHandover(
   unmanaged: readonly Resource[],

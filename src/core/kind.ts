@@ -4,58 +4,60 @@ import type { Orphan } from './orphan.ts';
 import type { Aws, Current, Id, Location, ManualStep, Resource, Risk } from './resource.ts';
 
 /**
- * One AWS document: the smallest thing that AWS reads and writes on its own. Everything in the program that needs the
+ * One AWS document: the smallest unit that AWS reads and writes on its own. Everything in the program that needs the
  * document uses its kind: reconcile, doctor, import, prune and snapshot.
  *
  * `Spec` is the part that replikey manages, `Doc` the document in AWS's own form, `Foreign` the entries in it that
  * replikey does not manage.
  *
  * All members but `fetch`, `fetchTags`, `send` and `remove` are pure. `send` is idempotent. Only `remove` deletes, and
- * only an orphaned document of which nothing would remain. No member knows whether this is a dry run. Buckets, objects
- * and keys have no `remove`.
+ * only an orphaned document that would be empty. No member knows whether this is a dry run. Buckets, objects and keys
+ * have no `remove`.
  */
 export interface Kind<Spec = unknown, Doc = unknown, Foreign = unknown> {
   name: string;
   scope: Scope<Doc>;
-  /** IAM actions that it uses. */
+  /** IAM actions that the kind uses. */
   permissions: { read: string[]; write: string[] };
   /** Resources that a spec declares. A resource that several specs share is equal for each of them. */
   desired(context: DesiredContext): Resource<Spec>[];
   /** Resources of this kind that a removed spec may have left behind, with nothing desired in them. */
   orphans?(orphan: Orphan): Resource<Spec>[];
   /**
-   * Reads the document of a thing by its name; undefined when AWS reports that there is none.
+   * Reads the document of a bucket, role or key by its name; undefined when AWS reports that there is none.
    *
    * @param details parts that cost another call and that only some specs declare
    */
   fetch(aws: Aws, location: Location, name: string, details?: readonly string[]): Promise<Doc | undefined>;
-  /** Splits a document into the part that the resource's specs manage, values that only AWS knows, and foreign entries. */
+  /**
+   * Splits a document into the part that the resource's specs manage, values that only AWS knows, and foreign entries.
+   */
   parse(doc: Doc, resource: Resource<Spec>): Current<Spec, Foreign>;
-  /** One normal form for the desired and the current spec. */
+  /** Returns the normal form of a spec, the same for the desired and the current one. */
   normalize(spec: Spec): Spec;
   /**
-   * The whole document that a write leaves: the desired entries beside the foreign ones. References may stand for values
-   * that are not known yet. Undefined for an orphaned resource of which nothing would remain.
+   * Returns the whole document that a write leaves: the desired entries beside the foreign ones. References may replace
+   * values that are not known yet. Undefined for an orphaned resource that would be empty.
    */
   render(resource: Resource<Spec>, current: Current<Spec, Foreign> | undefined): Doc | undefined;
-  /** The calls that a change takes. */
+  /** Returns the calls that a change needs. */
   operations(change: Change<Spec, Doc, Foreign>): Operation[];
-  /** Makes the change by these calls. */
+  /** Sends these calls. */
   send(aws: Aws, change: Change<Spec, Doc, Foreign>): Promise<void>;
   /** Deletes the document. A document that does not exist counts as deleted. */
   remove?(aws: Aws, resource: Resource<Spec>): Promise<void>;
   response: ResponseRules;
-  /** Reasons not to make a change, risks and notes. */
+  /** Returns reasons not to make a change, risks and notes. */
   check?(change: Change<Spec, Doc, Foreign>): Check;
-  /** Why a field matters, by its path in the patch (`/rules/…/priority`); `''` stands for the whole document. */
+  /** Explains why a field matters, by its path in the patch (`/rules/…/priority`); `''` is the whole document. */
   explain?(path: string, spec: Spec): string | undefined;
-  /** Tags of the bucket, key or role itself, which say who manages it. */
+  /** Reads the tags of the bucket, key or role itself, which show the tool that manages it. */
   fetchTags?(
     aws: Aws,
     resource: Resource<Spec>,
     current: Current<Spec, Foreign>,
   ): Promise<Record<string, string>>;
-  /** Errors that pass soon after replikey's own writes: propagation, not failure. */
+  /** Errors that disappear soon after replikey's own writes: propagation, not failure. */
   transientErrors?: TransientError[];
   /** CloudTrail events of changes of the document. */
   auditEvents: AuditEvents;
@@ -77,15 +79,15 @@ export interface Change<Spec = unknown, Doc = unknown, Foreign = unknown> {
 export interface Operation {
   /** `s3:PutBucketVersioning` */
   call: string;
-  /** How a person makes it; absent for a change that replication does not need. */
+  /** The manual step for a person; absent for a change that replication does not need. */
   manual?: ManualStep;
 }
 
-/** What a kind says about a change. */
+/** The findings of a kind about a change. */
 export interface Check {
-  /** Why nothing can be done before a person acts. */
+  /** Why replikey cannot make the change before a person acts. */
   blocked?: string | undefined;
-  /** What could go wrong with a change of an existing document. */
+  /** Risks of a change of an existing document. */
   risks?: Risk[];
   /** Notes on the existing document, also when nothing changes. */
   notes?: string[];
@@ -93,18 +95,18 @@ export interface Check {
   changeNotes?: string[];
 }
 
-/** What a document belongs to. */
+/** The bucket, role or key that a document belongs to. */
 export interface Scope<Doc = unknown> {
   type: 'bucket' | 'role' | 'key';
   /** `rules` use `permissions`: prune removes orphaned rules first. */
   stage: 'permissions' | 'rules';
   /** Id of the bucket, role or key itself. */
   ownerId(id: Id): Id;
-  /** ARN of the bucket, role or key; before KMS has chosen a key's id, one with its alias. */
+  /** ARN of the bucket, role or key. Before KMS has chosen a key's id, the ARN contains its alias. */
   arn(resource: Resource, accountId: string): string;
   /** ARNs that an IAM policy names to allow an action on it. */
   policyArns(resource: Resource, action: string, accountId: string): string[];
-  /** Fields of the facts about the bucket, role or key. Undefined: the document tells nothing. */
+  /** Fields of the facts about the bucket, role or key. Undefined: the document gives no facts. */
   facts?(doc: Doc, context: FactsContext): Partial<BucketFacts & RoleFacts & KeyFacts> | undefined;
 }
 
@@ -123,32 +125,37 @@ export interface ResponseRules {
   replacesWholeDocument?: true;
   /** AWS fills the document when it creates the bucket or key, so it is read once that exists. */
   initialContent?: true;
-  /** Names of all XML elements that `parse` understands. A document with others in a managed entry is refused. */
+  /**
+   * Names of all XML elements that `parse` understands. replikey refuses a document with other elements in a managed
+   * entry.
+   */
   elements?: ReadonlySet<string>;
 }
 
 /** The context in which a kind derives its resources from a spec. */
 export interface DesiredContext {
   pair: BucketReplication;
-  /** The pairs that share a role, a key or a bucket with it, and itself. */
+  /** The pairs that share a role, a key or a bucket with `pair`, itself included. */
   relatedPairs: readonly BucketReplication[];
 }
 
 /** CloudTrail events of changes of a document, by any caller. */
 export interface AuditEvents {
-  /** Event names by the part that they change: the longest prefix of a path of the patch; `''` for the whole document. */
+  /**
+   * Event names by the part that they change: the longest prefix of a path of the patch; `''` for the whole document.
+   */
   eventNamesByPath: Record<string, string[]>;
   /** The Region that records them; absent: the Region of the resource. */
   eventRegion?(region: string): string;
-  /** Other names by which events may call the thing. */
+  /** Reads other names by which events may refer to the resource. */
   fetchAliases?(aws: Aws, location: Location, name: string): Promise<string[]>;
-  /** Whether an event with these parameters concerns the thing of these names. */
+  /** Whether an event with these parameters concerns the resource with these names. */
   matches(parameters: Record<string, unknown>, names: readonly string[]): boolean;
 }
 
-/** An error that passes by itself. */
+/** An error that disappears without an action. */
 export interface TransientError {
-  /** Error code, as the SDK names it. */
+  /** Error code, as the SDK spells it. */
   code: string;
   message?: RegExp;
   /** `S3 to see the new role` */

@@ -2,19 +2,19 @@ import { NO_POSITION } from './ids.ts';
 import type { Location, Resource } from './resource.ts';
 
 /**
- * What is left of a spec that is not given any more, as the policy of its role tells it. The role is where it is found,
- * so it is what goes last.
+ * An orphan: the resources that a removed spec left behind, as found in the policy of its role. Prune finds orphans
+ * through the role, so the role is removed last.
  */
 export interface Orphan {
-  /** The name of the spec as Sids have it. */
+  /** The name of the spec as it appears in Sids. */
   sidName: string;
-  /** The name itself, as far as it can be told. */
+  /** The name of the spec, as far as it is known. */
   specName: string;
   role: { name: string; arn: string; location: Location };
-  /** Whether the role goes too: it is ours, and nothing else is in it. */
+  /** Whether the role is deleted too: replikey created it, and it contains nothing else. */
   deleteRole: boolean;
   sources: LocatedBucket[];
-  /** Those of other accounts: within one, the policy of the bucket is not asked. */
+  /** Destinations in other accounts: within one account, S3 does not need the bucket policy. */
   destinations: LocatedBucket[];
   keys: { arn: string; location: Location }[];
 }
@@ -24,7 +24,7 @@ export interface LocatedBucket {
   location: Location;
 }
 
-/** A resource that no spec wants, to be pruned of what is left of one. */
+/** Returns a resource that no spec declares, from which prune removes the orphan's entries. */
 export const orphanResource = <S>(
   orphan: Orphan,
   resource: Pick<Resource<S>, 'id' | 'kind' | 'name' | 'location' | 'spec' | 'after'>,

@@ -3,7 +3,7 @@ import { formatPointer } from '../util/json-pointer.ts';
 import { fieldPathOf } from './diff.ts';
 import type { Blocked, Id, Plan, Step } from './resource.ts';
 
-/** How one plan differs from another, step by step: what somebody who approved the first has not seen. */
+/** Lists the differences between an approved plan and the current one, by step. */
 export function diffPlans(approved: Plan, current: Plan): { step: Id; message: string }[] {
   const [approvedEntries, currentEntries] = [entriesById(approved), entriesById(current)];
   const ids = [...new Set([...approvedEntries.keys(), ...currentEntries.keys()])].sort(compareCodeUnits);
@@ -41,7 +41,7 @@ function describeChange(before: PlanEntry | undefined, after: PlanEntry | undefi
 
 const stepWithoutPosition = ({ from: _, ...step }: Step): object => step;
 
-/** The fields that would be set to something else, or come from something else. */
+/** Returns the fields whose new or previous values differ between two steps. */
 function changedPaths(before: Step, after: Step): string[] {
   const fieldsByPath = ({ patch, before: previousValues }: Step) =>
     new Map(

@@ -21,9 +21,9 @@ interface PlanRemarks {
   notes: readonly Note[];
 }
 
-/** A plan for some of the resources, that need none of the others. */
+/** A draft plan for a part of the resources that depends on no other part. */
 export interface PlanDraft {
-  /** By what must be in place before, of all resources: some may be empty. */
+  /** Waves over all resources of the part: resources without a step leave empty waves. */
   waves: Step[][];
   blocked: Blocked[];
   notes: Note[];
@@ -34,9 +34,9 @@ export interface PlanDraft {
 /**
  * Compares desired resources with the actual state. Pure: the same input gives the same plan, byte for byte.
  *
- * A step stands for exactly one resource whose normal forms differ; no resource changes without a field that differs.
+ * Each step is for exactly one resource whose normal forms differ. No resource changes without a field that differs.
  *
- * @param remarks what is known beside the resources
+ * @param remarks findings that no resource gives
  */
 export function planChanges(
   resources: readonly Resource[],
@@ -95,7 +95,7 @@ export function joinDrafts(drafts: readonly PlanDraft[]): PlanContent {
 
 const compareIds = (a: { id: Id }, b: { id: Id }): number => compareCodeUnits(a.id, b.id);
 
-/** What is told of one resource by several parts, with the pairs of all of them. */
+/** Merges equal remarks of several drafts into one, with the pairs of all of them. */
 function mergeRemarks<T extends { id: Id; pairs: string[] }>(
   lists: readonly T[][],
   keyOf: (remark: T) => string,
@@ -114,8 +114,8 @@ function mergeRemarks<T extends { id: Id; pairs: string[] }>(
 }
 
 /**
- * The change that brings a resource to its desired state: the document that a write leaves, and its managed part. The
- * managed part is what a plan compares and what a person approves; a write sends the document.
+ * Returns the change that brings a resource to its desired state: the document that a write leaves, and its managed
+ * part. A plan compares the managed part, and a person approves it. A write sends the document.
  */
 export function renderChange(
   resource: Resource,
@@ -128,7 +128,7 @@ export function renderChange(
   return renderFrom(resource, current, kind, resolveRef);
 }
 
-/** The same change, from a current state that was read for it. */
+/** Returns the same change from a given current state. */
 export function renderFrom(
   { spec, context, ...resource }: Resource,
   current: Current | undefined,
@@ -142,11 +142,11 @@ export function renderFrom(
   return { resource: resolved, current, doc, desired: sortKeys(kind.normalize(managed)) };
 }
 
-/** The fields in which AWS differs from what is wanted. */
+/** Returns the fields in which the current state differs from the desired one. */
 export const resourceDiff = (current: Current | undefined, desired: unknown, kind: Kind): Diff =>
   diffNormalForms(current ? kind.normalize(current.spec) : {}, desired);
 
-/** References resolve to what was observed, or written, of their target. */
+/** Resolves a reference to the attribute that was observed, or written, for its target. */
 export const createRefResolver =
   (actual: ActualState) =>
   (reference: Ref): string | undefined => {
@@ -195,14 +195,14 @@ function planResource(resource: Resource, actual: ActualState, kind: Kind): Reso
   };
 }
 
-/** Why a resource cannot be changed before a person acts. */
+/** Returns why a resource cannot be changed before a person acts. */
 export function blockedReasonOf(resource: Resource, actual: ActualState, kind: Kind): string | undefined {
   const observation = actual.get(resource.id);
   if (observation?.state === 'unknown') return observation.reason;
   return kind.check?.(renderChange(resource, actual, kind)).blocked;
 }
 
-/** A thing that is missing is asked about as a whole (the path is empty), one that differs field by field. */
+/** Explains a step. A missing resource is explained as a whole (the path is empty), an existing one field by field. */
 function stepReasons(
   patch: Step['patch'],
   desired: unknown,
@@ -219,13 +219,13 @@ function stepReasons(
   return explained.length > 0 ? [...new Set(explained)] : ['differs from what is declared'];
 }
 
-/** Why something is made. */
+/** The reason of a step that creates a resource. */
 export const MISSING_REASON = 'does not exist yet';
 
 const ORPHAN_REASON = 'what is left of a spec that is not declared any more';
 const UNDECLARED_REASON = 'nothing that is declared asks for it any more';
 
-/** The steps and obstacles that a resource waits for, through others that need no change. */
+/** Returns the steps and blocked resources that a resource waits for, also through resources that need no change. */
 function relevantNeedsOf(
   start: Id,
   resourcesById: ReadonlyMap<Id, Resource>,
@@ -246,7 +246,11 @@ function relevantNeedsOf(
   return [...needs].sort(compareCodeUnits);
 }
 
-/** @throws Error for a resource of an unknown kind: a fault of the program. */
+/**
+ * Returns the kind of a resource.
+ *
+ * @throws Error for a resource of an unknown kind: a fault of the program.
+ */
 export function requireKind(kinds: ReadonlyMap<string, Kind>, resource: Resource): Kind {
   const kind = kinds.get(resource.kind);
   if (!kind) throw new Error(`no kind is named ${resource.kind}`);

@@ -7,7 +7,7 @@ export function isRef(value: unknown): value is Ref {
   return typeof value === 'object' && value !== null && '$ref' in value;
 }
 
-/** Every resource that a value refers to. */
+/** Returns the ids of all resources that a value refers to. */
 export function collectRefs(value: unknown): Id[] {
   const ids: Id[] = [];
   const visit = (node: unknown): void => {
@@ -18,7 +18,7 @@ export function collectRefs(value: unknown): Id[] {
   return ids;
 }
 
-/** Put values in place of the references whose target is known; leave the others, and all else, as they are. */
+/** Replaces the references whose target is known by their values. Other references and values stay as they are. */
 export function resolveRefs<T>(value: T, lookUpRef: (ref: Ref) => string | undefined): T {
   if (isRef(value)) return (lookUpRef(value) ?? value) as T;
   if (Array.isArray(value)) return mapItems(value, (item) => resolveRefs(item, lookUpRef)) as T;

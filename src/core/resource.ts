@@ -1,10 +1,11 @@
 import type { Position } from '../spec/types.ts';
 
-/**
- * The nouns of the pipeline. All of them are plain data that can be printed as JSON; only `Kind` holds functions.
- */
+/** The data types of the pipeline. All are plain data that can be printed as JSON; only `Kind` contains functions. */
 
-/** `s3.versioning/acme-tax`: stable, readable, greppable. */
+/**
+ * Id of a resource: the kind, and a name, with account and Region if the name alone is not unique. Example:
+ * `s3.versioning/acme-tax`.
+ */
 export type Id = `${string}/${string}`;
 
 /** "The ARN of that key", also before the key exists. */
@@ -13,93 +14,102 @@ export interface Ref {
   attr: string;
 }
 
-/** Where a resource lives: the name of an Account document (absent: the ambient credentials) and a Region. */
+/**
+ * The account and Region of a resource: the name of an Account document (absent: the ambient credentials) and a Region.
+ */
 export interface Location {
   account?: string;
   region: string;
 }
 
-/** One thing that the specs want, in the normal form of its kind. Its spec may hold references. */
+/** One resource that the specs declare, in the normal form of its kind. Its spec may hold references. */
 export interface Resource<S = unknown> {
   id: Id;
   kind: string;
-  /** Name of the bucket or role, alias or ARN of the key: what AWS is asked for. */
+  /** Name of the bucket or role, alias or ARN of the key: the name that AWS calls use. */
   name: string;
   /** Parts of the document that only some specs declare and that cost another call. */
   details?: string[];
   location: Location;
   spec: S;
-  /** What else tells what a change can do: never compared, never written. May hold references. */
+  /** More input for `check`. replikey never compares or writes it. It may hold references. */
   context?: unknown;
-  /** Order without data: what must be in place before, though no value of it is used. */
+  /** Resources that must exist before this one, though it uses no value of them. */
   after: Id[];
-  /** The specs that want it, by name. */
+  /** Names of the specs that declare it. */
   declaredBy: string[];
-  /** Where in the YAML it was asked for. */
+  /** Where the YAML declares it. */
   position: Position;
-  /** Specs, by their names in Sids, of which nothing that is not declared may stay in it; absent: all stays. */
+  /**
+   * Specs, by their names in Sids, whose undeclared entries are removed from the document; absent: all entries stay.
+   */
   pruneOwners?: string[];
-  /** No spec wants it: it is here to be pruned, and goes as a whole where nothing would stay in it. */
+  /** No spec declares it: prune removes entries from it, and deletes it if it would be empty. */
   orphaned?: true;
 }
 
-/** What AWS reports of a resource. */
+/** The parsed state of a resource that is present in AWS. */
 export interface Current<S = unknown, F = unknown> {
   /** In the same normal form as the desired spec. */
   spec: S;
-  /** What only AWS knows, for references: ARNs and ids. */
+  /** Values that only AWS knows, for references: ARNs and ids. */
   attrs: Record<string, string>;
-  /** What is not ours in the same document: carried through a write, never compared. */
+  /** Entries of the same document that replikey does not manage: carried through a write, never compared. */
   foreign?: F;
 }
 
-/** Unreadable is unknown: never absent, and never equal. */
+/** The observation of one resource. Unreadable is unknown: never absent, and never equal. */
 export type Observation<S = unknown> =
   | { state: 'absent' }
   | { state: 'present'; current: Current<S> }
   | { state: 'unknown'; reason: string; error?: unknown };
 
-/** Everything that was observed, by resource id. */
+/** All observations, by resource id. */
 export type ActualState = ReadonlyMap<Id, Observation>;
 
 export type Action = 'create' | 'update' | 'delete';
 
-/** One change of a value: an operation of JSON Patch (RFC 6902), of the three that a comparison gives. */
+/** One change of a value: a JSON Patch operation (RFC 6902) of the three types that a comparison returns. */
 export type PatchOperation =
   | { op: 'add' | 'replace'; path: string; value: unknown }
   | { op: 'remove'; path: string };
 
-/** One resource to create, to update, or to take away. */
+/** One resource to create, update or delete. */
 export interface Step {
   id: Id;
   kind: string;
   action: Action;
   at: Location;
-  /** From observed to desired, sets as objects keyed by the text of their elements; for a create, an `add` of each field. */
+  /**
+   * From current to desired, sets as objects keyed by the text of their elements; for a create, an `add` of each field.
+   */
   patch: PatchOperation[];
-  /** The previous values by the paths of the patch, in the same form: so that a plan can show old and new. */
+  /** The previous values by the paths of the patch, in the same form, so that a plan can show old and new values. */
   before: Record<string, unknown>;
   /** The managed part of the document that the step leaves, in normal form. It may hold references. */
   desired: unknown;
-  /** In words, for a person. */
+  /** Reasons, as text for a person. */
   why: string[];
-  /** The API operations that make the change: `s3:PutBucketVersioning`. */
+  /** The API operations of the change, for example `s3:PutBucketVersioning`. */
   calls: string[];
-  /** Steps of the same plan that must succeed before. */
+  /** Steps of the same plan that must succeed first. */
   needs: Id[];
-  /** What could go wrong, each with the id that allows it. Empty for a safe step. */
+  /** Risks, each with the id that allows it. Empty for a safe step. */
   risks: Risk[];
   pairs: string[];
   from: Position;
 }
 
 export interface Risk {
-  /** What a person allows with `--allow`. */
+  /** The value of `--allow` that allows the risk. */
   id: RiskId;
   message: string;
 }
 
-/** What nothing can be done about before a person acts: unreadable, missing though only referred to, unusable. */
+/**
+ * A resource that replikey cannot change before a person acts: unreadable, missing although only referred to, or
+ * unusable.
+ */
 export interface Blocked {
   id: Id;
   why: string;
@@ -107,19 +117,19 @@ export interface Blocked {
   from: Position;
 }
 
-/** The steps in waves, as they are put together: nothing but data. */
+/** The unsealed content of a plan, with its steps in waves: plain data. */
 export interface PlanContent {
   waves: Step[][];
   blocked: Blocked[];
-  /** Remarks that ask for attention but change nothing. */
+  /** Remarks that need attention but change nothing. */
   notes: Note[];
-  /** What the owners of accounts without credentials have to do; none of it could be checked. */
+  /** Manual steps for the owners of accounts without credentials. replikey could check none of them. */
   handover: Handover[];
-  /** Resources that are as they should be. */
+  /** Number of resources that are as declared. */
   unchanged: number;
 }
 
-/** A sealed plan: what a person reads, approves and saves. It does not change any more. */
+/** A sealed plan, which a person reads, approves and saves. It is immutable. */
 export interface Plan extends Readonly<PlanContent> {
   readonly format: 2;
   /** Account ids, twelve digits, by the names of their Account documents; `''` for the ambient credentials. */
@@ -134,7 +144,7 @@ export interface Note {
   pairs: string[];
 }
 
-/** What somebody else does in an account for which there are no credentials. */
+/** A manual step in an account for which replikey has no credentials. */
 export interface Handover extends ManualStep {
   id: Id;
   /** Twelve digits. */
@@ -142,31 +152,31 @@ export interface Handover extends ManualStep {
   pairs: string[];
 }
 
-/** How a resource is made by hand. */
+/** How a person makes a change by hand. */
 export interface ManualStep {
-  /** In words, for a person: `enable versioning on acme-tax-replica`. */
+  /** The action, as text for a person: `enable versioning on acme-tax-replica`. */
   what: string;
-  /** A policy, its statements, or a configuration, as AWS takes it. */
+  /** A policy, its statements, or a configuration, in the form that AWS accepts. */
   document?: unknown;
-  /** The AWS CLI's command; `file://…` is the document, or a policy to which its statements were added. */
+  /** A command of the AWS CLI; `file://…` is the document, or a policy to which a person added the statements. */
   command: string;
 }
 
-/** The door to AWS, as kinds see it. */
+/** The part of the AWS client that kinds use. */
 export interface Aws {
-  /** Send one command of an AWS SDK client. */
+  /** Sends one command of an AWS SDK client. */
   send<O>(location: Location, command: Command<O>): Promise<O>;
-  /** Twelve digits: the owner that every S3 call expects. */
+  /** Returns the id of an account, twelve digits: the expected bucket owner of every S3 call. */
   accountId(account: string | undefined): Promise<string>;
 }
 
-/** The part of an SDK command that tells its output apart, so that `send` can type what it returns. */
+/** The part of an SDK command that identifies its output, so that `send` can type its result. */
 export interface Command<O> {
   // biome-ignore lint/suspicious/noExplicitAny: what is declared differs from client to client
   resolveMiddleware(...args: any[]): (...args: any[]) => Promise<{ output: O }>;
 }
 
-/** Every risk that a person can allow, by its id, and what it means. */
+/** Descriptions of the risks that a person can allow, by id. */
 export const RISKS = {
   adopt: 'changes what was there before, though the spec says adopt: Never',
   'change-boundary': 'replaces the permissions boundary of a role',

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { canonicalJson } from '../util/canonical-json.ts';
 import type { Blocked, Plan, PlanContent, Step } from './resource.ts';
 
-/** What a person approves together with the steps. */
+/** The parts of a plan that a person approves together with the steps. */
 export interface SealInputs {
   /** Account ids by the names of their Account documents; `''` for the ambient credentials. */
   accounts: Readonly<Record<string, string>>;
@@ -20,7 +20,7 @@ export interface RuleVerdictSummary {
   codes: string[];
 }
 
-/** Makes a plan final: computes its digest, and forbids changes. */
+/** Seals a plan: computes its digest, and forbids changes. */
 export function seal(content: PlanContent, inputs: SealInputs): Plan {
   return Object.freeze({
     format: 2,
@@ -32,8 +32,9 @@ export function seal(content: PlanContent, inputs: SealInputs): Plan {
 }
 
 /**
- * SHA-256 over the managed parts of the documents before and after, risks, adoption, account ids, guardrails and verdicts
- * of the proof. Two plans of one state have the same digest, so it covers neither positions in the YAML nor request ids.
+ * SHA-256 over the managed parts of the documents before and after, risks, adoption, account ids, guardrails and
+ * verdicts of the proof. Two plans of one state have the same digest, so it covers neither positions in the YAML nor
+ * request ids.
  */
 function digestOf({ waves, blocked, handover }: PlanContent, inputs: SealInputs): string {
   const data = {

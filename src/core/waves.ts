@@ -1,20 +1,23 @@
 import { collectRefs } from './ref.ts';
 import type { Id, Resource } from './resource.ts';
 
-/** What a resource needs: the targets of its references, and what it comes after; some more than once. */
+/**
+ * Returns the resources that a resource needs: the targets of its references, and the entries of `after`. An id may
+ * appear more than once.
+ */
 export const needsOf = ({ spec, after }: Resource): Id[] => [...collectRefs(spec), ...after];
 
 /**
- * Resources in waves: each needs only what earlier waves hold.
+ * Sorts resources into waves: each needs only resources of earlier waves.
  *
- * @throws Error when a resource needs something that nobody wants, or when resources need each other in a circle
- *   (the message prints the circle): both are faults of a kind, not of a spec.
+ * @throws Error when a resource needs an id that no spec declares, or when resources need each other in a circle (the
+ * message prints the circle): both are faults of a kind, not of a spec.
  */
 export function toWaves(resources: readonly Resource[]): Resource[][] {
   const resourcesById = new Map(resources.map((resource) => [resource.id, resource]));
   const depths = new Map<Id, number>();
 
-  /** Those that lead to the one that is looked at. */
+  /** The resources on the path to the current one. */
   const path: Id[] = [];
 
   const depthOf = (id: Id): number => {
