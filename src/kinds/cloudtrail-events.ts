@@ -20,7 +20,7 @@ export const roleAuditEvents = (
 
 const IAM_HOME_REGIONS: Record<string, string> = { 'aws-cn': 'cn-north-1', 'aws-us-gov': 'us-gov-west-1' };
 
-/** Events of a key. A caller may name it by its id, its ARN or its alias. */
+/** Events of a key. A caller may refer to it by its id, its ARN or its alias. */
 export const keyAuditEvents = (
   events: AuditEvents['eventNamesByPath'],
   fetchAliases: NonNullable<AuditEvents['fetchAliases']>,
@@ -31,7 +31,10 @@ export const keyAuditEvents = (
     matchesAny(keyId, identifiers) || matchesAny(aliasName, identifiers),
 });
 
-/** IAM compares role names without regard to case; names of buckets and keys have one case only. */
+/**
+ * Whether a value is among the candidates, without regard to case. IAM compares role names in this way; names of
+ * buckets and keys have one case only.
+ */
 const matchesAny = (value: unknown, candidates: readonly string[]): boolean =>
   typeof value === 'string' &&
   candidates.some((candidate) => candidate.toLowerCase() === value.toLowerCase());

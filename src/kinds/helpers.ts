@@ -4,7 +4,7 @@ import { ref } from '../core/ref.ts';
 import type { Id, Ref } from '../core/resource.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
 
-/** Returns the result of a read, or undefined for an error that means "there is none". */
+/** Returns the result of a read, or undefined for an error that means that the resource does not exist. */
 export async function ignoreErrors<T>(promise: Promise<T>, ...errorNames: string[]): Promise<T | undefined> {
   try {
     return await promise;
@@ -14,38 +14,46 @@ export async function ignoreErrors<T>(promise: Promise<T>, ...errorNames: string
   }
 }
 
-/** Tags of everything that replikey creates: that it is managed, and for which specs it was created. */
+/**
+ * Returns the tags of everything that replikey creates: that replikey manages it, and for which specs it was created.
+ */
 export function ownershipTags(specNames: readonly string[]): { Key: string; Value: string }[] {
   return [
     { Key: MANAGED_BY_TAG, Value: 'replikey' },
-    // Every service allows a value of 256 characters; the first names are enough.
+    // Every service allows tag values of 256 characters. The first names are enough.
     { Key: SPEC_TAG, Value: specNames.join(' ').slice(0, 256) },
   ];
 }
 
-/** Tags as a map, from the list in which S3 and IAM return them. */
+/** Returns tags as a map, from the list in which S3 and IAM return them. */
 export const toTagMap = (
   tags: readonly { Key?: string | undefined; Value?: string | undefined }[] = [],
 ): Record<string, string> => Object.fromEntries(tags.map(({ Key = '', Value = '' }) => [Key, Value]));
 
-/** S3 does not see a new bucket everywhere immediately, and makes one change of a bucket at a time. */
+/**
+ * Errors that S3 returns because it does not see a new bucket everywhere immediately, and processes one change of a
+ * bucket at a time.
+ */
 export const bucketTransientErrors: TransientError[] = [
   { code: 'NoSuchBucket', waitsFor: 'S3 to see the new bucket' },
   { code: 'OperationAborted', waitsFor: 'S3 to finish another change of the bucket' },
 ];
 
-/** The ARN of a key, or the reference to it while only its alias is known. */
+/** Returns the ARN of a key, or the reference to it while only its alias is known. */
 export const keyArnOrRef = (side: Side): string | Ref =>
   'arn' in side.key ? side.key.arn : ref(keyResourceId('kms.key', side));
 
-/** The ARN of a role, or the reference to it while only its name is known. */
+/** Returns the ARN of a role, or the reference to it while only its name is known. */
 export function roleArnOrRef(pair: BucketReplication): string | Ref {
   if ('arn' in pair.role) return pair.role.arn;
   // A role of an account that is not managed cannot be read.
   return pair.source.managed ? ref(roleResourceId('iam.role', pair)) : derivedRoleArn(pair);
 }
 
-/** Roles by ARN, which must exist before a policy names them. A role by name is a reference, which gives the order. */
+/**
+ * Returns the ids of roles given by ARN, which must exist before a policy names them. A role given by name is a
+ * reference, which sets the order.
+ */
 export const externalRoleIds = (pairs: readonly BucketReplication[]): Id[] =>
   pairs
     .filter(({ role, source }) => 'arn' in role && source.managed)

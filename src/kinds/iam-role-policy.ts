@@ -57,7 +57,7 @@ export const iamRolePolicy: Kind<IamRolePolicy, Policy, Statement[]> = {
     ];
   },
 
-  // The last but the role: prune finds all other orphans through it.
+  // The last resource but the role: prune finds all other orphans through this policy.
   orphans: (orphan) => [
     orphanResource(orphan, {
       id: namedRoleResourceId('iam.role-policy', orphan.role.name, orphan.role.location.account),
@@ -138,7 +138,11 @@ export const iamRolePolicy: Kind<IamRolePolicy, Policy, Statement[]> = {
   auditEvents: roleAuditEvents({ '': ['DeleteRolePolicy'], '/': ['PutRolePolicy'] }, ROLE_POLICY_NAME),
 };
 
-/** @throws the error of AWS, `NoSuchEntityException` among them. */
+/**
+ * Reads one inline policy of a role.
+ *
+ * @throws the error of AWS, `NoSuchEntityException` among them.
+ */
 export async function fetchInlinePolicy(
   aws: Aws,
   location: Location,

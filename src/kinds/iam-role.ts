@@ -43,11 +43,11 @@ export interface IamRole {
   permissionsBoundary?: string;
   /** The declared tags; the role may have others. */
   tags?: Record<string, string>;
-  /** Specs that declare `deletion: Remove`, recorded in tags: prune reads them when the spec is gone. */
+  /** Specs that declare `deletion: Remove`, recorded in tags. Prune reads them after the spec was removed. */
   removable?: string[];
 }
 
-/** What GetRole returns, with the trust policy parsed. */
+/** The response of GetRole, with the trust policy parsed. */
 export interface RoleDoc {
   arn: string;
   id: string;
@@ -130,7 +130,7 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
       permissionsBoundary: doc.permissionsBoundary,
     });
     if (spec.arn !== undefined) {
-      // replikey manages nothing of it, so the proof sees the trust policy as it is.
+      // replikey manages no part of this role, so the proof sees the trust policy as it is.
       return { spec: { name: spec.name, arn: doc.arn }, attrs, foreign: [doc.trust.Statement].flat() };
     }
     const { managed, foreign } = splitPolicy(doc.trust, []);
@@ -242,7 +242,12 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
   }),
 };
 
-/** @throws the error of AWS, `NoSuchEntityException` among them; PolicyError when the trust policy is none. */
+/**
+ * Reads a role.
+ *
+ * @throws the error of AWS, `NoSuchEntityException` among them; PolicyError when the trust policy is not a valid
+ * policy.
+ */
 export async function fetchRole(aws: Aws, location: Location, name: string): Promise<RoleDoc> {
   const Role = requireField(await aws.send(location, new GetRoleCommand({ RoleName: name })), 'Role');
   return omitUndefined({
@@ -260,7 +265,7 @@ interface ChangedPart {
   tags?: Tag[];
 }
 
-/** Each part of a role is changed by its own call. */
+/** Returns the calls that change a role: one for each part that differs. */
 function changedParts(desired: IamRole, current: IamRole): ChangedPart[] {
   const { permissionsBoundary: boundary, tags } = desired;
   const isEqual = (left: unknown, right: unknown) => canonicalJson(left) === canonicalJson(right);

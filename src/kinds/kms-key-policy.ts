@@ -15,8 +15,8 @@ import { parsePolicyDocument, policyNotes, renderPolicy, splitByOwner } from './
 import { keyScope } from './scopes.ts';
 
 /**
- * Managed statements in the policy of a key that a spec declares by alias. All others stay, the account's own
- * administration first; the lock-out check of KMS is never bypassed.
+ * Managed statements in the policy of a key that a spec declares by alias. All other statements stay, above all those
+ * for the account's own administration. replikey never bypasses the lock-out check of KMS.
  */
 export interface KmsKeyPolicy {
   alias: string;
@@ -30,7 +30,7 @@ export interface KeyPolicyDoc {
 }
 
 /**
- * Bytes of a key's policy.
+ * Maximum size of a key policy, in bytes.
  *
  * https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html
  */
@@ -40,7 +40,7 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy, KeyPolicyDoc, Statement[]> = {
   name: 'kms.key-policy',
   scope: {
     ...keyScope,
-    // KMS gives a new key the default policy, by which its account decides.
+    // KMS gives a new key the default policy, which lets IAM policies of its account grant access.
     facts: ({ policy }, { current, arn, accountId }) => ({
       policy: current
         ? policy
@@ -136,13 +136,17 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy, KeyPolicyDoc, Statement[]> = {
   auditEvents: keyAuditEvents({ '': ['PutKeyPolicy', 'UpdateAlias'] }, fetchKeyIdentifiers),
 };
 
-/** @throws the error of AWS. */
+/**
+ * Reads the policy of a key.
+ *
+ * @throws the error of AWS.
+ */
 export async function fetchKeyPolicy(aws: Aws, location: Location, arn: string): Promise<Policy> {
   const command = new GetKeyPolicyCommand({ KeyId: arn, PolicyName: 'default' });
   return parsePolicyDocument(requireField(await aws.send(location, command), 'Policy'));
 }
 
-/** One use of a key by a pair: the side that it serves, and where the spec declares it. */
+/** One use of a key by a pair: the side that uses it, and where the spec declares it. */
 interface DeclaredKeyUse {
   role: 'source' | 'destination';
   side: Side;

@@ -23,7 +23,9 @@ import { keyAuditEvents } from './cloudtrail-events.ts';
 import { ignoreErrors, ownershipTags, toTagMap } from './helpers.ts';
 import { keyScope } from './scopes.ts';
 
-/** A key by its alias, which replikey creates when it is absent, or by its ARN, which must exist and is never changed. */
+/**
+ * A key by its alias, which replikey creates when it is absent, or by its ARN, which must exist and is never changed.
+ */
 export interface KmsKey {
   alias?: string;
   arn?: string;
@@ -33,11 +35,11 @@ export interface KmsKey {
   rotationPeriodInDays?: number;
 }
 
-/** A key with its rotation, where a spec declares it. */
+/** A key, with its rotation if a spec declares that. */
 export interface KeyDoc {
   /** Values of AWS as text, for references and checks; absent before the key exists. */
   attrs: Record<string, string>;
-  /** The alias that names the key; absent for a key by ARN, and for one that its alias does not name yet. */
+  /** The alias that names the key; absent for a key by ARN, and for a key that no alias names yet. */
   alias?: string;
   description?: string;
   rotation?: boolean;
@@ -57,7 +59,7 @@ export const kmsKey: Kind<KmsKey, KeyDoc> = {
   scope: {
     ...keyScope,
     facts({ attrs }, { current, arn }) {
-      // Nobody creates a key that a spec gives by ARN.
+      // replikey does not create a key that a spec gives by ARN.
       if (!current && attrs.arn !== undefined) return undefined;
       const { state = 'Enabled', usage, keySpec, manager } = attrs;
       return omitUndefined({ arn, state, usage, keySpec, manager });
@@ -240,14 +242,18 @@ function checkKey({ location }: Resource<KmsKey>, { attrs }: Current<KmsKey>): C
   }
 }
 
-/** The metadata of a key by its id, ARN or alias; undefined when KMS has no such key. */
+/** Returns the metadata of a key by its id, ARN or alias; undefined when KMS has no such key. */
 export const describeKey = (
   aws: Pick<Aws, 'send'>,
   location: Location,
   key: string | undefined,
 ): Promise<KeyMetadata | undefined> => ignoreErrors(requireKey(aws, location, key), 'NotFoundException');
 
-/** @throws the error of AWS, `NotFoundException` among them. */
+/**
+ * Returns the metadata of a key.
+ *
+ * @throws the error of AWS, `NotFoundException` among them.
+ */
 export async function requireKey(
   aws: Pick<Aws, 'send'>,
   location: Location,
@@ -256,7 +262,7 @@ export async function requireKey(
   return requireField(await aws.send(location, new DescribeKeyCommand({ KeyId: key })), 'KeyMetadata');
 }
 
-/** Id and ARN of the key that an alias names. */
+/** Returns id and ARN of the key that an alias names. */
 export async function fetchKeyIdentifiers(aws: Aws, location: Location, name: string): Promise<string[]> {
   const key = await describeKey(aws, location, name);
   return [key?.KeyId, key?.Arn].filter((identifier) => identifier !== undefined);
@@ -272,7 +278,10 @@ const toAttrs = (key: KeyMetadata): Record<string, string> => ({
   manager: key.KeyManager ?? '',
 });
 
-/** How rotation becomes as declared, if it is not; setting a period anew is what changes it. */
+/**
+ * Returns the operation that sets rotation as declared, if it differs. EnableKeyRotation also changes the period of a
+ * rotation that is already enabled.
+ */
 function rotationOperationOf(
   { rotation, rotationPeriodInDays }: KmsKey,
   current: KmsKey | undefined,
@@ -298,7 +307,9 @@ async function updateRotation(
   }
 }
 
-/** Make a key, once: where the answer is lost, the key is looked for by its tag before another is made. */
+/**
+ * Creates a key exactly once. If the response is lost, it searches for the key by its tag before it creates another.
+ */
 async function createKey(
   aws: Aws,
   location: Location,
@@ -309,7 +320,7 @@ async function createKey(
   const createCommand = () =>
     new CreateKeyCommand({
       Description: description ?? `${alias}: S3 replication, created by replikey`,
-      // The defaults of KMS; said all the same, since not every endpoint fills them in.
+      // The defaults of KMS. They are sent because not every endpoint applies them.
       KeyUsage: 'ENCRYPT_DECRYPT',
       KeySpec: 'SYMMETRIC_DEFAULT',
       Tags: tags.map(({ Key, Value }) => ({ TagKey: Key, TagValue: Value })),
@@ -327,13 +338,16 @@ async function createKey(
 
 const MAX_CREATE_ATTEMPTS = 4;
 
-/** Whether the call may have been carried out though it failed: a fault of the network or of the server. */
+/** Whether AWS may have carried out the call although it failed: a fault of the network or of the server. */
 function isOutcomeUnknown(error: unknown): boolean {
   const status = (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
   return status === undefined || status >= 500;
 }
 
-/** A usable key that carries our tag for this alias, made by a run that did not come to name it. */
+/**
+ * Finds a usable key without an alias that carries the tag for this alias. A run that ended before CreateAlias leaves
+ * such a key.
+ */
 export async function findKeyByAliasTag(
   aws: Aws,
   location: Location,
@@ -356,7 +370,7 @@ export async function findKeyByAliasTag(
       const tags = await ignoreErrors(
         aws.send(location, new ListResourceTagsCommand({ KeyId })),
         'NotFoundException',
-        // A key whose policy keeps us out is not one that we made.
+        // A key whose policy denies access to replikey was not created by replikey.
         'AccessDeniedException',
       );
       if (!tags?.Tags?.some(({ TagKey, TagValue }) => TagKey === ALIAS_TAG && TagValue === alias)) continue;

@@ -18,15 +18,15 @@ interface PolicySpec {
 export const EMPTY_POLICY = '{"Statement":[]}';
 
 /**
- * Parses the text of a policy. IAM returns policies URL-encoded (RFC 3986) and the JavaScript SDK keeps them so; S3 and
- * KMS return plain JSON.
+ * Parses the text of a policy. IAM returns policies URL-encoded (RFC 3986), and the JavaScript SDK does not decode
+ * them. S3 and KMS return plain JSON.
  *
  * @throws PolicyError for a text that is not a policy.
  */
 export const parsePolicyDocument = (text: string): Policy =>
   parseStoredPolicy(text.trimStart().startsWith('{') ? text : decodePolicyText(text));
 
-/** Text that is not URL-encoded stays as it is, for the parser to refuse. */
+/** Decodes a URL-encoded policy. Text that is not URL-encoded stays as it is, so that the parser rejects it. */
 function decodePolicyText(text: string): string {
   try {
     return decodeURIComponent(text);
@@ -39,7 +39,7 @@ function decodePolicyText(text: string): string {
 export const splitByOwner = (policy: Policy, { declaredBy, pruneOwners }: Resource) =>
   splitPolicy(policy, declaredBy, pruneOwners);
 
-/** The whole policy with the desired statements; undefined for an orphaned policy that would be empty. */
+/** Returns the whole policy with the desired statements; undefined for an orphaned policy that would be empty. */
 export function renderPolicy(
   { spec, orphaned }: Resource<PolicySpec>,
   foreign: readonly Statement[] = [],
@@ -49,11 +49,11 @@ export function renderPolicy(
   return joinPolicy(statements, foreign);
 }
 
-/** Notes on a policy: grants to deleted principals, and statements of specs that this run was not given. */
+/** Returns notes on a policy: grants to deleted principals, and statements of specs that are not part of this run. */
 export function policyNotes({ current }: Change<PolicySpec, unknown, Statement[]>): string[] {
   if (!current) return [];
   const undeclaredSids = (current.foreign ?? []).filter(hasReplikeySid).map(({ Sid }) => Sid);
-  // IAM shows a principal whose role was deleted by its bare id; it grants nothing any more.
+  // IAM shows a principal whose role was deleted by its bare id. It grants nothing any more.
   const hasDeletedPrincipal = Object.values(current.spec.statements).some(({ Principal }) =>
     JSON.stringify(Principal ?? '').includes('"AROA'),
   );

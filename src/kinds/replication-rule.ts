@@ -47,7 +47,10 @@ export function toS3Rule(id: string, { status, ...rule }: RuleSpec): Replication
   }) as ReplicationRule;
 }
 
-/** Returns the normal form of S3's form of either version: an absent block, a Disabled one and an empty filter are the same. */
+/**
+ * Returns the normal form of S3's form of either version: an absent block, a Disabled one and an empty filter are the
+ * same.
+ */
 export function fromS3Rule(rule: ReplicationRule): RuleSpec {
   const { Destination: destination } = rule;
   return toRuleSpec(
@@ -62,7 +65,10 @@ export function fromS3Rule(rule: ReplicationRule): RuleSpec {
   );
 }
 
-/** Whether an enabled rule replicates objects that the previous rule did not replicate, or replicates them to another bucket. */
+/**
+ * Whether an enabled rule replicates objects that the previous rule did not replicate, or replicates them to another
+ * bucket.
+ */
 export function selectsMore(rule: RuleSpec, previous: RuleSpec | undefined): boolean {
   if (rule.status === 'Disabled') return false;
   return (

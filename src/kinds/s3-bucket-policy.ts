@@ -15,7 +15,7 @@ import { bucketTransientErrors, externalRoleIds, ignoreErrors, roleArnOrRef } fr
 import { parsePolicyDocument, policyNotes, renderPolicy, splitByOwner } from './policy-document.ts';
 import { bucketScope } from './scopes.ts';
 
-/** Managed statements in the policy of a destination bucket, where the source belongs to another account. */
+/** Managed statements in the policy of a destination bucket, if the source belongs to another account. */
 export interface S3BucketPolicy {
   bucket: string;
   statements: Statements;

@@ -14,7 +14,7 @@ import { ignoreErrors, ownershipTags, toTagMap } from './helpers.ts';
 import { fetchVersioning } from './s3-versioning.ts';
 import { bucketScope } from './scopes.ts';
 
-/** A bucket in its Region. S3 makes new buckets private and without ACLs since April 2023. */
+/** A bucket in its Region. S3 creates new buckets private and without ACLs since April 2023. */
 export interface S3Bucket {
   bucket: string;
   region: string;
@@ -55,8 +55,8 @@ export const s3Bucket: Kind<S3Bucket, BucketDoc> = {
     })),
 
   /**
-   * Reads the versioning, which a pass reads anyway. CreateBucket is no test of existence: in us-east-1 it returns 200 for
-   * an existing bucket and resets its ACLs.
+   * Reads the versioning, which a pass reads in any case. CreateBucket is no test of existence: in us-east-1 it returns
+   * 200 for an existing bucket and resets its ACLs.
    */
   async fetch(aws, location, name) {
     try {
@@ -87,7 +87,7 @@ export const s3Bucket: Kind<S3Bucket, BucketDoc> = {
     const command = new CreateBucketCommand({
       Bucket: name,
       CreateBucketConfiguration: omitUndefined({
-        // us-east-1 is the one Region that must not be named.
+        // us-east-1 is the only Region that S3 does not accept as a location constraint.
         LocationConstraint:
           spec.region === 'us-east-1' ? undefined : (spec.region as BucketLocationConstraint),
         Tags: ownershipTags(declaredBy),
@@ -122,7 +122,10 @@ export const s3Bucket: Kind<S3Bucket, BucketDoc> = {
   auditEvents: bucketAuditEvents({ '': ['DeleteBucket'] }),
 };
 
-/** S3 answers a wrong Region with 301 PermanentRedirect or 400 AuthorizationHeaderMalformed, and names the right one. */
+/**
+ * Returns the correct Region of a bucket. S3 sends it in the 301 PermanentRedirect or 400 AuthorizationHeaderMalformed
+ * for a wrong Region.
+ */
 function regionFromRedirect(
   error: Error & { Region?: string; $response?: { headers?: Record<string, string> } },
 ) {
@@ -136,11 +139,15 @@ function regionFromRedirect(
   return error.$response?.headers?.['x-amz-bucket-region'] ?? error.Region;
 }
 
-/** @throws the error of AWS when the bucket belongs to another account, or does not exist. */
+/**
+ * Sends HeadBucket.
+ *
+ * @throws the error of AWS when the bucket belongs to another account, or does not exist.
+ */
 export const headBucket = (aws: Pick<Aws, 'send'>, location: Location, bucket: string, owner?: string) =>
   aws.send(location, new HeadBucketCommand(omitUndefined({ Bucket: bucket, ExpectedBucketOwner: owner })));
 
-/** The Region of a bucket, which S3 names in every response, also in errors and to callers of other Regions. */
+/** Returns the Region of a bucket. S3 names it in every response, also in errors and to callers of other Regions. */
 export async function fetchBucketRegion(
   aws: Pick<Aws, 'send'>,
   bucket: string,

@@ -175,8 +175,8 @@ export const s3Encryption: Kind<S3Encryption, EncryptionDoc, Partial<ServerSideE
 };
 
 /**
- * For each spec that replicates encrypted objects of a bucket, the keys under which its role may decrypt them. Empty for
- * a bucket that is only a destination: replicas are encrypted under the key of their rule.
+ * Returns the keys under which the role of each spec may decrypt objects of a bucket, for specs that replicate its
+ * encrypted objects. Empty for a bucket that is only a destination: replicas are encrypted under the key of their rule.
  */
 const decryptableKeys = (bucket: string, pairs: readonly BucketReplication[]): (string | Ref)[][] =>
   pairs
@@ -185,6 +185,9 @@ const decryptableKeys = (bucket: string, pairs: readonly BucketReplication[]): (
 
 const BARE_KEY_ID = /^[0-9a-f-]{36}$|^mrk-[0-9a-f]{32}$/;
 
-/** S3 returns the key as it was written; a bare id means a key of the bucket's account and Region. */
+/**
+ * Returns the ARN of a key. S3 returns the key as it was written; a bare id means a key of the bucket's account and
+ * Region.
+ */
 const toKeyArn = (key: string, { region }: Location, owner: string): string =>
   BARE_KEY_ID.test(key) ? `arn:${partitionOfRegion(region)}:kms:${region}:${owner}:key/${key}` : key;

@@ -10,7 +10,7 @@ import { bucketAuditEvents } from './cloudtrail-events.ts';
 import { bucketTransientErrors, ignoreErrors } from './helpers.ts';
 import { bucketScope } from './scopes.ts';
 
-/** Ownership of new objects of a bucket, where a spec declares it. */
+/** Ownership of new objects of a bucket, if a spec declares it. */
 export interface S3Ownership {
   bucket: string;
   objectOwnership: ObjectOwnership;

@@ -11,7 +11,7 @@ import { bucketAuditEvents } from './cloudtrail-events.ts';
 import { bucketTransientErrors, ignoreErrors } from './helpers.ts';
 import { bucketScope } from './scopes.ts';
 
-/** The public access block of a bucket, where a spec declares it: all four settings, or none. */
+/** The public access block of a bucket, if a spec declares it: all four settings, or none. */
 export interface S3PublicAccess {
   bucket: string;
   blockPublicAcls: boolean;

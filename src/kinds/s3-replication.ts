@@ -38,15 +38,20 @@ import {
 } from './replication-rule.ts';
 import { bucketScope } from './scopes.ts';
 
-/** The one replication configuration of a source bucket: one role, and the rules of all specs that share the bucket. */
+/**
+ * The only replication configuration of a source bucket: one role, and the rules of all specs that share the bucket.
+ */
 export interface S3Replication {
   bucket: string;
-  /** Empty where no spec wants one: as it is. */
+  /** Empty when no spec declares a role: the current role stays. */
   role: string | Ref;
   rules: Record<string, RuleSpec>;
-  /** What becomes of rules that are not ours. */
+  /** The treatment of foreign rules. */
   foreignRules: 'Preserve' | 'Replace' | 'Refuse';
-  /** Ids of rules that are not ours and of the old form (V1), which cannot stand beside ours; none is wanted. */
+  /**
+   * Ids of foreign rules in the old schema (V1), which S3 does not accept beside rules of the new schema. Always empty
+   * in the desired spec.
+   */
   v1Rules: string[];
 }
 
@@ -126,7 +131,7 @@ export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[
   },
 
   parse({ Role, Rules }, { spec, declaredBy, pruneOwners = [] }) {
-    // Rules of specs that this run was not given stay as they are, even where foreign rules are replaced.
+    // Rules of specs that are not part of this run stay as they are, even when foreign rules are replaced.
     const ownedNames = new Set([...declaredBy.map(toSidName), ...pruneOwners]);
     const isManaged = ({ ID = '' }: ReplicationRule) =>
       ID in spec.rules ||
@@ -152,7 +157,7 @@ export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[
     const managed = Object.entries(sortKeys(rules)).map(([id, rule]) => toS3Rule(id, rule));
     // S3 refuses a configuration without rules.
     if (orphaned && managed.length + foreign.length === 0) return undefined;
-    // Without a desired role no spec wants the configuration: all but the pruned rules stays as it is.
+    // Without a desired role no spec declares the configuration, so all but the pruned rules stays as it is.
     if (spec.role === '' && current)
       return { Role: current.spec.role as string, Rules: [...foreign, ...managed] };
     return { Role: spec.role as string, Rules: [...upgradeV1Rules(foreign, managed), ...managed] };
@@ -288,7 +293,7 @@ function ruleConflictOf(
 
 function risksOf(desired: S3Replication, { spec, foreign = [] }: CurrentReplication): Risk[] {
   const risks: Risk[] = [];
-  // Managed rules are removed only by --prune, which a person asked for.
+  // Managed rules are removed only by --prune, at a person's request.
   const removedIds = Object.keys(spec.rules).filter((id) => !(id in desired.rules) && !isReplikeyRule(id));
   if (removedIds.length > 0) {
     risks.push({
@@ -324,7 +329,7 @@ function foreignRuleNotes(foreign: readonly ReplicationRule[]): string[] {
   ];
 }
 
-/** S3 does not replicate objects that existed before a rule, though many users expect it. */
+/** Returns a note that S3 does not replicate objects that existed before a rule. Many users expect that it does. */
 function existingObjectsNote({ resource, current, desired }: ReplicationChange): string[] {
   // The bucket's ARN is still a reference when the bucket does not exist yet.
   const isNewBucket = isRef(resource.context);
@@ -334,7 +339,7 @@ function existingObjectsNote({ resource, current, desired }: ReplicationChange):
   return isNewBucket || !selectsMoreObjects ? [] : [EXISTING_OBJECTS_CAVEAT];
 }
 
-/** Why the permissions of an orphaned spec must stay: foreign rules that replicate as its role. */
+/** Returns why the permissions of an orphaned spec must stay: foreign rules that replicate as its role. */
 export function foreignUseOfRole(
   bucket: string,
   { Role, Rules }: ReplicationDoc,
@@ -366,8 +371,8 @@ function desiredRulesOf(pair: BucketReplication): [string, RuleSpec][] {
 }
 
 /**
- * Replication is switched on last: an object that fails is never tried again, so that nothing may start replicating
- * before versioning, encryption, the role's permissions and the keys' are in place.
+ * Returns the resources that must exist before replication starts. S3 never retries a failed object, so no rule may be
+ * enabled before versioning, encryption, and the permissions of the role and the keys are in place.
  */
 function replicationDependencies(pairs: readonly BucketReplication[]): Id[] {
   return pairs.flatMap((pair) => [
@@ -382,14 +387,17 @@ function replicationDependencies(pairs: readonly BucketReplication[]): Id[] {
   ]);
 }
 
-/** A key that we create is ready when its policy is; where no rule selects encrypted objects, none is needed. */
+/**
+ * Returns the resource that makes a key ready for replication. A key that replikey creates is ready when its policy is
+ * written. Without a rule that selects encrypted objects, the policy is not needed.
+ */
 function keyDependencies(side: Side, { rules }: BucketReplication): Id[] {
   if ('arn' in side.key || !rules.some((rule) => rule.sseKmsEncryptedObjects))
     return [keyResourceId('kms.key', side)];
   return [keyResourceId('kms.key-policy', side)];
 }
 
-/** Managed rules that no spec declares, disabled; without those that prune removes. */
+/** Returns the managed rules that no spec declares, disabled, without those that prune removes. */
 function disableUndeclaredRules(
   { spec, pruneOwners = [] }: Resource<S3Replication>,
   current: CurrentReplication | undefined,
@@ -405,8 +413,8 @@ function disableUndeclaredRules(
 }
 
 /**
- * Rules of the old form in the new one, meaning the same: the old form replicates delete markers without saying so, the
- * new one only where it says so.
+ * Converts V1 rules to the new schema without a change of their meaning. V1 rules always replicate delete markers;
+ * rules of the new schema replicate them only with DeleteMarkerReplication.
  */
 function upgradeV1Rules(
   foreign: readonly ReplicationRule[],
@@ -425,7 +433,7 @@ function upgradeV1Rules(
   });
 }
 
-/** Take the priority above all others, or the highest that is free where S3's end there. */
+/** Allocates the priority above all others, or the highest free priority when the maximum of S3 is in use. */
 function allocatePriority(usedPriorities: Set<number>): number {
   let priority = Math.min(Math.max(0, ...usedPriorities) + 1, MAX_RULE_PRIORITY);
   while (usedPriorities.has(priority)) priority -= 1;

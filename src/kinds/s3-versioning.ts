@@ -11,7 +11,7 @@ import { bucketAuditEvents } from './cloudtrail-events.ts';
 import { bucketTransientErrors, ignoreErrors } from './helpers.ts';
 import { bucketScope } from './scopes.ts';
 
-/** Versioning, which replication needs on both sides. replikey only ever enables it. */
+/** Versioning, which replication needs on both sides. replikey never disables or suspends it. */
 export interface S3Versioning {
   bucket: string;
   /** `Off`: versioning was never configured. */
@@ -77,7 +77,11 @@ export const s3Versioning: Kind<S3Versioning, VersioningDoc> = {
   auditEvents: bucketAuditEvents({ '': ['PutBucketVersioning'] }),
 };
 
-/** @throws the error of AWS, `NoSuchBucket` among them. */
+/**
+ * Reads the versioning of a bucket.
+ *
+ * @throws the error of AWS, `NoSuchBucket` among them.
+ */
 export async function fetchVersioning(aws: Aws, location: Location, bucket: string): Promise<VersioningDoc> {
   const owner = await aws.accountId(location.account);
   const { Status } = await aws.send(

@@ -37,7 +37,7 @@ export const keyScope: Scope = {
   },
 };
 
-/** KMS authorizes these on the alias as well as on the key. */
+/** Actions that KMS authorizes on the alias as well as on the key. */
 const ALIAS_ACTIONS = new Set(['kms:CreateAlias']);
 
 function roleArn({ name, location, spec }: Resource, accountId: string): string {
