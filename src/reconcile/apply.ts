@@ -30,12 +30,12 @@ import { canonicalJson } from '../util/canonical-json.ts';
 import { formatPointer } from '../util/json-pointer.ts';
 import { observe, observeResource, trackLastOperation } from './observe.ts';
 
-/** What became of one step. */
+/** The result of one step. */
 export interface StepResult {
   id: Id;
   action: Step['action'];
   result: 'applied' | 'failed' | 'skipped';
-  /** For what failed or was skipped: why, and what to do. */
+  /** The cause and the remedy, for a failed or skipped step. */
   why?: string;
 }
 
@@ -45,7 +45,7 @@ export interface ApplyOptions {
   kinds: ReadonlyMap<string, Kind>;
   aws: AwsClient;
   signal?: AbortSignal;
-  /** How long to wait for what was written to be seen, in milliseconds. */
+  /** Time limit for a write to become visible, in milliseconds. */
   propagationTimeoutMs: number;
   onEvent?: (event: ApplyEvent) => void;
 }
@@ -56,7 +56,7 @@ export type ApplyEvent =
 
 /**
  * Applies a plan in stages of resources. A single stage is the plan itself. With several, each stage is observed and
- * planned again, since the one before changed it; a failure ends the run.
+ * planned again, because the previous stage changed the state. A failure ends the run.
  */
 export async function applyInStages(
   plan: Plan,
@@ -77,8 +77,8 @@ export async function applyInStages(
 }
 
 /**
- * Carry a plan out: each step starts when the steps that it needs are done, however many run beside it. A step that
- * fails stops only what depends on it; after an abort none starts, and those in flight are finished.
+ * Applies a plan. Each step starts when the steps that it needs are done; independent steps run concurrently. A failed
+ * step stops only the steps that depend on it. After an abort no step starts, and those in flight are finished.
  */
 export async function apply(plan: PlanContent, options: ApplyOptions): Promise<StepResult[]> {
   const { signal, onEvent } = options;
@@ -89,7 +89,7 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
   const queues = new Map<string, LimitFunction>();
   const isNewResource = ({ id, kind }: Resource): boolean =>
     options.kinds.get(kind)?.fetchTags !== undefined && options.actual.get(id)?.state === 'absent';
-  // Buckets, keys and roles that were not there: nobody else has put anything into what this run makes.
+  // Buckets, keys and roles that did not exist: their documents hold no foreign entries, because this run creates them.
   const createdOwners = new Set(options.resources.filter(isNewResource).map(ownerKey));
 
   async function runStep(step: Step): Promise<StepResult> {
@@ -134,7 +134,7 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
       ? change.current.foreign !== undefined
       : replacesWholeDocument && !initialContent && !createdOwners.has(ownerKey(resource));
 
-    // S3 makes one change of a bucket at a time, and refuses others with OperationAborted.
+    // S3 allows one change of a bucket at a time, and refuses others with OperationAborted.
     const queueKey = resource.id.slice(resource.id.indexOf('/'));
     const queue = queues.get(queueKey) ?? pLimit(1);
     queues.set(queueKey, queue);
@@ -151,7 +151,7 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
       return undefined;
     }
     await write(kind, async (aws) => kind.send(aws, await withInitialContent(kind, change, aws)));
-    // What an interrupted run wrote but did not read back, the next run reads.
+    // An interrupted run does not read its writes back. The next run observes them.
     if (signal?.aborted) return { spec: change.desired, attrs: change.current?.attrs ?? {} };
     return readUntilWritten(kind, change, options, reportWaiting);
   }
@@ -161,10 +161,10 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
 }
 
 /**
- * Reads a document again that a write replaces as a whole. AWS accepts the write without a condition, so entries that were
- * added since the plan would be lost.
+ * Reads a document again immediately before a write that replaces it as a whole. AWS accepts the write without a
+ * condition, so entries that were added since the plan would be lost.
  *
- * @throws Error when it differs from the document that the plan was made from
+ * @throws Error when it differs from the document of the plan
  */
 async function assertUnchanged(
   kind: Kind,
@@ -182,7 +182,10 @@ async function assertUnchanged(
   throw new Error('somebody else has changed it since it was read; nothing was written');
 }
 
-/** A change of a document that AWS filled when this run created its bucket or key: the content is carried over. */
+/**
+ * Merges the initial content of a document into a change, when AWS filled the document at the creation of its bucket or
+ * key.
+ */
 async function withInitialContent(kind: Kind, change: Change, aws: Aws): Promise<Change> {
   const { resource, current } = change;
   if (current || !kind.response.initialContent) return change;
@@ -191,8 +194,8 @@ async function withInitialContent(kind: Kind, change: Change, aws: Aws): Promise
 }
 
 /**
- * Write, waiting while a refusal is one that passes after our own writes. What is tried again is the call that was
- * refused, and not those before it: a second CreateKey would make a second key.
+ * Writes, and retries errors that are transient after replikey's own writes. It retries only the call that failed and
+ * not the calls before it: a second CreateKey would create a second key.
  */
 async function writeWithRetry(
   kind: Kind,
@@ -222,7 +225,7 @@ async function writeWithRetry(
     },
   };
   try {
-    // Until something was written, the reads that come before it may be refused in passing, too.
+    // The reads before the first write may fail transiently, too.
     const shouldRetry = (error: Error) => !hasWritten && isTransient(error);
     await retry(async () => send(retryingAws), { ...retryOptions, shouldRetry });
   } catch (error) {
@@ -235,8 +238,9 @@ async function writeWithRetry(
 }
 
 /**
- * Read until AWS shows what was written. A read that still shows what was there before is stale, and waited for; so is
- * one that is refused as what was just made may be. A read that shows something else says that a setting did not take: an emulator dropped it, or somebody else wrote.
+ * Reads until AWS shows the written document. A read that still shows the previous document is stale, and is retried.
+ * An error that is transient for a new resource is retried, too. Any other difference means that a setting was dropped
+ * by the endpoint, or changed by another caller.
  */
 async function readUntilWritten(
   kind: Kind,
@@ -290,7 +294,7 @@ async function readUntilWritten(
   }
 }
 
-/** Read until AWS does not show any more what was taken away. */
+/** Reads until AWS no longer shows the deleted document. */
 async function readUntilDeleted(
   resource: Resource,
   { kinds, aws, propagationTimeoutMs, signal }: ApplyOptions,
@@ -317,7 +321,7 @@ async function readUntilDeleted(
   }
 }
 
-/** How a document that was read back differs from the desired one. */
+/** Describes how a document that was read back differs from the desired one. */
 function writeProblem(change: Change, current: Current, kind: Kind): string | undefined {
   const { patch } = resourceDiff(current, change.desired, kind);
   const paths = [...new Set(patch.map(({ path }) => formatPointer(fieldPathOf(path))))];
@@ -325,7 +329,7 @@ function writeProblem(change: Change, current: Current, kind: Kind): string | un
   return `these settings did not take: ${paths.join(', ')}; either this endpoint does not keep them, or somebody else changes the same thing`;
 }
 
-/** Whether it ended since a person interrupted the run, and not for a fault of its own. */
+/** Whether the error comes from an interruption by a person, and not from a fault. */
 const isInterruption = (error: unknown, signal: AbortSignal | undefined): boolean =>
   signal?.aborted === true &&
   [error, (error as { cause?: unknown } | undefined)?.cause].includes(signal.reason);

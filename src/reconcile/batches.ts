@@ -16,24 +16,24 @@ import { type PrunePlan, planPrune } from './prune.ts';
 /** A draft plan with everything that sealing, guarding and applying it needs. */
 export interface Draft {
   content: PlanContent;
-  /** Of every declared rule, as it will be once the plan is applied. */
+  /** The proof of every declared rule, in the state after the plan. */
   proof: RuleProofSummary[];
   prune: PrunePlan;
-  /** Of the resources of batches that change. */
+  /** The actual state of the resources in batches with changes. */
   actual: ActualState;
   /** Account ids by the names of their Account documents. */
   accounts: Record<string, string>;
 }
 
-/** Pairs that are read and compared at a time: with fewer, the calls of a batch do not use the connections. */
+/** Pairs that are read and compared at a time. The calls of a smaller batch do not use all connections. */
 const BATCH_SIZE = 50;
 
-/** Batches under way at a time: one is compared while the next is read. */
+/** Concurrent batches: one is compared while the next is read. */
 const MAX_CONCURRENT_BATCHES = 3;
 
 /**
- * Observes, plans and proves all pairs. Pairs that share nothing go in batches, so that memory does not grow with their
- * number; prune looks at all of them together.
+ * Observes, plans and proves all pairs. Pairs without shared resources go in separate batches, so that memory does not
+ * grow with the number of pairs. With prune, all pairs are one batch.
  */
 export async function draftPlan(specs: Specs, aws: AwsClient, options: PassOptions): Promise<Draft> {
   const limit = pLimit(MAX_CONCURRENT_BATCHES);
@@ -57,7 +57,11 @@ interface BatchDraft {
   changes?: { prune: PrunePlan; actual: ActualState };
 }
 
-/** @param aws with a cache: identical reads are sent once. */
+/**
+ * Observes, plans and proves one batch.
+ *
+ * @param aws with a cache: identical reads are sent once.
+ */
 async function draftBatch(specs: Specs, aws: AwsClient, options: PassOptions): Promise<BatchDraft> {
   const { kinds, signal, onProof } = options;
   const desired = desiredResources(specs.pairs, [...kinds.values()]);

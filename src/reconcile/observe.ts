@@ -18,10 +18,10 @@ import type {
 import { UserError } from '../errors.ts';
 
 /**
- * Read everything that is wanted, all at once; reads that several kinds share are sent once. What cannot be read is
- * unknown, with the reason, and stops nothing else.
+ * Reads all resources concurrently. Reads that several kinds share are sent once. A resource that cannot be read is
+ * unknown, with the reason, and does not stop the others.
  *
- * @throws UserError when no credentials work: then nothing can be known.
+ * @throws UserError when no credentials work, because then nothing can be observed.
  */
 export async function observe(
   resources: readonly Resource[],
@@ -65,9 +65,9 @@ export async function observeResource(
 }
 
 /**
- * Rejects a document with elements that a write would drop: those that the document loses when it is parsed and rendered
- * without a change. An element that an SDK update introduces is therefore refused until `parse` understands it. A foreign
- * entry keeps its elements, so a managed entry with the same element is found by the count.
+ * Rejects a document with elements that a write would drop: those that the document loses when it is parsed and
+ * rendered without a change. replikey therefore refuses an element that an SDK update introduces until `parse`
+ * understands it. A foreign entry keeps its elements, so the count finds a managed entry with the same element.
  *
  * @throws UnknownElementsError
  */
@@ -82,7 +82,7 @@ function rejectUnknownElements(kind: Kind, doc: unknown, resource: Resource, cur
   if (dropped.length > 0) throw new UnknownElementsError(dropped);
 }
 
-/** The same door, remembering which operation was sent last, for the message of an error. */
+/** Returns a client that records the last operation, for error messages. */
 export function trackLastOperation(aws: Aws): { trackedAws: Aws; lastOperation: () => string } {
   let operationName = 'reading';
   return {
@@ -101,8 +101,10 @@ export function trackLastOperation(aws: Aws): { trackedAws: Aws; lastOperation: 
   };
 }
 
-/** Read whose the things are that a plan would change and that are there already: only these, so that a converged pass
- * costs nothing. What may not be read is undefined. */
+/**
+ * Reads the tags of existing buckets, keys and roles that a plan changes. It reads no others, so that a pass without
+ * changes costs no calls. Undefined when the tags cannot be read.
+ */
 export async function readTags(
   plan: PlanContent,
   resources: readonly Resource[],

@@ -13,34 +13,37 @@ export interface PassOptions {
   /** Ids of risks that a person allowed. */
   allowedRisks: readonly string[];
   dryRun: boolean;
-  /** How much may change at once; default: 10 removals. */
+  /** Limits on the changes of one plan; default: 10 removals. */
   thresholds?: Thresholds;
-  /** Take away what carries our mark and no spec declares, where its spec said deletion: Remove. */
+  /** Remove managed entries that no spec declares, if their spec declared `deletion: Remove`. */
   prune?: boolean;
   /** The orphans of a saved plan, in place of those that prune would find. */
   savedPrune?: PrunePlan;
-  /** The one plan that may be applied. */
+  /** The only plan that may be applied. */
   approvedPlan?: ApprovedPlan;
-  /** Apply also what would not replicate. */
+  /** Apply the plan even if a rule would not replicate. */
   allowUnproven?: boolean;
   propagationTimeoutMs: number;
   signal?: AbortSignal;
-  /** Told once, before anything is applied. */
+  /** Called once, before anything is applied. */
   onPlan?: (plan: Plan, proof: readonly RuleProofSummary[]) => void;
-  /** Told of each proof as it is made, with every request that was decided: they are too many to be kept. */
+  /**
+   * Called with each proof, including the result of every request. The pass does not keep these results, because they
+   * are too many.
+   */
   onProof?: (proof: RuleProof) => void;
   onEvent?: (event: ApplyEvent) => void;
 }
 
-/** How a pass ended: the plan, what became of it, and what AWS still lacks after it. */
+/** The result of a pass: the plan, the results of its steps, and the remaining changes. */
 export interface Outcome {
   plan: Plan;
-  /** What prune found; a saved plan carries it. */
+  /** The orphans that prune found; a saved plan contains them. */
   prune: PrunePlan;
-  /** Of every rule that is declared, as it will be once the plan is applied. */
+  /** The proof of every declared rule, in the state after the plan. */
   proof: RuleProofSummary[];
   refusals: Refusal[];
   results: StepResult[];
-  /** A second plan, made from a second reading after apply; absent where nothing was applied. */
+  /** A second plan, from a second observation after apply; absent when nothing was applied. */
   remaining?: Plan;
 }

@@ -24,13 +24,13 @@ import {
 import type { BucketReplication, Specs } from '../spec/types.ts';
 import { observe } from './observe.ts';
 
-/** What is wanted, together with what is to be taken away. */
+/** The desired resources with the orphans to remove, by stage. */
 export interface PrunePlan {
-  /** To be applied first: what is wanted, and of what is left the rules alone. */
+  /** The first stage: the desired resources, and the rules of orphans. */
   withOrphanRules: Resource[];
-  /** And then all: a rule goes before the permissions that it uses, while what is made goes the other way round. */
+  /** The second stage: everything. A rule is removed before the permissions that it uses, but created after them. */
   withAllOrphans: Resource[];
-  /** What cannot be read, so that nothing is taken away there. */
+  /** Resources that cannot be read, from which prune removes nothing. */
   blocked: Blocked[];
   notes: Note[];
 }
@@ -43,8 +43,8 @@ export interface PruneOptions {
 }
 
 /**
- * Find what is left of specs that are not given, through the roles that S3 replicates as. The permissions of a spec go
- * only where its source bucket was read, and nothing in it needs them any more: S3 never tries a failed object again.
+ * Finds orphans of removed specs through the roles that S3 replicates as. It removes the permissions of a spec only
+ * when its source bucket was read and no rule in it needs them any more, because S3 never retries a failed object.
  */
 export async function planPrune(
   desired: readonly Resource[],
@@ -92,7 +92,7 @@ export async function planPrune(
   return {
     withOrphanRules,
     withAllOrphans: resourcesWith({ rules: orphans, permissions: removableOrphans }, actual),
-    // Permissions that stay since a bucket could not be asked are no success: the next run may take them away.
+    // Permissions that stay because a bucket could not be read are not a success: the next run may remove them.
     blocked: [...blocked, ...located.flatMap(({ blocked }) => blocked ?? [])],
     notes: [
       ...candidates.flatMap((candidate) =>
@@ -115,7 +115,9 @@ export async function planPrune(
   };
 }
 
-/** The roles of all accounts. Where they cannot be listed nothing is found, which a person must know. */
+/**
+ * Returns the roles of all accounts. If they cannot be listed, prune finds no orphans there and reports it as blocked.
+ */
 async function listRolesOfAccounts(
   accounts: readonly ReachableAccount[],
   aws: Aws,
@@ -139,7 +141,10 @@ async function listRolesOfAccounts(
   return { roles, blocked };
 }
 
-/** Why the permissions of an orphaned spec stay: a foreign rule may need them, or a source bucket cannot be read. */
+/**
+ * Returns why the permissions of an orphaned spec stay: a foreign rule may need them, or a source bucket cannot be
+ * read.
+ */
 async function remainingUseOf(
   orphan: Orphan,
   resources: readonly Resource[],
@@ -162,7 +167,7 @@ async function remainingUseOf(
   return undefined;
 }
 
-/** Why a role stays that no spec uses, if so. */
+/** Returns why an unused role stays, if it does. */
 function roleRetentionReason(
   { role, roleInUse }: OrphanCandidate,
   candidates: readonly OrphanCandidate[],
@@ -198,15 +203,16 @@ function retentionNotes(
   return [{ id, message: `${subject}: ${reason}`, pairs: [spec] }];
 }
 
-/** Of which specs the rules go, and of which the permissions, too. */
+/** The specs whose rules are removed, and the specs whose permissions are removed too. */
 interface PruneScope {
   rules: readonly Orphan[];
   permissions: readonly Orphan[];
 }
 
 /**
- * What is wanted and what is left, each thing once. What is wanted is told what may be taken away from it: of specs that
- * are gone, and of those that want it themselves, where they all say so, the rules that they declare no more.
+ * Returns the desired resources and the orphans, each once. It sets the owners whose entries prune removes from a
+ * desired resource. These are removed specs. The resource's own specs are added if all of them declare `deletion:
+ * Remove`, so that prune removes rules that they no longer declare.
  */
 function withOrphans(
   desired: readonly Resource[],
@@ -235,7 +241,7 @@ function withOrphans(
     const orphans = kind.scope.stage === 'rules' ? scope.rules : scope.permissions;
     for (const resource of orphans.flatMap((orphan) => kind.orphans?.(orphan) ?? [])) {
       const id = aliases.get(resource.id) ?? resource.id;
-      // Rules that are wanted come after the permissions that they use: these are taken away in a stage of their own.
+      // Desired rules come after the permissions that they use, so permissions are removed in a separate stage.
       const after = resource.after
         .map((dependency) => aliases.get(dependency) ?? dependency)
         .filter((dependency) => !ruleIds.has(dependency));
@@ -245,7 +251,10 @@ function withOrphans(
   return [...byId.values()];
 }
 
-/** What is left is found by ARN, though it may be wanted by another name: an alias. */
+/**
+ * Returns the id by ARN of a resource, with its own id. Prune finds an orphan by ARN, while a spec may declare the same
+ * resource by alias.
+ */
 function arnAliasOf({ id, kind }: Resource, actual: ActualState): [Id, Id][] {
   const observation = actual.get(id);
   const arn = observation?.state === 'present' ? observation.current.attrs.arn : undefined;

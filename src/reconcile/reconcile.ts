@@ -12,7 +12,7 @@ import { observe, readTags } from './observe.ts';
 import type { Outcome, PassOptions } from './pass.ts';
 import type { PrunePlan } from './prune.ts';
 
-/** One pass. A dry run is the same pass, returned before apply. */
+/** Runs one pass. A dry run is the same pass, returned before apply. */
 export async function reconcile(specs: Specs, options: PassOptions): Promise<Outcome> {
   const { kinds, signal } = options;
   const aws = (options.dryRun ? options.aws.readOnly() : options.aws).withRoleBatching();
@@ -39,7 +39,7 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
   return { plan, prune, proof, refusals, results, remaining: seal(after, sealInputs(after, draft, specs)) };
 }
 
-/** What the digest covers beside the steps, of the pairs that the plan concerns. */
+/** Returns the parts of the digest beside the steps, for the pairs that the plan concerns. */
 function sealInputs(content: PlanContent, { proof, accounts }: Draft, specs: Specs): SealInputs {
   const pairs = affectedPairs(content, specs.pairs);
   const names = new Set(pairs.map(({ name }) => name));
@@ -60,7 +60,7 @@ function sealInputs(content: PlanContent, { proof, accounts }: Draft, specs: Spe
   };
 }
 
-/** Prune takes two stages: an orphaned rule goes before the permissions that it uses. */
+/** Returns the stages of an apply. Prune takes two: an orphaned rule is removed before the permissions that it uses. */
 const stagesOf = ({ withOrphanRules, withAllOrphans }: PrunePlan) =>
   withAllOrphans.some(({ pruneOwners }) => pruneOwners)
     ? [withOrphanRules, withAllOrphans]
