@@ -1,8 +1,4 @@
-/**
- * What a run can end with, besides success. Everything else that is thrown is a fault of replikey itself.
- */
-
-/** Exit codes, as the command line promises them. */
+/** Exit codes, as the command line documents them. */
 export const EXIT = {
   ok: 0,
   failed: 1,
@@ -15,7 +11,10 @@ export const EXIT = {
   terminated: 143,
 } as const;
 
-/** An error that is told to the user as it stands, and the exit code that goes with it. */
+/**
+ * An error whose message is shown to the user unchanged, with the exit code of the run. Any other exception is a fault
+ * of replikey.
+ */
 export class UserError extends Error {
   readonly exitCode: number;
 
@@ -26,6 +25,6 @@ export class UserError extends Error {
   }
 }
 
-/** Why the system refused, in its own words, without the code and the call that Node puts around them. */
+/** Returns the operating system's reason for an error, without the code and the call that Node adds. */
 export const systemErrorReason = ({ message }: Error): string =>
   /^(?:\w+ )?E[A-Z0-9]+: (.+?)(?:, \w+(?: '.*)?)?$/s.exec(message)?.[1] ?? message;

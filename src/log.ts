@@ -6,13 +6,13 @@ import { escapeUnprintable, safeJson } from './util/escape.ts';
 
 export type Log = Logger;
 
-/** Logs go to standard error: for people on a terminal, as JSON elsewhere. Results go to standard output. */
+/** Creates the log on standard error: readable text on a terminal, JSON elsewhere. Results go to standard output. */
 export function createLog(stream: NodeJS.WriteStream, options: { level: string; colour: boolean }): Log {
   const settings: LoggerOptions = {
     level: options.level,
     base: null,
     formatters: { level: (label) => ({ level: label }) },
-    // A credential that strays into an object that is logged stays out of the log.
+    // Removes credentials that a logged object contains by mistake.
     redact: {
       paths: [
         'credentials',
@@ -38,7 +38,7 @@ export function createLog(stream: NodeJS.WriteStream, options: { level: string; 
     ignore: 'pid,hostname,time',
     singleLine: true,
   });
-  // What AWS says, and what is written in specs, is shown as it is, and steers no terminal.
+  // Escapes control characters in strings from AWS and from specs, so that they cannot control the terminal.
   const escapeStrings = (_: string, value: unknown) =>
     typeof value === 'string' ? escapeUnprintable(value) : value;
   return pino(
@@ -49,7 +49,7 @@ export function createLog(stream: NodeJS.WriteStream, options: { level: string; 
   );
 }
 
-/** Straight on, so that no line is lost when the process ends. */
+/** Writes each line synchronously, so that no line is lost when the process ends. */
 const synchronousStream = (write: (line: string) => void): Writable =>
   new Writable({
     write(chunk, _, done) {
@@ -58,7 +58,9 @@ const synchronousStream = (write: (line: string) => void): Writable =>
     },
   });
 
-/** Say a cause once, and then how often it came again: a hundred pairs that fail for one reason are one line, not a hundred. */
+/**
+ * Logs a cause once, and then the number of its repetitions: a hundred pairs that fail for one reason take one line.
+ */
 export interface DedupedLog {
   add(cause: string, subject: string): void;
   close(): void;
@@ -66,9 +68,9 @@ export interface DedupedLog {
 
 export interface DedupedLogOptions {
   clock: Clock;
-  /** Milliseconds for which a cause is counted before it is said again. */
+  /** Milliseconds for which a cause is counted before it is logged again. */
   windowMs: number;
-  /** `about`: what it was said of, each once; `count`: how often in all. */
+  /** `subjects`: the subjects of the cause, each once; `count`: the number of occurrences. */
   write: (cause: string, subjects: string[], count: number) => void;
 }
 

@@ -1,14 +1,15 @@
-/** Values in one normal form, and as one text, whoever compares them. */
-
-/** Compare as code units: the same on every machine, unlike a locale's order. */
+/** Compares strings by code units: the same order on every machine, unlike a locale's order. */
 export const compareCodeUnits = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
-/** JSON with sorted keys: equal values give equal text. */
+/** Returns JSON with sorted keys: equal values give equal text. */
 export function canonicalJson(value: unknown): string {
   return JSON.stringify(sortKeys(value)) ?? 'null';
 }
 
-/** The same value with the keys of every object in order, and without what is undefined; itself where it is so already. */
+/**
+ * Returns the same value with sorted keys in every object and without undefined members, or the value itself if nothing
+ * changes.
+ */
 export function sortKeys<T>(value: T): T {
   if (hasSortedKeys(value)) return value;
   if (Array.isArray(value)) return value.map(sortKeys) as T;
@@ -32,7 +33,7 @@ function hasSortedKeys(value: unknown): boolean {
   return true;
 }
 
-/** A list with each item changed; itself where none is. */
+/** Applies a function to each item of a list. Returns the list itself if no item changes. */
 export function mapItems<T>(list: T[], change: (item: T) => T): T[] {
   let result: T[] | undefined;
   for (const [index, item] of list.entries()) {
@@ -44,7 +45,7 @@ export function mapItems<T>(list: T[], change: (item: T) => T): T[] {
   return result ?? list;
 }
 
-/** An object with each value changed; itself where none is. */
+/** Applies a function to each value of an object. Returns the object itself if no value changes. */
 export function mapValues<T extends object>(object: T, change: (item: unknown, key: string) => unknown): T {
   let result: T | undefined;
   for (const key of Object.keys(object)) {
@@ -57,7 +58,7 @@ export function mapValues<T extends object>(object: T, change: (item: unknown, k
   return result ?? object;
 }
 
-/** Whether two values are the same whatever the order of their keys, and leaving out what is undefined. */
+/** Whether two values are equal, without regard to key order and undefined members. */
 export function isJsonEqual(left: unknown, right: unknown): boolean {
   if (left === right) return true;
   if (typeof left !== 'object' || typeof right !== 'object' || left === null || right === null) return false;
@@ -76,19 +77,19 @@ export function isJsonEqual(left: unknown, right: unknown): boolean {
   return definedCount === 0;
 }
 
-/** Any name may be a key, `__proto__` too. */
+/** Sets a property of any name, also `__proto__`. */
 function setOwnProperty(object: Record<string, unknown>, key: string, value: unknown): void {
   if (key !== '__proto__') object[key] = value;
   else Object.defineProperty(object, key, { value, enumerable: true, writable: true, configurable: true });
 }
 
-/** A set of strings in its normal form: sorted, each once. */
+/** Returns the normal form of a set of strings: sorted and unique. */
 export const toSortedSet = (values: Iterable<string>): string[] => {
   const items = [...values];
   return items.length < 2 ? items : [...new Set(items)].sort(compareCodeUnits);
 };
 
-/** An object without its undefined members, as `exactOptionalPropertyTypes` wants it. */
+/** Returns an object without its undefined members, as `exactOptionalPropertyTypes` requires. */
 export function omitUndefined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
   const result: Record<string, unknown> = {};
   for (const [key, item] of Object.entries(value)) if (item !== undefined) setOwnProperty(result, key, item);

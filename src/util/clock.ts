@@ -1,14 +1,14 @@
-/** Time, as the controller sees it; tests drive their own. */
+/** The source of time of the controller. Tests provide their own. */
 export interface Clock {
-  /** Milliseconds since 1970: what a person reads, and what an administrator may set back or forward. */
+  /** Wall-clock time in milliseconds since 1970, for display. An administrator may set it back or forward. */
   now(): number;
-  /** Milliseconds since whenever, that only ever go on: for how long something takes. */
+  /** Milliseconds since an arbitrary start, which never go back, for durations. */
   monotonicNow(): number;
-  /** Call back once after some milliseconds; the result calls it off. */
+  /** Calls back once after some milliseconds. Returns a function that cancels the call. */
   schedule(ms: number, callback: () => void): () => void;
 }
 
-/** Node counts no longer: what is due later is looked at again by then. */
+/** The longest timeout of Node. A callback that is due later runs early, and its caller has to check the time. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 export const systemClock: Clock = {
@@ -20,7 +20,7 @@ export const systemClock: Clock = {
   },
 };
 
-/** Wait for some milliseconds, or until the signal. */
+/** Waits for some milliseconds, or until the signal aborts. */
 export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted) return resolve();
@@ -34,13 +34,16 @@ export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
   });
 }
 
-/** The first wait after a failure, and the longest, in milliseconds: no failure is final, and none is tried in a storm. */
+/**
+ * The shortest and the longest wait after a failure, in milliseconds. Failures are always retried, but never in rapid
+ * succession.
+ */
 const INITIAL_BACKOFF_MS = 1_000;
 const MAX_BACKOFF_MS = 15 * 60_000;
 
-/** A wait that differs from others by up to a fifth, so that what fell together does not come together again. */
+/** Returns a wait that is randomized by up to a fifth, so that simultaneous failures are not retried simultaneously. */
 export const withJitter = (ms: number, random: number): number => Math.round(ms * (0.8 + 0.4 * random));
 
-/** How long to wait after a number of failures in a row, in milliseconds. `chance`: from 0 up to 1. */
+/** Returns the wait after a number of consecutive failures, in milliseconds. `random`: from 0 up to 1. */
 export const backoffMs = (failures: number, random: number): number =>
   withJitter(Math.min(INITIAL_BACKOFF_MS * 2 ** Math.max(failures - 1, 0), MAX_BACKOFF_MS), random);

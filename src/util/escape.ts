@@ -1,6 +1,7 @@
 /**
- * Text without anything that could steer a terminal, a log or the direction of reading: it is shown as \uXXXX. Pipelines
- * of GitHub take `::` at the beginning of a line for a command, wherever text is wrapped, and `##[` anywhere.
+ * Escapes characters that could control a terminal, a log or the direction of text, as \uXXXX. GitHub pipelines read
+ * `::` at the start of a line as a command, and line wrapping may move any word there. They read `##[` as a command
+ * anywhere.
  */
 export function escapeUnprintable(text: string): string {
   return text.replace(UNPRINTABLE, (character) => {
@@ -12,8 +13,8 @@ export function escapeUnprintable(text: string): string {
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]|(?<=^|\s):(?=:)|#(?=#\[)/gu;
 
 /**
- * A value as JSON that steers no terminal either: JSON itself lets through what C1, marks of direction and what has no
- * width do there, and `##[` is a command to pipelines of GitHub. The same JSON, written otherwise.
+ * Returns JSON that cannot control a terminal. JSON.stringify does not escape C1 controls, direction marks and
+ * characters of no width, and GitHub pipelines read `##[` as a command. The result parses to the same value.
  */
 export const safeJson = (value: unknown, indent?: number): string =>
   JSON.stringify(value, null, indent).replace(UNSAFE_CHARACTERS, (match) =>
@@ -24,7 +25,7 @@ export const safeJson = (value: unknown, indent?: number): string =>
 
 const UNSAFE_CHARACTERS = /[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]|#(?=#\[)/gu;
 
-/** Text that is nobody's markup, and steers nothing. */
+/** Escapes text for HTML, and characters that could control a terminal. */
 export const escapeHtml = (text: string): string =>
   escapeUnprintable(text.replaceAll('\n', ' '))
     .replaceAll('&', '&amp;')
@@ -32,6 +33,6 @@ export const escapeHtml = (text: string): string =>
     .replaceAll('>', '&gt;')
     .replaceAll('"', '&quot;');
 
-/** A word as a shell has to read it, to mean just that. */
+/** Quotes a word so that a shell reads it literally. */
 export const shellQuote = (word: string): string =>
   /^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;

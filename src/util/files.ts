@@ -3,9 +3,9 @@ import path from 'node:path';
 import { EXIT, systemErrorReason, UserError } from '../errors.ts';
 
 /**
- * Write a file so that nobody ever sees a part of it, for its owner alone: what is said of an account is not everybody's.
+ * Writes a file atomically, readable by its owner only, because it contains data of an account.
  *
- * @throws UserError where it cannot be written; what was there before is then still there.
+ * @throws UserError when it cannot be written; the previous file then stays.
  */
 export async function writeFileAtomic(file: string, text: string): Promise<void> {
   const temporaryFile = `${file}.${process.pid}.tmp`;
@@ -21,11 +21,12 @@ export async function writeFileAtomic(file: string, text: string): Promise<void>
 }
 
 /**
- * Write a file that does not exist yet, with the folders above it, so that nobody ever sees a part of it. What is there is
- * never written over, also where it appears meanwhile: a link is not made in the place of another file.
+ * Creates a file atomically, with its parent folders. It never overwrites an existing file, even if that appears
+ * meanwhile: link() fails when the target exists.
  *
- * @returns whether it was written: not where there is one already.
- * @throws UserError where it cannot be written.
+ * @returns false when the file already exists.
+ *
+ * @throws UserError when it cannot be written.
  */
 export async function writeNewFile(file: string, text: string): Promise<boolean> {
   const temporaryFile = `${file}.${process.pid}.tmp`;
@@ -45,7 +46,11 @@ export async function writeNewFile(file: string, text: string): Promise<boolean>
   }
 }
 
-/** @throws UserError where the file cannot be read, or is not JSON. */
+/**
+ * Reads and parses a JSON file.
+ *
+ * @throws UserError when the file cannot be read, or is not JSON.
+ */
 export async function readJson(file: string): Promise<unknown> {
   let text: string;
   try {

@@ -1,13 +1,14 @@
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 
-/** Whether only this machine can reach a server that listens there. */
+/** Whether only this machine can reach a server that listens on the address. */
 export const isLoopback = (address: string): boolean => /^(?:127\.|::1$|::ffff:127\.)/.test(address);
 
 /**
- * The name of a stranger for whom a browser on this machine sends a request: a page can let a name of its own point to
- * 127.0.0.1, and read what is answered there (DNS rebinding), or post a form to it. Nobody can point an address, a
- * name of one word or a name that is reserved for private use; those are ours, and so is what `ours` matches.
+ * Returns the host or origin of a request that a foreign web page may have caused; undefined for an allowed request. A
+ * page can point its own name to 127.0.0.1 and read the responses (DNS rebinding), or post a form. It cannot do so with
+ * an IP address, a name of one word or a name reserved for private use. These are allowed, and so are names that match
+ * `allowedHosts`.
  */
 export function disallowedHost({ headers }: IncomingMessage, allowedHosts = NO_HOSTS): string | undefined {
   const { host, origin } = headers;
@@ -18,7 +19,7 @@ export function disallowedHost({ headers }: IncomingMessage, allowedHosts = NO_H
   );
 }
 
-/** What whoever was refused is told. */
+/** Returns the message for a refused request. */
 export const disallowedHostMessage = (host: string): string =>
   `${host} is not a name of this machine, which listens on loopback: ask for localhost, or listen on another address`;
 
@@ -32,6 +33,9 @@ const hostnameOf = (host: string): string =>
     .replace(/\.$/, '')
     .replace(/^\[(.*)\]$/, '$1');
 
-/** RFC 2606, 6761, 6762 and 8375, and `internal`, which ICANN keeps for private use; public names have two parts at least. */
+/**
+ * Whether a host name cannot be a public name: names of RFC 2606, 6761, 6762 and 8375, and `internal`, which ICANN
+ * reserves for private use. Public names have at least two parts.
+ */
 const isPrivateHost = (name: string): boolean =>
   isIP(name) !== 0 || !name.includes('.') || /\.(?:localhost|test|local|internal|home\.arpa)$/.test(name);

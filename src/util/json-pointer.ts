@@ -1,6 +1,4 @@
-/** JSON Pointers (RFC 6901): `/rules/replikey~1tax~1tax/priority`. */
-
-/** Splits a JSON Pointer into its keys. */
+/** Splits a JSON Pointer (RFC 6901) into its keys, for example `/rules/replikey~1tax~1tax/priority`. */
 export const parsePointer = (pointer: string): string[] =>
   pointer
     .split('/')
@@ -21,7 +19,7 @@ export function valueAtPointer(value: unknown, pointer: string): unknown {
   return node;
 }
 
-/** Returns a JSON Pointer as people write paths: `rules["replikey/tax/tax"].priority`. */
+/** Returns a JSON Pointer in path notation: `rules["replikey/tax/tax"].priority`. */
 export function formatPointer(pointer: string): string {
   return parsePointer(pointer)
     .map((key, index) => {

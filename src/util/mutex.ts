@@ -1,13 +1,16 @@
 import { compareCodeUnits } from './canonical-json.ts';
 
-/** Names that one at a time may hold. */
+/** A mutex for each name. */
 export interface KeyedMutex {
-  /** Wait for all of some names; the result gives them back. Taken in one order, so that nobody waits in a circle. */
+  /**
+   * Waits until it holds all names; the result releases them. It acquires names in sorted order, which prevents a
+   * deadlock.
+   */
   acquire(names: Iterable<string>): Promise<() => void>;
 }
 
 export function createKeyedMutex(): KeyedMutex {
-  /** By name, what ends when its last holder so far gives it back. */
+  /** By name, a promise that resolves when the last holder in the queue releases it. */
   const tails = new Map<string, Promise<void>>();
   return {
     async acquire(names) {
