@@ -51,8 +51,8 @@ export async function retry<T>(attempt: () => Promise<T>, options: RetryOptions)
 }
 
 /**
- * Whether another attempt of an operation may help and does no harm. A transient error leaves open whether AWS made the
- * call, so a call that makes one thing more each time is not repeated: its caller looks first what exists.
+ * Whether a retry of an operation is useful and safe. After a transient error it is unknown whether AWS carried out the
+ * call, so an operation that is not idempotent is not retried. Its caller first checks whether the resource exists.
  */
 export function isRetryable(error: unknown, operation: string): boolean {
   const errorClass = classifyError(error);

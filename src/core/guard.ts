@@ -12,7 +12,7 @@ export interface Refusal {
 export interface Thresholds {
   /** Resources created or updated: a number, or a percentage of all resources. */
   maxChanges?: { count: number } | { percent: number };
-  /** Rules, statements and roles to remove. */
+  /** Number of rules, statements and roles that may be removed. */
   maxRemovals: number;
 }
 

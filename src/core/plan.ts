@@ -36,7 +36,7 @@ export interface PlanDraft {
  *
  * Each step is for exactly one resource whose normal forms differ. No resource changes without a field that differs.
  *
- * @param remarks findings that no resource gives
+ * @param remarks blocked resources and notes that the caller found
  */
 export function planChanges(
   resources: readonly Resource[],

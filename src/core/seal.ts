@@ -20,7 +20,7 @@ export interface RuleVerdictSummary {
   codes: string[];
 }
 
-/** Seals a plan: computes its digest, and forbids changes. */
+/** Seals a plan: computes its digest, and freezes the plan, its waves and its steps. */
 export function seal(content: PlanContent, inputs: SealInputs): Plan {
   return Object.freeze({
     format: 2,
