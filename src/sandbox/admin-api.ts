@@ -5,8 +5,9 @@ import { readRequestBytes } from './protocol/body.ts';
 import type { Store } from './store.ts';
 
 /**
- * The control API under /_sandbox/, in JSON: the fault settings (GET, PUT), the request log (GET, DELETE), and why an
- * object replicated or not (GET /_sandbox/replication?bucket=…&key=…).
+ * Handles a request of the admin API under /_sandbox/, in JSON. It serves health (GET), the fault settings `knobs`
+ * (GET, PUT), the request log (GET, DELETE), and the replication state of an object with its reasons
+ * (GET /_sandbox/replication?bucket=…&key=…).
  */
 export async function handleAdminRequest(
   request: IncomingMessage,
@@ -55,7 +56,7 @@ export async function handleAdminRequest(
   }
 }
 
-/** Returns undefined when the text is not JSON: no fault settings are. */
+/** Parses JSON; undefined for invalid JSON, which the schema of the fault settings rejects. */
 function parseJsonOrUndefined(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -64,28 +65,28 @@ function parseJsonOrUndefined(text: string): unknown {
   }
 }
 
-/** What was asked of the sandbox, in order. */
+/** Requests that the sandbox received, in order. */
 export interface RequestLog {
   entries: RequestEntry[];
-  /** Calls by operation, `s3:GetBucketVersioning`. */
+  /** Returns the number of calls by operation, for example `s3:GetBucketVersioning`. */
   counts(): Record<string, number>;
   reset(): void;
 }
 
 export interface RequestEntry {
-  /** From 1, since the start. */
+  /** Sequence number since the start, from 1. */
   n: number;
   service: string;
   operation: string;
   account: string;
   region: string;
   write: boolean;
-  /** HTTP status of the answer; absent while it is handled, and where the connection was dropped. */
+  /** HTTP status of the response; absent while the call is handled, and after a dropped connection. */
   status?: number;
   code?: string;
 }
 
-/** A sandbox that runs for long keeps the newest. */
+/** Maximum number of log entries. The log drops the oldest entries, which bounds its memory. */
 const MAX_LOG_ENTRIES = 100_000;
 
 export function createRequestLog(): RequestLog & {

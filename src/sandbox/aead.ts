@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 
-/** AES-256-GCM, as KMS and S3 use it: the encryption context is authenticated beside the ciphertext. */
+/** Ciphertext of AES-256-GCM, as KMS and S3 use it: the tag authenticates ciphertext and encryption context. */
 export interface AeadCiphertext {
   iv: string;
   tag: string;
@@ -19,7 +19,7 @@ export function encryptAead(
   return { iv: iv.toString('base64'), tag: cipher.getAuthTag().toString('base64'), data };
 }
 
-/** @throws Error when the key, the data or the context is not the one that was sealed. */
+/** @throws Error when the key, the data or the context differs from the one at encryption. */
 export function decryptAead(
   key: Buffer,
   payload: AeadCiphertext,
@@ -31,7 +31,7 @@ export function decryptAead(
   return Buffer.concat([decipher.update(payload.data), decipher.final()]);
 }
 
-/** A KMS ciphertext carries the id of its key, so that decrypting needs no key to be named. */
+/** Builds a KMS ciphertext. It contains the ARN of its key, so that a Decrypt request needs no key id. */
 export function packCiphertext(keyArn: string, payload: AeadCiphertext): Buffer {
   const header = JSON.stringify({ k: keyArn, i: payload.iv, t: payload.tag });
   const length = Buffer.alloc(2);
@@ -39,7 +39,7 @@ export function packCiphertext(keyArn: string, payload: AeadCiphertext): Buffer 
   return Buffer.concat([length, Buffer.from(header), payload.data]);
 }
 
-/** Undefined when it is no ciphertext of ours. */
+/** Parses a KMS ciphertext; undefined if the sandbox did not create it. */
 export function unpackCiphertext(blob: Buffer): { keyArn: string; payload: AeadCiphertext } | undefined {
   try {
     const length = blob.readUInt16BE(0);

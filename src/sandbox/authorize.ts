@@ -4,7 +4,7 @@ import type { AccountState, BucketState, KeyState, RoleState } from './state.ts'
 import type { Store } from './store.ts';
 import { findRole, managedPolicyDocumentOf, replaceIdsWithRoleArns } from './stored-policies.ts';
 
-/** Decide a request with all policies that have a say: those of the role behind the principal, and the resource's. */
+/** Evaluates a request against the policies of the principal's role and the policy of the resource. */
 export function authorize(
   store: Store,
   request: AccessRequest & { resourcePolicy?: NamedPolicy },
@@ -17,8 +17,8 @@ export function authorize(
     ...boundaryOf(store, role),
     ...(resourcePolicy === undefined ? {} : { resource: resourcePolicy }),
   };
-  // Condition keys that every request carries. The ARN of a session leaves the path of its role out; aws:PrincipalArn
-  // is the role's own.
+  // Every request carries these condition keys. aws:PrincipalArn is the ARN of the role, because the ARN of a session
+  // omits the path of its role.
   const context = {
     'aws:PrincipalIsAWSService': 'false',
     'aws:ResourceAccount': accessRequest.resourceAccount,
@@ -28,7 +28,7 @@ export function authorize(
   return evaluate({ ...accessRequest, context }, policies);
 }
 
-/** May a service assume that role, and as which session does it act then? */
+/** Evaluates whether a service may assume a role, and returns the ARN of the resulting session. */
 export function assumeRole(
   store: Store,
   roleArn: string,
@@ -56,13 +56,13 @@ export function assumeRole(
   return { decision, principal: `arn:aws:sts::${account}:assumed-role/${role.name}/s3-replication` };
 }
 
-/** A stored policy, by the name under which an explanation speaks of it. */
+/** Parses a stored policy, and adds the name that explanations of decisions show. */
 export const toNamedPolicy = (store: Store, name: string, text: string): NamedPolicy => ({
   name,
   policy: JSON.parse(replaceIdsWithRoleArns(store, text)) as Policy,
 });
 
-/** The policy of a bucket as the resource policy of a request; nothing where it has none. */
+/** Returns the policy of a bucket as the resource policy of a request; empty for a bucket without a policy. */
 export const bucketPolicyOf = (
   store: Store,
   { name, policy }: BucketState,
@@ -72,7 +72,7 @@ export const bucketPolicyOf = (
 export const keyPolicyOf = (store: Store, { arn, policy }: KeyState): NamedPolicy =>
   toNamedPolicy(store, `key policy of ${arn}`, policy);
 
-/** A resource policy that leaves the decision to the identity policies of an account. */
+/** Returns a resource policy that delegates the decision to the identity policies of an account. */
 export const accountPolicyOf = (account: string): NamedPolicy => ({
   name: ACCOUNT_POLICY_NAME,
   policy: { Statement: { Effect: 'Allow', Principal: { AWS: account }, Action: '*', Resource: '*' } },
@@ -80,7 +80,7 @@ export const accountPolicyOf = (account: string): NamedPolicy => ({
 
 export const ACCOUNT_POLICY_NAME = 'the account';
 
-/** The message of IAM, KMS and STS for a request that policies do not allow. */
+/** Formats the message that IAM, KMS and STS return for a request that policies do not allow. */
 export function formatAccessDenied(
   principal: string,
   action: string,
@@ -116,7 +116,7 @@ function boundaryOf(store: Store, role: RoleState | undefined): Pick<Policies, '
   return { boundary: loadManagedPolicy(account, role.permissionsBoundary, 'permissions boundary') };
 }
 
-/** None when it is gone or not known here: then it allows nothing. */
+/** Returns an empty list, which allows nothing, for a policy that is deleted or unknown to the sandbox. */
 function loadManagedPolicy(account: AccountState, arn: string, name: string): NamedPolicy[] {
   const document = managedPolicyDocumentOf(account, arn);
   return document === undefined ? [] : [{ name, policy: JSON.parse(document) as Policy }];

@@ -1,6 +1,6 @@
 /**
- * An error that AWS would answer: HTTP status, code and message as a client sees them, and the extra elements that
- * S3 puts beside them (`BucketName`, `ArgumentName`, …). A handler throws it; the protocol layer writes it.
+ * Error response of AWS: HTTP status, code and message as a client sees them, and the additional elements of S3
+ * (`BucketName`, `ArgumentName`, …). A handler throws it, and the protocol layer encodes it.
  */
 export class AwsError extends Error {
   readonly status: number;
@@ -24,10 +24,10 @@ export class AwsError extends Error {
   }
 }
 
-/** A fault of the sandbox is told as AWS tells its own, with the reason for whoever debugs it. */
+/** Converts an internal error of the sandbox to an InternalError response, with the cause for debugging. */
 export function toAwsError(error: unknown): AwsError {
   if (error instanceof AwsError) return error;
-  // What the system refuses, as a full disk does, says all in its message.
+  // The message of a system error, for example of a full disk, is sufficient without the stack.
   const detail =
     error instanceof Error && !('syscall' in error) ? (error.stack ?? error.message) : String(error);
   return new AwsError(
@@ -37,7 +37,7 @@ export function toAwsError(error: unknown): AwsError {
   );
 }
 
-/** The error of IAM, STS and KMS for a value that the model of an operation does not allow. */
+/** Returns the error of IAM, STS and KMS for a value that the model of an operation does not allow. */
 export const constraintError = (
   code: 'ValidationError' | 'ValidationException',
   value: unknown,

@@ -9,12 +9,12 @@ import type { Replicator } from './s3/replicator.ts';
 import type { AccountState, SessionState } from './state.ts';
 import type { Store } from './store.ts';
 
-/** One request, decoded: what a handler gets beside its input. */
+/** Context of one decoded request, which a handler receives in addition to the input. */
 export interface Call {
   service: ServiceName;
   operation: string;
   caller: Caller;
-  /** The Region of the credential scope; S3 bucket operations compare it with the bucket's own. */
+  /** Region of the credential scope; S3 bucket operations compare it with the Region of the bucket. */
   region: string;
   /** Milliseconds since the epoch. */
   now: number;
@@ -25,15 +25,15 @@ export interface Call {
   faultSettings: FaultSettings;
   replicator: Replicator;
   eventLog: EventLog;
-  /** The session that signed, if it was one. */
+  /** Session that signed the request; absent if an account signed it. */
   session?: SessionState;
 }
 
-/** An operation: the SDK's own input and output types, so that a handler is checked against what a client will read. */
+/** Handler of an operation. Its types are the SDK's, so the compiler checks the output against what clients read. */
 // biome-ignore lint/suspicious/noExplicitAny: the table of handlers holds every operation's own types
 export type Handler<I = any, O = any> = (call: Call, input: I) => O | Promise<O>;
 
-/** Handlers of a service by operation name (`PutBucketReplication`). What is not in the table answers 501. */
+/** Handlers of a service by operation name (`PutBucketReplication`). Other operations return HTTP status 501. */
 export type Handlers = Record<string, Handler>;
 
 export const callerAccountOf = ({ store, caller }: Call): AccountState => store.account(caller.account);
@@ -44,7 +44,7 @@ export function markAccountChanged<T>(call: Call, output: T): T {
   return output;
 }
 
-/** Decides whether the caller may do something to a resource; the resource belongs to its own account by default. */
+/** Evaluates whether the caller may use a resource. By default the account of the caller owns the resource. */
 export const authorizeCaller = (
   { store, caller, now }: Call,
   request: Omit<AccessRequest, 'principal' | 'resourceAccount'> & {
@@ -53,7 +53,7 @@ export const authorizeCaller = (
   },
 ): Decision => authorize(store, { resourceAccount: caller.account, ...request, principal: caller.arn }, now);
 
-/** One page of a list, and the marker of the next. */
+/** Returns one page of a list, and the marker of the next page. */
 export function pageOf<T>(
   items: readonly T[],
   limit: number,

@@ -5,11 +5,11 @@ const millisecondsSchema = z.number().min(0).max(3_600_000);
 const faultSchema = z.strictObject({
   /** Operation (`PutBucketReplication`), service (`kms`), or `*`. */
   match: z.string().min(1),
-  /** The first matching call that it strikes, counted from 1 and from when it was set. */
+  /** Number of the first matching call that fails, counted from 1 since the fault was set. */
   nth: z.number().int().min(1),
-  /** How many calls it strikes from then on; default 1. */
+  /** Number of matching calls that fail from `nth` on; default 1. */
   times: z.number().int().min(1).optional(),
-  /** An answer; or the connection is dropped before the call is handled, or after. */
+  /** An error response, or a dropped connection before or after the sandbox handles the call. */
   what: z.union([
     z.enum(['reset-before', 'reset-after', 'throttle']),
     z.strictObject({
@@ -20,17 +20,17 @@ const faultSchema = z.strictObject({
   ]),
 });
 
-/** What a test turns to make the sandbox behave like AWS on a bad day. All may be changed while it runs. */
+/** Faults and delays that a test injects into the sandbox. Each setting can change while the sandbox runs. */
 const faultSettingsSchema = z.strictObject({
-  /** Added to every answer, in milliseconds. */
+  /** Delay before each response, in milliseconds. */
   latencyMs: millisecondsSchema,
-  /** Until a new role or an inline policy of a role is visible to anybody, in milliseconds. */
+  /** Delay until requests see a new role, in milliseconds. */
   rolePropagationMs: millisecondsSchema,
-  /** Until a new key is visible, in milliseconds. */
+  /** Delay until requests see a new key, in milliseconds. */
   keyPropagationMs: millisecondsSchema,
-  /** Between the answer to a put and its replication, in milliseconds. */
+  /** Delay between the response to a put and the replication of the object, in milliseconds. */
   replicationDelayMs: millisecondsSchema,
-  /** Until CloudTrail tells of a change, in milliseconds. */
+  /** Delay until CloudTrail returns the event of a change, in milliseconds. */
   trailDelayMs: millisecondsSchema,
   faults: z.array(faultSchema),
 });
@@ -38,7 +38,7 @@ const faultSettingsSchema = z.strictObject({
 export type FaultSettings = z.output<typeof faultSettingsSchema>;
 export type InjectedFault = z.output<typeof faultSchema>;
 
-/** Some of the fault settings, as a client sends them. */
+/** Subset of the fault settings, as a client sends it. */
 export const partialFaultSettingsSchema = faultSettingsSchema.partial();
 
 export const defaultFaultSettings = (): FaultSettings => ({
@@ -58,7 +58,7 @@ const THROTTLING_ERRORS = {
   cloudtrail: { status: 400, code: 'ThrottlingException', message: 'Rate exceeded' },
 };
 
-/** Counts the calls that each fault has seen, and says which one strikes now. */
+/** Returns a function that counts the matching calls of each fault and returns the effect on the current call. */
 export function createFaultPicker(settings: FaultSettings) {
   const callCounts = new WeakMap<InjectedFault, number>();
   return (

@@ -8,9 +8,9 @@ import { createMemoryStore, type Store } from './store.ts';
 const STATE_FORMAT = 1;
 
 /**
- * A store in a folder: each account and each bucket is a document of its own, written to a temporary file, synced and
- * renamed. A crash leaves each document whole, as it was before the last answered write or after it. Blobs are
- * written before the document that names them; what a crash leaves unnamed is swept at the next start.
+ * Creates a store in a folder, with one file per account and one per bucket. Each file is written to a temporary file,
+ * synced and renamed. After a crash each file is complete, and is the version before or after the write in progress.
+ * Blobs are written before the file that refers to them. The next start deletes blobs without a reference.
  *
  * @throws Error when another process uses the folder, or when a newer version wrote it.
  */
@@ -52,7 +52,7 @@ export function createFolderStore(folder: string): Store {
       );
       await Promise.all(blobIds.map((id) => rm(path.join(folder, 'blobs', id), { force: true })));
     } catch (error) {
-      // What a full disk refused is still to be written.
+      // A failed write, for example on a full disk, stays pending.
       for (const state of states) dirty.add(state);
       for (const name of bucketNames) deletedBuckets.add(name);
       for (const id of blobIds) deletedBlobs.add(id);
@@ -86,7 +86,7 @@ export function createFolderStore(folder: string): Store {
       deletedBlobs.add(id);
     },
     flush() {
-      // One flush at a time: a later one waits, and then takes along everything that changed meanwhile.
+      // Flushes run one after the other. A waiting flush also writes all changes that were made meanwhile.
       lastFlush = lastFlush.catch(() => {}).then(flushNow);
       return lastFlush;
     },
@@ -96,7 +96,7 @@ export function createFolderStore(folder: string): Store {
   };
 }
 
-/** Everything that is there; a folder that cannot be read is given back. */
+/** Reads all accounts and buckets of a folder. Unlocks the folder if a file is unreadable. */
 function readStateFolder(folder: string, unlock: () => void) {
   try {
     const accounts = readStates<AccountState>(path.join(folder, 'accounts'));
@@ -156,7 +156,10 @@ function readStateFile<T>(file: string): { format: number; state: T } {
   }
 }
 
-/** Remove blobs that no version names: a crash came between writing one and naming it. */
+/**
+ * Deletes blobs that no version and no upload refers to. A crash between the write of a blob and the write of its
+ * reference leaves such blobs.
+ */
 function removeUnreferencedBlobs(folder: string, buckets: Iterable<BucketState>): void {
   const referencedBlobs = new Set<string | undefined>();
   for (const bucket of buckets) {
@@ -181,10 +184,10 @@ function mapReviver(_: string, value: unknown): unknown {
 }
 
 /**
- * Take a folder for this process; the result gives it back. The lock of a process that died is taken over, also where
- * another process has its number by now.
+ * Locks a folder for this process, and returns a function that unlocks it. Takes over the lock of a dead process, even
+ * if another process has the same id now.
  *
- * @throws Error when a process that runs has it.
+ * @throws Error when a running process holds the lock.
  */
 function lockFolder(folder: string): () => void {
   const file = path.join(folder, 'lock');
@@ -205,7 +208,7 @@ function lockFolder(folder: string): () => void {
 const folderInUseError = (folder: string, holder: string): Error =>
   new Error(`${folder} is in use by ${holder}: stop it, or use another folder`);
 
-/** Who holds the lock; a file that a crash left half-written names nobody. */
+/** Returns the process that holds the lock; undefined without a lock, or if a crash left the file incomplete. */
 function lockHolderOf(file: string): { pid: number; started: string } | undefined {
   try {
     const { pid, started } = JSON.parse(readFileSync(file, 'utf8')) as { pid: unknown; started: unknown };
@@ -215,11 +218,14 @@ function lockHolderOf(file: string): { pid: number; started: string } | undefine
   }
 }
 
-/** When a process was started, as Linux counts it; elsewhere only that it runs. Undefined if it does not. */
+/**
+ * Returns the start time of a process, in Linux's unit; `running` on systems without `/proc`. Undefined if the process
+ * does not run.
+ */
 function processStartOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The command's name, in parentheses, may hold spaces; the start is the 20th field after it.
+    // The command name in parentheses can contain spaces. The start time is the 20th field after it.
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
   } catch {
     return isProcessRunning(pid) ? 'running' : undefined;

@@ -18,9 +18,9 @@ import { replicationHandlers } from './s3/replication-config.ts';
 import { copyHandlers } from './s3/store-object.ts';
 import { stsHandlers } from './sts.ts';
 
-/** Every operation that the sandbox implements, by service. */
+/** Handlers of all operations that the sandbox implements, by service. */
 export const serviceHandlers: Record<ServiceName, Handlers> = {
-  /** REST and XML. */
+  /** Protocol: REST and XML. */
   s3: {
     ...bucketHandlers,
     ...settingHandlers,
@@ -30,22 +30,22 @@ export const serviceHandlers: Record<ServiceName, Handlers> = {
     ...listingHandlers,
     ...multipartHandlers,
   },
-  /** Query. Documents come back URL-encoded (RFC 3986), as IAM's do. */
+  /** Protocol: Query. Like IAM, the sandbox returns policy documents URL-encoded (RFC 3986). */
   iam: withIamAuthorization({
     ...roleHandlers,
     ...rolePolicyHandlers,
     ...managedPolicyHandlers,
     ...iamAccountHandlers,
   }),
-  /** JSON 1.1. */
+  /** Protocol: JSON 1.1. */
   kms: {
     ...keyHandlers,
     ...aliasHandlers,
     ...keyPolicyHandlers,
     ...cryptographyHandlers,
   },
-  /** Query. */
+  /** Protocol: Query. */
   sts: stsHandlers,
-  /** JSON 1.1. */
+  /** Protocol: JSON 1.1. */
   cloudtrail: cloudTrailHandlers,
 };

@@ -7,37 +7,37 @@ import { decodeJson, decodeQuery } from './protocol/rpc.ts';
 import type { SessionState } from './state.ts';
 import type { Store } from './store.ts';
 
-/** Who signed a request. The sandbox knows two sorts: an account itself (its root) and a session of one of its roles. */
+/** Principal that signed a request: an account itself (its root user), or a session of one of its roles. */
 export interface Caller {
   account: string;
   /** `arn:aws:iam::ACCOUNT:root` or `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`. */
   arn: string;
 }
 
-/** Who signed a request, for which service and Region: from its Authorization header or its presigned query. */
+/** Signer, service and Region of a request, from the Authorization header or the presigned query. */
 interface Signer {
   caller: Caller;
   region: string;
   service: string;
   session?: SessionState;
-  /** Why the request cannot be taken, if so. */
+  /** Error that rejects the request; absent for a valid request. */
   refusal?: AwsError;
 }
 
-/** A request, understood: who asks what of which service, and how its input is decoded. */
+/** Parsed request: signer, service, operation, and a function that decodes the input. */
 export interface ParsedRequest extends Omit<Signer, 'service'> {
   service: ServiceName;
-  /** The operation as it is logged; `operation` is absent where the service has none of that name. */
+  /** Name of the operation for the log; `operation` is absent if the service has no operation of this name. */
   name: string;
   operation: SdkOperation | undefined;
   account: string;
   headers: Record<string, string>;
-  /** The path, as S3 tells it in errors. */
+  /** Path, as S3 shows it in errors. */
   resource: string;
   decode: (operation: SdkOperation) => Promise<Record<string, unknown>>;
 }
 
-/** What is asked, by whom and where, before anything is done about it. Never throws: what is wrong is its `refusal`. */
+/** Parses a request without handling it. Never throws: `refusal` holds the error of an invalid request. */
 export async function parseRequest(
   request: IncomingMessage,
   store: Store,
@@ -108,7 +108,10 @@ const flattenHeaders = (headers: IncomingMessage['headers']): Record<string, str
     ]),
   );
 
-/** Signatures are not checked: any secret will do. A 12-digit access key id is the account itself. */
+/**
+ * Returns the signer of a request. The sandbox does not check signatures, so any secret is valid. A 12-digit access
+ * key id stands for the root user of the account of that id.
+ */
 function signerOf(
   store: Store,
   headers: Record<string, string>,
@@ -147,7 +150,7 @@ function signerOf(
   return { caller: { account, arn: `arn:aws:iam::${account}:root` }, region, service };
 }
 
-/** Bucket and key of an S3 request: in the path, or the bucket in the host name. */
+/** Returns bucket and key of an S3 request. The bucket is in the path or in the host name. */
 function parseBucketAndKey(host: string, url: string): { bucket: string; key: string } {
   const path = url.split('?')[0] ?? '/';
   const hostBucket = bucketOfHost(host);
@@ -161,10 +164,13 @@ function parseBucketAndKey(host: string, url: string): { bucket: string; key: st
   };
 }
 
-/** `acme.s3.us-east-1.amazonaws.com`, `acme.localhost:4566`; addresses and plain names are the endpoint itself. */
+/**
+ * Returns the bucket in a host name: `acme` for `acme.s3.us-east-1.amazonaws.com` and `acme.localhost:4566`. IP
+ * addresses and plain names are the endpoint itself and contain no bucket.
+ */
 function bucketOfHost(host: string): string | undefined {
   const name = host.replace(/:\d+$/, '');
-  // No name of DNS is longer, and for one that is the pattern below would take its time.
+  // DNS names have at most 253 characters. The pattern below is slow for longer texts.
   if (name.length > 253) return undefined;
   return (
     /^(.+)\.s3[.-](?:[a-z0-9-]+\.)*amazonaws\.com(?:\.cn)?$/.exec(name)?.[1] ??

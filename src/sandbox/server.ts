@@ -21,36 +21,39 @@ import { createMemoryStore, type Store } from './store.ts';
 export interface SandboxOptions {
   /** Address to listen on; default 127.0.0.1. */
   host?: string;
-  /** 0 (default) takes any free port. */
+  /** Port to listen on; 0 (default) selects any free port. */
   port?: number;
-  /** A folder for the state; absent: in memory. */
+  /** Folder for the state; absent: the state is in memory. */
   state?: string;
   faultSettings?: Partial<FaultSettings>;
-  /** Milliseconds since the epoch; default the system's. */
+  /** Clock in milliseconds since the epoch; default: the system clock. */
   clock?: () => number;
-  /** Milliseconds for the headers of a request to arrive, and for all of it; default a minute, and five. */
+  /** Timeouts in milliseconds for the headers and for the whole request; default: one minute and five minutes. */
   limits?: { headersMs: number; requestMs: number };
-  /** Told of every call, before it is handled and before it is answered. */
+  /** Callback for each call: first before the sandbox handles it, then before the sandbox responds. */
   onCall?: (entry: RequestEntry, phase: 'before' | 'after') => void | Promise<void>;
 }
 
 export interface Sandbox {
-  /** `http://127.0.0.1:4566` */
+  /** URL, for example `http://127.0.0.1:4566`. */
   endpoint: string;
-  /** May be turned while it runs. */
+  /** Fault settings, which can change while the sandbox runs. */
   faultSettings: FaultSettings;
   log: RequestLog;
   store: Store;
-  /** Resolves when replication has nothing left to do. */
+  /** Resolves when no replication is pending. */
   waitForReplication(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Buckets and services by the names that they have at AWS: nobody else can point those anywhere. */
+/**
+ * Host names of buckets and services at AWS. Only AWS controls their DNS records, so that they are safe against DNS
+ * rebinding.
+ */
 const AWS_HOSTNAMES = /\.amazonaws\.com(?:\.cn)?$/;
 
 /**
- * Start an AWS of one's own: S3, IAM, STS and KMS over HTTP, as any AWS client speaks them.
+ * Starts the sandbox: an HTTP server that emulates S3, IAM, STS, KMS and CloudTrail for any AWS client.
  *
  * @throws Error when the port or the folder is in use.
  */
@@ -159,7 +162,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     },
     (request, response) => {
       handle(request, response).catch((error: unknown) => {
-        // Only a client that went away, or a fault of the sandbox itself, comes here.
+        // Causes are a client that disconnected, or a bug in the sandbox.
         if (!response.headersSent) response.writeHead(500, { 'content-type': 'text/plain' });
         response.end(String(error));
       });

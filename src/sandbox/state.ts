@@ -9,32 +9,32 @@ import type {
 } from '@aws-sdk/client-s3';
 
 /**
- * Everything the sandbox remembers, as plain data: what `store.ts` keeps in memory or in a folder. Two kinds of
- * document, each saved on its own: an account (its roles and keys), and a bucket (its settings and versions). The
- * bytes of objects are blobs beside them.
+ * State of an account: roles, keys, aliases, sessions and managed policies. The state of the sandbox is plain data,
+ * which a store keeps in memory or in a folder. A store saves each account and each bucket (settings and versions)
+ * separately. The bytes of objects are separate blobs.
  */
 export interface AccountState {
   id: string;
-  /** By role name in lower case: IAM names are unique without regard to case. */
+  /** Roles by name in lower case, because IAM names are unique without regard to case. */
   roles: Map<string, RoleState>;
-  /** By `region/keyId`. */
+  /** Keys by `region/keyId`. */
   keys: Map<string, KeyState>;
-  /** By `region/alias/name`. */
+  /** Aliases by `region/alias/name`. */
   aliases: Map<string, AliasState>;
-  /** Sessions that AssumeRole handed out, by access key id. */
+  /** Sessions that AssumeRole created, by access key id. */
   sessions: Map<string, SessionState>;
   /** Customer managed policies by ARN. */
   policies: Map<string, ManagedPolicyState>;
-  /** S3 Control's account-wide block of public access. */
+  /** Account-wide public access block of S3 Control. */
   publicAccessBlock?: PublicAccessBlockConfiguration;
 }
 
 export interface ManagedPolicyState {
   arn: string;
   name: string;
-  /** The default version's. */
+  /** Document of the default version, as JSON text. */
   document: string;
-  /** Once there is more than one; `v1` alone is the document itself. */
+  /** Versions; absent while `v1` is the only version, whose document is `document`. */
   versions?: { id: string; document: string; isDefault: boolean }[];
 }
 
@@ -42,16 +42,16 @@ export interface SessionState {
   accessKeyId: string;
   roleName: string;
   sessionName: string;
-  /** Milliseconds since the epoch. */
+  /** Expiration in milliseconds since the epoch. */
   expires: number;
-  /** Keys of session tags that sessions started from this one inherit, in lower case. */
+  /** Keys of the session tags that derived sessions inherit, in lower case. */
   transitiveTags: string[];
 }
 
 export interface RoleState {
   name: string;
   path: string;
-  /** `AROA…`: what a principal that names the role is stored as, so that deleting and re-creating it breaks the grant. */
+  /** `AROA…`. Stored policies refer to a role by its id, so deleting and re-creating the role breaks the grant. */
   id: string;
   arn: string;
   /** The trust policy as JSON text. */
@@ -61,11 +61,11 @@ export interface RoleState {
   maxSessionDuration: number;
   permissionsBoundary?: string;
   tags: Map<string, string>;
-  /** Inline policies: name to JSON text. */
+  /** Inline policies by name, as JSON text. */
   inline: Map<string, string>;
   /** ARNs of attached managed policies. */
   attached: string[];
-  /** The time (ms since the epoch) from which requests see the role: fault setting `rolePropagationMs`. */
+  /** Time from which requests see the role, in milliseconds since the epoch; see `rolePropagationMs`. */
   visibleFrom: number;
 }
 
@@ -87,11 +87,11 @@ export interface KeyState {
   policy: string;
   tags: Map<string, string>;
   rotation: { enabled: boolean; periodInDays: number };
-  /** How often it was rotated on demand. */
+  /** Number of rotations on demand. */
   rotations?: number;
-  /** Of a multi-Region key: where its primary is. */
+  /** Region of the primary key of a multi-Region key. */
   primaryRegion?: string;
-  /** Base64 of the 32 bytes that never leave `kms`. */
+  /** 32 bytes in base64, which never leave `kms`. */
   material: string;
   visibleFrom: number;
 }
@@ -123,16 +123,16 @@ export interface BucketState {
 
 export interface VersionState {
   key: string;
-  /** The account that owns the object, where that is not the bucket's. */
+  /** Account that owns the object; absent if it is the owner of the bucket. */
   owner?: string;
-  /** `null` for what was written without versioning. */
+  /** Version id; `null` for an object that was written without versioning. */
   versionId: string;
   deleteMarker: boolean;
-  /** Milliseconds since the epoch. */
+  /** Last modification in milliseconds since the epoch. */
   modified: number;
   size: number;
   etag: string;
-  /** Where the (encrypted) bytes lie. */
+  /** Id of the blob that contains the encrypted bytes. */
   blob?: string;
   storageClass?: StorageClass;
   contentType?: string;
@@ -145,15 +145,15 @@ export interface VersionState {
   replication?: ReplicationState;
 }
 
-/** How the bytes of one version are encrypted at rest: real envelope encryption, AES-256-GCM under a data key. */
+/** Encryption at rest of one version. The sandbox uses envelope encryption with AES-256-GCM under a data key. */
 export interface ObjectEncryption {
   algorithm: 'AES256' | 'aws:kms' | 'aws:kms:dsse';
   /** ARN of the KMS key; absent for SSE-S3. */
   keyArn?: string;
   bucketKey: boolean;
-  /** The data key, wrapped by KMS (base64); for SSE-S3 by S3's own key. */
+  /** Data key in base64, encrypted by KMS, or by S3's own key for SSE-S3. */
   wrapped: string;
-  /** The client's own pairs and `aws:s3:arn`, as S3 gave them to KMS. */
+  /** Encryption context that S3 sent to KMS: the pairs of the client and `aws:s3:arn`. */
   context: Record<string, string>;
   iv: string;
   tag: string;
@@ -161,7 +161,7 @@ export interface ObjectEncryption {
 
 export interface ReplicationState {
   status: 'PENDING' | 'COMPLETED' | 'FAILED' | 'REPLICA';
-  /** One entry a destination, with S3's failure reason and an explanation in words for whoever asks the sandbox. */
+  /** One entry per destination, with S3's failure reason and an explanation for the users of the sandbox. */
   attempts: {
     ruleId: string;
     destination: string;
@@ -175,9 +175,9 @@ export interface UploadState {
   id: string;
   key: string;
   initiated: number;
-  /** What CreateMultipartUpload said of the object to be. */
+  /** Input of CreateMultipartUpload, which describes the future object. */
   request: Record<string, unknown>;
-  /** Base64 of the key that its parts are encrypted under. */
+  /** Key in base64 that encrypts the parts. */
   material: string;
   parts: Map<number, { blob: string; size: number; etag: string; modified: number; iv: string; tag: string }>;
 }

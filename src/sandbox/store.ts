@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto';
 import type { AccountState, BucketState } from './state.ts';
 
 /**
- * The sandbox's memory. Handlers read and change the states it hands out, and say so with `changed`; the server
- * flushes what changed before it answers, so that an answered write survives a crash.
+ * State of the sandbox. Handlers read and modify the objects that the store returns, and call `markChanged` after a
+ * modification. The server flushes changes before it responds, so that an acknowledged write survives a crash.
  */
 export interface Store {
-  /** The account of that id; every 12-digit id exists. */
+  /** Returns the account of an id. Every 12-digit id exists: the store creates the account on first use. */
   account(id: string): AccountState;
   accounts(): Iterable<AccountState>;
   bucket(name: string): BucketState | undefined;
@@ -17,12 +17,12 @@ export interface Store {
   putBlob(bytes: Buffer): string;
   getBlob(id: string): Buffer;
   removeBlob(id: string): void;
-  /** Make everything that changed durable. */
+  /** Makes all changes durable. */
   flush(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** A store that forgets. */
+/** Creates a store in memory; its state ends with the process. */
 export function createMemoryStore(
   accounts = new Map<string, AccountState>(),
   buckets = new Map<string, BucketState>(),

@@ -5,7 +5,11 @@ import type { AwsError } from './aws-error.ts';
 import type { AccountState, RoleState } from './state.ts';
 import type { Store } from './store.ts';
 
-/** A policy that somebody sent, or the service's own refusal of it. */
+/**
+ * Parses the policy of a request.
+ *
+ * @throws AwsError of `toError` for a policy that the sandbox cannot use.
+ */
 export function parsePolicyInput(text: string, toError: (message: string) => AwsError): Policy {
   try {
     return parsePolicy(text);
@@ -17,7 +21,7 @@ export function parsePolicyInput(text: string, toError: (message: string) => Aws
 
 const IAM_ROLE_ARN = /^arn:[^:]+:iam::(\d{12}):role\/(?:.*\/)?([^/]+)$/;
 
-/** The role of that ARN, if it exists and is visible yet. */
+/** Returns the role of an ARN; undefined if the role does not exist or is not visible yet. */
 export function findRole(store: Store, arn: string, now: number): RoleState | undefined {
   const [, account, name] = IAM_ROLE_ARN.exec(arn) ?? [];
   if (account === undefined || name === undefined) return undefined;
@@ -25,7 +29,7 @@ export function findRole(store: Store, arn: string, now: number): RoleState | un
   return role && role.arn === arn && role.visibleFrom <= now ? role : undefined;
 }
 
-/** The first principal of a policy that does not exist: AWS refuses to store it. */
+/** Returns the first principal of a policy that does not exist. AWS refuses to store a policy with such a principal. */
 export function findUnknownPrincipal(store: Store, policy: Policy, now: number): string | undefined {
   for (const statement of toList(policy.Statement)) {
     for (const element of [statement.Principal, statement.NotPrincipal]) {
@@ -42,13 +46,13 @@ function principalExists(store: Store, principal: string, now: number): boolean 
   if (principal === '*' || /^\d{12}$/.test(principal) || /^arn:[^:]+:iam::\d{12}:root$/.test(principal))
     return true;
   if (IAM_ROLE_ARN.test(principal)) return findRole(store, principal, now) !== undefined;
-  // An id of a role that was deleted: AWS shows it, and takes it back.
+  // AWS returns the id of a deleted role in a policy, and accepts this id in a new policy.
   return /^A(ROA|IDA)[A-Z0-9]+$/.test(principal) || /^arn:[^:]+:(iam|sts)::\d{12}:/.test(principal);
 }
 
 /**
- * A policy as it is stored names a role by its id: when the role is deleted, the grant is gone even if a role of the
- * same name is made anew, and whoever reads the policy sees the bare id.
+ * Returns a policy for storage, with role ids in place of role ARNs. When the role is deleted, the grant ends, even if
+ * a role of the same name is created later. A reader of the policy then sees the bare id.
  */
 export function replaceRoleArnsWithIds(store: Store, text: string, now: number): string {
   return mapPrincipals(text, (principal) => {
@@ -57,7 +61,7 @@ export function replaceRoleArnsWithIds(store: Store, text: string, now: number):
   });
 }
 
-/** A stored policy as it is read back: ids of roles that exist turned into ARNs again. */
+/** Returns a stored policy for a reader, with ARNs in place of the ids of existing roles. */
 export function replaceIdsWithRoleArns(store: Store, text: string): string {
   return mapPrincipals(text, (principal) => {
     const [id, arn] = principal.split('|');
@@ -90,7 +94,7 @@ function mapPrincipals(text: string, transform: (principal: string) => string): 
     ...(statement.Principal === undefined ? {} : { Principal: mapElement(statement.Principal) }),
     ...(statement.NotPrincipal === undefined ? {} : { NotPrincipal: mapElement(statement.NotPrincipal) }),
   }));
-  // What names nobody keeps its text to the letter.
+  // Without a changed principal the text stays the same, byte for byte.
   return isChanged ? JSON.stringify({ ...policy, Statement: statements }) : text;
 }
 
@@ -99,7 +103,7 @@ function awsPrincipalsOf(element: Principal | undefined): string[] {
   return element === '*' ? ['*'] : toList(element.AWS);
 }
 
-/** Policies that AWS keeps can all be attached; only of this one does the sandbox know what it allows. */
+/** AWS managed policies whose document the sandbox knows. A role can have any other AWS managed policy attached. */
 const AWS_MANAGED_POLICIES: Record<string, Policy> = {
   'arn:aws:iam::aws:policy/AdministratorAccess': {
     Version: '2012-10-17',
@@ -109,7 +113,7 @@ const AWS_MANAGED_POLICIES: Record<string, Policy> = {
 
 export const isAwsManagedPolicy = (arn: string): boolean => arn.startsWith('arn:aws:iam::aws:policy/');
 
-/** The text of a managed policy, where it is known. */
+/** Returns the document of a managed policy; undefined if the sandbox does not know it. */
 export function managedPolicyDocumentOf({ policies }: AccountState, arn: string): string | undefined {
   const awsPolicy = AWS_MANAGED_POLICIES[arn];
   return awsPolicy ? JSON.stringify(awsPolicy) : policies.get(arn)?.document;

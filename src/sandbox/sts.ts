@@ -4,7 +4,7 @@ import { AwsError, constraintError } from './aws-error.ts';
 import { authorizeCaller, type Handlers } from './call.ts';
 import { findRole } from './stored-policies.ts';
 
-/** The API of STS (Query). */
+/** Handlers of the STS API (Query protocol). */
 export const stsHandlers: Handlers = {
   GetCallerIdentity: ({ caller }) => ({
     Account: caller.account,

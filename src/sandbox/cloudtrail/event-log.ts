@@ -2,20 +2,20 @@ import type { ParsedRequest } from '../parse-request.ts';
 import { toCamelCase } from '../protocol/codec.ts';
 import type { Store } from '../store.ts';
 
-/** What CloudTrail remembers: every change of a setting, by whom and when, carried out or refused. */
+/** Events of CloudTrail: each successful or rejected change of a setting, with caller and time. */
 export interface EventLog {
   add(call: LoggedCall): void;
-  /** Those of an account in a Region that are told by then, newest first. */
+  /** Returns the events of an account in a Region up to the time `until`, newest first. */
   events(account: string, region: string, until: number): EventLogEntry[];
 }
 
-/** A call, as much of it as is remembered. */
+/** Properties of a call that the event log uses. */
 type LoggedCall = Pick<ParsedRequest, 'service' | 'name' | 'operation' | 'caller' | 'region' | 'headers'> & {
   input: Record<string, unknown>;
-  /** Milliseconds since the epoch. */
+  /** Time of the call in milliseconds since the epoch. */
   at: number;
   requestId: string;
-  /** Why it was refused, if it was. */
+  /** Error code of the call; undefined for a successful call. */
   code: string | undefined;
 };
 
@@ -26,13 +26,13 @@ export interface EventLogEntry {
   name: string;
   source: string;
   username: string;
-  /** What it is about, as it can be looked up. */
+  /** Names and ARNs of the affected resources, as LookupEvents filters by them. */
   resources: string[];
-  /** The event as CloudTrail tells it, which is a JSON text there. */
+  /** Event record, which CloudTrail returns as JSON text. */
   record: { eventID: string; [field: string]: unknown };
 }
 
-/** A sandbox that runs for long remembers the newest. */
+/** Maximum number of events. The log drops the oldest events, which bounds its memory. */
 const MAX_EVENTS = 10_000;
 
 export function createEventLog(store: Store): EventLog {
@@ -50,14 +50,14 @@ export function createEventLog(store: Store): EventLog {
   };
 }
 
-/** What changes a setting; not what reads, nor what is done with objects and with keys. */
+/** Returns whether a call changes a setting. Reads and operations on objects or with keys do not. */
 function isManagementEvent({ service, name, operation }: LoggedCall): boolean {
   if (!operation || service === 'sts' || /^(Get|List|Head|Lookup|Describe|Simulate)/.test(name)) return false;
   if (service === 's3') return !operation.http[1].includes('{Key+}') && name !== 'DeleteObjects';
   return service !== 'kms' || !/crypt$|^GenerateDataKey/.test(name);
 }
 
-/** Where S3 calls an event by another name than the operation. */
+/** Event names of S3 that differ from the name of the operation. */
 const EVENT_NAMES: Record<string, string> = {
   PutPublicAccessBlock: 'PutBucketPublicAccessBlock',
   DeletePublicAccessBlock: 'DeleteBucketPublicAccessBlock',
@@ -96,7 +96,7 @@ function toEventLogEntry(
       eventName,
       awsRegion: eventRegion,
       sourceIPAddress: '127.0.0.1',
-      // S3 writes it in brackets.
+      // S3 writes the user agent in brackets.
       userAgent: service === 's3' ? `[${headers['user-agent'] ?? ''}]` : (headers['user-agent'] ?? ''),
       ...(code === undefined ? {} : { errorCode: code }),
       requestParameters: parameters,
@@ -112,7 +112,7 @@ function toEventLogEntry(
   };
 }
 
-/** The parameters that say what a call is about, by the names that CloudTrail gives them. */
+/** Returns the input members that identify the affected resources, by their CloudTrail names. */
 function requestParametersOf(input: Record<string, unknown>): Record<string, string | undefined> {
   const stringParameter = (name: string) =>
     typeof input[name] === 'string' ? { [toCamelCase(name)]: input[name] } : {};
@@ -127,5 +127,5 @@ function requestParametersOf(input: Record<string, unknown>): Record<string, str
   };
 }
 
-/** Times of CloudTrail have whole seconds. */
+/** Formats an event time. CloudTrail truncates times to seconds. */
 const formatEventTime = (at: number): string => new Date(at).toISOString().replace(/\.\d+Z$/, 'Z');

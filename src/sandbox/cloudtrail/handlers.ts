@@ -3,7 +3,7 @@ import { AwsError } from '../aws-error.ts';
 import { authorizeCaller, type Call, type Handlers, pageOf } from '../call.ts';
 import type { EventLogEntry } from './event-log.ts';
 
-/** The API of CloudTrail (JSON 1.1), as much of it as tells who changed something. */
+/** Handlers of the CloudTrail API (JSON 1.1 protocol): only LookupEvents, which replikey uses for attribution. */
 export const cloudTrailHandlers: Handlers = {
   LookupEvents(call, input: LookupEventsRequest): LookupEventsResponse {
     requireCloudTrailAccess(call);
@@ -18,7 +18,7 @@ export const cloudTrailHandlers: Handlers = {
     const events = call.eventLog
       .events(call.caller.account, call.region, call.now - call.faultSettings.trailDelayMs)
       .filter((event) => {
-        // Times of events have whole seconds.
+        // CloudTrail truncates event times to seconds.
         const eventTimeMs = Math.floor(event.at / 1000) * 1000;
         if ((StartTime && eventTimeMs < StartTime.getTime()) || (EndTime && eventTimeMs > EndTime.getTime()))
           return false;
@@ -39,7 +39,7 @@ function requireCloudTrailAccess(call: Call): void {
   );
 }
 
-/** What an event can be looked up by. */
+/** Returns the values of an event by lookup attribute. */
 const lookupAttributesOf = ({
   name,
   source,

@@ -4,7 +4,10 @@ import { authorizeCaller, type Call, callerAccountOf, type Handlers, pageOf } fr
 import type { RoleState } from '../state.ts';
 import { isAwsManagedPolicy } from '../stored-policies.ts';
 
-/** Handlers that ask first whether the caller's identity policies allow them: IAM has no other sort for roles. */
+/**
+ * Wraps handlers so that each one first evaluates the identity policies of the caller. IAM has no resource policies
+ * for these operations.
+ */
 export const withIamAuthorization = (handlers: Handlers): Handlers =>
   Object.fromEntries(
     Object.entries(handlers).map(([operation, handler]) => [
@@ -16,7 +19,7 @@ export const withIamAuthorization = (handlers: Handlers): Handlers =>
     ]),
   );
 
-/** The members of an input that name what an operation is about. */
+/** Input members that identify the resource of an operation. */
 interface IamResourceNames {
   RoleName?: string;
   PolicyArn?: string;
@@ -50,7 +53,7 @@ export function getRoleByName(call: Call, name: string): RoleState {
   throw noSuchEntityError(`The role with name ${name} cannot be found.`);
 }
 
-/** A role that may be changed: those of AWS's own services may not. */
+/** Returns a role that the caller may modify. Service-linked roles are not modifiable. */
 export function getMutableRole(call: Call, name: string): RoleState {
   const role = getRoleByName(call, name);
   if (!role.path.startsWith(SERVICE_ROLE_PATH)) return role;
@@ -69,7 +72,7 @@ export function requireManagedPolicy(call: Call, arn: string, label: string): vo
     throw noSuchEntityError(`${label} ${arn} does not exist or is not attachable.`);
 }
 
-/** A page of a list, with the members that every list of IAM has beside its items. */
+/** Returns a page of a list, with the paging members of each IAM list. */
 export function iamPageOf<T>(
   items: readonly T[],
   { MaxItems = 100, Marker }: { MaxItems?: number; Marker?: string },
@@ -82,7 +85,7 @@ export const noSuchEntityError = (message: string): AwsError => new AwsError(404
 
 export const limitExceededError = (message: string): AwsError => new AwsError(409, 'LimitExceeded', message);
 
-/** IAM's word for a value that its model does not allow. */
+/** Returns the error of IAM for a value that its model does not allow. */
 export const iamValidationError = (value: string, member: string, constraint: string): AwsError =>
   constraintError('ValidationError', value, member, constraint);
 

@@ -6,7 +6,7 @@ import { toPolicyOutput } from './policies.ts';
 import { encodeRfc3986 } from './policy-documents.ts';
 import { toRoleDetail } from './roles.ts';
 
-/** What IAM tells of a whole account, and what would be allowed in it. */
+/** Handlers of the account-wide operations and of the policy simulator. */
 export const iamAccountHandlers: Handlers = {
   GetAccountAuthorizationDetails(call, input) {
     const account = callerAccountOf(call);
@@ -45,7 +45,7 @@ export const iamAccountHandlers: Handlers = {
     },
   }),
 
-  /** Identity policies and boundary of a role alone: resource policies have no say here. */
+  /** Evaluates only the identity policies and the boundary of a role, without resource policies. */
   SimulatePrincipalPolicy(call, input) {
     const role = findRole(call.store, input.PolicySourceArn, call.now);
     if (!role) throw noSuchEntityError('Unable to retrieve specified IAM entity.');
@@ -65,7 +65,7 @@ export const iamAccountHandlers: Handlers = {
             resource,
             resourceAccount: call.caller.account,
             context,
-            // Key policies must leave a decision to the account before identity policies count: here they do.
+            // KMS evaluates identity policies only if the key policy delegates to the account. This policy delegates.
             resourcePolicy: accountPolicyOf(call.caller.account),
           },
           call.now,

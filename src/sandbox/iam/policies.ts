@@ -13,7 +13,7 @@ import {
 } from './access.ts';
 import { checkIdentityPolicy, encodeRfc3986, policySizeOf } from './policy-documents.ts';
 
-/** The policies of a role: inline, attached, and its boundary. */
+/** Handlers of the policies of a role: inline policies, attached policies and the boundary. */
 export const rolePolicyHandlers: Handlers = {
   PutRolePolicy(call, input) {
     const role = getMutableRole(call, input.RoleName);
@@ -93,7 +93,7 @@ export const toAttachedPolicy = (arn: string) => ({
   PolicyName: arn.slice(arn.lastIndexOf('/') + 1),
 });
 
-/** Managed policies: the customer's, with up to five versions each, and those of AWS by name. */
+/** Handlers of managed policies: customer managed with up to five versions each, and AWS managed by name. */
 export const managedPolicyHandlers: Handlers = {
   CreatePolicy(call, input) {
     const { id, policies } = callerAccountOf(call);
@@ -186,7 +186,7 @@ export const toPolicyOutput = (call: Call, arn: string) => ({
   IsAttachable: true,
 });
 
-/** Every version of a policy; none where there is no such policy. */
+/** Returns all versions of a policy; empty for a policy that does not exist. */
 function policyVersionsOf(call: Call, arn: string) {
   const account = callerAccountOf(call);
   const policy = account.policies.get(arn);

@@ -5,7 +5,11 @@ import type { Call } from '../call.ts';
 import { findUnknownPrincipal, parsePolicyInput, replaceRoleArnsWithIds } from '../stored-policies.ts';
 import { iamValidationError, limitExceededError } from './access.ts';
 
-/** What IAM takes as an identity policy. */
+/**
+ * Checks an identity policy as IAM does.
+ *
+ * @throws AwsError when IAM would reject the policy.
+ */
 export function checkIdentityPolicy(text: string): void {
   checkPolicyCharacters(text);
   const policy = parsePolicyInput(text, () => malformedPolicyError('Syntax errors in policy.'));
@@ -25,7 +29,7 @@ interface StatementCheck {
   message(statement: Statement): string;
 }
 
-/** What a statement of an identity policy must be, in the order in which IAM looks. */
+/** Checks of a statement of an identity policy, in the order of IAM. */
 const STATEMENT_CHECKS: StatementCheck[] = [
   {
     isViolated: ({ Principal, NotPrincipal }) => (Principal ?? NotPrincipal) !== undefined,
@@ -55,7 +59,11 @@ const findNonArn = ({ Resource, NotResource }: Statement): string | undefined =>
     (resource) => resource !== '*' && !/^arn:[^:]*:[^:]*:[^:]*:[^:]*:./.test(resource),
   );
 
-/** What IAM takes as a trust policy, as it stores it. */
+/**
+ * Returns a trust policy in the form in which IAM stores it.
+ *
+ * @throws AwsError when IAM would reject the policy.
+ */
 export function toStoredTrustPolicy(call: Call, text: string): string {
   checkPolicyCharacters(text);
   const policy = parsePolicyInput(text, () => malformedPolicyError('This policy contains invalid Json'));
@@ -82,17 +90,17 @@ function checkTrustPolicy({ Statement }: Policy): void {
   }
 }
 
-/** The size that counts against a quota: without white space. */
+/** Returns the size that counts against a quota. IAM does not count white space. */
 export const policySizeOf = (text: string): number => text.replace(/\s/g, '').length;
 
-/** RFC 3986: also what encodeURIComponent leaves alone. */
+/** Percent-encodes text by RFC 3986, including the characters that encodeURIComponent does not encode. */
 export const encodeRfc3986 = (text: string): string =>
   encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
 
 const malformedPolicyError = (message: string): AwsError =>
   new AwsError(400, 'MalformedPolicyDocument', message);
 
-/** TAB, LF, CR and U+0020 to U+00FF are all that IAM takes. */
+/** Checks the characters of a policy. IAM accepts only TAB, LF, CR and U+0020 to U+00FF. */
 function checkPolicyCharacters(text: string): void {
   if (/^[\t\n\r\u0020-\u00ff]+$/.test(text)) return;
   throw iamValidationError(

@@ -19,7 +19,7 @@ import { encodeRfc3986, toStoredTrustPolicy } from './policy-documents.ts';
 
 type IamTag = { Key: string; Value: string };
 
-/** The operations on roles themselves. */
+/** Handlers of the operations on roles. */
 export const roleHandlers: Handlers = {
   CreateRole(call, input) {
     const account = callerAccountOf(call);
@@ -136,7 +136,7 @@ export const roleHandlers: Handlers = {
     return { Tags: items, ...page };
   },
 
-  /** There are no instance profiles here; Terraform asks before it deletes a role. */
+  /** Returns an empty list: the sandbox has no instance profiles. Terraform calls it before it deletes a role. */
   ListInstanceProfilesForRole(call, input) {
     getRoleByName(call, input.RoleName);
     return { InstanceProfiles: [], IsTruncated: false };
@@ -210,7 +210,7 @@ function randomBase32(length: number): string {
   return [...randomBytes(length)].map((byte) => alphabet[byte % 32]).join('');
 }
 
-/** A role as lists show it. */
+/** Returns a role in the form of lists. */
 function toRoleOutput(call: Call, role: RoleState) {
   return {
     Path: role.path,
@@ -224,7 +224,7 @@ function toRoleOutput(call: Call, role: RoleState) {
   };
 }
 
-/** Tags and boundary are there only when they are set, and never in lists. */
+/** Returns tags and boundary if they are set. Lists never contain them. */
 function toOptionalRoleFields(role: RoleState): object {
   return {
     ...(role.tags.size > 0 ? { Tags: toRoleTags(role) } : {}),
@@ -239,7 +239,7 @@ function toOptionalRoleFields(role: RoleState): object {
   };
 }
 
-/** A role with everything that belongs to it, as GetAccountAuthorizationDetails shows it. */
+/** Returns a role with its tags and policies, in the form of GetAccountAuthorizationDetails. */
 export function toRoleDetail(call: Call, role: RoleState): object {
   return {
     ...toRoleOutput(call, role),

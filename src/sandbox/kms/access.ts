@@ -12,14 +12,18 @@ import {
 
 export const requesterOf = (call: Call): Requester => ({ account: call.caller.account, region: call.region });
 
-/** The key that a request names, and whether who asks may do this to it. */
+/**
+ * Returns the key that a request names.
+ *
+ * @throws AwsError when the key does not exist, or the caller may not use the operation on it.
+ */
 export function getAuthorizedKey(call: Call, name: string, context: Record<string, string> = {}): KeyState {
   const key = findKey(call.store, name, requesterOf(call), call.now);
   requireKeyAccess(call, `kms:${call.operation}`, key, context);
   return key;
 }
 
-/** Most operations work on keys of the caller's own account only, and take no alias. */
+/** Returns a key of the caller's account. Most operations reject aliases and keys of other accounts. */
 export function getOwnKey(call: Call, name: string): KeyState {
   if (/^alias\/|:alias\//.test(name)) throw kmsNotFoundError(`Invalid keyId '${name}'`);
   const key = getAuthorizedKey(call, name);
@@ -27,7 +31,7 @@ export function getOwnKey(call: Call, name: string): KeyState {
   throw kmsAccessDeniedError(call.caller.arn, `kms:${call.operation}`, key.arn);
 }
 
-/** A key policy decides first; what it leaves to the account, identity policies do. */
+/** Checks access to a key. The key policy decides first, and can delegate the decision to identity policies. */
 export function requireKeyAccess(
   call: Call,
   action: string,
@@ -44,7 +48,7 @@ export function requireKeyAccess(
   if (!allowed) throw kmsAccessDeniedError(call.caller.arn, action, key.arn, reason);
 }
 
-/** What belongs to no key (`kms:CreateKey`, lists, aliases) is for identity policies alone. */
+/** Checks access by identity policies alone, for actions outside a key (`kms:CreateKey`, lists, aliases). */
 export function requireAccountAccess(call: Call, action: string, resource = '*'): void {
   const { allowed, reason } = authorizeCaller(call, {
     action,
@@ -68,7 +72,7 @@ export function checkNotPendingDeletion(key: KeyState): void {
     throw new AwsError(400, 'KMSInvalidStateException', `${key.arn} is pending deletion.`);
 }
 
-/** KMS's word for a value that its model does not allow. */
+/** Returns the error of KMS for a value that its model does not allow. */
 export const kmsValidationError = (value: unknown, member: string, constraint: string): AwsError =>
   constraintError('ValidationException', value, member, constraint);
 
@@ -79,7 +83,7 @@ export function checkRange(value: number, member: string, [min, max]: [number, n
     throw kmsValidationError(value, member, `Member must have value less than or equal to ${max}`);
 }
 
-/** A page of a list, with the members that every list of KMS has beside its items. */
+/** Returns a page of a list, with the paging members of each KMS list. */
 export function kmsPageOf<T>(
   items: readonly T[],
   input: { Limit?: number; Marker?: string },

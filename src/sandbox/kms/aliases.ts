@@ -9,7 +9,7 @@ import {
   requireAccountAccess,
 } from './access.ts';
 
-/** The operations on aliases. Each asks for permission on the alias and on its key. */
+/** Handlers of the operations on aliases. Create and update require permission on both the alias and its key. */
 export const aliasHandlers: Handlers = {
   CreateAlias(call, input) {
     const name: string = input.AliasName;

@@ -9,7 +9,7 @@ import { checkKeyState, decryptPayload, encryptToBlob, findKey, materialIdOf } f
 
 type EncryptionContext = Record<string, string> | undefined;
 
-/** The operations that use a key. */
+/** Handlers of the cryptographic operations. */
 export const cryptographyHandlers: Handlers = {
   Encrypt(call, input) {
     const plaintext = Buffer.from(input.Plaintext);
@@ -83,7 +83,7 @@ export const cryptographyHandlers: Handlers = {
   },
 };
 
-/** A key that the caller may use so, and that is in a state to work. */
+/** Returns a key that the caller may use and whose state allows cryptographic operations. */
 function getUsableKey(call: Call, name: string, context: EncryptionContext): KeyState {
   const key = getAuthorizedKey(call, name, context);
   checkKeyState(key);
@@ -130,7 +130,10 @@ function decryptBlob(
   return { key, plaintext: decryptPayload(key, ciphertext.payload, context) };
 }
 
-/** What a multi-Region key encrypted in one Region, its replica decrypts in another. */
+/**
+ * Returns the ARN of the key that decrypts a ciphertext. For a multi-Region key this is the key in the Region of the
+ * call, because a replica decrypts ciphertexts from other Regions.
+ */
 function keyArnOfCiphertext(call: Call, { keyArn }: { keyArn: string; payload: AeadCiphertext }): string {
   const [arn, partition, kms, , account] = keyArn.split(':');
   const id = keyIdOfArn(keyArn);

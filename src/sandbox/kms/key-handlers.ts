@@ -15,7 +15,7 @@ import { buildKeyArn, createKeyState, defaultKeyPolicy, materialIdOf } from './k
 
 type KmsTag = { TagKey: string; TagValue: string };
 
-/** The operations on keys themselves. */
+/** Handlers of the operations on keys. */
 export const keyHandlers: Handlers = {
   CreateKey(call, input) {
     requireAccountAccess(call, 'kms:CreateKey');
@@ -138,7 +138,7 @@ export const keyHandlers: Handlers = {
     });
   },
 
-  /** The key is left disabled: whoever cancels has to enable it as well. */
+  /** Leaves the key disabled, as KMS does. The caller must enable it separately. */
   CancelKeyDeletion(call, input) {
     const key = getOwnKey(call, input.KeyId);
     if (key.state !== 'PendingDeletion')
@@ -162,7 +162,9 @@ export const keyHandlers: Handlers = {
     return markAccountChanged(call, {});
   },
 
-  /** Old material goes on decrypting on AWS, so that here one material serves for all, and only its id changes. */
+  /**
+   * Changes only the id of the key material. On AWS, old material still decrypts, so one material is sufficient here.
+   */
   RotateKeyOnDemand(call, input) {
     const key = getRotatableKey(call, input.KeyId);
     key.rotations = (key.rotations ?? 0) + 1;
@@ -230,7 +232,7 @@ function checkEnum(value: string, member: string, values: string[]): void {
   throw kmsValidationError(value, member, `Member must satisfy enum value set: [${values.join(', ')}]`);
 }
 
-/** Only symmetric keys whose material KMS made rotate. */
+/** Returns a key that KMS can rotate: a symmetric key whose material KMS created. */
 function getRotatableKey(call: Call, name: string): KeyState {
   const key = getOwnKey(call, name);
   checkNotPendingDeletion(key);

@@ -10,7 +10,7 @@ import {
 import { checkNotPendingDeletion, getOwnKey } from './access.ts';
 import { buildKeyArn, formatKeyPolicy } from './keys.ts';
 
-/** The operations on key policies. */
+/** Handlers of the operations on key policies. */
 export const keyPolicyHandlers: Handlers = {
   GetKeyPolicy: (call, input) => ({
     Policy: formatKeyPolicy(
@@ -32,7 +32,11 @@ export const keyPolicyHandlers: Handlers = {
   },
 };
 
-/** A policy as KMS stores it, once it has passed: principals exist, and the caller is not locked out. */
+/**
+ * Returns a key policy in the form in which KMS stores it.
+ *
+ * @throws AwsError when a principal does not exist, or when the policy would lock the caller out.
+ */
 export function toStoredKeyPolicy(
   call: Call,
   text: string,

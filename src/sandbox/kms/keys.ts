@@ -5,7 +5,7 @@ import { AwsError } from '../aws-error.ts';
 import type { KeyState } from '../state.ts';
 import type { Store } from '../store.ts';
 
-/** Finding and making keys: shared by the KMS API and by what S3 asks of KMS. */
+/** Account and Region of a request. The KMS API and the calls of S3 to KMS share the functions of this file. */
 
 export interface Requester {
   account: string;
@@ -13,9 +13,9 @@ export interface Requester {
 }
 
 /**
- * The key of an id, ARN, alias name or alias ARN, as this account and Region see it.
+ * Returns the key of an id, ARN, alias name or alias ARN, as seen from this account and Region.
  *
- * @throws AwsError NotFoundException, with KMS's own words for each way of naming a key.
+ * @throws AwsError NotFoundException, with the message of KMS for each form of the name.
  */
 export function findKey(store: Store, name: string, { account, region }: Requester, now: number): KeyState {
   const arn = /^arn:[^:]+:kms:([^:]*):(\d{12}):(key\/(.+)|alias\/.+)$/.exec(name);
@@ -52,7 +52,7 @@ export const buildKeyArn = (account: string, region: string, id: string): string
 export const kmsNotFoundError = (message: string): AwsError =>
   new AwsError(400, 'NotFoundException', message);
 
-/** The key that AWS keeps for S3 in every account and Region, made when it is first used. */
+/** Creates the AWS managed key of S3 (`alias/aws/s3`) in an account and Region; undefined for other aliases. */
 function createS3ManagedKey(
   store: Store,
   alias: string,
@@ -101,7 +101,7 @@ export function createKeyState(
   };
 }
 
-/** What KMS attaches to a key that is made without a policy, as it formats it. */
+/** Returns the key policy that KMS attaches to a key without a policy, in KMS's format. */
 export function defaultKeyPolicy(account: string): string {
   return formatKeyPolicy({
     Version: '2012-10-17',
@@ -119,8 +119,8 @@ export function defaultKeyPolicy(account: string): string {
 }
 
 /**
- * KMS reformats the policies that it is given: two spaces deep, a blank before each colon, lists on the line of their
- * brackets. fact: c7n/test_kms_remove_named/kms.GetKeyPolicy_1
+ * Formats a policy as KMS stores it: two spaces of indentation, a space before each colon, and each list on one line
+ * with its brackets. fact: c7n/test_kms_remove_named/kms.GetKeyPolicy_1
  */
 export function formatKeyPolicy(value: unknown, indent = ''): string {
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
@@ -135,7 +135,7 @@ export function formatKeyPolicy(value: unknown, indent = ''): string {
   return members.length === 0 ? '{ }' : `{\n${members.join(',\n')}\n${indent}}`;
 }
 
-/** The id of a key's current material: another one after each rotation. */
+/** Returns the id of the current key material. Each rotation changes the id. */
 export const materialIdOf = ({ id, rotations = 0 }: KeyState): string =>
   createHash('sha256').update(`${id} ${rotations}`).digest('hex');
 
@@ -166,26 +166,26 @@ function s3ManagedKeyPolicy(account: string, region: string): string {
 }
 
 /**
- * What S3 asks of KMS on somebody's behalf. Each call is authorised (key policy, and the caller's identity policies)
- * with `kms:ViaService` and the encryption context, and checked for the key's state; the key's material stays inside.
- * Refusals are thrown as `AwsError` with KMS's own codes (`AccessDeniedException`, `DisabledException`,
- * `KMSInvalidStateException`, `NotFoundException`, `InvalidKeyUsageException`).
+ * Calls from S3 to KMS on behalf of a principal. Each call evaluates the key policy and the identity policies of the
+ * principal, with `kms:ViaService` and the encryption context, and then checks the state of the key. The key material
+ * never leaves the service. Rejected calls throw an `AwsError` with the codes of KMS (`AccessDeniedException`,
+ * `DisabledException`, `KMSInvalidStateException`, `NotFoundException`, `InvalidKeyUsageException`).
  */
 export interface KeyService {
-  /** Resolve a key id, key ARN, alias name or alias ARN to a key ARN, as the requester's account and Region see it. */
+  /** Resolves a key id, key ARN, alias name or alias ARN to a key ARN, for the account and Region of the requester. */
   resolve(name: string, requester: Requester): string;
   generateDataKey(request: KeyRequest): { plaintext: Buffer; wrapped: string };
   encrypt(request: KeyRequest, plaintext: Buffer): string;
   decrypt(request: KeyRequest, wrapped: string): Buffer;
-  /** Only ask whether it would be allowed and the key be usable. */
+  /** Checks that the request is allowed and that the key is usable, without using the key. */
   check(request: KeyRequest, action: KeyAction): void;
 }
 
 export interface KeyRequest {
   keyArn: string;
-  /** ARN of who asks: an account's root, an assumed-role session. */
+  /** ARN of the principal: the root user of an account, or an assumed-role session. */
   principal: string;
-  /** `s3.us-east-1.amazonaws.com`, the Region being that of the bucket; absent: KMS is called directly. */
+  /** `s3.us-east-1.amazonaws.com`, with the Region of the bucket; absent for a direct call to KMS. */
   viaService?: string;
   context: Record<string, string>;
 }
@@ -259,14 +259,14 @@ export function checkKeyState(key: KeyState): void {
   }
 }
 
-/** Encrypts under a key of KMS; the ciphertext names the key. */
+/** Encrypts under a KMS key. The ciphertext contains the ARN of the key. */
 export const encryptToBlob = (
   key: KeyState,
   plaintext: Buffer,
   context: Record<string, string> | undefined,
 ): Buffer => packCiphertext(key.arn, encryptAead(Buffer.from(key.material, 'base64'), plaintext, context));
 
-/** Condition keys of every request that uses a key. */
+/** Returns the condition keys of each request that uses a key. */
 export function kmsConditionKeysOf(
   callerAccount: string,
   encryptionContext: Record<string, string>,
