@@ -3,49 +3,49 @@ import http from 'node:http';
 import https from 'node:https';
 import path from 'node:path';
 
-/** The API server, as a pod sees it. */
+/** Client of the Kubernetes API server, with the service account of a pod. */
 export interface KubernetesApi {
   namespace: string;
-  /** Answers as they are; throws only where none came. */
+  /** Returns a response of any HTTP status; throws only without a response. */
   request(method: string, path: string, body?: unknown, contentType?: string): Promise<ApiResponse>;
-  /** Events of a watch, line by line, until it ends; where it is refused, the refusal as the one event. */
+  /** Yields the events of a watch until it ends. If the server rejects the watch, yields one ERROR event. */
   watch(path: string, signal: AbortSignal): AsyncIterable<WatchEvent>;
 }
 
 export interface WatchEvent {
   type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
-  // biome-ignore lint/suspicious/noExplicitAny: a resource, or what was wrong
+  // biome-ignore lint/suspicious/noExplicitAny: a resource, or a Status object for an error
   object: any;
 }
 
 export interface ApiResponse {
   status: number;
-  // biome-ignore lint/suspicious/noExplicitAny: what it is depends on what was asked
+  // biome-ignore lint/suspicious/noExplicitAny: the type depends on the request
   body: any;
 }
 
-/** Where Kubernetes puts what a pod needs to talk to it. */
+/** Folder in which Kubernetes mounts the credentials of the service account. */
 const SERVICE_ACCOUNT_DIR = '/var/run/secrets/kubernetes.io/serviceaccount';
 
-/** Milliseconds; shorter than a lease may go without a renewal. */
+/** Timeout in milliseconds; shorter than the time for which a lease is valid without renewal. */
 const API_TIMEOUT_MS = 5_000;
 
-/** An answer is a list of specs at most. */
+/** Maximum size of a response. The largest responses are lists of specs. */
 const MAX_API_RESPONSE_BYTES = 64 * 1024 * 1024;
 
 export interface ApiOptions {
-  /** `https://10.0.0.1:443`; absent: from the environment of the pod. */
+  /** URL, for example `https://10.0.0.1:443`; default: from the environment of the pod. */
   server?: string;
-  /** Folder with `token`, `ca.crt` and `namespace`. */
+  /** Folder that contains `token`, `ca.crt` and `namespace`. */
   serviceAccountDir?: string;
   timeoutMs?: number;
 }
 
-/** Whether this process runs in a pod that may talk to the API server. */
+/** Returns whether this process runs in a pod of a Kubernetes cluster. */
 export const isInCluster = (env: Record<string, string | undefined>): boolean =>
   env.KUBERNETES_SERVICE_HOST !== undefined;
 
-/** @throws Error where this is no pod, or it has no service account. */
+/** @throws Error when the process does not run in a pod, or the pod has no service account. */
 export async function createKubernetesApi(
   env: Record<string, string | undefined>,
   options: ApiOptions = {},
@@ -66,7 +66,7 @@ export async function createKubernetesApi(
     contentType: string,
     signal?: AbortSignal,
   ) {
-    // Tokens are replaced before they expire, and authorities once in a while: both are read anew.
+    // Kubernetes rotates tokens before they expire, and occasionally CA certificates. Each request reads both again.
     const [token, ca] = await Promise.all([
       readFile(path.join(serviceAccountDir, 'token'), 'utf8'),
       readFile(path.join(serviceAccountDir, 'ca.crt')).catch(() => undefined),
@@ -103,7 +103,7 @@ export async function createKubernetesApi(
     },
     async *watch(urlPath, signal) {
       const response = await send('GET', urlPath, undefined, '', signal);
-      // A watch is quiet for as long as nothing happens; the server ends it after some minutes.
+      // A watch without changes is idle, so the idle timeout is off. The server ends each watch after some minutes.
       response.socket.setTimeout(0);
       if (response.statusCode !== 200) {
         const { message } = parseJsonOrMessage(await readText(response)) as { message?: string };

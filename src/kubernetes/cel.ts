@@ -1,8 +1,8 @@
 import type { ResourceKind } from './resources.ts';
 
-/** What must hold of fields together, in the Common Expression Language of the API server. */
+/** Validation rule across fields, in the Common Expression Language (CEL) of the API server. */
 export interface CelRule {
-  /** The mapping within the spec that it speaks of; `[]`: each item of a list. */
+  /** Path within the spec of the mapping to which the rule applies; `[]` stands for each item of a list. */
   path: string[];
   rule: string;
   message: string;
@@ -51,7 +51,10 @@ const pairRules = (basePath: string[]): CelRule[] => [
   },
 ];
 
-/** As `src/spec/checks` has them, where they can be judged of one resource alone: what needs others waits for the status. */
+/**
+ * Rules of `src/spec/checks` that the API server can evaluate on a single resource. Violations of rules across several
+ * resources appear in the status.
+ */
 export const CEL_RULES: Record<ResourceKind, readonly CelRule[]> = {
   BucketReplication: [
     ...pairRules([]),

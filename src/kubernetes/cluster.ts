@@ -11,31 +11,31 @@ import type { CustomResource } from './resources.ts';
 import { type ResourceSource, watchResources } from './source.ts';
 import { createStatusWriter } from './status.ts';
 
-/** The cluster, as where specs are declared and where it is told how they fare. */
+/** Source of specs in the cluster, and writer of their status and events. */
 export interface Cluster extends SpecWatcher {
-  /** A pair fares otherwise, or was looked at again. */
+  /** Reports the status of a pair after a pass or a change. */
   report(after: PairStatus, before: PairStatus): void;
-  /** Look at the status of all resources. */
+  /** Queues a status update for all resources. */
   reportAll(): void;
-  /** Write what is known and not written yet. */
+  /** Writes all pending statuses. */
   drain(): Promise<void>;
 }
 
 export interface ClusterOptions {
   api: KubernetesApi;
   clock: Clock;
-  /** From 0 up to 1. */
+  /** Returns a random number from 0 up to 1. */
   random: () => number;
   log: Log;
-  /** The pod. */
+  /** Name of the pod. */
   instance: string;
   controller: Pick<Controller, 'update' | 'status'>;
-  /** Whether this process is the one that tells of the pairs of a source bucket. */
+  /** Returns whether this process writes status and events of the pairs of a source bucket. */
   isLeaderForBucket(bucket: string): boolean;
   signal: AbortSignal;
 }
 
-/** Follow what is declared in the cluster, until closed; and write back what becomes of it. */
+/** Watches the specs in the cluster until `close`, and writes their status and events back. */
 export async function watchCluster(options: ClusterOptions): Promise<Cluster> {
   const { api, clock, random, log, controller, signal } = options;
   const recorder = createEventRecorder({ api, clock, log, instance: options.instance });
@@ -99,7 +99,7 @@ export async function watchCluster(options: ClusterOptions): Promise<Cluster> {
   };
 }
 
-/** What is wrong with Defaults is wrong with those that take them, too. */
+/** Groups problems by file. A problem in Defaults also belongs to the specs that use these Defaults. */
 function groupProblemsByFile(problems: readonly Problem[]): Map<string, Problem[]> {
   const problemsByFile = new Map<string, Problem[]>();
   for (const problem of problems)

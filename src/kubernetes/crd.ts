@@ -4,7 +4,7 @@ import { documentSchemas } from '../spec/schema.ts';
 import { CEL_RULES, type CelRule } from './cel.ts';
 import { API_GROUP, API_VERSION, RESOURCE_PLURALS, type ResourceKind } from './resources.ts';
 
-/** A part of a JSON Schema. */
+/** JSON Schema, or a part of one. */
 interface CrdSchema {
   type?: string;
   description?: string;
@@ -23,7 +23,7 @@ interface PrinterColumn {
   priority?: number;
 }
 
-/** The CustomResourceDefinitions, as YAML, from the schema that validates files. */
+/** Renders the CustomResourceDefinitions as YAML, from the schema that validates spec files. */
 export const renderCustomResourceDefinitions = (): string =>
   (Object.keys(RESOURCE_PLURALS) as ResourceKind[])
     .map((kind) => stringify(toCustomResourceDefinition(kind), { lineWidth: 0 }))
@@ -42,7 +42,7 @@ const MESSAGE_COLUMN: PrinterColumn = {
 };
 const AGE_COLUMN: PrinterColumn = { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' };
 
-/** What `kubectl get` shows; with a priority only `-o wide`. */
+/** Columns of `kubectl get`. Only `-o wide` shows columns with a priority. */
 const PRINTER_COLUMNS: Record<ResourceKind, PrinterColumn[]> = {
   BucketReplication: [
     READY_COLUMN,
@@ -116,7 +116,7 @@ function toCustomResourceDefinition(kind: ResourceKind): object {
 const nameSchemaOf = ({ metadata }: Record<string, CrdSchema>): CrdSchema =>
   toStructuralSchema(metadata?.properties?.name ?? {});
 
-/** What a structural schema may say of a value beside its form. */
+/** Keywords for constraints on a value that a structural schema supports. */
 const STRUCTURAL_KEYWORDS = [
   'enum',
   'pattern',
@@ -129,9 +129,10 @@ const STRUCTURAL_KEYWORDS = [
 ] as const;
 
 /**
- * The same as a structural schema. What is a text or a mapping has no type there: such a field (a key is one) is taken
- * as it is, and judged by replikey. Fallbacks are not filled in by the API server: nobody could tell then what a
- * resource leaves to its Defaults, and whoever applies the same again would find it changed.
+ * Converts a schema to a structural schema. A structural schema cannot express a field that is either a string or a
+ * mapping, for example a key. The API server accepts any value for such a field, and replikey validates it. The API
+ * server does not fill in defaults: replikey could then not detect which fields a resource leaves to its Defaults, and
+ * a second apply of the same manifest would show a change.
  */
 function toStructuralSchema(schema: CrdSchema): CrdSchema {
   const { type, description, properties, required, anyOf, items, additionalProperties } = schema;
@@ -156,7 +157,7 @@ function toStructuralSchema(schema: CrdSchema): CrdSchema {
   };
 }
 
-/** What must be there may come from Defaults instead. */
+/** Makes required fields optional for a resource with `defaults`, because Defaults can supply these fields. */
 function withDefaultsAlternative({ required = [], properties = {}, ...otherKeywords }: CrdSchema): CrdSchema {
   const fields = Object.entries(properties);
   const nestedRequirements = fields.flatMap(([name, { required: nestedRequired }]) =>
@@ -169,7 +170,7 @@ function withDefaultsAlternative({ required = [], properties = {}, ...otherKeywo
   };
 }
 
-/** With the rules for fields together, each where it speaks of. */
+/** Adds each CEL rule to the part of the schema at the rule's path. */
 function withCelRules(schema: CrdSchema, rules: readonly CelRule[]): CrdSchema {
   const ownRules = rules.filter(({ path }) => path.length === 0);
   const { properties, items } = schema;

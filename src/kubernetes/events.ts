@@ -6,17 +6,17 @@ import { escapeUnprintable } from '../util/escape.ts';
 import type { KubernetesApi } from './api.ts';
 import { API_GROUP, API_VERSION, type CustomResource } from './resources.ts';
 
-/** Something that happened, for whoever looks at the events of a resource. */
+/** Kubernetes event of a resource, for users. */
 export interface ResourceEvent {
   type: 'Normal' | 'Warning';
   reason: 'Applied' | 'Drifted' | 'Failed' | 'Blocked' | 'Invalid';
   note: string;
 }
 
-/** Why a pair is not ready where no other attempt helps: a person or the spec must change. */
+/** Reasons of the Ready condition that no retry resolves. The user must act or change the spec. */
 const BLOCKED_REASONS = ['Blocked', 'Refused'];
 
-/** What happened to a pair between two looks. Pure. */
+/** Computes the events of a pair from two consecutive statuses. Pure. */
 export function resourceEventsOf(before: PairStatus, after: PairStatus): ResourceEvent[] {
   const events: ResourceEvent[] = [];
   const drifted = after.conditions.Drifted;
@@ -47,7 +47,10 @@ export function resourceEventsOf(before: PairStatus, after: PairStatus): Resourc
   return events;
 }
 
-/** Writes events of events.k8s.io. They are for people: what cannot be written is no failure, and none is written twice in an hour. */
+/**
+ * Writes events of events.k8s.io. Events only inform users, so a failed write is not an error. The same event is
+ * written at most once per hour.
+ */
 export interface EventRecorder {
   record(resource: CustomResource, event: ResourceEvent): Promise<void>;
 }
@@ -56,18 +59,21 @@ export interface EventRecorderOptions {
   api: KubernetesApi;
   clock: Clock;
   log: Log;
-  /** The pod. */
+  /** Name of the pod. */
   instance: string;
 }
 
-/** For how long the same is not said again, in milliseconds; as long as Kubernetes keeps events. */
+/** Time in milliseconds during which an event is not repeated: the default retention time of Kubernetes events. */
 const EVENT_DEDUP_MS = 60 * 60_000;
 
-/** How many events at once, and how soon there may be one more, in milliseconds: ten thousand failures are no ten thousand events. */
+/**
+ * Token bucket for events: burst size, and milliseconds until the next token. It prevents ten thousand events for ten
+ * thousand failures.
+ */
 const EVENT_BURST = 25;
 const EVENT_REFILL_MS = 5_000;
 
-/** Of a note, and of the name of an instance; Kubernetes takes no longer ones. */
+/** Maximum size of a note and of an instance name. Kubernetes rejects longer values. */
 const MAX_NOTE_BYTES = 1_000;
 const MAX_INSTANCE_LENGTH = 128;
 
@@ -79,7 +85,7 @@ export function createEventRecorder({ api, clock, log, instance }: EventRecorder
   function shouldRecord(resource: CustomResource, { reason, note }: ResourceEvent): boolean {
     const now = clock.now();
     for (const [key, time] of recordedAt) {
-      // In the order of their time.
+      // The map is in chronological order.
       if (now - time < EVENT_DEDUP_MS) break;
       recordedAt.delete(key);
     }
@@ -122,7 +128,7 @@ export function createEventRecorder({ api, clock, log, instance }: EventRecorder
   };
 }
 
-/** In bytes, not in the middle of a character. */
+/** Truncates a note to the limit in bytes, without splitting a character. */
 const truncateNote = (note: string): string =>
   Buffer.byteLength(note) <= MAX_NOTE_BYTES
     ? note

@@ -1,7 +1,10 @@
 import type { LeaseRecord, LeaseStore } from '../controller/leader-election.ts';
 import type { ApiResponse, KubernetesApi } from './api.ts';
 
-/** A Lease of coordination.k8s.io, written as client-go writes it: by its resource version. */
+/**
+ * Creates a lease store on a Lease of coordination.k8s.io. As in client-go, each update is conditional on the resource
+ * version.
+ */
 export function createKubernetesLeaseStore(api: KubernetesApi, name: string): LeaseStore {
   const collectionPath = `/apis/coordination.k8s.io/v1/namespaces/${api.namespace}/leases`;
   const leasePath = `${collectionPath}/${name}`;
@@ -23,7 +26,7 @@ export function createKubernetesLeaseStore(api: KubernetesApi, name: string): Le
   });
   const isWriteAccepted = ({ status, body: responseBody }: ApiResponse): boolean => {
     if (status >= 200 && status < 300) return true;
-    // Somebody was faster, or took it away.
+    // Another process wrote the lease first, or deleted it.
     if (status === 409 || status === 404) return false;
     throw new Error(`the lease ${name} cannot be written: HTTP ${status} ${responseBody?.message ?? ''}`);
   };
@@ -52,5 +55,5 @@ export function createKubernetesLeaseStore(api: KubernetesApi, name: string): Le
   };
 }
 
-/** Times of a lease have microseconds. */
+/** Formats a time with microseconds, as a Lease requires. */
 const toMicroTime = (iso: string): string => (iso === '' ? iso : iso.replace(/\.(\d{3})Z$/, '.$1000Z'));

@@ -2,10 +2,10 @@ import { backoffMs, type Clock, sleep } from '../util/clock.ts';
 import type { KubernetesApi } from './api.ts';
 import { type CustomResource, collectionPathOf, type ResourceKind, toCustomResource } from './resources.ts';
 
-/** All resources of a kind, as the API server last said. */
+/** Local copy of all resources of a kind, from the last responses of the API server. */
 export interface Reflector {
   readonly resources: ReadonlyMap<string, CustomResource>;
-  /** List them now. */
+  /** Lists the resources again immediately. */
   refresh(): void;
   run(signal: AbortSignal): Promise<void>;
 }
@@ -14,36 +14,40 @@ export interface ReflectorOptions {
   api: KubernetesApi;
   kind: ResourceKind;
   clock: Clock;
-  /** From 0 up to 1. */
+  /** Returns a random number from 0 up to 1. */
   random: () => number;
-  /** Milliseconds after which they are listed anew, whatever the watch has said. */
+  /** Milliseconds after which the reflector lists again, regardless of watch events. */
   resyncMs: number;
-  /** Told of the names of those that came, changed or went; at first of none, when they were listed. */
+  /** Callback for the names of added, changed and deleted resources. Also runs after a list without changes. */
   onChange: (names: string[]) => void;
   onError: (error: Error) => void;
 }
 
-/** Of a list; the API server's own clients ask for as many. */
+/** Page size of a list; the same as in client-go. */
 const LIST_PAGE_SIZE = 500;
 
-/** How long a watch is asked to last, in milliseconds; half as long again at most, so that not all end at once. */
+/**
+ * Minimum timeout of a watch in milliseconds. The reflector adds up to 50 % at random, so that not all watches end at
+ * the same time.
+ */
 const WATCH_TIMEOUT_MS = 240_000;
 
-/** How long after that a watch is given up that did not end: its connection may be dead. */
+/** Milliseconds after this timeout until the reflector aborts a watch, because its connection may be dead. */
 const WATCH_GRACE_MS = 30_000;
 
-/** Too old to watch from, or to list on from: what was in between is forgotten. */
+/** Status for an expired resource version or continue token: the API server no longer has the later changes. */
 const HTTP_GONE = 410;
 
 /**
- * List, then watch from there; go on where a watch ended, and list anew where it cannot go on, and once in a while. What
- * is known stays known while the API server cannot be reached.
+ * Creates a reflector. It lists the resources, then watches from that version, and resumes where a watch ended. It
+ * lists again when it cannot resume, and after each resync interval. It keeps its copy while the API server is
+ * unreachable.
  */
 export function createReflector(options: ReflectorOptions): Reflector {
   const { api, kind, clock, random, onChange, onError } = options;
   const collectionPath = collectionPathOf(kind, api.namespace);
   let resources = new Map<string, CustomResource>();
-  /** Where a watch goes on. */
+  /** Version from which the next watch resumes. */
   let resourceVersion = '';
   let mustRelist = true;
   let listedAt = 0;
@@ -99,7 +103,7 @@ export function createReflector(options: ReflectorOptions): Reflector {
         onChange([name]);
       }
     } catch (error) {
-      // Cut off by ourselves, it goes on.
+      // The reflector itself aborted this watch, and `run` continues.
       if (!stop.signal.aborted) throw error;
     } finally {
       cancelTimeout();
@@ -114,7 +118,7 @@ export function createReflector(options: ReflectorOptions): Reflector {
       try {
         if (mustRelist || clock.now() - listedAt >= options.resyncMs) await relist();
         await watch(signal);
-        // One that ends as soon as it begins is no better than one that fails.
+        // A watch that ends within a second counts as a failure.
         failures = clock.now() - startedAt < 1_000 ? failures + 1 : 0;
       } catch (error) {
         failures = clock.now() - startedAt < 60_000 ? failures + 1 : 1;

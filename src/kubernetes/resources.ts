@@ -4,8 +4,8 @@ export const API_GROUP = 'replikey.dev';
 export const API_VERSION = 'v1';
 
 /**
- * The documents that are custom resources, and what Kubernetes calls many of them. Variables are none: what differs from
- * cluster to cluster is said by overlays there, and a field that is a number or a word of a list stays one.
+ * Plural names of the documents that are custom resources. Variables are not custom resources: overlays express the
+ * differences between clusters. Number and enum fields therefore keep their types in the schema.
  */
 export const RESOURCE_PLURALS = {
   BucketReplication: 'bucketreplications',
@@ -16,24 +16,24 @@ export const RESOURCE_PLURALS = {
 
 export type ResourceKind = keyof typeof RESOURCE_PLURALS;
 
-/** A custom resource, without what nobody here looks at. */
+/** Custom resource, reduced to the fields that replikey uses. */
 export interface CustomResource {
   kind: ResourceKind;
   name: string;
   namespace: string;
   uid: string;
-  /** Grows with each change of the spec. */
+  /** Number that increases with each change of the spec. */
   generation: number;
-  /** Another with each change of whatever. */
+  /** Version that changes with each change of the resource. */
   resourceVersion: string;
   labels: Record<string, string>;
   spec: unknown;
   status?: ResourceStatus;
 }
 
-/** What is written to the status of a resource. */
+/** Status that replikey writes to a resource. */
 export interface ResourceStatus {
-  /** The generation of the resource that this is about. */
+  /** Generation of the resource that the status describes. */
   observedGeneration?: number;
   /** RFC 3339 */
   lastSuccess?: string;
@@ -50,7 +50,7 @@ export interface ResourceCondition {
   message: string;
 }
 
-/** Where resources of a kind are listed. */
+/** Returns the API path that lists the resources of a kind. */
 export const collectionPathOf = (kind: ResourceKind, namespace: string): string =>
   `/apis/${API_GROUP}/${API_VERSION}/namespaces/${namespace}/${RESOURCE_PLURALS[kind]}`;
 
@@ -72,14 +72,17 @@ export function toCustomResource(kind: ResourceKind, { metadata, spec, status }:
   };
 }
 
-/** What a resource is called where a file is expected: `BucketReplication/storage/tax`. */
+/** Returns the file name of a resource for messages and lookups: `BucketReplication/storage/tax`. */
 export const resourceFileNameOf = ({
   kind,
   namespace,
   name,
 }: Pick<CustomResource, 'kind' | 'namespace' | 'name'>): string => `${kind}/${namespace}/${name}`;
 
-/** The document that a resource stands for; JSON is YAML, in lines so that a problem shows the right one. */
+/**
+ * Converts a resource to a spec file. JSON is valid YAML. The JSON has line breaks, so that problems refer to the
+ * right line.
+ */
 export function toSpecFile(resource: CustomResource): SpecFile {
   const { kind, name, labels, spec } = resource;
   const metadata = kind === 'BucketReplication' ? { name, labels } : { name };

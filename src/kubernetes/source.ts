@@ -13,38 +13,38 @@ import {
   toSpecFile,
 } from './resources.ts';
 
-/** Custom resources, as if they were files. */
+/** Spec source that reads custom resources in place of files. */
 export interface ResourceSource extends SpecWatcher {
-  /** As it was when it was last told of; by what it is called where a file is expected. */
+  /** Returns the last published state of a resource, by its file name (see `resourceFileNameOf`). */
   find(file: string): CustomResource | undefined;
-  /** Its status was written: the watch tells later. */
+  /** Records a status that was written, until the watch reports it. */
   markStatusWritten(file: string, status: ResourceStatus): void;
 }
 
 export interface ResourceSourceOptions {
   api: KubernetesApi;
   clock: Clock;
-  /** From 0 up to 1. */
+  /** Returns a random number from 0 up to 1. */
   random: () => number;
   log: Log;
-  /** Called with what is declared at first, and whenever it is something else. */
+  /** Callback for the declared specs: after the first list, and after each change. */
   onChange: (specFiles: SpecFiles) => void;
-  /** Called after that with those that changed in whatever way: in their status, too. */
+  /** Callback for each resource with any change, including a change of its status; runs after `onChange`. */
   onResourcesUpdated: (files: string[]) => void;
   signal: AbortSignal;
 }
 
-/** How long changes are gathered, in milliseconds: one apply writes many resources. */
+/** Debounce time for changes in milliseconds, because one apply writes many resources. */
 const RESOURCE_DEBOUNCE_MS = 100;
 
-/** Between two lists of a kind that is watched, in milliseconds. */
+/** Interval between two lists of a watched kind, in milliseconds. */
 const RESYNC_INTERVAL_MS = 30 * 60_000;
 
 const RESOURCE_KINDS = Object.keys(RESOURCE_PLURALS) as ResourceKind[];
 
 /**
- * Follow the custom resources of the namespace that the process runs in. It begins when all kinds were listed, however long
- * that takes: a pair without the Guardrails that nobody could read would go beyond them.
+ * Watches the custom resources of the namespace of this process. Resolves only after the first list of all kinds,
+ * without a time limit: a pair could otherwise violate Guardrails that replikey has not read yet.
  */
 export async function watchResources(options: ResourceSourceOptions): Promise<ResourceSource> {
   const { api, clock, random, log, signal, onChange, onResourcesUpdated } = options;
@@ -61,7 +61,10 @@ export async function watchResources(options: ResourceSourceOptions): Promise<Re
   });
   let lastHash: string | undefined;
   let publishedResources = new Map<string, CustomResource>();
-  /** Statuses that were written, each to a version that may still be the newest that a list or a watch has told of. */
+  /**
+   * Written statuses by file, each with the resource version before the write. A status applies until a list or a watch
+   * reports a later version.
+   */
   const pendingStatuses = new Map<string, { version: string; status: ResourceStatus }>();
   const updatedFiles = new Set<string>();
   let cancelDebounce: (() => void) | undefined;
@@ -142,5 +145,5 @@ export async function watchResources(options: ResourceSourceOptions): Promise<Re
   };
 }
 
-/** A resource that was never valid does not stop the others. Without the Guardrails, none may be applied. */
+/** Returns whether the other specs are usable if this file was never valid. Guardrails are mandatory for all specs. */
 const canSkip = (file: string): boolean => !file.startsWith('Guardrails/');

@@ -16,25 +16,25 @@ import {
   resourcePathOf,
 } from './resources.ts';
 
-/** What is known here of what a resource declares. */
+/** State of a declared resource in this process. */
 export interface StatusInput {
-  /** Absent: it never was right, is another's, or is no pair. */
+  /** Absent if the spec was never valid, another process reconciles it, or the resource is not a pair. */
   pair?: PairStatus;
-  /** Why it does not count as it is. */
+  /** Problems that make the current spec invalid. */
   problems: readonly Problem[];
-  /** ISO 8601 */
+  /** Current time, ISO 8601. */
   now: string;
 }
 
-/** More follow from the first, or can wait. */
+/** Maximum number of problems in a message. Later problems often follow from the first ones. */
 const MAX_SHOWN_PROBLEMS = 5;
 
-/** Of a message; Kubernetes takes no longer ones. */
+/** Maximum length of a condition message, a limit of Kubernetes. */
 const MAX_CONDITION_MESSAGE_LENGTH = 32_768;
 
 const PAIR_CONDITION_TYPES: ConditionType[] = ['Ready', 'Proven', 'Verified', 'Drifted'];
 
-/** The status that a resource should have; undefined where nothing is known of it as it is now. Pure. */
+/** Computes the desired status of a resource; undefined without a result for its current spec. Pure. */
 export function toResourceStatus(resource: CustomResource, input: StatusInput): ResourceStatus | undefined {
   const { pair, problems, now } = input;
   if (problems.length === 0 && resource.kind === 'BucketReplication')
@@ -51,10 +51,10 @@ export function toResourceStatus(resource: CustomResource, input: StatusInput): 
   return mergeConditions(resource, [['Ready', ready]], pair);
 }
 
-/** Only after a pass over what is declared now: until then the last one stands. */
+/** Returns undefined until a pass over the current spec is complete; the previous status then remains. */
 function toPairResourceStatus(resource: CustomResource, pair: PairStatus): ResourceStatus | undefined {
   if (pair.lastRun === undefined || pair.generation !== pair.declaredGeneration) return undefined;
-  // What AWS said goes to whoever describes the resource, on a terminal.
+  // kubectl describe prints the messages, which can contain text from AWS, on a terminal.
   const conditions = PAIR_CONDITION_TYPES.map((type) => {
     const condition = pair.conditions[type];
     return [type, { ...condition, message: escapeUnprintable(condition.message) }] as const;
@@ -85,7 +85,10 @@ function mergeConditions(
   };
 }
 
-/** What this process did not look at yet is as another left it; what is as it was is so since then. */
+/**
+ * Converts a condition. Keeps the stored condition of another process while this process has no result (`Pending`).
+ * Keeps the transition time if the status is unchanged.
+ */
 function toResourceCondition(
   type: ConditionType,
   { status, reason, message, since }: Condition,
@@ -119,10 +122,10 @@ function formatInvalidMessage(problems: readonly Problem[], hasLastValidVersion:
   ].join('\n');
 }
 
-/** How old the time of the last success may become before it is written for its own sake, in milliseconds. */
+/** Milliseconds after which a new `lastSuccess` alone is a reason to write the status. */
 const LAST_SUCCESS_REFRESH_MS = 60 * 60_000;
 
-/** Whether it says anything new: that all is well still is no news for an hour. */
+/** Returns whether a status differs enough to write it. A later `lastSuccess` alone counts only after an hour. */
 export function needsStatusUpdate(before: ResourceStatus | undefined, after: ResourceStatus): boolean {
   const { lastSuccess: lastSuccessBefore, ...fieldsBefore } = before ?? {};
   const { lastSuccess: lastSuccessAfter, ...fieldsAfter } = after;
@@ -148,28 +151,28 @@ const serializeStatus = ({ observedGeneration, conditions = [] }: ResourceStatus
       .sort(),
   ]);
 
-/** Times of Kubernetes have whole seconds. */
+/** Truncates a time to seconds, as Kubernetes requires. */
 const truncateToSeconds = (iso: string): string => iso.replace(/\.\d+Z$/, 'Z');
 
-/** Brings the status of resources to what is known of them, each whenever anything about it may have changed. */
+/** Writes the status of each resource that may have changed, through a work queue. */
 export interface StatusWriter {
   enqueue(file: string): void;
-  /** Write what waits now, and nothing more. */
+  /** Writes all queued statuses, and then stops. */
   drain(): Promise<void>;
 }
 
 export interface StatusWriterOptions {
   api: KubernetesApi;
   clock: Clock;
-  /** From 0 up to 1. */
+  /** Returns a random number from 0 up to 1. */
   random: () => number;
   log: Log;
   recorder: EventRecorder;
   find(file: string): CustomResource | undefined;
-  /** Told what was written. */
+  /** Callback for a written status. */
   onWritten(file: string, status: ResourceStatus): void;
   statusInputOf(file: string): Omit<StatusInput, 'now'>;
-  /** Whether this process is the one to write it. */
+  /** Returns whether this process writes the status of a resource. */
   isLeaderFor(resource: CustomResource): boolean;
 }
 
@@ -234,10 +237,11 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
 }
 
 /**
- * By server-side apply, so that conditions of others stay, and never to another resource that has the same name by now.
+ * Writes a status by server-side apply, which keeps the conditions of other writers. The `uid` in the request prevents
+ * a write to a later resource of the same name.
  *
- * @returns the status as it is now; undefined where there is no such resource any more.
- * @throws Error where it was not written, and another attempt may help.
+ * @returns the new status; undefined if the resource no longer exists.
+ * @throws Error when the write failed and a retry may succeed.
  */
 async function applyStatus(
   api: KubernetesApi,
@@ -256,7 +260,7 @@ async function applyStatus(
     },
     'application/apply-patch+yaml',
   );
-  // Gone, or made anew: the watch will tell.
+  // The resource was deleted, or deleted and re-created. The watch reports it.
   if (status === 404 || status === 409) return undefined;
   if (status !== 200) throw new Error(`status cannot be written: HTTP ${status} ${body?.message ?? ''}`);
   return body.status;
