@@ -3,7 +3,7 @@ import { AwsError } from '../aws-error.ts';
 import { authorizeCaller, type Call } from '../call.ts';
 import type { BucketState, VersionState } from '../state.ts';
 
-/** The checks that every request on a bucket passes, in the order in which S3 makes them. */
+/** Checks of every bucket request, in the order of S3. */
 
 const accessDeniedError = (message = 'Access Denied'): AwsError => new AwsError(403, 'AccessDenied', message);
 
@@ -16,8 +16,10 @@ export interface BucketInput {
 }
 
 /**
- * The bucket of a request: it exists, lies in the Region that the request was signed for, belongs to whom the request
- * expects, and the caller may do this to it.
+ * Returns the bucket of a request. The bucket exists, is in the Region of the request's signature and belongs to the
+ * expected owner. The caller has permission for the action.
+ *
+ * @throws AwsError when one of these checks fails.
  */
 export function getAuthorizedBucket(
   call: Call,
@@ -30,7 +32,7 @@ export function getAuthorizedBucket(
   return bucket;
 }
 
-/** The same, but for what the caller may do to it. */
+/** Returns the bucket of a request after the same checks as `getAuthorizedBucket`, except the caller's permission. */
 export function getBucket(call: Call, { Bucket, ExpectedBucketOwner }: BucketInput): BucketState {
   checkExpectedOwner(ExpectedBucketOwner);
   const bucket = call.store.bucket(Bucket);
@@ -41,7 +43,10 @@ export function getBucket(call: Call, { Bucket, ExpectedBucketOwner }: BucketInp
   return bucket;
 }
 
-/** fact: localstack put_bucket_policy with an invalid expected owner */
+/**
+ * Checks that the expected owner is an account id.
+ * fact: localstack put_bucket_policy with an invalid expected owner
+ */
 function checkExpectedOwner(owner: string | undefined): void {
   if (owner === undefined || /^\d{12}$/.test(owner)) return;
   throw new AwsError(
@@ -51,7 +56,10 @@ function checkExpectedOwner(owner: string | undefined): void {
   );
 }
 
-/** S3 names the right Region in the answer; HEAD has no body to say it in. */
+/**
+ * Returns the redirect to the Region of the bucket. S3 names that Region in a header, and the endpoint in the body.
+ * A response to HeadBucket has no body.
+ */
 function wrongRegionError(bucket: BucketState, call: Call): AwsError {
   const headers = { 'x-amz-bucket-region': bucket.region };
   if (call.operation === 'HeadBucket')
@@ -65,13 +73,19 @@ function wrongRegionError(bucket: BucketState, call: Call): AwsError {
   );
 }
 
-/** What is asked of S3 as a whole, or of a bucket that is not there yet: the caller's identity policies decide alone. */
+/**
+ * Checks the caller's permission for an action on S3 as a whole, or on a bucket that does not exist yet. Only the
+ * caller's identity policies decide.
+ */
 export function checkCallerAccess(call: Call, action: string, resource: string): void {
   const decision = authorizeCaller(call, { action, resource });
   if (!decision.allowed) throw notAuthorizedError(call, action, resource, decision.reason);
 }
 
-/** The owner's root may do everything that the bucket policy does not deny; sessions need their policies. */
+/**
+ * Checks the caller's permission for an action on the bucket, or on an object in it. The root of the owner account may
+ * do everything that the bucket policy does not deny. Sessions need policies that allow the action.
+ */
 export function checkBucketAccess(call: Call, bucket: BucketState, action: string, key?: string): void {
   const arn = `arn:aws:s3:::${bucket.name}`;
   const resource = key === undefined ? arn : `${arn}/${key}`;
@@ -83,20 +97,21 @@ export function checkBucketAccess(call: Call, bucket: BucketState, action: strin
     ...bucketPolicyOf(call.store, bucket),
   });
   if (decision.allowed) return;
-  // The owner's root can always mend the policy of its own bucket.
+  // The root of the owner account can always read, replace and delete the bucket policy, even if that policy denies it.
   if (call.caller.arn === `arn:aws:iam::${bucket.owner}:root` && /BucketPolicy$/.test(action)) return;
   throw notAuthorizedError(call, action, resource, decision.reason);
 }
 
 /**
- * What somebody else owns in a bucket, the bucket's own account and policy do not give.
+ * Checks that the caller's account owns the object, if the object has an owner other than the bucket owner. Neither the
+ * bucket owner nor the bucket policy can grant access to such an object.
  * fact: stackd/cross-acct-owner
  */
 export function requireObjectOwner(call: Call, { owner }: VersionState): void {
   if (owner !== undefined && owner !== call.caller.account) throw accessDeniedError();
 }
 
-/** S3 says why only to those whose policies it would be about. */
+/** Returns AccessDenied. S3 includes the reason only for role sessions, whose policies the reason is about. */
 const notAuthorizedError = ({ caller }: Call, action: string, resource: string, reason: string): AwsError =>
   accessDeniedError(
     caller.arn.includes(':assumed-role/')

@@ -10,7 +10,7 @@ import { findUnknownPrincipal, replaceIdsWithRoleArns, replaceRoleArnsWithIds } 
 import { type BucketInput, getAuthorizedBucket, invalidArgumentError } from './access.ts';
 import { TAG_TEXT_PATTERN } from './buckets.ts';
 
-/** The settings of a bucket that are one document each. */
+/** Handlers of the bucket settings that S3 stores as one document each. */
 export const settingHandlers: Handlers = {
   PutBucketVersioning(call, input) {
     const bucket = getAuthorizedBucket(call, input, 's3:PutBucketVersioning');
@@ -63,7 +63,7 @@ export const settingHandlers: Handlers = {
 
   DeleteBucketEncryption(call, input) {
     const bucket = getAuthorizedBucket(call, input, 's3:PutEncryptionConfiguration');
-    // What stays is what every bucket has since January 2023.
+    // The bucket falls back to SSE-S3, the default of every bucket since January 2023.
     bucket.encryption = {
       Rules: [{ ApplyServerSideEncryptionByDefault: { SSEAlgorithm: 'AES256' }, BucketKeyEnabled: false }],
     };
@@ -156,7 +156,9 @@ export const settingHandlers: Handlers = {
 
   DeleteBucketTagging: bucketSettingRemover('s3:PutBucketTagging', 'tags'),
 
-  /** Since 2023 Object Lock can be enabled on a bucket that is there; it is never disabled again. */
+  /**
+   * Enables Object Lock. Since 2023 S3 accepts this call for an existing bucket. No call disables Object Lock again.
+   */
   PutObjectLockConfiguration(call, input) {
     const bucket = getAuthorizedBucket(call, input, 's3:PutBucketObjectLockConfiguration');
     if (bucket.versioning?.Status !== 'Enabled')
@@ -181,10 +183,14 @@ export function markBucketChanged(call: Call, bucket: BucketState): object {
   return {};
 }
 
-/** The settings of a bucket that can be absent. */
+/** Bucket settings that can be absent. */
 type RemovableSetting = 'encryption' | 'policy' | 'publicAccessBlock' | 'ownership' | 'tags' | 'replication';
 
-/** @throws AwsError with the code of that setting when the bucket does not have it. */
+/**
+ * Returns a setting of the bucket, after the access checks.
+ *
+ * @throws AwsError with the not-found code of that setting when the bucket does not have it.
+ */
 export function getBucketSetting<S extends RemovableSetting>(
   call: Call,
   input: BucketInput,
@@ -197,7 +203,7 @@ export function getBucketSetting<S extends RemovableSetting>(
   return value as NonNullable<BucketState[S]>;
 }
 
-/** Returns the handler that removes a setting. */
+/** Returns a handler that removes a setting. */
 export function bucketSettingRemover(action: string, setting: RemovableSetting): Handler {
   return (call, input: BucketInput) => {
     const bucket = getAuthorizedBucket(call, input, action);
@@ -230,7 +236,10 @@ function settingNotFoundError(setting: keyof typeof NOT_FOUND_ERRORS, bucket: Bu
   return new AwsError(404, code, message, { BucketName: bucket.name });
 }
 
-/** A key is not looked at: a wrong one shows only when an object is written. */
+/**
+ * Checks a default encryption and fills in `BucketKeyEnabled`. S3 does not look up the KMS key here, so an invalid key
+ * fails only when a caller writes an object.
+ */
 function checkEncryptionConfiguration(
   configuration: ServerSideEncryptionConfiguration | undefined,
 ): ServerSideEncryptionConfiguration {
@@ -271,7 +280,7 @@ function checkBucketPolicy(text: string): Policy {
   }
 }
 
-/** The tags of a bucket or an object, as S3 takes them. */
+/** Checks the tags of a bucket or an object by the rules of S3. */
 export function checkTagSet(tags: Tag[], maxTags: number): void {
   const invalidTagError = (message: string, key: string) =>
     new AwsError(400, 'InvalidTag', message, { TagKey: key });

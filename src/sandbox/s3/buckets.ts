@@ -30,7 +30,7 @@ export const bucketHandlers: Handlers = {
         ? {}
         : { location: input.CreateBucketConfiguration.LocationConstraint }),
       created: call.now,
-      // SSE-S3 since January 2023, and SSE-C blocked since April 2026.
+      // S3 encrypts new buckets with SSE-S3 since January 2023, and blocks SSE-C in them since April 2026.
       encryption: {
         Rules: [
           {
@@ -99,7 +99,7 @@ export const bucketHandlers: Handlers = {
         Name: name,
         CreationDate: new Date(createdAt),
         BucketArn: `arn:aws:s3:::${name}`,
-        // The Region is told only once a parameter is given.
+        // S3 returns the Region only when the request has a parameter.
         ...(hasParameters ? { BucketRegion: region } : {}),
       }));
     const { items, next } = pageOf(buckets, input.MaxBuckets ?? 10_000, input.ContinuationToken);
@@ -113,12 +113,13 @@ export const bucketHandlers: Handlers = {
 
   GetBucketLocation(call, input) {
     const bucket = getAuthorizedBucket(call, input, 's3:GetBucketLocation');
-    // us-east-1 answers nothing, and EU what was asked for at the creation.
+    // S3 returns no constraint for us-east-1. For other Regions it returns the constraint of CreateBucket, so a bucket
+    // created with `EU` keeps `EU`.
     return bucket.region === 'us-east-1' ? {} : { LocationConstraint: bucket.location ?? bucket.region };
   },
 };
 
-/** Regions that S3 knows: what a location constraint or a filter by Region may name. */
+/** The Regions of S3: valid values of a location constraint and of the Region filter of ListBuckets. */
 const S3_REGIONS = `
   af-south-1 ap-east-1 ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-south-1 ap-south-2
   ap-southeast-1 ap-southeast-2 ap-southeast-3 ap-southeast-4 ap-southeast-5 ap-southeast-7
@@ -131,7 +132,7 @@ const S3_REGIONS = `
 
 const OBJECT_OWNERSHIPS = ['BucketOwnerEnforced', 'BucketOwnerPreferred', 'ObjectWriter'];
 
-/** S3's canonical user id of an account. */
+/** Returns S3's canonical user id of an account. */
 export const canonicalUserIdOf = (account: string): string =>
   Buffer.from(account).toString('hex').padEnd(64, '0');
 
@@ -141,7 +142,10 @@ const toCreateBucketOutput = (call: Call, name: string, region: string) => ({
   BucketArn: `arn:aws:s3:::${name}`,
 });
 
-/** In us-east-1 creating one's own bucket again succeeds (and resets its ACLs), unless tags are given. */
+/**
+ * Handles CreateBucket for a bucket that exists. In us-east-1 the owner's call succeeds (and S3 resets the ACLs),
+ * unless the request has tags. In all other cases S3 rejects the call.
+ */
 function recreateBucket(call: Call, bucket: BucketState, region: string, hasTags: boolean) {
   if (bucket.owner !== call.caller.account) {
     throw new AwsError(
@@ -170,7 +174,8 @@ function regionOfConstraint(call: Call, constraint: string | undefined): string 
     );
   if (call.region === 'us-east-1') {
     if (constraint === undefined || constraint === '') return 'us-east-1';
-    // us-east-1 is not among the constraints; its endpoint is the global one and takes all that are.
+    // The endpoint of us-east-1 is the global one and accepts the constraint of every other Region. `us-east-1` itself
+    // is not a valid constraint.
     if (constraint === 'EU') return 'eu-west-1';
     if (constraint === 'us-east-1' || !S3_REGIONS.includes(constraint)) {
       throw new AwsError(400, 'InvalidLocationConstraint', 'The specified location-constraint is not valid', {
@@ -213,11 +218,11 @@ function checkBucketTags(tags: Tag[]): void {
     if (!TAG_TEXT_PATTERN.test(Value))
       throw invalidTagError('The TagValue you have provided is invalid', { TagKey: Key, TagValue: Value });
   }
-  // fact: localstack create_bucket with duplicate tags — S3 answers 500.
+  // fact: localstack create_bucket with duplicate tags — S3 responds with status 500.
   if (new Set(tags.map(({ Key }) => Key)).size < tags.length) {
     throw new AwsError(500, 'InternalError', 'We encountered an internal error. Please try again.');
   }
 }
 
-/** What S3 takes in tags. */
+/** The characters that S3 accepts in the keys and values of tags. */
 export const TAG_TEXT_PATTERN = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u;

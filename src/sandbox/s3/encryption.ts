@@ -5,12 +5,12 @@ import type { KeyService } from '../kms/keys.ts';
 import type { BucketState, ObjectEncryption, VersionState } from '../state.ts';
 import type { Store } from '../store.ts';
 
-/** What is asked for an object: by the request, or by the bucket's default where the request says nothing. */
+/** The encryption of a new object: from the request, or from the bucket's default if the request sets none. */
 export interface EncryptionChoice {
   algorithm: ObjectEncryption['algorithm'];
   keyArn?: string;
   bucketKey: boolean;
-  /** The client's own pairs of the encryption context. */
+  /** Pairs of the encryption context that the client sent. */
   context: Record<string, string>;
 }
 
@@ -21,7 +21,10 @@ export interface EncryptionRequest {
   SSEKMSEncryptionContext?: string;
 }
 
-/** The request's headers override the bucket's default, and each other only as far as they say. */
+/**
+ * Returns the encryption of a new object. Each header of the request overrides one field of the bucket's default. The
+ * key of the default applies only if the request names no other algorithm; the last fallback is `alias/aws/s3`.
+ */
 export function chooseEncryption(
   request: EncryptionRequest,
   bucket: BucketState,
@@ -71,11 +74,13 @@ export function chooseEncryption(
 const isEncryptionAlgorithm = (text: string): text is ObjectEncryption['algorithm'] =>
   text === 'AES256' || text === 'aws:kms' || text === 'aws:kms:dsse';
 
-/** With an S3 Bucket Key the context names the bucket, without one the object. */
+/**
+ * Returns the `aws:s3:arn` of the encryption context: the bucket's ARN with an S3 Bucket Key, otherwise the object's.
+ */
 export const encryptionContextArnOf = (bucket: string, key: string, bucketKey: boolean): string =>
   bucketKey ? `arn:aws:s3:::${bucket}` : `arn:aws:s3:::${bucket}/${key}`;
 
-/** Encrypt the bytes of an object under a data key of its own, which KMS (or S3 itself, for SSE-S3) wraps. */
+/** Encrypts the bytes of an object with a new data key. KMS wraps the data key, or S3 itself for SSE-S3. */
 export function encryptObject(
   store: Store,
   keyService: KeyService,
@@ -111,7 +116,11 @@ export function encryptObject(
   };
 }
 
-/** @throws AwsError in S3's words (`KMS.DisabledException`, …) when KMS does not give the data key. */
+/**
+ * Returns the decrypted bytes of a version.
+ *
+ * @throws AwsError with S3's code (`KMS.DisabledException`, …) when KMS does not return the data key.
+ */
 export function decryptObject(
   store: Store,
   keyService: KeyService,
@@ -136,7 +145,7 @@ export function decryptObject(
 
 export const viaServiceOf = (bucket: BucketState): string => `s3.${bucket.region}.amazonaws.com`;
 
-/** S3's own key, which nobody sees. */
+/** S3's own key, which wraps the data keys of SSE-S3. No API returns it. */
 const S3_MASTER_KEY = createHash('sha256').update('the sandbox keeps no secrets of real data').digest();
 
 function createS3DataKey(): { plaintext: Buffer; wrapped: string } {
@@ -150,7 +159,7 @@ function unwrapS3DataKey(wrapped: string): Buffer {
   return decryptAead(S3_MASTER_KEY, { iv, tag, data: Buffer.from(data, 'base64') });
 }
 
-/** S3 passes KMS's refusals on under its own name; a denial stays a denial. */
+/** Runs an action and maps errors of KMS to S3: AccessDenied for a denial, otherwise `KMS.` and the code of KMS. */
 function mapKmsErrorsToS3<T>(action: () => T): T {
   try {
     return action();
@@ -161,7 +170,7 @@ function mapKmsErrorsToS3<T>(action: () => T): T {
   }
 }
 
-/** What an answer says of an object's encryption. */
+/** Returns the encryption fields of a response for an object. */
 export const toEncryptionOutput = ({ encryption }: VersionState) => ({
   ServerSideEncryption: encryption.algorithm,
   ...(encryption.keyArn === undefined ? {} : { SSEKMSKeyId: encryption.keyArn }),

@@ -101,7 +101,10 @@ interface ListRequest {
   EncodingType?: string;
 }
 
-/** Keys after a marker, with those that share a delimiter rolled up; `next` is the marker of the next page. */
+/**
+ * Returns the keys after a marker. Keys with a common prefix up to the delimiter become one entry of `prefixes`. `next`
+ * is the marker of the next page.
+ */
 function listKeys(
   bucket: BucketState,
   { Prefix, Delimiter, MaxKeys = 1000 }: ListRequest,
@@ -129,7 +132,7 @@ function listKeys(
   return { contents, prefixes, next: undefined };
 }
 
-/** By UTF-8 bytes, as S3 sorts. */
+/** Returns the keys with a prefix, sorted by UTF-8 bytes as in S3. */
 function sortedKeysOf(bucket: BucketState, prefix = ''): string[] {
   return [...bucket.objects.keys()]
     .filter((key) => key.startsWith(prefix))
@@ -192,6 +195,9 @@ const toEntryOutput = (version: VersionState) => ({
     : {}),
 });
 
-/** Keys may hold characters that XML cannot: clients ask for them URL-encoded. */
+/**
+ * Returns the function that encodes keys in a list. A key can contain characters that XML cannot represent, so clients
+ * can request URL encoding.
+ */
 const createKeyEncoder = (encodingType: string | undefined) => (text: string) =>
   encodingType === 'url' ? encodeURIComponent(text).replaceAll('%2F', '/').replaceAll('%20', '+') : text;

@@ -8,7 +8,7 @@ import { getAuthorizedBucket } from './access.ts';
 import { chooseEncryption } from './encryption.ts';
 import { type ObjectRequest, readCopySource, storeObject } from './store-object.ts';
 
-/** Uploads in parts, as far as the AWS CLI and the SDKs use them. */
+/** Handlers of multipart uploads, limited to the features that the AWS CLI and the SDKs use. */
 export const multipartHandlers: Handlers = {
   CreateMultipartUpload(call, input) {
     const bucket = getAuthorizedBucket(call, input, 's3:PutObject', input.Key);
@@ -164,7 +164,7 @@ function getUpload(bucket: BucketState, id: string): UploadState {
   );
 }
 
-/** Parts lie encrypted under a key of the upload until they become an object. */
+/** Stores a part, encrypted with a key of the upload until the upload completes, and returns the part's ETag. */
 function storePart(
   call: Call,
   bucket: BucketState,

@@ -148,7 +148,7 @@ export const objectHandlers: Handlers = {
   },
 };
 
-/** The version that GET or HEAD reads, once the caller and its conditions allow that. */
+/** Returns the version for a GET or HEAD request, after checks of access, ownership and the read conditions. */
 function readVersion(
   call: Call,
   input: BucketInput & ReadConditions & { Key: string; VersionId?: string },
@@ -162,7 +162,7 @@ function readVersion(
   return { bucket, version };
 }
 
-/** Stores the changed tags of a version, and hands them to replication. */
+/** Marks the bucket of a version with changed tags for saving, and schedules the replication of the tags. */
 function saveTags(call: Call, bucket: BucketState, version: VersionState) {
   call.store.markChanged(bucket);
   call.replicator.enqueueTagChange(bucket, version);

@@ -24,7 +24,7 @@ interface ReplicationDeps {
   clock: () => number;
 }
 
-/** S3's failure reason, and in words why. */
+/** A failed replication: S3's failure reason, and an explanation as the message. */
 class ReplicationFailure extends Error {
   readonly reason: string;
 
@@ -35,8 +35,8 @@ class ReplicationFailure extends Error {
 }
 
 /**
- * Replicate one version under one rule, as S3 does: every request is made as the role and authorised against trust,
- * role, bucket and key policies, with the encryption context that the object has.
+ * Replicates one version by one rule, as S3 does. S3 makes every request as the replication role. The trust, role,
+ * bucket and key policies authorize each request, with the encryption context of the object.
  */
 export const attemptReplication = (
   source: BucketState,
@@ -45,7 +45,7 @@ export const attemptReplication = (
   deps: ReplicationDeps,
 ): ReplicationAttempt => toAttempt(rule, () => replicateVersion(source, version, rule, deps));
 
-/** Carry a change of tags over to the version that was replicated before, under one rule. */
+/** Replicates changed tags by one rule to the existing replica of a version. */
 export const attemptTagReplication = (
   source: BucketState,
   version: VersionState,
@@ -53,7 +53,10 @@ export const attemptTagReplication = (
   deps: ReplicationDeps,
 ): ReplicationAttempt => toAttempt(rule, () => replicateTags(source, version, rule, deps));
 
-/** What became of it; a failure may be returned, where it left something behind, or thrown. */
+/**
+ * Runs a replication and returns its result as an attempt. `replicate` returns a failure if it still wrote a replica,
+ * and throws any other failure.
+ */
 function toAttempt(
   rule: ReplicationRule,
   replicate: () => ReplicationFailure | undefined,
@@ -81,7 +84,12 @@ type RoleAuthorizer = (
   context?: Record<string, string>,
 ) => Decision;
 
-/** The role, assumed, and the destination, ready to take replicas. */
+/**
+ * Assumes the replication role and checks the destination: it exists, and has versioning and Object Lock as required.
+ *
+ * @throws ReplicationFailure when a check fails, or when the role lacks permission to read the source's replication
+ * configuration or to list the source.
+ */
 function prepareReplication(source: BucketState, rule: ReplicationRule, { store, clock }: ReplicationDeps) {
   const role = source.replication?.Role;
   if (role === undefined)
@@ -152,7 +160,12 @@ function replicateTags(
   deps.store.markChanged(destination);
 }
 
-/** @returns a failure that leaves a replica all the same: one without its tags. */
+/**
+ * Replicates a delete marker or an object.
+ *
+ * @returns a failure that still leaves a replica, without its tags; otherwise undefined.
+ * @throws ReplicationFailure when S3 writes no replica.
+ */
 function replicateVersion(
   source: BucketState,
   version: VersionState,
@@ -169,7 +182,7 @@ function replicateVersion(
 
   const isSseS3 = version.encryption.algorithm === 'AES256';
   const readDecision = authorizeRole('s3:GetObjectVersionForReplication', source, version.key);
-  // GetObjectVersion is enough for everything but KMS-encrypted objects.
+  // GetObjectVersion is sufficient for objects without KMS encryption.
   if (
     !readDecision.allowed &&
     !(isSseS3 && authorizeRole('s3:GetObjectVersion', source, version.key).allowed)
@@ -216,14 +229,17 @@ function replicateVersion(
   return tagFailure;
 }
 
-/** The replica keeps version id, time, metadata and ETag of its source. */
+/** Returns the replica of a version. It keeps the version id, time, metadata and ETag of its source. */
 const toReplica = (version: VersionState, overrides: Partial<VersionState>): VersionState => ({
   ...version,
   ...overrides,
   replication: { status: 'REPLICA', attempts: [] },
 });
 
-/** The source's account owns the replica, unless the rule hands it over or the destination's bucket takes all. */
+/**
+ * Returns the owner of a replica: the account of the source. The bucket owner of the destination owns it instead if the
+ * rule translates the owner, or if the destination has BucketOwnerEnforced.
+ */
 function replicaOwnerOf(
   source: BucketState,
   destination: BucketState,
@@ -235,7 +251,10 @@ function replicaOwnerOf(
   return ownership === 'BucketOwnerEnforced' ? {} : { owner: source.owner };
 }
 
-/** fact: a missing tagging permission leaves a replica without tags, and the source FAILED. */
+/**
+ * Returns a failure when the version has tags, and the role lacks permission to read or replicate them.
+ * fact: a missing tagging permission leaves a replica without tags, and the source FAILED.
+ */
 function checkTagPermissions(
   version: VersionState,
   authorizeRole: (action: string, bucket: BucketState, key: string) => Decision,
@@ -273,7 +292,7 @@ function readSourceBody(
   return decryptAead(dataKey, { iv: encryption.iv, tag: encryption.tag, data });
 }
 
-/** The ARN of the replica's key. An alias is resolved in the account of the role, which is the source's. */
+/** Returns the ARN of the replica's key. S3 resolves an alias in the account of the role, the source's account. */
 function resolveReplicaKey(
   rule: ReplicationRule,
   role: string,
@@ -288,8 +307,9 @@ function resolveReplicaKey(
 }
 
 /**
- * Encrypt the replica: a KMS object under the replica key with the Bucket Key setting of its source. Writing an object
- * asks for kms:Encrypt; S3 makes and checks a bucket's key with kms:GenerateDataKey and kms:Decrypt.
+ * Encrypts and stores the bytes of a replica. A KMS object uses the replica key, with the Bucket Key setting of its
+ * source. Each write needs kms:Encrypt. With a Bucket Key, S3 also needs kms:GenerateDataKey and kms:Decrypt, to create
+ * and verify that key.
  */
 function storeReplica(
   destination: BucketState,
@@ -330,7 +350,10 @@ function storeReplica(
   };
 }
 
-/** What KMS refuses, in the words of S3's failure reasons: a denial hides behind the object operation. */
+/**
+ * Runs an action and maps errors of KMS to S3's failure reasons. A code without an entry in `reasons` maps to
+ * `defaultReason`; for an access denial that is the failure reason of the object operation.
+ */
 function mapKmsErrorsToFailures<T>(
   reasons: Record<string, string>,
   defaultReason: string,

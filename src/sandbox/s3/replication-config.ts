@@ -16,7 +16,7 @@ export const replicationHandlers: Handlers = {
     checkReplicationConfiguration(configuration, bucket, call.store);
     bucket.replication = {
       ...configuration,
-      // Everything is kept as it was put; a rule without an id is given one.
+      // S3 keeps the document as the caller sent it, and adds an id to a rule without one.
       Rules: (configuration.Rules ?? []).map((rule) => ({ ...rule, ID: rule.ID ?? generateRuleId() })),
     };
     return markBucketChanged(call, bucket);
@@ -32,8 +32,8 @@ export const replicationHandlers: Handlers = {
 const generateRuleId = (): string => randomBytes(24).toString('base64url');
 
 /**
- * What PutBucketReplication accepts and refuses, in S3's words: one function a refusal. That the role exists, may be
- * assumed or has permissions is not checked, nor is any key: such mistakes show only as FAILED objects.
+ * A check of PutBucketReplication with S3's error messages. S3 does not check that the role exists, that S3 can assume
+ * it, or that it has permissions. S3 does not check KMS keys either. Such mistakes appear only as FAILED objects.
  */
 type ConfigurationCheck = (context: {
   configuration: ReplicationConfiguration;
@@ -49,7 +49,7 @@ const invalidReplicationArgumentError = (message: string): AwsError =>
 const SCHEMA_VERSION_HINT =
   'for this version of Cross Region Replication configuration schema. Please refer to S3 Developer Guide for more information.';
 
-/** A rule of the first version of the schema has a Prefix and no Filter. */
+/** Returns whether a rule uses the first version of the schema, which has a Prefix and no Filter. */
 const isV1ReplicationRule = (rule: ReplicationRule): boolean => rule.Filter === undefined;
 
 function checkReplicationConfiguration(
@@ -91,7 +91,7 @@ const checkReplicationFilter = forEachReplicationRule(({ Filter }) => {
   if (new Set(keys).size < keys.length) throw invalidRequestError('Duplicate Tag Keys are not allowed.');
 });
 
-/** No longer supported, whatever its status. */
+/** Rejects ExistingObjectReplication with any status: S3 does not support it any more. */
 const rejectExistingObjectReplication = forEachReplicationRule((rule) => {
   if (rule.ExistingObjectReplication !== undefined) throw malformedXmlError();
 });
@@ -223,7 +223,10 @@ const requireSourceVersioning: ConfigurationCheck = ({ source }) => {
   }
 };
 
-/** Two messages are recorded for a bucket that does not exist: the answer depends on whether the rule is disabled. */
+/**
+ * Checks that each destination exists and has versioning. The recorded responses have two messages for a bucket that
+ * does not exist: S3 chooses by the status of the rule, enabled or disabled.
+ */
 const requireDestinationVersioning: ConfigurationCheck = ({ rules, store }) => {
   for (const { Destination, Status } of rules) {
     const bucket = store.bucket((Destination?.Bucket ?? '').split(':::')[1] ?? '');
@@ -234,7 +237,7 @@ const requireDestinationVersioning: ConfigurationCheck = ({ rules, store }) => {
   }
 };
 
-/** The form of the document first, then what it says, then the buckets that it names. */
+/** Checks in the order of S3: first the form of the document, then its values, then the buckets that it names. */
 const CONFIGURATION_CHECKS: ConfigurationCheck[] = [
   checkRuleCount,
   requireFilterOrPrefix,

@@ -4,15 +4,21 @@ import type { BucketState, ReplicationState, VersionState } from '../state.ts';
 import type { Store } from '../store.ts';
 import { attemptReplication, attemptTagReplication } from './replicate-object.ts';
 
-/** Carries out replication, after the put that caused it was answered. */
+/**
+ * Replicates versions in the background. A job starts after a delay, so S3 responds to the write without waiting for
+ * replication.
+ */
 export interface Replicator {
-  /** A new version: taken if a rule takes it, and marked PENDING. */
+  /** Marks a new version PENDING and schedules its replication, if at least one rule selects it. */
   enqueue(bucket: BucketState, version: VersionState): void;
-  /** The tags of a version have changed: carried over to where it was replicated, or back to where it came from. */
+  /**
+   * Schedules the replication of changed tags: from an object to its replicas, or from a replica to its source by a
+   * rule with replica modification sync.
+   */
   enqueueTagChange(bucket: BucketState, version: VersionState): void;
-  /** Resolves when nothing is left to do. */
+  /** Resolves when no job is pending. */
   waitUntilIdle(): Promise<void>;
-  /** Take up what a restart left PENDING. */
+  /** Schedules the versions that were still PENDING before a restart. */
   resume(): void;
   stop(): void;
 }
@@ -38,7 +44,8 @@ export function createReplicator(options: {
     const timer = setTimeout(() => {
       timers.delete(timer);
       runJob(bucket, job)
-        // A disk that is full is told at the next request; the object stays PENDING, as it does when S3 is in trouble.
+        // The job has no caller to report an error to. After a failed flush, for example on a full disk, the next
+        // request reports it. A version whose job throws stays PENDING, as it does during an outage of S3.
         .catch(() => {})
         .finally(finishJob);
     }, delayMs());
@@ -56,7 +63,7 @@ export function createReplicator(options: {
     if (version.replication) version.replication = { status: overallStatusOf(attempts), attempts };
   }
 
-  /** A replica stays a replica; only that its changes could not be carried back shows at it. */
+  /** Replicates tags. A replica keeps the status REPLICA, unless an attempt to copy its tags fails. */
   function syncTags(bucket: BucketState, version: VersionState, rules: ReplicationRule[]): void {
     const isReplica = version.replication?.status === 'REPLICA';
     const attempts = rules.map((rule) => attemptTagReplication(bucket, version, rule, options));
@@ -66,7 +73,7 @@ export function createReplicator(options: {
 
   return {
     enqueue(bucket, version) {
-      // Replicas are not replicated again: there is no chain from A over B to C.
+      // S3 does not replicate replicas: a chain from A over B to C does not exist.
       if (version.replication) return;
       const rules = selectReplicationRules(bucket, version);
       if (rules.length === 0) return;
@@ -88,7 +95,7 @@ export function createReplicator(options: {
           if (version.replication?.status !== 'PENDING') continue;
           const ids = version.replication.attempts.map(({ ruleId }) => ruleId);
           const rules = (bucket.replication?.Rules ?? []).filter(({ ID }) => ids.includes(ID ?? ''));
-          // What was replicated before has only its tags to follow.
+          // A version with a finished attempt has its replica already: only its tags are pending.
           const isNew = version.replication.attempts.every(({ status }) => status === 'PENDING');
           schedule(bucket, () => (isNew ? replicate : syncTags)(bucket, version, rules));
         }
@@ -107,13 +114,13 @@ const toPendingAttempt = (rule: ReplicationRule): ReplicationState['attempts'][n
   status: 'PENDING',
 });
 
-/** COMPLETED when every destination has it; FAILED is final, and nothing is tried again. */
+/** Returns COMPLETED when every attempt succeeded, otherwise FAILED. FAILED is final: S3 does not retry. */
 const overallStatusOf = (attempts: ReplicationState['attempts']): 'COMPLETED' | 'FAILED' =>
   attempts.every(({ status }) => status === 'COMPLETED') ? 'COMPLETED' : 'FAILED';
 
 /**
- * The rules that carry a change of tags: for an object those that replicated it, so that none takes it only now; for a
- * replica those that sync modifications.
+ * Returns the rules that replicate a change of tags. For an object these are the enabled rules that replicated it:
+ * other rules would need an initial copy. For a replica these are the rules with replica modification sync.
  */
 function rulesForTagSync(bucket: BucketState, version: VersionState): ReplicationRule[] {
   const { status, attempts } = version.replication ?? { status: undefined, attempts: [] };
@@ -130,8 +137,9 @@ function rulesForTagSync(bucket: BucketState, version: VersionState): Replicatio
 }
 
 /**
- * The rules that take an object: for each destination bucket the one of highest priority among those whose filter
- * matches. Priority is of no concern between different destinations.
+ * Returns the rules that replicate a version: for each destination bucket, the matching rule with the highest priority.
+ * S3 compares priorities only between rules with the same destination. If the rule with the highest priority excludes
+ * the version (`isReplicable`), no other rule replicates it to that destination.
  */
 function selectReplicationRules(bucket: BucketState, version: VersionState): ReplicationRule[] {
   const byDestination = new Map<string, ReplicationRule>();
@@ -152,7 +160,10 @@ function matchesRuleFilter({ Filter, Prefix }: ReplicationRule, version: Version
   return tags.every(({ Key, Value }) => version.tags.get(Key ?? '') === Value);
 }
 
-/** Delete markers only where enabled (always under V1), KMS-encrypted objects only where selected. */
+/**
+ * Returns whether a matching rule replicates the version. Delete markers need `DeleteMarkerReplication`, except under a
+ * V1 rule. KMS-encrypted objects need `SseKmsEncryptedObjects`.
+ */
 function isReplicable(rule: ReplicationRule, version: VersionState): boolean {
   if (version.deleteMarker) {
     return rule.Filter === undefined || rule.DeleteMarkerReplication?.Status === 'Enabled';

@@ -8,7 +8,7 @@ import { checkTagSet } from './bucket-settings.ts';
 import { chooseEncryption, decryptObject, encryptObject, toEncryptionOutput } from './encryption.ts';
 import { addVersion, getReadableVersion, nextVersionId } from './versions.ts';
 
-/** What a put, a copy and a finished upload say of the object. */
+/** Object properties that a put, a copy and a multipart upload can set. */
 export interface ObjectRequest {
   ContentType?: string;
   Metadata?: Record<string, string>;
@@ -24,7 +24,7 @@ export interface ObjectRequest {
   SSEKMSEncryptionContext?: string;
 }
 
-/** Store a new version, and hand it to replication. */
+/** Stores a new version, and schedules its replication. */
 export function storeObject(
   call: Call,
   bucket: BucketState,
@@ -81,7 +81,7 @@ export function storeObject(
 
 const SYSTEM_HEADERS = ['CacheControl', 'ContentDisposition', 'ContentEncoding', 'ContentLanguage'] as const;
 
-/** The MD5 of the bytes for SSE-S3; for KMS it is none, and says nothing of them. */
+/** Returns the ETag: the MD5 of the bytes for SSE-S3. For KMS encryption it is random and unrelated to an MD5. */
 function computeEtag(body: Buffer, algorithm: string): string {
   const hash = createHash('md5').update(body);
   if (algorithm !== 'AES256') hash.update(String(Math.random()));
@@ -102,7 +102,7 @@ function parseTaggingHeader(header: string | undefined): Map<string, string> {
   return new Map(pairs);
 }
 
-/** The checksums that were sent with an object, by the names of the API; without one S3 computes one itself. */
+/** Returns the checksums of the request headers by API member name. If the client sent none, computes the CRC32. */
 export function checksumsOf(body: Buffer, headers: Record<string, string>): Record<string, string> {
   const headerChecksums = Object.entries(CHECKSUM_MEMBERS).flatMap(([header, name]) =>
     headers[header] ? [[name, headers[header]]] : [],
@@ -151,7 +151,11 @@ export const copyHandlers: Handlers = {
   },
 };
 
-/** The version that a copy is made from, which the caller must be allowed to read. */
+/**
+ * Returns the source version of a copy, with its decrypted bytes.
+ *
+ * @throws AwsError when the caller is not allowed to read the source, or the source does not exist.
+ */
 export function readCopySource(
   call: Call,
   header: string,

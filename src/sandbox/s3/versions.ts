@@ -3,15 +3,21 @@ import { AwsError } from '../aws-error.ts';
 import type { BucketState, VersionState } from '../state.ts';
 import type { Store } from '../store.ts';
 
-/** The versions of a bucket's objects: newest first for each key. */
+/** Versions of the objects of a bucket: for each key, newest first. */
 
-/** Random bytes and their check, by which S3 knows the ids that it gave out: 32 letters. */
+/**
+ * Returns a new version id of 32 characters: random bytes and their checksum. S3 recognises by the checksum the ids
+ * that it issued.
+ */
 function generateVersionId(): string {
   const random = randomBytes(18);
   return Buffer.concat([random, versionIdChecksum(random)]).toString('base64url');
 }
 
-/** fact: localstack/s3.delete_object/test_delete_object_versioned#delete-with-bad-version */
+/**
+ * Returns whether an id has the form and the checksum of an issued version id.
+ * fact: localstack/s3.delete_object/test_delete_object_versioned#delete-with-bad-version
+ */
 function isVersionId(id: string): boolean {
   const bytes = Buffer.from(id, 'base64url');
   return /^[\w-]{32}$/.test(id) && bytes.subarray(18).equals(versionIdChecksum(bytes.subarray(0, 18)));
@@ -20,11 +26,11 @@ function isVersionId(id: string): boolean {
 const versionIdChecksum = (random: Buffer): Buffer =>
   createHash('sha256').update(random).digest().subarray(0, 6);
 
-/** The id that a new version gets: `null` where versioning was never enabled, or is suspended. */
+/** Returns the id of a new version: `null` if versioning was never enabled or is suspended. */
 export const nextVersionId = (bucket: BucketState): string =>
   bucket.versioning?.Status === 'Enabled' ? generateVersionId() : 'null';
 
-/** Add a version; one with the id `null` replaces the one before it. */
+/** Adds a version as the newest of its key. It replaces a version with the same id, for example `null`. */
 export function addVersion(store: Store, bucket: BucketState, version: VersionState): void {
   const previousVersions = bucket.objects.get(version.key) ?? [];
   const otherVersions = previousVersions.filter((previous) => previous.versionId !== version.versionId);
@@ -49,7 +55,12 @@ export function removeVersion(store: Store, bucket: BucketState, version: Versio
 export const latestVersionOf = (bucket: BucketState, key: string): VersionState | undefined =>
   bucket.objects.get(key)?.[0];
 
-/** The version that a read asks for, or S3's refusal: GET and HEAD of a delete marker are told apart from absence. */
+/**
+ * Returns the version that a read requests.
+ *
+ * @throws AwsError 404 when the version is absent. For a delete marker the error is 404 with marker headers, or 405
+ * when the request contains the version id of the marker.
+ */
 export function getReadableVersion(
   bucket: BucketState,
   key: string,
@@ -88,7 +99,11 @@ export function getReadableVersion(
   );
 }
 
-/** Ids that S3 never gave out are refused, ids that are gone are not. */
+/**
+ * Returns the version of that id, or undefined if it does not exist (any more).
+ *
+ * @throws AwsError InvalidArgument for an id that S3 cannot have issued.
+ */
 export function findVersion(bucket: BucketState, key: string, versionId: string): VersionState | undefined {
   const version = bucket.objects.get(key)?.find((candidate) => candidate.versionId === versionId);
   if (version || versionId === 'null' || isVersionId(versionId)) return version;
@@ -98,7 +113,7 @@ export function findVersion(bucket: BucketState, key: string, versionId: string)
   });
 }
 
-/** If-None-Match: * and If-Match of a write. */
+/** Checks the conditions of a write: `If-None-Match: *` and `If-Match`. */
 export function checkWriteConditions(
   bucket: BucketState,
   input: { Key: string; IfMatch?: string; IfNoneMatch?: string },
@@ -147,7 +162,7 @@ export interface ReadConditions {
   IfUnmodifiedSince?: Date;
 }
 
-/** If-Match and its like of a read. */
+/** Checks the conditions of a read: If-Match, If-None-Match, If-Modified-Since and If-Unmodified-Since. */
 export function checkReadConditions(version: VersionState, input: ReadConditions): void {
   const { IfMatch, IfNoneMatch, IfModifiedSince, IfUnmodifiedSince } = input;
   const modifiedMs = Math.floor(version.modified / 1000) * 1000;
