@@ -3,18 +3,22 @@ import type { IncomingMessage } from 'node:http';
 import { crc32 } from 'node:zlib';
 import { AwsError } from '../aws-error.ts';
 
-/** S3 takes 5 GB; what lies in memory here is held to less. */
+/** The largest accepted body. S3 accepts 5 GB; the sandbox accepts less, because it keeps bodies in memory. */
 const MAX_REQUEST_BODY_BYTES = 256 * 1024 * 1024;
 
 export interface RequestBody {
   bytes: Buffer;
-  /** Headers that came after the body, as chunked uploads send their checksums. */
+  /** Headers after the body. Chunked uploads send their checksums there. */
   trailers: Record<string, string>;
 }
 
 type RequestHeaders = Record<string, string>;
 
-/** The whole body of a request, with S3's chunked signing undone and its checksums verified. */
+/**
+ * Reads the whole body of a request, decodes a chunked upload and verifies the checksums.
+ *
+ * @throws AwsError when the body is too large or incomplete, or a checksum does not match.
+ */
 export async function readBody(request: IncomingMessage, headers: RequestHeaders): Promise<RequestBody> {
   const raw = await readRequestBytes(request);
   const body = isChunkedUpload(headers) ? decodeChunkedUpload(raw) : { bytes: raw, trailers: {} };
@@ -29,7 +33,8 @@ export async function readRequestBytes(request: IncomingMessage): Promise<Buffer
   let size = 0;
   for await (const chunk of request) {
     size += (chunk as Buffer).length;
-    // The rest is read and dropped, since a client reads no answer before it has sent everything.
+    // Bytes beyond the limit are read and discarded, because a client reads no response before it has sent the whole
+    // body.
     if (size <= MAX_REQUEST_BODY_BYTES) chunks.push(chunk as Buffer);
   }
   if (size > MAX_REQUEST_BODY_BYTES)
@@ -41,7 +46,10 @@ const isChunkedUpload = (headers: RequestHeaders): boolean =>
   /\baws-chunked\b/.test(headers['content-encoding'] ?? '') ||
   (headers['x-amz-content-sha256'] ?? '').startsWith('STREAMING-');
 
-/** `size[;chunk-signature=…]\r\n data \r\n … 0\r\n trailers`, as SDKs and the AWS CLI send uploads. */
+/**
+ * Decodes a chunked upload of an SDK or the AWS CLI: `size[;chunk-signature=…]\r\n data \r\n … 0\r\n trailers`. Chunk
+ * signatures are not verified.
+ */
 function decodeChunkedUpload(raw: Buffer): RequestBody {
   const parts: Buffer[] = [];
   let offset = 0;
@@ -101,7 +109,7 @@ function verifyChecksums(bytes: Buffer, headers: RequestHeaders): void {
   }
 }
 
-/** The checksums of S3 by the end of their header's name (`x-amz-checksum-crc32`), in base64. */
+/** Functions that compute the checksums of S3 in base64, by the suffix of the header (`x-amz-checksum-crc32`). */
 const checksumAlgorithms: Record<string, (bytes: Buffer) => string> = {
   crc32: computeCrc32,
   crc32c: (bytes) => uint32ToBase64(crc32c(bytes)),
@@ -120,7 +128,7 @@ function uint32ToBase64(value: number): string {
   return bytes.toString('base64');
 }
 
-/** Castagnoli's polynomial, reflected. */
+/** Lookup table of CRC-32C: the reflected Castagnoli polynomial. */
 const CRC32C_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   let value = byte;
   for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ 0x82f63b78 : value >>> 1;
@@ -133,7 +141,10 @@ function crc32c(bytes: Buffer): number {
   return (crc ^ 0xffffffff) >>> 0;
 }
 
-/** The polynomial of NVMe, reflected, in halves: 64 bits are too many for a number, and big ones are slow. */
+/**
+ * Lookup table of CRC-64/NVME: the reflected NVMe polynomial. Each value is split into two 32-bit halves, because a
+ * number cannot hold 64 bits and a BigInt is slow.
+ */
 const CRC64_TABLE = Array.from({ length: 256 }, (_, byte) => {
   let value = BigInt(byte);
   for (let bit = 0; bit < 8; bit++) value = value & 1n ? (value >> 1n) ^ 0x9a6c9329ac4bc9b5n : value >> 1n;

@@ -4,11 +4,11 @@ import { NormalizedSchema } from '@smithy/core/schema';
 export type { NormalizedSchema };
 
 /**
- * The codecs of the SDK's own clients, turned round: they read what a client sends and write what it will read. Client
- * and server share them and so would share their faults, which is why the AWS CLI is a test of its own.
+ * Codecs of the SDK clients, used in reverse: the sandbox decodes requests and encodes responses with them. Client and
+ * server share a defect of these codecs, so tests also run the AWS CLI, which has separate codecs.
  */
 
-/** A schema of the SDK, as it stands in a client's operation: nested, or a function that gives it. */
+/** A schema in an operation of an SDK client: the schema itself, or a function that returns it. */
 export type SdkSchema =
   | Parameters<typeof NormalizedSchema.of>[0]
   | (() => Parameters<typeof NormalizedSchema.of>[0]);
@@ -16,7 +16,10 @@ export type SdkSchema =
 export const normalizeSchema = (schema: SdkSchema): NormalizedSchema =>
   NormalizedSchema.of(typeof schema === 'function' ? (schema as () => never)() : schema);
 
-/** ISO 8601 for XML, seconds since the epoch for JSON, where a member says nothing else. */
+/**
+ * Default timestamp formats, for members without a format of their own: ISO 8601 in XML, seconds since the epoch in
+ * JSON.
+ */
 const TIMESTAMP_DATE_TIME = 5;
 const TIMESTAMP_EPOCH_SECONDS = 7;
 
@@ -57,7 +60,7 @@ export const jsonCodec = new JsonCodec({
 } as ConstructorParameters<typeof JsonCodec>[0]);
 jsonCodec.setSerdeContext(serdeContext as never);
 
-/** A header, query or form value in the type that its schema says. */
+/** Converts a header, query or form value to the type of its schema. */
 export function coerceText(schema: NormalizedSchema, text: string): unknown {
   if (schema.isBooleanSchema()) return text === 'true';
   if (schema.isNumericSchema()) return Number(text);
@@ -71,15 +74,15 @@ export const escapeXml = (text: string): string =>
     (char) => ({ '<': '&lt;', '>': '&gt;', '&': '&amp;', "'": '&apos;', '"': '&quot;' })[char] ?? char,
   );
 
-/** What is wrong with an input, by AWS's own two sorts. */
+/** Errors of an input, in the two categories of AWS. */
 export interface InputErrors {
-  /** Members of another type than the schema's: nothing that the service would even look at. */
+  /** Members whose type differs from the schema. The service rejects them before it looks at values. */
   mistyped: string[];
-  /** Required members that are not there, as `tags.1.member.key`. */
+  /** Missing required members, in the form `tags.1.member.key`. */
   missing: string[];
 }
 
-/** Hold an input to its operation's schema, as far as the schema tells: types, and what must be there. */
+/** Checks an input against the schema of its operation: types and required members. */
 export function validateInput(schema: NormalizedSchema, input: unknown): InputErrors {
   const errors: InputErrors = { mistyped: [], missing: [] };
   if (!schema.isUnitSchema()) checkInputValue(schema, input, '', errors);
@@ -117,7 +120,7 @@ function checkMembers(
   }
 }
 
-/** The SDK's structures list their required members first, and say how many those are. */
+/** Returns the number of required members. Structures of the SDK contain that number, and list these members first. */
 function countRequiredMembers(schema: NormalizedSchema): number {
   const count = (schema.getSchema() as unknown[])[6];
   return typeof count === 'number' ? count : 0;
@@ -134,7 +137,7 @@ function hasType(schema: NormalizedSchema, value: unknown): boolean {
   return !schema.isStringSchema() || typeof value === 'string';
 }
 
-/** The words of KMS, IAM and STS for what is missing. */
+/** Returns the message of KMS, IAM and STS for missing required members. */
 export function formatMissingMembers(missing: string[]): string {
   const messages = missing.map(
     (member) => `Value null at '${member}' failed to satisfy constraint: Member must not be null`,
@@ -142,5 +145,5 @@ export function formatMissingMembers(missing: string[]): string {
   return `${missing.length} validation error${missing.length === 1 ? '' : 's'} detected: ${messages.join('; ')}`;
 }
 
-/** Returns a member's name as messages and events of AWS write it: `roleName` for `RoleName`. */
+/** Returns a member's name in the form of AWS messages and events: `roleName` for `RoleName`. */
 export const toCamelCase = (name: string): string => name.slice(0, 1).toLowerCase() + name.slice(1);

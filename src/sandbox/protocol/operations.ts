@@ -7,10 +7,10 @@ import { normalizeSchema, type SdkSchema } from './codec.ts';
 
 export type ServiceName = 's3' | 'iam' | 'kms' | 'sts' | 'cloudtrail';
 
-/** An operation as a client of the SDK describes it. */
+/** An operation, from the schema of an SDK client. */
 export interface SdkOperation {
   name: string;
-  /** Method, path with labels and literal query, and the status of success. */
+  /** HTTP method, path with labels and literal query, and status of a successful response. */
   http: [method: string, uri: string, status: number];
   input: SdkSchema;
   output: SdkSchema;
@@ -40,7 +40,7 @@ export const operations: Record<ServiceName, Map<string, SdkOperation>> = {
   iam: operationsOfClient(iam),
   kms: operationsOfClient(kms),
   sts: operationsOfClient(sts),
-  // Of CloudTrail it speaks this alone.
+  // LookupEvents is the only CloudTrail operation of the sandbox.
   cloudtrail: operationsOfClient({ LookupEvents$ }),
 };
 
@@ -49,7 +49,7 @@ interface S3Route {
   method: string;
   hasBucket: boolean;
   hasKey: boolean;
-  /** Query keys, with their values where the operation fixes one, that tell this operation from others. */
+  /** Query keys that identify the operation, each with its value or '' if the operation fixes none. */
   literalQuery: [string, string][];
   isCopy: boolean;
 }
@@ -70,7 +70,7 @@ const s3Routes: S3Route[] = [...operations.s3.values()].map((operation) => {
   };
 });
 
-/** Required query members that tell apart what the path and its literals do not. */
+/** Required query keys of operations that path and literal query alone do not distinguish. */
 const REQUIRED_QUERY_KEYS: Record<string, string> = {
   UploadPart: 'partNumber',
   UploadPartCopy: 'partNumber',
@@ -79,7 +79,10 @@ const REQUIRED_QUERY_KEYS: Record<string, string> = {
   CompleteMultipartUpload: 'uploadId',
 };
 
-/** The S3 operation of a request: method and shape of the path, and then the one with the most literal query keys. */
+/**
+ * Returns the S3 operation of a request. It matches the method, the form of the path and the query. Of several matches,
+ * the operation with the most query keys has precedence.
+ */
 export function routeS3(
   method: string,
   bucket: string,

@@ -2,7 +2,7 @@ import { AwsError } from '../aws-error.ts';
 import { coerceText, escapeXml, type NormalizedSchema, normalizeSchema, xmlCodecs } from './codec.ts';
 import type { SdkOperation } from './operations.ts';
 
-/** What a REST request carries, taken apart. */
+/** The parts of a REST request. */
 export interface RestRequest {
   bucket: string;
   key: string;
@@ -17,7 +17,12 @@ export interface EncodedResponse {
   body: Buffer | string;
 }
 
-/** Decode a request into the operation's input: labels, query, headers and the body, as the schema binds them. */
+/**
+ * Decodes a request into the operation's input. The schema binds each member to a label, the query, a header or the
+ * body.
+ *
+ * @throws AwsError MalformedXML when the body is not valid XML for the schema.
+ */
 export async function decodeRest(
   operation: SdkOperation,
   request: RestRequest,
@@ -61,10 +66,10 @@ export const malformedXmlError = (): AwsError =>
     'The XML you provided was not well-formed or did not validate against our published schema',
   );
 
-/** Where AWS answers with another status than the SDK's model says. */
+/** Success status by operation, if AWS responds with another status than the model of the SDK declares. */
 const SUCCESS_STATUS: Record<string, number> = { PutBucketPolicy: 204, PutBucketTagging: 204 };
 
-/** Encode an operation's output as headers and a body. */
+/** Encodes an operation's output as status, headers and body. */
 export function encodeRest(operation: SdkOperation, output: Record<string, unknown>): EncodedResponse {
   const headers: Record<string, string> = {};
   let body: Buffer | string = '';
@@ -93,7 +98,7 @@ export function encodeRest(operation: SdkOperation, output: Record<string, unkno
     body = writeXml(schema, output);
     headers['content-type'] = 'application/xml';
   }
-  // A read of a range is a success of its own.
+  // A successful read of a range has the status 206.
   const status = 'content-range' in headers ? 206 : successStatus;
   return { status, headers, body };
 }
@@ -104,7 +109,7 @@ function writeXml(schema: NormalizedSchema, value: unknown): string {
   return `<?xml version="1.0" encoding="UTF-8"?>\n${String(serializer.flush())}`;
 }
 
-/** An error in S3's form; HEAD has no body to put it in. */
+/** Encodes an error as S3's XML. The server omits the body in a response to HEAD. */
 export function encodeRestError(error: AwsError, requestId: string, resource: string): EncodedResponse {
   const fields = {
     ...error.fields,

@@ -13,7 +13,12 @@ import {
 import type { SdkOperation } from './operations.ts';
 import type { EncodedResponse } from './rest-xml.ts';
 
-/** The Query protocol of IAM and STS: form values in (`Tags.member.1.Key=…`), XML out. */
+/**
+ * Decodes a request of the Query protocol of IAM and STS. Requests are form values (`Tags.member.1.Key=…`), responses
+ * are XML.
+ *
+ * @throws AwsError when a member has a wrong type, or a required member is missing.
+ */
 export function decodeQuery(operation: SdkOperation, form: URLSearchParams): Record<string, unknown> {
   const schema = normalizeSchema(operation.input);
   if (schema.isUnitSchema()) return {};
@@ -25,7 +30,7 @@ export function decodeQuery(operation: SdkOperation, form: URLSearchParams): Rec
   return input;
 }
 
-/** The dots of the form's names, as a tree. */
+/** Form values as a tree: each dot in a name starts a level. */
 interface FormTree {
   text?: string;
   children: Map<string, FormTree>;
@@ -78,7 +83,7 @@ export function encodeQuery(
   if (!schema.isUnitSchema()) {
     const serializer = xmlCodecs[service].createSerializer();
     serializer.write(schema, output);
-    // The serializer names the outermost element after the output's type; the protocol names it after the operation.
+    // The serializer names the root element after the output type. The protocol names it after the operation.
     const inner = String(serializer.flush()).replace(/^<[^>]+>|<\/[^>]+>$/g, '');
     result = `<${operation.name}Result>${inner}</${operation.name}Result>`;
   }
@@ -104,7 +109,11 @@ export function encodeQueryError(
 
 const JSON_CONTENT_TYPE = 'application/x-amz-json-1.1';
 
-/** JSON 1.1, as KMS speaks it. */
+/**
+ * Decodes a request of the JSON 1.1 protocol of KMS and CloudTrail.
+ *
+ * @throws AwsError when the body is not valid JSON, a member has a wrong type, or a required member is missing.
+ */
 export async function decodeJson(operation: SdkOperation, body: Buffer): Promise<Record<string, unknown>> {
   const schema = normalizeSchema(operation.input);
   const input = await deserializeJson(schema, body.toString() || '{}');
