@@ -245,7 +245,7 @@ const troubles: Record<string, () => Promise<unknown>> = {
     metricsByPair.set(name, !metricsByPair.get(name));
     await writeSpec(name, specYaml(name));
   },
-  async 'file broken, and mended'() {
+  async 'file made invalid, then fixed'() {
     const name = pickRandom(names);
     await writeSpec(name, 'kind: [');
     await pause(2_000);
@@ -341,20 +341,20 @@ const [early, late] = [median(heaps.slice(third, 2 * third)), median(heaps.slice
 const growth = late / early - 1;
 
 console.log(`
-| what came | how often |
+| disturbance | count |
 | --- | ---: |
 ${Object.entries(troubleCounts)
   .sort()
   .map(([what, times]) => `| ${what} | ${times} |`)
   .join('\n')}
 
-| what was asked for | what was seen |
+| check | result |
 | --- | --- |
 | conditions that are not right at the end, of ${PAIRS} pairs in ${processes.length} processes | ${remainingProblems.length} |
 | changes that were missed | ${missedChanges} |
-| changes that a plan still finds | ${summary.create} to create, ${summary.update} to update, ${summary.blocked} blocked |
+| changes left in a final plan | ${summary.create} to create, ${summary.update} to update, ${summary.blocked} blocked |
 | writes | ${writes.length} |
-| writes of two processes at a time | ${overlaps.length} |
+| concurrent writes of two processes | ${overlaps.length} |
 | heap after a collection, minutes ${third + 1} to ${2 * third} | ${(early / 1e6).toFixed(1)} MB |
 | heap after a collection, the last ${third} minutes | ${(late / 1e6).toFixed(1)} MB |
 | growth | ${(growth * 100).toFixed(1)} % |
