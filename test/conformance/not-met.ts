@@ -1,9 +1,9 @@
 /** Recorded answers that the sandbox does not give, and why; checked, so that none stays when it is met after all. */
 export const notMet: Record<string, string> = {
   'c7n/test_s3_encryption_audit/s3.GetBucketEncryption_3':
-    'Recorded before January 2023; since then every bucket is encrypted by default, and AWS gives this answer no more.',
+    'Recorded before January 2023; since then AWS encrypts every bucket by default and no longer returns this response.',
   ...all(
-    'An operation of S3 Control, which the sandbox does not serve: it answers 501.',
+    'An operation of S3 Control, which the sandbox does not implement: it returns 501.',
     'localstack/s3control.get_public_access_block/test_crud_public_access_block#get-default-public-access-block',
     'localstack/s3control.put_public_access_block/test_crud_public_access_block#put-public-access-block',
     'localstack/s3control.delete_public_access_block/test_crud_public_access_block#delete-public-access-block',

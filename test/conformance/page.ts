@@ -15,18 +15,18 @@ const SERVICES: Record<Fact['service'], string> = {
   sts: 'STS',
 };
 
-/** docs/conformance.md: what the sandbox answers as AWS does, and what it does not. */
+/** Returns docs/conformance.md: the recorded responses that the sandbox matches, and those that it does not. */
 export function page(facts: Fact[], notMet: Record<string, string>): string {
   const missed = facts.filter(({ id }) => notMet[id] !== undefined);
   return `# Conformance
 
-<!-- Written by test/conformance; do not edit. Anew: npx vitest run test/conformance -u -->
+<!-- Written by test/conformance; do not edit. To update: npx vitest run test/conformance -u -->
 
-The sandbox is held to ${facts.length} answers that were recorded from AWS
-([test/conformance/recorded-facts.json](../test/conformance/recorded-facts.json)): for each, the test suite makes the
-calls that lead to it and compares HTTP status, error code, message and output.
-**${facts.length - missed.length} of ${facts.length} are met.** The other ${missed.length} are below, each with its reason, and a test fails when one
-of them is met after all.
+The test suite compares the sandbox with ${facts.length} responses that were recorded from AWS
+([test/conformance/recorded-facts.json](../test/conformance/recorded-facts.json)). For each response, it makes the calls
+that lead to it and compares HTTP status, error code, message and output.
+**The sandbox matches ${facts.length - missed.length} of ${facts.length}.** The table below lists the other ${missed.length}, each with its reason. A test fails when the sandbox
+matches one of them.
 
 ## By service
 
@@ -43,7 +43,7 @@ ${table(
 
 ## By evidence
 
-Messages of tiers A and A- are compared word for word, those of B and C without regard to case and punctuation.
+For tiers A and A-, the tests compare messages word for word. For tiers B and C, they ignore case and punctuation.
 
 ${table(
   ['tier', 'recorded', 'met', 'not met'],
@@ -59,14 +59,14 @@ ${table(
 ## Not met
 
 ${table(
-  ['operation', 'recorded answer', 'why not'],
+  ['operation', 'recorded response', 'reason'],
   missed.map(({ id, operation }) => [operation, `\`${id}\``, notMet[id] ?? '']),
 )}
 
 ## Elsewhere
 
-The same scenarios run against any other endpoint, for information: \`REPLIKEY_TEST_ENDPOINT=http://127.0.0.1:5000 npx
-vitest run test/conformance\` prints which recorded answers it gives, and how many.
+You can run the same scenarios against any other endpoint. This command prints which recorded responses the endpoint
+matches, and how many: \`REPLIKEY_TEST_ENDPOINT=http://127.0.0.1:5000 npx vitest run test/conformance\`.
 `;
 }
 
@@ -75,7 +75,7 @@ function row(name: string, facts: Fact[], notMet: Record<string, string>): strin
   return [name, facts.length, facts.length - missed, missed].map(String);
 }
 
-/** A table as the formatter has it: all cells of a column equally wide. */
+/** Returns a table in the form of the formatter: all cells of a column have the same width. */
 function table(head: string[], rows: string[][]): string {
   const widths = head.map((_, column) =>
     Math.max(...[head, ...rows].map((cells) => cells[column]?.length ?? 0)),
