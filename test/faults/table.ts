@@ -1,7 +1,7 @@
 import type { CaseOutcome } from './assertions.ts';
 import { FAULTS } from './faults.ts';
 
-/** How often each fault ended in which way. */
+/** Returns a Markdown table with the number of outcomes by fault. */
 export function tableOf(results: readonly { fault: string; verdict: CaseOutcome | 'wrong' }[]): string {
   const count = (fault: string | undefined, verdict: CaseOutcome | 'wrong') =>
     results.filter((one) => (fault === undefined || one.fault === fault) && one.verdict === verdict).length;
@@ -10,7 +10,7 @@ export function tableOf(results: readonly { fault: string; verdict: CaseOutcome 
     ...(['recovered', 'told', 'wrong'] as const).map((verdict) => String(count(fault, verdict))),
   ];
   const rows = [
-    ['fault', 'recovered within the run', 'told, healed by the next run', 'wrong'],
+    ['fault', 'recovered within the run', 'reported, healed by the next run', 'wrong'],
     ...FAULTS.map(({ name }) => row(name, name)),
     row('all', undefined),
   ];
