@@ -20,15 +20,27 @@ export interface RuleVerdictSummary {
   codes: string[];
 }
 
-/** Seals a plan: computes its digest, and freezes the plan, its waves and its steps. */
+/** Seals a plan: computes its digest, and freezes its lists and the fields of its steps. */
 export function seal(content: PlanContent, inputs: SealInputs): Plan {
   return Object.freeze({
     format: 2,
-    ...content,
-    waves: Object.freeze(content.waves.map((wave) => Object.freeze(wave.map(Object.freeze)))) as Step[][],
-    accounts: inputs.accounts,
+    waves: Object.freeze(content.waves.map((wave) => Object.freeze(wave.map(freezeFields)))) as Step[][],
+    blocked: freezeItems(content.blocked),
+    notes: freezeItems(content.notes),
+    handover: freezeItems(content.handover),
+    unchanged: content.unchanged,
+    accounts: Object.freeze(inputs.accounts),
     digest: digestOf(content, inputs),
   });
+}
+
+const freezeItems = <T extends object>(items: readonly T[]): T[] =>
+  Object.freeze(items.map((item) => Object.freeze(item))) as T[];
+
+/** Freezes a step and its lists; deeper values are documents, which no code changes. */
+function freezeFields(step: Step): Step {
+  for (const value of Object.values(step)) Object.freeze(value);
+  return Object.freeze(step);
 }
 
 /**

@@ -74,6 +74,9 @@ describe('seal', () => {
     expect(() => plan.waves.push([])).toThrow(TypeError);
     expect(() => plan.waves[0]?.push(STEP)).toThrow(TypeError);
     expect(() => Object.assign(plan.waves[0]?.[0] ?? {}, { risks: [] })).toThrow(TypeError);
+    expect(() => plan.waves[0]?.[0]?.risks.push({ id: 'adopt', message: '' })).toThrow(TypeError);
+    expect(() => plan.blocked.push({ id: STEP.id, why: '', pairs: [], from: STEP.from })).toThrow(TypeError);
+    expect(() => Object.assign(plan.accounts, { main: '' })).toThrow(TypeError);
     expect(() => Object.assign(plan, { digest: '' })).toThrow(TypeError);
   });
 });
