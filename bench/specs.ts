@@ -102,7 +102,7 @@ const WORK = [
   },
 ];
 
-console.log(`| ${PAIRS} pairs | things | CPU | target |`);
+console.log(`| ${PAIRS} pairs | items | CPU | target |`);
 console.log('| --- | ---: | ---: | ---: |');
 const rows = WORK.map(({ name, target, work }) => {
   const runs = Array.from({ length: RUNS }, () => measureCpu(work));

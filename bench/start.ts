@@ -88,7 +88,7 @@ const rows = STARTS.map(({ name, target }, index) => {
   const ms = median(times[index] ?? []);
   return { name, ms: Math.round(ms), ratio: Number((ms / base).toFixed(2)), target };
 });
-console.log('| what is started | median | against `node -e 0` | target |');
+console.log('| command | median | against `node -e 0` | target |');
 console.log('| --- | ---: | ---: | ---: |');
 for (const { name, ms, ratio, target } of rows)
   console.log(`| ${name} | ${ms} ms | ${ratio.toFixed(2)} | ${target} |`);
