@@ -150,7 +150,7 @@ describe.skipIf(!existsSync(CHROMIUM))('in Chromium', () => {
         '--disable-sync',
       ],
     });
-    const route = () => ({ status: 200, type: 'text/html; charset=utf-8', body: page, policy: PAGE_CSP });
+    const route = () => ({ status: 200, type: 'text/html; charset=utf-8', body: page, csp: PAGE_CSP });
     surfaces = await startControllerServer(new Map([['/', route]]), { host: '127.0.0.1', port: 0 });
   });
   afterAll(async () => {
