@@ -137,19 +137,25 @@ describe.each(SERVERS)('reconcile --source kubernetes, at %s', (_, startServer, 
         reason: 'Invalid',
         message: 'spec.source.region: "mars" will not do: a Region looks like us-east-1',
       });
-      const { body } = await server.admin.request(
-        'GET',
-        `/apis/events.k8s.io/v1/namespaces/${NAMESPACE}/events`,
-      );
-      const reasons = body.items.map(
-        ({ reason, regarding }: { reason: string; regarding: { name: string } }) => [regarding.name, reason],
-      );
-      expect(reasons).toEqual(
-        expect.arrayContaining([
-          ['tax', 'Applied'],
-          ['wrong', 'Invalid'],
-        ]),
-      );
+      // The controller records events beside the status, so they may follow it.
+      await vi.waitFor(async () => {
+        const { body } = await server.admin.request(
+          'GET',
+          `/apis/events.k8s.io/v1/namespaces/${NAMESPACE}/events`,
+        );
+        const reasons = body.items.map(
+          ({ reason, regarding }: { reason: string; regarding: { name: string } }) => [
+            regarding.name,
+            reason,
+          ],
+        );
+        expect(reasons).toEqual(
+          expect.arrayContaining([
+            ['tax', 'Applied'],
+            ['wrong', 'Invalid'],
+          ]),
+        );
+      }, 10_000);
 
       const writes = () => testEnvironment.sandbox.log.entries.filter(({ write }) => write).length;
       const before = writes();
