@@ -14,6 +14,7 @@ import type {
   Resource,
   Step,
 } from './resource.ts';
+import { withoutRequestIds } from './seal.ts';
 import { needsOf, toWaves } from './waves.ts';
 
 interface PlanRemarks {
@@ -82,7 +83,7 @@ export function joinDrafts(drafts: readonly PlanDraft[]): PlanContent {
   ).filter((wave) => wave.length > 0);
   const blocked = mergeRemarks(
     drafts.map((draft) => draft.blocked),
-    ({ id, why }) => `${id} ${why}`,
+    ({ id, why }) => `${id} ${withoutRequestIds(why)}`,
   );
   const notes = mergeRemarks(
     drafts.map((draft) => draft.notes),

@@ -51,14 +51,20 @@ function freezeFields(step: Step): Step {
 function digestOf({ waves, blocked, handover }: PlanContent, inputs: SealInputs): string {
   const data = {
     waves: waves.map((wave) => wave.map(withoutPosition)),
-    blocked: blocked.map((item) => ({ ...withoutPosition(item), why: withoutRequestIds(item.why) })),
-    handover,
     ...inputs,
+    // Batches of pairs determine the order of these lists, and a saved plan has other batches.
+    blocked: toSortedTexts(
+      blocked.map((item) => ({ ...withoutPosition(item), why: withoutRequestIds(item.why) })),
+    ),
+    handover: toSortedTexts(handover),
+    verdicts: toSortedTexts(inputs.verdicts),
   };
   return createHash('sha256').update(canonicalJson(data)).digest('hex');
 }
 
 const withoutPosition = ({ from: _, ...rest }: Step | Blocked) => rest;
 
+const toSortedTexts = (items: readonly object[]): string[] => items.map(canonicalJson).sort();
+
 /** AWS gives each request another id, which error texts contain as `, request 1A2B`. */
-const withoutRequestIds = (text: string): string => text.replace(/, request [\w+/=-]+/g, '');
+export const withoutRequestIds = (text: string): string => text.replace(/, request [\w+/=-]+/g, '');

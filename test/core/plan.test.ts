@@ -278,3 +278,14 @@ test('remarks and obstacles of a kind reach the plan, with the specs that they c
   expect(made.notes).toEqual([{ id: 'x.thing/a', message: 'left as it is', pairs: ['tax'] }]);
   expect(made.blocked).toMatchObject([{ id: 'x.thing/b', why: 'must exist before', pairs: ['tax'] }]);
 });
+
+test('joinDrafts: reports a blocked resource once when its errors differ in the request id only', () => {
+  const draftOf = (pair: string, requestId: string) =>
+    planChanges(
+      [{ ...aResource('a'), declaredBy: [pair] }],
+      new Map([['x.thing/a', { state: 'unknown', reason: `AccessDenied, request ${requestId}` }]]),
+      kinds,
+    );
+  const { blocked } = joinDrafts([draftOf('tax', '1A2B'), draftOf('books', '3C4D')]);
+  expect(blocked).toMatchObject([{ id: 'x.thing/a', pairs: ['tax', 'books'] }]);
+});

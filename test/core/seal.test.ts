@@ -69,6 +69,20 @@ describe('seal', () => {
     expect(digestOf({}, inputs)).not.toBe(digestOf());
   });
 
+  test('digest: does not depend on the batches in which pairs were planned', () => {
+    const handover = ['b', 'a'].map((name) => ({
+      id: `s3.versioning/${name}` as const,
+      account: '444455556666',
+      what: 'enable versioning',
+      command: 'aws s3api put-bucket-versioning',
+      pairs: [name],
+    }));
+    const verdicts = ['b', 'a'].map((bucket) => ({ bucket, rule: 'rule', verdict: 'proven', codes: [] }));
+    expect(digestOf({ handover }, { verdicts })).toBe(
+      digestOf({ handover: handover.toReversed() }, { verdicts: verdicts.toReversed() }),
+    );
+  });
+
   test('plan: cannot be changed afterwards', () => {
     const plan = seal(CONTENT, INPUTS);
     expect(() => plan.waves.push([])).toThrow(TypeError);
