@@ -2,8 +2,6 @@ import { createHash } from 'node:crypto';
 import { affectedPairs } from '../core/batches.ts';
 import type { Plan } from '../core/resource.ts';
 import { EXIT, UserError } from '../errors.ts';
-import type { Outcome } from '../reconcile/pass.ts';
-import type { PrunePlan } from '../reconcile/prune.ts';
 import { planDocumentSchema } from '../report/plan-schema.ts';
 import type { Specs } from '../spec/types.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
@@ -13,8 +11,8 @@ import { readJson } from '../util/files.ts';
 export interface SavedPlan {
   plan: Plan;
   specs: Specs;
-  /** The orphans that prune found; absent for a plan without --prune. */
-  prune?: PrunePlan;
+  /** Whether the plan removes orphans. `apply` looks for them again, in the same specs. */
+  isPrune: boolean;
 }
 
 /**
@@ -22,15 +20,11 @@ export interface SavedPlan {
  *
  * @param planDocument the plan as `-o json` prints it
  */
-export function toSavedPlan(
-  planDocument: object,
-  specs: Specs,
-  { plan, prune }: Outcome,
-  isPrune: boolean,
-): object {
+export function toSavedPlan(planDocument: object, specs: Specs, plan: Plan, isPrune: boolean): object {
   const inputs = {
+    // With fewer specs, prune would take the others for removed ones.
     specs: isPrune ? specs : { ...specs, pairs: affectedPairs(plan, specs.pairs) },
-    ...(isPrune && { prune }),
+    isPrune,
   };
   const document = JSON.parse(JSON.stringify({ ...planDocument, inputs })) as object;
   return { ...document, integrity: integrityOf(document) };

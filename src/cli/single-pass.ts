@@ -91,7 +91,6 @@ export async function runPass(
       ...(checksum === undefined
         ? {}
         : { approvedPlan: { checksum, ...(savedPlan && { plan: savedPlan.plan }) } }),
-      ...(savedPlan?.prune && { savedPrune: savedPlan.prune }),
       thresholds: guardThresholds(options, specs.limits),
       propagationTimeoutMs: options.wait * 1000,
       signal,
@@ -108,7 +107,7 @@ export async function runPass(
     reporter.end(outcome);
     if (options.out !== undefined) {
       const document = planJson(outcome.plan, outcome.proof, { ...metadata, refused: outcome.refusals });
-      const saved = toSavedPlan(document, specs, outcome, options.prune ?? false);
+      const saved = toSavedPlan(document, specs, outcome.plan, options.prune ?? false);
       await writeFileAtomic(options.out, `${safeJson(saved, 2)}\n`);
       if (options.output === 'text') io.stdout.write(savedPlanText(options.out, options));
     }

@@ -67,7 +67,7 @@ async function draftBatch(specs: Specs, aws: AwsClient, options: PassOptions): P
   const desired = desiredResources(specs.pairs, [...kinds.values()]);
   const { managed, unmanaged } = splitByAccess(desired, specs.pairs);
   const prune = options.prune
-    ? (options.savedPrune ?? (await planPrune(managed, specs, { kinds, aws, ...(signal && { signal }) })))
+    ? await planPrune(managed, specs, { kinds, aws, ...(signal && { signal }) })
     : withoutOrphans(managed);
   const [actual, inputs] = await Promise.all([
     observe(prune.withAllOrphans, kinds, aws, signal),

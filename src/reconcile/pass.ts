@@ -4,7 +4,6 @@ import type { Kind } from '../core/kind.ts';
 import type { Plan } from '../core/resource.ts';
 import type { RuleProof, RuleProofSummary } from '../proof/types.ts';
 import type { ApplyEvent, StepResult } from './apply.ts';
-import type { PrunePlan } from './prune.ts';
 
 /** Options of one pass. */
 export interface PassOptions {
@@ -17,8 +16,6 @@ export interface PassOptions {
   thresholds?: Thresholds;
   /** Remove managed entries that no spec declares, if their spec declared `deletion: Remove`. */
   prune?: boolean;
-  /** The orphans of a saved plan, in place of those that prune would find. */
-  savedPrune?: PrunePlan;
   /** The only plan that may be applied. */
   approvedPlan?: ApprovedPlan;
   /** Apply the plan even if a rule would not replicate. */
@@ -38,8 +35,6 @@ export interface PassOptions {
 /** The result of a pass: the plan, the results of its steps, and the remaining changes. */
 export interface Outcome {
   plan: Plan;
-  /** The orphans that prune found; a saved plan contains them. */
-  prune: PrunePlan;
   /** The proof of every declared rule, in the state after the plan. */
   proof: RuleProofSummary[];
   refusals: Refusal[];

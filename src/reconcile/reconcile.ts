@@ -29,14 +29,14 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
   ];
   options.onPlan?.(plan, proof);
   if (options.dryRun || refusals.length > 0 || plan.waves.length === 0)
-    return { plan, prune, proof, refusals, results: [] };
+    return { plan, proof, refusals, results: [] };
 
   const results = await applyInStages(plan, stagesOf(prune), actual, options);
   if (signal?.aborted || results.every(({ result }) => result !== 'applied'))
-    return { plan, prune, proof, refusals, results };
+    return { plan, proof, refusals, results };
   const actualAfter = await observe(resources, kinds, options.aws.withRoleBatching(), signal);
   const after = joinDrafts([planChanges(resources, actualAfter, kinds, plan.handover, prune)]);
-  return { plan, prune, proof, refusals, results, remaining: seal(after, sealInputs(after, draft, specs)) };
+  return { plan, proof, refusals, results, remaining: seal(after, sealInputs(after, draft, specs)) };
 }
 
 /** Returns the parts of the digest beside the steps, for the pairs that the plan concerns. */

@@ -22,7 +22,7 @@ export const applyCommand: CommandDefinition = {
       import('../single-pass.ts'),
     ]);
     const saved = await readSavedPlan(file);
-    const passOptions = { ...options, only: [], var: [], ...(saved.prune && { prune: true as const }) };
+    const passOptions = { ...options, only: [], var: [], ...(saved.isPrune && { prune: true as const }) };
     return runPass(saved.specs, [file], passOptions, io, signal, saved);
   },
 };

@@ -1,7 +1,11 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { PutBucketPolicyCommand } from '@aws-sdk/client-s3';
+import {
+  GetBucketReplicationCommand,
+  PutBucketPolicyCommand,
+  PutBucketReplicationCommand,
+} from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type RunOptions, runCli } from '../../support/cli.ts';
 import { TAX_SPEC, type TestEnv, testEnv } from '../../support/env.ts';
@@ -235,6 +239,38 @@ describe('a plan that was saved', () => {
     const refused = await runCli(['apply', 'plan.json', '--allow-unproven'], options);
     expect(refused.code).toBe(3);
     expect(refused.stdout).toContain('the plan is not the one that was approved');
+  });
+
+  it('keeps permissions that a foreign rule has needed since the plan was saved', async () => {
+    const books = `${BOOKS}  policy: { deletion: Remove }\n`;
+    await using env = await testEnv(`${TAX_SPEC}---\n${books}`);
+    await env.reconcile();
+    const options = { endpoint: env.sandbox.endpoint, cwd: folder };
+    await writeFile(path.join(folder, 'spec.yaml'), TAX_SPEC);
+    await runCli(['plan', 'spec.yaml', '--prune', '--out', 'plan.json'], options);
+    const location = { region: 'us-east-1' };
+    const bucket = { Bucket: 'acme-books' };
+    const { ReplicationConfiguration: configuration } = await env.door.send(
+      location,
+      new GetBucketReplicationCommand(bucket),
+    );
+    const [rule] = configuration?.Rules ?? [];
+    await env.door.send(
+      location,
+      new PutBucketReplicationCommand({
+        ...bucket,
+        ReplicationConfiguration: {
+          Role: configuration?.Role,
+          Rules: [rule, { ...rule, ID: 'foreign', Priority: 99, Filter: { Prefix: 'Foreign/' } }] as never,
+        },
+      }),
+    );
+
+    env.sandbox.log.reset();
+    const refused = await runCli(['apply', 'plan.json'], options);
+    expect(refused.code).toBe(3);
+    expect(refused.stdout).toContain('the plan is not the one that was approved');
+    expect(env.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
   });
 
   it('is refused when the file was changed after it was saved', async () => {
