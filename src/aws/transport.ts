@@ -5,7 +5,7 @@ import { getEndpointFromInstructions } from '@smithy/core/endpoints';
 import type { HttpRequest, HttpResponse } from '@smithy/core/protocols';
 import manifest from '../../package.json' with { type: 'json' };
 import { schemaOf } from './command.ts';
-import { attachElementNames } from './response.ts';
+import { attachBody } from './response.ts';
 
 /** An authentication scheme of an endpoint: `sigv4`, `sigv4a`, `sigv4-s3express`. */
 interface AuthScheme {
@@ -105,8 +105,7 @@ export function createTransport(
     try {
       const output = await config.protocol.deserializeResponse(operation, config, response);
       signer.successHandler(response, signingOptions);
-      if (config.serviceId === 'S3' && name.startsWith('GetBucket'))
-        attachElementNames(output as object, body);
+      if (config.serviceId === 'S3' && name.startsWith('GetBucket')) attachBody(output as object, body);
       return output;
     } catch (error) {
       const awsError = hasMetadata(error) ? error : new UnreadableResponseError(response.statusCode, error);

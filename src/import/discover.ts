@@ -7,6 +7,7 @@ import { fetchBucketRegion } from '../kinds/s3-bucket.ts';
 import { s3Encryption } from '../kinds/s3-encryption.ts';
 import { s3Replication } from '../kinds/s3-replication.ts';
 import { fetchVersioning } from '../kinds/s3-versioning.ts';
+import { destinationBucketOf } from '../proof/rule-context.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 
 /** Settings of a bucket that an import reads. */
@@ -38,10 +39,6 @@ export interface DiscoveredReplication {
   aliases: ReadonlyMap<string, string>;
 }
 
-/** Returns the name of the bucket to which a rule replicates. */
-export const destinationBucketName = (rule: ReplicationRule | undefined): string =>
-  (rule?.Destination?.Bucket ?? '').split(':::')[1] ?? '';
-
 /** Returns the names of all buckets of the account. */
 export async function listBucketNames(aws: Pick<AwsClient, 'send'>, location: Location): Promise<string[]> {
   const names: string[] = [];
@@ -71,7 +68,7 @@ export async function discoverReplication(
   const configuration = await s3Replication.fetch(aws, { region: source.region }, name);
   if (!configuration) return undefined;
   const { Role: roleArn, Rules: rules } = configuration;
-  const names = [...new Set(rules.map(destinationBucketName))];
+  const names = [...new Set(rules.map(destinationBucketOf))];
   const destinations = await Promise.all(
     // A destination in a foreign account may deny reads, and a deleted destination cannot be read.
     names.map(

@@ -1,9 +1,10 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import { Document, visit, type YAMLMap } from 'yaml';
+import { destinationBucketOf } from '../proof/rule-context.ts';
 import { declarationFromS3, isV1Rule } from '../spec/rule-fields.ts';
 import { escapeReferences } from '../spec/variables.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
-import { type DiscoveredBucket, type DiscoveredReplication, destinationBucketName } from './discover.ts';
+import type { DiscoveredBucket, DiscoveredReplication } from './discover.ts';
 
 /**
  * Renders specs for existing replication as YAML. A plan for these specs is empty if specs can express all settings; a
@@ -41,7 +42,7 @@ function renderDocument(
 ): Document {
   const { source, roleArn } = replication;
   const [firstRule] = rules;
-  const name = destinationBucketName(firstRule);
+  const name = destinationBucketOf(firstRule);
   const destination = replication.destinations.get(name);
   const replicaKey = firstRule?.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID;
   const destinationAccountId = foreignAccountIdOf(firstRule, source);
@@ -125,12 +126,12 @@ function warningsOf(
   bucketsOfRole: ReadonlyMap<string, string[]>,
 ): string[] {
   const [firstRule] = rules;
-  const name = destinationBucketName(firstRule);
+  const name = destinationBucketOf(firstRule);
   const isForeign = foreignAccountIdOf(firstRule, source) !== undefined;
   const otherBuckets = (bucketsOfRole.get(roleArn) ?? []).filter((bucketName) => bucketName !== source.name);
   const keys = new Set(
     allRules
-      .filter((rule) => destinationBucketName(rule) === name)
+      .filter((rule) => destinationBucketOf(rule) === name)
       .map((rule) => rule.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID),
   );
   const warnings: [boolean, string][] = [

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { toList } from '../iam/context.ts';
 import type { OneOrMany, Policy, Principal, Statement } from '../iam/types.ts';
 import {
   canonicalJson,
@@ -117,7 +118,7 @@ const POLICY_VERSION = '2012-10-17';
  * `$` is escaped.
  */
 function statementsAsCurrentVersion({ Version, Statement }: Policy): Statement[] {
-  const statements = toArray(Statement);
+  const statements = toList(Statement);
   if (Version === POLICY_VERSION) return statements;
   return JSON.parse(JSON.stringify(statements).replaceAll('${', `\${$}{`)) as Statement[];
 }
@@ -150,7 +151,7 @@ export function omitRedundantStatements(managed: Statements, foreign: readonly S
 }
 
 function normalizeActions(names: OneOrMany<string>): string[] {
-  return toSortedList(mapItems(toArray(names), lowercaseService));
+  return toSortedList(mapItems(toList(names), lowercaseService));
 }
 
 function normalizePrincipals(principal: Principal): object {
@@ -159,7 +160,7 @@ function normalizePrincipals(principal: Principal): object {
 
 /** Sorts a list by JSON text, because it can contain references until they are resolved. */
 function toSortedList<T>(values: OneOrMany<T>): T[] {
-  const items = toArray(values);
+  const items = toList(values);
   if (isSortedSet(items)) return items;
   const texts = items.map((value) => (typeof value === 'string' ? value : canonicalJson(value)));
   const byText = new Map(items.map((value, index) => [texts[index] ?? '', value]));
@@ -181,6 +182,3 @@ function lowercaseService(action: string): string {
   const service = colon < 0 ? action : action.slice(0, colon);
   return service.toLowerCase() + action.slice(service.length);
 }
-
-const toArray = <T>(value: OneOrMany<T> | undefined): T[] =>
-  value === undefined ? [] : Array.isArray(value) ? value : [value];

@@ -77,8 +77,9 @@ export function ruleContextOf(
   };
 }
 
-export const destinationBucketOf = (rule: ReplicationRule): string =>
-  (rule.Destination?.Bucket ?? '').split(':::')[1] ?? '';
+/** Returns the name of the bucket to which a rule replicates. */
+export const destinationBucketOf = (rule: ReplicationRule | undefined): string =>
+  (rule?.Destination?.Bucket ?? '').split(':::')[1] ?? '';
 
 export const rulePrefixOf = ({ Filter, Prefix }: ReplicationRule): string =>
   Filter?.And?.Prefix ?? Filter?.Prefix ?? Prefix ?? '';
