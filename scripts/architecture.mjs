@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * Writes the generated parts of docs/architecture.md: the table of folders, the drawing, and the table of imports.
+ * Writes the generated parts of docs/explanation/architecture.md: the table of folders, the drawing, and the table of imports.
  * `--check` writes nothing and fails when they are out of date. Part of `npm run generate`.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -8,7 +8,7 @@ import path from 'node:path';
 import { folderImports, importsByFile, readSources } from './source-graph.mjs';
 
 const ROOT = path.join(import.meta.dirname, '..');
-const DOCUMENT = path.join(ROOT, 'docs/architecture.md');
+const DOCUMENT = path.join(ROOT, 'docs/explanation/architecture.md');
 
 /**
  * The layers of src from the top, each with its folders and the files that are in none. A folder may import from its own
@@ -218,7 +218,7 @@ export function renderArchitecture(document, sources) {
   return Object.entries(parts).reduce((text, [name, part]) => {
     const [start, end] = [`<!-- generated: ${name} -->\n`, `<!-- end: ${name} -->`];
     const [from, to] = [text.indexOf(start), text.indexOf(end)];
-    if (from < 0 || to < from) throw new Error(`no markers for ${name} in docs/architecture.md`);
+    if (from < 0 || to < from) throw new Error(`no markers for ${name} in docs/explanation/architecture.md`);
     return `${text.slice(0, from + start.length)}\n${part}\n${text.slice(to)}`;
   }, document);
 }
@@ -228,7 +228,7 @@ if (process.argv[1] === import.meta.filename) {
   const rendered = renderArchitecture(document, readSources(path.join(ROOT, 'src')));
   if (!process.argv.includes('--check')) writeFileSync(DOCUMENT, rendered);
   else if (rendered !== document) {
-    console.error('docs/architecture.md is out of date: run npm run generate');
+    console.error('docs/explanation/architecture.md is out of date: run npm run generate');
     process.exitCode = 1;
   }
 }

@@ -18,8 +18,8 @@ const crossImports = [...imports].flatMap(([file, fileImports]) =>
   allLocal(fileImports).flatMap((target) => (folderOf(target) === folderOf(file) ? [] : [{ file, target }])),
 );
 
-describe('docs/architecture.md', () => {
-  const document = readFileSync('docs/architecture.md', 'utf8');
+describe('docs/explanation/architecture.md', () => {
+  const document = readFileSync('docs/explanation/architecture.md', 'utf8');
   const sources = readSources('src');
 
   test('drawing and tables are generated from the code: npm run generate', () => {

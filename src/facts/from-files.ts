@@ -55,7 +55,7 @@ async function readFactsFile(file: string): Promise<Facts> {
   const { path: location, message } = innermostIssue(parsed.error.issues);
   throw new UserError(
     EXIT.usage,
-    `${file}: ${location.join('.') || 'the document'}: ${message}; docs/doctor.md shows the form`,
+    `${file}: ${location.join('.') || 'the document'}: ${message}; docs/how-to/diagnose-replication.md shows the form`,
   );
 }
 

@@ -2,7 +2,7 @@ import type { Statement } from '../iam/types.ts';
 import type { Position } from '../spec/types.ts';
 
 /**
- * The definition of a finding code. `docs/findings` has a page for each code. Codes are stable and are never reused.
+ * The definition of a finding code. `docs/reference/findings` has a page for each code. Codes are stable and are never reused.
  */
 export interface FindingDefinition {
   title: string;

@@ -29,7 +29,7 @@ export interface PlanMetadata {
   refused?: readonly Refusal[];
 }
 
-/** Returns the machine-readable form of a plan or of a pass: documented in docs/output.md, versioned by `format`. */
+/** Returns the machine-readable form of a plan or of a pass: documented in docs/reference/output.md, versioned by `format`. */
 export function planJson(
   plan: Plan,
   proof: readonly RuleProofSummary[] = [],

@@ -4,7 +4,7 @@ import { kmsKey } from '../kinds/kms-key.ts';
 import { s3Versioning } from '../kinds/s3-versioning.ts';
 
 /**
- * The JSON output. This is the only source of the published JSON Schema and of the tables in docs/output.md: the
+ * The JSON output. This is the only source of the published JSON Schema and of the tables in docs/reference/output.md: the
  * descriptions are the documentation. Fields may be added under the same format, so a reader must ignore unknown
  * fields.
  */
@@ -79,7 +79,7 @@ const operationSchema = z
   });
 
 const riskSchema = namedObject('Risk', 'What could go wrong with a step.', {
-  id: stringField('What a person allows with `--allow`: docs/specs.md has them all.'),
+  id: stringField('What a person allows with `--allow`: docs/reference/specs.md has them all.'),
   message: stringField('What it is about here.'),
 });
 
@@ -199,7 +199,7 @@ export const findingSchema = namedObject(
     code: z
       .string()
       .regex(/^RK\d{4}$/)
-      .describe('Its page is `docs/findings/CODE.md`.'),
+      .describe('Its page is `docs/reference/findings/CODE.md`.'),
     severity: z
       .enum(['error', 'warning', 'unknown', 'info'])
       .describe(

@@ -45,7 +45,7 @@ function sarifRuleOf(code: FindingCode) {
     id: code,
     shortDescription: { text: title },
     fullDescription: { text: failureReason === undefined ? title : `${title} (S3 says ${failureReason})` },
-    help: { text: `docs/findings/${code}.md of replikey says how it shows and how to mend it.` },
+    help: { text: `docs/reference/findings/${code}.md of replikey says how it shows and how to mend it.` },
     defaultConfiguration: { level: SARIF_LEVELS[severity] },
   };
 }

@@ -15,7 +15,7 @@ const SERVICES: Record<Fact['service'], string> = {
   sts: 'STS',
 };
 
-/** Returns docs/conformance.md: the recorded responses that the sandbox matches, and those that it does not. */
+/** Returns docs/reference/conformance.md: the recorded responses that the sandbox matches, and those that it does not. */
 export function page(facts: Fact[], notMet: Record<string, string>): string {
   const missed = facts.filter(({ id }) => notMet[id] !== undefined);
   return `# Conformance
@@ -23,7 +23,7 @@ export function page(facts: Fact[], notMet: Record<string, string>): string {
 <!-- Written by test/conformance; do not edit. To update: npx vitest run test/conformance -u -->
 
 The test suite compares the sandbox with ${facts.length} responses that were recorded from AWS
-([test/conformance/recorded-facts.json](../test/conformance/recorded-facts.json)). For each response, it makes the calls
+([test/conformance/recorded-facts.json](../../test/conformance/recorded-facts.json)). For each response, it makes the calls
 that lead to it and compares HTTP status, error code, message and output.
 **The sandbox matches ${facts.length - missed.length} of ${facts.length}.** The table below lists the other ${missed.length}, each with its reason. A test fails when the sandbox
 matches one of them.

@@ -43,8 +43,8 @@ describe('the recorded answers', () => {
     expect(Object.keys(notMet).filter((id) => !ids.includes(id))).toEqual([]);
   });
 
-  it('are told in docs/conformance.md', async () => {
-    await expect(page(facts, notMet)).toMatchFileSnapshot('../../docs/conformance.md');
+  it('are told in docs/reference/conformance.md', async () => {
+    await expect(page(facts, notMet)).toMatchFileSnapshot('../../docs/reference/conformance.md');
   });
 });
 

@@ -124,12 +124,12 @@ test('alerts and the dashboard ask for what there is, and every alert has its pa
   );
   expect(named.length).toBeGreaterThan(15);
   expect(named.filter((name) => !known.has(name))).toEqual([]);
-  const runbook = await readFile('docs/operations.md', 'utf8');
+  const runbook = await readFile('docs/how-to/run-in-a-cluster.md', 'utf8');
   const pages = [...runbook.matchAll(/^### (.+)$/gm)].map(([, title = '']) =>
     title.toLowerCase().replaceAll(' ', '-'),
   );
   expect(alerts.map(({ annotations }) => annotations.runbook)).toEqual(
-    pages.map((page) => `docs/operations.md#${page}`),
+    pages.map((page) => `docs/how-to/run-in-a-cluster.md#${page}`),
   );
 });
 

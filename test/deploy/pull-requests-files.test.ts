@@ -22,7 +22,7 @@ interface Job {
 }
 
 const action = await readAction();
-const docs = await readFile('docs/pull-requests.md', 'utf8');
+const docs = await readFile('docs/how-to/review-plans-in-pull-requests.md', 'utf8');
 const github: { on: object; permissions: object; jobs: Record<string, Job> } = parse(
   await readFile('deploy/pull-requests/github.yml', 'utf8'),
 );

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { FINDING_CODES, type FindingDefinition } from '../../src/proof/findings.ts';
 
 const kinds = Object.entries(FINDING_CODES as Record<string, FindingDefinition>);
-const index = await readFile('docs/findings/README.md', 'utf8');
+const index = await readFile('docs/reference/findings/README.md', 'utf8');
 /** The rows of the two tables: cells without their links and backticks. */
 const rows = index
   .split('\n')
@@ -56,10 +56,10 @@ const PUBLISHED = [
 ];
 
 test('every finding has a page of its own, under its title', async () => {
-  const pages = (await readdir('docs/findings')).filter((file) => file.startsWith('RK')).sort();
+  const pages = (await readdir('docs/reference/findings')).filter((file) => file.startsWith('RK')).sort();
   expect(pages).toEqual(kinds.map(([code]) => `${code}.md`).sort());
   for (const [code, { title, failureReason }] of kinds) {
-    const text = await readFile(`docs/findings/${code}.md`, 'utf8');
+    const text = await readFile(`docs/reference/findings/${code}.md`, 'utf8');
     expect(text.split('\n')[0]).toBe(`# ${code}: ${title}`);
     if (failureReason !== undefined) expect(text, code).toContain(`\`${failureReason}\``);
   }

@@ -34,7 +34,7 @@ test('every link within the documentation leads to something', async () => {
       if (!isThere) broken.push(`${page}: ${target}`);
     }
   }
-  expect(pages).toContain('docs/security.md');
+  expect(pages).toContain('docs/explanation/security.md');
   expect(count).toBeGreaterThan(150);
   expect(broken).toEqual([]);
 });

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { defaultFaultSettings } from '../../src/sandbox/faults.ts';
 import { serviceHandlers } from '../../src/sandbox/handlers.ts';
 
-const docs = await readFile('docs/sandbox.md', 'utf8');
+const docs = await readFile('docs/how-to/use-the-sandbox.md', 'utf8');
 
 test.each([
   ['S3', serviceHandlers.s3],

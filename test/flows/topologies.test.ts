@@ -33,10 +33,10 @@ describe('each example', () => {
     },
   );
 
-  test('stands in docs/topologies.md, drawn', async () => {
-    const docs = await readFile('docs/topologies.md', 'utf8');
+  test('stands in docs/how-to/choose-a-topology.md, drawn', async () => {
+    const docs = await readFile('docs/how-to/choose-a-topology.md', 'utf8');
     for (const file of [...files, 'one-side.yaml.example'])
-      expect(docs).toContain(`(../specs/examples/${file})`);
+      expect(docs).toContain(`(../../specs/examples/${file})`);
     expect(docs.match(/^```mermaid$/gm)?.length).toBe(10);
   });
 });

@@ -238,7 +238,7 @@ const statementsOf = (named: NamedPolicy | undefined): Statement[] => [named?.po
 const everybody = ({ Principal: principal }: Statement): boolean =>
   principal === '*' || (typeof principal === 'object' && [principal.AWS].flat().includes('*'));
 
-/** Told in docs/policy-evaluator.md, with the reasons. */
+/** Told in docs/explanation/policy-evaluator.md, with the reasons. */
 const DISAGREEMENTS: Disagreement[] = [
   {
     name: 'a boundary that does not allow, under a resource policy that allows everybody',

@@ -19,7 +19,7 @@ export interface Schema {
 const PLACE = /^<a id="(\w+)"><\/a>\n(?:\n?.*\n\n(?:\|.*\n)+)?/gm;
 
 /**
- * docs/output.md with a table of fields at each of its anchors. What has an anchor of its own is linked to; what has
+ * docs/reference/output.md with a table of fields at each of its anchors. What has an anchor of its own is linked to; what has
  * none is told where it is used: `summary.create`.
  */
 export function withTables(markdown: string, { definitions = {} }: Schema): string {
@@ -63,7 +63,8 @@ export function withTables(markdown: string, { definitions = {} }: Schema): stri
 
   return markdown.replace(PLACE, (_, name: string) => {
     const schema = definitions[name];
-    if (!schema) throw new Error(`docs/output.md has an anchor ${name}, which no part of the schema has`);
+    if (!schema)
+      throw new Error(`docs/reference/output.md has an anchor ${name}, which no part of the schema has`);
     const table = ['| field | what stands there | meaning |', '| --- | --- | --- |', ...rows(schema)];
     return `<a id="${name}"></a>\n\n**${name}**: ${schema.description}\n\n${table.join('\n')}\n`;
   });

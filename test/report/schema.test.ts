@@ -39,8 +39,8 @@ test('every kind of resource is named', () => {
   for (const kind of kinds.keys()) expect(description).toContain(`\`${kind}\``);
 });
 
-test('docs/output.md has every field of every value that is printed, as the schema has it', async () => {
-  const file = 'docs/output.md';
+test('docs/reference/output.md has every field of every value that is printed, as the schema has it', async () => {
+  const file = 'docs/reference/output.md';
   const text = await readFile(file, 'utf8');
   for (const value of schema.anyOf ?? []) expect(text).toContain(`<a id="${nameOf(value)}"></a>`);
   await expect(withTables(text, schema)).toMatchFileSnapshot(`../../${file}`);

@@ -4,7 +4,7 @@ import { RISKS } from '../../src/core/resource.ts';
 import { reference } from './reference.ts';
 import { problemsOf } from './support.ts';
 
-const docs = await readFile('docs/specs.md', 'utf8');
+const docs = await readFile('docs/reference/specs.md', 'utf8');
 const blocks = (language: string) =>
   [...docs.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, 'gm'))].map(
     ([, text = '']) => text,
@@ -26,7 +26,7 @@ test('the messages in the documentation are those that are told', async () => {
 });
 
 test('every field that can be written stands in the reference, with what the schema says of it', async () => {
-  await expect(reference()).toMatchFileSnapshot('../../docs/reference.md');
+  await expect(reference()).toMatchFileSnapshot('../../docs/reference/spec-fields.md');
 });
 
 test('every risk that can be allowed stands in the documentation, with what it means', () => {

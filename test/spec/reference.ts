@@ -1,6 +1,6 @@
 import { describeDocumentKinds, type SchemaField } from '../../src/spec/json-schema.ts';
 
-/** docs/reference.md: every field of every kind of document, with what the schema says of it. */
+/** docs/reference/spec-fields.md: every field of every kind of document, with what the schema says of it. */
 export function reference(): string {
   const kinds = describeDocumentKinds().map(
     ({ kind, description, fields }) => `## ${kind}\n\n${description}\n\n${table(fields)}`,
@@ -10,7 +10,7 @@ export function reference(): string {
 <!-- Written by test/spec; do not edit. Anew: npx vitest run test/spec -u -->
 
 Every field of every document, from the schema that validates them. [specs.md](specs.md) says what the words mean, and
-[topologies.md](topologies.md) shows whole arrangements.
+[choose-a-topology.md](../how-to/choose-a-topology.md) shows whole arrangements.
 
 ${kinds.join('\n')}`;
 }
