@@ -137,7 +137,7 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
     if (declared && declared.id !== id) {
       throw new UserError(
         EXIT.credentials,
-        `the credentials of account "${account}" belong to ${id}, but its document says ${declared.id}: nothing was read or changed there`,
+        `wrong account: the credentials of account "${account}" belong to ${id}, but its Account document declares ${declared.id}; nothing was read or changed there`,
       );
     }
     return id;
@@ -187,7 +187,7 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
         await verification.catch((error) => {
           if (error instanceof UserError) throw error;
           const reason = formatAwsError(error, 'sts:GetCallerIdentity', { account, region: options.region });
-          throw new UserError(EXIT.failed, `nobody can tell whose credentials these are: ${reason}`, {
+          throw new UserError(EXIT.failed, `cannot determine the account of the credentials: ${reason}`, {
             cause: error,
           });
         });
@@ -227,7 +227,8 @@ function cacheReads(send: Aws['send']): Aws['send'] {
 function rejectWrites(send: Aws['send']): Aws['send'] {
   return async (location, command) => {
     const { service, operation } = commandInfo(command);
-    if (!isReadOperation(operation)) throw new Error(`a dry run tried to send ${service}:${operation}`);
+    if (!isReadOperation(operation))
+      throw new Error(`read-only client: refused the write ${service}:${operation}`);
     return send(location, command);
   };
 }

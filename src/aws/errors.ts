@@ -92,7 +92,7 @@ export function classifyError(error: unknown): ErrorClass {
   // A connection that breaks during a response leaves a body that cannot be parsed. The SDK clients that fetch
   // credentials report it with messages of their own.
   const isTruncatedResponse =
-    error.name === 'UnreadableAnswer' ||
+    error.name === 'UnreadableResponse' ||
     /socket hang up|premature|aborted|Deserialization error/i.test(error.message);
   if (isTruncatedResponse && (status ?? 200) < 300) return 'transient';
   return 'final';
@@ -150,10 +150,10 @@ export function formatNameAndMessage(error: Error, statusText = ''): string {
 const ADVICE_BY_ERROR: Record<string, string> = {
   AccessDenied: 'these credentials lack the permission',
   AccessDeniedException: 'these credentials lack the permission',
-  BucketAlreadyExists: 'the name is taken by another account: choose another',
+  BucketAlreadyExists: 'another account owns the bucket name: choose another',
   ExpiredToken: 'renew the credentials',
   ExpiredTokenException: 'renew the credentials',
-  InvalidClientTokenId: 'the access key is not known',
+  InvalidClientTokenId: 'AWS does not recognize the access key: check the credentials',
   CredentialsProviderError: 'set AWS_PROFILE or the AWS_* variables, or declare an Account document',
 };
 
@@ -167,7 +167,7 @@ function adviceFor(error: Error, operation: string): string {
   const name = hasNoCode && httpStatusCode === 403 ? 'AccessDenied' : error.name;
   const profile = process.env.AWS_PROFILE;
   if (name === 'CredentialsProviderError' && profile !== undefined)
-    return `; AWS_PROFILE is "${profile}": is there such a profile in ~/.aws, and does it have credentials?`;
+    return `; AWS_PROFILE is "${profile}": check that ~/.aws defines this profile with credentials`;
   const advice = ADVICE_BY_ERROR[name];
   if (!advice) return '';
   const mayBeForeignBucket = name === 'AccessDenied' && operation.startsWith('s3:');

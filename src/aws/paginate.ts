@@ -24,10 +24,11 @@ export async function* paginate<P>(
     const cursor = cursorOf(page);
     if (!cursor.hasMore) return;
     marker = cursor.marker;
-    if (marker === undefined) throw new Error('the listing goes on, but does not say from where');
-    if (seenMarkers.has(marker))
-      throw new Error('the listing never ends: it goes on from where it went on before');
-    if (seenMarkers.size === MAX_PAGES) throw new Error(`the listing has more than ${MAX_PAGES} pages`);
+    if (marker === undefined)
+      throw new Error('invalid listing: more pages follow, but the page has no marker');
+    if (seenMarkers.has(marker)) throw new Error('invalid listing: the page repeats an earlier marker');
+    if (seenMarkers.size === MAX_PAGES)
+      throw new Error(`invalid listing: it has more than ${MAX_PAGES} pages`);
     seenMarkers.add(marker);
   }
 }

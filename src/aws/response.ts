@@ -31,7 +31,7 @@ export function validateResponse(command: object, response: unknown): void {
   if (violation !== undefined) throw invalidResponse(violation);
   const requiredField = REQUIRED_FIELDS[schemaOf(command)[2]];
   if (requiredField !== undefined && (response as Record<string, unknown>)[requiredField] === undefined)
-    throw invalidResponse(`it lacks ${requiredField}`);
+    throw invalidResponse(`${requiredField} is missing`);
 }
 
 /** Describes the first value of a response that does not match the schema of its operation, if any. */
@@ -43,7 +43,7 @@ export function schemaViolationOf(operation: OperationSchema, response: unknown)
 }
 
 const invalidResponse = (reason: string): InvalidResponseError =>
-  new InvalidResponseError(`the answer has not the form of one: ${reason}`);
+  new InvalidResponseError(`invalid response: ${reason}`);
 
 /**
  * Describes the first value that does not match its schema. Members that the schema does not contain may have any
@@ -53,14 +53,14 @@ function schemaViolationAt(schema: NormalizedSchema, value: unknown, path: strin
   if (schema.isUnitSchema() || schema.isBlobSchema() || schema.isDocumentSchema()) return undefined;
   const isObject = typeof value === 'object' && value !== null;
   if (schema.isListSchema()) {
-    if (!Array.isArray(value)) return `${path} is no list`;
+    if (!Array.isArray(value)) return `${path} is not a list`;
     const itemSchema = schema.getValueSchema();
     return firstDefined(value.entries(), ([index, item]) =>
       schemaViolationAt(itemSchema, item, `${path}[${index}]`),
     );
   }
   if (schema.isStructSchema() || schema.isMapSchema()) {
-    if (!isObject || Array.isArray(value)) return `${path || 'it'} is no structure`;
+    if (!isObject || Array.isArray(value)) return `${path || 'it'} is not a structure`;
     const memberSchemas = schema.isMapSchema() ? undefined : schema.getMemberSchemas();
     return firstDefined(Object.entries(value), ([name, member]) => {
       const memberSchema = memberSchemas ? ownMember(memberSchemas, name) : schema.getValueSchema();
@@ -69,12 +69,11 @@ function schemaViolationAt(schema: NormalizedSchema, value: unknown, path: strin
         : undefined;
     });
   }
-  if (schema.isBooleanSchema())
-    return typeof value === 'boolean' ? undefined : `${path} is neither true nor false`;
-  if (schema.isNumericSchema()) return Number.isFinite(value) ? undefined : `${path} is no number`;
+  if (schema.isBooleanSchema()) return typeof value === 'boolean' ? undefined : `${path} is not a boolean`;
+  if (schema.isNumericSchema()) return Number.isFinite(value) ? undefined : `${path} is not a number`;
   if (schema.isTimestampSchema())
-    return value instanceof Date || typeof value === 'string' ? undefined : `${path} is no time`;
-  return !schema.isStringSchema() || typeof value === 'string' ? undefined : `${path} is no text`;
+    return value instanceof Date || typeof value === 'string' ? undefined : `${path} is not a timestamp`;
+  return !schema.isStringSchema() || typeof value === 'string' ? undefined : `${path} is not a string`;
 }
 
 function firstDefined<T>(items: Iterable<T>, find: (item: T) => string | undefined): string | undefined {
@@ -96,7 +95,7 @@ const resolveSchema = (schema: unknown): unknown =>
 export class UnknownElementsError extends Error {
   constructor(elements: string[]) {
     super(
-      `the answer has elements that this version does not know (${elements.join(', ')}); a write of the whole document would drop them, so nothing is written: use a newer version`,
+      `the response has elements that this version does not know (${elements.join(', ')}); a write of the whole document would drop them, so replikey writes nothing: use a newer version`,
     );
     this.name = 'UnknownElements';
   }
@@ -156,7 +155,7 @@ export function requireField<T extends object, K extends keyof T & string>(
   field: K,
 ): NonNullable<T[K]> {
   const value = response[field];
-  if (value === undefined || value === null) throw invalidResponse(`it lacks ${field}`);
+  if (value === undefined || value === null) throw invalidResponse(`${field} is missing`);
   return value;
 }
 
@@ -173,15 +172,15 @@ export const boundedBody =
     const chunks: Uint8Array[] = [];
     let size = 0;
     const onTimeout = () =>
-      body.destroy(namedError('TimeoutError', `the answer was not complete within ${timeoutMs} ms`));
+      body.destroy(namedError('TimeoutError', `the response was not complete within ${timeoutMs} ms`));
     const timer = setTimeout(onTimeout, timeoutMs);
     try {
       for await (const chunk of body as AsyncIterable<Uint8Array>) {
         size += chunk.length;
         if (size > MAX_BODY_BYTES)
           throw namedError(
-            'AnswerTooLong',
-            `the answer is longer than ${MAX_BODY_BYTES} bytes, as none of AWS is`,
+            'ResponseTooLarge',
+            `the response exceeds ${MAX_BODY_BYTES} bytes, more than AWS ever returns`,
           );
         chunks.push(chunk);
       }

@@ -83,7 +83,7 @@ export function createSdkClients(accounts: readonly Account[], connection: Conne
       const transport =
         service === 'cloudtrail'
           ? lazyTransport(async () => {
-              if (!connection.loadCloudTrail) throw new Error('CloudTrail is not asked here');
+              if (!connection.loadCloudTrail) throw new Error('no CloudTrail client is configured');
               return openTransport((await connection.loadCloudTrail()).CloudTrailClient);
             })
           : openTransport(CLIENT_CLASSES[service]);

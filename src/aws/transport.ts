@@ -35,10 +35,10 @@ export interface SdkConfig {
 
 /** A response that cannot be parsed: it is truncated, or does not come from AWS. */
 export class UnreadableResponseError extends Error {
-  override name = 'UnreadableAnswer';
+  override name = 'UnreadableResponse';
   $metadata: { httpStatusCode: number };
   constructor(httpStatusCode: number, cause: unknown) {
-    super(`the answer cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    super(`cannot parse the response: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
     this.$metadata = { httpStatusCode };
   }
 }

@@ -41,7 +41,7 @@ export async function handleAdminRequest(
     case 'GET /_sandbox/replication': {
       const bucket = store.bucket(url.searchParams.get('bucket') ?? '');
       const versions = bucket?.objects.get(url.searchParams.get('key') ?? '');
-      if (!versions) return void respond(404, { error: 'there is no such object' });
+      if (!versions) return void respond(404, { error: 'the object does not exist' });
       return void respond(
         200,
         versions.map(({ versionId, deleteMarker, replication }) => ({

@@ -142,7 +142,7 @@ function readStates<T extends { id: string } | { name: string }>(folder: string)
     const { id, name } = (state ?? {}) as { id?: unknown; name?: unknown };
     const key = id ?? name;
     if (typeof key !== 'string')
-      throw new Error(`${path.join(folder, file)} cannot be read: it holds no state of the sandbox`);
+      throw new Error(`${path.join(folder, file)} cannot be read: it is not a state file of the sandbox`);
     states.set(key, state);
   }
   return states;
@@ -200,7 +200,7 @@ function lockFolder(folder: string): () => void {
     writeFileSync(file, content, { flag: 'wx', mode: 0o600 });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    throw folderInUseError(folder, 'a process that was quicker');
+    throw folderInUseError(folder, 'another process');
   }
   return () => rmSync(file, { force: true });
 }

@@ -12,187 +12,190 @@ const at = { region: 'us-east-1' };
 const read = () => new GetBucketVersioningCommand({ Bucket: 'acme-tax' });
 const write = () =>
   new PutBucketVersioningCommand({ Bucket: 'acme-tax', VersioningConfiguration: { Status: 'Enabled' } });
-const anError = (name: string, message = '…'): Error => Object.assign(new Error(message), { name });
+const namedError = (name: string, message = '…'): Error => Object.assign(new Error(message), { name });
 
-/** A door to an AWS that answers what it is told to, one after the other, and then successfully. */
-function aDoor(answers: unknown[] = [], options: Partial<AwsClientOptions> = {}) {
+/** Returns a client whose calls get these responses in order, and then empty ones. */
+function testClient(responses: unknown[] = [], options: Partial<AwsClientOptions> = {}) {
   const sent: object[] = [];
   const retried: string[] = [];
   const send = async (command: object): Promise<unknown> => {
     sent.push(command);
-    const answer = answers.shift();
-    if (answer instanceof Error) throw answer;
-    return answer ?? {};
+    const response = responses.shift();
+    if (response instanceof Error) throw response;
+    return response ?? {};
   };
   const clients: SdkClients = { get: () => ({ send, destroy() {} }), destroy() {} };
-  const door = createAwsClient({
+  const client = createAwsClient({
     clients,
     accounts: [],
     region: 'us-east-1',
     onRetry: ({ operation, reason }) => retried.push(`${reason} ${operation}`),
     ...options,
   });
-  return { door, sent, retried };
+  return { client, sent, retried };
 }
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-/** The outcome of a call, with the clock driven past every wait. */
+/** Returns the outcome of a call. Advances the clock past every delay. */
 async function outcome<T>(call: Promise<T>): Promise<T | Error> {
   const settled = call.catch((error: Error) => error);
   await vi.runAllTimersAsync();
   return settled;
 }
 
-describe('the door tries again', () => {
-  test.each(['SlowDown', 'InternalError', 'OperationAborted', 'TimeoutError'])('after %s', async (name) => {
-    const { door, sent, retried } = aDoor([anError(name), anError(name)]);
-    expect(await outcome(door.send(at, read()))).toEqual({});
-    expect(sent).toHaveLength(3);
-    expect(retried).toEqual(Array(2).fill(`${name}: … s3:GetBucketVersioning`));
-    expect(door.calls).toMatchObject({ reads: 3, writes: 0 });
-  });
+describe('AwsClient.send', () => {
+  test.each(['SlowDown', 'InternalError', 'OperationAborted', 'TimeoutError'])(
+    'retries after %s',
+    async (name) => {
+      const { client, sent, retried } = testClient([namedError(name), namedError(name)]);
+      expect(await outcome(client.send(at, read()))).toEqual({});
+      expect(sent).toHaveLength(3);
+      expect(retried).toEqual(Array(2).fill(`${name}: … s3:GetBucketVersioning`));
+      expect(client.calls).toMatchObject({ reads: 3, writes: 0 });
+    },
+  );
 
   test.each(['AccessDenied', 'NoSuchBucket', 'LimitExceededException', 'MalformedPolicy'])(
-    'never after %s',
+    'does not retry after %s',
     async (name) => {
-      const { door, sent } = aDoor([anError(name)]);
-      expect(await outcome(door.send(at, read()))).toMatchObject({ name });
+      const { client, sent } = testClient([namedError(name)]);
+      expect(await outcome(client.send(at, read()))).toMatchObject({ name });
       expect(sent).toHaveLength(1);
     },
   );
 
-  test('for so long, and then gives the last refusal', async () => {
-    const { door, sent } = aDoor(Array(50).fill(anError('SlowDown')), { retryTimeoutMs: 60_000 });
-    expect(await outcome(door.send(at, read()))).toMatchObject({ name: 'SlowDown' });
+  test('stops retrying after the timeout and throws the last error', async () => {
+    const { client, sent } = testClient(Array(50).fill(namedError('SlowDown')), { retryTimeoutMs: 60_000 });
+    expect(await outcome(client.send(at, read()))).toMatchObject({ name: 'SlowDown' });
     expect(sent.length).toBeGreaterThan(3);
     expect(sent.length).toBeLessThan(12);
   });
 
-  test('no CreateKey whose answer was lost, since each one makes a key, but one that was throttled', async () => {
-    const lost = aDoor([anError('TimeoutError')]);
-    expect(await outcome(lost.door.send(at, new CreateKeyCommand({})))).toMatchObject({
+  test('does not retry a CreateKey whose response was lost, but retries a throttled one', async () => {
+    const lost = testClient([namedError('TimeoutError')]);
+    expect(await outcome(lost.client.send(at, new CreateKeyCommand({})))).toMatchObject({
       name: 'TimeoutError',
     });
     expect(lost.sent).toHaveLength(1);
-    const throttled = aDoor([anError('ThrottlingException')]);
-    expect(await outcome(throttled.door.send(at, new CreateKeyCommand({})))).toEqual({});
+    const throttled = testClient([namedError('ThrottlingException')]);
+    expect(await outcome(throttled.client.send(at, new CreateKeyCommand({})))).toEqual({});
     expect(throttled.sent).toHaveLength(2);
   });
 });
 
-describe('the door', () => {
-  test('asks again whose credentials these are where it could not be told before', async () => {
-    const { door, sent } = aDoor([anError('AccessDenied'), { Account: '111122223333' }]);
-    expect(await outcome(door.accountId(undefined))).toMatchObject({ name: 'AccessDenied' });
-    expect(await outcome(door.accountId(undefined))).toBe('111122223333');
+describe('AwsClient', () => {
+  test('accountId: calls STS again after a failure', async () => {
+    const { client, sent } = testClient([namedError('AccessDenied'), { Account: '111122223333' }]);
+    expect(await outcome(client.accountId(undefined))).toMatchObject({ name: 'AccessDenied' });
+    expect(await outcome(client.accountId(undefined))).toBe('111122223333');
     expect(sent).toHaveLength(2);
   });
 
-  test('tells whose credentials these are after an interruption, too, for what must be finished', async () => {
+  test('uninterruptible: accountId succeeds after an interruption', async () => {
     const controller = new AbortController();
-    const { door } = aDoor([{ Account: '111122223333' }], { signal: controller.signal });
+    const { client } = testClient([{ Account: '111122223333' }], { signal: controller.signal });
     controller.abort(new Error('interrupted'));
-    expect(await outcome(door.uninterruptible().accountId(undefined))).toBe('111122223333');
+    expect(await outcome(client.uninterruptible().accountId(undefined))).toBe('111122223333');
   });
 
-  test('shares what is read twice in a pass, and never what is written', async () => {
-    const { door, sent } = aDoor([{ Status: 'Enabled' }]);
-    const pass = door.withCache();
-    const [one, two] = (await outcome(
+  test('withCache: sends equal reads of a pass once, and every write', async () => {
+    const { client, sent } = testClient([{ Status: 'Enabled' }]);
+    const pass = client.withCache();
+    const [first, second] = (await outcome(
       Promise.all([pass.send(at, read()), pass.send(at, read())]),
     )) as object[];
-    expect(one).toBe(two);
+    expect(first).toBe(second);
     expect(sent).toHaveLength(1);
     await outcome(Promise.all([pass.send(at, write()), pass.send(at, write())]));
     expect(sent).toHaveLength(3);
     await outcome(pass.send({ region: 'eu-west-1' }, read()));
     expect(sent).toHaveLength(4);
-    await outcome(door.withCache().send(at, read()));
+    await outcome(client.withCache().send(at, read()));
     expect(sent).toHaveLength(5);
   });
 
-  test('of a dry run sends nothing that writes', async () => {
-    const { door, sent } = aDoor([{ Keys: [] }]);
-    expect(await outcome(door.readOnly().send(at, write()))).toMatchObject({
-      message: 'a dry run tried to send s3:PutBucketVersioning',
+  test('readOnly: rejects writes', async () => {
+    const { client, sent } = testClient([{ Keys: [] }]);
+    expect(await outcome(client.readOnly().send(at, write()))).toMatchObject({
+      message: 'read-only client: refused the write s3:PutBucketVersioning',
     });
-    expect(await outcome(door.readOnly().send(at, new ListKeysCommand({})))).toEqual({ Keys: [] });
+    expect(await outcome(client.readOnly().send(at, new ListKeysCommand({})))).toEqual({ Keys: [] });
     expect(sent).toHaveLength(1);
   });
 
-  test('starts no attempt after an interruption, but for what must be finished', async () => {
+  test('starts no attempt after an interruption, unless the client is uninterruptible', async () => {
     const controller = new AbortController();
-    const { door, sent } = aDoor([anError('SlowDown')], { signal: controller.signal });
-    const call = door.send(at, read()).catch((error: Error) => error);
+    const { client, sent } = testClient([namedError('SlowDown')], { signal: controller.signal });
+    const call = client.send(at, read()).catch((error: Error) => error);
     await vi.advanceTimersByTimeAsync(0);
     expect(sent).toHaveLength(1);
     controller.abort(new Error('interrupted'));
     await vi.runAllTimersAsync();
     expect(await call).toMatchObject({ message: 'interrupted' });
     expect(sent).toHaveLength(1);
-    expect(await outcome(door.uninterruptible().send(at, write()))).toEqual({});
+    expect(await outcome(client.uninterruptible().send(at, write()))).toEqual({});
     expect(sent).toHaveLength(2);
   });
 
-  test('never loses the answer to a call that was in flight when the run was interrupted', async () => {
+  test('returns the response to a call that was in flight at an interruption', async () => {
     const controller = new AbortController();
-    const { door } = aDoor([{ Status: 'Enabled' }], { signal: controller.signal });
-    const call = door.send(at, read());
+    const { client } = testClient([{ Status: 'Enabled' }], { signal: controller.signal });
+    const call = client.send(at, read());
     await Promise.resolve();
     controller.abort(new Error('interrupted'));
     expect(await outcome(call)).toEqual({ Status: 'Enabled' });
   });
 
-  test('passes on no more of what an error says than anybody reads', async () => {
-    const { door } = aDoor([anError('E'.repeat(1_000_000), 'x'.repeat(1_000_000))]);
-    const error = (await outcome(door.send(at, read()))) as Error;
+  test('truncates long names and messages of errors', async () => {
+    const { client } = testClient([namedError('E'.repeat(1_000_000), 'x'.repeat(1_000_000))]);
+    const error = (await outcome(client.send(at, read()))) as Error;
     expect(error.message).toMatch(/^x{2000}…$/);
     expect(formatAwsError(error, 's3:GetBucketVersioning', at).length).toBeLessThan(5_000);
   });
 
-  test('ends the run when credentials do not work', async () => {
-    const { door } = aDoor([anError('ExpiredToken', 'The provided token has expired.')]);
-    expect(await outcome(door.send(at, read()))).toMatchObject({
+  test('throws a UserError if the credentials are expired', async () => {
+    const { client } = testClient([namedError('ExpiredToken', 'The provided token has expired.')]);
+    expect(await outcome(client.send(at, read()))).toMatchObject({
       exitCode: EXIT.credentials,
       message:
         's3:GetBucketVersioning in us-east-1: ExpiredToken: The provided token has expired; renew the credentials',
     });
   });
 
-  test('asks whose credentials these are once, and refuses those of another account than declared', async () => {
-    const { door, sent } = aDoor([{ Account: '111122223333' }]);
-    expect(await outcome(Promise.all([door.accountId(undefined), door.accountId(undefined)]))).toEqual([
+  test('accountId: calls STS once, and rejects credentials of another account than declared', async () => {
+    const { client, sent } = testClient([{ Account: '111122223333' }]);
+    expect(await outcome(Promise.all([client.accountId(undefined), client.accountId(undefined)]))).toEqual([
       '111122223333',
       '111122223333',
     ]);
     expect(sent).toHaveLength(1);
     const main = { name: 'main', id: '444455556666', managed: true, positions: {} };
-    const wrong = aDoor([{ Account: '111122223333' }], { accounts: [main] });
-    expect(await outcome(wrong.door.accountId('main'))).toMatchObject({
+    const wrongAccount = testClient([{ Account: '111122223333' }], { accounts: [main] });
+    expect(await outcome(wrongAccount.client.accountId('main'))).toMatchObject({
       exitCode: EXIT.credentials,
       message:
-        'the credentials of account "main" belong to 111122223333, but its document says 444455556666: nothing was read or changed there',
+        'wrong account: the credentials of account "main" belong to 111122223333, but its Account document declares 444455556666; nothing was read or changed there',
     });
   });
 });
 
-describe('a door that shares reads believes documents of accounts until it is asked whether they are right', () => {
+describe('withCache: verifyAccounts', () => {
   const main = { name: 'main', id: '111122223333', managed: true };
   const accounts = [main, { name: 'partner', id: '444455556666', managed: false }];
   const inMain = { account: 'main', region: 'us-east-1' };
 
-  test('of those that were read in, and once', async () => {
-    const { door, sent } = aDoor([{ Account: main.id }], { accounts: accounts as never });
-    const sharing = door.withCache();
-    await sharing.verifyAccounts();
+  test('verifies each account that was read once', async () => {
+    const { client, sent } = testClient([{ Account: main.id }], { accounts: accounts as never });
+    const cachedClient = client.withCache();
+    await cachedClient.verifyAccounts();
     expect(sent).toEqual([]);
-    await sharing.send(inMain, read());
-    expect(await sharing.accountId('main')).toBe(main.id);
-    expect(await sharing.accountId('partner')).toBe('444455556666');
-    await sharing.verifyAccounts();
-    await door.withCache().send(inMain, read());
+    await cachedClient.send(inMain, read());
+    expect(await cachedClient.accountId('main')).toBe(main.id);
+    expect(await cachedClient.accountId('partner')).toBe('444455556666');
+    await cachedClient.verifyAccounts();
+    await client.withCache().send(inMain, read());
     expect(sent.map((command) => commandInfo(command).operation)).toEqual([
       'GetCallerIdentity',
       'GetBucketVersioning',
@@ -200,69 +203,66 @@ describe('a door that shares reads believes documents of accounts until it is as
     ]);
   });
 
-  test.each<[why: string, answer: unknown, exitCode: number, message: RegExp]>([
+  test.each<[why: string, response: unknown, exitCode: number, message: RegExp]>([
     [
       'belong to another account',
       { Account: '999988887777' },
       EXIT.credentials,
-      /belong to 999988887777, but its document says 111122223333/,
+      /belong to 999988887777, but its Account document declares 111122223333/,
     ],
     [
-      'belong nobody can tell to whom',
-      anError('AccessDenied'),
+      'belong to an account that STS does not return',
+      namedError('AccessDenied'),
       EXIT.failed,
-      /nobody can tell whose .*sts:GetCallerIdentity in account main, us-east-1/,
+      /cannot determine the account of the credentials: .*sts:GetCallerIdentity in account main, us-east-1/,
     ],
-  ])(
-    'credentials that %s stop everything, however late that is found out',
-    async (_, answer, exitCode, message) => {
-      const { door } = aDoor([answer], { accounts: accounts as never });
-      const sharing = door.withCache();
-      await sharing.send(inMain, read());
-      await vi.runAllTimersAsync();
-      await expect(sharing.withCache().verifyAccounts()).rejects.toMatchObject({
-        exitCode,
-        message: expect.stringMatching(message),
-      });
-    },
-  );
+  ])('throws for credentials that %s', async (_, response, exitCode, message) => {
+    const { client } = testClient([response], { accounts: accounts as never });
+    const cachedClient = client.withCache();
+    await cachedClient.send(inMain, read());
+    await vi.runAllTimersAsync();
+    await expect(cachedClient.withCache().verifyAccounts()).rejects.toMatchObject({
+      exitCode,
+      message: expect.stringMatching(message),
+    });
+  });
 });
 
-test('no more calls are open at once than AWS bears, however many are asked for', async () => {
+test('AwsClient: limits the number of concurrent calls', async () => {
   let open = 0;
-  let most = 0;
+  let maxOpen = 0;
   const send = async () => {
     open += 1;
-    most = Math.max(most, open);
+    maxOpen = Math.max(maxOpen, open);
     await Promise.resolve();
     open -= 1;
     return {};
   };
   const clients: SdkClients = { get: () => ({ send, destroy() {} }), destroy() {} };
-  const door = createAwsClient({ clients, accounts: [], region: 'us-east-1' });
-  await outcome(Promise.all(Array.from({ length: 500 }, () => door.send(at, read()))));
-  expect(most).toBeGreaterThanOrEqual(CONCURRENCY.initial);
-  expect(most).toBeLessThanOrEqual(CONCURRENCY.max);
+  const client = createAwsClient({ clients, accounts: [], region: 'us-east-1' });
+  await outcome(Promise.all(Array.from({ length: 500 }, () => client.send(at, read()))));
+  expect(maxOpen).toBeGreaterThanOrEqual(CONCURRENCY.initial);
+  expect(maxOpen).toBeLessThanOrEqual(CONCURRENCY.max);
 });
 
-describe('what is told of an error', () => {
-  const told = (error: unknown) => formatAwsError(error, 'kms:CreateKey', at);
+describe('formatAwsError', () => {
+  const format = (error: unknown) => formatAwsError(error, 'kms:CreateKey', at);
 
   const rows: [string, unknown, string][] = [
     [
-      'a fault of the network, which has no name',
+      'network error without a name',
       new Error('read ECONNRESET'),
       'kms:CreateKey in us-east-1: read ECONNRESET',
     ],
-    ['what is no error', 'a text', 'kms:CreateKey failed: a text'],
-    ['what was told already', new UserError(EXIT.credentials, 'as it stands'), 'as it stands'],
+    ['thrown string', 'a text', 'kms:CreateKey failed: a text'],
+    ['UserError, unchanged', new UserError(EXIT.credentials, 'final message'), 'final message'],
   ];
-  test.each(rows)('%s', (_, error, words) => {
-    expect(told(error)).toBe(words);
+  test.each(rows)('%s', (_, error, expected) => {
+    expect(format(error)).toBe(expected);
   });
 
-  test('holds nothing of the request: no signature, no token, no key', () => {
-    const error = Object.assign(anError('SignatureDoesNotMatch', 'The signatures differ.'), {
+  test('contains no signature, token or key of the request', () => {
+    const error = Object.assign(namedError('SignatureDoesNotMatch', 'The signatures differ.'), {
       AWSAccessKeyId: 'AKIASECRET',
       StringToSign: 'AWS4-HMAC-SHA256 SECRET',
       SignatureProvided: 'SECRET',
@@ -270,13 +270,13 @@ describe('what is told of an error', () => {
       $metadata: { httpStatusCode: 403, requestId: 'R1', cfId: 'SECRET' },
       $fault: 'client',
     });
-    expect(told(error)).toBe(
+    expect(format(error)).toBe(
       'kms:CreateKey in us-east-1: SignatureDoesNotMatch (HTTP 403): The signatures differ, request R1',
     );
   });
 });
 
-test('an error is told with operation, place, code, message, request id and what to do', () => {
+test('formatAwsError: shows operation, location, code, message, request id and advice', () => {
   const error = Object.assign(new Error('Access Denied'), {
     name: 'AccessDenied',
     $fault: 'client',

@@ -10,7 +10,7 @@ import { type Sandbox, startSandbox } from '../../src/sandbox/server.ts';
 let folder: string;
 let sandbox: Sandbox;
 beforeEach(async () => {
-  folder = await mkdtemp(path.join(tmpdir(), 'replikey-guarded-'));
+  folder = await mkdtemp(path.join(tmpdir(), 'replikey-fenced-'));
   sandbox = await startSandbox();
 });
 afterEach(async () => {
@@ -19,42 +19,42 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** A door for an account whose credentials come from a program that takes its time. */
-async function slowly(ms: number) {
-  const answer = JSON.stringify({ Version: 1, AccessKeyId: '111122223333', SecretAccessKey: 'test' });
-  await writeFile(path.join(folder, 'slow.mjs'), `setTimeout(() => console.log('${answer}'), ${ms});\n`);
+/** Returns a client for an account whose credential process takes this long. */
+async function slowCredentials(ms: number) {
+  const output = JSON.stringify({ Version: 1, AccessKeyId: '111122223333', SecretAccessKey: 'test' });
+  await writeFile(path.join(folder, 'slow.mjs'), `setTimeout(() => console.log('${output}'), ${ms});\n`);
   const program = `"${process.execPath}" "${path.join(folder, 'slow.mjs')}"`;
   await writeFile(path.join(folder, 'config'), `[profile slow]\ncredential_process = ${program}\n`);
   vi.stubEnv('AWS_CONFIG_FILE', path.join(folder, 'config'));
   vi.stubEnv('AWS_SHARED_CREDENTIALS_FILE', path.join(folder, 'none'));
   const account = { name: 'slow', id: '111122223333', profile: 'slow', managed: true, positions: {} };
   const clients = createSdkClients([account], { endpoint: sandbox.endpoint });
-  return { clients, door: createAwsClient({ clients, accounts: [account], region: 'us-east-1' }) };
+  return { clients, client: createAwsClient({ clients, accounts: [account], region: 'us-east-1' }) };
 }
 
 const AT = { account: 'slow', region: 'us-east-1' };
 
-test('who may write is asked when all is ready to be sent, however long the credentials took', async () => {
-  const { clients, door } = await slowly(300);
-  let mayWrite = true;
-  const asked: boolean[] = [];
-  const guarded = door.fenced(() => {
-    asked.push(mayWrite);
-    if (!mayWrite) throw new Error('another leads by now');
+test('fenced: asserts leadership after the credentials are loaded, before each write', async () => {
+  const { clients, client } = await slowCredentials(300);
+  let isLeader = true;
+  const assertions: boolean[] = [];
+  const fencedClient = client.fenced(() => {
+    assertions.push(isLeader);
+    if (!isLeader) throw new Error('another replica leads');
   });
   try {
-    const sent = guarded.send(AT, new CreateBucketCommand({ Bucket: 'acme-late' }));
-    await vi.waitFor(() => expect(asked).toEqual([true]));
-    mayWrite = false;
-    await expect(sent).rejects.toThrow('another leads by now');
+    const sending = fencedClient.send(AT, new CreateBucketCommand({ Bucket: 'acme-late' }));
+    await vi.waitFor(() => expect(assertions).toEqual([true]));
+    isLeader = false;
+    await expect(sending).rejects.toThrow('another replica leads');
     expect(sandbox.log.entries.filter(({ operation }) => operation === 'CreateBucket')).toEqual([]);
-    // It is not tried again: that would change nothing.
-    expect(asked).toEqual([true, false]);
+    // The client does not retry: another attempt would fail as well.
+    expect(assertions).toEqual([true, false]);
 
-    mayWrite = true;
-    await guarded.send(AT, new CreateBucketCommand({ Bucket: 'acme-late' }));
-    mayWrite = false;
-    await guarded.send(AT, new HeadBucketCommand({ Bucket: 'acme-late' }));
+    isLeader = true;
+    await fencedClient.send(AT, new CreateBucketCommand({ Bucket: 'acme-late' }));
+    isLeader = false;
+    await fencedClient.send(AT, new HeadBucketCommand({ Bucket: 'acme-late' }));
   } finally {
     clients.destroy();
   }

@@ -7,38 +7,49 @@ interface Page {
   marker?: string;
 }
 
-/** All that is listed, and how often it was asked for: never more often than any test takes. */
-async function listed(page: (marker: string | undefined, asked: number) => Page) {
+/** Returns the items of all pages. Fails after more requests than any test needs. */
+async function list(page: (marker: string | undefined, requests: number) => Page) {
   const items: string[] = [];
-  let asked = 0;
-  const ask = async (marker: string | undefined) => {
-    asked += 1;
-    if (asked > 20_000) throw new Error('it asks for ever');
-    return page(marker, asked);
+  let requests = 0;
+  const fetchPage = async (marker: string | undefined) => {
+    requests += 1;
+    if (requests > 20_000) throw new Error('paginate does not stop');
+    return page(marker, requests);
   };
-  for await (const one of paginate(ask, ({ more, marker }) => ({ hasMore: more, marker })))
-    items.push(...one.items);
+  for await (const { items: pageItems } of paginate(fetchPage, ({ more, marker }) => ({
+    hasMore: more,
+    marker,
+  })))
+    items.push(...pageItems);
   return items;
 }
 
-test('all pages of a listing are read, each once', async () => {
-  const given: Record<string, Page> = {
+test('paginate: reads every page once', async () => {
+  const pages: Record<string, Page> = {
     first: { items: ['a', 'b'], more: true, marker: '' },
     '': { items: [], more: true, marker: 'last' },
     last: { items: ['c'], more: false, marker: 'ignored' },
   };
-  expect(await listed((marker = 'first') => given[marker] ?? { items: ['?'] })).toEqual(['a', 'b', 'c']);
+  expect(await list((marker = 'first') => pages[marker] ?? { items: ['?'] })).toEqual(['a', 'b', 'c']);
 });
 
-test.each<[name: string, page: (marker: string | undefined, asked: number) => Page, why: RegExp]>([
-  ['that names itself as the next', () => ({ items: [], more: true, marker: 'x' }), /never ends/],
+test.each<[name: string, page: (marker: string | undefined, requests: number) => Page, why: RegExp]>([
   [
-    'that goes in circles',
-    (_, asked) => ({ items: [], more: true, marker: String(asked % 3) }),
-    /never ends/,
+    'whose page repeats its own marker',
+    () => ({ items: [], more: true, marker: 'x' }),
+    /repeats an earlier marker/,
   ],
-  ['of new pages for ever', (_, asked) => ({ items: [], more: true, marker: String(asked) }), /10000 pages/],
-  ['that does not say how it goes on', () => ({ items: [], more: true }), /not say from where/],
-])('a listing %s is refused', async (_, page, why) => {
-  await expect(listed(page)).rejects.toThrow(why);
+  [
+    'whose markers form a cycle',
+    (_, requests) => ({ items: [], more: true, marker: String(requests % 3) }),
+    /repeats an earlier marker/,
+  ],
+  [
+    'with too many pages',
+    (_, requests) => ({ items: [], more: true, marker: String(requests) }),
+    /10000 pages/,
+  ],
+  ['without the next marker', () => ({ items: [], more: true }), /has no marker/],
+])('paginate: refuses a listing %s', async (_, page, why) => {
+  await expect(list(page)).rejects.toThrow(why);
 });

@@ -4,9 +4,9 @@ import { CONCURRENCY, createRateLimiter } from '../../src/aws/rate-limiter.ts';
 
 const at = { region: 'us-east-1' };
 const throttle = Object.assign(new Error('slow down'), { name: 'SlowDown' });
-const paceOf = (signal?: AbortSignal) => createRateLimiter((error) => error === throttle, signal);
+const newLimiter = (signal?: AbortSignal) => createRateLimiter((error) => error === throttle, signal);
 
-/** Calls that stay under way until they are told how they end. */
+/** Returns an attempt whose calls stay open until the test ends them. */
 function calls() {
   const open: { ok: () => void; fail: (error: Error) => void }[] = [];
   return {
@@ -20,71 +20,76 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance'] }));
 afterEach(() => void vi.useRealTimers());
 
-test('half as many calls are under way after one was throttled, and more again when they go well', async () => {
-  const pace = paceOf();
+test('rate limiter: halves the concurrency after a throttled call, and raises it after successes', async () => {
+  const limiter = newLimiter();
   const { open, attempt } = calls();
-  const all = Array.from({ length: 2_000 }, () => pace.schedule('s3', at, 'GetBucketVersioning', attempt));
-  for (const one of all) one.catch(() => {});
+  const attempts = Array.from({ length: 2_000 }, () =>
+    limiter.schedule('s3', at, 'GetBucketVersioning', attempt),
+  );
+  for (const call of attempts) call.catch(() => {});
   await settled();
   expect(open).toHaveLength(CONCURRENCY.initial);
-  const first = open.splice(0);
-  // All that were under way say the same, which tells nothing more than the first of them.
-  for (const one of first) one.fail(throttle);
+  const throttled = open.splice(0);
+  // Calls that were open together count as one throttling event.
+  for (const call of throttled) call.fail(throttle);
   await settled();
   expect(open).toHaveLength(CONCURRENCY.initial / 2);
-  for (const one of open.splice(0)) one.ok();
+  for (const call of open.splice(0)) call.ok();
   await settled();
   expect(open.length).toBe(CONCURRENCY.initial / 2 + 1);
 });
 
-test('one service, Region or account that is throttled makes no other slower', async () => {
-  const pace = paceOf();
-  await expect(pace.schedule('s3', at, 'GetBucketVersioning', () => Promise.reject(throttle))).rejects.toBe(
-    throttle,
-  );
+test('rate limiter: throttling in one service, Region and account does not slow down others', async () => {
+  const limiter = newLimiter();
+  await expect(
+    limiter.schedule('s3', at, 'GetBucketVersioning', () => Promise.reject(throttle)),
+  ).rejects.toBe(throttle);
   const { open, attempt } = calls();
-  const others = [{ region: 'us-west-2' }, { region: 'us-east-1', account: 'other' }];
-  for (const other of others) {
-    for (let count = 0; count < 200; count++) void pace.schedule('s3', other, 'GetBucketVersioning', attempt);
+  const otherLocations = [{ region: 'us-west-2' }, { region: 'us-east-1', account: 'other' }];
+  for (const location of otherLocations) {
+    for (let count = 0; count < 200; count++)
+      void limiter.schedule('s3', location, 'GetBucketVersioning', attempt);
   }
   await settled();
   expect(open).toHaveLength(2 * CONCURRENCY.initial);
 });
 
-test('any other failure makes nothing slower', async () => {
-  const pace = paceOf();
+test('rate limiter: other failures do not reduce the concurrency', async () => {
+  const limiter = newLimiter();
   const failing = () => Promise.reject(new Error('AccessDenied'));
-  await expect(pace.schedule('s3', at, 'GetBucketVersioning', failing)).rejects.toThrow('AccessDenied');
+  await expect(limiter.schedule('s3', at, 'GetBucketVersioning', failing)).rejects.toThrow('AccessDenied');
   const { open, attempt } = calls();
-  for (let count = 0; count < 200; count++) void pace.schedule('s3', at, 'GetBucketVersioning', attempt);
+  for (let count = 0; count < 200; count++) void limiter.schedule('s3', at, 'GetBucketVersioning', attempt);
   await settled();
   expect(open).toHaveLength(CONCURRENCY.initial);
 });
 
-test('KMS is asked for no more keys a second than it makes, in each Region for itself', async () => {
-  const pace = paceOf();
-  let made = 0;
+test('rate limiter: keeps to the CreateKey quota of KMS in each Region', async () => {
+  const limiter = newLimiter();
+  let created = 0;
   const create = async () => {
-    made += 1;
+    created += 1;
   };
-  for (let count = 0; count < 12; count++) void pace.schedule('kms', at, 'CreateKey', create);
+  for (let count = 0; count < 12; count++) void limiter.schedule('kms', at, 'CreateKey', create);
   await vi.advanceTimersByTimeAsync(0);
-  expect(made).toBe(KMS_QUOTAS.CreateKey);
+  expect(created).toBe(KMS_QUOTAS.CreateKey);
   for (let count = 0; count < 12; count++)
-    void pace.schedule('kms', { region: 'us-west-2' }, 'CreateKey', create);
+    void limiter.schedule('kms', { region: 'us-west-2' }, 'CreateKey', create);
   await vi.advanceTimersByTimeAsync(0);
-  expect(made).toBe(10);
+  expect(created).toBe(10);
   await vi.advanceTimersByTimeAsync(1_000);
-  expect(made).toBe(20);
+  expect(created).toBe(20);
   await vi.advanceTimersByTimeAsync(1_000);
-  expect(made).toBe(24);
+  expect(created).toBe(24);
 });
 
-test('who waits for their turn to make a key goes when the run is interrupted', async () => {
+test('rate limiter: rejects queued CreateKey calls when the run is interrupted', async () => {
   const interruption = new AbortController();
-  const pace = paceOf(interruption.signal);
-  const turns = Array.from({ length: 7 }, () => pace.schedule('kms', at, 'CreateKey', async () => 'made'));
-  const outcomes = Promise.allSettled(turns);
+  const limiter = newLimiter(interruption.signal);
+  const pending = Array.from({ length: 7 }, () =>
+    limiter.schedule('kms', at, 'CreateKey', async () => 'created'),
+  );
+  const outcomes = Promise.allSettled(pending);
   await vi.advanceTimersByTimeAsync(0);
   interruption.abort(new Error('interrupted'));
   await vi.advanceTimersByTimeAsync(0);

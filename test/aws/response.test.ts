@@ -10,42 +10,46 @@ import { createSdkClients } from '../../src/aws/sdk-clients.ts';
 const replication = new GetBucketReplicationCommand({ Bucket: 'acme-tax' });
 const key = new DescribeKeyCommand({ KeyId: 'alias/acme-tax' });
 
-test.each<[what: string, command: object, answer: unknown]>([
-  ['all of its members', key, { KeyMetadata: { KeyId: 'k', Enabled: true, CreationDate: new Date() } }],
-  ['members that the SDK does not know yet', key, { KeyMetadata: { KeyId: 'k', News: { of: 2027 } } }],
-  ['nothing, where nothing is an answer', new GetBucketVersioningCommand({ Bucket: 'b' }), { $metadata: {} }],
+test.each<[what: string, command: object, response: unknown]>([
+  ['all its members', key, { KeyMetadata: { KeyId: 'k', Enabled: true, CreationDate: new Date() } }],
+  ['members that the SDK does not know yet', key, { KeyMetadata: { KeyId: 'k', NewMember: { of: 2027 } } }],
+  [
+    'no members, if the operation allows it',
+    new GetBucketVersioningCommand({ Bucket: 'b' }),
+    { $metadata: {} },
+  ],
   [
     'a list',
     replication,
     { ReplicationConfiguration: { Role: 'r', Rules: [{ Status: 'Enabled', Destination: { Bucket: 'b' } }] } },
   ],
-])('an answer passes with %s', (_, command, answer) => {
-  expect(() => validateResponse(command, answer)).not.toThrow();
+])('validateResponse: accepts a response with %s', (_, command, response) => {
+  expect(() => validateResponse(command, response)).not.toThrow();
 });
 
-test.each<[what: string, command: object, answer: unknown, where: string]>([
-  ['nothing where it would be read as "there is none"', new ListAliasesCommand({}), {}, 'it lacks Aliases'],
-  ['text for a structure', key, { KeyMetadata: 'k' }, 'KeyMetadata is no structure'],
-  ['a number for text', key, { KeyMetadata: { KeyId: 7 } }, 'KeyMetadata.KeyId is no text'],
+test.each<[what: string, command: object, response: unknown, message: string]>([
+  ['no list of aliases', new ListAliasesCommand({}), {}, 'Aliases is missing'],
+  ['a string for a structure', key, { KeyMetadata: 'k' }, 'KeyMetadata is not a structure'],
+  ['a number for a string', key, { KeyMetadata: { KeyId: 7 } }, 'KeyMetadata.KeyId is not a string'],
   [
-    'text for yes or no',
+    'a string for a boolean',
     key,
     { KeyMetadata: { KeyId: 'k', Enabled: 'no' } },
-    'KeyMetadata.Enabled is neither',
+    'KeyMetadata.Enabled is not a boolean',
   ],
-  ['a structure for a list', new ListAliasesCommand({}), { Aliases: {} }, 'Aliases is no list'],
+  ['a structure for a list', new ListAliasesCommand({}), { Aliases: {} }, 'Aliases is not a list'],
   [
-    'something wrong deep in a list',
+    'a wrong type within a list',
     new ListAliasesCommand({}),
     { Aliases: [{ AliasName: 'alias/a' }, { AliasName: ['alias/b'] }] },
-    'Aliases[1].AliasName is no text',
+    'Aliases[1].AliasName is not a string',
   ],
-  ['no structure at all', key, [], 'it is no structure'],
-])('an answer is refused with %s, and the place is told', (_, command, answer, where) => {
-  expect(() => validateResponse(command, answer)).toThrow(where);
+  ['a list for the whole', key, [], 'it is not a structure'],
+])('validateResponse: rejects a response with %s, and names the path', (_, command, response, message) => {
+  expect(() => validateResponse(command, response)).toThrow(message);
 });
 
-describe('an endpoint that answers 200 and nothing', () => {
+describe('AwsClient: an endpoint that returns 200 with an empty body', () => {
   const server = createServer((_, response) => response.writeHead(200).end());
   const clients = () =>
     createSdkClients([], {
@@ -56,16 +60,16 @@ describe('an endpoint that answers 200 and nothing', () => {
   afterAll(() => void server.close());
 
   test.each([new ListAliasesCommand({}), new ListKeysCommand({})])(
-    'has not said that there is none',
+    'is rejected as invalid, not read as an empty list',
     async (command) => {
-      const door = createAwsClient({
+      const client = createAwsClient({
         clients: clients(),
         accounts: [],
         region: 'us-east-1',
         retryTimeoutMs: 0,
       });
-      await expect(door.send({ region: 'us-east-1' }, command as never)).rejects.toThrow(
-        /the answer has not the form of one: it lacks (Aliases|Keys)/,
+      await expect(client.send({ region: 'us-east-1' }, command as never)).rejects.toThrow(
+        /invalid response: (Aliases|Keys) is missing/,
       );
     },
   );

@@ -9,10 +9,10 @@ spec:
   destination: { bucket: acme-${name}-replica, region: us-west-2, key: alias/acme-replica }
   rules: [{ prefix: Data/ }]
 `;
-const three = ['a', 'b', 'c'].map(spec).join('---\n');
+const threeSpecs = ['a', 'b', 'c'].map(spec).join('---\n');
 
-test('three roles are read in one listing, which says the same of them as IAM does of each', async () => {
-  await using env = await testEnv(three);
+test('role batcher: reads three roles in one listing, with the same result as GetRole', async () => {
+  await using env = await testEnv(threeSpecs);
   await env.reconcile();
   env.sandbox.log.reset();
   const { plan, proof } = await env.reconcile();
@@ -23,8 +23,8 @@ test('three roles are read in one listing, which says the same of them as IAM do
   expect(Object.keys(counts).filter((name) => name.startsWith('iam:'))).toHaveLength(1);
 });
 
-test('where the listing is refused, each role is asked for, and the outcome is the same', async () => {
-  await using env = await testEnv(three);
+test('role batcher: reads each role if the listing is denied, with the same result', async () => {
+  await using env = await testEnv(threeSpecs);
   env.sandbox.faultSettings.faults = [
     {
       match: 'GetAccountAuthorizationDetails',

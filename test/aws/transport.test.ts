@@ -17,30 +17,33 @@ import { createTransport, type SdkConfig } from '../../src/aws/transport.ts';
 
 const credentials = { accessKeyId: '111122223333', secretAccessKey: 'test' };
 
-interface Answer {
+interface CannedResponse {
   status?: number;
   headers?: Record<string, string>;
   body?: string;
 }
 
-interface Asked {
+interface ReceivedRequest {
   request: IncomingMessage;
   body: string;
 }
 
 const open: { close(): void }[] = [];
 afterEach(() => {
-  for (const one of open.splice(0)) one.close();
+  for (const resource of open.splice(0)) resource.close();
 });
 
-/** Clients whose every call gets one answer, and what was asked. */
-async function answering({ status = 200, headers = {}, body = '' }: Answer, connection: Connection = {}) {
-  const asked: Asked[] = [];
+/** Returns clients whose calls all get one response, and the requests that they sent. */
+async function endpointReturning(
+  { status = 200, headers = {}, body = '' }: CannedResponse,
+  connection: Connection = {},
+) {
+  const requests: ReceivedRequest[] = [];
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
-      asked.push({ request, body: Buffer.concat(chunks).toString() });
+      requests.push({ request, body: Buffer.concat(chunks).toString() });
       response.writeHead(status, headers).end(body);
     });
   });
@@ -56,53 +59,56 @@ async function answering({ status = 200, headers = {}, body = '' }: Answer, conn
   });
   const send = (service: Service, command: object) =>
     clients.get(service, { region: 'eu-central-1' }).send(command);
-  return { asked, send };
+  return { requests, send };
 }
 
-test('a write to S3 carries the checksum that S3 asks of settings, and its length', async () => {
-  const { asked, send } = await answering({});
+test('transport: a write to S3 has a CRC-32 checksum and its length', async () => {
+  const { requests, send } = await endpointReturning({});
   const block = { BlockPublicAcls: true };
   await send(
     's3',
     new PutPublicAccessBlockCommand({ Bucket: 'acme-tax', PublicAccessBlockConfiguration: block }),
   );
-  const [{ request, body } = { request: {} as IncomingMessage, body: '' }] = asked;
+  const [{ request, body } = { request: {} as IncomingMessage, body: '' }] = requests;
   expect(body).toMatch(/^<\?xml.*<BlockPublicAcls>true<\/BlockPublicAcls>/);
   const sum = Buffer.from(String(request.headers['x-amz-checksum-crc32']), 'base64').readUInt32BE();
   expect(sum).toBe(crc32(body));
   expect(request.headers['content-length']).toBe(String(Buffer.byteLength(body)));
 });
 
-test('lengths are counted in bytes, not in letters', async () => {
-  const { asked, send } = await answering({ body: '{"KeyMetadata":{}}' });
+test('transport: the length of a body counts bytes, not characters', async () => {
+  const { requests, send } = await endpointReturning({ body: '{"KeyMetadata":{}}' });
   await send('kms', new DescribeKeyCommand({ KeyId: 'alias/Übergröße' }));
-  expect(JSON.parse(asked[0]?.body ?? '')).toEqual({ KeyId: 'alias/Übergröße' });
+  expect(JSON.parse(requests[0]?.body ?? '')).toEqual({ KeyId: 'alias/Übergröße' });
 });
 
 test.each<[Service, object, RegExp]>([
   ['s3', new GetBucketVersioningCommand({ Bucket: 'acme-tax' }), /\/eu-central-1\/s3\/aws4_request/],
   ['kms', new DescribeKeyCommand({ KeyId: 'alias/a' }), /\/eu-central-1\/kms\/aws4_request/],
   ['iam', new GetRoleCommand({ RoleName: 'r' }), /\/eu-central-1\/iam\/aws4_request/],
-])('a call to %s is signed for its Region, and says who calls', async (service, command, scope) => {
-  const { asked, send } = await answering({ status: 404 });
-  await send(service, command).catch(() => {});
-  expect(asked[0]?.request.headers.authorization).toMatch(scope);
-  expect(asked[0]?.request.headers['user-agent']).toMatch(/^replikey\/\d+\.\d+\.\d+ node\/\d+/);
-});
+])(
+  'transport: signs a call to %s for its Region, with the user agent of replikey',
+  async (service, command, scope) => {
+    const { requests, send } = await endpointReturning({ status: 404 });
+    await send(service, command).catch(() => {});
+    expect(requests[0]?.request.headers.authorization).toMatch(scope);
+    expect(requests[0]?.request.headers['user-agent']).toMatch(/^replikey\/\d+\.\d+\.\d+ node\/\d+/);
+  },
+);
 
-test('a name in AWS_SDK_UA_APP_ID is told to AWS, as SDKs do', async () => {
+test('transport: adds AWS_SDK_UA_APP_ID to the user agent', async () => {
   process.env.AWS_SDK_UA_APP_ID = 'platform-team';
   try {
-    const { asked, send } = await answering({});
+    const { requests, send } = await endpointReturning({});
     await send('s3', new GetBucketVersioningCommand({ Bucket: 'acme-tax' }));
-    expect(asked[0]?.request.headers['user-agent']).toMatch(/ app\/platform-team$/);
+    expect(requests[0]?.request.headers['user-agent']).toMatch(/ app\/platform-team$/);
   } finally {
     delete process.env.AWS_SDK_UA_APP_ID;
   }
 });
 
-test('S3 that fails after it has begun to answer with 200 has failed, and is asked again', async () => {
-  const { send } = await answering({
+test('transport: an error body in a 200 response of S3 is transient', async () => {
+  const { send } = await endpointReturning({
     body: '<?xml version="1.0"?>\n<Error><Code>InternalError</Code><Message>We encountered an internal error.</Message></Error>',
   });
   const error = await send('s3', new GetBucketVersioningCommand({ Bucket: 'acme-tax' })).catch(
@@ -112,8 +118,8 @@ test('S3 that fails after it has begun to answer with 200 has failed, and is ask
   expect(classifyError(error)).toBe('transient');
 });
 
-test('an answer that says there is none is told as it is, whatever its body ends in', async () => {
-  const { send } = await answering({
+test('transport: a 404 response has code, message, status and request id of S3', async () => {
+  const { send } = await endpointReturning({
     status: 404,
     headers: { 'x-amz-request-id': 'ABC', 'x-amz-bucket-region': 'us-west-2' },
     body: '<?xml version="1.0"?>\n<Error><Code>NoSuchBucket</Code><Message>The specified bucket does not exist</Message></Error>',
@@ -130,19 +136,19 @@ test.each([
   [200, '<VersioningConfiguration><Status>Ena', 'transient'],
   [502, '<html>Bad Gateway', 'transient'],
   [403, '<html>Blocked by a proxy', 'final'],
-])('an answer %i that cannot be read says so, and is %s', async (status, body, class_) => {
-  const { send } = await answering({ status, body });
+])('transport: response %i with a malformed body is %s', async (status, body, class_) => {
+  const { send } = await endpointReturning({ status, body });
   const error = await send('s3', new GetBucketVersioningCommand({ Bucket: 'acme-tax' })).catch(
     (error: unknown) => error,
   );
-  expect(error).toMatchObject({ name: 'UnreadableAnswer', $metadata: { httpStatusCode: status } });
-  expect((error as Error).message).toMatch(/^the answer cannot be read: /);
+  expect(error).toMatchObject({ name: 'UnreadableResponse', $metadata: { httpStatusCode: status } });
+  expect((error as Error).message).toMatch(/^cannot parse the response: /);
   expect(classifyError(error)).toBe(class_);
 });
 
-test('a clock that is wrong is set by the first answer that says so', async () => {
+test('transport: corrects the clock after RequestTimeTooSkewed', async () => {
   const ahead = new Date(Date.now() + 3_600_000);
-  const { asked, send } = await answering({
+  const { requests, send } = await endpointReturning({
     status: 403,
     headers: { date: ahead.toUTCString() },
     body: '<Error><Code>RequestTimeTooSkewed</Code><Message>The difference is too large.</Message></Error>',
@@ -152,15 +158,15 @@ test('a clock that is wrong is set by the first answer that says so', async () =
   expect(error).toMatchObject({ $metadata: { clockSkewCorrected: true } });
   expect(classifyError(error)).toBe('transient');
   await send('s3', command()).catch(() => {});
-  const dated = String(asked[1]?.request.headers['x-amz-date']);
-  expect(dated.slice(0, 11)).toBe(ahead.toISOString().replace(/[-:]/g, '').slice(0, 11));
+  const dateHeader = String(requests[1]?.request.headers['x-amz-date']);
+  expect(dateHeader.slice(0, 11)).toBe(ahead.toISOString().replace(/[-:]/g, '').slice(0, 11));
 });
 
-test('a bucket with an odd name is asked for by that name, and nothing else', async () => {
-  const { asked, send } = await answering({});
+test('transport: encodes an odd bucket name in the path', async () => {
+  const { requests, send } = await endpointReturning({});
   const odd = ['a/b', '../other', 'ü'];
   for (const Bucket of odd) await send('s3', new GetBucketVersioningCommand({ Bucket })).catch(() => {});
-  const paths = asked.map(({ request }) => request.url?.replace(/\/?\?versioning=?$/, ''));
+  const paths = requests.map(({ request }) => request.url?.replace(/\/?\?versioning=?$/, ''));
   expect(paths).toEqual(odd.map((name) => `/${encodeURIComponent(name)}`));
 });
 

@@ -121,7 +121,7 @@ spec: { id: "999988887777" }
     input: account,
   });
   expect(code).toBe(4);
-  expect(stderr).toContain('belong to 111122223333, but its document says 999988887777');
+  expect(stderr).toContain('belong to 111122223333, but its Account document declares 999988887777');
   expect(testEnvironment.sandbox.log.entries.filter(({ write }) => write)).toMatchObject([]);
 });
 

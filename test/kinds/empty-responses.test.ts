@@ -59,7 +59,7 @@ describe.each(Object.entries(REQUIRED))('%s', (kindName, required) => {
     async (operation, field) => {
       const error = await fetchOf(kindName, awsWithEmpty(operation)).catch((caught: unknown) => caught);
       expect(error).toBeInstanceOf(InvalidResponseError);
-      expect(error).toMatchObject({ message: `the answer has not the form of one: it lacks ${field}` });
+      expect(error).toMatchObject({ message: `invalid response: ${field} is missing` });
     },
   );
 });
@@ -87,7 +87,7 @@ describe('an endpoint that answers 200 and nothing', () => {
     // The caller is known, so that the read of the document is what fails.
     const aws: Aws = { accountId: async () => '111122223333', send: (...call) => client.send(...call) };
     await expect(fetchOf(kindName, aws)).rejects.toThrow(
-      /the answer has not the form of one: it lacks|the answer cannot be read/,
+      /invalid response: \w+ is missing|cannot parse the response/,
     );
     clients.destroy();
   });

@@ -107,7 +107,9 @@ describe('s3.replication', () => {
     expect(plan.blocked).toMatchObject([
       {
         id: 's3.replication/acme-tax',
-        why: expect.stringContaining(`the answer has elements that this version does not know (${elements})`),
+        why: expect.stringContaining(
+          `the response has elements that this version does not know (${elements})`,
+        ),
       },
     ]);
     expect(endpoint.written).toEqual([]);

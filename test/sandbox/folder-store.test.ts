@@ -163,7 +163,7 @@ describe('a folder', () => {
     await expect(startSandbox({ state })).rejects.toThrow(`${file} cannot be read: `);
     for (const nothing of ['{"format":1}', '{"format":1,"state":null}', '{"format":1,"state":7}']) {
       await writeFile(file, nothing);
-      await expect(startSandbox({ state })).rejects.toThrow(`${file} cannot be read: it holds no state`);
+      await expect(startSandbox({ state })).rejects.toThrow(`${file} cannot be read: it is not a state file`);
     }
   });
 });

@@ -25,7 +25,7 @@ export function decodeQuery(operation: SdkOperation, form: URLSearchParams): Rec
   const input = decodeFormTree(schema, parseFormTree(form)) as Record<string, unknown>;
   const { mistyped, missing } = validateInput(schema, input);
   if (mistyped.length > 0)
-    throw new AwsError(400, 'MalformedInput', `${mistyped.join(', ')} has another type in this operation`);
+    throw new AwsError(400, 'MalformedInput', `${mistyped.join(', ')} has the wrong type for this operation`);
   if (missing.length > 0) throw new AwsError(400, 'ValidationError', formatMissingMembers(missing));
   return input;
 }
@@ -119,7 +119,7 @@ export async function decodeJson(operation: SdkOperation, body: Buffer): Promise
   const input = await deserializeJson(schema, body.toString() || '{}');
   const { mistyped, missing } = validateInput(schema, input);
   if (mistyped.length > 0)
-    throw serializationError(`${mistyped.join(', ')} has another type in this operation`);
+    throw serializationError(`${mistyped.join(', ')} has the wrong type for this operation`);
   if (missing.length > 0) throw new AwsError(400, 'ValidationException', formatMissingMembers(missing));
   return input as Record<string, unknown>;
 }
