@@ -3,15 +3,15 @@ import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 
-const inside = async (folder: string): Promise<string[]> =>
+const filesBelow = async (folder: string): Promise<string[]> =>
   (await readdir(folder, { recursive: true })).map((file) => path.join(folder, file));
-const pages = [...(await readdir('.')), ...(await inside('docs'))].filter((file) => file.endsWith('.md'));
+const pages = [...(await readdir('.')), ...(await filesBelow('docs'))].filter((file) => file.endsWith('.md'));
 
-/** Without what is shown as it stands. */
+/** Returns the text of a page without code. */
 const prose = async (page: string): Promise<string> =>
   (await readFile(page, 'utf8')).replace(/^```[\s\S]*?^```$/gm, '').replace(/`[^`\n]*`/g, 'code');
 
-/** Headings, as GitHub names them in addresses, and what has an id. */
+/** Returns the anchors of a page: its headings as GitHub writes them, and its ids. */
 async function anchorsOf(page: string): Promise<string[]> {
   const text = await readFile(page, 'utf8');
   const headings = [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) => heading.toLowerCase());
@@ -21,7 +21,7 @@ async function anchorsOf(page: string): Promise<string[]> {
   ];
 }
 
-test('every link within the documentation leads to something', async () => {
+test('documentation: the target of each relative link exists, with its anchor', async () => {
   const broken: string[] = [];
   let count = 0;
   for (const page of pages) {
@@ -29,9 +29,9 @@ test('every link within the documentation leads to something', async () => {
       if (/^[a-z]+:/.test(target)) continue;
       count += 1;
       const [file = '', anchor] = target.split('#');
-      const there = file === '' ? page : path.join(path.dirname(page), file);
-      const isThere = existsSync(there) && (!anchor || (await anchorsOf(there)).includes(anchor));
-      if (!isThere) broken.push(`${page}: ${target}`);
+      const targetFile = file === '' ? page : path.join(path.dirname(page), file);
+      const isValid = existsSync(targetFile) && (!anchor || (await anchorsOf(targetFile)).includes(anchor));
+      if (!isValid) broken.push(`${page}: ${target}`);
     }
   }
   expect(pages).toContain('docs/explanation/security.md');
@@ -39,11 +39,11 @@ test('every link within the documentation leads to something', async () => {
   expect(broken).toEqual([]);
 });
 
-test('every file that the documentation names in backticks is there', async () => {
-  const named = /`((?:test|src|scripts|deploy|docs|schema|specs)\/[\w./-]+)`/g;
+test('documentation: each file in backticks exists', async () => {
+  const pathsInBackticks = /`((?:test|src|scripts|deploy|docs|schema|specs)\/[\w./-]+)`/g;
   const missing: string[] = [];
   for (const page of pages)
-    for (const [, file = ''] of (await readFile(page, 'utf8')).matchAll(named))
+    for (const [, file = ''] of (await readFile(page, 'utf8')).matchAll(pathsInBackticks))
       if (!existsSync(file) && !file.includes('CODE')) missing.push(`${page}: ${file}`);
   expect(missing).toEqual([]);
 });

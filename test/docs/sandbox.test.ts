@@ -11,11 +11,11 @@ test.each([
   ['KMS', serviceHandlers.kms],
   ['STS', serviceHandlers.sts],
   ['CloudTrail', serviceHandlers.cloudtrail],
-])('the documentation lists what the sandbox speaks of %s', (service, handlers) => {
+])('docs/how-to/use-the-sandbox.md: lists the operations of %s', (service, handlers) => {
   const [, list = ''] = new RegExp(`^\\*\\*${service}\\*\\*: ([^.]*)\\.(?: |$)`, 'm').exec(docs) ?? [];
   expect(list.split(/,\s+/)).toEqual(Object.keys(handlers).sort());
 });
 
-test('the documentation tells every knob', () => {
-  for (const knob of Object.keys(defaultFaultSettings())) expect(docs).toContain(`\`${knob}\``);
+test('docs/how-to/use-the-sandbox.md: describes each setting for faults', () => {
+  for (const setting of Object.keys(defaultFaultSettings())) expect(docs).toContain(`\`${setting}\``);
 });
