@@ -2,9 +2,9 @@ import { IAM } from '@aws-sdk/client-iam';
 import { KMS } from '@aws-sdk/client-kms';
 import { S3 } from '@aws-sdk/client-s3';
 import { STS } from '@aws-sdk/client-sts';
-import { keepErrorBody, type WireResponse } from './answer.ts';
+import { keepErrorBody, type WireResponse } from './raw-response.ts';
 
-/** Somebody who calls AWS: an account (or a session) in a Region, with a client for each service. */
+/** A caller of AWS: an account or a session in a Region, with a client for each service. */
 export interface Aws {
   account: string;
   region: string;
@@ -15,8 +15,8 @@ export interface Aws {
   in(region: string): Aws;
   as(account: string): Aws;
   with(credentials: Credentials): Aws;
-  /** Wait until what S3 does by itself, replication, has been done for this object. */
-  settled(bucket: string, key: string): Promise<void>;
+  /** Waits until S3 has replicated this object. */
+  waitForReplication(bucket: string, key: string): Promise<void>;
 }
 
 export interface Credentials {
@@ -25,10 +25,10 @@ export interface Credentials {
   sessionToken?: string;
 }
 
-/** The account of most recordings, whose access key is its id: so the sandbox tells accounts apart. */
+/** The account of most recordings. The sandbox takes the access key for the account ID. */
 export const ACCOUNT = '111111111111';
 
-/** A request on its way, before it is signed: what `send` lets a scenario change where the SDK would not send it. */
+/** A request before it is signed. `send` lets a scenario change it to what the SDK would not send. */
 export interface WireRequest {
   method: string;
   path: string;
@@ -37,15 +37,15 @@ export interface WireRequest {
   body: unknown;
 }
 
-/** The callers of an endpoint. `settle` waits for replication as that endpoint allows it. */
-export function connect(endpoint: string, settle: Settle): { aws: Aws; close(): void } {
+/** Returns the callers of an endpoint. `wait` waits for replication in a way that the endpoint supports. */
+export function connect(endpoint: string, wait: ReplicationWait): { aws: Aws; close(): void } {
   const open: { destroy(): void }[] = [];
-  const known = new Map<string, Aws>();
+  const callers = new Map<string, Aws>();
 
   const caller = (credentials: Credentials, account: string, region: string): Aws => {
     const id = `${credentials.accessKeyId} ${region}`;
-    const found = known.get(id);
-    if (found) return found;
+    const cached = callers.get(id);
+    if (cached) return cached;
     const config = { endpoint, region, credentials, maxAttempts: 1 };
     const clients = {
       s3: new S3({ ...config, forcePathStyle: true }),
@@ -54,33 +54,33 @@ export function connect(endpoint: string, settle: Settle): { aws: Aws; close(): 
       sts: new STS(config),
     };
     for (const client of Object.values(clients)) {
-      readWire(client);
+      bufferErrorBodies(client);
       open.push(client);
     }
     const aws: Aws = {
       ...clients,
       account,
       region,
-      in: (other) => caller(credentials, account, other),
-      as: (other) => caller(ofAccount(other), other, region),
+      in: (otherRegion) => caller(credentials, account, otherRegion),
+      as: (otherAccount) => caller(credentialsOf(otherAccount), otherAccount, region),
       with: (session) => caller(session, account, region),
-      settled: (bucket, key) => settle(aws, bucket, key),
+      waitForReplication: (bucket, key) => wait(aws, bucket, key),
     };
-    known.set(id, aws);
+    callers.set(id, aws);
     return aws;
   };
 
   return {
-    aws: caller(ofAccount(ACCOUNT), ACCOUNT, 'us-east-1'),
+    aws: caller(credentialsOf(ACCOUNT), ACCOUNT, 'us-east-1'),
     close: () => {
       for (const client of open) client.destroy();
     },
   };
 }
 
-export type Settle = (aws: Aws, bucket: string, key: string) => Promise<void>;
+export type ReplicationWait = (aws: Aws, bucket: string, key: string) => Promise<void>;
 
-/** Send one command with its request changed before it is signed. */
+/** Sends one command, and changes its request before it is signed. */
 export function send<Output extends object>(
   client: { send(command: never): Promise<object> },
   command: object,
@@ -104,11 +104,11 @@ interface Stack {
 type Middleware = (next: Next) => Next;
 type Next = (args: { request: unknown }) => Promise<{ response: unknown }>;
 
-function ofAccount(account: string): Credentials {
+function credentialsOf(account: string): Credentials {
   return { accessKeyId: account, secretAccessKey: 'secret' };
 }
 
-function readWire(client: { middlewareStack: unknown }): void {
+function bufferErrorBodies(client: { middlewareStack: unknown }): void {
   const stack = client.middlewareStack as Stack;
   stack.add(
     (next) => async (args) => {

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import type { Answer } from './answer.ts';
 import { differences } from './compare.ts';
 import type { Fact } from './facts.ts';
+import type { RawResponse } from './raw-response.ts';
 
 const ACCOUNT = '111111111111';
 
-const aFact = (recorded: Partial<Fact>): Fact => ({
+const testFact = (recorded: Partial<Fact>): Fact => ({
   id: 'a-fact',
   service: 's3',
   operation: 'HeadBucket',
@@ -19,51 +19,51 @@ const aFact = (recorded: Partial<Fact>): Fact => ({
   ...recorded,
 });
 
-const anAnswer = (given: Partial<Answer>): Answer => ({
+const testResponse = (fields: Partial<RawResponse>): RawResponse => ({
   status: 200,
   code: null,
   message: null,
   output: {},
-  ...given,
+  ...fields,
 });
 
-const met: [string, Partial<Fact>, Partial<Answer>][] = [
-  ['what was not recorded may be anything', {}, { output: { Extra: 'field' } }],
+const met: [string, Partial<Fact>, Partial<RawResponse>][] = [
+  ['a field that was not recorded', {}, { output: { Extra: 'field' } }],
   [
-    'a placeholder stands for any value',
+    'any value for a placeholder',
     { output: { Arn: 'arn:aws:iam::111111111111:role/<name>', Name: '<name>' } },
-    { output: { Arn: 'arn:aws:iam::111111111111:role/mine', Name: 'mine' } },
+    { output: { Arn: 'arn:aws:iam::111111111111:role/reader', Name: 'reader' } },
   ],
   [
-    'a policy is compared as a document',
+    'a policy with its fields in another order',
     { output: { Policy: { Version: '2012-10-17', Statement: [] } } },
     { output: { Policy: encodeURIComponent('{"Statement":[],"Version":"2012-10-17"}') } },
   ],
   [
-    'messages at second hand are compared in words',
+    'other case and punctuation in tier B',
     { tier: 'B', http_status: 403, error_code: 'AccessDenied', message: 'Access denied.' },
     { status: 403, code: 'AccessDenied', message: 'Access Denied' },
   ],
   [
-    'the ETag of an object under SSE-KMS is compared in form',
+    'another ETag of an object with SSE-KMS',
     { output: { ServerSideEncryption: 'aws:kms', ETag: `"${'a'.repeat(32)}"` } },
     { output: { ServerSideEncryption: 'aws:kms', ETag: `"${'b'.repeat(32)}"` } },
   ],
 ];
 
-const notMet: [string, Partial<Fact>, Partial<Answer>][] = [
+const notMet: [string, Partial<Fact>, Partial<RawResponse>][] = [
   ['another status', {}, { status: 204 }],
   ['another code', { http_status: 404, error_code: 'NoSuchKey' }, { status: 404, code: 'NoSuchBucket' }],
   ['an error where AWS succeeds', {}, { code: 'InternalError' }],
   [
-    'a message of tier A in other words',
+    'another message in tier A',
     { http_status: 404, error_code: 'NoSuchKey', message: 'No key.' },
     { status: 404, code: 'NoSuchKey', message: 'no key' },
   ],
   ['a missing element of an error', { error_fields: { BucketName: '<name>' } }, {}],
   ['a missing field', { output: { VersionId: '<version>' } }, {}],
   [
-    'a field that AWS leaves out',
+    'a field that AWS omits',
     { output: { LocationConstraint: null } },
     { output: { LocationConstraint: 'EU' } },
   ],
@@ -71,7 +71,7 @@ const notMet: [string, Partial<Fact>, Partial<Answer>][] = [
   [
     'one placeholder for two values',
     { output: { Arn: 'arn:aws:s3:::<name>', Name: '<name>' } },
-    { output: { Arn: 'arn:aws:s3:::mine', Name: 'yours' } },
+    { output: { Arn: 'arn:aws:s3:::bucket-a', Name: 'bucket-b' } },
   ],
   [
     'another account',
@@ -85,12 +85,12 @@ const notMet: [string, Partial<Fact>, Partial<Answer>][] = [
   ],
 ];
 
-describe('comparing with a recorded answer', () => {
-  it.each(met)('is met: %s', (_, recorded, given) => {
-    expect(differences(aFact(recorded), anAnswer(given), ACCOUNT)).toEqual([]);
+describe('differences', () => {
+  it.each(met)('accepts %s', (_, recorded, response) => {
+    expect(differences(testFact(recorded), testResponse(response), ACCOUNT)).toEqual([]);
   });
 
-  it.each(notMet)('differs: %s', (_, recorded, given) => {
-    expect(differences(aFact(recorded), anAnswer(given), ACCOUNT)).toHaveLength(1);
+  it.each(notMet)('reports %s', (_, recorded, response) => {
+    expect(differences(testFact(recorded), testResponse(response), ACCOUNT)).toHaveLength(1);
   });
 });

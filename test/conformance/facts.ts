@@ -1,11 +1,11 @@
 import recorded from './recorded-facts.json' with { type: 'json' };
 
-/** One answer recorded from AWS. `<...>` in a message or an output stands for a value that varies. */
+/** A response recorded from AWS. `<...>` in a message or an output is a placeholder for a value that varies. */
 export interface Fact {
   id: string;
   service: 's3' | 's3control' | 'iam' | 'kms' | 'sts';
   operation: string;
-  /** What was sent, in words. */
+  /** A description of the request. */
   input: string;
   http_status: number | null;
   error_code: string | null;
@@ -18,8 +18,8 @@ export interface Fact {
 
 export const facts = recorded.facts as Fact[];
 
-/** What a fact says, in a line. */
-export function says({ operation, input, http_status, error_code }: Fact): string {
-  const answer = [http_status, error_code].filter((part) => part !== null && part !== undefined).join(' ');
-  return `${operation} (${input || 'no input'}) → ${answer || 'see its output'}`;
+/** Describes a fact in one line. */
+export function describeFact({ operation, input, http_status, error_code }: Fact): string {
+  const response = [http_status, error_code].filter((part) => part !== null && part !== undefined).join(' ');
+  return `${operation} (${input || 'no input'}) → ${response || 'see its output'}`;
 }

@@ -1,4 +1,4 @@
-/** Recorded answers that the sandbox does not give, and why; checked, so that none stays when it is met after all. */
+/** Recorded responses that the sandbox does not match, with the reason. A test fails if the sandbox matches one. */
 export const notMet: Record<string, string> = {
   'c7n/test_s3_encryption_audit/s3.GetBucketEncryption_3':
     'Recorded before January 2023; since then AWS encrypts every bucket by default and no longer returns this response.',

@@ -1,55 +1,57 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Aws } from './aws.ts';
 import { startEndpoint } from './endpoint.ts';
-import { facts, says } from './facts.ts';
+import { describeFact, facts } from './facts.ts';
 import { notMet } from './not-met.ts';
 import { page } from './page.ts';
 import { differencesFrom, scenarios } from './run.ts';
 
-const other = process.env.REPLIKEY_TEST_ENDPOINT;
+const otherEndpoint = process.env.REPLIKEY_TEST_ENDPOINT;
 
 let endpoint: Awaited<ReturnType<typeof startEndpoint>>;
 const aws = (): Aws => endpoint.aws;
 
 beforeAll(async () => {
-  endpoint = await startEndpoint(other);
+  endpoint = await startEndpoint(otherEndpoint);
 });
 afterAll(() => endpoint.close());
 
-describe.runIf(other === undefined).concurrent('the sandbox answers as AWS was recorded to answer', () => {
+describe.runIf(otherEndpoint === undefined).concurrent('sandbox: matches the recorded response', () => {
   for (const fact of facts.filter(({ id }) => notMet[id] === undefined)) {
-    it(`${fact.id}: ${says(fact)}`, async () => {
+    it(`${fact.id}: ${describeFact(fact)}`, async () => {
       expect(await differencesFrom(fact, aws())).toEqual([]);
     });
   }
 });
 
-describe.runIf(other === undefined).concurrent('what is listed as not met is not met', () => {
-  for (const fact of facts.filter(({ id }) => notMet[id] !== undefined)) {
-    it(`${fact.id}: ${notMet[fact.id]}`, async () => {
-      expect(await differencesFrom(fact, aws())).not.toEqual([]);
-    });
-  }
-});
+describe
+  .runIf(otherEndpoint === undefined)
+  .concurrent('sandbox: does not match a response that is listed as not met', () => {
+    for (const fact of facts.filter(({ id }) => notMet[id] !== undefined)) {
+      it(`${fact.id}: ${notMet[fact.id]}`, async () => {
+        expect(await differencesFrom(fact, aws())).not.toEqual([]);
+      });
+    }
+  });
 
-describe('the recorded answers', () => {
+describe('recorded responses', () => {
   const ids = facts.map(({ id }) => id).sort();
 
-  it('each have a scenario, and no scenario is for nothing', () => {
+  it('each fact has a scenario, and each scenario a fact', () => {
     expect(Object.keys(scenarios).sort()).toEqual(ids);
   });
 
-  it('that are listed as not met are recorded at all', () => {
+  it('each fact listed as not met exists', () => {
     expect(Object.keys(notMet).filter((id) => !ids.includes(id))).toEqual([]);
   });
 
-  it('are told in docs/reference/conformance.md', async () => {
+  it('are summarised in docs/reference/conformance.md', async () => {
     await expect(page(facts, notMet)).toMatchFileSnapshot('../../docs/reference/conformance.md');
   });
 });
 
-describe.runIf(other !== undefined)('another endpoint', () => {
-  it(`is told how many of the recorded answers ${other} gives`, async () => {
+describe.runIf(otherEndpoint !== undefined)('other endpoint', () => {
+  it(`counts the recorded responses that ${otherEndpoint} matches`, async () => {
     const results = await Promise.all(
       facts.map(async (fact) => ({
         fact,
@@ -61,7 +63,7 @@ describe.runIf(other !== undefined)('another endpoint', () => {
     process.stdout.write(
       [
         ...missed.map(({ fact, differs }) => `not met: ${fact.id}: ${differs.join('; ')}`),
-        `${other} gives ${met.length} of ${facts.length} recorded answers`,
+        `${otherEndpoint} matches ${met.length} of ${facts.length} recorded responses`,
         '',
       ].join('\n'),
     );

@@ -1,7 +1,8 @@
-import { answerOf } from './answer.ts';
 import type { Aws } from './aws.ts';
 import { differences } from './compare.ts';
 import type { Fact } from './facts.ts';
+import { OUTPUTS_AS_DATA } from './outputs-as-data.ts';
+import { responseOf } from './raw-response.ts';
 import { iam } from './scenarios/iam.ts';
 import { kms } from './scenarios/kms.ts';
 import { s3Buckets } from './scenarios/s3-buckets.ts';
@@ -13,9 +14,8 @@ import { s3Replication } from './scenarios/s3-replication.ts';
 import { s3Settings } from './scenarios/s3-settings.ts';
 import { sts } from './scenarios/sts.ts';
 import type { Scenarios } from './support.ts';
-import { inData } from './words.ts';
 
-/** Every scenario, by the fact that it leads to. */
+/** All scenarios, by fact id. */
 export const scenarios: Scenarios = {
   ...s3Buckets,
   ...s3Settings,
@@ -29,12 +29,12 @@ export const scenarios: Scenarios = {
   ...sts,
 };
 
-/** How what the endpoint answers differs from the fact, over all scenarios of it; empty when the fact is met. */
+/** Returns the differences between the endpoint's responses and the fact, for all its scenarios. */
 export async function differencesFrom(fact: Fact, aws: Aws): Promise<string[]> {
-  const expected = { ...fact, output: inData[fact.id] ?? fact.output };
-  const found: string[] = [];
+  const expected = { ...fact, output: OUTPUTS_AS_DATA[fact.id] ?? fact.output };
+  const allDifferences: string[] = [];
   for (const scenario of [scenarios[fact.id] ?? []].flat()) {
-    found.push(...differences(expected, await answerOf(scenario(aws)), aws.account));
+    allDifferences.push(...differences(expected, await responseOf(scenario(aws)), aws.account));
   }
-  return found;
+  return allDifferences;
 }

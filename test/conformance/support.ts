@@ -8,18 +8,18 @@ import {
 } from '@aws-sdk/client-s3';
 import { type Aws, send } from './aws.ts';
 
-/** What leads to one recorded answer: the calls before, and the call whose answer is compared. */
+/** Makes the calls that lead to one recorded response, and returns the response of the last one. */
 export type Scenario = (aws: Aws) => Promise<object>;
 
-/** Scenarios by fact; several where a recording says that several calls are answered alike. */
+/** Scenarios by fact id. A fact that was recorded for several calls has several scenarios. */
 export type Scenarios = Record<string, Scenario | Scenario[]>;
 
-/** A name that nobody has used: buckets are global, and all scenarios run at once. */
+/** Returns an unused name: bucket names are global, and all scenarios run concurrently. */
 export function unique(prefix: string): string {
   return `${prefix}-${randomUUID().slice(0, 13)}`;
 }
 
-/** A fresh bucket in the caller's Region. */
+/** Creates a bucket in the caller's Region. */
 export async function bucket(aws: Aws, name = unique('bucket')): Promise<string> {
   await aws.s3.createBucket({
     Bucket: name,
@@ -31,9 +31,9 @@ export async function bucket(aws: Aws, name = unique('bucket')): Promise<string>
 }
 
 export async function versioned(aws: Aws, name?: string): Promise<string> {
-  const made = await bucket(aws, name);
-  await versioning(aws, made, 'Enabled');
-  return made;
+  const bucketName = await bucket(aws, name);
+  await versioning(aws, bucketName, 'Enabled');
+  return bucketName;
 }
 
 export function versioning(aws: Aws, name: string, status: string) {
@@ -43,38 +43,38 @@ export function versioning(aws: Aws, name: string, status: string) {
   });
 }
 
-/** Put an object as those who recorded did: without the content type that this SDK adds. */
+/** Puts an object as in the recordings, without the content type that this SDK adds. */
 export function putObject(
   aws: Aws,
   input: PutObjectCommandInput & { Body: string },
 ): Promise<PutObjectCommandOutput> {
-  // The SDK warns of an empty body, unless it is told that it is empty.
+  // The SDK warns about an empty body without a content length.
   const command = new PutObjectCommand({ ContentLength: Buffer.byteLength(input.Body), ...input });
   return send(aws.s3, command, ({ headers }) => {
     delete headers['content-type'];
   });
 }
 
-/** A fresh symmetric KMS key. */
+/** Creates a symmetric KMS key. */
 export async function key(
   aws: Aws,
   description = 'conformance',
 ): Promise<KeyMetadata & { Arn: string; KeyId: string }> {
   const { KeyMetadata } = await aws.kms.createKey({ Description: description });
   if (KeyMetadata?.KeyId === undefined || KeyMetadata.Arn === undefined)
-    throw new Error('CreateKey gave no key');
+    throw new Error('CreateKey returned no key');
   return { ...KeyMetadata, Arn: KeyMetadata.Arn, KeyId: KeyMetadata.KeyId };
 }
 
-export function trust(service = 'ec2.amazonaws.com', more: object = {}): string {
-  return policy({ Effect: 'Allow', Principal: { Service: service }, Action: 'sts:AssumeRole', ...more });
+export function trust(service = 'ec2.amazonaws.com', overrides: object = {}): string {
+  return policy({ Effect: 'Allow', Principal: { Service: service }, Action: 'sts:AssumeRole', ...overrides });
 }
 
 export function policy(...statements: object[]): string {
   return JSON.stringify({ Version: '2012-10-17', Statement: statements });
 }
 
-/** A fresh role; its name. */
+/** Creates a role, and returns its name. */
 export async function role(aws: Aws, document = trust(), name = unique('role')): Promise<string> {
   await aws.iam.createRole({ RoleName: name, AssumeRolePolicyDocument: document });
   return name;
@@ -90,7 +90,7 @@ export interface Pair {
   role: string;
 }
 
-/** A source in us-east-1 and a destination in us-west-2, both versioned, and the ARN of a role that need not exist. */
+/** Creates a source in us-east-1 and a destination in us-west-2, both versioned. The role does not exist. */
 export async function pair(aws: Aws): Promise<Pair> {
   const [source, destination] = await Promise.all([versioned(aws), versioned(aws.in('us-west-2'))]);
   return { source, destination, role: roleArn(aws, 'replication') };
@@ -100,9 +100,9 @@ export function arn(bucketName: string): string {
   return `arn:aws:s3:::${bucketName}`;
 }
 
-/** A rule that AWS takes, and what a scenario wants otherwise; `undefined` takes a field away. */
+/** Returns a valid rule with changes. `undefined` removes a field. */
 export function rule({ destination }: Pair, changes: object = {}): ReplicationRule {
-  const whole = {
+  const fields = {
     ID: 'rule-1',
     Priority: 1,
     Filter: { Prefix: '' },
@@ -111,21 +111,21 @@ export function rule({ destination }: Pair, changes: object = {}): ReplicationRu
     DeleteMarkerReplication: { Status: 'Disabled' },
     ...changes,
   };
-  return Object.fromEntries(Object.entries(whole).filter(([, value]) => value !== undefined)) as never;
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never;
 }
 
 export function replicate(
   aws: Aws,
   { source, role: Role }: Pair,
   Rules: ReplicationRule[],
-  more: object = {},
+  overrides: object = {},
 ) {
   return aws.s3.putBucketReplication({
     Bucket: source,
     ReplicationConfiguration: { Role, Rules },
-    ...more,
+    ...overrides,
   });
 }
 
-/** An account that is not the caller's. */
-export const STRANGER = '222222222222';
+/** An account other than the caller's. */
+export const FOREIGN_ACCOUNT = '222222222222';

@@ -29,16 +29,16 @@ let door: AwsClient;
 let now = NOON;
 let keyArn = '';
 
-/** What somebody does to a sandbox, a minute between any two. */
+/** Makes calls to a sandbox, one minute apart. */
 beforeAll(async () => {
   sandbox = await startSandbox({ clock: () => now });
   door = doorOf(sandbox, ACCOUNT);
   const versioned = { Bucket: 'acme', VersioningConfiguration: { Status: 'Enabled' as const } };
-  const does = async (what: Promise<unknown>) => {
-    await what;
+  const perform = async (call: Promise<unknown>) => {
+    await call;
     now += 60_000;
   };
-  await does(
+  await perform(
     door.send(
       WEST,
       new CreateBucketCommand({
@@ -47,8 +47,8 @@ beforeAll(async () => {
       }),
     ),
   );
-  await does(door.send(WEST, new PutBucketVersioningCommand(versioned)));
-  await does(
+  await perform(door.send(WEST, new PutBucketVersioningCommand(versioned)));
+  await perform(
     door.send(
       WEST,
       new PutPublicAccessBlockCommand({
@@ -57,32 +57,34 @@ beforeAll(async () => {
       }),
     ),
   );
-  await does(door.send(WEST, new PutObjectCommand({ Bucket: 'acme', Key: 'a', Body: 'x' })));
-  await does(door.send(WEST, new CreateRoleCommand({ RoleName: 'acme', AssumeRolePolicyDocument: TRUST })));
-  await does(door.send(WEST, new GetRoleCommand({ RoleName: 'acme' })));
-  await does(door.send(EAST, new DeleteRoleCommand({ RoleName: 'other' })).catch(() => {}));
+  await perform(door.send(WEST, new PutObjectCommand({ Bucket: 'acme', Key: 'a', Body: 'x' })));
+  await perform(
+    door.send(WEST, new CreateRoleCommand({ RoleName: 'acme', AssumeRolePolicyDocument: TRUST })),
+  );
+  await perform(door.send(WEST, new GetRoleCommand({ RoleName: 'acme' })));
+  await perform(door.send(EAST, new DeleteRoleCommand({ RoleName: 'other' })).catch(() => {}));
   const { KeyMetadata } = await door.send(EAST, new CreateKeyCommand({}));
   keyArn = KeyMetadata?.Arn ?? '';
-  await does(door.send(EAST, new CreateAliasCommand({ AliasName: 'alias/acme', TargetKeyId: keyArn })));
-  await does(door.send(EAST, new EncryptCommand({ KeyId: keyArn, Plaintext: Buffer.from('x') })));
+  await perform(door.send(EAST, new CreateAliasCommand({ AliasName: 'alias/acme', TargetKeyId: keyArn })));
+  await perform(door.send(EAST, new EncryptCommand({ KeyId: keyArn, Plaintext: Buffer.from('x') })));
 });
 afterAll(() => sandbox.close());
 
-async function asking<T>(
+async function withClient<T>(
   { region = 'us-east-1', account = ACCOUNT }: { region?: string; account?: string },
-  ask: (client: CloudTrailClient) => Promise<T>,
+  use: (client: CloudTrailClient) => Promise<T>,
 ): Promise<T> {
   const credentials = { accessKeyId: account, secretAccessKey: 'any' };
   const client = new CloudTrailClient({ endpoint: sandbox.endpoint, region, credentials, maxAttempts: 1 });
   try {
-    return await ask(client);
+    return await use(client);
   } finally {
     client.destroy();
   }
 }
 
-const lookUp = (input: LookupEventsRequest, where = {}) =>
-  asking(where, async (client) => (await client.send(new LookupEventsCommand(input))).Events ?? []);
+const lookUp = (input: LookupEventsRequest, location = {}) =>
+  withClient(location, async (client) => (await client.send(new LookupEventsCommand(input))).Events ?? []);
 
 const names = (events: Event[]) => events.map(({ EventName }) => EventName);
 const by = (
@@ -92,7 +94,7 @@ const by = (
   LookupAttributes: [{ AttributeKey, AttributeValue }],
 });
 
-test('tells the changes of settings of a Region, newest first, and IAM of all in one', async () => {
+test('LookupEvents: returns the changes of a Region, newest first, and those of IAM in us-east-1', async () => {
   expect(names(await lookUp({}, { region: 'us-west-2' }))).toEqual([
     'PutBucketPublicAccessBlock',
     'PutBucketVersioning',
@@ -102,7 +104,7 @@ test('tells the changes of settings of a Region, newest first, and IAM of all in
   expect(await lookUp({}, { account: '999988887777' })).toEqual([]);
 });
 
-test('finds them by one attribute', async () => {
+test('LookupEvents: filters by one attribute', async () => {
   expect(names(await lookUp(by('EventName', 'CreateRole')))).toEqual(['CreateRole']);
   expect(names(await lookUp(by('EventName', 'PutPublicAccessBlock'), { region: 'us-west-2' }))).toEqual([]);
   expect(names(await lookUp(by('ResourceName', 'acme')))).toEqual(['CreateRole']);
@@ -111,7 +113,7 @@ test('finds them by one attribute', async () => {
   expect(await lookUp(by('Username', 'root'))).toHaveLength(4);
 });
 
-test('and by time, in whole seconds', async () => {
+test('LookupEvents: filters by time, in whole seconds', async () => {
   const at = (minutes: number) => new Date(NOON + minutes * 60_000);
   const west = { region: 'us-west-2' };
   expect(names(await lookUp({ StartTime: at(1), EndTime: at(1) }, west))).toEqual(['PutBucketVersioning']);
@@ -119,7 +121,7 @@ test('and by time, in whole seconds', async () => {
   expect(names(await lookUp({ EndTime: at(0) }, west))).toEqual(['CreateBucket']);
 });
 
-test('says who, when, with what and on what, and what was refused', async () => {
+test('LookupEvents: events have caller, time, user agent, parameters and error code', async () => {
   const [created] = await lookUp(by('EventName', 'CreateRole'));
   expect(created).toMatchObject({
     EventTime: new Date(NOON + 4 * 60_000),
@@ -144,8 +146,8 @@ test('says who, when, with what and on what, and what was refused', async () => 
   expect(JSON.parse(refused?.CloudTrailEvent ?? '')).toMatchObject({ errorCode: 'NoSuchEntity' });
 });
 
-test('comes in pages', async () => {
-  const all = await asking({}, async (client) => {
+test('LookupEvents: returns pages', async () => {
+  const pagesOfNames = await withClient({}, async (client) => {
     const pages: (string | undefined)[][] = [];
     for (let NextToken: string | undefined; ; ) {
       const page = await client.send(new LookupEventsCommand({ MaxResults: 3, NextToken }));
@@ -154,7 +156,7 @@ test('comes in pages', async () => {
       if (NextToken === undefined) return pages;
     }
   });
-  expect(all).toEqual([['CreateAlias', 'CreateKey', 'DeleteRole'], ['CreateRole']]);
+  expect(pagesOfNames).toEqual([['CreateAlias', 'CreateKey', 'DeleteRole'], ['CreateRole']]);
 });
 
 test.each<[string, LookupEventsRequest]>([
@@ -169,11 +171,11 @@ test.each<[string, LookupEventsRequest]>([
       ],
     },
   ],
-])('refuses with %s what cannot be asked', async (name, input) => {
+])('LookupEvents: returns %s for invalid input', async (name, input) => {
   await expect(lookUp(input)).rejects.toMatchObject({ name });
 });
 
-test('is as late as it is told to be', async () => {
+test('LookupEvents: trailDelayMs delays events', async () => {
   sandbox.faultSettings.trailDelayMs = 3 * 60_000;
   expect(names(await lookUp({}))).toEqual(['DeleteRole', 'CreateRole']);
   sandbox.faultSettings.trailDelayMs = 0;

@@ -26,10 +26,10 @@ beforeEach(async () => {
 });
 afterEach(() => sandbox.close());
 
-const listed = () => door.send(EAST, new ListBucketsCommand({}));
-const control = async (path: string, init?: RequestInit) => {
-  const answer = await fetch(`${sandbox.endpoint}/_sandbox/${path}`, init);
-  return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
+const listBuckets = () => door.send(EAST, new ListBucketsCommand({}));
+const callAdminApi = async (path: string, init?: RequestInit) => {
+  const response = await fetch(`${sandbox.endpoint}/_sandbox/${path}`, init);
+  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
 };
 const TRUST = JSON.stringify({
   Version: '2012-10-17',
@@ -39,14 +39,14 @@ const TRUST = JSON.stringify({
 });
 
 describe('a fault', () => {
-  test('strikes the nth call of its operation, and as often as it says', async () => {
+  test('affects the nth call of its operation, and `times` calls', async () => {
     sandbox.faultSettings.faults = [
       { match: 'ListBuckets', nth: 2, times: 2, what: { status: 500, code: 'InternalError' } },
     ];
     const outcomes = [];
     for (let n = 0; n < 4; n++)
       outcomes.push(
-        await listed().then(
+        await listBuckets().then(
           () => 'ok',
           (error: Error) => error.name,
         ),
@@ -56,29 +56,29 @@ describe('a fault', () => {
   });
 
   test.each([
-    ['s3', () => listed(), 'SlowDown'],
+    ['s3', () => listBuckets(), 'SlowDown'],
     ['kms', () => door.send(EAST, new ListKeysCommand({})), 'ThrottlingException'],
     ['iam', () => door.send(EAST, new GetRoleCommand({ RoleName: 'r' })), 'Throttling'],
-  ])('throttles %s in its own words', async (match, call, name) => {
+  ])('throttles %s with the code of the service', async (match, call, name) => {
     sandbox.faultSettings.faults = [{ match, nth: 1, what: 'throttle' }];
     await expect(call()).rejects.toMatchObject({ name });
   });
 
-  test('drops the connection before the call is carried out', async () => {
+  test('reset-before: drops the connection before the call takes effect', async () => {
     sandbox.faultSettings.faults = [{ match: 'CreateBucket', nth: 1, what: 'reset-before' }];
     await expect(door.send(EAST, new CreateBucketCommand({ Bucket: 'acme-tax' }))).rejects.toThrow();
     expect(sandbox.store.bucket('acme-tax')).toBeUndefined();
   });
 
-  test('drops the connection after the call was carried out', async () => {
+  test('reset-after: drops the connection after the call takes effect', async () => {
     sandbox.faultSettings.faults = [{ match: 'CreateBucket', nth: 1, what: 'reset-after' }];
     await expect(door.send(EAST, new CreateBucketCommand({ Bucket: 'acme-tax' }))).rejects.toThrow();
     expect(sandbox.store.bucket('acme-tax')).toBeDefined();
   });
 });
 
-describe('what was made a moment ago', () => {
-  test('is not seen before its time: a role', async () => {
+describe('propagation delay', () => {
+  test('a role is not visible until rolePropagationMs have passed', async () => {
     sandbox.faultSettings.rolePropagationMs = 5_000;
     await door.send(EAST, new CreateRoleCommand({ RoleName: 'r', AssumeRolePolicyDocument: TRUST }));
     const get = () => door.send(EAST, new GetRoleCommand({ RoleName: 'r' }));
@@ -87,7 +87,7 @@ describe('what was made a moment ago', () => {
     expect((await get()).Role?.RoleName).toBe('r');
   });
 
-  test('is not seen before its time: a key', async () => {
+  test('a key is not visible until keyPropagationMs have passed', async () => {
     sandbox.faultSettings.keyPropagationMs = 5_000;
     const { KeyMetadata } = await door.send(EAST, new CreateKeyCommand({}));
     const get = () => door.send(EAST, new DescribeKeyCommand({ KeyId: KeyMetadata?.KeyId }));
@@ -97,11 +97,11 @@ describe('what was made a moment ago', () => {
   });
 });
 
-describe('over HTTP', () => {
-  test('knobs are read and turned, one by one', async () => {
-    const put = await control('knobs', { method: 'PUT', body: JSON.stringify({ latencyMs: 5 }) });
+describe('admin API', () => {
+  test('/knobs: reads the settings, and changes single ones', async () => {
+    const put = await callAdminApi('knobs', { method: 'PUT', body: JSON.stringify({ latencyMs: 5 }) });
     expect(put).toMatchObject({ status: 200, body: { latencyMs: 5, replicationDelayMs: 0 } });
-    expect((await control('knobs')).body).toEqual(put.body);
+    expect((await callAdminApi('knobs')).body).toEqual(put.body);
     expect(sandbox.faultSettings.latencyMs).toBe(5);
   });
 
@@ -112,42 +112,44 @@ describe('over HTTP', () => {
     ['{"latencyMs": -1}', /→ at latencyMs/],
     ['{"faults": [{"match": "*", "nth": 0, "what": "throttle"}]}', /→ at faults\[0\]\.nth/],
     ['{"__proto__": {"latencyMs": 1}, "faults": 1}', /→ at faults/],
-  ])('nonsense is refused in words: %s', async (body, words) => {
-    const { status, body: answer } = await control('knobs', { method: 'PUT', body });
+  ])('/knobs: rejects invalid settings with the reason: %s', async (body, reason) => {
+    const { status, body: response } = await callAdminApi('knobs', { method: 'PUT', body });
     expect(status).toBe(400);
-    expect(answer.error).toMatch(words);
-    expect((await control('knobs')).body.latencyMs).toBe(0);
+    expect(response.error).toMatch(reason);
+    expect((await callAdminApi('knobs')).body.latencyMs).toBe(0);
   });
 
-  test('the log tells what was asked, and can be emptied', async () => {
-    await listed();
+  test('/log: returns calls and counts, and DELETE empties it', async () => {
+    await listBuckets();
     await door.send(EAST, new GetCallerIdentityCommand({}));
-    expect((await control('log')).body).toMatchObject({
+    expect((await callAdminApi('log')).body).toMatchObject({
       counts: { 's3:ListBuckets': 1, 'sts:GetCallerIdentity': 1 },
       entries: [{ operation: 'ListBuckets', account: '111122223333', write: false, status: 200 }, {}],
     });
-    await control('log', { method: 'DELETE' });
-    expect((await control('log')).body).toMatchObject({ counts: {}, entries: [] });
+    await callAdminApi('log', { method: 'DELETE' });
+    expect((await callAdminApi('log')).body).toMatchObject({ counts: {}, entries: [] });
   });
 
-  test('what is not there is told', async () => {
-    expect((await control('replication?bucket=b&key=k')).status).toBe(404);
-    expect((await control('nonsense')).status).toBe(404);
-    expect(await control('health')).toMatchObject({ status: 200, body: { status: 'ok' } });
+  test('returns 404 for an unknown object or path, and 200 for /health', async () => {
+    expect((await callAdminApi('replication?bucket=b&key=k')).status).toBe(404);
+    expect((await callAdminApi('nonsense')).status).toBe(404);
+    expect(await callAdminApi('health')).toMatchObject({ status: 200, body: { status: 'ok' } });
   });
 });
 
 describe('accounts and Regions', () => {
-  test('an access key of 12 digits is an account, and buckets belong to one', async () => {
-    const other = doorOf(sandbox, '444455556666', 0);
-    expect(await other.accountId(undefined)).toBe('444455556666');
+  test('an access key of 12 digits is the account ID, and an account owns its buckets', async () => {
+    const otherClient = doorOf(sandbox, '444455556666', 0);
+    expect(await otherClient.accountId(undefined)).toBe('444455556666');
     await door.send(EAST, new CreateBucketCommand({ Bucket: 'acme-tax' }));
-    expect((await other.send(EAST, new ListBucketsCommand({}))).Buckets).toEqual([]);
-    await expect(other.send(EAST, new CreateBucketCommand({ Bucket: 'acme-tax' }))).rejects.toMatchObject({
+    expect((await otherClient.send(EAST, new ListBucketsCommand({}))).Buckets).toEqual([]);
+    await expect(
+      otherClient.send(EAST, new CreateBucketCommand({ Bucket: 'acme-tax' })),
+    ).rejects.toMatchObject({
       name: 'BucketAlreadyExists',
     });
     await expect(
-      other.send(EAST, new GetBucketVersioningCommand({ Bucket: 'acme-tax' })),
+      otherClient.send(EAST, new GetBucketVersioningCommand({ Bucket: 'acme-tax' })),
     ).rejects.toMatchObject({ name: 'AccessDenied' });
     await expect(
       door.send(
@@ -157,7 +159,7 @@ describe('accounts and Regions', () => {
     ).rejects.toMatchObject({ name: 'AccessDenied' });
   });
 
-  test('the credentials of a role act as the role, and end', async () => {
+  test('the credentials of a role call as the role, and expire', async () => {
     await door.send(EAST, new CreateRoleCommand({ RoleName: 'r', AssumeRolePolicyDocument: TRUST }));
     const { Credentials } = await door.send(
       EAST,
@@ -179,7 +181,7 @@ describe('accounts and Regions', () => {
     });
   });
 
-  test('a bucket asked for in another Region is answered with its own', async () => {
+  test('a call in the wrong Region returns the Region of the bucket', async () => {
     await door.send(
       { region: 'eu-west-1' },
       new CreateBucketCommand({
@@ -201,14 +203,14 @@ describe('accounts and Regions', () => {
     ).toBe('eu-west-1');
   });
 
-  test('buckets are found by host name too', async () => {
+  test('virtual-hosted requests reach their bucket', async () => {
     const url = new URL(sandbox.endpoint);
     const virtual = new S3Client({
       region: 'us-east-1',
       endpoint: `http://localhost:${url.port}`,
       credentials: { accessKeyId: '111122223333', secretAccessKey: 'test' },
     });
-    // A resolver need not know names below localhost: the request goes to the address, and says the name.
+    // Resolvers may not know subdomains of localhost, so the request goes to the address with the name in its Host header.
     virtual.middlewareStack.add(
       (next) => async (args) => {
         const request = args.request as { hostname: string; headers: Record<string, string> };

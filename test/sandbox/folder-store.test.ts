@@ -22,8 +22,8 @@ beforeEach(async () => {
 });
 afterEach(() => rm(state, { recursive: true }));
 
-describe('a state that is kept in a folder', () => {
-  test('is there again after a restart: settings, keys, objects and their replicas', async () => {
+describe('folder store', () => {
+  test('restores settings, keys, objects and replicas after a restart', async () => {
     {
       await using testEnvironment = await testEnv(undefined, { state });
       await testEnvironment.reconcile();
@@ -39,7 +39,7 @@ describe('a state that is kept in a folder', () => {
     expect(await Body?.transformToString()).toBe('numbers');
   });
 
-  test('takes up what was still to be replicated', async () => {
+  test('resumes pending replication after a restart', async () => {
     {
       await using testEnvironment = await testEnv(undefined, { state });
       await testEnvironment.reconcile();
@@ -54,10 +54,10 @@ describe('a state that is kept in a folder', () => {
     expect(versionOf(testEnvironment.sandbox, SOURCE, 'Tax/a')?.replication?.status).toBe('COMPLETED');
   });
 
-  test('holds no object in the clear', async () => {
+  test('stores objects encrypted', async () => {
     await using testEnvironment = await testEnv(undefined, { state });
     await testEnvironment.reconcile();
-    const secret = 'the numbers that nobody may see';
+    const secret = 'the content of a secret object';
     await put(testEnvironment, { Body: secret });
     for (const file of await readdir(state, { recursive: true, withFileTypes: true })) {
       if (!file.isFile()) continue;
@@ -66,7 +66,7 @@ describe('a state that is kept in a folder', () => {
     }
   });
 
-  test('survives SIGKILL in the midst of writing: every answered write is there', async () => {
+  test('keeps every acknowledged write after SIGKILL', async () => {
     const child = spawn(process.execPath, [MAIN, 'sandbox', '--port', '0', '--state', state], {
       env: childEnvironment(undefined),
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -79,23 +79,23 @@ describe('a state that is kept in a folder', () => {
       EAST,
       new PutBucketVersioningCommand({ Bucket: SOURCE, VersioningConfiguration: { Status: 'Enabled' } }),
     );
-    const answered: string[] = [];
+    const acknowledged: string[] = [];
     const writer = async (worker: number) => {
       for (let n = 0; ; n++) {
         const Key = `${worker}/${n}`;
         await door.send(EAST, new PutObjectCommand({ Bucket: SOURCE, Key, Body: Key }));
-        answered.push(Key);
-        if (answered.length === 60) child.kill('SIGKILL');
+        acknowledged.push(Key);
+        if (acknowledged.length === 60) child.kill('SIGKILL');
       }
     };
     await Promise.allSettled([writer(1), writer(2), writer(3), writer(4)]);
 
     const sandbox = await startSandbox({ state });
     try {
-      const again = doorOf(sandbox, '111122223333');
-      expect(answered.length).toBeGreaterThanOrEqual(60);
-      for (const Key of answered) {
-        const { Body } = await again.send(EAST, new GetObjectCommand({ Bucket: SOURCE, Key }));
+      const secondClient = doorOf(sandbox, '111122223333');
+      expect(acknowledged.length).toBeGreaterThanOrEqual(60);
+      for (const Key of acknowledged) {
+        const { Body } = await secondClient.send(EAST, new GetObjectCommand({ Bucket: SOURCE, Key }));
         expect(await Body?.transformToString()).toBe(Key);
       }
     } finally {
@@ -104,8 +104,8 @@ describe('a state that is kept in a folder', () => {
   });
 });
 
-describe('a folder', () => {
-  test('that another process uses is refused, by its number', async () => {
+describe('folder store', () => {
+  test('refuses a folder that another process uses, and names its process ID', async () => {
     const sandbox = await startSandbox({ state });
     try {
       const { code, stderr } = await runCli(['sandbox', '--port', '0', '--state', state]);
@@ -121,10 +121,10 @@ describe('a folder', () => {
 
   test.each([
     ['died', JSON.stringify({ pid: 4_194_304, started: '1' })],
-    ['died, and whose number is of another process now', JSON.stringify({ pid: process.pid, started: '1' })],
-    ['died while it took the lock', ''],
-    ['wrote something else', 'nonsense'],
-  ])('whose process %s is taken over', async (_, content) => {
+    ['died, if another process has its ID now', JSON.stringify({ pid: process.pid, started: '1' })],
+    ['died while it wrote the lock', ''],
+    ['wrote an invalid lock', 'nonsense'],
+  ])('takes over a folder whose process %s', async (_, content) => {
     await writeFile(path.join(state, 'lock'), content);
     const sandbox = await startSandbox({ state });
     await doorOf(sandbox, '111122223333').send(
@@ -136,13 +136,16 @@ describe('a folder', () => {
       }),
     );
     await sandbox.close();
-    const again = await startSandbox({ state });
-    const { Role } = await doorOf(again, '111122223333').send(EAST, new GetRoleCommand({ RoleName: 'r' }));
+    const restarted = await startSandbox({ state });
+    const { Role } = await doorOf(restarted, '111122223333').send(
+      EAST,
+      new GetRoleCommand({ RoleName: 'r' }),
+    );
     expect(Role?.RoleName).toBe('r');
-    await again.close();
+    await restarted.close();
   });
 
-  test('that another version wrote is refused, and left as it is', async () => {
+  test('refuses a folder of another format version, and leaves it unchanged', async () => {
     const first = await startSandbox({ state });
     await doorOf(first, '111122223333').send(EAST, new CreateBucketCommand({ Bucket: SOURCE }));
     await first.close();
@@ -154,15 +157,15 @@ describe('a folder', () => {
     expect(await readdir(state)).not.toContain('lock');
   });
 
-  test('with a document that is damaged is refused, by the name of the file', async () => {
+  test('refuses a damaged document, and names the file', async () => {
     const first = await startSandbox({ state });
     await doorOf(first, '111122223333').send(EAST, new CreateBucketCommand({ Bucket: SOURCE }));
     await first.close();
     const file = path.join(state, 'buckets', `${SOURCE}.json`);
     await writeFile(file, '{"format":1,');
     await expect(startSandbox({ state })).rejects.toThrow(`${file} cannot be read: `);
-    for (const nothing of ['{"format":1}', '{"format":1,"state":null}', '{"format":1,"state":7}']) {
-      await writeFile(file, nothing);
+    for (const content of ['{"format":1}', '{"format":1,"state":null}', '{"format":1,"state":7}']) {
+      await writeFile(file, content);
       await expect(startSandbox({ state })).rejects.toThrow(`${file} cannot be read: it is not a state file`);
     }
   });

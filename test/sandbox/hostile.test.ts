@@ -11,39 +11,39 @@ beforeAll(async () => {
 });
 afterAll(() => sandbox.close());
 
-interface Given {
+interface RawRequest {
   method: string;
   path: string;
   headers?: Record<string, string>;
   body?: string;
 }
 
-/** A request as it stands, with none of a client's care. */
-const send = ({ method, path, headers = {}, body }: Given): Promise<{ status: number; body: string }> =>
+/** Sends a request without the checks of a client. */
+const send = ({ method, path, headers = {}, body }: RawRequest): Promise<{ status: number; body: string }> =>
   new Promise((resolve, reject) => {
     const { hostname, port } = new URL(sandbox.endpoint);
-    const sent = request({ hostname, port, method, path, headers }, (answer) => {
+    const outgoing = request({ hostname, port, method, path, headers }, (response) => {
       let text = '';
-      answer.setEncoding('utf8').on('data', (part: string) => {
+      response.setEncoding('utf8').on('data', (part: string) => {
         text += part;
       });
-      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, body: text }));
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body: text }));
     });
-    sent.on('error', reject);
-    sent.end(body);
+    outgoing.on('error', reject);
+    outgoing.end(body);
   });
 
 const signedFor = (service: string): Record<string, string> => ({
   authorization: `AWS4-HMAC-SHA256 Credential=111122223333/20260101/us-east-1/${service}/aws4_request, SignedHeaders=host, Signature=0`,
 });
 
-/** Whatever comes, it is the caller's fault, or not implemented; never one of the sandbox. */
-const isAnswered = ({ status }: { status: number }) => status < 500 || status === 501;
+/** The response is a client error or "not implemented", never an internal error of the sandbox. */
+const isNoInternalError = ({ status }: { status: number }) => status < 500 || status === 501;
 
 const json = fc.json({ maxDepth: 3 });
 const name = fc.oneof(fc.constantFrom('acme-tax', 'alias/x', 'r', ''), fc.string({ maxLength: 8 }));
 
-describe('whatever comes in, the sandbox answers, and goes on', () => {
+describe('sandbox: random requests cause no internal error', () => {
   test('in the protocol of KMS', async () => {
     const operation = fc.constantFrom(...operations.kms.keys(), 'Nonsense');
     const body = fc.oneof(
@@ -54,8 +54,8 @@ describe('whatever comes in, the sandbox answers, and goes on', () => {
     await fc.assert(
       fc.asyncProperty(operation, body, async (target, text) => {
         const headers = { ...signedFor('kms'), 'x-amz-target': `TrentService.${target}` };
-        const answer = await send({ method: 'POST', path: '/', headers, body: text });
-        expect(answer, `${target} ${text}`).toSatisfy(isAnswered);
+        const response = await send({ method: 'POST', path: '/', headers, body: text });
+        expect(response, `${target} ${text}`).toSatisfy(isNoInternalError);
       }),
       { numRuns: 400 },
     );
@@ -77,8 +77,8 @@ describe('whatever comes in, the sandbox answers, and goes on', () => {
     await fc.assert(
       fc.asyncProperty(operation, form, async (action, fields) => {
         const body = new URLSearchParams([['Action', action], ...fields]).toString();
-        const answer = await send({ method: 'POST', path: '/', headers: signedFor(service), body });
-        expect(answer, body).toSatisfy(isAnswered);
+        const response = await send({ method: 'POST', path: '/', headers: signedFor(service), body });
+        expect(response, body).toSatisfy(isNoInternalError);
       }),
       { numRuns: 400 },
     );
@@ -149,24 +149,26 @@ describe('whatever comes in, the sandbox answers, and goes on', () => {
     await doorOf(sandbox, '111122223333').accountId(undefined);
     await send({ method: 'PUT', path: '/acme-tax', headers: signedFor('s3') });
     await fc.assert(
-      fc.asyncProperty(method, path, query, header, body, async (verb, at, asked, more, text) => {
-        const headers = { ...signedFor('s3'), ...more };
-        const target = `${at}${asked && `?${asked}`}`;
+      fc.asyncProperty(method, path, query, header, body, async (verb, path, query, extraHeaders, text) => {
+        const headers = { ...signedFor('s3'), ...extraHeaders };
+        const target = `${path}${query && `?${query}`}`;
         const hasBody = !['GET', 'HEAD'].includes(verb);
-        const answer = await send({
+        const response = await send({
           method: verb,
           path: target,
           headers,
           ...(hasBody ? { body: text } : {}),
         });
-        expect(answer, `${verb} ${target} ${JSON.stringify(more)} ${text}`).toSatisfy(isAnswered);
+        expect(response, `${verb} ${target} ${JSON.stringify(extraHeaders)} ${text}`).toSatisfy(
+          isNoInternalError,
+        );
       }),
       { numRuns: 1_500 },
     );
   });
 });
 
-describe('what is not implemented', () => {
+describe('sandbox: an operation that is not implemented', () => {
   test.each([
     [
       'kms',
@@ -179,13 +181,13 @@ describe('what is not implemented', () => {
     ],
     ['iam', { method: 'POST', path: '/', headers: signedFor('iam'), body: 'Action=CreateUser&UserName=u' }],
     ['s3', { method: 'GET', path: '/acme-tax?analytics', headers: signedFor('s3') }],
-  ])('answers 501 in %s, and never 200', async (_, given) => {
-    const { status, body } = await send(given);
+  ])('returns 501 in %s', async (_, rawRequest) => {
+    const { status, body } = await send(rawRequest);
     expect(status).toBe(501);
     expect(body).toContain('NotImplemented');
   });
 });
 
-test('a request without credentials is refused', async () => {
+test('sandbox: rejects a request without credentials', async () => {
   expect(await send({ method: 'GET', path: '/' })).toMatchObject({ status: 403 });
 });

@@ -18,33 +18,33 @@ const tag = async (
   await door.send({ region }, command);
   await sandbox.waitForReplication();
 };
-const seen = ({ sandbox }: TestEnv, bucket: string, key: string) => {
+const statusAndTier = ({ sandbox }: TestEnv, bucket: string, key: string) => {
   const version = versionOf(sandbox, bucket, key);
   return [version?.replication?.status, version?.tags.get('tier')];
 };
 
-describe('a change of tags', () => {
-  test('on an object follows to its replica, and is taken away with it', async () => {
+describe('tag replication', () => {
+  test('copies tags of an object to its replica, and removes them there', async () => {
     await using env = await testEnv();
     await env.reconcile();
     await put(env, { Key: 'Tax/a' });
     await tag(env, 'us-east-1', SOURCE, 'Tax/a', 'gold');
-    expect(seen(env, SOURCE, 'Tax/a')).toEqual(['COMPLETED', 'gold']);
-    expect(seen(env, REPLICA, 'Tax/a')).toEqual(['REPLICA', 'gold']);
+    expect(statusAndTier(env, SOURCE, 'Tax/a')).toEqual(['COMPLETED', 'gold']);
+    expect(statusAndTier(env, REPLICA, 'Tax/a')).toEqual(['REPLICA', 'gold']);
     await tag(env, 'us-east-1', SOURCE, 'Tax/a');
-    expect(seen(env, REPLICA, 'Tax/a')).toEqual(['REPLICA', undefined]);
+    expect(statusAndTier(env, REPLICA, 'Tax/a')).toEqual(['REPLICA', undefined]);
   });
 
-  test('on a replica stays there, where nothing replicates back', async () => {
+  test('keeps a tag of a replica if no rule replicates back', async () => {
     await using env = await testEnv();
     await env.reconcile();
     await put(env, { Key: 'Tax/a', Tagging: 'tier=gold' });
     await tag(env, 'us-west-2', REPLICA, 'Tax/a', 'silver');
-    expect(seen(env, REPLICA, 'Tax/a')).toEqual(['REPLICA', 'silver']);
-    expect(seen(env, SOURCE, 'Tax/a')).toEqual(['COMPLETED', 'gold']);
+    expect(statusAndTier(env, REPLICA, 'Tax/a')).toEqual(['REPLICA', 'silver']);
+    expect(statusAndTier(env, SOURCE, 'Tax/a')).toEqual(['COMPLETED', 'gold']);
   });
 
-  test('on a replica comes back, where both ways sync, and does not go round', async () => {
+  test('replicates a tag of a replica back with replica modification sync, without a loop', async () => {
     await using env = await testEnv(await readFile('specs/examples/two-way.yaml', 'utf8'));
     await env.reconcile();
     for (const [region, from, to] of [
@@ -58,16 +58,16 @@ describe('a change of tags', () => {
         new PutObjectCommand({ Bucket: from, Key, Body: 'x', Tagging: 'tier=gold' }),
       );
       await env.sandbox.waitForReplication();
-      expect(seen(env, to, Key)).toEqual(['REPLICA', 'gold']);
+      expect(statusAndTier(env, to, Key)).toEqual(['REPLICA', 'gold']);
       await tag(env, back, to, Key, 'silver');
-      expect(seen(env, from, Key)).toEqual(['COMPLETED', 'silver']);
-      expect(seen(env, to, Key)).toEqual(['REPLICA', 'silver']);
+      expect(statusAndTier(env, from, Key)).toEqual(['COMPLETED', 'silver']);
+      expect(statusAndTier(env, to, Key)).toEqual(['REPLICA', 'silver']);
       await tag(env, region, from, Key, 'bronze');
-      expect(seen(env, to, Key)).toEqual(['REPLICA', 'bronze']);
+      expect(statusAndTier(env, to, Key)).toEqual(['REPLICA', 'bronze']);
     }
   });
 
-  test('that the role may not carry over fails, and leaves the replica as it was', async () => {
+  test('fails without s3:ReplicateTags, and leaves the replica unchanged', async () => {
     await using env = await testEnv();
     await env.reconcile();
     await put(env, { Key: 'Tax/a' });
@@ -76,14 +76,14 @@ describe('a change of tags', () => {
       if (objects) objects.Action = ['s3:ReplicateObject'];
     });
     await tag(env, 'us-east-1', SOURCE, 'Tax/a', 'gold');
-    expect(seen(env, SOURCE, 'Tax/a')).toEqual(['FAILED', 'gold']);
+    expect(statusAndTier(env, SOURCE, 'Tax/a')).toEqual(['FAILED', 'gold']);
     expect(versionOf(env.sandbox, SOURCE, 'Tax/a')?.replication?.attempts[0]).toMatchObject({
       reason: 'DstPutTaggingNotPermitted',
     });
-    expect(seen(env, REPLICA, 'Tax/a')).toEqual(['REPLICA', undefined]);
+    expect(statusAndTier(env, REPLICA, 'Tax/a')).toEqual(['REPLICA', undefined]);
   });
 
-  test('that makes an object match a rule only now does not replicate it', async () => {
+  test('does not replicate an existing object whose new tags match a rule', async () => {
     await using env = await testEnv(`apiVersion: replikey.dev/v1
 kind: BucketReplication
 metadata: { name: tax }
@@ -97,7 +97,7 @@ spec:
     await env.reconcile();
     await put(env, { Key: 'late' });
     await tag(env, 'us-east-1', SOURCE, 'late', 'gold');
-    expect(seen(env, SOURCE, 'late')).toEqual([undefined, 'gold']);
+    expect(statusAndTier(env, SOURCE, 'late')).toEqual([undefined, 'gold']);
     expect(versionOf(env.sandbox, REPLICA, 'late')).toBeUndefined();
   });
 });

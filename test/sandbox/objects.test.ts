@@ -32,8 +32,8 @@ beforeEach(async () => {
 });
 afterEach(() => sandbox.close());
 
-const write = (Key: string, Body: string | Uint8Array = Key, more: object = {}) =>
-  door.send(EAST, new PutObjectCommand({ Bucket, Key, Body, ...more }));
+const write = (Key: string, Body: string | Uint8Array = Key, overrides: object = {}) =>
+  door.send(EAST, new PutObjectCommand({ Bucket, Key, Body, ...overrides }));
 const read = async (Key: string, VersionId?: string) => {
   const { Body } = await door.send(
     EAST,
@@ -45,8 +45,8 @@ const versioned = () =>
   door.send(EAST, new PutBucketVersioningCommand({ Bucket, VersioningConfiguration: { Status: 'Enabled' } }));
 
 describe('objects', () => {
-  test('of any name and any bytes come back as they were written', async () => {
-    // S3 takes any key that is valid Unicode; two dots as a segment would be normalised by clients.
+  test('a get returns the bytes of the put, for any key', async () => {
+    // S3 accepts any key that is valid Unicode. Clients normalise segments of one or two dots.
     const key = fc
       .string({ unit: 'grapheme', minLength: 1, maxLength: 30 })
       .filter((text) => !/(^|\/)\.{1,2}(\/|$)/.test(text) && !text.startsWith('/'));
@@ -60,10 +60,10 @@ describe('objects', () => {
     );
   });
 
-  test('are listed page by page, each once, by their bytes, with folders by delimiter', async () => {
+  test('listings are paged, in byte order, with common prefixes', async () => {
     const keys = ['a/1', 'a/2', 'b', 'c/ü', 'c/日本', 'd&<>', 'Z', 'é'];
     await Promise.all(keys.map((key) => write(key)));
-    const listed: string[] = [];
+    const listedKeys: string[] = [];
     const folders: string[] = [];
     let token: string | undefined;
     do {
@@ -77,15 +77,15 @@ describe('objects', () => {
         }),
       );
       expect((page.Contents?.length ?? 0) + (page.CommonPrefixes?.length ?? 0)).toBeLessThanOrEqual(2);
-      listed.push(...(page.Contents ?? []).map(({ Key = '' }) => Key));
+      listedKeys.push(...(page.Contents ?? []).map(({ Key = '' }) => Key));
       folders.push(...(page.CommonPrefixes ?? []).map(({ Prefix = '' }) => Prefix));
       token = page.NextContinuationToken;
     } while (token);
-    expect(listed).toEqual(['Z', 'b', 'd&<>', 'é']);
+    expect(listedKeys).toEqual(['Z', 'b', 'd&<>', 'é']);
     expect(folders).toEqual(['a/', 'c/']);
   });
 
-  test('have versions, which deleting hides and deleting a version removes', async () => {
+  test('a delete adds a delete marker, and deleting a version removes it', async () => {
     await versioned();
     const first = await write('k', 'one');
     const second = await write('k', 'two');
@@ -104,7 +104,7 @@ describe('objects', () => {
     expect(DeleteMarkers ?? []).toEqual([]);
   });
 
-  test('are written on condition: only if absent, only if unchanged', async () => {
+  test('If-None-Match and If-Match: a put fails if the object exists or changed', async () => {
     const { ETag } = await write('k', 'one', { IfNoneMatch: '*' });
     await expect(write('k', 'two', { IfNoneMatch: '*' })).rejects.toMatchObject({
       name: 'PreconditionFailed',
@@ -116,7 +116,7 @@ describe('objects', () => {
     expect(await read('k')).toBe('two');
   });
 
-  test('come whole out of parts, with the ETag of parts', async () => {
+  test('a multipart upload joins its parts, and has a multipart ETag', async () => {
     const { UploadId } = await door.send(EAST, new CreateMultipartUploadCommand({ Bucket, Key: 'big' }));
     const bytes = [new Uint8Array(5 * 1024 * 1024).fill(97), new Uint8Array(3).fill(98)];
     const Parts = await Promise.all(
@@ -133,19 +133,22 @@ describe('objects', () => {
     expect(text?.endsWith('abbb')).toBe(true);
   });
 
-  test('keep their tags when they are copied, and are copied only by who may read them', async () => {
+  test('a copy keeps tags, and requires read access', async () => {
     await write('k', 'one', { Tagging: 'tier=gold' });
     await door.send(EAST, new CopyObjectCommand({ Bucket, Key: 'copy', CopySource: `${Bucket}/k` }));
     const { TagSet } = await door.send(EAST, new GetObjectTaggingCommand({ Bucket, Key: 'copy' }));
     expect(TagSet).toEqual([{ Key: 'tier', Value: 'gold' }]);
-    const other = doorOf(sandbox, '444455556666', 0);
-    await other.send(EAST, new CreateBucketCommand({ Bucket: 'theirs' }));
+    const otherClient = doorOf(sandbox, '444455556666', 0);
+    await otherClient.send(EAST, new CreateBucketCommand({ Bucket: 'foreign-bucket' }));
     await expect(
-      other.send(EAST, new CopyObjectCommand({ Bucket: 'theirs', Key: 'copy', CopySource: `${Bucket}/k` })),
+      otherClient.send(
+        EAST,
+        new CopyObjectCommand({ Bucket: 'foreign-bucket', Key: 'copy', CopySource: `${Bucket}/k` }),
+      ),
     ).rejects.toMatchObject({ name: 'AccessDenied' });
   });
 
-  test('are deleted in bulk, each only where the policy lets it be', async () => {
+  test('DeleteObjects: checks the policy for each key', async () => {
     await write('a');
     await write('b');
     await door.send(
@@ -165,17 +168,17 @@ describe('objects', () => {
         }),
       }),
     );
-    const answer = await door.send(
+    const response = await door.send(
       EAST,
       new DeleteObjectsCommand({ Bucket, Delete: { Objects: [{ Key: 'a' }, { Key: 'b' }] } }),
     );
-    expect(answer.Deleted?.map(({ Key }) => Key)).toEqual(['a']);
-    expect(answer.Errors?.map(({ Key, Code }) => [Key, Code])).toEqual([['b', 'AccessDenied']]);
+    expect(response.Deleted?.map(({ Key }) => Key)).toEqual(['a']);
+    expect(response.Errors?.map(({ Key, Code }) => [Key, Code])).toEqual([['b', 'AccessDenied']]);
   });
 });
 
-describe('encryption is real', () => {
-  test('objects under a key that is disabled cannot be read, until it is enabled again', async () => {
+describe('object encryption', () => {
+  test('a get fails while the KMS key is disabled', async () => {
     await using env = await testEnv();
     await env.reconcile();
     const version = await put(env);
@@ -188,14 +191,14 @@ describe('encryption is real', () => {
     expect(await (await get()).Body?.transformToString()).toBe('numbers');
   });
 
-  test('the default of the bucket decides, and a request may say otherwise', async () => {
+  test('a put uses the bucket default, unless the request overrides it', async () => {
     await using env = await testEnv();
     await env.reconcile();
     const byDefault = await put(env);
     expect(byDefault?.encryption).toMatchObject({ algorithm: 'aws:kms', bucketKey: true });
     expect(byDefault?.encryption.context).toEqual({ 'aws:s3:arn': `arn:aws:s3:::${SOURCE}` });
-    const otherwise = await put(env, { BucketKeyEnabled: false, ServerSideEncryption: 'aws:kms' });
-    expect(otherwise?.encryption.context).toEqual({ 'aws:s3:arn': `arn:aws:s3:::${SOURCE}/Tax/2026.pdf` });
+    const overridden = await put(env, { BucketKeyEnabled: false, ServerSideEncryption: 'aws:kms' });
+    expect(overridden?.encryption.context).toEqual({ 'aws:s3:arn': `arn:aws:s3:::${SOURCE}/Tax/2026.pdf` });
     expect((await put(env, { ServerSideEncryption: 'AES256' }))?.encryption.algorithm).toBe('AES256');
   });
 });

@@ -43,8 +43,8 @@ afterAll(async () => {
   await sandbox.close();
 });
 
-describe('the policy simulator', () => {
-  it('says of every action on every resource what the policies of the role say', async () => {
+describe('SimulatePrincipalPolicy', () => {
+  it('evaluates the policies of the role for every action and resource', async () => {
     const { EvaluationResults } = await iam.simulatePrincipalPolicy({
       PolicySourceArn: ROLE,
       ActionNames: ['s3:GetObject', 's3:GetObjectAcl'],
@@ -58,7 +58,11 @@ describe('the policy simulator', () => {
       ],
     });
     expect(
-      EvaluationResults?.map((each) => [each.EvalActionName, each.EvalResourceName, each.EvalDecision]),
+      EvaluationResults?.map((result) => [
+        result.EvalActionName,
+        result.EvalResourceName,
+        result.EvalDecision,
+      ]),
     ).toEqual([
       ['s3:GetObject', 'arn:aws:s3:::open/key', 'allowed'],
       ['s3:GetObject', 'arn:aws:s3:::closed/key', 'implicitDeny'],
@@ -67,7 +71,7 @@ describe('the policy simulator', () => {
     ]);
   });
 
-  it('leaves a condition unmet whose key it is not given', async () => {
+  it('denies if the context lacks the key of a condition', async () => {
     const { EvaluationResults } = await iam.simulatePrincipalPolicy({
       PolicySourceArn: ROLE,
       ActionNames: ['s3:GetObject'],
@@ -77,8 +81,8 @@ describe('the policy simulator', () => {
   });
 });
 
-describe('a service-linked role', () => {
-  it('is named after its service, and made once', async () => {
+describe('CreateServiceLinkedRole', () => {
+  it('derives the name from the service, and fails the second time', async () => {
     const support = { AWSServiceName: 'support.amazonaws.com' };
     const { Role } = await iam.createServiceLinkedRole(support);
     expect(Role?.Arn).toBe(

@@ -33,8 +33,8 @@ import {
   WEST,
 } from './support.ts';
 
-/** A pair that replicates, and delete markers with it. */
-async function aPair(): Promise<TestEnv> {
+/** Returns an environment with an applied pair that replicates delete markers. */
+async function replicatingPair(): Promise<TestEnv> {
   const env = await testEnv(
     TAX_SPEC.replace('prefix: Tax/', 'prefix: Tax/\n      deleteMarkerReplication: true'),
   );
@@ -42,21 +42,25 @@ async function aPair(): Promise<TestEnv> {
   return env;
 }
 
-const WITHOUT = { BucketKeyEnabled: false, ServerSideEncryption: 'aws:kms' } as const;
+const WITHOUT_BUCKET_KEY = { BucketKeyEnabled: false, ServerSideEncryption: 'aws:kms' } as const;
 const outcome = async (env: TestEnv, object: Partial<PutObjectCommandInput> = {}) => {
   const { replication } = (await put(env, object)) ?? {};
   const [attempt] = replication?.attempts ?? [];
-  return { status: replication?.status ?? 'not taken', reason: attempt?.reason, detail: attempt?.detail };
+  return {
+    status: replication?.status ?? 'not replicated',
+    reason: attempt?.reason,
+    detail: attempt?.detail,
+  };
 };
 
-describe('an object that a rule takes', () => {
+describe('replication of a matching object', () => {
   test.each([
     ['with an S3 Bucket Key', true],
-    ['without', false],
+    ['without an S3 Bucket Key', false],
   ])(
-    '%s arrives under the replica key, with version id, metadata, tags and ETag of its source',
+    '%s: the replica uses the replica key and has version ID, metadata, tags and ETag of the source',
     async (_, bucketKey) => {
-      await using env = await aPair();
+      await using env = await replicatingPair();
       const source = await put(env, {
         BucketKeyEnabled: bucketKey,
         ServerSideEncryption: 'aws:kms',
@@ -65,18 +69,18 @@ describe('an object that a rule takes', () => {
         ContentType: 'application/pdf',
       });
       const at = { Key: 'Tax/2026.pdf', VersionId: source?.versionId };
-      const [there, replica] = await Promise.all([
+      const [sourceHead, replica] = await Promise.all([
         env.door.send(EAST, new HeadObjectCommand({ Bucket: SOURCE, ...at })),
         env.door.send(WEST, new HeadObjectCommand({ Bucket: REPLICA, ...at })),
       ]);
-      expect(there.ReplicationStatus).toBe('COMPLETED');
+      expect(sourceHead.ReplicationStatus).toBe('COMPLETED');
       expect(replica).toMatchObject({
         ReplicationStatus: 'REPLICA',
         SSEKMSKeyId: await keyOf(env.door, WEST),
-        ETag: there.ETag,
+        ETag: sourceHead.ETag,
         Metadata: { year: '2026' },
         ContentType: 'application/pdf',
-        LastModified: there.LastModified,
+        LastModified: sourceHead.LastModified,
       });
       expect([...(versionOf(env.sandbox, REPLICA, 'Tax/2026.pdf')?.tags ?? [])]).toEqual([['tier', 'gold']]);
       const { Body } = await env.door.send(WEST, new GetObjectCommand({ Bucket: REPLICA, ...at }));
@@ -84,22 +88,22 @@ describe('an object that a rule takes', () => {
     },
   );
 
-  test('is PENDING until then', async () => {
-    await using env = await aPair();
+  test('the status is PENDING until the replica exists', async () => {
+    await using env = await replicatingPair();
     env.sandbox.faultSettings.replicationDelayMs = 60_000;
     await env.door.send(EAST, new PutObjectCommand({ Bucket: SOURCE, Key: 'Tax/a', Body: 'a' }));
     const head = await env.door.send(EAST, new HeadObjectCommand({ Bucket: SOURCE, Key: 'Tax/a' }));
     expect(head.ReplicationStatus).toBe('PENDING');
   });
 
-  test('that is encrypted by S3 alone stays so, whatever the default of the destination', async () => {
-    await using env = await aPair();
+  test('an SSE-S3 object has an SSE-S3 replica, whatever the default of the destination', async () => {
+    await using env = await replicatingPair();
     expect(await outcome(env, { ServerSideEncryption: 'AES256' })).toMatchObject({ status: 'COMPLETED' });
     expect(versionOf(env.sandbox, REPLICA, 'Tax/2026.pdf')?.encryption.algorithm).toBe('AES256');
   });
 
-  test('that FAILED is never tried again, though the cause is mended', async () => {
-    await using env = await aPair();
+  test('a FAILED object is not retried after the cause is fixed', async () => {
+    await using env = await replicatingPair();
     await changeRolePolicy(env.door, (statements) => delete statements.ReplikeySourceObjectsTax);
     expect(await outcome(env)).toMatchObject({ status: 'FAILED' });
     await env.reconcile();
@@ -109,14 +113,15 @@ describe('an object that a rule takes', () => {
   });
 });
 
-const only = (action: string) => (statements: Parameters<Parameters<typeof changeRolePolicy>[1]>[0]) => {
-  for (const statement of Object.values(statements)) {
-    statement.Action = [statement.Action ?? []].flat().filter((one) => one !== action);
-  }
-  for (const [sid, { Action }] of Object.entries(statements))
-    if (Action?.length === 0) delete statements[sid];
-};
-const context =
+const withoutAction =
+  (action: string) => (statements: Parameters<Parameters<typeof changeRolePolicy>[1]>[0]) => {
+    for (const statement of Object.values(statements)) {
+      statement.Action = [statement.Action ?? []].flat().filter((name) => name !== action);
+    }
+    for (const [sid, { Action }] of Object.entries(statements))
+      if (Action?.length === 0) delete statements[sid];
+  };
+const limitContext =
   (sid: string, ...values: string[]) =>
   (statements: Record<string, { Condition?: object }>) => {
     const statement = statements[sid];
@@ -138,16 +143,16 @@ const trust = (door: AwsClient, statement: object) =>
       }),
     }),
   );
-/** The same change to the role's policy and to the key's, since either would do in one account. */
-const onSource = async (door: AwsClient, ...values: string[]) => {
-  await changeRolePolicy(door, context('ReplikeySourceKeyTax', ...values));
-  await changeKeyPolicy(door, EAST, context('ReplikeySourceKeyTax', ...values));
+/** Changes both the role policy and the key policy, because either suffices within one account. */
+const limitSourceContext = async (door: AwsClient, ...values: string[]) => {
+  await changeRolePolicy(door, limitContext('ReplikeySourceKeyTax', ...values));
+  await changeKeyPolicy(door, EAST, limitContext('ReplikeySourceKeyTax', ...values));
 };
-const onReplica = async (door: AwsClient, ...values: string[]) => {
-  await changeRolePolicy(door, context('ReplikeyDestinationKeyTax', ...values));
-  await changeKeyPolicy(door, WEST, context('ReplikeyDestinationKeyTax', ...values));
+const limitReplicaContext = async (door: AwsClient, ...values: string[]) => {
+  await changeRolePolicy(door, limitContext('ReplikeyDestinationKeyTax', ...values));
+  await changeKeyPolicy(door, WEST, limitContext('ReplikeyDestinationKeyTax', ...values));
 };
-const bucketPolicy = (door: AwsClient, at: { region: string }, Bucket: string, statement: object) =>
+const putBucketPolicy = (door: AwsClient, at: { region: string }, Bucket: string, statement: object) =>
   door.send(
     at,
     new PutBucketPolicyCommand({
@@ -161,11 +166,11 @@ const bucketPolicy = (door: AwsClient, at: { region: string }, Bucket: string, s
     }),
   );
 
-/** One thing broken; what becomes of an object, S3's own reason, and what the detail must name. */
+/** A broken precondition, the outcome for an object, S3's reason, and what the detail must contain. */
 type Row = [
   name: string,
-  disturb: (env: TestEnv) => Promise<unknown>,
-  status: 'FAILED' | 'not taken',
+  breakPair: (env: TestEnv) => Promise<unknown>,
+  status: 'FAILED' | 'not replicated',
   reason: string | undefined,
   detail: RegExp | undefined,
   object?: Partial<PutObjectCommandInput>,
@@ -173,7 +178,7 @@ type Row = [
 
 const BROKEN: Row[] = [
   [
-    'the role is gone',
+    'the role does not exist',
     async ({ door }) => {
       await door.send(EAST, new DeleteRolePolicyCommand({ RoleName: ROLE, PolicyName: 'replikey' }));
       await door.send(EAST, new DeleteRoleCommand({ RoleName: ROLE }));
@@ -217,24 +222,24 @@ const BROKEN: Row[] = [
     ] as const
   ).map(
     ([action, reason]): Row => [
-      `the role may not ${action}`,
-      ({ door }) => changeRolePolicy(door, only(action)),
+      `the role lacks ${action}`,
+      ({ door }) => changeRolePolicy(door, withoutAction(action)),
       'FAILED',
       reason,
       new RegExp(`no identity policy .* allows ${action}`),
     ],
   ),
   [
-    'the role may not read tags',
-    ({ door }) => changeRolePolicy(door, only('s3:GetObjectVersionTagging')),
+    'the role lacks s3:GetObjectVersionTagging',
+    ({ door }) => changeRolePolicy(door, withoutAction('s3:GetObjectVersionTagging')),
     'FAILED',
     'SrcGetTaggingNotPermitted',
     /s3:GetObjectVersionTagging/,
     { Tagging: 'tier=gold' },
   ],
   [
-    'the role may not write tags',
-    ({ door }) => changeRolePolicy(door, only('s3:ReplicateTags')),
+    'the role lacks s3:ReplicateTags',
+    ({ door }) => changeRolePolicy(door, withoutAction('s3:ReplicateTags')),
     'FAILED',
     'DstPutTaggingNotPermitted',
     /s3:ReplicateTags/,
@@ -242,30 +247,30 @@ const BROKEN: Row[] = [
   ],
   [
     'the source context names the bucket alone, and the object has no Bucket Key',
-    ({ door }) => onSource(door, `arn:aws:s3:::${SOURCE}`),
+    ({ door }) => limitSourceContext(door, `arn:aws:s3:::${SOURCE}`),
     'FAILED',
     'SrcGetObjectNotPermitted',
     /expects arn:aws:s3:::acme-tax, but the request has arn:aws:s3:::acme-tax\/Tax\/2026\.pdf/,
-    WITHOUT,
+    WITHOUT_BUCKET_KEY,
   ],
   [
     'the source context names the objects alone, and the object has a Bucket Key',
-    ({ door }) => onSource(door, `arn:aws:s3:::${SOURCE}/*`),
+    ({ door }) => limitSourceContext(door, `arn:aws:s3:::${SOURCE}/*`),
     'FAILED',
     'SrcGetObjectNotPermitted',
     /expects arn:aws:s3:::acme-tax\/\*, but the request has arn:aws:s3:::acme-tax$/,
   ],
   [
     'the replica context names the bucket alone, and the object has no Bucket Key',
-    ({ door }) => onReplica(door, `arn:aws:s3:::${REPLICA}`),
+    ({ door }) => limitReplicaContext(door, `arn:aws:s3:::${REPLICA}`),
     'FAILED',
     'DstPutObjectNotPermitted',
     /kms:Encrypt.*acme-tax-replica\/Tax\/2026\.pdf/,
-    WITHOUT,
+    WITHOUT_BUCKET_KEY,
   ],
   [
     'the replica context names the objects alone, and the object has a Bucket Key',
-    ({ door }) => onReplica(door, `arn:aws:s3:::${REPLICA}/*`),
+    ({ door }) => limitReplicaContext(door, `arn:aws:s3:::${REPLICA}/*`),
     'FAILED',
     'DstPutObjectNotPermitted',
     /kms:GenerateDataKey/,
@@ -273,22 +278,22 @@ const BROKEN: Row[] = [
   [
     'kms:ViaService names another Region',
     async ({ door }) => {
-      const elsewhere = (statements: Record<string, { Condition?: object }>) => {
+      const useOtherRegion = (statements: Record<string, { Condition?: object }>) => {
         for (const sid of ['ReplikeySourceKeyTax']) {
           const statement = statements[sid];
           if (statement)
             statement.Condition = { StringEquals: { 'kms:ViaService': 's3.eu-west-1.amazonaws.com' } };
         }
       };
-      await changeRolePolicy(door, elsewhere);
-      await changeKeyPolicy(door, EAST, elsewhere);
+      await changeRolePolicy(door, useOtherRegion);
+      await changeKeyPolicy(door, EAST, useOtherRegion);
     },
     'FAILED',
     'SrcGetObjectNotPermitted',
     /kms:ViaService expects s3\.eu-west-1\.amazonaws\.com, but the request has s3\.us-east-1\.amazonaws\.com/,
   ],
   [
-    'neither the key policy nor the account behind it knows the role',
+    'neither the key policy nor an identity policy allows the role',
     ({ door }) =>
       changeKeyPolicy(door, WEST, (statements) => {
         delete statements.ReplikeyDestinationKeyTax;
@@ -307,7 +312,7 @@ const BROKEN: Row[] = [
     /disabled/i,
   ],
   [
-    'the replica key is about to be deleted',
+    'the replica key is pending deletion',
     async ({ door }) =>
       door.send(
         WEST,
@@ -318,7 +323,7 @@ const BROKEN: Row[] = [
     /pending deletion/i,
   ],
   [
-    'the replica key lies in another Region',
+    'the replica key is in another Region',
     ({ door }) =>
       changeRules(door, (rules) =>
         rules.map((rule) => ({
@@ -337,7 +342,7 @@ const BROKEN: Row[] = [
     /eu-west-1/,
   ],
   [
-    'the destination is gone',
+    'the destination does not exist',
     ({ door }) => door.send(WEST, new DeleteBucketCommand({ Bucket: REPLICA })),
     'FAILED',
     'DstBucketNotFound',
@@ -355,17 +360,21 @@ const BROKEN: Row[] = [
     /Suspended/,
   ],
   [
-    'the bucket policy of the destination denies it',
+    'the bucket policy of the destination denies s3:ReplicateObject',
     ({ door }) =>
-      bucketPolicy(door, WEST, REPLICA, { Sid: 'NoReplicas', Effect: 'Deny', Action: 's3:ReplicateObject' }),
+      putBucketPolicy(door, WEST, REPLICA, {
+        Sid: 'NoReplicas',
+        Effect: 'Deny',
+        Action: 's3:ReplicateObject',
+      }),
     'FAILED',
     'DstPutObjectNotPermitted',
     /bucket policy of acme-tax-replica denies s3:ReplicateObject .*\(NoReplicas\)/,
   ],
   [
-    'the bucket policy of the source denies it',
+    'the bucket policy of the source denies s3:GetObjectVersionForReplication',
     ({ door }) =>
-      bucketPolicy(door, EAST, SOURCE, { Effect: 'Deny', Action: 's3:GetObjectVersionForReplication' }),
+      putBucketPolicy(door, EAST, SOURCE, { Effect: 'Deny', Action: 's3:GetObjectVersionForReplication' }),
     'FAILED',
     'SrcGetObjectNotPermitted',
     /bucket policy of acme-tax denies/,
@@ -373,14 +382,14 @@ const BROKEN: Row[] = [
   [
     'the rule is paused',
     ({ door }) => changeRules(door, (rules) => rules.map((rule) => ({ ...rule, Status: 'Disabled' }))),
-    'not taken',
+    'not replicated',
     undefined,
     undefined,
   ],
   [
     'the rule does not select encrypted objects',
-    ({ door }) => changeRules(door, (rules) => rules.map(unselected)),
-    'not taken',
+    ({ door }) => changeRules(door, (rules) => rules.map(withoutEncryptedObjects)),
+    'not replicated',
     undefined,
     undefined,
   ],
@@ -388,34 +397,34 @@ const BROKEN: Row[] = [
     'the rule has another prefix',
     ({ door }) =>
       changeRules(door, (rules) => rules.map((rule) => ({ ...rule, Filter: { Prefix: 'Taxes/' } }))),
-    'not taken',
+    'not replicated',
     undefined,
     undefined,
   ],
   [
-    'the rule wants a tag that the object lacks',
-    ({ door }) => changeRules(door, (rules) => rules.map(tagged)),
-    'not taken',
+    'the rule requires a tag that the object lacks',
+    ({ door }) => changeRules(door, (rules) => rules.map(withTagFilter)),
+    'not replicated',
     undefined,
     undefined,
     { Tagging: 'tier=silver' },
   ],
 ];
 
-function unselected(rule: ReplicationRule): ReplicationRule {
+function withoutEncryptedObjects(rule: ReplicationRule): ReplicationRule {
   const { SourceSelectionCriteria: _, ...rest } = rule;
   return { ...rest, Destination: { Bucket: rule.Destination?.Bucket } };
 }
-const tagged = (rule: ReplicationRule): ReplicationRule => ({
+const withTagFilter = (rule: ReplicationRule): ReplicationRule => ({
   ...rule,
   DeleteMarkerReplication: { Status: 'Disabled' },
   Filter: { And: { Prefix: 'Tax/', Tags: [{ Key: 'tier', Value: 'gold' }] } },
 });
 
 describe('an object does not replicate when', () => {
-  test.each(BROKEN)('%s', async (_, disturb, status, reason, detail, object) => {
-    await using env = await aPair();
-    await disturb(env);
+  test.each(BROKEN)('%s', async (_, breakPair, status, reason, detail, object) => {
+    await using env = await replicatingPair();
+    await breakPair(env);
     const result = await outcome(env, { Key: 'Tax/2026.pdf', ...object });
     expect(result).toMatchObject({ status, reason });
     if (detail) expect(result.detail).toMatch(detail);
@@ -424,7 +433,7 @@ describe('an object does not replicate when', () => {
   });
 
   test('the source key is disabled between the put and the replication', async () => {
-    await using env = await aPair();
+    await using env = await replicatingPair();
     env.sandbox.faultSettings.replicationDelayMs = 300;
     await env.door.send(EAST, new PutObjectCommand({ Bucket: SOURCE, Key: 'Tax/a', Body: 'a' }));
     await env.door.send(EAST, new DisableKeyCommand({ KeyId: await keyOf(env.door, EAST) }));
@@ -435,7 +444,7 @@ describe('an object does not replicate when', () => {
     });
   });
 
-  test('it was there before the rule', async () => {
+  test('it is older than the rule', async () => {
     await using env = await testEnv();
     await env.door.send(EAST, new CreateBucketCommand({ Bucket: SOURCE }));
     await env.door.send(EAST, new PutObjectCommand({ Bucket: SOURCE, Key: 'Tax/old', Body: 'old' }));
@@ -444,7 +453,7 @@ describe('an object does not replicate when', () => {
     expect(versionOf(env.sandbox, SOURCE, 'Tax/old')?.replication).toBeUndefined();
   });
 
-  test('it is a replica itself: there is no chain from A by way of B to C', async () => {
+  test('it is a replica: S3 does not chain from A through B to C', async () => {
     await using env = await testEnv(`${TAX_SPEC}---
 apiVersion: replikey.dev/v1
 kind: BucketReplication
@@ -461,7 +470,7 @@ spec:
   });
 });
 
-describe('a rule', () => {
+describe('rule', () => {
   const rule = async (
     door: AwsClient,
     id: string,
@@ -482,12 +491,12 @@ describe('a rule', () => {
     },
   });
 
-  test('of higher priority wins over another to the same destination, whatever their order', async () => {
+  test('the higher priority wins among rules with the same destination, in any order', async () => {
     for (const [first, second] of [
       [1, 2],
       [2, 1],
     ] as const) {
-      await using env = await aPair();
+      await using env = await replicatingPair();
       const rules = [
         await rule(env.door, 'a', first, 'Tax/', 'GLACIER'),
         await rule(env.door, 'b', second, '', 'STANDARD_IA'),
@@ -503,7 +512,7 @@ describe('a rule', () => {
     }
   });
 
-  test('to each of several destinations takes the object, and one failure makes it FAILED', async () => {
+  test('rules with several destinations all replicate, and one failure sets FAILED', async () => {
     await using env = await testEnv(`${TAX_SPEC}---
 apiVersion: replikey.dev/v1
 kind: BucketReplication
@@ -535,8 +544,8 @@ spec:
     expect(versionOf(env.sandbox, REPLICA, 'Tax/2')).toBeDefined();
   });
 
-  test('replicates delete markers only where it says so, and never the deletion of a version', async () => {
-    await using env = await aPair();
+  test('replicates delete markers only if enabled, and never the deletion of a version', async () => {
+    await using env = await replicatingPair();
     const version = await put(env);
     await env.door.send(EAST, new DeleteObjectCommand({ Bucket: SOURCE, Key: 'Tax/2026.pdf' }));
     await env.sandbox.waitForReplication();
@@ -549,7 +558,7 @@ spec:
     expect(env.sandbox.store.bucket(REPLICA)?.objects.get('Tax/2026.pdf')).toHaveLength(2);
 
     await changeRules(env.door, (rules) =>
-      rules.map((one) => ({ ...one, DeleteMarkerReplication: { Status: 'Disabled' } })),
+      rules.map((rule) => ({ ...rule, DeleteMarkerReplication: { Status: 'Disabled' } })),
     );
     await put(env, { Key: 'Tax/kept' });
     await env.door.send(EAST, new DeleteObjectCommand({ Bucket: SOURCE, Key: 'Tax/kept' }));

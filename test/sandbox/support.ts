@@ -19,37 +19,41 @@ export const ROLE = 'replikey-acme-tax';
 export const EAST = { region: 'us-east-1' };
 export const WEST = { region: 'us-west-2' };
 
-/** A door to a sandbox with the credentials of an account, which are its number. */
-export function doorOf(sandbox: Pick<Sandbox, 'endpoint'>, account: string, retryForMs = 1_000): AwsClient {
+/** Returns an AWS client for a sandbox. The access key is the ID of the account. */
+export function doorOf(
+  sandbox: Pick<Sandbox, 'endpoint'>,
+  account: string,
+  retryTimeoutMs = 1_000,
+): AwsClient {
   const clients = createSdkClients([], {
     endpoint: sandbox.endpoint,
     credentials: { accessKeyId: account, secretAccessKey: 'test' },
   });
-  return createAwsClient({ clients, accounts: [], region: EAST.region, retryTimeoutMs: retryForMs });
+  return createAwsClient({ clients, accounts: [], region: EAST.region, retryTimeoutMs });
 }
 
-/** Write an object into the source, and wait until replication has nothing left to do. */
+/** Puts an object into the source, and waits until replication is complete. */
 export async function put(
   { sandbox, door }: { sandbox: Sandbox; door: AwsClient },
-  more: Partial<PutObjectCommandInput> = {},
+  overrides: Partial<PutObjectCommandInput> = {},
 ): Promise<VersionState | undefined> {
-  const Key = more.Key ?? 'Tax/2026.pdf';
-  await door.send(EAST, new PutObjectCommand({ Bucket: SOURCE, Key, Body: 'numbers', ...more }));
+  const Key = overrides.Key ?? 'Tax/2026.pdf';
+  await door.send(EAST, new PutObjectCommand({ Bucket: SOURCE, Key, Body: 'numbers', ...overrides }));
   await sandbox.waitForReplication();
   return versionOf(sandbox, SOURCE, Key);
 }
 
-/** The newest version of a key. */
+/** Returns the newest version of a key. */
 export const versionOf = (sandbox: Sandbox, bucket: string, key: string): VersionState | undefined =>
   sandbox.store.bucket(bucket)?.objects.get(key)?.[0];
 
 type Statements = Record<string, Statement>;
 
-/** Change the statements of a policy by their Sid, as somebody does by hand. */
-function changed(text: string, change: (statements: Statements) => void): string {
+/** Returns a policy with its statements, by Sid, changed as in a manual edit. */
+function changeStatements(text: string, change: (statements: Statements) => void): string {
   const policy = JSON.parse(text.startsWith('%7B') ? decodeURIComponent(text) : text) as Policy;
   const statements: Statements = Object.fromEntries(
-    [policy.Statement].flat().map((one, index) => [one.Sid ?? String(index), one]),
+    [policy.Statement].flat().map((statement, index) => [statement.Sid ?? String(index), statement]),
   );
   change(statements);
   return JSON.stringify({ ...policy, Statement: Object.values(statements) });
@@ -63,7 +67,7 @@ export async function changeRolePolicy(
   const { PolicyDocument = '' } = await door.send(EAST, new GetRolePolicyCommand(policy));
   await door.send(
     EAST,
-    new PutRolePolicyCommand({ ...policy, PolicyDocument: changed(PolicyDocument, change) }),
+    new PutRolePolicyCommand({ ...policy, PolicyDocument: changeStatements(PolicyDocument, change) }),
   );
 }
 
@@ -74,7 +78,7 @@ export async function changeKeyPolicy(
 ): Promise<void> {
   const key = { KeyId: await keyOf(door, at), PolicyName: 'default' };
   const { Policy = '' } = await door.send(at, new GetKeyPolicyCommand(key));
-  await door.send(at, new PutKeyPolicyCommand({ ...key, Policy: changed(Policy, change) }));
+  await door.send(at, new PutKeyPolicyCommand({ ...key, Policy: changeStatements(Policy, change) }));
 }
 
 export const keyOf = async (door: AwsClient, at: { region: string }): Promise<string> => {
@@ -86,10 +90,10 @@ export async function changeRules(
   door: AwsClient,
   change: (rules: ReplicationRule[]) => ReplicationRule[],
 ): Promise<void> {
-  const { ReplicationConfiguration: found } = await door.send(
+  const { ReplicationConfiguration: current } = await door.send(
     EAST,
     new GetBucketReplicationCommand({ Bucket: SOURCE }),
   );
-  const ReplicationConfiguration = { Role: found?.Role, Rules: change(found?.Rules ?? []) };
+  const ReplicationConfiguration = { Role: current?.Role, Rules: change(current?.Rules ?? []) };
   await door.send(EAST, new PutBucketReplicationCommand({ Bucket: SOURCE, ReplicationConfiguration }));
 }

@@ -92,7 +92,7 @@ export const iam: Scenarios = {
     attach(aws, await managedPolicy(aws)),
 
   'c7n/test_delete_role_error/iam.DeleteRole_1': async (aws) => {
-    // AWS puts this role into every account by itself, and then says that it is there.
+    // AWS creates this role in every account by itself. The call then fails, because the role exists.
     await aws.iam.createServiceLinkedRole({ AWSServiceName: 'support.amazonaws.com' }).catch(() => {});
     return aws.iam.deleteRole({ RoleName: 'AWSServiceRoleForSupport' });
   },
@@ -103,16 +103,16 @@ export const iam: Scenarios = {
     }),
 };
 
-interface RoleWish {
+interface RoleSettings {
   document?: string;
   path?: string;
   tags?: { Key: string; Value: string }[];
   boundary?: string;
 }
 
-const TAGGED: RoleWish = { path: '/role-with-tags/', tags: [{ Key: 'test', Value: 'value' }] };
+const TAGGED: RoleSettings = { path: '/role-with-tags/', tags: [{ Key: 'test', Value: 'value' }] };
 
-function create(aws: Aws, wish: RoleWish, RoleName = unique('role')) {
+function create(aws: Aws, wish: RoleSettings, RoleName = unique('role')) {
   return aws.iam.createRole({
     RoleName,
     AssumeRolePolicyDocument: wish.document ?? trust(),
@@ -122,7 +122,7 @@ function create(aws: Aws, wish: RoleWish, RoleName = unique('role')) {
   });
 }
 
-async function get(aws: Aws, wish: RoleWish) {
+async function get(aws: Aws, wish: RoleSettings) {
   const RoleName = unique('role');
   await create(aws, wish, RoleName);
   return aws.iam.getRole({ RoleName });

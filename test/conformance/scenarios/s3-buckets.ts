@@ -1,6 +1,6 @@
 import { type BucketLocationConstraint, CreateBucketCommand, type Tag } from '@aws-sdk/client-s3';
 import { type Aws, send } from '../aws.ts';
-import { bucket, type Scenarios, STRANGER, unique, versioned, versioning } from '../support.ts';
+import { bucket, FOREIGN_ACCOUNT, type Scenarios, unique, versioned, versioning } from '../support.ts';
 
 const CONSTRAINT = 'localstack/s3.create_bucket/test_different_location_constraint#';
 const LOCATION = 'localstack/s3.get_bucket_location/test_different_location_constraint#';
@@ -92,7 +92,7 @@ export const s3Buckets: Scenarios = {
       return aws.in('eu-west-1').s3.getBucketLocation({ Bucket });
     },
   'c7n/test_get_bucket_location_api[error]/s3.GetBucketLocation_1': async (aws) =>
-    aws.as(STRANGER).s3.getBucketLocation({ Bucket: await bucket(aws) }),
+    aws.as(FOREIGN_ACCOUNT).s3.getBucketLocation({ Bucket: await bucket(aws) }),
 
   'localstack/s3.head_bucket/test_create_bucket_head_bucket#head_bucket': async (aws) =>
     aws.s3.headBucket({ Bucket: await bucket(aws) }),
@@ -183,7 +183,7 @@ function create(aws: Aws, constraint: string, Bucket = unique('bucket')) {
   return aws.s3.createBucket({ Bucket, CreateBucketConfiguration: { LocationConstraint } });
 }
 
-/** The SDK fills in a constraint where there is none, so that an empty one has to be put in its place. */
+/** Replaces the request body: the SDK adds a location constraint where the input has none. */
 function createWith(aws: Aws, body: string) {
   return send(aws.s3, new CreateBucketCommand({ Bucket: unique('bucket') }), (request) => {
     request.body = body;

@@ -6,7 +6,7 @@ const BLOCK = 'test_crud_public_access_block#';
 const TAGS = 'test_tag_lifecycle#';
 const BAD_TAGS = 'localstack/s3control.tag_resource/test_tag_resource_validation#';
 
-/** Operations of S3 Control, sent by hand: what they need is too little for a client of their own. */
+/** Operations of S3 Control, sent through the S3 client: they do not justify a dependency on another SDK client. */
 export const s3Control: Scenarios = {
   [`localstack/s3control.get_public_access_block/${BLOCK}get-default-public-access-block`]: (aws) =>
     publicAccessBlock(aws, 'GET'),

@@ -87,35 +87,37 @@ export const s3EncryptedObjects: Scenarios = {
 const KEY = 'test-sse';
 const ENCRYPTED = { Body: 'test-encrypted' };
 
-function put(aws: Aws, Bucket: string, more: object = {}) {
-  return putObject(aws, { Bucket, Key: KEY, Body: 'test-sse', ...more });
+function put(aws: Aws, Bucket: string, overrides: object = {}) {
+  return putObject(aws, { Bucket, Key: KEY, Body: 'test-sse', ...overrides });
 }
 
 function get(aws: Aws, Bucket: string) {
   return aws.s3.getObject({ Bucket, Key: KEY });
 }
 
-async function putAndGet(aws: Aws, Bucket: string, more: object = {}) {
-  await put(aws, Bucket, more);
+async function putAndGet(aws: Aws, Bucket: string, overrides: object = {}) {
+  await put(aws, Bucket, overrides);
   return get(aws, Bucket);
 }
 
-async function putAndHead(aws: Aws, Bucket: string, more: object = {}) {
-  await put(aws, Bucket, more);
+async function putAndHead(aws: Aws, Bucket: string, overrides: object = {}) {
+  await put(aws, Bucket, overrides);
   return aws.s3.headObject({ Bucket, Key: KEY });
 }
 
-/** A bucket that encrypts by default under a KMS key, AWS's own when none is named. */
+/** Creates a bucket with SSE-KMS by default. Without a key it uses alias/aws/s3. */
 async function encrypted(
   aws: Aws,
-  own: { KMSMasterKeyID?: string } = {},
+  keySetting: { KMSMasterKeyID?: string } = {},
   BucketKeyEnabled = true,
 ): Promise<string> {
   const Bucket = await bucket(aws);
   await aws.s3.putBucketEncryption({
     Bucket,
     ServerSideEncryptionConfiguration: {
-      Rules: [{ ApplyServerSideEncryptionByDefault: { SSEAlgorithm: 'aws:kms', ...own }, BucketKeyEnabled }],
+      Rules: [
+        { ApplyServerSideEncryptionByDefault: { SSEAlgorithm: 'aws:kms', ...keySetting }, BucketKeyEnabled },
+      ],
     },
   });
   return Bucket;

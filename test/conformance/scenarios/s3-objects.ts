@@ -71,7 +71,7 @@ export const s3Objects: Scenarios = {
   },
 
   [`${PUT}test_put_object_if_none_match#put-obj-if-none-match`]: async (aws) =>
-    put(aws, await holding(aws, 'test'), '', { IfNoneMatch: '*' }),
+    put(aws, await bucketWithObject(aws, 'test'), '', { IfNoneMatch: '*' }),
   [`${PUT}${IF_NONE_MATCH}put-obj`]: async (aws) => put(aws, await versioned(aws), '', { IfNoneMatch: '*' }),
   [`${DELETE}${IF_NONE_MATCH}del-obj`]: async (aws) => {
     const Bucket = await versioned(aws);
@@ -92,7 +92,7 @@ export const s3Objects: Scenarios = {
   },
   [`${PUT}test_put_object_if_match#put-obj`]: async (aws) => put(aws, await bucket(aws), 'test'),
   [`${PUT}test_put_object_if_match#put-obj-if-match-wrong-etag`]: async (aws) =>
-    put(aws, await holding(aws, 'test'), '', { IfMatch: EMPTY_ETAG }),
+    put(aws, await bucketWithObject(aws, 'test'), '', { IfMatch: EMPTY_ETAG }),
   [`${PUT}test_put_object_if_match#put-obj-overwrite`]: async (aws) => {
     const Bucket = await bucket(aws);
     const { ETag } = await put(aws, Bucket, 'test');
@@ -121,7 +121,7 @@ export const s3Objects: Scenarios = {
   [`${PUT}test_put_object_if_match_and_if_none_match_validation#put-obj-both-precondition`]: async (aws) =>
     put(aws, await bucket(aws), '', { IfNoneMatch: '*', IfMatch: 'abcdef' }),
   'moto/put-if-none-match-star': [
-    async (aws) => put(aws, await holding(aws, 'test'), '', { IfNoneMatch: '*' }),
+    async (aws) => put(aws, await bucketWithObject(aws, 'test'), '', { IfNoneMatch: '*' }),
     async (aws) => {
       const Bucket = await versioned(aws);
       await put(aws, Bucket, 'test');
@@ -129,7 +129,7 @@ export const s3Objects: Scenarios = {
     },
   ],
   'moto/put-if-match-wrong': async (aws) =>
-    put(aws, await holding(aws, 'test'), '', { IfMatch: `"${EMPTY_ETAG}"` }),
+    put(aws, await bucketWithObject(aws, 'test'), '', { IfMatch: `"${EMPTY_ETAG}"` }),
   'moto/put-if-match-unquoted': ['', '"'].map((quote) => async (aws: Aws) => {
     const Bucket = await bucket(aws);
     const { ETag = '' } = await put(aws, Bucket, 'test');
@@ -137,24 +137,24 @@ export const s3Objects: Scenarios = {
   }),
   'moto/put-if-match-absent': async (aws) => put(aws, await bucket(aws), '', { IfMatch: EMPTY_ETAG }),
   'moto/delete-if-match-wrong': async (aws) =>
-    remove(aws, await holding(aws, 'test'), { IfMatch: `"${EMPTY_ETAG}"` }),
+    remove(aws, await bucketWithObject(aws, 'test'), { IfMatch: `"${EMPTY_ETAG}"` }),
 };
 
 const KEY = 'test-key';
 
-function put(aws: Aws, Bucket: string, Body: string, more: object = {}) {
-  return putObject(aws, { Bucket, Key: KEY, Body, ...more });
+function put(aws: Aws, Bucket: string, Body: string, overrides: object = {}) {
+  return putObject(aws, { Bucket, Key: KEY, Body, ...overrides });
 }
 
-function get(aws: Aws, Bucket: string, more: object = {}) {
-  return aws.s3.getObject({ Bucket, Key: KEY, ...more });
+function get(aws: Aws, Bucket: string, overrides: object = {}) {
+  return aws.s3.getObject({ Bucket, Key: KEY, ...overrides });
 }
 
-function remove(aws: Aws, Bucket: string, more: object = {}) {
-  return aws.s3.deleteObject({ Bucket, Key: KEY, ...more });
+function remove(aws: Aws, Bucket: string, overrides: object = {}) {
+  return aws.s3.deleteObject({ Bucket, Key: KEY, ...overrides });
 }
 
-async function holding(aws: Aws, body: string): Promise<string> {
+async function bucketWithObject(aws: Aws, body: string): Promise<string> {
   const Bucket = await bucket(aws);
   await put(aws, Bucket, body);
   return Bucket;
@@ -166,7 +166,7 @@ async function suspended(aws: Aws): Promise<string> {
   return Bucket;
 }
 
-/** A versioned bucket with a version and, above it, a delete marker. */
+/** Creates a versioned bucket with a version and a delete marker. */
 async function deleted(aws: Aws, Key = KEY) {
   const Bucket = await versioned(aws);
   const { VersionId = '' } = await put(aws, Bucket, 'test-delete', { Key });

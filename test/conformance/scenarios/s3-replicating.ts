@@ -1,6 +1,7 @@
 import type { Aws } from '../aws.ts';
 import {
   arn,
+  FOREIGN_ACCOUNT,
   key,
   policy,
   replicate,
@@ -8,31 +9,30 @@ import {
   roleArn,
   rule,
   type Scenarios,
-  STRANGER,
   trust,
   unique,
   versioned,
 } from '../support.ts';
 
-/** What replication does to objects, as captures of whole runs tell it. */
+/** Replication of objects, recorded in captures of whole runs. */
 export const s3Replicating: Scenarios = {
   'stackd/kms-missing-grants': async (aws) => {
     const set = await setUp(aws, { grants: [] });
     const put = await putEncrypted(aws, set);
-    await aws.settled(set.source, KEY);
-    return { ...put, PutObject: String(put.$metadata.httpStatusCode), ...(await ends(aws, set)) };
+    await aws.waitForReplication(set.source, KEY);
+    return { ...put, PutObject: String(put.$metadata.httpStatusCode), ...(await finalStatuses(aws, set)) };
   },
   'stackd/kms-no-opt-in': async (aws) => {
     const set = await setUp(aws, { optIn: false });
     const put = await putEncrypted(aws, set);
-    await aws.settled(set.source, KEY);
-    return { ...put, ...(await ends(aws, set)) };
+    await aws.waitForReplication(set.source, KEY);
+    return { ...put, ...(await finalStatuses(aws, set)) };
   },
   'stackd/kms-success': async (aws) => {
     const set = await setUp(aws);
     const put = await putEncrypted(aws, set);
     const before = await head(aws, set.source);
-    await aws.settled(set.source, KEY);
+    await aws.waitForReplication(set.source, KEY);
     const [after, replica] = await bothHeads(aws, set);
     return {
       ...put,
@@ -48,12 +48,14 @@ export const s3Replicating: Scenarios = {
   },
   'stackd/trust-mismatch': async (aws) => {
     const set = await setUp(aws, {
-      trust: trust('s3.amazonaws.com', { Condition: { StringEquals: { 'aws:SourceAccount': STRANGER } } }),
+      trust: trust('s3.amazonaws.com', {
+        Condition: { StringEquals: { 'aws:SourceAccount': FOREIGN_ACCOUNT } },
+      }),
     });
     const configured = await replicate(aws, set, [optedIn(set)]);
     await putEncrypted(aws, set);
     const before = await head(aws, set.source);
-    await aws.settled(set.source, KEY);
+    await aws.waitForReplication(set.source, KEY);
     const after = await head(aws, set.source);
     return {
       ...configured,
@@ -64,10 +66,10 @@ export const s3Replicating: Scenarios = {
   },
   // Each permission alone is enough to lose the tags.
   'stackd/deny-tags': ['s3:GetObjectVersionTagging', 's3:ReplicateTags'].map(
-    (lacking) => async (aws: Aws) => {
-      const set = await setUp(aws, { lacking });
+    (missingAction) => async (aws: Aws) => {
+      const set = await setUp(aws, { missingAction });
       await putEncrypted(aws, set, { Tagging: 'tier=gold' });
-      await aws.settled(set.source, KEY);
+      await aws.waitForReplication(set.source, KEY);
       const [source, replica] = await bothHeads(aws, set);
       const { TagSet } = await aws.in('us-west-2').s3.getObjectTagging({ Bucket: set.destination, Key: KEY });
       return {
@@ -84,14 +86,14 @@ export const s3Replicating: Scenarios = {
     async (aws) => {
       const set = await setUp(aws);
       await putEncrypted(aws, set);
-      await aws.settled(set.source, KEY);
+      await aws.waitForReplication(set.source, KEY);
       const [source, replica] = await bothHeads(aws, set);
       return { ...replica, ...identity(source, replica), StorageClass: replica.StorageClass ?? 'STANDARD' };
     },
     async (aws) => {
       const set = await setUp(aws);
       await aws.s3.putObject({ Bucket: set.source, Key: KEY, Body: 'content' });
-      await aws.settled(set.source, KEY);
+      await aws.waitForReplication(set.source, KEY);
       const [source, replica] = await bothHeads(aws, set);
       return { ...replica, ...identity(source, replica), StorageClass: replica.StorageClass ?? 'STANDARD' };
     },
@@ -100,13 +102,13 @@ export const s3Replicating: Scenarios = {
 
 const KEY = 'object';
 
-interface Wish {
-  /** The role's statements for KMS; those that the captured run needed when absent. */
+interface SetUpOptions {
+  /** The role's statements for KMS. Default: those that the captured run needed. */
   grants?: object[];
   trust?: string;
   optIn?: boolean;
-  /** An S3 action that the role is not given. */
-  lacking?: string;
+  /** An S3 action that the role lacks. */
+  missingAction?: string;
 }
 
 interface SetUp {
@@ -117,8 +119,8 @@ interface SetUp {
   replicaKey: string;
 }
 
-/** Buckets, keys, a role and a rule, as the captured run had them: SSE-KMS without Bucket Keys. */
-async function setUp(aws: Aws, wish: Wish = {}): Promise<SetUp> {
+/** Creates buckets, keys, a role and a rule as in the captured run: SSE-KMS without Bucket Keys. */
+async function setUp(aws: Aws, options: SetUpOptions = {}): Promise<SetUp> {
   const west = aws.in('us-west-2');
   const [source, destination, sourceKey, replicaKey] = await Promise.all([
     versioned(aws),
@@ -126,7 +128,7 @@ async function setUp(aws: Aws, wish: Wish = {}): Promise<SetUp> {
     key(aws),
     key(west),
   ]);
-  const RoleName = await role(aws, wish.trust ?? trust('s3.amazonaws.com'));
+  const RoleName = await role(aws, options.trust ?? trust('s3.amazonaws.com'));
   const set = {
     source,
     destination,
@@ -137,9 +139,9 @@ async function setUp(aws: Aws, wish: Wish = {}): Promise<SetUp> {
   await aws.iam.putRolePolicy({
     RoleName,
     PolicyName: 'replication',
-    PolicyDocument: policy(...s3Grants(set, wish.lacking), ...(wish.grants ?? kmsGrants(set))),
+    PolicyDocument: policy(...s3Grants(set, options.missingAction), ...(options.grants ?? kmsGrants(set))),
   });
-  await replicate(aws, set, [wish.optIn === false ? rule(set) : optedIn(set)]);
+  await replicate(aws, set, [options.optIn === false ? rule(set) : optedIn(set)]);
   return set;
 }
 
@@ -155,9 +157,9 @@ function optedIn(set: SetUp) {
 
 function s3Grants(
   { source, destination }: { source: string; destination: string },
-  lacking?: string,
+  missingAction?: string,
 ): object[] {
-  const only = (...actions: string[]) => actions.filter((action) => action !== lacking);
+  const actionsOfRole = (...actions: string[]) => actions.filter((action) => action !== missingAction);
   return [
     {
       Effect: 'Allow',
@@ -166,7 +168,7 @@ function s3Grants(
     },
     {
       Effect: 'Allow',
-      Action: only(
+      Action: actionsOfRole(
         's3:GetObjectVersionForReplication',
         's3:GetObjectVersionAcl',
         's3:GetObjectVersionTagging',
@@ -175,7 +177,7 @@ function s3Grants(
     },
     {
       Effect: 'Allow',
-      Action: only('s3:ReplicateObject', 's3:ReplicateDelete', 's3:ReplicateTags'),
+      Action: actionsOfRole('s3:ReplicateObject', 's3:ReplicateDelete', 's3:ReplicateTags'),
       Resource: `${arn(destination)}/*`,
     },
   ];
@@ -201,9 +203,9 @@ function kmsGrant(Action: string, Resource: string, region: string, bucketName: 
   };
 }
 
-/** A replica in another account's bucket with ACLs, its ownership not handed over. */
+/** Creates a replica in a bucket of another account with ACLs, without owner override. */
 async function acrossAccounts(aws: Aws) {
-  const owner = aws.as(STRANGER).in('us-west-2');
+  const owner = aws.as(FOREIGN_ACCOUNT).in('us-west-2');
   const source = await versioned(aws);
   const destination = unique('bucket');
   await owner.s3.createBucket({
@@ -233,18 +235,18 @@ async function acrossAccounts(aws: Aws) {
   });
   await replicate(aws, set, [rule(set)]);
   await aws.s3.putObject({ Bucket: source, Key: KEY, Body: 'content' });
-  await aws.settled(source, KEY);
+  await aws.waitForReplication(source, KEY);
   return { owner, destination };
 }
 
-function putEncrypted(aws: Aws, set: SetUp, more: object = {}) {
+function putEncrypted(aws: Aws, set: SetUp, overrides: object = {}) {
   return aws.s3.putObject({
     Bucket: set.source,
     Key: KEY,
     Body: 'content',
     ServerSideEncryption: 'aws:kms',
     SSEKMSKeyId: set.sourceKey,
-    ...more,
+    ...overrides,
   });
 }
 
@@ -256,7 +258,7 @@ function bothHeads(aws: Aws, { source, destination }: { source: string; destinat
   return Promise.all([head(aws, source), head(aws.in('us-west-2'), destination)]);
 }
 
-async function ends(aws: Aws, set: SetUp) {
+async function finalStatuses(aws: Aws, set: SetUp) {
   const source = await head(aws, set.source);
   return {
     'HeadObject source': { ReplicationStatus: source.ReplicationStatus },
@@ -266,10 +268,10 @@ async function ends(aws: Aws, set: SetUp) {
 
 type Head = Awaited<ReturnType<typeof head>>;
 
-/** What a replica has in common with its source, in the words of the capture. */
+/** Compares a replica with its source, in the notation of the capture. */
 function identity(source: Head, replica: Head): Record<string, string> {
-  const same = (one: unknown, other: unknown) =>
-    one !== undefined && one === other ? '= source' : '≠ source';
+  const same = (sourceValue: unknown, replicaValue: unknown) =>
+    sourceValue !== undefined && sourceValue === replicaValue ? '= source' : '≠ source';
   return {
     VersionId: same(source.VersionId, replica.VersionId),
     LastModified: same(source.LastModified?.getTime(), replica.LastModified?.getTime()),

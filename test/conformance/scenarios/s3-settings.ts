@@ -5,7 +5,7 @@ import {
   type Tag,
 } from '@aws-sdk/client-s3';
 import { type Aws, send } from '../aws.ts';
-import { bucket, key, policy, type Scenarios, STRANGER, unique } from '../support.ts';
+import { bucket, FOREIGN_ACCOUNT, key, policy, type Scenarios, unique } from '../support.ts';
 
 const ENCRYPTION = 'localstack/s3.put_bucket_encryption/';
 const C7N_ENCRYPTION = 'c7n/test_s3_bucket_encryption_filter_kms/s3.GetBucketEncryption_';
@@ -69,7 +69,7 @@ export const s3Settings: Scenarios = {
   [`${PUT_POLICY}test_put_bucket_policy#put-bucket-policy`]: async (aws) =>
     putPolicy(aws, await openBucket(aws)),
   [`${PUT_POLICY}test_put_bucket_policy_expected_bucket_owner#put-bucket-policy-with-expected-bucket-owner-error`]:
-    (aws) => putPolicyOf(aws, STRANGER),
+    (aws) => putPolicyOf(aws, FOREIGN_ACCOUNT),
   [`${PUT_POLICY}test_put_bucket_policy_expected_bucket_owner#put-bucket-policy-with-expected-bucket-owner`]:
     (aws) => putPolicyOf(aws, aws.account),
   [`${PUT_POLICY}test_put_bucket_policy_invalid_account_id[0000]#put-bucket-policy-invalid-bucket-owner`]: (
@@ -87,7 +87,7 @@ export const s3Settings: Scenarios = {
   [`${PUT_POLICY}test_bucket_policy_exc#put-bucket-policy-empty-json`]: async (aws) =>
     aws.s3.putBucketPolicy({ Bucket: await bucket(aws), Policy: '{}' }),
   'localstack/s3.delete_bucket_policy/test_delete_bucket_policy_expected_bucket_owner#delete-bucket-policy-with-expected-bucket-owner-error':
-    (aws) => deletePolicyOf(aws, STRANGER),
+    (aws) => deletePolicyOf(aws, FOREIGN_ACCOUNT),
   'localstack/s3.delete_bucket_policy/test_delete_bucket_policy_expected_bucket_owner#delete-bucket-policy-invalid-bucket-owner':
     (aws) => deletePolicyOf(aws, 'invalid'),
   'localstack/s3.delete_bucket_policy/test_delete_bucket_policy_expected_bucket_owner#delete-bucket-policy-with-expected-bucket-owner':
@@ -148,7 +148,7 @@ export const s3Settings: Scenarios = {
     async (aws) => own(aws, await bucket(aws), 'BucketOwnerPreferred', 'ObjectWriter'),
   'localstack/s3.put_bucket_ownership_controls/test_bucket_ownership_controls_exc#put-ownership-empty-rule':
     async (aws) => own(aws, await bucket(aws)),
-  // A bucket from before April 2023 is like one whose controls were deleted.
+  // A bucket from before April 2023 has no ownership controls, as after a delete.
   'c7n/test_s3_ownership_defined/s3.GetBucketOwnershipControls_1': async (aws) => {
     const Bucket = await bucket(aws.as(RECORDED), 'c7ntest-20211227212502652800000001');
     await aws.as(RECORDED).s3.deleteBucketOwnershipControls({ Bucket });
@@ -180,7 +180,7 @@ export const s3Settings: Scenarios = {
   },
 };
 
-/** The account of these recordings, and a key of it. */
+/** The account of these recordings, and one of its keys. */
 const RECORDED = '644160558196';
 const KEY = 'e1d7c355-8b0d-4adf-8a26-f9e88d17b5a6';
 
@@ -204,7 +204,7 @@ async function encryption(aws: Aws, rule: ServerSideEncryptionRule) {
   return aws.s3.getBucketEncryption({ Bucket });
 }
 
-/** A bucket without its block of public access: it takes a policy for everybody. */
+/** Creates a bucket without a public access block, which accepts a public policy. */
 async function openBucket(aws: Aws, name?: string): Promise<string> {
   const Bucket = await bucket(aws, name);
   await aws.s3.deletePublicAccessBlock({ Bucket });
@@ -220,8 +220,8 @@ function publicPolicy(Bucket: string): string {
   });
 }
 
-function putPolicy(aws: Aws, Bucket: string, more: object = {}) {
-  return aws.s3.putBucketPolicy({ Bucket, Policy: publicPolicy(Bucket), ...more });
+function putPolicy(aws: Aws, Bucket: string, overrides: object = {}) {
+  return aws.s3.putBucketPolicy({ Bucket, Policy: publicPolicy(Bucket), ...overrides });
 }
 
 async function putPolicyOf(aws: Aws, ExpectedBucketOwner: string) {

@@ -1,16 +1,16 @@
 import { STATUS_CODES } from 'node:http';
 
-/** What a service answered, as it stood on the wire: the SDK's own reading of errors hides what AWS recorded. */
-export interface Answer {
+/** A response in the form of the recordings. The SDK's parsing of errors drops fields that the recordings contain. */
+export interface RawResponse {
   status: number;
   code: string | null;
   message: string | null;
-  /** The call's output, or what stands beside code and message in an error. */
+  /** The output of a call; the other fields of an error. */
   output: Record<string, unknown>;
 }
 
-/** The answer to a call, whether the SDK takes it for a success or throws it. What never reached a server is thrown. */
-export async function answerOf(call: Promise<object>): Promise<Answer> {
+/** Returns the response to a call, of success or failure. Throws if the call did not reach a server. */
+export async function responseOf(call: Promise<object>): Promise<RawResponse> {
   try {
     return await success(await call);
   } catch (error) {
@@ -20,7 +20,7 @@ export async function answerOf(call: Promise<object>): Promise<Answer> {
   }
 }
 
-/** Give an error's body as bytes, so that it can still be read after the SDK has: `answerOf` needs it. */
+/** Buffers the body of an error, so that `responseOf` can read it after the SDK. */
 export async function keepErrorBody(response: WireResponse): Promise<void> {
   if (response.statusCode < 300 || !response.body || response.body instanceof Uint8Array) return;
   const chunks: Uint8Array[] = [];
@@ -34,7 +34,7 @@ export interface WireResponse {
   body?: unknown;
 }
 
-async function success(result: object): Promise<Answer> {
+async function success(result: object): Promise<RawResponse> {
   const { $metadata, ...output } = result as {
     $metadata?: { httpStatusCode?: number };
     Body?: unknown;
@@ -44,12 +44,12 @@ async function success(result: object): Promise<Answer> {
   return { status: $metadata?.httpStatusCode ?? 0, code: null, message: null, output };
 }
 
-function failure({ statusCode, headers, body }: WireResponse): Answer {
+function failure({ statusCode, headers, body }: WireResponse): RawResponse {
   const text = body instanceof Uint8Array ? Buffer.from(body).toString() : '';
   const { code, message, ...fields } = text.trimStart().startsWith('{') ? readJson(text) : readXml(text);
   return {
     status: statusCode,
-    // HEAD has no body: clients then take code and message from the status line, and so do the recordings.
+    // The response to HEAD has no body. The recordings then have code and message of the status line.
     code: code ?? String(statusCode),
     message: message ?? (text === '' ? (STATUS_CODES[statusCode] ?? '') : ''),
     output: { ...fields, headers },
@@ -60,26 +60,26 @@ type Fields = Record<string, string | undefined> & { code?: string; message?: st
 
 function readJson(text: string): Fields {
   const { __type, message, Message, ...fields } = JSON.parse(text) as Record<string, string>;
-  return { ...fields, ...given({ code: __type?.split('#').at(-1), message: message ?? Message }) };
+  return { ...fields, ...definedFields({ code: __type?.split('#').at(-1), message: message ?? Message }) };
 }
 
 function readXml(text: string): Fields {
   const elements = [...text.matchAll(/<(\w+)>([^<]*)<\/\1>|<(\w+)\s*\/>/g)].map(
-    ([, name, value, empty]) => [name ?? empty ?? '', unescaped(value ?? '')] as const,
+    ([, name, value, empty]) => [name ?? empty ?? '', unescapeXml(value ?? '')] as const,
   );
   const { Code, Message, ...fields } = Object.fromEntries(elements) as Record<string, string>;
-  return { ...fields, ...given({ code: Code, message: Message }) };
+  return { ...fields, ...definedFields({ code: Code, message: Message }) };
 }
 
-function given(fields: { code: string | undefined; message: string | undefined }): Fields {
+function definedFields(fields: { code: string | undefined; message: string | undefined }): Fields {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Fields;
 }
 
 const ENTITIES: Record<string, string> = { lt: '<', gt: '>', quot: '"', apos: "'", amp: '&' };
 
-function unescaped(text: string): string {
-  return text.replace(/&(?:#(\d+)|#x([\da-f]+)|(\w+));/gi, (whole, decimal, hex, name) => {
-    if (name !== undefined) return ENTITIES[name] ?? whole;
+function unescapeXml(text: string): string {
+  return text.replace(/&(?:#(\d+)|#x([\da-f]+)|(\w+));/gi, (entity, decimal, hex, name) => {
+    if (name !== undefined) return ENTITIES[name] ?? entity;
     return String.fromCodePoint(decimal === undefined ? Number.parseInt(hex, 16) : Number(decimal));
   });
 }

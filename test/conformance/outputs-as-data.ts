@@ -1,8 +1,8 @@
 /**
- * Recorded outputs that are told in words, or whose varying values were not replaced by placeholders, as data that an
- * answer can be compared with: by fact, in place of its output. The scenario of the same fact answers in these terms.
+ * Outputs by fact id, which replace recorded outputs that are prose or lack placeholders for varying values. The
+ * scenario of the fact returns a value in the same form.
  */
-export const inData: Record<string, Record<string, unknown>> = {
+export const OUTPUTS_AS_DATA: Record<string, Record<string, unknown>> = {
   'moto/iam-role-optional-attrs': {
     bare: ['RoleLastUsed'],
     full: ['PermissionsBoundary', 'RoleLastUsed', 'Tags'],
@@ -32,7 +32,7 @@ export const inData: Record<string, Record<string, unknown>> = {
   'c7n/test_s3_replication_policy_disable/s3.GetBucketReplication_3': replicator('Disabled'),
 };
 
-/** As recorded, but for the account in the role's ARN, whose replacement has 13 digits. */
+/** Returns the recorded configuration with a placeholder for the account, which was recorded with 13 digits. */
 function replicator(Status: string) {
   const rule = {
     ID: '1',
