@@ -24,7 +24,7 @@ export function importsOf(file, text) {
   const add = (specifier, kind) => {
     if (!specifier.startsWith('.')) {
       if (kind === 'local') imports.packages.push(specifier);
-    } else if (specifier.endsWith('.ts'))
+    } else if (/\.m?ts$|\.mjs$/.test(specifier))
       imports[kind].push(path.posix.join(path.posix.dirname(file), specifier));
   };
   for (const [, isType, named, bare] of text.matchAll(STATIC_IMPORT))

@@ -1,0 +1,2 @@
+export function slowReason(test: string, sources: ReadonlyMap<string, string>): string | undefined;
+export function fastTests(root: string): string[];

@@ -1,0 +1,50 @@
+/**
+ * Divides the tests: `npm run test:fast` runs those that start no process and no server, and that are no long search for
+ * counterexamples. The imports of a test decide; test/support/fast-setup.ts fails a fast test that starts either of them.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { importsOf } from './source-graph.mjs';
+
+/** Folders whose tests are slow whatever they import. */
+const SLOW_FOLDERS = ['test/faults/', 'test/flows/', 'test/fuzz/'];
+/** Packages that start a process, or take seconds. */
+const SLOW_PACKAGE =
+  /^(?:node:)?(?:child_process|cluster|worker_threads)$|^(?:esbuild|playwright-core|@cloud-copilot\/.*)$/;
+/** Code that starts a server, or watches files. */
+const SLOW_CODE = /\.listen\(|^import \{[^}]*\bwatch\b[^}]*\} from 'node:fs';/m;
+
+/**
+ * Why a test is slow, as text: the file that makes it slow and what that does. Undefined for a fast test.
+ * `sources`: texts of all files by path. Code that src loads while it runs does not count: the command line loads all of src so.
+ */
+export function slowReason(test, sources) {
+  const folder = SLOW_FOLDERS.find((prefix) => test.startsWith(prefix));
+  if (folder) return `is in ${folder}`;
+  const reached = new Set([test]);
+  for (const file of reached) {
+    const text = sources.get(file);
+    if (text === undefined) continue;
+    const { local, dynamic, packages } = importsOf(file, text);
+    const name = packages.find((specifier) => SLOW_PACKAGE.test(specifier));
+    if (name) return `${file} imports ${name}`;
+    if (SLOW_CODE.test(text)) return `${file} starts a server or watches files`;
+    for (const target of [...local, ...(file.startsWith('src/') ? [] : dynamic)]) reached.add(target);
+  }
+  return undefined;
+}
+
+/** Paths of the fast tests of a checkout, sorted. */
+export function fastTests(root) {
+  const sources = new Map(
+    ['bench', 'scripts', 'src', 'test'].flatMap((folder) =>
+      readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' })
+        .filter((file) => /\.(?:ts|mjs|mts)$/.test(file))
+        .map((file) => path.posix.join(folder, file.replaceAll(path.sep, '/')))
+        .map((file) => [file, readFileSync(path.join(root, file), 'utf8')]),
+    ),
+  );
+  return [...sources.keys()]
+    .filter((file) => file.endsWith('.test.ts') && slowReason(file, sources) === undefined)
+    .sort();
+}
