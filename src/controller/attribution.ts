@@ -110,7 +110,7 @@ export function createAttributor({
       // A missing permission is not a failure: the location is logged only the first time.
       const deniedLocation = locationKey(location);
       if (!isDenied || !deniedLocations.has(deniedLocation))
-        log.debug(`who changed something is not known: ${error.message}`);
+        log.debug(`attribution failed: ${error.message}`);
       if (isDenied) {
         deniedLocations.add(deniedLocation);
         for (const lookup of lookups) lookup.isDone = true;

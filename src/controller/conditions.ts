@@ -58,12 +58,12 @@ export function readyCondition({ plan, refusals, results, remaining }: Outcome):
   if (remaining && remaining.waves.length > 0)
     return notReady(
       'NotConverged',
-      `${remaining.waves[0]?.[0]?.id} differs again after it was applied`,
+      `${remaining.waves[0]?.[0]?.id} still differs after apply`,
       'recoverable',
     );
   const pending = plan.waves.flat().length;
   if (pending > 0 && results.length === 0)
-    return notReady('ChangesPending', `${pending} changes wait to be applied`, 'recoverable');
+    return notReady('ChangesPending', `${pending} changes are pending`, 'recoverable');
   return [
     {
       status: 'True',
@@ -83,7 +83,7 @@ export function provenCondition(proof: readonly RuleVerdict[]): ConditionState {
     return {
       status: 'False',
       reason: finding?.code ?? 'NotAllowed',
-      message: `${worst.rule}: ${finding?.message ?? 'it would not replicate'}${suffix}`,
+      message: `${worst.rule}: ${finding?.message ?? 'S3 would not replicate its objects'}${suffix}`,
     };
   }
   const unknown = proof.find(({ verdict }) => verdict === 'unknown');
@@ -91,10 +91,9 @@ export function provenCondition(proof: readonly RuleVerdict[]): ConditionState {
     return {
       status: 'Unknown',
       reason: 'Unreadable',
-      message: `${unknown.rule}: not everything could be read`,
+      message: `${unknown.rule}: replikey cannot read all settings that the proof needs`,
     };
-  if (proof.length === 0)
-    return { status: 'Unknown', reason: 'NoRules', message: 'there is no rule to prove' };
+  if (proof.length === 0) return { status: 'Unknown', reason: 'NoRules', message: 'no rules to prove' };
   return {
     status: 'True',
     reason: 'AllRequestsAllowed',
@@ -114,7 +113,7 @@ export function verifiedCondition(results: readonly CanaryResult[]): ConditionSt
   }
   const replicated = results.filter(({ result }) => result === 'replicated');
   if (replicated.length === 0)
-    return { status: 'Unknown', reason: 'Skipped', message: results[0]?.why ?? 'there is no rule to verify' };
+    return { status: 'Unknown', reason: 'Skipped', message: results[0]?.why ?? 'no rules to verify' };
   const slowest = Math.max(...replicated.map(({ latencyMs = 0 }) => latencyMs));
   return {
     status: 'True',

@@ -259,7 +259,7 @@ export function createController(options: ControllerOptions): Controller {
       );
       const results = (await Promise.all(canaryRuns)).flat();
       const objects = await measureReplicationLag(aws, item.pairs).catch((error: Error) => {
-        warnings.add(`newest objects: ${toWarningCause(error.message)}`, key);
+        warnings.add(`sample of newest objects: ${toWarningCause(error.message)}`, key);
         return undefined;
       });
       const latest = statuses.get(key);
@@ -315,7 +315,8 @@ export function createController(options: ControllerOptions): Controller {
       statuses.delete(key);
       lastConvergedAt.delete(key);
       attributor?.forget(key);
-      if (!allItems.has(key)) log.info({ pair: key }, 'is not declared any more: it is left as it is');
+      if (!allItems.has(key))
+        log.info({ pair: key }, 'no longer declared: replikey leaves its AWS resources unchanged');
     }
     const previousItems = items;
     items = assignedItems;
@@ -332,7 +333,7 @@ export function createController(options: ControllerOptions): Controller {
   }
 
   function currentSpecs(): Specs {
-    if (!knownGood) throw new Error('no specs were ever right');
+    if (!knownGood) throw new Error('no valid spec has been loaded');
     return knownGood.specs;
   }
 
@@ -346,12 +347,9 @@ export function createController(options: ControllerOptions): Controller {
   }
 
   function logProblems(specProblems: readonly Problem[], hasKnownGood: boolean): void {
-    if (specProblems.length === 0) log.info('all specs are right again');
+    if (specProblems.length === 0) log.info('all specs are valid again');
     else if (hasKnownGood)
-      log.error(
-        { problems: specProblems.length },
-        'specs that are not right do not count; the last good ones do',
-      );
+      log.error({ problems: specProblems.length }, 'invalid specs: the last valid version stays in effect');
     for (const problem of specProblems) log.error({ ...problem.position }, formatProblemLine(problem));
   }
 
@@ -405,7 +403,7 @@ export function createController(options: ControllerOptions): Controller {
 /** The process has lost the lease: another process may write now. */
 class LeaseLostError extends Error {
   constructor(key: string) {
-    super(`this process does not lead any more: nothing else of ${key} was changed`);
+    super(`lost the lease: this process made no further changes to ${key}`);
     this.name = 'LeaseLostError';
   }
 }

@@ -96,7 +96,9 @@ export function createElector(options: ElectorOptions): Elector {
   const { store, identity, clock, random } = options;
   const times = options.times ?? DEFAULT_LEASE_TIMES;
   if (!(times.durationMs > times.renewDeadlineMs && times.renewDeadlineMs > 1.2 * times.retryMs))
-    throw new Error('a lease must last longer than its renewal may take, and that longer than 1.2 retries');
+    throw new Error(
+      'invalid lease times: the duration must exceed the renew deadline, and the renew deadline 1.2 times the retry interval',
+    );
   /** When the last successful renewal was sent. Not when its response arrived: the record is as old as the request. */
   let lastRenewal: ClockReading | undefined;
   let transitions = 0;

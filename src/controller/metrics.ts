@@ -35,7 +35,7 @@ export function createMetrics({ version, name, workers }: MetricsOptions): Metri
 
   const reconcileTotal = counter(
     'controller_runtime_reconcile_total',
-    'Passes over pairs, by how they ended.',
+    'Passes over pairs, by result.',
     'controller',
     'result',
   );
@@ -46,101 +46,113 @@ export function createMetrics({ version, name, workers }: MetricsOptions): Metri
   );
   const reconcileSeconds = histogram(
     'controller_runtime_reconcile_time_seconds',
-    'How long a pass took.',
+    'Duration of a pass in seconds.',
     [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300],
     'controller',
   );
   const terminalErrors = counter(
     'controller_runtime_terminal_reconcile_errors_total',
-    'Passes that ended with what only a person or another spec can mend.',
+    'Passes that ended with an error that needs a person or a changed spec.',
     'controller',
   );
   const maxConcurrent = gauge(
     'controller_runtime_max_concurrent_reconciles',
-    'How many pairs are worked on at a time at most.',
+    'Maximum number of pairs that are processed concurrently.',
     'controller',
   );
-  const activeWorkers = gauge('controller_runtime_active_workers', 'Pairs that are worked on.', 'controller');
-  const queueDepth = gauge('workqueue_depth', 'Pairs that wait for a worker.', 'name');
+  const activeWorkers = gauge('controller_runtime_active_workers', 'Pairs in progress.', 'controller');
+  const queueDepth = gauge('workqueue_depth', 'Pairs in the queue.', 'name');
   const queueSeconds = histogram(
     'workqueue_queue_duration_seconds',
-    'How long pairs waited for a worker.',
+    'Time that a pair waited in the queue, in seconds.',
     [0.001, 0.01, 0.1, 1, 10, 60],
     'name',
   );
   const workSeconds = histogram(
     'workqueue_work_duration_seconds',
-    'How long pairs were worked on.',
+    'Time that a worker spent on a pair, in seconds.',
     [0.001, 0.01, 0.1, 1, 10, 60, 300],
     'name',
   );
-  const queueAdds = counter('workqueue_adds_total', 'Pairs that were put into the queue.', 'name');
-  const queueRetries = counter('workqueue_retries_total', 'Pairs that are tried again sooner.', 'name');
+  const queueAdds = counter('workqueue_adds_total', 'Pairs that were added to the queue.', 'name');
+  const queueRetries = counter(
+    'workqueue_retries_total',
+    'Retries of pairs before the next interval.',
+    'name',
+  );
   const unfinishedWork = gauge(
     'workqueue_unfinished_work_seconds',
-    'For how long the pairs that are worked on have been, together.',
+    'Sum of the running times of the pairs in progress, in seconds.',
     'name',
   );
   const longestWork = gauge(
     'workqueue_longest_running_processor_seconds',
-    'For how long the pair that is worked on longest has been.',
+    'Longest running time of a pair in progress, in seconds.',
     'name',
   );
   const leaderStatus = gauge(
     'leader_election_master_status',
-    'Whether this process leads by a lease: 1, or 0.',
+    'Whether this process holds a lease: 1 or 0.',
     'name',
   );
   const conditionStatus = gauge(
     'replikey_condition',
-    'Whether a condition of a pair is true (1), false (0) or not known (-1).',
+    'Status of a condition of a pair: 1 (true), 0 (false) or -1 (unknown).',
     'pair',
     'type',
   );
   const lastSuccess = gauge(
     'replikey_last_success_timestamp_seconds',
-    'When a pair was last seen to be as declared.',
+    'Unix time of the last pass after which a pair was as declared.',
     'pair',
   );
   const consecutiveErrors = gauge(
     'replikey_consecutive_errors',
-    'Passes over a pair in a row that did not end well.',
+    'Consecutive passes over a pair without success.',
     'pair',
   );
   const canaryLatency = histogram(
     'replikey_canary_latency_seconds',
-    'How long the replica of a canary took.',
+    'Time until the replica of a canary arrived, in seconds.',
     [0.1, 1, 5, 15, 60, 300, 900],
     'pair',
   );
-  const canaryFailures = counter('replikey_canary_failures_total', 'Canaries that did not arrive.', 'pair');
+  const canaryFailures = counter(
+    'replikey_canary_failures_total',
+    'Canaries that failed or timed out.',
+    'pair',
+  );
   const objectCount = gauge(
     'replikey_objects',
-    'The newest objects of a pair, by replication status.',
+    'Objects in the sample of newest objects of a pair, by replication status.',
     'pair',
     'status',
   );
   const oldestPending = gauge(
     'replikey_oldest_pending_object_timestamp_seconds',
-    'When the oldest of the newest objects that wait for replication was written.',
+    'Unix time at which the oldest pending object of the sample was written.',
     'pair',
   );
-  const driftTotal = counter('replikey_drift_total', 'Changes by somebody else that were found.', 'pair');
+  const driftTotal = counter(
+    'replikey_drift_total',
+    'Changes outside replikey that a pass detected.',
+    'pair',
+  );
   const reloadSuccess = gauge(
     'replikey_config_last_reload_successful',
-    'Whether everything that is written is right: 1, or 0.',
+    'Whether all current specs are valid: 1 or 0.',
   );
   const reloadSuccessTime = gauge(
     'replikey_config_last_reload_success_timestamp_seconds',
-    'When everything that is written was last right.',
+    'Unix time of the last load in which all specs were valid.',
   );
-  const awsRequests = counter('replikey_aws_requests_total', 'Attempts of calls to AWS.', 'operation');
+  const awsRequests = counter('replikey_aws_requests_total', 'Attempts of AWS calls.', 'operation');
   const awsThrottles = counter(
     'replikey_aws_throttles_total',
-    'Attempts that AWS asked to repeat more slowly.',
+    'Attempts of AWS calls that AWS throttled.',
     'operation',
   );
-  gauge('replikey_build_info', 'The version that runs.', 'version').set({ version }, 1);
+  gauge('replikey_build_info', 'Version of this process.', 'version').set({ version }, 1);
   for (const result of ['success', 'error', 'requeue'])
     reconcileTotal.inc({ ...CONTROLLER_LABELS, result }, 0);
   for (const metric of [reconcileErrors, terminalErrors]) metric.inc(CONTROLLER_LABELS, 0);

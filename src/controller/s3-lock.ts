@@ -16,8 +16,8 @@ const LEASE_RECORD_SCHEMA = z.object({
  */
 export function createS3Lock(client: S3Client, { bucket, key }: { bucket: string; key: string }): LeaseStore {
   const name = `s3://${bucket}/${key}`;
-  const lockError = (action: 'read' | 'written', error: unknown) =>
-    new Error(`the lock ${name} cannot be ${action}: ${lockErrorReason(error as Error)}`, { cause: error });
+  const lockError = (action: 'read' | 'write', error: unknown) =>
+    new Error(`cannot ${action} lock ${name}: ${lockErrorReason(error as Error)}`, { cause: error });
   const putRecord = async (record: LeaseRecord, condition: { IfNoneMatch: string } | { IfMatch: string }) => {
     try {
       const Body = JSON.stringify(record);
@@ -26,7 +26,7 @@ export function createS3Lock(client: S3Client, { bucket, key }: { bucket: string
       return true;
     } catch (error) {
       if (CONFLICT_STATUSES.has(httpStatusOf(error))) return false;
-      throw lockError('written', error);
+      throw lockError('write', error);
     }
   };
   return {
@@ -80,7 +80,7 @@ export function openS3Lock(
 const CONFLICT_STATUSES = new Set([404, 409, 412]);
 
 const lockErrorReason = (error: Error): string =>
-  error.name === 'TimeoutError' ? 'there was no answer in time' : `${error.name}: ${error.message}`;
+  error.name === 'TimeoutError' ? 'S3 did not respond in time' : `${error.name}: ${error.message}`;
 
 const httpStatusOf = (error: unknown): number =>
   (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode ?? 0;

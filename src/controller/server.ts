@@ -114,7 +114,7 @@ export const jsonResponse = (status: number, value: unknown): RouteResponse => (
 
 async function runRoute(method: string, route: RouteHandler | undefined): Promise<RouteResponse> {
   if (!route) return textResponse(404, 'not found');
-  if (method !== 'GET' && method !== 'HEAD') return textResponse(405, 'only GET: nothing is changed here');
+  if (method !== 'GET' && method !== 'HEAD') return textResponse(405, 'method not allowed: use GET or HEAD');
   try {
     return await route();
   } catch {
@@ -151,14 +151,17 @@ export function createRoutes({
     return pairs.length === 0 || clock.now() - lastMove < 3 * intervalMs + 60_000;
   };
   return new Map<string, RouteHandler>([
-    ['/healthz', () => (isLive() ? textResponse(200, 'ok') : textResponse(503, 'the loop does not move'))],
+    [
+      '/healthz',
+      () => (isLive() ? textResponse(200, 'ok') : textResponse(503, 'the control loop is not active')),
+    ],
     [
       '/readyz',
       () => {
         if (signal.aborted) return textResponse(503, 'stopping');
         return controller.status().isSynced
           ? textResponse(200, 'ok')
-          : textResponse(503, 'not every pair was looked at yet');
+          : textResponse(503, 'the first check of all pairs is not complete');
       },
     ],
     [

@@ -96,7 +96,7 @@ export interface ControllerStatus {
 }
 
 const MAX_CHANGES = 10;
-const PENDING_MESSAGE = 'not looked at yet';
+const PENDING_MESSAGE = 'not checked yet';
 
 /** Returns the status of a pair before its first pass. */
 export function initialStatus(item: WorkItem, now: string): PairStatus {
@@ -211,7 +211,7 @@ function driftedCondition(
       ? { status: 'False', reason: 'Healed', message: formatDrift(change, true) }
       : { status: 'True', reason: 'ChangedElsewhere', message: formatDrift(change, false) };
   if (isReady && before.reason === 'Healed') return before;
-  if (isReady) return { status: 'False', reason: 'AsDeclared', message: 'nothing was changed by others' };
+  if (isReady) return { status: 'False', reason: 'AsDeclared', message: 'no changes outside replikey' };
   return before;
 }
 
@@ -221,7 +221,7 @@ function formatDrift({ steps, at }: PairChange, isHealed: boolean): string {
   const changes = steps.flatMap(({ lastChange }) => lastChange ?? []);
   const [newest] = changes.sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
   return [
-    `${idText}: changed by somebody else${isHealed ? `, and put back at ${at}` : ''}`,
+    `${idText}: changed outside replikey${isHealed ? `, and reverted at ${at}` : ''}`,
     ...(newest ? [formatLastChange(newest)] : []),
   ].join('; ');
 }

@@ -86,7 +86,9 @@ export async function createKubernetesApi(
         },
         resolve,
       );
-      request.setTimeout(timeoutMs, () => request.destroy(new Error(`no answer for ${timeoutMs / 1000} s`)));
+      request.setTimeout(timeoutMs, () =>
+        request.destroy(new Error(`no response within ${timeoutMs / 1000} s`)),
+      );
       request.on('error', (error) =>
         reject(new Error(`${method} ${urlPath}: ${error.message}`, { cause: error })),
       );
@@ -124,7 +126,8 @@ async function readText(response: http.IncomingMessage): Promise<string> {
   let text = '';
   for await (const chunk of response.setEncoding('utf8')) {
     text += chunk;
-    if (text.length > MAX_API_RESPONSE_BYTES) throw new Error('the answer of the API server is too long');
+    if (text.length > MAX_API_RESPONSE_BYTES)
+      throw new Error('the response of the API server exceeds 64 MiB');
   }
   return text;
 }

@@ -17,27 +17,28 @@ const pairRules = (basePath: string[]): CelRule[] => [
   {
     path: [...basePath, 'role'],
     rule: notBoth('name', 'arn'),
-    message: 'both a name and an ARN are given: a name is created when absent, an ARN must exist',
+    message:
+      'set name or arn, not both: replikey creates a missing role by name, and a role given by ARN must exist',
   },
   {
     path: [...basePath, 'role'],
     rule: '!has(self.arn) || !(has(self.path) || has(self.permissionsBoundary) || has(self.tags))',
-    message: 'a role that is given by ARN is never altered: remove path, permissionsBoundary and tags',
+    message: 'replikey never changes a role given by ARN: remove path, permissionsBoundary and tags',
   },
   {
     path: [...basePath, 'rules', '[]'],
     rule: 'has(self.prefix) != has(self.filter)',
-    message: 'exactly one of prefix and filter says which objects are replicated; prefix: "" is every object',
+    message: 'set exactly one of prefix and filter; prefix: "" selects all objects',
   },
   {
     path: [...basePath, 'rules', '[]', 'filter'],
     rule: 'has(self.prefix) || (has(self.tags) && size(self.tags) > 0)',
-    message: 'a filter has a prefix or tags',
+    message: 'a filter needs a prefix or tags',
   },
   {
     path: [...basePath, 'rules', '[]', 'filter'],
     rule: '!has(self.tags) || size(self.tags) <= 10',
-    message: 'an object has at most 10 tags, so that a rule which asks for more never matches',
+    message: 'at most 10 tags: an object cannot have more, so the rule would never match',
   },
   {
     path: [...basePath, 'rules', '[]'],
@@ -66,19 +67,19 @@ export const CEL_RULES: Record<ResourceKind, readonly CelRule[]> = {
     {
       path: [],
       rule: 'has(self.defaults) || (has(self.source) && has(self.source.account)) == (has(self.destination) && has(self.destination.account))',
-      message: 'an account is named on both sides, the same one or another, or on none',
+      message: 'set the account on both sides, the same or a different account, or on neither',
     },
   ],
   Account: [
     {
       path: [],
       rule: notBoth('profile', 'assumeRole'),
-      message: 'both profile and assumeRole are given: a profile can assume a role',
+      message: 'set profile or assumeRole, not both: a profile can itself assume a role',
     },
     {
       path: [],
       rule: '!has(self.managed) || self.managed || !(has(self.profile) || has(self.assumeRole))',
-      message: 'credentials are given for an account that is not managed',
+      message: 'remove profile and assumeRole: replikey does not manage this account',
     },
   ],
   Guardrails: [],

@@ -192,17 +192,17 @@ function withCelRules(schema: CrdSchema, rules: readonly CelRule[]): CrdSchema {
 
 const STATUS_SCHEMA: CrdSchema = {
   type: 'object',
-  description: 'What became of it; written by replikey.',
+  description: 'Result of the last pass; written by replikey.',
   properties: {
     observedGeneration: {
       type: 'integer',
       format: 'int64',
-      description: 'The generation of the resource that this is about.',
+      description: 'Generation of the resource that the conditions describe.',
     },
     lastSuccess: {
       type: 'string',
       format: 'date-time',
-      description: 'When AWS was last seen to be as declared; up to an hour old.',
+      description: 'Time of the last successful pass; up to an hour old.',
     },
     conditions: {
       type: 'array',
@@ -216,8 +216,12 @@ const STATUS_SCHEMA: CrdSchema = {
           status: { type: 'string', enum: ['True', 'False', 'Unknown'] },
           observedGeneration: { type: 'integer', format: 'int64' },
           lastTransitionTime: { type: 'string', format: 'date-time' },
-          reason: { type: 'string', description: 'One word, for machines.', maxLength: 1024 },
-          message: { type: 'string', description: 'For people.', maxLength: 32768 },
+          reason: {
+            type: 'string',
+            description: 'Reason for the status, one word for programs.',
+            maxLength: 1024,
+          },
+          message: { type: 'string', description: 'Explanation for people.', maxLength: 32768 },
         },
       },
     },

@@ -122,7 +122,7 @@ export function createEventRecorder({ api, clock, log, instance }: EventRecorder
         const { status, body } = await api.request('POST', path, manifest);
         if (status !== 201) throw new Error(`HTTP ${status} ${body?.message ?? ''}`);
       } catch (error) {
-        log.debug({ resource: name }, `an event was not written: ${(error as Error).message}`);
+        log.debug({ resource: name }, `cannot write an event: ${(error as Error).message}`);
       }
     },
   };

@@ -28,7 +28,7 @@ export function createKubernetesLeaseStore(api: KubernetesApi, name: string): Le
     if (status >= 200 && status < 300) return true;
     // Another process wrote the lease first, or deleted it.
     if (status === 409 || status === 404) return false;
-    throw new Error(`the lease ${name} cannot be written: HTTP ${status} ${responseBody?.message ?? ''}`);
+    throw new Error(`cannot write lease ${name}: HTTP ${status} ${responseBody?.message ?? ''}`);
   };
   return {
     name: `lease ${name} in namespace ${api.namespace}`,
@@ -36,7 +36,7 @@ export function createKubernetesLeaseStore(api: KubernetesApi, name: string): Le
       const { status, body: lease } = await api.request('GET', leasePath);
       if (status === 404) return undefined;
       if (status !== 200)
-        throw new Error(`the lease ${name} cannot be read: HTTP ${status} ${lease?.message ?? ''}`);
+        throw new Error(`cannot read lease ${name}: HTTP ${status} ${lease?.message ?? ''}`);
       const { spec = {}, metadata } = lease;
       return {
         version: metadata.resourceVersion,

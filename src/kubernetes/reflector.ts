@@ -145,7 +145,7 @@ class ApiRequestError extends Error {
   readonly status: number;
   constructor(kind: ResourceKind, status: number, message = '') {
     const hint = status === 404 ? '; apply deploy/kubernetes/crd.yaml to the cluster' : '';
-    super(`${kind} resources cannot be read: HTTP ${status} ${message}${hint}`);
+    super(`cannot read ${kind} resources: HTTP ${status} ${message}${hint}`);
     this.status = status;
   }
 }

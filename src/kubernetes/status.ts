@@ -47,7 +47,7 @@ export function toResourceStatus(resource: CustomResource, input: StatusInput): 
           message: formatInvalidMessage(problems, pair !== undefined),
           since: now,
         }
-      : { status: 'True', reason: 'Accepted', message: 'it is right, and counts', since: now };
+      : { status: 'True', reason: 'Accepted', message: 'valid and in effect', since: now };
   return mergeConditions(resource, [['Ready', ready]], pair);
 }
 
@@ -118,7 +118,7 @@ function formatInvalidMessage(problems: readonly Problem[], hasLastValidVersion:
   return [
     ...lines,
     ...(omittedCount > 0 ? [`and ${omittedCount} more`] : []),
-    ...(hasLastValidVersion ? ['it counts as it was when it last was right'] : []),
+    ...(hasLastValidVersion ? ['the last valid version stays in effect'] : []),
   ].join('\n');
 }
 
@@ -262,7 +262,7 @@ async function applyStatus(
   );
   // The resource was deleted, or deleted and re-created. The watch reports it.
   if (status === 404 || status === 409) return undefined;
-  if (status !== 200) throw new Error(`status cannot be written: HTTP ${status} ${body?.message ?? ''}`);
+  if (status !== 200) throw new Error(`cannot write the status: HTTP ${status} ${body?.message ?? ''}`);
   return body.status;
 }
 

@@ -28,39 +28,39 @@ const ACCOUNT = '111122223333';
 const ROLE = 'replikey-acme-tax';
 const JANE = `arn:aws:sts::${ACCOUNT}:assumed-role/admin/jane`;
 
-/** Everything that somebody else could change. */
-const FULL = TAX_SPEC.replace(
+/** TAX_SPEC with every setting that another caller can change. */
+const FULL_SPEC = TAX_SPEC.replace(
   'alias/acme-tax }',
   '{ alias: alias/acme-tax, rotation: true }, blockPublicAccess: true, objectOwnership: BucketOwnerEnforced }',
 ).replace('  rules:', '  role: { tags: { team: tax } }\n  rules:');
 
 const document = (Statement: object) => JSON.stringify({ Version: '2012-10-17', Statement });
 
-/** A world and a controller that has converged it, on one clock. */
-async function aLife(yaml = TAX_SPEC, more: Partial<ControllerOptions> = {}) {
+/** Creates a test environment and a controller that has converged it, on one clock. */
+async function convergedController(yaml = TAX_SPEC, options: Partial<ControllerOptions> = {}) {
   const clock = fakeClock();
   const env = await testEnv(yaml, { clock: clock.now });
-  const loop = testController(env, { clock, loadCloudTrail: cloudTrail, ...more });
+  const loop = testController(env, { clock, loadCloudTrail: cloudTrail, ...options });
   loop.controller.update({
     files: [{ file: 'specs/tax.yaml', bytes: Buffer.from(yaml) }],
     problems: [],
   });
   await loop.idle();
   const pair = (): PairStatus => {
-    const [one] = loop.controller.status().pairs;
-    if (!one) throw new Error('no pair');
-    return one;
+    const [status] = loop.controller.status().pairs;
+    if (!status) throw new Error('no pair');
+    return status;
   };
   expect(pair().conditions.Ready.status).toBe('True');
   await round({ clock, idle: loop.idle });
-  const asked = () => env.sandbox.log.counts()['cloudtrail:LookupEvents'] ?? 0;
+  const lookupCount = () => env.sandbox.log.counts()['cloudtrail:LookupEvents'] ?? 0;
   return {
     ...loop,
-    world: env,
+    env,
     clock,
     pair,
-    asked,
-    drifted: () => pair().conditions.Drifted,
+    lookupCount,
+    driftedCondition: () => pair().conditions.Drifted,
     round: () => round({ clock, idle: loop.idle }),
     async [Symbol.asyncDispose]() {
       await loop.controller.drain();
@@ -72,116 +72,119 @@ async function aLife(yaml = TAX_SPEC, more: Partial<ControllerOptions> = {}) {
 async function round({ clock, idle }: { clock: FakeClock; idle: () => Promise<void> }): Promise<void> {
   await clock.advance(RESYNC_INTERVAL_MS * 1.2);
   await idle();
-  // What drifts together is asked about together.
+  // Runs the batched lookups of concurrent drift.
   await clock.advance(1_000);
 }
 
-/** Somebody else, with a role and clients of their own. */
-async function jane({ sandbox }: TestEnv) {
-  const config = (accessKeyId: string, more: { sessionToken?: string; secretAccessKey?: string } = {}) => ({
+/** Returns clients of another caller, with its own role. */
+async function clientsOfJane({ sandbox }: TestEnv) {
+  const config = (
+    accessKeyId: string,
+    credentials: { sessionToken?: string; secretAccessKey?: string } = {},
+  ) => ({
     endpoint: sandbox.endpoint,
     region: 'us-east-1',
-    credentials: { accessKeyId, secretAccessKey: 'any', ...more },
+    credentials: { accessKeyId, secretAccessKey: 'any', ...credentials },
   });
   const iam = new IAMClient(config(ACCOUNT));
   const sts = new STSClient(config(ACCOUNT));
   const trust = { Effect: 'Allow', Principal: { AWS: ACCOUNT }, Action: 'sts:AssumeRole' };
-  const all = { Effect: 'Allow', Action: '*', Resource: '*' };
+  const allowAll = { Effect: 'Allow', Action: '*', Resource: '*' };
   const { Role } = await iam.send(
     new CreateRoleCommand({ RoleName: 'admin', AssumeRolePolicyDocument: document(trust) }),
   );
   await iam.send(
-    new PutRolePolicyCommand({ RoleName: 'admin', PolicyName: 'all', PolicyDocument: document(all) }),
+    new PutRolePolicyCommand({ RoleName: 'admin', PolicyName: 'all', PolicyDocument: document(allowAll) }),
   );
   const { Credentials } = await sts.send(
     new AssumeRoleCommand({ RoleArn: Role?.Arn, RoleSessionName: 'jane' }),
   );
-  const own = config(Credentials?.AccessKeyId ?? '', {
+  const sessionConfig = config(Credentials?.AccessKeyId ?? '', {
     secretAccessKey: Credentials?.SecretAccessKey ?? '',
     sessionToken: Credentials?.SessionToken ?? '',
   });
   return {
-    iam: new IAMClient(own),
-    kms: new KMSClient(own),
-    s3: new S3Client({ ...own, forcePathStyle: true }),
+    iam: new IAMClient(sessionConfig),
+    kms: new KMSClient(sessionConfig),
+    s3: new S3Client({ ...sessionConfig, forcePathStyle: true }),
   };
 }
 
-const NOTHING_OF_OURS = document({ Effect: 'Allow', Action: 's3:ListAllMyBuckets', Resource: '*' });
-const TRUST_OF_OTHERS = document({
+const UNRELATED_POLICY = document({ Effect: 'Allow', Action: 's3:ListAllMyBuckets', Resource: '*' });
+const FOREIGN_TRUST_POLICY = document({
   Effect: 'Allow',
   Principal: { Service: 'ec2.amazonaws.com' },
   Action: 'sts:AssumeRole',
 });
 const putRolePolicy = () =>
-  new PutRolePolicyCommand({ RoleName: ROLE, PolicyName: 'replikey', PolicyDocument: NOTHING_OF_OURS });
+  new PutRolePolicyCommand({ RoleName: ROLE, PolicyName: 'replikey', PolicyDocument: UNRELATED_POLICY });
 
-describe('who changed what drifted', () => {
-  test('is said once CloudTrail tells it, after it was put back', async () => {
-    await using life = await aLife();
-    const { iam } = await jane(life.world);
-    const at = new Date(life.clock.now()).toISOString().replace('.000Z', 'Z');
+describe('drift attribution', () => {
+  test('CloudTrail lists the event after the revert: the condition, the change and one log line name the caller', async () => {
+    await using loop = await convergedController();
+    const { iam } = await clientsOfJane(loop.env);
+    const at = new Date(loop.clock.now()).toISOString().replace('.000Z', 'Z');
     await iam.send(putRolePolicy());
-    await life.round();
-    await vi.waitFor(() => expect(life.drifted().message).toContain('last changed by'));
-    expect(life.drifted()).toMatchObject({
+    await loop.round();
+    await vi.waitFor(() => expect(loop.driftedCondition().message).toContain('last changed by'));
+    expect(loop.driftedCondition()).toMatchObject({
       status: 'False',
       reason: 'Healed',
       message: expect.stringMatching(
         new RegExp(
-          `^iam\\.role-policy/${ROLE}: changed by somebody else, and put back at \\S+Z; last changed by ${JANE} with PutRolePolicy at ${at}$`,
+          `^iam\\.role-policy/${ROLE}: changed outside replikey, and reverted at \\S+Z; last changed by ${JANE} with PutRolePolicy at ${at}$`,
         ),
       ),
     });
-    expect(life.pair().changes[0]?.steps).toMatchObject([
+    expect(loop.pair().changes[0]?.steps).toMatchObject([
       { id: `iam.role-policy/${ROLE}`, lastChange: { by: JANE, event: 'PutRolePolicy', at } },
     ]);
-    expect(life.lines.filter(({ msg }) => msg.includes('last changed by')).map(({ msg }) => msg)).toEqual([
+    expect(loop.lines.filter(({ msg }) => msg.includes('last changed by')).map(({ msg }) => msg)).toEqual([
       `iam.role-policy/${ROLE}: last changed by ${JANE} with PutRolePolicy at ${at}`,
     ]);
     const { PolicyDocument = '' } = await iam.send(
       new GetRolePolicyCommand({ RoleName: ROLE, PolicyName: 'replikey' }),
     );
     expect(decodeURIComponent(PolicyDocument)).toContain('ReplikeySourceObjects');
-    expect(life.asked()).toBe(1);
-    for (let count = 0; count < 3; count++) await life.round();
-    expect(life.asked()).toBe(1);
-    expect(life.drifted().message).toContain(JANE);
+    expect(loop.lookupCount()).toBe(1);
+    for (let count = 0; count < 3; count++) await loop.round();
+    expect(loop.lookupCount()).toBe(1);
+    expect(loop.driftedCondition().message).toContain(JANE);
   });
 
-  test('is asked again while CloudTrail is late', async () => {
-    await using life = await aLife();
-    life.world.sandbox.faultSettings.trailDelayMs = 20 * MINUTE;
-    const { iam } = await jane(life.world);
+  test('CloudTrail delivers the event late: repeats the lookup until it finds the event', async () => {
+    await using loop = await convergedController();
+    loop.env.sandbox.faultSettings.trailDelayMs = 20 * MINUTE;
+    const { iam } = await clientsOfJane(loop.env);
     await iam.send(putRolePolicy());
-    await life.round();
-    await vi.waitFor(() => expect(life.asked()).toBe(1));
-    expect(life.drifted().message).toMatch(/ and put back at \S+Z$/);
+    await loop.round();
+    await vi.waitFor(() => expect(loop.lookupCount()).toBe(1));
+    expect(loop.driftedCondition().message).toMatch(/ and reverted at \S+Z$/);
     await vi.waitFor(
       async () => {
-        await life.clock.advance(MINUTE);
-        expect(life.drifted().message).toContain(JANE);
+        await loop.clock.advance(MINUTE);
+        expect(loop.driftedCondition().message).toContain(JANE);
       },
       { timeout: 10_000 },
     );
-    expect(life.asked()).toBeGreaterThan(1);
+    expect(loop.lookupCount()).toBeGreaterThan(1);
   });
 
-  test('is nobody where it was replikey itself, as another process of it', async () => {
-    await using life = await aLife();
-    await life.world.door.send(
+  test('another replikey process made the change: names no caller', async () => {
+    await using loop = await convergedController();
+    await loop.env.door.send(
       { region: 'us-east-1' },
-      new UpdateAssumeRolePolicyCommand({ RoleName: ROLE, PolicyDocument: TRUST_OF_OTHERS }),
+      new UpdateAssumeRolePolicyCommand({ RoleName: ROLE, PolicyDocument: FOREIGN_TRUST_POLICY }),
     );
-    await life.round();
-    await vi.waitFor(() => expect(life.asked()).toBe(1));
-    await life.clock.advance(40 * MINUTE);
-    expect(life.drifted().message).not.toContain('last changed');
+    await loop.round();
+    await vi.waitFor(() => expect(loop.lookupCount()).toBe(1));
+    await loop.clock.advance(40 * MINUTE);
+    expect(loop.driftedCondition().message).not.toContain('last changed');
   });
 
-  test('is not known to who may not ask, which is no failure and is said once, for whoever debugs', async () => {
-    await using life = await aLife();
-    life.world.sandbox.faultSettings.faults = [
+  test('lookups are denied: the pass succeeds, and one debug line reports the missing permission', async () => {
+    await using loop = await convergedController();
+    loop.env.sandbox.faultSettings.faults = [
       {
         match: 'LookupEvents',
         nth: 1,
@@ -189,84 +192,84 @@ describe('who changed what drifted', () => {
         what: { status: 400, code: 'AccessDeniedException', message: 'User: x is not authorized' },
       },
     ];
-    life.log.level = 'debug';
-    const { iam } = await jane(life.world);
+    loop.log.level = 'debug';
+    const { iam } = await clientsOfJane(loop.env);
     for (let count = 0; count < 3; count++) {
       await iam.send(putRolePolicy());
-      await life.round();
-      await vi.waitFor(() => expect(life.asked()).toBe(count + 1));
+      await loop.round();
+      await vi.waitFor(() => expect(loop.lookupCount()).toBe(count + 1));
     }
-    expect(life.drifted()).toMatchObject({
+    expect(loop.driftedCondition()).toMatchObject({
       reason: 'Healed',
-      message: expect.stringMatching(/, and put back at \S+Z$/),
+      message: expect.stringMatching(/, and reverted at \S+Z$/),
     });
-    expect(life.pair()).toMatchObject({ failures: 0, retry: 'none' });
-    const said = life.lines.filter(({ msg }) => msg.includes('not authorized'));
-    expect(said.map(({ level }) => level)).toEqual(['debug']);
+    expect(loop.pair()).toMatchObject({ failures: 0, retry: 'none' });
+    const denials = loop.lines.filter(({ msg }) => msg.includes('not authorized'));
+    expect(denials.map(({ level }) => level)).toEqual(['debug']);
   });
 
-  test('is not asked where nobody says how: the rest is the same', async () => {
-    await using life = await aLife(TAX_SPEC, { loadCloudTrail: undefined as never });
-    const { iam } = await jane(life.world);
+  test('without loadCloudTrail: reports the drift and looks up nothing', async () => {
+    await using loop = await convergedController(TAX_SPEC, { loadCloudTrail: undefined as never });
+    const { iam } = await clientsOfJane(loop.env);
     await iam.send(putRolePolicy());
-    await life.round();
-    expect(life.drifted()).toMatchObject({
+    await loop.round();
+    expect(loop.driftedCondition()).toMatchObject({
       reason: 'Healed',
-      message: expect.stringMatching(/, and put back at \S+Z$/),
+      message: expect.stringMatching(/, and reverted at \S+Z$/),
     });
-    expect(life.asked()).toBe(0);
+    expect(loop.lookupCount()).toBe(0);
   });
 
-  test('is not asked of a change of the spec, nor where nothing drifts', async () => {
-    await using life = await aLife();
-    life.controller.update({
+  test('a changed spec, or no drift: looks up nothing', async () => {
+    await using loop = await convergedController();
+    loop.controller.update({
       files: [
         { file: 'specs/tax.yaml', bytes: Buffer.from(TAX_SPEC.replace('prefix: Tax/', 'prefix: Taxes/')) },
       ],
       problems: [],
     });
-    await life.idle();
-    expect(life.pair().changes[0]).toMatchObject({ cause: 'spec', result: 'applied' });
-    await life.round();
-    expect(life.asked()).toBe(0);
+    await loop.idle();
+    expect(loop.pair().changes[0]).toMatchObject({ cause: 'spec', result: 'applied' });
+    await loop.round();
+    expect(loop.lookupCount()).toBe(0);
   });
 
-  test('stays known while it is not put back', async () => {
-    let leads = true;
-    await using life = await aLife(TAX_SPEC, { isLeaderFor: () => leads });
-    const { iam } = await jane(life.world);
+  test('drift is not reverted yet: later passes keep the attribution without another lookup', async () => {
+    let isLeader = true;
+    await using loop = await convergedController(TAX_SPEC, { isLeaderFor: () => isLeader });
+    const { iam } = await clientsOfJane(loop.env);
     await iam.send(putRolePolicy());
-    leads = false;
-    await life.round();
+    isLeader = false;
+    await loop.round();
     await vi.waitFor(() =>
-      expect(life.drifted()).toMatchObject({
+      expect(loop.driftedCondition()).toMatchObject({
         status: 'True',
         reason: 'ChangedElsewhere',
         message: expect.stringContaining(`last changed by ${JANE}`),
       }),
     );
-    await life.round();
-    expect(life.drifted().message).toContain(`last changed by ${JANE}`);
-    expect(life.asked()).toBe(1);
-    leads = true;
-    await life.round();
-    expect(life.drifted()).toMatchObject({
+    await loop.round();
+    expect(loop.driftedCondition().message).toContain(`last changed by ${JANE}`);
+    expect(loop.lookupCount()).toBe(1);
+    isLeader = true;
+    await loop.round();
+    expect(loop.driftedCondition()).toMatchObject({
       status: 'False',
       reason: 'Healed',
-      message: expect.stringMatching(/put back at \S+Z; last changed by/),
+      message: expect.stringMatching(/reverted at \S+Z; last changed by/),
     });
   });
 });
 
-type Somebody = Awaited<ReturnType<typeof jane>>;
+type CallerClients = Awaited<ReturnType<typeof clientsOfJane>>;
 
-test.each<[id: string, event: string, change: (by: Somebody, key: string) => Promise<unknown>]>([
+test.each<[id: string, event: string, change: (clients: CallerClients, key: string) => Promise<unknown>]>([
   ['iam.role-policy', 'PutRolePolicy', ({ iam }) => iam.send(putRolePolicy())],
   [
     'iam.role',
     'UpdateAssumeRolePolicy',
     ({ iam }) =>
-      iam.send(new UpdateAssumeRolePolicyCommand({ RoleName: ROLE, PolicyDocument: TRUST_OF_OTHERS })),
+      iam.send(new UpdateAssumeRolePolicyCommand({ RoleName: ROLE, PolicyDocument: FOREIGN_TRUST_POLICY })),
   ],
   [
     'iam.role',
@@ -325,23 +328,23 @@ test.each<[id: string, event: string, change: (by: Somebody, key: string) => Pro
         }),
       ),
   ],
-])('whoever changes %s with %s is named', async (kind, event, change) => {
-  await using life = await aLife(FULL, {
+])('drift attribution: names the caller that changed %s with %s', async (kind, event, change) => {
+  await using loop = await convergedController(FULL_SPEC, {
     allow: ['change-ownership', 'open-public-access'],
   });
-  const [alias] = [...life.world.sandbox.store.account(ACCOUNT).keys.values()].filter(
+  const [alias] = [...loop.env.sandbox.store.account(ACCOUNT).keys.values()].filter(
     ({ region }) => region === 'us-east-1',
   );
-  await change(await jane(life.world), alias?.arn ?? '');
-  await life.round();
+  await change(await clientsOfJane(loop.env), alias?.arn ?? '');
+  await loop.round();
   await vi.waitFor(() =>
-    expect(life.drifted().message).toContain(`last changed by ${JANE} with ${event} at `),
+    expect(loop.driftedCondition().message).toContain(`last changed by ${JANE} with ${event} at `),
   );
-  expect(life.pair().changes[0]?.steps.find(({ id }) => id.startsWith(`${kind}/`))?.lastChange).toMatchObject(
+  expect(loop.pair().changes[0]?.steps.find(({ id }) => id.startsWith(`${kind}/`))?.lastChange).toMatchObject(
     {
       by: JANE,
       event,
     },
   );
-  expect(life.drifted().reason).toBe('Healed');
+  expect(loop.driftedCondition().reason).toBe('Healed');
 });

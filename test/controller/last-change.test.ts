@@ -12,193 +12,195 @@ const MINUTE = 60_000;
 const JANE = 'arn:aws:sts::111122223333:assumed-role/admin/jane';
 const at = (ms: number) => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
 
-/** An event as CloudTrail tells it, of a bucket whose policy was put. */
-const told = (more: object = {}) => ({
+/** A LookupEvents entry for PutBucketPolicy. */
+const auditEvent = (overrides: object = {}) => ({
   CloudTrailEvent: JSON.stringify({
     eventName: 'PutBucketPolicy',
     eventTime: at(NOON),
     userIdentity: { type: 'AssumedRole', arn: JANE, accountId: '111122223333' },
     userAgent: '[aws-cli/2.31.0]',
     requestParameters: { bucketName: 'acme-tax', Host: 'acme-tax.s3.amazonaws.com' },
-    ...more,
+    ...overrides,
   }),
 });
 
-const within = {
+const filter = {
   since: NOON - 5 * MINUTE,
   until: NOON + MINUTE,
   isAbout: ({ bucketName }: Record<string, unknown>) => bucketName === 'acme-tax',
 };
 
-describe('the last change', () => {
-  test('is the newest of those that CloudTrail tells, in whatever order', () => {
+describe('findLastChange', () => {
+  test('several events in any order: returns the newest', () => {
     const bob = { userIdentity: { arn: JANE.replace('jane', 'bob') }, eventTime: at(NOON - MINUTE) };
     const expected = { by: JANE, event: 'PutBucketPolicy', at: at(NOON) };
-    expect(findLastChange([told(), told(bob)], within)).toEqual(expected);
-    expect(findLastChange([told(bob), told()], within)).toEqual(expected);
+    expect(findLastChange([auditEvent(), auditEvent(bob)], filter)).toEqual(expected);
+    expect(findLastChange([auditEvent(bob), auditEvent()], filter)).toEqual(expected);
   });
 
   test.each([
-    ['replikey itself made', { userAgent: 'replikey/0.1.0 node/20.19.0' }],
-    ['replikey itself made, as S3 tells it', { userAgent: '[replikey/0.1.0 node/20.19.0 app/x]' }],
-    ['was refused', { errorCode: 'AccessDenied' }],
-    ['is about another bucket', { requestParameters: { bucketName: 'acme-books' } }],
-    ['says not what it is about', { requestParameters: null }],
-    ['was made before it was last as declared', { eventTime: at(NOON - 6 * MINUTE) }],
-    ['was made after it was found', { eventTime: at(NOON + 2 * MINUTE) }],
-    ['nobody is known to have made', { userIdentity: {} }],
-    ['has no time', { eventTime: 'yesterday' }],
-  ])('is none that %s', (_, more) => {
-    expect(findLastChange([told(more)], within)).toBe(undefined);
+    ['a call of replikey', { userAgent: 'replikey/0.1.0 node/20.19.0' }],
+    ['a call of replikey as S3 reports it', { userAgent: '[replikey/0.1.0 node/20.19.0 app/x]' }],
+    ['a refused call', { errorCode: 'AccessDenied' }],
+    ['a call for another bucket', { requestParameters: { bucketName: 'acme-books' } }],
+    ['a call without parameters', { requestParameters: null }],
+    ['a call before the last clean pass', { eventTime: at(NOON - 6 * MINUTE) }],
+    ['a call after the drift was detected', { eventTime: at(NOON + 2 * MINUTE) }],
+    ['a call without an identity', { userIdentity: {} }],
+    ['a call with an invalid time', { eventTime: 'yesterday' }],
+  ])('ignores %s', (_, overrides) => {
+    expect(findLastChange([auditEvent(overrides)], filter)).toBe(undefined);
   });
 
-  test.each([undefined, '', 'null', '[]', '{', '{"eventName":1}'])('is none that reads %j', (text) => {
-    expect(findLastChange([{ CloudTrailEvent: text }], within)).toBe(undefined);
+  test.each([undefined, '', 'null', '[]', '{', '{"eventName":1}'])('ignores an invalid event: %j', (text) => {
+    expect(findLastChange([{ CloudTrailEvent: text }], filter)).toBe(undefined);
   });
 
   test.each([
     ['a service', { type: 'AWSService', invokedBy: 'config.amazonaws.com' }, 'config.amazonaws.com'],
     ['another account', { type: 'AWSAccount', accountId: '999988887777' }, 'account 999988887777'],
-  ])('may be made by %s', (_, userIdentity, by) => {
-    expect(findLastChange([told({ userIdentity })], within)).toMatchObject({ by });
+  ])('the caller is %s: names it', (_, userIdentity, by) => {
+    expect(findLastChange([auditEvent({ userIdentity })], filter)).toMatchObject({ by });
   });
 
-  test('counts in the second in which it was last as declared, since CloudTrail has no smaller ones', () => {
-    expect(findLastChange([told()], { ...within, since: NOON + 700 })).toBeDefined();
+  test('a call in the same second as the last clean pass: counts, because CloudTrail times are whole seconds', () => {
+    expect(findLastChange([auditEvent()], { ...filter, since: NOON + 700 })).toBeDefined();
   });
 
-  test('steers no terminal, whatever somebody calls a session', () => {
-    const { by } = findLastChange([told({ userIdentity: { arn: `${JANE}\u202e\u001b[2J` } })], within) ?? {};
+  test('a session name with control characters: escapes them', () => {
+    const { by } =
+      findLastChange([auditEvent({ userIdentity: { arn: `${JANE}\u202e\u001b[2J` } })], filter) ?? {};
     expect(by).toBe(`${JANE}\\u202e\\u001b[2J`);
   });
 });
 
-/** An inquiry with a CloudTrail of a test's own. */
-function asking(lookUp: (at: Location, sought: EventQuery) => object[]) {
+/** Creates an attributor with a fake CloudTrail, and records lookups, attributions and log lines. */
+function testAttributor(lookUp: (at: Location, query: EventQuery) => object[]) {
   const clock = fakeClock(NOON);
-  const asked: string[] = [];
-  const found: string[] = [];
-  const said: string[] = [];
-  const door = { withCache: () => door } as unknown as AwsClient;
-  const inquiry = createAttributor({
+  const lookups: string[] = [];
+  const attributions: string[] = [];
+  const messages: string[] = [];
+  const aws = { withCache: () => aws } as unknown as AwsClient;
+  const attributor = createAttributor({
     kinds,
     clock,
-    client: () => door,
-    log: pino({ level: 'debug' }, { write: (line: string) => void said.push(JSON.parse(line).msg) }),
+    client: () => aws,
+    log: pino({ level: 'debug' }, { write: (line: string) => void messages.push(JSON.parse(line).msg) }),
     loadCloudTrail: async () => ({
-      async lookUp(_, where, sought) {
-        asked.push([where.account, where.region, sought.eventName].filter(Boolean).join(' '));
-        return lookUp(where, sought);
+      async lookUp(_, location, query) {
+        lookups.push([location.account, location.region, query.eventName].filter(Boolean).join(' '));
+        return lookUp(location, query);
       },
     }),
-    onAttributed: (key, id, { by }) => void found.push(`${key} ${id} ${by}`),
+    onAttributed: (key, id, { by }) => void attributions.push(`${key} ${id} ${by}`),
   });
-  return { clock, asked, found, said, inquiry };
+  return { clock, lookups, attributions, messages, attributor };
 }
 
-const aStep = (kind: string, name: string, more: Partial<Step> = {}): Step =>
+const makeStep = (kind: string, name: string, overrides: Partial<Step> = {}): Step =>
   ({
     id: `${kind}/${name}`,
     kind,
     action: 'update',
     at: { region: 'eu-west-1' },
     patch: [{ op: 'replace', path: '/statements/ReplikeyX/Action', value: 's3:*' }],
-    ...more,
+    ...overrides,
   }) as Step;
 
-const aboutNow = { since: NOON - 5 * MINUTE, until: NOON };
+const period = { since: NOON - 5 * MINUTE, until: NOON };
 
-describe('an inquiry', () => {
-  test('asks once for all documents that one sort of event changes, and tells them apart', async () => {
-    const { inquiry, asked, found, clock } = asking(() =>
-      ['a', 'b', 'c'].map((name) => told({ requestParameters: { bucketName: name } })),
+describe('createAttributor', () => {
+  test('drift of several documents with one event name: one lookup, attributed per document', async () => {
+    const { attributor, lookups, attributions, clock } = testAttributor(() =>
+      ['a', 'b', 'c'].map((name) => auditEvent({ requestParameters: { bucketName: name } })),
     );
-    for (const name of ['a', 'b', 'x']) inquiry.enqueue(name, [aStep('s3.bucket-policy', name)], aboutNow);
+    for (const name of ['a', 'b', 'x'])
+      attributor.enqueue(name, [makeStep('s3.bucket-policy', name)], period);
     await clock.advance(1_000);
-    expect(asked).toEqual(['eu-west-1 PutBucketPolicy']);
-    expect(found).toEqual([`a s3.bucket-policy/a ${JANE}`, `b s3.bucket-policy/b ${JANE}`]);
+    expect(lookups).toEqual(['eu-west-1 PutBucketPolicy']);
+    expect(attributions).toEqual([`a s3.bucket-policy/a ${JANE}`, `b s3.bucket-policy/b ${JANE}`]);
   });
 
   test.each([
     ['eu-west-1', 'us-east-1'],
     ['cn-northwest-1', 'cn-north-1'],
     ['us-gov-east-1', 'us-gov-west-1'],
-  ])('asks of roles of %s in %s, where IAM is', async (region, home) => {
-    const { inquiry, asked, clock } = asking(() => []);
-    inquiry.enqueue(
+  ])('drift of a role of a pair in %s: looks up events in %s, the Region of IAM', async (region, home) => {
+    const { attributor, lookups, clock } = testAttributor(() => []);
+    attributor.enqueue(
       'tax',
-      [aStep('iam.role-policy', 'r@main', { at: { account: 'main', region } })],
-      aboutNow,
+      [makeStep('iam.role-policy', 'r@main', { at: { account: 'main', region } })],
+      period,
     );
     await clock.advance(1_000);
-    expect(asked).toEqual([`main ${home} PutRolePolicy`]);
+    expect(lookups).toEqual([`main ${home} PutRolePolicy`]);
   });
 
-  test('asks for what could have made the difference, and for nothing else', async () => {
-    const { inquiry, asked, clock } = asking(() => []);
-    inquiry.enqueue('tax', [aStep('s3.replication', 'a', { action: 'create' })], aboutNow);
+  test('looks up only events that can cause the change', async () => {
+    const { attributor, lookups, clock } = testAttributor(() => []);
+    attributor.enqueue('tax', [makeStep('s3.replication', 'a', { action: 'create' })], period);
     await clock.advance(1_000);
-    inquiry.enqueue(
+    attributor.enqueue(
       'tax',
-      [aStep('iam.role', 'r', { patch: [{ op: 'remove', path: '/tags/team' }] })],
-      aboutNow,
+      [makeStep('iam.role', 'r', { patch: [{ op: 'remove', path: '/tags/team' }] })],
+      period,
     );
     await clock.advance(1_000);
-    expect(asked.slice(0, 1)).toEqual(['eu-west-1 DeleteBucketReplication']);
-    expect(asked.slice(2)).toEqual(['us-east-1 TagRole', 'us-east-1 UntagRole']);
+    expect(lookups.slice(0, 1)).toEqual(['eu-west-1 DeleteBucketReplication']);
+    expect(lookups.slice(2)).toEqual(['us-east-1 TagRole', 'us-east-1 UntagRole']);
   });
 
-  test('asks again, later and later, and not for ever', async () => {
-    const { inquiry, asked, clock } = asking(() => []);
-    inquiry.enqueue('tax', [aStep('s3.bucket-policy', 'a')], aboutNow);
+  test('no event: repeats the lookup with growing delays, then stops', async () => {
+    const { attributor, lookups, clock } = testAttributor(() => []);
+    attributor.enqueue('tax', [makeStep('s3.bucket-policy', 'a')], period);
     const counts: number[] = [];
     for (const minutes of [0, 1, 2, 4, 8, 16, 32, 64]) {
       await clock.advance(minutes * MINUTE + 1_000);
-      counts.push(asked.length);
+      counts.push(lookups.length);
     }
     expect(counts).toEqual([1, 2, 3, 4, 5, 6, 6, 6]);
     expect(clock.pending).toBe(0);
   });
 
-  test('takes the same again for no new question', async () => {
-    const { inquiry, asked, clock } = asking(() => []);
-    const step = aStep('s3.bucket-policy', 'a');
+  test('the same drift again: starts no new lookup', async () => {
+    const { attributor, lookups, clock } = testAttributor(() => []);
+    const step = makeStep('s3.bucket-policy', 'a');
     for (let count = 0; count < 5; count++) {
-      inquiry.enqueue('tax', [step], { ...aboutNow, until: clock.now() });
+      attributor.enqueue('tax', [step], { ...period, until: clock.now() });
       await clock.advance(1_000);
     }
-    expect(asked).toHaveLength(1);
-    inquiry.enqueue('tax', [step], { since: clock.now(), until: clock.now() });
+    expect(lookups).toHaveLength(1);
+    attributor.enqueue('tax', [step], { since: clock.now(), until: clock.now() });
     await clock.advance(1_000);
-    expect(asked).toHaveLength(2);
+    expect(lookups).toHaveLength(2);
   });
 
-  test('asks no more of what may not be asked, nor of a pair that is gone', async () => {
-    const { inquiry, asked, said, clock } = asking(() => {
+  test('lookups are denied, or the pair is removed: stops', async () => {
+    const { attributor, lookups, messages, clock } = testAttributor(() => {
       throw Object.assign(new Error('not authorized'), { name: 'AccessDeniedException' });
     });
-    inquiry.enqueue('tax', [aStep('s3.bucket-policy', 'a')], aboutNow);
+    attributor.enqueue('tax', [makeStep('s3.bucket-policy', 'a')], period);
     await clock.advance(60 * MINUTE);
-    expect(asked).toHaveLength(1);
-    expect(said).toEqual(['who changed something is not known: not authorized']);
-    const late = asking(() => []);
-    late.inquiry.enqueue('tax', [aStep('s3.bucket-policy', 'a')], aboutNow);
-    await late.clock.advance(1_000);
-    late.inquiry.forget('tax');
-    await late.clock.advance(60 * MINUTE);
-    expect(late.asked).toHaveLength(1);
+    expect(lookups).toHaveLength(1);
+    expect(messages).toEqual(['attribution failed: not authorized']);
+    const removed = testAttributor(() => []);
+    removed.attributor.enqueue('tax', [makeStep('s3.bucket-policy', 'a')], period);
+    await removed.clock.advance(1_000);
+    removed.attributor.forget('tax');
+    await removed.clock.advance(60 * MINUTE);
+    expect(removed.lookups).toHaveLength(1);
   });
 
-  test('asks again after a fault', async () => {
+  test('a lookup fails: repeats it', async () => {
     let faults = 1;
-    const { inquiry, found, clock } = asking(() => {
+    const { attributor, attributions, clock } = testAttributor(() => {
       if (faults-- > 0) throw new Error('socket hang up');
-      return [told({ requestParameters: { bucketName: 'a' } })];
+      return [auditEvent({ requestParameters: { bucketName: 'a' } })];
     });
-    inquiry.enqueue('tax', [aStep('s3.bucket-policy', 'a')], aboutNow);
+    attributor.enqueue('tax', [makeStep('s3.bucket-policy', 'a')], period);
     await clock.advance(1_000);
-    expect(found).toEqual([]);
+    expect(attributions).toEqual([]);
     await clock.advance(MINUTE);
-    expect(found).toHaveLength(1);
+    expect(attributions).toHaveLength(1);
   });
 });

@@ -2,54 +2,58 @@ import { describe, expect, test } from 'vitest';
 import { type LastKnownGood, selectLastKnownGood } from '../../src/controller/last-known-good.ts';
 import { TAX_SPEC } from '../support/env.ts';
 
-const named = (name: string) => TAX_SPEC.replaceAll('tax', name).replace('Tax/', `${name}/`);
+const specNamed = (name: string) => TAX_SPEC.replaceAll('tax', name).replace('Tax/', `${name}/`);
 const file = (name: string, text: string) => ({ file: name, bytes: Buffer.from(text) });
-const both = [file('a.yaml', named('a')), file('b.yaml', named('b'))];
-const good = selectLastKnownGood(both, [], undefined) as LastKnownGood;
+const initialFiles = [file('a.yaml', specNamed('a')), file('b.yaml', specNamed('b'))];
+const good = selectLastKnownGood(initialFiles, [], undefined) as LastKnownGood;
 const names = (result: LastKnownGood | { problems: unknown[] }) =>
   'specs' in result ? result.specs.pairs.map(({ name }) => name).sort() : undefined;
 
-describe('the newest specs that are right', () => {
-  test('are what is written, where nothing is wrong with it', () => {
+describe('selectLastKnownGood', () => {
+  test('all files are valid: selects the current files', () => {
     expect(names(good)).toEqual(['a', 'b']);
     expect(good.problems).toEqual([]);
-    const more = selectLastKnownGood([...both, file('c.yaml', named('c'))], [], good);
+    const more = selectLastKnownGood([...initialFiles, file('c.yaml', specNamed('c'))], [], good);
     expect(names(more)).toEqual(['a', 'b', 'c']);
-    expect(names(selectLastKnownGood(both.slice(1), [], good))).toEqual(['b']);
+    expect(names(selectLastKnownGood(initialFiles.slice(1), [], good))).toEqual(['b']);
   });
 
-  test('a file that is not right counts as it was, and the others as they are', () => {
-    const broken = [file('a.yaml', 'kind: ['), file('b.yaml', named('other'))];
+  test('a file becomes invalid: keeps its last valid version and the current version of other files', () => {
+    const broken = [file('a.yaml', 'kind: ['), file('b.yaml', specNamed('other'))];
     const result = selectLastKnownGood(broken, [], good);
     expect(names(result)).toEqual(['a', 'other']);
     expect(result.problems.map(({ position }) => position.file)).toEqual(['a.yaml']);
-    // And as it is again, once it is mended.
+    // A fixed file is in effect again.
     expect(
       names(
-        selectLastKnownGood([file('a.yaml', named('mended')), both[1] as never], [], result as LastKnownGood),
+        selectLastKnownGood(
+          [file('a.yaml', specNamed('fixed')), initialFiles[1] as never],
+          [],
+          result as LastKnownGood,
+        ),
       ),
-    ).toEqual(['b', 'mended']);
+    ).toEqual(['b', 'fixed']);
   });
 
-  test('a new file that is not right does not count at all', () => {
-    const result = selectLastKnownGood([...both, file('c.yaml', 'kind: nothing')], [], good);
+  test('a new file is invalid: ignores it', () => {
+    const result = selectLastKnownGood([...initialFiles, file('c.yaml', 'kind: nothing')], [], good);
     expect(names(result)).toEqual(['a', 'b']);
     expect(result.problems.length).toBeGreaterThan(0);
   });
 
-  test('two files that are wrong together: the one that is named counts as it was', () => {
-    const result = selectLastKnownGood([both[0] as never, file('b.yaml', named('a'))], [], good);
+  test('two files conflict: keeps the last valid version of the file that the problem names', () => {
+    const result = selectLastKnownGood([initialFiles[0] as never, file('b.yaml', specNamed('a'))], [], good);
     expect(names(result)).toEqual(['a', 'b']);
     expect(result.problems[0]?.message).toContain('already declared');
   });
 
-  test('a folder that is gone, or holds nothing, is no wish to have nothing', () => {
+  test('the folder is missing or empty: keeps all specs', () => {
     const problem = { position: { file: 'specs', line: 1, column: 1 }, message: 'the folder holds no file' };
     expect(names(selectLastKnownGood([], [problem], good))).toEqual(['a', 'b']);
     expect(names(selectLastKnownGood([], [], good))).toEqual(['a', 'b']);
   });
 
-  test('a file of defaults that is not right counts as it was, for all that take it', () => {
+  test('Defaults become invalid: pairs that use them keep the last valid version', () => {
     const house = (region: string) =>
       file(
         'house.yaml',
@@ -65,21 +69,21 @@ describe('the newest specs that are right', () => {
     expect(after.specs.pairs[0]?.destination.region).toBe('eu-west-1');
   });
 
-  test('take their variables from what the run was given', () => {
+  test('with variable input: resolves variables from it', () => {
     const stage = file(
       'stage.yaml',
       '{ apiVersion: replikey.dev/v1, kind: Variables, metadata: { name: x }, spec: { variables: { x: { type: string } } } }',
     );
     const pair = file('a.yaml', TAX_SPEC.replace('name: tax', `name: "\${var.x}"`));
-    const given = { assignments: ['x=given'], environment: {} };
-    const first = selectLastKnownGood([pair, stage], [], undefined, given);
-    expect(names(first)).toEqual(['given']);
+    const input = { assignments: ['x=books'], environment: {} };
+    const first = selectLastKnownGood([pair, stage], [], undefined, input);
+    expect(names(first)).toEqual(['books']);
     expect(
-      names(selectLastKnownGood([pair, stage, file('b.yaml', '{')], [], first as LastKnownGood, given)),
-    ).toEqual(['given']);
+      names(selectLastKnownGood([pair, stage, file('b.yaml', '{')], [], first as LastKnownGood, input)),
+    ).toEqual(['books']);
   });
 
-  test('there are none, where nothing was ever right', () => {
+  test('no valid version exists: returns only the problems', () => {
     expect(selectLastKnownGood([file('a.yaml', '{')], [], undefined)).toEqual({
       problems: [expect.anything()],
     });

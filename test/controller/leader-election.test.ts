@@ -30,14 +30,14 @@ function candidate(identity: string, store: LeaseStore, clock: Clock) {
     identity,
     clock,
     random: () => 0.5,
-    onChange: (leads) => changes.push(leads),
+    onChange: (isLeader) => changes.push(isLeader),
   });
   void elector.run(stop.signal);
   return { elector, changes, stop };
 }
 
-describe('an election', () => {
-  test('one of two leads; when it dies the other leads within the time of the lease, and not before', async () => {
+describe('elector', () => {
+  test('the leader dies: the standby leads when the lease expires, and not before', async () => {
     const clock = fakeClock();
     const { store, current } = createMemoryLeaseStore();
     const a = candidate('a', store, clock);
@@ -56,7 +56,7 @@ describe('an election', () => {
     expect(b.changes).toEqual([true]);
   });
 
-  test('one that gives it back is followed at the next attempt', async () => {
+  test('the leader releases the lease: the standby leads at its next attempt', async () => {
     const clock = fakeClock();
     const { store } = createMemoryLeaseStore();
     const a = candidate('a', store, clock);
@@ -70,28 +70,28 @@ describe('an election', () => {
     expect(b.elector.isLeader()).toBe(true);
   });
 
-  test('one that cannot renew stops by itself before anybody else may begin, and stands by', async () => {
+  test('the leader cannot renew: stops before the lease expires, and leads again later', async () => {
     const clock = fakeClock();
     const { store } = createMemoryLeaseStore();
-    let cut = false;
+    let isCut = false;
     const flaky: LeaseStore = {
       ...store,
-      read: () => (cut ? Promise.reject(new Error('no route')) : store.read()),
+      read: () => (isCut ? Promise.reject(new Error('no route')) : store.read()),
     };
     const a = candidate('a', flaky, clock);
     await clock.advance(12_000);
-    cut = true;
+    isCut = true;
     await clock.advance(DEFAULT_LEASE_TIMES.renewDeadlineMs - DEFAULT_LEASE_TIMES.retryMs - 1);
     expect(a.elector.isLeader()).toBe(true);
     await clock.advance(DEFAULT_LEASE_TIMES.retryMs + 1);
     expect(a.elector.isLeader()).toBe(false);
     expect(a.changes).toEqual([true, false]);
-    cut = false;
+    isCut = false;
     await clock.advance(2 * DEFAULT_LEASE_TIMES.retryMs);
     expect(a.changes).toEqual([true, false, true]);
   });
 
-  test('the same record is waited for on the clock of who waits; that of the holder is not asked', async () => {
+  test('an old record: the standby waits a lease duration by its own clock, not by the times in the record', async () => {
     const clock = fakeClock();
     const { store } = createMemoryLeaseStore();
     await store.create({
@@ -110,7 +110,7 @@ describe('an election', () => {
     expect(b.elector.transitions()).toBe(8);
   });
 
-  test('whoever said that it lasts longer is waited for as long', async () => {
+  test('the holder declares a longer duration: the standby waits for that duration', async () => {
     const clock = fakeClock();
     const { store } = createMemoryLeaseStore();
     const now = new Date(clock.now()).toISOString();
@@ -129,32 +129,32 @@ describe('an election', () => {
     expect(b.elector.isLeader()).toBe(true);
   });
 
-  test('the time of day may be set: who waits takes nothing sooner, and who is cut off keeps nothing longer', async () => {
+  test('the wall clock changes: a standby leads no earlier, and a leader without renewal no longer', async () => {
     const clock = fakeClock();
     const { store } = createMemoryLeaseStore();
-    let cut = false;
+    let isCut = false;
     const flaky: LeaseStore = {
       ...store,
-      read: () => (cut ? Promise.reject(new Error('no route')) : store.read()),
+      read: () => (isCut ? Promise.reject(new Error('no route')) : store.read()),
     };
     const a = candidate('a', flaky, clock);
     await flushPromises();
-    const waits = fakeClock();
-    const b = candidate('b', store, waits);
+    const standbyClock = fakeClock();
+    const b = candidate('b', store, standbyClock);
     await flushPromises();
     await clock.advance(12_000);
-    await waits.advance(12_000);
-    waits.adjustWallTime(3_600_000);
-    await waits.advance(DEFAULT_LEASE_TIMES.retryMs * 1.2);
+    await standbyClock.advance(12_000);
+    standbyClock.adjustWallTime(3_600_000);
+    await standbyClock.advance(DEFAULT_LEASE_TIMES.retryMs * 1.2);
     expect([a.elector.isLeader(), b.elector.isLeader()]).toEqual([true, false]);
 
-    cut = true;
+    isCut = true;
     clock.adjustWallTime(-3_600_000);
     await clock.advance(DEFAULT_LEASE_TIMES.renewDeadlineMs);
     expect(a.elector.isLeader()).toBe(false);
   });
 
-  test('a machine that was suspended, whose clock stood still meanwhile, does not lead when it wakes', async () => {
+  test('the machine was suspended and its monotonic clock stopped: does not lead after it resumes', async () => {
     const clock = fakeClock();
     const { store } = createMemoryLeaseStore();
     const a = candidate('a', store, clock);
@@ -169,23 +169,23 @@ describe('an election', () => {
   test.each([
     { durationMs: 10_000, renewDeadlineMs: 10_000, retryMs: 2_000 },
     { durationMs: 10_000, renewDeadlineMs: 2_000, retryMs: 2_000 },
-  ])('times in which two could hold it are refused: %j', (times) => {
+  ])('lease times that allow two leaders: throws for %j', (times) => {
     const { store } = createMemoryLeaseStore();
     const options = { store, identity: 'a', clock: fakeClock(), random: () => 0, onChange: () => {} };
-    expect(() => createElector({ ...options, times })).toThrow('must last longer');
+    expect(() => createElector({ ...options, times })).toThrow('invalid lease times');
   });
 });
 
-/** A clock of one process that can be stopped: what falls due meanwhile is done when it goes on. */
-function stoppable(clock: Clock): Clock & { stop(ms: number): void } {
+/** Returns a clock of one process that can be stopped. Timers that are due meanwhile run when it continues. */
+function stoppableClock(clock: Clock): Clock & { stop(ms: number): void } {
   let until = 0;
-  const after = (ms: number, then: () => void): (() => void) => {
-    let callOff = clock.schedule(ms, () => {
-      const left = until - clock.now();
-      if (left > 0) callOff = after(left, then);
-      else then();
+  const after = (ms: number, callback: () => void): (() => void) => {
+    let cancel = clock.schedule(ms, () => {
+      const remainingMs = until - clock.now();
+      if (remainingMs > 0) cancel = after(remainingMs, callback);
+      else callback();
     });
-    return () => callOff();
+    return () => cancel();
   };
   return {
     now: clock.now,
@@ -198,78 +198,78 @@ function stoppable(clock: Clock): Clock & { stop(ms: number): void } {
 }
 
 /**
- * Three processes that write whenever they lead. A call takes up to the timeout of an attempt; stores answer late, or not;
- * processes are stopped for longer than a lease lasts, and are cut off from the store, but never from AWS.
+ * Simulates three processes that write while they lead. A call takes up to the timeout of an attempt. Stores respond late
+ * or not at all. Processes stop for longer than a lease lasts, and lose the connection to the store but never to AWS.
  */
 async function simulate(
   seed: number,
-  { guarded }: { guarded: boolean },
+  { isFenced }: { isFenced: boolean },
 ): Promise<{ calls: number; overlaps: number }> {
   const random = seededRandom(seed);
   const clock = fakeClock(0);
   const { store } = createMemoryLeaseStore();
-  const flights: { by: string; from: number; to: number }[] = [];
+  const calls: { by: string; from: number; to: number }[] = [];
   const wait = (ms: number, on: Clock) => new Promise<void>((resolve) => on.schedule(ms, resolve));
 
   const processes = ['a', 'b', 'c'].map((identity) => {
-    const own = stoppable(clock);
+    const ownClock = stoppableClock(clock);
     let cutUntil = 0;
-    const reach = async <T>(call: () => Promise<T>): Promise<T> => {
-      await wait(random() * 2_000, own);
+    const overNetwork = async <T>(call: () => Promise<T>): Promise<T> => {
+      await wait(random() * 2_000, ownClock);
       if (clock.now() < cutUntil) throw new Error('cut off');
-      const answer = await call();
-      // The answer may be lost after it was done.
+      const response = await call();
+      // The response may be lost after the store has completed the call.
       if (random() < 0.03) throw new Error('lost');
-      await wait(random() * 2_000, own);
-      return answer;
+      await wait(random() * 2_000, ownClock);
+      return response;
     };
-    const far: LeaseStore = {
-      name: 'far',
-      read: () => reach(() => store.read()),
-      create: (record) => reach(() => store.create(record)),
-      update: (record, version) => reach(() => store.update(record, version)),
+    const remoteStore: LeaseStore = {
+      name: 'remote',
+      read: () => overNetwork(() => store.read()),
+      create: (record) => overNetwork(() => store.create(record)),
+      update: (record, version) => overNetwork(() => store.update(record, version)),
     };
-    const { elector } = candidate(identity, far, own);
+    const { elector } = candidate(identity, remoteStore, ownClock);
     const write = async (): Promise<void> => {
       for (;;) {
-        await wait(500, own);
+        await wait(500, ownClock);
         if (!elector.isLeader()) continue;
-        // A change is many calls; without the guard it is asked only once whether it may.
+        // A change consists of several calls. Without the fence, only the first call checks the leadership.
         for (let call = 0; call < 4; call++) {
-          if (guarded && !elector.isLeader()) break;
+          if (isFenced && !elector.isLeader()) break;
           const from = clock.now();
           const to = from + random() * attemptTimeoutOf(DEFAULT_LEASE_TIMES);
-          flights.push({ by: identity, from, to });
-          await wait(to - from, own);
+          calls.push({ by: identity, from, to });
+          await wait(to - from, ownClock);
         }
       }
     };
     void write();
     return {
-      trouble() {
-        const what = random();
-        if (what < 0.4) own.stop(random() * 90_000);
-        else if (what < 0.8) cutUntil = clock.now() + random() * 90_000;
+      injectFault() {
+        const choice = random();
+        if (choice < 0.4) ownClock.stop(random() * 90_000);
+        else if (choice < 0.8) cutUntil = clock.now() + random() * 90_000;
       },
     };
   });
 
   for (let minute = 0; minute < 40; minute++) {
     await clock.advance(60_000);
-    if (minute % 2 === 1) processes[Math.floor(random() * 3)]?.trouble();
+    if (minute % 2 === 1) processes[Math.floor(random() * 3)]?.injectFault();
   }
-  const overlaps = flights.filter((one) =>
-    flights.some((other) => other.by !== one.by && other.from < one.to && one.from < other.to),
+  const overlaps = calls.filter((call) =>
+    calls.some((other) => other.by !== call.by && other.from < call.to && call.from < other.to),
   );
-  return { calls: flights.length, overlaps: overlaps.length };
+  return { calls: calls.length, overlaps: overlaps.length };
 }
 
-describe('no two write at a time', () => {
-  test('whoever is stopped, cut off or left without an answer, and for however long', async () => {
+describe('concurrent writes', () => {
+  test('processes stop, lose the connection or miss responses: no two processes write concurrently', async () => {
     let calls = 0;
     await fc.assert(
       fc.asyncProperty(fc.integer(), async (seed) => {
-        const result = await simulate(seed, { guarded: true });
+        const result = await simulate(seed, { isFenced: true });
         calls += result.calls;
         expect(result.overlaps).toBe(0);
       }),
@@ -278,13 +278,13 @@ describe('no two write at a time', () => {
     expect(calls).toBeGreaterThan(1_000);
   });
 
-  test('which is the merit of asking before every attempt: without it they do', async () => {
-    const runs = await Promise.all([1, 2, 3, 4, 5, 6].map((seed) => simulate(seed, { guarded: false })));
+  test('without a check before every attempt: two processes write concurrently', async () => {
+    const runs = await Promise.all([1, 2, 3, 4, 5, 6].map((seed) => simulate(seed, { isFenced: false })));
     expect(runs.reduce((sum, { overlaps }) => sum + overlaps, 0)).toBeGreaterThan(0);
   });
 });
 
-test('a lock in S3 that does not answer, or stops in the middle, is given up in time', async () => {
+test('S3 lock: S3 does not respond, or stops in the middle: fails after the timeout', async () => {
   const server = createServer((request, response) => {
     if (request.url?.startsWith('/locks/half')) response.writeHead(200, { 'content-length': 100 }).write('{');
   });
@@ -296,7 +296,7 @@ test('a lock in S3 that does not answer, or stops in the middle, is given up in 
   try {
     for (const key of ['none', 'half'])
       await expect(openS3Lock({ bucket: 'locks', key }, true, 200)('replikey').read()).rejects.toThrow(
-        `the lock s3://locks/${key} cannot be read: there was no answer in time`,
+        `cannot read lock s3://locks/${key}: S3 did not respond in time`,
       );
   } finally {
     vi.unstubAllEnvs();
@@ -305,7 +305,7 @@ test('a lock in S3 that does not answer, or stops in the middle, is given up in 
   }
 }, 5_000);
 
-test('a lock in S3: one of many takes it, renews it, and loses it to who waited long enough', async () => {
+test('S3 lock: one of three candidates acquires and renews it, and another takes over when it expires', async () => {
   const sandbox = await startSandbox();
   const client = new S3Client({
     endpoint: sandbox.endpoint,
@@ -319,7 +319,8 @@ test('a lock in S3: one of many takes it, renews it, and loses it to who waited 
     const candidates = ['a', 'b', 'c'].map((identity) =>
       candidate(identity, createS3Lock(client, { bucket: 'locks', key: 'replikey/lock.json' }), clock),
     );
-    const leaders = (): Elector[] => candidates.map(({ elector }) => elector).filter((one) => one.isLeader());
+    const leaders = (): Elector[] =>
+      candidates.map(({ elector }) => elector).filter((elector) => elector.isLeader());
     await vi.waitFor(() => expect(leaders()).toHaveLength(1));
     const [first] = leaders();
     candidates.find(({ elector }) => elector === first)?.stop.abort();

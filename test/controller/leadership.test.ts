@@ -17,18 +17,18 @@ afterEach(() => {
   for (const stop of stops.splice(0)) stop.abort();
 });
 
-/** Processes of which each is for one of some parts, at the same leases. */
+/** Simulates processes with shards that share the same leases. */
 function cluster() {
   const clock = fakeClock();
   const stores = new Map<string, LeaseStore>();
   const running = new Set<{ leadership: Leadership; stop: AbortController }>();
   let count = 0;
   const storeOf = (name: string): LeaseStore => {
-    const known = stores.get(name) ?? createMemoryLeaseStore().store;
-    stores.set(name, known);
-    return known;
+    const store = stores.get(name) ?? createMemoryLeaseStore().store;
+    stores.set(name, store);
+    return store;
   };
-  const start = (index: number, of: number, reach = <T>(call: () => Promise<T>) => call()) => {
+  const start = (index: number, of: number, overNetwork = <T>(call: () => Promise<T>) => call()) => {
     const changes: LeadershipChange[] = [];
     const stop = new AbortController();
     stops.push(stop);
@@ -38,9 +38,9 @@ function cluster() {
         const store = storeOf(name);
         return {
           name,
-          read: () => reach(() => store.read()),
-          create: (record) => reach(() => store.create(record)),
-          update: (record, version) => reach(() => store.update(record, version)),
+          read: () => overNetwork(() => store.read()),
+          create: (record) => overNetwork(() => store.create(record)),
+          update: (record, version) => overNetwork(() => store.update(record, version)),
         };
       },
       identity: `process-${count++}`,
@@ -51,58 +51,58 @@ function cluster() {
       onError: () => {},
     });
     void leadership.run(stop.signal);
-    const one = { leadership, stop, changes };
-    running.add(one);
+    const member = { leadership, stop, changes };
+    running.add(member);
     return {
-      ...one,
+      ...member,
       async end() {
         stop.abort();
         await leadership.release().catch(() => {});
-        running.delete(one);
+        running.delete(member);
       },
     };
   };
-  /** How many lead each bucket. */
+  /** Returns the number of leaders of each bucket. */
   const leaders = () =>
     BUCKETS.map((bucket) => [...running].filter(({ leadership }) => leadership.isLeaderFor(bucket)).length);
-  /** Let some time pass, in which none is ever led by two. */
+  /** Advances the clock, and checks every second that no bucket has two leaders. */
   const pass = async (ms: number) => {
-    for (let left = ms; left > 0; left -= 1_000) {
-      await clock.advance(Math.min(left, 1_000));
+    for (let remainingMs = ms; remainingMs > 0; remainingMs -= 1_000) {
+      await clock.advance(Math.min(remainingMs, 1_000));
       expect(Math.max(...leaders())).toBeLessThanOrEqual(1);
     }
   };
-  const begin = (of: number) => Array.from({ length: of }, (_, at) => start(at + 1, of));
-  return { clock, start, begin, pass, leaders };
+  const startAll = (of: number) => Array.from({ length: of }, (_, at) => start(at + 1, of));
+  return { clock, start, startAll, pass, leaders };
 }
 
-const EACH_ONE = BUCKETS.map(() => 1);
+const ONE_LEADER_EACH = BUCKETS.map(() => 1);
 
-describe('processes that divide the pairs', () => {
-  test('lead each pair once, and go on to do so while others come and go', async () => {
-    const { begin, pass, leaders, start } = cluster();
-    const [first, ...others] = begin(3);
+describe('sharded leadership', () => {
+  test('a process stops and returns: each bucket has one leader', async () => {
+    const { startAll, pass, leaders, start } = cluster();
+    const [first, ...others] = startAll(3);
     await pass(60_000);
-    expect(leaders()).toEqual(EACH_ONE);
+    expect(leaders()).toEqual(ONE_LEADER_EACH);
     for (const { changes } of others) expect(changes.map(({ isLeader: leads }) => leads)).toEqual([true]);
     await first?.end();
     await pass(DEFAULT_LEASE_TIMES.durationMs + 2 * DEFAULT_LEASE_TIMES.retryMs);
-    expect(leaders()).toEqual(EACH_ONE);
+    expect(leaders()).toEqual(ONE_LEADER_EACH);
     start(1, 3);
     await pass(20 * 60_000);
-    expect(leaders()).toEqual(EACH_ONE);
+    expect(leaders()).toEqual(ONE_LEADER_EACH);
   });
 
-  test('do not mind that they renew what they hold together in the same moment', async () => {
+  test('processes renew the shared lease concurrently: none loses its leadership', async () => {
     const { clock, start, pass, leaders } = cluster();
-    // All that is sent arrives at once, so that all but one find that another was faster.
-    const reach = async <T>(call: () => Promise<T>): Promise<T> => {
+    // All requests arrive together, so that only one conditional write succeeds.
+    const overNetwork = async <T>(call: () => Promise<T>): Promise<T> => {
       await new Promise<void>((resolve) => void clock.schedule(200, resolve));
       return call();
     };
-    const all = [1, 2, 3, 4, 5].map((index) => start(index, 5, reach));
+    const all = [1, 2, 3, 4, 5].map((index) => start(index, 5, overNetwork));
     await pass(10 * 60_000);
-    expect(leaders()).toEqual(EACH_ONE);
+    expect(leaders()).toEqual(ONE_LEADER_EACH);
     expect(all.flatMap(({ changes }) => changes.filter(({ isLeader: leads }) => !leads))).toEqual([]);
   });
 
@@ -113,73 +113,73 @@ describe('processes that divide the pairs', () => {
     [3, 1],
     [2, 8],
   ])(
-    '%i that become %i, one after the other, never lead a pair together, and then each once',
+    '%i shards become %i by a rollout: never two leaders, and afterwards one leader for each bucket',
     async (before, after) => {
-      const { begin, start, pass, leaders } = cluster();
-      const old = begin(before);
+      const { startAll, start, pass, leaders } = cluster();
+      const old = startAll(before);
       await pass(60_000);
-      expect(leaders()).toEqual(EACH_ONE);
+      expect(leaders()).toEqual(ONE_LEADER_EACH);
       for (let at = 0; at < Math.max(before, after); at++) {
         await old[at]?.end();
         await pass(2_000);
         if (at < after) start(at + 1, after);
         await pass(45_000);
-        // Those that are left stand in for the others until the last one goes.
-        if (at < before - 1) expect(leaders()).toEqual(EACH_ONE);
+        // The remaining processes take over the other shards until the last process stops.
+        if (at < before - 1) expect(leaders()).toEqual(ONE_LEADER_EACH);
       }
       await pass(2 * DEFAULT_LEASE_TIMES.durationMs);
-      expect(leaders()).toEqual(EACH_ONE);
+      expect(leaders()).toEqual(ONE_LEADER_EACH);
     },
   );
 
-  test('and others that divide them otherwise meanwhile lead nothing', async () => {
-    const { begin, pass, leaders } = cluster();
-    begin(2);
+  test('processes with a different number of shards: lead nothing while the old ones run', async () => {
+    const { startAll, pass, leaders } = cluster();
+    startAll(2);
     await pass(30_000);
-    const others = begin(3);
+    const others = startAll(3);
     await pass(10 * 60_000);
-    expect(leaders()).toEqual(EACH_ONE);
+    expect(leaders()).toEqual(ONE_LEADER_EACH);
     expect(others.flatMap(({ changes }) => changes)).toEqual([]);
   });
 
-  test('whatever comes, goes, and is cut off: none is led by two', async () => {
-    let led = 0;
+  test('processes start, stop and lose the connection at random: no bucket has two leaders', async () => {
+    let stepsWithLeader = 0;
     await fc.assert(
       fc.asyncProperty(fc.integer(), async (seed) => {
         const random = seededRandom(seed);
         const { clock, start, pass, leaders } = cluster();
         const running: { end(): Promise<void> }[] = [];
         for (let step = 0; step < 30; step++) {
-          const what = random();
+          const choice = random();
           const of = 1 + Math.floor(random() * 3);
-          if (what < 0.5 || running.length === 0) {
+          if (choice < 0.5 || running.length === 0) {
             let cutUntil = 0;
-            const reach = async <T>(call: () => Promise<T>): Promise<T> => {
+            const overNetwork = async <T>(call: () => Promise<T>): Promise<T> => {
               if (random() < 0.02) cutUntil = clock.monotonicNow() + random() * 60_000;
               if (clock.monotonicNow() < cutUntil) throw new Error('cut off');
-              const answer = await call();
+              const response = await call();
               if (random() < 0.03) throw new Error('lost');
-              return answer;
+              return response;
             };
-            running.push(start(1 + Math.floor(random() * of), of, reach));
+            running.push(start(1 + Math.floor(random() * of), of, overNetwork));
           } else await running.splice(Math.floor(random() * running.length), 1)[0]?.end();
           await pass(random() * 60_000);
-          led += Math.max(...leaders());
+          stepsWithLeader += Math.max(...leaders());
         }
-        for (const one of running) await one.end();
+        for (const process of running) await process.end();
       }),
       { numRuns: 6 },
     );
-    expect(led).toBeGreaterThan(20);
+    expect(stepsWithLeader).toBeGreaterThan(20);
   });
 });
 
-test('who only looks stands in nobody’s way, and minds its part', () => {
-  const one = readOnlyLeadership({ index: 2, of: 3 });
-  expect(BUCKETS.some((bucket) => one.isLeaderFor(bucket))).toBe(false);
-  const minded = BUCKETS.filter((bucket) => one.isAssignedTo(bucket));
-  expect(minded.length).toBeGreaterThan(0);
-  expect(minded.length).toBeLessThan(BUCKETS.length);
-  expect(one.leaseNames).toEqual(['replikey-1-of-3', 'replikey-2-of-3', 'replikey-3-of-3']);
+test('read-only leadership: leads nothing, and is assigned the pairs of its shard', () => {
+  const leadership = readOnlyLeadership({ index: 2, of: 3 });
+  expect(BUCKETS.some((bucket) => leadership.isLeaderFor(bucket))).toBe(false);
+  const assigned = BUCKETS.filter((bucket) => leadership.isAssignedTo(bucket));
+  expect(assigned.length).toBeGreaterThan(0);
+  expect(assigned.length).toBeLessThan(BUCKETS.length);
+  expect(leadership.leaseNames).toEqual(['replikey-1-of-3', 'replikey-2-of-3', 'replikey-3-of-3']);
   expect(BUCKETS.every((bucket) => readOnlyLeadership().isAssignedTo(bucket))).toBe(true);
 });

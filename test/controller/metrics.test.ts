@@ -4,14 +4,14 @@ import { createMetrics } from '../../src/controller/metrics.ts';
 import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { RESYNC_INTERVAL_MS, testController } from '../support/test-controller.ts';
 
-const written = (...texts: string[]) => ({
+const specFiles = (...texts: string[]) => ({
   files: texts.map((text, index) => ({ file: `specs/${index}.yaml`, bytes: Buffer.from(text) })),
   problems: [],
 });
 const BOOKS = TAX_SPEC.replaceAll('tax', 'books').replace('Tax/', 'Books/');
 
-/** A controller with its metrics. */
-function measured(env: TestEnv) {
+/** Creates a controller with metrics. */
+function controllerWithMetrics(env: TestEnv) {
   const metrics = createMetrics({ version: '1.2.3', name: 'replikey', workers: 4 });
   const loop = testController(env, { observer: metrics.observer });
   const lines = async () => (await metrics.render(loop.controller)).split('\n');
@@ -24,10 +24,10 @@ function measured(env: TestEnv) {
   return { ...loop, metrics, lines, sampleOf, round };
 }
 
-test('passes are counted by how they ended, under the names that controllers have for them', async () => {
+test('metrics: passes are counted by result, under the metric names of controller-runtime', async () => {
   await using env = await testEnv();
-  const { controller, idle, sampleOf, round } = measured(env);
-  controller.update(written(TAX_SPEC, BOOKS));
+  const { controller, idle, sampleOf, round } = controllerWithMetrics(env);
+  controller.update(specFiles(TAX_SPEC, BOOKS));
   await idle();
   await round();
   const total = (result: string) =>
@@ -52,10 +52,10 @@ test('passes are counted by how they ended, under the names that controllers hav
   ).toBe(await total('requeue'));
 });
 
-test('drift is counted whenever it is found, however seldom somebody looks', async () => {
+test('metrics: every detected drift is counted, also between two scrapes', async () => {
   await using env = await testEnv();
-  const { controller, idle, sampleOf, round } = measured(env);
-  controller.update(written(TAX_SPEC));
+  const { controller, idle, sampleOf, round } = controllerWithMetrics(env);
+  controller.update(specFiles(TAX_SPEC));
   await idle();
   expect(await sampleOf('replikey_drift_total{pair="tax"}')).toBe(0);
   for (let count = 0; count < 3; count++) {
@@ -67,18 +67,20 @@ test('drift is counted whenever it is found, however seldom somebody looks', asy
   expect(await sampleOf('replikey_drift_total{pair="tax"}')).toBe(3);
 });
 
-test('a pair that is gone leaves no number behind', async () => {
+test('metrics: a removed pair has no samples', async () => {
   await using env = await testEnv();
-  const { controller, idle, lines, metrics, round } = measured(env);
-  controller.update(written(TAX_SPEC, BOOKS));
+  const { controller, idle, lines, metrics, round } = controllerWithMetrics(env);
+  controller.update(specFiles(TAX_SPEC, BOOKS));
   await idle();
   await env.door.send({ region: 'us-east-1' }, new DeleteBucketReplicationCommand({ Bucket: 'acme-books' }));
   await round();
   metrics.observer.onVerify({ key: 'books', latencyMs: [800], failures: 1 });
-  const about = async (pair: string) => (await lines()).filter((line) => line.includes(`pair="${pair}"`));
-  expect((await about('books')).join('\n')).toMatch(/canary_latency[\s\S]*canary_failures[\s\S]*drift_total/);
-  controller.update(written(TAX_SPEC));
+  const samplesOf = async (pair: string) => (await lines()).filter((line) => line.includes(`pair="${pair}"`));
+  expect((await samplesOf('books')).join('\n')).toMatch(
+    /canary_latency[\s\S]*canary_failures[\s\S]*drift_total/,
+  );
+  controller.update(specFiles(TAX_SPEC));
   await idle();
-  expect(await about('books')).toEqual([]);
-  expect((await about('tax')).length).toBeGreaterThan(0);
+  expect(await samplesOf('books')).toEqual([]);
+  expect((await samplesOf('tax')).length).toBeGreaterThan(0);
 });

@@ -23,28 +23,31 @@ beforeEach(async () => {
   await writeFile(path.join(folder, 'spec.yaml'), TAX_SPEC);
 });
 afterEach(async () => {
-  for (const one of running.splice(0)) one.child.kill('SIGKILL');
+  for (const { child } of running.splice(0)) child.kill('SIGKILL');
   await rm(folder, { recursive: true });
 });
 
-/** `reconcile specs/`, in a process of its own. */
+/** Starts `reconcile specs/` as a separate process. */
 async function start(env: TestEnv, ...args: string[]): Promise<ControllerProcess> {
   const options = { endpoint: env.sandbox.endpoint };
-  const one = await startController([folder, '--interval', '3600', ...args], options);
-  running.push(one);
-  return one;
+  const controller = await startController([folder, '--interval', '3600', ...args], options);
+  running.push(controller);
+  return controller;
 }
 
 const writes = ({ sandbox }: TestEnv) => sandbox.log.entries.filter(({ write }) => write).length;
 
-describe('reconcile specs/, as a process', () => {
-  test('converges, answers, heeds a changed file, and ends well when it is told to', async () => {
+describe('controller process', () => {
+  test('converges, serves its endpoints, applies a changed file, and exits with 0 on SIGTERM', async () => {
     await using env = await testEnv();
-    const one = await start(env);
-    await untilReady(one);
-    expect((await fetchText(one, '/healthz')).status).toBe(200);
-    expect((await pairStatusOf(one)).conditions.Ready).toMatchObject({ status: 'True', reason: 'Converged' });
-    const { text } = await fetchText(one, '/metrics');
+    const controller = await start(env);
+    await untilReady(controller);
+    expect((await fetchText(controller, '/healthz')).status).toBe(200);
+    expect((await pairStatusOf(controller)).conditions.Ready).toMatchObject({
+      status: 'True',
+      reason: 'Converged',
+    });
+    const { text } = await fetchText(controller, '/metrics');
     expect(text).toContain('replikey_condition{pair="tax",type="Ready"} 1');
     expect(text).toMatch(/^replikey_aws_requests_total\{operation="s3:PutBucketReplication"\} 1$/m);
     expect(text).toContain('leader_election_master_status{name="replikey"} 1');
@@ -54,42 +57,47 @@ describe('reconcile specs/, as a process', () => {
     await rename(path.join(folder, 'spec.new'), path.join(folder, 'spec.yaml'));
     await vi.waitFor(
       async () =>
-        expect((await pairStatusOf(one)).changes[0]).toMatchObject({ cause: 'spec', result: 'applied' }),
+        expect((await pairStatusOf(controller)).changes[0]).toMatchObject({
+          cause: 'spec',
+          result: 'applied',
+        }),
       15_000,
     );
 
     const before = writes(env);
-    one.child.kill('SIGTERM');
-    const { code, stderr } = await one.exited;
+    controller.child.kill('SIGTERM');
+    const { code, stderr } = await controller.exited;
     expect({ code, writes: writes(env) }).toEqual({ code: 0, writes: before });
-    const said = stderr
+    const messages = stderr
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line).msg);
-    expect(said).toContain('SIGTERM: finishing what is in flight; a second one ends it at once');
+    expect(messages).toContain('SIGTERM: finishing what is in flight; a second one ends it at once');
     expect(stderr).not.toContain('test-secret');
   });
 
-  test('reads its specs again at once on SIGHUP, and keeps the last good ones', async () => {
+  test('SIGHUP: reloads the specs, and keeps the last valid version of an invalid spec', async () => {
     await using env = await testEnv();
-    const one = await start(env);
-    await untilReady(one);
+    const controller = await start(env);
+    await untilReady(controller);
     await writeFile(path.join(folder, 'spec.yaml'), 'kind: [');
-    one.child.kill('SIGHUP');
+    controller.child.kill('SIGHUP');
     await vi.waitFor(
-      async () => expect(JSON.parse((await fetchText(one, '/status')).text).problems).toHaveLength(1),
+      async () => expect(JSON.parse((await fetchText(controller, '/status')).text).problems).toHaveLength(1),
       10_000,
     );
-    expect(await pairStatusOf(one)).toBeDefined();
-    expect((await fetchText(one, '/metrics')).text).toContain('replikey_config_last_reload_successful 0');
-    expect((await fetchText(one, '/')).text).toContain('Specs that are not right');
+    expect(await pairStatusOf(controller)).toBeDefined();
+    expect((await fetchText(controller, '/metrics')).text).toContain(
+      'replikey_config_last_reload_successful 0',
+    );
+    expect((await fetchText(controller, '/')).text).toContain('Invalid specs');
   });
 
-  test('says so where no spec was ever right', async () => {
+  test('no valid spec at startup: reports the problems and exits with 65', async () => {
     await using env = await testEnv();
     await writeFile(path.join(folder, 'spec.yaml'), 'kind: [');
-    const ran = await runCli([folder], { endpoint: env.sandbox.endpoint });
-    expect(ran).toMatchObject({
+    const result = await runCli([folder], { endpoint: env.sandbox.endpoint });
+    expect(result).toMatchObject({
       code: 65,
       stderr: expect.stringMatching(
         /"msg":"\S+spec\.yaml:1:7 {2}[^\n]*"\}\nthere is no spec that is right to begin with\n$/,
@@ -109,91 +117,92 @@ describe('reconcile specs/, as a process', () => {
       ['--listen', '192.0.2.1:80'],
       'cannot listen: address not available 192.0.2.1:80; --listen takes another',
     ],
-  ])('refuses what it cannot do: %j', async (args, why) => {
+  ])('unusable arguments: exits with 64 for %j', async (args, reason) => {
     await using env = await testEnv();
-    const ran = await runCli([folder, ...args], { endpoint: env.sandbox.endpoint });
-    expect(ran.code).toBe(64);
-    expect(ran.stderr).toContain(why);
+    const { code, stderr } = await runCli([folder, ...args], { endpoint: env.sandbox.endpoint });
+    expect(code).toBe(64);
+    expect(stderr).toContain(reason);
   });
 
   test.each([
     [['--listen', '192.0.2.1:80'], 'cannot listen: '],
     [['--shard', '1/3'], '--shard needs a lease'],
-  ])('ends where it cannot begin, also with a sandbox of its own: %j', async (args, why) => {
-    const ran = await runCli([folder, `--sandbox=${path.join(folder, 'state')}`, ...args]);
-    expect(ran).toMatchObject({ code: 64, stderr: expect.stringContaining(why) });
+  ])('unusable arguments with its own sandbox: exits with 64 for %j', async (args, reason) => {
+    const result = await runCli([folder, `--sandbox=${path.join(folder, 'state')}`, ...args]);
+    expect(result).toMatchObject({ code: 64, stderr: expect.stringContaining(reason) });
   });
 
-  test('looks after the selected ones alone', async () => {
+  test('with a selector: reconciles only the selected pairs', async () => {
     await using env = await testEnv();
-    const other = TAX_SPEC.replaceAll('tax', 'books').replace(
+    const labelledSpec = TAX_SPEC.replaceAll('tax', 'books').replace(
       'name: books',
       'name: books, labels: { team: library }',
     );
-    await writeFile(path.join(folder, 'other.yaml'), other);
-    const one = await start(env, '-l', 'team=library');
-    await untilReady(one);
-    expect(JSON.parse((await fetchText(one, '/status')).text).pairs).toMatchObject([{ name: 'books' }]);
+    await writeFile(path.join(folder, 'other.yaml'), labelledSpec);
+    const controller = await start(env, '-l', 'team=library');
+    await untilReady(controller);
+    expect(JSON.parse((await fetchText(controller, '/status')).text).pairs).toMatchObject([
+      { name: 'books' },
+    ]);
     expect(env.sandbox.log.entries.some(({ operation }) => operation === 'CreateBucket')).toBe(true);
-    expect(one.log()).not.toContain('acme-tax');
+    expect(controller.log()).not.toContain('acme-tax');
   });
 
-  test('a signal in the middle of an apply: what is in flight is finished, nothing else is begun, and the next run converges', async () => {
+  test('SIGTERM during an apply: finishes calls in flight, starts no others, and the next run converges', async () => {
     await using env = await testEnv();
     env.sandbox.faultSettings.latencyMs = 300;
-    const one = await start(env);
+    const controller = await start(env);
     await vi.waitFor(() => expect(writes(env)).toBeGreaterThan(1), 10_000);
-    one.child.kill('SIGTERM');
-    expect((await one.exited).code).toBe(0);
-    const begun = writes(env);
-    expect(begun).toBeLessThan(15);
+    controller.child.kill('SIGTERM');
+    expect((await controller.exited).code).toBe(0);
+    expect(writes(env)).toBeLessThan(15);
     env.sandbox.faultSettings.latencyMs = 0;
-    const { remaining: left } = await env.reconcile();
-    expect(left?.waves).toEqual([]);
+    const { remaining } = await env.reconcile();
+    expect(remaining?.waves).toEqual([]);
   });
 
   test.each([
     [['--grace', '1'], 1, 1],
     [[], 2, 143],
   ] as const)(
-    'a call that takes longer than there is to finish it is cut off, by a second signal at once: %j, %i times',
-    async (args, times, code) => {
+    'a call outlasts the grace period, or a second signal arrives: aborts the call (%j, %i signals)',
+    async (args, signals, code) => {
       await using env = await testEnv();
       env.sandbox.faultSettings.latencyMs = 20_000;
-      const one = await start(env, ...args);
-      await vi.waitFor(() => expect(one.log()).toContain('looking after'), 10_000);
+      const controller = await start(env, ...args);
+      await vi.waitFor(() => expect(controller.log()).toContain('looking after'), 10_000);
       const since = performance.now();
-      one.child.kill('SIGTERM');
-      await vi.waitFor(() => expect(one.log()).toContain('a second one ends it at once'), 10_000);
-      if (times === 2) one.child.kill('SIGTERM');
-      const { code: is, stderr } = await one.exited;
-      expect(is).toBe(code);
+      controller.child.kill('SIGTERM');
+      await vi.waitFor(() => expect(controller.log()).toContain('a second one ends it at once'), 10_000);
+      if (signals === 2) controller.child.kill('SIGTERM');
+      const { code: exitCode, stderr } = await controller.exited;
+      expect(exitCode).toBe(code);
       expect(performance.now() - since).toBeLessThan(10_000);
-      if (times === 1) expect(stderr).toContain('what was in flight did not end within 1 s');
+      if (signals === 1) expect(stderr).toContain('what was in flight did not end within 1 s');
     },
   );
 
-  test('who only plans changes nothing, whatever is declared', async () => {
+  test('--plan-only: writes nothing', async () => {
     await using env = await testEnv();
-    const one = await start(env, '--plan-only');
-    await untilReady(one);
-    expect((await pairStatusOf(one)).conditions.Ready).toMatchObject({ reason: 'ChangesPending' });
+    const controller = await start(env, '--plan-only');
+    await untilReady(controller);
+    expect((await pairStatusOf(controller)).conditions.Ready).toMatchObject({ reason: 'ChangesPending' });
     expect(writes(env)).toBe(0);
   });
 
-  test('who only plans takes no lock from who would write', async () => {
+  test('--plan-only with a lock: does not compete for the lock', async () => {
     await using env = await testEnv();
     await env.door.send({ region: 'us-east-1' }, new CreateBucketCommand({ Bucket: 'locks' }));
     const lock = ['--lock', 's3://locks/replikey', '--lease-duration', '600'];
-    const looking = await start(env, ...lock, '--plan-only');
-    await untilReady(looking);
-    const writing = await start(env, ...lock);
-    await vi.waitFor(async () => expect(await isLeader(writing)).toBe(true), 10_000);
-    expect(await isLeader(looking)).toBe(false);
-    expect(looking.log()).not.toContain('lease');
+    const planning = await start(env, ...lock, '--plan-only');
+    await untilReady(planning);
+    const applying = await start(env, ...lock);
+    await vi.waitFor(async () => expect(await isLeader(applying)).toBe(true), 10_000);
+    expect(await isLeader(planning)).toBe(false);
+    expect(planning.log()).not.toContain('lease');
   });
 
-  test('of two with a lock in S3 one writes; when it is killed the other leads within the time of the lease', async () => {
+  test('two processes with an S3 lock: one writes, and the standby leads after the leader is killed', async () => {
     await using env = await testEnv();
     await env.door.send({ region: 'us-east-1' }, new CreateBucketCommand({ Bucket: 'locks' }));
     const lock = ['--lock', 's3://locks/replikey', '--lease-duration', '3', '--interval', '2'];
@@ -203,30 +212,30 @@ describe('reconcile specs/, as a process', () => {
       async () => expect([await isLeader(a), await isLeader(b)].filter(Boolean)).toHaveLength(1),
       10_000,
     );
-    const [leader, other] = (await isLeader(a)) ? [a, b] : [b, a];
+    const [leader, standby] = (await isLeader(a)) ? [a, b] : [b, a];
     await vi.waitFor(
       async () =>
         expect((await pairStatusOf(leader as ControllerProcess)).conditions.Ready.status).toBe('True'),
       10_000,
     );
     leader?.child.kill('SIGKILL');
-    await vi.waitFor(async () => expect(await isLeader(other as ControllerProcess)).toBe(true), 10_000);
+    await vi.waitFor(async () => expect(await isLeader(standby as ControllerProcess)).toBe(true), 10_000);
     await env.door.send({ region: 'us-east-1' }, new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }));
     await vi.waitFor(
       async () =>
-        expect((await pairStatusOf(other as ControllerProcess)).conditions.Drifted.reason).toBe('Healed'),
+        expect((await pairStatusOf(standby as ControllerProcess)).conditions.Drifted.reason).toBe('Healed'),
       15_000,
     );
-    // Told to stop it gives the lock back, so that a third need not wait.
-    other?.child.kill('SIGTERM');
-    expect((await other?.exited)?.code).toBe(0);
+    // A stopping process releases the lock, so that a third process leads immediately.
+    standby?.child.kill('SIGTERM');
+    expect((await standby?.exited)?.code).toBe(0);
     const third = await start(env, ...lock.map((word) => (word === '3' ? '600' : word)));
     await vi.waitFor(async () => expect(await isLeader(third)).toBe(true), 10_000);
   });
 });
 
-describe('several processes, each for a part of the pairs', () => {
-  test('divide them, and take over those of one that is killed; no pair is written by two', async () => {
+describe('sharded controller processes', () => {
+  test('a process is killed: another takes over its pairs, and no two processes write one pair', async () => {
     await using env = await testEnv();
     await env.door.send({ region: 'us-east-1' }, new CreateBucketCommand({ Bucket: 'locks' }));
     const names = Array.from({ length: 9 }, (_, index) => `tax-${index}`);
@@ -235,57 +244,57 @@ describe('several processes, each for a part of the pairs', () => {
       names.map((name) => TAX_SPEC.replaceAll('tax', name)).join('---\n'),
     );
     const lock = ['--lock', 's3://locks/replikey', '--lease-duration', '3', '--interval', '2'];
-    const parts = await Promise.all([1, 2, 3].map((index) => start(env, ...lock, '--shard', `${index}/3`)));
+    const shards = await Promise.all([1, 2, 3].map((index) => start(env, ...lock, '--shard', `${index}/3`)));
     const writersOf = (name: string) =>
-      parts.filter((one) => one.log().includes(`"created s3.replication/acme-${name}"`));
+      shards.filter((shard) => shard.log().includes(`"created s3.replication/acme-${name}"`));
     await vi.waitFor(() => expect(names.flatMap(writersOf)).toHaveLength(names.length), 30_000);
     for (const name of names) expect(writersOf(name), name).toHaveLength(1);
     expect(new Set(names.flatMap(writersOf)).size).toBeGreaterThan(1);
 
-    const [orphan = ''] = names;
-    const [victim] = writersOf(orphan);
+    const [name = ''] = names;
+    const [victim] = writersOf(name);
     victim?.child.kill('SIGKILL');
     await env.door.send(
       { region: 'us-east-1' },
-      new DeleteBucketReplicationCommand({ Bucket: `acme-${orphan}` }),
+      new DeleteBucketReplicationCommand({ Bucket: `acme-${name}` }),
     );
-    const others = parts.filter((one) => one !== victim);
+    const others = shards.filter((shard) => shard !== victim);
     await vi.waitFor(
       () =>
         expect(
-          others.filter((one) => one.log().includes(`"created s3.replication/acme-${orphan}"`)),
+          others.filter((shard) => shard.log().includes(`"created s3.replication/acme-${name}"`)),
         ).toHaveLength(1),
       25_000,
     );
   }, 90_000);
 });
 
-describe('what can be looked at', () => {
-  test('changes nothing, shows no secrets, and is sent with strict policies', async () => {
+describe('endpoints', () => {
+  test('are read-only, contain no secrets, and have a strict content security policy', async () => {
     await using env = await testEnv();
-    const one = await start(env);
-    await untilReady(one);
+    const controller = await start(env);
+    await untilReady(controller);
     for (const at of ['/', '/status', '/metrics', '/healthz', '/readyz', '/version']) {
-      const { status, text, headers } = await fetchText(one, at);
+      const { status, text, headers } = await fetchText(controller, at);
       expect(status, at).toBe(200);
       expect(text, at).not.toContain('test-secret');
       expect(headers.get('content-security-policy'), at).toMatch(/^default-src 'none';/);
       expect(headers.get('x-content-type-options')).toBe('nosniff');
       for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'])
-        expect((await fetch(one.url + at, { method })).status, `${method} ${at}`).toBe(405);
+        expect((await fetch(controller.url + at, { method })).status, `${method} ${at}`).toBe(405);
     }
     for (const at of ['/nothing', '/%2e%2e/etc/passwd', '//status', '/status/', '/__proto__', '/constructor'])
-      expect((await fetchText(one, at)).status, at).toBe(404);
-    expect((await fetch(`${one.url}/status`, { method: 'HEAD' })).status).toBe(200);
+      expect((await fetchText(controller, at)).status, at).toBe(404);
+    expect((await fetch(`${controller.url}/status`, { method: 'HEAD' })).status).toBe(200);
   });
 
-  test('survives whoever sends long headers, nonsense, or nothing', async () => {
+  test('long headers, invalid requests and idle clients: the server keeps running', async () => {
     await using env = await testEnv();
-    const one = await start(env);
-    const { port } = new URL(one.url);
+    const controller = await start(env);
+    const { port } = new URL(controller.url);
     const status = await new Promise((resolve) => {
-      request(`${one.url}/healthz`, { headers: { 'x-long': 'a'.repeat(20_000) } }, (answer) =>
-        resolve(answer.statusCode),
+      request(`${controller.url}/healthz`, { headers: { 'x-long': 'a'.repeat(20_000) } }, (response) =>
+        resolve(response.statusCode),
       ).end();
     });
     expect(status).toBe(431);
@@ -299,7 +308,7 @@ describe('what can be looked at', () => {
       connect(Number(port), '127.0.0.1', function begin(this: unknown) {}),
     );
     for (const socket of slow) socket.write('GET /healthz HTTP/1.1\r\n');
-    await untilReady(one);
+    await untilReady(controller);
     for (const socket of slow) socket.destroy();
   });
 });

@@ -3,17 +3,17 @@ import { expect, test } from 'vitest';
 import { createWorkQueue } from '../../src/controller/queue.ts';
 import { fakeClock, flushPromises } from '../support/fake-clock.ts';
 
-/** A queue whose work lasts until it is told to end. */
-function working(workers = 2) {
+/** Creates a queue whose work on a key lasts until the test ends it. */
+function controllableQueue(workers = 2) {
   const clock = fakeClock();
   const started: string[] = [];
   const ends = new Map<string, () => void>();
-  const twice: string[] = [];
+  const concurrentKeys: string[] = [];
   const queue = createWorkQueue({
     clock,
     workers,
     work: (key) => {
-      if (ends.has(key)) twice.push(key);
+      if (ends.has(key)) concurrentKeys.push(key);
       started.push(key);
       return new Promise((resolve) => {
         ends.set(key, () => {
@@ -27,11 +27,11 @@ function working(workers = 2) {
     ends.get(key)?.();
     await flushPromises();
   };
-  return { clock, queue, started, ends, end, twice };
+  return { clock, queue, started, ends, end, concurrentKeys };
 }
 
-test('a key that waits is worked on once, however often it is added', async () => {
-  const { queue, started, end } = working(1);
+test('work queue: a key is added several times while it is queued: processes it once', async () => {
+  const { queue, started, end } = controllableQueue(1);
   for (const key of ['a', 'b', 'b', 'b']) queue.add(key);
   expect(started).toEqual(['a']);
   expect(queue.depth).toBe(1);
@@ -40,8 +40,8 @@ test('a key that waits is worked on once, however often it is added', async () =
   expect(started).toEqual(['a', 'b']);
 });
 
-test('a key that is added while it is worked on is worked on again, after', async () => {
-  const { queue, started, end } = working();
+test('work queue: a key is added while it is processed: processes it once more afterwards', async () => {
+  const { queue, started, end } = controllableQueue();
   queue.add('a');
   queue.add('a');
   queue.add('a');
@@ -53,8 +53,8 @@ test('a key that is added while it is worked on is worked on again, after', asyn
   expect(queue.active).toBe(0);
 });
 
-test('what is due is added then; the earlier of two times counts, and an addition at once calls it off', async () => {
-  const { clock, queue, started, end } = working();
+test('work queue: addAfter keeps the earliest time, and add cancels it', async () => {
+  const { clock, queue, started, end } = controllableQueue();
   queue.addAfter('a', 5_000);
   queue.addAfter('a', 1_000);
   queue.addAfter('a', 9_000);
@@ -72,22 +72,22 @@ test('what is due is added then; the earlier of two times counts, and an additio
   expect(clock.pending).toBe(0);
 });
 
-test('draining starts nothing more, and ends when what is in flight has ended', async () => {
-  const { clock, queue, started, end } = working(1);
+test('work queue: drain starts no more work, and resolves when running work has ended', async () => {
+  const { clock, queue, started, end } = controllableQueue(1);
   for (const key of ['a', 'b']) queue.add(key);
   queue.addAfter('c', 10);
-  let drained = false;
+  let isDrained = false;
   const draining = queue.drain().then(() => {
-    drained = true;
+    isDrained = true;
   });
   await clock.advance(1_000);
-  expect({ started, drained }).toEqual({ started: ['a'], drained: false });
+  expect({ started, isDrained }).toEqual({ started: ['a'], isDrained: false });
   await end('a');
   await draining;
-  expect({ started, drained }).toEqual({ started: ['a'], drained: true });
+  expect({ started, isDrained }).toEqual({ started: ['a'], isDrained: true });
 });
 
-test('whatever happens in whatever order: never twice at a time, never more than there are workers, and nothing is lost', async () => {
+test('work queue: any sequence of actions: no concurrent work on one key, respects the worker limit, loses no key', async () => {
   const keys = ['a', 'b', 'c', 'd'];
   const action = fc.oneof(
     fc.record({ do: fc.constant('add' as const), key: fc.constantFrom(...keys) }),
@@ -100,33 +100,38 @@ test('whatever happens in whatever order: never twice at a time, never more than
       fc.array(action, { maxLength: 60 }),
       fc.integer({ min: 1, max: 3 }),
       async (actions, workers) => {
-        const { clock, queue, started, ends, end, twice } = working(workers);
-        /** Keys that were added since they were last begun. */
-        const owed = new Set<string>();
-        let seen = 0;
-        const catchUp = () => {
-          for (const key of started.slice(seen)) owed.delete(key);
-          seen = started.length;
+        const { clock, queue, started, ends, end, concurrentKeys } = controllableQueue(workers);
+        /** Keys that were added since their last start. */
+        const pendingKeys = new Set<string>();
+        let startCount = 0;
+        const updatePending = () => {
+          for (const key of started.slice(startCount)) pendingKeys.delete(key);
+          startCount = started.length;
         };
-        for (const one of actions) {
-          if (one.do === 'add') {
-            owed.add(one.key);
-            queue.add(one.key);
+        for (const action of actions) {
+          if (action.do === 'add') {
+            pendingKeys.add(action.key);
+            queue.add(action.key);
           }
-          if (one.do === 'later') queue.addAfter(one.key, one.ms);
-          if (one.do === 'end') await end(one.key);
-          if (one.do === 'pass') await clock.advance(one.ms);
-          catchUp();
+          if (action.do === 'later') queue.addAfter(action.key, action.ms);
+          if (action.do === 'end') await end(action.key);
+          if (action.do === 'pass') await clock.advance(action.ms);
+          updatePending();
           expect(ends.size).toBeLessThanOrEqual(workers);
         }
         await clock.advance(10_000);
         for (let rounds = 0; rounds < 50 && ends.size > 0; rounds++) {
           for (const key of [...ends.keys()]) await end(key);
         }
-        catchUp();
-        expect({ twice, owed: [...owed], depth: queue.depth, active: queue.active }).toEqual({
-          twice: [],
-          owed: [],
+        updatePending();
+        expect({
+          concurrentKeys,
+          pendingKeys: [...pendingKeys],
+          depth: queue.depth,
+          active: queue.active,
+        }).toEqual({
+          concurrentKeys: [],
+          pendingKeys: [],
           depth: 0,
           active: 0,
         });

@@ -4,7 +4,7 @@ import { shardOf } from '../../src/controller/leadership.ts';
 
 const buckets = Array.from({ length: 3_000 }, (_, index) => `acme-bucket-${index}`);
 
-test.each([2, 3, 8, 32])('%i parts are of nearly the same size', (of) => {
+test.each([2, 3, 8, 32])('shardOf: %i shards have nearly the same size', (of) => {
   const sizes = new Map<number, number>();
   for (const bucket of buckets) {
     const shard = shardOf(bucket, of);
@@ -12,11 +12,11 @@ test.each([2, 3, 8, 32])('%i parts are of nearly the same size', (of) => {
     expect(shard).toBeLessThanOrEqual(of);
     sizes.set(shard, (sizes.get(shard) ?? 0) + 1);
   }
-  const fair = buckets.length / of;
-  for (const size of sizes.values()) expect(Math.abs(size - fair)).toBeLessThan(5 * Math.sqrt(fair));
+  const mean = buckets.length / of;
+  for (const size of sizes.values()) expect(Math.abs(size - mean)).toBeLessThan(5 * Math.sqrt(mean));
 });
 
-test('with one more part only those pairs move that move into it', () => {
+test('shardOf: one more shard: only pairs of the new shard move', () => {
   fc.assert(
     fc.property(fc.string({ minLength: 3 }), fc.integer({ min: 1, max: 40 }), (bucket, of) => {
       const [before, after] = [shardOf(bucket, of), shardOf(bucket, of + 1)];

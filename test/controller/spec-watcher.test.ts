@@ -8,18 +8,18 @@ import { systemClock } from '../../src/util/clock.ts';
 import { fakeClock } from '../support/fake-clock.ts';
 
 let folder: string;
-let watching: SpecWatcher | undefined;
+let watcher: SpecWatcher | undefined;
 beforeEach(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'replikey-watch-'));
 });
 afterEach(async () => {
-  watching?.close();
+  watcher?.close();
   await rm(folder, { recursive: true, force: true });
 });
 
 const texts = ({ files }: SpecFiles) => files.map(({ bytes }) => Buffer.from(bytes).toString());
 
-/** A volume as the kubelet writes it: files are links through `..data`, which one rename swaps. */
+/** Creates a volume as the kubelet writes it: files are links through `..data`, which one rename swaps. */
 async function volume(root: string) {
   let count = 0;
   return async (text: string) => {
@@ -32,35 +32,38 @@ async function volume(root: string) {
   };
 }
 
-test('a volume whose link is swapped many times is read anew each time', async () => {
+test('watchSpecs: the link of a volume is swapped repeatedly: reads each version', async () => {
   const swap = await volume(folder);
   await swap('first: 1');
-  const seen: string[] = [];
-  const onChange = (written: SpecFiles) => seen.push(...texts(written));
-  watching = await watchSpecs([folder], { clock: systemClock, pollIntervalMs: 50, onChange });
-  expect(seen).toEqual(['first: 1']);
+  const received: string[] = [];
+  const onChange = (specFiles: SpecFiles) => received.push(...texts(specFiles));
+  watcher = await watchSpecs([folder], { clock: systemClock, pollIntervalMs: 50, onChange });
+  expect(received).toEqual(['first: 1']);
   for (let count = 2; count <= 10; count++) {
     await swap(`number: ${count}`);
-    await vi.waitFor(() => expect(seen.at(-1)).toBe(`number: ${count}`), { timeout: 5_000, interval: 10 });
+    await vi.waitFor(() => expect(received.at(-1)).toBe(`number: ${count}`), {
+      timeout: 5_000,
+      interval: 10,
+    });
   }
-  expect(seen).toHaveLength(10);
+  expect(received).toHaveLength(10);
 });
 
-describe('without waiting for the next look, it sees', () => {
-  /** A watch that looks again only where the system gives notice. */
-  async function noticing(...paths: string[]): Promise<() => string[]> {
-    let last: SpecFiles | undefined;
-    watching = await watchSpecs(paths, {
+describe('watchSpecs without polling', () => {
+  /** Starts a watcher that reads only after file system events. */
+  async function watchEvents(...paths: string[]): Promise<() => string[]> {
+    let latest: SpecFiles | undefined;
+    watcher = await watchSpecs(paths, {
       clock: systemClock,
       pollIntervalMs: 1e9,
-      onChange: (written) => {
-        last = written;
+      onChange: (specFiles) => {
+        latest = specFiles;
       },
     });
-    return () => (last ? texts(last) : []);
+    return () => (latest ? texts(latest) : []);
   }
 
-  test('the worktrees that git-sync swaps, of which the old ones are taken away', async () => {
+  test('git-sync swaps worktrees and deletes the old ones: reads each version', async () => {
     const worktree = async (text: string) => {
       const hash = createHash('sha1').update(text).digest('hex');
       await mkdir(path.join(folder, '.worktrees', hash, 'specs'), { recursive: true });
@@ -71,30 +74,30 @@ describe('without waiting for the next look, it sees', () => {
       if (before !== undefined) await rm(path.join(folder, before), { recursive: true });
     };
     await worktree('first: 1');
-    const seen = await noticing(path.join(folder, 'current', 'specs'));
+    const latestTexts = await watchEvents(path.join(folder, 'current', 'specs'));
     for (let count = 2; count <= 5; count++) {
       await worktree(`number: ${count}`);
-      await vi.waitFor(() => expect(seen()).toEqual([`number: ${count}`]), 5_000);
+      await vi.waitFor(() => expect(latestTexts()).toEqual([`number: ${count}`]), 5_000);
     }
   });
 
-  test('one file of a volume whose link is swapped', async () => {
+  test('a single file of a volume whose link is swapped: reads each version', async () => {
     const swap = await volume(folder);
     await swap('first: 1');
-    const seen = await noticing(path.join(folder, 'spec.yaml'));
+    const latestTexts = await watchEvents(path.join(folder, 'spec.yaml'));
     for (let count = 2; count <= 5; count++) {
       await swap(`number: ${count}`);
-      await vi.waitFor(() => expect(seen()).toEqual([`number: ${count}`]), 5_000);
+      await vi.waitFor(() => expect(latestTexts()).toEqual([`number: ${count}`]), 5_000);
     }
   });
 
-  test('a file that is replaced again and again, and one in a folder within', async () => {
+  test('files are replaced repeatedly, also in a subfolder: reads each version', async () => {
     await mkdir(path.join(folder, 'deep', 'deeper'), { recursive: true });
     const inner = path.join(folder, 'deep', 'deeper', 'b.yaml');
     const outer = path.join(folder, 'a.yaml');
     await writeFile(outer, 'a: 1');
     await writeFile(inner, 'b: 1');
-    const seen = await noticing(folder);
+    const latestTexts = await watchEvents(folder);
     for (let count = 2; count <= 4; count++)
       for (const [file, name] of [
         [outer, 'a'],
@@ -102,99 +105,103 @@ describe('without waiting for the next look, it sees', () => {
       ] as const) {
         await writeFile(`${file}.new`, `${name}: ${count}`);
         await rename(`${file}.new`, file);
-        await vi.waitFor(() => expect(seen()).toContain(`${name}: ${count}`), 5_000);
+        await vi.waitFor(() => expect(latestTexts()).toContain(`${name}: ${count}`), 5_000);
       }
   });
 
-  test('a change, however much else goes on beside it', async () => {
+  test('another file changes constantly: reads the changed spec', async () => {
     await writeFile(path.join(folder, 'a.yaml'), 'first: 1');
-    const seen = await noticing(folder);
-    const busy = setInterval(() => void writeFile(path.join(folder, 'noise.txt'), String(Date.now())), 10);
+    const latestTexts = await watchEvents(folder);
+    const noise = setInterval(() => void writeFile(path.join(folder, 'noise.txt'), String(Date.now())), 10);
     try {
       await writeFile(path.join(folder, 'a.yaml'), 'second: 2');
-      await vi.waitFor(() => expect(seen()).toEqual(['second: 2']), 5_000);
+      await vi.waitFor(() => expect(latestTexts()).toEqual(['second: 2']), 5_000);
     } finally {
-      clearInterval(busy);
+      clearInterval(noise);
     }
   });
 
-  test('a folder that is put in the place of another', async () => {
+  test('a folder is replaced: reads the new folder', async () => {
     const specs = path.join(folder, 'specs');
     await mkdir(specs);
     await writeFile(path.join(specs, 'a.yaml'), 'first: 1');
-    const seen = await noticing(specs);
+    const latestTexts = await watchEvents(specs);
     for (let count = 2; count <= 4; count++) {
       await rm(specs, { recursive: true });
-      await vi.waitFor(() => expect(seen()).toEqual([]), 5_000);
+      await vi.waitFor(() => expect(latestTexts()).toEqual([]), 5_000);
       await mkdir(specs);
       await writeFile(path.join(specs, 'a.yaml'), `number: ${count}`);
-      await vi.waitFor(() => expect(seen()).toEqual([`number: ${count}`]), 5_000);
+      await vi.waitFor(() => expect(latestTexts()).toEqual([`number: ${count}`]), 5_000);
     }
   });
 });
 
-test('a notice of the system is not waited for: the clock is enough; and nothing is told where nothing changed', async () => {
+test('watchSpecs: no file system event: polling detects a change, and reports nothing without a change', async () => {
   const clock = fakeClock();
-  await writeFile(path.join(folder, 'a.yaml'), 'one');
-  const seen: SpecFiles[] = [];
-  watching = await watchSpecs([path.join(folder, 'a.yaml')], {
+  await writeFile(path.join(folder, 'a.yaml'), 'first');
+  const received: SpecFiles[] = [];
+  watcher = await watchSpecs([path.join(folder, 'a.yaml')], {
     clock,
     pollIntervalMs: 10_000,
-    onChange: (written) => seen.push(written),
+    onChange: (specFiles) => received.push(specFiles),
   });
   await clock.advance(30_000);
-  expect(seen).toHaveLength(1);
-  await writeFile(path.join(folder, 'a.yaml'), 'two');
+  expect(received).toHaveLength(1);
+  await writeFile(path.join(folder, 'a.yaml'), 'second');
   await vi.waitFor(async () => {
     await clock.advance(10_000);
-    expect(seen.map(texts)).toEqual([['one'], ['two']]);
+    expect(received.map(texts)).toEqual([['first'], ['second']]);
   });
 });
 
-test('a file that is being written is not told before it stays as it is: half of it may be a valid spec', async () => {
+test('watchSpecs: a file is being written: reports it only when it is stable', async () => {
   const clock = fakeClock();
   const file = path.join(folder, 'a.yaml');
   await writeFile(file, 'rules: [one, two]');
-  const seen: string[] = [];
-  watching = await watchSpecs([file], {
+  const received: string[] = [];
+  watcher = await watchSpecs([file], {
     clock,
     pollIntervalMs: 80,
-    onChange: (written) => seen.push(...texts(written)),
+    onChange: (specFiles) => received.push(...texts(specFiles)),
   });
   for (const piece of ['rules: [', 'rules: [one]', 'rules: [one, two, three]']) {
     await writeFile(file, piece);
     await clock.advance(80);
-    // The look is through, and both that of every so often and that which is to confirm it are due.
+    // The read is complete; the next poll and the confirming read are scheduled.
     await vi.waitFor(() => expect(clock.pending).toBe(2));
-    expect(seen).toEqual(['rules: [one, two]']);
+    expect(received).toEqual(['rules: [one, two]']);
   }
   await vi.waitFor(async () => {
     await clock.advance(100);
-    expect(seen).toEqual(['rules: [one, two]', 'rules: [one, two, three]']);
+    expect(received).toEqual(['rules: [one, two]', 'rules: [one, two, three]']);
   });
 });
 
-test('a folder that vanishes is told as a problem, and looked for again', async () => {
-  await writeFile(path.join(folder, 'a.yaml'), 'one');
-  const seen: SpecFiles[] = [];
-  watching = await watchSpecs([folder], {
+test('watchSpecs: a folder disappears: reports a problem, and reads the folder again when it exists', async () => {
+  await writeFile(path.join(folder, 'a.yaml'), 'first');
+  const received: SpecFiles[] = [];
+  watcher = await watchSpecs([folder], {
     clock: systemClock,
     pollIntervalMs: 20,
-    onChange: (one) => seen.push(one),
+    onChange: (specFiles) => received.push(specFiles),
   });
   await rm(folder, { recursive: true });
-  await vi.waitFor(() => expect(seen.at(-1)?.problems[0]?.message).toContain('there is no such file'));
+  await vi.waitFor(() => expect(received.at(-1)?.problems[0]?.message).toContain('there is no such file'));
   await mkdir(folder);
   await writeFile(path.join(folder, 'a.yaml'), 'again');
-  await vi.waitFor(() => expect(texts(seen.at(-1) as SpecFiles)).toEqual(['again']));
+  await vi.waitFor(() => expect(texts(received.at(-1) as SpecFiles)).toEqual(['again']));
 });
 
-test('it can be told to look at once', async () => {
+test('watchSpecs: reload reads a change immediately', async () => {
   const clock = fakeClock();
-  await writeFile(path.join(folder, 'a.yaml'), 'one');
-  const seen: SpecFiles[] = [];
-  watching = await watchSpecs([folder], { clock, pollIntervalMs: 1e9, onChange: (one) => seen.push(one) });
-  await writeFile(path.join(folder, 'a.yaml'), 'two');
-  await watching.reload();
-  expect(seen.map(texts)).toEqual([['one'], ['two']]);
+  await writeFile(path.join(folder, 'a.yaml'), 'first');
+  const received: SpecFiles[] = [];
+  watcher = await watchSpecs([folder], {
+    clock,
+    pollIntervalMs: 1e9,
+    onChange: (specFiles) => received.push(specFiles),
+  });
+  await writeFile(path.join(folder, 'a.yaml'), 'second');
+  await watcher.reload();
+  expect(received.map(texts)).toEqual([['first'], ['second']]);
 });

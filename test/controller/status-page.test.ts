@@ -7,14 +7,14 @@ import { PAGE_CSP, renderStatusPage } from '../../src/controller/status-page/pag
 
 const SINCE = '2026-01-01T00:00:00.000Z';
 const NOW = Date.parse('2026-01-01T03:20:00.000Z');
-const is = (status: 'True' | 'False' | 'Unknown', reason = 'Reason', message = 'a message') => ({
+const condition = (status: 'True' | 'False' | 'Unknown', reason = 'Reason', message = 'a message') => ({
   status,
   reason,
   message,
   since: SINCE,
 });
 
-const pair = (name: string, more: Partial<PairStatus> = {}): PairStatus => ({
+const pair = (name: string, overrides: Partial<PairStatus> = {}): PairStatus => ({
   name,
   sides: [
     {
@@ -23,17 +23,22 @@ const pair = (name: string, more: Partial<PairStatus> = {}): PairStatus => ({
     },
   ],
   from: { file: 'specs/a.yaml', line: 3, column: 1 },
-  conditions: { Ready: is('True'), Proven: is('True'), Verified: is('Unknown'), Drifted: is('False') },
+  conditions: {
+    Ready: condition('True'),
+    Proven: condition('True'),
+    Verified: condition('Unknown'),
+    Drifted: condition('False'),
+  },
   generation: 'g',
   declaredGeneration: 'g',
   failures: 0,
   retry: 'none',
   changes: [],
   proof: [],
-  ...more,
+  ...overrides,
 });
 
-const NASTY = '<img src=x onerror=alert(1)> "quoted" \u202e\u001b[31m';
+const HOSTILE_TEXT = '<img src=x onerror=alert(1)> "quoted" \u202e\u001b[31m';
 
 const STATUS: ControllerStatus = {
   pairs: [
@@ -50,9 +55,9 @@ const STATUS: ControllerStatus = {
               id: 's3.versioning/acme-fine',
               action: 'update',
               patch: [{ op: 'replace', path: '/status', value: 'Enabled' }],
-              before: { '/status': NASTY },
+              before: { '/status': HOSTILE_TEXT },
               why: ['replication needs versioning on both buckets'],
-              lastChange: { by: `arn:jane${NASTY}`, event: 'PutBucketVersioning', at: SINCE },
+              lastChange: { by: `arn:jane${HOSTILE_TEXT}`, event: 'PutBucketVersioning', at: SINCE },
             },
             {
               id: 'iam.role-policy/replikey-fine',
@@ -72,15 +77,15 @@ const STATUS: ControllerStatus = {
       failures: 3,
       retry: 'recoverable',
       conditions: {
-        Ready: is('False', 'ApplyFailed', NASTY),
-        Proven: is('False', 'RK1308', 'S3 may not write the replica'),
-        Verified: is('Unknown'),
-        Drifted: is('True', 'ChangedElsewhere', 'kms.key-policy/alias/acme: changed by somebody else'),
+        Ready: condition('False', 'ApplyFailed', HOSTILE_TEXT),
+        Proven: condition('False', 'RK1308', 'S3 may not write the replica'),
+        Verified: condition('Unknown'),
+        Drifted: condition('True', 'ChangedElsewhere', 'kms.key-policy/alias/acme: changed outside replikey'),
       },
     }),
   ],
   problems: [
-    { position: { file: 'specs/b.yaml', line: 7, column: 2 }, message: NASTY, hint: 'write it otherwise' },
+    { position: { file: 'specs/b.yaml', line: 7, column: 2 }, message: HOSTILE_TEXT, hint: 'rename it' },
   ],
   queue: { depth: 1, active: 2, adds: 3, unfinishedMs: 0, longestMs: 0 },
   isSynced: true,
@@ -90,7 +95,7 @@ const STATUS: ControllerStatus = {
 
 const page = renderStatusPage(STATUS, { version: '1.2.3', now: NOW });
 
-test('the page says who changed what drifted, where that is known', () => {
+test('page: names the caller of attributed drift', () => {
   expect(page).toContain('    # last changed by arn:jane&lt;img');
   expect(page).toContain(` with PutBucketVersioning at ${SINCE}`);
 });
@@ -99,7 +104,7 @@ test('page: shows the changes of one set in one line', () => {
   expect(page).toContain('    statements.A.Action: - s3:*, + s3:GetObject</pre>');
 });
 
-test('the page says first what needs somebody, and steers nothing', () => {
+test('page: lists pairs that need attention first, and escapes hostile text', () => {
   expect(page.indexOf('pair-broken')).toBeLessThan(page.indexOf('pair-fine'));
   expect(page).toContain(
     '1 of 2 pairs are ready, <strong>1 drifted</strong>, <strong>1 would not replicate</strong>.',
@@ -109,7 +114,7 @@ test('the page says first what needs somebody, and steers nothing', () => {
   for (const character of ['\u202e', '\u001b']) expect(page).not.toContain(character);
 });
 
-/** How well each text stands out from its ground, as WCAG counts it; run in the page. */
+/** Computes the contrast ratio of each text to its background, as WCAG defines it. Runs in the page. */
 const CONTRAST = `(() => {
   const light = (colour) => {
     const [r = 0, g = 0, b = 0] = (colour.match(/\\d+/g) ?? []).map((part) => {
@@ -125,7 +130,7 @@ const CONTRAST = `(() => {
   });
 })()`;
 
-/** On how many lines each cell stands but the messages; run in the page. */
+/** Counts the lines of each table cell, except messages. Runs in the page. */
 const LINES = `Object.fromEntries(
   [...document.querySelectorAll('details[open] tbody :is(th, td:not(:nth-child(4)))')].map((cell) => {
     const range = document.createRange();
@@ -136,9 +141,9 @@ const LINES = `Object.fromEntries(
 
 const CHROMIUM = '/usr/bin/chromium';
 
-describe.skipIf(!existsSync(CHROMIUM))('in Chromium', () => {
+describe.skipIf(!existsSync(CHROMIUM))('page in Chromium', () => {
   let browser: Browser;
-  let surfaces: ControllerServer;
+  let server: ControllerServer;
   beforeAll(async () => {
     browser = await chromium.launch({
       executablePath: CHROMIUM,
@@ -151,44 +156,44 @@ describe.skipIf(!existsSync(CHROMIUM))('in Chromium', () => {
       ],
     });
     const route = () => ({ status: 200, type: 'text/html; charset=utf-8', body: page, csp: PAGE_CSP });
-    surfaces = await startControllerServer(new Map([['/', route]]), { host: '127.0.0.1', port: 0 });
+    server = await startControllerServer(new Map([['/', route]]), { host: '127.0.0.1', port: 0 });
   });
   afterAll(async () => {
     await browser?.close();
-    await surfaces?.close();
+    await server?.close();
   });
 
   test.each(['light', 'dark'] as const)(
-    'it shows in %s under its own strict policy, with nothing from elsewhere',
+    'in %s mode: renders under its content security policy, and loads no other resource',
     async (colorScheme) => {
       const tab = await browser.newPage({ colorScheme, viewport: { width: 1_000, height: 800 } });
-      const complaints: string[] = [];
-      const asked: string[] = [];
-      tab.on('console', (message) => complaints.push(message.text()));
-      tab.on('pageerror', (error) => complaints.push(error.message));
-      tab.on('request', (request) => asked.push(new URL(request.url()).pathname));
-      await tab.goto(surfaces.url);
-      expect(complaints).toEqual([]);
-      expect(asked.filter((path) => path !== '/favicon.ico')).toEqual(['/']);
-      // The style is in force: text stands out from its ground as people need it to.
+      const errors: string[] = [];
+      const requestedPaths: string[] = [];
+      tab.on('console', (message) => errors.push(message.text()));
+      tab.on('pageerror', (error) => errors.push(error.message));
+      tab.on('request', (request) => requestedPaths.push(new URL(request.url()).pathname));
+      await tab.goto(server.url);
+      expect(errors).toEqual([]);
+      expect(requestedPaths.filter((path) => path !== '/favicon.ico')).toEqual(['/']);
+      // The style is applied: text has sufficient contrast.
       const contrast = await tab.evaluate<number[]>(CONTRAST);
       expect(Math.min(...contrast)).toBeGreaterThan(4.5);
       await tab.close();
     },
   );
 
-  test.each([360, 1_000])('no word of a table is broken, on %i pixels', async (width) => {
+  test.each([360, 1_000])('at a width of %i pixels: breaks no word of a table', async (width) => {
     const tab = await browser.newPage({ viewport: { width, height: 800 } });
-    await tab.goto(surfaces.url);
+    await tab.goto(server.url);
     const lines = await tab.evaluate<Record<string, number>>(LINES);
     expect(lines).toMatchObject({ Ready: 1, ApplyFailed: 1, False: 1, '3 h 20 min': 1 });
     expect(Object.entries(lines).filter(([, count]) => count > 1)).toEqual([]);
     await tab.close();
   });
 
-  test('it is read by keyboard, on a narrow screen too', async () => {
+  test('on a narrow screen: usable by keyboard, without horizontal scrolling', async () => {
     const tab = await browser.newPage({ viewport: { width: 360, height: 640 } });
-    await tab.goto(surfaces.url);
+    await tab.goto(server.url);
     expect(await tab.locator('#pair-broken').getAttribute('open')).not.toBe(null);
     expect(await tab.locator('#pair-fine').getAttribute('open')).toBe(null);
     for (let presses = 0; presses < 10; presses++) {

@@ -210,7 +210,7 @@ describe('what is declared in a cluster', () => {
         status: 'False',
         reason: 'Invalid',
         observedGeneration: 2,
-        message: expect.stringMatching(/looks like us-east-1\nit counts as it was when it last was right$/),
+        message: expect.stringMatching(/looks like us-east-1\nthe last valid version stays in effect$/),
       }),
     );
     await env.door.send({ region: 'us-east-1' }, new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }));
@@ -385,7 +385,7 @@ describe('the status', () => {
         expect.objectContaining({
           type: 'Warning',
           reason: 'Drifted',
-          note: expect.stringContaining('changed by somebody else'),
+          note: expect.stringContaining('changed outside replikey'),
         }),
       ),
     );

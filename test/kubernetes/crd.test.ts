@@ -117,7 +117,7 @@ const REFUSED: [what: string, kind: ResourceKind, spec: unknown, why: string][] 
     'an empty filter',
     'BucketReplication',
     { ...PAIR, rules: [{ filter: {} }] },
-    'a filter has a prefix or tags',
+    'a filter needs a prefix or tags',
   ],
   ['eleven tags', 'BucketReplication', tagged(11), 'at most 10 tags'],
   [

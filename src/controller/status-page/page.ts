@@ -37,11 +37,11 @@ export function renderStatusPage(
 <header>
 <h1>replikey</h1>
 <p>${counts.ready} of ${pairs.length} pairs are ready${counts.drifted > 0 ? `, <strong>${counts.drifted} drifted</strong>` : ''}${counts.broken > 0 ? `, <strong>${counts.broken} would not replicate</strong>` : ''}.
-${queue.active} worked on, ${queue.depth} waiting; ${calls.reads} reads and ${calls.writes} writes so far. As of <time>${formatTime(now)}</time>, version ${escapeHtml(version)}.</p>
+${queue.active} in progress, ${queue.depth} queued; ${calls.reads} reads and ${calls.writes} writes since startup. As of <time>${formatTime(now)}</time>, version ${escapeHtml(version)}.</p>
 </header>
 <main>
 ${problems.length === 0 ? '' : renderProblems(status)}
-${pairs.length === 0 ? '<p>Nothing is looked after yet.</p>' : `${renderTopology(pairs)}\n<h2>Pairs</h2>\n${worstFirst.map((pair) => renderPair(pair, now)).join('\n')}`}
+${pairs.length === 0 ? '<p>No pairs are declared yet.</p>' : `${renderTopology(pairs)}\n<h2>Pairs</h2>\n${worstFirst.map((pair) => renderPair(pair, now)).join('\n')}`}
 </main>
 </body>
 </html>
@@ -56,8 +56,8 @@ const severityOf = ({ conditions: { Ready, Proven, Drifted } }: PairStatus): num
 
 const renderProblems = ({ problems }: ControllerStatus): string =>
   `<section class="problems" aria-labelledby="problems">
-<h2 id="problems">Specs that are not right</h2>
-<p>They do not count; their last good state does.</p>
+<h2 id="problems">Invalid specs</h2>
+<p>The last valid version stays in effect.</p>
 <ul>${problems
     .map(({ position, path = '', message, hint }) => {
       const location = `${position.file}:${position.line}:${position.column}`;
@@ -79,7 +79,7 @@ function renderPair(pair: PairStatus, now: number): string {
 <thead><tr><th scope="col">condition</th><th scope="col">status</th><th scope="col">reason</th><th scope="col">message</th><th scope="col">for</th></tr></thead>
 <tbody>${CONDITION_TYPES.map((type) => renderConditionRow(type, conditions[type], now)).join('')}</tbody>
 </table>
-<p>Last success ${formatAgo(pair.lastSuccess, now)}; next look ${formatUntil(pair.nextRun, now)}${pair.failures > 0 ? `; ${pair.failures} passes in a row did not end well (${pair.retry})` : ''}${from === undefined ? '' : `; declared at <code>${escapeHtml(`${from.file}:${from.line}`)}</code>`}.</p>
+<p>Last success ${formatAgo(pair.lastSuccess, now)}; next check ${formatUntil(pair.nextRun, now)}${pair.failures > 0 ? `; ${pair.failures} consecutive passes without success (${pair.retry})` : ''}${from === undefined ? '' : `; declared at <code>${escapeHtml(`${from.file}:${from.line}`)}</code>`}.</p>
 ${renderObjects(pair)}
 ${renderProof(pair)}
 ${pair.changes.length === 0 ? '' : `<h3>Last changes</h3>\n${pair.changes.map(renderPairChange).join('\n')}`}
@@ -92,7 +92,7 @@ function renderObjects({ objects }: PairStatus): string {
   );
   if (counts.length === 0) return '';
   const since = objects?.oldestPending;
-  return `<p>Newest objects: ${counts.join(', ')}${since === undefined ? '' : `; the oldest waits since <time>${escapeHtml(since)}</time>`}.</p>`;
+  return `<p>Newest objects: ${counts.join(', ')}${since === undefined ? '' : `; the oldest has been pending since <time>${escapeHtml(since)}</time>`}.</p>`;
 }
 
 /** Renders a condition as a word and a sign, so that no information depends on colour alone. */
@@ -122,8 +122,8 @@ function renderProof({ proof }: PairStatus): string {
 
 const CAUSE_LABELS: Record<PairChange['cause'], string> = {
   spec: 'the spec changed',
-  drift: 'somebody else changed it',
-  unknown: 'found so at the first look',
+  drift: 'changed outside replikey',
+  unknown: 'differed at the first check',
 };
 
 const renderPairChange = ({ at, cause, steps, result }: PairChange): string =>

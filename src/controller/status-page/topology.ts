@@ -21,7 +21,7 @@ export function renderTopology(pairs: readonly PairStatus[]): string {
   const left = [...new Set([...edges.values()].map(({ from }) => from))].sort();
   const right = [...new Set([...edges.values()].map(({ to }) => to))].sort();
   const rows = Math.max(left.length, right.length);
-  if (rows > MAX_ROWS) return `<p>Objects go from ${left.length} places to ${right.length}.</p>`;
+  if (rows > MAX_ROWS) return `<p>Objects replicate from ${left.length} locations to ${right.length}.</p>`;
   const height = rows * (BOX.height + BOX.gap) + BOX.gap;
   const y = (index: number) => BOX.gap + index * (BOX.height + BOX.gap);
   const boxes = (labels: string[], x: number) =>
@@ -42,7 +42,7 @@ export function renderTopology(pairs: readonly PairStatus[]): string {
     const sum = (field: 'count' | 'bad') => incoming.reduce((total, edge) => total + edge[field], 0);
     const countLabel =
       sum('bad') > 0
-        ? `${sum('count') - sum('bad')} of ${sum('count')} well`
+        ? `${sum('count') - sum('bad')} of ${sum('count')} ready`
         : sum('count') === 1
           ? '1 pair'
           : `${sum('count')} pairs`;

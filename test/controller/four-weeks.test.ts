@@ -14,19 +14,19 @@ const DAY = 24 * HOUR;
 const BOOKS = TAX_SPEC.replaceAll('tax', 'books').replace('Tax/', 'Books/');
 const NAMES = ['tax', 'books'];
 
-test('four simulated weeks of two that share a lease: drift is found and healed within an interval, nothing is missed or written twice, every condition is right, and nothing is kept', async () => {
+test('controller: four simulated weeks with two replicas: reverts drift within an interval, misses and duplicates no write, and leaks no memory', async () => {
   await using env = await testEnv();
   const clock = fakeClock();
   const { store } = createMemoryLeaseStore();
-  const replicas = [aReplica(env, clock, store), aReplica(env, clock, store)];
+  const replicas = [createReplica(env, clock, store), createReplica(env, clock, store)];
   const leaders = () => replicas.filter(({ elector }) => elector.isLeader());
-  const idle = () => Promise.all(replicas.map((one) => one.idle()));
+  const idle = () => Promise.all(replicas.map((replica) => replica.idle()));
   const update = (tax: string) => {
     const files = [tax, BOOKS].map((text, at) => ({ file: `specs/${at}.yaml`, bytes: Buffer.from(text) }));
     for (const { controller } of replicas) controller.update({ files, problems: [] });
   };
-  /** Half a day, in which one leads at most. */
-  const halfADay = async () => {
+  /** Advances the clock by half a day, and checks every hour that at most one replica leads. */
+  const advanceHalfDay = async () => {
     for (let hour = 0; hour < 12; hour++) {
       await clock.advance(HOUR);
       expect(leaders().length).toBeLessThanOrEqual(1);
@@ -35,14 +35,14 @@ test('four simulated weeks of two that share a lease: drift is found and healed 
   };
 
   update(TAX_SPEC);
-  await halfADay();
-  await halfADay();
-  const logged = replicas.map(({ lines }) => lines.length);
+  await advanceHalfDay();
+  await advanceHalfDay();
+  const initialLineCounts = replicas.map(({ lines }) => lines.length);
   env.sandbox.log.reset();
   let changes = 0;
   let heap = 0;
   for (let day = 1; day <= 28; day++) {
-    // On every third day somebody changes something by hand; on every seventh the spec changes; on the fifth AWS throttles.
+    // Every third day another caller changes a setting, every seventh day the spec changes, every fifth day AWS throttles.
     if (day % 3 === 0) {
       await env.door.send(
         { region: 'us-east-1' },
@@ -52,32 +52,32 @@ test('four simulated weeks of two that share a lease: drift is found and healed 
     }
     if (day % 7 === 0) {
       update(TAX_SPEC.replace('prefix: Tax/', `prefix: Tax/\n      metrics: ${day % 2 === 0}`));
-      // One write does for what comes together.
+      // A spec change and drift on the same day need only one write.
       if (day % 3 !== 0) changes += 1;
     }
     if (day % 5 === 0)
       env.sandbox.faultSettings.faults = [{ match: '*', nth: 1, times: 3, what: 'throttle' }];
-    // On the fourth, who leads cannot reach the lease.
+    // Every fourth day the leader cannot reach the lease.
     const [cut] = day % 4 === 0 ? leaders() : [];
     if (cut) cut.isCut = true;
-    await halfADay();
+    await advanceHalfDay();
     if (cut) {
-      expect(leaders(), `day ${day}`).toEqual(replicas.filter((one) => one !== cut));
+      expect(leaders(), `day ${day}`).toEqual(replicas.filter((replica) => replica !== cut));
       cut.isCut = false;
     }
-    await halfADay();
+    await advanceHalfDay();
     const [leader] = leaders();
-    for (const one of replicas)
+    for (const replica of replicas)
       for (const name of NAMES)
-        expect(one.conditions(name), `day ${day}`).toMatchObject({
+        expect(replica.conditions(name), `day ${day}`).toMatchObject({
           Ready: { status: 'True' },
           Proven: { status: 'True' },
           Drifted: { status: 'False' },
         });
-    // What comes together with another spec is told as that.
+    // Drift on the day of a spec change is reported as a spec change.
     if (day % 3 === 0 && day % 7 !== 0)
       expect(leader?.conditions('tax')?.Drifted.reason, `day ${day}`).toBe('Healed');
-    // What is due later is a look and a canary for each pair, a renewal, and what is being said; not more with the days.
+    // Timers: a pass and a canary for each pair, a renewal and buffered warnings. Their number does not grow over time.
     expect(clock.pending).toBeLessThanOrEqual(16);
     if (day === 14) heap = await heapAfterGc();
   }
@@ -85,41 +85,43 @@ test('four simulated weeks of two that share a lease: drift is found and healed 
     await vi.waitFor(() => expect(leaders()[0]?.conditions(name)?.Verified.status).toBe('True'));
 
   const isCanary = ({ operation }: { operation: string }) => /^(Put|Delete)Object$/.test(operation);
-  const writes = env.sandbox.log.entries.filter((one) => one.write && !isCanary(one));
-  expect(writes.filter(({ status = 0 }) => status < 300).length, 'none missed, none twice').toBe(changes);
+  const writes = env.sandbox.log.entries.filter((entry) => entry.write && !isCanary(entry));
+  expect(writes.filter(({ status = 0 }) => status < 300).length, 'no missed and no duplicate write').toBe(
+    changes,
+  );
   expect(new Set(writes.map(({ operation }) => operation))).toEqual(
     new Set(['DeleteBucketReplication', 'PutBucketReplication']),
   );
   for (const [at, { lines, controller }] of replicas.entries()) {
-    expect(lines.length - (logged[at] ?? 0)).toBeLessThan(changes * 4);
+    expect(lines.length - (initialLineCounts[at] ?? 0)).toBeLessThan(changes * 4);
     for (const pair of controller.status().pairs) expect(pair.changes.length).toBeLessThanOrEqual(10);
   }
-  // The sandbox keeps what it was asked: that is not the controller's.
+  // The request log of the sandbox does not count as memory of the controller.
   env.sandbox.log.reset();
   expect((await heapAfterGc()) / heap).toBeLessThan(1.05);
-  for (const one of replicas) await one.stop();
+  for (const replica of replicas) await replica.stop();
   expect(clock.pending).toBe(0);
 }, 240_000);
 
-/** A controller that writes while it leads, as `reconcile specs/` wires them. */
-function aReplica(
+/** Creates a controller that writes while it leads, wired like `reconcile specs/`. */
+function createReplica(
   env: TestEnv,
   clock: ReturnType<typeof fakeClock>,
   store: ReturnType<typeof createMemoryLeaseStore>['store'],
 ) {
   const stopping = new AbortController();
-  const reached =
-    <A extends unknown[], R>(call: (...given: A) => Promise<R>) =>
-    async (...given: A): Promise<R> => {
-      if (replica.isCut) throw new Error('there is no way to the lease');
-      return call(...given);
+  const overNetwork =
+    <A extends unknown[], R>(call: (...args: A) => Promise<R>) =>
+    async (...args: A): Promise<R> => {
+      if (replica.isCut) throw new Error('the lease cannot be reached');
+      return call(...args);
     };
   const elector = createElector({
     store: {
       name: store.name,
-      read: reached(store.read),
-      create: reached(store.create),
-      update: reached(store.update),
+      read: overNetwork(store.read),
+      create: overNetwork(store.create),
+      update: overNetwork(store.update),
     },
     identity: crypto.randomUUID(),
     clock,
@@ -140,7 +142,7 @@ function aReplica(
     controller,
     elector,
     isCut: false,
-    conditions: (name: string) => controller.status().pairs.find((one) => one.name === name)?.conditions,
+    conditions: (name: string) => controller.status().pairs.find((pair) => pair.name === name)?.conditions,
     async stop() {
       await controller.drain();
       stopping.abort();
@@ -150,12 +152,12 @@ function aReplica(
   return replica;
 }
 
-/** Bytes. */
+/** Returns the heap size in bytes after garbage collection. */
 async function heapAfterGc(): Promise<number> {
   setFlagsFromString('--expose-gc');
   const gc = runInNewContext('gc') as () => void;
   gc();
-  // What is finalised by the first is let go by the second.
+  // The second run frees objects that the first run finalized.
   await setImmediate();
   gc();
   return process.memoryUsage().heapUsed;
