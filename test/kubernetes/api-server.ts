@@ -2,11 +2,11 @@ import type { KubernetesApi } from '../../src/kubernetes/api.ts';
 
 export const NAMESPACE = 'replikey';
 
-/** An API server: one that is, or one that stands in for it. */
+/** An API server for tests: a real one or a fake. */
 export interface ApiServer extends AsyncDisposable {
   name: string;
-  /** The environment in which a process takes itself for a pod. */
+  /** Environment variables with which a process runs as in a pod. */
   env: Record<string, string>;
-  /** May do everything. */
+  /** Client with all permissions. */
   admin: KubernetesApi;
 }

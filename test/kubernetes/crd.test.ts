@@ -5,7 +5,7 @@ import { parseAllDocuments } from 'yaml';
 import { renderCustomResourceDefinitions } from '../../src/kubernetes/crd.ts';
 import { collectionPathOf, RESOURCE_PLURALS, type ResourceKind } from '../../src/kubernetes/resources.ts';
 import { type ApiServer, NAMESPACE } from './api-server.ts';
-import { startRealServer, whyNoRealServer } from './real-server.ts';
+import { realServerSkipReason, startRealServer } from './real-server.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 
@@ -17,50 +17,50 @@ interface Schema {
   [keyword: string]: unknown;
 }
 
-const parsed = parseAllDocuments(renderCustomResourceDefinitions()).map((one) => one.toJS());
-const schemas: [kind: string, schema: Schema][] = parsed.map((one) => [
-  one.spec.names.kind,
-  one.spec.versions[0].schema.openAPIV3Schema,
+const definitions = parseAllDocuments(renderCustomResourceDefinitions()).map((document) => document.toJS());
+const schemas: [kind: string, schema: Schema][] = definitions.map(({ spec }) => [
+  spec.names.kind,
+  spec.versions[0].schema.openAPIV3Schema,
 ]);
 
 const BRANCHES = ['anyOf', 'oneOf', 'allOf', 'not'];
 const FORBIDDEN = ['$ref', 'definitions', 'dependencies', 'patternProperties', 'const', 'examples', 'if'];
 
-/** Where a schema is not structural, as the API server has it. */
-function unstructural(schema: Schema, at: string): string[] {
+/** Returns the violations of the rules for structural schemas. */
+function structuralViolations(schema: Schema, at: string): string[] {
   const { properties = {}, items, additionalProperties } = schema;
   const isOpen = schema['x-kubernetes-preserve-unknown-fields'] === true;
   return [
     ...(schema.type === undefined && !isOpen ? [`${at} has no type`] : []),
     ...FORBIDDEN.filter((keyword) => keyword in schema).map((keyword) => `${at} has ${keyword}`),
-    ...('default' in schema ? [`${at} has a default, which hides what was left out`] : []),
+    ...('default' in schema ? [`${at} has a default, which hides omitted fields`] : []),
     ...(typeof additionalProperties === 'boolean' ? [`${at} has additionalProperties`] : []),
     ...BRANCHES.filter((keyword) => keyword in schema).flatMap((keyword) =>
       /"(type|description|default|additionalProperties)":/.test(JSON.stringify(schema[keyword]))
-        ? [`${at} has more than values in ${keyword}`]
+        ? [`${at} has more than value constraints in ${keyword}`]
         : [],
     ),
-    ...(/\(\?[!=<]/.test(String(schema.pattern)) ? [`${at} has a pattern that Go cannot read`] : []),
-    ...Object.entries(properties).flatMap(([name, field]) => unstructural(field, `${at}.${name}`)),
-    ...(items ? unstructural(items, `${at}[]`) : []),
-    ...(additionalProperties ? unstructural(additionalProperties, `${at}.*`) : []),
+    ...(/\(\?[!=<]/.test(String(schema.pattern)) ? [`${at} has a pattern that Go cannot parse`] : []),
+    ...Object.entries(properties).flatMap(([name, field]) => structuralViolations(field, `${at}.${name}`)),
+    ...(items ? structuralViolations(items, `${at}[]`) : []),
+    ...(additionalProperties ? structuralViolations(additionalProperties, `${at}.*`) : []),
   ];
 }
 
-describe('the definitions of the custom resources', () => {
-  test('are those in deploy/kubernetes/crd.yaml', async () => {
+describe('custom resource definitions', () => {
+  test('deploy/kubernetes/crd.yaml is up to date', async () => {
     await expect(renderCustomResourceDefinitions()).toMatchFileSnapshot(
       path.join(ROOT, 'deploy/kubernetes/crd.yaml'),
     );
   });
 
   test.each(schemas)('%s has a structural schema', (kind, schema) => {
-    expect(unstructural(schema, kind)).toEqual([]);
+    expect(structuralViolations(schema, kind)).toEqual([]);
   });
 
-  test('name every kind once, in this namespace, with a status of its own', () => {
+  test('one definition per kind, namespaced and with a status subresource', () => {
     expect(schemas.map(([kind]) => kind)).toEqual(Object.keys(RESOURCE_PLURALS));
-    for (const { spec } of parsed) {
+    for (const { spec } of definitions) {
       expect(spec.scope).toBe('Namespaced');
       expect(spec.versions[0].subresources).toEqual({ status: {} });
     }
@@ -77,18 +77,18 @@ const PAIR = {
   rules: [{ prefix: 'Tax/' }],
 };
 const { source, destination } = PAIR;
-const rule = (more: object) => ({ ...PAIR, rules: [{ prefix: 'Tax/', ...more }] });
-const tagged = (count: number, more: object = {}) => ({
+const rule = (fields: object) => ({ ...PAIR, rules: [{ prefix: 'Tax/', ...fields }] });
+const tagged = (count: number, fields: object = {}) => ({
   ...PAIR,
   rules: [
     {
       filter: { tags: Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${i}`, 'v'])) },
-      ...more,
+      ...fields,
     },
   ],
 });
 
-const REFUSED: [what: string, kind: ResourceKind, spec: unknown, why: string][] = [
+const REJECTED: [problem: string, kind: ResourceKind, spec: unknown, message: string][] = [
   ['no rules', 'BucketReplication', { source, destination }, 'rules: Required value'],
   [
     'no bucket',
@@ -103,16 +103,21 @@ const REFUSED: [what: string, kind: ResourceKind, spec: unknown, why: string][] 
     'key: Required',
   ],
   ['an unknown field', 'BucketReplication', { ...PAIR, rulez: [] }, 'unknown field "spec.rulez"'],
-  ['a word for a number', 'BucketReplication', rule({ priority: 'high' }), 'must be of type integer'],
+  ['a text for a number', 'BucketReplication', rule({ priority: 'high' }), 'must be of type integer'],
   ['a number too large', 'BucketReplication', rule({ priority: 2 ** 31 }), 'should be less than or equal'],
-  ['a class of no kind', 'BucketReplication', { ...PAIR, direction: 'back' }, 'Unsupported value: "back"'],
+  ['an unknown enum value', 'BucketReplication', { ...PAIR, direction: 'back' }, 'Unsupported value: "back"'],
   [
     'prefix and filter',
     'BucketReplication',
     rule({ filter: { prefix: 'x' } }),
     'exactly one of prefix and filter',
   ],
-  ['neither', 'BucketReplication', { ...PAIR, rules: [{}] }, 'exactly one of prefix and filter'],
+  [
+    'neither prefix nor filter',
+    'BucketReplication',
+    { ...PAIR, rules: [{}] },
+    'exactly one of prefix and filter',
+  ],
   [
     'an empty filter',
     'BucketReplication',
@@ -127,25 +132,25 @@ const REFUSED: [what: string, kind: ResourceKind, spec: unknown, why: string][] 
     'delete markers have no tags',
   ],
   [
-    'time control alone',
+    'time control without metrics',
     'BucketReplication',
     rule({ replicationTimeControl: true, metrics: false }),
     'replicationTimeControl needs metrics',
   ],
   [
-    'two roles',
+    'a role with name and ARN',
     'BucketReplication',
     { ...PAIR, role: { name: 'a', arn: 'arn:aws:iam::111122223333:role/a' } },
-    'both a name and an ARN',
+    'set name or arn, not both',
   ],
   [
     'tags for a role by ARN',
     'BucketReplication',
     { ...PAIR, role: { arn: 'arn:aws:iam::111122223333:role/a', tags: { a: 'b' } } },
-    'never altered',
+    'never changes a role given by ARN',
   ],
   [
-    'one bucket twice',
+    'the same bucket as source and destination',
     'BucketReplication',
     { ...PAIR, destination: { ...destination, bucket: 'acme-tax' } },
     'cannot replicate to itself',
@@ -154,16 +159,21 @@ const REFUSED: [what: string, kind: ResourceKind, spec: unknown, why: string][] 
     'an account on one side',
     'BucketReplication',
     { ...PAIR, source: { ...source, account: 'main' } },
-    'an account is named on both sides',
+    'set the account on both sides',
   ],
   ['a short id', 'Account', { id: '1234' }, 'spec.id'],
   [
-    'two ways in',
+    'a profile and a role to assume',
     'Account',
     { id: '111122223333', profile: 'x', assumeRole: { arn: 'arn:aws:iam::111122223333:role/a' } },
-    'both profile and assumeRole',
+    'set profile or assumeRole, not both',
   ],
-  ['credentials for nothing', 'Account', { id: '111122223333', managed: false, profile: 'x' }, 'not managed'],
+  [
+    'credentials for an unmanaged account',
+    'Account',
+    { id: '111122223333', managed: false, profile: 'x' },
+    'does not manage this account',
+  ],
   ['a negative limit', 'Guardrails', { maxRemovals: -1 }, 'greater than or equal to 0'],
   [
     'prefix and filter',
@@ -173,8 +183,8 @@ const REFUSED: [what: string, kind: ResourceKind, spec: unknown, why: string][] 
   ],
 ];
 
-const skipped = whyNoRealServer();
-describe.skipIf(skipped)(`a real API server${skipped ? ` (skipped: ${skipped})` : ''}`, () => {
+const skipReason = realServerSkipReason();
+describe.skipIf(skipReason)(`real API server${skipReason ? ` (skipped: ${skipReason})` : ''}`, () => {
   let server: ApiServer;
   beforeAll(async () => {
     server = await startRealServer();
@@ -189,30 +199,30 @@ describe.skipIf(skipped)(`a real API server${skipped ? ` (skipped: ${skipped})` 
       spec,
     });
 
-  test.each(REFUSED)('refuses %s (%s), in words', async (_, kind, spec, why) => {
+  test.each(REJECTED)('rejects %s (%s) with a message', async (_, kind, spec, message) => {
     const { status, body } = await dryRun(kind, spec);
     expect(status).toBeGreaterThanOrEqual(400);
-    expect(body.message).toContain(why);
+    expect(body.message).toContain(message);
   });
 
   test.each<[string, ResourceKind, unknown]>([
     ['a pair', 'BucketReplication', PAIR],
-    ['a pair that takes all from Defaults', 'BucketReplication', { defaults: 'house' }],
+    ['a pair that takes all fields from Defaults', 'BucketReplication', { defaults: 'house' }],
     ['a rule by tags', 'BucketReplication', tagged(10)],
     ['an account', 'Account', { id: '111122223333' }],
     ['guardrails', 'Guardrails', { regions: ['us-east-1'] }],
     ['any part of a pair', 'Defaults', { destination: { region: 'us-west-2' } }],
-  ])('takes %s, and leaves what was left out', async (_, kind, spec) => {
+  ])('accepts %s, and adds no omitted field', async (_, kind, spec) => {
     const { status, body } = await dryRun(kind, spec);
     expect(status, body.message).toBe(201);
     expect(body.spec).toEqual(spec);
   });
 
-  test('refuses a name that files could not have', async () => {
+  test('rejects a name that is invalid in spec files', async () => {
     expect((await dryRun('BucketReplication', PAIR, 'tax.books')).body.message).toContain('metadata.name');
   });
 
-  test('takes every example, whatever it holds', async () => {
+  test('accepts every example spec', async () => {
     const files = (await readdir(path.join(ROOT, 'specs'), { recursive: true })).filter((name) =>
       /\.ya?ml$/.test(name),
     );
@@ -220,7 +230,7 @@ describe.skipIf(skipped)(`a real API server${skipped ? ` (skipped: ${skipped})` 
     for (const file of files)
       for (const document of parseAllDocuments(await readFile(path.join(ROOT, 'specs', file), 'utf8'))) {
         const { kind, metadata, spec } = document.toJS();
-        // What holds variables is filled in by overlays in a cluster.
+        // In a cluster, overlays replace variables.
         if (!(kind in RESOURCE_PLURALS) || JSON.stringify(spec).includes('${var.')) continue;
         const { status, body } = await dryRun(kind, spec, metadata.name);
         expect(status, `${file}: ${body.message}`).toBe(201);

@@ -7,21 +7,21 @@ import type { CustomResource } from '../../src/kubernetes/resources.ts';
 import { fakeClock } from '../support/fake-clock.ts';
 
 const AT = '2026-01-01T00:00:00.000Z';
-const is = (status: 'True' | 'False' | 'Unknown', reason: string, message = 'so') => ({
+const condition = (status: 'True' | 'False' | 'Unknown', reason: string, message = 'a message') => ({
   status,
   reason,
   message,
   since: AT,
 });
-const well = is('True', 'Converged');
-const pair = (ready: PairStatus['conditions']['Ready'], more: Partial<PairStatus> = {}): PairStatus => ({
+const converged = condition('True', 'Converged');
+const pair = (ready: PairStatus['conditions']['Ready'], overrides: Partial<PairStatus> = {}): PairStatus => ({
   name: 'tax',
   sides: [],
   conditions: {
     Ready: ready,
-    Proven: is('True', 'X'),
-    Verified: is('Unknown', 'X'),
-    Drifted: is('False', 'AsDeclared'),
+    Proven: condition('True', 'X'),
+    Verified: condition('Unknown', 'X'),
+    Drifted: condition('False', 'AsDeclared'),
   },
   generation: 'g',
   declaredGeneration: 'g',
@@ -29,14 +29,14 @@ const pair = (ready: PairStatus['conditions']['Ready'], more: Partial<PairStatus
   retry: 'none',
   changes: [],
   proof: [],
-  ...more,
+  ...overrides,
 });
 const drifted = (reason: string, message = 'a bucket'): PairStatus => {
-  const one = pair(well);
-  return { ...one, conditions: { ...one.conditions, Drifted: is('True', reason, message) } };
+  const status = pair(converged);
+  return { ...status, conditions: { ...status.conditions, Drifted: condition('True', reason, message) } };
 };
-const changed = (result: PairChange['result'], count = 1): PairStatus =>
-  pair(well, {
+const pairWithChange = (result: PairChange['result'], count = 1): PairStatus =>
+  pair(converged, {
     changes: [
       {
         at: AT,
@@ -53,36 +53,46 @@ const changed = (result: PairChange['result'], count = 1): PairStatus =>
     ],
   });
 
-test.each<[what: string, before: PairStatus, after: PairStatus, notices: string[]]>([
-  ['nothing new', pair(well), pair(well), []],
-  ['that all is well again', pair(is('False', 'Failed')), pair(well), []],
-  ['what only waits', pair(well), pair(is('False', 'ChangesPending', '3 wait')), []],
-  ['a failure', pair(well), pair(is('False', 'ApplyFailed', 'denied')), ['Failed ApplyFailed: denied']],
-  ['the same failure again', pair(is('False', 'Failed', 'x')), pair(is('False', 'Failed', 'x')), []],
-  ['what a person must mend', pair(well), pair(is('False', 'Blocked', 'x')), ['Blocked Blocked: x']],
-  ['what the guard refused', pair(well), pair(is('False', 'Refused', 'x')), ['Blocked Refused: x']],
-  ['drift that was put back', pair(well), drifted('Healed'), ['Drifted a bucket']],
-  ['drift that waits', pair(well), drifted('ChangedElsewhere'), ['Drifted a bucket']],
+test.each<[transition: string, before: PairStatus, after: PairStatus, notices: string[]]>([
+  ['no change', pair(converged), pair(converged), []],
+  ['ready again', pair(condition('False', 'Failed')), pair(converged), []],
+  ['pending changes', pair(converged), pair(condition('False', 'ChangesPending', '3 pending')), []],
   [
-    'who made it drift, once that is known',
+    'a failure',
+    pair(converged),
+    pair(condition('False', 'ApplyFailed', 'denied')),
+    ['Failed ApplyFailed: denied'],
+  ],
+  [
+    'the same failure again',
+    pair(condition('False', 'Failed', 'x')),
+    pair(condition('False', 'Failed', 'x')),
+    [],
+  ],
+  ['blocked', pair(converged), pair(condition('False', 'Blocked', 'x')), ['Blocked Blocked: x']],
+  ['refused by the guard', pair(converged), pair(condition('False', 'Refused', 'x')), ['Blocked Refused: x']],
+  ['reverted drift', pair(converged), drifted('Healed'), ['Drifted a bucket']],
+  ['drift that is not reverted', pair(converged), drifted('ChangedElsewhere'), ['Drifted a bucket']],
+  [
+    'drift is attributed to a caller',
     drifted('Healed'),
     drifted('Healed', 'a bucket; last changed by jane'),
     ['Drifted a bucket; last changed by jane'],
   ],
-  ['one change', pair(well), changed('applied'), ['Applied 1 change: s3.bucket/b0']],
+  ['one change', pair(converged), pairWithChange('applied'), ['Applied 1 change: s3.bucket/b0']],
   [
     'many changes',
-    pair(well),
-    changed('applied', 7),
+    pair(converged),
+    pairWithChange('applied', 7),
     ['Applied 7 changes: s3.bucket/b0, s3.bucket/b1, s3.bucket/b2, s3.bucket/b3, s3.bucket/b4 and 2 more'],
   ],
-  ['a change that waits', pair(well), changed('pending'), []],
-  ['a change that was told', changed('applied'), changed('applied'), []],
-])('events of a pair: %s', (_, before, after, notices) => {
+  ['a pending change', pair(converged), pairWithChange('pending'), []],
+  ['the same change again', pairWithChange('applied'), pairWithChange('applied'), []],
+])('resourceEventsOf: %s', (_, before, after, notices) => {
   expect(resourceEventsOf(before, after).map(({ reason, note }) => `${reason} ${note}`)).toEqual(notices);
 });
 
-describe('events that are written', () => {
+describe('event recorder', () => {
   const resource = (name: string): CustomResource => ({
     kind: 'BucketReplication',
     name,
@@ -95,7 +105,7 @@ describe('events that are written', () => {
   });
   const failed = (note = 'no') => ({ type: 'Warning', reason: 'Failed', note }) as const;
 
-  function recording(status = 201) {
+  function testRecorder(status = 201) {
     const clock = fakeClock();
     const notes: string[] = [];
     const api: KubernetesApi = {
@@ -110,21 +120,21 @@ describe('events that are written', () => {
     return { clock, notes, recorder: createEventRecorder({ api, clock, log, instance: 'x'.repeat(300) }) };
   }
 
-  test('are few in a storm, and more in time', async () => {
-    const { recorder, notes, clock } = recording();
-    const storm = async (from: number) => {
+  test('20,000 events: records a burst of 25, and later 1 every 5 seconds', async () => {
+    const { recorder, notes, clock } = testRecorder();
+    const recordMany = async (from: number) => {
       for (let index = from; index < from + 10_000; index++)
         await recorder.record(resource(`pair-${index}`), failed());
     };
-    await storm(0);
+    await recordMany(0);
     expect(notes).toHaveLength(25);
     await clock.advance(60_000);
-    await storm(10_000);
+    await recordMany(10_000);
     expect(notes).toHaveLength(25 + 12);
   });
 
-  test('are not the same twice in an hour', async () => {
-    const { recorder, notes, clock } = recording();
+  test('the same event again: records it once an hour', async () => {
+    const { recorder, notes, clock } = testRecorder();
     for (let minute = 0; minute < 59; minute++) {
       await recorder.record(resource('tax'), failed());
       await clock.advance(60_000);
@@ -137,8 +147,8 @@ describe('events that are written', () => {
     expect(notes).toHaveLength(4);
   });
 
-  test('are no longer than Kubernetes takes, in whole characters', async () => {
-    const { recorder, notes } = recording();
+  test('a long note: truncates it to the limit of Kubernetes without splitting a character', async () => {
+    const { recorder, notes } = testRecorder();
     await recorder.record(resource('tax'), failed('ü'.repeat(2_000)));
     expect(Buffer.byteLength(notes[0] ?? '')).toBeLessThanOrEqual(1_024);
     expect(notes[0]).toMatch(/^ü+…$/);
@@ -146,8 +156,8 @@ describe('events that are written', () => {
     expect(notes[1]).toMatch(/^xü+…$/);
   });
 
-  test('do no harm where they cannot be written', async () => {
-    const { recorder, notes } = recording(403);
+  test('an event cannot be written: does not throw', async () => {
+    const { recorder, notes } = testRecorder(403);
     await recorder.record(resource('tax'), failed());
     expect(notes).toHaveLength(1);
   });

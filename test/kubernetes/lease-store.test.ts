@@ -5,8 +5,8 @@ import type { KubernetesApi } from '../../src/kubernetes/api.ts';
 import { createKubernetesLeaseStore } from '../../src/kubernetes/lease-store.ts';
 import { type FakeClock, fakeClock, flushPromises } from '../support/fake-clock.ts';
 import { type ApiServer, NAMESPACE } from './api-server.ts';
-import { startRealServer, whyNoRealServer } from './real-server.ts';
-import { type Fault, type StandIn, startStandIn } from './stand-in.ts';
+import { type FakeApiServer, type Fault, startFakeApiServer } from './fake-api-server.ts';
+import { realServerSkipReason, startRealServer } from './real-server.ts';
 
 const LEASES = `/apis/coordination.k8s.io/v1/namespaces/${NAMESPACE}/leases`;
 
@@ -16,9 +16,9 @@ const stopAll = () => {
 };
 afterEach(stopAll);
 
-/** Electors at one lease, each with a count of its requests that are under way. */
+/** Starts three electors of one lease, and counts the pending requests of each. */
 function candidates(api: KubernetesApi, name: string, clock: FakeClock) {
-  const begun = ['a', 'b', 'c'].map((identity) => {
+  const electors = ['a', 'b', 'c'].map((identity) => {
     let pending = 0;
     const counting: KubernetesApi = {
       ...api,
@@ -44,30 +44,30 @@ function candidates(api: KubernetesApi, name: string, clock: FakeClock) {
     void elector.run(stop.signal);
     return { identity, elector, stop, pending: () => pending };
   });
-  const leaders = () => begun.filter(({ elector }) => elector.isLeader());
-  /** Let some time pass, in steps in which requests come to their end. */
+  const leaders = () => electors.filter(({ elector }) => elector.isLeader());
+  /** Advances the clock in steps of one second, and waits for all requests in each step. */
   const pass = async (ms: number, check = () => {}) => {
-    for (let left = ms; left > 0; left -= 1_000) {
+    for (let remainingMs = ms; remainingMs > 0; remainingMs -= 1_000) {
       await clock.advance(1_000);
-      await vi.waitFor(() => expect(begun.every(({ pending }) => pending() === 0)).toBe(true), {
+      await vi.waitFor(() => expect(electors.every(({ pending }) => pending() === 0)).toBe(true), {
         interval: 1,
       });
       await flushPromises();
       check();
     }
   };
-  return { begun, leaders, pass };
+  return { leaders, pass };
 }
 
-const skipped = whyNoRealServer();
+const skipReason = realServerSkipReason();
 const SERVERS: [name: string, start: () => Promise<ApiServer>, skip: string | undefined][] = [
-  ['a stand-in of the API server', startStandIn, undefined],
-  ['a real API server', startRealServer, skipped],
+  ['a fake API server', startFakeApiServer, undefined],
+  ['a real API server', startRealServer, skipReason],
 ];
 
-describe.each(SERVERS)('a Lease in %s', (name, start, skip) => {
+describe.each(SERVERS)('Kubernetes lease, %s', (name, start, skip) => {
   test.skipIf(skip)(
-    `is held by one of three; the next follows within the time of the lease, or at once where it is given back${skip ? ` (skipped: ${skip})` : ''}`,
+    `three candidates: one leads; another takes over after the lease duration, or immediately after a release${skip ? ` (skipped: ${skip})` : ''}`,
     { timeout: 90_000 },
     async () => {
       await using server = await start();
@@ -86,7 +86,7 @@ describe.each(SERVERS)('a Lease in %s', (name, start, skip) => {
 
       first?.stop.abort();
       await pass(DEFAULT_LEASE_TIMES.durationMs - DEFAULT_LEASE_TIMES.retryMs - 1_000, () =>
-        expect(leaders().every((one) => one === first)).toBe(true),
+        expect(leaders().every((leader) => leader === first)).toBe(true),
       );
       await pass(3 * DEFAULT_LEASE_TIMES.retryMs);
       const [second] = leaders();
@@ -104,31 +104,31 @@ describe.each(SERVERS)('a Lease in %s', (name, start, skip) => {
   );
 });
 
-describe('never two lead', () => {
-  test('whatever becomes of requests and answers', async () => {
-    const what = fc.constantFrom<Fault['what']>('lost', 409, 410, 429, 500, 503);
+describe('Kubernetes lease with faults', () => {
+  test('requests fail or responses are lost: never two leaders', async () => {
+    const effect = fc.constantFrom<Fault['effect']>('lost', 409, 410, 429, 500, 503);
     const match = fc.constantFrom(/GET .*leases/, /(PUT|POST) .*leases/, /leases/);
-    const faults = fc.array(fc.record({ match, times: fc.integer({ min: 1, max: 12 }), what }), {
+    const faults = fc.array(fc.record({ match, times: fc.integer({ min: 1, max: 12 }), effect }), {
       minLength: 1,
       maxLength: 12,
     });
     let changes = 0;
     await fc.assert(
-      fc.asyncProperty(faults, async (trouble) => {
-        await using server = await startStandIn();
+      fc.asyncProperty(faults, async (injectedFaults) => {
+        await using server = await startFakeApiServer();
         const { leaders, pass } = candidates(server.admin, 'replikey', fakeClock());
-        const seen = new Set<Elector | undefined>();
-        for (const fault of trouble) {
+        const pastLeaders = new Set<Elector | undefined>();
+        for (const fault of injectedFaults) {
           server.faults.push({ ...fault });
           await pass(20_000, () => {
             expect(leaders().length).toBeLessThanOrEqual(1);
-            seen.add(leaders()[0]?.elector);
+            pastLeaders.add(leaders()[0]?.elector);
           });
         }
         server.faults.length = 0;
         await pass(2 * DEFAULT_LEASE_TIMES.durationMs);
         expect(leaders()).toHaveLength(1);
-        changes += seen.size;
+        changes += pastLeaders.size;
         stopAll();
       }),
       { numRuns: 8 },
@@ -136,23 +136,23 @@ describe('never two lead', () => {
     expect(changes).toBeGreaterThan(8);
   }, 60_000);
 
-  test('where a renewal was done and its answer lost, who holds it goes on', async () => {
-    await using server = await startStandIn();
+  test('the response of a renewal is lost: the holder keeps the lease', async () => {
+    await using server = await startFakeApiServer();
     const { leaders, pass } = candidates(server.admin, 'replikey', fakeClock());
     await pass(5_000);
     const [leader] = leaders();
-    server.faults.push({ match: /PUT .*leases/, times: 1, what: 'lost' });
+    server.faults.push({ match: /PUT .*leases/, times: 1, effect: 'lost' });
     await pass(60_000, () => expect(leaders()).toEqual([leader]));
     expect(server.faults[0]?.times).toBe(0);
   });
 
-  test('an answer that comes after the renewal was due counts from when it was asked for', async () => {
-    await using server: StandIn = await startStandIn();
+  test('a late response: the renewal counts from the time of its request', async () => {
+    await using server: FakeApiServer = await startFakeApiServer();
     const clock = fakeClock();
     const { leaders, pass } = candidates(server.admin, 'replikey', clock);
     await pass(5_000);
     const [leader] = leaders();
-    server.faults.push({ match: /PUT .*leases/, times: 1, what: 'held' });
+    server.faults.push({ match: /PUT .*leases/, times: 1, effect: 'held' });
     await clock.advance(DEFAULT_LEASE_TIMES.retryMs);
     await vi.waitFor(() => expect(server.faults[0]?.times).toBe(0));
     await clock.advance(DEFAULT_LEASE_TIMES.renewDeadlineMs);

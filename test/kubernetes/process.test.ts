@@ -13,8 +13,8 @@ import {
 } from '../support/controller-process.ts';
 import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { type ApiServer, NAMESPACE } from './api-server.ts';
-import { startRealServer, whyNoRealServer } from './real-server.ts';
-import { startStandIn } from './stand-in.ts';
+import { startFakeApiServer } from './fake-api-server.ts';
+import { realServerSkipReason, startRealServer } from './real-server.ts';
 
 const PAIRS = collectionPathOf('BucketReplication', NAMESPACE);
 const SPEC = {
@@ -32,13 +32,13 @@ const readyOf = async (api: KubernetesApi, name: string): Promise<ResourceCondit
   const { body } = await api.request('GET', `${PAIRS}/${name}`);
   return body.status?.conditions?.find(({ type }: ResourceCondition) => type === 'Ready');
 };
-const whose = async (api: KubernetesApi) =>
+const leaseSpecOf = async (api: KubernetesApi) =>
   (await api.request('GET', `/apis/coordination.k8s.io/v1/namespaces/${NAMESPACE}/leases/replikey`)).body
     .spec;
 
 const running: ControllerProcess[] = [];
 afterEach(() => {
-  for (const one of running.splice(0)) one.child.kill('SIGKILL');
+  for (const { child } of running.splice(0)) child.kill('SIGKILL');
 });
 
 async function start(
@@ -46,25 +46,25 @@ async function start(
   { env }: ApiServer,
   ...args: string[]
 ): Promise<ControllerProcess> {
-  const one = await startController(
+  const controller = await startController(
     ['--source', 'kubernetes', '--lease-duration', '3', '--interval', '2', ...args],
     { endpoint: testEnvironment.sandbox.endpoint, env },
   );
-  running.push(one);
-  return one;
+  running.push(controller);
+  return controller;
 }
 
 const SERVERS: [name: string, start: () => Promise<ApiServer>, skip: string | undefined][] = [
   [
-    'a stand-in of the API server',
-    () => startStandIn({ tls: true }),
-    spawnSync('openssl', ['version']).status === 0 ? undefined : 'there is no openssl',
+    'a fake API server',
+    () => startFakeApiServer({ tls: true }),
+    spawnSync('openssl', ['version']).status === 0 ? undefined : 'openssl is not installed',
   ],
-  ['a real API server', startRealServer, whyNoRealServer()],
+  ['a real API server', startRealServer, realServerSkipReason()],
 ];
 
-describe.each(SERVERS)('reconcile --source kubernetes, at %s', (_, startServer, skip) => {
-  const because = skip ? ` (skipped: ${skip})` : '';
+describe.each(SERVERS)('reconcile --source kubernetes, with %s', (_, startServer, skip) => {
+  const suffix = skip ? ` (skipped: ${skip})` : '';
   let server: ApiServer;
   beforeEach(async () => {
     if (!skip) server = await startServer();
@@ -72,21 +72,21 @@ describe.each(SERVERS)('reconcile --source kubernetes, at %s', (_, startServer, 
   afterEach(async () => server?.[Symbol.asyncDispose]());
 
   test.skipIf(skip)(
-    `of two one leads and writes, with no more than its role allows; killed, it is followed within the time of the lease${because}`,
+    `two processes with the deployed role: one writes, and the standby takes over after the leader is killed${suffix}`,
     async () => {
       await using testEnvironment = await testEnv();
       await create(server.admin, 'tax', SPEC);
-      const both = await Promise.all([start(testEnvironment, server), start(testEnvironment, server)]);
-      await Promise.all(both.map(untilReady));
+      const processes = await Promise.all([start(testEnvironment, server), start(testEnvironment, server)]);
+      await Promise.all(processes.map(untilReady));
       await vi.waitFor(
         async () => expect(await readyOf(server.admin, 'tax')).toMatchObject({ reason: 'Converged' }),
         15_000,
       );
-      const isLeading = await Promise.all(both.map(isLeader));
+      const isLeading = await Promise.all(processes.map(isLeader));
       expect(isLeading.filter(Boolean)).toHaveLength(1);
-      const [leader, other] = isLeading[0] ? both : both.toReversed();
-      expect(other?.log()).not.toMatch(/created /);
-      const before = await whose(server.admin);
+      const [leader, standby] = isLeading[0] ? processes : processes.toReversed();
+      expect(standby?.log()).not.toMatch(/created /);
+      const before = await leaseSpecOf(server.admin);
 
       leader?.child.kill('SIGKILL');
       const killedAt = Date.now();
@@ -94,35 +94,37 @@ describe.each(SERVERS)('reconcile --source kubernetes, at %s', (_, startServer, 
         { region: 'us-east-1' },
         new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }),
       );
-      await vi.waitFor(async () => expect(await isLeader(other as ControllerProcess)).toBe(true), {
+      await vi.waitFor(async () => expect(await isLeader(standby as ControllerProcess)).toBe(true), {
         timeout: 10_000,
         interval: 50,
       });
       expect(Date.now() - killedAt).toBeLessThan(6_000);
       await vi.waitFor(
         async () =>
-          expect((await pairStatusOf(other as ControllerProcess)).conditions.Ready.status).toBe('True'),
+          expect((await pairStatusOf(standby as ControllerProcess)).conditions.Ready.status).toBe('True'),
         15_000,
       );
       expect((await testEnvironment.reconcileWith(TAX_SPEC, { dryRun: true })).plan.waves).toEqual([]);
-      expect(await whose(server.admin)).toMatchObject({ leaseTransitions: before.leaseTransitions + 1 });
+      expect(await leaseSpecOf(server.admin)).toMatchObject({
+        leaseTransitions: before.leaseTransitions + 1,
+      });
 
-      // Told to stop it gives the lease back.
-      other?.child.kill('SIGTERM');
-      const { code, stderr } = (await other?.exited) ?? { code: 1, stderr: '' };
+      // A stopping process releases the lease.
+      standby?.child.kill('SIGTERM');
+      const { code, stderr } = (await standby?.exited) ?? { code: 1, stderr: '' };
       expect(code, stderr).toBe(0);
-      expect((await whose(server.admin)).holderIdentity).toBe('');
+      expect((await leaseSpecOf(server.admin)).holderIdentity).toBe('');
       expect(stderr).not.toMatch(/HTTP 403|a-token-that/);
     },
     60_000,
   );
 
   test.skipIf(skip)(
-    `what is wrong says so, what is deleted is left as it is, and events tell of both${because}`,
+    `an invalid resource reports its problem, a deleted resource stays in AWS, and events are recorded${suffix}`,
     async () => {
       await using testEnvironment = await testEnv();
-      const one = await start(testEnvironment, server, '--leader-elect', 'none');
-      await untilReady(one);
+      const controller = await start(testEnvironment, server, '--leader-elect', 'none');
+      await untilReady(controller);
       await create(server.admin, 'tax', SPEC);
       await create(server.admin, 'wrong', {
         ...SPEC,
@@ -160,9 +162,9 @@ describe.each(SERVERS)('reconcile --source kubernetes, at %s', (_, startServer, 
       const writes = () => testEnvironment.sandbox.log.entries.filter(({ write }) => write).length;
       const before = writes();
       await server.admin.request('DELETE', `${PAIRS}/tax`);
-      await vi.waitFor(async () => expect(await pairStatusOf(one)).toBeUndefined(), 10_000);
-      one.child.kill('SIGTERM');
-      expect((await one.exited).code).toBe(0);
+      await vi.waitFor(async () => expect(await pairStatusOf(controller)).toBeUndefined(), 10_000);
+      controller.child.kill('SIGTERM');
+      expect((await controller.exited).code).toBe(0);
       expect(writes()).toBe(before);
       expect((await testEnvironment.reconcileWith(TAX_SPEC, { dryRun: true })).plan.waves).toEqual([]);
     },
@@ -180,7 +182,10 @@ test.each([
     { KUBERNETES_SERVICE_HOST: '127.0.0.1', REPLIKEY_SERVICE_ACCOUNT: '/nonexistent' },
     '--source kubernetes needs a service account: ENOENT',
   ],
-])('it refuses what it cannot do: %j %j', async (args, env, why) => {
-  const ran = await runCli(['--source', 'kubernetes', ...args], { env });
-  expect(ran).toMatchObject({ code: 64, stderr: expect.stringContaining(why) });
-});
+])(
+  'reconcile --source kubernetes: unusable arguments or environment: exits with 64 for %j %j',
+  async (args, env, reason) => {
+    const result = await runCli(['--source', 'kubernetes', ...args], { env });
+    expect(result).toMatchObject({ code: 64, stderr: expect.stringContaining(reason) });
+  },
+);

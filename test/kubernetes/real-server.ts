@@ -13,11 +13,11 @@ import { deployedRules } from './role.ts';
 
 const ASSETS = process.env.KUBEBUILDER_ASSETS;
 
-/** Why the tests against a real API server are skipped; undefined where they are not. */
-export const whyNoRealServer = (): string | undefined => {
+/** Returns the reason to skip the tests with a real API server, or undefined. */
+export const realServerSkipReason = (): string | undefined => {
   if (ASSETS === undefined) return 'KUBEBUILDER_ASSETS is not set';
   const missing = ['etcd', 'kube-apiserver'].filter((name) => !existsSync(path.join(ASSETS, name)));
-  return missing.length === 0 ? undefined : `KUBEBUILDER_ASSETS holds no ${missing.join(' and no ')}`;
+  return missing.length === 0 ? undefined : `KUBEBUILDER_ASSETS does not contain ${missing.join(' and ')}`;
 };
 
 const freePort = (): Promise<number> =>
@@ -30,19 +30,19 @@ const freePort = (): Promise<number> =>
     });
   });
 
-/** etcd and kube-apiserver, as they are, with the resources defined and a role that may do what replikey needs, no more. */
+/** Starts etcd and kube-apiserver, and creates the custom resource definitions and the deployed role. */
 export async function startRealServer(): Promise<ApiServer> {
   const folder = await mkdtemp(path.join(tmpdir(), 'replikey-apiserver-'));
   const children: ChildProcess[] = [];
   const at = (name: string) => path.join(folder, name);
   const run = (name: string, ...args: string[]): ChildProcess => {
     const child = spawn(path.join(ASSETS ?? '', name), args, { stdio: ['ignore', 'ignore', 'pipe'] });
-    let said = '';
+    let stderr = '';
     child.stderr?.on('data', (text: Buffer) => {
-      said = (said + text).slice(-4_000);
+      stderr = (stderr + text).slice(-4_000);
     });
     child.on('exit', (code) => {
-      if (code) process.stderr.write(`${name} ended: ${said}\n`);
+      if (code) process.stderr.write(`${name} exited: ${stderr}\n`);
     });
     children.push(child);
     return child;
@@ -100,16 +100,18 @@ export async function startRealServer(): Promise<ApiServer> {
     await until(() => existsSync(at('certs/apiserver.crt')));
     const api = await createKubernetesApi(await account('admin'));
     await until(async () => (await api.request('GET', '/readyz')).status === 200);
-    const post = async (where: string, body: unknown) => {
-      const answer = await api.request('POST', where, body);
-      if (answer.status !== 201) throw new Error(`${where}: ${JSON.stringify(answer.body)}`);
+    const post = async (urlPath: string, body: unknown) => {
+      const response = await api.request('POST', urlPath, body);
+      if (response.status !== 201) throw new Error(`${urlPath}: ${JSON.stringify(response.body)}`);
     };
     const crds = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
     for (const crd of parseAllDocuments(renderCustomResourceDefinitions())) await post(crds, crd.toJS());
     await until(async () => {
       const { body } = await api.request('GET', crds);
       return body.items.every(({ status }: { status: { conditions: { type: string; status: string }[] } }) =>
-        status.conditions?.some((one) => one.type === 'Established' && one.status === 'True'),
+        status.conditions?.some(
+          (condition) => condition.type === 'Established' && condition.status === 'True',
+        ),
       );
     });
     await post('/api/v1/namespaces', { metadata: { name: NAMESPACE } });
@@ -132,15 +134,15 @@ export async function startRealServer(): Promise<ApiServer> {
   }
 }
 
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
+async function until(check: () => boolean | Promise<boolean>): Promise<void> {
   const end = Date.now() + 60_000;
   for (;;) {
     try {
-      if (await holds()) return;
+      if (await check()) return;
     } catch (error) {
       if (Date.now() > end) throw error;
     }
-    if (Date.now() > end) throw new Error('the API server does not begin');
+    if (Date.now() > end) throw new Error('the API server did not start');
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }

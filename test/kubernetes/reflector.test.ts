@@ -3,7 +3,7 @@ import { createReflector } from '../../src/kubernetes/reflector.ts';
 import { collectionPathOf } from '../../src/kubernetes/resources.ts';
 import { fakeClock } from '../support/fake-clock.ts';
 import { NAMESPACE } from './api-server.ts';
-import { type StandIn, startStandIn } from './stand-in.ts';
+import { type FakeApiServer, startFakeApiServer } from './fake-api-server.ts';
 
 const ACCOUNTS = collectionPathOf('Account', NAMESPACE);
 const RESYNC_MS = 10 * 60_000;
@@ -13,12 +13,12 @@ afterEach(() => {
   for (const stop of stops.splice(0)) stop.abort();
 });
 
-const create = ({ admin }: StandIn, name: string) =>
+const create = ({ admin }: FakeApiServer, name: string) =>
   admin.request('POST', ACCOUNTS, { metadata: { name }, spec: { id: '111122223333' } });
-const remove = ({ admin }: StandIn, name: string) => admin.request('DELETE', `${ACCOUNTS}/${name}`);
-const lists = ({ log }: StandIn) => log.filter((line) => line === `GET ${ACCOUNTS}`).length;
+const remove = ({ admin }: FakeApiServer, name: string) => admin.request('DELETE', `${ACCOUNTS}/${name}`);
+const lists = ({ log }: FakeApiServer) => log.filter((line) => line === `GET ${ACCOUNTS}`).length;
 
-function reflecting(server: StandIn) {
+function startReflector(server: FakeApiServer) {
   const clock = fakeClock();
   const errors: string[] = [];
   const stop = new AbortController();
@@ -33,24 +33,24 @@ function reflecting(server: StandIn) {
     onError: ({ message }) => errors.push(message),
   });
   const ended = reflector.run(stop.signal);
-  const shows = (...names: string[]) =>
+  const expectNames = (...names: string[]) =>
     vi.waitFor(() => expect([...reflector.resources.keys()].sort()).toEqual(names));
-  return { reflector, clock, errors, shows, stop, ended };
+  return { reflector, clock, errors, expectNames, stop, ended };
 }
 
-describe('the resources of a kind', () => {
-  test('are listed in pages, and then followed', async () => {
-    await using server = await startStandIn();
+describe('reflector', () => {
+  test('1,200 resources: lists them in pages, then watches', async () => {
+    await using server = await startFakeApiServer();
     const names = Array.from({ length: 1_200 }, (_, index) => `account-${String(index).padStart(4, '0')}`);
     await Promise.all(names.map((name) => create(server, name)));
     const before = lists(server);
-    const { shows, stop, ended, errors } = reflecting(server);
-    await shows(...names);
+    const { expectNames, stop, ended, errors } = startReflector(server);
+    await expectNames(...names);
     await vi.waitFor(() => expect(server.watches).toBe(1));
     expect(lists(server) - before).toBe(3);
     await create(server, 'new');
     await remove(server, 'account-0000');
-    await shows(...names.slice(1), 'new');
+    await expectNames(...names.slice(1), 'new');
     expect(lists(server) - before).toBe(3);
     stop.abort();
     await ended;
@@ -58,11 +58,11 @@ describe('the resources of a kind', () => {
     expect(errors).toEqual([]);
   });
 
-  test('a watch that is cut goes on from where it was, without another list', async () => {
-    await using server = await startStandIn();
+  test('a watch is interrupted: resumes it without another list', async () => {
+    await using server = await startFakeApiServer();
     await create(server, 'a');
-    const { shows, clock } = reflecting(server);
-    await shows('a');
+    const { expectNames, clock } = startReflector(server);
+    await expectNames('a');
     await vi.waitFor(() => expect(server.watches).toBe(1));
     const before = lists(server);
     server.cutWatches();
@@ -71,15 +71,15 @@ describe('the resources of a kind', () => {
     await remove(server, 'a');
     await vi.waitFor(() => expect(clock.pending).toBe(1));
     await clock.advance(2_000);
-    await shows('b');
+    await expectNames('b');
     expect(lists(server)).toBe(before);
   });
 
-  test('where the server has forgotten what was since, they are listed anew, and what went meanwhile is gone', async () => {
-    await using server = await startStandIn();
+  test('the resource version has expired: lists again, and removes deleted resources', async () => {
+    await using server = await startFakeApiServer();
     await create(server, 'a');
-    const { shows, clock, errors } = reflecting(server);
-    await shows('a');
+    const { expectNames, clock, errors } = startReflector(server);
+    await expectNames('a');
     await vi.waitFor(() => expect(server.watches).toBe(1));
     server.cutWatches();
     await vi.waitFor(() => expect(server.watches).toBe(0));
@@ -90,20 +90,20 @@ describe('the resources of a kind', () => {
       await clock.advance(1_000);
       expect(server.watches).toBe(1);
     });
-    await shows('b');
+    await expectNames('b');
     expect(errors.filter((message) => message.includes('410'))).toEqual([]);
   });
 
-  test('a bookmark tells how far a watch is, so that it can go on after all else was forgotten', async () => {
-    await using server = await startStandIn();
+  test('a bookmark: resumes an interrupted watch at its resource version, without another list', async () => {
+    await using server = await startFakeApiServer();
     await create(server, 'a');
-    const { shows, clock } = reflecting(server);
-    await shows('a');
+    const { expectNames, clock } = startReflector(server);
+    await expectNames('a');
     await vi.waitFor(() => expect(server.watches).toBe(1));
     server.compact();
     server.bookmark();
     await create(server, 'b');
-    await shows('a', 'b');
+    await expectNames('a', 'b');
     const before = lists(server);
     server.cutWatches();
     await vi.waitFor(() => expect(server.watches).toBe(0));
@@ -114,13 +114,13 @@ describe('the resources of a kind', () => {
     expect(lists(server)).toBe(before);
   });
 
-  test('they stay known while the server cannot be asked, which is said; and what was missed is seen after', async () => {
-    await using server = await startStandIn();
+  test('the server fails: keeps the resources, reports the error, and later catches up', async () => {
+    await using server = await startFakeApiServer();
     await create(server, 'a');
-    const { shows, clock, errors } = reflecting(server);
-    await shows('a');
+    const { expectNames, clock, errors } = startReflector(server);
+    await expectNames('a');
     await vi.waitFor(() => expect(server.watches).toBe(1));
-    server.faults.push({ match: /GET .*accounts/, times: 5, what: 500 });
+    server.faults.push({ match: /GET .*accounts/, times: 5, effect: 500 });
     server.cutWatches();
     await create(server, 'b');
     await vi.waitFor(async () => {
@@ -132,17 +132,17 @@ describe('the resources of a kind', () => {
       await clock.advance(5_000);
       expect(server.watches).toBe(1);
     });
-    await shows('a', 'b');
+    await expectNames('a', 'b');
   });
 
-  test('are listed once in a while, whatever the watch has said, and a connection that is dead is given up', async () => {
-    await using server = await startStandIn();
+  test('the resync interval elapses: lists again, and abandons a dead connection', async () => {
+    await using server = await startFakeApiServer();
     await create(server, 'a');
-    const { shows, clock } = reflecting(server);
-    await shows('a');
+    const { expectNames, clock } = startReflector(server);
+    await expectNames('a');
     await vi.waitFor(() => expect(server.watches).toBe(1));
     const before = lists(server);
-    // Nothing ends the watch but the one who watches.
+    // Only the client ends the watch.
     await vi.waitFor(
       async () => {
         await clock.advance(30_000);
@@ -150,16 +150,16 @@ describe('the resources of a kind', () => {
       },
       { timeout: 10_000 },
     );
-    await shows('a');
+    await expectNames('a');
   });
 
-  test('a cluster that does not know them is said so, with what to do', async () => {
-    await using server = await startStandIn();
-    server.faults.push({ match: /accounts/, times: 1, what: 404 });
-    const { errors } = reflecting(server);
+  test('the cluster lacks the custom resource definition: the error names the command to apply it', async () => {
+    await using server = await startFakeApiServer();
+    server.faults.push({ match: /accounts/, times: 1, effect: 404 });
+    const { errors } = startReflector(server);
     await vi.waitFor(() =>
       expect(errors).toEqual([
-        'Account resources cannot be read: HTTP 404 a fault; apply deploy/kubernetes/crd.yaml to the cluster',
+        'cannot read Account resources: HTTP 404 a fault; apply deploy/kubernetes/crd.yaml to the cluster',
       ]),
     );
   });

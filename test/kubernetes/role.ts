@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { parse, parseAllDocuments } from 'yaml';
 
-/** As a Role has it. */
+/** A rule of a Role. */
 export interface Rule {
   apiGroups: string[];
   resources: string[];
@@ -13,26 +13,26 @@ const FOLDER = 'deploy/kubernetes';
 
 const VERBS: Record<string, string> = { POST: 'create', PUT: 'update', PATCH: 'patch', DELETE: 'delete' };
 
-/** Whether rules allow a request, as RBAC judges. */
+/** Returns whether rules allow a request, by the rules of RBAC. */
 export function isAllowed(
   rules: readonly Rule[],
   { method, path, isWatch }: { method: string; path: string; isWatch: boolean },
 ): boolean {
-  const [, group, resource, name, part] =
+  const [, group, resource, name, subresource] =
     /^\/apis\/([^/]+)\/[^/]+\/namespaces\/[^/]+\/([^/]+)(?:\/([^/]+))?(?:\/([^/]+))?$/.exec(path) ?? [];
   if (group === undefined) return false;
   const verb = isWatch ? 'watch' : (VERBS[method] ?? (name === undefined ? 'list' : 'get'));
-  const whole = part === undefined ? resource : `${resource}/${part}`;
+  const fullResource = subresource === undefined ? resource : `${resource}/${subresource}`;
   return rules.some(
     ({ apiGroups, resources, resourceNames, verbs }) =>
       apiGroups.includes(group) &&
-      resources.includes(whole ?? '') &&
+      resources.includes(fullResource ?? '') &&
       verbs.includes(verb) &&
       (resourceNames === undefined || resourceNames.includes(name ?? '')),
   );
 }
 
-/** What replikey may do in its namespace as it is deployed with custom resources: no more than that is tried with. */
+/** Reads the rules of the Role that the custom-resources overlay deploys. Tests run with exactly these permissions. */
 export async function deployedRules(): Promise<Rule[]> {
   const [access, overlay] = await Promise.all([
     readFile(`${FOLDER}/base/access.yaml`, 'utf8'),
@@ -42,8 +42,8 @@ export async function deployedRules(): Promise<Rule[]> {
     .map((document) => document.toJS())
     .find(({ kind }) => kind === 'Role');
   const { patches } = parse(overlay) as { patches: { target: { kind: string }; patch: string }[] };
-  const added = patches
+  const overlayRules = patches
     .filter(({ target }) => target.kind === 'Role')
     .flatMap(({ patch }) => parse(patch) as { value: Rule }[]);
-  return [...role.rules, ...added.map(({ value }) => value)];
+  return [...role.rules, ...overlayRules.map(({ value }) => value)];
 }

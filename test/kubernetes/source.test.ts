@@ -5,12 +5,12 @@ import { collectionPathOf } from '../../src/kubernetes/resources.ts';
 import { watchResources } from '../../src/kubernetes/source.ts';
 import { fakeClock } from '../support/fake-clock.ts';
 import { NAMESPACE } from './api-server.ts';
-import { startStandIn } from './stand-in.ts';
+import { startFakeApiServer } from './fake-api-server.ts';
 
 const PAIRS = collectionPathOf('BucketReplication', NAMESPACE);
 
-test('a status that was written is not taken for the one before while the watch has not told of it', async () => {
-  await using server = await startStandIn();
+test('watchResources: keeps a written status until the watch reports a later version', async () => {
+  await using server = await startFakeApiServer();
   const create = (name: string) =>
     server.admin.request('POST', PAIRS, {
       apiVersion: 'replikey.dev/v1',
@@ -21,31 +21,31 @@ test('a status that was written is not taken for the one before while the watch 
   await create('tax');
   const clock = fakeClock();
   const stop = new AbortController();
-  let last: SpecFiles | undefined;
+  let latest: SpecFiles | undefined;
   const source = await watchResources({
     api: server.admin,
     clock,
     random: () => 0.5,
     log: pino({ level: 'silent' }),
     signal: stop.signal,
-    onChange: (written) => {
-      last = written;
+    onChange: (specFiles) => {
+      latest = specFiles;
     },
     onResourcesUpdated: () => {},
   });
-  const known = (count: number) =>
+  const untilFileCount = (count: number) =>
     vi.waitFor(async () => {
       await clock.advance(200);
-      expect(last?.files).toHaveLength(count);
+      expect(latest?.files).toHaveLength(count);
     });
   const file = `BucketReplication/${NAMESPACE}/tax`;
   const statusOf = () => source.find(file)?.status?.lastSuccess;
   try {
     source.markStatusWritten(file, { lastSuccess: '2026-01-01T00:00:00Z' });
     await create('books');
-    await known(2);
+    await untilFileCount(2);
     expect(statusOf()).toBe('2026-01-01T00:00:00Z');
-    // What it tells of then is believed, whoever wrote it.
+    // A status of a later version replaces the written status.
     await server.admin.request(
       'PATCH',
       `${PAIRS}/tax/status`,

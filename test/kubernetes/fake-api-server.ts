@@ -10,39 +10,42 @@ import { createKubernetesApi } from '../../src/kubernetes/api.ts';
 import { type ApiServer, NAMESPACE } from './api-server.ts';
 import { deployedRules, isAllowed } from './role.ts';
 
-/** What goes wrong with a request, and for how many. */
+/** Fault that affects a number of matching requests. */
 export interface Fault {
   match: RegExp;
   times: number;
-  /** `lost`: it is done, and the answer never comes; a number: it is answered so, and not done; `held`: until released. */
-  what: 'lost' | 'held' | number;
+  /**
+   * `lost`: the server executes the request and sends no response. A number: the server rejects the request with this
+   * status. `held`: the server holds the request until `release`.
+   */
+  effect: 'lost' | 'held' | number;
 }
 
-export interface StandIn extends ApiServer {
-  /** `PATCH /apis/…`, or `WATCH`, in their order. */
+export interface FakeApiServer extends ApiServer {
+  /** Requests in order: `PATCH /apis/…`, or `WATCH …`. */
   log: string[];
   faults: Fault[];
-  /** Let go what is held. */
+  /** Continues held requests. */
   release(): void;
-  /** End all watches in the middle. */
+  /** Interrupts all watches. */
   cutWatches(): void;
-  /** Forget what happened until now: who watches from before must list anew. */
+  /** Deletes the history, so that a watch from an earlier version must list again. */
   compact(): void;
-  /** Tell watches how far it is. */
+  /** Sends a bookmark with the current version to all watches. */
   bookmark(): void;
   readonly watches: number;
-  /** How many requests are held. */
+  /** Number of held requests. */
   readonly holding: number;
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: any resource
-type Thing = any;
+type Resource = any;
 
-interface Happening {
+interface HistoryEntry {
   version: number;
   type: 'ADDED' | 'MODIFIED' | 'DELETED';
   collection: string;
-  object: Thing;
+  object: Resource;
 }
 
 interface Reply {
@@ -52,22 +55,22 @@ interface Reply {
 
 const TOKEN = 'a-token-that-must-never-be-printed';
 
-/** Of who may do everything. */
+/** Token of the client with all permissions. */
 const ADMIN = 'a-token-of-the-admin';
 
-/** Of the resources of a group, with one in it or not, and its status or not. */
+/** Path of a collection, a resource or its status. */
 const PATH = /^(\/apis\/[^/]+\/[^/]+\/namespaces\/[^/]+\/[^/]+)(?:\/([^/]+))?(?:\/(status))?$/;
 
 /**
- * In place of an API server: keeps any resource by its path, with versions that must match, lists in pages, watches with
- * bookmarks and an end of memory, and the status as a subresource of its own. Who comes from its environment may do what the
- * deployed role allows. Over TLS where a process shall use it.
+ * Starts a fake API server. It stores any resource by its path, with optimistic concurrency, paged lists, watches with
+ * bookmarks and a limited history, and the status subresource. A process with its environment has the permissions of the
+ * deployed role. With `tls`, a separate process can connect.
  */
-export async function startStandIn({ tls = false } = {}): Promise<StandIn> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'replikey-stand-in-'));
+export async function startFakeApiServer({ tls = false } = {}): Promise<FakeApiServer> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'replikey-fake-api-server-'));
   const rules = await deployedRules();
-  const things = new Map<string, Thing>();
-  const history: Happening[] = [];
+  const resources = new Map<string, Resource>();
+  const history: HistoryEntry[] = [];
   const watches = new Set<{ collection: string; send: (event: unknown) => void; cut: () => void }>();
   const held = new Set<() => void>();
   const log: string[] = [];
@@ -75,33 +78,33 @@ export async function startStandIn({ tls = false } = {}): Promise<StandIn> {
   let version = 100;
   let oldest = 0;
 
-  const happen = (type: Happening['type'], collection: string, object: Thing) => {
-    const one = { version, type, collection, object: structuredClone(object) };
-    history.push(one);
+  const publish = (type: HistoryEntry['type'], collection: string, object: Resource) => {
+    const entry = { version, type, collection, object: structuredClone(object) };
+    history.push(entry);
     for (const watch of watches)
-      if (watch.collection === collection) watch.send({ type, object: one.object });
+      if (watch.collection === collection) watch.send({ type, object: entry.object });
   };
-  const put = (type: 'ADDED' | 'MODIFIED', collection: string, object: Thing) => {
+  const put = (type: 'ADDED' | 'MODIFIED', collection: string, object: Resource) => {
     version += 1;
     object.metadata.resourceVersion = String(version);
-    things.set(`${collection}/${object.metadata.name}`, object);
-    happen(type, collection, object);
+    resources.set(`${collection}/${object.metadata.name}`, object);
+    publish(type, collection, object);
     return structuredClone(object);
   };
-  const refusal = (status: number, message: string): Reply => ({
+  const errorReply = (status: number, message: string): Reply => ({
     status,
     body: { kind: 'Status', status: 'Failure', code: status, message },
   });
 
-  function create(collection: string, object: Thing): Reply {
+  function create(collection: string, object: Resource): Reply {
     const { metadata } = object;
     if (
       metadata.generateName !== undefined &&
       !/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?-?$/.test(metadata.generateName)
     )
-      return refusal(422, 'a lowercase RFC 1123 subdomain, of which a hyphen may be the last');
+      return errorReply(422, 'a lowercase RFC 1123 subdomain, of which a hyphen may be the last');
     metadata.name ??= `${metadata.generateName}${randomUUID().slice(0, 5)}`;
-    if (things.has(`${collection}/${metadata.name}`)) return refusal(409, 'it is there already');
+    if (resources.has(`${collection}/${metadata.name}`)) return errorReply(409, 'already exists');
     Object.assign(metadata, {
       namespace: NAMESPACE,
       uid: randomUUID(),
@@ -112,21 +115,27 @@ export async function startStandIn({ tls = false } = {}): Promise<StandIn> {
     return { status: 201, body: put('ADDED', collection, rest) };
   }
 
-  function change(collection: string, before: Thing, after: Thing): Reply {
+  function change(collection: string, before: Resource, after: Resource): Reply {
     if (JSON.stringify(before) === JSON.stringify(after)) return { status: 200, body: before };
     if (JSON.stringify(before.spec) !== JSON.stringify(after.spec)) after.metadata.generation += 1;
     return { status: 200, body: put('MODIFIED', collection, after) };
   }
 
-  function single(method: string, collection: string, name: string, isStatus: boolean, body: Thing): Reply {
-    const before = things.get(`${collection}/${name}`);
-    if (!before) return refusal(404, `${name} not found`);
+  function single(
+    method: string,
+    collection: string,
+    name: string,
+    isStatus: boolean,
+    body: Resource,
+  ): Reply {
+    const before = resources.get(`${collection}/${name}`);
+    if (!before) return errorReply(404, `${name} not found`);
     const after = structuredClone(before);
     if (method === 'GET') return { status: 200, body: before };
     if (method === 'DELETE') {
-      things.delete(`${collection}/${name}`);
+      resources.delete(`${collection}/${name}`);
       version += 1;
-      happen('DELETED', collection, {
+      publish('DELETED', collection, {
         ...before,
         metadata: { ...before.metadata, resourceVersion: String(version) },
       });
@@ -134,14 +143,15 @@ export async function startStandIn({ tls = false } = {}): Promise<StandIn> {
     }
     const { resourceVersion, uid } = body.metadata ?? {};
     if (resourceVersion !== undefined && resourceVersion !== before.metadata.resourceVersion)
-      return refusal(409, 'the object has been modified');
-    if (uid !== undefined && uid !== before.metadata.uid) return refusal(409, 'another uid');
+      return errorReply(409, 'the object has been modified');
+    if (uid !== undefined && uid !== before.metadata.uid) return errorReply(409, 'another uid');
     if (method === 'PUT') return change(collection, before, { ...after, spec: body.spec });
     if (!isStatus) return change(collection, before, { ...after, spec: { ...after.spec, ...body.spec } });
-    // Conditions are a map by their type: those of others stay.
+    // Conditions are a map by type: conditions of other writers stay.
     const { conditions = [], ...rest } = body.status ?? {};
-    const byType = new Map<string, Thing>();
-    for (const one of [...(before.status?.conditions ?? []), ...conditions]) byType.set(one.type, one);
+    const byType = new Map<string, Resource>();
+    for (const condition of [...(before.status?.conditions ?? []), ...conditions])
+      byType.set(condition.type, condition);
     return change(collection, before, {
       ...after,
       status: body.status === null ? undefined : { ...rest, conditions: [...byType.values()] },
@@ -150,8 +160,10 @@ export async function startStandIn({ tls = false } = {}): Promise<StandIn> {
 
   function list(collection: string, { limit, from }: { limit: number; from: string | null }): Reply {
     const [since, skip] = (from ?? `${version}:0`).split(':').map(Number);
-    if ((since ?? 0) < oldest) return refusal(410, 'the continue token is too old');
-    const all = [...things].filter(([at]) => path.dirname(at) === collection).map(([, thing]) => thing);
+    if ((since ?? 0) < oldest) return errorReply(410, 'the continue token is too old');
+    const all = [...resources]
+      .filter(([at]) => path.dirname(at) === collection)
+      .map(([, resource]) => resource);
     const start = skip ?? 0;
     const next = start + limit < all.length ? `${since}:${start + limit}` : '';
     const metadata = { resourceVersion: String(since), continue: next };
@@ -167,38 +179,38 @@ export async function startStandIn({ tls = false } = {}): Promise<StandIn> {
       response.end();
       return;
     }
-    const one = { collection, send, cut: () => void response.socket?.destroy() };
-    watches.add(one);
-    response.on('close', () => watches.delete(one));
+    const entry = { collection, send, cut: () => void response.socket?.destroy() };
+    watches.add(entry);
+    response.on('close', () => watches.delete(entry));
     for (const { version: at, collection: of, type, object } of history)
       if (of === collection && at > from) send({ type, object });
   }
 
-  async function answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
-    const { pathname, searchParams } = new URL(request.url ?? '', 'http://stand-in');
+  async function handleRequest(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+    const { pathname, searchParams } = new URL(request.url ?? '', 'http://fake');
     const method = request.method ?? '';
     const isWatch = searchParams.get('watch') === 'true';
     log.push(`${isWatch ? 'WATCH' : method} ${pathname}`);
     let text = '';
     for await (const chunk of request) text += chunk;
-    const say = ({ status, body }: Reply) => {
+    const sendReply = ({ status, body }: Reply) => {
       response.writeHead(status, { 'content-type': 'application/json' });
       response.end(JSON.stringify(body));
     };
     const token = request.headers.authorization?.replace(/^Bearer /, '');
-    if (token !== TOKEN && token !== ADMIN) return say(refusal(401, 'Unauthorized'));
+    if (token !== TOKEN && token !== ADMIN) return sendReply(errorReply(401, 'Unauthorized'));
     if (token === TOKEN && !isAllowed(rules, { method, path: pathname, isWatch }))
-      return say(refusal(403, `${method} ${pathname} is forbidden`));
+      return sendReply(errorReply(403, `${method} ${pathname} is forbidden`));
     const fault = faults.find(({ match, times }) => times > 0 && match.test(`${method} ${pathname}`));
     if (fault) fault.times -= 1;
-    if (typeof fault?.what === 'number') return say(refusal(fault.what, 'a fault'));
-    if (fault?.what === 'held')
+    if (typeof fault?.effect === 'number') return sendReply(errorReply(fault.effect, 'a fault'));
+    if (fault?.effect === 'held')
       await new Promise<void>((resolve) => {
         held.add(resolve);
       });
 
     const [, collection, name, status] = PATH.exec(pathname) ?? [];
-    if (collection === undefined) return say(refusal(404, 'no such path'));
+    if (collection === undefined) return sendReply(errorReply(404, 'no such path'));
     if (isWatch) return watch(collection, Number(searchParams.get('resourceVersion')), response);
     const body = text === '' ? undefined : JSON.parse(text);
     const reply =
@@ -210,11 +222,11 @@ export async function startStandIn({ tls = false } = {}): Promise<StandIn> {
               limit: Number(searchParams.get('limit') ?? 1e9),
               from: searchParams.get('continue'),
             });
-    if (fault?.what === 'lost') response.socket?.destroy();
-    else say(reply);
+    if (fault?.effect === 'lost') response.socket?.destroy();
+    else sendReply(reply);
   }
 
-  if (tls) certify(folder);
+  if (tls) createCertificate(folder);
   const account = async (name: string, token: string): Promise<string> => {
     const at = path.join(folder, name);
     await mkdir(at, { recursive: true });
@@ -224,7 +236,7 @@ export async function startStandIn({ tls = false } = {}): Promise<StandIn> {
     return at;
   };
   const handler: http.RequestListener = (request, response) =>
-    void answer(request, response).catch(() => response.destroy());
+    void handleRequest(request, response).catch(() => response.destroy());
   const server = tls
     ? https.createServer(
         {
@@ -246,13 +258,13 @@ export async function startStandIn({ tls = false } = {}): Promise<StandIn> {
     ...(tls ? {} : { server: `http://127.0.0.1:${port}` }),
   });
   return {
-    name: 'a stand-in',
+    name: 'fake',
     env,
     admin,
     log,
     faults,
     release() {
-      for (const one of held) one();
+      for (const resume of held) resume();
       held.clear();
     },
     cutWatches() {
@@ -273,7 +285,7 @@ export async function startStandIn({ tls = false } = {}): Promise<StandIn> {
       return watches.size;
     },
     async [Symbol.asyncDispose]() {
-      for (const one of held) one();
+      for (const resume of held) resume();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
       await rm(folder, { recursive: true });
@@ -281,9 +293,9 @@ export async function startStandIn({ tls = false } = {}): Promise<StandIn> {
   };
 }
 
-/** A key, and a certificate for this machine that is its own authority. */
-function certify(folder: string): void {
-  const run = spawnSync(
+/** Creates a key and a self-signed certificate for 127.0.0.1. */
+function createCertificate(folder: string): void {
+  const result = spawnSync(
     'openssl',
     [
       ...[
@@ -297,10 +309,10 @@ function certify(folder: string): void {
         '-days',
         '2',
       ],
-      ...['-subj', '/CN=stand-in', '-addext', 'subjectAltName=IP:127.0.0.1'],
+      ...['-subj', '/CN=fake', '-addext', 'subjectAltName=IP:127.0.0.1'],
       ...['-keyout', path.join(folder, 'server.key'), '-out', path.join(folder, 'ca.crt')],
     ],
     { encoding: 'utf8' },
   );
-  if (run.status !== 0) throw new Error(run.stderr);
+  if (result.status !== 0) throw new Error(result.stderr);
 }
