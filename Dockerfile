@@ -1,4 +1,4 @@
-# The build image needs Node and npm, the runtime image Node alone, both on the PATH: any such image will do.
+# The build image needs Node and npm, the runtime image only Node, each on the PATH. Any such image works.
 ARG BUILD_IMAGE=node:26-bookworm-slim
 ARG RUNTIME_IMAGE=node:26-alpine
 
@@ -15,17 +15,17 @@ FROM ${RUNTIME_IMAGE}
 ARG VERSION=0.0.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="replikey" \
-      org.opencontainers.image.description="Keeps S3 replication of KMS-encrypted objects correct" \
+      org.opencontainers.image.description="Reconciles S3 replication of KMS-encrypted objects" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-# The bundle, its licence and those of what is bundled; nothing is written at run time but where a path is given.
+# The bundle with the licences of replikey and its dependencies. At run time, replikey writes only to given paths.
 COPY --from=build /build/dist /app/
 ENV NODE_ENV=production
-# Specs are mounted here, and named relative to it: `reconcile --once specs`.
+# Mount point for specs; paths are relative to it: `reconcile --once specs`.
 WORKDIR /work
-# A number, so that Kubernetes can see that it is not root.
+# A numeric user: with runAsNonRoot, Kubernetes cannot verify a user name.
 USER 65532:65532
-# No shell and no init: the process is its own first one, and every command handles SIGTERM and SIGINT.
+# No shell and no init: replikey runs as PID 1, and every command handles SIGTERM and SIGINT.
 ENTRYPOINT ["node", "/app/main.js"]
 CMD ["--help"]
