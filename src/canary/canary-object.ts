@@ -82,7 +82,7 @@ export class UncertainWriteError extends Error {
 
   constructor(side: Side, key: string, reason: string, cause: unknown) {
     super(reason, { cause });
-    this.description = `${side.bucket}/${key} of which nobody can say whether it was written: ${cause instanceof Error ? cause.message : String(cause)}`;
+    this.description = `${side.bucket}/${key}, which may have been written: ${cause instanceof Error ? cause.message : String(cause)}`;
   }
 }
 

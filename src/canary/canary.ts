@@ -46,7 +46,7 @@ export interface CanaryOptions {
 export async function runCanaries(pair: BucketReplication, options: CanaryOptions): Promise<CanaryResult[]> {
   const results = isManagedPair(pair)
     ? await runPairCanaries(pair, options)
-    : pair.rules.map((rule) => skippedCanary(pair, rule, 'there are no credentials for one of its accounts'));
+    : pair.rules.map((rule) => skippedCanary(pair, rule, 'no credentials for one of its accounts'));
   for (const result of results) options.onResult?.(result);
   return results;
 }
@@ -106,7 +106,9 @@ async function runCanary(
     version = await putCanary(pair.source, key, encryption, keyArns.source, rule.tags, aws);
     const writtenAt = performance.now();
     if (version === NULL_VERSION_ID) {
-      throw new Error(`${pair.source.bucket} gave the canary no version id: versioning is not enabled`);
+      throw new Error(
+        `${pair.source.bucket} returned no version id for the canary: versioning is not enabled`,
+      );
     }
     const replica = await waitForReplica(pair, key, version, options);
     const problem = replicaProblem(
@@ -144,17 +146,17 @@ async function waitForReplica(
     const status = source?.ReplicationStatus;
     if (status === 'FAILED') {
       throw new Error(
-        'S3 gave up on it (FAILED), and will not try it again: reconcile doctor looks for the cause',
+        'S3 failed to replicate it (FAILED), and does not retry; run reconcile doctor to find the cause',
       );
     }
     if (status === undefined) {
-      throw new Error('no rule took it: the object has no replication status');
+      throw new Error('no rule selected it: the object has no replication status');
     }
     // The API spells the same status also as COMPLETE.
     if (status !== 'COMPLETED' && status !== 'COMPLETE')
       throw new ReplicaPendingError(`still ${status} after ${timeoutMs / 1000} s`);
     const replica = await headCanary(pair.destination, key, version, aws);
-    if (!replica) throw new ReplicaPendingError('COMPLETED at the source, but the replica is not to be seen');
+    if (!replica) throw new ReplicaPendingError('COMPLETED at the source, but the replica is not visible');
     return replica;
   };
   const shouldRetry = (error: Error) => error instanceof ReplicaPendingError;
@@ -166,7 +168,7 @@ class ReplicaPendingError extends Error {}
 /** Describes how a replica differs from the declared one, if it does. */
 function replicaProblem(replica: HeadObjectCommandOutput, keyArn: string | undefined): string | undefined {
   if (replica.ReplicationStatus !== 'REPLICA') {
-    return `the object at the destination is no replica (its status is ${replica.ReplicationStatus ?? 'absent'})`;
+    return `the object at the destination is not a replica (its status is ${replica.ReplicationStatus ?? 'absent'})`;
   }
   if (replica.SSEKMSKeyId !== keyArn) {
     return `the replica is encrypted under ${replica.SSEKMSKeyId ?? 'no KMS key'}, not under ${keyArn ?? 'none'}`;
@@ -191,6 +193,6 @@ async function fetchKeyArn(side: Side, aws: AwsClient): Promise<string> {
   } catch (error) {
     if (error instanceof UserError) throw error;
     const reason = formatAwsError(error, 'kms:DescribeKey', location);
-    throw new UserError(EXIT.failed, `${reason}; converge first: reconcile --once`, { cause: error });
+    throw new UserError(EXIT.failed, `${reason}; apply the spec first: reconcile --once`, { cause: error });
   }
 }

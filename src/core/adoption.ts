@@ -52,26 +52,26 @@ function assessResource(
   adopt: BucketReplication['policy']['adopt'],
 ): { risk?: Risk; note?: string } {
   if (tags === undefined)
-    return { note: 'its tags cannot be read, so that nobody can say who else looks after it' };
+    return { note: 'its tags cannot be read, so replikey cannot detect another tool that manages it' };
   const specNames = tags[SPEC_TAG]?.split(' ') ?? [];
   if (MANAGED_BY_TAG in tags) {
     if (specNames.some((specName) => declaredBy.includes(specName))) return {};
     return {
-      note: `was made for the spec ${specNames.join(', ') || '(unnamed)'}, which is not among those that want it here`,
+      note: `was created for the spec ${specNames.join(', ') || '(unnamed)'}, which is not among the specs that declare it now`,
     };
   }
   const manager = detectManager(tags);
   if (adopt === 'Never') {
-    const message = `${id} was there before and is not ours, and the spec says adopt: Never`;
+    const message = `${id} already exists, replikey does not manage it, and the spec sets adopt: Never`;
     return { risk: { id: 'adopt', message } };
   }
   if (manager !== undefined && adopt === 'IfCompatible') {
-    const message = `${id} seems to be looked after by ${manager}, which may undo what is changed here, or be undone`;
+    const message = `${id} appears to be managed by ${manager}, which may revert this change, or have its own changes reverted`;
     return { risk: { id: 'other-manager', message } };
   }
-  const managerSuffix = manager === undefined ? '' : ` and seems to be looked after by ${manager}`;
+  const managerSuffix = manager === undefined ? '' : ` and appears to be managed by ${manager}`;
   return {
-    note: `was there before${managerSuffix}: what is shown here is changed, all else is left as it is`,
+    note: `already exists${managerSuffix}: replikey changes only the settings in this plan`,
   };
 }
 

@@ -21,7 +21,7 @@ export function desiredResources(pairs: readonly BucketReplication[], kinds: rea
         const existing = byId.get(resource.id);
         if (existing && !isJsonEqual(existing.spec, resource.spec)) {
           throw new Error(
-            `${resource.id} is wanted differently by ${existing.declaredBy.join(', ')} and ${pair.name}`,
+            `${resource.id} is declared differently by ${existing.declaredBy.join(', ')} and ${pair.name}`,
           );
         }
         byId.set(resource.id, existing ? mergeDeclarations(existing, resource) : resource);

@@ -69,7 +69,7 @@ export const factValue = <T>(fact: Fact<T> | undefined): T | undefined =>
 
 /** Returns why a fact is not known; undefined when it is known, also when it is known to be absent. */
 export const unreadReasonOf = (fact: Fact<unknown> | undefined): string | undefined =>
-  fact === undefined ? 'nobody looked' : isUnread(fact) ? fact.unread : undefined;
+  fact === undefined ? 'not read' : isUnread(fact) ? fact.unread : undefined;
 
 export const isUnread = (fact: unknown): fact is UnreadFact =>
   typeof fact === 'object' && fact !== null && typeof (fact as Partial<UnreadFact>).unread === 'string';

@@ -39,8 +39,8 @@ export function stalePlanRefusals(plan: Plan, { checksum, plan: savedPlan }: App
   if (plan.digest.startsWith(checksum.toLowerCase())) return [];
   if (plan.waves.length + plan.blocked.length === 0) return [];
   const currentChecksum = plan.digest.slice(0, Math.min(checksum.length, 16));
-  const cause = savedPlan ? 'what is in AWS has' : 'the specs or what is in AWS have';
-  const message = `the plan is not the one that was approved: its checksum is ${currentChecksum}, not ${checksum.slice(0, 16)}; ${cause} changed since, so look at it again with --dry-run`;
+  const cause = savedPlan ? 'the state in AWS' : 'the specs or the state in AWS';
+  const message = `the plan differs from the approved plan: its checksum is ${currentChecksum}, not ${checksum.slice(0, 16)}, because ${cause} changed since; review it again with --dry-run`;
   const differences = savedPlan ? diffPlans(savedPlan, plan) : [];
   return [
     { id: 'stale-plan', message },
@@ -55,14 +55,14 @@ function changeLimitRefusals(plan: Plan, { maxChanges }: Thresholds): Refusal[] 
   const limit =
     'count' in maxChanges ? maxChanges.count : Math.floor((resourceCount * maxChanges.percent) / 100);
   if (changes <= limit) return [];
-  const message = `the plan changes ${changes} of ${resourceCount} resources, and ${limit} are allowed: --max-changes ${changes} lifts the limit`;
+  const message = `the plan changes ${changes} of ${resourceCount} resources, and the limit is ${limit}; raise it with --max-changes ${changes}`;
   return [{ id: 'max-changes', message }];
 }
 
 function removalLimitRefusals(plan: Plan, { maxRemovals }: Thresholds): Refusal[] {
   const removals = countRemovals(plan);
   if (removals <= maxRemovals) return [];
-  const message = `the plan takes ${removals} rules, statements and roles away, and ${maxRemovals} are allowed: --max-removals ${removals} lifts the limit`;
+  const message = `the plan removes ${removals} rules, statements and roles, and the limit is ${maxRemovals}; raise it with --max-removals ${removals}`;
   return [{ id: 'max-removals', message }];
 }
 

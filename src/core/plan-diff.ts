@@ -27,16 +27,15 @@ function describeChange(before: PlanEntry | undefined, after: PlanEntry | undefi
     const sameReason = before?.blocked?.why === after.blocked.why;
     return sameReason ? undefined : `is blocked now: ${after.blocked.why}`;
   }
-  if (!after?.step)
-    return before?.blocked ? 'is not blocked any more' : 'is as declared now, without this plan';
-  if (!before?.step) return `would be ${after.step.action}d now`;
+  if (!after?.step) return before?.blocked ? 'is no longer blocked' : 'the plan no longer changes it';
+  if (!before?.step) return `the plan now ${after.step.action}s it`;
   if (before.step.action !== after.step.action)
-    return `would be ${after.step.action}d now, not ${before.step.action}d`;
+    return `the plan now ${after.step.action}s it; the approved plan ${before.step.action}s it`;
   const paths = changedPaths(before.step, after.step);
-  if (paths.length > 0) return `other changes of ${paths.join(', ')}`;
+  if (paths.length > 0) return `the changes of ${paths.join(', ')} differ`;
   return canonicalJson(stepWithoutPosition(before.step)) === canonicalJson(stepWithoutPosition(after.step))
     ? undefined
-    : 'other reasons, risks or order';
+    : 'the reasons, the risks or the order differ';
 }
 
 const stepWithoutPosition = ({ from: _, ...step }: Step): object => step;

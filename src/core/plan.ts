@@ -217,14 +217,14 @@ function stepReasons(
       : (kind.explain?.(path, desired) ?? []),
   );
   if (!current) return [MISSING_REASON, ...explained];
-  return explained.length > 0 ? [...new Set(explained)] : ['differs from what is declared'];
+  return explained.length > 0 ? [...new Set(explained)] : ['differs from the spec'];
 }
 
 /** The reason of a step that creates a resource. */
 export const MISSING_REASON = 'does not exist yet';
 
-const ORPHAN_REASON = 'what is left of a spec that is not declared any more';
-const UNDECLARED_REASON = 'nothing that is declared asks for it any more';
+const ORPHAN_REASON = 'orphan of a spec that is no longer declared';
+const UNDECLARED_REASON = 'no spec needs it any more';
 
 /** Returns the steps and blocked resources that a resource waits for, also through resources that need no change. */
 function relevantNeedsOf(
@@ -254,6 +254,6 @@ function relevantNeedsOf(
  */
 export function requireKind(kinds: ReadonlyMap<string, Kind>, resource: Resource): Kind {
   const kind = kinds.get(resource.kind);
-  if (!kind) throw new Error(`no kind is named ${resource.kind}`);
+  if (!kind) throw new Error(`unknown kind ${resource.kind} of ${resource.id}`);
   return kind;
 }

@@ -178,17 +178,16 @@ export interface Command<O> {
 
 /** Descriptions of the risks that a person can allow, by id. */
 export const RISKS = {
-  adopt: 'changes what was there before, though the spec says adopt: Never',
+  adopt: 'changes an existing resource although the spec sets adopt: Never',
   'change-boundary': 'replaces the permissions boundary of a role',
   'change-default-key':
-    'encrypts by default without a key any more, or under another while the role may not use the old one',
-  'change-ownership': 'makes ACLs of a bucket stop counting, or count again',
-  'change-role': 'lets rules that are not ours replicate as another role',
-  'foreign-rules':
-    'changes a configuration that has rules of others, though the spec says foreignRules: Refuse',
-  'open-public-access': 'lifts a block of public access',
-  'other-manager': 'changes what seems to be looked after by another tool',
-  'remove-rules': 'takes away rules that are not ours',
+    'removes the default KMS key, or replaces it by another while the role may not use the old one',
+  'change-ownership': 'disables the ACLs of a bucket, or enables them again',
+  'change-role': 'makes foreign rules replicate as another role',
+  'foreign-rules': 'changes a configuration with foreign rules although the spec sets foreignRules: Refuse',
+  'open-public-access': 'turns off Block Public Access of a bucket',
+  'other-manager': 'changes a resource that another tool appears to manage',
+  'remove-rules': 'removes foreign rules',
 } as const;
 
 export type RiskId = keyof typeof RISKS;

@@ -25,7 +25,7 @@ export function toWaves(resources: readonly Resource[]): Resource[][] {
     if (knownDepth !== undefined) return knownDepth;
     if (path.includes(id)) throw new Error(`circular dependency: ${[...path, id].join(' -> ')}`);
     const resource = resourcesById.get(id);
-    if (!resource) throw new Error(`${path.at(-1)} needs ${id}, which no spec wants`);
+    if (!resource) throw new Error(`${path.at(-1)} needs ${id}, which no spec declares`);
     path.push(id);
     let depth = 0;
     for (const need of needsOf(resource)) depth = Math.max(depth, depthOf(need) + 1);

@@ -55,7 +55,7 @@ function lateObjectFindings(
 ): Finding[] {
   const [oldest] = objects;
   if (!oldest) return [];
-  const message = `${objects.length} of ${total} objects looked at; the oldest is ${oldest.key}, since ${oldest.since}`;
+  const message = `${objects.length} of ${total} sampled objects; the oldest is ${oldest.key}, since ${oldest.since}`;
   return [createFinding(code, message)];
 }
 
@@ -65,5 +65,5 @@ export const reportUnreadableObjects = (bucket: string, reason: string): ObjectS
   lookedAt: 0,
   byStatus: {},
   oldest: [],
-  findings: [createFinding('RK1901', `the objects of ${bucket} cannot be looked at: ${reason}`)],
+  findings: [createFinding('RK1901', `cannot sample the objects of ${bucket}: ${reason}`)],
 });

@@ -34,11 +34,11 @@ async function listJsonFiles(fileOrFolder: string): Promise<string[]> {
     if (!(await stat(fileOrFolder)).isDirectory()) return [fileOrFolder];
     const names = await readdir(fileOrFolder, { recursive: true });
     const files = names.filter((name) => name.endsWith('.json')).sort();
-    if (files.length === 0) throw new UserError(EXIT.usage, `there is no JSON file in ${fileOrFolder}`);
+    if (files.length === 0) throw new UserError(EXIT.usage, `no JSON file found in ${fileOrFolder}`);
     return files.map((name) => path.join(fileOrFolder, name));
   } catch (error) {
     if (error instanceof UserError) throw error;
-    throw new UserError(EXIT.usage, `${fileOrFolder} cannot be read: ${(error as Error).message}`);
+    throw new UserError(EXIT.usage, `cannot read ${fileOrFolder}: ${(error as Error).message}`);
   }
 }
 
@@ -48,14 +48,14 @@ async function readFactsFile(file: string): Promise<Facts> {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new UserError(EXIT.usage, `${file} is not JSON: ${(error as Error).message}`);
+    throw new UserError(EXIT.usage, `invalid JSON in ${file}: ${(error as Error).message}`);
   }
   const parsed = FACTS_SCHEMA.safeParse(value);
   if (parsed.success) return parsed.data as Facts;
   const { path: location, message } = innermostIssue(parsed.error.issues);
   throw new UserError(
     EXIT.usage,
-    `${file}: ${location.join('.') || 'the document'}: ${message}; docs/how-to/diagnose-replication.md shows the form`,
+    `${file}: ${location.join('.') || 'the document'}: ${message}; see docs/how-to/diagnose-replication.md for the format`,
   );
 }
 

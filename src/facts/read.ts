@@ -56,7 +56,7 @@ export async function readBucketFacts(
   scope: BucketFactScope,
   locations: Locations,
 ): Promise<Fact<BucketFacts>> {
-  if (locations.unmanagedBuckets.has(name)) return { unread: 'there are no credentials for its account' };
+  if (locations.unmanagedBuckets.has(name)) return { unread: 'no credentials for its account' };
   const declared = locations.buckets.get(name);
   const region =
     declared?.region ??

@@ -92,7 +92,7 @@ export const iamRolePolicy: Kind<IamRolePolicy, Policy, Statement[]> = {
           {
             call: 'iam:PutRolePolicy',
             manual: {
-              what: `give the role ${name} what replication needs`,
+              what: `grant the role ${name} the permissions for replication`,
               document: doc,
               command: `aws iam put-role-policy --role-name ${name} --policy-name ${ROLE_POLICY_NAME} --policy-document file://role-policy.json`,
             },
@@ -123,14 +123,14 @@ export const iamRolePolicy: Kind<IamRolePolicy, Policy, Statement[]> = {
       blocked:
         size <= MAX_ROLE_POLICY_LENGTH
           ? undefined
-          : `the policy of the role ${change.resource.name} would have ${size} characters, and IAM allows ${MAX_ROLE_POLICY_LENGTH}: declare fewer specs for its source bucket, or shorter prefixes`,
+          : `the policy of the role ${change.resource.name} would have ${size} characters, but IAM allows ${MAX_ROLE_POLICY_LENGTH}; declare fewer specs for its source bucket, or shorter prefixes`,
       notes: policyNotes(change),
     };
   },
 
   explain: (path) =>
     path === ''
-      ? 'what S3 must be allowed to do as the role'
+      ? 'S3 needs these permissions as the role'
       : STATEMENT_REASONS.find(([sidPrefix]) => path.startsWith(`/statements/Replikey${sidPrefix}`))?.[1],
 
   transientErrors: [{ code: 'NoSuchEntityException', waitsFor: 'IAM to see the new role' }],
@@ -157,12 +157,12 @@ export async function fetchInlinePolicy(
 const STATEMENT_REASONS: [string, string][] = [
   ['SourceBucket', 'S3 reads the replication configuration as the role'],
   ['SourceObjects', 'S3 reads source objects, their ACLs and tags as the role'],
-  ['SourceKey', 'S3 decrypts source objects as the role, with an S3 Bucket Key and without'],
+  ['SourceKey', 'S3 decrypts source objects as the role, with and without an S3 Bucket Key'],
   ['DestinationObjects', 'S3 writes replicas and their tags as the role'],
   ['DestinationDeletes', 'a rule replicates delete markers'],
-  ['DestinationOwner', 'S3 hands replicas to the account of the destination as the role'],
+  ['DestinationOwner', 'S3 transfers the ownership of replicas to the destination account as the role'],
   [
     'DestinationKey',
-    'S3 encrypts replicas under the destination key as the role, with an S3 Bucket Key and without',
+    'S3 encrypts replicas under the destination key as the role, with and without an S3 Bucket Key',
   ],
 ];

@@ -66,7 +66,11 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
       trust,
       ...(current ? {} : { policies: {}, boundary: null }),
       ...(permissionsBoundary !== undefined && permissionsBoundary !== current?.attrs.permissionsBoundary
-        ? { boundary: { unread: `the document of ${permissionsBoundary} is read once the role has it` } }
+        ? {
+            boundary: {
+              unread: `replikey reads the policy ${permissionsBoundary} only after the role has it`,
+            },
+          }
         : {}),
     }),
   },
@@ -205,15 +209,20 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
     return {
       blocked:
         spec.path !== undefined && path !== undefined && path !== spec.path
-          ? `the role ${spec.name} has the path ${path}, which cannot be changed: declare path: ${path}, or another name`
+          ? `the role ${spec.name} has the path ${path}, which cannot be changed; declare path: ${path}, or another role name`
           : spec.arn === undefined || current
             ? undefined
-            : `the role ${spec.arn} does not exist; a role given by ARN must exist before`,
+            : `the role ${spec.arn} does not exist; create it first, since replikey never creates a role given by ARN`,
       risks:
         spec.permissionsBoundary !== undefined &&
         boundary !== undefined &&
         boundary !== spec.permissionsBoundary
-          ? [{ id: 'change-boundary', message: `the role ${spec.name} is limited by ${boundary} now` }]
+          ? [
+              {
+                id: 'change-boundary',
+                message: `replaces the permissions boundary ${boundary} of the role ${spec.name}`,
+              },
+            ]
           : [],
     };
   },
@@ -222,7 +231,7 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
     if (path === '' || path.startsWith('/trust')) return 'S3 must be allowed to assume the role';
     if (path === '/permissionsBoundary') return 'a permissions boundary is declared';
     if (path.startsWith('/removable'))
-      return 'what a spec says of its deletion is recorded for when it is gone';
+      return 'a tag records the deletion policy of the spec, for a prune after the spec is removed';
     return path.startsWith('/tags') ? 'tags are declared' : undefined;
   },
 
@@ -230,7 +239,7 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
 
   transientErrors: [
     { code: 'NoSuchEntityException', waitsFor: 'IAM to see the new role' },
-    { code: 'DeleteConflictException', waitsFor: 'IAM to see that the policy of the role is gone' },
+    { code: 'DeleteConflictException', waitsFor: 'IAM to see that the policy of the role is deleted' },
   ],
 
   auditEvents: roleAuditEvents({
@@ -322,7 +331,7 @@ async function sendUpdateRole(
 }
 
 const manualCreation = ({ name, path }: IamRole, trust: Policy) => ({
-  what: `make the role ${name}, which S3 may assume`,
+  what: `create the role ${name}, which S3 may assume`,
   document: trust,
   command: [
     `aws iam create-role --role-name ${name}`,

@@ -116,16 +116,16 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy, KeyPolicyDoc, Statement[]> = {
       blocked:
         size <= MAX_KEY_POLICY_BYTES
           ? undefined
-          : `the policy of the key ${change.resource.spec.alias} would have ${size} bytes, and KMS allows ${MAX_KEY_POLICY_BYTES}: let fewer specs use it`,
+          : `the policy of the key ${change.resource.spec.alias} would have ${size} bytes, but KMS allows ${MAX_KEY_POLICY_BYTES}; use the key in fewer specs`,
       notes: policyNotes(change),
     };
   },
 
   explain: (path) =>
     path.startsWith('/statements/ReplikeySource')
-      ? 'the role must be allowed to decrypt source objects, of both encryption contexts'
+      ? 'the role must be able to decrypt source objects with either encryption context'
       : path.startsWith('/statements/ReplikeyDestination')
-        ? 'the role must be allowed to encrypt replicas, of both encryption contexts'
+        ? 'the role must be able to encrypt replicas with either encryption context'
         : undefined,
 
   transientErrors: [

@@ -162,10 +162,10 @@ export const kmsKey: Kind<KmsKey, KeyDoc> = {
 
   explain(path, desired) {
     if (path === '/alias')
-      return `a key made for ${desired.alias} is there, but the alias does not name it yet`;
-    if (path === '/rotation') return `rotation is declared ${desired.rotation ? 'on' : 'off'}`;
-    if (path === '/rotationPeriodInDays') return 'another period between rotations is declared';
-    if (path === '/description') return 'another description is declared';
+      return `a key created for ${desired.alias} exists, but the alias does not name it yet`;
+    if (path === '/rotation') return `the spec turns rotation ${desired.rotation ? 'on' : 'off'}`;
+    if (path === '/rotationPeriodInDays') return 'the spec declares another rotation period';
+    if (path === '/description') return 'the spec declares another description';
     return undefined;
   },
 
@@ -210,18 +210,18 @@ const checkMissingKey = ({ spec: { arn } }: Resource<KmsKey>): Check => ({
   blocked:
     arn === undefined
       ? undefined
-      : `the key ${arn} does not exist, or is not visible to these credentials; a key given by ARN must exist before`,
+      : `the key ${arn} does not exist, or is not visible to these credentials; create it first, since replikey never creates a key given by ARN`,
 });
 
 function checkKey({ location }: Resource<KmsKey>, { attrs }: Current<KmsKey>): Check {
   const { arn = '', state, usage, keySpec, multiRegion, manager } = attrs;
   const notes = [
     ...(multiRegion === 'true'
-      ? [`${arn} is a multi-Region key, which S3 takes for a single-Region one: replicas are encrypted anew`]
+      ? [`${arn} is a multi-Region key, which S3 treats as a single-Region key: S3 encrypts replicas again`]
       : []),
     ...(manager === 'AWS'
       ? [
-          `${arn} is managed by AWS: its policy cannot be changed, and S3 documents customer managed keys only`,
+          `${arn} is managed by AWS: its policy cannot be changed, and S3 documents replication for customer managed keys only`,
         ]
       : []),
   ];
@@ -230,13 +230,13 @@ function checkKey({ location }: Resource<KmsKey>, { attrs }: Current<KmsKey>): C
   function blockedReason(): string | undefined {
     const region = arn.split(':')[3];
     if (region !== location.region) {
-      return `the key ${arn} lies in ${region}, but the bucket in ${location.region}: S3 takes keys of the bucket's own Region only`;
+      return `the key ${arn} is in ${region}, but the bucket is in ${location.region}; declare a key of the bucket's Region, since S3 accepts no other`;
     }
     if (usage !== 'ENCRYPT_DECRYPT' || keySpec !== 'SYMMETRIC_DEFAULT') {
       return `the key ${arn} is ${keySpec} for ${usage}; S3 needs a symmetric key for ENCRYPT_DECRYPT`;
     }
     if (state !== 'Enabled' && state !== 'Creating') {
-      return `the key ${arn} is ${state}; enable it (a key whose deletion was cancelled stays disabled until enabled)`;
+      return `the key ${arn} is ${state}; enable it (a key stays disabled after its deletion was cancelled)`;
     }
     return undefined;
   }

@@ -59,10 +59,10 @@ export function policyNotes({ current }: Change<PolicySpec, unknown, Statement[]
   );
   return [
     ...(hasDeletedPrincipal
-      ? ['a principal reads as a bare AROA id: the role that it named was deleted and made anew']
+      ? ['a principal is a bare AROA id, because its role was deleted or recreated']
       : []),
     ...(undeclaredSids.length > 0
-      ? [`has statements of specs that are not given here, left as they are: ${undeclaredSids.join(', ')}`]
+      ? [`has statements of specs outside this run, which replikey keeps: ${undeclaredSids.join(', ')}`]
       : []),
   ];
 }

@@ -117,12 +117,12 @@ export const s3BucketPolicy: Kind<S3BucketPolicy, Policy, Statement[]> = {
       blocked:
         size <= MAX_BUCKET_POLICY_LENGTH
           ? undefined
-          : `the policy of ${change.resource.name} would have ${size} characters, and S3 allows ${MAX_BUCKET_POLICY_LENGTH}: let fewer sources replicate to it`,
+          : `the policy of ${change.resource.name} would have ${size} characters, but S3 allows ${MAX_BUCKET_POLICY_LENGTH}; replicate to it from fewer sources`,
       notes: policyNotes(change),
     };
   },
 
-  explain: () => 'across accounts the bucket of the destination must allow the role, too',
+  explain: () => 'across accounts, the destination bucket must also allow the role',
 
   transientErrors: [
     ...bucketTransientErrors,

@@ -103,7 +103,7 @@ export const s3Bucket: Kind<S3Bucket, BucketDoc> = {
     blocked:
       !current || current.spec.region === spec.region
         ? undefined
-        : `the bucket ${spec.bucket} lies in ${current.spec.region}, not in ${spec.region}: a bucket cannot be moved, so correct the region in the spec`,
+        : `the bucket ${spec.bucket} is in ${current.spec.region}, not in ${spec.region}; correct the region in the spec, since a bucket cannot be moved`,
   }),
 
   async fetchTags(aws, { location, name }) {

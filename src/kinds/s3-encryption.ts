@@ -139,7 +139,7 @@ export const s3Encryption: Kind<S3Encryption, EncryptionDoc, Partial<ServerSideE
     const keyBefore = current?.spec.kmsMasterKeyId;
     if (!current || current.spec.sseAlgorithm === 'AES256') return {};
     if (keyBefore === undefined || keyBefore === desired.kmsMasterKeyId) return {};
-    const effect = `new objects in ${desired.bucket} are encrypted under ${String(keyBefore)} now`;
+    const objects = `new objects in ${desired.bucket}`;
     const risk = (message: string): Risk => ({ id: 'change-default-key', message });
     const isStillDecryptable = (resource.context as ReturnType<typeof decryptableKeys>).every((keys) =>
       keys.includes(keyBefore),
@@ -147,13 +147,17 @@ export const s3Encryption: Kind<S3Encryption, EncryptionDoc, Partial<ServerSideE
     return {
       risks: [
         ...(desired.kmsMasterKeyId === undefined
-          ? [risk(`${effect}, and would be by S3 alone: whoever may read them needs no key then`)]
+          ? [
+              risk(
+                `${objects} would be encrypted with SSE-S3 instead of ${String(keyBefore)}, so that readers need no KMS permission`,
+              ),
+            ]
           : []),
         ...(isStillDecryptable
           ? []
           : [
               risk(
-                `${effect}, a key that is not declared: those still to be replicated, also by S3 Batch Replication, fail unless the role may use it; sourceKeys declares it`,
+                `${objects} are encrypted under ${String(keyBefore)} now, which the spec does not declare: pending objects, and objects of S3 Batch Replication, fail unless the role may use this key; declare it in sourceKeys`,
               ),
             ]),
       ],
@@ -162,11 +166,11 @@ export const s3Encryption: Kind<S3Encryption, EncryptionDoc, Partial<ServerSideE
 
   explain(path, { bucketKeyEnabled, sseAlgorithm }) {
     if (path === '/bucketKeyEnabled') {
-      return `the S3 Bucket Key is declared ${bucketKeyEnabled ? 'on' : 'off'} (it decides the encryption context of new objects)`;
+      return `the spec turns the S3 Bucket Key ${bucketKeyEnabled ? 'on' : 'off'} (it determines the encryption context of new objects)`;
     }
     return sseAlgorithm === 'AES256'
-      ? 'new objects are encrypted by S3 alone by default'
-      : 'new objects are encrypted under the declared key by default';
+      ? 'S3 encrypts new objects with SSE-S3 by default'
+      : 'S3 encrypts new objects under the declared key by default';
   },
 
   transientErrors: bucketTransientErrors,

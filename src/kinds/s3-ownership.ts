@@ -89,13 +89,13 @@ export const s3Ownership: Kind<S3Ownership, OwnershipDoc> = {
               id: 'change-ownership',
               message:
                 objectOwnership === 'BucketOwnerEnforced'
-                  ? `ACLs of ${bucket} and its objects would stop counting`
-                  : `ACLs of ${bucket} and its objects would count again`,
+                  ? `disables the ACLs of ${bucket} and its objects`
+                  : `enables the ACLs of ${bucket} and its objects again`,
             },
           ],
   }),
 
-  explain: (_, { objectOwnership }) => `objects are declared ${objectOwnership}`,
+  explain: (_, { objectOwnership }) => `the spec sets object ownership to ${objectOwnership}`,
 
   transientErrors: bucketTransientErrors,
 

@@ -103,14 +103,14 @@ export const s3PublicAccess: Kind<S3PublicAccess, PublicAccessBlockConfiguration
         ? [
             {
               id: 'open-public-access',
-              message: `${desired.bucket} would no longer be kept from becoming public`,
+              message: `S3 would no longer prevent ${desired.bucket} from becoming public`,
             },
           ]
         : [],
   }),
 
   explain: (_, { blockPublicPolicy }) =>
-    `public access is declared ${blockPublicPolicy ? 'blocked' : 'open'}`,
+    `the spec ${blockPublicPolicy ? 'blocks' : 'does not block'} public access`,
 
   transientErrors: bucketTransientErrors,
 

@@ -170,7 +170,7 @@ export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[
           {
             call: 's3:PutBucketReplication',
             manual: {
-              what: `set the replication configuration of ${name}, or add its rules to what is there`,
+              what: `set the replication configuration of ${name}, or add the rules to the existing configuration`,
               document: doc,
               command: `aws s3api put-bucket-replication --bucket ${name} --replication-configuration file://replication.json`,
             },
@@ -212,19 +212,20 @@ export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[
   },
 
   explain(path, desired) {
-    if (path === '') return 'switched on last, since S3 never tries a failed object again';
+    if (path === '') return 'enabled last, because S3 never retries a failed object';
     if (path === '/role') return 'S3 replicates as the role of the configuration';
     if (path.startsWith('/v1Rules')) {
-      return 'rules of the old form (V1) cannot stand beside ours: they are given a filter and a priority, and go on replicating delete markers, as the old form does';
+      return 'S3 accepts no V1 rules beside V2 rules: replikey adds a filter and a priority to them, and they still replicate delete markers';
     }
     const [, id, field] = parsePointer(path);
     if (id === undefined) return undefined;
     if (field === 'status' && desired.rules[id]?.status === 'Disabled') {
-      return `the rule ${id} is declared to be off, or not any more: then --prune takes it away`;
+      return `the rule ${id} is declared disabled, or is no longer declared; --prune removes an undeclared rule`;
     }
-    if (!(id in desired.rules))
-      return `the rule ${id} is not declared, and what no spec declares is to be taken away`;
-    return field === undefined ? `the rule ${id} is declared` : `the rule ${id} declares another ${field}`;
+    if (!(id in desired.rules)) return `no spec declares the rule ${id}, so replikey removes it`;
+    return field === undefined
+      ? `the rule ${id} is declared`
+      : `${field} of the rule ${id} differs from the spec`;
   },
 
   transientErrors: [
@@ -282,11 +283,11 @@ function ruleConflictOf(
   foreign: readonly ReplicationRule[],
 ): string | undefined {
   const count = Object.keys(rules).length + foreign.length;
-  if (count > MAX_RULES) return `${bucket} would have ${count} rules, and S3 allows 1,000 a bucket`;
+  if (count > MAX_RULES) return `${bucket} would have ${count} rules, but S3 allows 1,000 per bucket`;
   const foreignByPriority = new Map(foreign.map(({ Priority, ID }) => [Priority, ID]));
   for (const [id, { priority }] of Object.entries(rules)) {
     if (foreignByPriority.has(priority))
-      return `the rule ${id} asks for priority ${priority}, which the rule "${foreignByPriority.get(priority)}" of ${bucket} has, and which is not ours: declare another, or none`;
+      return `the rule ${id} declares the priority ${priority}, which the foreign rule "${foreignByPriority.get(priority)}" of ${bucket} has; declare another priority, or none`;
   }
   return undefined;
 }
@@ -298,19 +299,19 @@ function risksOf(desired: S3Replication, { spec, foreign = [] }: CurrentReplicat
   if (removedIds.length > 0) {
     risks.push({
       id: 'remove-rules',
-      message: `stops replicating what the rules ${removedIds.join(', ')} replicate now`,
+      message: `removes the foreign rules ${removedIds.join(', ')}, which ends their replication`,
     });
   }
   if (foreign.length > 0 && desired.foreignRules === 'Refuse') {
     risks.push({
       id: 'foreign-rules',
-      message: `${desired.bucket} has rules that are not ours (${formatRuleIds(foreign)}) and the spec says foreignRules: Refuse`,
+      message: `${desired.bucket} has foreign rules (${formatRuleIds(foreign)}), and the spec sets foreignRules: Refuse`,
     });
   }
   if (foreign.length > 0 && spec.role !== desired.role) {
     risks.push({
       id: 'change-role',
-      message: `the rules ${formatRuleIds(foreign)} are not ours and would replicate as another role too: name the role ${String(spec.role)} in the spec, or make sure that the declared one may do their work`,
+      message: `the foreign rules ${formatRuleIds(foreign)} would also replicate as another role; declare the role ${String(spec.role)}, or give the declared role the permissions that these rules need`,
     });
   }
   return risks;
@@ -320,11 +321,9 @@ function foreignRuleNotes(foreign: readonly ReplicationRule[]): string[] {
   const undeclared = foreign.filter((rule) => isReplikeyRule(rule.ID));
   const unmanaged = foreign.filter((rule) => !isReplikeyRule(rule.ID));
   return [
-    ...(unmanaged.length > 0
-      ? [`has rules that are not ours, left as they are: ${formatRuleIds(unmanaged)}`]
-      : []),
+    ...(unmanaged.length > 0 ? [`has foreign rules, which replikey keeps: ${formatRuleIds(unmanaged)}`] : []),
     ...(undeclared.length > 0
-      ? [`has rules of ours that no spec declares here, left as they are: ${formatRuleIds(undeclared)}`]
+      ? [`has rules of specs outside this run, which replikey keeps: ${formatRuleIds(undeclared)}`]
       : []),
   ];
 }
@@ -347,11 +346,11 @@ export function foreignUseOfRole(
 ): string | undefined {
   const foreign = Rules.filter(({ ID }) => !isReplikeyRule(ID));
   if (foreign.length === 0 || Role !== roleArn) return undefined;
-  return `rules of ${bucket} that are not ours replicate as its role: ${formatRuleIds(foreign)}`;
+  return `foreign rules of ${bucket} replicate as its role: ${formatRuleIds(foreign)}`;
 }
 
 const EXISTING_OBJECTS_CAVEAT =
-  'S3 replicates what is written from then on: objects that are there already need S3 Batch Replication';
+  'S3 replicates only objects written after this change; existing objects need S3 Batch Replication';
 
 function desiredRulesOf(pair: BucketReplication): [string, RuleSpec][] {
   return pair.rules.map(({ name, id, ...rule }) => [

@@ -148,18 +148,19 @@ function retentionReasonOf(
   const names = (somePairs: readonly BucketReplication[]) => somePairs.map((pair) => pair.name).join(', ');
   const pairsByArn = pairsUsingRole.filter((pair) => 'arn' in pair.role);
   if (pairsByArn.length > 0)
-    return `its role is given by ARN to ${names(pairsByArn)}, and so is never altered`;
+    return `its role is declared by ARN in ${names(pairsByArn)}, so replikey never changes it`;
   const retainingPairs = pairsUsingRole.filter(({ policy }) => policy.deletion !== 'Remove');
-  if (retainingPairs.length > 0) return `${names(retainingPairs)} shares its role and says deletion: Retain`;
+  if (retainingPairs.length > 0)
+    return `its role is also used by ${names(retainingPairs)}, with deletion: Retain`;
   // If the spec still exists with another role, its own deletion policy applies.
   const declaredDeletion = pairs.find((pair) => toSidName(pair.name) === name)?.policy.deletion;
   if ((declaredDeletion ?? role.tags[DELETION_TAG_PREFIX + spec]) !== 'Remove') {
     return declaredDeletion === undefined
-      ? `it did not say deletion: Remove; aws iam tag-role --role-name ${role.name} --tags Key=${DELETION_TAG_PREFIX}${spec},Value=Remove says it now`
-      : 'it says deletion: Retain';
+      ? `it did not set deletion: Remove; to set it now, run aws iam tag-role --role-name ${role.name} --tags Key=${DELETION_TAG_PREFIX}${spec},Value=Remove`
+      : 'it sets deletion: Retain';
   }
   const grantsPermissions = role.statements.some((statement) => parseSid(statement)?.name === name);
   return grantsPermissions && sources.length === 0
-    ? 'the policy of its role does not tell its source bucket'
+    ? 'the policy of its role does not name its source bucket'
     : undefined;
 }

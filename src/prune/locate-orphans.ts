@@ -114,7 +114,7 @@ const isFailedLookup = (lookup: BucketLookup): lookup is BucketLookup & { why: s
 
 const blockedByFailedLookup = (spec: string, { bucket, why }: { bucket: string; why: string }): Blocked => ({
   id: bucketResourceId(s3Bucket.name, bucket),
-  why: `what is left of ${spec} there cannot be found: ${why}`,
+  why: `cannot search it for orphans of ${spec}: ${why}`,
   pairs: [spec],
   from: NO_POSITION,
 });

@@ -104,9 +104,9 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
       const dependency = await runs.get(need);
       if (dependency && dependency.result !== 'applied') return skip(`${need} was not applied`);
     }
-    if (signal?.aborted) return skip('interrupted before it was started');
+    if (signal?.aborted) return skip('interrupted before it started');
     const resource = resourcesById.get(id);
-    if (!resource) throw new Error(`the plan names ${id}, which no spec wants`);
+    if (!resource) throw new Error(`the plan contains ${id}, which no spec declares`);
     try {
       const current = await writeAndVerify(step, resource);
       actual.set(id, current ? { state: 'present', current } : { state: 'absent' });
@@ -114,7 +114,7 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
       return { id, action, result: 'applied' };
     } catch (error) {
       const why = isInterruption(error, signal)
-        ? 'interrupted half-way: the call in flight was finished, and the next run looks how far it came'
+        ? 'interrupted: the call in flight was finished, and the next run continues from the actual state'
         : error instanceof Error
           ? error.message
           : String(error);
@@ -179,7 +179,7 @@ async function assertUnchanged(
   const fingerprint = (state: Current | undefined) =>
     state && canonicalJson([kind.normalize(state.spec), normalizeForeign(state.foreign)]);
   if (fingerprint(current) === fingerprint(before)) return;
-  throw new Error('somebody else has changed it since it was read; nothing was written');
+  throw new Error('another caller changed it since it was read; nothing was written');
 }
 
 /**
@@ -267,7 +267,7 @@ async function readUntilWritten(
         canonicalJson(kind.normalize(current.spec)) === specBefore ||
         current.attrs.state === 'Creating';
       return error instanceof NotVisibleError && isStale
-        ? `${resource.id} to show what was written`
+        ? `${resource.id} to show the written state`
         : undefined;
     };
     const shouldRetry = (error: Error) => {
@@ -287,7 +287,7 @@ async function readUntilWritten(
   } catch (error) {
     if (!(error instanceof NotVisibleError)) throw error;
     const prefix = `AWS accepted the write, but${reportedWait ? ` after ${options.propagationTimeoutMs / 1000} s` : ''}`;
-    if (!current) throw new Error(`${prefix} ${resource.id} is still not there`);
+    if (!current) throw new Error(`${prefix} ${resource.id} still does not exist`);
     if (current.attrs.state === 'Creating')
       throw new Error(`${prefix} ${resource.id} is still being created`);
     throw new Error(`${prefix} ${writeProblem(change, current, kind)}`);
@@ -307,7 +307,7 @@ async function readUntilDeleted(
     if (observation.state === 'present') throw new NotVisibleError();
   };
   const shouldRetry = (error: Error) => {
-    if (error instanceof NotVisibleError && !isReported) reportWaiting(`${resource.id} to be gone`);
+    if (error instanceof NotVisibleError && !isReported) reportWaiting(`${resource.id} to be deleted`);
     isReported ||= error instanceof NotVisibleError;
     return error instanceof NotVisibleError;
   };
@@ -316,7 +316,7 @@ async function readUntilDeleted(
   } catch (error) {
     if (!(error instanceof NotVisibleError)) throw error;
     throw new Error(
-      `AWS accepted its deletion, but after ${propagationTimeoutMs / 1000} s ${resource.id} is still there`,
+      `AWS accepted the deletion, but after ${propagationTimeoutMs / 1000} s ${resource.id} still exists`,
     );
   }
 }
@@ -326,7 +326,7 @@ function writeProblem(change: Change, current: Current, kind: Kind): string | un
   const { patch } = resourceDiff(current, change.desired, kind);
   const paths = [...new Set(patch.map(({ path }) => formatPointer(fieldPathOf(path))))];
   if (paths.length === 0) return kind.check?.({ ...change, current }).blocked;
-  return `these settings did not take: ${paths.join(', ')}; either this endpoint does not keep them, or somebody else changes the same thing`;
+  return `these settings do not have the written values: ${paths.join(', ')}; either the endpoint drops them, or another caller changes them`;
 }
 
 /** Whether the error comes from an interruption by a person, and not from a fault. */

@@ -96,18 +96,18 @@ export async function planPrune(
     blocked: [...blocked, ...located.flatMap(({ blocked }) => blocked ?? [])],
     notes: [
       ...candidates.flatMap((candidate) =>
-        retentionNotes(candidate, 'what is left of it stays', candidate.retainedBecause),
+        retentionNotes(candidate, 'replikey keeps its orphans', candidate.retainedBecause),
       ),
       ...located.flatMap(({ candidate }) =>
-        retentionNotes(candidate, 'its permissions stay', retainedBecause.get(candidate)),
+        retentionNotes(candidate, 'replikey keeps its permissions', retainedBecause.get(candidate)),
       ),
       ...removable.flatMap(({ candidate }) =>
-        retentionNotes(candidate, 'the role stays', roleRetainedBecause.get(candidate)),
+        retentionNotes(candidate, 'replikey keeps the role', roleRetainedBecause.get(candidate)),
       ),
       ...removable.flatMap(({ candidate, foreignOwned }) =>
         retentionNotes(
           candidate,
-          'what other policies say of it stays',
+          'replikey keeps its statements in other policies',
           foreignStatementsReason(candidate, foreignOwned),
         ),
       ),
@@ -129,7 +129,7 @@ async function listRolesOfAccounts(
       roles.push(...(await listRolesWithPolicies(aws, location)));
     } catch (error) {
       if (error instanceof UserError) throw error;
-      const reason = `what is left of specs cannot be found: ${formatAwsError(error, 'iam:GetAccountAuthorizationDetails', location)}`;
+      const reason = `cannot search for orphans: ${formatAwsError(error, 'iam:GetAccountAuthorizationDetails', location)}`;
       blocked.push({
         id: `${iamRole.name}/all of ${id}`,
         why: reason,
@@ -174,10 +174,9 @@ function roleRetentionReason(
   removable: readonly LocatedOrphan[],
 ): string | undefined {
   if (roleInUse) return undefined;
-  if (role.tags[MANAGED_BY_TAG] !== 'replikey') return 'it was there before';
+  if (role.tags[MANAGED_BY_TAG] !== 'replikey') return 'replikey did not create it';
   if (role.otherPolicies.length > 0) return `it has other policies: ${role.otherPolicies.join(', ')}`;
-  if (role.statements.some((statement) => !parseSid(statement)))
-    return 'its policy has statements that are not ours';
+  if (role.statements.some((statement) => !parseSid(statement))) return 'its policy has foreign statements';
   const removableCandidates = new Set(removable.map(({ candidate }) => candidate));
   const remaining = candidates.filter(
     (candidate) => candidate.role.arn === role.arn && !removableCandidates.has(candidate),
@@ -190,7 +189,7 @@ const foreignStatementsReason = (
   foreignOwned: readonly string[],
 ): string | undefined =>
   foreignOwned.length > 0
-    ? `the owners of ${foreignOwned.join(', ')} may take away the statements Replikey…${name}`
+    ? `the owners of ${foreignOwned.join(', ')} may remove the statements Replikey…${name}`
     : undefined;
 
 function retentionNotes(

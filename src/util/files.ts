@@ -63,6 +63,6 @@ export async function readJson(file: string): Promise<unknown> {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new UserError(EXIT.usage, `${file} is not JSON: ${(error as Error).message}`, { cause: error });
+    throw new UserError(EXIT.usage, `invalid JSON in ${file}: ${(error as Error).message}`, { cause: error });
   }
 }

@@ -72,7 +72,7 @@ describe('canaries', () => {
     await env.door.send({ region: 'us-west-2' }, new DisableKeyCommand(replicaKey));
     const results = await run(env);
     expect(results.map(({ result }) => result)).toEqual(['failed', 'failed']);
-    expect(results[0]?.why).toMatch(/^S3 gave up on it \(FAILED\), and will not try it again/);
+    expect(results[0]?.why).toMatch(/^S3 failed to replicate it \(FAILED\), and does not retry/);
     expect(await versions(env)).toEqual([]);
   });
 
@@ -125,7 +125,7 @@ describe('canaries', () => {
     clients.destroy();
     expect(results.map(({ left = [] }) => left.length).sort()).toEqual([0, 1]);
     expect(results.flatMap(({ left = [] }) => left)[0]).toMatch(
-      /^acme-tax\/Tax\/\.replikey-canary\/[0-9a-f-]+ of which nobody can say whether it was written/,
+      /^acme-tax\/Tax\/\.replikey-canary\/[0-9a-f-]+, which may have been written/,
     );
   });
 
@@ -154,7 +154,9 @@ describe('canaries', () => {
       // S3 keeps versioning on while there are rules.
       if (bucket) Object.assign(bucket, { versioning: { Status: status }, replication: undefined });
       const results = await run(env);
-      expect(results[0]?.why).toBe('acme-tax gave the canary no version id: versioning is not enabled');
+      expect(results[0]?.why).toBe(
+        'acme-tax returned no version id for the canary: versioning is not enabled',
+      );
       expect(await versions(env)).toEqual([]);
     },
   );
@@ -165,7 +167,7 @@ describe('canaries', () => {
     const bucket = env.sandbox.store.bucket('acme-tax');
     if (bucket) delete bucket.replication;
     const results = await run(env);
-    expect(results[0]?.why).toBe('no rule took it: the object has no replication status');
+    expect(results[0]?.why).toBe('no rule selected it: the object has no replication status');
     expect(await versions(env)).toEqual([]);
   });
 

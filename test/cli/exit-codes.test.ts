@@ -53,7 +53,7 @@ it('3: refused, with the word that allows it', async () => {
   expect((await runCli(['--once', '-', '--allow', 'change-default-key'], options)).code).toBe(0);
 });
 
-it('3: refused, since the plan is not the one that was approved', async () => {
+it('3: refused, since the plan differs from the approved plan', async () => {
   await using testEnvironment = await testEnv();
   const options = { endpoint: testEnvironment.sandbox.endpoint, input: TAX_SPEC };
   const planned = (await runCli(['--dry-run', '-'], options)).stdout;
@@ -63,7 +63,9 @@ it('3: refused, since the plan is not the one that was approved', async () => {
   const refused = await runCli(['--once', '-', '--plan', checksum], other);
   expect(refused.code).toBe(3);
   expect(refused.stdout).toMatch(
-    new RegExp(`the plan is not the one that was approved: its checksum is [0-9a-f]{16}, not ${checksum};`),
+    new RegExp(
+      `the plan differs from the approved plan: its checksum is [0-9a-f]{16}, not ${checksum}, because the specs or the state in AWS changed since;`,
+    ),
   );
   expect(testEnvironment.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
 
@@ -211,7 +213,7 @@ it.each(signals)(
     });
     expect(struck?.status).toBe(200);
     expect(ran.stdout).toMatch(/\nNot converged: \d+ applied, \d+ failed, \d+ skipped, 0 blocked\.\n/);
-    expect(ran.stdout).toContain('interrupted half-way: the call in flight was finished');
+    expect(ran.stdout).toContain('interrupted: the call in flight was finished');
     expect(entries.some(({ operation }) => operation === 'PutBucketReplication')).toBe(false);
 
     expect(

@@ -88,7 +88,7 @@ it('asks to converge first where there is nothing to verify', async () => {
   const { code, stderr } = await run('verify', '--sandbox=empty');
   expect(code).toBe(1);
   expect(stderr).toMatch(
-    /^kms:DescribeKey in us-east-1: NotFoundException.*; converge first: reconcile --once\n$/,
+    /^kms:DescribeKey in us-east-1: NotFoundException.*; apply the spec first: reconcile --once\n$/,
   );
 });
 

@@ -148,7 +148,7 @@ it('says what it waits for, and how long at most', async () => {
     .split('\n')
     .map((line) => JSON.parse(line));
   expect(lines.map(({ msg }) => msg)).toContain(
-    'waiting for iam.role/replikey-acme-tax to show what was written, 60 s at most',
+    'waiting for iam.role/replikey-acme-tax to show the written state, 60 s at most',
   );
   for (const { level } of lines) expect(level).toBe('info');
 });

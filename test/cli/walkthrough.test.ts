@@ -171,14 +171,14 @@ describe.skipIf(awscli.missing)(
       expect(code).toBe(2);
       const { waves, notes, unchanged, blocked } = JSON.parse(stdout) as Plan;
       const byDefault = [
-        'the S3 Bucket Key is declared on (it decides the encryption context of new objects)',
-        'new objects are encrypted under the declared key by default',
+        'the spec turns the S3 Bucket Key on (it determines the encryption context of new objects)',
+        'S3 encrypts new objects under the declared key by default',
       ];
       expect(waves.flat().map(({ action, id, why }) => [action, id, why])).toEqual([
         [
           'create',
           'iam.role-policy/replicationRolekmsobj',
-          ['does not exist yet', 'what S3 must be allowed to do as the role'],
+          ['does not exist yet', 'S3 needs these permissions as the role'],
         ],
         ['update', 's3.encryption/destination', byDefault],
         ['update', 's3.encryption/source', byDefault],
@@ -187,9 +187,9 @@ describe.skipIf(awscli.missing)(
       expect(blocked).toEqual([]);
       // Both buckets and their versioning, both keys, and the role, whose trust policy says the same in other words.
       expect(unchanged).toBe(7);
-      const before = 'was there before: what is shown here is changed, all else is left as it is';
+      const before = 'already exists: replikey changes only the settings in this plan';
       expect(notes.map(({ id, message }) => [id, message])).toEqual([
-        ['s3.replication/source', expect.stringMatching(/rules that are not ours, left as they are/)],
+        ['s3.replication/source', expect.stringMatching(/foreign rules, which replikey keeps/)],
         [
           's3.replication/source',
           expect.stringMatching(/objects that are there already need S3 Batch Replication/),

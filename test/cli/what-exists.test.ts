@@ -33,7 +33,7 @@ it('limits are kept: of the command line, and of guardrails', async () => {
   const refused = await runCli(['--once', '-', '--max-changes', '5'], { ...options, input: TAX_SPEC });
   expect(refused.code).toBe(3);
   expect(refused.stdout).toContain(
-    'the plan changes 13 of 13 resources, and 5 are allowed: --max-changes 13 lifts the limit',
+    'the plan changes 13 of 13 resources, and the limit is 5; raise it with --max-changes 13',
   );
   expect(env.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
   expect((await runCli(['--once', '-', '--max-changes', '20%'], { ...options, input: TAX_SPEC })).code).toBe(

@@ -40,35 +40,35 @@ test.each([
     planOf([step({ from: { file: 'b.yaml', line: 9, column: 1 } })]),
     undefined,
   ],
-  ['gone', planOf([step()]), planOf([]), 'is as declared now, without this plan'],
-  ['new', planOf([]), planOf([step()]), 'would be updated now'],
+  ['gone', planOf([step()]), planOf([]), 'the plan no longer changes it'],
+  ['new', planOf([]), planOf([step()]), 'the plan now updates it'],
   [
     'another action',
     planOf([step()]),
     planOf([step({ action: 'create' })]),
-    'would be created now, not updated',
+    'the plan now creates it; the approved plan updates it',
   ],
   [
     'to another value',
     planOf([step()]),
     planOf([step({ patch: [{ op: 'replace', path: '/status', value: 'x' }] })]),
-    'other changes of status',
+    'the changes of status differ',
   ],
   [
     'from another value',
     planOf([step()]),
     planOf([step({ before: { '/status': 'Off' } })]),
-    'other changes of status',
+    'the changes of status differ',
   ],
   [
     'for other reasons',
     planOf([step()]),
     planOf([step({ risks: [{ id: 'change-default-key', message: 'm' }] })]),
-    'other reasons, risks or order',
+    'the reasons, the risks or the order differ',
   ],
   ['blocked', planOf([step()]), planOf([], blocked('cannot be read')), 'is blocked now: cannot be read'],
   ['blocked as before', planOf([], blocked('no')), planOf([], blocked('no')), undefined],
-  ['not blocked any more', planOf([], blocked('no')), planOf([]), 'is not blocked any more'],
+  ['not blocked any more', planOf([], blocked('no')), planOf([]), 'is no longer blocked'],
 ] as const)('%s', (_, before, after, message) => {
   const expected = message === undefined ? [] : [{ step: 's3.versioning/acme-tax', message }];
   expect(diffPlans(before, after)).toEqual(expected);

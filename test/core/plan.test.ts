@@ -188,7 +188,7 @@ describe('the order of resources', () => {
   });
   test('a need that nobody wants is told', () => {
     expect(() => toWaves([aResource('a', { of: ref('x.thing/b') })])).toThrow(
-      'x.thing/a needs x.thing/b, which no spec wants',
+      'x.thing/a needs x.thing/b, which no spec declares',
     );
   });
   test('references are found however deep they lie', () => {
@@ -219,7 +219,7 @@ describe('what several specs want', () => {
     ];
     expect(() =>
       desiredResources([testPair({ name: 'one' }), testPair({ name: 'two' })], wanting(differing)),
-    ).toThrow('x.thing/a is wanted differently by one and two');
+    ).toThrow('x.thing/a is declared differently by one and two');
   });
 });
 
@@ -240,7 +240,7 @@ describe('the guard', () => {
       new Map([present('d', { x: 1 })]),
       kinds,
     );
-    const words = 'the plan changes 3 of 4 resources, and 2 are allowed: --max-changes 3 lifts the limit';
+    const words = 'the plan changes 3 of 4 resources, and the limit is 2; raise it with --max-changes 3';
     expect(guard(many, [], { maxRemovals: 0, maxChanges: { count: 2 } })).toEqual([
       { id: 'max-changes', message: words },
     ]);
@@ -259,7 +259,7 @@ describe('the guard', () => {
     const after = { rules: {}, statements: { d: { Action: ['x'] } }, other: {} };
     const made = createPlan([aResource('a', after)], new Map([present('a', before)]), kinds);
     expect(guard(made, [], { maxRemovals: 2 }).map(({ message }) => message)).toEqual([
-      'the plan takes 3 rules, statements and roles away, and 2 are allowed: --max-removals 3 lifts the limit',
+      'the plan removes 3 rules, statements and roles, and the limit is 2; raise it with --max-removals 3',
     ]);
     expect(guard(made, [], { maxRemovals: 3 })).toEqual([]);
   });

@@ -248,7 +248,7 @@ test('nothing is applied once the world has moved, and the summary shows the pla
   expect(ok).toBe(false);
   expect(outputs['exit-code']).toBe('3');
   expect(summary).toContain('### replikey: refused, nothing was changed');
-  expect(summary).toContain('the plan is not the one that was approved');
+  expect(summary).toContain('the plan differs from the approved plan');
   expect(env.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
 
   const [, checksum = ''] = /Checksum ([0-9a-f]{16})/.exec(summary) ?? [];

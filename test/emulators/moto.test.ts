@@ -27,7 +27,7 @@ describe.skipIf(moto.missing)(`specs/tax.yaml on moto${moto.missing ? `: ${moto.
         id: 's3.replication/acme-tax',
         // Moto forgets SourceSelectionCriteria, and answers every filter with an empty prefix.
         why: expect.stringMatching(
-          /^AWS accepted the write, but these settings did not take: rules\["replikey\/tax\/tax"\]\.prefix, rules\["replikey\/tax\/tax"\]\.sseKmsEncryptedObjects; either this endpoint does not keep them/,
+          /^AWS accepted the write, but these settings do not have the written values: rules\["replikey\/tax\/tax"\]\.prefix, rules\["replikey\/tax\/tax"\]\.sseKmsEncryptedObjects; either the endpoint drops them/,
         ),
       },
     ]);
@@ -49,7 +49,7 @@ describe.skipIf(moto.missing)(`specs/tax.yaml on moto${moto.missing ? `: ${moto.
     expect(JSON.parse(stdout).notes).toEqual([
       expect.objectContaining({
         id: 'iam.role/replikey-acme-tax',
-        message: expect.stringMatching(/^what is left of it stays: it did not say deletion: Remove/),
+        message: expect.stringMatching(/^replikey keeps its orphans: it did not set deletion: Remove/),
         pairs: ['tax'],
       }),
     ]);
@@ -60,7 +60,7 @@ describe.skipIf(moto.missing)(`specs/tax.yaml on moto${moto.missing ? `: ${moto.
     expect(second.code).toBe(1);
     expect(second.writes).toBe(1);
     expect(second.failures).toMatchObject([
-      { id: 's3.replication/acme-tax', why: expect.stringContaining('did not take') },
+      { id: 's3.replication/acme-tax', why: expect.stringContaining('do not have the written values') },
     ]);
   });
 });

@@ -110,7 +110,7 @@ describe('a second actor who acts when the plan is made', () => {
     const ran = await harness.runOnce({ pass: { onPlan: () => act(harness.sandbox.store) } });
     expect(beside?.isThere(JSON.stringify(readState(harness.sandbox)))).toBe(true);
     expect(ran.exitCode).toBe(EXIT.failed);
-    expect(ran.output).toMatch(/somebody else has changed it since it was read; nothing was written/);
+    expect(ran.output).toMatch(/another caller changed it since it was read; nothing was written/);
     const { recovery: next, afterRecovery: healed, dryRun: last } = await harness.recover();
     expect(next.exitCode).toBe(EXIT.ok);
     expect(beside?.isThere(JSON.stringify(healed))).toBe(true);
@@ -128,7 +128,7 @@ describe('a second actor who makes, when the plan is made, what was not there', 
     const onPlan = () => Object.assign(bucket, { replication: { Role: role, Rules: [THEIR_RULE] } });
     const ran = await harness.runOnce({ pass: { onPlan } });
     expect(ran.exitCode).toBe(EXIT.failed);
-    expect(ran.output).toMatch(/failed s3\.replication\/acme-tax somebody else has changed it/);
+    expect(ran.output).toMatch(/failed s3\.replication\/acme-tax another caller changed it/);
     expect(bucket.replication).toEqual({ Role: role, Rules: [THEIR_RULE] });
     const { recovery: next, afterRecovery: healed, dryRun: last } = await harness.recover();
     expect(next.exitCode, next.output).toBe(EXIT.ok);

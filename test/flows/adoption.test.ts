@@ -23,17 +23,14 @@ const said = async (env: TestEnv) => {
 };
 
 const ONLY_NEW =
-  's3.replication/acme-tax S3 replicates what is written from then on: objects that are there already need S3 Batch Replication';
+  's3.replication/acme-tax S3 replicates only objects written after this change; existing objects need S3 Batch Replication';
 
 describe('what is there already', () => {
   test('is used as it is, and the plan says so', async () => {
     await using env = await testEnv();
     await found(env, {});
     expect(await said(env)).toEqual({
-      notes: [
-        ONLY_NEW,
-        's3.bucket/acme-tax was there before: what is shown here is changed, all else is left as it is',
-      ],
+      notes: [ONLY_NEW, 's3.bucket/acme-tax already exists: replikey changes only the settings in this plan'],
       refused: [],
     });
     const { remaining: left } = await env.reconcile();
@@ -55,7 +52,7 @@ describe('what is there already', () => {
       await using env = await testEnv();
       await found(env, { [key]: value });
       expect((await said(env)).refused).toEqual([
-        `other-manager: s3.bucket/acme-tax seems to be looked after by ${manager}, which may undo what is changed here, or be undone`,
+        `other-manager: s3.bucket/acme-tax appears to be managed by ${manager}, which may revert this change, or have its own changes reverted`,
       ]);
       const { remaining: left } = await env.reconcile({ allowedRisks: ['other-manager'] });
       expect(left?.waves).toEqual([]);
@@ -66,7 +63,7 @@ describe('what is there already', () => {
     await using env = await testEnv(adopting('Always'));
     await found(env, { ManagedBy: 'terraform' });
     expect(await said(env)).toMatchObject({
-      notes: [ONLY_NEW, expect.stringMatching(/was there before and seems to be looked after by terraform/)],
+      notes: [ONLY_NEW, expect.stringMatching(/already exists and appears to be managed by terraform/)],
       refused: [],
     });
   });
@@ -89,7 +86,7 @@ describe('what is there already', () => {
     );
     expect((await said(env)).refused.sort()).toEqual(
       ['iam.role/replikey-acme-tax', 'kms.key/alias/acme-tax@us-east-1', 's3.bucket/acme-tax'].map(
-        (id) => `adopt: ${id} was there before and is not ours, and the spec says adopt: Never`,
+        (id) => `adopt: ${id} already exists, replikey does not manage it, and the spec sets adopt: Never`,
       ),
     );
   });
@@ -104,7 +101,7 @@ describe('what is there already', () => {
       },
     );
     expect(plan.notes.map(({ id, message }) => `${id} ${message}`)).toContain(
-      's3.bucket/acme-tax was made for the spec tax, which is not among those that want it here',
+      's3.bucket/acme-tax was created for the spec tax, which is not among the specs that declare it now',
     );
   });
 });

@@ -78,6 +78,6 @@ test('a priority that a foreign rule has is told before anything is applied', as
     TAX_SPEC.replace('prefix: Tax/', 'prefix: Tax/\n      priority: 7'),
   );
   expect(plan.blocked.map(({ why }) => why)).toEqual([
-    'the rule replikey/tax/tax asks for priority 7, which the rule "theirs" of acme-tax has, and which is not ours: declare another, or none',
+    'the rule replikey/tax/tax declares the priority 7, which the foreign rule "theirs" of acme-tax has; declare another priority, or none',
   ]);
 });

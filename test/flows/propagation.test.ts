@@ -19,7 +19,7 @@ test.each(slow)(
     expect(env.sandbox.log.counts()['kms:CreateKey']).toBe(2);
     expect(results.filter(({ result }) => result !== 'applied')).toEqual([]);
     expect(left?.waves).toEqual([]);
-    expect(waited.join()).toMatch(/new (role|key)|to show what was written/);
+    expect(waited.join()).toMatch(/new (role|key)|to show the written state/);
     expect((await env.canaries()).map(({ result }) => result)).toEqual(['replicated', 'replicated']);
   },
 );
@@ -28,7 +28,7 @@ test('what is never seen fails with what was waited for, and replication is not 
   await using env = await testEnv(undefined, { faultSettings: { rolePropagationMs: 3_600_000 } });
   const { results } = await env.reconcile({ propagationTimeoutMs: 400 });
   const outcome = Object.fromEntries(results.map(({ id, result, why }) => [id, why ?? result]));
-  expect(outcome['iam.role/replikey-acme-tax']).toMatch(/still not there/);
+  expect(outcome['iam.role/replikey-acme-tax']).toMatch(/still does not exist/);
   expect(outcome['s3.replication/acme-tax']).toMatch(/was not applied/);
   expect(env.sandbox.log.counts()).not.toHaveProperty('s3:PutBucketReplication');
 });

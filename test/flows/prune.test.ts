@@ -117,7 +117,7 @@ describe('what is left of a spec that is gone altogether', () => {
     const plan = await pruned(env, TAX_SPEC);
     expect(idsOf(plan)).toEqual([]);
     expect(notesOf(plan)).toBe(
-      'iam.role/replikey-acme-old: what is left of it stays: it did not say deletion: Remove; aws iam tag-role --role-name replikey-acme-old --tags Key=replikey:deletion:old,Value=Remove says it now',
+      'iam.role/replikey-acme-old: replikey keeps its orphans: it did not set deletion: Remove; to set it now, run aws iam tag-role --role-name replikey-acme-old --tags Key=replikey:deletion:old,Value=Remove',
     );
     expect(stateOf(env.sandbox)).toEqual(before);
     roleOf(env, 'replikey-acme-old')?.tags.set('replikey:deletion:old', 'Remove');
@@ -143,7 +143,7 @@ describe('what is left of a spec that is gone altogether', () => {
     const plan = await pruned(env, TAX_SPEC);
     expect(idsOf(plan)).toEqual(['update s3.replication/acme-old']);
     expect(notesOf(plan)).toMatch(
-      /its permissions stay: rules of acme-old that are not ours replicate as its role: "theirs"/,
+      /replikey keeps its permissions: foreign rules of acme-old replicate as its role: "theirs"/,
     );
     expect(rulesOf(env, 'acme-old')).toEqual(['theirs Enabled']);
     expect(statementsOf(env, 'Old').length).toBeGreaterThan(5);
@@ -177,7 +177,7 @@ describe('what is left of a spec that is gone altogether', () => {
     await env.reconcile();
     const plan = await pruned(env, shared('tax', ''));
     expect(idsOf(plan)).toEqual([]);
-    expect(notesOf(plan)).toMatch(/stays: tax shares its role and says deletion: Retain/);
+    expect(notesOf(plan)).toMatch(/keeps its orphans: its role is also used by tax, with deletion: Retain/);
   });
 
   test('goes from keys that others share, once however they name them', async () => {
@@ -263,7 +263,7 @@ describe('what is left of a spec that is gone altogether', () => {
     const plan = await pruned(env, `${onlyMain}---\n${inMain(TAX_SPEC)}`);
     expect(idsOf(plan)).toHaveLength(4);
     expect(notesOf(plan)).toMatch(
-      /the owners of acme-old-replica, arn:aws:kms:us-west-2:444455556666:key\/\S+ may take away the statements Replikey…Old/,
+      /the owners of acme-old-replica, arn:aws:kms:us-west-2:444455556666:key\/\S+ may remove the statements Replikey…Old/,
     );
   });
 
@@ -287,9 +287,9 @@ describe('what is left of a spec that is gone altogether', () => {
     await env.door.send(EAST, new UntagRoleCommand(untag));
     const plan = await pruned(env, TAX_SPEC);
     expect(notesOf(plan)).toMatch(
-      /replikey-acme-old: the role stays: it has other policies: AmazonS3FullAccess/,
+      /replikey-acme-old: replikey keeps the role: it has other policies: AmazonS3FullAccess/,
     );
-    expect(notesOf(plan)).toMatch(/replikey-acme-older: the role stays: it was there before/);
+    expect(notesOf(plan)).toMatch(/replikey-acme-older: replikey keeps the role: replikey did not create it/);
     expect(
       ['replikey-acme-old', 'replikey-acme-older'].map((name) => roleOf(env, name)?.inline.size),
     ).toEqual([0, 0]);
@@ -304,8 +304,8 @@ describe('what is left of a spec that is gone altogether', () => {
     policy.Statement.push({ Sid: 'Theirs', Effect: 'Allow', Action: 's3:GetObject', Resource: '*' });
     role?.inline.set('replikey', JSON.stringify(policy));
     const plan = await pruned(env, TAX_SPEC);
-    expect(notesOf(plan)).toMatch(/shared: the role stays: it serves kept/);
-    expect(notesOf(plan)).toMatch(/older: the role stays: its policy has statements that are not ours/);
+    expect(notesOf(plan)).toMatch(/shared: replikey keeps the role: it serves kept/);
+    expect(notesOf(plan)).toMatch(/older: replikey keeps the role: its policy has foreign statements/);
     expect(statementsOf(env, 'Old')).toEqual([]);
     expect(statementsOf(env, 'Kept').length).toBeGreaterThan(5);
     expect(role?.inline.get('replikey')).toMatch(/^\{[^{]*\{"Sid":"Theirs"[^{]*\}\]\}$/);
@@ -318,7 +318,7 @@ describe('what is left of a spec that is gone altogether', () => {
     const user = TAX_SPEC.replace('  rules:', `  role: { arn: "${arn}" }\n  rules:`);
     const { plan } = await env.reconcileWith(user, { ...PRUNE, dryRun: true });
     expect(notesOf(plan)).toMatch(
-      /replikey-acme-old: what is left of it stays: its role is given by ARN to tax/,
+      /replikey-acme-old: replikey keeps its orphans: its role is declared by ARN in tax/,
     );
     expect(idsOf(plan)).toEqual(idsOf((await env.reconcileWith(user, { dryRun: true })).plan));
   });
@@ -331,7 +331,9 @@ describe('what is left of a spec that is gone altogether', () => {
     role?.inline.set('replikey', text.replace(/"arn:aws:s3:::acme-old(\/In\/\*)?"/g, '"*"'));
     const plan = await pruned(env, TAX_SPEC);
     expect(idsOf(plan)).toEqual([]);
-    expect(notesOf(plan)).toMatch(/stays: the policy of its role does not tell its source bucket/);
+    expect(notesOf(plan)).toMatch(
+      /keeps its orphans: the policy of its role does not name its source bucket/,
+    );
   });
 
   test('goes though its bucket is gone, too', async () => {
@@ -367,7 +369,7 @@ describe('what cannot be read', () => {
     expect(plan.blocked.map(({ id, why }) => `${id} ${why}`)).toEqual([
       expect.stringMatching(/^s3\.replication\/acme-old cannot be read: .*AccessDenied/),
     ]);
-    expect(notesOf(plan)).toMatch(/its permissions stay: s3\.replication\/acme-old is blocked/);
+    expect(notesOf(plan)).toMatch(/replikey keeps its permissions: s3\.replication\/acme-old is blocked/);
     delete bucket.policy;
     expect(stateOf(env.sandbox)).toEqual(state);
   });
@@ -401,7 +403,7 @@ describe('what cannot be read', () => {
     ];
     const { plan } = await env.reconcileWith(TAX_SPEC, PRUNE);
     expect(plan.blocked.map(({ id, why }) => `${id} ${why}`)).toEqual([
-      expect.stringMatching(/^s3\.bucket\/acme-old\S* what is left of old there cannot be found: /),
+      expect.stringMatching(/^s3\.bucket\/acme-old\S* cannot search it for orphans of old: /),
     ]);
     expect(roleOf(env, 'replikey-acme-old')).toBeDefined();
     await pruned(env, TAX_SPEC);
@@ -425,7 +427,7 @@ describe('what cannot be read', () => {
     expect(idsOf(plan)).toEqual([]);
     expect(plan.blocked.map(({ id, why }) => `${id} ${why}`)).toEqual([
       expect.stringMatching(
-        /^iam\.role\/all of 111122223333 what is left of specs cannot be found: iam:GetAccountAuthorizationDetails in us-east-1: AccessDenied/,
+        /^iam\.role\/all of 111122223333 cannot search for orphans: iam:GetAccountAuthorizationDetails in us-east-1: AccessDenied/,
       ),
     ]);
   });
@@ -453,7 +455,7 @@ test('more removals than allowed are refused, each rule, statement and role coun
   const { refusals } = await env.reconcileWith(TAX_SPEC, { prune: true, thresholds: { maxRemovals: 9 } });
   // A rule, six statements of the role, two of keys, and the role.
   expect(refusals.map(({ message }) => message)).toEqual([
-    'the plan takes 10 rules, statements and roles away, and 9 are allowed: --max-removals 10 lifts the limit',
+    'the plan removes 10 rules, statements and roles, and the limit is 9; raise it with --max-removals 10',
   ]);
   expect(writesOf(env)).toEqual([]);
 });

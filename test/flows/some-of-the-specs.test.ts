@@ -14,11 +14,11 @@ test('a run that is given one of two specs that share a source takes nothing fro
   expect(plan.waves).toEqual([]);
   expect(plan.notes.map(({ id, message }) => `${id} ${message}`)).toEqual([
     expect.stringMatching(
-      /^iam\.role-policy\S+ has statements of specs that are not given here, left as they are: ReplikeyDestinationKeyClaims/,
+      /^iam\.role-policy\S+ has statements of specs outside this run, which replikey keeps: ReplikeyDestinationKeyClaims/,
     ),
-    expect.stringMatching(/^kms\.key-policy\S+ has statements of specs that are not given here/),
+    expect.stringMatching(/^kms\.key-policy\S+ has statements of specs outside this run/),
     expect.stringMatching(
-      /^s3\.replication\S+ has rules of ours that no spec declares here, left as they are: "replikey\/claims\/claims"/,
+      /^s3\.replication\S+ has rules of specs outside this run, which replikey keeps: "replikey\/claims\/claims"/,
     ),
   ]);
   expect(env.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);

@@ -84,7 +84,7 @@ describe('a bucket that is there', () => {
     await buckets(env.door);
     const { plan } = await env.reconcile({ dryRun: true });
     expect(plan.blocked.map(({ why }) => why)).toContainEqual(
-      expect.stringMatching(/acme-tax-replica lies in us-west-2, not in eu-west-1.*correct the region/),
+      expect.stringMatching(/acme-tax-replica is in us-west-2, not in eu-west-1.*correct the region/),
     );
   });
 
@@ -115,7 +115,7 @@ describe('rules of other people in the same configuration', () => {
     expect(ours).toMatchObject({ ID: 'replikey/tax/tax', Priority: 8 });
     expect(more).toEqual([]);
     expect(left?.notes.map(({ message }) => message)).toContainEqual(
-      expect.stringMatching(/not ours, left as they are: "theirs"/),
+      expect.stringMatching(/has foreign rules, which replikey keeps: "theirs"/),
     );
   });
 
@@ -144,7 +144,7 @@ describe('rules of other people in the same configuration', () => {
     const { plan, remaining: left } = await env.reconcile({ allowedRisks: ['change-role'] });
     const step = plan.waves.flat().find(({ kind }) => kind === 's3.replication');
     expect(step?.patch.map(({ path }) => path)).toContain('/v1Rules/old');
-    expect(step?.why.join()).toMatch(/old form \(V1\).*go on replicating delete markers/);
+    expect(step?.why.join()).toMatch(/no V1 rules beside V2 rules.*still replicate delete markers/);
     expect(left?.waves).toEqual([]);
     const [old, ours] = await rulesOf(env.door);
     expect(old).toEqual({

@@ -15,7 +15,7 @@ test('a key that too many pairs share is told before anything is written, with w
   const whys = plan.blocked.filter(({ id }) => id.startsWith('kms.key-policy/')).map(({ why }) => why);
   expect(whys).toHaveLength(2);
   for (const why of whys)
-    expect(why).toMatch(/would have \d{5} bytes, and KMS allows 32768: let fewer specs use it/);
+    expect(why).toMatch(/would have \d{5} bytes, but KMS allows 32768; use the key in fewer specs/);
   const few = await env.reconcileWith(sharing(20), { dryRun: true });
   expect(few.plan.blocked).toEqual([]);
 });

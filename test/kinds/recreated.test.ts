@@ -26,7 +26,7 @@ describe('a role that was deleted', () => {
     ]);
     expect(keyPolicies.flatMap(({ before }) => Object.values(before)).join()).toMatch(/^AROA\w+,AROA\w+$/);
     expect(plan.notes.map(({ message }) => message)).toContain(
-      'a principal reads as a bare AROA id: the role that it named was deleted and made anew',
+      'a principal is a bare AROA id, because its role was deleted or recreated',
     );
   });
 

@@ -48,7 +48,7 @@ const ADD_FOREIGN: Record<string, (doc: never) => unknown> = {
 
 const kindOf = (resource: Resource): Kind => {
   const kind = kinds.get(resource.kind);
-  if (!kind) throw new Error(`no kind is named ${resource.kind}`);
+  if (!kind) throw new Error(`unknown kind ${resource.kind} of ${resource.id}`);
   return kind;
 };
 const resolveRef = ({ $ref, attr }: Ref) => `${attr} of ${$ref}`;

@@ -30,7 +30,9 @@ describe('to encrypt under another key by default', () => {
     expect(await risksOf(TAX_SPEC, vault(TAX_SPEC))).toEqual([
       {
         id: 'change-default-key',
-        message: expect.stringMatching(/^new objects in acme-tax .+key\/.+ a key that is not declared: .+/),
+        message: expect.stringMatching(
+          /^new objects in acme-tax .+key\/.+, which the spec does not declare: .+/,
+        ),
       },
     ]);
   });
@@ -68,6 +70,6 @@ describe('to encrypt under another key by default', () => {
 
 test('to encrypt under no key by default any more is a risk, though the role may use the old one', async () => {
   expect(await risksOf(TAX_SPEC, byS3Alone(TAX_SPEC))).toEqual([
-    { id: 'change-default-key', message: expect.stringContaining('would be by S3 alone') },
+    { id: 'change-default-key', message: expect.stringContaining('would be encrypted with SSE-S3') },
   ]);
 });

@@ -164,7 +164,7 @@ describe('what people ran into cannot be declared, or does not happen', () => {
     const { plan } = await env.reconcile();
     expect(plan.blocked).toEqual([
       expect.objectContaining({
-        why: `the role ${ROLES}/nobody does not exist; a role given by ARN must exist before`,
+        why: `the role ${ROLES}/nobody does not exist; create it first, since replikey never creates a role given by ARN`,
         from: expect.objectContaining({ line: 7 }),
       }),
     ]);

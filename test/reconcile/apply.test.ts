@@ -108,7 +108,7 @@ describe('applying a plan', () => {
   test('says so when a setting did not take, and does not try for ever', async () => {
     const aws = anAws({ write: () => ({ value: 'something else' }) });
     expect(await applied(aws, [aThing('a', 'wanted')])).toEqual({
-      a: 'AWS accepted the write, but these settings did not take: value; either this endpoint does not keep them, or somebody else changes the same thing',
+      a: 'AWS accepted the write, but these settings do not have the written values: value; either the endpoint drops them, or another caller changes them',
     });
     expect(aws.written).toEqual(['x.thing/a']);
   });
@@ -129,7 +129,7 @@ describe('applying a plan', () => {
       expect(
         await applied({ ...aws, kinds }, [gone], { propagationTimeoutMs: shown > 10 ? 300 : 5_000 }),
       ).toEqual({
-        a: shown > 10 ? 'AWS accepted its deletion, but after 0.3 s x.thing/a is still there' : 'applied',
+        a: shown > 10 ? 'AWS accepted the deletion, but after 0.3 s x.thing/a still exists' : 'applied',
       });
       expect(aws.written).toEqual(['no x.thing/a']);
     }
@@ -249,7 +249,7 @@ describe('applying a plan', () => {
     const resources = [aThing('a', 1), aThing('b', 1, ['a'])];
     expect(await applied(aws, resources, { signal: controller.signal })).toEqual({
       a: 'applied',
-      b: 'interrupted before it was started',
+      b: 'interrupted before it started',
     });
   });
 

@@ -43,7 +43,7 @@ test('a plan for a pull request: summary and proof, a drawing, folded details, a
 
     \`\`\`diff
     !   s3.replication/acme-tax
-          # the rule replikey/tax/tax declares another metrics
+          # metrics of the rule replikey/tax/tax differs from the spec
     !       rules["replikey/tax/tax"].metrics: true → false
     \`\`\`
 

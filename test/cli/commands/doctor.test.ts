@@ -96,7 +96,7 @@ describe('what is asked of AWS', () => {
           and 1 more error; reconcile doctor -v shows all
       · acme-tax  1 object looked at: 1 FAILED
           warning RK1401 objects have failed, and are never tried again
-            1 of 1 objects looked at; the oldest is Tax/2026.pdf, since T
+            1 of 1 sampled objects; the oldest is Tax/2026.pdf, since T
 
       0 of 1 rules proven, 1 does not replicate.
       "
@@ -339,12 +339,12 @@ describe('what is asked of files alone, without AWS', () => {
     const { roles, ...rest } = observed;
     const ran = await offline(await file('without-roles.json', rest));
     expect(ran.code).toBe(1);
-    expect(ran.stdout).toContain('nobody looked');
+    expect(ran.stdout).toContain('not read');
     expect((await offline(path.join(folder, 'without-roles.json'), '--allow-unproven')).code).toBe(0);
   });
 
   const wrong: [string, unknown, RegExp][] = [
-    ['text that is not JSON', 'buckets:', /wrong\.json is not JSON/],
+    ['text that is not JSON', 'buckets:', /invalid JSON in \S*wrong\.json/],
     ['a list', [], /wrong\.json: the document: .*expected object/],
     ['a misspelt part', { bucket: {} }, /wrong\.json: .*"bucket"/],
     [
@@ -380,7 +380,7 @@ describe('what is asked of files alone, without AWS', () => {
     await mkdir(path.join(folder, 'empty'));
     expect(await offline(path.join(folder, 'empty'))).toMatchObject({
       code: 64,
-      stderr: expect.stringContaining('there is no JSON file in'),
+      stderr: expect.stringContaining('no JSON file found in'),
     });
     expect(await offline(all, '--bucket', 'acme-tax', '--object', 'Tax/2026.pdf')).toMatchObject({
       code: 64,

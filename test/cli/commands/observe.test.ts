@@ -151,7 +151,7 @@ describe('a plan from what was observed', () => {
 
   it('says what is wrong with a file that is no observation', async () => {
     for (const [text, why] of [
-      ['{', /observed\.json is not JSON: /],
+      ['{', /invalid JSON in \S*observed\.json: /],
       ['{}', /observed\.json is not what `reconcile observe` writes: format: /],
       ['{"format":1,"observedAt":"2026-01-01T00:00:00.000Z","answers":[{"region":1}]}', /answers\.0\.call: /],
     ] as const) {
@@ -201,10 +201,10 @@ describe('a plan that was saved', () => {
     env.sandbox.log.reset();
     const refused = await runCli(['apply', 'plan.json'], options);
     expect(refused.code).toBe(3);
-    expect(refused.stdout).toContain('the plan is not the one that was approved');
-    expect(refused.stdout).toContain('what is in AWS has changed since');
+    expect(refused.stdout).toContain('the plan differs from the approved plan');
+    expect(refused.stdout).toContain('the state in AWS changed since');
     expect(refused.stdout).toMatch(
-      /! s3\.replication\/acme-tax: other changes of rules\["replikey\/tax\/tax"\]\.deleteMarkerReplication/,
+      /! s3\.replication\/acme-tax: the changes of rules\["replikey\/tax\/tax"\]\.deleteMarkerReplication differ/,
     );
     expect(env.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
   });
@@ -238,7 +238,7 @@ describe('a plan that was saved', () => {
     );
     const refused = await runCli(['apply', 'plan.json', '--allow-unproven'], options);
     expect(refused.code).toBe(3);
-    expect(refused.stdout).toContain('the plan is not the one that was approved');
+    expect(refused.stdout).toContain('the plan differs from the approved plan');
   });
 
   it('keeps permissions that a foreign rule has needed since the plan was saved', async () => {
@@ -269,7 +269,7 @@ describe('a plan that was saved', () => {
     env.sandbox.log.reset();
     const refused = await runCli(['apply', 'plan.json'], options);
     expect(refused.code).toBe(3);
-    expect(refused.stdout).toContain('the plan is not the one that was approved');
+    expect(refused.stdout).toContain('the plan differs from the approved plan');
     expect(env.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
   });
 
