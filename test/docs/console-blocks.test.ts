@@ -70,7 +70,7 @@ test('README: the program prints what the console blocks show', async () => {
 describe('docs/tutorial/first-replication.md', () => {
   const page = 'docs/tutorial/first-replication.md';
 
-  test.skipIf(!isInstalled('curl'))('the program prints what the console blocks show', async () => {
+  test.skipIf(!isInstalled('curl'))('the program prints what the console blocks show (needs curl)', async () => {
     const commands = await consoleCommands(page);
     expect(commands.length).toBeGreaterThan(12);
     const sandbox = await startSandboxProcess();
