@@ -3,10 +3,13 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { childEnvironment, isInstalled, runCli, startSandboxProcess } from '../support/cli.ts';
 
-/* These tests run the commands of the documentation, in order, and compare the output under each command. */
+/*
+ * These tests run the commands in the console blocks of a page, in order, and compare the output under each command. In a
+ * page, `…` stands for any number of lines. `npm run generate` writes changed output to the page; review the difference.
+ */
 
 const BAD = `apiVersion: replikey.dev/v1
 kind: BucketReplication
@@ -24,27 +27,13 @@ spec:
     - prefx: Tax/
 `;
 
-/** The address of the sandbox in the documentation. */
-const DOCUMENTED_ENDPOINT = 'http://127.0.0.1:4566';
+/** The address of the sandbox in the tutorial. */
+const TUTORIAL_ENDPOINT = 'http://127.0.0.1:4566';
 
+/** A command of a page. `args` are the words after `reconcile`; absent for another program. */
 interface ConsoleCommand {
-  /** The command as the page shows it; the lines after a backslash belong to it. */
-  command: string;
-  /** The words after `reconcile`; absent for another program. */
+  line: string;
   args?: string[];
-  output: string[];
-}
-
-/** Returns `$ command` and the output under it, in the order of the page. */
-async function consoleCommands(page: string): Promise<ConsoleCommand[]> {
-  const blocks = [...(await readFile(page, 'utf8')).matchAll(/^```console\n([\s\S]*?)^```$/gm)];
-  return blocks
-    .flatMap(([, block = '']) => block.split(/^\$ /m).slice(1))
-    .map((text) => {
-      const [, command = '', output = ''] = /^((?:.*\\\n)*.*)\n([\s\S]*)$/.exec(text) ?? [];
-      const args = /\breconcile (.*)$/.exec(command)?.[1]?.split(' ');
-      return { command, output: output.split('\n').slice(0, -1), ...(args && { args }) };
-    });
 }
 
 let folder: string;
@@ -53,54 +42,115 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-test('README: the program prints what the console blocks show', async () => {
+test('README.md: the console blocks show the output of the program', { timeout: 120_000 }, async () => {
   const spec = await readFile('specs/tax.yaml', 'utf8');
   await writeFile(path.join(folder, 'bad.yaml'), BAD);
   await mkdir(path.join(folder, 'specs'));
   await writeFile(path.join(folder, 'specs/tax.yaml'), spec);
-  const commands = (await consoleCommands('README.md')).filter(({ args }) => args !== undefined);
-  expect(commands.length).toBeGreaterThan(6);
-  for (const { args = [], output } of commands) {
+  const { text, count } = await withActualOutput('README.md', async ({ args }) => {
+    if (!args) return;
     const sandbox = ['validate', 'demo'].includes(args[0] ?? '') ? [] : ['--sandbox'];
-    const { stdout, stderr } = await runCli([...args, ...sandbox], { cwd: folder });
-    expect(steady(stdout + stderr), args.join(' ')).toMatch(pattern(output.map(steady)));
-  }
+    return runCli([...args, ...sandbox], { cwd: folder });
+  });
+  expect(count).toBeGreaterThan(6);
+  await expect(text).toMatchFileSnapshot('../../README.md');
 });
 
-describe('docs/tutorial/first-replication.md', () => {
-  const page = 'docs/tutorial/first-replication.md';
-
-  test.skipIf(!isInstalled('curl'))('the program prints what the console blocks show (needs curl)', async () => {
-    const commands = await consoleCommands(page);
-    expect(commands.length).toBeGreaterThan(12);
+test.skipIf(!isInstalled('curl'))(
+  'docs/tutorial/first-replication.md: the console blocks show the output of the commands (needs curl)',
+  { timeout: 120_000 },
+  async () => {
+    const page = 'docs/tutorial/first-replication.md';
     const sandbox = await startSandboxProcess();
     try {
-      for (const { command, args, output } of commands) {
-        const printed = args
+      const { text, count } = await withActualOutput(page, async ({ line, args }) => {
+        const shellLine = line.replace(TUTORIAL_ENDPOINT, sandbox.endpoint);
+        const { stdout, stderr } = args
           ? await runCli(args, { cwd: folder, endpoint: sandbox.endpoint })
-          : await runShell(command.replace(DOCUMENTED_ENDPOINT, sandbox.endpoint));
-        expect(steady(printed.stdout + printed.stderr), command).toMatch(pattern(output.map(steady)));
-      }
+          : await promisify(execFile)('sh', ['-c', shellLine], {
+              cwd: folder,
+              env: childEnvironment(undefined),
+            });
+        const toDocumented = (printed: string) => printed.replaceAll(sandbox.endpoint, TUTORIAL_ENDPOINT);
+        return { stdout: toDocumented(stdout), stderr: toDocumented(stderr) };
+      });
+      expect(count).toBeGreaterThan(12);
+      await expect(text).toMatchFileSnapshot(`../../${page}`);
     } finally {
       await sandbox.stop();
     }
-  });
+  },
+);
 
-  const runShell = (command: string) =>
-    promisify(execFile)('sh', ['-c', command], { cwd: folder, env: childEnvironment(undefined) });
-});
+/**
+ * Returns the page with the actual output of each command where the documented output does not match it, and the number of
+ * commands that ran. `run` returns undefined for a command that cannot run in a test.
+ */
+async function withActualOutput(
+  page: string,
+  run: (command: ConsoleCommand) => Promise<{ stdout: string; stderr: string } | undefined>,
+): Promise<{ text: string; count: number }> {
+  let text = '';
+  let count = 0;
+  for (const block of (await readFile(page, 'utf8')).split(/^(```console\n[\s\S]*?^```$)/m)) {
+    if (!block.startsWith('```console\n')) {
+      text += block;
+      continue;
+    }
+    const [opening = '', ...entries] = block.slice(0, -'```'.length).split(/^\$ /m);
+    text += opening;
+    for (const entry of entries) {
+      const [, line = '', documented = ''] = /^((?:.*\\\n)*.*)\n([\s\S]*)$/.exec(entry) ?? [];
+      const args = /\breconcile (.*)$/.exec(line)?.[1]?.split(' ');
+      const printed = await run({ line, ...(args && { args }) });
+      if (printed) count += 1;
+      text += `$ ${line}\n${printed ? updateOutput(documented, printed.stdout + printed.stderr) : documented}`;
+    }
+    text += '```';
+  }
+  return { text, count };
+}
+
+/**
+ * Returns the documented output if the actual one matches it. Otherwise returns the actual output, with the same parts left
+ * out: the first and the last part keep their number of lines, and a part in between begins with its documented line.
+ */
+function updateOutput(documented: string, actual: string): string {
+  const documentedLines = documented.split('\n').slice(0, -1);
+  if (matches(documentedLines, actual)) return documented;
+  const actualLines = actual.replace(/^\n+|\n+$/g, '').split('\n');
+  const gaps = documentedLines.flatMap((line, index) => (line === '…' ? [index] : []));
+  const parts = [...gaps, documentedLines.length].map((end, index) =>
+    documentedLines.slice((gaps[index - 1] ?? -1) + 1, end),
+  );
+  const updated = parts.map((part, index) => {
+    if (parts.length === 1) return actualLines;
+    if (index === 0) return actualLines.slice(0, part.length);
+    if (index === parts.length - 1) return actualLines.slice(actualLines.length - part.length);
+    const start = actualLines.findIndex(
+      (line) => withoutVariableValues(line) === withoutVariableValues(part[0] ?? ''),
+    );
+    return start < 0 ? part : actualLines.slice(start, start + part.length);
+  });
+  const lines = updated.flatMap((part, index) => (index === 0 ? part : ['…', ...part]));
+  if (!matches(lines, actual))
+    throw new Error(`update this output by hand:\n${documented}\nactual:\n${actual}`);
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+/** Whether the lines are the actual output, with `…` for any number of lines; empty lines at the ends do not count. */
+function matches(lines: string[], actual: string): boolean {
+  const parts = lines.map((line) =>
+    line === '…' ? '(?:.*\n)*?' : `${escapeRegExp(withoutVariableValues(line))}\n`,
+  );
+  return new RegExp(`^\\n*${parts.join('')}\\n*$`).test(withoutVariableValues(actual));
+}
 
 /** Replaces values that differ between runs. A checksum covers the ARNs of keys, and KMS makes their ids. */
-const steady = (text: string): string =>
+const withoutVariableValues = (text: string): string =>
   text
     .replace(/127\.0\.0\.1:\d+/g, '127.0.0.1:PORT')
     .replace(/in \d+ ms/g, 'in N ms')
     .replace(/Checksum [0-9a-f]{16}/g, 'Checksum C');
 
-/** Every line as it is, with `…` for any number of lines; empty lines at the ends do not count. */
-function pattern(lines: string[]): RegExp {
-  const parts = lines.map((line) => (line === '…' ? '(?:.*\n)*?' : `${escaped(line)}\n`));
-  return new RegExp(`^\\n*${parts.join('')}\\n*$`);
-}
-
-const escaped = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+const escapeRegExp = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
