@@ -168,16 +168,15 @@ describe('controller process', () => {
     'a call outlasts the grace period, or a second signal arrives: aborts the call (%j, %i signals)',
     async (args, signals, code) => {
       await using env = await testEnv();
-      env.sandbox.faultSettings.latencyMs = 20_000;
+      // Longer than the timeout of the test: the process ends only if it abandons the call.
+      env.sandbox.faultSettings.latencyMs = 600_000;
       const controller = await start(env, ...args);
       await vi.waitFor(() => expect(controller.log()).toContain('looking after'), 10_000);
-      const since = performance.now();
       controller.child.kill('SIGTERM');
       await vi.waitFor(() => expect(controller.log()).toContain('a second one ends it at once'), 10_000);
       if (signals === 2) controller.child.kill('SIGTERM');
       const { code: exitCode, stderr } = await controller.exited;
       expect(exitCode).toBe(code);
-      expect(performance.now() - since).toBeLessThan(10_000);
       if (signals === 1) expect(stderr).toContain('what was in flight did not end within 1 s');
     },
   );

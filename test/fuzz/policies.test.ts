@@ -130,13 +130,13 @@ test.each<[string, unknown]>([
   isUnderstood(JSON.stringify(policy), parsePolicyDocument);
 });
 
-test('keys are looked for in a policy of very many that look like one in no more time than it is long', () => {
-  const Resource = `arn:aws:kms:${':key/'.repeat(MANY_CHARACTERS)}*`;
+test('keyArnsInPolicies: a resource that repeats the start of a key ARN a million times contains none', () => {
+  // Long enough that backtracking exceeds the timeout of the test.
+  const Resource = `arn:aws:kms:${':key/'.repeat(1_000_000)}*`;
   const policy = parsePolicyDocument(
     JSON.stringify({ Statement: { Effect: 'Allow', Action: 'kms:Decrypt', Resource } }),
   );
   const observed = { roles: { [ROLE]: { policies: { inline: policy } } } };
-  const start = performance.now();
   expect(
     keyArnsInPolicies({
       facts: observed,
@@ -144,5 +144,4 @@ test('keys are looked for in a policy of very many that look like one in no more
       source: { region: 'us-east-1' },
     } as unknown as RuleContext),
   ).toEqual([]);
-  expect(performance.now() - start).toBeLessThan(1_000);
 });

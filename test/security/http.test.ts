@@ -3,6 +3,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { Readable } from 'node:stream';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import {
   jsonResponse,
@@ -11,7 +12,9 @@ import {
   startControllerServer,
   textResponse,
 } from '../../src/controller/server.ts';
+import { parseRequest } from '../../src/sandbox/parse-request.ts';
 import { startSandbox } from '../../src/sandbox/server.ts';
+import { createMemoryStore } from '../../src/sandbox/store.ts';
 
 const open: (() => unknown)[] = [];
 afterEach(async () => {
@@ -364,12 +367,13 @@ describe('what HTTP allows and nobody needs', () => {
     }
   });
 
-  test('a name that is much too long for one is not looked through for a bucket', async () => {
-    const host = `${'a.s3.'.repeat(12_000)}!.s3.amazonaws.com`;
-    const url = await sandbox();
-    const start = performance.now();
-    await said(url, `GET /acme-tax HTTP/1.1\r\nHost: ${host}\r\n${SIGNED}Connection: close\r\n\r\n`);
-    expect(performance.now() - start).toBeLessThan(1_000);
+  test('parseRequest: takes the bucket from the path when the host is longer than a DNS name', async () => {
+    // Matching a host of this length with the pattern for bucket names exceeds the timeout of the test.
+    const host = `${'a.s3.'.repeat(1_000_000)}!.s3.amazonaws.com`;
+    const request = Object.assign(Readable.from([]), { method: 'GET', url: '/acme-tax', headers: { host } });
+    const { name, decode, operation } = await parseRequest(request as never, createMemoryStore(), 0);
+    expect(name).toBe('ListObjects');
+    expect(await decode(operation as never)).toMatchObject({ Bucket: 'acme-tax' });
   });
 
   test('a body that nobody asked for is not waited for', async () => {

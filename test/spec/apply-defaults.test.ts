@@ -196,33 +196,6 @@ test('a spec that is divided between a pair and defaults in any way means the sa
   );
 });
 
-test('eight times as many pairs that take defaults cost some eight times as much, and not sixty-four', {
-  timeout: 60_000,
-}, () => {
-  /** CPU time of loading so many, in microseconds. */
-  const cost = (pairs: number): number => {
-    const documents = Array.from({ length: pairs }, (_, index) =>
-      changed(
-        SHORT,
-        ['name: tax', `name: tax-${index}`],
-        ['bucket: acme-tax', `bucket: acme-tax-${index}`],
-        ['alias/acme-tax', `alias/acme-tax-${index}`],
-      ).concat(`  destination: { bucket: acme-replica-${index} }\n`),
-    );
-    const files = Array.from({ length: pairs / 500 }, (_, index) => ({
-      file: `${index}.yaml`,
-      bytes: Buffer.from(together(...documents.slice(index * 500, (index + 1) * 500))),
-    }));
-    const before = process.cpuUsage();
-    const { specs, problems } = loadSpecFiles([...files, { file: 'house.yaml', bytes: Buffer.from(HOUSE) }]);
-    expect(problems).toEqual([]);
-    expect(specs?.pairs).toHaveLength(pairs);
-    return process.cpuUsage(before).user;
-  };
-  cost(500);
-  expect(cost(4_000) / cost(500)).toBeLessThan(32);
-});
-
 test('defaults that would stand for more than memory holds are refused', { timeout: 60_000 }, async () => {
   const tags = Array.from({ length: 20_000 }, (_, index) => `      t${index}: x\n`).join('');
   const house = `${HOUSE}  role:\n    tags:\n${tags}`;
