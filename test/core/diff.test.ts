@@ -11,9 +11,9 @@ import { isJsonEqual, sortKeys } from '../../src/util/canonical-json.ts';
 import { parseSpecs } from '../support/env.ts';
 import { specArbitrary } from '../support/spec-arbitraries.ts';
 
-describe('the difference between two normal forms', () => {
+describe('diffNormalForms', () => {
   test.each([
-    ['nothing', { a: [1, { b: 2 }] }, { a: [1, { b: 2 }] }, []],
+    ['equal values', { a: [1, { b: 2 }] }, { a: [1, { b: 2 }] }, []],
     ['a field', { a: 1, b: 2 }, { a: 1, b: 3 }, [{ op: 'replace', path: '/b', value: 3 }]],
     ['a new field', {}, { a: { b: 1 } }, [{ op: 'add', path: '/a', value: { b: 1 } }]],
     ['a removed field', { a: 1 }, {}, [{ op: 'remove', path: '/a' }]],
@@ -45,23 +45,23 @@ describe('the difference between two normal forms', () => {
         },
       ],
     ],
-    ['the order of elements is none', { a: ['x', 'y'] }, { a: ['y', 'x'] }, []],
+    ['another order of elements', { a: ['x', 'y'] }, { a: ['y', 'x'] }, []],
     ['a new set', {}, { a: ['x'] }, [{ op: 'add', path: '/a', value: { x: 'x' } }]],
     ['a set in place of a value', { a: 1 }, { a: [] }, [{ op: 'replace', path: '/a', value: {} }]],
     ['a name with a slash', {}, { 'a/b~c': 1 }, [{ op: 'add', path: '/a~1b~0c', value: 1 }]],
-    ['a name of every object', {}, { constructor: 1 }, [{ op: 'add', path: '/constructor', value: 1 }]],
+    ['a name of Object.prototype', {}, { constructor: 1 }, [{ op: 'add', path: '/constructor', value: 1 }]],
     [
       'the prototype as an element',
       { a: [] },
       { a: ['__proto__'] },
       [{ op: 'add', path: '/a/__proto__', value: '__proto__' }],
     ],
-    ['the order of names is none', { a: 1, b: 2 }, { b: 2, a: 1 }, []],
+    ['another order of names', { a: 1, b: 2 }, { b: 2, a: 1 }, []],
   ])('%s', (_, before, after, expected) => {
     expect(diffNormalForms(before, after).patch).toEqual(expected);
   });
 
-  test('operations come in the order of a tree, whatever they do', () => {
+  test('orders operations by path in tree order', () => {
     const { patch } = diffNormalForms({ b: 1, a: { y: 1 } }, { 'a-': 1, a: { x: 1 }, b: 2 });
     expect(patch.map(({ op, path }) => `${op} ${path}`)).toEqual([
       'add /a/x',
@@ -71,7 +71,7 @@ describe('the difference between two normal forms', () => {
     ]);
   });
 
-  test('previous values come in the form of the patch; new fields have none', () => {
+  test('returns previous values in the form of the patch, and none for new fields', () => {
     const statement = { Effect: 'Allow', Action: ['s3:B'] };
     const { before } = diffNormalForms(
       { statements: { A: statement, B: statement }, toString: 1 },
@@ -85,9 +85,9 @@ describe('the difference between two normal forms', () => {
   });
 });
 
-describe('a JSON Patch leads from the keyed form of one value to that of the other', () => {
-  /** Applies the patch, and looks up each previous value. */
-  function expectPatchLeads(before: unknown, after: unknown): void {
+describe('diffNormalForms: the patch turns the keyed form of one value into that of the other', () => {
+  /** Applies the patch, and checks each previous value. */
+  function expectPatchApplies(before: unknown, after: unknown): void {
     const diff = diffNormalForms(before, after);
     const patched = jsonPatch.applyPatch(
       structuredClone(keySets(before)),
@@ -102,7 +102,7 @@ describe('a JSON Patch leads from the keyed form of one value to that of the oth
     if (isJsonEqual(before, after)) expect(diff.patch).toEqual([]);
   }
 
-  test('for any values', () => {
+  test('for random values', () => {
     const value = fc.letrec((tie) => ({
       any: fc.oneof(
         { depthSize: 'small' },
@@ -114,10 +114,10 @@ describe('a JSON Patch leads from the keyed form of one value to that of the oth
       list: fc.array(tie('any'), { maxLength: 3 }),
       map: fc.dictionary(fc.constantFrom('a', 'b', 'a/b', '~', ''), tie('any'), { maxKeys: 3 }),
     })).map;
-    fc.assert(fc.property(value, value, expectPatchLeads));
+    fc.assert(fc.property(value, value, expectPatchApplies));
   });
 
-  test('for any policies', () => {
+  test('for random policies', () => {
     const text = fc.constantFrom('s3:B', 's3:A', 'S3:A', '*', 'arn:aws:s3:::b/~', '7', 'true');
     const texts = fc.oneof(text, fc.array(text, { minLength: 1, maxLength: 3 }));
     const statement = fc.record(
@@ -140,10 +140,10 @@ describe('a JSON Patch leads from the keyed form of one value to that of the oth
     const policy = fc
       .dictionary(fc.constantFrom('ReplikeyA', 'ReplikeyB'), statement)
       .map((statements) => ({ statements: normalizeStatements(statements) }));
-    fc.assert(fc.property(policy, policy, expectPatchLeads));
+    fc.assert(fc.property(policy, policy, expectPatchApplies));
   });
 
-  test('for any configurations, and a plan shows every set as a list again', async () => {
+  test('for random specs; fieldChangesOf returns every set as a list again', async () => {
     const normalForms = async (yaml: string) =>
       desiredResources((await parseSpecs(yaml)).pairs, [...kinds.values()]).map(({ kind, spec }) => ({
         kind,
@@ -154,12 +154,12 @@ describe('a JSON Patch leads from the keyed form of one value to that of the oth
         const [first, second] = [await normalForms(firstSpecs), await normalForms(secondSpecs)];
         for (const before of first) {
           const after = second.find(({ kind }) => kind === before.kind);
-          if (after) expectPatchLeads(before.spec, after.spec);
-          const shown = fieldChangesOf(diffNormalForms({}, before.spec)).map((change) => [
+          if (after) expectPatchApplies(before.spec, after.spec);
+          const fields = fieldChangesOf(diffNormalForms({}, before.spec)).map((change) => [
             change.path.slice(1),
             change.type === 'add' ? change.after : undefined,
           ]);
-          expect(Object.fromEntries(shown)).toEqual(before.spec);
+          expect(Object.fromEntries(fields)).toEqual(before.spec);
         }
       }),
       { numRuns: 20 },
@@ -167,8 +167,8 @@ describe('a JSON Patch leads from the keyed form of one value to that of the oth
   });
 });
 
-describe('the changes of fields', () => {
-  test('the elements of one set are one change', () => {
+describe('fieldChangesOf', () => {
+  test('groups the elements of one set into one change', () => {
     const statement = (Action: string[], Service: string[]) => ({
       statements: { A: { Effect: 'Allow', Action, Principal: { Service } } },
     });
@@ -180,7 +180,7 @@ describe('the changes of fields', () => {
     ]);
   });
 
-  test('tags are no set, even if a tag has the value of its key', () => {
+  test('treats tags as a map, even if a tag has the value of its key', () => {
     expect(fieldChangesOf(diffNormalForms({ tags: {} }, { tags: { team: 'team' } }))).toEqual([
       { type: 'add', path: '/tags/team', before: undefined, after: 'team' },
     ]);
@@ -199,7 +199,7 @@ describe('the changes of fields', () => {
     ['/statements/A/Condition/StringLike/aws:x/a~1b', '/statements/A/Condition/StringLike/aws:x'],
     ['/statements/A/Condition/StringLike', '/statements/A/Condition/StringLike'],
     ['/rules/a/tags/Action', '/rules/a/tags/Action'],
-  ])('%s belongs to the field %s', (path, field) => {
+  ])('fieldPathOf: %s belongs to the field %s', (path, field) => {
     expect(fieldPathOf(path)).toBe(field);
   });
 });

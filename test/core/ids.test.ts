@@ -15,7 +15,7 @@ const ARN = 'arn:aws:kms:us-east-1:111122223333:key/1';
 
 describe('ids', () => {
   const main = { account: 'main' };
-  test('of keys name account and Region, since an alias alone is not unique', () => {
+  test('keyResourceId: contains account and Region, because an alias alone is not unique', () => {
     expect(keyResourceId('kms.key', testPair().source)).toBe('kms.key/alias/acme-tax@us-east-1');
     expect(keyResourceId('kms.key', testPair({ source: main }).source)).toBe(
       'kms.key/alias/acme-tax@main/us-east-1',
@@ -24,13 +24,15 @@ describe('ids', () => {
       `kms.key-policy/${ARN}`,
     );
   });
-  test('of roles name the account of the source, since a role belongs to one', () => {
+  test('roleResourceId: contains the account of the source', () => {
     expect(roleResourceId('iam.role', testPair())).toBe('iam.role/replikey-acme-tax');
     expect(roleResourceId('iam.role', testPair({ source: main }))).toBe('iam.role/replikey-acme-tax@main');
-    const given = testPair({ role: { arn: 'arn:aws:iam::111122223333:role/r' } });
-    expect(roleResourceId('iam.role-policy', given)).toBe('iam.role-policy/arn:aws:iam::111122223333:role/r');
+    const pairWithRoleArn = testPair({ role: { arn: 'arn:aws:iam::111122223333:role/r' } });
+    expect(roleResourceId('iam.role-policy', pairWithRoleArn)).toBe(
+      'iam.role-policy/arn:aws:iam::111122223333:role/r',
+    );
   });
-  test('still tell the name', () => {
+  test('nameFromId: returns the name', () => {
     for (const pair of [testPair(), testPair({ source: main })]) {
       const at = locationOfSide(pair.source);
       expect(nameFromId(keyResourceId('kms.key', pair.source), at)).toBe('alias/acme-tax');
@@ -44,22 +46,22 @@ describe('ids', () => {
       }),
     ).toBe(ARN);
   });
-  test('of rules tell ours from others', () => {
+  test('isReplikeyRule: accepts the ids of replikey rules only', () => {
     expect(toRuleId('tax', 'all')).toBe('replikey/tax/all');
     expect(isReplikeyRule('replikey/tax/all')).toBe(true);
-    expect([undefined, '', 'theirs', 'my-replikey/tax/all'].filter(isReplikeyRule)).toEqual([]);
+    expect([undefined, '', 'foreign', 'my-replikey/tax/all'].filter(isReplikeyRule)).toEqual([]);
   });
-  test('tell what is about the same thing', () => {
-    const about = (a: string, b: string) =>
+  test('ownerKey: equal for the resources of one bucket, key or role', () => {
+    const haveSameOwner = (a: string, b: string) =>
       ownerKey({ id: a as `${string}/${string}` }) === ownerKey({ id: b as `${string}/${string}` });
-    expect(about('s3.versioning/acme-tax', 's3.bucket/acme-tax')).toBe(true);
-    expect(about('kms.key-policy/alias/a@x', 'kms.key/alias/a@x')).toBe(true);
-    expect(about('s3.versioning/acme-tax', 's3.bucket/acme-tax-replica')).toBe(false);
-    expect(about('iam.role/acme-tax', 's3.bucket/acme-tax')).toBe(false);
+    expect(haveSameOwner('s3.versioning/acme-tax', 's3.bucket/acme-tax')).toBe(true);
+    expect(haveSameOwner('kms.key-policy/alias/a@x', 'kms.key/alias/a@x')).toBe(true);
+    expect(haveSameOwner('s3.versioning/acme-tax', 's3.bucket/acme-tax-replica')).toBe(false);
+    expect(haveSameOwner('iam.role/acme-tax', 's3.bucket/acme-tax')).toBe(false);
   });
 });
 
-test('a place has an account only where one is declared', () => {
+test('locationOfSide: has an account only if the side declares one', () => {
   expect(locationOfSide(testPair().source)).toEqual({ region: 'us-east-1' });
   expect(locationOfSide(testPair({ source: { account: 'main' } }).source)).toEqual({
     account: 'main',
@@ -67,7 +69,7 @@ test('a place has an account only where one is declared', () => {
   });
 });
 
-test('the position of a path that is not written is that of what is around it', () => {
+test('positionOfPath: returns the position of the parent for a path that the YAML does not contain', () => {
   const file = 'specs/tax.yaml';
   const at = (line: number) => ({ file, line, column: 1 });
   const pair = testPair({

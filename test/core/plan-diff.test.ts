@@ -33,15 +33,15 @@ const blocked = (why: string): Plan['blocked'] => [
 ];
 
 test.each([
-  ['the same', planOf([step()]), planOf([step()]), undefined],
+  ['an equal step', planOf([step()]), planOf([step()]), undefined],
   [
-    'asked for elsewhere',
+    'another position in the YAML',
     planOf([step()]),
     planOf([step({ from: { file: 'b.yaml', line: 9, column: 1 } })]),
     undefined,
   ],
-  ['gone', planOf([step()]), planOf([]), 'the plan no longer changes it'],
-  ['new', planOf([]), planOf([step()]), 'the plan now updates it'],
+  ['a step that is absent now', planOf([step()]), planOf([]), 'the plan no longer changes it'],
+  ['a new step', planOf([]), planOf([step()]), 'the plan now updates it'],
   [
     'another action',
     planOf([step()]),
@@ -49,27 +49,32 @@ test.each([
     'the plan now creates it; the approved plan updates it',
   ],
   [
-    'to another value',
+    'another desired value',
     planOf([step()]),
     planOf([step({ patch: [{ op: 'replace', path: '/status', value: 'x' }] })]),
     'the changes of status differ',
   ],
   [
-    'from another value',
+    'another previous value',
     planOf([step()]),
     planOf([step({ before: { '/status': 'Off' } })]),
     'the changes of status differ',
   ],
   [
-    'for other reasons',
+    'other risks',
     planOf([step()]),
     planOf([step({ risks: [{ id: 'change-default-key', message: 'm' }] })]),
     'the reasons, the risks or the order differ',
   ],
-  ['blocked', planOf([step()]), planOf([], blocked('cannot be read')), 'is blocked now: cannot be read'],
-  ['blocked as before', planOf([], blocked('no')), planOf([], blocked('no')), undefined],
-  ['not blocked any more', planOf([], blocked('no')), planOf([]), 'is no longer blocked'],
-] as const)('%s', (_, before, after, message) => {
+  [
+    'a resource that is blocked now',
+    planOf([step()]),
+    planOf([], blocked('cannot be read')),
+    'is blocked now: cannot be read',
+  ],
+  ['a resource that is still blocked', planOf([], blocked('no')), planOf([], blocked('no')), undefined],
+  ['a resource that is no longer blocked', planOf([], blocked('no')), planOf([]), 'is no longer blocked'],
+] as const)('diffPlans: %s', (_, before, after, message) => {
   const expected = message === undefined ? [] : [{ step: 's3.versioning/acme-tax', message }];
   expect(diffPlans(before, after)).toEqual(expected);
 });

@@ -14,7 +14,7 @@ import { testPair } from '../support/pair.ts';
 
 type Fields = Record<string, unknown>;
 
-/** A kind whose documents have any fields, and which AWS knows under an ARN. */
+/** A kind of documents with arbitrary fields. AWS returns an ARN for each document. */
 const thing = (members: Partial<Kind<Fields, Fields>> = {}): ReadonlyMap<string, Kind> => {
   const kind: Kind<Fields, Fields> = {
     name: 'x.thing',
@@ -44,7 +44,7 @@ const aResource = (name: string, spec: Record<string, unknown> = {}, after: stri
   name,
   location: { region: 'us-east-1' },
   spec,
-  after: after.map((one): Id => `x.thing/${one}`),
+  after: after.map((dependency): Id => `x.thing/${dependency}`),
   declaredBy: ['tax'],
   position: { file: 'tax.yaml', line: 1, column: 1 },
 });
@@ -52,26 +52,26 @@ const present = (name: string, spec: unknown): [Id, Observation] => [
   `x.thing/${name}`,
   { state: 'present', current: { spec, attrs: { arn: `arn:${name}` } } },
 ];
-const stepsOf = (...given: Parameters<typeof createPlan>) =>
-  createPlan(...given).waves.map((wave) => wave.map(({ id }) => id));
+const stepsOf = (...content: Parameters<typeof createPlan>) =>
+  createPlan(...content).waves.map((wave) => wave.map(({ id }) => id));
 
-describe('a plan', () => {
-  test('is empty when AWS is as declared, in whatever order its fields come', () => {
-    const made = createPlan([aResource('a', { x: 1, y: 2 })], new Map([present('a', { y: 2, x: 1 })]), kinds);
-    expect(made).toMatchObject({ waves: [], blocked: [], unchanged: 1 });
+describe('plan', () => {
+  test('empty when the actual state matches, in any order of fields', () => {
+    const plan = createPlan([aResource('a', { x: 1, y: 2 })], new Map([present('a', { y: 2, x: 1 })]), kinds);
+    expect(plan).toMatchObject({ waves: [], blocked: [], unchanged: 1 });
   });
 
-  test('creates what is absent, and names each field that differs of what is there', () => {
-    const made = createPlan(
+  test('creates an absent resource, and updates each field that differs of a present one', () => {
+    const plan = createPlan(
       [aResource('a', { x: 1 }), aResource('b', { x: 1, y: 'new', z: true })],
       new Map([present('b', { x: 1, y: 'old', gone: 0 })]),
       kinds,
     );
-    expect(made.waves.flat().map(({ id, action }) => [id, action])).toEqual([
+    expect(plan.waves.flat().map(({ id, action }) => [id, action])).toEqual([
       ['x.thing/a', 'create'],
       ['x.thing/b', 'update'],
     ]);
-    expect(made.waves.flat()[1]).toMatchObject({
+    expect(plan.waves.flat()[1]).toMatchObject({
       patch: expect.arrayContaining([
         { op: 'replace', path: '/y', value: 'new' },
         { op: 'add', path: '/z', value: true },
@@ -81,93 +81,96 @@ describe('a plan', () => {
     });
   });
 
-  test('takes what cannot be read for unknown: neither absent nor equal', () => {
-    const made = createPlan(
+  test('treats an unreadable resource as unknown: neither absent nor equal', () => {
+    const plan = createPlan(
       [aResource('a', {}), aResource('b', { of: ref('x.thing/a') })],
       new Map([['x.thing/a', { state: 'unknown', reason: 'AccessDenied' }]]),
       kinds,
     );
-    expect(made.blocked).toMatchObject([{ id: 'x.thing/a', why: 'AccessDenied' }]);
-    expect(made.waves.flat()).toMatchObject([{ id: 'x.thing/b', needs: ['x.thing/a'] }]);
+    expect(plan.blocked).toMatchObject([{ id: 'x.thing/a', why: 'AccessDenied' }]);
+    expect(plan.waves.flat()).toMatchObject([{ id: 'x.thing/b', needs: ['x.thing/a'] }]);
   });
 
-  test('keeps a value that is known only after apply as a reference, and its order', () => {
+  test('keeps a value that is known only after apply as a reference, and orders the steps by it', () => {
     const resources = [aResource('b', { of: ref('x.thing/a') }), aResource('a', {})];
-    const made = createPlan(resources, new Map(), kinds);
+    const plan = createPlan(resources, new Map(), kinds);
     expect(stepsOf(resources, new Map(), kinds)).toEqual([['x.thing/a'], ['x.thing/b']]);
-    expect(made.waves[1]?.[0]?.patch).toEqual([{ op: 'add', path: '/of', value: ref('x.thing/a') }]);
-    expect(made.waves[1]?.[0]?.needs).toEqual(['x.thing/a']);
+    expect(plan.waves[1]?.[0]?.patch).toEqual([{ op: 'add', path: '/of', value: ref('x.thing/a') }]);
+    expect(plan.waves[1]?.[0]?.needs).toEqual(['x.thing/a']);
   });
 
-  test('puts the value of a reference in that is known already', () => {
+  test('resolves a reference to the value of a present resource', () => {
     const resources = [aResource('b', { of: ref('x.thing/a') }), aResource('a', {})];
     const actual = new Map([present('a', {}), present('b', { of: 'arn:a' })]);
     expect(stepsOf(resources, actual, kinds)).toEqual([]);
   });
 
-  test('lets a step wait for one that it needs by way of others that need no change', () => {
+  test('a step waits for a step that it needs through unchanged resources', () => {
     const resources = [aResource('a', {}), aResource('b', {}, ['a']), aResource('c', {}, ['b'])];
-    const made = createPlan(resources, new Map([present('b', {})]), kinds);
-    expect(made.waves.flat().map(({ id, needs }) => [id, needs])).toEqual([
+    const plan = createPlan(resources, new Map([present('b', {})]), kinds);
+    expect(plan.waves.flat().map(({ id, needs }) => [id, needs])).toEqual([
       ['x.thing/a', []],
       ['x.thing/c', ['x.thing/a']],
     ]);
   });
 
-  test('has the same digest for the same data, and another for other data', () => {
-    const one = createPlan([aResource('a', { x: 1 }), aResource('b')], new Map(), kinds);
+  test('digest: equal for equal data in another order, different for other data', () => {
+    const plan = createPlan([aResource('a', { x: 1 }), aResource('b')], new Map(), kinds);
     const same = createPlan([aResource('b'), aResource('a', { x: 1 })], new Map(), kinds);
     const other = createPlan([aResource('a', { x: 2 }), aResource('b')], new Map(), kinds);
-    expect(same.digest).toBe(one.digest);
-    expect(other.digest).not.toBe(one.digest);
+    expect(same.digest).toBe(plan.digest);
+    expect(other.digest).not.toBe(plan.digest);
   });
 
-  test('is JSON and nothing else', () => {
-    const made = createPlan(
+  test('contains only JSON values', () => {
+    const plan = createPlan(
       [aResource('a', { x: 1, of: ref('x.thing/b') }), aResource('b')],
       new Map(),
       kinds,
     );
-    expect(JSON.parse(JSON.stringify(made))).toEqual(made);
+    expect(JSON.parse(JSON.stringify(plan))).toEqual(plan);
   });
 });
 
-describe('whatever is declared and observed', () => {
+describe('plan: for random desired and actual states', () => {
   const spec = fc.dictionary(
     fc.constantFrom('a', 'b', 'c~/d'),
     fc.oneof(fc.integer(), fc.string(), fc.dictionary(fc.constantFrom('x', 'y'), fc.boolean())),
   );
 
-  test('the patch leads from what is there to what is declared, and names a field', () => {
+  test('the patch turns the actual state into the desired one, and is not empty', () => {
     fc.assert(
-      fc.property(spec, spec, (declared, found) => {
+      fc.property(spec, spec, (declared, currentSpec) => {
         const resource = aResource('a', declared);
-        const actual = new Map([present('a', found)]);
+        const actual = new Map([present('a', currentSpec)]);
         const [step] = createPlan([resource], actual, kinds).waves.flat();
-        const wanted = renderChange(resource, actual, thing().get('x.thing') as Kind).desired;
+        const desired = renderChange(resource, actual, thing().get('x.thing') as Kind).desired;
         if (!step) {
-          expect(canonicalJson(found)).toBe(canonicalJson(wanted));
+          expect(canonicalJson(currentSpec)).toBe(canonicalJson(desired));
           return;
         }
         expect(step.patch.length).toBeGreaterThan(0);
-        const patched = jsonPatch.applyPatch(structuredClone(sortKeys(found)), structuredClone(step.patch));
-        expect(canonicalJson(patched.newDocument)).toBe(canonicalJson(wanted));
+        const patched = jsonPatch.applyPatch(
+          structuredClone(sortKeys(currentSpec)),
+          structuredClone(step.patch),
+        );
+        expect(canonicalJson(patched.newDocument)).toBe(canonicalJson(desired));
       }),
     );
   });
 
-  test('a step comes after every step that it needs', () => {
-    // Each resource may need those before it, so that there is no circle.
+  test('a step is in a later wave than every step that it needs', () => {
+    // Each resource may need only earlier ones, so the graph has no cycle.
     const graph = fc
       .array(fc.array(fc.nat(9), { maxLength: 3 }), { minLength: 1, maxLength: 10 })
       .map((needs) =>
-        needs.map((wanted, index) =>
-          aResource(String(index), {}, wanted.filter((need) => need < index).map(String)),
+        needs.map((candidates, index) =>
+          aResource(String(index), {}, candidates.filter((need) => need < index).map(String)),
         ),
       );
     fc.assert(
-      fc.property(graph, fc.infiniteStream(fc.boolean()), (resources, there) => {
-        const observed = resources.filter(() => there.next().value);
+      fc.property(graph, fc.infiniteStream(fc.boolean()), (resources, presence) => {
+        const observed = resources.filter(() => presence.next().value);
         const actual = new Map(observed.map(({ id }) => present(id.slice('x.thing/'.length), {})));
         const order = createPlan(resources, actual, kinds).waves;
         const wave = new Map(order.flatMap((steps, index) => steps.map(({ id }) => [id, index] as const)));
@@ -180,18 +183,18 @@ describe('whatever is declared and observed', () => {
   });
 });
 
-describe('the order of resources', () => {
-  test('a circle is told with its path', () => {
+describe('toWaves', () => {
+  test('reports a circular dependency with its path', () => {
     expect(() => toWaves([aResource('a', {}, ['b']), aResource('b', {}, ['a'])])).toThrow(
       'circular dependency: x.thing/a -> x.thing/b -> x.thing/a',
     );
   });
-  test('a need that nobody wants is told', () => {
+  test('reports a dependency that no spec declares', () => {
     expect(() => toWaves([aResource('a', { of: ref('x.thing/b') })])).toThrow(
       'x.thing/a needs x.thing/b, which no spec declares',
     );
   });
-  test('references are found however deep they lie', () => {
+  test('collectRefs: finds references at any depth', () => {
     expect(collectRefs({ a: [{ b: ref('x.thing/1') }], c: ref('x.thing/2') })).toEqual([
       'x.thing/1',
       'x.thing/2',
@@ -199,84 +202,84 @@ describe('the order of resources', () => {
   });
 });
 
-describe('what several specs want', () => {
-  const wanting = (want: Kind['desired']) => [...thing({ desired: want as never }).values()];
+describe('desiredResources', () => {
+  const kindsDeclaring = (desired: Kind['desired']) => [...thing({ desired: desired as never }).values()];
   const shared = ({ pair }: { pair: { name: string } }) => [
     { ...aResource('a', { x: 1 }), declaredBy: [pair.name] },
   ];
 
-  test('is one resource, of them all', () => {
+  test('merges a resource that several specs declare, with all their names', () => {
     const [resource, ...more] = desiredResources(
       [testPair({ name: 'one' }), testPair({ name: 'two' })],
-      wanting(shared),
+      kindsDeclaring(shared),
     );
     expect(resource?.declaredBy).toEqual(['one', 'two']);
     expect(more).toEqual([]);
   });
-  test('differently is a fault', () => {
+  test('rejects a resource that two specs declare differently', () => {
     const differing: Kind['desired'] = ({ pair }) => [
       { ...aResource('a', { of: pair.name }), declaredBy: [pair.name] },
     ];
     expect(() =>
-      desiredResources([testPair({ name: 'one' }), testPair({ name: 'two' })], wanting(differing)),
+      desiredResources([testPair({ name: 'one' }), testPair({ name: 'two' })], kindsDeclaring(differing)),
     ).toThrow('x.thing/a is declared differently by one and two');
   });
 });
 
-describe('the guard', () => {
+describe('guard', () => {
   const risky = thing({ check: () => ({ risks: [{ id: 'change-role', message: 'x would change' }] }) });
-  const made = createPlan([aResource('a', { x: 1 })], new Map([present('a', { x: 2 })]), risky);
+  const riskyPlan = createPlan([aResource('a', { x: 1 })], new Map([present('a', { x: 2 })]), risky);
 
-  test('refuses a risk that nobody allowed, by the id that allows it', () => {
-    expect(guard(made, [], { maxRemovals: 0 })).toEqual([
+  test('refuses a risk whose id is not allowed, and passes it with the id', () => {
+    expect(guard(riskyPlan, [], { maxRemovals: 0 })).toEqual([
       { id: 'change-role', message: 'x would change', step: 'x.thing/a' },
     ]);
-    expect(guard(made, ['adopt'], { maxRemovals: 0 })).toHaveLength(1);
-    expect(guard(made, ['change-role'], { maxRemovals: 0 })).toEqual([]);
+    expect(guard(riskyPlan, ['adopt'], { maxRemovals: 0 })).toHaveLength(1);
+    expect(guard(riskyPlan, ['change-role'], { maxRemovals: 0 })).toEqual([]);
   });
-  test('refuses a plan that changes more than it may, with the numbers and the flag that lifts it', () => {
+  test('refuses a plan with more changes than the limit, with the numbers and the flag that raises it', () => {
     const many = createPlan(
       ['a', 'b', 'c', 'd'].map((name) => aResource(name, { x: 1 })),
       new Map([present('d', { x: 1 })]),
       kinds,
     );
-    const words = 'the plan changes 3 of 4 resources, and the limit is 2; raise it with --max-changes 3';
+    const message = 'the plan changes 3 of 4 resources, and the limit is 2; raise it with --max-changes 3';
     expect(guard(many, [], { maxRemovals: 0, maxChanges: { count: 2 } })).toEqual([
-      { id: 'max-changes', message: words },
+      { id: 'max-changes', message },
     ]);
     expect(guard(many, [], { maxRemovals: 0, maxChanges: { percent: 50 } })).toEqual([
-      { id: 'max-changes', message: words },
+      { id: 'max-changes', message },
     ]);
     expect(guard(many, [], { maxRemovals: 0, maxChanges: { count: 3 } })).toEqual([]);
     expect(guard(many, [], { maxRemovals: 0, maxChanges: { percent: 75 } })).toEqual([]);
   });
-  test('counts rules and statements that are taken away, and nothing else', () => {
+  test('counts only removed rules and statements', () => {
     const before = {
       rules: { a: {}, b: {} },
       statements: { c: {}, d: { Action: ['x', 'y'] } },
       other: { e: 1 },
     };
     const after = { rules: {}, statements: { d: { Action: ['x'] } }, other: {} };
-    const made = createPlan([aResource('a', after)], new Map([present('a', before)]), kinds);
-    expect(guard(made, [], { maxRemovals: 2 }).map(({ message }) => message)).toEqual([
+    const plan = createPlan([aResource('a', after)], new Map([present('a', before)]), kinds);
+    expect(guard(plan, [], { maxRemovals: 2 }).map(({ message }) => message)).toEqual([
       'the plan removes 3 rules, statements and roles, and the limit is 2; raise it with --max-removals 3',
     ]);
-    expect(guard(made, [], { maxRemovals: 3 })).toEqual([]);
+    expect(guard(plan, [], { maxRemovals: 3 })).toEqual([]);
   });
-  test('has nothing to say of what is only created', () => {
+  test('passes a plan that only creates resources', () => {
     expect(guard(createPlan([aResource('a', { x: 1 })], new Map(), risky), [], { maxRemovals: 0 })).toEqual(
       [],
     );
   });
 });
 
-test('remarks and obstacles of a kind reach the plan, with the specs that they concern', () => {
+test('plan: contains the notes and the blocked reasons of a kind, with the specs of their resources', () => {
   const kind = thing({
-    check: ({ current }) => (current ? { notes: ['left as it is'] } : { blocked: 'must exist before' }),
+    check: ({ current }) => (current ? { notes: ['kept as it is'] } : { blocked: 'does not exist' }),
   });
-  const made = createPlan([aResource('a'), aResource('b')], new Map([present('a', {})]), kind);
-  expect(made.notes).toEqual([{ id: 'x.thing/a', message: 'left as it is', pairs: ['tax'] }]);
-  expect(made.blocked).toMatchObject([{ id: 'x.thing/b', why: 'must exist before', pairs: ['tax'] }]);
+  const plan = createPlan([aResource('a'), aResource('b')], new Map([present('a', {})]), kind);
+  expect(plan.notes).toEqual([{ id: 'x.thing/a', message: 'kept as it is', pairs: ['tax'] }]);
+  expect(plan.blocked).toMatchObject([{ id: 'x.thing/b', why: 'does not exist', pairs: ['tax'] }]);
 });
 
 test('joinDrafts: reports a blocked resource once when its errors differ in the request id only', () => {

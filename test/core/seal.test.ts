@@ -83,7 +83,7 @@ describe('seal', () => {
     );
   });
 
-  test('plan: cannot be changed afterwards', () => {
+  test('plan: is frozen', () => {
     const plan = seal(CONTENT, INPUTS);
     expect(() => plan.waves.push([])).toThrow(TypeError);
     expect(() => plan.waves[0]?.push(STEP)).toThrow(TypeError);
