@@ -3,30 +3,30 @@ import type { Outcome } from '../../src/reconcile/pass.ts';
 import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 
 const sorted = (names: string[]) => [...names].sort();
-const announced = ({ plan }: Outcome) => sorted(plan.waves.flat().flatMap(({ calls }) => calls));
-const sent = ({ sandbox }: TestEnv) =>
+const plannedCalls = ({ plan }: Outcome) => sorted(plan.waves.flat().flatMap(({ calls }) => calls));
+const sentWrites = ({ sandbox }: TestEnv) =>
   sorted(
     sandbox.log.entries
       .filter(({ write }) => write)
       .map(({ service, operation }) => `${service}:${operation}`),
   );
 
-const MORE = TAX_SPEC.replace(
+const FULL = TAX_SPEC.replace(
   'alias/acme-tax }',
-  '{ alias: alias/acme-tax, description: Ours, rotation: true, rotationPeriodInDays: 100 }, blockPublicAccess: true, objectOwnership: BucketOwnerEnforced }',
+  '{ alias: alias/acme-tax, description: First, rotation: true, rotationPeriodInDays: 100 }, blockPublicAccess: true, objectOwnership: BucketOwnerEnforced }',
 ).replace(
   '  rules:',
   '  role: { permissionsBoundary: "arn:aws:iam::aws:policy/AmazonS3FullAccess", tags: { team: tax } }\n  policy: { deletion: Remove }\n  rules:',
 );
 
-/** What is declared first, and what then: between them every call of an update. */
-const STORIES: [title: string, ...yaml: string[]][] = [
-  ['a pair, and nothing more', TAX_SPEC, TAX_SPEC],
-  ['settings that come later', TAX_SPEC, MORE],
+/** Specs that are applied one after the other: together they cause every call of an update. */
+const SEQUENCES: [title: string, ...yaml: string[]][] = [
+  ['a minimal pair', TAX_SPEC, TAX_SPEC],
+  ['added settings', TAX_SPEC, FULL],
   [
-    'settings that become others',
-    MORE,
-    MORE.replace('Ours', 'Theirs')
+    'changed settings',
+    FULL,
+    FULL.replace('First', 'Second')
       .replace('rotationPeriodInDays: 100', 'rotationPeriodInDays: 200')
       .replace('team: tax', 'team: books')
       .replace('deletion: Remove', 'deletion: Retain')
@@ -34,15 +34,15 @@ const STORIES: [title: string, ...yaml: string[]][] = [
       .replace('blockPublicAccess: true', 'blockPublicAccess: false')
       .replace('BucketOwnerEnforced', 'ObjectWriter')
       .replace('prefix: Tax/', 'prefix: Taxes/'),
-    MORE.replace('rotation: true, rotationPeriodInDays: 100', 'rotation: false'),
+    FULL.replace('rotation: true, rotationPeriodInDays: 100', 'rotation: false'),
   ],
 ];
 
-test.each(STORIES)('a plan names each call that its changes will make: %s', async (_, ...yaml) => {
+test.each(SEQUENCES)('plan: lists every write call that apply sends: %s', async (_, ...yaml) => {
   await using env = await testEnv();
-  for (const one of yaml) {
+  for (const specs of yaml) {
     env.sandbox.log.reset();
-    const outcome = await env.reconcileWith(one, {
+    const outcome = await env.reconcileWith(specs, {
       allowedRisks: ['change-boundary', 'open-public-access', 'change-ownership', 'change-role'],
     });
     expect(outcome.refusals).toEqual([]);
@@ -50,17 +50,17 @@ test.each(STORIES)('a plan names each call that its changes will make: %s', asyn
       outcome.results.every(({ result }) => result === 'applied'),
       JSON.stringify(outcome.results),
     ).toBe(true);
-    expect(announced(outcome)).toEqual(sent(env));
+    expect(plannedCalls(outcome)).toEqual(sentWrites(env));
   }
 });
 
-test('and those with which it takes something away', async () => {
+test('plan: lists every write call of a prune', async () => {
   const pruned = TAX_SPEC.replace('  rules:', '  policy: { deletion: Remove }\n  rules:');
   const other = TAX_SPEC.replaceAll('tax', 'books');
   await using env = await testEnv();
   await env.reconcileWith(`${pruned}---\n${other}`);
   env.sandbox.log.reset();
   const outcome = await env.reconcileWith(other, { prune: true });
-  expect(announced(outcome)).toContain('iam:DeleteRole');
-  expect(announced(outcome)).toEqual(sent(env));
+  expect(plannedCalls(outcome)).toContain('iam:DeleteRole');
+  expect(plannedCalls(outcome)).toEqual(sentWrites(env));
 });

@@ -45,8 +45,8 @@ import { canonicalJson } from '../../src/util/canonical-json.ts';
 import { ACCOUNT_SPECS, type TestEnv, testEnv } from '../support/env.ts';
 import { stateOf } from '../support/state.ts';
 
-/** A pair that declares something of everything. */
 const BOUNDARY = 'arn:aws:iam::aws:policy/AmazonS3FullAccess';
+/** A pair that declares every setting. */
 const FULL = `${ACCOUNT_SPECS}apiVersion: replikey.dev/v1
 kind: BucketReplication
 metadata: { name: tax }
@@ -84,54 +84,54 @@ const ROLE_ID = `${ROLE}@main`;
 const east = { account: 'main', region: 'us-east-1' };
 const west = { account: 'backup', region: 'us-west-2' };
 
-/** What somebody does by hand, and what the plan then names: resource, and path of each field. */
+/** A manual change, and the expected plan: the paths of the changed fields by resource id. */
 interface Perturbation {
   name: string;
-  disturb(door: AwsClient): Promise<unknown>;
+  change(client: AwsClient): Promise<unknown>;
   planned: Record<string, string[]>;
-  /** Risks that healing it takes. */
+  /** Risks to allow for the correction. */
   allow?: string[];
 }
 
-/** A change of one rule of the replication configuration. */
-const ofRule = (
+/** Changes one rule of the replication configuration. */
+const ruleChange = (
   name: string,
-  change: (rule: ReplicationRule) => ReplicationRule,
+  changeRule: (rule: ReplicationRule) => ReplicationRule,
   ...paths: string[]
 ): Perturbation => ({
   name: `the ${name} of a rule`,
-  disturb: async (door) => {
-    const { ReplicationConfiguration: found } = await door.send(
+  change: async (client) => {
+    const { ReplicationConfiguration: before } = await client.send(
       east,
       new GetBucketReplicationCommand({ Bucket: SOURCE }),
     );
-    const Rules = found?.Rules?.map((rule) => (rule.ID?.endsWith('/tax') ? change(rule) : rule));
-    const ReplicationConfiguration = { Role: found?.Role, Rules };
-    await door.send(east, new PutBucketReplicationCommand({ Bucket: SOURCE, ReplicationConfiguration }));
+    const Rules = before?.Rules?.map((rule) => (rule.ID?.endsWith('/tax') ? changeRule(rule) : rule));
+    const ReplicationConfiguration = { Role: before?.Role, Rules };
+    await client.send(east, new PutBucketReplicationCommand({ Bucket: SOURCE, ReplicationConfiguration }));
   },
   planned: { [`s3.replication/${SOURCE}`]: paths.map((path) => `/rules/replikey~1tax~1tax/${path}`) },
 });
 
-const toDestination =
+const destinationChange =
   (change: Partial<NonNullable<ReplicationRule['Destination']>>) => (rule: ReplicationRule) => ({
     ...rule,
     Destination: { ...rule.Destination, Bucket: rule.Destination?.Bucket, ...change },
   });
 
-const ofEncryption = (
+const encryptionChange = (
   name: string,
-  change: (rule: ServerSideEncryptionRule) => ServerSideEncryptionRule,
+  changeRule: (rule: ServerSideEncryptionRule) => ServerSideEncryptionRule,
   path: string,
   allow: string[] = [],
 ): Perturbation => ({
   name,
-  disturb: async (door) => {
-    const { ServerSideEncryptionConfiguration: found } = await door.send(
+  change: async (client) => {
+    const { ServerSideEncryptionConfiguration: before } = await client.send(
       east,
       new GetBucketEncryptionCommand({ Bucket: SOURCE }),
     );
-    const Rules = found?.Rules?.map(change) ?? [];
-    await door.send(
+    const Rules = before?.Rules?.map(changeRule) ?? [];
+    await client.send(
       east,
       new PutBucketEncryptionCommand({ Bucket: SOURCE, ServerSideEncryptionConfiguration: { Rules } }),
     );
@@ -140,15 +140,15 @@ const ofEncryption = (
   allow,
 });
 
-const keyOf = async (door: AwsClient): Promise<string> =>
-  (await door.send(east, new DescribeKeyCommand({ KeyId: 'alias/acme-tax' }))).KeyMetadata?.KeyId ?? '';
+const keyOf = async (client: AwsClient): Promise<string> =>
+  (await client.send(east, new DescribeKeyCommand({ KeyId: 'alias/acme-tax' }))).KeyMetadata?.KeyId ?? '';
 
-/** For every kind: what is disturbed, and what exactly is found. */
+/** Manual changes by kind. */
 const PERTURBATIONS: Record<string, Perturbation[]> = {
   'kms.key': [
     {
-      name: 'the alias taken off a key of ours',
-      disturb: (door) => door.send(east, new DeleteAliasCommand({ AliasName: 'alias/acme-tax' })),
+      name: 'a deleted alias of a managed key',
+      change: (client) => client.send(east, new DeleteAliasCommand({ AliasName: 'alias/acme-tax' })),
       planned: {
         'kms.key/alias/acme-tax@main/us-east-1': [
           '/alias',
@@ -160,42 +160,49 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
       },
     },
     {
-      name: 'rotation switched off',
-      disturb: async (door) => door.send(east, new DisableKeyRotationCommand({ KeyId: await keyOf(door) })),
-      // Without rotation there is no period to be read.
+      name: 'disabled rotation',
+      change: async (client) =>
+        client.send(east, new DisableKeyRotationCommand({ KeyId: await keyOf(client) })),
+      // KMS returns no period without rotation.
       planned: { 'kms.key/alias/acme-tax@main/us-east-1': ['/rotation', '/rotationPeriodInDays'] },
     },
     {
-      name: 'another period of rotation',
-      disturb: async (door) =>
-        door.send(east, new EnableKeyRotationCommand({ KeyId: await keyOf(door), RotationPeriodInDays: 90 })),
+      name: 'another rotation period',
+      change: async (client) =>
+        client.send(
+          east,
+          new EnableKeyRotationCommand({ KeyId: await keyOf(client), RotationPeriodInDays: 90 }),
+        ),
       planned: { 'kms.key/alias/acme-tax@main/us-east-1': ['/rotationPeriodInDays'] },
     },
     {
       name: 'another description',
-      disturb: async (door) =>
-        door.send(east, new UpdateKeyDescriptionCommand({ KeyId: await keyOf(door), Description: 'Old' })),
+      change: async (client) =>
+        client.send(
+          east,
+          new UpdateKeyDescriptionCommand({ KeyId: await keyOf(client), Description: 'Old' }),
+        ),
       planned: { 'kms.key/alias/acme-tax@main/us-east-1': ['/description'] },
     },
   ],
   'kms.key-policy': [
     {
-      name: 'our statement taken out of a key policy',
-      disturb: async (door) => {
-        const key = { KeyId: await keyOf(door), PolicyName: 'default' };
-        const { Policy = '' } = await door.send(east, new GetKeyPolicyCommand(key));
+      name: 'a removed statement of a key policy',
+      change: async (client) => {
+        const key = { KeyId: await keyOf(client), PolicyName: 'default' };
+        const { Policy = '' } = await client.send(east, new GetKeyPolicyCommand(key));
         const policy = JSON.parse(Policy) as { Statement: { Sid: string }[] };
         policy.Statement = policy.Statement.filter(({ Sid }) => !Sid.startsWith('Replikey'));
-        await door.send(east, new PutKeyPolicyCommand({ ...key, Policy: JSON.stringify(policy) }));
+        await client.send(east, new PutKeyPolicyCommand({ ...key, Policy: JSON.stringify(policy) }));
       },
       planned: { 'kms.key-policy/alias/acme-tax@main/us-east-1': ['/statements/ReplikeySourceKeyTax'] },
     },
   ],
   'iam.role': [
     {
-      name: 'another service trusted in place of S3',
-      disturb: (door) =>
-        door.send(
+      name: 'another trusted service in place of S3',
+      change: (client) =>
+        client.send(
           east,
           new UpdateAssumeRolePolicyCommand({
             RoleName: ROLE,
@@ -221,8 +228,8 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
     },
     {
       name: 'another boundary',
-      disturb: (door) =>
-        door.send(
+      change: (client) =>
+        client.send(
           east,
           new PutRolePermissionsBoundaryCommand({
             RoleName: ROLE,
@@ -233,20 +240,20 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
       allow: ['change-boundary'],
     },
     {
-      name: 'the boundary taken away',
-      disturb: (door) => door.send(east, new DeleteRolePermissionsBoundaryCommand({ RoleName: ROLE })),
+      name: 'a removed boundary',
+      change: (client) => client.send(east, new DeleteRolePermissionsBoundaryCommand({ RoleName: ROLE })),
       planned: { [`iam.role/${ROLE_ID}`]: ['/permissionsBoundary'] },
     },
     {
-      name: 'a tag that says something else, and one that nobody declared',
-      disturb: (door) =>
-        door.send(
+      name: 'another value of a declared tag, and an undeclared tag',
+      change: (client) =>
+        client.send(
           east,
           new TagRoleCommand({
             RoleName: ROLE,
             Tags: [
               { Key: 'team', Value: 'legal' },
-              { Key: 'theirs', Value: 'kept' },
+              { Key: 'foreign', Value: 'kept' },
             ],
           }),
         ),
@@ -255,20 +262,20 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
   ],
   'iam.role-policy': [
     {
-      name: 'the policy of the role deleted',
-      disturb: (door) =>
-        door.send(east, new DeleteRolePolicyCommand({ RoleName: ROLE, PolicyName: 'replikey' })),
+      name: 'a deleted role policy',
+      change: (client) =>
+        client.send(east, new DeleteRolePolicyCommand({ RoleName: ROLE, PolicyName: 'replikey' })),
       planned: { [`iam.role-policy/${ROLE_ID}`]: ['/role', '/statements'] },
     },
     {
-      name: 'a statement added under a name of ours',
-      disturb: async (door) => {
+      name: 'other content under a Sid of replikey',
+      change: async (client) => {
         const policy = { RoleName: ROLE, PolicyName: 'replikey' };
         const PolicyDocument = JSON.stringify({
           Version: '2012-10-17',
           Statement: [{ Sid: 'ReplikeySourceBucketTax', Effect: 'Allow', Action: 's3:*', Resource: '*' }],
         });
-        await door.send(east, new PutRolePolicyCommand({ ...policy, PolicyDocument }));
+        await client.send(east, new PutRolePolicyCommand({ ...policy, PolicyDocument }));
       },
       planned: {
         [`iam.role-policy/${ROLE_ID}`]: [
@@ -289,8 +296,8 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
   ],
   's3.bucket': [
     {
-      name: 'the destination deleted',
-      disturb: (door) => door.send(west, new DeleteBucketCommand({ Bucket: REPLICA })),
+      name: 'a deleted destination bucket',
+      change: (client) => client.send(west, new DeleteBucketCommand({ Bucket: REPLICA })),
       planned: {
         [`s3.bucket/${REPLICA}`]: ['/bucket', '/region'],
         [`s3.versioning/${REPLICA}`]: ['/bucket', '/status'],
@@ -301,9 +308,9 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
   ],
   's3.versioning': [
     {
-      name: 'versioning of the destination suspended',
-      disturb: (door) =>
-        door.send(
+      name: 'suspended versioning of the destination',
+      change: (client) =>
+        client.send(
           west,
           new PutBucketVersioningCommand({
             Bucket: REPLICA,
@@ -314,12 +321,12 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
     },
   ],
   's3.encryption': [
-    ofEncryption(
-      'the S3 Bucket Key switched off',
+    encryptionChange(
+      'a disabled S3 Bucket Key',
       (rule) => ({ ...rule, BucketKeyEnabled: false }),
       '/bucketKeyEnabled',
     ),
-    ofEncryption(
+    encryptionChange(
       'another default key',
       (rule) => ({
         ...rule,
@@ -334,19 +341,21 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
   ],
   's3.bucket-policy': [
     {
-      name: 'the policy of the destination deleted',
-      disturb: (door) => door.send(west, new DeleteBucketPolicyCommand({ Bucket: REPLICA })),
+      name: 'a deleted policy of the destination',
+      change: (client) => client.send(west, new DeleteBucketPolicyCommand({ Bucket: REPLICA })),
       planned: { [`s3.bucket-policy/${REPLICA}`]: ['/bucket', '/statements'] },
     },
     {
-      name: 'an action taken out of the policy of the destination, and a statement of somebody else put in',
-      disturb: async (door) => {
-        const { Policy = '' } = await door.send(west, new GetBucketPolicyCommand({ Bucket: REPLICA }));
+      name: 'a removed action and an added foreign statement in the policy of the destination',
+      change: async (client) => {
+        const { Policy = '' } = await client.send(west, new GetBucketPolicyCommand({ Bucket: REPLICA }));
         const policy = JSON.parse(Policy) as { Statement: { Sid: string; Action: string | string[] }[] };
-        const Statement = policy.Statement.map((one) =>
-          one.Sid === 'ReplikeyDestinationObjectsTax' ? { ...one, Action: 's3:ReplicateObject' } : one,
+        const Statement = policy.Statement.map((statement) =>
+          statement.Sid === 'ReplikeyDestinationObjectsTax'
+            ? { ...statement, Action: 's3:ReplicateObject' }
+            : statement,
         );
-        const theirs = {
+        const foreign = {
           Sid: 'TlsOnly',
           Effect: 'Deny',
           Principal: '*',
@@ -354,8 +363,8 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
           Resource: `arn:aws:s3:::${REPLICA}/*`,
           Condition: { NumericLessThan: { 's3:TlsVersion': '1.2' } },
         };
-        const text = JSON.stringify({ ...policy, Statement: [...Statement, theirs] });
-        await door.send(west, new PutBucketPolicyCommand({ Bucket: REPLICA, Policy: text }));
+        const text = JSON.stringify({ ...policy, Statement: [...Statement, foreign] });
+        await client.send(west, new PutBucketPolicyCommand({ Bucket: REPLICA, Policy: text }));
       },
       planned: {
         [`s3.bucket-policy/${REPLICA}`]: [
@@ -366,9 +375,9 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
   ],
   's3.public-access': [
     {
-      name: 'one of the four settings switched off',
-      disturb: (door) =>
-        door.send(
+      name: 'one disabled setting of four',
+      change: (client) =>
+        client.send(
           east,
           new PutPublicAccessBlockCommand({
             Bucket: SOURCE,
@@ -383,8 +392,8 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
       planned: { [`s3.public-access/${SOURCE}`]: ['/blockPublicPolicy'] },
     },
     {
-      name: 'the block deleted',
-      disturb: (door) => door.send(east, new DeletePublicAccessBlockCommand({ Bucket: SOURCE })),
+      name: 'a deleted public access block',
+      change: (client) => client.send(east, new DeletePublicAccessBlockCommand({ Bucket: SOURCE })),
       planned: {
         [`s3.public-access/${SOURCE}`]: [
           '/blockPublicAcls',
@@ -398,9 +407,9 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
   ],
   's3.ownership': [
     {
-      name: 'objects left to their writers',
-      disturb: (door) =>
-        door.send(
+      name: 'ownership ObjectWriter',
+      change: (client) =>
+        client.send(
           east,
           new PutBucketOwnershipControlsCommand({
             Bucket: SOURCE,
@@ -413,13 +422,13 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
   ],
   's3.replication': [
     {
-      name: 'the configuration deleted',
-      disturb: (door) => door.send(east, new DeleteBucketReplicationCommand({ Bucket: SOURCE })),
+      name: 'a deleted configuration',
+      change: (client) => client.send(east, new DeleteBucketReplicationCommand({ Bucket: SOURCE })),
       planned: { [`s3.replication/${SOURCE}`]: ['/bucket', '/foreignRules', '/role', '/rules', '/v1Rules'] },
     },
-    ofRule('status', (rule) => ({ ...rule, Status: 'Disabled' }), 'status'),
-    ofRule('prefix', (rule) => ({ ...rule, Filter: { Prefix: 'Taxes/' } }), 'prefix'),
-    ofRule(
+    ruleChange('status', (rule) => ({ ...rule, Status: 'Disabled' }), 'status'),
+    ruleChange('prefix', (rule) => ({ ...rule, Filter: { Prefix: 'Taxes/' } }), 'prefix'),
+    ruleChange(
       'filter',
       (rule) => ({
         ...rule,
@@ -429,12 +438,12 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
       'deleteMarkerReplication',
       'tags/a',
     ),
-    ofRule(
+    ruleChange(
       'delete marker replication',
       (rule) => ({ ...rule, DeleteMarkerReplication: { Status: 'Disabled' } }),
       'deleteMarkerReplication',
     ),
-    ofRule(
+    ruleChange(
       'replica modification sync',
       (rule) => ({
         ...rule,
@@ -445,34 +454,34 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
       }),
       'replicaModifications',
     ),
-    ofRule(
+    ruleChange(
       'owner',
-      toDestination({ AccessControlTranslation: undefined, Account: undefined }),
+      destinationChange({ AccessControlTranslation: undefined, Account: undefined }),
       'account',
       'owner',
     ),
-    ofRule('storage class', toDestination({ StorageClass: 'GLACIER' }), 'storageClass'),
-    ofRule(
+    ruleChange('storage class', destinationChange({ StorageClass: 'GLACIER' }), 'storageClass'),
+    ruleChange(
       'replica key',
-      toDestination({
+      destinationChange({
         EncryptionConfiguration: { ReplicaKmsKeyID: 'arn:aws:kms:us-west-2:111122223333:key/1' },
       }),
       'replicaKmsKeyId',
     ),
-    ofRule('metrics', toDestination({ Metrics: { Status: 'Disabled' } }), 'metrics'),
-    ofRule(
+    ruleChange('metrics', destinationChange({ Metrics: { Status: 'Disabled' } }), 'metrics'),
+    ruleChange(
       'selection of encrypted objects',
       (rule) => {
-        const { SourceSelectionCriteria: _, ...rest } = rule;
+        const { SourceSelectionCriteria: _, ...otherFields } = rule;
         const { EncryptionConfiguration: __, ...destination } = rule.Destination ?? { Bucket: '' };
-        return { ...rest, Destination: destination } as ReplicationRule;
+        return { ...otherFields, Destination: destination } as ReplicationRule;
       },
       'replicaKmsKeyId',
       'sseKmsEncryptedObjects',
     ),
-    ofRule(
+    ruleChange(
       'replication time control',
-      toDestination({
+      destinationChange({
         ReplicationTime: { Status: 'Enabled', Time: { Minutes: 15 } },
         Metrics: { Status: 'Enabled', EventThreshold: { Minutes: 15 } },
       }),
@@ -483,27 +492,27 @@ const PERTURBATIONS: Record<string, Perturbation[]> = {
 
 const resourcesOf = ({ specs }: TestEnv) => desiredResources(specs.pairs, [...kinds.values()]);
 
-/** What AWS shows of every resource, each read by its kind. */
-async function seenOf(env: TestEnv): Promise<ActualState> {
+/** Observes every resource through its kind. */
+async function observeAll(env: TestEnv): Promise<ActualState> {
   return observe(resourcesOf(env), kinds, env.door);
 }
 
-test('there is a disturbance for every kind, and for no other', () => {
+test('perturbations: cover every kind', () => {
   expect(Object.keys(PERTURBATIONS).sort()).toEqual([...kinds.keys()].sort());
 });
 
 describe('every kind', () => {
-  test('sees nothing where nothing is, and does not write to find out', async () => {
+  test('observes absent resources without a write', async () => {
     await using env = await testEnv(FULL);
     const actual = await observe(resourcesOf(env), kinds, env.door.readOnly());
     expect(new Set([...actual.values()].map(({ state }) => state))).toEqual(new Set(['absent']));
     expect(env.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
   });
 
-  test('sees what it wrote, in the normal form of what was declared', async () => {
+  test('observes the written state, equal to the desired normal form', async () => {
     await using env = await testEnv(FULL);
     await env.reconcile();
-    const actual = await seenOf(env);
+    const actual = await observeAll(env);
     for (const resource of resourcesOf(env)) {
       const kind = kinds.get(resource.kind);
       const observation = actual.get(resource.id);
@@ -511,16 +520,16 @@ describe('every kind', () => {
         throw new Error(`${resource.id} is ${observation?.state}`);
       const { desired } = renderChange(resource, actual, kind);
       expect(resourceDiff(observation.current, desired, kind).patch, resource.id).toEqual([]);
-      // One normal form: a second time changes nothing.
+      // normalize() is idempotent.
       expect(canonicalJson(kind.normalize(desired)), resource.id).toBe(canonicalJson(desired));
     }
   });
 
-  test('can write again what is there, and leaves everything as it is', async () => {
+  test('a repeated write of the actual state changes nothing', async () => {
     await using env = await testEnv(FULL);
     await env.reconcile();
     const before = stateOf(env.sandbox);
-    const actual = await seenOf(env);
+    const actual = await observeAll(env);
     for (const resource of resourcesOf(env)) {
       const kind = kinds.get(resource.kind);
       if (kind) await kind.send(env.door, renderChange(resource, actual, kind));
@@ -528,7 +537,7 @@ describe('every kind', () => {
     expect(stateOf(env.sandbox)).toEqual(before);
   });
 
-  test('names the IAM actions of every call that it sends, and so does the proof', async () => {
+  test('declares the IAM actions of every call, and so do the facts of the proof', async () => {
     await using env = await testEnv(FULL);
     await env.reconcile();
     await env.reconcile();
@@ -536,13 +545,13 @@ describe('every kind', () => {
       ...actions.read,
       ...actions.write,
     ]);
-    const named = new Set([...ofKinds, ...Object.values(FACT_ACTIONS).flat()]);
+    const declaredActions = new Set([...ofKinds, ...Object.values(FACT_ACTIONS).flat()]);
     const sent = Object.keys(env.sandbox.log.counts()).filter((call) => call !== 'sts:GetCallerIdentity');
-    expect(sent.filter((call) => !named.has(ACTIONS[call] ?? call))).toEqual([]);
+    expect(sent.filter((call) => !declaredActions.has(ACTIONS[call] ?? call))).toEqual([]);
   });
 });
 
-/** Operations that IAM knows under another name. */
+/** IAM actions with another name than their operation. */
 const ACTIONS: Record<string, string> = {
   's3:GetBucketEncryption': 's3:GetEncryptionConfiguration',
   's3:GetObjectLockConfiguration': 's3:GetBucketObjectLockConfiguration',
@@ -553,26 +562,32 @@ const ACTIONS: Record<string, string> = {
   's3:PutPublicAccessBlock': 's3:PutBucketPublicAccessBlock',
 };
 
-describe.each(Object.entries(PERTURBATIONS))('%s, disturbed by hand', (_, perturbations) => {
-  test.each(perturbations)('$name: the plan names it, and healing it leaves nothing to do', async (given) => {
-    await using env = await testEnv(FULL);
-    await env.reconcile();
-    await given.disturb(env.door);
+describe.each(Object.entries(PERTURBATIONS))('%s, changed by hand', (_, perturbations) => {
+  test.each(perturbations)(
+    '$name: the plan lists the changed fields, and one run corrects them',
+    async (perturbation) => {
+      await using env = await testEnv(FULL);
+      await env.reconcile();
+      await perturbation.change(env.door);
 
-    const { plan } = await env.reconcile({ dryRun: true });
-    const named = plan.waves.flat().map(({ id, patch }) => [id, patch.map(({ path }) => path).sort()]);
-    const expected = Object.entries(given.planned);
-    expect(named.map(([id]) => id).sort()).toEqual(expected.map(([id]) => id).sort());
-    for (const [id, paths] of expected) expect(Object.fromEntries(named)[id]).toEqual([...paths].sort());
-    for (const step of plan.waves.flat()) expect(step.why.join()).not.toBe('');
+      const { plan } = await env.reconcile({ dryRun: true });
+      const plannedSteps = plan.waves
+        .flat()
+        .map(({ id, patch }) => [id, patch.map(({ path }) => path).sort()]);
+      const expected = Object.entries(perturbation.planned);
+      expect(plannedSteps.map(([id]) => id).sort()).toEqual(expected.map(([id]) => id).sort());
+      for (const [id, paths] of expected)
+        expect(Object.fromEntries(plannedSteps)[id]).toEqual([...paths].sort());
+      for (const step of plan.waves.flat()) expect(step.why.join()).not.toBe('');
 
-    const healed = await env.reconcile({ allowedRisks: given.allow ?? [] });
-    expect(healed.results.filter(({ result }) => result !== 'applied')).toEqual([]);
-    expect(healed.remaining?.waves).toEqual([]);
-  });
+      const correction = await env.reconcile({ allowedRisks: perturbation.allow ?? [] });
+      expect(correction.results.filter(({ result }) => result !== 'applied')).toEqual([]);
+      expect(correction.remaining?.waves).toEqual([]);
+    },
+  );
 });
 
-test('a key that is switched off blocks what needs it, and is never switched on by us', async () => {
+test('a disabled key blocks the resources that need it, and replikey never enables it', async () => {
   await using env = await testEnv(FULL);
   await env.reconcile();
   await env.door.send(east, new DisableKeyCommand({ KeyId: await keyOf(env.door) }));

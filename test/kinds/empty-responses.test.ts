@@ -16,7 +16,7 @@ const NAMES: Record<string, string> = {
 };
 const location = { region: 'us-east-1' };
 
-/** The field without which the response of a read is no document, by operation. */
+/** The field that a valid response of a read must contain, by operation. */
 const REQUIRED: Record<string, Record<string, string>> = {
   'kms.key': { DescribeKey: 'KeyMetadata' },
   'kms.key-policy': { DescribeKey: 'KeyMetadata', GetKeyPolicy: 'Policy' },
@@ -34,11 +34,11 @@ const MAY_BE_EMPTY = ['s3.bucket', 's3.versioning'];
 
 const fetchOf = (kindName: string, aws: Aws): Promise<unknown> => {
   const kind = kinds.get(kindName);
-  if (!kind) throw new Error(`no kind is named ${kindName}`);
+  if (!kind) throw new Error(`unknown kind ${kindName}`);
   return kind.fetch(aws, location, NAMES[kind.scope.type] ?? '');
 };
 
-/** An AWS of which one operation returns a response without fields. */
+/** An AWS client for which one operation returns a response without fields. */
 const awsWithEmpty = (emptyOperation: string): Aws => ({
   accountId: async () => '111122223333',
   send: async (_, command) => {
@@ -49,7 +49,7 @@ const awsWithEmpty = (emptyOperation: string): Aws => ({
   },
 });
 
-test('every kind has a required field, or may be empty', () => {
+test('kinds: each has a required field, or may be empty', () => {
   expect([...Object.keys(REQUIRED), ...MAY_BE_EMPTY].sort()).toEqual([...kinds.keys()].sort());
 });
 
@@ -70,7 +70,7 @@ test.each(MAY_BE_EMPTY)('%s: reads an empty response as a bucket without version
   );
 });
 
-describe('an endpoint that answers 200 and nothing', () => {
+describe('an endpoint that returns 200 without a body', () => {
   const server = createServer((request, response) => {
     request.resume();
     response.writeHead(200).end();
@@ -78,17 +78,20 @@ describe('an endpoint that answers 200 and nothing', () => {
   beforeAll(() => new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve)));
   afterAll(() => void server.close());
 
-  test.each(Object.keys(REQUIRED))('has not said that there is no %s', async (kindName) => {
-    const clients = createSdkClients([], {
-      endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-      credentials: { accessKeyId: '111122223333', secretAccessKey: TEST_SECRET },
-    });
-    const client = createAwsClient({ clients, accounts: [], region: 'us-east-1', retryTimeoutMs: 0 });
-    // The caller is known, so that the read of the document is what fails.
-    const aws: Aws = { accountId: async () => '111122223333', send: (...call) => client.send(...call) };
-    await expect(fetchOf(kindName, aws)).rejects.toThrow(
-      /invalid response: \w+ is missing|cannot parse the response/,
-    );
-    clients.destroy();
-  });
+  test.each(Object.keys(REQUIRED))(
+    'fails the read of %s, and does not mean that it is absent',
+    async (kindName) => {
+      const clients = createSdkClients([], {
+        endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+        credentials: { accessKeyId: '111122223333', secretAccessKey: TEST_SECRET },
+      });
+      const client = createAwsClient({ clients, accounts: [], region: 'us-east-1', retryTimeoutMs: 0 });
+      // The caller identity is known, so that the read of the document fails.
+      const aws: Aws = { accountId: async () => '111122223333', send: (...call) => client.send(...call) };
+      await expect(fetchOf(kindName, aws)).rejects.toThrow(
+        /invalid response: \w+ is missing|cannot parse the response/,
+      );
+      clients.destroy();
+    },
+  );
 });

@@ -16,39 +16,41 @@ const east = { region: 'us-east-1' };
 const west = { region: 'us-west-2' };
 const writesOf = (env: TestEnv) => env.sandbox.log.entries.filter(({ write }) => write);
 
-async function buckets(door: AwsClient): Promise<void> {
-  for (const [at, Bucket] of [
+async function createBuckets(client: AwsClient): Promise<void> {
+  for (const [location, Bucket] of [
     [east, 'acme-tax'],
     [west, 'acme-tax-replica'],
   ] as const) {
-    await door.send(
-      at,
+    await client.send(
+      location,
       new CreateBucketCommand({
         Bucket,
-        ...(at === west ? { CreateBucketConfiguration: { LocationConstraint: 'us-west-2' as const } } : {}),
+        ...(location === west
+          ? { CreateBucketConfiguration: { LocationConstraint: 'us-west-2' as const } }
+          : {}),
       }),
     );
-    await door.send(
-      at,
+    await client.send(
+      location,
       new PutBucketVersioningCommand({ Bucket, VersioningConfiguration: { Status: 'Enabled' } }),
     );
   }
 }
 
-const rulesOf = async (door: AwsClient): Promise<ReplicationRule[]> =>
-  (await door.send(east, new GetBucketReplicationCommand({ Bucket: 'acme-tax' }))).ReplicationConfiguration
+const rulesOf = async (client: AwsClient): Promise<ReplicationRule[]> =>
+  (await client.send(east, new GetBucketReplicationCommand({ Bucket: 'acme-tax' }))).ReplicationConfiguration
     ?.Rules ?? [];
 
-const foreign: ReplicationRule = {
-  ID: 'theirs',
+const foreignRule: ReplicationRule = {
+  ID: 'foreign',
   Priority: 7,
   Status: 'Enabled',
-  Filter: { Prefix: 'Theirs/' },
+  Filter: { Prefix: 'Foreign/' },
   DeleteMarkerReplication: { Status: 'Enabled' },
   Destination: { Bucket: 'arn:aws:s3:::acme-tax-replica', StorageClass: 'GLACIER' },
 };
-const putRules = (door: AwsClient, ...Rules: ReplicationRule[]) =>
-  door.send(
+const putRules = (client: AwsClient, ...Rules: ReplicationRule[]) =>
+  client.send(
     east,
     new PutBucketReplicationCommand({
       Bucket: 'acme-tax',
@@ -56,19 +58,19 @@ const putRules = (door: AwsClient, ...Rules: ReplicationRule[]) =>
     }),
   );
 
-describe('a bucket that is there', () => {
-  test('is never created again, which in us-east-1 would answer 200 and reset its ACLs', async () => {
+describe('an existing bucket', () => {
+  test('is never created again, because CreateBucket in us-east-1 returns 200 and resets its ACLs', async () => {
     await using env = await testEnv();
-    await buckets(env.door);
+    await createBuckets(env.door);
     env.sandbox.log.reset();
     await env.reconcile();
     expect(env.sandbox.log.counts()).not.toHaveProperty('s3:CreateBucket');
   });
 
-  test('that belongs to another account is named, and nothing is written to it', async () => {
+  test('of another account is blocked, and nothing is written to it', async () => {
     await using env = await testEnv();
-    const other = doorOf('999988887777', env);
-    await other.send(east, new CreateBucketCommand({ Bucket: 'acme-tax' }));
+    const otherAccount = clientOf('999988887777', env);
+    await otherAccount.send(east, new CreateBucketCommand({ Bucket: 'acme-tax' }));
     env.sandbox.log.reset();
     const { plan } = await env.reconcile();
     expect(plan.blocked.map(({ id, why }) => `${id}: ${why}`).join('\n')).toMatch(
@@ -79,75 +81,75 @@ describe('a bucket that is there', () => {
     );
   });
 
-  test('in another Region than declared is named with both, since a bucket cannot be moved', async () => {
+  test('in another Region than declared is blocked, with both Regions', async () => {
     await using env = await testEnv(TAX_SPEC.replace('region: us-west-2', 'region: eu-west-1'));
-    await buckets(env.door);
+    await createBuckets(env.door);
     const { plan } = await env.reconcile({ dryRun: true });
     expect(plan.blocked.map(({ why }) => why)).toContainEqual(
       expect.stringMatching(/acme-tax-replica is in us-west-2, not in eu-west-1.*correct the region/),
     );
   });
 
-  test('keeps the block of encryption types that S3 put on it and nobody declared', async () => {
+  test('keeps the BlockedEncryptionTypes that S3 set and no spec declares', async () => {
     await using env = await testEnv();
-    await buckets(env.door);
+    await createBuckets(env.door);
     const rule = async () =>
       (await env.door.send(east, new GetBucketEncryptionCommand({ Bucket: 'acme-tax' })))
         .ServerSideEncryptionConfiguration?.Rules?.[0];
     const before = await rule();
     expect(before?.BlockedEncryptionTypes).toEqual({ EncryptionType: ['SSE-C'] });
-    const { remaining: left } = await env.reconcile();
-    expect(left?.waves).toEqual([]);
+    const { remaining } = await env.reconcile();
+    expect(remaining?.waves).toEqual([]);
     expect((await rule())?.BlockedEncryptionTypes).toEqual(before?.BlockedEncryptionTypes);
     expect((await rule())?.ApplyServerSideEncryptionByDefault?.SSEAlgorithm).toBe('aws:kms');
   });
 });
 
-describe('rules of other people in the same configuration', () => {
-  test('stay as they are, beside ours, and ours take no priority of theirs', async () => {
+describe('foreign rules in the same configuration', () => {
+  test('are kept, and managed rules use other priorities', async () => {
     await using env = await testEnv();
-    await buckets(env.door);
-    await putRules(env.door, foreign);
-    const { remaining: left } = await env.reconcile({ allowedRisks: ['change-role'] });
-    expect(left?.waves).toEqual([]);
-    const [kept, ours, ...more] = await rulesOf(env.door);
-    expect(kept).toEqual(foreign);
-    expect(ours).toMatchObject({ ID: 'replikey/tax/tax', Priority: 8 });
-    expect(more).toEqual([]);
-    expect(left?.notes.map(({ message }) => message)).toContainEqual(
-      expect.stringMatching(/has foreign rules, which replikey keeps: "theirs"/),
+    await createBuckets(env.door);
+    await putRules(env.door, foreignRule);
+    const { remaining } = await env.reconcile({ allowedRisks: ['change-role'] });
+    expect(remaining?.waves).toEqual([]);
+    const [keptRule, managedRule, ...otherRules] = await rulesOf(env.door);
+    expect(keptRule).toEqual(foreignRule);
+    expect(managedRule).toMatchObject({ ID: 'replikey/tax/tax', Priority: 8 });
+    expect(otherRules).toEqual([]);
+    expect(remaining?.notes.map(({ message }) => message)).toContainEqual(
+      expect.stringMatching(/has foreign rules, which replikey keeps: "foreign"/),
     );
   });
 
-  test('are replaced only where that is declared, and only when it is allowed', async () => {
+  test('are removed only with foreignRules: Replace and an allowed risk', async () => {
     await using env = await testEnv(`${TAX_SPEC}  policy: { foreignRules: Replace }\n`);
-    await buckets(env.door);
-    await putRules(env.door, foreign);
+    await createBuckets(env.door);
+    await putRules(env.door, foreignRule);
     const refused = await env.reconcile();
     expect(refused.refusals.map(({ id }) => id)).toContain('remove-rules');
     await env.reconcile({ allowedRisks: refused.refusals.map(({ id }) => id) });
     expect((await rulesOf(env.door)).map(({ ID }) => ID)).toEqual(['replikey/tax/tax']);
   });
 
-  test('are a reason to refuse where that is declared', async () => {
+  test('are a refused risk with foreignRules: Refuse', async () => {
     await using env = await testEnv(`${TAX_SPEC}  policy: { foreignRules: Refuse }\n`);
-    await buckets(env.door);
-    await putRules(env.door, foreign);
+    await createBuckets(env.door);
+    await putRules(env.door, foreignRule);
     expect((await env.reconcile()).refusals.map(({ id }) => id)).toContain('foreign-rules');
   });
 
-  test('of the first version of the schema are turned into the second, and go on replicating delete markers', async () => {
+  test('of V1 are converted to V2, and still replicate delete markers', async () => {
     await using env = await testEnv();
-    await buckets(env.door);
+    await createBuckets(env.door);
     const Destination = { Bucket: 'arn:aws:s3:::acme-tax-replica' };
     await putRules(env.door, { ID: 'old', Status: 'Enabled', Prefix: 'Old/', Destination });
-    const { plan, remaining: left } = await env.reconcile({ allowedRisks: ['change-role'] });
+    const { plan, remaining } = await env.reconcile({ allowedRisks: ['change-role'] });
     const step = plan.waves.flat().find(({ kind }) => kind === 's3.replication');
     expect(step?.patch.map(({ path }) => path)).toContain('/v1Rules/old');
     expect(step?.why.join()).toMatch(/no V1 rules beside V2 rules.*still replicate delete markers/);
-    expect(left?.waves).toEqual([]);
-    const [old, ours] = await rulesOf(env.door);
-    expect(old).toEqual({
+    expect(remaining?.waves).toEqual([]);
+    const [oldRule, managedRule] = await rulesOf(env.door);
+    expect(oldRule).toEqual({
       ID: 'old',
       Status: 'Enabled',
       Filter: { Prefix: 'Old/' },
@@ -155,12 +157,12 @@ describe('rules of other people in the same configuration', () => {
       DeleteMarkerReplication: { Status: 'Enabled' },
       Destination,
     });
-    expect(ours).toMatchObject({ ID: 'replikey/tax/tax', Priority: 1 });
+    expect(managedRule).toMatchObject({ ID: 'replikey/tax/tax', Priority: 1 });
   });
 });
 
 describe('a key', () => {
-  test('that the alias names already is used, and its policy keeps what is not ours', async () => {
+  test('that the alias already names is used', async () => {
     await using env = await testEnv();
     const { KeyMetadata } = await env.door.send(east, new CreateKeyCommand({}));
     await env.door.send(
@@ -168,8 +170,8 @@ describe('a key', () => {
       new CreateAliasCommand({ AliasName: 'alias/acme-tax', TargetKeyId: KeyMetadata?.KeyId }),
     );
     await env.reconcile();
-    const found = await env.door.send(east, new DescribeKeyCommand({ KeyId: 'alias/acme-tax' }));
-    expect(found.KeyMetadata?.KeyId).toBe(KeyMetadata?.KeyId);
+    const described = await env.door.send(east, new DescribeKeyCommand({ KeyId: 'alias/acme-tax' }));
+    expect(described.KeyMetadata?.KeyId).toBe(KeyMetadata?.KeyId);
   });
 
   test.each([
@@ -179,7 +181,7 @@ describe('a key', () => {
       /is RSA_2048 for SIGN_VERIFY; S3 needs a symmetric key/,
     ],
   ] as const)(
-    '%s is refused before anything is written, since S3 would take it and fail later',
+    '%s is blocked before any write, because S3 would accept it and fail later',
     async (_, key, why) => {
       await using env = await testEnv();
       const { KeyMetadata } = await env.door.send(east, new CreateKeyCommand(key));
@@ -188,11 +190,11 @@ describe('a key', () => {
         new CreateAliasCommand({ AliasName: 'alias/acme-tax', TargetKeyId: KeyMetadata?.KeyId }),
       );
       const { plan } = await env.reconcile({ dryRun: true });
-      expect(plan.blocked.map((one) => one.why)).toContainEqual(expect.stringMatching(why));
+      expect(plan.blocked.map((item) => item.why)).toContainEqual(expect.stringMatching(why));
     },
   );
 
-  test('that is given by ARN and does not exist is named, since S3 does not check it', async () => {
+  test('given by ARN that does not exist is blocked, because S3 does not check it', async () => {
     const arn = 'arn:aws:kms:us-east-1:111122223333:key/11111111-2222-3333-4444-555555555555';
     await using env = await testEnv(TAX_SPEC.replace('alias/acme-tax }', `${arn} }`));
     const { plan } = await env.reconcile({ dryRun: true });
@@ -200,8 +202,8 @@ describe('a key', () => {
   });
 });
 
-/** A door to the same sandbox with the credentials of another account. */
-function doorOf(account: string, env: TestEnv): AwsClient {
+/** Returns a client of the same sandbox with the credentials of another account. */
+function clientOf(account: string, env: TestEnv): AwsClient {
   const clients = createSdkClients([], {
     endpoint: env.sandbox.endpoint,
     credentials: { accessKeyId: account, secretAccessKey: 'test' },

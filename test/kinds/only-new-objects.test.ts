@@ -10,59 +10,59 @@ const tagged = (tags: string) =>
   TAX_SPEC.replace('prefix: Tax/', `filter: { prefix: Tax/, tags: { ${tags} } }`);
 const named = (yaml: string) => yaml.replace('    - prefix:', '    - name: tax\n      prefix:');
 
-/** What a plan says of objects that are there already. */
-async function noted(env: TestEnv, yaml: string): Promise<string[]> {
+/** Returns the ids of resources for which a plan notes that existing objects are not replicated. */
+async function notedIds(env: TestEnv, yaml: string): Promise<string[]> {
   const { plan } = await env.reconcileWith(yaml, { dryRun: true });
   expect(plan.waves.flat().map(({ kind }) => kind)).toContain('s3.replication');
   return plan.notes.filter(({ message }) => message === NOTE).map(({ id }) => id);
 }
 
-async function after(before: string, yaml: string): Promise<string[]> {
+async function notedIdsAfter(before: string, yaml: string): Promise<string[]> {
   await using env = await testEnv(before);
-  const { remaining: left, plan } = await env.reconcile();
-  expect(left).toMatchObject({ waves: [], notes: [] });
+  const { remaining, plan } = await env.reconcile();
+  expect(remaining).toMatchObject({ waves: [], notes: [] });
   expect(plan.notes).toEqual([]);
-  return await noted(env, yaml);
+  return await notedIds(env, yaml);
 }
 
-describe('a plan says that objects which are there already are not replicated', () => {
-  test.each<[what: string, before: string, yaml: string]>([
+describe('existing-objects note: present', () => {
+  test.each<[change: string, before: string, yaml: string]>([
     ['one more rule', TAX_SPEC, withRule('    - prefix: Ledgers/')],
     ['a wider prefix', named(TAX_SPEC), named(TAX_SPEC).replace('prefix: Tax/', 'prefix: Ta')],
     ['another prefix', named(TAX_SPEC), named(TAX_SPEC).replace('prefix: Tax/', 'prefix: Taxes/')],
     ['fewer tags', tagged('tier: gold, stage: prod'), tagged('tier: gold')],
-    ['objects under keys too', withRule('      sseKmsEncryptedObjects: false'), TAX_SPEC],
-    ['a rule that was off', withRule('      enabled: false'), TAX_SPEC],
+    ['encrypted objects too', withRule('      sseKmsEncryptedObjects: false'), TAX_SPEC],
+    ['a rule that was disabled', withRule('      enabled: false'), TAX_SPEC],
     ['another destination', TAX_SPEC, TAX_SPEC.replace('acme-tax-replica,', 'acme-tax-copies,')],
-  ])('by %s', async (_, before, yaml) => {
-    expect(await after(before, yaml)).toEqual(['s3.replication/acme-tax']);
+  ])('for %s', async (_, before, yaml) => {
+    expect(await notedIdsAfter(before, yaml)).toEqual(['s3.replication/acme-tax']);
   });
-  test('by the first rule of a bucket that was there before', async () => {
+  test('for the first rule of an existing bucket', async () => {
     await using env = await testEnv();
     await env.door.send({ region: 'us-east-1' }, new CreateBucketCommand({ Bucket: 'acme-tax' }));
-    expect(await noted(env, TAX_SPEC)).toEqual(['s3.replication/acme-tax']);
+    expect(await notedIds(env, TAX_SPEC)).toEqual(['s3.replication/acme-tax']);
   });
 });
 
-describe('a plan says nothing of objects that are there already', () => {
-  test('where it makes the bucket, though the other one was there', async () => {
+describe('existing-objects note: absent', () => {
+  test('when the plan creates the source bucket, although the destination bucket exists', async () => {
     await using env = await testEnv();
     const CreateBucketConfiguration = { LocationConstraint: 'us-west-2' as const };
     await env.door.send(
       { region: 'us-west-2' },
       new CreateBucketCommand({ Bucket: 'acme-tax-replica', CreateBucketConfiguration }),
     );
-    expect(await noted(env, TAX_SPEC)).toEqual([]);
+    expect(await notedIds(env, TAX_SPEC)).toEqual([]);
   });
-  test.each<[what: string, before: string, yaml: string]>([
+  test.each<[change: string, before: string, yaml: string]>([
     ['another field of a rule', TAX_SPEC, withRule('      deleteMarkerReplication: true')],
-    ['a rule that is switched off', TAX_SPEC, withRule('      enabled: false')],
-    ['a rule that is new and off', TAX_SPEC, withRule('    - prefix: Ledgers/\n      enabled: false')],
+    ['a rule that becomes disabled', TAX_SPEC, withRule('      enabled: false')],
+    ['a new rule that is disabled', TAX_SPEC, withRule('    - prefix: Ledgers/\n      enabled: false')],
     ['a narrower prefix', named(TAX_SPEC), named(TAX_SPEC).replace('prefix: Tax/', 'prefix: Tax/2026/')],
     ['more tags', tagged('tier: gold'), tagged('tier: gold, stage: prod')],
-    ['objects under keys no more', TAX_SPEC, withRule('      sseKmsEncryptedObjects: false')],
-    ['one rule less', withRule('    - prefix: Ledgers/'), TAX_SPEC],
+    ['encrypted objects no longer', TAX_SPEC, withRule('      sseKmsEncryptedObjects: false')],
+    ['a removed rule', withRule('    - prefix: Ledgers/'), TAX_SPEC],
   ])('for %s', async (_, before, yaml) => {
-    expect(await after(before, yaml)).toEqual([]);
+    expect(await notedIdsAfter(before, yaml)).toEqual([]);
   });
 });

@@ -8,10 +8,10 @@ const policy = {
 const text = JSON.stringify(policy);
 
 test.each([
-  ['plain, as S3 and KMS answer it', text],
-  ['URL-encoded, as IAM answers it, which the JavaScript SDK leaves so', encodeURIComponent(text)],
-  ['URL-encoded, with the line break that a file began with', encodeURIComponent(`\n  ${text}\n`)],
-  ['plain, with white space around it', `\n ${text}\n`],
-])('a policy is read %s', (_, given) => {
-  expect(parsePolicyDocument(given)).toEqual(policy);
+  ['plain text, as S3 and KMS return it', text],
+  ['URL-encoded text, as IAM returns it and the JavaScript SDK does not decode it', encodeURIComponent(text)],
+  ['URL-encoded text with leading and trailing line breaks', encodeURIComponent(`\n  ${text}\n`)],
+  ['plain text surrounded by white space', `\n ${text}\n`],
+])('parsePolicyDocument: reads %s', (_, policyText) => {
+  expect(parsePolicyDocument(policyText)).toEqual(policy);
 });

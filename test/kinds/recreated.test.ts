@@ -15,8 +15,8 @@ async function withoutRole(): Promise<TestEnv> {
   return env;
 }
 
-describe('a role that was deleted', () => {
-  test('leaves bare ids as principals, so that the policies of the keys are renewed with it', async () => {
+describe('a deleted role', () => {
+  test('leaves bare ids as principals, so the plan updates the key policies too', async () => {
     await using env = await withoutRole();
     const { plan } = await env.reconcile({ dryRun: true });
     const keyPolicies = plan.waves.flat().filter(({ kind }) => kind === 'kms.key-policy');
@@ -30,17 +30,17 @@ describe('a role that was deleted', () => {
     );
   });
 
-  test('is made anew, and objects replicate again', async () => {
+  test('is created again, and objects replicate again', async () => {
     await using env = await withoutRole();
-    const { remaining: left } = await env.reconcile();
-    expect(left?.waves).toEqual([]);
-    expect(left?.notes).toEqual([]);
+    const { remaining } = await env.reconcile();
+    expect(remaining?.waves).toEqual([]);
+    expect(remaining?.notes).toEqual([]);
     expect((await env.door.send(east, new GetRoleCommand({ RoleName }))).Role?.RoleName).toBe(RoleName);
     expect((await env.canaries()).map(({ result }) => result)).toEqual(['replicated', 'replicated']);
   });
 });
 
-test('a key that waits for its deletion blocks what needs it, and no other is made in its place', async () => {
+test('a key in PendingDeletion blocks the resources that need it, and replikey creates no other key', async () => {
   await using env = await testEnv();
   await env.reconcile();
   const { KeyMetadata } = await env.door.send(east, new DescribeKeyCommand({ KeyId: 'alias/acme-tax' }));

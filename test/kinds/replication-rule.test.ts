@@ -24,25 +24,25 @@ const fromS3 = (more: Partial<ReplicationRule> = {}): ReplicationRule => ({
   ...more,
 });
 
-describe('what is sent', () => {
-  test('the selection of encrypted objects and the replica key stand together, since S3 refuses either alone', () => {
+describe('toS3Rule', () => {
+  test('sends SseKmsEncryptedObjects together with the replica key, because S3 refuses either alone', () => {
     const rule = toS3Rule('r', aRule());
     expect(rule.SourceSelectionCriteria).toEqual({ SseKmsEncryptedObjects: { Status: 'Enabled' } });
     expect(rule.Destination?.EncryptionConfiguration).toEqual({ ReplicaKmsKeyID: KEY });
   });
-  test('an event threshold is sent with replication time control only, since S3 refuses it without', () => {
+  test('sends an event threshold only with replication time control, because S3 refuses it otherwise', () => {
     expect(toS3Rule('r', aRule()).Destination?.Metrics).toEqual({ Status: 'Enabled' });
     expect(toS3Rule('r', aRule()).Destination).not.toHaveProperty('ReplicationTime');
     const { Destination } = toS3Rule('r', aRule({ replicationTimeControl: true }));
     expect(Destination?.Metrics).toEqual({ Status: 'Enabled', EventThreshold: { Minutes: 15 } });
     expect(Destination?.ReplicationTime).toEqual({ Status: 'Enabled', Time: { Minutes: 15 } });
   });
-  test('no source selection is sent empty, since S3 refuses that', () => {
+  test('omits an empty SourceSelectionCriteria, because S3 refuses it', () => {
     expect(toS3Rule('r', aRule({ sseKmsEncryptedObjects: false }))).not.toHaveProperty(
       'SourceSelectionCriteria',
     );
   });
-  test('a filter, a priority and a word on delete markers are always there: the second version of the schema', () => {
+  test('always sends Filter, Priority and DeleteMarkerReplication, so the rule is a V2 rule', () => {
     const rule = toS3Rule('r', aRule({ prefix: '' }));
     expect(rule).toMatchObject({
       Filter: { Prefix: '' },
@@ -51,7 +51,7 @@ describe('what is sent', () => {
     });
     expect(isV1Rule(rule)).toBe(false);
   });
-  test('two predicates or more stand in And, one alone', () => {
+  test('wraps two or more predicates in And, but not a single one', () => {
     const filterOf = (more: Partial<RuleSpec>) => toS3Rule('r', aRule(more)).Filter;
     expect(filterOf({ prefix: '', tags: { a: '1' } })).toEqual({ Tag: { Key: 'a', Value: '1' } });
     expect(filterOf({ tags: { a: '1' } })).toEqual({
@@ -66,26 +66,26 @@ describe('what is sent', () => {
       },
     });
   });
-  test('the element for existing objects is never sent, since S3 answers it with MalformedXML', () => {
+  test('never sends ExistingObjectReplication, because S3 refuses it with MalformedXML', () => {
     expect(toS3Rule('r', aRule())).not.toHaveProperty('ExistingObjectReplication');
   });
 });
 
-describe('what comes back in other words is no difference', () => {
-  const same: [string, Partial<ReplicationRule>, Partial<ReplicationRule>][] = [
-    ['an empty filter, and an empty prefix', { Filter: {} }, { Filter: { Prefix: '' } }],
+describe('fromS3Rule: equivalent forms are equal', () => {
+  const equivalents: [string, Partial<ReplicationRule>, Partial<ReplicationRule>][] = [
+    ['an empty filter and an empty prefix', { Filter: {} }, { Filter: { Prefix: '' } }],
     [
-      'metrics that are Disabled, and none',
+      'Disabled metrics and no metrics',
       { Destination: { Bucket: BUCKET, Metrics: { Status: 'Disabled' } } },
       { Destination: { Bucket: BUCKET } },
     ],
     [
-      'replication time control that is Disabled, and none',
+      'Disabled replication time control and none',
       { Destination: { Bucket: BUCKET, ReplicationTime: { Status: 'Disabled', Time: { Minutes: 15 } } } },
       { Destination: { Bucket: BUCKET } },
     ],
     [
-      'replica modifications that are Disabled, and none',
+      'Disabled replica modifications and none',
       { SourceSelectionCriteria: { ReplicaModifications: { Status: 'Disabled' } } },
       {},
     ],
@@ -113,18 +113,18 @@ describe('what comes back in other words is no difference', () => {
       },
     ],
   ];
-  test.each(same)('%s', (_, one, other) => {
-    expect(canonicalJson(fromS3Rule(fromS3(one)))).toBe(canonicalJson(fromS3Rule(fromS3(other))));
+  test.each(equivalents)('%s', (_, left, right) => {
+    expect(canonicalJson(fromS3Rule(fromS3(left)))).toBe(canonicalJson(fromS3Rule(fromS3(right))));
   });
 
-  test('a rule of the first version is told from one that says Disabled, since it does replicate delete markers', () => {
+  test('isV1Rule: distinguishes a V1 rule, which replicates delete markers, from a rule with Disabled delete markers', () => {
     const { Filter: _, DeleteMarkerReplication: __, ...old } = fromS3({ Prefix: 'Tax/' });
     expect(isV1Rule(old)).toBe(true);
     expect(fromS3Rule(old)).toMatchObject({ prefix: 'Tax/' });
   });
 });
 
-test('whatever a rule says, it comes back from S3 as it was sent', () => {
+test('fromS3Rule: reverses toS3Rule for random rules', () => {
   const text = fc.string({ maxLength: 12 });
   const rule: fc.Arbitrary<RuleSpec> = fc
     .record({
@@ -139,14 +139,14 @@ test('whatever a rule says, it comes back from S3 as it was sent', () => {
       replicationTimeControl: fc.boolean(),
       metrics: fc.boolean(),
     })
-    .map((given) => {
-      const { storageClass, ...rest } = given;
-      const metrics = given.metrics || given.replicationTimeControl;
-      return aRule({ ...rest, metrics, ...(storageClass === undefined ? {} : { storageClass }) });
+    .map((fields) => {
+      const { storageClass, ...otherFields } = fields;
+      const metrics = fields.metrics || fields.replicationTimeControl;
+      return aRule({ ...otherFields, metrics, ...(storageClass === undefined ? {} : { storageClass }) });
     });
   fc.assert(
-    fc.property(rule, (given) => {
-      expect(canonicalJson(fromS3Rule(toS3Rule('r', given)))).toBe(canonicalJson(given));
+    fc.property(rule, (spec) => {
+      expect(canonicalJson(fromS3Rule(toS3Rule('r', spec)))).toBe(canonicalJson(spec));
     }),
   );
 });

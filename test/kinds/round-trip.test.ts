@@ -14,16 +14,16 @@ import { parseSpecs } from '../support/env.ts';
 import { specArbitrary } from '../support/spec-arbitraries.ts';
 
 const FOREIGN_RULE: ReplicationRule = {
-  ID: 'theirs',
+  ID: 'foreign',
   Priority: 7,
   Status: 'Enabled',
-  Filter: { Prefix: 'Theirs/' },
+  Filter: { Prefix: 'Foreign/' },
   DeleteMarkerReplication: { Status: 'Enabled' },
   ExistingObjectReplication: { Status: 'Enabled' },
-  Destination: { Bucket: 'arn:aws:s3:::theirs', StorageClass: 'GLACIER' },
+  Destination: { Bucket: 'arn:aws:s3:::foreign', StorageClass: 'GLACIER' },
 };
 const FOREIGN_STATEMENT = {
-  Sid: 'Theirs',
+  Sid: 'Foreign',
   Effect: 'Allow' as const,
   Principal: { AWS: ['b', 'a'] },
   Action: ['S3:GetObject', 's3:*'],
@@ -34,7 +34,7 @@ const withForeignStatement = ({ Statement, ...policy }: Policy): Policy => ({
   Statement: [FOREIGN_STATEMENT, ...[Statement].flat()],
 });
 
-/** Adds foreign entries to a document, for every kind whose documents may have some. */
+/** Adds foreign entries to a document, for every kind whose documents may contain them. */
 const ADD_FOREIGN: Record<string, (doc: never) => unknown> = {
   'iam.role': (doc: { trust: Policy }) => ({ ...doc, trust: withForeignStatement(doc.trust) }),
   'iam.role-policy': withForeignStatement,
@@ -55,7 +55,7 @@ const resolveRef = ({ $ref, attr }: Ref) => `${attr} of ${$ref}`;
 const desiredOf = async (yaml: string): Promise<Resource[]> =>
   desiredResources((await parseSpecs(yaml)).pairs, [...kinds.values()]);
 
-/** The documents that one state of the specs leaves, each with foreign entries, by id. */
+/** Returns the documents that the specs leave, each with foreign entries, by id. */
 async function documentsOf(yaml: string): Promise<Map<Id, unknown>> {
   const resources = await desiredOf(yaml);
   return new Map(
@@ -66,7 +66,7 @@ async function documentsOf(yaml: string): Promise<Map<Id, unknown>> {
   );
 }
 
-/** Fails unless the desired state is reached by one write, which keeps what `current` has of others. */
+/** Fails unless one write reaches the desired state and keeps the foreign entries of `current`. */
 function expectFixedPoint(resource: Resource, current: Current | undefined): void {
   const kind = kindOf(resource);
   const change = renderFrom(resource, current, kind, resolveRef);
@@ -79,8 +79,8 @@ function expectFixedPoint(resource: Resource, current: Current | undefined): voi
   expect(canonicalJson(again.doc), resource.id).toBe(canonicalJson(change.doc));
 }
 
-test('whatever is declared, and whatever other specs left, one write reaches the desired state', async () => {
-  const reached = new Set<string>();
+test('render: one write reaches the desired state from the documents of any other specs', async () => {
+  const coveredKinds = new Set<string>();
   await fc.assert(
     fc.asyncProperty(specArbitrary, specArbitrary, async (yaml, yamlBefore) => {
       const documents = await documentsOf(yamlBefore);
@@ -88,18 +88,18 @@ test('whatever is declared, and whatever other specs left, one write reaches the
         expectFixedPoint(resource, undefined);
         const doc = documents.get(resource.id);
         if (doc === undefined) continue;
-        reached.add(resource.kind);
+        coveredKinds.add(resource.kind);
         const { resource: resolved } = renderFrom(resource, undefined, kindOf(resource), resolveRef);
         expectFixedPoint(resource, kindOf(resource).parse(doc, resolved));
       }
     }),
     { numRuns: 60 },
   );
-  expect([...reached].sort()).toEqual([...kinds.keys()].sort());
+  expect([...coveredKinds].sort()).toEqual([...kinds.keys()].sort());
 });
 
-test('a document that is parsed and rendered without a change keeps all foreign entries', async () => {
-  const reached = new Set<string>();
+test('render: an unchanged document keeps all foreign entries', async () => {
+  const coveredKinds = new Set<string>();
   await fc.assert(
     fc.asyncProperty(specArbitrary, async (yaml) => {
       const documents = await documentsOf(yaml);
@@ -110,12 +110,12 @@ test('a document that is parsed and rendered without a change keeps all foreign 
         const current = kind.parse(doc, resource);
         const unchanged = kind.render({ ...resource, spec: current.spec }, current);
         const { foreignRules } = current.spec as { foreignRules?: string };
-        // There all rules are managed, and an element that replikey does not model is refused.
+        // With Replace all rules are managed, and replikey refuses an element that it does not model.
         if (foreignRules === 'Replace') continue;
-        reached.add(resource.kind);
+        coveredKinds.add(resource.kind);
         expect(kind.parse(unchanged, resource).foreign, resource.id).toEqual(current.foreign);
         if (resource.kind in ADD_FOREIGN) {
-          expect(JSON.stringify(current.foreign), resource.id).toMatch(/Theirs|SSE-C/);
+          expect(JSON.stringify(current.foreign), resource.id).toMatch(/Foreign|SSE-C/);
           if (kind.response.replacesWholeDocument)
             expect(canonicalJson(unchanged), resource.id).toBe(canonicalJson(doc));
         }
@@ -123,5 +123,5 @@ test('a document that is parsed and rendered without a change keeps all foreign 
     }),
     { numRuns: 60 },
   );
-  expect([...reached].sort()).toEqual([...kinds.keys()].sort());
+  expect([...coveredKinds].sort()).toEqual([...kinds.keys()].sort());
 });

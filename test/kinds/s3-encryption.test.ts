@@ -3,19 +3,19 @@ import { describe, expect, test } from 'vitest';
 import type { Risk } from '../../src/core/resource.ts';
 import { TAX_SPEC, testEnv } from '../support/env.ts';
 
-const vault = (yaml: string) => yaml.replace('alias/acme-tax }', 'alias/acme-vault }');
-const keeping = (yaml: string, key = 'alias/acme-tax') =>
+const withNewKey = (yaml: string) => yaml.replace('alias/acme-tax }', 'alias/acme-vault }');
+const withSourceKey = (yaml: string, key = 'alias/acme-tax') =>
   yaml.replace('  rules:', `  sourceKeys: [${key}]\n  rules:`);
-const also = (yaml: string) =>
+const secondPairOf = (yaml: string) =>
   yaml
     .replace('name: tax', 'name: books')
     .replace('acme-tax-replica,', 'acme-books-replica,')
     .replace('Tax/', 'Books/');
-const plain = (yaml: string) =>
+const withoutEncryptedObjects = (yaml: string) =>
   yaml.replace('    - prefix: Tax/', '    - prefix: Tax/\n      sseKmsEncryptedObjects: false');
-const byS3Alone = (yaml: string) => yaml.replace('acme-tax }', 'acme-tax, defaultEncryption: SSE-S3 }');
+const withSseS3 = (yaml: string) => yaml.replace('acme-tax }', 'acme-tax, defaultEncryption: SSE-S3 }');
 
-/** The risks of a plan for what is declared after something else was applied. */
+/** Applies a spec, and returns the risks of the plan for another. */
 async function risksOf(before: string, after: string): Promise<Risk[]> {
   await using env = await testEnv(before);
   expect((await env.reconcile()).remaining?.waves).toEqual([]);
@@ -25,9 +25,9 @@ async function risksOf(before: string, after: string): Promise<Risk[]> {
   return plan.waves.flat().flatMap(({ risks }) => risks);
 }
 
-describe('to encrypt under another key by default', () => {
-  test('risks what lies under the old one, where the role may not use that any more', async () => {
-    expect(await risksOf(TAX_SPEC, vault(TAX_SPEC))).toEqual([
+describe('s3.encryption: another default key', () => {
+  test('is a risk when the role may no longer use the old key', async () => {
+    expect(await risksOf(TAX_SPEC, withNewKey(TAX_SPEC))).toEqual([
       {
         id: 'change-default-key',
         message: expect.stringMatching(
@@ -36,40 +36,45 @@ describe('to encrypt under another key by default', () => {
       },
     ]);
   });
-  test('risks nothing where the old one stays among the keys of the source, by alias or by ARN', async () => {
-    expect(await risksOf(TAX_SPEC, keeping(vault(TAX_SPEC)))).toEqual([]);
+  test('is no risk when sourceKeys contains the old key, by alias or by ARN', async () => {
+    expect(await risksOf(TAX_SPEC, withSourceKey(withNewKey(TAX_SPEC)))).toEqual([]);
     await using env = await testEnv();
-    const { remaining: left } = await env.reconcile();
-    expect(left?.waves).toEqual([]);
+    const { remaining } = await env.reconcile();
+    expect(remaining?.waves).toEqual([]);
     const { ServerSideEncryptionConfiguration: now } = await env.door.send(
       { region: 'us-east-1' },
       new GetBucketEncryptionCommand({ Bucket: 'acme-tax' }),
     );
     const arn = now?.Rules?.[0]?.ApplyServerSideEncryptionByDefault?.KMSMasterKeyID;
-    const { plan } = await env.reconcileWith(keeping(vault(TAX_SPEC), arn), { dryRun: true });
+    const { plan } = await env.reconcileWith(withSourceKey(withNewKey(TAX_SPEC), arn), { dryRun: true });
     expect(plan.blocked).toEqual([]);
     expect(plan.waves.flat().flatMap(({ risks }) => risks)).toEqual([]);
   });
-  test('risks nothing in a bucket that is a destination alone: replicas lie under the key of the rule', async () => {
+  test('is no risk in a bucket that is only a destination: S3 encrypts replicas under the key of the rule', async () => {
     expect(await risksOf(TAX_SPEC, TAX_SPEC.replace('alias/acme-tax-replica', 'alias/acme-vault'))).toEqual(
       [],
     );
   });
-  test('risks what one of several specs of the bucket does not keep', async () => {
-    const both = `${TAX_SPEC}---\n${also(TAX_SPEC)}`;
-    const one = `${keeping(vault(TAX_SPEC))}---\n${vault(also(TAX_SPEC))}`;
-    expect(await risksOf(both, one)).toHaveLength(1);
-    expect(await risksOf(both, `${keeping(vault(TAX_SPEC))}---\n${keeping(vault(also(TAX_SPEC)))}`)).toEqual(
-      [],
-    );
+  test('is a risk when one of several specs of the bucket lacks the old key in sourceKeys', async () => {
+    const both = `${TAX_SPEC}---\n${secondPairOf(TAX_SPEC)}`;
+    const onlyFirstKeeps = `${withSourceKey(withNewKey(TAX_SPEC))}---\n${withNewKey(secondPairOf(TAX_SPEC))}`;
+    expect(await risksOf(both, onlyFirstKeeps)).toHaveLength(1);
+    expect(
+      await risksOf(
+        both,
+        `${withSourceKey(withNewKey(TAX_SPEC))}---\n${withSourceKey(withNewKey(secondPairOf(TAX_SPEC)))}`,
+      ),
+    ).toEqual([]);
   });
-  test('risks nothing where no rule replicates objects under keys', async () => {
-    expect(await risksOf(plain(TAX_SPEC), vault(plain(TAX_SPEC)))).toEqual([]);
+  test('is no risk when no rule selects encrypted objects', async () => {
+    expect(
+      await risksOf(withoutEncryptedObjects(TAX_SPEC), withNewKey(withoutEncryptedObjects(TAX_SPEC))),
+    ).toEqual([]);
   });
 });
 
-test('to encrypt under no key by default any more is a risk, though the role may use the old one', async () => {
-  expect(await risksOf(TAX_SPEC, byS3Alone(TAX_SPEC))).toEqual([
+test('s3.encryption: SSE-S3 in place of a key is a risk, although the role may use the old key', async () => {
+  expect(await risksOf(TAX_SPEC, withSseS3(TAX_SPEC))).toEqual([
     { id: 'change-default-key', message: expect.stringContaining('would be encrypted with SSE-S3') },
   ]);
 });

@@ -35,17 +35,19 @@ const aConfiguration = (priorities: Record<string, number | undefined>): S3Repli
   v1Rules: [],
 });
 
-/** The priorities that rules end with, among what is there. */
-function allotted(
+/** Returns the priorities of the rules that a write leaves, given the current managed and foreign priorities. */
+function prioritiesAfter(
   desired: Record<string, number | undefined>,
-  ours: Record<string, number> = {},
-  theirs: number[] = [],
+  managed: Record<string, number> = {},
+  foreign: number[] = [],
 ): Record<string, number | undefined> {
-  const rest = theirs.map((Priority, index): Partial<ReplicationRule> => ({ ID: `t${index}`, Priority }));
+  const foreignRules = foreign.map(
+    (Priority, index): Partial<ReplicationRule> => ({ ID: `f${index}`, Priority }),
+  );
   const current: Current<S3Replication, ReplicationRule[]> = {
-    spec: aConfiguration(ours),
+    spec: aConfiguration(managed),
     attrs: {},
-    foreign: rest as ReplicationRule[],
+    foreign: foreignRules as ReplicationRule[],
   };
   const resource: Resource<S3Replication> = {
     id: 's3.replication/acme-tax',
@@ -62,40 +64,43 @@ function allotted(
   return Object.fromEntries(Object.entries(rules).map(([id, { priority }]) => [id, priority]));
 }
 
-describe('priorities', () => {
-  test('that are declared stand, and others are allotted above all that are there', () => {
-    expect(allotted({ a: 5, b: undefined, c: undefined })).toEqual({ a: 5, b: 6, c: 7 });
-    expect(allotted({ a: undefined }, {}, [3, 1])).toEqual({ a: 4 });
+describe('s3.replication: priorities', () => {
+  test('declared ones are kept, and others are allocated above all current ones', () => {
+    expect(prioritiesAfter({ a: 5, b: undefined, c: undefined })).toEqual({ a: 5, b: 6, c: 7 });
+    expect(prioritiesAfter({ a: undefined }, {}, [3, 1])).toEqual({ a: 4 });
   });
-  test('that are there are kept, so that a new rule renumbers no other', () => {
-    expect(allotted({ new: undefined, old: undefined }, { old: 1 })).toEqual({ new: 2, old: 1 });
+  test('current ones are kept, so a new rule renumbers no other rule', () => {
+    expect(prioritiesAfter({ new: undefined, old: undefined }, { old: 1 })).toEqual({ new: 2, old: 1 });
   });
-  test('that somebody else took in between are given up', () => {
-    expect(allotted({ a: undefined }, { a: 1 }, [1])).toEqual({ a: 2 });
-    expect(allotted({ a: undefined, b: 1 }, { a: 1 })).toEqual({ a: 2, b: 1 });
+  test('a current one that another rule uses now is replaced', () => {
+    expect(prioritiesAfter({ a: undefined }, { a: 1 }, [1])).toEqual({ a: 2 });
+    expect(prioritiesAfter({ a: undefined, b: 1 }, { a: 1 })).toEqual({ a: 2, b: 1 });
   });
-  test('end where those of S3 end: above the largest there is none', () => {
-    expect(allotted({ a: undefined, b: undefined }, {}, [LARGEST, LARGEST - 2])).toEqual({
+  test('are allocated downwards once the maximum of S3 is used', () => {
+    expect(prioritiesAfter({ a: undefined, b: undefined }, {}, [LARGEST, LARGEST - 2])).toEqual({
       a: LARGEST - 1,
       b: LARGEST - 3,
     });
   });
-  test('differ, and are such as S3 takes, whatever is declared and there', () => {
+  test('are unique and valid for random desired and current rules', () => {
     const priority = fc.oneof(fc.nat(5), fc.integer({ min: LARGEST - 5, max: LARGEST }));
-    const some = fc.dictionary(fc.constantFrom('a', 'b', 'c', 'd'), fc.option(priority, { nil: undefined }));
+    const desiredPriorities = fc.dictionary(
+      fc.constantFrom('a', 'b', 'c', 'd'),
+      fc.option(priority, { nil: undefined }),
+    );
     fc.assert(
       fc.property(
-        some,
+        desiredPriorities,
         fc.dictionary(fc.constantFrom('a', 'b', 'c', 'd'), priority),
         fc.uniqueArray(priority, { maxLength: 6 }),
-        (desired, ours, theirs) => {
-          const declared = Object.values(desired).filter((one) => one !== undefined);
-          fc.pre(new Set([...declared, ...theirs]).size === declared.length + theirs.length);
-          const after = Object.values(allotted(desired, ours, theirs));
-          expect(new Set([...after, ...theirs]).size).toBe(after.length + theirs.length);
-          for (const one of after) {
-            expect(one).toBeGreaterThanOrEqual(0);
-            expect(one).toBeLessThanOrEqual(LARGEST);
+        (desired, managed, foreign) => {
+          const declared = Object.values(desired).filter((value) => value !== undefined);
+          fc.pre(new Set([...declared, ...foreign]).size === declared.length + foreign.length);
+          const after = Object.values(prioritiesAfter(desired, managed, foreign));
+          expect(new Set([...after, ...foreign]).size).toBe(after.length + foreign.length);
+          for (const value of after) {
+            expect(value).toBeGreaterThanOrEqual(0);
+            expect(value).toBeLessThanOrEqual(LARGEST);
           }
         },
       ),

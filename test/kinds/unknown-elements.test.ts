@@ -25,9 +25,9 @@ async function documentEndpoint(env: TestEnv, subresource: Subresource): Promise
         headers: request.headers,
       });
       request.pipe(upstream);
-      upstream.on('response', (answer) => {
-        response.writeHead(answer.statusCode ?? 500, answer.headers);
-        answer.pipe(response);
+      upstream.on('response', (upstreamResponse) => {
+        response.writeHead(upstreamResponse.statusCode ?? 500, upstreamResponse.headers);
+        upstreamResponse.pipe(response);
       });
       return;
     }
@@ -66,7 +66,7 @@ async function textOf(request: IncomingMessage): Promise<string> {
 const SDK_UNKNOWN = '<Teleport><Speed>9</Speed></Teleport>';
 const NOT_MODELLED = '<ExistingObjectReplication><Status>Enabled</Status></ExistingObjectReplication>';
 
-/** The elements of a rule as they are, in one order: the order in which the SDK writes them has no meaning. */
+/** The elements of a rule, sorted: the order in which the SDK writes them has no meaning. */
 const childrenOf = (rule: string): string[] =>
   (rule.slice('<Rule>'.length).match(/<(\w+)>.*?<\/\1>/gs) ?? []).sort();
 
@@ -77,7 +77,7 @@ const replicationXml = (...rules: string[]) =>
   `<?xml version="1.0" encoding="UTF-8"?><ReplicationConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Role>arn:aws:iam::111122223333:role/replikey-acme-tax</Role>${rules.join('')}</ReplicationConfiguration>`;
 
 const MANAGED = 'replikey/tax/tax';
-const FOREIGN = 'theirs';
+const FOREIGN = 'foreign';
 
 describe('s3.replication', () => {
   test.each([
