@@ -52,7 +52,7 @@ function replikeyVariant(): Variant {
   };
 }
 
-/** Microseconds of CPU a call. */
+/** Returns the CPU time per call in microseconds. */
 async function cpuOf(call: () => Promise<unknown>): Promise<number> {
   const before = process.cpuUsage();
   let remaining = CALLS;
@@ -73,7 +73,7 @@ const measured = variants.map(() => ({ s3: [] as number[], kms: [] as number[] }
 for (let run = 0; run <= RUNS; run++) {
   for (const [index, way] of variants.entries()) {
     const costs = { s3: await cpuOf(way.s3), kms: await cpuOf(way.kms) };
-    // The first round warms up.
+    // The first round is a warm-up.
     if (run === 0) continue;
     measured[index]?.s3.push(costs.s3);
     measured[index]?.kms.push(costs.kms);

@@ -1,7 +1,7 @@
 /**
- * A converged pass over many pairs: calls, wall time, CPU and memory, against the least that these calls cost with the
- * bare SDK. Each call takes 50 ms at a thin endpoint. PAIRS says how many pairs (`1,100,1000`), KEYS whether they share
- * them (`shared,own`), RUNS of how many runs the median is taken.
+ * Measures a converged pass over many pairs: calls, wall time, CPU and memory. The baseline makes the same calls with the
+ * bare SDK. The thin endpoint delays each call by 50 ms. PAIRS is the number of pairs (`1,100,1000`), KEYS whether they
+ * share keys (`shared,own`), RUNS the number of runs of which the median is taken.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -31,8 +31,8 @@ async function run(args: string[], recorded: RecordedResponses, pairs: number): 
   await thin.serve(recorded, { delayMs: DELAY_MS, roles: pairs });
   const cost = await runNode(args, awsEnv);
   const report = await thin.report();
-  if (report.unknown.length > 0) throw new Error(`nothing was recorded for:\n${report.unknown.join('\n\n')}`);
-  if (cost.code !== 0) throw new Error(`it ended with ${cost.code}:\n${cost.stderr.slice(0, 2_000)}`);
+  if (report.unknown.length > 0) throw new Error(`no recorded response for:\n${report.unknown.join('\n\n')}`);
+  if (cost.code !== 0) throw new Error(`the run exited with ${cost.code}:\n${cost.stderr.slice(0, 2_000)}`);
   return { ...cost, ...report };
 }
 
@@ -54,12 +54,12 @@ for (const keys of (process.env.KEYS ?? 'shared,own').split(',') as KeyMode[]) {
     for (let index = 0; index < (pairs > 1_000 ? 1 : RUNS); index++) {
       const replikeyRun = await run(['dist/main.js', '--dry-run', folder], recorded, pairs);
       if (!replikeyRun.stdout.includes('Nothing to do'))
-        throw new Error(`it did not end well:\n${replikeyRun.stdout.slice(0, 2_000)}`);
+        throw new Error(`the pass did not converge:\n${replikeyRun.stdout.slice(0, 2_000)}`);
       ours.push(replikeyRun);
       const barePass = path.join(import.meta.dirname, 'processes', 'bare-pass.mjs');
       bare.push(await run([barePass, String(pairs), ...shared], recorded, pairs));
     }
-    const mediansOf = (value: (one: Run) => number) => ({
+    const mediansOf = (value: (run: Run) => number) => ({
       ours: median(ours.map(value)),
       bare: median(bare.map(value)),
     });
@@ -73,7 +73,8 @@ for (const keys of (process.env.KEYS ?? 'shared,own').split(',') as KeyMode[]) {
       cpuS: cpu,
       memoryMb: memory,
     });
-    const ratio = (one: { ours: number; bare: number }) => `${(one.ours / one.bare).toFixed(2)} ×`;
+    const ratio = (medians: { ours: number; bare: number }) =>
+      `${(medians.ours / medians.bare).toFixed(2)} ×`;
     console.log(
       `| ${keys} | ${pairs} | ${callsOf(ours[0])} | ${(callsOf(ours[0]) / pairs).toFixed(1)} | ${wall.ours.toFixed(2)} s | ${ratio(wall)} | ${cpu.ours.toFixed(2)} s | ${ratio(cpu)} | ${memory.ours.toFixed(0)} MB |`,
     );

@@ -1,6 +1,6 @@
 /**
- * How much CPU the proof costs: a thousand rules, in buckets of ten, each with keys of its own; and how that grows.
- * Run with `npm run bench`. The figures are ratios and CPU time of this machine, not a test.
+ * Measures the CPU time of the proof and its growth with the number of rules. Each bucket has ten rules and its own keys.
+ * Run with `npm run bench`. The results are CPU times of this machine and ratios; they are not a test.
  */
 import { type Facts, factValue } from '../src/core/facts.ts';
 import { evaluate } from '../src/iam/evaluate.ts';
@@ -11,7 +11,7 @@ import { saveResults } from './support/results.ts';
 const ACCOUNT = '111122223333';
 const RULES_A_BUCKET = 10;
 
-/** A world of so many rules, as converged specs leave it. */
+/** Returns the facts of converged specs with this number of rules. */
 function createFacts(rules: number): Facts {
   const facts: Facts = { buckets: {}, roles: {}, keys: {} };
   for (let bucket = 0; bucket < rules / RULES_A_BUCKET; bucket++) {
@@ -111,7 +111,7 @@ function rolePolicy(
   );
 }
 
-/** CPU time of this process that some work takes, in milliseconds: the least of a few runs. */
+/** Returns the CPU time of some work in milliseconds: the minimum of a few runs. */
 function cpuOf(work: () => void): number {
   const runs = Array.from({ length: 5 }, () => {
     const before = process.cpuUsage();

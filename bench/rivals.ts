@@ -1,11 +1,11 @@
 /**
- * replikey and what one would use instead, at the same job: pairs of buckets that are there get versioning, default
- * encryption under their keys, a role with its policy, and replication of what lies under `Data/`. KEYS says whose keys:
- * `own` has each tool make two for each pair, with aliases, as AWS's walkthrough does; `shared` gives all pairs the same
- * two, by ARN. Each pair has a role of its own, since no role's policies have room for more than some pairs.
+ * Compares replikey with other tools at the same job: existing pairs of buckets get versioning, default encryption, a role
+ * with its policy, and replication of the prefix `Data/`. KEYS: with `own`, each tool creates two keys with aliases per
+ * pair, as in AWS's walkthrough; with `shared`, all pairs use the same two keys by ARN. Each pair has its own role, because
+ * the policies of one role hold only a few pairs.
  *
- * Each tool has a fresh sandbox, in a process of its own behind a proxy that takes 50 ms a call. PAIRS says how many
- * pairs (`1,20,100`), TOOLS which tools, by what their names begin with (`replikey,boto3`).
+ * Each tool runs against a new sandbox process, behind a proxy that delays each call by 50 ms. PAIRS is the number of pairs
+ * (`1,20,100`). TOOLS selects tools by the beginning of their names (`replikey,boto3`).
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -21,7 +21,7 @@ const SIZES = (process.env.PAIRS ?? '1,20').split(',').map(Number);
 const KEYS = (process.env.KEYS ?? 'own').split(',') as KeyMode[];
 const TOOL_FILTERS = process.env.TOOLS?.split(',') ?? [''];
 
-type Measurement = Omit<ProcessTreeCost, 'said'> & {
+type Measurement = Omit<ProcessTreeCost, 'output'> & {
   calls: number;
   writes: number;
   operations: Record<string, number>;
@@ -33,8 +33,8 @@ interface Result {
   pairs: number;
   first: Measurement;
   converged: Measurement;
-  /** Whether another key for replicas, set behind its back, was set right again; asked at the first size only. */
-  drift: 'set right' | 'not seen' | '';
+  /** Whether the tool reverted a replica key that was changed outside it. Measured for the first size only. */
+  drift: 'reverted' | 'not detected' | '';
 }
 
 async function measure(tool: Tool, keys: KeyMode, size: number): Promise<Result> {
@@ -50,15 +50,15 @@ async function measure(tool: Tool, keys: KeyMode, size: number): Promise<Result>
       AWS_SECRET_ACCESS_KEY: 'bench',
       AWS_REGION: 'us-east-1',
       AWS_DEFAULT_REGION: 'us-east-1',
-      // What the machine's own user has set up for AWS stays out of it.
+      // Excludes the AWS settings of this machine's user.
       AWS_CONFIG_FILE: path.join(folder, 'none'),
       AWS_SHARED_CREDENTIALS_FILE: path.join(folder, 'none'),
       AWS_EC2_METADATA_DISABLED: 'true',
     };
     const run = async (): Promise<Measurement> => {
       await endpoint.calls();
-      const { said, ...cost } = await runAndMeasure(command, folder, env);
-      if (cost.code !== 0) throw new Error(`${tool.name} ended with ${cost.code}:\n${said.slice(-3_000)}`);
+      const { output, ...cost } = await runAndMeasure(command, folder, env);
+      if (cost.code !== 0) throw new Error(`${tool.name} exited with ${cost.code}:\n${output.slice(-3_000)}`);
       const operations = await endpoint.calls();
       const count = (matches: (operation: string) => boolean) =>
         Object.entries(operations).reduce((sum, [name, calls]) => sum + (matches(name) ? calls : 0), 0);
@@ -71,13 +71,14 @@ async function measure(tool: Tool, keys: KeyMode, size: number): Promise<Result>
     };
     const first = await run();
     const replicating = await job.countReplicating();
-    if (replicating !== size) throw new Error(`${tool.name} has ${replicating} of ${size} pairs replicate`);
+    if (replicating !== size)
+      throw new Error(`${tool.name} configured replication for ${replicating} of ${size} pairs`);
     const converged = await run();
     const result = { tool: tool.name, keys, pairs: size, first, converged };
     if (size !== SIZES[0]) return { ...result, drift: '' };
     await job.drift();
     await run();
-    return { ...result, drift: (await job.countReplicating()) === size ? 'set right' : 'not seen' };
+    return { ...result, drift: (await job.countReplicating()) === size ? 'reverted' : 'not detected' };
   } finally {
     job.close();
     endpoint.close();
@@ -85,7 +86,7 @@ async function measure(tool: Tool, keys: KeyMode, size: number): Promise<Result>
   }
 }
 
-/** A figure, and how many times replikey's it is. */
+/** Formats a value with its multiple of the baseline, which is replikey's value. */
 const formatRelative = (value: number, baseline: number, unit: string, digits: number) =>
   `${value.toFixed(digits)}${unit}${value === baseline || baseline === 0 ? '' : ` (${(value / baseline).toFixed(1)}×)`}`;
 
@@ -108,10 +109,11 @@ function rowOf(pass: 'first' | 'converged', result: Result, baseline: Result): s
 
 const allTools = tools();
 const availableTools = allTools.filter(
-  ({ name, unavailableReason: missing }) => !missing && TOOL_FILTERS.some((named) => name.startsWith(named)),
+  ({ name, unavailableReason: missing }) =>
+    !missing && TOOL_FILTERS.some((prefix) => name.startsWith(prefix)),
 );
 const skippedTools = allTools.flatMap(({ name, unavailableReason: missing }) =>
-  missing ? [{ tool: name, why: `not here: ${missing}` }] : [],
+  missing ? [{ tool: name, why: `not measured: ${missing}` }] : [],
 );
 const results: Result[] = [];
 console.log('| tool | keys | pairs | pass | wall | CPU | memory | calls | writes | drift of replication |');

@@ -1,8 +1,8 @@
 /**
- * The controller over time: two processes, one of which leads by a lock in S3, look after many pairs, while faults,
- * throttles, changed files, drift, killed and stopped processes come at random. Run with `npm run soak`; MINUTES, PAIRS
- * and SEED say how long, how many, and which. Ends with 1 where a change was missed, two wrote at a time, a condition is
- * not what it should be at the end, or what is left after a collection grew by 5 % or more.
+ * Tests the controller over time: two processes with leader election by a lock in S3 reconcile many pairs, during random
+ * faults, throttling, changed files, drift, and killed or stopped processes. Run with `npm run soak`; MINUTES, PAIRS and
+ * SEED set the duration, the number of pairs and the random seed. Exits with 1 if the controller missed a change, two
+ * processes wrote concurrently, a condition is wrong at the end, or the heap after a collection grew by 5 % or more.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
@@ -42,7 +42,7 @@ const s3 = new S3Client({
   region: 'us-east-1',
   forcePathStyle: true,
   credentials,
-  // What is to befall the processes befalls this one, too.
+  // The injected faults affect this client, too.
   maxAttempts: 50,
 });
 await s3.send(new CreateBucketCommand({ Bucket: 'locks' }));
@@ -59,20 +59,20 @@ spec:
   rules: [{ prefix: Data/, metrics: ${metricsByPair.get(name)} }]
 `;
 
-/** Files are swapped as a release swaps them. */
+/** Replaces a file atomically, as a release does. */
 async function writeSpec(name: string, text: string): Promise<void> {
   await writeFile(path.join(folder, `${name}.new`), text);
   await rename(path.join(folder, `${name}.new`), path.join(folder, `${name}.yaml`));
 }
 for (const name of names) await writeSpec(name, specYaml(name));
 
-/** Writes as they are under way at AWS, by the process that they come from. */
+/** Writes with their process and the time that they were in flight. */
 const writes: { by: number; from: number; to: number; what: string }[] = [];
 const isRead = (what: string) => /^(GET|HEAD)|(?:\.|Action=)(Get|List|Describe)/.test(what);
-/** Whoever wrote a canary removes it, whoever leads by then: a version of its own, which is nobody else's. */
+/** A process removes its own canaries also after it lost leadership. No other process uses them. */
 const isCanaryCleanup = (what: string) => /^DELETE \S*\.replikey-canary/.test(what);
 
-/** A way to the sandbox that sees what one process sends. */
+/** Starts a proxy to the sandbox that records the writes of one process. */
 async function startProxy(processIndex: number): Promise<string> {
   const server = createServer((incoming, outgoing) => {
     const chunks: Buffer[] = [];
@@ -94,7 +94,7 @@ async function startProxy(processIndex: number): Promise<string> {
       const upstream = request(
         { port, host: '127.0.0.1', method: incoming.method, path: incoming.url, headers: incoming.headers },
         (response) => {
-          // Carried out by now, whether or not anybody lives to hear of it.
+          // AWS has executed the write by now, even if the process was killed.
           write.to = performance.now();
           outgoing.writeHead(response.statusCode ?? 500, response.headers);
           response.pipe(outgoing);
@@ -148,12 +148,12 @@ async function startProcess(): Promise<Process> {
   child.once('exit', (code, signal) => {
     if (signal === 'SIGKILL') return;
     process.exitCode = 1;
-    console.log(`!! process ${processIndex} ended by itself (${code ?? signal}): ${stderrTail}`);
+    console.log(`!! process ${processIndex} exited unexpectedly (${code ?? signal}): ${stderrTail}`);
   });
   return started;
 }
 
-/** Empty where there is no answer. */
+/** Returns an empty text if there is no response. */
 const get = ({ url }: Process, path: string): Promise<string> =>
   fetch(url + path, { signal: AbortSignal.timeout(10_000) })
     .then(
@@ -163,11 +163,11 @@ const get = ({ url }: Process, path: string): Promise<string> =>
     .catch(() => '');
 const isLeader = async (instance: Process) =>
   (await get(instance, '/metrics')).includes('leader_election_master_status{name="replikey"} 1');
-/** Bytes that a process holds after a collection. */
+/** Returns the heap of a process after a collection, in bytes. */
 const heapOf = ({ child }: Process): Promise<number> =>
   new Promise((resolve) => {
     child.once('message', resolve);
-    child.send('how much is left?');
+    child.send('collect');
   });
 
 interface Condition {
@@ -181,16 +181,21 @@ interface Pair {
   declaredGeneration: string;
   conditions: Record<string, Condition>;
 }
-/** What a process says of its pairs that is not so, when everything is as declared. Who does not lead writes no canaries. */
+/** Returns the wrong conditions in the status of a process. Only the leader writes canaries and sets Verified. */
 async function findWrongConditions(instance: Process, isVerified: boolean): Promise<string[]> {
   const text = await get(instance, '/status');
-  if (text === '') return ['no answer'];
+  if (text === '') return ['no response'];
   const { pairs } = JSON.parse(text) as { pairs: Pair[] };
   if (pairs.length !== PAIRS) return [`${pairs.length} pairs`];
-  const right = { Ready: 'True', Proven: 'True', Drifted: 'False', ...(isVerified && { Verified: 'True' }) };
+  const expected = {
+    Ready: 'True',
+    Proven: 'True',
+    Drifted: 'False',
+    ...(isVerified && { Verified: 'True' }),
+  };
   return pairs.flatMap(({ name, generation, declaredGeneration, conditions }) => [
-    ...(generation === declaredGeneration ? [] : [`${name}: its spec was not looked at`]),
-    ...Object.entries(right)
+    ...(generation === declaredGeneration ? [] : [`${name}: its spec was not reconciled`]),
+    ...Object.entries(expected)
       .filter(([type, status]) => conditions[type]?.status !== status)
       .map(([type]) => `${name}: ${type} ${JSON.stringify(conditions[type])}`),
   ]);
@@ -216,30 +221,32 @@ const killAll = () => {
 };
 process.on('exit', killAll);
 const findLeader = async (): Promise<Process | undefined> => {
-  for (const one of processes) if (await isLeader(one)) return one;
+  for (const candidate of processes) if (await isLeader(candidate)) return candidate;
   return undefined;
 };
 const isConverged = async () => {
-  const one = await findLeader();
-  return one !== undefined && (await findWrongConditions(one, false)).length === 0;
+  const leader = await findLeader();
+  return leader !== undefined && (await findWrongConditions(leader, false)).length === 0;
 };
 const findAllWrongConditions = async () => {
-  const first = await findLeader();
-  if (!first) return ['nobody leads'];
-  return (await Promise.all(processes.map((one) => findWrongConditions(one, one === first)))).flat();
+  const leader = await findLeader();
+  if (!leader) return ['no leader'];
+  return (
+    await Promise.all(processes.map((instance) => findWrongConditions(instance, instance === leader)))
+  ).flat();
 };
 const startedAt = performance.now();
-if (!(await waitUntil(`${PAIRS} pairs are made`, isConverged, 900))) process.exitCode = 1;
+if (!(await waitUntil(`${PAIRS} pairs are ready`, isConverged, 900))) process.exitCode = 1;
 console.log(
-  `${PAIRS} pairs made in ${Math.round((performance.now() - startedAt) / 1000)} s, ${writes.length} writes\n`,
+  `${PAIRS} pairs ready in ${Math.round((performance.now() - startedAt) / 1000)} s, ${writes.length} writes\n`,
 );
 
-/** Of a process that lives throughout, once a minute. */
+/** The process that runs throughout; its heap is measured every minute. */
 const [steadyProcess] = processes as [Process];
 const heaps: number[] = [];
-const troubleCounts: Record<string, number> = {};
-/** False where it could not be made. */
-const troubles: Record<string, () => Promise<unknown>> = {
+const disturbanceCounts: Record<string, number> = {};
+/** Disturbances. They return false if they do not apply. */
+const disturbances: Record<string, () => Promise<unknown>> = {
   async 'file changed'() {
     const name = pickRandom(names);
     metricsByPair.set(name, !metricsByPair.get(name));
@@ -251,7 +258,7 @@ const troubles: Record<string, () => Promise<unknown>> = {
     await pause(2_000);
     await writeSpec(name, specYaml(name));
   },
-  async 'changed by hand'() {
+  async 'changed manually'() {
     await s3.send(new DeleteBucketReplicationCommand({ Bucket: `${pickRandom(names)}-source` }));
   },
   async throttled() {
@@ -268,24 +275,24 @@ const troubles: Record<string, () => Promise<unknown>> = {
     sandbox.faultSettings.faults = [{ match: '*', nth: 1 + Math.floor(random() * 50), times: 20, what }];
   },
   async 'leader killed'() {
-    const one = await findLeader();
-    if (!one || one === steadyProcess) return false;
-    one.child.kill('SIGKILL');
-    processes = [...processes.filter((other) => other !== one), await startProcess()];
+    const leader = await findLeader();
+    if (!leader || leader === steadyProcess) return false;
+    leader.child.kill('SIGKILL');
+    processes = [...processes.filter((instance) => instance !== leader), await startProcess()];
   },
   async 'leader stopped for longer than its lease'() {
-    const one = await findLeader();
-    if (!one) return false;
-    one.child.kill('SIGSTOP');
+    const leader = await findLeader();
+    if (!leader) return false;
+    leader.child.kill('SIGSTOP');
     await pause(LEASE_SECONDS * 2_000);
-    return one.child.kill('SIGCONT');
+    return leader.child.kill('SIGCONT');
   },
 };
 
 const soakStartedAt = performance.now();
 while (performance.now() < soakStartedAt + MINUTES * 60_000) {
-  const [what, make] = pickRandom(Object.entries(troubles));
-  if ((await make()) !== false) troubleCounts[what] = (troubleCounts[what] ?? 0) + 1;
+  const [name, disturb] = pickRandom(Object.entries(disturbances));
+  if ((await disturb()) !== false) disturbanceCounts[name] = (disturbanceCounts[name] ?? 0) + 1;
   await pause(2_000 + random() * 4_000);
   if (performance.now() < soakStartedAt + (heaps.length + 1) * 60_000) continue;
   heaps.push(await heapOf(steadyProcess));
@@ -296,14 +303,14 @@ while (performance.now() < soakStartedAt + MINUTES * 60_000) {
 
 sandbox.faultSettings.faults = [];
 const isRecovered = await waitUntil(
-  'everything is as declared again, and said to be',
+  'all pairs are as declared, and their conditions are right',
   async () => (await findAllWrongConditions()).length === 0,
   3 * VERIFY_SECONDS + 180,
 );
 const remainingProblems = await findAllWrongConditions();
-for (const one of remainingProblems.slice(0, 10)) console.log(`   ${one}`);
+for (const problem of remainingProblems.slice(0, 10)) console.log(`   ${problem}`);
 
-// What AWS holds, against what the files say: nothing was missed.
+// Compares AWS with the spec files, to find missed changes.
 let missedChanges = 0;
 for (const name of names) {
   const { ReplicationConfiguration } = await s3
@@ -329,13 +336,13 @@ plan.stdout.on('data', (text: Buffer) => {
 });
 await new Promise((resolve) => plan.on('close', resolve));
 const { summary } = JSON.parse(planOutput) as { summary: Record<string, number> };
-const overlaps = writes.filter((one, index) =>
+const overlaps = writes.filter((write, index) =>
   writes
     .slice(index + 1, index + 200)
-    .some((other) => other.by !== one.by && other.from < one.to && one.from < other.to),
+    .some((later) => later.by !== write.by && later.from < write.to && write.from < later.to),
 );
-// The first third warms up, until V8 has compiled what is called often; the middle one of some minutes, since there is
-// always something under way.
+// The first third is a warm-up, in which V8 compiles frequently called code. Medians of several minutes smooth out the
+// work that is in flight.
 const third = Math.ceil(heaps.length / 3);
 const [early, late] = [median(heaps.slice(third, 2 * third)), median(heaps.slice(-third))];
 const growth = late / early - 1;
@@ -343,16 +350,16 @@ const growth = late / early - 1;
 console.log(`
 | disturbance | count |
 | --- | ---: |
-${Object.entries(troubleCounts)
+${Object.entries(disturbanceCounts)
   .sort()
   .map(([what, times]) => `| ${what} | ${times} |`)
   .join('\n')}
 
 | check | result |
 | --- | --- |
-| conditions that are not right at the end, of ${PAIRS} pairs in ${processes.length} processes | ${remainingProblems.length} |
-| changes that were missed | ${missedChanges} |
-| changes left in a final plan | ${summary.create} to create, ${summary.update} to update, ${summary.blocked} blocked |
+| wrong conditions at the end, of ${PAIRS} pairs in ${processes.length} processes | ${remainingProblems.length} |
+| missed changes | ${missedChanges} |
+| changes in a final plan | ${summary.create} to create, ${summary.update} to update, ${summary.blocked} blocked |
 | writes | ${writes.length} |
 | concurrent writes of two processes | ${overlaps.length} |
 | heap after a collection, minutes ${third + 1} to ${2 * third} | ${(early / 1e6).toFixed(1)} MB |

@@ -1,7 +1,6 @@
 /**
- * What is done without AWS, in CPU: ten thousand specs read, checked, planned and proven from memory. One pair converges
- * in the sandbox; what is read of it stands, under other names, for all.
- * SPECS says how many.
+ * Measures the CPU time of the work without AWS: ten thousand specs are read, checked, planned and proven from memory.
+ * One pair converges in the sandbox. Its responses are used for all pairs, with other names. SPECS is the number of specs.
  */
 
 import { createAwsClient } from '../src/aws/client.ts';
@@ -29,8 +28,8 @@ const files = Array.from({ length: PAIRS }, (_, index) => ({
   bytes: Buffer.from(pairYaml(index)),
 }));
 
-/** Everything that is read of the first pair, as JSON. */
-async function recordFirstPair(specs: Specs): Promise<{ actual: string; around: string }> {
+/** Returns the actual state and the proof inputs of the first pair, as JSON. */
+async function recordFirstPair(specs: Specs): Promise<{ actual: string; inputs: string }> {
   const sandbox = await startSandbox();
   const clients = createSdkClients([], {
     endpoint: sandbox.endpoint,
@@ -39,16 +38,16 @@ async function recordFirstPair(specs: Specs): Promise<{ actual: string; around: 
   const aws = createAwsClient({ clients, accounts: [], region: 'us-east-1' });
   await reconcile(specs, { kinds, aws, allowedRisks: [], dryRun: false, propagationTimeoutMs: 10_000 });
   const actual = await observe(desiredResources(specs.pairs, [...kinds.values()]), kinds, aws);
-  const around = await readProofInputs(specs, aws.withCache());
+  const inputs = await readProofInputs(specs, aws.withCache());
   clients.destroy();
   await sandbox.close();
   return {
     actual: JSON.stringify([...actual]),
-    around: JSON.stringify({ ...around, accountIds: [...around.accountIds] }),
+    inputs: JSON.stringify({ ...inputs, accountIds: [...inputs.accountIds] }),
   };
 }
 
-/** Seconds of CPU, and what came of it. */
+/** Returns the result of some work and its CPU time in seconds. */
 function measureCpu<T>(work: () => T): { seconds: number; result: T } {
   const before = process.cpuUsage();
   const result = work();
@@ -92,16 +91,16 @@ const recordedPair = await recordFirstPair({ ...specs, pairs: specs.pairs.slice(
 const renumber = (text: string, index: number) =>
   JSON.parse(text.replace(/(?<=[pP])0{7}/g, pairName(index).slice(1)));
 const cases = specs.pairs.map((pair, index) => {
-  const around = renumber(recordedPair.around, index);
+  const inputs = renumber(recordedPair.inputs, index);
   return {
     own: { ...specs, pairs: [pair] },
     actual: new Map(renumber(recordedPair.actual, index)) as ActualState,
-    around: { ...around, accountIds: new Map(around.accountIds) } as ProofInputs,
+    inputs: { ...inputs, accountIds: new Map(inputs.accountIds) } as ProofInputs,
   };
 });
 
 const resourcesOf = ({ pairs }: Specs) => desiredResources(pairs, [...kinds.values()]);
-// A pass wants things once, to plan them, and proves what comes of that.
+// A pass computes the desired resources once, for the plan and the proof.
 const desiredByPair = cases.map(({ own }) => resourcesOf(own));
 const WORK = [
   { name: 'read and checked', target: 2, work: () => load(files).pairs.length },
@@ -122,10 +121,10 @@ const WORK = [
   {
     name: 'proven from memory',
     target: undefined,
-    // Of a proof that is made a pass keeps next to nothing.
+    // A pass keeps little of a finished proof in memory.
     work: () =>
-      cases.reduce((sum, { own, actual, around }, index) => {
-        const proofs = proveDesiredRules(own, desiredByPair[index] ?? [], actual, kinds, around);
+      cases.reduce((sum, { own, actual, inputs }, index) => {
+        const proofs = proveDesiredRules(own, desiredByPair[index] ?? [], actual, kinds, inputs);
         if (proofs.some(({ verdict }) => verdict !== 'proven')) throw new Error('a rule is not proven');
         return sum + proofs.length;
       }, 0),

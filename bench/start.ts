@@ -1,6 +1,6 @@
 /**
- * How long it takes until something happens: what asks nobody against `node -e 0`, and what asks AWS until its first
- * request is there.
+ * Measures the start of the program: commands without AWS until they exit, compared with `node -e 0`, and commands with
+ * AWS until their first request.
  */
 
 import { spawn } from 'node:child_process';
@@ -33,29 +33,29 @@ const env = {
   AWS_REGION: 'us-east-1',
 };
 
-/** Milliseconds until the process has ended. */
+/** Returns the milliseconds until the process has exited. */
 async function timeToExit(args: string[]): Promise<number> {
   const startedAt = performance.now();
   const child = spawn(process.execPath, args, { env, stdio: 'ignore' });
   const [code] = await once(child, 'close');
-  if (code !== 0) throw new Error(`${args.join(' ')} ended with ${code}`);
+  if (code !== 0) throw new Error(`${args.join(' ')} exited with ${code}`);
   return performance.now() - startedAt;
 }
 
-/** Milliseconds until the first request to AWS is there. */
+/** Returns the milliseconds until the first request to AWS arrives. */
 async function timeToFirstRequest(args: string[]): Promise<number> {
   const startedAt = performance.now();
   const child = spawn(process.execPath, args, { env, stdio: 'ignore' });
   const ms = await new Promise<number>((resolve) => {
     onRequest = () => resolve(performance.now() - startedAt);
   });
-  // It ends as it would for a person, so that it keeps what it compiled.
+  // A regular exit, so that Node writes its compile cache.
   child.kill('SIGTERM');
   await once(child, 'close');
   return ms;
 }
 
-/** What is started, and the target: as a multiple of `node -e 0`, or in milliseconds. */
+/** Commands, and their targets as a multiple of `node -e 0` or in milliseconds. */
 const STARTS = [
   { name: 'node -e 0', args: ['-e', '0'], time: timeToExit, target: '' },
   { name: 'reconcile --version', args: ['dist/main.js', '--version'], time: timeToExit, target: '1.5 ×' },
@@ -74,7 +74,7 @@ const STARTS = [
   },
 ];
 
-// Taken in turns, so that what else the machine does meets all of them alike.
+// The commands take turns, so that other load on the machine affects all of them equally.
 const times = STARTS.map((): number[] => []);
 for (let run = 0; run <= RUNS; run++) {
   for (const [index, { args, time }] of STARTS.entries()) {

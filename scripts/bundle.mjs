@@ -1,8 +1,8 @@
-// How src/ becomes one program: dependencies included, so that what ships needs no node_modules; commands that
-// do not talk to AWS load no SDK, since every command body is a dynamic import and thus a chunk of its own.
+// The bundle of src/. It includes the dependencies, so that the package needs no node_modules. Each command is a dynamic
+// import and thus its own chunk, so that commands without AWS load no SDK.
 import { wholeClients } from './whole-clients.mjs';
 
-/** For esbuild. */
+/** Options for esbuild. */
 export const BUNDLE = {
   entryPoints: ['src/main.ts'],
   bundle: true,

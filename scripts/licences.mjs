@@ -1,6 +1,6 @@
 // The licences of the packages that a bundle was made from.
 
-/** The text that must go with the bundle: every package, with its licence. */
+/** Returns the licence text that the bundle must include: all packages with their licences. */
 export function licencesOf(packages) {
   const texts = packages.map(({ name, version, license, text }) => {
     const title = `${name} ${version} (${license})`;

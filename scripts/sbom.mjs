@@ -1,8 +1,8 @@
-// What ships, for programs that look for known vulnerabilities: a bill of materials in CycloneDX.
+// The bill of materials in CycloneDX, for scanners of known vulnerabilities.
 
 /**
- * A document about the packages of a bundle, the same for the same packages: without a time or a serial number. The
- * lock file tells the checksum of what was installed.
+ * Returns the bill of materials of a bundle. It is deterministic, without a time or a serial number. The checksums are from
+ * the lock file.
  */
 export function sbomOf(packages, { name, version, description, license }, lock) {
   const root = componentOf({ name, version, license });
@@ -12,30 +12,30 @@ export function sbomOf(packages, { name, version, description, license }, lock) 
     specVersion: '1.5',
     version: 1,
     metadata: { component: { ...root, type: 'application', description } },
-    components: packages.map((one) => ({
-      ...componentOf(one),
+    components: packages.map((entry) => ({
+      ...componentOf(entry),
       scope: 'required',
-      hashes: hashesOf(lock.packages[one.folder].integrity),
+      hashes: hashesOf(lock.packages[entry.folder].integrity),
     })),
   };
 }
 
 function componentOf({ name, version, license }) {
-  const [group, own] = name.startsWith('@') ? name.split('/') : [undefined, name];
-  // `@` of a scope is written %40 in a package URL.
+  const [group, baseName] = name.startsWith('@') ? name.split('/') : [undefined, name];
+  // A package URL encodes the `@` of a scope as %40.
   const purl = `pkg:npm/${name.replace('@', '%40')}@${version}`;
   return {
     type: 'library',
     'bom-ref': purl,
     ...(group && { group }),
-    name: own,
+    name: baseName,
     version,
     licenses: [{ license: { id: license } }],
     purl,
   };
 }
 
-/** `sha512-…`, of which CycloneDX wants the digits in hexadecimal. */
+/** Converts `sha512-…` to hexadecimal digits for CycloneDX. */
 function hashesOf(integrity) {
   const [, bits, content] = /^sha(\d+)-(.+)$/.exec(integrity);
   return [{ alg: `SHA-${bits}`, content: Buffer.from(content, 'base64').toString('hex') }];

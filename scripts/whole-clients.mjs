@@ -1,18 +1,18 @@
-// The sandbox reads the forms of all operations from the clients of the SDK, the program only those that it sends. With
-// a copy of its own for the sandbox, what the program never sends is left out of what it loads at its start.
+// The sandbox uses the schemas of all operations of the SDK clients, the rest of the program only those that it sends. The
+// sandbox gets its own copy of the clients, so that tree shaking removes unused operations from the other one.
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 
 const SANDBOX = path.join('src', 'sandbox', 'protocol', 'operations.ts');
 const NAMESPACE = 'whole';
 
-/** A plugin for esbuild. */
+/** Plugin for esbuild. */
 export const wholeClients = {
   name: 'whole-clients',
   setup(build) {
     const copy = async ({ path: name, kind, resolveDir }) => {
-      const found = await build.resolve(name, { kind, resolveDir, pluginData: NAMESPACE });
-      return { path: path.relative('', found.path), namespace: NAMESPACE, sideEffects: false };
+      const resolved = await build.resolve(name, { kind, resolveDir, pluginData: NAMESPACE });
+      return { path: path.relative('', resolved.path), namespace: NAMESPACE, sideEffects: false };
     };
     build.onResolve({ filter: /^@aws-sdk\/client-/ }, (args) =>
       args.importer.endsWith(SANDBOX) && args.pluginData !== NAMESPACE ? copy(args) : undefined,

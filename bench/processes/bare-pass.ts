@@ -1,6 +1,6 @@
 /**
- * The least that a pass could cost with the SDK: the calls that one makes, as fast as the endpoint answers, by clients as
- * they come, and nothing done with the answers. `bare-pass.mjs PAIRS [ARN_OF_SOURCE_KEY ARN_OF_DESTINATION_KEY]`.
+ * The baseline of a pass: makes the calls of a pass with unmodified SDK clients, and ignores the responses.
+ * `bare-pass.mjs PAIRS [ARN_OF_SOURCE_KEY ARN_OF_DESTINATION_KEY]`.
  */
 import { GetAccountAuthorizationDetailsCommand, IAMClient } from '@aws-sdk/client-iam';
 import { DescribeKeyCommand, GetKeyPolicyCommand, KMSClient } from '@aws-sdk/client-kms';
@@ -17,7 +17,7 @@ import { ACCOUNT, pairName } from '../support/pairs.ts';
 
 const [pairs = '1', ...shared] = process.argv.slice(2);
 
-// As many as replikey has under way at most.
+// The maximum concurrency of replikey.
 const limit = pLimit(200);
 const [east, west] = ['us-east-1', 'us-west-2'].map((region) => ({
   s3: new S3Client({ region, forcePathStyle: true }),
@@ -28,7 +28,7 @@ const iam = new IAMClient({ region: 'us-east-1' });
 
 type RegionClients = typeof east;
 
-/** What says that there is none is an answer like others. */
+/** Sends a call. A "not found" error is a response like any other. */
 const send = (call: () => Promise<unknown>) => limit(() => call().catch(() => undefined));
 
 function readBucket({ s3 }: RegionClients, Bucket: string): Promise<unknown>[] {

@@ -1,4 +1,4 @@
-/** Stands before an endpoint: every call takes 50 ms longer, and is counted by its operation. */
+/** A proxy that delays every call by 50 ms, and counts calls by operation. */
 import { Agent, createServer, type IncomingMessage, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -11,7 +11,7 @@ const VERBS: Record<string, string> = {
   HEAD: 'Head',
 };
 
-/** What some tools ask and the sandbox does not know, answered as AWS does where nothing of the kind is set. */
+/** Empty responses to operations that some tools call and the sandbox does not implement. */
 const EMPTY_RESPONSES: Record<string, { type: string; body: string }> = {
   ListGrants: { type: 'application/x-amz-json-1.1', body: '{"Grants":[],"Truncated":false}' },
 };
@@ -20,7 +20,7 @@ const upstreamUrl = new URL(process.argv[2] ?? '');
 const agent = new Agent({ keepAlive: true });
 let calls: Record<string, number> = {};
 
-/** By `X-Amz-Target` for KMS, by `Action` for IAM and STS, by method and subresource for S3. */
+/** Returns the operation: `X-Amz-Target` for KMS, `Action` for IAM and STS, method and subresource for S3. */
 function operationOf({ method = '', url = '', headers }: IncomingMessage, body: string): string {
   const target = headers['x-amz-target'];
   if (typeof target === 'string') return target.split('.')[1] ?? target;
@@ -60,7 +60,7 @@ const server = createServer((incoming, outgoing) => {
 });
 server.keepAliveTimeout = 60_000;
 
-// Asked for what was called, it begins to count anew.
+// Sends the counts, and resets them.
 process.on('message', () => {
   process.send?.(calls);
   calls = {};

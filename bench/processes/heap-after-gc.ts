@@ -1,13 +1,13 @@
-/** Imported before a program (`--import`, `--expose-gc`), so that it says what it holds after a collection when it is asked. */
+/** Imported before a program (`--import`, `--expose-gc`). On a message, it sends the heap size after a collection. */
 import { setImmediate } from 'node:timers/promises';
 
 process.on('message', async () => {
-  // What is finalised by the first is let go by the second.
+  // The second collection frees what the first one finalised.
   globalThis.gc?.();
   await setImmediate();
   globalThis.gc?.();
   const { heapUsed, external } = process.memoryUsage();
   process.send?.(heapUsed + external);
 });
-// To be asked is no reason to go on.
+// The channel must not keep the process alive.
 process.channel?.unref();

@@ -1,12 +1,12 @@
 /**
- * An endpoint that costs next to nothing: it answers what was recorded of one pair for any of them, each call after the
- * same delay. A process of its own, so that whoever is measured has its CPU for itself.
+ * An endpoint with minimal cost: it returns the recorded responses of one pair for all pairs, each after the same delay.
+ * It runs in its own process, so that it does not use the CPU time of the measured process.
  */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type RecordedResponse, type RecordedResponses, requestKey } from '../support/recorded-responses.ts';
 
-/** Numbers of pairs, in names and in ids of keys. */
+/** Numbers of pairs, in names and key ids. */
 const NUMBER = /(?<=[pP])\d{7}|(?<=-4000-8000-00000)\d{7}/g;
 const ZERO = '0000000';
 
@@ -55,7 +55,7 @@ function respondTo(method = '', url = '', target = '', body = ''): RecordedRespo
   return { ...response, body: response.body.replace(NUMBER, index) };
 }
 
-/** The one role that was recorded, as often as there are pairs, a thousand on a page. */
+/** Returns a page of roles: copies of the recorded role, one per pair, a thousand per page. */
 function pageOfRoles(body: string): RecordedResponse {
   const [, recorded] = [...responses].find(([key]) => key.includes('GetAccountAuthorizationDetails')) ?? [];
   if (!recorded) throw new Error('no listing of roles was recorded');
@@ -74,7 +74,7 @@ function pageOfRoles(body: string): RecordedResponse {
   };
 }
 
-/** Ids of keys are random as they were recorded; with a number in them they differ from pair to pair. */
+/** Inserts the number of the pair into the recorded random key ids, so that they differ between pairs. */
 function numberedKeys(recorded: RecordedResponses): [string, RecordedResponse][] {
   let text = JSON.stringify(Object.entries(recorded.responses));
   const shared = JSON.stringify(recorded.sharedKeys ?? {});
@@ -92,13 +92,13 @@ export type EndpointMessage =
   | { type: 'serve'; recorded: RecordedResponses; delayMs: number; roles: number }
   | { type: 'report' };
 
-/** What was asked since it last began to serve. */
+/** The calls since the last start of serving. */
 export interface CallReport {
   calls: Record<string, number>;
   unknown: string[];
-  /** Calls that were under way at once, at most. */
+  /** The maximum number of concurrent calls. */
   maxConcurrent: number;
-  /** From the first call to the last answer, in milliseconds. */
+  /** Milliseconds from the first call to the last response. */
   ms: number;
 }
 

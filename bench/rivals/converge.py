@@ -1,4 +1,4 @@
-"""The walkthrough's pairs with boto3, made so that it can be run again: it looks first, and changes only what differs.
+"""Configures the pairs of the walkthrough with boto3. Idempotent: it reads first, and writes only differences.
 
 converge.py FILE [THREADS]; the file is a JSON list of {name, source, replica, sourceKey, replicaKey}.
 """

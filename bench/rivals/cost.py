@@ -1,4 +1,4 @@
-"""Runs a command and writes to a file, as JSON, what it cost with all that it started: cost.py FILE COMMAND [ARGS]"""
+"""Runs a command and writes its cost, including its child processes, to a JSON file: cost.py FILE COMMAND [ARGS]"""
 
 import json
 import resource
@@ -6,14 +6,14 @@ import subprocess
 import sys
 import time
 
-told, *command = sys.argv[1:]
+cost_file, *command = sys.argv[1:]
 began = time.monotonic()
 code = subprocess.run(command, stdin=subprocess.DEVNULL).returncode
 wall = time.monotonic() - began
 used = resource.getrusage(resource.RUSAGE_CHILDREN)
-# Linux tells kilobytes, macOS bytes; of the largest process, not of all together.
+# Of the largest process, not of all together. Linux reports kilobytes, macOS bytes.
 unit = 1 if sys.platform == "darwin" else 1024
-with open(told, "w") as file:
+with open(cost_file, "w") as file:
     json.dump(
         {
             "wallS": wall,

@@ -3,19 +3,19 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 
-/** What one run of a program cost, with all that it started. */
+/** The cost of one run of a program, including its child processes. */
 export interface ProcessTreeCost {
   wallS: number;
-  /** Of all its processes, user and system. */
+  /** User and system time of all processes. */
   cpuS: number;
-  /** Of its largest process, in MB of a million bytes. */
+  /** Resident set of the largest process, in MB of a million bytes. */
   rssMb: number;
   code: number;
-  /** What it wrote, to standard output and standard error. */
-  said: string;
+  /** Standard output and standard error. */
+  output: string;
 }
 
-/** Run a program in a folder. Python waits for it, since Node does not say what its children cost. */
+/** Runs a program in a folder. Python measures it, because Node does not report the cost of child processes. */
 export async function runAndMeasure(
   command: readonly string[],
   folder: string,
@@ -33,6 +33,6 @@ export async function runAndMeasure(
       output += chunk;
     });
   await once(child, 'close');
-  const cost = JSON.parse(await readFile(costFile, 'utf8')) as Omit<ProcessTreeCost, 'said'>;
-  return { ...cost, said: output };
+  const cost = JSON.parse(await readFile(costFile, 'utf8')) as Omit<ProcessTreeCost, 'output'>;
+  return { ...cost, output };
 }

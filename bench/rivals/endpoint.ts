@@ -3,13 +3,13 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 
-/** A fresh sandbox behind the proxy that delays and counts; each is a process of its own. */
+/** A new sandbox behind the proxy that delays and counts calls. Each is a separate process. */
 export interface Endpoint {
-  /** Where tools work: 50 ms a call, each counted. */
+  /** The proxy, for the tools: it delays each call by 50 ms and counts it. */
   delayedUrl: string;
-  /** The sandbox itself, for what is none of the tools' work. */
+  /** The sandbox, for calls that are not part of the measured job. */
   directUrl: string;
-  /** Calls by operation, since it was last asked. */
+  /** Returns the calls by operation since the previous call of this function. */
   calls(): Promise<Record<string, number>>;
   close(): void;
 }
@@ -20,7 +20,7 @@ export async function startEndpoint(): Promise<Endpoint> {
   });
   const [line] = (await once(createInterface(sandbox.stdout), 'line')) as [string];
   const directUrl = /http:\/\/[\d.:]+/.exec(line)?.[0];
-  if (!directUrl) throw new Error(`the sandbox says not where it listens: ${line}`);
+  if (!directUrl) throw new Error(`the sandbox printed no endpoint: ${line}`);
   sandbox.stdout.resume();
   const proxy = fork(path.join(import.meta.dirname, 'processes', 'counting-proxy.mjs'), [directUrl]);
   const [port] = (await once(proxy, 'message')) as [number];

@@ -8,7 +8,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { ACCOUNT, type KeyMode, pairName } from '../support/pairs.ts';
 
-/** One pair that every tool makes replicate: its buckets are there, its keys by alias are not, those by ARN are. */
+/** A pair that every tool configures. Its buckets exist. Keys by ARN exist, keys by alias do not. */
 export interface Pair {
   name: string;
   source: string;
@@ -21,12 +21,12 @@ export interface Pair {
 const SOURCE_REGION = 'us-east-1';
 const REPLICA_REGION = 'us-west-2';
 
-/** The same job for every tool, at an endpoint of its own, and what has become of it. */
+/** The job of a tool, with checks of its result. */
 export interface Job {
   pairs: Pair[];
-  /** How many pairs replicate as they shall. */
+  /** Returns the number of pairs with the right replication. */
   countReplicating(): Promise<number>;
-  /** Have the first pair put its replicas under another key, behind the tool's back. */
+  /** Changes the replica key of the first pair outside the tool. */
   drift(): Promise<void>;
   close(): void;
 }
@@ -81,7 +81,7 @@ export async function createJob(endpoint: string, size: number, keys: KeyMode): 
       const [pair] = pairs;
       const replication = pair && (await replicationOf(source.s3, pair));
       const [rule] = replication?.Rules ?? [];
-      if (!pair || !rule?.Destination) throw new Error('there is no replication to change');
+      if (!pair || !rule?.Destination) throw new Error('no replication to change');
       const EncryptionConfiguration = { ReplicaKmsKeyID: await createKey(replica.kms) };
       const Rules = [{ ...rule, Destination: { ...rule.Destination, EncryptionConfiguration } }];
       await source.s3.send(
@@ -115,7 +115,7 @@ async function arnOf(kms: KMSClient, KeyId: string): Promise<string | undefined>
   return KeyMetadata?.Arn;
 }
 
-/** Undefined where there is none, or none can be read. */
+/** Returns undefined if the configuration does not exist or cannot be read. */
 async function replicationOf(s3: S3Client, { source }: Pair): Promise<ReplicationConfiguration | undefined> {
   const response = await s3.send(new GetBucketReplicationCommand({ Bucket: source })).catch(() => undefined);
   return response?.ReplicationConfiguration;

@@ -1,4 +1,4 @@
-# The walkthrough's pairs with Terraform and its AWS provider; the buckets are there before, and are only configured.
+# The pairs of the walkthrough with Terraform and its AWS provider. The buckets exist; Terraform only configures them.
 terraform {
   required_providers {
     aws = { source = "hashicorp/aws" }

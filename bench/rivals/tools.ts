@@ -4,12 +4,12 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Pair } from './job.ts';
 
-/** One way to do the job. */
+/** A tool that does the job. */
 export interface Tool {
   name: string;
-  /** Why it cannot be measured here; absent where it can. */
+  /** The reason why the tool cannot be measured; absent if it can. */
   unavailableReason?: string;
-  /** Write into a folder what the tool works from; the command that converges, first and again. */
+  /** Writes the input of the tool into a folder. Returns the command of the first and later runs. */
   prepare(folder: string, pairs: readonly Pair[], endpoint: string): Promise<string[]>;
 }
 
@@ -17,12 +17,12 @@ const INSTALL_DIR = path.resolve('.cache/python/rivals');
 const SETUP = '`bench/rivals/setup.sh` installs it';
 const RIVALS_DIR = path.resolve('bench/rivals');
 
-/** What can be measured here, and what cannot, in the order of the table. */
+/** Returns all tools in the order of the table, including unavailable ones. */
 export function tools(): Tool[] {
   return [replikey, awsCli(), boto3(1), boto3(16), ansible(), terraform()];
 }
 
-/** Programs that setup.sh installed go before those of the machine. */
+/** PATH with the programs that setup.sh installed before those of the machine. */
 export const toolPath = [path.join(INSTALL_DIR, 'bin'), process.env.PATH].join(path.delimiter);
 
 const runQuietly = (program: string, ...args: string[]): string | undefined => {
@@ -70,7 +70,7 @@ function awsCli(): Tool {
 }
 
 function boto3(threads: number): Tool {
-  // The interpreter itself: what stands for it on the PATH may be a script that costs time.
+  // The interpreter itself: on the PATH it may be a wrapper script, which costs time.
   const python = runQuietly('python3', '-c', 'import boto3, sys; print(sys.executable)')?.trim();
   return {
     name: threads === 1 ? 'boto3' : `boto3, ${threads} threads`,
@@ -100,7 +100,7 @@ function ansible(): Tool {
   };
 }
 
-/** On the PATH, or where REPLIKEY_TERRAFORM says; only then may it download its provider, of several hundred MB. */
+/** Terraform on the PATH, or REPLIKEY_TERRAFORM, which also permits the download of its provider (several hundred MB). */
 function terraform(): Tool {
   const configuredProgram = process.env.REPLIKEY_TERRAFORM;
   const program =
@@ -109,7 +109,7 @@ function terraform(): Tool {
     program === undefined
       ? 'neither `terraform` nor `tofu`'
       : configuredProgram === undefined && !existsSync(providerMirror)
-        ? `\`${program}\` without its AWS provider; REPLIKEY_TERRAFORM=${program} lets it download that`
+        ? `\`${program}\` without its AWS provider; REPLIKEY_TERRAFORM=${program} permits its download`
         : undefined;
   return {
     name: 'Terraform',
@@ -124,7 +124,7 @@ function terraform(): Tool {
   };
 }
 
-/** Where Terraform looks for providers before it asks a registry. */
+/** Folder where Terraform looks for providers before it uses a registry. */
 const providerMirror = path.join(
   process.env.HOME ?? '',
   '.terraform.d/plugins/registry.terraform.io/hashicorp/aws',

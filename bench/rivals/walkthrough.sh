@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# AWS's walkthrough "Replicating encrypted objects" for each line of a file of pairs, with the AWS CLI, and made so that it
-# can be run again: it looks first, and changes only what differs.
+# AWS's walkthrough "Replicating encrypted objects" with the AWS CLI, for each line of a file of pairs. It is idempotent: it
+# reads first, and writes only differences.
 # walkthrough.sh FILE; on each line: name, source bucket, replica bucket, source key, replica key (alias/NAME or an ARN).
 set -euo pipefail
 
@@ -14,7 +14,7 @@ versioning() {
     aws s3api put-bucket-versioning --region "$region" --bucket "$bucket" --versioning-configuration Status=Enabled
 }
 
-# Prints the ARN of the key, which is made where its alias is not there.
+# Prints the ARN of the key. Creates the key and its alias if the alias does not exist.
 key() {
   local key=$1 region=$2 arn
   [[ $key == arn:* ]] && echo "$key" && return
@@ -96,12 +96,12 @@ role_policy() {
 }
 
 replication() {
-  local source=$1 replica=$2 role=$3 key=$4 found wanted
-  found=$(aws s3api get-bucket-replication --region "$SOURCE_REGION" --bucket "$source" --output text --query \
+  local source=$1 replica=$2 role=$3 key=$4 actual desired
+  actual=$(aws s3api get-bucket-replication --region "$SOURCE_REGION" --bucket "$source" --output text --query \
     'ReplicationConfiguration.[Role,length(Rules),Rules[0].Status,Rules[0].Filter.Prefix,Rules[0].Destination.Bucket,Rules[0].Destination.EncryptionConfiguration.ReplicaKmsKeyID,Rules[0].SourceSelectionCriteria.SseKmsEncryptedObjects.Status]' \
-    2>/dev/null) || found=none
-  printf -v wanted '%s\t1\tEnabled\tData/\tarn:aws:s3:::%s\t%s\tEnabled' "$role" "$replica" "$key"
-  [[ $found == "$wanted" ]] ||
+    2>/dev/null) || actual=none
+  printf -v desired '%s\t1\tEnabled\tData/\tarn:aws:s3:::%s\t%s\tEnabled' "$role" "$replica" "$key"
+  [[ $actual == "$desired" ]] ||
     aws s3api put-bucket-replication --region "$SOURCE_REGION" --bucket "$source" --replication-configuration \
       "{\"Role\":\"$role\",\"Rules\":[{\"Status\":\"Enabled\",\"Priority\":1,\"DeleteMarkerReplication\":{\"Status\":\"Disabled\"},\"Filter\":{\"Prefix\":\"Data/\"},\"Destination\":{\"Bucket\":\"arn:aws:s3:::$replica\",\"EncryptionConfiguration\":{\"ReplicaKmsKeyID\":\"$key\"}},\"SourceSelectionCriteria\":{\"SseKmsEncryptedObjects\":{\"Status\":\"Enabled\"}}}]}"
 }

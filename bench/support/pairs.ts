@@ -1,4 +1,4 @@
-/** Pairs to measure with: their names differ by a number of seven digits only, so that one answer stands for all. */
+/** Pairs for the benchmarks. Their names differ only in a number of seven digits, so that all share one recorded response. */
 
 export type KeyMode = 'own' | 'shared';
 
@@ -12,7 +12,7 @@ export interface SharedKeys {
   destination: string;
 }
 
-/** The spec of one pair, in YAML; its keys are its own, by alias, or those that all share, by ARN. */
+/** Returns the spec of a pair. It has its own keys by alias, or the shared keys by ARN. */
 export function pairYaml(index: number, keys?: SharedKeys): string {
   const name = pairName(index);
   return `apiVersion: replikey.dev/v1

@@ -10,7 +10,7 @@ import { startSandbox } from '../../src/sandbox/server.ts';
 import { loadSpecFiles } from '../../src/spec/load.ts';
 import { ACCOUNT, type KeyMode, pairYaml, type SharedKeys } from './pairs.ts';
 
-/** What the sandbox answers to all that is asked of one converged pair. */
+/** The responses of the sandbox in a pass over one converged pair. */
 export interface RecordedResponses {
   /** By method, path, target and body. */
   responses: Record<string, RecordedResponse>;
@@ -26,7 +26,7 @@ export interface RecordedResponse {
 export const requestKey = (method = '', url = '', target = '', body = ''): string =>
   [method, url, target, body].join('\n');
 
-/** Converge one pair in the sandbox, and write down what a pass over it is answered. */
+/** Converges one pair in the sandbox, and records the responses of a pass over it. */
 export async function recordPair(keys: KeyMode): Promise<RecordedResponses> {
   const sandbox = await startSandbox();
   const responses: Record<string, RecordedResponse> = {};

@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 
-/** Keep what was measured, with where: `bench/results/NAME.json`. Figures of two machines are not comparable; ratios are. */
+/** Writes results with the machine to `bench/results/NAME.json`. Only ratios are comparable between machines. */
 export async function saveResults(name: string, rows: readonly object[]): Promise<void> {
   const folder = path.join('bench', 'results');
   await mkdir(folder, { recursive: true });

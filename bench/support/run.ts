@@ -4,20 +4,20 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-/** What one run of a program of Node cost. */
+/** The cost of one run of a Node program. */
 export interface ProcessCost {
-  /** From its start to its end, in milliseconds. */
+  /** Wall time in milliseconds. */
   wallMs: number;
-  /** Of all its threads, in seconds. */
+  /** CPU time of all threads in seconds. */
   cpuS: number;
-  /** Largest resident set, in MB of a million bytes. */
+  /** Maximum resident set, in MB of a million bytes. */
   rssMb: number;
   code: number | null;
   stdout: string;
   stderr: string;
 }
 
-/** Run Node with some arguments, and have it say what it cost. */
+/** Runs Node with these arguments, and measures its cost. */
 export async function runNode(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<ProcessCost> {
   const folder = await mkdtemp(path.join(tmpdir(), 'replikey-run-'));
   try {

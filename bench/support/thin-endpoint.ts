@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { CallReport, EndpointMessage } from '../processes/thin-endpoint.ts';
 import type { RecordedResponses } from './recorded-responses.ts';
 
-/** The thin endpoint, in a process of its own. */
+/** The thin endpoint in a child process. */
 export interface ThinEndpoint {
   /** `http://127.0.0.1:4566` */
   endpoint: string;
