@@ -3,33 +3,33 @@ import { EXIT, UserError } from '../../src/errors.ts';
 import type { RunResult } from './run-pass.ts';
 import { foreignStateOf, resourceStateOf, type State, unexpectedResources } from './state.ts';
 
-/** What is there after a run that was disturbed, and after the two that follow it. */
+/** The states after a run with a fault and after the two runs that follow it. */
 export interface DisturbedResults {
   before: State;
-  /** What a run without a fault would have left. */
+  /** The state after a run without a fault. */
   expected: State;
   afterDisturbed: State;
-  /** The next run, without a fault, and what it left. */
+  /** The next run, without a fault, and the state after it. */
   recovery: RunResult;
   afterRecovery: State;
-  /** A dry run after that. */
+  /** A dry run after the recovery. */
   dryRun: RunResult;
 }
 
 /** A line of a stack trace. */
 export const STACK_TRACE_LINE = /^\s+at .+:\d+:\d+\)?$/m;
 
-/** What went wrong with a call is told with its name: what could not be read may be there all the same. */
+/** The name of a failed call in the output. A resource that could not be read may be as declared. */
 const FAILED_CALL = /\b(s3|iam|kms|sts):[A-Z]\w+ in /;
 
-/** What is wrong with a run that was disturbed and with what came of it, in words; nothing is as it should be. */
+/** Returns the violations of a run with a fault and of the runs after it; empty if there are none. */
 export const findViolations = (results: DisturbedResults & { ran: RunResult }): string[] => [
   ...findFalseClaims(results),
   ...findForeignChanges(results),
   ...findUnrecovered(results),
 ];
 
-/** What a run said that is not so. */
+/** Returns false statements in the report of a run. */
 function findFalseClaims({
   expected,
   ran: result,
@@ -42,41 +42,44 @@ function findFalseClaims({
   return [
     ...violationIf(
       result.error !== undefined && !(result.error instanceof UserError),
-      `it crashed: ${result.error}`,
+      `the run crashed: ${result.error}`,
     ),
     ...violationIf(
       result.exitCode === EXIT.ok && !isComplete,
-      'it said that it succeeded, but not all is there',
+      'the run reported success, but not all resources are as declared',
     ),
-    ...violationIf(result.exitCode !== EXIT.ok && result.output.trim() === '', 'it failed without a word'),
+    ...violationIf(
+      result.exitCode !== EXIT.ok && result.output.trim() === '',
+      'the run failed without output',
+    ),
     ...violationIf(
       result.exitCode !== EXIT.ok && isComplete && !FAILED_CALL.test(result.output),
-      'it failed though all is there, and named no call that failed',
+      'the run failed although all resources are as declared, and named no failed call',
     ),
     ...violationIf(
       result.exitCode !== EXIT.ok && /^Converged/m.test(result.output),
-      'it failed and said that it converged',
+      'the run failed and reported that it converged',
     ),
-    ...violationIf(STACK_TRACE_LINE.test(result.output), 'it printed a stack trace'),
-    ...missingIds.map((id) => `it said that it applied ${id}, which is not as declared`),
+    ...violationIf(STACK_TRACE_LINE.test(result.output), 'the run printed a stack trace'),
+    ...missingIds.map((id) => `the run reported ${id} as applied, but it is not as declared`),
   ];
 }
 
-/** What was touched that is nobody's business. */
+/** Returns changes to foreign resources and entries. */
 export const findForeignChanges = ({ before, expected, afterDisturbed }: DisturbedResults): string[] => [
   ...violationIf(
     !isDeepStrictEqual(
       foreignStateOf(before, before, expected),
       foreignStateOf(afterDisturbed, before, expected),
     ),
-    'it touched what others have',
+    'the run changed foreign state',
   ),
   ...unexpectedResources(afterDisturbed, before, expected).map(
-    (name) => `it made ${name}, which nobody declared`,
+    (name) => `the run created ${name}, which no spec declares`,
   ),
 ];
 
-/** What the next run did not mend. */
+/** Returns what the next run did not recover. */
 export const findUnrecovered = ({
   expected,
   recovery,
@@ -86,18 +89,18 @@ export const findUnrecovered = ({
   ...violationIf(recovery.exitCode !== EXIT.ok, `the next run failed: ${recovery.output}`),
   ...violationIf(
     !isDeepStrictEqual(afterRecovery, expected),
-    'the next run left another state than an undisturbed run',
+    'the state after the next run differs from that of an undisturbed run',
   ),
   ...violationIf(
     dryRun.exitCode !== EXIT.ok || dryRun.outcome?.plan.waves.length !== 0,
-    'a run after that plans something',
+    'the dry run after the recovery plans changes',
   ),
 ];
 
 const violationIf = (isViolated: boolean, message: string): string[] => (isViolated ? [message] : []);
 
-/** How a case came out, for the table. */
-export type CaseOutcome = 'recovered' | 'told';
+/** The outcome of a case, for the table. */
+export type CaseOutcome = 'recovered' | 'reported';
 
 export const caseOutcomeOf = (result: RunResult): CaseOutcome =>
-  result.exitCode === EXIT.ok ? 'recovered' : 'told';
+  result.exitCode === EXIT.ok ? 'recovered' : 'reported';

@@ -20,104 +20,104 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-/** A shell's way to run the program that ships: `ulimit -f` is a disk on which files find no more room than that. */
-const onDisk = (before: string) => (args: string[], endpoint?: string) =>
+/** Runs the built program in a shell. `ulimit -f` simulates a full disk: it limits the size of files. */
+const spawnWith = (before: string) => (args: string[], endpoint?: string) =>
   spawn('sh', ['-c', `${before} exec "$@"`, 'sh', process.execPath, MAIN, ...args], {
     env: childEnvironment(endpoint),
     cwd: folder,
   });
 
-async function ended(child: ChildProcess): Promise<{ code: number | null; said: string }> {
-  let said = '';
+async function finish(child: ChildProcess): Promise<{ code: number | null; output: string }> {
+  let output = '';
   for (const stream of [child.stdout, child.stderr])
     stream?.setEncoding('utf8').on('data', (text: string) => {
-      said += text;
+      output += text;
     });
   child.stdin?.end(TAX_SPEC);
   const [code] = (await once(child, 'close')) as [number | null];
-  return { code, said };
+  return { code, output };
 }
 
-/** Blocks of 512 bytes: the documents of a pair grow to some more than these. */
+/** File sizes in blocks of 512 bytes. The documents of a pair exceed most of them. */
 const BLOCKS = SAMPLING.isAll ? Array.from({ length: 14 }, (_, at) => at + 1) : [4, 10];
 
-describe('a disk that is full', () => {
+describe('full disk', () => {
   test.each(BLOCKS)(
-    'after %i blocks: what was said to be applied is kept, and the next run goes on',
+    'after %i blocks: applied changes are kept, and the next run converges',
     async (blocks) => {
       simulateTime();
       const state = path.join(folder, 'state');
       const specs = await parseSpecs(TAX_SPEC);
-      const serving = onDisk(`ulimit -f ${blocks};`)(['sandbox', '--port', '0', '--state', state]);
+      const serving = spawnWith(`ulimit -f ${blocks};`)(['sandbox', '--port', '0', '--state', state]);
       const [line] = (await once(serving.stdout.setEncoding('utf8'), 'data')) as [string];
       const endpoint = /http:\S+/.exec(line)?.[0] ?? '';
-      const full = await startFaultProxy(endpoint);
-      const ran = await runPass({
+      const limitedProxy = await startFaultProxy(endpoint);
+      const limitedRun = await runPass({
         sandbox: endpoint,
-        proxy: full,
+        proxy: limitedProxy,
         specs,
         pass: { propagationTimeoutMs: 5_000 },
       });
-      await full.close();
-      const over = ended(serving);
+      await limitedProxy.close();
+      const stopped = finish(serving);
       serving.kill('SIGTERM');
-      const { said } = await over;
+      const { output } = await stopped;
 
-      expect(`${ran.output}${said}`).not.toMatch(STACK_TRACE_LINE);
-      expect(said).not.toMatch(/fault of replikey/);
-      if (ran.exitCode !== EXIT.ok)
-        expect(said).toMatch(/^the sandbox's state cannot be kept: file too large$/m);
+      expect(`${limitedRun.output}${output}`).not.toMatch(STACK_TRACE_LINE);
+      expect(output).not.toMatch(/fault of replikey/);
+      if (limitedRun.exitCode !== EXIT.ok)
+        expect(output).toMatch(/^the sandbox's state cannot be kept: file too large$/m);
 
       const sandbox = await startSandbox({ state });
       const proxy = await startFaultProxy(sandbox.endpoint);
-      const again = { sandbox: sandbox.endpoint, proxy, specs };
-      const next = await runPass(again);
-      const last = await runPass({ ...again, pass: { dryRun: true } });
+      const unlimited = { sandbox: sandbox.endpoint, proxy, specs };
+      const next = await runPass(unlimited);
+      const last = await runPass({ ...unlimited, pass: { dryRun: true } });
       await proxy.close();
       await sandbox.close();
-      const lacking: string[] = next.outcome?.plan.waves.flat().map(({ id }) => id) ?? [];
-      expect(ran.applied.filter((id) => lacking.includes(id))).toEqual([]);
-      expect(ran.exitCode).toBe(lacking.length > 0 ? EXIT.failed : EXIT.ok);
+      const missingIds: string[] = next.outcome?.plan.waves.flat().map(({ id }) => id) ?? [];
+      expect(limitedRun.applied.filter((id) => missingIds.includes(id))).toEqual([]);
+      expect(limitedRun.exitCode).toBe(missingIds.length > 0 ? EXIT.failed : EXIT.ok);
       expect(next.exitCode, next.output).toBe(EXIT.ok);
       expect(last.outcome?.plan.waves).toEqual([]);
     },
   );
 
-  test('from the start: the sandbox says why it does not start', async () => {
-    const { code, said } = await ended(onDisk('ulimit -f 0;')(['--once', '--sandbox=state', '-']));
-    expect(said).toMatch(/^the sandbox cannot start: file too large$/m);
-    expect(said).not.toMatch(STACK_TRACE_LINE);
+  test('from the start: the sandbox reports why it does not start', async () => {
+    const { code, output } = await finish(spawnWith('ulimit -f 0;')(['--once', '--sandbox=state', '-']));
+    expect(output).toMatch(/^the sandbox cannot start: file too large$/m);
+    expect(output).not.toMatch(STACK_TRACE_LINE);
     expect(code).toBe(EXIT.failed);
   });
 
-  test('keeps the plan that was saved before, and leaves no part of the new one', async () => {
+  test('plan --out: keeps the previous plan and leaves no partial file', async () => {
     await using testEnvironment = await testEnv();
-    await writeFile(path.join(folder, 'plan.json'), 'the plan before');
-    const { code, said } = await ended(
-      onDisk('ulimit -f 0;')(['plan', '--out', 'plan.json', '-'], testEnvironment.sandbox.endpoint),
+    await writeFile(path.join(folder, 'plan.json'), 'the previous plan');
+    const { code, output } = await finish(
+      spawnWith('ulimit -f 0;')(['plan', '--out', 'plan.json', '-'], testEnvironment.sandbox.endpoint),
     );
-    expect(said).toMatch(/^plan\.json cannot be written: file too large$/m);
+    expect(output).toMatch(/^plan\.json cannot be written: file too large$/m);
     expect(code).toBe(EXIT.usage);
     expect(await readdir(folder)).toEqual(['plan.json']);
-    expect(await readFile(path.join(folder, 'plan.json'), 'utf8')).toBe('the plan before');
+    expect(await readFile(path.join(folder, 'plan.json'), 'utf8')).toBe('the previous plan');
   });
 });
 
-/** Folders that cannot be written to; a file mode would not stop root. */
-const READ_ONLY: [name: string, before: string, isThere: boolean][] = [
-  ['a folder below a file', 'touch disk;', true],
+/** Read-only folders. Root ignores file modes, so the tests do not use them. */
+const READ_ONLY: [name: string, before: string, isSupported: boolean][] = [
+  ['folder below a file', 'touch disk;', true],
   [
-    'a disk that is mounted read-only',
+    'disk that is mounted read-only',
     'mount --bind disk disk && mount -o remount,ro,bind disk || exit 99;',
     spawnSync('unshare', ['-rm', 'sh', '-c', 'mount --bind /tmp /tmp && mount -o remount,ro,bind /tmp'])
       .status === 0,
   ],
 ];
 
-describe.each(READ_ONLY)('%s', (_, before, isThere) => {
+describe.each(READ_ONLY)('%s', (_, before, isSupported) => {
   const isMount = before.startsWith('mount');
   const run = (args: string[], endpoint?: string) =>
-    ended(
+    finish(
       isMount
         ? spawn(
             'unshare',
@@ -127,33 +127,30 @@ describe.each(READ_ONLY)('%s', (_, before, isThere) => {
               cwd: folder,
             },
           )
-        : onDisk(before)(args, endpoint),
+        : spawnWith(before)(args, endpoint),
     );
   beforeEach(async () => {
     if (isMount) await mkdir(path.join(folder, 'disk'));
   });
 
-  test.runIf(isThere)('is told where a sandbox is to keep its state there', async () => {
-    const { code, said } = await run(['--once', '--sandbox=disk/state', '-']);
-    expect(said).toMatch(
+  test.runIf(isSupported)('sandbox --state: reports why it does not start', async () => {
+    const { code, output } = await run(['--once', '--sandbox=disk/state', '-']);
+    expect(output).toMatch(
       /^the sandbox cannot start: disk\/state.*: (not a directory|read-only file system|no such file or directory)$/m,
     );
-    expect(said).not.toMatch(STACK_TRACE_LINE);
+    expect(output).not.toMatch(STACK_TRACE_LINE);
     expect(code).toBe(EXIT.failed);
   });
 
-  test.runIf(isThere)(
-    'is told where a plan is to be saved there, and the plan is shown all the same',
-    async () => {
-      await using testEnvironment = await testEnv();
-      const { code, said } = await run(
-        ['plan', '--out', 'disk/plan.json', '-'],
-        testEnvironment.sandbox.endpoint,
-      );
-      expect(said).toMatch(/^Plan: 13 to create/m);
-      expect(said).toMatch(/^disk\/plan\.json cannot be written: (not a directory|read-only file system)$/m);
-      expect(said).not.toMatch(STACK_TRACE_LINE);
-      expect(code).toBe(EXIT.usage);
-    },
-  );
+  test.runIf(isSupported)('plan --out: reports the write error and prints the plan', async () => {
+    await using testEnvironment = await testEnv();
+    const { code, output } = await run(
+      ['plan', '--out', 'disk/plan.json', '-'],
+      testEnvironment.sandbox.endpoint,
+    );
+    expect(output).toMatch(/^Plan: 13 to create/m);
+    expect(output).toMatch(/^disk\/plan\.json cannot be written: (not a directory|read-only file system)$/m);
+    expect(output).not.toMatch(STACK_TRACE_LINE);
+    expect(code).toBe(EXIT.usage);
+  });
 });

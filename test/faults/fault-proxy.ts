@@ -10,18 +10,18 @@ import type { AddressInfo } from 'node:net';
 import type { Service } from '../../src/aws/command.ts';
 import type { CallFault, ErrorResponse } from './faults.ts';
 
-/** A bad line to a sandbox: every call that comes through it suffers the fault that it is set to. */
+/** A proxy to a sandbox that injects a fault into every call. */
 export interface FaultProxy {
   endpoint: string;
-  /** Where nobody listens. */
+  /** An endpoint without a listener. */
   refusingEndpoint: string;
   injectNext(fault: CallFault, service: Service): void;
-  /** Resolves when a call is held that will never be answered. */
+  /** Resolves when the proxy holds a call without a response. */
   untilStalled: Promise<void>;
   close(): Promise<void>;
 }
 
-/** Ten minutes: S3 allows fifteen and others five, so that this is what a wrong clock looks like to either. */
+/** S3 allows 15 minutes of clock skew, other services 5. */
 const SKEW_MS = 10 * 60_000;
 
 export async function startFaultProxy(sandbox: string): Promise<FaultProxy> {
@@ -29,7 +29,7 @@ export async function startFaultProxy(sandbox: string): Promise<FaultProxy> {
   let stall = () => {};
   const server = createServer((request, response) => {
     const { fault, service } = injected ?? {};
-    if (!fault || !service) throw new Error('the gate was not set');
+    if (!fault || !service) throw new Error('no fault is set');
     injectFault(sandbox, fault, service, request, response, stall).catch(() => response.destroy());
   });
   server.listen(0, '127.0.0.1');
@@ -54,44 +54,44 @@ export async function startFaultProxy(sandbox: string): Promise<FaultProxy> {
 
 async function injectFault(
   sandbox: string,
-  { isExecuted: isCarriedOut, effect: instead }: CallFault,
+  { isExecuted, effect }: CallFault,
   service: Service,
   incoming: IncomingMessage,
   response: ServerResponse,
   stall: () => void,
 ): Promise<void> {
   const body = await bytesOf(incoming);
-  const upstream = isCarriedOut ? await forward(sandbox, incoming, body) : undefined;
-  switch (instead.kind) {
-    case 'never answer':
+  const upstream = isExecuted ? await forward(sandbox, incoming, body) : undefined;
+  switch (effect.kind) {
+    case 'never respond':
       return stall();
-    case 'reset in the answer':
-    case 'stop in the answer': {
-      // What is promised is more than what comes, also where the answer has no body.
+    case 'reset in the response':
+    case 'stop in the response': {
+      // The content length exceeds the bytes that follow, also for a response without a body.
       const { status = 200, headers = {}, bytes = Buffer.alloc(0) } = upstream ?? {};
       response.writeHead(status, { ...headers, 'content-length': bytes.length + 1 });
       response.flushHeaders();
-      const onWritten = instead.kind === 'stop in the answer' ? stall : () => response.destroy();
+      const onWritten = effect.kind === 'stop in the response' ? stall : () => response.destroy();
       response.write(bytes.subarray(0, bytes.length / 2), onWritten);
       return;
     }
-    case 'half the body': {
+    case 'half of the body': {
       const { status = 200, headers = {}, bytes = Buffer.alloc(0) } = upstream ?? {};
       const half = bytes.subarray(0, bytes.length / 2);
       response.writeHead(status, { ...headers, 'content-length': half.length }).end(half);
       return;
     }
-    case 'a page':
+    case 'HTML page':
       response.writeHead(200, { 'content-type': 'text/html' }).end('<!DOCTYPE html><p>Please log in<br></p>');
       return;
-    case 'an error':
-      return sendError(response, service, instead.errors[service]);
+    case 'error response':
+      return sendError(response, service, effect.errors[service]);
     default:
       incoming.socket.destroy();
   }
 }
 
-/** An error in the form of its protocol; the date tells a client with a wrong clock what time it is. */
+/** Sends an error in the form of its protocol. Its date lets a client correct its clock. */
 function sendError(
   response: ServerResponse,
   service: Service,
@@ -137,7 +137,7 @@ async function bytesOf(message: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-/** A port that was free a moment ago. */
+/** Returns an endpoint whose port was just closed. */
 async function findClosedEndpoint(): Promise<string> {
   const server = createServer();
   server.listen(0, '127.0.0.1');

@@ -1,15 +1,15 @@
 import type { Service } from '../../src/aws/command.ts';
 
-/** What can go wrong with one call. */
+/** A fault of one call. */
 export interface CallFault {
   name: string;
-  /** Whether AWS does what was asked, though nobody hears of it. */
+  /** Whether AWS executes the call, although the client gets no success. */
   isExecuted: boolean;
-  /** What the client gets instead of the answer. */
+  /** What the client gets in place of the response. */
   effect: FaultEffect;
 }
 
-/** An error, as a service tells it. */
+/** An error response of a service. */
 export interface ErrorResponse {
   status: number;
   code: string;
@@ -20,13 +20,13 @@ export type FaultEffect =
   | {
       kind:
         | 'refuse the connection'
-        | 'reset at once'
-        | 'reset in the answer'
-        | 'never answer'
-        | 'stop in the answer';
+        | 'reset immediately'
+        | 'reset in the response'
+        | 'never respond'
+        | 'stop in the response';
     }
-  | { kind: 'half the body' | 'a page' }
-  | { kind: 'an error'; errors: Record<Service, ErrorResponse> };
+  | { kind: 'half of the body' | 'HTML page' }
+  | { kind: 'error response'; errors: Record<Service, ErrorResponse> };
 
 const sameForAll = (status: number, code: string, message: string): Record<Service, ErrorResponse> => {
   const error = { status, code, message };
@@ -34,7 +34,7 @@ const sameForAll = (status: number, code: string, message: string): Record<Servi
 };
 
 const INTERNAL_ERROR: FaultEffect = {
-  kind: 'an error',
+  kind: 'error response',
   errors: {
     s3: {
       status: 500,
@@ -48,20 +48,20 @@ const INTERNAL_ERROR: FaultEffect = {
   },
 };
 
-/** In the words of each service, as their references list them. */
+/** All faults, with the errors that the API reference of each service documents. */
 export const FAULTS: readonly CallFault[] = [
   { name: 'connection refused', isExecuted: false, effect: { kind: 'refuse the connection' } },
-  { name: 'connection reset at once', isExecuted: false, effect: { kind: 'reset at once' } },
-  { name: 'connection reset in the answer', isExecuted: true, effect: { kind: 'reset in the answer' } },
-  { name: 'no answer, until the timeout', isExecuted: true, effect: { kind: 'never answer' } },
-  { name: 'an answer that stops half-way', isExecuted: true, effect: { kind: 'stop in the answer' } },
+  { name: 'connection reset immediately', isExecuted: false, effect: { kind: 'reset immediately' } },
+  { name: 'connection reset in the response', isExecuted: true, effect: { kind: 'reset in the response' } },
+  { name: 'no response until the timeout', isExecuted: true, effect: { kind: 'never respond' } },
+  { name: 'a response that stops halfway', isExecuted: true, effect: { kind: 'stop in the response' } },
   { name: '500', isExecuted: false, effect: INTERNAL_ERROR },
-  { name: '500, though carried out', isExecuted: true, effect: INTERNAL_ERROR },
+  { name: '500 after execution', isExecuted: true, effect: INTERNAL_ERROR },
   {
     name: '503 of the service',
     isExecuted: false,
     effect: {
-      kind: 'an error',
+      kind: 'error response',
       errors: {
         ...sameForAll(503, 'ServiceUnavailable', 'Service is unable to handle request.'),
         kms: { status: 503, code: 'DependencyTimeoutException', message: 'The system timed out.' },
@@ -72,7 +72,7 @@ export const FAULTS: readonly CallFault[] = [
     name: 'throttled (S3: 503 SlowDown)',
     isExecuted: false,
     effect: {
-      kind: 'an error',
+      kind: 'error response',
       errors: {
         ...sameForAll(400, 'Throttling', 'Rate exceeded'),
         s3: { status: 503, code: 'SlowDown', message: 'Please reduce your request rate.' },
@@ -80,13 +80,13 @@ export const FAULTS: readonly CallFault[] = [
       },
     },
   },
-  { name: 'half of the XML or JSON', isExecuted: true, effect: { kind: 'half the body' } },
-  { name: 'an HTML page with 200', isExecuted: false, effect: { kind: 'a page' } },
+  { name: 'half of the XML or JSON', isExecuted: true, effect: { kind: 'half of the body' } },
+  { name: 'an HTML page with 200', isExecuted: false, effect: { kind: 'HTML page' } },
   {
     name: 'clock skew',
     isExecuted: false,
     effect: {
-      kind: 'an error',
+      kind: 'error response',
       errors: {
         ...sameForAll(403, 'SignatureDoesNotMatch', 'Signature not yet current'),
         s3: {
@@ -102,7 +102,7 @@ export const FAULTS: readonly CallFault[] = [
     name: 'expired credentials',
     isExecuted: false,
     effect: {
-      kind: 'an error',
+      kind: 'error response',
       errors: {
         ...sameForAll(403, 'ExpiredToken', 'The security token included in the request is expired'),
         s3: { status: 400, code: 'ExpiredToken', message: 'The provided token has expired.' },
@@ -118,7 +118,7 @@ export const FAULTS: readonly CallFault[] = [
     name: 'access denied',
     isExecuted: false,
     effect: {
-      kind: 'an error',
+      kind: 'error response',
       errors: {
         ...sameForAll(403, 'AccessDenied', 'User is not authorized to perform this action'),
         kms: {

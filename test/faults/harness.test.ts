@@ -7,15 +7,15 @@ import { CREATION } from './scenarios.ts';
 import type { State } from './state.ts';
 
 let harness: FaultHarness;
-let ended: Parameters<typeof findViolations>[0];
+let results: Parameters<typeof findViolations>[0];
 beforeAll(async () => {
   harness = await createHarness(CREATION);
-  ended = await harness.runDisturbed({});
+  results = await harness.runDisturbed({});
 });
 afterAll(() => harness[Symbol.asyncDispose]());
 
-describe('a sample', () => {
-  test('has every fault and every operation, whatever the seed', () => {
+describe('sampleOf', () => {
+  test('includes every fault and every operation for any seed', () => {
     const all = matrixOf(harness.calls);
     const operations = new Set(all.map(({ call }) => call.operation));
     for (let seed = 0; seed < 100; seed++) {
@@ -25,63 +25,72 @@ describe('a sample', () => {
     }
   });
 
-  test('is the same again for the same seed', () => {
+  test('returns the same sample for the same seed', () => {
     const all = matrixOf(harness.calls);
     expect(sampleOf(all, 28, 7)).toEqual(sampleOf(all, 28, 7));
     expect(sampleOf(all, 28, 7)).not.toEqual(sampleOf(all, 28, 8));
   });
 });
 
-describe('the verdict', () => {
-  const having = (change: (state: State) => void): State => {
-    const state = structuredClone(ended.expected);
+describe('findViolations', () => {
+  const stateWith = (change: (state: State) => void): State => {
+    const state = structuredClone(results.expected);
     change(state);
     return state;
   };
-  const bucket = (state: State, name: string) => state.buckets.find((one) => one.name === name) ?? {};
+  const bucket = (state: State, name: string) =>
+    state.buckets.find((candidate) => candidate.name === name) ?? {};
 
-  test('has nothing against an undisturbed run', () => expect(findViolations(ended)).toEqual([]));
+  test('returns nothing for an undisturbed run', () => expect(findViolations(results)).toEqual([]));
 
   test.each([
     [
-      'a success that is none',
-      () => ({ afterDisturbed: ended.before }),
-      /said that it succeeded, but not all is there/,
+      'a false success',
+      () => ({ afterDisturbed: results.before }),
+      /reported success, but not all resources are as declared/,
     ],
     [
-      'a change that was told and not made',
+      'a change that was reported but not made',
       () => ({
-        afterDisturbed: having((state) =>
+        afterDisturbed: stateWith((state) =>
           Object.assign(bucket(state, 'acme-tax'), { versioning: undefined }),
         ),
       }),
-      /said that it applied s3\.versioning\/acme-tax, which is not/,
+      /reported s3\.versioning\/acme-tax as applied, but it is not/,
     ],
     [
-      'a change of what is not ours',
-      () => ({ afterDisturbed: having((state) => Object.assign(bucket(state, 'theirs'), { tags: [] })) }),
-      /touched what others have/,
+      'a change of a foreign resource',
+      () => ({ afterDisturbed: stateWith((state) => Object.assign(bucket(state, 'foreign'), { tags: [] })) }),
+      /changed foreign state/,
     ],
     [
-      'what nobody declared',
-      () => ({ afterDisturbed: having((state) => state.roles.push({ name: 'stray' })) }),
-      /made stray, which nobody declared/,
+      'a resource that no spec declares',
+      () => ({ afterDisturbed: stateWith((state) => state.roles.push({ name: 'stray' })) }),
+      /created stray, which no spec declares/,
     ],
-    ['a crash', () => ({ ran: { ...ended.ran, error: new TypeError('x is not a function') } }), /crashed/],
-    ['a stack trace', () => ({ ran: { ...ended.ran, output: new Error('no').stack ?? '' } }), /stack trace/],
+    ['a crash', () => ({ ran: { ...results.ran, error: new TypeError('x is not a function') } }), /crashed/],
     [
-      'a failure without a reason',
-      () => ({ ran: { ...ended.ran, exitCode: 1 } }),
-      /named no call that failed/,
+      'a stack trace',
+      () => ({ ran: { ...results.ran, output: new Error('no').stack ?? '' } }),
+      /stack trace/,
     ],
+    ['a failure without a reason', () => ({ ran: { ...results.ran, exitCode: 1 } }), /named no failed call/],
     [
       'a next run that fails',
-      () => ({ recovery: { ...ended.recovery, exitCode: 1 } }),
+      () => ({ recovery: { ...results.recovery, exitCode: 1 } }),
       /the next run failed/,
     ],
-    ['a next run that leaves something else', () => ({ afterRecovery: ended.before }), /left another state/],
-    ['a run that never ends planning', () => ({ dryRun: ended.ran }), /a run after that plans something/],
-  ])('tells %s', (_, other, words) => {
-    expect(findViolations({ ...ended, ...other() }).join('\n')).toMatch(words);
+    [
+      'a next run that leaves another state',
+      () => ({ afterRecovery: results.before }),
+      /state after the next run differs/,
+    ],
+    [
+      'a dry run that still plans changes',
+      () => ({ dryRun: results.ran }),
+      /dry run after the recovery plans changes/,
+    ],
+  ])('reports %s', (_, changes, message) => {
+    expect(findViolations({ ...results, ...changes() }).join('\n')).toMatch(message);
   });
 });

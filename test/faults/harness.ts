@@ -9,27 +9,27 @@ import { SCENARIOS, type Scenario } from './scenarios.ts';
 import { simulateTime } from './simulated-time.ts';
 import { readState, type State } from './state.ts';
 
-/** A sandbox at the start of a life, to which it can be set back as often as wanted. */
+/** A sandbox at the start of a scenario. `reset` restores that state. */
 export interface FaultHarness extends AsyncDisposable {
   sandbox: Awaited<ReturnType<typeof startSandbox>>;
   specs: Specs;
-  /** The calls of an undisturbed run, in their order. */
+  /** The calls of an undisturbed run, in order. */
   calls: Call[];
   before: State;
   expected: State;
   reset(): void;
-  /** Told of each call that arrives at the sandbox, before it is handled and before it is answered. */
+  /** Called for each call that arrives at the sandbox, before it is executed and before the response. */
   onCall: (n: number, phase: 'before' | 'after') => void | Promise<void>;
   runOnce(options?: Disturbance): Promise<RunResult>;
-  /** From the start: a run that is disturbed, one that is not, and a dry one. */
+  /** Resets, and makes a run with a disturbance, a run without one and a dry run. */
   runDisturbed(disturbance: Disturbance): Promise<DisturbedResults & { ran: RunResult }>;
-  /** What comes after something befell the first run: one that is not disturbed, and a dry one. */
+  /** Makes the runs after a disturbed run: a run without a disturbance and a dry run. */
   recover(): Promise<DisturbedResults>;
 }
 
 export type Disturbance = Pick<RunPassOptions, 'injection' | 'pass' | 'onCall'>;
 
-/** Live up to the start of a life, and once through it. */
+/** Runs the earlier scenarios, and then the scenario once to record its calls. */
 export async function createHarness(scenario: Scenario): Promise<FaultHarness> {
   simulateTime();
   const sandbox = await startSandbox({

@@ -15,21 +15,19 @@ export const SAMPLING = {
   seed: seedText === undefined ? defaultSeed() : Number(seedText),
 };
 
-/** Every call of a run with every fault that it can suffer. */
+/** Combines every call of a run with every fault that applies to it. */
 export const matrixOf = (calls: readonly Call[]): Injection[] =>
   calls.flatMap((call) => FAULTS.filter((fault) => applies(fault, call)).map((fault) => ({ call, fault })));
 
-function applies(
-  { isExecuted: isCarriedOut, effect: instead }: CallFault,
-  { service, operation, isRead }: Call,
-): boolean {
-  // S3 answers a write, and HEAD, without a body: there is nothing to cut.
-  if (instead.kind === 'half the body') return service !== 's3' || (isRead && !operation.startsWith('Head'));
-  // For a read it makes no difference.
-  return !(instead.kind === 'an error' && isCarriedOut && isRead);
+function applies({ isExecuted, effect }: CallFault, { service, operation, isRead }: Call): boolean {
+  // The responses of S3 to a write and to HEAD have no body.
+  if (effect.kind === 'half of the body')
+    return service !== 's3' || (isRead && !operation.startsWith('Head'));
+  // An executed read has no effect, so this is the same case as an unexecuted one.
+  return !(effect.kind === 'error response' && isExecuted && isRead);
 }
 
-/** A random sample: some of the cases, among them every fault and every operation. */
+/** Returns a random sample of the cases that includes every fault and every operation. */
 export function sampleOf(cases: readonly Injection[], count: number, seed: number): Injection[] {
   const shuffled = shuffle(cases, seed);
   const covered = new Set<string>();
@@ -42,7 +40,7 @@ export function sampleOf(cases: readonly Injection[], count: number, seed: numbe
   return [...needed, ...remaining.slice(0, Math.max(0, count - needed.length))];
 }
 
-/** In an order that a seed determines. */
+/** Returns the items in an order that the seed determines. */
 export function shuffle<T>(items: readonly T[], seed: number): T[] {
   const orders = fc.shuffledSubarray([...items], { minLength: items.length });
   const [order = []] = fc.sample(orders, { seed, numRuns: 1 });

@@ -16,18 +16,18 @@ const KEYS = [
   ['a role for 45 s and keys for 60 s', { rolePropagationMs: 45_000, keyPropagationMs: 60_000 }],
 ] as const;
 
-/** A change makes another role, and no key. */
+/** The change creates a role, but no key. */
 describe.each([
   [CREATION.name, CREATION, [...ROLES, ...KEYS]],
   [CHANGE.name, CHANGE, ROLES],
-])('%s, where AWS does not show what is new:', (_, life, delays) => {
+])('%s with propagation delay', (_, scenario, delays) => {
   let harness: FaultHarness;
   beforeAll(async () => {
-    harness = await createHarness(life);
+    harness = await createHarness(scenario);
   });
   afterAll(() => harness[Symbol.asyncDispose]());
 
-  test.each(delays)('%s, a run that waits for two minutes converges', async (_, delay) => {
+  test.each(delays)('%s: a run with a wait of two minutes converges', async (_, delay) => {
     harness.reset();
     Object.assign(harness.sandbox.faultSettings, OFF, delay);
     const ran = await harness.runOnce({ pass: { propagationTimeoutMs: 120_000 } });
@@ -37,7 +37,7 @@ describe.each([
   });
 
   test.each(delays)(
-    '%s, a run that waits for one says what is not seen, and the next goes on',
+    '%s: a run with a wait of one second reports what is not visible, and the next run converges',
     async (_, delay) => {
       harness.reset();
       Object.assign(harness.sandbox.faultSettings, OFF, delay);

@@ -8,11 +8,11 @@ import { tableOf } from './table.ts';
 /** Enough for every fault and every operation. */
 const SAMPLE_SIZE = 28;
 
-/** Every call of a life, or a sample of them, with every fault. */
+/** Tests every combination of a call of the scenario and a fault, or a sample of them. */
 export function runMatrix(scenario: Scenario): void {
   const { isAll, seed } = SAMPLING;
 
-  test(`${scenario.name}: whatever befalls a call, the run tells the truth and the next one heals it`, {
+  test(`${scenario.name}: after any fault of a call, the report is true and the next run recovers`, {
     timeout: 3_600_000,
   }, async () => {
     await using harness = await createHarness(scenario);

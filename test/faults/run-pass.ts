@@ -20,26 +20,26 @@ export interface Call {
   operation: string;
   nth: number;
   isRead: boolean;
-  /** The bucket, key or role that it is about. */
+  /** The bucket, key or role of the call. */
   resource: string;
 }
 
-/** What befalls one call. */
+/** A fault that is injected into one call. */
 export interface Injection {
   call: Call;
   fault: CallFault;
 }
 
-/** What a run did, and what it said. */
+/** The result of a run. */
 export interface RunResult {
   exitCode: number;
   calls: Call[];
   outcome?: Outcome;
-  /** What ended it before it had an outcome. */
+  /** The error of a run without an outcome. */
   error?: unknown;
-  /** Ids of what it said it applied. */
+  /** Ids of the resources that the run reported as applied. */
   applied: string[];
-  /** Everything that it said. */
+  /** The whole output. */
   output: string;
 }
 
@@ -49,13 +49,13 @@ export interface RunPassOptions {
   specs: Specs;
   injection?: Injection;
   pass?: Partial<PassOptions>;
-  /** Told before each call. */
+  /** Called before each call. */
   onCall?: (call: Call) => void;
 }
 
 const CREDENTIALS = { accessKeyId: '111122223333', secretAccessKey: 'test' };
 
-/** One whole run of the pass, with clients of its own, as a process of its own would have. */
+/** Runs one whole pass with new clients, like a new process. */
 export async function runPass(options: RunPassOptions): Promise<RunResult> {
   const { sandbox, proxy, specs, injection, pass = {} } = options;
   const calls: Call[] = [];
@@ -74,12 +74,12 @@ export async function runPass(options: RunPassOptions): Promise<RunResult> {
     return true;
   };
   const clients = createNumberedClients({ directClients, proxyClients, isFaulted, proxy, inFlight });
-  const door = createAwsClient({ clients, accounts: specs.accounts, region: 'us-east-1' });
+  const client = createAwsClient({ clients, accounts: specs.accounts, region: 'us-east-1' });
   const applied: string[] = [];
   const events: string[] = [];
   const settings: PassOptions = {
     kinds,
-    aws: door,
+    aws: client,
     allowedRisks: [],
     dryRun: false,
     propagationTimeoutMs: 120_000,
@@ -89,7 +89,7 @@ export async function runPass(options: RunPassOptions): Promise<RunResult> {
       if (event.type === 'applied') applied.push(event.step.id);
     },
   };
-  const common = { calls, applied };
+  const runFields = { calls, applied };
   try {
     const outcome = await runWithSimulatedTime(inFlight, () => reconcile(specs, settings));
     const sections = [
@@ -97,7 +97,7 @@ export async function runPass(options: RunPassOptions): Promise<RunResult> {
       outcomeText(outcome, PLAIN_STYLE.paint),
     ];
     return {
-      ...common,
+      ...runFields,
       exitCode: exitCodeOf(outcome, settings),
       outcome,
       output: [...events, ...sections].join('\n'),
@@ -105,7 +105,7 @@ export async function runPass(options: RunPassOptions): Promise<RunResult> {
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     const exitCode = error instanceof UserError ? error.exitCode : EXIT.failed;
-    return { ...common, exitCode, error, output: [...events, message].join('\n') };
+    return { ...runFields, exitCode, error, output: [...events, message].join('\n') };
   } finally {
     directClients.destroy();
     proxyClients.destroy();
@@ -128,7 +128,7 @@ interface NumberedClientsOptions {
   inFlight: InFlightCalls;
 }
 
-/** Clients that number what is sent, and let time stand still meanwhile. */
+/** Returns clients that number their calls, and stop the simulated time while a call is in flight. */
 function createNumberedClients({
   directClients,
   proxyClients,
@@ -148,7 +148,7 @@ function createNumberedClients({
         counts.set(key, nth);
         const faulted = isFaulted({ service, operation, nth, isRead: isReadOperation(operation), resource });
         const end = inFlight.begin();
-        // What will never be answered ends by time alone.
+        // Only a timeout ends a call without a response.
         if (faulted) void proxy.untilStalled.then(end);
         try {
           return await (faulted ? proxyClients : directClients).get(service, at).send(command);

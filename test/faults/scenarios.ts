@@ -1,9 +1,9 @@
 import type { Store } from '../../src/sandbox/store.ts';
 
-/** A part of what a pair goes through: what stands before it, what is declared then, and whether what is not goes. */
+/** A stage of a pair: changes before it, its specs, and whether it prunes. */
 export interface Scenario {
   name: string;
-  /** What others do to the sandbox before, beside what the lives before have left. */
+  /** Adds foreign changes to the state that the earlier scenarios left. */
   before(store: Store): void;
   yaml: string;
   prune: boolean;
@@ -21,7 +21,7 @@ spec:
     - prefix: Tax/
 `;
 
-/** The same pair, changed: keys that rotate, another storage class, one more rule. */
+/** The pair with key rotation, another storage class and another rule. */
 const TAX_CHANGED = `apiVersion: replikey.dev/v1
 kind: BucketReplication
 metadata: { name: tax }
@@ -42,7 +42,7 @@ spec:
       prefix: Ledgers/
 `;
 
-/** A second pair that shares the replica's bucket and both keys, and has a role of its own. */
+/** A second pair that shares the destination and both keys, with its own role. */
 const PAYROLL = `---
 apiVersion: replikey.dev/v1
 kind: BucketReplication
@@ -67,39 +67,39 @@ export const CHANGE: Scenario = {
 };
 export const REMOVAL: Scenario = { name: 'removal', before: () => {}, yaml: TAX_CHANGED, prune: true };
 
-/** In the order in which they follow each other. */
+/** All scenarios, in order. */
 export const SCENARIOS: readonly Scenario[] = [CREATION, CHANGE, REMOVAL];
 
-/** What stands beside, and is nobody's business. */
+/** Adds foreign resources. */
 function addForeignResources(store: Store): void {
   store.addBucket({
-    name: 'theirs',
+    name: 'foreign',
     owner: ACCOUNT,
     region: 'us-east-1',
     created: Date.now(),
     versioning: { Status: 'Enabled' },
-    tags: [{ Key: 'team', Value: 'theirs' }],
+    tags: [{ Key: 'team', Value: 'foreign' }],
     objectLock: false,
     objects: new Map(),
     uploads: new Map(),
   });
   const account = store.account(ACCOUNT);
-  account.roles.set('theirs', {
-    name: 'theirs',
+  account.roles.set('foreign', {
+    name: 'foreign',
     path: '/',
-    id: 'AROATHEIRS',
-    arn: `arn:aws:iam::${ACCOUNT}:role/theirs`,
+    id: 'AROAFOREIGN',
+    arn: `arn:aws:iam::${ACCOUNT}:role/foreign`,
     trust: JSON.stringify({ Version: '2012-10-17', Statement: [] }),
     created: Date.now(),
     maxSessionDuration: 3600,
     tags: new Map(),
-    inline: new Map([['theirs', JSON.stringify({ Version: '2012-10-17', Statement: [] })]]),
+    inline: new Map([['foreign', JSON.stringify({ Version: '2012-10-17', Statement: [] })]]),
     attached: [],
     visibleFrom: 0,
   });
 }
 
-/** Others put their rules, statements, policies and tags beside ours, and undo some of what is declared. */
+/** Adds foreign rules, statements, policies and tags, and suspends versioning of the destination. */
 function addForeignChanges(store: Store): void {
   const account = store.account(ACCOUNT);
   const source = store.bucket('acme-tax');
@@ -107,17 +107,17 @@ function addForeignChanges(store: Store): void {
   const role = account.roles.get('replikey-acme-tax');
   if (!source?.replication || !replica || !role) throw new Error('nothing was created');
   source.replication.Rules?.push({
-    ID: 'theirs',
+    ID: 'foreign',
     Priority: 77,
     Status: 'Enabled',
-    Filter: { Prefix: 'Theirs/' },
+    Filter: { Prefix: 'Foreign/' },
     DeleteMarkerReplication: { Status: 'Disabled' },
-    Destination: { Bucket: 'arn:aws:s3:::theirs' },
+    Destination: { Bucket: 'arn:aws:s3:::foreign' },
   });
-  source.tags = [...(source.tags ?? []), { Key: 'team', Value: 'theirs' }];
+  source.tags = [...(source.tags ?? []), { Key: 'team', Value: 'foreign' }];
   source.policy = foreignPolicy('arn:aws:s3:::acme-tax/*', 's3:GetObject');
-  role.inline.set('theirs', foreignPolicy('*', 's3:ListAllMyBuckets'));
-  role.tags.set('cost-center', 'theirs');
+  role.inline.set('foreign', foreignPolicy('*', 's3:ListAllMyBuckets'));
+  role.tags.set('cost-center', 'foreign');
   for (const key of account.keys.values()) {
     const policy = JSON.parse(key.policy) as { Statement: object[] };
     policy.Statement.push(foreignStatement('*', 'kms:DescribeKey'));
@@ -127,9 +127,9 @@ function addForeignChanges(store: Store): void {
 }
 
 export const foreignStatement = (resource: string, action: string) => ({
-  Sid: 'Theirs',
+  Sid: 'Foreign',
   Effect: 'Allow',
-  Principal: { AWS: `AROATHEIRS|arn:aws:iam::${ACCOUNT}:role/theirs` },
+  Principal: { AWS: `AROAFOREIGN|arn:aws:iam::${ACCOUNT}:role/foreign` },
   Action: action,
   Resource: resource,
 });

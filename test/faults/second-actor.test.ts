@@ -9,44 +9,44 @@ import type { Call, RunResult } from './run-pass.ts';
 import { CHANGE, foreignStatement } from './scenarios.ts';
 import { readState } from './state.ts';
 
-/** Somebody else at work on the same things. */
-interface Move {
+/** A change by another caller to the same resources. */
+interface ForeignChange {
   name: string;
   act(store: Store): void;
-  /** For what others put into a document that we write as a whole: how it is read and written, and whether it is there. */
-  beside?: { read: string; write: string; of: RegExp; isThere(text: string): boolean };
+  /** For an addition to a document that replikey writes as a whole: its operations, and a check of the state. */
+  addition?: { read: string; write: string; of: RegExp; isPresent(state: string): boolean };
 }
 
 const roleIn = (store: Store) => {
   const role = store.account('111122223333').roles.get('replikey-acme-tax');
-  if (!role) throw new Error('there is no role');
+  if (!role) throw new Error('the role does not exist');
   return role;
 };
 
 const bucketIn = (store: Store, name: string) => {
   const bucket = store.bucket(name);
-  if (!bucket) throw new Error('there is no bucket');
+  if (!bucket) throw new Error('the bucket does not exist');
   return bucket;
 };
 
-const THEIR_RULE = {
-  ID: 'theirs-too',
+const FOREIGN_RULE = {
+  ID: 'foreign-addition',
   Priority: 99,
   Status: 'Enabled' as const,
-  Filter: { Prefix: 'TheirsToo/' },
+  Filter: { Prefix: 'ForeignAddition/' },
   DeleteMarkerReplication: { Status: 'Disabled' as const },
-  Destination: { Bucket: 'arn:aws:s3:::theirs' },
+  Destination: { Bucket: 'arn:aws:s3:::foreign' },
 };
 
-const MOVES: readonly Move[] = [
+const FOREIGN_CHANGES: readonly ForeignChange[] = [
   {
     name: 'adds a replication rule',
-    act: (store) => void bucketIn(store, 'acme-tax').replication?.Rules?.push(THEIR_RULE),
-    beside: {
+    act: (store) => void bucketIn(store, 'acme-tax').replication?.Rules?.push(FOREIGN_RULE),
+    addition: {
       read: 'GetBucketReplication',
       write: 'PutBucketReplication',
       of: /^acme-tax$/,
-      isThere: (text) => text.includes('theirs-too'),
+      isPresent: (state) => state.includes('foreign-addition'),
     },
   },
   {
@@ -55,22 +55,22 @@ const MOVES: readonly Move[] = [
       for (const key of store.account('111122223333').keys.values()) {
         if (key.region !== 'us-east-1') continue;
         const policy = JSON.parse(key.policy) as { Statement: object[] };
-        policy.Statement.push({ ...foreignStatement('*', 'kms:DescribeKey'), Sid: 'TheirsToo' });
+        policy.Statement.push({ ...foreignStatement('*', 'kms:DescribeKey'), Sid: 'ForeignAddition' });
         key.policy = JSON.stringify(policy);
       }
     },
-    beside: {
+    addition: {
       read: 'GetKeyPolicy',
       write: 'PutKeyPolicy',
       of: /us-east-1/,
-      isThere: (text) => text.includes('TheirsToo'),
+      isPresent: (state) => state.includes('ForeignAddition'),
     },
   },
   {
     name: 'adds a tag and a policy to the role',
     act(store) {
-      roleIn(store).tags.set('theirs-too', 'yes');
-      roleIn(store).inline.set('theirs-too', '{"Version":"2012-10-17","Statement":[]}');
+      roleIn(store).tags.set('foreign-addition', 'yes');
+      roleIn(store).inline.set('foreign-addition', '{"Version":"2012-10-17","Statement":[]}');
     },
   },
   {
@@ -87,103 +87,109 @@ const MOVES: readonly Move[] = [
 ];
 
 /**
- * What others add to a document may be lost where no reading comes between that and our write of it: AWS takes the whole,
- * on no condition. A write that was sent before may be carried out after.
+ * Whether an addition may be lost: replikey did not read the document between the addition and its own write. AWS
+ * replaces the whole document without a condition, and may execute a write later than it was sent.
  */
 const mayBeLost = (
-  { read, write, of }: NonNullable<Move['beside']>,
+  { read, write, of }: NonNullable<ForeignChange['addition']>,
   { calls }: RunResult,
   at: number,
 ): boolean => {
   const isOf = (call: Call, operation: string) => call.operation === operation && of.test(call.resource);
-  const written = calls.findLastIndex((call) => isOf(call, write));
-  const between = calls.slice(Math.min(at, written), Math.max(at, written));
-  return written >= 0 && !between.some((call) => isOf(call, read));
+  const lastWrite = calls.findLastIndex((call) => isOf(call, write));
+  const between = calls.slice(Math.min(at, lastWrite), Math.max(at, lastWrite));
+  return lastWrite >= 0 && !between.some((call) => isOf(call, read));
 };
 
-describe('a second actor who acts when the plan is made', () => {
-  const besides = MOVES.filter(({ beside }) => beside);
+describe('another caller changes a document after the plan', () => {
+  const additions = FOREIGN_CHANGES.filter(({ addition }) => addition);
 
-  test.each(besides)('$name, and does not lose it', async ({ act, beside }) => {
+  test.each(additions)('$name: the addition is kept', async ({ act, addition }) => {
     await using harness = await createHarness(CHANGE);
     harness.reset();
     const ran = await harness.runOnce({ pass: { onPlan: () => act(harness.sandbox.store) } });
-    expect(beside?.isThere(JSON.stringify(readState(harness.sandbox)))).toBe(true);
+    expect(addition?.isPresent(JSON.stringify(readState(harness.sandbox)))).toBe(true);
     expect(ran.exitCode).toBe(EXIT.failed);
     expect(ran.output).toMatch(/another caller changed it since it was read; nothing was written/);
-    const { recovery: next, afterRecovery: healed, dryRun: last } = await harness.recover();
+    const { recovery: next, afterRecovery, dryRun: last } = await harness.recover();
     expect(next.exitCode).toBe(EXIT.ok);
-    expect(beside?.isThere(JSON.stringify(healed))).toBe(true);
+    expect(addition?.isPresent(JSON.stringify(afterRecovery))).toBe(true);
     expect(last.outcome?.plan.waves).toEqual([]);
   });
 });
 
-describe('a second actor who makes, when the plan is made, what was not there', () => {
-  test('a replication configuration, and does not lose it', async () => {
+describe('another caller creates a document after the plan', () => {
+  test('replication configuration: it is kept', async () => {
     await using harness = await createHarness(CHANGE);
     harness.reset();
     const bucket = bucketIn(harness.sandbox.store, 'acme-tax');
     const role = bucket.replication?.Role ?? '';
     delete bucket.replication;
-    const onPlan = () => Object.assign(bucket, { replication: { Role: role, Rules: [THEIR_RULE] } });
+    const onPlan = () => Object.assign(bucket, { replication: { Role: role, Rules: [FOREIGN_RULE] } });
     const ran = await harness.runOnce({ pass: { onPlan } });
     expect(ran.exitCode).toBe(EXIT.failed);
     expect(ran.output).toMatch(/failed s3\.replication\/acme-tax another caller changed it/);
-    expect(bucket.replication).toEqual({ Role: role, Rules: [THEIR_RULE] });
-    const { recovery: next, afterRecovery: healed, dryRun: last } = await harness.recover();
+    expect(bucket.replication).toEqual({ Role: role, Rules: [FOREIGN_RULE] });
+    const { recovery: next, afterRecovery, dryRun: last } = await harness.recover();
     expect(next.exitCode, next.output).toBe(EXIT.ok);
-    expect(JSON.stringify(healed)).toContain('theirs-too');
+    expect(JSON.stringify(afterRecovery)).toContain('foreign-addition');
     expect(last.outcome?.plan.waves).toEqual([]);
   });
 
-  test('a policy of a bucket in another account, and does not lose it', async () => {
+  test('bucket policy in another account: it is kept', async () => {
     await using env = await testEnv(ACCOUNT_SPECS + CROSS_ACCOUNT_SPEC);
     const { store } = env.sandbox;
     await env.reconcile();
     const bucket = bucketIn(store, 'acme-tax-replica');
     delete bucket.policy;
-    const theirs = JSON.stringify({
+    const foreignPolicy = JSON.stringify({
       Version: '2012-10-17',
       Statement: [foreignStatement('arn:aws:s3:::acme-tax-replica/*', 's3:GetObject')],
     });
     const { results } = await env.reconcile({
-      onPlan: () => void Object.assign(bucket, { policy: theirs }),
+      onPlan: () => void Object.assign(bucket, { policy: foreignPolicy }),
     });
     expect(results).toContainEqual(
       expect.objectContaining({ id: 's3.bucket-policy/acme-tax-replica', result: 'failed' }),
     );
-    expect(bucket.policy).toBe(theirs);
+    expect(bucket.policy).toBe(foreignPolicy);
     await env.reconcile();
-    expect(bucket.policy).toContain('"Sid":"Theirs"');
+    expect(bucket.policy).toContain('"Sid":"Foreign"');
     expect((await env.reconcile()).plan.waves).toEqual([]);
   });
 });
 
-describe('a second actor between the calls of a run', () => {
+describe('another caller acts between two calls of a run', () => {
   let harness: FaultHarness;
   beforeAll(async () => {
     harness = await createHarness(CHANGE);
   });
   afterAll(() => harness[Symbol.asyncDispose]());
 
-  test.each(MOVES)('$name, and the run after it converges', { timeout: 600_000 }, async ({ act, beside }) => {
-    const every = harness.calls.map((_, at) => at);
-    const some = SAMPLING.isAll ? every : shuffle(every, SAMPLING.seed).slice(0, 2);
-    const wrong: string[] = [];
-    for (const at of some) {
-      harness.reset();
-      let n = 0;
-      const ran = await harness.runOnce({ onCall: () => n++ === at && act(harness.sandbox.store) });
-      const state = JSON.stringify(readState(harness.sandbox));
-      const { recovery: next, dryRun: last } = await harness.recover();
-      const call = ran.calls[at];
-      const name = `before call ${at + 1}, ${call?.operation} of ${call?.resource}`;
-      if (ran.error !== undefined || STACK_TRACE_LINE.test(ran.output))
-        wrong.push(`${name}: it crashed: ${ran.output}`);
-      if (beside && !beside.isThere(state) && !mayBeLost(beside, ran, at)) wrong.push(`${name}: it is lost`);
-      if (next.exitCode !== 0) wrong.push(`${name}: the next run failed: ${next.output}`);
-      if (last.outcome?.plan.waves.length !== 0) wrong.push(`${name}: a run after that plans something`);
-    }
-    expect(wrong, `FAULTS_SEED=${SAMPLING.seed}`).toEqual([]);
-  });
+  test.each(FOREIGN_CHANGES)(
+    '$name: the next run converges',
+    { timeout: 600_000 },
+    async ({ act, addition }) => {
+      const allCalls = harness.calls.map((_, at) => at);
+      const sample = SAMPLING.isAll ? allCalls : shuffle(allCalls, SAMPLING.seed).slice(0, 2);
+      const violations: string[] = [];
+      for (const at of sample) {
+        harness.reset();
+        let n = 0;
+        const ran = await harness.runOnce({ onCall: () => n++ === at && act(harness.sandbox.store) });
+        const state = JSON.stringify(readState(harness.sandbox));
+        const { recovery: next, dryRun: last } = await harness.recover();
+        const call = ran.calls[at];
+        const name = `before call ${at + 1}, ${call?.operation} of ${call?.resource}`;
+        if (ran.error !== undefined || STACK_TRACE_LINE.test(ran.output))
+          violations.push(`${name}: the run crashed: ${ran.output}`);
+        if (addition && !addition.isPresent(state) && !mayBeLost(addition, ran, at))
+          violations.push(`${name}: the addition is lost`);
+        if (next.exitCode !== 0) violations.push(`${name}: the next run failed: ${next.output}`);
+        if (last.outcome?.plan.waves.length !== 0)
+          violations.push(`${name}: the dry run after the recovery plans changes`);
+      }
+      expect(violations, `FAULTS_SEED=${SAMPLING.seed}`).toEqual([]);
+    },
+  );
 });

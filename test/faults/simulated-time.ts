@@ -1,8 +1,8 @@
 import { vi } from 'vitest';
 
-/** Calls that are under way: while there are any, time stands still. */
+/** Calls that are in flight. Simulated time does not advance during a call. */
 export interface InFlightCalls {
-  /** The function that comes back says that a call has ended, or that nothing but time will end it. */
+  /** Returns a function to call when the call has ended, or when only a timeout can end it. */
   begin(): () => void;
   readonly any: boolean;
 }
@@ -21,21 +21,21 @@ export function trackInFlightCalls(): InFlightCalls {
   };
 }
 
-/** From here on timers, the date and what measures time obey `inNoTime` alone. What Node does for itself is not concerned. */
+/** Replaces timers, the date and the performance clock. Only `runWithSimulatedTime` advances them. */
 export function simulateTime(): void {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance'] });
 }
 
 /**
- * Do some work without waiting: whenever no call is under way, whatever waits is woken in its turn, as if its time had
- * passed. A minute of patience takes a millisecond.
+ * Runs work without real delays: while no call is in flight, it advances the time to the next timer. A minute of retries
+ * takes a millisecond.
  */
 export async function runWithSimulatedTime<T>(calls: InFlightCalls, work: () => Promise<T>): Promise<T> {
   let done = false;
   const result = work().finally(() => {
     done = true;
   });
-  // Handled below; meanwhile it must not count as unhandled.
+  // The caller handles it. Without this handler it would count as unhandled until then.
   result.catch(() => {});
   for (let idle = 0; !done; ) {
     await new Promise((resolve) => setImmediate(resolve));
@@ -47,5 +47,5 @@ export async function runWithSimulatedTime<T>(calls: InFlightCalls, work: () => 
   return result;
 }
 
-/** Let time pass in which nobody does anything. */
+/** Advances the simulated time. */
 export const passTime = (ms: number): void => void vi.advanceTimersByTime(ms);

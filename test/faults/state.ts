@@ -3,7 +3,7 @@ import { stateOf } from '../support/state.ts';
 
 type NamedState = { name: string; [field: string]: unknown };
 
-/** What a sandbox holds, as `stateOf` tells it. */
+/** The state of a sandbox in the form of `stateOf`. */
 export interface State {
   buckets: NamedState[];
   roles: NamedState[];
@@ -12,7 +12,7 @@ export interface State {
 
 export const readState = (sandbox: Sandbox): State => stateOf(sandbox) as State;
 
-/** What is there of one resource, by its kind: read from the sandbox's memory, and not through what is tested. */
+/** Readers of one resource, by kind. They use the memory of the sandbox, not replikey. */
 const RESOURCE_READERS: Record<string, (state: State, name: string) => unknown> = {
   's3.bucket': ({ buckets }, name) => pick(findByName(buckets, name), 'name', 'region', 'owner'),
   's3.versioning': ({ buckets }, name) => findByName(buckets, name)?.versioning,
@@ -31,19 +31,19 @@ const RESOURCE_READERS: Record<string, (state: State, name: string) => unknown> 
 export function resourceStateOf(state: State, id: string): unknown {
   const slash = id.indexOf('/');
   const readResource = RESOURCE_READERS[id.slice(0, slash)];
-  if (!readResource) throw new Error(`nothing is known of ${id}`);
-  return readResource(state, id.slice(slash + 1)) ?? 'not there';
+  if (!readResource) throw new Error(`no reader for ${id}`);
+  return readResource(state, id.slice(slash + 1)) ?? 'absent';
 }
 
-/** What others have in a sandbox, of all that is there before and shall be after: things, rules, statements and tags. */
+/** Returns the foreign resources, rules, statements and tags of the resources that exist before and after the run. */
 export function foreignStateOf(state: State, before: State, expected: State): unknown {
   const remaining = (what: keyof State): NamedState[] =>
     before[what]
       .filter(({ name }) => findByName(expected[what], name))
-      .map(({ name }) => findByName(state[what], name) ?? { name, gone: true });
+      .map(({ name }) => findByName(state[what], name) ?? { name, isMissing: true });
   return {
     buckets: remaining('buckets').map((bucket) => {
-      if (bucket.name === 'theirs') return bucket;
+      if (bucket.name === 'foreign') return bucket;
       const { Rules = [] } = (bucket.replication ?? {}) as { Rules?: { ID?: string }[] };
       const { versioning: _, encryption: __, ...rest } = bucket;
       return {
@@ -54,7 +54,7 @@ export function foreignStateOf(state: State, before: State, expected: State): un
       };
     }),
     roles: remaining('roles').map((role) => {
-      if (role.name === 'theirs') return role;
+      if (role.name === 'foreign') return role;
       const { replikey: _, ...inline } = (role.inline ?? {}) as Record<string, string>;
       const tags = Object.entries((role.tags ?? {}) as object).map(([Key, Value]) => ({ Key, Value }));
       return { ...role, trust: foreignStatementsOf(role.trust), inline, tags: foreignTagsOf(tags) };
@@ -67,15 +67,17 @@ export function foreignStateOf(state: State, before: State, expected: State): un
   };
 }
 
-/** Things that are there though they neither were nor shall be; a key without a name is found by the next run. */
+/** Returns resources that existed neither before nor in the goal, except keys without an alias: the next run finds them. */
 export const unexpectedResources = (state: State, before: State, goal: State): string[] =>
   (['buckets', 'roles', 'keys'] as const).flatMap((what) => {
-    const known = new Set([...before[what], ...goal[what], { name: 'an orphan' }].map(({ name }) => name));
-    return state[what].map(({ name }) => name).filter((name) => !known.has(name));
+    const expectedNames = new Set(
+      [...before[what], ...goal[what], { name: 'an orphan' }].map(({ name }) => name),
+    );
+    return state[what].map(({ name }) => name).filter((name) => !expectedNames.has(name));
   });
 
 const findByName = (list: NamedState[], name: string): NamedState | undefined =>
-  list.find((one) => one.name === name);
+  list.find((state) => state.name === name);
 
 /** `alias/acme-tax@us-east-1` */
 const keyOf = (keys: NamedState[], name: string): NamedState | undefined => {

@@ -4,13 +4,14 @@ import { FAULTS } from './faults.ts';
 /** Returns a Markdown table with the number of outcomes by fault. */
 export function tableOf(results: readonly { fault: string; verdict: CaseOutcome | 'wrong' }[]): string {
   const count = (fault: string | undefined, verdict: CaseOutcome | 'wrong') =>
-    results.filter((one) => (fault === undefined || one.fault === fault) && one.verdict === verdict).length;
+    results.filter((result) => (fault === undefined || result.fault === fault) && result.verdict === verdict)
+      .length;
   const row = (title: string, fault: string | undefined) => [
     title,
-    ...(['recovered', 'told', 'wrong'] as const).map((verdict) => String(count(fault, verdict))),
+    ...(['recovered', 'reported', 'wrong'] as const).map((verdict) => String(count(fault, verdict))),
   ];
   const rows = [
-    ['fault', 'recovered within the run', 'reported, healed by the next run', 'wrong'],
+    ['fault', 'recovered within the run', 'reported, fixed by the next run', 'wrong'],
     ...FAULTS.map(({ name }) => row(name, name)),
     row('all', undefined),
   ];
