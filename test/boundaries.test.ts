@@ -2,18 +2,18 @@ import { expect, test } from 'vitest';
 import { kinds } from '../src/kinds/index.ts';
 import { dynamicImportsOf, files, folderOf, imports, sourceTextOf } from './support/imports.ts';
 
-test('only the command line loads code while it runs', () => {
-  const late = files.filter((file) => dynamicImportsOf(file).length > 0);
-  expect(late.filter((file) => folderOf(file) !== 'cli')).toEqual([]);
+test('boundaries: only cli/ uses dynamic imports', () => {
+  const dynamicImporters = files.filter((file) => dynamicImportsOf(file).length > 0);
+  expect(dynamicImporters.filter((file) => folderOf(file) !== 'cli')).toEqual([]);
 });
 
-test('no call bypasses the lockout check of KMS', () => {
+test('boundaries: no call bypasses the lockout check of KMS', () => {
   const reconciler = files.filter((file) => folderOf(file) !== 'sandbox');
   const bypassing = reconciler.filter((file) => sourceTextOf(file).includes('BypassPolicyLockout'));
   expect(bypassing).toEqual([]);
 });
 
-test('outside the folders of AWS documents, only these files import an SDK client', () => {
+test('boundaries: outside the folders of AWS documents, only these files import an SDK client', () => {
   const users = [...imports].flatMap(([file, { packages }]) =>
     packages.some((name) => name.startsWith('@aws-sdk/client-')) ? [file] : [],
   );
@@ -29,7 +29,7 @@ test('outside the folders of AWS documents, only these files import an SDK clien
   ]);
 });
 
-test('only kinds that replikey prunes can be removed: not buckets, not keys', () => {
+test('boundaries: only kinds that prune deletes have remove(), not buckets and keys', () => {
   expect([...kinds.values()].flatMap(({ name, remove }) => (remove ? name : [])).sort()).toEqual([
     'iam.role',
     'iam.role-policy',
@@ -38,11 +38,11 @@ test('only kinds that replikey prunes can be removed: not buckets, not keys', ()
   ]);
 });
 
-test('the command line loads no SDK before it knows the command', () => {
-  const seen = new Set<string>();
+test('boundaries: main.ts loads no SDK before it knows the command', () => {
+  const visited = new Set<string>();
   const reach = (file: string): string[] => {
-    if (seen.has(file)) return [];
-    seen.add(file);
+    if (visited.has(file)) return [];
+    visited.add(file);
     const { local = [], packages = [] } = imports.get(file) ?? {};
     return [...packages, ...local.flatMap(reach)];
   };
@@ -51,16 +51,16 @@ test('the command line loads no SDK before it knows the command', () => {
   expect(loaded.filter((name) => /@aws-sdk|@smithy|yaml|zod|pino/.test(name))).toEqual([]);
 });
 
-test('no code deletes buckets, keys or objects other than canaries, or suspends versioning', () => {
+test('boundaries: no code deletes buckets, keys or objects other than canaries, or suspends versioning', () => {
   const reconciler = files.filter((file) => folderOf(file) !== 'sandbox');
-  const named = reconciler.flatMap((file) => {
+  const destructive = reconciler.flatMap((file) => {
     const text = sourceTextOf(file);
     const commands = text.match(/\b(?:Delete|Remove|Schedule\w*Deletion|Disable)\w*Command\b/g) ?? [];
     const suspends = /Status: ['"]Suspended/.test(text) ? ['Suspended'] : [];
-    return [...new Set([...commands, ...suspends])].map((one) => `${file} ${one}`);
+    return [...new Set([...commands, ...suspends])].map((command) => `${file} ${command}`);
   });
   // Rotation is disabled only when a spec says `rotation: false`. Prune deletes four documents, and nothing else.
-  expect(named.sort()).toEqual([
+  expect(destructive.sort()).toEqual([
     'canary/canary-object.ts DeleteObjectCommand',
     'kinds/iam-role-policy.ts DeleteRolePolicyCommand',
     'kinds/iam-role.ts DeleteRoleCommand',

@@ -4,7 +4,7 @@ import { readSources } from '../scripts/source-graph.mjs';
 
 const sources = readSources('src');
 
-/** A copy of the sources in which some files have other texts. */
+/** Returns the sources with these texts for some files. */
 function withFiles(texts: Record<string, string>): Map<string, string> {
   return new Map([...sources, ...Object.entries(texts)]);
 }
@@ -53,8 +53,8 @@ test.each<[name: string, fault: string, plant: () => Record<string, string>]>([
     'read commands built in several files',
     'a command in two files outside kinds/',
     () => ({
-      'core/one.ts': `${LONG_FILE}new GetAddedCommand({});\n`,
-      'core/other.ts': `${LONG_FILE}new GetAddedCommand({});\n`,
+      'core/first.ts': `${LONG_FILE}new GetAddedCommand({});\n`,
+      'core/second.ts': `${LONG_FILE}new GetAddedCommand({});\n`,
     }),
   ],
   [
@@ -92,26 +92,26 @@ test.each<[name: string, fault: string, plant: () => Record<string, string>]>([
     'import cycles of files (types included)',
     'a cycle of types',
     () => ({
-      'core/one.ts': "import type { B } from './other.ts';\n",
-      'core/other.ts': "import type { A } from './one.ts';\n",
+      'core/first.ts': "import type { B } from './second.ts';\n",
+      'core/second.ts': "import type { A } from './first.ts';\n",
     }),
   ],
   [
     'import cycles of files (types included)',
     'a cycle through a file that is loaded later',
     () => ({
-      'core/one.ts': "const load = () => import('./other.ts');\n",
-      'core/other.ts': "export * from './one.ts';\n",
+      'core/first.ts': "const load = () => import('./second.ts');\n",
+      'core/second.ts': "export * from './first.ts';\n",
     }),
   ],
   [
     'import cycles of folders (types included)',
     'two folders that import each other, in different files',
     () => ({
-      'added/one.ts': "import type { B } from '../other/two.ts';\n",
-      'added/two.ts': 'export type A = 1;\n',
-      'other/one.ts': "import { A } from '../added/two.ts';\n",
-      'other/two.ts': 'export type B = 1;\n',
+      'added/first.ts': "import type { B } from '../other/second.ts';\n",
+      'added/second.ts': 'export type A = 1;\n',
+      'other/first.ts': "import { A } from '../added/second.ts';\n",
+      'other/second.ts': 'export type B = 1;\n',
     }),
   ],
   [
@@ -124,8 +124,8 @@ test.each<[name: string, fault: string, plant: () => Record<string, string>]>([
 });
 
 test('check-structure: fails when it finds no Kind, no kinds or no reconcile()', () => {
-  const without = (isLeftOut: (file: string) => boolean) =>
-    new Map([...sources].filter(([file]) => !isLeftOut(file)));
+  const without = (isExcluded: (file: string) => boolean) =>
+    new Map([...sources].filter(([file]) => !isExcluded(file)));
   expect(
     figure(
       'members of Kind',
@@ -147,7 +147,7 @@ test('check-structure: a comment is not code', () => {
   expect(figure(name, commented)).toBe(figure(name, sources));
 });
 
-test('every Get, Describe and Head command of a document is built in exactly one file outside the sandbox', () => {
+test('check-structure: each Get, Describe and Head command of a document is built in one file outside the sandbox', () => {
   expect(repeatedReads(sources)).toEqual([]);
 });
 

@@ -38,19 +38,19 @@ describe('docs/explanation/architecture.md', () => {
   });
 });
 
-test('no folder imports from a layer above its own', () => {
+test('module graph: no folder imports from a higher layer', () => {
   expect(crossImports.length).toBeGreaterThan(folders.size);
   expect(
     crossImports.filter(({ file, target }) => !(layerOf(folderOf(target)) >= layerOf(folderOf(file)))),
   ).toEqual([]);
 });
 
-test('no file and no folder is in an import cycle, types included', () => {
+test('module graph: no file and no folder is in an import cycle, types included', () => {
   expect(cyclesOf(folders.keys(), targetsOf)).toEqual([]);
   expect(cyclesOf(files, (file) => imports.get(file)?.local ?? [])).toEqual([]);
 });
 
-test('the sandbox shares only the policy evaluator and the host check, and only the command line starts it', () => {
+test('module graph: the sandbox imports only iam/ and the host check, and only cli/ imports it', () => {
   const shared = crossImports.filter(({ file }) => folderOf(file) === 'sandbox').map(({ target }) => target);
   expect(shared.filter((target) => folderOf(target) !== 'iam' && target !== 'util/host-check.ts')).toEqual(
     [],
@@ -68,25 +68,33 @@ const filesOf = (folder: string): string[] =>
 const packagesOf = (file: string, pattern: RegExp): string[] =>
   (imports.get(file)?.packages ?? []).filter((name) => pattern.test(name));
 
-test('folders that decide do no I/O', () => {
+test('module graph: core, iam, policy, proof, report and spec are declared without I/O', () => {
   expect(foldersWithIo('none')).toEqual(
     expect.arrayContaining(['core', 'iam', 'policy', 'proof', 'report', 'spec']),
   );
 });
 
 /* `fetch(aws, …)` is the member of a kind; every other call of `fetch` is the global function. */
-test.each(foldersWithIo('none'))('src/%s has no I/O, clock, randomness or process', (folder) => {
-  for (const file of filesOf(folder)) {
-    expect(packagesOf(file, /^(node:(?!crypto|zlib|util|path)|@aws-sdk|@smithy|pino|p-)/), file).toEqual([]);
-    const effects =
-      /\b(Date\.now|new Date\(\)|Math\.random|randomUUID|performance\.|process\.|(?<!\.)fetch\((?!\s*aws\b))/g;
-    expect(sourceTextOf(file).match(effects), file).toBe(null);
-  }
-});
+test.each(foldersWithIo('none'))(
+  'module graph: src/%s uses no I/O, clock, randomness or process',
+  (folder) => {
+    for (const file of filesOf(folder)) {
+      expect(packagesOf(file, /^(node:(?!crypto|zlib|util|path)|@aws-sdk|@smithy|pino|p-)/), file).toEqual(
+        [],
+      );
+      const effects =
+        /\b(Date\.now|new Date\(\)|Math\.random|randomUUID|performance\.|process\.|(?<!\.)fetch\((?!\s*aws\b))/g;
+      expect(sourceTextOf(file).match(effects), file).toBe(null);
+    }
+  },
+);
 
-test.each(foldersWithIo('AWS client'))('src/%s reaches AWS only through the AWS client', (folder) => {
-  for (const file of filesOf(folder)) {
-    expect(packagesOf(file, /^node:(?!crypto|zlib|util)/), file).toEqual([]);
-    expect(sourceTextOf(file).match(/\bnew \w+Client\(|(?<![.\w])fetch\((?!\s*aws\b)/g), file).toBe(null);
-  }
-});
+test.each(foldersWithIo('AWS client'))(
+  'module graph: src/%s calls AWS only through the AWS client',
+  (folder) => {
+    for (const file of filesOf(folder)) {
+      expect(packagesOf(file, /^node:(?!crypto|zlib|util)/), file).toEqual([]);
+      expect(sourceTextOf(file).match(/\bnew \w+Client\(|(?<![.\w])fetch\((?!\s*aws\b)/g), file).toBe(null);
+    }
+  },
+);

@@ -17,7 +17,7 @@ describe.skipIf(localstack.missing)(
         env: (port) => ({
           GATEWAY_LISTEN: `127.0.0.1:${port}`,
           SERVICES: 's3,iam,kms,sts',
-          // It needs neither a name server of its own, nor a certificate, nor to tell anybody of this run.
+          // Disables the DNS server, the certificate download and telemetry.
           DNS_ADDRESS: '0',
           SKIP_SSL_CERT_DOWNLOAD: '1',
           DISABLE_EVENTS: '1',
@@ -27,7 +27,7 @@ describe.skipIf(localstack.missing)(
     }, 120_000);
     afterAll(() => emulator?.[Symbol.asyncDispose]());
 
-    it('plans, converges, and then finds nothing to do and writes nothing', async () => {
+    it('converges, and a second run plans and writes nothing', async () => {
       expect((await pass(emulator, '--dry-run', '--detailed-exitcode')).code).toBe(2);
 
       const first = await pass(emulator, '--once');
@@ -40,7 +40,7 @@ describe.skipIf(localstack.missing)(
       expect((await pass(emulator, '--dry-run', '--detailed-exitcode')).code).toBe(0);
     });
 
-    it('says in a canary that LocalStack replicates nothing, and leaves none behind', async () => {
+    it('verify: reports that LocalStack does not replicate, and removes its canaries', async () => {
       const { code, stdout } = await pass(emulator, 'verify', '--timeout', '2');
       expect(code).toBe(1);
       const { canaries } = JSON.parse(stdout);

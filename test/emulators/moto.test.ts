@@ -19,13 +19,13 @@ describe.skipIf(moto.missing)(`specs/tax.yaml on moto${moto.missing ? `: ${moto.
   }, 120_000);
   afterAll(() => emulator?.[Symbol.asyncDispose]());
 
-  it('makes everything that moto keeps, and says which settings of the rule did not take', () => {
+  it('creates everything that moto supports, and reports the rule settings that moto dropped', () => {
     expect(first.code).toBe(1);
     expect(first.results).toMatchObject({ applied: 12, failed: 1 });
     expect(first.failures).toEqual([
       {
         id: 's3.replication/acme-tax',
-        // Moto forgets SourceSelectionCriteria, and answers every filter with an empty prefix.
+        // Moto drops SourceSelectionCriteria, and returns an empty prefix for every filter.
         why: expect.stringMatching(
           /^AWS accepted the write, but these settings do not have the written values: rules\["replikey\/tax\/tax"\]\.prefix, rules\["replikey\/tax\/tax"\]\.sseKmsEncryptedObjects; either the endpoint drops them/,
         ),
@@ -33,14 +33,14 @@ describe.skipIf(moto.missing)(`specs/tax.yaml on moto${moto.missing ? `: ${moto.
     ]);
   });
 
-  it('plans only those settings afterwards, with old and new', async () => {
+  it('then plans only those settings, with old and new values', async () => {
     const { code, stdout } = await pass(emulator, '--dry-run', '--detailed-exitcode', '--output', 'text');
     expect(code).toBe(2);
     expect(stdout).toContain('Plan: 0 to create, 1 to update, 12 unchanged.');
     expect(stdout).toContain('~ rules["replikey/tax/tax"].sseKmsEncryptedObjects: false → true');
   });
 
-  it('finds what is left of a spec that is gone through its role', async () => {
+  it('prune: finds the orphans of a removed spec through its role', async () => {
     const { stdout } = await pass(
       { ...emulator, spec: 'examples/cross-region.yaml' },
       '--dry-run',
@@ -55,7 +55,7 @@ describe.skipIf(moto.missing)(`specs/tax.yaml on moto${moto.missing ? `: ${moto.
     ]);
   });
 
-  it('tries a second run once, not in a loop, and says the same', async () => {
+  it('a second run writes once, not in a loop, and reports the same settings', async () => {
     const second = await pass(emulator, '--once', '--wait', '1');
     expect(second.code).toBe(1);
     expect(second.writes).toBe(1);

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { type CliResult, runCli } from '../support/cli.ts';
 
-/** What a run on an emulator came to, out of its JSON. */
+/** The result of a run on an emulator, from its JSON output. */
 export interface Pass extends CliResult {
   results: Partial<Record<'applied' | 'failed' | 'skipped', number>>;
   failures: { id: string; why: string }[];
@@ -10,7 +10,7 @@ export interface Pass extends CliResult {
 
 const SPECS = path.resolve(import.meta.dirname, '../../specs');
 
-/** One run of the program that ships over a spec, with credentials that mean nothing. */
+/** Runs the built program with a spec and dummy credentials. */
 export async function pass(
   { endpoint, spec = 'tax.yaml' }: { endpoint: string; spec?: string },
   ...args: string[]

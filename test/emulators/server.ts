@@ -14,11 +14,11 @@ export interface EmulatorCommand {
   program: string;
   args(port: number): string[];
   env?(port: number): Record<string, string>;
-  /** Answers 200 as soon as the emulator serves. */
+  /** Path that returns 200 as soon as the emulator is ready. */
   health: string;
 }
 
-/** Start an emulator in a folder and a process group of its own, and wait until it serves. */
+/** Starts an emulator in its own folder and process group, and waits until it is ready. */
 export async function startEmulator({ program, args, env, health }: EmulatorCommand): Promise<Emulator> {
   const port = await freePort();
   const home = await mkdtemp(path.join(tmpdir(), 'replikey-emulator-'));
@@ -28,14 +28,14 @@ export async function startEmulator({ program, args, env, health }: EmulatorComm
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  let said = '';
+  let output = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {
-      said = (said + text).slice(-4000);
+      output = (output + text).slice(-4000);
     });
   }
   const kill = () => {
-    // The whole group: what the emulator started goes with it.
+    // Kills the process group, which includes the children of the emulator.
     if (child.pid !== undefined && child.exitCode === null && child.signalCode === null)
       process.kill(-child.pid, 'SIGKILL');
   };
@@ -44,25 +44,25 @@ export async function startEmulator({ program, args, env, health }: EmulatorComm
     endpoint: `http://127.0.0.1:${port}`,
     async [Symbol.asyncDispose]() {
       process.off('exit', kill);
-      const ended = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined;
+      const exited = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined;
       kill();
-      await ended;
+      await exited;
       await rm(home, { recursive: true, force: true });
     },
   };
   try {
     await vi.waitFor(
       async () => {
-        const answer = await fetch(emulator.endpoint + health).catch(() => undefined);
-        if (answer?.status !== 200 && child.exitCode === null) throw new Error('not yet');
+        const response = await fetch(emulator.endpoint + health).catch(() => undefined);
+        if (response?.status !== 200 && child.exitCode === null) throw new Error('the emulator is not ready');
       },
       { timeout: 90_000, interval: 100 },
     );
-    if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}`);
+    if (child.exitCode !== null) throw new Error(`the emulator exited with ${child.exitCode}`);
     return emulator;
   } catch (error) {
     await emulator[Symbol.asyncDispose]();
-    throw new Error(`${program} does not serve:\n${said}`, { cause: error });
+    throw new Error(`${program} is not ready:\n${output}`, { cause: error });
   }
 }
 

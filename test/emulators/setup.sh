@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Installs what the optional tests compare with: setup.sh [awscli] [moto] [localstack]; all three without arguments.
-# Each gets a Python environment of its own under .cache/python, made once for each version of its requirements.
-# What cannot be installed is skipped with a printed reason: the tests that need it then say so and skip, too.
+# Installs the programs of the optional tests: setup.sh [awscli] [moto] [localstack]; all three without arguments.
+# Each has its own Python environment under .cache/python, created once per version of its requirements.
+# Skips a program that cannot be installed, with the reason. The tests that need it are then skipped as well.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 oldest() { case $1 in localstack) echo 3.13 ;; *) echo 3.10 ;; esac; }
 
-# The first interpreter that is new enough and really starts (pyenv's shims may not).
+# Prints the first interpreter that is new enough and starts (pyenv's shims may not).
 python_since() {
   local candidate
   for candidate in python3 python3.13 python3.14 python3.12 "${HOME:-/root}"/.pyenv/versions/3.1[2-4]*/bin/python; do
@@ -18,15 +18,15 @@ python_since() {
 
 install() {
   local name=$1 python
-  local wanted=test/emulators/requirements/$name.txt home=.cache/python/$name
-  cmp -s "$wanted" "$home/requirements.txt" && echo "$name: installed before, in $home" && return
+  local requirements=test/emulators/requirements/$name.txt home=.cache/python/$name
+  cmp -s "$requirements" "$home/requirements.txt" && echo "$name: already installed in $home" && return
   python=$(python_since "$(oldest "$name")") || { echo "$name: skipped, it needs Python $(oldest "$name") or newer"; return; }
   rm -rf "$home"
-  "$python" -m venv "$home" >/dev/null 2>&1 || { echo "$name: skipped, $python cannot make virtual environments"; return; }
+  "$python" -m venv "$home" >/dev/null 2>&1 || { echo "$name: skipped, $python cannot create virtual environments"; return; }
   echo "$name: installing with $("$python" --version)"
   if timeout 240 "$home/bin/pip" --disable-pip-version-check --retries 1 --timeout 20 install --quiet \
-    --requirement "$wanted" >"$home/install.log" 2>&1; then
-    cp "$wanted" "$home/requirements.txt"
+    --requirement "$requirements" >"$home/install.log" 2>&1; then
+    cp "$requirements" "$home/requirements.txt"
     echo "$name: installed in $home"
   else
     echo "$name: skipped, pip could not install it: $(grep -m1 ERROR "$home/install.log" || tail -n1 "$home/install.log")"
@@ -34,5 +34,5 @@ install() {
 }
 
 for name in "${@:-awscli moto localstack}"; do
-  for one in $name; do install "$one"; done
+  for environment in $name; do install "$environment"; done
 done

@@ -21,26 +21,26 @@ let testEnvironment: TestEnv;
 let folder: string;
 const originals: Record<'facts' | 'recording' | 'plan', unknown> = { facts: {}, recording: {}, plan: {} };
 
-interface Ran {
+interface CommandResult {
   code: number;
   stdout: string;
   stderr: string;
 }
 
-/** The program in this process. */
-async function ran(args: string[]): Promise<Ran> {
+/** Runs a command in this process. */
+async function runInProcess(args: string[]): Promise<CommandResult> {
   const [stdout, stderr] = [new PassThrough(), new PassThrough()];
-  const said = { stdout: '', stderr: '' };
+  const output = { stdout: '', stderr: '' };
   stdout.on('data', (chunk) => {
-    said.stdout += chunk;
+    output.stdout += chunk;
   });
   stderr.on('data', (chunk) => {
-    said.stderr += chunk;
+    output.stderr += chunk;
   });
   const { env } = process;
   const io = { stdin: new PassThrough(), stdout, stderr, env, on: () => {}, off: () => {}, exit: () => {} };
   const code = await runCommandLine([...args, '--log-level', 'error'], io as unknown as Io);
-  return { code, ...said };
+  return { code, ...output };
 }
 
 beforeAll(async () => {
@@ -54,7 +54,7 @@ beforeAll(async () => {
   vi.stubEnv('AWS_REGION', 'us-east-1');
   await writeFile(path.join(folder, 'spec.yaml'), TAX_SPEC);
   originals.facts = await collectReplicationFacts(
-    testEnvironment.door,
+    testEnvironment.client,
     ['acme-tax'],
     locationsOf({ pairs: [], accounts: [] }, 'us-east-1'),
   );
@@ -63,13 +63,15 @@ beforeAll(async () => {
     credentials: { accessKeyId: '111122223333', secretAccessKey: TEST_SECRET },
   };
   const clients = createRecordingClients(createSdkClients([], connection));
-  const door = createAwsClient({ clients, accounts: [], region: 'us-east-1', disableRoleBatching: true });
-  await collectSnapshot(testEnvironment.specs, kinds, door);
+  const client = createAwsClient({ clients, accounts: [], region: 'us-east-1', disableRoleBatching: true });
+  await collectSnapshot(testEnvironment.specs, kinds, client);
   clients.destroy();
   originals.recording = clients.snapshot(new Date());
-  const made = path.join(folder, 'made.json');
-  expect(await ran(['plan', path.join(folder, 'spec.yaml'), '--out', made])).toMatchObject({ code: 0 });
-  originals.plan = JSON.parse(await readFile(made, 'utf8'));
+  const planFile = path.join(folder, 'plan.json');
+  expect(await runInProcess(['plan', path.join(folder, 'spec.yaml'), '--out', planFile])).toMatchObject({
+    code: 0,
+  });
+  originals.plan = JSON.parse(await readFile(planFile, 'utf8'));
 });
 afterAll(async () => {
   vi.unstubAllEnvs();
@@ -94,40 +96,40 @@ const WORDS = [
   '"__proto__":{},',
 ];
 
-/** Commands that read a file, and exit codes that say that it was understood. */
-const READERS: [what: keyof typeof originals, args: (file: string) => string[], understood: number[]][] = [
+/** Commands that read a file, and their exit codes for a valid file. */
+const READERS: [what: keyof typeof originals, args: (file: string) => string[], exitCodes: number[]][] = [
   ['facts', (file) => ['doctor', '--observed', file], [0, 1]],
   ['recording', (file) => ['plan', path.join(folder, 'spec.yaml'), '--observed', file], [0, 1]],
   ['plan', (file) => ['apply', file], [0, 1, 3, 65]],
 ];
 
-describe.each(READERS)('a file of %s', (what, args, understood) => {
-  /** Understood, or refused with the name of the file; never a fault of ours, and never a write. */
-  async function isRead(bytes: string | Uint8Array): Promise<void> {
-    const file = path.join(folder, 'given.json');
+describe.each(READERS)('%s file', (what, args, exitCodes) => {
+  /** Checks that the command accepts or rejects the file, without an internal error and without a write. */
+  async function checkFile(bytes: string | Uint8Array): Promise<void> {
+    const file = path.join(folder, 'mutated.json');
     await writeFile(file, bytes);
     testEnvironment.sandbox.log.reset();
-    const { code, stderr, stdout } = await ran(args(file));
+    const { code, stderr, stdout } = await runInProcess(args(file));
     expect(stderr).not.toContain('fault of replikey');
-    if (!understood.includes(code))
+    if (!exitCodes.includes(code))
       expect({ code, stderr }).toMatchObject({ code: 64, stderr: expect.stringMatching(/\S/) });
     expect(`${stdout}${stderr}`.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}]/u);
     expect(testEnvironment.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
     expect(pollutedProperties()).toEqual([]);
   }
 
-  test('is understood as it is', async () => {
-    await isRead(JSON.stringify(originals[what]));
+  test('is accepted without a mutation', async () => {
+    await checkFile(JSON.stringify(originals[what]));
   });
 
   const byForm = fuzzRuns(40);
-  test('is understood or refused, whatever became of its form', byForm.test, async () => {
-    await fc.assert(fc.asyncProperty(mutatedJson([originals[what]]), isRead), byForm.property);
+  test('is accepted or rejected after mutations of its JSON', byForm.test, async () => {
+    await fc.assert(fc.asyncProperty(mutatedJson([originals[what]]), checkFile), byForm.property);
   });
 
   const byBytes = fuzzRuns(20);
-  test('is understood or refused, whatever became of its bytes', byBytes.test, async () => {
+  test('is accepted or rejected after mutations of its bytes', byBytes.test, async () => {
     const bytes = mutatedBytes([JSON.stringify(originals[what])], WORDS);
-    await fc.assert(fc.asyncProperty(bytes, isRead), byBytes.property);
+    await fc.assert(fc.asyncProperty(bytes, checkFile), byBytes.property);
   });
 });

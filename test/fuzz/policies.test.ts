@@ -56,8 +56,8 @@ const WORDS = [
   [0xff],
 ];
 
-/** What is taken for a policy can be compared and evaluated; all else is refused in words. */
-function isUnderstood(text: string, read: (text: string) => Policy): void {
+/** Checks that a text is rejected with a reason, or is a policy that can be normalized and evaluated. */
+function checkPolicy(text: string, read: (text: string) => Policy): void {
   let policy: Policy;
   try {
     policy = read(text);
@@ -68,8 +68,8 @@ function isUnderstood(text: string, read: (text: string) => Policy): void {
   } finally {
     expect(pollutedProperties()).toEqual([]);
   }
-  const { managed: ours } = splitPolicy(policy, ['tax']);
-  expect(normalizeStatements(ours)).toEqual(ours);
+  const { managed } = splitPolicy(policy, ['tax']);
+  expect(normalizeStatements(managed)).toEqual(managed);
   for (const action of ['kms:Decrypt', 'sts:AssumeRole', 's3:GetObject']) {
     const decision = evaluate(
       { principal: ROLE, action, resource: 'arn:aws:s3:::acme-tax/Tax/a', resourceAccount: '111122223333' },
@@ -80,23 +80,23 @@ function isUnderstood(text: string, read: (text: string) => Policy): void {
 }
 
 test.each([
-  ['as somebody wrote it', parsePolicy],
-  ['as AWS answers it', parsePolicyDocument],
-])('a policy %s, whatever became of its form, is refused in words or can be evaluated', (_, read) => {
+  ['plain', parsePolicy],
+  ['URL-encoded', parsePolicyDocument],
+])('policy (%s): mutated JSON is rejected with a reason or can be evaluated', (_, read) => {
   fc.assert(
-    fc.property(mutatedJson(originals), (text) => isUnderstood(text, read)),
+    fc.property(mutatedJson(originals), (text) => checkPolicy(text, read)),
     fuzzRuns(800).property,
   );
 });
 
 test.each([
-  ['as somebody wrote it', parsePolicy],
-  ['as AWS answers it', parsePolicyDocument],
-])('a policy %s, whatever became of its bytes, is refused in words or can be evaluated', (_, read) => {
-  const texts = originals.map((one) => JSON.stringify(one));
+  ['plain', parsePolicy],
+  ['URL-encoded', parsePolicyDocument],
+])('policy (%s): mutated bytes are rejected with a reason or can be evaluated', (_, read) => {
+  const texts = originals.map((policy) => JSON.stringify(policy));
   fc.assert(
     fc.property(mutatedBytes([...texts, ...texts.map(encodeURIComponent)], WORDS), (bytes) =>
-      isUnderstood(Buffer.from(bytes).toString(), read),
+      checkPolicy(Buffer.from(bytes).toString(), read),
     ),
     fuzzRuns(800).property,
   );
@@ -126,8 +126,8 @@ test.each<[string, unknown]>([
     },
   ],
   ['colons', { Statement: { Effect: 'Allow', Action: '*', Resource: ':*'.repeat(MANY_CHARACTERS / 2) } }],
-])('a policy of very many %s takes no longer than it is long', (_, policy) => {
-  isUnderstood(JSON.stringify(policy), parsePolicyDocument);
+])('policy: very many %s take linear time', (_, policy) => {
+  checkPolicy(JSON.stringify(policy), parsePolicyDocument);
 });
 
 test('keyArnsInPolicies: a resource that repeats the start of a key ARN a million times contains none', () => {
@@ -136,10 +136,10 @@ test('keyArnsInPolicies: a resource that repeats the start of a key ARN a millio
   const policy = parsePolicyDocument(
     JSON.stringify({ Statement: { Effect: 'Allow', Action: 'kms:Decrypt', Resource } }),
   );
-  const observed = { roles: { [ROLE]: { policies: { inline: policy } } } };
+  const facts = { roles: { [ROLE]: { policies: { inline: policy } } } };
   expect(
     keyArnsInPolicies({
-      facts: observed,
+      facts,
       role: ROLE,
       source: { region: 'us-east-1' },
     } as unknown as RuleContext),

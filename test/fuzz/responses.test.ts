@@ -28,10 +28,10 @@ const WORDS = [
   [0xc0, 0x80],
 ];
 
-let answers: [asked: string, answer: RecordedResponse][];
-/** What is answered otherwise. */
-let instead: { asked: string; answer: RecordedResponse } | undefined;
-let written: string[] = [];
+let recordedResponses: [requestId: string, response: RecordedResponse][];
+/** A response that replaces the recorded one. */
+let replacement: { requestId: string; response: RecordedResponse } | undefined;
+let writes: string[] = [];
 
 const server = createServer((request, response) => {
   const chunks: Buffer[] = [];
@@ -39,43 +39,47 @@ const server = createServer((request, response) => {
   request.on('end', () => {
     const { method = '', url, headers } = request;
     const body = Buffer.concat(chunks).toString();
-    const asked = requestKey(method, url, String(headers['x-amz-target'] ?? ''), body);
+    const requestId = requestKey(method, url, String(headers['x-amz-target'] ?? ''), body);
     if (method === 'PUT' || /^(Put|Create|Update)/.test(/Action=(\w+)/.exec(body)?.[1] ?? ''))
-      written.push(asked);
-    const found = answers.find(([known]) => known === asked)?.[1];
-    const answer = instead?.asked === asked ? instead.answer : found;
-    response.writeHead(answer?.status ?? 500, answer?.headers ?? {}).end(answer?.body ?? '');
+      writes.push(requestId);
+    const recorded = recordedResponses.find(([id]) => id === requestId)?.[1];
+    const {
+      status = 500,
+      headers: responseHeaders = {},
+      body: responseBody = '',
+    } = (replacement?.requestId === requestId ? replacement.response : recorded) ?? {};
+    response.writeHead(status, responseHeaders).end(responseBody);
   });
 });
 
 beforeAll(async () => {
-  answers = Object.entries((await recordPair('own')).responses).filter(
-    ([asked]) => !asked.includes('GetAccountAuthorizationDetails'),
+  recordedResponses = Object.entries((await recordPair('own')).responses).filter(
+    ([requestId]) => !requestId.includes('GetAccountAuthorizationDetails'),
   );
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
 });
 afterAll(() => void server.close());
 
-/** Plan against the endpoint: what it lacks, or why nobody can tell. */
-async function planned() {
+/** Plans against the endpoint. Returns undefined if the plan fails with a reason. */
+async function plan() {
   const specs = await parseSpecs(pairYaml(0));
   const clients = createSdkClients([], {
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     credentials: { accessKeyId: ACCOUNT, secretAccessKey: 'test' },
   });
-  const door = createAwsClient({ clients, accounts: [], region: 'us-east-1', retryTimeoutMs: 0 });
+  const client = createAwsClient({ clients, accounts: [], region: 'us-east-1', retryTimeoutMs: 0 });
   try {
-    const { plan, proof } = await reconcile(specs, {
+    const { plan: result, proof } = await reconcile(specs, {
       kinds,
-      aws: door,
+      aws: client,
       allowedRisks: [],
       dryRun: true,
       propagationTimeoutMs: 0,
     });
-    expect(planText(plan, specs.pairs, proof)).not.toBe('');
-    return plan;
+    expect(planText(result, specs.pairs, proof)).not.toBe('');
+    return result;
   } catch (error) {
-    // An answer to the question who we are may be worth nothing at all.
+    // The response of GetCallerIdentity may be unusable.
     expect(error).toBeInstanceOf(UserError);
     expect((error as Error).message).not.toBe('');
     return undefined;
@@ -84,43 +88,43 @@ async function planned() {
   }
 }
 
-test('as it was recorded, the endpoint answers what is declared', async () => {
-  const plan = await planned();
-  expect({ waves: plan?.waves, blocked: plan?.blocked }).toEqual({ waves: [], blocked: [] });
+test('plan: is empty with the recorded responses', async () => {
+  const recordedPlan = await plan();
+  expect({ waves: recordedPlan?.waves, blocked: recordedPlan?.blocked }).toEqual({ waves: [], blocked: [] });
 });
 
 const sampled = fuzzRuns(120);
 
-test('whatever one answer says, a plan comes of it, or a reason why none does', sampled.test, async () => {
+test('plan: succeeds or fails with a reason for any mutated response', sampled.test, async () => {
   const mutated = fc.nat().chain((index) => {
-    const [asked = '', answer] = answers[index % answers.length] ?? [];
+    const [requestId = '', response] = recordedResponses[index % recordedResponses.length] ?? [];
     const body =
-      answer === undefined || answer.body === ''
+      response === undefined || response.body === ''
         ? fc.constant(Buffer.from('<a/>'))
-        : mutatedBytes([answer.body], WORDS);
+        : mutatedBytes([response.body], WORDS);
     const status = fc.oneof(
-      { weight: 4, arbitrary: fc.constant(answer?.status ?? 200) },
+      { weight: 4, arbitrary: fc.constant(response?.status ?? 200) },
       fc.constantFrom(200, 204, 404, 400, 403),
     );
     const type = fc.option(fc.constantFrom('text/html', 'application/xml', 'application/json', 'x'), {
       nil: undefined,
     });
     return fc.record({
-      asked: fc.constant(asked),
+      requestId: fc.constant(requestId),
       body,
       status,
       type,
-      headers: fc.constant(answer?.headers ?? {}),
+      headers: fc.constant(response?.headers ?? {}),
     });
   });
   await fc.assert(
-    fc.asyncProperty(mutated, async ({ asked, body, status, type, headers }) => {
+    fc.asyncProperty(mutated, async ({ requestId, body, status, type, headers }) => {
       const text = Buffer.from(body).toString();
-      const told = type === undefined ? headers : { ...headers, 'content-type': type };
-      instead = { asked, answer: { status, headers: told, body: text } };
-      written = [];
-      await planned();
-      expect(written).toEqual([]);
+      const allHeaders = type === undefined ? headers : { ...headers, 'content-type': type };
+      replacement = { requestId, response: { status, headers: allHeaders, body: text } };
+      writes = [];
+      await plan();
+      expect(writes).toEqual([]);
       expect(pollutedProperties()).toEqual([]);
     }),
     sampled.property,

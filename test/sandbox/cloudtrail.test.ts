@@ -15,7 +15,7 @@ import {
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { AwsClient } from '../../src/aws/client.ts';
 import { type Sandbox, startSandbox } from '../../src/sandbox/server.ts';
-import { doorOf, EAST, WEST } from './support.ts';
+import { clientOf, EAST, WEST } from './support.ts';
 
 const ACCOUNT = '111122223333';
 const NOON = Date.UTC(2026, 0, 1, 12);
@@ -25,21 +25,21 @@ const TRUST = JSON.stringify({
 });
 
 let sandbox: Sandbox;
-let door: AwsClient;
+let client: AwsClient;
 let now = NOON;
 let keyArn = '';
 
 /** Makes calls to a sandbox, one minute apart. */
 beforeAll(async () => {
   sandbox = await startSandbox({ clock: () => now });
-  door = doorOf(sandbox, ACCOUNT);
+  client = clientOf(sandbox, ACCOUNT);
   const versioned = { Bucket: 'acme', VersioningConfiguration: { Status: 'Enabled' as const } };
   const perform = async (call: Promise<unknown>) => {
     await call;
     now += 60_000;
   };
   await perform(
-    door.send(
+    client.send(
       WEST,
       new CreateBucketCommand({
         Bucket: 'acme',
@@ -47,9 +47,9 @@ beforeAll(async () => {
       }),
     ),
   );
-  await perform(door.send(WEST, new PutBucketVersioningCommand(versioned)));
+  await perform(client.send(WEST, new PutBucketVersioningCommand(versioned)));
   await perform(
-    door.send(
+    client.send(
       WEST,
       new PutPublicAccessBlockCommand({
         Bucket: 'acme',
@@ -57,16 +57,16 @@ beforeAll(async () => {
       }),
     ),
   );
-  await perform(door.send(WEST, new PutObjectCommand({ Bucket: 'acme', Key: 'a', Body: 'x' })));
+  await perform(client.send(WEST, new PutObjectCommand({ Bucket: 'acme', Key: 'a', Body: 'x' })));
   await perform(
-    door.send(WEST, new CreateRoleCommand({ RoleName: 'acme', AssumeRolePolicyDocument: TRUST })),
+    client.send(WEST, new CreateRoleCommand({ RoleName: 'acme', AssumeRolePolicyDocument: TRUST })),
   );
-  await perform(door.send(WEST, new GetRoleCommand({ RoleName: 'acme' })));
-  await perform(door.send(EAST, new DeleteRoleCommand({ RoleName: 'other' })).catch(() => {}));
-  const { KeyMetadata } = await door.send(EAST, new CreateKeyCommand({}));
+  await perform(client.send(WEST, new GetRoleCommand({ RoleName: 'acme' })));
+  await perform(client.send(EAST, new DeleteRoleCommand({ RoleName: 'other' })).catch(() => {}));
+  const { KeyMetadata } = await client.send(EAST, new CreateKeyCommand({}));
   keyArn = KeyMetadata?.Arn ?? '';
-  await perform(door.send(EAST, new CreateAliasCommand({ AliasName: 'alias/acme', TargetKeyId: keyArn })));
-  await perform(door.send(EAST, new EncryptCommand({ KeyId: keyArn, Plaintext: Buffer.from('x') })));
+  await perform(client.send(EAST, new CreateAliasCommand({ AliasName: 'alias/acme', TargetKeyId: keyArn })));
+  await perform(client.send(EAST, new EncryptCommand({ KeyId: keyArn, Plaintext: Buffer.from('x') })));
 });
 afterAll(() => sandbox.close());
 

@@ -14,19 +14,19 @@ import { AssumeRoleCommand, GetCallerIdentityCommand } from '@aws-sdk/client-sts
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { AwsClient } from '../../src/aws/client.ts';
 import { type Sandbox, startSandbox } from '../../src/sandbox/server.ts';
-import { doorOf, EAST } from './support.ts';
+import { clientOf, EAST } from './support.ts';
 
 let sandbox: Sandbox;
-let door: AwsClient;
+let client: AwsClient;
 let now = Date.UTC(2026, 0, 1);
 beforeEach(async () => {
   now = Date.UTC(2026, 0, 1);
   sandbox = await startSandbox({ clock: () => now });
-  door = doorOf(sandbox, '111122223333', 0);
+  client = clientOf(sandbox, '111122223333', 0);
 });
 afterEach(() => sandbox.close());
 
-const listBuckets = () => door.send(EAST, new ListBucketsCommand({}));
+const listBuckets = () => client.send(EAST, new ListBucketsCommand({}));
 const callAdminApi = async (path: string, init?: RequestInit) => {
   const response = await fetch(`${sandbox.endpoint}/_sandbox/${path}`, init);
   return { status: response.status, body: (await response.json()) as Record<string, unknown> };
@@ -57,8 +57,8 @@ describe('a fault', () => {
 
   test.each([
     ['s3', () => listBuckets(), 'SlowDown'],
-    ['kms', () => door.send(EAST, new ListKeysCommand({})), 'ThrottlingException'],
-    ['iam', () => door.send(EAST, new GetRoleCommand({ RoleName: 'r' })), 'Throttling'],
+    ['kms', () => client.send(EAST, new ListKeysCommand({})), 'ThrottlingException'],
+    ['iam', () => client.send(EAST, new GetRoleCommand({ RoleName: 'r' })), 'Throttling'],
   ])('throttles %s with the code of the service', async (match, call, name) => {
     sandbox.faultSettings.faults = [{ match, nth: 1, what: 'throttle' }];
     await expect(call()).rejects.toMatchObject({ name });
@@ -66,13 +66,13 @@ describe('a fault', () => {
 
   test('reset-before: drops the connection before the call takes effect', async () => {
     sandbox.faultSettings.faults = [{ match: 'CreateBucket', nth: 1, what: 'reset-before' }];
-    await expect(door.send(EAST, new CreateBucketCommand({ Bucket: 'acme-tax' }))).rejects.toThrow();
+    await expect(client.send(EAST, new CreateBucketCommand({ Bucket: 'acme-tax' }))).rejects.toThrow();
     expect(sandbox.store.bucket('acme-tax')).toBeUndefined();
   });
 
   test('reset-after: drops the connection after the call takes effect', async () => {
     sandbox.faultSettings.faults = [{ match: 'CreateBucket', nth: 1, what: 'reset-after' }];
-    await expect(door.send(EAST, new CreateBucketCommand({ Bucket: 'acme-tax' }))).rejects.toThrow();
+    await expect(client.send(EAST, new CreateBucketCommand({ Bucket: 'acme-tax' }))).rejects.toThrow();
     expect(sandbox.store.bucket('acme-tax')).toBeDefined();
   });
 });
@@ -80,8 +80,8 @@ describe('a fault', () => {
 describe('propagation delay', () => {
   test('a role is not visible until rolePropagationMs have passed', async () => {
     sandbox.faultSettings.rolePropagationMs = 5_000;
-    await door.send(EAST, new CreateRoleCommand({ RoleName: 'r', AssumeRolePolicyDocument: TRUST }));
-    const get = () => door.send(EAST, new GetRoleCommand({ RoleName: 'r' }));
+    await client.send(EAST, new CreateRoleCommand({ RoleName: 'r', AssumeRolePolicyDocument: TRUST }));
+    const get = () => client.send(EAST, new GetRoleCommand({ RoleName: 'r' }));
     await expect(get()).rejects.toMatchObject({ name: 'NoSuchEntityException' });
     now += 5_000;
     expect((await get()).Role?.RoleName).toBe('r');
@@ -89,8 +89,8 @@ describe('propagation delay', () => {
 
   test('a key is not visible until keyPropagationMs have passed', async () => {
     sandbox.faultSettings.keyPropagationMs = 5_000;
-    const { KeyMetadata } = await door.send(EAST, new CreateKeyCommand({}));
-    const get = () => door.send(EAST, new DescribeKeyCommand({ KeyId: KeyMetadata?.KeyId }));
+    const { KeyMetadata } = await client.send(EAST, new CreateKeyCommand({}));
+    const get = () => client.send(EAST, new DescribeKeyCommand({ KeyId: KeyMetadata?.KeyId }));
     await expect(get()).rejects.toMatchObject({ name: 'NotFoundException' });
     now += 5_000;
     expect((await get()).KeyMetadata?.KeyState).toBe('Enabled');
@@ -121,7 +121,7 @@ describe('admin API', () => {
 
   test('/log: returns calls and counts, and DELETE empties it', async () => {
     await listBuckets();
-    await door.send(EAST, new GetCallerIdentityCommand({}));
+    await client.send(EAST, new GetCallerIdentityCommand({}));
     expect((await callAdminApi('log')).body).toMatchObject({
       counts: { 's3:ListBuckets': 1, 'sts:GetCallerIdentity': 1 },
       entries: [{ operation: 'ListBuckets', account: '111122223333', write: false, status: 200 }, {}],
@@ -139,9 +139,9 @@ describe('admin API', () => {
 
 describe('accounts and Regions', () => {
   test('an access key of 12 digits is the account ID, and an account owns its buckets', async () => {
-    const otherClient = doorOf(sandbox, '444455556666', 0);
+    const otherClient = clientOf(sandbox, '444455556666', 0);
     expect(await otherClient.accountId(undefined)).toBe('444455556666');
-    await door.send(EAST, new CreateBucketCommand({ Bucket: 'acme-tax' }));
+    await client.send(EAST, new CreateBucketCommand({ Bucket: 'acme-tax' }));
     expect((await otherClient.send(EAST, new ListBucketsCommand({}))).Buckets).toEqual([]);
     await expect(
       otherClient.send(EAST, new CreateBucketCommand({ Bucket: 'acme-tax' })),
@@ -152,7 +152,7 @@ describe('accounts and Regions', () => {
       otherClient.send(EAST, new GetBucketVersioningCommand({ Bucket: 'acme-tax' })),
     ).rejects.toMatchObject({ name: 'AccessDenied' });
     await expect(
-      door.send(
+      client.send(
         EAST,
         new GetBucketVersioningCommand({ Bucket: 'acme-tax', ExpectedBucketOwner: '444455556666' }),
       ),
@@ -160,16 +160,16 @@ describe('accounts and Regions', () => {
   });
 
   test('the credentials of a role call as the role, and expire', async () => {
-    await door.send(EAST, new CreateRoleCommand({ RoleName: 'r', AssumeRolePolicyDocument: TRUST }));
-    const { Credentials } = await door.send(
+    await client.send(EAST, new CreateRoleCommand({ RoleName: 'r', AssumeRolePolicyDocument: TRUST }));
+    const { Credentials } = await client.send(
       EAST,
       new AssumeRoleCommand({ RoleArn: 'arn:aws:iam::111122223333:role/r', RoleSessionName: 's' }),
     );
-    const role = doorOf(sandbox, Credentials?.AccessKeyId ?? '', 0);
+    const role = clientOf(sandbox, Credentials?.AccessKeyId ?? '', 0);
     expect((await role.send(EAST, new GetCallerIdentityCommand({}))).Arn).toBe(
       'arn:aws:sts::111122223333:assumed-role/r/s',
     );
-    await door.send(EAST, new CreateBucketCommand({ Bucket: 'acme-tax' }));
+    await client.send(EAST, new CreateBucketCommand({ Bucket: 'acme-tax' }));
     await expect(
       role.send(EAST, new GetObjectCommand({ Bucket: 'acme-tax', Key: 'k' })),
     ).rejects.toMatchObject({
@@ -182,7 +182,7 @@ describe('accounts and Regions', () => {
   });
 
   test('a call in the wrong Region returns the Region of the bucket', async () => {
-    await door.send(
+    await client.send(
       { region: 'eu-west-1' },
       new CreateBucketCommand({
         Bucket: 'acme-tax',
@@ -190,7 +190,7 @@ describe('accounts and Regions', () => {
       }),
     );
     await expect(
-      door.send(
+      client.send(
         { region: 'us-west-2' },
         new PutBucketVersioningCommand({
           Bucket: 'acme-tax',
@@ -199,7 +199,8 @@ describe('accounts and Regions', () => {
       ),
     ).rejects.toMatchObject({ $response: { headers: { 'x-amz-bucket-region': 'eu-west-1' } } });
     expect(
-      (await door.send({ region: 'eu-west-1' }, new HeadBucketCommand({ Bucket: 'acme-tax' }))).BucketRegion,
+      (await client.send({ region: 'eu-west-1' }, new HeadBucketCommand({ Bucket: 'acme-tax' })))
+        .BucketRegion,
     ).toBe('eu-west-1');
   });
 

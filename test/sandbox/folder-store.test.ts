@@ -14,7 +14,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { startSandbox } from '../../src/sandbox/server.ts';
 import { childEnvironment, MAIN, runCli } from '../support/cli.ts';
 import { testEnv } from '../support/env.ts';
-import { doorOf, EAST, put, REPLICA, SOURCE, versionOf } from './support.ts';
+import { clientOf, EAST, put, REPLICA, SOURCE, versionOf } from './support.ts';
 
 let state: string;
 beforeEach(async () => {
@@ -32,7 +32,7 @@ describe('folder store', () => {
     await using testEnvironment = await testEnv(undefined, { state });
     expect((await testEnvironment.reconcile()).plan.waves).toEqual([]);
     expect(versionOf(testEnvironment.sandbox, SOURCE, 'Tax/2026.pdf')?.replication?.status).toBe('COMPLETED');
-    const { Body } = await testEnvironment.door.send(
+    const { Body } = await testEnvironment.client.send(
       { region: 'us-west-2' },
       new GetObjectCommand({ Bucket: REPLICA, Key: 'Tax/2026.pdf' }),
     );
@@ -44,7 +44,7 @@ describe('folder store', () => {
       await using testEnvironment = await testEnv(undefined, { state });
       await testEnvironment.reconcile();
       testEnvironment.sandbox.faultSettings.replicationDelayMs = 60_000;
-      await testEnvironment.door.send(
+      await testEnvironment.client.send(
         EAST,
         new PutObjectCommand({ Bucket: SOURCE, Key: 'Tax/a', Body: 'a' }),
       );
@@ -73,9 +73,9 @@ describe('folder store', () => {
     });
     const [line] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string];
     const endpoint = /http:\S+/.exec(line)?.[0] ?? '';
-    const door = doorOf({ endpoint }, '111122223333');
-    await door.send(EAST, new CreateBucketCommand({ Bucket: SOURCE }));
-    await door.send(
+    const client = clientOf({ endpoint }, '111122223333');
+    await client.send(EAST, new CreateBucketCommand({ Bucket: SOURCE }));
+    await client.send(
       EAST,
       new PutBucketVersioningCommand({ Bucket: SOURCE, VersioningConfiguration: { Status: 'Enabled' } }),
     );
@@ -83,7 +83,7 @@ describe('folder store', () => {
     const writer = async (worker: number) => {
       for (let n = 0; ; n++) {
         const Key = `${worker}/${n}`;
-        await door.send(EAST, new PutObjectCommand({ Bucket: SOURCE, Key, Body: Key }));
+        await client.send(EAST, new PutObjectCommand({ Bucket: SOURCE, Key, Body: Key }));
         acknowledged.push(Key);
         if (acknowledged.length === 60) child.kill('SIGKILL');
       }
@@ -92,7 +92,7 @@ describe('folder store', () => {
 
     const sandbox = await startSandbox({ state });
     try {
-      const secondClient = doorOf(sandbox, '111122223333');
+      const secondClient = clientOf(sandbox, '111122223333');
       expect(acknowledged.length).toBeGreaterThanOrEqual(60);
       for (const Key of acknowledged) {
         const { Body } = await secondClient.send(EAST, new GetObjectCommand({ Bucket: SOURCE, Key }));
@@ -127,7 +127,7 @@ describe('folder store', () => {
   ])('takes over a folder whose process %s', async (_, content) => {
     await writeFile(path.join(state, 'lock'), content);
     const sandbox = await startSandbox({ state });
-    await doorOf(sandbox, '111122223333').send(
+    await clientOf(sandbox, '111122223333').send(
       EAST,
       new CreateRoleCommand({
         RoleName: 'r',
@@ -137,7 +137,7 @@ describe('folder store', () => {
     );
     await sandbox.close();
     const restarted = await startSandbox({ state });
-    const { Role } = await doorOf(restarted, '111122223333').send(
+    const { Role } = await clientOf(restarted, '111122223333').send(
       EAST,
       new GetRoleCommand({ RoleName: 'r' }),
     );
@@ -147,7 +147,7 @@ describe('folder store', () => {
 
   test('refuses a folder of another format version, and leaves it unchanged', async () => {
     const first = await startSandbox({ state });
-    await doorOf(first, '111122223333').send(EAST, new CreateBucketCommand({ Bucket: SOURCE }));
+    await clientOf(first, '111122223333').send(EAST, new CreateBucketCommand({ Bucket: SOURCE }));
     await first.close();
     const file = path.join(state, 'buckets', `${SOURCE}.json`);
     await writeFile(file, (await readFile(file, 'utf8')).replace('"format":1', '"format":99'));
@@ -159,7 +159,7 @@ describe('folder store', () => {
 
   test('refuses a damaged document, and names the file', async () => {
     const first = await startSandbox({ state });
-    await doorOf(first, '111122223333').send(EAST, new CreateBucketCommand({ Bucket: SOURCE }));
+    await clientOf(first, '111122223333').send(EAST, new CreateBucketCommand({ Bucket: SOURCE }));
     await first.close();
     const file = path.join(state, 'buckets', `${SOURCE}.json`);
     await writeFile(file, '{"format":1,');

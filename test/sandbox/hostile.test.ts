@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { operations } from '../../src/sandbox/protocol/operations.ts';
 import { type Sandbox, startSandbox } from '../../src/sandbox/server.ts';
-import { doorOf } from './support.ts';
+import { clientOf } from './support.ts';
 
 let sandbox: Sandbox;
 beforeAll(async () => {
@@ -146,7 +146,7 @@ describe('sandbox: random requests cause no internal error', () => {
       { 'x-amz-tagging': '=&=&%' },
       { 'if-match': '"' },
     );
-    await doorOf(sandbox, '111122223333').accountId(undefined);
+    await clientOf(sandbox, '111122223333').accountId(undefined);
     await send({ method: 'PUT', path: '/acme-tax', headers: signedFor('s3') });
     await fc.assert(
       fc.asyncProperty(method, path, query, header, body, async (verb, path, query, extraHeaders, text) => {

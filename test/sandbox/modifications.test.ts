@@ -5,7 +5,7 @@ import { type TestEnv, testEnv } from '../support/env.ts';
 import { changeRolePolicy, put, REPLICA, SOURCE, versionOf } from './support.ts';
 
 const tag = async (
-  { sandbox, door }: TestEnv,
+  { sandbox, client }: TestEnv,
   region: string,
   Bucket: string,
   Key: string,
@@ -15,7 +15,7 @@ const tag = async (
     tier === undefined
       ? new DeleteObjectTaggingCommand({ Bucket, Key })
       : new PutObjectTaggingCommand({ Bucket, Key, Tagging: { TagSet: [{ Key: 'tier', Value: tier }] } });
-  await door.send({ region }, command);
+  await client.send({ region }, command);
   await sandbox.waitForReplication();
 };
 const statusAndTier = ({ sandbox }: TestEnv, bucket: string, key: string) => {
@@ -53,7 +53,7 @@ describe('tag replication', () => {
     ] as const) {
       const back = region === 'us-east-1' ? 'eu-west-1' : 'us-east-1';
       const Key = `from ${from}`;
-      await env.door.send(
+      await env.client.send(
         { region },
         new PutObjectCommand({ Bucket: from, Key, Body: 'x', Tagging: 'tier=gold' }),
       );
@@ -71,7 +71,7 @@ describe('tag replication', () => {
     await using env = await testEnv();
     await env.reconcile();
     await put(env, { Key: 'Tax/a' });
-    await changeRolePolicy(env.door, (statements) => {
+    await changeRolePolicy(env.client, (statements) => {
       const objects = statements.ReplikeyDestinationObjectsTax;
       if (objects) objects.Action = ['s3:ReplicateObject'];
     });

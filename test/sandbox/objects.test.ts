@@ -20,29 +20,32 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { AwsClient } from '../../src/aws/client.ts';
 import { type Sandbox, startSandbox } from '../../src/sandbox/server.ts';
 import { testEnv } from '../support/env.ts';
-import { doorOf, EAST, keyOf, put, SOURCE } from './support.ts';
+import { clientOf, EAST, keyOf, put, SOURCE } from './support.ts';
 
 const Bucket = 'acme-tax';
 let sandbox: Sandbox;
-let door: AwsClient;
+let client: AwsClient;
 beforeEach(async () => {
   sandbox = await startSandbox();
-  door = doorOf(sandbox, '111122223333', 0);
-  await door.send(EAST, new CreateBucketCommand({ Bucket }));
+  client = clientOf(sandbox, '111122223333', 0);
+  await client.send(EAST, new CreateBucketCommand({ Bucket }));
 });
 afterEach(() => sandbox.close());
 
 const write = (Key: string, Body: string | Uint8Array = Key, overrides: object = {}) =>
-  door.send(EAST, new PutObjectCommand({ Bucket, Key, Body, ...overrides }));
+  client.send(EAST, new PutObjectCommand({ Bucket, Key, Body, ...overrides }));
 const read = async (Key: string, VersionId?: string) => {
-  const { Body } = await door.send(
+  const { Body } = await client.send(
     EAST,
     new GetObjectCommand({ Bucket, Key, ...(VersionId ? { VersionId } : {}) }),
   );
   return Body?.transformToString();
 };
 const versioned = () =>
-  door.send(EAST, new PutBucketVersioningCommand({ Bucket, VersioningConfiguration: { Status: 'Enabled' } }));
+  client.send(
+    EAST,
+    new PutBucketVersioningCommand({ Bucket, VersioningConfiguration: { Status: 'Enabled' } }),
+  );
 
 describe('objects', () => {
   test('a get returns the bytes of the put, for any key', async () => {
@@ -53,7 +56,7 @@ describe('objects', () => {
     await fc.assert(
       fc.asyncProperty(key, fc.uint8Array({ maxLength: 200 }), async (name, bytes) => {
         await write(name, bytes);
-        const { Body } = await door.send(EAST, new GetObjectCommand({ Bucket, Key: name }));
+        const { Body } = await client.send(EAST, new GetObjectCommand({ Bucket, Key: name }));
         expect(await Body?.transformToByteArray()).toEqual(bytes);
       }),
       { numRuns: 60 },
@@ -67,7 +70,7 @@ describe('objects', () => {
     const folders: string[] = [];
     let token: string | undefined;
     do {
-      const page = await door.send(
+      const page = await client.send(
         EAST,
         new ListObjectsV2Command({
           Bucket,
@@ -89,15 +92,15 @@ describe('objects', () => {
     await versioned();
     const first = await write('k', 'one');
     const second = await write('k', 'two');
-    const marker = await door.send(EAST, new DeleteObjectCommand({ Bucket, Key: 'k' }));
+    const marker = await client.send(EAST, new DeleteObjectCommand({ Bucket, Key: 'k' }));
     expect(marker.DeleteMarker).toBe(true);
     await expect(read('k')).rejects.toMatchObject({ name: 'NoSuchKey' });
     expect(await read('k', first.VersionId)).toBe('one');
-    await door.send(EAST, new DeleteObjectCommand({ Bucket, Key: 'k', VersionId: marker.VersionId }));
+    await client.send(EAST, new DeleteObjectCommand({ Bucket, Key: 'k', VersionId: marker.VersionId }));
     expect(await read('k')).toBe('two');
-    await door.send(EAST, new DeleteObjectCommand({ Bucket, Key: 'k', VersionId: second.VersionId }));
+    await client.send(EAST, new DeleteObjectCommand({ Bucket, Key: 'k', VersionId: second.VersionId }));
     expect(await read('k')).toBe('one');
-    const { Versions, DeleteMarkers } = await door.send(EAST, new ListObjectVersionsCommand({ Bucket }));
+    const { Versions, DeleteMarkers } = await client.send(EAST, new ListObjectVersionsCommand({ Bucket }));
     expect(Versions?.map(({ VersionId, IsLatest }) => [VersionId, IsLatest])).toEqual([
       [first.VersionId, true],
     ]);
@@ -117,16 +120,16 @@ describe('objects', () => {
   });
 
   test('a multipart upload joins its parts, and has a multipart ETag', async () => {
-    const { UploadId } = await door.send(EAST, new CreateMultipartUploadCommand({ Bucket, Key: 'big' }));
+    const { UploadId } = await client.send(EAST, new CreateMultipartUploadCommand({ Bucket, Key: 'big' }));
     const bytes = [new Uint8Array(5 * 1024 * 1024).fill(97), new Uint8Array(3).fill(98)];
     const Parts = await Promise.all(
       bytes.map(async (Body, index) => {
         const part = { Bucket, Key: 'big', UploadId, PartNumber: index + 1, Body };
-        return { PartNumber: index + 1, ETag: (await door.send(EAST, new UploadPartCommand(part))).ETag };
+        return { PartNumber: index + 1, ETag: (await client.send(EAST, new UploadPartCommand(part))).ETag };
       }),
     );
     const upload = { Bucket, Key: 'big', UploadId, MultipartUpload: { Parts } };
-    const { ETag } = await door.send(EAST, new CompleteMultipartUploadCommand(upload));
+    const { ETag } = await client.send(EAST, new CompleteMultipartUploadCommand(upload));
     expect(ETag).toMatch(/^"[0-9a-f]{32}-2"$/);
     const text = await read('big');
     expect(text?.length).toBe(5 * 1024 * 1024 + 3);
@@ -135,10 +138,10 @@ describe('objects', () => {
 
   test('a copy keeps tags, and requires read access', async () => {
     await write('k', 'one', { Tagging: 'tier=gold' });
-    await door.send(EAST, new CopyObjectCommand({ Bucket, Key: 'copy', CopySource: `${Bucket}/k` }));
-    const { TagSet } = await door.send(EAST, new GetObjectTaggingCommand({ Bucket, Key: 'copy' }));
+    await client.send(EAST, new CopyObjectCommand({ Bucket, Key: 'copy', CopySource: `${Bucket}/k` }));
+    const { TagSet } = await client.send(EAST, new GetObjectTaggingCommand({ Bucket, Key: 'copy' }));
     expect(TagSet).toEqual([{ Key: 'tier', Value: 'gold' }]);
-    const otherClient = doorOf(sandbox, '444455556666', 0);
+    const otherClient = clientOf(sandbox, '444455556666', 0);
     await otherClient.send(EAST, new CreateBucketCommand({ Bucket: 'foreign-bucket' }));
     await expect(
       otherClient.send(
@@ -151,7 +154,7 @@ describe('objects', () => {
   test('DeleteObjects: checks the policy for each key', async () => {
     await write('a');
     await write('b');
-    await door.send(
+    await client.send(
       EAST,
       new PutBucketPolicyCommand({
         Bucket,
@@ -168,7 +171,7 @@ describe('objects', () => {
         }),
       }),
     );
-    const response = await door.send(
+    const response = await client.send(
       EAST,
       new DeleteObjectsCommand({ Bucket, Delete: { Objects: [{ Key: 'a' }, { Key: 'b' }] } }),
     );
@@ -183,11 +186,11 @@ describe('object encryption', () => {
     await env.reconcile();
     const version = await put(env);
     expect(version?.encryption.algorithm).toBe('aws:kms');
-    const KeyId = await keyOf(env.door, EAST);
-    const get = () => env.door.send(EAST, new GetObjectCommand({ Bucket: SOURCE, Key: 'Tax/2026.pdf' }));
-    await env.door.send(EAST, new DisableKeyCommand({ KeyId }));
+    const KeyId = await keyOf(env.client, EAST);
+    const get = () => env.client.send(EAST, new GetObjectCommand({ Bucket: SOURCE, Key: 'Tax/2026.pdf' }));
+    await env.client.send(EAST, new DisableKeyCommand({ KeyId }));
     await expect(get()).rejects.toMatchObject({ name: 'KMS.DisabledException' });
-    await env.door.send(EAST, new EnableKeyCommand({ KeyId }));
+    await env.client.send(EAST, new EnableKeyCommand({ KeyId }));
     expect(await (await get()).Body?.transformToString()).toBe('numbers');
   });
 

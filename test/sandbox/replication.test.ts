@@ -70,20 +70,20 @@ describe('replication of a matching object', () => {
       });
       const at = { Key: 'Tax/2026.pdf', VersionId: source?.versionId };
       const [sourceHead, replica] = await Promise.all([
-        env.door.send(EAST, new HeadObjectCommand({ Bucket: SOURCE, ...at })),
-        env.door.send(WEST, new HeadObjectCommand({ Bucket: REPLICA, ...at })),
+        env.client.send(EAST, new HeadObjectCommand({ Bucket: SOURCE, ...at })),
+        env.client.send(WEST, new HeadObjectCommand({ Bucket: REPLICA, ...at })),
       ]);
       expect(sourceHead.ReplicationStatus).toBe('COMPLETED');
       expect(replica).toMatchObject({
         ReplicationStatus: 'REPLICA',
-        SSEKMSKeyId: await keyOf(env.door, WEST),
+        SSEKMSKeyId: await keyOf(env.client, WEST),
         ETag: sourceHead.ETag,
         Metadata: { year: '2026' },
         ContentType: 'application/pdf',
         LastModified: sourceHead.LastModified,
       });
       expect([...(versionOf(env.sandbox, REPLICA, 'Tax/2026.pdf')?.tags ?? [])]).toEqual([['tier', 'gold']]);
-      const { Body } = await env.door.send(WEST, new GetObjectCommand({ Bucket: REPLICA, ...at }));
+      const { Body } = await env.client.send(WEST, new GetObjectCommand({ Bucket: REPLICA, ...at }));
       expect(await Body?.transformToString()).toBe('numbers');
     },
   );
@@ -91,12 +91,12 @@ describe('replication of a matching object', () => {
   test('the status is PENDING until the replica exists', async () => {
     await using env = await replicatingPair();
     env.sandbox.faultSettings.replicationDelayMs = 60_000;
-    await env.door.send(EAST, new PutObjectCommand({ Bucket: SOURCE, Key: 'Tax/a', Body: 'a' }));
-    const head = await env.door.send(EAST, new HeadObjectCommand({ Bucket: SOURCE, Key: 'Tax/a' }));
+    await env.client.send(EAST, new PutObjectCommand({ Bucket: SOURCE, Key: 'Tax/a', Body: 'a' }));
+    const head = await env.client.send(EAST, new HeadObjectCommand({ Bucket: SOURCE, Key: 'Tax/a' }));
     expect(head.ReplicationStatus).toBe('PENDING');
   });
 
-  test('an SSE-S3 object has an SSE-S3 replica, whatever the default of the destination', async () => {
+  test('an SSE-S3 object has an SSE-S3 replica for any default of the destination', async () => {
     await using env = await replicatingPair();
     expect(await outcome(env, { ServerSideEncryption: 'AES256' })).toMatchObject({ status: 'COMPLETED' });
     expect(versionOf(env.sandbox, REPLICA, 'Tax/2026.pdf')?.encryption.algorithm).toBe('AES256');
@@ -104,7 +104,7 @@ describe('replication of a matching object', () => {
 
   test('a FAILED object is not retried after the cause is fixed', async () => {
     await using env = await replicatingPair();
-    await changeRolePolicy(env.door, (statements) => delete statements.ReplikeySourceObjectsTax);
+    await changeRolePolicy(env.client, (statements) => delete statements.ReplikeySourceObjectsTax);
     expect(await outcome(env)).toMatchObject({ status: 'FAILED' });
     await env.reconcile();
     await env.sandbox.waitForReplication();
@@ -132,8 +132,8 @@ const limitContext =
       };
     }
   };
-const trust = (door: AwsClient, statement: object) =>
-  door.send(
+const trust = (client: AwsClient, statement: object) =>
+  client.send(
     EAST,
     new UpdateAssumeRolePolicyCommand({
       RoleName: ROLE,
@@ -144,16 +144,16 @@ const trust = (door: AwsClient, statement: object) =>
     }),
   );
 /** Changes both the role policy and the key policy, because either suffices within one account. */
-const limitSourceContext = async (door: AwsClient, ...values: string[]) => {
-  await changeRolePolicy(door, limitContext('ReplikeySourceKeyTax', ...values));
-  await changeKeyPolicy(door, EAST, limitContext('ReplikeySourceKeyTax', ...values));
+const limitSourceContext = async (client: AwsClient, ...values: string[]) => {
+  await changeRolePolicy(client, limitContext('ReplikeySourceKeyTax', ...values));
+  await changeKeyPolicy(client, EAST, limitContext('ReplikeySourceKeyTax', ...values));
 };
-const limitReplicaContext = async (door: AwsClient, ...values: string[]) => {
-  await changeRolePolicy(door, limitContext('ReplikeyDestinationKeyTax', ...values));
-  await changeKeyPolicy(door, WEST, limitContext('ReplikeyDestinationKeyTax', ...values));
+const limitReplicaContext = async (client: AwsClient, ...values: string[]) => {
+  await changeRolePolicy(client, limitContext('ReplikeyDestinationKeyTax', ...values));
+  await changeKeyPolicy(client, WEST, limitContext('ReplikeyDestinationKeyTax', ...values));
 };
-const putBucketPolicy = (door: AwsClient, at: { region: string }, Bucket: string, statement: object) =>
-  door.send(
+const putBucketPolicy = (client: AwsClient, at: { region: string }, Bucket: string, statement: object) =>
+  client.send(
     at,
     new PutBucketPolicyCommand({
       Bucket,
@@ -179,9 +179,9 @@ type Row = [
 const BROKEN: Row[] = [
   [
     'the role does not exist',
-    async ({ door }) => {
-      await door.send(EAST, new DeleteRolePolicyCommand({ RoleName: ROLE, PolicyName: 'replikey' }));
-      await door.send(EAST, new DeleteRoleCommand({ RoleName: ROLE }));
+    async ({ client }) => {
+      await client.send(EAST, new DeleteRolePolicyCommand({ RoleName: ROLE, PolicyName: 'replikey' }));
+      await client.send(EAST, new DeleteRoleCommand({ RoleName: ROLE }));
     },
     'FAILED',
     'AssumeRoleNotPermitted',
@@ -189,15 +189,15 @@ const BROKEN: Row[] = [
   ],
   [
     'the role trusts another service',
-    ({ door }) => trust(door, { Principal: { Service: 'ec2.amazonaws.com' } }),
+    ({ client }) => trust(client, { Principal: { Service: 'ec2.amazonaws.com' } }),
     'FAILED',
     'AssumeRoleNotPermitted',
     /the principal expects ec2\.amazonaws\.com, but the request has s3\.amazonaws\.com/,
   ],
   [
     'the role trusts S3 for another account',
-    ({ door }) =>
-      trust(door, {
+    ({ client }) =>
+      trust(client, {
         Principal: { Service: 's3.amazonaws.com' },
         Condition: { StringEquals: { 'aws:SourceAccount': '999988887777' } },
       }),
@@ -207,7 +207,8 @@ const BROKEN: Row[] = [
   ],
   [
     'the role has no policy',
-    ({ door }) => door.send(EAST, new DeleteRolePolicyCommand({ RoleName: ROLE, PolicyName: 'replikey' })),
+    ({ client }) =>
+      client.send(EAST, new DeleteRolePolicyCommand({ RoleName: ROLE, PolicyName: 'replikey' })),
     'FAILED',
     'SrcGetObjectNotPermitted',
     /s3:GetReplicationConfiguration/,
@@ -223,7 +224,7 @@ const BROKEN: Row[] = [
   ).map(
     ([action, reason]): Row => [
       `the role lacks ${action}`,
-      ({ door }) => changeRolePolicy(door, withoutAction(action)),
+      ({ client }) => changeRolePolicy(client, withoutAction(action)),
       'FAILED',
       reason,
       new RegExp(`no identity policy .* allows ${action}`),
@@ -231,7 +232,7 @@ const BROKEN: Row[] = [
   ),
   [
     'the role lacks s3:GetObjectVersionTagging',
-    ({ door }) => changeRolePolicy(door, withoutAction('s3:GetObjectVersionTagging')),
+    ({ client }) => changeRolePolicy(client, withoutAction('s3:GetObjectVersionTagging')),
     'FAILED',
     'SrcGetTaggingNotPermitted',
     /s3:GetObjectVersionTagging/,
@@ -239,7 +240,7 @@ const BROKEN: Row[] = [
   ],
   [
     'the role lacks s3:ReplicateTags',
-    ({ door }) => changeRolePolicy(door, withoutAction('s3:ReplicateTags')),
+    ({ client }) => changeRolePolicy(client, withoutAction('s3:ReplicateTags')),
     'FAILED',
     'DstPutTaggingNotPermitted',
     /s3:ReplicateTags/,
@@ -247,7 +248,7 @@ const BROKEN: Row[] = [
   ],
   [
     'the source context names the bucket alone, and the object has no Bucket Key',
-    ({ door }) => limitSourceContext(door, `arn:aws:s3:::${SOURCE}`),
+    ({ client }) => limitSourceContext(client, `arn:aws:s3:::${SOURCE}`),
     'FAILED',
     'SrcGetObjectNotPermitted',
     /expects arn:aws:s3:::acme-tax, but the request has arn:aws:s3:::acme-tax\/Tax\/2026\.pdf/,
@@ -255,14 +256,14 @@ const BROKEN: Row[] = [
   ],
   [
     'the source context names the objects alone, and the object has a Bucket Key',
-    ({ door }) => limitSourceContext(door, `arn:aws:s3:::${SOURCE}/*`),
+    ({ client }) => limitSourceContext(client, `arn:aws:s3:::${SOURCE}/*`),
     'FAILED',
     'SrcGetObjectNotPermitted',
     /expects arn:aws:s3:::acme-tax\/\*, but the request has arn:aws:s3:::acme-tax$/,
   ],
   [
     'the replica context names the bucket alone, and the object has no Bucket Key',
-    ({ door }) => limitReplicaContext(door, `arn:aws:s3:::${REPLICA}`),
+    ({ client }) => limitReplicaContext(client, `arn:aws:s3:::${REPLICA}`),
     'FAILED',
     'DstPutObjectNotPermitted',
     /kms:Encrypt.*acme-tax-replica\/Tax\/2026\.pdf/,
@@ -270,14 +271,14 @@ const BROKEN: Row[] = [
   ],
   [
     'the replica context names the objects alone, and the object has a Bucket Key',
-    ({ door }) => limitReplicaContext(door, `arn:aws:s3:::${REPLICA}/*`),
+    ({ client }) => limitReplicaContext(client, `arn:aws:s3:::${REPLICA}/*`),
     'FAILED',
     'DstPutObjectNotPermitted',
     /kms:GenerateDataKey/,
   ],
   [
     'kms:ViaService names another Region',
-    async ({ door }) => {
+    async ({ client }) => {
       const useOtherRegion = (statements: Record<string, { Condition?: object }>) => {
         for (const sid of ['ReplikeySourceKeyTax']) {
           const statement = statements[sid];
@@ -285,8 +286,8 @@ const BROKEN: Row[] = [
             statement.Condition = { StringEquals: { 'kms:ViaService': 's3.eu-west-1.amazonaws.com' } };
         }
       };
-      await changeRolePolicy(door, useOtherRegion);
-      await changeKeyPolicy(door, EAST, useOtherRegion);
+      await changeRolePolicy(client, useOtherRegion);
+      await changeKeyPolicy(client, EAST, useOtherRegion);
     },
     'FAILED',
     'SrcGetObjectNotPermitted',
@@ -294,8 +295,8 @@ const BROKEN: Row[] = [
   ],
   [
     'neither the key policy nor an identity policy allows the role',
-    ({ door }) =>
-      changeKeyPolicy(door, WEST, (statements) => {
+    ({ client }) =>
+      changeKeyPolicy(client, WEST, (statements) => {
         delete statements.ReplikeyDestinationKeyTax;
         for (const statement of Object.values(statements))
           statement.Action = ['kms:PutKeyPolicy', 'kms:GetKeyPolicy', 'kms:DescribeKey'];
@@ -306,17 +307,17 @@ const BROKEN: Row[] = [
   ],
   [
     'the replica key is disabled',
-    async ({ door }) => door.send(WEST, new DisableKeyCommand({ KeyId: await keyOf(door, WEST) })),
+    async ({ client }) => client.send(WEST, new DisableKeyCommand({ KeyId: await keyOf(client, WEST) })),
     'FAILED',
     'DstKmsKeyInvalidState',
     /disabled/i,
   ],
   [
     'the replica key is pending deletion',
-    async ({ door }) =>
-      door.send(
+    async ({ client }) =>
+      client.send(
         WEST,
-        new ScheduleKeyDeletionCommand({ KeyId: await keyOf(door, WEST), PendingWindowInDays: 7 }),
+        new ScheduleKeyDeletionCommand({ KeyId: await keyOf(client, WEST), PendingWindowInDays: 7 }),
       ),
     'FAILED',
     'DstKmsKeyInvalidState',
@@ -324,8 +325,8 @@ const BROKEN: Row[] = [
   ],
   [
     'the replica key is in another Region',
-    ({ door }) =>
-      changeRules(door, (rules) =>
+    ({ client }) =>
+      changeRules(client, (rules) =>
         rules.map((rule) => ({
           ...rule,
           Destination: {
@@ -343,15 +344,15 @@ const BROKEN: Row[] = [
   ],
   [
     'the destination does not exist',
-    ({ door }) => door.send(WEST, new DeleteBucketCommand({ Bucket: REPLICA })),
+    ({ client }) => client.send(WEST, new DeleteBucketCommand({ Bucket: REPLICA })),
     'FAILED',
     'DstBucketNotFound',
     /acme-tax-replica does not exist/,
   ],
   [
     'versioning of the destination is suspended',
-    ({ door }) =>
-      door.send(
+    ({ client }) =>
+      client.send(
         WEST,
         new PutBucketVersioningCommand({ Bucket: REPLICA, VersioningConfiguration: { Status: 'Suspended' } }),
       ),
@@ -361,8 +362,8 @@ const BROKEN: Row[] = [
   ],
   [
     'the bucket policy of the destination denies s3:ReplicateObject',
-    ({ door }) =>
-      putBucketPolicy(door, WEST, REPLICA, {
+    ({ client }) =>
+      putBucketPolicy(client, WEST, REPLICA, {
         Sid: 'NoReplicas',
         Effect: 'Deny',
         Action: 's3:ReplicateObject',
@@ -373,37 +374,37 @@ const BROKEN: Row[] = [
   ],
   [
     'the bucket policy of the source denies s3:GetObjectVersionForReplication',
-    ({ door }) =>
-      putBucketPolicy(door, EAST, SOURCE, { Effect: 'Deny', Action: 's3:GetObjectVersionForReplication' }),
+    ({ client }) =>
+      putBucketPolicy(client, EAST, SOURCE, { Effect: 'Deny', Action: 's3:GetObjectVersionForReplication' }),
     'FAILED',
     'SrcGetObjectNotPermitted',
     /bucket policy of acme-tax denies/,
   ],
   [
     'the rule is paused',
-    ({ door }) => changeRules(door, (rules) => rules.map((rule) => ({ ...rule, Status: 'Disabled' }))),
+    ({ client }) => changeRules(client, (rules) => rules.map((rule) => ({ ...rule, Status: 'Disabled' }))),
     'not replicated',
     undefined,
     undefined,
   ],
   [
     'the rule does not select encrypted objects',
-    ({ door }) => changeRules(door, (rules) => rules.map(withoutEncryptedObjects)),
+    ({ client }) => changeRules(client, (rules) => rules.map(withoutEncryptedObjects)),
     'not replicated',
     undefined,
     undefined,
   ],
   [
     'the rule has another prefix',
-    ({ door }) =>
-      changeRules(door, (rules) => rules.map((rule) => ({ ...rule, Filter: { Prefix: 'Taxes/' } }))),
+    ({ client }) =>
+      changeRules(client, (rules) => rules.map((rule) => ({ ...rule, Filter: { Prefix: 'Taxes/' } }))),
     'not replicated',
     undefined,
     undefined,
   ],
   [
     'the rule requires a tag that the object lacks',
-    ({ door }) => changeRules(door, (rules) => rules.map(withTagFilter)),
+    ({ client }) => changeRules(client, (rules) => rules.map(withTagFilter)),
     'not replicated',
     undefined,
     undefined,
@@ -435,8 +436,8 @@ describe('an object does not replicate when', () => {
   test('the source key is disabled between the put and the replication', async () => {
     await using env = await replicatingPair();
     env.sandbox.faultSettings.replicationDelayMs = 300;
-    await env.door.send(EAST, new PutObjectCommand({ Bucket: SOURCE, Key: 'Tax/a', Body: 'a' }));
-    await env.door.send(EAST, new DisableKeyCommand({ KeyId: await keyOf(env.door, EAST) }));
+    await env.client.send(EAST, new PutObjectCommand({ Bucket: SOURCE, Key: 'Tax/a', Body: 'a' }));
+    await env.client.send(EAST, new DisableKeyCommand({ KeyId: await keyOf(env.client, EAST) }));
     await env.sandbox.waitForReplication();
     expect(versionOf(env.sandbox, SOURCE, 'Tax/a')?.replication).toMatchObject({
       status: 'FAILED',
@@ -446,8 +447,8 @@ describe('an object does not replicate when', () => {
 
   test('it is older than the rule', async () => {
     await using env = await testEnv();
-    await env.door.send(EAST, new CreateBucketCommand({ Bucket: SOURCE }));
-    await env.door.send(EAST, new PutObjectCommand({ Bucket: SOURCE, Key: 'Tax/old', Body: 'old' }));
+    await env.client.send(EAST, new CreateBucketCommand({ Bucket: SOURCE }));
+    await env.client.send(EAST, new PutObjectCommand({ Bucket: SOURCE, Key: 'Tax/old', Body: 'old' }));
     await env.reconcile();
     await env.sandbox.waitForReplication();
     expect(versionOf(env.sandbox, SOURCE, 'Tax/old')?.replication).toBeUndefined();
@@ -472,7 +473,7 @@ spec:
 
 describe('rule', () => {
   const rule = async (
-    door: AwsClient,
+    client: AwsClient,
     id: string,
     priority: number,
     prefix: string,
@@ -487,7 +488,7 @@ describe('rule', () => {
     Destination: {
       Bucket: `arn:aws:s3:::${REPLICA}`,
       StorageClass: storageClass,
-      EncryptionConfiguration: { ReplicaKmsKeyID: await keyOf(door, WEST) },
+      EncryptionConfiguration: { ReplicaKmsKeyID: await keyOf(client, WEST) },
     },
   });
 
@@ -498,10 +499,10 @@ describe('rule', () => {
     ] as const) {
       await using env = await replicatingPair();
       const rules = [
-        await rule(env.door, 'a', first, 'Tax/', 'GLACIER'),
-        await rule(env.door, 'b', second, '', 'STANDARD_IA'),
+        await rule(env.client, 'a', first, 'Tax/', 'GLACIER'),
+        await rule(env.client, 'b', second, '', 'STANDARD_IA'),
       ];
-      await changeRules(env.door, () => rules);
+      await changeRules(env.client, () => rules);
       const version = await put(env);
       expect(version?.replication?.attempts.map(({ ruleId }) => ruleId)).toEqual([
         first > second ? 'a' : 'b',
@@ -527,7 +528,7 @@ spec:
       'COMPLETED',
       'COMPLETED',
     ]);
-    await env.door.send(
+    await env.client.send(
       { region: 'eu-west-1' },
       new PutBucketVersioningCommand({
         Bucket: 'acme-tax-second',
@@ -547,21 +548,21 @@ spec:
   test('replicates delete markers only if enabled, and never the deletion of a version', async () => {
     await using env = await replicatingPair();
     const version = await put(env);
-    await env.door.send(EAST, new DeleteObjectCommand({ Bucket: SOURCE, Key: 'Tax/2026.pdf' }));
+    await env.client.send(EAST, new DeleteObjectCommand({ Bucket: SOURCE, Key: 'Tax/2026.pdf' }));
     await env.sandbox.waitForReplication();
     expect(versionOf(env.sandbox, REPLICA, 'Tax/2026.pdf')?.deleteMarker).toBe(true);
-    await env.door.send(
+    await env.client.send(
       EAST,
       new DeleteObjectCommand({ Bucket: SOURCE, Key: 'Tax/2026.pdf', VersionId: version?.versionId }),
     );
     await env.sandbox.waitForReplication();
     expect(env.sandbox.store.bucket(REPLICA)?.objects.get('Tax/2026.pdf')).toHaveLength(2);
 
-    await changeRules(env.door, (rules) =>
+    await changeRules(env.client, (rules) =>
       rules.map((rule) => ({ ...rule, DeleteMarkerReplication: { Status: 'Disabled' } })),
     );
     await put(env, { Key: 'Tax/kept' });
-    await env.door.send(EAST, new DeleteObjectCommand({ Bucket: SOURCE, Key: 'Tax/kept' }));
+    await env.client.send(EAST, new DeleteObjectCommand({ Bucket: SOURCE, Key: 'Tax/kept' }));
     await env.sandbox.waitForReplication();
     expect(versionOf(env.sandbox, REPLICA, 'Tax/kept')?.deleteMarker).toBe(false);
   });

@@ -20,7 +20,7 @@ export const EAST = { region: 'us-east-1' };
 export const WEST = { region: 'us-west-2' };
 
 /** Returns an AWS client for a sandbox. The access key is the ID of the account. */
-export function doorOf(
+export function clientOf(
   sandbox: Pick<Sandbox, 'endpoint'>,
   account: string,
   retryTimeoutMs = 1_000,
@@ -34,11 +34,11 @@ export function doorOf(
 
 /** Puts an object into the source, and waits until replication is complete. */
 export async function put(
-  { sandbox, door }: { sandbox: Sandbox; door: AwsClient },
+  { sandbox, client }: { sandbox: Sandbox; client: AwsClient },
   overrides: Partial<PutObjectCommandInput> = {},
 ): Promise<VersionState | undefined> {
   const Key = overrides.Key ?? 'Tax/2026.pdf';
-  await door.send(EAST, new PutObjectCommand({ Bucket: SOURCE, Key, Body: 'numbers', ...overrides }));
+  await client.send(EAST, new PutObjectCommand({ Bucket: SOURCE, Key, Body: 'numbers', ...overrides }));
   await sandbox.waitForReplication();
   return versionOf(sandbox, SOURCE, Key);
 }
@@ -60,40 +60,40 @@ function changeStatements(text: string, change: (statements: Statements) => void
 }
 
 export async function changeRolePolicy(
-  door: AwsClient,
+  client: AwsClient,
   change: (statements: Statements) => void,
 ): Promise<void> {
   const policy = { RoleName: ROLE, PolicyName: 'replikey' };
-  const { PolicyDocument = '' } = await door.send(EAST, new GetRolePolicyCommand(policy));
-  await door.send(
+  const { PolicyDocument = '' } = await client.send(EAST, new GetRolePolicyCommand(policy));
+  await client.send(
     EAST,
     new PutRolePolicyCommand({ ...policy, PolicyDocument: changeStatements(PolicyDocument, change) }),
   );
 }
 
 export async function changeKeyPolicy(
-  door: AwsClient,
+  client: AwsClient,
   at: { region: string },
   change: (statements: Statements) => void,
 ): Promise<void> {
-  const key = { KeyId: await keyOf(door, at), PolicyName: 'default' };
-  const { Policy = '' } = await door.send(at, new GetKeyPolicyCommand(key));
-  await door.send(at, new PutKeyPolicyCommand({ ...key, Policy: changeStatements(Policy, change) }));
+  const key = { KeyId: await keyOf(client, at), PolicyName: 'default' };
+  const { Policy = '' } = await client.send(at, new GetKeyPolicyCommand(key));
+  await client.send(at, new PutKeyPolicyCommand({ ...key, Policy: changeStatements(Policy, change) }));
 }
 
-export const keyOf = async (door: AwsClient, at: { region: string }): Promise<string> => {
+export const keyOf = async (client: AwsClient, at: { region: string }): Promise<string> => {
   const KeyId = at.region === EAST.region ? 'alias/acme-tax' : 'alias/acme-tax-replica';
-  return (await door.send(at, new DescribeKeyCommand({ KeyId }))).KeyMetadata?.Arn ?? '';
+  return (await client.send(at, new DescribeKeyCommand({ KeyId }))).KeyMetadata?.Arn ?? '';
 };
 
 export async function changeRules(
-  door: AwsClient,
+  client: AwsClient,
   change: (rules: ReplicationRule[]) => ReplicationRule[],
 ): Promise<void> {
-  const { ReplicationConfiguration: current } = await door.send(
+  const { ReplicationConfiguration: current } = await client.send(
     EAST,
     new GetBucketReplicationCommand({ Bucket: SOURCE }),
   );
   const ReplicationConfiguration = { Role: current?.Role, Rules: change(current?.Rules ?? []) };
-  await door.send(EAST, new PutBucketReplicationCommand({ Bucket: SOURCE, ReplicationConfiguration }));
+  await client.send(EAST, new PutBucketReplicationCommand({ Bucket: SOURCE, ReplicationConfiguration }));
 }

@@ -9,7 +9,7 @@ import { fetchText, startController, untilReady } from '../support/controller-pr
 import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { assertNoSecrets, TEST_SECRET } from '../support/secrets.ts';
 
-/** Each is somewhere else, so that what is shown tells where it came from. */
+/** Different secrets by source, so that a leak shows its source. */
 const SECRETS = {
   secretKey: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
   sessionToken: 'IQoJb3JpZ2luX2VjEXAMPLETOKEN//////////wEaCXVzLWVhc3QtMSJ',
@@ -25,8 +25,8 @@ const SECRETS = {
 let folder: string;
 let testEnvironment: TestEnv;
 let container: { url: string; close(): void };
-/** Everything that was said, by what said it. */
-const said: [by: string, text: string][] = [];
+/** All outputs, by the command or file that they come from. */
+const outputs: [source: string, text: string][] = [];
 
 const file = (name: string) => path.join(folder, name);
 
@@ -52,19 +52,19 @@ aws_secret_access_key = ${SECRETS.profileKey}
 aws_session_token = ${SECRETS.sessionToken}
 `,
   );
-  const answer = JSON.stringify({
+  const processOutput = JSON.stringify({
     Version: 1,
     AccessKeyId: '111122223333',
     SecretAccessKey: SECRETS.processKey,
   });
-  await writeFile(file('answer.json'), answer);
-  await writeFile(file('nonsense.json'), `${answer},,`);
+  await writeFile(file('process-output.json'), processOutput);
+  await writeFile(file('invalid-output.json'), `${processOutput},,`);
   await writeFile(
     file('config'),
     `[profile process]
-credential_process = cat ${file('answer.json')}
-[profile nonsense]
-credential_process = cat ${file('nonsense.json')}
+credential_process = cat ${file('process-output.json')}
+[profile invalid]
+credential_process = cat ${file('invalid-output.json')}
 [profile assuming]
 role_arn = ${role}
 source_profile = work
@@ -78,8 +78,8 @@ external_id = ${SECRETS.externalId}
       SecretAccessKey: SECRETS.containerKey,
       Token: SECRETS.sessionToken,
     };
-    const known = request.headers.authorization === SECRETS.container;
-    response.writeHead(known ? 200 : 403, { 'content-type': 'application/json' });
+    const isAuthorized = request.headers.authorization === SECRETS.container;
+    response.writeHead(isAuthorized ? 200 : 403, { 'content-type': 'application/json' });
     response.end(JSON.stringify({ ...body, Expiration: '2099-01-01T00:00:00Z' }));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -94,7 +94,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** What a user's shell holds: none of it is for anybody to see. */
+/** Credentials in the environment of a user's shell. */
 const KEYS = {
   AWS_ACCESS_KEY_ID: '111122223333',
   AWS_SECRET_ACCESS_KEY: SECRETS.secretKey,
@@ -103,7 +103,7 @@ const KEYS = {
 const proxy = `http://me:${SECRETS.password}@127.0.0.1:9`;
 const PROXIES = { HTTPS_PROXY: proxy, HTTP_PROXY: proxy, https_proxy: proxy, http_proxy: proxy };
 
-async function ran(args: string[], env: Record<string, string> = KEYS, input = ''): Promise<CliResult> {
+async function run(args: string[], env: Record<string, string> = KEYS, input = ''): Promise<CliResult> {
   const endpoint = { AWS_ENDPOINT_URL: testEnvironment.sandbox.endpoint, AWS_REGION: 'us-east-1' };
   const result = await runCli(
     [...args, ...(args[0] === 'validate' ? [] : ['--log-level', 'debug', '--debug'])],
@@ -113,7 +113,7 @@ async function ran(args: string[], env: Record<string, string> = KEYS, input = '
       env: { ...endpoint, ...PROXIES, ...env },
     },
   );
-  said.push([`${args.join(' ')} with ${Object.keys(env)}`, result.stdout + result.stderr]);
+  outputs.push([`${args.join(' ')} with ${Object.keys(env)}`, result.stdout + result.stderr]);
   return result;
 }
 
@@ -122,9 +122,9 @@ const profiles = () => ({
   AWS_SHARED_CREDENTIALS_FILE: file('credentials'),
 });
 
-describe('no secret is shown or written', () => {
-  test('whatever is asked, in whatever form', async () => {
-    const plain: [args: string[], code: number][] = [
+describe('secrets: no output contains one', () => {
+  test('of any command in any output format', async () => {
+    const sequential: [args: string[], code: number][] = [
       [['plan', 'spec.yaml', '--out', 'plan.json'], 0],
       [['--dry-run', 'spec.yaml', '-o', 'json', '--explain'], 0],
       [['observe', 'spec.yaml', '--out', 'observed.json'], 0],
@@ -132,17 +132,17 @@ describe('no secret is shown or written', () => {
       [['--once', 'spec.yaml', '-o', 'ndjson'], 0],
       [['--once', 'spec.yaml', '--sandbox=own'], 0],
     ];
-    for (const [args, code] of plain) expect(await ran(args), args.join(' ')).toMatchObject({ code });
-    const apart = [
+    for (const [args, code] of sequential) expect(await run(args), args.join(' ')).toMatchObject({ code });
+    const concurrent = [
       ['doctor', 'spec.yaml', '-v'],
       ['verify', 'spec.yaml', '-o', 'json'],
       ['import', '--all', '--region', 'us-east-1'],
       ['plan', 'spec.yaml', '--observed', 'observed.json'],
     ];
-    for (const { code } of await Promise.all(apart.map((args) => ran(args)))) expect(code).toBe(0);
+    for (const { code } of await Promise.all(concurrent.map((args) => run(args)))) expect(code).toBe(0);
   });
 
-  test('wherever credentials come from', async () => {
+  test('for any source of credentials', async () => {
     const files = profiles();
     const sources: Record<string, string>[] = [
       { ...files, AWS_PROFILE: 'work' },
@@ -152,19 +152,19 @@ describe('no secret is shown or written', () => {
         AWS_CONTAINER_AUTHORIZATION_TOKEN: SECRETS.container,
       },
     ];
-    const good = await Promise.all(sources.map((env) => ran(['plan', 'spec.yaml'], env)));
-    expect(good.map(({ code, stderr }) => ({ code, stderr }))).toEqual(
+    const results = await Promise.all(sources.map((env) => run(['plan', 'spec.yaml'], env)));
+    expect(results.map(({ code, stderr }) => ({ code, stderr }))).toEqual(
       sources.map(() => ({ code: 0, stderr: expect.any(String) })),
     );
-    expect(await ran(['validate', 'assumed.yaml'], files)).toMatchObject({ code: 0 });
-    expect(await ran(['validate', 'wrong.yaml', '-o', 'json'], files)).toMatchObject({ code: 65 });
+    expect(await run(['validate', 'assumed.yaml'], files)).toMatchObject({ code: 0 });
+    expect(await run(['validate', 'wrong.yaml', '-o', 'json'], files)).toMatchObject({ code: 65 });
   });
 
-  test('where they do not work', async () => {
+  test('for credentials that do not work', async () => {
     const files = profiles();
     const role = { AWS_ROLE_ARN: 'arn:aws:iam::111122223333:role/deploy' };
     const failing: [args: string[], env: Record<string, string>][] = [
-      [['plan', 'spec.yaml'], { ...files, AWS_PROFILE: 'nonsense' }],
+      [['plan', 'spec.yaml'], { ...files, AWS_PROFILE: 'invalid' }],
       [['plan', 'spec.yaml'], { ...files, AWS_PROFILE: 'assuming' }],
       [['plan', 'assumed.yaml'], { ...files, AWS_PROFILE: 'work' }],
       [['plan', 'spec.yaml'], { ...role, AWS_WEB_IDENTITY_TOKEN_FILE: file('token') }],
@@ -178,33 +178,33 @@ describe('no secret is shown or written', () => {
       ],
       [['plan', 'spec.yaml'], {}],
     ];
-    const ended = await Promise.all(failing.map(([args, env]) => ran(args, env)));
-    // Neither right, nor refused before anything was asked.
-    for (const { code } of ended) expect(code).toBeOneOf([1, 4]);
+    const results = await Promise.all(failing.map(([args, env]) => run(args, env)));
+    // These fail, but not because of the arguments.
+    for (const { code } of results) expect(code).toBeOneOf([1, 4]);
   });
 
-  test('where the endpoint fails, is none, or has a password of its own', async () => {
+  test('for an endpoint that is invalid or contains a password', async () => {
     const { host } = new URL(testEnvironment.sandbox.endpoint);
     const withPassword = (rest: string) => ({
       ...KEYS,
       AWS_ENDPOINT_URL: `http://me:${SECRETS.password}@${rest}`,
     });
     const [good, bad] = await Promise.all([
-      ran(['plan', 'spec.yaml'], withPassword(host)),
-      ran(['plan', 'spec.yaml'], withPassword('127.0.0.1:none')),
-      ran(['spec.yaml', '--listen', '0'], withPassword('127.0.0.1:none')),
+      run(['plan', 'spec.yaml'], withPassword(host)),
+      run(['plan', 'spec.yaml'], withPassword('127.0.0.1:none')),
+      run(['spec.yaml', '--listen', '0'], withPassword('127.0.0.1:none')),
     ]);
     expect(good?.stdout).toContain(`AWS at http://***@${host}`);
     expect(bad).toMatchObject({ code: 64, stderr: expect.stringContaining('AWS_ENDPOINT_URL is no URL') });
   });
 
-  // IAM, STS and KMS say what they would have signed, with all headers that were.
+  // For a wrong signature, IAM, STS and KMS return the canonical request with its headers.
   test.each([
     ['iam:GetRole', 'SignatureDoesNotMatch'],
     ['kms', 'InvalidSignatureException'],
     ['GetBucketVersioning', 'AccessDenied'],
     ['GetBucketVersioning', 'SlowDown'],
-  ])('where %s is answered with %s, and with what was sent', async (match, code) => {
+  ])('for an error of %s (%s) that repeats the request', async (match, code) => {
     const message = `The request signature we calculated does not match the signature you provided.
 
 The Canonical String for this request should have been
@@ -218,13 +218,13 @@ host;x-amz-security-token'`;
       { match, nth: 1, times: 4, what: { status: 403, code, message } },
     ];
     await Promise.all([
-      ran(['plan', 'spec.yaml', '-o', 'json']),
-      ran(['observe', 'spec.yaml', '--out', `observed-${code}.json`]),
+      run(['plan', 'spec.yaml', '-o', 'json']),
+      run(['observe', 'spec.yaml', '--out', `observed-${code}.json`]),
     ]);
     testEnvironment.sandbox.faultSettings.faults = [];
   });
 
-  test('by the loop, on its pages, in its metrics and in its log', async () => {
+  test('of the controller: pages, metrics and log', async () => {
     const env = {
       AWS_ENDPOINT_URL: testEnvironment.sandbox.endpoint,
       AWS_REGION: 'us-east-1',
@@ -233,46 +233,49 @@ host;x-amz-security-token'`;
     };
     await mkdir(file('specs'));
     await writeFile(file('specs/spec.yaml'), TAX_SPEC);
-    const loop = await startController([file('specs'), '--log-level', 'debug', '--verify-interval', '1'], {
-      env,
-    });
-    await untilReady(loop);
+    const controller = await startController(
+      [file('specs'), '--log-level', 'debug', '--verify-interval', '1'],
+      {
+        env,
+      },
+    );
+    await untilReady(controller);
     for (const at of ['/', '/status', '/metrics', '/healthz', '/readyz', '/version', '/nothing'])
-      said.push([`the loop at ${at}`, (await fetchText(loop, at)).text]);
-    loop.child.kill('SIGTERM');
-    const { code, stdout, stderr } = await loop.exited;
+      outputs.push([`the controller at ${at}`, (await fetchText(controller, at)).text]);
+    controller.child.kill('SIGTERM');
+    const { code, stdout, stderr } = await controller.exited;
     expect(code).toBe(0);
-    said.push(['the loop', stdout + stderr]);
+    outputs.push(['the controller', stdout + stderr]);
   });
 
-  test('nor is one in any file that was made on the way: plans, observations, the state of a sandbox', async () => {
-    const given = [
+  test('in any created file: plans, snapshots, the state of a sandbox', async () => {
+    const inputFiles = [
       'credentials',
       'config',
       'token',
-      'answer.json',
-      'nonsense.json',
+      'process-output.json',
+      'invalid-output.json',
       'assumed.yaml',
       'wrong.yaml',
     ];
     const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-    const made = entries
-      .filter((entry) => entry.isFile() && !given.includes(entry.name))
+    const createdFiles = entries
+      .filter((entry) => entry.isFile() && !inputFiles.includes(entry.name))
       .map((entry) => path.join(entry.parentPath, entry.name));
-    expect(made.map((one) => path.relative(folder, one))).toEqual(
+    expect(createdFiles.map((created) => path.relative(folder, created))).toEqual(
       expect.arrayContaining(['plan.json', 'observed.json', 'own/buckets/acme-tax.json']),
     );
-    for (const one of made) said.push([one, await readFile(one, 'latin1')]);
-    said.push(['what the sandbox was asked', JSON.stringify(testEnvironment.sandbox.log.entries)]);
-    expect(said.length).toBeGreaterThan(35);
-    // An error names what follows in a text that is cut off, too.
-    for (const [by, text] of said)
+    for (const created of createdFiles) outputs.push([created, await readFile(created, 'latin1')]);
+    outputs.push(['the log of the sandbox', JSON.stringify(testEnvironment.sandbox.log.entries)]);
+    expect(outputs.length).toBeGreaterThan(35);
+    // An error may show a truncated text, so a prefix of the secret counts.
+    for (const [source, text] of outputs)
       for (const [name, secret] of Object.entries(SECRETS))
-        expect(text.includes(secret.slice(0, 24)), `${name} in ${by}`).toBe(false);
+        expect(text.includes(secret.slice(0, 24)), `${name} in ${source}`).toBe(false);
   });
 });
 
-test('every test of the program would fail where a secret is shown', async () => {
+test('assertNoSecrets: runCli rejects an output with a secret', async () => {
   expect(() => assertNoSecrets(`a ${TEST_SECRET} b`)).toThrow('a secret is shown: …a <secret>…');
   const env = { AWS_SESSION_TOKEN: 'us-east-1-of-a-token' };
   const yaml = TAX_SPEC.replace('prefix: Tax/', `prefix: ${env.AWS_SESSION_TOKEN}`);

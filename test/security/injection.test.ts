@@ -29,7 +29,7 @@ import { CASES, type Made, planned } from '../report/plans.ts';
 import { runCli } from '../support/cli.ts';
 import { TAX_SPEC, testEnv } from '../support/env.ts';
 
-/** What a name, a tag, a policy or an error of somebody else may hold, to steer whoever looks at it. */
+/** Text of an attacker in a name, tag, policy or error: control sequences, CI commands, Markdown and HTML. */
 const EVIL = [
   '\u001b[31m\u001b]0;title\u0007\u009b2J\u202e\u2066\u2028\u200b\u{e0041}\u007f',
   '\r\n::set-output name=a::b\n::add-mask::x ::warning::y \n::stop-commands::z ##[add-mask]x',
@@ -38,47 +38,47 @@ const EVIL = [
   '``` ~~~ ` | a | </details><script>alert(1)</script><img src=x onerror=y> "quoted" \'quoted\'',
 ].join(' ');
 
-/** Words of our own, that the text around them is chosen by. */
-const OURS = new Set(
+/** Fields with fixed values, by which the renderers choose their text. */
+const FIXED_FIELDS = new Set(
   'action op kind type verdict severity result status code cause algorithm digest calls region account title failureReason'.split(
     ' ',
   ),
 );
 
-/** The same value, with every text in it, and every name of a field that stands for a pointer, as hostile as can be. */
+/** Returns the value with hostile text in every string, and in field names that are JSON pointers. */
 function hostile<T>(value: T, key = ''): T {
   if (typeof value === 'string') {
-    // Ids of steps have names of others in them, those of risks have not.
+    // The ids of steps contain names, those of risks do not.
     if (key === 'id' && !value.includes('/')) return value;
-    return (OURS.has(key) || value === '' ? value : `${value}${EVIL}`) as T;
+    return (FIXED_FIELDS.has(key) || value === '' ? value : `${value}${EVIL}`) as T;
   }
-  if (Array.isArray(value)) return value.map((one) => hostile(one, key)) as T;
+  if (Array.isArray(value)) return value.map((item) => hostile(item, key)) as T;
   if (typeof value !== 'object' || value === null) return value;
-  const entries = Object.entries(value).map(([name, one]) => [
+  const entries = Object.entries(value).map(([name, fieldValue]) => [
     key === 'before' ? `${name}${EVIL}` : name,
-    // The pair that a step belongs to is chosen by its name, which a spec cannot have otherwise.
-    name === 'pairs' || name === 'spec' ? one : hostile(one, name),
+    // Renderers find the pair of a step by its name, which the schema restricts.
+    name === 'pairs' || name === 'spec' ? fieldValue : hostile(fieldValue, name),
   ]);
   return Object.fromEntries(entries) as T;
 }
 
-const steering = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
+const controlCharacters = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
 
-/** Nothing for a terminal, a log or a pipeline to act on. */
-function expectTame(text: string): void {
-  expect(text.split('\n').filter((line) => steering.test(line))).toEqual([]);
-  // GitHub takes `::command::` at the beginning of a line, behind white space too, and the older `##[command]` anywhere.
+/** Checks that a terminal, a log or a CI pipeline executes nothing in the text. */
+function expectInert(text: string): void {
+  expect(text.split('\n').filter((line) => controlCharacters.test(line))).toEqual([]);
+  // GitHub executes `::command::` at the beginning of a line, also after white space, and the older `##[command]` anywhere.
   expect(text.split('\n').filter((line) => /^\s*::|##\[/.test(line))).toEqual([]);
 }
 
-let made: { name: string; outcome: Outcome; pairs: Made['pairs'] }[];
+let rendered: { name: string; outcome: Outcome; pairs: Made['pairs'] }[];
 beforeAll(async () => {
   const names = ['everything-is-new', 'a-field-of-a-rule', 'another-key', 'would-not-replicate'];
   const cases = CASES.filter(({ name }) => names.includes(name));
   expect(cases).toHaveLength(names.length);
-  made = await Promise.all(
-    cases.map(async (one) => {
-      const { outcome, pairs } = await planned(one);
+  rendered = await Promise.all(
+    cases.map(async (planCase) => {
+      const { outcome, pairs } = await planned(planCase);
       const [first] = outcome.plan.waves.flat();
       const plan: Plan = {
         ...outcome.plan,
@@ -95,7 +95,7 @@ beforeAll(async () => {
       }));
       const refusals = [{ id: 'change-default-key', step: `s3.bucket/b${EVIL}`, message: EVIL }];
       return {
-        name: one.name,
+        name: planCase.name,
         outcome: { ...(hostile({ ...outcome, plan, results } as never) as Outcome), refusals } as Outcome,
         pairs: pairs.map((pair) => ({
           ...pair,
@@ -111,39 +111,39 @@ beforeAll(async () => {
   );
 });
 
-const findingProofs = (): RuleVerdict[] => made.flatMap(({ outcome }) => [...outcome.proof]);
+const findingProofs = (): RuleVerdict[] => rendered.flatMap(({ outcome }) => [...outcome.proof]);
 
-describe('whatever others have written into AWS, into names of files and into errors', () => {
-  test('a plan on a terminal shows, and does not do', () => {
-    for (const { outcome, pairs } of made) {
+describe('injection: hostile text in AWS, file names and errors', () => {
+  test('plan text: shows control characters escaped', () => {
+    for (const { outcome, pairs } of rendered) {
       for (const width of [Number.POSITIVE_INFINITY, 80]) {
         const style = { ...PLAIN_STYLE, width, explain: true };
         const variables = [{ name: 'a', value: EVIL, from: '--var' as const }];
         const text = planText(outcome.plan, pairs, outcome.proof, style, variables);
         expect(text).toContain('\\u001b[31m');
-        expectTame(text);
+        expectInert(text);
       }
     }
   });
 
-  test('so does how it ended, and what the doctor says', () => {
-    for (const { outcome } of made) {
-      expectTame(outcomeText(outcome, PLAIN_STYLE.paint));
-      expectTame(outcomeText({ ...outcome, refusals: [] }, PLAIN_STYLE.paint));
+  test('outcome and doctor text: contain no control characters', () => {
+    for (const { outcome } of rendered) {
+      expectInert(outcomeText(outcome, PLAIN_STYLE.paint));
+      expectInert(outcomeText({ ...outcome, refusals: [] }, PLAIN_STYLE.paint));
     }
     const rules = findingProofs();
     const objects = hostile([
-      { bucket: 'b', lookedAt: 1, byStatus: { FAILED: 1 }, findings: rules.flatMap((one) => one.findings) },
+      { bucket: 'b', lookedAt: 1, byStatus: { FAILED: 1 }, findings: rules.flatMap((rule) => rule.findings) },
     ]);
     for (const verbose of [true, false])
-      expectTame(
+      expectInert(
         doctorText({ rules, objects, declared: { changes: 1, rules } } as never, verbose, PLAIN_STYLE.paint),
       );
   });
 
-  test('JSON is the same JSON, with nothing in it that steers', () => {
+  test('JSON: escapes control characters and parses to the same value', () => {
     const calls = { reads: 0, writes: 0, byOperation: new Map() };
-    for (const { outcome } of made) {
+    for (const { outcome } of rendered) {
       for (const value of [
         planJson(outcome.plan, outcome.proof),
         outcomeJson(outcome, calls),
@@ -151,33 +151,33 @@ describe('whatever others have written into AWS, into names of files and into er
         toSarif(outcome.proof, { version: '1', pairs: [], toUri: encodeURI }),
       ]) {
         const text = safeJson(value, 2);
-        expectTame(text);
+        expectInert(text);
         expect(JSON.parse(text)).toEqual(JSON.parse(JSON.stringify(value)));
-        expectTame(safeJson(value));
+        expectInert(safeJson(value));
       }
-      expectTame(jsonResponse(200, outcome).body);
+      expectInert(jsonResponse(200, outcome).body);
     }
   });
 
-  test('any text comes out of JSON as it went in', () => {
+  test('safeJson: any string survives a round trip', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
         expect(JSON.parse(safeJson({ [text]: text }))).toEqual({ [text]: text });
-        expect(safeJson(text)).not.toMatch(steering);
+        expect(safeJson(text)).not.toMatch(controlCharacters);
       }),
     );
   });
 
-  test('a comment on a pull request mentions, links and shows nothing that is not ours, and has one marker', () => {
-    for (const { outcome, pairs } of made) {
+  test('pull request comment: contains no foreign mention, link, image or HTML, and one marker', () => {
+    for (const { outcome, pairs } of rendered) {
       const command = `reconcile --once 'specs/${EVIL}'`;
       const variables = [{ name: 'a', value: EVIL, from: '--var' as const }];
       const text = planMarkdown({ ...outcome, pairs, command, variables, nonAwsTarget: EVIL });
-      expectTame(text);
+      expectInert(text);
       expect(text.split('\n', 1)).toEqual(['<!-- replikey: plan -->']);
       const foreign = text
         .slice('<!-- replikey: plan -->'.length)
-        // In blocks and between backticks, Markdown and what GitHub looks for stay what they are.
+        // In code blocks and spans, neither Markdown nor GitHub's references take effect.
         .replace(/^(`{3,}|~{3,})[a-z]*\n[\s\S]*?\n\1$/gm, '')
         .replace(/(?<![`\\])(`+)(?!`)[^\n]*?(?<!`)\1(?!`)/g, '')
         .replace(/<!-- -->/g, '\u0000')
@@ -185,7 +185,7 @@ describe('whatever others have written into AWS, into names of files and into er
         .replaceAll('> [!WARNING]', '')
         .replaceAll('> [!IMPORTANT]', '')
         .replace(/^> /gm, '');
-      // The title of a pair lies in a block of HTML, where Markdown has no say.
+      // The title of a pair is in an HTML block, where Markdown has no effect.
       expect(foreign.replace(/^<b>.*$/gm, '')).not.toMatch(/(?<!\\)[`\]]/);
       expect(foreign).not.toMatch(/@[\w-]|#\d|GH-\d|https?:\/\/|www\./);
       expect(foreign.replace(/<\/?b>/g, '')).not.toMatch(/(?<!\\)[<>]|(?<!\\)&(?!amp;|lt;|gt;)/);
@@ -194,13 +194,13 @@ describe('whatever others have written into AWS, into names of files and into er
     }
   });
 
-  test('a log is one line an entry, for machines and for people', () => {
+  test('log: one line per entry, as JSON and as text', () => {
     for (const isTTY of [false, true]) {
-      let said = '';
+      let output = '';
       const stream = Object.assign(
         new Writable({
           write(chunk, _, done) {
-            said += chunk;
+            output += chunk;
             done();
           },
         }),
@@ -208,19 +208,19 @@ describe('whatever others have written into AWS, into names of files and into er
       ) as unknown as NodeJS.WriteStream;
       const log = createLog(stream, { level: 'debug', colour: false });
       log.warn({ step: EVIL, nested: { list: [EVIL] } }, `it failed: ${EVIL}`);
-      expectTame(said);
-      expect(said.trimEnd().split('\n')).toHaveLength(1);
-      if (!isTTY) expect(JSON.parse(said)).toMatchObject({ step: EVIL, msg: `it failed: ${EVIL}` });
+      expectInert(output);
+      expect(output.trimEnd().split('\n')).toHaveLength(1);
+      if (!isTTY) expect(JSON.parse(output)).toMatchObject({ step: EVIL, msg: `it failed: ${EVIL}` });
     }
   });
 
-  test('problems of specs show what is written, and where', () => {
+  test('spec problems: contain no control characters', () => {
     const position = { file: `a${EVIL}.yaml`, line: 1, column: 1 };
-    expectTame(formatProblems([{ position, message: 'it is wrong', excerpt: '' } as never]));
+    expectInert(formatProblems([{ position, message: 'it is wrong', excerpt: '' } as never]));
   });
 
   const status = (): PairStatus => {
-    const is = {
+    const condition = {
       status: 'False',
       reason: 'Failed',
       message: EVIL,
@@ -235,7 +235,7 @@ describe('whatever others have written into AWS, into names of files and into er
         },
       ],
       from: { file: EVIL, line: 1, column: 1 },
-      conditions: { Ready: is, Proven: is, Verified: is, Drifted: is },
+      conditions: { Ready: condition, Proven: condition, Verified: condition, Drifted: condition },
       generation: 'g',
       declaredGeneration: 'g',
       lastRun: '2026-01-01T00:00:00.000Z',
@@ -247,14 +247,14 @@ describe('whatever others have written into AWS, into names of files and into er
           at: '2026-01-01T00:00:00.000Z',
           cause: 'drift',
           result: 'applied',
-          steps: hostile(made[1]?.outcome.plan.waves.flat() ?? []),
+          steps: hostile(rendered[1]?.outcome.plan.waves.flat() ?? []),
         },
       ],
       proof: findingProofs(),
     } as unknown as PairStatus;
   };
 
-  test('the status page holds it as text: no tag, no attribute and no address comes of it', () => {
+  test('status page: hostile text creates no tag, attribute or URL', () => {
     const controller = {
       pairs: [status()],
       problems: [{ position: { file: EVIL, line: 1, column: 1 }, message: EVIL, hint: EVIL }],
@@ -262,7 +262,7 @@ describe('whatever others have written into AWS, into names of files and into er
       calls: { reads: 0, writes: 0, byOperation: {} },
     };
     const page = renderStatusPage(controller as never, { version: EVIL, now: 0 });
-    expect(page.split('\n').filter((line) => steering.test(line))).toEqual([]);
+    expect(page.split('\n').filter((line) => controlCharacters.test(line))).toEqual([]);
     const tags =
       page.match(/<[a-z!](?:[^>"]|"[^"]*")*>/gi)?.map((tag) => tag.replace(/"[^"]*"/g, '""')) ?? [];
     expect(tags.length).toBeGreaterThan(20);
@@ -271,15 +271,15 @@ describe('whatever others have written into AWS, into names of files and into er
     );
   });
 
-  test('a label of a metric ends where it should', async () => {
+  test('metrics: labels are escaped', async () => {
     const metrics = createMetrics({ version: EVIL, name: 'replikey', workers: 1 });
-    const now = {
+    const controllerStatus = {
       pairs: [status()],
       queue: { depth: 0, active: 0, adds: 0, unfinishedMs: 0, longestMs: 0 },
       calls: { byOperation: { [EVIL]: 1 } },
     };
     metrics.countThrottle(`s3:${EVIL}`);
-    const text = await metrics.render({ status: () => now } as unknown as Controller);
+    const text = await metrics.render({ status: () => controllerStatus } as unknown as Controller);
     const label = '[a-zA-Z_]\\w*="(?:[^"\\\\\\n]|\\\\["\\\\n])*"';
     const sample = new RegExp(`^[a-zA-Z_:][\\w:]*(?:\\{${label}(?:,${label})*\\})? \\S+$`);
     expect(
@@ -290,28 +290,28 @@ describe('whatever others have written into AWS, into names of files and into er
     ).toEqual([]);
   });
 
-  test('what Kubernetes is told steers nobody who describes it', () => {
+  test('Kubernetes conditions and events: contain no control characters', () => {
     const resource = { kind: 'BucketReplication', name: 'tax', namespace: 'n', uid: 'u', generation: 1 };
     for (const { message } of toResourceStatus(resource as CustomResource, {
       pair: status(),
       problems: [],
       now: '',
     })?.conditions ?? [])
-      expectTame(message);
+      expectInert(message);
     const before = status();
-    const unlike = { ...before.conditions.Ready, message: '' };
-    const conditions = { ...before.conditions, Ready: unlike, Drifted: unlike };
+    const changedCondition = { ...before.conditions.Ready, message: '' };
+    const conditions = { ...before.conditions, Ready: changedCondition, Drifted: changedCondition };
     const drifted = { ...status().conditions, Drifted: { ...status().conditions.Drifted, reason: 'Healed' } };
-    const notices = resourceEventsOf(
+    const events = resourceEventsOf(
       { ...before, conditions, changes: [] },
       { ...status(), conditions: drifted },
     );
-    expect(notices.map(({ reason }) => reason)).toEqual(['Drifted', 'Applied', 'Failed']);
-    for (const { note } of notices) expectTame(note);
+    expect(events.map(({ reason }) => reason)).toEqual(['Drifted', 'Applied', 'Failed']);
+    for (const { note } of events) expectInert(note);
   });
 });
 
-test('what a hostile endpoint says reaches a terminal and a pipeline tame, whatever the form of the output', async () => {
+test('injection: errors of a hostile endpoint are escaped in every output format', async () => {
   await using env = await testEnv(TAX_SPEC, {
     faultSettings: {
       faults: [
@@ -328,8 +328,8 @@ test('what a hostile endpoint says reaches a terminal and a pipeline tame, whate
   try {
     const file = path.join(folder, '::warning::a ##[group]b.yaml');
     await writeFile(file, TAX_SPEC);
-    const bad = path.join(folder, 'bad.yaml');
-    await writeFile(bad, TAX_SPEC.replace('prefix: Tax/', 'prefix: Tax/\n      "##[add-mask]x": 1'));
+    const invalidFile = path.join(folder, 'bad.yaml');
+    await writeFile(invalidFile, TAX_SPEC.replace('prefix: Tax/', 'prefix: Tax/\n      "##[add-mask]x": 1'));
     for (const args of [
       ['--once', file],
       ['plan', '-o', 'json', file],
@@ -340,13 +340,13 @@ test('what a hostile endpoint says reaches a terminal and a pipeline tame, whate
       ['verify', file],
       ['observe', file],
       ['import', '--bucket', 'acme-tax'],
-      ['validate', bad],
-      ['validate', '-o', 'json', bad],
+      ['validate', invalidFile],
+      ['validate', '-o', 'json', invalidFile],
       ['plan', `${file}\u001b::warning::`],
     ]) {
       const { stdout, stderr } = await runCli(args, { endpoint: env.sandbox.endpoint });
-      expectTame(stdout);
-      expectTame(stderr);
+      expectInert(stdout);
+      expectInert(stderr);
     }
   } finally {
     await rm(folder, { recursive: true });

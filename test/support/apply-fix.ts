@@ -6,18 +6,18 @@ import type { Fix, PolicyRef } from '../../src/proof/findings.ts';
 import { applyFixToPolicy } from '../../src/proof/fix.ts';
 import { changePolicy } from './policies.ts';
 
-/** Carry out fixes exactly as they are printed; each policy is put back once, with all that is to change in it. */
-export async function applyFixes(aws: Aws, atlas: Locations, fixes: readonly Fix[]): Promise<void> {
+/** Applies fixes as printed. Writes each policy once, with all its changes. */
+export async function applyFixes(aws: Aws, locations: Locations, fixes: readonly Fix[]): Promise<void> {
   const policies = new Map<string, PolicyFix[]>();
   for (const fix of fixes) {
-    if ('call' in fix) await call(aws, atlas, fix);
+    if ('call' in fix) await call(aws, locations, fix);
     else {
       const id = JSON.stringify(fix.policy);
       policies.set(id, [...(policies.get(id) ?? []), fix]);
     }
   }
   for (const [id, changes] of policies) {
-    await changePolicy(aws, atlas, JSON.parse(id) as PolicyRef, (policy) =>
+    await changePolicy(aws, locations, JSON.parse(id) as PolicyRef, (policy) =>
       changes.reduce(applyFixToPolicy, policy),
     );
   }
@@ -26,11 +26,11 @@ export async function applyFixes(aws: Aws, atlas: Locations, fixes: readonly Fix
 type CallFix = Extract<Fix, { call: unknown }>;
 type PolicyFix = Exclude<Fix, CallFix>;
 
-function call(aws: Aws, atlas: Locations, { call: { service, operation, region, input } }: CallFix) {
+function call(aws: Aws, locations: Locations, { call: { service, operation, region, input } }: CallFix) {
   const at =
     service === 's3'
-      ? atlas.buckets.get(String(input.Bucket))
-      : locationOfArn(String(input.KeyId), atlas, region);
+      ? locations.buckets.get(String(input.Bucket))
+      : locationOfArn(String(input.KeyId), locations, region);
   return aws.send({ ...at, region }, commandOf(service, operation, input));
 }
 
@@ -41,7 +41,7 @@ function commandOf(service: 's3' | 'kms', operation: string, input: object): Com
       input: object,
     ) => Command<unknown>
   >;
-  const Made = commands[`${operation}Command`];
-  if (!Made) throw new Error(`the SDK has no ${service}:${operation}`);
-  return new Made(input);
+  const CommandClass = commands[`${operation}Command`];
+  if (!CommandClass) throw new Error(`the SDK has no ${service}:${operation}`);
+  return new CommandClass(input);
 }

@@ -1,6 +1,6 @@
 import type { Store } from '../../src/sandbox/store.ts';
 
-/** Keep what a sandbox holds; the function that comes back puts it there again, for another test to start from. */
+/** Copies the state of a sandbox. Returns a function that restores it for the next test. */
 export function checkpoint(store: Store): () => void {
   const accounts = structuredClone([...store.accounts()]);
   const buckets = structuredClone([...store.buckets()]);

@@ -18,15 +18,15 @@ export interface RunOptions {
   cwd?: string;
   input?: string;
   env?: Record<string, string>;
-  /** A file in place of what is collected. */
+  /** A file descriptor for stdout, in place of a pipe. */
   stdout?: number;
   onStart?: (child: ChildProcess) => void;
 }
 
-/** The environment of a child: nothing of this machine's AWS set-up reaches it. */
+/** Returns the environment of a child process, without the AWS settings of this machine. */
 export function childEnvironment(
   endpoint: string | undefined,
-  more: Record<string, string> = {},
+  overrides: Record<string, string> = {},
 ): Record<string, string> {
   return {
     PATH: process.env.PATH ?? '',
@@ -40,46 +40,46 @@ export function childEnvironment(
           AWS_SECRET_ACCESS_KEY: TEST_SECRET,
           AWS_REGION: 'us-east-1',
         }),
-    ...more,
+    ...overrides,
   };
 }
 
-/** `reconcile sandbox`, in a process of its own. */
+/** `reconcile sandbox` in a child process. */
 export interface SandboxProcess {
   endpoint: string;
   stop(signal?: 'SIGINT' | 'SIGTERM'): Promise<CliResult>;
 }
 
-/** Serve a sandbox on any free port, and wait for the line that says so. */
+/** Starts a sandbox on a free port, and waits for its endpoint in the output. */
 export async function startSandboxProcess(...args: string[]): Promise<SandboxProcess> {
   let started: ChildProcess | undefined;
-  const ended = runCli(['sandbox', '--port', '0', ...args], {
+  const exited = runCli(['sandbox', '--port', '0', ...args], {
     onStart: (child) => {
       started = child;
     },
   });
-  let said = '';
+  let output = '';
   const endpoint = await new Promise<string>((resolve, reject) => {
     started?.stdout?.on('data', (text: string) => {
-      said += text;
-      const found = /http:\/\/\S+/.exec(said);
-      if (found) resolve(found[0]);
+      output += text;
+      const match = /http:\/\/\S+/.exec(output);
+      if (match) resolve(match[0]);
     });
-    ended.then((ran) => reject(new Error(`it ended: ${ran.stderr}`)), reject);
+    exited.then((result) => reject(new Error(`the sandbox exited: ${result.stderr}`)), reject);
   });
   return {
     endpoint,
     stop(signal = 'SIGTERM') {
       started?.kill(signal);
-      return ended;
+      return exited;
     },
   };
 }
 
 /**
- * Run the program that ships, as a user would.
+ * Runs the built program, as a user does.
  *
- * @throws Error where it shows a secret, whatever the test is about.
+ * @throws Error if the output contains a secret, in any test.
  */
 export async function runCli(args: string[], options: RunOptions = {}): Promise<CliResult> {
   const child = spawn(process.execPath, [MAIN, ...args], {
@@ -103,5 +103,5 @@ export async function runCli(args: string[], options: RunOptions = {}): Promise<
   return { code, signal, stdout, stderr };
 }
 
-/** Whether a program is there to be asked. */
+/** Returns whether a program is installed. */
 export const isInstalled = (program: string): boolean => spawnSync(program, ['--version']).status === 0;

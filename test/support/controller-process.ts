@@ -3,26 +3,26 @@ import { expect, vi } from 'vitest';
 import { type CliResult, type RunOptions, runCli } from './cli.ts';
 import { assertNoSecrets } from './secrets.ts';
 
-/** `reconcile`, until it is stopped. */
+/** The controller in a child process. */
 export interface ControllerProcess {
   child: ChildProcess;
-  /** Where it listens. */
+  /** URL of its HTTP server. */
   url: string;
   exited: Promise<CliResult>;
   log: () => string;
 }
 
-/** Start the loop in a process of its own, and wait for the line that says where it listens. */
+/** Starts the controller in a child process, and waits for its URL in the output. */
 export async function startController(args: string[], options: RunOptions): Promise<ControllerProcess> {
   let child: ChildProcess | undefined;
-  let said = '';
+  let output = '';
   let log = '';
-  const ended = runCli([...args, '--listen', '0'], {
+  const exited = runCli([...args, '--listen', '0'], {
     ...options,
     onStart: (started) => {
       child = started;
       started.stdout?.on('data', (text: Buffer) => {
-        said += text;
+        output += text;
       });
       started.stderr?.on('data', (text: Buffer) => {
         log += text;
@@ -30,29 +30,29 @@ export async function startController(args: string[], options: RunOptions): Prom
     },
   });
   const url = await vi.waitFor(() => {
-    const [found] = /http:\/\/\S+/.exec(said) ?? [];
-    if (!found) throw new Error(`it does not listen: ${log}`);
-    return found;
+    const [match] = /http:\/\/\S+/.exec(output) ?? [];
+    if (!match) throw new Error(`the controller does not listen: ${log}`);
+    return match;
   }, 10_000);
-  return { child: child as ChildProcess, url, exited: ended, log: () => log };
+  return { child: child as ChildProcess, url, exited, log: () => log };
 }
 
 export const fetchText = async ({ url }: ControllerProcess, at: string) => {
-  const answer = await fetch(url + at);
-  return { status: answer.status, text: assertNoSecrets(await answer.text()), headers: answer.headers };
+  const response = await fetch(url + at);
+  return { status: response.status, text: assertNoSecrets(await response.text()), headers: response.headers };
 };
 
-export const untilReady = (one: ControllerProcess) =>
-  vi.waitFor(async () => expect((await fetchText(one, '/readyz')).status).toBe(200), {
+export const untilReady = (controller: ControllerProcess) =>
+  vi.waitFor(async () => expect((await fetchText(controller, '/readyz')).status).toBe(200), {
     timeout: 15_000,
     interval: 50,
   });
 
-/** What is told of a pair. */
-export const pairStatusOf = async (one: ControllerProcess, name = 'tax') =>
-  JSON.parse((await fetchText(one, '/status')).text).pairs.find(
+/** Returns the status of a pair. */
+export const pairStatusOf = async (controller: ControllerProcess, name = 'tax') =>
+  JSON.parse((await fetchText(controller, '/status')).text).pairs.find(
     (pair: { name: string }) => pair.name === name,
   );
 
-export const isLeader = async (one: ControllerProcess) =>
-  (await fetchText(one, '/metrics')).text.includes('leader_election_master_status{name="replikey"} 1');
+export const isLeader = async (controller: ControllerProcess) =>
+  (await fetchText(controller, '/metrics')).text.includes('leader_election_master_status{name="replikey"} 1');

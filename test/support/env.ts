@@ -13,13 +13,15 @@ import { loadSpecs } from '../../src/spec/load.ts';
 import type { Specs } from '../../src/spec/types.ts';
 import { TEST_SECRET } from './secrets.ts';
 
-/** A sandbox, specs, and the reconciler between them, over HTTP as in life. */
+/** A sandbox, specs, and the reconciler between them, over HTTP. */
 export interface TestEnv extends AsyncDisposable {
   sandbox: Sandbox;
   specs: Specs;
+  client: AwsClient;
+  /** Former name of `client`. */
   door: AwsClient;
   reconcile(options?: Partial<PassOptions>): Promise<Outcome>;
-  /** A pass with other specs, for the same accounts. */
+  /** Makes a pass with other specs for the same accounts. */
   reconcileWith(yaml: string, options?: Partial<PassOptions>): Promise<Outcome>;
   canaries(): Promise<CanaryResult[]>;
 }
@@ -34,7 +36,7 @@ spec:
     - prefix: Tax/
 `;
 
-/** Two of them, for pairs that name their accounts. */
+/** Account documents for pairs that name their accounts. */
 export const ACCOUNT_SPECS = `apiVersion: replikey.dev/v1
 kind: Account
 metadata: { name: main }
@@ -47,7 +49,7 @@ spec: { id: "444455556666" }
 ---
 `;
 
-/** The same pair, from one to the other. */
+/** The pair of TAX_SPEC across two accounts. */
 export const CROSS_ACCOUNT_SPEC = TAX_SPEC.replace(
   'region: us-east-1,',
   'region: us-east-1, account: main,',
@@ -61,18 +63,20 @@ export async function testEnv(yaml: string = TAX_SPEC, options: SandboxOptions =
     credentials: { accessKeyId: '111122223333', secretAccessKey: TEST_SECRET },
     loadCloudTrail: () => import('../../src/aws/cloudtrail.ts'),
   });
-  const door = createAwsClient({ clients, accounts: specs.accounts, region: 'us-east-1' });
-  const defaults = { kinds, aws: door, allowedRisks: [], dryRun: false, propagationTimeoutMs: 5_000 };
+  const client = createAwsClient({ clients, accounts: specs.accounts, region: 'us-east-1' });
+  const defaults = { kinds, aws: client, allowedRisks: [], dryRun: false, propagationTimeoutMs: 5_000 };
   return {
     sandbox,
     specs,
-    door,
-    reconcile: (more = {}) => reconcile(specs, { ...defaults, ...more }),
-    reconcileWith: async (other, more = {}) => reconcile(await parseSpecs(other), { ...defaults, ...more }),
+    client,
+    door: client,
+    reconcile: (overrides = {}) => reconcile(specs, { ...defaults, ...overrides }),
+    reconcileWith: async (otherYaml, overrides = {}) =>
+      reconcile(await parseSpecs(otherYaml), { ...defaults, ...overrides }),
     canaries: async () =>
       (
         await Promise.all(
-          specs.pairs.map((pair) => runCanaries(pair, { aws: door, pairs: specs.pairs, timeoutMs: 5_000 })),
+          specs.pairs.map((pair) => runCanaries(pair, { aws: client, pairs: specs.pairs, timeoutMs: 5_000 })),
         )
       ).flat(),
     async [Symbol.asyncDispose]() {

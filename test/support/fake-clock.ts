@@ -1,12 +1,12 @@
 import type { Clock } from '../../src/util/clock.ts';
 
-/** A clock that stands still until it is told to go on. */
+/** A clock that only a test advances. */
 export interface FakeClock extends Clock {
-  /** Let some milliseconds pass: what is due is called in its order, and promises are settled in between. */
+  /** Advances the time. Calls the due timers in order, and settles promises after each of them. */
   advance(ms: number): Promise<void>;
-  /** Set the time of day forward or back, which nothing that takes its time is to notice. */
+  /** Changes the wall clock, which must not affect timers and durations. */
   adjustWallTime(ms: number): void;
-  /** How much is due later. */
+  /** The number of timers that are not due yet. */
   readonly pending: number;
 }
 
@@ -16,7 +16,9 @@ export function fakeClock(start = Date.UTC(2026, 0, 1)): FakeClock {
   let count = 0;
   const timers = new Map<number, { at: number; then: () => void }>();
   const next = (until: number) =>
-    [...timers].filter(([, { at }]) => at <= until).sort(([a, one], [b, two]) => one.at - two.at || a - b)[0];
+    [...timers]
+      .filter(([, { at }]) => at <= until)
+      .sort(([idA, timerA], [idB, timerB]) => timerA.at - timerB.at || idA - idB)[0];
   return {
     now: () => now + ahead,
     monotonicNow: () => now,
@@ -46,5 +48,5 @@ export function fakeClock(start = Date.UTC(2026, 0, 1)): FakeClock {
   };
 }
 
-/** Until promises that wait for nothing but each other are through. */
+/** Waits until all promises without pending timers or I/O have settled. */
 export const flushPromises = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

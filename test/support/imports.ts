@@ -4,18 +4,18 @@ import { importsByFile, readSources, topFolderOf } from '../../scripts/source-gr
 
 const sources = readSources('src');
 
-/** Every file of src, by its path below src. */
+/** Paths of all files of src, relative to src. */
 export const files: readonly string[] = [...sources.keys()];
 
-/** What each file imports. */
+/** Imports by file. */
 export const imports = importsByFile(sources);
 
 export function sourceTextOf(file: string): string {
   return sources.get(file) ?? readFileSync(path.join('src', file), 'utf8');
 }
 
-/** Local files that a file loads while it runs. */
+/** Returns the local files that a file imports dynamically. */
 export const dynamicImportsOf = (file: string): string[] => imports.get(file)?.dynamic ?? [];
 
-/** The folder directly below src that a file belongs to, or the file itself when it is in none. */
+/** Returns the folder of a file directly below src; the file itself if it is in no folder. */
 export const folderOf = topFolderOf;

@@ -1,23 +1,23 @@
 import type { LeaseRecord, LeaseStore } from '../../src/controller/leader-election.ts';
 
-/** A store in memory that compares as those of Kubernetes and S3 do. */
+/** Returns a lease store in memory, with the compare-and-swap semantics of Kubernetes and S3. */
 export function createMemoryLeaseStore() {
-  let now: { record: LeaseRecord; version: string } | undefined;
+  let stored: { record: LeaseRecord; version: string } | undefined;
   let count = 0;
   const put = (record: LeaseRecord) => {
-    now = { record, version: String(++count) };
+    stored = { record, version: String(++count) };
     return true;
   };
   const store: LeaseStore = {
     name: 'memory',
-    read: async () => now && structuredClone(now),
-    create: async (record) => !now && put(record),
-    update: async (record, version) => now?.version === version && put(record),
+    read: async () => stored && structuredClone(stored),
+    create: async (record) => !stored && put(record),
+    update: async (record, version) => stored?.version === version && put(record),
   };
-  return { store, current: () => now?.record };
+  return { store, current: () => stored?.record };
 }
 
-/** Small, and the same for the same seed: from 0 up to 1. */
+/** Returns a deterministic random generator, with values from 0 up to 1. */
 export function seededRandom(seed: number): () => number {
   let state = seed;
   return () => {

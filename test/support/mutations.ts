@@ -1,22 +1,22 @@
 import fc from 'fast-check';
 
 /**
- * What becomes of real documents on their way in: bytes changed, pieces doubled, cut out and put elsewhere, values of
- * other types, keys that mean something to JavaScript, and far too much of anything.
+ * Mutations of real documents: changed bytes, pieces that are repeated, removed or moved, values of other types, keys with
+ * a meaning in JavaScript, and very large inputs.
  */
 
 const TIMES = Math.max(1, Number(process.env.FUZZ_TIMES ?? 1));
 
-/** How often a property is tried: FUZZ_TIMES as often as in the suite. */
+/** Returns the number of runs of a property, multiplied by FUZZ_TIMES, and its timeout. */
 export const fuzzRuns = (runs: number) => ({
   property: { numRuns: runs * TIMES },
   test: { timeout: 60_000 * TIMES },
 });
 
-/** How many characters count as very many: as many as there is time for. */
+/** The number of characters of a very large input, within the time of the suite. */
 export const MANY_CHARACTERS = TIMES < 10 ? 60_000 : 1_000_000;
 
-/** Nothing that comes in may leave a trace on the prototypes that all objects share. */
+/** Returns properties that an input has added to shared prototypes. */
 export const pollutedProperties = (): string[] =>
   [Object.prototype, Array.prototype, Function.prototype].flatMap((prototype) =>
     Object.getOwnPropertyNames(prototype).filter((name) => !PRISTINE.has(name)),
@@ -36,12 +36,12 @@ interface ByteMutation {
   to: number;
 }
 
-/** Files as they may have become, by bytes; `words`: what is worth putting in, in their language. */
+/** Generates files with mutated bytes. `words` are tokens of their language to insert. */
 export function mutatedBytes(
   originals: readonly (string | Uint8Array)[],
   words: readonly (string | number[])[],
 ): fc.Arbitrary<Uint8Array> {
-  const known = originals.map((one) => Buffer.from(one));
+  const buffers = originals.map((original) => Buffer.from(original));
   const insert = fc.oneof(
     { weight: 1, arbitrary: fc.uint8Array({ maxLength: 6 }) },
     {
@@ -50,7 +50,7 @@ export function mutatedBytes(
         ...words.map((word) => (typeof word === 'string' ? Buffer.from(word) : Buffer.from(word))),
       ),
     },
-    { weight: 1, arbitrary: fc.constantFrom(...known) },
+    { weight: 1, arbitrary: fc.constantFrom(...buffers) },
   );
   const mutation = fc.record({
     at: fc.nat(),
@@ -60,11 +60,11 @@ export function mutatedBytes(
     to: fc.nat(),
   });
   return fc
-    .tuple(fc.constantFrom(...known), fc.array(mutation, { minLength: 1, maxLength: 5 }))
+    .tuple(fc.constantFrom(...buffers), fc.array(mutation, { minLength: 1, maxLength: 5 }))
     .map(([original, mutations]) => mutations.reduce<Uint8Array>(changeBytes, original));
 }
 
-/** Take a piece out, put it elsewhere, and something in its place, perhaps many times. */
+/** Removes a piece, may insert it elsewhere, and inserts another one in its place, perhaps many times. */
 function changeBytes(bytes: Uint8Array, { at, length, insert, times, to }: ByteMutation): Uint8Array {
   const start = at % (bytes.length + 1);
   const cut = bytes.subarray(start, start + length);
@@ -74,11 +74,11 @@ function changeBytes(bytes: Uint8Array, { at, length, insert, times, to }: ByteM
   return to % 2 === 0 ? changed : Buffer.concat([changed.subarray(0, target), cut, changed.subarray(target)]);
 }
 
-/** So deep that whoever recurses runs out of stack. */
+/** Returns nested brackets, deep enough to overflow the stack of a recursive parser. */
 export const nestedText = (levels: number, open = '[', close = ']'): string =>
   open.repeat(levels) + close.repeat(levels);
 
-/** Values of JSON that nobody expects, as text, since `__proto__` can be a key in text alone. */
+/** Unexpected JSON values. They are text, because `__proto__` can be a key only in text. */
 const UNEXPECTED_VALUES: readonly string[] = [
   'null',
   'true',
@@ -118,7 +118,7 @@ const UNEXPECTED_VALUES: readonly string[] = [
 
 const KEYS = ['__proto__', 'constructor', 'prototype', 'toString', '', '\u001b[31m', '0', 'length'];
 
-/** A value as text with one part of it exchanged, left out, doubled or renamed. */
+/** Replaces, removes, duplicates or renames one part of a JSON value. */
 interface JsonMutation {
   at: number;
   how: 'odd' | 'any' | 'remove' | 'rename' | 'double' | 'borrow';
@@ -137,22 +137,22 @@ const jsonMutation: fc.Arbitrary<JsonMutation> = fc.record({
   from: fc.nat(),
 });
 
-/** Documents of JSON as they may have become, as text: each is JSON still, but of another form. */
-export const mutatedJson = (originals: readonly unknown[], most = 4): fc.Arbitrary<string> =>
+/** Generates JSON documents of another form, as text. */
+export const mutatedJson = (originals: readonly unknown[], maxMutations = 4): fc.Arbitrary<string> =>
   fc
     .tuple(
-      fc.constantFrom(...originals.map((one) => JSON.stringify(one))),
-      fc.array(jsonMutation, { minLength: 1, maxLength: most }),
+      fc.constantFrom(...originals.map((original) => JSON.stringify(original))),
+      fc.array(jsonMutation, { minLength: 1, maxLength: maxMutations }),
     )
     .map(([original, mutations]) => mutations.reduce(changeJson, original));
 
-/** Where something stands in a document, as text is rewritten: a holder and its key. */
+/** The location of a value in a document: its parent and its key. */
 interface JsonLocation {
   holder: Record<string, unknown> | unknown[];
   key: string;
 }
 
-/** Stands for a text until the document is text again. */
+/** JSON text that `stringifyWithRaw` inserts as it is. */
 class RawText {
   readonly text: string;
   constructor(text: string) {
@@ -161,7 +161,7 @@ class RawText {
 }
 
 function changeJson(text: string, { at, how, odd, any, key, from }: JsonMutation): string {
-  // What an earlier change put in is left as it is where it is deep.
+  // A document that an earlier mutation nested deeply stays as it is.
   if (/(\[|\{"a":){2000}/.test(text)) return text;
   const root = { document: JSON.parse(text) as unknown };
   const spots = spotsOf(root);
@@ -169,18 +169,18 @@ function changeJson(text: string, { at, how, odd, any, key, from }: JsonMutation
   if (!spot) return text;
   const { holder } = spot;
   const value = Reflect.get(holder, spot.key) as unknown;
-  const put = (name: string, what: unknown) =>
+  const put = (name: string, newValue: unknown) =>
     Object.defineProperty(holder, name, {
-      value: what,
+      value: newValue,
       enumerable: true,
       configurable: true,
       writable: true,
     });
-  const other = spots[from % spots.length];
+  const donor = spots[from % spots.length];
   if (how === 'odd') put(spot.key, new RawText(odd));
   if (how === 'any') put(spot.key, new RawText(any));
-  if (how === 'borrow' && other)
-    put(spot.key, new RawText(JSON.stringify(Reflect.get(other.holder, other.key))));
+  if (how === 'borrow' && donor)
+    put(spot.key, new RawText(JSON.stringify(Reflect.get(donor.holder, donor.key))));
   if (how === 'remove' && holder !== root) remove(holder, spot.key);
   if (how === 'double' && Array.isArray(holder)) holder.push(value);
   if (how === 'rename' && !Array.isArray(holder) && holder !== root) {
@@ -203,7 +203,7 @@ function spotsOf(value: unknown): JsonLocation[] {
   ]);
 }
 
-/** As `JSON.stringify`, with texts that stand for themselves. */
+/** Like `JSON.stringify`, but inserts `RawText` unchanged. */
 function stringifyWithRaw(value: unknown): string {
   if (value instanceof RawText) return value.text;
   if (Array.isArray(value)) return `[${value.map(stringifyWithRaw).join(',')}]`;

@@ -8,7 +8,7 @@ type PairOverrides = Partial<Omit<BucketReplication, 'source' | 'destination' | 
   rules?: Partial<Rule>[];
 };
 
-/** A pair as specs resolve it; a test says only what matters to it. */
+/** Returns a resolved pair. A test sets only the fields that it needs. */
 export function testPair({ source, destination, rules, ...rest }: PairOverrides = {}): BucketReplication {
   const bucket = source?.bucket ?? 'acme-tax';
   return {
@@ -42,7 +42,7 @@ export function testPair({ source, destination, rules, ...rest }: PairOverrides 
   };
 }
 
-/** A rule with the defaults of the schema. */
+/** Returns a rule with the defaults of the schema. */
 export const testRule = (rule: Partial<Rule> = {}): Rule => ({
   ...resolveRule(z.strictObject(ruleShape).parse({ prefix: 'Tax/' }), 'tax'),
   ...rule,

@@ -15,15 +15,15 @@ import type { Policy } from '../../src/iam/types.ts';
 import { parsePolicyDocument } from '../../src/kinds/policy-document.ts';
 import type { PolicyRef } from '../../src/proof/findings.ts';
 
-/** Change a policy as a person does: what is there is read, and put back with the change; where none is, a new one. */
+/** Changes a policy like a user: reads it, and writes it with the change. Creates a missing policy. */
 export async function changePolicy(
   aws: Aws,
-  atlas: Locations,
-  place: PolicyRef,
+  locations: Locations,
+  ref: PolicyRef,
   change: (policy: Policy) => Policy,
 ): Promise<void> {
-  const at = placeOfPolicy(place, atlas);
-  const document = await documentAt(aws, at, place);
+  const at = locationOfPolicy(ref, locations);
+  const document = await documentAt(aws, at, ref);
   const text = await document.read().catch((error: Error) => {
     if (!['NoSuchBucketPolicy', 'NoSuchEntityException'].includes(error.name)) throw error;
     return '{"Version":"2012-10-17","Statement":[]}';
@@ -31,9 +31,9 @@ export async function changePolicy(
   await document.put(JSON.stringify(change(parsePolicyDocument(text ?? ''))));
 }
 
-function placeOfPolicy({ kind, of }: PolicyRef, atlas: Locations): Location {
-  if (kind === 'bucket') return atlas.buckets.get(of) ?? { region: atlas.region };
-  return locationOfArn(of, atlas, kind === 'key' ? (of.split(':')[3] ?? '') : atlas.region);
+function locationOfPolicy({ kind, of }: PolicyRef, locations: Locations): Location {
+  if (kind === 'bucket') return locations.buckets.get(of) ?? { region: locations.region };
+  return locationOfArn(of, locations, kind === 'key' ? (of.split(':')[3] ?? '') : locations.region);
 }
 
 interface Document {

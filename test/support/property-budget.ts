@@ -1,6 +1,6 @@
 /**
- * How long a property over whole runs may look for a counterexample: as many runs as there is time for, and
- * PROPERTY_SECONDS for more of them. The runner's own limit lies above.
+ * Returns the time budget of a property over whole runs: it stops after `runs` or after the time limit, which
+ * PROPERTY_SECONDS overrides. The timeout of the test is longer.
  */
 export function propertyBudget(runs: number, seconds: number) {
   const limit = Number(process.env.PROPERTY_SECONDS ?? seconds) * 1_000;

@@ -4,11 +4,11 @@ const maybe = <T>(values: fc.Arbitrary<T>) => fc.option(values, { nil: undefined
 const storageClass = maybe(fc.constantFrom('STANDARD_IA', 'GLACIER_IR'));
 const owner = maybe(fc.constantFrom('source', 'destination'));
 
-/** Written specs, valid by construction, as JSON, which is YAML: buckets of a small pool, so that specs share them. */
+/** Generates valid specs as JSON, which is YAML. Their buckets are from a small pool, so that specs share them. */
 export const specArbitrary: fc.Arbitrary<string> = fc
   .record({
     accounts: fc.boolean(),
-    buckets: fc.tuple(...['one', 'two', 'three', 'four'].map(bucket)),
+    buckets: fc.tuple(...['first', 'second', 'third', 'fourth'].map(bucket)),
     pairs: fc.uniqueArray(
       fc.record({
         from: fc.nat(3),
@@ -33,7 +33,7 @@ export const specArbitrary: fc.Arbitrary<string> = fc
           kind: 'BucketReplication',
           metadata: { name: `spec-${index}` },
           spec: {
-            // Two ways and a spec back would name one configuration twice, which is for the checks to say.
+            // A two-way spec and a spec in the other direction would declare one configuration twice, which is a spec problem.
             ...(both && pairs.length === 1 ? { direction: 'both' } : {}),
             source: side(source, accounts),
             destination: {
@@ -49,8 +49,8 @@ export const specArbitrary: fc.Arbitrary<string> = fc
         };
       },
     );
-    const known = accounts ? [ACCOUNTS.main, ACCOUNTS.backup] : [];
-    return [...known, ...documents].map((one) => JSON.stringify(one)).join('\n---\n');
+    const accountDocuments = accounts ? [ACCOUNTS.main, ACCOUNTS.backup] : [];
+    return [...accountDocuments, ...documents].map((document) => JSON.stringify(document)).join('\n---\n');
   });
 
 const account = (name: string, id: string) => ({
@@ -72,7 +72,7 @@ interface Bucket {
 }
 
 const defined = (value: object): object =>
-  Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined));
+  Object.fromEntries(Object.entries(value).filter(([, fieldValue]) => fieldValue !== undefined));
 
 function bucket(name: string): fc.Arbitrary<Bucket> {
   return fc
@@ -80,7 +80,7 @@ function bucket(name: string): fc.Arbitrary<Bucket> {
       region: fc.constantFrom('us-east-1', 'eu-west-1'),
       account: fc.constantFrom('main', 'backup'),
       shared: fc.boolean(),
-      description: maybe(fc.constantFrom('Ours', '')),
+      description: maybe(fc.constantFrom('Tax key', '')),
       rotation: maybe(fc.boolean()),
       period: maybe(fc.integer({ min: 90, max: 2_560 })),
       defaultEncryption: fc.constantFrom('SSE-KMS', 'DSSE-KMS', 'SSE-S3'),
@@ -91,32 +91,32 @@ function bucket(name: string): fc.Arbitrary<Bucket> {
       path: maybe(fc.constant('/service-role/')),
       tags: maybe(fc.dictionary(fc.constantFrom('team', 'stage'), fc.constantFrom('a', 'b'), { maxKeys: 2 })),
     })
-    .map((given) => {
-      // A key that buckets share is declared by its alias alone, so that they agree.
-      const settings = given.shared
+    .map((options) => {
+      // A shared key is declared by its alias only, so that its declarations agree.
+      const settings = options.shared
         ? {}
         : {
-            description: given.description,
-            rotation: given.rotation,
-            rotationPeriodInDays: given.rotation ? given.period : undefined,
+            description: options.description,
+            rotation: options.rotation,
+            rotationPeriodInDays: options.rotation ? options.period : undefined,
           };
-      const canHaveBucketKey = given.defaultEncryption === 'SSE-KMS' || given.bucketKey === false;
+      const canHaveBucketKey = options.defaultEncryption === 'SSE-KMS' || options.bucketKey === false;
       return {
         bucket: `acme-${name}`,
-        region: given.region,
-        account: given.account,
+        region: options.region,
+        account: options.account,
         key: defined({
-          alias: given.shared ? 'alias/acme-shared' : `alias/acme-${name}`,
-          bucketKey: canHaveBucketKey ? given.bucketKey : undefined,
+          alias: options.shared ? 'alias/acme-shared' : `alias/acme-${name}`,
+          bucketKey: canHaveBucketKey ? options.bucketKey : undefined,
           ...settings,
         }),
         settings: defined({
-          defaultEncryption: given.defaultEncryption,
-          blockPublicAccess: given.blockPublicAccess,
-          objectOwnership: given.objectOwnership,
+          defaultEncryption: options.defaultEncryption,
+          blockPublicAccess: options.blockPublicAccess,
+          objectOwnership: options.objectOwnership,
         }),
-        sourceKeys: given.sourceKeys,
-        role: defined({ path: given.path, tags: given.tags }),
+        sourceKeys: options.sourceKeys,
+        role: defined({ path: options.path, tags: options.tags }),
       };
     });
 }
@@ -142,16 +142,18 @@ function rulesArbitrary(): fc.Arbitrary<object[]> {
       encrypted: fc.boolean(),
       sync: fc.boolean(),
     })
-    .map((given) => {
-      const tagged = Object.keys(given.tags).length > 0;
+    .map((options) => {
+      const hasTags = Object.keys(options.tags).length > 0;
       return {
-        ...(tagged ? { filter: { prefix: given.prefix, tags: given.tags } } : { prefix: given.prefix }),
-        enabled: given.enabled,
-        deleteMarkerReplication: given.deletes && !tagged,
-        replicationTimeControl: given.timed,
-        metrics: given.metrics || given.timed,
-        sseKmsEncryptedObjects: given.encrypted,
-        replicaModifications: given.sync,
+        ...(hasTags
+          ? { filter: { prefix: options.prefix, tags: options.tags } }
+          : { prefix: options.prefix }),
+        enabled: options.enabled,
+        deleteMarkerReplication: options.deletes && !hasTags,
+        replicationTimeControl: options.timed,
+        metrics: options.metrics || options.timed,
+        sseKmsEncryptedObjects: options.encrypted,
+        replicaModifications: options.sync,
       };
     });
   return fc.array(rule, { minLength: 1, maxLength: 3 });

@@ -1,8 +1,8 @@
 import type { Sandbox } from '../../src/sandbox/server.ts';
 
 /**
- * Everything that a sandbox holds, comparable between two runs: keys by the alias that names them, and without ids,
- * times and secrets that differ from run to run. A key that no alias names shows as an orphan.
+ * Returns the state of a sandbox in a form that is equal for equal runs: keys have the name of their alias; ids, times and
+ * secrets are left out. A key without an alias is named "an orphan".
  */
 export function stateOf({ store }: Sandbox): unknown {
   const names = new Map<string, string>();

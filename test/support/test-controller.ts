@@ -8,7 +8,7 @@ import { fakeClock } from './fake-clock.ts';
 /** Milliseconds between two resyncs. */
 export const RESYNC_INTERVAL_MS = 300_000;
 
-/** A controller of a world, with a clock of its own and its log kept. */
+/** Returns a controller of an environment, with a fake clock and a log in memory. */
 export function testController(env: TestEnv, overrides: Partial<ControllerOptions> = {}) {
   const clock = fakeClock();
   const lines: { level: string; msg: string; pairs?: string[] }[] = [];
@@ -18,7 +18,7 @@ export function testController(env: TestEnv, overrides: Partial<ControllerOption
   );
   const controller = createController({
     kinds,
-    connect: () => ({ aws: env.door, close() {} }),
+    connect: () => ({ aws: env.client, close() {} }),
     clock,
     random: () => 0.5,
     log,
@@ -31,7 +31,7 @@ export function testController(env: TestEnv, overrides: Partial<ControllerOption
     isLeaderFor: () => true,
     ...overrides,
   });
-  /** Until nothing is waiting, and nothing under way. */
+  /** Waits until the queue is empty and no pass is active. */
   const untilIdle = () =>
     vi.waitFor(() => expect(controller.status().queue).toMatchObject({ depth: 0, active: 0 }), {
       timeout: 60_000,

@@ -1,4 +1,4 @@
-/** What AWS's walkthrough "Replicating encrypted objects" has one make, in its own words. */
+/** The resources of AWS's walkthrough "Replicating encrypted objects". */
 export interface WalkthroughKeys {
   source: string;
   destination: string;
@@ -9,7 +9,7 @@ export const WALKTHROUGH_TRUST = {
   Statement: [{ Effect: 'Allow', Principal: { Service: 's3.amazonaws.com' }, Action: 'sts:AssumeRole' }],
 };
 
-/** What the role may do; the walkthrough lets it `kms:Encrypt` replicas, and nothing else under their key. */
+/** Returns the role policy. The walkthrough allows only `kms:Encrypt` with the replica key. */
 export const walkthroughPolicy = (keys: WalkthroughKeys, destinationActions: string[]) => ({
   Version: '2012-10-17',
   Statement: [
