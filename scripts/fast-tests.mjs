@@ -1,12 +1,12 @@
 /**
- * Divides the tests: `npm run test:fast` runs those that start no process and no server, and that are no long search for
- * counterexamples. The imports of a test decide; test/support/fast-setup.ts fails a fast test that starts either of them.
+ * Selects the tests of `npm run test:fast`: those that start no process and no server, and are not long property tests. The
+ * imports of a test decide. test/support/fast-setup.ts fails a fast test that starts a process or a server.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { importsOf } from './source-graph.mjs';
 
-/** Folders whose tests are slow whatever they import. */
+/** Folders whose tests are slow, regardless of their imports. */
 const SLOW_FOLDERS = ['test/faults/', 'test/flows/', 'test/fuzz/'];
 /** Packages that start a process, or take seconds. */
 const SLOW_PACKAGE =

@@ -28,7 +28,7 @@ iam = boto3.client("iam", config=config)
 
 
 def absent(call, code, **arguments):
-    """The answer to a call; None where AWS answers that what is asked for does not exist."""
+    """Returns the response to a call; None if AWS reports that the resource does not exist."""
     try:
         return call(**arguments)
     except ClientError as error:
