@@ -35,8 +35,8 @@ export function applyDefaults(
     problems.push(...documentProblems);
     defaultedValues += document.spans.size - parsed.spans.size;
     if (defaultedValues <= MAX_DEFAULTED_VALUES) continue;
-    const message = `all specs together take more than ${MAX_DEFAULTED_VALUES.toLocaleString('en')} values from Defaults`;
-    const hint = 'leave less to Defaults, or give fewer specs at once';
+    const message = `the specs inherit more than ${MAX_DEFAULTED_VALUES.toLocaleString('en')} values from Defaults in total`;
+    const hint = 'move fewer values to Defaults, or use fewer specs in one run';
     problems.push(problemAtPath(parsed, DEFAULTS_PATH, message, hint));
     return { documents: documents.map((document) => ({ ...document, isPartial: true })), problems };
   }
@@ -91,9 +91,9 @@ function unknownDefaultsProblem(
   const hint = suggestionHint(
     name,
     [...defaultsByName.keys()],
-    'add one: kind: Defaults with metadata.name and spec, and name its file too',
+    'add a document of kind: Defaults with this metadata.name, and include its file in the paths',
   );
-  return problemAtPath(parsed, DEFAULTS_PATH, `there is no Defaults document named ${name}`, hint);
+  return problemAtPath(parsed, DEFAULTS_PATH, `no Defaults document is named ${name}`, hint);
 }
 
 /**

@@ -64,15 +64,7 @@ function explainIssue(issue: Issue, context: IssueContext): Problem[] {
           : wrongValueProblem(issue.values, context),
       ];
     case 'invalid_key':
-      return [
-        problemAtPath(
-          parsed,
-          path,
-          `the key will not do: ${issue.issues.map(({ message }) => message).join('; ')}`,
-          undefined,
-          true,
-        ),
-      ];
+      return [problemAtPath(parsed, path, invalidKeyMessage(issue, String(path.at(-1))), undefined, true)];
     case 'too_small':
       return [
         problemAtPath(
@@ -81,26 +73,48 @@ function explainIssue(issue: Issue, context: IssueContext): Problem[] {
           'the list is empty',
           path.at(-1) === 'rules'
             ? 'declare at least one rule, or remove the spec'
-            : 'remove it, or say something in it',
+            : 'add an item, or remove the field',
         ),
       ];
     case 'too_big':
       return [
         path.at(-1) === 'rules'
-          ? problemAtPath(parsed, path, 'there are more than 1,000 rules', 'S3 allows 1,000 rules a bucket')
-          : problemAtPath(parsed, path, `there are more than ${issue.maximum} of these`, 'declare fewer'),
+          ? problemAtPath(
+              parsed,
+              path,
+              'the list has more than 1,000 rules',
+              'S3 allows 1,000 rules per bucket',
+            )
+          : problemAtPath(parsed, path, `the list has more than ${issue.maximum} items`, 'remove some items'),
       ];
     default:
-      // The check of a single value provides the reason itself.
-      return [problemAtPath(parsed, path, `${describeValue(context)} will not do: ${issue.message}`)];
+      // The check of a single value provides the subject and the violated rule.
+      return [
+        problemAtPath(parsed, path, `invalid ${subjectOf(issue)} ${formatValue(context)}: ${issue.message}`),
+      ];
   }
+}
+
+/** Returns the meaning of an invalid value, as the check of the value gives it. */
+const subjectOf = (issue: Issue): string =>
+  issue.code === 'custom' ? String(issue.params?.subject ?? 'value') : 'value';
+
+function invalidKeyMessage({ issues }: z.core.$ZodIssueInvalidKey, key: string): string {
+  const rules = issues.map(({ message }) => message).join('; ');
+  return `invalid ${issues[0] ? subjectOf(issues[0]) : 'key'} ${quoteValue(key)}: ${rules}`;
+}
+
+/** Formats a value for a message: a string in quotes, and any other value as written. */
+function formatValue({ parsed, path }: IssueContext): string {
+  const value = valueAtPath(parsed.value, path);
+  return typeof value === 'string' ? quoteValue(value) : (rawTextAt(parsed, path) ?? String(value));
 }
 
 function unknownKeyProblem(key: string, { parsed, path, schema }: IssueContext): Problem {
   const knownKeys = keysAt(schema, path);
   const suggestion = suggest(key, knownKeys);
   const otherParents = parentsOfKey(schema, key).map((parent) =>
-    parent === '' ? 'at the top' : `in ${parent}`,
+    parent === '' ? 'at the top level' : `in ${parent}`,
   );
   const hint =
     KEY_HINTS.get(key) ??
@@ -109,8 +123,8 @@ function unknownKeyProblem(key: string, { parsed, path, schema }: IssueContext):
       : otherParents.length > 0
         ? `${key} belongs ${otherParents.join(' or ')}: check the indentation`
         : key === 'defaults'
-          ? 'Defaults take none of others: write out here what those say'
-          : `known here: ${knownKeys.join(', ')}`);
+          ? 'Defaults cannot use other Defaults; write the fields out'
+          : `valid fields: ${knownKeys.join(', ')}`);
   return problemAtPath(parsed, [...path, key], 'unknown field', hint, true);
 }
 
@@ -118,17 +132,17 @@ function unknownKeyProblem(key: string, { parsed, path, schema }: IssueContext):
 const KEY_HINTS: ReadonlyMap<string, string> = new Map([
   [
     'existingObjectReplication',
-    'S3 refuses this element (MalformedXML): live replication covers new objects only, and existing ones need an S3 Batch Replication job',
+    'remove it; S3 rejects this element (MalformedXML). Live replication covers new objects only; existing objects need an S3 Batch Replication job',
   ],
-  ['namespace', 'specs have no namespace'],
+  ['namespace', 'remove it; specs have no namespace'],
   [
     'status',
-    'status is what the tool reports, not what a spec declares; to pause a rule write enabled: false',
+    'remove it; replikey reports the status, and specs do not declare it. To pause a rule, write enabled: false',
   ],
 ]);
 
 /**
- * Explains a union from the branch of the value's own type. Examples are `key:`, a text or a mapping, and the default
+ * Explains a union from the branch of the value's own type. Examples are `key:`, a string or a mapping, and the default
  * of a variable.
  */
 function unionProblems(issue: z.core.$ZodIssueInvalidUnion, context: IssueContext): Problem[] {
@@ -148,7 +162,7 @@ function wrongTypeProblem(expected: string, context: IssueContext): Problem {
   const isNumber = typeof valueAtPath(context.parsed.value, context.path) === 'number';
   const message =
     expected === 'number' && isNumber
-      ? `${describeValue(context)} is beyond all numbers`
+      ? `${describeValue(context)} is out of range`
       : `expected ${TYPE_LABELS.get(expected) ?? expected}, found ${describeValue(context)}`;
   return problemAtPath(context.parsed, context.path, message, typeHint(expected, context));
 }
@@ -157,7 +171,7 @@ const expectedTypeOf = (issue: Issue): string =>
   'expected' in issue ? (TYPE_LABELS.get(issue.expected) ?? issue.expected) : '';
 
 const TYPE_LABELS: ReadonlyMap<string, string> = new Map([
-  ['string', 'a text'],
+  ['string', 'a string'],
   ['boolean', 'true or false'],
   ['number', 'a number'],
   ['array', 'a list'],

@@ -6,82 +6,85 @@ export function explainSyntaxError(error: YAMLError, { text }: SourceFile): Prob
   const [offset] = error.pos;
   if (text[offset] === '\t' || error.code === 'TAB_AS_INDENT') return TAB_INDENTATION;
   if (text[offset - 1] === '$' && text.startsWith('{var.', offset)) return UNQUOTED_VARIABLE;
-  return SYNTAX_ERROR_DETAILS[error.code] ?? { message: `this is not YAML: ${firstLine(error.message)}` };
+  return SYNTAX_ERROR_DETAILS[error.code] ?? { message: `invalid YAML: ${firstLine(error.message)}` };
 }
 
 const TAB_INDENTATION: ProblemDetails = {
   message: 'a tab is used for indentation',
-  hint: 'indent with spaces; YAML does not allow tabs there',
+  hint: 'indent with spaces; YAML does not allow tabs in indentation',
 };
 
 const UNQUOTED_VARIABLE: ProblemDetails = {
   message: 'inside { } and [ ], a variable needs quotes',
-  hint: `put the text in quotes: { name: "tax-\${var.stage}" }`,
+  hint: `quote the string: { name: "tax-\${var.stage}" }`,
 };
 
 /** Errors that cause further errors in later lines. */
 export const CASCADING_ERRORS: readonly ProblemDetails[] = [TAB_INDENTATION, UNQUOTED_VARIABLE];
 
 export const UNKNOWN_TAG: ProblemDetails = {
-  message: 'this tag is not known here, or does not fit the value',
-  hint: 'remove the tag; a text that starts with ! needs quotes',
+  message: 'the tag is unknown, or does not match the value',
+  hint: 'remove the tag, or quote a string that starts with !',
 };
 
 const BAD_INDENTATION: ProblemDetails = {
-  message: 'the indentation does not fit the lines around it',
-  hint: 'start the keys of one mapping in the same column, and what belongs to a key further right',
+  message: 'the indentation does not match the lines around it',
+  hint: 'start all keys of a mapping in the same column, and indent nested lines further',
 };
 
 const SYNTAX_ERROR_DETAILS: Partial<Record<ErrorCode, ProblemDetails>> = {
   ALIAS_PROPS: {
-    message: 'an alias cannot have an anchor or a tag of its own',
+    message: 'an alias cannot have an anchor or a tag',
     hint: 'remove one of the two',
   },
   BAD_ALIAS: {
     message: 'an alias or anchor needs a name',
-    hint: 'a text that starts with * or & needs quotes',
+    hint: 'quote a string that starts with * or &',
   },
-  BAD_COLLECTION_TYPE: { message: 'the tag does not fit what follows', hint: 'remove the tag' },
+  BAD_COLLECTION_TYPE: { message: 'the tag does not match the value that follows', hint: 'remove the tag' },
   BAD_DIRECTIVE: {
-    message: 'this line is read as a YAML directive',
-    hint: 'a text that starts with % needs quotes',
+    message: 'YAML reads this line as a directive',
+    hint: 'quote a string that starts with %',
   },
   BAD_DQ_ESCAPE: {
-    message: 'this is no escape that YAML knows in double quotes',
+    message: 'invalid escape sequence in double quotes',
     hint: "write \\\\ for a backslash, or use single quotes: 'a\\b'",
   },
   BAD_INDENT: BAD_INDENTATION,
-  BAD_PROP_ORDER: { message: 'the tag or anchor stands in the wrong place', hint: 'remove it' },
-  BAD_SCALAR_START: { message: 'a text cannot start with this character', hint: 'put the text in quotes' },
+  BAD_PROP_ORDER: { message: 'the tag or anchor is in the wrong place', hint: 'remove it' },
+  BAD_SCALAR_START: {
+    message: 'an unquoted string cannot start with this character',
+    hint: 'quote the string',
+  },
   BLOCK_AS_IMPLICIT_KEY: {
-    message: 'there are two colons, or a key in the middle of a line',
-    hint: 'put each key on its own line; a text with ": " in it needs quotes',
+    message: 'the line has two colons, or a key in the middle',
+    hint: 'put each key on its own line, and quote a string that contains ": "',
   },
   BLOCK_IN_FLOW: {
-    message: 'a list or mapping in lines cannot stand inside brackets',
-    hint: 'close the bracket before, or write everything inside the brackets with commas',
+    message: 'a list or mapping of several lines is not allowed inside brackets',
+    hint: 'close the bracket first, or separate the items inside the brackets with commas',
   },
-  IMPOSSIBLE: { message: 'this is not YAML' },
+  IMPOSSIBLE: { message: 'invalid YAML' },
   KEY_OVER_1024_CHARS: {
     message: 'a key is longer than 1024 characters',
-    hint: 'look for a missing quote or colon',
+    hint: 'check for a missing quote or colon',
   },
   MISSING_CHAR: {
-    message: 'something is missing here: a colon, a comma, a closing quote or a bracket',
-    hint: 'a key is followed by a colon and a space; each quote and bracket needs its second half',
+    message: 'a colon, a comma, a closing quote or a bracket is missing',
+    hint: 'add a colon and a space after a key, and close each quote and bracket',
   },
   MULTILINE_IMPLICIT_KEY: {
     message: 'a key must end on the line where it starts',
-    hint: 'a colon may be missing after the key, or a quote at the end of a text',
+    hint: 'add the missing colon after the key, or the missing quote at the end of a string',
   },
   MULTIPLE_ANCHORS: { message: 'a value can have one anchor only', hint: 'remove one' },
   MULTIPLE_TAGS: { message: 'a value can have one tag only', hint: 'remove both' },
-  NON_STRING_KEY: { message: 'a key must be a text', hint: 'put a key that starts with [ or { in quotes' },
-  RESOURCE_EXHAUSTION: { message: 'the document is nested too deep', hint: 'look for a stray bracket' },
+  NON_STRING_KEY: { message: 'a key must be a string', hint: 'quote a key that starts with [ or {' },
+  RESOURCE_EXHAUSTION: { message: 'the document is nested too deeply', hint: 'check for a stray bracket' },
   TAG_RESOLVE_FAILED: UNKNOWN_TAG,
   UNEXPECTED_TOKEN: {
-    message: 'this does not belong here',
-    hint: 'look for a missing colon, quote or bracket just before; a text with special characters needs quotes',
+    message: 'unexpected character or word',
+    hint: 'check for a missing colon, quote or bracket just before, and quote a string with special characters',
   },
 };
 
@@ -112,8 +115,8 @@ export function trackBrackets(): {
     if (!last) return;
     const { character, offset } = last;
     const closing = character === '[' ? ']' : '}';
-    const message = `the bracket ${character} that opens here is not closed`;
-    const hint = `add ${closing}; a text that starts with ${character} needs quotes`;
+    const message = `the bracket ${character} is not closed`;
+    const hint = `add ${closing}, or quote a string that starts with ${character}`;
     unclosed.push({ offset, details: { message, hint } });
   };
 
@@ -130,8 +133,8 @@ export function trackBrackets(): {
       const quote = lexeme.charAt(0);
       if ((quote !== '"' && quote !== "'") || isClosedQuote(lexeme)) return;
       openBrackets.length = 0;
-      const message = 'the quote that opens here is not closed';
-      unclosed.push({ offset, details: { message, hint: `add ${quote} at the end of the text` } });
+      const message = 'the quote is not closed';
+      unclosed.push({ offset, details: { message, hint: `add ${quote} at the end of the string` } });
     },
   };
 }

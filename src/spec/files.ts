@@ -31,8 +31,8 @@ export async function readSpecFiles(
       if (realPaths.has(realPath)) continue;
       realPaths.add(realPath);
       if (realPaths.size > MAX_FILES) {
-        const message = `there are more than ${MAX_FILES} spec files`;
-        problems.push(fileProblem(inputPath, { message, hint: 'name a smaller folder' }));
+        const message = `the paths contain more than ${MAX_FILES} spec files`;
+        problems.push(fileProblem(inputPath, { message, hint: 'use a smaller folder' }));
         return { files, problems };
       }
       const file = await (name === '-' ? readStdinFile(stdin) : readSpecFile(name));
@@ -52,8 +52,8 @@ async function expandPath(inputPath: string): Promise<ExpandedPath> {
     return orNoFilesProblem(
       await walkFolder(inputPath),
       inputPath,
-      'the folder holds no *.yaml or *.yml file',
-      'name the folder of your specs',
+      'the folder contains no *.yaml or *.yml file',
+      'use the folder of your specs',
     );
   }
   if (!isGlob(inputPath)) return { names: [], problems: [unreadableProblem(inputPath, info)] };
@@ -86,7 +86,7 @@ async function walkFolder(root: string): Promise<ExpandedPath> {
   const visit = async (folder: string, ancestors: readonly string[]): Promise<void> => {
     const realFolder = await realpath(folder).catch(() => folder);
     if (ancestors.includes(realFolder)) {
-      const message = 'this link leads back to a folder above it';
+      const message = 'the symbolic link points to one of its parent folders';
       problems.push(fileProblem(folder, { message, hint: 'remove the link' }));
       return;
     }
@@ -127,8 +127,11 @@ async function readSpecFile(file: string): Promise<SpecFile | Problem> {
     try {
       const info = await handle.stat();
       if (!info.isFile()) {
-        const message = 'this is not a regular file';
-        return fileProblem(file, { message, hint: 'specs are files; for a pipe, write - and redirect it' });
+        const message = 'not a regular file';
+        return fileProblem(file, {
+          message,
+          hint: 'use a regular file, or - with redirected standard input',
+        });
       }
       const buffer = Buffer.alloc(Math.min(info.size, MAX_FILE_BYTES) + 1);
       const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0);
@@ -148,20 +151,20 @@ const tooLargeProblem = (file: string): Problem =>
 
 function unreadableProblem(file: string, { code, message }: NodeJS.ErrnoException): Problem {
   const [reason, hint] = READ_ERROR_TEXTS.get(code ?? '') ?? [
-    `this cannot be read (${code ?? message})`,
+    `cannot be read: ${code ?? message}`,
     'check the path',
   ];
   return fileProblem(file, { message: reason, hint });
 }
 
 const READ_ERROR_TEXTS: ReadonlyMap<string, [reason: string, hint: string]> = new Map([
-  ['ENOENT', ['there is no such file or folder', 'check the path, or where the link leads']],
-  ['EACCES', ['this may not be read (permission denied)', 'check its permissions and owner']],
-  ['EPERM', ['this may not be read (not permitted)', 'check its permissions and owner']],
-  ['ELOOP', ['this link leads round in a circle', 'remove the link']],
-  ['ENOTDIR', ['a part of this path is a file, not a folder', 'check the path']],
-  ['ENAMETOOLONG', ['this path is too long', 'check the path']],
-  ['ENXIO', ['this is not a regular file', 'specs are files; for a pipe, write - and redirect it']],
+  ['ENOENT', ['no such file or folder', 'check the path, or the target of the link']],
+  ['EACCES', ['cannot be read: permission denied', 'check its permissions and owner']],
+  ['EPERM', ['cannot be read: operation not permitted', 'check its permissions and owner']],
+  ['ELOOP', ['the symbolic links form a loop', 'remove the link']],
+  ['ENOTDIR', ['a part of the path is a file, not a folder', 'check the path']],
+  ['ENAMETOOLONG', ['the path is too long', 'check the path']],
+  ['ENXIO', ['not a regular file', 'use a regular file, or - with redirected standard input']],
 ]);
 
 const statOrError = (name: string) => stat(name).catch((error: NodeJS.ErrnoException) => error);

@@ -21,7 +21,7 @@ function formatProblem({ position, path, message, hint, excerpt, takenBy }: Prob
     ...(excerpt ? [excerpt] : []),
     ...(takenBy
       ? [
-          `  in the spec ${escapeUnprintable(takenBy.name)} (${formatSafePosition(takenBy.position)}), which takes these defaults`,
+          `  in the spec ${escapeUnprintable(takenBy.name)} (${formatSafePosition(takenBy.position)}), which uses these Defaults`,
         ]
       : []),
     ...(hint ? [`  → ${hint}`] : []),

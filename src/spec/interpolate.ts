@@ -92,7 +92,7 @@ function interpolateDocument(
     const { rawText: _, ...span } = parsed.spans.get(formatPath(path)) ?? { valueOffset: 0, isBlock: false };
     return {
       ...span,
-      variableHint: `${text} is ${resolution?.value}, and declared at ${formatPosition(position)}`,
+      variableHint: `${text} is ${resolution?.value}, declared at ${formatPosition(position)}`,
     };
   }
 
@@ -102,7 +102,7 @@ function interpolateDocument(
 }
 
 const REFERENCE_IN_KEY: ProblemDetails = {
-  message: 'variables are read in values, not in keys',
+  message: 'variables are allowed in values, not in keys',
   hint: 'write the key out',
 };
 
@@ -114,8 +114,8 @@ function explainReference(
 ): ProblemDetails {
   if (name === undefined || match !== `\${var.${name}}`) {
     return {
-      message: `${quoteValue(match)} begins like a variable, and is none`,
-      hint: `write \${var.name}, with no space in it; $\${var. means it literally`,
+      message: `invalid variable reference ${quoteValue(match)}`,
+      hint: `write \${var.name} without spaces, or $\${var. for the literal text`,
     };
   }
   if (variable) {
@@ -123,8 +123,11 @@ function explainReference(
     const option = `--var ${name}=${example ?? EXAMPLE_VALUES[type ?? 'string']}`;
     const environment = env ?? `REPLIKEY_${name.toUpperCase().replaceAll('-', '_')}`;
     return {
-      message: `${match} has no value: it is declared at ${formatPosition(variable.position)}, without a default`,
-      hint: `give it with ${option}, or as ${environment} in the environment${env === undefined ? `, once it is declared with env: ${environment}` : ''}`,
+      message: `${match} has no value: its declaration at ${formatPosition(variable.position)} has no default`,
+      hint:
+        env === undefined
+          ? `set it with ${option}, or add env: ${environment} to its declaration and set that environment variable`
+          : `set it with ${option}, or with the environment variable ${environment}`,
     };
   }
   const suggestion = suggest(name, [...variables.keys()]);
@@ -132,7 +135,7 @@ function explainReference(
     message: `no document declares a variable ${quoteValue(name)}`,
     hint:
       suggestion === undefined
-        ? `declare it in a document of kind: Variables, and name its file too; $${match} means it literally`
+        ? `declare it in a document of kind: Variables, and include its file in the paths; write $${match} for the literal text`
         : `did you mean \${var.${suggestion}}?`,
   };
 }

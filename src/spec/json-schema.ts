@@ -10,7 +10,7 @@ export function buildJsonSchema(): object {
   return toEditorSchema({
     ...rest,
     title: 'replikey specs',
-    description: 'S3 replication of KMS-encrypted objects, declared.',
+    description: 'Declarative S3 replication of KMS-encrypted objects.',
     definitions: { variable: VARIABLE_REFERENCE_SCHEMA },
     anyOf: anyOf.map((document) => ({
       title: kindOfSchema(document) ?? '',
@@ -57,7 +57,7 @@ function toWrittenForm(document: JsonSchemaNode): JsonSchemaNode {
 }
 
 const VARIABLE_REFERENCE_SCHEMA = {
-  description: 'A text with a variable in it.',
+  description: 'A string that contains a variable.',
   type: 'string',
   pattern: '\\$\\{var\\.[A-Za-z][\\w-]*\\}',
 };
@@ -158,7 +158,7 @@ function expandOneOf(schema: JsonSchemaNode): JsonSchemaNode {
   const { oneOf, ...rest } = schema;
   const [first, second, ...remaining] = oneOf?.flatMap(({ required = [] }) => required) ?? [];
   if (first === undefined || second === undefined || remaining.length > 0) return schema;
-  const errorMessage = `Either ${first} or ${second}, not both.`;
+  const errorMessage = `Set either ${first} or ${second}, not both.`;
   return {
     ...rest,
     oneOf: [{ required: [first] }, { required: [second], not: { required: [first] } }],
@@ -225,9 +225,9 @@ function typeLabelOf(schema: JsonSchemaNode): string {
   if (schema.type === 'object') {
     if (schema.properties) return 'mapping';
     return typeof schema.additionalProperties === 'object' && schema.additionalProperties.properties
-      ? 'names and mappings'
-      : 'names and texts';
+      ? 'map of mappings'
+      : 'map of strings';
   }
   const types = [schema.type ?? []].flat();
-  return types.map((type) => ({ string: 'text', integer: 'number' })[type] ?? type).join(' or ');
+  return types.map((type) => ({ integer: 'number' })[type] ?? type).join(' or ');
 }

@@ -59,9 +59,8 @@ export function loadSpecFiles(
   if (readProblems.length + laterProblems.length > 0)
     return { problems: limitProblems(readProblems, laterProblems), ...counts };
   if (!allowEmpty && !checkedDocuments.some(({ kind }) => kind === 'BucketReplication')) {
-    const message = 'no BucketReplication is declared';
-    const hint =
-      'a run that finds nothing to look after is taken for a mistake: name the folder of your specs';
+    const message = 'no BucketReplication found';
+    const hint = 'check the paths; replikey treats a run without specs as a mistake';
     return { problems: [fileProblem(root, { message, hint })], ...counts };
   }
   return { specs: { ...resolveSpecs(checkedDocuments), variables: usedVariables }, problems: [], ...counts };
@@ -107,7 +106,7 @@ function assembleDocuments(writtenDocuments: readonly ParsedDocument[], variable
 function splitByKind(
   documents: readonly ParsedDocument[],
   kind: string,
-): [those: ParsedDocument[], others: ParsedDocument[]] {
+): [ofKind: ParsedDocument[], remaining: ParsedDocument[]] {
   const isOfKind = ({ value }: ParsedDocument) => valueAtPath(value, ['kind']) === kind;
   return [documents.filter(isOfKind), documents.filter((document) => !isOfKind(document))];
 }

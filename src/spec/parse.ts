@@ -43,7 +43,7 @@ export function parseDocuments(source: SourceFile): { documents: ParsedDocument[
     if (errors.length > 0 && problems.length >= MAX_SYNTAX_PROBLEMS) break;
     if (errors.length > 0 || isEmptyDocument(yamlDocument)) continue;
     if (documents.length === MAX_DOCUMENTS) {
-      const message = `the file holds more than ${MAX_DOCUMENTS} documents`;
+      const message = `the file has more than ${MAX_DOCUMENTS} documents`;
       problems.push(
         problemAtOffset(source, yamlDocument.range[0], { message, hint: 'split it into several files' }),
       );
@@ -59,8 +59,8 @@ export function parseDocuments(source: SourceFile): { documents: ParsedDocument[
     documents,
     problems: [
       problemAtOffset(source, 0, {
-        message: source.text.trim() === '' ? 'the file is empty' : 'the file holds no document',
-        hint: 'write a document with apiVersion, kind, metadata and spec, or remove the file',
+        message: source.text.trim() === '' ? 'the file is empty' : 'the file has no document',
+        hint: 'add a document with apiVersion, kind, metadata and spec, or remove the file',
       }),
     ],
   };
@@ -102,8 +102,8 @@ function tokenizeYaml(source: SourceFile): {
       if (rejection) return { tokens, unclosed, problem: problemAtOffset(source, token.offset, rejection) };
     }
     if (parser.stack.length > MAX_YAML_DEPTH) {
-      const message = `more than ${MAX_YAML_DEPTH} levels are nested in each other here`;
-      const hint = 'a spec needs seven; look for a stray bracket, dash or indentation';
+      const message = `more than ${MAX_YAML_DEPTH} levels of nesting`;
+      const hint = 'check for a stray bracket, dash or indentation; a spec needs seven levels';
       return { tokens, unclosed, problem: problemAtOffset(source, parser.offset, { message, hint }) };
     }
     if (errors >= MAX_SYNTAX_PROBLEMS) break;
@@ -116,7 +116,7 @@ function tokenizeYaml(source: SourceFile): {
 /** Rejects directives: `%YAML 1.1` would change the meaning of words, and `%TAG` the meaning of tags. */
 function rejectDirective(token: CST.Token) {
   if (token.type !== 'directive') return undefined;
-  return { message: 'directives are not read', hint: 'remove the line: specs are YAML 1.2' };
+  return { message: 'YAML directives are not supported', hint: 'remove the line; specs use YAML 1.2' };
 }
 
 /**
@@ -180,7 +180,7 @@ function toPlain(source: SourceFile, root: Node): { document: ParsedDocument; pr
     const valueOffset = aliasOffset ?? node?.range?.[0] ?? keyOffset ?? 0;
     spans.set(formatPath(path), spanOfNode(node, valueOffset, keyOffset, aliasOffset !== undefined));
     if (path.length > MAX_YAML_DEPTH) {
-      addProblem(valueOffset, { message: 'aliases nest too deep here', hint: 'write the value out' });
+      addProblem(valueOffset, { message: 'the aliases are nested too deeply', hint: 'write the value out' });
       return null;
     }
     if (node?.tag !== undefined && !PLAIN_TAGS.test(node.tag)) addProblem(valueOffset, UNKNOWN_TAG);
@@ -225,7 +225,7 @@ function toPlain(source: SourceFile, root: Node): { document: ParsedDocument; pr
   function duplicateKeyDetails(name: string, firstOffset: number): ProblemDetails {
     const { line, column } = positionAt(source, firstOffset);
     return {
-      message: `the key ${quoteValue(name)} is written twice, first at ${source.file}:${line}:${column}`,
+      message: `duplicate key ${quoteValue(name)}, first used at ${source.file}:${line}:${column}`,
       hint: 'keep one of the two',
     };
   }
@@ -234,15 +234,15 @@ function toPlain(source: SourceFile, root: Node): { document: ParsedDocument; pr
     const node = anchors.get(name);
     if (!node) {
       addProblem(aliasOffset, {
-        message: `there is no anchor &${name} before this alias`,
-        hint: `write the value out; a text that starts with * needs quotes: "*${name}"`,
+        message: `no anchor &${name} precedes this alias`,
+        hint: `write the value out, or quote a string that starts with *: "*${name}"`,
       });
       return null;
     }
     aliasCount += 1;
     if (aliasCount === MAX_ALIASES + 1) {
       addProblem(aliasOffset, {
-        message: `aliases stand for more than ${MAX_ALIASES} values here`,
+        message: `the aliases expand to more than ${MAX_ALIASES} values`,
         hint: 'write the values out instead of aliases',
       });
     }
@@ -274,8 +274,8 @@ const FORBIDDEN_KEYS: ReadonlyMap<string, ProblemDetails> = new Map([
   [
     '<<',
     {
-      message: 'merge keys (<<) are no part of YAML 1.2 and are not read',
-      hint: 'write the fields out; an alias can stand for a whole value',
+      message: 'merge keys (<<) are not part of YAML 1.2, and are not supported',
+      hint: 'write the fields out; an alias can replace a whole value only',
     },
   ],
   ['__proto__', { message: '__proto__ cannot be a key', hint: 'remove it' }],

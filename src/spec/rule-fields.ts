@@ -44,7 +44,7 @@ export const MAX_RULE_PRIORITY = 2_147_483_647;
 
 const prefixSchema = textSchema(
   patterns.checkKeyPrefix,
-  'Only objects whose key begins with this, literally; "" is every object.',
+  'Selects the objects whose key begins with this text, literally; "" selects all objects.',
   {
     examples: ['Tax/'],
   },
@@ -52,11 +52,13 @@ const prefixSchema = textSchema(
 
 /** One row per field, in the order of the YAML schema. */
 const RULE_FIELDS = {
-  name: { schema: nameSchema('Name of the rule in its id; absent: made from the prefix.').optional() },
+  name: {
+    schema: nameSchema('Name of the rule, part of its id; absent: derived from the prefix.').optional(),
+  },
   id: {
     schema: textSchema(
       patterns.checkRuleId,
-      'ID of a rule that S3 has already, which is ours from then on; absent: replikey/ with the names of spec and rule.',
+      'ID of an existing rule in S3, which replikey then manages; absent: replikey/ with the names of spec and rule.',
     ).optional(),
     toYaml: (rule) => rule.ID,
   },
@@ -75,10 +77,10 @@ const RULE_FIELDS = {
         tags: textMapSchema(
           patterns.checkTagKey,
           patterns.checkTagValue,
-          'Tags that an object must all have, at most 10.',
+          'Selects the objects that have all of these tags, at most 10.',
         ).optional(),
       })
-      .describe('The long form of prefix, with tags.')
+      .describe('Long form of prefix, with tags.')
       .optional(),
     resolve: ({ filter }): Tags => filter?.tags ?? {},
     fromS3: tagsOfS3Rule,
@@ -92,7 +94,7 @@ const RULE_FIELDS = {
       Object.entries(previous).some(([key, value]) => tags[key] !== value),
   },
   enabled: {
-    schema: z.boolean().describe('Whether the rule replicates; false is the way to pause it.').default(true),
+    schema: z.boolean().describe('Whether the rule replicates; false pauses it.').default(true),
     fromS3: (rule) => rule.Status === 'Enabled',
     toS3: (enabled: boolean) => ({ Status: toStatus(enabled) }),
   },
@@ -100,13 +102,16 @@ const RULE_FIELDS = {
     schema: integerSchema(
       0,
       MAX_RULE_PRIORITY,
-      'The higher number wins among rules to the same destination; absent: allotted, and then kept.',
+      'Priority among rules with the same destination, where the highest number wins; absent: replikey assigns one, and keeps it.',
     ).optional(),
     fromS3: (rule) => rule.Priority,
     toS3: (priority: number | undefined) => ({ Priority: priority }),
   },
   deleteMarkerReplication: {
-    schema: z.boolean().describe('Whether delete markers are replicated; not with tags.').default(false),
+    schema: z
+      .boolean()
+      .describe('Whether S3 replicates delete markers; not available with tags.')
+      .default(false),
     // S3 requires this block in every rule with a filter.
     ...statusBlock(['DeleteMarkerReplication'], (isOn) => ({ Status: toStatus(isOn) })),
     toYaml: (rule) => isV1Rule(rule) || isBlockEnabled(rule, ['DeleteMarkerReplication']) || undefined,
@@ -114,7 +119,9 @@ const RULE_FIELDS = {
   replicationTimeControl: {
     schema: z
       .boolean()
-      .describe('S3 Replication Time Control: 15 minutes, at a price; needs metrics.')
+      .describe(
+        'S3 Replication Time Control: replication within 15 minutes, for an additional charge; requires metrics.',
+      )
       .default(false),
     ...statusBlock(['Destination', 'ReplicationTime'], (isOn) =>
       isOn ? { Status: 'Enabled', Time: { Minutes: 15 } } : undefined,
@@ -123,7 +130,7 @@ const RULE_FIELDS = {
   metrics: {
     schema: z
       .boolean()
-      .describe('Replication metrics and failure events: without them a failure is silent.')
+      .describe('Replication metrics and failure events; without them, S3 does not report failures.')
       .default(true),
     // S3 refuses a threshold without replication time control.
     ...statusBlock(['Destination', 'Metrics'], (isOn, { replicationTimeControl }) =>
@@ -135,7 +142,7 @@ const RULE_FIELDS = {
   sseKmsEncryptedObjects: {
     schema: z
       .boolean()
-      .describe('Whether objects under KMS keys are replicated; S3 passes over them otherwise.')
+      .describe('Whether S3 replicates objects encrypted with KMS keys; if false, S3 skips them.')
       .default(true),
     ...statusBlock(['SourceSelectionCriteria', 'SseKmsEncryptedObjects']),
     selectsMore: (isOn: boolean, previous: boolean) => isOn && !previous,
@@ -144,7 +151,7 @@ const RULE_FIELDS = {
     schema: z
       .boolean()
       .describe(
-        'Whether changes of tags and ACLs on replicas are synced back; asks for rules in both directions.',
+        'Whether S3 syncs changes of tags and ACLs of replicas back; requires rules in both directions.',
       )
       .default(false),
     ...statusBlock(['SourceSelectionCriteria', 'ReplicaModifications']),

@@ -11,7 +11,7 @@ export const textSchema = (
     .string()
     .superRefine((value, context) => {
       const reason = check(value);
-      if (reason) context.addIssue({ code: 'custom', message: reason });
+      if (reason) context.addIssue({ code: 'custom', message: reason, params: { subject: check.subject } });
     })
     .meta({
       ...(description === undefined ? {} : { description }),
@@ -40,7 +40,11 @@ export function integerSchema(minimum: number, maximum: number, description: str
     .number()
     .superRefine((value, context) => {
       if (Number.isInteger(value) && value >= minimum && value <= maximum) return;
-      context.addIssue({ code: 'custom', message: `it is a whole number from ${minimum} to ${maximum}` });
+      context.addIssue({
+        code: 'custom',
+        message: `use a whole number from ${minimum} to ${maximum}`,
+        params: { subject: 'number' },
+      });
     })
     .meta({ description, type: 'integer', minimum, maximum });
 }

@@ -11,32 +11,32 @@ import { partialShape } from './schema-keys.ts';
 
 const keyReferenceSchema = textSchema(
   patterns.checkKeyReference,
-  'An alias (looked up, and created when absent), or an ARN or key id.',
+  'An alias, with which replikey finds or creates the key, or the ARN or id of an existing key.',
   {
     examples: ['alias/acme-tax'],
   },
 );
 
 const keySettingsShape = {
-  alias: textSchema(patterns.checkKeyAlias, 'An alias: looked up, and created with its key when absent.', {
+  alias: textSchema(patterns.checkKeyAlias, 'Alias of the key; replikey creates alias and key when absent.', {
     pattern: '^alias/(?!aws/)[a-zA-Z0-9:/_-]+$',
     examples: ['alias/acme-tax'],
   }).optional(),
-  arn: textSchema(patterns.checkKeyArn, 'ARN of a key that exists and is never altered.').optional(),
-  description: textSchema(
-    patterns.checkDescription,
-    'Description of the key; absent: left as it is.',
+  arn: textSchema(
+    patterns.checkKeyArn,
+    'ARN or id of an existing key, which replikey never changes.',
   ).optional(),
-  rotation: z.boolean().describe('Automatic rotation; absent: left as it is.').optional(),
+  description: textSchema(patterns.checkDescription, 'Description of the key; absent: unchanged.').optional(),
+  rotation: z.boolean().describe('Automatic key rotation; absent: unchanged.').optional(),
   rotationPeriodInDays: integerSchema(
     90,
     2_560,
-    'Days between rotations; absent: left as it is, 365 for a key that begins to rotate.',
+    'Days between rotations; absent: unchanged, or 365 when this run enables rotation.',
   ).optional(),
 };
 
 const longKeyMetadata = {
-  description: 'The long form: an alias or an ARN, with settings.',
+  description: 'The long form: an alias or an ARN, and settings.',
   ...exactlyOneOf('alias', 'arn'),
 };
 
@@ -58,7 +58,7 @@ const keySchema = z
         bucketKey: z
           .boolean()
           .describe(
-            'S3 Bucket Key for new objects of the bucket; it decides their encryption context. Absent: true under SSE-KMS, and false otherwise.',
+            'S3 Bucket Key for new objects of the bucket, which determines their encryption context; absent: true for SSE-KMS, false otherwise.',
           )
           .optional(),
       })
@@ -67,7 +67,7 @@ const keySchema = z
   .meta({ description: 'The KMS key: an alias, an ARN, or the long form.', examples: ['alias/acme-tax'] });
 
 const sideShape = {
-  bucket: textSchema(patterns.checkBucketNameFormat, 'Name of the bucket; created when absent.', {
+  bucket: textSchema(patterns.checkBucketNameFormat, 'Name of the bucket; replikey creates it when absent.', {
     minLength: 3,
     maxLength: 63,
     examples: ['acme-tax'],
@@ -80,16 +80,18 @@ const sideShape = {
   defaultEncryption: z
     .enum(['SSE-KMS', 'DSSE-KMS', 'SSE-S3'])
     .describe(
-      'How new objects of the bucket are encrypted where a request does not say: under the key (once or twice), or by S3 alone.',
+      'Default encryption of new objects: with the KMS key (SSE-KMS), twice with the KMS key (DSSE-KMS), or with keys of S3 (SSE-S3).',
     )
     .default('SSE-KMS'),
   blockPublicAccess: z
     .boolean()
-    .describe('All four settings of the block of public access; absent: left as they are.')
+    .describe('All four settings of S3 Block Public Access; absent: unchanged.')
     .optional(),
   objectOwnership: z
     .enum(['BucketOwnerEnforced', 'BucketOwnerPreferred', 'ObjectWriter'])
-    .describe('Who owns new objects, and whether ACLs count; absent: left as it is.')
+    .describe(
+      'S3 Object Ownership of the bucket, which determines the owner of new objects and the use of ACLs; absent: unchanged.',
+    )
     .optional(),
 };
 
@@ -104,11 +106,14 @@ const storageClassSchema = z
     'DEEP_ARCHIVE',
     'REDUCED_REDUNDANCY',
   ])
-  .describe('Storage class of the replicas; absent: that of the source.');
+  .describe('Storage class of the replicas; absent: the class of the source object.');
 
 const ruleSchema = z
   .strictObject(ruleShape)
-  .meta({ description: 'Which objects are replicated, and how.', ...exactlyOneOf('prefix', 'filter') });
+  .meta({
+    description: 'Selects objects, and configures their replication.',
+    ...exactlyOneOf('prefix', 'filter'),
+  });
 
 const apiVersionSchema = z
   .literal('replikey.dev/v1')
@@ -129,16 +134,18 @@ const documentSchema = <Kind extends string, Metadata extends z.ZodRawShape, Spe
   });
 
 const defaultsNameSchema = nameSchema(
-  'Name of a Defaults document, for what is left out here; absent: none.',
+  'Name of a Defaults document that supplies the fields omitted in this spec; absent: none.',
 ).optional();
 
 /** The fields of a pair. Defaults can supply any of them. */
 const pairShape = {
   direction: z
     .enum(['oneWay', 'both'])
-    .describe('both: the destination replicates back, and changes of replicas are synced in both directions.')
+    .describe(
+      'Direction of replication; both: the destination also replicates to the source, with replica modification sync in both directions.',
+    )
     .default('oneWay'),
-  source: z.strictObject(sideShape).describe('The bucket whose new objects are replicated.'),
+  source: z.strictObject(sideShape).describe('The bucket that S3 replicates from.'),
   destination: z
     .strictObject({
       ...sideShape,
@@ -146,7 +153,7 @@ const pairShape = {
       objectOwner: z
         .enum(['source', 'destination'])
         .describe(
-          'Whose the replicas are where the accounts differ; absent: the destination, since its account could not read them otherwise.',
+          'Account that owns the replicas, if the accounts differ; absent: destination, because that account could not read them otherwise.',
         )
         .optional(),
     })
@@ -154,57 +161,67 @@ const pairShape = {
   sourceKeys: z
     .array(sourceKeySchema)
     .max(100)
-    .describe('Further keys under which objects of the source lie: the role may decrypt under them too.')
+    .describe(
+      'Additional KMS keys that encrypt source objects; replikey permits the role to decrypt with them.',
+    )
     .default([]),
   role: z
     .strictObject({
-      name: textSchema(patterns.checkRoleName, 'Created when absent.', {
+      name: textSchema(patterns.checkRoleName, 'Name of the role; replikey creates the role when absent.', {
         maxLength: 64,
         pattern: '^[\\w+=,.@-]+$',
       }).optional(),
       arn: textSchema(
         patterns.checkRoleArnFormat,
-        'ARN of a role that exists and is never altered.',
+        'ARN of an existing role, which replikey never changes.',
       ).optional(),
-      path: textSchema(patterns.checkIamPath, 'Path of a new role; it cannot be changed later.', {
+      path: textSchema(patterns.checkIamPath, 'IAM path of a new role; IAM cannot change it later.', {
         examples: ['/service-role/'],
       }).optional(),
       permissionsBoundary: textSchema(
         patterns.checkPolicyArn,
-        'ARN of a managed policy that limits the role; absent: left as it is.',
+        'ARN of the permissions boundary, a managed policy; absent: unchanged.',
       ).optional(),
       tags: textMapSchema(
         patterns.checkTagKey,
         patterns.checkTagValue,
-        'Tags of the role, beside those that it has.',
+        'Tags to add to the role; other tags stay unchanged.',
       ).optional(),
     })
     .meta({
       description:
-        'The role that S3 assumes; absent: replikey- and the name of the source bucket, within 64 characters.',
+        'The role that S3 assumes; absent: a role named replikey- and the source bucket, cut to 64 characters.',
       // `role` may omit both name and arn, because the role then has its derived name.
       not: { required: ['name', 'arn'] },
     })
     .optional(),
-  rules: z.array(ruleSchema).min(1).max(1000).describe('What is replicated; nothing else ever is.'),
+  rules: z
+    .array(ruleSchema)
+    .min(1)
+    .max(1000)
+    .describe('Replication rules; S3 replicates only objects that a rule selects.'),
   policy: z
     .strictObject({
       deletion: z
         .enum(['Retain', 'Remove'])
         .describe(
-          'What --prune may take away once it is not declared any more: nothing, or rules, permissions and role.',
+          'What --prune removes after its declaration is gone: nothing (Retain), or rules, permissions and role (Remove).',
         )
         .default('Retain'),
       foreignRules: z
         .enum(['Preserve', 'Replace', 'Refuse'])
-        .describe('What becomes of rules in the same configuration that are not ours.')
+        .describe(
+          'Treatment of foreign rules in the replication configuration of the source bucket: keep them, replace them, or refuse to change the configuration.',
+        )
         .default('Preserve'),
       adopt: z
         .enum(['IfCompatible', 'Always', 'Never'])
-        .describe('Whether to take over what already exists and replikey did not create.')
+        .describe(
+          'Whether to change existing resources that replikey did not create; IfCompatible: only if no other tool manages them.',
+        )
         .default('IfCompatible'),
     })
-    .describe('How careful to be with what is already there.')
+    .describe('Treatment of existing resources.')
     .prefault({}),
 };
 
@@ -212,24 +229,24 @@ const bucketReplicationSchema = documentSchema(
   'BucketReplication',
   'A pair of buckets.',
   {
-    name: nameSchema('Unique; appears in rule ids, tags, logs and metrics.'),
+    name: nameSchema('Unique name; part of rule ids, tags, logs and metrics.'),
     labels: textMapSchema(
       patterns.checkLabelKey,
       patterns.checkLabelValue,
-      'Labels to select specs by.',
+      'Labels for the selection of specs.',
     ).default({}),
   },
   z.strictObject({ defaults: defaultsNameSchema, ...pairShape }),
-).describe('A pair of buckets and what is replicated between them.');
+).describe('A pair of buckets, and the replication between them.');
 
 const accountSchema = documentSchema(
   'Account',
   'An AWS account.',
-  { name: nameSchema('Unique; what `account:` in a pair refers to.') },
+  { name: nameSchema('Unique name; `account:` in a pair refers to it.') },
   z.strictObject({
     id: textSchema(
       patterns.checkAccountId,
-      "Twelve digits, in quotes; checked against the caller's identity before anything else.",
+      "Account id: 12 digits in quotes; replikey first verifies the caller's account against it.",
       {
         pattern: '^\\d{12}$',
         examples: ['111122223333'],
@@ -237,99 +254,106 @@ const accountSchema = documentSchema(
     ),
     managed: z
       .boolean()
-      .describe('Whether there are credentials for it; false: what it needs is printed for its owner.')
+      .describe(
+        'Whether replikey has credentials for the account; false: the plan lists manual steps for its owner.',
+      )
       .default(true),
-    profile: textSchema(patterns.checkNotEmpty, 'Profile of the shared AWS configuration.').optional(),
+    profile: textSchema(patterns.checkNotEmpty, 'Profile in the shared AWS configuration.').optional(),
     assumeRole: z
       .strictObject({
         arn: textSchema(patterns.checkRoleArnFormat, 'Role to assume.', {
           examples: ['arn:aws:iam::111122223333:role/replikey'],
         }),
-        externalId: textSchema(patterns.checkNotEmpty, 'External id that the role asks for.').optional(),
-        sessionName: textSchema(patterns.checkNotEmpty, 'Name of the session, for CloudTrail.').optional(),
+        externalId: textSchema(
+          patterns.checkNotEmpty,
+          'External id that the trust policy of the role requires.',
+        ).optional(),
+        sessionName: textSchema(patterns.checkNotEmpty, 'Session name, which CloudTrail records.').optional(),
       })
       .describe('A role to assume with the ambient credentials.')
       .optional(),
   }),
-).describe('An AWS account and how to come by credentials for it.');
+).describe('An AWS account, and the source of its credentials.');
 
 const guardrailsSchema = documentSchema(
   'Guardrails',
-  'What no spec may go beyond.',
-  { name: nameSchema('Unique among guardrails.') },
+  'Limits for all specs.',
+  { name: nameSchema('Unique name among Guardrails.') },
   z.strictObject({
     accounts: z
       .array(textSchema(patterns.checkAccountId))
-      .describe('Ids of the only accounts that specs may name; absent: any.')
+      .describe('Ids of the accounts that specs can use; absent: any.')
       .optional(),
     regions: z
       .array(textSchema(patterns.checkRegion))
-      .describe('The only Regions in which buckets may lie; absent: any.')
+      .describe('Regions that specs can use; absent: any.')
       .optional(),
     keys: z
       .array(textSchema(patterns.checkKeyReference))
-      .describe('The only keys, by alias or ARN, under which specs may encrypt or decrypt; absent: any.')
+      .describe('KMS keys that specs can use, by alias or ARN as in the specs; absent: any.')
       .optional(),
     maxChanges: integerSchema(
       0,
       1_000_000,
-      'How many resources one run may create or update; absent: any number.',
+      'Maximum number of resources that a run creates or updates; absent: unlimited.',
     ).optional(),
     maxRemovals: integerSchema(
       0,
       1_000_000,
-      'How many rules, statements and roles one run may take away; absent: 10.',
+      'Maximum number of rules, statements and roles that a run removes; absent: 10.',
     ).optional(),
   }),
-).describe('Limits for every spec of a run, kept beside them by those who answer for them.');
+).describe('Limits for all specs of a run.');
 
 const defaultsSchema = documentSchema(
   'Defaults',
-  'What many pairs share.',
+  'Values shared by several pairs.',
   {
-    name: nameSchema('Unique among defaults; what `defaults:` in a pair refers to.'),
+    name: nameSchema('Unique name among Defaults; `defaults:` in a pair refers to it.'),
   },
   z
     .strictObject(partialShape(pairShape))
-    .describe('Any part of the spec of a BucketReplication, except defaults; lists are taken as a whole.'),
-).describe('Any part of what a pair declares, for the pairs that name it: what they write themselves wins.');
+    .describe(
+      'Any fields of the spec of a BucketReplication, except defaults; pairs inherit lists as a whole.',
+    ),
+).describe('Fields for the pairs that name this document; the fields of a pair take precedence.');
 
 const variableDeclarationSchema = z
   .strictObject({
     type: z
       .enum(['string', 'number', 'boolean'])
-      .meta({ description: 'What a value must be.', examples: ['string'] }),
+      .meta({ description: 'Type of the value.', examples: ['string'] }),
     enum: z
       .array(z.union([z.string(), z.number()]))
       .min(1)
-      .describe('The only values; absent: any of the type.')
+      .describe('Allowed values; absent: any value of the type.')
       .optional(),
     default: z
       .union([z.string(), z.number(), z.boolean()])
       .meta({
-        description: 'The value where none is given; absent: one must be given where the variable is used.',
+        description: 'Default value; absent: a document that uses the variable requires a value.',
         examples: ['dev'],
       })
       .optional(),
     env: textSchema(
       patterns.checkEnvironmentName,
-      'Variable of the environment that gives the value where --var does not; absent: the environment is not asked.',
+      'Environment variable that supplies the value if --var does not; absent: none.',
       { pattern: '^REPLIKEY_[A-Z0-9_]+$', examples: ['REPLIKEY_STAGE'] },
     ).optional(),
-    description: textSchema(patterns.checkDescription, 'What it is for.').optional(),
+    description: textSchema(patterns.checkDescription, 'Purpose of the variable.').optional(),
   })
-  .meta({ description: `A variable, by the name that stands in \${var.name}.` });
+  .meta({ description: `A variable, referenced as \${var.name}.` });
 
 const variablesSchema = documentSchema(
   'Variables',
-  'What differs from run to run.',
-  { name: nameSchema('Unique among documents of variables.') },
+  'Values that differ between runs.',
+  { name: nameSchema('Unique name among Variables documents.') },
   z.strictObject({
     variables: z
       .record(textSchema(patterns.checkVariableName), variableDeclarationSchema)
-      .describe('The variables, by name; no two documents declare the same.'),
+      .describe('Variables by name; each variable is declared once.'),
   }),
-).describe(`Declares variables, which other documents use as \${var.name} in their values.`);
+).describe(`Variables, which other documents reference as \${var.name} in their values.`);
 
 /** Returns JSON Schema for "exactly one of these fields". `checks` reports the same error to users. */
 function exactlyOneOf(...keys: string[]) {

@@ -35,7 +35,9 @@ export function selectSpecs(specs: Specs, { only, selector }: Selection): Specs 
       (only.length === 0 || selectedNames.has(pair.name)) && matchesLabels(pair.labels),
   );
   if (pairs.length === 0)
-    throw new SelectionError(`none of ${names.length} specs is selected: ${describeLabels(specs.pairs)}`);
+    throw new SelectionError(
+      `the selection matches none of ${names.length} specs: ${describeLabels(specs.pairs)}`,
+    );
   return { ...specs, pairs };
 }
 
@@ -85,7 +87,7 @@ export function parseLabelSelector(selector: string): LabelPredicate {
         );
     }
     throw new SelectionError(
-      `"${part}" selects nothing: write key=value, key!=value, key in (a, b), key notin (a, b), key, or !key`,
+      `invalid selector "${part}": use key=value, key!=value, key in (a, b), key notin (a, b), key, or !key`,
     );
   });
   return (labels) => predicates.every((predicate) => predicate(labels));

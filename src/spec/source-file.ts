@@ -89,8 +89,8 @@ export function decodeFile(file: string, bytes: Uint8Array): { source: SourceFil
   if (offset === undefined) return { source };
   return {
     problem: problemAtOffset(source, offset, {
-      message: 'the bytes here are not UTF-8',
-      hint: 'save the file as UTF-8; it may have been written in Latin-1 or Windows-1252',
+      message: 'the bytes are not UTF-8',
+      hint: 'save the file as UTF-8; its encoding may be Latin-1 or Windows-1252',
     }),
   };
 }
@@ -99,12 +99,12 @@ export function decodeFile(file: string, bytes: Uint8Array): { source: SourceFil
 const FORBIDDEN_CHARACTERS: { pattern: RegExp; message: (character: string) => string; hint: string }[] = [
   {
     pattern: /\0/,
-    message: () => 'the file has a NUL byte: it is binary, or damaged',
-    hint: 'a spec is a text file in UTF-8; remove the byte, or do not name this file',
+    message: () => 'the file contains a NUL byte: it is binary or damaged',
+    hint: 'remove the byte, or exclude the file; a spec is a UTF-8 text file',
   },
   {
     pattern: /\uFEFF/,
-    message: () => 'there is a byte order mark (BOM) here',
+    message: () => 'the file contains a byte order mark (BOM)',
     hint: 'save the file as UTF-8 without a byte order mark',
   },
   {
@@ -115,7 +115,7 @@ const FORBIDDEN_CHARACTERS: { pattern: RegExp; message: (character: string) => s
   {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is searched for
     pattern: /[\x01-\x08\x0B\x0C\x0E-\x1F\x7F]/,
-    message: (character) => `the control character ${formatCodePoint(character)} cannot stand in YAML`,
+    message: (character) => `YAML does not allow the control character ${formatCodePoint(character)}`,
     hint: 'remove it',
   },
 ];

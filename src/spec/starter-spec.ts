@@ -86,7 +86,7 @@ export const STARTER_QUESTIONS: readonly StarterQuestion[] = [
   {
     key: 'prefix',
     flag: '--prefix',
-    prompt: 'Prefix of what is replicated',
+    prompt: 'Prefix of the objects to replicate',
     defaultAnswer: () => '',
     check: patterns.checkKeyPrefix,
   },
@@ -114,17 +114,17 @@ const aliasForBucket = (bucket = ''): string => `alias/${bucket.replaceAll('.', 
 
 function checkStarterKey(key: string, region: string | undefined): string | undefined {
   if (patterns.KEY_ID_FORMAT.test(key))
-    return 'an id alone says neither Region nor account: write the ARN of the key';
+    return 'a key id does not identify the Region and account of the key; use its ARN';
   const [, , keyRegion] = patterns.KEY_ARN_FORMAT.exec(key) ?? [];
   if (keyRegion !== undefined && region !== undefined && keyRegion !== region)
-    return `the key is in ${keyRegion} and its bucket in ${region}: S3 takes keys of the bucket's Region alone`;
+    return `the key is in ${keyRegion}, but its bucket is in ${region}; use a key in the Region of the bucket`;
   return patterns.checkKeyReference(key);
 }
 
 const checkStarterRegion = (region: string, sourceRegion: string): string | undefined =>
   partitionOfRegion(region) === partitionOfRegion(sourceRegion)
     ? undefined
-    : `S3 does not replicate from one partition to another: ${sourceRegion} is in ${partitionOfRegion(sourceRegion)}`;
+    : `S3 does not replicate between partitions; ${sourceRegion} is in ${partitionOfRegion(sourceRegion)}`;
 
 /**
  * Renders a spec for a first-time user: it omits optional fields and comments on fields that are not obvious. Editors
@@ -134,24 +134,24 @@ export const renderStarterSpec = (
   spec: StarterSpec,
   schemaUrl: string,
 ): string => `# yaml-language-server: $schema=${schemaUrl}
-# A pair of buckets: new objects of the source are replicated, encrypted in each place under a key of its own.
-# Buckets, keys and the role are created where they do not exist yet. All else has a safe default:
-# reconcile explain BucketReplication lists what may stand here.
+# A pair of buckets. S3 replicates new objects of the source, and encrypts each side with its own key.
+# replikey creates buckets, keys and the role when absent. All other fields have safe defaults:
+# reconcile explain BucketReplication lists the fields.
 apiVersion: replikey.dev/v1
 kind: BucketReplication
 metadata:
-  name: ${yamlScalar(spec.name)} # unique; stands in the ids of rules, in tags, logs and metrics
+  name: ${yamlScalar(spec.name)} # unique; part of rule ids, tags, logs and metrics
 spec:
   source:
     bucket: ${yamlScalar(spec.source)}
     region: ${spec.sourceRegion}
-    key: ${yamlScalar(spec.sourceKey)} # an alias; or the ARN of a key, which is never altered then
+    key: ${yamlScalar(spec.sourceKey)} # an alias, or the ARN of a key, which replikey never changes
   destination:
     bucket: ${yamlScalar(spec.destination)}
     region: ${spec.destinationRegion}
-    key: ${yamlScalar(spec.destinationKey)} # in the Region of its bucket: KMS keys do not leave theirs
+    key: ${yamlScalar(spec.destinationKey)} # a key in the Region of this bucket
   rules:
-    - prefix: ${yamlScalar(escapeReferences(spec.prefix))} # ${spec.prefix === '' ? 'every object; with "Tax/", only those whose key begins with it' : 'only objects whose key begins with this, literally'}
+    - prefix: ${yamlScalar(escapeReferences(spec.prefix))} # ${spec.prefix === '' ? 'all objects; "Tax/" selects the objects whose key begins with it' : 'the objects whose key begins with this, literally'}
 `;
 
 /** Quotes a text that YAML would otherwise parse as another type: a bucket name can be 2026. */

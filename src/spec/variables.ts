@@ -91,7 +91,7 @@ function firstDeclarations(documents: readonly ParsedDocument[]) {
       if (previous) {
         const message = `the variable ${name} is already declared at ${formatPosition(positionOf(previous.parsed, previous.path, true))}`;
         problems.push(
-          problemAtPath(parsed, path, message, 'a variable is declared once: remove one of the two', true),
+          problemAtPath(parsed, path, message, 'declare each variable once; remove one of the two', true),
         );
       } else names.set(name, { parsed, path });
     }
@@ -113,12 +113,12 @@ function checkDeclaration({
       rawText !== undefined &&
       rawText !== String(value)
     ) {
-      const hint = `write ${value}, or declare type: string and quote it`;
-      return [problemAtPath(parsed, valuePath, `${rawText} would be written as ${value} in a text`, hint)];
+      const hint = `write ${value}, or declare type: string and quote the value`;
+      return [problemAtPath(parsed, valuePath, `${rawText} becomes ${value} in a string`, hint)];
     }
     if (typeof value === type) return [];
     const actual = typeof value === 'string' ? quoteValue(value) : `the ${typeof value} ${value}`;
-    const hint = `the variable is declared with type: ${type}`;
+    const hint = `the declaration has type: ${type}`;
     return [
       problemAtPath(parsed, valuePath, `expected ${VARIABLE_TYPE_LABELS[type]}, found ${actual}`, hint),
     ];
@@ -131,7 +131,7 @@ function checkDeclaration({
   const typeProblems = checkType(defaultValue, defaultPath);
   const reason = checkVariableValue(defaultValue, allowedValues);
   if (typeProblems.length > 0 || reason === undefined) return typeProblems;
-  const hint = 'write a value as --var could give it';
+  const hint = 'use a value that --var would accept';
   return [problemAtPath(parsed, defaultPath, reason, hint)];
 }
 
@@ -154,10 +154,15 @@ function chooseValue(
     const parseResult = parseVariableValue(text, settings);
     if ('value' in parseResult)
       return { resolution: { value: parseResult.value, from: `environment ${env}` }, problems: [] };
-    const hint = `set ${env} to something else, or take it out of the environment`;
+    const hint = `change or unset ${env}`;
     return {
       problems: [
-        problemAtPath(parsed, [...path, 'env'], `${env} in the environment: ${parseResult.reason}`, hint),
+        problemAtPath(
+          parsed,
+          [...path, 'env'],
+          `invalid environment variable ${env}: ${parseResult.reason}`,
+          hint,
+        ),
       ],
     };
   }
@@ -212,21 +217,21 @@ function parseAssignments(
   return { inputs, problems };
 }
 
-const MISSING_VALUE: ProblemDetails = { message: 'there is no value', hint: 'write --var name=value' };
+const MISSING_VALUE: ProblemDetails = { message: 'the value is missing', hint: 'write --var name=value' };
 
 function checkAssignedName(
   name: string,
   declaredNames: readonly string[],
   previous: ReadonlyMap<string, unknown>,
 ): ProblemDetails | undefined {
-  if (previous.has(name)) return { message: `${name} is given twice`, hint: 'keep one of the two' };
+  if (previous.has(name)) return { message: `${name} is set twice`, hint: 'keep one of the two' };
   if (declaredNames.includes(name)) return undefined;
   const hint = suggestionHint(
     name,
     declaredNames,
     declaredNames.length === 0
-      ? 'no document of kind: Variables was read: name its file too'
-      : `declared: ${declaredNames.slice(0, 20).join(', ')}`,
+      ? 'the paths contain no document of kind: Variables; include its file'
+      : `declared variables: ${declaredNames.slice(0, 20).join(', ')}`,
   );
   return { message: `no document declares a variable ${quoteValue(name)}`, hint };
 }
@@ -248,15 +253,14 @@ function checkVariableValue(
   value: VariableValue,
   allowedValues: VariableDeclaration['enum'],
 ): string | undefined {
-  if (String(value).length > MAX_VARIABLE_LENGTH)
-    return `a variable has at most ${MAX_VARIABLE_LENGTH} characters`;
-  if (typeof value === 'string' && hasReference(value)) return 'a variable is not made of others';
+  if (String(value).length > MAX_VARIABLE_LENGTH) return `use at most ${MAX_VARIABLE_LENGTH} characters`;
+  if (typeof value === 'string' && hasReference(value)) return 'a variable cannot reference another variable';
   if (allowedValues === undefined || allowedValues.some((allowed) => allowed === value)) return undefined;
   return `expected ${allowedValues.join(' or ')}, found ${typeof value === 'string' ? quoteValue(value) : value}`;
 }
 
 const VARIABLE_TYPE_LABELS = {
-  string: 'a text',
+  string: 'a string',
   number: 'a number',
   boolean: 'true or false',
 } as const;

@@ -1,4 +1,4 @@
-// biome-ignore-all lint/suspicious/noTemplateCurlyInString: this is what variables look like
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the syntax of variables
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
@@ -17,44 +17,46 @@ import {
   VARIABLES,
 } from './support.ts';
 
-/** A pair without its positions. */
-const meant = ({ positions: _, ...pair }: BucketReplication) => pair;
+/** Returns a pair without its positions. */
+const withoutPositions = ({ positions: _, ...pair }: BucketReplication) => pair;
 
-describe('a pair that takes defaults', () => {
-  test('is as if their fields were written in it', async () => {
+describe('a pair that uses Defaults', () => {
+  test('inherits their fields', async () => {
     const pair = await pairOf(together(HOUSE, SHORT));
-    expect(meant(pair)).toEqual(
-      meant(await pairOf(tax(['alias/acme-tax\n', '{ alias: alias/acme-tax, rotation: true }\n']))),
+    expect(withoutPositions(pair)).toEqual(
+      withoutPositions(
+        await pairOf(tax(['alias/acme-tax\n', '{ alias: alias/acme-tax, rotation: true }\n'])),
+      ),
     );
   });
 
-  test('has its own say, field by field', async () => {
+  test('overrides single fields', async () => {
     const house = changed(HOUSE, ['  rules:', '  role: { tags: { team: tax, cost: low } }\n  rules:']);
-    const own = `${SHORT}  destination: { region: eu-west-1, storageClass: GLACIER }\n  role: { tags: { team: own } }\n`;
-    expect(await pairOf(together(house, own))).toMatchObject({
+    const pair = `${SHORT}  destination: { region: eu-west-1, storageClass: GLACIER }\n  role: { tags: { team: own } }\n`;
+    expect(await pairOf(together(house, pair))).toMatchObject({
       source: { bucket: 'acme-tax', region: 'us-east-1' },
       destination: { bucket: 'acme-tax-replica', region: 'eu-west-1', storageClass: 'GLACIER' },
       role: { tags: { team: 'own', cost: 'low' } },
     });
   });
 
-  test('has lists of its own as a whole', async () => {
+  test('overrides lists as a whole', async () => {
     const { rules } = await pairOf(together(HOUSE, `${SHORT}  rules: [{ prefix: A/ }, { prefix: B/ }]\n`));
     expect(rules.map(({ prefix }) => prefix)).toEqual(['A/', 'B/']);
   });
 
-  test('is said by one document, wherever that stands', async () => {
+  test('gives the same result for any order of the files', async () => {
     const files = [SHORT, HOUSE].map((text, index) => ({ file: `${index}.yaml`, bytes: Buffer.from(text) }));
-    const there = loadSpecFiles(files).specs?.pairs.map(meant);
-    expect(there).toHaveLength(1);
-    expect(loadSpecFiles(files.toReversed()).specs?.pairs.map(meant)).toEqual(there);
+    const pairs = loadSpecFiles(files).specs?.pairs.map(withoutPositions);
+    expect(pairs).toHaveLength(1);
+    expect(loadSpecFiles(files.toReversed()).specs?.pairs.map(withoutPositions)).toEqual(pairs);
   });
 
-  test('takes nothing that it does not name', async () => {
-    expect(meant(await pairOf(together(HOUSE, TAX)))).toEqual(meant(await pairOf(TAX)));
+  test('inherits nothing without spec.defaults', async () => {
+    expect(withoutPositions(await pairOf(together(HOUSE, TAX)))).toEqual(withoutPositions(await pairOf(TAX)));
   });
 
-  test('can take them by the name that a variable gives', async () => {
+  test('can name the Defaults with a variable', async () => {
     const pair = await pairOf(
       together(
         changed(VARIABLES, ['[dev, prod]', '[house, other]'], ['default: dev', 'default: house']),
@@ -70,18 +72,18 @@ describe('a pair that takes defaults', () => {
   });
 });
 
-/** What defaults say of a key or a role, what the pair says, and what comes of it. */
-const MERGED: [defaults: string, own: string, merged: object][] = [
+/** The key in Defaults, the key in the pair, and the merged key. */
+const MERGED: [defaults: string, pair: string, merged: object][] = [
   ['key: { rotation: true }', 'key: alias/own', { key: { alias: 'alias/own', rotation: true } }],
-  ['key: alias/theirs', 'key: { rotation: true }', { key: { alias: 'alias/theirs', rotation: true } }],
-  ['key: alias/theirs', 'key: alias/own', { key: { alias: 'alias/own' } }],
+  ['key: alias/shared', 'key: { rotation: true }', { key: { alias: 'alias/shared', rotation: true } }],
+  ['key: alias/shared', 'key: alias/own', { key: { alias: 'alias/own' } }],
   [
-    'key: { alias: alias/theirs, bucketKey: false }',
+    'key: { alias: alias/shared, bucketKey: false }',
     'key: alias/own',
     { key: { alias: 'alias/own' }, bucketKey: false },
   ],
   [
-    'key: { alias: alias/theirs }',
+    'key: { alias: alias/shared }',
     'key: arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab',
     { key: { arn: 'arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab' } },
   ],
@@ -92,45 +94,48 @@ const MERGED: [defaults: string, own: string, merged: object][] = [
   ],
 ];
 
-test.each(MERGED)('%s and %s are one key', async (defaults, own, merged) => {
-  const { source } = await pairOf(
-    together(
-      changed(HOUSE, ['key: { rotation: true }', defaults]),
-      changed(SHORT, ['key: alias/acme-tax', own]),
-    ),
-  );
-  const { key, bucketKey } = source;
-  expect({ key, bucketKey }).toEqual({ bucketKey: true, ...merged });
-});
+test.each(MERGED)(
+  'applyDefaults: merges %s in Defaults with %s in the pair',
+  async (defaults, pair, merged) => {
+    const { source } = await pairOf(
+      together(
+        changed(HOUSE, ['key: { rotation: true }', defaults]),
+        changed(SHORT, ['key: alias/acme-tax', pair]),
+      ),
+    );
+    const { key, bucketKey } = source;
+    expect({ key, bucketKey }).toEqual({ bucketKey: true, ...merged });
+  },
+);
 
-test('a role by name takes the place of one by ARN, and the other way round', async () => {
-  const arn = 'arn:aws:iam::111122223333:role/theirs';
-  const role = async (defaults: string, own: string) =>
-    (await pairOf(together(`${HOUSE}  role: { ${defaults} }\n`, `${SHORT}  role: { ${own} }\n`))).role;
+test('applyDefaults: replaces a role by ARN with a role by name, and the reverse', async () => {
+  const arn = 'arn:aws:iam::111122223333:role/shared';
+  const role = async (defaults: string, pair: string) =>
+    (await pairOf(together(`${HOUSE}  role: { ${defaults} }\n`, `${SHORT}  role: { ${pair} }\n`))).role;
   expect(await role(`arn: "${arn}"`, 'name: own')).toEqual({ name: 'own' });
-  expect(await role('name: theirs', `arn: "${arn}"`)).toEqual({ arn });
-  expect(await role('name: theirs', 'path: /own/')).toEqual({ name: 'theirs', path: '/own/' });
+  expect(await role('name: shared', `arn: "${arn}"`)).toEqual({ arn });
+  expect(await role('name: shared', 'path: /own/')).toEqual({ name: 'shared', path: '/own/' });
 });
 
-test('each value has the place where it is written', () => {
+test('applyDefaults: keeps the position of each value', () => {
   const { specs } = loadSpecFiles([
     { file: 'house.yaml', bytes: Buffer.from(HOUSE) },
     { file: 'tax.yaml', bytes: Buffer.from(SHORT) },
   ]);
-  const place = (path: string) => {
+  const positionAt = (path: string) => {
     const { file, line, column } = specs?.pairs[0]?.positions[path] ?? {};
     return `${file}:${line}:${column}`;
   };
-  expect(place('spec.source')).toBe('tax.yaml:7:3');
-  expect(place('spec.source.bucket')).toBe('tax.yaml:8:13');
-  expect(place('spec.source.key')).toBe('tax.yaml:9:10');
-  expect(place('spec.source.key.alias')).toBe('tax.yaml:9:10');
-  expect(place('spec.source.key.rotation')).toBe('house.yaml:5:49');
-  expect(place('spec.destination')).toBe('house.yaml:6:3');
-  expect(place('spec.rules[0].prefix')).toBe('house.yaml:11:15');
+  expect(positionAt('spec.source')).toBe('tax.yaml:7:3');
+  expect(positionAt('spec.source.bucket')).toBe('tax.yaml:8:13');
+  expect(positionAt('spec.source.key')).toBe('tax.yaml:9:10');
+  expect(positionAt('spec.source.key.alias')).toBe('tax.yaml:9:10');
+  expect(positionAt('spec.source.key.rotation')).toBe('house.yaml:5:49');
+  expect(positionAt('spec.destination')).toBe('house.yaml:6:3');
+  expect(positionAt('spec.rules[0].prefix')).toBe('house.yaml:11:15');
 });
 
-test('what is missing is missing in the pair', () => {
+test('applyDefaults: reports a missing field in the pair', () => {
   const { problems } = loadSpecFiles([
     { file: 'house.yaml', bytes: Buffer.from(changed(HOUSE, ['    region: us-west-2\n', ''])) },
     { file: 'tax.yaml', bytes: Buffer.from(SHORT) },
@@ -140,7 +145,7 @@ test('what is missing is missing in the pair', () => {
   ]);
 });
 
-test('defaults that are wrong are told once, however many pairs take them, and hide nothing else', async () => {
+test('applyDefaults: reports problems of Defaults once for all pairs, and the other problems too', async () => {
   const house = changed(HOUSE, ['us-east-1', 'mars'], ['rules:', 'rulez:']);
   const pairs = Array.from({ length: 20 }, (_, index) =>
     changed(SHORT, ['name: tax', `name: tax-${index}`], ['bucket: acme-tax', `bucket: acme-tax-${index}`]),
@@ -155,13 +160,13 @@ test('defaults that are wrong are told once, however many pairs take them, and h
   ]);
 });
 
-test('defaults that nobody takes are judged all the same', async () => {
+test('applyDefaults: validates Defaults that no pair uses', async () => {
   expect(await problemsOf(together(HOUSE, TAX))).toEqual([]);
   const problems = await problemsOf(together(changed(HOUSE, ['us-east-1', 'mars']), TAX));
   expect(problems.map(({ path }) => path)).toEqual(['spec.source.region']);
 });
 
-test('a spec that is divided between a pair and defaults in any way means the same', async () => {
+test('applyDefaults: gives the same result for every split of a spec between pair and Defaults', async () => {
   const whole = parse(
     tax(
       ['alias/acme-tax\n', '{ alias: alias/acme-tax, rotation: true, rotationPeriodInDays: 180 }\n'],
@@ -171,32 +176,36 @@ test('a spec that is divided between a pair and defaults in any way means the sa
       ],
     ),
   ) as { spec: Record<string, unknown> };
-  const written = meant(await pairOf(stringify(whole)));
+  const expected = withoutPositions(await pairOf(stringify(whole)));
 
-  /** Each field goes to one side, or in part to either. */
-  const divided = (value: unknown, sides: Iterator<number>): [unknown, unknown] => {
+  /** Splits a value: each field goes to the pair, to the Defaults, or in parts to both. */
+  const split = (value: unknown, sides: Iterator<number>): [unknown, unknown] => {
     const side = sides.next().value ?? 0;
     if (side === 0) return [value, undefined];
     if (side === 1) return [undefined, value];
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return [value, value];
-    const parts = Object.entries(value).map(([key, one]) => [key, ...divided(one, sides)] as const);
+    const parts = Object.entries(value).map(([key, item]) => [key, ...split(item, sides)] as const);
     const part = (index: 1 | 2) =>
-      Object.fromEntries(parts.flatMap((one) => (one[index] === undefined ? [] : [[one[0], one[index]]])));
+      Object.fromEntries(
+        parts.flatMap((item) => (item[index] === undefined ? [] : [[item[0], item[index]]])),
+      );
     return [part(1), part(2)];
   };
 
   await fc.assert(
     fc.asyncProperty(fc.array(fc.nat(2), { minLength: 60, maxLength: 60 }), async (sides) => {
-      const [own, shared] = divided(whole.spec, [2, ...sides][Symbol.iterator]()) as object[];
-      const pair = { ...whole, spec: { defaults: 'house', ...own } };
-      const defaults = { ...(parse(HOUSE) as object), spec: shared };
-      expect(meant(await pairOf(together(stringify(pair), stringify(defaults))))).toEqual(written);
+      const [pairSpec, sharedSpec] = split(whole.spec, [2, ...sides][Symbol.iterator]()) as object[];
+      const pair = { ...whole, spec: { defaults: 'house', ...pairSpec } };
+      const defaults = { ...(parse(HOUSE) as object), spec: sharedSpec };
+      expect(withoutPositions(await pairOf(together(stringify(pair), stringify(defaults))))).toEqual(
+        expected,
+      );
     }),
     { numRuns: 200 },
   );
 });
 
-test('defaults that would stand for more than memory holds are refused', { timeout: 60_000 }, async () => {
+test('applyDefaults: rejects more than 1,000,000 inherited values', { timeout: 60_000 }, async () => {
   const tags = Array.from({ length: 20_000 }, (_, index) => `      t${index}: x\n`).join('');
   const house = `${HOUSE}  role:\n    tags:\n${tags}`;
   const pairs = Array.from({ length: 200 }, (_, index) =>
@@ -204,10 +213,10 @@ test('defaults that would stand for more than memory holds are refused', { timeo
   );
   const problems = await problemsOf(together(house, ...pairs));
   expect(problems).toHaveLength(1);
-  expect(problems[0]?.message).toBe('all specs together take more than 1,000,000 values from Defaults');
+  expect(problems[0]?.message).toBe('the specs inherit more than 1,000,000 values from Defaults in total');
 });
 
-test('keys that mean something to JavaScript are only keys in defaults, too', async () => {
+test('applyDefaults: treats names of JavaScript properties as plain keys', async () => {
   const pairs = await pairsOf(
     together(
       `${HOUSE}  role: { tags: { constructor: x, toString: "y" } }\n`,

@@ -10,25 +10,25 @@ const blocks = (language: string) =>
     ([, text = '']) => text,
   );
 
-test('the specs in the documentation are right', async () => {
+test('docs/reference/specs.md: its specs are valid', async () => {
   const specs = blocks('yaml').filter((text) => text.includes('kind: BucketReplication'));
   expect(specs).toHaveLength(4);
-  const given = { assignments: ['first=10'] };
+  const variableInput = { assignments: ['first=10'] };
   for (const yaml of specs)
-    expect(await problemsOf(yaml, yaml.includes('kind: Variables') ? given : {})).toEqual([]);
+    expect(await problemsOf(yaml, yaml.includes('kind: Variables') ? variableInput : {})).toEqual([]);
 });
 
-test('the messages in the documentation are those that are told', async () => {
-  const golden = await readFile('test/spec/golden/broken-specs.txt', 'utf8');
-  const shown = blocks('text');
-  expect(shown.length).toBeGreaterThan(8);
-  for (const text of shown) expect(golden).toContain(text.replaceAll('specs/tax.yaml', '<stdin>'));
+test('docs/reference/specs.md: its messages are those of the validation', async () => {
+  const golden = await readFile('test/spec/golden/invalid-specs.txt', 'utf8');
+  const messages = blocks('text');
+  expect(messages.length).toBeGreaterThan(8);
+  for (const text of messages) expect(golden).toContain(text.replaceAll('specs/tax.yaml', '<stdin>'));
 });
 
-test('every field that can be written stands in the reference, with what the schema says of it', async () => {
+test('docs/reference/spec-fields.md: lists every field of the schema, with its description', async () => {
   await expect(reference()).toMatchFileSnapshot('../../docs/reference/spec-fields.md');
 });
 
-test('every risk that can be allowed stands in the documentation, with what it means', () => {
+test('docs/reference/specs.md: lists every risk, with its meaning', () => {
   for (const [id, meaning] of Object.entries(RISKS)) expect(docs).toContain(`| \`${id}\` | ${meaning} |`);
 });

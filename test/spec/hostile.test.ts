@@ -22,34 +22,40 @@ const bomb = ['a: &a [x, x, x, x, x, x, x, x, x]\n']
   )
   .join('');
 
-/** What arrives, where it is found wrong, and what is said. */
-const HOSTILE: [name: string, content: Uint8Array, place: string, message: RegExp, hint: RegExp][] = [
+/** Hostile content, with the position, the message and the hint of its problem. */
+const HOSTILE: [name: string, content: Uint8Array, position: string, message: RegExp, hint: RegExp][] = [
   ['a BOM', bytes([0xef, 0xbb, 0xbf], TAX), '1:1', /byte order mark/, /without/],
   ['a BOM in the middle', bytes(TAX, '---\n\uFEFF', TAX), '17:1', /byte order mark/, /without/],
   ['UTF-16', bytes([0xff, 0xfe], [...TAX].map((c) => `${c}\0`).join('')), '1:1', /UTF-16/, /UTF-8/],
   ['CRLF', bytes(TAX.replaceAll('\n', '\r\n')), '1:28', /carriage return/, /LF.*\.gitattributes/],
   ['a lone CR', bytes('a: b\rc: d\n'), '1:5', /carriage return/, /LF/],
   ['a NUL byte', bytes('a: b\n\0'), '2:1', /NUL/, /text file/],
-  ['a program', bytes([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0, 0, 0]), '1:8', /NUL/, /text file/],
+  ['an executable', bytes([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0, 0, 0]), '1:8', /NUL/, /text file/],
   ['an escape sequence', bytes('a: \x1b[31mred\n'), '1:4', /control character U\+001B/, /remove/],
   ['Latin-1', bytes('# Steuer\nname: M', [0xfc], 'nchen\n'), '2:8', /not UTF-8/, /Latin-1/],
-  ['UTF-8 cut short', bytes('a: \uFFFD ', [0xe2, 0x82]), '1:6', /not UTF-8/, /UTF-8/],
-  ['brackets without end', bytes('['.repeat(10_000)), '1:65', /64 levels/, /bracket/],
-  ['mappings without end', bytes('{a: '.repeat(10_000)), '1:254', /64 levels/, /bracket/],
-  ['dashes without end', bytes('- '.repeat(10_000)), '1:128', /64 levels/, /bracket/],
-  ['dashes that all close at once', bytes('- '.repeat(300_000), '\nx: y\n'), '1:128', /64 levels/, /bracket/],
-  ['question marks without end', bytes('? '.repeat(10_000)), '1:128', /64 levels/, /bracket/],
+  ['truncated UTF-8', bytes('a: \uFFFD ', [0xe2, 0x82]), '1:6', /not UTF-8/, /UTF-8/],
+  ['ten thousand brackets', bytes('['.repeat(10_000)), '1:65', /64 levels/, /bracket/],
+  ['ten thousand mappings', bytes('{a: '.repeat(10_000)), '1:254', /64 levels/, /bracket/],
+  ['ten thousand dashes', bytes('- '.repeat(10_000)), '1:128', /64 levels/, /bracket/],
   [
-    'indentation without end',
+    'dashes that all close on one line',
+    bytes('- '.repeat(300_000), '\nx: y\n'),
+    '1:128',
+    /64 levels/,
+    /bracket/,
+  ],
+  ['ten thousand question marks', bytes('? '.repeat(10_000)), '1:128', /64 levels/, /bracket/],
+  [
+    'a thousand levels of indentation',
     bytes(Array.from({ length: 1000 }, (_, n) => `${' '.repeat(n)}a:\n`).join('')),
     '64:65',
     /64 levels/,
     /indentation/,
   ],
-  ['nesting inside a right spec', bytes(tax(['Tax/', '['.repeat(500)])), '15:75', /64 levels/, /bracket/],
+  ['nesting inside a valid spec', bytes(tax(['Tax/', '['.repeat(500)])), '15:75', /64 levels/, /bracket/],
   ['an alias bomb', bytes(bomb), '4:8', /more than 100 values/, /write the values out/],
   [
-    'aliases that nest',
+    'nested aliases',
     bytes(
       Array.from({ length: 80 }, (_, n) => (n === 0 ? 'k0: &a0 x\n' : `k${n}: &a${n} [*a${n - 1}]\n`)).join(
         '',
@@ -59,26 +65,26 @@ const HOSTILE: [name: string, content: Uint8Array, place: string, message: RegEx
     /more than 100 values/,
     /write the values out/,
   ],
-  ['a hundred thousand keys twice', bytes('k: v\n'.repeat(100_000)), '2:1', /written twice/, /keep one/],
-  ['documents without end', bytes('a: b\n---\n'.repeat(2000)), '2000:1', /1000 documents/, /split/],
-  ['an unknown tag', bytes('a: !!python/object:os.system x\n'), '1:4', /tag is not known/, /remove the tag/],
-  ['a binary tag', bytes('a: !!binary aGk=\n'), '1:13', /tag is not known/, /remove the tag/],
-  ['another YAML', bytes('%YAML 1.1\n---\na: no\n'), '1:1', /directives/, /1\.2/],
-  ['a mapping as a key', bytes('{a: b}: c\n'), '1:1', /key must be a text/, /quotes/],
+  ['a hundred thousand duplicate keys', bytes('k: v\n'.repeat(100_000)), '2:1', /duplicate key/, /keep one/],
+  ['two thousand documents', bytes('a: b\n---\n'.repeat(2000)), '2000:1', /1000 documents/, /split/],
+  ['an unknown tag', bytes('a: !!python/object:os.system x\n'), '1:4', /tag is unknown/, /remove the tag/],
+  ['a binary tag', bytes('a: !!binary aGk=\n'), '1:13', /tag is unknown/, /remove the tag/],
+  ['YAML 1.1', bytes('%YAML 1.1\n---\na: no\n'), '1:1', /directives/, /1\.2/],
+  ['a mapping as a key', bytes('{a: b}: c\n'), '1:1', /key must be a string/, /quote/],
 ];
 
-test.each(HOSTILE)('%s ends in a clear problem', (_, content, place, message, hint) => {
+test.each(HOSTILE)('loadSpecFiles: reports %s as a problem', (_, content, position, message, hint) => {
   const { problems, specs } = loadSpecFiles([{ file: 'specs/x.yaml', bytes: content }]);
   const first = problems.find((problem) => message.test(problem.message));
   expect(first?.hint).toMatch(hint);
-  expect(`${first?.position.line}:${first?.position.column}`).toBe(place);
+  expect(`${first?.position.line}:${first?.position.column}`).toBe(position);
   expect(specs).toBe(undefined);
 });
 
-test('keys that mean something to JavaScript are only keys', () => {
+test('loadSpecFiles: treats names of JavaScript properties as plain keys', () => {
   const content = bytes(`${TAX}constructor: { prototype: { polluted: true } }\ntoString: x\n`);
   const { problems } = loadSpecFiles([{ file: 'x.yaml', bytes: content }]);
-  expect(problems.map(({ path: where, message }) => `${where}: ${message}`)).toEqual([
+  expect(problems.map(({ path: field, message }) => `${field}: ${message}`)).toEqual([
     'constructor: unknown field',
     'toString: unknown field',
   ]);
@@ -91,15 +97,15 @@ test.each([
     tax(['key: alias/acme-tax\n', 'key: { alias: alias/acme-tax, rotation: { toString: 1 } }\n']),
   ],
   [
-    'one of a few words',
+    'an enum value',
     tax(['    region: us-west-2', '    region: us-west-2\n    storageClass: { toString: 1 }']),
   ],
-])('a mapping with a toString of its own, in place of %s, is only a mapping', (_, text) => {
+])('loadSpecFiles: reports a mapping with its own toString in place of %s', (_, text) => {
   const { problems } = loadSpecFiles([{ file: 'x.yaml', bytes: bytes(text) }]);
   expect(problems.map(({ message }) => message)).toEqual([expect.stringContaining('found a mapping')]);
 });
 
-test('a file with more problems than anyone reads says how many are left', () => {
+test('loadSpecFiles: reports 100 problems of a file, and the number of the remaining ones', () => {
   const labels = Array.from({ length: 500 }, (_, n) => `    "bad ${n}": x\n`).join('');
   const content = bytes(tax(['name: tax', `name: tax\n  labels:\n${labels}`]));
   const { problems } = loadSpecFiles([{ file: 'x.yaml', bytes: content }]);
@@ -132,8 +138,8 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-test('nesting that aborts Node 20 inside the parser does not end the process', async () => {
-  // A warm process is what dies: many shapes, one process.
+test('loadSpecs: survives nesting that aborts Node 20 inside the parser', async () => {
+  // Only a process that has parsed before aborts. Therefore one process loads all shapes.
   const shapes = ['[', '{a: ', '- ', '? ', '[{a: ', '- - - ', '? - ', '!!x [', '&a [', '"a": ['].flatMap(
     (shape) => [
       shape.repeat(10_000),
@@ -149,29 +155,32 @@ test('nesting that aborts Node 20 inside the parser does not end the process', a
       return file;
     }),
   );
-  // Would fail with signal SIGABRT, or code 134.
+  // An aborted process fails here with signal SIGABRT or code 134.
   const { stdout } = await promisify(execFile)(process.execPath, [program, ...files]);
   const messages = JSON.parse(stdout) as string[];
   expect(messages).toHaveLength(shapes.length);
-  expect(new Set(messages)).toEqual(new Set(['more than 64 levels are nested in each other here']));
+  expect(new Set(messages)).toEqual(new Set(['more than 64 levels of nesting']));
 });
 
-test('files and folders without permission are named, and the rest is read', async () => {
-  const secret = path.join(folder, 'secret');
-  await mkdir(path.join(secret, 'closed'), { recursive: true });
-  await writeFile(path.join(secret, 'a.yaml'), TAX);
-  await writeFile(path.join(secret, 'b.yaml'), 'kind: Nothing\n');
+test('loadSpecs: reports files and folders without permission, and reads the others', async () => {
+  const restrictedFolder = path.join(folder, 'secret');
+  await mkdir(path.join(restrictedFolder, 'closed'), { recursive: true });
+  await writeFile(path.join(restrictedFolder, 'a.yaml'), TAX);
+  await writeFile(path.join(restrictedFolder, 'b.yaml'), 'kind: Nothing\n');
   await chmod(folder, 0o755);
-  await chmod(path.join(secret, 'a.yaml'), 0);
-  await chmod(path.join(secret, 'closed'), 0);
-  // Nothing is closed to root, so it runs the program as nobody.
-  const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
-  const { stdout } = await promisify(execFile)(process.execPath, [program, secret], { ...nobody, cwd: '/' });
+  await chmod(path.join(restrictedFolder, 'a.yaml'), 0);
+  await chmod(path.join(restrictedFolder, 'closed'), 0);
+  // Root can read every file. Therefore root runs the program as another user.
+  const unprivileged = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
+  const { stdout } = await promisify(execFile)(process.execPath, [program, restrictedFolder], {
+    ...unprivileged,
+    cwd: '/',
+  });
   expect(JSON.parse(stdout)).toEqual([
-    'this may not be read (permission denied)',
+    'cannot be read: permission denied',
     'this field is missing',
     'expected BucketReplication, Account, Guardrails, Defaults or Variables, found "Nothing"',
-    'this may not be read (permission denied)',
+    'cannot be read: permission denied',
   ]);
-  await chmod(path.join(secret, 'closed'), 0o755);
+  await chmod(path.join(restrictedFolder, 'closed'), 0o755);
 });

@@ -22,7 +22,7 @@ async function write(name: string, content: string | Uint8Array): Promise<void> 
   await writeFile(at(name), content);
 }
 
-/** A spec of its own for a name. */
+/** A spec with its own name and buckets. */
 const spec = (name: string) =>
   tax(
     ['name: tax', `name: ${name}`],
@@ -35,12 +35,12 @@ const namesIn = async (...paths: string[]) => {
   return specs ? specs.pairs.map(({ name }) => name) : formatProblems(problems).replaceAll(root, '');
 };
 
-const told = async (...paths: string[]) =>
+const problemsIn = async (...paths: string[]) =>
   (await loadSpecs(paths)).problems.map(
     ({ position, message }) => `${position.file.replace(root, '')}: ${message}`,
   );
 
-test('a folder is read with all below it, sorted, without dot-files and other files', async () => {
+test('loadSpecs: reads a folder recursively and sorted, without dot-files and other files', async () => {
   await write('b/two.yml', spec('two'));
   await write('b/Z.yaml', spec('z'));
   await write('a.yaml', spec('a'));
@@ -50,13 +50,13 @@ test('a folder is read with all below it, sorted, without dot-files and other fi
   expect(await namesIn(root)).toEqual(['a', 'z', 'two']);
 });
 
-test('a file can hold many documents, and empty ones between them are nothing', async () => {
+test('loadSpecs: reads all documents of a file, and ignores empty ones', async () => {
   await write('all.yaml', `---\n${spec('a')}---\n---\n# nothing here\n---\n${spec('b')}...\n`);
   expect(await loadSpecs([at('all.yaml')])).toMatchObject({ files: 1, documents: 2 });
   expect(await namesIn(at('all.yaml'))).toEqual(['a', 'b']);
 });
 
-test('globs match within folders and across them', async () => {
+test('loadSpecs: expands globs within folders and across them', async () => {
   await write('eu/a.yaml', spec('a'));
   await write('eu/deep/b.yaml', spec('b'));
   await write('us/c1.yaml', spec('c'));
@@ -64,10 +64,10 @@ test('globs match within folders and across them', async () => {
   expect(await namesIn(at('*/*.yaml'))).toEqual(['a', 'c', 'd']);
   expect(await namesIn(at('**/*.yaml'))).toEqual(['a', 'b', 'c', 'd']);
   expect(await namesIn(at('us/c?.yaml'))).toEqual(['c']);
-  expect(await told(at('*.yaml'))).toEqual(['/*.yaml: no *.yaml or *.yml file matches']);
+  expect(await problemsIn(at('*.yaml'))).toEqual(['/*.yaml: no *.yaml or *.yml file matches']);
 });
 
-test('a dash is standard input', async () => {
+test('loadSpecs: reads standard input for a dash', async () => {
   const { specs } = await loadSpecs(['-'], async () => TAX);
   expect(specs?.pairs.map(({ name }) => name)).toEqual(['tax']);
   const { problems } = await loadSpecs(['-'], async () => 'x'.repeat(2 ** 20 + 1));
@@ -76,87 +76,87 @@ test('a dash is standard input', async () => {
   );
 });
 
-test('a file is read once, however many paths and links lead to it', async () => {
+test('loadSpecs: reads a file once, even if several paths and links lead to it', async () => {
   await write('real/a.yaml', spec('a'));
   await symlink(at('real'), at('linked'));
   await symlink(at('real/a.yaml'), at('b.yaml'));
   expect(await namesIn(root, at('real'), at('real/a.yaml'), at('linked'))).toEqual(['a']);
 });
 
-test('files mounted as Kubernetes mounts a ConfigMap are found', async () => {
+test('loadSpecs: reads the files of a mounted Kubernetes ConfigMap', async () => {
   await write('..2026/a.yaml', spec('a'));
   await symlink('..2026', at('..data'));
   await symlink('..data/a.yaml', at('a.yaml'));
   expect(await namesIn(root)).toEqual(['a']);
 });
 
-test('links that lead in circles are named, and the rest is read', async () => {
+test('loadSpecs: reports symbolic links that form a loop, and reads the other files', async () => {
   await write('a.yaml', 'kind: Nothing\n');
   await symlink('.', at('self'));
   await mkdir(at('sub'));
   await symlink('..', at('sub/up'));
   await symlink('loop.yaml', at('loop.yaml'));
   await symlink('nowhere.yaml', at('dangling.yaml'));
-  expect(await told(root)).toEqual([
+  expect(await problemsIn(root)).toEqual([
     '/a.yaml: this field is missing',
     '/a.yaml: expected BucketReplication, Account, Guardrails, Defaults or Variables, found "Nothing"',
-    '/dangling.yaml: there is no such file or folder',
-    '/loop.yaml: this link leads round in a circle',
-    '/self: this link leads back to a folder above it',
-    '/sub/up: this link leads back to a folder above it',
+    '/dangling.yaml: no such file or folder',
+    '/loop.yaml: the symbolic links form a loop',
+    '/self: the symbolic link points to one of its parent folders',
+    '/sub/up: the symbolic link points to one of its parent folders',
   ]);
 });
 
-test('what is no file is not waited for', async () => {
+test('loadSpecs: rejects a FIFO and a device, without a wait', async () => {
   execFileSync('mkfifo', [at('pipe.yaml')]);
-  expect(await told(at('pipe.yaml'), '/dev/zero', root)).toEqual([
-    '/dev/zero: this is not a regular file',
-    '/pipe.yaml: this is not a regular file',
+  expect(await problemsIn(at('pipe.yaml'), '/dev/zero', root)).toEqual([
+    '/dev/zero: not a regular file',
+    '/pipe.yaml: not a regular file',
   ]);
 });
 
-test('large, empty and unreadable files and folders are named', async () => {
+test('loadSpecs: reports large, empty and missing files and folders', async () => {
   await write('large.yaml', 'x'.repeat(10 * 2 ** 20));
-  await write('just.yaml', `${TAX}${'#'.repeat(2 ** 20 - TAX.length)}`);
+  await write('limit.yaml', `${TAX}${'#'.repeat(2 ** 20 - TAX.length)}`);
   await write('empty.yaml', '');
   await mkdir(at('nothing'));
   await write('file', '');
-  expect(await told(at('large.yaml'))).toEqual(['/large.yaml: the file is larger than 1 MiB']);
-  expect(await told(at('just.yaml'))).toEqual([]);
-  expect(await told(at('empty.yaml'))).toEqual(['/empty.yaml: the file is empty']);
-  expect(await told(at('nothing'))).toEqual(['/nothing: the folder holds no *.yaml or *.yml file']);
-  expect(await told(at('missing.yaml'))).toEqual(['/missing.yaml: there is no such file or folder']);
-  expect(await told(at('file/x.yaml'))).toEqual([
-    '/file/x.yaml: a part of this path is a file, not a folder',
+  expect(await problemsIn(at('large.yaml'))).toEqual(['/large.yaml: the file is larger than 1 MiB']);
+  expect(await problemsIn(at('limit.yaml'))).toEqual([]);
+  expect(await problemsIn(at('empty.yaml'))).toEqual(['/empty.yaml: the file is empty']);
+  expect(await problemsIn(at('nothing'))).toEqual(['/nothing: the folder contains no *.yaml or *.yml file']);
+  expect(await problemsIn(at('missing.yaml'))).toEqual(['/missing.yaml: no such file or folder']);
+  expect(await problemsIn(at('file/x.yaml'))).toEqual([
+    '/file/x.yaml: a part of the path is a file, not a folder',
   ]);
 });
 
-test('more files than anyone has are refused', async () => {
+test('loadSpecs: rejects more than 20,000 files', async () => {
   await mkdir(at('many'));
   const names = Array.from({ length: 20_001 }, (_, index) => `${index}.yaml`);
-  for (const some of [names.slice(0, 10_000), names.slice(10_000)])
-    await Promise.all(some.map((name) => writeFile(at('many', name), '')));
-  const problems = await told(at('many'));
-  expect(problems).toContain('/many: there are more than 20000 spec files');
+  for (const batch of [names.slice(0, 10_000), names.slice(10_000)])
+    await Promise.all(batch.map((name) => writeFile(at('many', name), '')));
+  const problems = await problemsIn(at('many'));
+  expect(problems).toContain('/many: the paths contain more than 20000 spec files');
 });
 
-test('no path and no spec are mistakes, not success', async () => {
-  expect(await told()).toEqual(['.: no BucketReplication is declared']);
+test('loadSpecs: reports a problem if there is no path or no spec', async () => {
+  expect(await problemsIn()).toEqual(['.: no BucketReplication found']);
 });
 
-test('the problems of all files come at once, in the order of their places', async () => {
+test('loadSpecs: reports the problems of all files together, sorted by position', async () => {
   await write('b.yaml', '');
   await write('a.yaml', tax(['region: us-east-1', 'region: mars'], ['Tax/', '/Tax']));
   await write('c.yaml', tax(['kind: BucketReplication', 'kind: Nothing']));
-  expect(await told(root)).toEqual([
-    '/a.yaml: "mars" will not do: a Region looks like us-east-1',
-    '/a.yaml: "/Tax" will not do: prefixes are compared literally, and no key begins with a slash unless one was written so; leave it out',
+  expect(await problemsIn(root)).toEqual([
+    '/a.yaml: invalid Region "mars": use a Region name such as us-east-1',
+    '/a.yaml: invalid prefix "/Tax": remove the leading slash; S3 compares prefixes literally, and no key begins with a slash unless its writer included one',
     '/b.yaml: the file is empty',
     '/c.yaml: expected BucketReplication, Account, Guardrails, Defaults or Variables, found "Nothing"',
   ]);
 });
 
-test('a wrong field does not hide what else is wrong with the specs', async () => {
+test('loadSpecs: reports other problems beside an invalid field', async () => {
   await write('a.yaml', tax(['region: us-east-1', 'region: mars'], ['Tax/', 'Tax/\n      priority: 1']));
   await write(
     'b.yaml',
@@ -166,8 +166,8 @@ test('a wrong field does not hide what else is wrong with the specs', async () =
       ['alias/acme-tax\n', 'alias/other\n'],
     ),
   );
-  expect(await told(root)).toEqual([
-    '/a.yaml: "mars" will not do: a Region looks like us-east-1',
+  expect(await problemsIn(root)).toEqual([
+    '/a.yaml: invalid Region "mars": use a Region name such as us-east-1',
     `/b.yaml: the BucketReplication tax is already declared at ${root}/a.yaml:4:9`,
     `/b.yaml: the key of bucket acme-tax is alias/other here, but alias/acme-tax at ${root}/a.yaml:9:10`,
     '/b.yaml: unknown field',
@@ -176,7 +176,7 @@ test('a wrong field does not hide what else is wrong with the specs', async () =
   ]);
 });
 
-test('what is wrong in one field is not taken for more', async () => {
+test('loadSpecs: reports an invalid field once, without problems that follow from it', async () => {
   const yaml = tax(
     ['us-east-1', 'mars'],
     ['bucket: acme-tax-replica\n', 'buckt: acme-tax\n'],
@@ -184,9 +184,9 @@ test('what is wrong in one field is not taken for more', async () => {
     ['prefix: Tax/', 'filter: { tags: { tier: 1 } }\n      deleteMarkerReplication: true'],
   );
   await write('a.yaml', yaml);
-  expect(await told(root)).toEqual([
-    '/a.yaml: "mars" will not do: a Region looks like us-east-1',
+  expect(await problemsIn(root)).toEqual([
+    '/a.yaml: invalid Region "mars": use a Region name such as us-east-1',
     '/a.yaml: unknown field',
-    '/a.yaml: expected a text, found the number 1',
+    '/a.yaml: expected a string, found the number 1',
   ]);
 });

@@ -15,7 +15,7 @@ const alias = fc.stringMatching(/^alias\/[b-zA-Z0-9:/_-]{1,40}$/);
 const text = fc
   .string({ unit: 'grapheme', maxLength: 30 })
   .filter((value) => !/^\/|[\p{Cc}\p{Cs}\uFEFF\uFFFE\uFFFF]/u.test(value));
-const maybe = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
+const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
 
 const filter = fc.oneof(
   fc.record({ prefix: text }),
@@ -29,11 +29,11 @@ const key = fc.oneof(
   fc.record({ alias, bucketKey: fc.boolean() }),
 );
 
-/** Documents as a person could write them, each right by itself. */
+/** Valid documents, as a user could write them. */
 const document = fc.record({
   apiVersion: fc.constant('replikey.dev/v1'),
   kind: fc.constant('BucketReplication'),
-  metadata: fc.record({ name: label, labels: maybe(fc.dictionary(label, label, { maxKeys: 3 })) }),
+  metadata: fc.record({ name: label, labels: optional(fc.dictionary(label, label, { maxKeys: 3 })) }),
   spec: fc
     .record({
       source: fc.record({ bucket, region, key }),
@@ -41,25 +41,25 @@ const document = fc.record({
         bucket,
         region,
         key,
-        storageClass: maybe(fc.constantFrom('STANDARD_IA', 'GLACIER')),
+        storageClass: optional(fc.constantFrom('STANDARD_IA', 'GLACIER')),
       }),
-      role: maybe(fc.record({ name: fc.stringMatching(/^[\w+=,.@-]{1,64}$/) })),
+      role: optional(fc.record({ name: fc.stringMatching(/^[\w+=,.@-]{1,64}$/) })),
       rules: fc.uniqueArray(
-        fc.tuple(filter, maybe(fc.nat(2 ** 31 - 1)), maybe(fc.boolean()), maybe(fc.constant(true))),
+        fc.tuple(filter, optional(fc.nat(2 ** 31 - 1)), optional(fc.boolean()), optional(fc.constant(true))),
         { minLength: 1, maxLength: 5, selector: ([, priority]) => priority ?? {} },
       ),
-      policy: maybe(fc.record({ adopt: fc.constantFrom('IfCompatible', 'Always', 'Never') })),
+      policy: optional(fc.record({ adopt: fc.constantFrom('IfCompatible', 'Always', 'Never') })),
     })
     .filter(({ source, destination }) => source.bucket !== destination.bucket)
     .filter(({ source, destination }) => JSON.stringify(source.key) !== JSON.stringify(destination.key)),
 });
 
-const written = document.map((value) => ({
+const documentWithRules = document.map((value) => ({
   ...value,
   spec: {
     ...value.spec,
-    rules: value.spec.rules.map(([which, priority, enabled, metrics]) => ({
-      ...which,
+    rules: value.spec.rules.map(([filterFields, priority, enabled, metrics]) => ({
+      ...filterFields,
       priority,
       enabled,
       metrics,
@@ -67,9 +67,9 @@ const written = document.map((value) => ({
   },
 }));
 
-test('whatever is right is accepted, and means the same in every style of YAML', async () => {
+test('loadSpecs: accepts every valid document, with the same result in every style of YAML', async () => {
   await fc.assert(
-    fc.asyncProperty(written, async (value) => {
+    fc.asyncProperty(documentWithRules, async (value) => {
       const styles = [
         stringify(value),
         stringify(value, { collectionStyle: 'flow' }),

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { defaultRoleName } from '../../src/spec/patterns.ts';
 import { MAIN, pairOf, pairsOf, TAX, tax, together } from './support.ts';
 
-test('the short form is enough, and everything that it leaves out has a safe default', async () => {
+test('resolveSpecs: fills in safe defaults for the short form', async () => {
   const { positions: _, ...pair } = await pairOf(TAX);
   expect(pair).toEqual({
     name: 'tax',
@@ -43,7 +43,7 @@ test('the short form is enough, and everything that it leaves out has a safe def
   });
 });
 
-test('the long form says everything', async () => {
+test('resolveSpecs: keeps every field of the long form', async () => {
   const { positions: _, ...pair } = await pairOf(
     together(
       `apiVersion: replikey.dev/v1
@@ -152,7 +152,7 @@ spec:
   });
 });
 
-test('a bare key id is a key of the account and Region that the side names', async () => {
+test('resolveSpecs: completes a key id with the account and Region of its side', async () => {
   const id = 'mrk-1234abcd12ab34cd56ef1234567890ab';
   const yaml = together(
     tax(
@@ -167,7 +167,7 @@ test('a bare key id is a key of the account and Region that the side names', asy
   });
 });
 
-test('a key that two specs share is rotated when one of them says so', async () => {
+test('resolveSpecs: applies the rotation of one spec to all specs that share the key', async () => {
   const pairs = await pairsOf(
     together(
       tax(['alias/acme-tax\n', '{ alias: alias/acme-tax, rotation: true }\n']),
@@ -186,18 +186,18 @@ test.each([
   ['', 'all'],
   ['日本/', 'prefix'],
   ['__/', 'prefix'],
-])('a rule for the prefix %j is called %s', async (prefix, name) => {
+])('ruleNamesOf: derives the name of a rule with prefix %j as %s', async (prefix, name) => {
   const pair = await pairOf(tax(['prefix: Tax/', `prefix: ${JSON.stringify(prefix)}`]));
   expect(pair.rules[0]?.name).toBe(name);
 });
 
-test('a derived rule name makes way for one that was written', async () => {
+test('ruleNamesOf: does not derive a name that another rule declares', async () => {
   const rules = '- prefix: Tax/\n    - { prefix: tax/, priority: 2 }\n    - { prefix: X/, name: tax }';
   const pair = await pairOf(tax(['- prefix: Tax/', rules]));
   expect(pair.rules.map(({ name }) => name)).toEqual(['tax-2', 'tax-3', 'tax']);
 });
 
-test('the role of a bucket with a long name keeps within 64 characters, and is still its own', () => {
+test('defaultRoleName: cuts a long name to 64 characters, and keeps it unique', () => {
   const bucket = 'b'.repeat(62);
   const names = ['x', 'y'].map((end) => defaultRoleName(bucket + end));
   expect(names.map((name) => name.length)).toEqual([64, 64]);
@@ -205,7 +205,7 @@ test('the role of a bucket with a long name keeps within 64 characters, and is s
   expect(defaultRoleName(`${bucket}x`)).toBe(names[0]);
 });
 
-test('plans and errors find the place of every field', async () => {
+test('resolveSpecs: records the position of every field', async () => {
   const { positions } = await pairOf(TAX);
   expect(positions['']).toEqual({ file: '<stdin>', line: 1, column: 1 });
   expect(positions['spec.source.key']).toEqual({ file: '<stdin>', line: 9, column: 10 });
@@ -213,7 +213,7 @@ test('plans and errors find the place of every field', async () => {
   expect(positions['spec.rules[0]']).toEqual({ file: '<stdin>', line: 15, column: 7 });
 });
 
-test('a two-way spec is a pair and the same turned round, each with a role of its own, in sync both ways', async () => {
+test('resolveSpecs: expands a two-way spec to two pairs with their own roles and replica modification sync', async () => {
   const pairs = await pairsOf(
     tax(['  rules:', '  direction: both\n  rules:'], ['us-west-2', 'us-west-2\n    storageClass: GLACIER']),
   );
@@ -247,7 +247,7 @@ test('a two-way spec is a pair and the same turned round, each with a role of it
   expect(pairs[1]?.positions['spec.source.bucket']).toEqual(pairs[0]?.positions['spec.destination.bucket']);
 });
 
-test('what one spec says of a bucket, a key or a role holds for another that shares it and leaves it out', async () => {
+test('resolveSpecs: applies settings of a shared bucket, key or role to the specs that omit them', async () => {
   const [, second] = await pairsOf(
     together(
       tax(

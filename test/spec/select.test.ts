@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { parseLabelSelector, SelectionError, selectSpecs } from '../../src/spec/select.ts';
 import { parseSpecs, TAX_SPEC } from '../support/env.ts';
 
-describe('a selector of labels', () => {
+describe('parseLabelSelector', () => {
   const labels = { team: 'tax', tier: 'gold', 'example.com/owner': 'ana' };
   test.each([
     ['team=tax', true],
@@ -26,54 +26,56 @@ describe('a selector of labels', () => {
     ['example.com/owner=ana', true],
     ['team=tax,tier in (gold, silver),!stage', true],
     ['team=tax,tier in (bronze)', false],
-    // What every object has, as prototypes go, no spec has as a label.
+    // Properties of the prototype of every object are not labels.
     ['!constructor', true],
   ])('%s: %s', (selector, expected) => {
     expect(parseLabelSelector(selector)(labels)).toBe(expected);
   });
 
-  test('takes an empty value for one', () => {
+  test('matches an empty value', () => {
     expect(parseLabelSelector('team=')({ team: '' })).toBe(true);
   });
 
   test.each(['', ',', 'team=tax,', 'a b', 'team in tax', '=tax', 'team>tax', 'team in (a', '!'])(
-    'that is none is refused in words: "%s"',
+    'rejects the invalid selector "%s"',
     (selector) => {
       expect(() => parseLabelSelector(selector)).toThrow(SelectionError);
     },
   );
 });
 
-describe('a selection', async () => {
+describe('selectSpecs', async () => {
   const labelled = (name: string, team: string) =>
     TAX_SPEC.replaceAll('tax', name).replace(
       `{ name: ${name} }`,
       `{ name: ${name}, labels: { team: ${team} } }`,
     );
-  const both = labelled('shop', 'web').replace('  rules:', '  direction: both\n  rules:');
-  const specs = await parseSpecs([labelled('tax', 'law'), labelled('books', 'law'), both].join('---\n'));
+  const twoWaySpec = labelled('shop', 'web').replace('  rules:', '  direction: both\n  rules:');
+  const specs = await parseSpecs(
+    [labelled('tax', 'law'), labelled('books', 'law'), twoWaySpec].join('---\n'),
+  );
   const namesOf = (selection: Parameters<typeof selectSpecs>[1]) =>
     selectSpecs(specs, selection).pairs.map(({ name }) => name);
 
-  test('is everything where nothing is said', () => {
+  test('returns all specs without a selection', () => {
     expect(selectSpecs(specs, { only: [] })).toBe(specs);
   });
 
-  test('goes by name, both ways of a two-way spec together', () => {
+  test('selects by name, with both directions of a two-way spec', () => {
     expect(namesOf({ only: ['books'] })).toEqual(['books']);
     expect(namesOf({ only: ['shop', 'tax'] })).toEqual(['tax', 'shop', 'shop-reverse']);
   });
 
-  test('goes by labels, and by both', () => {
+  test('selects by labels, and by names and labels together', () => {
     expect(namesOf({ only: [], selector: 'team=law' })).toEqual(['tax', 'books']);
     expect(namesOf({ only: [], selector: 'team!=law' })).toEqual(['shop', 'shop-reverse']);
     expect(namesOf({ only: ['tax'], selector: 'team' })).toEqual(['tax']);
   });
 
-  test('that selects nothing is a mistake, and says what there is', () => {
+  test('rejects an empty selection, and lists the existing labels', () => {
     expect(() => namesOf({ only: ['boks'] })).toThrow('no spec is named boks (did you mean books?)');
     expect(() => namesOf({ only: [], selector: 'team=tax' })).toThrow(
-      'none of 4 specs is selected: their labels are team=law, team=web',
+      'the selection matches none of 4 specs: their labels are team=law, team=web',
     );
   });
 });

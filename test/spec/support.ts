@@ -3,7 +3,7 @@ import { loadSpecs } from '../../src/spec/load.ts';
 import type { BucketReplication, Problem, Specs } from '../../src/spec/types.ts';
 import { NO_VARIABLE_INPUT, type VariableInput } from '../../src/spec/variables.ts';
 
-/** The smallest spec that is right. */
+/** The smallest valid spec. */
 export const TAX = `apiVersion: replikey.dev/v1
 kind: BucketReplication
 metadata:
@@ -41,7 +41,7 @@ spec:
     first: { type: number, default: 10, env: REPLIKEY_FIRST }
 `;
 
-/** What several pairs share; SHORT is a pair that takes it. */
+/** Defaults of several pairs. SHORT is a pair that uses them. */
 export const HOUSE = `apiVersion: replikey.dev/v1
 kind: Defaults
 metadata: { name: house }
@@ -66,10 +66,10 @@ spec:
     key: alias/acme-tax
 `;
 
-/** How a spec refers to a variable. */
+/** Returns a reference to a variable. */
 export const referring = (name: string): string => `\${var.${name}}`;
 
-/** A spec with some of its text replaced; a text that is not there is a mistake of the test. */
+/** Returns the spec with replaced texts. A text that the spec does not contain is a mistake of the test. */
 export const tax = (...changes: [from: string, to: string][]): string => changed(TAX, ...changes);
 
 export function changed(document: string, ...changes: [from: string, to: string][]): string {
@@ -79,19 +79,22 @@ export function changed(document: string, ...changes: [from: string, to: string]
   }, document);
 }
 
-/** Documents in one file. */
+/** Joins documents in one file. */
 export const together = (...documents: string[]): string => documents.join('---\n');
 
 export async function problemsOf(
   yaml: string | Uint8Array,
-  given?: Partial<VariableInput>,
+  variableInput?: Partial<VariableInput>,
 ): Promise<Problem[]> {
-  const { problems } = await loadSpecs(['-'], async () => yaml, { ...NO_VARIABLE_INPUT, ...given });
+  const { problems } = await loadSpecs(['-'], async () => yaml, { ...NO_VARIABLE_INPUT, ...variableInput });
   return problems;
 }
 
-export async function specsOf(yaml: string, given?: Partial<VariableInput>): Promise<Specs> {
-  const { specs, problems } = await loadSpecs(['-'], async () => yaml, { ...NO_VARIABLE_INPUT, ...given });
+export async function specsOf(yaml: string, variableInput?: Partial<VariableInput>): Promise<Specs> {
+  const { specs, problems } = await loadSpecs(['-'], async () => yaml, {
+    ...NO_VARIABLE_INPUT,
+    ...variableInput,
+  });
   if (!specs) throw new Error(formatProblems(problems));
   return specs;
 }
@@ -102,6 +105,6 @@ export async function pairsOf(yaml: string): Promise<BucketReplication[]> {
 
 export async function pairOf(yaml: string): Promise<BucketReplication> {
   const [pair] = await pairsOf(yaml);
-  if (!pair) throw new Error('there is no pair');
+  if (!pair) throw new Error('no pair found');
   return pair;
 }

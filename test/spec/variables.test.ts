@@ -1,4 +1,4 @@
-// biome-ignore-all lint/suspicious/noTemplateCurlyInString: this is what variables look like
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the syntax of variables
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
@@ -15,8 +15,8 @@ const STAGED = together(
   ),
 );
 
-describe('a value', () => {
-  test('stands where its variable is named, in its own type where it stands alone', async () => {
+describe('the value of a variable', () => {
+  test('replaces references, and keeps its type where the reference is the whole value', async () => {
     const { pairs } = await specsOf(STAGED);
     expect(pairs[0]).toMatchObject({
       name: 'tax-dev',
@@ -25,10 +25,10 @@ describe('a value', () => {
     });
   });
 
-  test('is that of --var before that of the environment, and this before the default', async () => {
+  test('comes from --var, else from the environment, else from the default', async () => {
     const environment = { REPLIKEY_FIRST: '7' };
-    const first = async (given: object) =>
-      (await specsOf(STAGED, given)).variables.find(({ name }) => name === 'first');
+    const first = async (variableInput: object) =>
+      (await specsOf(STAGED, variableInput)).variables.find(({ name }) => name === 'first');
     expect(await first({})).toEqual({ name: 'first', value: 10, from: 'default' });
     expect(await first({ environment })).toEqual({
       name: 'first',
@@ -42,27 +42,27 @@ describe('a value', () => {
     });
   });
 
-  test('stands where its variable is named by an escape, too', async () => {
+  test('replaces references that are written with an escape', async () => {
     const yaml = together(VARIABLES, tax(['Tax/', '"\\x24{var.stage}/"']));
     expect((await specsOf(yaml)).pairs[0]?.rules[0]?.prefix).toBe('dev/');
   });
 
-  test('may hold anything after the first equals sign, or nothing', async () => {
+  test('is the whole text after the first equals sign, also if empty', async () => {
     const yaml = together(VARIABLES, tax(['Tax/', `"a${referring('team')}"`]));
-    const prefix = async (one: string) =>
-      (await specsOf(yaml, { assignments: [one] })).pairs[0]?.rules[0]?.prefix;
+    const prefix = async (assignment: string) =>
+      (await specsOf(yaml, { assignments: [assignment] })).pairs[0]?.rules[0]?.prefix;
     expect(await prefix('team=x=y')).toBe('ax=y');
     expect(await prefix('team=')).toBe('a');
   });
 
-  test('comes from the environment only under the name that a declaration gives', async () => {
+  test('comes only from an environment variable that the declaration names', async () => {
     const yaml = together(VARIABLES, tax(['Tax/', `"${referring('team')}"`]));
     const [problem] = await problemsOf(yaml, { environment: { team: 'x', REPLIKEY_TEAM: 'x', TEAM: 'x' } });
     expect(problem?.message).toContain('has no value');
   });
 
-  test('is told where it is used somewhere, and not otherwise', async () => {
-    const { variables } = await specsOf(STAGED, { assignments: ['team=nobody', 'stage=prod'] });
+  test('is part of the result only if a document uses the variable', async () => {
+    const { variables } = await specsOf(STAGED, { assignments: ['team=unused', 'stage=prod'] });
     expect(variables).toEqual([
       { name: 'first', value: 10, from: 'default' },
       { name: 'paused', value: false, from: 'default' },
@@ -71,40 +71,48 @@ describe('a value', () => {
     expect((await specsOf(TAX)).variables).toEqual([]);
   });
 
-  test('leaves every place where it was written', async () => {
+  test('does not change positions', async () => {
     const { pairs } = await specsOf(STAGED, { assignments: ['stage=prod'] });
     const line = STAGED.split('\n').findIndex((text) => text.includes('acme-$')) + 1;
     expect(pairs[0]?.positions['spec.source.bucket']).toEqual({ file: '<stdin>', line, column: 13 });
   });
 });
 
-describe('what is given and will not do', () => {
-  const GIVEN: [name: string, given: { assignments?: string[]; environment?: Record<string, string> }][] = [
+describe('invalid variable input', () => {
+  const INPUTS: [
+    name: string,
+    variableInput: { assignments?: string[]; environment?: Record<string, string> },
+  ][] = [
     ['a misspelt name', { assignments: ['stgae=prod'] }],
-    ['a name that is like none', { assignments: ['Zürich=1'] }],
+    ['an unknown name', { assignments: ['Zürich=1'] }],
     ['no value', { assignments: ['stage'] }],
-    ['the same twice', { assignments: ['team=a', 'stage=dev', 'team=b'] }],
-    ['none of the values that are allowed', { assignments: ['team=a', 'stage=production'] }],
-    ['a word for a number', { assignments: ['first=ten'] }],
-    ['a number that would be written otherwise', { assignments: ['first=007'] }],
-    ['yes for true', { assignments: ['paused=yes'] }],
-    ['a word for a number in the environment', { environment: { REPLIKEY_FIRST: 'ten' } }],
-    ['an empty text for a number in the environment', { environment: { REPLIKEY_FIRST: '' } }],
-    ['another variable', { assignments: [`team=${referring('stage')}`] }],
-    ['more than anyone says', { assignments: [`team=${'x'.repeat(1025)}`] }],
+    ['a variable that is set twice', { assignments: ['team=a', 'stage=dev', 'team=b'] }],
+    ['a value that is not allowed', { assignments: ['team=a', 'stage=production'] }],
+    ['a word instead of a number', { assignments: ['first=ten'] }],
+    ['a number that changes as a string', { assignments: ['first=007'] }],
+    ['yes instead of true', { assignments: ['paused=yes'] }],
+    ['a word instead of a number in the environment', { environment: { REPLIKEY_FIRST: 'ten' } }],
+    ['an empty string instead of a number in the environment', { environment: { REPLIKEY_FIRST: '' } }],
+    ['a reference to another variable', { assignments: [`team=${referring('stage')}`] }],
+    ['a value that is too long', { assignments: [`team=${'x'.repeat(1025)}`] }],
     ['several lines', { assignments: ['stage=dev\nprod', 'paused=1'] }],
   ];
 
-  test('is told with its place, in the golden file', async () => {
-    const said = await Promise.all(
-      GIVEN.map(async ([name, given]) => ({ name, problems: await problemsOf(STAGED, given) })),
+  test('is reported with its position, as in the golden file', async () => {
+    const results = await Promise.all(
+      INPUTS.map(async ([name, variableInput]) => ({
+        name,
+        problems: await problemsOf(STAGED, variableInput),
+      })),
     );
-    for (const { name, problems } of said) expect(problems.length, name).toBeGreaterThan(0);
-    const text = said.map(({ name, problems }) => `### ${name}\n\n${formatProblems(problems)}\n`).join('\n');
-    await expect(text).toMatchFileSnapshot('golden/given-variables.txt');
+    for (const { name, problems } of results) expect(problems.length, name).toBeGreaterThan(0);
+    const text = results
+      .map(({ name, problems }) => `### ${name}\n\n${formatProblems(problems)}\n`)
+      .join('\n');
+    await expect(text).toMatchFileSnapshot('golden/variable-input.txt');
   });
 
-  test('is told where no document declares anything, too', async () => {
+  test('is reported if no document declares variables', async () => {
     const [problem] = await problemsOf(TAX, { assignments: ['stage=dev'] });
     expect(problem).toMatchObject({
       position: { file: '--var', line: 1, column: 1 },
@@ -113,8 +121,8 @@ describe('what is given and will not do', () => {
   });
 });
 
-describe('a text', () => {
-  const LITERAL: [written: string, meant: string][] = [
+describe('a string', () => {
+  const LITERALS: [yaml: string, value: string][] = [
     ['$', '$'],
     ['$x ${x} $(x) {x} ${', '$x ${x} $(x) {x} ${'],
     ['$${x} $$', '$${x} $$'],
@@ -126,13 +134,13 @@ describe('a text', () => {
     ['${vary.stage} ${VAR.stage}', '${vary.stage} ${VAR.stage}'],
   ];
 
-  test.each(LITERAL)('%j means %j', async (written, meant) => {
-    const { pairs, variables } = await specsOf(tax(['Tax/', JSON.stringify(written)]));
-    expect(pairs[0]?.rules[0]?.prefix).toBe(meant);
+  test.each(LITERALS)('%j has the value %j', async (yaml, value) => {
+    const { pairs, variables } = await specsOf(tax(['Tax/', JSON.stringify(yaml)]));
+    expect(pairs[0]?.rules[0]?.prefix).toBe(value);
     expect(variables).toEqual([]);
   });
 
-  test('means itself once it is made literal, whatever it holds', async () => {
+  test('keeps its literal value after escapeReferences', async () => {
     const piece = fc.constantFrom('$', '{', '}', 'var', '.', ' ', 'stage', '${var.stage}', '$${var.', 'x');
     await fc.assert(
       fc.asyncProperty(fc.array(piece), async (pieces) => {
@@ -146,14 +154,14 @@ describe('a text', () => {
     );
   });
 
-  test('that comes from a variable is not read again', async () => {
+  test('from a variable is not interpolated again', async () => {
     const yaml = together(VARIABLES, tax(['Tax/', `"$${referring('team')}${referring('team')}"`]));
     const { pairs } = await specsOf(yaml, { assignments: ['team=$$'] });
     expect(pairs[0]?.rules[0]?.prefix).toBe(`${referring('team')}$$`);
   });
 });
 
-test('a spec whose values are moved into variables means the same', async () => {
+test('interpolateVariables: gives the same result for values in variables', async () => {
   const values = (value: unknown): string[] =>
     typeof value === 'object' && value !== null
       ? Object.values(value).flatMap(values)
@@ -166,53 +174,53 @@ test('a spec whose values are moved into variables means the same', async () => 
   const leaves = values([spec.metadata, spec.spec]);
   expect(leaves.length).toBe(10);
   await fc.assert(
-    fc.asyncProperty(fc.subarray(leaves.map((_, index) => index)), async (moved) => {
+    fc.asyncProperty(fc.subarray(leaves.map((_, index) => index)), async (movedIndexes) => {
       let index = -1;
-      const replaced = (value: unknown): unknown => {
-        if (Array.isArray(value)) return value.map(replaced);
+      const replaceValues = (value: unknown): unknown => {
+        if (Array.isArray(value)) return value.map(replaceValues);
         if (typeof value === 'object' && value !== null)
-          return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, replaced(one)]));
+          return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, replaceValues(item)]));
         index += 1;
-        return moved.includes(index) ? referring(`v${index}`) : value;
+        return movedIndexes.includes(index) ? referring(`v${index}`) : value;
       };
-      const document = { ...spec, metadata: replaced(spec.metadata), spec: replaced(spec.spec) };
-      const declared = moved.map((at) => {
-        const value: unknown = JSON.parse(leaves[at] ?? '');
-        return [`v${at}`, { type: typeof value, default: value }];
+      const document = { ...spec, metadata: replaceValues(spec.metadata), spec: replaceValues(spec.spec) };
+      const declarations = movedIndexes.map((leafIndex) => {
+        const value: unknown = JSON.parse(leaves[leafIndex] ?? '');
+        return [`v${leafIndex}`, { type: typeof value, default: value }];
       });
       const variables = {
         apiVersion: 'replikey.dev/v1',
         kind: 'Variables',
         metadata: { name: 'moved' },
-        spec: { variables: Object.fromEntries(declared) },
+        spec: { variables: Object.fromEntries(declarations) },
       };
-      const found = await specsOf(together(stringify(document), stringify(variables)));
-      expect(found.pairs.map(({ positions: _, ...pair }) => pair)).toEqual(
+      const specs = await specsOf(together(stringify(document), stringify(variables)));
+      expect(specs.pairs.map(({ positions: _, ...pair }) => pair)).toEqual(
         pairs.map(({ positions: _, ...pair }) => pair),
       );
-      expect(found.variables).toHaveLength(moved.length);
+      expect(specs.variables).toHaveLength(movedIndexes.length);
     }),
     { numRuns: 100 },
   );
 });
 
-describe('what is hostile', () => {
+describe('hostile input', () => {
   const big = (text: string) => text.repeat(Math.floor((2 ** 20 - 2_000) / text.length));
 
   test.each([
-    ['braces without end', '${'],
-    ['dollars without end', '$'],
-    ['spaces in what is none', '${ '],
-    ['references that are not closed', '${var.'],
-    ['references to nothing', '${var.nothing}'],
-    ['references to something', referring('stage')],
-  ])('%s: a megabyte gives fewer than five problems', async (_, text) => {
+    ['braces', '${'],
+    ['dollar signs', '$'],
+    ['incomplete references with spaces', '${ '],
+    ['unclosed references', '${var.'],
+    ['references to an undeclared variable', '${var.nothing}'],
+    ['references to a declared variable', referring('stage')],
+  ])('a megabyte of %s gives fewer than five problems', async (_, text) => {
     const problems = await problemsOf(together(VARIABLES, tax(['Tax/', `"x${big(text)}"`])));
     expect(problems.length).toBeGreaterThan(0);
     expect(problems.length).toBeLessThan(5);
   });
 
-  test('ten thousand names that nobody declares, beside as many that somebody does', async () => {
+  test('ten thousand undeclared names among ten thousand declared ones give 100 problems', async () => {
     const names = Array.from({ length: 10_000 }, (_, index) => `name${index}`);
     const yaml = together(
       changed(VARIABLES, [
@@ -229,7 +237,7 @@ describe('what is hostile', () => {
   });
 
   test.each(['constructor', 'toString', 'hasOwnProperty', 'valueOf'])(
-    '%s is a name like any other',
+    'a variable can have the name %s',
     async (name) => {
       const yaml = together(
         changed(VARIABLES, ['    team', `    ${name}: { type: string, default: own }\n    team`]),
@@ -241,17 +249,17 @@ describe('what is hostile', () => {
     },
   );
 
-  test('__proto__ is no name, and nothing comes of it', async () => {
+  test('__proto__ is rejected as a name, without an effect on prototypes', async () => {
     const yaml = changed(VARIABLES, ['    team', '    __proto__: { type: string, default: x }\n    team']);
     expect(formatProblems(await problemsOf(together(yaml, TAX)))).toContain('__proto__ cannot be a key');
-    for (const one of ['__proto__=x', 'constructor.prototype=x'])
-      expect((await problemsOf(STAGED, { assignments: [one] }))[0]?.message).toContain(
+    for (const assignment of ['__proto__=x', 'constructor.prototype=x'])
+      expect((await problemsOf(STAGED, { assignments: [assignment] }))[0]?.message).toContain(
         'no document declares',
       );
     expect(({} as Record<string, unknown>).default).toBeUndefined();
   });
 
-  test('a name from outside does not reach the terminal as a control character', async () => {
+  test('control characters in the input are escaped in problems', async () => {
     const text = formatProblems(
       await problemsOf(STAGED, { assignments: ['\u001b[31m=\u202e', 'stage=\u001b[0m'] }),
     );

@@ -18,7 +18,7 @@ export function checkAgreement(pairs: readonly CheckedReplication[]): Problem[] 
       if (!previous) firstClaims.set(subject, { value, parsed: pair.parsed, path });
       if (!previous || previous.value === value) return [];
       const message = `${subject} is ${value} here, but ${previous.value} at ${formatPosition(positionOf(previous.parsed, previous.path))}`;
-      return [problemAtPath(pair.parsed, path, message, 'make the two agree')];
+      return [problemAtPath(pair.parsed, path, message, 'use the same value in both specs')];
     }),
   );
 }
@@ -89,8 +89,8 @@ function bucketClaims(side: (typeof SIDES)[number], sideSettings: ReplicationSpe
     claimIfSet(['spec', side, field], [['spec', side, 'bucket']], `${subject} of bucket ${bucket}`, value);
   return [
     ...claim('region', 'the Region', region),
-    ...claim('account', 'the account', account ?? 'not named'),
-    ...claim('key', 'the key', alias ?? arn ?? 'not given'),
+    ...claim('account', 'the account', account ?? 'not set'),
+    ...claim('key', 'the key', alias ?? arn ?? 'not set'),
     ...claim('key', 'bucketKey', bucketKey),
     ...claim('defaultEncryption', 'defaultEncryption', defaultEncryption),
     ...claim('blockPublicAccess', 'blockPublicAccess', blockPublicAccess),
@@ -125,11 +125,11 @@ const claimIfSet = (path: Path, dependsOn: Path[], subject: string, value: unkno
 export const checkRulesUnique = (pairs: readonly CheckedReplication[]): Problem[] => [
   ...checkRuleFieldUnique(pairs, 'id', (id, bucket, position) => ({
     message: `the rule "${id}" is already declared at ${position}`,
-    hint: `a rule of ${bucket} is declared once: remove one of the two`,
+    hint: `declare each rule of ${bucket} once; remove one of the two`,
   })),
   ...checkRuleFieldUnique(pairs, 'priority', (priority, bucket, position) => ({
     message: `priority ${priority} is already used at ${position}`,
-    hint: `priorities are unique among the rules of ${bucket}: choose another, or leave it out`,
+    hint: `use a different priority for each rule of ${bucket}, or omit it`,
   })),
 ];
 
@@ -171,8 +171,10 @@ export function checkGuardrails(
         const isComparable = isValidAt(pair, path) && isValidAt(document, ['spec', field]);
         if (!isComparable || allowed === undefined || allowed.includes(value)) return [];
         const allowedAt = formatPosition(positionOf(document.parsed, ['spec', field]));
-        const message = `${value} is none of the ${field} that the guardrails at ${allowedAt} allow`;
-        return [problemAtPath(pair.parsed, path, message, `allowed: ${allowed.join(', ') || 'none'}`)];
+        const message = `the guardrails at ${allowedAt} do not allow ${value}`;
+        return [
+          problemAtPath(pair.parsed, path, message, `allowed ${field}: ${allowed.join(', ') || 'none'}`),
+        ];
       }),
     ),
   );

@@ -60,15 +60,22 @@ function checkCredentials(document: CheckedDocument): Problem[] {
   const { managed, profile, assumeRole } = document.content.spec;
   const path = ['spec', 'assumeRole'];
   if (!managed && (profile !== undefined || assumeRole !== undefined)) {
-    const message = 'credentials are given for an account that is not managed';
-    return [problemAtPath(document.parsed, ['spec', 'managed'], message, 'keep one of the two')];
+    const message = 'an unmanaged account cannot have credentials';
+    return [
+      problemAtPath(
+        document.parsed,
+        ['spec', 'managed'],
+        message,
+        'remove managed: false, or the credentials',
+      ),
+    ];
   }
   if (profile === undefined || assumeRole === undefined || !isValidAt(document, path)) return [];
   return [
     problemAtPath(
       document.parsed,
       path,
-      'both profile and assumeRole are given',
+      'profile and assumeRole are both set',
       'keep one; a profile can assume a role',
     ),
   ];
@@ -89,11 +96,9 @@ function checkAccountsExist(
       const hint = suggestionHint(
         name,
         knownNames,
-        'add one: kind: Account with metadata.name and spec.id, and name its file too',
+        'add a document of kind: Account with this metadata.name, and include its file in the paths',
       );
-      return [
-        problemAtPath(parsed, ['spec', side, 'account'], `there is no Account document named ${name}`, hint),
-      ];
+      return [problemAtPath(parsed, ['spec', side, 'account'], `no Account document is named ${name}`, hint)];
     }),
   );
 }
@@ -108,7 +113,7 @@ function checkNamesUnique(documents: readonly ParsedDocument[]): Problem[] {
     firstByName.set(`${kind} ${name}`, previous ?? parsed);
     if (!previous) return [];
     const message = `the ${kind} ${name} is already declared at ${formatPosition(positionOf(previous, path))}`;
-    return [problemAtPath(parsed, path, message, 'names are unique: rename one of the two')];
+    return [problemAtPath(parsed, path, message, 'rename one of the two; names are unique')];
   });
 }
 
@@ -118,7 +123,7 @@ function checkReverseNames(pairs: readonly CheckedReplication[]): Problem[] {
   return pairs.flatMap(({ content: { metadata, spec } }) => {
     const other = spec.direction === 'both' ? pairsByName.get(reverseNameOf(metadata.name)) : undefined;
     if (!other) return [];
-    const message = `this is what the way back of the two-way spec ${metadata.name} is called`;
+    const message = `the reverse direction of the two-way spec ${metadata.name} has the same name`;
     return [problemAtPath(other.parsed, ['metadata', 'name'], message, 'rename one of the two')];
   });
 }

@@ -37,11 +37,11 @@ function checkKeyAliasOrArn(pair: CheckedReplication): CheckFailure[] {
   return declaredKeysOf(pair).flatMap(({ key, path }): CheckFailure[] => {
     const { alias, arn } = toLongForm(key);
     if (alias !== undefined && arn !== undefined) {
-      const hint = 'keep one: an alias is created when absent, an ARN must exist';
-      return [[path, 'both an alias and an ARN are given', hint]];
+      const hint = 'keep one; replikey creates an alias when absent, and a key given by ARN must exist';
+      return [[path, 'alias and arn are both set', hint]];
     }
     if (alias !== undefined || arn !== undefined) return [];
-    return [[path, 'neither an alias nor an ARN is given', 'add alias: alias/my-key']];
+    return [[path, 'the key has neither alias nor arn', 'add alias: alias/my-key']];
   });
 }
 
@@ -53,7 +53,7 @@ function checkKeyArnSettings(pair: CheckedReplication): CheckFailure[] {
       .filter((name) => settings[name] !== undefined)
       .map((name) => {
         const hint = `remove ${name}, or declare the key by its alias`;
-        return [[...path, name], 'a key that is given by ARN is never altered', hint];
+        return [[...path, name], 'replikey never changes a key that is given by ARN', hint];
       });
   });
 }
@@ -63,8 +63,8 @@ function checkKeyIdAccount(pair: CheckedReplication): CheckFailure[] {
     const { arn } = toLongForm(key);
     if (arn === undefined || pair.content.spec[side].account !== undefined || !KEY_ID_FORMAT.test(arn))
       return [];
-    const hint = 'write the ARN of the key, or name an account on this side';
-    const message = 'a bare key id does not say whose key it is';
+    const hint = 'write the ARN of the key, or set account on this side';
+    const message = 'a key id does not identify the account of the key';
     return [[arnPathOf(key, path), message, hint, ['spec', side, 'account']]];
   });
 }
@@ -74,8 +74,8 @@ function checkKeyRegion(pair: CheckedReplication): CheckFailure[] {
     const { region } = pair.content.spec[side];
     const [, , keyRegion] = KEY_ARN_FORMAT.exec(toLongForm(key).arn ?? '') ?? [];
     if (keyRegion === undefined || keyRegion === region) return [];
-    const message = `the key lies in ${keyRegion}, but the bucket in ${region}`;
-    const hint = "S3 takes keys of the bucket's own Region only";
+    const message = `the key is in ${keyRegion}, but its bucket is in ${region}`;
+    const hint = 'use a key in the Region of the bucket; S3 accepts no other';
     return [[arnPathOf(key, path), message, hint, ['spec', side, 'region']]];
   });
 }
@@ -84,7 +84,7 @@ function checkBucketKeyEncryption({ content: { spec } }: CheckedReplication): Ch
   return SIDES.flatMap((side): CheckFailure[] => {
     const { key, defaultEncryption } = spec[side];
     if (!toLongForm(key).bucketKey || defaultEncryption === 'SSE-KMS') return [];
-    const message = `an S3 Bucket Key serves SSE-KMS, and the default encryption is ${defaultEncryption}`;
+    const message = `an S3 Bucket Key requires SSE-KMS, but defaultEncryption is ${defaultEncryption}`;
     return [
       [
         ['spec', side, 'key', 'bucketKey'],
@@ -100,14 +100,9 @@ function checkRotationPeriod(pair: CheckedReplication): CheckFailure[] {
   return declaredKeysOf(pair).flatMap(({ key, path }): CheckFailure[] => {
     const { rotation, rotationPeriodInDays } = toLongForm(key);
     if (rotationPeriodInDays === undefined || rotation !== false) return [];
-    const message = 'a key that does not rotate has no period';
+    const message = 'rotationPeriodInDays requires rotation';
     return [
-      [
-        [...path, 'rotationPeriodInDays'],
-        message,
-        'remove it, or write rotation: true',
-        [...path, 'rotation'],
-      ],
+      [[...path, 'rotationPeriodInDays'], message, 'remove it, or set rotation: true', [...path, 'rotation']],
     ];
   });
 }
@@ -120,9 +115,9 @@ function checkSourceKeysUnique({ content: { spec } }: CheckedReplication): Check
       (earlier) => (earlier.alias ?? earlier.arn) === (key.alias ?? key.arn),
     );
     earlierKeys.push(key);
-    const hint = 'the key of the source need not be repeated here: remove it';
+    const hint = 'remove it; sourceKeys need not repeat source.key or list a key twice';
     return isDuplicate
-      ? [[['spec', 'sourceKeys', index], 'this key is declared already', hint, ['spec', 'source', 'key']]]
+      ? [[['spec', 'sourceKeys', index], 'duplicate KMS key', hint, ['spec', 'source', 'key']]]
       : [];
   });
 }
@@ -131,7 +126,7 @@ function checkUnmanagedAccountKey(pair: CheckedReplication, accounts: AccountsBy
   return declaredKeysOf(pair).flatMap(({ side, key, path }): CheckFailure[] => {
     const { account } = pair.content.spec[side];
     if (toLongForm(key).alias === undefined || (accounts.get(account ?? '')?.managed ?? true)) return [];
-    const message = `the account ${account} is not managed, and an alias can only be looked up in it`;
+    const message = `replikey cannot look up an alias in the unmanaged account ${account}`;
     return [[path, message, 'write the ARN of the key', ['spec', side, 'account']]];
   });
 }

@@ -31,13 +31,11 @@ function checkRoleNameOrArn({ content }: CheckedReplication): CheckFailure[] {
   const { role } = content.spec;
   if (role === undefined) return [];
   if (role.name !== undefined && role.arn !== undefined) {
-    const hint = 'keep one: a name is created when absent, an ARN must exist';
-    return [[['spec', 'role'], 'both a name and an ARN are given', hint]];
+    const hint = 'keep one; replikey creates a role by name when absent, and a role given by ARN must exist';
+    return [[['spec', 'role'], 'name and arn are both set', hint]];
   }
   if (Object.keys(role).length > 0) return [];
-  return [
-    [['spec', 'role'], 'nothing is declared of the role', 'add name:, or remove role for a derived one'],
-  ];
+  return [[['spec', 'role'], 'the role has no fields', 'add name, or remove role to use the default name']];
 }
 
 function checkRoleArnSettings({ content }: CheckedReplication): CheckFailure[] {
@@ -47,7 +45,7 @@ function checkRoleArnSettings({ content }: CheckedReplication): CheckFailure[] {
     .filter((name) => role[name] !== undefined)
     .map((name) => {
       const hint = `remove ${name}, or declare the role by its name`;
-      return [['spec', 'role', name], 'a role that is given by ARN is never altered', hint];
+      return [['spec', 'role', name], 'replikey never changes a role that is given by ARN', hint];
     });
 }
 
@@ -56,8 +54,8 @@ function checkRoleAccount({ content }: CheckedReplication, accounts: AccountsByN
   const [, , roleAccount] = ROLE_ARN_FORMAT.exec(role?.arn ?? '') ?? [];
   const sourceAccount = accounts.get(source.account ?? '')?.id;
   if (roleAccount === undefined || sourceAccount === undefined || roleAccount === sourceAccount) return [];
-  const message = `the role belongs to the account ${roleAccount}, but the source bucket to ${sourceAccount}`;
-  const hint = 'S3 assumes a role of the account that owns the source bucket';
+  const message = `the role belongs to account ${roleAccount}, but the source bucket to account ${sourceAccount}`;
+  const hint = 'use a role of the account that owns the source bucket; S3 assumes no other';
   return [[['spec', 'role', 'arn'], message, hint, ['spec', 'source', 'account']]];
 }
 
@@ -66,7 +64,7 @@ function checkBucketsDiffer({ content }: CheckedReplication): CheckFailure[] {
   if (source.bucket !== destination.bucket) return [];
   const path = ['spec', 'destination', 'bucket'];
   const message = 'a bucket cannot replicate to itself';
-  return [[path, message, 'name another destination', ['spec', 'source', 'bucket']]];
+  return [[path, message, 'use another destination bucket', ['spec', 'source', 'bucket']]];
 }
 
 function checkSamePartition({ content }: CheckedReplication): CheckFailure[] {
@@ -76,8 +74,8 @@ function checkSamePartition({ content }: CheckedReplication): CheckFailure[] {
     partitionOfRegion(destination.region),
   ];
   if (sourcePartition === destinationPartition) return [];
-  const message = `${source.region} is in ${sourcePartition} and ${destination.region} in ${destinationPartition}`;
-  const hint = 'S3 does not replicate from one partition to another';
+  const message = `${source.region} is in partition ${sourcePartition}, but ${destination.region} is in ${destinationPartition}`;
+  const hint = 'use a Region of the same partition; S3 does not replicate between partitions';
   return [[['spec', 'destination', 'region'], message, hint, ['spec', 'source', 'region']]];
 }
 
@@ -85,8 +83,8 @@ function checkBothAccounts({ content }: CheckedReplication): CheckFailure[] {
   const { source, destination } = content.spec;
   if ((source.account === undefined) === (destination.account === undefined)) return [];
   const [namedSide, otherSide] = source.account === undefined ? (['destination', 'source'] as const) : SIDES;
-  const message = `only one side names an account; ${otherSide} would use the ambient credentials, whose account is not known`;
-  const hint = 'name an account on both sides, the same one or another';
+  const message = `account is set on one side only; the ${otherSide} would use the ambient credentials, whose account is unknown`;
+  const hint = 'set account on both sides; both can name the same account';
   return [[['spec', namedSide, 'account'], message, hint, ['spec', otherSide, 'account']]];
 }
 
@@ -97,7 +95,7 @@ function checkOwnerOverride({ content }: CheckedReplication, accounts: AccountsB
     (name) => accounts.get(name ?? '')?.id ?? name,
   );
   if (sourceAccount !== destinationAccount) return [];
-  const message = 'both sides belong to one account, which owns the replicas anyway';
+  const message = 'objectOwner has no effect, because both buckets belong to the same account';
   const path = ['spec', 'destination', 'objectOwner'];
   return [
     [path, message, 'remove objectOwner', ['spec', 'source', 'account'], ['spec', 'destination', 'account']],
@@ -107,8 +105,8 @@ function checkOwnerOverride({ content }: CheckedReplication, accounts: AccountsB
 function checkBidirectionalRole({ content: { spec } }: CheckedReplication): CheckFailure[] {
   if (spec.direction !== 'both' || spec.role?.arn === undefined) return [];
   if (spec.source.account === spec.destination.account) return [];
-  const message = 'across accounts each way needs a role of its own, and an ARN names one only';
-  const hint = 'name the role, or write two specs, one for each way';
+  const message = 'direction: both across accounts requires a role for each direction, but arn gives one';
+  const hint = 'use role.name, or write one spec for each direction';
   return [[['spec', 'role', 'arn'], message, hint, ['spec', 'direction']]];
 }
 
@@ -118,6 +116,8 @@ function checkAnyManaged(
 ): CheckFailure[] {
   const isManaged = (name: string | undefined) => accounts.get(name ?? '')?.managed ?? true;
   if (isManaged(spec.source.account) || isManaged(spec.destination.account)) return [];
-  const message = 'neither account is managed, so that there is nothing to do here';
-  return [[['spec', 'source', 'account'], message, 'remove the spec, or managed: false from one account']];
+  const message = 'neither account is managed, so replikey cannot apply anything';
+  return [
+    [['spec', 'source', 'account'], message, 'remove the spec, or remove managed: false from one account'],
+  ];
 }

@@ -23,13 +23,13 @@ function checkRuleHasFilter(pair: CheckedReplication): CheckFailure[] {
   return checkEachRule((rule, path) => {
     const { prefix, filter } = rule;
     if (prefix !== undefined && filter !== undefined) {
-      const hint = 'prefix is the short form of filter.prefix: keep one';
-      return [[[...path, 'filter'], 'both prefix and filter are given', hint]];
+      const hint = 'keep one; prefix is the short form of filter.prefix';
+      return [[[...path, 'filter'], 'prefix and filter are both set', hint]];
     }
     if (prefix !== undefined || filter?.prefix !== undefined) return [];
     if (Object.keys(filter?.tags ?? {}).length > 0) return [];
     const hint = 'add prefix: Tax/, or prefix: "" for every object';
-    return [[path, 'the rule does not say which objects it replicates', hint]];
+    return [[path, 'the rule has neither a prefix nor tags', hint]];
   })(pair);
 }
 
@@ -37,8 +37,8 @@ function checkTagCount(pair: CheckedReplication): CheckFailure[] {
   return checkEachRule(({ filter }, path) => {
     const count = Object.keys(filter?.tags ?? {}).length;
     if (count <= 10) return [];
-    const message = `${count} tags are asked for, and an object has at most 10`;
-    return [[[...path, 'filter', 'tags'], message, 'such a rule never matches: remove some']];
+    const message = `the filter has ${count} tags, but an object has at most 10`;
+    return [[[...path, 'filter', 'tags'], message, 'remove some tags; the rule would never match']];
   })(pair);
 }
 
@@ -53,7 +53,7 @@ function checkDeleteMarkerTags(pair: CheckedReplication): CheckFailure[] {
 function checkTimeControlMetrics(pair: CheckedReplication): CheckFailure[] {
   return checkEachRule(({ replicationTimeControl, metrics }, path) => {
     if (!replicationTimeControl || metrics) return [];
-    return [[[...path, 'metrics'], 'replicationTimeControl needs metrics', 'remove metrics: false']];
+    return [[[...path, 'metrics'], 'replicationTimeControl requires metrics', 'remove metrics: false']];
   })(pair);
 }
 
