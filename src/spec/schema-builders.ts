@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import * as patterns from './patterns.ts';
 
-/** Returns a schema of a text that a check accepts, or rejects with its reason. */
+/** Returns a schema of a text that a check accepts, or rejects with the violated rule. */
 export const textSchema = (
   check: patterns.TextCheck,
   description?: string,
@@ -10,14 +10,16 @@ export const textSchema = (
   z
     .string()
     .superRefine((value, context) => {
-      const reason = check(value);
-      if (reason) context.addIssue({ code: 'custom', message: reason, params: { subject: check.subject } });
+      const rule = check(value);
+      if (rule) context.addIssue({ code: 'custom', message: rule, params: { subject: check.subject } });
     })
     .meta({
       ...(description === undefined ? {} : { description }),
       ...metadata,
-      // Editors show this message instead of the pattern. It is the reason for a text that no pattern accepts.
-      ...(metadata.pattern === undefined ? {} : { patternErrorMessage: check(' ') }),
+      // Editors show this message instead of the pattern. It has the violated rule of a text that no pattern accepts.
+      ...(metadata.pattern === undefined
+        ? {}
+        : { patternErrorMessage: `invalid ${check.subject}: ${check(' ')}` }),
     });
 
 /** Returns a schema of a mapping from names to texts, with a check for each. */

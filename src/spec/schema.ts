@@ -108,12 +108,10 @@ const storageClassSchema = z
   ])
   .describe('Storage class of the replicas; absent: the class of the source object.');
 
-const ruleSchema = z
-  .strictObject(ruleShape)
-  .meta({
-    description: 'Selects objects, and configures their replication.',
-    ...exactlyOneOf('prefix', 'filter'),
-  });
+const ruleSchema = z.strictObject(ruleShape).meta({
+  description: 'Selects objects, and configures their replication.',
+  ...exactlyOneOf('prefix', 'filter'),
+});
 
 const apiVersionSchema = z
   .literal('replikey.dev/v1')

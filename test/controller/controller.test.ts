@@ -178,7 +178,7 @@ describe('controller', () => {
     const errors = () => running.lines.filter(({ level }) => level === 'error').map(({ msg }) => msg);
     expect(errors()).toEqual([
       'invalid specs: the last valid version stays in effect',
-      'specs/0.yaml:1:7  the bracket [ that opens here is not closed → add ]; a text that starts with [ needs quotes',
+      'specs/0.yaml:1:7  the bracket [ is not closed → add ], or quote a string that starts with [',
     ]);
     expect(running.controller.status().pairs.map(({ name }) => name)).toEqual(['tax', 'books']);
     expect(running.pairOf('books').changes[0]).toMatchObject({ cause: 'spec' });

@@ -65,7 +65,7 @@ describe('what is wrong is told where it stands', () => {
       'two fields of which one is enough',
       [/- prefix: .*/, '- prefix: Tax/\n      filter: { tags: { tier: gold } }'],
       'filter:',
-      'Either prefix or filter, not both.',
+      'Set either prefix or filter, not both.',
     ],
     [
       'a word that is none of those that may stand there',
@@ -89,13 +89,13 @@ describe('what is wrong is told where it stands', () => {
       'a name in capitals',
       ['name: tax', 'name: Tax'],
       'name:',
-      'a name has lower-case letters, digits and hyphens',
+      'invalid name: use 1 to 63 lower-case letters, digits and hyphens',
     ],
     [
       'an alias without its beginning',
       ['key: alias/acme-tax\n', 'key: { alias: acme-tax }\n'],
       'key:',
-      'an alias is alias/ and then letters',
+      'invalid KMS key alias: use alias/ followed by letters',
     ],
     [
       'a misspelt kind',
@@ -212,11 +212,11 @@ describe('what may be written is offered', () => {
 describe('beside the pointer stands what a field means', () => {
   test.concurrent.each([
     ['kind', 'A pair of buckets.'],
-    ['source', 'The bucket whose new objects are replicated.'],
-    ['bucket', 'Name of the bucket; created when absent.'],
-    ['key', 'An alias (looked up, and created when absent)'],
-    ['rules', 'What is replicated; nothing else ever is.'],
-    ['prefix', 'Only objects whose key begins with this'],
+    ['source', 'The bucket that S3 replicates from.'],
+    ['bucket', 'Name of the bucket; replikey creates it when absent.'],
+    ['key', 'An alias, with which replikey finds or creates the key'],
+    ['rules', 'Replication rules; S3 replicates only objects that a rule selects.'],
+    ['prefix', 'Selects the objects whose key begins with this text'],
   ])('%s', async (field, words) => {
     const { text, at } = pointed(TAX.replace(new RegExp(`^([ -]*)${field}:`, 'm'), `$1|${field}:`));
     const file = aFile();

@@ -184,7 +184,7 @@ describe('cluster', () => {
       expect(await readyCondition(server, 'tax')).toMatchObject({
         status: 'False',
         reason: 'Invalid',
-        message: 'spec.destination.region: "mars" will not do: a Region looks like us-east-1',
+        message: 'spec.destination.region: invalid Region "mars": use a Region name such as us-east-1',
       }),
     );
     expect((await get(server, 'tax')).status.conditions).toHaveLength(1);
@@ -213,7 +213,7 @@ describe('cluster', () => {
         status: 'False',
         reason: 'Invalid',
         observedGeneration: 2,
-        message: expect.stringMatching(/looks like us-east-1\nthe last valid version stays in effect$/),
+        message: expect.stringMatching(/such as us-east-1\nthe last valid version stays in effect$/),
       }),
     );
     await env.door.send({ region: 'us-east-1' }, new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }));

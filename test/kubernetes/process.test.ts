@@ -135,7 +135,7 @@ describe.each(SERVERS)('reconcile --source kubernetes, with %s', (_, startServer
       expect(await readyOf(server.admin, 'wrong')).toMatchObject({
         status: 'False',
         reason: 'Invalid',
-        message: 'spec.source.region: "mars" will not do: a Region looks like us-east-1',
+        message: 'spec.source.region: invalid Region "mars": use a Region name such as us-east-1',
       });
       // The controller records events beside the status, so they may follow it.
       await vi.waitFor(async () => {

@@ -89,7 +89,7 @@ describe('what people ran into cannot be declared, or does not happen', () => {
     const [problem] = await problemsOf(tax(['alias/acme-tax-replica\n', `${ID}\n`]));
     expect(problem).toMatchObject({
       position: { line: 13 },
-      message: 'a bare key id does not say whose key it is',
+      message: 'a key id does not identify the account of the key',
     });
 
     const inAccount = `${ACCOUNT_SPECS}${TAX_SPEC.replaceAll('region:', 'account: main, region:')}`;

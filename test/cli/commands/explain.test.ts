@@ -11,9 +11,10 @@ describe('reconcile explain', () => {
     expect(stdout).toMatchInlineSnapshot(`
       "spec.rules[].prefix  (BucketReplication)
 
-        Only objects whose key begins with this, literally; "" is every object.
+        Selects the objects whose key begins with this text, literally; "" selects all
+        objects.
 
-        What may stand there: text
+        What may stand there: string
         For example: "Tax/"
       "
     `);

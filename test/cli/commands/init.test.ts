@@ -26,24 +26,24 @@ describe('reconcile init with options', () => {
     expect(await readdir(at('specs'))).toEqual(['acme-books.yaml', 'replikey.schema.json']);
     expect(await readFile(at('specs/acme-books.yaml'), 'utf8')).toMatchInlineSnapshot(`
       "# yaml-language-server: $schema=replikey.schema.json
-      # A pair of buckets: new objects of the source are replicated, encrypted in each place under a key of its own.
-      # Buckets, keys and the role are created where they do not exist yet. All else has a safe default:
-      # reconcile explain BucketReplication lists what may stand here.
+      # A pair of buckets. S3 replicates new objects of the source, and encrypts each side with its own key.
+      # replikey creates buckets, keys and the role when absent. All other fields have safe defaults:
+      # reconcile explain BucketReplication lists the fields.
       apiVersion: replikey.dev/v1
       kind: BucketReplication
       metadata:
-        name: acme-books # unique; stands in the ids of rules, in tags, logs and metrics
+        name: acme-books # unique; part of rule ids, tags, logs and metrics
       spec:
         source:
           bucket: acme.books
           region: eu-west-1
-          key: alias/acme-books # an alias; or the ARN of a key, which is never altered then
+          key: alias/acme-books # an alias, or the ARN of a key, which replikey never changes
         destination:
           bucket: acme.books-replica
           region: eu-north-1
-          key: alias/acme-books-replica # in the Region of its bucket: KMS keys do not leave theirs
+          key: alias/acme-books-replica # a key in the Region of this bucket
         rules:
-          - prefix: Ledgers/ # only objects whose key begins with this, literally
+          - prefix: Ledgers/ # the objects whose key begins with this, literally
       "
     `);
     expect(JSON.parse(await readFile(at('specs/replikey.schema.json'), 'utf8'))).toEqual(
@@ -90,16 +90,16 @@ describe('reconcile init with options', () => {
     ],
     [['--bucket', 'acme', '--region', 'us-east-1'], 'this is missing: --region of the destination'],
     [['--bucket', 'a'.repeat(60), ...PAIR.slice(2)], 'this is missing: --bucket of the destination'],
-    [['--bucket', 'Acme_Books'], '--bucket Acme_Books: a bucket name has lower-case letters'],
+    [['--bucket', 'Acme_Books'], '--bucket Acme_Books: use 3 to 63 lower-case letters'],
     [['--bucket', 'acme', '--bucket', 'acme'], '--bucket acme: a bucket cannot replicate to itself'],
     [['--region', 'us-esat-1'], 'did you mean us-east-1?'],
     [['--region', 'us-east-1', '--region', 'cn-north-1'], 'us-east-1 is in aws'],
-    [['--key', 'acme'], '--key acme: the name of an alias begins with alias/'],
+    [['--key', 'acme'], '--key acme: an alias begins with alias/'],
     [
       [...PAIR, '--key', arn('us-east-1', '111122223333')],
-      'the key is in us-east-1 and its bucket in eu-west-1',
+      'the key is in us-east-1, but its bucket is in eu-west-1',
     ],
-    [['--prefix', '/Tax'], '--prefix /Tax: prefixes are compared literally'],
+    [['--prefix', '/Tax'], '--prefix /Tax: remove the leading slash'],
     [['--bucket', 'a1a', '--bucket', 'b1b', '--bucket', 'c1c'], '--bucket is given at most 2 times'],
     [['books.txt', ...PAIR], 'books.txt: specs are read from files that end in .yaml or .yml'],
   ])('refuses %j', async (args, why) => {
@@ -189,9 +189,9 @@ describe.skipIf(!isInstalled('script'))('reconcile init on a terminal (needs scr
     const questions = seen.slice(seen.indexOf('Source bucket: '), seen.indexOf('\nNext'));
     expect(questions).toMatchInlineSnapshot(`
       "Source bucket:   there must be something here
-      Source bucket:   a bucket name has lower-case letters, digits, dots and hyphens, and begins and ends with a letter or digit
+      Source bucket:   use 3 to 63 lower-case letters, digits, dots and hyphens
       Source bucket: Its Region [eu-central-1]: Its KMS key [alias/acme-tax]: Destination bucket [acme-tax-replica]:   a bucket cannot replicate to itself
-      Destination bucket [acme-tax-replica]: Its Region [us-west-2]: Its KMS key [alias/acme-tax-replica]: Prefix of what is replicated [everything]: Name of the spec [acme-tax]: File [specs/acme-tax.yaml]: specs/acme-tax.yaml is written; your editor checks it by specs/replikey.schema.json.
+      Destination bucket [acme-tax-replica]: Its Region [us-west-2]: Its KMS key [alias/acme-tax-replica]: Prefix of the objects to replicate [everything]: Name of the spec [acme-tax]: File [specs/acme-tax.yaml]: specs/acme-tax.yaml is written; your editor checks it by specs/replikey.schema.json.
       "
     `);
     expect((await pairOf(await readFile(at('specs/acme-tax.yaml'), 'utf8'))).destination).toMatchObject({
