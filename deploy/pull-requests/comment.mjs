@@ -1,17 +1,18 @@
-// One comment and one label on a pull request of GitHub or a merge request of GitLab, and what was approved by them.
+// Maintains one comment and one label on a GitHub pull request or a GitLab merge request, and reads the approved plan.
 //
-//   node comment.mjs plan       show the plan that run.mjs left in REPLIKEY_RESULTS
-//   node comment.mjs approved   print the checksum of the plan that the merge which led to this commit approved
+//   node comment.mjs plan       show the plan that run.mjs wrote to REPLIKEY_RESULTS
+//   node comment.mjs approved   print the checksum of the plan approved by the merge that produced this commit
 //
-// REPLIKEY_TOKEN may write comments and labels. REPLIKEY_COMMENT and REPLIKEY_LABEL are `false` to do without one.
+// REPLIKEY_TOKEN needs permission to write comments and labels. Set REPLIKEY_COMMENT or REPLIKEY_LABEL to `false` to
+// omit one of them.
 import { appendFile, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 const MARKER = '<!-- replikey: plan -->';
-const PAGE = 100;
-const ATTEMPTS = 4;
-const LONGEST_WAIT_MS = 60_000;
+const PAGE_SIZE = 100;
+const MAX_ATTEMPTS = 4;
+const MAX_RETRY_DELAY_MS = 60_000;
 
 const LABELS = {
   none: 'replikey: no changes',
@@ -24,12 +25,12 @@ const { env } = process;
 
 const EXIT = { ok: 0, failed: 1, refused: 3, usage: 64 };
 
-/** GitHub calls a pull request an issue wherever it is commented and labelled. */
+/** The GitHub API treats a pull request as an issue for comments and labels. */
 async function github() {
   const event = JSON.parse(await readFile(env.GITHUB_EVENT_PATH, 'utf8'));
   const pull = event.pull_request;
   const repository = `/repos/${env.GITHUB_REPOSITORY}`;
-  const call = caller(env.GITHUB_API_URL, {
+  const call = createApiClient(env.GITHUB_API_URL, {
     authorization: `Bearer ${env.REPLIKEY_TOKEN}`,
     accept: 'application/vnd.github+json',
     'x-github-api-version': '2022-11-28',
@@ -39,31 +40,35 @@ async function github() {
     current: pull && {
       number: pull.number,
       commit: pull.head.sha,
-      foreign: pull.head.repo?.full_name !== env.GITHUB_REPOSITORY,
+      isFork: pull.head.repo?.full_name !== env.GITHUB_REPOSITORY,
     },
     runUrl: `${env.GITHUB_SERVER_URL}/${env.GITHUB_REPOSITORY}/actions/runs/${env.GITHUB_RUN_ID}`,
     commit: env.GITHUB_SHA,
-    missing: 'the job needs `permissions:` with pull-requests: write, and issues: write to create labels',
-    comments: (number, page) => call('GET', `${issue(number)}/comments?per_page=${PAGE}&page=${page}`),
+    missingPermissions:
+      'the job needs `permissions:` with pull-requests: write, and issues: write to create labels',
+    comments: (number, page) => call('GET', `${issue(number)}/comments?per_page=${PAGE_SIZE}&page=${page}`),
     create: (number, body) => call('POST', `${issue(number)}/comments`, { body }),
     edit: (_, id, body) => call('PATCH', `${repository}/issues/comments/${id}`, { body }),
-    // The token of a workflow may not ask for its user, but for the viewer.
-    async ownComments() {
-      const base = env.GITHUB_GRAPHQL_URL || `${env.GITHUB_API_URL}/graphql`;
-      const answer = await call('POST', base, { query: '{ viewer { login } }' });
-      const login = answer.data?.viewer?.login;
-      if (!login) throw problem('the token belongs to nobody: its comments could not be told from others');
+    // The token of a workflow cannot read GET /user, but it can query the GraphQL viewer.
+    async ownCommentFilter() {
+      const graphqlUrl = env.GITHUB_GRAPHQL_URL || `${env.GITHUB_API_URL}/graphql`;
+      const response = await call('POST', graphqlUrl, { query: '{ viewer { login } }' });
+      const login = response.data?.viewer?.login;
+      if (!login) throw createError('the token belongs to no user: cannot identify its own comments');
       return ({ user }) => user?.login === login;
     },
-    async label(number, wanted) {
-      const there = (await call('GET', `${issue(number)}/labels?per_page=${PAGE}`)).map(({ name }) => name);
-      for (const name of Object.values(LABELS).filter((one) => one !== wanted && there.includes(one))) {
-        await call('DELETE', `${issue(number)}/labels/${encodeURIComponent(name)}`).catch(unlessGone);
+    async setLabel(number, label) {
+      const current = (await call('GET', `${issue(number)}/labels?per_page=${PAGE_SIZE}`)).map(
+        ({ name }) => name,
+      );
+      for (const name of Object.values(LABELS)) {
+        if (name === label || !current.includes(name)) continue;
+        await call('DELETE', `${issue(number)}/labels/${encodeURIComponent(name)}`).catch(ignoreNotFound);
       }
-      if (!there.includes(wanted)) await call('POST', `${issue(number)}/labels`, { labels: [wanted] });
+      if (!current.includes(label)) await call('POST', `${issue(number)}/labels`, { labels: [label] });
     },
-    async merged() {
-      const pulls = await call('GET', `${repository}/commits/${env.GITHUB_SHA}/pulls?per_page=${PAGE}`);
+    async mergedRequests() {
+      const pulls = await call('GET', `${repository}/commits/${env.GITHUB_SHA}/pulls?per_page=${PAGE_SIZE}`);
       return pulls
         .filter(
           ({ merged_at, merge_commit_sha, base }) =>
@@ -77,43 +82,43 @@ async function github() {
 async function gitlab() {
   const target = env.CI_MERGE_REQUEST_PROJECT_ID || env.CI_PROJECT_ID;
   const project = `/projects/${encodeURIComponent(target)}`;
-  const call = caller(env.CI_API_V4_URL, { 'private-token': env.REPLIKEY_TOKEN });
+  const call = createApiClient(env.CI_API_V4_URL, { 'private-token': env.REPLIKEY_TOKEN });
   const request = (number) => `${project}/merge_requests/${number}`;
   return {
     current: env.CI_MERGE_REQUEST_IID && {
       number: env.CI_MERGE_REQUEST_IID,
-      // In a pipeline for merged results, CI_COMMIT_SHA is a commit that nobody wrote.
+      // In a pipeline for merged results, CI_COMMIT_SHA is a temporary merge commit.
       commit: env.CI_MERGE_REQUEST_SOURCE_BRANCH_SHA || env.CI_COMMIT_SHA,
-      foreign: (env.CI_MERGE_REQUEST_SOURCE_PROJECT_ID || target) !== target,
+      isFork: (env.CI_MERGE_REQUEST_SOURCE_PROJECT_ID || target) !== target,
     },
     runUrl: env.CI_JOB_URL,
     commit: env.CI_COMMIT_SHA,
-    missing: 'REPLIKEY_TOKEN needs the scope api, and the role Developer',
+    missingPermissions: 'REPLIKEY_TOKEN needs the scope api, and the role Developer',
     comments: (number, page) =>
-      call('GET', `${request(number)}/notes?sort=asc&order_by=created_at&per_page=${PAGE}&page=${page}`),
+      call('GET', `${request(number)}/notes?sort=asc&order_by=created_at&per_page=${PAGE_SIZE}&page=${page}`),
     create: (number, body) => call('POST', `${request(number)}/notes`, { body }),
     edit: (number, id, body) => call('PUT', `${request(number)}/notes/${id}`, { body }),
-    async ownComments() {
+    async ownCommentFilter() {
       const { id } = await call('GET', '/user');
       return ({ author, system }) => author?.id === id && !system;
     },
-    label: (number, wanted) =>
+    setLabel: (number, label) =>
       call('PUT', request(number), {
-        add_labels: wanted,
+        add_labels: label,
         remove_labels: Object.values(LABELS)
-          .filter((one) => one !== wanted)
+          .filter((name) => name !== label)
           .join(','),
       }),
-    async merged() {
+    async mergedRequests() {
       const commit = env.CI_COMMIT_SHA;
       const requests = await call(
         'GET',
-        `${project}/repository/commits/${commit}/merge_requests?per_page=${PAGE}`,
+        `${project}/repository/commits/${commit}/merge_requests?per_page=${PAGE_SIZE}`,
       );
       return requests
         .filter(({ state, target_branch }) => state === 'merged' && target_branch === env.CI_COMMIT_BRANCH)
         .filter(({ merge_commit_sha, squash_commit_sha, sha }) =>
-          // Merged fast forward, there is no other commit than the last one of the branch.
+          // After a fast-forward merge, the commit is the last commit of the branch.
           [merge_commit_sha, squash_commit_sha, sha].includes(commit),
         )
         .map(({ iid, sha }) => ({ number: iid, commit: sha }));
@@ -121,39 +126,40 @@ async function gitlab() {
   };
 }
 
-/** Calls of one API. What passes by itself, or may be tried again at once, says so. */
-function caller(base, headers) {
-  return async (method, where, body) => {
-    const url = new URL(where.startsWith('/') ? `${base}${where}` : where);
-    const place = `${method} ${url.pathname}`;
-    const answer = await fetch(url, {
+/** Creates a function that calls an API. An error that a retry may resolve has `isTransient`. */
+function createApiClient(base, headers) {
+  return async (method, pathOrUrl, body) => {
+    const url = new URL(pathOrUrl.startsWith('/') ? `${base}${pathOrUrl}` : pathOrUrl);
+    const operation = `${method} ${url.pathname}`;
+    const { response, text } = await fetch(url, {
       method,
       headers: { ...headers, 'user-agent': 'replikey', ...(body && { 'content-type': 'application/json' }) },
       ...(body && { body: JSON.stringify(body) }),
-      // The token must not follow to wherever an answer points.
+      // A redirect must not send the token to another host.
       redirect: 'manual',
       signal: AbortSignal.timeout(30_000),
     })
       .then(async (response) => ({ response, text: await response.text() }))
       .catch((error) => {
-        throw problem(`${place}: ${error.cause?.message || error.message}`, { passing: true });
+        throw createError(`${operation}: ${error.cause?.message || error.message}`, { isTransient: true });
       });
-    const { response, text } = answer;
-    const said = parsed(text);
-    if (response.ok && said !== undefined) return said;
-    const why = response.ok ? 'the answer is no JSON' : (said?.message ?? said?.error ?? response.statusText);
-    throw problem(
-      `${place}: HTTP ${response.status}: ${typeof why === 'string' ? why : JSON.stringify(why)}`,
+    const value = parseJson(text);
+    if (response.ok && value !== undefined) return value;
+    const reason = response.ok
+      ? 'the response is not JSON'
+      : (value?.message ?? value?.error ?? response.statusText);
+    throw createError(
+      `${operation}: HTTP ${response.status}: ${typeof reason === 'string' ? reason : JSON.stringify(reason)}`,
       {
         status: response.status,
-        ...patience(response),
+        ...retryInfo(response),
       },
     );
   };
 }
 
-/** An empty answer says nothing, but is one. */
-function parsed(text) {
+/** Returns null for an empty response, and undefined for invalid JSON. */
+function parseJson(text) {
   try {
     return text === '' ? null : JSON.parse(text);
   } catch {
@@ -161,45 +167,45 @@ function parsed(text) {
   }
 }
 
-/** Both APIs answer 429, and GitHub 403 as well, with a time to wait. */
-function patience({ status, headers }) {
+/** Both APIs throttle with status 429, and GitHub also with 403 and a `retry-after` header. */
+function retryInfo({ status, headers }) {
   const seconds = Number(headers.get('retry-after') ?? Number.NaN);
-  const asked = Number.isFinite(seconds) ? { waitMs: seconds * 1000 } : {};
-  const passing = status >= 500 || status === 429 || (status === 403 && asked.waitMs !== undefined);
-  return { ...asked, passing: passing && (asked.waitMs ?? 0) <= LONGEST_WAIT_MS };
+  const delay = Number.isFinite(seconds) ? { delayMs: seconds * 1000 } : {};
+  const isRetryable = status >= 500 || status === 429 || (status === 403 && delay.delayMs !== undefined);
+  return { ...delay, isTransient: isRetryable && (delay.delayMs ?? 0) <= MAX_RETRY_DELAY_MS };
 }
 
-const problem = (message, more = {}) => Object.assign(new Error(message), more);
+const createError = (message, fields = {}) => Object.assign(new Error(message), fields);
 
-const refusal = (message) => problem(message, { exitCode: EXIT.refused });
+const createRefusal = (message) => createError(message, { exitCode: EXIT.refused });
 
-function unlessGone(error) {
+function ignoreNotFound(error) {
   if (error.status !== 404) throw error;
 }
 
-/** For what may be done twice: a whole search and what follows from it, never a single call that makes something. */
-async function patiently(body) {
+/** Retries an idempotent operation: a search with the call that follows from it, never a single call that creates. */
+async function retry(operation) {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await body();
+      return await operation();
     } catch (error) {
-      if (!error.passing || attempt === ATTEMPTS) throw error;
-      await wait(error.waitMs ?? 1000 * 2 ** attempt);
+      if (!error.isTransient || attempt === MAX_ATTEMPTS) throw error;
+      await sleep(error.delayMs ?? 1000 * 2 ** attempt);
     }
   }
 }
 
-/** Our comment, if there is one: others may have written the marker too. */
-async function ownComment(forge, number) {
-  const own = await forge.ownComments();
+/** Finds the comment of this script. A comment of another user may also contain the marker. */
+async function findOwnComment(forge, number) {
+  const isOwn = await forge.ownCommentFilter();
   for (let page = 1; ; page++) {
     const comments = await forge.comments(number, page);
-    const found = comments.find((comment) => own(comment) && comment.body?.startsWith(MARKER));
-    if (found || comments.length < PAGE) return found;
+    const comment = comments.find((candidate) => isOwn(candidate) && candidate.body?.startsWith(MARKER));
+    if (comment || comments.length < PAGE_SIZE) return comment;
   }
 }
 
-/** The second line says what was planned, where no word of a spec can stand. */
+/** Formats the second line of the comment, which names the plan. A spec cannot inject text into this line. */
 const seal = (checksum, commit) => `<!-- replikey: checksum ${checksum} of commit ${commit} -->`;
 const SEAL = /^<!-- replikey: checksum ([0-9a-f]{64}) of commit ([0-9a-f]{40,64}) -->$/;
 
@@ -217,17 +223,17 @@ function commentOf(markdown, plan, { current, runUrl }) {
 function labelOf(plan) {
   if (!plan || plan.blocked.length > 0 || plan.refused?.length > 0) return LABELS.blocked;
   const steps = plan.waves.flat();
-  if (steps.some(removes)) return LABELS.removals;
+  if (steps.some(isRemoval)) return LABELS.removals;
   return steps.length > 0 ? LABELS.changes : LABELS.none;
 }
 
-const removes = ({ action, patch }) =>
+const isRemoval = ({ action, patch }) =>
   action === 'delete' ||
   patch.some(({ op, path: field }) => op === 'remove' && /^\/(rules|statements)\/[^/]+$/.test(field));
 
 async function showPlan(forge) {
   const { current } = forge;
-  if (!current) return say('this is no pull request: the plan is in the summary of the run alone');
+  if (!current) return log('not a pull request: the plan is only in the summary of the run');
   const markdown = await readFile(path.join(env.REPLIKEY_RESULTS, 'plan.md'), 'utf8');
   const plan = await readFile(path.join(env.REPLIKEY_RESULTS, 'plan.json'), 'utf8').then(
     JSON.parse,
@@ -236,37 +242,39 @@ async function showPlan(forge) {
   try {
     if (env.REPLIKEY_COMMENT !== 'false') {
       const body = commentOf(markdown, plan, forge);
-      await patiently(async () => {
-        const own = await ownComment(forge, current.number);
-        await (own ? forge.edit(current.number, own.id, body) : forge.create(current.number, body));
+      await retry(async () => {
+        const comment = await findOwnComment(forge, current.number);
+        await (comment ? forge.edit(current.number, comment.id, body) : forge.create(current.number, body));
       });
     }
-    if (env.REPLIKEY_LABEL !== 'false') await patiently(() => forge.label(current.number, labelOf(plan)));
+    if (env.REPLIKEY_LABEL !== 'false') await retry(() => forge.setLabel(current.number, labelOf(plan)));
   } catch (error) {
-    const denied = error.status === 401 || error.status === 403;
-    if (denied && current.foreign)
-      return say('a fork may not be commented on: the plan is in the summary of the run');
-    throw denied ? problem(`${error.message}; ${forge.missing}`) : error;
+    const isDenied = error.status === 401 || error.status === 403;
+    if (isDenied && current.isFork)
+      return log('no permission to comment for a fork: the plan is in the summary of the run');
+    throw isDenied ? createError(`${error.message}; ${forge.missingPermissions}`) : error;
   }
 }
 
-async function approved(forge) {
-  const [request] = await patiently(() => forge.merged());
-  const way = 'look at a new plan, and apply it by its checksum';
+async function printApproved(forge) {
+  const [request] = await retry(() => forge.mergedRequests());
+  const hint = 'review a new plan, and apply it by its checksum';
   if (!request)
-    throw refusal(`no pull request was merged as ${forge.commit}, so no plan was approved: ${way}`);
+    throw createRefusal(`no pull request was merged as ${forge.commit}, so no plan was approved: ${hint}`);
   const { number, commit } = request;
-  const comment = await patiently(() => ownComment(forge, number));
-  const [, checksum, planned] = SEAL.exec(comment?.body.split(/\r?\n/)[1] ?? '') ?? [];
-  if (!checksum) throw refusal(`request ${number} shows no plan that could have been approved: ${way}`);
-  if (planned !== commit)
-    throw refusal(`the plan of request ${number} is for commit ${planned}, but ${commit} was merged: ${way}`);
+  const comment = await retry(() => findOwnComment(forge, number));
+  const [, checksum, plannedCommit] = SEAL.exec(comment?.body.split(/\r?\n/)[1] ?? '') ?? [];
+  if (!checksum) throw createRefusal(`request ${number} has no comment with an approved plan: ${hint}`);
+  if (plannedCommit !== commit)
+    throw createRefusal(
+      `the plan of request ${number} is for commit ${plannedCommit}, but ${commit} was merged: ${hint}`,
+    );
   process.stdout.write(`${checksum}\n`);
   if (env.GITHUB_OUTPUT) await appendFile(env.GITHUB_OUTPUT, `checksum=${checksum}\n`);
 }
 
-/** One line, without the token, whoever said it. */
-function say(message) {
+/** Logs one line. Removes the token and control characters from the message, which may contain a response. */
+function log(message) {
   const line = message
     .replaceAll(env.REPLIKEY_TOKEN || '\n', '***')
     .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, ' ');
@@ -274,27 +282,27 @@ function say(message) {
   return line;
 }
 
-const COMMANDS = { plan: showPlan, approved };
+const COMMANDS = { plan: showPlan, approved: printApproved };
 
-async function main([word = '']) {
-  const command = Object.hasOwn(COMMANDS, word) && COMMANDS[word];
-  const open = env.GITHUB_API_URL ? github : env.CI_API_V4_URL ? gitlab : undefined;
-  if (!command || !open) {
-    say('usage: node comment.mjs plan|approved, in a pipeline of GitHub or GitLab');
+async function main([name = '']) {
+  const command = Object.hasOwn(COMMANDS, name) && COMMANDS[name];
+  const connect = env.GITHUB_API_URL ? github : env.CI_API_V4_URL ? gitlab : undefined;
+  if (!command || !connect) {
+    log('usage: node comment.mjs plan|approved, in a pipeline of GitHub or GitLab');
     return EXIT.usage;
   }
-  const forge = await open();
+  const forge = await connect();
   if (!env.REPLIKEY_TOKEN) {
-    say(`there is no token; ${forge.missing}`);
-    return forge.current?.foreign ? EXIT.ok : EXIT.usage;
+    log(`REPLIKEY_TOKEN is not set; ${forge.missingPermissions}`);
+    return forge.current?.isFork ? EXIT.ok : EXIT.usage;
   }
   try {
     await command(forge);
     return EXIT.ok;
   } catch (error) {
-    const line = say(error.message);
-    if (env.GITHUB_STEP_SUMMARY && word === 'approved')
-      await appendFile(env.GITHUB_STEP_SUMMARY, `### replikey: nothing was applied\n\n    ${line}\n`);
+    const line = log(error.message);
+    if (env.GITHUB_STEP_SUMMARY && name === 'approved')
+      await appendFile(env.GITHUB_STEP_SUMMARY, `### replikey: no changes applied\n\n    ${line}\n`);
     return error.exitCode ?? EXIT.failed;
   }
 }

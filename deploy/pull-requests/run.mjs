@@ -1,12 +1,12 @@
-// Runs replikey in a pipeline: what is asked comes from the environment, never from a script, and what came of it is
-// left in files, in the outputs of the step and in the summary of the run.
+// Runs replikey in a pipeline. Reads its parameters from the environment, so that no input becomes part of a script.
+// Writes the results to files, to the outputs of the step and to the summary of the run.
 //
 //   REPLIKEY_COMMAND     plan, apply, doctor or observe
-//   REPLIKEY_SPECS       paths of specs, with white space between them
-//   REPLIKEY_ARGUMENTS   more words for the command line
-//   REPLIKEY_OBSERVED    plan: made from this file; observe: where it is written
-//   REPLIKEY_PLAN        apply: the checksum of the plan
-//   REPLIKEY_RESULTS     a folder for plan.md, plan.json, plan.sarif, apply.md, doctor.sarif; absent: a new one
+//   REPLIKEY_SPECS       paths of specs, separated by white space
+//   REPLIKEY_ARGUMENTS   additional command-line arguments
+//   REPLIKEY_OBSERVED    plan: snapshot file to read; observe: snapshot file to write
+//   REPLIKEY_PLAN        apply: checksum of the plan
+//   REPLIKEY_RESULTS     folder for plan.md, plan.json, plan.sarif, apply.md and doctor.sarif; default: a new folder
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -15,27 +15,27 @@ import path from 'node:path';
 
 const MAIN = path.resolve(import.meta.dirname, '../../dist/main.js');
 
-/** The first line of every plan as Markdown, by which the comment is found again. */
+/** First line of every plan as Markdown. It identifies the comment. */
 const MARKER = '<!-- replikey: plan -->';
 
-/** A comment on GitHub holds 65,536 characters, a summary 1 MiB. */
-const MOST = { comment: 50_000, summary: 250_000 };
+/** Maximum lengths in characters. GitHub allows 65,536 characters in a comment and 1 MiB in a summary. */
+const MAX_LENGTH = { comment: 50_000, summary: 250_000 };
 
-const MEANINGS = {
-  3: 'refused by a safety rail',
-  4: 'no usable credentials, or those of another account than declared',
-  64: 'unusable arguments',
+const EXIT_CODE_MEANINGS = {
+  3: 'refused by a guard',
+  4: 'no usable credentials, or credentials of a different account than declared',
+  64: 'invalid arguments',
   65: 'invalid specs',
   130: 'interrupted',
   143: 'interrupted',
 };
 
 const { env } = process;
-const words = (text = '') => text.split(/\s+/).filter((word) => word !== '');
-const specs = words(env.REPLIKEY_SPECS || 'specs/');
-const more = words(env.REPLIKEY_ARGUMENTS);
+const splitWords = (text = '') => text.split(/\s+/).filter((word) => word !== '');
+const specs = splitWords(env.REPLIKEY_SPECS || 'specs/');
+const additionalArgs = splitWords(env.REPLIKEY_ARGUMENTS);
 
-/** How each command is said, and what becomes of what it prints. */
+/** By command: the arguments, and a function that stores the results. */
 const COMMANDS = {
   plan: {
     args: ({ planFile, sarifFile }) => [
@@ -46,9 +46,9 @@ const COMMANDS = {
       '--log-level=error',
       ...(env.REPLIKEY_OBSERVED ? [`--observed=${env.REPLIKEY_OBSERVED}`] : []),
     ],
-    async keep({ code, stdout, stderr }, { results, planFile, sarifFile }) {
+    async store({ code, stdout, stderr }, { results, planFile, sarifFile }) {
       const markdown = path.join(results, 'plan.md');
-      await writeFile(markdown, stdout.startsWith(MARKER) ? stdout : noPlan(code, stderr));
+      await writeFile(markdown, stdout.startsWith(MARKER) ? stdout : failedPlan(code, stderr));
       const plan = await readFile(planFile, 'utf8').then(JSON.parse, () => undefined);
       return {
         markdown,
@@ -60,88 +60,91 @@ const COMMANDS = {
   },
   apply: {
     args: () => ['--once', `--plan=${env.REPLIKEY_PLAN}`],
-    async keep({ code, stdout, stderr }, { results }) {
+    async store({ code, stdout, stderr }, { results }) {
       const markdown = path.join(results, 'apply.md');
-      const end = code === 0 ? 'applied' : code === 3 ? 'refused, nothing was changed' : 'not applied';
-      const said = stdout.trim() === '' ? stderr : stdout;
-      await writeFile(markdown, `### replikey: ${end}\n\n${fenced(said, MOST.summary)}\n`);
+      const result = code === 0 ? 'applied' : code === 3 ? 'refused, no changes made' : 'not applied';
+      const output = stdout.trim() === '' ? stderr : stdout;
+      await writeFile(markdown, `### replikey: ${result}\n\n${fencedBlock(output, MAX_LENGTH.summary)}\n`);
       return { markdown };
     },
   },
   doctor: {
     args: () => ['doctor', '--output=sarif'],
-    async keep({ stdout }, { results }) {
+    async store({ stdout }, { results }) {
       if (stdout === '') return {};
       const file = path.join(results, 'doctor.sarif');
       await writeFile(file, stdout);
-      const found = JSON.parse(stdout).runs.flatMap((run) => run.results);
-      const lines = found.map(({ level, ruleId, message }) => `${level} ${ruleId} ${message.text}`);
-      const text = lines.length === 0 ? 'Nothing was found.' : fenced(lines.join('\n'), MOST.summary);
+      const findings = JSON.parse(stdout).runs.flatMap((run) => run.results);
+      const lines = findings.map(({ level, ruleId, message }) => `${level} ${ruleId} ${message.text}`);
+      const text = lines.length === 0 ? 'No findings.' : fencedBlock(lines.join('\n'), MAX_LENGTH.summary);
       return { file, summary: `### replikey doctor\n\n${text}\n` };
     },
   },
   observe: {
     args: ({ observed }) => ['observe', `--out=${observed}`],
-    keep: async ({ code }, { observed }) => (code === 0 ? { file: observed } : {}),
+    store: async ({ code }, { observed }) => (code === 0 ? { file: observed } : {}),
   },
 };
 
-/** In place of a plan, under the same marker, so that the comment never shows a plan that does not hold any more. */
-function noPlan(code, said) {
-  const why = MEANINGS[code] ? ` (${MEANINGS[code]})` : '';
+/** Reports a failed plan under the same marker, so that the comment never shows an outdated plan. */
+function failedPlan(code, stderr) {
+  const meaning = EXIT_CODE_MEANINGS[code] ? ` (${EXIT_CODE_MEANINGS[code]})` : '';
   return [
     MARKER,
-    '### replikey: no plan could be made',
-    `It ended with exit code ${code}${why}:`,
-    fenced(said, MOST.comment),
+    '### replikey: the plan failed',
+    `replikey exited with exit code ${code}${meaning}:`,
+    fencedBlock(stderr, MAX_LENGTH.comment),
   ].join('\n\n');
 }
 
-/** A block that nothing inside can end. */
-function fenced(text, most) {
-  const shown = text.length > most ? `${text.slice(0, most).toWellFormed()}\n…` : text;
-  const longest = Math.max(2, ...shown.split(/[^`]+/).map((run) => run.length));
+/** Formats a code block with a fence that is longer than any fence in the text. */
+function fencedBlock(text, maxLength) {
+  const content = text.length > maxLength ? `${text.slice(0, maxLength).toWellFormed()}\n…` : text;
+  const longest = Math.max(2, ...content.split(/[^`]+/).map((backticks) => backticks.length));
   const fence = '`'.repeat(longest + 1);
-  return `${fence}text\n${shown.trimEnd()}\n${fence}`;
+  return `${fence}text\n${content.trimEnd()}\n${fence}`;
 }
 
-/** Run it, show what it says while it runs, and keep it. */
-async function run(args, shown) {
-  // The token is for comments alone.
-  const { REPLIKEY_TOKEN: _, ...rest } = env;
-  const child = spawn(process.execPath, [MAIN, ...args], { env: rest, stdio: ['ignore', 'pipe', 'pipe'] });
+/** Runs replikey, forwards the given streams while it runs, and returns its output. */
+async function run(args, forwardedStreams) {
+  // The token is only for comments.
+  const { REPLIKEY_TOKEN: _, ...childEnv } = env;
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    env: childEnv,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
-  const said = { stdout: '', stderr: '' };
+  const output = { stdout: '', stderr: '' };
   for (const stream of ['stdout', 'stderr']) {
     child[stream].setEncoding('utf8').on('data', (text) => {
-      said[stream] += text;
-      if (shown.includes(stream)) process[stream].write(text);
+      output[stream] += text;
+      if (forwardedStreams.includes(stream)) process[stream].write(text);
     });
   }
   const code = await new Promise((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (status, signal) => resolve(status ?? 128 + constants.signals[signal]));
   });
-  return { code, ...said };
+  return { code, ...output };
 }
 
-/** What is printed meanwhile may hold words of others: GitHub must not take a line of them for a command. */
-async function withoutCommands(body) {
-  if (env.GITHUB_ACTIONS !== 'true') return body();
-  const word = randomUUID();
-  process.stdout.write(`::stop-commands::${word}\n`);
+/** Stops workflow commands during an operation: its output may contain foreign text that reads as a command. */
+async function withoutWorkflowCommands(operation) {
+  if (env.GITHUB_ACTIONS !== 'true') return operation();
+  const token = randomUUID();
+  process.stdout.write(`::stop-commands::${token}\n`);
   try {
-    return await body();
+    return await operation();
   } finally {
-    process.stdout.write(`\n::${word}::\n`);
+    process.stdout.write(`\n::${token}::\n`);
   }
 }
 
 async function main() {
   const command = Object.hasOwn(COMMANDS, env.REPLIKEY_COMMAND ?? '') && COMMANDS[env.REPLIKEY_COMMAND];
-  if (!command) return refuse(`command: one of ${Object.keys(COMMANDS).join(', ')}`);
+  if (!command) return reportUsage(`invalid command: use one of ${Object.keys(COMMANDS).join(', ')}`);
   if (env.REPLIKEY_COMMAND === 'apply' && !/^[0-9a-f]{16,64}$/.test(env.REPLIKEY_PLAN ?? ''))
-    return refuse('plan: the checksum of the plan to apply, 16 to 64 hexadecimal digits');
+    return reportUsage('invalid plan: use the checksum of the plan to apply, 16 to 64 hexadecimal digits');
   if (env.REPLIKEY_RESULTS) await mkdir(env.REPLIKEY_RESULTS, { recursive: true });
   const results = path.resolve(
     env.REPLIKEY_RESULTS || (await mkdtemp(path.join(env.RUNNER_TEMP ?? tmpdir(), 'replikey-'))),
@@ -153,27 +156,29 @@ async function main() {
     observed: path.resolve(env.REPLIKEY_OBSERVED || 'observed.json'),
   };
   await rm(files.planFile, { force: true });
-  const shown = env.REPLIKEY_COMMAND === 'apply' ? ['stdout', 'stderr'] : ['stderr'];
-  const ended = await withoutCommands(() => run([...command.args(files), ...more, '--', ...specs], shown));
-  const { summary, ...kept } = await command.keep(ended, files);
+  const forwardedStreams = env.REPLIKEY_COMMAND === 'apply' ? ['stdout', 'stderr'] : ['stderr'];
+  const result = await withoutWorkflowCommands(() =>
+    run([...command.args(files), ...additionalArgs, '--', ...specs], forwardedStreams),
+  );
+  const { summary, ...stored } = await command.store(result, files);
   await append(
     env.GITHUB_STEP_SUMMARY,
-    summary ?? (kept.markdown && (await readFile(kept.markdown, 'utf8'))),
+    summary ?? (stored.markdown && (await readFile(stored.markdown, 'utf8'))),
   );
-  const outputs = { ...kept, results, 'exit-code': ended.code };
+  const outputs = { ...stored, results, 'exit-code': result.code };
   await append(
     env.GITHUB_OUTPUT,
     Object.entries(outputs)
       .map(([name, value]) => `${name}=${value}`)
       .join('\n'),
   );
-  return ended.code;
+  return result.code;
 }
 
 const append = async (file, text) => file && text && appendFile(file, `${text.trimEnd()}\n`);
 
-function refuse(why) {
-  process.stderr.write(`replikey: ${why}\n`);
+function reportUsage(message) {
+  process.stderr.write(`replikey: ${message}\n`);
   return 64;
 }
 

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { isInstalled } from '../support/cli.ts';
 import { testEnv } from '../support/env.ts';
-import { aWorkshop, readAction } from './pull-requests-runner.ts';
+import { readAction, startRunner } from './pull-requests-runner.ts';
 
 interface Step {
   name?: string;
@@ -31,31 +31,31 @@ const gitlab: Record<string, { script?: string[]; before_script?: string[]; reso
 const jobs = Object.values(github.jobs);
 const steps = jobs.flatMap((job) => job.steps);
 
-test('the workflow gives the action inputs that it has, and all that it requires', () => {
-  const uses = steps.filter(({ uses: what }) => what === 'OWNER/replikey@COMMIT');
-  expect(uses.map((step) => step.with?.command)).toEqual(['plan', 'apply', 'doctor', 'observe']);
-  for (const step of uses)
+test('github.yml: passes only existing inputs to the action, and uses only existing outputs', () => {
+  const actionSteps = steps.filter(({ uses }) => uses === 'OWNER/replikey@COMMIT');
+  expect(actionSteps.map((step) => step.with?.command)).toEqual(['plan', 'apply', 'doctor', 'observe']);
+  for (const step of actionSteps)
     expect(Object.keys(action.inputs)).toEqual(expect.arrayContaining(Object.keys(step.with ?? {})));
-  const named = [...JSON.stringify(github).matchAll(/steps\.\w+\.outputs\.([\w-]+)/g)].map(
+  const outputNames = [...JSON.stringify(github).matchAll(/steps\.\w+\.outputs\.([\w-]+)/g)].map(
     ([, name]) => name,
   );
-  expect(Object.keys(action.outputs)).toEqual(expect.arrayContaining(named));
+  expect(Object.keys(action.outputs)).toEqual(expect.arrayContaining(outputNames));
 });
 
-test('actions of others are pinned to a commit, and checkouts keep no token', () => {
-  const others = steps.flatMap(({ uses }) => (uses && !uses.startsWith('OWNER/') ? [uses] : []));
-  expect(others.length).toBeGreaterThan(10);
-  for (const one of others) expect(one).toMatch(/^[\w-]+\/[\w/-]+@[0-9a-f]{40}$/);
+test('github.yml: third-party actions are pinned to a commit, and checkouts do not persist the token', () => {
+  const thirdPartyActions = steps.flatMap(({ uses }) => (uses && !uses.startsWith('OWNER/') ? [uses] : []));
+  expect(thirdPartyActions.length).toBeGreaterThan(10);
+  for (const reference of thirdPartyActions) expect(reference).toMatch(/^[\w-]+\/[\w/-]+@[0-9a-f]{40}$/);
   const checkouts = steps.filter(({ uses }) => uses?.startsWith('actions/checkout@'));
   expect(checkouts.map((step) => step.with?.['persist-credentials'])).toEqual(jobs.map(() => false));
 });
 
-test('a job may do what it needs, only the plan may comment, and two runs that apply never overlap', () => {
+test('github.yml and gitlab-ci.yml: jobs have minimal permissions, and apply runs never overlap', () => {
   expect(github.permissions).toEqual({});
   expect(github.on).not.toHaveProperty('pull_request_target');
   const writes = Object.entries(github.jobs).map(([name, { permissions = {} }]) => [
     name,
-    Object.keys(permissions).filter((one) => permissions[one] === 'write'),
+    Object.keys(permissions).filter((scope) => permissions[scope] === 'write'),
   ]);
   expect(Object.fromEntries(writes)).toEqual({
     plan: ['id-token', 'pull-requests', 'issues', 'security-events'],
@@ -67,7 +67,7 @@ test('a job may do what it needs, only the plan may comment, and two runs that a
   expect(gitlab.apply?.resource_group).toBe('replikey');
 });
 
-test('no script holds an expression, and every script is one that bash reads', () => {
+test('action and workflows: scripts contain no expressions, and are valid bash', () => {
   const scripts = [
     ...action.runs.steps.map(({ run }) => run),
     ...steps.flatMap(({ run }) => run ?? []),
@@ -83,7 +83,7 @@ test('no script holds an expression, and every script is one that bash reads', (
   }
 });
 
-test('replikey is built where it is not built yet, without the scripts of packages', async () => {
+test('action: builds replikey only if dist is missing, without package scripts', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'replikey-build-'));
   const build = action.runs.steps[0]?.run ?? '';
   const npm = '#!/bin/sh\necho "npm $*"\n';
@@ -107,10 +107,10 @@ test('replikey is built where it is not built yet, without the scripts of packag
 });
 
 test.skipIf(!isInstalled('jq'))(
-  'a fork gets what main observed last, never what a fork uploaded under the same name',
+  'github.yml: a fork gets the latest snapshot of main, never an artifact that a fork uploaded',
   async () => {
     const folder = await mkdtemp(path.join(tmpdir(), 'replikey-fork-'));
-    const script = steps.find(({ name }) => name === 'Fetch what was observed, for a fork')?.run ?? '';
+    const script = steps.find(({ name }) => name === 'Download the snapshot, for a fork')?.run ?? '';
     const artifact = (id: number, head_branch: string, head_repository_id: number, expired = false) => ({
       expired,
       workflow_run: { id, head_branch, head_repository_id, repository_id: 1 },
@@ -127,7 +127,7 @@ test.skipIf(!isInstalled('jq'))(
       const { status, stdout } = spawnSync('bash', bash, { env, encoding: 'utf8' });
       return { status, stdout };
     };
-    // gh api ADDRESS --jq FILTER prints what the filter leaves of the answer; everything else is shown.
+    // The fake gh applies the filter of `gh api PATH --jq FILTER` to the artifacts, and prints other commands.
     const gh = '#!/bin/sh\nif [ "$1" = api ]; then jq -r "$4" "$ARTIFACTS"; else echo "gh $*"; fi\n';
     try {
       await mkdir(path.join(folder, 'bin'));
@@ -139,7 +139,7 @@ test.skipIf(!isInstalled('jq'))(
       });
       expect(await fetch(forged)).toEqual({
         status: 1,
-        stdout: '::error::nothing was observed yet: run the workflow on main first\n',
+        stdout: '::error::no snapshot yet: run the workflow on main first\n',
       });
     } finally {
       await rm(folder, { recursive: true });
@@ -147,10 +147,10 @@ test.skipIf(!isInstalled('jq'))(
   },
 );
 
-test('the documentation has every input, output and label', async () => {
+test('docs: list every input, output and label', async () => {
   for (const [name, { description, required, default: value }] of Object.entries(action.inputs)) {
-    const shown = required ? 'required' : value ? `\`${value}\`` : '';
-    expect(docs).toContain(`| \`${name}\` | ${shown} | ${description} |`);
+    const defaultText = required ? 'required' : value ? `\`${value}\`` : '';
+    expect(docs).toContain(`| \`${name}\` | ${defaultText} | ${description} |`);
   }
   for (const [name, { description }] of Object.entries(action.outputs))
     expect(docs).toContain(`| \`${name}\` | ${description} |`);
@@ -160,21 +160,21 @@ test('the documentation has every input, output and label', async () => {
   for (const label of labels) expect(docs).toContain(`| \`${label}\` | `);
 });
 
-test('the documentation shows the comment that is made', async () => {
+test('docs: show the comment that the action writes', async () => {
   const tax = await readFile('specs/tax.yaml', 'utf8');
   await using testEnvironment = await testEnv(tax);
   await testEnvironment.reconcile();
-  await using workshop = await aWorkshop();
-  await workshop.write('specs/tax.yaml', `${tax.trimEnd()}\n    - name: ledgers\n      prefix: Ledgers/\n`);
-  await workshop.action({ command: 'plan' }, { endpoint: testEnvironment.sandbox.endpoint });
+  await using runner = await startRunner();
+  await runner.write('specs/tax.yaml', `${tax.trimEnd()}\n    - name: ledgers\n      prefix: Ledgers/\n`);
+  await runner.action({ command: 'plan' }, { endpoint: testEnvironment.sandbox.endpoint });
   const quoted = docs.split('\n').filter((line) => line.startsWith('>'));
-  const shown = quoted.map((line) => line.replace(/^> ?/, '')).join('\n');
-  const [, , ...made] = workshop.github.comments[0]?.body.split('\n') ?? [];
-  expect(steady(shown)).toBe(steady(made.join('\n').trim()));
+  const documented = quoted.map((line) => line.replace(/^> ?/, '')).join('\n');
+  const [, , ...actual] = runner.github.comments[0]?.body.split('\n') ?? [];
+  expect(maskVariableParts(documented)).toBe(maskVariableParts(actual.join('\n').trim()));
 });
 
-/** Without what differs from run to run. */
-const steady = (text: string): string =>
+/** Replaces the parts that differ between runs. */
+const maskVariableParts = (text: string): string =>
   text
     .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, 'UUID')
     .replace(/--plan [0-9a-f]{16}/g, '--plan CHECKSUM')

@@ -11,30 +11,31 @@ export interface Comment {
   body: string;
 }
 
-/** An answer in place of the right one; `after`: the right thing was done all the same. */
+/** Fault response to a matching request. */
 export interface Fault {
   match: string;
   status: number;
   headers?: Record<string, string>;
-  after?: boolean;
+  /** Whether the server executes the request before it sends the fault response. */
+  isExecuted?: boolean;
 }
 
-/** As much of GitHub's API as a comment and a label need, on loopback. */
-export interface GitHub extends AsyncDisposable {
+/** Fake of the GitHub API for comments and labels, on loopback. */
+export interface FakeGitHub extends AsyncDisposable {
   url: string;
   comments: Comment[];
   labels: string[];
-  /** What `GET /repos/{owner}/{repo}/commits/{sha}/pulls` answers. */
+  /** Response of `GET /repos/{owner}/{repo}/commits/{sha}/pulls`. */
   pulls: object[];
-  /** Each is used once. */
+  /** Each fault applies once. */
   faults: Fault[];
-  /** `POST /repos/acme/infra/issues/7/comments`, in order. */
+  /** Requests in order, for example `POST /repos/acme/infra/issues/7/comments`. */
   requests: string[];
 }
 
-type Answer = [status: number, body?: unknown];
+type Reply = [status: number, body?: unknown];
 
-export async function startGitHub(): Promise<GitHub> {
+export async function startFakeGitHub(): Promise<FakeGitHub> {
   const state = {
     comments: [] as Comment[],
     labels: [] as string[],
@@ -46,7 +47,7 @@ export async function startGitHub(): Promise<GitHub> {
 
   const routes: [
     RegExp,
-    (match: string[], body: { [name: string]: unknown }, query: URLSearchParams) => Answer,
+    (match: string[], body: { [name: string]: unknown }, query: URLSearchParams) => Reply,
   ][] = [
     [/^POST \/graphql$/, () => [200, { data: { viewer: { login: BOT } } }]],
     [
@@ -67,7 +68,7 @@ export async function startGitHub(): Promise<GitHub> {
     [
       /^PATCH \/repos\/acme\/infra\/issues\/comments\/(\d+)$/,
       ([id], { body }) => {
-        const comment = state.comments.find((one) => one.id === Number(id));
+        const comment = state.comments.find((candidate) => candidate.id === Number(id));
         if (!comment) return [404, { message: 'Not Found' }];
         comment.body = String(body);
         return [200, comment];
@@ -93,9 +94,9 @@ export async function startGitHub(): Promise<GitHub> {
     [/^GET \/repos\/acme\/infra\/commits\/[0-9a-f]{40}\/pulls$/, () => [200, state.pulls]],
   ];
 
-  const answer = (asked: string, query: URLSearchParams, body: { [name: string]: unknown }): Answer => {
+  const route = (operation: string, query: URLSearchParams, body: { [name: string]: unknown }): Reply => {
     for (const [pattern, handle] of routes) {
-      const match = pattern.exec(asked);
+      const match = pattern.exec(operation);
       if (match) return handle(match.slice(1), body, query);
     }
     return [404, { message: 'Not Found' }];
@@ -103,21 +104,21 @@ export async function startGitHub(): Promise<GitHub> {
 
   const server = createServer(async (request, response) => {
     const url = new URL(request.url ?? '/', 'http://github.test');
-    const asked = `${request.method} ${url.pathname}`;
-    const text = await bodyOf(request);
-    state.requests.push(asked);
-    const send = ([status, body]: Answer, headers = {}) =>
+    const operation = `${request.method} ${url.pathname}`;
+    const text = await readBody(request);
+    state.requests.push(operation);
+    const send = ([status, body]: Reply, headers = {}) =>
       response
         .writeHead(status, { 'content-type': 'application/json', ...headers })
         .end(JSON.stringify(body ?? {}));
     if (request.headers.authorization !== `Bearer ${TOKEN}`)
       return send([401, { message: 'Bad credentials' }]);
-    const fault = state.faults.findIndex(({ match }) => asked.startsWith(match));
-    const [found] = fault < 0 ? [] : state.faults.splice(fault, 1);
-    const given = text === '' ? {} : JSON.parse(text);
-    if (found && !found.after) return send([found.status, { message: 'a fault' }], found.headers);
-    const right = answer(asked, url.searchParams, given);
-    return found ? send([found.status, { message: 'a fault' }], found.headers) : send(right);
+    const index = state.faults.findIndex(({ match }) => operation.startsWith(match));
+    const [fault] = index < 0 ? [] : state.faults.splice(index, 1);
+    const requestBody = text === '' ? {} : JSON.parse(text);
+    if (fault && !fault.isExecuted) return send([fault.status, { message: 'a fault' }], fault.headers);
+    const reply = route(operation, url.searchParams, requestBody);
+    return fault ? send([fault.status, { message: 'a fault' }], fault.headers) : send(reply);
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
   return {
@@ -130,7 +131,7 @@ export async function startGitHub(): Promise<GitHub> {
   };
 }
 
-export async function bodyOf(request: IncomingMessage): Promise<string> {
+export async function readBody(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks).toString('utf8');

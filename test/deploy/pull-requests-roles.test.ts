@@ -34,21 +34,26 @@ const statementsOf = (policy: string): Statement[] =>
 
 const actionsOf = (policy: string): string[] => statementsOf(policy).flatMap(({ Action }) => Action);
 
-/** The policies of a role as CloudFormation makes them. */
+/** Returns the policies of a role as CloudFormation creates them. */
 function policiesOf(role: string): Record<string, string> {
-  const named = (template.Resources[role]?.Properties.ManagedPolicyArns ?? []).map(({ Ref }) => Ref);
-  const made = (_: string, value: unknown): unknown => {
+  const policyNames = (template.Resources[role]?.Properties.ManagedPolicyArns ?? []).map(({ Ref }) => Ref);
+  const resolveIntrinsic = (_: string, value: unknown): unknown => {
     if (typeof value !== 'object' || value === null) return value;
     if ('Ref' in value) return values[String(value.Ref)];
     if ('Fn::Sub' in value)
-      return String(value['Fn::Sub']).replace(/\$\{([^}]+)\}/g, (all, name) => values[name] ?? all);
+      return String(value['Fn::Sub']).replace(
+        /\$\{([^}]+)\}/g,
+        (placeholder, name) => values[name] ?? placeholder,
+      );
     return value;
   };
   const document = (name: string) => ({ Version: '2012-10-17', Statement: statementsOf(name) });
-  return Object.fromEntries(named.map((name) => [name, JSON.stringify(document(name), made)]));
+  return Object.fromEntries(
+    policyNames.map((name) => [name, JSON.stringify(document(name), resolveIntrinsic)]),
+  );
 }
 
-/** Credentials of a role of the template, in a sandbox. */
+/** Creates a role of the template in a sandbox, and returns its credentials. */
 async function credentialsOf(role: string, endpoint: string): Promise<Record<string, string>> {
   const config = {
     endpoint,
@@ -73,40 +78,41 @@ async function credentialsOf(role: string, endpoint: string): Promise<Record<str
   };
 }
 
-test('one role may do all that a plan needs and changes nothing; the other all that applying it needs', async () => {
+test('aws-roles.yml: PlanRole allows plan, doctor and observe but no change, and ApplyRole allows apply', async () => {
   await using testEnvironment = await testEnv();
   const { endpoint } = testEnvironment.sandbox;
   const [plan, apply] = [
     await credentialsOf('PlanRole', endpoint),
     await credentialsOf('ApplyRole', endpoint),
   ];
-  const as = (env: Record<string, string>, ...args: string[]) =>
+  const runAs = (env: Record<string, string>, ...args: string[]) =>
     runCli([...args, '-'], { endpoint, env, input: TAX_SPEC });
   testEnvironment.sandbox.log.reset();
-  expect((await as(plan, 'plan', '--prune')).code).toBe(0);
-  const denied = await as(plan, '--once');
+  expect((await runAs(plan, 'plan', '--prune')).code).toBe(0);
+  const denied = await runAs(plan, '--once');
   expect(denied.code, denied.stdout).toBe(1);
   expect(denied.stdout).toContain('Not converged: 0 applied');
 
   testEnvironment.sandbox.log.reset();
-  const applied = await as(apply, '--once', '--prune');
+  const applied = await runAs(apply, '--once', '--prune');
   expect(applied.code, applied.stdout).toBe(0);
   for (const args of [
     ['plan', '--prune'],
     ['doctor', '--sample', '0'],
     ['observe', '--prune'],
   ]) {
-    const ran = await as(plan, ...args);
-    expect(ran.code, ran.stdout + ran.stderr).toBe(0);
+    const { code, stdout, stderr } = await runAs(plan, ...args);
+    expect(code, stdout + stderr).toBe(0);
   }
   expect(testEnvironment.sandbox.log.entries.filter(({ code }) => code?.startsWith('AccessDenied'))).toEqual(
     [],
   );
 });
 
-test('the roles may do what the kinds say that they do, and no more is written', () => {
-  const all = [...kinds.values()].map(({ permissions: actions }) => actions);
-  const [reads, writes] = [all.flatMap(({ read }) => read), all.flatMap(({ write }) => write)];
+test('aws-roles.yml: allows the actions of all kinds, and no other writes', () => {
+  const permissions = [...kinds.values()].map((kind) => kind.permissions);
+  const reads = permissions.flatMap(({ read }) => read);
+  const writes = permissions.flatMap(({ write }) => write);
   expect(actionsOf('Reads')).toEqual(expect.arrayContaining(reads));
   expect(actionsOf('Writes').sort()).toEqual([...new Set(writes)].sort());
   expect(actionsOf('Reads').filter((action) => !/:(Get|List|Describe)/.test(action))).toEqual([]);

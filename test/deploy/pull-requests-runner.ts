@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parse } from 'yaml';
 import { childEnvironment } from '../support/cli.ts';
-import { type GitHub, startGitHub, TOKEN } from './pull-requests-github.ts';
+import { type FakeGitHub, startFakeGitHub, TOKEN } from './pull-requests-github.ts';
 
 export const ROOT = path.resolve(import.meta.dirname, '../..');
 export const HEAD = 'a'.repeat(40);
@@ -30,24 +30,24 @@ export interface Action {
 export const readAction = async (): Promise<Action> =>
   parse(await readFile(path.join(ROOT, 'action.yml'), 'utf8'));
 
-export interface Ended {
+export interface RunResult {
   ok: boolean;
   outputs: Record<string, string>;
-  /** What the log of the run shows. */
+  /** Output of all steps. */
   log: string;
   summary: string;
 }
 
-/** A checkout with specs, a stand-in for GitHub, and a runner that carries out the steps of the action. */
-export interface Workshop extends AsyncDisposable {
+/** A checkout with specs, a fake GitHub, and a runner for the steps of the action. */
+export interface TestRunner extends AsyncDisposable {
   folder: string;
-  github: GitHub;
+  github: FakeGitHub;
   write(name: string, text: string): Promise<void>;
-  /** Run the action on a pull request, or on the push that merged it. */
-  action(inputs: Record<string, string>, on?: On): Promise<Ended>;
+  /** Runs the action for a pull request, or for the push that merged it. */
+  action(inputs: Record<string, string>, options?: RunOptions): Promise<RunResult>;
 }
 
-interface On {
+interface RunOptions {
   /** Endpoint of a sandbox; absent: no credentials. */
   endpoint?: string;
   fork?: boolean;
@@ -56,9 +56,9 @@ interface On {
   env?: Record<string, string>;
 }
 
-export async function aWorkshop(): Promise<Workshop> {
+export async function startRunner(): Promise<TestRunner> {
   const folder = await mkdtemp(path.join(tmpdir(), 'replikey-pull-'));
-  const github = await startGitHub();
+  const github = await startFakeGitHub();
   const checkout = path.join(folder, 'checkout');
   await mkdir(path.join(checkout, 'specs'), { recursive: true });
   await mkdir(path.join(checkout, '.git'));
@@ -66,23 +66,27 @@ export async function aWorkshop(): Promise<Workshop> {
     folder: checkout,
     github,
     write: (name, text) => writeFile(path.join(checkout, name), text),
-    async action(inputs, on = {}) {
+    async action(inputs, options = {}) {
       const temp = await mkdtemp(path.join(folder, 'runner-'));
-      const branch = on.branch ?? 'tax';
-      const head = { sha: HEAD, ref: branch, repo: { full_name: on.fork ? 'mallory/infra' : 'acme/infra' } };
-      const event = on.push ? { after: MERGED } : { pull_request: { number: 7, title: branch, head } };
+      const branch = options.branch ?? 'tax';
+      const head = {
+        sha: HEAD,
+        ref: branch,
+        repo: { full_name: options.fork ? 'mallory/infra' : 'acme/infra' },
+      };
+      const event = options.push ? { after: MERGED } : { pull_request: { number: 7, title: branch, head } };
       await writeFile(path.join(temp, 'event.json'), JSON.stringify(event));
       await writeFile(path.join(temp, 'summary.md'), '');
-      const runner = childEnvironment(on.endpoint, {
+      const runnerEnv = childEnvironment(options.endpoint, {
         CI: 'true',
         GITHUB_ACTIONS: 'true',
         GITHUB_ACTION_PATH: ROOT,
         GITHUB_API_URL: github.url,
         GITHUB_GRAPHQL_URL: `${github.url}/graphql`,
-        GITHUB_EVENT_NAME: on.push ? 'push' : 'pull_request',
+        GITHUB_EVENT_NAME: options.push ? 'push' : 'pull_request',
         GITHUB_EVENT_PATH: path.join(temp, 'event.json'),
         GITHUB_HEAD_REF: branch,
-        GITHUB_REF_NAME: on.push ? 'main' : '7/merge',
+        GITHUB_REF_NAME: options.push ? 'main' : '7/merge',
         GITHUB_REPOSITORY: 'acme/infra',
         GITHUB_RUN_ID: '42',
         GITHUB_SERVER_URL: 'https://github.com',
@@ -90,10 +94,10 @@ export async function aWorkshop(): Promise<Workshop> {
         GITHUB_STEP_SUMMARY: path.join(temp, 'summary.md'),
         GITHUB_WORKSPACE: checkout,
         RUNNER_TEMP: temp,
-        ...on.env,
+        ...options.env,
       });
-      const ended = await carryOut(inputs, { temp, checkout, runner });
-      return { ...ended, summary: await readFile(path.join(temp, 'summary.md'), 'utf8') };
+      const result = await runSteps(inputs, { temp, checkout, runnerEnv });
+      return { ...result, summary: await readFile(path.join(temp, 'summary.md'), 'utf8') };
     },
     async [Symbol.asyncDispose]() {
       await github[Symbol.asyncDispose]();
@@ -102,27 +106,27 @@ export async function aWorkshop(): Promise<Workshop> {
   };
 }
 
-/** The steps of action.yml, as a runner takes them: conditions, environment, outputs, and what a failure skips. */
-async function carryOut(
-  given: Record<string, string>,
-  { temp, checkout, runner }: { temp: string; checkout: string; runner: Record<string, string> },
-): Promise<Omit<Ended, 'summary'>> {
+/** Runs the steps of action.yml like a GitHub runner: with conditions, environment, outputs and skipped steps. */
+async function runSteps(
+  inputs: Record<string, string>,
+  { temp, checkout, runnerEnv }: { temp: string; checkout: string; runnerEnv: Record<string, string> },
+): Promise<Omit<RunResult, 'summary'>> {
   const action = await readAction();
   const values = new Map<string, string>([['github.token', TOKEN]]);
   for (const [name, { default: value = '' }] of Object.entries(action.inputs))
-    values.set(`inputs.${name}`, filled(given[name] ?? value, values, true));
+    values.set(`inputs.${name}`, interpolate(inputs[name] ?? value, values, true));
   let log = '';
   let ok = true;
   for (const [index, step] of action.runs.steps.entries()) {
-    if (!truthy(step.if, values, ok)) continue;
+    if (!shouldRun(step.if, values, ok)) continue;
     const script = path.join(temp, `${index}.sh`);
     const output = path.join(temp, `${index}.output`);
     await writeFile(script, step.run);
     await writeFile(output, '');
-    const env = Object.entries(step.env ?? {}).map(([name, value]) => [name, filled(value, values, ok)]);
+    const env = Object.entries(step.env ?? {}).map(([name, value]) => [name, interpolate(value, values, ok)]);
     const child = spawn('bash', ['--noprofile', '--norc', '-eo', 'pipefail', script], {
-      cwd: path.resolve(checkout, filled(step['working-directory'] ?? '.', values, ok)),
-      env: { ...runner, ...Object.fromEntries(env), GITHUB_OUTPUT: output },
+      cwd: path.resolve(checkout, interpolate(step['working-directory'] ?? '.', values, ok)),
+      env: { ...runnerEnv, ...Object.fromEntries(env), GITHUB_OUTPUT: output },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     for (const stream of [child.stdout, child.stderr])
@@ -138,24 +142,24 @@ async function carryOut(
   }
   const outputs = Object.entries(action.outputs).map(([name, { value }]) => [
     name,
-    filled(value, values, ok),
+    interpolate(value, values, ok),
   ]);
   return { ok, outputs: Object.fromEntries(outputs), log };
 }
 
-/** With its expressions evaluated, as GitHub does before a step begins. */
-const filled = (text: string, values: Map<string, string>, ok: boolean): string =>
-  text.replace(/\$\{\{(.*?)\}\}/g, (_, expression: string) => String(evaluated(expression, values, ok)));
+/** Evaluates the expressions in a text, as GitHub does before a step starts. */
+const interpolate = (text: string, values: Map<string, string>, ok: boolean): string =>
+  text.replace(/\$\{\{(.*?)\}\}/g, (_, expression: string) => String(evaluate(expression, values, ok)));
 
-function truthy(condition: string | undefined, values: Map<string, string>, ok: boolean): boolean {
+function shouldRun(condition: string | undefined, values: Map<string, string>, ok: boolean): boolean {
   if (condition === undefined) return ok;
   const expression = condition.replace(/^\$\{\{(.*)\}\}$/, '$1');
   const status = /\b(success|failure|always|cancelled)\(\)/.test(expression);
-  return (status || ok) && Boolean(evaluated(expression, values, ok));
+  return (status || ok) && Boolean(evaluate(expression, values, ok));
 }
 
-/** The few forms of expressions that action.yml has are those of JavaScript, too. */
-function evaluated(expression: string, values: Map<string, string>, ok: boolean): unknown {
+/** Evaluates an expression. Those in action.yml are also valid JavaScript. */
+function evaluate(expression: string, values: Map<string, string>, ok: boolean): unknown {
   const script = expression.replace(
     /\b(?:inputs|steps|github)\.[\w.-]+/g,
     (name) => `value(${JSON.stringify(name)})`,
