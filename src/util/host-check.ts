@@ -12,7 +12,7 @@ export const isLoopback = (address: string): boolean => /^(?:127\.|::1$|::ffff:1
  */
 export function disallowedHost({ headers }: IncomingMessage, allowedHosts = NO_HOSTS): string | undefined {
   const { host, origin } = headers;
-  if (origin === 'null') return 'a page without an origin';
+  if (origin === 'null') return 'the origin "null"';
   return [host, origin].find(
     (value) =>
       value !== undefined && !isPrivateHost(hostnameOf(value)) && !allowedHosts.test(hostnameOf(value)),
@@ -21,7 +21,7 @@ export function disallowedHost({ headers }: IncomingMessage, allowedHosts = NO_H
 
 /** Returns the message for a refused request. */
 export const disallowedHostMessage = (host: string): string =>
-  `${host} is not a name of this machine, which listens on loopback: ask for localhost, or listen on another address`;
+  `host not allowed: the server listens on loopback, and ${host} is not a local name; use localhost, or listen on another address`;
 
 const NO_HOSTS = /(?!)/;
 

@@ -263,8 +263,8 @@ async function requestThrough(
 ): Promise<ReturnType<typeof comparable>> {
   const { client, requests } = recordingClient(service, options);
   await expect(send(client)).rejects.toThrow(NOT_SENT.message);
-  const [request, ...others] = requests;
-  expect(others).toEqual([]);
+  const [request, ...furtherRequests] = requests;
+  expect(furtherRequests).toEqual([]);
   return comparable(request as Request);
 }
 

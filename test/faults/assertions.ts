@@ -23,7 +23,7 @@ export const STACK_TRACE_LINE = /^\s+at .+:\d+:\d+\)?$/m;
 const FAILED_CALL = /\b(s3|iam|kms|sts):[A-Z]\w+ in /;
 
 /** Returns the violations of a run with a fault and of the runs after it; empty if there are none. */
-export const findViolations = (results: DisturbedResults & { ran: RunResult }): string[] => [
+export const findViolations = (results: DisturbedResults & { disturbedRun: RunResult }): string[] => [
   ...findFalseClaims(results),
   ...findForeignChanges(results),
   ...findUnrecovered(results),
@@ -32,9 +32,9 @@ export const findViolations = (results: DisturbedResults & { ran: RunResult }): 
 /** Returns false statements in the report of a run. */
 function findFalseClaims({
   expected,
-  ran: result,
+  disturbedRun: result,
   afterDisturbed,
-}: DisturbedResults & { ran: RunResult }): string[] {
+}: DisturbedResults & { disturbedRun: RunResult }): string[] {
   const isComplete = isDeepStrictEqual(afterDisturbed, expected);
   const missingIds = result.applied.filter(
     (id) => !isDeepStrictEqual(resourceStateOf(afterDisturbed, id), resourceStateOf(expected, id)),

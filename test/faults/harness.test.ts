@@ -68,13 +68,21 @@ describe('findViolations', () => {
       () => ({ afterDisturbed: stateWith((state) => state.roles.push({ name: 'stray' })) }),
       /created stray, which no spec declares/,
     ],
-    ['a crash', () => ({ ran: { ...results.ran, error: new TypeError('x is not a function') } }), /crashed/],
+    [
+      'a crash',
+      () => ({ disturbedRun: { ...results.disturbedRun, error: new TypeError('x is not a function') } }),
+      /crashed/,
+    ],
     [
       'a stack trace',
-      () => ({ ran: { ...results.ran, output: new Error('no').stack ?? '' } }),
+      () => ({ disturbedRun: { ...results.disturbedRun, output: new Error('no').stack ?? '' } }),
       /stack trace/,
     ],
-    ['a failure without a reason', () => ({ ran: { ...results.ran, exitCode: 1 } }), /named no failed call/],
+    [
+      'a failure without a reason',
+      () => ({ disturbedRun: { ...results.disturbedRun, exitCode: 1 } }),
+      /named no failed call/,
+    ],
     [
       'a next run that fails',
       () => ({ recovery: { ...results.recovery, exitCode: 1 } }),
@@ -87,7 +95,7 @@ describe('findViolations', () => {
     ],
     [
       'a dry run that still plans changes',
-      () => ({ dryRun: results.ran }),
+      () => ({ dryRun: results.disturbedRun }),
       /dry run after the recovery plans changes/,
     ],
   ])('reports %s', (_, changes, message) => {

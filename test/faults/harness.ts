@@ -22,7 +22,7 @@ export interface FaultHarness extends AsyncDisposable {
   onCall: (n: number, phase: 'before' | 'after') => void | Promise<void>;
   runOnce(options?: Disturbance): Promise<RunResult>;
   /** Resets, and makes a run with a disturbance, a run without one and a dry run. */
-  runDisturbed(disturbance: Disturbance): Promise<DisturbedResults & { ran: RunResult }>;
+  runDisturbed(disturbance: Disturbance): Promise<DisturbedResults & { disturbedRun: RunResult }>;
   /** Makes the runs after a disturbed run: a run without a disturbance and a dry run. */
   recover(): Promise<DisturbedResults>;
 }
@@ -67,7 +67,7 @@ export async function createHarness(scenario: Scenario): Promise<FaultHarness> {
     async runDisturbed(disturbance) {
       this.reset();
       const result = await runOnce(disturbance);
-      return { ran: result, ...(await this.recover()) };
+      return { disturbedRun: result, ...(await this.recover()) };
     },
     async recover() {
       const afterDisturbed = readState(sandbox);

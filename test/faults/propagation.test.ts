@@ -30,10 +30,10 @@ describe.each([
   test.each(delays)('%s: a run with a wait of two minutes converges', async (_, delay) => {
     harness.reset();
     Object.assign(harness.sandbox.faultSettings, OFF, delay);
-    const ran = await harness.runOnce({ pass: { propagationTimeoutMs: 120_000 } });
+    const disturbedRun = await harness.runOnce({ pass: { propagationTimeoutMs: 120_000 } });
     Object.assign(harness.sandbox.faultSettings, OFF);
-    expect(findViolations({ ran, ...(await harness.recover()) })).toEqual([]);
-    expect(ran.exitCode, ran.output).toBe(EXIT.ok);
+    expect(findViolations({ disturbedRun, ...(await harness.recover()) })).toEqual([]);
+    expect(disturbedRun.exitCode, disturbedRun.output).toBe(EXIT.ok);
   });
 
   test.each(delays)(
@@ -41,12 +41,12 @@ describe.each([
     async (_, delay) => {
       harness.reset();
       Object.assign(harness.sandbox.faultSettings, OFF, delay);
-      const ran = await harness.runOnce({ pass: { propagationTimeoutMs: 1_000 } });
+      const disturbedRun = await harness.runOnce({ pass: { propagationTimeoutMs: 1_000 } });
       Object.assign(harness.sandbox.faultSettings, OFF);
       passTime(60_000);
-      expect(findViolations({ ran, ...(await harness.recover()) })).toEqual([]);
-      expect(ran.exitCode, ran.output).toBe(EXIT.failed);
-      expect(ran.output).toMatch(/after 1 s|waited for/);
+      expect(findViolations({ disturbedRun, ...(await harness.recover()) })).toEqual([]);
+      expect(disturbedRun.exitCode, disturbedRun.output).toBe(EXIT.failed);
+      expect(disturbedRun.output).toMatch(/after 1 s|waited for/);
     },
   );
 });

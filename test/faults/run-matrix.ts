@@ -30,7 +30,7 @@ export function runMatrix(scenario: Scenario): void {
         );
       caseResults.push({
         fault: injection.fault.name,
-        verdict: caseViolations.length > 0 ? 'wrong' : caseOutcomeOf(results.ran),
+        verdict: caseViolations.length > 0 ? 'wrong' : caseOutcomeOf(results.disturbedRun),
       });
     }
     const title = `${scenario.name}: ${cases.length} of ${all.length} cases, ${harness.calls.length} calls`;

@@ -107,10 +107,10 @@ describe('another caller changes a document after the plan', () => {
   test.each(additions)('$name: the addition is kept', async ({ act, addition }) => {
     await using harness = await createHarness(CHANGE);
     harness.reset();
-    const ran = await harness.runOnce({ pass: { onPlan: () => act(harness.sandbox.store) } });
+    const disturbedRun = await harness.runOnce({ pass: { onPlan: () => act(harness.sandbox.store) } });
     expect(addition?.isPresent(JSON.stringify(readState(harness.sandbox)))).toBe(true);
-    expect(ran.exitCode).toBe(EXIT.failed);
-    expect(ran.output).toMatch(/another caller changed it since it was read; nothing was written/);
+    expect(disturbedRun.exitCode).toBe(EXIT.failed);
+    expect(disturbedRun.output).toMatch(/another caller changed it since it was read; nothing was written/);
     const { recovery: next, afterRecovery, dryRun: last } = await harness.recover();
     expect(next.exitCode).toBe(EXIT.ok);
     expect(addition?.isPresent(JSON.stringify(afterRecovery))).toBe(true);
@@ -126,9 +126,9 @@ describe('another caller creates a document after the plan', () => {
     const role = bucket.replication?.Role ?? '';
     delete bucket.replication;
     const onPlan = () => Object.assign(bucket, { replication: { Role: role, Rules: [FOREIGN_RULE] } });
-    const ran = await harness.runOnce({ pass: { onPlan } });
-    expect(ran.exitCode).toBe(EXIT.failed);
-    expect(ran.output).toMatch(/failed s3\.replication\/acme-tax another caller changed it/);
+    const disturbedRun = await harness.runOnce({ pass: { onPlan } });
+    expect(disturbedRun.exitCode).toBe(EXIT.failed);
+    expect(disturbedRun.output).toMatch(/failed s3\.replication\/acme-tax another caller changed it/);
     expect(bucket.replication).toEqual({ Role: role, Rules: [FOREIGN_RULE] });
     const { recovery: next, afterRecovery, dryRun: last } = await harness.recover();
     expect(next.exitCode, next.output).toBe(EXIT.ok);
@@ -176,14 +176,16 @@ describe('another caller acts between two calls of a run', () => {
       for (const at of sample) {
         harness.reset();
         let n = 0;
-        const ran = await harness.runOnce({ onCall: () => n++ === at && act(harness.sandbox.store) });
+        const disturbedRun = await harness.runOnce({
+          onCall: () => n++ === at && act(harness.sandbox.store),
+        });
         const state = JSON.stringify(readState(harness.sandbox));
         const { recovery: next, dryRun: last } = await harness.recover();
-        const call = ran.calls[at];
+        const call = disturbedRun.calls[at];
         const name = `before call ${at + 1}, ${call?.operation} of ${call?.resource}`;
-        if (ran.error !== undefined || STACK_TRACE_LINE.test(ran.output))
-          violations.push(`${name}: the run crashed: ${ran.output}`);
-        if (addition && !addition.isPresent(state) && !mayBeLost(addition, ran, at))
+        if (disturbedRun.error !== undefined || STACK_TRACE_LINE.test(disturbedRun.output))
+          violations.push(`${name}: the run crashed: ${disturbedRun.output}`);
+        if (addition && !addition.isPresent(state) && !mayBeLost(addition, disturbedRun, at))
           violations.push(`${name}: the addition is lost`);
         if (next.exitCode !== 0) violations.push(`${name}: the next run failed: ${next.output}`);
         if (last.outcome?.plan.waves.length !== 0)

@@ -100,7 +100,7 @@ describe('host check', () => {
     expect(statusOf(await exchange(await statusPage(), text('/status')))).toBe(isAllowed ? 200 : 421);
     const response = await exchange(await sandbox(), text('/_sandbox/health'));
     expect(statusOf(response)).toBe(isAllowed ? 200 : 421);
-    if (!isAllowed) expect(response).toContain('ask for localhost');
+    if (!isAllowed) expect(response).toContain('use localhost');
   });
 
   test.each([
