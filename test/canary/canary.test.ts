@@ -6,13 +6,13 @@ import { createSdkClients } from '../../src/aws/sdk-clients.ts';
 import { runCanaries } from '../../src/canary/canary.ts';
 import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 
-/** Every version and delete marker on both sides. */
+/** Lists every version and delete marker of both buckets. */
 async function versions({ door }: TestEnv): Promise<string[]> {
   const sides = [
     ['us-east-1', 'acme-tax'],
     ['us-west-2', 'acme-tax-replica'],
   ] as const;
-  const found = await Promise.all(
+  const versionsBySide = await Promise.all(
     sides.map(async ([region, Bucket]) => {
       const { Versions = [], DeleteMarkers = [] } = await door.send(
         { region },
@@ -21,21 +21,21 @@ async function versions({ door }: TestEnv): Promise<string[]> {
       return [...Versions, ...DeleteMarkers].map(({ Key }) => `${Bucket}/${Key}`);
     }),
   );
-  return found.flat();
+  return versionsBySide.flat();
 }
 
-const run = (env: TestEnv, more: Partial<Parameters<typeof runCanaries>[1]> = {}) =>
+const runAll = (env: TestEnv, more: Partial<Parameters<typeof runCanaries>[1]> = {}) =>
   Promise.all(
     env.specs.pairs.map((pair) =>
       runCanaries(pair, { aws: env.door, pairs: env.specs.pairs, timeoutMs: 300, ...more }),
     ),
   ).then((all) => all.flat());
 
-describe('canaries', () => {
-  test('are written under each rule, of both sorts, with the latency told, and leave nothing behind', async () => {
+describe('runCanaries', () => {
+  test('writes canaries with and without a Bucket Key for each rule, reports their latency, and removes them', async () => {
     await using env = await testEnv(`${TAX_SPEC}    - { name: ledgers, filter: { tags: { tier: gold } } }\n`);
     await env.reconcile();
-    const results = await run(env, { timeoutMs: 5_000 });
+    const results = await runAll(env, { timeoutMs: 5_000 });
     expect(results.map(({ rule, bucketKey, result }) => [rule, bucketKey, result])).toEqual([
       ['tax', true, 'replicated'],
       ['tax', false, 'replicated'],
@@ -46,37 +46,37 @@ describe('canaries', () => {
     expect(await versions(env)).toEqual([]);
   });
 
-  test('tell how long the replica took, from the moment the object was written', async () => {
+  test('latency: starts after the put', async () => {
     await using env = await testEnv(
       TAX_SPEC.replace('prefix: Tax/', 'prefix: Tax/\n      sseKmsEncryptedObjects: false'),
     );
     await env.reconcile();
     let now = 0;
     using _ = vi.spyOn(performance, 'now').mockImplementation(() => now);
-    const takes: Record<string, number> = { PutObjectCommand: 60_000, HeadObjectCommand: 125 };
-    const send: typeof env.door.send = async (at, command) => {
-      const answer = await env.door.send(at, command);
-      now += takes[command.constructor.name] ?? 0;
-      return answer;
+    const durations: Record<string, number> = { PutObjectCommand: 60_000, HeadObjectCommand: 125 };
+    const send: typeof env.door.send = async (location, command) => {
+      const response = await env.door.send(location, command);
+      now += durations[command.constructor.name] ?? 0;
+      return response;
     };
-    const [result] = await run(env, { aws: { ...env.door, send }, timeoutMs: 5_000 });
+    const [result] = await runAll(env, { aws: { ...env.door, send }, timeoutMs: 5_000 });
     expect(result).toMatchObject({ result: 'replicated' });
     expect(result?.latencyMs).toBeGreaterThanOrEqual(250);
     expect(result?.latencyMs).toBeLessThan(60_000);
   });
 
-  test('that fail say so, and are removed', async () => {
+  test('failed replication: reports FAILED, and removes the canaries', async () => {
     await using env = await testEnv();
     await env.reconcile();
     const replicaKey = { KeyId: await keyId(env) };
     await env.door.send({ region: 'us-west-2' }, new DisableKeyCommand(replicaKey));
-    const results = await run(env);
+    const results = await runAll(env);
     expect(results.map(({ result }) => result)).toEqual(['failed', 'failed']);
     expect(results[0]?.why).toMatch(/^S3 failed to replicate it \(FAILED\), and does not retry/);
     expect(await versions(env)).toEqual([]);
   });
 
-  test('whose replica lies under another key than declared say under which', async () => {
+  test('replica under another key: reports both keys', async () => {
     await using env = await testEnv();
     await env.reconcile();
     const before = await keyId(env);
@@ -85,7 +85,7 @@ describe('canaries', () => {
       { region: 'us-west-2' },
       new UpdateAliasCommand({ AliasName: 'alias/acme-tax-replica', TargetKeyId: KeyMetadata?.KeyId }),
     );
-    const results = await run(env, { timeoutMs: 5_000 });
+    const results = await runAll(env, { timeoutMs: 5_000 });
     for (const { result, why } of results) {
       expect(result).toBe('failed');
       expect(why).toMatch(`/${before}, not under ${KeyMetadata?.Arn}`);
@@ -93,7 +93,7 @@ describe('canaries', () => {
     expect(await versions(env)).toEqual([]);
   });
 
-  test.each([1, 100])('are removed when the answers to %d puts are lost', async (times) => {
+  test.each([1, 100])('lost responses to %d puts: removes the canaries', async (times) => {
     await using env = await testEnv();
     await env.reconcile();
     env.sandbox.faultSettings.faults = [{ match: 'PutObject', nth: 1, times, what: 'reset-after' }];
@@ -101,14 +101,14 @@ describe('canaries', () => {
       endpoint: env.sandbox.endpoint,
       credentials: { accessKeyId: '111122223333', secretAccessKey: 'test' },
     });
-    const door = createAwsClient({ clients, accounts: [], region: 'us-east-1', retryTimeoutMs: 500 });
-    const results = await run(env, { aws: door, timeoutMs: 5_000 });
+    const client = createAwsClient({ clients, accounts: [], region: 'us-east-1', retryTimeoutMs: 500 });
+    const results = await runAll(env, { aws: client, timeoutMs: 5_000 });
     clients.destroy();
     expect(results.map(({ result }) => result)).toEqual(['replicated', 'replicated']);
     expect(await versions(env)).toEqual([]);
   });
 
-  test('that nobody can say were written are told as left, to be looked for', async () => {
+  test('uncertain write: lists the canary in left', async () => {
     await using env = await testEnv();
     await env.reconcile();
     env.sandbox.faultSettings.faults = [
@@ -120,8 +120,8 @@ describe('canaries', () => {
       endpoint: env.sandbox.endpoint,
       credentials: { accessKeyId: '111122223333', secretAccessKey: 'test' },
     });
-    const door = createAwsClient({ clients, accounts: [], region: 'us-east-1', retryTimeoutMs: 300 });
-    const results = await run(env, { aws: door });
+    const client = createAwsClient({ clients, accounts: [], region: 'us-east-1', retryTimeoutMs: 300 });
+    const results = await runAll(env, { aws: client });
     clients.destroy();
     expect(results.map(({ left = [] }) => left.length).sort()).toEqual([0, 1]);
     expect(results.flatMap(({ left = [] }) => left)[0]).toMatch(
@@ -129,15 +129,15 @@ describe('canaries', () => {
     );
   });
 
-  test('that cannot be removed are told, with where they lie and why', async () => {
+  test('failed removal: lists location, version and error in left', async () => {
     await using env = await testEnv();
     await env.reconcile();
     env.sandbox.faultSettings.faults = [
       { match: 'DeleteObject', nth: 1, times: 100, what: { status: 403, code: 'AccessDenied' } },
     ];
-    const [one] = await run(env, { timeoutMs: 5_000 });
-    expect(one?.result).toBe('replicated');
-    expect(one?.left).toEqual([
+    const [result] = await runAll(env, { timeoutMs: 5_000 });
+    expect(result?.result).toBe('replicated');
+    expect(result?.left).toEqual([
       expect.stringMatching(/^acme-tax\/Tax\/.* version .*: s3:DeleteObject in us-east-1: AccessDenied/),
       expect.stringMatching(
         /^acme-tax-replica\/Tax\/.* version .*: s3:DeleteObject in us-west-2: AccessDenied/,
@@ -146,14 +146,14 @@ describe('canaries', () => {
   });
 
   test.each([undefined, 'Suspended'] as const)(
-    'that get no version, where versioning is %s, say so, and are removed',
+    'versioning %s: reports the missing version id, and removes the canaries',
     async (status) => {
       await using env = await testEnv();
       await env.reconcile();
       const bucket = env.sandbox.store.bucket('acme-tax');
-      // S3 keeps versioning on while there are rules.
+      // S3 refuses to suspend versioning while a bucket has rules.
       if (bucket) Object.assign(bucket, { versioning: { Status: status }, replication: undefined });
-      const results = await run(env);
+      const results = await runAll(env);
       expect(results[0]?.why).toBe(
         'acme-tax returned no version id for the canary: versioning is not enabled',
       );
@@ -161,21 +161,21 @@ describe('canaries', () => {
     },
   );
 
-  test('that are not taken by any rule say so, and are removed', async () => {
+  test('no matching rule: reports it, and removes the canaries', async () => {
     await using env = await testEnv();
     await env.reconcile();
     const bucket = env.sandbox.store.bucket('acme-tax');
     if (bucket) delete bucket.replication;
-    const results = await run(env);
+    const results = await runAll(env);
     expect(results[0]?.why).toBe('no rule selected it: the object has no replication status');
     expect(await versions(env)).toEqual([]);
   });
 
-  test('that do not arrive in time say so, and are removed', async () => {
+  test('timeout: reports PENDING, and removes the canaries', async () => {
     await using env = await testEnv();
     await env.reconcile();
     env.sandbox.faultSettings.replicationDelayMs = 60_000;
-    const results = await run(env, { timeoutMs: 50 });
+    const results = await runAll(env, { timeoutMs: 50 });
     expect(results.map(({ why }) => why)).toEqual([
       'still PENDING after 0.05 s',
       'still PENDING after 0.05 s',
@@ -183,37 +183,37 @@ describe('canaries', () => {
     expect(await versions(env)).toEqual([]);
   });
 
-  test('that are interrupted are removed all the same', async () => {
+  test('interruption: removes the canaries', async () => {
     await using env = await testEnv();
     await env.reconcile();
     env.sandbox.faultSettings.replicationDelayMs = 60_000;
     const controller = new AbortController();
-    const door = {
+    const client = {
       ...env.door,
-      send: ((at, command) => {
-        const answer = env.door.send(at, command);
+      send: ((location, command) => {
+        const response = env.door.send(location, command);
         if (command.constructor.name === 'HeadObjectCommand') controller.abort();
-        return answer;
+        return response;
       }) as typeof env.door.send,
     };
-    await run(env, { aws: door, signal: controller.signal, timeoutMs: 60_000 }).catch(() => {});
+    await runAll(env, { aws: client, signal: controller.signal, timeoutMs: 60_000 }).catch(() => {});
     expect(await versions(env)).toEqual([]);
   });
 
-  test('are written as the rule takes them: not encrypted under a key where it passes over such objects', async () => {
+  test('rule without encrypted objects: writes canaries with SSE-S3', async () => {
     await using env = await testEnv(
       TAX_SPEC.replace('prefix: Tax/', 'prefix: Tax/\n      sseKmsEncryptedObjects: false'),
     );
     await env.reconcile();
     expect(
-      (await run(env, { timeoutMs: 5_000 })).map(({ sseAlgorithm, result }) => [sseAlgorithm, result]),
+      (await runAll(env, { timeoutMs: 5_000 })).map(({ sseAlgorithm, result }) => [sseAlgorithm, result]),
     ).toEqual([['AES256', 'replicated']]);
   });
 
-  test('are not written under a rule that is paused', async () => {
+  test('disabled rule: skips its canaries', async () => {
     await using env = await testEnv(TAX_SPEC.replace('prefix: Tax/', 'prefix: Tax/\n      enabled: false'));
     await env.reconcile();
-    expect((await run(env)).map(({ result, why }) => [result, why])).toEqual([
+    expect((await runAll(env)).map(({ result, why }) => [result, why])).toEqual([
       ['skipped', expect.stringMatching(/paused|disabled/i)],
     ]);
   });
@@ -223,5 +223,5 @@ async function keyId({ sandbox }: TestEnv): Promise<string> {
   for (const account of sandbox.store.accounts())
     for (const alias of account.aliases.values())
       if (alias.name === 'alias/acme-tax-replica') return alias.targetKeyId;
-  throw new Error('the replica key is not there');
+  throw new Error('no replica key');
 }

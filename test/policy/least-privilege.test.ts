@@ -13,18 +13,18 @@ import { leastPrivilegePolicies, type PermissionScope } from '../../src/policy/l
 import { reconcile } from '../../src/reconcile/reconcile.ts';
 import { parseSpecs, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 
-const all = [...kinds.values()];
+const ALL_KINDS = [...kinds.values()];
 const REGION = 'us-east-1';
 
-/** Everything that a spec can ask for, and the same with every value another. */
+/** A spec with every setting, and one with other values of all settings. */
 const FULL = TAX_SPEC.replace(
   'alias/acme-tax }',
-  '{ alias: alias/acme-tax, description: Ours, rotation: true }, blockPublicAccess: true, objectOwnership: BucketOwnerEnforced }',
+  '{ alias: alias/acme-tax, description: First, rotation: true }, blockPublicAccess: true, objectOwnership: BucketOwnerEnforced }',
 ).replace(
   '  rules:',
   '  role: { permissionsBoundary: "arn:aws:iam::aws:policy/AdministratorAccess", tags: { team: tax } }\n  policy: { deletion: Remove }\n  rules:',
 );
-const OTHER = FULL.replace('Ours', 'Theirs')
+const OTHER = FULL.replace('First', 'Second')
   .replace('rotation: true', 'rotation: false')
   .replace('team: tax', 'team: books')
   .replace('AdministratorAccess', 'PowerUserAccess')
@@ -33,17 +33,17 @@ const OTHER = FULL.replace('Ours', 'Theirs')
   .replace('prefix: Tax/', 'prefix: Taxes/');
 
 const policyFor = async (yaml: string, purpose: PermissionScope): Promise<Policy> => {
-  const [one] = leastPrivilegePolicies((await parseSpecs(yaml)).pairs, all, purpose);
-  if (!one) throw new Error('no account');
-  return one.policy;
+  const [accountPolicy] = leastPrivilegePolicies((await parseSpecs(yaml)).pairs, ALL_KINDS, purpose);
+  if (!accountPolicy) throw new Error('no account');
+  return accountPolicy.policy;
 };
 
-/** A door of somebody who may do just this. */
-async function allowed(
+/** Returns a client of a caller whose role has only this policy. */
+async function clientWithPolicy(
   { sandbox }: TestEnv,
   policy: Policy,
   name = 'least',
-): Promise<{ door: AwsClient; close(): void }> {
+): Promise<{ client: AwsClient; close(): void }> {
   const config = {
     endpoint: sandbox.endpoint,
     region: REGION,
@@ -70,27 +70,22 @@ async function allowed(
       sessionToken: Credentials?.SessionToken ?? '',
     },
   });
-  const door = createAwsClient({ clients, accounts: [], region: REGION, retryTimeoutMs: 0 });
-  return { door, close: () => clients.destroy() };
+  const client = createAwsClient({ clients, accounts: [], region: REGION, retryTimeoutMs: 0 });
+  return { client, close: () => clients.destroy() };
 }
 
 const ALLOW = ['change-boundary', 'open-public-access', 'change-ownership'];
 
-/** What happens to a pair in its life, as somebody who may do just this; what did not go well, if so. */
-async function life(policy: Policy): Promise<string | undefined> {
+/** Applies a sequence of specs as a caller with only this policy. Returns the first problem, if any. */
+async function applySequence(policy: Policy): Promise<string | undefined> {
   await using env = await testEnv(FULL);
-  const { door, close } = await allowed(env, policy);
+  const { client, close } = await clientWithPolicy(env, policy);
   try {
     for (const yaml of [TAX_SPEC, FULL, OTHER]) {
       const specs = await parseSpecs(yaml);
-      const {
-        plan,
-        refusals,
-        results,
-        remaining: left,
-      } = await reconcile(specs, {
+      const { plan, refusals, results, remaining } = await reconcile(specs, {
         kinds,
-        aws: door,
+        aws: client,
         allowedRisks: ALLOW,
         dryRun: false,
         propagationTimeoutMs: 0,
@@ -98,13 +93,13 @@ async function life(policy: Policy): Promise<string | undefined> {
       });
       const failed = results.find(({ result }) => result !== 'applied');
       if (failed) return `${failed.id}: ${failed.why}`;
-      if (refusals.length > 0 || plan.blocked.length > 0 || left?.waves.length !== 0)
-        return JSON.stringify([refusals, plan.blocked, left?.waves]);
+      if (refusals.length > 0 || plan.blocked.length > 0 || remaining?.waves.length !== 0)
+        return JSON.stringify([refusals, plan.blocked, remaining?.waves]);
     }
-    // A boundary is not known before the role has it; in the end everything is.
+    // replikey cannot read a boundary before the role has it. At the end every fact is known.
     const last = await reconcile(await parseSpecs(OTHER), {
       kinds,
-      aws: door,
+      aws: client,
       allowedRisks: [],
       dryRun: true,
       propagationTimeoutMs: 0,
@@ -121,57 +116,58 @@ async function life(policy: Policy): Promise<string | undefined> {
 const without = (policy: Policy, action: string): Policy => ({
   ...policy,
   Statement: [policy.Statement].flat().flatMap((statement) => {
-    const left = [statement.Action ?? []].flat().filter((one) => one !== action);
-    return left.length === 0 ? [] : [{ ...statement, Action: left }];
+    const actions = [statement.Action ?? []].flat().filter((candidate) => candidate !== action);
+    return actions.length === 0 ? [] : [{ ...statement, Action: actions }];
   }),
 });
 
 const actionsOf = (policy: Policy): string[] =>
   [policy.Statement].flat().flatMap(({ Action }) => [Action ?? []].flat());
 
-test('whoever has the policy can do everything that the specs ask for', async () => {
-  expect(await life(await policyFor(FULL, { apply: true, verify: false }))).toBe(undefined);
+test('apply policy: allows every change that the specs declare', async () => {
+  expect(await applySequence(await policyFor(FULL, { apply: true, verify: false }))).toBe(undefined);
 });
 
-/** What these lives do not come to, each with the reason that it is needed all the same. */
-const ELSEWHERE: Record<string, string> = {
+/** Actions that the sequence does not use, each with its use. */
+const UNUSED_ACTIONS: Record<string, string> = {
   'iam:DeleteRole': '--prune',
   'iam:DeleteRolePolicy': '--prune',
   's3:DeleteBucketPolicy': '--prune',
   's3:PutBucketPolicy': 'across accounts',
-  'iam:GetPolicy': 'a managed policy that somebody attached',
-  'iam:GetPolicyVersion': 'a managed policy that somebody attached',
-  'iam:ListAttachedRolePolicies': 'a managed policy that somebody attached',
-  'kms:ListResourceTags': 'a key that a run made and did not come to name',
-  's3:GetBucketTagging': 'a bucket that was there before; what may not be read is told',
-  's3:ListBucket': 'HEAD of a bucket whose Region nothing declares',
-  'iam:UpdateAssumeRolePolicy': 'a trust policy that somebody changed',
-  'iam:PassRole': 'AWS asks for it with PutBucketReplication; the sandbox does not',
-  'kms:TagResource': 'AWS asks for it with CreateKey; the sandbox does not',
-  's3:GetBucketObjectLockConfiguration': 'a bucket with Object Lock, of which the proof warns',
-  'kms:ListKeys': 'a key that a run made and did not come to name',
+  'iam:GetPolicy': 'a managed policy attached by another user',
+  'iam:GetPolicyVersion': 'a managed policy attached by another user',
+  'iam:ListAttachedRolePolicies': 'a managed policy attached by another user',
+  'kms:ListResourceTags': 'a key without an alias that an interrupted run created',
+  's3:GetBucketTagging': 'an existing bucket; unreadable tags are a note',
+  's3:ListBucket': 'HEAD of a bucket whose Region no spec declares',
+  'iam:UpdateAssumeRolePolicy': 'a trust policy changed by another user',
+  'iam:PassRole': 'AWS requires it for PutBucketReplication; the sandbox does not',
+  'kms:TagResource': 'AWS requires it for CreateKey; the sandbox does not',
+  's3:GetBucketObjectLockConfiguration': 'a bucket with Object Lock, about which the proof warns',
+  'kms:ListKeys': 'a key without an alias that an interrupted run created',
 };
 
-test('nothing less suffices', async () => {
+test('apply policy: fails without any of its actions', async () => {
   const policy = await policyFor(FULL, { apply: true, verify: false });
-  const actions = [...new Set(actionsOf(policy))].filter((action) => !(action in ELSEWHERE));
+  const actions = [...new Set(actionsOf(policy))].filter((action) => !(action in UNUSED_ACTIONS));
   expect(actions.length).toBeGreaterThan(20);
-  const spared: string[] = [];
-  for (const action of actions) if ((await life(without(policy, action))) === undefined) spared.push(action);
-  expect(spared).toEqual([]);
+  const unneeded: string[] = [];
+  for (const action of actions)
+    if ((await applySequence(without(policy, action))) === undefined) unneeded.push(action);
+  expect(unneeded).toEqual([]);
 }, 240_000);
 
-test('to plan nothing is written, and nothing more than reading is allowed', async () => {
+test('plan policy: allows reads only, and suffices for a plan and its proof', async () => {
   await using env = await testEnv();
   await env.reconcile();
   const policy = await policyFor(TAX_SPEC, { apply: false, verify: false });
   expect(actionsOf(policy).filter((action) => !/:(Get|List|Describe)/.test(action))).toEqual([]);
   expect(actionsOf(policy)).not.toContain('s3:GetObject');
-  const { door, close } = await allowed(env, policy);
+  const { client, close } = await clientWithPolicy(env, policy);
   const specs = await parseSpecs(TAX_SPEC.replace('prefix: Tax/', 'prefix: Taxes/'));
   const { plan, proof } = await reconcile(specs, {
     kinds,
-    aws: door,
+    aws: client,
     allowedRisks: [],
     dryRun: true,
     propagationTimeoutMs: 0,
@@ -182,13 +178,16 @@ test('to plan nothing is written, and nothing more than reading is allowed', asy
   expect(proof.every(({ verdict }) => verdict === 'proven')).toBe(true);
 });
 
-test('canaries need the objects, and with them arrive', async () => {
+test('verify policy: allows canaries', async () => {
   await using env = await testEnv();
   await env.reconcile();
-  const { door, close } = await allowed(env, await policyFor(TAX_SPEC, { apply: false, verify: true }));
+  const { client, close } = await clientWithPolicy(
+    env,
+    await policyFor(TAX_SPEC, { apply: false, verify: true }),
+  );
   const [pair] = env.specs.pairs;
   if (!pair) throw new Error('no pair');
-  const results = await runCanaries(pair, { aws: door, pairs: env.specs.pairs, timeoutMs: 5_000 });
+  const results = await runCanaries(pair, { aws: client, pairs: env.specs.pairs, timeoutMs: 5_000 });
   close();
   expect(results.map(({ result, left }) => ({ result, left }))).toEqual([
     { result: 'replicated', left: undefined },
@@ -196,7 +195,7 @@ test('canaries need the objects, and with them arrive', async () => {
   ]);
 });
 
-test('and nothing less suffices, to write them, to take them away, and to look at the newest objects', async () => {
+test('verify policy: fails without any of its actions, for canaries and for the object sample', async () => {
   await using env = await testEnv();
   await env.reconcile();
   await env.door.send(
@@ -207,11 +206,11 @@ test('and nothing less suffices, to write them, to take them away, and to look a
   if (!pair) throw new Error('no pair');
   let count = 0;
   const suffices = async (policy: Policy): Promise<boolean> => {
-    const { door, close } = await allowed(env, policy, `least-${count++}`);
+    const { client, close } = await clientWithPolicy(env, policy, `least-${count++}`);
     try {
-      const results = await runCanaries(pair, { aws: door, pairs: env.specs.pairs, timeoutMs: 2_000 });
+      const results = await runCanaries(pair, { aws: client, pairs: env.specs.pairs, timeoutMs: 2_000 });
       if (results.some(({ result, left }) => result !== 'replicated' || left)) return false;
-      return (await measureReplicationLag(door, env.specs.pairs)).byStatus.COMPLETED === 1;
+      return (await measureReplicationLag(client, env.specs.pairs)).byStatus.COMPLETED === 1;
     } catch {
       return false;
     } finally {
@@ -219,53 +218,57 @@ test('and nothing less suffices, to write them, to take them away, and to look a
     }
   };
   const policy = await policyFor(TAX_SPEC, { apply: false, verify: true });
-  const plain = new Set(actionsOf(await policyFor(TAX_SPEC, { apply: false, verify: false })));
-  const more = actionsOf(policy).filter((action) => !plain.has(action));
-  expect(more.length).toBeGreaterThan(5);
+  const planActions = new Set(actionsOf(await policyFor(TAX_SPEC, { apply: false, verify: false })));
+  const verifyActions = actionsOf(policy).filter((action) => !planActions.has(action));
+  expect(verifyActions.length).toBeGreaterThan(5);
   expect(await suffices(policy)).toBe(true);
-  const spared: string[] = [];
-  for (const action of more) if (await suffices(without(policy, action))) spared.push(action);
-  // S3 asks for it where it uses a Bucket Key again; the sandbox does not.
-  expect(spared).toEqual(['kms:Decrypt']);
+  const unneeded: string[] = [];
+  for (const action of verifyActions) if (await suffices(without(policy, action))) unneeded.push(action);
+  // S3 requires it when it reuses a Bucket Key; the sandbox does not.
+  expect(unneeded).toEqual(['kms:Decrypt']);
 }, 120_000);
 
-test('who may ask who changed something, is told it, and nobody else is', async () => {
+test('attribution policy: adds only cloudtrail:LookupEvents, without which the lookup fails', async () => {
   await using env = await testEnv();
   const purpose = { apply: true, verify: true };
-  const plain = await policyFor(TAX_SPEC, purpose);
+  const basicPolicy = await policyFor(TAX_SPEC, purpose);
   const policy = await policyFor(TAX_SPEC, { ...purpose, attributeDrift: true });
   const added = [policy.Statement]
     .flat()
-    .filter((one) => [one.Action].flat().includes('cloudtrail:LookupEvents'));
+    .filter((statement) => [statement.Action].flat().includes('cloudtrail:LookupEvents'));
   expect(added).toEqual([{ Effect: 'Allow', Action: ['cloudtrail:LookupEvents'], Resource: ['*'] }]);
-  expect([policy.Statement].flat().filter((one) => !added.includes(one))).toEqual(plain.Statement);
+  expect([policy.Statement].flat().filter((statement) => !added.includes(statement))).toEqual(
+    basicPolicy.Statement,
+  );
 
   const query = { eventName: 'CreateRole', fromMs: Date.now() - 60_000, toMs: Date.now() + 60_000 };
-  const may = await allowed(env, policy, 'may');
-  const mayNot = await allowed(env, plain, 'may-not');
-  expect(await lookUp(may.door, { region: REGION }, query)).toMatchObject([
+  const permitted = await clientWithPolicy(env, policy, 'may');
+  const unpermitted = await clientWithPolicy(env, basicPolicy, 'may-not');
+  expect(await lookUp(permitted.client, { region: REGION }, query)).toMatchObject([
     { EventName: 'CreateRole', Username: 'root' },
     { EventName: 'CreateRole', Username: 'root' },
   ]);
-  await expect(lookUp(mayNot.door, { region: REGION }, query)).rejects.toMatchObject({
+  await expect(lookUp(unpermitted.client, { region: REGION }, query)).rejects.toMatchObject({
     name: 'AccessDeniedException',
     message: expect.stringContaining('is not authorized to perform: cloudtrail:LookupEvents'),
   });
-  may.close();
-  mayNot.close();
+  permitted.close();
+  unpermitted.close();
 });
 
-test('no action is a pattern, and no resource is everything but where AWS knows none', async () => {
+test('policies: contain no action pattern, and the resource * only for actions without resource-level permissions', async () => {
   const policy = await policyFor(FULL, { apply: true, verify: true });
   expect(actionsOf(policy).filter((action) => action.includes('*'))).toEqual([]);
-  const wide = [policy.Statement].flat().filter(({ Resource }) => [Resource].flat().includes('*'));
-  expect(wide.flatMap(({ Action }) => Action ?? []).sort()).toEqual([
+  const wildcardStatements = [policy.Statement]
+    .flat()
+    .filter(({ Resource }) => [Resource].flat().includes('*'));
+  expect(wildcardStatements.flatMap(({ Action }) => Action ?? []).sort()).toEqual([
     'iam:GetPolicy',
     'iam:GetPolicyVersion',
     'kms:CreateKey',
     'kms:ListAliases',
     'kms:ListKeys',
   ]);
-  const passing = [policy.Statement].flat().find(({ Action }) => [Action].flat().includes('iam:PassRole'));
-  expect(passing?.Condition).toEqual({ StringEquals: { 'iam:PassedToService': 's3.amazonaws.com' } });
+  const passRole = [policy.Statement].flat().find(({ Action }) => [Action].flat().includes('iam:PassRole'));
+  expect(passRole?.Condition).toEqual({ StringEquals: { 'iam:PassedToService': 's3.amazonaws.com' } });
 });

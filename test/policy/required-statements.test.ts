@@ -23,13 +23,13 @@ const ROLE = `arn:aws:iam::${ACCOUNT}:role/replikey-acme-tax`;
 const keyArn = (region: string) =>
   `arn:aws:kms:${region}:${ACCOUNT}:key/11111111-2222-3333-4444-555555555555`;
 
-/** Statements as they are written, every reference resolved. */
-const written = (statements: Statements): Statements =>
+/** Resolves every reference of the statements. */
+const resolved = (statements: Statements): Statements =>
   resolveRefs(statements, ({ $ref }) =>
     $ref.startsWith('iam.role') ? ROLE : keyArn($ref.includes('us-west-2') ? 'us-west-2' : 'us-east-1'),
   );
 const policiesOf = (pair: BucketReplication): Policies => ({
-  identity: [{ name: 'role policy', policy: joinPolicy(written(roleStatements([pair]))) }],
+  identity: [{ name: 'role policy', policy: joinPolicy(resolved(roleStatements([pair]))) }],
 });
 const actionsOf = (pair: BucketReplication): string[] =>
   [...new Set(Object.values(roleStatements([pair])).flatMap(({ Action }) => Action ?? []))].sort();
@@ -47,11 +47,11 @@ const ALWAYS = [
   's3:ReplicateTags',
 ];
 
-describe('the role may do what the settings need, and no more', () => {
-  test('the common case', () => {
+describe('rolePolicyStatements: grants only what the settings need', () => {
+  test('default settings', () => {
     expect(actionsOf(testPair())).toEqual(ALWAYS);
   });
-  test('deletes are replicated only where a rule says so', () => {
+  test('s3:ReplicateDelete only for rules with deleteMarkerReplication', () => {
     expect(actionsOf(testPair({ rules: [{ deleteMarkerReplication: true }] }))).toEqual(
       [...ALWAYS, 's3:ReplicateDelete'].sort(),
     );
@@ -60,81 +60,81 @@ describe('the role may do what the settings need, and no more', () => {
       'arn:aws:s3:::acme-tax-replica/A/*',
     ]);
   });
-  test('no key where no rule selects encrypted objects', () => {
-    const plain = testPair({ rules: [{ sseKmsEncryptedObjects: false }] });
-    expect(actionsOf(plain)).toEqual(ALWAYS.filter((action) => action.startsWith('s3:')));
-    const use = { pair: plain, side: 'source', role: ROLE } as const;
+  test('no key actions when no rule selects encrypted objects', () => {
+    const pair = testPair({ rules: [{ sseKmsEncryptedObjects: false }] });
+    expect(actionsOf(pair)).toEqual(ALWAYS.filter((action) => action.startsWith('s3:')));
+    const use = { pair, side: 'source', role: ROLE } as const;
     expect(keyPolicyStatements([use])).toEqual({});
   });
-  test('the encrypted objects of those rules alone that select them', () => {
+  test('encryption contexts only of rules that select encrypted objects', () => {
     const mixed = testPair({ rules: [{ prefix: 'A/' }, { prefix: 'B/', sseKmsEncryptedObjects: false }] });
     const { ReplikeySourceKeyTax: key, ReplikeySourceObjectsTax: objects } = roleStatements([mixed]);
     expect(JSON.stringify(key?.Condition)).not.toContain('/B/');
     expect(objects?.Resource).toEqual(['arn:aws:s3:::acme-tax/A/*', 'arn:aws:s3:::acme-tax/B/*']);
   });
-  test('objects under each further key of the source are decrypted, and nothing is encrypted under it', () => {
+  test('sourceKeys: decrypt only', () => {
     const pair = testPair({ sourceKeys: [{ alias: 'alias/old' }, { arn: keyArn('us-east-1') }] });
     const { ReplikeySourceKeyTax: source, ReplikeyDestinationKeyTax: destination } = roleStatements([pair]);
     expect([source?.Resource].flat()).toHaveLength(3);
     expect(source?.Action).toEqual(['kms:Decrypt']);
     expect([destination?.Resource].flat()).toHaveLength(1);
   });
-  test('no statement is for every resource, and no wildcard stands in an action', () => {
+  test('no statement has the resource *, and no action has a wildcard', () => {
     for (const { Action, Resource } of Object.values(roleStatements([testPair()]))) {
       expect([Resource].flat()).not.toContain('*');
       expect([Action].flat().join()).not.toContain('*');
     }
   });
-  test('keys are named by ARN, never by alias', () => {
-    expect(JSON.stringify(written(roleStatements([testPair()])))).not.toContain(':alias/');
-    const given = testPair({ source: { key: { arn: keyArn('us-east-1') } } });
-    expect(roleStatements([given]).ReplikeySourceKeyTax?.Resource).toEqual([keyArn('us-east-1')]);
+  test('keys by ARN, never by alias', () => {
+    expect(JSON.stringify(resolved(roleStatements([testPair()])))).not.toContain(':alias/');
+    const pairWithKeyArn = testPair({ source: { key: { arn: keyArn('us-east-1') } } });
+    expect(roleStatements([pairWithKeyArn]).ReplikeySourceKeyTax?.Resource).toEqual([keyArn('us-east-1')]);
   });
 });
 
-describe('across accounts', () => {
-  const across = (more: Parameters<typeof testPair>[0] = {}) =>
+describe('bucketPolicyStatements: across accounts', () => {
+  const crossAccountPair = (more: Parameters<typeof testPair>[0] = {}) =>
     testPair({
       ...more,
       source: { account: 'main', accountId: ACCOUNT },
       destination: { account: 'backup', accountId: '444455556666', ...more.destination },
     });
 
-  test('replicas are handed over, unless the spec leaves them to the source', () => {
-    expect(actionsOf(across())).toEqual([...ALWAYS, 's3:ObjectOwnerOverrideToBucketOwner'].sort());
-    expect(actionsOf(across({ destination: { objectOwner: 'source' } }))).toEqual(ALWAYS);
+  test('the role may transfer the ownership of replicas, unless objectOwner is source', () => {
+    expect(actionsOf(crossAccountPair())).toEqual([...ALWAYS, 's3:ObjectOwnerOverrideToBucketOwner'].sort());
+    expect(actionsOf(crossAccountPair({ destination: { objectOwner: 'source' } }))).toEqual(ALWAYS);
   });
-  test('the policy of the destination lets the role write what the rules ask for, and nothing else', () => {
-    const granted = bucketStatements([across({ rules: [{ deleteMarkerReplication: true }] })]);
+  test('the destination policy grants the role only the writes of the rules', () => {
+    const statements = bucketStatements([crossAccountPair({ rules: [{ deleteMarkerReplication: true }] })]);
     const role = { AWS: [{ $ref: 'iam.role/replikey-acme-tax@main', attr: 'arn' }] };
-    expect(Object.entries(granted).map(([sid, { Action }]) => [sid, Action])).toEqual([
+    expect(Object.entries(statements).map(([sid, { Action }]) => [sid, Action])).toEqual([
       ['ReplikeyDestinationObjectsTax', ['s3:ReplicateObject', 's3:ReplicateTags']],
       ['ReplikeyDestinationDeletesTax', ['s3:ReplicateDelete']],
       ['ReplikeyDestinationOwnerTax', ['s3:ObjectOwnerOverrideToBucketOwner']],
     ]);
-    for (const { Principal, Resource } of Object.values(granted)) {
+    for (const { Principal, Resource } of Object.values(statements)) {
       expect(Principal).toEqual(role);
       expect(Resource).toEqual(['arn:aws:s3:::acme-tax-replica/Tax/*']);
     }
   });
-  test('is where the two sides have different owners: in one account the destination needs no policy', () => {
+  test('none when both sides have the same account', () => {
     expect(bucketStatements([testPair()])).toEqual({});
-    const named = testPair({
+    const sameAccountPair = testPair({
       source: { account: 'main', accountId: ACCOUNT },
       destination: { account: 'same', accountId: ACCOUNT },
     });
-    expect(bucketStatements([named])).toEqual({});
+    expect(bucketStatements([sameAccountPair])).toEqual({});
   });
 });
 
-test('S3 is trusted without a condition, since nobody documents which keys it sends when it assumes the role', () => {
+test('trustPolicyStatements: trusts S3 without a condition, because AWS does not document which keys S3 sends', () => {
   expect(Object.values(trustPolicyStatements)).toEqual([
     { Effect: 'Allow', Principal: { Service: 's3.amazonaws.com' }, Action: 'sts:AssumeRole' },
   ]);
 });
 
-describe('the encryption context', () => {
-  const via = (side: 'source' | 'destination', action: string, context: string) => {
+describe('keyPolicyStatements: encryption context', () => {
+  const isAllowed = (side: 'source' | 'destination', action: string, context: string) => {
     const region = side === 'source' ? 'us-east-1' : 'us-west-2';
     return evaluate(
       {
@@ -152,7 +152,7 @@ describe('the encryption context', () => {
         resource: {
           name: 'key policy',
           policy: joinPolicy(
-            written(
+            resolved(
               keyPolicyStatements([{ pair: testPair(), side, role: { $ref: 'iam.role/r', attr: 'arn' } }]),
             ),
           ),
@@ -160,57 +160,57 @@ describe('the encryption context', () => {
       },
     ).allowed;
   };
-  const both = ['source', 'destination'] as const;
+  const sides = ['source', 'destination'] as const;
   const bucket = { source: 'arn:aws:s3:::acme-tax', destination: 'arn:aws:s3:::acme-tax-replica' };
 
-  test.each(both)('of objects with an S3 Bucket Key is allowed on the %s', (side) => {
-    expect(via(side, 'kms:Decrypt', bucket[side])).toBe(true);
+  test.each(sides)('of objects with an S3 Bucket Key is allowed for the %s', (side) => {
+    expect(isAllowed(side, 'kms:Decrypt', bucket[side])).toBe(true);
   });
-  test.each(both)('of objects without is allowed on the %s', (side) => {
-    expect(via(side, 'kms:Decrypt', `${bucket[side]}/Tax/2026.pdf`)).toBe(true);
+  test.each(sides)('of objects without an S3 Bucket Key is allowed for the %s', (side) => {
+    expect(isAllowed(side, 'kms:Decrypt', `${bucket[side]}/Tax/2026.pdf`)).toBe(true);
   });
-  test.each(both)('of other objects and buckets is not, on the %s', (side) => {
-    expect(via(side, 'kms:Decrypt', `${bucket[side]}/Books/2026.pdf`)).toBe(false);
-    expect(via(side, 'kms:Decrypt', `${bucket[side]}-other`)).toBe(false);
+  test.each(sides)('of other objects and buckets is denied for the %s', (side) => {
+    expect(isAllowed(side, 'kms:Decrypt', `${bucket[side]}/Books/2026.pdf`)).toBe(false);
+    expect(isAllowed(side, 'kms:Decrypt', `${bucket[side]}-other`)).toBe(false);
   });
-  test('lets the source be read only, and the destination be written', () => {
-    expect(via('source', 'kms:Encrypt', bucket.source)).toBe(false);
-    expect(via('destination', 'kms:Encrypt', bucket.destination)).toBe(true);
-    expect(via('destination', 'kms:GenerateDataKey', bucket.destination)).toBe(true);
+  test('allows decryption for the source, and encryption for the destination only', () => {
+    expect(isAllowed('source', 'kms:Encrypt', bucket.source)).toBe(false);
+    expect(isAllowed('destination', 'kms:Encrypt', bucket.destination)).toBe(true);
+    expect(isAllowed('destination', 'kms:GenerateDataKey', bucket.destination)).toBe(true);
   });
 });
 
-describe('prefixes in policies', () => {
+describe('rolePolicyStatements: prefixes', () => {
   const resourcesOf = (...prefixes: string[]) =>
     roleStatements([testPair({ rules: prefixes.map((prefix) => ({ prefix })) })]).ReplikeySourceObjectsTax
       ?.Resource;
 
   const rows: [string, string[], string[]][] = [
     ['every object', [''], ['*']],
-    ['one that covers another', ['Tax/', 'Tax/2026/'], ['Tax/*']],
-    ['several', ['b/', 'a/'], ['a/*', 'b/*']],
-    ['wildcards are meant as they stand', ['a*b?/'], ['a${*}b${?}/*']],
-    ['a dollar is no variable', ['${aws:username}/'], ['${$}{aws:username}/*']],
-    ['letters of Latin-1 can be said', ['Straße/'], ['Straße/*']],
-    ['letters beyond it cannot, and end the pattern', ['Tax/日本/2026/'], ['Tax/*']],
-    ['and what they end can cover others', ['日本/', 'Tax/'], ['*']],
+    ['a prefix that covers another', ['Tax/', 'Tax/2026/'], ['Tax/*']],
+    ['several prefixes', ['b/', 'a/'], ['a/*', 'b/*']],
+    ['wildcards are escaped', ['a*b?/'], ['a${*}b${?}/*']],
+    ['a dollar sign is escaped', ['${aws:username}/'], ['${$}{aws:username}/*']],
+    ['Latin-1 characters are kept', ['Straße/'], ['Straße/*']],
+    ['the first character outside Latin-1 ends the pattern', ['Tax/日本/2026/'], ['Tax/*']],
+    ['a shortened pattern can cover other prefixes', ['日本/', 'Tax/'], ['*']],
   ];
   test.each(rows)('%s', (_, prefixes, patterns) => {
     expect(resourcesOf(...prefixes)).toEqual(patterns.map((pattern) => `arn:aws:s3:::acme-tax/${pattern}`));
   });
 
-  test('whatever the prefix, its objects may be read, and policies hold no character that IAM refuses', () => {
+  test('random prefixes: their objects are readable, and policies contain only characters that IAM accepts', () => {
     fc.assert(
       fc.property(
         fc.string({ unit: 'grapheme', maxLength: 20 }),
         fc.string({ maxLength: 8 }),
-        (prefix, rest) => {
+        (prefix, suffix) => {
           const pair = testPair({ rules: [{ prefix }] });
           const decision = evaluate(
             {
               principal: ROLE,
               action: 's3:GetObjectVersionForReplication',
-              resource: `arn:aws:s3:::acme-tax/${prefix}${rest}`,
+              resource: `arn:aws:s3:::acme-tax/${prefix}${suffix}`,
               resourceAccount: ACCOUNT,
             },
             policiesOf(pair),
@@ -223,33 +223,33 @@ describe('prefixes in policies', () => {
   });
 });
 
-test('each spec has statements of its own, so that a run with some of them takes nothing from the others', () => {
+test('rolePolicyStatements: each spec has its own statements, so a run with a subset keeps the others', () => {
   const other = testPair({
     name: 'books',
     destination: { bucket: 'acme-books', region: 'eu-west-1', key: { alias: 'alias/books' } },
     rules: [{ prefix: 'Books/' }],
   });
-  const both = roleStatements([testPair(), other]);
-  expect(both).toEqual({ ...roleStatements([testPair()]), ...roleStatements([other]) });
-  expect(Object.keys(both).sort()).toEqual(
+  const statements = roleStatements([testPair(), other]);
+  expect(statements).toEqual({ ...roleStatements([testPair()]), ...roleStatements([other]) });
+  expect(Object.keys(statements).sort()).toEqual(
     ['Books', 'Tax']
       .flatMap((name) =>
         ['DestinationKey', 'DestinationObjects', 'SourceBucket', 'SourceKey', 'SourceObjects'].map(
-          (what) => `Replikey${what}${name}`,
+          (subject) => `Replikey${subject}${name}`,
         ),
       )
       .sort(),
   );
 });
 
-describe('names of specs in statement ids', () => {
-  test('are readable, with a hash where they could stand for another name', () => {
+describe('toSidName', () => {
+  test('is readable, with a hash if another name could have the same text', () => {
     expect(toSidName('acme-tax')).toBe('AcmeTax');
     expect(toSidName('2026-tax')).toBe('2026Tax');
     expect(toSidName('acme--tax')).toMatch(/^AcmeTax[0-9a-f]{8}$/);
   });
 
-  test('two specs never share one, and letters and digits are all that they hold', () => {
+  test('is unique for random names, and contains only letters and digits', () => {
     const names = fc.stringMatching(/^[a-z0-9][a-z0-9-]{1,20}[a-z0-9]$/);
     fc.assert(
       fc.property(names, names, (a, b) => {
@@ -262,7 +262,7 @@ describe('names of specs in statement ids', () => {
   });
 });
 
-test('keys and conditions are those of the partition', () => {
+test('rolePolicyStatements: ARNs and conditions contain the partition of the Region', () => {
   const pair = testPair({ source: { region: 'cn-north-1' }, destination: { region: 'cn-northwest-1' } });
   const { ReplikeySourceKeyTax: key, ReplikeySourceBucketTax: bucket } = roleStatements([pair]);
   expect(bucket?.Resource).toBe('arn:aws-cn:s3:::acme-tax');

@@ -13,7 +13,7 @@ import {
 } from '../../src/policy/statements.ts';
 import { canonicalJson } from '../../src/util/canonical-json.ts';
 
-const OURS: Statements = {
+const MANAGED: Statements = {
   ReplikeySourceKeyTax: { Effect: 'Allow', Action: ['s3:B', 's3:A'], Resource: '*' },
   ReplikeySourceBucketTax: { Effect: 'Allow', Action: 's3:A', Resource: ['b', 'a'] },
 };
@@ -40,22 +40,26 @@ const mayRead = (policy: Policy, key: string): boolean =>
     { resource: { name: 'bucket policy', policy } },
   ).allowed;
 
-describe('a policy is a set of statements', () => {
-  const same: [string, Statement, Statement][] = [
-    ['one value or a list of it', { Effect: 'Allow', Action: 's3:A' }, { Effect: 'Allow', Action: ['s3:A'] }],
+describe('normalizeStatement', () => {
+  const equivalents: [string, Statement, Statement][] = [
+    [
+      'a single value or a list of one',
+      { Effect: 'Allow', Action: 's3:A' },
+      { Effect: 'Allow', Action: ['s3:A'] },
+    ],
     [
       'the order of a list',
       { Effect: 'Allow', Action: ['s3:A', 's3:B'], Resource: ['b', 'a'] },
       { Effect: 'Allow', Action: ['s3:B', 's3:A'], Resource: ['a', 'b'] },
     ],
+    ['a repeated value', { Effect: 'Allow', Action: ['s3:A', 's3:A'] }, { Effect: 'Allow', Action: 's3:A' }],
     [
-      'a value that stands twice',
-      { Effect: 'Allow', Action: ['s3:A', 's3:A'] },
+      'the case of a service prefix',
+      { Effect: 'Allow', Action: 'S3:A' },
       { Effect: 'Allow', Action: 's3:A' },
     ],
-    ['the letters of a service', { Effect: 'Allow', Action: 'S3:A' }, { Effect: 'Allow', Action: 's3:A' }],
     [
-      'the two ways to say everybody',
+      'the two forms of the principal *',
       { Effect: 'Deny', Principal: '*' },
       { Effect: 'Deny', Principal: { AWS: '*' } },
     ],
@@ -69,17 +73,17 @@ describe('a policy is a set of statements', () => {
       { Effect: 'Allow', Condition: { StringLike: { k: ['b', 'a'] }, Bool: { t: 'true' } } },
       { Effect: 'Allow', Condition: { Bool: { t: ['true'] }, StringLike: { k: ['a', 'b'] } } },
     ],
-    ['its name', { Sid: 'One', Effect: 'Allow' }, { Sid: 'Two', Effect: 'Allow' }],
+    ['the Sid', { Sid: 'One', Effect: 'Allow' }, { Sid: 'Two', Effect: 'Allow' }],
   ];
-  test.each(same)('%s is no difference', (_, one, other) => {
-    expect(canonicalJson(normalizeStatement(one))).toBe(canonicalJson(normalizeStatement(other)));
+  test.each(equivalents)('%s is no difference', (_, left, right) => {
+    expect(canonicalJson(normalizeStatement(left))).toBe(canonicalJson(normalizeStatement(right)));
   });
 
   const different: [string, Statement, Statement][] = [
     ['the effect', { Effect: 'Allow', Action: 's3:A' }, { Effect: 'Deny', Action: 's3:A' }],
     ['Action or NotAction', { Effect: 'Allow', Action: 's3:A' }, { Effect: 'Allow', NotAction: 's3:A' }],
     [
-      'the letters of a resource',
+      'the case of a resource',
       { Effect: 'Allow', Resource: 'arn:aws:s3:::a/T' },
       { Effect: 'Allow', Resource: 'arn:aws:s3:::a/t' },
     ],
@@ -89,90 +93,92 @@ describe('a policy is a set of statements', () => {
       { Effect: 'Allow', Condition: { StringEquals: { k: 'a' } } },
     ],
   ];
-  test.each(different)('%s is a difference', (_, one, other) => {
-    expect(canonicalJson(normalizeStatement(one))).not.toBe(canonicalJson(normalizeStatement(other)));
+  test.each(different)('%s is a difference', (_, left, right) => {
+    expect(canonicalJson(normalizeStatement(left))).not.toBe(canonicalJson(normalizeStatement(right)));
   });
 });
 
-test('a statement in its normal form stays itself', () => {
+test('normalizeStatement: is idempotent, and does not change its argument', () => {
   const texts = fc.constantFrom('s3:B', 's3:A', 'S3:A', '*', 'arn:aws:s3:::b');
-  const some = fc.oneof(texts, fc.array(texts, { minLength: 1, maxLength: 3 }));
+  const textOrList = fc.oneof(texts, fc.array(texts, { minLength: 1, maxLength: 3 }));
   const statement = fc.record(
     {
       Sid: fc.constant('Any'),
       Effect: fc.constantFrom('Allow' as const, 'Deny' as const),
       Principal: fc.oneof(
         fc.constant('*' as const),
-        fc.dictionary(fc.constantFrom('Service', 'AWS'), some, { minKeys: 1 }),
+        fc.dictionary(fc.constantFrom('Service', 'AWS'), textOrList, { minKeys: 1 }),
       ),
-      Action: some,
-      NotResource: some,
-      Condition: fc.dictionary(fc.constantFrom('StringLike', 'Bool'), fc.dictionary(texts, some)),
+      Action: textOrList,
+      NotResource: textOrList,
+      Condition: fc.dictionary(fc.constantFrom('StringLike', 'Bool'), fc.dictionary(texts, textOrList)),
     },
     { requiredKeys: ['Effect'] },
   );
   fc.assert(
-    fc.property(statement, (given) => {
-      const before = JSON.stringify(given);
-      const normal = normalizeStatement(given);
+    fc.property(statement, (input) => {
+      const before = JSON.stringify(input);
+      const normal = normalizeStatement(input);
       expect(normalizeStatement(normal)).toBe(normal);
-      expect(JSON.stringify(given)).toBe(before);
-      for (const list of [normal.Action, normal.NotResource].filter((one) => one !== undefined))
+      expect(JSON.stringify(input)).toBe(before);
+      for (const list of [normal.Action, normal.NotResource].filter((field) => field !== undefined))
         expect(list).toEqual([...new Set(list)].sort());
     }),
   );
 });
 
-describe('statements of other people', () => {
-  test('stay as they are and where they are, before ours', () => {
-    const policy = joinPolicy(OURS, FOREIGN);
+describe('foreign statements', () => {
+  test('joinPolicy: keeps them unchanged and in order, before the managed ones', () => {
+    const policy = joinPolicy(MANAGED, FOREIGN);
     expect(policy.Statement).toEqual([
       ...FOREIGN,
-      { Sid: 'ReplikeySourceBucketTax', ...OURS.ReplikeySourceBucketTax },
-      { Sid: 'ReplikeySourceKeyTax', ...OURS.ReplikeySourceKeyTax },
+      { Sid: 'ReplikeySourceBucketTax', ...MANAGED.ReplikeySourceBucketTax },
+      { Sid: 'ReplikeySourceKeyTax', ...MANAGED.ReplikeySourceKeyTax },
     ]);
   });
 
-  test('that make one of ours word for word are not repeated', () => {
-    const foreign: Statement[] = [{ Sid: 'Theirs', Effect: 'Allow', Action: ['s3:A'], Resource: ['a', 'b'] }];
-    expect(Object.keys(omitRedundantStatements(OURS, foreign))).toEqual(['ReplikeySourceKeyTax']);
+  test('omitRedundantStatements: omits a managed statement that a foreign one equals', () => {
+    const foreign: Statement[] = [
+      { Sid: 'Foreign', Effect: 'Allow', Action: ['s3:A'], Resource: ['a', 'b'] },
+    ];
+    expect(Object.keys(omitRedundantStatements(MANAGED, foreign))).toEqual(['ReplikeySourceKeyTax']);
   });
 
-  test('that carry one of our names a second time are not ours', () => {
-    const twice: Statement = { Sid: 'ReplikeySourceBucketTax', Effect: 'Deny', Action: 's3:*' };
-    const { managed: ours, foreign } = splitPolicy(
-      { Statement: [{ Sid: 'ReplikeySourceBucketTax', Effect: 'Allow' }, twice] },
+  test('splitPolicy: a second statement with the same replikey Sid is foreign', () => {
+    const duplicate: Statement = { Sid: 'ReplikeySourceBucketTax', Effect: 'Deny', Action: 's3:*' };
+    const { managed, foreign } = splitPolicy(
+      { Statement: [{ Sid: 'ReplikeySourceBucketTax', Effect: 'Allow' }, duplicate] },
       ['tax'],
     );
-    expect(Object.keys(ours)).toEqual(['ReplikeySourceBucketTax']);
-    expect(foreign).toEqual([twice]);
+    expect(Object.keys(managed)).toEqual(['ReplikeySourceBucketTax']);
+    expect(foreign).toEqual([duplicate]);
   });
 
-  test('of specs that this run was not given stay as well, and are not taken for repeats', () => {
+  test('splitPolicy: statements of specs outside the run are foreign, and not redundant', () => {
     const books: Statement = {
       Sid: 'ReplikeySourceBucketBooks',
-      ...OURS.ReplikeySourceBucketTax,
+      ...MANAGED.ReplikeySourceBucketTax,
       Effect: 'Allow',
     };
-    const policy = joinPolicy(OURS, [books]);
+    const policy = joinPolicy(MANAGED, [books]);
     expect(splitPolicy(policy, ['tax']).foreign).toEqual([books]);
     expect(splitPolicy(policy, ['books']).foreign).toHaveLength(2);
     expect(splitPolicy(policy, ['tax', 'books']).foreign).toEqual([]);
-    expect(Object.keys(omitRedundantStatements(OURS, [books]))).toHaveLength(2);
-    // A spec whose name ends like another's is another.
+    expect(Object.keys(omitRedundantStatements(MANAGED, [books]))).toHaveLength(2);
+    // A spec whose name is a suffix of another name is a different spec.
     expect(splitPolicy(policy, ['x']).foreign).toHaveLength(3);
   });
 
-  test('of an older version, in which nothing is a variable, go on meaning what they meant', () => {
-    const theirs: Statement = {
+  test('joinPolicy: keeps the meaning of statements of policy version 2008-10-17, which has no variables', () => {
+    const foreignStatement: Statement = {
       Effect: 'Allow',
       Principal: '*',
       Action: 's3:GetObject',
       Resource: 'arn:aws:s3:::b/${aws:username}/*',
     };
     for (const Version of ['2008-10-17', undefined]) {
-      const old = { ...(Version ? { Version } : {}), Statement: [theirs] };
-      const joined = joinPolicy(OURS, splitPolicy(old, ['tax']).foreign);
+      const old = { ...(Version ? { Version } : {}), Statement: [foreignStatement] };
+      const joined = joinPolicy(MANAGED, splitPolicy(old, ['tax']).foreign);
       for (const key of ['${aws:username}/x', 'anna/x']) {
         const [before, after] = [old, joined].map((policy) => mayRead(policy, key));
         expect([before, after], key).toEqual([key !== 'anna/x', key !== 'anna/x']);
@@ -180,18 +186,18 @@ describe('statements of other people', () => {
     }
   });
 
-  test('of an older version are not ours, where ours need variables that it does not have', () => {
-    const ours = {
+  test('splitPolicy: statements with variables differ from the desired ones in version 2008-10-17', () => {
+    const desired = {
       ReplikeySourceBucketTax: { Effect: 'Allow', Resource: 'arn:aws:s3:::b/a${*}b/*' } as const,
     };
-    const policy = joinPolicy(ours);
-    expect(splitPolicy(policy, ['tax']).managed).toEqual(normalizeStatements(ours));
+    const policy = joinPolicy(desired);
+    expect(splitPolicy(policy, ['tax']).managed).toEqual(normalizeStatements(desired));
     expect(splitPolicy({ ...policy, Version: '2008-10-17' }, ['tax']).managed).not.toEqual(
-      normalizeStatements(ours),
+      normalizeStatements(desired),
     );
   });
 
-  test('whatever they are, they come through joining and parting unchanged', () => {
+  test('joinPolicy and splitPolicy: keep random foreign statements unchanged', () => {
     const statement = fc.record(
       {
         Sid: fc.option(fc.stringMatching(/^[A-Z][A-Za-z0-9]{0,12}$/), { nil: undefined }),
@@ -202,12 +208,12 @@ describe('statements of other people', () => {
       { requiredKeys: ['Effect'] },
     );
     fc.assert(
-      fc.property(fc.array(statement, { maxLength: 4 }), (given) => {
-        const foreign = given.filter(({ Sid }) => !Sid?.startsWith('Replikey')) as Statement[];
-        const text = JSON.stringify(joinPolicy(OURS, foreign));
-        const parted = splitPolicy(JSON.parse(text), ['tax']);
-        expect(parted.foreign).toEqual(JSON.parse(JSON.stringify(foreign)));
-        expect(Object.keys(parted.managed)).toEqual(['ReplikeySourceBucketTax', 'ReplikeySourceKeyTax']);
+      fc.property(fc.array(statement, { maxLength: 4 }), (statements) => {
+        const foreign = statements.filter(({ Sid }) => !Sid?.startsWith('Replikey')) as Statement[];
+        const text = JSON.stringify(joinPolicy(MANAGED, foreign));
+        const split = splitPolicy(JSON.parse(text), ['tax']);
+        expect(split.foreign).toEqual(JSON.parse(JSON.stringify(foreign)));
+        expect(Object.keys(split.managed)).toEqual(['ReplikeySourceBucketTax', 'ReplikeySourceKeyTax']);
       }),
     );
   });

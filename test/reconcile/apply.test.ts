@@ -11,29 +11,29 @@ interface Thing {
   value: unknown;
 }
 
-/** An AWS of things in memory, of which a test says how it misbehaves. */
-function anAws(behaviour: { write?: (name: string, spec: Thing) => Thing | Promise<Thing> } = {}) {
-  const there = new Map<string, Thing>();
+/** A kind whose documents are in memory, with writes that a test can replace. */
+function fakeKind(behaviour: { write?: (name: string, spec: Thing) => Thing | Promise<Thing> } = {}) {
+  const documents = new Map<string, Thing>();
   const written: string[] = [];
   const kind: Kind<Thing, Thing> = {
     name: 'x.thing',
     scope: { type: 'bucket', stage: 'permissions', ownerId: (id) => id, arn: () => '', policyArns: () => [] },
     permissions: { read: [], write: [] },
     desired: () => [],
-    fetch: async (_, __, name) => there.get(`x.thing/${name}`),
+    fetch: async (_, __, name) => documents.get(`x.thing/${name}`),
     parse: (doc, { id }) => ({ spec: doc, attrs: { arn: `arn:${id}` } }),
     normalize: (spec) => spec,
     render: ({ spec }) => spec,
     operations: () => [{ call: 'x:Write' }],
     async send(_, { resource: { id, spec } }) {
       written.push(id);
-      there.set(id, behaviour.write ? await behaviour.write(id, spec) : spec);
+      documents.set(id, behaviour.write ? await behaviour.write(id, spec) : spec);
     },
     response: {},
-    transientErrors: [{ code: 'NotYet', waitsFor: 'the world to catch up' }],
+    transientErrors: [{ code: 'NotYet', waitsFor: 'the new resource' }],
     auditEvents: { eventNamesByPath: {}, matches: () => false },
   };
-  return { there, written, kind, kinds: new Map([['x.thing', kind as unknown as Kind]]) };
+  return { documents, written, kind, kinds: new Map([['x.thing', kind as unknown as Kind]]) };
 }
 
 const aThing = (name: string, value: unknown, after: string[] = []): Resource => ({
@@ -42,13 +42,13 @@ const aThing = (name: string, value: unknown, after: string[] = []): Resource =>
   name,
   location: { region: 'us-east-1' },
   spec: { value },
-  after: after.map((one): Id => `x.thing/${one}`),
+  after: after.map((dependency): Id => `x.thing/${dependency}`),
   declaredBy: ['tax'],
   position: { file: 'tax.yaml', line: 1, column: 1 },
 });
 
 async function applied(
-  { kinds, there }: Pick<ReturnType<typeof anAws>, 'kinds' | 'there'>,
+  { kinds, documents }: Pick<ReturnType<typeof fakeKind>, 'kinds' | 'documents'>,
   resources: Resource[],
   options: {
     signal?: AbortSignal;
@@ -59,7 +59,7 @@ async function applied(
 ) {
   const actual = new Map(
     resources.flatMap(({ id }) => {
-      const spec = there.get(id);
+      const spec = documents.get(id);
       const observation: Observation | undefined = spec && { state: 'present', current: { spec, attrs: {} } };
       return observation ? [[id, observation] as const] : [];
     }),
@@ -79,65 +79,65 @@ async function applied(
 
 const failure = (name: string) => Object.assign(new Error('it does not work'), { name });
 
-describe('applying a plan', () => {
-  test('carries out each step after those that it needs, with the values that they brought', async () => {
-    const aws = anAws();
+describe('apply', () => {
+  test('runs each step after the steps that it needs, with their attributes', async () => {
+    const fake = fakeKind();
     const resources = [aThing('role', 1, ['key']), aThing('policy', ref('x.thing/role')), aThing('key', 2)];
-    expect(await applied(aws, resources)).toEqual({ key: 'applied', role: 'applied', policy: 'applied' });
-    expect(aws.written).toEqual(['x.thing/key', 'x.thing/role', 'x.thing/policy']);
-    expect(aws.there.get('x.thing/policy')).toEqual({ value: 'arn:x.thing/role' });
+    expect(await applied(fake, resources)).toEqual({ key: 'applied', role: 'applied', policy: 'applied' });
+    expect(fake.written).toEqual(['x.thing/key', 'x.thing/role', 'x.thing/policy']);
+    expect(fake.documents.get('x.thing/policy')).toEqual({ value: 'arn:x.thing/role' });
   });
 
-  test('goes on with what does not depend on a failure, and skips what does, with the reason', async () => {
-    const aws = anAws({
+  test('skips the steps that depend on a failed step, with the reason, and runs all others', async () => {
+    const fake = fakeKind({
       write(id, spec) {
         if (id === 'x.thing/a') throw failure('AccessDenied');
         return spec;
       },
     });
     const resources = [aThing('a', 1), aThing('b', 1, ['a']), aThing('c', 1, ['b']), aThing('d', 1)];
-    expect(await applied(aws, resources)).toEqual({
+    expect(await applied(fake, resources)).toEqual({
       a: expect.stringMatching(/AccessDenied: it does not work/),
       b: 'x.thing/a was not applied',
       c: expect.stringMatching(/^x\.thing\/[ab] was not applied$/),
       d: 'applied',
     });
-    expect(aws.written).toEqual(['x.thing/a', 'x.thing/d']);
+    expect(fake.written).toEqual(['x.thing/a', 'x.thing/d']);
   });
 
-  test('says so when a setting did not take, and does not try for ever', async () => {
-    const aws = anAws({ write: () => ({ value: 'something else' }) });
-    expect(await applied(aws, [aThing('a', 'wanted')])).toEqual({
+  test('reports a setting that the endpoint dropped, without another write', async () => {
+    const fake = fakeKind({ write: () => ({ value: 'something else' }) });
+    expect(await applied(fake, [aThing('a', 'desired')])).toEqual({
       a: 'AWS accepted the write, but these settings do not have the written values: value; either the endpoint drops them, or another caller changes them',
     });
-    expect(aws.written).toEqual(['x.thing/a']);
+    expect(fake.written).toEqual(['x.thing/a']);
   });
 
-  test('takes away what is gone, waits until AWS shows it no more, and says so where it stays', async () => {
-    for (const shown of [2, 1_000]) {
-      const aws = anAws();
-      aws.there.set('x.thing/a', { value: 1 });
-      let reads = shown;
-      const removing: Kind<Thing, Thing> = {
-        ...aws.kind,
+  test('deletes an orphan, waits until AWS no longer shows it, and fails if it remains', async () => {
+    for (const staleReads of [2, 1_000]) {
+      const fake = fakeKind();
+      fake.documents.set('x.thing/a', { value: 1 });
+      let reads = staleReads;
+      const removableKind: Kind<Thing, Thing> = {
+        ...fake.kind,
         render: () => undefined,
-        remove: async (_, { id }) => void aws.written.push(`no ${id}`),
-        fetch: async (...request) => (reads-- > 0 ? aws.kind.fetch(...request) : undefined),
+        remove: async (_, { id }) => void fake.written.push(`deleted ${id}`),
+        fetch: async (...request) => (reads-- > 0 ? fake.kind.fetch(...request) : undefined),
       };
-      const kinds = new Map([['x.thing', removing as unknown as Kind]]);
-      const gone = { ...aThing('a', 1), orphaned: true as const };
+      const kinds = new Map([['x.thing', removableKind as unknown as Kind]]);
+      const orphan = { ...aThing('a', 1), orphaned: true as const };
       expect(
-        await applied({ ...aws, kinds }, [gone], { propagationTimeoutMs: shown > 10 ? 300 : 5_000 }),
+        await applied({ ...fake, kinds }, [orphan], { propagationTimeoutMs: staleReads > 10 ? 300 : 5_000 }),
       ).toEqual({
-        a: shown > 10 ? 'AWS accepted the deletion, but after 0.3 s x.thing/a still exists' : 'applied',
+        a: staleReads > 10 ? 'AWS accepted the deletion, but after 0.3 s x.thing/a still exists' : 'applied',
       });
-      expect(aws.written).toEqual(['no x.thing/a']);
+      expect(fake.written).toEqual(['deleted x.thing/a']);
     }
   });
 
-  test('waits for a refusal that passes, says for what, and then goes on', async () => {
+  test('retries a transient error of a write, and reports the reason', async () => {
     let refusals = 2;
-    const aws = anAws({
+    const fake = fakeKind({
       write(_, spec) {
         if (refusals-- > 0) throw failure('NotYet');
         return spec;
@@ -146,139 +146,139 @@ describe('applying a plan', () => {
     const events: string[] = [];
     const onEvent = (event: ApplyEvent) =>
       events.push(event.type === 'waiting' ? `waiting for ${event.waitsFor}` : event.type);
-    expect(await applied(aws, [aThing('a', 1)], { onEvent, propagationTimeoutMs: 5_000 })).toEqual({
+    expect(await applied(fake, [aThing('a', 1)], { onEvent, propagationTimeoutMs: 5_000 })).toEqual({
       a: 'applied',
     });
-    expect(events).toEqual(['waiting for the world to catch up', 'applied']);
+    expect(events).toEqual(['waiting for the new resource', 'applied']);
   });
 
-  test('sends the call again that was refused, and none before it: a second key would be paid for', async () => {
-    const sent: string[] = [];
+  test('retries only the failed call, and not the CreateKey before it', async () => {
+    const sentCommands: string[] = [];
     let refusals = 2;
-    const door = {
+    const client = {
       send: async (_: unknown, command: object) => {
-        sent.push(command.constructor.name);
+        sentCommands.push(command.constructor.name);
         if (command instanceof CreateAliasCommand && refusals-- > 0) throw failure('NotYet');
       },
     } as unknown as AwsClient;
-    const aws = anAws();
-    aws.kind.send = async (named, { resource: { location: at, id, spec } }) => {
-      await named.send(at, new CreateKeyCommand({}));
-      await named.send(at, new CreateAliasCommand({ AliasName: 'alias/a', TargetKeyId: '1' }));
-      aws.there.set(id, spec);
+    const fake = fakeKind();
+    fake.kind.send = async (aws, { resource: { location, id, spec } }) => {
+      await aws.send(location, new CreateKeyCommand({}));
+      await aws.send(location, new CreateAliasCommand({ AliasName: 'alias/a', TargetKeyId: '1' }));
+      fake.documents.set(id, spec);
     };
-    expect(await applied(aws, [aThing('a', 1)], { aws: door, propagationTimeoutMs: 5_000 })).toEqual({
+    expect(await applied(fake, [aThing('a', 1)], { aws: client, propagationTimeoutMs: 5_000 })).toEqual({
       a: 'applied',
     });
-    expect(sent).toEqual(['CreateKeyCommand', ...Array(3).fill('CreateAliasCommand')]);
+    expect(sentCommands).toEqual(['CreateKeyCommand', ...Array(3).fill('CreateAliasCommand')]);
   });
 
-  test('does not start over once something was written', async () => {
+  test('does not repeat the whole step after its first write', async () => {
     let keys = 0;
-    const door = { send: async () => void keys++ } as unknown as AwsClient;
-    const aws = anAws();
-    aws.kind.send = async (named, { resource: { location: at } }) => {
-      await named.send(at, new CreateKeyCommand({}));
+    const client = { send: async () => void keys++ } as unknown as AwsClient;
+    const fake = fakeKind();
+    fake.kind.send = async (aws, { resource: { location } }) => {
+      await aws.send(location, new CreateKeyCommand({}));
       throw failure('NotYet');
     };
-    expect(await applied(aws, [aThing('a', 1)], { aws: door })).toEqual({
+    expect(await applied(fake, [aThing('a', 1)], { aws: client })).toEqual({
       a: expect.stringMatching(/NotYet/),
     });
     expect(keys).toBe(1);
   });
 
-  test('gives up waiting in the end, and says what for', async () => {
-    const aws = anAws({
+  test('fails after the timeout, with the reason of the wait', async () => {
+    const fake = fakeKind({
       write() {
         throw failure('NotYet');
       },
     });
-    expect(await applied(aws, [aThing('a', 1)], { propagationTimeoutMs: 250 })).toEqual({
-      a: expect.stringMatching(/NotYet: it does not work.* \(waited for the world to catch up\)$/),
+    expect(await applied(fake, [aThing('a', 1)], { propagationTimeoutMs: 250 })).toEqual({
+      a: expect.stringMatching(/NotYet: it does not work.* \(waited for the new resource\)$/),
     });
   });
 
-  test('waits while a read is stale: it shows what was there before', async () => {
-    const aws = anAws();
-    aws.there.set('x.thing/a', { value: 'old' });
-    const { fetch } = aws.kind;
+  test('reads again while a read is stale', async () => {
+    const fake = fakeKind();
+    fake.documents.set('x.thing/a', { value: 'old' });
+    const { fetch } = fake.kind;
     let stale = 2;
-    aws.kind.fetch = async (...request) => (stale-- > 0 ? { value: 'old' } : fetch(...request));
-    expect(await applied(aws, [aThing('a', 'new')], { propagationTimeoutMs: 5_000 })).toEqual({
+    fake.kind.fetch = async (...request) => (stale-- > 0 ? { value: 'old' } : fetch(...request));
+    expect(await applied(fake, [aThing('a', 'new')], { propagationTimeoutMs: 5_000 })).toEqual({
       a: 'applied',
     });
-    expect(aws.written).toEqual(['x.thing/a']);
+    expect(fake.written).toEqual(['x.thing/a']);
   });
 
-  test('waits while what it wrote may not be read yet, and says for what', async () => {
-    const aws = anAws();
-    const { fetch } = aws.kind;
+  test('retries a transient error of the read-back, and reports the reason', async () => {
+    const fake = fakeKind();
+    const { fetch } = fake.kind;
     let refusals = 2;
-    aws.kind.fetch = async (...request) => {
+    fake.kind.fetch = async (...request) => {
       if (refusals-- > 0) throw failure('NotYet');
       return fetch(...request);
     };
     const events: string[] = [];
     const onEvent = (event: ApplyEvent) =>
       events.push(event.type === 'waiting' ? `waiting for ${event.waitsFor}` : event.type);
-    expect(await applied(aws, [aThing('a', 1)], { onEvent, propagationTimeoutMs: 5_000 })).toEqual({
+    expect(await applied(fake, [aThing('a', 1)], { onEvent, propagationTimeoutMs: 5_000 })).toEqual({
       a: 'applied',
     });
-    expect(events).toEqual(['waiting for the world to catch up', 'applied']);
-    expect(aws.written).toEqual(['x.thing/a']);
+    expect(events).toEqual(['waiting for the new resource', 'applied']);
+    expect(fake.written).toEqual(['x.thing/a']);
   });
 
-  test('says so when what it wrote cannot be read, for another reason', async () => {
-    const aws = anAws();
-    aws.kind.fetch = async () => {
+  test('fails when the read-back fails with an error that is not transient', async () => {
+    const fake = fakeKind();
+    fake.kind.fetch = async () => {
       throw failure('AccessDenied');
     };
-    expect(await applied(aws, [aThing('a', 1)])).toEqual({
+    expect(await applied(fake, [aThing('a', 1)])).toEqual({
       a: expect.stringMatching(/cannot be read: .*AccessDenied: it does not work/),
     });
   });
 
-  test('starts nothing after an interruption, and finishes what is in flight', async () => {
+  test('starts no step after an interruption, and finishes those in flight', async () => {
     const controller = new AbortController();
-    const aws = anAws({
+    const fake = fakeKind({
       write(_, spec) {
         controller.abort();
         return spec;
       },
     });
     const resources = [aThing('a', 1), aThing('b', 1, ['a'])];
-    expect(await applied(aws, resources, { signal: controller.signal })).toEqual({
+    expect(await applied(fake, resources, { signal: controller.signal })).toEqual({
       a: 'applied',
       b: 'interrupted before it started',
     });
   });
 
-  test('writes one thing of a bucket at a time, since S3 refuses the others', async () => {
-    const most = await mostAtOnce([
+  test('sends one write per bucket at a time, because S3 refuses concurrent ones', async () => {
+    const maximum = await maxConcurrentWrites([
       aThing('a', 1),
       { ...aThing('a', 1), id: 'y.thing/a' },
       { ...aThing('a', 1), id: 'z.thing/a' },
     ]);
-    expect(most).toBe(1);
+    expect(maximum).toBe(1);
   });
 
-  test('runs beside each other what does not need each other', async () => {
-    expect(await mostAtOnce([aThing('a', 1), aThing('b', 1), aThing('c', 1)])).toBe(3);
+  test('runs independent steps concurrently', async () => {
+    expect(await maxConcurrentWrites([aThing('a', 1), aThing('b', 1), aThing('c', 1)])).toBe(3);
   });
 });
 
-async function mostAtOnce(resources: Resource[]): Promise<number> {
+async function maxConcurrentWrites(resources: Resource[]): Promise<number> {
   let open = 0;
-  let most = 0;
-  const aws = anAws({
+  let maximum = 0;
+  const fake = fakeKind({
     async write(_, spec) {
       open += 1;
-      most = Math.max(most, open);
+      maximum = Math.max(maximum, open);
       await new Promise((resolve) => setImmediate(resolve));
       open -= 1;
       return spec;
     },
   });
-  await applied(aws, resources);
-  return most;
+  await applied(fake, resources);
+  return maximum;
 }
