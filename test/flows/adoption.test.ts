@@ -6,15 +6,15 @@ import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 
 const east = { region: 'us-east-1' };
 
-/** A bucket that somebody made before, with the tags that say who. */
-async function found({ door }: TestEnv, tags: Record<string, string>): Promise<void> {
+/** Creates a bucket with the tags of its manager. */
+async function createExisting({ door }: TestEnv, tags: Record<string, string>): Promise<void> {
   await door.send(east, new CreateBucketCommand({ Bucket: 'acme-tax' }));
   const TagSet = Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
   if (TagSet.length > 0)
     await door.send(east, new PutBucketTaggingCommand({ Bucket: 'acme-tax', Tagging: { TagSet } }));
 }
-const adopting = (adopt: string) => `${TAX_SPEC}  policy: { adopt: ${adopt} }\n`;
-const said = async (env: TestEnv) => {
+const withAdopt = (adopt: string) => `${TAX_SPEC}  policy: { adopt: ${adopt} }\n`;
+const remarksOf = async (env: TestEnv) => {
   const { plan, refusals } = await env.reconcile({ dryRun: true });
   return {
     notes: plan.notes.map(({ id, message }) => `${id} ${message}`),
@@ -22,19 +22,22 @@ const said = async (env: TestEnv) => {
   };
 };
 
-const ONLY_NEW =
+const EXISTING_OBJECTS_NOTE =
   's3.replication/acme-tax S3 replicates only objects written after this change; existing objects need S3 Batch Replication';
 
-describe('what is there already', () => {
-  test('is used as it is, and the plan says so', async () => {
+describe('existing resources', () => {
+  test('without a manager: are used, with a note', async () => {
     await using env = await testEnv();
-    await found(env, {});
-    expect(await said(env)).toEqual({
-      notes: [ONLY_NEW, 's3.bucket/acme-tax already exists: replikey changes only the settings in this plan'],
+    await createExisting(env, {});
+    expect(await remarksOf(env)).toEqual({
+      notes: [
+        EXISTING_OBJECTS_NOTE,
+        's3.bucket/acme-tax already exists: replikey changes only the settings in this plan',
+      ],
       refused: [],
     });
-    const { remaining: left } = await env.reconcile();
-    expect(left?.waves).toEqual([]);
+    const { remaining } = await env.reconcile();
+    expect(remaining?.waves).toEqual([]);
     env.sandbox.log.reset();
     await env.reconcile();
     expect(env.sandbox.log.counts()).not.toHaveProperty('s3:GetBucketTagging');
@@ -47,30 +50,33 @@ describe('what is there already', () => {
     ['crossplane-name', 'tax', 'Crossplane (tax)'],
     ['pulumi:project', 'tax', 'Pulumi (tax)'],
   ])(
-    'and bears the sign of another manager (%s) is not changed until somebody allows it',
+    'with a tag of another manager (%s): are refused until the risk is allowed',
     async (key, value, manager) => {
       await using env = await testEnv();
-      await found(env, { [key]: value });
-      expect((await said(env)).refused).toEqual([
+      await createExisting(env, { [key]: value });
+      expect((await remarksOf(env)).refused).toEqual([
         `other-manager: s3.bucket/acme-tax appears to be managed by ${manager}, which may revert this change, or have its own changes reverted`,
       ]);
-      const { remaining: left } = await env.reconcile({ allowedRisks: ['other-manager'] });
-      expect(left?.waves).toEqual([]);
+      const { remaining } = await env.reconcile({ allowedRisks: ['other-manager'] });
+      expect(remaining?.waves).toEqual([]);
     },
   );
 
-  test('is taken over with a word where the spec says adopt: Always', async () => {
-    await using env = await testEnv(adopting('Always'));
-    await found(env, { ManagedBy: 'terraform' });
-    expect(await said(env)).toMatchObject({
-      notes: [ONLY_NEW, expect.stringMatching(/already exists and appears to be managed by terraform/)],
+  test('adopt Always: are used in spite of another manager, with a note', async () => {
+    await using env = await testEnv(withAdopt('Always'));
+    await createExisting(env, { ManagedBy: 'terraform' });
+    expect(await remarksOf(env)).toMatchObject({
+      notes: [
+        EXISTING_OBJECTS_NOTE,
+        expect.stringMatching(/already exists and appears to be managed by terraform/),
+      ],
       refused: [],
     });
   });
 
-  test('is refused where the spec says adopt: Never: a bucket, a key, a role', async () => {
-    await using env = await testEnv(adopting('Never'));
-    await found(env, {});
+  test('adopt Never: bucket, key and role are refused', async () => {
+    await using env = await testEnv(withAdopt('Never'));
+    await createExisting(env, {});
     const { KeyMetadata } = await env.door.send(east, new CreateKeyCommand({}));
     await env.door.send(
       east,
@@ -84,14 +90,14 @@ describe('what is there already', () => {
         AssumeRolePolicyDocument: JSON.stringify({ Version: '2012-10-17', Statement: [trust] }),
       }),
     );
-    expect((await said(env)).refused.sort()).toEqual(
+    expect((await remarksOf(env)).refused.sort()).toEqual(
       ['iam.role/replikey-acme-tax', 'kms.key/alias/acme-tax@us-east-1', 's3.bucket/acme-tax'].map(
         (id) => `adopt: ${id} already exists, replikey does not manage it, and the spec sets adopt: Never`,
       ),
     );
   });
 
-  test('and was made by another spec is named', async () => {
+  test('created for another spec: are used, with a note that names it', async () => {
     await using env = await testEnv();
     await env.reconcile();
     const { plan } = await env.reconcileWith(

@@ -23,59 +23,59 @@ spec:
     - { prefix: B/ }
 `;
 
-/** A list in another order: turned by some places, and perhaps round. */
-type Turn = <T>(list: readonly T[]) => T[];
+/** Returns a list in another order. */
+type Reorder = <T>(list: readonly T[]) => T[];
 
-/** The lists of a policy, and whether a list of one is a list at all, are nothing that AWS keeps. */
-function turnedPolicy(text: string, turn: Turn): string {
-  const anew = (value: unknown): unknown => {
+/** Reorders the lists of a policy, and unwraps lists of one element: AWS preserves neither. */
+function reorderPolicy(text: string, reorder: Reorder): string {
+  const reorderValue = (value: unknown): unknown => {
     if (Array.isArray(value)) {
-      const list = turn(value.map(anew));
+      const list = reorder(value.map(reorderValue));
       return list.length === 1 ? list[0] : list;
     }
     if (typeof value !== 'object' || value === null) return value;
-    return Object.fromEntries(turn(Object.entries(value)).map(([key, one]) => [key, anew(one)]));
+    return Object.fromEntries(reorder(Object.entries(value)).map(([key, item]) => [key, reorderValue(item)]));
   };
   const policy = JSON.parse(text) as { Statement: unknown[] };
-  return JSON.stringify({ ...policy, Statement: turn(policy.Statement.map(anew)) });
+  return JSON.stringify({ ...policy, Statement: reorder(policy.Statement.map(reorderValue)) });
 }
 
-const turnedMap = <K, V>(map: Map<K, V>, turn: Turn): Map<K, V> => new Map(turn([...map]));
+const reorderMap = <K, V>(map: Map<K, V>, reorder: Reorder): Map<K, V> => new Map(reorder([...map]));
 
-/** Give everything back in another order. */
-function turnEverything({ sandbox }: TestEnv, turn: Turn): void {
+/** Reorders every list that the sandbox stores. */
+function reorderStore({ sandbox }: TestEnv, reorder: Reorder): void {
   for (const bucket of sandbox.store.buckets()) {
-    if (bucket.policy !== undefined) bucket.policy = turnedPolicy(bucket.policy, turn);
+    if (bucket.policy !== undefined) bucket.policy = reorderPolicy(bucket.policy, reorder);
     if (bucket.replication?.Rules) {
-      bucket.replication.Rules = turn(bucket.replication.Rules).map((rule) => {
+      bucket.replication.Rules = reorder(bucket.replication.Rules).map((rule) => {
         const tags = rule.Filter?.And?.Tags;
-        return tags ? { ...rule, Filter: { And: { ...rule.Filter?.And, Tags: turn(tags) } } } : rule;
+        return tags ? { ...rule, Filter: { And: { ...rule.Filter?.And, Tags: reorder(tags) } } } : rule;
       });
     }
   }
   for (const account of sandbox.store.accounts()) {
     for (const role of account.roles.values()) {
-      role.trust = turnedPolicy(role.trust, turn);
-      role.inline = new Map([...role.inline].map(([name, text]) => [name, turnedPolicy(text, turn)]));
-      role.tags = turnedMap(role.tags, turn);
+      role.trust = reorderPolicy(role.trust, reorder);
+      role.inline = new Map([...role.inline].map(([name, text]) => [name, reorderPolicy(text, reorder)]));
+      role.tags = reorderMap(role.tags, reorder);
     }
-    for (const key of account.keys.values()) key.policy = turnedPolicy(key.policy, turn);
+    for (const key of account.keys.values()) key.policy = reorderPolicy(key.policy, reorder);
   }
 }
 
-test('in whatever order rules, tags, statements, actions and principals come back, no difference is shown', async () => {
+test('plan: is empty for any order of rules, tags, statements, actions and principals', async () => {
   await using env = await testEnv([ACCOUNTS, ...SPECS, TAGGED].join('---\n'));
   await env.reconcile();
   await fc.assert(
-    fc.asyncProperty(fc.nat(5), fc.boolean(), async (places, round) => {
-      const turn: Turn = (list) => {
-        const turned = [
-          ...list.slice(places % (list.length || 1)),
-          ...list.slice(0, places % (list.length || 1)),
+    fc.asyncProperty(fc.nat(5), fc.boolean(), async (offset, isReversed) => {
+      const reorder: Reorder = (list) => {
+        const rotated = [
+          ...list.slice(offset % (list.length || 1)),
+          ...list.slice(0, offset % (list.length || 1)),
         ];
-        return round ? turned.reverse() : turned;
+        return isReversed ? rotated.reverse() : rotated;
       };
-      turnEverything(env, turn);
+      reorderStore(env, reorder);
       expect((await env.reconcile()).plan.waves).toEqual([]);
     }),
     { numRuns: 25 },

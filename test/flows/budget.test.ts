@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { testEnv } from '../support/env.ts';
 
-/** What a pass costs, by operation: a call more is a decision, not an accident. */
-test('a converged pass reads each thing once, and writes nothing', async () => {
+/** The calls of a pass, by operation. A change of these numbers must be deliberate. */
+test('pass without changes: reads each document once, and writes nothing', async () => {
   await using env = await testEnv();
   await env.reconcile();
   env.sandbox.log.reset();
@@ -15,14 +15,14 @@ test('a converged pass reads each thing once, and writes nothing', async () => {
     'kms:GetKeyPolicy': 2,
     'iam:GetRole': 1,
     'iam:GetRolePolicy': 1,
-    // What the proof asks beside.
+    // Additional reads of the proof.
     's3:GetBucketPolicy': 2,
     'iam:ListRolePolicies': 1,
     'iam:ListAttachedRolePolicies': 1,
   });
 });
 
-test('a first run writes each thing once, and reads before, after, and once to see that nothing is left', async () => {
+test('first run: writes each document once, and reads it before the plan, after the write and in the final check', async () => {
   await using env = await testEnv();
   await env.reconcile();
   const reads = env.sandbox.log.entries.filter(({ write }) => !write).length;

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { versionOf } from '../sandbox/support.ts';
 import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 
-const other = TAX_SPEC.replace('Tax/', 'Audit/');
+const WITH_OTHER_RULE = TAX_SPEC.replace('Tax/', 'Audit/');
 const rulesOf = ({ sandbox }: TestEnv) =>
   (sandbox.store.bucket('acme-tax')?.replication?.Rules ?? []).map(({ ID, Status }) => [ID, Status]);
 
@@ -13,12 +13,12 @@ async function put({ sandbox, door }: TestEnv, Key: string): Promise<string | un
   return versionOf(sandbox, 'acme-tax', Key)?.replication?.status;
 }
 
-describe('a rule that its spec does not declare any more', () => {
-  test('is switched off, so that nothing fails for the permissions that went with it, and stays so', async () => {
+describe('a rule that its spec no longer declares', () => {
+  test('is disabled, so that no object fails for the removed permissions, and stays disabled', async () => {
     await using env = await testEnv();
     await env.reconcile();
     expect(await put(env, 'Tax/1')).toBe('COMPLETED');
-    const changed = await env.reconcileWith(other);
+    const changed = await env.reconcileWith(WITH_OTHER_RULE);
     expect(changed.remaining?.waves).toEqual([]);
     expect(rulesOf(env).sort()).toEqual([
       ['replikey/tax/audit', 'Enabled'],
@@ -26,32 +26,32 @@ describe('a rule that its spec does not declare any more', () => {
     ]);
     expect(await put(env, 'Tax/2')).toBeUndefined();
     expect(await put(env, 'Audit/1')).toBe('COMPLETED');
-    expect((await env.reconcileWith(other)).plan.waves).toEqual([]);
+    expect((await env.reconcileWith(WITH_OTHER_RULE)).plan.waves).toEqual([]);
   });
 
-  test('is switched on again when it is declared again', async () => {
+  test('is enabled again when it is declared again', async () => {
     await using env = await testEnv();
     await env.reconcile();
-    await env.reconcileWith(other);
-    const { remaining: left } = await env.reconcile();
-    expect(left?.waves).toEqual([]);
+    await env.reconcileWith(WITH_OTHER_RULE);
+    const { remaining } = await env.reconcile();
+    expect(remaining?.waves).toEqual([]);
     expect(await put(env, 'Tax/1')).toBe('COMPLETED');
   });
 
-  test('is taken away where that is asked for and declared', async () => {
+  test('is removed with --prune and deletion: Remove', async () => {
     await using env = await testEnv();
     await env.reconcile();
-    await env.reconcileWith(`${other}  policy: { deletion: Remove }\n`, { prune: true });
+    await env.reconcileWith(`${WITH_OTHER_RULE}  policy: { deletion: Remove }\n`, { prune: true });
     expect(rulesOf(env)).toEqual([['replikey/tax/audit', 'Enabled']]);
   });
 
-  test('makes way for another that asks for its priority', async () => {
+  test('gives up its priority to a rule that declares it', async () => {
     await using env = await testEnv();
     await env.reconcile();
-    const { remaining: left } = await env.reconcileWith(
-      other.replace('prefix: Audit/', 'prefix: Audit/\n      priority: 1'),
+    const { remaining } = await env.reconcileWith(
+      WITH_OTHER_RULE.replace('prefix: Audit/', 'prefix: Audit/\n      priority: 1'),
     );
-    expect(left?.waves).toEqual([]);
+    expect(remaining?.waves).toEqual([]);
     expect(
       env.sandbox.store
         .bucket('acme-tax')
@@ -61,23 +61,23 @@ describe('a rule that its spec does not declare any more', () => {
   });
 });
 
-test('a priority that a foreign rule has is told before anything is applied', async () => {
+test('a declared priority of a foreign rule is blocked', async () => {
   await using env = await testEnv();
   await env.reconcile();
   const bucket = env.sandbox.store.bucket('acme-tax');
-  const theirs = {
-    ID: 'theirs',
+  const foreignRule = {
+    ID: 'foreign',
     Priority: 7,
     Status: 'Enabled' as const,
-    Filter: { Prefix: 'Theirs/' },
+    Filter: { Prefix: 'Foreign/' },
     DeleteMarkerReplication: { Status: 'Disabled' as const },
     Destination: { Bucket: 'arn:aws:s3:::acme-tax-replica' },
   };
-  bucket?.replication?.Rules?.push(theirs);
+  bucket?.replication?.Rules?.push(foreignRule);
   const { plan } = await env.reconcileWith(
     TAX_SPEC.replace('prefix: Tax/', 'prefix: Tax/\n      priority: 7'),
   );
   expect(plan.blocked.map(({ why }) => why)).toEqual([
-    'the rule replikey/tax/tax declares the priority 7, which the foreign rule "theirs" of acme-tax has; declare another priority, or none',
+    'the rule replikey/tax/tax declares the priority 7, which the foreign rule "foreign" of acme-tax has; declare another priority, or none',
   ]);
 });

@@ -8,39 +8,39 @@ import { TAX_SPEC, testEnv } from '../support/env.ts';
 import { stateOf } from '../support/state.ts';
 
 /**
- * Kill the program with SIGKILL at every call of a first run, before AWS does what was asked and after it did but
- * before the answer arrives, and run it again.
+ * Kills the program with SIGKILL at every call of a first run, before AWS executes the call, or after it and before the
+ * response arrives. Then runs it again.
  */
-it('converges to the same state after a SIGKILL before or after any call of a first run', {
+it('first run: reaches the same state after a SIGKILL before or after any call', {
   timeout: 170_000,
 }, async () => {
-  const undisturbed = await crashed(undefined, 'before');
-  expect(undisturbed.calls).toBeGreaterThan(30);
+  const reference = await runWithKill(undefined, 'before');
+  expect(reference.calls).toBeGreaterThan(30);
 
   const limit = pLimit(3);
-  const cases = Array.from({ length: undisturbed.calls }, (_, index) => index + 1).flatMap((nth) =>
+  const cases = Array.from({ length: reference.calls }, (_, index) => index + 1).flatMap((nth) =>
     (['before', 'after'] as const).map((phase) => ({ nth, phase })),
   );
   const outcomes = await Promise.all(
-    cases.map(({ nth, phase }) => limit(async () => ({ nth, phase, ...(await crashed(nth, phase)) }))),
+    cases.map(({ nth, phase }) => limit(async () => ({ nth, phase, ...(await runWithKill(nth, phase)) }))),
   );
-  for (const { nth, phase, state, killed, again } of outcomes) {
+  for (const { nth, phase, state, killed, remainingWaves } of outcomes) {
     const name = `killed ${phase} call ${nth}`;
     expect(killed, name).toBe(true);
-    expect(again, name).toEqual([]);
-    expect(state, name).toEqual(undisturbed.state);
+    expect(remainingWaves, name).toEqual([]);
+    expect(state, name).toEqual(reference.state);
   }
 });
 
-/** One run that is killed at its nth call (or not at all), and then one that is not. */
-async function crashed(nth: number | undefined, phase: 'before' | 'after') {
+/** Runs the program, kills it at its nth call if given, and runs it again. */
+async function runWithKill(nth: number | undefined, phase: 'before' | 'after') {
   let child: ChildProcess | undefined;
   let open = 0;
   let killed = false;
   const dead = new Set<number>();
-  const onCall = async (entry: RequestEntry, now: 'before' | 'after') => {
-    if (now === 'before') open += 1;
-    if (entry.n === nth && now === phase && child) {
+  const onCall = async (entry: RequestEntry, currentPhase: 'before' | 'after') => {
+    if (currentPhase === 'before') open += 1;
+    if (entry.n === nth && currentPhase === phase && child) {
       killed = true;
       child.kill('SIGKILL');
       await once(child, 'exit');
@@ -50,7 +50,7 @@ async function crashed(nth: number | undefined, phase: 'before' | 'after') {
         throw new Error('the call never arrived');
       }
     }
-    if (now === 'after') open -= 1;
+    if (currentPhase === 'after') open -= 1;
   };
   await using env = await testEnv(TAX_SPEC, { onCall });
   const first = runCli(['--once', '-'], {
@@ -64,10 +64,10 @@ async function crashed(nth: number | undefined, phase: 'before' | 'after') {
   if (nth === undefined) expect(code).toBe(0);
   child = undefined;
   const calls = env.sandbox.log.entries.length;
-  // What was in flight when it died is still carried out, as AWS would.
+  // The sandbox still executes the calls that were in flight, as AWS would.
   while (open > 0) await new Promise((resolve) => setImmediate(resolve));
 
   const second = await env.reconcile();
-  const again = second.remaining?.waves ?? second.plan.waves;
-  return { state: stateOf(env.sandbox), calls, killed, again };
+  const remainingWaves = second.remaining?.waves ?? second.plan.waves;
+  return { state: stateOf(env.sandbox), calls, killed, remainingWaves };
 }

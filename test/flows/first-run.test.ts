@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { testEnv } from '../support/env.ts';
 
-describe('one encrypted pair', () => {
-  it('converges, replicates both sorts of objects under the declared key, and then finds nothing to do', async () => {
+describe('encrypted pair', () => {
+  it('first run: converges, and replicates objects with and without a Bucket Key; a second run plans nothing', async () => {
     await using env = await testEnv();
 
     const first = await env.reconcile();
@@ -21,7 +21,7 @@ describe('one encrypted pair', () => {
     expect(env.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
   });
 
-  it('changes nothing in a dry run, and plans the same again', async () => {
+  it('dry run: changes nothing, and a second one returns the same plan', async () => {
     await using env = await testEnv();
     const first = await env.reconcile({ dryRun: true });
     expect(first.plan.waves.flat().length).toBeGreaterThan(0);

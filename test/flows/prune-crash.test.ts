@@ -11,15 +11,15 @@ import { TAX_SPEC, testEnv } from '../support/env.ts';
 import { stateOf } from '../support/state.ts';
 
 const ACCOUNTS = ['main 111122223333', 'backup 444455556666']
-  .map((one) => one.split(' '))
+  .map((account) => account.split(' '))
   .map(
     ([name, id]) =>
       `apiVersion: replikey.dev/v1\nkind: Account\nmetadata: { name: ${name} }\nspec: { id: "${id}", profile: ${name} }\n---\n`,
   )
   .join('');
-const GIVEN = `${ACCOUNTS}${TAX_SPEC.replaceAll('region: ', 'account: main, region: ')}  role: { name: shared }\n`;
-/** Two that are gone: one has a role of its own and a destination in another account, one shares the role of the other. */
-const GONE = `apiVersion: replikey.dev/v1
+const DECLARED = `${ACCOUNTS}${TAX_SPEC.replaceAll('region: ', 'account: main, region: ')}  role: { name: shared }\n`;
+/** Two removed specs: one with its own role and a destination in another account, one with the shared role. */
+const REMOVED = `apiVersion: replikey.dev/v1
 kind: BucketReplication
 metadata: { name: vault }
 spec:
@@ -38,12 +38,12 @@ spec:
   rules: [{ prefix: "" }]
   policy: { deletion: Remove }
 `;
-const REMOVING = `${GIVEN}  policy: { deletion: Remove }\n`;
+const REMOVING = `${DECLARED}  policy: { deletion: Remove }\n`;
 
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'replikey-prune-'));
-  // The access key tells the sandbox whose it is.
+  // The sandbox derives the account from the access key.
   const profiles = [
     ['main', '111122223333'],
     ['backup', '444455556666'],
@@ -52,12 +52,12 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** Kill the program with SIGKILL after every write of a pass that prunes, before its answer arrives, and run it again. */
-it('what is left of specs goes in the end, whenever a run that takes it away was killed', {
+/** Kills the program with SIGKILL after every write of a prune, before its response arrives. Then runs it again. */
+it('prune: removes all orphans after a SIGKILL at any write and a second run', {
   timeout: 120_000,
 }, async () => {
-  const undisturbed = await crashed();
-  expect(undisturbed.writes).toEqual(
+  const reference = await runWithKill();
+  expect(reference.writes).toEqual(
     [
       'DeleteBucketReplication',
       'DeleteBucketReplication',
@@ -71,43 +71,43 @@ it('what is left of specs goes in the end, whenever a run that takes it away was
       'DeleteRole',
     ].sort(),
   );
-  expect(JSON.stringify(undisturbed.state)).not.toMatch(/Vault\b|Books\b/);
+  expect(JSON.stringify(reference.state)).not.toMatch(/Vault\b|Books\b/);
 
   const limit = pLimit(3);
   const outcomes = await Promise.all(
-    undisturbed.writes.map((_, index) =>
-      limit(async () => ({ nth: index + 1, ...(await crashed(index + 1)) })),
+    reference.writes.map((_, index) =>
+      limit(async () => ({ nth: index + 1, ...(await runWithKill(index + 1)) })),
     ),
   );
-  for (const { nth, state, killed, again, unserved } of outcomes) {
+  for (const { nth, state, killed, remainingWaves, specsWithoutPermissions } of outcomes) {
     const name = `killed after write ${nth}`;
     expect(killed, name).toBe(true);
-    // Between the two runs no rule goes on without the permissions that it uses.
-    expect(unserved, name).toEqual([]);
-    expect(again, name).toEqual([]);
-    expect(state, name).toEqual(undisturbed.state);
+    // Between the two runs no rule lacks the permissions that it uses.
+    expect(specsWithoutPermissions, name).toEqual([]);
+    expect(remainingWaves, name).toEqual([]);
+    expect(state, name).toEqual(reference.state);
   }
 });
 
-/** One run that is killed at its nth write (or not at all), and then one that is not. */
-async function crashed(nth?: number) {
+/** Runs a prune, kills it at its nth write if given, and runs it again. */
+async function runWithKill(nth?: number) {
   let child: ChildProcess | undefined;
   let open = 0;
   let count = 0;
   let killed = false;
-  const onCall = async (entry: RequestEntry, now: 'before' | 'after') => {
+  const onCall = async (entry: RequestEntry, phase: 'before' | 'after') => {
     if (!child) return;
-    if (now === 'before') open += 1;
-    if (now === 'after' && entry.write && entry.service !== 'sts' && ++count === nth) {
+    if (phase === 'before') open += 1;
+    if (phase === 'after' && entry.write && entry.service !== 'sts' && ++count === nth) {
       killed = true;
       child.kill('SIGKILL');
       await once(child, 'exit');
     }
-    if (now === 'after') open -= 1;
+    if (phase === 'after') open -= 1;
   };
-  await using testEnvironment = await testEnv(`${REMOVING}---\n${GONE}`, { onCall });
-  const made = await testEnvironment.reconcile();
-  expect(made.remaining?.waves).toEqual([]);
+  await using testEnvironment = await testEnv(`${REMOVING}---\n${REMOVED}`, { onCall });
+  const setup = await testEnvironment.reconcile();
+  expect(setup.remaining?.waves).toEqual([]);
   testEnvironment.sandbox.log.reset();
   const first = await runCli(['--once', '--prune', '--max-removals', '50', '-'], {
     endpoint: testEnvironment.sandbox.endpoint,
@@ -118,7 +118,7 @@ async function crashed(nth?: number) {
     },
   });
   if (nth === undefined) expect(first).toMatchObject({ code: 0 });
-  // What was in flight when it died is still carried out, as AWS would.
+  // The sandbox still executes the calls that were in flight, as AWS would.
   while (open > 0) await new Promise((resolve) => setImmediate(resolve));
   child = undefined;
   const writes = testEnvironment.sandbox.log.entries
@@ -126,20 +126,26 @@ async function crashed(nth?: number) {
     .map(({ operation }) => operation);
 
   const state = JSON.stringify(stateOf(testEnvironment.sandbox));
-  const unserved = ['vault', 'books'].filter(
-    (spec) => state.includes(`"replikey/${spec}/`) && !servedAll(state, spec),
+  const specsWithoutPermissions = ['vault', 'books'].filter(
+    (spec) => state.includes(`"replikey/${spec}/`) && !hasAllPermissions(state, spec),
   );
   const second = await testEnvironment.reconcileWith(REMOVING, {
     prune: true,
     thresholds: { maxRemovals: 50 },
   });
-  const again = second.remaining?.waves ?? second.plan.waves;
-  return { state: stateOf(testEnvironment.sandbox), writes: writes.sort(), killed, again, unserved };
+  const remainingWaves = second.remaining?.waves ?? second.plan.waves;
+  return {
+    state: stateOf(testEnvironment.sandbox),
+    writes: writes.sort(),
+    killed,
+    remainingWaves,
+    specsWithoutPermissions,
+  };
 }
 
-/** Whether every statement of a spec is in place: two in each policy of a key, and those of its role. */
-function servedAll(state: string, spec: string): boolean {
+/** Whether every statement of a spec exists: two for each key, and those of its role. */
+function hasAllPermissions(state: string, spec: string): boolean {
   const name = spec.charAt(0).toUpperCase() + spec.slice(1);
-  const count = (about: string) => state.split(`Replikey${about}${name}`).length - 1;
+  const count = (subject: string) => state.split(`Replikey${subject}${name}`).length - 1;
   return count('SourceKey') === 2 && count('DestinationKey') === 2 && count('SourceObjects') === 1;
 }

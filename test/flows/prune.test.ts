@@ -13,9 +13,9 @@ const EAST = { region: 'us-east-1' };
 const [claims = '', appeals = ''] = (await readFile('specs/examples/shared-source.yaml', 'utf8')).split(
   '---\n',
 );
-const both = `${claims}${REMOVE}---\n${appeals}${REMOVE}`;
+const sharedSource = `${claims}${REMOVE}---\n${appeals}${REMOVE}`;
 
-/** A spec of its own buckets, and of its own keys and role unless it says otherwise. */
+/** A spec with its own buckets, and its own keys and role by default. */
 const aSpec = (name: string, { policy = REMOVE, key = name, role = '' } = {}) => `apiVersion: replikey.dev/v1
 kind: BucketReplication
 metadata: { name: ${name} }
@@ -25,7 +25,8 @@ spec:
 ${role}  rules: [{ prefix: In/, deleteMarkerReplication: true }]
 ${policy}`;
 const OLD = aSpec('old');
-const shared = (name: string, policy = REMOVE) => aSpec(name, { policy, role: '  role: { name: shared }\n' });
+const withSharedRole = (name: string, policy = REMOVE) =>
+  aSpec(name, { policy, role: '  role: { name: shared }\n' });
 
 const inMain = (yaml: string) => yaml.replaceAll('region: ', 'account: main, region: ');
 
@@ -40,39 +41,39 @@ const rulesOf = ({ sandbox }: TestEnv, bucket: string) =>
 const bucketsOf = ({ sandbox }: TestEnv) => [...sandbox.store.buckets()].map(({ name }) => name);
 const roleOf = ({ sandbox }: TestEnv, name: string) => sandbox.store.account('111122223333').roles.get(name);
 
-/** The statements of ours, of one spec, that stand anywhere. */
+/** Returns the Sids of all statements of one spec. */
 const statementsOf = (env: TestEnv, name: string): string[] =>
   JSON.stringify(stateOf(env.sandbox)).match(
     new RegExp(`Replikey(Source|Destination)\\w*?${name}\\b`, 'g'),
   ) ?? [];
 
-/** A pass that must do all it planned, and after which a second one plans nothing. */
-async function pruned(env: TestEnv, yaml: string): Promise<Plan> {
+/** Runs a prune that must apply its whole plan, and after which a second one plans nothing. */
+async function prune(env: TestEnv, yaml: string): Promise<Plan> {
   env.sandbox.log.reset();
-  const { plan, results, remaining: left } = await env.reconcileWith(yaml, PRUNE);
+  const { plan, results, remaining } = await env.reconcileWith(yaml, PRUNE);
   expect(results.filter(({ result }) => result !== 'applied')).toEqual([]);
-  if (results.length > 0) expect(idsOf(left)).toEqual([]);
+  if (results.length > 0) expect(idsOf(remaining)).toEqual([]);
   expect(plan.blocked).toEqual([]);
-  const written = env.sandbox.log.entries.length;
-  const again = await env.reconcileWith(yaml, PRUNE);
-  expect([idsOf(again.plan), again.plan.blocked]).toEqual([[], []]);
-  env.sandbox.log.entries.splice(written);
+  const entryCount = env.sandbox.log.entries.length;
+  const second = await env.reconcileWith(yaml, PRUNE);
+  expect([idsOf(second.plan), second.plan.blocked]).toEqual([[], []]);
+  env.sandbox.log.entries.splice(entryCount);
   return plan;
 }
 
-function aForeignRule({ sandbox }: TestEnv, bucket: string): void {
+function addForeignRule({ sandbox }: TestEnv, bucket: string): void {
   sandbox.store.bucket(bucket)?.replication?.Rules?.push({
-    ID: 'theirs',
+    ID: 'foreign',
     Priority: 77,
     Status: 'Enabled',
-    Filter: { Prefix: 'Theirs/' },
+    Filter: { Prefix: 'Foreign/' },
     DeleteMarkerReplication: { Status: 'Disabled' },
     Destination: { Bucket: `arn:aws:s3:::${bucket}-replica` },
   });
 }
 
-describe('what is left of a spec that is gone altogether', () => {
-  test('is not even looked for, unless that is asked for', async () => {
+describe('orphans of a removed spec', () => {
+  test('without --prune: are not searched for', async () => {
     await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
     await env.reconcile();
     const before = stateOf(env.sandbox);
@@ -83,11 +84,11 @@ describe('what is left of a spec that is gone altogether', () => {
     expect(stateOf(env.sandbox)).toEqual(before);
   });
 
-  test('goes: rules, then permissions, then the policy of its role, then the role; buckets and keys stay', async () => {
+  test('are removed in the order rules, permissions, role policy, role; buckets and keys are kept', async () => {
     await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
     await env.reconcile();
     const buckets = bucketsOf(env);
-    expect(idsOf(await pruned(env, TAX_SPEC))).toEqual([
+    expect(idsOf(await prune(env, TAX_SPEC))).toEqual([
       'delete s3.replication/acme-old',
       'update kms.key-policy/arn:aws:kms:us-east-1:111122223333:key',
       'update kms.key-policy/arn:aws:kms:us-west-2:111122223333:key',
@@ -110,21 +111,21 @@ describe('what is left of a spec that is gone altogether', () => {
     ]);
   });
 
-  test('stays where the spec did not say Remove, with the words that say it now', async () => {
+  test('without deletion: Remove: are kept, with the command that sets it now', async () => {
     await using env = await testEnv(`${TAX_SPEC}---\n${aSpec('old', { policy: '' })}`);
     await env.reconcile();
     const before = stateOf(env.sandbox);
-    const plan = await pruned(env, TAX_SPEC);
+    const plan = await prune(env, TAX_SPEC);
     expect(idsOf(plan)).toEqual([]);
     expect(notesOf(plan)).toBe(
       'iam.role/replikey-acme-old: replikey keeps its orphans: it did not set deletion: Remove; to set it now, run aws iam tag-role --role-name replikey-acme-old --tags Key=replikey:deletion:old,Value=Remove',
     );
     expect(stateOf(env.sandbox)).toEqual(before);
     roleOf(env, 'replikey-acme-old')?.tags.set('replikey:deletion:old', 'Remove');
-    expect(idsOf(await pruned(env, TAX_SPEC))).toHaveLength(5);
+    expect(idsOf(await prune(env, TAX_SPEC))).toHaveLength(5);
   });
 
-  test('stays where the spec took Remove back', async () => {
+  test('with deletion: Remove taken back: are kept', async () => {
     await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
     await env.reconcile();
     const retaining = await env.reconcileWith(`${TAX_SPEC}---\n${aSpec('old', { policy: '' })}`);
@@ -133,30 +134,30 @@ describe('what is left of a spec that is gone altogether', () => {
     ]);
     expect(retaining.remaining?.waves).toEqual([]);
     expect(roleOf(env, 'replikey-acme-old')?.tags.get('replikey:deletion:old')).toBe('Retain');
-    expect(idsOf(await pruned(env, TAX_SPEC))).toEqual([]);
+    expect(idsOf(await prune(env, TAX_SPEC))).toEqual([]);
   });
 
-  test('goes without the permissions that a rule of somebody else needs, which replicates as its role', async () => {
+  test('with a foreign rule that uses the role: the permissions are kept', async () => {
     await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
     await env.reconcile();
-    aForeignRule(env, 'acme-old');
-    const plan = await pruned(env, TAX_SPEC);
+    addForeignRule(env, 'acme-old');
+    const plan = await prune(env, TAX_SPEC);
     expect(idsOf(plan)).toEqual(['update s3.replication/acme-old']);
     expect(notesOf(plan)).toMatch(
-      /replikey keeps its permissions: foreign rules of acme-old replicate as its role: "theirs"/,
+      /replikey keeps its permissions: foreign rules of acme-old replicate as its role: "foreign"/,
     );
-    expect(rulesOf(env, 'acme-old')).toEqual(['theirs Enabled']);
+    expect(rulesOf(env, 'acme-old')).toEqual(['foreign Enabled']);
     expect(statementsOf(env, 'Old').length).toBeGreaterThan(5);
     env.sandbox.store.bucket('acme-old')?.replication?.Rules?.splice(0);
     delete env.sandbox.store.bucket('acme-old')?.replication;
-    expect(idsOf(await pruned(env, TAX_SPEC))).toHaveLength(4);
+    expect(idsOf(await prune(env, TAX_SPEC))).toHaveLength(4);
     expect(roleOf(env, 'replikey-acme-old')).toBeUndefined();
   });
 
-  test('goes from a role that it shared, and its rules in a bucket that no other spec names go before', async () => {
-    await using env = await testEnv(`${shared('tax')}---\n${shared('old')}`);
+  test('with a shared role: rules are removed before the statements of the role', async () => {
+    await using env = await testEnv(`${withSharedRole('tax')}---\n${withSharedRole('old')}`);
     await env.reconcile();
-    expect(idsOf(await pruned(env, shared('tax')))?.sort()).toEqual([
+    expect(idsOf(await prune(env, withSharedRole('tax')))?.sort()).toEqual([
       'delete s3.replication/acme-old',
       'update iam.role-policy/shared',
       'update kms.key-policy/arn:aws:kms:us-east-1:111122223333:key',
@@ -172,19 +173,19 @@ describe('what is left of a spec that is gone altogether', () => {
     expect(statementsOf(env, 'Tax').length).toBeGreaterThan(5);
   });
 
-  test('stays in a role that it shares with a spec that says Retain', async () => {
-    await using env = await testEnv(`${shared('tax', '')}---\n${shared('old')}`);
+  test('with a role shared with a spec that sets Retain: are kept', async () => {
+    await using env = await testEnv(`${withSharedRole('tax', '')}---\n${withSharedRole('old')}`);
     await env.reconcile();
-    const plan = await pruned(env, shared('tax', ''));
+    const plan = await prune(env, withSharedRole('tax', ''));
     expect(idsOf(plan)).toEqual([]);
     expect(notesOf(plan)).toMatch(/keeps its orphans: its role is also used by tax, with deletion: Retain/);
   });
 
-  test('goes from keys that others share, once however they name them', async () => {
-    const other = (name: string) => aSpec(name, { key: 'common' });
-    await using env = await testEnv(`${other('tax')}---\n${other('old')}`);
+  test('with shared keys: statements are removed once, although other specs use aliases', async () => {
+    const withCommonKey = (name: string) => aSpec(name, { key: 'common' });
+    await using env = await testEnv(`${withCommonKey('tax')}---\n${withCommonKey('old')}`);
     await env.reconcile();
-    expect(idsOf(await pruned(env, other('tax')))).toEqual([
+    expect(idsOf(await prune(env, withCommonKey('tax')))).toEqual([
       'delete s3.replication/acme-old',
       'update kms.key-policy/alias/acme-common-replica@us-west-2',
       'update kms.key-policy/alias/acme-common@us-east-1',
@@ -194,11 +195,11 @@ describe('what is left of a spec that is gone altogether', () => {
     expect(statementsOf(env, 'Old')).toEqual([]);
   });
 
-  test('goes from a source that others share, and from keys and a role that they share', async () => {
-    await using env = await testEnv(both);
+  test('with a shared source, role and keys: only the own entries are removed', async () => {
+    await using env = await testEnv(sharedSource);
     await env.reconcile();
     expect(idsOf((await env.reconcileWith(`${appeals}${REMOVE}`)).plan)).toEqual([]);
-    const plan = await pruned(env, `${appeals}${REMOVE}`);
+    const plan = await prune(env, `${appeals}${REMOVE}`);
     expect(idsOf(plan)?.sort()).toEqual([
       'update iam.role-policy/replikey-acme-cases',
       'update kms.key-policy/alias/acme-cases@us-east-1',
@@ -215,7 +216,7 @@ describe('what is left of a spec that is gone altogether', () => {
     expect(bucketsOf(env)).toContain('acme-claims-replica');
   });
 
-  test('goes across accounts, and leaves what somebody else says of the same bucket', async () => {
+  test('across accounts: are removed, and a foreign statement in the bucket policy is kept', async () => {
     const vault = `${inMain(OLD).replace(/(destination: .*)account: main/, '$1account: backup')}`;
     await using env = await testEnv(`${ACCOUNT_SPECS}${inMain(TAX_SPEC)}---\n${vault}`);
     await env.reconcile();
@@ -223,17 +224,17 @@ describe('what is left of a spec that is gone altogether', () => {
     const Bucket = 'acme-old-replica';
     const { Policy = '' } = await env.door.send(at, new GetBucketPolicyCommand({ Bucket }));
     const policy = JSON.parse(Policy) as { Statement: object[] };
-    const theirs = {
-      Sid: 'Theirs',
+    const foreignStatement = {
+      Sid: 'Foreign',
       Effect: 'Deny',
       Principal: '*',
       Action: 's3:*',
       Resource: `arn:aws:s3:::x`,
     };
-    policy.Statement.push({ ...theirs, Resource: `arn:aws:s3:::${Bucket}/Theirs/*` });
+    policy.Statement.push({ ...foreignStatement, Resource: `arn:aws:s3:::${Bucket}/Foreign/*` });
     await env.door.send(at, new PutBucketPolicyCommand({ Bucket, Policy: JSON.stringify(policy) }));
 
-    expect(idsOf(await pruned(env, `${ACCOUNT_SPECS}${inMain(TAX_SPEC)}`))).toEqual([
+    expect(idsOf(await prune(env, `${ACCOUNT_SPECS}${inMain(TAX_SPEC)}`))).toEqual([
       'delete s3.replication/acme-old',
       'update kms.key-policy/arn:aws:kms:us-east-1:111122223333:key',
       'update kms.key-policy/arn:aws:kms:us-west-2:444455556666:key',
@@ -242,50 +243,50 @@ describe('what is left of a spec that is gone altogether', () => {
       'delete iam.role/replikey-acme-old@main',
     ]);
     expect(statementsOf(env, 'Old')).toEqual([]);
-    expect(env.sandbox.store.bucket(Bucket)?.policy).toContain('"Theirs"');
+    expect(env.sandbox.store.bucket(Bucket)?.policy).toContain('"Foreign"');
   });
 
-  test('goes across accounts with the whole policy of a bucket in which nothing else stands', async () => {
+  test('across accounts: a bucket policy that would be empty is deleted', async () => {
     const vault = `${inMain(OLD).replace(/(destination: .*)account: main/, '$1account: backup')}`;
     await using env = await testEnv(`${ACCOUNT_SPECS}${inMain(TAX_SPEC)}---\n${vault}`);
     await env.reconcile();
-    expect(idsOf(await pruned(env, `${ACCOUNT_SPECS}${inMain(TAX_SPEC)}`))).toContain(
+    expect(idsOf(await prune(env, `${ACCOUNT_SPECS}${inMain(TAX_SPEC)}`))).toContain(
       'delete s3.bucket-policy/acme-old-replica',
     );
     expect(env.sandbox.store.bucket('acme-old-replica')?.policy).toBeUndefined();
   });
 
-  test('stays in accounts that are not given, whose owners are named', async () => {
+  test('in unreachable accounts: are kept, with a note that names the resources', async () => {
     const vault = `${inMain(OLD).replace(/(destination: .*)account: main/, '$1account: backup')}`;
     await using env = await testEnv(`${ACCOUNT_SPECS}${inMain(TAX_SPEC)}---\n${vault}`);
     await env.reconcile();
     const onlyMain = ACCOUNT_SPECS.split('---\n')[0] ?? '';
-    const plan = await pruned(env, `${onlyMain}---\n${inMain(TAX_SPEC)}`);
+    const plan = await prune(env, `${onlyMain}---\n${inMain(TAX_SPEC)}`);
     expect(idsOf(plan)).toHaveLength(4);
     expect(notesOf(plan)).toMatch(
       /the owners of acme-old-replica, arn:aws:kms:us-west-2:444455556666:key\/\S+ may remove the statements Replikey…Old/,
     );
   });
 
-  test('is found as well where only the name of a bucket, and with it the role, became another', async () => {
+  test('after a bucket and its role were renamed in the spec: are found', async () => {
     await using env = await testEnv(OLD);
     await env.reconcile();
-    const moved = OLD.replace('bucket: acme-old,', 'bucket: acme-new,');
-    const plan = await pruned(env, moved);
+    const renamed = OLD.replace('bucket: acme-old,', 'bucket: acme-new,');
+    const plan = await prune(env, renamed);
     expect(idsOf(plan)).toContain('delete s3.replication/acme-old');
     expect(idsOf(plan)).toContain('delete iam.role/replikey-acme-old');
     expect(rulesOf(env, 'acme-old')).toBeUndefined();
     expect(rulesOf(env, 'acme-new')).toEqual(['replikey/old/in Enabled']);
   });
 
-  test('goes without its role, where the role has policies of others or was there before', async () => {
+  test('with a role that has other policies or existed before: the role is kept', async () => {
     await using env = await testEnv(`${TAX_SPEC}---\n${OLD}---\n${aSpec('older')}`);
     await env.reconcile();
     const PolicyArn = 'arn:aws:iam::aws:policy/AmazonS3FullAccess';
     await env.door.send(EAST, new AttachRolePolicyCommand({ RoleName: 'replikey-acme-old', PolicyArn }));
     const untag = { RoleName: 'replikey-acme-older', TagKeys: ['replikey:managed-by'] };
     await env.door.send(EAST, new UntagRoleCommand(untag));
-    const plan = await pruned(env, TAX_SPEC);
+    const plan = await prune(env, TAX_SPEC);
     expect(notesOf(plan)).toMatch(
       /replikey-acme-old: replikey keeps the role: it has other policies: AmazonS3FullAccess/,
     );
@@ -295,23 +296,23 @@ describe('what is left of a spec that is gone altogether', () => {
     ).toEqual([0, 0]);
   });
 
-  test('goes without its role, where that serves another that is gone, or somebody else in the same policy', async () => {
-    const yaml = `${TAX_SPEC}---\n${shared('old')}---\n${shared('kept', '')}---\n${aSpec('older')}`;
+  test('with a role that another removed spec uses, or with a foreign statement in its policy: the role is kept', async () => {
+    const yaml = `${TAX_SPEC}---\n${withSharedRole('old')}---\n${withSharedRole('kept', '')}---\n${aSpec('older')}`;
     await using env = await testEnv(yaml);
     await env.reconcile();
     const role = roleOf(env, 'replikey-acme-older');
     const policy = JSON.parse(role?.inline.get('replikey') ?? '') as { Statement: object[] };
-    policy.Statement.push({ Sid: 'Theirs', Effect: 'Allow', Action: 's3:GetObject', Resource: '*' });
+    policy.Statement.push({ Sid: 'Foreign', Effect: 'Allow', Action: 's3:GetObject', Resource: '*' });
     role?.inline.set('replikey', JSON.stringify(policy));
-    const plan = await pruned(env, TAX_SPEC);
+    const plan = await prune(env, TAX_SPEC);
     expect(notesOf(plan)).toMatch(/shared: replikey keeps the role: it serves kept/);
     expect(notesOf(plan)).toMatch(/older: replikey keeps the role: its policy has foreign statements/);
     expect(statementsOf(env, 'Old')).toEqual([]);
     expect(statementsOf(env, 'Kept').length).toBeGreaterThan(5);
-    expect(role?.inline.get('replikey')).toMatch(/^\{[^{]*\{"Sid":"Theirs"[^{]*\}\]\}$/);
+    expect(role?.inline.get('replikey')).toMatch(/^\{[^{]*\{"Sid":"Foreign"[^{]*\}\]\}$/);
   });
 
-  test('stays where another spec names its role by ARN', async () => {
+  test('with a role that another spec declares by ARN: are kept', async () => {
     await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
     await env.reconcile();
     const arn = roleOf(env, 'replikey-acme-old')?.arn;
@@ -323,38 +324,38 @@ describe('what is left of a spec that is gone altogether', () => {
     expect(idsOf(plan)).toEqual(idsOf((await env.reconcileWith(user, { dryRun: true })).plan));
   });
 
-  test('stays where the policy of its role does not tell its source any more', async () => {
+  test('with a role policy that no longer names the source bucket: are kept', async () => {
     await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
     await env.reconcile();
     const role = roleOf(env, 'replikey-acme-old');
     const text = role?.inline.get('replikey') ?? '';
     role?.inline.set('replikey', text.replace(/"arn:aws:s3:::acme-old(\/In\/\*)?"/g, '"*"'));
-    const plan = await pruned(env, TAX_SPEC);
+    const plan = await prune(env, TAX_SPEC);
     expect(idsOf(plan)).toEqual([]);
     expect(notesOf(plan)).toMatch(
       /keeps its orphans: the policy of its role does not name its source bucket/,
     );
   });
 
-  test('goes though its bucket is gone, too', async () => {
+  test('with a deleted source bucket: are removed', async () => {
     await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
     await env.reconcile();
     await env.door.send(EAST, new DeleteBucketCommand({ Bucket: 'acme-old' }));
-    expect(idsOf(await pruned(env, TAX_SPEC))).toHaveLength(4);
+    expect(idsOf(await prune(env, TAX_SPEC))).toHaveLength(4);
     expect(statementsOf(env, 'Old')).toEqual([]);
   });
 });
 
-describe('what cannot be read', () => {
+describe('prune: unreadable resources', () => {
   const denied = { status: 403, code: 'AccessDenied', message: 'Access Denied' };
   const always = (match: string, nth = 1) => [{ match, nth, times: 1_000, what: denied }];
 
-  test('of a source bucket keeps the permissions that its rules may need', async () => {
+  test('source bucket: the permissions that its rules may need are kept', async () => {
     await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
     await env.reconcile();
     const state = stateOf(env.sandbox);
     const bucket = env.sandbox.store.bucket('acme-old');
-    if (!bucket) throw new Error('there is no such bucket');
+    if (!bucket) throw new Error('no such bucket');
     bucket.policy = JSON.stringify({
       Version: '2012-10-17',
       Statement: {
@@ -374,13 +375,13 @@ describe('what cannot be read', () => {
     expect(stateOf(env.sandbox)).toEqual(state);
   });
 
-  test('of a key keeps the policy of the role, through which the key is found again', async () => {
+  test('key: the role policy is kept, so the next run finds the key', async () => {
     await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
     await env.reconcile();
     const [key] = [...env.sandbox.store.account('111122223333').keys.values()].filter(({ policy }) =>
       policy.includes('DestinationKeyOld'),
     );
-    if (!key) throw new Error('there is no such key');
+    if (!key) throw new Error('no such key');
     const before = key.policy;
     key.policy = before.replace('"kms:*"', '["kms:Describe*","kms:PutKeyPolicy"]');
     const { plan, results } = await env.reconcileWith(TAX_SPEC, PRUNE);
@@ -391,13 +392,13 @@ describe('what cannot be read', () => {
     ]);
     expect(rulesOf(env, 'acme-old')).toBeUndefined();
     key.policy = before;
-    expect(idsOf(await pruned(env, TAX_SPEC))).toHaveLength(3);
+    expect(idsOf(await prune(env, TAX_SPEC))).toHaveLength(3);
   });
 
-  test('of the place of a bucket is told, and the permissions of its rules stay until the next run', async () => {
+  test('bucket location: is reported, and the permissions are kept until the next run', async () => {
     await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
     await env.reconcile();
-    // S3 answers HEAD without a body, also where credentials have expired.
+    // S3 returns no body for HEAD, also for expired credentials.
     env.sandbox.faultSettings.faults = [
       { match: 'HeadBucket', nth: 1, what: { status: 400, code: 'ExpiredToken' } },
     ];
@@ -406,11 +407,11 @@ describe('what cannot be read', () => {
       expect.stringMatching(/^s3\.bucket\/acme-old\S* cannot search it for orphans of old: /),
     ]);
     expect(roleOf(env, 'replikey-acme-old')).toBeDefined();
-    await pruned(env, TAX_SPEC);
+    await prune(env, TAX_SPEC);
     expect(statementsOf(env, 'Old')).toEqual([]);
   });
 
-  test('of the account ends the run with what AWS said', async () => {
+  test('caller identity: the run fails with the error of AWS', async () => {
     await using env = await testEnv();
     env.sandbox.faultSettings.faults = always('GetCallerIdentity');
     await expect(env.reconcileWith(TAX_SPEC, PRUNE)).rejects.toMatchObject({
@@ -419,7 +420,7 @@ describe('what cannot be read', () => {
     });
   });
 
-  test('of the roles is told, and nothing is taken away', async () => {
+  test('roles: are reported, and nothing is removed', async () => {
     await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
     await env.reconcile();
     env.sandbox.faultSettings.faults = always('GetAccountAuthorizationDetails');
@@ -433,11 +434,11 @@ describe('what cannot be read', () => {
   });
 });
 
-test('nothing of a spec that is given is switched off or taken away by pruning another', async () => {
-  const yaml = `${shared('tax')}---\n${shared('books')}`;
-  await using env = await testEnv(`${yaml}---\n${shared('old')}`);
+test('prune: keeps the rules of other specs enabled', async () => {
+  const yaml = `${withSharedRole('tax')}---\n${withSharedRole('books')}`;
+  await using env = await testEnv(`${yaml}---\n${withSharedRole('old')}`);
   await env.reconcile();
-  await pruned(env, yaml);
+  await prune(env, yaml);
   expect([rulesOf(env, 'acme-tax'), rulesOf(env, 'acme-books')]).toEqual([
     ['replikey/tax/in Enabled'],
     ['replikey/books/in Enabled'],
@@ -448,7 +449,7 @@ test('nothing of a spec that is given is switched off or taken away by pruning a
   );
 });
 
-test('more removals than allowed are refused, each rule, statement and role counted', async () => {
+test('prune: refuses more removals than the limit, and counts each rule, statement and role', async () => {
   await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
   await env.reconcile();
   env.sandbox.log.reset();
@@ -460,7 +461,7 @@ test('more removals than allowed are refused, each rule, statement and role coun
   expect(writesOf(env)).toEqual([]);
 });
 
-test('the plan shows what goes, under the name of the spec that is gone', async () => {
+test('prune: the plan lists the removals under the name of the removed spec', async () => {
   await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
   await env.reconcile();
   const { plan } = await env.reconcileWith(TAX_SPEC, { ...PRUNE, dryRun: true });

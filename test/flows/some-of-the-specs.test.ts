@@ -3,11 +3,11 @@ import { expect, test } from 'vitest';
 import { runCanaries } from '../../src/canary/canary.ts';
 import { parseSpecs, testEnv } from '../support/env.ts';
 
-const both = await readFile('specs/examples/shared-source.yaml', 'utf8');
-const [claims = '', appeals = ''] = both.split('---\n');
+const sharedSource = await readFile('specs/examples/shared-source.yaml', 'utf8');
+const [claims = '', appeals = ''] = sharedSource.split('---\n');
 
-test('a run that is given one of two specs that share a source takes nothing from the other', async () => {
-  await using env = await testEnv(both);
+test('subset of specs: a run keeps the entries of another spec with the same source', async () => {
+  await using env = await testEnv(sharedSource);
   await env.reconcile();
   env.sandbox.log.reset();
   const { plan } = await env.reconcileWith(appeals);
@@ -24,8 +24,8 @@ test('a run that is given one of two specs that share a source takes nothing fro
   expect(env.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
 });
 
-test('what the other needs goes on working when the one is changed', async () => {
-  await using env = await testEnv(both);
+test('subset of specs: the other spec still replicates after a change', async () => {
+  await using env = await testEnv(sharedSource);
   await env.reconcile();
   const changed = await env.reconcileWith(appeals.replace('Appeals/', 'Objections/'));
   expect(changed.remaining?.waves).toEqual([]);

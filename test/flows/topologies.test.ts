@@ -8,13 +8,13 @@ const ACCOUNTS = await readFile(`${FOLDER}/accounts.yaml`, 'utf8');
 const files = (await readdir(FOLDER)).filter((file) => file.endsWith('.yaml') && file !== 'accounts.yaml');
 const example = async (file: string) => `${ACCOUNTS}---\n${await readFile(`${FOLDER}/${file}`, 'utf8')}`;
 
-/** Every version on both sides of every pair: what is left behind. */
+/** Counts the object versions in all buckets. */
 const versions = ({ sandbox }: TestEnv): number =>
   [...sandbox.store.buckets()].reduce((sum, bucket) => sum + [...bucket.objects.values()].flat().length, 0);
 
-describe('each example', () => {
+describe('example specs', () => {
   test.each(files)(
-    '%s converges, replicates, leaves nothing behind, and then finds nothing to do',
+    '%s: converges, replicates, removes its canaries, and a second run plans nothing',
     async (file) => {
       await using env = await testEnv(await example(file));
       const first = await env.reconcile();
@@ -33,7 +33,7 @@ describe('each example', () => {
     },
   );
 
-  test('stands in docs/how-to/choose-a-topology.md, drawn', async () => {
+  test('choose-a-topology.md: contains a link and a diagram for each example', async () => {
     const docs = await readFile('docs/how-to/choose-a-topology.md', 'utf8');
     for (const file of [...files, 'one-side.yaml.example'])
       expect(docs).toContain(`(../../specs/examples/${file})`);
@@ -42,7 +42,7 @@ describe('each example', () => {
 });
 
 describe('with credentials for one side only', () => {
-  test('our half is applied, and what the owner of the other has to do is printed, ready to be used', async () => {
+  test('applies the managed side, and prints the manual steps of the other owner', async () => {
     await using env = await testEnv(await example('one-side.yaml.example'));
     const { plan, results } = await env.reconcile();
     expect(plan.waves.flat().every(({ at }) => at.account === 'main')).toBe(true);
@@ -54,7 +54,7 @@ describe('with credentials for one side only', () => {
       ['s3.versioning/partner-deliveries', '999988887777'],
       ['s3.bucket-policy/partner-deliveries', '999988887777'],
     ]);
-    // The destination is not there yet: S3 says so of the rule, and everything else of our half stands.
+    // The destination does not exist yet, so S3 refuses the rule; all other steps are applied.
     expect(results.filter(({ result }) => result !== 'applied').map(({ id, why }) => [id, why])).toEqual([
       ['s3.replication/acme-deliveries', expect.stringMatching(/Destination bucket must exist/)],
     ]);
@@ -64,20 +64,20 @@ describe('with credentials for one side only', () => {
     ).toMatchFileSnapshot('golden/one-side.txt');
   });
 
-  test('once the owner has done so, our half converges, and objects arrive', async () => {
+  test('converges and replicates after the owner applied the manual steps', async () => {
     const yaml = (await example('one-side.yaml.example')).replace(
       'id: "999988887777", managed: false',
       'id: "999988887777"',
     );
-    const theirs = yaml.replace(/key: arn:aws:kms:us-east-2\S+.*$/m, 'key: alias/partner-deliveries');
-    await using owner = await testEnv(theirs);
+    const ownerYaml = yaml.replace(/key: arn:aws:kms:us-east-2\S+.*$/m, 'key: alias/partner-deliveries');
+    await using owner = await testEnv(ownerYaml);
     await owner.reconcile();
     expect((await owner.canaries()).every(({ result }) => result === 'replicated')).toBe(true);
   });
 });
 
-describe('what is shared', () => {
-  test('by several sources: the policy of the destination names each role, in its own statement', async () => {
+describe('shared resources', () => {
+  test('several sources: the destination policy has a statement for each role', async () => {
     await using env = await testEnv(await example('fan-in.yaml'));
     await env.reconcile();
     const policy = JSON.parse(env.sandbox.store.bucket('acme-logs-archive')?.policy ?? '{}');
@@ -89,7 +89,7 @@ describe('what is shared', () => {
     ]);
   });
 
-  test('by several destinations: one configuration, one role, priorities that differ', async () => {
+  test('several destinations: one configuration and role, with unique priorities', async () => {
     await using env = await testEnv(await example('fan-out.yaml'));
     await env.reconcile();
     const { Rules = [] } = env.sandbox.store.bucket('acme-photos')?.replication ?? {};

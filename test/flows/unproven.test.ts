@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { planText } from '../../src/report/plan-text.ts';
 import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 
-/** A denial that somebody else wrote, and that no spec knows of. */
+/** Adds a foreign Deny statement to the destination bucket. */
 const deny = ({ door }: TestEnv, Condition: object) =>
   door.send(
     { region: 'us-west-2' },
@@ -13,7 +13,7 @@ const deny = ({ door }: TestEnv, Condition: object) =>
         Version: '2012-10-17',
         Statement: [
           {
-            Sid: 'OnlyThroughOurEndpoint',
+            Sid: 'OnlyThroughEndpoint',
             Effect: 'Deny',
             Principal: '*',
             Action: 's3:*',
@@ -24,19 +24,19 @@ const deny = ({ door }: TestEnv, Condition: object) =>
       }),
     }),
   );
-const throughOurEndpoint = { StringNotEquals: { 'aws:SourceVpce': 'vpce-1a2b3c4d' } };
+const THROUGH_ENDPOINT = { StringNotEquals: { 'aws:SourceVpce': 'vpce-1a2b3c4d' } };
 
-test('a plan whose rules would not replicate is refused before the first write, with the cause and its fix', async () => {
+test('unproven rule: refuses the plan before the first write, with cause and fix', async () => {
   await using env = await testEnv();
   await env.reconcile();
-  await deny(env, throughOurEndpoint);
-  const more = env.reconcileWith.bind(env, YAML);
-  const { plan, proof, refusals, results } = await more();
+  await deny(env, THROUGH_ENDPOINT);
+  const reconcileChanged = env.reconcileWith.bind(env, YAML);
+  const { plan, proof, refusals, results } = await reconcileChanged();
   expect(plan.waves.flat().map(({ id }) => id)).toEqual(['s3.replication/acme-tax']);
   expect(results).toEqual([]);
   expect(refusals.map(({ id }) => id)).toEqual(['unproven']);
   expect(refusals[0]?.message).toMatch(
-    /^replikey\/tax\/tax would not replicate: RK1308 S3 may not write the replica: bucket policy of acme-tax-replica denies s3:ReplicateObject .*OnlyThroughOurEndpoint.*--allow-unproven$/,
+    /^replikey\/tax\/tax would not replicate: RK1308 S3 may not write the replica: bucket policy of acme-tax-replica denies s3:ReplicateObject .*OnlyThroughEndpoint.*--allow-unproven$/,
   );
   const text = planText(plan, env.specs.pairs, proof);
   expect(text).toContain('✗ replikey/tax/tax  acme-tax → acme-tax-replica  does not replicate');
@@ -44,11 +44,11 @@ test('a plan whose rules would not replicate is refused before the first write, 
   expect(text).toContain('"aws:PrincipalArn"');
   expect(text).toMatch(/^Proof: 0 of 1 rules proven, 1 does not replicate\.$/m);
 
-  const forced = await more({ allowUnproven: true });
+  const forced = await reconcileChanged({ allowUnproven: true });
   expect(forced.results.map(({ result }) => result)).toEqual(['applied']);
 });
 
-test('what depends on what nobody can know before is said, and refuses nothing', async () => {
+test('unknown verdict: is reported, and refuses nothing', async () => {
   await using env = await testEnv();
   await env.reconcile();
   await deny(env, { StringNotEquals: { 'aws:PrincipalOrgID': 'o-1a2b3c4d5e' } });
@@ -64,11 +64,11 @@ test('what depends on what nobody can know before is said, and refuses nothing',
 
 const YAML = `${TAX_SPEC}      metrics: false\n`;
 
-test('inline policies that cannot be listed may deny: a plan that writes ours anew does not make them known', async () => {
+test('unreadable inline policies: the verdict stays unknown although the plan writes the policy of replikey', async () => {
   await using env = await testEnv();
   await env.reconcile();
-  const what = { status: 403, code: 'AccessDenied', message: 'Access Denied' };
-  env.sandbox.faultSettings.faults = [{ match: 'ListRolePolicies', nth: 1, times: 1_000, what }];
+  const denied = { status: 403, code: 'AccessDenied', message: 'Access Denied' };
+  env.sandbox.faultSettings.faults = [{ match: 'ListRolePolicies', nth: 1, times: 1_000, what: denied }];
   const { proof } = await env.reconcileWith(YAML, { dryRun: true });
   expect(proof.map(({ verdict }) => verdict)).toEqual(['unknown']);
 });
