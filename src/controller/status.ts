@@ -215,13 +215,13 @@ function driftedCondition(
   return before;
 }
 
-function formatDrift({ steps, at }: PairChange, isHealed: boolean): string {
+function formatDrift({ steps, at }: PairChange, isReverted: boolean): string {
   const ids = steps.map(({ id }) => id);
   const idText = ids.length > 3 ? `${ids.slice(0, 3).join(', ')} and ${ids.length - 3} more` : ids.join(', ');
   const changes = steps.flatMap(({ lastChange }) => lastChange ?? []);
   const [newest] = changes.sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
   return [
-    `${idText}: changed outside replikey${isHealed ? `, and reverted at ${at}` : ''}`,
+    `${idText}: changed outside replikey${isReverted ? `, and reverted at ${at}` : ''}`,
     ...(newest ? [formatLastChange(newest)] : []),
   ].join('; ');
 }

@@ -2,7 +2,7 @@ import type { ResourceKind } from './resources.ts';
 
 /** Validation rule across fields, in the Common Expression Language (CEL) of the API server. */
 export interface CelRule {
-  /** Path within the spec of the mapping to which the rule applies; `[]` stands for each item of a list. */
+  /** Path within the spec of the mapping to which the rule applies; `[]` means each item of a list. */
   path: string[];
   rule: string;
   message: string;

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Builds the image with buildah and runs it with runc: no daemon, and no image is fetched. Both base images are made
-# from the Node that runs here. Skipped, with the reason, where that is not possible.
+# Builds the image with buildah and runs it with runc, without a daemon and without fetching an image. Builds both base
+# images from the installed Node. Skips, with the reason, on a system without these requirements.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 skip() { echo "container: skipped, $1"; exit 0; }
-[ "$(uname -s)" = Linux ] || skip 'it needs Linux'
-[ "$(id -u)" = 0 ] || skip 'it needs root'
+[ "$(uname -s)" = Linux ] || skip 'requires Linux'
+[ "$(id -u)" = 0 ] || skip 'requires root'
 for tool in buildah runc npm; do command -v $tool >/dev/null || skip "$tool is not installed"; done
 
 work=$(mktemp -d)
@@ -27,7 +27,7 @@ fail() { echo "container: FAILED, $1" >&2; exit 1; }
 
 # --- Base images -----------------------------------------------------------------------------------------------------
 
-# install_program ROOT PROGRAM...: copies programs and the libraries that they are linked with.
+# install_program ROOT PROGRAM...: copies programs and their shared libraries.
 install_program() {
   local root=$1 file
   shift
@@ -68,37 +68,37 @@ base_image replikey-runtime-base "$runtime"
 
 # --- The image -------------------------------------------------------------------------------------------------------
 
-# npm inside finds in this machine's cache what `npm ci` fetched outside, and asks the same registry for the rest.
+# npm in the build uses the npm cache of the host, and fetches other packages from the same registry.
 mounts=(--volume "$(npm config get cache 2>/dev/null):/root/.npm")
 [ -f "${HOME:-/root}/.npmrc" ] && mounts+=(--volume "${HOME:-/root}/.npmrc:/root/.npmrc:ro")
 version=$(node -p 'require("./package.json").version')
 buildah bud --quiet --pull-never "${mounts[@]}" \
   --build-arg BUILD_IMAGE=localhost/replikey-build-base --build-arg RUNTIME_IMAGE=localhost/replikey-runtime-base \
   --build-arg VERSION="$version" --build-arg REVISION="$(git rev-parse HEAD 2>/dev/null || echo unknown)" \
-  --tag localhost/replikey . >"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; fail 'the image does not build'; }
-ok 'builds'
+  --tag localhost/replikey . >"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; fail 'build: the image does not build'; }
+ok 'build: succeeds'
 
 container=$(buildah from --pull-never localhost/replikey)
 root=$(buildah mount "$container")
 buildah inspect --type image localhost/replikey >"$work/image.json"
 image() { node -p "const {config} = require('$work/image.json').OCIv1; $1"; }
 
-[ "$(image config.User)" = 65532:65532 ] || fail 'its user is not 65532'
-[ "$(image 'config.Entrypoint.join(" ")')" = 'node /app/main.js' ] || fail 'its entry point is not reconcile'
+[ "$(image config.User)" = 65532:65532 ] || fail 'image: the user is not 65532'
+[ "$(image 'config.Entrypoint.join(" ")')" = 'node /app/main.js' ] || fail 'image: the entry point is not reconcile'
 for label in title description licenses version revision; do
-  [ -n "$(image "config.Labels['org.opencontainers.image.$label'] ?? ''")" ] || fail "it has no label $label"
+  [ -n "$(image "config.Labels['org.opencontainers.image.$label'] ?? ''")" ] || fail "image: label $label is missing"
 done
-[ "$(image "config.Labels['org.opencontainers.image.version']")" = "$version" ] || fail 'its version label is wrong'
-ok 'has its user, entry point and labels'
+[ "$(image "config.Labels['org.opencontainers.image.version']")" = "$version" ] || fail 'image: the version label is wrong'
+ok 'image: user, entry point and labels are set'
 
-for file in LICENSE.txt THIRD-PARTY-LICENSES.txt main.js; do [ -s "$root/app/$file" ] || fail "/app/$file is missing"; done
-[ ! -e "$root/build" ] && [ ! -e "$root/app/node_modules" ] && [ ! -e "$root/app/src" ] || fail 'it holds more than the bundle'
-ok 'holds the bundle and the licences, and nothing else'
+for file in LICENSE.txt THIRD-PARTY-LICENSES.txt main.js; do [ -s "$root/app/$file" ] || fail "image: /app/$file is missing"; done
+[ ! -e "$root/build" ] && [ ! -e "$root/app/node_modules" ] && [ ! -e "$root/app/src" ] || fail 'image: contains more than the bundle'
+ok 'image: contains only the bundle and the licences'
 echo "container: the image adds $(du -sh "$root/app" | cut -f1) to the runtime's $(du -sh "$runtime" | cut -f1)"
 
 # --- The container ---------------------------------------------------------------------------------------------------
 
-# bundle ARG...: a read-only root, the image's user, no capabilities; specs/ mounted.
+# bundle ARG...: creates a bundle with a read-only root, the user of the image, no capabilities, and specs/ mounted.
 bundle() {
   mkdir -p "$work/bundle"
   rm -f "$work/bundle/config.json"
@@ -121,7 +121,7 @@ spec.process = {
 };
 spec.root = { path: ROOT, readonly: true };
 spec.mounts.push({ destination: '/work/specs', type: 'bind', source: SPECS, options: ['rbind', 'ro'] });
-// The machine's own loopback: a network namespace of its own would have none that is up.
+// Uses the loopback interface of the host, because it is down in a new network namespace.
 spec.linux.namespaces = spec.linux.namespaces.filter(({ type }) => type !== 'network');
 writeFileSync(`${WORK}/bundle/config.json`, JSON.stringify(spec));
 JS
@@ -133,31 +133,31 @@ run() {
 }
 
 mkdir -p "$root/work/specs"
-run --version | grep -qF "$version" || fail '--version does not print the version'
-ok '--version prints the version'
-run validate specs >"$work/out" 2>&1 || { cat "$work/out" >&2; fail 'validate fails on the mounted specs'; }
-ok 'validate reads the mounted specs'
+run --version | grep -qF "$version" || fail '--version: does not print the version'
+ok '--version: prints the version'
+run validate specs >"$work/out" 2>&1 || { cat "$work/out" >&2; fail 'validate: fails for the mounted specs'; }
+ok 'validate: reads the mounted specs'
 
 bundle sandbox --port 0
 runc run --bundle "$work/bundle" "$id" </dev/null >"$work/out" 2>&1 &
 runner=$!
-# until_true SECONDS COMMAND...: polls; a condition, not a fixed wait.
+# until_true SECONDS COMMAND...: polls until the command succeeds.
 until_true() {
   local deadline=$((SECONDS + $1))
   shift
   until "$@"; do [ $SECONDS -lt $deadline ] || return 1; sleep 0.05; done
 }
-until_true 30 grep -q 127.0.0.1 "$work/out" || { cat "$work/out" >&2; fail 'the sandbox does not start'; }
+until_true 30 grep -q 127.0.0.1 "$work/out" || { cat "$work/out" >&2; fail 'sandbox: does not start'; }
 pid=$(runc state "$id" | node -p 'JSON.parse(require("fs").readFileSync(0)).pid')
-[ "$(awk '/^Uid:/ { print $2 }' "/proc/$pid/status")" = 65532 ] || fail 'it does not run as 65532'
-ok 'runs as 65532'
+[ "$(awk '/^Uid:/ { print $2 }' "/proc/$pid/status")" = 65532 ] || fail 'sandbox: does not run as 65532'
+ok 'sandbox: runs as 65532'
 runc exec "$id" node -e 'try { fs.writeFileSync("/app/x", ""); process.exit(1) } catch (e) { process.exit(e.code === "EROFS" ? 0 : 2) }' \
-  || fail 'its root is not read-only'
-ok 'runs on a read-only root'
+  || fail 'sandbox: the root is not read-only'
+ok 'sandbox: runs on a read-only root'
 runc kill "$id" TERM
-until_true 10 eval '! kill -0 $runner 2>/dev/null' || fail 'it does not end within ten seconds of SIGTERM'
+until_true 10 eval '! kill -0 $runner 2>/dev/null' || fail 'sandbox: does not exit within ten seconds of SIGTERM'
 status=0
 wait $runner || status=$?
-[ $status = 143 ] || fail "it ended with $status after SIGTERM, not with 143"
-ok 'ends with 143 on SIGTERM'
+[ $status = 143 ] || fail "sandbox: exits with $status instead of 143 on SIGTERM"
+ok 'sandbox: exits with 143 on SIGTERM'
 echo "container: $passed checks passed"

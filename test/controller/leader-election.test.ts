@@ -115,7 +115,7 @@ describe('elector', () => {
     const { store } = createMemoryLeaseStore();
     const now = new Date(clock.now()).toISOString();
     await store.create({
-      holder: 'patient',
+      holder: 'previous',
       durationSeconds: 90,
       acquired: now,
       renewed: now,

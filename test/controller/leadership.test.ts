@@ -81,10 +81,10 @@ const ONE_LEADER_EACH = BUCKETS.map(() => 1);
 describe('sharded leadership', () => {
   test('a process stops and returns: each bucket has one leader', async () => {
     const { startAll, pass, leaders, start } = cluster();
-    const [first, ...others] = startAll(3);
+    const [first, ...remaining] = startAll(3);
     await pass(60_000);
     expect(leaders()).toEqual(ONE_LEADER_EACH);
-    for (const { changes } of others) expect(changes.map(({ isLeader: leads }) => leads)).toEqual([true]);
+    for (const { changes } of remaining) expect(changes.map(({ isLeader: leads }) => leads)).toEqual([true]);
     await first?.end();
     await pass(DEFAULT_LEASE_TIMES.durationMs + 2 * DEFAULT_LEASE_TIMES.retryMs);
     expect(leaders()).toEqual(ONE_LEADER_EACH);
@@ -136,10 +136,10 @@ describe('sharded leadership', () => {
     const { startAll, pass, leaders } = cluster();
     startAll(2);
     await pass(30_000);
-    const others = startAll(3);
+    const rolledOut = startAll(3);
     await pass(10 * 60_000);
     expect(leaders()).toEqual(ONE_LEADER_EACH);
-    expect(others.flatMap(({ changes }) => changes)).toEqual([]);
+    expect(rolledOut.flatMap(({ changes }) => changes)).toEqual([]);
   });
 
   test('processes start, stop and lose the connection at random: no bucket has two leaders', async () => {

@@ -257,11 +257,11 @@ describe('sharded controller processes', () => {
       { region: 'us-east-1' },
       new DeleteBucketReplicationCommand({ Bucket: `acme-${name}` }),
     );
-    const others = shards.filter((shard) => shard !== victim);
+    const survivors = shards.filter((shard) => shard !== victim);
     await vi.waitFor(
       () =>
         expect(
-          others.filter((shard) => shard.log().includes(`"created s3.replication/acme-${name}"`)),
+          survivors.filter((shard) => shard.log().includes(`"created s3.replication/acme-${name}"`)),
         ).toHaveLength(1),
       25_000,
     );
