@@ -110,7 +110,7 @@ const flattenHeaders = (headers: IncomingMessage['headers']): Record<string, str
 
 /**
  * Returns the signer of a request. The sandbox does not check signatures, so any secret is valid. A 12-digit access
- * key id stands for the root user of the account of that id.
+ * key id is the id of an account, and acts as its root user.
  */
 function signerOf(
   store: Store,

@@ -9,28 +9,28 @@ import {
   toSortedSet,
 } from '../../src/util/canonical-json.ts';
 
-describe('a normal form', () => {
-  test('has its keys in order, at every depth, and leaves out what is undefined', () => {
+describe('canonical JSON', () => {
+  test('sorts keys at every depth and omits undefined values', () => {
     expect(canonicalJson({ b: [{ d: 1, c: undefined }], a: null })).toBe('{"a":null,"b":[{"d":1}]}');
     expect(canonicalJson(undefined)).toBe('null');
     expect(Object.keys(sortKeys({ b: 1, c: undefined, a: 2 }))).toEqual(['a', 'b']);
   });
-  test('is the same on every machine: letters go by their code units', () => {
+  test('sorts by code units, independent of the locale', () => {
     expect(['ä', 'Z', 'a', 'B'].sort(compareCodeUnits)).toEqual(['B', 'Z', 'a', 'ä']);
     expect(toSortedSet(['b', 'a', 'b'])).toEqual(['a', 'b']);
   });
-  test('keeps false, zero and the empty text', () => {
+  test('omitUndefined: keeps false, zero and the empty string', () => {
     expect(omitUndefined({ a: undefined, b: false, c: 0, d: '' })).toEqual({ b: false, c: 0, d: '' });
   });
 
-  /** Values with keys in any order, also such as an object has by itself. */
+  /** Generates values with keys in any order, including names of inherited properties. */
   const anything = fc.object({
     key: fc.oneof(fc.string({ maxLength: 3 }), fc.constantFrom('__proto__', 'constructor', '1')),
     values: [fc.string(), fc.integer(), fc.boolean(), fc.constantFrom(null, undefined)],
     maxDepth: 3,
   });
 
-  test('says what the value says, in one order, and stays itself where that is its order', () => {
+  test('sortKeys: sorts any value, and returns a sorted value itself', () => {
     const ordered = (value: unknown): unknown => {
       if (Array.isArray(value)) return value.map(ordered);
       if (typeof value !== 'object' || value === null) return value;
@@ -44,13 +44,13 @@ describe('a normal form', () => {
         const sorted = sortKeys(value);
         expect(JSON.stringify(sorted)).toBe(JSON.stringify(ordered(value)));
         expect(JSON.stringify(sortKeys(sorted))).toBe(JSON.stringify(sorted));
-        // Keys that are numbers come first in every object, in whatever order they were written.
+        // Objects list integer keys first, regardless of their insertion order.
         if (!/"\d+":/.test(JSON.stringify(sorted))) expect(sortKeys(sorted)).toBe(sorted);
       }),
     );
   });
 
-  test('of an object is itself until a value changes, and then another with every key', () => {
+  test('mapValues: returns the object itself if no value changes, else a new object', () => {
     fc.assert(
       fc.property(anything, (object) => {
         expect(mapValues(object, (item) => item)).toBe(object);
