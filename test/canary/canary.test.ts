@@ -7,14 +7,14 @@ import { runCanaries } from '../../src/canary/canary.ts';
 import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 
 /** Lists every version and delete marker of both buckets. */
-async function versions({ door }: TestEnv): Promise<string[]> {
+async function versions({ client }: TestEnv): Promise<string[]> {
   const sides = [
     ['us-east-1', 'acme-tax'],
     ['us-west-2', 'acme-tax-replica'],
   ] as const;
   const versionsBySide = await Promise.all(
     sides.map(async ([region, Bucket]) => {
-      const { Versions = [], DeleteMarkers = [] } = await door.send(
+      const { Versions = [], DeleteMarkers = [] } = await client.send(
         { region },
         new ListObjectVersionsCommand({ Bucket }),
       );
@@ -27,7 +27,7 @@ async function versions({ door }: TestEnv): Promise<string[]> {
 const runAll = (env: TestEnv, more: Partial<Parameters<typeof runCanaries>[1]> = {}) =>
   Promise.all(
     env.specs.pairs.map((pair) =>
-      runCanaries(pair, { aws: env.door, pairs: env.specs.pairs, timeoutMs: 300, ...more }),
+      runCanaries(pair, { aws: env.client, pairs: env.specs.pairs, timeoutMs: 300, ...more }),
     ),
   ).then((all) => all.flat());
 
@@ -54,12 +54,12 @@ describe('runCanaries', () => {
     let now = 0;
     using _ = vi.spyOn(performance, 'now').mockImplementation(() => now);
     const durations: Record<string, number> = { PutObjectCommand: 60_000, HeadObjectCommand: 125 };
-    const send: typeof env.door.send = async (location, command) => {
-      const response = await env.door.send(location, command);
+    const send: typeof env.client.send = async (location, command) => {
+      const response = await env.client.send(location, command);
       now += durations[command.constructor.name] ?? 0;
       return response;
     };
-    const [result] = await runAll(env, { aws: { ...env.door, send }, timeoutMs: 5_000 });
+    const [result] = await runAll(env, { aws: { ...env.client, send }, timeoutMs: 5_000 });
     expect(result).toMatchObject({ result: 'replicated' });
     expect(result?.latencyMs).toBeGreaterThanOrEqual(250);
     expect(result?.latencyMs).toBeLessThan(60_000);
@@ -69,7 +69,7 @@ describe('runCanaries', () => {
     await using env = await testEnv();
     await env.reconcile();
     const replicaKey = { KeyId: await keyId(env) };
-    await env.door.send({ region: 'us-west-2' }, new DisableKeyCommand(replicaKey));
+    await env.client.send({ region: 'us-west-2' }, new DisableKeyCommand(replicaKey));
     const results = await runAll(env);
     expect(results.map(({ result }) => result)).toEqual(['failed', 'failed']);
     expect(results[0]?.why).toMatch(/^S3 failed to replicate it \(FAILED\), and does not retry/);
@@ -80,8 +80,8 @@ describe('runCanaries', () => {
     await using env = await testEnv();
     await env.reconcile();
     const before = await keyId(env);
-    const { KeyMetadata } = await env.door.send({ region: 'us-west-2' }, new CreateKeyCommand({}));
-    await env.door.send(
+    const { KeyMetadata } = await env.client.send({ region: 'us-west-2' }, new CreateKeyCommand({}));
+    await env.client.send(
       { region: 'us-west-2' },
       new UpdateAliasCommand({ AliasName: 'alias/acme-tax-replica', TargetKeyId: KeyMetadata?.KeyId }),
     );
@@ -189,12 +189,12 @@ describe('runCanaries', () => {
     env.sandbox.faultSettings.replicationDelayMs = 60_000;
     const controller = new AbortController();
     const client = {
-      ...env.door,
+      ...env.client,
       send: ((location, command) => {
-        const response = env.door.send(location, command);
+        const response = env.client.send(location, command);
         if (command.constructor.name === 'HeadObjectCommand') controller.abort();
         return response;
-      }) as typeof env.door.send,
+      }) as typeof env.client.send,
     };
     await runAll(env, { aws: client, signal: controller.signal, timeoutMs: 60_000 }).catch(() => {});
     expect(await versions(env)).toEqual([]);

@@ -7,11 +7,11 @@ import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 const east = { region: 'us-east-1' };
 
 /** Creates a bucket with the tags of its manager. */
-async function createExisting({ door }: TestEnv, tags: Record<string, string>): Promise<void> {
-  await door.send(east, new CreateBucketCommand({ Bucket: 'acme-tax' }));
+async function createExisting({ client }: TestEnv, tags: Record<string, string>): Promise<void> {
+  await client.send(east, new CreateBucketCommand({ Bucket: 'acme-tax' }));
   const TagSet = Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
   if (TagSet.length > 0)
-    await door.send(east, new PutBucketTaggingCommand({ Bucket: 'acme-tax', Tagging: { TagSet } }));
+    await client.send(east, new PutBucketTaggingCommand({ Bucket: 'acme-tax', Tagging: { TagSet } }));
 }
 const withAdopt = (adopt: string) => `${TAX_SPEC}  policy: { adopt: ${adopt} }\n`;
 const remarksOf = async (env: TestEnv) => {
@@ -77,13 +77,13 @@ describe('existing resources', () => {
   test('adopt Never: bucket, key and role are refused', async () => {
     await using env = await testEnv(withAdopt('Never'));
     await createExisting(env, {});
-    const { KeyMetadata } = await env.door.send(east, new CreateKeyCommand({}));
-    await env.door.send(
+    const { KeyMetadata } = await env.client.send(east, new CreateKeyCommand({}));
+    await env.client.send(
       east,
       new CreateAliasCommand({ AliasName: 'alias/acme-tax', TargetKeyId: KeyMetadata?.KeyId }),
     );
     const trust = { Effect: 'Allow', Principal: { Service: 'ec2.amazonaws.com' }, Action: 'sts:AssumeRole' };
-    await env.door.send(
+    await env.client.send(
       east,
       new CreateRoleCommand({
         RoleName: 'replikey-acme-tax',

@@ -7,8 +7,8 @@ const WITH_OTHER_RULE = TAX_SPEC.replace('Tax/', 'Audit/');
 const rulesOf = ({ sandbox }: TestEnv) =>
   (sandbox.store.bucket('acme-tax')?.replication?.Rules ?? []).map(({ ID, Status }) => [ID, Status]);
 
-async function put({ sandbox, door }: TestEnv, Key: string): Promise<string | undefined> {
-  await door.send({ region: 'us-east-1' }, new PutObjectCommand({ Bucket: 'acme-tax', Key, Body: 'x' }));
+async function put({ sandbox, client }: TestEnv, Key: string): Promise<string | undefined> {
+  await client.send({ region: 'us-east-1' }, new PutObjectCommand({ Bucket: 'acme-tax', Key, Body: 'x' }));
   await sandbox.waitForReplication();
   return versionOf(sandbox, 'acme-tax', Key)?.replication?.status;
 }

@@ -222,7 +222,7 @@ describe('orphans of a removed spec', () => {
     await env.reconcile();
     const at = { account: 'backup', region: 'us-west-2' };
     const Bucket = 'acme-old-replica';
-    const { Policy = '' } = await env.door.send(at, new GetBucketPolicyCommand({ Bucket }));
+    const { Policy = '' } = await env.client.send(at, new GetBucketPolicyCommand({ Bucket }));
     const policy = JSON.parse(Policy) as { Statement: object[] };
     const foreignStatement = {
       Sid: 'Foreign',
@@ -232,7 +232,7 @@ describe('orphans of a removed spec', () => {
       Resource: `arn:aws:s3:::x`,
     };
     policy.Statement.push({ ...foreignStatement, Resource: `arn:aws:s3:::${Bucket}/Foreign/*` });
-    await env.door.send(at, new PutBucketPolicyCommand({ Bucket, Policy: JSON.stringify(policy) }));
+    await env.client.send(at, new PutBucketPolicyCommand({ Bucket, Policy: JSON.stringify(policy) }));
 
     expect(idsOf(await prune(env, `${ACCOUNT_SPECS}${inMain(TAX_SPEC)}`))).toEqual([
       'delete s3.replication/acme-old',
@@ -283,9 +283,9 @@ describe('orphans of a removed spec', () => {
     await using env = await testEnv(`${TAX_SPEC}---\n${OLD}---\n${aSpec('older')}`);
     await env.reconcile();
     const PolicyArn = 'arn:aws:iam::aws:policy/AmazonS3FullAccess';
-    await env.door.send(EAST, new AttachRolePolicyCommand({ RoleName: 'replikey-acme-old', PolicyArn }));
+    await env.client.send(EAST, new AttachRolePolicyCommand({ RoleName: 'replikey-acme-old', PolicyArn }));
     const untag = { RoleName: 'replikey-acme-older', TagKeys: ['replikey:managed-by'] };
-    await env.door.send(EAST, new UntagRoleCommand(untag));
+    await env.client.send(EAST, new UntagRoleCommand(untag));
     const plan = await prune(env, TAX_SPEC);
     expect(notesOf(plan)).toMatch(
       /replikey-acme-old: replikey keeps the role: it has other policies: AmazonS3FullAccess/,
@@ -340,7 +340,7 @@ describe('orphans of a removed spec', () => {
   test('with a deleted source bucket: are removed', async () => {
     await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
     await env.reconcile();
-    await env.door.send(EAST, new DeleteBucketCommand({ Bucket: 'acme-old' }));
+    await env.client.send(EAST, new DeleteBucketCommand({ Bucket: 'acme-old' }));
     expect(idsOf(await prune(env, TAX_SPEC))).toHaveLength(4);
     expect(statementsOf(env, 'Old')).toEqual([]);
   });

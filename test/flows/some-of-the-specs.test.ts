@@ -31,7 +31,7 @@ test('subset of specs: the other spec still replicates after a change', async ()
   expect(changed.remaining?.waves).toEqual([]);
   const { pairs } = await parseSpecs(claims);
   for (const pair of pairs) {
-    const results = await runCanaries(pair, { aws: env.door, pairs, timeoutMs: 5_000 });
+    const results = await runCanaries(pair, { aws: env.client, pairs, timeoutMs: 5_000 });
     expect(results.map(({ result }) => result)).toEqual(['replicated', 'replicated']);
   }
 });

@@ -4,8 +4,8 @@ import { planText } from '../../src/report/plan-text.ts';
 import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 
 /** Adds a foreign Deny statement to the destination bucket. */
-const deny = ({ door }: TestEnv, Condition: object) =>
-  door.send(
+const deny = ({ client }: TestEnv, Condition: object) =>
+  client.send(
     { region: 'us-west-2' },
     new PutBucketPolicyCommand({
       Bucket: 'acme-tax-replica',

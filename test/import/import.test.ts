@@ -16,12 +16,12 @@ import { specArbitrary } from '../support/spec-arbitraries.ts';
 
 const east = { region: 'us-east-1' };
 
-async function importBuckets({ door }: TestEnv, ...names: string[]): Promise<string> {
-  const discovered = await Promise.all(names.map((name) => discoverReplication(door, name, 'us-east-1')));
+async function importBuckets({ client }: TestEnv, ...names: string[]): Promise<string> {
+  const discovered = await Promise.all(names.map((name) => discoverReplication(client, name, 'us-east-1')));
   return renderSpecs(discovered.filter((replication) => replication !== undefined));
 }
 const importAll = async (env: TestEnv) =>
-  importBuckets(env, ...(await listBucketNames(env.door, { region: 'us-east-1' })));
+  importBuckets(env, ...(await listBucketNames(env.client, { region: 'us-east-1' })));
 
 describe('import: configurations created by replikey', () => {
   const folder = 'specs/examples';
@@ -88,8 +88,8 @@ describe('import: foreign configurations', () => {
     Destination: { Bucket: 'arn:aws:s3:::acme-tax-replica', StorageClass: 'GLACIER' },
     ...more,
   });
-  const put = ({ door }: TestEnv, ...Rules: ReplicationRule[]) =>
-    door.send(
+  const put = ({ client }: TestEnv, ...Rules: ReplicationRule[]) =>
+    client.send(
       east,
       new PutBucketReplicationCommand({
         Bucket: 'acme-tax',
@@ -132,7 +132,7 @@ describe('import: foreign configurations', () => {
   test('warns about a missing destination bucket', async () => {
     await using env = await testEnv();
     await env.reconcile();
-    await env.door.send({ region: 'us-west-2' }, new DeleteBucketCommand({ Bucket: 'acme-tax-replica' }));
+    await env.client.send({ region: 'us-west-2' }, new DeleteBucketCommand({ Bucket: 'acme-tax-replica' }));
     expect(await importBuckets(env, 'acme-tax')).toMatch(
       /# ! the bucket acme-tax-replica does not exist, or cannot be read: every object fails/,
     );
@@ -141,14 +141,14 @@ describe('import: foreign configurations', () => {
   test('warns about a role that other buckets use, with their names', async () => {
     await using env = await testEnv();
     await env.reconcile();
-    await env.door.send(east, new CreateBucketCommand({ Bucket: 'acme-second' }));
+    await env.client.send(east, new CreateBucketCommand({ Bucket: 'acme-second' }));
     const VersioningConfiguration = { Status: 'Enabled' as const };
-    await env.door.send(
+    await env.client.send(
       east,
       new PutBucketVersioningCommand({ Bucket: 'acme-second', VersioningConfiguration }),
     );
     const Role = 'arn:aws:iam::111122223333:role/replikey-acme-tax';
-    await env.door.send(
+    await env.client.send(
       east,
       new PutBucketReplicationCommand({
         Bucket: 'acme-second',
@@ -165,11 +165,11 @@ describe('import: foreign configurations', () => {
     await env.reconcile();
     await Promise.all(
       Array.from({ length: 30 }, (_, n) =>
-        env.door.send(east, new CreateBucketCommand({ Bucket: `acme-other-${n}` })),
+        env.client.send(east, new CreateBucketCommand({ Bucket: `acme-other-${n}` })),
       ),
     );
-    expect(await listBucketNames(env.door, { region: 'us-east-1' })).toHaveLength(32);
+    expect(await listBucketNames(env.client, { region: 'us-east-1' })).toHaveLength(32);
     expect((await importAll(env)).match(/kind: BucketReplication/g)).toHaveLength(1);
-    expect(await discoverReplication(env.door, 'acme-other-1', 'us-east-1')).toBeUndefined();
+    expect(await discoverReplication(env.client, 'acme-other-1', 'us-east-1')).toBeUndefined();
   });
 });

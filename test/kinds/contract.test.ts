@@ -494,7 +494,7 @@ const resourcesOf = ({ specs }: TestEnv) => desiredResources(specs.pairs, [...ki
 
 /** Observes every resource through its kind. */
 async function observeAll(env: TestEnv): Promise<ActualState> {
-  return observe(resourcesOf(env), kinds, env.door);
+  return observe(resourcesOf(env), kinds, env.client);
 }
 
 test('perturbations: cover every kind', () => {
@@ -504,7 +504,7 @@ test('perturbations: cover every kind', () => {
 describe('every kind', () => {
   test('observes absent resources without a write', async () => {
     await using env = await testEnv(FULL);
-    const actual = await observe(resourcesOf(env), kinds, env.door.readOnly());
+    const actual = await observe(resourcesOf(env), kinds, env.client.readOnly());
     expect(new Set([...actual.values()].map(({ state }) => state))).toEqual(new Set(['absent']));
     expect(env.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
   });
@@ -532,7 +532,7 @@ describe('every kind', () => {
     const actual = await observeAll(env);
     for (const resource of resourcesOf(env)) {
       const kind = kinds.get(resource.kind);
-      if (kind) await kind.send(env.door, renderChange(resource, actual, kind));
+      if (kind) await kind.send(env.client, renderChange(resource, actual, kind));
     }
     expect(stateOf(env.sandbox)).toEqual(before);
   });
@@ -568,7 +568,7 @@ describe.each(Object.entries(PERTURBATIONS))('%s, changed by hand', (_, perturba
     async (perturbation) => {
       await using env = await testEnv(FULL);
       await env.reconcile();
-      await perturbation.change(env.door);
+      await perturbation.change(env.client);
 
       const { plan } = await env.reconcile({ dryRun: true });
       const plannedSteps = plan.waves
@@ -590,7 +590,7 @@ describe.each(Object.entries(PERTURBATIONS))('%s, changed by hand', (_, perturba
 test('a disabled key blocks the resources that need it, and replikey never enables it', async () => {
   await using env = await testEnv(FULL);
   await env.reconcile();
-  await env.door.send(east, new DisableKeyCommand({ KeyId: await keyOf(env.door) }));
+  await env.client.send(east, new DisableKeyCommand({ KeyId: await keyOf(env.client) }));
   env.sandbox.log.reset();
   const { plan } = await env.reconcile();
   expect(plan.blocked).toMatchObject([

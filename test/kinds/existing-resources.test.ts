@@ -61,7 +61,7 @@ const putRules = (client: AwsClient, ...Rules: ReplicationRule[]) =>
 describe('an existing bucket', () => {
   test('is never created again, because CreateBucket in us-east-1 returns 200 and resets its ACLs', async () => {
     await using env = await testEnv();
-    await createBuckets(env.door);
+    await createBuckets(env.client);
     env.sandbox.log.reset();
     await env.reconcile();
     expect(env.sandbox.log.counts()).not.toHaveProperty('s3:CreateBucket');
@@ -83,7 +83,7 @@ describe('an existing bucket', () => {
 
   test('in another Region than declared is blocked, with both Regions', async () => {
     await using env = await testEnv(TAX_SPEC.replace('region: us-west-2', 'region: eu-west-1'));
-    await createBuckets(env.door);
+    await createBuckets(env.client);
     const { plan } = await env.reconcile({ dryRun: true });
     expect(plan.blocked.map(({ why }) => why)).toContainEqual(
       expect.stringMatching(/acme-tax-replica is in us-west-2, not in eu-west-1.*correct the region/),
@@ -92,9 +92,9 @@ describe('an existing bucket', () => {
 
   test('keeps the BlockedEncryptionTypes that S3 set and no spec declares', async () => {
     await using env = await testEnv();
-    await createBuckets(env.door);
+    await createBuckets(env.client);
     const rule = async () =>
-      (await env.door.send(east, new GetBucketEncryptionCommand({ Bucket: 'acme-tax' })))
+      (await env.client.send(east, new GetBucketEncryptionCommand({ Bucket: 'acme-tax' })))
         .ServerSideEncryptionConfiguration?.Rules?.[0];
     const before = await rule();
     expect(before?.BlockedEncryptionTypes).toEqual({ EncryptionType: ['SSE-C'] });
@@ -108,11 +108,11 @@ describe('an existing bucket', () => {
 describe('foreign rules in the same configuration', () => {
   test('are kept, and managed rules use other priorities', async () => {
     await using env = await testEnv();
-    await createBuckets(env.door);
-    await putRules(env.door, foreignRule);
+    await createBuckets(env.client);
+    await putRules(env.client, foreignRule);
     const { remaining } = await env.reconcile({ allowedRisks: ['change-role'] });
     expect(remaining?.waves).toEqual([]);
-    const [keptRule, managedRule, ...otherRules] = await rulesOf(env.door);
+    const [keptRule, managedRule, ...otherRules] = await rulesOf(env.client);
     expect(keptRule).toEqual(foreignRule);
     expect(managedRule).toMatchObject({ ID: 'replikey/tax/tax', Priority: 8 });
     expect(otherRules).toEqual([]);
@@ -123,32 +123,32 @@ describe('foreign rules in the same configuration', () => {
 
   test('are removed only with foreignRules: Replace and an allowed risk', async () => {
     await using env = await testEnv(`${TAX_SPEC}  policy: { foreignRules: Replace }\n`);
-    await createBuckets(env.door);
-    await putRules(env.door, foreignRule);
+    await createBuckets(env.client);
+    await putRules(env.client, foreignRule);
     const refused = await env.reconcile();
     expect(refused.refusals.map(({ id }) => id)).toContain('remove-rules');
     await env.reconcile({ allowedRisks: refused.refusals.map(({ id }) => id) });
-    expect((await rulesOf(env.door)).map(({ ID }) => ID)).toEqual(['replikey/tax/tax']);
+    expect((await rulesOf(env.client)).map(({ ID }) => ID)).toEqual(['replikey/tax/tax']);
   });
 
   test('are a refused risk with foreignRules: Refuse', async () => {
     await using env = await testEnv(`${TAX_SPEC}  policy: { foreignRules: Refuse }\n`);
-    await createBuckets(env.door);
-    await putRules(env.door, foreignRule);
+    await createBuckets(env.client);
+    await putRules(env.client, foreignRule);
     expect((await env.reconcile()).refusals.map(({ id }) => id)).toContain('foreign-rules');
   });
 
   test('of V1 are converted to V2, and still replicate delete markers', async () => {
     await using env = await testEnv();
-    await createBuckets(env.door);
+    await createBuckets(env.client);
     const Destination = { Bucket: 'arn:aws:s3:::acme-tax-replica' };
-    await putRules(env.door, { ID: 'old', Status: 'Enabled', Prefix: 'Old/', Destination });
+    await putRules(env.client, { ID: 'old', Status: 'Enabled', Prefix: 'Old/', Destination });
     const { plan, remaining } = await env.reconcile({ allowedRisks: ['change-role'] });
     const step = plan.waves.flat().find(({ kind }) => kind === 's3.replication');
     expect(step?.patch.map(({ path }) => path)).toContain('/v1Rules/old');
     expect(step?.why.join()).toMatch(/no V1 rules beside V2 rules.*still replicate delete markers/);
     expect(remaining?.waves).toEqual([]);
-    const [oldRule, managedRule] = await rulesOf(env.door);
+    const [oldRule, managedRule] = await rulesOf(env.client);
     expect(oldRule).toEqual({
       ID: 'old',
       Status: 'Enabled',
@@ -164,13 +164,13 @@ describe('foreign rules in the same configuration', () => {
 describe('a key', () => {
   test('that the alias already names is used', async () => {
     await using env = await testEnv();
-    const { KeyMetadata } = await env.door.send(east, new CreateKeyCommand({}));
-    await env.door.send(
+    const { KeyMetadata } = await env.client.send(east, new CreateKeyCommand({}));
+    await env.client.send(
       east,
       new CreateAliasCommand({ AliasName: 'alias/acme-tax', TargetKeyId: KeyMetadata?.KeyId }),
     );
     await env.reconcile();
-    const described = await env.door.send(east, new DescribeKeyCommand({ KeyId: 'alias/acme-tax' }));
+    const described = await env.client.send(east, new DescribeKeyCommand({ KeyId: 'alias/acme-tax' }));
     expect(described.KeyMetadata?.KeyId).toBe(KeyMetadata?.KeyId);
   });
 
@@ -184,8 +184,8 @@ describe('a key', () => {
     '%s is blocked before any write, because S3 would accept it and fail later',
     async (_, key, why) => {
       await using env = await testEnv();
-      const { KeyMetadata } = await env.door.send(east, new CreateKeyCommand(key));
-      await env.door.send(
+      const { KeyMetadata } = await env.client.send(east, new CreateKeyCommand(key));
+      await env.client.send(
         east,
         new CreateAliasCommand({ AliasName: 'alias/acme-tax', TargetKeyId: KeyMetadata?.KeyId }),
       );

@@ -39,7 +39,7 @@ describe('existing-objects note: present', () => {
   });
   test('for the first rule of an existing bucket', async () => {
     await using env = await testEnv();
-    await env.door.send({ region: 'us-east-1' }, new CreateBucketCommand({ Bucket: 'acme-tax' }));
+    await env.client.send({ region: 'us-east-1' }, new CreateBucketCommand({ Bucket: 'acme-tax' }));
     expect(await notedIds(env, TAX_SPEC)).toEqual(['s3.replication/acme-tax']);
   });
 });
@@ -48,7 +48,7 @@ describe('existing-objects note: absent', () => {
   test('when the plan creates the source bucket, although the destination bucket exists', async () => {
     await using env = await testEnv();
     const CreateBucketConfiguration = { LocationConstraint: 'us-west-2' as const };
-    await env.door.send(
+    await env.client.send(
       { region: 'us-west-2' },
       new CreateBucketCommand({ Bucket: 'acme-tax-replica', CreateBucketConfiguration }),
     );

@@ -10,8 +10,8 @@ const RoleName = 'replikey-acme-tax';
 async function withoutRole(): Promise<TestEnv> {
   const env = await testEnv();
   await env.reconcile();
-  await env.door.send(east, new DeleteRolePolicyCommand({ RoleName, PolicyName: 'replikey' }));
-  await env.door.send(east, new DeleteRoleCommand({ RoleName }));
+  await env.client.send(east, new DeleteRolePolicyCommand({ RoleName, PolicyName: 'replikey' }));
+  await env.client.send(east, new DeleteRoleCommand({ RoleName }));
   return env;
 }
 
@@ -35,7 +35,7 @@ describe('a deleted role', () => {
     const { remaining } = await env.reconcile();
     expect(remaining?.waves).toEqual([]);
     expect(remaining?.notes).toEqual([]);
-    expect((await env.door.send(east, new GetRoleCommand({ RoleName }))).Role?.RoleName).toBe(RoleName);
+    expect((await env.client.send(east, new GetRoleCommand({ RoleName }))).Role?.RoleName).toBe(RoleName);
     expect((await env.canaries()).map(({ result }) => result)).toEqual(['replicated', 'replicated']);
   });
 });
@@ -43,8 +43,8 @@ describe('a deleted role', () => {
 test('a key in PendingDeletion blocks the resources that need it, and replikey creates no other key', async () => {
   await using env = await testEnv();
   await env.reconcile();
-  const { KeyMetadata } = await env.door.send(east, new DescribeKeyCommand({ KeyId: 'alias/acme-tax' }));
-  await env.door.send(east, new ScheduleKeyDeletionCommand({ KeyId: KeyMetadata?.KeyId }));
+  const { KeyMetadata } = await env.client.send(east, new DescribeKeyCommand({ KeyId: 'alias/acme-tax' }));
+  await env.client.send(east, new ScheduleKeyDeletionCommand({ KeyId: KeyMetadata?.KeyId }));
   env.sandbox.log.reset();
   const { plan } = await env.reconcile();
   expect(plan.blocked).toMatchObject([

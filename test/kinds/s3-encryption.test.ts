@@ -41,7 +41,7 @@ describe('s3.encryption: another default key', () => {
     await using env = await testEnv();
     const { remaining } = await env.reconcile();
     expect(remaining?.waves).toEqual([]);
-    const { ServerSideEncryptionConfiguration: now } = await env.door.send(
+    const { ServerSideEncryptionConfiguration: now } = await env.client.send(
       { region: 'us-east-1' },
       new GetBucketEncryptionCommand({ Bucket: 'acme-tax' }),
     );

@@ -198,7 +198,7 @@ test('verify policy: allows canaries', async () => {
 test('verify policy: fails without any of its actions, for canaries and for the object sample', async () => {
   await using env = await testEnv();
   await env.reconcile();
-  await env.door.send(
+  await env.client.send(
     { region: REGION },
     new PutObjectCommand({ Bucket: 'acme-tax', Key: 'Tax/2026.pdf', Body: 'x', Tagging: 'team=tax' }),
   );
