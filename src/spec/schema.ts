@@ -31,7 +31,7 @@ const keySettingsShape = {
   rotationPeriodInDays: integerSchema(
     90,
     2_560,
-    'Days between rotations; absent: unchanged, or 365 when this run enables rotation.',
+    'Days between rotations; absent: unchanged, or 365 if replikey enables rotation.',
   ).optional(),
 };
 

@@ -26,7 +26,7 @@ export interface StarterQuestion {
    */
   flag: string;
   prompt: string;
-  /** Returns the answer that an empty input stands for. */
+  /** Returns the answer for an empty input. */
   defaultAnswer: (answers: StarterAnswers, userRegion: string) => string | undefined;
   /** Whether the default is a guess, which the user must see. */
   isGuess?: true;

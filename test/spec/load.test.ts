@@ -96,7 +96,7 @@ test('loadSpecs: reports symbolic links that form a loop, and reads the other fi
   await mkdir(at('sub'));
   await symlink('..', at('sub/up'));
   await symlink('loop.yaml', at('loop.yaml'));
-  await symlink('nowhere.yaml', at('dangling.yaml'));
+  await symlink('absent.yaml', at('dangling.yaml'));
   expect(await problemsIn(root)).toEqual([
     '/a.yaml: this field is missing',
     '/a.yaml: expected BucketReplication, Account, Guardrails, Defaults or Variables, found "Nothing"',

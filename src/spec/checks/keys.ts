@@ -115,7 +115,7 @@ function checkSourceKeysUnique({ content: { spec } }: CheckedReplication): Check
       (earlier) => (earlier.alias ?? earlier.arn) === (key.alias ?? key.arn),
     );
     earlierKeys.push(key);
-    const hint = 'remove it; sourceKeys need not repeat source.key or list a key twice';
+    const hint = 'remove it; source.key or an earlier item of sourceKeys is the same key';
     return isDuplicate
       ? [[['spec', 'sourceKeys', index], 'duplicate KMS key', hint, ['spec', 'source', 'key']]]
       : [];
