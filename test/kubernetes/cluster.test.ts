@@ -216,7 +216,10 @@ describe('cluster', () => {
         message: expect.stringMatching(/such as us-east-1\nthe last valid version stays in effect$/),
       }),
     );
-    await env.door.send({ region: 'us-east-1' }, new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }));
+    await env.client.send(
+      { region: 'us-east-1' },
+      new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }),
+    );
     await round();
     expect((await env.reconcileWith(TAX_SPEC, { dryRun: true })).plan.waves).toEqual([]);
     expect(await readyCondition(server, 'tax')).toMatchObject({ reason: 'Invalid' });
@@ -235,7 +238,10 @@ describe('cluster', () => {
     expect(writes(env)).toBe(before);
     expect(controller.status()).toMatchObject({ problems: [], isSynced: true });
     // replikey no longer reverts drift of the pair.
-    await env.door.send({ region: 'us-east-1' }, new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }));
+    await env.client.send(
+      { region: 'us-east-1' },
+      new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }),
+    );
     await round();
     expect(writes(env)).toBe(before + 1);
   });
@@ -395,7 +401,10 @@ describe('cluster status', () => {
     await create(server, 'tax', pair('tax'));
     const { until, round } = await startClusterController(env, server);
     await until(async () => expect(await readyCondition(server, 'tax')).toMatchObject({ status: 'True' }));
-    await env.door.send({ region: 'us-east-1' }, new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }));
+    await env.client.send(
+      { region: 'us-east-1' },
+      new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }),
+    );
     await round();
     await until(async () =>
       expect(await events(server)).toContainEqual(

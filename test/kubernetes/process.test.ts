@@ -89,7 +89,7 @@ describe.each(SERVERS)('reconcile --source kubernetes, with %s', (_, startServer
       const before = await leaseSpecOf(server.admin);
 
       leader?.child.kill('SIGKILL');
-      await testEnvironment.door.send(
+      await testEnvironment.client.send(
         { region: 'us-east-1' },
         new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }),
       );
