@@ -108,7 +108,7 @@ describe('controller process', () => {
   test.each([
     [['--prune'], '--prune is for a single pass: add --once, or --dry-run'],
     [['-o', 'json'], '--output is for a single pass'],
-    [['-l', 'team in'], '"team in" selects nothing'],
+    [['-l', 'team in'], 'invalid selector "team in": use key=value'],
     [['--shard', '1/3'], '--shard needs a lease'],
     [['--shard', '4/3'], 'a part, from 1, and of how many'],
     [['--leader-elect', 's3'], '--leader-elect s3 needs --lock s3://bucket/key'],

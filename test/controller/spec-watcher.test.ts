@@ -186,7 +186,7 @@ test('watchSpecs: a folder disappears: reports a problem, and reads the folder a
     onChange: (specFiles) => received.push(specFiles),
   });
   await rm(folder, { recursive: true });
-  await vi.waitFor(() => expect(received.at(-1)?.problems[0]?.message).toContain('there is no such file'));
+  await vi.waitFor(() => expect(received.at(-1)?.problems[0]?.message).toContain('no such file or folder'));
   await mkdir(folder);
   await writeFile(path.join(folder, 'a.yaml'), 'again');
   await vi.waitFor(() => expect(texts(received.at(-1) as SpecFiles)).toEqual(['again']));
