@@ -94,10 +94,7 @@ async function runUntilStopped(
     log,
     ({ name, isLeader: leads, transitions }) => {
       metrics.setLeader(name, leads);
-      log.info(
-        { lease: name, transitions },
-        leads ? 'this process leads now' : 'this process does not lead any more',
-      );
+      log.info({ lease: name, transitions }, leads ? 'became leader' : 'lost leadership');
       controller.resync();
       cluster?.reportAll();
     },
@@ -118,7 +115,7 @@ async function runUntilStopped(
         ...(leadership === undefined ? {} : { timeoutMs: attemptTimeoutOf(leaseTimes(options)) }),
         onRetry: ({ operation, reason, isThrottle }) => {
           if (isThrottle) metrics.countThrottle(operation);
-          log.debug({ operation }, `${operation} is tried again: ${reason}`);
+          log.debug({ operation }, `retrying ${operation}: ${reason}`);
         },
       }),
     signal,
@@ -152,7 +149,7 @@ async function runUntilStopped(
       ).catch((error: Error) => {
         throw new UserError(
           EXIT.usage,
-          `cannot listen: ${systemErrorReason(error)}; --listen takes another address`,
+          `cannot listen: ${systemErrorReason(error)}; choose another address with --listen`,
         );
       }));
     if (surfaces) io.stdout.write(`replikey listens on ${surfaces.url}\n`);
@@ -177,10 +174,10 @@ async function runUntilStopped(
     io.on('SIGHUP', reload);
     const { pairs, problems } = controller.status();
     if (!cluster && pairs.length === 0 && problems.length > 0)
-      throw new UserError(EXIT.specs, 'there is no spec that is right to begin with');
+      throw new UserError(EXIT.specs, 'no valid spec found at startup');
     log.info(
       { pairs: pairs.length },
-      `looking after ${pairs.length} ${pairs.length === 1 ? 'pair' : 'pairs'}, every ${options.interval} s`,
+      `reconciling ${pairs.length} ${pairs.length === 1 ? 'pair' : 'pairs'} every ${options.interval} s`,
     );
     await untilAborted(signal);
     if (signal.reason instanceof InterruptedError) log.info(signal.reason.notice);
@@ -195,7 +192,7 @@ async function runUntilStopped(
         await election;
         await leadership
           ?.release()
-          .catch((error: Error) => log.warn(`the lease was not given back: ${error.message}`));
+          .catch((error: Error) => log.warn(`cannot release the lease: ${error.message}`));
       },
       options.grace * 1000,
       log,
@@ -227,11 +224,15 @@ function openAwsClient(
 
 /** @throws UserError if specs cannot come from a cluster. */
 async function openClusterApi(paths: readonly string[], { env }: Io): Promise<KubernetesApi> {
-  if (paths.length > 0) throw new UserError(EXIT.usage, '--source kubernetes reads no files: name no paths');
+  if (paths.length > 0)
+    throw new UserError(EXIT.usage, '--source kubernetes does not read files: remove the paths');
   if (!isInCluster(env))
-    throw new UserError(EXIT.usage, '--source kubernetes needs a pod to run in, with a service account');
+    throw new UserError(
+      EXIT.usage,
+      '--source kubernetes requires a pod with a service account: run it in a cluster',
+    );
   return createKubernetesApi(env).catch((error: Error) => {
-    throw new UserError(EXIT.usage, `--source kubernetes needs a service account: ${error.message}`);
+    throw new UserError(EXIT.usage, `--source kubernetes cannot use the service account: ${error.message}`);
   });
 }
 
@@ -255,7 +256,7 @@ function rejectSinglePassOptions({
     '--output': output === 'text' ? undefined : output,
   };
   const [option] = Object.entries(singlePassOptions).find(([, value]) => value !== undefined) ?? [];
-  if (option) throw new UserError(EXIT.usage, `${option} is for a single pass: add --once, or --dry-run`);
+  if (option) throw new UserError(EXIT.usage, `${option} requires a single pass: add --once or --dry-run`);
 }
 
 /**
@@ -293,7 +294,9 @@ async function shutDown(io: Io, finish: () => Promise<void>, graceMs: number, lo
   const outcome = await Promise.race([finish(), timeout]);
   cancelTimeout();
   if (outcome !== 'late') return EXIT.ok;
-  log.warn(`what was in flight did not end within ${graceMs / 1000} s; the next run looks how far it came`);
+  log.warn(
+    `calls in flight did not finish within ${graceMs / 1000} s; the next run reads the actual state again`,
+  );
   return io.exit(EXIT.failed);
 }
 
@@ -326,12 +329,12 @@ async function leadershipFromOptions(
     if (shard)
       throw new UserError(
         EXIT.usage,
-        '--shard needs a lease: --lock s3://bucket/key, or a cluster to run in',
+        '--shard requires leader election: add --lock s3://bucket/key, or run in a cluster',
       );
     return undefined;
   }
   const identity = `${hostname()}_${randomUUID()}`;
-  log.info({ identity, ...shard }, 'leading needs a lease here');
+  log.info({ identity, ...shard }, 'leader election enabled');
   return createLeadership({
     ...(shard === undefined ? {} : { shard }),
     openStore: store,
@@ -352,7 +355,7 @@ async function openLeaseStore(
     leaderElect === 'auto' ? (lock ? 's3' : isInCluster(io.env) ? 'lease' : 'none') : leaderElect;
   if (lockKind === 'none') return undefined;
   if (lockKind === 's3') {
-    if (!lock) throw new UserError(EXIT.usage, '--leader-elect s3 needs --lock s3://bucket/key');
+    if (!lock) throw new UserError(EXIT.usage, '--leader-elect s3 requires --lock s3://bucket/key');
     return openS3Lock(lock, io.env.AWS_ENDPOINT_URL !== undefined);
   }
   const api = await createKubernetesApi(io.env);

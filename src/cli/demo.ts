@@ -58,7 +58,7 @@ export async function runDemo(io: Io, signal: AbortSignal): Promise<number> {
     const specs = await parseDemoSpec(DEMO_SPEC);
     const isSuccess = await runDemoSteps({ specs, aws, sandbox, paint, print, signal });
     print(
-      `\n${isSuccess ? paint.green('The end.') : paint.red('The story did not end as it should.')} Next: npx reconcile --once specs/tax.yaml --sandbox`,
+      `\n${isSuccess ? paint.green('Demo completed.') : paint.red('Demo failed: a step had an unexpected result.')} Next: npx reconcile --once specs/tax.yaml --sandbox`,
     );
     return isSuccess ? EXIT.ok : EXIT.failed;
   } finally {
@@ -76,27 +76,25 @@ async function runDemoSteps(demo: DemoContext): Promise<boolean> {
     print(`\n${paint.bold(`${stepCount}. ${title}`)}\n`);
     return body();
   };
-  print(`An AWS of its own listens on ${sandbox.endpoint}, empty.\nThis is what we want of it:\n`);
+  print(`Started an empty sandbox at ${sandbox.endpoint}. Desired configuration:\n`);
   print(paint.dim(DEMO_SPEC.trimEnd()));
 
-  await step('What would change: a dry run', () => runDemoPass(demo, { dryRun: true }));
+  await step('Plan the changes: a dry run', () => runDemoPass(demo, { dryRun: true }));
   // The dry run printed the full plan.
-  const first = await step('Make it so', () => runDemoPass(demo, { withoutPlan: true }));
-  const second = await step('Again: a second run finds nothing to do, and writes nothing', () =>
-    runDemoPass(demo),
-  );
+  const first = await step('Apply the changes', () => runDemoPass(demo, { withoutPlan: true }));
+  const second = await step('Run again: no changes, no write calls', () => runDemoPass(demo));
   const areCanariesReplicated = await step(
-    'Prove it with real objects, with an S3 Bucket Key and without',
+    'Verify with canary objects, with and without an S3 Bucket Key',
     () => runDemoCanaries(demo),
   );
   const objectStatus = await step(
-    "Break it: somebody takes the objects' ARN out of the condition on the key",
+    "Break it: remove the objects' ARN from the conditions on the source key",
     async () => {
       await breakPolicies(demo);
       return putDemoObject(demo);
     },
   );
-  const isHealed = await step('Found as drift, and healed', async () => {
+  const isHealed = await step('Detect the drift, and correct it', async () => {
     const isConverged = await runDemoPass(demo);
     return (await runDemoCanaries(demo)) && isConverged;
   });
@@ -158,7 +156,9 @@ async function breakPolicies({ aws, print }: DemoContext): Promise<void> {
   const keyPolicy = await fetchKeyPolicy(aws, location, Arn);
   const key = { KeyId: Arn, PolicyName: 'default' };
   await aws.send(location, new PutKeyPolicyCommand({ ...key, Policy: restrictToBucketArn(keyPolicy) }));
-  print('Objects with an S3 Bucket Key still decrypt, others do not.\nAWS accepted it without a word.');
+  print(
+    'S3 can still decrypt objects with an S3 Bucket Key, but no others.\nAWS accepted the change without an error.',
+  );
 }
 
 /** Writes an object as an application would, and returns the replication status that the sandbox gives it. */
@@ -197,6 +197,6 @@ function restrictToBucketArn(source: Policy): string {
 
 async function parseDemoSpec(text: string): Promise<Specs> {
   const { specs } = await loadSpecs(['-'], async () => text);
-  if (!specs) throw new Error('the spec of the demo is not valid');
+  if (!specs) throw new Error('the spec of the demo is invalid');
   return specs;
 }

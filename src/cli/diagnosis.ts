@@ -47,23 +47,20 @@ export async function runDoctor(
   const sources = specs.pairs.filter(({ source }) => source.managed).map(({ source }) => source.bucket);
   const bucketNames = [...new Set(options.bucket.length > 0 ? options.bucket : sources)];
   if (options.observed !== undefined && options.object !== undefined)
-    throw new UserError(
-      EXIT.usage,
-      'files hold no objects: --object is for what is in AWS, without --observed',
-    );
+    throw new UserError(EXIT.usage, '--observed files contain no objects: use --object without --observed');
   if (options.observed !== undefined && !(await isSnapshotFile(options.observed))) {
     const observed = await loadFacts(options.observed);
     const buckets = bucketNames.length > 0 ? bucketNames : replicatingBuckets(observed);
     if (buckets.length === 0) {
       const reason = 'none of its buckets has a replication configuration';
-      throw new UserError(EXIT.usage, `nothing in ${options.observed} replicates: ${reason}`);
+      throw new UserError(EXIT.usage, `no replication found in ${options.observed}: ${reason}`);
     }
     const proofs = buckets.flatMap((bucket) => proveRules(observed, bucket));
     return reportRules({ proofs, objects: [] }, specs, options, io);
   }
   if (bucketNames.length === 0) {
     const usage = 'reconcile doctor specs/, or --bucket acme-tax, or --observed observed.json';
-    throw new UserError(EXIT.usage, `name the specs, a bucket or a file: ${usage}`);
+    throw new UserError(EXIT.usage, `no specs, bucket or file given: use ${usage}`);
   }
   const session = await openSession(specs, options, io, signal);
   try {
@@ -126,15 +123,15 @@ async function reportObject(
   io: Io,
 ): Promise<number> {
   if (more.length > 0)
-    throw new UserError(EXIT.usage, `--object names an object of one bucket: add --bucket ${bucket}`);
+    throw new UserError(EXIT.usage, `--object requires exactly one bucket: add --bucket ${bucket}`);
   const proof = await diagnoseObject(aws, bucket, key, locations).catch((error: unknown) => {
     if (error instanceof UserError) throw error;
     const { httpStatusCode } = (error as { $metadata?: { httpStatusCode?: number } }).$metadata ?? {};
     const reason =
       httpStatusCode === 404
-        ? 'there is none of that name'
+        ? 'it does not exist'
         : formatAwsError(error, 's3:HeadObject', locations.buckets.get(bucket) ?? locations);
-    throw new UserError(EXIT.failed, `the object ${key} of ${bucket} cannot be read: ${reason}`, {
+    throw new UserError(EXIT.failed, `cannot read object ${key} of bucket ${bucket}: ${reason}`, {
       cause: error,
     });
   });

@@ -12,14 +12,14 @@ import {
 } from './command-model.ts';
 
 export const EXIT_CODES: [code: string, meaning: string][] = [
-  ['0', 'converged, or nothing to do, or planned'],
+  ['0', 'converged, nothing to do, or planned'],
   ['1', 'failed, or partly failed'],
-  ['2', 'the plan holds changes (only with --detailed-exitcode)'],
-  ['3', 'refused by a safety rail'],
+  ['2', 'the plan contains changes (only with --detailed-exitcode)'],
+  ['3', 'refused by a guard'],
   ['4', 'no usable credentials, or the wrong account'],
-  ['64', 'unusable arguments'],
+  ['64', 'invalid arguments'],
   ['65', 'invalid specs'],
-  ['130, 143', 'interrupted, after the call in flight was finished'],
+  ['130, 143', 'interrupted, after finishing the calls in flight'],
 ];
 
 /**
@@ -107,22 +107,22 @@ export type HeadingGroups = readonly (readonly [heading: string, names: readonly
 
 /** Headings of the options. Alternatively, an option of a new command can set its own heading. */
 const OPTION_GROUPS: HeadingGroups = [
-  ['What is done:', ['--once', '--dry-run', '--plan-only', '--plan']],
-  ['Which specs:', ['--only', '--selector', '--var', '--source']],
-  ['Which buckets:', ['--bucket', '--all', '--object', '--sample']],
-  ['The plan:', ['--prune', '--out', '--sarif', '--explain', '--detailed-exitcode']],
+  ['Mode:', ['--once', '--dry-run', '--plan-only', '--plan']],
+  ['Specs:', ['--only', '--selector', '--var', '--source']],
+  ['Buckets:', ['--bucket', '--all', '--object', '--sample']],
+  ['Plan:', ['--prune', '--out', '--sarif', '--explain', '--detailed-exitcode']],
   [
-    'What is allowed:',
+    'Guards:',
     ['--verify', '--who-changed', '--allow', '--allow-unproven', '--max-changes', '--max-removals'],
   ],
-  ['Running until stopped:', ['--interval', '--verify-interval', '--workers', '--listen', '--grace']],
-  ['One writer among several:', ['--leader-elect', '--lock', '--lease-duration', '--shard']],
-  ['Where it looks:', ['--sandbox', '--observed', '--region']],
-  ['How long it waits:', ['--wait', '--timeout']],
-  ['What is told:', ['--output', '--verbose', '--log-level', '--debug', '--version', '--help']],
+  ['Controller:', ['--interval', '--verify-interval', '--workers', '--listen', '--grace']],
+  ['Leader election and shards:', ['--leader-elect', '--lock', '--lease-duration', '--shard']],
+  ['Target:', ['--sandbox', '--observed', '--region']],
+  ['Timeouts:', ['--wait', '--timeout']],
+  ['Output:', ['--output', '--verbose', '--log-level', '--debug', '--version', '--help']],
 ];
 
-/** Returns the table with the headings that options set themselves (`new Option(…).helpGroup('The plan:')`). */
+/** Returns the table with the headings that options set themselves (`new Option(…).helpGroup('Plan:')`). */
 const optionGroups = (options: readonly Option[]): HeadingGroups =>
   OPTION_GROUPS.map(([heading, names]) => [
     heading,
@@ -143,7 +143,7 @@ function groupByHeading<T>(
     heading,
     names.flatMap((name) => items.filter((item) => nameOf(item) === name)),
   ]);
-  return [...sections, ['Others:', items.filter((item) => !groupedNames.has(nameOf(item)))]];
+  return [...sections, ['Other:', items.filter((item) => !groupedNames.has(nameOf(item)))]];
 }
 
 const toSentence = (text: string): string =>

@@ -51,20 +51,20 @@ export function addCommonOptions(command: Command, ...formats: string[]): Comman
         .argParser((id: string, previous: string[]) => [...previous, parseRisk(id)])
         .default([]),
     )
-    .option('--wait <seconds>', 'how long to wait for what was written to be seen', parseSeconds, 60);
+    .option('--wait <seconds>', 'time to wait until writes are visible', parseSeconds, 60);
 }
 
 /** Adds the options that select specs from the given paths. */
 export const addSelectionOptions = (command: Command): Command =>
   addVariableOption(command)
-    .option('--only <spec>', 'only the spec of this name; may be repeated', collectValues, [])
-    .option('-l, --selector <labels>', 'only specs with these labels: team=tax,env!=dev,tier in (gold)');
+    .option('--only <spec>', 'use only the spec with this name; may be repeated', collectValues, [])
+    .option('-l, --selector <labels>', 'use only specs with these labels: team=tax,env!=dev,tier in (gold)');
 
 /** Adds the option shared by all commands that read specs. */
 export const addVariableOption = (command: Command): Command =>
   command.option(
     '--var <name=value>',
-    'the value of a variable that the specs declare; may be repeated',
+    'set a variable that the specs declare; may be repeated',
     collectValues,
     [],
   );
@@ -73,50 +73,49 @@ export function addAwsOptions(command: Command): Command {
   return command
     .option(
       '--sandbox [dir]',
-      `use an embedded sandbox instead of AWS, its state kept in a folder (--sandbox=DIR; default ${DEFAULT_SANDBOX_DIR})`,
+      `use an embedded sandbox instead of AWS, with its state in a folder (--sandbox=DIR; default ${DEFAULT_SANDBOX_DIR})`,
     )
     .addOption(
-      new Option('--log-level <level>', 'what to log')
+      new Option('--log-level <level>', 'lowest level to log')
         .choices(['debug', 'info', 'warn', 'error', 'silent'])
         .default('info'),
     )
-    .option('--debug', 'show where in the program an error arose');
+    .option('--debug', 'show the stack trace of an error');
 }
 
 /** Adds the options of a command that shows a plan. */
 export const addPlanOptions = (command: Command): Command =>
   command
     .addOption(pruneOption())
-    .addOption(new Option('--detailed-exitcode', 'exit with 2 when the plan holds changes'))
-    .option('--explain', 'name the API calls that make each change')
-    .option('--observed <file>', 'plan from what `reconcile observe` wrote, without asking AWS')
-    .option('--out <file>', 'save the plan, for `reconcile apply`')
-    .option('--sarif <file>', 'save what the proof finds, as SARIF, on the lines of the specs');
+    .addOption(new Option('--detailed-exitcode', 'exit with 2 if the plan contains changes'))
+    .option('--explain', 'list the API calls of each change')
+    .option('--observed <file>', 'plan from a snapshot of `reconcile observe`, without calling AWS')
+    .option('--out <file>', 'save the plan for `reconcile apply`')
+    .option('--sarif <file>', 'save the findings of the proof as SARIF, with positions in the specs');
 
 /** Adds the options of a command that applies a plan. */
 export const addGuardOptions = (command: Command): Command =>
   command
-    .option('--allow-unproven', 'apply also what would not replicate')
+    .option('--allow-unproven', 'apply even if rules are not proven to replicate')
     .option(
       '--max-changes <n>',
-      'refuse a plan that changes more resources: a number, or 20%',
+      'refuse a plan that changes more resources than this: a number, or 20%',
       parseMaxChanges,
     )
     .option(
       '--max-removals <n>',
-      'refuse a plan that takes more rules, statements and roles away (default: 10)',
+      'refuse a plan that removes more rules, statements and roles (default: 10)',
       parseInteger,
     );
 
 export const collectValues = (value: string, previous: string[]): string[] => [...previous, value];
 
 export const outputOption = (...formats: string[]) =>
-  new Option('-o, --output <form>', 'form of the result')
-    .choices(['text', 'json', ...formats])
-    .default('text');
+  new Option('-o, --output <format>', 'output format').choices(['text', 'json', ...formats]).default('text');
 
-export const pruneOption = () =>
-  new Option('--prune', 'take away what is left of specs that are not given any more (deletion: Remove)');
+export const pruneOption = (
+  description = 'delete orphaned rules, statements, policies and roles of removed specs that set deletion: Remove',
+) => new Option('--prune', description);
 
 function parseRisk(id: string): string {
   if (Object.hasOwn(RISKS, id)) return id;

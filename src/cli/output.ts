@@ -53,7 +53,7 @@ export function createReporter(format: OutputFormat, pass: PassInfo, io: Io, log
       if (applyEvent.type === 'waiting')
         log.info(
           { step: applyEvent.step.id },
-          `waiting for ${applyEvent.waitsFor}, ${applyEvent.untilMs / 1000} s at most`,
+          `waiting for ${applyEvent.waitsFor}, at most ${applyEvent.untilMs / 1000} s`,
         );
       event?.(applyEvent);
     },
@@ -106,7 +106,7 @@ function textReporter({ pairs, variables, dryRun, target, explain }: PassInfo, i
       if (type === 'failed') io.stdout.write(`${marks.failed} failed ${escapeUnprintable(step.id)}\n`);
     },
     end(outcome) {
-      const dryRunNote = outcome.plan.waves.length > 0 ? 'Nothing was changed: this was a dry run.' : '';
+      const dryRunNote = outcome.plan.waves.length > 0 ? 'Dry run: nothing was changed.' : '';
       const summary = dryRun ? dryRunNote : outcomeText(outcome, paint);
       if (summary) io.stdout.write(`\n${summary}\n`);
     },

@@ -34,7 +34,7 @@ function watchOutput(io: Io): () => boolean {
   io.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE' || isOutputLost) return;
     isOutputLost = true;
-    io.stderr.write(`standard output cannot be written: ${systemErrorReason(error)}\n`);
+    io.stderr.write(`cannot write to standard output: ${systemErrorReason(error)}\n`);
   });
   // Ignored: no stream is left to report it to.
   io.stderr.on('error', () => {});
@@ -76,7 +76,7 @@ function describeFailure(error: unknown, debug: boolean): { exitCode: number; me
   const message = debug && error instanceof Error ? (error.stack ?? errorMessage) : errorMessage;
   const lines = message.split('\n').map(escapeUnprintable).join('\n');
   if (error instanceof UserError) return { exitCode: error.exitCode, message: lines };
-  const advice = debug ? '' : '\nThis is a fault of replikey itself; --debug shows where.';
+  const advice = debug ? '' : '\nThis is a bug in replikey; run with --debug for the stack trace.';
   return { exitCode: EXIT.failed, message: `${lines}${advice}` };
 }
 
@@ -102,7 +102,7 @@ export function buildProgram(io: Io, onExit: (code: number) => void): Command {
   const program = new Command(reconcileCommand.name)
     .version(manifest.version, '-V, --version', 'print the version')
     .usage('[options] <paths...>\n       reconcile <command> [options]')
-    .helpOption('-h, --help', 'show this')
+    .helpOption('-h, --help', 'show this help')
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
       writeErr: (text) => io.stderr.write(text),
@@ -111,7 +111,7 @@ export function buildProgram(io: Io, onExit: (code: number) => void): Command {
     })
     .configureHelp(helpConfiguration(COMMAND_NAME_GROUPS, examplesOf))
     .exitOverride()
-    .showHelpAfterError('(reconcile --help shows what can be said)')
+    .showHelpAfterError("See 'reconcile --help'.")
     .enablePositionalOptions()
     .hook('preSubcommand', passOptionsDown);
 
@@ -128,9 +128,7 @@ export function buildProgram(io: Io, onExit: (code: number) => void): Command {
   define(program, reconcileCommand);
   for (const definition of COMMANDS) {
     define(
-      program
-        .command(definition.name)
-        .showHelpAfterError(`(reconcile ${definition.name} --help shows what can be said)`),
+      program.command(definition.name).showHelpAfterError(`See 'reconcile ${definition.name} --help'.`),
       definition,
     );
   }
@@ -157,7 +155,7 @@ function passOptionsDown(program: Command, command: Command): void {
     const name = option.attributeName();
     if (program.getOptionValueSource(name) !== 'cli') continue;
     if (!command.options.some((candidate) => candidate.attributeName() === name)) {
-      throw new UserError(EXIT.usage, `${command.name()} has no ${option.long}: leave it out`);
+      throw new UserError(EXIT.usage, `${command.name()} does not support ${option.long}: remove it`);
     }
     command.setOptionValueWithSource(name, program.getOptionValue(name), 'cli');
   }

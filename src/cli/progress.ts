@@ -44,7 +44,7 @@ export function showProgress({ io, log, clock, calls }: ProgressDisplayOptions):
 
   const update = (): void => {
     if (draw) draw((size) => progressLines(progress, progressInfo(), size));
-    else log.info(`still at it: ${progressText(progress, progressInfo())}`);
+    else log.info(`in progress: ${progressText(progress, progressInfo())}`);
     cancelUpdate = clock.schedule(draw ? REDRAW_MS : HEARTBEAT_MS, update);
   };
   let cancelUpdate = clock.schedule(draw ? FIRST_DRAW_MS : HEARTBEAT_MS, update);

@@ -37,15 +37,15 @@ export function toSavedPlan(planDocument: object, specs: Specs, plan: Plan, isPr
  */
 export async function readSavedPlan(file: string): Promise<SavedPlan> {
   const reject = (reason: string): never => {
-    throw new UserError(EXIT.usage, `${file} ${reason}; reconcile plan --out writes one`);
+    throw new UserError(EXIT.usage, `${file} ${reason}; create a plan with reconcile plan --out`);
   };
   const document = await readJson(file);
   const parsed = planDocumentSchema.safeParse(document);
   const [issue] = parsed.error?.issues ?? [];
-  if (issue) reject(`is no saved plan: ${issue.path.join('.') || 'the document'}: ${issue.message}`);
+  if (issue) reject(`is not a saved plan: ${issue.path.join('.') || 'the document'}: ${issue.message}`);
   const { integrity, ...content } = document as { integrity?: string; inputs?: Omit<SavedPlan, 'plan'> };
   if (integrity === undefined || content.inputs === undefined)
-    return reject('is no saved plan: it lacks the declarations that it was made from');
+    return reject('is not a saved plan: it does not contain the specs');
   if (integrity !== integrityOf(content)) reject('was changed after it was saved');
   return { plan: content as unknown as Plan, ...content.inputs };
 }

@@ -62,7 +62,7 @@ export async function openSession(
     onRetry: ({ operation, region, attempt, reason }) => {
       // One or two retries are common. Only the third attempt is a warning.
       const level = attempt === WARN_AT_ATTEMPT ? 'warn' : 'debug';
-      log[level]({ operation, region, attempt }, `${operation} in ${region} is tried again: ${reason}`);
+      log[level]({ operation, region, attempt }, `retrying ${operation} in ${region}: ${reason}`);
     },
   });
   return {
@@ -85,7 +85,7 @@ export function rejectInvalidEndpoints({ env }: Io): void {
     if (!URL.canParse(value))
       throw new UserError(
         EXIT.usage,
-        `${name} is no URL: "${redactUserInfo(value)}"; write it as http://127.0.0.1:4566`,
+        `invalid ${name} "${redactUserInfo(value)}": use a URL, for example http://127.0.0.1:4566`,
       );
   }
 }
@@ -114,7 +114,7 @@ function snapshotLabel({ observedAt }: Snapshot, now: Date): string {
         : minutes < 2 * 24 * 60
           ? `${Math.round(minutes / 60)} h`
           : `${Math.round(minutes / 1440)} days`;
-  return `As observed ${age} ago (${observedAt}); AWS is not asked`;
+  return `Snapshot taken ${age} ago (${observedAt}), not AWS`;
 }
 
 function targetLabel(
@@ -156,7 +156,7 @@ export async function loadSelectedSpecs(
   const { specs, problems } = await loadSpecs(paths, () => buffer(io.stdin), variableInputOf(options, io));
   if (specs) return applySelection(specs, options);
   const problemCount = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
-  throw new UserError(EXIT.specs, `${formatProblems(problems)}\n\n${problemCount}; AWS was not asked.`);
+  throw new UserError(EXIT.specs, `${formatProblems(problems)}\n\n${problemCount}; AWS was not called.`);
 }
 
 function applySelection(specs: Specs, selection: Selection): Specs {

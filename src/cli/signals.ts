@@ -34,7 +34,7 @@ export async function runInterruptible(
     // An error caused by the interruption needs no message. A failure to save state at the end does.
     const isUnrelated = error instanceof UserError && !(error.cause instanceof InterruptedError);
     if (code === undefined || isUnrelated) throw error;
-    throw new UserError(code, 'Interrupted: nothing is in flight any more; run it again to go on.', {
+    throw new UserError(code, 'Interrupted: no call is in flight; run the command again to continue.', {
       cause: error,
     });
   } finally {
@@ -49,6 +49,6 @@ export class InterruptedError extends Error {
   constructor(signal: string) {
     super(`interrupted by ${signal}`);
     this.name = 'Interrupted';
-    this.notice = `${signal}: finishing what is in flight; a second one ends it at once`;
+    this.notice = `${signal}: finishing calls in flight; a second signal exits immediately`;
   }
 }

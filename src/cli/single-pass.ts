@@ -126,7 +126,7 @@ export async function runPass(
 /** Adds the applied steps to an error that ended a pass early, because such a pass reports no outcome. */
 function withAppliedSteps(error: unknown, appliedIds: readonly Id[]): unknown {
   if (!(error instanceof UserError) || appliedIds.length === 0) return error;
-  const message = `${error.message}\nApplied before: ${appliedIds.join(', ')}`;
+  const message = `${error.message}\nApplied before the error: ${appliedIds.join(', ')}`;
   return new UserError(error.exitCode, message, { cause: error });
 }
 
@@ -144,13 +144,12 @@ function rejectContradictions({
   const reject = (message: string) => {
     throw new UserError(EXIT.usage, message);
   };
-  if (output === 'markdown' && !dryRun) reject('Markdown is for a plan that people look at: add --dry-run');
-  if (observed !== undefined && !dryRun)
-    reject('an observation can be planned from, not changed: add --dry-run');
+  if (output === 'markdown' && !dryRun) reject('-o markdown shows a plan: add --dry-run');
+  if (observed !== undefined && !dryRun) reject('--observed cannot apply changes: add --dry-run');
   if (out !== undefined && !dryRun) reject('--out saves a plan: add --dry-run');
   if (sarif !== undefined && !dryRun) reject('--sarif saves the findings of a plan: add --dry-run');
   if (prune && (only.length > 0 || selector !== undefined))
-    reject('--prune takes what is not given for gone: give it all specs, without --only and --selector');
+    reject('--prune treats specs that are not selected as removed: use it without --only and --selector');
 }
 
 const planInputsOf = (

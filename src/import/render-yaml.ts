@@ -81,7 +81,7 @@ function renderDocument(
     },
   });
   document.commentBefore = [
-    ` ${source.name} to ${name}, as found`,
+    ` ${source.name} to ${name}, imported from AWS`,
     ...warnings.map((warning) => ` ! ${warning}`),
   ].join('\n');
   addAliasComment(document, ['spec', 'source', 'key'], replication.aliases);
@@ -137,35 +137,35 @@ function warningsOf(
   const warnings: [boolean, string][] = [
     [
       destination === undefined && !isForeign,
-      `the bucket ${name} does not exist, or cannot be read: every object fails; its region below is a guess`,
+      `bucket ${name} does not exist, so that every object fails, or cannot be read; its Region below is a guess`,
     ],
     [
       destination?.versioningEnabled === false,
-      `versioning of ${name} is not enabled: every object fails until it is`,
+      `versioning of ${name} is not enabled: objects fail to replicate until it is`,
     ],
     [!source.versioningEnabled, `versioning of ${source.name} is not enabled`],
     [
       rules.some(isV1Rule),
-      'rules of the old form (V1), written here in the new one; a reconcile rewrites them, and they go on replicating delete markers',
+      'V1 rules, shown below as V2; reconcile rewrites them, and they keep replicating delete markers',
     ],
-    [otherBuckets.length > 0, `the role serves ${otherBuckets.join(', ')} too`],
+    [otherBuckets.length > 0, `the role is shared with ${otherBuckets.join(', ')}`],
     [
       keys.size > 1,
-      `rules to ${name} name different replica keys, which specs cannot say: a reconcile would not leave both`,
+      `rules to ${name} have different replica keys, which specs cannot express; reconcile would not keep both`,
     ],
     [
       source.encryption.keyArn === undefined,
-      `${source.name} has no default key of its own: put the key under which its objects lie at source.key, and others at sourceKeys`,
+      `${source.name} has no default key with an ARN: set source.key to the key of its objects, and sourceKeys to any other keys`,
     ],
     [
       replicaKey === undefined && destination?.encryption.keyArn === undefined,
-      'no key is named at all: put one at destination.key before this can be used',
+      'no destination key found: set destination.key before using this spec',
     ],
     [
       replicaKey !== undefined &&
         destination?.encryption.keyArn !== undefined &&
         replicaKey !== destination.encryption.keyArn,
-      `${name} encrypts by default under ${destination?.encryption.keyArn}, not under the replica key: a reconcile would change that, and asks before`,
+      `the default key of ${name} is ${destination?.encryption.keyArn}, not the replica key; reconcile would change it`,
     ],
   ];
   return warnings.filter(([applies]) => applies).map(([, text]) => text);
@@ -212,7 +212,8 @@ function renderAccounts(replications: readonly DiscoveredReplication[]): Documen
       spec: { id, ...(ownIds.has(id) ? {} : { managed: false }) },
     });
     if (!ownIds.has(id))
-      document.commentBefore = ' Say here how to come by credentials, or leave its half to its owner.';
+      document.commentBefore =
+        ' Set profile or assumeRole instead of managed, or leave this side to its owner.';
     return document;
   });
 }

@@ -33,11 +33,12 @@ export function createReplayClients({ answers: responses }: Snapshot): SdkClient
 
 /** Returns the error for a request that the snapshot lacks: about one resource, or about a whole account. */
 function notInSnapshotError(service: Service, { account }: Location): Error {
-  if (service !== 'sts') return new Error('it was not observed; observe again, with these specs');
+  if (service !== 'sts')
+    return new Error('not in the snapshot; run reconcile observe again with these specs');
   const owner = account === undefined ? 'the ambient account' : `the account "${account}"`;
   return new UserError(
     EXIT.failed,
-    `nothing of ${owner} was observed; observe again, with these specs and credentials for it`,
+    `the snapshot contains nothing from ${owner}; run reconcile observe again with these specs and its credentials`,
   );
 }
 

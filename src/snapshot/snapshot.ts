@@ -81,6 +81,6 @@ export function parseSnapshot(value: unknown, file: string): Snapshot {
   const path = issue?.path.join('.') || 'the document';
   throw new UserError(
     EXIT.usage,
-    `${file} is not what \`reconcile observe\` writes: ${path}: ${issue?.message}`,
+    `${file} is not a snapshot of \`reconcile observe\`: ${path}: ${issue?.message}`,
   );
 }

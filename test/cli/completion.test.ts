@@ -9,13 +9,13 @@ import { buildProgram, programModel } from '../../src/cli/program.ts';
 import { isInstalled } from '../support/cli.ts';
 import { TAX_SPEC } from '../support/env.ts';
 
-const words = programModel(buildProgram({} as Io, () => {}));
+const program = programModel(buildProgram({} as Io, () => {}));
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'replikey-completion-'));
-  // A folder that is named as a command is, and one whose name must be quoted.
+  // A folder with the name of a command, and one whose name needs quotes.
   for (const name of ['specs', 'plan', 'my specs', 'more']) await mkdir(path.join(folder, name));
   await writeFile(path.join(folder, 'specs/tax.yaml'), TAX_SPEC);
   await writeFile(
@@ -23,11 +23,12 @@ beforeAll(async () => {
     'metadata: { name: books, labels: {} }\nspec:\n  name: none\n',
   );
   await writeFile(path.join(folder, 'plan.json'), '{}');
-  for (const shell of SHELLS) await writeFile(path.join(folder, shell), await completionScript(shell, words));
+  for (const shell of SHELLS)
+    await writeFile(path.join(folder, shell), await completionScript(shell, program));
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** What is typed, where ⇥ is the tab key, and the arguments that reconcile is called with then. */
+/** Typed text, where ⇥ is the tab key, and the arguments with which the shell then calls reconcile. */
 const TYPED: [typed: string, args: string[]][] = [
   ['pla⇥', ['plan']],
   ['doctor --obj⇥', ['doctor', '--object']],
@@ -46,24 +47,24 @@ const TYPED: [typed: string, args: string[]][] = [
   ['sandbox --state s⇥', ['sandbox', '--state', 'specs/']],
   ['--sandbox=sp⇥', ['--sandbox=specs/']],
   ['--wait sp⇥', ['--wait', 'sp']],
-  // An option before the command is one of the command; the value of an option is no command.
+  // An option before the command belongs to the command. The value of an option is not a command.
   ['--sandbox doctor -o sar⇥', ['--sandbox', 'doctor', '-o', 'sarif']],
   ['--only plan doct⇥', ['--only', 'plan', 'doctor']],
 ];
 
-/** Type the lines into a shell that has a stand-in for reconcile, which writes down its arguments. */
+/** Types the lines into a shell with a fake reconcile, and returns the arguments of each call. */
 async function typedInto(shell: string, command: string, lines: readonly string[]): Promise<string[][]> {
   const input = [
     `source ./${shell}`,
-    `reconcile() { printf '%s\\t' "$@" >> ${shell}.said; echo >> ${shell}.said; }`,
+    `reconcile() { printf '%s\\t' "$@" >> ${shell}.calls; echo >> ${shell}.calls; }`,
     ...lines.map((line) => `reconcile ${line.replaceAll('⇥', '\t')}`),
     'exit\n',
   ].join('\n');
   const env = { PATH: process.env.PATH, HOME: folder, TERM: 'dumb' };
   const run = spawnSync('sh', ['-c', command], { cwd: folder, input, env, timeout: 20_000 });
   expect(run.error).toBeUndefined();
-  const said = await readFile(path.join(folder, `${shell}.said`), 'utf8');
-  return said
+  const calls = await readFile(path.join(folder, `${shell}.calls`), 'utf8');
+  return calls
     .trim()
     .split('\n')
     .map((line) => line.replace(/\t$/, '').split('\t'));
@@ -72,41 +73,43 @@ async function typedInto(shell: string, command: string, lines: readonly string[
 const typing = TYPED.map(([line]) => line);
 const slashless = (args: string[]) => args.map((arg) => arg.replace(/\/$/, ''));
 
-test('bash completes what is typed, without the package bash-completion', async () => {
-  const said = await typedInto('bash', 'bash --norc --noprofile -i', typing);
-  expect(said).toEqual(TYPED.map(([, args]) => args));
+test('bash: completes typed lines without the package bash-completion', async () => {
+  const calls = await typedInto('bash', 'bash --norc --noprofile -i', typing);
+  expect(calls).toEqual(TYPED.map(([, args]) => args));
 });
 
 test.skipIf(!isInstalled('zsh') || !isInstalled('script'))(
-  'zsh completes what is typed (needs zsh and script)',
+  'zsh: completes typed lines (needs zsh and script)',
   async () => {
-    const said = await typedInto('zsh', "script -qec 'zsh -f -i' /dev/null", typing);
-    // It takes the slash away again where a word ends with it.
-    expect(said).toEqual(TYPED.map(([, args]) => slashless(args)));
+    const calls = await typedInto('zsh', "script -qec 'zsh -f -i' /dev/null", typing);
+    // zsh removes a slash at the end of a word.
+    expect(calls).toEqual(TYPED.map(([, args]) => slashless(args)));
   },
 );
 
-test.skipIf(!isInstalled('fish'))('fish completes what is typed (needs fish)', () => {
+test.skipIf(!isInstalled('fish'))('fish: completes typed lines (needs fish)', () => {
   const lines = TYPED.map(([line]) => line.replace(/⇥ .*/, '⇥'));
-  const asking = lines.map((line) => `complete -C 'reconcile ${line.replace('⇥', '')}'; echo ';'`);
-  const run = spawnSync('fish', ['--no-config', '-c', ['source ./fish', ...asking].join('\n')], {
+  const queries = lines.map((line) => `complete -C 'reconcile ${line.replace('⇥', '')}'; echo ';'`);
+  const run = spawnSync('fish', ['--no-config', '-c', ['source ./fish', ...queries].join('\n')], {
     cwd: folder,
     encoding: 'utf8',
     env: { PATH: process.env.PATH, HOME: folder },
   });
   expect(run.stderr).toBe('');
-  const offered = run.stdout.split(';\n').map((text) => text.split('\n').map((line) => line.split('\t')[0]));
+  const candidates = run.stdout
+    .split(';\n')
+    .map((text) => text.split('\n').map((line) => line.split('\t')[0]));
   TYPED.forEach(([line, args], index) => {
     const last = args[line.includes('⇥ ') ? 0 : args.length - 1] ?? '';
     const isCompleted = !line.endsWith(`${last}⇥`);
-    if (isCompleted) expect(offered[index], line).toContain(last);
-    else expect(offered[index], line).toEqual(['']);
+    if (isCompleted) expect(candidates[index], line).toContain(last);
+    else expect(candidates[index], line).toEqual(['']);
   });
 });
 
-describe('in bash', () => {
-  /** What is offered after some words, the last of which is being written. */
-  function offered(...line: string[]): string[] {
+describe('bash completion', () => {
+  /** Returns the candidates for the last of these words. */
+  function candidatesFor(...line: string[]): string[] {
     const script = `source ./bash; COMP_WORDS=(reconcile "$@"); COMP_CWORD=$#; _reconcile; printf '%s\\n' "\${COMPREPLY[@]}"`;
     const run = spawnSync('bash', ['--norc', '-c', script, 'bash', ...line], {
       cwd: folder,
@@ -116,18 +119,18 @@ describe('in bash', () => {
     return run.stdout.split('\n').filter(Boolean);
   }
 
-  test('every command is offered, and for each its options and the choices of each', () => {
-    expect(offered('')).toEqual(words.commands.map(({ name }) => name));
-    for (const { name, options } of [{ ...words, name: '' }, ...words.commands]) {
+  test('offers every command, its options, and the choices of each option', () => {
+    expect(candidatesFor('')).toEqual(program.commands.map(({ name }) => name));
+    for (const { name, options } of [{ ...program, name: '' }, ...program.commands]) {
       const before = name === '' ? [] : [name];
-      expect(offered(...before, '--')).toEqual(options.map(({ long }) => long));
+      expect(candidatesFor(...before, '--')).toEqual(options.map(({ long }) => long));
       for (const { long, value } of options.filter((option) => option.value?.kind === 'choice'))
-        expect(offered(...before, long, '')).toEqual(value?.choices);
+        expect(candidatesFor(...before, long, '')).toEqual(value?.choices);
     }
   });
 });
 
-test.each(SHELLS.filter(isInstalled))('%s finds nothing wrong with the script', (shell) => {
+test.each(SHELLS.filter(isInstalled))('%s: parses the completion script without an error', (shell) => {
   const run = spawnSync(shell, ['-n', shell], { cwd: folder, encoding: 'utf8' });
   expect(run).toMatchObject({ status: 0, stdout: '', stderr: '' });
 });

@@ -13,7 +13,7 @@ it('0 and 2: planned, with and without --detailed-exitcode', async () => {
   expect((await runCli(['plan', '-', '--detailed-exitcode'], options)).code).toBe(2);
 });
 
-it('1: partly failed, with the cause, what was not done for it, and what to do', async () => {
+it('1: partly failed, with the cause, the skipped steps, and what to do', async () => {
   await using testEnvironment = await testEnv(TAX_SPEC, {
     faultSettings: { faults: [{ match: 'CreateRole', nth: 1, what: { status: 403, code: 'AccessDenied' } }] },
   });
@@ -39,7 +39,7 @@ it('1: partly failed, with the cause, what was not done for it, and what to do',
   expect((await testEnvironment.reconcile()).remaining?.waves).toEqual([]);
 });
 
-it('3: refused, with the word that allows it', async () => {
+it('3: refused, with the option that allows the risk', async () => {
   await using testEnvironment = await testEnv();
   await testEnvironment.reconcile();
   const other = TAX_SPEC.replace('alias/acme-tax }', 'alias/another }');
@@ -53,7 +53,7 @@ it('3: refused, with the word that allows it', async () => {
   expect((await runCli(['--once', '-', '--allow', 'change-default-key'], options)).code).toBe(0);
 });
 
-it('3: refused, since the plan differs from the approved plan', async () => {
+it('3: refused, because the plan differs from the approved plan', async () => {
   await using testEnvironment = await testEnv();
   const options = { endpoint: testEnvironment.sandbox.endpoint, input: TAX_SPEC };
   const planned = (await runCli(['--dry-run', '-'], options)).stdout;
@@ -70,39 +70,41 @@ it('3: refused, since the plan differs from the approved plan', async () => {
   expect(testEnvironment.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
 
   expect((await runCli(['--once', '-', '--plan', checksum], options)).code).toBe(0);
-  // What was approved is done: again there is nothing to do, and the same checksum does not let the next change pass.
+  // The approved plan is applied: a second run has nothing to do, and the checksum does not allow another change.
   expect((await runCli(['--once', '-', '--plan', checksum], options)).code).toBe(0);
   expect((await runCli(['--once', '-', '--plan', checksum], other)).code).toBe(3);
   expect(await runCli(['--once', '-', '--plan', 'latest'], options)).toMatchObject({
     code: 64,
-    stderr: expect.stringContaining('The checksum of a plan has at least 16 digits'),
+    stderr: expect.stringContaining(
+      'Expected the checksum that a dry run prints, at least 16 hexadecimal digits.',
+    ),
   });
 });
 
-it('1: nobody listens at the endpoint, which is said of each thing that cannot be read', async () => {
+it('1: no server at the endpoint, reported for each resource that cannot be read', async () => {
   const { code, stdout, stderr } = await runCli(['plan', '-', '--log-level', 'error'], {
     input: TAX_SPEC,
     endpoint: 'http://127.0.0.1:1',
   });
   expect(code).toBe(1);
   expect(stdout).toMatch(/! s3\.bucket\/acme-tax\n(.*\n)*? +cannot be read: .*ECONNREFUSED\s+127\.0\.0\.1:1/);
-  expect(stderr).not.toContain('fault of replikey');
+  expect(stderr).not.toContain('bug in replikey');
 }, 60_000);
 
-it('64: an endpoint that is no URL', async () => {
+it('64: an endpoint that is not a URL', async () => {
   expect(await runCli(['plan', '-'], { input: TAX_SPEC, endpoint: 'nonsense' })).toMatchObject({
     code: 64,
-    stderr: 'AWS_ENDPOINT_URL is no URL: "nonsense"; write it as http://127.0.0.1:4566\n',
+    stderr: 'invalid AWS_ENDPOINT_URL "nonsense": use a URL, for example http://127.0.0.1:4566\n',
   });
 });
 
-it('4: a profile that is none is named', async () => {
+it('4: an unknown profile, with its name', async () => {
   const { code, stderr } = await runCli(['plan', '-'], { input: TAX_SPEC, env: { AWS_PROFILE: 'nope' } });
   expect(code).toBe(4);
   expect(stderr).toContain('AWS_PROFILE is "nope"');
 });
 
-it('4: no credentials, with what to set', async () => {
+it('4: no credentials, with the variables to set', async () => {
   const { code, stdout, stderr } = await runCli(['--once', '-'], { input: TAX_SPEC });
   expect({ code, stdout }).toEqual({ code: 4, stdout: '' });
   expect(stderr).toMatch(
@@ -110,7 +112,7 @@ it('4: no credentials, with what to set', async () => {
   );
 });
 
-it('4: the wrong account, before anything is read or changed there', async () => {
+it('4: the wrong account, before any write', async () => {
   await using testEnvironment = await testEnv();
   const account = `${TAX_SPEC.replaceAll('region:', 'account: main, region:')}---
 apiVersion: replikey.dev/v1
@@ -128,25 +130,21 @@ spec: { id: "999988887777" }
 });
 
 const usage: [string, string[], RegExp][] = [
-  ['nothing', [], /^name the specs: reconcile --once specs\//],
+  ['no arguments', [], /^no specs given: use reconcile --once specs\//],
   ['a misspelt option', ['--oncee', 'specs/'], /\(Did you mean --once\?\)/],
   ['a misspelt option of a command', ['plan', '--outpt', 'json', '-'], /\(Did you mean --output\?\)/],
-  [
-    'a misspelt command',
-    ['plna', 'specs/'],
-    /^there is no command or file "plna" \(did you mean plan\?\)\n$/,
-  ],
-  ['a number that is none', ['--once', '--wait', 'long', '-'], /a number of seconds, 0 to 86400/],
-  ['a port that is none', ['sandbox', '--port', '65536'], /a port, 0 to 65535/],
-  ['an unknown form', ['plan', '-o', 'yaml', '-'], /Allowed choices are text, json/],
-  ['a file that is none', ['apply', 'none.json'], /^none\.json cannot be read: no such file or directory\n$/],
+  ['a misspelt command', ['plna', 'specs/'], /^unknown command or file "plna": did you mean plan\?\n$/],
+  ['an invalid number', ['--once', '--wait', 'long', '-'], /a number of seconds, 0 to 86400/],
+  ['an invalid port', ['sandbox', '--port', '65536'], /a port, 0 to 65535/],
+  ['an unknown output format', ['plan', '-o', 'yaml', '-'], /Allowed choices are text, json/],
+  ['a missing file', ['apply', 'none.json'], /^none\.json cannot be read: no such file or directory\n$/],
   ['a command without specs', ['validate'], /missing required argument 'paths'/],
 ];
 
-it.each(usage)('64: %s', async (_, args, words) => {
+it.each(usage)('64: %s', async (_, args, message) => {
   const { code, stdout, stderr } = await runCli(args);
   expect({ code, stdout }).toEqual({ code: 64, stdout: '' });
-  expect(stderr).toMatch(words);
+  expect(stderr).toMatch(message);
 });
 
 it.each(['--once', '--dry-run', 'plan', 'verify', 'validate'])(
@@ -165,55 +163,55 @@ const signals = [
   ['SIGTERM', 143],
 ] as const;
 
-/** Run `--once`, send a signal during the first call that `strikes` says, and answer it once the signal is noticed. */
+/** Runs `--once`, sends a signal during the first matching call, and completes the call after the CLI prints the signal. */
 async function interrupted(
   signal: NodeJS.Signals,
-  strikes: (entry: RequestEntry) => boolean,
+  matches: (entry: RequestEntry) => boolean,
   ...args: string[]
 ) {
   let child: ChildProcess | undefined;
-  let noticed = '';
-  let struck: RequestEntry | undefined;
+  let stderr = '';
+  let interruptedCall: RequestEntry | undefined;
   const testEnvironment = await testEnv(TAX_SPEC, {
     onCall: async (entry, phase) => {
       if (phase !== 'before') return;
-      if (!struck && strikes(entry)) {
-        struck = entry;
+      if (!interruptedCall && matches(entry)) {
+        interruptedCall = entry;
         child?.kill(signal);
       }
-      if (struck) await vi.waitFor(() => expect(noticed).toContain(signal), { timeout: 10_000 });
+      if (interruptedCall) await vi.waitFor(() => expect(stderr).toContain(signal), { timeout: 10_000 });
     },
   });
-  const ran = await runCli(['--once', '-', ...args], {
+  const result = await runCli(['--once', '-', ...args], {
     endpoint: testEnvironment.sandbox.endpoint,
     input: TAX_SPEC,
     onStart: (started) => {
       child = started;
       started.stderr?.on('data', (text) => {
-        noticed += text;
+        stderr += text;
       });
     },
   });
-  return { ran, world: testEnvironment, struck };
+  return { result, env: testEnvironment, interruptedCall };
 }
 
 it.each(signals)(
-  '%s in the middle of an apply: finishes the calls in flight, starts no other, and says where things stand (%i)',
+  '%s during apply: finishes the calls in flight, starts no others, and reports the outcome (%i)',
   async (signal, code) => {
-    const { ran, struck, ...rest } = await interrupted(
+    const { result, interruptedCall, ...rest } = await interrupted(
       signal,
       ({ operation }) => operation === 'PutRolePolicy',
     );
-    await using testEnvironment = rest.world;
+    await using testEnvironment = rest.env;
     const { entries } = testEnvironment.sandbox.log;
-    expect(ran).toMatchObject({
+    expect(result).toMatchObject({
       code,
       signal: null,
-      stderr: `${signal}: finishing what is in flight; a second one ends it at once.\n`,
+      stderr: `${signal}: finishing calls in flight; a second signal exits immediately.\n`,
     });
-    expect(struck?.status).toBe(200);
-    expect(ran.stdout).toMatch(/\nNot converged: \d+ applied, \d+ failed, \d+ skipped, 0 blocked\.\n/);
-    expect(ran.stdout).toContain('interrupted: the call in flight was finished');
+    expect(interruptedCall?.status).toBe(200);
+    expect(result.stdout).toMatch(/\nNot converged: \d+ applied, \d+ failed, \d+ skipped, 0 blocked\.\n/);
+    expect(result.stdout).toContain('interrupted: the call in flight was finished');
     expect(entries.some(({ operation }) => operation === 'PutBucketReplication')).toBe(false);
 
     expect(
@@ -222,33 +220,36 @@ it.each(signals)(
   },
 );
 
-it.each(signals)('%s while it reads: nothing is changed, and JSON says so too (%i)', async (signal, code) => {
-  const { ran, ...rest } = await interrupted(signal, () => true, '-o', 'json');
-  await using testEnvironment = rest.world;
-  expect(ran.code).toBe(code);
-  expect(JSON.parse(ran.stdout)).toMatchObject({ format: 1, error: { exitCode: code } });
-  expect(testEnvironment.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
-});
+it.each(signals)(
+  '%s during reads: changes nothing, and prints the error as JSON (%i)',
+  async (signal, code) => {
+    const { result, ...rest } = await interrupted(signal, () => true, '-o', 'json');
+    await using testEnvironment = rest.env;
+    expect(result.code).toBe(code);
+    expect(JSON.parse(result.stdout)).toMatchObject({ format: 1, error: { exitCode: code } });
+    expect(testEnvironment.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
+  },
+);
 
-it.each(signals)('%s ends reconcile sandbox (%i)', async (signal, code) => {
+it.each(signals)('%s: stops reconcile sandbox (%i)', async (signal, code) => {
   const sandbox = await startSandboxProcess();
   expect((await fetch(`${sandbox.endpoint}/_sandbox/health`)).status).toBe(200);
   expect(await sandbox.stop(signal)).toMatchObject({ code, signal: null });
 });
 
-it('1: a sandbox on a port that is in use, with what to do', async () => {
-  const taken = createServer().listen(0, '127.0.0.1');
-  await once(taken, 'listening');
-  const { port } = taken.address() as AddressInfo;
+it('1: a sandbox on a port in use, with what to do', async () => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
   const { code, stderr } = await runCli(['sandbox', '--port', String(port)]);
-  taken.close();
+  server.close();
   expect({ code, stderr }).toEqual({
     code: 1,
-    stderr: `the sandbox cannot start: port ${port} of 127.0.0.1 is in use; choose another with --port (0 takes any free one)\n`,
+    stderr: `cannot start the sandbox: port ${port} of 127.0.0.1 is in use; choose another with --port (0 for any free port)\n`,
   });
 });
 
-it('64: a command that was misspelt, though its options are told first', async () => {
+it('64: a misspelt command, even if its options are reported first', async () => {
   const { code, stderr } = await runCli(['docter', '--bucket', 'acme-tax']);
   expect(code).toBe(64);
   expect(stderr).toContain("unknown option '--bucket'");

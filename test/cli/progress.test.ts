@@ -13,11 +13,11 @@ import { childEnvironment, MAIN } from '../support/cli.ts';
 import { TAX_SPEC, testEnv } from '../support/env.ts';
 import { fakeClock } from '../support/fake-clock.ts';
 
-/** What is seen on a terminal to which this was written: line feeds, `up`, and `erase below` are all that it knows. */
+/** Returns the lines on a terminal after this output. It supports only line feeds, `up` and `erase below`. */
 function screen(written: string): string[] {
   const lines = [''];
   let row = 0;
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what steers a terminal
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they control the terminal
   for (const [, up, down, text] of written.matchAll(/\x1b\[(?:(\d+)A|(J))|([^\x1b]+)/g)) {
     if (up !== undefined) row -= Number(up);
     else if (down !== undefined) lines.splice(row, lines.length, '');
@@ -64,7 +64,7 @@ const WAITING = {
 } as unknown as ApplyEvent;
 const APPLIED = { type: 'applied', step } as unknown as ApplyEvent;
 
-function shown(isTTY: boolean, env: Record<string, string> = {}, level = 'info') {
+function startProgress(isTTY: boolean, env: Record<string, string> = {}, level = 'info') {
   const out = terminal({ isTTY });
   const clock = fakeClock();
   const calls = { reads: 0, writes: 0 };
@@ -80,10 +80,10 @@ function shown(isTTY: boolean, env: Record<string, string> = {}, level = 'info')
   };
 }
 
-test('on a terminal the last lines say how far it is, below whatever else is written, and go at the end', async () => {
-  const { out, clock, calls, log, stream, progress } = shown(true);
+test('progress: on a terminal, shows lines below all other output, and clears them at the end', async () => {
+  const { out, clock, calls, log, stream, progress } = startProgress(true);
   await clock.advance(200);
-  expect(out.screen, 'what is over at once needs none').toEqual([]);
+  expect(out.screen, 'a short pass shows no progress').toEqual([]);
   calls.reads = 41;
   await clock.advance(900);
   expect(out.screen).toEqual(['41 reads, 0 writes, 1 s']);
@@ -114,8 +114,8 @@ test('on a terminal the last lines say how far it is, below whatever else is wri
   expect(out.screen.at(-1)).toBe('converged');
 });
 
-test('it is drawn at most ten times a second, and not at all while nothing is new', async () => {
-  const { out, clock, calls, progress } = shown(true);
+test('progress: redraws at most ten times a second, and only after a change', async () => {
+  const { out, clock, calls, progress } = startProgress(true);
   for (let ms = 0; ms < 10_000; ms += 10) {
     calls.reads += 1;
     await clock.advance(10);
@@ -129,10 +129,10 @@ test('it is drawn at most ten times a second, and not at all while nothing is ne
 });
 
 test.each([
-  ['elsewhere', false, {}],
-  ['on a terminal that cannot be steered', true, { TERM: 'dumb' }],
-])('%s a line is logged every 30 seconds while anything is under way', async (_, isTTY, env) => {
-  const { out, clock, calls, progress } = shown(isTTY, env);
+  ['without a terminal', false, {}],
+  ['on a dumb terminal', true, { TERM: 'dumb' }],
+])('progress: %s, logs a line every 30 seconds until the pass ends', async (_, isTTY, env) => {
+  const { out, clock, calls, progress } = startProgress(isTTY, env);
   await clock.advance(29_000);
   expect(out.screen).toEqual([]);
   progress.plan(PLAN);
@@ -141,7 +141,7 @@ test.each([
   await clock.advance(31_000);
   expect(out.screen).toEqual([
     expect.stringContaining(
-      'still at it: 0 of 1 applied, waiting up to 59 s for S3 to see the new role, 41 reads, 0 writes, 30 s',
+      'in progress: 0 of 1 applied, waiting up to 59 s for S3 to see the new role, 41 reads, 0 writes, 30 s',
     ),
     expect.stringContaining('waiting up to 29 s for S3 to see the new role, 41 reads, 0 writes, 60 s'),
   ]);
@@ -150,9 +150,9 @@ test.each([
   expect(out.screen).toHaveLength(2);
 });
 
-test('who asked for silence gets it', async () => {
+test('progress: prints nothing at log level silent', async () => {
   for (const isTTY of [true, false]) {
-    const { out, clock, progress } = shown(isTTY, {}, 'silent');
+    const { out, clock, progress } = startProgress(isTTY, {}, 'silent');
     await clock.advance(100_000);
     expect(out.screen).toEqual([]);
     progress.end();
@@ -163,7 +163,7 @@ test('who asked for silence gets it', async () => {
 const hasScript =
   spawnSync('script', ['--version'], { encoding: 'utf8' }).stdout?.includes('util-linux') ?? false;
 
-test.skipIf(!hasScript)('in a real terminal nothing is left of it once the run has ended', async () => {
+test.skipIf(!hasScript)('progress: in a real terminal, no progress lines remain after the run', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'replikey-terminal-'));
   const file = path.join(folder, 'spec.yaml');
   await writeFile(file, TAX_SPEC);
@@ -172,11 +172,11 @@ test.skipIf(!hasScript)('in a real terminal nothing is left of it once the run h
     const command = `stty cols 100 rows 30; ${process.execPath} ${MAIN} --once ${file}`;
     const env = childEnvironment(testEnvironment.sandbox.endpoint, { NO_COLOR: '1', TERM: 'xterm' });
     const { stdout } = await promisify(execFile)('script', ['-qec', command, '/dev/null'], { env });
-    const seen = screen(stdout.replaceAll('\r', ''));
+    const lines = screen(stdout.replaceAll('\r', ''));
     expect(stdout).toMatch(/tax {2}\d+ of 13 applied, waiting up to \d+ s for /);
-    expect(seen.join('\n')).not.toMatch(/waiting up to|reads, /);
-    expect(seen.filter((line) => line.startsWith('✓'))).toHaveLength(13);
-    expect(seen.at(-1)).toBe('Converged: 13 applied, and a second reading finds nothing to do.');
+    expect(lines.join('\n')).not.toMatch(/waiting up to|reads, /);
+    expect(lines.filter((line) => line.startsWith('✓'))).toHaveLength(13);
+    expect(lines.at(-1)).toBe('Converged: 13 applied, and a second reading finds nothing to do.');
   } finally {
     await rm(folder, { recursive: true });
   }

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { childEnvironment, MAIN, runCli } from '../support/cli.ts';
 import { TAX_SPEC, testEnv } from '../support/env.ts';
 
-/** A folder of a user's: one spec, and the sandbox's state beside it, which each test goes on with. */
+/** A folder with a spec and the state of the sandbox. The tests share the state, in order. */
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'replikey-cli-'));
@@ -18,11 +18,11 @@ afterAll(() => rm(folder, { recursive: true }));
 const run = (...args: string[]) => runCli([...args, 'tax.yaml'], { cwd: folder });
 const writesOf = (stdout: string): number => JSON.parse(stdout).calls.writes;
 
-it('plans changes, makes them, and then finds that nothing differs and writes nothing', async () => {
+it('reconcile --once: applies the plan, and a second run writes nothing', async () => {
   const before = await run('--dry-run', '--sandbox=state', '--detailed-exitcode');
   expect(before.code).toBe(2);
   expect(before.stdout).toMatch(
-    /Plan: 13 to create.*\nProof: 1 of 1 rules proven\.\n\nNothing was changed: this was a dry run\.\n$/,
+    /Plan: 13 to create.*\nProof: 1 of 1 rules proven\.\n\nDry run: nothing was changed\.\n$/,
   );
 
   const first = await run('--once', '--sandbox=state', '-o', 'json');
@@ -41,12 +41,12 @@ it('plans changes, makes them, and then finds that nothing differs and writes no
   expect((await run('--dry-run', '--sandbox=state', '--detailed-exitcode')).code).toBe(0);
 });
 
-it('keeps the sandbox of --sandbox alone in .replikey/sandbox, and takes the next word for a spec', async () => {
+it('--sandbox: without a folder, uses .replikey/sandbox and treats the next word as a spec', async () => {
   expect(await run('--once', '--sandbox')).toMatchObject({ code: 0, stderr: '' });
   expect(existsSync(path.join(folder, '.replikey/sandbox/accounts'))).toBe(true);
 });
 
-it('shows of a plan for the sandbox that it is one, and how it is applied there', async () => {
+it('plan --sandbox: names the sandbox, also in the command that applies the plan', async () => {
   const { stdout } = await run('plan', '--sandbox=my state', '-o', 'markdown', '--out', 'plan.json');
   expect(stdout).toContain('\n\nSandbox in my state, not AWS.\n\n');
   expect(stdout).toMatch(/\nreconcile --once tax\.yaml --plan [0-9a-f]{16} '--sandbox=my state'\n/);
@@ -55,28 +55,28 @@ it('shows of a plan for the sandbox that it is one, and how it is applied there'
   );
 });
 
-it('ends where an observation cannot be read, also with a sandbox', async () => {
+it('plan --observed: fails if the file cannot be read, also with a sandbox', async () => {
   expect(await run('plan', '--sandbox=state', '--observed', 'none.json')).toMatchObject({
     code: 64,
     stderr: 'none.json cannot be read: no such file or directory\n',
   });
 });
 
-it('means the same by an option before a command and after it', async () => {
+it('options: have the same effect before and after the command', async () => {
   const before = await run('-o', 'json', '--sandbox=state', '--detailed-exitcode', 'plan');
   const after = await run('plan', '-o', 'json', '--sandbox=state', '--detailed-exitcode');
   expect(before).toEqual(after);
   expect(JSON.parse(before.stdout).format).toBe(2);
 });
 
-it('refuses an option before a command that has no such option, rather than writing canaries in a dry run', async () => {
+it('options: an option that the command lacks is rejected, so that a dry run writes no canaries', async () => {
   expect(await run('--dry-run', '--sandbox=state', 'verify')).toMatchObject({
     code: 64,
-    stderr: 'verify has no --dry-run: leave it out\n',
+    stderr: 'verify does not support --dry-run: remove it\n',
   });
 });
 
-it('verifies with real objects, and says how long each took', async () => {
+it('verify: writes canary objects and prints the replication time of each', async () => {
   const { code, stdout, stderr } = await run('verify', '--sandbox=state');
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(stdout.replace(/\d+ ms/g, 'N ms')).toBe(
@@ -84,7 +84,7 @@ it('verifies with real objects, and says how long each took', async () => {
   );
 });
 
-it('asks to converge first where there is nothing to verify', async () => {
+it('verify: fails with advice if no replication exists yet', async () => {
   const { code, stderr } = await run('verify', '--sandbox=empty');
   expect(code).toBe(1);
   expect(stderr).toMatch(
@@ -96,34 +96,34 @@ const json: [string, string[], number][] = [
   ['a plan', ['plan', '--sandbox=state'], 0],
   ['a pass', ['--once', '--sandbox=state'], 0],
   ['canaries', ['verify', '--sandbox=state'], 0],
-  ['a check of the YAML', ['validate'], 0],
+  ['a validation', ['validate'], 0],
   ['a plan without credentials', ['plan'], 4],
   ['a pass without credentials', ['--once'], 4],
   ['canaries without credentials', ['verify'], 4],
-  ['a check of YAML that is not there', ['validate', 'nowhere.yaml'], 65],
-  ['a plan of YAML that is not there', ['plan', 'nowhere.yaml', '--sandbox=state'], 65],
+  ['a validation of a missing file', ['validate', 'nowhere.yaml'], 65],
+  ['a plan of a missing file', ['plan', 'nowhere.yaml', '--sandbox=state'], 65],
   ['an unknown option', ['plan', '--sandbx'], 64],
-  ['a folder that cannot hold a sandbox', ['plan', '--sandbox=tax.yaml'], 1],
+  ['an invalid sandbox folder', ['plan', '--sandbox=tax.yaml'], 1],
 ];
 
-it.each(json)('prints one JSON value on standard output for %s', async (_, args, code) => {
-  const ran = await run(...args, '-o', 'json');
-  expect(ran.code, ran.stderr).toBe(code);
-  const value = JSON.parse(ran.stdout);
+it.each(json)('-o json: prints one JSON value for %s', async (_, args, code) => {
+  const result = await run(...args, '-o', 'json');
+  expect(result.code, result.stderr).toBe(code);
+  const value = JSON.parse(result.stdout);
   expect(value.format).toBe(code === 0 && args[0] === 'plan' ? 2 : 1);
   const isFailure = code !== 0 && args[0] !== 'validate';
   expect(value.error?.exitCode).toBe(isFailure ? code : undefined);
-  if (isFailure) expect(ran.stderr).toContain(value.error.message);
+  if (isFailure) expect(result.stderr).toContain(value.error.message);
 });
 
-it('reads specs from standard input', async () => {
+it('validate -: reads specs from standard input', async () => {
   const { code, stdout } = await runCli(['validate', '-'], {
     input: await readFile(path.join(folder, 'tax.yaml'), 'utf8'),
   });
   expect({ code, stdout }).toEqual({ code: 0, stdout: 'Valid: 1 pair in 1 file.\n' });
 });
 
-it('runs with the specs that are selected, and takes nothing from the others', async () => {
+it('--only and --selector: use only the selected specs', async () => {
   const labelled = (name: string) =>
     TAX_SPEC.replaceAll('tax', name).replace(
       `{ name: ${name} }`,
@@ -137,32 +137,32 @@ it('runs with the specs that are selected, and takes nothing from the others', a
     'acme-law',
     'acme-law-replica',
   ]);
-  const rest = await runCli(['plan', '-', '-l', 'team!=law'], options);
-  expect(rest.stdout).toContain('Plan: 13 to create, 0 to update, 0 unchanged.');
+  const remaining = await runCli(['plan', '-', '-l', 'team!=law'], options);
+  expect(remaining.stdout).toContain('Plan: 13 to create, 0 to update, 0 unchanged.');
   expect(await runCli(['plan', '-', '--only', 'lav'], options)).toMatchObject({
     code: 64,
     stderr: expect.stringContaining('no spec is named lav (did you mean law?)'),
   });
   expect(await runCli(['--once', '-', '--prune', '--only', 'law'], options)).toMatchObject({
     code: 64,
-    stderr: expect.stringContaining('--prune takes what is not given for gone'),
+    stderr: expect.stringContaining('--prune treats specs that are not selected as removed'),
   });
 });
 
-it('applies a plan by the very command that the plan shows', async () => {
-  const other = await mkdtemp(path.join(folder, "it's "));
+it('plan -o markdown: shows the command that applies exactly this plan', async () => {
+  const cwd = await mkdtemp(path.join(folder, "it's "));
   const specs = TAX_SPEC.replace('bucket: acme-tax,', `bucket: "\${var.bucket}",`);
   const variables =
-    'apiVersion: replikey.dev/v1\nkind: Variables\nmetadata: { name: ours }\nspec:\n  variables: { bucket: { type: string } }\n';
-  await writeFile(path.join(other, 'tax.yaml'), `${variables}---\n${specs}`);
-  const given = ['tax.yaml', '--only', 'tax', '--var', 'bucket=acme-tax', '--sandbox=my state'];
+    'apiVersion: replikey.dev/v1\nkind: Variables\nmetadata: { name: variables }\nspec:\n  variables: { bucket: { type: string } }\n';
+  await writeFile(path.join(cwd, 'tax.yaml'), `${variables}---\n${specs}`);
+  const selection = ['tax.yaml', '--only', 'tax', '--var', 'bucket=acme-tax', '--sandbox=my state'];
   const limits = ['--max-changes', '20', '--allow', 'change-default-key'];
-  const plan = await runCli(['--dry-run', '-o', 'markdown', ...given, ...limits], { cwd: other });
+  const plan = await runCli(['--dry-run', '-o', 'markdown', ...selection, ...limits], { cwd });
   const [, command = ''] = /```sh\nreconcile (.+)\n```/.exec(plan.stdout) ?? [];
   expect(command).toContain("--max-changes 20 '--sandbox=my state'");
   const shell = `exec '${process.execPath}' '${MAIN}' ${command}`;
   const { status, stdout, stderr } = spawnSync('bash', ['-c', shell], {
-    cwd: other,
+    cwd,
     env: childEnvironment(undefined),
     encoding: 'utf8',
   });
@@ -170,7 +170,7 @@ it('applies a plan by the very command that the plan shows', async () => {
   expect(stdout).toContain('Converged: 13 applied');
 });
 
-it('says in which account a plan is made, also where no spec names it, and asks for it once', async () => {
+it('plan: prints the account, even if no spec names it, and looks it up once', async () => {
   await using testEnvironment = await testEnv();
   testEnvironment.sandbox.log.reset();
   const { stdout } = await runCli(['plan', '-'], {
@@ -178,8 +178,8 @@ it('says in which account a plan is made, also where no spec names it, and asks 
     input: TAX_SPEC,
   });
   expect(stdout.split('\n')[0]).toBe(`AWS at ${testEnvironment.sandbox.endpoint}, account 111122223333`);
-  const asked = testEnvironment.sandbox.log.entries.filter(
+  const lookups = testEnvironment.sandbox.log.entries.filter(
     ({ operation }) => operation === 'GetCallerIdentity',
   );
-  expect(asked).toHaveLength(1);
+  expect(lookups).toHaveLength(1);
 });

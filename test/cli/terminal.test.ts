@@ -9,60 +9,63 @@ import { expect, it } from 'vitest';
 import { runCli } from '../support/cli.ts';
 import { TAX_SPEC, testEnv } from '../support/env.ts';
 
-/** What a terminal, a pager or a log would be steered by; a line feed is meant. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const STEERING = /[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/;
+/** Characters that control a terminal, a pager or a log, except the line feed. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the test looks for control characters
+const CONTROL_CHARACTERS = /[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/;
 const both = ({ stdout, stderr }: { stdout: string; stderr: string }) => stdout + stderr;
 
 const SECRET = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';
 const TOKEN = 'IQoJb3JpZ2luX2VjEXAMPLETOKEN//////////wEaCXVzLWVhc3QtMSJ';
 
-it.each(['debug', 'info', 'silent'])('prints no secret at log level %s, whatever happens', async (level) => {
-  await using testEnvironment = await testEnv(TAX_SPEC, {
-    faultSettings: {
-      faults: [
-        { match: 'kms', nth: 1, times: 3, what: 'throttle' },
-        { match: 'PutBucketVersioning', nth: 1, what: 'reset-after' },
-        { match: 'PutBucketEncryption', nth: 1, what: { status: 403, code: 'SignatureDoesNotMatch' } },
-      ],
-    },
-  });
-  const options = {
-    endpoint: testEnvironment.sandbox.endpoint,
-    input: TAX_SPEC,
-    env: { AWS_SECRET_ACCESS_KEY: SECRET, AWS_SESSION_TOKEN: TOKEN },
-  };
-  for (const command of [['--once'], ['plan'], ['verify', '--timeout', '5'], ['--once', '-o', 'json']]) {
-    const said = both(await runCli([...command, '-', '--log-level', level, '--debug'], options));
-    expect(said).not.toContain(SECRET);
-    expect(said).not.toContain(TOKEN);
-  }
-});
+it.each(['debug', 'info', 'silent'])(
+  'output: contains no secret at log level %s, even if calls fail',
+  async (level) => {
+    await using testEnvironment = await testEnv(TAX_SPEC, {
+      faultSettings: {
+        faults: [
+          { match: 'kms', nth: 1, times: 3, what: 'throttle' },
+          { match: 'PutBucketVersioning', nth: 1, what: 'reset-after' },
+          { match: 'PutBucketEncryption', nth: 1, what: { status: 403, code: 'SignatureDoesNotMatch' } },
+        ],
+      },
+    });
+    const options = {
+      endpoint: testEnvironment.sandbox.endpoint,
+      input: TAX_SPEC,
+      env: { AWS_SECRET_ACCESS_KEY: SECRET, AWS_SESSION_TOKEN: TOKEN },
+    };
+    for (const command of [['--once'], ['plan'], ['verify', '--timeout', '5'], ['--once', '-o', 'json']]) {
+      const output = both(await runCli([...command, '-', '--log-level', level, '--debug'], options));
+      expect(output).not.toContain(SECRET);
+      expect(output).not.toContain(TOKEN);
+    }
+  },
+);
 
-it('shows control characters of the YAML, of file names and of AWS as \\uXXXX', async () => {
-  const folder = await mkdtemp(path.join(tmpdir(), 'replikey-steering-'));
+it('output: escapes control characters from YAML, file names and AWS as \\uXXXX', async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'replikey-control-characters-'));
   const file = path.join(folder, 'a\u001b[2Jb.yaml');
   await writeFile(file, TAX_SPEC.replace('prefix: Tax/', 'prefix: "Tax\\x9b31m\\u202e/"'));
   await using testEnvironment = await testEnv();
   await testEnvironment.reconcile();
-  const at = { region: 'us-east-1' };
-  const steering = { Effect: 'Allow', Principal: { AWS: '*' }, Action: 'sts:AssumeRole' };
+  const location = { region: 'us-east-1' };
+  const statement = { Effect: 'Allow', Principal: { AWS: '*' }, Action: 'sts:AssumeRole' };
   await testEnvironment.door.send(
-    at,
+    location,
     new UpdateAssumeRolePolicyCommand({
       RoleName: 'replikey-acme-tax',
-      PolicyDocument: JSON.stringify({ Statement: [{ ...steering, Sid: 'ReplikeyX' }] }),
+      PolicyDocument: JSON.stringify({ Statement: [{ ...statement, Sid: 'ReplikeyX' }] }),
     }),
   );
   const rules = [...(testEnvironment.sandbox.store.bucket('acme-tax')?.replication?.Rules ?? [])];
-  const foreign = { ...rules[0], ID: 'not\u009b31mours', Priority: 9 };
+  const foreignRule = { ...rules[0], ID: 'foreign\u009b31mrule', Priority: 9 };
   await testEnvironment.door.send(
-    at,
+    location,
     new PutBucketReplicationCommand({
       Bucket: 'acme-tax',
       ReplicationConfiguration: {
         Role: 'arn:aws:iam::111122223333:role/replikey-acme-tax',
-        Rules: [...rules, foreign] as never,
+        Rules: [...rules, foreignRule] as never,
       },
     }),
   );
@@ -74,8 +77,8 @@ it('shows control characters of the YAML, of file names and of AWS as \\uXXXX', 
       ['plan', `${file}\u0007`],
       [`pl\u001ban`],
     ]) {
-      const ran = await runCli(args, { endpoint: testEnvironment.sandbox.endpoint });
-      expect(both(ran), args[0]).not.toMatch(STEERING);
+      const result = await runCli(args, { endpoint: testEnvironment.sandbox.endpoint });
+      expect(both(result), args[0]).not.toMatch(CONTROL_CHARACTERS);
     }
     expect((await runCli(['plan', file], { endpoint: testEnvironment.sandbox.endpoint })).stdout).toContain(
       '\\u009b',
@@ -85,17 +88,17 @@ it('shows control characters of the YAML, of file names and of AWS as \\uXXXX', 
   }
 });
 
-it('writes no escape codes where no terminal listens, and colours where FORCE_COLOR asks for them', async () => {
+it('output: contains colours without a terminal only if FORCE_COLOR is set, and NO_COLOR is not', async () => {
   await using testEnvironment = await testEnv();
   const options = { endpoint: testEnvironment.sandbox.endpoint, input: TAX_SPEC };
-  expect(both(await runCli(['plan', '-'], options))).not.toMatch(STEERING);
+  expect(both(await runCli(['plan', '-'], options))).not.toMatch(CONTROL_CHARACTERS);
   const forced = { ...options, env: { FORCE_COLOR: '1' } };
-  expect(both(await runCli(['plan', '-'], forced))).toMatch(STEERING);
-  const refused = { ...options, env: { FORCE_COLOR: '1', NO_COLOR: '1' } };
-  expect(both(await runCli(['plan', '-'], refused))).not.toMatch(STEERING);
+  expect(both(await runCli(['plan', '-'], forced))).toMatch(CONTROL_CHARACTERS);
+  const disabled = { ...options, env: { FORCE_COLOR: '1', NO_COLOR: '1' } };
+  expect(both(await runCli(['plan', '-'], disabled))).not.toMatch(CONTROL_CHARACTERS);
 });
 
-it('says nothing on standard error while all goes well: no warning of a dependency either', async () => {
+it('standard error: empty on success, without warnings of dependencies', async () => {
   await using testEnvironment = await testEnv();
   const options = { endpoint: testEnvironment.sandbox.endpoint, input: TAX_SPEC };
   for (const args of [
@@ -110,7 +113,7 @@ it('says nothing on standard error while all goes well: no warning of a dependen
   }
 });
 
-it('tells a call that is tried again once, from its third time on, with its place and reason', async () => {
+it('log: warns of a retried call once, at the third attempt, with Region and reason', async () => {
   await using testEnvironment = await testEnv(TAX_SPEC, {
     faultSettings: { faults: [{ match: 'GetRole', nth: 1, times: 4, what: 'throttle' }] },
   });
@@ -131,12 +134,12 @@ it('tells a call that is tried again once, from its third time on, with its plac
       operation: 'iam:GetRole',
       region: 'us-east-1',
       attempt: 3,
-      msg: 'iam:GetRole in us-east-1 is tried again: Throttling: Rate exceeded',
+      msg: 'retrying iam:GetRole in us-east-1: Throttling: Rate exceeded',
     },
   ]);
 });
 
-it('says what it waits for, and how long at most', async () => {
+it('log: names the condition that a step waits for, and the maximum time', async () => {
   await using testEnvironment = await testEnv(TAX_SPEC, { faultSettings: { rolePropagationMs: 1_000 } });
   const { code, stderr } = await runCli(['--once', '-'], {
     endpoint: testEnvironment.sandbox.endpoint,
@@ -148,22 +151,22 @@ it('says what it waits for, and how long at most', async () => {
     .split('\n')
     .map((line) => JSON.parse(line));
   expect(lines.map(({ msg }) => msg)).toContain(
-    'waiting for iam.role/replikey-acme-tax to show the written state, 60 s at most',
+    'waiting for iam.role/replikey-acme-tax to show the written state, at most 60 s',
   );
   for (const { level } of lines) expect(level).toBe('info');
 });
 
-it('does not mind a reader that goes away, as head does', async () => {
+it('standard output: a reader that closes the pipe, as head does, is not a failure', async () => {
   await using testEnvironment = await testEnv();
-  const ran = await runCli(['plan', '-'], {
+  const result = await runCli(['plan', '-'], {
     endpoint: testEnvironment.sandbox.endpoint,
     input: TAX_SPEC,
     onStart: (child) => void child.stdout?.destroy(),
   });
-  expect(ran).toMatchObject({ code: 0, stderr: '' });
+  expect(result).toMatchObject({ code: 0, stderr: '' });
 });
 
-it('goes on where nobody reads what is told beside the result, and ends as it would', async () => {
+it('standard error: a reader that closes the pipe does not change the result or the exit code', async () => {
   await using testEnvironment = await testEnv(TAX_SPEC, { faultSettings: { rolePropagationMs: 1_000 } });
   const options = {
     endpoint: testEnvironment.sandbox.endpoint,
@@ -176,7 +179,7 @@ it('goes on where nobody reads what is told beside the result, and ends as it wo
 });
 
 it.runIf(existsSync('/dev/full'))(
-  'applies all, and says in one line that what is told cannot be written',
+  'standard output: a full disk fails the command with one line, after all changes are applied',
   async () => {
     await using testEnvironment = await testEnv();
     const full = await open('/dev/full', 'w');
@@ -185,7 +188,7 @@ it.runIf(existsSync('/dev/full'))(
       for (const args of [['--once', '-'], ['plan', '-', '--detailed-exitcode'], ['schema']]) {
         expect(await runCli(args, options), args[0]).toMatchObject({
           code: 1,
-          stderr: 'standard output cannot be written: no space left on device\n',
+          stderr: 'cannot write to standard output: no space left on device\n',
         });
       }
       expect((await runCli(['validate', '-'], { ...options, input: 'kind: Pair' })).code).toBe(65);
@@ -196,10 +199,10 @@ it.runIf(existsSync('/dev/full'))(
   },
 );
 
-it('shows where an error arose with --debug only', async () => {
+it('error: has a stack trace only with --debug', async () => {
   const args = ['plan', '-', '--sandbox=/dev/null/none'];
   const plain = await runCli(args, { input: TAX_SPEC });
   expect(plain.code).toBe(1);
-  expect(plain.stderr).toMatch(/^the sandbox cannot start: .*\n$/);
+  expect(plain.stderr).toMatch(/^cannot start the sandbox: .*\n$/);
   expect((await runCli([...args, '--debug'], { input: TAX_SPEC })).stderr).toMatch(/\n {4}at /);
 });

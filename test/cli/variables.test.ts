@@ -22,7 +22,7 @@ afterAll(async () => {
 const plan = (...args: string[]) => runCli(['plan', SPEC, ...args], { endpoint: aws.endpoint });
 
 describe('reconcile validate', () => {
-  test('shows each variable that is used, with its value and where that came from', async () => {
+  test('lists the used variables with their values and sources', async () => {
     const env = { REPLIKEY_ARCHIVE: 'false', REPLIKEY_STAGE: 'prod' };
     const { stdout } = await runCli(['validate', SPEC], { env });
     expect(stdout).toMatchInlineSnapshot(`
@@ -41,7 +41,7 @@ describe('reconcile validate', () => {
     });
   });
 
-  test('takes no --var that nobody declares', async () => {
+  test('rejects a --var that no spec declares', async () => {
     const { code, stderr } = await runCli(['validate', SPEC, '--var', 'stgae=prod']);
     expect(code).toBe(65);
     expect(stderr).toContain('did you mean stage?');
@@ -54,18 +54,18 @@ test.each([
   ['observe', ['observe', SPEC]],
   ['verify', ['verify', SPEC]],
   ['doctor', ['doctor', SPEC]],
-])('%s knows variables, and refuses values that will not do before AWS is asked', async (_, args) => {
+])('%s: rejects an invalid value of a variable without calling AWS', async (_, args) => {
   const { code, stderr } = await runCli([...args, '--var', 'stage=test']);
   expect(code).toBe(65);
   expect(stderr).toContain('--var:1:7  stage: expected dev or prod, found "test"');
 });
 
-test('an option before the command reaches it', async () => {
+test('--var: is passed to the command that follows it', async () => {
   const { stdout } = await runCli(['--var', 'stage=prod', 'validate', SPEC]);
   expect(stdout).toContain('stage   = prod  (--var)');
 });
 
-test('a saved plan is made again with the same variables, and the command that applies it names them', async () => {
+test('plan: saves the variables, and the command that applies the plan sets them', async () => {
   const file = path.join(folder, 'plan.json');
   await plan('--var', 'stage=prod', '--out', file);
   const saved = JSON.parse(await readFile(file, 'utf8'));

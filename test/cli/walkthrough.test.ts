@@ -15,8 +15,8 @@ import {
 } from '../support/walkthrough.ts';
 
 /**
- * AWS's walkthrough "Replicating encrypted objects", with the AWS CLI: its buckets, its role, its policies, its order,
- * and its mistake. It allows the encryption context of objects with an S3 Bucket Key only, so that all others fail.
+ * AWS's walkthrough "Replicating encrypted objects", with the AWS CLI and the original buckets, role, policies, order and
+ * mistake: it allows only the encryption context of objects with an S3 Bucket Key, so that all others fail.
  */
 const awscli = pythonEnvironment('awscli');
 
@@ -54,10 +54,10 @@ describe.skipIf(awscli.missing)(
       await rm(folder, { recursive: true });
     });
 
-    /** One line of the walkthrough; what it prints, as data. */
-    async function aws(line: string, ...more: string[]): Promise<Record<string, unknown>> {
-      const words = [...line.split(' '), ...more, '--profile', 'acctA'];
-      const { stdout } = await promisify(execFile)(awscli.program('aws'), words, {
+    /** Runs one line of the walkthrough, and parses its output. */
+    async function aws(line: string, ...extraArgs: string[]): Promise<Record<string, unknown>> {
+      const args = [...line.split(' '), ...extraArgs, '--profile', 'acctA'];
+      const { stdout } = await promisify(execFile)(awscli.program('aws'), args, {
         cwd: folder,
         env: {
           PATH: process.env.PATH ?? '',
@@ -84,7 +84,7 @@ describe.skipIf(awscli.missing)(
       return (KeyMetadata as { Arn: string }).Arn;
     };
 
-    /** Put an encrypted object, and wait until S3 has done with it: its status, and S3's reason where it failed. */
+    /** Puts an encrypted object, waits for the final replication status, and returns it with the reason of a failure. */
     async function putAndWait(key: string, bucketKey: boolean) {
       await writeFile(path.join(folder, 'body'), `the contents of ${key}`);
       await aws(
@@ -95,8 +95,8 @@ describe.skipIf(awscli.missing)(
       );
       const state = await vi.waitFor(
         async () => {
-          const answer = await fetch(`${sandbox.endpoint}/_sandbox/replication?bucket=source&key=${key}`);
-          const [version] = (await answer.json()) as { replication: Replication }[];
+          const response = await fetch(`${sandbox.endpoint}/_sandbox/replication?bucket=source&key=${key}`);
+          const [version] = (await response.json()) as { replication: Replication }[];
           expect(version?.replication.status).not.toBe('PENDING');
           return version?.replication;
         },
@@ -111,7 +111,7 @@ describe.skipIf(awscli.missing)(
     const reconcile = (foreignRules: string, ...args: string[]) =>
       runCli([...args, '-'], { endpoint: sandbox.endpoint, input: spec(keys, foreignRules) });
 
-    it('works call by call', async () => {
+    it('accepts every call', async () => {
       await aws('s3api create-bucket --bucket source --region us-east-1');
       await aws('s3api put-bucket-versioning --bucket source --versioning-configuration Status=Enabled');
       await aws(
@@ -136,7 +136,7 @@ describe.skipIf(awscli.missing)(
       expect(ReplicationConfiguration).toMatchObject(configuration);
     });
 
-    it('fails with a Bucket Key while the role may only kms:Encrypt under the replica key', async () => {
+    it('fails objects with a Bucket Key while the role has only kms:Encrypt for the replica key', async () => {
       expect(await putAndWait('Tax/literal', true)).toMatchObject({
         status: 'FAILED',
         reason: 'DstPutObjectNotPermitted',
@@ -144,7 +144,7 @@ describe.skipIf(awscli.missing)(
       });
     });
 
-    it('replicates with a Bucket Key once the role may kms:GenerateDataKey and kms:Decrypt there', async () => {
+    it('replicates objects with a Bucket Key once the role has kms:GenerateDataKey and kms:Decrypt', async () => {
       await file(POLICY, walkthroughPolicy(keys, ['kms:Encrypt', 'kms:GenerateDataKey', 'kms:Decrypt']));
       await putRolePolicy();
       expect(await putAndWait('Tax/with', true)).toMatchObject({ status: 'COMPLETED' });
@@ -158,7 +158,7 @@ describe.skipIf(awscli.missing)(
       await aws('s3api get-object --bucket destination --key Tax/with --region us-west-2 replica');
     });
 
-    it('fails without one, for the encryption context', async () => {
+    it('fails objects without a Bucket Key because of the encryption context', async () => {
       expect(await putAndWait('Tax/without', false)).toMatchObject({
         status: 'FAILED',
         reason: 'SrcGetObjectNotPermitted',
@@ -166,7 +166,7 @@ describe.skipIf(awscli.missing)(
       });
     });
 
-    it('is planned as what differs only, each with its reason', async () => {
+    it('has a plan with only the differences, each with its reason', async () => {
       const { code, stdout } = await reconcile('Preserve', '--dry-run', '--detailed-exitcode', '-o', 'json');
       expect(code).toBe(2);
       const { waves, notes, unchanged, blocked } = JSON.parse(stdout) as Plan;
@@ -185,7 +185,7 @@ describe.skipIf(awscli.missing)(
         ['update', 's3.replication/source', ['the rule replikey/tax/tax is declared']],
       ]);
       expect(blocked).toEqual([]);
-      // Both buckets and their versioning, both keys, and the role, whose trust policy says the same in other words.
+      // Both buckets and their versioning, both keys, and the role, whose trust policy is equivalent.
       expect(unchanged).toBe(7);
       const before = 'already exists: replikey changes only the settings in this plan';
       expect(notes.map(({ id, message }) => [id, message])).toEqual([
@@ -201,17 +201,17 @@ describe.skipIf(awscli.missing)(
       ]);
     });
 
-    it('needs a person to let go of its rule, when the spec says to replace rules that are not ours', async () => {
+    it('refuses to remove a foreign rule with foreignRules: Replace until remove-rules is allowed', async () => {
       const { code, stdout } = await reconcile('Replace', '--once');
       expect(code).toBe(3);
       expect(stdout).toContain('allow it with --allow remove-rules');
     });
 
-    it('is healed by a reconcile: objects of both sorts complete, and nothing is left to do', async () => {
-      const healed = await reconcile('Replace', '--once', '--allow', 'remove-rules');
-      expect(healed).toMatchObject({ code: 0, stderr: '' });
-      expect(await putAndWait('Tax/healed-with', true)).toMatchObject({ status: 'COMPLETED' });
-      expect(await putAndWait('Tax/healed-without', false)).toMatchObject({ status: 'COMPLETED' });
+    it('replicates objects with and without a Bucket Key after reconcile, which then has nothing to do', async () => {
+      const result = await reconcile('Replace', '--once', '--allow', 'remove-rules');
+      expect(result).toMatchObject({ code: 0, stderr: '' });
+      expect(await putAndWait('Tax/reconciled-with', true)).toMatchObject({ status: 'COMPLETED' });
+      expect(await putAndWait('Tax/reconciled-without', false)).toMatchObject({ status: 'COMPLETED' });
       expect((await reconcile('Replace', '--dry-run', '--detailed-exitcode')).code).toBe(0);
     });
   },

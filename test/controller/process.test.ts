@@ -72,7 +72,7 @@ describe('controller process', () => {
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line).msg);
-    expect(messages).toContain('SIGTERM: finishing what is in flight; a second one ends it at once');
+    expect(messages).toContain('SIGTERM: finishing calls in flight; a second signal exits immediately');
     expect(stderr).not.toContain('test-secret');
   });
 
@@ -100,22 +100,22 @@ describe('controller process', () => {
     expect(result).toMatchObject({
       code: 65,
       stderr: expect.stringMatching(
-        /"msg":"\S+spec\.yaml:1:7 {2}[^\n]*"\}\nthere is no spec that is right to begin with\n$/,
+        /"msg":"\S+spec\.yaml:1:7 {2}[^\n]*"\}\nno valid spec found at startup\n$/,
       ),
     });
   });
 
   test.each([
-    [['--prune'], '--prune is for a single pass: add --once, or --dry-run'],
-    [['-o', 'json'], '--output is for a single pass'],
+    [['--prune'], '--prune requires a single pass: add --once or --dry-run'],
+    [['-o', 'json'], '--output requires a single pass'],
     [['-l', 'team in'], 'invalid selector "team in": use key=value'],
-    [['--shard', '1/3'], '--shard needs a lease'],
-    [['--shard', '4/3'], 'a part, from 1, and of how many'],
-    [['--leader-elect', 's3'], '--leader-elect s3 needs --lock s3://bucket/key'],
+    [['--shard', '1/3'], '--shard requires leader election'],
+    [['--shard', '4/3'], 'a shard (from 1) and the number of shards'],
+    [['--leader-elect', 's3'], '--leader-elect s3 requires --lock s3://bucket/key'],
     [['--listen', 'nowhere'], 'a port, or an address and a port'],
     [
       ['--listen', '192.0.2.1:80'],
-      'cannot listen: address not available 192.0.2.1:80; --listen takes another',
+      'cannot listen: address not available 192.0.2.1:80; choose another address',
     ],
   ])('unusable arguments: exits with 64 for %j', async (args, reason) => {
     await using env = await testEnv();
@@ -126,7 +126,7 @@ describe('controller process', () => {
 
   test.each([
     [['--listen', '192.0.2.1:80'], 'cannot listen: '],
-    [['--shard', '1/3'], '--shard needs a lease'],
+    [['--shard', '1/3'], '--shard requires leader election'],
   ])('unusable arguments with its own sandbox: exits with 64 for %j', async (args, reason) => {
     const result = await runCli([folder, `--sandbox=${path.join(folder, 'state')}`, ...args]);
     expect(result).toMatchObject({ code: 64, stderr: expect.stringContaining(reason) });
@@ -171,13 +171,13 @@ describe('controller process', () => {
       // Longer than the timeout of the test: the process ends only if it abandons the call.
       env.sandbox.faultSettings.latencyMs = 600_000;
       const controller = await start(env, ...args);
-      await vi.waitFor(() => expect(controller.log()).toContain('looking after'), 10_000);
+      await vi.waitFor(() => expect(controller.log()).toContain('reconciling 1 pair every '), 10_000);
       controller.child.kill('SIGTERM');
-      await vi.waitFor(() => expect(controller.log()).toContain('a second one ends it at once'), 10_000);
+      await vi.waitFor(() => expect(controller.log()).toContain('a second signal exits immediately'), 10_000);
       if (signals === 2) controller.child.kill('SIGTERM');
       const { code: exitCode, stderr } = await controller.exited;
       expect(exitCode).toBe(code);
-      if (signals === 1) expect(stderr).toContain('what was in flight did not end within 1 s');
+      if (signals === 1) expect(stderr).toContain('calls in flight did not finish within 1 s');
     },
   );
 

@@ -220,7 +220,7 @@ test('GitLab: a merge request of a fork: plans from the snapshot of the default 
   expect(plan, plan.stderr).toMatchObject({ code: 0 });
   const markdown = await readFile(path.join(runner.folder, 'replikey-results/plan.md'), 'utf8');
   expect(markdown).toContain('### replikey: 13 to create');
-  expect(markdown).toMatch(/^As observed .+; AWS is not asked\.$/m);
+  expect(markdown).toMatch(/^Snapshot taken .+, not AWS\.$/m);
   expect(runner.notes).toEqual([]);
 });
 

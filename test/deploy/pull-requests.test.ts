@@ -218,9 +218,7 @@ test('action: a pull request of a fork: plans from a snapshot without credential
     'no permission to comment for a fork: the plan is in the summary of the run',
   );
   expect(forkPlan.summary).toContain('### replikey: 13 to create');
-  expect(forkPlan.summary).toMatch(
-    /^As observed (less than a minute|\d min) ago \(20\S+Z\); AWS is not asked\.$/m,
-  );
+  expect(forkPlan.summary).toMatch(/^Snapshot taken (less than a minute|\d min) ago \(20\S+Z\), not AWS\.$/m);
   expect(forkPlan.outputs.checksum).toBe(ownPlan.outputs.checksum);
   expect(runner.github.comments).toEqual([]);
 });

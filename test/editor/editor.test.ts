@@ -1,11 +1,11 @@
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { anEditor, type Editor, type Place } from './language-server.ts';
+import { type Editor, type Position, startEditor } from './language-server.ts';
 
 let editor: Editor;
 beforeAll(async () => {
-  editor = await anEditor();
+  editor = await startEditor();
 });
 afterAll(() => editor[Symbol.asyncDispose]());
 
@@ -15,26 +15,26 @@ const specs = (await readdir('specs', { recursive: true })).filter((name) =>
 const TAX = await readFile('specs/tax.yaml', 'utf8');
 const [MODELINE = ''] = TAX.split('\n');
 
-/** Each text stands in a file of its own, beside the example. */
-let files = 0;
-const aFile = (): string => {
-  files += 1;
-  return `specs/editor-${files}.yaml`;
+/** Returns a new file name in the folder of the example. */
+let fileCount = 0;
+const newFileName = (): string => {
+  fileCount += 1;
+  return `specs/editor-${fileCount}.yaml`;
 };
 
-test('there is a spec for every topology', () => {
+test('specs: contains a spec for every topology', () => {
   expect(specs.length).toBeGreaterThan(11);
 });
 
 test.concurrent.each(specs)(
-  'nothing is wrong with specs/%s, and its modeline names the schema',
+  'specs/%s: has no diagnostics, and its modeline names the schema',
   async (name) => {
     const file = path.join('specs', name);
     const text = await readFile(file, 'utf8');
     const [, schema = ''] = /^# yaml-language-server: \$schema=(\S+)\n/.exec(text) ?? [];
     expect(path.join(path.dirname(file), schema)).toBe('schema/replikey.schema.json');
     expect(await editor.open(file, text)).toEqual([]);
-    // Without its schema nothing would be wrong with anything.
+    // Without the schema, the server would report no diagnostics.
     const broken = text.replace(/^kind: .*/m, 'kind: Nothing');
     expect(await editor.open(file.replace('.yaml', '-broken.yaml'), broken)).not.toEqual([]);
   },
@@ -43,8 +43,8 @@ test.concurrent.each(specs)(
 type Change = [from: string | RegExp, to: string];
 const DOCUMENT = `${MODELINE}\napiVersion: replikey.dev/v1\nkind:`;
 
-describe('what is wrong is told where it stands', () => {
-  test.concurrent.each<[string, Change, line: string, words: string]>([
+describe('diagnostics', () => {
+  test.concurrent.each<[string, Change, line: string, message: string]>([
     [
       'a misspelt field',
       ['region: us-east-1', 'regoin: us-east-1'],
@@ -60,21 +60,21 @@ describe('what is wrong is told where it stands', () => {
     ],
     ['a missing field', [/ +region: us-east-1\n/, ''], 'source:', 'Missing property "region".'],
     ['missing rules', [/ +rules:\n.*\n/, ''], 'spec:', 'Missing property "rules".'],
-    ['a rule about nothing', [/- prefix: .*/, '- enabled: true'], 'enabled:', 'Missing property "prefix".'],
+    ['a rule without prefix', [/- prefix: .*/, '- enabled: true'], 'enabled:', 'Missing property "prefix".'],
     [
-      'two fields of which one is enough',
+      'two exclusive fields',
       [/- prefix: .*/, '- prefix: Tax/\n      filter: { tags: { tier: gold } }'],
       'filter:',
       'Set either prefix or filter, not both.',
     ],
     [
-      'a word that is none of those that may stand there',
+      'an invalid value of an enumeration',
       ['  rules:', '  policy: { deletion: Destroy }\n  rules:'],
       'deletion:',
       'Value is not accepted. Valid values: "Retain", "Remove".',
     ],
     [
-      'a word for a boolean',
+      'text for a boolean',
       [/- prefix: .*/, '- prefix: Tax/\n      enabled: yes'],
       'enabled:',
       'Expected "boolean"',
@@ -92,7 +92,7 @@ describe('what is wrong is told where it stands', () => {
       'invalid name: use 1 to 63 lower-case letters, digits and hyphens',
     ],
     [
-      'an alias without its beginning',
+      'an alias without its prefix',
       ['key: alias/acme-tax\n', 'key: { alias: acme-tax }\n'],
       'key:',
       'invalid KMS key alias: use alias/ followed by letters',
@@ -103,26 +103,26 @@ describe('what is wrong is told where it stands', () => {
       'kind:',
       '"BucketReplication"',
     ],
-  ])('%s', async (_, [from, to], line, words) => {
+  ])('reports %s at its position', async (_, [from, to], line, expectedMessage) => {
     const text = TAX.replace(from, to);
     expect(text).not.toBe(TAX);
-    const told = (await editor.open(aFile(), text)).map(({ message, range }) => ({
+    const diagnostics = (await editor.open(newFileName(), text)).map(({ message, range }) => ({
       line: text.split('\n')[range.start.line],
       message,
     }));
-    expect(told).toContainEqual({
+    expect(diagnostics).toContainEqual({
       line: expect.stringContaining(line),
-      message: expect.stringContaining(words),
+      message: expect.stringContaining(expectedMessage),
     });
   });
 
-  test('in each of many documents', async () => {
+  test('reports errors in a later document of a file', async () => {
     const second = TAX.replace('name: tax', 'name: books').replace(
       'bucket: acme-tax\n',
       'buckt: acme-books\n',
     );
     const text = `${TAX}---\n${second}`;
-    const lines = (await editor.open(aFile(), text)).map(({ range }) => range.start.line);
+    const lines = (await editor.open(newFileName(), text)).map(({ range }) => range.start.line);
     expect(Math.min(...lines)).toBeGreaterThan(TAX.split('\n').length);
   });
 
@@ -137,46 +137,46 @@ describe('what is wrong is told where it stands', () => {
       `${DOCUMENT} Guardrails\nmetadata: { name: g }\nspec: { region: [us-east-1] }\n`,
       'Property region is not allowed.',
     ],
-  ])('in %s', async (_, text, words) => {
-    const told = await editor.open(aFile(), text);
-    expect(told.map(({ message, range }) => [message, range.start.line])).toContainEqual([
-      expect.stringContaining(words),
+  ])('reports errors in %s', async (_, text, expectedMessage) => {
+    const diagnostics = await editor.open(newFileName(), text);
+    expect(diagnostics.map(({ message, range }) => [message, range.start.line])).toContainEqual([
+      expect.stringContaining(expectedMessage),
       4,
     ]);
   });
 });
 
-/** Where `|` stands in a text, and the text without it. */
-function pointed(text: string): { text: string; at: Place } {
+/** Returns the position of `|` in a text, and the text without it. */
+function splitAtCursor(text: string): { text: string; position: Position } {
   const [before = '', ...after] = text.split('|');
   const lines = before.split('\n');
   return {
     text: before + after.join('|'),
-    at: { line: lines.length - 1, character: lines.at(-1)?.length ?? 0 },
+    position: { line: lines.length - 1, character: lines.at(-1)?.length ?? 0 },
   };
 }
 
-describe('what may be written is offered', () => {
+describe('completion', () => {
   test.concurrent.each<[string, string, string[]]>([
     ['the kinds of documents', `${DOCUMENT} |\n`, ['BucketReplication', 'Account', 'Guardrails']],
     [
-      'the parts of a pair',
+      'the fields of a pair',
       `${DOCUMENT} BucketReplication\nspec:\n  |\n`,
       ['source', 'destination', 'rules', 'policy'],
     ],
     [
-      'the parts of an account',
+      'the fields of an account',
       `${DOCUMENT} Account\nspec:\n  |\n`,
       ['id', 'profile', 'assumeRole', 'managed'],
     ],
-    ['rules, in a spec without any', TAX.replace(/ +rules:\n.*\n/, '  |\n'), ['rules', 'role']],
+    ['rules, in a spec without rules', TAX.replace(/ +rules:\n.*\n/, '  |\n'), ['rules', 'role']],
     [
-      'the settings of a rule',
+      'the fields of a rule',
       TAX.replace(/- prefix: .*/, '- prefix: Tax/\n      |'),
       ['deleteMarkerReplication', 'replicationTimeControl', 'priority', 'enabled'],
     ],
     [
-      'the settings of a destination',
+      'the fields of a destination',
       TAX.replace('us-west-2', 'us-west-2\n    |'),
       ['storageClass', 'objectOwner', 'account'],
     ],
@@ -187,29 +187,29 @@ describe('what may be written is offered', () => {
     ],
     ['booleans', TAX.replace(/- prefix: .*/, '- prefix: Tax/\n      enabled: |'), ['true', 'false']],
     [
-      'what may be pruned',
+      'deletion policies',
       TAX.replace('  rules:', '  policy:\n    deletion: |\n  rules:'),
       ['Retain', 'Remove'],
     ],
-  ])('%s', async (_, marked, expected) => {
-    const { text, at } = pointed(marked);
-    const file = aFile();
+  ])('offers %s', async (_, textWithCursor, expected) => {
+    const { text, position } = splitAtCursor(textWithCursor);
+    const file = newFileName();
     await editor.open(file, text);
-    const labels = (await editor.complete(file, at)).map(({ label }) => label);
+    const labels = (await editor.complete(file, position)).map(({ label }) => label);
     expect(labels).toEqual(expect.arrayContaining(expected));
   });
 
-  test('and what stands there already is not', async () => {
-    const { text, at } = pointed(TAX.replace('us-west-2', 'us-west-2\n    |'));
-    const file = aFile();
+  test('does not offer existing fields', async () => {
+    const { text, position } = splitAtCursor(TAX.replace('us-west-2', 'us-west-2\n    |'));
+    const file = newFileName();
     await editor.open(file, text);
-    const labels = (await editor.complete(file, at)).map(({ label }) => label);
+    const labels = (await editor.complete(file, position)).map(({ label }) => label);
     expect(labels).not.toContain('bucket');
     expect(labels).not.toContain('rules');
   });
 });
 
-describe('beside the pointer stands what a field means', () => {
+describe('hover', () => {
   test.concurrent.each([
     ['kind', 'A pair of buckets.'],
     ['source', 'The bucket that S3 replicates from.'],
@@ -217,10 +217,12 @@ describe('beside the pointer stands what a field means', () => {
     ['key', 'An alias, with which replikey finds or creates the key'],
     ['rules', 'Replication rules; S3 replicates only objects that a rule selects.'],
     ['prefix', 'Selects the objects whose key begins with this text'],
-  ])('%s', async (field, words) => {
-    const { text, at } = pointed(TAX.replace(new RegExp(`^([ -]*)${field}:`, 'm'), `$1|${field}:`));
-    const file = aFile();
+  ])('describes %s', async (field, description) => {
+    const { text, position } = splitAtCursor(
+      TAX.replace(new RegExp(`^([ -]*)${field}:`, 'm'), `$1|${field}:`),
+    );
+    const file = newFileName();
     await editor.open(file, text);
-    expect(await editor.hover(file, at)).toContain(words);
+    expect(await editor.hover(file, position)).toContain(description);
   });
 });

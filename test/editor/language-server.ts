@@ -5,15 +5,15 @@ import { pathToFileURL } from 'node:url';
 
 const SERVER = path.resolve('node_modules/yaml-language-server/bin/yaml-language-server');
 
-/** Lines and characters count from 0, as editors and not as people count. */
-export interface Place {
+/** Lines and characters count from 0, as in the language server protocol. */
+export interface Position {
   line: number;
   character: number;
 }
 
 export interface Diagnostic {
   message: string;
-  range: { start: Place; end: Place };
+  range: { start: Position; end: Position };
 }
 
 export interface Completion {
@@ -29,13 +29,13 @@ interface Message {
   result?: unknown;
 }
 
-/** What an editor says to the YAML language server, and what the server answers; nothing is fetched. */
+/** A client of the YAML language server. The server downloads nothing. */
 export interface Editor extends AsyncDisposable {
-  /** Show a text as if it stood in a file, and wait for what is wrong with it. */
+  /** Opens a text as the content of a file, and returns its diagnostics. */
   open(file: string, text: string): Promise<Diagnostic[]>;
-  complete(file: string, at: Place): Promise<Completion[]>;
-  /** The words beside the pointer. */
-  hover(file: string, at: Place): Promise<string>;
+  complete(file: string, position: Position): Promise<Completion[]>;
+  /** Returns the hover text. */
+  hover(file: string, position: Position): Promise<string>;
 }
 
 const SETTINGS = {
@@ -48,40 +48,43 @@ const SETTINGS = {
   },
 };
 
-export async function anEditor(): Promise<Editor> {
+export async function startEditor(): Promise<Editor> {
   const server = spawn(process.execPath, [SERVER, '--stdio'], { stdio: ['pipe', 'pipe', 'ignore'] });
-  const answers = new Map<number, (result: unknown) => void>();
-  const told = new Map<string, (diagnostics: Diagnostic[]) => void>();
-  let last = 0;
+  const pendingRequests = new Map<number, (result: unknown) => void>();
+  const pendingDiagnostics = new Map<string, (diagnostics: Diagnostic[]) => void>();
+  let lastId = 0;
 
   const send = (message: Message) => {
     const body = JSON.stringify({ jsonrpc: '2.0', ...message });
     server.stdin.write(`Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
   };
-  const ask = <T>(method: string, params: unknown): Promise<T> =>
+  const request = <T>(method: string, params: unknown): Promise<T> =>
     new Promise((resolve) => {
-      last += 1;
-      answers.set(last, (result) => resolve(result as T));
-      send({ id: last, method, params });
+      lastId += 1;
+      pendingRequests.set(lastId, (result) => resolve(result as T));
+      send({ id: lastId, method, params });
     });
   const receive = ({ id, method, params, result }: Message) => {
     if (method === 'textDocument/publishDiagnostics') {
       const { uri, diagnostics } = params as { uri: string; diagnostics: Diagnostic[] };
-      told.get(uri)?.(diagnostics);
+      pendingDiagnostics.get(uri)?.(diagnostics);
     } else if (method === 'workspace/configuration' && id !== undefined) {
       const { items } = params as { items: { section: string }[] };
       send({ id, result: items.map(({ section }) => SETTINGS[section as 'yaml'] ?? null) });
     } else if (method !== undefined && id !== undefined) {
       send({ id, result: null });
     } else if (typeof id === 'number') {
-      answers.get(id)?.(result);
+      pendingRequests.get(id)?.(result);
     }
   };
-  server.stdout.on('data', framed(receive));
+  server.stdout.on('data', parseMessages(receive));
 
   const uriOf = (file: string) => pathToFileURL(path.resolve(file)).href;
-  const at = (file: string, position: Place) => ({ textDocument: { uri: uriOf(file) }, position });
-  await ask('initialize', {
+  const documentPosition = (file: string, position: Position) => ({
+    textDocument: { uri: uriOf(file) },
+    position,
+  });
+  await request('initialize', {
     processId: process.pid,
     rootUri: pathToFileURL(path.resolve('.')).href,
     capabilities: {
@@ -95,7 +98,7 @@ export async function anEditor(): Promise<Editor> {
   return {
     open(file, text) {
       const uri = uriOf(file);
-      const diagnostics = new Promise<Diagnostic[]>((resolve) => told.set(uri, resolve));
+      const diagnostics = new Promise<Diagnostic[]>((resolve) => pendingDiagnostics.set(uri, resolve));
       send({
         method: 'textDocument/didOpen',
         params: { textDocument: { uri, languageId: 'yaml', version: 1, text } },
@@ -103,13 +106,16 @@ export async function anEditor(): Promise<Editor> {
       return diagnostics;
     },
     async complete(file, position) {
-      const { items } = await ask<{ items: Completion[] }>('textDocument/completion', at(file, position));
+      const { items } = await request<{ items: Completion[] }>(
+        'textDocument/completion',
+        documentPosition(file, position),
+      );
       return items;
     },
     async hover(file, position) {
-      const hover = await ask<{ contents: string | { value: string } } | null>(
+      const hover = await request<{ contents: string | { value: string } } | null>(
         'textDocument/hover',
-        at(file, position),
+        documentPosition(file, position),
       );
       const { contents = '' } = hover ?? {};
       return typeof contents === 'string' ? contents : contents.value;
@@ -122,18 +128,18 @@ export async function anEditor(): Promise<Editor> {
   };
 }
 
-/** Messages out of a stream: each has a header that says how long it is. */
-function framed(receive: (message: Message) => void): (data: Buffer) => void {
-  let rest: Buffer = Buffer.alloc(0);
+/** Parses messages from a stream. The header of each message contains its length. */
+function parseMessages(receive: (message: Message) => void): (data: Buffer) => void {
+  let buffer: Buffer = Buffer.alloc(0);
   return (data) => {
-    rest = Buffer.concat([rest, data]);
+    buffer = Buffer.concat([buffer, data]);
     for (;;) {
-      const head = rest.indexOf('\r\n\r\n');
-      const [, length] = /Content-Length: (\d+)/.exec(rest.toString('ascii', 0, Math.max(head, 0))) ?? [];
+      const head = buffer.indexOf('\r\n\r\n');
+      const [, length] = /Content-Length: (\d+)/.exec(buffer.toString('ascii', 0, Math.max(head, 0))) ?? [];
       const end = head + 4 + Number(length);
-      if (length === undefined || rest.length < end) return;
-      const body = rest.toString('utf8', head + 4, end);
-      rest = rest.subarray(end);
+      if (length === undefined || buffer.length < end) return;
+      const body = buffer.toString('utf8', head + 4, end);
+      buffer = buffer.subarray(end);
       receive(JSON.parse(body));
     }
   };

@@ -64,9 +64,9 @@ describe('full disk', () => {
       const { output } = await stopped;
 
       expect(`${limitedRun.output}${output}`).not.toMatch(STACK_TRACE_LINE);
-      expect(output).not.toMatch(/fault of replikey/);
+      expect(output).not.toMatch(/bug in replikey/);
       if (limitedRun.exitCode !== EXIT.ok)
-        expect(output).toMatch(/^the sandbox's state cannot be kept: file too large$/m);
+        expect(output).toMatch(/^cannot save the sandbox state: file too large$/m);
 
       const sandbox = await startSandbox({ state });
       const proxy = await startFaultProxy(sandbox.endpoint);
@@ -85,7 +85,7 @@ describe('full disk', () => {
 
   test('from the start: the sandbox reports why it does not start', async () => {
     const { code, output } = await finish(spawnWith('ulimit -f 0;')(['--once', '--sandbox=state', '-']));
-    expect(output).toMatch(/^the sandbox cannot start: file too large$/m);
+    expect(output).toMatch(/^cannot start the sandbox: file too large$/m);
     expect(output).not.toMatch(STACK_TRACE_LINE);
     expect(code).toBe(EXIT.failed);
   });
@@ -136,7 +136,7 @@ describe.each(READ_ONLY)('%s', (_, before, isSupported) => {
   test.runIf(isSupported)('sandbox --state: reports why it does not start', async () => {
     const { code, output } = await run(['--once', '--sandbox=disk/state', '-']);
     expect(output).toMatch(
-      /^the sandbox cannot start: disk\/state.*: (not a directory|read-only file system|no such file or directory)$/m,
+      /^cannot start the sandbox: disk\/state.*: (not a directory|read-only file system|no such file or directory)$/m,
     );
     expect(output).not.toMatch(STACK_TRACE_LINE);
     expect(code).toBe(EXIT.failed);

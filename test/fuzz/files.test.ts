@@ -110,7 +110,7 @@ describe.each(READERS)('%s file', (what, args, exitCodes) => {
     await writeFile(file, bytes);
     testEnvironment.sandbox.log.reset();
     const { code, stderr, stdout } = await runInProcess(args(file));
-    expect(stderr).not.toContain('fault of replikey');
+    expect(stderr).not.toContain('bug in replikey');
     if (!exitCodes.includes(code))
       expect({ code, stderr }).toMatchObject({ code: 64, stderr: expect.stringMatching(/\S/) });
     expect(`${stdout}${stderr}`.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}]/u);

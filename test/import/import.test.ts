@@ -117,7 +117,7 @@ describe('import: foreign configurations', () => {
       Destination: { Bucket: 'arn:aws:s3:::acme-tax-replica' },
     });
     const yaml = await importBuckets(env, 'acme-tax');
-    expect(yaml).toMatch(/# ! rules of the old form \(V1\).*they go on replicating delete markers/);
+    expect(yaml).toMatch(/# ! V1 rules, shown below as V2.*they keep replicating delete markers/);
     expect(yaml).toContain('deleteMarkerReplication: true');
     // A V1 rule replicates delete markers, which the role may not write.
     const { refusals } = await env.reconcileWith(yaml);
@@ -134,7 +134,7 @@ describe('import: foreign configurations', () => {
     await env.reconcile();
     await env.client.send({ region: 'us-west-2' }, new DeleteBucketCommand({ Bucket: 'acme-tax-replica' }));
     expect(await importBuckets(env, 'acme-tax')).toMatch(
-      /# ! the bucket acme-tax-replica does not exist, or cannot be read: every object fails/,
+      /# ! bucket acme-tax-replica does not exist, so that every object fails, or cannot be read;/,
     );
   });
 
@@ -156,8 +156,8 @@ describe('import: foreign configurations', () => {
       }),
     );
     const yaml = await importAll(env);
-    expect(yaml).toContain('# ! the role serves acme-second too');
-    expect(yaml).toContain('# ! the role serves acme-tax too');
+    expect(yaml).toContain('# ! the role is shared with acme-second');
+    expect(yaml).toContain('# ! the role is shared with acme-tax');
   });
 
   test('lists all pages of buckets, and skips buckets without replication', async () => {

@@ -171,14 +171,14 @@ describe.each(SERVERS)('reconcile --source kubernetes, with %s', (_, startServer
 });
 
 test.each([
-  [['specs/'], {}, '--source kubernetes reads no files: name no paths'],
+  [['specs/'], {}, '--source kubernetes does not read files: remove the paths'],
   [['--once'], {}, '--source kubernetes runs until stopped'],
   [['--dry-run'], {}, '--source kubernetes runs until stopped'],
-  [[], {}, '--source kubernetes needs a pod to run in'],
+  [[], {}, '--source kubernetes requires a pod with a service account'],
   [
     [],
     { KUBERNETES_SERVICE_HOST: '127.0.0.1', REPLIKEY_SERVICE_ACCOUNT: '/nonexistent' },
-    '--source kubernetes needs a service account: ENOENT',
+    '--source kubernetes cannot use the service account: ENOENT',
   ],
 ])(
   'reconcile --source kubernetes: unusable arguments or environment: exits with 64 for %j %j',

@@ -183,7 +183,7 @@ test('a document for the owner of another account can be copied: no mark stands 
 test('how old an observation is, and what variables are worth, stands above all that follows from it', async () => {
   const { outcome, pairs } = await planned(caseOf('everything-is-new'));
   const variables = [{ name: 'stage', value: 'prod_*', from: '--var' as const }];
-  const instead = 'As observed 3 h ago (2026-11-23T10:00:00.000Z); AWS is not asked';
+  const instead = 'Snapshot taken 3 h ago (2026-11-23T10:00:00.000Z), not AWS';
   const text = planMarkdown({ ...outcome, pairs, command: COMMAND, variables, nonAwsTarget: instead });
   expect(text).toContain(`\n\n${instead}.\n\nVariables: stage=prod\\_\\* (--var)\n\n\`\`\`mermaid`);
 });

@@ -111,7 +111,7 @@ describe('folder store', () => {
       const { code, stderr } = await runCli(['sandbox', '--port', '0', '--state', state]);
       expect(code).toBe(1);
       expect(stderr).toContain(
-        `the sandbox cannot start: ${state} is in use by process ${process.pid}: stop it, or use another folder`,
+        `cannot start the sandbox: ${state} is in use by process ${process.pid}: stop it, or use another folder`,
       );
     } finally {
       await sandbox.close();

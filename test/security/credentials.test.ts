@@ -195,7 +195,7 @@ describe('secrets: no output contains one', () => {
       run(['spec.yaml', '--listen', '0'], withPassword('127.0.0.1:none')),
     ]);
     expect(good?.stdout).toContain(`AWS at http://***@${host}`);
-    expect(bad).toMatchObject({ code: 64, stderr: expect.stringContaining('AWS_ENDPOINT_URL is no URL') });
+    expect(bad).toMatchObject({ code: 64, stderr: expect.stringContaining('invalid AWS_ENDPOINT_URL') });
   });
 
   // For a wrong signature, IAM, STS and KMS return the canonical request with its headers.

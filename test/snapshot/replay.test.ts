@@ -7,96 +7,119 @@ import { createReplayClients } from '../../src/snapshot/replay.ts';
 import type { SnapshotResponse } from '../../src/snapshot/snapshot.ts';
 
 const region = 'us-east-1';
-const buckets = (names: string[], next?: string, asked?: string): SnapshotResponse => ({
+const bucketList = (names: string[], nextToken?: string, requestToken?: string): SnapshotResponse => ({
   call: 's3:ListBuckets',
   region,
-  input: { MaxBuckets: 1_000, ...(asked === undefined ? {} : { ContinuationToken: asked }) },
+  input: { MaxBuckets: 1_000, ...(requestToken === undefined ? {} : { ContinuationToken: requestToken }) },
   output: {
     Buckets: names.map((Name) => ({ Name })),
-    ...(next === undefined ? {} : { ContinuationToken: next }),
+    ...(nextToken === undefined ? {} : { ContinuationToken: nextToken }),
   },
 });
-const roles: SnapshotResponse = {
+const roleList: SnapshotResponse = {
   call: 'iam:ListRoles',
   region,
   input: {},
-  output: { Roles: [{ RoleName: 'there' }] },
+  output: { Roles: [{ RoleName: 'existing' }] },
 };
-const aliases: SnapshotResponse = {
+const aliasList: SnapshotResponse = {
   call: 'kms:ListAliases',
   region,
   input: {},
-  output: { Aliases: [{ AliasName: 'alias/there' }], Truncated: false },
+  output: { Aliases: [{ AliasName: 'alias/existing' }], Truncated: false },
 };
 
-const ask = (
-  answers: SnapshotResponse[],
+const replay = (
+  responses: SnapshotResponse[],
   service: 's3' | 'iam' | 'kms' | 'sts',
   command: object,
-  at = { region },
+  location = { region },
 ) =>
-  createReplayClients({ format: 1, observedAt: '2026-01-01T00:00:00Z', answers })
-    .get(service, at)
+  createReplayClients({ format: 1, observedAt: '2026-01-01T00:00:00Z', answers: responses })
+    .get(service, location)
     .send(command);
 
 const versioning = (Bucket: string) => new GetBucketVersioningCommand({ Bucket });
 
 test.each([
-  ['a bucket', [buckets(['there'])], 's3', versioning('new'), 'NoSuchBucket'],
-  ['a bucket, by HEAD', [buckets(['there'])], 's3', new HeadBucketCommand({ Bucket: 'new' }), 'NotFound'],
+  ['a bucket', [bucketList(['existing'])], 's3', versioning('new'), 'NoSuchBucket'],
+  [
+    'a bucket, by HEAD',
+    [bucketList(['existing'])],
+    's3',
+    new HeadBucketCommand({ Bucket: 'new' }),
+    'NotFound',
+  ],
   [
     'a bucket after two pages',
-    [buckets(['a'], 'n'), buckets(['b'], undefined, 'n')],
+    [bucketList(['a'], 'n'), bucketList(['b'], undefined, 'n')],
     's3',
     versioning('new'),
     'NoSuchBucket',
   ],
-  ['a role', [roles], 'iam', new GetRoleCommand({ RoleName: 'new' }), 'NoSuchEntityException'],
-  ['an alias', [aliases], 'kms', new DescribeKeyCommand({ KeyId: 'alias/new' }), 'NotFoundException'],
-] as const)('%s that a listing does not name is absent', async (_, answers, service, command, name) => {
-  await expect(ask([...answers], service, command)).rejects.toMatchObject({ name });
-});
+  ['a role', [roleList], 'iam', new GetRoleCommand({ RoleName: 'new' }), 'NoSuchEntityException'],
+  ['an alias', [aliasList], 'kms', new DescribeKeyCommand({ KeyId: 'alias/new' }), 'NotFoundException'],
+] as const)(
+  'replay: %s that a complete listing lacks is absent',
+  async (_, responses, service, command, name) => {
+    await expect(replay([...responses], service, command)).rejects.toMatchObject({ name });
+  },
+);
 
 test.each([
-  ['a bucket that is listed, but was not read', [buckets(['there'])], 's3', versioning('there'), { region }],
-  ['a bucket where nothing was listed', [], 's3', versioning('new'), { region }],
-  ['a bucket where the second page is missing', [buckets(['a'], 'n')], 's3', versioning('new'), { region }],
   [
-    'a bucket where the first page is missing',
-    [buckets(['b'], undefined, 'n')],
+    'a listed bucket whose settings were not read',
+    [bucketList(['existing'])],
+    's3',
+    versioning('existing'),
+    { region },
+  ],
+  ['a bucket without a listing', [], 's3', versioning('new'), { region }],
+  [
+    'a bucket without the second page of the listing',
+    [bucketList(['a'], 'n')],
+    's3',
+    versioning('new'),
+    { region },
+  ],
+  [
+    'a bucket without the first page of the listing',
+    [bucketList(['b'], undefined, 'n')],
     's3',
     versioning('new'),
     { region },
   ],
   [
     'a bucket of another account',
-    [buckets(['there'])],
+    [bucketList(['existing'])],
     's3',
     versioning('new'),
     { region, account: 'other' },
   ],
   [
     'an alias of another Region',
-    [aliases],
+    [aliasList],
     'kms',
     new DescribeKeyCommand({ KeyId: 'alias/new' }),
     { region: 'eu-west-3' },
   ],
-  ['a key by its id', [aliases], 'kms', new DescribeKeyCommand({ KeyId: '1234' }), { region }],
-] as const)('%s is not known', async (_, answers, service, command, at) => {
-  await expect(ask([...answers], service, command, at)).rejects.toThrow('it was not observed');
+  ['a key by its id', [aliasList], 'kms', new DescribeKeyCommand({ KeyId: '1234' }), { region }],
+] as const)('replay: %s is not in the snapshot', async (_, responses, service, command, location) => {
+  await expect(replay([...responses], service, command, location)).rejects.toThrow('not in the snapshot');
 });
 
-test('what IAM and STS answered in one Region holds in all; of an account that nobody asked nothing is known', async () => {
-  const me: SnapshotResponse = {
+test('replay: IAM and STS responses apply to every Region, but not to another account', async () => {
+  const identity: SnapshotResponse = {
     call: 'sts:GetCallerIdentity',
     region,
     input: {},
     output: { Account: '111122223333' },
   };
   const command = new GetCallerIdentityCommand({});
-  expect(await ask([me], 'sts', command, { region: 'eu-west-1' })).toEqual({ Account: '111122223333' });
-  await expect(ask([me], 'sts', command, { region, ...{ account: 'other' } })).rejects.toThrow(
-    'nothing of the account "other" was observed',
+  expect(await replay([identity], 'sts', command, { region: 'eu-west-1' })).toEqual({
+    Account: '111122223333',
+  });
+  await expect(replay([identity], 'sts', command, { region, ...{ account: 'other' } })).rejects.toThrow(
+    'the snapshot contains nothing from the account "other"',
   );
 });

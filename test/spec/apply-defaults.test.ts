@@ -208,9 +208,7 @@ test('applyDefaults: gives the same result for every split of a spec between pai
 test('applyDefaults: rejects more than 1,000,000 inherited values', { timeout: 60_000 }, async () => {
   const tags = Array.from({ length: 20_000 }, (_, index) => `      t${index}: x\n`).join('');
   const house = `${HOUSE}  role:\n    tags:\n${tags}`;
-  const pairs = Array.from({ length: 60 }, (_, index) =>
-    changed(SHORT, ['name: tax', `name: tax-${index}`]),
-  );
+  const pairs = Array.from({ length: 60 }, (_, index) => changed(SHORT, ['name: tax', `name: tax-${index}`]));
   const problems = await problemsOf(together(house, ...pairs));
   expect(problems).toHaveLength(1);
   expect(problems[0]?.message).toBe('the specs inherit more than 1,000,000 values from Defaults in total');

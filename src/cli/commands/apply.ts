@@ -8,14 +8,14 @@ interface ApplyCommandOptions extends GuardOptions, Omit<GlobalOptions, 'output'
 /** Applies exactly a saved plan, without its specs, or nothing. */
 export const applyCommand: CommandDefinition = {
   name: 'apply',
-  summary: 'apply exactly a saved plan, or nothing',
-  description: 'apply exactly a saved plan, without its specs, or nothing if AWS has changed since',
+  summary: 'apply exactly a saved plan',
+  description: 'apply exactly a saved plan, without its specs; refuse if AWS has changed since',
   examples: [
-    ['reconcile plan specs/ --out plan.json', 'look at it, let it be approved'],
-    ['reconcile apply plan.json', 'and apply this, or nothing'],
+    ['reconcile plan specs/ --out plan.json', 'save a plan for review'],
+    ['reconcile apply plan.json', 'apply exactly this plan, or nothing'],
   ],
   configure: (command) =>
-    addGuardOptions(addCommonOptions(command.argument('<plan>', 'what plan --out saved'), 'ndjson')),
+    addGuardOptions(addCommonOptions(command.argument('<plan>', 'file that `plan --out` saved'), 'ndjson')),
   async run({ io, signal }, file: string, options: ApplyCommandOptions) {
     const [{ readSavedPlan }, { runPass }] = await Promise.all([
       import('../saved-plan.ts'),

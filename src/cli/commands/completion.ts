@@ -12,17 +12,15 @@ type Shell = keyof typeof COMPLETION_SCRIPTS;
 
 export const completionCommand: CommandDefinition = {
   name: 'completion',
-  summary: 'print what bash, zsh or fish completes by',
-  description: 'print a script with which a shell completes commands, options and their values',
+  summary: 'print a completion script for bash, zsh or fish',
+  description: 'print a shell script that completes commands, options and their values',
   examples: [
-    ['eval "$(reconcile completion bash)"', 'in ~/.bashrc'],
-    ['source <(reconcile completion zsh)', 'in ~/.zshrc'],
-    ['reconcile completion fish > ~/.config/fish/completions/reconcile.fish', 'once'],
+    ['eval "$(reconcile completion bash)"', 'add to ~/.bashrc'],
+    ['source <(reconcile completion zsh)', 'add to ~/.zshrc'],
+    ['reconcile completion fish > ~/.config/fish/completions/reconcile.fish', 'run once'],
   ],
   configure: (command) =>
-    command.addArgument(
-      new Argument('<shell>', 'whose language it is in').choices(Object.keys(COMPLETION_SCRIPTS)),
-    ),
+    command.addArgument(new Argument('<shell>', 'target shell').choices(Object.keys(COMPLETION_SCRIPTS))),
   async run({ io, program }, shell: Shell) {
     io.stdout.write(await completionScript(shell, program()));
     return EXIT.ok;

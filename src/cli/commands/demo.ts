@@ -1,11 +1,11 @@
 import type { CommandDefinition } from '../command-model.ts';
 
-/** Runs the walkthrough of the README: plan, apply, replicate, break, heal. */
+/** Runs the walkthrough of the README: plan, apply, replicate, break, repair. */
 export const demoCommand: CommandDefinition = {
   name: 'demo',
-  summary: 'the whole story on a sandbox, in half a minute',
-  description: 'the whole story on the sandbox: plan, apply, replicate, break, heal',
-  examples: [['reconcile demo', 'needs nothing, and leaves nothing behind']],
+  summary: 'run the walkthrough in a sandbox, in half a minute',
+  description: 'run the walkthrough in a sandbox: plan, apply, replicate, break, repair',
+  examples: [['reconcile demo', 'run the walkthrough, without an AWS account']],
   configure: (command) => command,
   async run({ io, signal }) {
     const { runDemo } = await import('../demo.ts');

@@ -4,27 +4,32 @@ import { addAwsOptions, addSelectionOptions, collectValues, outputOption, parseI
 
 export const doctorCommand: CommandDefinition = {
   name: 'doctor',
-  summary: 'say whether each rule replicates, and if not why',
-  description: 'say of every rule that exists whether it will replicate, and if not why; nothing is changed',
+  summary: 'diagnose whether each rule replicates, and if not why',
+  description: 'diagnose whether each existing rule replicates, and if not why; change nothing',
   examples: [
-    ['reconcile doctor specs/', 'every rule that is declared or there'],
-    ['reconcile doctor --bucket acme-tax', 'a bucket, whoever set it up'],
-    ['reconcile doctor --bucket acme-tax --object Tax/2026.pdf', 'why this object did not arrive'],
-    ['reconcile doctor --observed exported/', 'from exported policies alone'],
+    ['reconcile doctor specs/', 'diagnose declared and existing rules'],
+    ['reconcile doctor --bucket acme-tax', 'diagnose any bucket, even without specs'],
+    ['reconcile doctor --bucket acme-tax --object Tax/2026.pdf', 'explain why this object has no replica'],
+    ['reconcile doctor --observed exported/', 'diagnose exported policies, without AWS'],
   ],
   configure: (command) =>
     addAwsOptions(addSelectionOptions(command.argument('[paths...]', 'specs')))
       .addOption(outputOption('sarif'))
-      .option('--bucket <name>', 'a source bucket, whoever set it up; may be repeated', collectValues, [])
-      .option('--object <key>', 'explain one object of the bucket')
+      .option(
+        '--bucket <name>',
+        'diagnose this source bucket, even without specs; may be repeated',
+        collectValues,
+        [],
+      )
+      .option('--object <key>', 'explain the status of one object of the bucket')
       .option(
         '--observed <file>',
-        'look at exported policies and configurations instead of AWS: a file, or a folder',
+        'read a snapshot, or exported policies and configurations, from a file or folder instead of AWS',
       )
-      .option('--sample <n>', 'how many recent objects of each bucket to look at', parseInteger, 20)
-      .option('--region <region>', 'where to ask first for a bucket')
-      .option('--allow-unproven', 'let what cannot be read pass')
-      .option('-v, --verbose', 'show every finding and every request'),
+      .option('--sample <n>', 'check this many recent objects of each bucket', parseInteger, 20)
+      .option('--region <region>', 'look up buckets in this Region first')
+      .option('--allow-unproven', 'treat rules with unknown verdict (unreadable settings) as passed')
+      .option('-v, --verbose', 'show all findings and all requests'),
   async run({ io, signal }, paths: string[], options: DoctorOptions) {
     const { runDoctor } = await import('../diagnosis.ts');
     return runDoctor(paths, options, io, signal);

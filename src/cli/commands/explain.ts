@@ -8,13 +8,13 @@ import { helpWidth } from '../help.ts';
 /** Prints the schema description of a field, or of a kind of document. */
 export const explainCommand: CommandDefinition = {
   name: 'explain',
-  description: 'say what may stand in a field of a spec',
+  description: 'describe the fields of a spec',
   examples: [
-    ['reconcile explain', 'all kinds of documents'],
-    ['reconcile explain spec.rules.prefix', 'one field'],
+    ['reconcile explain', 'list all kinds of documents'],
+    ['reconcile explain spec.rules.prefix', 'describe one field'],
   ],
   configure: (command) =>
-    command.argument('[field]', 'such as spec.rules.prefix; absent: all kinds of documents'),
+    command.argument('[field]', 'field, for example spec.rules.prefix (default: all kinds of documents)'),
   async run({ io }, query: string | undefined) {
     const { describeDocumentKinds } = await import('../../spec/json-schema.ts');
     const documentKinds = describeDocumentKinds();
@@ -43,8 +43,8 @@ export const explainCommand: CommandDefinition = {
       const suggestion =
         suggest(path, fieldPaths) ?? fieldPaths.find((fieldPath) => fieldPath.endsWith(`.${path}`));
       const advice =
-        suggestion === undefined ? 'reconcile explain lists what there is' : `did you mean ${suggestion}?`;
-      throw new UserError(EXIT.usage, `there is no field ${query}: ${advice}`);
+        suggestion === undefined ? 'list the fields with reconcile explain' : `did you mean ${suggestion}?`;
+      throw new UserError(EXIT.usage, `unknown field ${query}: ${advice}`);
     }
     const texts = matches.map(({ of: kindName, field, fields }) => fieldText(kindName, field, fields, width));
     io.stdout.write(`${texts.join('\n\n')}\n`);
@@ -94,10 +94,12 @@ function fieldText(
     `${path}  (${kind})`,
     '',
     ...(description === '' ? [] : [...wrapText('  ', description, width), '']),
-    ...wrapLine(`What may stand there: ${type.replaceAll('`', '')}`),
+    ...wrapLine(`Valid values: ${type.replaceAll('`', '')}`),
     ...(fallback === ''
       ? []
-      : wrapLine(`Left out: ${fallback === 'required' ? 'it is required' : fallback.replaceAll('`', '')}`)),
+      : wrapLine(
+          `Default: ${fallback === 'required' ? 'none, the field is required' : fallback.replaceAll('`', '')}`,
+        )),
     ...(examples.length === 0
       ? []
       : wrapLine(`For example: ${examples.map((example) => JSON.stringify(example)).join(', ')}`)),

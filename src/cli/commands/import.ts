@@ -12,21 +12,21 @@ interface ImportOptions extends GlobalOptions {
 /** Prints specs for existing replication configurations. */
 export const importCommand: CommandDefinition = {
   name: 'import',
-  description: 'print specs for replication that exists',
+  description: 'print specs for existing replication',
   examples: [
-    ['reconcile import --bucket acme-tax > specs/tax.yaml', 'one bucket'],
-    ['reconcile import --all', 'all that replicate'],
+    ['reconcile import --bucket acme-tax > specs/tax.yaml', 'import one bucket'],
+    ['reconcile import --all', 'import all buckets'],
   ],
   configure: (command) =>
     addCommonOptions(command)
-      .option('--bucket <name>', 'a source bucket; may be repeated', collectValues, [])
-      .option('--all', 'every bucket of the account that has a replication configuration')
-      .option('--region <region>', 'where to ask first', 'us-east-1'),
+      .option('--bucket <name>', 'import this source bucket; may be repeated', collectValues, [])
+      .option('--all', 'import every bucket of the account that has a replication configuration')
+      .option('--region <region>', 'look up buckets in this Region first', 'us-east-1'),
   async run({ io, signal }, options: ImportOptions) {
     if (!options.all && options.bucket.length === 0)
       throw new UserError(
         EXIT.usage,
-        'name a bucket: reconcile import --bucket acme-tax, or --all for every one',
+        'no bucket given: use reconcile import --bucket acme-tax, or --all for all buckets',
       );
     const [{ discoverReplication, listBucketNames }, { renderSpecs }, { openSession }] = await Promise.all([
       import('../../import/discover.ts'),
@@ -47,7 +47,7 @@ export const importCommand: CommandDefinition = {
             if (error instanceof UserError) throw error;
             throw new UserError(
               EXIT.failed,
-              `the bucket ${bucketName} cannot be read: ${bucketErrorReason(error)}`,
+              `cannot read bucket ${bucketName}: ${bucketErrorReason(error)}`,
               {
                 cause: error,
               },
@@ -56,7 +56,7 @@ export const importCommand: CommandDefinition = {
         );
         if (replication) replications.push(replication);
         else if (!options.all)
-          throw new UserError(EXIT.failed, `the bucket ${bucketName} has no replication configuration`);
+          throw new UserError(EXIT.failed, `bucket ${bucketName} has no replication configuration`);
       }
       if (replications.length === 0)
         throw new UserError(
@@ -74,7 +74,7 @@ export const importCommand: CommandDefinition = {
 /** Returns the reason of a failed read. HEAD responses have no body, so only the status gives a reason. */
 function bucketErrorReason(error: unknown): string {
   const status = (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
-  if (status === 404) return 'there is none of that name';
+  if (status === 404) return 'it does not exist';
   if (status === 403) return 'it belongs to another account, or these credentials lack the permission';
   return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
 }

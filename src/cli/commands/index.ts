@@ -39,7 +39,7 @@ export const COMMAND_GROUPS: readonly (readonly [heading: string, commands: read
   [
     ['Write specs:', [initCommand, importCommand, validateCommand, explainCommand, schemaCommand]],
     ['Plan and apply:', [planCommand, applyCommand, observeCommand]],
-    ['See whether it replicates:', [doctorCommand, verifyCommand]],
-    ['Try it, without an AWS account:', [sandboxCommand, demoCommand]],
-    ['Comfort:', [permissionsCommand, completionCommand, manCommand]],
+    ['Check replication:', [doctorCommand, verifyCommand]],
+    ['Try it without an AWS account:', [sandboxCommand, demoCommand]],
+    ['Setup:', [permissionsCommand, completionCommand, manCommand]],
   ];

@@ -25,30 +25,33 @@ type PartialFirstSpec = Partial<StarterSpec>;
 /** Writes a first spec, and beside it the schema for completion and validation in an editor. */
 export const initCommand: CommandDefinition = {
   name: 'init',
-  summary: 'write a first spec, from a few questions',
-  description: 'write a first spec, from a few questions or from options; AWS is not asked',
+  summary: 'write a first spec, interactively or from options',
+  description: 'write a first spec, interactively or from options, without calling AWS',
   examples: [
-    ['reconcile init', 'asks a few questions'],
-    ['reconcile init --bucket acme-tax --region us-east-1 --region us-west-2', 'asks none'],
+    ['reconcile init', 'ask for each value'],
+    [
+      'reconcile init --bucket acme-tax --region us-east-1 --region us-west-2',
+      'use these values, without questions',
+    ],
   ],
   configure: (command) =>
     command
-      .argument('[file]', 'where to write it; absent: specs/NAME.yaml')
+      .argument('[file]', 'file to write (default: specs/NAME.yaml)')
       .option(
         '--bucket <name>',
-        'the source; a second time: the destination (its name and -replica)',
+        'source bucket; repeat for the destination (default: SOURCE-replica)',
         collectValues,
         [],
       )
-      .option('--region <region>', 'of the source; a second time: of the destination', collectValues, [])
+      .option('--region <region>', 'Region of the source; repeat for the destination', collectValues, [])
       .option(
         '--key <key>',
-        'of the source; a second time: of the destination (alias/ and its bucket)',
+        'KMS key of the source; repeat for the destination (default: alias/BUCKET)',
         collectValues,
         [],
       )
-      .option('--prefix <prefix>', 'only objects whose key begins with this; absent: every object')
-      .option('--name <name>', 'of the spec; absent: that of the source bucket'),
+      .option('--prefix <prefix>', 'replicate only objects whose key begins with this (default: all objects)')
+      .option('--name <name>', 'name of the spec (default: the name of the source bucket)'),
   async run({ io, signal }, file: string | undefined, options: InitOptions) {
     const [{ renderStarterSpec, STARTER_QUESTIONS }, { buildJsonSchema }] = await Promise.all([
       import('../../spec/starter-spec.ts'),
@@ -69,11 +72,11 @@ export const initCommand: CommandDefinition = {
     // Keeps an existing schema file: the user may have chosen another version.
     await writeNewFile(schema, `${JSON.stringify(buildJsonSchema(), null, 2)}\n`);
     const quotedTarget = shellQuote(target);
-    io.stdout.write(`${escapeUnprintable(target)} is written; your editor checks it by ${escapeUnprintable(schema)}.
+    io.stdout.write(`Wrote ${escapeUnprintable(target)}; editors validate it with ${escapeUnprintable(schema)}.
 
-Next, rehearse it on this machine, without an AWS account:
+Next, apply it in the sandbox, without an AWS account:
   reconcile --once ${escapeUnprintable(quotedTarget)} --sandbox
-And then see what it would change in AWS:
+Then show the changes that it would make in AWS:
   reconcile --dry-run ${escapeUnprintable(quotedTarget)}
 `);
     return EXIT.ok;
@@ -86,12 +89,12 @@ function rejectIf(problem: string | undefined): void {
 
 /** Returns why a spec cannot be written to a file. */
 function targetProblem(file: string): string | undefined {
-  if (!/\.ya?ml$/.test(file)) return `${file}: specs are read from files that end in .yaml or .yml`;
+  if (!/\.ya?ml$/.test(file)) return `invalid file name ${file}: spec files end in .yaml or .yml`;
   return existsSync(file) ? fileExistsMessage(file) : undefined;
 }
 
 const fileExistsMessage = (file: string): string =>
-  `${file} is there already, and is left as it is: name another file`;
+  `${file} already exists and was not changed: choose another file`;
 
 /** Takes answers from the options. */
 function answersFromOptions(
@@ -110,7 +113,9 @@ function answersFromOptions(
   for (const [flag, values] of Object.entries(valuesByFlag)) {
     const questions = starterQuestions.filter((question) => question.flag === flag);
     if (values.length > questions.length)
-      rejectIf(`${flag} is given at most ${questions.length} times: for the source, and for the destination`);
+      rejectIf(
+        `too many ${flag} options: use at most ${questions.length}, for the source and the destination`,
+      );
     values.forEach((value, index) => {
       const question = questions[index];
       if (question) answers[question.key] = value;
@@ -152,7 +157,7 @@ async function completeAnswers(
       .join(', ');
     throw new UserError(
       EXIT.usage,
-      `nobody can be asked here, and this is missing: ${missing}\nfor example: ${INIT_EXAMPLE}`,
+      `not a terminal; missing required options: ${missing}\nfor example: ${INIT_EXAMPLE}`,
     );
   }
   const prompter = createPrompter(io, signal);
@@ -203,13 +208,13 @@ function createPrompter(io: Io, signal: AbortSignal) {
     /** Asks until the answer is valid. */
     async ask(question: string, fallback: string | undefined, check: (answer: string) => string | undefined) {
       for (;;) {
-        const hint = fallback === undefined ? '' : ` [${fallback === '' ? 'everything' : fallback}]`;
+        const hint = fallback === undefined ? '' : ` [${fallback === '' ? 'all objects' : fallback}]`;
         io.stderr.write(escapeUnprintable(`${question}${hint}: `));
         const { value, done } = await lines.next();
         signal.throwIfAborted();
-        if (done) throw new UserError(EXIT.usage, '\nnot all was answered: nothing was written');
+        if (done) throw new UserError(EXIT.usage, '\nincomplete answers: no file was written');
         const answer = value.trim() || fallback;
-        const problem = answer === undefined ? 'there must be something here' : check(answer);
+        const problem = answer === undefined ? 'a value is required' : check(answer);
         if (answer !== undefined && problem === undefined) return answer;
         io.stderr.write(`  ${escapeUnprintable(problem ?? '')}\n`);
       }
@@ -225,5 +230,5 @@ function createPrompter(io: Io, signal: AbortSignal) {
 async function assertValidSpec(text: string): Promise<void> {
   const { loadSpecs } = await import('../../spec/load.ts');
   const { specs, problems } = await loadSpecs(['-'], async () => text);
-  if (!specs) rejectIf(`this makes no valid spec, and nothing was written:\n${formatProblems(problems)}`);
+  if (!specs) rejectIf(`invalid spec, no file was written:\n${formatProblems(problems)}`);
 }

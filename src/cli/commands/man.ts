@@ -13,7 +13,7 @@ import { EXIT_CODES } from '../help.ts';
 export const manCommand: CommandDefinition = {
   name: 'man',
   description: 'print the manual page',
-  examples: [['reconcile man | man -l -', 'without installing it']],
+  examples: [['reconcile man | man -l -', 'show the page without installing it']],
   configure: (command) => command,
   async run({ io, program }) {
     io.stdout.write(manPage(program(), manifest.version));
@@ -29,16 +29,16 @@ export function manPage(root: CommandModel, version: string): string {
     '.nh',
     '.ad l',
     '.SH NAME',
-    `reconcile \\- ${escapeRoff(root.description.replace(/^Keeps/, 'keep').replace(/\.$/, ''))}`,
+    `reconcile \\- ${escapeRoff(root.description)}`,
     '.SH SYNOPSIS',
     ...[
       '[\\fIoptions\\fR] \\fIpaths\\fR...',
       '\\fIcommand\\fR [\\fIoptions\\fR] [\\fIarguments\\fR]',
     ].flatMap((form) => ['.B reconcile', form, '.br']),
     '.SH DESCRIPTION',
-    'A path is a file, a folder, a glob, or \\- for standard input. What is declared there is compared with what exists',
-    'in AWS, and the difference is applied in the order of its dependencies; replication is switched on last.',
-    'Buckets, objects and keys are never deleted.',
+    'A path is a file, a folder, a glob, or \\- for standard input. replikey compares the specs with the actual state in',
+    'AWS, and applies the differences in dependency order; it enables replication last.',
+    'It never deletes buckets, objects or keys.',
     '.SH OPTIONS',
     ...root.options.flatMap(manOption),
     '.SH COMMANDS',
@@ -50,7 +50,7 @@ export function manPage(root: CommandModel, version: string): string {
     '.SH FILES',
     '.TP',
     '.I .replikey/sandbox',
-    'State of the sandbox, where \\-\\-sandbox names no other folder.',
+    'State of the sandbox, unless \\-\\-sandbox names another folder.',
     '.SH EXAMPLES',
     ...manExamples(root),
     '',
@@ -58,11 +58,11 @@ export function manPage(root: CommandModel, version: string): string {
 }
 
 const MAN_ENVIRONMENT: [name: string, meaning: string][] = [
-  ['AWS_PROFILE, AWS_REGION, AWS_ACCESS_KEY_ID, …', 'Credentials and settings, as for every AWS tool.'],
-  ['AWS_ENDPOINT_URL', 'Another endpoint than that of AWS, such as a sandbox.'],
-  ['REPLIKEY_…', 'Values of variables, where the specs declare that they are read from there.'],
-  ['NO_COLOR, FORCE_COLOR', 'No colours at all, or colours though nobody seems to look.'],
-  ['COLUMNS', 'How wide help is set; absent: as wide as the terminal, 100 at most.'],
+  ['AWS_PROFILE, AWS_REGION, AWS_ACCESS_KEY_ID, …', 'Credentials and settings, as for other AWS tools.'],
+  ['AWS_ENDPOINT_URL', 'Endpoint to call instead of AWS, for example a sandbox.'],
+  ['REPLIKEY_…', 'Values of variables for which the specs declare an environment variable.'],
+  ['NO_COLOR, FORCE_COLOR', 'Disable colours, or enable them without a terminal.'],
+  ['COLUMNS', 'Width of help texts (default: the width of the terminal, at most 100).'],
 ];
 
 function manOption(option: OptionModel): string[] {
@@ -87,7 +87,10 @@ function manSubcommand(root: CommandModel, command: CommandModel): string[] {
     ...command.options.filter((option) => !isInherited(option)).flatMap(manOption),
     ...(inherited.length === 0
       ? []
-      : ['.PP', `And as above: ${inherited.map(({ long }) => `\\fB${escapeRoff(long)}\\fR`).join(', ')}.`]),
+      : [
+          '.PP',
+          `Options described above: ${inherited.map(({ long }) => `\\fB${escapeRoff(long)}\\fR`).join(', ')}.`,
+        ]),
     ...manExamples(command),
   ];
 }

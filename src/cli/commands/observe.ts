@@ -19,13 +19,13 @@ interface ObserveOptions extends SpecOptions, Pick<GlobalOptions, 'sandbox' | 'l
 /** Records AWS responses, so that a plan can be made from them without credentials. */
 export const observeCommand: CommandDefinition = {
   name: 'observe',
-  summary: 'write down what exists, to plan from it',
-  description: 'write down what exists, so that a plan can be made from it without credentials',
-  examples: [['reconcile observe specs/ --out observed.json', 'where there are credentials']],
+  summary: 'save a snapshot of the actual state',
+  description: 'save a snapshot of the actual state, for `plan --observed` without credentials',
+  examples: [['reconcile observe specs/ --out observed.json', 'run this with credentials']],
   configure: (command) =>
     addAwsOptions(addSelectionOptions(command.argument('<paths...>', 'specs')))
-      .addOption(pruneOption())
-      .option('--out <file>', 'where to write it; absent: standard output'),
+      .addOption(pruneOption('include the orphans of removed specs, for `plan --prune`'))
+      .option('--out <file>', 'file to write (default: standard output)'),
   async run({ io, signal }, paths: string[], options: ObserveOptions) {
     const [
       { kinds },
@@ -63,7 +63,10 @@ export const observeCommand: CommandDefinition = {
       if (options.out === undefined) io.stdout.write(text);
       else await writeFileAtomic(options.out, text);
       for (const { id, why } of plan.blocked) session.log.warn({ id }, `${id} ${why}`);
-      session.log.info({ reads: session.aws.calls.reads }, `observed with ${session.aws.calls.reads} reads`);
+      session.log.info(
+        { reads: session.aws.calls.reads },
+        `snapshot complete: ${session.aws.calls.reads} reads`,
+      );
       return EXIT.ok;
     } finally {
       await session.close();

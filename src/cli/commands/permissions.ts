@@ -12,18 +12,18 @@ interface PermissionsOptions extends SpecOptions {
 /** Prints the least-privilege IAM policy that replikey itself needs, for each account of the specs. */
 export const permissionsCommand: CommandDefinition = {
   name: 'permissions',
-  description: 'print the least IAM policy that replikey itself needs for these specs',
+  description: 'print the least-privilege IAM policy that replikey needs for these specs',
   examples: [
-    ['reconcile permissions specs/', 'to apply'],
-    ['reconcile permissions specs/ --plan-only', 'for plans on pull requests'],
-    ['reconcile permissions specs/ --verify', 'to write canaries as well'],
-    ['reconcile permissions specs/ --who-changed', 'to name who changed what drifted'],
+    ['reconcile permissions specs/', 'allow replikey to apply changes'],
+    ['reconcile permissions specs/ --plan-only', 'allow replikey to plan only'],
+    ['reconcile permissions specs/ --verify', 'also allow canaries'],
+    ['reconcile permissions specs/ --who-changed', 'also allow drift attribution'],
   ],
   configure: (command) =>
     addSelectionOptions(command.argument('<paths...>', 'specs'))
-      .option('--plan-only', 'to look, and change nothing')
-      .option('--verify', 'to write canaries, too')
-      .option('--who-changed', 'to say who changed what drifted, too, from CloudTrail'),
+      .option('--plan-only', 'allow only reads')
+      .option('--verify', 'also allow canaries')
+      .option('--who-changed', 'also allow CloudTrail reads, which attribute drift to a caller'),
   async run({ io }, paths: string[], options: PermissionsOptions) {
     const [{ kinds }, { leastPrivilegePolicies }, { loadSelectedSpecs }] = await Promise.all([
       import('../../kinds/index.ts'),

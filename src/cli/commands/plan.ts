@@ -4,13 +4,13 @@ import type { ReconcileOptions } from '../single-pass.ts';
 
 export const planCommand: CommandDefinition = {
   name: 'plan',
-  description: 'show what would change; the same as --dry-run',
+  description: 'show the changes without applying them; same as --dry-run',
   examples: [
-    ['reconcile plan specs/', 'what would change'],
-    ['reconcile plan specs/ -o markdown', 'for a pull request'],
-    ['reconcile plan specs/ --only tax --explain', 'one spec, with the API calls'],
-    ['reconcile plan specs/ --out plan.json', 'saved, to be applied as it is'],
-    ['reconcile plan specs/ --observed observed.json', 'without credentials'],
+    ['reconcile plan specs/', 'show the changes'],
+    ['reconcile plan specs/ -o markdown', 'format for a pull request'],
+    ['reconcile plan specs/ --only tax --explain', 'plan one spec, with API calls'],
+    ['reconcile plan specs/ --out plan.json', 'save the plan for `apply`'],
+    ['reconcile plan specs/ --observed observed.json', 'plan from a snapshot'],
   ],
   configure: (command) =>
     addPlanOptions(

@@ -13,21 +13,21 @@ interface SandboxCommandOptions {
 /** Serves an emulated AWS until a signal stops it. */
 export const sandboxCommand: CommandDefinition = {
   name: 'sandbox',
-  summary: 'serve an AWS of your own on this machine',
-  description: 'serve an AWS of your own on this machine until stopped',
+  summary: 'serve an AWS emulator on this machine',
+  description: 'serve an AWS emulator on this machine until stopped',
   examples: [
-    ['reconcile sandbox', 'in memory, on 127.0.0.1:4566'],
-    ['reconcile sandbox --state .replikey/sandbox', 'and still there tomorrow'],
+    ['reconcile sandbox', 'keep the state in memory'],
+    ['reconcile sandbox --state .replikey/sandbox', 'keep the state between runs'],
   ],
   configure: (command) =>
     command
       .option('--host <host>', 'address to listen on', '127.0.0.1')
-      .option('--port <port>', 'port to listen on; 0 takes any', parsePort, 4566)
-      .option('--state <dir>', 'keep the state in a folder; absent: in memory'),
+      .option('--port <port>', 'port to listen on; 0 for any free port', parsePort, 4566)
+      .option('--state <dir>', 'folder for the state (default: in memory)'),
   async run({ io, signal }, options: SandboxCommandOptions) {
     const server = await openSandbox(options);
     io.stdout.write(
-      `Sandbox listens on ${server.endpoint}  (AWS_ENDPOINT_URL=${server.endpoint}, any credentials; a 12-digit access key is the account)\n`,
+      `Sandbox listens on ${server.endpoint}  (AWS_ENDPOINT_URL=${server.endpoint}, any credentials; a 12-digit access key id sets the account)\n`,
     );
     if (!signal.aborted) await once(signal, 'abort');
     await server.close();
@@ -50,14 +50,14 @@ export async function openSandbox(options: SandboxOptions): Promise<Sandbox> {
     const { code, path } = error as NodeJS.ErrnoException;
     const reason =
       code === 'EADDRINUSE'
-        ? `port ${options.port} of ${options.host} is in use; choose another with --port (0 takes any free one)`
+        ? `port ${options.port} of ${options.host} is in use; choose another with --port (0 for any free port)`
         : `${path === undefined ? '' : `${path}: `}${systemErrorReason(error as Error)}`;
-    throw new UserError(EXIT.failed, `the sandbox cannot start: ${reason}`, { cause: error });
+    throw new UserError(EXIT.failed, `cannot start the sandbox: ${reason}`, { cause: error });
   }
 }
 
 function throwStateNotSaved(error: Error): never {
-  throw new UserError(EXIT.failed, `the sandbox's state cannot be kept: ${systemErrorReason(error)}`, {
+  throw new UserError(EXIT.failed, `cannot save the sandbox state: ${systemErrorReason(error)}`, {
     cause: error,
   });
 }

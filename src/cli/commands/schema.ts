@@ -12,18 +12,16 @@ const toJsonDocument = (schema: object): string => `${JSON.stringify(schema, nul
 
 export const schemaCommand: CommandDefinition = {
   name: 'schema',
-  summary: 'print the JSON Schema of specs, or of results',
+  summary: 'print the JSON Schema of specs or of output',
   description:
-    'print the JSON Schema of specs, for editors, or of what -o json and -o ndjson print; or the definitions of the custom resources for a cluster',
+    'print the JSON Schema of specs, the JSON Schema of the output of -o json and -o ndjson, or the CustomResourceDefinitions',
   examples: [
-    ['reconcile schema > replikey.schema.json', 'for the editor'],
-    ['reconcile schema output > output.schema.json', 'for programs that read it'],
+    ['reconcile schema > replikey.schema.json', 'validate specs in an editor'],
+    ['reconcile schema output > output.schema.json', 'validate output in a program'],
   ],
   configure: (command) =>
     command.addArgument(
-      new Argument('[of]', 'specs, what is printed, or custom resources')
-        .choices(Object.keys(SCHEMA_RENDERERS))
-        .default('specs'),
+      new Argument('[of]', 'schema to print').choices(Object.keys(SCHEMA_RENDERERS)).default('specs'),
     ),
   async run({ io }, subject: keyof typeof SCHEMA_RENDERERS) {
     io.stdout.write(await SCHEMA_RENDERERS[subject]());

@@ -14,10 +14,10 @@ interface ValidateOptions extends Pick<SpecOptions, 'var'>, Pick<GlobalOptions, 
 
 export const validateCommand: CommandDefinition = {
   name: 'validate',
-  description: 'check the YAML; AWS is not asked',
+  description: 'validate the YAML, without calling AWS',
   examples: [
-    ['reconcile validate specs/', 'all problems, with their places'],
-    ['reconcile validate specs/ --var stage=prod', 'with the value of a variable'],
+    ['reconcile validate specs/', 'list all problems with positions'],
+    ['reconcile validate specs/ --var stage=prod', 'set a variable'],
   ],
   configure: (command) =>
     addVariableOption(command.argument('<paths...>', 'specs')).addOption(outputOption()),

@@ -17,16 +17,17 @@ interface VerifyOptions extends SpecOptions, GlobalOptions {
 
 export const verifyCommand: CommandDefinition = {
   name: 'verify',
-  summary: 'prove it with a canary under each rule',
-  description: 'write a canary under each rule, and watch its replica arrive under the declared key',
+  summary: 'test each rule with canary objects',
+  description:
+    'write canary objects for each rule, wait for their replicas under the declared key, and delete both',
   examples: [
-    ['reconcile verify specs/', 'a canary under each rule'],
-    ['reconcile verify specs/ --only tax --timeout 60', 'one spec, for a minute'],
+    ['reconcile verify specs/', 'test every rule'],
+    ['reconcile verify specs/ --only tax --timeout 60', 'test one spec, for up to 60 s'],
   ],
   configure: (command) =>
     addSelectionOptions(addCommonOptions(command.argument('<paths...>', 'specs'))).option(
       '--timeout <seconds>',
-      'how long to wait for a replica',
+      'time to wait for a replica',
       parseSeconds,
       900,
     ),

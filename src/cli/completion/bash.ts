@@ -22,7 +22,7 @@ export function bashScript(root: CommandModel): string {
   const valueFlagPatterns = allCommands.flatMap((command) =>
     flagsWithValue(command).map((flag) => `'${command.name} ${flag}'`),
   );
-  return `# Completion of reconcile for bash. In ~/.bashrc: eval "$(reconcile completion bash)"
+  return `# bash completion for reconcile. Add to ~/.bashrc: eval "$(reconcile completion bash)"
 _reconcile() {
   local current="\${COMP_WORDS[COMP_CWORD]}" command='' option='' word i
   for ((i = 1; i < COMP_CWORD; i++)); do

@@ -24,16 +24,16 @@ export function fishScript(root: CommandModel): string {
       ];
     }),
   ];
-  return `# Completion of reconcile for fish, once: reconcile completion fish > ~/.config/fish/completions/reconcile.fish
+  return `# fish completion for reconcile. Run once: reconcile completion fish > ~/.config/fish/completions/reconcile.fish
 function __reconcile_is
     set -l command ''
-    set -l waits no
+    set -l expects_value no
     for word in (commandline -opc)[2..-1]
-        switch "$waits $word"
+        switch "$expects_value $word"
             case 'yes *'
-                set waits no
+                set expects_value no
             case ${valueFlags.map((flag) => `'no ${flag}'`).join(' ')}
-                set waits yes
+                set expects_value yes
             case ${root.commands.map(({ name }) => `'no ${name}'`).join(' ')}
                 set command $word
                 break

@@ -14,7 +14,7 @@ export function zshScript(root: CommandModel): string {
   const valueFlags = flagsWithValue(root);
   const names = root.commands.map(({ name }) => name);
   return `#compdef reconcile replikey
-# Completion of reconcile for zsh. In ~/.zshrc: source <(reconcile completion zsh)
+# zsh completion for reconcile. Add to ~/.zshrc: source <(reconcile completion zsh)
 _reconcile() {
   local command='' i
   for ((i = 2; i < CURRENT; i++)); do

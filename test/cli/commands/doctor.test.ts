@@ -43,13 +43,13 @@ const doctor = ({ sandbox }: TestEnv, args: string[], options: RunOptions = {}):
   runCli(['doctor', ...args], { endpoint: sandbox.endpoint, ...options });
 
 const file = async (name: string, value: unknown): Promise<string> => {
-  const place = path.join(folder, name);
-  await mkdir(path.dirname(place), { recursive: true });
-  await writeFile(place, typeof value === 'string' ? value : JSON.stringify(value));
-  return place;
+  const target = path.join(folder, name);
+  await mkdir(path.dirname(target), { recursive: true });
+  await writeFile(target, typeof value === 'string' ? value : JSON.stringify(value));
+  return target;
 };
 
-describe('what is asked of AWS', () => {
+describe('doctor with AWS', () => {
   beforeEach(() => {
     for (const { sandbox } of [healthy, broken]) sandbox.log.reset();
   });
@@ -60,7 +60,7 @@ describe('what is asked of AWS', () => {
     }
   });
 
-  it('says one line for a rule that replicates, and how its objects fare', async () => {
+  it('prints one line for a rule that replicates, and the status of its objects', async () => {
     const ran = await doctor(healthy, ['--bucket', 'acme-tax']);
     expect(ran).toMatchObject({ code: 0, stderr: '' });
     expect(ran.stdout).toMatchInlineSnapshot(`
@@ -72,14 +72,14 @@ describe('what is asked of AWS', () => {
     `);
   });
 
-  it('says the same of the rules that specs declare, and where the YAML speaks of a cause', async () => {
+  it('diagnoses declared rules, and prints the position of a cause in the YAML', async () => {
     expect((await doctor(healthy, ['-'], { input: TAX_SPEC })).code).toBe(0);
     const { code, stdout } = await doctor(broken, ['-'], { input: TAX_SPEC });
     expect(code).toBe(1);
     expect(stdout).toContain('<stdin>:6:26');
   });
 
-  it('names the first cause of a rule that does not, in the words of S3, and how to mend it', async () => {
+  it('prints the first cause of a broken rule, the failure reason of S3, and the fix', async () => {
     const ran = await doctor(broken, ['--bucket', 'acme-tax']);
     expect(ran).toMatchObject({ code: 1, stderr: '' });
     expect(ran.stdout.replace(/since \S+/, 'since T')).toMatchInlineSnapshot(`
@@ -110,14 +110,14 @@ describe('what is asked of AWS', () => {
     expect(stdout).toContain('allowed sts:AssumeRole to assume the role');
   });
 
-  it('says whether what is declared and not made yet would mend it', async () => {
+  it('reports whether the declared changes would correct a broken rule', async () => {
     const { stdout } = await doctor(broken, ['-', '--sample', '0'], { input: TAX_SPEC });
     expect(stdout).toContain(
       '\n· 1 change is declared and not made; with it every declared rule is proven: reconcile plan shows it\n',
     );
   });
 
-  it('looks at no objects where none are to be looked at', async () => {
+  it('reads no objects with --sample 0', async () => {
     const { stdout } = await doctor(healthy, ['--bucket', 'acme-tax', '--sample', '0']);
     expect(stdout).not.toContain('looked at');
     expect(healthy.sandbox.log.counts()).not.toHaveProperty('s3:ListObjectVersions');
@@ -125,14 +125,14 @@ describe('what is asked of AWS', () => {
 
   const objects: [string, () => TestEnv, string, number, RegExp[]][] = [
     [
-      'one that arrived',
+      'a replicated object',
       () => healthy,
       'Tax/2026.pdf',
       0,
       [/COMPLETED, aws:kms under arn:.*, with a Bucket Key$/m],
     ],
     [
-      'one that failed',
+      'a failed object',
       () => broken,
       'Tax/2026.pdf',
       1,
@@ -144,33 +144,33 @@ describe('what is asked of AWS', () => {
       ],
     ],
     [
-      'one that no rule takes',
+      'an object that no rule matches',
       () => healthy,
       'Notes/2026.txt',
       1,
       [/no replication status/, /RK1403 no rule takes the object/, /passes it over: its prefix is Tax\//],
     ],
   ];
-  test.each(objects)('explains %s', async (_, testEnvironment, key, code, says) => {
+  test.each(objects)('explains %s', async (_, testEnvironment, key, code, patterns) => {
     const ran = await doctor(testEnvironment(), ['--bucket', 'acme-tax', '--object', key]);
     expect(ran).toMatchObject({ code, stderr: '' });
-    for (const said of says) expect(ran.stdout).toMatch(said);
+    for (const pattern of patterns) expect(ran.stdout).toMatch(pattern);
   });
 
-  it('says of an object that is none that there is none, and takes one bucket for it', async () => {
+  it('rejects --object for a missing object, and for more than one bucket', async () => {
     expect(await doctor(healthy, ['--bucket', 'acme-tax', '--object', 'Tax/none'])).toMatchObject({
       code: 1,
       stdout: '',
-      stderr: 'the object Tax/none of acme-tax cannot be read: there is none of that name\n',
+      stderr: 'cannot read object Tax/none of bucket acme-tax: it does not exist\n',
     });
     const two = ['--bucket', 'acme-tax', '--bucket', 'acme-tax-replica', '--object', 'Tax/2026.pdf'];
     expect(await doctor(healthy, two)).toMatchObject({
       code: 64,
-      stderr: expect.stringContaining('--object names an object of one bucket'),
+      stderr: expect.stringContaining('--object requires exactly one bucket'),
     });
   });
 
-  it('says the same as JSON', async () => {
+  it('prints the diagnosis as JSON', async () => {
     const { code, stdout } = await doctor(broken, ['--bucket', 'acme-tax', '-o', 'json']);
     expect(code).toBe(1);
     const { format, rules, objects: reports } = JSON.parse(stdout);
@@ -187,8 +187,15 @@ describe('what is asked of AWS', () => {
     });
     expect(reports).toMatchObject([{ bucket: 'acme-tax', lookedAt: 1, byStatus: { FAILED: 1 } }]);
 
-    const one = await doctor(broken, ['--bucket', 'acme-tax', '--object', 'Tax/2026.pdf', '-o', 'json']);
-    expect(JSON.parse(one.stdout)).toMatchObject({
+    const explained = await doctor(broken, [
+      '--bucket',
+      'acme-tax',
+      '--object',
+      'Tax/2026.pdf',
+      '-o',
+      'json',
+    ]);
+    expect(JSON.parse(explained.stdout)).toMatchObject({
       format: 1,
       bucket: 'acme-tax',
       object: { key: 'Tax/2026.pdf', status: 'FAILED' },
@@ -196,7 +203,7 @@ describe('what is asked of AWS', () => {
     });
   });
 
-  it('says the same as SARIF, on the lines of the specs', async () => {
+  it('prints the diagnosis as SARIF, with positions in the specs', async () => {
     const spec = await file('specs/tax.yaml', TAX_SPEC);
     const { code, stdout } = await doctor(broken, [path.dirname(spec), '-o', 'sarif']);
     expect(code).toBe(1);
@@ -227,13 +234,13 @@ describe('what is asked of AWS', () => {
       level: 'error',
       locations: [{ physicalLocation: { region: { startLine: 6, startColumn: 26 } } }],
     });
-    const prints = results.map((one: { partialFingerprints: object }) =>
-      JSON.stringify(one.partialFingerprints),
+    const fingerprints = results.map((result: { partialFingerprints: object }) =>
+      JSON.stringify(result.partialFingerprints),
     );
-    expect(new Set(prints).size).toBe(prints.length);
+    expect(new Set(fingerprints).size).toBe(fingerprints.length);
   });
 
-  it('says of a bucket that is none, and of one that replicates nothing, that it is so', async () => {
+  it('reports a missing bucket, and a bucket without replication configuration', async () => {
     const { code, stdout } = await doctor(healthy, ['--bucket', 'nowhere', '--bucket', 'acme-tax-replica']);
     expect(code).toBe(1);
     expect(stdout).toContain('error RK1101 the source bucket does not exist');
@@ -247,7 +254,7 @@ describe('what is asked of AWS', () => {
     what: { status: 403, code: 'AccessDenied' },
   });
   test.each(['GetBucketVersioning', 'GetBucketPolicy', 'GetRole', 'GetKeyPolicy'])(
-    'does not prove what it may not read (%s), and passes that only where it is allowed to',
+    'reports an unknown verdict if %s is denied, and passes it only with --allow-unproven',
     async (operation) => {
       healthy.sandbox.faultSettings.faults = [denied(operation)];
       const ran = await doctor(healthy, ['--bucket', 'acme-tax']);
@@ -258,7 +265,7 @@ describe('what is asked of AWS', () => {
     },
   );
 
-  it('does not explain an object by what it may not read, either', async () => {
+  it('reports an unknown verdict for an object if a read is denied', async () => {
     healthy.sandbox.faultSettings.faults = [denied('GetBucketPolicy')];
     const args = ['--bucket', 'acme-tax', '--object', 'Tax/2026.pdf'];
     expect(await doctor(healthy, args)).toMatchObject({
@@ -268,15 +275,15 @@ describe('what is asked of AWS', () => {
     expect((await doctor(healthy, [...args, '--allow-unproven'])).code).toBe(0);
   });
 
-  it('says of a bucket of another account that it is out of reach, not that it is none', async () => {
-    const stranger = { env: { AWS_ACCESS_KEY_ID: '444455556666' } };
-    const { code, stdout } = await doctor(healthy, ['--bucket', 'acme-tax'], stranger);
+  it('reports a bucket of another account as unreadable, not as missing', async () => {
+    const otherAccount = { env: { AWS_ACCESS_KEY_ID: '444455556666' } };
+    const { code, stdout } = await doctor(healthy, ['--bucket', 'acme-tax'], otherAccount);
     expect(code).toBe(1);
     expect(stdout).toMatch(/the bucket acme-tax cannot be read: .*HTTP 403.*belongs to another account/);
   });
 });
 
-describe('what is asked of files alone, without AWS', () => {
+describe('doctor with files, without AWS', () => {
   let observed: Facts;
   let all: string;
   beforeAll(async () => {
@@ -288,17 +295,17 @@ describe('what is asked of files alone, without AWS', () => {
     all = await file('observed.json', observed);
   });
 
-  /** No credentials, and every call would go to a port that nobody listens on. */
+  /** Runs without credentials, with an endpoint at which no server listens. */
   const offline = (...args: string[]) =>
     runCli(['doctor', '--observed', ...args], { env: { AWS_ENDPOINT_URL: 'http://127.0.0.1:9' } });
 
-  it('proves from one file', async () => {
+  it('proves rules from one file', async () => {
     const ran = await offline(all);
     expect(ran).toMatchObject({ code: 0, stderr: '' });
     expect(ran.stdout).toContain('1 of 1 rules proven');
   });
 
-  it('proves from a folder of files, each as the AWS CLI prints it', async () => {
+  it('proves rules from a folder of files in the format of the AWS CLI', async () => {
     const { buckets, roles, keys } = JSON.parse(JSON.stringify(observed));
     const { replication, encryption, ...source } = buckets['acme-tax'];
     await file('parts/buckets/source.json', {
@@ -335,44 +342,48 @@ describe('what is asked of files alone, without AWS', () => {
     expect(ran.stdout).toContain('1 of 1 rules proven');
   });
 
-  it('does not prove what is left out, and says that nobody looked', async () => {
-    const { roles, ...rest } = observed;
-    const ran = await offline(await file('without-roles.json', rest));
+  it('reports an unknown verdict if the files lack the roles', async () => {
+    const { roles, ...withoutRoles } = observed;
+    const ran = await offline(await file('without-roles.json', withoutRoles));
     expect(ran.code).toBe(1);
     expect(ran.stdout).toContain('not read');
     expect((await offline(path.join(folder, 'without-roles.json'), '--allow-unproven')).code).toBe(0);
   });
 
-  const wrong: [string, unknown, RegExp][] = [
+  const invalidFiles: [string, unknown, RegExp][] = [
     ['text that is not JSON', 'buckets:', /invalid JSON in \S*wrong\.json/],
     ['a list', [], /wrong\.json: the document: .*expected object/],
-    ['a misspelt part', { bucket: {} }, /wrong\.json: .*"bucket"/],
+    ['a misspelt key', { bucket: {} }, /wrong\.json: .*"bucket"/],
     [
       'a bucket without Region',
       { buckets: { a: { versioning: {} } } },
       /wrong\.json: buckets\.a\.region: .*string/,
     ],
     [
-      'a rule that is no object',
+      'a rule that is not an object',
       { buckets: { a: { region: 'us-east-1', replication: { Role: 'r', Rules: ['tax'] } } } },
       /buckets\.a\.replication\.Rules\.0: .*object/,
     ],
     [
-      'a policy that is no policy',
+      'an invalid policy',
       { roles: { 'arn:aws:iam::1:role/r': { trust: 'allow' } } },
       /roles\.arn:aws:iam::1:role\/r\.trust: /,
     ],
-    ['nothing that replicates', { buckets: { a: { region: 'us-east-1', replication: null } } }, /replicates/],
-    ['nothing at all', {}, /replicates/],
+    [
+      'no replication',
+      { buckets: { a: { region: 'us-east-1', replication: null } } },
+      /no replication found/,
+    ],
+    ['an empty object', {}, /no replication found/],
   ];
-  test.each(wrong)('refuses %s, and says where it is wrong', async (_, value, says) => {
+  test.each(invalidFiles)('rejects %s with the position of the error', async (_, value, message) => {
     const ran = await offline(await file('wrong.json', value));
     expect(ran).toMatchObject({ code: 64, stdout: '' });
-    expect(ran.stderr).toMatch(says);
+    expect(ran.stderr).toMatch(message);
     expect(ran.stderr).not.toContain('Invalid input;');
   });
 
-  it('refuses a file that is none, a folder without files, and an object, which files do not hold', async () => {
+  it('rejects a missing file, a folder without files, and --object', async () => {
     expect(await offline(path.join(folder, 'nothing.json'))).toMatchObject({
       code: 64,
       stderr: expect.stringContaining('nothing.json cannot be read'),
@@ -388,10 +399,10 @@ describe('what is asked of files alone, without AWS', () => {
     });
   });
 
-  it('refuses to look at nothing', async () => {
+  it('rejects a command line without specs, bucket or file', async () => {
     expect(await runCli(['doctor'])).toMatchObject({
       code: 64,
-      stderr: expect.stringContaining('name the specs, a bucket or a file'),
+      stderr: expect.stringContaining('no specs, bucket or file given'),
     });
   });
 });

@@ -5,7 +5,7 @@ import { runCli } from '../../support/cli.ts';
 const explain = (...args: string[]) => runCli(['explain', ...args]);
 
 describe('reconcile explain', () => {
-  test('says of a field what may stand there, and what holds where it is left out', async () => {
+  test('describes a field with its valid values', async () => {
     const { code, stdout } = await explain('spec.rules[0].prefix');
     expect(code).toBe(0);
     expect(stdout).toMatchInlineSnapshot(`
@@ -14,7 +14,7 @@ describe('reconcile explain', () => {
         Selects the objects whose key begins with this text, literally; "" selects all
         objects.
 
-        What may stand there: string
+        Valid values: string
         For example: "Tax/"
       "
     `);
@@ -37,7 +37,7 @@ describe('reconcile explain', () => {
     }
   });
 
-  test('knows what may stand under a name that a spec chooses', async () => {
+  test('describes fields below a name that the spec defines', async () => {
     const { stdout } = await explain('spec.variables.stage.env');
     expect(stdout).toContain('spec.variables.*.env  (Variables)');
     expect(stdout).toContain('REPLIKEY_STAGE');
@@ -46,17 +46,17 @@ describe('reconcile explain', () => {
   test.each([
     ['spec.rules.prefx', 'did you mean spec.rules.prefix?'],
     ['prefix', 'did you mean spec.rules.prefix?'],
-    ['nothing of the kind at all', 'reconcile explain lists what there is'],
-  ])('knows no %s, and says what was meant', async (field, words) => {
-    expect(await explain(field)).toMatchObject({ code: 64, stderr: expect.stringContaining(words) });
+    ['nothing of the kind at all', 'list the fields with reconcile explain'],
+  ])('rejects unknown field %s with advice', async (field, advice) => {
+    expect(await explain(field)).toMatchObject({ code: 64, stderr: expect.stringContaining(advice) });
   });
 
-  test('has words for every field that holds a value', () => {
-    const silent = describeDocumentKinds().flatMap(({ kind, fields }) =>
+  test('has a description of every field with a value', () => {
+    const undescribed = describeDocumentKinds().flatMap(({ kind, fields }) =>
       fields
         .filter((field) => field.description === '' && field.type !== 'mapping')
         .map(({ path }) => `${kind} ${path}`),
     );
-    expect(silent).toEqual([]);
+    expect(undescribed).toEqual([]);
   });
 });

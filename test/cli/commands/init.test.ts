@@ -20,9 +20,9 @@ const init = (...args: string[]) => runCli(['init', ...args], { cwd: folder });
 const PAIR = ['--bucket', 'acme.books', '--region', 'eu-west-1', '--region', 'eu-north-1'];
 
 describe('reconcile init with options', () => {
-  it('writes a spec that is valid, plans and converges, and the schema beside it for the editor', async () => {
-    const made = await init(...PAIR, '--prefix', 'Ledgers/');
-    expect(made).toMatchObject({ code: 0, stderr: '' });
+  it('writes a valid spec that plans and converges, and the schema for the editor', async () => {
+    const result = await init(...PAIR, '--prefix', 'Ledgers/');
+    expect(result).toMatchObject({ code: 0, stderr: '' });
     expect(await readdir(at('specs'))).toEqual(['acme-books.yaml', 'replikey.schema.json']);
     expect(await readFile(at('specs/acme-books.yaml'), 'utf8')).toMatchInlineSnapshot(`
       "# yaml-language-server: $schema=replikey.schema.json
@@ -51,11 +51,11 @@ describe('reconcile init with options', () => {
     );
 
     expect(await runCli(['validate', 'specs'], { cwd: folder })).toMatchObject({ code: 0 });
-    const planned = await runCli(['--once', 'specs', '--sandbox', '-o', 'json'], { cwd: folder });
-    expect(JSON.parse(planned.stdout).left.summary).toMatchObject({ create: 0, update: 0, blocked: 0 });
+    const applied = await runCli(['--once', 'specs', '--sandbox', '-o', 'json'], { cwd: folder });
+    expect(JSON.parse(applied.stdout).left.summary).toMatchObject({ create: 0, update: 0, blocked: 0 });
   });
 
-  it('says what to run next, in words that a shell reads as they are meant', async () => {
+  it('prints the next command, quoted for a shell', async () => {
     const { stdout } = await init(`it's mine.yaml`, ...PAIR);
     const [, next = ''] = /^ {2}(reconcile --once .*)$/m.exec(stdout) ?? [];
     const run = spawnSync('sh', ['-c', `reconcile() { "${process.execPath}" "${MAIN}" "$@"; }; ${next}`], {
@@ -65,7 +65,7 @@ describe('reconcile init with options', () => {
     expect(run).toMatchObject({ status: 0, stdout: expect.stringContaining('Converged') });
   });
 
-  it('never writes over a file: neither a spec, nor a schema', async () => {
+  it('never overwrites an existing spec or schema', async () => {
     await mkdir(at('specs'));
     await writeFile(at('specs/acme-books.yaml'), 'mine');
     await writeFile(at('specs/replikey.schema.json'), '{}');
@@ -73,7 +73,7 @@ describe('reconcile init with options', () => {
       expect(await init(...args)).toMatchObject({
         code: 64,
         stdout: '',
-        stderr: 'specs/acme-books.yaml is there already, and is left as it is: name another file\n',
+        stderr: 'specs/acme-books.yaml already exists and was not changed: choose another file\n',
       });
     expect(await init('specs/other.yaml', ...PAIR)).toMatchObject({ code: 0 });
     expect(await readFile(at('specs/acme-books.yaml'), 'utf8')).toBe('mine');
@@ -86,10 +86,10 @@ describe('reconcile init with options', () => {
   test.each([
     [
       [],
-      'nobody can be asked here, and this is missing: --bucket of the source, --region of the source, --region of the destination\n',
+      'not a terminal; missing required options: --bucket of the source, --region of the source, --region of the destination\n',
     ],
-    [['--bucket', 'acme', '--region', 'us-east-1'], 'this is missing: --region of the destination'],
-    [['--bucket', 'a'.repeat(60), ...PAIR.slice(2)], 'this is missing: --bucket of the destination'],
+    [['--bucket', 'acme', '--region', 'us-east-1'], 'missing required options: --region of the destination'],
+    [['--bucket', 'a'.repeat(60), ...PAIR.slice(2)], 'missing required options: --bucket of the destination'],
     [['--bucket', 'Acme_Books'], '--bucket Acme_Books: use 3 to 63 lower-case letters'],
     [['--bucket', 'acme', '--bucket', 'acme'], '--bucket acme: a bucket cannot replicate to itself'],
     [['--region', 'us-esat-1'], 'did you mean us-east-1?'],
@@ -100,20 +100,30 @@ describe('reconcile init with options', () => {
       'the key is in us-east-1, but its bucket is in eu-west-1',
     ],
     [['--prefix', '/Tax'], '--prefix /Tax: remove the leading slash'],
-    [['--bucket', 'a1a', '--bucket', 'b1b', '--bucket', 'c1c'], '--bucket is given at most 2 times'],
-    [['books.txt', ...PAIR], 'books.txt: specs are read from files that end in .yaml or .yml'],
-  ])('refuses %j', async (args, why) => {
+    [['--bucket', 'a1a', '--bucket', 'b1b', '--bucket', 'c1c'], 'too many --bucket options: use at most 2'],
+    [['books.txt', ...PAIR], 'invalid file name books.txt: spec files end in .yaml or .yml'],
+  ])('rejects %j', async (args, message) => {
     const { code, stdout, stderr } = await init(...args);
     expect({ code, stdout }).toEqual({ code: 64, stdout: '' });
-    expect(stderr).toContain(why);
+    expect(stderr).toContain(message);
     expect(await readdir(folder)).toEqual([]);
   });
 });
 
-/** Answers that are each fit, as somebody may give them. */
+/** Valid answers, some of which look like other YAML values. */
 const label = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?$/);
-const odd = fc.constantFrom('null', 'true', 'yes', '123', '0x1f', '1e3', '2026-01-01', '1.5', '1.e3');
-const bucket = fc.oneof(odd, fc.stringMatching(/^[a-z0-9][a-z0-9.-]{1,20}[a-z0-9]$/));
+const yamlLookalike = fc.constantFrom(
+  'null',
+  'true',
+  'yes',
+  '123',
+  '0x1f',
+  '1e3',
+  '2026-01-01',
+  '1.5',
+  '1.e3',
+);
+const bucket = fc.oneof(yamlLookalike, fc.stringMatching(/^[a-z0-9][a-z0-9.-]{1,20}[a-z0-9]$/));
 const key = fc.oneof(fc.constant(undefined), fc.stringMatching(/^alias\/[a-zA-Z0-9:/_-]{1,20}$/));
 const answers = fc
   .record({
@@ -127,20 +137,20 @@ const answers = fc
       fc.constantFrom('', `\${var.team}/`, `a$\${var.team}/`, '# a: [b'),
       fc.string({ unit: 'binary', maxLength: 20 }),
     ),
-    name: fc.oneof(fc.constant(undefined), odd, label),
+    name: fc.oneof(fc.constant(undefined), yamlLookalike, label),
   })
-  .map((said) => {
-    const known: Partial<StarterSpec> = {};
+  .map((generated) => {
+    const spec: Partial<StarterSpec> = {};
     for (const question of STARTER_QUESTIONS) {
-      const answer = said[question.key] ?? question.defaultAnswer(known, 'us-east-1');
-      if (answer === undefined || question.check(answer, known) !== undefined) return undefined;
-      known[question.key] = answer;
+      const answer = generated[question.key] ?? question.defaultAnswer(spec, 'us-east-1');
+      if (answer === undefined || question.check(answer, spec) !== undefined) return undefined;
+      spec[question.key] = answer;
     }
-    return known as StarterSpec;
+    return spec as StarterSpec;
   })
   .filter((spec) => spec !== undefined);
 
-it('makes a spec that means what was answered, whatever was fit', async () => {
+it('renderStarterSpec: keeps any valid answers unchanged', async () => {
   await fc.assert(
     fc.asyncProperty(answers, async (spec) => {
       const pair = await pairOf(renderStarterSpec(spec, 'replikey.schema.json'));
@@ -154,8 +164,8 @@ it('makes a spec that means what was answered, whatever was fit', async () => {
 });
 
 describe.skipIf(!isInstalled('script'))('reconcile init on a terminal (needs script)', () => {
-  /** What is seen there, after these lines were typed; the terminal shows them too. */
-  function asked(lines: string[], ...args: string[]) {
+  /** Returns the terminal output after these lines were typed; it includes the lines themselves. */
+  function typeAnswers(lines: string[], ...args: string[]) {
     const run = spawnSync(
       'script',
       ['-qec', [process.execPath, MAIN, 'init', ...args].join(' '), '/dev/null'],
@@ -167,11 +177,11 @@ describe.skipIf(!isInstalled('script'))('reconcile init on a terminal (needs scr
         timeout: 20_000,
       },
     );
-    return { code: run.status, seen: run.stdout.replaceAll('\r', '') };
+    return { code: run.status, output: run.stdout.replaceAll('\r', '') };
   }
 
-  it('offers what it can, and asks again where an answer will not do, with the reason', async () => {
-    const { code, seen } = asked([
+  it('offers defaults, and repeats a question after an invalid answer, with the reason', async () => {
+    const { code, output } = typeAnswers([
       '',
       'Not_A_Bucket',
       'acme-tax',
@@ -186,12 +196,12 @@ describe.skipIf(!isInstalled('script'))('reconcile init on a terminal (needs scr
       '',
     ]);
     expect(code).toBe(0);
-    const questions = seen.slice(seen.indexOf('Source bucket: '), seen.indexOf('\nNext'));
+    const questions = output.slice(output.indexOf('Source bucket: '), output.indexOf('\nNext'));
     expect(questions).toMatchInlineSnapshot(`
-      "Source bucket:   there must be something here
+      "Source bucket:   a value is required
       Source bucket:   use 3 to 63 lower-case letters, digits, dots and hyphens
       Source bucket: Its Region [eu-central-1]: Its KMS key [alias/acme-tax]: Destination bucket [acme-tax-replica]:   a bucket cannot replicate to itself
-      Destination bucket [acme-tax-replica]: Its Region [us-west-2]: Its KMS key [alias/acme-tax-replica]: Prefix of the objects to replicate [everything]: Name of the spec [acme-tax]: File [specs/acme-tax.yaml]: specs/acme-tax.yaml is written; your editor checks it by specs/replikey.schema.json.
+      Destination bucket [acme-tax-replica]: Its Region [us-west-2]: Its KMS key [alias/acme-tax-replica]: Prefix of the objects to replicate [all objects]: Name of the spec [acme-tax]: File [specs/acme-tax.yaml]: Wrote specs/acme-tax.yaml; editors validate it with specs/replikey.schema.json.
       "
     `);
     expect((await pairOf(await readFile(at('specs/acme-tax.yaml'), 'utf8'))).destination).toMatchObject({
@@ -200,18 +210,18 @@ describe.skipIf(!isInstalled('script'))('reconcile init on a terminal (needs scr
     });
   });
 
-  it('asks for nothing that was said, and for another file where there is one', async () => {
+  it('asks only for missing values, and for another file if the file exists', async () => {
     await writeFile(at('a.yaml'), 'mine');
-    const said = ['--bucket', 'acme-tax', '--region', 'us-east-1', '--prefix', 'Tax/', '--name', 'tax'];
-    const { code, seen } = asked(['', '', 'us-east-2', '', 'a.yaml', 'b.yaml'], ...said);
+    const options = ['--bucket', 'acme-tax', '--region', 'us-east-1', '--prefix', 'Tax/', '--name', 'tax'];
+    const { code, output } = typeAnswers(['', '', 'us-east-2', '', 'a.yaml', 'b.yaml'], ...options);
     expect(code).toBe(0);
-    expect(seen).not.toMatch(/Source bucket|Prefix|Name/);
-    expect(seen).toContain('a.yaml is there already');
+    expect(output).not.toMatch(/Source bucket|Prefix|Name/);
+    expect(output).toContain('a.yaml already exists');
     expect(await readFile(at('b.yaml'), 'utf8')).toContain('region: us-east-2');
   });
 
-  it('writes nothing where the answers end', async () => {
-    expect(asked(['acme-tax', '\u0004']).seen).toContain('not all was answered: nothing was written');
+  it('writes no file if the input ends early', async () => {
+    expect(typeAnswers(['acme-tax', '\u0004']).output).toContain('incomplete answers: no file was written');
     expect(await readdir(folder)).toEqual([]);
   });
 });

@@ -16,13 +16,13 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-/** A second pair beside the first, with other buckets and keys, in the same Regions. */
+/** A second pair with different buckets and keys, in the same Regions. */
 const BOOKS = TAX_SPEC.replaceAll('tax', 'books').replaceAll('Tax/', 'Books/');
 
 const digestOf = (stdout: string): string => JSON.parse(stdout).digest;
 
-/** What exists, written down; and a way to plan from it where there is no AWS to ask. */
-async function observing(env: TestEnv, yaml = TAX_SPEC) {
+/** Saves a snapshot, and returns functions that run the CLI with AWS and with the snapshot. */
+async function takeSnapshot(env: TestEnv, yaml = TAX_SPEC) {
   await writeFile(path.join(folder, 'spec.yaml'), yaml);
   const live = { endpoint: env.sandbox.endpoint, cwd: folder };
   const observed = await runCli(
@@ -35,44 +35,42 @@ async function observing(env: TestEnv, yaml = TAX_SPEC) {
   return { live, offline };
 }
 
-describe('a plan from what was observed', () => {
-  it('is the plan that AWS itself would have given, for what is new and for what is there', async () => {
+describe('plan --observed', () => {
+  it('makes the same plan as with AWS, for new and for existing resources', async () => {
     await using env = await testEnv();
-    const fresh = await observing(env);
-    const asked = await runCli(['plan', 'spec.yaml', '-o', 'json'], fresh.live);
-    const told = await fresh.offline(['plan', 'spec.yaml', '-o', 'json']);
-    expect(told.stderr).toBe('');
-    expect(JSON.parse(told.stdout).summary.create).toBe(13);
-    expect(digestOf(told.stdout)).toBe(digestOf(asked.stdout));
+    const before = await takeSnapshot(env);
+    const livePlan = await runCli(['plan', 'spec.yaml', '-o', 'json'], before.live);
+    const offlinePlan = await before.offline(['plan', 'spec.yaml', '-o', 'json']);
+    expect(offlinePlan.stderr).toBe('');
+    expect(JSON.parse(offlinePlan.stdout).summary.create).toBe(13);
+    expect(digestOf(offlinePlan.stdout)).toBe(digestOf(livePlan.stdout));
 
     await env.reconcile();
-    const settled = await observing(env);
-    expect((await settled.offline(['plan', 'spec.yaml'])).stdout).toContain('Nothing to do: 13 resources');
-    // What somebody changes in the specs is planned as it would be with credentials.
+    const after = await takeSnapshot(env);
+    expect((await after.offline(['plan', 'spec.yaml'])).stdout).toContain('Nothing to do: 13 resources');
+    // A change of the specs has the same plan as with credentials.
     const changed = TAX_SPEC.replace('prefix: Tax/', 'prefix: Tax/2026/');
-    const [one, other] = await Promise.all([
-      runCli(['plan', '-', '-o', 'json'], { ...settled.live, input: changed }),
-      settled.offline(['plan', '-', '-o', 'json'], { input: changed }),
+    const [live, offline] = await Promise.all([
+      runCli(['plan', '-', '-o', 'json'], { ...after.live, input: changed }),
+      after.offline(['plan', '-', '-o', 'json'], { input: changed }),
     ]);
-    expect(JSON.parse(one.stdout).summary.update).toBeGreaterThan(0);
-    expect(digestOf(other.stdout)).toBe(digestOf(one.stdout));
+    expect(JSON.parse(live.stdout).summary.update).toBeGreaterThan(0);
+    expect(digestOf(offline.stdout)).toBe(digestOf(live.stdout));
   });
 
-  it('knows that what is listed nowhere is new, and says how old it is', async () => {
+  it('creates resources that no listing contains, and prints the age of the snapshot', async () => {
     await using env = await testEnv();
     await env.reconcile();
-    const { live, offline } = await observing(env);
+    const { live, offline } = await takeSnapshot(env);
     const both = `${TAX_SPEC}---\n${BOOKS}`;
-    const asked = await runCli(['plan', '-', '-o', 'json'], { ...live, input: both });
-    const told = await offline(['plan', '-', '-o', 'json'], { input: both });
-    expect(JSON.parse(told.stdout).summary).toMatchObject({ create: 13, blocked: 0, unchanged: 13 });
-    expect(digestOf(told.stdout)).toBe(digestOf(asked.stdout));
+    const livePlan = await runCli(['plan', '-', '-o', 'json'], { ...live, input: both });
+    const offlinePlan = await offline(['plan', '-', '-o', 'json'], { input: both });
+    expect(JSON.parse(offlinePlan.stdout).summary).toMatchObject({ create: 13, blocked: 0, unchanged: 13 });
+    expect(digestOf(offlinePlan.stdout)).toBe(digestOf(livePlan.stdout));
     const { observedAt } = JSON.parse(await readFile(path.join(folder, 'observed.json'), 'utf8'));
-    expect(JSON.parse(told.stdout).observedAt).toBe(observedAt);
+    expect(JSON.parse(offlinePlan.stdout).observedAt).toBe(observedAt);
     const text = await offline(['plan', '-'], { input: both });
-    expect(text.stdout).toMatch(
-      /^As observed (less than a minute|\d min) ago \(2\d{3}-\S+Z\); AWS is not asked$/m,
-    );
+    expect(text.stdout).toMatch(/^Snapshot taken (less than a minute|\d min) ago \(2\d{3}-\S+Z\), not AWS$/m);
   });
 
   it.each([
@@ -80,36 +78,39 @@ describe('a plan from what was observed', () => {
     [90_000, '1 min'],
     [3 * 3_600_000, '3 h'],
     [3 * 86_400_000, '3 days'],
-  ])('says that what was observed %i ms ago is %s old', async (ms, age) => {
+  ])('prints the age of a snapshot taken %i ms ago as %s', async (ms, age) => {
     await using env = await testEnv();
-    const { offline } = await observing(env);
+    const { offline } = await takeSnapshot(env);
     const file = path.join(folder, 'observed.json');
     const observed = JSON.parse(await readFile(file, 'utf8'));
     await writeFile(file, JSON.stringify({ ...observed, observedAt: new Date(Date.now() - ms) }));
     const { stdout } = await offline(['plan', '-', '-o', 'markdown'], { input: TAX_SPEC });
-    expect(stdout).toContain(`\n\nAs observed ${age} ago (20`);
+    expect(stdout).toContain(`\n\nSnapshot taken ${age} ago (20`);
   });
 
-  it('takes nothing for absent that nobody looked at', async () => {
+  it('blocks resources that the snapshot does not cover', async () => {
     await using env = await testEnv(`${TAX_SPEC}---\n${BOOKS}`);
     await env.reconcile();
-    const { offline } = await observing(env, TAX_SPEC);
-    // The buckets, the role and the aliases of the other pair are listed, but nobody read them.
+    const { offline } = await takeSnapshot(env, TAX_SPEC);
+    // The listings contain the buckets, the role and the aliases of the other pair, but their settings were not read.
     const { code, stdout } = await offline(['plan', '-', '-o', 'json'], { input: BOOKS });
     expect(code).toBe(1);
     const { summary, blocked } = JSON.parse(stdout);
     expect(summary).toMatchObject({ create: 0, update: 0 });
     expect(blocked.map(({ why }: { why: string }) => why)).toContain(
-      'cannot be read: s3:GetBucketVersioning in us-east-1: it was not observed; observe again, with these specs',
+      'cannot be read: s3:GetBucketVersioning in us-east-1: not in the snapshot; run reconcile observe again with these specs',
     );
-    // Another Region was not listed at all.
-    const far = BOOKS.replace('us-west-2', 'eu-west-3').replace('alias/books-replica', 'alias/far');
-    expect((await offline(['plan', '-'], { input: far })).stdout).toMatch(
-      /kms\.key\/\S+eu-west-3\n.*not observed/,
+    // The snapshot has no listing of another Region.
+    const otherRegion = BOOKS.replace('us-west-2', 'eu-west-3').replace(
+      'alias/books-replica',
+      'alias/other-region',
+    );
+    expect((await offline(['plan', '-'], { input: otherRegion })).stdout).toMatch(
+      /kms\.key\/\S+eu-west-3\n.*not in the snapshot/,
     );
   });
 
-  it('holds what was refused, too, and nothing of who asked', async () => {
+  it('records denied reads, but no credentials, request ids or transient errors', async () => {
     await using env = await testEnv();
     await env.reconcile();
     env.sandbox.faultSettings.faults = [
@@ -126,7 +127,7 @@ describe('a plan from what was observed', () => {
         what: { status: 503, code: 'SlowDown', message: 'slow' },
       },
     ];
-    const { offline } = await observing(env);
+    const { offline } = await takeSnapshot(env);
     const text = await readFile(path.join(folder, 'observed.json'), 'utf8');
     expect(text).not.toMatch(/test-secret|SlowDown|requestId|metadata|Signature/);
     expect(text).toContain('"AccessDenied"');
@@ -135,38 +136,38 @@ describe('a plan from what was observed', () => {
     expect(doctor.stdout).toContain('AccessDenied');
   });
 
-  it('is looked at, never applied; a doctor looks at it as well', async () => {
+  it('is rejected with --once, and supported by doctor', async () => {
     await using env = await testEnv();
     await env.reconcile();
-    const { live, offline } = await observing(env);
+    const { live, offline } = await takeSnapshot(env);
     const refused = await runCli(['--once', 'spec.yaml', '--observed', 'observed.json'], live);
     expect(refused).toMatchObject({
       code: 64,
-      stderr: 'an observation can be planned from, not changed: add --dry-run\n',
+      stderr: '--observed cannot apply changes: add --dry-run\n',
     });
     const doctor = await offline(['doctor', 'spec.yaml']);
     expect(doctor).toMatchObject({ code: 0, stdout: expect.stringContaining('1 of 1 rules proven.') });
     expect(doctor.stdout).not.toContain('looked at');
   });
 
-  it('says what is wrong with a file that is no observation', async () => {
-    for (const [text, why] of [
+  it('rejects a file that is not a snapshot, with the reason', async () => {
+    for (const [text, message] of [
       ['{', /invalid JSON in \S*observed\.json: /],
-      ['{}', /observed\.json is not what `reconcile observe` writes: format: /],
+      ['{}', /observed\.json is not a snapshot of `reconcile observe`: format: /],
       ['{"format":1,"observedAt":"2026-01-01T00:00:00.000Z","answers":[{"region":1}]}', /answers\.0\.call: /],
     ] as const) {
       await writeFile(path.join(folder, 'observed.json'), text);
-      const ran = await runCli(['plan', '-', '--observed', 'observed.json'], {
+      const result = await runCli(['plan', '-', '--observed', 'observed.json'], {
         cwd: folder,
         input: TAX_SPEC,
       });
-      expect(ran).toMatchObject({ code: 64, stdout: '', stderr: expect.stringMatching(why) });
+      expect(result).toMatchObject({ code: 64, stdout: '', stderr: expect.stringMatching(message) });
     }
   });
 });
 
-describe('a plan that was saved', () => {
-  it('is applied without its specs, and again without harm', async () => {
+describe('a saved plan', () => {
+  it('applies without its specs, and a second time with nothing to do', async () => {
     await using env = await testEnv();
     const options = { endpoint: env.sandbox.endpoint, cwd: folder };
     await writeFile(path.join(folder, 'spec.yaml'), TAX_SPEC);
@@ -183,7 +184,7 @@ describe('a plan that was saved', () => {
     expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining('Nothing to do') });
   });
 
-  it('is refused with the differences when AWS has changed since, by other specs or by hand', async () => {
+  it('is refused with the differences if other specs changed AWS since', async () => {
     await using env = await testEnv();
     const options = { endpoint: env.sandbox.endpoint, cwd: folder };
     const writeSpec = (rule: string) =>
@@ -209,7 +210,7 @@ describe('a plan that was saved', () => {
     expect(env.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
   });
 
-  it('is refused when a foreign statement changes the verdict of the proof', async () => {
+  it('is refused if a foreign statement changes the verdict of the proof', async () => {
     await using env = await testEnv();
     const options = { endpoint: env.sandbox.endpoint, cwd: folder };
     await writeFile(path.join(folder, 'spec.yaml'), TAX_SPEC);
@@ -241,7 +242,7 @@ describe('a plan that was saved', () => {
     expect(refused.stdout).toContain('the plan differs from the approved plan');
   });
 
-  it('keeps permissions that a foreign rule has needed since the plan was saved', async () => {
+  it('is refused if a foreign rule needs the orphaned permissions since', async () => {
     const books = `${BOOKS}  policy: { deletion: Remove }\n`;
     await using env = await testEnv(`${TAX_SPEC}---\n${books}`);
     await env.reconcile();
@@ -273,7 +274,7 @@ describe('a plan that was saved', () => {
     expect(env.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
   });
 
-  it('is refused when the file was changed after it was saved', async () => {
+  it('is rejected if the file was changed after it was saved', async () => {
     await using env = await testEnv();
     const options = { endpoint: env.sandbox.endpoint, cwd: folder };
     await writeFile(path.join(folder, 'spec.yaml'), TAX_SPEC);
@@ -286,7 +287,7 @@ describe('a plan that was saved', () => {
     });
   });
 
-  it('keeps what it was made with: the selection, and what is pruned', async () => {
+  it('contains its inputs: the selection, and --prune', async () => {
     await using env = await testEnv();
     const options = { endpoint: env.sandbox.endpoint, cwd: folder };
     await writeFile(path.join(folder, 'spec.yaml'), `${TAX_SPEC}---\n${BOOKS}`);
@@ -303,17 +304,17 @@ describe('a plan that was saved', () => {
     expect(JSON.stringify(JSON.parse(applied.stdout).results)).not.toContain('tax');
   });
 
-  it('is nothing else than a plan', async () => {
+  it('is rejected if the file is not a plan, or is missing', async () => {
     await writeFile(path.join(folder, 'plan.json'), '{"format":2,"waves":[]}');
     expect(await runCli(['apply', 'plan.json'], { cwd: folder })).toMatchObject({
       code: 64,
       stderr: expect.stringMatching(
-        /plan\.json is no saved plan: blocked: .*; reconcile plan --out writes one/,
+        /plan\.json is not a saved plan: blocked: .*; create a plan with reconcile plan --out/,
       ),
     });
     await writeFile(path.join(folder, 'old.json'), '{"format":1,"waves":[]}');
     expect((await runCli(['apply', 'old.json'], { cwd: folder })).stderr).toContain(
-      'old.json is no saved plan: format: this version of replikey reads plans of format 2',
+      'old.json is not a saved plan: format: this version of replikey reads plans of format 2',
     );
     expect(await runCli(['apply', 'none.json'], { cwd: folder })).toMatchObject({
       code: 64,
@@ -329,7 +330,7 @@ describe('-o ndjson', () => {
       .split('\n')
       .map((line) => JSON.parse(line));
 
-  it('tells the plan, each change when it happens, and how it ended, a line each', async () => {
+  it('prints a line for the plan, for each change when it happens, and for the outcome', async () => {
     await using env = await testEnv();
     const options = { endpoint: env.sandbox.endpoint, input: TAX_SPEC };
     const { code, stdout } = await runCli(['--once', '-', '-o', 'ndjson'], options);
@@ -345,7 +346,7 @@ describe('-o ndjson', () => {
     expect(lines.at(-1)).toMatchObject({ type: 'outcome', left: { waves: [] }, calls: { writes: 15 } });
   });
 
-  it('ends with a line that says why it could not begin', async () => {
+  it('prints an error line if the specs are invalid', async () => {
     const { code, stdout } = await runCli(['--once', '-', '-o', 'ndjson'], { input: '{}' });
     expect(code).toBe(65);
     expect(linesOf(stdout)).toMatchObject([{ type: 'error', error: { exitCode: 65 } }]);

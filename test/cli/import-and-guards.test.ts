@@ -5,7 +5,7 @@ import { expect, it } from 'vitest';
 import { runCli } from '../support/cli.ts';
 import { TAX_SPEC, testEnv } from '../support/env.ts';
 
-it('import prints specs that plan to nothing, and says so where a bucket has no replication', async () => {
+it('import: prints specs with an empty plan, and fails for a bucket without replication', async () => {
   await using env = await testEnv();
   await env.reconcile();
   const options = { endpoint: env.sandbox.endpoint };
@@ -14,20 +14,20 @@ it('import prints specs that plan to nothing, and says so where a bucket has no 
   const planned = await runCli(['plan', '-', '--detailed-exitcode'], { ...options, input: stdout });
   expect(planned).toMatchObject({ code: 0, stdout: expect.stringMatching(/^Nothing to do: /m) });
 
-  const none = await runCli(['import', '--bucket', 'acme-tax-replica'], options);
-  expect(none).toMatchObject({
+  const notReplicating = await runCli(['import', '--bucket', 'acme-tax-replica'], options);
+  expect(notReplicating).toMatchObject({
     code: 1,
-    stderr: 'the bucket acme-tax-replica has no replication configuration\n',
+    stderr: 'bucket acme-tax-replica has no replication configuration\n',
   });
-  const gone = await runCli(['import', '--bucket', 'nowhere'], options);
-  expect(gone).toMatchObject({
+  const missing = await runCli(['import', '--bucket', 'nowhere'], options);
+  expect(missing).toMatchObject({
     code: 1,
-    stderr: 'the bucket nowhere cannot be read: there is none of that name\n',
+    stderr: 'cannot read bucket nowhere: it does not exist\n',
   });
   expect((await runCli(['import'], options)).code).toBe(64);
 });
 
-it('limits are kept: of the command line, and of guardrails', async () => {
+it('max-changes: refuses a larger plan, by the command line or by guardrails', async () => {
   await using env = await testEnv();
   const options = { endpoint: env.sandbox.endpoint };
   const refused = await runCli(['--once', '-', '--max-changes', '5'], { ...options, input: TAX_SPEC });
@@ -43,12 +43,12 @@ it('limits are kept: of the command line, and of guardrails', async () => {
     64,
   );
 
-  const folder = await mkdtemp(path.join(tmpdir(), 'replikey-rails-'));
+  const folder = await mkdtemp(path.join(tmpdir(), 'replikey-guardrails-'));
   try {
     await writeFile(path.join(folder, 'tax.yaml'), TAX_SPEC);
-    const rails =
+    const guardrails =
       'apiVersion: replikey.dev/v1\nkind: Guardrails\nmetadata: { name: all }\nspec: { maxChanges: 5 }\n';
-    await writeFile(path.join(folder, 'rails.yaml'), rails);
+    await writeFile(path.join(folder, 'guardrails.yaml'), guardrails);
     expect((await runCli(['--once', folder], options)).code).toBe(3);
     expect((await runCli(['--once', folder, '--max-changes', '13'], options)).code).toBe(0);
   } finally {
