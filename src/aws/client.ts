@@ -35,6 +35,8 @@ export interface AwsClient extends Aws {
    * behind.
    */
   uninterruptible(): AwsClient;
+  /** Returns the time of AWS, in milliseconds since 1970. */
+  now(): number;
   calls: CallCounts;
 }
 
@@ -158,6 +160,7 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
     send: send,
     accountId,
     verifyAccounts: async () => {},
+    now: clients.now,
     calls,
     withCache: () => cachedClient(send),
     withRoleBatching: () =>

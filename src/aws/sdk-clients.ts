@@ -46,8 +46,11 @@ export function createSdkClients(accounts: readonly Account[], connection: Conne
   const accountsByName = new Map(accounts.map((account) => [account.name, account]));
   const { timeoutMs = 30_000 } = connection;
   const streamCollector = boundedBody(timeoutMs);
+  const serverClock = createServerClock();
 
   return {
+    /** Returns the time of AWS, in milliseconds since 1970: that of this machine before the first response. */
+    now: serverClock.now,
     get(service: Service, location: Location): Transport {
       // IAM and STS are global, but requests to them are signed for a Region like all others.
       const key = [service, location.account ?? '', location.region].join(' ');
@@ -76,7 +79,7 @@ export function createSdkClients(accounts: readonly Account[], connection: Conne
           ...(service === 's3' && hasCustomEndpoint(connection) ? { forcePathStyle: true } : {}),
         });
         return {
-          send: createTransport(client.config as unknown as SdkConfig),
+          send: createTransport(client.config as unknown as SdkConfig, ({ date }) => serverClock.set(date)),
           destroy: () => client.destroy(),
         };
       };
@@ -103,6 +106,21 @@ const CLIENT_CLASSES = { s3: S3Client, iam: IAMClient, kms: KMSClient, sts: STSC
 type ClientClass =
   | (typeof CLIENT_CLASSES)[keyof typeof CLIENT_CLASSES]
   | CloudTrailModule['CloudTrailClient'];
+
+/**
+ * A clock that follows the `Date` header of the responses, so that the clock of this machine does not decide when a
+ * permission expires. The header has a resolution of one second.
+ */
+function createServerClock(): { set(date: string | undefined): void; now(): number } {
+  let offsetMs: number | undefined;
+  return {
+    set(date) {
+      const time = Date.parse(date ?? '');
+      if (!Number.isNaN(time)) offsetMs = time - performance.now();
+    },
+    now: () => (offsetMs === undefined ? Date.now() : Math.round(offsetMs + performance.now())),
+  };
+}
 
 /** Returns a transport that opens on its first command. */
 function lazyTransport(openTransport: () => Promise<Transport>): Transport {

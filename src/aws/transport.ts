@@ -68,6 +68,7 @@ export class UnsupportedAuthSchemeError extends Error {
  */
 export function createTransport(
   client: SdkConfig,
+  onResponse: (headers: Record<string, string>) => void = () => {},
 ): (command: object, beforeSend?: () => void) => Promise<unknown> {
   const config = cacheSigners(client);
   const signer = new AwsSdkSigV4Signer();
@@ -96,6 +97,7 @@ export function createTransport(
     const signedRequest = await signer.sign(request, credentials as never, signingOptions);
     beforeSend?.();
     const { response } = await config.requestHandler.handle(signedRequest as HttpRequest);
+    onResponse(response.headers);
     const body = await config.streamCollector(response.body);
     response.body = name === 'GetObject' ? Readable.from([body]) : body;
     if (response.statusCode === 200) {

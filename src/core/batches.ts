@@ -26,10 +26,12 @@ export function batchPairs(pairs: readonly BucketReplication[], minSize: number)
 
 /** Returns the pairs that a plan concerns, and all pairs that share a resource with them. */
 export function affectedPairs(
-  { waves, blocked, handover }: PlanContent,
+  { waves, blocked, handover, housekeeping }: PlanContent,
   pairs: readonly BucketReplication[],
 ): BucketReplication[] {
-  const names = new Set([...waves.flat(), ...blocked, ...handover].flatMap((item) => item.pairs));
+  const names = new Set(
+    [...waves.flat(), ...blocked, ...handover, ...housekeeping].flatMap((item) => item.pairs),
+  );
   if (names.size === 0) return [];
   const affected = connectedComponents(pairs).filter((indices) =>
     indices.some((index) => names.has(pairs[index]?.name ?? '')),

@@ -92,3 +92,9 @@ function listSets(value: unknown, path: string): unknown {
   if (SET_PATH.exec(path)?.[0] === path) return Object.values(value);
   return mapValues(value, (item, key) => listSets(item, appendToPointer(path, key)));
 }
+
+/** Returns the paths of the rules and statements that a step removes. */
+export const removedEntryPaths = ({ patch }: Pick<Step, 'patch'>): string[] =>
+  patch
+    .filter(({ op, path }) => op === 'remove' && /^\/(rules|statements)\/[^/]+$/.test(path))
+    .map(({ path }) => path);

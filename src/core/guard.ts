@@ -1,3 +1,4 @@
+import { removedEntryPaths } from './diff.ts';
 import { diffPlans } from './plan-diff.ts';
 import type { Id, Plan, Risk, Step } from './resource.ts';
 
@@ -75,9 +76,3 @@ function countStepRemovals(step: Step): number {
   const entryCount = removedEntryPaths(step).length;
   return step.action === 'delete' ? Math.max(entryCount, 1) : entryCount;
 }
-
-/** Returns the paths of the rules and statements that a step removes. */
-export const removedEntryPaths = ({ patch }: Step): string[] =>
-  patch
-    .filter(({ op, path }) => op === 'remove' && /^\/(rules|statements)\/[^/]+$/.test(path))
-    .map(({ path }) => path);

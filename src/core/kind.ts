@@ -1,7 +1,7 @@
 import type { BucketReplication } from '../spec/types.ts';
 import type { BucketFacts, KeyFacts, RoleFacts } from './facts.ts';
 import type { Orphan } from './orphan.ts';
-import type { Aws, Current, Id, Location, ManualStep, Resource, Risk } from './resource.ts';
+import type { Aws, Current, Id, Location, ManualStep, Resource, Retained, Risk } from './resource.ts';
 
 /**
  * One AWS document: the smallest unit that AWS reads and writes on its own. Everything in the program that needs the
@@ -38,8 +38,14 @@ export interface Kind<Spec = unknown, Doc = unknown, Foreign = unknown> {
   /**
    * Returns the whole document that a write leaves: the desired entries beside the foreign ones. References may replace
    * values that are not known yet. Undefined for an orphaned resource that would be empty.
+   *
+   * @param retention the treatment of replaced permissions; default: `KEEP_RETAINED`
    */
-  render(resource: Resource<Spec>, current: Current<Spec, Foreign> | undefined): Doc | undefined;
+  render(
+    resource: Resource<Spec>,
+    current: Current<Spec, Foreign> | undefined,
+    retention?: Retention,
+  ): Doc | undefined;
   /** Returns the calls that a change needs. */
   operations(change: Change<Spec, Doc, Foreign>): Operation[];
   /** Sends these calls. */
@@ -63,6 +69,20 @@ export interface Kind<Spec = unknown, Doc = unknown, Foreign = unknown> {
   auditEvents: AuditEvents;
 }
 
+/** The treatment of permissions that a write replaces, or that an earlier write has replaced. */
+export interface Retention {
+  /**
+   * `keep`: all of them stay. `renew`: they also last for the whole drain from now, because rules change afterwards.
+   * `narrow`: those that have expired are removed.
+   */
+  mode: 'keep' | 'renew' | 'narrow';
+  /** The time of AWS, in milliseconds since 1970. */
+  nowMs: number;
+}
+
+/** The retention of a plan, which depends on no time. */
+export const KEEP_RETAINED: Retention = { mode: 'keep', nowMs: 0 };
+
 /** One document before and after a change. */
 export interface Change<Spec = unknown, Doc = unknown, Foreign = unknown> {
   /** The resource, with every reference resolved whose target is known. */
@@ -73,6 +93,8 @@ export interface Change<Spec = unknown, Doc = unknown, Foreign = unknown> {
   doc: Doc | undefined;
   /** The managed part of the rendered document, in normal form. */
   desired: Spec;
+  /** The retained permissions in the rendered document. */
+  retained: readonly Retained[];
 }
 
 /** One API call of a change. */

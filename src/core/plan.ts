@@ -1,25 +1,35 @@
 import { compareCodeUnits, sortKeys } from '../util/canonical-json.ts';
-import { type Diff, diffNormalForms } from './diff.ts';
-import type { Change, Kind } from './kind.ts';
+import { type Diff, diffNormalForms, removedEntryPaths } from './diff.ts';
+import { planHousekeeping } from './housekeeping.ts';
+import { type Change, KEEP_RETAINED, type Kind, type Retention } from './kind.ts';
 import { resolveRefs } from './ref.ts';
-import type {
-  ActualState,
-  Blocked,
-  Current,
-  Handover,
-  Id,
-  Note,
-  PlanContent,
-  Ref,
-  Resource,
-  Step,
+import {
+  type ActualState,
+  type Blocked,
+  type Current,
+  DEFAULT_DRAIN_MS,
+  type Handover,
+  type Housekeeping,
+  type Id,
+  type Note,
+  type PlanContent,
+  type Ref,
+  type Resource,
+  type RetainedNote,
+  type Step,
 } from './resource.ts';
 import { withoutRequestIds } from './seal.ts';
 import { needsOf, toWaves } from './waves.ts';
 
-interface PlanRemarks {
+export interface PlanContext {
+  /** Blocked resources and notes that the caller found. */
   blocked: readonly Blocked[];
   notes: readonly Note[];
+  /**
+   * The time of AWS, in milliseconds since 1970. It decides only which retained permissions have expired; absent: none
+   * has.
+   */
+  nowMs?: number;
 }
 
 /** A draft plan for a part of the resources that depends on no other part. */
@@ -29,6 +39,8 @@ export interface PlanDraft {
   blocked: Blocked[];
   notes: Note[];
   handover: readonly Handover[];
+  housekeeping: Housekeeping[];
+  retained: RetainedNote[];
   unchangedIds: Id[];
 }
 
@@ -37,24 +49,33 @@ export interface PlanDraft {
  *
  * Each step is for exactly one resource whose normal forms differ. No resource changes without a field that differs.
  *
- * @param remarks blocked resources and notes that the caller found
  */
 export function planChanges(
   resources: readonly Resource[],
   actual: ActualState,
   kinds: ReadonlyMap<string, Kind>,
   handover: readonly Handover[] = [],
-  remarks: PlanRemarks = { blocked: [], notes: [] },
+  { nowMs = 0, ...remarks }: PlanContext = { blocked: [], notes: [] },
 ): PlanDraft {
   const ordered = [...resources].sort(compareIds);
   const resourcesById = new Map(ordered.map((resource) => [resource.id, resource]));
   const steps = new Map<Id, Step>();
   const blocked: Blocked[] = [...remarks.blocked];
   const notes: Note[] = [...remarks.notes];
+  const narrowedSids = new Map<Id, string[]>();
 
   for (const resource of ordered) {
     const { id, declaredBy, position } = resource;
     const result = planResource(resource, actual, requireKind(kinds, resource));
+    if (resource.narrowed) {
+      if (result.step)
+        narrowedSids.set(
+          id,
+          removedEntryPaths(result.step).map((path) => path.slice(path.lastIndexOf('/') + 1)),
+        );
+      if (result.blocked !== undefined) notes.push({ id, message: result.blocked, pairs: declaredBy });
+      continue;
+    }
     if (result.blocked !== undefined)
       blocked.push({ id, why: result.blocked, pairs: declaredBy, from: position });
     if (result.step) steps.set(id, result.step);
@@ -71,6 +92,14 @@ export function planChanges(
     blocked,
     notes,
     handover,
+    ...planHousekeeping({
+      resources: ordered,
+      actual,
+      kinds,
+      steps: [...steps.values()],
+      narrowedSids,
+      nowMs,
+    }),
     unchangedIds: ordered.filter(({ id, orphaned }) => !orphaned && !relevant.has(id)).map(({ id }) => id),
   };
 }
@@ -90,8 +119,10 @@ export function joinDrafts(drafts: readonly PlanDraft[]): PlanContent {
     ({ id, message }) => `${id} ${message}`,
   );
   const handover = drafts.flatMap((draft) => draft.handover);
+  const housekeeping = drafts.flatMap((draft) => draft.housekeeping).sort(compareIds);
+  const retained = drafts.flatMap((draft) => draft.retained).sort(compareIds);
   const unchanged = new Set(drafts.flatMap((draft) => draft.unchangedIds)).size;
-  return { waves, blocked, notes, handover, unchanged };
+  return { waves, blocked, notes, handover, housekeeping, retained, unchanged };
 }
 
 const compareIds = (a: { id: Id }, b: { id: Id }): number => compareCodeUnits(a.id, b.id);
@@ -123,10 +154,11 @@ export function renderChange(
   actual: ActualState,
   kind: Kind,
   resolveRef: (reference: Ref) => string | undefined = createRefResolver(actual),
+  retention: Retention = KEEP_RETAINED,
 ): Change {
   const observation = actual.get(resource.id);
   const current = observation?.state === 'present' ? observation.current : undefined;
-  return renderFrom(resource, current, kind, resolveRef);
+  return renderFrom(resource, current, kind, resolveRef, retention);
 }
 
 /** Returns the same change from a given current state. */
@@ -135,12 +167,19 @@ export function renderFrom(
   current: Current | undefined,
   kind: Kind,
   resolveRef: (reference: Ref) => string | undefined,
+  retention: Retention = KEEP_RETAINED,
 ): Change {
   const resolved: Resource = { ...resource, spec: resolveRefs(spec, resolveRef) };
   if (context !== undefined) resolved.context = resolveRefs(context, resolveRef);
-  const doc = kind.render(resolved, current);
-  const managed = doc === undefined ? resolved.spec : kind.parse(doc, resolved).spec;
-  return { resource: resolved, current, doc, desired: sortKeys(kind.normalize(managed)) };
+  const doc = kind.render(resolved, current, retention);
+  const parsed = doc === undefined ? { spec: resolved.spec } : kind.parse(doc, resolved);
+  return {
+    resource: resolved,
+    current,
+    doc,
+    desired: sortKeys(kind.normalize(parsed.spec)),
+    retained: ('retained' in parsed && parsed.retained) || [],
+  };
 }
 
 /** Returns the fields in which the current state differs from the desired one. */
@@ -190,8 +229,22 @@ function planResource(resource: Resource, actual: ActualState, kind: Kind): Reso
       calls: kind.operations(change).map(({ call }) => call),
       needs: [],
       risks: current ? risks : [],
+      ...retainedBy(change),
       pairs: resource.declaredBy,
       from: resource.position,
+    },
+  };
+}
+
+/** Returns the permissions that a change replaces and retains. */
+function retainedBy({ resource, current, retained }: Change): Pick<Step, 'retains'> {
+  const existingIds = new Set(current?.retained?.map(({ id }) => id));
+  const added = retained.filter(({ id }) => !existingIds.has(id));
+  if (added.length === 0) return {};
+  return {
+    retains: {
+      drainSeconds: (resource.drainMs ?? DEFAULT_DRAIN_MS) / 1000,
+      statements: Object.fromEntries(added.map(({ replaces, original }) => [replaces, original])),
     },
   };
 }

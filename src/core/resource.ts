@@ -46,7 +46,20 @@ export interface Resource<S = unknown> {
   pruneOwners?: string[];
   /** No spec declares it: prune removes entries from it, and deletes it if it would be empty. */
   orphaned?: true;
+  /**
+   * Housekeeping removes its entries: the drain of the permissions that use them has ended, so removal is no change of a
+   * plan.
+   */
+  narrowed?: true;
+  /**
+   * Time for which permissions that a change replaces stay for objects in flight, in milliseconds. Absent: 15 minutes,
+   * which S3 needs for most objects.
+   */
+  drainMs?: number;
 }
+
+/** The drain of a resource that declares none, in milliseconds: S3 replicates most objects within 15 minutes. */
+export const DEFAULT_DRAIN_MS = 15 * 60_000;
 
 /** The parsed state of a resource that is present in AWS. */
 export interface Current<S = unknown, F = unknown> {
@@ -56,6 +69,24 @@ export interface Current<S = unknown, F = unknown> {
   attrs: Record<string, string>;
   /** Entries of the same document that replikey does not manage: carried through a write, never compared. */
   foreign?: F;
+  /** Permissions that earlier changes replaced, and that stay for objects in flight. */
+  retained?: readonly Retained[];
+}
+
+/** A permission that a change replaced, and that stays in its document until it expires. */
+export interface Retained {
+  /** Sid of the retained statement, which contains the expiry. */
+  id: string;
+  /** In milliseconds since 1970. */
+  expiresAtMs: number;
+  /** Sid of the statement that it was a part of. */
+  replaces: string;
+  /** Name of the spec, as it appears in Sids. */
+  owner: string;
+  /** The replaced permission, as it was. */
+  original: object;
+  /** The entry of the document. */
+  entry: object;
 }
 
 /** The observation of one resource. Unreadable is unknown: never absent, and never equal. */
@@ -96,8 +127,46 @@ export interface Step {
   needs: Id[];
   /** Risks, each with the id that allows it. Empty for a safe step. */
   risks: Risk[];
+  /** Permissions that the step replaces, and that stay for objects in flight. */
+  retains?: RetainedBy;
   pairs: string[];
   from: Position;
+}
+
+/** The permissions that a step replaces. */
+export interface RetainedBy {
+  /** Time from the write to their removal, in seconds. */
+  drainSeconds: number;
+  /** The replaced permissions, by the Sid of their statement. */
+  statements: Record<string, object>;
+}
+
+/**
+ * A write that changes only retained permissions. It is not a change of what the specs declare: it counts neither for
+ * the checksum of a plan nor for its limits.
+ */
+export interface Housekeeping {
+  id: Id;
+  /** `renew`: rules still change, so the permissions must last longer. `expire`: the permissions are removed. */
+  action: 'renew' | 'expire';
+  at: Location;
+  /** Sids of the retained statements. */
+  sids: string[];
+  /** Writes of the same plan that come first. */
+  needs: Id[];
+  pairs: string[];
+  from: Position;
+}
+
+/** A retained permission that has not expired. */
+export interface RetainedNote {
+  id: Id;
+  sid: string;
+  /** In UTC, ISO 8601. */
+  expiresAt: string;
+  /** The permission, as it was before its replacement. */
+  statement: object;
+  pairs: string[];
 }
 
 export interface Risk {
@@ -125,6 +194,10 @@ export interface PlanContent {
   notes: Note[];
   /** Manual steps for the owners of accounts without credentials. replikey could check none of them. */
   handover: Handover[];
+  /** Writes that renew or remove retained permissions. */
+  housekeeping: Housekeeping[];
+  /** Retained permissions that have not expired. */
+  retained: RetainedNote[];
   /** Number of resources that are as declared. */
   unchanged: number;
 }

@@ -28,6 +28,8 @@ export function seal(content: PlanContent, inputs: SealInputs): Plan {
     blocked: freezeItems(content.blocked),
     notes: freezeItems(content.notes),
     handover: freezeItems(content.handover),
+    housekeeping: freezeItems(content.housekeeping),
+    retained: freezeItems(content.retained),
     unchanged: content.unchanged,
     accounts: Object.freeze(inputs.accounts),
     digest: digestOf(content, inputs),
@@ -46,7 +48,7 @@ function freezeFields(step: Step): Step {
 /**
  * SHA-256 over the managed parts of the documents before and after, risks, adoption, account ids, guardrails and
  * verdicts of the proof. Two plans of one state have the same digest, so it covers neither positions in the YAML nor
- * request ids.
+ * request ids, and no retained permission that exists already: an approved plan stays valid while these expire.
  */
 function digestOf({ waves, blocked, handover }: PlanContent, inputs: SealInputs): string {
   const data = {

@@ -77,13 +77,13 @@ export const iamRolePolicy: Kind<IamRolePolicy, Policy, Statement[]> = {
     ignoreErrors(fetchInlinePolicy(aws, location, name, ROLE_POLICY_NAME), 'NoSuchEntityException'),
 
   parse(policy, resource) {
-    const { managed, foreign } = splitByOwner(policy, resource);
-    return { spec: { role: resource.name, statements: managed }, attrs: {}, foreign };
+    const { managed, ...others } = splitByOwner(policy, resource);
+    return { spec: { role: resource.name, statements: managed }, attrs: {}, ...others };
   },
 
   normalize: ({ role, statements }) => ({ role, statements: normalizeStatements(statements) }),
 
-  render: (resource, current) => renderPolicy(resource, current?.foreign),
+  render: renderPolicy,
 
   operations: ({ doc, resource: { name } }) =>
     doc === undefined

@@ -71,16 +71,16 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy, KeyPolicyDoc, Statement[]> = {
   },
 
   parse({ arn, policy }, resource) {
-    const { managed, foreign } = splitByOwner(policy, resource);
-    return { spec: { alias: resource.spec.alias, statements: managed }, attrs: { arn }, foreign };
+    const { managed, ...others } = splitByOwner(policy, resource);
+    return { spec: { alias: resource.spec.alias, statements: managed }, attrs: { arn }, ...others };
   },
 
   normalize: ({ alias, statements }) => ({ alias, statements: normalizeStatements(statements) }),
 
-  render: (resource, current) => ({
+  render: (resource, current, retention) => ({
     arn: current?.attrs.arn ?? '',
     // A key always has a policy, so an empty one is written, not deleted.
-    policy: renderPolicy(resource, current?.foreign) ?? joinPolicy({}),
+    policy: renderPolicy(resource, current, retention) ?? joinPolicy({}),
   }),
 
   operations: ({ desired: { alias, statements } }) => [

@@ -1,5 +1,5 @@
-import type { Change } from '../core/kind.ts';
-import type { Resource } from '../core/resource.ts';
+import { type Change, KEEP_RETAINED, type Retention } from '../core/kind.ts';
+import { type Current, DEFAULT_DRAIN_MS, type Resource } from '../core/resource.ts';
 import { parseStoredPolicy } from '../iam/parse.ts';
 import type { Policy, Statement } from '../iam/types.ts';
 import {
@@ -9,6 +9,14 @@ import {
   type Statements,
   splitPolicy,
 } from '../policy/statements.ts';
+import {
+  isGranted,
+  lostStatements,
+  parseRetained,
+  type RetainedStatement,
+  toRetained,
+} from '../policy/transitions.ts';
+import { compareCodeUnits } from '../util/canonical-json.ts';
 
 /** The managed statements of a policy, by Sid. */
 interface PolicySpec {
@@ -35,18 +43,65 @@ function decodePolicyText(text: string): string {
   }
 }
 
-/** Splits a policy into the statements of the specs that declare the resource, and foreign statements. */
-export const splitByOwner = (policy: Policy, { declaredBy, pruneOwners }: Resource) =>
-  splitPolicy(policy, declaredBy, pruneOwners);
+/** Splits a policy into the statements of the specs that declare the resource, retained and foreign statements. */
+export function splitByOwner(
+  policy: Policy,
+  { declaredBy, pruneOwners }: Resource,
+): { managed: Statements; foreign: Statement[]; retained: RetainedStatement[] } {
+  const { managed, foreign } = splitPolicy(policy, declaredBy, pruneOwners);
+  const retained = foreign.flatMap((statement) => parseRetained(statement) ?? []);
+  if (retained.length === 0) return { managed, foreign, retained };
+  return { managed, foreign: foreign.filter((statement) => !parseRetained(statement)), retained };
+}
 
-/** Returns the whole policy with the desired statements; undefined for an orphaned policy that would be empty. */
+/**
+ * Returns the whole policy with the desired statements; undefined for an orphaned policy that would be empty. The
+ * permissions that the current policy grants and the desired statements do not are retained.
+ */
 export function renderPolicy(
-  { spec, orphaned }: Resource<PolicySpec>,
-  foreign: readonly Statement[] = [],
+  resource: Resource<PolicySpec>,
+  current: Current<PolicySpec, Statement[]> | undefined,
+  retention: Retention = KEEP_RETAINED,
 ): Policy | undefined {
+  const { spec, orphaned } = resource;
+  const foreign = current?.foreign ?? [];
   const statements = omitRedundantStatements(spec.statements, foreign);
-  if (orphaned && Object.keys(statements).length + foreign.length === 0) return undefined;
-  return joinPolicy(statements, foreign);
+  const retained = retainedAfter(resource, current, statements, retention).map(({ entry }) => entry);
+  if (orphaned && Object.keys(statements).length + foreign.length + retained.length === 0) return undefined;
+  return joinPolicy(statements, [...foreign, ...retained]);
+}
+
+/** Returns the retained statements that a write leaves, in the order of their expiry. */
+function retainedAfter(
+  { drainMs = DEFAULT_DRAIN_MS }: Resource,
+  current: Current<PolicySpec, Statement[]> | undefined,
+  statements: Statements,
+  { mode, nowMs }: Retention,
+): RetainedStatement[] {
+  if (!current) return [];
+  const grants = Object.values(statements);
+  const untilMs = nowMs + drainMs;
+  // A statement that is declared again needs no retention.
+  const existing = ((current.retained as RetainedStatement[] | undefined) ?? []).filter(
+    ({ original, expiresAtMs }) =>
+      !(mode === 'narrow' && expiresAtMs <= nowMs) && !isGranted(original, grants),
+  );
+  const renewed =
+    mode === 'renew'
+      ? existing.map((retained) =>
+          retained.expiresAtMs < untilMs
+            ? toRetained(retained.replaces, retained.original, untilMs)
+            : retained,
+        )
+      : existing;
+  const lost =
+    mode === 'narrow'
+      ? []
+      : Object.entries(lostStatements(current.spec.statements, statements)).map(([sid, statement]) =>
+          toRetained(sid, statement, untilMs),
+        );
+  const byId = new Map([...renewed, ...lost].map((retained) => [retained.id, retained]));
+  return [...byId.values()].sort((a, b) => compareCodeUnits(a.id, b.id));
 }
 
 /** Returns notes on a policy: grants to deleted principals, and statements of specs that are not part of this run. */

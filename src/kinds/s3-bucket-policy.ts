@@ -71,13 +71,13 @@ export const s3BucketPolicy: Kind<S3BucketPolicy, Policy, Statement[]> = {
   },
 
   parse(policy, resource) {
-    const { managed, foreign } = splitByOwner(policy, resource);
-    return { spec: { bucket: resource.name, statements: managed }, attrs: {}, foreign };
+    const { managed, ...others } = splitByOwner(policy, resource);
+    return { spec: { bucket: resource.name, statements: managed }, attrs: {}, ...others };
   },
 
   normalize: ({ bucket, statements }) => ({ bucket, statements: normalizeStatements(statements) }),
 
-  render: (resource, current) => renderPolicy(resource, current?.foreign),
+  render: renderPolicy,
 
   operations: ({ doc, desired: { bucket, statements } }) =>
     doc === undefined

@@ -1,7 +1,7 @@
 import type { Facts } from '../core/facts.ts';
 import type { Refusal } from '../core/guard.ts';
 import { keyResourceId } from '../core/ids.ts';
-import type { Kind } from '../core/kind.ts';
+import { KEEP_RETAINED, type Kind, type Retention } from '../core/kind.ts';
 import { ref } from '../core/ref.ts';
 import type { ActualState, Plan, Resource } from '../core/resource.ts';
 import type { BucketReplication, Side, Specs } from '../spec/types.ts';
@@ -28,6 +28,7 @@ export function proveDesiredRules(
   actual: ActualState,
   kinds: ReadonlyMap<string, Kind>,
   { facts, accountIds }: ProofInputs,
+  retention: Retention = KEEP_RETAINED,
 ): RuleProof[] {
   // If the account id of a pair is unknown, the plan itself is blocked and reports the reason.
   const managedPairs = specs.pairs.filter(
@@ -35,7 +36,7 @@ export function proveDesiredRules(
       source.managed && [source, destination].every(({ account = '' }) => accountIds.has(account)),
   );
   const accountIdOf = ({ account = '' }: { account?: string }) => accountIds.get(account) ?? '';
-  const projected = projectFacts(facts, resources, actual, kinds, accountIdOf);
+  const projected = projectFacts(facts, resources, actual, kinds, accountIdOf, retention);
   const arnOf = createArnResolver(resources, actual, kinds, accountIdOf);
   const keyKind = [...kinds.values()].find(({ scope }) => scope.type === 'key');
   const keyArnOf = (side: Side): string => {

@@ -1,5 +1,5 @@
 import { type BucketFacts, type Facts, type KeyFacts, mergeFacts, type RoleFacts } from '../core/facts.ts';
-import type { Kind } from '../core/kind.ts';
+import { KEEP_RETAINED, type Kind, type Retention } from '../core/kind.ts';
 import { createRefResolver, renderChange } from '../core/plan.ts';
 import { ref } from '../core/ref.ts';
 import type { ActualState, Location, Ref, Resource } from '../core/resource.ts';
@@ -24,13 +24,18 @@ export function createArnResolver(
   return (reference) => knownArn(reference) ?? futureArn(reference);
 }
 
-/** Returns the facts after apply: the rendered documents laid over the fetched documents. Pure. */
+/**
+ * Returns the facts after apply: the rendered documents laid over the fetched documents. Pure.
+ *
+ * @param retention default: with all retained permissions
+ */
 export function projectFacts(
   facts: Facts,
   resources: readonly Resource[],
   actual: ActualState,
   kinds: ReadonlyMap<string, Kind>,
   accountIdOf: AccountIdOf,
+  retention: Retention = KEEP_RETAINED,
 ): Facts {
   const arnOf = createArnResolver(resources, actual, kinds, accountIdOf);
   const projected: Facts = {
@@ -41,7 +46,7 @@ export function projectFacts(
   for (const resource of resources) {
     const kind = kinds.get(resource.kind);
     if (!kind?.scope.facts || actual.get(resource.id)?.state === 'unknown') continue;
-    const { doc, current } = renderChange(resource, actual, kind, arnOf);
+    const { doc, current } = renderChange(resource, actual, kind, arnOf, retention);
     const arn = arnOf(ref(kind.scope.ownerId(resource.id)));
     const context = { current, arn, accountId: accountIdOf(resource.location) };
     const documentFacts = kind.scope.facts(doc, context);

@@ -121,7 +121,7 @@ const accountFieldOf = ({ source }: BucketReplication) =>
   source.account === undefined ? {} : { account: source.account };
 
 /** Returns the buckets and keys that replikey's statements name. */
-function resourcesNamedBy(
+export function resourcesNamedBy(
   statements: readonly Statement[],
 ): Pick<OrphanCandidate, 'sources' | 'destinations' | 'keys'> {
   const resources = (pattern: RegExp): string[] =>

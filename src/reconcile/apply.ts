@@ -5,7 +5,9 @@ import { formatAwsError } from '../aws/errors.ts';
 import { retry } from '../aws/retry.ts';
 import { ownerKey } from '../core/adoption.ts';
 import { fieldPathOf } from '../core/diff.ts';
-import type { Change, Kind, TransientError } from '../core/kind.ts';
+import { pairsWithChangingRules } from '../core/housekeeping.ts';
+import { NO_POSITION } from '../core/ids.ts';
+import type { Change, Kind, Retention, TransientError } from '../core/kind.ts';
 import {
   joinDrafts,
   planChanges,
@@ -14,16 +16,18 @@ import {
   requireKind,
   resourceDiff,
 } from '../core/plan.ts';
-import type {
-  ActualState,
-  Aws,
-  Current,
-  Id,
-  Observation,
-  Plan,
-  PlanContent,
-  Resource,
-  Step,
+import {
+  type ActualState,
+  type Aws,
+  type Current,
+  DEFAULT_DRAIN_MS,
+  type Housekeeping,
+  type Id,
+  type Observation,
+  type Plan,
+  type PlanContent,
+  type Resource,
+  type Step,
 } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
@@ -69,7 +73,10 @@ export async function applyInStages(
   const results: StepResult[] = [];
   for (const resources of stages) {
     const current = await observe(resources, options.kinds, options.aws.withRoleBatching(), options.signal);
-    const content = joinDrafts([planChanges(resources, current, options.kinds)]);
+    const nowMs = options.aws.now();
+    const content = joinDrafts([
+      planChanges(resources, current, options.kinds, [], { blocked: [], notes: [], nowMs }),
+    ]);
     results.push(...(await apply(content, { ...options, resources, actual: current })));
     if (options.signal?.aborted || results.some(({ result }) => result !== 'applied')) break;
   }
@@ -79,6 +86,9 @@ export async function applyInStages(
 /**
  * Applies a plan. Each step starts when the steps that it needs are done; independent steps run concurrently. A failed
  * step stops only the steps that depend on it. After an abort no step starts, and those in flight are finished.
+ *
+ * Retained permissions are renewed before the rules that may still need them change. The result contains a write of
+ * housekeeping only if it failed.
  */
 export async function apply(plan: PlanContent, options: ApplyOptions): Promise<StepResult[]> {
   const { signal, onEvent } = options;
@@ -91,6 +101,8 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
     options.kinds.get(kind)?.fetchTags !== undefined && options.actual.get(id)?.state === 'absent';
   // Buckets, keys and roles that did not exist: their documents hold no foreign entries, because this run creates them.
   const createdOwners = new Set(options.resources.filter(isNewResource).map(ownerKey));
+  const housekeeping = new Map(plan.housekeeping.map((item) => [item.id, item.action]));
+  const changingPairs = pairsWithChangingRules(plan.waves.flat(), options.kinds);
 
   async function runStep(step: Step): Promise<StepResult> {
     const { id, action } = step;
@@ -108,9 +120,10 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
     const resource = resourcesById.get(id);
     if (!resource) throw new Error(`the plan contains ${id}, which no spec declares`);
     try {
-      const current = await writeAndVerify(step, resource);
+      if (changesRules(step)) await renewExpiring(step);
+      const current = await writeAndVerify(step, resource, retentionMode(step));
       actual.set(id, current ? { state: 'present', current } : { state: 'absent' });
-      onEvent?.({ type: 'applied', step });
+      if (!housekeeping.has(id)) onEvent?.({ type: 'applied', step });
       return { id, action, result: 'applied' };
     } catch (error) {
       const why = isInterruption(error, signal)
@@ -123,10 +136,39 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
     }
   }
 
+  const changesRules = ({ kind }: Step): boolean => options.kinds.get(kind)?.scope.stage === 'rules';
+
+  function retentionMode({ id, pairs }: Step): Retention['mode'] {
+    if (housekeeping.get(id) === 'expire') return 'narrow';
+    return pairs.some((pair) => changingPairs.has(pair)) ? 'renew' : 'keep';
+  }
+
+  /**
+   * Renews the retained permissions that would expire before the objects in flight are done, because the steps before
+   * the change of the rules took long.
+   */
+  async function renewExpiring({ needs, pairs }: Step): Promise<void> {
+    for (const id of needs) {
+      const resource = resourcesById.get(id);
+      const observation = actual.get(id);
+      if (!resource || observation?.state !== 'present') continue;
+      const untilMs = options.aws.now() + (resource.drainMs ?? DEFAULT_DRAIN_MS);
+      const isExpiring = observation.current.retained?.some(({ expiresAtMs }) => expiresAtMs < untilMs);
+      if (!isExpiring || resource.drainMs === 0) continue;
+      const current = await writeAndVerify(housekeepingStep({ ...resource, pairs }), resource, 'renew');
+      if (current) actual.set(id, { state: 'present', current });
+    }
+  }
+
   /** Writes or deletes a document, and reads it until AWS shows the result. */
-  async function writeAndVerify(step: Step, resource: Resource): Promise<Current | undefined> {
+  async function writeAndVerify(
+    step: Step,
+    resource: Resource,
+    mode: Retention['mode'],
+  ): Promise<Current | undefined> {
     const kind = requireKind(options.kinds, resource);
-    const change = renderChange(resource, actual, kind);
+    const retention = { mode, nowMs: options.aws.now() };
+    const change = renderChange(resource, actual, kind, undefined, retention);
     const reportWaiting = (waitsFor: string) =>
       onEvent?.({ type: 'waiting', step, waitsFor, untilMs: options.propagationTimeoutMs });
     const { replacesWholeDocument, initialContent } = kind.response;
@@ -143,7 +185,7 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
         if (mayHaveForeignEntries) await assertUnchanged(kind, change, options);
         await writeWithRetry(writingKind, change.resource, send, options, reportWaiting);
       });
-    if (step.action === 'delete') {
+    if (step.action === 'delete' || change.doc === undefined) {
       // A document that is already gone needs no waiting.
       const transientErrors = kind.transientErrors?.filter(({ code }) => !code.startsWith('NoSuch')) ?? [];
       await write({ ...kind, transientErrors }, (aws) => kind.remove?.(aws, change.resource));
@@ -152,12 +194,49 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
     }
     await write(kind, async (aws) => kind.send(aws, await withInitialContent(kind, change, aws)));
     // An interrupted run does not read its writes back. The next run observes them.
-    if (signal?.aborted) return { spec: change.desired, attrs: change.current?.attrs ?? {} };
+    if (signal?.aborted)
+      return { spec: change.desired, attrs: change.current?.attrs ?? {}, retained: change.retained };
     return readUntilWritten(kind, change, options, reportWaiting);
   }
 
-  for (const step of plan.waves.flat()) runs.set(step.id, runStep(step));
-  return Promise.all(runs.values());
+  const steps = plan.waves.flat();
+  const renewals = plan.housekeeping.filter(({ action }) => action === 'renew');
+  const expiries = plan.housekeeping.filter(({ action }) => action === 'expire');
+  for (const item of renewals) runs.set(item.id, runStep(housekeepingStep(item)));
+  for (const step of steps) {
+    const renewed = renewals.filter(({ pairs }) => pairs.some((pair) => step.pairs.includes(pair)));
+    const needs = changesRules(step) ? [...step.needs, ...renewed.map(({ id }) => id)] : step.needs;
+    runs.set(step.id, runStep({ ...step, needs }));
+  }
+  // Permissions are removed last, and only when everything before has succeeded.
+  const needsOfExpiry = steps.map(({ id }) => id);
+  for (const item of expiries)
+    runs.set(item.id, runStep(housekeepingStep({ ...item, needs: [...needsOfExpiry, ...item.needs] })));
+  const results = await Promise.all(runs.values());
+  return results.filter(({ id, result }) => result !== 'applied' || !housekeeping.has(id));
+}
+
+/** Returns the step of a write that changes only retained permissions. */
+function housekeepingStep({
+  id,
+  pairs,
+  ...item
+}: Pick<Housekeeping, 'id' | 'pairs'> & Partial<Housekeeping & Resource>): Step {
+  return {
+    id,
+    kind: id.slice(0, id.indexOf('/')),
+    action: 'update',
+    at: item.at ?? item.location ?? { region: '' },
+    patch: [],
+    before: {},
+    desired: undefined,
+    why: [],
+    calls: [],
+    needs: item.needs ?? [],
+    risks: [],
+    pairs,
+    from: item.from ?? item.position ?? NO_POSITION,
+  };
 }
 
 /**
@@ -177,7 +256,7 @@ async function assertUnchanged(
   const normalizeForeign = (foreign: unknown) =>
     Array.isArray(foreign) ? foreign.map(canonicalJson).sort() : foreign;
   const fingerprint = (state: Current | undefined) =>
-    state && canonicalJson([kind.normalize(state.spec), normalizeForeign(state.foreign)]);
+    state && canonicalJson([kind.normalize(state.spec), normalizeForeign(state.foreign), retainedIds(state)]);
   if (fingerprint(current) === fingerprint(before)) return;
   throw new Error('another caller changed it since it was read; nothing was written');
 }
@@ -249,7 +328,8 @@ async function readUntilWritten(
   reportWaiting: (waitsFor: string) => void,
 ): Promise<Current> {
   const { resource, current: previous } = change;
-  const specBefore = previous && canonicalJson(kind.normalize(previous.spec));
+  const stateOf = (state: Current) => canonicalJson([kind.normalize(state.spec), retainedIds(state)]);
+  const stateBefore = previous && stateOf(previous);
   let current: Current | undefined;
   let reportedWait = '';
   const readBack = async (): Promise<Current> => {
@@ -263,9 +343,7 @@ async function readUntilWritten(
     const waitReasonOf = (error: Error): string | undefined => {
       if (error.cause instanceof Error) return findTransientError(kind, error.cause)?.waitsFor;
       const isStale =
-        current === undefined ||
-        canonicalJson(kind.normalize(current.spec)) === specBefore ||
-        current.attrs.state === 'Creating';
+        current === undefined || stateOf(current) === stateBefore || current.attrs.state === 'Creating';
       return error instanceof NotVisibleError && isStale
         ? `${resource.id} to show the written state`
         : undefined;
@@ -324,10 +402,21 @@ async function readUntilDeleted(
 /** Describes how a document that was read back differs from the desired one. */
 function writeProblem(change: Change, current: Current, kind: Kind): string | undefined {
   const { patch } = resourceDiff(current, change.desired, kind);
-  const paths = [...new Set(patch.map(({ path }) => formatPointer(fieldPathOf(path))))];
+  const paths = [
+    ...new Set(patch.map(({ path }) => formatPointer(fieldPathOf(path)))),
+    ...symmetricDifference(retainedIds(change), retainedIds(current)),
+  ];
   if (paths.length === 0) return kind.check?.({ ...change, current }).blocked;
   return `these settings do not have the written values: ${paths.join(', ')}; either the endpoint drops them, or another caller changes them`;
 }
+
+const retainedIds = ({ retained = [] }: Pick<Current, 'retained'>): string[] =>
+  retained.map(({ id }) => id).sort();
+
+const symmetricDifference = (a: readonly string[], b: readonly string[]): string[] => [
+  ...a.filter((item) => !b.includes(item)),
+  ...b.filter((item) => !a.includes(item)),
+];
 
 /** Whether the error comes from an interruption by a person, and not from a fault. */
 const isInterruption = (error: unknown, signal: AbortSignal | undefined): boolean =>

@@ -3,12 +3,14 @@ import type { AwsClient } from '../aws/client.ts';
 import { batchPairs } from '../core/batches.ts';
 import { desiredResources } from '../core/desired.ts';
 import { planHandover, splitByAccess } from '../core/handover.ts';
+import type { Retention } from '../core/kind.ts';
 import { createRefResolver, joinDrafts, type PlanDraft, planChanges } from '../core/plan.ts';
-import type { ActualState, PlanContent, Resource } from '../core/resource.ts';
+import type { ActualState, Note, PlanContent, Resource } from '../core/resource.ts';
 import { addObjectLockFacts, readProofInputs } from '../facts/proof-inputs.ts';
 import { proveDesiredRules } from '../proof/plan-proof.ts';
-import type { RuleProofSummary } from '../proof/types.ts';
+import type { RuleProof, RuleProofSummary } from '../proof/types.ts';
 import type { Specs } from '../spec/types.ts';
+import { addPoliciesToNarrow } from './narrow.ts';
 import { observe } from './observe.ts';
 import type { PassOptions } from './pass.ts';
 import { type PrunePlan, planPrune } from './prune.ts';
@@ -69,24 +71,67 @@ async function draftBatch(specs: Specs, aws: AwsClient, options: PassOptions): P
   const prune = options.prune
     ? await planPrune(managed, specs, { kinds, aws, ...(signal && { signal }) })
     : withoutOrphans(managed);
-  const [actual, inputs] = await Promise.all([
+  const [observed, inputs] = await Promise.all([
     observe(prune.withAllOrphans, kinds, aws, signal),
     readProofInputs(specs, aws),
   ]);
+  const nowMs = aws.now();
+  const narrowing = await addPoliciesToNarrow(prune.withAllOrphans, observed, specs, { kinds, aws }, nowMs);
+  const { resources } = narrowing;
+  const added = resources.filter((resource) => !prune.withAllOrphans.includes(resource));
+  const actual =
+    added.length === 0 ? observed : new Map([...observed, ...(await observe(added, kinds, aws, signal))]);
   const handover = planHandover(unmanaged, specs.pairs, kinds, createRefResolver(actual));
-  const draft = planChanges(prune.withAllOrphans, actual, kinds, handover, prune);
-  const facts = await addObjectLockFacts(inputs, draft, specs, aws);
-  const proof = proveDesiredRules(specs, managed, actual, kinds, facts).map((ruleProof): RuleProofSummary => {
+  const context = { blocked: prune.blocked, notes: [...prune.notes, ...narrowing.notes], nowMs };
+  const planned = planChanges(resources, actual, kinds, handover, context);
+  const facts = await addObjectLockFacts(inputs, planned, specs, aws);
+  const prove = (retention?: Retention) => proveDesiredRules(specs, managed, actual, kinds, facts, retention);
+  const proofs = prove();
+  const draft = withoutBreakingExpiries(planned, proofs, () => prove({ mode: 'narrow', nowMs }));
+  const proof = proofs.map((ruleProof): RuleProofSummary => {
     onProof?.(ruleProof);
     const { answers, ...summary } = ruleProof;
     return { ...summary, requests: answers.length };
   });
-  const hasChanges = draft.waves.some((wave) => wave.length > 0);
+  const hasChanges = draft.housekeeping.length > 0 || draft.waves.some((wave) => wave.length > 0);
   return {
     draft,
     proof,
     accountIds: inputs.accountIds,
-    ...(hasChanges && { changes: { prune, actual } }),
+    ...(hasChanges && { changes: { prune: { ...prune, withAllOrphans: resources }, actual } }),
+  };
+}
+
+/**
+ * Keeps expired permissions without which a rule would not replicate any more. Only a document that somebody changed
+ * in AWS causes this: the desired permissions grant everything that the declared rules need.
+ */
+function withoutBreakingExpiries(
+  draft: PlanDraft,
+  proofs: readonly RuleProof[],
+  proveNarrowed: () => RuleProof[],
+): PlanDraft {
+  if (draft.housekeeping.every(({ action }) => action === 'renew')) return draft;
+  const verdicts = new Map(proofs.map(({ bucket, rule, verdict }) => [`${bucket} ${rule}`, verdict]));
+  const broken = proveNarrowed().filter(
+    ({ bucket, rule, verdict }) => verdict === 'broken' && verdicts.get(`${bucket} ${rule}`) !== 'broken',
+  );
+  if (broken.length === 0) return draft;
+  const rules = broken.map(({ rule }) => rule).join(', ');
+  const kept = draft.housekeeping.filter(({ action }) => action === 'expire');
+  return {
+    ...draft,
+    housekeeping: draft.housekeeping.filter(({ action }) => action === 'renew'),
+    notes: [
+      ...draft.notes,
+      ...kept.map(
+        ({ id, pairs }): Note => ({
+          id,
+          message: `keeps expired permissions: without them the rules ${rules} would not replicate`,
+          pairs,
+        }),
+      ),
+    ],
   };
 }
 

@@ -22,6 +22,7 @@ import {
   reachableAccounts,
 } from '../prune/locate-orphans.ts';
 import type { BucketReplication, Specs } from '../spec/types.ts';
+import { arnAliasOf, mergeOrphan } from './merge-orphans.ts';
 import { observe } from './observe.ts';
 
 /** The desired resources with the orphans to remove, by stage. */
@@ -248,27 +249,4 @@ function withOrphans(
     }
   }
   return [...byId.values()];
-}
-
-/**
- * Returns the id by ARN of a resource, with its own id. Prune finds an orphan by ARN, while a spec may declare the same
- * resource by alias.
- */
-function arnAliasOf({ id, kind }: Resource, actual: ActualState): [Id, Id][] {
-  const observation = actual.get(id);
-  const arn = observation?.state === 'present' ? observation.current.attrs.arn : undefined;
-  return arn === undefined ? [] : [[`${kind}/${arn}`, id]];
-}
-
-function mergeOrphan(existing: Resource | undefined, orphaned: Resource): Resource {
-  if (!existing) return orphaned;
-  const after = [...new Set([...existing.after, ...orphaned.after])];
-  if (!existing.orphaned) return { ...existing, after };
-  const pairs = [...new Set([...existing.declaredBy, ...orphaned.declaredBy])];
-  return {
-    ...existing,
-    after,
-    declaredBy: pairs,
-    pruneOwners: [...new Set([...(existing.pruneOwners ?? []), ...(orphaned.pruneOwners ?? [])])],
-  };
 }

@@ -2,7 +2,7 @@ import { assessAdoption } from '../core/adoption.ts';
 import { affectedPairs } from '../core/batches.ts';
 import { guard, stalePlanRefusals } from '../core/guard.ts';
 import { joinDrafts, planChanges } from '../core/plan.ts';
-import type { PlanContent } from '../core/resource.ts';
+import type { Plan, PlanContent } from '../core/resource.ts';
 import { type SealInputs, seal } from '../core/seal.ts';
 import { unprovenRefusals } from '../proof/plan-proof.ts';
 import type { Specs } from '../spec/types.ts';
@@ -28,16 +28,19 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
     ...(options.allowUnproven ? [] : unprovenRefusals(proof, plan)),
   ];
   options.onPlan?.(plan, proof);
-  if (options.dryRun || refusals.length > 0 || plan.waves.length === 0)
+  if (options.dryRun || refusals.length > 0 || isWithoutWrites(plan))
     return { plan, proof, refusals, results: [] };
 
   const results = await applyInStages(plan, stagesOf(prune), actual, options);
-  if (signal?.aborted || results.every(({ result }) => result !== 'applied'))
+  if (signal?.aborted || (results.length > 0 && results.every(({ result }) => result !== 'applied')))
     return { plan, proof, refusals, results };
   const actualAfter = await observe(resources, kinds, options.aws.withRoleBatching(), signal);
-  const after = joinDrafts([planChanges(resources, actualAfter, kinds, plan.handover, prune)]);
+  const context = { ...prune, nowMs: options.aws.now() };
+  const after = joinDrafts([planChanges(resources, actualAfter, kinds, plan.handover, context)]);
   return { plan, proof, refusals, results, remaining: seal(after, sealInputs(after, draft, specs)) };
 }
+
+const isWithoutWrites = ({ waves, housekeeping }: Plan): boolean => waves.length + housekeeping.length === 0;
 
 /** Returns the parts of the digest beside the steps, for the pairs that the plan concerns. */
 function sealInputs(content: PlanContent, { proof, accounts }: Draft, specs: Specs): SealInputs {

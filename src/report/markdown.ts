@@ -1,4 +1,5 @@
-import { countRemovals, type Refusal, removedEntryPaths } from '../core/guard.ts';
+import { removedEntryPaths } from '../core/diff.ts';
+import { countRemovals, type Refusal } from '../core/guard.ts';
 import type { Plan } from '../core/resource.ts';
 import { RISKS } from '../core/resource.ts';
 import type { RuleVerdict } from '../proof/types.ts';

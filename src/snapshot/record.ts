@@ -36,6 +36,7 @@ export function createRecordingClients(clients: SdkClients): RecordingClients {
       };
     },
     destroy: () => clients.destroy(),
+    now: clients.now,
     snapshot: (observedAt) => ({
       format: 1,
       observedAt: observedAt.toISOString(),

@@ -9,7 +9,7 @@ import { type RecordedError, type Snapshot, type SnapshotResponse, snapshotKey }
  * listing shows that the resource did not exist. For any other request, the clients throw an error that it was not
  * observed.
  */
-export function createReplayClients({ answers: responses }: Snapshot): SdkClients {
+export function createReplayClients({ answers: responses, observedAt }: Snapshot): SdkClients {
   const responsesByKey = new Map(
     responses.map((response) => [snapshotKey(response.call, response, response.input), response]),
   );
@@ -27,6 +27,7 @@ export function createReplayClients({ answers: responses }: Snapshot): SdkClient
       },
       destroy() {},
     }),
+    now: () => Date.parse(observedAt),
     destroy() {},
   };
 }

@@ -1,0 +1,99 @@
+import type { Kind } from './kind.ts';
+import {
+  type ActualState,
+  DEFAULT_DRAIN_MS,
+  type Housekeeping,
+  type Id,
+  type Resource,
+  type RetainedNote,
+  type Step,
+} from './resource.ts';
+
+export interface HousekeepingInputs {
+  resources: readonly Resource[];
+  actual: ActualState;
+  kinds: ReadonlyMap<string, Kind>;
+  /** The steps of the plan. */
+  steps: readonly Step[];
+  /** Sids to remove from policies that no spec uses any more. */
+  narrowedSids: ReadonlyMap<Id, string[]>;
+  /** The time of AWS, in milliseconds since 1970. */
+  nowMs: number;
+}
+
+/**
+ * Plans the writes that change only retained permissions, for resources without a step of their own. Pure.
+ *
+ * While rules of the same specs change, retained permissions are renewed and none is removed: the change may be denied,
+ * and then the rules in effect still need them. Otherwise those that have expired are removed, the policy of the role
+ * last, because it names the keys and buckets whose policies are narrowed.
+ */
+export function planHousekeeping({
+  resources,
+  actual,
+  kinds,
+  steps,
+  narrowedSids,
+  nowMs,
+}: HousekeepingInputs): { housekeeping: Housekeeping[]; retained: RetainedNote[] } {
+  const stepIds = new Set(steps.map(({ id }) => id));
+  const changingPairs = pairsWithChangingRules(steps, kinds);
+  const housekeeping: Housekeeping[] = [];
+  const notes: RetainedNote[] = [];
+  for (const { id, location, declaredBy, position, ...resource } of resources) {
+    const observation = actual.get(id);
+    const retained = observation?.state === 'present' ? (observation.current.retained ?? []) : [];
+    const unexpired = retained.filter(({ expiresAtMs }) => expiresAtMs > nowMs);
+    notes.push(
+      ...unexpired.map(
+        ({ id: sid, expiresAtMs, original }): RetainedNote => ({
+          id,
+          sid,
+          expiresAt: new Date(expiresAtMs).toISOString(),
+          statement: original,
+          pairs: declaredBy,
+        }),
+      ),
+    );
+    if (stepIds.has(id) || (retained.length === 0 && !narrowedSids.has(id))) continue;
+    const isChanging = declaredBy.some((pair) => changingPairs.has(pair));
+    const untilMs = nowMs + (resource.drainMs ?? DEFAULT_DRAIN_MS);
+    const affected = isChanging
+      ? retained.filter(({ expiresAtMs }) => expiresAtMs < untilMs)
+      : retained.filter((entry) => !unexpired.includes(entry));
+    const sids = [...affected.map((entry) => entry.id), ...(isChanging ? [] : (narrowedSids.get(id) ?? []))];
+    if (sids.length === 0) continue;
+    housekeeping.push({
+      id,
+      action: isChanging ? 'renew' : 'expire',
+      at: location,
+      sids,
+      needs: [],
+      pairs: declaredBy,
+      from: position,
+    });
+  }
+  return { housekeeping: orderNarrowing(housekeeping, kinds), retained: notes };
+}
+
+/** Returns the specs whose replication rules change in a plan. */
+export const pairsWithChangingRules = (
+  steps: readonly Step[],
+  kinds: ReadonlyMap<string, Kind>,
+): Set<string> =>
+  new Set(steps.filter(({ kind }) => kinds.get(kind)?.scope.stage === 'rules').flatMap(({ pairs }) => pairs));
+
+/** Lets the policies of roles wait for all other documents of the same specs. */
+function orderNarrowing(
+  housekeeping: readonly Housekeeping[],
+  kinds: ReadonlyMap<string, Kind>,
+): Housekeeping[] {
+  const isRole = ({ id }: Housekeeping) => kinds.get(id.slice(0, id.indexOf('/')))?.scope.type === 'role';
+  return housekeeping.map((item) => {
+    if (!isRole(item)) return item;
+    const earlier = housekeeping.filter(
+      (other) => !isRole(other) && other.pairs.some((pair) => item.pairs.includes(pair)),
+    );
+    return { ...item, needs: earlier.map(({ id }) => id) };
+  });
+}
