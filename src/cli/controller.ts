@@ -128,6 +128,7 @@ async function runUntilStopped(
     allow: options.allow,
     allowUnproven: options.allowUnproven ?? false,
     thresholds: (limits) => guardThresholds(options, limits),
+    ...(options.drain === undefined ? {} : { drainMs: options.drain }),
     isLeaderFor: (item) => leadership?.isLeaderFor(sourceBucketOf(item)) ?? true,
     isAssigned: (item) => isSelected(item) && (leadership?.isAssignedTo(sourceBucketOf(item)) ?? true),
     observer: metrics.observer,

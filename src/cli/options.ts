@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Thresholds } from '../core/guard.ts';
 import { RISKS } from '../core/resource.ts';
+import { checkDuration, parseDuration } from '../spec/patterns.ts';
 import type { Selection } from '../spec/select.ts';
 import type { VariableInput } from '../spec/variables.ts';
 import type { Io } from './command-model.ts';
@@ -20,6 +21,8 @@ export interface GuardOptions {
   allowUnproven?: true;
   maxChanges?: NonNullable<Thresholds['maxChanges']>;
   maxRemovals?: number;
+  /** In milliseconds. */
+  drain?: number;
 }
 
 /** The sources and the selection of specs. */
@@ -106,6 +109,11 @@ export const addGuardOptions = (command: Command): Command =>
       '--max-removals <n>',
       'refuse a plan that removes more rules, statements and roles (default: 10)',
       parseInteger,
+    )
+    .option(
+      '--drain <duration>',
+      'keep replaced permissions this long for objects in flight, in place of policy.drain of the specs: 15m, 2h',
+      parseDrain,
     );
 
 export const collectValues = (value: string, previous: string[]): string[] => [...previous, value];
@@ -130,6 +138,12 @@ export function parseInteger(text: string): number {
 function parseMaxChanges(text: string): NonNullable<Thresholds['maxChanges']> {
   const [, percent] = /^(\d{1,3})%$/.exec(text) ?? [];
   return percent === undefined ? { count: parseInteger(text) } : { percent: Number(percent) };
+}
+
+function parseDrain(text: string): number {
+  const reason = checkDuration(text);
+  if (reason !== undefined) throw new InvalidArgumentError(`${reason}.`);
+  return parseDuration(text);
 }
 
 export function parseSeconds(text: string): number {

@@ -93,6 +93,7 @@ export async function runPass(
         : { approvedPlan: { checksum, ...(savedPlan && { plan: savedPlan.plan }) } }),
       thresholds: guardThresholds(options, specs.limits),
       propagationTimeoutMs: options.wait * 1000,
+      ...(options.drain === undefined ? {} : { drainMs: options.drain }),
       signal,
       onPlan(plan, proof) {
         reporter.plan(plan, proof);
@@ -182,7 +183,8 @@ function applyCommandLine(paths: readonly string[], digest: string, options: Rec
 }
 
 /** Returns the limits of the command line. The command that applies the plan needs the same limits. */
-const guardFlags = ({ maxChanges, maxRemovals }: GuardOptions): string[] => [
+const guardFlags = ({ maxChanges, maxRemovals, drain }: GuardOptions): string[] => [
+  ...(drain === undefined ? [] : [`--drain ${drain / 1000}s`]),
   ...(maxChanges === undefined
     ? []
     : [`--max-changes ${'count' in maxChanges ? maxChanges.count : `${maxChanges.percent}%`}`]),
@@ -215,7 +217,8 @@ export function reconcileExitCode(
 ): number {
   if (options.dryRun) {
     if (plan.blocked.length > 0) return EXIT.failed;
-    return options.detailedExitcode && plan.waves.length > 0 ? EXIT.changes : EXIT.ok;
+    const isExpired = plan.housekeeping.some(({ action }) => action === 'expire');
+    return options.detailedExitcode && (plan.waves.length > 0 || isExpired) ? EXIT.changes : EXIT.ok;
   }
   if (refusals.length > 0) return EXIT.refused;
   const isConverged =

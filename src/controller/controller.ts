@@ -52,6 +52,8 @@ export interface ControllerOptions {
   allow: readonly string[];
   allowUnproven: boolean;
   thresholds(limits: ChangeLimits): Thresholds;
+  /** Overrides the drain of all specs, in milliseconds. */
+  drainMs?: number;
   /**
    * Whether this process may write to this pair now, as its leader. Checked before every attempt of every call that
    * writes.
@@ -230,6 +232,7 @@ export function createController(options: ControllerOptions): Controller {
         allowUnproven: options.allowUnproven,
         thresholds: options.thresholds(specs.limits),
         propagationTimeoutMs: options.waitMs,
+        ...(options.drainMs === undefined ? {} : { drainMs: options.drainMs }),
         dryRun,
         ...(options.signal && { signal: options.signal }),
       },

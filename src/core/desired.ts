@@ -17,7 +17,11 @@ export function desiredResources(pairs: readonly BucketReplication[], kinds: rea
     const relatedPairs = sharingPairsOf(pair);
     for (const kind of kinds) {
       for (const declared of kind.desired({ pair, relatedPairs: relatedPairs })) {
-        const resource = { ...declared, spec: kind.normalize(declared.spec) };
+        const resource: Resource = {
+          ...declared,
+          spec: kind.normalize(declared.spec),
+          drainMs: pair.policy.drainMs,
+        };
         const existing = byId.get(resource.id);
         if (existing && !isJsonEqual(existing.spec, resource.spec)) {
           throw new Error(
@@ -72,4 +76,6 @@ const mergeDeclarations = (first: Resource, second: Resource): Resource => ({
   ...first,
   after: [...new Set([...first.after, ...second.after])],
   declaredBy: [...new Set([...first.declaredBy, ...second.declaredBy])],
+  // The objects in flight of the slowest spec decide.
+  drainMs: Math.max(first.drainMs ?? 0, second.drainMs ?? 0),
 });

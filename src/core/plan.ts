@@ -16,6 +16,7 @@ import {
   type Ref,
   type Resource,
   type RetainedNote,
+  type Risk,
   type Step,
 } from './resource.ts';
 import { withoutRequestIds } from './seal.ts';
@@ -120,7 +121,9 @@ export function joinDrafts(drafts: readonly PlanDraft[]): PlanContent {
   );
   const handover = drafts.flatMap((draft) => draft.handover);
   const housekeeping = drafts.flatMap((draft) => draft.housekeeping).sort(compareIds);
-  const retained = drafts.flatMap((draft) => draft.retained).sort(compareIds);
+  const retained = drafts
+    .flatMap((draft) => draft.retained)
+    .sort((a, b) => compareCodeUnits(`${a.id} ${a.sid}`, `${b.id} ${b.sid}`));
   const unchanged = new Set(drafts.flatMap((draft) => draft.unchangedIds)).size;
   return { waves, blocked, notes, handover, housekeeping, retained, unchanged };
 }
@@ -206,6 +209,7 @@ function planResource(resource: Resource, actual: ActualState, kind: Kind): Reso
   const change = renderChange(resource, actual, kind);
   const { current, desired } = change;
   const { blocked, risks = [], notes = [], changeNotes = [] } = kind.check?.(change) ?? {};
+  const retention = retainedBy(change);
   if (blocked !== undefined) return { blocked };
   if (resource.orphaned && !current) return {};
   const isDelete = change.doc === undefined;
@@ -228,8 +232,8 @@ function planResource(resource: Resource, actual: ActualState, kind: Kind): Reso
       why: resource.orphaned ? [ORPHAN_REASON] : stepReasons(patch, desired, current, kind),
       calls: kind.operations(change).map(({ call }) => call),
       needs: [],
-      risks: current ? risks : [],
-      ...retainedBy(change),
+      risks: current ? [...risks, ...drainRisks(retention)] : [],
+      ...retention,
       pairs: resource.declaredBy,
       from: resource.position,
     },
@@ -248,6 +252,17 @@ function retainedBy({ resource, current, retained }: Change): Pick<Step, 'retain
     },
   };
 }
+
+/** Returns the risk of a change that retains replaced permissions for no time. */
+const drainRisks = ({ retains }: Pick<Step, 'retains'>): Risk[] =>
+  retains?.drainSeconds === 0
+    ? [
+        {
+          id: 'lose-in-flight',
+          message: `removes the replaced permissions of ${Object.keys(retains.statements).join(', ')} without a drain: objects that S3 has not replicated yet fail`,
+        },
+      ]
+    : [];
 
 /** Returns why a resource cannot be changed before a person acts. */
 export function blockedReasonOf(resource: Resource, actual: ActualState, kind: Kind): string | undefined {

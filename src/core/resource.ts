@@ -258,6 +258,7 @@ export const RISKS = {
   'change-ownership': 'disables the ACLs of a bucket, or enables them again',
   'change-role': 'makes foreign rules replicate as another role',
   'foreign-rules': 'changes a configuration with foreign rules although the spec sets foreignRules: Refuse',
+  'lose-in-flight': 'removes permissions before the objects in flight are replicated',
   'open-public-access': 'turns off Block Public Access of a bucket',
   'other-manager': 'changes a resource that another tool appears to manage',
   'remove-rules': 'removes foreign rules',

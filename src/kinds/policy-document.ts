@@ -80,7 +80,7 @@ function retainedAfter(
 ): RetainedStatement[] {
   if (!current) return [];
   const grants = Object.values(statements);
-  const untilMs = nowMs + drainMs;
+  const untilMs = expiryOf(nowMs, drainMs);
   // A statement that is declared again needs no retention.
   const existing = ((current.retained as RetainedStatement[] | undefined) ?? []).filter(
     ({ original, expiresAtMs }) =>
@@ -103,6 +103,13 @@ function retainedAfter(
   const byId = new Map([...renewed, ...lost].map((retained) => [retained.id, retained]));
   return [...byId.values()].sort((a, b) => compareCodeUnits(a.id, b.id));
 }
+
+/** Time between the write of a permission and the change of the rules that follows, in milliseconds. */
+const SWITCH_MS = 60_000;
+
+/** Returns the expiry of a permission that is replaced now. It ends in the past without a drain. */
+const expiryOf = (nowMs: number, drainMs: number): number =>
+  drainMs === 0 ? nowMs - SWITCH_MS : nowMs + drainMs + SWITCH_MS;
 
 /** Returns notes on a policy: grants to deleted principals, and statements of specs that are not part of this run. */
 export function policyNotes({ current }: Change<PolicySpec, unknown, Statement[]>): string[] {

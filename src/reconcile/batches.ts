@@ -68,9 +68,12 @@ async function draftBatch(specs: Specs, aws: AwsClient, options: PassOptions): P
   const { kinds, signal, onProof } = options;
   const desired = desiredResources(specs.pairs, [...kinds.values()]);
   const { managed, unmanaged } = splitByAccess(desired, specs.pairs);
-  const prune = options.prune
-    ? await planPrune(managed, specs, { kinds, aws, ...(signal && { signal }) })
-    : withoutOrphans(managed);
+  const prune = withDrain(
+    options.prune
+      ? await planPrune(managed, specs, { kinds, aws, ...(signal && { signal }) })
+      : withoutOrphans(managed),
+    options.drainMs,
+  );
   const [observed, inputs] = await Promise.all([
     observe(prune.withAllOrphans, kinds, aws, signal),
     readProofInputs(specs, aws),
@@ -98,7 +101,29 @@ async function draftBatch(specs: Specs, aws: AwsClient, options: PassOptions): P
     draft,
     proof,
     accountIds: inputs.accountIds,
-    ...(hasChanges && { changes: { prune: { ...prune, withAllOrphans: resources }, actual } }),
+    ...(hasChanges && {
+      changes: {
+        prune: {
+          ...prune,
+          withOrphanRules: options.prune ? prune.withOrphanRules : resources,
+          withAllOrphans: resources,
+        },
+        actual,
+      },
+    }),
+  };
+}
+
+/** Overrides the drain of all resources. */
+function withDrain(prune: PrunePlan, drainMs: number | undefined): PrunePlan {
+  if (drainMs === undefined) return prune;
+  const override = (resource: Resource): Resource => ({ ...resource, drainMs });
+  const withAllOrphans = prune.withAllOrphans.map(override);
+  return {
+    ...prune,
+    withOrphanRules:
+      prune.withOrphanRules === prune.withAllOrphans ? withAllOrphans : prune.withOrphanRules.map(override),
+    withAllOrphans,
   };
 }
 

@@ -21,6 +21,8 @@ export interface PassOptions {
   /** Apply the plan even if a rule would not replicate. */
   allowUnproven?: boolean;
   propagationTimeoutMs: number;
+  /** Overrides the drain of all specs, in milliseconds. */
+  drainMs?: number;
   signal?: AbortSignal;
   /** Called once, before anything is applied. */
   onPlan?: (plan: Plan, proof: readonly RuleProofSummary[]) => void;

@@ -6,7 +6,7 @@ import type { Plan, PlanContent } from '../core/resource.ts';
 import { type SealInputs, seal } from '../core/seal.ts';
 import { unprovenRefusals } from '../proof/plan-proof.ts';
 import type { Specs } from '../spec/types.ts';
-import { applyInStages } from './apply.ts';
+import { apply, applyInStages, type StepResult } from './apply.ts';
 import { type Draft, draftPlan } from './batches.ts';
 import { observe, readTags } from './observe.ts';
 import type { Outcome, PassOptions } from './pass.ts';
@@ -32,6 +32,8 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
     return { plan, proof, refusals, results: [] };
 
   const results = await applyInStages(plan, stagesOf(prune), actual, options);
+  if (!signal?.aborted && results.every(({ result }) => result === 'applied') && isWithoutDrain(plan))
+    results.push(...(await removeExpired(specs, options)));
   if (signal?.aborted || (results.length > 0 && results.every(({ result }) => result !== 'applied')))
     return { plan, proof, refusals, results };
   const actualAfter = await observe(resources, kinds, options.aws.withRoleBatching(), signal);
@@ -40,11 +42,21 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
   return { plan, proof, refusals, results, remaining: seal(after, sealInputs(after, draft, specs)) };
 }
 
+const isWithoutDrain = ({ waves }: Plan): boolean =>
+  waves.flat().some(({ retains }) => retains?.drainSeconds === 0);
+
+/** Removes expired permissions in the same run, for changes without a drain. */
+async function removeExpired(specs: Specs, options: PassOptions): Promise<StepResult[]> {
+  const { content, prune, actual } = await draftPlan(specs, options.aws.withRoleBatching(), options);
+  return apply({ ...content, waves: [] }, { ...options, resources: prune.withAllOrphans, actual });
+}
+
 const isWithoutWrites = ({ waves, housekeeping }: Plan): boolean => waves.length + housekeeping.length === 0;
 
 /** Returns the parts of the digest beside the steps, for the pairs that the plan concerns. */
 function sealInputs(content: PlanContent, { proof, accounts }: Draft, specs: Specs): SealInputs {
-  const pairs = affectedPairs(content, specs.pairs);
+  // The checksum of a plan stays the same while retained permissions expire.
+  const pairs = affectedPairs({ ...content, housekeeping: [] }, specs.pairs);
   const names = new Set(pairs.map(({ name }) => name));
   const used = new Set(
     pairs.flatMap(({ source, destination }) => [source.account ?? '', destination.account ?? '']),
@@ -65,6 +77,6 @@ function sealInputs(content: PlanContent, { proof, accounts }: Draft, specs: Spe
 
 /** Returns the stages of an apply. Prune takes two: an orphaned rule is removed before the permissions that it uses. */
 const stagesOf = ({ withOrphanRules, withAllOrphans }: PrunePlan) =>
-  withAllOrphans.some(({ pruneOwners }) => pruneOwners)
+  withOrphanRules !== withAllOrphans && withAllOrphans.some(({ pruneOwners }) => pruneOwners)
     ? [withOrphanRules, withAllOrphans]
     : [withAllOrphans];

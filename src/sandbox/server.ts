@@ -148,7 +148,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       request.socket.destroy();
       return;
     }
-    sendResponse(response, encodedResponse, requestId, request.method === 'HEAD');
+    sendResponse(response, encodedResponse, requestId, request.method === 'HEAD', clock());
   }
 
   const { headersMs, requestMs } = options.limits ?? { headersMs: 60_000, requestMs: 300_000 };
@@ -222,12 +222,14 @@ function sendResponse(
   encodedResponse: EncodedResponse,
   requestId: string,
   headOnly: boolean,
+  now: number,
 ): void {
   const body = headOnly ? '' : encodedResponse.body;
   const headers = {
     'x-amz-request-id': requestId,
     'x-amzn-requestid': requestId,
     'x-amz-id-2': HOST_ID,
+    date: new Date(now).toUTCString(),
     ...encodedResponse.headers,
     ...(headOnly || encodedResponse.status === 204 || encodedResponse.status === 304
       ? {}

@@ -193,3 +193,18 @@ export function defaultRoleName(bucket: string): string {
   if (name.length <= 64) return name;
   return `${name.slice(0, 55)}-${createHash('sha256').update(bucket).digest('hex').slice(0, 8)}`;
 }
+
+/** A duration with one unit: seconds, minutes or hours. */
+export const DURATION_PATTERN = /^\d{1,6}[smh]$/;
+
+const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000 } as const;
+const MAX_DURATION_MS = 7 * 24 * 3_600_000;
+
+export const checkDuration: TextCheck = (text) =>
+  DURATION_PATTERN.test(text) && parseDuration(text) <= MAX_DURATION_MS
+    ? undefined
+    : 'invalid duration: use a whole number with the unit s, m or h, at most 168h, for example 15m';
+
+/** Returns a valid duration in milliseconds. */
+export const parseDuration = (text: string): number =>
+  Number(text.slice(0, -1)) * UNIT_MS[text.slice(-1) as keyof typeof UNIT_MS];

@@ -1,7 +1,7 @@
 import { partitionOfRegion } from '../util/arn.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { positionsByPath } from './document.ts';
-import { defaultRoleName, KEY_ID_FORMAT } from './patterns.ts';
+import { defaultRoleName, KEY_ID_FORMAT, parseDuration } from './patterns.ts';
 import { prefixOfDeclaration, type RuleDeclaration, resolveRule } from './rule-fields.ts';
 import type { KeyDeclaration, ReplicationDocument } from './schema.ts';
 import type { Account, BucketReplication, KeyChoice, KeySettings, RoleChoice, Side, Specs } from './types.ts';
@@ -51,10 +51,17 @@ function resolveReplication(
     sourceKeys: spec.sourceKeys.map((key) => resolveKey({ ...spec.source, key }, accounts)),
     role: resolveRole(spec),
     rules: spec.rules.map((rule, index) => resolveRule(rule, names[index] ?? `rule-${index + 1}`)),
-    policy: spec.policy,
+    policy: resolvePolicy(spec.policy),
     positions: positionsByPath(parsed),
   };
   return spec.direction === 'both' ? expandBidirectional(pair) : [pair];
+}
+
+function resolvePolicy({
+  drain,
+  ...policy
+}: ReplicationDocument['spec']['policy']): BucketReplication['policy'] {
+  return { ...policy, drainMs: parseDuration(drain) };
 }
 
 function resolveAccount({ content: { metadata, spec }, parsed }: CheckedAccount): Account {

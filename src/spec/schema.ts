@@ -218,6 +218,11 @@ const pairShape = {
           'Whether to change existing resources that replikey did not create; IfCompatible: only if no other tool manages them.',
         )
         .default('IfCompatible'),
+      drain: textSchema(
+        patterns.checkDuration,
+        'Time for which permissions that a change replaces stay, for objects in flight; 0s removes them at once, which is the risk lose-in-flight.',
+        { pattern: patterns.DURATION_PATTERN.source, examples: ['15m', '2h'] },
+      ).default('15m'),
     })
     .describe('Treatment of existing resources.')
     .prefault({}),

@@ -70,6 +70,8 @@ export interface BucketReplication {
     deletion: 'Retain' | 'Remove';
     foreignRules: 'Preserve' | 'Replace' | 'Refuse';
     adopt: 'IfCompatible' | 'Always' | 'Never';
+    /** Time for which permissions that a change replaces stay for objects in flight, in milliseconds. */
+    drainMs: number;
   };
   /** Positions by path, for errors and plans: `''` is the document; `spec.source.key`, `spec.rules[0]`, … */
   positions: Record<string, Position>;
