@@ -71,8 +71,22 @@ function removalLimitRefusals(plan: Plan, { maxRemovals }: Thresholds): Refusal[
 export const countRemovals = (plan: Plan): number =>
   plan.waves.flat().reduce((sum, step) => sum + countStepRemovals(step), 0);
 
-/** Counts the entries that a step removes. A deleted document counts as its entries, a role as one. */
+/**
+ * Counts the entries that a step removes. A deleted document counts as its entries, a role as one. A rule that is
+ * disabled stops to replicate, as a removed one does.
+ */
 function countStepRemovals(step: Step): number {
-  const entryCount = removedEntryPaths(step).length;
+  const entryCount = removedEntryPaths(step).length + disabledRulePaths(step).length;
   return step.action === 'delete' ? Math.max(entryCount, 1) : entryCount;
 }
+
+/** Returns the paths of the status of rules that a step disables. */
+const disabledRulePaths = ({ patch }: Step): string[] =>
+  patch
+    .filter(
+      (operation) =>
+        operation.op === 'replace' &&
+        /^\/rules\/[^/]+\/status$/.test(operation.path) &&
+        operation.value === 'Disabled',
+    )
+    .map(({ path }) => path);

@@ -1,4 +1,5 @@
 import { compareCodeUnits, sortKeys } from '../util/canonical-json.ts';
+import { parsePointer } from '../util/json-pointer.ts';
 import { type Diff, diffNormalForms, removedEntryPaths } from './diff.ts';
 import { planHousekeeping } from './housekeeping.ts';
 import { type Change, KEEP_RETAINED, type Kind, type Retention } from './kind.ts';
@@ -67,12 +68,12 @@ export function planChanges(
 
   for (const resource of ordered) {
     const { id, declaredBy, position } = resource;
-    const result = planResource(resource, actual, requireKind(kinds, resource));
+    const result = planResource(resource, actual, requireKind(kinds, resource), nowMs);
     if (resource.narrowed) {
       if (result.step)
         narrowedSids.set(
           id,
-          removedEntryPaths(result.step).map((path) => path.slice(path.lastIndexOf('/') + 1)),
+          removedEntryPaths(result.step).map((path) => parsePointer(path).at(-1) ?? ''),
         );
       if (result.blocked !== undefined) notes.push({ id, message: result.blocked, pairs: declaredBy });
       continue;
@@ -203,16 +204,17 @@ interface ResourcePlan {
   notes?: string[];
 }
 
-function planResource(resource: Resource, actual: ActualState, kind: Kind): ResourcePlan {
+function planResource(resource: Resource, actual: ActualState, kind: Kind, nowMs: number): ResourcePlan {
   const observation = actual.get(resource.id);
   if (observation?.state === 'unknown') return { blocked: observation.reason };
   const change = renderChange(resource, actual, kind);
   const { current, desired } = change;
   const { blocked, risks = [], notes = [], changeNotes = [] } = kind.check?.(change) ?? {};
   const retention = retainedBy(change);
+
   if (blocked !== undefined) return { blocked };
   if (resource.orphaned && !current) return {};
-  const isDelete = change.doc === undefined;
+  const isDelete = change.doc === undefined || isSpent(resource, current, kind, nowMs);
 
   const diff = resourceDiff(current, desired, kind);
   const patch = isDelete ? diff.patch.filter(({ op }) => op === 'remove') : diff.patch;
@@ -232,7 +234,7 @@ function planResource(resource: Resource, actual: ActualState, kind: Kind): Reso
       why: resource.orphaned ? [ORPHAN_REASON] : stepReasons(patch, desired, current, kind),
       calls: kind.operations(change).map(({ call }) => call),
       needs: [],
-      risks: current ? [...risks, ...drainRisks(retention)] : [],
+      risks: current ? [...risks, ...drainRisks(resource, patch, retention)] : [],
       ...retention,
       pairs: resource.declaredBy,
       from: resource.position,
@@ -253,16 +255,27 @@ function retainedBy({ resource, current, retained }: Change): Pick<Step, 'retain
   };
 }
 
+/** Returns whether an orphaned document holds nothing but expired permissions. */
+const isSpent = (resource: Resource, current: Current | undefined, kind: Kind, nowMs: number): boolean =>
+  resource.orphaned === true &&
+  current !== undefined &&
+  kind.render(resource, current, { mode: 'narrow', nowMs }) === undefined &&
+  resourceDiff(current, kind.normalize(resource.spec), kind).patch.length === 0;
+
 /** Returns the risk of a change that retains replaced permissions for no time. */
-const drainRisks = ({ retains }: Pick<Step, 'retains'>): Risk[] =>
-  retains?.drainSeconds === 0
-    ? [
-        {
-          id: 'lose-in-flight',
-          message: `removes the replaced permissions of ${Object.keys(retains.statements).join(', ')} without a drain: objects that S3 has not replicated yet fail`,
-        },
-      ]
-    : [];
+function drainRisks(
+  { orphaned, drainMs }: Resource,
+  patch: Step['patch'],
+  { retains }: Pick<Step, 'retains'>,
+): Risk[] {
+  if (drainMs !== 0) return [];
+  const sids = orphaned
+    ? removedEntryPaths({ patch }).map((path) => parsePointer(path).at(-1) ?? '')
+    : Object.keys(retains?.statements ?? {});
+  if (sids.length === 0) return [];
+  const message = `removes ${sids.join(', ')} without a drain: objects that S3 has not replicated yet fail`;
+  return [{ id: 'lose-in-flight', message }];
+}
 
 /** Returns why a resource cannot be changed before a person acts. */
 export function blockedReasonOf(resource: Resource, actual: ActualState, kind: Kind): string | undefined {

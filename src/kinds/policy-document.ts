@@ -73,7 +73,7 @@ export function renderPolicy(
 
 /** Returns the retained statements that a write leaves, in the order of their expiry. */
 function retainedAfter(
-  { drainMs = DEFAULT_DRAIN_MS }: Resource,
+  { drainMs = DEFAULT_DRAIN_MS, orphaned }: Resource,
   current: Current<PolicySpec, Statement[]> | undefined,
   statements: Statements,
   { mode, nowMs }: Retention,
@@ -94,8 +94,9 @@ function retainedAfter(
             : retained,
         )
       : existing;
+  // Without a drain, prune removes the permissions of a spec after its rules.
   const lost =
-    mode === 'narrow'
+    mode === 'narrow' || (orphaned && drainMs === 0)
       ? []
       : Object.entries(lostStatements(current.spec.statements, statements)).map(([sid, statement]) =>
           toRetained(sid, statement, untilMs),

@@ -396,15 +396,20 @@ function keyDependencies(side: Side, { rules }: BucketReplication): Id[] {
   return [keyResourceId('kms.key-policy', side)];
 }
 
-/** Returns the managed rules that no spec declares, disabled, without those that prune removes. */
+/**
+ * Returns the managed rules that no spec declares, disabled, without those that prune removes. Prune disables a rule
+ * first, and removes it when the permissions of its spec have expired: S3 fails the objects in flight of a removed rule.
+ */
 function disableUndeclaredRules(
-  { spec, pruneOwners = [] }: Resource<S3Replication>,
+  { spec, pruneOwners = [], drainMs }: Resource<S3Replication>,
   current: CurrentReplication | undefined,
 ): Record<string, RuleSpec> {
   // Left enabled, a rule would lose its permissions with its spec, and S3 would fail every object.
   const undeclared = Object.entries(current?.spec.rules ?? {}).filter(
-    ([id]) =>
-      isReplikeyRule(id) && !(id in spec.rules) && !pruneOwners.includes(toSidName(specNameOfRule(id))),
+    ([id, { status }]) =>
+      isReplikeyRule(id) &&
+      !(id in spec.rules) &&
+      !(pruneOwners.includes(toSidName(specNameOfRule(id))) && (status === 'Disabled' || drainMs === 0)),
   );
   return Object.fromEntries(
     undeclared.map(([id, { priority: _, ...rule }]) => [id, { ...rule, status: 'Disabled' as const }]),

@@ -7,6 +7,7 @@ import { toTagMap } from '../kinds/helpers.ts';
 import { ROLE_POLICY_NAME } from '../kinds/iam-role-policy.ts';
 import { EMPTY_POLICY, parsePolicyDocument } from '../kinds/policy-document.ts';
 import { parseSid, specNameOfSid, toSidName } from '../policy/statements.ts';
+import { parseRetained } from '../policy/transitions.ts';
 import type { BucketReplication } from '../spec/types.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 
@@ -78,11 +79,13 @@ export interface OrphanCandidate {
  * statements in the role's policy. If no current spec uses the role, these are also the specs in its tags.
  *
  * @param accountIdOf returns the id (12 digits) of the account that contains a pair's role
+ * @param nowMs the time of AWS, in milliseconds since 1970
  */
 export function findOrphans(
   role: ListedRole,
   pairs: readonly BucketReplication[],
   accountIdOf: (pair: BucketReplication) => string | undefined,
+  nowMs: number,
 ): OrphanCandidate[] {
   const account = role.arn.split(':')[4];
   const pairsUsingRole = pairs.filter((pair) =>
@@ -100,7 +103,7 @@ export function findOrphans(
   );
   const knownNames = [...taggedNames, ...(role.tags[SPEC_TAG]?.split(' ') ?? [])];
   const names = new Set([
-    ...role.statements.flatMap((statement) => parseSid(statement)?.name ?? []),
+    ...role.statements.flatMap(ownerOfStatement),
     ...(pairsUsingRole.length === 0 ? taggedNames.map(toSidName) : []),
   ]);
   for (const pair of pairsUsingRole) names.delete(toSidName(pair.name));
@@ -110,11 +113,42 @@ export function findOrphans(
       spec: specNameOfSid(name, knownNames),
       role: { ...role, location },
       roleInUse: pairsUsingRole.length > 0,
-      ...resourcesNamedBy(role.statements.filter((statement) => parseSid(statement)?.name === name)),
+      ...resourcesNamedBy(statementsOfOwner(role.statements, name)),
     };
-    const retainedBecause = retentionReasonOf(candidate, pairs, pairsUsingRole);
+    const retainedBecause =
+      retentionReasonOf(candidate, pairs, pairsUsingRole) ?? drainReasonOf(candidate, nowMs);
     return retainedBecause === undefined ? candidate : { ...candidate, retainedBecause };
   });
+}
+
+const ownerOfStatement = (statement: Statement): string[] => {
+  const owner = parseSid(statement)?.name ?? parseRetained(statement)?.owner;
+  return owner === undefined ? [] : [owner];
+};
+
+/** Returns the statements of a spec, with the Sids that retained ones had before. */
+const statementsOfOwner = (statements: readonly Statement[], owner: string): Statement[] =>
+  statements.flatMap((statement) => {
+    if (parseSid(statement)?.name === owner) return [statement];
+    const retained = parseRetained(statement);
+    return retained?.owner === owner ? [{ ...retained.original, Sid: retained.replaces }] : [];
+  });
+
+/** Returns the latest expiry of the retained permissions of a spec, in milliseconds since 1970, if it is to come. */
+export function drainEndOf({ statements }: ListedRole, owner: string, nowMs: number): number | undefined {
+  const expiries = statements.flatMap((statement) => {
+    const retained = parseRetained(statement);
+    return retained?.owner === owner && retained.expiresAtMs > nowMs ? [retained.expiresAtMs] : [];
+  });
+  return expiries.length === 0 ? undefined : Math.max(...expiries);
+}
+
+/** Returns why an orphan waits: its permissions stay for objects in flight. */
+function drainReasonOf({ role, name }: OrphanCandidate, nowMs: number): string | undefined {
+  const drainEnd = drainEndOf(role, name, nowMs);
+  return drainEnd === undefined
+    ? undefined
+    : `objects may be in flight until ${new Date(drainEnd).toISOString()}; a later --prune removes the rest`;
 }
 
 const accountFieldOf = ({ source }: BucketReplication) =>

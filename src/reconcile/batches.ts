@@ -10,10 +10,11 @@ import { addObjectLockFacts, readProofInputs } from '../facts/proof-inputs.ts';
 import { proveDesiredRules } from '../proof/plan-proof.ts';
 import type { RuleProof, RuleProofSummary } from '../proof/types.ts';
 import type { Specs } from '../spec/types.ts';
+import { omitUndefined } from '../util/canonical-json.ts';
 import { addPoliciesToNarrow } from './narrow.ts';
 import { observe } from './observe.ts';
 import type { PassOptions } from './pass.ts';
-import { type PrunePlan, planPrune } from './prune.ts';
+import { type PrunePlan, planPrune, withDrain } from './prune.ts';
 
 /** A draft plan with everything that sealing, guarding and applying it needs. */
 export interface Draft {
@@ -68,12 +69,10 @@ async function draftBatch(specs: Specs, aws: AwsClient, options: PassOptions): P
   const { kinds, signal, onProof } = options;
   const desired = desiredResources(specs.pairs, [...kinds.values()]);
   const { managed, unmanaged } = splitByAccess(desired, specs.pairs);
-  const prune = withDrain(
-    options.prune
-      ? await planPrune(managed, specs, { kinds, aws, ...(signal && { signal }) })
-      : withoutOrphans(managed),
-    options.drainMs,
-  );
+  const { drainMs } = options;
+  const prune = options.prune
+    ? await planPrune(managed, specs, omitUndefined({ kinds, aws, signal, drainMs }))
+    : withoutOrphans(withDrain(managed, drainMs));
   const [observed, inputs] = await Promise.all([
     observe(prune.withAllOrphans, kinds, aws, signal),
     readProofInputs(specs, aws),
@@ -111,19 +110,6 @@ async function draftBatch(specs: Specs, aws: AwsClient, options: PassOptions): P
         actual,
       },
     }),
-  };
-}
-
-/** Overrides the drain of all resources. */
-function withDrain(prune: PrunePlan, drainMs: number | undefined): PrunePlan {
-  if (drainMs === undefined) return prune;
-  const override = (resource: Resource): Resource => ({ ...resource, drainMs });
-  const withAllOrphans = prune.withAllOrphans.map(override);
-  return {
-    ...prune,
-    withOrphanRules:
-      prune.withOrphanRules === prune.withAllOrphans ? withAllOrphans : prune.withOrphanRules.map(override),
-    withAllOrphans,
   };
 }
 

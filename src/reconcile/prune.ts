@@ -9,7 +9,9 @@ import { UserError } from '../errors.ts';
 import { iamRole } from '../kinds/iam-role.ts';
 import { foreignUseOfRole, s3Replication } from '../kinds/s3-replication.ts';
 import { parseSid, toSidName } from '../policy/statements.ts';
+import { parseRetained } from '../policy/transitions.ts';
 import {
+  drainEndOf,
   findOrphans,
   type ListedRole,
   listRolesWithPolicies,
@@ -41,6 +43,8 @@ export interface PruneOptions {
   /** With a cache, so that finding orphans and observing them share their reads. */
   aws: AwsClient;
   signal?: AbortSignal;
+  /** Overrides the drain of all specs, in milliseconds. */
+  drainMs?: number;
 }
 
 /**
@@ -53,11 +57,12 @@ export async function planPrune(
   options: PruneOptions,
 ): Promise<PrunePlan> {
   const { kinds, aws, signal } = options;
+  const nowMs = aws.now();
   const accounts = await reachableAccounts(specs, aws);
   const ambientAccountId = accounts.find(({ location }) => location.account === undefined)?.id;
   const { roles, blocked } = await listRolesOfAccounts(accounts, aws);
   const candidates = roles.flatMap((role) =>
-    findOrphans(role, specs.pairs, ({ source }) => source.accountId ?? ambientAccountId),
+    findOrphans(role, specs.pairs, ({ source }) => source.accountId ?? ambientAccountId, nowMs),
   );
   const located = await Promise.all(
     candidates
@@ -65,8 +70,13 @@ export async function planPrune(
       .map((candidate) => locateOrphan(candidate, accounts, aws)),
   );
   const orphans = located.map(({ orphan }) => orphan);
+  const draining = new Set(
+    specs.pairs
+      .map(({ name }) => toSidName(name))
+      .filter((name) => roles.some((role) => drainEndOf(role, name, nowMs) !== undefined)),
+  );
   const resourcesWith = (scope: PruneScope, actual: ActualState) =>
-    withOrphans(desired, scope, specs.pairs, kinds, actual);
+    withDrain(withOrphans(desired, scope, specs.pairs, kinds, actual, draining), options.drainMs);
 
   const withOrphanRules = resourcesWith({ rules: orphans, permissions: [] }, new Map());
   const actual = await observe(withOrphanRules, kinds, aws, signal);
@@ -84,7 +94,10 @@ export async function planPrune(
   );
   const removable = located.filter(({ candidate }) => retainedBecause.get(candidate) === undefined);
   const roleRetainedBecause = new Map(
-    removable.map(({ candidate }) => [candidate, roleRetentionReason(candidate, candidates, removable)]),
+    removable.map(({ candidate }) => [
+      candidate,
+      roleRetentionReason(candidate, candidates, removable, options.drainMs),
+    ]),
   );
   const removableOrphans = removable.map(({ candidate, orphan }) => ({
     ...orphan,
@@ -173,11 +186,15 @@ function roleRetentionReason(
   { role, roleInUse }: OrphanCandidate,
   candidates: readonly OrphanCandidate[],
   removable: readonly LocatedOrphan[],
+  drainMs: number | undefined,
 ): string | undefined {
   if (roleInUse) return undefined;
   if (role.tags[MANAGED_BY_TAG] !== 'replikey') return 'replikey did not create it';
   if (role.otherPolicies.length > 0) return `it has other policies: ${role.otherPolicies.join(', ')}`;
-  if (role.statements.some((statement) => !parseSid(statement))) return 'its policy has foreign statements';
+  if (role.statements.some((statement) => !parseSid(statement) && !parseRetained(statement)))
+    return 'its policy has foreign statements';
+  if (drainMs !== 0 && role.statements.some(parseSid))
+    return 'its permissions stay for objects in flight; a later --prune removes it';
   const removableCandidates = new Set(removable.map(({ candidate }) => candidate));
   const remaining = candidates.filter(
     (candidate) => candidate.role.arn === role.arn && !removableCandidates.has(candidate),
@@ -203,6 +220,10 @@ function retentionNotes(
   return [{ id, message: `${subject}: ${reason}`, pairs: [spec] }];
 }
 
+/** Overrides the drain of resources, in milliseconds. */
+export const withDrain = (resources: readonly Resource[], drainMs: number | undefined): Resource[] =>
+  drainMs === undefined ? [...resources] : resources.map((resource) => ({ ...resource, drainMs }));
+
 /** The specs whose rules are removed, and the specs whose permissions are removed too. */
 interface PruneScope {
   rules: readonly Orphan[];
@@ -220,6 +241,7 @@ function withOrphans(
   pairs: readonly BucketReplication[],
   kinds: ReadonlyMap<string, Kind>,
   actual: ActualState,
+  draining: ReadonlySet<string>,
 ): Resource[] {
   const removableSpecs = new Set(
     pairs.flatMap(({ name, policy }) => (policy.deletion === 'Remove' ? name : [])),
@@ -232,7 +254,8 @@ function withOrphans(
         ? resource.declaredBy
         : [];
     const orphans = isPrunedFirst(resource) ? scope.rules : scope.permissions;
-    const prune = [...new Set([...ownNames.map(toSidName), ...orphans.map(({ sidName: name }) => name)])];
+    const drained = ownNames.map(toSidName).filter((name) => !draining.has(name));
+    const prune = [...new Set([...drained, ...orphans.map(({ sidName: name }) => name)])];
     byId.set(resource.id, prune.length > 0 ? { ...resource, pruneOwners: prune } : resource);
   }
   const aliases = new Map(desired.flatMap((resource) => arnAliasOf(resource, actual)));
