@@ -24,7 +24,7 @@ function testClient(responses: unknown[] = [], options: Partial<AwsClientOptions
     if (response instanceof Error) throw response;
     return response ?? {};
   };
-  const clients: SdkClients = { get: () => ({ send, destroy() {} }), destroy() {} };
+  const clients: SdkClients = { get: () => ({ send, destroy() {} }), destroy() {}, now: Date.now };
   const client = createAwsClient({
     clients,
     accounts: [],
@@ -238,7 +238,7 @@ test('AwsClient: limits the number of concurrent calls', async () => {
     open -= 1;
     return {};
   };
-  const clients: SdkClients = { get: () => ({ send, destroy() {} }), destroy() {} };
+  const clients: SdkClients = { get: () => ({ send, destroy() {} }), destroy() {}, now: Date.now };
   const client = createAwsClient({ clients, accounts: [], region: 'us-east-1' });
   await outcome(Promise.all(Array.from({ length: 500 }, () => client.send(at, read()))));
   expect(maxOpen).toBeGreaterThanOrEqual(CONCURRENCY.initial);

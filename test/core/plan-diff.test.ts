@@ -25,6 +25,8 @@ const planOf = (steps: Step[], blocked: Plan['blocked'] = []): Plan => ({
   blocked,
   notes: [],
   handover: [],
+  housekeeping: [],
+  retained: [],
   unchanged: 0,
   digest: '',
 });

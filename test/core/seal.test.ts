@@ -18,7 +18,15 @@ const STEP: Step = {
   pairs: ['tax'],
   from: { file: 'tax.yaml', line: 5, column: 3 },
 };
-const CONTENT: PlanContent = { waves: [[STEP]], blocked: [], notes: [], handover: [], unchanged: 3 };
+const CONTENT: PlanContent = {
+  waves: [[STEP]],
+  blocked: [],
+  notes: [],
+  handover: [],
+  housekeeping: [],
+  retained: [],
+  unchanged: 3,
+};
 const INPUTS: SealInputs = {
   accounts: { '': '111122223333' },
   guardrails: { maxChanges: 20 },

@@ -158,6 +158,7 @@ function createNumberedClients({
       },
       destroy() {},
     }),
+    now: directClients.now,
     destroy() {},
   };
 }

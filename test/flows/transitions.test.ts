@@ -49,7 +49,9 @@ test('transitions: keep replaced permissions for the drain, then remove them and
   ]);
   expect(third.results).toEqual([]);
   expect(rolePolicySids(env)).toEqual([]);
-  const replicaKeyPolicies = JSON.stringify([...env.sandbox.store.account('111122223333').keys.values()].map(({ policy }) => policy));
+  const replicaKeyPolicies = JSON.stringify(
+    [...env.sandbox.store.account('111122223333').keys.values()].map(({ policy }) => policy),
+  );
   expect(replicaKeyPolicies.match(/ReplikeyDestinationKeyTax/g)).toHaveLength(1);
 
   const fourth = await env.reconcileWith(MOVED);

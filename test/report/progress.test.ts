@@ -33,6 +33,8 @@ const plan = (steps: Step[]): Plan => ({
   blocked: [],
   notes: [],
   handover: [],
+  housekeeping: [],
+  retained: [],
   unchanged: 0,
   digest: '',
 });
