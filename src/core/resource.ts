@@ -44,6 +44,8 @@ export interface Resource<S = unknown> {
    * Specs, by their names in Sids, whose undeclared entries are removed from the document; absent: all entries stay.
    */
   pruneOwners?: string[];
+  /** Specs, by their names in Sids, whose undeclared rules prune only disables: objects of them may be in flight. */
+  disableOwners?: string[];
   /** No spec declares it: prune removes entries from it, and deletes it if it would be empty. */
   orphaned?: true;
   /**

@@ -130,9 +130,9 @@ export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[
     return { Role, Rules };
   },
 
-  parse({ Role, Rules }, { spec, declaredBy, pruneOwners = [] }) {
+  parse({ Role, Rules }, { spec, declaredBy, pruneOwners = [], disableOwners = [] }) {
     // Rules of specs that are not part of this run stay as they are, even when foreign rules are replaced.
-    const ownedNames = new Set([...declaredBy.map(toSidName), ...pruneOwners]);
+    const ownedNames = new Set([...declaredBy.map(toSidName), ...pruneOwners, ...disableOwners]);
     const isManaged = ({ ID = '' }: ReplicationRule) =>
       ID in spec.rules ||
       (isReplikeyRule(ID) ? ownedNames.has(toSidName(specNameOfRule(ID))) : spec.foreignRules === 'Replace');
@@ -396,20 +396,21 @@ function keyDependencies(side: Side, { rules }: BucketReplication): Id[] {
   return [keyResourceId('kms.key-policy', side)];
 }
 
-/**
- * Returns the managed rules that no spec declares, disabled, without those that prune removes. Prune disables a rule
- * first, and removes it when the permissions of its spec have expired: S3 fails the objects in flight of a removed rule.
- */
+/** Returns the specs, by their names in Sids, with an enabled rule in a configuration. */
+export const ownersOfEnabledRules = ({ rules }: S3Replication): string[] =>
+  Object.entries(rules).flatMap(([id, { status }]) =>
+    status === 'Enabled' && isReplikeyRule(id) ? [toSidName(specNameOfRule(id))] : [],
+  );
+
+/** Returns the managed rules that no spec declares, disabled, without those that prune removes. */
 function disableUndeclaredRules(
-  { spec, pruneOwners = [], drainMs }: Resource<S3Replication>,
+  { spec, pruneOwners = [] }: Resource<S3Replication>,
   current: CurrentReplication | undefined,
 ): Record<string, RuleSpec> {
   // Left enabled, a rule would lose its permissions with its spec, and S3 would fail every object.
   const undeclared = Object.entries(current?.spec.rules ?? {}).filter(
-    ([id, { status }]) =>
-      isReplikeyRule(id) &&
-      !(id in spec.rules) &&
-      !(pruneOwners.includes(toSidName(specNameOfRule(id))) && (status === 'Disabled' || drainMs === 0)),
+    ([id]) =>
+      isReplikeyRule(id) && !(id in spec.rules) && !pruneOwners.includes(toSidName(specNameOfRule(id))),
   );
   return Object.fromEntries(
     undeclared.map(([id, { priority: _, ...rule }]) => [id, { ...rule, status: 'Disabled' as const }]),

@@ -34,16 +34,19 @@ export interface RetainedStatement extends Retained {
 
 /**
  * Parses a retained statement: an Allow whose hash matches. Undefined for any other statement, also for one with such a
- * Sid that a person changed.
+ * Sid that a person changed. A statement for a deleted role has expired.
  */
 export function parseRetained(entry: Statement): RetainedStatement | undefined {
   const match = UNTIL_SID.exec(entry.Sid ?? '');
   if (!match || entry.Effect !== 'Allow') return undefined;
   const [id, year, month, day, hour, minute, hash, subject = '', owner = ''] = match;
-  if (hash !== hashOf(entry)) return undefined;
+  // IAM replaces a deleted role by its id. The statement grants nothing any more.
+  const isSpent = JSON.stringify(entry.Principal ?? '').includes('"AROA');
+  if (hash !== hashOf(entry) && !isSpent) return undefined;
+  const expiresAtMs = Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour), Number(minute));
   return {
     id,
-    expiresAtMs: Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour), Number(minute)),
+    expiresAtMs: isSpent ? 0 : expiresAtMs,
     replaces: `Replikey${subject}${owner}`,
     owner,
     original: withoutCutOff(entry),

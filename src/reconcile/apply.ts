@@ -203,15 +203,21 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
   const renewals = plan.housekeeping.filter(({ action }) => action === 'renew');
   const expiries = plan.housekeeping.filter(({ action }) => action === 'expire');
   for (const item of renewals) runs.set(item.id, runStep(housekeepingStep(item)));
-  for (const step of steps) {
-    const renewed = renewals.filter(({ pairs }) => pairs.some((pair) => step.pairs.includes(pair)));
-    const needs = changesRules(step) ? [...step.needs, ...renewed.map(({ id }) => id)] : step.needs;
-    runs.set(step.id, runStep({ ...step, needs }));
-  }
+  // IAM replaces a deleted role in other policies by its id, so a role is deleted after these are narrowed.
+  const deletesRole = ({ action, kind }: Step) =>
+    action === 'delete' && options.kinds.get(kind)?.scope.type === 'role';
   // Permissions are removed last, and only when everything before has succeeded.
-  const needsOfExpiry = steps.map(({ id }) => id);
+  const needsOfExpiry = steps.filter((step) => !deletesRole(step)).map(({ id }) => id);
+  const addNeeds = (step: Step): Step => {
+    const renewed = renewals.filter(({ pairs }) => pairs.some((pair) => step.pairs.includes(pair)));
+    const added = changesRules(step) ? renewed : deletesRole(step) ? expiries : [];
+    return { ...step, needs: [...step.needs, ...added.map(({ id }) => id)] };
+  };
+  const runInOrder = (step: Step) => runs.set(step.id, runStep(step));
+  for (const step of steps.filter((step) => !deletesRole(step)).map(addNeeds)) runInOrder(step);
   for (const item of expiries)
-    runs.set(item.id, runStep(housekeepingStep({ ...item, needs: [...needsOfExpiry, ...item.needs] })));
+    runInOrder(housekeepingStep({ ...item, needs: [...needsOfExpiry, ...item.needs] }));
+  for (const step of steps.filter(deletesRole).map(addNeeds)) runInOrder(step);
   const results = await Promise.all(runs.values());
   return results.filter(({ id, result }) => result !== 'applied' || !housekeeping.has(id));
 }

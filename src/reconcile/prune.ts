@@ -7,7 +7,12 @@ import { blockedReasonOf } from '../core/plan.ts';
 import type { ActualState, Aws, Blocked, Id, Note, Resource } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
 import { iamRole } from '../kinds/iam-role.ts';
-import { foreignUseOfRole, s3Replication } from '../kinds/s3-replication.ts';
+import {
+  foreignUseOfRole,
+  ownersOfEnabledRules,
+  type S3Replication,
+  s3Replication,
+} from '../kinds/s3-replication.ts';
 import { parseSid, toSidName } from '../policy/statements.ts';
 import { parseRetained } from '../policy/transitions.ts';
 import {
@@ -57,10 +62,11 @@ export async function planPrune(
   options: PruneOptions,
 ): Promise<PrunePlan> {
   const { kinds, aws, signal } = options;
-  const nowMs = aws.now();
   const accounts = await reachableAccounts(specs, aws);
   const ambientAccountId = accounts.find(({ location }) => location.account === undefined)?.id;
   const { roles, blocked } = await listRolesOfAccounts(accounts, aws);
+  // After the first responses, because these set the clock.
+  const nowMs = aws.now();
   const candidates = roles.flatMap((role) =>
     findOrphans(role, specs.pairs, ({ source }) => source.accountId ?? ambientAccountId, nowMs),
   );
@@ -76,10 +82,14 @@ export async function planPrune(
       .filter((name) => roles.some((role) => drainEndOf(role, name, nowMs) !== undefined)),
   );
   const resourcesWith = (scope: PruneScope, actual: ActualState) =>
-    withDrain(withOrphans(desired, scope, specs.pairs, kinds, actual, draining), options.drainMs);
+    withDrain(withOrphans(desired, scope, specs.pairs, kinds, actual, draining), options.drainMs).map(
+      (resource) => disableEnabledRules(resource, actual),
+    );
 
-  const withOrphanRules = resourcesWith({ rules: orphans, permissions: [] }, new Map());
-  const actual = await observe(withOrphanRules, kinds, aws, signal);
+  const rulesOnly = { rules: orphans, permissions: [] };
+  const unobserved = resourcesWith(rulesOnly, new Map());
+  const actual = await observe(unobserved, kinds, aws, signal);
+  const withOrphanRules = resourcesWith(rulesOnly, actual);
   const retainedBecause = new Map(
     await Promise.all(
       located.map(
@@ -218,6 +228,22 @@ function retentionNotes(
   if (reason === undefined) return [];
   const id = namedRoleResourceId(iamRole.name, role.name, role.location.account);
   return [{ id, message: `${subject}: ${reason}`, pairs: [spec] }];
+}
+
+/** Lets prune only disable the rules of specs that have an enabled one, unless there is no drain. */
+function disableEnabledRules(resource: Resource, actual: ActualState): Resource {
+  const { id, kind, drainMs, pruneOwners } = resource;
+  const observation = actual.get(id);
+  if (kind !== s3Replication.name || drainMs === 0 || !pruneOwners || observation?.state !== 'present')
+    return resource;
+  const enabled = ownersOfEnabledRules(observation.current.spec as S3Replication);
+  const disableOwners = pruneOwners.filter((owner) => enabled.includes(owner));
+  if (disableOwners.length === 0) return resource;
+  return {
+    ...resource,
+    pruneOwners: pruneOwners.filter((owner) => !disableOwners.includes(owner)),
+    disableOwners,
+  };
 }
 
 /** Overrides the drain of resources, in milliseconds. */

@@ -77,6 +77,7 @@ function sealInputs(content: PlanContent, { proof, accounts }: Draft, specs: Spe
 
 /** Returns the stages of an apply. Prune takes two: an orphaned rule is removed before the permissions that it uses. */
 const stagesOf = ({ withOrphanRules, withAllOrphans }: PrunePlan) =>
-  withOrphanRules !== withAllOrphans && withAllOrphans.some(({ pruneOwners }) => pruneOwners)
+  withOrphanRules !== withAllOrphans &&
+  withAllOrphans.some(({ pruneOwners, disableOwners }) => pruneOwners ?? disableOwners)
     ? [withOrphanRules, withAllOrphans]
     : [withAllOrphans];

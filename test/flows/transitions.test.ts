@@ -1,5 +1,7 @@
+import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { expect, test } from 'vitest';
 import type { Statement } from '../../src/iam/types.ts';
+import { versionOf } from '../sandbox/support.ts';
 import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 
 const MOVED = TAX_SPEC.replace('bucket: acme-tax-replica', 'bucket: acme-tax-moved').replace(
@@ -56,4 +58,126 @@ test('transitions: keep replaced permissions for the drain, then remove them and
 
   const fourth = await env.reconcileWith(MOVED);
   expect([fourth.plan.waves, fourth.plan.housekeeping]).toEqual([[], []]);
+});
+
+const DENY_SWITCH = {
+  match: 'PutBucketReplication',
+  nth: 1,
+  times: 1_000,
+  what: { status: 403, code: 'AccessDenied', message: 'Access Denied' },
+};
+
+/** Writes an object and returns its replication status. */
+async function statusOfNewObject({ sandbox, door }: TestEnv, Key: string): Promise<string | undefined> {
+  await door.send({ region: 'us-east-1' }, new PutObjectCommand({ Bucket: 'acme-tax', Key, Body: 'x' }));
+  await sandbox.waitForReplication();
+  return versionOf(sandbox, 'acme-tax', Key)?.replication?.status;
+}
+
+test('transitions: a denied switch leaves the old rule with its permissions, for as long as it is denied', async () => {
+  const { env, time } = await envWithClock();
+  await using _ = env;
+  await env.reconcile();
+  env.sandbox.faultSettings.faults = [DENY_SWITCH];
+  for (let hour = 0; hour < 3; hour++) {
+    const denied = await env.reconcileWith(MOVED);
+    expect(denied.results.some(({ result }) => result === 'failed')).toBe(true);
+    expect(await statusOfNewObject(env, `Tax/${hour}`)).toBe('COMPLETED');
+    time.nowMs += 60 * MINUTE;
+    expect(await statusOfNewObject(env, `Tax/${hour}-late`)).toBe('COMPLETED');
+  }
+  env.sandbox.faultSettings.faults = [];
+  const switched = await env.reconcileWith(MOVED);
+  expect(switched.remaining?.waves).toEqual([]);
+  // The permissions last for the whole drain after the switch, not after the first attempt.
+  expect(switched.remaining?.retained.map(({ expiresAt }) => expiresAt)).toEqual([
+    '2026-11-30T13:17:00.000Z',
+    '2026-11-30T13:17:00.000Z',
+  ]);
+  time.nowMs += 20 * MINUTE;
+  await env.reconcileWith(MOVED);
+  expect(rolePolicySids(env)).toEqual([]);
+  expect(await statusOfNewObject(env, 'Tax/end')).toBe('COMPLETED');
+});
+
+test('transitions: a reverted edit drops the permissions that are declared again', async () => {
+  const { env } = await envWithClock();
+  await using _ = env;
+  await env.reconcile();
+  await env.reconcileWith(MOVED);
+  const reverted = await env.reconcile();
+  expect(reverted.remaining?.waves).toEqual([]);
+  const statements = reverted.remaining?.retained.map(({ statement }) => JSON.stringify(statement)) ?? [];
+  expect(statements).toHaveLength(2);
+  expect(statements.join()).not.toContain('acme-tax-replica');
+});
+
+test('transitions: a person’s change of a retained statement is reported and not restored', async () => {
+  const { env, time } = await envWithClock();
+  await using _ = env;
+  await env.reconcile();
+  await env.reconcileWith(MOVED);
+  const role = env.sandbox.store.account('111122223333').roles.get('replikey-acme-tax');
+  const policy = JSON.parse(role?.inline.get('replikey') ?? '') as { Statement: Statement[] };
+  for (const statement of policy.Statement)
+    if (statement.Sid?.startsWith('ReplikeyUntil')) statement.Resource = '*';
+  role?.inline.set('replikey', JSON.stringify(policy));
+  time.nowMs += 60 * MINUTE;
+  const { plan } = await env.reconcileWith(MOVED);
+  expect([plan.waves, plan.housekeeping, plan.retained]).toEqual([[], [], []]);
+  expect(rolePolicySids(env)).toHaveLength(2);
+});
+
+test('transitions: without a drain, one run replaces and removes, if the risk is allowed', async () => {
+  const { env } = await envWithClock();
+  await using _ = env;
+  await env.reconcile();
+  const refused = await env.reconcileWith(MOVED, { drainMs: 0 });
+  expect(refused.refusals.map(({ id }) => id)).toEqual(['lose-in-flight']);
+  const applied = await env.reconcileWith(MOVED, { drainMs: 0, allowedRisks: ['lose-in-flight'] });
+  expect(applied.refusals).toEqual([]);
+  expect([applied.remaining?.waves, applied.remaining?.housekeeping]).toEqual([[], []]);
+  expect(rolePolicySids(env)).toEqual([]);
+});
+
+test('transitions: prune disables rules, then removes rules, permissions and role after the drain', async () => {
+  const { env, time } = await envWithClock(`${TAX_SPEC}  policy: { deletion: Remove }\n`);
+  await using _ = env;
+  await env.reconcile();
+  const other = TAX_SPEC.replaceAll('tax', 'audit').replaceAll('Tax', 'Audit');
+  const calls = (outcome: Awaited<ReturnType<typeof env.reconcile>>) =>
+    outcome.plan.waves
+      .flat()
+      .map(({ id, action }) => `${action} ${id.replace(/arn:.*$/, '…')}`)
+      .sort();
+  await env.reconcileWith(other);
+  const first = await env.reconcileWith(other, { prune: true });
+  expect(first.results.map(({ result }) => result).filter((result) => result !== 'applied')).toEqual([]);
+  expect(calls(first)).toEqual([
+    'update iam.role-policy/replikey-acme-tax',
+    'update kms.key-policy/…',
+    'update kms.key-policy/…',
+    'update s3.replication/acme-tax',
+  ]);
+  expect(env.sandbox.store.bucket('acme-tax')?.replication?.Rules?.map(({ Status }) => Status)).toEqual([
+    'Disabled',
+  ]);
+
+  time.nowMs += 5 * MINUTE;
+  const second = await env.reconcileWith(other, { prune: true });
+  expect(calls(second)).toEqual([]);
+  expect(second.plan.notes.map(({ message }) => message).join()).toContain(
+    'may be in flight until 2026-11-30T10:17',
+  );
+
+  time.nowMs += 15 * MINUTE;
+  const third = await env.reconcileWith(other, { prune: true });
+  expect(third.results.filter(({ result }) => result !== 'applied')).toEqual([]);
+  expect(calls(third)).toEqual([
+    'delete iam.role-policy/replikey-acme-tax',
+    'delete iam.role/replikey-acme-tax',
+    'delete s3.replication/acme-tax',
+  ]);
+  expect([third.remaining?.waves, third.remaining?.housekeeping]).toEqual([[], []]);
+  expect(env.sandbox.store.account('111122223333').roles.has('replikey-acme-tax')).toBe(false);
 });
