@@ -113,7 +113,15 @@ const OPTION_GROUPS: HeadingGroups = [
   ['Plan:', ['--prune', '--out', '--sarif', '--explain', '--detailed-exitcode']],
   [
     'Guards:',
-    ['--verify', '--who-changed', '--allow', '--allow-unproven', '--max-changes', '--max-removals', '--drain'],
+    [
+      '--verify',
+      '--who-changed',
+      '--allow',
+      '--allow-unproven',
+      '--max-changes',
+      '--max-removals',
+      '--drain',
+    ],
   ],
   ['Controller:', ['--interval', '--verify-interval', '--workers', '--listen', '--grace']],
   ['Leader election and shards:', ['--leader-elect', '--lock', '--lease-duration', '--shard']],

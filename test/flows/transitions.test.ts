@@ -35,11 +35,11 @@ test('transitions: keep replaced permissions for the drain, then remove them and
     'ReplikeyUntil202611301017DestinationObjectsTax',
   ]);
 
-  const writes = env.door.calls.writes;
+  const writes = env.client.calls.writes;
   time.nowMs += 5 * MINUTE;
   const second = await env.reconcileWith(MOVED);
   expect([second.plan.waves, second.plan.housekeeping]).toEqual([[], []]);
-  expect(env.door.calls.writes).toBe(writes);
+  expect(env.client.calls.writes).toBe(writes);
 
   time.nowMs += 13 * MINUTE;
   const third = await env.reconcileWith(MOVED);
@@ -68,8 +68,8 @@ const DENY_SWITCH = {
 };
 
 /** Writes an object and returns its replication status. */
-async function statusOfNewObject({ sandbox, door }: TestEnv, Key: string): Promise<string | undefined> {
-  await door.send({ region: 'us-east-1' }, new PutObjectCommand({ Bucket: 'acme-tax', Key, Body: 'x' }));
+async function statusOfNewObject({ sandbox, client }: TestEnv, Key: string): Promise<string | undefined> {
+  await client.send({ region: 'us-east-1' }, new PutObjectCommand({ Bucket: 'acme-tax', Key, Body: 'x' }));
   await sandbox.waitForReplication();
   return versionOf(sandbox, 'acme-tax', Key)?.replication?.status;
 }
