@@ -142,7 +142,7 @@ function parseMaxChanges(text: string): NonNullable<Thresholds['maxChanges']> {
 
 function parseDrain(text: string): number {
   const reason = checkDuration(text);
-  if (reason !== undefined) throw new InvalidArgumentError(`${reason}.`);
+  if (reason !== undefined) throw new InvalidArgumentError(`Invalid duration: ${reason}.`);
   return parseDuration(text);
 }
 

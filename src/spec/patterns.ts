@@ -200,10 +200,11 @@ export const DURATION_PATTERN = /^\d{1,6}[smh]$/;
 const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000 } as const;
 const MAX_DURATION_MS = 7 * 24 * 3_600_000;
 
-export const checkDuration: TextCheck = (text) =>
+export const checkDuration = textCheck('duration', (text) =>
   DURATION_PATTERN.test(text) && parseDuration(text) <= MAX_DURATION_MS
     ? undefined
-    : 'invalid duration: use a whole number with the unit s, m or h, at most 168h, for example 15m';
+    : 'use a whole number with the unit s, m or h, at most 168h, for example 15m',
+);
 
 /** Returns a valid duration in milliseconds. */
 export const parseDuration = (text: string): number =>

@@ -220,7 +220,7 @@ const pairShape = {
         .default('IfCompatible'),
       drain: textSchema(
         patterns.checkDuration,
-        'Time for which permissions that a change replaces stay, for objects in flight; 0s removes them at once, which is the risk lose-in-flight.',
+        'How long replaced permissions stay for objects in flight; 0s removes them in the same run, which is the risk lose-in-flight.',
         { pattern: patterns.DURATION_PATTERN.source, examples: ['15m', '2h'] },
       ).default('15m'),
     })

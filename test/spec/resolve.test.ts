@@ -39,7 +39,7 @@ test('resolveSpecs: fills in safe defaults for the short form', async () => {
         replicaModifications: false,
       },
     ],
-    policy: { deletion: 'Retain', foreignRules: 'Preserve', adopt: 'IfCompatible' },
+    policy: { deletion: 'Retain', foreignRules: 'Preserve', adopt: 'IfCompatible', drainMs: 900_000 },
   });
 });
 
@@ -148,7 +148,7 @@ spec:
         replicaModifications: true,
       },
     ],
-    policy: { deletion: 'Remove', foreignRules: 'Refuse', adopt: 'Never' },
+    policy: { deletion: 'Remove', foreignRules: 'Refuse', adopt: 'Never', drainMs: 900_000 },
   });
 });
 
