@@ -30,6 +30,11 @@ const faultSettingsSchema = z.strictObject({
   keyPropagationMs: millisecondsSchema,
   /** Delay between the response to a put and the replication of the object, in milliseconds. */
   replicationDelayMs: millisecondsSchema,
+  /**
+   * Rules for objects in flight: those of the moment at which the object was written, or at which S3 processes it. The
+   * documentation of AWS does not say which. An object without a rule at its processing stays PENDING.
+   */
+  inFlight: z.enum(['atWrite', 'atProcessing']),
   /** Delay until CloudTrail returns the event of a change, in milliseconds. */
   trailDelayMs: millisecondsSchema,
   faults: z.array(faultSchema),
@@ -46,6 +51,7 @@ export const defaultFaultSettings = (): FaultSettings => ({
   rolePropagationMs: 0,
   keyPropagationMs: 0,
   replicationDelayMs: 0,
+  inFlight: 'atWrite',
   trailDelayMs: 0,
   faults: [],
 });

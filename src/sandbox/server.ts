@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { disallowedHost, disallowedHostMessage, isLoopback } from '../util/host-check.ts';
 import { createRequestLog, handleAdminRequest, type RequestEntry, type RequestLog } from './admin-api.ts';
 import { AwsError, toAwsError } from './aws-error.ts';
@@ -28,6 +27,8 @@ export interface SandboxOptions {
   faultSettings?: Partial<FaultSettings>;
   /** Clock in milliseconds since the epoch; default: the system clock. */
   clock?: () => number;
+  /** Waits before each response with a latency; default: a timer. */
+  sleep?: (ms: number) => Promise<void>;
   /** Timeouts in milliseconds for the headers and for the whole request; default: one minute and five minutes. */
   limits?: { headersMs: number; requestMs: number };
   /** Callback for each call: first before the sandbox handles it, then before the sandbox responds. */
@@ -45,6 +46,8 @@ export interface Sandbox {
   waitForReplication(): Promise<void>;
   close(): Promise<void>;
 }
+
+const sleepWithTimer = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /**
  * Host names of buckets and services at AWS. Only AWS controls their DNS records, so that they are safe against DNS
@@ -70,7 +73,9 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     keyService,
     clock,
     delayMs: () => faultSettings.replicationDelayMs,
+    inFlight: () => faultSettings.inFlight,
   });
+  const sleep = options.sleep ?? sleepWithTimer;
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const unexpectedHost = isLoopback(serverAddress().address)

@@ -3,6 +3,7 @@ import type {
   OwnershipControls,
   PublicAccessBlockConfiguration,
   ReplicationConfiguration,
+  ReplicationRule,
   ServerSideEncryptionConfiguration,
   StorageClass,
   Tag,
@@ -169,6 +170,8 @@ export interface ReplicationState {
     reason?: string;
     detail?: string;
   }[];
+  /** The rules at the moment of the write, while the status is PENDING. */
+  rules?: ReplicationRule[];
 }
 
 export interface UploadState {

@@ -9,6 +9,7 @@ import {
   GetObjectCommand,
   PutBucketVersioningCommand,
   PutObjectCommand,
+  type ReplicationRule,
 } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { startSandbox } from '../../src/sandbox/server.ts';
@@ -53,6 +54,35 @@ describe('folder store', () => {
     await testEnvironment.sandbox.waitForReplication();
     expect(versionOf(testEnvironment.sandbox, SOURCE, 'Tax/a')?.replication?.status).toBe('COMPLETED');
   });
+
+  test.each([
+    ['the rule was removed', 'COMPLETED', (rules: ReplicationRule[]) => [{ ...rules[0], ID: 'other' }]],
+    ['the configuration was removed', 'FAILED', () => undefined],
+  ] as const)(
+    'after a restart, an object in flight is COMPLETED only with a replica: %s',
+    async (_, status, change) => {
+      {
+        await using testEnvironment = await testEnv(undefined, { state });
+        await testEnvironment.reconcile();
+        testEnvironment.sandbox.faultSettings.replicationDelayMs = 60_000;
+        await testEnvironment.client.send(
+          EAST,
+          new PutObjectCommand({ Bucket: SOURCE, Key: 'Tax/a', Body: 'a' }),
+        );
+        const bucket = testEnvironment.sandbox.store.bucket(SOURCE);
+        const rules = change(bucket?.replication?.Rules ?? []);
+        if (!bucket) throw new Error('the source does not exist');
+        if (rules) Object.assign(bucket.replication ?? {}, { Rules: rules });
+        else delete bucket.replication;
+        testEnvironment.sandbox.store.markChanged(bucket);
+      }
+      await using testEnvironment = await testEnv(undefined, { state });
+      await testEnvironment.sandbox.waitForReplication();
+      const source = versionOf(testEnvironment.sandbox, SOURCE, 'Tax/a');
+      expect(source?.replication?.status).toBe(status);
+      expect(versionOf(testEnvironment.sandbox, REPLICA, 'Tax/a') !== undefined).toBe(status === 'COMPLETED');
+    },
+  );
 
   test('stores objects encrypted', async () => {
     await using testEnvironment = await testEnv(undefined, { state });

@@ -113,6 +113,44 @@ describe('replication of a matching object', () => {
   });
 });
 
+describe('rules of an object in flight', () => {
+  /** Puts an object, changes the rules while it is in flight, and returns it after its replication. */
+  async function putDuringChange(
+    inFlight: 'atWrite' | 'atProcessing',
+    change: (rules: ReplicationRule[]) => ReplicationRule[],
+  ) {
+    const env = await replicatingPair();
+    Object.assign(env.sandbox.faultSettings, { inFlight, replicationDelayMs: 100 });
+    await env.client.send(EAST, new PutObjectCommand({ Bucket: SOURCE, Key: 'Tax/a', Body: 'a' }));
+    await changeRules(env.client, change);
+    await env.sandbox.waitForReplication();
+    const version = versionOf(env.sandbox, SOURCE, 'Tax/a');
+    const replica = versionOf(env.sandbox, REPLICA, 'Tax/a');
+    await env[Symbol.asyncDispose]();
+    return { status: version?.replication?.status, storageClass: replica?.storageClass };
+  }
+  const withStorageClass = (rules: ReplicationRule[]): ReplicationRule[] =>
+    rules.map((rule) => ({
+      ...rule,
+      Destination: { ...rule.Destination, Bucket: rule.Destination?.Bucket, StorageClass: 'GLACIER_IR' },
+    }));
+  const disabled = (rules: ReplicationRule[]): ReplicationRule[] =>
+    rules.map((rule) => ({ ...rule, Status: 'Disabled' }));
+
+  test('atWrite: S3 uses the rule as it was at the write, also if it is disabled since', async () => {
+    expect(await putDuringChange('atWrite', withStorageClass)).toEqual({ status: 'COMPLETED' });
+    expect(await putDuringChange('atWrite', disabled)).toEqual({ status: 'COMPLETED' });
+  });
+
+  test('atProcessing: S3 uses the rule as it is at the processing, and leaves an object without a rule PENDING', async () => {
+    expect(await putDuringChange('atProcessing', withStorageClass)).toEqual({
+      status: 'COMPLETED',
+      storageClass: 'GLACIER_IR',
+    });
+    expect(await putDuringChange('atProcessing', disabled)).toEqual({ status: 'PENDING' });
+  });
+});
+
 const withoutAction =
   (action: string) => (statements: Parameters<Parameters<typeof changeRolePolicy>[1]>[0]) => {
     for (const statement of Object.values(statements)) {

@@ -1,4 +1,5 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
+import type { FaultSettings } from '../faults.ts';
 import type { KeyService } from '../kms/keys.ts';
 import type { BucketState, ReplicationState, VersionState } from '../state.ts';
 import type { Store } from '../store.ts';
@@ -28,8 +29,9 @@ export function createReplicator(options: {
   keyService: KeyService;
   clock: () => number;
   delayMs: () => number;
+  inFlight: () => FaultSettings['inFlight'];
 }): Replicator {
-  const { store, delayMs } = options;
+  const { store, delayMs, inFlight } = options;
   const timers = new Set<NodeJS.Timeout>();
   const idleWaiters: (() => void)[] = [];
   let pendingCount = 0;
@@ -58,14 +60,31 @@ export function createReplicator(options: {
     await store.flush();
   }
 
-  function replicate(bucket: BucketState, version: VersionState, rules: ReplicationRule[]): void {
+  /** Returns the rules for a version in flight. A version without rules stays PENDING. */
+  function rulesOf(
+    bucket: BucketState,
+    { replication }: VersionState,
+    selectNow: () => ReplicationRule[],
+  ): ReplicationRule[] {
+    const { attempts = [], rules } = replication ?? {};
+    // Without a configuration the attempt fails for this reason.
+    if (inFlight() === 'atProcessing' && bucket.replication) return selectNow();
+    // State files of older versions contain only the ids of the rules.
+    return rules ?? rulesWithIds(bucket, attempts);
+  }
+
+  function replicate(bucket: BucketState, version: VersionState): void {
+    const rules = rulesOf(bucket, version, () => selectReplicationRules(bucket, version));
+    if (rules.length === 0) return;
     const attempts = rules.map((rule) => attemptReplication(bucket, version, rule, options));
     if (version.replication) version.replication = { status: overallStatusOf(attempts), attempts };
   }
 
   /** Replicates tags. A replica keeps the status REPLICA, unless an attempt to copy its tags fails. */
-  function syncTags(bucket: BucketState, version: VersionState, rules: ReplicationRule[]): void {
+  function syncTags(bucket: BucketState, version: VersionState): void {
     const isReplica = version.replication?.status === 'REPLICA';
+    const rules = rulesOf(bucket, version, () => rulesForTagSync(bucket, version));
+    if (rules.length === 0) return;
     const attempts = rules.map((rule) => attemptTagReplication(bucket, version, rule, options));
     const status = overallStatusOf(attempts);
     version.replication = { status: isReplica && status === 'COMPLETED' ? 'REPLICA' : status, attempts };
@@ -77,15 +96,16 @@ export function createReplicator(options: {
       if (version.replication) return;
       const rules = selectReplicationRules(bucket, version);
       if (rules.length === 0) return;
-      version.replication = { status: 'PENDING', attempts: rules.map(toPendingAttempt) };
+      version.replication = { status: 'PENDING', attempts: rules.map(toPendingAttempt), rules };
       store.markChanged(bucket);
-      schedule(bucket, () => replicate(bucket, version, rules));
+      schedule(bucket, () => replicate(bucket, version));
     },
     enqueueTagChange(bucket, version) {
       const rules = rulesForTagSync(bucket, version);
       if (rules.length === 0 || !version.replication) return;
       if (version.replication.status !== 'REPLICA') version.replication.status = 'PENDING';
-      schedule(bucket, () => syncTags(bucket, version, rules));
+      version.replication.rules = rules;
+      schedule(bucket, () => syncTags(bucket, version));
     },
     waitUntilIdle: () =>
       pendingCount === 0 ? Promise.resolve() : new Promise((resolve) => idleWaiters.push(resolve)),
@@ -93,11 +113,9 @@ export function createReplicator(options: {
       for (const bucket of store.buckets()) {
         for (const version of [...bucket.objects.values()].flat()) {
           if (version.replication?.status !== 'PENDING') continue;
-          const ids = version.replication.attempts.map(({ ruleId }) => ruleId);
-          const rules = (bucket.replication?.Rules ?? []).filter(({ ID }) => ids.includes(ID ?? ''));
           // A version with a finished attempt has its replica already: only its tags are pending.
           const isNew = version.replication.attempts.every(({ status }) => status === 'PENDING');
-          schedule(bucket, () => (isNew ? replicate : syncTags)(bucket, version, rules));
+          schedule(bucket, () => (isNew ? replicate : syncTags)(bucket, version));
         }
       }
     },
@@ -129,12 +147,13 @@ function rulesForTagSync(bucket: BucketState, version: VersionState): Replicatio
       (rule) => rule.SourceSelectionCriteria?.ReplicaModifications?.Status === 'Enabled',
     );
   }
-  if (status !== 'COMPLETED') return [];
-  const ids = new Set(attempts.map(({ ruleId }) => ruleId));
-  return (bucket.replication?.Rules ?? []).filter(
-    ({ ID, Status }) => Status === 'Enabled' && ids.has(ID ?? ''),
-  );
+  if (status !== 'COMPLETED' && status !== 'PENDING') return [];
+  return rulesWithIds(bucket, attempts).filter(({ Status }) => Status === 'Enabled');
 }
+
+/** Returns the rules of a configuration that some attempts name. */
+const rulesWithIds = (bucket: BucketState, attempts: ReplicationState['attempts']): ReplicationRule[] =>
+  (bucket.replication?.Rules ?? []).filter(({ ID = '' }) => attempts.some(({ ruleId }) => ruleId === ID));
 
 /**
  * Returns the rules that replicate a version: for each destination bucket, the matching rule with the highest priority.
