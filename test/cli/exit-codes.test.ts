@@ -33,7 +33,7 @@ it('1: partly failed, with the cause, the skipped steps, and what to do', async 
           kms.key-policy/alias/acme-tax-replica@us-west-2
           kms.key-policy/alias/acme-tax@us-east-1
       skipped s3.replication/acme-tax: iam.role-policy/replikey-acme-tax was not applied
-    Run it again once the cause is mended: it goes on where it stands.
+    Fix the cause, then run it again: it continues with the remaining changes.
     "
   `);
   expect((await testEnvironment.reconcile()).remaining?.waves).toEqual([]);
@@ -137,7 +137,7 @@ const usage: [string, string[], RegExp][] = [
   ['an invalid number', ['--once', '--wait', 'long', '-'], /a number of seconds, 0 to 86400/],
   ['an invalid port', ['sandbox', '--port', '65536'], /a port, 0 to 65535/],
   ['an unknown output format', ['plan', '-o', 'yaml', '-'], /Allowed choices are text, json/],
-  ['a missing file', ['apply', 'none.json'], /^none\.json cannot be read: no such file or directory\n$/],
+  ['a missing file', ['apply', 'none.json'], /^cannot read none\.json: no such file or directory\n$/],
   ['a command without specs', ['validate'], /missing required argument 'paths'/],
 ];
 
