@@ -192,7 +192,7 @@ describe.skipIf(awscli.missing)(
         ['s3.replication/source', expect.stringMatching(/foreign rules, which replikey keeps/)],
         [
           's3.replication/source',
-          expect.stringMatching(/objects that are there already need S3 Batch Replication/),
+          expect.stringMatching(/existing objects need S3 Batch Replication/),
         ],
         ...['iam.role/replicationRolekmsobj', 's3.bucket/source', 's3.bucket/destination'].map((id) => [
           id,
