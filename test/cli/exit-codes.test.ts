@@ -42,8 +42,8 @@ it('1: partly failed, with the cause, the skipped steps, and what to do', async 
 it('3: refused, with the option that allows the risk', async () => {
   await using testEnvironment = await testEnv();
   await testEnvironment.reconcile();
-  const other = TAX_SPEC.replace('alias/acme-tax }', 'alias/another }');
-  const options = { endpoint: testEnvironment.sandbox.endpoint, input: other };
+  const otherKeySpec = TAX_SPEC.replace('alias/acme-tax }', 'alias/another }');
+  const options = { endpoint: testEnvironment.sandbox.endpoint, input: otherKeySpec };
   testEnvironment.sandbox.log.reset();
   const refused = await runCli(['--once', '-'], options);
   expect(refused.code).toBe(3);
@@ -59,8 +59,8 @@ it('3: refused, because the plan differs from the approved plan', async () => {
   const planned = (await runCli(['--dry-run', '-'], options)).stdout;
   const [, checksum = ''] = /Checksum ([0-9a-f]{16})$/m.exec(planned) ?? [];
   testEnvironment.sandbox.log.reset();
-  const other = { ...options, input: TAX_SPEC.replace('prefix: Tax/', 'prefix: Taxes/') };
-  const refused = await runCli(['--once', '-', '--plan', checksum], other);
+  const changedOptions = { ...options, input: TAX_SPEC.replace('prefix: Tax/', 'prefix: Taxes/') };
+  const refused = await runCli(['--once', '-', '--plan', checksum], changedOptions);
   expect(refused.code).toBe(3);
   expect(refused.stdout).toMatch(
     new RegExp(
@@ -72,7 +72,7 @@ it('3: refused, because the plan differs from the approved plan', async () => {
   expect((await runCli(['--once', '-', '--plan', checksum], options)).code).toBe(0);
   // The approved plan is applied: a second run has nothing to do, and the checksum does not allow another change.
   expect((await runCli(['--once', '-', '--plan', checksum], options)).code).toBe(0);
-  expect((await runCli(['--once', '-', '--plan', checksum], other)).code).toBe(3);
+  expect((await runCli(['--once', '-', '--plan', checksum], changedOptions)).code).toBe(3);
   expect(await runCli(['--once', '-', '--plan', 'latest'], options)).toMatchObject({
     code: 64,
     stderr: expect.stringContaining(

@@ -61,9 +61,9 @@ describe('doctor with AWS', () => {
   });
 
   it('prints one line for a rule that replicates, and the status of its objects', async () => {
-    const ran = await doctor(healthy, ['--bucket', 'acme-tax']);
-    expect(ran).toMatchObject({ code: 0, stderr: '' });
-    expect(ran.stdout).toMatchInlineSnapshot(`
+    const result = await doctor(healthy, ['--bucket', 'acme-tax']);
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    expect(result.stdout).toMatchInlineSnapshot(`
       "✓ replikey/tax/tax  acme-tax → acme-tax-replica  proven: all 16 requests are allowed
       · acme-tax  1 object checked: 1 COMPLETED
 
@@ -80,9 +80,9 @@ describe('doctor with AWS', () => {
   });
 
   it('prints the first cause of a broken rule, the failure reason of S3, and the fix', async () => {
-    const ran = await doctor(broken, ['--bucket', 'acme-tax']);
-    expect(ran).toMatchObject({ code: 1, stderr: '' });
-    expect(ran.stdout.replace(/since \S+/, 'since T')).toMatchInlineSnapshot(`
+    const result = await doctor(broken, ['--bucket', 'acme-tax']);
+    expect(result).toMatchObject({ code: 1, stderr: '' });
+    expect(result.stdout.replace(/since \S+/, 'since T')).toMatchInlineSnapshot(`
       "✗ replikey/tax/tax  acme-tax → acme-tax-replica  does not replicate
           error RK1308 the role cannot write replicas (S3 reports DstPutObjectNotPermitted)
             S3 is not allowed to write the replica: no identity policy of arn:aws:iam::111122223333:role/replikey-acme-tax allows s3:ReplicateObject on arn:aws:s3:::acme-tax-replica/Tax/any object
@@ -156,9 +156,9 @@ describe('doctor with AWS', () => {
     ],
   ];
   test.each(objects)('explains %s', async (_, testEnvironment, key, code, patterns) => {
-    const ran = await doctor(testEnvironment(), ['--bucket', 'acme-tax', '--object', key]);
-    expect(ran).toMatchObject({ code, stderr: '' });
-    for (const pattern of patterns) expect(ran.stdout).toMatch(pattern);
+    const result = await doctor(testEnvironment(), ['--bucket', 'acme-tax', '--object', key]);
+    expect(result).toMatchObject({ code, stderr: '' });
+    for (const pattern of patterns) expect(result.stdout).toMatch(pattern);
   });
 
   it('rejects --object for a missing object, and for more than one bucket', async () => {
@@ -261,10 +261,10 @@ describe('doctor with AWS', () => {
     'reports an unknown verdict if %s is denied, and passes it only with --allow-unproven',
     async (operation) => {
       healthy.sandbox.faultSettings.faults = [denied(operation)];
-      const ran = await doctor(healthy, ['--bucket', 'acme-tax']);
-      expect(ran.code).toBe(1);
-      expect(ran.stdout).toMatch(/^\? .* {2}is not proven$/m);
-      expect(ran.stdout).toMatch(new RegExp(`RK1901[^]*${operation} in us-.*lack the permission`));
+      const result = await doctor(healthy, ['--bucket', 'acme-tax']);
+      expect(result.code).toBe(1);
+      expect(result.stdout).toMatch(/^\? .* {2}is not proven$/m);
+      expect(result.stdout).toMatch(new RegExp(`RK1901[^]*${operation} in us-.*lack the permission`));
       expect((await doctor(healthy, ['--bucket', 'acme-tax', '--allow-unproven'])).code).toBe(0);
     },
   );
@@ -304,9 +304,9 @@ describe('doctor with files, without AWS', () => {
     runCli(['doctor', '--observed', ...args], { env: { AWS_ENDPOINT_URL: 'http://127.0.0.1:9' } });
 
   it('proves rules from one file', async () => {
-    const ran = await offline(all);
-    expect(ran).toMatchObject({ code: 0, stderr: '' });
-    expect(ran.stdout).toContain('1 of 1 rules proven');
+    const result = await offline(all);
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    expect(result.stdout).toContain('1 of 1 rules proven');
   });
 
   it('proves rules from a folder of files in the format of the AWS CLI', async () => {
@@ -341,16 +341,16 @@ describe('doctor with files, without AWS', () => {
     );
     await file('parts/keys.json', { keys: Object.fromEntries(described) });
     await file('parts/README.md', 'not JSON');
-    const ran = await offline(path.join(folder, 'parts'));
-    expect(ran).toMatchObject({ code: 0, stderr: '' });
-    expect(ran.stdout).toContain('1 of 1 rules proven');
+    const result = await offline(path.join(folder, 'parts'));
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    expect(result.stdout).toContain('1 of 1 rules proven');
   });
 
   it('reports an unknown verdict if the files lack the roles', async () => {
     const { roles, ...withoutRoles } = observed;
-    const ran = await offline(await file('without-roles.json', withoutRoles));
-    expect(ran.code).toBe(1);
-    expect(ran.stdout).toContain('not read');
+    const result = await offline(await file('without-roles.json', withoutRoles));
+    expect(result.code).toBe(1);
+    expect(result.stdout).toContain('not read');
     expect((await offline(path.join(folder, 'without-roles.json'), '--allow-unproven')).code).toBe(0);
   });
 
@@ -381,10 +381,10 @@ describe('doctor with files, without AWS', () => {
     ['an empty object', {}, /no replication found/],
   ];
   test.each(invalidFiles)('rejects %s with the position of the error', async (_, value, message) => {
-    const ran = await offline(await file('wrong.json', value));
-    expect(ran).toMatchObject({ code: 64, stdout: '' });
-    expect(ran.stderr).toMatch(message);
-    expect(ran.stderr).not.toContain('Invalid input;');
+    const result = await offline(await file('wrong.json', value));
+    expect(result).toMatchObject({ code: 64, stdout: '' });
+    expect(result.stderr).toMatch(message);
+    expect(result.stderr).not.toContain('Invalid input;');
   });
 
   it('rejects a missing file, a folder without files, and --object', async () => {
