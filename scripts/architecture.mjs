@@ -137,7 +137,7 @@ export const FOLDERS = new Map(
 const CODE = '-->';
 const TYPES = '-.->';
 
-/** Arrows of the drawing: those that do not follow from others. */
+/** Returns the arrows of the drawing, without those that follow from others. */
 function drawnArrows(imports) {
   const arrows = [...imports].flatMap(([from, { code, types }]) => [
     ...code.map((to) => ({ from, by: CODE, to })),
@@ -202,7 +202,7 @@ const folderTable = () =>
   ].join('\n');
 
 /**
- * The document with its generated parts replaced.
+ * Returns the document with new generated parts.
  *
  * @throws Error when a folder has no layer, a layer names a folder that does not exist, or a marker is missing.
  */

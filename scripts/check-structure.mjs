@@ -3,7 +3,7 @@
  * Prints figures about the structure of src/ and fails when one is outside its limit: `npm run check:structure`.
  *
  * biome formats the sources, so top-level definitions start in column 0, members of a kind in column 2, and comments at the
- * start of a line. The checks read the text and need no parser. A check that does not find what it looks at fails.
+ * start of a line. The checks read the text and need no parser. A check that does not find its subject fails.
  */
 import path from 'node:path';
 import { allLocal, cyclesOf, folderImports, importsByFile, readSources } from './source-graph.mjs';
@@ -12,7 +12,7 @@ const isSandbox = (file) => file.startsWith('sandbox/');
 const isKindFile = (file) => file.startsWith('kinds/');
 const lineCount = (text) => text.split('\n').length - 1;
 
-/** The figures with their limits. `sources`: texts of the files of src by path. */
+/** Returns the figures with their limits. `sources`: texts of the files of src by path. */
 export function structureChecks(sources) {
   const imports = importsByFile(sources);
   const folders = folderImports(imports);
@@ -66,7 +66,7 @@ function foldersWithOneFile(sources) {
   return [...children].filter(([, names]) => names.size === 1).map(([folder]) => folder);
 }
 
-/** Names that a file defines at its top level. */
+/** Returns the names that a file defines at its top level. */
 function definitionsIn(text) {
   const pattern =
     /^(?:export )?(?:default )?(?:declare )?(?:abstract )?(?:async )?(?:function\*?|const|let|class|interface|type|enum) (?:(?<name>[\w$]+)|\{(?<object>[^}]*)\} =|\[(?<list>[^\]]*)\] =)/gm;
@@ -94,7 +94,7 @@ function repeatedNames(sources) {
     .map(([name, files]) => `${name}: ${files.join(', ')}`);
 }
 
-/** The text of each object that is declared as a Kind, by the name of the kind. */
+/** Returns the text of each object that is declared as a Kind, by the name of the kind. */
 function kindObjects(sources) {
   const objects = [...sources]
     .filter(([file]) => isKindFile(file))
@@ -118,7 +118,7 @@ function literalKindNames(sources) {
   );
 }
 
-/** Lines without those that are comments. */
+/** Returns the lines that are not comments. */
 function codeLines(text) {
   let isInComment = false;
   return text.split('\n').filter((line) => {
@@ -133,7 +133,7 @@ function codeLines(text) {
 const OTHER_READS =
   /^(?:(?:Get|Head)Object(?:Tagging)?|GetCallerIdentity|GetAccountAuthorizationDetails)Command$/;
 
-/** Get, Describe and Head commands for documents that several files outside the sandbox build. */
+/** Returns the Get, Describe and Head commands of documents that several files outside the sandbox build. */
 export function repeatedReads(sources) {
   const filesByCommand = new Map();
   for (const [file, text] of sources) {
@@ -147,7 +147,7 @@ export function repeatedReads(sources) {
     .map(([command, files]) => `${command}: ${[...files].join(', ')}`);
 }
 
-/** Members of the interface, those of the interfaces that it extends included. */
+/** Returns the members of an interface, including inherited ones. */
 function kindMembers(sources, name = 'Kind') {
   const start = new RegExp(`^export interface ${name}\\b(?:<[^{]*>)?(?: extends ([^{]+))? \\{$`, 'm');
   for (const text of sources.values()) {

@@ -15,8 +15,8 @@ const SLOW_PACKAGE =
 const SLOW_CODE = /\.listen\(|^import \{[^}]*\bwatch\b[^}]*\} from 'node:fs';/m;
 
 /**
- * Why a test is slow, as text: the file that makes it slow and what that does. Undefined for a fast test.
- * `sources`: texts of all files by path. Code that src loads while it runs does not count: the command line loads all of src so.
+ * Returns the reason why a test is slow: the file that makes it slow, and its import or call. Undefined for a fast test.
+ * `sources`: texts of all files by path. Dynamic imports in src do not count, because the command line imports all of src that way.
  */
 export function slowReason(test, sources) {
   const folder = SLOW_FOLDERS.find((prefix) => test.startsWith(prefix));
@@ -34,7 +34,7 @@ export function slowReason(test, sources) {
   return undefined;
 }
 
-/** Paths of the fast tests of a checkout, sorted. */
+/** Returns the paths of the fast tests of a checkout, sorted. */
 export function fastTests(root) {
   const sources = new Map(
     ['bench', 'scripts', 'src', 'test'].flatMap((folder) =>

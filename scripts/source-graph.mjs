@@ -1,4 +1,4 @@
-/** The source files below a folder, and what each of them imports. biome formats the sources, so regular expressions suffice. */
+/** Reads source files and their imports. biome formats the sources, so regular expressions suffice. */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
@@ -6,7 +6,7 @@ const STATIC_IMPORT =
   /^(?:import|export) (type )?(?:\*(?: as \w+)?|\{[^}]*\}|\w+(?:, \{[^}]*\})?) from '([^']+)'|^import '([^']+)'/gm;
 const DYNAMIC_IMPORT = /\b(typeof )?import\(\s*'([^']+)'/g;
 
-/** Texts of all TypeScript files below a folder, by path relative to it, in order. */
+/** Returns the texts of all TypeScript files below a folder, by relative path, sorted. */
 export function readSources(root) {
   const files = readdirSync(root, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts'))
@@ -16,8 +16,8 @@ export function readSources(root) {
 }
 
 /**
- * What a file imports: `local` is code that is loaded before it runs, `types` are local files of which it uses types alone,
- * `dynamic` are local files that it loads while it runs, and `packages` are the packages whose code it loads.
+ * Returns the imports of a file: `local` files with static imports, `types` for local files of which it imports only types,
+ * `dynamic` for local files with dynamic imports, and `packages` whose code it imports.
  */
 export function importsOf(file, text) {
   const imports = { local: [], types: [], dynamic: [], packages: [] };
@@ -34,17 +34,17 @@ export function importsOf(file, text) {
   return imports;
 }
 
-/** Imports of every file, by path. */
+/** Returns the imports of every file, by path. */
 export const importsByFile = (sources) =>
   new Map([...sources].map(([file, text]) => [file, importsOf(file, text)]));
 
-/** All local files that a file imports, types included. */
+/** Returns all local files that a file imports, types included. */
 export const allLocal = ({ local, types, dynamic }) => [...new Set([...local, ...types, ...dynamic])];
 
-/** The folder directly below src that a file belongs to, or the file itself when it is in none. */
+/** Returns the folder of a file directly below src; the file itself if it is in no folder. */
 export const topFolderOf = (file) => file.split('/')[0];
 
-/** Targets of each folder: of its code, and of its types alone. Sorted. */
+/** Returns the folders that each folder imports, sorted: with code, and with types only. */
 export function folderImports(imports) {
   const byFolder = new Map();
   for (const [file, { local, types, dynamic }] of imports) {
@@ -65,7 +65,7 @@ export function folderImports(imports) {
   );
 }
 
-/** Import cycles: groups of nodes each of which reaches all others (strongly connected components, Tarjan). */
+/** Returns the import cycles: groups of nodes that all reach each other (strongly connected components, Tarjan). */
 export function cyclesOf(nodes, targetsOf) {
   const index = new Map();
   const low = new Map();

@@ -9,7 +9,7 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-const NOT_COPIED = new Set(['.git', 'node_modules', 'dist']);
+const NOT_COPIED = new Set(['.cache', '.git', 'coverage', 'dist', 'dist.dev', 'node_modules']);
 
 const copy = await mkdtemp(path.join(tmpdir(), 'replikey-newest-sdk-'));
 const run = (command, ...args) => execFileSync(command, args, { cwd: copy, stdio: 'inherit' });

@@ -60,5 +60,5 @@ test('fastTests: lists a unit test, and not this file, which imports node:child_
   const fast = fastTests('.');
   expect(fast).toContain('test/core/plan.test.ts');
   expect(fast).not.toContain('test/fast-tests.test.ts');
-  expect(fast).not.toContain('test/flows/budget.test.ts');
+  expect(fast).not.toContain('test/flows/call-budget.test.ts');
 });

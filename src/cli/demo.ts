@@ -94,11 +94,11 @@ async function runDemoSteps(demo: DemoContext): Promise<boolean> {
       return putDemoObject(demo);
     },
   );
-  const isHealed = await step('Detect the drift, and correct it', async () => {
+  const isCorrected = await step('Detect the drift, and correct it', async () => {
     const isConverged = await runDemoPass(demo);
     return (await runDemoCanaries(demo)) && isConverged;
   });
-  return first && second && areCanariesReplicated && objectStatus === 'FAILED' && isHealed;
+  return first && second && areCanariesReplicated && objectStatus === 'FAILED' && isCorrected;
 }
 
 /** Returns whether the pass applied every change and left no difference. */

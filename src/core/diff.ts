@@ -33,7 +33,7 @@ function compareByPath(a: PatchOperation, b: PatchOperation): number {
 }
 
 /**
- * Returns a value with an object in place of each list. A list in a normal form stands for a set: the object holds each
+ * Returns a value with an object in place of each list. A list in a normal form represents a set: the object holds each
  * element under its text, so that a path names an element and not its position.
  */
 export function keySets(value: unknown): unknown {

@@ -305,7 +305,7 @@ function stepReasons(
 export const MISSING_REASON = 'does not exist yet';
 
 const ORPHAN_REASON = 'orphan of a spec that is no longer declared';
-const UNDECLARED_REASON = 'no spec needs it any more';
+const UNDECLARED_REASON = 'no spec needs it';
 
 /** Returns the steps and blocked resources that a resource waits for, also through resources that need no change. */
 function relevantNeedsOf(

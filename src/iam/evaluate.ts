@@ -63,7 +63,7 @@ export function evaluate(request: AccessRequest, policies: Policies): Decision {
   ): Decision => {
     const subjects = {
       identity: `no identity policy of ${roleArnOf(request.principal)} allows`,
-      resource: `${policies.resource?.name ?? `the policy of ${request.resource} (there is none)`} does not allow`,
+      resource: `${policies.resource?.name ?? `the policy of ${request.resource} (no policy exists)`} does not allow`,
       boundary: 'the permissions boundary does not allow',
     };
     const nearMiss = nearest && {
@@ -177,7 +177,7 @@ function explainNearMiss(nearMiss: NearMiss | undefined): string {
   if (!nearMiss || nearMiss.part === 'action') return '';
   const subject =
     nearMiss.part === 'condition' ? `${nearMiss.operator} ${nearMiss.key}` : `the ${nearMiss.part}`;
-  const expects = isNegated(nearMiss) ? 'expects anything but' : 'expects';
+  const expects = isNegated(nearMiss) ? 'expects any value except' : 'expects';
   const actual = nearMiss.actual.length > 0 ? nearMiss.actual.join(', ') : 'nothing';
   return `: in ${nearMiss.policy} (${statementLabel(nearMiss)}) ${subject} ${expects} ${nearMiss.expected.join(' or ')}, but the request has ${actual}`;
 }

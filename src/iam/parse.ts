@@ -26,10 +26,10 @@ export function parsePolicy(text: string): Policy {
   const policy = parseStoredPolicy(text);
   const { Version } = policy;
   if (Version !== undefined && Version !== '2012-10-17' && Version !== '2008-10-17') {
-    throw new PolicyError(`its Version is ${JSON.stringify(Version)}, and policies have 2012-10-17`);
+    throw new PolicyError(`invalid Version ${JSON.stringify(Version)}: use 2012-10-17`);
   }
   const statements = toList(policy.Statement);
-  if (statements.length === 0) throw new PolicyError('it has no Statement');
+  if (statements.length === 0) throw new PolicyError('the Statement is missing');
   for (const statement of statements) checkStatementElements(statement);
   return policy;
 }
@@ -45,7 +45,7 @@ export function parseStoredPolicy(text: string): Policy {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new PolicyError('it is not valid JSON', { cause: error });
+    throw new PolicyError('invalid JSON', { cause: error });
   }
   return toPolicy(value);
 }
@@ -56,10 +56,10 @@ export function parseStoredPolicy(text: string): Policy {
  * @throws PolicyError when the value does not have the structure of a policy.
  */
 export function toPolicy(value: unknown): Policy {
-  if (!isJsonObject(value)) throw new PolicyError('it is not a JSON object');
+  if (!isJsonObject(value)) throw new PolicyError('not a JSON object');
   if (isDeeperThan(value, MAX_POLICY_DEPTH))
-    throw new PolicyError(`it is more than ${MAX_POLICY_DEPTH} levels deep`);
-  if (value.Statement === undefined) throw new PolicyError('it has no Statement');
+    throw new PolicyError(`more than ${MAX_POLICY_DEPTH} levels deep`);
+  if (value.Statement === undefined) throw new PolicyError('the Statement is missing');
   for (const statement of toList(value.Statement)) checkStatementTypes(statement);
   return value as unknown as Policy;
 }

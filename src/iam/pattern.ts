@@ -109,7 +109,7 @@ function splitText(text: string, pieces: number): string[] {
 }
 
 /**
- * Substitutes policy variables: `${aws:username}`, with a default `${aws:username, 'nobody'}`, and `${*}`, `${?}`,
+ * Substitutes policy variables: `${aws:username}`, with a default `${aws:username, 'anonymous'}`, and `${*}`, `${?}`,
  * `${$}` for the literal characters. Policies of version 2008-10-17 have no variables. The result is a pattern in which
  * the value of a variable is literal. Returns undefined when a variable has no value, because the pattern then matches
  * nothing.

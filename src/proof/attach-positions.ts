@@ -66,7 +66,9 @@ export function proveMissingRules(
     rule: id,
     destination: pair.destination.bucket,
     verdict: 'broken',
-    findings: [createFinding('RK1010', `${pair.source.bucket} has no rule ${id}: reconcile --once makes it`)],
+    findings: [
+      createFinding('RK1010', `${pair.source.bucket} has no rule ${id}: reconcile --once creates it`),
+    ],
     answers: [],
   });
   return missingRules.map(proofOfMissing);

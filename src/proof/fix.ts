@@ -22,14 +22,16 @@ export function proposeFix(
   if (decision.kind === 'explicitDeny' && denial) {
     const policy = policyRefs.get(denial.policy);
     if (!policy) return undefined;
-    const what = `let the ${policyLabel(policy)} not deny it`;
-    if (policy.kind === 'trust') return { what, policy, remove: denial.index };
+    const label = policyLabel(policy);
+    if (policy.kind === 'trust')
+      return { what: `remove the Deny from the ${label}`, policy, remove: denial.index };
+    const what = `exempt the role from the Deny in the ${label}`;
     return { what, policy, replace: denial.index, by: exemptRole(denial.statement, context.role) };
   }
   const policy = policyToExtend(context, check, decision);
   return (
     policy && {
-      what: `add this to the ${policyLabel(policy)}`,
+      what: `add this statement to the ${policyLabel(policy)}`,
       policy,
       add: allowStatementFor(context, check, policy),
     }

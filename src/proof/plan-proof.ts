@@ -76,6 +76,6 @@ export function unprovenRefusals(proofs: readonly RuleVerdict[], { blocked }: Pl
     .filter(({ verdict, spec = '' }) => verdict === 'broken' && !blockedSpecs.has(spec))
     .map(({ rule, findings }) => ({
       id: 'unproven',
-      message: `${rule} would not replicate: ${findings[0]?.code} ${findings[0]?.message}; mend that, or apply it all the same with --allow-unproven`,
+      message: `${rule} would not replicate: ${findings[0]?.code} ${findings[0]?.message}; fix the cause, or apply with --allow-unproven`,
     }));
 }

@@ -97,6 +97,6 @@ export function withPolicy(facts: Facts, policyRef: PolicyRef, policy: Policy): 
 
 function requireFact<T>(fact: Fact<T> | undefined): T {
   const value = factValue(fact);
-  if (value === undefined) throw new Error('a policy is changed of something that was not read');
+  if (value === undefined) throw new Error('cannot change the policy of a resource that was not read');
   return value;
 }

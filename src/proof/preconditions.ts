@@ -26,7 +26,7 @@ export function destinationFindings(context: RuleContext): Finding[] {
       ? [
           createFinding(
             'RK1105',
-            `the rule says that ${destination.name} is in account ${declaredAccount}; it is in ${destination.account}`,
+            `the rule names account ${declaredAccount} for ${destination.name}, which is in account ${destination.account}`,
           ),
         ]
       : []),
@@ -75,7 +75,7 @@ function objectLockFindings(source: RuleBucket, destination: RuleBucket): Findin
       input: { Bucket: destination.name, ObjectLockConfiguration: { ObjectLockEnabled: 'Enabled' } },
     },
   };
-  return [createFinding('RK1106', `${source.name} has Object Lock, and ${destination.name} has not`, [fix])];
+  return [createFinding('RK1106', `${source.name} has Object Lock, and ${destination.name} does not`, [fix])];
 }
 
 /** Reports a public policy under RestrictPublicBuckets: S3 then allows access only from the bucket's own account. */
@@ -93,7 +93,7 @@ function publicAccessFindings(source: RuleBucket, destination: RuleBucket): Find
   return [
     createFinding(
       'RK1107',
-      `the policy of ${destination.name} is public and RestrictPublicBuckets is on: the role of account ${source.account} is kept out`,
+      `the policy of ${destination.name} is public and RestrictPublicBuckets is on: S3 denies access to the role of account ${source.account}`,
     ),
   ];
 }
@@ -119,10 +119,10 @@ export function ownershipFindings({ source }: RuleContext): Finding[] {
   return [
     createFinding(
       'RK1108',
-      `${source.name} lets account ${foreignAccounts.join(', ')} in and has Object Ownership ${owner ?? 'ObjectWriter'}: what they write is theirs, and S3 may not read its ACL`,
+      `${source.name} grants access to account ${foreignAccounts.join(', ')}, and its Object Ownership is ${owner ?? 'ObjectWriter'}: writers own their objects, and S3 may be unable to read the ACLs`,
       [
         {
-          what: `let ${source.name} own all its objects`,
+          what: `set Object Ownership of ${source.name} to BucketOwnerEnforced`,
           call: {
             service: 's3',
             operation: 'PutBucketOwnershipControls',
@@ -148,7 +148,7 @@ export function sourceKeyFindings({ facts, source }: RuleContext, keyArn: string
     return [
       createFinding(
         'RK1202',
-        `the key ${keyArn}, which encrypts objects of ${source.name}, does not exist: name one that does`,
+        `the key ${keyArn}, which encrypts objects of ${source.name}, does not exist: use an existing key`,
       ),
     ];
   return keyUsabilityFindings(key.arn, key, 'RK1201');
@@ -172,7 +172,7 @@ export function checkReplicaKey(context: RuleContext): {
       missingFindings: [
         createFinding(
           'RK1205',
-          `${requestedArn} lies in ${region}, and ${destination.name} in ${destination.region}`,
+          `${requestedArn} is in ${region}, and ${destination.name} is in ${destination.region}`,
           defaultKeyFixes(context, destination),
         ),
       ],
@@ -189,9 +189,9 @@ export function checkReplicaKey(context: RuleContext): {
   const key = factValue(keyFact);
   if (!key) {
     const aliasNote = requestedArn.includes(':alias/')
-      ? `, which is an alias looked up in the account of the role (${accountOfArn(context.role)}),`
+      ? ` (S3 resolves the alias in the account of the role, ${accountOfArn(context.role)})`
       : '';
-    const message = `the key ${requestedArn}${aliasNote} does not exist: name one that does`;
+    const message = `the key ${requestedArn}${aliasNote} does not exist: use an existing key`;
     return {
       missingFindings: [createFinding('RK1204', message, defaultKeyFixes(context, destination))],
       stateFindings: [],
@@ -207,11 +207,11 @@ export function checkReplicaKey(context: RuleContext): {
         : [
             createFinding(
               'RK1206',
-              `${configuredName} is an alias, which is looked up in the account of the role (${accountOfArn(context.role)}): now it is ${key.arn}`,
+              `${configuredName} is an alias, which S3 resolves in the account of the role (${accountOfArn(context.role)}): currently to ${key.arn}`,
             ),
           ]),
       ...(key.manager === 'AWS'
-        ? [createFinding('RK1207', `${key.arn} is managed by AWS: its policy lets no other account in`)]
+        ? [createFinding('RK1207', `AWS manages ${key.arn}: its policy allows no other account`)]
         : []),
     ],
   };
@@ -223,9 +223,9 @@ function keyUsabilityFindings(
   code: 'RK1201' | 'RK1203',
 ): Finding[] {
   if (usage !== undefined && usage !== 'ENCRYPT_DECRYPT')
-    return [createFinding(code, `the key ${arn} is for ${usage}, and S3 needs one for ENCRYPT_DECRYPT`)];
+    return [createFinding(code, `the key ${arn} has the usage ${usage}: S3 requires ENCRYPT_DECRYPT`)];
   if (keySpec !== undefined && keySpec !== 'SYMMETRIC_DEFAULT')
-    return [createFinding(code, `the key ${arn} is ${keySpec}, and S3 needs a symmetric one`)];
+    return [createFinding(code, `the key ${arn} has the spec ${keySpec}: S3 requires a symmetric key`)];
   if (state === undefined || state === 'Enabled') return [];
   const callFix = (operation: string, what: string): Fix => ({
     what,
@@ -247,7 +247,7 @@ export function selectionFindings(context: RuleContext): Finding[] {
   const { rule, source, destination } = context;
   const defaultEncryption = defaultEncryptionOf(context);
   if (selectsKmsObjects(rule) || !isKmsAlgorithm(defaultEncryption.algorithm)) return [];
-  const message = `objects of ${source.name} are encrypted with ${defaultEncryption.algorithm} by default, and the rule does not select such: S3 passes them over without a status`;
+  const message = `${source.name} encrypts objects with ${defaultEncryption.algorithm} by default, and the rule does not select them: S3 skips them without a replication status`;
   return [createFinding('RK1003', message, destination ? defaultKeyFixes(context, destination) : [])];
 }
 

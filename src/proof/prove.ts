@@ -48,7 +48,7 @@ export function proveRules(
     const unread = unreadReasonOf(source.replication);
     const configurationFinding =
       unread === undefined
-        ? createFinding('RK1001', `${bucket} replicates nothing`)
+        ? createFinding('RK1001', `${bucket} has no replication configuration`)
         : createFinding('RK1901', `the replication configuration of ${bucket} cannot be read: ${unread}`);
     return [proofWithoutRule(bucket, configurationFinding)];
   }
@@ -68,7 +68,7 @@ export function proveRule(context: RuleContext, casesFor: (context: RuleContext)
     return {
       ...ruleInfo,
       verdict: 'off',
-      findings: [createFinding('RK1002', 'the rule is off')],
+      findings: [createFinding('RK1002', 'the rule is disabled')],
       answers: [],
     };
   }
@@ -192,7 +192,7 @@ function evaluateCheck(context: RuleContext, check: AccessCheck): CheckEvaluatio
   while (fixes.length <= MAX_FIXES) {
     const verdict = decideCheck(facts, context.role, check);
     if ('unknown' in verdict) {
-      const message = `whether S3 may ${purpose} ${verdict.unknown}`;
+      const message = `cannot decide whether S3 is allowed to ${purpose}: ${verdict.unknown}`;
       const result: AccessResult = { ...requestInfo, result: 'unknown', reason: verdict.unknown };
       return { facts, result, finding: withRequest(createFinding(verdict.code, message), check) };
     }
@@ -210,7 +210,7 @@ function evaluateCheck(context: RuleContext, check: AccessCheck): CheckEvaluatio
     return { facts, result: { ...requestInfo, result: 'allowed', reason: allowReason } };
   const result: AccessResult = { ...requestInfo, result: 'denied', reason: denialReason };
   const denialFinding = withRequest(
-    createFinding(check.code, `S3 may not ${purpose}: ${denialReason}`, fixes),
+    createFinding(check.code, `S3 is not allowed to ${purpose}: ${denialReason}`, fixes),
     check,
   );
   // A case that only a request header creates is not a reason to refuse the whole rule.
@@ -235,11 +235,14 @@ function chooseCheck(facts: Facts, role: string, check: AccessCheck): AccessChec
 
 function decideCheck(facts: Facts, role: string, check: AccessCheck): CheckDecision {
   const policySet = policiesFor(facts, role, check);
-  if ('unread' in policySet) return { unknown: `is not known: ${policySet.unread}`, code: 'RK1901' };
+  if ('unread' in policySet) return { unknown: `cannot read the ${policySet.unread}`, code: 'RK1901' };
   const verdict = decide(check.request, policySet.policies);
   if (!('undecided' in verdict)) return { decision: verdict, policyRefs: policySet.policyRefs };
   const keys = verdict.undecided.join(', ');
-  return { unknown: `depends on ${keys}, which cannot be known before`, code: 'RK1902' };
+  return {
+    unknown: `the result depends on ${keys}, whose value is unknown before the request`,
+    code: 'RK1902',
+  };
 }
 
 const withRequest = (finding: Finding, { request }: AccessCheck): Finding => ({
@@ -293,19 +296,19 @@ function objectFindings(
   proofs: readonly RuleProof[],
 ): Finding[] {
   if (status === 'REPLICA') return [];
-  if (proofs.length === 0) return [createFinding('RK1403', `no rule takes ${key}`)];
+  if (proofs.length === 0) return [createFinding('RK1403', `no rule selects ${key}`)];
   if (status === undefined)
     return [
       createFinding(
         'RK1404',
-        `${key} was there before the rule, or before it was as it is now: live replication takes new objects only`,
+        `${key} is older than the rule or its last change: live replication covers new objects only`,
       ),
     ];
   if (status !== 'FAILED') return [];
   return [
     createFinding(
       'RK1401',
-      `${key} has FAILED, and S3 never tries again: write it anew, or run S3 Batch Replication, once the cause is mended`,
+      `replication of ${key} FAILED, and S3 does not retry it: fix the cause, then write the object again or run S3 Batch Replication`,
     ),
   ];
 }

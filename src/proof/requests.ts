@@ -46,7 +46,7 @@ export const bucketChecks = (context: RuleContext): AccessCheck[] => [
     's3:GetReplicationConfiguration',
   ),
   // S3 looks up missing objects when it replicates delete markers.
-  createBucketCheck(context, 'RK1303', 'look objects up', 's3:ListBucket'),
+  createBucketCheck(context, 'RK1303', 'look up objects', 's3:ListBucket'),
 ];
 
 /** Returns the checks for reading an object, its ACL and its data key. */
@@ -60,11 +60,23 @@ export function readChecks(context: RuleContext, objectCase: ObjectCase): Access
       // GetObjectVersion is sufficient for all objects except KMS-encrypted ones.
       ...(isKmsObject(objectCase) ? {} : { alternativeAction: 's3:GetObjectVersion' }),
     },
-    createObjectCheck(context, 'RK1305', 'read its ACL', 's3:GetObjectVersionAcl', target),
+    createObjectCheck(context, 'RK1305', 'read the ACL of the object', 's3:GetObjectVersionAcl', target),
     ...(factValue(source.objectLock)?.ObjectLockEnabled === 'Enabled'
       ? [
-          createObjectCheck(context, 'RK1314', 'read its retention', 's3:GetObjectRetention', target),
-          createObjectCheck(context, 'RK1314', 'read its legal hold', 's3:GetObjectLegalHold', target),
+          createObjectCheck(
+            context,
+            'RK1314',
+            'read the retention of the object',
+            's3:GetObjectRetention',
+            target,
+          ),
+          createObjectCheck(
+            context,
+            'RK1314',
+            'read the legal hold of the object',
+            's3:GetObjectLegalHold',
+            target,
+          ),
         ]
       : []),
     // S3 makes no request for a key that does not exist.
@@ -123,7 +135,7 @@ export function writeChecks(
           createObjectCheck(
             context,
             'RK1311',
-            'hand it to its owner',
+            'change the owner of the replica',
             's3:ObjectOwnerOverrideToBucketOwner',
             optionalTarget,
           ),
@@ -132,11 +144,11 @@ export function writeChecks(
     ...(isKmsReplica && replicaKey.arn !== undefined
       ? encryptChecks(context, destination, objectCase, replicaKey.arn, replicaKey.stateFindings)
       : []),
-    createObjectCheck(context, 'RK1306', 'read its tags', 's3:GetObjectVersionTagging', {
+    createObjectCheck(context, 'RK1306', 'read the tags of the object', 's3:GetObjectVersionTagging', {
       ...target,
       bucket: source,
     }),
-    createObjectCheck(context, 'RK1309', 'write its tags', 's3:ReplicateTags', optionalTarget),
+    createObjectCheck(context, 'RK1309', 'write the tags of the replica', 's3:ReplicateTags', optionalTarget),
   ];
 }
 
@@ -156,7 +168,7 @@ function encryptChecks(
   const encryptCheck = createCheck('RK1312', `encrypt the replica${withBucketKey(kmsObject)}`, 'kms:Encrypt');
   if (!kmsObject.encryption.bucketKey) return [encryptCheck, ...stateFindings];
   return [
-    createCheck('RK1313', 'make the Bucket Key of the destination', 'kms:GenerateDataKey'),
+    createCheck('RK1313', 'create the Bucket Key of the destination', 'kms:GenerateDataKey'),
     ...stateFindings,
     createCheck('RK1313', 'check the Bucket Key of the destination', 'kms:Decrypt'),
     encryptCheck,

@@ -39,17 +39,17 @@ export function mismatchReason(
   if (overridingRule)
     return `the rule ${overridingRule.ID} has a higher priority for ${destinationBucketOf(rule)}`;
   if (object.deleteMarker)
-    return replicatesDeleteMarkers(rule) ? undefined : 'it does not replicate delete markers';
+    return replicatesDeleteMarkers(rule) ? undefined : 'the rule does not replicate delete markers';
   if (object.encryption.algorithm === 'AES256' || selectsKmsObjects(rule)) return undefined;
-  return `it does not select objects that are encrypted with ${object.encryption.algorithm}`;
+  return `the rule does not select objects that are encrypted with ${object.encryption.algorithm}`;
 }
 
 function filterMismatch(rule: ReplicationRule, { key, tags }: SourceObject): string | undefined {
-  if (rule.Status !== 'Enabled') return 'it is off';
+  if (rule.Status !== 'Enabled') return 'the rule is disabled';
   const prefix = rulePrefixOf(rule);
-  if (!key.startsWith(prefix)) return `its prefix is ${prefix}`;
+  if (!key.startsWith(prefix)) return `the prefix is ${prefix}`;
   const missingTag = ruleTagsOf(rule).find((tag) => !tags.includes(tag));
-  return missingTag === undefined ? undefined : `it takes objects with the tag ${missingTag}`;
+  return missingTag === undefined ? undefined : `the rule selects only objects with the tag ${missingTag}`;
 }
 
 /** Returns findings about overlaps between the rules, and about the settings of one rule. */
@@ -58,29 +58,24 @@ export function ruleFindings({ rule, rules, source }: RuleContext): Finding[] {
   return [
     ...overlapFindings(rule, rules),
     ...(prefix.startsWith('/')
-      ? [
-          createFinding(
-            'RK1006',
-            `the prefix ${prefix} begins with a slash: keys of objects do not, unless they were written so`,
-          ),
-        ]
+      ? [createFinding('RK1006', `the prefix ${prefix} begins with a slash: keys of objects usually do not`)]
       : []),
     ...(prefix !== '' && !prefix.endsWith('/')
       ? [
           createFinding(
             'RK1007',
-            `the prefix ${prefix} takes ${prefix}-2/… too, and whatever else begins with it`,
+            `the prefix ${prefix} also selects ${prefix}-2/… and every other key that begins with it`,
           ),
         ]
       : []),
     ...(rule.Destination?.Metrics?.Status === 'Enabled'
       ? []
-      : [createFinding('RK1008', 'metrics are off: S3 tells nobody when an object fails')]),
+      : [createFinding('RK1008', 'metrics are disabled: S3 sends no event when an object fails')]),
     ...(rule.Filter === undefined
       ? [
           createFinding(
             'RK1009',
-            `the rule has no filter, as the old form (V1) had none: ${source.name} replicates all delete markers under it`,
+            `the rule has no Filter (configuration version V1): S3 replicates all delete markers of ${source.name} that the rule covers`,
           ),
         ]
       : []),
@@ -104,7 +99,7 @@ function overlapFindings(rule: ReplicationRule, rules: readonly ReplicationRule[
     return [
       createFinding(
         'RK1004',
-        `the rule ${coveringRule.ID} has a higher priority, and takes whatever this one would`,
+        `the rule ${coveringRule.ID} has a higher priority and selects every object that this rule selects`,
       ),
     ];
   return higherRules
@@ -112,7 +107,7 @@ function overlapFindings(rule: ReplicationRule, rules: readonly ReplicationRule[
     .map((overlappingRule) =>
       createFinding(
         'RK1005',
-        `the rule ${overlappingRule.ID} has a higher priority, and takes what both would`,
+        `the rule ${overlappingRule.ID} has a higher priority and selects the objects that both rules match`,
       ),
     );
 }

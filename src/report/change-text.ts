@@ -89,10 +89,10 @@ export function statementLines(statement: Statement): string[] {
   const { Effect, Principal, NotPrincipal, Action, NotAction, Resource, NotResource, Condition } = statement;
   const principals = [
     principalText(Principal),
-    NotPrincipal && `everybody but ${principalText(NotPrincipal)}`,
+    NotPrincipal && `everyone except ${principalText(NotPrincipal)}`,
   ];
-  const actions = [valuesText(Action), NotAction && `everything but ${valuesText(NotAction)}`];
-  const resources = [valuesText(Resource), NotResource && `everything but ${valuesText(NotResource)}`];
+  const actions = [valuesText(Action), NotAction && `everything except ${valuesText(NotAction)}`];
+  const resources = [valuesText(Resource), NotResource && `everything except ${valuesText(NotResource)}`];
   const conditions = Object.entries(Condition ?? {}).flatMap(([operator, keys]) =>
     Object.entries(keys).map(
       ([key, values]) => `${key} ${operatorText(operator)} ${valuesText(values, ' or ')}`,

@@ -137,10 +137,10 @@ function planWarnings({ plan, proof, refusals }: PlanReport, { short }: DetailLe
 }
 
 function warningText({ plan, refusals }: Pick<PlanReport, 'plan' | 'refusals'>): string {
-  if (plan.waves.length > 0 && refusals.length > 0) return 'This plan is refused as it stands.';
-  if (plan.blocked.length > 0) return 'Some of this cannot be done before somebody acts.';
-  if (refusals.length > 0) return 'What is there is as declared, but does not all replicate.';
-  return 'It is not known whether all of this will replicate.';
+  if (plan.waves.length > 0 && refusals.length > 0) return 'replikey refuses to apply this plan.';
+  if (plan.blocked.length > 0) return 'Some resources are blocked until a person acts.';
+  if (refusals.length > 0) return 'All resources are as declared, but not every rule replicates.';
+  return 'replikey cannot prove that every rule replicates.';
 }
 
 /** Lists all removals outside the folded details, so that the reader sees them without unfolding. */
@@ -154,7 +154,7 @@ function removalWarning({ waves }: Plan): string[] {
     );
   if (removedItems.length === 0) return [];
   return [
-    '> [!CAUTION]\n> This plan takes something away.',
+    '> [!CAUTION]\n> This plan removes resources or entries.',
     limitItems(MAX_COMMENT_ITEMS.problems, removedItems, (more) => `- …and ${more} more`).join('\n'),
   ];
 }
@@ -164,10 +164,10 @@ function handoverNotice({ handover }: Plan): string[] {
   if (handover.length === 0) return [];
   const accounts = [...new Set(handover.map(({ account }) => account))].map((account) => {
     const count = handover.filter((item) => item.account === account).length;
-    return `the owner of account ${account} has ${count} ${count === 1 ? 'thing' : 'things'} to do`;
+    return `the owner of account ${account} must do ${count} ${count === 1 ? 'step' : 'steps'}`;
   });
   return [
-    `> [!IMPORTANT]\n> There are no credentials for all accounts: ${accounts.join(', ')}. The details say what.`,
+    `> [!IMPORTANT]\n> replikey has no credentials for some accounts: ${accounts.join(', ')}. The details list the steps.`,
   ];
 }
 
@@ -178,7 +178,7 @@ function sectionTable(sections: readonly PlanSection[], proof: readonly RuleVerd
     const verdicts = proof.filter(({ spec }) => spec === name).map(({ verdict }) => verdict);
     const cells = [
       escapeMarkdown(name),
-      buckets ? buckets.map(escapeMarkdown).join(' → ') : 'not declared any more',
+      buckets ? buckets.map(escapeMarkdown).join(' → ') : 'no longer declared',
       ...[create, update, remove].map((count) => count || ''),
     ];
     return `| ${[...cells, worstVerdict(verdicts)].join(' | ')} |`;
@@ -196,7 +196,7 @@ function worstVerdict(verdicts: readonly RuleVerdict['verdict'][]): string {
     broken: '**does not replicate**',
     unknown: '**not proven**',
     proven: 'proven',
-    off: 'off',
+    off: 'disabled',
   };
   return Object.entries(labels).find(([verdict]) => verdicts.some((item) => item === verdict))?.[1] ?? '';
 }
@@ -205,8 +205,8 @@ function worstVerdict(verdicts: readonly RuleVerdict['verdict'][]): string {
 function applyInstructions({ command, plan, refusals }: PlanReport): string {
   const introduction =
     refusals.length === 0
-      ? 'Apply exactly this plan with'
-      : 'Once what is said above is mended, plan again. Whoever accepts it as it is applies exactly this plan with';
+      ? 'To apply exactly this plan, run'
+      : 'Fix the problems above, then plan again. To apply exactly this plan in spite of them, run';
   const flags = new Set(refusals.flatMap(({ id }) => overrideFlags(id, plan)));
   return `${introduction}\n\n${codeFence([escapeUnprintable([command, ...flags].join(' '))], 'sh')}`;
 }
@@ -240,7 +240,7 @@ const briefSection = (section: PlanSection): string =>
 function sectionSummary({ name, sides, declaredAt, steps }: PlanSection): string {
   const nonZeroCounts = Object.entries(countActions(steps)).filter(([, count]) => count > 0);
   const parts = [
-    sides ? sides.join(' → ') : 'no spec of this name is given any more',
+    sides ? sides.join(' → ') : 'no current spec has this name',
     ...(nonZeroCounts.length > 0
       ? [nonZeroCounts.map(([action, count]) => `${count} to ${action}`).join(', ')]
       : []),

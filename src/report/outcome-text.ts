@@ -32,28 +32,27 @@ export function outcomeText(outcome: Outcome, paint: Paint): string {
     ...problemLines('failed', failed, paint),
     ...problemLines('skipped', skipped, paint),
     ...problemLines(
-      'differs again',
+      'differs after apply',
       differingSteps.map(({ id }) => ({ id, why: DIFFERS_REASON })),
       paint,
     ),
-    ...problemLines('not seen again', newlyBlocked, paint),
+    ...problemLines('newly blocked', newlyBlocked, paint),
   ];
   if (problems.length + plan.blocked.length === 0) {
     return results.length === 0
       ? ''
-      : paint.green(`Converged: ${applied} applied, and a second reading finds nothing to do.`);
+      : paint.green(`Converged: ${applied} applied, and a second read finds no differences.`);
   }
-  const blocked = `${plan.blocked.length} blocked${plan.blocked.length > 0 ? ' (the plan says why)' : ''}`;
-  const condition =
-    failed.length + plan.blocked.length + newlyBlocked.length > 0 ? ' once the cause is mended' : '';
+  const blocked = `${plan.blocked.length} blocked${plan.blocked.length > 0 ? ' (see the plan)' : ''}`;
+  const isCauseToFix = failed.length + plan.blocked.length + newlyBlocked.length > 0;
   return [
     `${paint.red('Not converged')}: ${applied} applied, ${failed.length} failed, ${skipped.length} skipped, ${blocked}.`,
     ...problems,
-    `Run it again${condition}: it goes on where it stands.`,
+    `${isCauseToFix ? 'Fix the cause, then run' : 'Run'} it again: it continues with the remaining changes.`,
   ].join('\n');
 }
 
-const DIFFERS_REASON = 'somebody else changes it, or AWS does not show it yet';
+const DIFFERS_REASON = 'a foreign change, or AWS does not show the write yet';
 
 /** Returns a line for each reason, with the resources that share it below. */
 const problemLines = (
@@ -78,7 +77,7 @@ export function canaryText(
   const name = `${pair}/${rule}`;
   if (result === 'skipped') return `${paint.dim('-')} ${name}: ${why}`;
   const isKms = sseAlgorithm === 'aws:kms';
-  const encryptionLabel = isKms ? `${bucketKey ? 'with' : 'without'} a Bucket Key` : 'encrypted by S3 alone';
+  const encryptionLabel = isKms ? `${bucketKey ? 'with' : 'without'} a Bucket Key` : 'encrypted with SSE-S3';
   const line =
     result === 'replicated'
       ? `${paint.green('✓')} ${name}, ${encryptionLabel}: replicated${isKms ? ' under the declared key' : ''} in ${latencyMs} ms`

@@ -34,133 +34,142 @@ function kindsByService(): string[] {
 const removableKinds = (): string[] =>
   [...kinds.values()].flatMap(({ name, remove }) => (remove ? name : [])).reverse();
 
-export const formatField = z.literal(1).describe('Raised when a field changes its meaning or goes away.');
+export const formatField = z.literal(1).describe('Increases when a field changes its meaning or is removed.');
 const planFormatField = z
   .literal(2, 'this version of replikey reads plans of format 2')
-  .describe('Raised when a field changes its meaning or goes away.');
+  .describe('Increases when a field changes its meaning or is removed.');
 const resourceIdField = stringField(
   `The resource: \`${s3Versioning.name}/acme-tax\`. Keys are named by alias and Region.`,
 );
-const pairsField = stringListField('Names of the specs that want it, or of which it is left.');
+const pairsField = stringListField(
+  'Names of the specs that declare the resource, or of the removed spec that it belonged to.',
+);
 const actionField = z
   .enum(['create', 'update', 'delete'])
-  .describe(`\`delete\` only with \`--prune\`, and of nothing but ${quotedNames(removableKinds(), 'and')}.`);
+  .describe(`\`delete\` occurs only with \`--prune\`, and only for ${quotedNames(removableKinds(), 'and')}.`);
 
-export const positionSchema = namedObject('Position', 'A place in the YAML.', {
-  file: stringField('Path as it was given; empty for what no spec wants.'),
-  line: countField('From 1.'),
-  column: countField('From 1.'),
+export const positionSchema = namedObject('Position', 'A position in the YAML.', {
+  file: stringField('Path as given on the command line; empty if no current spec declares the resource.'),
+  line: countField('Line, from 1.'),
+  column: countField('Column, from 1.'),
 });
 
-const placeSchema = namedObject('Place', 'Where a resource lives.', {
-  account: stringField('Name of its Account document; absent: the ambient credentials.').optional(),
-  region: stringField('Region of AWS.'),
+const locationSchema = namedObject('Location', 'The account and Region of a resource.', {
+  account: stringField('Name of the Account document; absent for the ambient credentials.').optional(),
+  region: stringField('AWS Region.'),
 });
 
 const pathField = stringField(
-  'JSON Pointer of the field, or of an element of a set; statements of policies are keyed by Sid, rules by id, elements of sets by their text.',
+  'JSON Pointer of a field, or of an element of a set. Policy statements are keyed by Sid, rules by id, and elements of sets by their text.',
 );
 
 const operationSchema = z
   .union([
     z.object({
-      op: z.enum(['add', 'replace']).describe('What to do at the path.'),
+      op: z.enum(['add', 'replace']).describe('The operation at the path.'),
       path: pathField,
       value: unknownField(
         `A value that is known only after an earlier step is \`{ "$ref": "${kmsKey.name}/alias/acme-tax@us-east-1", "attr": "arn" }\`.`,
       ),
     }),
-    z.object({ op: z.literal('remove').describe('What to do at the path.'), path: pathField }),
+    z.object({ op: z.literal('remove').describe('The operation at the path.'), path: pathField }),
   ])
   .meta({
     id: 'Operation',
     description:
-      'An operation of JSON Patch (RFC 6902). A set, such as the actions of a statement, is an object that holds each element under its text: one more action is one `add`. The text of a reference is its `$ref`, `#` and its `attr`.',
+      'A JSON Patch operation (RFC 6902). A set, for example the actions of a statement, is an object with the text of each element as the key: an additional action is one `add`. The text of a reference is its `$ref`, `#` and its `attr`.',
   });
 
-const riskSchema = namedObject('Risk', 'What could go wrong with a step.', {
-  id: stringField('What a person allows with `--allow`: docs/reference/specs.md has them all.'),
-  message: stringField('What it is about here.'),
+const riskSchema = namedObject('Risk', 'A risk of a step.', {
+  id: stringField('The id that `--allow` accepts. docs/reference/specs.md lists all ids.'),
+  message: stringField('The effect of this step.'),
 });
 
-const stepSchema = namedObject('Step', 'One resource to create, to update, or to take away.', {
+const stepSchema = namedObject('Step', 'One resource to create, update or delete.', {
   id: resourceIdField,
   kind: stringField(`${quotedNames(kindsByService(), 'or')}.`),
   action: actionField,
-  at: placeSchema.describe('Where it lives.'),
+  at: locationSchema.describe('The account and Region of the resource.'),
   patch: listField(
     operationSchema,
-    'From what was observed to what is declared, sorted by path; for a create, an `add` of each field.',
+    'The changes from the actual to the desired state, sorted by path; for a create, an `add` of each field.',
   ),
   before: z
     .record(z.string(), z.unknown())
     .describe(
-      'Current values at the paths of the patch, by path, in the same form; values that do not exist yet are left out.',
+      'Current values at the paths of the patch, by path, in the same form. Values that do not exist yet are absent.',
     ),
   desired: unknownField(
-    'The managed part of the document that the step leaves. A value that is known only after an earlier step is a reference, as in the patch.',
+    'The managed part of the document after the step. A value that is known only after an earlier step is a reference, as in the patch.',
   ),
-  why: stringListField('Reasons, in words.'),
-  calls: stringListField('The API operations that make the change: `s3:PutBucketVersioning`.'),
+  why: stringListField('Reasons for the change, as text.'),
+  calls: stringListField('The API operations of the change: `s3:PutBucketVersioning`.'),
   needs: stringListField('Ids of the steps that must succeed before this one.'),
-  risks: listField(riskSchema, 'A plan with a risk is applied only with `--allow ID`.'),
+  risks: listField(
+    riskSchema,
+    'Risks of the step. replikey applies a plan with a risk only with `--allow ID`.',
+  ),
   pairs: pairsField,
-  from: positionSchema.describe('Where it was asked for.'),
+  from: positionSchema.describe('The position of the declaration.'),
 });
 
-const blockedSchema = namedObject('Blocked', 'What cannot be done before a person acts.', {
+const blockedSchema = namedObject('Blocked', 'A resource that replikey cannot change until a person acts.', {
   id: resourceIdField,
-  why: stringField('What is in the way, and what to do.'),
+  why: stringField('The cause, and the required action.'),
   pairs: pairsField,
-  from: positionSchema.describe('Where it was asked for.'),
+  from: positionSchema.describe('The position of the declaration.'),
 });
 
-const noteSchema = namedObject('Note', 'A remark that asks for attention, and changes nothing.', {
+const noteSchema = namedObject('Note', 'A note about a resource, without a change.', {
   id: resourceIdField,
-  message: stringField('For a person.'),
+  message: stringField('The note as text.'),
   pairs: pairsField,
 });
 
 const handoverSchema = namedObject(
   'Handover',
-  'What the owner of an account without credentials has to do.',
+  'A manual step for the owner of an account without credentials.',
   {
     id: resourceIdField,
-    account: stringField('Twelve digits.'),
-    what: stringField('In words: `enable versioning on acme-tax-replica`.'),
-    document: unknownField('A policy, its statements, or a configuration, as AWS takes it.').optional(),
+    account: stringField('Account id (12 digits).'),
+    what: stringField('The step as text: `enable versioning on acme-tax-replica`.'),
+    document: unknownField(
+      'A policy, its statements, or a configuration, in the form of the AWS API.',
+    ).optional(),
     command: stringField(
-      "The AWS CLI's command; `file://…` is the document, or a policy to which its statements were added.",
+      'The AWS CLI command. `file://…` is the document, or the policy with the statements added.',
     ),
     pairs: pairsField,
   },
 );
 
 const planInputsSchema = namedObject(
-  'Made',
-  'How a plan was made: enough for `reconcile apply` to make it again.',
+  'PlanInputs',
+  'The inputs of a plan, sufficient for `reconcile apply` to make it again.',
   {
-    version: stringField('Of replikey.'),
-    paths: stringListField('Paths of specs, as they were given.'),
-    only: stringListField('What `--only` named.'),
-    selector: stringField('What `--selector` said.').optional(),
-    variables: stringListField('What `--var` said.').optional(),
-    prune: z.boolean().describe('Whether `--prune` was given.'),
+    version: stringField('Version of replikey.'),
+    paths: stringListField('Paths of the specs, as given on the command line.'),
+    only: stringListField('Values of `--only`.'),
+    selector: stringField('Value of `--selector`.').optional(),
+    variables: stringListField('Values of `--var`.').optional(),
+    prune: z.boolean().describe('Whether `--prune` is set.'),
   },
 );
 
-const policyPlaceSchema = namedObject('PolicyPlace', 'A policy that has a say.', {
-  kind: z.enum(['trust', 'role', 'boundary', 'bucket', 'key']).describe('Whose it is, and what for.'),
+const policyRefSchema = namedObject('PolicyRef', 'A policy that applies to a request.', {
+  kind: z
+    .enum(['trust', 'role', 'boundary', 'bucket', 'key'])
+    .describe('The type of the policy: of the role (`trust`, `role`, `boundary`), the bucket or the key.'),
   of: stringField('ARN of the role or the key, or name of the bucket.'),
   policy: stringField('Name of a policy of a role.').optional(),
 });
 
 const statementSchema = z
   .record(z.string(), z.unknown())
-  .meta({ id: 'Statement', description: 'A statement of a policy, as AWS takes it.' });
+  .meta({ id: 'Statement', description: 'A policy statement, in the form of the AWS API.' });
 
-const fixTextField = stringField('What it does, in words.');
-const policyField = policyPlaceSchema.describe('The policy to change.');
+const fixTextField = stringField('The fix as text.');
+const policyField = policyRefSchema.describe('The policy to change.');
 const indexField = (description: string) => countField(`${description}, by its index from 0.`);
 
 const fixSchema = z
@@ -174,184 +183,186 @@ const fixSchema = z
       what: fixTextField,
       policy: policyField,
       replace: indexField('The statement to replace'),
-      by: statementSchema.describe('What stands in its place.'),
+      by: statementSchema.describe('The statement that replaces it.'),
     }),
-    z.object({ what: fixTextField, policy: policyField, remove: indexField('The statement to take away') }),
+    z.object({ what: fixTextField, policy: policyField, remove: indexField('The statement to remove') }),
     z.object({
       what: fixTextField,
-      call: namedObject('Call', 'A call of AWS.', {
-        service: z.enum(['s3', 'kms']).describe('Of which service.'),
-        operation: stringField('As AWS names it: `PutBucketVersioning`.'),
-        region: stringField('Region to call.'),
-        input: z.record(z.string(), z.unknown()).describe('As AWS takes it.'),
+      call: namedObject('Call', 'A call of the AWS API.', {
+        service: z.enum(['s3', 'kms']).describe('The service.'),
+        operation: stringField('Name of the API operation: `PutBucketVersioning`.'),
+        region: stringField('Region of the call.'),
+        input: z.record(z.string(), z.unknown()).describe('Input of the call, in the form of the AWS API.'),
       }).describe('The call to make.'),
     }),
   ])
   .meta({
     id: 'Fix',
-    description: 'What mends a finding: a statement to `add`, to `replace` or to `remove`, or a `call`.',
+    description:
+      'The change that corrects a finding: a statement to `add`, to `replace` or to `remove`, or a `call`.',
   });
 
 export const findingSchema = namedObject(
   'Finding',
-  'Something about a rule or its objects that is wrong, or worth knowing.',
+  'A problem of a rule or its objects, or a fact worth knowing.',
   {
     code: z
       .string()
       .regex(/^RK\d{4}$/)
-      .describe('Its page is `docs/reference/findings/CODE.md`.'),
+      .describe('The finding code. Its page is `docs/reference/findings/CODE.md`.'),
     severity: z
       .enum(['error', 'warning', 'unknown', 'info'])
       .describe(
-        '`error`: objects fail, or are passed over; `warning`: some may, or nobody would notice; `unknown`: it could not be decided.',
+        '`error`: objects fail, or S3 skips them; `warning`: some objects may fail, or a failure goes unnoticed; `unknown`: replikey could not decide; `info`: worth knowing.',
       ),
-    title: stringField('What findings of this code are about.'),
-    message: stringField('What was found here.'),
-    failureReason: stringField('What S3 calls it in its events of failed replication.').optional(),
-    fixes: listField(fixSchema, 'In order; each is needed.'),
-    at: positionSchema.describe('Where in the YAML, for a rule that a spec declares.').optional(),
+    title: stringField('The title of the finding code.'),
+    message: stringField('The cause.'),
+    failureReason: stringField('The failure reason in S3 events of failed replication.').optional(),
+    fixes: listField(fixSchema, 'The fixes in order; each fix is required.'),
+    at: positionSchema.describe('The position in the YAML, for a rule that a spec declares.').optional(),
     request: namedObject('Request', 'A request that S3 makes as the role.', {
-      action: stringField('`kms:Decrypt`.'),
-      resource: stringField('ARN of what it is about.'),
+      action: stringField('The action: `kms:Decrypt`.'),
+      resource: stringField('ARN of the resource.'),
       context: z
         .record(z.string(), z.union([z.string(), z.array(z.string())]))
         .describe('Condition keys and their values.'),
     })
-      .describe('The request that is denied, or undecided.')
+      .describe('The request that is denied or undecided.')
       .optional(),
   },
 );
 
-const answerSchema = namedObject('Answer', 'One request that S3 makes as the role, and what becomes of it.', {
-  purpose: stringField('In words: `decrypt the source object`.'),
-  action: stringField('`kms:Decrypt`.'),
-  resource: stringField('ARN of what it is about.'),
-  result: z.enum(['allowed', 'denied', 'unknown']).describe('`unknown`: it depends on what cannot be read.'),
-  reason: stringField('By which statements, or for the lack of which.'),
+const answerSchema = namedObject('Answer', 'One request that S3 makes as the role, with its result.', {
+  purpose: stringField('The purpose as text: `decrypt the object`.'),
+  action: stringField('The action: `kms:Decrypt`.'),
+  resource: stringField('ARN of the resource.'),
+  result: z
+    .enum(['allowed', 'denied', 'unknown'])
+    .describe('`unknown`: replikey could not decide, for example because a policy is unreadable.'),
+  reason: stringField('The statements that decide, or the missing Allow.'),
 });
 
 const ruleFields = {
   bucket: stringField('The source bucket.'),
-  rule: stringField('ID of the rule: `replikey/<spec>/<rule>` for ours; empty where there is none.'),
+  rule: stringField(
+    'ID of the rule: `replikey/<spec>/<rule>` for a rule that replikey manages; empty if there is no rule.',
+  ),
   destination: stringField('The destination bucket.'),
-  spec: stringField('The spec that declares it, if one does.').optional(),
+  spec: stringField('The spec that declares the rule, if any.').optional(),
   verdict: z
     .enum(['proven', 'broken', 'unknown', 'off'])
     .describe(
-      '`proven`: every request is allowed; `broken`: objects fail; `unknown`: something could not be decided; `off`: the rule is disabled.',
+      '`proven`: every request is allowed; `broken`: objects fail; `unknown`: replikey could not decide; `off`: the rule is disabled.',
     ),
-  findings: listField(findingSchema, 'What is wrong, or worth knowing.'),
+  findings: listField(findingSchema, 'The findings about the rule.'),
 };
 
-const foretoldRuleSchema = namedObject(
-  'ForetoldRule',
-  'How a declared rule will fare once the plan is applied.',
+const plannedRuleSchema = namedObject(
+  'PlannedRule',
+  'The proof of a declared rule as it is after the plan is applied.',
   {
     ...ruleFields,
-    requests: countField('How many requests of S3 were decided.'),
+    requests: countField('Number of S3 requests that were evaluated.'),
   },
 );
 
-export const provenRuleSchema = namedObject('ProvenRule', 'How a rule fares.', {
+export const provenRuleSchema = namedObject('ProvenRule', 'The proof of a rule.', {
   ...ruleFields,
-  answers: listField(answerSchema, 'Every request that was decided.'),
+  answers: listField(answerSchema, 'Every request that was evaluated.'),
 });
 
-export const variableSchema = namedObject('Variable', 'A variable that specs use.', {
-  name: stringField('As it stands in the specs.'),
+export const variableSchema = namedObject('Variable', 'A variable that the specs use.', {
+  name: stringField('Name of the variable.'),
   value: z.union([z.string(), z.number(), z.boolean()]).describe('Its value.'),
-  from: stringField('Where that came from: `--var`, `environment NAME` or `default`.'),
+  from: stringField('The origin of the value: `--var`, `environment NAME` or `default`.'),
 });
 
-const refusalSchema = namedObject('Refusal', 'A reason to apply nothing.', {
+const refusalSchema = namedObject('Refusal', 'A reason why replikey applies nothing.', {
   id: stringField(
-    'A risk that nobody allowed; or `max-changes`, `max-removals`, `unproven` (a rule would not replicate) or `stale-plan` (it is not what was approved).',
+    'The id of a risk that is not allowed; or `max-changes`, `max-removals`, `unproven` (a rule would not replicate) or `stale-plan` (the plan differs from the approved plan).',
   ),
-  message: stringField('What is refused, and what lifts it.'),
-  step: stringField('Id of the step that it is about.').optional(),
+  message: stringField('The reason, and the option that overrides it.'),
+  step: stringField('Id of the step, if the refusal is about one step.').optional(),
 });
 
 /** A plan in its printed and saved form. The schema ignores unknown fields, so that replikey can read a newer plan. */
-export const planDocumentSchema = namedObject('Plan', 'What would change, in order.', {
+export const planDocumentSchema = namedObject('Plan', 'The changes, in order.', {
   format: planFormatField,
-  waves: listField(
-    z.array(stepSchema),
-    'Steps in the order in which they are printed; a step of a wave needs nothing of a later one.',
-  ),
-  blocked: listField(blockedSchema, 'What cannot be done before a person acts.'),
-  notes: listField(noteSchema, 'Remarks that change nothing.'),
-  handover: listField(handoverSchema, 'What owners of accounts without credentials have to do.'),
-  unchanged: countField('How many resources are as declared.'),
+  waves: listField(z.array(stepSchema), 'Steps in the printed order. No step depends on a later wave.'),
+  blocked: listField(blockedSchema, 'Resources that replikey cannot change until a person acts.'),
+  notes: listField(noteSchema, 'Notes without a change.'),
+  handover: listField(handoverSchema, 'Manual steps for the owners of accounts without credentials.'),
+  unchanged: countField('Number of resources that are as declared.'),
   accounts: z
     .record(z.string(), z.string())
-    .describe(
-      'Account ids by the names of their Account documents; the empty name stands for the ambient credentials.',
-    ),
+    .describe('Account ids by name of the Account document; the empty name means the ambient credentials.'),
   digest: z
     .string()
     .regex(/^[0-9a-f]{64}$/)
     .describe(
-      'SHA-256 over everything that a person approves: what `--plan CHECKSUM` takes, from its first 16 digits on.',
+      'SHA-256 over everything that a person approves. `--plan CHECKSUM` accepts its first 16 digits or more.',
     ),
-  made: planInputsSchema.describe('How it was made; absent for what is left after a pass.').optional(),
+  made: planInputsSchema
+    .describe('The inputs of the plan; absent for the remaining plan after a pass.')
+    .optional(),
   observedAt: z.iso
     .datetime()
-    .describe('When AWS was observed, for a plan that was made from an observation.')
+    .describe('The time of the snapshot, for a plan that was made from a snapshot.')
     .optional(),
   variables: listField(
     variableSchema,
-    'The variables that the specs use; absent where they use none.',
+    'The variables that the specs use; absent if they use none.',
   ).optional(),
   refused: listField(
     refusalSchema,
-    'What would keep it from being applied as it is; absent for what is left after a pass, and where it was not only planned.',
+    'Reasons why apply would refuse the plan; present only for a plan without apply.',
   ).optional(),
-  proof: listField(foretoldRuleSchema, 'How each declared rule will fare.'),
-  summary: namedObject('Summary', 'A plan in numbers.', {
+  proof: listField(plannedRuleSchema, 'The proof of each declared rule.'),
+  summary: namedObject('Summary', 'The number of resources by change.', {
     create: countField('Resources to create.'),
     update: countField('Resources to update.'),
-    delete: countField('Resources to take away.'),
-    blocked: countField('What cannot be done.'),
+    delete: countField('Resources to delete.'),
+    blocked: countField('Blocked resources.'),
     unchanged: countField('Resources that are as declared.'),
-  }).describe('The plan in numbers.'),
+  }).describe('The summary of the plan.'),
 });
 
 const outcomeFieldSchemas = {
-  refused: listField(refusalSchema, 'Why nothing was applied; empty where nothing stood in the way.'),
+  refused: listField(refusalSchema, 'Reasons why replikey applied nothing; empty if it applied the plan.'),
   results: listField(
-    namedObject('Result', 'What became of one step.', {
+    namedObject('Result', 'The result of one step.', {
       id: resourceIdField,
       action: actionField,
       result: z
         .enum(['applied', 'failed', 'skipped'])
-        .describe('`skipped`: what it needs was not applied, or the run was interrupted.'),
-      why: stringField('For what failed or was skipped: why, and what to do.').optional(),
+        .describe('`skipped`: a step that this step needs was not applied, or the run was interrupted.'),
+      why: stringField('For a failed or skipped step: the cause, and the required action.').optional(),
     }),
-    'What became of each step.',
+    'The result of each step.',
   ),
   left: planDocumentSchema
     .describe(
-      'A second plan, from a second reading after the last write; no steps in it means converged. Absent where nothing was written, or the run was interrupted.',
+      'The remaining plan, from a second read after the last write; a plan without steps means converged. Absent if nothing was written, or if the run was interrupted.',
     )
     .optional(),
-  calls: namedObject('Calls', 'Calls of AWS, every attempt counted.', {
-    reads: countField('Those that only read.'),
-    writes: countField('Those that write.'),
-  }).describe('How often AWS was called.'),
+  calls: namedObject('Calls', 'The number of AWS calls, including every retry.', {
+    reads: countField('Calls that only read.'),
+    writes: countField('Calls that write.'),
+  }).describe('The AWS calls of the run.'),
 };
 
-export const passSchema = namedObject('Pass', 'One pass: the plan, and what became of it.', {
+export const passSchema = namedObject('Pass', 'One pass: the plan and its result.', {
   format: formatField,
-  plan: planDocumentSchema.describe('The plan, before anything was applied.'),
+  plan: planDocumentSchema.describe('The plan before apply.'),
   ...outcomeFieldSchemas,
 });
 
-const timeField = z.iso.datetime().describe('When it happened.');
-const messageField = stringField('The same in words.');
-export const failureSchema = namedObject('Failure', 'What ended a run before it had a result.', {
+const timeField = z.iso.datetime().describe('The time of the event.');
+const messageField = stringField('The event as text.');
+export const failureSchema = namedObject('Failure', 'The error that ended a run before it had a result.', {
   exitCode: z.int().describe('The exit code of the command.'),
-  message: stringField('What standard error says, too.'),
-}).describe('What ended the run.');
+  message: stringField('The error message, as on standard error.'),
+}).describe('The error that ended the run.');
 
 const eventSchema = <T extends z.ZodRawShape>(
   name: string,
@@ -361,27 +372,27 @@ const eventSchema = <T extends z.ZodRawShape>(
 ) =>
   namedObject(name, description, {
     format: formatField,
-    type: z.enum(types).describe('What the line tells.'),
+    type: z.enum(types).describe('The type of the event.'),
     time: timeField,
     message: messageField,
     ...fields,
   });
 
 export const eventSchemas = [
-  eventSchema('PlanEvent', 'The plan, before anything is applied.', ['plan'], {
+  eventSchema('PlanEvent', 'The plan before apply.', ['plan'], {
     plan: planDocumentSchema.describe('The plan.'),
   }),
-  eventSchema('WaitingEvent', 'AWS takes its time with what was written.', ['waiting'], {
+  eventSchema('WaitingEvent', 'A wait until AWS shows a write.', ['waiting'], {
     id: resourceIdField,
-    waitsFor: stringField('In words: `S3 to see the new role`.'),
-    untilMs: z.number().min(0).describe('How long at most, in milliseconds.'),
+    waitsFor: stringField('The condition as text: `S3 to see the new role`.'),
+    untilMs: z.number().min(0).describe('The maximum wait in milliseconds.'),
   }),
-  eventSchema('StepEvent', 'What became of a step.', ['applied', 'failed', 'skipped'], {
+  eventSchema('StepEvent', 'The result of a step.', ['applied', 'failed', 'skipped'], {
     id: resourceIdField,
     action: actionField,
-    why: stringField('For what failed or was skipped: why, and what to do.').optional(),
+    why: stringField('For a failed or skipped step: the cause, and the required action.').optional(),
   }),
-  eventSchema('OutcomeEvent', 'The last line: how the pass ended.', ['outcome'], outcomeFieldSchemas),
+  eventSchema('OutcomeEvent', 'The last line: the result of the pass.', ['outcome'], outcomeFieldSchemas),
   eventSchema('ErrorEvent', 'The last line of a run that ended before it had a result.', ['error'], {
     error: failureSchema,
   }),

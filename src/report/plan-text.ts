@@ -25,7 +25,7 @@ export function planText(
   );
   const unchanged = sections.length === 0 ? [] : unchangedPairs(plan, pairs);
   const footer = [
-    ...(unchanged.length > 0 ? wrapText('', `As declared already: ${limitNames(unchanged)}.`, width) : []),
+    ...(unchanged.length > 0 ? wrapText('', `Pairs without changes: ${limitNames(unchanged)}.`, width) : []),
     ...summaryLines(plan, style),
     ...minimumDurationText(plan).flatMap((line) => wrapText('', line, width)),
     ...(proof.length > 0 ? [`Proof: ${proofSummary(proof, paint)}`] : []),
@@ -55,7 +55,7 @@ export function planSummary(plan: Plan, paint: Paint): string {
   const count = countActions(plan.waves.flat());
   if (isEmptyPlan(plan)) {
     const uncheckedText =
-      plan.handover.length > 0 ? ` ${plan.handover.length} of other accounts could not be checked.` : '';
+      plan.handover.length > 0 ? ` ${plan.handover.length} in other accounts were not checked.` : '';
     return `${paint.green('Nothing to do')}: ${plan.unchanged} resources are as declared.${uncheckedText}`;
   }
   const deletedText = count.delete > 0 ? `, ${paint.red(`${count.delete} to delete`)}` : '';
@@ -65,13 +65,13 @@ export function planSummary(plan: Plan, paint: Paint): string {
 
 const isEmptyPlan = ({ waves, blocked }: Plan): boolean => waves.length + blocked.length === 0;
 
-/** Returns `It takes 40 s at least: …`, or no line if the minimum duration is short. */
+/** Returns `Apply takes at least 40 s: …`, or no line if the minimum duration is short. */
 export function minimumDurationText(plan: Plan): string[] {
   const minimum = minimumDuration(plan);
   if (!minimum) return [];
   const { seconds, keyCount: keys, location: at } = minimum;
-  const reason = `KMS makes ${KMS_QUOTAS.CreateKey} keys a second, and ${keys} are to be made in ${at}`;
-  return [`It takes ${seconds} s at least: ${reason}.`];
+  const reason = `KMS allows ${KMS_QUOTAS.CreateKey} CreateKey calls per second, and the plan creates ${keys} keys in ${at}`;
+  return [`Apply takes at least ${seconds} s: ${reason}.`];
 }
 
 /** Returns the summary with the checksum behind it, or below it if the summary is long. */
@@ -188,7 +188,7 @@ export function sectionHeading(
   { paint, width }: PlanStyle,
 ): string {
   const head = paint.bold(escapeUnprintable(name));
-  if (!sides) return `${head}  no spec of this name is given any more`;
+  if (!sides) return `${head}  no current spec has this name`;
   const suffix = declaredAt === undefined ? '' : `  ${declaredAt}`;
   const sidesLine = sides.join(' → ');
   if (`${name}  ${sidesLine}${suffix}`.length <= width) return `${head}  ${sidesLine}${paint.dim(suffix)}`;
@@ -225,7 +225,7 @@ function handoverText({ account, what, document, command }: Handover, { paint, w
   return [
     ...wrapText(
       `  ${paint.yellow('?')} `,
-      `account ${account} cannot be seen from here; its owner must ${escapeUnprintable(what)}:`,
+      `replikey has no access to account ${account}; its owner must ${escapeUnprintable(what)}:`,
       width,
     ),
     ...json.map((line) => `      ${line}`),

@@ -18,8 +18,8 @@ function proofText(
   const verdicts = {
     proven: `${paint.green('✓')} ${name}  ${paint.dim(`proven: all ${allowed} requests are allowed`)}`,
     broken: `${paint.red('✗')} ${name}  ${paint.red('does not replicate')}`,
-    unknown: `${paint.yellow('?')} ${name}  ${paint.yellow('could not be proven')}`,
-    off: `${paint.dim('-')} ${name}  ${paint.dim('is off')}`,
+    unknown: `${paint.yellow('?')} ${name}  ${paint.yellow('is not proven')}`,
+    off: `${paint.dim('-')} ${name}  ${paint.dim('is disabled')}`,
   };
   const relevantFindings = findings.filter(({ severity }) => severity !== 'info' || verbose);
   const [first, ...more] = verdict === 'off' ? [] : relevantFindings;
@@ -54,13 +54,13 @@ export function objectText({ bucket, object, taken, passed, findings }: ObjectPr
     ...taken.map((proof) => proofText(proof, true, paint)),
     ...passed.map(
       ({ rule, why }) =>
-        `${paint.dim('-')} ${escapeUnprintable(rule)} passes it over: ${escapeUnprintable(why)}`,
+        `${paint.dim('-')} ${escapeUnprintable(rule)} does not select it: ${escapeUnprintable(why)}`,
     ),
   ].join('\n');
 }
 
 function encryptionText(encryption: ObjectProof['object']['encryption']): string {
-  if (encryption.algorithm === 'AES256') return 'encrypted by S3 alone';
+  if (encryption.algorithm === 'AES256') return 'encrypted with SSE-S3';
   return `${encryption.algorithm} under ${encryption.keyArn}, ${encryption.bucketKey ? 'with' : 'without'} a Bucket Key`;
 }
 
@@ -78,7 +78,7 @@ function findingLines(
   const colour = { error: paint.red, unknown: paint.yellow, warning: paint.yellow, info: paint.dim }[
     severity
   ];
-  const reason = failureReason === undefined ? '' : paint.dim(` (S3 says ${failureReason})`);
+  const reason = failureReason === undefined ? '' : paint.dim(` (S3 reports ${failureReason})`);
   return [
     ...wrapText(`    ${colour(`${severity} ${code}`)} `, `${title}${reason}`, width),
     ...wrapText('      ', escapeUnprintable(message), width),
@@ -138,12 +138,12 @@ function declaredText(
 ): string[] {
   if (changes === 0) return [];
   const unproven = unprovenRules(rules).map((proof) => proofText(proof, verbose, paint));
-  const changesText = `${changes} ${changes === 1 ? 'change is' : 'changes are'} declared and not made`;
+  const changesText = `${changes} declared ${changes === 1 ? 'change is' : 'changes are'} not applied`;
   const pronoun = changes === 1 ? 'it' : 'them';
   return unproven.length > 0
-    ? [`\n${changesText}, and would not mend it all:`, ...unproven]
+    ? [`\n${changesText}, and would not fix every rule:`, ...unproven]
     : [
-        `${paint.yellow('·')} ${changesText}; with ${pronoun} every declared rule is proven: reconcile plan shows ${pronoun}`,
+        `${paint.yellow('·')} ${changesText}; with ${pronoun}, every declared rule is proven: see reconcile plan`,
       ];
 }
 
@@ -151,8 +151,8 @@ function objectsText({ bucket, lookedAt, byStatus, findings }: ObjectStatusRepor
   const counts = Object.entries(byStatus).map(([status, count]) => `${count} ${escapeUnprintable(status)}`);
   const summary =
     lookedAt === 0
-      ? 'no objects looked at'
-      : `${lookedAt} object${lookedAt > 1 ? 's' : ''} looked at: ${counts.join(', ')}`;
+      ? 'no objects checked'
+      : `${lookedAt} object${lookedAt > 1 ? 's' : ''} checked: ${counts.join(', ')}`;
   return [
     `${paint.dim('·')} ${escapeUnprintable(bucket)}  ${paint.dim(summary)}`,
     ...findings.flatMap((finding) => findingLines(finding, true, paint)),
@@ -167,8 +167,8 @@ export function proofSummary(proofs: readonly RuleVerdict[], paint: Paint): stri
     `${count('proven')} of ${proofs.length} rules proven`,
     count('broken') > 0 &&
       paint.red(`${count('broken')} ${count('broken') === 1 ? 'does' : 'do'} not replicate`),
-    count('unknown') > 0 && paint.yellow(`${count('unknown')} could not be proven`),
-    count('off') > 0 && `${count('off')} off`,
+    count('unknown') > 0 && paint.yellow(`${count('unknown')} not proven`),
+    count('off') > 0 && `${count('off')} disabled`,
   ];
   return `${parts.filter(Boolean).join(', ')}.`;
 }
@@ -177,9 +177,9 @@ export function proofSummary(proofs: readonly RuleVerdict[], paint: Paint): stri
 export function fixLines(fix: Fix): string[] {
   if ('call' in fix) return [fix.what, `$ ${awsCliCommand(fix.call)}`];
   if ('remove' in fix)
-    return [`${fix.what}: take statement ${fix.remove + 1} away`, ...putPolicyCommand(fix.policy)];
+    return [`${fix.what}: delete statement ${fix.remove + 1}`, ...putPolicyCommand(fix.policy)];
   const statement = 'add' in fix ? fix.add : fix.by;
-  const what = 'add' in fix ? fix.what : `${fix.what}: in place of statement ${fix.replace + 1}`;
+  const what = 'add' in fix ? fix.what : `${fix.what}: replace statement ${fix.replace + 1} with`;
   return [what, ...JSON.stringify(statement, null, 2).split('\n'), ...putPolicyCommand(fix.policy)];
 }
 

@@ -44,8 +44,8 @@ function sarifRuleOf(code: FindingCode) {
   return {
     id: code,
     shortDescription: { text: title },
-    fullDescription: { text: failureReason === undefined ? title : `${title} (S3 says ${failureReason})` },
-    help: { text: `docs/reference/findings/${code}.md of replikey says how it shows and how to mend it.` },
+    fullDescription: { text: failureReason === undefined ? title : `${title} (S3 reports ${failureReason})` },
+    help: { text: `See docs/reference/findings/${code}.md of replikey for the symptoms and the fix.` },
     defaultConfiguration: { level: SARIF_LEVELS[severity] },
   };
 }

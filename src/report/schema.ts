@@ -17,148 +17,159 @@ import {
   variableSchema,
 } from './plan-schema.ts';
 
-const examinationSchema = namedObject('Examination', 'What the doctor finds on what exists.', {
+const diagnosisSchema = namedObject('Diagnosis', 'The findings of the doctor on the existing resources.', {
   format: formatField,
-  rules: listField(provenRuleSchema, 'Each rule that exists, and each that is declared and does not exist.'),
+  rules: listField(provenRuleSchema, 'Each existing rule, and each declared rule that does not exist.'),
   objects: listField(
-    namedObject('Objects', 'How the objects of a bucket fare.', {
+    namedObject('Objects', 'The replication status of the objects of a bucket.', {
       bucket: stringField('The source bucket.'),
-      lookedAt: countField('How many of the most recent objects were looked at.'),
+      lookedAt: countField('Number of objects that were checked, newest first.'),
       byStatus: z
         .record(z.string(), z.int())
         .describe(
-          'How many have each replication status: `COMPLETED`, `PENDING`, `FAILED`, `REPLICA`, or `none` where no rule took them.',
+          'Number of objects by replication status: `COMPLETED`, `PENDING`, `FAILED`, `REPLICA`, or `none` if no rule selected the object.',
         ),
       oldest: listField(
-        namedObject('Straggler', 'An object that has not arrived.', {
-          status: z.enum(['PENDING', 'FAILED']).describe('Its replication status.'),
+        namedObject('UnreplicatedObject', 'An object without a replica.', {
+          status: z.enum(['PENDING', 'FAILED']).describe('Replication status.'),
           key: stringField('Key of the object.'),
-          since: z.iso.datetime().describe('When it was written.'),
+          since: z.iso.datetime().describe('The time of the write.'),
         }),
-        'Some of those that have failed or wait, oldest first.',
+        'Some of the failed or pending objects, oldest first.',
       ),
-      findings: listField(findingSchema, 'What is wrong with them.'),
+      findings: listField(findingSchema, 'The findings about the objects.'),
     }),
-    'How the objects fare that were looked at, for each bucket.',
+    'The replication status of the checked objects, by bucket.',
   ),
-  declared: namedObject('Declared', 'What specs declare and is not made yet.', {
-    changes: countField('How many resources the plan changes.'),
-    rules: listField(provenRuleSchema, 'How each declared rule will fare once they are changed.'),
+  declared: namedObject('Declared', 'The declared changes that are not applied yet.', {
+    changes: countField('Number of resources that the plan changes.'),
+    rules: listField(provenRuleSchema, 'The proof of each declared rule after the changes.'),
   })
-    .describe('Where specs were given: what they declare.')
+    .describe('The declared changes; present only if specs are given.')
     .optional(),
 });
 
 const encryptionSchema = z
   .union([
-    z.object({ algorithm: z.literal('AES256').describe('By S3 alone.') }),
+    z.object({ algorithm: z.literal('AES256').describe('SSE-S3, without a KMS key.') }),
     z.object({
-      algorithm: z.enum(['aws:kms', 'aws:kms:dsse']).describe('Once or twice under a key of KMS.'),
-      keyArn: stringField('ARN of its key.'),
-      bucketKey: z.boolean().describe('Whether under an S3 Bucket Key.'),
+      algorithm: z.enum(['aws:kms', 'aws:kms:dsse']).describe('SSE-KMS or DSSE-KMS.'),
+      keyArn: stringField('ARN of the KMS key.'),
+      bucketKey: z.boolean().describe('Whether the object uses an S3 Bucket Key.'),
     }),
   ])
-  .meta({ id: 'Encryption', description: 'How an object is encrypted.' });
+  .meta({ id: 'Encryption', description: 'The encryption of an object.' });
 
-const explainedObjectSchema = namedObject('ExplainedObject', 'What becomes of one object, and why.', {
-  format: formatField,
-  bucket: stringField('The source bucket.'),
-  object: namedObject('LookedAt', 'An object as it lies in a source bucket.', {
-    key: stringField('Key of the object.'),
-    versionId: stringField('Version that was looked at.').optional(),
-    lastModified: z.iso.datetime().describe('When it was written.'),
-    status: stringField('Replication status; absent where no rule took it.').optional(),
-    tags: stringListField('As `key=value`.'),
-    deleteMarker: z.boolean().describe('Whether it is a delete marker.'),
-    encryption: encryptionSchema.describe('How it is encrypted.'),
-  }).describe('The object.'),
-  taken: listField(provenRuleSchema, 'The rules that take it, proven for objects like this one.'),
-  passed: listField(
-    namedObject('PassedOver', 'A rule that does not take an object.', {
-      rule: stringField('ID of the rule.'),
-      why: stringField('Why not.'),
-    }),
-    'The rules that do not.',
-  ),
-  findings: listField(findingSchema, 'What is wrong with it.'),
-});
-
-const verificationSchema = namedObject('Verification', 'What canaries found.', {
-  format: formatField,
-  canaries: listField(
-    namedObject('Canary', 'One object, written under one rule to see it arrive.', {
-      pair: stringField('Name of the spec.'),
-      rule: stringField('Name of the rule.'),
-      bucketKey: z.boolean().describe('Whether it was written under an S3 Bucket Key.'),
-      sseAlgorithm: z
-        .enum(['aws:kms', 'AES256'])
-        .describe('`AES256` under a rule that does not select encrypted objects.'),
-      key: stringField('Its key; empty where none was written.'),
-      result: z
-        .enum(['replicated', 'failed', 'timeout', 'skipped'])
-        .describe('`skipped`: none was written; `timeout`: no replica was seen in time.'),
-      latencyMs: z
-        .number()
-        .describe('From the answered write to the replica that was found, in milliseconds.')
-        .optional(),
-      why: stringField('For everything but a success: what is wrong, and what to do.').optional(),
-      left: stringListField('Versions that could not be removed again.').optional(),
-    }),
-    'One for each rule and sort of object.',
-  ),
-});
-
-const validationSchema = namedObject('Validation', 'What is wrong with specs.', {
-  format: formatField,
-  valid: z.boolean().describe('Whether nothing is.'),
-  documents: countField('How many documents were read.'),
-  variables: listField(variableSchema, 'The variables that the specs use; none where something is wrong.'),
-  problems: listField(
-    namedObject('Problem', 'What is wrong, and what to write instead.', {
-      position: positionSchema.describe('Where.'),
-      path: stringField('`spec.rules[0].prefix`; absent where the YAML itself cannot be read.').optional(),
-      message: stringField('What was found.'),
-      hint: stringField('What would have been right, or what to do.').optional(),
-      excerpt: stringField('The line, and a caret under the place.').optional(),
-      takenBy: namedObject('TakenBy', 'A spec that takes Defaults.', {
-        name: stringField('Its name.'),
-        position: positionSchema.describe('Where that stands.'),
-      })
-        .describe('The spec that takes the value, where the place is in Defaults.')
-        .optional(),
-    }),
-    'Everything that is wrong.',
-  ),
-});
-
-const observationSchema = namedObject(
-  'Observation',
-  'What exists, so that a plan can be made from it without credentials.',
+const explainedObjectSchema = namedObject(
+  'ExplainedObject',
+  'The replication of one object, with the causes.',
   {
     format: formatField,
-    observedAt: z.iso.datetime().describe('When the last answer came.'),
+    bucket: stringField('The source bucket.'),
+    object: namedObject('InspectedObject', 'An object in a source bucket.', {
+      key: stringField('Key of the object.'),
+      versionId: stringField('Version id of the object.').optional(),
+      lastModified: z.iso.datetime().describe('The time of the write.'),
+      status: stringField('Replication status; absent if no rule selected the object.').optional(),
+      tags: stringListField('Tags as `key=value`.'),
+      deleteMarker: z.boolean().describe('Whether the object is a delete marker.'),
+      encryption: encryptionSchema.describe('The encryption of the object.'),
+    }).describe('The object.'),
+    taken: listField(
+      provenRuleSchema,
+      'The rules that select the object, with a proof for objects with the same properties.',
+    ),
+    passed: listField(
+      namedObject('UnmatchedRule', 'A rule that does not select the object.', {
+        rule: stringField('ID of the rule.'),
+        why: stringField('The reason why the rule does not select the object.'),
+      }),
+      'The rules that do not select the object.',
+    ),
+    findings: listField(findingSchema, 'The findings about the object.'),
+  },
+);
+
+const verificationSchema = namedObject('Verification', 'The results of the canaries.', {
+  format: formatField,
+  canaries: listField(
+    namedObject('Canary', 'A test object that replikey writes to observe the replication of one rule.', {
+      pair: stringField('Name of the spec.'),
+      rule: stringField('Name of the rule.'),
+      bucketKey: z.boolean().describe('Whether the canary uses an S3 Bucket Key.'),
+      sseAlgorithm: z
+        .enum(['aws:kms', 'AES256'])
+        .describe(
+          'Encryption of the canary: `AES256` for a rule that does not select KMS-encrypted objects.',
+        ),
+      key: stringField('Object key of the canary; empty if none was written.'),
+      result: z
+        .enum(['replicated', 'failed', 'timeout', 'skipped'])
+        .describe('`skipped`: no canary was written; `timeout`: no replica appeared in time.'),
+      latencyMs: z
+        .number()
+        .describe('Time from the response to the write until the replica appeared, in milliseconds.')
+        .optional(),
+      why: stringField('Unless replicated: the cause, and the required action.').optional(),
+      left: stringListField('Versions that replikey could not remove.').optional(),
+    }),
+    'One canary for each rule and kind of object.',
+  ),
+});
+
+const validationSchema = namedObject('Validation', 'The problems of the specs.', {
+  format: formatField,
+  valid: z.boolean().describe('Whether the specs are valid.'),
+  documents: countField('Number of documents that were read.'),
+  variables: listField(variableSchema, 'The variables that the specs use; empty if a spec is invalid.'),
+  problems: listField(
+    namedObject('Problem', 'A problem and its correction.', {
+      position: positionSchema.describe('The position of the problem.'),
+      path: stringField(
+        'Path of the field: `spec.rules[0].prefix`; absent if the YAML itself is invalid.',
+      ).optional(),
+      message: stringField('The problem as text.'),
+      hint: stringField('The correct value, or the required action.').optional(),
+      excerpt: stringField('The line, with a caret under the position.').optional(),
+      takenBy: namedObject('TakenBy', 'A spec that uses a Defaults document.', {
+        name: stringField('Name of the spec.'),
+        position: positionSchema.describe('The position of the spec.'),
+      })
+        .describe('The spec that uses the value, if the position is in a Defaults document.')
+        .optional(),
+    }),
+    'All problems.',
+  ),
+});
+
+const snapshotSchema = namedObject(
+  'Snapshot',
+  'The recorded responses of AWS, from which replikey can plan without credentials.',
+  {
+    format: formatField,
+    observedAt: z.iso.datetime().describe('The time of the last response.'),
     answers: listField(
-      namedObject('ObservedAnswer', 'What AWS answered to a read: either `output` or `error`.', {
-        call: stringField('`s3:GetBucketVersioning`.'),
-        account: stringField('Name of an Account document; absent: the ambient credentials.').optional(),
-        region: stringField('Region that was asked.'),
-        input: unknownField('What was asked, as AWS takes it.'),
-        output: unknownField('What came back, as AWS gives it.').optional(),
-        error: namedObject('Refused', 'An answer that is an error.', {
-          name: stringField('As AWS names it: `NoSuchBucketPolicy`.'),
-          message: stringField('What AWS says.'),
+      namedObject('RecordedResponse', 'The response of AWS to a read: either `output` or `error`.', {
+        call: stringField('The API operation: `s3:GetBucketVersioning`.'),
+        account: stringField('Name of the Account document; absent for the ambient credentials.').optional(),
+        region: stringField('Region of the call.'),
+        input: unknownField('Input of the call, in the form of the AWS API.'),
+        output: unknownField('Output of the call, in the form of the AWS API.').optional(),
+        error: namedObject('ResponseError', 'An error response of AWS.', {
+          name: stringField('Name of the error: `NoSuchBucketPolicy`.'),
+          message: stringField('Message of the error.'),
           status: z.int().describe('HTTP status.').optional(),
-          bucketRegion: stringField('Region of the bucket, where S3 named it.').optional(),
+          bucketRegion: stringField('Region of the bucket, if S3 returned it.').optional(),
         })
-          .describe('Why nothing came back.')
+          .describe('The error that AWS returned.')
           .optional(),
       }),
-      'Each answer, nothing of how it was signed.',
+      'All responses, without request signatures.',
     ),
   },
 );
 
-const errorSchema = namedObject('Ended', 'A run that ended before it had a result.', {
+const errorSchema = namedObject('ErrorResult', 'A run that ended before it had a result.', {
   format: formatField,
   error: failureSchema,
 });
@@ -168,11 +179,11 @@ const outputValueSchema = z.union([
   planDocumentSchema,
   passSchema,
   ...eventSchemas,
-  examinationSchema,
+  diagnosisSchema,
   explainedObjectSchema,
   verificationSchema,
   validationSchema,
-  observationSchema,
+  snapshotSchema,
   errorSchema,
 ]);
 
@@ -196,7 +207,7 @@ export function outputSchema({ strict = false } = {}): object {
     $schema: schema.$schema,
     $id: 'urn:replikey:output:1',
     title: 'replikey output',
-    description: 'What replikey prints with -o json, and each line of -o ndjson.',
+    description: 'The output of replikey with -o json, and each line of -o ndjson.',
     ...schema,
   };
 }

@@ -14,7 +14,7 @@ export async function writeFileAtomic(file: string, text: string): Promise<void>
     await rename(temporaryFile, file);
   } catch (error) {
     await rm(temporaryFile, { force: true }).catch(() => undefined);
-    throw new UserError(EXIT.usage, `${file} cannot be written: ${systemErrorReason(error as Error)}`, {
+    throw new UserError(EXIT.usage, `cannot write ${file}: ${systemErrorReason(error as Error)}`, {
       cause: error,
     });
   }
@@ -38,7 +38,7 @@ export async function writeNewFile(file: string, text: string): Promise<boolean>
   } catch (error) {
     const { code, syscall } = error as NodeJS.ErrnoException;
     if (code === 'EEXIST' && syscall === 'link') return false;
-    throw new UserError(EXIT.usage, `${file} cannot be written: ${systemErrorReason(error as Error)}`, {
+    throw new UserError(EXIT.usage, `cannot write ${file}: ${systemErrorReason(error as Error)}`, {
       cause: error,
     });
   } finally {
@@ -56,7 +56,7 @@ export async function readJson(file: string): Promise<unknown> {
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
-    throw new UserError(EXIT.usage, `${file} cannot be read: ${systemErrorReason(error as Error)}`, {
+    throw new UserError(EXIT.usage, `cannot read ${file}: ${systemErrorReason(error as Error)}`, {
       cause: error,
     });
   }

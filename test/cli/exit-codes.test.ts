@@ -33,7 +33,7 @@ it('1: partly failed, with the cause, the skipped steps, and what to do', async 
           kms.key-policy/alias/acme-tax-replica@us-west-2
           kms.key-policy/alias/acme-tax@us-east-1
       skipped s3.replication/acme-tax: iam.role-policy/replikey-acme-tax was not applied
-    Run it again once the cause is mended: it goes on where it stands.
+    Fix the cause, then run it again: it continues with the remaining changes.
     "
   `);
   expect((await testEnvironment.reconcile()).remaining?.waves).toEqual([]);
@@ -42,8 +42,8 @@ it('1: partly failed, with the cause, the skipped steps, and what to do', async 
 it('3: refused, with the option that allows the risk', async () => {
   await using testEnvironment = await testEnv();
   await testEnvironment.reconcile();
-  const other = TAX_SPEC.replace('alias/acme-tax }', 'alias/another }');
-  const options = { endpoint: testEnvironment.sandbox.endpoint, input: other };
+  const otherKeySpec = TAX_SPEC.replace('alias/acme-tax }', 'alias/another }');
+  const options = { endpoint: testEnvironment.sandbox.endpoint, input: otherKeySpec };
   testEnvironment.sandbox.log.reset();
   const refused = await runCli(['--once', '-'], options);
   expect(refused.code).toBe(3);
@@ -59,8 +59,8 @@ it('3: refused, because the plan differs from the approved plan', async () => {
   const planned = (await runCli(['--dry-run', '-'], options)).stdout;
   const [, checksum = ''] = /Checksum ([0-9a-f]{16})$/m.exec(planned) ?? [];
   testEnvironment.sandbox.log.reset();
-  const other = { ...options, input: TAX_SPEC.replace('prefix: Tax/', 'prefix: Taxes/') };
-  const refused = await runCli(['--once', '-', '--plan', checksum], other);
+  const changedOptions = { ...options, input: TAX_SPEC.replace('prefix: Tax/', 'prefix: Taxes/') };
+  const refused = await runCli(['--once', '-', '--plan', checksum], changedOptions);
   expect(refused.code).toBe(3);
   expect(refused.stdout).toMatch(
     new RegExp(
@@ -72,7 +72,7 @@ it('3: refused, because the plan differs from the approved plan', async () => {
   expect((await runCli(['--once', '-', '--plan', checksum], options)).code).toBe(0);
   // The approved plan is applied: a second run has nothing to do, and the checksum does not allow another change.
   expect((await runCli(['--once', '-', '--plan', checksum], options)).code).toBe(0);
-  expect((await runCli(['--once', '-', '--plan', checksum], other)).code).toBe(3);
+  expect((await runCli(['--once', '-', '--plan', checksum], changedOptions)).code).toBe(3);
   expect(await runCli(['--once', '-', '--plan', 'latest'], options)).toMatchObject({
     code: 64,
     stderr: expect.stringContaining(
@@ -137,7 +137,7 @@ const usage: [string, string[], RegExp][] = [
   ['an invalid number', ['--once', '--wait', 'long', '-'], /a number of seconds, 0 to 86400/],
   ['an invalid port', ['sandbox', '--port', '65536'], /a port, 0 to 65535/],
   ['an unknown output format', ['plan', '-o', 'yaml', '-'], /Allowed choices are text, json/],
-  ['a missing file', ['apply', 'none.json'], /^none\.json cannot be read: no such file or directory\n$/],
+  ['a missing file', ['apply', 'none.json'], /^cannot read none\.json: no such file or directory\n$/],
   ['a command without specs', ['validate'], /missing required argument 'paths'/],
 ];
 

@@ -176,7 +176,7 @@ test.skipIf(!hasScript)('progress: in a real terminal, no progress lines remain 
     expect(stdout).toMatch(/tax {2}\d+ of 13 applied, waiting up to \d+ s for /);
     expect(lines.join('\n')).not.toMatch(/waiting up to|reads, /);
     expect(lines.filter((line) => line.startsWith('✓'))).toHaveLength(13);
-    expect(lines.at(-1)).toBe('Converged: 13 applied, and a second reading finds nothing to do.');
+    expect(lines.at(-1)).toBe('Converged: 13 applied, and a second read finds no differences.');
   } finally {
     await rm(folder, { recursive: true });
   }

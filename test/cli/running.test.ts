@@ -58,7 +58,7 @@ it('plan --sandbox: names the sandbox, also in the command that applies the plan
 it('plan --observed: fails if the file cannot be read, also with a sandbox', async () => {
   expect(await run('plan', '--sandbox=state', '--observed', 'none.json')).toMatchObject({
     code: 64,
-    stderr: 'none.json cannot be read: no such file or directory\n',
+    stderr: 'cannot read none.json: no such file or directory\n',
   });
 });
 

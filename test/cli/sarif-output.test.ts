@@ -4,7 +4,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Ajv } from 'ajv';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { denied, foreignRule } from '../report/plans.ts';
+import { addForeignRule, denyReplicaWrites } from '../report/plans.ts';
 import { runCli } from '../support/cli.ts';
 import { TAX_SPEC, testEnv } from '../support/env.ts';
 
@@ -103,7 +103,7 @@ const filesOf = (results: readonly Result[]) =>
 test('plan --sarif: saves the findings with positions in the specs, relative to the root of the checkout', async () => {
   await using env = await testEnv();
   await env.reconcile();
-  await denied(env);
+  await denyReplicaWrites(env);
   const cwd = path.join(checkout, INFRA);
   const result = await runCli(['plan', 'specs', '--sarif', 'plan.sarif'], {
     endpoint: env.sandbox.endpoint,
@@ -136,7 +136,7 @@ test('plan --sarif: saves no results if every rule is proven', async () => {
 test('doctor -o sarif: reports a foreign rule at its bucket, because GitHub requires a location for every result', async () => {
   await using env = await testEnv();
   await env.reconcile();
-  await foreignRule(env);
+  await addForeignRule(env);
   const options = { endpoint: env.sandbox.endpoint, cwd: checkout };
   const { code, stdout } = await runCli(['doctor', INFRA, '-o', 'sarif'], options);
   expect(code).toBe(1);

@@ -172,7 +172,7 @@ describe('drift attribution', () => {
 
   test('another replikey process made the change: names no caller', async () => {
     await using loop = await convergedController();
-    await loop.env.door.send(
+    await loop.env.client.send(
       { region: 'us-east-1' },
       new UpdateAssumeRolePolicyCommand({ RoleName: ROLE, PolicyDocument: FOREIGN_TRUST_POLICY }),
     );

@@ -83,7 +83,10 @@ describe('controller', () => {
     const running = startTestController(env);
     running.controller.update(specFiles(TAX_SPEC));
     await running.idle();
-    await env.door.send({ region: 'us-east-1' }, new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }));
+    await env.client.send(
+      { region: 'us-east-1' },
+      new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }),
+    );
     await round(running);
     expect(running.pairOf('tax').conditions.Drifted).toMatchObject({
       status: 'False',
@@ -131,7 +134,7 @@ describe('controller', () => {
 
   test('a terminal error: waits for a changed spec or the next resync instead of retrying', async () => {
     await using env = await testEnv();
-    await env.door
+    await env.client
       .send(
         { region: 'us-east-1' },
         new PutBucketVersioningCommand({
@@ -270,7 +273,7 @@ describe('controller', () => {
     const running = startTestController(env, { verifyIntervalMs: 600_000 });
     running.controller.update(specFiles(TAX_SPEC));
     await running.idle();
-    await env.door.send(
+    await env.client.send(
       { region: 'us-east-1' },
       new PutObjectCommand({ Bucket: 'acme-tax', Key: 'Tax/2026.pdf', Body: 'x' }),
     );
@@ -360,7 +363,7 @@ describe('controller', () => {
     stop.abort();
     await running.controller.drain();
     expect(running.pairOf('tax').conditions.Verified).toMatchObject({ status: 'Unknown', reason: 'Pending' });
-    const remaining = await env.door.send(
+    const remaining = await env.client.send(
       { region: 'us-east-1' },
       new ListObjectVersionsCommand({ Bucket: 'acme-tax' }),
     );

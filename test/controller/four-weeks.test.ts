@@ -44,7 +44,7 @@ test('controller: four simulated weeks with two replicas: reverts drift within a
   for (let day = 1; day <= 28; day++) {
     // Every third day another caller changes a setting, every seventh day the spec changes, every fifth day AWS throttles.
     if (day % 3 === 0) {
-      await env.door.send(
+      await env.client.send(
         { region: 'us-east-1' },
         new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }),
       );

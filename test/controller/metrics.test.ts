@@ -59,7 +59,10 @@ test('metrics: every detected drift is counted, also between two scrapes', async
   await idle();
   expect(await sampleOf('replikey_drift_total{pair="tax"}')).toBe(0);
   for (let count = 0; count < 3; count++) {
-    await env.door.send({ region: 'us-east-1' }, new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }));
+    await env.client.send(
+      { region: 'us-east-1' },
+      new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }),
+    );
     await round();
   }
   expect(await sampleOf('replikey_drift_total{pair="tax"}')).toBe(3);
@@ -72,7 +75,10 @@ test('metrics: a removed pair has no samples', async () => {
   const { controller, idle, lines, metrics, round } = controllerWithMetrics(env);
   controller.update(specFiles(TAX_SPEC, BOOKS));
   await idle();
-  await env.door.send({ region: 'us-east-1' }, new DeleteBucketReplicationCommand({ Bucket: 'acme-books' }));
+  await env.client.send(
+    { region: 'us-east-1' },
+    new DeleteBucketReplicationCommand({ Bucket: 'acme-books' }),
+  );
   await round();
   metrics.observer.onVerify({ key: 'books', latencyMs: [800], failures: 1 });
   const samplesOf = async (pair: string) => (await lines()).filter((line) => line.includes(`pair="${pair}"`));

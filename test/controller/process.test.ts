@@ -191,7 +191,7 @@ describe('controller process', () => {
 
   test('--plan-only with a lock: does not compete for the lock', async () => {
     await using env = await testEnv();
-    await env.door.send({ region: 'us-east-1' }, new CreateBucketCommand({ Bucket: 'locks' }));
+    await env.client.send({ region: 'us-east-1' }, new CreateBucketCommand({ Bucket: 'locks' }));
     const lock = ['--lock', 's3://locks/replikey', '--lease-duration', '600'];
     const planning = await start(env, ...lock, '--plan-only');
     await untilReady(planning);
@@ -203,7 +203,7 @@ describe('controller process', () => {
 
   test('two processes with an S3 lock: one writes, and the standby leads after the leader is killed', async () => {
     await using env = await testEnv();
-    await env.door.send({ region: 'us-east-1' }, new CreateBucketCommand({ Bucket: 'locks' }));
+    await env.client.send({ region: 'us-east-1' }, new CreateBucketCommand({ Bucket: 'locks' }));
     const lock = ['--lock', 's3://locks/replikey', '--lease-duration', '3', '--interval', '2'];
     const [a, b] = await Promise.all([start(env, ...lock), start(env, ...lock)]);
     await Promise.all([untilReady(a), untilReady(b)]);
@@ -219,7 +219,10 @@ describe('controller process', () => {
     );
     leader?.child.kill('SIGKILL');
     await vi.waitFor(async () => expect(await isLeader(standby as ControllerProcess)).toBe(true), 10_000);
-    await env.door.send({ region: 'us-east-1' }, new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }));
+    await env.client.send(
+      { region: 'us-east-1' },
+      new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }),
+    );
     await vi.waitFor(
       async () =>
         expect((await pairStatusOf(standby as ControllerProcess)).conditions.Drifted.reason).toBe('Healed'),
@@ -236,7 +239,7 @@ describe('controller process', () => {
 describe('sharded controller processes', () => {
   test('a process is killed: another takes over its pairs, and no two processes write one pair', async () => {
     await using env = await testEnv();
-    await env.door.send({ region: 'us-east-1' }, new CreateBucketCommand({ Bucket: 'locks' }));
+    await env.client.send({ region: 'us-east-1' }, new CreateBucketCommand({ Bucket: 'locks' }));
     const names = Array.from({ length: 9 }, (_, index) => `tax-${index}`);
     await writeFile(
       path.join(folder, 'spec.yaml'),
@@ -253,7 +256,7 @@ describe('sharded controller processes', () => {
     const [name = ''] = names;
     const [victim] = writersOf(name);
     victim?.child.kill('SIGKILL');
-    await env.door.send(
+    await env.client.send(
       { region: 'us-east-1' },
       new DeleteBucketReplicationCommand({ Bucket: `acme-${name}` }),
     );

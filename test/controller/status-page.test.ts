@@ -78,7 +78,7 @@ const STATUS: ControllerStatus = {
       retry: 'recoverable',
       conditions: {
         Ready: condition('False', 'ApplyFailed', HOSTILE_TEXT),
-        Proven: condition('False', 'RK1308', 'S3 may not write the replica'),
+        Proven: condition('False', 'RK1308', 'S3 is not allowed to write the replica'),
         Verified: condition('Unknown'),
         Drifted: condition('True', 'ChangedElsewhere', 'kms.key-policy/alias/acme: changed outside replikey'),
       },

@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { denied } from '../report/plans.ts';
+import { denyReplicaWrites } from '../report/plans.ts';
 import { childEnvironment } from '../support/cli.ts';
 import { TAX_SPEC, testEnv } from '../support/env.ts';
 import { BOT, TOKEN } from './pull-requests-github.ts';
@@ -320,7 +320,7 @@ test('action: with a working directory: paths in findings are relative to the re
   await mkdir(path.join(runner.folder, 'infra/specs'), { recursive: true });
   await runner.write('infra/specs/tax.yaml', TAX_SPEC);
   await env.reconcile();
-  await denied(env);
+  await denyReplicaWrites(env);
   for (const command of ['plan', 'doctor']) {
     const inputs = { command, 'working-directory': 'infra' };
     const { outputs, log } = await runner.action(inputs, { endpoint: env.sandbox.endpoint });

@@ -8,7 +8,7 @@ import { childEnvironment, isInstalled, runCli, startSandboxProcess } from '../s
 
 /*
  * These tests run the commands in the console blocks of a page, in order, and compare the output under each command. In a
- * page, `…` stands for any number of lines. `npm run generate` writes changed output to the page; review the difference.
+ * page, `…` replaces any number of lines. `npm run generate` writes changed output to the page; review the difference.
  */
 
 const BAD = `apiVersion: replikey.dev/v1
@@ -113,7 +113,7 @@ async function withActualOutput(
 
 /**
  * Returns the documented output if the actual one matches it. Otherwise returns the actual output, with the same parts left
- * out: the first and the last part keep their number of lines, and a part in between begins with its documented line.
+ * out: each part keeps its number of lines, and a part in between is found by its first line that did not change.
  */
 function updateOutput(documented: string, actual: string): string {
   const documentedLines = documented.split('\n').slice(0, -1);
@@ -127,15 +127,23 @@ function updateOutput(documented: string, actual: string): string {
     if (parts.length === 1) return actualLines;
     if (index === 0) return actualLines.slice(0, part.length);
     if (index === parts.length - 1) return actualLines.slice(actualLines.length - part.length);
-    const start = actualLines.findIndex(
-      (line) => withoutVariableValues(line) === withoutVariableValues(part[0] ?? ''),
-    );
-    return start < 0 ? part : actualLines.slice(start, start + part.length);
+    const start = startOfPart(part, actualLines);
+    return start === undefined ? part : actualLines.slice(start, start + part.length);
   });
   const lines = updated.flatMap((part, index) => (index === 0 ? part : ['…', ...part]));
   if (!matches(lines, actual))
     throw new Error(`update this output by hand:\n${documented}\nactual:\n${actual}`);
   return lines.map((line) => `${line}\n`).join('');
+}
+
+/** Returns the index at which a part begins in the actual output; undefined if none of its lines is in it. */
+function startOfPart(part: string[], actualLines: string[]): number | undefined {
+  const comparableLines = actualLines.map(withoutVariableValues);
+  for (const [offset, line] of part.entries()) {
+    const index = comparableLines.indexOf(withoutVariableValues(line));
+    if (index >= offset) return index - offset;
+  }
+  return undefined;
 }
 
 /** Whether the lines are the actual output, with `…` for any number of lines; empty lines at the ends do not count. */

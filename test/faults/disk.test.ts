@@ -96,7 +96,7 @@ describe('full disk', () => {
     const { code, output } = await finish(
       spawnWith('ulimit -f 0;')(['plan', '--out', 'plan.json', '-'], testEnvironment.sandbox.endpoint),
     );
-    expect(output).toMatch(/^plan\.json cannot be written: file too large$/m);
+    expect(output).toMatch(/^cannot write plan\.json: file too large$/m);
     expect(code).toBe(EXIT.usage);
     expect(await readdir(folder)).toEqual(['plan.json']);
     expect(await readFile(path.join(folder, 'plan.json'), 'utf8')).toBe('the previous plan');
@@ -149,7 +149,7 @@ describe.each(READ_ONLY)('%s', (_, before, isSupported) => {
       testEnvironment.sandbox.endpoint,
     );
     expect(output).toMatch(/^Plan: 13 to create/m);
-    expect(output).toMatch(/^disk\/plan\.json cannot be written: (not a directory|read-only file system)$/m);
+    expect(output).toMatch(/^cannot write disk\/plan\.json: (not a directory|read-only file system)$/m);
     expect(output).not.toMatch(STACK_TRACE_LINE);
     expect(code).toBe(EXIT.usage);
   });

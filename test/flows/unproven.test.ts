@@ -36,11 +36,13 @@ test('unproven rule: refuses the plan before the first write, with cause and fix
   expect(results).toEqual([]);
   expect(refusals.map(({ id }) => id)).toEqual(['unproven']);
   expect(refusals[0]?.message).toMatch(
-    /^replikey\/tax\/tax would not replicate: RK1308 S3 may not write the replica: bucket policy of acme-tax-replica denies s3:ReplicateObject .*OnlyThroughEndpoint.*--allow-unproven$/,
+    /^replikey\/tax\/tax would not replicate: RK1308 S3 is not allowed to write the replica: bucket policy of acme-tax-replica denies s3:ReplicateObject .*OnlyThroughEndpoint.*--allow-unproven$/,
   );
   const text = planText(plan, env.specs.pairs, proof);
   expect(text).toContain('✗ replikey/tax/tax  acme-tax → acme-tax-replica  does not replicate');
-  expect(text).toContain('error RK1308 replicas may not be written (S3 says DstPutObjectNotPermitted)');
+  expect(text).toMatch(
+    /error RK1308 the role cannot write replicas \(S3 reports\s+DstPutObjectNotPermitted\)/,
+  );
   expect(text).toContain('"aws:PrincipalArn"');
   expect(text).toMatch(/^Proof: 0 of 1 rules proven, 1 does not replicate\.$/m);
 

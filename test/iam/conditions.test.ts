@@ -1,4 +1,4 @@
-// biome-ignore-all lint/suspicious/noTemplateCurlyInString: policy variables are written like this
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the syntax of policy variables
 import { describe, expect, test } from 'vitest';
 import { findFailedCondition } from '../../src/iam/conditions.ts';
 import { matchArn, matchWildcard, tokenize } from '../../src/iam/pattern.ts';
@@ -12,7 +12,7 @@ const holds = (condition: Condition, context: Record<string, string[]>, version 
     version,
   ) === undefined;
 
-/** An operator, its value, the value of the request (none: the key is absent), and whether it holds. */
+/** An operator, its value, the request's value (undefined if the key is absent), and whether the condition holds. */
 const rows: [operator: string, expected: string | string[], actual: string[] | undefined, holds: boolean][] =
   [
     ['StringEquals', 'a', ['a'], true],
@@ -100,14 +100,14 @@ const rows: [operator: string, expected: string | string[], actual: string[] | u
     ['ForSomeValues:StringEquals', 'a', ['a'], false],
   ];
 
-describe('a condition', () => {
+describe('findFailedCondition', () => {
   test.each(rows)('%s %j with %j holds: %s', (operator, expected, actual, verdict) => {
     expect(holds({ [operator]: { 'test:Key': expected } }, actual ? { 'test:key': actual } : {})).toBe(
       verdict,
     );
   });
 
-  test('operators and keys are joined by AND', () => {
+  test('joins operators and keys with AND', () => {
     const both = { StringEquals: { 'test:a': 'x', 'test:b': 'y' }, Bool: { 'test:c': 'true' } };
     expect(holds(both, { 'test:a': ['x'], 'test:b': ['y'], 'test:c': ['true'] })).toBe(true);
     expect(holds(both, { 'test:a': ['x'], 'test:b': ['y'], 'test:c': ['false'] })).toBe(false);
@@ -115,33 +115,39 @@ describe('a condition', () => {
   });
 });
 
-describe('a policy variable', () => {
+describe('policy variable', () => {
   const like = (value: string) => ({ StringLike: { 'test:Key': value } });
   const context = { 'test:key': ['home/ana/x'], 'aws:username': ['ana'], 'aws:many': ['a', 'b'] };
   const variables: [string, Condition, Record<string, string[]>, string, boolean][] = [
-    ['is put in', like('home/${aws:username}/*'), context, '2012-10-17', true],
-    ['is put in without regard to case', like('home/${AWS:UserName}/*'), context, '2012-10-17', true],
-    ['is plain text in old policies', like('home/${aws:username}/*'), context, '2008-10-17', false],
-    ['without a value matches nothing', like('home/${aws:nobody}*'), context, '2012-10-17', false],
-    ['with a default', like("home/${aws:nobody, 'ana'}/*"), context, '2012-10-17', true],
-    ['with a default that is not needed', like("home/${aws:username, 'bob'}/*"), context, '2012-10-17', true],
-    ['that is never closed is plain text', like('home/${aws:username*'), context, '2012-10-17', false],
+    ['is substituted', like('home/${aws:username}/*'), context, '2012-10-17', true],
+    ['is substituted regardless of case', like('home/${AWS:UserName}/*'), context, '2012-10-17', true],
     [
-      'that is never closed is plain text, which can be met',
+      'is plain text in policies of version 2008-10-17',
+      like('home/${aws:username}/*'),
+      context,
+      '2008-10-17',
+      false,
+    ],
+    ['without a value matches nothing', like('home/${aws:missing}*'), context, '2012-10-17', false],
+    ['with a default', like("home/${aws:missing, 'ana'}/*"), context, '2012-10-17', true],
+    ['with a default that is not needed', like("home/${aws:username, 'bob'}/*"), context, '2012-10-17', true],
+    ['that is unclosed is plain text', like('home/${aws:username*'), context, '2012-10-17', false],
+    [
+      'that is unclosed is plain text, which can match',
       like('home/${aws:*'),
       { 'test:key': ['home/${aws:x'] },
       '2012-10-17',
       true,
     ],
     [
-      'is not known to numbers',
+      'is not substituted in numbers',
       { NumericEquals: { 'test:Key': '${aws:n}' } },
       { 'test:key': ['1'], 'aws:n': ['1'] },
       '2012-10-17',
       false,
     ],
     [
-      'is known to truth values',
+      'is substituted in booleans',
       { Bool: { 'test:Key': '${aws:n}' } },
       { 'test:key': ['true'], 'aws:n': ['true'] },
       '2012-10-17',
@@ -149,7 +155,7 @@ describe('a policy variable', () => {
     ],
     ['with several values matches nothing', like('${aws:many}*'), context, '2012-10-17', false],
     [
-      'brings no wildcards',
+      'has no wildcards in its value',
       like('${aws:username}'),
       { 'test:key': ['bob'], 'aws:username': ['*'] },
       '2012-10-17',
@@ -171,7 +177,7 @@ describe('a policy variable', () => {
   });
 });
 
-describe('a wildcard', () => {
+describe('matchWildcard and matchArn', () => {
   const cases: [pattern: string, text: string, matches: boolean][] = [
     ['*', '', true],
     ['', '', true],
@@ -186,21 +192,21 @@ describe('a wildcard', () => {
     expect(matchWildcard(pattern, text)).toBe(matches);
   });
 
-  test('does not reach over the colons of an ARN, but over those of its resource', () => {
+  test('a wildcard does not match the colons of an ARN, except in its resource', () => {
     expect(matchArn(tokenize('arn:aws:*:key/1'), 'arn:aws:kms:us-east-1:1:key/1')).toBe(false);
     expect(matchArn(tokenize('arn:aws:kms:*:*:key/*'), 'arn:aws:kms:us-east-1:1:key/1')).toBe(true);
     expect(matchArn(tokenize('arn:aws:s3:::a/*'), 'arn:aws:s3:::a/b:c')).toBe(true);
   });
 
-  test('is fast on patterns that are made to be slow', () => {
-    // Anything exponential would never end; the runner's time limit is the judge.
+  test('patterns that cause exponential backtracking finish in time', () => {
+    // An exponential algorithm would exceed the timeout of the test.
     expect(matchWildcard(`${'a*'.repeat(200)}c`, `${'a'.repeat(2_000)}b`)).toBe(false);
     expect(matchWildcard(`${'*a'.repeat(10_000)}*b`, 'a'.repeat(20_000))).toBe(false);
     const unclosed = { StringLike: { 'test:Key': '${'.repeat(500_000) } };
     expect(holds(unclosed, { 'test:key': ['a'] })).toBe(false);
   });
 
-  test('takes texts of any length', () => {
+  test('substitutes values of any length', () => {
     const long = 'a'.repeat(300_000);
     const both = { StringLike: { 'test:Key': `\${aws:long}${long}` } };
     expect(holds(both, { 'test:key': [long + long], 'aws:long': [long] })).toBe(true);

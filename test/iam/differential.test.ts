@@ -5,8 +5,8 @@ import { evaluate } from '../../src/iam/evaluate.ts';
 import type { AccessRequest, NamedPolicy, Policies, Statement } from '../../src/iam/types.ts';
 
 /**
- * Random policies and requests, decided by us and by an independent evaluator. Where the two are known to disagree,
- * `DISAGREEMENTS` below says who is right and why.
+ * Compares the evaluator with an independent one on random policies and requests. `DISAGREEMENTS` lists the known
+ * differences.
  */
 
 const HERE = '111122223333';
@@ -20,7 +20,7 @@ interface Case {
   policies: Policies;
 }
 
-async function theirs({ request, policies }: Case): Promise<boolean> {
+async function decideIndependently({ request, policies }: Case): Promise<boolean> {
   const { boundary, resource } = policies;
   const result = await runSimulation(
     {
@@ -46,7 +46,7 @@ const oneOf = <T>(...values: T[]) => fc.constantFrom(...values);
 const oneOrMany = <T>(values: fc.Arbitrary<T>) =>
   fc.oneof(values, fc.uniqueArray(values, { minLength: 1, maxLength: 3 }));
 
-/** What a condition may ask, and what a request may carry, by key. */
+/** Values of conditions and of requests, by key. */
 const VALUES: Record<string, string[]> = {
   'aws:SecureTransport': ['true', 'false'],
   'aws:SourceIp': ['10.1.2.3', '192.168.0.1'],
@@ -197,7 +197,7 @@ const context = fc
 function cases(
   actions: string[],
   resources: string[],
-  asked: string[],
+  requestedActions: string[],
   resource: string,
   own: typeof OPERATORS,
 ): fc.Arbitrary<Case> {
@@ -205,7 +205,7 @@ function cases(
   const identity = policy('identity', statement(actions, resources, false, keys));
   return fc
     .record({
-      action: oneOf(...asked),
+      action: oneOf(...requestedActions),
       resourceAccount: oneOf(HERE, HERE, THERE),
       context,
       identity: fc.array(identity, { maxLength: 2 }),
@@ -218,7 +218,7 @@ function cases(
     .map(({ action, resourceAccount, context, identity, boundary, resource: own }) => ({
       request: { principal: ROLE, action, resource, resourceAccount, context },
       policies: {
-        identity: identity.map((one, index) => ({ ...one, name: `identity ${index}` })),
+        identity: identity.map((policy, index) => ({ ...policy, name: `identity ${index}` })),
         ...(boundary === undefined ? {} : { boundary: [boundary] }),
         ...(own === undefined ? {} : { resource: own }),
       },
@@ -227,23 +227,23 @@ function cases(
 
 interface Disagreement {
   name: string;
-  /** Whether a random case is of this sort. */
-  applies(one: Case): boolean;
-  /** A case in which the two decide differently, and what we decide. */
+  /** Whether a random case is an instance of this difference. */
+  applies(randomCase: Case): boolean;
+  /** A case that the two decide differently, and the decision of our evaluator. */
   sample: Case;
-  ours: boolean;
+  isAllowed: boolean;
 }
 
 const statementsOf = (named: NamedPolicy | undefined): Statement[] => [named?.policy.Statement ?? []].flat();
-const everybody = ({ Principal: principal }: Statement): boolean =>
+const allowsEveryPrincipal = ({ Principal: principal }: Statement): boolean =>
   principal === '*' || (typeof principal === 'object' && [principal.AWS].flat().includes('*'));
 
-/** Told in docs/explanation/policy-evaluator.md, with the reasons. */
+/** docs/explanation/policy-evaluator.md describes these, with the reasons. */
 const DISAGREEMENTS: Disagreement[] = [
   {
-    name: 'a boundary that does not allow, under a resource policy that allows everybody',
+    name: 'a boundary that does not allow, with a resource policy that allows every principal',
     applies: ({ policies }) =>
-      policies.boundary !== undefined && statementsOf(policies.resource).some(everybody),
+      policies.boundary !== undefined && statementsOf(policies.resource).some(allowsEveryPrincipal),
     sample: {
       request: { principal: ROLE, action: 'kms:Decrypt', resource: KEY, resourceAccount: HERE },
       policies: {
@@ -251,7 +251,7 @@ const DISAGREEMENTS: Disagreement[] = [
         resource: named('resource', { Effect: 'Allow', Principal: '*', Action: 'kms:*', Resource: '*' }),
       },
     },
-    ours: false,
+    isAllowed: false,
   },
   {
     name: 'a condition on the encryption context',
@@ -274,7 +274,7 @@ const DISAGREEMENTS: Disagreement[] = [
         }),
       },
     },
-    ours: true,
+    isAllowed: true,
   },
 ];
 
@@ -292,24 +292,24 @@ const AREAS: [string, fc.Arbitrary<Case>][] = [
   ['keys', cases(kmsActions, kmsResources, ['kms:Decrypt', 'kms:Encrypt'], KEY, OF_KMS)],
 ];
 
-/** Run every time, before what is new; the seed of whatever a run finds is kept here. */
+/** Seeds of every run, before new ones. Add the seed of each failure. */
 const SEEDS = [20_261_123, 1_408_115_202, -77_031_993];
 
-describe('an independent evaluator decides the same', () => {
+describe('evaluate: decides like an independent evaluator', () => {
   test.each(AREAS)(
-    'about %s, for tens of thousands of random policies and requests',
+    '%s: tens of thousands of random policies and requests',
     {
       timeout: 600_000,
     },
     async (_, area) => {
       let allowed = 0;
       let compared = 0;
-      const property = fc.asyncProperty(area, async (one) => {
-        fc.pre(!DISAGREEMENTS.some(({ applies }) => applies(one)));
-        const ours = evaluate(one.request, one.policies);
+      const property = fc.asyncProperty(area, async (randomCase) => {
+        fc.pre(!DISAGREEMENTS.some(({ applies }) => applies(randomCase)));
+        const decision = evaluate(randomCase.request, randomCase.policies);
         compared += 1;
-        if (ours.allowed) allowed += 1;
-        expect(ours.allowed, ours.reason).toBe(await theirs(one));
+        if (decision.allowed) allowed += 1;
+        expect(decision.allowed, decision.reason).toBe(await decideIndependently(randomCase));
       });
       for (const seed of SEEDS) await fc.assert(property, { numRuns: 1_000, seed });
       await fc.assert(property, { numRuns: Number(process.env.PROPERTY_RUNS ?? 9_000) });
@@ -320,9 +320,9 @@ describe('an independent evaluator decides the same', () => {
   );
 });
 
-describe('it is known to decide otherwise about', () => {
-  test.each(DISAGREEMENTS)('$name', async ({ sample, ours }) => {
-    expect(evaluate(sample.request, sample.policies).allowed).toBe(ours);
-    expect(await theirs(sample)).toBe(!ours);
+describe('evaluate: differs from the independent evaluator for', () => {
+  test.each(DISAGREEMENTS)('$name', async ({ sample, isAllowed }) => {
+    expect(evaluate(sample.request, sample.policies).allowed).toBe(isAllowed);
+    expect(await decideIndependently(sample)).toBe(!isAllowed);
   });
 });

@@ -502,13 +502,13 @@ describe('a decision says why', () => {
       'which resources the nearest statement leaves out',
       read,
       identity({ Effect: 'Allow', Action: 's3:*', NotResource: OBJECT }),
-      `no identity policy of ${ROLE} allows s3:GetObject on ${OBJECT}: in role policy "replikey" (statement 1) the resource expects anything but ${OBJECT}, but the request has ${OBJECT}`,
+      `no identity policy of ${ROLE} allows s3:GetObject on ${OBJECT}: in role policy "replikey" (statement 1) the resource expects any value except ${OBJECT}, but the request has ${OBJECT}`,
     ],
     [
       'which values the nearest statement leaves out',
       { ...read, context: { 'aws:RequestedRegion': 'us-east-1' } },
       identity(allow('s3:*', { Condition: { StringNotEquals: { 'aws:RequestedRegion': 'us-east-1' } } })),
-      `no identity policy of ${ROLE} allows s3:GetObject on ${OBJECT}: in role policy "replikey" (statement 1) StringNotEquals aws:RequestedRegion expects anything but us-east-1, but the request has us-east-1`,
+      `no identity policy of ${ROLE} allows s3:GetObject on ${OBJECT}: in role policy "replikey" (statement 1) StringNotEquals aws:RequestedRegion expects any value except us-east-1, but the request has us-east-1`,
     ],
     [
       'that a key policy and an identity policy allow together',
@@ -533,7 +533,7 @@ describe('a decision says why', () => {
       'that a policy is missing across accounts',
       { ...read, resourceAccount: OTHER },
       identity(allow('s3:*')),
-      `the policy of ${OBJECT} (there is none) does not allow s3:GetObject on ${OBJECT}`,
+      `the policy of ${OBJECT} (no policy exists) does not allow s3:GetObject on ${OBJECT}`,
     ],
   ];
 

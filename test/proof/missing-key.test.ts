@@ -16,7 +16,7 @@ test.each([
   expect(proof).toMatchObject([
     {
       verdict: 'broken',
-      findings: [{ code, message: expect.stringMatching(/does not exist: name one that does$/) }],
+      findings: [{ code, message: expect.stringMatching(/does not exist: use an existing key$/) }],
     },
   ]);
   expect(proof[0]?.findings[0]?.at?.line).toBe(

@@ -316,7 +316,7 @@ export const REAL_CASES: RealCase[] = [
       keys: { [OTHER_REGION]: { arn: OTHER_REGION, state: 'Enabled', policy: byAccount(MAIN) } },
     }),
     errors: ['RK1205'],
-    names: [OTHER_REGION, 'lies in eu-west-1', 'acme-tax-replica in us-west-2'],
+    names: [OTHER_REGION, 'is in eu-west-1', 'acme-tax-replica is in us-west-2'],
     rounds: 2,
   },
   {
@@ -332,7 +332,7 @@ export const REAL_CASES: RealCase[] = [
     seen: [underBucketKey(false)],
     errors: [],
     warnings: ['RK1313', 'RK1313'],
-    names: ['make the Bucket Key of the destination', 'kms:GenerateDataKey'],
+    names: ['create the Bucket Key of the destination', 'kms:GenerateDataKey'],
   },
   {
     thread: 'awslabs/landing-zone-accelerator-on-aws#1144',
@@ -373,7 +373,10 @@ export const REAL_CASES: RealCase[] = [
       keys: { [`arn:aws:kms:us-west-2:${MAIN}:${ALIAS}`]: null },
     }),
     errors: ['RK1204'],
-    names: [`arn:aws:kms:us-west-2:${MAIN}:${ALIAS}`, `looked up in the account of the role (${MAIN})`],
+    names: [
+      `arn:aws:kms:us-west-2:${MAIN}:${ALIAS}`,
+      `resolves the alias in the account of the role, ${MAIN}`,
+    ],
   },
   {
     thread: 'ministryofjustice/aws-root-account#1014',
@@ -383,7 +386,7 @@ export const REAL_CASES: RealCase[] = [
       destination: { EncryptionConfiguration: undefined },
     }),
     errors: ['RK1003'],
-    names: ['encrypted with aws:kms by default', 'the rule does not select such'],
+    names: ['encrypts objects with aws:kms by default', 'the rule does not select them'],
   },
   {
     thread: 'ministryofjustice/aws-root-account#1275',

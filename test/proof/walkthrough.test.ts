@@ -56,7 +56,7 @@ describe("the pair of AWS's walkthrough, with objects that have no Bucket Key", 
     const { code, stdout, stderr } = await doctor();
     expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
     expect(stdout).toContain(
-      'error RK1307 source objects may not be decrypted (S3 says SrcGetObjectNotPermitted)',
+      'error RK1307 the role cannot decrypt source objects (S3 reports SrcGetObjectNotPermitted)',
     );
     expect(stdout).toMatch(
       /kms:EncryptionContext:aws:s3:arn expects arn:aws:s3:::source, but the request has arn:aws:s3:::source\/Tax/,

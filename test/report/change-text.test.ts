@@ -27,12 +27,12 @@ const rows: [string, Statement, string[]][] = [
     ['Allow s3.amazonaws.com to sts:AssumeRole'],
   ],
   [
-    'everybody, by a star',
+    'every principal, by a wildcard',
     { Effect: 'Deny', Principal: '*', Action: 's3:*', Resource: '*' },
     ['Deny * to s3:*', 'on *'],
   ],
   [
-    'what is said by exclusion',
+    'a statement of exclusions',
     {
       Effect: 'Deny',
       NotPrincipal: { AWS: 'arn:aws:iam::111122223333:root' },
@@ -40,8 +40,8 @@ const rows: [string, Statement, string[]][] = [
       NotResource: 'arn:aws:s3:::a/public/*',
     },
     [
-      'Deny everybody but arn:aws:iam::111122223333:root to everything but s3:GetObject',
-      'on everything but arn:aws:s3:::a/public/*',
+      'Deny everyone except arn:aws:iam::111122223333:root to everything except s3:GetObject',
+      'on everything except arn:aws:s3:::a/public/*',
     ],
   ],
   [
@@ -55,6 +55,6 @@ const rows: [string, Statement, string[]][] = [
   ],
 ];
 
-test.each(rows)('%s reads as a sentence', (_, statement, lines) => {
+test.each(rows)('statementLines: %s', (_, statement, lines) => {
   expect(statementLines(statement)).toEqual(lines);
 });

@@ -2,10 +2,10 @@ import { expect, test } from 'vitest';
 import type { Plan, Step } from '../../src/core/resource.ts';
 import { minimumDuration, minimumDurationText } from '../../src/report/plan-text.ts';
 
-/** A plan that makes so many keys, by account and Region. */
-function aPlan(keys: Record<string, number>, step: Partial<Step> = {}): Plan {
-  const steps = Object.entries(keys).flatMap(([where, count]) => {
-    const [region = '', account] = where.split(' ').reverse();
+/** Returns a plan that creates the given number of keys, by account and Region. */
+function planOf(keys: Record<string, number>, step: Partial<Step> = {}): Plan {
+  const steps = Object.entries(keys).flatMap(([location, count]) => {
+    const [region = '', account] = location.split(' ').reverse();
     const at = account === undefined ? { region } : { account, region };
     return Array.from({ length: count }, () => ({ calls: ['kms:CreateKey'], at, ...step }));
   });
@@ -13,20 +13,24 @@ function aPlan(keys: Record<string, number>, step: Partial<Step> = {}): Plan {
 }
 
 test.each<[string, Plan, string[]]>([
-  ['nothing is said of a few keys', aPlan({ 'us-east-1': 45 }), []],
+  ['few keys: no text', planOf({ 'us-east-1': 45 }), []],
   [
-    'keys of one Region wait for each other',
-    aPlan({ 'us-east-1': 200, 'us-west-2': 10 }),
-    ['It takes 40 s at least: KMS makes 5 keys a second, and 200 are to be made in us-east-1.'],
+    'keys of one Region share the quota',
+    planOf({ 'us-east-1': 200, 'us-west-2': 10 }),
+    [
+      'Apply takes at least 40 s: KMS allows 5 CreateKey calls per second, and the plan creates 200 keys in us-east-1.',
+    ],
   ],
   [
-    'accounts and Regions do not wait for each other',
-    aPlan({ 'main us-east-1': 40, 'other us-east-1': 51, 'main us-west-2': 40 }),
-    ['It takes 11 s at least: KMS makes 5 keys a second, and 51 are to be made in other/us-east-1.'],
+    'accounts and Regions have separate quotas',
+    planOf({ 'main us-east-1': 40, 'other us-east-1': 51, 'main us-west-2': 40 }),
+    [
+      'Apply takes at least 11 s: KMS allows 5 CreateKey calls per second, and the plan creates 51 keys in other/us-east-1.',
+    ],
   ],
-  ['keys that are there do not count', aPlan({ 'us-east-1': 200 }, { calls: ['kms:TagResource'] }), []],
-  ['only keys count', aPlan({ 'us-east-1': 200 }, { calls: ['s3:CreateBucket'] }), []],
-])('%s', (_, plan, lines) => {
+  ['existing keys do not count', planOf({ 'us-east-1': 200 }, { calls: ['kms:TagResource'] }), []],
+  ['only keys count', planOf({ 'us-east-1': 200 }, { calls: ['s3:CreateBucket'] }), []],
+])('minimum duration: %s', (_, plan, lines) => {
   expect(minimumDurationText(plan)).toEqual(lines);
   expect(minimumDuration(plan) === undefined).toBe(lines.length === 0);
 });

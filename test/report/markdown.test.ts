@@ -3,7 +3,7 @@ import type { PassOptions } from '../../src/reconcile/pass.ts';
 import { planDiagram } from '../../src/report/diagram.ts';
 import { planMarkdown } from '../../src/report/markdown.ts';
 import { parseSpecs, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
-import { CASES, type Case, planned } from './plans.ts';
+import { CASES, type Case, planCase } from './plans.ts';
 
 const COMMAND = 'reconcile --once specs/ --plan 0123456789abcdef';
 
@@ -15,7 +15,7 @@ async function markdownOf(env: TestEnv, yaml?: string): Promise<string> {
   return text.replace(/\S*\/(?=spec\.yaml)/g, '');
 }
 
-test('a plan for a pull request: summary and proof, a drawing, folded details, and the command', async () => {
+test('markdown: contains the summary, the proof, a diagram, folded details and the command', async () => {
   await using env = await testEnv();
   await env.reconcile();
   const text = await markdownOf(env, TAX_SPEC.replace('prefix: Tax/', 'prefix: Tax/\n      metrics: false'));
@@ -49,7 +49,7 @@ test('a plan for a pull request: summary and proof, a drawing, folded details, a
 
     </details>
 
-    Apply exactly this plan with
+    To apply exactly this plan, run
 
     \`\`\`sh
     reconcile --once specs/ --plan 0123456789abcdef
@@ -57,7 +57,7 @@ test('a plan for a pull request: summary and proof, a drawing, folded details, a
   `);
 });
 
-test('where nothing differs there is nothing to fold, to draw or to apply', async () => {
+test('markdown: a plan without changes has no details, diagram or command', async () => {
   await using env = await testEnv();
   await env.reconcile();
   expect(await markdownOf(env)).toMatchInlineSnapshot(`
@@ -69,18 +69,18 @@ test('where nothing differs there is nothing to fold, to draw or to apply', asyn
   `);
 });
 
-test('what keeps a plan from being applied comes before everything else', async () => {
+test('markdown: shows the reasons that prevent apply first', async () => {
   await using env = await testEnv();
   await env.reconcile();
   const text = await markdownOf(env, TAX_SPEC.replace('alias/acme-tax }', 'alias/another }'));
   expect(text).toMatch(
-    /> \[!WARNING\]\n> This plan is refused as it stands\.\n\n- \*\*change-default-key\*\* /,
+    /> \[!WARNING\]\n> replikey refuses to apply this plan\.\n\n- \*\*change-default-key\*\* /,
   );
   expect(text.indexOf('[!WARNING]')).toBeLessThan(text.indexOf('```mermaid'));
   expect(text.endsWith(`\n${COMMAND} --allow change-default-key\n\`\`\``)).toBe(true);
 });
 
-test('no name ends a block, or is taken for markup', async () => {
+test('markdown: a name cannot close a code block or add markup', async () => {
   const odd = 'Tax/```</details><!--@all';
   await using env = await testEnv(TAX_SPEC.replace('prefix: Tax/', `prefix: ${JSON.stringify(odd)}`));
   const text = await markdownOf(env);
@@ -90,7 +90,7 @@ test('no name ends a block, or is taken for markup', async () => {
   expect(text.match(/^````$/gm)).toHaveLength(1);
 });
 
-test('a comment stays below what GitHub takes, details being dropped before meaning', async () => {
+test('markdown: a large plan stays below the size limit of GitHub and loses details first', async () => {
   const many = Array.from({ length: 100 }, (_, index) => TAX_SPEC.replaceAll('tax', `tax-${index}`)).join(
     '---\n',
   );
@@ -103,8 +103,8 @@ test('a comment stays below what GitHub takes, details being dropped before mean
   expect(text).toContain(COMMAND);
 });
 
-test('so does one with many findings', async () => {
-  const { outcome, pairs } = await planned(caseOf('would-not-replicate'));
+test('markdown: a plan with many findings stays below the size limit', async () => {
+  const { outcome, pairs } = await planCase(caseOf('would-not-replicate'));
   const proof = Array.from({ length: 300 }, () => outcome.proof).flat();
   const text = planMarkdown({ ...outcome, pairs, proof, command: COMMAND });
   expect(text.length).toBeLessThanOrEqual(60_000);
@@ -112,17 +112,17 @@ test('so does one with many findings', async () => {
   expect(text).toContain('…and 290 more rules that are not proven.');
 });
 
-test('so does one with documents of others in it, and keeps its blocks, its reasons and its command whole', async () => {
-  const { outcome, pairs } = await planned(caseOf('many-pairs'));
-  const broken = (await planned(caseOf('would-not-replicate'))).outcome.proof[0];
+test('markdown: a plan with long messages stays below the size limit and keeps its structure', async () => {
+  const { outcome, pairs } = await planCase(caseOf('many-pairs'));
+  const broken = (await planCase(caseOf('would-not-replicate'))).outcome.proof[0];
   const long = 'word `and` more '.repeat(500);
   const statement = { Effect: 'Deny', Condition: { StringLike: { 'aws:PrincipalArn': long.split(' ') } } };
   const proof = Array.from({ length: 300 }, () => ({
     ...broken,
-    findings: broken?.findings.map((one) => ({
-      ...one,
+    findings: broken?.findings.map((finding) => ({
+      ...finding,
       message: long,
-      fixes: [{ what: 'mend it', policy: { kind: 'bucket', of: 'b' }, add: statement }],
+      fixes: [{ what: 'fix it', policy: { kind: 'bucket', of: 'b' }, add: statement }],
     })),
   })) as typeof outcome.proof;
   const ids = outcome.plan.waves.flat().map(({ id }) => id);
@@ -138,7 +138,7 @@ test('so does one with documents of others in it, and keeps its blocks, its reas
   expect(text.endsWith(`\n${COMMAND} --allow change-default-key\n\`\`\``)).toBe(true);
   expect(text).toContain('Proof: 0 of 300 rules proven, 300 do not replicate.');
   expect(text).toContain('**change-default-key** `iam.role/replikey-acme-team-1`: word');
-  expect(text).toContain('error RK1308 replicas may not be written');
+  expect(text).toContain('error RK1308 the role cannot write replicas');
   expect(text).toContain('| team-40 | acme-team-40 → acme-team-40-replica |');
   const fences = text.match(/^`{3,}/gm) ?? [];
   expect(fences.length % 2).toBe(0);
@@ -146,52 +146,52 @@ test('so does one with documents of others in it, and keeps its blocks, its reas
     expect(fences[index + 1], `block ${index / 2}`).toBe(fences[index]);
 });
 
-test('the command lifts every limit that is said to be passed, so that it does apply the plan', async () => {
-  const refused = async (one: Case, options: Partial<PassOptions>, lifting: string) => {
-    const { outcome, pairs } = await planned(one, { thresholds: { maxRemovals: 10 }, ...options });
+test('markdown: the command overrides every reported limit', async () => {
+  const expectFlags = async (testCase: Case, options: Partial<PassOptions>, flags: string) => {
+    const { outcome, pairs } = await planCase(testCase, { thresholds: { maxRemovals: 10 }, ...options });
     const text = planMarkdown({ ...outcome, pairs, command: COMMAND });
-    expect(text).toContain('Whoever accepts it as it is applies exactly this plan with');
-    expect(text.endsWith(`\n${COMMAND} ${lifting}\n\`\`\``), text).toBe(true);
+    expect(text).toContain('To apply exactly this plan in spite of them, run');
+    expect(text.endsWith(`\n${COMMAND} ${flags}\n\`\`\``), text).toBe(true);
   };
-  const few = { maxRemovals: 10, maxChanges: { count: 3 } };
-  await refused(caseOf('everything-is-new'), { thresholds: few }, '--max-changes 13');
-  await refused(caseOf('a-spec-is-gone'), { thresholds: { maxRemovals: 2 } }, '--max-removals 9');
+  const thresholds = { maxRemovals: 10, maxChanges: { count: 3 } };
+  await expectFlags(caseOf('all-new'), { thresholds }, '--max-changes 13');
+  await expectFlags(caseOf('removed-spec'), { thresholds: { maxRemovals: 2 } }, '--max-removals 9');
   const broken = {
     ...caseOf('would-not-replicate'),
     yaml: TAX_SPEC.replace('Tax/', 'Tax/\n      metrics: false'),
   };
-  await refused(broken, {}, '--allow-unproven');
+  await expectFlags(broken, {}, '--allow-unproven');
 });
 
-test('what goes away is named before anything has to be unfolded', async () => {
-  const { outcome, pairs } = await planned(caseOf('a-rule-is-gone'));
+test('markdown: lists removals outside the folded details', async () => {
+  const { outcome, pairs } = await planCase(caseOf('removed-rule'));
   const text = planMarkdown({ ...outcome, pairs, command: COMMAND });
   expect(text).toContain(
-    '> [!CAUTION]\n> This plan takes something away.\n\n- `rules["replikey/tax/ledgers"]` of `s3.replication/acme-tax`\n\n',
+    '> [!CAUTION]\n> This plan removes resources or entries.\n\n- `rules["replikey/tax/ledgers"]` of `s3.replication/acme-tax`\n\n',
   );
   expect(text.indexOf('[!CAUTION]')).toBeLessThan(text.indexOf('```mermaid'));
 });
 
-test('a document for the owner of another account can be copied: no mark stands in it', async () => {
-  const { outcome, pairs } = await planned(caseOf('an-account-of-somebody-else'));
+test('markdown: a document for the owner of another account contains no diff marks', async () => {
+  const { outcome, pairs } = await planCase(caseOf('unmanaged-account'));
   const text = planMarkdown({ ...outcome, pairs, command: COMMAND });
   const documents = [...text.matchAll(/^ {6}\[\n[\s\S]*?\n {6}\]$/gm)].map(([json]) => JSON.parse(json));
   expect(documents).toEqual(outcome.plan.handover.flatMap(({ document }) => (document ? [document] : [])));
   expect(documents).toHaveLength(2);
 });
 
-test('how old an observation is, and what variables are worth, stands above all that follows from it', async () => {
-  const { outcome, pairs } = await planned(caseOf('everything-is-new'));
+test('markdown: shows the age of the snapshot and the variables above the changes', async () => {
+  const { outcome, pairs } = await planCase(caseOf('all-new'));
   const variables = [{ name: 'stage', value: 'prod_*', from: '--var' as const }];
-  const instead = 'Snapshot taken 3 h ago (2026-11-23T10:00:00.000Z), not AWS';
-  const text = planMarkdown({ ...outcome, pairs, command: COMMAND, variables, nonAwsTarget: instead });
-  expect(text).toContain(`\n\n${instead}.\n\nVariables: stage=prod\\_\\* (--var)\n\n\`\`\`mermaid`);
+  const nonAwsTarget = 'Snapshot taken 3 h ago (2026-11-23T10:00:00.000Z), not AWS';
+  const text = planMarkdown({ ...outcome, pairs, command: COMMAND, variables, nonAwsTarget });
+  expect(text).toContain(`\n\n${nonAwsTarget}.\n\nVariables: stage=prod\\_\\* (--var)\n\n\`\`\`mermaid`);
 });
 
-/** What the drawing of a case says of each bucket and each arrow. */
-const DRAWINGS: [name: string, labels: string[]][] = [
+/** The labels of the buckets and arrows of a diagram. */
+const DIAGRAMS: [name: string, labels: string[]][] = [
   [
-    'everything-is-new',
+    'all-new',
     [
       'acme-tax ✱ new<br/>alias/acme-tax ✱ new',
       'acme-tax-replica ✱ new<br/>alias/acme-tax-replica ✱ new',
@@ -199,11 +199,11 @@ const DRAWINGS: [name: string, labels: string[]][] = [
     ],
   ],
   [
-    'a-field-of-a-rule',
+    'changed-rule-field',
     ['acme-tax<br/>alias/acme-tax', 'acme-tax-replica<br/>alias/acme-tax-replica', '1 rule ✱ changes'],
   ],
   [
-    'another-key',
+    'changed-key',
     [
       'acme-tax ✱ changes<br/>alias/acme-vault ✱ new',
       'acme-tax-replica<br/>alias/acme-tax-replica',
@@ -211,7 +211,7 @@ const DRAWINGS: [name: string, labels: string[]][] = [
     ],
   ],
   [
-    'another-prefix',
+    'changed-prefix',
     [
       'acme-tax<br/>alias/acme-tax ✱ changes',
       'acme-tax-replica<br/>alias/acme-tax-replica ✱ changes',
@@ -221,21 +221,21 @@ const DRAWINGS: [name: string, labels: string[]][] = [
   ['nothing-to-do', []],
 ];
 
-test.each(DRAWINGS)('the drawing says what is new and what changes: %s', async (name, labels) => {
-  const { outcome, pairs } = await planned(caseOf(name));
+test.each(DIAGRAMS)('diagram: marks new and changed nodes: %s', async (name, labels) => {
+  const { outcome, pairs } = await planCase(caseOf(name));
   const text = planDiagram(outcome.plan, pairs).join('');
-  const found = [...text.matchAll(/(?:b\d\[|-->\||==>\|)"([^"]+)"/g)].map(([, label]) => label);
-  expect(found).toEqual(labels);
+  const actualLabels = [...text.matchAll(/(?:b\d\[|-->\||==>\|)"([^"]+)"/g)].map(([, label]) => label);
+  expect(actualLabels).toEqual(labels);
 });
 
-test('more buckets than anybody could follow are not drawn', async () => {
-  const { outcome, pairs } = await planned(caseOf('many-pairs'));
+test('diagram: absent for too many buckets', async () => {
+  const { outcome, pairs } = await planCase(caseOf('many-pairs'));
   expect(planDiagram(outcome.plan, pairs)).toEqual([]);
   expect(planDiagram(outcome.plan, pairs.slice(0, 15))).toHaveLength(1);
 });
 
 function caseOf(name: string) {
-  const found = CASES.find((one) => one.name === name);
-  if (!found) throw new Error(`no case is named ${name}`);
-  return found;
+  const testCase = CASES.find((candidate) => candidate.name === name);
+  if (!testCase) throw new Error(`no case is named ${name}`);
+  return testCase;
 }

@@ -12,17 +12,17 @@ import { type TestEnv, testEnv } from '../support/env.ts';
 
 const plain = createPaint({}, {});
 
-/** A bucket that somebody made before, versioned, with a default key of its own. */
-async function foundBucket({ door }: TestEnv): Promise<void> {
-  const at = { region: 'us-east-1' };
+/** Creates a versioned bucket with its own default key. */
+async function createBucket({ door }: TestEnv): Promise<void> {
+  const location = { region: 'us-east-1' };
   const key = 'arn:aws:kms:us-east-1:111122223333:key/11111111-2222-3333-4444-555555555555';
-  await door.send(at, new CreateBucketCommand({ Bucket: 'acme-tax' }));
+  await door.send(location, new CreateBucketCommand({ Bucket: 'acme-tax' }));
   await door.send(
-    at,
+    location,
     new PutBucketVersioningCommand({ Bucket: 'acme-tax', VersioningConfiguration: { Status: 'Enabled' } }),
   );
   await door.send(
-    at,
+    location,
     new PutBucketEncryptionCommand({
       Bucket: 'acme-tax',
       ServerSideEncryptionConfiguration: {
@@ -32,9 +32,9 @@ async function foundBucket({ door }: TestEnv): Promise<void> {
   );
 }
 
-test('a plan says per pair what changes, from what to what, why, and at what risk', async () => {
+test('plan text: shows for each pair the changed values, the reasons and the risks', async () => {
   await using env = await testEnv();
-  await foundBucket(env);
+  await createBucket(env);
   const { plan } = await env.reconcile({ dryRun: true });
   const text = planText(plan, env.specs.pairs);
   await expect(
@@ -42,9 +42,9 @@ test('a plan says per pair what changes, from what to what, why, and at what ris
   ).toMatchFileSnapshot('golden/plan.txt');
 });
 
-test('a risk that nobody allowed is refused with the words that allow it, and nothing is changed', async () => {
+test('outcome text: a risk that is not allowed is refused with its option, and nothing is written', async () => {
   await using env = await testEnv();
-  await foundBucket(env);
+  await createBucket(env);
   env.sandbox.log.reset();
   const outcome = await env.reconcile();
   expect(outcomeText(outcome, plain)).toMatch(
@@ -55,21 +55,21 @@ test('a risk that nobody allowed is refused with the words that allow it, and no
   expect(outcomeText(allowed, plain)).toMatch(/^Converged: 11 applied/);
 });
 
-test('what cannot be read again after it was applied is told with the reason, and is no success', async () => {
+test('outcome text: an unreadable resource after apply is reported as newly blocked', async () => {
   await using env = await testEnv();
   env.sandbox.faultSettings.faults = [
-    // The third reading of the configuration: one for the plan, one after the write, one at the end.
+    // The third read of the configuration: the plan reads it first, then the write, then the final check.
     { match: 'GetBucketReplication', nth: 3, what: { status: 403, code: 'AccessDenied' } },
   ];
   const text = outcomeText(await env.reconcile(), plain);
   expect(text).toMatch(/^Not converged: 13 applied, 0 failed, 0 skipped, 0 blocked\.$/m);
   expect(text).toMatch(
-    /not seen again s3\.replication\/acme-tax: cannot be read: s3:GetBucketReplication in us-east-1: AccessDenied/,
+    /newly blocked s3\.replication\/acme-tax: cannot be read: s3:GetBucketReplication in us-east-1: AccessDenied/,
   );
-  expect(text).toMatch(/^Run it again once the cause is mended/m);
+  expect(text).toMatch(/^Fix the cause, then run it again/m);
 });
 
-test('a failure is told with its cause, what was skipped for it, and what to do', async () => {
+test('outcome text: shows the cause of a failure, the skipped steps and the required action', async () => {
   await using env = await testEnv();
   env.sandbox.faultSettings.faults = [
     {
@@ -87,20 +87,20 @@ test('a failure is told with its cause, what was skipped for it, and what to do'
   expect(text).toMatch(
     /skipped s3\.replication\/acme-tax: s3\.encryption\/acme-tax(-replica)? was not applied/,
   );
-  expect(text).toMatch(/Run it again/);
+  expect(text).toMatch(/then run it again/);
 });
 
-test('the JSON of a plan and of a pass are the same values, and JSON', async () => {
+test('JSON: the plan of a pass is equal to the plan of a dry run', async () => {
   await using env = await testEnv();
   const { plan, proof } = await env.reconcile({ dryRun: true });
-  const planned = JSON.parse(JSON.stringify(planJson(plan, proof)));
-  expect(planned.proof).toMatchObject([
+  const planValue = JSON.parse(JSON.stringify(planJson(plan, proof)));
+  expect(planValue.proof).toMatchObject([
     { spec: 'tax', verdict: 'proven', findings: [], requests: expect.any(Number) },
   ]);
-  expect(planned.summary).toEqual({ create: 13, update: 0, delete: 0, blocked: 0, unchanged: 0 });
-  const done = JSON.parse(JSON.stringify(outcomeJson(await env.reconcile(), env.door.calls)));
-  expect(done.plan).toEqual(planned);
-  expect(done.results).toHaveLength(13);
-  expect(done.left.summary).toEqual({ create: 0, update: 0, delete: 0, blocked: 0, unchanged: 13 });
-  expect(done.calls.writes).toBe(env.sandbox.log.entries.filter(({ write }) => write).length);
+  expect(planValue.summary).toEqual({ create: 13, update: 0, delete: 0, blocked: 0, unchanged: 0 });
+  const pass = JSON.parse(JSON.stringify(outcomeJson(await env.reconcile(), env.door.calls)));
+  expect(pass.plan).toEqual(planValue);
+  expect(pass.results).toHaveLength(13);
+  expect(pass.left.summary).toEqual({ create: 0, update: 0, delete: 0, blocked: 0, unchanged: 13 });
+  expect(pass.calls.writes).toBe(env.sandbox.log.entries.filter(({ write }) => write).length);
 });

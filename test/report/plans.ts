@@ -17,13 +17,13 @@ import {
   testEnv,
 } from '../support/env.ts';
 
-/** A plan that a person could meet: how AWS came to be what it is, and what is declared then. */
+/** A plan scenario: the state of AWS and the specs to plan. */
 export interface Case {
   name: string;
-  /** What was declared and applied before. */
+  /** The specs that are applied first. */
   before?: string;
-  /** What somebody did by hand since. */
-  byHand?: (env: TestEnv) => Promise<unknown>;
+  /** Makes a foreign change before the plan. */
+  setup?: (env: TestEnv) => Promise<unknown>;
   yaml: string;
   prune?: true;
 }
@@ -34,8 +34,8 @@ const WEST = { region: 'us-west-2' };
 const accounts = (managed: boolean) =>
   managed ? ACCOUNT_SPECS : ACCOUNT_SPECS.replace('"444455556666" }', '"444455556666", managed: false }');
 
-const withRule = (more: string) => TAX_SPEC.replace('    - prefix: Tax/', `    - prefix: Tax/\n${more}`);
-const named = (name: string) => TAX_SPEC.replaceAll('tax', name).replace('Tax/', `${name}/`);
+const withRule = (lines: string) => TAX_SPEC.replace('    - prefix: Tax/', `    - prefix: Tax/\n${lines}`);
+const renamedSpec = (name: string) => TAX_SPEC.replaceAll('tax', name).replace('Tax/', `${name}/`);
 const fanOut = ['us-west-2', 'eu-west-1', 'ap-southeast-2']
   .map((region) =>
     TAX_SPEC.replace('name: tax', `name: tax-${region}`)
@@ -44,8 +44,8 @@ const fanOut = ['us-west-2', 'eu-west-1', 'ap-southeast-2']
   )
   .join('---\n');
 
-/** Somebody replaces a condition of the role's policy by one that names the bucket alone. */
-async function narrowedByHand({ door }: TestEnv): Promise<void> {
+/** Replaces a condition of the role's policy with a condition that names only the bucket. */
+async function narrowCondition({ door }: TestEnv): Promise<void> {
   const policy = { RoleName: 'replikey-acme-tax', PolicyName: 'replikey' };
   const { PolicyDocument = '' } = await door.send(EAST, new GetRolePolicyCommand(policy));
   const narrowed = decodeURIComponent(PolicyDocument).replace(
@@ -55,8 +55,8 @@ async function narrowedByHand({ door }: TestEnv): Promise<void> {
   await door.send(EAST, new PutRolePolicyCommand({ ...policy, PolicyDocument: narrowed }));
 }
 
-/** A bucket that was there before, versioned, under a key of its own. */
-async function foundBucket({ door }: TestEnv): Promise<void> {
+/** Creates a versioned bucket with its own default key. */
+async function createBucket({ door }: TestEnv): Promise<void> {
   const KMSMasterKeyID = 'arn:aws:kms:us-east-1:111122223333:key/11111111-2222-3333-4444-555555555555';
   const Bucket = 'acme-tax';
   await door.send(EAST, new CreateBucketCommand({ Bucket }));
@@ -71,34 +71,34 @@ async function foundBucket({ door }: TestEnv): Promise<void> {
   );
 }
 
-/** A rule of somebody else in the same configuration. */
-export async function foreignRule({ door }: TestEnv): Promise<void> {
+/** Adds a foreign rule to the configuration of the source. */
+export async function addForeignRule({ door }: TestEnv): Promise<void> {
   const { GetBucketReplicationCommand } = await import('@aws-sdk/client-s3');
   const { ReplicationConfiguration } = await door.send(
     EAST,
     new GetBucketReplicationCommand({ Bucket: 'acme-tax' }),
   );
   const [first, ...rest] = ReplicationConfiguration?.Rules ?? [];
-  const theirs = { ...first, ID: 'theirs', Priority: 77, Filter: { Prefix: 'Theirs/' } };
+  const foreign = { ...first, ID: 'theirs', Priority: 77, Filter: { Prefix: 'Theirs/' } };
   await door.send(
     EAST,
     new PutBucketReplicationCommand({
       Bucket: 'acme-tax',
       ReplicationConfiguration: {
         Role: ReplicationConfiguration?.Role,
-        Rules: [first, theirs, ...rest] as never,
+        Rules: [first, foreign, ...rest] as never,
       },
     }),
   );
 }
 
-const unreadable = async ({ sandbox }: TestEnv): Promise<void> => {
+const denyVersioningRead = async ({ sandbox }: TestEnv): Promise<void> => {
   const what = { status: 403, code: 'AccessDenied', message: 'Access Denied' };
   sandbox.faultSettings.faults = [{ match: 'GetBucketVersioning', nth: 1, times: 1_000, what }];
 };
 
-/** Somebody keeps everybody from writing replicas. */
-export const denied = async ({ door }: TestEnv): Promise<void> => {
+/** Denies every principal to write replicas. */
+export const denyReplicaWrites = async ({ door }: TestEnv): Promise<void> => {
   await door.send(
     WEST,
     new PutBucketPolicyCommand({
@@ -107,7 +107,7 @@ export const denied = async ({ door }: TestEnv): Promise<void> => {
         Version: '2012-10-17',
         Statement: [
           {
-            Sid: 'NobodyWrites',
+            Sid: 'DenyReplicaWrites',
             Effect: 'Deny',
             Principal: '*',
             Action: 's3:ReplicateObject',
@@ -119,48 +119,48 @@ export const denied = async ({ door }: TestEnv): Promise<void> => {
   );
 };
 
-const deletable = (yaml: string) => yaml.replace('  rules:', '  policy: { deletion: Remove }\n  rules:');
+const withDeletion = (yaml: string) => yaml.replace('  rules:', '  policy: { deletion: Remove }\n  rules:');
 
 export const CASES: Case[] = [
-  { name: 'everything-is-new', yaml: TAX_SPEC },
+  { name: 'all-new', yaml: TAX_SPEC },
   { name: 'nothing-to-do', before: TAX_SPEC, yaml: TAX_SPEC },
-  { name: 'a-condition-was-changed-by-hand', before: TAX_SPEC, byHand: narrowedByHand, yaml: TAX_SPEC },
-  { name: 'a-field-of-a-rule', before: TAX_SPEC, yaml: withRule('      deleteMarkerReplication: true') },
-  { name: 'another-prefix', before: TAX_SPEC, yaml: TAX_SPEC.replace('prefix: Tax/', 'prefix: Taxes/') },
+  { name: 'condition-drift', before: TAX_SPEC, setup: narrowCondition, yaml: TAX_SPEC },
+  { name: 'changed-rule-field', before: TAX_SPEC, yaml: withRule('      deleteMarkerReplication: true') },
+  { name: 'changed-prefix', before: TAX_SPEC, yaml: TAX_SPEC.replace('prefix: Tax/', 'prefix: Taxes/') },
   {
-    name: 'one-more-rule',
+    name: 'added-rule',
     before: TAX_SPEC,
     yaml: withRule('    - prefix: Ledgers/\n      replicationTimeControl: true'),
   },
   {
-    name: 'a-spec-is-gone',
-    before: `${deletable(TAX_SPEC)}---\n${named('books')}`,
-    yaml: named('books'),
+    name: 'removed-spec',
+    before: `${withDeletion(TAX_SPEC)}---\n${renamedSpec('books')}`,
+    yaml: renamedSpec('books'),
     prune: true,
   },
   {
-    name: 'a-rule-is-gone',
-    before: deletable(withRule('    - prefix: Ledgers/')),
-    yaml: deletable(TAX_SPEC),
+    name: 'removed-rule',
+    before: withDeletion(withRule('    - prefix: Ledgers/')),
+    yaml: withDeletion(TAX_SPEC),
     prune: true,
   },
   {
-    name: 'a-rule-of-somebody-else',
+    name: 'foreign-rule',
     before: TAX_SPEC,
-    byHand: foreignRule,
+    setup: addForeignRule,
     yaml: withRule('      metrics: false'),
   },
-  { name: 'another-key', before: TAX_SPEC, yaml: TAX_SPEC.replace('alias/acme-tax }', 'alias/acme-vault }') },
-  { name: 'a-bucket-that-was-there', byHand: foundBucket, yaml: TAX_SPEC },
-  { name: 'across-accounts', yaml: `${accounts(true)}${CROSS_ACCOUNT_SPEC}` },
+  { name: 'changed-key', before: TAX_SPEC, yaml: TAX_SPEC.replace('alias/acme-tax }', 'alias/acme-vault }') },
+  { name: 'existing-bucket', setup: createBucket, yaml: TAX_SPEC },
+  { name: 'cross-account', yaml: `${accounts(true)}${CROSS_ACCOUNT_SPEC}` },
   {
-    name: 'an-account-of-somebody-else',
+    name: 'unmanaged-account',
     yaml: `${accounts(false)}${CROSS_ACCOUNT_SPEC.replace('alias/acme-tax-replica', 'arn:aws:kms:us-west-2:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab')}`,
   },
   { name: 'fan-out', yaml: fanOut },
   { name: 'two-way', yaml: TAX_SPEC.replace('spec:\n', 'spec:\n  direction: both\n') },
-  { name: 'unreadable', before: TAX_SPEC, byHand: unreadable, yaml: TAX_SPEC },
-  { name: 'would-not-replicate', before: TAX_SPEC, byHand: denied, yaml: TAX_SPEC },
+  { name: 'unreadable', before: TAX_SPEC, setup: denyVersioningRead, yaml: TAX_SPEC },
+  { name: 'would-not-replicate', before: TAX_SPEC, setup: denyReplicaWrites, yaml: TAX_SPEC },
   {
     name: 'unicode-and-tags',
     yaml: TAX_SPEC.replace(
@@ -169,7 +169,7 @@ export const CASES: Case[] = [
     ),
   },
   {
-    name: 'a-spare-key-is-missing',
+    name: 'missing-source-key',
     yaml: TAX_SPEC.replace(
       '  rules:',
       '  sourceKeys: ["arn:aws:kms:us-east-1:111122223333:key/99999999-2222-3333-4444-555555555555"]\n  rules:',
@@ -177,26 +177,26 @@ export const CASES: Case[] = [
   },
   {
     name: 'many-pairs',
-    yaml: Array.from({ length: 40 }, (_, index) => named(`team-${index + 1}`)).join('---\n'),
+    yaml: Array.from({ length: 40 }, (_, index) => renamedSpec(`team-${index + 1}`)).join('---\n'),
   },
 ];
 
-export interface Made {
+export interface PlannedCase {
   outcome: Outcome;
   pairs: BucketReplication[];
 }
 
-/** Make AWS what it is in a case, and plan. */
-export async function planned(
-  { before, byHand, yaml, prune }: Case,
+/** Creates the AWS state of a case and plans its specs. */
+export async function planCase(
+  { before, setup, yaml, prune }: Case,
   options: Partial<PassOptions> = {},
-): Promise<Made> {
+): Promise<PlannedCase> {
   await using env = await testEnv(yaml);
   if (before !== undefined) {
-    const { remaining: left } = await env.reconcileWith(before);
-    if (left?.waves.length !== 0) throw new Error('what was declared before did not converge');
+    const { remaining } = await env.reconcileWith(before);
+    if (remaining?.waves.length !== 0) throw new Error('the first apply did not converge');
   }
-  await byHand?.(env);
+  await setup?.(env);
   const outcome = await env.reconcileWith(yaml, { dryRun: true, ...(prune && { prune }), ...options });
   return { outcome, pairs: (await parseSpecs(yaml)).pairs };
 }

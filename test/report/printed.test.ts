@@ -18,9 +18,9 @@ import { runCli } from '../support/cli.ts';
 import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { nameOf, type Schema } from './output-tables.ts';
 
-/** One run of the program, and what it prints. */
+/** One run of the program, with the schema of its output. */
 interface Run {
-  /** The part of the schema; for lines, that of each. */
+  /** The schema definition; for NDJSON, the definitions of the lines. */
   as: string | string[];
   args: string[];
   code?: number;
@@ -28,9 +28,9 @@ interface Run {
   before?: (env: TestEnv) => Promise<unknown>;
 }
 
-const TWO = `${TAX_SPEC}---\n${TAX_SPEC.replaceAll('tax', 'books').replaceAll('Tax/', 'Books/')}`;
+const TWO_SPECS = `${TAX_SPEC}---\n${TAX_SPEC.replaceAll('tax', 'books').replaceAll('Tax/', 'Books/')}`;
 
-/** A destination for whose account there are no credentials. */
+/** A destination in an account without credentials. */
 const PARTNER = `apiVersion: replikey.dev/v1
 kind: Account
 metadata: { name: main }
@@ -46,7 +46,7 @@ ${TAX_SPEC.replace('acme-tax,', 'acme-tax, account: main,').replace(
   'account: partner, key: "arn:aws:kms:us-west-2:999988887777:key/1234abcd-12ab-34cd-56ef-1234567890ab"',
 )}`;
 
-const referring = (name: string): string => `\${var.${name}}`;
+const variableRef = (name: string): string => `\${var.${name}}`;
 
 const VARIABLES = `apiVersion: replikey.dev/v1
 kind: Variables
@@ -56,9 +56,9 @@ spec:
     stage: { type: string, default: dev }
     paused: { type: boolean, default: false }
 ---
-${TAX_SPEC.replace('Tax/', `"Tax/${referring('stage')}/"\n      enabled: ${referring('paused')}`)}`;
+${TAX_SPEC.replace('Tax/', `"Tax/${variableRef('stage')}/"\n      enabled: ${variableRef('paused')}`)}`;
 
-/** What is wrong stands in Defaults, and shows in the pair that takes them. */
+/** A Defaults document with an invalid value, which the pair inherits. */
 const DEFAULTS = `apiVersion: replikey.dev/v1
 kind: Defaults
 metadata: { name: house }
@@ -68,22 +68,22 @@ ${TAX_SPEC.replace('spec:', 'spec:\n  defaults: house')}`;
 
 const SELECTED = TAX_SPEC.replace('{ name: tax }', '{ name: tax, labels: { team: tax } }');
 
-const object = async ({ door, sandbox }: TestEnv, Key: string) => {
+const putObject = async ({ door, sandbox }: TestEnv, Key: string) => {
   await door.send(EAST, new PutObjectCommand({ Bucket: 'acme-tax', Key, Body: 'numbers' }));
   await sandbox.waitForReplication();
 };
 
-/** The role may not write replicas any more. */
-const breakIt = async (env: TestEnv) => {
+/** Removes the role's permission to write replicas. */
+const denyReplicaWrites = async (env: TestEnv) => {
   await env.reconcile();
   await changeRolePolicy(env.door, (statements) => {
     delete statements.ReplikeyDestinationObjectsTax;
   });
-  await object(env, 'Tax/2026.pdf');
+  await putObject(env, 'Tax/2026.pdf');
 };
 
-/** Statements that deny, and a key that is off. */
-const denyIt = async (env: TestEnv) => {
+/** Adds Deny statements and disables a key. */
+const addDenials = async (env: TestEnv) => {
   await env.reconcile();
   const { door } = env;
   const Principal = { Service: 's3.amazonaws.com' };
@@ -112,13 +112,13 @@ const fault = (match: string, status = 403, code = 'AccessDenied') => ({
 });
 
 const RUNS: Record<string, Run> = {
-  'a plan for what is new': { as: 'Plan', args: ['--dry-run', '-'] },
-  'a plan where there is nothing to do': {
+  'a plan of new resources': { as: 'Plan', args: ['--dry-run', '-'] },
+  'a plan without changes': {
     as: 'Plan',
     args: ['plan', '-'],
     before: (env) => env.reconcile(),
   },
-  'a plan of some specs': {
+  'a plan of selected specs': {
     as: 'Plan',
     yaml: SELECTED,
     args: ['plan', '-', '-l', 'team=tax', '--only', 'tax'],
@@ -128,22 +128,22 @@ const RUNS: Record<string, Run> = {
     yaml: VARIABLES,
     args: ['plan', '-', '--var', 'stage=prod', '--var', 'paused=true'],
   },
-  'a plan with work for somebody else': { as: 'Plan', yaml: PARTNER, args: ['plan', '-'] },
-  'a plan that is blocked': {
+  'a plan with manual steps': { as: 'Plan', yaml: PARTNER, args: ['plan', '-'] },
+  'a blocked plan': {
     as: 'Plan',
     code: 1,
     args: ['plan', '-'],
     before: async ({ sandbox }) => sandbox.faultSettings.faults.push(fault('ListAliases')),
   },
-  'a plan to prune': {
+  'a plan with prune': {
     as: 'Plan',
     args: ['plan', '-', '--prune'],
     before: (env) =>
-      env.reconcileWith(TWO.replaceAll('  rules:', '  policy: { deletion: Remove }\n  rules:')),
+      env.reconcileWith(TWO_SPECS.replaceAll('  rules:', '  policy: { deletion: Remove }\n  rules:')),
   },
-  'a plan from what was observed': { as: 'Plan', args: ['plan', '-', '--observed', 'observed.json'] },
+  'a plan from a snapshot': { as: 'Plan', args: ['plan', '-', '--observed', 'observed.json'] },
   'a pass': { as: 'Pass', args: ['--once', '-'] },
-  'a pass that is refused': {
+  'a refused pass': {
     as: 'Pass',
     code: 3,
     args: ['--once', '-'],
@@ -165,73 +165,78 @@ const RUNS: Record<string, Run> = {
       );
     },
   },
-  'a pass that fails': {
+  'a failed pass': {
     as: 'Pass',
     code: 1,
     args: ['--once', '-'],
     before: async ({ sandbox }) => sandbox.faultSettings.faults.push(fault('PutBucketVersioning')),
   },
-  'a pass in lines': {
+  'a pass as NDJSON': {
     as: ['PlanEvent', 'WaitingEvent', 'StepEvent', 'OutcomeEvent'],
     args: ['--once', '-', '-o', 'ndjson'],
     before: async ({ sandbox }) => Object.assign(sandbox.faultSettings, { rolePropagationMs: 300 }),
   },
-  'a pass in lines that fails': {
+  'a failed pass as NDJSON': {
     as: ['PlanEvent', 'StepEvent', 'OutcomeEvent'],
     code: 1,
     args: ['--once', '-', '-o', 'ndjson'],
     before: async ({ sandbox }) => sandbox.faultSettings.faults.push(fault('CreateRole')),
   },
-  'a pass in lines that cannot begin': {
+  'a pass with an invalid spec as NDJSON': {
     as: ['ErrorEvent'],
     code: 65,
     yaml: 'kind: Nothing',
     args: ['--once', '-', '-o', 'ndjson'],
   },
-  'a doctor who finds nothing wrong': {
-    as: 'Examination',
+  'a diagnosis without problems': {
+    as: 'Diagnosis',
     args: ['doctor', '-'],
     before: async (env) => {
       await env.reconcile();
-      await object(env, 'Tax/2026.pdf');
+      await putObject(env, 'Tax/2026.pdf');
     },
   },
-  'a doctor who finds what is wrong': { as: 'Examination', code: 1, args: ['doctor', '-'], before: breakIt },
-  'a doctor of what nobody declared': {
-    as: 'Examination',
-    code: 1,
-    args: ['doctor', '--bucket', 'acme-tax'],
-    before: breakIt,
-  },
-  'a doctor who finds what is denied, and what is off': {
-    as: 'Examination',
+  'a diagnosis with a problem': {
+    as: 'Diagnosis',
     code: 1,
     args: ['doctor', '-'],
-    before: denyIt,
+    before: denyReplicaWrites,
   },
-  'a doctor of one object': {
+  'a diagnosis without specs': {
+    as: 'Diagnosis',
+    code: 1,
+    args: ['doctor', '--bucket', 'acme-tax'],
+    before: denyReplicaWrites,
+  },
+  'a diagnosis of Deny statements and a disabled key': {
+    as: 'Diagnosis',
+    code: 1,
+    args: ['doctor', '-'],
+    before: addDenials,
+  },
+  'a diagnosis of one object': {
     as: 'ExplainedObject',
     code: 1,
     args: ['doctor', '--bucket', 'acme-tax', '--object', 'Tax/2026.pdf'],
-    before: breakIt,
+    before: denyReplicaWrites,
   },
-  'a doctor of an object that no rule takes': {
+  'a diagnosis of an object that no rule selects': {
     as: 'ExplainedObject',
     code: 1,
     args: ['doctor', '--bucket', 'acme-tax', '--object', 'Notes/1'],
     before: async (env) => {
       await env.reconcile();
-      await object(env, 'Notes/1');
+      await putObject(env, 'Notes/1');
     },
   },
-  'canaries that arrive': { as: 'Verification', args: ['verify', '-'], before: (env) => env.reconcile() },
-  'canaries of a rule that is off': {
+  'replicated canaries': { as: 'Verification', args: ['verify', '-'], before: (env) => env.reconcile() },
+  'canaries of a disabled rule': {
     as: 'Verification',
     yaml: TAX_SPEC.replace('prefix: Tax/', 'prefix: Tax/\n      enabled: false'),
     args: ['verify', '-'],
     before: (env) => env.reconcile(),
   },
-  'canaries that cannot be removed': {
+  'canaries that replikey cannot remove': {
     as: 'Verification',
     code: 1,
     args: ['verify', '-'],
@@ -240,19 +245,19 @@ const RUNS: Record<string, Run> = {
       env.sandbox.faultSettings.faults.push(fault('DeleteObject'));
     },
   },
-  'specs that are right': { as: 'Validation', args: ['validate', '-'] },
-  'specs with variables': { as: 'Validation', yaml: VARIABLES, args: ['validate', '-'] },
-  'defaults that are wrong': { as: 'Validation', code: 65, yaml: DEFAULTS, args: ['validate', '-'] },
-  'specs that are wrong': {
+  'valid specs': { as: 'Validation', args: ['validate', '-'] },
+  'valid specs with variables': { as: 'Validation', yaml: VARIABLES, args: ['validate', '-'] },
+  'invalid Defaults': { as: 'Validation', code: 65, yaml: DEFAULTS, args: ['validate', '-'] },
+  'invalid specs': {
     as: 'Validation',
     code: 65,
     yaml: TAX_SPEC.replace('region:', 'regoin:'),
     args: ['validate', '-'],
   },
-  'what exists': { as: 'Observation', args: ['observe', '-'] },
-  'what exists in accounts that have names': { as: 'Observation', yaml: PARTNER, args: ['observe', '-'] },
-  'what exists in another Region': {
-    as: 'Observation',
+  'a snapshot': { as: 'Snapshot', args: ['observe', '-'] },
+  'a snapshot of named accounts': { as: 'Snapshot', yaml: PARTNER, args: ['observe', '-'] },
+  'a snapshot of a bucket in another Region': {
+    as: 'Snapshot',
     args: ['observe', '-'],
     before: ({ door }) =>
       door.send(
@@ -263,31 +268,31 @@ const RUNS: Record<string, Run> = {
         }),
       ),
   },
-  'unusable arguments': { as: 'Ended', code: 64, args: ['plan', '-', '--wait', 'long'] },
-  'a bucket that is not there': { as: 'Ended', code: 1, args: ['import', '--bucket', 'nowhere'] },
+  'invalid arguments': { as: 'ErrorResult', code: 64, args: ['plan', '-', '--wait', 'long'] },
+  'a missing bucket': { as: 'ErrorResult', code: 1, args: ['import', '--bucket', 'nowhere'] },
 };
 
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const AJV = { formats: { 'date-time': TIME }, allowUnionTypes: true };
 
 const published = JSON.parse(await readFile('schema/replikey.output.schema.json', 'utf8')) as Schema;
-const strictly = outputSchema({ strict: true }) as Schema;
-const judgeOf = (schema: Schema) => {
+const strict = outputSchema({ strict: true }) as Schema;
+const validatorsOf = (schema: Schema) => {
   const ajv = new Ajv({ ...AJV, allErrors: true }).addSchema(schema, 'output');
   return (part: string): ValidateFunction => {
-    const judge = ajv.getSchema(`output#/definitions/${part}`);
-    if (!judge) throw new Error(`the schema has no part ${part}`);
-    return judge;
+    const validator = ajv.getSchema(`output#/definitions/${part}`);
+    if (!validator) throw new Error(`the schema does not define ${part}`);
+    return validator;
   };
 };
-const publishedJudge = judgeOf(published);
-const strictJudge = judgeOf(strictly);
-const anyPart = new Ajv(AJV).compile(published);
+const publishedValidator = validatorsOf(published);
+const strictValidator = validatorsOf(strict);
+const anyDefinition = new Ajv(AJV).compile(published);
 
 type Value = Record<string, unknown>;
-const printed = new Map<string, { value: Value; part: string }[]>();
+const printedValues = new Map<string, { value: Value; part: string }[]>();
 
-/** What one run prints: a value, or one a line. */
+/** Returns the values that one run prints: one value, or one for each line. */
 async function valuesOf(
   { as, args, code = 0, yaml = TAX_SPEC, before }: Run,
   folder: string,
@@ -297,11 +302,11 @@ async function valuesOf(
   const json = args.includes('-o') || args[0] === 'observe' ? [] : ['-o', 'json'];
   const input = args.includes('-') ? { input: yaml } : {};
   const { endpoint } = env.sandbox;
-  const ran = await runCli([...args, ...json], { endpoint, cwd: folder, ...input });
-  expect(ran.code, ran.stderr + ran.stdout).toBe(code);
+  const result = await runCli([...args, ...json], { endpoint, cwd: folder, ...input });
+  expect(result.code, result.stderr + result.stdout).toBe(code);
   return typeof as === 'string'
-    ? [JSON.parse(ran.stdout)]
-    : ran.stdout
+    ? [JSON.parse(result.stdout)]
+    : result.stdout
         .trimEnd()
         .split('\n')
         .map((line) => JSON.parse(line));
@@ -317,13 +322,13 @@ const EVENTS: Record<string, string> = {
 beforeAll(async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'replikey-printed-'));
   try {
-    const [observed] = await valuesOf({ as: 'Observation', args: ['observe', '-'] }, folder);
-    await writeFile(path.join(folder, 'observed.json'), JSON.stringify(observed));
+    const [snapshot] = await valuesOf({ as: 'Snapshot', args: ['observe', '-'] }, folder);
+    await writeFile(path.join(folder, 'observed.json'), JSON.stringify(snapshot));
     for (const [name, run] of Object.entries(RUNS)) {
       const values = await valuesOf(run, folder);
       const partOf = ({ type }: Value) =>
         typeof run.as === 'string' ? run.as : (EVENTS[String(type)] ?? 'StepEvent');
-      printed.set(
+      printedValues.set(
         name,
         values.map((value) => ({ value, part: partOf(value) })),
       );
@@ -331,75 +336,75 @@ beforeAll(async () => {
   } finally {
     await rm(folder, { recursive: true });
   }
-  // Thirty runs of the program, one after the other, also where the machine has much else to do.
+  // About thirty sequential runs of the program; a busy machine needs longer.
 }, 240_000);
 
 describe.each(Object.entries(RUNS))('%s', (name, { as }) => {
-  test('is printed as the published schema says, with no field beside', () => {
-    const values = printed.get(name) ?? [];
+  test('matches the published schema, without additional fields', () => {
+    const values = printedValues.get(name) ?? [];
     expect(new Set(values.map(({ part }) => part))).toEqual(new Set([as].flat()));
     for (const { value, part } of values) {
-      for (const judge of [publishedJudge(part), strictJudge(part), anyPart]) {
-        expect(judge(value) ? [] : judge.errors, part).toEqual([]);
+      for (const validate of [publishedValidator(part), strictValidator(part), anyDefinition]) {
+        expect(validate(value) ? [] : validate.errors, part).toEqual([]);
       }
     }
   });
 
-  test('is not what the schema says if a field is missing, and is if a later version adds one', () => {
-    for (const { value, part } of printed.get(name) ?? []) {
+  test('does not match without a required field, and matches with an additional field', () => {
+    for (const { value, part } of printedValues.get(name) ?? []) {
       for (const key of published.definitions?.[part]?.required ?? []) {
         const { [key]: _, ...rest } = value;
-        expect(publishedJudge(part)(rest), `without ${key}`).toBe(false);
+        expect(publishedValidator(part)(rest), `without ${key}`).toBe(false);
       }
       const newer = { ...value, invented: 1 };
-      expect(publishedJudge(part)(newer)).toBe(true);
-      expect(strictJudge(part)(newer)).toBe(false);
+      expect(publishedValidator(part)(newer)).toBe(true);
+      expect(strictValidator(part)(newer)).toBe(false);
     }
   });
 });
 
 test.each<[string, (text: string) => string]>([
-  ['an action that there is none of', (text) => text.replace('"action":"create"', '"action":"destroy"')],
-  ['a line that is a text', (text) => text.replace(/"line":(\d+)/, '"line":"$1"')],
-  ['a patch of no known operation', (text) => text.replace('"op":"add"', '"op":"move"')],
-  ['a digest that is cut off', (text) => text.replace(/"digest":"\w\w/, '"digest":"')],
-  ['a verdict that nobody gives', (text) => text.replace('"verdict":"proven"', '"verdict":"fine"')],
-  ['a list that is none', (text) => text.replace(/"why":\[[^\]]*\]/, '"why":"because"')],
+  ['an unknown action', (text) => text.replace('"action":"create"', '"action":"destroy"')],
+  ['a line of type text', (text) => text.replace(/"line":(\d+)/, '"line":"$1"')],
+  ['an unknown patch operation', (text) => text.replace('"op":"add"', '"op":"move"')],
+  ['a truncated digest', (text) => text.replace(/"digest":"\w\w/, '"digest":"')],
+  ['an unknown verdict', (text) => text.replace('"verdict":"proven"', '"verdict":"fine"')],
+  ['a text in place of a list', (text) => text.replace(/"why":\[[^\]]*\]/, '"why":"because"')],
   ['another format', (text) => text.replace('"format":2', '"format":1')],
-])('a plan with %s is no plan', (_, change) => {
-  const [plan] = printed.get('a plan for what is new') ?? [];
+])('the schema rejects a plan with %s', (_, change) => {
+  const [plan] = printedValues.get('a plan of new resources') ?? [];
   const text = JSON.stringify(plan?.value);
-  const changed = change(text);
-  expect(changed).not.toBe(text);
-  expect(publishedJudge('Plan')(JSON.parse(changed))).toBe(false);
-  expect(anyPart(JSON.parse(changed))).toBe(false);
+  const invalidText = change(text);
+  expect(invalidText).not.toBe(text);
+  expect(publishedValidator('Plan')(JSON.parse(invalidText))).toBe(false);
+  expect(anyDefinition(JSON.parse(invalidText))).toBe(false);
 });
 
-test('no field is documented that is never printed', () => {
-  const met = new Set<string>();
-  const meet = (schema: Schema, value: unknown, at: string): void => {
+test('every documented field occurs in the output of some run', () => {
+  const printedFields = new Set<string>();
+  const collectFields = (schema: Schema, value: unknown, path: string): void => {
     const name = nameOf(schema);
     if (name !== '') {
-      meet(published.definitions?.[name] ?? {}, value, name);
+      collectFields(published.definitions?.[name] ?? {}, value, name);
       return;
     }
-    if (Array.isArray(value)) for (const item of value) meet(schema.items ?? {}, item, at);
+    if (Array.isArray(value)) for (const item of value) collectFields(schema.items ?? {}, item, path);
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return;
     for (const form of schema.anyOf ?? [schema]) {
       for (const [key, field] of Object.entries(form.properties ?? {})) {
         if (!(key in value)) continue;
-        met.add(`${at}.${key}`);
-        meet(field, (value as Value)[key], `${at}.${key}`);
+        printedFields.add(`${path}.${key}`);
+        collectFields(field, (value as Value)[key], `${path}.${key}`);
       }
     }
   };
-  for (const { part, value } of [...printed.values()].flat()) {
-    meet({ $ref: `#/definitions/${part}` }, value, part);
+  for (const { part, value } of [...printedValues.values()].flat()) {
+    collectFields({ $ref: `#/definitions/${part}` }, value, part);
   }
   const documented = Object.entries(published.definitions ?? {}).flatMap(([name, part]) =>
     (part.anyOf ?? [part]).flatMap(({ properties = {} }) =>
       Object.keys(properties).map((key) => `${name}.${key}`),
     ),
   );
-  expect([...new Set(documented)].filter((field) => !met.has(field))).toEqual([]);
+  expect([...new Set(documented)].filter((field) => !printedFields.has(field))).toEqual([]);
 });

@@ -39,24 +39,24 @@ const plan = (steps: Step[]): Plan => ({
   digest: '',
 });
 
-const [one, two, three] = STEPS as [Step, Step, Step];
-const waiting = (which: Step, waitsFor: string) =>
-  ({ type: 'waiting', step: which, waitsFor, untilMs: 60_000 }) as const;
+const [firstStep, secondStep, thirdStep] = STEPS as [Step, Step, Step];
+const waitingFor = (step: Step, waitsFor: string) =>
+  ({ type: 'waiting', step, waitsFor, untilMs: 60_000 }) as const;
 
-const STORY: [title: string, events: Parameters<typeof updateProgress>[1][], lines: string[]][] = [
+const SCENARIOS: [title: string, events: Parameters<typeof updateProgress>[1][], lines: string[]][] = [
   [
-    'nothing',
+    'no event',
     [],
     ['tax    0 of 2 applied', 'books  0 of 1 applied', '0 of 3 applied: 41 reads, 2 writes, 12 s'],
   ],
   [
-    'a step that is applied',
-    [{ type: 'applied', step: one }],
+    'an applied step',
+    [{ type: 'applied', step: firstStep }],
     ['tax    1 of 2 applied', 'books  0 of 1 applied', '1 of 3 applied: 41 reads, 2 writes, 12 s'],
   ],
   [
-    'a step that waits, and for what it waits last',
-    [waiting(one, 'the key'), waiting(one, 'the role')],
+    'two waits of one step',
+    [waitingFor(firstStep, 'the key'), waitingFor(firstStep, 'the role')],
     [
       'tax    0 of 2 applied, waiting up to 48 s for the role',
       'books  0 of 1 applied',
@@ -64,8 +64,12 @@ const STORY: [title: string, events: Parameters<typeof updateProgress>[1][], lin
     ],
   ],
   [
-    'two steps that wait, one of them no more',
-    [waiting(one, 'the key'), waiting(three, 'the role'), { type: 'applied', step: one }],
+    'two waits, one of which ended',
+    [
+      waitingFor(firstStep, 'the key'),
+      waitingFor(thirdStep, 'the role'),
+      { type: 'applied', step: firstStep },
+    ],
     [
       'tax    1 of 2 applied, waiting up to 48 s for the role',
       'books  0 of 1 applied',
@@ -73,8 +77,8 @@ const STORY: [title: string, events: Parameters<typeof updateProgress>[1][], lin
     ],
   ],
   [
-    'two steps that wait',
-    [waiting(one, 'the key'), waiting(three, 'the role')],
+    'two waits',
+    [waitingFor(firstStep, 'the key'), waitingFor(thirdStep, 'the role')],
     [
       'tax    0 of 2 applied, waiting up to 48 s for the key and 1 more',
       'books  0 of 1 applied',
@@ -82,49 +86,49 @@ const STORY: [title: string, events: Parameters<typeof updateProgress>[1][], lin
     ],
   ],
   [
-    'a pair that is through',
-    [{ type: 'failed', step: two }],
+    'a finished pair',
+    [{ type: 'failed', step: secondStep }],
     ['tax  0 of 2 applied', '0 of 3 applied, 1 not: 41 reads, 2 writes, 12 s'],
   ],
   [
-    'all that is through',
+    'all pairs finished',
     [
-      { type: 'failed', step: one, why: '' },
-      { type: 'applied', step: two },
-      { type: 'skipped', step: three },
+      { type: 'failed', step: firstStep, why: '' },
+      { type: 'applied', step: secondStep },
+      { type: 'skipped', step: thirdStep },
     ],
     ['1 of 3 applied, 2 not: 41 reads, 2 writes, 12 s'],
   ],
 ];
 
-const around = { calls: { reads: 41, writes: 2 }, since: 1_000, now: 13_000 };
+const info = { calls: { reads: 41, writes: 2 }, since: 1_000, now: 13_000 };
 const size = { width: 79, maxLines: 10, paint: createColors(false) };
-const after = (events: (typeof STORY)[number][1]): Progress =>
+const after = (events: (typeof SCENARIOS)[number][1]): Progress =>
   events.reduce((state, event) => updateProgress(state, event, 1_000), initialProgress(plan(STEPS)));
 
-test.each(STORY)(
-  'after %s a line for each pair that is under way, and one for the whole',
+test.each(SCENARIOS)(
+  'progress lines after %s: a line for each active pair, and a total',
   (_, events, lines) => {
-    expect(progressLines(after(events), around, size)).toEqual(lines);
+    expect(progressLines(after(events), info, size)).toEqual(lines);
   },
 );
 
-test('before there is a plan, how much was read', () => {
-  expect(progressLines(undefined, around, size)).toEqual(['41 reads, 2 writes, 12 s']);
-  expect(progressText(undefined, around)).toBe('41 reads, 2 writes, 12 s');
+test('progress without a plan: shows only the calls', () => {
+  expect(progressLines(undefined, info, size)).toEqual(['41 reads, 2 writes, 12 s']);
+  expect(progressText(undefined, info)).toBe('41 reads, 2 writes, 12 s');
 });
 
-test('in one sentence for a log', () => {
-  expect(progressText(after([waiting(three, 'the role'), { type: 'applied', step: one }]), around)).toBe(
-    '1 of 3 applied, waiting up to 48 s for the role, 41 reads, 2 writes, 12 s',
-  );
+test('progress text: one sentence for a log', () => {
+  expect(
+    progressText(after([waitingFor(thirdStep, 'the role'), { type: 'applied', step: firstStep }]), info),
+  ).toBe('1 of 3 applied, waiting up to 48 s for the role, 41 reads, 2 writes, 12 s');
 });
 
-test('no line is longer than the terminal is wide, and no more are shown than there is room for', () => {
+test('progress lines: truncates lines to the width, and limits their number', () => {
   const many = initialProgress(
     plan(Array.from({ length: 40 }, (_, index) => step(`a/${index}`, `team-${index}`))),
   );
-  const lines = progressLines(many, around, { ...size, maxLines: 3, width: 20 });
+  const lines = progressLines(many, info, { ...size, maxLines: 3, width: 20 });
   expect(lines).toEqual([
     'team-0  0 of 1 appl…',
     'team-1  0 of 1 appl…',

@@ -1,4 +1,4 @@
-/** Without what differs from run to run: where specs lie, ids that AWS makes, and checksums over these. */
+/** Removes values that differ between runs: paths of specs, generated ids, and checksums over these. */
 export const steady = (text: string): string =>
   text
     .replace(/[\w./-]*\/replikey-test-\w+\//g, '')

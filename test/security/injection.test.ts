@@ -25,7 +25,7 @@ import { toSarif } from '../../src/report/sarif.ts';
 import { PLAIN_STYLE } from '../../src/report/style.ts';
 import { formatProblems } from '../../src/spec/format-problems.ts';
 import { safeJson } from '../../src/util/escape.ts';
-import { CASES, type Made, planned } from '../report/plans.ts';
+import { CASES, type PlannedCase, planCase } from '../report/plans.ts';
 import { runCli } from '../support/cli.ts';
 import { TAX_SPEC, testEnv } from '../support/env.ts';
 
@@ -71,14 +71,14 @@ function expectInert(text: string): void {
   expect(text.split('\n').filter((line) => /^\s*::|##\[/.test(line))).toEqual([]);
 }
 
-let rendered: { name: string; outcome: Outcome; pairs: Made['pairs'] }[];
+let rendered: { name: string; outcome: Outcome; pairs: PlannedCase['pairs'] }[];
 beforeAll(async () => {
-  const names = ['everything-is-new', 'a-field-of-a-rule', 'another-key', 'would-not-replicate'];
+  const names = ['all-new', 'changed-rule-field', 'changed-key', 'would-not-replicate'];
   const cases = CASES.filter(({ name }) => names.includes(name));
   expect(cases).toHaveLength(names.length);
   rendered = await Promise.all(
-    cases.map(async (planCase) => {
-      const { outcome, pairs } = await planned(planCase);
+    cases.map(async (testCase) => {
+      const { outcome, pairs } = await planCase(testCase);
       const [first] = outcome.plan.waves.flat();
       const plan: Plan = {
         ...outcome.plan,
@@ -95,7 +95,7 @@ beforeAll(async () => {
       }));
       const refusals = [{ id: 'change-default-key', step: `s3.bucket/b${EVIL}`, message: EVIL }];
       return {
-        name: planCase.name,
+        name: testCase.name,
         outcome: { ...(hostile({ ...outcome, plan, results } as never) as Outcome), refusals } as Outcome,
         pairs: pairs.map((pair) => ({
           ...pair,

@@ -273,7 +273,7 @@ function checkBucketPolicy(text: string): Policy {
   } catch (error) {
     if (!(error instanceof PolicyError)) throw error;
     throw malformedPolicyError(
-      error.message === 'it has no Statement'
+      error.message === 'the Statement is missing'
         ? 'Missing required field Statement'
         : "Policies must be valid JSON and the first byte must be '{'",
     );

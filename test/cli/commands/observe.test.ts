@@ -318,7 +318,7 @@ describe('a saved plan', () => {
     );
     expect(await runCli(['apply', 'none.json'], { cwd: folder })).toMatchObject({
       code: 64,
-      stderr: expect.stringContaining('none.json cannot be read'),
+      stderr: expect.stringContaining('cannot read none.json'),
     });
   });
 });
