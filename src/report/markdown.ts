@@ -17,6 +17,7 @@ import {
   variablesText,
 } from './plan-text.ts';
 import { proofSummary, unprovenText } from './proof-text.ts';
+import { housekeepingLines } from './retained-text.ts';
 import { PLAIN_STYLE } from './style.ts';
 
 /** The contents of a plan comment on a pull request. */
@@ -91,7 +92,7 @@ function renderComment(report: PlanReport, sections: readonly PlanSection[], lev
     COMMENT_MARKER,
     `### replikey: ${planSummary(plan, paint).replace(/^Plan: /, '')}`,
     ...(proof.length > 0 ? [`Proof: ${proofSummary(proof, paint)}`] : []),
-    ...minimumDurationText(plan).map(escapeMarkdown),
+    ...[...minimumDurationText(plan), ...housekeepingLines(plan)].map(escapeMarkdown),
     ...(nonAwsTarget === undefined ? [] : [`${escapeMarkdown(nonAwsTarget)}.`]),
     ...(variables.length > 0
       ? [escapeMarkdown(truncateText(variablesText(variables), MAX_COMMENT_LENGTH / 10))]

@@ -6,6 +6,7 @@ import type { BucketReplication, Side, Variable } from '../spec/types.ts';
 import { escapeUnprintable } from '../util/escape.ts';
 import { valueText } from './change-text.ts';
 import { proofSummary, unprovenText } from './proof-text.ts';
+import { housekeepingLines } from './retained-text.ts';
 import { stepLines } from './step-text.ts';
 import { type Paint, PLAIN_STYLE, type PlanStyle, wrapText } from './style.ts';
 
@@ -27,7 +28,9 @@ export function planText(
   const footer = [
     ...(unchanged.length > 0 ? wrapText('', `Pairs without changes: ${limitNames(unchanged)}.`, width) : []),
     ...summaryLines(plan, style),
-    ...minimumDurationText(plan).flatMap((line) => wrapText('', line, width)),
+    ...[...minimumDurationText(plan), ...housekeepingLines(plan)].flatMap((line) =>
+      wrapText('', line, width),
+    ),
     ...(proof.length > 0 ? [`Proof: ${proofSummary(proof, paint)}`] : []),
   ];
   return [

@@ -3,6 +3,7 @@ import { MISSING_REASON } from '../core/plan.ts';
 import type { Action, Step } from '../core/resource.ts';
 import { escapeUnprintable } from '../util/escape.ts';
 import { changeText } from './change-text.ts';
+import { retainedLines } from './retained-text.ts';
 import { type PlanStyle, wrapText } from './style.ts';
 
 /** Returns the lines of a step: the change, its reasons, its fields and its risks. */
@@ -21,6 +22,7 @@ export function stepLines(step: Step, style: PlanStyle): string[] {
     ...fieldChangesOf(step)
       .filter((change) => !isRedundantField(step, change))
       .flatMap((change) => changeText(change, style)),
+    ...(step.retains ? retainedLines(step.retains, style) : []),
     ...step.risks.flatMap(({ id, message }) =>
       wrapText('      ! ', `${paint.red(`risk ${id}`)}: ${escapeUnprintable(message)}`, width),
     ),

@@ -1,0 +1,84 @@
+import type { Housekeeping, Plan, RetainedBy } from '../core/resource.ts';
+import type { Statement } from '../iam/types.ts';
+import { statementLines } from './change-text.ts';
+import { type PlanStyle, wrapText } from './style.ts';
+
+/** Returns the permissions that a step replaces, and how long they stay: a heading and a line for each. */
+export function retainedLines(
+  { drainSeconds, statements }: RetainedBy,
+  { paint, width }: PlanStyle,
+): string[] {
+  if (drainSeconds === 0) return [];
+  return [
+    ...wrapText(
+      '      ',
+      paint.dim(`stays for ${durationText(drainSeconds)} after the write, for objects in flight:`),
+      width,
+    ),
+    ...Object.values(statements).flatMap((statement) =>
+      wrapText('          ', grantText(statement as Statement), width, { hang: 4 }),
+    ),
+  ];
+}
+
+/** Returns a statement in one line, without its conditions. */
+export const grantText = (statement: Statement): string =>
+  statementLines({ ...statement, Condition: {} })
+    .join(' ')
+    .replace(/^Allow /, '');
+
+/**
+ * Returns the housekeeping of a plan, and the expiry of the permissions that stay, each in one line. A time is the same
+ * in every reader's time zone, and stays right in a comment that is read later.
+ */
+export function housekeepingLines({
+  housekeeping,
+  retained,
+}: Pick<Plan, 'housekeeping' | 'retained'>): string[] {
+  return [
+    ...(['renew', 'expire'] as const).flatMap((action) => {
+      const items = housekeeping.filter((item) => item.action === action);
+      return items.length === 0 ? [] : [HOUSEKEEPING_TEXTS[action](countSids(items))];
+    }),
+    ...expiryLine(retained),
+  ];
+}
+
+const HOUSEKEEPING_TEXTS: Record<Housekeeping['action'], (statements: string) => string> = {
+  renew: (statements) =>
+    `Housekeeping: ${statements} for objects in flight to renew, because rules still change.`,
+  expire: (statements) => `Housekeeping: ${statements} to remove that expired.`,
+};
+
+const countSids = (items: readonly Housekeeping[]): string =>
+  statementCount(items.reduce((sum, { sids }) => sum + sids.length, 0));
+
+const statementCount = (count: number): string => `${count} statement${count === 1 ? '' : 's'}`;
+
+/** Returns `3 statements expire by 2026-12-01 10:15 UTC, for objects in flight.` */
+export function expiryLine(retained: Plan['retained']): string[] {
+  const latest = retained
+    .map(({ expiresAt }) => expiresAt)
+    .sort()
+    .at(-1);
+  if (latest === undefined) return [];
+  const verb = retained.length === 1 ? 'expires' : 'expire by';
+  return [
+    `${statementCount(retained.length)} ${verb}${retained.length === 1 ? ' at' : ''} ${instantText(latest)}, for objects in flight; the next run after that removes ${retained.length === 1 ? 'it' : 'them'}.`,
+  ];
+}
+
+/** `2026-12-01 10:15 UTC` */
+const instantText = (iso: string): string => `${iso.slice(0, 16).replace('T', ' ')} UTC`;
+
+/** `15 minutes`, `2 hours`, `90 seconds` */
+function durationText(seconds: number): string {
+  const units: [number, string][] = [
+    [3_600, 'hour'],
+    [60, 'minute'],
+    [1, 'second'],
+  ];
+  const [size, unit] = units.find(([candidate]) => seconds % candidate === 0) ?? [1, 'second'];
+  const count = seconds / size;
+  return `${count} ${unit}${count === 1 ? '' : 's'}`;
+}
