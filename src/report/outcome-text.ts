@@ -3,6 +3,7 @@ import { RISKS } from '../core/resource.ts';
 import type { Outcome } from '../reconcile/pass.ts';
 import { escapeUnprintable } from '../util/escape.ts';
 import { groupByReason } from './plan-text.ts';
+import { expiryLine, removedText } from './retained-text.ts';
 import type { Paint } from './style.ts';
 
 /**
@@ -39,9 +40,11 @@ export function outcomeText(outcome: Outcome, paint: Paint): string {
     ...problemLines('newly blocked', newlyBlocked, paint),
   ];
   if (problems.length + plan.blocked.length === 0) {
-    return results.length === 0
-      ? ''
-      : paint.green(`Converged: ${applied} applied, and a second read finds no differences.`);
+    const converged =
+      results.length === 0
+        ? []
+        : [paint.green(`Converged: ${applied} applied, and a second read finds no differences.`)];
+    return [...converged, ...removedText(plan), ...expiryLine(left?.retained ?? [])].join('\n');
   }
   const blocked = `${plan.blocked.length} blocked${plan.blocked.length > 0 ? ' (see the plan)' : ''}`;
   const isCauseToFix = failed.length + plan.blocked.length + newlyBlocked.length > 0;

@@ -85,6 +85,40 @@ const riskSchema = namedObject('Risk', 'A risk of a step.', {
   message: stringField('The effect of this step.'),
 });
 
+const retainedBySchema = namedObject('RetainedBy', 'Permissions that a step replaces.', {
+  drainSeconds: z
+    .number()
+    .min(0)
+    .describe('Time from the write until replikey removes them, in seconds: for objects in flight.'),
+  statements: z
+    .record(z.string(), z.record(z.string(), z.unknown()))
+    .describe('The lost parts of the replaced statements, by Sid.'),
+});
+
+const housekeepingSchema = namedObject(
+  'Housekeeping',
+  'A write that changes only retained permissions. It counts neither for the checksum nor for the limits.',
+  {
+    id: resourceIdField,
+    action: z
+      .enum(['renew', 'expire'])
+      .describe('`renew`: rules still change, so the permissions stay longer; `expire`: they are removed.'),
+    at: locationSchema.describe('The account and the Region of the resource.'),
+    sids: stringListField('Sids of the statements.'),
+    needs: stringListField('Ids of the writes of the plan that come first.'),
+    pairs: pairsField,
+    from: positionSchema.describe('The declaration of the resource.'),
+  },
+);
+
+const retainedSchema = namedObject('Retained', 'A replaced permission that has not expired.', {
+  id: resourceIdField,
+  sid: stringField('Sid of the retained statement.'),
+  expiresAt: z.iso.datetime().describe('Time in UTC at which it expires; a later run removes it.'),
+  statement: z.record(z.string(), z.unknown()).describe('The permission.'),
+  pairs: pairsField,
+});
+
 const stepSchema = namedObject('Step', 'One resource to create, update or delete.', {
   id: resourceIdField,
   kind: stringField(`${quotedNames(kindsByService(), 'or')}.`),
@@ -109,6 +143,9 @@ const stepSchema = namedObject('Step', 'One resource to create, update or delete
     riskSchema,
     'Risks of the step. replikey applies a plan with a risk only with `--allow ID`.',
   ),
+  retains: retainedBySchema
+    .describe('Permissions that the step replaces, and that stay for objects in flight.')
+    .optional(),
   pairs: pairsField,
   from: positionSchema.describe('The position of the declaration.'),
 });
@@ -292,6 +329,8 @@ export const planDocumentSchema = namedObject('Plan', 'The changes, in order.', 
   blocked: listField(blockedSchema, 'Resources that replikey cannot change until a person acts.'),
   notes: listField(noteSchema, 'Notes without a change.'),
   handover: listField(handoverSchema, 'Manual steps for the owners of accounts without credentials.'),
+  housekeeping: listField(housekeepingSchema, 'Writes that renew or remove retained permissions.'),
+  retained: listField(retainedSchema, 'Replaced permissions that stay for objects in flight.'),
   unchanged: countField('Number of resources that are as declared.'),
   accounts: z
     .record(z.string(), z.string())

@@ -44,6 +44,12 @@ export function housekeepingLines({
   ];
 }
 
+/** Returns what an apply has removed, in one line. */
+export function removedText({ housekeeping }: Pick<Plan, 'housekeeping'>): string[] {
+  const items = housekeeping.filter(({ action }) => action === 'expire');
+  return items.length === 0 ? [] : [`Removed ${countSids(items)} that expired.`];
+}
+
 const HOUSEKEEPING_TEXTS: Record<Housekeeping['action'], (statements: string) => string> = {
   renew: (statements) =>
     `Housekeeping: ${statements} for objects in flight to renew, because rules still change.`,
