@@ -73,27 +73,47 @@ export function planHousekeeping({
       from: position,
     });
   }
-  return { housekeeping: orderNarrowing(housekeeping, kinds), retained: notes };
+  const planned = new Set(housekeeping.map(({ id }) => id));
+  const isComplete = [...narrowedSids.keys()].every((id) => planned.has(id));
+  return {
+    housekeeping: orderNarrowing(isComplete ? housekeeping : withoutRoles(housekeeping, kinds), kinds),
+    retained: notes,
+  };
 }
 
-/** Returns the specs whose replication rules change in a plan. */
+/**
+ * Returns the writes without those that remove permissions of roles. These name the policies to narrow, which a later
+ * run narrows.
+ */
+const withoutRoles = (
+  housekeeping: readonly Housekeeping[],
+  kinds: ReadonlyMap<string, Kind>,
+): Housekeeping[] => housekeeping.filter((item) => item.action === 'renew' || !isOfRole(item, kinds));
+
+/** Returns the specs whose replication of objects changes in a plan. */
 export const pairsWithChangingRules = (
   steps: readonly Step[],
   kinds: ReadonlyMap<string, Kind>,
 ): Set<string> =>
-  new Set(steps.filter(({ kind }) => kinds.get(kind)?.scope.stage === 'rules').flatMap(({ pairs }) => pairs));
+  new Set(
+    steps.flatMap((step) => {
+      const scope = kinds.get(step.kind)?.scope;
+      return scope?.stage === 'rules' && !scope.keepsReplication?.(step) ? step.pairs : [];
+    }),
+  );
 
 /** Lets the policies of roles wait for all other documents of the same specs. */
 function orderNarrowing(
   housekeeping: readonly Housekeeping[],
   kinds: ReadonlyMap<string, Kind>,
 ): Housekeeping[] {
-  const isRole = ({ id }: Housekeeping) => kinds.get(id.slice(0, id.indexOf('/')))?.scope.type === 'role';
   return housekeeping.map((item) => {
-    if (!isRole(item)) return item;
-    const earlier = housekeeping.filter(
-      (other) => !isRole(other) && other.pairs.some((pair) => item.pairs.includes(pair)),
-    );
+    if (!isOfRole(item, kinds)) return item;
+    // A policy to narrow may belong to another spec.
+    const earlier = housekeeping.filter((other) => !isOfRole(other, kinds));
     return { ...item, needs: earlier.map(({ id }) => id) };
   });
 }
+
+const isOfRole = ({ id }: Housekeeping, kinds: ReadonlyMap<string, Kind>): boolean =>
+  kinds.get(id.slice(0, id.indexOf('/')))?.scope.type === 'role';

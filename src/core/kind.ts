@@ -1,7 +1,7 @@
 import type { BucketReplication } from '../spec/types.ts';
 import type { BucketFacts, KeyFacts, RoleFacts } from './facts.ts';
 import type { Orphan } from './orphan.ts';
-import type { Aws, Current, Id, Location, ManualStep, Resource, Retained, Risk } from './resource.ts';
+import type { Aws, Current, Id, Location, ManualStep, Resource, Retained, Risk, Step } from './resource.ts';
 
 /**
  * One AWS document: the smallest unit that AWS reads and writes on its own. Everything in the program that needs the
@@ -122,6 +122,8 @@ export interface Scope<Doc = unknown> {
   type: 'bucket' | 'role' | 'key';
   /** `rules` use `permissions`: prune removes orphaned rules first. */
   stage: 'permissions' | 'rules';
+  /** Returns whether S3 treats every object the same before and after a step; absent: it may not. */
+  keepsReplication?(step: Pick<Step, 'patch' | 'before'>): boolean;
   /** Id of the bucket, role or key itself. */
   ownerId(id: Id): Id;
   /** ARN of the bucket, role or key. Before KMS has chosen a key's id, the ARN contains its alias. */

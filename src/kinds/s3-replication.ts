@@ -66,7 +66,16 @@ type ReplicationChange = Change<S3Replication, ReplicationDoc, ReplicationRule[]
 
 export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[]> = {
   name: 's3.replication',
-  scope: { ...bucketScope, stage: 'rules', facts: (replication) => ({ replication }) },
+  scope: {
+    ...bucketScope,
+    stage: 'rules',
+    keepsReplication: ({ patch, before }) =>
+      patch.every(({ op, path }) => {
+        const rule = before[path] as Partial<RuleSpec> | undefined;
+        return op === 'remove' && /^\/rules\/[^/]+$/.test(path) && rule?.status === 'Disabled';
+      }),
+    facts: (replication) => ({ replication }),
+  },
   permissions: {
     read: ['s3:GetReplicationConfiguration'],
     write: ['s3:PutReplicationConfiguration', 'iam:PassRole'],

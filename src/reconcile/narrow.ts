@@ -1,5 +1,6 @@
 import type { AwsClient } from '../aws/client.ts';
 import type { Kind } from '../core/kind.ts';
+import { renderChange, resourceDiff } from '../core/plan.ts';
 import type { ActualState, Note, Resource, Retained } from '../core/resource.ts';
 import type { Statement } from '../iam/types.ts';
 import { specNameOfSid } from '../policy/statements.ts';
@@ -64,11 +65,15 @@ export async function addPoliciesToNarrow(
       for (const resource of kind.orphans?.(orphan) ?? []) {
         const id = aliases.get(resource.id) ?? resource.id;
         const existing = byId.get(id);
-        // A policy that another spec declares is changed as any other: the plan shows it.
         byId.set(
           id,
           existing
-            ? { ...mergeOrphan(existing, resource), pruneOwners: [...(existing.pruneOwners ?? []), owner] }
+            ? {
+                ...mergeOrphan(existing, resource),
+                pruneOwners: [...(existing.pruneOwners ?? []), owner],
+                // A policy that changes for another reason, too, is changed as any other: the plan shows it.
+                ...(isAsDeclared(existing, actual, kind) && { narrowed: true as const }),
+              }
             : { ...resource, after: [], narrowed: true },
         );
       }
@@ -81,6 +86,14 @@ export async function addPoliciesToNarrow(
       });
   }
   return { resources: [...byId.values()], notes };
+}
+
+/** Returns whether a declared document needs no change. */
+function isAsDeclared(resource: Resource, actual: ActualState, kind: Kind): boolean {
+  const { current, desired } = renderChange(resource, actual, kind);
+  return (
+    !resource.orphaned && current !== undefined && resourceDiff(current, desired, kind).patch.length === 0
+  );
 }
 
 interface UnusedByRole {

@@ -2,7 +2,7 @@ import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { expect, test } from 'vitest';
 import type { Statement } from '../../src/iam/types.ts';
 import { versionOf } from '../sandbox/support.ts';
-import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
+import { ACCOUNT_SPECS, CROSS_ACCOUNT_SPEC, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 
 const MOVED = TAX_SPEC.replace('bucket: acme-tax-replica', 'bucket: acme-tax-moved').replace(
   'key: alias/acme-tax-replica',
@@ -180,4 +180,54 @@ test('transitions: prune disables rules, then removes rules, permissions and rol
   ]);
   expect([third.remaining?.waves, third.remaining?.housekeeping]).toEqual([[], []]);
   expect(env.sandbox.store.account('111122223333').roles.has('replikey-acme-tax')).toBe(false);
+});
+
+/** Returns the Sids with a prefix in all policies. */
+const sidsWith = ({ sandbox: { store } }: TestEnv, prefix: string): string[] => {
+  const accounts = [...store.accounts()];
+  const policies = [
+    ...accounts.flatMap(({ roles }) => [...roles.values()].flatMap(({ inline }) => [...inline.values()])),
+    ...accounts.flatMap(({ keys }) => [...keys.values()].map(({ policy }) => policy)),
+    ...[...store.buckets()].map(({ policy = '' }) => policy),
+  ];
+  return policies.join().match(new RegExp(`${prefix}\\w*`, 'g')) ?? [];
+};
+
+test('transitions: a policy that another spec still declares is narrowed after one drain, as housekeeping', async () => {
+  const pairOf = (name: string) =>
+    CROSS_ACCOUNT_SPEC.replace('name: tax', `name: ${name}`).replace(
+      'bucket: acme-tax,',
+      `bucket: acme-${name},`,
+    );
+  const specs = (destination: string) =>
+    `${ACCOUNT_SPECS}${pairOf('tax').replace('acme-tax-replica,', `${destination},`)}---\n${pairOf('audit')}`;
+  const { env, time } = await envWithClock(specs('acme-tax-replica'));
+  await using _ = env;
+  await env.reconcile();
+  await env.reconcileWith(specs('acme-tax-moved'));
+  time.nowMs += 18 * MINUTE;
+  const { plan } = await env.reconcileWith(specs('acme-tax-moved'));
+  expect(plan.waves).toEqual([]);
+  expect(sidsWith(env, 'ReplikeyUntil')).toEqual([]);
+  expect(env.sandbox.store.bucket('acme-tax-replica')?.policy?.match(/Replikey\w+/g)).toEqual([
+    'ReplikeyDestinationObjectsAudit',
+    'ReplikeyDestinationOwnerAudit',
+  ]);
+});
+
+test('transitions: the removal of a disabled rule does not prolong the permissions that it had', async () => {
+  const policy = '  policy: { deletion: Remove }\n';
+  const audit = TAX_SPEC.replace('name: tax', 'name: audit').replace('Tax/', 'Audit/') + policy;
+  const { env, time } = await envWithClock(`${TAX_SPEC}${policy}---\n${audit}`);
+  await using _ = env;
+  await env.reconcile();
+  await env.reconcileWith(audit, { prune: true });
+  expect(sidsWith(env, 'ReplikeyUntil')).not.toEqual([]);
+  time.nowMs += 18 * MINUTE;
+  const { remaining } = await env.reconcileWith(audit, { prune: true });
+  expect(remaining?.waves).toEqual([]);
+  expect(env.sandbox.store.bucket('acme-tax')?.replication?.Rules?.map(({ ID }) => ID)).toEqual([
+    'replikey/audit/audit',
+  ]);
+  expect(sidsWith(env, 'ReplikeyUntil')).toEqual([]);
 });
