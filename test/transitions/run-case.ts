@@ -54,6 +54,7 @@ export async function runCase(
   const options: Partial<PassOptions> = {
     allowedRisks: transition.allowedRisks,
     prune: transition.prune,
+    thresholds: { maxRemovals: 100 },
     ...(transition.drainMs === undefined ? {} : { drainMs: transition.drainMs }),
   };
   const pass = (kill?: Kill) => simulation.pass(after, options, kill);
