@@ -405,10 +405,12 @@ function keyDependencies(side: Side, { rules }: BucketReplication): Id[] {
   return [keyResourceId('kms.key-policy', side)];
 }
 
-/** Returns the specs, by their names in Sids, with an enabled rule in a configuration. */
-export const ownersOfEnabledRules = ({ rules }: S3Replication): string[] =>
-  Object.entries(rules).flatMap(([id, { status }]) =>
-    status === 'Enabled' && isReplikeyRule(id) ? [toSidName(specNameOfRule(id))] : [],
+/** Returns the specs, by their names in Sids, with an enabled rule in a configuration that they do not declare. */
+export const ownersOfUndeclaredEnabledRules = (desired: S3Replication, current: S3Replication): string[] =>
+  Object.entries(current.rules).flatMap(([id, { status }]) =>
+    status === 'Enabled' && isReplikeyRule(id) && !(id in desired.rules)
+      ? [toSidName(specNameOfRule(id))]
+      : [],
   );
 
 /** Returns the managed rules that no spec declares, disabled, without those that prune removes. */

@@ -9,7 +9,7 @@ import { UserError } from '../errors.ts';
 import { iamRole } from '../kinds/iam-role.ts';
 import {
   foreignUseOfRole,
-  ownersOfEnabledRules,
+  ownersOfUndeclaredEnabledRules,
   type S3Replication,
   s3Replication,
 } from '../kinds/s3-replication.ts';
@@ -230,13 +230,16 @@ function retentionNotes(
   return [{ id, message: `${subject}: ${reason}`, pairs: [spec] }];
 }
 
-/** Lets prune only disable the rules of specs that have an enabled one, unless there is no drain. */
+/** Lets prune only disable the rules of specs that have an enabled undeclared one, unless there is no drain. */
 function disableEnabledRules(resource: Resource, actual: ActualState): Resource {
   const { id, kind, drainMs, pruneOwners } = resource;
   const observation = actual.get(id);
   if (kind !== s3Replication.name || drainMs === 0 || !pruneOwners || observation?.state !== 'present')
     return resource;
-  const enabled = ownersOfEnabledRules(observation.current.spec as S3Replication);
+  const enabled = ownersOfUndeclaredEnabledRules(
+    resource.spec as S3Replication,
+    observation.current.spec as S3Replication,
+  );
   const disableOwners = pruneOwners.filter((owner) => enabled.includes(owner));
   if (disableOwners.length === 0) return resource;
   return {
