@@ -477,3 +477,30 @@ test('prune: the plan lists the removals under the name of the removed spec', as
     .replaceAll(/Checksum \w+/g, 'Checksum C');
   await expect(text).toMatchFileSnapshot('golden/prune.txt');
 });
+
+test('prune: a run during the drain completes a partly failed one, and the role outlives all retained permissions', async () => {
+  const time = { nowMs: Date.UTC(2026, 10, 30, 10) };
+  await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`, { clock: () => time.nowMs });
+  await env.reconcile();
+  const denied = { status: 403, code: 'AccessDenied', message: 'Access Denied' };
+  env.sandbox.faultSettings.faults = [{ match: 'PutKeyPolicy', nth: 1, times: 1, what: denied }];
+  const drained = { prune: true, thresholds: { maxRemovals: 50 } };
+  const failed = await env.reconcileWith(TAX_SPEC, drained);
+  expect(failed.results.some(({ result }) => result === 'failed')).toBe(true);
+
+  time.nowMs += 10 * 60_000;
+  const completed = await env.reconcileWith(TAX_SPEC, drained);
+  expect(completed.remaining?.waves).toEqual([]);
+  expect(statementsOf(env, 'Old')).toEqual([]);
+  expect(rulesOf(env, 'acme-old')).toEqual(['replikey/old/in Disabled']);
+
+  // The permissions of the role have expired, those in the policy of the key have not.
+  for (let minutes = 10; minutes <= 40; minutes += 2) {
+    time.nowMs = Date.UTC(2026, 10, 30, 10, minutes);
+    await env.reconcileWith(TAX_SPEC, drained);
+    const keepsPermissions = JSON.stringify(stateOf(env.sandbox)).includes('ReplikeyUntil');
+    if (keepsPermissions) expect(roleOf(env, 'replikey-acme-old')).toBeDefined();
+  }
+  expect(JSON.stringify(stateOf(env.sandbox))).not.toContain('ReplikeyUntil');
+  expect(roleOf(env, 'replikey-acme-old')).toBeUndefined();
+});
