@@ -7,6 +7,7 @@ import type { Id } from '../core/resource.ts';
 import { measureReplicationLag } from '../facts/object-sample.ts';
 import { createDedupedLog, type Log } from '../log.ts';
 import type { Outcome } from '../reconcile/pass.ts';
+import { createPropagation } from '../reconcile/propagation.ts';
 import { reconcile } from '../reconcile/reconcile.ts';
 import { formatProblemLine, formatProblems } from '../spec/format-problems.ts';
 import type { ChangeLimits, Problem, Specs } from '../spec/types.ts';
@@ -54,6 +55,8 @@ export interface ControllerOptions {
   thresholds(limits: ChangeLimits): Thresholds;
   /** Overrides the drain of all specs, in milliseconds. */
   drainMs?: number;
+  /** Time before rules depend on changed permissions, in milliseconds; default: no wait. */
+  propagationWaitMs?: number;
   /**
    * Whether this process may write to this pair now, as its leader. Checked before every attempt of every call that
    * writes.
@@ -102,6 +105,7 @@ export function createController(options: ControllerOptions): Controller {
   const { kinds, clock, random, log } = options;
   const statuses = new Map<string, PairStatus>();
   const mutex = createKeyedMutex();
+  const propagation = createPropagation({ clock, waitMs: options.propagationWaitMs ?? 0 });
   const nowIso = () => new Date(clock.now()).toISOString();
   /** By pair: the start time of the last pass that found the pair as declared. */
   const lastConvergedAt = new Map<string, number>();
@@ -232,6 +236,7 @@ export function createController(options: ControllerOptions): Controller {
         allowUnproven: options.allowUnproven,
         thresholds: options.thresholds(specs.limits),
         propagationTimeoutMs: options.waitMs,
+        propagation,
         ...(options.drainMs === undefined ? {} : { drainMs: options.drainMs }),
         dryRun,
         ...(options.signal && { signal: options.signal }),

@@ -115,6 +115,8 @@ export interface Check {
   notes?: string[];
   /** Notes on the change itself. */
   changeNotes?: string[];
+  /** An enabled rule will depend on permissions that it did not use before. */
+  widensUse?: boolean;
 }
 
 /** The bucket, role or key that a document belongs to. */

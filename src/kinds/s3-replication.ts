@@ -35,6 +35,7 @@ import {
   selectsMore,
   toRuleSpec,
   toS3Rule,
+  usesMore,
 } from './replication-rule.ts';
 import { bucketScope } from './scopes.ts';
 
@@ -217,6 +218,7 @@ export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[
       risks: current ? risksOf(desired, current) : [],
       notes: foreignRuleNotes(current?.foreign ?? []),
       changeNotes: existingObjectsNote(change),
+      widensUse: rulesWithWiderUse(change).length > 0,
     };
   },
 
@@ -345,6 +347,17 @@ function existingObjectsNote({ resource, current, desired }: ReplicationChange):
     selectsMore(rule, current?.spec.rules[id]),
   );
   return isNewBucket || !selectsMoreObjects ? [] : [EXISTING_OBJECTS_CAVEAT];
+}
+
+/**
+ * Returns the ids of enabled rules that will depend on permissions that they do not use now: new rules, rules that use
+ * more, and all rules of a configuration whose role changes.
+ */
+export function rulesWithWiderUse({ current, desired }: ReplicationChange): string[] {
+  const isNewRole = current !== undefined && current.spec.role !== desired.role;
+  return Object.entries(desired.rules).flatMap(([id, rule]) =>
+    (isNewRole && rule.status === 'Enabled') || usesMore(rule, current?.spec.rules[id]) ? [id] : [],
+  );
 }
 
 /** Returns why the permissions of an orphaned spec must stay: foreign rules that replicate as its role. */

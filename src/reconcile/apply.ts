@@ -33,6 +33,7 @@ import { UserError } from '../errors.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
 import { formatPointer } from '../util/json-pointer.ts';
 import { observe, observeResource, trackLastOperation } from './observe.ts';
+import { documentsNeededBy, type Propagation } from './propagation.ts';
 
 /** The result of one step. */
 export interface StepResult {
@@ -51,6 +52,8 @@ export interface ApplyOptions {
   signal?: AbortSignal;
   /** Time limit for a write to become visible, in milliseconds. */
   propagationTimeoutMs: number;
+  /** The wait before rules depend on changed permissions; absent: no wait. */
+  propagation?: Propagation;
   onEvent?: (event: ApplyEvent) => void;
 }
 
@@ -120,10 +123,17 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
     const resource = resourcesById.get(id);
     if (!resource) throw new Error(`the plan contains ${id}, which no spec declares`);
     try {
-      if (changesRules(step)) await renewExpiring(step);
+      if (changesRules(step)) {
+        await waitForPropagation(step, resource);
+        if (signal?.aborted) return skip('interrupted before it started');
+        await renewExpiring(step);
+      }
       const current = await writeAndVerify(step, resource, retentionMode(step));
       actual.set(id, current ? { state: 'present', current } : { state: 'absent' });
-      if (!housekeeping.has(id)) onEvent?.({ type: 'applied', step });
+      if (!housekeeping.has(id)) {
+        options.propagation?.recordWrite(resource);
+        onEvent?.({ type: 'applied', step });
+      }
       return { id, action, result: 'applied' };
     } catch (error) {
       const why = isInterruption(error, signal)
@@ -137,6 +147,21 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
   }
 
   const changesRules = ({ kind }: Step): boolean => options.kinds.get(kind)?.scope.stage === 'rules';
+
+  /**
+   * Waits until S3 uses the documents that changed rules of an existing bucket depend on. A new bucket has no objects
+   * yet.
+   */
+  async function waitForPropagation(step: Step, resource: Resource): Promise<void> {
+    if (!options.propagation || createdOwners.has(ownerKey(resource))) return;
+    const kind = requireKind(options.kinds, resource);
+    if (!kind.check?.(renderChange(resource, actual, kind)).widensUse) return;
+    await options.propagation.wait(documentsNeededBy(resource, resourcesById, options.kinds), {
+      signal,
+      onWait: (untilMs) =>
+        onEvent?.({ type: 'waiting', step, waitsFor: 'S3 to use the changed permissions', untilMs }),
+    });
+  }
 
   function retentionMode({ id, pairs }: Step): Retention['mode'] {
     if (housekeeping.get(id) === 'expire') return 'narrow';
