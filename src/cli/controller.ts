@@ -130,6 +130,7 @@ async function runUntilStopped(
     thresholds: (limits) => guardThresholds(options, limits),
     ...(options.drain === undefined ? {} : { drainMs: options.drain }),
     propagationWaitMs: propagationWaitMs(options, io),
+    canaryFirst: options.canaryFirst ?? false,
     isLeaderFor: (item) => leadership?.isLeaderFor(sourceBucketOf(item)) ?? true,
     isAssigned: (item) => isSelected(item) && (leadership?.isAssignedTo(sourceBucketOf(item)) ?? true),
     observer: metrics.observer,

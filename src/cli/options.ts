@@ -25,6 +25,7 @@ export interface GuardOptions {
   drain?: number;
   /** In seconds. */
   propagationWait?: number;
+  canaryFirst?: true;
 }
 
 /** The sources and the selection of specs. */
@@ -121,6 +122,10 @@ export const addGuardOptions = (command: Command): Command =>
       '--propagation-wait <seconds>',
       `time between a change of permissions and the rules of an existing bucket that need it (default: ${PROPAGATION_WAIT_SECONDS}; sandbox and other endpoints: 0)`,
       parseSeconds,
+    )
+    .option(
+      '--canary-first',
+      'test changed rules of existing buckets with canary objects first, for all specs (spec.rollout: canary)',
     );
 
 /** Time until S3 uses changed permissions, in seconds. AWS documents no limit. */

@@ -102,6 +102,7 @@ export async function runPass(
       propagationTimeoutMs: options.wait * 1000,
       ...(options.drain === undefined ? {} : { drainMs: options.drain }),
       propagation: createPropagation({ clock: systemClock, waitMs: propagationWaitMs(options, io) }),
+      canaryFirst: options.canaryFirst ?? false,
       signal,
       onPlan(plan, proof) {
         reporter.plan(plan, proof);
@@ -191,14 +192,10 @@ function applyCommandLine(paths: readonly string[], digest: string, options: Rec
 }
 
 /** Returns the limits of the command line. The command that applies the plan needs the same limits. */
-const guardFlags = ({
-  maxChanges,
-  maxRemovals,
-  drain,
-  propagationWait,
-}: GuardOptions): string[] => [
+const guardFlags = ({ maxChanges, maxRemovals, drain, propagationWait }: GuardOptions): string[] => [
   ...(drain === undefined ? [] : [`--drain ${drain / 1000}s`]),
   ...(propagationWait === undefined ? [] : [`--propagation-wait ${propagationWait}`]),
+  ...(canaryFirst ? ['--canary-first'] : []),
   ...(maxChanges === undefined
     ? []
     : [`--max-changes ${'count' in maxChanges ? maxChanges.count : `${maxChanges.percent}%`}`]),

@@ -57,6 +57,8 @@ export interface ControllerOptions {
   drainMs?: number;
   /** Time before rules depend on changed permissions, in milliseconds; default: no wait. */
   propagationWaitMs?: number;
+  /** Test the changed rules of all specs with canaries, in place of those with `rollout: canary`. */
+  canaryFirst?: boolean;
   /**
    * Whether this process may write to this pair now, as its leader. Checked before every attempt of every call that
    * writes.
@@ -237,6 +239,7 @@ export function createController(options: ControllerOptions): Controller {
         thresholds: options.thresholds(specs.limits),
         propagationTimeoutMs: options.waitMs,
         propagation,
+        canaryFirst: options.canaryFirst ?? false,
         ...(options.drainMs === undefined ? {} : { drainMs: options.drainMs }),
         dryRun,
         ...(options.signal && { signal: options.signal }),

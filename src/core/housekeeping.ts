@@ -45,8 +45,9 @@ export function planHousekeeping({
     const observation = actual.get(id);
     const retained = observation?.state === 'present' ? (observation.current.retained ?? []) : [];
     const unexpired = retained.filter(({ expiresAtMs }) => expiresAtMs > nowMs);
+    const isPolicy = kinds.get(resource.kind)?.scope.stage === 'permissions';
     notes.push(
-      ...unexpired.map(
+      ...(isPolicy ? unexpired : []).map(
         ({ id: sid, expiresAtMs, original }): RetainedNote => ({
           id,
           sid,

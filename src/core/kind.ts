@@ -78,6 +78,8 @@ export interface Retention {
   mode: 'keep' | 'renew' | 'narrow';
   /** The time of AWS, in milliseconds since 1970. */
   nowMs: number;
+  /** Ids of retained entries that are removed although they have not expired. */
+  ended?: readonly string[];
 }
 
 /** The retention of a plan, which depends on no time. */

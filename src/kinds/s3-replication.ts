@@ -15,7 +15,7 @@ import {
   specNameOfRule,
   toRuleId,
 } from '../core/ids.ts';
-import type { Change, Kind } from '../core/kind.ts';
+import { type Change, KEEP_RETAINED, type Kind } from '../core/kind.ts';
 import { orphanResource } from '../core/orphan.ts';
 import { isRef, ref } from '../core/ref.ts';
 import type { Current, Id, Ref, Resource, Risk } from '../core/resource.ts';
@@ -26,6 +26,7 @@ import type { BucketReplication, Side } from '../spec/types.ts';
 import { bucketArn } from '../util/arn.ts';
 import { omitUndefined, sortKeys, toSortedSet } from '../util/canonical-json.ts';
 import { parsePointer } from '../util/json-pointer.ts';
+import { type CanaryRule, keptCanaryRules, parseCanaryRule, toCanaryRules } from './canary-rule.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
 import { bucketTransientErrors, ignoreErrors, keyArnOrRef, roleArnOrRef } from './helpers.ts';
 import {
@@ -63,7 +64,7 @@ export interface ReplicationDoc {
 }
 
 type CurrentReplication = Current<S3Replication, ReplicationRule[]>;
-type ReplicationChange = Change<S3Replication, ReplicationDoc, ReplicationRule[]>;
+export type ReplicationChange = Change<S3Replication, ReplicationDoc, ReplicationRule[]>;
 
 export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[]> = {
   name: 's3.replication',
@@ -146,31 +147,38 @@ export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[
     const isManaged = ({ ID = '' }: ReplicationRule) =>
       ID in spec.rules ||
       (isReplikeyRule(ID) ? ownedNames.has(toSidName(specNameOfRule(ID))) : spec.foreignRules === 'Replace');
-    const foreign = Rules.filter((rule) => !isManaged(rule));
+    const retained = Rules.flatMap((rule) => parseCanaryRule(rule) ?? []);
+    const lastingRules = Rules.filter((rule) => !parseCanaryRule(rule));
+    const foreign = lastingRules.filter((rule) => !isManaged(rule));
     return {
       spec: {
         bucket: spec.bucket,
         role: Role,
-        rules: Object.fromEntries(Rules.filter(isManaged).map((rule) => [rule.ID ?? '', fromS3Rule(rule)])),
+        rules: Object.fromEntries(
+          lastingRules.filter(isManaged).map((rule) => [rule.ID ?? '', fromS3Rule(rule)]),
+        ),
         foreignRules: spec.foreignRules,
         v1Rules: foreign.filter(isV1Rule).map(({ ID }) => ID ?? ''),
       },
       attrs: {},
       foreign,
+      ...(retained.length > 0 && { retained }),
     };
   },
 
-  render(resource, current) {
+  render(resource, current, retention = KEEP_RETAINED) {
     const { spec, orphaned } = resource;
     const foreign = current?.foreign ?? [];
+    const canaryRules = keptCanaryRules(current?.retained, retention);
     const rules = withPriorities({ ...spec.rules, ...disableUndeclaredRules(resource, current) }, current);
     const managed = Object.entries(sortKeys(rules)).map(([id, rule]) => toS3Rule(id, rule));
     // S3 refuses a configuration without rules.
-    if (orphaned && managed.length + foreign.length === 0) return undefined;
+    if (orphaned && managed.length + foreign.length + canaryRules.length === 0) return undefined;
     // Without a desired role no spec declares the configuration, so all but the pruned rules stays as it is.
     if (spec.role === '' && current)
-      return { Role: current.spec.role as string, Rules: [...foreign, ...managed] };
-    return { Role: spec.role as string, Rules: [...upgradeV1Rules(foreign, managed), ...managed] };
+      return { Role: current.spec.role as string, Rules: [...foreign, ...managed, ...canaryRules] };
+    const otherRules = upgradeV1Rules(foreign, managed);
+    return { Role: spec.role as string, Rules: [...otherRules, ...managed, ...canaryRules] };
   },
 
   operations: ({ resource: { name }, doc }) =>
@@ -358,6 +366,39 @@ export function rulesWithWiderUse({ current, desired }: ReplicationChange): stri
   return Object.entries(desired.rules).flatMap(([id, rule]) =>
     (isNewRole && rule.status === 'Enabled') || usesMore(rule, current?.spec.rules[id]) ? [id] : [],
   );
+}
+
+/**
+ * Returns the change that adds temporary rules for canaries to a configuration, and changes no other rule.
+ *
+ * @param change the change of the rules that the canaries test
+ * @throws Error when S3 accepts no more rules, or has no higher priority
+ */
+export function addCanaryRules(
+  change: ReplicationChange,
+  canaryRules: readonly CanaryRule[],
+): ReplicationChange {
+  const { resource, current, doc } = change;
+  const { bucket, role } = change.desired;
+  const existing = current && s3Replication.render({ ...resource, spec: current.spec }, current);
+  const { Role, Rules } = existing ?? { Role: role as string, Rules: [] };
+  if (Rules.length + canaryRules.length > MAX_RULES)
+    throw new Error(
+      `canary first is not possible: ${bucket} has ${Rules.length} rules, and S3 allows 1,000; set rollout: wait`,
+    );
+  const temporaryRules = toCanaryRules(canaryRules, [...Rules, ...(doc?.Rules ?? [])]);
+  if (!temporaryRules)
+    throw new Error(
+      `canary first is not possible: a rule of ${bucket} has the highest priority that S3 allows; set rollout: wait`,
+    );
+  const temporaryDoc = { Role, Rules: [...Rules, ...temporaryRules] };
+  const parsed = s3Replication.parse(temporaryDoc, resource);
+  return {
+    ...change,
+    doc: temporaryDoc,
+    desired: s3Replication.normalize(parsed.spec),
+    retained: parsed.retained ?? [],
+  };
 }
 
 /** Returns why the permissions of an orphaned spec must stay: foreign rules that replicate as its role. */

@@ -26,6 +26,10 @@ export interface PassOptions {
   drainMs?: number;
   /** The wait before rules depend on changed permissions; absent: no wait. */
   propagation?: Propagation;
+  /** Test the changed rules of all specs with canaries, in place of those with `rollout: canary`. */
+  canaryFirst?: boolean;
+  /** Time limit for the replica of such a canary, in milliseconds; default: 15 minutes. */
+  canaryTimeoutMs?: number;
   signal?: AbortSignal;
   /** Called once, before anything is applied. */
   onPlan?: (plan: Plan, proof: readonly RuleProofSummary[]) => void;
