@@ -27,6 +27,8 @@ export interface RuleCanaryOptions {
   /** Time for which canaries that fail are repeated, because S3 may not use the rule or its permissions yet. */
   settleMs: number;
   signal?: AbortSignal | undefined;
+  /** Called before each check for the replica. */
+  onCheck: () => void;
   /** Called with each version that was written. */
   onWritten: (version: CanaryVersion) => void;
 }
@@ -82,6 +84,7 @@ async function testKind(
   }
 
   async function checkReplica({ key, version }: CanaryVersion): Promise<void> {
+    options.onCheck();
     // Read before the replica, so that a replica that arrives in between is found.
     const status = (await headCanary(pair.source, key, version, aws))?.ReplicationStatus;
     if (await hasArrived()) return;

@@ -192,7 +192,13 @@ function applyCommandLine(paths: readonly string[], digest: string, options: Rec
 }
 
 /** Returns the limits of the command line. The command that applies the plan needs the same limits. */
-const guardFlags = ({ maxChanges, maxRemovals, drain, propagationWait }: GuardOptions): string[] => [
+const guardFlags = ({
+  maxChanges,
+  maxRemovals,
+  drain,
+  propagationWait,
+  canaryFirst,
+}: GuardOptions): string[] => [
   ...(drain === undefined ? [] : [`--drain ${drain / 1000}s`]),
   ...(propagationWait === undefined ? [] : [`--propagation-wait ${propagationWait}`]),
   ...(canaryFirst ? ['--canary-first'] : []),

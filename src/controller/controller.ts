@@ -89,6 +89,9 @@ export interface ControllerObserver {
   onReload?(ok: boolean): void;
 }
 
+/** Time after an expiry at which the controller removes the permission, so that the clock of AWS has passed it. */
+const EXPIRY_MARGIN_MS = 1_000;
+
 export interface Controller {
   /** Takes the current spec files. Reports their problems and keeps the last known good version of an invalid file. */
   update(specFiles: SpecFiles): void;
@@ -159,14 +162,21 @@ export function createController(options: ControllerOptions): Controller {
     // The pair may have been removed meanwhile. A changed pair is queued again anyway.
     if (!items.has(key)) return;
     if (after.retry === 'none') lastConvergedAt.set(key, startedAt);
+    const intervalMs = withJitter(options.intervalMs, random());
     const delayMs =
       after.retry === 'recoverable'
-        ? Math.min(backoffMs(after.failures, random()), withJitter(options.intervalMs, random()))
-        : withJitter(options.intervalMs, random());
+        ? Math.min(backoffMs(after.failures, random()), intervalMs)
+        : Math.min(untilFirstExpiryMs(after), intervalMs);
     setStatus(key, { ...after, nextRun: new Date(clock.now() + delayMs).toISOString() });
     const result = after.retry === 'none' ? 'success' : after.retry === 'terminal' ? 'requeue' : 'error';
     options.observer?.onReconcile?.({ key, result, ms: clock.monotonicNow() - startedMonotonic, waitedMs });
     queue.addAfter(key, delayMs);
+  }
+
+  /** Returns the time until the first retained permission of a pair has expired, by the clock of AWS. */
+  function untilFirstExpiryMs({ retained }: PairStatus): number {
+    if (retained?.firstExpiry === undefined) return Number.POSITIVE_INFINITY;
+    return Math.max(0, Date.parse(retained.firstExpiry) - clientFor(currentSpecs()).now()) + EXPIRY_MARGIN_MS;
   }
 
   function setStatus(key: string, after: PairStatus): void {
@@ -194,7 +204,7 @@ export function createController(options: ControllerOptions): Controller {
     const latestStatus = () => statuses.get(item.key) ?? before;
     try {
       const preview = await reconcileOnce(item, true);
-      const differs = preview.plan.waves.length > 0;
+      const differs = preview.plan.waves.length + preview.plan.housekeeping.length > 0;
       const outcome = differs && options.isLeaderFor(item) ? await applyExclusively(item) : preview;
       const after = afterPass(latestStatus(), outcome, item.generation, nowIso());
       logTransition(before, after, outcome);
@@ -242,6 +252,10 @@ export function createController(options: ControllerOptions): Controller {
         canaryFirst: options.canaryFirst ?? false,
         ...(options.drainMs === undefined ? {} : { drainMs: options.drainMs }),
         dryRun,
+        // A pass that waits for S3 is alive.
+        onEvent: () => {
+          lastActivity = clock.now();
+        },
         ...(options.signal && { signal: options.signal }),
       },
     );

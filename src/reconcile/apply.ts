@@ -34,7 +34,7 @@ import { canonicalJson } from '../util/canonical-json.ts';
 import { formatPointer } from '../util/json-pointer.ts';
 import { type CanaryFirstOptions, planCanaryFirst, runCanaryFirst } from './canary-first.ts';
 import { observe, observeResource, trackLastOperation } from './observe.ts';
-import { documentsNeededBy, type Propagation } from './propagation.ts';
+import { documentsNeededBy, type Propagation, REPORT_INTERVAL_MS } from './propagation.ts';
 
 /** The result of one step. */
 export interface StepResult {
@@ -184,8 +184,13 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
     try {
       const current = await writeChange(step, plan.addRules);
       if (current) actual.set(step.id, { state: 'present', current });
-      waiting('a canary to be replicated', canaryFirst.timeoutMs);
-      await runCanaryFirst(plan, canaryFirst, { aws: options.aws, settleMs, signal });
+      let reportedAt = Number.NEGATIVE_INFINITY;
+      const onCheck = () => {
+        if (performance.now() < reportedAt + REPORT_INTERVAL_MS) return;
+        reportedAt = performance.now();
+        waiting('a canary to be replicated', canaryFirst.timeoutMs);
+      };
+      await runCanaryFirst(plan, canaryFirst, { aws: options.aws, settleMs, signal, onCheck });
       return plan.canaryIds;
     } catch (error) {
       throw await withoutTemporaryRules(error, plan.addRules.resource, plan.canaryIds);

@@ -121,7 +121,12 @@ async function rejectLockedBuckets(tests: readonly RuleTest[], specs: Specs, aws
 export async function runCanaryFirst(
   { tests, addRules }: CanaryFirst,
   { specs, timeoutMs }: CanaryFirstOptions,
-  { aws, settleMs, signal }: { aws: AwsClient; settleMs: number; signal?: AbortSignal | undefined },
+  {
+    aws,
+    settleMs,
+    signal,
+    onCheck,
+  }: { aws: AwsClient; settleMs: number; signal?: AbortSignal | undefined; onCheck: () => void },
 ): Promise<void> {
   const problems = await Promise.all(
     tests.map(async (test): Promise<string[]> => {
@@ -132,6 +137,7 @@ export async function runCanaryFirst(
         timeoutMs,
         settleMs,
         signal,
+        onCheck,
         onWritten: (version) => written.push(version),
       }).then(
         () => [],

@@ -23,13 +23,16 @@ export interface Propagation {
   /**
    * Waits until this process has known all documents as declared for the time of the wait, or until the signal aborts.
    *
-   * @param onWait called before each wait, with its time in milliseconds
+   * @param onWait called every half minute with the remaining time in milliseconds
    */
   wait(
     documents: readonly Resource[],
     options: { signal?: AbortSignal | undefined; onWait: (ms: number) => void },
   ): Promise<void>;
 }
+
+/** Time between two reports of a wait, which show that the pass is alive. */
+export const REPORT_INTERVAL_MS = 30_000;
 
 export interface PropagationOptions {
   clock: Clock;
@@ -69,7 +72,7 @@ export function createPropagation({ clock, waitMs }: PropagationOptions): Propag
         const ms = Math.max(0, ...documents.map(remainingMs));
         if (waitMs === 0 || ms === 0 || signal?.aborted) return;
         onWait(ms);
-        await sleep(clock, ms, signal);
+        await sleep(clock, Math.min(ms, REPORT_INTERVAL_MS), signal);
       }
     },
   };

@@ -208,7 +208,7 @@ test('canary first: a bucket with Object Lock is refused with the reason, and th
   await using _ = env;
   const source = env.sandbox.store.bucket('acme-tax');
   const replica = env.sandbox.store.bucket('acme-tax-replica');
-  if (source && replica) source.objectLock = replica.objectLock = { ObjectLockEnabled: 'Enabled' };
+  if (source && replica) source.objectLock = replica.objectLock = true;
   const outcome = await env.reconcileWith(OTHER_KEY, { allowUnproven: true });
   expect(failuresOf(outcome).join()).toContain(
     'canary first is not possible: acme-tax, acme-tax-replica has Object Lock, which may keep the canaries; set rollout: wait',
