@@ -46,7 +46,7 @@ test('controller: wakes at the first expiry, removes the permissions, and report
   await clock.advance(15 * 60_000);
   await idle();
   expect(rolePolicy()).toContain('ReplikeyUntil202601010017');
-  await clock.advance(2 * 60_000);
+  await clock.advance(3 * 60_000);
   await idle();
   expect(rolePolicy()).not.toContain('ReplikeyUntil');
   expect(pair().retained).toBeUndefined();
