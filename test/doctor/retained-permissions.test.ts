@@ -28,8 +28,7 @@ async function findingsAt(env: TestEnv, minutes: number) {
 function changeRetained({ sandbox }: TestEnv, change: (statement: Statement) => void): void {
   const role = sandbox.store.account('111122223333').roles.get('replikey-acme-tax');
   const policy = JSON.parse(role?.inline.get('replikey') ?? '') as { Statement: Statement[] };
-  for (const statement of policy.Statement)
-    if (statement.Sid?.startsWith('ReplikeyUntil')) change(statement);
+  for (const statement of policy.Statement) if (statement.Sid?.startsWith('ReplikeyUntil')) change(statement);
   role?.inline.set('replikey', JSON.stringify(policy));
 }
 
@@ -55,7 +54,9 @@ test('doctor: reports a replaced permission that another caller changed', async 
   });
   const [finding] = await findingsAt(env, 10);
   expect([finding?.code, finding?.severity]).toEqual(['RK1316', 'warning']);
-  expect(finding?.message).toContain('it differs from the statement that replikey wrote, so no run removes it');
+  expect(finding?.message).toContain(
+    'it differs from the statement that replikey wrote, so no run removes it',
+  );
 });
 
 test('doctor: reports a replaced permission that expires later than replikey sets', async () => {
