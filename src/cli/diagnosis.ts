@@ -56,7 +56,7 @@ export async function runDoctor(
       throw new UserError(EXIT.usage, `no replication found in ${options.observed}: ${reason}`);
     }
     const proofs = buckets.flatMap((bucket) => proveRules(observed, bucket));
-    return reportRules({ proofs, objects: [] }, specs, options, io);
+    return reportRules({ proofs, objects: [], facts: observed }, specs, options, io);
   }
   if (bucketNames.length === 0) {
     const usage = 'reconcile doctor specs/, or --bucket acme-tax, or --observed observed.json';
@@ -147,13 +147,14 @@ async function reportObject(
 
 /** Derives text, JSON, SARIF and the exit code from one value. */
 function reportRules(
-  { proofs, objects }: Diagnosis,
+  { proofs, objects, facts }: Diagnosis,
   specs: Specs,
   options: DoctorOptions,
   io: Io,
   declared?: { changes: number; rules: RuleProof[] },
 ): number {
-  const rules = attachPositions([...proofs, ...proveMissingRules(proofs, specs.pairs)], specs.pairs);
+  const missing = proveMissingRules(proofs, specs.pairs, facts);
+  const rules = attachPositions([...proofs, ...missing], specs.pairs, facts);
   const renderers = {
     text: () =>
       doctorText(

@@ -10,12 +10,13 @@ import { explainObject, type ObjectProof, proveRules } from '../proof/prove.ts';
 import { type RuleContext, ruleBucketOf, ruleContextOf, rulePrefixOf } from '../proof/rule-context.ts';
 import type { RuleProof } from '../proof/types.ts';
 import { type ObjectStatusReport, reportObjectStatus, reportUnreadableObjects } from './object-status.ts';
-import { addRetainedFindings } from './retained-permissions.ts';
 
 /** The result of a diagnosis: the proof of each existing rule, and the status of the sampled objects. */
 export interface Diagnosis {
   proofs: RuleProof[];
   objects: ObjectStatusReport[];
+  /** The facts that the proofs are based on. */
+  facts: Facts;
 }
 
 export interface DiagnoseOptions {
@@ -40,20 +41,20 @@ export async function diagnose(
   );
   const keys = samples.flatMap(({ objects }) => objects.flatMap(kmsKeyArnsOf));
   const facts = await addKeyFacts(aws, replicationFacts, keys, locations);
-  // S3 does not replicate replicas again, so their keys are irrelevant.
-  const proofs = samples.flatMap(({ bucket, objects }) =>
-    proveRules(
-      facts,
-      bucket,
-      objects.filter(({ status }) => status !== 'REPLICA'),
-    ),
-  );
   return {
-    proofs: addRetainedFindings(proofs, facts, now),
+    // S3 does not replicate replicas again, so their keys are irrelevant.
+    proofs: samples.flatMap(({ bucket, objects }) =>
+      proveRules(
+        facts,
+        bucket,
+        objects.filter(({ status }) => status !== 'REPLICA'),
+      ),
+    ),
     objects: samples.flatMap(({ bucket, objects, reason }) => {
       if (reason !== undefined) return [reportUnreadableObjects(bucket, reason)];
       return objects.length > 0 ? [reportObjectStatus(bucket, objects, now)] : [];
     }),
+    facts,
   };
 }
 

@@ -15,10 +15,11 @@ import {
   specNameOfRule,
   toRuleId,
 } from '../core/ids.ts';
-import { type Change, KEEP_RETAINED, type Kind } from '../core/kind.ts';
+import type { Change, Kind } from '../core/kind.ts';
 import { orphanResource } from '../core/orphan.ts';
 import { isRef, ref } from '../core/ref.ts';
 import type { Current, Id, Ref, Resource, Risk } from '../core/resource.ts';
+import { keptRuleIds } from '../core/rule-ids.ts';
 import { isCrossAccount, overridesOwner } from '../policy/required-statements.ts';
 import { toSidName } from '../policy/statements.ts';
 import { isV1Rule, MAX_RULE_PRIORITY } from '../spec/rule-fields.ts';
@@ -26,7 +27,6 @@ import type { BucketReplication, Side } from '../spec/types.ts';
 import { bucketArn } from '../util/arn.ts';
 import { omitUndefined, sortKeys, toSortedSet } from '../util/canonical-json.ts';
 import { parsePointer } from '../util/json-pointer.ts';
-import { type CanaryRule, keptCanaryRules, parseCanaryRule, toCanaryRules } from './canary-rule.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
 import { bucketTransientErrors, ignoreErrors, keyArnOrRef, roleArnOrRef } from './helpers.ts';
 import {
@@ -36,7 +36,6 @@ import {
   selectsMore,
   toRuleSpec,
   toS3Rule,
-  usesMore,
 } from './replication-rule.ts';
 import { bucketScope } from './scopes.ts';
 
@@ -63,8 +62,16 @@ export interface ReplicationDoc {
   Rules: ReplicationRule[];
 }
 
-type CurrentReplication = Current<S3Replication, ReplicationRule[]>;
-export type ReplicationChange = Change<S3Replication, ReplicationDoc, ReplicationRule[]>;
+/** More input for `check` and `render`. An orphan has none. */
+interface ReplicationContext {
+  /** ARN of the bucket; a reference if the bucket does not exist yet. */
+  bucket: string | Ref;
+  /** Declared ids of the rules without a name. */
+  unnamedIds: string[];
+}
+
+export type CurrentReplication = Current<S3Replication, ReplicationRule[]>;
+type ReplicationChange = Change<S3Replication, ReplicationDoc, ReplicationRule[]>;
 
 export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[]> = {
   name: 's3.replication',
@@ -98,7 +105,10 @@ export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[
           foreignRules: strictestForeignRules(pairsOfBucket),
           v1Rules: [],
         },
-        context: ref(bucketResourceId('s3.bucket', pair.source.bucket)),
+        context: {
+          bucket: ref(bucketResourceId('s3.bucket', pair.source.bucket)),
+          unnamedIds: pairsOfBucket.flatMap(unnamedRuleIdsOf),
+        } satisfies ReplicationContext,
         after: replicationDependencies(pairsOfBucket),
         declaredBy: [pair.name],
         position: positionOfPath(pair, 'spec.rules'),
@@ -147,38 +157,33 @@ export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[
     const isManaged = ({ ID = '' }: ReplicationRule) =>
       ID in spec.rules ||
       (isReplikeyRule(ID) ? ownedNames.has(toSidName(specNameOfRule(ID))) : spec.foreignRules === 'Replace');
-    const retained = Rules.flatMap((rule) => parseCanaryRule(rule) ?? []);
-    const lastingRules = Rules.filter((rule) => !parseCanaryRule(rule));
-    const foreign = lastingRules.filter((rule) => !isManaged(rule));
+    const foreign = Rules.filter((rule) => !isManaged(rule));
     return {
       spec: {
         bucket: spec.bucket,
         role: Role,
-        rules: Object.fromEntries(
-          lastingRules.filter(isManaged).map((rule) => [rule.ID ?? '', fromS3Rule(rule)]),
-        ),
+        rules: Object.fromEntries(Rules.filter(isManaged).map((rule) => [rule.ID ?? '', fromS3Rule(rule)])),
         foreignRules: spec.foreignRules,
         v1Rules: foreign.filter(isV1Rule).map(({ ID }) => ID ?? ''),
       },
       attrs: {},
       foreign,
-      ...(retained.length > 0 && { retained }),
     };
   },
 
-  render(resource, current, retention = KEEP_RETAINED) {
+  render(resource, current) {
     const { spec, orphaned } = resource;
     const foreign = current?.foreign ?? [];
-    const canaryRules = keptCanaryRules(current?.retained, retention);
-    const rules = withPriorities({ ...spec.rules, ...disableUndeclaredRules(resource, current) }, current);
+    const declared = withKeptIds(resource, current);
+    const undeclared = disableUndeclaredRules(declared, resource, current);
+    const rules = withPriorities({ ...declared, ...undeclared }, current);
     const managed = Object.entries(sortKeys(rules)).map(([id, rule]) => toS3Rule(id, rule));
     // S3 refuses a configuration without rules.
-    if (orphaned && managed.length + foreign.length + canaryRules.length === 0) return undefined;
+    if (orphaned && managed.length + foreign.length === 0) return undefined;
     // Without a desired role no spec declares the configuration, so all but the pruned rules stays as it is.
     if (spec.role === '' && current)
-      return { Role: current.spec.role as string, Rules: [...foreign, ...managed, ...canaryRules] };
-    const otherRules = upgradeV1Rules(foreign, managed);
-    return { Role: spec.role as string, Rules: [...otherRules, ...managed, ...canaryRules] };
+      return { Role: current.spec.role as string, Rules: [...foreign, ...managed] };
+    return { Role: spec.role as string, Rules: [...upgradeV1Rules(foreign, managed), ...managed] };
   },
 
   operations: ({ resource: { name }, doc }) =>
@@ -226,7 +231,6 @@ export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[
       risks: current ? risksOf(desired, current) : [],
       notes: foreignRuleNotes(current?.foreign ?? []),
       changeNotes: existingObjectsNote(change),
-      widensUse: rulesWithWiderUse(change).length > 0,
     };
   },
 
@@ -350,55 +354,11 @@ function foreignRuleNotes(foreign: readonly ReplicationRule[]): string[] {
 /** Returns a note that S3 does not replicate objects that existed before a rule. Many users expect that it does. */
 function existingObjectsNote({ resource, current, desired }: ReplicationChange): string[] {
   // The bucket's ARN is still a reference when the bucket does not exist yet.
-  const isNewBucket = isRef(resource.context);
+  const isNewBucket = isRef((resource.context as ReplicationContext | undefined)?.bucket);
   const selectsMoreObjects = Object.entries(desired.rules).some(([id, rule]) =>
     selectsMore(rule, current?.spec.rules[id]),
   );
   return isNewBucket || !selectsMoreObjects ? [] : [EXISTING_OBJECTS_CAVEAT];
-}
-
-/**
- * Returns the ids of enabled rules that will depend on permissions that they do not use now: new rules, rules that use
- * more, and all rules of a configuration whose role changes.
- */
-export function rulesWithWiderUse({ current, desired }: ReplicationChange): string[] {
-  const isNewRole = current !== undefined && current.spec.role !== desired.role;
-  return Object.entries(desired.rules).flatMap(([id, rule]) =>
-    (isNewRole && rule.status === 'Enabled') || usesMore(rule, current?.spec.rules[id]) ? [id] : [],
-  );
-}
-
-/**
- * Returns the change that adds temporary rules for canaries to a configuration, and changes no other rule.
- *
- * @param change the change of the rules that the canaries test
- * @throws Error when S3 accepts no more rules, or has no higher priority
- */
-export function addCanaryRules(
-  change: ReplicationChange,
-  canaryRules: readonly CanaryRule[],
-): ReplicationChange {
-  const { resource, current, doc } = change;
-  const { bucket, role } = change.desired;
-  const existing = current && s3Replication.render({ ...resource, spec: current.spec }, current);
-  const { Role, Rules } = existing ?? { Role: role as string, Rules: [] };
-  if (Rules.length + canaryRules.length > MAX_RULES)
-    throw new Error(
-      `canary first is not possible: ${bucket} has ${Rules.length} rules, and S3 allows 1,000; set rollout: wait`,
-    );
-  const temporaryRules = toCanaryRules(canaryRules, [...Rules, ...(doc?.Rules ?? [])]);
-  if (!temporaryRules)
-    throw new Error(
-      `canary first is not possible: a rule of ${bucket} has the highest priority that S3 allows; set rollout: wait`,
-    );
-  const temporaryDoc = { Role, Rules: [...Rules, ...temporaryRules] };
-  const parsed = s3Replication.parse(temporaryDoc, resource);
-  return {
-    ...change,
-    doc: temporaryDoc,
-    desired: s3Replication.normalize(parsed.spec),
-    retained: parsed.retained ?? [],
-  };
 }
 
 /** Returns why the permissions of an orphaned spec must stay: foreign rules that replicate as its role. */
@@ -415,8 +375,24 @@ export function foreignUseOfRole(
 const EXISTING_OBJECTS_CAVEAT =
   'S3 replicates only objects written after this change; existing objects need S3 Batch Replication';
 
+/** Returns the declared rules under the ids that they have, or will have, in S3. */
+function withKeptIds(
+  { spec: { rules }, context }: Resource<S3Replication>,
+  current: CurrentReplication | undefined,
+): Record<string, RuleSpec> {
+  const { unnamedIds = [] } = (context as ReplicationContext | undefined) ?? {};
+  if (!current || unnamedIds.length === 0) return rules;
+  const foreign = current.foreign?.map((rule) => [rule.ID ?? '', fromS3Rule(rule)]) ?? [];
+  const existing = { ...Object.fromEntries(foreign), ...current.spec.rules } as Record<string, RuleSpec>;
+  const ids = keptRuleIds(rules, unnamedIds, existing);
+  return Object.fromEntries(Object.entries(rules).map(([id, rule]) => [ids.get(id), rule]));
+}
+
+const unnamedRuleIdsOf = ({ name: spec, rules }: BucketReplication): string[] =>
+  rules.flatMap(({ name, unnamed }) => (unnamed ? toRuleId(spec, name) : []));
+
 function desiredRulesOf(pair: BucketReplication): [string, RuleSpec][] {
-  return pair.rules.map(({ name, id, ...rule }) => [
+  return pair.rules.map(({ name, id, unnamed: _, ...rule }) => [
     id ?? toRuleId(pair.name, name),
     toRuleSpec(
       rule,
@@ -459,23 +435,26 @@ function keyDependencies(side: Side, { rules }: BucketReplication): Id[] {
   return [keyResourceId('kms.key-policy', side)];
 }
 
-/** Returns the specs, by their names in Sids, with an enabled rule in a configuration that they do not declare. */
-export const ownersOfUndeclaredEnabledRules = (desired: S3Replication, current: S3Replication): string[] =>
-  Object.entries(current.rules).flatMap(([id, { status }]) =>
-    status === 'Enabled' && isReplikeyRule(id) && !(id in desired.rules)
-      ? [toSidName(specNameOfRule(id))]
-      : [],
+/** Returns the specs, by their names in Sids, with an enabled rule that no spec declares any more. */
+export function ownersOfUndeclaredRules(
+  resource: Resource<S3Replication>,
+  current: CurrentReplication,
+): string[] {
+  const declared = withKeptIds(resource, current);
+  return Object.entries(current.spec.rules).flatMap(([id, { status }]) =>
+    status === 'Enabled' && isReplikeyRule(id) && !(id in declared) ? [toSidName(specNameOfRule(id))] : [],
   );
+}
 
 /** Returns the managed rules that no spec declares, disabled, without those that prune removes. */
 function disableUndeclaredRules(
-  { spec, pruneOwners = [] }: Resource<S3Replication>,
+  declared: Record<string, RuleSpec>,
+  { pruneOwners = [] }: Resource<S3Replication>,
   current: CurrentReplication | undefined,
 ): Record<string, RuleSpec> {
   // Left enabled, a rule would lose its permissions with its spec, and S3 would fail every object.
   const undeclared = Object.entries(current?.spec.rules ?? {}).filter(
-    ([id]) =>
-      isReplikeyRule(id) && !(id in spec.rules) && !pruneOwners.includes(toSidName(specNameOfRule(id))),
+    ([id]) => isReplikeyRule(id) && !(id in declared) && !pruneOwners.includes(toSidName(specNameOfRule(id))),
   );
   return Object.fromEntries(
     undeclared.map(([id, { priority: _, ...rule }]) => [id, { ...rule, status: 'Disabled' as const }]),

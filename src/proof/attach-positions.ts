@@ -1,20 +1,28 @@
+import { type Facts, factValue } from '../core/facts.ts';
 import { positionOfPath, toRuleId } from '../core/ids.ts';
-import type { BucketReplication } from '../spec/types.ts';
+import { keptRuleIds, type RuleIdentity } from '../core/rule-ids.ts';
+import { settingsFromS3 } from '../spec/rule-fields.ts';
+import type { BucketReplication, Rule } from '../spec/types.ts';
+import { bucketArn } from '../util/arn.ts';
 import { createFinding, FINDING_CODES, type Finding, summarizeFindings } from './findings.ts';
 import type { RuleProof } from './types.ts';
 
 /**
  * Adds to each proof the spec that declares the rule, and to each finding its position in the YAML. A declared rule
  * that does not select objects under KMS keys is intended: its RK1003 becomes a warning, which refuses nothing.
+ *
+ * @param facts the facts that the proofs are based on
  */
 export function attachPositions(
   proofs: readonly RuleProof[],
   pairs: readonly BucketReplication[],
+  facts: Facts,
 ): RuleProof[] {
   const declaredRules = new Map(
-    pairs
-      .flatMap(declaredRulesOf)
-      .map((declaredRule) => [`${declaredRule.pair.source.bucket} ${declaredRule.id}`, declaredRule]),
+    declaredRulesOf(pairs, facts).map((declaredRule) => [
+      `${declaredRule.pair.source.bucket} ${declaredRule.id}`,
+      declaredRule,
+    ]),
   );
   return proofs.map((proof) => {
     const { bucket, rule } = proof;
@@ -55,11 +63,11 @@ function specPathOf({ sourceKeys }: BucketReplication, specField: string, { mess
 export function proveMissingRules(
   proofs: readonly RuleProof[],
   pairs: readonly BucketReplication[],
+  facts: Facts,
 ): RuleProof[] {
   const existingRules = new Set(proofs.map(({ bucket, rule }) => `${bucket} ${rule}`));
-  const missingRules = pairs
-    .filter(({ source }) => source.managed && !existingRules.has(`${source.bucket} `))
-    .flatMap(declaredRulesOf)
+  const missingRules = declaredRulesOf(pairs, facts)
+    .filter(({ pair: { source } }) => source.managed && !existingRules.has(`${source.bucket} `))
     .filter(({ pair, id, enabled }) => enabled && !existingRules.has(`${pair.source.bucket} ${id}`));
   const proofOfMissing = ({ pair, id }: DeclaredRule): RuleProof => ({
     bucket: pair.source.bucket,
@@ -81,10 +89,54 @@ interface DeclaredRule {
   enabled: boolean;
 }
 
-const declaredRulesOf = (pair: BucketReplication): DeclaredRule[] =>
-  pair.rules.map((rule, index) => ({
-    pair,
-    path: `spec.rules[${index}]`,
-    id: rule.id ?? toRuleId(pair.name, rule.name),
-    enabled: rule.enabled,
-  }));
+/** Returns the declared rules with the ids that they have, or will have, in S3. */
+function declaredRulesOf(pairs: readonly BucketReplication[], facts: Facts): DeclaredRule[] {
+  const rulesByBucket = new Map<
+    string,
+    { pair: BucketReplication; rule: Rule; path: string; id: string }[]
+  >();
+  for (const pair of pairs) {
+    const { bucket } = pair.source;
+    const rules = pair.rules.map((rule, index) => ({
+      pair,
+      rule,
+      path: `spec.rules[${index}]`,
+      id: rule.id ?? toRuleId(pair.name, rule.name),
+    }));
+    rulesByBucket.set(bucket, [...(rulesByBucket.get(bucket) ?? []), ...rules]);
+  }
+  return [...rulesByBucket].flatMap(([bucket, rules]) => {
+    const ids = keptRuleIds(
+      Object.fromEntries(rules.map(({ pair, rule, id }) => [id, identityOf(pair, rule)])),
+      rules.flatMap(({ rule, id }) => (rule.unnamed ? id : [])),
+      existingRulesIn(facts, bucket),
+    );
+    return rules.map(({ pair, rule, path, id }) => ({
+      pair,
+      path,
+      id: ids.get(id) ?? id,
+      enabled: rule.enabled,
+    }));
+  });
+}
+
+const identityOf = (
+  { destination: { bucket, region } }: BucketReplication,
+  { prefix, tags, enabled }: Rule,
+): RuleIdentity => ({
+  prefix,
+  tags,
+  destination: bucketArn(bucket, region),
+  status: enabled ? 'Enabled' : 'Disabled',
+});
+
+function existingRulesIn(facts: Facts, bucket: string): Record<string, RuleIdentity> {
+  const configuration = factValue(factValue(facts.buckets[bucket])?.replication);
+  return Object.fromEntries(
+    (configuration?.Rules ?? []).map((rule) => {
+      const { prefix, tags, enabled } = settingsFromS3(rule);
+      const destination = rule.Destination?.Bucket ?? '';
+      return [rule.ID ?? '', { prefix, tags, destination, status: enabled ? 'Enabled' : 'Disabled' }];
+    }),
+  );
+}

@@ -52,7 +52,7 @@ export function proveDesiredRules(
   }
   const proofs = [...objectsByBucket].flatMap(([bucket, objects]) => proveRules(projected, bucket, objects));
   // A plan covers only the rules that it declares. The doctor reports foreign rules.
-  return attachPositions(proofs, managedPairs).filter(({ spec }) => spec !== undefined);
+  return attachPositions(proofs, managedPairs, projected).filter(({ spec }) => spec !== undefined);
 }
 
 /** Returns the objects that a spec declares for its source: under each of its keys, with and without a Bucket Key. */

@@ -8,8 +8,9 @@ import type { ActualState, Aws, Blocked, Id, Note, Resource } from '../core/reso
 import { UserError } from '../errors.ts';
 import { iamRole } from '../kinds/iam-role.ts';
 import {
+  type CurrentReplication,
   foreignUseOfRole,
-  ownersOfUndeclaredEnabledRules,
+  ownersOfUndeclaredRules,
   type S3Replication,
   s3Replication,
 } from '../kinds/s3-replication.ts';
@@ -18,7 +19,6 @@ import { parseRetained } from '../policy/transitions.ts';
 import {
   drainEndOf,
   findOrphans,
-  grantsPermissions,
   type ListedRole,
   listRolesWithPolicies,
   type OrphanCandidate,
@@ -77,17 +77,14 @@ export async function planPrune(
       .map((candidate) => locateOrphan(candidate, accounts, aws)),
   );
   const orphans = located.map(({ orphan }) => orphan);
-  const draining = new Set([
-    ...specs.pairs
+  const draining = new Set(
+    specs.pairs
       .map(({ name }) => toSidName(name))
       .filter((name) => roles.some((role) => drainEndOf(role, name, nowMs) !== undefined)),
-    ...candidates
-      .filter(({ drainEndMs, name, role }) => drainEndMs !== undefined || grantsPermissions(role, name))
-      .map(({ name }) => name),
-  ]);
+  );
   const resourcesWith = (scope: PruneScope, actual: ActualState) =>
-    withDrain(withOrphans(desired, scope, specs.pairs, kinds, actual), options.drainMs).map((resource) =>
-      disableRulesInUse(resource, actual, draining),
+    withDrain(withOrphans(desired, scope, specs.pairs, kinds, actual, draining), options.drainMs).map(
+      (resource) => disableEnabledRules(resource, actual),
     );
 
   const rulesOnly = { rules: orphans, permissions: [] };
@@ -125,9 +122,6 @@ export async function planPrune(
     notes: [
       ...candidates.flatMap((candidate) =>
         retentionNotes(candidate, 'replikey keeps its orphans', candidate.retainedBecause),
-      ),
-      ...located.flatMap(({ candidate }) =>
-        retentionNotes(candidate, 'replikey keeps its orphans', drainReason(candidate)),
       ),
       ...located.flatMap(({ candidate }) =>
         retentionNotes(candidate, 'replikey keeps its permissions', retainedBecause.get(candidate)),
@@ -210,10 +204,7 @@ function roleRetentionReason(
   if (role.otherPolicies.length > 0) return `it has other policies: ${role.otherPolicies.join(', ')}`;
   if (role.statements.some((statement) => !parseSid(statement) && !parseRetained(statement)))
     return 'its policy has foreign statements';
-  const isDraining = candidates.some(
-    (candidate) => candidate.role.arn === role.arn && candidate.drainEndMs !== undefined,
-  );
-  if (isDraining || (drainMs !== 0 && role.statements.some(parseSid)))
+  if (drainMs !== 0 && role.statements.some(parseSid))
     return 'its permissions stay for objects in flight; a later --prune removes it';
   const removableCandidates = new Set(removable.map(({ candidate }) => candidate));
   const remaining = candidates.filter(
@@ -221,12 +212,6 @@ function roleRetentionReason(
   );
   return remaining.length > 0 ? `it serves ${remaining.map(({ spec }) => spec).join(', ')}` : undefined;
 }
-
-/** Returns why an orphan waits: its permissions stay for objects in flight. */
-const drainReason = ({ drainEndMs }: OrphanCandidate): string | undefined =>
-  drainEndMs === undefined
-    ? undefined
-    : `objects may be in flight until ${new Date(drainEndMs).toISOString()}; a later --prune removes the rest`;
 
 const foreignStatementsReason = (
   { name }: OrphanCandidate,
@@ -246,20 +231,17 @@ function retentionNotes(
   return [{ id, message: `${subject}: ${reason}`, pairs: [spec] }];
 }
 
-/**
- * Lets prune only disable the rules of specs that have an enabled undeclared one, or objects in flight, unless there is
- * no drain.
- */
-function disableRulesInUse(resource: Resource, actual: ActualState, draining: ReadonlySet<string>): Resource {
+/** Lets prune only disable the undeclared rules of specs that have an enabled one, unless there is no drain. */
+function disableEnabledRules(resource: Resource, actual: ActualState): Resource {
   const { id, kind, drainMs, pruneOwners } = resource;
   const observation = actual.get(id);
   if (kind !== s3Replication.name || drainMs === 0 || !pruneOwners || observation?.state !== 'present')
     return resource;
-  const enabled = ownersOfUndeclaredEnabledRules(
-    resource.spec as S3Replication,
-    observation.current.spec as S3Replication,
+  const enabled = ownersOfUndeclaredRules(
+    resource as Resource<S3Replication>,
+    observation.current as CurrentReplication,
   );
-  const disableOwners = pruneOwners.filter((owner) => enabled.includes(owner) || draining.has(owner));
+  const disableOwners = pruneOwners.filter((owner) => enabled.includes(owner));
   if (disableOwners.length === 0) return resource;
   return {
     ...resource,
@@ -289,6 +271,7 @@ function withOrphans(
   pairs: readonly BucketReplication[],
   kinds: ReadonlyMap<string, Kind>,
   actual: ActualState,
+  draining: ReadonlySet<string>,
 ): Resource[] {
   const removableSpecs = new Set(
     pairs.flatMap(({ name, policy }) => (policy.deletion === 'Remove' ? name : [])),
@@ -298,10 +281,11 @@ function withOrphans(
   for (const resource of desired) {
     const ownNames =
       isPrunedFirst(resource) && resource.declaredBy.every((name) => removableSpecs.has(name))
-        ? resource.declaredBy.map(toSidName)
+        ? resource.declaredBy
         : [];
     const orphans = isPrunedFirst(resource) ? scope.rules : scope.permissions;
-    const prune = [...new Set([...ownNames, ...orphans.map(({ sidName }) => sidName)])];
+    const drained = ownNames.map(toSidName).filter((name) => !draining.has(name));
+    const prune = [...new Set([...drained, ...orphans.map(({ sidName: name }) => name)])];
     byId.set(resource.id, prune.length > 0 ? { ...resource, pruneOwners: prune } : resource);
   }
   const aliases = new Map(desired.flatMap((resource) => arnAliasOf(resource, actual)));

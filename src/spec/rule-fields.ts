@@ -53,7 +53,7 @@ const prefixSchema = textSchema(
 /** One row per field, in the order of the YAML schema. */
 const RULE_FIELDS = {
   name: {
-    schema: nameSchema('Name of the rule, part of its id; absent: derived from the prefix.').optional(),
+    schema: nameSchema('Name of the rule, part of its id; absent: derived from the first prefix.').optional(),
   },
   id: {
     schema: textSchema(
@@ -179,6 +179,8 @@ export type RuleDeclaration = z.output<z.ZodObject<RuleShape>>;
 /** A resolved rule: the declared fields, with the filter in one form. */
 export interface Rule extends WithoutUndefined<Omit<RuleDeclaration, 'name' | 'prefix' | 'filter'>> {
   name: string;
+  /** The spec declares neither name nor id: an existing rule in S3 keeps its id when the prefix changes. */
+  unnamed?: true;
   /** `''` for every key. */
   prefix: string;
   /** Tags that an object must all have. */
@@ -186,12 +188,13 @@ export interface Rule extends WithoutUndefined<Omit<RuleDeclaration, 'name' | 'p
 }
 
 /** The fields of a rule that S3 stores. */
-export type RuleSettings = Omit<Rule, 'name' | 'id'>;
+export type RuleSettings = Omit<Rule, 'name' | 'id' | 'unnamed'>;
 
 export function resolveRule(declaration: RuleDeclaration, name: string): Rule {
   const declared = new Map<string, unknown>(Object.entries(declaration));
   const values = rows.map(([key, { resolve }]) => [key, resolve ? resolve(declaration) : declared.get(key)]);
-  return omitUndefined({ ...Object.fromEntries(values), name }) as Rule;
+  const unnamed = declaration.name === undefined && declaration.id === undefined ? true : undefined;
+  return omitUndefined({ ...Object.fromEntries(values), name, unnamed }) as Rule;
 }
 
 /** The prefix that a declared rule selects. */

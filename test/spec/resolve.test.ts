@@ -29,6 +29,7 @@ test('resolveSpecs: fills in safe defaults for the short form', async () => {
     rules: [
       {
         name: 'tax',
+        unnamed: true,
         enabled: true,
         prefix: 'Tax/',
         tags: {},
@@ -138,6 +139,7 @@ spec:
       },
       {
         name: 'all',
+        unnamed: true,
         enabled: true,
         prefix: '',
         tags: {},

@@ -36,7 +36,6 @@ export function testPair({ source, destination, rules, ...rest }: PairOverrides 
     sourceKeys: [],
     role: { name: `replikey-${bucket}` },
     rules: (rules ?? [{}]).map((rule, index) => testRule({ name: `rule-${index + 1}`, ...rule })),
-    rollout: 'wait',
     policy: { deletion: 'Retain', foreignRules: 'Preserve', adopt: 'IfCompatible', drainMs: 900_000 },
     positions: { '': { file: 'specs/tax.yaml', line: 1, column: 1 } },
     ...rest,
@@ -45,6 +44,6 @@ export function testPair({ source, destination, rules, ...rest }: PairOverrides 
 
 /** Returns a rule with the defaults of the schema. */
 export const testRule = (rule: Partial<Rule> = {}): Rule => ({
-  ...resolveRule(z.strictObject(ruleShape).parse({ prefix: 'Tax/' }), 'tax'),
+  ...resolveRule(z.strictObject(ruleShape).parse({ name: 'tax', prefix: 'Tax/' }), 'tax'),
   ...rule,
 });
