@@ -121,8 +121,6 @@ const OPTION_GROUPS: HeadingGroups = [
       '--max-changes',
       '--max-removals',
       '--drain',
-      '--propagation-wait',
-      '--canary-first',
     ],
   ],
   ['Controller:', ['--interval', '--verify-interval', '--workers', '--listen', '--grace']],

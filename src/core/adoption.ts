@@ -1,5 +1,6 @@
 import type { BucketReplication } from '../spec/types.ts';
-import { MANAGED_BY_TAG, SPEC_TAG } from './ids.ts';
+import { appendToPointer } from '../util/json-pointer.ts';
+import { MANAGED_BY_TAG, SPEC_TAG, specNameOfRule } from './ids.ts';
 import type { Id, Note, PlanContent, Resource, Risk, Step } from './resource.ts';
 
 /** Tags of the existing buckets, keys and roles that a plan changes; undefined when the tags cannot be read. */
@@ -15,7 +16,7 @@ export const ownerKey = ({ id }: { id: Id }): string =>
 /**
  * Adds the adoption of existing resources to a plan. With `adopt: Never`, each resource that replikey does not manage
  * is a risk. With `adopt: IfCompatible`, a resource that another tool seems to manage is a risk. Other adoptions are
- * notes.
+ * notes. Removes the risks of settings that an unfinished first run of the same specs did not reach.
  */
 export function assessAdoption(
   plan: PlanContent,
@@ -35,9 +36,19 @@ export function assessAdoption(
     if (verdict.risk) risksByStep.set(firstStep.id, [...(risksByStep.get(firstStep.id) ?? []), verdict.risk]);
     if (verdict.note) notes.push({ id, message: verdict.note, pairs: resource.declaredBy });
   }
+  const unfinishedSpecs = specsWithNewRules(plan.waves.flat(), pairs);
+  const tagsByOwner = new Map([...tagsById].map(([id, tags]) => [ownerKey({ id }), tags]));
   const withAdoptionRisks = (step: Step): Step => ({
     ...step,
-    risks: [...step.risks, ...(risksByStep.get(step.id) ?? [])],
+    risks: [
+      ...step.risks.filter(
+        ({ isInitial }) =>
+          !isInitial ||
+          !step.pairs.every((name) => unfinishedSpecs.has(name)) ||
+          !isCreatedFor(step.pairs, tagsByOwner.get(ownerKey(step))),
+      ),
+      ...(risksByStep.get(step.id) ?? []),
+    ],
   });
   return {
     ...plan,
@@ -45,6 +56,30 @@ export function assessAdoption(
     notes: [...plan.notes, ...notes],
   };
 }
+
+/**
+ * Returns the specs whose first run is not finished: a plan creates all of their rules, which come last. The rules of an
+ * account without credentials cannot be read, so they count as new.
+ */
+function specsWithNewRules(steps: readonly Step[], pairs: readonly BucketReplication[]): Set<string> {
+  const names = new Set(pairs.flatMap(({ name, source }) => (source.managed ? [] : name)));
+  for (const { action, patch, desired, pairs: declaredBy } of steps) {
+    const { rules } = (desired ?? {}) as { rules?: object };
+    if (rules === undefined) continue;
+    const added = new Set(patch.flatMap(({ op, path }) => (op === 'add' ? path : [])));
+    for (const name of declaredBy) {
+      const ids = Object.keys(rules).filter((id) => specNameOfRule(id) === name);
+      const isNew = ids.length > 0 && ids.every((id) => added.has(appendToPointer('/rules', id)));
+      if (action === 'create' || isNew) names.add(name);
+    }
+  }
+  return names;
+}
+
+/** Returns whether replikey created a resource for one of these specs. */
+const isCreatedFor = (specNames: readonly string[], tags: Record<string, string> | undefined): boolean =>
+  tags?.[MANAGED_BY_TAG] === 'replikey' &&
+  (tags[SPEC_TAG] ?? '').split(' ').some((specName) => specNames.includes(specName));
 
 function assessResource(
   { id, declaredBy }: Resource,

@@ -1,7 +1,7 @@
 import { compareCodeUnits, sortKeys } from '../util/canonical-json.ts';
 import { parsePointer } from '../util/json-pointer.ts';
 import { type Diff, diffNormalForms, removedEntryPaths } from './diff.ts';
-import { ownersInDrain, planHousekeeping } from './housekeeping.ts';
+import { planHousekeeping } from './housekeeping.ts';
 import { type Change, KEEP_RETAINED, type Kind, type Retention } from './kind.ts';
 import { resolveRefs } from './ref.ts';
 import {
@@ -21,7 +21,7 @@ import {
   type Step,
 } from './resource.ts';
 import { withoutRequestIds } from './seal.ts';
-import { needsOf, toWaves } from './waves.ts';
+import { needsOf, toWaves, withFollowers } from './waves.ts';
 
 export interface PlanContext {
   /** Blocked resources and notes that the caller found. */
@@ -60,19 +60,15 @@ export function planChanges(
   { nowMs = 0, ...remarks }: PlanContext = { blocked: [], notes: [] },
 ): PlanDraft {
   const ordered = [...resources].sort(compareIds);
-  const resourcesById = new Map(ordered.map((resource) => [resource.id, resource]));
+  const follows = new Map<Id, Id[]>();
   const steps = new Map<Id, Step>();
   const blocked: Blocked[] = [...remarks.blocked];
   const notes: Note[] = [...remarks.notes];
   const narrowedSids = new Map<Id, string[]>();
-  const draining = ownersInDrain(ordered, actual, kinds, nowMs);
 
   for (const resource of ordered) {
     const { id, declaredBy, position } = resource;
-    const kind = requireKind(kinds, resource);
-    const result = planResource(resource, actual, kind, nowMs);
-    const isNeeded = kind.scope.type === 'role' && resource.pruneOwners?.some((owner) => draining.has(owner));
-    if (isNeeded && result.step?.action === 'delete') delete result.step;
+    const result = planResource(resource, actual, requireKind(kinds, resource), nowMs);
     if (resource.narrowed) {
       if (result.step)
         narrowedSids.set(
@@ -85,16 +81,21 @@ export function planChanges(
     if (result.blocked !== undefined)
       blocked.push({ id, why: result.blocked, pairs: declaredBy, from: position });
     if (result.step) steps.set(id, result.step);
+    // A resource that does not exist yet protects nothing, so the declared order holds.
+    const existing = result.follows?.filter((other) => actual.get(other)?.state === 'present') ?? [];
+    if (result.step && existing.length > 0) follows.set(id, existing);
     for (const message of result.notes ?? []) notes.push({ id, message, pairs: declaredBy });
   }
 
+  const arranged = withFollowers(ordered, follows);
+  const resourcesById = new Map(arranged.map((resource) => [resource.id, resource]));
   const relevant = new Set<Id>([...steps.keys(), ...blocked.map(({ id }) => id)]);
   const withNeeds = (step: Step): Step => ({
     ...step,
     needs: relevantNeedsOf(step.id, resourcesById, relevant),
   });
   return {
-    waves: toWaves(ordered).map((wave) => wave.flatMap(({ id }) => steps.get(id) ?? []).map(withNeeds)),
+    waves: toWaves(arranged).map((wave) => wave.flatMap(({ id }) => steps.get(id) ?? []).map(withNeeds)),
     blocked,
     notes,
     handover,
@@ -204,6 +205,8 @@ export const createRefResolver =
 
 interface ResourcePlan {
   step?: Step;
+  /** Resources whose steps must come first, although they need this one. */
+  follows?: Id[] | undefined;
   blocked?: string;
   notes?: string[];
 }
@@ -213,7 +216,7 @@ function planResource(resource: Resource, actual: ActualState, kind: Kind, nowMs
   if (observation?.state === 'unknown') return { blocked: observation.reason };
   const change = renderChange(resource, actual, kind);
   const { current, desired } = change;
-  const { blocked, risks = [], notes = [], changeNotes = [] } = kind.check?.(change) ?? {};
+  const { blocked, risks = [], notes = [], changeNotes = [], follows } = kind.check?.(change) ?? {};
   const retention = retainedBy(change);
 
   if (blocked !== undefined) return { blocked };
@@ -225,6 +228,7 @@ function planResource(resource: Resource, actual: ActualState, kind: Kind, nowMs
   if (patch.length === 0 && current && !isDelete) return { notes };
   return {
     notes: [...notes, ...changeNotes],
+    follows,
     step: {
       id: resource.id,
       kind: resource.kind,
@@ -249,13 +253,15 @@ function planResource(resource: Resource, actual: ActualState, kind: Kind, nowMs
 /** Returns the permissions that a change replaces and retains. */
 function retainedBy({ resource, current, retained }: Change): Pick<Step, 'retains'> {
   const existingIds = new Set(current?.retained?.map(({ id }) => id));
-  const added = retained.filter(({ id }) => !existingIds.has(id));
+  const added = retained
+    .filter(({ id }) => !existingIds.has(id))
+    // The order of the ids depends on hashes.
+    .sort((a, b) => compareCodeUnits(a.replaces, b.replaces));
   if (added.length === 0) return {};
   return {
     retains: {
       drainSeconds: (resource.drainMs ?? DEFAULT_DRAIN_MS) / 1000,
-      // The order in the document depends on a hash.
-      statements: sortKeys(Object.fromEntries(added.map(({ replaces, original }) => [replaces, original]))),
+      statements: Object.fromEntries(added.map(({ replaces, original }) => [replaces, original])),
     },
   };
 }

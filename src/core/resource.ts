@@ -32,7 +32,7 @@ export interface Resource<S = unknown> {
   details?: string[];
   location: Location;
   spec: S;
-  /** More input for `check`. replikey never compares or writes it. It may hold references. */
+  /** More input for `check` and `render`. replikey never compares or writes it. It may hold references. */
   context?: unknown;
   /** Resources that must exist before this one, though it uses no value of them. */
   after: Id[];
@@ -71,20 +71,17 @@ export interface Current<S = unknown, F = unknown> {
   attrs: Record<string, string>;
   /** Entries of the same document that replikey does not manage: carried through a write, never compared. */
   foreign?: F;
-  /** Permissions that earlier changes replaced, and that stay for objects in flight; temporary rules of canaries. */
+  /** Permissions that earlier changes replaced, and that stay for objects in flight. */
   retained?: readonly Retained[];
 }
 
-/**
- * An entry that stays in its document until it expires: a permission that a change replaced, or a temporary rule of a
- * canary.
- */
+/** A permission that a change replaced, and that stays in its document until it expires. */
 export interface Retained {
-  /** Sid of the retained statement, or id of the temporary rule. It contains the expiry. */
+  /** Sid of the retained statement, which contains the expiry. */
   id: string;
   /** In milliseconds since 1970. */
   expiresAtMs: number;
-  /** Sid of the statement that it was a part of; the id of the rule that it tests. */
+  /** Sid of the statement that it was a part of. */
   replaces: string;
   /** Name of the spec, as it appears in Sids. */
   owner: string;
@@ -178,6 +175,11 @@ export interface Risk {
   /** The value of `--allow` that allows the risk. */
   id: RiskId;
   message: string;
+  /**
+   * The setting is still that of a new resource. This is no risk if an unfinished first run of the same specs created the
+   * resource. Absent in a sealed plan.
+   */
+  isInitial?: true;
 }
 
 /**
@@ -258,8 +260,9 @@ export interface Command<O> {
 export const RISKS = {
   adopt: 'changes an existing resource although the spec sets adopt: Never',
   'change-boundary': 'replaces the permissions boundary of a role',
-  'change-default-key':
-    'removes the default KMS key, or replaces it by another while the role may not use the old one',
+  'change-default-encryption':
+    'changes the default encryption of an existing bucket, so that readers or writers without KMS permissions fail',
+  'change-default-key': 'replaces the default KMS key by another while the role may not use the old one',
   'change-ownership': 'disables the ACLs of a bucket, or enables them again',
   'change-role': 'makes foreign rules replicate as another role',
   'foreign-rules': 'changes a configuration with foreign rules although the spec sets foreignRules: Refuse',

@@ -22,9 +22,10 @@ export interface RuleVerdictSummary {
 
 /** Seals a plan: computes its digest, and freezes its lists and the fields of its steps. */
 export function seal(content: PlanContent, inputs: SealInputs): Plan {
+  const waves = content.waves.map((wave) => wave.map(withoutMarks));
   return Object.freeze({
     format: 2,
-    waves: Object.freeze(content.waves.map((wave) => Object.freeze(wave.map(freezeFields)))) as Step[][],
+    waves: Object.freeze(waves.map((wave) => Object.freeze(wave.map(freezeFields)))) as Step[][],
     blocked: freezeItems(content.blocked),
     notes: freezeItems(content.notes),
     handover: freezeItems(content.handover),
@@ -32,12 +33,17 @@ export function seal(content: PlanContent, inputs: SealInputs): Plan {
     retained: freezeItems(content.retained),
     unchanged: content.unchanged,
     accounts: Object.freeze(inputs.accounts),
-    digest: digestOf(content, inputs),
+    digest: digestOf({ ...content, waves }, inputs),
   });
 }
 
 const freezeItems = <T extends object>(items: readonly T[]): T[] =>
   Object.freeze(items.map((item) => Object.freeze(item))) as T[];
+
+const withoutMarks = (step: Step): Step => ({
+  ...step,
+  risks: step.risks.map(({ id, message }) => ({ id, message })),
+});
 
 /** Freezes a step and its lists; deeper values are documents, which no code changes. */
 function freezeFields(step: Step): Step {

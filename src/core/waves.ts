@@ -8,6 +8,25 @@ import type { Id, Resource } from './resource.ts';
 export const needsOf = ({ spec, after }: Resource): Id[] => [...collectRefs(spec), ...after];
 
 /**
+ * Lets resources follow others that declare that they need them, because the observed state demands the other order.
+ * Nothing waits for a resource that follows others, so no circle can result.
+ */
+export function withFollowers(
+  resources: readonly Resource[],
+  follows: ReadonlyMap<Id, readonly Id[]>,
+): readonly Resource[] {
+  if (follows.size === 0) return resources;
+  const ids = new Set(resources.map(({ id }) => id));
+  return resources.map((resource) => ({
+    ...resource,
+    after: [
+      ...resource.after.filter((id) => !follows.has(id)),
+      ...(follows.get(resource.id) ?? []).filter((id) => ids.has(id)),
+    ],
+  }));
+}
+
+/**
  * Sorts resources into waves: each needs only resources of earlier waves.
  *
  * @throws Error when a resource needs an id that no spec declares, or when resources need each other in a circle (the

@@ -6,8 +6,9 @@ import {
 } from '@aws-sdk/client-s3';
 import { rejectDroppedElements, requireField } from '../aws/response.ts';
 import { bucketResourceId, keyResourceId, locationOfSide, positionOfPath } from '../core/ids.ts';
-import type { Kind } from '../core/kind.ts';
-import type { Location, Ref, Risk } from '../core/resource.ts';
+import type { Change, Kind } from '../core/kind.ts';
+import { isRef, ref } from '../core/ref.ts';
+import type { Id, Location, Ref, Risk } from '../core/resource.ts';
 import { selectsEncryptedObjects, sourceKeyArns } from '../policy/required-statements.ts';
 import type { BucketReplication } from '../spec/types.ts';
 import { partitionOfRegion } from '../util/arn.ts';
@@ -22,6 +23,15 @@ export interface S3Encryption {
   sseAlgorithm: string;
   kmsMasterKeyId?: string | Ref;
   bucketKeyEnabled: boolean;
+}
+
+/** More input for `check`. */
+interface EncryptionContext {
+  /** ARN of the bucket; a reference if the bucket does not exist yet. */
+  bucket: string | Ref;
+  /** Id of the replication configuration, if the bucket is a source. */
+  replication: Id[];
+  decryptableKeys: (string | Ref)[][];
 }
 
 export interface EncryptionDoc {
@@ -66,7 +76,13 @@ export const s3Encryption: Kind<S3Encryption, EncryptionDoc, Partial<ServerSideE
         ...(pair[side].defaultEncryption === 'SSE-S3' ? {} : { kmsMasterKeyId: keyArnOrRef(pair[side]) }),
         bucketKeyEnabled: pair[side].bucketKey,
       },
-      context: decryptableKeys(pair[side].bucket, relatedPairs),
+      context: {
+        bucket: ref(bucketResourceId('s3.bucket', pair[side].bucket)),
+        replication: relatedPairs.some(({ source }) => source.bucket === pair[side].bucket)
+          ? [bucketResourceId('s3.replication', pair[side].bucket)]
+          : [],
+        decryptableKeys: decryptableKeys(pair[side].bucket, relatedPairs),
+      } satisfies EncryptionContext,
       after: [bucketResourceId('s3.bucket', pair[side].bucket), keyResourceId('kms.key', pair[side])],
       declaredBy: [pair.name],
       position: positionOfPath(pair, `spec.${side}.key`),
@@ -135,33 +151,11 @@ export const s3Encryption: Kind<S3Encryption, EncryptionDoc, Partial<ServerSideE
     elements: ELEMENTS,
   },
 
-  check({ resource, current, desired }) {
-    const keyBefore = current?.spec.kmsMasterKeyId;
-    if (!current || current.spec.sseAlgorithm === 'AES256') return {};
-    if (keyBefore === undefined || keyBefore === desired.kmsMasterKeyId) return {};
-    const objects = `new objects in ${desired.bucket}`;
-    const risk = (message: string): Risk => ({ id: 'change-default-key', message });
-    const isStillDecryptable = (resource.context as ReturnType<typeof decryptableKeys>).every((keys) =>
-      keys.includes(keyBefore),
-    );
-    return {
-      risks: [
-        ...(desired.kmsMasterKeyId === undefined
-          ? [
-              risk(
-                `${objects} would be encrypted with SSE-S3 instead of ${String(keyBefore)}, so that readers need no KMS permission`,
-              ),
-            ]
-          : []),
-        ...(isStillDecryptable
-          ? []
-          : [
-              risk(
-                `${objects} are encrypted under ${String(keyBefore)} now, which the spec does not declare: pending objects, and objects of S3 Batch Replication, fail unless the role may use this key; declare it in sourceKeys`,
-              ),
-            ]),
-      ],
-    };
+  check(change) {
+    const { bucket, replication } = change.resource.context as EncryptionContext;
+    // The bucket is new: it contains no object, and it has no users and no rules.
+    if (!change.current && isRef(bucket)) return {};
+    return { risks: risksOfEncryption(change), follows: endsKms(change) ? undefined : replication };
   },
 
   explain(path, { bucketKeyEnabled, sseAlgorithm }) {
@@ -177,6 +171,67 @@ export const s3Encryption: Kind<S3Encryption, EncryptionDoc, Partial<ServerSideE
 
   auditEvents: bucketAuditEvents({ '': ['PutBucketEncryption', 'DeleteBucketEncryption'] }),
 };
+
+type EncryptionChange = Change<S3Encryption, EncryptionDoc, Partial<ServerSideEncryptionRule>>;
+
+/**
+ * Returns whether new objects are no longer encrypted with KMS. Every rule selects objects with SSE-S3, so the objects
+ * that are written between this change and a change of the rules are selected by the rules before it and after it. In
+ * every other change the rules come first: the new rules have the permissions for objects of the old encryption, but the
+ * rules in effect may not select objects of the new one. So one order is right for all rules of the bucket.
+ */
+const endsKms = ({ current, desired }: EncryptionChange): boolean =>
+  desired.sseAlgorithm === ALGORITHMS['SSE-S3'] && current?.spec.sseAlgorithm !== ALGORITHMS['SSE-S3'];
+
+/** Returns the risk of a change of an existing bucket: of its algorithm, or of its key. */
+function risksOfEncryption({ resource, current, desired }: EncryptionChange): Risk[] {
+  if (!current) return [];
+  const { sseAlgorithm, kmsMasterKeyId } = current.spec;
+  const isSameKey = kmsMasterKeyId === desired.kmsMasterKeyId;
+  if (sseAlgorithm === desired.sseAlgorithm && isSameKey) return [];
+  const pendingObjects = pendingObjectsRisk(resource.context as EncryptionContext, kmsMasterKeyId);
+  // A key of the customer instead of the key that AWS manages takes permissions from readers, as another algorithm does.
+  if (sseAlgorithm === desired.sseAlgorithm && kmsMasterKeyId !== undefined)
+    return pendingObjects === undefined || isSameKey
+      ? []
+      : [{ id: 'change-default-key', message: `new objects in ${desired.bucket} ${pendingObjects}` }];
+  const message = `new objects in ${desired.bucket} would be encrypted with ${nameOfEncryption(desired)} instead of ${nameOfEncryption(current.spec)}, ${consequenceOf(desired, isSameKey)}`;
+  return [
+    {
+      id: 'change-default-encryption',
+      message: pendingObjects === undefined || isSameKey ? message : `${message}; they ${pendingObjects}`,
+      ...(isInitial(current.spec) ? { isInitial: true } : {}),
+    },
+  ];
+}
+
+/** Returns whether a default encryption is the one that S3 gives to a new bucket. */
+const isInitial = ({ sseAlgorithm, bucketKeyEnabled }: S3Encryption): boolean =>
+  sseAlgorithm === ALGORITHMS['SSE-S3'] && !bucketKeyEnabled;
+
+/** Returns who is affected by another algorithm. */
+function consequenceOf({ sseAlgorithm }: S3Encryption, isSameKey: boolean): string {
+  if (sseAlgorithm === ALGORITHMS['SSE-S3']) return 'so that readers need no KMS permission';
+  return isSameKey
+    ? 'so that clients and policies that require the other algorithm fail'
+    : 'so that writers without kms:GenerateDataKey and readers without kms:Decrypt for this key fail, for example in other accounts';
+}
+
+const nameOfEncryption = ({ sseAlgorithm, kmsMasterKeyId }: S3Encryption): string => {
+  if (sseAlgorithm === ALGORITHMS['SSE-S3']) return 'SSE-S3';
+  const name = sseAlgorithm === ALGORITHMS['DSSE-KMS'] ? 'DSSE-KMS' : 'SSE-KMS';
+  if (kmsMasterKeyId === undefined) return `${name} under the AWS managed key`;
+  return `${name} under ${isRef(kmsMasterKeyId) ? 'a new key' : kmsMasterKeyId}`;
+};
+
+/** Returns why objects in flight may fail after a change of the key; undefined if the role may use the old key. */
+function pendingObjectsRisk(
+  { decryptableKeys }: EncryptionContext,
+  keyBefore: string | Ref | undefined,
+): string | undefined {
+  if (keyBefore === undefined || decryptableKeys.every((keys) => keys.includes(keyBefore))) return undefined;
+  return `are encrypted under ${String(keyBefore)} now, which the spec does not declare: pending objects, and objects of S3 Batch Replication, fail unless the role may use this key; declare it in sourceKeys`;
+}
 
 /**
  * Returns the keys under which the role of each spec may decrypt objects of a bucket, for specs that replicate its

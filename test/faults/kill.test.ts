@@ -54,7 +54,7 @@ async function killAfterCall(
     child.kill('SIGKILL');
     await once(child, 'exit');
   };
-  const { signal } = await runCli(['--once', ...scenario.args, '-'], {
+  const { signal } = await runCli(['--once', ...(scenario.prune ? ['--prune'] : []), '-'], {
     endpoint: harness.sandbox.endpoint,
     input: scenario.yaml,
     onStart: (started) => {

@@ -1,17 +1,12 @@
-import type { PassOptions } from '../../src/reconcile/pass.ts';
 import type { Store } from '../../src/sandbox/store.ts';
 
-/** A stage of a pair: changes before it, its specs, and its options. */
+/** A stage of a pair: changes before it, its specs, and whether it prunes. */
 export interface Scenario {
   name: string;
-  /** The scenarios that run first, in order. */
-  after: readonly Scenario[];
   /** Adds foreign changes to the state that the earlier scenarios left. */
   before(store: Store): void;
   yaml: string;
-  /** Options of the pass, and the same options of the command line. */
-  pass: Partial<PassOptions>;
-  args: readonly string[];
+  prune: boolean;
 }
 
 const ACCOUNT = '111122223333';
@@ -63,39 +58,17 @@ spec:
   policy: { deletion: Remove }
 `;
 
-export const CREATION: Scenario = {
-  name: 'creation',
-  after: [],
-  before: addForeignResources,
-  yaml: TAX,
-  pass: {},
-  args: [],
-};
+export const CREATION: Scenario = { name: 'creation', before: addForeignResources, yaml: TAX, prune: false };
 export const CHANGE: Scenario = {
   name: 'change',
-  after: [CREATION],
   before: addForeignChanges,
   yaml: TAX_CHANGED + PAYROLL,
-  pass: {},
-  args: [],
+  prune: false,
 };
-/** Disables rules, and retains their permissions for objects in flight. */
-export const REMOVAL: Scenario = {
-  name: 'removal',
-  after: [CREATION, CHANGE],
-  before: () => {},
-  yaml: TAX_CHANGED,
-  pass: { prune: true },
-  args: ['--prune'],
-};
-export const REMOVAL_WITHOUT_DRAIN: Scenario = {
-  ...REMOVAL,
-  name: 'removal without a drain',
-  pass: { prune: true, drainMs: 0, allowedRisks: ['lose-in-flight'] },
-  args: ['--prune', '--drain', '0s', '--allow', 'lose-in-flight'],
-};
+export const REMOVAL: Scenario = { name: 'removal', before: () => {}, yaml: TAX_CHANGED, prune: true };
 
-export const SCENARIOS: readonly Scenario[] = [CREATION, CHANGE, REMOVAL, REMOVAL_WITHOUT_DRAIN];
+/** All scenarios, in order. */
+export const SCENARIOS: readonly Scenario[] = [CREATION, CHANGE, REMOVAL];
 
 /** Adds foreign resources. */
 function addForeignResources(store: Store): void {

@@ -13,9 +13,11 @@ async function createExisting({ client }: TestEnv, tags: Record<string, string>)
   if (TagSet.length > 0)
     await client.send(east, new PutBucketTaggingCommand({ Bucket: 'acme-tax', Tagging: { TagSet } }));
 }
+/** The existing bucket uses SSE-S3. */
+const ENCRYPTION_RISK = 'change-default-encryption';
 const withAdopt = (adopt: string) => `${TAX_SPEC}  policy: { adopt: ${adopt} }\n`;
 const remarksOf = async (env: TestEnv) => {
-  const { plan, refusals } = await env.reconcile({ dryRun: true });
+  const { plan, refusals } = await env.reconcile({ dryRun: true, allowedRisks: [ENCRYPTION_RISK] });
   return {
     notes: plan.notes.map(({ id, message }) => `${id} ${message}`),
     refused: refusals.map(({ id, message }) => `${id}: ${message}`),
@@ -36,7 +38,7 @@ describe('existing resources', () => {
       ],
       refused: [],
     });
-    const { remaining } = await env.reconcile();
+    const { remaining } = await env.reconcile({ allowedRisks: [ENCRYPTION_RISK] });
     expect(remaining?.waves).toEqual([]);
     env.sandbox.log.reset();
     await env.reconcile();
@@ -57,7 +59,7 @@ describe('existing resources', () => {
       expect((await remarksOf(env)).refused).toEqual([
         `other-manager: s3.bucket/acme-tax appears to be managed by ${manager}, which may revert this change, or have its own changes reverted`,
       ]);
-      const { remaining } = await env.reconcile({ allowedRisks: ['other-manager'] });
+      const { remaining } = await env.reconcile({ allowedRisks: ['other-manager', ENCRYPTION_RISK] });
       expect(remaining?.waves).toEqual([]);
     },
   );

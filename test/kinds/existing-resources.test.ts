@@ -14,6 +14,7 @@ import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 
 const east = { region: 'us-east-1' };
 const west = { region: 'us-west-2' };
+const ENCRYPTION_ALLOWED = { allowedRisks: ['change-default-encryption'] };
 const writesOf = (env: TestEnv) => env.sandbox.log.entries.filter(({ write }) => write);
 
 async function createBuckets(client: AwsClient): Promise<void> {
@@ -63,7 +64,7 @@ describe('an existing bucket', () => {
     await using env = await testEnv();
     await createBuckets(env.client);
     env.sandbox.log.reset();
-    await env.reconcile();
+    expect((await env.reconcile(ENCRYPTION_ALLOWED)).remaining?.waves).toEqual([]);
     expect(env.sandbox.log.counts()).not.toHaveProperty('s3:CreateBucket');
   });
 
@@ -98,7 +99,7 @@ describe('an existing bucket', () => {
         .ServerSideEncryptionConfiguration?.Rules?.[0];
     const before = await rule();
     expect(before?.BlockedEncryptionTypes).toEqual({ EncryptionType: ['SSE-C'] });
-    const { remaining } = await env.reconcile();
+    const { remaining } = await env.reconcile(ENCRYPTION_ALLOWED);
     expect(remaining?.waves).toEqual([]);
     expect((await rule())?.BlockedEncryptionTypes).toEqual(before?.BlockedEncryptionTypes);
     expect((await rule())?.ApplyServerSideEncryptionByDefault?.SSEAlgorithm).toBe('aws:kms');
@@ -110,7 +111,7 @@ describe('foreign rules in the same configuration', () => {
     await using env = await testEnv();
     await createBuckets(env.client);
     await putRules(env.client, foreignRule);
-    const { remaining } = await env.reconcile({ allowedRisks: ['change-role'] });
+    const { remaining } = await env.reconcile({ allowedRisks: ['change-role', 'change-default-encryption'] });
     expect(remaining?.waves).toEqual([]);
     const [keptRule, managedRule, ...otherRules] = await rulesOf(env.client);
     expect(keptRule).toEqual(foreignRule);
@@ -143,7 +144,9 @@ describe('foreign rules in the same configuration', () => {
     await createBuckets(env.client);
     const Destination = { Bucket: 'arn:aws:s3:::acme-tax-replica' };
     await putRules(env.client, { ID: 'old', Status: 'Enabled', Prefix: 'Old/', Destination });
-    const { plan, remaining } = await env.reconcile({ allowedRisks: ['change-role'] });
+    const { plan, remaining } = await env.reconcile({
+      allowedRisks: ['change-role', 'change-default-encryption'],
+    });
     const step = plan.waves.flat().find(({ kind }) => kind === 's3.replication');
     expect(step?.patch.map(({ path }) => path)).toContain('/v1Rules/old');
     expect(step?.why.join()).toMatch(/no V1 rules beside V2 rules.*still replicate delete markers/);

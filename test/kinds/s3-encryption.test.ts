@@ -13,7 +13,8 @@ const secondPairOf = (yaml: string) =>
     .replace('Tax/', 'Books/');
 const withoutEncryptedObjects = (yaml: string) =>
   yaml.replace('    - prefix: Tax/', '    - prefix: Tax/\n      sseKmsEncryptedObjects: false');
-const withSseS3 = (yaml: string) => yaml.replace('acme-tax }', 'acme-tax, defaultEncryption: SSE-S3 }');
+const withSseS3 = (yaml: string) =>
+  yaml.replace(/(alias\/acme-(tax|vault)) }/, '$1, defaultEncryption: SSE-S3 }');
 
 /** Applies a spec, and returns the risks of the plan for another. */
 async function risksOf(before: string, after: string): Promise<Risk[]> {
@@ -73,8 +74,35 @@ describe('s3.encryption: another default key', () => {
   });
 });
 
-test('s3.encryption: SSE-S3 in place of a key is a risk, although the role may use the old key', async () => {
-  expect(await risksOf(TAX_SPEC, withSseS3(TAX_SPEC))).toEqual([
-    { id: 'change-default-key', message: expect.stringContaining('would be encrypted with SSE-S3') },
-  ]);
+describe('s3.encryption: another algorithm', () => {
+  test('is one risk, although the role may use the old key', async () => {
+    expect(await risksOf(TAX_SPEC, withSseS3(TAX_SPEC))).toEqual([
+      {
+        id: 'change-default-encryption',
+        message: expect.stringMatching(
+          /^new objects in acme-tax would be encrypted with SSE-S3 instead of SSE-KMS under arn:\S+, so that readers need no KMS permission$/,
+        ),
+      },
+    ]);
+  });
+  test('is one risk that also names pending objects, when the role may no longer use the old key', async () => {
+    expect(await risksOf(TAX_SPEC, withSseS3(withNewKey(TAX_SPEC)))).toEqual([
+      {
+        id: 'change-default-encryption',
+        message: expect.stringMatching(/no KMS permission; they are encrypted under .+ now, which the spec/),
+      },
+    ]);
+  });
+  test('is a risk in a bucket that is only a destination', async () => {
+    const withDsse = TAX_SPEC.replace(
+      'acme-tax-replica }',
+      'acme-tax-replica, defaultEncryption: DSSE-KMS }',
+    );
+    expect(await risksOf(TAX_SPEC, withDsse)).toEqual([
+      {
+        id: 'change-default-encryption',
+        message: expect.stringContaining('clients and policies that require the other algorithm fail'),
+      },
+    ]);
+  });
 });

@@ -154,7 +154,10 @@ describe('s3.encryption', () => {
     await using endpoint = await documentEndpoint(env, 'encryption');
     const blocked = '<BlockedEncryptionTypes><EncryptionType>SSE-C</EncryptionType></BlockedEncryptionTypes>';
     endpoint.xml = encryptionXml(blocked);
-    const { plan, remaining } = await env.reconcile({ aws: endpoint.aws });
+    const { plan, remaining } = await env.reconcile({
+      aws: endpoint.aws,
+      allowedRisks: ['change-default-encryption'],
+    });
     expect(plan.blocked).toEqual([]);
     expect(endpoint.written).toHaveLength(1);
     expect(endpoint.written[0]).toContain(blocked);
