@@ -116,7 +116,7 @@ export async function headCanary(
  * version succeeds. Returns a description of each version that could not be removed.
  */
 export async function removeCanary(
-  sides: readonly Side[],
+  sides: readonly Pick<Side, 'bucket' | 'account' | 'region'>[],
   key: string,
   version: string,
   aws: AwsClient,

@@ -71,7 +71,7 @@ async function runPairCanaries(pair: BucketReplication, options: CanaryOptions):
  * Returns the encryptions to test. An object's encryption context depends on its Bucket Key, so one result does not
  * cover the other.
  */
-const canaryEncryptionsOf = (rule: Rule): CanaryEncryption[] =>
+export const canaryEncryptionsOf = (rule: Rule): CanaryEncryption[] =>
   rule.sseKmsEncryptedObjects
     ? [
         { sseAlgorithm: 'aws:kms', bucketKey: true },
@@ -166,7 +166,10 @@ async function waitForReplica(
 class ReplicaPendingError extends Error {}
 
 /** Describes how a replica differs from the declared one, if it does. */
-function replicaProblem(replica: HeadObjectCommandOutput, keyArn: string | undefined): string | undefined {
+export function replicaProblem(
+  replica: HeadObjectCommandOutput,
+  keyArn: string | undefined,
+): string | undefined {
   if (replica.ReplicationStatus !== 'REPLICA') {
     return `the object at the destination is not a replica (its status is ${replica.ReplicationStatus ?? 'absent'})`;
   }
@@ -177,7 +180,7 @@ function replicaProblem(replica: HeadObjectCommandOutput, keyArn: string | undef
 }
 
 /** Returns every bucket that receives a canary of a pair. */
-function receivingSides(pair: BucketReplication, pairs: readonly BucketReplication[]): Side[] {
+export function receivingSides(pair: BucketReplication, pairs: readonly BucketReplication[]): Side[] {
   const siblings = pairs.filter(
     (sibling) => sibling.source.bucket === pair.source.bucket && isManagedPair(sibling),
   );
@@ -185,7 +188,7 @@ function receivingSides(pair: BucketReplication, pairs: readonly BucketReplicati
   return [...new Map(sides.map((side) => [side.bucket, side])).values()];
 }
 
-async function fetchKeyArn(side: Side, aws: AwsClient): Promise<string> {
+export async function fetchKeyArn(side: Side, aws: AwsClient): Promise<string> {
   if ('arn' in side.key) return side.key.arn;
   const location = locationOfSide(side);
   try {

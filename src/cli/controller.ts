@@ -31,7 +31,7 @@ import { parseLabelSelector, SelectionError } from '../spec/select.ts';
 import type { Specs } from '../spec/types.ts';
 import { systemClock } from '../util/clock.ts';
 import type { Io } from './command-model.ts';
-import { variableInputOf } from './options.ts';
+import { propagationWaitMs, variableInputOf } from './options.ts';
 import { rejectInvalidEndpoints, sandboxConnection, startEmbeddedSandbox } from './session.ts';
 import { InterruptedError } from './signals.ts';
 import { guardThresholds, type ReconcileOptions } from './single-pass.ts';
@@ -129,6 +129,8 @@ async function runUntilStopped(
     allowUnproven: options.allowUnproven ?? false,
     thresholds: (limits) => guardThresholds(options, limits),
     ...(options.drain === undefined ? {} : { drainMs: options.drain }),
+    propagationWaitMs: propagationWaitMs(options, io),
+    canaryFirst: options.canaryFirst ?? false,
     isLeaderFor: (item) => leadership?.isLeaderFor(sourceBucketOf(item)) ?? true,
     isAssigned: (item) => isSelected(item) && (leadership?.isAssignedTo(sourceBucketOf(item)) ?? true),
     observer: metrics.observer,

@@ -121,6 +121,8 @@ const OPTION_GROUPS: HeadingGroups = [
       '--max-changes',
       '--max-removals',
       '--drain',
+      '--propagation-wait',
+      '--canary-first',
     ],
   ],
   ['Controller:', ['--interval', '--verify-interval', '--workers', '--listen', '--grace']],

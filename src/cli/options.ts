@@ -23,6 +23,9 @@ export interface GuardOptions {
   maxRemovals?: number;
   /** In milliseconds. */
   drain?: number;
+  /** In seconds. */
+  propagationWait?: number;
+  canaryFirst?: true;
 }
 
 /** The sources and the selection of specs. */
@@ -114,7 +117,31 @@ export const addGuardOptions = (command: Command): Command =>
       '--drain <duration>',
       'keep replaced permissions this long for objects in flight, in place of policy.drain of the specs: 15m, 2h',
       parseDrain,
+    )
+    .option(
+      '--propagation-wait <seconds>',
+      `time between a change of permissions and the rules of an existing bucket that need it (default: ${PROPAGATION_WAIT_SECONDS}; sandbox and other endpoints: 0)`,
+      parseSeconds,
+    )
+    .option(
+      '--canary-first',
+      'test changed rules of existing buckets with canary objects first, for all specs (spec.rollout: canary)',
     );
+
+/** Time until S3 uses changed permissions, in seconds. AWS documents no limit. */
+const PROPAGATION_WAIT_SECONDS = 45;
+
+/** Returns the time before rules depend on changed permissions, in milliseconds. Only AWS needs it. */
+export function propagationWaitMs(
+  { propagationWait, sandbox }: GuardOptions & Pick<GlobalOptions, 'sandbox'>,
+  { env }: Pick<Io, 'env'>,
+): number {
+  const endpoint = env.AWS_ENDPOINT_URL_S3 ?? env.AWS_ENDPOINT_URL;
+  const isAws =
+    sandbox === undefined &&
+    (!endpoint || !URL.canParse(endpoint) || /\.amazonaws\.com(\.cn)?$/.test(new URL(endpoint).hostname));
+  return (propagationWait ?? (isAws ? PROPAGATION_WAIT_SECONDS : 0)) * 1000;
+}
 
 export const collectValues = (value: string, previous: string[]): string[] => [...previous, value];
 

@@ -4,6 +4,7 @@ import type { Id, Plan } from '../core/resource.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { kinds } from '../kinds/index.ts';
 import type { Outcome } from '../reconcile/pass.ts';
+import { createPropagation } from '../reconcile/propagation.ts';
 import { reconcile } from '../reconcile/reconcile.ts';
 import { type PlanMetadata, planJson } from '../report/json.ts';
 import type { ChangeLimits, Specs } from '../spec/types.ts';
@@ -11,7 +12,13 @@ import { systemClock } from '../util/clock.ts';
 import { escapeUnprintable, safeJson, shellQuote } from '../util/escape.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import type { Io } from './command-model.ts';
-import { type GlobalOptions, type GuardOptions, type SpecOptions, sandboxFlag } from './options.ts';
+import {
+  type GlobalOptions,
+  type GuardOptions,
+  propagationWaitMs,
+  type SpecOptions,
+  sandboxFlag,
+} from './options.ts';
 import { createReporter, sarifText } from './output.ts';
 import { showProgress } from './progress.ts';
 import { type SavedPlan, toSavedPlan } from './saved-plan.ts';
@@ -94,6 +101,8 @@ export async function runPass(
       thresholds: guardThresholds(options, specs.limits),
       propagationTimeoutMs: options.wait * 1000,
       ...(options.drain === undefined ? {} : { drainMs: options.drain }),
+      propagation: createPropagation({ clock: systemClock, waitMs: propagationWaitMs(options, io) }),
+      canaryFirst: options.canaryFirst ?? false,
       signal,
       onPlan(plan, proof) {
         reporter.plan(plan, proof);
@@ -183,8 +192,16 @@ function applyCommandLine(paths: readonly string[], digest: string, options: Rec
 }
 
 /** Returns the limits of the command line. The command that applies the plan needs the same limits. */
-const guardFlags = ({ maxChanges, maxRemovals, drain }: GuardOptions): string[] => [
+const guardFlags = ({
+  maxChanges,
+  maxRemovals,
+  drain,
+  propagationWait,
+  canaryFirst,
+}: GuardOptions): string[] => [
   ...(drain === undefined ? [] : [`--drain ${drain / 1000}s`]),
+  ...(propagationWait === undefined ? [] : [`--propagation-wait ${propagationWait}`]),
+  ...(canaryFirst ? ['--canary-first'] : []),
   ...(maxChanges === undefined
     ? []
     : [`--max-changes ${'count' in maxChanges ? maxChanges.count : `${maxChanges.percent}%`}`]),

@@ -7,6 +7,7 @@ import type { Id } from '../core/resource.ts';
 import { measureReplicationLag } from '../facts/object-sample.ts';
 import { createDedupedLog, type Log } from '../log.ts';
 import type { Outcome } from '../reconcile/pass.ts';
+import { createPropagation } from '../reconcile/propagation.ts';
 import { reconcile } from '../reconcile/reconcile.ts';
 import { formatProblemLine, formatProblems } from '../spec/format-problems.ts';
 import type { ChangeLimits, Problem, Specs } from '../spec/types.ts';
@@ -54,6 +55,10 @@ export interface ControllerOptions {
   thresholds(limits: ChangeLimits): Thresholds;
   /** Overrides the drain of all specs, in milliseconds. */
   drainMs?: number;
+  /** Time before rules depend on changed permissions, in milliseconds; default: no wait. */
+  propagationWaitMs?: number;
+  /** Test the changed rules of all specs with canaries, in place of those with `rollout: canary`. */
+  canaryFirst?: boolean;
   /**
    * Whether this process may write to this pair now, as its leader. Checked before every attempt of every call that
    * writes.
@@ -84,6 +89,9 @@ export interface ControllerObserver {
   onReload?(ok: boolean): void;
 }
 
+/** Time after an expiry at which the controller removes the permission, so that the clock of AWS has passed it. */
+const EXPIRY_MARGIN_MS = 1_000;
+
 export interface Controller {
   /** Takes the current spec files. Reports their problems and keeps the last known good version of an invalid file. */
   update(specFiles: SpecFiles): void;
@@ -102,6 +110,7 @@ export function createController(options: ControllerOptions): Controller {
   const { kinds, clock, random, log } = options;
   const statuses = new Map<string, PairStatus>();
   const mutex = createKeyedMutex();
+  const propagation = createPropagation({ clock, waitMs: options.propagationWaitMs ?? 0 });
   const nowIso = () => new Date(clock.now()).toISOString();
   /** By pair: the start time of the last pass that found the pair as declared. */
   const lastConvergedAt = new Map<string, number>();
@@ -153,14 +162,21 @@ export function createController(options: ControllerOptions): Controller {
     // The pair may have been removed meanwhile. A changed pair is queued again anyway.
     if (!items.has(key)) return;
     if (after.retry === 'none') lastConvergedAt.set(key, startedAt);
+    const intervalMs = withJitter(options.intervalMs, random());
     const delayMs =
       after.retry === 'recoverable'
-        ? Math.min(backoffMs(after.failures, random()), withJitter(options.intervalMs, random()))
-        : withJitter(options.intervalMs, random());
+        ? Math.min(backoffMs(after.failures, random()), intervalMs)
+        : Math.min(untilFirstExpiryMs(after), intervalMs);
     setStatus(key, { ...after, nextRun: new Date(clock.now() + delayMs).toISOString() });
     const result = after.retry === 'none' ? 'success' : after.retry === 'terminal' ? 'requeue' : 'error';
     options.observer?.onReconcile?.({ key, result, ms: clock.monotonicNow() - startedMonotonic, waitedMs });
     queue.addAfter(key, delayMs);
+  }
+
+  /** Returns the time until the first retained permission of a pair has expired, by the clock of AWS. */
+  function untilFirstExpiryMs({ retained }: PairStatus): number {
+    if (retained?.firstExpiry === undefined) return Number.POSITIVE_INFINITY;
+    return Math.max(0, Date.parse(retained.firstExpiry) - clientFor(currentSpecs()).now()) + EXPIRY_MARGIN_MS;
   }
 
   function setStatus(key: string, after: PairStatus): void {
@@ -188,7 +204,7 @@ export function createController(options: ControllerOptions): Controller {
     const latestStatus = () => statuses.get(item.key) ?? before;
     try {
       const preview = await reconcileOnce(item, true);
-      const differs = preview.plan.waves.length > 0;
+      const differs = preview.plan.waves.length + preview.plan.housekeeping.length > 0;
       const outcome = differs && options.isLeaderFor(item) ? await applyExclusively(item) : preview;
       const after = afterPass(latestStatus(), outcome, item.generation, nowIso());
       logTransition(before, after, outcome);
@@ -232,8 +248,14 @@ export function createController(options: ControllerOptions): Controller {
         allowUnproven: options.allowUnproven,
         thresholds: options.thresholds(specs.limits),
         propagationTimeoutMs: options.waitMs,
+        propagation,
+        canaryFirst: options.canaryFirst ?? false,
         ...(options.drainMs === undefined ? {} : { drainMs: options.drainMs }),
         dryRun,
+        // A pass that waits for S3 is alive.
+        onEvent: () => {
+          lastActivity = clock.now();
+        },
         ...(options.signal && { signal: options.signal }),
       },
     );

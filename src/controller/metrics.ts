@@ -133,6 +133,16 @@ export function createMetrics({ version, name, workers }: MetricsOptions): Metri
     'Unix time at which the oldest pending object of the sample was written.',
     'pair',
   );
+  const retainedStatements = gauge(
+    'replikey_retained_statements',
+    'Replaced permissions of a pair that stay for objects in flight.',
+    'pair',
+  );
+  const retainedExpiry = gauge(
+    'replikey_retained_first_expiry_timestamp_seconds',
+    'Unix time after which the first replaced permission of a pair is removed.',
+    'pair',
+  );
   const driftTotal = counter(
     'replikey_drift_total',
     'Changes outside replikey that a pass detected.',
@@ -184,7 +194,15 @@ export function createMetrics({ version, name, workers }: MetricsOptions): Metri
       countedPairs.delete(pair);
       for (const metric of [canaryLatency, canaryFailures, driftTotal]) metric.remove({ pair });
     }
-    for (const metric of [conditionStatus, lastSuccess, consecutiveErrors, objectCount, oldestPending])
+    for (const metric of [
+      conditionStatus,
+      lastSuccess,
+      consecutiveErrors,
+      objectCount,
+      oldestPending,
+      retainedStatements,
+      retainedExpiry,
+    ])
       metric.reset();
     for (const pair of status.pairs) {
       // Prometheus sees no increase if a counter first appears as 1: so each counter starts at 0.
@@ -193,6 +211,9 @@ export function createMetrics({ version, name, workers }: MetricsOptions): Metri
       for (const [type, { status: value }] of Object.entries(pair.conditions))
         conditionStatus.set({ pair: pair.name, type: type as ConditionType }, CONDITION_VALUES[value]);
       consecutiveErrors.set({ pair: pair.name }, pair.failures);
+      retainedStatements.set({ pair: pair.name }, pair.retained?.statements ?? 0);
+      if (pair.retained?.firstExpiry !== undefined)
+        retainedExpiry.set({ pair: pair.name }, Date.parse(pair.retained.firstExpiry) / 1000);
       if (pair.lastSuccess !== undefined)
         lastSuccess.set({ pair: pair.name }, Date.parse(pair.lastSuccess) / 1000);
       for (const [status, count] of Object.entries(pair.objects?.byStatus ?? {}))

@@ -63,8 +63,20 @@ export interface PairStatus {
   /** The last changes, newest first. */
   changes: PairChange[];
   proof: RuleVerdict[];
+  /** Replaced permissions that stay for objects in flight; absent: none. */
+  retained?: RetainedStatus;
   /** Measured with each canary run. */
   objects?: ReplicationLag;
+}
+
+/** Replaced permissions that stay for objects in flight. */
+export interface RetainedStatus {
+  /** Number of statements that have not expired. */
+  statements: number;
+  /** ISO 8601: the time after which the first of them is removed. */
+  firstExpiry?: string;
+  /** Number of statements that have expired, and that the pass did not remove. */
+  expired: number;
 }
 
 /** The amount of queued and running work. */
@@ -151,11 +163,14 @@ export function afterPass(before: PairStatus, outcome: Outcome, generation: stri
   const doneChanges = before.changes.filter(({ result }) => result !== 'pending');
   const convergedGeneration = isReady ? generation : before.convergedGeneration;
   const lastSuccess = isReady ? now : before.lastSuccess;
+  const { retained: _, ...status } = before;
+  const retained = retainedStatusOf(outcome);
   return {
-    ...before,
+    ...status,
+    ...(retained && { retained }),
     conditions: {
       ...conditions,
-      Ready: setCondition(conditions.Ready, ready, now),
+      Ready: setCondition(conditions.Ready, withRetained(ready, retained), now),
       Proven: setCondition(conditions.Proven, provenCondition(outcome.proof), now),
       Drifted: setCondition(conditions.Drifted, driftedCondition(conditions.Drifted, change, isReady), now),
     },
@@ -168,6 +183,30 @@ export function afterPass(before: PairStatus, outcome: Outcome, generation: stri
     changes: change ? [change, ...doneChanges].slice(0, MAX_CHANGES) : isReady ? doneChanges : before.changes,
     proof: outcome.proof.map(({ requests: _, ...rest }) => rest),
   };
+}
+
+function retainedStatusOf({ plan, remaining }: Outcome): RetainedStatus | undefined {
+  const { retained, housekeeping } = remaining ?? plan;
+  const [firstExpiry] = retained.map(({ expiresAt }) => expiresAt).sort();
+  const expired = housekeeping.flatMap(({ action, sids }) => (action === 'expire' ? sids : [])).length;
+  if (retained.length + expired === 0) return undefined;
+  return { statements: retained.length, ...(firstExpiry !== undefined && { firstExpiry }), expired };
+}
+
+/** Adds the retained permissions to the message of a pair that is ready. */
+function withRetained(ready: ConditionState, retained: RetainedStatus | undefined): ConditionState {
+  if (!retained || ready.status !== 'True') return ready;
+  const { statements, firstExpiry, expired } = retained;
+  const message = [
+    ready.message,
+    ...(firstExpiry === undefined
+      ? []
+      : [
+          `replaced permissions that stay for objects in flight: ${statements}, the first until ${firstExpiry}`,
+        ]),
+    ...(expired === 0 ? [] : [`replaced permissions that have expired: ${expired}`]),
+  ].join('; ');
+  return { ...ready, message };
 }
 
 /** Returns the status of a pair after a pass that ended with an error. */

@@ -38,14 +38,16 @@ export function planHousekeeping({
 }: HousekeepingInputs): { housekeeping: Housekeeping[]; retained: RetainedNote[] } {
   const stepIds = new Set(steps.map(({ id }) => id));
   const changingPairs = pairsWithChangingRules(steps, kinds);
+  const draining = ownersInDrain(resources, actual, kinds, nowMs);
   const housekeeping: Housekeeping[] = [];
   const notes: RetainedNote[] = [];
   for (const { id, location, declaredBy, position, ...resource } of resources) {
     const observation = actual.get(id);
     const retained = observation?.state === 'present' ? (observation.current.retained ?? []) : [];
     const unexpired = retained.filter(({ expiresAtMs }) => expiresAtMs > nowMs);
+    const isPolicy = kinds.get(resource.kind)?.scope.stage === 'permissions';
     notes.push(
-      ...unexpired.map(
+      ...(isPolicy ? unexpired : []).map(
         ({ id: sid, expiresAtMs, original }): RetainedNote => ({
           id,
           sid,
@@ -63,6 +65,9 @@ export function planHousekeeping({
       : retained.filter((entry) => !unexpired.includes(entry));
     const sids = [...affected.map((entry) => entry.id), ...(isChanging ? [] : (narrowedSids.get(id) ?? []))];
     if (sids.length === 0) continue;
+    // The policy of the role names the keys and buckets, so it outlives the permissions there.
+    const isRole = kinds.get(resource.kind)?.scope.type === 'role';
+    if (isRole && !isChanging && affected.some(({ owner }) => draining.has(owner))) continue;
     housekeeping.push({
       id,
       action: isChanging ? 'renew' : 'expire',
@@ -89,6 +94,25 @@ const withoutRoles = (
   housekeeping: readonly Housekeeping[],
   kinds: ReadonlyMap<string, Kind>,
 ): Housekeeping[] => housekeeping.filter((item) => item.action === 'renew' || !isOfRole(item, kinds));
+
+/**
+ * Returns the specs, by their names in Sids, with unexpired retained permissions in policies of keys and buckets. The
+ * policy of their role, and the role, must stay: only these name the keys and buckets.
+ */
+export const ownersInDrain = (
+  resources: readonly Resource[],
+  actual: ActualState,
+  kinds: ReadonlyMap<string, Kind>,
+  nowMs: number,
+): Set<string> =>
+  new Set(
+    resources.flatMap(({ id, kind }) => {
+      const observation = actual.get(id);
+      if (kinds.get(kind)?.scope.type === 'role' || observation?.state !== 'present') return [];
+      const { retained = [] } = observation.current;
+      return retained.flatMap(({ owner, expiresAtMs }) => (expiresAtMs > nowMs ? owner : []));
+    }),
+  );
 
 /** Returns the specs whose replication of objects changes in a plan. */
 export const pairsWithChangingRules = (

@@ -25,7 +25,7 @@ export function derivedRoleArn({ role, source }: BucketReplication): string {
   return `arn:${partitionOfRegion(source.region)}:iam::${source.accountId}:role${role.path ?? '/'}${role.name}`;
 }
 
-export function locationOfSide(side: Side): Location {
+export function locationOfSide(side: Pick<Side, 'account' | 'region'>): Location {
   return side.account === undefined
     ? { region: side.region }
     : { account: side.account, region: side.region };

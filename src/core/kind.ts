@@ -78,6 +78,8 @@ export interface Retention {
   mode: 'keep' | 'renew' | 'narrow';
   /** The time of AWS, in milliseconds since 1970. */
   nowMs: number;
+  /** Ids of retained entries that are removed although they have not expired. */
+  ended?: readonly string[];
 }
 
 /** The retention of a plan, which depends on no time. */
@@ -115,6 +117,8 @@ export interface Check {
   notes?: string[];
   /** Notes on the change itself. */
   changeNotes?: string[];
+  /** An enabled rule will depend on permissions that it did not use before. */
+  widensUse?: boolean;
   /**
    * Resources whose steps must come first if they exist, although they declare that they need this one. No resource waits
    * for the change then.

@@ -1,7 +1,7 @@
 import { compareCodeUnits, sortKeys } from '../util/canonical-json.ts';
 import { parsePointer } from '../util/json-pointer.ts';
 import { type Diff, diffNormalForms, removedEntryPaths } from './diff.ts';
-import { planHousekeeping } from './housekeeping.ts';
+import { ownersInDrain, planHousekeeping } from './housekeeping.ts';
 import { type Change, KEEP_RETAINED, type Kind, type Retention } from './kind.ts';
 import { resolveRefs } from './ref.ts';
 import {
@@ -65,10 +65,14 @@ export function planChanges(
   const blocked: Blocked[] = [...remarks.blocked];
   const notes: Note[] = [...remarks.notes];
   const narrowedSids = new Map<Id, string[]>();
+  const draining = ownersInDrain(ordered, actual, kinds, nowMs);
 
   for (const resource of ordered) {
     const { id, declaredBy, position } = resource;
-    const result = planResource(resource, actual, requireKind(kinds, resource), nowMs);
+    const kind = requireKind(kinds, resource);
+    const result = planResource(resource, actual, kind, nowMs);
+    const isNeeded = kind.scope.type === 'role' && resource.pruneOwners?.some((owner) => draining.has(owner));
+    if (isNeeded && result.step?.action === 'delete') delete result.step;
     if (resource.narrowed) {
       if (result.step)
         narrowedSids.set(
@@ -261,7 +265,8 @@ function retainedBy({ resource, current, retained }: Change): Pick<Step, 'retain
   return {
     retains: {
       drainSeconds: (resource.drainMs ?? DEFAULT_DRAIN_MS) / 1000,
-      statements: Object.fromEntries(added.map(({ replaces, original }) => [replaces, original])),
+      // The order in the document depends on a hash.
+      statements: sortKeys(Object.fromEntries(added.map(({ replaces, original }) => [replaces, original]))),
     },
   };
 }

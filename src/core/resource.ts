@@ -71,17 +71,20 @@ export interface Current<S = unknown, F = unknown> {
   attrs: Record<string, string>;
   /** Entries of the same document that replikey does not manage: carried through a write, never compared. */
   foreign?: F;
-  /** Permissions that earlier changes replaced, and that stay for objects in flight. */
+  /** Permissions that earlier changes replaced, and that stay for objects in flight; temporary rules of canaries. */
   retained?: readonly Retained[];
 }
 
-/** A permission that a change replaced, and that stays in its document until it expires. */
+/**
+ * An entry that stays in its document until it expires: a permission that a change replaced, or a temporary rule of a
+ * canary.
+ */
 export interface Retained {
-  /** Sid of the retained statement, which contains the expiry. */
+  /** Sid of the retained statement, or id of the temporary rule. It contains the expiry. */
   id: string;
   /** In milliseconds since 1970. */
   expiresAtMs: number;
-  /** Sid of the statement that it was a part of. */
+  /** Sid of the statement that it was a part of; the id of the rule that it tests. */
   replaces: string;
   /** Name of the spec, as it appears in Sids. */
   owner: string;

@@ -10,6 +10,7 @@ import { explainObject, type ObjectProof, proveRules } from '../proof/prove.ts';
 import { type RuleContext, ruleBucketOf, ruleContextOf, rulePrefixOf } from '../proof/rule-context.ts';
 import type { RuleProof } from '../proof/types.ts';
 import { type ObjectStatusReport, reportObjectStatus, reportUnreadableObjects } from './object-status.ts';
+import { addRetainedFindings } from './retained-permissions.ts';
 
 /** The result of a diagnosis: the proof of each existing rule, and the status of the sampled objects. */
 export interface Diagnosis {
@@ -41,15 +42,16 @@ export async function diagnose(
   );
   const keys = samples.flatMap(({ objects }) => objects.flatMap(kmsKeyArnsOf));
   const facts = await addKeyFacts(aws, replicationFacts, keys, locations);
-  return {
-    // S3 does not replicate replicas again, so their keys are irrelevant.
-    proofs: samples.flatMap(({ bucket, objects }) =>
-      proveRules(
-        facts,
-        bucket,
-        objects.filter(({ status }) => status !== 'REPLICA'),
-      ),
+  // S3 does not replicate replicas again, so their keys are irrelevant.
+  const proofs = samples.flatMap(({ bucket, objects }) =>
+    proveRules(
+      facts,
+      bucket,
+      objects.filter(({ status }) => status !== 'REPLICA'),
     ),
+  );
+  return {
+    proofs: addRetainedFindings(proofs, facts, now),
     objects: samples.flatMap(({ bucket, objects, reason }) => {
       if (reason !== undefined) return [reportUnreadableObjects(bucket, reason)];
       return objects.length > 0 ? [reportObjectStatus(bucket, objects, now)] : [];

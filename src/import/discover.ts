@@ -3,6 +3,7 @@ import { ListBucketsCommand, type ReplicationRule } from '@aws-sdk/client-s3';
 import type { AwsClient } from '../aws/client.ts';
 import { paginate } from '../aws/paginate.ts';
 import type { Location } from '../core/resource.ts';
+import { parseCanaryRule } from '../kinds/canary-rule.ts';
 import { fetchBucketRegion } from '../kinds/s3-bucket.ts';
 import { s3Encryption } from '../kinds/s3-encryption.ts';
 import { s3Replication } from '../kinds/s3-replication.ts';
@@ -67,7 +68,9 @@ export async function discoverReplication(
   const source = await readBucketSettings(aws, name, region);
   const configuration = await s3Replication.fetch(aws, { region: source.region }, name);
   if (!configuration) return undefined;
-  const { Role: roleArn, Rules: rules } = configuration;
+  const { Role: roleArn } = configuration;
+  const rules = configuration.Rules.filter((rule) => parseCanaryRule(rule) === undefined);
+  if (rules.length === 0) return undefined;
   const names = [...new Set(rules.map(destinationBucketOf))];
   const destinations = await Promise.all(
     // A destination in a foreign account may deny reads, and a deleted destination cannot be read.

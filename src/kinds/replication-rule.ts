@@ -78,6 +78,21 @@ export function selectsMore(rule: RuleSpec, previous: RuleSpec | undefined): boo
   );
 }
 
+/** Fields of a rule whose change makes S3 use another resource, or the same resource in another way. */
+const DESTINATION_FIELDS = ['destination', 'replicaKmsKeyId', 'storageClass', 'account', 'owner'] as const;
+const ADDED_FIELDS = ['deleteMarkerReplication', 'replicaModifications'] as const;
+
+/** Whether an enabled rule makes S3 use permissions that the previous rule did not use. */
+export function usesMore(rule: RuleSpec, previous: RuleSpec | undefined): boolean {
+  if (rule.status === 'Disabled') return false;
+  return (
+    previous === undefined ||
+    selectsMore(rule, previous) ||
+    DESTINATION_FIELDS.some((field) => rule[field] !== previous[field]) ||
+    ADDED_FIELDS.some((field) => rule[field] && !previous[field])
+  );
+}
+
 /** A rule with every field, so that its S3 form has every element that replikey can write. */
 const RULE_WITH_EVERY_FIELD: Required<RuleSpec> = {
   status: 'Enabled',

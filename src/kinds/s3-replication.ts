@@ -15,7 +15,7 @@ import {
   specNameOfRule,
   toRuleId,
 } from '../core/ids.ts';
-import type { Change, Kind } from '../core/kind.ts';
+import { type Change, KEEP_RETAINED, type Kind } from '../core/kind.ts';
 import { orphanResource } from '../core/orphan.ts';
 import { isRef, ref } from '../core/ref.ts';
 import type { Current, Id, Ref, Resource, Risk } from '../core/resource.ts';
@@ -27,6 +27,7 @@ import type { BucketReplication, Side } from '../spec/types.ts';
 import { bucketArn } from '../util/arn.ts';
 import { omitUndefined, sortKeys, toSortedSet } from '../util/canonical-json.ts';
 import { parsePointer } from '../util/json-pointer.ts';
+import { type CanaryRule, keptCanaryRules, parseCanaryRule, toCanaryRules } from './canary-rule.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
 import { bucketTransientErrors, ignoreErrors, keyArnOrRef, roleArnOrRef } from './helpers.ts';
 import {
@@ -36,6 +37,7 @@ import {
   selectsMore,
   toRuleSpec,
   toS3Rule,
+  usesMore,
 } from './replication-rule.ts';
 import { bucketScope } from './scopes.ts';
 
@@ -71,7 +73,7 @@ interface ReplicationContext {
 }
 
 export type CurrentReplication = Current<S3Replication, ReplicationRule[]>;
-type ReplicationChange = Change<S3Replication, ReplicationDoc, ReplicationRule[]>;
+export type ReplicationChange = Change<S3Replication, ReplicationDoc, ReplicationRule[]>;
 
 export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[]> = {
   name: 's3.replication',
@@ -157,33 +159,40 @@ export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[
     const isManaged = ({ ID = '' }: ReplicationRule) =>
       ID in spec.rules ||
       (isReplikeyRule(ID) ? ownedNames.has(toSidName(specNameOfRule(ID))) : spec.foreignRules === 'Replace');
-    const foreign = Rules.filter((rule) => !isManaged(rule));
+    const retained = Rules.flatMap((rule) => parseCanaryRule(rule) ?? []);
+    const lastingRules = Rules.filter((rule) => !parseCanaryRule(rule));
+    const foreign = lastingRules.filter((rule) => !isManaged(rule));
     return {
       spec: {
         bucket: spec.bucket,
         role: Role,
-        rules: Object.fromEntries(Rules.filter(isManaged).map((rule) => [rule.ID ?? '', fromS3Rule(rule)])),
+        rules: Object.fromEntries(
+          lastingRules.filter(isManaged).map((rule) => [rule.ID ?? '', fromS3Rule(rule)]),
+        ),
         foreignRules: spec.foreignRules,
         v1Rules: foreign.filter(isV1Rule).map(({ ID }) => ID ?? ''),
       },
       attrs: {},
       foreign,
+      ...(retained.length > 0 && { retained }),
     };
   },
 
-  render(resource, current) {
+  render(resource, current, retention = KEEP_RETAINED) {
     const { spec, orphaned } = resource;
     const foreign = current?.foreign ?? [];
+    const canaryRules = keptCanaryRules(current?.retained, retention);
     const declared = withKeptIds(resource, current);
     const undeclared = disableUndeclaredRules(declared, resource, current);
     const rules = withPriorities({ ...declared, ...undeclared }, current);
     const managed = Object.entries(sortKeys(rules)).map(([id, rule]) => toS3Rule(id, rule));
     // S3 refuses a configuration without rules.
-    if (orphaned && managed.length + foreign.length === 0) return undefined;
+    if (orphaned && managed.length + foreign.length + canaryRules.length === 0) return undefined;
     // Without a desired role no spec declares the configuration, so all but the pruned rules stays as it is.
     if (spec.role === '' && current)
-      return { Role: current.spec.role as string, Rules: [...foreign, ...managed] };
-    return { Role: spec.role as string, Rules: [...upgradeV1Rules(foreign, managed), ...managed] };
+      return { Role: current.spec.role as string, Rules: [...foreign, ...managed, ...canaryRules] };
+    const otherRules = upgradeV1Rules(foreign, managed);
+    return { Role: spec.role as string, Rules: [...otherRules, ...managed, ...canaryRules] };
   },
 
   operations: ({ resource: { name }, doc }) =>
@@ -231,6 +240,7 @@ export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[
       risks: current ? risksOf(desired, current) : [],
       notes: foreignRuleNotes(current?.foreign ?? []),
       changeNotes: existingObjectsNote(change),
+      widensUse: rulesWithWiderUse(change).length > 0,
     };
   },
 
@@ -361,6 +371,58 @@ function existingObjectsNote({ resource, current, desired }: ReplicationChange):
   return isNewBucket || !selectsMoreObjects ? [] : [EXISTING_OBJECTS_CAVEAT];
 }
 
+/**
+ * Returns the ids of enabled rules that will depend on permissions that they do not use now: new rules, rules that use
+ * more, and all rules of a configuration whose role changes.
+ */
+export function rulesWithWiderUse({ current, desired }: ReplicationChange): string[] {
+  const isNewRole = current !== undefined && current.spec.role !== desired.role;
+  return Object.entries(desired.rules).flatMap(([id, rule]) =>
+    (isNewRole && rule.status === 'Enabled') || usesMore(rule, current?.spec.rules[id]) ? [id] : [],
+  );
+}
+
+/** Returns a resource that declares the rules of a configuration as they are. */
+function withCurrentRules(
+  { context: _, ...resource }: Resource<S3Replication>,
+  { spec }: CurrentReplication,
+): Resource<S3Replication> {
+  return { ...resource, spec };
+}
+
+/**
+ * Returns the change that adds temporary rules for canaries to a configuration, and changes no other rule.
+ *
+ * @param change the change of the rules that the canaries test
+ * @throws Error when S3 accepts no more rules, or has no higher priority
+ */
+export function addCanaryRules(
+  change: ReplicationChange,
+  canaryRules: readonly CanaryRule[],
+): ReplicationChange {
+  const { resource, current, doc } = change;
+  const { bucket, role } = change.desired;
+  const existing = current && s3Replication.render(withCurrentRules(resource, current), current);
+  const { Role, Rules } = existing ?? { Role: role as string, Rules: [] };
+  if (Rules.length + canaryRules.length > MAX_RULES)
+    throw new Error(
+      `canary first is not possible: ${bucket} has ${Rules.length} rules, and S3 allows 1,000; set rollout: wait`,
+    );
+  const temporaryRules = toCanaryRules(canaryRules, [...Rules, ...(doc?.Rules ?? [])]);
+  if (!temporaryRules)
+    throw new Error(
+      `canary first is not possible: a rule of ${bucket} has the highest priority that S3 allows; set rollout: wait`,
+    );
+  const temporaryDoc = { Role, Rules: [...Rules, ...temporaryRules] };
+  const parsed = s3Replication.parse(temporaryDoc, resource);
+  return {
+    ...change,
+    doc: temporaryDoc,
+    desired: s3Replication.normalize(parsed.spec),
+    retained: parsed.retained ?? [],
+  };
+}
+
 /** Returns why the permissions of an orphaned spec must stay: foreign rules that replicate as its role. */
 export function foreignUseOfRole(
   bucket: string,
@@ -377,15 +439,24 @@ const EXISTING_OBJECTS_CAVEAT =
 
 /** Returns the declared rules under the ids that they have, or will have, in S3. */
 function withKeptIds(
-  { spec: { rules }, context }: Resource<S3Replication>,
+  resource: Resource<S3Replication>,
   current: CurrentReplication | undefined,
 ): Record<string, RuleSpec> {
+  const { rules } = resource.spec;
+  const ids = idsOfDeclaredRules(resource, current);
+  return ids ? Object.fromEntries(Object.entries(rules).map(([id, rule]) => [ids.get(id), rule])) : rules;
+}
+
+/** Returns the ids that declared rules have in S3, by their declared ids; undefined when these are the same. */
+export function idsOfDeclaredRules(
+  { spec: { rules }, context }: Resource<S3Replication>,
+  current: CurrentReplication | undefined,
+): ReadonlyMap<string, string> | undefined {
   const { unnamedIds = [] } = (context as ReplicationContext | undefined) ?? {};
-  if (!current || unnamedIds.length === 0) return rules;
+  if (!current || unnamedIds.length === 0) return undefined;
   const foreign = current.foreign?.map((rule) => [rule.ID ?? '', fromS3Rule(rule)]) ?? [];
   const existing = { ...Object.fromEntries(foreign), ...current.spec.rules } as Record<string, RuleSpec>;
-  const ids = keptRuleIds(rules, unnamedIds, existing);
-  return Object.fromEntries(Object.entries(rules).map(([id, rule]) => [ids.get(id), rule]));
+  return keptRuleIds(rules, unnamedIds, existing);
 }
 
 const unnamedRuleIdsOf = ({ name: spec, rules }: BucketReplication): string[] =>

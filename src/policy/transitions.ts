@@ -54,8 +54,8 @@ export function parseRetained(entry: Statement): RetainedStatement | undefined {
   };
 }
 
-/** Returns whether a statement has the Sid of a retained statement, valid or not. */
-export const hasUntilSid = ({ Sid = '' }: Statement): boolean => UNTIL_SID.test(Sid);
+/** Returns whether a Sid begins as that of a retained statement. The statement may differ from every one that replikey writes. */
+export const hasUntilSid = ({ Sid = '' }: Statement): boolean => /^ReplikeyUntil\d/.test(Sid);
 
 /**
  * Returns a statement under a Sid with its expiry, rounded up to the minute.

@@ -105,6 +105,8 @@ export const FINDING_CODES = {
     'DstPutObjectNotPermitted',
   ),
   RK1314: defineWarning('the role cannot read the retention of source objects', 'role'),
+  RK1315: { title: 'a replaced permission has expired', severity: 'info', specField: 'role' },
+  RK1316: defineWarning('replikey does not recognise a replaced permission', 'role'),
   RK1401: defineWarning('replication failed, and S3 does not retry it', 'source.bucket'),
   RK1402: defineWarning('objects have been pending for a long time', 'source.bucket'),
   RK1403: defineError('no rule selects the object', 'source.bucket'),

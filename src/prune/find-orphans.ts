@@ -72,6 +72,8 @@ export interface OrphanCandidate {
   roleInUse: boolean;
   /** The reason why replikey retains the whole orphan, if it does. */
   retainedBecause?: string;
+  /** The time until which objects may be in flight, in milliseconds since 1970, if it is to come. */
+  drainEndMs?: number;
 }
 
 /**
@@ -115,9 +117,9 @@ export function findOrphans(
       roleInUse: pairsUsingRole.length > 0,
       ...resourcesNamedBy(statementsOfOwner(role.statements, name)),
     };
-    const retainedBecause =
-      retentionReasonOf(candidate, pairs, pairsUsingRole) ?? drainReasonOf(candidate, nowMs);
-    return retainedBecause === undefined ? candidate : { ...candidate, retainedBecause };
+    const retainedBecause = retentionReasonOf(candidate, pairs, pairsUsingRole);
+    const drainEndMs = drainEndOf(role, name, nowMs);
+    return { ...candidate, ...omitUndefined({ retainedBecause, drainEndMs }) };
   });
 }
 
@@ -143,13 +145,9 @@ export function drainEndOf({ statements }: ListedRole, owner: string, nowMs: num
   return expiries.length === 0 ? undefined : Math.max(...expiries);
 }
 
-/** Returns why an orphan waits: its permissions stay for objects in flight. */
-function drainReasonOf({ role, name }: OrphanCandidate, nowMs: number): string | undefined {
-  const drainEnd = drainEndOf(role, name, nowMs);
-  return drainEnd === undefined
-    ? undefined
-    : `objects may be in flight until ${new Date(drainEnd).toISOString()}; a later --prune removes the rest`;
-}
+/** Returns whether a role has permissions of a spec that no run has replaced yet. */
+export const grantsPermissions = ({ statements }: ListedRole, owner: string): boolean =>
+  statements.some((statement) => parseSid(statement)?.name === owner);
 
 const accountFieldOf = ({ source }: BucketReplication) =>
   source.account === undefined ? {} : { account: source.account };
@@ -193,8 +191,7 @@ function retentionReasonOf(
       ? `it did not set deletion: Remove; to set it now, run aws iam tag-role --role-name ${role.name} --tags Key=${DELETION_TAG_PREFIX}${spec},Value=Remove`
       : 'it sets deletion: Retain';
   }
-  const grantsPermissions = role.statements.some((statement) => parseSid(statement)?.name === name);
-  return grantsPermissions && sources.length === 0
+  return grantsPermissions(role, name) && sources.length === 0
     ? 'the policy of its role does not name its source bucket'
     : undefined;
 }

@@ -120,7 +120,7 @@ const blockedByFailedLookup = (spec: string, { bucket, why }: { bucket: string; 
 });
 
 /** Finds the account that owns a bucket, and the bucket's Region. */
-async function lookUpBucket(
+export async function lookUpBucket(
   bucket: string,
   accounts: readonly ReachableAccount[],
   aws: Aws,

@@ -32,7 +32,9 @@ import {
 import { UserError } from '../errors.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
 import { formatPointer } from '../util/json-pointer.ts';
+import { type CanaryFirstOptions, planCanaryFirst, runCanaryFirst } from './canary-first.ts';
 import { observe, observeResource, trackLastOperation } from './observe.ts';
+import { documentsNeededBy, type Propagation, REPORT_INTERVAL_MS } from './propagation.ts';
 
 /** The result of one step. */
 export interface StepResult {
@@ -51,6 +53,10 @@ export interface ApplyOptions {
   signal?: AbortSignal;
   /** Time limit for a write to become visible, in milliseconds. */
   propagationTimeoutMs: number;
+  /** The wait before rules depend on changed permissions; absent: no wait. */
+  propagation?: Propagation;
+  /** Tests changed rules with canaries before they take effect; absent: never. */
+  canaryFirst?: CanaryFirstOptions;
   onEvent?: (event: ApplyEvent) => void;
 }
 
@@ -120,10 +126,15 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
     const resource = resourcesById.get(id);
     if (!resource) throw new Error(`the plan contains ${id}, which no spec declares`);
     try {
-      if (changesRules(step)) await renewExpiring(step);
-      const current = await writeAndVerify(step, resource, retentionMode(step));
+      const current = changesRules(step)
+        ? await switchRules(step, resource)
+        : await writeAndVerify(step, resource, retentionMode(step));
+      if (current === 'interrupted') return skip('interrupted before it started');
       actual.set(id, current ? { state: 'present', current } : { state: 'absent' });
-      if (!housekeeping.has(id)) onEvent?.({ type: 'applied', step });
+      if (!housekeeping.has(id)) {
+        options.propagation?.recordWrite(resource);
+        onEvent?.({ type: 'applied', step });
+      }
       return { id, action, result: 'applied' };
     } catch (error) {
       const why = isInterruption(error, signal)
@@ -137,6 +148,88 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
   }
 
   const changesRules = ({ kind }: Step): boolean => options.kinds.get(kind)?.scope.stage === 'rules';
+
+  /** Changes rules when S3 uses the permissions that they depend on. */
+  async function switchRules(step: Step, resource: Resource): Promise<Current | undefined | 'interrupted'> {
+    const ended = await testOrWait(step, resource);
+    try {
+      if (signal?.aborted && ended.length === 0) return 'interrupted';
+      await renewExpiring(step);
+      return await writeAndVerify(step, resource, retentionMode(step), ended);
+    } catch (error) {
+      throw ended.length === 0 ? error : await withoutTemporaryRules(error, resource, ended);
+    }
+  }
+
+  /**
+   * Makes sure that S3 uses the permissions that changed rules of an existing bucket depend on: by canaries under
+   * temporary rules, or by a wait. A new bucket has no objects yet. Returns the ids of the temporary rules.
+   */
+  async function testOrWait(step: Step, resource: Resource): Promise<readonly string[]> {
+    const { propagation, canaryFirst } = options;
+    if (createdOwners.has(ownerKey(resource))) return [];
+    const kind = requireKind(options.kinds, resource);
+    const change = renderChange(resource, actual, kind);
+    if (!kind.check?.(change).widensUse) return [];
+    const waiting = (waitsFor: string, untilMs: number) =>
+      onEvent?.({ type: 'waiting', step, waitsFor, untilMs });
+    const settleMs = options.propagationTimeoutMs;
+    const plan = canaryFirst && (await planCanaryFirst(change, canaryFirst, options.aws, settleMs));
+    if (!plan?.coversAll)
+      await propagation?.wait(documentsNeededBy(resource, resourcesById, options.kinds), {
+        signal,
+        onWait: (ms) => waiting('S3 to use the changed permissions', ms),
+      });
+    if (!plan || signal?.aborted) return [];
+    try {
+      const current = await writeChange(step, plan.addRules);
+      if (current) actual.set(step.id, { state: 'present', current });
+      let reportedAt = Number.NEGATIVE_INFINITY;
+      const onCheck = () => {
+        if (performance.now() < reportedAt + REPORT_INTERVAL_MS) return;
+        reportedAt = performance.now();
+        waiting('a canary to be replicated', canaryFirst.timeoutMs);
+      };
+      await runCanaryFirst(plan, canaryFirst, { aws: options.aws, settleMs, signal, onCheck });
+      return plan.canaryIds;
+    } catch (error) {
+      throw await withoutTemporaryRules(error, plan.addRules.resource, plan.canaryIds);
+    }
+  }
+
+  /** Removes temporary rules after a failure. Returns the error, with the rules that could not be removed. */
+  async function withoutTemporaryRules(
+    error: unknown,
+    resource: Resource,
+    ended: readonly string[],
+  ): Promise<unknown> {
+    const aws = signal?.aborted ? options.aws.uninterruptible() : options.aws;
+    const kind = requireKind(options.kinds, resource);
+    try {
+      await serialized(resource, async () => {
+        const observation = await observeResource(resource, options.kinds, aws);
+        if (observation.state === 'unknown') throw new Error(observation.reason);
+        if (observation.state === 'absent') return;
+        const { current } = observation;
+        if (!current.retained?.some(({ id }) => ended.includes(id))) return;
+        const retention: Retention = { mode: 'keep', nowMs: aws.now(), ended };
+        // Without other rules the document is deleted, as if no spec declared it.
+        const { context: _, ...rest } = resource;
+        const unchanged: Resource = { ...rest, spec: current.spec, orphaned: true };
+        const change = renderFrom(unchanged, current, kind, () => undefined, retention);
+        await (change.doc === undefined ? kind.remove?.(aws, resource) : kind.send(aws, change));
+      });
+      return error;
+    } catch (removalError) {
+      const [message, reason] = [error, removalError].map((item) =>
+        item instanceof Error ? item.message : String(item),
+      );
+      return new Error(
+        `${message}; the temporary rules ${ended.join(', ')} stay until they expire: ${reason}`,
+        { cause: error },
+      );
+    }
+  }
 
   function retentionMode({ id, pairs }: Step): Retention['mode'] {
     if (housekeeping.get(id) === 'expire') return 'narrow';
@@ -165,10 +258,17 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
     step: Step,
     resource: Resource,
     mode: Retention['mode'],
+    ended: readonly string[] = [],
   ): Promise<Current | undefined> {
     const kind = requireKind(options.kinds, resource);
-    const retention = { mode, nowMs: options.aws.now() };
-    const change = renderChange(resource, actual, kind, undefined, retention);
+    const retention = { mode, nowMs: options.aws.now(), ended };
+    return writeChange(step, renderChange(resource, actual, kind, undefined, retention));
+  }
+
+  /** Sends a change, and reads the document until AWS shows the result. */
+  async function writeChange(step: Step, change: Change): Promise<Current | undefined> {
+    const { resource } = change;
+    const kind = requireKind(options.kinds, resource);
     const reportWaiting = (waitsFor: string) =>
       onEvent?.({ type: 'waiting', step, waitsFor, untilMs: options.propagationTimeoutMs });
     const { replacesWholeDocument, initialContent } = kind.response;
@@ -176,12 +276,8 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
       ? change.current.foreign !== undefined
       : replacesWholeDocument && !initialContent && !createdOwners.has(ownerKey(resource));
 
-    // S3 allows one change of a bucket at a time, and refuses others with OperationAborted.
-    const queueKey = resource.id.slice(resource.id.indexOf('/'));
-    const queue = queues.get(queueKey) ?? pLimit(1);
-    queues.set(queueKey, queue);
     const write = (writingKind: Kind, send: (aws: Aws) => Promise<void> | undefined) =>
-      queue(async () => {
+      serialized(resource, async () => {
         if (mayHaveForeignEntries) await assertUnchanged(kind, change, options);
         await writeWithRetry(writingKind, change.resource, send, options, reportWaiting);
       });
@@ -197,6 +293,14 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
     if (signal?.aborted)
       return { spec: change.desired, attrs: change.current?.attrs ?? {}, retained: change.retained };
     return readUntilWritten(kind, change, options, reportWaiting);
+  }
+
+  /** S3 allows one change of a bucket at a time, and refuses others with OperationAborted. */
+  function serialized(resource: Resource, write: () => Promise<void>): Promise<void> {
+    const queueKey = resource.id.slice(resource.id.indexOf('/'));
+    const queue = queues.get(queueKey) ?? pLimit(1);
+    queues.set(queueKey, queue);
+    return queue(write);
   }
 
   const steps = plan.waves.flat();

@@ -86,6 +86,7 @@ async function draftBatch(specs: Specs, aws: AwsClient, options: PassOptions): P
   const handover = planHandover(unmanaged, specs.pairs, kinds, createRefResolver(actual));
   const context = { blocked: prune.blocked, notes: [...prune.notes, ...narrowing.notes], nowMs };
   const planned = planChanges(resources, actual, kinds, handover, context);
+  options.propagation?.recordPlan(resources, actual, planned);
   const facts = await addObjectLockFacts(inputs, planned, specs, aws);
   const prove = (retention?: Retention) => proveDesiredRules(specs, managed, actual, kinds, facts, retention);
   const proofs = prove();

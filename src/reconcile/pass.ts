@@ -4,6 +4,7 @@ import type { Kind } from '../core/kind.ts';
 import type { Plan } from '../core/resource.ts';
 import type { RuleProof, RuleProofSummary } from '../proof/types.ts';
 import type { ApplyEvent, StepResult } from './apply.ts';
+import type { Propagation } from './propagation.ts';
 
 /** Options of one pass. */
 export interface PassOptions {
@@ -23,6 +24,12 @@ export interface PassOptions {
   propagationTimeoutMs: number;
   /** Overrides the drain of all specs, in milliseconds. */
   drainMs?: number;
+  /** The wait before rules depend on changed permissions; absent: no wait. */
+  propagation?: Propagation;
+  /** Test the changed rules of all specs with canaries, in place of those with `rollout: canary`. */
+  canaryFirst?: boolean;
+  /** Time limit for the replica of such a canary, in milliseconds; default: 15 minutes. */
+  canaryTimeoutMs?: number;
   signal?: AbortSignal;
   /** Called once, before anything is applied. */
   onPlan?: (plan: Plan, proof: readonly RuleProofSummary[]) => void;

@@ -19,6 +19,7 @@ import { parseRetained } from '../policy/transitions.ts';
 import {
   drainEndOf,
   findOrphans,
+  grantsPermissions,
   type ListedRole,
   listRolesWithPolicies,
   type OrphanCandidate,
@@ -77,14 +78,17 @@ export async function planPrune(
       .map((candidate) => locateOrphan(candidate, accounts, aws)),
   );
   const orphans = located.map(({ orphan }) => orphan);
-  const draining = new Set(
-    specs.pairs
+  const draining = new Set([
+    ...specs.pairs
       .map(({ name }) => toSidName(name))
       .filter((name) => roles.some((role) => drainEndOf(role, name, nowMs) !== undefined)),
-  );
+    ...candidates
+      .filter(({ drainEndMs, name, role }) => drainEndMs !== undefined || grantsPermissions(role, name))
+      .map(({ name }) => name),
+  ]);
   const resourcesWith = (scope: PruneScope, actual: ActualState) =>
-    withDrain(withOrphans(desired, scope, specs.pairs, kinds, actual, draining), options.drainMs).map(
-      (resource) => disableEnabledRules(resource, actual),
+    withDrain(withOrphans(desired, scope, specs.pairs, kinds, actual), options.drainMs).map((resource) =>
+      disableRulesInUse(resource, actual, draining),
     );
 
   const rulesOnly = { rules: orphans, permissions: [] };
@@ -122,6 +126,9 @@ export async function planPrune(
     notes: [
       ...candidates.flatMap((candidate) =>
         retentionNotes(candidate, 'replikey keeps its orphans', candidate.retainedBecause),
+      ),
+      ...located.flatMap(({ candidate }) =>
+        retentionNotes(candidate, 'replikey keeps its orphans', drainReason(candidate)),
       ),
       ...located.flatMap(({ candidate }) =>
         retentionNotes(candidate, 'replikey keeps its permissions', retainedBecause.get(candidate)),
@@ -204,7 +211,10 @@ function roleRetentionReason(
   if (role.otherPolicies.length > 0) return `it has other policies: ${role.otherPolicies.join(', ')}`;
   if (role.statements.some((statement) => !parseSid(statement) && !parseRetained(statement)))
     return 'its policy has foreign statements';
-  if (drainMs !== 0 && role.statements.some(parseSid))
+  const isDraining = candidates.some(
+    (candidate) => candidate.role.arn === role.arn && candidate.drainEndMs !== undefined,
+  );
+  if (isDraining || (drainMs !== 0 && role.statements.some(parseSid)))
     return 'its permissions stay for objects in flight; a later --prune removes it';
   const removableCandidates = new Set(removable.map(({ candidate }) => candidate));
   const remaining = candidates.filter(
@@ -212,6 +222,12 @@ function roleRetentionReason(
   );
   return remaining.length > 0 ? `it serves ${remaining.map(({ spec }) => spec).join(', ')}` : undefined;
 }
+
+/** Returns why an orphan waits: its permissions stay for objects in flight. */
+const drainReason = ({ drainEndMs }: OrphanCandidate): string | undefined =>
+  drainEndMs === undefined
+    ? undefined
+    : `objects may be in flight until ${new Date(drainEndMs).toISOString()}; a later --prune removes the rest`;
 
 const foreignStatementsReason = (
   { name }: OrphanCandidate,
@@ -231,8 +247,11 @@ function retentionNotes(
   return [{ id, message: `${subject}: ${reason}`, pairs: [spec] }];
 }
 
-/** Lets prune only disable the undeclared rules of specs that have an enabled one, unless there is no drain. */
-function disableEnabledRules(resource: Resource, actual: ActualState): Resource {
+/**
+ * Lets prune only disable the rules of specs that have an enabled undeclared one, or objects in flight, unless there is
+ * no drain.
+ */
+function disableRulesInUse(resource: Resource, actual: ActualState, draining: ReadonlySet<string>): Resource {
   const { id, kind, drainMs, pruneOwners } = resource;
   const observation = actual.get(id);
   if (kind !== s3Replication.name || drainMs === 0 || !pruneOwners || observation?.state !== 'present')
@@ -241,7 +260,7 @@ function disableEnabledRules(resource: Resource, actual: ActualState): Resource 
     resource as Resource<S3Replication>,
     observation.current as CurrentReplication,
   );
-  const disableOwners = pruneOwners.filter((owner) => enabled.includes(owner));
+  const disableOwners = pruneOwners.filter((owner) => enabled.includes(owner) || draining.has(owner));
   if (disableOwners.length === 0) return resource;
   return {
     ...resource,
@@ -271,7 +290,6 @@ function withOrphans(
   pairs: readonly BucketReplication[],
   kinds: ReadonlyMap<string, Kind>,
   actual: ActualState,
-  draining: ReadonlySet<string>,
 ): Resource[] {
   const removableSpecs = new Set(
     pairs.flatMap(({ name, policy }) => (policy.deletion === 'Remove' ? name : [])),
@@ -281,11 +299,10 @@ function withOrphans(
   for (const resource of desired) {
     const ownNames =
       isPrunedFirst(resource) && resource.declaredBy.every((name) => removableSpecs.has(name))
-        ? resource.declaredBy
+        ? resource.declaredBy.map(toSidName)
         : [];
     const orphans = isPrunedFirst(resource) ? scope.rules : scope.permissions;
-    const drained = ownNames.map(toSidName).filter((name) => !draining.has(name));
-    const prune = [...new Set([...drained, ...orphans.map(({ sidName: name }) => name)])];
+    const prune = [...new Set([...ownNames, ...orphans.map(({ sidName }) => sidName)])];
     byId.set(resource.id, prune.length > 0 ? { ...resource, pruneOwners: prune } : resource);
   }
   const aliases = new Map(desired.flatMap((resource) => arnAliasOf(resource, actual)));

@@ -8,6 +8,7 @@ import { unprovenRefusals } from '../proof/plan-proof.ts';
 import type { Specs } from '../spec/types.ts';
 import { apply, applyInStages, type StepResult } from './apply.ts';
 import { type Draft, draftPlan } from './batches.ts';
+import { CANARY_TIMEOUT_MS } from './canary-first.ts';
 import { observe, readTags } from './observe.ts';
 import type { Outcome, PassOptions } from './pass.ts';
 import type { PrunePlan } from './prune.ts';
@@ -31,7 +32,7 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
   if (options.dryRun || refusals.length > 0 || isWithoutWrites(plan))
     return { plan, proof, refusals, results: [] };
 
-  const results = await applyInStages(plan, stagesOf(prune), actual, options);
+  const results = await applyInStages(plan, stagesOf(prune), actual, toApplyOptions(specs, options));
   if (!signal?.aborted && results.every(({ result }) => result === 'applied') && isWithoutDrain(plan))
     results.push(...(await removeExpired(specs, options)));
   if (signal?.aborted || (results.length > 0 && results.every(({ result }) => result !== 'applied')))
@@ -42,13 +43,22 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
   return { plan, proof, refusals, results, remaining: seal(after, sealInputs(after, draft, specs)) };
 }
 
+/** Returns the options of an apply. */
+const toApplyOptions = (specs: Specs, { canaryFirst, canaryTimeoutMs, ...options }: PassOptions) => ({
+  ...options,
+  canaryFirst: { specs, isForAll: canaryFirst ?? false, timeoutMs: canaryTimeoutMs ?? CANARY_TIMEOUT_MS },
+});
+
 const isWithoutDrain = ({ waves }: Plan): boolean =>
   waves.flat().some(({ retains }) => retains?.drainSeconds === 0);
 
 /** Removes expired permissions in the same run, for changes without a drain. */
 async function removeExpired(specs: Specs, options: PassOptions): Promise<StepResult[]> {
   const { content, prune, actual } = await draftPlan(specs, options.aws.withRoleBatching(), options);
-  return apply({ ...content, waves: [] }, { ...options, resources: prune.withAllOrphans, actual });
+  return apply(
+    { ...content, waves: [] },
+    { ...toApplyOptions(specs, options), resources: prune.withAllOrphans, actual },
+  );
 }
 
 const isWithoutWrites = ({ waves, housekeeping }: Plan): boolean => waves.length + housekeeping.length === 0;

@@ -51,6 +51,7 @@ function resolveReplication(
     sourceKeys: spec.sourceKeys.map((key) => resolveKey({ ...spec.source, key }, accounts)),
     role: resolveRole(spec),
     rules: spec.rules.map((rule, index) => resolveRule(rule, names[index] ?? `rule-${index + 1}`)),
+    rollout: spec.rollout,
     policy: resolvePolicy(spec.policy),
     positions: positionsByPath(parsed),
   };

@@ -198,6 +198,12 @@ const pairShape = {
     .min(1)
     .max(1000)
     .describe('Replication rules; S3 replicates only objects that a rule selects.'),
+  rollout: z
+    .enum(['wait', 'canary'])
+    .describe(
+      'How changed rules of an existing bucket take effect: after the permissions that they need have propagated (wait), or after a canary object has been replicated under a temporary rule with the same settings (canary).',
+    )
+    .default('wait'),
   policy: z
     .strictObject({
       deletion: z

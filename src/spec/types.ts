@@ -66,6 +66,8 @@ export interface BucketReplication {
   sourceKeys: KeyChoice[];
   role: RoleChoice;
   rules: Rule[];
+  /** How changed rules of an existing bucket take effect. */
+  rollout: 'wait' | 'canary';
   policy: {
     deletion: 'Retain' | 'Remove';
     foreignRules: 'Preserve' | 'Replace' | 'Refuse';

@@ -76,7 +76,8 @@ test('action: a plan with removals, and a refused plan: sets the matching label'
   const options = { endpoint: env.sandbox.endpoint };
   await using runner = await startRunner();
   await runner.write('specs/tax.yaml', removing);
-  await runner.action({ command: 'plan', arguments: '--prune' }, options);
+  const removal = '--prune --drain 0s --allow lose-in-flight';
+  await runner.action({ command: 'plan', arguments: removal }, options);
   expect(runner.github.labels).toEqual([LABEL.removals]);
 
   const specWithOtherKey = TAX_SPEC.replace('alias/acme-tax }', 'alias/another }');

@@ -5,7 +5,7 @@ import { parseSpecs } from '../support/env.ts';
 import type { DisturbedResults } from './assertions.ts';
 import { startFaultProxy } from './fault-proxy.ts';
 import { type Call, type RunPassOptions, type RunResult, runPass } from './run-pass.ts';
-import { SCENARIOS, type Scenario } from './scenarios.ts';
+import type { Scenario } from './scenarios.ts';
 import { simulateTime } from './simulated-time.ts';
 import { readState, type State } from './state.ts';
 
@@ -41,10 +41,10 @@ export async function createHarness(scenario: Scenario): Promise<FaultHarness> {
   const runnerOf =
     (scenario: Scenario, specs: Specs) =>
     async (overrides: Partial<RunPassOptions> = {}) => {
-      const pass = { prune: scenario.prune, ...overrides.pass };
+      const pass = { ...scenario.pass, ...overrides.pass };
       return runPass({ sandbox: sandbox.endpoint, proxy, specs, ...overrides, pass });
     };
-  for (const earlier of SCENARIOS.slice(0, SCENARIOS.indexOf(scenario))) {
+  for (const earlier of scenario.after) {
     earlier.before(sandbox.store);
     assertSucceeded(await runnerOf(earlier, await parseSpecs(earlier.yaml))());
   }

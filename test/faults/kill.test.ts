@@ -54,7 +54,7 @@ async function killAfterCall(
     child.kill('SIGKILL');
     await once(child, 'exit');
   };
-  const { signal } = await runCli(['--once', ...(scenario.prune ? ['--prune'] : []), '-'], {
+  const { signal } = await runCli(['--once', ...scenario.args, '-'], {
     endpoint: harness.sandbox.endpoint,
     input: scenario.yaml,
     onStart: (started) => {

@@ -1,4 +1,5 @@
 import { runMatrix } from './run-matrix.ts';
-import { REMOVAL } from './scenarios.ts';
+import { REMOVAL, REMOVAL_WITHOUT_DRAIN } from './scenarios.ts';
 
 runMatrix(REMOVAL);
+runMatrix(REMOVAL_WITHOUT_DRAIN);

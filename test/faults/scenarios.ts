@@ -1,12 +1,17 @@
+import type { PassOptions } from '../../src/reconcile/pass.ts';
 import type { Store } from '../../src/sandbox/store.ts';
 
-/** A stage of a pair: changes before it, its specs, and whether it prunes. */
+/** A stage of a pair: changes before it, its specs, and its options. */
 export interface Scenario {
   name: string;
+  /** The scenarios that run first, in order. */
+  after: readonly Scenario[];
   /** Adds foreign changes to the state that the earlier scenarios left. */
   before(store: Store): void;
   yaml: string;
-  prune: boolean;
+  /** Options of the pass, and the same options of the command line. */
+  pass: Partial<PassOptions>;
+  args: readonly string[];
 }
 
 const ACCOUNT = '111122223333';
@@ -58,17 +63,39 @@ spec:
   policy: { deletion: Remove }
 `;
 
-export const CREATION: Scenario = { name: 'creation', before: addForeignResources, yaml: TAX, prune: false };
+export const CREATION: Scenario = {
+  name: 'creation',
+  after: [],
+  before: addForeignResources,
+  yaml: TAX,
+  pass: {},
+  args: [],
+};
 export const CHANGE: Scenario = {
   name: 'change',
+  after: [CREATION],
   before: addForeignChanges,
   yaml: TAX_CHANGED + PAYROLL,
-  prune: false,
+  pass: {},
+  args: [],
 };
-export const REMOVAL: Scenario = { name: 'removal', before: () => {}, yaml: TAX_CHANGED, prune: true };
+/** Disables rules, and retains their permissions for objects in flight. */
+export const REMOVAL: Scenario = {
+  name: 'removal',
+  after: [CREATION, CHANGE],
+  before: () => {},
+  yaml: TAX_CHANGED,
+  pass: { prune: true },
+  args: ['--prune'],
+};
+export const REMOVAL_WITHOUT_DRAIN: Scenario = {
+  ...REMOVAL,
+  name: 'removal without a drain',
+  pass: { prune: true, drainMs: 0, allowedRisks: ['lose-in-flight'] },
+  args: ['--prune', '--drain', '0s', '--allow', 'lose-in-flight'],
+};
 
-/** All scenarios, in order. */
-export const SCENARIOS: readonly Scenario[] = [CREATION, CHANGE, REMOVAL];
+export const SCENARIOS: readonly Scenario[] = [CREATION, CHANGE, REMOVAL, REMOVAL_WITHOUT_DRAIN];
 
 /** Adds foreign resources. */
 function addForeignResources(store: Store): void {

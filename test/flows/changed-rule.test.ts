@@ -120,17 +120,30 @@ describe('a rule that its spec no longer declares', () => {
     expect(await put(env, 'Tax/1')).toBe('COMPLETED');
   });
 
-  test('is removed with --prune and deletion: Remove, once the drain is over', async () => {
+  test('is removed with --prune and deletion: Remove', async () => {
+    await using env = await testEnv(TWO_RULES);
+    await env.reconcile();
+    const removable = `${WITH_OTHER_PREFIX}  policy: { deletion: Remove }\n`;
+    const options = { prune: true, drainMs: 0, allowedRisks: ['lose-in-flight'] };
+    await env.reconcileWith(removable, options);
+    expect(rulesOf(env)).toEqual([['replikey/tax/audit', 'Enabled']]);
+  });
+
+  test('is disabled with --prune and deletion: Remove, and removed after the drain', async () => {
     const time = { nowMs: Date.UTC(2026, 10, 30, 10) };
     await using env = await testEnv(TWO_RULES, { clock: () => time.nowMs });
     await env.reconcile();
     const removable = `${WITH_OTHER_PREFIX}  policy: { deletion: Remove }\n`;
-    await env.reconcileWith(removable, { prune: true });
-    expect(rulesOf(env)).toContainEqual(['replikey/tax/tax', 'Disabled']);
-    time.nowMs += 60 * 60_000;
-    await env.reconcileWith(removable, { prune: true });
-    await env.reconcileWith(removable, { prune: true });
-    expect(rulesOf(env)).toEqual([['replikey/tax/audit', 'Enabled']]);
+    const ruleIds = async () => {
+      await env.reconcileWith(removable, { prune: true });
+      return rulesOf(env).sort();
+    };
+    const enabled = ['replikey/tax/audit', 'Enabled'];
+    expect(await ruleIds()).toEqual([enabled, ['replikey/tax/tax', 'Disabled']]);
+    time.nowMs += 14 * 60_000;
+    expect(await ruleIds()).toEqual([enabled, ['replikey/tax/tax', 'Disabled']]);
+    time.nowMs += 3 * 60_000;
+    expect(await ruleIds()).toEqual([enabled]);
   });
 
   test('gives up its priority to a rule that declares it', async () => {

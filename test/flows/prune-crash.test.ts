@@ -7,7 +7,7 @@ import pLimit from 'p-limit';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { RequestEntry } from '../../src/sandbox/admin-api.ts';
 import { runCli } from '../support/cli.ts';
-import { TAX_SPEC, testEnv } from '../support/env.ts';
+import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { stateOf } from '../support/state.ts';
 
 const ACCOUNTS = ['main 111122223333', 'backup 444455556666']
@@ -52,45 +52,76 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** Kills the program with SIGKILL after every write of a prune, before its response arrives. Then runs it again. */
-it('prune: removes all orphans after a SIGKILL at any write and a second run', {
-  timeout: 120_000,
-}, async () => {
-  const reference = await runWithKill();
-  expect(reference.writes).toEqual(
-    [
-      'DeleteBucketReplication',
-      'DeleteBucketReplication',
-      'PutKeyPolicy',
-      'PutKeyPolicy',
-      'PutKeyPolicy',
-      'PutKeyPolicy',
-      'DeleteBucketPolicy',
-      'PutRolePolicy',
-      'DeleteRolePolicy',
-      'DeleteRole',
-    ].sort(),
-  );
-  expect(JSON.stringify(reference.state)).not.toMatch(/Vault\b|Books\b/);
+const WITHOUT_DRAIN = ['--drain', '0s', '--allow', 'lose-in-flight'];
+const KEY_POLICIES = Array<string>(4).fill('PutKeyPolicy');
 
-  const limit = pLimit(3);
-  const outcomes = await Promise.all(
-    reference.writes.map((_, index) =>
-      limit(async () => ({ nth: index + 1, ...(await runWithKill(index + 1)) })),
-    ),
-  );
-  for (const { nth, state, killed, remainingWaves, specsWithoutPermissions } of outcomes) {
-    const name = `killed after write ${nth}`;
-    expect(killed, name).toBe(true);
-    // Between the two runs no rule lacks the permissions that it uses.
-    expect(specsWithoutPermissions, name).toEqual([]);
-    expect(remainingWaves, name).toEqual([]);
-    expect(state, name).toEqual(reference.state);
-  }
-});
+/** Kills the program with SIGKILL after every write of a prune, before its response arrives. Then runs it again. */
+it.each([
+  {
+    drain: 'without a drain',
+    options: WITHOUT_DRAIN,
+    passes: 1,
+    writes: [
+      ...['DeleteBucketReplication', 'DeleteBucketReplication'],
+      ...KEY_POLICIES,
+      ...['DeleteBucketPolicy', 'PutRolePolicy', 'DeleteRolePolicy', 'DeleteRole'],
+      // A second write removes from policies that other specs share what the first one retained.
+      ...['PutKeyPolicy', 'PutKeyPolicy', 'PutRolePolicy'],
+    ],
+  },
+  {
+    drain: 'with a drain',
+    options: [],
+    passes: 2,
+    writes: [
+      ...['PutBucketReplication', 'PutBucketReplication'],
+      ...KEY_POLICIES,
+      ...['PutBucketPolicy', 'PutRolePolicy', 'PutRolePolicy'],
+      // The second pass runs after the drain.
+      ...['DeleteBucketReplication', 'DeleteBucketReplication'],
+      ...KEY_POLICIES,
+      ...['DeleteBucketPolicy', 'PutRolePolicy', 'DeleteRolePolicy', 'DeleteRole'],
+    ],
+  },
+])(
+  'prune: $drain, removes all orphans after a SIGKILL at any write and a second run',
+  {
+    timeout: 240_000,
+  },
+  async ({ options, passes, writes }) => {
+    const reference = await runWithKill({ options, passes });
+    expect(reference.writes).toEqual(writes.sort());
+    expect(JSON.stringify(reference.state)).not.toMatch(/Vault\b|Books\b/);
+
+    const limit = pLimit(3);
+    const outcomes = await Promise.all(
+      reference.writes.map((_, index) =>
+        limit(async () => ({ nth: index + 1, ...(await runWithKill({ options, passes, nth: index + 1 })) })),
+      ),
+    );
+    for (const { nth, state, killed, remainingWaves, specsWithoutPermissions } of outcomes) {
+      const name = `killed after write ${nth}`;
+      expect(killed, name).toBe(true);
+      // Between the two runs no rule lacks the permissions that it uses.
+      expect(specsWithoutPermissions, name).toEqual([]);
+      expect(remainingWaves, name).toEqual([]);
+      expect(state, name).toEqual(reference.state);
+    }
+  },
+);
+
+interface KillOptions {
+  /** Options of the command line. */
+  options: string[];
+  /** The passes of a prune; the drain ends between them. */
+  passes: number;
+  nth?: number;
+}
+
+const AFTER_DRAIN_MS = 20 * 60_000;
 
 /** Runs a prune, kills it at its nth write if given, and runs it again. */
-async function runWithKill(nth?: number) {
+async function runWithKill({ options, passes, nth }: KillOptions) {
   let child: ChildProcess | undefined;
   let open = 0;
   let count = 0;
@@ -105,43 +136,61 @@ async function runWithKill(nth?: number) {
     }
     if (phase === 'after') open -= 1;
   };
-  await using testEnvironment = await testEnv(`${REMOVING}---\n${REMOVED}`, { onCall });
-  const setup = await testEnvironment.reconcile();
+  const time = { offsetMs: 0 };
+  const clock = () => Date.now() + time.offsetMs;
+  await using env = await testEnv(`${REMOVING}---\n${REMOVED}`, { onCall, clock });
+  const setup = await env.reconcile();
   expect(setup.remaining?.waves).toEqual([]);
-  testEnvironment.sandbox.log.reset();
-  const first = await runCli(['--once', '--prune', '--max-removals', '50', '-'], {
-    endpoint: testEnvironment.sandbox.endpoint,
-    input: REMOVING,
-    env: { AWS_SHARED_CREDENTIALS_FILE: path.join(folder, 'credentials') },
-    onStart: (started) => {
-      child = started;
-    },
-  });
-  if (nth === undefined) expect(first).toMatchObject({ code: 0 });
-  // The sandbox still executes the calls that were in flight, as AWS would.
-  while (open > 0) await new Promise((resolve) => setImmediate(resolve));
-  child = undefined;
-  const writes = testEnvironment.sandbox.log.entries
-    .filter(({ write }) => write)
-    .map(({ operation }) => operation);
+  env.sandbox.log.reset();
+  const specsWithoutPermissions: string[] = [];
+  for (let pass = 1; pass <= passes && !killed; pass++) {
+    if (pass > 1) time.offsetMs += AFTER_DRAIN_MS;
+    const result = await runCli(['--once', '--prune', '--max-removals', '50', ...options, '-'], {
+      endpoint: env.sandbox.endpoint,
+      input: REMOVING,
+      env: { AWS_SHARED_CREDENTIALS_FILE: path.join(folder, 'credentials') },
+      onStart: (started) => {
+        child = started;
+      },
+    });
+    if (nth === undefined) expect(result).toMatchObject({ code: 0 });
+    // The sandbox still executes the calls that were in flight, as AWS would.
+    while (open > 0) await new Promise((resolve) => setImmediate(resolve));
+    child = undefined;
+    const state = JSON.stringify(stateOf(env.sandbox));
+    specsWithoutPermissions.push(
+      ...['vault', 'books'].filter((spec) => hasEnabledRule(env, spec) && !hasAllPermissions(state, spec)),
+    );
+  }
+  const writes = env.sandbox.log.entries.filter(({ write }) => write).map(({ operation }) => operation);
 
-  const state = JSON.stringify(stateOf(testEnvironment.sandbox));
-  const specsWithoutPermissions = ['vault', 'books'].filter(
-    (spec) => state.includes(`"replikey/${spec}/`) && !hasAllPermissions(state, spec),
-  );
-  const second = await testEnvironment.reconcileWith(REMOVING, {
-    prune: true,
-    thresholds: { maxRemovals: 50 },
-  });
-  const remainingWaves = second.remaining?.waves ?? second.plan.waves;
+  const pruneAgain = async () => {
+    const outcome = await env.reconcileWith(REMOVING, {
+      prune: true,
+      thresholds: { maxRemovals: 50 },
+      ...(passes === 1 && { drainMs: 0, allowedRisks: ['lose-in-flight'] }),
+    });
+    return outcome.remaining?.waves ?? outcome.plan.waves;
+  };
+  let remainingWaves = await pruneAgain();
+  for (let pass = 1; pass < passes; pass++) {
+    expect(remainingWaves).toEqual([]);
+    time.offsetMs += AFTER_DRAIN_MS;
+    remainingWaves = await pruneAgain();
+  }
   return {
-    state: stateOf(testEnvironment.sandbox),
+    state: stateOf(env.sandbox),
     writes: writes.sort(),
     killed,
     remainingWaves,
     specsWithoutPermissions,
   };
 }
+
+const hasEnabledRule = ({ sandbox }: TestEnv, spec: string): boolean =>
+  [...sandbox.store.buckets()].some(({ replication }) =>
+    replication?.Rules?.some(({ ID, Status }) => Status === 'Enabled' && ID?.startsWith(`replikey/${spec}/`)),
+  );
 
 /** Whether every statement of a spec exists: two for each key, and those of its role. */
 function hasAllPermissions(state: string, spec: string): boolean {

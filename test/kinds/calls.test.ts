@@ -54,13 +54,14 @@ test.each(SEQUENCES)('plan: lists every write call that apply sends: %s', async 
   }
 });
 
-test('plan: lists every write call of a prune', async () => {
+test.each([undefined, 0])('plan: lists every write call of a prune, drain %s', async (drainMs) => {
   const pruned = TAX_SPEC.replace('  rules:', '  policy: { deletion: Remove }\n  rules:');
   const other = TAX_SPEC.replaceAll('tax', 'books');
   await using env = await testEnv();
   await env.reconcileWith(`${pruned}---\n${other}`);
   env.sandbox.log.reset();
-  const outcome = await env.reconcileWith(other, { prune: true });
-  expect(plannedCalls(outcome)).toContain('iam:DeleteRole');
+  const options = { prune: true, allowedRisks: ['lose-in-flight'] };
+  const outcome = await env.reconcileWith(other, drainMs === undefined ? options : { ...options, drainMs });
+  expect(plannedCalls(outcome).includes('iam:DeleteRole')).toBe(drainMs === 0);
   expect(plannedCalls(outcome)).toEqual(sentWrites(env));
 });

@@ -68,7 +68,7 @@ async function applied(
     resources,
     actual,
     kinds,
-    aws: {} as AwsClient,
+    aws: { now: () => 0 } as AwsClient,
     propagationTimeoutMs: options.propagationTimeoutMs ?? 300,
     ...options,
   });
@@ -156,6 +156,7 @@ describe('apply', () => {
     const sentCommands: string[] = [];
     let refusals = 2;
     const client = {
+      now: () => 0,
       send: async (_: unknown, command: object) => {
         sentCommands.push(command.constructor.name);
         if (command instanceof CreateAliasCommand && refusals-- > 0) throw failure('NotYet');
@@ -175,7 +176,7 @@ describe('apply', () => {
 
   test('does not repeat the whole step after its first write', async () => {
     let keys = 0;
-    const client = { send: async () => void keys++ } as unknown as AwsClient;
+    const client = { now: () => 0, send: async () => void keys++ } as unknown as AwsClient;
     const fake = fakeKind();
     fake.kind.send = async (aws, { resource: { location } }) => {
       await aws.send(location, new CreateKeyCommand({}));

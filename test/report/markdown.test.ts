@@ -155,7 +155,11 @@ test('markdown: the command overrides every reported limit', async () => {
   };
   const thresholds = { maxRemovals: 10, maxChanges: { count: 3 } };
   await expectFlags(caseOf('all-new'), { thresholds }, '--max-changes 13');
-  await expectFlags(caseOf('removed-spec'), { thresholds: { maxRemovals: 2 } }, '--max-removals 9');
+  await expectFlags(
+    caseOf('removed-spec-without-drain'),
+    { thresholds: { maxRemovals: 2 } },
+    '--max-removals 9 --allow lose-in-flight',
+  );
   const broken = {
     ...caseOf('would-not-replicate'),
     yaml: TAX_SPEC.replace('Tax/', 'Tax/\n      metrics: false'),
@@ -164,7 +168,7 @@ test('markdown: the command overrides every reported limit', async () => {
 });
 
 test('markdown: lists removals outside the folded details', async () => {
-  const { outcome, pairs } = await planCase(caseOf('removed-rule'));
+  const { outcome, pairs } = await planCase({ ...caseOf('removed-rule'), drainMs: 0 });
   const text = planMarkdown({ ...outcome, pairs, command: COMMAND });
   expect(text).toContain(
     '> [!CAUTION]\n> This plan removes resources or entries.\n\n- `rules["replikey/tax/ledgers"]` of `s3.replication/acme-tax`\n\n',

@@ -26,6 +26,8 @@ export interface Case {
   setup?: (env: TestEnv) => Promise<unknown>;
   yaml: string;
   prune?: true;
+  /** Overrides the drain of the specs. */
+  drainMs?: number;
 }
 
 const EAST = { region: 'us-east-1' };
@@ -139,6 +141,13 @@ export const CASES: Case[] = [
     prune: true,
   },
   {
+    name: 'removed-spec-without-drain',
+    before: `${withDeletion(TAX_SPEC)}---\n${renamedSpec('books')}`,
+    yaml: renamedSpec('books'),
+    prune: true,
+    drainMs: 0,
+  },
+  {
     name: 'removed-rule',
     before: withDeletion(withRule('    - prefix: Ledgers/')),
     yaml: withDeletion(TAX_SPEC),
@@ -188,7 +197,7 @@ export interface PlannedCase {
 
 /** Creates the AWS state of a case and plans its specs. */
 export async function planCase(
-  { before, setup, yaml, prune }: Case,
+  { before, setup, yaml, prune, drainMs }: Case,
   options: Partial<PassOptions> = {},
 ): Promise<PlannedCase> {
   await using env = await testEnv(yaml);
@@ -197,6 +206,11 @@ export async function planCase(
     if (remaining?.waves.length !== 0) throw new Error('the first apply did not converge');
   }
   await setup?.(env);
-  const outcome = await env.reconcileWith(yaml, { dryRun: true, ...(prune && { prune }), ...options });
+  const outcome = await env.reconcileWith(yaml, {
+    dryRun: true,
+    ...(prune && { prune }),
+    ...(drainMs !== undefined && { drainMs }),
+    ...options,
+  });
   return { outcome, pairs: (await parseSpecs(yaml)).pairs };
 }

@@ -25,7 +25,7 @@ interface Run {
   args: string[];
   code?: number;
   yaml?: string;
-  before?: (env: TestEnv) => Promise<unknown>;
+  before?: (env: TestEnv, time: { offsetMs: number }) => Promise<unknown>;
 }
 
 const TWO_SPECS = `${TAX_SPEC}---\n${TAX_SPEC.replaceAll('tax', 'books').replaceAll('Tax/', 'Books/')}`;
@@ -71,6 +71,12 @@ const SELECTED = TAX_SPEC.replace('{ name: tax }', '{ name: tax, labels: { team:
 const putObject = async ({ door, sandbox }: TestEnv, Key: string) => {
   await door.send(EAST, new PutObjectCommand({ Bucket: 'acme-tax', Key, Body: 'numbers' }));
   await sandbox.waitForReplication();
+};
+
+/** Applies the specs with another prefix, then those of the run, which leaves replaced permissions. */
+const changePrefix = async (env: TestEnv) => {
+  await env.reconcileWith(TAX_SPEC.replace('Tax/', 'Ledgers/'));
+  await env.reconcile();
 };
 
 /** Removes the role's permission to write replicas. */
@@ -140,6 +146,19 @@ const RUNS: Record<string, Run> = {
     args: ['plan', '-', '--prune'],
     before: (env) =>
       env.reconcileWith(TWO_SPECS.replaceAll('  rules:', '  policy: { deletion: Remove }\n  rules:')),
+  },
+  'a plan while replaced permissions stay': {
+    as: 'Plan',
+    args: ['plan', '-'],
+    before: changePrefix,
+  },
+  'a plan after replaced permissions have expired': {
+    as: 'Plan',
+    args: ['plan', '-'],
+    before: async (env, time) => {
+      await changePrefix(env);
+      time.offsetMs = 20 * 60_000;
+    },
   },
   'a plan from a snapshot': { as: 'Plan', args: ['plan', '-', '--observed', 'observed.json'] },
   'a pass': { as: 'Pass', args: ['--once', '-'] },
@@ -297,8 +316,9 @@ async function valuesOf(
   { as, args, code = 0, yaml = TAX_SPEC, before }: Run,
   folder: string,
 ): Promise<Value[]> {
-  await using env = await testEnv();
-  await before?.(env);
+  const time = { offsetMs: 0 };
+  await using env = await testEnv(TAX_SPEC, { clock: () => Date.now() + time.offsetMs });
+  await before?.(env, time);
   const json = args.includes('-o') || args[0] === 'observe' ? [] : ['-o', 'json'];
   const input = args.includes('-') ? { input: yaml } : {};
   const { endpoint } = env.sandbox;

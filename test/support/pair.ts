@@ -36,6 +36,7 @@ export function testPair({ source, destination, rules, ...rest }: PairOverrides 
     sourceKeys: [],
     role: { name: `replikey-${bucket}` },
     rules: (rules ?? [{}]).map((rule, index) => testRule({ name: `rule-${index + 1}`, ...rule })),
+    rollout: 'wait',
     policy: { deletion: 'Retain', foreignRules: 'Preserve', adopt: 'IfCompatible', drainMs: 900_000 },
     positions: { '': { file: 'specs/tax.yaml', line: 1, column: 1 } },
     ...rest,

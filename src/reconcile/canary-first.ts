@@ -1,0 +1,235 @@
+import { randomBytes } from 'node:crypto';
+import type { AwsClient } from '../aws/client.ts';
+import { receivingSides } from '../canary/canary.ts';
+import { removeCanary } from '../canary/canary-object.ts';
+import { type CanaryVersion, testRule, waitUntilProcessed } from '../canary/rule-canary.ts';
+import { factValue } from '../core/facts.ts';
+import { toRuleId } from '../core/ids.ts';
+import type { Change } from '../core/kind.ts';
+import { diagnoseObject } from '../doctor/diagnose.ts';
+import { collectObjectLocks } from '../facts/collect.ts';
+import { locationsOf } from '../facts/locations.ts';
+import { parseCanaryRule, toCanaryRuleId } from '../kinds/canary-rule.ts';
+import { fromS3Rule, type RuleSpec } from '../kinds/replication-rule.ts';
+import { addCanaryRules, type ReplicationChange, rulesWithWiderUse } from '../kinds/s3-replication.ts';
+import { lookUpBucket, reachableAccounts } from '../prune/locate-orphans.ts';
+import type { BucketReplication, Rule, Specs } from '../spec/types.ts';
+
+/** Options of canary first. */
+export interface CanaryFirstOptions {
+  specs: Specs;
+  /** Test the rules of all specs, in place of those with `rollout: canary`. */
+  isForAll: boolean;
+  /** Time limit for the replica of one canary, in milliseconds. */
+  timeoutMs: number;
+}
+
+/** S3 replicates most objects within 15 minutes. */
+export const CANARY_TIMEOUT_MS = 15 * 60_000;
+
+/** Time for the removal of a temporary rule after its canaries, in milliseconds. */
+const REMOVAL_MS = 5 * 60_000;
+
+/** A changed rule and the temporary rule that tests it. */
+interface RuleTest {
+  pair: BucketReplication;
+  rule: Rule;
+  /** Id of the rule, and of the temporary rule. */
+  ruleId: string;
+  canaryId: string;
+  /** Prefix of the keys of the canaries. */
+  keyPrefix: string;
+}
+
+/** The canaries to write before a change of rules. */
+export interface CanaryFirst {
+  tests: RuleTest[];
+  /** The change that adds the temporary rules. */
+  addRules: Change;
+  /** Ids of the temporary rules. */
+  canaryIds: string[];
+  /** Whether every rule that needs changed permissions is tested, so that no other wait is necessary. */
+  coversAll: boolean;
+}
+
+/**
+ * Returns the canaries to write before a change of the rules of an existing bucket. Undefined when no spec asks for
+ * them. A change of the role concerns all rules of the bucket at once, so it takes no canaries.
+ *
+ * @param nowMs the time of AWS, in milliseconds since 1970
+ * @throws Error when a bucket or its configuration does not permit canaries
+ */
+export async function planCanaryFirst(
+  genericChange: Change,
+  { specs, isForAll, timeoutMs }: CanaryFirstOptions,
+  aws: AwsClient,
+  settleMs: number,
+): Promise<CanaryFirst | undefined> {
+  const change = genericChange as ReplicationChange;
+  const { current, desired } = change;
+  const changedIds = rulesWithWiderUse(change);
+  if (changedIds.length === 0 || (current && current.spec.role !== desired.role)) return undefined;
+  const nonce = randomBytes(3).toString('hex');
+  const untilMs = aws.now() + timeoutMs + settleMs + REMOVAL_MS;
+  const tests = specs.pairs
+    .filter(({ source, rollout }) => source.bucket === desired.bucket && (isForAll || rollout === 'canary'))
+    .flatMap((pair) =>
+      pair.rules.flatMap((rule): RuleTest[] => {
+        const ownId = toRuleId(pair.name, rule.name);
+        const ruleId = rule.id ?? ownId;
+        if (!changedIds.includes(ruleId)) return [];
+        const canaryId = toCanaryRuleId(ownId, untilMs, nonce);
+        return [{ pair, rule, ruleId, canaryId, keyPrefix: `${rule.prefix}.replikey-canary/${nonce}-` }];
+      }),
+    );
+  if (tests.length === 0) return undefined;
+  await rejectLockedBuckets(tests, specs, aws);
+  const canaryRules = tests.map(({ ruleId, canaryId, keyPrefix }) => ({
+    id: canaryId,
+    rule: desired.rules[ruleId] as RuleSpec,
+    keyPrefix,
+  }));
+  return {
+    tests,
+    addRules: addCanaryRules(change, canaryRules) as Change,
+    canaryIds: tests.map(({ canaryId }) => canaryId),
+    coversAll: tests.length === changedIds.length,
+  };
+}
+
+/** @throws Error for a bucket with Object Lock: its canaries could not be removed. */
+async function rejectLockedBuckets(tests: readonly RuleTest[], specs: Specs, aws: AwsClient): Promise<void> {
+  const [first] = tests;
+  if (!first) return;
+  const sides = tests.flatMap(({ pair }) => receivingSides(pair, specs.pairs));
+  const buckets = [...new Set(sides.map(({ bucket }) => bucket))];
+  const locks = await collectObjectLocks(aws, buckets, locationsOf(specs, first.pair.source.region));
+  const locked = buckets.filter(
+    (bucket) => factValue(factValue(locks[bucket])?.objectLock)?.ObjectLockEnabled === 'Enabled',
+  );
+  if (locked.length > 0)
+    throw new Error(
+      `canary first is not possible: ${locked.join(', ')} has Object Lock, which may keep the canaries; set rollout: wait`,
+    );
+}
+
+/**
+ * Tests the rules while their temporary rules are in effect, and removes the canaries.
+ *
+ * @throws Error with the cause, when a canary was not replicated as declared
+ */
+export async function runCanaryFirst(
+  { tests, addRules }: CanaryFirst,
+  { specs, timeoutMs }: CanaryFirstOptions,
+  {
+    aws,
+    settleMs,
+    signal,
+    onCheck,
+  }: { aws: AwsClient; settleMs: number; signal?: AbortSignal | undefined; onCheck: () => void },
+): Promise<void> {
+  const problems = await Promise.all(
+    tests.map(async (test): Promise<string[]> => {
+      const written: CanaryVersion[] = [];
+      const problem = await testRule({
+        ...test,
+        aws,
+        timeoutMs,
+        settleMs,
+        signal,
+        onCheck,
+        onWritten: (version) => written.push(version),
+      }).then(
+        () => [],
+        async (error: Error) => {
+          const cause = signal?.aborted ? [] : await explainCanary(test.pair, written, specs, aws);
+          return [[`${test.ruleId}: ${error.message}`, ...cause].join('; ')];
+        },
+      );
+      return [...problem, ...(await removeCanaries(test, written, addRules, specs, aws, settleMs))];
+    }),
+  );
+  if (problems.flat().length > 0)
+    throw new Error(`the canary failed, so no rule was changed: ${problems.flat().join('; ')}`);
+}
+
+/** Returns the findings of the doctor about a canary, while its temporary rule is in effect. */
+async function explainCanary(
+  { source }: BucketReplication,
+  written: readonly CanaryVersion[],
+  specs: Specs,
+  aws: AwsClient,
+): Promise<string[]> {
+  const key = written.at(-1)?.key;
+  if (key === undefined) return [];
+  try {
+    const { taken } = await diagnoseObject(aws, source.bucket, key, locationsOf(specs, source.region));
+    const proofs = taken.filter(({ rule }) => parseCanaryRule({ ID: rule } as never) !== undefined);
+    return [
+      ...new Set(
+        proofs
+          .flatMap(({ findings }) => findings)
+          .filter(({ severity }) => severity === 'error')
+          .map(({ code, message }) => `${code} ${message}`),
+      ),
+    ];
+  } catch {
+    return ['run reconcile doctor to find the cause'];
+  }
+}
+
+/**
+ * Removes canaries from every bucket that received them: also from the destinations of existing rules, which no spec
+ * may declare any more. Returns a description of each version that could not be removed.
+ */
+async function removeCanaries(
+  { pair, rule }: RuleTest,
+  written: readonly CanaryVersion[],
+  addRules: Change,
+  specs: Specs,
+  client: AwsClient,
+  settleMs: number,
+): Promise<string[]> {
+  const [first] = written;
+  if (!first) return [];
+  const aws = client.uninterruptible();
+  const sides = [
+    ...receivingSides(pair, specs.pairs),
+    ...(await otherDestinations(pair, rule, first.key, addRules as ReplicationChange, specs, aws)),
+  ];
+  const failures = await Promise.all(
+    written.map(async (canary) => {
+      await waitUntilProcessed(pair, canary, aws, settleMs);
+      return removeCanary(sides, canary.key, canary.version, aws);
+    }),
+  );
+  return failures.flat().map((failure) => `could not remove the canary ${failure}`);
+}
+
+/** Returns the destinations of the existing rules that select a canary, without those that the specs declare. */
+async function otherDestinations(
+  pair: BucketReplication,
+  { tags }: Rule,
+  key: string,
+  { doc }: ReplicationChange,
+  specs: Specs,
+  aws: AwsClient,
+): Promise<{ bucket: string; region: string; account?: string }[]> {
+  const known = new Set(receivingSides(pair, specs.pairs).map(({ bucket }) => bucket));
+  const canaryTags: Record<string, string> = { 'replikey:canary': 'true', ...tags };
+  const selects = (rule: RuleSpec) =>
+    rule.status === 'Enabled' &&
+    key.startsWith(rule.prefix) &&
+    Object.entries(rule.tags).every(([name, value]) => canaryTags[name] === value);
+  const buckets = new Set(
+    (doc?.Rules ?? [])
+      .map(fromS3Rule)
+      .filter(selects)
+      .map(({ destination }) => destination.split(':::')[1] ?? '')
+      .filter((bucket) => !known.has(bucket)),
+  );
+  if (buckets.size === 0) return [];
+  const accounts = await reachableAccounts(specs, aws);
+  const lookups = await Promise.all([...buckets].map((bucket) => lookUpBucket(bucket, accounts, aws)));
+  return lookups.flatMap(({ bucket, location }) => (location ? [{ bucket, ...location }] : []));
+}

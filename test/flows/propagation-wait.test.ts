@@ -1,0 +1,128 @@
+import { DeleteBucketReplicationCommand } from '@aws-sdk/client-s3';
+import { expect, test } from 'vitest';
+import type { PassOptions } from '../../src/reconcile/pass.ts';
+import { createPropagation } from '../../src/reconcile/propagation.ts';
+import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
+import { fakeClock } from '../support/fake-clock.ts';
+
+const MOVED = TAX_SPEC.replace('bucket: acme-tax-replica', 'bucket: acme-tax-moved');
+const WAIT_MS = 45_000;
+
+/** A process with its own record of documents, and a clock that the test advances. */
+function startProcess(env: TestEnv) {
+  const clock = fakeClock();
+  const propagation = createPropagation({ clock, waitMs: WAIT_MS });
+  const run = (yaml: string, options: Partial<PassOptions> = {}) => {
+    const waits: number[] = [];
+    let reportWait = () => {};
+    const isWaiting = new Promise<void>((resolve) => {
+      reportWait = resolve;
+    });
+    const outcome = env.reconcileWith(yaml, {
+      propagation,
+      onEvent(event) {
+        if (event.type !== 'waiting' || event.waitsFor !== 'S3 to use the changed permissions') return;
+        waits.push(event.untilMs);
+        reportWait();
+      },
+      ...options,
+    });
+    return { outcome, waits, isWaiting };
+  };
+  return { clock, run };
+}
+
+const switches = ({ sandbox }: TestEnv): number => sandbox.log.counts()['s3:PutBucketReplication'] ?? 0;
+
+test('propagation wait: rules of a new bucket are enabled without a wait', async () => {
+  await using env = await testEnv();
+  const { outcome, waits } = startProcess(env).run(TAX_SPEC);
+  expect((await outcome).remaining?.waves).toEqual([]);
+  expect(waits).toEqual([]);
+});
+
+test('propagation wait: a changed rule of an existing bucket waits until its permissions are 45 s old', async () => {
+  await using env = await testEnv();
+  await env.reconcile();
+  const { clock, run } = startProcess(env);
+  const { outcome, waits, isWaiting } = run(MOVED);
+  await isWaiting;
+  await clock.advance(WAIT_MS - 1);
+  expect([waits, switches(env)]).toEqual([[WAIT_MS, WAIT_MS - 30_000], 1]);
+  await clock.advance(1);
+  expect((await outcome).remaining?.waves).toEqual([]);
+  expect(switches(env)).toBe(2);
+});
+
+test('propagation wait: a second process that only enables the rules of a killed run waits as well', async () => {
+  await using env = await testEnv();
+  await env.reconcile();
+  const region = { region: 'us-east-1' };
+  await env.client.send(region, new DeleteBucketReplicationCommand({ Bucket: 'acme-tax' }));
+  const { clock, run } = startProcess(env);
+  const { outcome, waits, isWaiting } = run(TAX_SPEC);
+  await isWaiting;
+  await clock.advance(WAIT_MS - 1_000);
+  expect([waits, switches(env)]).toEqual([[WAIT_MS, WAIT_MS - 30_000], 1]);
+  await clock.advance(1_000);
+  expect((await outcome).plan.waves.flat().map(({ id }) => id)).toEqual(['s3.replication/acme-tax']);
+  expect(switches(env)).toBe(2);
+});
+
+test('propagation wait: a process that has known the permissions for 45 s does not wait', async () => {
+  await using env = await testEnv();
+  await env.reconcile();
+  const { clock, run } = startProcess(env);
+  await run(TAX_SPEC).outcome;
+  await clock.advance(WAIT_MS - 5_000);
+  const cheaper = run(TAX_SPEC.replace('region: us-west-2,', 'region: us-west-2, storageClass: GLACIER_IR,'));
+  await cheaper.isWaiting;
+  expect(cheaper.waits).toEqual([5_000]);
+  await clock.advance(5_000);
+  expect((await cheaper.outcome).remaining?.waves).toEqual([]);
+  const { outcome, waits } = run(TAX_SPEC);
+  expect((await outcome).remaining?.waves).toEqual([]);
+  expect([waits, switches(env)]).toEqual([[], 3]);
+});
+
+test('propagation wait: a permission that the same process wrote again starts the wait again', async () => {
+  await using env = await testEnv();
+  await env.reconcile();
+  const { clock, run } = startProcess(env);
+  await run(TAX_SPEC).outcome;
+  await clock.advance(10 * WAIT_MS);
+  const { outcome, waits, isWaiting } = run(MOVED);
+  await isWaiting;
+  expect(waits).toEqual([WAIT_MS]);
+  await clock.advance(WAIT_MS);
+  expect((await outcome).remaining?.waves).toEqual([]);
+});
+
+test.each([
+  ['disabled', `${TAX_SPEC}      enabled: false\n`],
+  ['changed in its metrics', `${TAX_SPEC}      metrics: false\n`],
+])('propagation wait: a rule that is %s waits for nothing', async (_, yaml) => {
+  await using env = await testEnv();
+  await env.reconcile();
+  const { outcome, waits } = startProcess(env).run(yaml);
+  expect((await outcome).remaining?.waves).toEqual([]);
+  expect([waits, switches(env)]).toEqual([[], 2]);
+});
+
+test('propagation wait: a signal ends it, and the old rule stays in effect', async () => {
+  await using env = await testEnv();
+  await env.reconcile();
+  const abort = new AbortController();
+  const { outcome, isWaiting } = startProcess(env).run(MOVED, { signal: abort.signal });
+  await isWaiting;
+  abort.abort(new Error('stopped'));
+  const { results } = await outcome;
+  expect(results.find(({ id }) => id === 's3.replication/acme-tax')).toMatchObject({
+    result: 'skipped',
+    why: 'interrupted before it started',
+  });
+  expect(switches(env)).toBe(1);
+  expect(env.sandbox.store.bucket('acme-tax')?.replication?.Rules?.[0]?.Destination?.Bucket).toBe(
+    'arn:aws:s3:::acme-tax-replica',
+  );
+});
