@@ -100,7 +100,9 @@ export function leastPrivilegePolicies(
         resourceArns(kind, resource, action, accountIds.get(account) ?? '*'),
       );
   }
-  for (const pair of scope.verify ? pairs : [])
+  const writesCanaries = ({ rollout }: BucketReplication) =>
+    scope.verify || (scope.apply && rollout === 'canary');
+  for (const pair of pairs.filter(writesCanaries))
     for (const [account, action, arns] of canaryPermissions(pair, accountIds))
       addPermission(arnsOfAccount(account), action, arns);
   if (scope.attributeDrift)

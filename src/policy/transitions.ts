@@ -54,7 +54,7 @@ export function parseRetained(entry: Statement): RetainedStatement | undefined {
   };
 }
 
-/** Returns whether a Sid begins as that of a retained statement. The statement may differ from every one that replikey writes. */
+/** Returns whether the Sid begins as that of a retained statement, which does not show that replikey wrote it so. */
 export const hasUntilSid = ({ Sid = '' }: Statement): boolean => /^ReplikeyUntil\d/.test(Sid);
 
 /**

@@ -4,14 +4,20 @@ import { receivingSides } from '../canary/canary.ts';
 import { removeCanary } from '../canary/canary-object.ts';
 import { type CanaryVersion, testRule, waitUntilProcessed } from '../canary/rule-canary.ts';
 import { factValue } from '../core/facts.ts';
-import { toRuleId } from '../core/ids.ts';
+import { locationOfSide, toRuleId } from '../core/ids.ts';
 import type { Change } from '../core/kind.ts';
+import type { Location } from '../core/resource.ts';
 import { diagnoseObject } from '../doctor/diagnose.ts';
 import { collectObjectLocks } from '../facts/collect.ts';
 import { locationsOf } from '../facts/locations.ts';
 import { parseCanaryRule, toCanaryRuleId } from '../kinds/canary-rule.ts';
 import { fromS3Rule, type RuleSpec } from '../kinds/replication-rule.ts';
-import { addCanaryRules, type ReplicationChange, rulesWithWiderUse } from '../kinds/s3-replication.ts';
+import {
+  addCanaryRules,
+  idsOfDeclaredRules,
+  type ReplicationChange,
+  rulesWithWiderUse,
+} from '../kinds/s3-replication.ts';
 import { lookUpBucket, reachableAccounts } from '../prune/locate-orphans.ts';
 import type { BucketReplication, Rule, Specs } from '../spec/types.ts';
 
@@ -39,6 +45,12 @@ interface RuleTest {
   canaryId: string;
   /** Prefix of the keys of the canaries. */
   keyPrefix: string;
+  /** The buckets that receive the canaries, through any rule. */
+  sides: CanarySide[];
+}
+
+interface CanarySide extends Location {
+  bucket: string;
 }
 
 /** The canaries to write before a change of rules. */
@@ -54,9 +66,9 @@ export interface CanaryFirst {
 
 /**
  * Returns the canaries to write before a change of the rules of an existing bucket. Undefined when no spec asks for
- * them. A change of the role concerns all rules of the bucket at once, so it takes no canaries.
+ * them. A change of the role concerns all rules of the bucket, so it takes no canaries.
  *
- * @param nowMs the time of AWS, in milliseconds since 1970
+ * @param settleMs time for which canaries that fail are repeated
  * @throws Error when a bucket or its configuration does not permit canaries
  */
 export async function planCanaryFirst(
@@ -68,21 +80,26 @@ export async function planCanaryFirst(
   const change = genericChange as ReplicationChange;
   const { current, desired } = change;
   const changedIds = rulesWithWiderUse(change);
+  const ids = idsOfDeclaredRules(change.resource, current);
   if (changedIds.length === 0 || (current && current.spec.role !== desired.role)) return undefined;
   const nonce = randomBytes(3).toString('hex');
   const untilMs = aws.now() + timeoutMs + settleMs + REMOVAL_MS;
-  const tests = specs.pairs
+  const candidates = specs.pairs
     .filter(({ source, rollout }) => source.bucket === desired.bucket && (isForAll || rollout === 'canary'))
     .flatMap((pair) =>
-      pair.rules.flatMap((rule): RuleTest[] => {
+      pair.rules.flatMap((rule): Omit<RuleTest, 'sides'>[] => {
         const ownId = toRuleId(pair.name, rule.name);
-        const ruleId = rule.id ?? ownId;
+        const declaredId = rule.id ?? ownId;
+        const ruleId = ids?.get(declaredId) ?? declaredId;
         if (!changedIds.includes(ruleId)) return [];
         const canaryId = toCanaryRuleId(ownId, untilMs, nonce);
         return [{ pair, rule, ruleId, canaryId, keyPrefix: `${rule.prefix}.replikey-canary/${nonce}-` }];
       }),
     );
-  if (tests.length === 0) return undefined;
+  if (candidates.length === 0) return undefined;
+  const tests = await Promise.all(
+    candidates.map(async (test) => ({ ...test, sides: await findReceivers(test, change, specs, aws) })),
+  );
   await rejectLockedBuckets(tests, specs, aws);
   const canaryRules = tests.map(({ ruleId, canaryId, keyPrefix }) => ({
     id: canaryId,
@@ -97,14 +114,55 @@ export async function planCanaryFirst(
   };
 }
 
+/**
+ * Returns the buckets that receive the canaries of a test: those of the specs, and the destinations of existing rules
+ * that select the canaries, which no spec may declare any more.
+ *
+ * @throws Error for a bucket from which replikey could not remove them
+ */
+async function findReceivers(
+  { pair, rule, keyPrefix }: Omit<RuleTest, 'sides'>,
+  { current }: ReplicationChange,
+  specs: Specs,
+  aws: AwsClient,
+): Promise<CanarySide[]> {
+  const declared = receivingSides(pair, specs.pairs).map((side): CanarySide => {
+    const { bucket } = side;
+    return { bucket, ...locationOfSide(side) };
+  });
+  const canaryTags: Record<string, string> = { 'replikey:canary': 'true', ...rule.tags };
+  const selectsCanaries = ({ status, prefix, tags }: RuleSpec) =>
+    status === 'Enabled' &&
+    keyPrefix.startsWith(prefix) &&
+    Object.entries(tags).every(([name, value]) => canaryTags[name] === value);
+  const existingRules = [
+    ...Object.values(current?.spec.rules ?? {}),
+    ...(current?.foreign ?? []).map(fromS3Rule),
+  ];
+  const buckets = new Set(
+    existingRules
+      .filter(selectsCanaries)
+      .map(({ destination }) => destination.split(':::')[1] ?? '')
+      .filter((bucket) => !declared.some((side) => side.bucket === bucket)),
+  );
+  if (buckets.size === 0) return declared;
+  const accounts = await reachableAccounts(specs, aws);
+  const lookups = await Promise.all([...buckets].map((bucket) => lookUpBucket(bucket, accounts, aws)));
+  const unreachable = lookups.filter(({ state }) => state === 'hidden').map(({ bucket }) => bucket);
+  if (unreachable.length > 0)
+    throw new Error(
+      `canary first is not possible: an existing rule replicates canaries to ${unreachable.join(', ')}, from where replikey cannot remove them; set rollout: wait`,
+    );
+  const located = lookups.flatMap(({ bucket, location }) => (location ? [{ bucket, ...location }] : []));
+  return [...declared, ...located];
+}
+
 /** @throws Error for a bucket with Object Lock: its canaries could not be removed. */
 async function rejectLockedBuckets(tests: readonly RuleTest[], specs: Specs, aws: AwsClient): Promise<void> {
-  const [first] = tests;
-  if (!first) return;
-  const sides = tests.flatMap(({ pair }) => receivingSides(pair, specs.pairs));
-  const buckets = [...new Set(sides.map(({ bucket }) => bucket))];
-  const locks = await collectObjectLocks(aws, buckets, locationsOf(specs, first.pair.source.region));
-  const locked = buckets.filter(
+  const sides = new Map(tests.flatMap((test) => test.sides).map((side) => [side.bucket, side]));
+  const locations = { ...locationsOf(specs, tests[0]?.pair.source.region ?? 'us-east-1'), buckets: sides };
+  const locks = await collectObjectLocks(aws, sides.keys(), locations);
+  const locked = [...sides.keys()].filter(
     (bucket) => factValue(factValue(locks[bucket])?.objectLock)?.ObjectLockEnabled === 'Enabled',
   );
   if (locked.length > 0)
@@ -119,7 +177,7 @@ async function rejectLockedBuckets(tests: readonly RuleTest[], specs: Specs, aws
  * @throws Error with the cause, when a canary was not replicated as declared
  */
 export async function runCanaryFirst(
-  { tests, addRules }: CanaryFirst,
+  { tests }: CanaryFirst,
   { specs, timeoutMs }: CanaryFirstOptions,
   {
     aws,
@@ -146,7 +204,7 @@ export async function runCanaryFirst(
           return [[`${test.ruleId}: ${error.message}`, ...cause].join('; ')];
         },
       );
-      return [...problem, ...(await removeCanaries(test, written, addRules, specs, aws, settleMs))];
+      return [...problem, ...(await removeCanaries(test, written, aws, settleMs))];
     }),
   );
   if (problems.flat().length > 0)
@@ -178,25 +236,14 @@ async function explainCanary(
   }
 }
 
-/**
- * Removes canaries from every bucket that received them: also from the destinations of existing rules, which no spec
- * may declare any more. Returns a description of each version that could not be removed.
- */
+/** Removes the canaries of a test. Returns a description of each version that could not be removed. */
 async function removeCanaries(
-  { pair, rule }: RuleTest,
+  { pair, sides }: RuleTest,
   written: readonly CanaryVersion[],
-  addRules: Change,
-  specs: Specs,
   client: AwsClient,
   settleMs: number,
 ): Promise<string[]> {
-  const [first] = written;
-  if (!first) return [];
   const aws = client.uninterruptible();
-  const sides = [
-    ...receivingSides(pair, specs.pairs),
-    ...(await otherDestinations(pair, rule, first.key, addRules as ReplicationChange, specs, aws)),
-  ];
   const failures = await Promise.all(
     written.map(async (canary) => {
       await waitUntilProcessed(pair, canary, aws, settleMs);
@@ -204,32 +251,4 @@ async function removeCanaries(
     }),
   );
   return failures.flat().map((failure) => `could not remove the canary ${failure}`);
-}
-
-/** Returns the destinations of the existing rules that select a canary, without those that the specs declare. */
-async function otherDestinations(
-  pair: BucketReplication,
-  { tags }: Rule,
-  key: string,
-  { doc }: ReplicationChange,
-  specs: Specs,
-  aws: AwsClient,
-): Promise<{ bucket: string; region: string; account?: string }[]> {
-  const known = new Set(receivingSides(pair, specs.pairs).map(({ bucket }) => bucket));
-  const canaryTags: Record<string, string> = { 'replikey:canary': 'true', ...tags };
-  const selects = (rule: RuleSpec) =>
-    rule.status === 'Enabled' &&
-    key.startsWith(rule.prefix) &&
-    Object.entries(rule.tags).every(([name, value]) => canaryTags[name] === value);
-  const buckets = new Set(
-    (doc?.Rules ?? [])
-      .map(fromS3Rule)
-      .filter(selects)
-      .map(({ destination }) => destination.split(':::')[1] ?? '')
-      .filter((bucket) => !known.has(bucket)),
-  );
-  if (buckets.size === 0) return [];
-  const accounts = await reachableAccounts(specs, aws);
-  const lookups = await Promise.all([...buckets].map((bucket) => lookUpBucket(bucket, accounts, aws)));
-  return lookups.flatMap(({ bucket, location }) => (location ? [{ bucket, ...location }] : []));
 }

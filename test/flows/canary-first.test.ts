@@ -88,6 +88,18 @@ test('canary first: a new rule is tested, and the other rule is not', async () =
   expect(rulesOf(env)).toHaveLength(2);
 });
 
+test('canary first: a rule without a name is tested when its prefix changes, and keeps its id', async () => {
+  const { env, history } = await envWithHistory();
+  await using _ = env;
+  const outcome = await env.reconcileWith(CANARY.replace('prefix: Tax/', 'prefix: Audit/'));
+  expect(failuresOf(outcome)).toEqual([]);
+  expect(history.map((rules) => rules.map(({ Filter }) => Filter?.Prefix?.slice(0, 24)))).toEqual([
+    ['Tax/', 'Audit/.replikey-canary/'].map((prefix) => expect.stringContaining(prefix)),
+    ['Audit/'],
+  ]);
+  expect(rulesOf(env).map(({ ID }) => ID)).toEqual(['replikey/tax/tax']);
+});
+
 test('canary first: without the setting no temporary rule is written, and --canary-first writes one', async () => {
   const { env, history } = await envWithHistory(TAX_SPEC);
   await using _ = env;
@@ -212,6 +224,33 @@ test('canary first: a bucket with Object Lock is refused with the reason, and th
   const outcome = await env.reconcileWith(OTHER_KEY, { allowUnproven: true });
   expect(failuresOf(outcome).join()).toContain(
     'canary first is not possible: acme-tax, acme-tax-replica has Object Lock, which may keep the canaries; set rollout: wait',
+  );
+  expect(history).toEqual([]);
+});
+
+test('canary first: refused when a foreign rule replicates canaries to a bucket of another account', async () => {
+  const { env, history } = await envWithHistory();
+  await using _ = env;
+  const bucket = env.sandbox.store.bucket('acme-tax');
+  const foreign = {
+    ...rulesOf(env)[0],
+    ID: 'foreign',
+    Priority: 7,
+    Destination: { Bucket: 'arn:aws:s3:::acme-tax-elsewhere' },
+    SourceSelectionCriteria: undefined,
+  };
+  const other = env.sandbox.store.bucket('acme-tax-replica');
+  if (!bucket?.replication || !other) throw new Error('no configuration');
+  env.sandbox.store.addBucket({
+    ...other,
+    name: 'acme-tax-elsewhere',
+    owner: '999988887777',
+    objects: new Map(),
+  });
+  bucket.replication.Rules?.push(foreign as never);
+  const outcome = await env.reconcileWith(OTHER_KEY);
+  expect(failuresOf(outcome).join()).toContain(
+    'an existing rule replicates canaries to acme-tax-elsewhere, from where replikey cannot remove them; set rollout: wait',
   );
   expect(history).toEqual([]);
 });

@@ -195,6 +195,16 @@ test('verify policy: allows canaries', async () => {
   ]);
 });
 
+test('apply policy: allows canaries for a spec with rollout: canary', async () => {
+  const canary = `${TAX_SPEC}  rollout: canary\n`;
+  const verifyActions = actionsOf(await policyFor(TAX_SPEC, { apply: true, verify: true }));
+  expect(actionsOf(await policyFor(canary, { apply: true, verify: false }))).toEqual(verifyActions);
+  expect(actionsOf(await policyFor(TAX_SPEC, { apply: true, verify: false }))).not.toEqual(verifyActions);
+  expect(actionsOf(await policyFor(canary, { apply: false, verify: false }))).toEqual(
+    actionsOf(await policyFor(TAX_SPEC, { apply: false, verify: false })),
+  );
+});
+
 test('verify policy: fails without any of its actions, for canaries and for the object sample', async () => {
   await using env = await testEnv();
   await env.reconcile();

@@ -40,6 +40,7 @@ test('resolveSpecs: fills in safe defaults for the short form', async () => {
         replicaModifications: false,
       },
     ],
+    rollout: 'wait',
     policy: { deletion: 'Retain', foreignRules: 'Preserve', adopt: 'IfCompatible', drainMs: 900_000 },
   });
 });
@@ -150,6 +151,7 @@ spec:
         replicaModifications: true,
       },
     ],
+    rollout: 'wait',
     policy: { deletion: 'Remove', foreignRules: 'Refuse', adopt: 'Never', drainMs: 900_000 },
   });
 });
