@@ -38,7 +38,7 @@ const resource = (...statements: Statement[]): Policies => ({
 const toRole = { Principal: { AWS: ROLE } };
 const toAccount = (account: string) => ({ Principal: { AWS: `arn:aws:iam::${account}:root` } });
 
-/** What is asked, under which policies, and whether it is allowed. */
+/** A request, the policies, and whether they allow it. */
 type Row = [
   name: string,
   request: AccessRequest,
@@ -454,7 +454,7 @@ describe.each([
   ['of a key', keys],
   ['of a trust policy', trusts],
   ['of an encryption context', contexts],
-])('a decision %s', (_, rows) => {
+])('decision %s', (_, rows) => {
   test.each(rows)('%s', (_name, request, policies, verdict) => {
     const decision = evaluate(request, policies);
     expect(decision.kind).toBe(verdict);
@@ -463,10 +463,10 @@ describe.each([
   });
 });
 
-describe('a decision says why', () => {
+describe('reason of a decision', () => {
   const reasons: [string, AccessRequest, Policies, string][] = [
     [
-      'which statement allows',
+      'the statement that allows',
       read,
       identity(allow('s3:GetObject', { Sid: 'ReadSource' })),
       'allowed by role policy "replikey" (ReadSource)',
@@ -541,7 +541,7 @@ describe('a decision says why', () => {
     expect(evaluate(request, policies).reason).toBe(reason);
   });
 
-  test('the nearest statement is the one that came furthest', () => {
+  test('near miss: is the statement that matches the most parts', () => {
     const decision = evaluate(
       via(OBJECT),
       identity(

@@ -4,7 +4,7 @@ import { locationsOf } from '../../src/facts/locations.ts';
 import { proveRules } from '../../src/proof/prove.ts';
 import { testEnv } from '../support/env.ts';
 
-test('a pair that we made is proven, and every request is allowed by name', async () => {
+test('proveRules: a reconciled pair is proven, and every request is allowed', async () => {
   await using env = await testEnv();
   await env.reconcile();
   const atlas = locationsOf({ pairs: [], accounts: [] }, 'us-east-1');
