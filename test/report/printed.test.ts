@@ -62,7 +62,7 @@ ${TAX_SPEC.replace('Tax/', `"Tax/${variableRef('stage')}/"\n      enabled: ${var
 const DEFAULTS = `apiVersion: replikey.dev/v1
 kind: Defaults
 metadata: { name: house }
-spec: { source: { account: nobody }, destination: { account: nobody } }
+spec: { source: { account: undeclared }, destination: { account: undeclared } }
 ---
 ${TAX_SPEC.replace('spec:', 'spec:\n  defaults: house')}`;
 
