@@ -70,8 +70,8 @@ test(
         fc.pre(await canAllBreak(pair, rows));
 
         const outcome = await write(pair, object, KEY);
-        const { door } = pair.world;
-        const { taken } = await diagnoseObject(door, pair.source.bucket, KEY, pair.atlas);
+        const { client } = pair.world;
+        const { taken } = await diagnoseObject(client, pair.source.bucket, KEY, pair.atlas);
         const [first] = taken.flatMap(({ findings }) => errorsOf(findings));
         // A rule that does not select the object gives no result.
         expect(first?.failureReason).toBe(outcome?.attempts[0]?.reason);
@@ -169,9 +169,9 @@ async function write(
   Key: string,
 ): Promise<ReplicationState | undefined> {
   const Bucket = source.bucket;
-  const { door, sandbox } = env;
-  await door.send(source.at, new PutObjectCommand({ Bucket, Key, Body: 'numbers', ...OBJECTS[object] }));
-  if (object === 'a delete marker') await door.send(source.at, new DeleteObjectCommand({ Bucket, Key }));
+  const { client, sandbox } = env;
+  await client.send(source.at, new PutObjectCommand({ Bucket, Key, Body: 'numbers', ...OBJECTS[object] }));
+  if (object === 'a delete marker') await client.send(source.at, new DeleteObjectCommand({ Bucket, Key }));
   await sandbox.waitForReplication();
   return sandbox.store.bucket(Bucket)?.objects.get(Key)?.[0]?.replication;
 }
@@ -183,11 +183,11 @@ const errorsOf = (findings: readonly Finding[]): Finding[] =>
 async function fixErrors(pair: Pair): Promise<void> {
   const { findings } = await doctor(pair);
   const fixes = errorsOf(findings).flatMap((finding) => finding.fixes);
-  await applyFixes(pair.world.door, pair.atlas, fixes);
+  await applyFixes(pair.world.client, pair.atlas, fixes);
 }
 
 async function doctor({ world: env, atlas, source }: Pair, sample = 10): Promise<RuleProof> {
-  const { proofs } = await diagnose(env.door, [source.bucket], {
+  const { proofs } = await diagnose(env.client, [source.bucket], {
     locations: atlas,
     sampleSize: sample,
     now: new Date(),

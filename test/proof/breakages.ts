@@ -890,7 +890,7 @@ const keyPolicies: Breakage[] = [
 ];
 
 const disabledReplicaKey: Break = ({ world: env, destination }) =>
-  env.door.send(destination.at, new DisableKeyCommand({ KeyId: destination.key }));
+  env.client.send(destination.at, new DisableKeyCommand({ KeyId: destination.key }));
 
 const keyStates: Breakage[] = [
   {
@@ -943,7 +943,7 @@ const keyStates: Breakage[] = [
   {
     when: 'the replica key is pending deletion',
     breaks: ({ world: env, destination }) =>
-      env.door.send(
+      env.client.send(
         destination.at,
         new ScheduleKeyDeletionCommand({ KeyId: destination.key, PendingWindowInDays: 7 }),
       ),
@@ -1007,7 +1007,7 @@ const keyStates: Breakage[] = [
   {
     when: 'the replica key is a key that the role may not use',
     breaks: async (pair) => {
-      const { KeyMetadata } = await pair.world.door.send(pair.destination.at, new CreateKeyCommand({}));
+      const { KeyMetadata } = await pair.world.client.send(pair.destination.at, new CreateKeyCommand({}));
       await replicaKey(() => KeyMetadata?.Arn ?? '')(pair);
     },
     code: 'RK1313',
@@ -1015,7 +1015,7 @@ const keyStates: Breakage[] = [
 ];
 
 const suspended: Break = ({ world: env, destination }) =>
-  env.door.send(
+  env.client.send(
     destination.at,
     new PutBucketVersioningCommand({
       Bucket: destination.bucket,
@@ -1023,9 +1023,9 @@ const suspended: Break = ({ world: env, destination }) =>
     }),
   );
 const gone: Break = ({ world: env, destination }) =>
-  env.door.send(destination.at, new DeleteBucketCommand({ Bucket: destination.bucket }));
+  env.client.send(destination.at, new DeleteBucketCommand({ Bucket: destination.bucket }));
 const madeAnew: Break = ({ world: env, destination }) =>
-  env.door.send(
+  env.client.send(
     destination.at,
     new CreateBucketCommand({
       Bucket: destination.bucket,
@@ -1054,7 +1054,7 @@ const bucketStates: Breakage[] = [
     when: 'the source has Object Lock, and the destination does not',
     breaks: together(
       ({ world: env, source }) =>
-        env.door.send(
+        env.client.send(
           source.at,
           new PutObjectLockConfigurationCommand({
             Bucket: source.bucket,
@@ -1127,7 +1127,7 @@ const rules: Breakage[] = [
   {
     when: 'the replication configuration is deleted',
     breaks: ({ world: env, source }) =>
-      env.door.send(source.at, new DeleteBucketReplicationCommand({ Bucket: source.bucket })),
+      env.client.send(source.at, new DeleteBucketReplicationCommand({ Bucket: source.bucket })),
     code: 'RK1001',
     passedOver: true,
     byHand: 'reconcile --once creates it',
@@ -1148,7 +1148,7 @@ const acrossAccounts: Breakage[] = (
     {
       when: 'the destination bucket has no policy',
       breaks: ({ world: env, destination }) =>
-        env.door.send(destination.at, new DeleteBucketPolicyCommand({ Bucket: destination.bucket })),
+        env.client.send(destination.at, new DeleteBucketPolicyCommand({ Bucket: destination.bucket })),
       code: 'RK1308',
     },
     {
@@ -1267,7 +1267,7 @@ export const BREAKAGES: Record<string, Breakage[]> = {
   'unsatisfied conditions': conditions,
   'other resources': resources,
   'trust policy and role': trust,
-  'denials': denials,
+  denials: denials,
   'key policies': keyPolicies,
   'states of keys': keyStates,
   'states of buckets': bucketStates,

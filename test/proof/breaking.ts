@@ -117,7 +117,7 @@ const inPolicy =
       owned || (statement.Principal ?? statement.NotPrincipal) !== undefined
         ? statement
         : { ...statement, Principal: '*' };
-    return changePolicy(pair.world.door, pair.atlas, where, ({ Statement: before, ...policy }) => ({
+    return changePolicy(pair.world.client, pair.atlas, where, ({ Statement: before, ...policy }) => ({
       ...policy,
       Statement: changes.reduce((some, change) => change(some, pair), [before].flat()).map(everybody),
     }));
@@ -222,13 +222,13 @@ const ours = (statements: Statement[]): Statement[] =>
 export const bounded =
   (...statements: Of<Statement>[]): Break =>
   async (pair) => {
-    const { door } = pair.world;
+    const { client } = pair.world;
     const document: Policy = { Version: '2012-10-17', Statement: statements.map((one) => one(pair)) };
-    const { Policy: made } = await door.send(
+    const { Policy: made } = await client.send(
       pair.source.at,
       new CreatePolicyCommand({ PolicyName: 'boundary', PolicyDocument: JSON.stringify(document) }),
     );
-    await door.send(
+    await client.send(
       pair.source.at,
       new PutRolePermissionsBoundaryCommand({ RoleName: nameOf(pair.role), PermissionsBoundary: made?.Arn }),
     );
@@ -239,25 +239,28 @@ export const bounded =
 const nameOf = (arn: string): string => arn.slice(arn.lastIndexOf('/') + 1);
 
 export const withoutRolePolicy: Break = ({ world: env, source, role }) =>
-  env.door.send(source.at, new DeleteRolePolicyCommand({ RoleName: nameOf(role), PolicyName: POLICY_NAME }));
+  env.client.send(
+    source.at,
+    new DeleteRolePolicyCommand({ RoleName: nameOf(role), PolicyName: POLICY_NAME }),
+  );
 
 export const withoutRole: Break = async (pair) => {
   await withoutRolePolicy(pair);
-  await pair.world.door.send(pair.source.at, new DeleteRoleCommand({ RoleName: nameOf(pair.role) }));
+  await pair.world.client.send(pair.source.at, new DeleteRoleCommand({ RoleName: nameOf(pair.role) }));
 };
 
 /** The same name and the same policies, but another principal. */
 export const roleMadeAnew: Break = async (pair) => {
-  const { door } = pair.world;
+  const { client } = pair.world;
   const { at } = pair.source;
   const RoleName = nameOf(pair.role);
-  const { Role } = await door.send(at, new GetRoleCommand({ RoleName }));
-  const policy = await door.send(at, new GetRolePolicyCommand({ RoleName, PolicyName: POLICY_NAME }));
+  const { Role } = await client.send(at, new GetRoleCommand({ RoleName }));
+  const policy = await client.send(at, new GetRolePolicyCommand({ RoleName, PolicyName: POLICY_NAME }));
   await withoutRole(pair);
   const AssumeRolePolicyDocument = decodeURIComponent(Role?.AssumeRolePolicyDocument ?? '');
-  await door.send(at, new CreateRoleCommand({ RoleName, Path: Role?.Path, AssumeRolePolicyDocument }));
+  await client.send(at, new CreateRoleCommand({ RoleName, Path: Role?.Path, AssumeRolePolicyDocument }));
   const PolicyDocument = decodeURIComponent(policy.PolicyDocument ?? '');
-  await door.send(at, new PutRolePolicyCommand({ RoleName, PolicyName: POLICY_NAME, PolicyDocument }));
+  await client.send(at, new PutRolePolicyCommand({ RoleName, PolicyName: POLICY_NAME, PolicyDocument }));
 };
 
 // The rule.
@@ -266,12 +269,12 @@ export const inConfiguration =
   (change: (rules: ReplicationRule[], pair: Pair) => { Rules: ReplicationRule[]; Role?: string }): Break =>
   async (pair) => {
     const { world: env, source } = pair;
-    const { ReplicationConfiguration: before } = await env.door.send(
+    const { ReplicationConfiguration: before } = await env.client.send(
       source.at,
       new GetBucketReplicationCommand({ Bucket: source.bucket }),
     );
     const after = { Role: before?.Role, ...change(before?.Rules ?? [], pair) };
-    await env.door.send(
+    await env.client.send(
       source.at,
       new PutBucketReplicationCommand({ Bucket: source.bucket, ReplicationConfiguration: after }),
     );
@@ -293,7 +296,7 @@ export const replicaKey = (name: Of<string>): Break =>
 export const replicaKeyMade =
   (input: CreateKeyCommandInput): Break =>
   async (pair) => {
-    const { KeyMetadata } = await pair.world.door.send(pair.destination.at, new CreateKeyCommand(input));
+    const { KeyMetadata } = await pair.world.client.send(pair.destination.at, new CreateKeyCommand(input));
     const arn = KeyMetadata?.Arn ?? '';
     await replicaKey(() => arn)(pair);
     await inRolePolicy(having('DestinationKey', () => ({ Resource: arn })))(pair);
@@ -302,7 +305,7 @@ export const replicaKeyMade =
 export const sourceDefault =
   (KMSMasterKeyID: string): Break =>
   ({ world: env, source }) =>
-    env.door.send(
+    env.client.send(
       source.at,
       new PutBucketEncryptionCommand({
         Bucket: source.bucket,

@@ -8,7 +8,7 @@ test('proveRules: a reconciled pair is proven, and every request is allowed', as
   await using env = await testEnv();
   await env.reconcile();
   const atlas = locationsOf({ pairs: [], accounts: [] }, 'us-east-1');
-  const observed = await collectReplicationFacts(env.door, ['acme-tax'], atlas);
+  const observed = await collectReplicationFacts(env.client, ['acme-tax'], atlas);
   const [proof, ...more] = proveRules(observed, 'acme-tax');
   expect(more).toEqual([]);
   expect(proof?.findings).toEqual([]);

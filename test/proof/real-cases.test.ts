@@ -146,7 +146,7 @@ describe('reported cases that replikey prevents', () => {
     const Policy = JSON.stringify({ Version: '2012-10-17', Statement });
     const [key] = [...env.sandbox.store.account('111122223333').keys.values()];
     await expect(
-      env.door.send(
+      env.client.send(
         { region: key?.region ?? '' },
         new PutKeyPolicyCommand({ KeyId: key?.id, PolicyName: 'default', Policy }),
       ),

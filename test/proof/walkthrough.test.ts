@@ -39,12 +39,12 @@ describe('pair of the AWS walkthrough, with objects without a Bucket Key', () =>
 
   async function put(Key: string): Promise<string | undefined> {
     const encryption = { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: keys.source } as const;
-    await env.door.send(
+    await env.client.send(
       EAST,
       new PutObjectCommand({ Bucket: 'source', Key, Body: 'numbers', ...encryption }),
     );
     await env.sandbox.waitForReplication();
-    const head = await env.door.send(EAST, new HeadObjectCommand({ Bucket: 'source', Key }));
+    const head = await env.client.send(EAST, new HeadObjectCommand({ Bucket: 'source', Key }));
     return head.ReplicationStatus;
   }
 
@@ -77,10 +77,10 @@ describe('pair of the AWS walkthrough, with objects without a Bucket Key', () =>
     const { stdout } = await doctor('-v');
     const statements = printedStatements(stdout);
     expect(statements.map(({ Action }) => Action)).toContain('kms:Decrypt');
-    const { PolicyDocument = '' } = await env.door.send(EAST, new GetRolePolicyCommand(POLICY));
+    const { PolicyDocument = '' } = await env.client.send(EAST, new GetRolePolicyCommand(POLICY));
     const policy = JSON.parse(decodeURIComponent(PolicyDocument)) as Policy;
     const fixedPolicy = { ...policy, Statement: [policy.Statement, statements].flat() };
-    await env.door.send(
+    await env.client.send(
       EAST,
       new PutRolePolicyCommand({ ...POLICY, PolicyDocument: JSON.stringify(fixedPolicy) }),
     );
@@ -102,14 +102,14 @@ function printedStatements(text: string): Statement[] {
   );
 }
 
-async function createWalkthrough({ door }: TestEnv): Promise<WalkthroughKeys> {
+async function createWalkthrough({ client }: TestEnv): Promise<WalkthroughKeys> {
   const enabled = { VersioningConfiguration: { Status: 'Enabled' } } as const;
   const there = { CreateBucketConfiguration: { LocationConstraint: 'us-west-2' } } as const;
-  await door.send(EAST, new CreateBucketCommand({ Bucket: 'source' }));
-  await door.send(EAST, new PutBucketVersioningCommand({ Bucket: 'source', ...enabled }));
-  await door.send(WEST, new CreateBucketCommand({ Bucket: 'destination', ...there }));
-  await door.send(WEST, new PutBucketVersioningCommand({ Bucket: 'destination', ...enabled }));
-  const { Role } = await door.send(
+  await client.send(EAST, new CreateBucketCommand({ Bucket: 'source' }));
+  await client.send(EAST, new PutBucketVersioningCommand({ Bucket: 'source', ...enabled }));
+  await client.send(WEST, new CreateBucketCommand({ Bucket: 'destination', ...there }));
+  await client.send(WEST, new PutBucketVersioningCommand({ Bucket: 'destination', ...enabled }));
+  const { Role } = await client.send(
     EAST,
     new CreateRoleCommand({
       RoleName: POLICY.RoleName,
@@ -117,18 +117,18 @@ async function createWalkthrough({ door }: TestEnv): Promise<WalkthroughKeys> {
     }),
   );
   const [sourceKey, destinationKey] = [EAST, WEST].map((location) =>
-    door.send(location, new CreateKeyCommand({})),
+    client.send(location, new CreateKeyCommand({})),
   );
   const keys = {
     source: (await sourceKey)?.KeyMetadata?.Arn ?? '',
     destination: (await destinationKey)?.KeyMetadata?.Arn ?? '',
   };
   const PolicyDocument = JSON.stringify(walkthroughPolicy(keys, ['kms:Encrypt']));
-  await door.send(EAST, new PutRolePolicyCommand({ ...POLICY, PolicyDocument }));
+  await client.send(EAST, new PutRolePolicyCommand({ ...POLICY, PolicyDocument }));
   const ReplicationConfiguration = walkthroughReplication(
     keys,
     Role?.Arn ?? '',
   ) as PutBucketReplicationCommandInput['ReplicationConfiguration'];
-  await door.send(EAST, new PutBucketReplicationCommand({ Bucket: 'source', ReplicationConfiguration }));
+  await client.send(EAST, new PutBucketReplicationCommand({ Bucket: 'source', ReplicationConfiguration }));
   return keys;
 }
