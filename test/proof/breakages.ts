@@ -66,8 +66,8 @@ export interface Breakage {
   /** S3 skips the object without a status. */
   passedOver?: true;
   /**
-   * It strikes between a write and its replication, such as nobody could write any more; it is done to the sandbox's
-   * memory, since no call is that fast.
+   * The breakage occurs between a write and its replication. The test changes the memory of the sandbox, because no call
+   * is fast enough.
    */
   meanwhile?: true;
   /** The reason why the doctor prints no fix. */

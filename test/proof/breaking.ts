@@ -26,12 +26,12 @@ import { checkpoint } from '../support/checkpoint.ts';
 import { type TestEnv, testEnv } from '../support/env.ts';
 import { changePolicy } from '../support/policies.ts';
 
-/** The verbs in which breakages.ts tells what is broken. */
+/** The operations with which breakages.ts describes a breakage. */
 
 export const MAIN = '111122223333';
 export const BACKUP = '444455556666';
 
-/** A pair that works, and can be put back to that. */
+/** A working pair that can be restored. */
 export interface Pair {
   world: TestEnv;
   atlas: Locations;
@@ -40,7 +40,7 @@ export interface Pair {
   /** ARN of the role that S3 assumes. */
   role: string;
   restore(): void;
-  /** Done between the next write and its replication. */
+  /** Runs between the next write and its replication. */
   meanwhile?: (() => void) | undefined;
 }
 
@@ -53,10 +53,10 @@ export interface Side {
   at: Location;
 }
 
-/** Breaks one thing. */
+/** Applies one breakage. */
 export type Break = (pair: Pair) => unknown;
 
-/** Reconcile a pair, and prepare it further. */
+/** Reconciles a pair and prepares it. */
 export async function workingPair(yaml: string, prepare: Break = () => {}): Promise<Pair> {
   const env = await testEnv(yaml, {
     onCall({ operation }, phase) {
@@ -66,10 +66,10 @@ export async function workingPair(yaml: string, prepare: Break = () => {}): Prom
     },
   });
   const { results } = await env.reconcile();
-  if (results.some(({ result }) => result !== 'applied')) throw new Error('the pair could not be made');
+  if (results.some(({ result }) => result !== 'applied')) throw new Error('reconcile did not apply the pair');
   const { store } = env.sandbox;
   const [declared] = env.specs.pairs;
-  if (!declared) throw new Error('there is no pair');
+  if (!declared) throw new Error('the specs declare no pair');
   const side = (one: typeof declared.source): Side => {
     const account = store.account(one.accountId ?? MAIN);
     const key = [...account.keys.values()].find(({ region }) => region === one.region);
@@ -93,14 +93,14 @@ export async function workingPair(yaml: string, prepare: Break = () => {}): Prom
   return pair;
 }
 
-/** Several things that only together break something. */
+/** Combines several changes that break something only together. */
 export const together =
   (...breaks: Break[]): Break =>
   async (pair) => {
     for (const one of breaks) await one(pair);
   };
 
-// Policies: where, and what becomes of their statements.
+// Policies: their location, and changes of their statements.
 
 type Change = (statements: Statement[], pair: Pair) => Statement[];
 type Of<T> = (pair: Pair) => T;
@@ -133,12 +133,12 @@ export const inReplicaBucketPolicy = inPolicy(({ destination }) => ({
 export const inSourceKeyPolicy = inPolicy(({ source }) => ({ kind: 'key', of: source.key }));
 export const inReplicaKeyPolicy = inPolicy(({ destination }) => ({ kind: 'key', of: destination.key }));
 
-/** Replace a statement of ours, named by its Sid without our name before it. */
+/** Replaces a statement of replikey by its Sid without the prefix. */
 const replacing =
   (sid: string, by: (statement: Statement, pair: Pair) => Statement[]): Change =>
   (statements, pair) => {
     const ours = (one: Statement): boolean => one.Sid?.startsWith(`Replikey${sid}`) === true;
-    if (!statements.some(ours)) throw new Error(`no statement ${sid} is there to be broken`);
+    if (!statements.some(ours)) throw new Error(`no statement ${sid} to break`);
     return statements.flatMap((one) => (ours(one) ? by(one, pair) : [one]));
   };
 
@@ -149,11 +149,11 @@ export const lacking = (sid: string, action: string): Change =>
     { ...statement, Action: [statement.Action ?? []].flat().filter((one) => one !== action) },
   ]);
 
-/** A statement with some of its elements replaced. */
+/** Replaces some elements of a statement. */
 export const having = (sid: string, elements: Of<Partial<Statement>>): Change =>
   replacing(sid, (statement, pair) => [{ ...statement, ...elements(pair) }]);
 
-/** A statement of a key with another value for one of its two conditions. */
+/** Replaces the value of one of the two conditions of a key statement. */
 export const expecting = (sid: string, key: 'ViaService' | 'Context', value: Of<string | string[]>): Change =>
   replacing(sid, (statement, pair) => {
     const [operator, name] =
@@ -167,7 +167,7 @@ export const adding =
   (...more: Of<Statement>[]): Change =>
   (statements, pair) => [...statements, ...more.map((one) => one(pair))];
 
-/** Denied; in a resource's policy to everybody, unless it says to whom. */
+/** Returns a Deny statement; in a resource policy for every principal unless one is given. */
 export const denying = (
   Action: string | string[],
   Resource: Of<string>,
@@ -190,7 +190,7 @@ export const replicas =
 export const theKey: Of<string> = () => '*';
 export const theRole: Of<Partial<Statement>> = ({ role }) => ({ Principal: { AWS: role } });
 
-/** What KMS gives a new key: the account decides who may use it. */
+/** The default key policy of KMS: the IAM policies of the account decide. */
 const byItsAccount = ({ key }: Side): Statement => ({
   Effect: 'Allow',
   Principal: { AWS: `arn:aws:iam::${accountOfArn(key)}:root` },
@@ -198,19 +198,19 @@ const byItsAccount = ({ key }: Side): Statement => ({
   Resource: '*',
 });
 
-/** The root user alone, and nobody else of its account. */
+/** Allows only the root user, and no other principal of its account. */
 const byTheRootUser = (side: Side): Statement => ({
   ...byItsAccount(side),
   Condition: { ArnEquals: { 'aws:PrincipalArn': `arn:aws:iam::${accountOfArn(side.key)}:root` } },
 });
 
-/** Key policies that name nobody: the role's own policy decides. */
+/** Key policies that name no principal: the role's policy decides. */
 export const keysLeftToTheAccount: Break = together(
   inSourceKeyPolicy(nothingBut(({ source }) => byItsAccount(source))),
   inReplicaKeyPolicy(nothingBut(({ destination }) => byItsAccount(destination))),
 );
 
-/** Key policies that leave nothing to the account: they know the role by its name, or not at all. */
+/** Key policies that delegate nothing to the account: they name the role, or no principal. */
 export const keysOfTheRootUser: Break = together(
   inSourceKeyPolicy((statements, { source }) => [byTheRootUser(source), ...ours(statements)]),
   inReplicaKeyPolicy((statements, { destination }) => [byTheRootUser(destination), ...ours(statements)]),
@@ -249,7 +249,7 @@ export const withoutRole: Break = async (pair) => {
   await pair.world.client.send(pair.source.at, new DeleteRoleCommand({ RoleName: nameOf(pair.role) }));
 };
 
-/** The same name and the same policies, but another principal. */
+/** Recreates the role with the same name and policies, as another principal. */
 export const roleMadeAnew: Break = async (pair) => {
   const { client } = pair.world;
   const { at } = pair.source;
@@ -292,7 +292,7 @@ export const replicaKey = (name: Of<string>): Break =>
     },
   }));
 
-/** A replica key of another sort, that the role may use. */
+/** Creates a replica key of another type that the role may use. */
 export const replicaKeyMade =
   (input: CreateKeyCommandInput): Break =>
   async (pair) => {
@@ -320,7 +320,7 @@ export const sourceDefault =
       }),
     );
 
-// What AWS forbids or cannot be made to do at once: in the sandbox's own memory.
+// Changes that AWS forbids or does not make immediately: in the memory of the sandbox.
 
 export const sourceBucketState = (change: (bucket: BucketState) => void): Break =>
   inStore(({ world: env, source }) => env.sandbox.store.bucket(source.bucket), change);
@@ -340,7 +340,7 @@ const inStore =
   <T>(of: Of<T | undefined>, change: (state: T) => void): Break =>
   (pair) => {
     const state = of(pair);
-    if (state === undefined) throw new Error('it is not there to be broken');
+    if (state === undefined) throw new Error('the state to break does not exist');
     change(state);
   };
 

@@ -4,19 +4,19 @@ import type { Policy, Statement } from '../../src/iam/types.ts';
 import type { FindingCode } from '../../src/proof/findings.ts';
 import type { ObservedObject } from '../../src/proof/object-cases.ts';
 
-/** What somebody ran into, as facts, and what must be said of it. */
+/** A reported case, as facts, with the expected findings. */
 export interface RealCase {
-  /** Where it was told: `owner/repository#number`. */
+  /** The report: `owner/repository#number`. */
   thread: string;
   name: string;
   world: Facts;
   seen?: ObservedObject[];
-  /** Errors in the order in which S3 meets them; none where objects replicate. */
+  /** Errors in the order in which S3 encounters them; empty if objects replicate. */
   errors: FindingCode[];
   warnings?: FindingCode[];
-  /** What the message of the first finding must name. */
+  /** Texts that the message of the first finding must contain. */
   names: string[];
-  /** How often all fixes are carried out; default once. A rule that is changed asks for other permissions. */
+  /** Number of rounds of fixes, by default 1. A changed rule may require other permissions. */
   rounds?: number;
 }
 
@@ -48,7 +48,7 @@ const throughS3 = (region: string, contexts: string | string[], operator = 'Stri
           [operator]: { [CONTEXT]: contexts },
         },
 });
-/** What KMS gives a new key: the account decides who may use it. */
+/** The default key policy of KMS: the IAM policies of the account decide. */
 const byAccount = (account: string) =>
   policy(allow('kms:*', '*', { Principal: { AWS: `arn:aws:iam::${account}:root` } }));
 const byAdministrator = policy(
@@ -58,7 +58,7 @@ const byAdministrator = policy(
 const WRITES = ['s3:ReplicateObject', 's3:ReplicateTags'];
 const USES = ['kms:Encrypt', 'kms:GenerateDataKey', 'kms:Decrypt'];
 
-/** What the role may do in the pair that works; both forms of the encryption context. */
+/** The permissions of the role in a working pair, with both forms of the encryption context. */
 const granted = (replicaKey: string): Record<string, Statement | null> => ({
   sourceBucket: allow(['s3:GetReplicationConfiguration', 's3:ListBucket'], SOURCE),
   sourceObjects: allow(
@@ -81,9 +81,9 @@ interface Parts {
   across?: boolean;
   /** The S3 Bucket Key of new objects, on both sides. */
   bucketKey?: boolean;
-  /** Statements of the role in place of those that work; null: left out. */
+  /** Replacements for the working statements of the role; null removes a statement. */
   role?: Record<string, Statement | null>;
-  /** Name of the role's policy; an ARN where it is attached. */
+  /** Name of the role's policy; an ARN for an attached policy. */
   policyName?: string;
   sourceKeyPolicy?: Policy;
   replicaKeyPolicy?: Policy;
@@ -91,11 +91,11 @@ interface Parts {
   sourceDefault?: EncryptionRule;
   rule?: Partial<ReplicationRule>;
   destination?: Partial<NonNullable<ReplicationRule['Destination']>>;
-  /** Further keys by the name by which the rule speaks of them; null: there is none. */
+  /** Further keys by the name in the rule; null if the key does not exist. */
   keys?: Facts['keys'];
 }
 
-/** A pair that works, some parts of it replaced. */
+/** Returns a working pair with some parts replaced. */
 function aPair(parts: Parts = {}): Facts {
   const { across = false, bucketKey = true, rule, destination } = parts;
   const owner = across ? BACKUP : MAIN;
