@@ -556,7 +556,7 @@ describe('reason of a decision', () => {
       ),
     );
     expect(decision.nearMiss).toBeUndefined();
-    const known = evaluate(via(OBJECT), {
+    const decisionInAccount = evaluate(via(OBJECT), {
       ...identity(
         allow('s3:*'),
         allow('kms:Decrypt', { Resource: 'arn:aws:kms:*:*:key/other' }),
@@ -564,7 +564,7 @@ describe('reason of a decision', () => {
       ),
       ...resource(allow('kms:*', toAccount(ACCOUNT))),
     });
-    expect(known.nearMiss).toMatchObject({
+    expect(decisionInAccount.nearMiss).toMatchObject({
       index: 2,
       part: 'condition',
       key: 'kms:EncryptionContext:aws:s3:arn',

@@ -71,7 +71,7 @@ test(
 
         const outcome = await write(pair, object, KEY);
         const { client } = pair.world;
-        const { taken } = await diagnoseObject(client, pair.source.bucket, KEY, pair.atlas);
+        const { taken } = await diagnoseObject(client, pair.source.bucket, KEY, pair.locations);
         const [first] = taken.flatMap(({ findings }) => errorsOf(findings));
         // A rule that does not select the object gives no result.
         expect(first?.failureReason).toBe(outcome?.attempts[0]?.reason);
@@ -183,12 +183,12 @@ const errorsOf = (findings: readonly Finding[]): Finding[] =>
 async function fixErrors(pair: Pair): Promise<void> {
   const { findings } = await doctor(pair);
   const fixes = errorsOf(findings).flatMap((finding) => finding.fixes);
-  await applyFixes(pair.world.client, pair.atlas, fixes);
+  await applyFixes(pair.world.client, pair.locations, fixes);
 }
 
-async function doctor({ world: env, atlas, source }: Pair, sample = 10): Promise<RuleProof> {
+async function doctor({ world: env, locations, source }: Pair, sample = 10): Promise<RuleProof> {
   const { proofs } = await diagnose(env.client, [source.bucket], {
-    locations: atlas,
+    locations,
     sampleSize: sample,
     now: new Date(),
   });

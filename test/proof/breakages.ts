@@ -30,10 +30,10 @@ import {
   lacking,
   MAIN,
   replicaKey,
-  replicaKeyMade,
+  replicaKeyOfType,
   replicaKeyState,
   replicas,
-  roleMadeAnew,
+  roleRecreated,
   sourceBucketState,
   sourceDefault,
   sourceKeyLost,
@@ -48,8 +48,8 @@ import {
 } from './breaking.ts';
 
 /**
- * The ways in which a pair that works stops working. Each row breaks one thing; the sandbox then replicates as S3 does,
- * and says why it failed; the doctor has to say the same, and its fixes have to heal it.
+ * Each row breaks one setting of a working pair. The sandbox then replicates as S3 does, and returns the failure reason.
+ * The doctor must report the same cause, and its fixes must correct it.
  */
 export interface Breakage {
   /** The breakage, for the test title. */
@@ -572,7 +572,7 @@ const trust: Breakage[] = [
   },
   {
     when: 'the role was recreated, so the key policies name a deleted principal',
-    breaks: roleMadeAnew,
+    breaks: roleRecreated,
     pair: 'whose keys and role both allow it',
     code: 'RK1307',
   },
@@ -792,7 +792,7 @@ const denials: Breakage[] = [
     code: 'RK1308',
   },
   {
-    when: 'the destination bucket policy denies all principals except a list of others',
+    when: 'the destination bucket policy denies all principals except some named ones',
     breaks: inReplicaBucketPolicy(
       denying('s3:*', replicas(), () => ({
         Condition: {
@@ -957,19 +957,19 @@ const keyStates: Breakage[] = [
   },
   {
     when: 'the replica key is for signatures',
-    breaks: replicaKeyMade({ KeyUsage: 'SIGN_VERIFY', KeySpec: 'RSA_2048' }),
+    breaks: replicaKeyOfType({ KeyUsage: 'SIGN_VERIFY', KeySpec: 'RSA_2048' }),
     code: 'RK1203',
     byHand: 'the usage of a key is immutable',
   },
   {
     when: 'the replica key is for authentication codes',
-    breaks: replicaKeyMade({ KeyUsage: 'GENERATE_VERIFY_MAC', KeySpec: 'HMAC_256' }),
+    breaks: replicaKeyOfType({ KeyUsage: 'GENERATE_VERIFY_MAC', KeySpec: 'HMAC_256' }),
     code: 'RK1203',
     byHand: 'the usage of a key is immutable',
   },
   {
     when: 'the replica key is asymmetric',
-    breaks: replicaKeyMade({ KeyUsage: 'ENCRYPT_DECRYPT', KeySpec: 'RSA_2048' }),
+    breaks: replicaKeyOfType({ KeyUsage: 'ENCRYPT_DECRYPT', KeySpec: 'RSA_2048' }),
     code: 'RK1203',
     byHand: 'the spec of a key is immutable',
   },
@@ -1022,9 +1022,9 @@ const suspended: Break = ({ world: env, destination }) =>
       VersioningConfiguration: { Status: 'Suspended' },
     }),
   );
-const gone: Break = ({ world: env, destination }) =>
+const deleted: Break = ({ world: env, destination }) =>
   env.client.send(destination.at, new DeleteBucketCommand({ Bucket: destination.bucket }));
-const madeAnew: Break = ({ world: env, destination }) =>
+const recreated: Break = ({ world: env, destination }) =>
   env.client.send(
     destination.at,
     new CreateBucketCommand({
@@ -1041,13 +1041,13 @@ const bucketStates: Breakage[] = [
   },
   {
     when: 'the destination bucket is deleted',
-    breaks: gone,
+    breaks: deleted,
     code: 'RK1103',
     byHand: 'a bucket needs several calls; reconcile --once creates it',
   },
   {
     when: 'the destination bucket was recreated without versioning',
-    breaks: together(gone, madeAnew),
+    breaks: together(deleted, recreated),
     code: 'RK1104',
   },
   {
@@ -1250,7 +1250,7 @@ const acrossAccounts: Breakage[] = (
     },
     {
       when: 'the role was recreated, so the policies of the other account name a deleted principal',
-      breaks: roleMadeAnew,
+      breaks: roleRecreated,
       code: 'RK1308',
     },
     {

@@ -34,7 +34,7 @@ export const BACKUP = '444455556666';
 /** A working pair that can be restored. */
 export interface Pair {
   world: TestEnv;
-  atlas: Locations;
+  locations: Locations;
   source: Side;
   destination: Side;
   /** ARN of the role that S3 assumes. */
@@ -82,7 +82,7 @@ export async function workingPair(yaml: string, prepare: Break = () => {}): Prom
   };
   const pair: Pair = {
     world: env,
-    atlas: locationsOf(env.specs, 'us-east-1'),
+    locations: locationsOf(env.specs, 'us-east-1'),
     source: side(declared.source),
     destination: side(declared.destination),
     role: store.bucket(declared.source.bucket)?.replication?.Role ?? '',
@@ -97,7 +97,7 @@ export async function workingPair(yaml: string, prepare: Break = () => {}): Prom
 export const together =
   (...breaks: Break[]): Break =>
   async (pair) => {
-    for (const one of breaks) await one(pair);
+    for (const apply of breaks) await apply(pair);
   };
 
 // Policies: their location, and changes of their statements.
@@ -113,13 +113,13 @@ const inPolicy =
   (pair) => {
     const where = placeOf(pair);
     const owned = where.kind === 'role' || where.kind === 'boundary';
-    const everybody = (statement: Statement): Statement =>
+    const withPrincipal = (statement: Statement): Statement =>
       owned || (statement.Principal ?? statement.NotPrincipal) !== undefined
         ? statement
         : { ...statement, Principal: '*' };
-    return changePolicy(pair.world.client, pair.atlas, where, ({ Statement: before, ...policy }) => ({
+    return changePolicy(pair.world.client, pair.locations, where, ({ Statement: before, ...policy }) => ({
       ...policy,
-      Statement: changes.reduce((some, change) => change(some, pair), [before].flat()).map(everybody),
+      Statement: changes.reduce((some, change) => change(some, pair), [before].flat()).map(withPrincipal),
     }));
   };
 
@@ -224,13 +224,16 @@ export const bounded =
   async (pair) => {
     const { client } = pair.world;
     const document: Policy = { Version: '2012-10-17', Statement: statements.map((one) => one(pair)) };
-    const { Policy: made } = await client.send(
+    const { Policy: policy } = await client.send(
       pair.source.at,
       new CreatePolicyCommand({ PolicyName: 'boundary', PolicyDocument: JSON.stringify(document) }),
     );
     await client.send(
       pair.source.at,
-      new PutRolePermissionsBoundaryCommand({ RoleName: nameOf(pair.role), PermissionsBoundary: made?.Arn }),
+      new PutRolePermissionsBoundaryCommand({
+        RoleName: nameOf(pair.role),
+        PermissionsBoundary: policy?.Arn,
+      }),
     );
   };
 
@@ -250,7 +253,7 @@ export const withoutRole: Break = async (pair) => {
 };
 
 /** Recreates the role with the same name and policies, as another principal. */
-export const roleMadeAnew: Break = async (pair) => {
+export const roleRecreated: Break = async (pair) => {
   const { client } = pair.world;
   const { at } = pair.source;
   const RoleName = nameOf(pair.role);
@@ -293,7 +296,7 @@ export const replicaKey = (name: Of<string>): Break =>
   }));
 
 /** Creates a replica key of another type that the role may use. */
-export const replicaKeyMade =
+export const replicaKeyOfType =
   (input: CreateKeyCommandInput): Break =>
   async (pair) => {
     const { KeyMetadata } = await pair.world.client.send(pair.destination.at, new CreateKeyCommand(input));
