@@ -20,7 +20,8 @@ try {
   run('scripts/architecture.mjs');
   // Some of the tests run dist/.
   run('scripts/build.mjs');
-  run('node_modules/vitest/vitest.mjs', 'run', '--update', ...tests);
+  // Last, because vitest takes the argument after --update for its value.
+  run('node_modules/vitest/vitest.mjs', 'run', ...tests, '--update');
 } catch (error) {
   process.exitCode = error.status ?? 1;
 }

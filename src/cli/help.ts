@@ -16,7 +16,7 @@ export const EXIT_CODES: [code: string, meaning: string][] = [
   ['1', 'failed, or partly failed'],
   ['2', 'the plan contains changes (only with --detailed-exitcode)'],
   ['3', 'refused by a guard'],
-  ['4', 'no usable credentials, or the wrong account'],
+  ['4', 'no usable credentials, or those of another account than declared'],
   ['64', 'invalid arguments'],
   ['65', 'invalid specs'],
   ['130, 143', 'interrupted, after finishing the calls in flight'],

@@ -125,8 +125,8 @@ function keyUseCondition(
 }
 
 /**
- * Returns a Deny statement that exempts a role. It adds a condition, which narrows the statement whatever its other
- * elements are.
+ * Returns a Deny statement that exempts a role. It adds a condition, which narrows the statement regardless of its
+ * other elements.
  */
 function exemptRole(statement: Statement, role: string): Statement {
   const operator = 'ArnNotEquals';

@@ -50,7 +50,7 @@ it('output: escapes control characters from YAML, file names and AWS as \\uXXXX'
   await testEnvironment.reconcile();
   const location = { region: 'us-east-1' };
   const statement = { Effect: 'Allow', Principal: { AWS: '*' }, Action: 'sts:AssumeRole' };
-  await testEnvironment.door.send(
+  await testEnvironment.client.send(
     location,
     new UpdateAssumeRolePolicyCommand({
       RoleName: 'replikey-acme-tax',
@@ -59,7 +59,7 @@ it('output: escapes control characters from YAML, file names and AWS as \\uXXXX'
   );
   const rules = [...(testEnvironment.sandbox.store.bucket('acme-tax')?.replication?.Rules ?? [])];
   const foreignRule = { ...rules[0], ID: 'foreign\u009b31mrule', Priority: 9 };
-  await testEnvironment.door.send(
+  await testEnvironment.client.send(
     location,
     new PutBucketReplicationCommand({
       Bucket: 'acme-tax',

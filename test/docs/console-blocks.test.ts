@@ -49,8 +49,7 @@ test('README.md: the console blocks show the output of the program', { timeout: 
   await writeFile(path.join(folder, 'specs/tax.yaml'), spec);
   const { text, count } = await withActualOutput('README.md', async ({ args }) => {
     if (!args) return;
-    const sandbox = ['validate', 'demo'].includes(args[0] ?? '') ? [] : ['--sandbox'];
-    return runCli([...args, ...sandbox], { cwd: folder });
+    return runCli(args, { cwd: folder });
   });
   expect(count).toBeGreaterThan(6);
   await expect(text).toMatchFileSnapshot('../../README.md');

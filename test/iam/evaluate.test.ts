@@ -38,7 +38,7 @@ const resource = (...statements: Statement[]): Policies => ({
 const toRole = { Principal: { AWS: ROLE } };
 const toAccount = (account: string) => ({ Principal: { AWS: `arn:aws:iam::${account}:root` } });
 
-/** What is asked, under which policies, and whether it is allowed. */
+/** A request, the policies, and whether they allow it. */
 type Row = [
   name: string,
   request: AccessRequest,
@@ -47,7 +47,7 @@ type Row = [
 ];
 
 const inOneAccount: Row[] = [
-  ['nobody says anything', read, {}, 'implicitDeny'],
+  ['no policy', read, {}, 'implicitDeny'],
   ['an identity policy allows', read, identity(allow('s3:GetObject')), 'allow'],
   ['a bucket policy allows the role', read, resource(allow('s3:GetObject', toRole)), 'allow'],
   [
@@ -56,15 +56,20 @@ const inOneAccount: Row[] = [
     resource(allow('s3:GetObject', { Principal: { AWS: SESSION } })),
     'allow',
   ],
-  ['a bucket policy allows everybody', read, resource(allow('s3:GetObject', { Principal: '*' })), 'allow'],
   [
-    'a bucket policy allows everybody, in the long form',
+    'a bucket policy allows every principal',
+    read,
+    resource(allow('s3:GetObject', { Principal: '*' })),
+    'allow',
+  ],
+  [
+    'a bucket policy allows every principal, in the long form',
     read,
     resource(allow('s3:GetObject', { Principal: { AWS: '*' } })),
     'allow',
   ],
   [
-    'a bucket policy leaves it to the account, and nothing else is there',
+    'a bucket policy allows only the account, and there is no identity policy',
     read,
     resource(allow('s3:GetObject', toAccount(ACCOUNT))),
     'implicitDeny',
@@ -89,19 +94,19 @@ const inOneAccount: Row[] = [
     'explicitDeny',
   ],
   [
-    'a deny whose condition does not hold',
+    'a Deny with an unmet condition',
     read,
     identity(allow('s3:*'), deny('s3:*', { Condition: { Bool: { 'aws:SecureTransport': 'false' } } })),
     'allow',
   ],
   [
-    'a deny for others than the role',
+    'a Deny for all principals except the role',
     read,
     { ...identity(allow('s3:*')), ...resource({ ...deny('s3:*'), NotPrincipal: { AWS: [ROLE, SESSION] } }) },
     'allow',
   ],
   [
-    'a deny for others than the account, which names nobody in it',
+    'a Deny for all principals except the account, without a principal of the account',
     read,
     {
       ...identity(allow('s3:*')),
@@ -110,13 +115,13 @@ const inOneAccount: Row[] = [
     'explicitDeny',
   ],
   [
-    'a deny for others than the account, of its root',
+    'a Deny for all principals except the account, for its root',
     { ...read, principal: `arn:aws:iam::${ACCOUNT}:root` },
     resource({ ...deny('s3:*'), NotPrincipal: { AWS: ACCOUNT } }),
     'allow',
   ],
   [
-    'a deny for others than the role, which has a boundary',
+    'a Deny for all principals except a role with a boundary',
     read,
     {
       ...identity(allow('s3:*')),
@@ -126,13 +131,13 @@ const inOneAccount: Row[] = [
     'explicitDeny',
   ],
   [
-    'an allow for others than the account',
+    'an Allow for all principals except the account',
     read,
     resource({ ...allow('s3:*'), NotPrincipal: toAccount(ACCOUNT).Principal }),
     'implicitDeny',
   ],
   [
-    'a bucket policy that allows a role with a path, asked by its session',
+    'a bucket policy that allows a role with a path, for a session of the role',
     read,
     resource(
       allow('s3:*', { Principal: { AWS: `arn:aws:iam::${ACCOUNT}:role/service-role/replikey-acme-tax` } }),
@@ -155,14 +160,14 @@ const inOneAccount: Row[] = [
     'allow',
   ],
   [
-    'a resource with the account of who asks',
+    'a resource with the account of the caller',
     { ...read, resource: `arn:aws:s3:::logs-${ACCOUNT}/x` },
     // biome-ignore lint/suspicious/noTemplateCurlyInString: a policy variable
     identity(allow('s3:*', { Resource: 'arn:aws:s3:::logs-${aws:PrincipalAccount}/*' })),
     'allow',
   ],
   [
-    'a resource with the account of who asks, and the bucket of another',
+    'a resource with the account of the caller, and a bucket of another account',
     { ...read, resource: `arn:aws:s3:::logs-${OTHER}/x` },
     // biome-ignore lint/suspicious/noTemplateCurlyInString: a policy variable
     identity(allow('s3:*', { Resource: 'arn:aws:s3:::logs-${aws:PrincipalAccount}/*' })),
@@ -225,22 +230,22 @@ const inOneAccount: Row[] = [
     resource(allow('s3:*', { ...toRole, Resource: 'arn:aws:s3' })),
     'implicitDeny',
   ],
-  ['an action in other letters', read, identity(allow('S3:getobject')), 'allow'],
+  ['an action in another letter case', read, identity(allow('S3:getobject')), 'allow'],
   ['an action with wildcards', read, identity(allow('s3:Get?bjec*')), 'allow'],
   [
-    'a resource in other letters',
+    'a resource in another letter case',
     read,
     identity(allow('s3:*', { Resource: OBJECT.toUpperCase() })),
     'implicitDeny',
   ],
   [
-    'a boundary that allows it too',
+    'a boundary that allows the action',
     read,
     { ...identity(allow('s3:*')), boundary: [{ name: 'b', policy: policy(allow('s3:Get*')) }] },
     'allow',
   ],
   [
-    'a boundary that does not',
+    'a boundary that does not allow the action',
     read,
     { ...identity(allow('s3:*')), boundary: [{ name: 'b', policy: policy(allow('s3:Put*')) }] },
     'implicitDeny',
@@ -454,7 +459,7 @@ describe.each([
   ['of a key', keys],
   ['of a trust policy', trusts],
   ['of an encryption context', contexts],
-])('a decision %s', (_, rows) => {
+])('decision %s', (_, rows) => {
   test.each(rows)('%s', (_name, request, policies, verdict) => {
     const decision = evaluate(request, policies);
     expect(decision.kind).toBe(verdict);
@@ -463,28 +468,28 @@ describe.each([
   });
 });
 
-describe('a decision says why', () => {
+describe('reason of a decision', () => {
   const reasons: [string, AccessRequest, Policies, string][] = [
     [
-      'which statement allows',
+      'the statement that allows',
       read,
       identity(allow('s3:GetObject', { Sid: 'ReadSource' })),
       'allowed by role policy "replikey" (ReadSource)',
     ],
     [
-      'which statement denies',
+      'the statement that denies',
       read,
       { ...identity(allow('s3:*')), ...resource(deny('s3:*', { Principal: '*' })) },
       `the policy of acme-tax denies s3:GetObject on ${OBJECT} (statement 1)`,
     ],
     [
-      'which condition of the nearest statement did not hold, expected against actual',
+      'the unmet condition of the nearest statement, with expected and actual values',
       via(OBJECT),
       grant(BUCKET),
       `no identity policy of ${ROLE} allows kms:Decrypt on ${KEY}: in role policy "replikey" (statement 1) StringLike kms:EncryptionContext:aws:s3:arn expects ${BUCKET}, but the request has ${OBJECT}`,
     ],
     [
-      'that a condition asks for what the request does not carry',
+      'a condition key that the request does not carry',
       assume,
       trust({
         Principal: { Service: 's3.amazonaws.com' },
@@ -493,44 +498,44 @@ describe('a decision says why', () => {
       `the trust policy does not allow sts:AssumeRole on ${ROLE}: in the trust policy (statement 1) StringEquals aws:SourceAccount expects ${OTHER}, but the request has nothing`,
     ],
     [
-      'which resource the nearest statement names',
+      'the resource of the nearest statement',
       read,
       identity(allow('s3:GetObject', { Resource: 'arn:aws:s3:::acme-tax/Books/*' })),
       `no identity policy of ${ROLE} allows s3:GetObject on ${OBJECT}: in role policy "replikey" (statement 1) the resource expects arn:aws:s3:::acme-tax/Books/*, but the request has ${OBJECT}`,
     ],
     [
-      'which resources the nearest statement leaves out',
+      'the resources that the nearest statement excludes',
       read,
       identity({ Effect: 'Allow', Action: 's3:*', NotResource: OBJECT }),
       `no identity policy of ${ROLE} allows s3:GetObject on ${OBJECT}: in role policy "replikey" (statement 1) the resource expects any value except ${OBJECT}, but the request has ${OBJECT}`,
     ],
     [
-      'which values the nearest statement leaves out',
+      'the values that the nearest statement excludes',
       { ...read, context: { 'aws:RequestedRegion': 'us-east-1' } },
       identity(allow('s3:*', { Condition: { StringNotEquals: { 'aws:RequestedRegion': 'us-east-1' } } })),
       `no identity policy of ${ROLE} allows s3:GetObject on ${OBJECT}: in role policy "replikey" (statement 1) StringNotEquals aws:RequestedRegion expects any value except us-east-1, but the request has us-east-1`,
     ],
     [
-      'that a key policy and an identity policy allow together',
+      'an Allow of both the key policy and the identity policy',
       decrypt,
       { ...identity(allow('kms:*')), ...resource(allow('kms:*', toAccount(ACCOUNT))) },
       'allowed by role policy "replikey" (statement 1) and the policy of acme-tax (statement 1)',
     ],
     [
-      'that the boundary is in the way',
+      'a permissions boundary without the Allow',
       read,
       { ...identity(allow('s3:*')), boundary: [{ name: 'the boundary', policy: policy(allow('s3:Put*')) }] },
       `the permissions boundary does not allow s3:GetObject on ${OBJECT}`,
     ],
     [
-      'whom the nearest statement names',
+      'the principal of the nearest statement',
       assume,
       trust({ Principal: { Service: 'ec2.amazonaws.com' } }),
       `the trust policy does not allow sts:AssumeRole on ${ROLE}: in the trust policy (statement 1) the principal expects ec2.amazonaws.com, but the request has s3.amazonaws.com`,
     ],
     ['that there is nothing', read, {}, `no identity policy of ${ROLE} allows s3:GetObject on ${OBJECT}`],
     [
-      'that a policy is missing across accounts',
+      'a missing policy across accounts',
       { ...read, resourceAccount: OTHER },
       identity(allow('s3:*')),
       `the policy of ${OBJECT} (no policy exists) does not allow s3:GetObject on ${OBJECT}`,
@@ -541,7 +546,7 @@ describe('a decision says why', () => {
     expect(evaluate(request, policies).reason).toBe(reason);
   });
 
-  test('the nearest statement is the one that came furthest', () => {
+  test('near miss: is the statement that matches the most parts', () => {
     const decision = evaluate(
       via(OBJECT),
       identity(
@@ -551,7 +556,7 @@ describe('a decision says why', () => {
       ),
     );
     expect(decision.nearMiss).toBeUndefined();
-    const known = evaluate(via(OBJECT), {
+    const decisionInAccount = evaluate(via(OBJECT), {
       ...identity(
         allow('s3:*'),
         allow('kms:Decrypt', { Resource: 'arn:aws:kms:*:*:key/other' }),
@@ -559,7 +564,7 @@ describe('a decision says why', () => {
       ),
       ...resource(allow('kms:*', toAccount(ACCOUNT))),
     });
-    expect(known.nearMiss).toMatchObject({
+    expect(decisionInAccount.nearMiss).toMatchObject({
       index: 2,
       part: 'condition',
       key: 'kms:EncryptionContext:aws:s3:arn',

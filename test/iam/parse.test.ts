@@ -53,7 +53,7 @@ const broken: [text: string, words: string][] = [
   ],
 ];
 
-describe('a text that is no policy', () => {
+describe('invalid policies', () => {
   test.each(broken.map(([text, words]) => ({ words, text, start: text.slice(0, 100) })))(
     '$words: $start',
     ({ text, words }) => {
@@ -62,7 +62,7 @@ describe('a text that is no policy', () => {
   );
 });
 
-test('a policy is read as it was written', () => {
+test('parsePolicy: returns the policy unchanged', () => {
   const written = {
     Version: '2012-10-17',
     Id: 'key-default-1',
@@ -84,7 +84,7 @@ test('a policy is read as it was written', () => {
   expect(parsePolicy(JSON.stringify(written))).toEqual(written);
 });
 
-/** What may stand anywhere in a statement, and seldom belongs there. */
+/** Values of every type, most of them invalid in a statement. */
 const anything = fc.constantFrom<unknown>(
   ...['*', 'arn:aws:s3:::a/*', null, 5, [], ['*', null], {}],
   ...[{ AWS: '*' }, { AWS: [5] }, { AWS: null }, { Service: [] }, { constructor: 'x' }],
@@ -99,7 +99,7 @@ const anything = fc.constantFrom<unknown>(
 
 const mostly = <T>(...right: T[]) => fc.oneof({ weight: 3, arbitrary: fc.constantFrom(...right) }, anything);
 
-test('whatever is read as a policy can be evaluated', () => {
+test('parsePolicy: every accepted policy can be evaluated', () => {
   const statements = fc.record(
     {
       Effect: fc.constantFrom('Allow', 'Deny'),
@@ -131,7 +131,7 @@ test('whatever is read as a policy can be evaluated', () => {
   expect(read).toBeGreaterThan(200);
 });
 
-/** The policy, or nothing where the refusal is one in words. */
+/** Returns the policy; undefined if parsePolicy rejects it with a PolicyError. */
 function readable(text: string): Policy | undefined {
   try {
     return parsePolicy(text);

@@ -17,25 +17,25 @@ const USUAL_PAIR = 'in one account';
 const USUAL_OBJECT = 'with a Bucket Key';
 const KEY = 'Tax/2026.pdf';
 
-const made = new Map<string, Promise<Pair>>();
+const pairsByName = new Map<string, Promise<Pair>>();
 afterAll(async () => {
-  for (const pair of made.values()) await (await pair).world[Symbol.asyncDispose]();
+  for (const pair of pairsByName.values()) await (await pair).world[Symbol.asyncDispose]();
 });
 
-test.each(PAIR_NAMES)('a pair %s works, whatever is written', async (name) => {
+test.each(PAIR_NAMES)('unbroken pair %s: replicates every kind of object', async (name) => {
   const pair = await theWorkingPair(name);
   for (const object of OBJECT_NAMES) {
-    const status = takes(pair, object) ? 'COMPLETED' : undefined;
+    const status = isSelected(pair, object) ? 'COMPLETED' : undefined;
     expect((await write(pair, object, `Tax/${object}`))?.status).toBe(status);
   }
   expect(await doctor(pair)).toMatchObject({ verdict: 'proven', findings: [] });
 });
 
 describe.each(Object.entries(BREAKAGES))('%s', (_, rows) => {
-  test.each(rows.map((row) => [titleOf(row), row] as const))('%s', (_, row) => isNamedAndHealed(row));
+  test.each(rows.map((row) => [titleOf(row), row] as const))('%s', (_, row) => checkBreakage(row));
 });
 
-describe('no alarm is raised where', () => {
+describe('harmless change: the rule stays proven', () => {
   test.each(HARMLESS.map((row) => [row.when, row] as const))('%s', async (_, row) => {
     const pair = await theWorkingPair(row.pair ?? USUAL_PAIR);
     await row.breaks(pair);
@@ -44,14 +44,14 @@ describe('no alarm is raised where', () => {
   });
 });
 
-/** Rows that can go together: done by calls, healed by fixes, and striking objects of any name. */
+/** Returns the rows that can be combined: applied by calls, corrected by fixes, and valid for any object key. */
 const rowsOf = (name: keyof typeof PAIRS): Breakage[] =>
   Object.values(BREAKAGES)
     .flat()
     .filter(({ pair = USUAL_PAIR }) => pair === name)
     .filter(({ meanwhile, byHand, key }) => !meanwhile && byHand === undefined && key === undefined);
 
-const someBreakages = fc.constantFrom(USUAL_PAIR, 'across accounts').chain((name) =>
+const combinedBreakages = fc.constantFrom(USUAL_PAIR, 'across accounts').chain((name) =>
   fc.record({
     name: fc.constant(name),
     rows: fc.subarray(rowsOf(name), { minLength: 2, maxLength: 3 }),
@@ -61,23 +61,23 @@ const someBreakages = fc.constantFrom(USUAL_PAIR, 'across accounts').chain((name
 const limits = propertyBudget(60, 6);
 
 test(
-  'of several breakages at once the doctor names that which S3 meets first, and its fixes heal them all',
+  'several breakages: the doctor reports the cause that S3 encounters first, and its fixes correct all',
   limits.test,
   async () => {
     await fc.assert(
-      fc.asyncProperty(someBreakages, async ({ name, rows, object }) => {
+      fc.asyncProperty(combinedBreakages, async ({ name, rows, object }) => {
         const pair = await theWorkingPair(name);
         fc.pre(await canAllBreak(pair, rows));
 
         const outcome = await write(pair, object, KEY);
-        const { door } = pair.world;
-        const { taken } = await diagnoseObject(door, pair.source.bucket, KEY, pair.atlas);
+        const { client } = pair.world;
+        const { taken } = await diagnoseObject(client, pair.source.bucket, KEY, pair.locations);
         const [first] = taken.flatMap(({ findings }) => errorsOf(findings));
-        // A rule that does not take the object says nothing of what it would meet.
+        // A rule that does not select the object gives no result.
         expect(first?.failureReason).toBe(outcome?.attempts[0]?.reason);
 
-        // A rule that is changed asks for permissions that it did not ask for before.
-        for (let round = 0; round < 2; round++) await heal(pair);
+        // A changed rule may require further permissions.
+        for (let round = 0; round < 2; round++) await fixErrors(pair);
         expect(await doctor(pair)).toMatchObject({ verdict: 'proven' });
         expect(await write(pair, object, `${KEY}.again`)).toMatchObject({ status: 'COMPLETED' });
       }),
@@ -86,7 +86,7 @@ test(
   },
 );
 
-/** Some breakages exclude each other: what one takes away, another cannot change. */
+/** Some breakages exclude each other: one removes a resource that another changes. */
 async function canAllBreak(pair: Pair, rows: readonly Breakage[]): Promise<boolean> {
   try {
     for (const { breaks } of rows) await breaks(pair);
@@ -96,15 +96,17 @@ async function canAllBreak(pair: Pair, rows: readonly Breakage[]): Promise<boole
   }
 }
 
-test('the catalogue has every code that an object fails with', () => {
+test('catalogue: contains every finding code with a failure reason', () => {
   const kinds: [string, FindingDefinition][] = Object.entries(FINDING_CODES);
   const failing = kinds.filter(([, kind]) => kind.severity === 'error' && kind.failureReason !== undefined);
-  const told = new Set<string>(Object.values(BREAKAGES).flatMap((rows) => rows.map(({ code }) => code)));
-  // In a bucket that does not exist there is no object.
-  expect(failing.map(([code]) => code).filter((code) => !told.has(code))).toEqual(['RK1101']);
+  const coveredCodes = new Set<string>(
+    Object.values(BREAKAGES).flatMap((rows) => rows.map(({ code }) => code)),
+  );
+  // A missing source bucket has no object that could fail.
+  expect(failing.map(([code]) => code).filter((code) => !coveredCodes.has(code))).toEqual(['RK1101']);
 });
 
-function takes({ world: env }: Pair, object: keyof typeof OBJECTS): boolean | undefined {
+function isSelected({ world: env }: Pair, object: keyof typeof OBJECTS): boolean | undefined {
   const [rule] = env.specs.pairs[0]?.rules ?? [];
   if (object === 'a delete marker') return rule?.deleteMarkerReplication;
   return (
@@ -118,21 +120,21 @@ function titleOf({ when, pair, object }: Breakage): string {
   return [when, pair && `(a pair ${pair})`, object && `(an object ${object})`].filter(Boolean).join(' ');
 }
 
-async function isNamedAndHealed(row: Breakage): Promise<void> {
+async function checkBreakage(row: Breakage): Promise<void> {
   const { breaks, object = USUAL_OBJECT, key = KEY, code, passedOver, byHand } = row;
   const pair = await theWorkingPair(row.pair ?? USUAL_PAIR);
   if (row.meanwhile) pair.meanwhile = () => void breaks(pair);
   else {
     await breaks(pair);
-    // It is foreseen before any object fails of it.
-    expect((await doctor(pair, 0)).findings.map((one) => one.code)).toContain(code);
+    // The doctor reports the cause before any object fails.
+    expect((await doctor(pair, 0)).findings.map((finding) => finding.code)).toContain(code);
   }
 
-  // What S3 makes of it.
+  // The result of S3.
   const outcome = await write(pair, object, key);
   expect(outcome?.status).toBe(passedOver ? undefined : 'FAILED');
 
-  // What the doctor says of it.
+  // The diagnosis of the doctor.
   const { verdict, findings } = await doctor(pair);
   expect(findings[0]).toMatchObject({ code });
   if (!passedOver) {
@@ -144,32 +146,32 @@ async function isNamedAndHealed(row: Breakage): Promise<void> {
     return;
   }
 
-  // What its fixes make of it.
-  await heal(pair);
+  // The result of the fixes.
+  await fixErrors(pair);
   expect(await doctor(pair)).toMatchObject({ verdict: 'proven' });
   expect(await write(pair, object, `${key}.again`)).toMatchObject({ status: 'COMPLETED' });
 }
 
-/** A pair is made once, and put back before each test. */
+/** Returns a pair that is created once and restored before each test. */
 async function theWorkingPair(name: keyof typeof PAIRS): Promise<Pair> {
   const { yaml, prepare }: { yaml: string; prepare?: Break } = PAIRS[name];
-  const pair = made.get(name) ?? workingPair(yaml, prepare);
-  made.set(name, pair);
+  const pair = pairsByName.get(name) ?? workingPair(yaml, prepare);
+  pairsByName.set(name, pair);
   const { restore } = await pair;
   restore();
   return pair;
 }
 
-/** Write an object, or a delete marker over one, and see what became of it. */
+/** Writes an object or a delete marker, and returns its replication state. */
 async function write(
   { world: env, source }: Pair,
   object: keyof typeof OBJECTS,
   Key: string,
 ): Promise<ReplicationState | undefined> {
   const Bucket = source.bucket;
-  const { door, sandbox } = env;
-  await door.send(source.at, new PutObjectCommand({ Bucket, Key, Body: 'numbers', ...OBJECTS[object] }));
-  if (object === 'a delete marker') await door.send(source.at, new DeleteObjectCommand({ Bucket, Key }));
+  const { client, sandbox } = env;
+  await client.send(source.at, new PutObjectCommand({ Bucket, Key, Body: 'numbers', ...OBJECTS[object] }));
+  if (object === 'a delete marker') await client.send(source.at, new DeleteObjectCommand({ Bucket, Key }));
   await sandbox.waitForReplication();
   return sandbox.store.bucket(Bucket)?.objects.get(Key)?.[0]?.replication;
 }
@@ -177,20 +179,20 @@ async function write(
 const errorsOf = (findings: readonly Finding[]): Finding[] =>
   findings.filter(({ severity }) => severity === 'error');
 
-/** Carry out all fixes of errors, as the doctor prints them. */
-async function heal(pair: Pair): Promise<void> {
+/** Applies all fixes of errors as the doctor prints them. */
+async function fixErrors(pair: Pair): Promise<void> {
   const { findings } = await doctor(pair);
-  const fixes = errorsOf(findings).flatMap((one) => one.fixes);
-  await applyFixes(pair.world.door, pair.atlas, fixes);
+  const fixes = errorsOf(findings).flatMap((finding) => finding.fixes);
+  await applyFixes(pair.world.client, pair.locations, fixes);
 }
 
-async function doctor({ world: env, atlas, source }: Pair, sample = 10): Promise<RuleProof> {
-  const { proofs } = await diagnose(env.door, [source.bucket], {
-    locations: atlas,
+async function doctor({ world: env, locations, source }: Pair, sample = 10): Promise<RuleProof> {
+  const { proofs } = await diagnose(env.client, [source.bucket], {
+    locations,
     sampleSize: sample,
     now: new Date(),
   });
   const [proof] = proofs;
-  if (!proof) throw new Error('there is nothing to prove');
+  if (!proof) throw new Error('the bucket has no rule');
   return proof;
 }

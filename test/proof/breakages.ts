@@ -30,10 +30,10 @@ import {
   lacking,
   MAIN,
   replicaKey,
-  replicaKeyMade,
+  replicaKeyOfType,
   replicaKeyState,
   replicas,
-  roleMadeAnew,
+  roleRecreated,
   sourceBucketState,
   sourceDefault,
   sourceKeyLost,
@@ -48,29 +48,29 @@ import {
 } from './breaking.ts';
 
 /**
- * The ways in which a pair that works stops working. Each row breaks one thing; the sandbox then replicates as S3 does,
- * and says why it failed; the doctor has to say the same, and its fixes have to heal it.
+ * Each row breaks one setting of a working pair. The sandbox then replicates as S3 does, and returns the failure reason.
+ * The doctor must report the same cause, and its fixes must correct it.
  */
 export interface Breakage {
-  /** What is broken, in words. */
+  /** The breakage, for the test title. */
   when: string;
   breaks: Break;
   /** The doctor's first finding. S3's failure reason goes with it. */
   code: FindingCode;
-  /** The pair that is broken; by default one in one account, whose role policy alone lets it use the keys. */
+  /** The pair; by default a pair in one account, whose role policy alone allows the use of the keys. */
   pair?: keyof typeof PAIRS;
-  /** The object that is affected; by default one under the source key with a Bucket Key. */
+  /** The affected object; by default an object under the source key with a Bucket Key. */
   object?: keyof typeof OBJECTS;
-  /** Its name, where the breakage strikes only some. */
+  /** The object key, if the breakage affects only some keys. */
   key?: string;
-  /** S3 passes the object over without a status, rather than to fail. */
+  /** S3 skips the object without a status. */
   passedOver?: true;
   /**
-   * It strikes between a write and its replication, such as nobody could write any more; it is done to the sandbox's
-   * memory, since no call is that fast.
+   * The breakage occurs between a write and its replication. The test changes the memory of the sandbox, because no call
+   * is fast enough.
    */
   meanwhile?: true;
-  /** Why no fix can be printed. */
+  /** The reason why the doctor prints no fix. */
   byHand?: string;
 }
 
@@ -91,7 +91,7 @@ spec: { id: "${BACKUP}" }
 ---
 ${TAX_SPEC.replace('us-east-1,', 'us-east-1, account: main,').replace('us-west-2,', 'us-west-2, account: backup,')}`;
 
-/** The pairs that are broken: a spec, and what is done before to make one thing alone decide. */
+/** The pairs: a spec, and a preparation that lets one policy alone decide. */
 export const PAIRS = {
   'in one account': { yaml: TAX_SPEC, prepare: keysLeftToTheAccount },
   'whose key policies name the role': {
@@ -121,7 +121,7 @@ export const PAIRS = {
   'across accounts': { yaml: RULE('deleteMarkerReplication: true', ACROSS) },
 } satisfies Record<string, { yaml: string; prepare?: Break }>;
 
-/** What is written, beside a body. */
+/** The parameters of a written object. */
 export const OBJECTS = {
   'with a Bucket Key': { ServerSideEncryption: 'aws:kms', BucketKeyEnabled: true },
   'without a Bucket Key': { ServerSideEncryption: 'aws:kms', BucketKeyEnabled: false },
@@ -180,7 +180,7 @@ const statements: Breakage[] = [
     code: 'RK1310',
   },
   {
-    when: 'the role has lost its policy',
+    when: 'the role has no policy',
     breaks: withoutRolePolicy,
     code: 'RK1303',
   },
@@ -209,12 +209,12 @@ const actions: Breakage[] = [
     code: 'RK1304',
   },
   {
-    when: 'the role reads with s3:GetObjectVersion, which is for plain objects alone',
+    when: 'the role has s3:GetObjectVersion, which is insufficient for KMS-encrypted objects',
     breaks: readingPlainly,
     code: 'RK1304',
   },
   {
-    when: 'the role reads with s3:GetObjectVersion, and some objects are not plain',
+    when: 'the role has s3:GetObjectVersion, and some objects are KMS-encrypted',
     breaks: readingPlainly,
     pair: 'that is encrypted by S3 itself',
     object: 'without a Bucket Key',
@@ -237,7 +237,7 @@ const actions: Breakage[] = [
     code: 'RK1308',
   },
   {
-    when: 'the role may put objects, which is not what S3 asks for',
+    when: 'the role has s3:PutObject, which replication does not use',
     breaks: inRolePolicy(
       having('DestinationObjects', () => ({ Action: ['s3:PutObject', 's3:PutObjectTagging'] })),
     ),
@@ -255,12 +255,12 @@ const actions: Breakage[] = [
     code: 'RK1312',
   },
   {
-    when: 'the role may only encrypt with the replica key, which is not enough for a Bucket Key',
+    when: 'the role has only kms:Encrypt on the replica key, which is insufficient for a Bucket Key',
     breaks: inRolePolicy(having('DestinationKey', () => ({ Action: 'kms:Encrypt' }))),
     code: 'RK1313',
   },
   {
-    when: 'the role may not make a Bucket Key',
+    when: 'the role may not create a Bucket Key',
     breaks: inRolePolicy(lacking('DestinationKey', 'kms:GenerateDataKey')),
     code: 'RK1313',
   },
@@ -304,31 +304,31 @@ const conditions: Breakage[] = [
     code: 'RK1307',
   },
   {
-    when: 'the context of the source key is the bucket alone, as in the walkthrough of AWS',
+    when: 'the context of the source key is only the bucket, as in the AWS walkthrough',
     breaks: inRolePolicy(expecting('SourceKey', 'Context', ({ source }) => source.arn)),
     object: 'without a Bucket Key',
     code: 'RK1307',
   },
   {
-    when: 'the context of the source key is the bucket alone, as in the walkthrough of AWS',
+    when: 'the context of the source key is only the bucket, as in the AWS walkthrough',
     breaks: inRolePolicy(expecting('SourceKey', 'Context', ({ source }) => source.arn)),
     pair: 'without Bucket Keys',
     object: 'encrypted as the bucket has it',
     code: 'RK1307',
   },
   {
-    when: 'the context of the source key is its objects alone',
+    when: 'the context of the source key is only the objects',
     breaks: inRolePolicy(expecting('SourceKey', 'Context', sourceObjects())),
     code: 'RK1307',
   },
   {
-    when: 'the context of the replica key is the bucket alone',
+    when: 'the context of the replica key is only the bucket',
     breaks: inRolePolicy(expecting('DestinationKey', 'Context', ({ destination }) => destination.arn)),
     object: 'without a Bucket Key',
     code: 'RK1312',
   },
   {
-    when: 'the context of the replica key is its objects alone',
+    when: 'the context of the replica key is only the objects',
     breaks: inRolePolicy(expecting('DestinationKey', 'Context', replicas())),
     code: 'RK1313',
   },
@@ -371,7 +371,7 @@ const conditions: Breakage[] = [
     code: 'RK1307',
   },
   {
-    when: 'the context is compared to the letter, with a wildcard in it',
+    when: 'the context is compared with StringEquals and contains a wildcard',
     breaks: inRolePolicy(
       having('SourceKey', ({ source }) => ({
         Condition: { StringEquals: { 'kms:EncryptionContext:aws:s3:arn': `${source.arn}/*` } },
@@ -381,7 +381,7 @@ const conditions: Breakage[] = [
     code: 'RK1307',
   },
   {
-    when: 'replicas may only be encrypted by S3 itself',
+    when: 'the role may write replicas only with SSE-S3',
     breaks: inRolePolicy(
       having('DestinationObjects', () => ({
         Condition: { StringEquals: { 's3:x-amz-server-side-encryption': 'AES256' } },
@@ -390,7 +390,7 @@ const conditions: Breakage[] = [
     code: 'RK1308',
   },
   {
-    when: 'replicas may only be encrypted with KMS once, as in the walkthrough of AWS',
+    when: 'the role may write replicas only with SSE-KMS, as in the AWS walkthrough',
     breaks: inRolePolicy(
       having('DestinationObjects', () => ({
         Action: 's3:ReplicateObject',
@@ -403,7 +403,7 @@ const conditions: Breakage[] = [
     code: 'RK1308',
   },
   {
-    when: 'replicas may only be encrypted with another key',
+    when: 'the role may write replicas only with another key',
     breaks: inRolePolicy(
       having('DestinationObjects', () => ({
         Condition: { StringEquals: { 's3:x-amz-server-side-encryption-aws-kms-key-id': OTHER_KEY } },
@@ -428,14 +428,14 @@ const conditions: Breakage[] = [
     code: 'RK1308',
   },
   {
-    when: 'the source key may be used by another account alone',
+    when: 'the role policy allows the source key only for another account',
     breaks: inRolePolicy(
       having('SourceKey', () => ({ Condition: { StringEquals: { 'kms:CallerAccount': BACKUP } } })),
     ),
     code: 'RK1307',
   },
   {
-    when: 'the source key may be used from the addresses of an office',
+    when: 'the role policy allows the source key only from the addresses of an office',
     breaks: inRolePolicy(
       having('SourceKey', () => ({ Condition: { IpAddress: { 'aws:SourceIp': '203.0.113.0/24' } } })),
     ),
@@ -497,7 +497,7 @@ const resources: Breakage[] = [
     code: 'RK1313',
   },
   {
-    when: 'the role may use a replica key that is no more',
+    when: 'the role may use a deleted replica key',
     breaks: inRolePolicy(having('DestinationKey', () => ({ Resource: OTHER_KEY }))),
     code: 'RK1313',
   },
@@ -542,7 +542,7 @@ const trust: Breakage[] = [
     code: 'RK1301',
   },
   {
-    when: 'the role trusts S3 Batch Operations alone',
+    when: 'the role trusts only S3 Batch Operations',
     breaks: inTrustPolicy(
       having('AssumeRole', () => ({ Principal: { Service: 'batchoperations.s3.amazonaws.com' } })),
     ),
@@ -554,35 +554,35 @@ const trust: Breakage[] = [
     code: 'RK1301',
   },
   {
-    when: 'the trust policy denies everybody',
+    when: 'the trust policy denies every principal',
     breaks: inTrustPolicy(adding(() => ({ Effect: 'Deny', Principal: '*', Action: 'sts:AssumeRole' }))),
     code: 'RK1301',
   },
   {
-    when: 'the role is gone',
+    when: 'the role is deleted',
     breaks: withoutRole,
     code: 'RK1302',
-    byHand: 'a role is more than one statement; reconcile --once makes it anew',
+    byHand: 'a role needs several calls; reconcile --once creates it',
   },
   {
-    when: 'the configuration names a role that never was',
+    when: 'the configuration names a role that never existed',
     breaks: inConfiguration((Rules, { role }) => ({ Rules, Role: `${role}s` })),
     code: 'RK1302',
-    byHand: 'nobody can tell which role was meant',
+    byHand: 'the intended role is unknown',
   },
   {
-    when: 'the role was deleted and made anew, so that the key policies name nobody',
-    breaks: roleMadeAnew,
+    when: 'the role was recreated, so the key policies name a deleted principal',
+    breaks: roleRecreated,
     pair: 'whose keys and role both allow it',
     code: 'RK1307',
   },
   {
-    when: 'the role lets S3 tag its session, and no more',
+    when: 'the trust policy allows only sts:TagSession',
     breaks: inTrustPolicy(having('AssumeRole', () => ({ Action: 'sts:TagSession' }))),
     code: 'RK1301',
   },
   {
-    when: 'the role asks for an external id, which S3 does not have',
+    when: 'the trust policy requires an external id, which S3 does not send',
     breaks: inTrustPolicy(
       having('AssumeRole', () => ({ Condition: { StringEquals: { 'sts:ExternalId': 'acme' } } })),
     ),
@@ -604,12 +604,12 @@ const denials: Breakage[] = [
     code: 'RK1308',
   },
   {
-    when: 'the role policy denies all use of keys',
+    when: 'the role policy denies all KMS actions',
     breaks: inRolePolicy(denying('kms:*', theKey)),
     code: 'RK1307',
   },
   {
-    when: 'the role policy denies everything but reading',
+    when: 'the role policy denies everything except reading',
     breaks: inRolePolicy(
       adding(() => ({ Effect: 'Deny', NotAction: ['s3:Get*', 's3:List*', 'kms:*'], Resource: '*' })),
     ),
@@ -637,7 +637,7 @@ const denials: Breakage[] = [
     code: 'RK1306',
   },
   {
-    when: 'the source bucket policy lets a part of the prefix be read through a VPC endpoint only',
+    when: 'the source bucket policy allows a part of the prefix only through a VPC endpoint',
     breaks: inSourceBucketPolicy(
       denying('s3:GetObjectVersion*', sourceObjects('Tax/private/'), () => ({
         Condition: { StringNotEquals: { 'aws:SourceVpce': 'vpce-1' } },
@@ -665,20 +665,20 @@ const denials: Breakage[] = [
     code: 'RK1310',
   },
   {
-    when: 'the destination bucket policy denies what is not said to be under KMS',
+    when: 'the destination bucket policy denies requests without a KMS header',
     breaks: kmsAlone,
     object: 'encrypted by S3 itself',
     code: 'RK1308',
   },
   {
-    when: 'the destination bucket policy denies what is not said to be under KMS',
+    when: 'the destination bucket policy denies requests without a KMS header',
     breaks: kmsAlone,
     pair: 'that is encrypted by S3 itself',
     object: 'encrypted as the bucket has it',
     code: 'RK1308',
   },
   {
-    when: 'the destination bucket policy denies every key but one',
+    when: 'the destination bucket policy denies every key except one',
     breaks: inReplicaBucketPolicy(
       denying('s3:ReplicateObject', replicas(), () => ({
         Condition: { StringNotEquals: { 's3:x-amz-server-side-encryption-aws-kms-key-id': OTHER_KEY } },
@@ -687,7 +687,7 @@ const denials: Breakage[] = [
     code: 'RK1308',
   },
   {
-    when: 'the destination bucket policy denies what comes through no VPC endpoint',
+    when: 'the destination bucket policy denies requests that do not come through a VPC endpoint',
     breaks: inReplicaBucketPolicy(
       denying('s3:Replicate*', replicas(), () => ({
         Condition: { StringNotEquals: { 'aws:SourceVpce': 'vpce-1' } },
@@ -696,21 +696,21 @@ const denials: Breakage[] = [
     code: 'RK1308',
   },
   {
-    when: 'the destination bucket policy denies all but another role, by ArnNotEquals',
+    when: 'the destination bucket policy denies all roles except another one, by ArnNotEquals',
     breaks: inReplicaBucketPolicy(
       denying('s3:Replicate*', replicas(), () => ({ Condition: { ArnNotEquals: NOT_OUR_ADMIN } })),
     ),
     code: 'RK1308',
   },
   {
-    when: 'the destination bucket policy denies all but another role, by StringNotLike',
+    when: 'the destination bucket policy denies all roles except another one, by StringNotLike',
     breaks: inReplicaBucketPolicy(
       denying('s3:Replicate*', replicas(), () => ({ Condition: { StringNotLike: NOT_OUR_ADMIN } })),
     ),
     code: 'RK1308',
   },
   {
-    when: 'the destination bucket policy denies all but another role, and ours has a path',
+    when: 'the destination bucket policy denies all roles except another one, and the role has a path',
     breaks: inReplicaBucketPolicy(
       denying('s3:Replicate*', replicas(), () => ({ Condition: { ArnNotEquals: NOT_OUR_ADMIN } })),
     ),
@@ -718,7 +718,7 @@ const denials: Breakage[] = [
     code: 'RK1308',
   },
   {
-    when: 'the destination bucket policy denies who is no service of AWS',
+    when: 'the destination bucket policy denies principals that are not AWS services',
     breaks: inReplicaBucketPolicy(
       denying('s3:Replicate*', replicas(), () => ({
         Condition: { Bool: { 'aws:PrincipalIsAWSService': 'false' } },
@@ -727,14 +727,14 @@ const denials: Breakage[] = [
     code: 'RK1308',
   },
   {
-    when: 'the role policy denies what belongs to its own account',
+    when: 'the role policy denies resources of its own account',
     breaks: inRolePolicy(
       denying('kms:*', theKey, () => ({ Condition: { StringEquals: { 'aws:ResourceAccount': MAIN } } })),
     ),
     code: 'RK1307',
   },
   {
-    when: 'the destination bucket policy denies all but its root, by NotPrincipal',
+    when: 'the destination bucket policy denies all principals except its root, by NotPrincipal',
     breaks: inReplicaBucketPolicy(
       denying('s3:Replicate*', replicas(), () => ({ NotPrincipal: { AWS: `arn:aws:iam::${MAIN}:root` } })),
     ),
@@ -746,7 +746,7 @@ const denials: Breakage[] = [
     code: 'RK1307',
   },
   {
-    when: 'the source key policy denies what comes from no VPC',
+    when: 'the source key policy denies requests that do not come from a VPC',
     breaks: inSourceKeyPolicy(
       denying('kms:Decrypt', theKey, () => ({
         Condition: { StringNotEquals: { 'aws:SourceVpc': 'vpc-1' } },
@@ -765,12 +765,12 @@ const denials: Breakage[] = [
     code: 'RK1313',
   },
   {
-    when: 'the permissions boundary allows S3, and not KMS',
+    when: 'the permissions boundary allows S3 but not KMS',
     breaks: bounded(() => ({ Effect: 'Allow', Action: 's3:*', Resource: '*' })),
     code: 'RK1307',
   },
   {
-    when: 'the permissions boundary allows the source alone',
+    when: 'the permissions boundary allows only the source',
     breaks: bounded(({ source }) => ({
       Effect: 'Allow',
       Action: '*',
@@ -792,7 +792,7 @@ const denials: Breakage[] = [
     code: 'RK1308',
   },
   {
-    when: 'the destination bucket policy denies all but a list of others',
+    when: 'the destination bucket policy denies all principals except some named ones',
     breaks: inReplicaBucketPolicy(
       denying('s3:*', replicas(), () => ({
         Condition: {
@@ -815,7 +815,7 @@ const denials: Breakage[] = [
     code: 'RK1313',
   },
   {
-    when: 'the replica key policy denies what does not come from the addresses of an office',
+    when: 'the replica key policy denies requests from outside the addresses of an office',
     breaks: inReplicaKeyPolicy(
       denying(['kms:Encrypt', 'kms:GenerateDataKey'], theKey, () => ({
         Condition: { NotIpAddress: { 'aws:SourceIp': '203.0.113.0/24' } },
@@ -824,7 +824,7 @@ const denials: Breakage[] = [
     code: 'RK1313',
   },
   {
-    when: 'the permissions boundary allows KMS, and not S3',
+    when: 'the permissions boundary allows KMS but not S3',
     breaks: bounded(() => ({ Effect: 'Allow', Action: 'kms:*', Resource: '*' })),
     code: 'RK1303',
   },
@@ -863,26 +863,26 @@ const keyPolicies: Breakage[] = [
     code: 'RK1307',
   },
   {
-    when: 'the source key policy expects the bucket alone as the context',
+    when: 'the source key policy expects only the bucket as the context',
     breaks: inSourceKeyPolicy(expecting('SourceKey', 'Context', ({ source }) => source.arn)),
     pair: 'whose key policies name the role',
     object: 'without a Bucket Key',
     code: 'RK1307',
   },
   {
-    when: 'the replica key policy expects objects alone as the context',
+    when: 'the replica key policy expects only objects as the context',
     breaks: inReplicaKeyPolicy(expecting('DestinationKey', 'Context', replicas())),
     pair: 'whose key policies name the role',
     code: 'RK1313',
   },
   {
-    when: 'the replica key policy allows encryption alone',
+    when: 'the replica key policy allows only kms:Encrypt',
     breaks: inReplicaKeyPolicy(having('DestinationKey', () => ({ Action: 'kms:Encrypt' }))),
     pair: 'whose key policies name the role',
     code: 'RK1313',
   },
   {
-    when: 'the source key policy is limited to the service itself, which is not who asks',
+    when: 'the source key policy allows only the S3 service principal, which is not the caller',
     breaks: inSourceKeyPolicy(having('SourceKey', () => ({ Principal: { Service: 's3.amazonaws.com' } }))),
     pair: 'whose key policies name the role',
     code: 'RK1307',
@@ -890,7 +890,7 @@ const keyPolicies: Breakage[] = [
 ];
 
 const disabledReplicaKey: Break = ({ world: env, destination }) =>
-  env.door.send(destination.at, new DisableKeyCommand({ KeyId: destination.key }));
+  env.client.send(destination.at, new DisableKeyCommand({ KeyId: destination.key }));
 
 const keyStates: Breakage[] = [
   {
@@ -900,7 +900,7 @@ const keyStates: Breakage[] = [
     code: 'RK1201',
   },
   {
-    when: 'the source key waits for its deletion',
+    when: 'the source key is pending deletion',
     breaks: sourceKeyState((key) => Object.assign(key, { state: 'PendingDeletion' })),
     meanwhile: true,
     code: 'RK1201',
@@ -910,14 +910,14 @@ const keyStates: Breakage[] = [
     breaks: sourceKeyState((key) => Object.assign(key, { state: 'PendingImport' })),
     meanwhile: true,
     code: 'RK1201',
-    byHand: 'only who has the material can import it again',
+    byHand: 'only the owner of the key material can import it again',
   },
   {
-    when: 'the source key is gone',
+    when: 'the source key is deleted',
     breaks: sourceKeyLost,
     meanwhile: true,
     code: 'RK1202',
-    byHand: 'what it encrypted is lost',
+    byHand: 'objects under the key are lost',
   },
   {
     when: 'the replica key is disabled',
@@ -925,25 +925,25 @@ const keyStates: Breakage[] = [
     code: 'RK1203',
   },
   {
-    when: 'the replica key is disabled, and tags may not be written, which comes last',
+    when: 'the replica key is disabled, and the role may not write tags, which S3 does last',
     breaks: together(disabledReplicaKey, inRolePolicy(lacking('DestinationObjects', 's3:ReplicateTags'))),
     object: 'with tags',
     code: 'RK1203',
   },
   {
-    when: 'the replica key is disabled, and a Bucket Key may not be checked, which comes after it is made',
+    when: 'the replica key is disabled, and the role may not check a Bucket Key, which S3 does after it creates one',
     breaks: together(disabledReplicaKey, inRolePolicy(lacking('DestinationKey', 'kms:Decrypt'))),
     code: 'RK1203',
   },
   {
-    when: 'the replica key is disabled, and may not be used, which is asked first',
+    when: 'the replica key is disabled, and the role may not use it, which KMS checks first',
     breaks: together(disabledReplicaKey, inRolePolicy(without('DestinationKey'))),
     code: 'RK1313',
   },
   {
-    when: 'the replica key waits for its deletion',
+    when: 'the replica key is pending deletion',
     breaks: ({ world: env, destination }) =>
-      env.door.send(
+      env.client.send(
         destination.at,
         new ScheduleKeyDeletionCommand({ KeyId: destination.key, PendingWindowInDays: 7 }),
       ),
@@ -953,25 +953,25 @@ const keyStates: Breakage[] = [
     when: 'the key store of the replica key cannot be reached',
     breaks: replicaKeyState((key) => Object.assign(key, { state: 'Unavailable' })),
     code: 'RK1203',
-    byHand: 'the key store has to be connected again',
+    byHand: 'the key store must be connected again',
   },
   {
     when: 'the replica key is for signatures',
-    breaks: replicaKeyMade({ KeyUsage: 'SIGN_VERIFY', KeySpec: 'RSA_2048' }),
+    breaks: replicaKeyOfType({ KeyUsage: 'SIGN_VERIFY', KeySpec: 'RSA_2048' }),
     code: 'RK1203',
-    byHand: 'what a key is for never changes',
+    byHand: 'the usage of a key is immutable',
   },
   {
     when: 'the replica key is for authentication codes',
-    breaks: replicaKeyMade({ KeyUsage: 'GENERATE_VERIFY_MAC', KeySpec: 'HMAC_256' }),
+    breaks: replicaKeyOfType({ KeyUsage: 'GENERATE_VERIFY_MAC', KeySpec: 'HMAC_256' }),
     code: 'RK1203',
-    byHand: 'what a key is for never changes',
+    byHand: 'the usage of a key is immutable',
   },
   {
     when: 'the replica key is asymmetric',
-    breaks: replicaKeyMade({ KeyUsage: 'ENCRYPT_DECRYPT', KeySpec: 'RSA_2048' }),
+    breaks: replicaKeyOfType({ KeyUsage: 'ENCRYPT_DECRYPT', KeySpec: 'RSA_2048' }),
     code: 'RK1203',
-    byHand: 'what a key is never changes',
+    byHand: 'the spec of a key is immutable',
   },
   {
     when: 'the replica key does not exist',
@@ -979,12 +979,12 @@ const keyStates: Breakage[] = [
     code: 'RK1204',
   },
   {
-    when: 'the replica key lies in the Region of the source',
+    when: 'the replica key is in the Region of the source',
     breaks: replicaKey(({ source }) => source.key),
     code: 'RK1205',
   },
   {
-    when: 'the replica key is an alias, and the policy of the key names nobody',
+    when: 'the replica key is an alias, and the key policy allows no principal',
     breaks: together(
       replicaKey(() => `arn:aws:kms:us-west-2:${MAIN}:alias/acme-tax-replica`),
       inReplicaKeyPolicy(without('DestinationKey')),
@@ -993,7 +993,7 @@ const keyStates: Breakage[] = [
     code: 'RK1313',
   },
   {
-    when: 'the default key of the source is an alias, and the policy of the key names nobody',
+    when: 'the default key of the source is an alias, and the key policy allows no principal',
     breaks: together(sourceDefault('alias/acme-tax'), inSourceKeyPolicy(without('SourceKey'))),
     pair: 'whose keys and role both allow it',
     object: 'encrypted as the bucket has it',
@@ -1005,9 +1005,9 @@ const keyStates: Breakage[] = [
     code: 'RK1204',
   },
   {
-    when: 'the replica key is one that the role may not use',
+    when: 'the replica key is a key that the role may not use',
     breaks: async (pair) => {
-      const { KeyMetadata } = await pair.world.door.send(pair.destination.at, new CreateKeyCommand({}));
+      const { KeyMetadata } = await pair.world.client.send(pair.destination.at, new CreateKeyCommand({}));
       await replicaKey(() => KeyMetadata?.Arn ?? '')(pair);
     },
     code: 'RK1313',
@@ -1015,17 +1015,17 @@ const keyStates: Breakage[] = [
 ];
 
 const suspended: Break = ({ world: env, destination }) =>
-  env.door.send(
+  env.client.send(
     destination.at,
     new PutBucketVersioningCommand({
       Bucket: destination.bucket,
       VersioningConfiguration: { Status: 'Suspended' },
     }),
   );
-const gone: Break = ({ world: env, destination }) =>
-  env.door.send(destination.at, new DeleteBucketCommand({ Bucket: destination.bucket }));
-const madeAnew: Break = ({ world: env, destination }) =>
-  env.door.send(
+const deleted: Break = ({ world: env, destination }) =>
+  env.client.send(destination.at, new DeleteBucketCommand({ Bucket: destination.bucket }));
+const recreated: Break = ({ world: env, destination }) =>
+  env.client.send(
     destination.at,
     new CreateBucketCommand({
       Bucket: destination.bucket,
@@ -1040,21 +1040,21 @@ const bucketStates: Breakage[] = [
     code: 'RK1104',
   },
   {
-    when: 'the destination bucket is gone',
-    breaks: gone,
+    when: 'the destination bucket is deleted',
+    breaks: deleted,
     code: 'RK1103',
-    byHand: 'a bucket is more than one call; reconcile --once makes it anew',
+    byHand: 'a bucket needs several calls; reconcile --once creates it',
   },
   {
-    when: 'the destination bucket was deleted and made anew, without versioning',
-    breaks: together(gone, madeAnew),
+    when: 'the destination bucket was recreated without versioning',
+    breaks: together(deleted, recreated),
     code: 'RK1104',
   },
   {
-    when: 'the source has Object Lock, and the destination has not',
+    when: 'the source has Object Lock, and the destination does not',
     breaks: together(
       ({ world: env, source }) =>
-        env.door.send(
+        env.client.send(
           source.at,
           new PutObjectLockConfigurationCommand({
             Bucket: source.bucket,
@@ -1075,7 +1075,7 @@ const bucketStates: Breakage[] = [
 
 const rules: Breakage[] = [
   {
-    when: 'the rule no longer selects objects that are encrypted with KMS',
+    when: 'the rule no longer selects KMS-encrypted objects',
     breaks: inRule(({ Destination }) => ({
       SourceSelectionCriteria: undefined,
       Destination: { Bucket: Destination?.Bucket },
@@ -1084,20 +1084,20 @@ const rules: Breakage[] = [
     passedOver: true,
   },
   {
-    when: 'the selection of objects that are encrypted with KMS is switched off',
+    when: 'the selection of KMS-encrypted objects is disabled',
     breaks: inRule(() => ({ SourceSelectionCriteria: { SseKmsEncryptedObjects: { Status: 'Disabled' } } })),
     code: 'RK1003',
     passedOver: true,
   },
   {
-    when: 'the rule is switched off',
+    when: 'the rule is disabled',
     breaks: inRule(() => ({ Status: 'Disabled' })),
     code: 'RK1002',
     passedOver: true,
-    byHand: 'whoever switched it off may have meant it',
+    byHand: 'a user may have disabled it on purpose',
   },
   {
-    when: 'a rule of higher priority takes the objects, and selects none under KMS',
+    when: 'a rule with a higher priority matches the objects and does not select KMS-encrypted ones',
     breaks: inConfiguration(([rule = {} as never, ...more]) => ({
       Rules: [
         rule,
@@ -1114,7 +1114,7 @@ const rules: Breakage[] = [
     })),
     code: 'RK1004',
     passedOver: true,
-    byHand: 'the other rule is somebody else’s, who has to say what it is for',
+    byHand: 'the other rule is foreign, and its owner must decide',
   },
   {
     when: 'the prefix begins with a slash',
@@ -1122,24 +1122,24 @@ const rules: Breakage[] = [
     pair: 'of whole buckets',
     code: 'RK1006',
     passedOver: true,
-    byHand: 'objects may be named so',
+    byHand: 'object keys may begin with a slash',
   },
   {
     when: 'the replication configuration is deleted',
     breaks: ({ world: env, source }) =>
-      env.door.send(source.at, new DeleteBucketReplicationCommand({ Bucket: source.bucket })),
+      env.client.send(source.at, new DeleteBucketReplicationCommand({ Bucket: source.bucket })),
     code: 'RK1001',
     passedOver: true,
-    byHand: 'reconcile --once makes it anew',
+    byHand: 'reconcile --once creates it',
   },
   {
-    when: 'the replication configuration is deleted while an object waits',
+    when: 'the replication configuration is deleted while an object is pending',
     breaks: sourceBucketState((bucket) => {
       delete bucket.replication;
     }),
     meanwhile: true,
     code: 'RK1001',
-    byHand: 'reconcile --once makes it anew',
+    byHand: 'reconcile --once creates it',
   },
 ];
 
@@ -1148,36 +1148,36 @@ const acrossAccounts: Breakage[] = (
     {
       when: 'the destination bucket has no policy',
       breaks: ({ world: env, destination }) =>
-        env.door.send(destination.at, new DeleteBucketPolicyCommand({ Bucket: destination.bucket })),
+        env.client.send(destination.at, new DeleteBucketPolicyCommand({ Bucket: destination.bucket })),
       code: 'RK1308',
     },
     {
-      when: 'the destination bucket policy lets in another account',
+      when: 'the destination bucket policy allows another account',
       breaks: inReplicaBucketPolicy(
         having('DestinationObjects', () => ({ Principal: { AWS: 'arn:aws:iam::777788889999:root' } })),
       ),
       code: 'RK1308',
     },
     {
-      when: 'the destination bucket policy grants on the bucket, and not on its objects',
+      when: 'the destination bucket policy allows actions on the bucket but not on its objects',
       breaks: inReplicaBucketPolicy(
         having('DestinationObjects', ({ destination }) => ({ Resource: destination.arn })),
       ),
       code: 'RK1308',
     },
     {
-      when: 'the destination bucket policy does not let replicas be written',
+      when: 'the destination bucket policy does not allow writing replicas',
       breaks: inReplicaBucketPolicy(lacking('DestinationObjects', 's3:ReplicateObject')),
       code: 'RK1308',
     },
     {
-      when: 'the destination bucket policy does not let tags be written',
+      when: 'the destination bucket policy does not allow writing tags',
       breaks: inReplicaBucketPolicy(lacking('DestinationObjects', 's3:ReplicateTags')),
       object: 'with tags',
       code: 'RK1309',
     },
     {
-      when: 'the destination bucket policy does not let the owner be changed',
+      when: 'the destination bucket policy does not allow the owner change',
       breaks: inReplicaBucketPolicy(without('DestinationOwner')),
       code: 'RK1311',
     },
@@ -1204,7 +1204,7 @@ const acrossAccounts: Breakage[] = (
       code: 'RK1313',
     },
     {
-      when: 'the destination bucket policy lets in another role',
+      when: 'the destination bucket policy allows another role',
       breaks: inReplicaBucketPolicy(
         having('DestinationObjects', () => ({
           Principal: { AWS: `arn:aws:iam::${MAIN}:root` },
@@ -1214,20 +1214,20 @@ const acrossAccounts: Breakage[] = (
       code: 'RK1308',
     },
     {
-      when: 'the destination bucket policy is about another folder',
+      when: 'the destination bucket policy covers another prefix',
       breaks: inReplicaBucketPolicy(
         having('DestinationObjects', (pair) => ({ Resource: replicas('Taxes/')(pair) })),
       ),
       code: 'RK1308',
     },
     {
-      when: 'the destination bucket policy does not let delete markers be written',
+      when: 'the destination bucket policy does not allow delete markers',
       breaks: inReplicaBucketPolicy(without('DestinationDeletes')),
       object: 'a delete marker',
       code: 'RK1310',
     },
     {
-      when: 'the replica key policy lets in another account',
+      when: 'the replica key policy allows another account',
       breaks: inReplicaKeyPolicy(
         having('DestinationKey', () => ({ Principal: { AWS: 'arn:aws:iam::777788889999:root' } })),
       ),
@@ -1244,13 +1244,13 @@ const acrossAccounts: Breakage[] = (
       code: 'RK1104',
     },
     {
-      when: 'the replica key is an alias of the account of the role, which does not have it',
+      when: 'the replica key is an alias that does not exist in the account of the role',
       breaks: replicaKey(() => `arn:aws:kms:us-west-2:${MAIN}:alias/acme-tax-replica`),
       code: 'RK1204',
     },
     {
-      when: 'the role was deleted and made anew, so that the policies of the other account name nobody',
-      breaks: roleMadeAnew,
+      when: 'the role was recreated, so the policies of the other account name a deleted principal',
+      breaks: roleRecreated,
       code: 'RK1308',
     },
     {
@@ -1262,12 +1262,12 @@ const acrossAccounts: Breakage[] = (
 ).map((row) => ({ ...row, pair: 'across accounts' as const }));
 
 export const BREAKAGES: Record<string, Breakage[]> = {
-  'statements of the role policy that are gone': statements,
-  'actions of the role policy that are gone': actions,
-  'conditions that nothing meets': conditions,
-  'resources that are others': resources,
-  'a role that S3 may not assume, or another': trust,
-  'what is denied': denials,
+  'missing statements of the role policy': statements,
+  'missing actions of the role policy': actions,
+  'unsatisfied conditions': conditions,
+  'other resources': resources,
+  'trust policy and role': trust,
+  denials: denials,
   'key policies': keyPolicies,
   'states of keys': keyStates,
   'states of buckets': bucketStates,
@@ -1275,16 +1275,16 @@ export const BREAKAGES: Record<string, Breakage[]> = {
   'between accounts': acrossAccounts,
 };
 
-/** What looks dangerous, and breaks nothing: the doctor raises no alarm. */
+/** Changes that break nothing, so the doctor reports no problem. */
 export const HARMLESS: Pick<Breakage, 'when' | 'breaks' | 'pair' | 'object'>[] = [
   {
-    when: 'the role reads with s3:GetObjectVersion, which is enough for plain objects',
+    when: 'the role has s3:GetObjectVersion, which is sufficient for objects without KMS encryption',
     breaks: readingPlainly,
     pair: 'of plain objects alone',
     object: 'encrypted by S3 itself',
   },
   {
-    when: 'the role may do everything to everything',
+    when: 'the role may use all actions on all resources',
     breaks: inRolePolicy(
       having('SourceObjects', () => ({ Action: '*', Resource: '*' })),
       without('SourceKey'),
@@ -1316,7 +1316,7 @@ export const HARMLESS: Pick<Breakage, 'when' | 'breaks' | 'pair' | 'object'>[] =
     ),
   },
   {
-    when: 'the role may reach buckets of its account alone',
+    when: 'the role may access only buckets of its account',
     breaks: inRolePolicy(
       ...['SourceBucket', 'SourceObjects', 'DestinationObjects'].map((sid) =>
         having(sid, () => ({ Condition: { StringEquals: { 's3:ResourceAccount': MAIN } } })),
@@ -1324,7 +1324,7 @@ export const HARMLESS: Pick<Breakage, 'when' | 'breaks' | 'pair' | 'object'>[] =
     ),
   },
   {
-    when: 'the role policy denies what belongs to other accounts',
+    when: 'the role policy denies resources of other accounts',
     breaks: inRolePolicy(
       denying(
         ['s3:*', 'kms:*'],
@@ -1346,7 +1346,7 @@ export const HARMLESS: Pick<Breakage, 'when' | 'breaks' | 'pair' | 'object'>[] =
     ),
   },
   {
-    when: 'the trust policy lets others in, too',
+    when: 'the trust policy also allows other principals',
     breaks: inTrustPolicy(
       having('AssumeRole', () => ({
         Principal: { Service: ['batchoperations.s3.amazonaws.com', 's3.amazonaws.com'] },
@@ -1355,7 +1355,7 @@ export const HARMLESS: Pick<Breakage, 'when' | 'breaks' | 'pair' | 'object'>[] =
     ),
   },
   {
-    when: 'the destination bucket policy denies what comes without TLS',
+    when: 'the destination bucket policy denies requests without TLS',
     breaks: inReplicaBucketPolicy(
       denying('s3:Replicate*', replicas(), () => ({
         Condition: { BoolIfExists: { 'aws:SecureTransport': 'false' } },
@@ -1363,11 +1363,11 @@ export const HARMLESS: Pick<Breakage, 'when' | 'breaks' | 'pair' | 'object'>[] =
     ),
   },
   {
-    when: 'the destination bucket policy denies another folder',
+    when: 'the destination bucket policy denies another prefix',
     breaks: inReplicaBucketPolicy(denying('s3:*', replicas('Taxes/'))),
   },
   {
-    when: 'the destination bucket policy denies all but our role',
+    when: 'the destination bucket policy denies all principals except the role',
     breaks: inReplicaBucketPolicy(
       denying('s3:Replicate*', replicas(), ({ role }) => ({
         Condition: { ArnNotEquals: { 'aws:PrincipalArn': role } },
@@ -1376,7 +1376,7 @@ export const HARMLESS: Pick<Breakage, 'when' | 'breaks' | 'pair' | 'object'>[] =
     pair: 'whose role has a path',
   },
   {
-    when: 'the destination bucket policy denies all but our account',
+    when: 'the destination bucket policy denies all accounts except its own',
     breaks: inReplicaBucketPolicy(
       denying('s3:Replicate*', replicas(), () => ({
         Condition: { StringNotEquals: { 'aws:PrincipalAccount': MAIN } },
@@ -1385,7 +1385,7 @@ export const HARMLESS: Pick<Breakage, 'when' | 'breaks' | 'pair' | 'object'>[] =
     pair: 'across accounts',
   },
   {
-    when: 'the destination bucket policy denies puts, which replication is not',
+    when: 'the destination bucket policy denies s3:PutObject, which replication does not use',
     breaks: inReplicaBucketPolicy(denying('s3:PutObject*', replicas())),
   },
   {
@@ -1407,7 +1407,7 @@ export const HARMLESS: Pick<Breakage, 'when' | 'breaks' | 'pair' | 'object'>[] =
     breaks: replicaKey(() => `arn:aws:kms:us-west-2:${MAIN}:alias/acme-tax-replica`),
   },
   {
-    when: 'the destination bucket policy lets in the account of the role',
+    when: 'the destination bucket policy allows the account of the role',
     breaks: inReplicaBucketPolicy(
       ...['DestinationObjects', 'DestinationDeletes', 'DestinationOwner'].map((sid) =>
         having(sid, () => ({ Principal: { AWS: MAIN } })),
@@ -1416,7 +1416,7 @@ export const HARMLESS: Pick<Breakage, 'when' | 'breaks' | 'pair' | 'object'>[] =
     pair: 'across accounts',
   },
   {
-    when: 'the replica key policy lets in the account of the role',
+    when: 'the replica key policy allows the account of the role',
     breaks: inReplicaKeyPolicy(having('DestinationKey', () => ({ Principal: { AWS: MAIN } }))),
     pair: 'across accounts',
   },

@@ -26,21 +26,21 @@ import { checkpoint } from '../support/checkpoint.ts';
 import { type TestEnv, testEnv } from '../support/env.ts';
 import { changePolicy } from '../support/policies.ts';
 
-/** The verbs in which breakages.ts tells what is broken. */
+/** The operations with which breakages.ts describes a breakage. */
 
 export const MAIN = '111122223333';
 export const BACKUP = '444455556666';
 
-/** A pair that works, and can be put back to that. */
+/** A working pair that can be restored. */
 export interface Pair {
   world: TestEnv;
-  atlas: Locations;
+  locations: Locations;
   source: Side;
   destination: Side;
   /** ARN of the role that S3 assumes. */
   role: string;
   restore(): void;
-  /** Done between the next write and its replication. */
+  /** Runs between the next write and its replication. */
   meanwhile?: (() => void) | undefined;
 }
 
@@ -53,10 +53,10 @@ export interface Side {
   at: Location;
 }
 
-/** Breaks one thing. */
+/** Applies one breakage. */
 export type Break = (pair: Pair) => unknown;
 
-/** Reconcile a pair, and prepare it further. */
+/** Reconciles a pair and prepares it. */
 export async function workingPair(yaml: string, prepare: Break = () => {}): Promise<Pair> {
   const env = await testEnv(yaml, {
     onCall({ operation }, phase) {
@@ -66,10 +66,10 @@ export async function workingPair(yaml: string, prepare: Break = () => {}): Prom
     },
   });
   const { results } = await env.reconcile();
-  if (results.some(({ result }) => result !== 'applied')) throw new Error('the pair could not be made');
+  if (results.some(({ result }) => result !== 'applied')) throw new Error('reconcile did not apply the pair');
   const { store } = env.sandbox;
   const [declared] = env.specs.pairs;
-  if (!declared) throw new Error('there is no pair');
+  if (!declared) throw new Error('the specs declare no pair');
   const side = (one: typeof declared.source): Side => {
     const account = store.account(one.accountId ?? MAIN);
     const key = [...account.keys.values()].find(({ region }) => region === one.region);
@@ -82,7 +82,7 @@ export async function workingPair(yaml: string, prepare: Break = () => {}): Prom
   };
   const pair: Pair = {
     world: env,
-    atlas: locationsOf(env.specs, 'us-east-1'),
+    locations: locationsOf(env.specs, 'us-east-1'),
     source: side(declared.source),
     destination: side(declared.destination),
     role: store.bucket(declared.source.bucket)?.replication?.Role ?? '',
@@ -93,14 +93,14 @@ export async function workingPair(yaml: string, prepare: Break = () => {}): Prom
   return pair;
 }
 
-/** Several things that only together break something. */
+/** Combines several changes that break something only together. */
 export const together =
   (...breaks: Break[]): Break =>
   async (pair) => {
-    for (const one of breaks) await one(pair);
+    for (const apply of breaks) await apply(pair);
   };
 
-// Policies: where, and what becomes of their statements.
+// Policies: their location, and changes of their statements.
 
 type Change = (statements: Statement[], pair: Pair) => Statement[];
 type Of<T> = (pair: Pair) => T;
@@ -113,13 +113,13 @@ const inPolicy =
   (pair) => {
     const where = placeOf(pair);
     const owned = where.kind === 'role' || where.kind === 'boundary';
-    const everybody = (statement: Statement): Statement =>
+    const withPrincipal = (statement: Statement): Statement =>
       owned || (statement.Principal ?? statement.NotPrincipal) !== undefined
         ? statement
         : { ...statement, Principal: '*' };
-    return changePolicy(pair.world.door, pair.atlas, where, ({ Statement: before, ...policy }) => ({
+    return changePolicy(pair.world.client, pair.locations, where, ({ Statement: before, ...policy }) => ({
       ...policy,
-      Statement: changes.reduce((some, change) => change(some, pair), [before].flat()).map(everybody),
+      Statement: changes.reduce((some, change) => change(some, pair), [before].flat()).map(withPrincipal),
     }));
   };
 
@@ -133,12 +133,12 @@ export const inReplicaBucketPolicy = inPolicy(({ destination }) => ({
 export const inSourceKeyPolicy = inPolicy(({ source }) => ({ kind: 'key', of: source.key }));
 export const inReplicaKeyPolicy = inPolicy(({ destination }) => ({ kind: 'key', of: destination.key }));
 
-/** Replace a statement of ours, named by its Sid without our name before it. */
+/** Replaces a statement of replikey by its Sid without the prefix. */
 const replacing =
   (sid: string, by: (statement: Statement, pair: Pair) => Statement[]): Change =>
   (statements, pair) => {
     const ours = (one: Statement): boolean => one.Sid?.startsWith(`Replikey${sid}`) === true;
-    if (!statements.some(ours)) throw new Error(`no statement ${sid} is there to be broken`);
+    if (!statements.some(ours)) throw new Error(`no statement ${sid} to break`);
     return statements.flatMap((one) => (ours(one) ? by(one, pair) : [one]));
   };
 
@@ -149,11 +149,11 @@ export const lacking = (sid: string, action: string): Change =>
     { ...statement, Action: [statement.Action ?? []].flat().filter((one) => one !== action) },
   ]);
 
-/** A statement with some of its elements replaced. */
+/** Replaces some elements of a statement. */
 export const having = (sid: string, elements: Of<Partial<Statement>>): Change =>
   replacing(sid, (statement, pair) => [{ ...statement, ...elements(pair) }]);
 
-/** A statement of a key with another value for one of its two conditions. */
+/** Replaces the value of one of the two conditions of a key statement. */
 export const expecting = (sid: string, key: 'ViaService' | 'Context', value: Of<string | string[]>): Change =>
   replacing(sid, (statement, pair) => {
     const [operator, name] =
@@ -167,7 +167,7 @@ export const adding =
   (...more: Of<Statement>[]): Change =>
   (statements, pair) => [...statements, ...more.map((one) => one(pair))];
 
-/** Denied; in a resource's policy to everybody, unless it says to whom. */
+/** Returns a Deny statement; in a resource policy for every principal unless one is given. */
 export const denying = (
   Action: string | string[],
   Resource: Of<string>,
@@ -190,7 +190,7 @@ export const replicas =
 export const theKey: Of<string> = () => '*';
 export const theRole: Of<Partial<Statement>> = ({ role }) => ({ Principal: { AWS: role } });
 
-/** What KMS gives a new key: the account decides who may use it. */
+/** The default key policy of KMS: the IAM policies of the account decide. */
 const byItsAccount = ({ key }: Side): Statement => ({
   Effect: 'Allow',
   Principal: { AWS: `arn:aws:iam::${accountOfArn(key)}:root` },
@@ -198,19 +198,19 @@ const byItsAccount = ({ key }: Side): Statement => ({
   Resource: '*',
 });
 
-/** The root user alone, and nobody else of its account. */
+/** Allows only the root user, and no other principal of its account. */
 const byTheRootUser = (side: Side): Statement => ({
   ...byItsAccount(side),
   Condition: { ArnEquals: { 'aws:PrincipalArn': `arn:aws:iam::${accountOfArn(side.key)}:root` } },
 });
 
-/** Key policies that name nobody: the role's own policy decides. */
+/** Key policies that name no principal: the role's policy decides. */
 export const keysLeftToTheAccount: Break = together(
   inSourceKeyPolicy(nothingBut(({ source }) => byItsAccount(source))),
   inReplicaKeyPolicy(nothingBut(({ destination }) => byItsAccount(destination))),
 );
 
-/** Key policies that leave nothing to the account: they know the role by its name, or not at all. */
+/** Key policies that delegate nothing to the account: they name the role, or no principal. */
 export const keysOfTheRootUser: Break = together(
   inSourceKeyPolicy((statements, { source }) => [byTheRootUser(source), ...ours(statements)]),
   inReplicaKeyPolicy((statements, { destination }) => [byTheRootUser(destination), ...ours(statements)]),
@@ -222,15 +222,18 @@ const ours = (statements: Statement[]): Statement[] =>
 export const bounded =
   (...statements: Of<Statement>[]): Break =>
   async (pair) => {
-    const { door } = pair.world;
+    const { client } = pair.world;
     const document: Policy = { Version: '2012-10-17', Statement: statements.map((one) => one(pair)) };
-    const { Policy: made } = await door.send(
+    const { Policy: policy } = await client.send(
       pair.source.at,
       new CreatePolicyCommand({ PolicyName: 'boundary', PolicyDocument: JSON.stringify(document) }),
     );
-    await door.send(
+    await client.send(
       pair.source.at,
-      new PutRolePermissionsBoundaryCommand({ RoleName: nameOf(pair.role), PermissionsBoundary: made?.Arn }),
+      new PutRolePermissionsBoundaryCommand({
+        RoleName: nameOf(pair.role),
+        PermissionsBoundary: policy?.Arn,
+      }),
     );
   };
 
@@ -239,25 +242,28 @@ export const bounded =
 const nameOf = (arn: string): string => arn.slice(arn.lastIndexOf('/') + 1);
 
 export const withoutRolePolicy: Break = ({ world: env, source, role }) =>
-  env.door.send(source.at, new DeleteRolePolicyCommand({ RoleName: nameOf(role), PolicyName: POLICY_NAME }));
+  env.client.send(
+    source.at,
+    new DeleteRolePolicyCommand({ RoleName: nameOf(role), PolicyName: POLICY_NAME }),
+  );
 
 export const withoutRole: Break = async (pair) => {
   await withoutRolePolicy(pair);
-  await pair.world.door.send(pair.source.at, new DeleteRoleCommand({ RoleName: nameOf(pair.role) }));
+  await pair.world.client.send(pair.source.at, new DeleteRoleCommand({ RoleName: nameOf(pair.role) }));
 };
 
-/** The same name and the same policies, but another principal. */
-export const roleMadeAnew: Break = async (pair) => {
-  const { door } = pair.world;
+/** Recreates the role with the same name and policies, as another principal. */
+export const roleRecreated: Break = async (pair) => {
+  const { client } = pair.world;
   const { at } = pair.source;
   const RoleName = nameOf(pair.role);
-  const { Role } = await door.send(at, new GetRoleCommand({ RoleName }));
-  const policy = await door.send(at, new GetRolePolicyCommand({ RoleName, PolicyName: POLICY_NAME }));
+  const { Role } = await client.send(at, new GetRoleCommand({ RoleName }));
+  const policy = await client.send(at, new GetRolePolicyCommand({ RoleName, PolicyName: POLICY_NAME }));
   await withoutRole(pair);
   const AssumeRolePolicyDocument = decodeURIComponent(Role?.AssumeRolePolicyDocument ?? '');
-  await door.send(at, new CreateRoleCommand({ RoleName, Path: Role?.Path, AssumeRolePolicyDocument }));
+  await client.send(at, new CreateRoleCommand({ RoleName, Path: Role?.Path, AssumeRolePolicyDocument }));
   const PolicyDocument = decodeURIComponent(policy.PolicyDocument ?? '');
-  await door.send(at, new PutRolePolicyCommand({ RoleName, PolicyName: POLICY_NAME, PolicyDocument }));
+  await client.send(at, new PutRolePolicyCommand({ RoleName, PolicyName: POLICY_NAME, PolicyDocument }));
 };
 
 // The rule.
@@ -266,12 +272,12 @@ export const inConfiguration =
   (change: (rules: ReplicationRule[], pair: Pair) => { Rules: ReplicationRule[]; Role?: string }): Break =>
   async (pair) => {
     const { world: env, source } = pair;
-    const { ReplicationConfiguration: before } = await env.door.send(
+    const { ReplicationConfiguration: before } = await env.client.send(
       source.at,
       new GetBucketReplicationCommand({ Bucket: source.bucket }),
     );
     const after = { Role: before?.Role, ...change(before?.Rules ?? [], pair) };
-    await env.door.send(
+    await env.client.send(
       source.at,
       new PutBucketReplicationCommand({ Bucket: source.bucket, ReplicationConfiguration: after }),
     );
@@ -289,11 +295,11 @@ export const replicaKey = (name: Of<string>): Break =>
     },
   }));
 
-/** A replica key of another sort, that the role may use. */
-export const replicaKeyMade =
+/** Creates a replica key of another type that the role may use. */
+export const replicaKeyOfType =
   (input: CreateKeyCommandInput): Break =>
   async (pair) => {
-    const { KeyMetadata } = await pair.world.door.send(pair.destination.at, new CreateKeyCommand(input));
+    const { KeyMetadata } = await pair.world.client.send(pair.destination.at, new CreateKeyCommand(input));
     const arn = KeyMetadata?.Arn ?? '';
     await replicaKey(() => arn)(pair);
     await inRolePolicy(having('DestinationKey', () => ({ Resource: arn })))(pair);
@@ -302,7 +308,7 @@ export const replicaKeyMade =
 export const sourceDefault =
   (KMSMasterKeyID: string): Break =>
   ({ world: env, source }) =>
-    env.door.send(
+    env.client.send(
       source.at,
       new PutBucketEncryptionCommand({
         Bucket: source.bucket,
@@ -317,7 +323,7 @@ export const sourceDefault =
       }),
     );
 
-// What AWS forbids or cannot be made to do at once: in the sandbox's own memory.
+// Changes that AWS forbids or does not make immediately: in the memory of the sandbox.
 
 export const sourceBucketState = (change: (bucket: BucketState) => void): Break =>
   inStore(({ world: env, source }) => env.sandbox.store.bucket(source.bucket), change);
@@ -337,7 +343,7 @@ const inStore =
   <T>(of: Of<T | undefined>, change: (state: T) => void): Break =>
   (pair) => {
     const state = of(pair);
-    if (state === undefined) throw new Error('it is not there to be broken');
+    if (state === undefined) throw new Error('the state to break does not exist');
     change(state);
   };
 

@@ -4,11 +4,11 @@ import { locationsOf } from '../../src/facts/locations.ts';
 import { proveRules } from '../../src/proof/prove.ts';
 import { testEnv } from '../support/env.ts';
 
-test('a pair that we made is proven, and every request is allowed by name', async () => {
+test('proveRules: a reconciled pair is proven, and every request is allowed', async () => {
   await using env = await testEnv();
   await env.reconcile();
-  const atlas = locationsOf({ pairs: [], accounts: [] }, 'us-east-1');
-  const observed = await collectReplicationFacts(env.door, ['acme-tax'], atlas);
+  const locations = locationsOf({ pairs: [], accounts: [] }, 'us-east-1');
+  const observed = await collectReplicationFacts(env.client, ['acme-tax'], locations);
   const [proof, ...more] = proveRules(observed, 'acme-tax');
   expect(more).toEqual([]);
   expect(proof?.findings).toEqual([]);

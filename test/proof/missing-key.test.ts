@@ -4,12 +4,12 @@ import { TAX_SPEC, testEnv } from '../support/env.ts';
 const missing = (region: string) =>
   `"arn:aws:kms:${region}:111122223333:key/99999999-2222-3333-4444-555555555555"`;
 
-/** A key by ARN is never made: what AWS said of it holds, also once the plan is applied. */
+/** replikey never creates a key named by ARN, so the observation also holds after apply. */
 test.each([
   ['source', TAX_SPEC.replace('alias/acme-tax }', `${missing('us-east-1')} }`), 'RK1202'],
   ['spare', TAX_SPEC.replace('  rules:', `  sourceKeys: [${missing('us-east-1')}]\n  rules:`), 'RK1202'],
   ['replica', TAX_SPEC.replace('alias/acme-tax-replica', missing('us-west-2')), 'RK1204'],
-])('a %s key that does not exist is said not to, once, where it is declared', async (_, yaml, code) => {
+])('plan: a missing %s key is reported once, at its declaration', async (_, yaml, code) => {
   await using env = await testEnv(yaml);
   const { plan, proof, refusals } = await env.reconcile({ dryRun: true });
   expect(plan.blocked).toMatchObject([{ why: expect.stringContaining('does not exist') }]);
@@ -22,6 +22,6 @@ test.each([
   expect(proof[0]?.findings[0]?.at?.line).toBe(
     1 + yaml.split('\n').findIndex((line) => line.includes('99999999')),
   );
-  // What blocks the spec is reason enough.
+  // The spec is blocked already, so there is no separate refusal.
   expect(refusals).toEqual([]);
 });

@@ -10,7 +10,7 @@ import { problemsOf, tax } from '../spec/support.ts';
 import { ACCOUNT_SPECS, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { REAL_CASES } from './real-cases.ts';
 
-describe('what people ran into is found, named, and mended', () => {
+describe('proof of reported cases: finds and fixes the cause', () => {
   test.each(REAL_CASES)(
     '$name ($thread)',
     ({ world: env, seen = [], errors, warnings = [], names, rounds = 1 }) => {
@@ -20,29 +20,29 @@ describe('what people ran into is found, named, and mended', () => {
       expect(verdict).toBe(errors.length === 0 ? 'proven' : 'broken');
       for (const name of names) expect(findings[0]?.message).toContain(name);
 
-      let then = env;
+      let fixedEnv = env;
       for (let round = 0; round < rounds; round++) {
-        const { findings: found } = proofOf(then, seen);
-        expect(found.filter(({ fixes }) => fixes.length === 0)).toEqual([]);
-        // A policy that is attached may be others' too: what is added goes to one of the role's own.
-        expect(found.flatMap(({ fixes }) => fixes).filter(isToAttached)).toEqual([]);
-        then = found.flatMap(({ fixes }) => fixes).reduce(carriedOut, then);
+        const { findings: openFindings } = proofOf(fixedEnv, seen);
+        expect(openFindings.filter(({ fixes }) => fixes.length === 0)).toEqual([]);
+        // Other roles may share an attached policy, so a fix extends an inline policy of the role.
+        expect(openFindings.flatMap(({ fixes }) => fixes).filter(isToAttached)).toEqual([]);
+        fixedEnv = openFindings.flatMap(({ fixes }) => fixes).reduce(withFix, fixedEnv);
       }
-      expect(proofOf(then, seen)).toMatchObject({ verdict: 'proven', findings: [] });
+      expect(proofOf(fixedEnv, seen)).toMatchObject({ verdict: 'proven', findings: [] });
     },
   );
 });
 
 const ID = '1234abcd-12ab-34cd-56ef-1234567890ab';
 
-describe('what people ran into cannot be declared, or does not happen', () => {
-  test('a replica key for a rule that selects nothing is refused with its line (hashicorp/terraform-provider-aws#26241)', async () => {
+describe('reported cases that replikey prevents', () => {
+  test('spec: a replica key for a rule without the KMS selection is rejected with its line (hashicorp/terraform-provider-aws#26241)', async () => {
     const [problem, ...more] = await problemsOf(tax(['Tax/', `Tax/\n      replicaKmsKeyId: ${ID}`]));
     expect(more).toEqual([]);
     expect(problem).toMatchObject({ position: { line: 16 }, path: 'spec.rules[0].replicaKmsKeyId' });
   });
 
-  test('without the selection no replica key is sent, and with it always (hashicorp/terraform-provider-aws#26241)', async () => {
+  test('rule: has a replica key exactly if it selects KMS-encrypted objects (hashicorp/terraform-provider-aws#26241)', async () => {
     const both = '\n    - { prefix: Plain/, sseKmsEncryptedObjects: false }\n';
     await using env = await testEnv(TAX_SPEC.replace('Tax/\n', `Tax/${both}`));
     await env.reconcile();
@@ -56,7 +56,7 @@ describe('what people ran into cannot be declared, or does not happen', () => {
     ]);
   });
 
-  test('an alias is looked up where the bucket is, and the ARN of the key is sent (ministryofjustice/aws-root-account#1015)', async () => {
+  test('alias: is resolved in the account of the bucket and written as an ARN (ministryofjustice/aws-root-account#1015)', async () => {
     const shared = TAX_SPEC.replaceAll('alias/acme-tax-replica', 'alias/acme-tax');
     const across = shared
       .replace('us-east-1,', 'us-east-1, account: main,')
@@ -77,15 +77,15 @@ describe('what people ran into cannot be declared, or does not happen', () => {
       .map(({ targetKeyId }) => targetKeyId);
     const decoys = [...keys.values()].filter(({ id }) => ids.includes(id)).map(({ region }) => region);
     expect(decoys).toContain('us-west-2');
-    const theirs = [...store.account('444455556666').keys.values()];
-    expect(theirs).toHaveLength(1);
+    const destinationKeys = [...store.account('444455556666').keys.values()];
+    expect(destinationKeys).toHaveLength(1);
     expect(rule?.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID).toBe(
-      `arn:aws:kms:us-west-2:444455556666:key/${theirs[0]?.id}`,
+      `arn:aws:kms:us-west-2:444455556666:key/${destinationKeys[0]?.id}`,
     );
     expect((await env.canaries()).map(({ result }) => result)).toEqual(['replicated', 'replicated']);
   });
 
-  test('a key by its id is sent as an ARN, or refused where nobody knows whose it is (crossplane-contrib/provider-upjet-aws#1478)', async () => {
+  test('key id: is written as an ARN, and rejected if the account is unknown (crossplane-contrib/provider-upjet-aws#1478)', async () => {
     const [problem] = await problemsOf(tax(['alias/acme-tax-replica\n', `${ID}\n`]));
     expect(problem).toMatchObject({
       position: { line: 13 },
@@ -103,27 +103,23 @@ describe('what people ran into cannot be declared, or does not happen', () => {
     expect({ waves: plan.waves, blocked: plan.blocked }).toEqual({ waves: [], blocked: [] });
   });
 
-  test('versioning is enabled on both sides before replication, and waited for in the same run (terraform-aws-modules/terraform-aws-s3-bucket#172)', async () => {
+  test('versioning: is enabled on both buckets before replication, within one run (terraform-aws-modules/terraform-aws-s3-bucket#172)', async () => {
     const message = 'Destination bucket must have versioning enabled.';
     const late = { match: 'PutBucketReplication', nth: 1, times: 2 };
     await using env = await testEnv(TAX_SPEC, {
       faultSettings: { faults: [{ ...late, what: { status: 400, code: 'InvalidRequest', message } }] },
     });
-    const waited: string[] = [];
-    const {
-      plan,
-      results,
-      remaining: left,
-    } = await env.reconcile({
-      onEvent: (event) => event.type === 'waiting' && waited.push(event.waitsFor),
+    const waits: string[] = [];
+    const { plan, results, remaining } = await env.reconcile({
+      onEvent: (event) => event.type === 'waiting' && waits.push(event.waitsFor),
     });
     const needs = plan.waves.flat().find(({ id }) => id === 's3.replication/acme-tax')?.needs;
     expect(needs).toContain('s3.versioning/acme-tax');
     expect(needs).toContain('s3.versioning/acme-tax-replica');
     expect(results.filter(({ result }) => result !== 'applied')).toEqual([]);
-    expect(left?.waves).toEqual([]);
-    expect(waited).toContain('S3 to see that versioning is enabled on both buckets');
-    const order = writesOf(env).filter((one) => /PutBucket(Versioning|Replication)/.test(one));
+    expect(remaining?.waves).toEqual([]);
+    expect(waits).toContain('S3 to see that versioning is enabled on both buckets');
+    const order = writesOf(env).filter((operation) => /PutBucket(Versioning|Replication)/.test(operation));
     expect(order).toEqual([
       'PutBucketVersioning',
       'PutBucketVersioning',
@@ -133,38 +129,38 @@ describe('what people ran into cannot be declared, or does not happen', () => {
     ]);
   });
 
-  test('a role is made before a policy names it (terraform-aws-modules/terraform-aws-kms#30)', async () => {
+  test('role: is created before a policy names it (terraform-aws-modules/terraform-aws-kms#30)', async () => {
     await using env = await testEnv();
     const { results } = await env.reconcile();
     expect(results.filter(({ result }) => result !== 'applied')).toEqual([]);
     const writes = writesOf(env);
     expect(writes.indexOf('CreateRole')).toBeLessThan(writes.indexOf('PutKeyPolicy'));
     expect(writes.indexOf('CreateRole')).toBeGreaterThanOrEqual(0);
-    // What would have happened otherwise.
+    // The reverse order fails.
     const Statement = {
       Effect: 'Allow',
       Action: 'kms:*',
       Resource: '*',
-      Principal: { AWS: `${ROLES}/nobody` },
+      Principal: { AWS: `${ROLES}/missing` },
     };
     const Policy = JSON.stringify({ Version: '2012-10-17', Statement });
     const [key] = [...env.sandbox.store.account('111122223333').keys.values()];
     await expect(
-      env.door.send(
+      env.client.send(
         { region: key?.region ?? '' },
         new PutKeyPolicyCommand({ KeyId: key?.id, PolicyName: 'default', Policy }),
       ),
     ).rejects.toMatchObject({ name: 'MalformedPolicyDocumentException' });
   });
 
-  test('a role that truly does not exist is named with its place, before anything is written (aws-ia/terraform-aws-eks-blueprints#455)', async () => {
+  test('missing role: is reported with its position, before any write (aws-ia/terraform-aws-eks-blueprints#455)', async () => {
     await using env = await testEnv(
-      TAX_SPEC.replace('  rules:', `  role: { arn: "${ROLES}/nobody" }\n  rules:`),
+      TAX_SPEC.replace('  rules:', `  role: { arn: "${ROLES}/missing" }\n  rules:`),
     );
     const { plan } = await env.reconcile();
     expect(plan.blocked).toEqual([
       expect.objectContaining({
-        why: `the role ${ROLES}/nobody does not exist; create it first, since replikey never creates a role given by ARN`,
+        why: `the role ${ROLES}/missing does not exist; create it first, since replikey never creates a role given by ARN`,
         from: expect.objectContaining({ line: 7 }),
       }),
     ]);
@@ -172,7 +168,7 @@ describe('what people ran into cannot be declared, or does not happen', () => {
     expect(writesOf(env)).not.toContain('PutBucketReplication');
   });
 
-  test('several destinations: every rule has a filter and a priority of its own (cloudposse/terraform-aws-s3-bucket#93)', async () => {
+  test('several destinations: every rule has its own filter and priority (cloudposse/terraform-aws-s3-bucket#93)', async () => {
     const other = TAX_SPEC.replace('name: tax', 'name: copy').replaceAll('acme-tax-replica', 'acme-tax-copy');
     await using env = await testEnv([TAX_SPEC, other].join('---\n').replaceAll('Tax/', '""'));
     const { results } = await env.reconcile();
@@ -188,7 +184,7 @@ const ROLES = 'arn:aws:iam::111122223333:role';
 
 const rulesOf = ({ sandbox }: TestEnv, bucket: string) =>
   (sandbox.store.bucket(bucket)?.replication?.Rules ?? []).toSorted(
-    (one, other) => (one.Priority ?? 0) - (other.Priority ?? 0),
+    (a, b) => (a.Priority ?? 0) - (b.Priority ?? 0),
   );
 
 const writesOf = ({ sandbox }: TestEnv): string[] =>
@@ -205,8 +201,8 @@ const codesOf = (findings: readonly Finding[], wanted: Finding['severity']) =>
 
 const isToAttached = (fix: Fix): boolean => 'policy' in fix && fix.policy.policy?.startsWith('arn:') === true;
 
-/** What a person does who follows a fix to the letter. */
-function carriedOut(env: Facts, fix: Fix): Facts {
+/** Returns the facts after a fix, exactly as printed. */
+function withFix(env: Facts, fix: Fix): Facts {
   if (!('call' in fix)) return applyFix(env, fix);
   const { operation, input } = fix.call;
   if (operation !== 'PutBucketReplication') throw new Error(`no row needs ${operation}`);

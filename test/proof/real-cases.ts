@@ -4,19 +4,19 @@ import type { Policy, Statement } from '../../src/iam/types.ts';
 import type { FindingCode } from '../../src/proof/findings.ts';
 import type { ObservedObject } from '../../src/proof/object-cases.ts';
 
-/** What somebody ran into, as facts, and what must be said of it. */
+/** A reported case, as facts, with the expected findings. */
 export interface RealCase {
-  /** Where it was told: `owner/repository#number`. */
+  /** The report: `owner/repository#number`. */
   thread: string;
   name: string;
   world: Facts;
   seen?: ObservedObject[];
-  /** Errors in the order in which S3 meets them; none where objects replicate. */
+  /** Errors in the order in which S3 encounters them; empty if objects replicate. */
   errors: FindingCode[];
   warnings?: FindingCode[];
-  /** What the message of the first finding must name. */
+  /** Texts that the message of the first finding must contain. */
   names: string[];
-  /** How often all fixes are carried out; default once. A rule that is changed asks for other permissions. */
+  /** Number of rounds of fixes, by default 1. A changed rule may require other permissions. */
   rounds?: number;
 }
 
@@ -48,7 +48,7 @@ const throughS3 = (region: string, contexts: string | string[], operator = 'Stri
           [operator]: { [CONTEXT]: contexts },
         },
 });
-/** What KMS gives a new key: the account decides who may use it. */
+/** The default key policy of KMS: the IAM policies of the account decide. */
 const byAccount = (account: string) =>
   policy(allow('kms:*', '*', { Principal: { AWS: `arn:aws:iam::${account}:root` } }));
 const byAdministrator = policy(
@@ -58,7 +58,7 @@ const byAdministrator = policy(
 const WRITES = ['s3:ReplicateObject', 's3:ReplicateTags'];
 const USES = ['kms:Encrypt', 'kms:GenerateDataKey', 'kms:Decrypt'];
 
-/** What the role may do in the pair that works; both forms of the encryption context. */
+/** The permissions of the role in a working pair, with both forms of the encryption context. */
 const granted = (replicaKey: string): Record<string, Statement | null> => ({
   sourceBucket: allow(['s3:GetReplicationConfiguration', 's3:ListBucket'], SOURCE),
   sourceObjects: allow(
@@ -81,9 +81,9 @@ interface Parts {
   across?: boolean;
   /** The S3 Bucket Key of new objects, on both sides. */
   bucketKey?: boolean;
-  /** Statements of the role in place of those that work; null: left out. */
+  /** Replacements for the working statements of the role; null removes a statement. */
   role?: Record<string, Statement | null>;
-  /** Name of the role's policy; an ARN where it is attached. */
+  /** Name of the role's policy; an ARN for an attached policy. */
   policyName?: string;
   sourceKeyPolicy?: Policy;
   replicaKeyPolicy?: Policy;
@@ -91,11 +91,11 @@ interface Parts {
   sourceDefault?: EncryptionRule;
   rule?: Partial<ReplicationRule>;
   destination?: Partial<NonNullable<ReplicationRule['Destination']>>;
-  /** Further keys by the name by which the rule speaks of them; null: there is none. */
+  /** Further keys by the name in the rule; null if the key does not exist. */
   keys?: Facts['keys'];
 }
 
-/** A pair that works, some parts of it replaced. */
+/** Returns a working pair with some parts replaced. */
 function aPair(parts: Parts = {}): Facts {
   const { across = false, bucketKey = true, rule, destination } = parts;
   const owner = across ? BACKUP : MAIN;
@@ -191,7 +191,7 @@ const ALIAS = 'alias/acme-tax-replica';
 export const REAL_CASES: RealCase[] = [
   {
     thread: 'ministryofjustice/modernisation-platform#13396',
-    name: 'both forms of the encryption context fit objects with a Bucket Key and without',
+    name: 'both forms of the encryption context are allowed: objects with and without a Bucket Key replicate',
     world: aPair(),
     seen: [underBucketKey(true), underBucketKey(false)],
     errors: [],
@@ -199,7 +199,7 @@ export const REAL_CASES: RealCase[] = [
   },
   {
     thread: 'alphagov/govuk-infrastructure#4840',
-    name: 'replicas are to change their owner, and the policy of the destination does not say so',
+    name: 'owner change: the destination bucket policy lacks the permission',
     world: aPair({
       across: true,
       bucketPolicy: policy(allow(WRITES, `${REPLICA}/*`, { Principal: { AWS: ROLE } })),
@@ -209,35 +209,35 @@ export const REAL_CASES: RealCase[] = [
   },
   {
     thread: 'cloudposse/terraform-aws-s3-bucket#68',
-    name: 'replicas are to change their owner, and the role may not',
+    name: 'owner change: the role lacks the permission',
     world: aPair({ across: true, role: { replicas: allow(WRITES, `${REPLICA}/*`) } }),
     errors: ['RK1311'],
     names: [`no identity policy of ${ROLE} allows`, 's3:ObjectOwnerOverrideToBucketOwner'],
   },
   {
     thread: 'ministryofjustice/modernisation-platform#13498',
-    name: 'the role has permissions of S3, and none of KMS',
+    name: 'the role has S3 permissions and no KMS permissions',
     world: aPair({ role: { sourceKey: null, replicaKey: null } }),
     errors: ['RK1307', 'RK1313', 'RK1313', 'RK1312'],
     names: [`no identity policy of ${ROLE} allows`, 'kms:Decrypt', SOURCE_KEY],
   },
   {
     thread: 'ministryofjustice/modernisation-platform#13504',
-    name: 'the policy of the source key leaves the account and the role out',
+    name: 'the policy of the source key names neither the account nor the role',
     world: aPair({ sourceKeyPolicy: byAdministrator }),
     errors: ['RK1307'],
     names: [`key policy of ${SOURCE_KEY} does not allow kms:Decrypt`, 'role/admin'],
   },
   {
     thread: 'ministryofjustice/modernisation-platform#13520',
-    name: 'the policy of the replica key leaves the account and the role out',
+    name: 'the policy of the replica key names neither the account nor the role',
     world: aPair({ replicaKeyPolicy: byAdministrator }),
     errors: ['RK1313', 'RK1313', 'RK1312'],
     names: [`key policy of ${REPLICA_KEY} does not allow kms:GenerateDataKey`, 'role/admin'],
   },
   {
     thread: 'ministryofjustice/modernisation-platform#13596',
-    name: 'all four at once: what took four guesses is told in one go, and mended in one',
+    name: 'all four causes together: one run reports and fixes all',
     world: aPair({
       role: {
         sourceObjects: allow(['s3:GetObjectVersion', 's3:GetObjectVersionAcl'], `${SOURCE}/*`),
@@ -253,7 +253,7 @@ export const REAL_CASES: RealCase[] = [
   },
   {
     thread: 'aws-ia/terraform-aws-control_tower_account_factory#639',
-    name: 'Bucket Keys were switched on, and the role expects the ARNs of objects',
+    name: 'Bucket Keys enabled: the role expects the ARNs of objects',
     world: aPair({
       role: {
         sourceKey: allow('kms:Decrypt', SOURCE_KEY, throughS3('us-east-1', `${SOURCE}/*`)),
@@ -265,7 +265,7 @@ export const REAL_CASES: RealCase[] = [
   },
   {
     thread: 'slashdevops/idp-scim-sync#540',
-    name: 'hardening pinned the ARN of one object in the policy of the key, whose bucket has a Bucket Key',
+    name: 'the key policy expects the ARN of one object, and the bucket has a Bucket Key',
     world: aPair({
       sourceKeyPolicy: policy(
         allow('kms:Decrypt', '*', {
@@ -283,7 +283,7 @@ export const REAL_CASES: RealCase[] = [
   },
   {
     thread: 'awsdocs/amazon-s3-userguide#116',
-    name: 'the sample with /* in the condition, taken for objects that have a Bucket Key',
+    name: 'a condition with /* for objects with a Bucket Key',
     world: aPair({
       bucketKey: false,
       role: {
@@ -296,7 +296,7 @@ export const REAL_CASES: RealCase[] = [
   },
   {
     thread: 'ministryofjustice/analytical-platform#5958',
-    name: 'the other way round: the ARN of the bucket, and objects without a Bucket Key',
+    name: 'a condition with the ARN of the bucket for objects without a Bucket Key',
     world: aPair({
       bucketKey: false,
       role: {
@@ -309,7 +309,7 @@ export const REAL_CASES: RealCase[] = [
   },
   {
     thread: 'ministryofjustice/analytical-platform#5958',
-    name: 'the replica key is of another Region than its bucket',
+    name: 'the replica key is in another Region than its bucket',
     world: aPair({
       destination: { EncryptionConfiguration: { ReplicaKmsKeyID: OTHER_REGION } },
       role: { replicaKey: allow(USES, OTHER_REGION, throughS3('us-west-2', [REPLICA, `${REPLICA}/*`])) },
@@ -321,7 +321,7 @@ export const REAL_CASES: RealCase[] = [
   },
   {
     thread: 'awslabs/landing-zone-accelerator-on-aws#1144',
-    name: 'kms:Decrypt and kms:Encrypt are enough without Bucket Keys',
+    name: 'kms:Decrypt and kms:Encrypt are sufficient without Bucket Keys',
     world: aPair({
       bucketKey: false,
       role: {
@@ -336,7 +336,7 @@ export const REAL_CASES: RealCase[] = [
   },
   {
     thread: 'awslabs/landing-zone-accelerator-on-aws#1144',
-    name: 'kms:Decrypt and kms:Encrypt are not enough for objects with a Bucket Key',
+    name: 'kms:Decrypt and kms:Encrypt are insufficient for objects with a Bucket Key',
     world: aPair({
       bucketKey: false,
       role: {
@@ -350,14 +350,14 @@ export const REAL_CASES: RealCase[] = [
   },
   {
     thread: 'hashicorp/terraform#18966',
-    name: 'no configuration names the source key, and so nobody gave it to the role',
+    name: 'no configuration names the source key, and the role has no permission for it',
     world: aPair({ role: { sourceKey: null } }),
     errors: ['RK1307'],
     names: ['kms:Decrypt', SOURCE_KEY],
   },
   {
     thread: 'hashicorp/terraform-provider-aws#15833',
-    name: 'the role may use another key than the one that objects lie under',
+    name: 'the role has a permission for another key than the key of the objects',
     world: aPair({
       role: { sourceKey: allow('kms:Decrypt', `arn:aws:kms:us-east-1:${MAIN}:key/another`) },
     }),
@@ -366,7 +366,7 @@ export const REAL_CASES: RealCase[] = [
   },
   {
     thread: 'ministryofjustice/aws-root-account#1015',
-    name: 'the replica key is named by an alias, which is none in the account of the role',
+    name: 'the replica key is an alias that does not exist in the account of the role',
     world: aPair({
       across: true,
       destination: { EncryptionConfiguration: { ReplicaKmsKeyID: ALIAS } },
@@ -380,7 +380,7 @@ export const REAL_CASES: RealCase[] = [
   },
   {
     thread: 'ministryofjustice/aws-root-account#1014',
-    name: 'objects are encrypted with KMS, and the rule forgot to select them',
+    name: 'the rule does not select the KMS-encrypted objects',
     world: aPair({
       rule: { SourceSelectionCriteria: undefined },
       destination: { EncryptionConfiguration: undefined },
@@ -390,7 +390,7 @@ export const REAL_CASES: RealCase[] = [
   },
   {
     thread: 'ministryofjustice/aws-root-account#1275',
-    name: 'a bucket that S3 encrypts needs neither the selection nor a permission of KMS',
+    name: 'a bucket with SSE-S3 needs neither the KMS selection nor a KMS permission',
     world: aPair({
       sourceDefault: BY_S3,
       rule: { SourceSelectionCriteria: undefined },
@@ -402,7 +402,7 @@ export const REAL_CASES: RealCase[] = [
   },
   {
     thread: 'nozaq/terraform-aws-remote-state-s3-backend#11',
-    name: 'a module attached a policy to the role, without the use of keys',
+    name: 'a module attached a policy without KMS permissions to the role',
     world: aPair({
       bucketKey: false,
       policyName: `arn:aws:iam::${MAIN}:policy/replication`,
@@ -414,7 +414,7 @@ export const REAL_CASES: RealCase[] = [
   },
   {
     thread: 'cloudposse/terraform-aws-s3-bucket#277',
-    name: 'across accounts neither the role nor the key of the other side was told of KMS',
+    name: "across accounts: neither the role nor the other account's key policy allows KMS",
     world: aPair({
       across: true,
       role: {
@@ -430,7 +430,7 @@ export const REAL_CASES: RealCase[] = [
   },
   {
     thread: 'cloudposse/terraform-aws-s3-bucket#279',
-    name: 'the role has a name of its own, and the other account named the one that modules make',
+    name: 'the other account allows the default role name, and the role has another name',
     world: aPair({
       across: true,
       bucketPolicy: policy(
@@ -444,7 +444,7 @@ export const REAL_CASES: RealCase[] = [
   },
   {
     thread: 'aws-controllers-k8s/community#1993',
-    name: 'denied across accounts, though it works for a person: who, what, on what, and which statement',
+    name: 'denied across accounts: the message shows the principal, action, resource and statement',
     world: aPair({
       across: true,
       bucketPolicy: policy({
@@ -464,7 +464,7 @@ export const REAL_CASES: RealCase[] = [
   },
   {
     thread: 'hashicorp/terraform#19450',
-    name: 'the role may read versions, which is not enough for objects that are encrypted with KMS',
+    name: 'GetObjectVersion is insufficient for KMS-encrypted objects',
     world: aPair({
       role: {
         sourceObjects: allow(

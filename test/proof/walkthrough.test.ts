@@ -24,13 +24,13 @@ const WEST = { region: 'us-west-2' };
 const POLICY = { RoleName: 'replicationRolekmsobj', PolicyName: 'replicationRolechangeownerPolicy' };
 
 /** The pair of AWS's walkthrough "Replicating encrypted objects" allows the encryption context of Bucket Keys only. */
-describe("the pair of AWS's walkthrough, with objects that have no Bucket Key", () => {
+describe('pair of the AWS walkthrough, with objects without a Bucket Key', () => {
   let env: TestEnv;
   let keys: WalkthroughKeys;
 
   beforeAll(async () => {
     env = await testEnv();
-    keys = await theWalkthrough(env);
+    keys = await createWalkthrough(env);
   });
   afterAll(() => env[Symbol.asyncDispose]());
 
@@ -39,20 +39,20 @@ describe("the pair of AWS's walkthrough, with objects that have no Bucket Key", 
 
   async function put(Key: string): Promise<string | undefined> {
     const encryption = { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: keys.source } as const;
-    await env.door.send(
+    await env.client.send(
       EAST,
       new PutObjectCommand({ Bucket: 'source', Key, Body: 'numbers', ...encryption }),
     );
     await env.sandbox.waitForReplication();
-    const head = await env.door.send(EAST, new HeadObjectCommand({ Bucket: 'source', Key }));
+    const head = await env.client.send(EAST, new HeadObjectCommand({ Bucket: 'source', Key }));
     return head.ReplicationStatus;
   }
 
-  it('fails, and S3 says no more than that', async () => {
+  it('replication fails without a reason from S3', async () => {
     expect(await put('Tax/2025.pdf')).toBe('FAILED');
   });
 
-  it('is told by the doctor: the condition, what it expects, and what S3 sends', async () => {
+  it('doctor: shows the condition, the expected value and the value that S3 sends', async () => {
     const { code, stdout, stderr } = await doctor();
     expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
     expect(stdout).toContain(
@@ -65,7 +65,7 @@ describe("the pair of AWS's walkthrough, with objects that have no Bucket Key", 
     expect(stdout).toContain('$ aws iam put-role-policy --role-name replicationRolekmsobj --policy-name');
   });
 
-  it('is told of the very object that failed', async () => {
+  it('doctor --object: explains the failed object', async () => {
     const { code, stdout } = await doctor('--object', 'Tax/2025.pdf');
     expect(code).toBe(1);
     expect(stdout).toContain(
@@ -73,28 +73,28 @@ describe("the pair of AWS's walkthrough, with objects that have no Bucket Key", 
     );
   });
 
-  it('is healed by the fixes as they are printed: objects arrive, and the doctor is content', async () => {
+  it('doctor: the printed fixes let objects replicate and prove the rule', async () => {
     const { stdout } = await doctor('-v');
     const statements = printedStatements(stdout);
     expect(statements.map(({ Action }) => Action)).toContain('kms:Decrypt');
-    const { PolicyDocument = '' } = await env.door.send(EAST, new GetRolePolicyCommand(POLICY));
+    const { PolicyDocument = '' } = await env.client.send(EAST, new GetRolePolicyCommand(POLICY));
     const policy = JSON.parse(decodeURIComponent(PolicyDocument)) as Policy;
-    const mended = { ...policy, Statement: [policy.Statement, statements].flat() };
-    await env.door.send(
+    const fixedPolicy = { ...policy, Statement: [policy.Statement, statements].flat() };
+    await env.client.send(
       EAST,
-      new PutRolePolicyCommand({ ...POLICY, PolicyDocument: JSON.stringify(mended) }),
+      new PutRolePolicyCommand({ ...POLICY, PolicyDocument: JSON.stringify(fixedPolicy) }),
     );
 
     expect(await put('Tax/2026.pdf')).toBe('COMPLETED');
-    const healed = await doctor();
-    expect(healed).toMatchObject({ code: 0, stderr: '' });
-    expect(healed.stdout).toContain('1 of 1 rules proven');
-    // What failed before stays so: S3 never tries again.
-    expect(healed.stdout).toContain('RK1401');
+    const afterFix = await doctor();
+    expect(afterFix).toMatchObject({ code: 0, stderr: '' });
+    expect(afterFix.stdout).toContain('1 of 1 rules proven');
+    // The failed object stays FAILED, because S3 does not retry it.
+    expect(afterFix.stdout).toContain('RK1401');
   });
 });
 
-/** The statements that a reader would copy: each stands under its fix, over the command that puts it in place. */
+/** Returns the printed statements: each is between its fix and the command that writes it. */
 function printedStatements(text: string): Statement[] {
   const fixes = text.split(/^ *fix .*\n/m).slice(1);
   return fixes.map(
@@ -102,31 +102,33 @@ function printedStatements(text: string): Statement[] {
   );
 }
 
-async function theWalkthrough({ door }: TestEnv): Promise<WalkthroughKeys> {
+async function createWalkthrough({ client }: TestEnv): Promise<WalkthroughKeys> {
   const enabled = { VersioningConfiguration: { Status: 'Enabled' } } as const;
   const there = { CreateBucketConfiguration: { LocationConstraint: 'us-west-2' } } as const;
-  await door.send(EAST, new CreateBucketCommand({ Bucket: 'source' }));
-  await door.send(EAST, new PutBucketVersioningCommand({ Bucket: 'source', ...enabled }));
-  await door.send(WEST, new CreateBucketCommand({ Bucket: 'destination', ...there }));
-  await door.send(WEST, new PutBucketVersioningCommand({ Bucket: 'destination', ...enabled }));
-  const { Role } = await door.send(
+  await client.send(EAST, new CreateBucketCommand({ Bucket: 'source' }));
+  await client.send(EAST, new PutBucketVersioningCommand({ Bucket: 'source', ...enabled }));
+  await client.send(WEST, new CreateBucketCommand({ Bucket: 'destination', ...there }));
+  await client.send(WEST, new PutBucketVersioningCommand({ Bucket: 'destination', ...enabled }));
+  const { Role } = await client.send(
     EAST,
     new CreateRoleCommand({
       RoleName: POLICY.RoleName,
       AssumeRolePolicyDocument: JSON.stringify(WALKTHROUGH_TRUST),
     }),
   );
-  const [one, other] = [EAST, WEST].map((at) => door.send(at, new CreateKeyCommand({})));
+  const [sourceKey, destinationKey] = [EAST, WEST].map((location) =>
+    client.send(location, new CreateKeyCommand({})),
+  );
   const keys = {
-    source: (await one)?.KeyMetadata?.Arn ?? '',
-    destination: (await other)?.KeyMetadata?.Arn ?? '',
+    source: (await sourceKey)?.KeyMetadata?.Arn ?? '',
+    destination: (await destinationKey)?.KeyMetadata?.Arn ?? '',
   };
   const PolicyDocument = JSON.stringify(walkthroughPolicy(keys, ['kms:Encrypt']));
-  await door.send(EAST, new PutRolePolicyCommand({ ...POLICY, PolicyDocument }));
+  await client.send(EAST, new PutRolePolicyCommand({ ...POLICY, PolicyDocument }));
   const ReplicationConfiguration = walkthroughReplication(
     keys,
     Role?.Arn ?? '',
   ) as PutBucketReplicationCommandInput['ReplicationConfiguration'];
-  await door.send(EAST, new PutBucketReplicationCommand({ Bucket: 'source', ReplicationConfiguration }));
+  await client.send(EAST, new PutBucketReplicationCommand({ Bucket: 'source', ReplicationConfiguration }));
   return keys;
 }

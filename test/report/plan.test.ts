@@ -13,15 +13,15 @@ import { type TestEnv, testEnv } from '../support/env.ts';
 const plain = createPaint({}, {});
 
 /** Creates a versioned bucket with its own default key. */
-async function createBucket({ door }: TestEnv): Promise<void> {
+async function createBucket({ client }: TestEnv): Promise<void> {
   const location = { region: 'us-east-1' };
   const key = 'arn:aws:kms:us-east-1:111122223333:key/11111111-2222-3333-4444-555555555555';
-  await door.send(location, new CreateBucketCommand({ Bucket: 'acme-tax' }));
-  await door.send(
+  await client.send(location, new CreateBucketCommand({ Bucket: 'acme-tax' }));
+  await client.send(
     location,
     new PutBucketVersioningCommand({ Bucket: 'acme-tax', VersioningConfiguration: { Status: 'Enabled' } }),
   );
-  await door.send(
+  await client.send(
     location,
     new PutBucketEncryptionCommand({
       Bucket: 'acme-tax',
@@ -98,7 +98,7 @@ test('JSON: the plan of a pass is equal to the plan of a dry run', async () => {
     { spec: 'tax', verdict: 'proven', findings: [], requests: expect.any(Number) },
   ]);
   expect(planValue.summary).toEqual({ create: 13, update: 0, delete: 0, blocked: 0, unchanged: 0 });
-  const pass = JSON.parse(JSON.stringify(outcomeJson(await env.reconcile(), env.door.calls)));
+  const pass = JSON.parse(JSON.stringify(outcomeJson(await env.reconcile(), env.client.calls)));
   expect(pass.plan).toEqual(planValue);
   expect(pass.results).toHaveLength(13);
   expect(pass.left.summary).toEqual({ create: 0, update: 0, delete: 0, blocked: 0, unchanged: 13 });

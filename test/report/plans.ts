@@ -47,42 +47,42 @@ const fanOut = ['us-west-2', 'eu-west-1', 'ap-southeast-2']
   .join('---\n');
 
 /** Replaces a condition of the role's policy with a condition that names only the bucket. */
-async function narrowCondition({ door }: TestEnv): Promise<void> {
+async function narrowCondition({ client }: TestEnv): Promise<void> {
   const policy = { RoleName: 'replikey-acme-tax', PolicyName: 'replikey' };
-  const { PolicyDocument = '' } = await door.send(EAST, new GetRolePolicyCommand(policy));
+  const { PolicyDocument = '' } = await client.send(EAST, new GetRolePolicyCommand(policy));
   const narrowed = decodeURIComponent(PolicyDocument).replace(
     '["arn:aws:s3:::acme-tax","arn:aws:s3:::acme-tax/Tax/*"]',
     '"arn:aws:s3:::acme-tax"',
   );
-  await door.send(EAST, new PutRolePolicyCommand({ ...policy, PolicyDocument: narrowed }));
+  await client.send(EAST, new PutRolePolicyCommand({ ...policy, PolicyDocument: narrowed }));
 }
 
 /** Creates a versioned bucket with its own default key. */
-async function createBucket({ door }: TestEnv): Promise<void> {
+async function createBucket({ client }: TestEnv): Promise<void> {
   const KMSMasterKeyID = 'arn:aws:kms:us-east-1:111122223333:key/11111111-2222-3333-4444-555555555555';
   const Bucket = 'acme-tax';
-  await door.send(EAST, new CreateBucketCommand({ Bucket }));
-  await door.send(
+  await client.send(EAST, new CreateBucketCommand({ Bucket }));
+  await client.send(
     EAST,
     new PutBucketVersioningCommand({ Bucket, VersioningConfiguration: { Status: 'Enabled' } }),
   );
   const rule = { ApplyServerSideEncryptionByDefault: { SSEAlgorithm: 'aws:kms' as const, KMSMasterKeyID } };
-  await door.send(
+  await client.send(
     EAST,
     new PutBucketEncryptionCommand({ Bucket, ServerSideEncryptionConfiguration: { Rules: [rule] } }),
   );
 }
 
 /** Adds a foreign rule to the configuration of the source. */
-export async function addForeignRule({ door }: TestEnv): Promise<void> {
+export async function addForeignRule({ client }: TestEnv): Promise<void> {
   const { GetBucketReplicationCommand } = await import('@aws-sdk/client-s3');
-  const { ReplicationConfiguration } = await door.send(
+  const { ReplicationConfiguration } = await client.send(
     EAST,
     new GetBucketReplicationCommand({ Bucket: 'acme-tax' }),
   );
   const [first, ...rest] = ReplicationConfiguration?.Rules ?? [];
   const foreign = { ...first, ID: 'theirs', Priority: 77, Filter: { Prefix: 'Theirs/' } };
-  await door.send(
+  await client.send(
     EAST,
     new PutBucketReplicationCommand({
       Bucket: 'acme-tax',
@@ -100,8 +100,8 @@ const denyVersioningRead = async ({ sandbox }: TestEnv): Promise<void> => {
 };
 
 /** Denies every principal to write replicas. */
-export const denyReplicaWrites = async ({ door }: TestEnv): Promise<void> => {
-  await door.send(
+export const denyReplicaWrites = async ({ client }: TestEnv): Promise<void> => {
+  await client.send(
     WEST,
     new PutBucketPolicyCommand({
       Bucket: 'acme-tax-replica',

@@ -62,14 +62,14 @@ ${TAX_SPEC.replace('Tax/', `"Tax/${variableRef('stage')}/"\n      enabled: ${var
 const DEFAULTS = `apiVersion: replikey.dev/v1
 kind: Defaults
 metadata: { name: house }
-spec: { source: { account: nobody }, destination: { account: nobody } }
+spec: { source: { account: undeclared }, destination: { account: undeclared } }
 ---
 ${TAX_SPEC.replace('spec:', 'spec:\n  defaults: house')}`;
 
 const SELECTED = TAX_SPEC.replace('{ name: tax }', '{ name: tax, labels: { team: tax } }');
 
-const putObject = async ({ door, sandbox }: TestEnv, Key: string) => {
-  await door.send(EAST, new PutObjectCommand({ Bucket: 'acme-tax', Key, Body: 'numbers' }));
+const putObject = async ({ client, sandbox }: TestEnv, Key: string) => {
+  await client.send(EAST, new PutObjectCommand({ Bucket: 'acme-tax', Key, Body: 'numbers' }));
   await sandbox.waitForReplication();
 };
 
@@ -82,7 +82,7 @@ const changePrefix = async (env: TestEnv) => {
 /** Removes the role's permission to write replicas. */
 const denyReplicaWrites = async (env: TestEnv) => {
   await env.reconcile();
-  await changeRolePolicy(env.door, (statements) => {
+  await changeRolePolicy(env.client, (statements) => {
     delete statements.ReplikeyDestinationObjectsTax;
   });
   await putObject(env, 'Tax/2026.pdf');
@@ -91,14 +91,14 @@ const denyReplicaWrites = async (env: TestEnv) => {
 /** Adds Deny statements and disables a key. */
 const addDenials = async (env: TestEnv) => {
   await env.reconcile();
-  const { door } = env;
+  const { client } = env;
   const Principal = { Service: 's3.amazonaws.com' };
   const trust = [
     { Effect: 'Allow', Principal, Action: 'sts:AssumeRole' },
     { Effect: 'Deny', Principal, Action: 'sts:AssumeRole' },
   ];
   const PolicyDocument = JSON.stringify({ Version: '2012-10-17', Statement: trust });
-  await door.send(EAST, new UpdateAssumeRolePolicyCommand({ RoleName: ROLE, PolicyDocument }));
+  await client.send(EAST, new UpdateAssumeRolePolicyCommand({ RoleName: ROLE, PolicyDocument }));
   const deny = {
     Effect: 'Deny',
     Principal: '*',
@@ -106,8 +106,8 @@ const addDenials = async (env: TestEnv) => {
     Resource: `arn:aws:s3:::${REPLICA}/*`,
   };
   const Policy = JSON.stringify({ Version: '2012-10-17', Statement: [deny] });
-  await door.send(WEST, new PutBucketPolicyCommand({ Bucket: REPLICA, Policy }));
-  await door.send(WEST, new DisableKeyCommand({ KeyId: await keyOf(door, WEST) }));
+  await client.send(WEST, new PutBucketPolicyCommand({ Bucket: REPLICA, Policy }));
+  await client.send(WEST, new DisableKeyCommand({ KeyId: await keyOf(client, WEST) }));
 };
 
 const fault = (match: string, status = 403, code = 'AccessDenied') => ({
@@ -166,9 +166,9 @@ const RUNS: Record<string, Run> = {
     as: 'Pass',
     code: 3,
     args: ['--once', '-'],
-    before: async ({ door }) => {
-      await door.send(EAST, new CreateBucketCommand({ Bucket: 'acme-tax' }));
-      await door.send(
+    before: async ({ client }) => {
+      await client.send(EAST, new CreateBucketCommand({ Bucket: 'acme-tax' }));
+      await client.send(
         EAST,
         new PutBucketVersioningCommand({
           Bucket: 'acme-tax',
@@ -178,7 +178,7 @@ const RUNS: Record<string, Run> = {
       const KMSMasterKeyID = 'arn:aws:kms:us-east-1:111122223333:key/11111111-2222-3333-4444-555555555555';
       const ApplyServerSideEncryptionByDefault = { SSEAlgorithm: 'aws:kms' as const, KMSMasterKeyID };
       const ServerSideEncryptionConfiguration = { Rules: [{ ApplyServerSideEncryptionByDefault }] };
-      await door.send(
+      await client.send(
         EAST,
         new PutBucketEncryptionCommand({ Bucket: 'acme-tax', ServerSideEncryptionConfiguration }),
       );
@@ -278,8 +278,8 @@ const RUNS: Record<string, Run> = {
   'a snapshot of a bucket in another Region': {
     as: 'Snapshot',
     args: ['observe', '-'],
-    before: ({ door }) =>
-      door.send(
+    before: ({ client }) =>
+      client.send(
         WEST,
         new CreateBucketCommand({
           Bucket: 'acme-tax',

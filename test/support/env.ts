@@ -18,8 +18,6 @@ export interface TestEnv extends AsyncDisposable {
   sandbox: Sandbox;
   specs: Specs;
   client: AwsClient;
-  /** Former name of `client`. */
-  door: AwsClient;
   reconcile(options?: Partial<PassOptions>): Promise<Outcome>;
   /** Makes a pass with other specs for the same accounts. */
   reconcileWith(yaml: string, options?: Partial<PassOptions>): Promise<Outcome>;
@@ -69,7 +67,6 @@ export async function testEnv(yaml: string = TAX_SPEC, options: SandboxOptions =
     sandbox,
     specs,
     client,
-    door: client,
     reconcile: (overrides = {}) => reconcile(specs, { ...defaults, ...overrides }),
     reconcileWith: async (otherYaml, overrides = {}) =>
       reconcile(await parseSpecs(otherYaml), { ...defaults, ...overrides }),

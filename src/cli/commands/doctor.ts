@@ -28,7 +28,7 @@ export const doctorCommand: CommandDefinition = {
       )
       .option('--sample <n>', 'check this many recent objects of each bucket', parseInteger, 20)
       .option('--region <region>', 'look up buckets in this Region first')
-      .option('--allow-unproven', 'treat rules with unknown verdict (unreadable settings) as passed')
+      .option('--allow-unproven', 'accept rules whose verdict is unknown because settings are unreadable')
       .option('-v, --verbose', 'show all findings and all requests'),
   async run({ io, signal }, paths: string[], options: DoctorOptions) {
     const { runDoctor } = await import('../diagnosis.ts');

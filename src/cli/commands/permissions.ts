@@ -21,7 +21,7 @@ export const permissionsCommand: CommandDefinition = {
   ],
   configure: (command) =>
     addSelectionOptions(command.argument('<paths...>', 'specs'))
-      .option('--plan-only', 'allow only reads')
+      .option('--plan-only', 'allow only read actions')
       .option('--verify', 'also allow canaries')
       .option('--who-changed', 'also allow CloudTrail reads, which attribute drift to a caller'),
   async run({ io }, paths: string[], options: PermissionsOptions) {

@@ -21,7 +21,7 @@ export const schemaCommand: CommandDefinition = {
   ],
   configure: (command) =>
     command.addArgument(
-      new Argument('[of]', 'schema to print').choices(Object.keys(SCHEMA_RENDERERS)).default('specs'),
+      new Argument('[schema]', 'schema to print').choices(Object.keys(SCHEMA_RENDERERS)).default('specs'),
     ),
   async run({ io }, subject: keyof typeof SCHEMA_RENDERERS) {
     io.stdout.write(await SCHEMA_RENDERERS[subject]());

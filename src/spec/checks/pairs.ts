@@ -116,7 +116,7 @@ function checkAnyManaged(
 ): CheckFailure[] {
   const isManaged = (name: string | undefined) => accounts.get(name ?? '')?.managed ?? true;
   if (isManaged(spec.source.account) || isManaged(spec.destination.account)) return [];
-  const message = 'neither account is managed, so replikey cannot apply anything';
+  const message = 'replikey has no credentials for either account, so it cannot apply the pair';
   return [
     [['spec', 'source', 'account'], message, 'remove the spec, or remove managed: false from one account'],
   ];

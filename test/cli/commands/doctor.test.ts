@@ -23,7 +23,7 @@ beforeAll(async () => {
   await Promise.all([healthy.reconcile(), broken.reconcile()]);
   await put(healthy, 'Tax/2026.pdf');
   await put(healthy, 'Notes/2026.txt');
-  await changeRolePolicy(broken.door, (statements) => {
+  await changeRolePolicy(broken.client, (statements) => {
     delete statements.ReplikeyDestinationObjectsTax;
   });
   await put(broken, 'Tax/2026.pdf');
@@ -34,8 +34,8 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-async function put({ door, sandbox }: TestEnv, Key: string): Promise<void> {
-  await door.send(EAST, new PutObjectCommand({ Bucket: 'acme-tax', Key, Body: 'numbers' }));
+async function put({ client, sandbox }: TestEnv, Key: string): Promise<void> {
+  await client.send(EAST, new PutObjectCommand({ Bucket: 'acme-tax', Key, Body: 'numbers' }));
   await sandbox.waitForReplication();
 }
 
@@ -292,7 +292,7 @@ describe('doctor with files, without AWS', () => {
   let all: string;
   beforeAll(async () => {
     observed = await collectReplicationFacts(
-      healthy.door,
+      healthy.client,
       ['acme-tax'],
       locationsOf({ pairs: [], accounts: [] }, 'us-east-1'),
     );

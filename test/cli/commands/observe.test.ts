@@ -220,7 +220,7 @@ describe('a saved plan', () => {
       TAX_SPEC.replace('prefix: Tax/', 'prefix: Tax/\n      metrics: false'),
     );
     await runCli(['plan', 'spec.yaml', '--out', 'plan.json'], options);
-    await env.door.send(
+    await env.client.send(
       { region: 'us-west-2' },
       new PutBucketPolicyCommand({
         Bucket: 'acme-tax-replica',
@@ -251,12 +251,12 @@ describe('a saved plan', () => {
     await runCli(['plan', 'spec.yaml', '--prune', '--out', 'plan.json'], options);
     const location = { region: 'us-east-1' };
     const bucket = { Bucket: 'acme-books' };
-    const { ReplicationConfiguration: configuration } = await env.door.send(
+    const { ReplicationConfiguration: configuration } = await env.client.send(
       location,
       new GetBucketReplicationCommand(bucket),
     );
     const [rule] = configuration?.Rules ?? [];
-    await env.door.send(
+    await env.client.send(
       location,
       new PutBucketReplicationCommand({
         ...bucket,
