@@ -13,7 +13,7 @@ export function authorize(
   const { resourcePolicy, ...accessRequest } = request;
   const role = roleOfPrincipal(store, request.principal, now);
   const policies: Policies = {
-    identity: role ? identityPoliciesOf(store, role) : [],
+    identity: role ? identityPoliciesOf(store, role, now) : [],
     ...boundaryOf(store, role),
     ...(resourcePolicy === undefined ? {} : { resource: resourcePolicy }),
   };
@@ -97,10 +97,11 @@ function roleOfPrincipal(store: Store, principal: string, now: number): RoleStat
   return store.account(account).roles.get(name.toLowerCase());
 }
 
-function identityPoliciesOf(store: Store, role: RoleState): NamedPolicy[] {
+function identityPoliciesOf(store: Store, role: RoleState, now: number): NamedPolicy[] {
   const account = store.account(role.arn.split(':')[4] ?? '');
+  const { inline } = role.earlierInline?.find(({ until }) => until > now) ?? role;
   return [
-    ...[...role.inline].map(([name, text]) => ({
+    ...[...inline].map(([name, text]) => ({
       name: `role policy "${name}"`,
       policy: JSON.parse(text) as Policy,
     })),

@@ -26,6 +26,11 @@ const faultSettingsSchema = z.strictObject({
   latencyMs: millisecondsSchema,
   /** Delay until requests see a new role, in milliseconds. */
   rolePropagationMs: millisecondsSchema,
+  /**
+   * Delay until decisions use a changed inline policy of a role, in milliseconds. Reads return it immediately, as those of
+   * AWS do.
+   */
+  policyPropagationMs: millisecondsSchema,
   /** Delay until requests see a new key, in milliseconds. */
   keyPropagationMs: millisecondsSchema,
   /** Delay between the response to a put and the replication of the object, in milliseconds. */
@@ -49,6 +54,7 @@ export const partialFaultSettingsSchema = faultSettingsSchema.partial();
 export const defaultFaultSettings = (): FaultSettings => ({
   latencyMs: 0,
   rolePropagationMs: 0,
+  policyPropagationMs: 0,
   keyPropagationMs: 0,
   replicationDelayMs: 0,
   inFlight: 'atWrite',

@@ -64,6 +64,11 @@ export interface RoleState {
   tags: Map<string, string>;
   /** Inline policies by name, as JSON text. */
   inline: Map<string, string>;
+  /**
+   * Earlier inline policies, the oldest first. Decisions use the first whose time, in milliseconds since the epoch, has
+   * not come; see `policyPropagationMs`.
+   */
+  earlierInline?: { inline: Map<string, string>; until: number }[];
   /** ARNs of attached managed policies. */
   attached: string[];
   /** Time from which requests see the role, in milliseconds since the epoch; see `rolePropagationMs`. */

@@ -1,6 +1,7 @@
 import { PutBucketReplicationCommand, PutObjectCommand, type ReplicationRule } from '@aws-sdk/client-s3';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { PassOptions } from '../../src/reconcile/pass.ts';
+import { versionOf } from '../sandbox/support.ts';
 import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 
 const CANARY = `${TAX_SPEC}  rollout: canary\n`;
@@ -163,6 +164,25 @@ test('canary first: a first rule that fails leaves no replication configuration'
   });
   expect(failuresOf(outcome).join()).toContain('the canary failed');
   expect(env.sandbox.store.bucket('acme-tax')?.replication).toBeUndefined();
+});
+
+test('canary first: canaries fail until S3 uses the changed policy, and no other object does', async () => {
+  const time = { nowMs: Date.UTC(2026, 10, 30, 10, 0, 10) };
+  const { env, history } = await envWithHistory(CANARY, () => time.nowMs);
+  await using _ = env;
+  env.sandbox.faultSettings.policyPropagationMs = 40_000;
+  const puts = () => env.sandbox.log.counts()['s3:PutObject'] ?? 0;
+  const run = env.reconcileWith(MOVED);
+  await vi.waitFor(() => expect(puts()).toBeGreaterThan(4), { timeout: 20_000 });
+  expect(history.map((rules) => rules.some(isTemporary))).toEqual([true]);
+  await env.client.send(REGION, new PutObjectCommand({ Bucket: 'acme-tax', Key: 'Tax/during', Body: 'x' }));
+  time.nowMs += 40_000;
+  expect(failuresOf(await run)).toEqual([]);
+  await env.client.send(REGION, new PutObjectCommand({ Bucket: 'acme-tax', Key: 'Tax/after', Body: 'x' }));
+  await env.sandbox.waitForReplication();
+  for (const key of ['Tax/during', 'Tax/after'])
+    expect(versionOf(env.sandbox, 'acme-tax', key)?.replication?.status).toBe('COMPLETED');
+  expect(canariesIn(env)).toEqual([]);
 });
 
 test('canary first: a denied switch removes the temporary rule and keeps the old rule', async () => {

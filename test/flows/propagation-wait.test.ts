@@ -1,16 +1,16 @@
-import { DeleteBucketReplicationCommand } from '@aws-sdk/client-s3';
+import { DeleteBucketReplicationCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { expect, test } from 'vitest';
 import type { PassOptions } from '../../src/reconcile/pass.ts';
 import { createPropagation } from '../../src/reconcile/propagation.ts';
+import { versionOf } from '../sandbox/support.ts';
 import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
-import { fakeClock } from '../support/fake-clock.ts';
+import { type FakeClock, fakeClock } from '../support/fake-clock.ts';
 
 const MOVED = TAX_SPEC.replace('bucket: acme-tax-replica', 'bucket: acme-tax-moved');
 const WAIT_MS = 45_000;
 
 /** A process with its own record of documents, and a clock that the test advances. */
-function startProcess(env: TestEnv) {
-  const clock = fakeClock();
+function startProcess(env: TestEnv, clock: FakeClock = fakeClock()) {
   const propagation = createPropagation({ clock, waitMs: WAIT_MS });
   const run = (yaml: string, options: Partial<PassOptions> = {}) => {
     const waits: number[] = [];
@@ -125,4 +125,36 @@ test('propagation wait: a signal ends it, and the old rule stays in effect', asy
   expect(env.sandbox.store.bucket('acme-tax')?.replication?.Rules?.[0]?.Destination?.Bucket).toBe(
     'arn:aws:s3:::acme-tax-replica',
   );
+});
+
+/** Writes an object, and returns its replication status. */
+async function statusOfObject({ client, sandbox }: TestEnv, Key: string): Promise<string | undefined> {
+  await client.send({ region: 'us-east-1' }, new PutObjectCommand({ Bucket: 'acme-tax', Key, Body: 'x' }));
+  await sandbox.waitForReplication();
+  return versionOf(sandbox, 'acme-tax', Key)?.replication?.status;
+}
+
+test('propagation wait: no object fails while S3 does not use the changed policy of the role yet', async () => {
+  const clock = fakeClock();
+  await using env = await testEnv(TAX_SPEC, { clock: clock.now });
+  await env.reconcile();
+  env.sandbox.faultSettings.policyPropagationMs = 40_000;
+  const { outcome, isWaiting } = startProcess(env, clock).run(MOVED);
+  await isWaiting;
+  expect(await statusOfObject(env, 'Tax/during')).toBe('COMPLETED');
+  await clock.advance(WAIT_MS);
+  expect((await outcome).remaining?.waves).toEqual([]);
+  expect(await statusOfObject(env, 'Tax/after')).toBe('COMPLETED');
+  expect(versionOf(env.sandbox, 'acme-tax-moved', 'Tax/after')).toBeDefined();
+});
+
+test('propagation wait: without it, S3 fails the first objects of the changed rule', async () => {
+  const clock = fakeClock();
+  await using env = await testEnv(TAX_SPEC, { clock: clock.now });
+  await env.reconcile();
+  env.sandbox.faultSettings.policyPropagationMs = 40_000;
+  await env.reconcileWith(MOVED);
+  expect(await statusOfObject(env, 'Tax/early')).toBe('FAILED');
+  await clock.advance(40_000);
+  expect(await statusOfObject(env, 'Tax/late')).toBe('COMPLETED');
 });

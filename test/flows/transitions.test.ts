@@ -231,3 +231,22 @@ test('transitions: the removal of a disabled rule does not prolong the permissio
   ]);
   expect(sidsWith(env, 'ReplikeyUntil')).toEqual([]);
 });
+
+test('transitions: a handover contains no retained permissions', async () => {
+  const yaml = `${ACCOUNT_SPECS}${CROSS_ACCOUNT_SPEC}`;
+  const { env } = await envWithClock(yaml);
+  await using _ = env;
+  await env.reconcile();
+  const moved = yaml.replace('bucket: acme-tax-replica', 'bucket: acme-tax-moved');
+  const applied = await env.reconcileWith(moved);
+  expect(applied.remaining?.retained.some(({ id }) => id.startsWith('kms.key-policy/'))).toBe(true);
+  // The owner of the backup account makes the rest by hand.
+  const replicaKey = [...env.sandbox.store.account('444455556666').keys.values()][0]?.arn ?? '';
+  const unmanaged = moved
+    .replace('id: "444455556666" }', 'id: "444455556666", managed: false }')
+    .replace('alias/acme-tax-replica', replicaKey);
+  const { plan } = await env.reconcileWith(unmanaged, { dryRun: true, allowUnproven: true });
+  expect(plan.handover.length).toBeGreaterThan(0);
+  expect(JSON.stringify(plan.handover)).toContain('ReplikeyDestination');
+  expect(JSON.stringify(plan.handover)).not.toContain('ReplikeyUntil');
+});

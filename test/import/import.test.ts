@@ -43,6 +43,22 @@ describe('import: configurations created by replikey', () => {
     }
   });
 
+  test('leaves out replaced permissions and temporary rules of canaries', async () => {
+    await using env = await testEnv();
+    await env.reconcile();
+    const moved = TAX_SPEC.replace('bucket: acme-tax-replica', 'bucket: acme-tax-moved');
+    expect((await env.reconcileWith(moved)).remaining?.retained.length).toBeGreaterThan(0);
+    const rules = env.sandbox.store.bucket('acme-tax')?.replication?.Rules;
+    const [rule] = rules ?? [];
+    if (!rules || !rule) throw new Error('no rules');
+    const canaryRule = { ...rule, ID: 'replikey/tax/tax/canary-202712011020-3fa9c1', Priority: 9 };
+    rules.push({ ...canaryRule, Filter: { Prefix: 'Tax/.replikey-canary/3fa9c1-' } });
+    const yaml = await importAll(env);
+    expect(yaml).toContain('prefix: Tax/');
+    expect(yaml).not.toMatch(/canary-2027|Until|bucket: acme-tax-replica/);
+    expect((await env.reconcileWith(yaml)).plan.waves).toEqual([]);
+  });
+
   test('escapes a prefix that looks like a variable', async () => {
     await using env = await testEnv(TAX_SPEC.replace('Tax/', () => `"$\${var.stage}/$\${x}/$"`));
     await env.reconcile();

@@ -24,6 +24,7 @@ export const rolePolicyHandlers: Handlers = {
       .map(([, text]) => text);
     if (policySizeOf([...otherDocuments, input.PolicyDocument].join('')) > 10_240)
       throw limitExceededError(`Maximum policy size of 10240 bytes exceeded for role ${role.name}`);
+    delayPolicies(role, call);
     role.inline.set(input.PolicyName, input.PolicyDocument);
     return markAccountChanged(call, {});
   },
@@ -37,7 +38,9 @@ export const rolePolicyHandlers: Handlers = {
   },
 
   DeleteRolePolicy(call, input) {
-    if (!getMutableRole(call, input.RoleName).inline.delete(input.PolicyName))
+    const role = getMutableRole(call, input.RoleName);
+    delayPolicies(role, call);
+    if (!role.inline.delete(input.PolicyName))
       throw noSuchEntityError(`The role policy with name ${input.PolicyName} cannot be found.`);
     return markAccountChanged(call, {});
   },
@@ -202,3 +205,10 @@ const attachedRolesOf = (call: Call, arn: string): RoleState[] =>
   [...callerAccountOf(call).roles.values()].filter(
     ({ attached, permissionsBoundary }) => attached.includes(arn) || permissionsBoundary === arn,
   );
+
+/** Lets decisions use the inline policies before a change for a while. */
+function delayPolicies(role: RoleState, { now, faultSettings: { policyPropagationMs } }: Call): void {
+  if (policyPropagationMs === 0) return;
+  const earlier = role.earlierInline?.filter(({ until }) => until > now) ?? [];
+  role.earlierInline = [...earlier, { inline: new Map(role.inline), until: now + policyPropagationMs }];
+}
