@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Thresholds } from '../core/guard.ts';
-import { RISKS } from '../core/resource.ts';
+import { RISKS, RISKS_WITH_SUBJECT } from '../core/resource.ts';
 import { checkDuration, parseDuration } from '../spec/patterns.ts';
 import type { Selection } from '../spec/select.ts';
 import type { VariableInput } from '../spec/variables.ts';
@@ -52,7 +52,10 @@ export function addCommonOptions(command: Command, ...formats: string[]): Comman
   return addAwsOptions(command)
     .addOption(outputOption(...formats))
     .addOption(
-      new Option('--allow <risk>', 'allow a risk by its id; may be repeated')
+      new Option(
+        '--allow <risk>',
+        'allow a risk by its id, or for one rule by id=bucket/rule; may be repeated',
+      )
         .choices(Object.keys(RISKS))
         .argParser((id: string, previous: string[]) => [...previous, parseRisk(id)])
         .default([]),
@@ -153,7 +156,10 @@ export const pruneOption = (
 ) => new Option('--prune', description);
 
 function parseRisk(id: string): string {
-  if (Object.hasOwn(RISKS, id)) return id;
+  const [risk = '', subject] = id.split(/=(.*)/s);
+  const isAllowable =
+    Object.hasOwn(RISKS, risk) && (subject === undefined || RISKS_WITH_SUBJECT.includes(risk));
+  if (isAllowable) return id;
   throw new InvalidArgumentError(`Allowed choices are ${Object.keys(RISKS).join(', ')}.`);
 }
 

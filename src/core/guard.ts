@@ -1,12 +1,14 @@
 import { removedEntryPaths } from './diff.ts';
 import { diffPlans } from './plan-diff.ts';
-import type { Id, Plan, Risk, Step } from './resource.ts';
+import { allowanceOf, type Id, type Plan, type Risk, type Step } from './resource.ts';
 
 /** A reason not to apply a plan: a risk that was not allowed, or a limit that the plan exceeds. */
 export interface Refusal {
   id: Risk['id'] | 'max-changes' | 'max-removals' | 'unproven' | 'stale-plan';
   message: string;
   step?: Id;
+  /** What alone can be allowed. */
+  subject?: string;
 }
 
 /** Limits on the changes of one plan. */
@@ -22,7 +24,7 @@ export function guard(plan: Plan, allowedRisks: readonly string[], thresholds: T
   const risks = plan.waves
     .flat()
     .flatMap((step) => step.risks.map((risk) => ({ ...risk, step: step.id })))
-    .filter((risk) => !allowedRisks.includes(risk.id));
+    .filter((risk) => !allowedRisks.includes(risk.id) && !allowedRisks.includes(allowanceOf(risk)));
   return [...changeLimitRefusals(plan, thresholds), ...removalLimitRefusals(plan, thresholds), ...risks];
 }
 

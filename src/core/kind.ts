@@ -1,5 +1,6 @@
+import type { Policy } from '../iam/types.ts';
 import type { BucketReplication } from '../spec/types.ts';
-import type { BucketFacts, KeyFacts, RoleFacts } from './facts.ts';
+import type { BucketFacts, Fact, KeyFacts, RoleFacts } from './facts.ts';
 import type { Orphan } from './orphan.ts';
 import type { Aws, Current, Id, Location, ManualStep, Resource, Retained, Risk, Step } from './resource.ts';
 
@@ -141,6 +142,8 @@ export interface Scope<Doc = unknown> {
   policyArns(resource: Resource, action: string, accountId: string): string[];
   /** Fields of the facts about the bucket, role or key. Undefined: the document gives no facts. */
   facts?(doc: Doc, context: FactsContext): Partial<BucketFacts & RoleFacts & KeyFacts> | undefined;
+  /** These fields after the document is deleted. */
+  factsOfDeleted?: Partial<BucketFacts & RoleFacts & KeyFacts>;
 }
 
 export interface FactsContext {
@@ -150,6 +153,8 @@ export interface FactsContext {
   arn: string;
   /** Twelve digits. */
   accountId: string;
+  /** Managed policies that are read because a role gets one of them as its boundary, by ARN. */
+  boundaries?: Readonly<Record<string, Fact<Policy>>>;
 }
 
 /** How AWS stores the document. */

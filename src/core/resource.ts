@@ -183,6 +183,8 @@ export interface Risk {
    * resource. Absent in a sealed plan.
    */
   isInitial?: true;
+  /** What alone can be allowed: `--allow stop-foreign-rules=SUBJECT`. Absent: only the whole risk can be allowed. */
+  subject?: string;
 }
 
 /**
@@ -273,6 +275,14 @@ export const RISKS = {
   'open-public-access': 'turns off Block Public Access of a bucket',
   'other-manager': 'changes a resource that another tool appears to manage',
   'remove-rules': 'removes foreign rules',
+  'stop-foreign-rules': 'stops the replication of foreign rules, for good or between two steps',
 } as const;
 
 export type RiskId = keyof typeof RISKS;
+
+/** Risks that can be allowed for one subject: `stop-foreign-rules=BUCKET/RULE`. */
+export const RISKS_WITH_SUBJECT: readonly string[] = ['stop-foreign-rules' satisfies RiskId];
+
+/** Returns the value of `--allow` that allows a risk, and no more. */
+export const allowanceOf = ({ id, subject }: Pick<Risk, 'subject'> & { id: string }): string =>
+  subject === undefined ? id : `${id}=${subject}`;

@@ -42,7 +42,7 @@ const freezeItems = <T extends object>(items: readonly T[]): T[] =>
 
 const withoutMarks = (step: Step): Step => ({
   ...step,
-  risks: step.risks.map(({ id, message }) => ({ id, message })),
+  risks: step.risks.map(({ isInitial: _, ...risk }) => risk),
 });
 
 /** Freezes a step and its lists; deeper values are documents, which no code changes. */

@@ -2,7 +2,13 @@ import { emptyFacts, type Facts, factValue, isUnread, mergeFacts } from '../core
 import type { Aws, Location } from '../core/resource.ts';
 import { accountOfArn } from '../iam/context.ts';
 import { defaultEncryptionOf, isKmsAlgorithm, keyArnsInPolicies } from '../proof/object-cases.ts';
-import { destinationBucketOf, replicaKeyArn, ruleBucketOf, ruleContextOf } from '../proof/rule-context.ts';
+import {
+  destinationBucketOf,
+  type RuleContext,
+  replicaKeyArn,
+  ruleBucketOf,
+  ruleContextOf,
+} from '../proof/rule-context.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
 import type { Locations } from './locations.ts';
 import {
@@ -70,18 +76,67 @@ export async function collectReplicationFacts(
       const source = ruleBucketOf(facts, name, accountOfArn(Role));
       if (!source) return;
       const contexts = Rules.map((rule) => ruleContextOf(facts, source, configuration, rule));
-      const keys = [
-        ...contexts
-          .map(defaultEncryptionOf)
-          .flatMap(({ algorithm, keyArn }) => (isKmsAlgorithm(algorithm) ? [keyArn] : [])),
-        ...contexts.flatMap(keyArnsInPolicies),
-        ...contexts.flatMap((context) => replicaKeyArn(context) ?? []),
-      ];
-      await Promise.all(keys.map(collector.key));
+      await Promise.all(contexts.flatMap(keyArnsOf).map(collector.key));
     }),
   );
   return facts;
 }
+
+/**
+ * Reads the facts that the proof of the rules of some buckets needs and that are not known yet. It reads nothing for
+ * rules whose role, destination and keys are known.
+ */
+export async function collectMissingFacts(
+  aws: Aws,
+  known: Facts,
+  buckets: Iterable<string>,
+  locations: Locations,
+): Promise<Facts> {
+  const collector = createFactCollector(aws, locations);
+  await Promise.all(
+    [...new Set(buckets)].map(async (name) => {
+      const isKnown = factValue(known.buckets[name])?.replication !== undefined;
+      // A declared bucket without a configuration has no rules.
+      if (!isKnown && name in known.buckets) return;
+      if (!isKnown) await collector.bucket(name, 'foreign source');
+      const facts = isKnown ? known : collector.facts;
+      const configuration = factValue(factValue(facts.buckets[name])?.replication);
+      if (!configuration) return;
+      const { Role, Rules } = configuration;
+      await Promise.all([
+        ...(Role in known.roles ? [] : [collector.role(Role)]),
+        ...Rules.map(destinationBucketOf)
+          .filter((bucket) => !(bucket in known.buckets))
+          .map((bucket) => collector.bucket(bucket, 'foreign destination')),
+      ]);
+      const merged: Facts = {
+        buckets: { ...collector.facts.buckets, ...known.buckets },
+        roles: { ...collector.facts.roles, ...known.roles },
+        keys: known.keys,
+      };
+      const source = ruleBucketOf(merged, name, accountOfArn(Role));
+      if (!source) return;
+      const contexts = Rules.map((rule) => ruleContextOf(merged, source, configuration, rule));
+      await Promise.all(
+        contexts
+          .flatMap(keyArnsOf)
+          .filter((arn) => !(arn in known.keys))
+          .map(collector.key),
+      );
+    }),
+  );
+  return collector.facts;
+}
+
+/** Returns the keys that S3 may use for the objects of a rule. */
+const keyArnsOf = (context: RuleContext): string[] => {
+  const { algorithm, keyArn } = defaultEncryptionOf(context);
+  return [
+    ...(isKmsAlgorithm(algorithm) ? [keyArn] : []),
+    ...keyArnsInPolicies(context),
+    ...[replicaKeyArn(context) ?? []].flat(),
+  ];
+};
 
 /** The buckets, roles and keys from which the proof of a plan starts. */
 export interface FactTargets {

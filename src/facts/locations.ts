@@ -11,6 +11,8 @@ export interface Locations {
   accountNames: ReadonlyMap<string, string>;
   /** Buckets in accounts without credentials. */
   unmanagedBuckets: ReadonlySet<string>;
+  /** Accounts of buckets that no spec declares, by bucket name: the account of a role that names them. */
+  sharedWith?: ReadonlyMap<string, Location>;
   /** Region for the first request if the location is unknown. */
   region: string;
 }

@@ -1,12 +1,20 @@
-import { mergeFacts } from '../core/facts.ts';
+import { type Fact, type Facts, factValue, mergeFacts } from '../core/facts.ts';
 import { locationOfSide } from '../core/ids.ts';
+import type { Kind } from '../core/kind.ts';
 import type { PlanDraft } from '../core/plan.ts';
-import type { Aws } from '../core/resource.ts';
+import { ref } from '../core/ref.ts';
+import type { ActualState, Aws, Location, Ref, Resource, Step } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
-import type { ProofInputs } from '../proof/plan-proof.ts';
+import type { Policy } from '../iam/types.ts';
+import { resourcesNamedBy } from '../policy/statements.ts';
+import { parseRetained } from '../policy/transitions.ts';
+import { type ProofInputs, projectionOf } from '../proof/plan-proof.ts';
+import { projectFacts } from '../proof/project.ts';
+import { observedForm } from '../proof/transition-proof.ts';
 import type { BucketReplication, Specs } from '../spec/types.ts';
-import { collectFacts, collectObjectLocks } from './collect.ts';
+import { collectFacts, collectMissingFacts, collectObjectLocks } from './collect.ts';
 import { locationsOf } from './locations.ts';
+import { readBoundary } from './read.ts';
 
 /** Reads the proof inputs concurrently with the observation, because neither depends on the other. */
 export async function readProofInputs(specs: Specs, aws: Aws): Promise<ProofInputs> {
@@ -28,29 +36,115 @@ export async function readProofInputs(specs: Specs, aws: Aws): Promise<ProofInpu
   return { facts, accountIds };
 }
 
+/** A plan, with what the proof of its transition needs. */
+export interface TransitionSubject {
+  specs: Specs;
+  resources: readonly Resource[];
+  actual: ActualState;
+  kinds: ReadonlyMap<string, Kind>;
+  plan: Pick<PlanDraft, 'waves' | 'housekeeping'>;
+}
+
 /**
- * Adds the Object Lock facts. Object Lock requires more permissions of the role, but a missing permission is only a
- * warning. It is therefore read only for buckets of pairs that the plan changes: a converged pass makes no calls for
- * it.
+ * Adds the facts about what a plan touches beside the declared resources: rules that no spec declares, with their role,
+ * destinations and keys; Object Lock; boundaries that roles get. A pass without changes makes no calls for them.
  */
-export async function addObjectLockFacts(
+export async function addTransitionFacts(
   inputs: ProofInputs,
-  plan: Pick<PlanDraft, 'waves'>,
-  specs: Specs,
+  subject: TransitionSubject,
   aws: Aws,
 ): Promise<ProofInputs> {
-  const changingPairs = new Set(plan.waves.flat().flatMap(({ pairs }) => pairs));
+  const { specs, resources, actual, kinds, plan } = subject;
+  const steps = plan.waves.flat();
+  const changingPairs = new Set([...steps, ...plan.housekeeping].flatMap(({ pairs }) => pairs));
+  if (changingPairs.size === 0) return inputs;
   const pairs = specs.pairs.filter(({ name, source }) => source.managed && changingPairs.has(name));
-  const buckets = pairs.flatMap(({ source, destination }) => [source.bucket, destination.bucket]);
-  if (buckets.length === 0) return inputs;
-  const locks = await collectObjectLocks(
-    aws,
-    buckets,
-    locationsOf(specs, pairs[0]?.source.region ?? 'us-east-1'),
-  );
-  const facts = { ...inputs.facts, buckets: { ...inputs.facts.buckets } };
+  const projection = projectionOf(resources, actual, kinds, inputs);
+  const observed = resources.flatMap((resource) => observedForm(resource, projection));
+  const before = projectFacts(inputs.facts, observed, projection);
+  const sharedWith = sourcesOfChangingRoles(subject, before, projection.arnOf);
+  const locations = {
+    ...locationsOf(specs, pairs[0]?.source.region ?? steps[0]?.at.region ?? 'us-east-1'),
+    sharedWith,
+  };
+  const [locks, missing, boundaries] = await Promise.all([
+    // A missing permission to read Object Lock is only a warning.
+    collectObjectLocks(
+      aws,
+      pairs.flatMap(({ source, destination }) => [source.bucket, destination.bucket]),
+      locations,
+    ),
+    collectMissingFacts(
+      aws,
+      before,
+      [
+        ...pairs.map(({ source }) => source.bucket),
+        ...steps.flatMap(bucketOfRules(subject)),
+        ...sharedWith.keys(),
+      ],
+      locations,
+    ),
+    readNewBoundaries(subject, aws),
+  ]);
+  const facts: Facts = {
+    buckets: { ...inputs.facts.buckets },
+    roles: { ...inputs.facts.roles },
+    keys: { ...inputs.facts.keys },
+  };
+  mergeFacts(facts, missing);
   mergeFacts(facts, { buckets: locks });
-  return { ...inputs, facts };
+  return { ...inputs, facts, boundaries };
+}
+
+/** Returns the source buckets that the policies of changing roles name, with the location of the role. */
+function sourcesOfChangingRoles(
+  { resources, kinds, plan }: TransitionSubject,
+  before: Facts,
+  arnOf: (reference: Ref) => string,
+): Map<string, Location> {
+  const changing = new Set([...plan.waves.flat(), ...plan.housekeeping].map(({ id }) => id));
+  return new Map(
+    resources.flatMap(({ id, kind, location }): [string, Location][] => {
+      const scope = kinds.get(kind)?.scope;
+      if (!changing.has(id) || scope?.type !== 'role') return [];
+      const role = factValue(before.roles[arnOf(ref(scope.ownerId(id)))]);
+      const statements = Object.values(factValue(role?.policies) ?? {}).flatMap(({ Statement }) => Statement);
+      const named = resourcesNamedBy(
+        statements.map((statement) => {
+          const retained = parseRetained(statement);
+          return retained ? { ...retained.original, Sid: retained.replaces } : statement;
+        }),
+      );
+      return named.sources.map((bucket) => [bucket, location]);
+    }),
+  );
+}
+
+/** Returns the bucket whose rules a step changes. */
+const bucketOfRules =
+  ({ kinds }: TransitionSubject) =>
+  ({ id, kind }: Step): string[] =>
+    kinds.get(kind)?.scope.stage === 'rules' ? [id.slice(id.indexOf('/') + 1)] : [];
+
+/** Reads the policies that roles get as their boundaries. */
+async function readNewBoundaries(
+  { resources, plan }: TransitionSubject,
+  aws: Aws,
+): Promise<Record<string, Fact<Policy>>> {
+  const stepIds = new Set(
+    plan.waves
+      .flat()
+      .filter(({ patch }) => patch.some(({ path }) => path === '/permissionsBoundary'))
+      .map(({ id }) => id),
+  );
+  const entries = resources
+    .filter(({ id }) => stepIds.has(id))
+    .flatMap(({ spec, location }) => {
+      const { permissionsBoundary: arn } = spec as { permissionsBoundary?: string };
+      return arn === undefined ? [] : [{ arn, location }];
+    })
+    .map(async ({ arn, location }) => [arn, await readBoundary(aws, location, arn)] as const);
+  return Object.fromEntries(await Promise.all(entries));
 }
 
 const externalKeyArnsOf = ({ source, destination, sourceKeys }: BucketReplication): string[] =>

@@ -46,8 +46,17 @@ async function readFact<T>(
   }
 }
 
-/** Facts of a bucket to read; `either`: those that can stop replication on both sides. */
-export type BucketFactScope = 'source' | 'destination' | 'either' | 'locks';
+/**
+ * Facts of a bucket to read; `either`: those that can stop replication on both sides; `foreign …`: those that can stop
+ * rules that no spec declares.
+ */
+export type BucketFactScope =
+  | 'source'
+  | 'destination'
+  | 'either'
+  | 'locks'
+  | 'foreign source'
+  | 'foreign destination';
 
 /** Reads a bucket by its name, in the location that the specs declare or in the Region that S3 reports. */
 export async function readBucketFacts(
@@ -60,9 +69,14 @@ export async function readBucketFacts(
   const declared = locations.buckets.get(name);
   const region =
     declared?.region ??
-    (await readFact(fetchBucketRegion(aws, name, locations.region), 's3:HeadBucket', locations, 'NotFound'));
+    (await readFact(
+      fetchBucketRegion(aws, name, locations.region, locations.sharedWith?.get(name)?.account),
+      's3:HeadBucket',
+      locations,
+      'NotFound',
+    ));
   if (region === null || isUnread(region)) return region;
-  const location: Location = { ...declared, region };
+  const location: Location = { ...(declared ?? locations.sharedWith?.get(name)), region };
   const account = await readFact(aws.accountId(location.account), 'sts:GetCallerIdentity', location);
   if (account === null || isUnread(account)) return account;
   const toEntry = async ({ field, operation, read }: BucketFactReader) =>
@@ -135,6 +149,12 @@ const READERS_BY_SCOPE: Record<BucketFactScope, BucketFactReader[]> = {
     documentReader(s3PublicAccess, 'publicAccessBlock', 'GetPublicAccessBlock'),
   ],
   locks: [objectLockReader],
+  'foreign source': [
+    ...COMMON_READERS,
+    objectLockReader,
+    documentReader(s3Replication, 'replication', 'GetBucketReplication'),
+  ],
+  'foreign destination': [...COMMON_READERS, objectLockReader],
 };
 
 /** Reads a key with its policy, by its ARN or by the ARN of an alias. */
@@ -234,6 +254,10 @@ const nextIamPage = ({ IsTruncated, Marker }: IamPage): PageCursor => ({
   hasMore: IsTruncated,
   marker: Marker,
 });
+
+/** Reads a managed policy that a role gets as its boundary. */
+export const readBoundary = (aws: Aws, location: Location, arn: string): Promise<Fact<Policy>> =>
+  readFact(readManagedPolicy(aws, location, arn), 'iam:GetPolicy', location, 'NoSuchEntityException');
 
 async function readManagedPolicy(aws: Aws, location: Location, PolicyArn: string): Promise<Policy> {
   const { Policy } = await aws.send(location, new GetPolicyCommand({ PolicyArn }));

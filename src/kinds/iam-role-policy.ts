@@ -31,7 +31,11 @@ const MAX_ROLE_POLICY_LENGTH = 10_240;
 
 export const iamRolePolicy: Kind<IamRolePolicy, Policy, Statement[]> = {
   name: 'iam.role-policy',
-  scope: { ...roleScope, facts: (policy) => ({ policies: { [ROLE_POLICY_NAME]: policy } }) },
+  scope: {
+    ...roleScope,
+    facts: (policy) => ({ policies: { [ROLE_POLICY_NAME]: policy } }),
+    factsOfDeleted: { policies: { [ROLE_POLICY_NAME]: { Statement: [] } } },
+  },
   permissions: { read: ['iam:GetRolePolicy'], write: ['iam:PutRolePolicy', 'iam:DeleteRolePolicy'] },
 
   desired({ pair, relatedPairs }) {

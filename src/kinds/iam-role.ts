@@ -62,12 +62,13 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
   name: 'iam.role',
   scope: {
     ...roleScope,
-    facts: ({ trust, permissionsBoundary }, { current }) => ({
+    factsOfDeleted: { trust: { Statement: [] }, policies: {} },
+    facts: ({ trust, permissionsBoundary }, { current, boundaries }) => ({
       trust,
       ...(current ? {} : { policies: {}, boundary: null }),
       ...(permissionsBoundary !== undefined && permissionsBoundary !== current?.attrs.permissionsBoundary
         ? {
-            boundary: {
+            boundary: boundaries?.[permissionsBoundary] ?? {
               unread: `replikey reads the policy ${permissionsBoundary} only after the role has it`,
             },
           }

@@ -26,7 +26,7 @@ const MAX_BUCKET_POLICY_LENGTH = 20_480;
 
 export const s3BucketPolicy: Kind<S3BucketPolicy, Policy, Statement[]> = {
   name: 's3.bucket-policy',
-  scope: { ...bucketScope, facts: (policy) => ({ policy }) },
+  scope: { ...bucketScope, facts: (policy) => ({ policy }), factsOfDeleted: { policy: null } },
   permissions: { read: ['s3:GetBucketPolicy'], write: ['s3:PutBucketPolicy', 's3:DeleteBucketPolicy'] },
 
   desired({ pair, relatedPairs }) {

@@ -86,6 +86,7 @@ export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[
         return op === 'remove' && /^\/rules\/[^/]+$/.test(path) && rule?.status === 'Disabled';
       }),
     facts: (replication) => ({ replication }),
+    factsOfDeleted: { replication: null },
   },
   permissions: {
     read: ['s3:GetReplicationConfiguration'],

@@ -182,3 +182,25 @@ function lowercaseService(action: string): string {
   const service = colon < 0 ? action : action.slice(0, colon);
   return service.toLowerCase() + action.slice(service.length);
 }
+
+/** Returns the buckets and keys that replikey's statements name. */
+export function resourcesNamedBy(statements: readonly Statement[]): {
+  sources: string[];
+  destinations: string[];
+  keys: string[];
+} {
+  const resources = (pattern: RegExp): string[] =>
+    statements.flatMap((statement) =>
+      pattern.test(parseSid(statement)?.subject ?? '') ? [statement.Resource ?? []].flat() : [],
+    );
+  const buckets = (pattern: RegExp): string[] => [
+    ...new Set(
+      resources(pattern).flatMap((arn) => /^arn:[^:]+:s3:::([a-z0-9.-]+)(\/|$)/.exec(arn)?.[1] ?? []),
+    ),
+  ];
+  return {
+    sources: buckets(/^Source(Bucket|Objects)$/),
+    destinations: buckets(/^Destination(Objects|Deletes|Owner)$/),
+    keys: [...new Set(resources(/Key$/).filter((arn) => /^arn:[^:]+:kms:[^:]+:\d+:key\/./.test(arn)))],
+  };
+}

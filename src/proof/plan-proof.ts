@@ -1,14 +1,17 @@
-import type { Facts } from '../core/facts.ts';
+import type { Fact, Facts } from '../core/facts.ts';
 import type { Refusal } from '../core/guard.ts';
 import { keyResourceId } from '../core/ids.ts';
 import { KEEP_RETAINED, type Kind, type Retention } from '../core/kind.ts';
 import { ref } from '../core/ref.ts';
 import type { ActualState, Plan, Resource } from '../core/resource.ts';
+import type { Policy } from '../iam/types.ts';
+import { toSidName } from '../policy/statements.ts';
 import type { BucketReplication, Side, Specs } from '../spec/types.ts';
 import { attachPositions } from './attach-positions.ts';
 import type { ObservedObject } from './object-cases.ts';
-import { createArnResolver, projectFacts } from './project.ts';
+import { createArnResolver, type Projection, projectFacts } from './project.ts';
 import { proveRules } from './prove.ts';
+import type { TransitionInputs } from './transition-proof.ts';
 import type { RuleProof, RuleVerdict } from './types.ts';
 
 /**
@@ -19,6 +22,20 @@ export interface ProofInputs {
   facts: Facts;
   /** Account ids (12 digits) by account name; an unknown account is absent. */
   accountIds: ReadonlyMap<string, string>;
+  /** Managed policies that a plan makes permissions boundaries, by ARN. */
+  boundaries?: Readonly<Record<string, Fact<Policy>>>;
+}
+
+/** Returns the projection of a plan. */
+export function projectionOf(
+  resources: readonly Resource[],
+  actual: ActualState,
+  kinds: ReadonlyMap<string, Kind>,
+  { accountIds, boundaries = {} }: Omit<ProofInputs, 'facts'>,
+): Projection {
+  const accountIdOf = ({ account = '' }: { account?: string }) => accountIds.get(account) ?? '';
+  const arnOf = createArnResolver(resources, actual, kinds, accountIdOf);
+  return { actual, kinds, accountIdOf, arnOf, boundaries };
 }
 
 /** Proves the rules that specs declare, as projected: the facts with the plan applied to them. Pure. */
@@ -27,32 +44,84 @@ export function proveDesiredRules(
   resources: readonly Resource[],
   actual: ActualState,
   kinds: ReadonlyMap<string, Kind>,
-  { facts, accountIds }: ProofInputs,
+  { facts, ...inputs }: ProofInputs,
   retention: Retention = KEEP_RETAINED,
 ): RuleProof[] {
-  // If the account id of a pair is unknown, the plan itself is blocked and reports the reason.
-  const managedPairs = specs.pairs.filter(
+  const managedPairs = decidablePairs(specs, inputs);
+  const projection = projectionOf(resources, actual, kinds, inputs);
+  const projected = projectFacts(facts, resources, projection, retention);
+  const objectsByBucket = declaredObjects(managedPairs, projection);
+  const proofs = [...objectsByBucket].flatMap(([bucket, objects]) => proveRules(projected, bucket, objects));
+  // The proof of the transition covers foreign rules.
+  return attachPositions(proofs, managedPairs, projected).filter(({ spec }) => spec !== undefined);
+}
+
+/** A plan with its facts, for the proof of its transition. */
+export interface PlannedTransition {
+  specs: Specs;
+  resources: readonly Resource[];
+  actual: ActualState;
+  kinds: ReadonlyMap<string, Kind>;
+  plan: TransitionInputs['plan'];
+  facts: ProofInputs;
+  /** The proofs of the declared rules, after the plan. */
+  proofs: readonly RuleProof[];
+}
+
+/** Returns the inputs for the proof of a plan's transition. */
+export function transitionInputs({
+  specs,
+  resources,
+  actual,
+  kinds,
+  plan,
+  facts: { facts, ...inputs },
+  proofs,
+}: PlannedTransition): TransitionInputs {
+  const projection = projectionOf(resources, actual, kinds, inputs);
+  const orphans = resources.flatMap(({ pruneOwners = [], disableOwners = [] }) => [
+    ...pruneOwners,
+    ...disableOwners,
+  ]);
+  return {
+    facts,
+    resources,
+    projection,
+    plan,
+    declaredRules: new Set(proofs.map(({ bucket, rule }) => `${bucket} ${rule}`)),
+    owners: new Set([...specs.pairs.map(({ name }) => toSidName(name)), ...orphans]),
+    objectsByBucket: declaredObjects(decidablePairs(specs, inputs), projection),
+  };
+}
+
+/** Returns the pairs with managed sources. If an account id is unknown, the plan itself is blocked and says why. */
+const decidablePairs = (
+  { pairs }: Pick<Specs, 'pairs'>,
+  { accountIds }: Pick<ProofInputs, 'accountIds'>,
+): BucketReplication[] =>
+  pairs.filter(
     ({ source, destination }) =>
       source.managed && [source, destination].every(({ account = '' }) => accountIds.has(account)),
   );
-  const accountIdOf = ({ account = '' }: { account?: string }) => accountIds.get(account) ?? '';
-  const projected = projectFacts(facts, resources, actual, kinds, accountIdOf, retention);
-  const arnOf = createArnResolver(resources, actual, kinds, accountIdOf);
+
+/** Returns the objects that specs declare, by source bucket. */
+export function declaredObjects(
+  pairs: readonly BucketReplication[],
+  { kinds, arnOf }: Projection,
+): Map<string, ObservedObject[]> {
   const keyKind = [...kinds.values()].find(({ scope }) => scope.type === 'key');
   const keyArnOf = (side: Side): string => {
     if ('arn' in side.key) return side.key.arn;
     return keyKind ? arnOf(ref(keyKind.scope.ownerId(keyResourceId(keyKind.name, side)))) : '';
   };
   const objectsByBucket = new Map<string, ObservedObject[]>();
-  for (const pair of managedPairs) {
+  for (const pair of pairs) {
     const objects = declaredObjectsOf(pair, keyArnOf);
     const ofBucket = objectsByBucket.get(pair.source.bucket);
     if (ofBucket) ofBucket.push(...objects);
     else objectsByBucket.set(pair.source.bucket, objects);
   }
-  const proofs = [...objectsByBucket].flatMap(([bucket, objects]) => proveRules(projected, bucket, objects));
-  // A plan covers only the rules that it declares. The doctor reports foreign rules.
-  return attachPositions(proofs, managedPairs, projected).filter(({ spec }) => spec !== undefined);
+  return objectsByBucket;
 }
 
 /** Returns the objects that a spec declares for its source: under each of its keys, with and without a Bucket Key. */

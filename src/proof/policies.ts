@@ -1,5 +1,6 @@
 import { type Fact, type Facts, factValue, type KeyFacts, unreadReasonOf } from '../core/facts.ts';
 import type { NamedPolicy, Policies, Policy } from '../iam/types.ts';
+import { hasUntilSid, parseRetained } from '../policy/transitions.ts';
 import type { PolicyRef } from './findings.ts';
 import type { AccessCheck } from './requests.ts';
 
@@ -15,7 +16,7 @@ export function policiesFor(
   const namePolicy = (policyRef: PolicyRef, policy: Policy): NamedPolicy => {
     const name = policyLabel(policyRef);
     policyRefs.set(name, policyRef);
-    return { name, policy };
+    return { name, policy: withoutCutOffs(policy) };
   };
   const resourceFact = policyFactOf(facts, resourcePolicy);
   const unreadReason = unreadReasonOf(resourceFact);
@@ -40,6 +41,22 @@ export function policiesFor(
       ...(boundary && { boundary: [namePolicy({ kind: 'boundary', of: role }, boundary)] }),
       resource,
     },
+  };
+}
+
+/**
+ * Returns a policy without the time limits of retained permissions. The proof decides about each state before they end;
+ * another state of the proof has no retained permissions at all.
+ */
+export function withoutCutOffs(policy: Policy): Policy {
+  const statements = [policy.Statement].flat();
+  if (!statements.some(hasUntilSid)) return policy;
+  return {
+    ...policy,
+    Statement: statements.map((statement) => {
+      const retained = parseRetained(statement);
+      return retained ? { Sid: retained.id, ...retained.original } : statement;
+    }),
   };
 }
 

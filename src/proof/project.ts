@@ -1,5 +1,5 @@
 import { type BucketFacts, type Facts, type KeyFacts, mergeFacts, type RoleFacts } from '../core/facts.ts';
-import { KEEP_RETAINED, type Kind, type Retention } from '../core/kind.ts';
+import { type FactsContext, KEEP_RETAINED, type Kind, type Retention } from '../core/kind.ts';
 import { createRefResolver, renderChange } from '../core/plan.ts';
 import { ref } from '../core/ref.ts';
 import type { ActualState, Location, Ref, Resource } from '../core/resource.ts';
@@ -24,6 +24,16 @@ export function createArnResolver(
   return (reference) => knownArn(reference) ?? futureArn(reference);
 }
 
+/** What a projection needs beside the facts: the resources, their actual state, and how ARNs follow from them. */
+export interface Projection {
+  actual: ActualState;
+  kinds: ReadonlyMap<string, Kind>;
+  accountIdOf: AccountIdOf;
+  arnOf: (reference: Ref) => string;
+  /** Managed policies that the plan makes permissions boundaries, by ARN. */
+  boundaries: NonNullable<FactsContext['boundaries']>;
+}
+
 /**
  * Returns the facts after apply: the rendered documents laid over the fetched documents. Pure.
  *
@@ -32,27 +42,34 @@ export function createArnResolver(
 export function projectFacts(
   facts: Facts,
   resources: readonly Resource[],
-  actual: ActualState,
-  kinds: ReadonlyMap<string, Kind>,
-  accountIdOf: AccountIdOf,
+  projection: Projection,
   retention: Retention = KEEP_RETAINED,
 ): Facts {
-  const arnOf = createArnResolver(resources, actual, kinds, accountIdOf);
   const projected: Facts = {
     buckets: { ...facts.buckets },
     roles: { ...facts.roles },
     keys: { ...facts.keys },
   };
   for (const resource of resources) {
-    const kind = kinds.get(resource.kind);
-    if (!kind?.scope.facts || actual.get(resource.id)?.state === 'unknown') continue;
-    const { doc, current } = renderChange(resource, actual, kind, arnOf, retention);
-    const arn = arnOf(ref(kind.scope.ownerId(resource.id)));
-    const context = { current, arn, accountId: accountIdOf(resource.location) };
-    const documentFacts = kind.scope.facts(doc, context);
-    if (documentFacts) mergeFacts(projected, toFacts(kind, resource, arn, documentFacts));
+    const documentFacts = factsAfterWrite(resource, projection, retention);
+    if (documentFacts) mergeFacts(projected, documentFacts);
   }
   return projected;
+}
+
+/** Returns the facts about one document as a write leaves it; undefined if the document gives no facts. */
+export function factsAfterWrite(
+  resource: Resource,
+  { actual, kinds, accountIdOf, arnOf, boundaries }: Projection,
+  retention: Retention = KEEP_RETAINED,
+): Partial<Facts> | undefined {
+  const kind = kinds.get(resource.kind);
+  if (!kind?.scope.facts || actual.get(resource.id)?.state === 'unknown') return undefined;
+  const { doc, current } = renderChange(resource, actual, kind, arnOf, retention);
+  const arn = arnOf(ref(kind.scope.ownerId(resource.id)));
+  const context = { current, arn, accountId: accountIdOf(resource.location), boundaries };
+  const documentFacts = doc === undefined ? kind.scope.factsOfDeleted : kind.scope.facts(doc, context);
+  return documentFacts && toFacts(kind, resource, arn, documentFacts);
 }
 
 /** Wraps facts about one bucket, role or key. */

@@ -6,7 +6,7 @@ import type { Statement } from '../iam/types.ts';
 import { toTagMap } from '../kinds/helpers.ts';
 import { ROLE_POLICY_NAME } from '../kinds/iam-role-policy.ts';
 import { EMPTY_POLICY, parsePolicyDocument } from '../kinds/policy-document.ts';
-import { parseSid, specNameOfSid, toSidName } from '../policy/statements.ts';
+import { parseSid, resourcesNamedBy, specNameOfSid, toSidName } from '../policy/statements.ts';
 import { parseRetained } from '../policy/transitions.ts';
 import type { BucketReplication } from '../spec/types.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
@@ -151,26 +151,6 @@ export const grantsPermissions = ({ statements }: ListedRole, owner: string): bo
 
 const accountFieldOf = ({ source }: BucketReplication) =>
   source.account === undefined ? {} : { account: source.account };
-
-/** Returns the buckets and keys that replikey's statements name. */
-export function resourcesNamedBy(
-  statements: readonly Statement[],
-): Pick<OrphanCandidate, 'sources' | 'destinations' | 'keys'> {
-  const resources = (pattern: RegExp): string[] =>
-    statements.flatMap((statement) =>
-      pattern.test(parseSid(statement)?.subject ?? '') ? [statement.Resource ?? []].flat() : [],
-    );
-  const buckets = (pattern: RegExp): string[] => [
-    ...new Set(
-      resources(pattern).flatMap((arn) => /^arn:[^:]+:s3:::([a-z0-9.-]+)(\/|$)/.exec(arn)?.[1] ?? []),
-    ),
-  ];
-  return {
-    sources: buckets(/^Source(Bucket|Objects)$/),
-    destinations: buckets(/^Destination(Objects|Deletes|Owner)$/),
-    keys: [...new Set(resources(/Key$/).filter((arn) => /^arn:[^:]+:kms:[^:]+:\d+:key\/./.test(arn)))],
-  };
-}
 
 function retentionReasonOf(
   { name, spec, role, sources }: OrphanCandidate,

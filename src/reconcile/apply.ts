@@ -30,11 +30,13 @@ import {
   type Step,
 } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
+import { deferSteps } from '../proof/transition-risks.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
 import { formatPointer } from '../util/json-pointer.ts';
 import { type CanaryFirstOptions, planCanaryFirst, runCanaryFirst } from './canary-first.ts';
 import { observe, observeResource, trackLastOperation } from './observe.ts';
 import { documentsNeededBy, type Propagation, REPORT_INTERVAL_MS } from './propagation.ts';
+import { type SwitchCheck, SwitchError } from './switch-check.ts';
 
 /** The result of one step. */
 export interface StepResult {
@@ -49,6 +51,10 @@ export interface ApplyOptions {
   resources: readonly Resource[];
   actual: ReadonlyMap<Id, Observation>;
   kinds: ReadonlyMap<string, Kind>;
+  /** Steps that come after the rules that they would otherwise stop. */
+  deferred?: ReadonlySet<Id>;
+  /** Proves changed rules again before they are written; absent: they are written as planned. */
+  checkSwitch?: SwitchCheck | undefined;
   aws: AwsClient;
   signal?: AbortSignal;
   /** Time limit for a write to become visible, in milliseconds. */
@@ -80,9 +86,8 @@ export async function applyInStages(
   for (const resources of stages) {
     const current = await observe(resources, options.kinds, options.aws.withRoleBatching(), options.signal);
     const nowMs = options.aws.now();
-    const content = joinDrafts([
-      planChanges(resources, current, options.kinds, [], { blocked: [], notes: [], nowMs }),
-    ]);
+    const draft = planChanges(resources, current, options.kinds, [], { blocked: [], notes: [], nowMs });
+    const content = joinDrafts([deferSteps(draft, options.kinds, options.deferred)]);
     results.push(...(await apply(content, { ...options, resources, actual: current })));
     if (options.signal?.aborted || results.some(({ result }) => result !== 'applied')) break;
   }
@@ -253,6 +258,22 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
     }
   }
 
+  /**
+   * Proves changed rules again, by the documents as they are now. After writes of this run, a read may still show the
+   * previous document, so the check is repeated.
+   */
+  async function proveAgain(change: Change, { needs }: Step): Promise<void> {
+    const { checkSwitch, aws, propagationTimeoutMs } = options;
+    if (!checkSwitch) return;
+    const hasWritten = needs.some((id) => runs.has(id));
+    await retry(() => checkSwitch(change, { actual, createdOwners }, aws.withCache()), {
+      timeoutMs: Math.min(propagationTimeoutMs, MAX_STALE_MS),
+      maxDelayMs: 3_000,
+      signal,
+      shouldRetry: (error) => hasWritten && error instanceof SwitchError,
+    });
+  }
+
   /** Writes or deletes a document, and reads it until AWS shows the result. */
   async function writeAndVerify(
     step: Step,
@@ -279,6 +300,7 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
     const write = (writingKind: Kind, send: (aws: Aws) => Promise<void> | undefined) =>
       serialized(resource, async () => {
         if (mayHaveForeignEntries) await assertUnchanged(kind, change, options);
+        if (changesRules(step) && change.doc !== undefined) await proveAgain(change, step);
         await writeWithRetry(writingKind, change.resource, send, options, reportWaiting);
       });
     if (step.action === 'delete' || change.doc === undefined) {
@@ -325,6 +347,9 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
   const results = await Promise.all(runs.values());
   return results.filter(({ id, result }) => result !== 'applied' || !housekeeping.has(id));
 }
+
+/** Time for which a read may show a document that this run has replaced, in milliseconds. */
+const MAX_STALE_MS = 10_000;
 
 /** Returns the step of a write that changes only retained permissions. */
 function housekeepingStep({

@@ -3,18 +3,20 @@ import type { AwsClient } from '../aws/client.ts';
 import { batchPairs } from '../core/batches.ts';
 import { desiredResources } from '../core/desired.ts';
 import { planHandover, splitByAccess } from '../core/handover.ts';
-import type { Retention } from '../core/kind.ts';
 import { createRefResolver, joinDrafts, type PlanDraft, planChanges } from '../core/plan.ts';
-import type { ActualState, Note, PlanContent, Resource } from '../core/resource.ts';
-import { addObjectLockFacts, readProofInputs } from '../facts/proof-inputs.ts';
-import { proveDesiredRules } from '../proof/plan-proof.ts';
-import type { RuleProof, RuleProofSummary } from '../proof/types.ts';
+import type { ActualState, Id, Note, PlanContent, Resource } from '../core/resource.ts';
+import { addTransitionFacts, readProofInputs } from '../facts/proof-inputs.ts';
+import { proveDesiredRules, transitionInputs } from '../proof/plan-proof.ts';
+import { proveTransitions, rulesStoppedByExpiry } from '../proof/transition-proof.ts';
+import { guardTransitions } from '../proof/transition-risks.ts';
+import type { RuleProofSummary } from '../proof/types.ts';
 import type { Specs } from '../spec/types.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { addPoliciesToNarrow } from './narrow.ts';
 import { observe } from './observe.ts';
 import type { PassOptions } from './pass.ts';
 import { type PrunePlan, planPrune, withDrain } from './prune.ts';
+import { createSwitchCheck, type SwitchCheck } from './switch-check.ts';
 
 /** A draft plan with everything that sealing, guarding and applying it needs. */
 export interface Draft {
@@ -24,6 +26,7 @@ export interface Draft {
   prune: PrunePlan;
   /** The actual state of the resources in batches with changes. */
   actual: ActualState;
+  transition: Transition;
   /** Account ids by the names of their Account documents. */
   accounts: Record<string, string>;
 }
@@ -52,12 +55,25 @@ export async function draftPlan(specs: Specs, aws: AwsClient, options: PassOptio
   };
 }
 
+/** How an apply changes live rules. */
+export interface Transition {
+  /** Steps that come after the rules that they would otherwise stop. */
+  deferred: ReadonlySet<Id>;
+  /** Absent when nothing changes. */
+  checkSwitch?: SwitchCheck;
+}
+
+/** What an apply of a batch needs. */
+interface Changes extends Pick<Draft, 'prune' | 'actual'> {
+  transition: Transition & { checkSwitch: SwitchCheck };
+}
+
 interface BatchDraft {
   draft: PlanDraft;
   proof: RuleProofSummary[];
   accountIds: ReadonlyMap<string, string>;
   /** Absent when nothing changes: only an apply needs it. */
-  changes?: { prune: PrunePlan; actual: ActualState };
+  changes?: Changes;
 }
 
 /**
@@ -87,21 +103,24 @@ async function draftBatch(specs: Specs, aws: AwsClient, options: PassOptions): P
   const context = { blocked: prune.blocked, notes: [...prune.notes, ...narrowing.notes], nowMs };
   const planned = planChanges(resources, actual, kinds, handover, context);
   options.propagation?.recordPlan(resources, actual, planned);
-  const facts = await addObjectLockFacts(inputs, planned, specs, aws);
-  const prove = (retention?: Retention) => proveDesiredRules(specs, managed, actual, kinds, facts, retention);
-  const proofs = prove();
-  const draft = withoutBreakingExpiries(planned, proofs, () => prove({ mode: 'narrow', nowMs }));
+  const facts = await addTransitionFacts(inputs, { specs, resources, actual, kinds, plan: planned }, aws);
+  const proofs = proveDesiredRules(specs, managed, actual, kinds, facts);
+  const transition = (plan: PlanDraft) =>
+    transitionInputs({ specs, resources, actual, kinds, plan, facts, proofs });
+  const { draft: guarded, deferred } = hasChangesOf(planned)
+    ? guardTransitions(planned, kinds, (plan) => proveTransitions(transition(plan)))
+    : { draft: planned, deferred: new Set<Id>() };
+  const draft = withoutBreakingExpiries(guarded, () => rulesStoppedByExpiry(transition(guarded), nowMs));
   const proof = proofs.map((ruleProof): RuleProofSummary => {
     onProof?.(ruleProof);
     const { answers, ...summary } = ruleProof;
     return { ...summary, requests: answers.length };
   });
-  const hasChanges = draft.housekeeping.length > 0 || draft.waves.some((wave) => wave.length > 0);
   return {
     draft,
     proof,
     accountIds: inputs.accountIds,
-    ...(hasChanges && {
+    ...(hasChangesOf(draft) && {
       changes: {
         prune: {
           ...prune,
@@ -109,27 +128,27 @@ async function draftBatch(specs: Specs, aws: AwsClient, options: PassOptions): P
           withAllOrphans: resources,
         },
         actual,
+        transition: {
+          deferred,
+          checkSwitch: createSwitchCheck({ specs, resources, kinds, facts }),
+        },
       },
     }),
   };
 }
 
+const hasChangesOf = ({ waves, housekeeping }: PlanDraft): boolean =>
+  housekeeping.length > 0 || waves.some((wave) => wave.length > 0);
+
 /**
- * Keeps expired permissions without which a rule would not replicate any more. Only a document that somebody changed
- * in AWS causes this: the desired permissions grant everything that the declared rules need.
+ * Keeps expired permissions without which a rule would not replicate any more: a foreign rule that uses them, or a rule
+ * whose permissions somebody changed in AWS.
  */
-function withoutBreakingExpiries(
-  draft: PlanDraft,
-  proofs: readonly RuleProof[],
-  proveNarrowed: () => RuleProof[],
-): PlanDraft {
+function withoutBreakingExpiries(draft: PlanDraft, rulesStopped: () => string[]): PlanDraft {
   if (draft.housekeeping.every(({ action }) => action === 'renew')) return draft;
-  const verdicts = new Map(proofs.map(({ bucket, rule, verdict }) => [`${bucket} ${rule}`, verdict]));
-  const broken = proveNarrowed().filter(
-    ({ bucket, rule, verdict }) => verdict === 'broken' && verdicts.get(`${bucket} ${rule}`) !== 'broken',
-  );
-  if (broken.length === 0) return draft;
-  const rules = broken.map(({ rule }) => rule).join(', ');
+  const stopped = rulesStopped();
+  if (stopped.length === 0) return draft;
+  const rules = stopped.join(', ');
   const kept = draft.housekeeping.filter(({ action }) => action === 'expire');
   return {
     ...draft,
@@ -147,7 +166,7 @@ function withoutBreakingExpiries(
   };
 }
 
-function joinChanges(parts: readonly BatchDraft[]): { prune: PrunePlan; actual: ActualState } {
+function joinChanges(parts: readonly BatchDraft[]): Pick<Draft, 'prune' | 'actual' | 'transition'> {
   const changes = parts.flatMap((part) => part.changes ?? []);
   const [only] = changes;
   if (only && changes.length === 1) return only;
@@ -156,6 +175,14 @@ function joinChanges(parts: readonly BatchDraft[]): { prune: PrunePlan; actual: 
     // A resource that several batches refer to is the same in each.
     prune: withoutOrphans([...new Map(resources.map((resource) => [resource.id, resource])).values()]),
     actual: new Map(changes.flatMap(({ actual }) => [...actual])),
+    transition: {
+      deferred: new Set(changes.flatMap(({ transition }) => [...transition.deferred])),
+      async checkSwitch(change, ...state) {
+        // A bucket is in one batch.
+        const batch = changes.find(({ actual }) => actual.has(change.resource.id));
+        await batch?.transition.checkSwitch(change, ...state);
+      },
+    },
   };
 }
 

@@ -32,7 +32,8 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
   if (options.dryRun || refusals.length > 0 || isWithoutWrites(plan))
     return { plan, proof, refusals, results: [] };
 
-  const results = await applyInStages(plan, stagesOf(prune), actual, toApplyOptions(specs, options));
+  const applyOptions = { ...toApplyOptions(specs, options), ...draft.transition };
+  const results = await applyInStages(plan, stagesOf(prune), actual, applyOptions);
   if (!signal?.aborted && results.every(({ result }) => result === 'applied') && isWithoutDrain(plan))
     results.push(...(await removeExpired(specs, options)));
   if (signal?.aborted || (results.length > 0 && results.every(({ result }) => result !== 'applied')))
