@@ -330,7 +330,7 @@ test.each<[id: string, event: string, change: (clients: CallerClients, key: stri
   ],
 ])('drift attribution: names the caller that changed %s with %s', async (kind, event, change) => {
   await using loop = await convergedController(FULL_SPEC, {
-    allow: ['change-ownership', 'open-public-access'],
+    allow: ['change-default-encryption', 'change-ownership', 'open-public-access'],
   });
   const [alias] = [...loop.env.sandbox.store.account(ACCOUNT).keys.values()].filter(
     ({ region }) => region === 'us-east-1',
