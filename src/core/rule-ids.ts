@@ -15,7 +15,7 @@ export interface RuleIdentity {
 type RulesById = Readonly<Record<string, RuleIdentity>>;
 
 /** A declared rule, with its declared id. */
-type DeclaredRule = readonly [id: string, rule: RuleIdentity];
+type RuleEntry = readonly [id: string, rule: RuleIdentity];
 
 /**
  * Returns the ids under which the declared rules of a bucket are written, by their declared ids. Pure.
@@ -58,8 +58,8 @@ function identifiableRules(
   declared: RulesById,
   unnamedIds: readonly string[],
 ): ReadonlyMap<string, RuleIdentity> {
-  const rules = unnamedIds.flatMap((id): DeclaredRule[] => (declared[id] ? [[id, declared[id]]] : []));
-  const keyOf = ([id, rule]: DeclaredRule) => canonicalJson([specNameOfRule(id), filterOf(rule)]);
+  const rules = unnamedIds.flatMap((id): RuleEntry[] => (declared[id] ? [[id, declared[id]]] : []));
+  const keyOf = ([id, rule]: RuleEntry) => canonicalJson([specNameOfRule(id), filterOf(rule)]);
   const counts = new Map<string, number>();
   for (const rule of rules) counts.set(keyOf(rule), (counts.get(keyOf(rule)) ?? 0) + 1);
   return new Map(
@@ -67,16 +67,13 @@ function identifiableRules(
   );
 }
 
-const existingRulesOf = (spec: string, existing: RulesById, claimed: ReadonlySet<string>): DeclaredRule[] =>
+const existingRulesOf = (spec: string, existing: RulesById, claimed: ReadonlySet<string>): RuleEntry[] =>
   Object.entries(existing)
     .filter(([id]) => id.startsWith(`replikey/${spec}/`) && !claimed.has(id))
     .sort(([a], [b]) => compareCodeUnits(a, b));
 
 /** Returns the existing rules that declared rules of the same spec continue: ids by declared id. */
-function matchRules(
-  declared: readonly DeclaredRule[],
-  existing: readonly DeclaredRule[],
-): Map<string, string> {
+function matchRules(declared: readonly RuleEntry[], existing: readonly RuleEntry[]): Map<string, string> {
   const kept = new Map<string, string>();
   let unmatched = [...declared];
   let candidates = [...existing];
@@ -104,13 +101,13 @@ function matchRules(
 }
 
 /** Checks whether a declared rule continues an existing one, the most certain first. */
-const IDENTITY_CHECKS: ((declared: DeclaredRule, existing: DeclaredRule) => boolean)[] = [
+const IDENTITY_CHECKS: ((declared: RuleEntry, existing: RuleEntry) => boolean)[] = [
   ([, rule], [, other]) => isUnedited(rule, other),
   ([, rule], [, other]) => hasSameFilter(rule, other),
   ([id], [otherId]) => id === otherId,
 ];
 
-const isEnabled = ([, { status }]: DeclaredRule): boolean => status === 'Enabled';
+const isEnabled = ([, { status }]: RuleEntry): boolean => status === 'Enabled';
 
 const isEdit = (rule: RuleIdentity, original: RuleIdentity): boolean =>
   rule.destination === original.destination ||

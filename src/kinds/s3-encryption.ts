@@ -26,7 +26,7 @@ export interface S3Encryption {
 }
 
 /** More input for `check`. */
-interface EncryptionContext {
+interface DefaultEncryptionContext {
   /** ARN of the bucket; a reference if the bucket does not exist yet. */
   bucket: string | Ref;
   /** Id of the replication configuration, if the bucket is a source. */
@@ -82,7 +82,7 @@ export const s3Encryption: Kind<S3Encryption, EncryptionDoc, Partial<ServerSideE
           ? [bucketResourceId('s3.replication', pair[side].bucket)]
           : [],
         decryptableKeys: decryptableKeys(pair[side].bucket, relatedPairs),
-      } satisfies EncryptionContext,
+      } satisfies DefaultEncryptionContext,
       after: [bucketResourceId('s3.bucket', pair[side].bucket), keyResourceId('kms.key', pair[side])],
       declaredBy: [pair.name],
       position: positionOfPath(pair, `spec.${side}.key`),
@@ -152,7 +152,7 @@ export const s3Encryption: Kind<S3Encryption, EncryptionDoc, Partial<ServerSideE
   },
 
   check(change) {
-    const { bucket, replication } = change.resource.context as EncryptionContext;
+    const { bucket, replication } = change.resource.context as DefaultEncryptionContext;
     // The bucket is new: it contains no object, and it has no users and no rules.
     if (!change.current && isRef(bucket)) return {};
     return { risks: risksOfEncryption(change), follows: endsKms(change) ? undefined : replication };
@@ -189,7 +189,7 @@ function risksOfEncryption({ resource, current, desired }: EncryptionChange): Ri
   const { sseAlgorithm, kmsMasterKeyId } = current.spec;
   const isSameKey = kmsMasterKeyId === desired.kmsMasterKeyId;
   if (sseAlgorithm === desired.sseAlgorithm && isSameKey) return [];
-  const pendingObjects = pendingObjectsRisk(resource.context as EncryptionContext, kmsMasterKeyId);
+  const pendingObjects = pendingObjectsRisk(resource.context as DefaultEncryptionContext, kmsMasterKeyId);
   // A key of the customer instead of the key that AWS manages takes permissions from readers, as another algorithm does.
   if (sseAlgorithm === desired.sseAlgorithm && kmsMasterKeyId !== undefined)
     return pendingObjects === undefined || isSameKey
@@ -226,7 +226,7 @@ const nameOfEncryption = ({ sseAlgorithm, kmsMasterKeyId }: S3Encryption): strin
 
 /** Returns why objects in flight may fail after a change of the key; undefined if the role may use the old key. */
 function pendingObjectsRisk(
-  { decryptableKeys }: EncryptionContext,
+  { decryptableKeys }: DefaultEncryptionContext,
   keyBefore: string | Ref | undefined,
 ): string | undefined {
   if (keyBefore === undefined || decryptableKeys.every((keys) => keys.includes(keyBefore))) return undefined;

@@ -107,7 +107,7 @@ function declaredRulesOf(pairs: readonly BucketReplication[], facts: Facts): Dec
   }
   return [...rulesByBucket].flatMap(([bucket, rules]) => {
     const ids = keptRuleIds(
-      Object.fromEntries(rules.map(({ pair, rule, id }) => [id, identityOf(pair, rule)])),
+      Object.fromEntries(rules.map(({ pair, rule, id }) => [id, ruleIdentityOf(pair, rule)])),
       rules.flatMap(({ rule, id }) => (rule.unnamed ? id : [])),
       existingRulesIn(facts, bucket),
     );
@@ -120,7 +120,7 @@ function declaredRulesOf(pairs: readonly BucketReplication[], facts: Facts): Dec
   });
 }
 
-const identityOf = (
+const ruleIdentityOf = (
   { destination: { bucket, region } }: BucketReplication,
   { prefix, tags, enabled }: Rule,
 ): RuleIdentity => ({

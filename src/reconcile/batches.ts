@@ -142,7 +142,7 @@ const hasChangesOf = ({ waves, housekeeping }: PlanDraft): boolean =>
 
 /**
  * Keeps expired permissions without which a rule would not replicate any more: a foreign rule that uses them, or a rule
- * whose permissions somebody changed in AWS.
+ * whose permissions another caller changed.
  */
 function withoutBreakingExpiries(draft: PlanDraft, rulesStopped: () => string[]): PlanDraft {
   if (draft.housekeeping.every(({ action }) => action === 'renew')) return draft;

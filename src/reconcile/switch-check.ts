@@ -23,7 +23,7 @@ export interface SwitchInputs {
 /**
  * Reads the documents again that changed rules depend on, and proves these rules again. Immediately before the write of
  * the rules: another caller may have changed a document since the plan was made, and S3 never retries an object that it
- * failed. Documents of a bucket, role or key that this run created are known.
+ * failed. Documents of a bucket, role or key that this run created are observedFacts.
  *
  * @throws SwitchError when a rule would fail that does not fail by the documents of the plan
  */
@@ -41,14 +41,14 @@ export function createSwitchCheck({ specs, resources, kinds, facts }: SwitchInpu
   return async ({ resource, current, doc }, { actual, createdOwners }, aws) => {
     const projection = projectionOf(resources, actual, kinds, facts);
     const observed = resources.flatMap((item) => observedForm(item, projection));
-    const known = projectFacts(facts.facts, observed, projection);
+    const observedFacts = projectFacts(facts.facts, observed, projection);
     const kind = requireKind(kinds, resource);
     const arn = projection.arnOf(ref(kind.scope.ownerId(resource.id)));
     const context = { current, arn, accountId: projection.accountIdOf(resource.location) };
     const after = kind.scope.facts?.(doc, context) ?? kind.scope.factsOfDeleted ?? {};
     const { region } = resource.location;
-    const planned = withBucket(known, resource.name, { region, ...after });
-    const documents = ruleDocumentsOf(planned, known, resource.name);
+    const planned = withBucket(observedFacts, resource.name, { region, ...after });
+    const documents = ruleDocumentsOf(planned, observedFacts, resource.name);
     if (documents.rules.length === 0) return;
     const created = new Set(
       resources
