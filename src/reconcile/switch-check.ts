@@ -23,7 +23,7 @@ export interface SwitchInputs {
 /**
  * Reads the documents again that changed rules depend on, and proves these rules again. Immediately before the write of
  * the rules: another caller may have changed a document since the plan was made, and S3 never retries an object that it
- * failed. Documents of a bucket, role or key that this run created are observedFacts.
+ * failed. Documents of a bucket, role or key that this run created are known.
  *
  * @throws SwitchError when a rule would fail that does not fail by the documents of the plan
  */
