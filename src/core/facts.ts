@@ -67,6 +67,9 @@ export interface KeyFacts {
 export const factValue = <T>(fact: Fact<T> | undefined): T | undefined =>
   fact === null || fact === undefined || isUnread(fact) ? undefined : fact;
 
+/** A part of the reason of a document that replikey reads only after the plan is applied. */
+export const READ_AFTER_APPLY = 'only after the role has it';
+
 /** Returns why a fact is not known; undefined when it is known, also when it is known to be absent. */
 export const unreadReasonOf = (fact: Fact<unknown> | undefined): string | undefined =>
   fact === undefined ? 'not read' : isUnread(fact) ? fact.unread : undefined;

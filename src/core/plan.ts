@@ -19,6 +19,7 @@ import {
   type RetainedNote,
   type Risk,
   type Step,
+  type Withheld,
 } from './resource.ts';
 import { withoutRequestIds } from './seal.ts';
 import { needsOf, toWaves, withFollowers } from './waves.ts';
@@ -27,6 +28,8 @@ export interface PlanContext {
   /** Blocked resources and notes that the caller found. */
   blocked: readonly Blocked[];
   notes: readonly Note[];
+  /** Changes of blocked pairs. */
+  withheld?: readonly Withheld[];
   /**
    * The time of AWS, in milliseconds since 1970. It decides only which retained permissions have expired; absent: none
    * has.
@@ -39,6 +42,7 @@ export interface PlanDraft {
   /** Waves over all resources of the part: resources without a step leave empty waves. */
   waves: Step[][];
   blocked: Blocked[];
+  withheld: readonly Withheld[];
   notes: Note[];
   handover: readonly Handover[];
   housekeeping: Housekeeping[];
@@ -101,6 +105,7 @@ export function planChanges(
   return {
     waves: toWaves(arranged).map((wave) => wave.flatMap(({ id }) => steps.get(id) ?? []).map(withNeeds)),
     blocked,
+    withheld: remarks.withheld ?? [],
     notes,
     handover,
     ...planHousekeeping({
@@ -129,13 +134,14 @@ export function joinDrafts(drafts: readonly PlanDraft[]): PlanContent {
     drafts.map((draft) => draft.notes),
     ({ id, message }) => `${id} ${message}`,
   );
+  const withheld = drafts.flatMap((draft) => draft.withheld).sort(compareIds);
   const handover = drafts.flatMap((draft) => draft.handover);
   const housekeeping = drafts.flatMap((draft) => draft.housekeeping).sort(compareIds);
   const retained = drafts
     .flatMap((draft) => draft.retained)
     .sort((a, b) => compareCodeUnits(`${a.id} ${a.sid}`, `${b.id} ${b.sid}`));
   const unchanged = new Set(drafts.flatMap((draft) => draft.unchangedIds)).size;
-  return { waves, blocked, notes, handover, housekeeping, retained, unchanged };
+  return { waves, blocked, withheld, notes, handover, housekeeping, retained, unchanged };
 }
 
 const compareIds = (a: { id: Id }, b: { id: Id }): number => compareCodeUnits(a.id, b.id);

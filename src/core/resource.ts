@@ -198,10 +198,21 @@ export interface Blocked {
   from: Position;
 }
 
+/** A change that replikey does not make, because another resource of all its pairs is blocked. */
+export interface Withheld {
+  id: Id;
+  action: Action;
+  /** Ids of the blocked resources. */
+  because: Id[];
+  pairs: string[];
+}
+
 /** The unsealed content of a plan, with its steps in waves: plain data. */
 export interface PlanContent {
   waves: Step[][];
   blocked: Blocked[];
+  /** Changes of blocked pairs. */
+  withheld: Withheld[];
   /** Remarks that need attention but change nothing. */
   notes: Note[];
   /** Manual steps for the owners of accounts without credentials. replikey could check none of them. */

@@ -27,6 +27,7 @@ export function seal(content: PlanContent, inputs: SealInputs): Plan {
     format: 2,
     waves: Object.freeze(waves.map((wave) => Object.freeze(wave.map(freezeFields)))) as Step[][],
     blocked: freezeItems(content.blocked),
+    withheld: freezeItems(content.withheld),
     notes: freezeItems(content.notes),
     handover: freezeItems(content.handover),
     housekeeping: freezeItems(content.housekeeping),

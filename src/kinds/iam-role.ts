@@ -8,6 +8,7 @@ import {
   UpdateAssumeRolePolicyCommand,
 } from '@aws-sdk/client-iam';
 import { requireField } from '../aws/response.ts';
+import { READ_AFTER_APPLY } from '../core/facts.ts';
 import {
   DELETION_TAG_PREFIX,
   locationOfSide,
@@ -69,7 +70,7 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
       ...(permissionsBoundary !== undefined && permissionsBoundary !== current?.attrs.permissionsBoundary
         ? {
             boundary: boundaries?.[permissionsBoundary] ?? {
-              unread: `replikey reads the policy ${permissionsBoundary} only after the role has it`,
+              unread: `replikey reads the policy ${permissionsBoundary} ${READ_AFTER_APPLY}`,
             },
           }
         : {}),

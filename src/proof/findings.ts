@@ -159,9 +159,9 @@ export interface Finding {
 
 /**
  * `proven`: every request is allowed; `broken`: objects fail; `unknown`: replikey could not decide something; `off`:
- * the rule is disabled.
+ * the rule is disabled; `blocked`: the plan leaves its pair as it is.
  */
-export type Verdict = 'proven' | 'broken' | 'unknown' | 'off';
+export type Verdict = 'proven' | 'broken' | 'unknown' | 'off' | 'blocked';
 
 /** Returns a finding with the properties of its code. */
 export const createFinding = (code: FindingCode, message: string, fixes: readonly Fix[] = []): Finding => {

@@ -65,7 +65,10 @@ export function factsAfterWrite(
 ): Partial<Facts> | undefined {
   const kind = kinds.get(resource.kind);
   if (!kind?.scope.facts || actual.get(resource.id)?.state === 'unknown') return undefined;
-  const { doc, current } = renderChange(resource, actual, kind, arnOf, retention);
+  const change = renderChange(resource, actual, kind, arnOf, retention);
+  const { doc, current } = change;
+  // A resource that is only referred to, and does not exist. A step for another resource may create it.
+  if (!current && kind.check?.(change).blocked !== undefined) return undefined;
   const arn = arnOf(ref(kind.scope.ownerId(resource.id)));
   const context = { current, arn, accountId: accountIdOf(resource.location), boundaries };
   const documentFacts = doc === undefined ? kind.scope.factsOfDeleted : kind.scope.facts(doc, context);

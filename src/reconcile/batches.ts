@@ -4,14 +4,17 @@ import { batchPairs } from '../core/batches.ts';
 import { desiredResources } from '../core/desired.ts';
 import { planHandover, splitByAccess } from '../core/handover.ts';
 import { createRefResolver, joinDrafts, type PlanDraft, planChanges } from '../core/plan.ts';
-import type { ActualState, Id, Note, PlanContent, Resource } from '../core/resource.ts';
+import { ref } from '../core/ref.ts';
+import type { ActualState, Id, Location, Note, PlanContent, Resource } from '../core/resource.ts';
 import { addTransitionFacts, readProofInputs } from '../facts/proof-inputs.ts';
 import { proveDesiredRules, transitionInputs } from '../proof/plan-proof.ts';
+import { createArnResolver } from '../proof/project.ts';
 import { proveTransitions, rulesStoppedByExpiry } from '../proof/transition-proof.ts';
 import { guardTransitions } from '../proof/transition-risks.ts';
 import type { RuleProofSummary } from '../proof/types.ts';
 import type { Specs } from '../spec/types.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
+import { type BlockedPairs, findBlockedPairs, joinBlockedPairs, NO_BLOCKED_PAIRS } from './blocked-pairs.ts';
 import { addPoliciesToNarrow } from './narrow.ts';
 import { observe } from './observe.ts';
 import type { PassOptions } from './pass.ts';
@@ -72,29 +75,86 @@ interface BatchDraft {
   draft: PlanDraft;
   proof: RuleProofSummary[];
   accountIds: ReadonlyMap<string, string>;
+  frozen: BlockedPairs;
   /** Absent when nothing changes: only an apply needs it. */
   changes?: Changes;
 }
 
 /**
- * Observes, plans and proves one batch.
+ * Observes, plans and proves one batch. Pairs that turn out to be blocked are left out, and the rest is planned again as
+ * a run without them: their entries in shared documents stay as they are.
  *
  * @param aws with a cache: identical reads are sent once.
  */
-async function draftBatch(specs: Specs, aws: AwsClient, options: PassOptions): Promise<BatchDraft> {
-  const { kinds, signal, onProof } = options;
+async function draftBatch(batch: Specs, aws: AwsClient, options: PassOptions): Promise<BatchDraft> {
+  const { kinds, onProof } = options;
+  let frozen = NO_BLOCKED_PAIRS;
+  for (let round = 0; ; round++) {
+    const pairs = batch.pairs.filter(({ name }) => !frozen.names.has(name));
+    const specs = { ...batch, pairs };
+    const part = await draftPairs(specs, batch, aws, options);
+    const { planned, proofs, prune, resources, actual, inputs, facts, nowMs } = part;
+    const newlyBlocked = findBlockedPairs({
+      ...part,
+      ...{ pairs, kinds, round, allowUnproven: options.allowUnproven },
+    });
+    frozen = joinBlockedPairs(frozen, newlyBlocked);
+    if (newlyBlocked.names.size > 0) continue;
+
+    options.propagation?.recordPlan(resources, actual, planned);
+    const transition = (plan: PlanDraft) =>
+      transitionInputs({ specs, resources, actual, kinds, plan, facts, proofs });
+    const { draft: guarded, deferred } = hasChangesOf(planned)
+      ? guardTransitions(planned, kinds, (plan) => proveTransitions(transition(plan)))
+      : { draft: planned, deferred: new Set<Id>() };
+    const kept = withoutBreakingExpiries(guarded, () => rulesStoppedByExpiry(transition(guarded), nowMs));
+    const draft = { ...kept, blocked: [...kept.blocked, ...frozen.blocked], withheld: frozen.withheld };
+    const proof = [...proofs, ...frozen.proofs].map((ruleProof): RuleProofSummary => {
+      onProof?.(ruleProof);
+      const { answers, ...summary } = ruleProof;
+      return { ...summary, requests: answers.length };
+    });
+    return {
+      draft,
+      proof,
+      frozen,
+      accountIds: inputs.accountIds,
+      ...(hasChangesOf(draft) && {
+        changes: {
+          prune: {
+            ...prune,
+            withOrphanRules: options.prune ? prune.withOrphanRules : resources,
+            withAllOrphans: resources,
+          },
+          actual,
+          transition: {
+            deferred,
+            checkSwitch: createSwitchCheck({ specs, resources, kinds, facts }),
+          },
+        },
+      }),
+    };
+  }
+}
+
+/**
+ * Observes, plans and proves some pairs of a batch.
+ *
+ * @param batch with all pairs: no permission of them is an orphan
+ */
+async function draftPairs(specs: Specs, batch: Specs, aws: AwsClient, options: PassOptions) {
+  const { kinds, signal, drainMs } = options;
   const desired = desiredResources(specs.pairs, [...kinds.values()]);
   const { managed, unmanaged } = splitByAccess(desired, specs.pairs);
-  const { drainMs } = options;
   const prune = options.prune
-    ? await planPrune(managed, specs, omitUndefined({ kinds, aws, signal, drainMs }))
+    ? await planPrune(managed, batch, omitUndefined({ kinds, aws, signal, drainMs }))
     : withoutOrphans(withDrain(managed, drainMs));
   const [observed, inputs] = await Promise.all([
     observe(prune.withAllOrphans, kinds, aws, signal),
     readProofInputs(specs, aws),
   ]);
   const nowMs = aws.now();
-  const narrowing = await addPoliciesToNarrow(prune.withAllOrphans, observed, specs, { kinds, aws }, nowMs);
+  const narrowing = await addPoliciesToNarrow(prune.withAllOrphans, observed, batch, { kinds, aws }, nowMs);
   const { resources } = narrowing;
   const added = resources.filter((resource) => !prune.withAllOrphans.includes(resource));
   const actual =
@@ -102,38 +162,14 @@ async function draftBatch(specs: Specs, aws: AwsClient, options: PassOptions): P
   const handover = planHandover(unmanaged, specs.pairs, kinds, createRefResolver(actual));
   const context = { blocked: prune.blocked, notes: [...prune.notes, ...narrowing.notes], nowMs };
   const planned = planChanges(resources, actual, kinds, handover, context);
-  options.propagation?.recordPlan(resources, actual, planned);
   const facts = await addTransitionFacts(inputs, { specs, resources, actual, kinds, plan: planned }, aws);
   const proofs = proveDesiredRules(specs, managed, actual, kinds, facts);
-  const transition = (plan: PlanDraft) =>
-    transitionInputs({ specs, resources, actual, kinds, plan, facts, proofs });
-  const { draft: guarded, deferred } = hasChangesOf(planned)
-    ? guardTransitions(planned, kinds, (plan) => proveTransitions(transition(plan)))
-    : { draft: planned, deferred: new Set<Id>() };
-  const draft = withoutBreakingExpiries(guarded, () => rulesStoppedByExpiry(transition(guarded), nowMs));
-  const proof = proofs.map((ruleProof): RuleProofSummary => {
-    onProof?.(ruleProof);
-    const { answers, ...summary } = ruleProof;
-    return { ...summary, requests: answers.length };
-  });
+  const accountIdOf = ({ account = '' }: Location) => inputs.accountIds.get(account) ?? '';
+  const arnOf = (resource: Resource) =>
+    createArnResolver(resources, actual, kinds, accountIdOf)(ref(resource.id));
   return {
-    draft,
-    proof,
-    accountIds: inputs.accountIds,
-    ...(hasChangesOf(draft) && {
-      changes: {
-        prune: {
-          ...prune,
-          withOrphanRules: options.prune ? prune.withOrphanRules : resources,
-          withAllOrphans: resources,
-        },
-        actual,
-        transition: {
-          deferred,
-          checkSwitch: createSwitchCheck({ specs, resources, kinds, facts }),
-        },
-      },
-    }),
+    ...{ planned, proofs, prune, resources, actual, inputs, facts, nowMs, arnOf },
+    blockedOrphans: prune.blocked,
   };
 }
 
@@ -169,11 +205,22 @@ function withoutBreakingExpiries(draft: PlanDraft, rulesStopped: () => string[])
 function joinChanges(parts: readonly BatchDraft[]): Pick<Draft, 'prune' | 'actual' | 'transition'> {
   const changes = parts.flatMap((part) => part.changes ?? []);
   const [only] = changes;
-  if (only && changes.length === 1) return only;
+  const frozen = {
+    blocked: parts.flatMap((part) => part.frozen.blocked),
+    withheld: parts.flatMap((part) => part.frozen.withheld),
+  };
+  const withFrozen = (prune: PrunePlan): PrunePlan => ({
+    ...prune,
+    blocked: [...prune.blocked, ...frozen.blocked],
+    withheld: frozen.withheld,
+  });
+  if (only && changes.length === 1) return { ...only, prune: withFrozen(only.prune) };
   const resources = changes.flatMap(({ prune }) => prune.withAllOrphans);
   return {
     // A resource that several batches refer to is the same in each.
-    prune: withoutOrphans([...new Map(resources.map((resource) => [resource.id, resource])).values()]),
+    prune: withFrozen(
+      withoutOrphans([...new Map(resources.map((resource) => [resource.id, resource])).values()]),
+    ),
     actual: new Map(changes.flatMap(({ actual }) => [...actual])),
     transition: {
       deferred: new Set(changes.flatMap(({ transition }) => [...transition.deferred])),

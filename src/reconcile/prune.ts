@@ -4,7 +4,7 @@ import { MANAGED_BY_TAG, NO_POSITION, namedRoleResourceId } from '../core/ids.ts
 import type { Kind } from '../core/kind.ts';
 import type { Orphan } from '../core/orphan.ts';
 import { blockedReasonOf } from '../core/plan.ts';
-import type { ActualState, Aws, Blocked, Id, Note, Resource } from '../core/resource.ts';
+import type { ActualState, Aws, Blocked, Id, Note, Resource, Withheld } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
 import { iamRole } from '../kinds/iam-role.ts';
 import {
@@ -42,6 +42,8 @@ export interface PrunePlan {
   withAllOrphans: Resource[];
   /** Resources that cannot be read, from which prune removes nothing. */
   blocked: Blocked[];
+  /** Changes of blocked pairs. */
+  withheld?: Withheld[];
   notes: Note[];
 }
 

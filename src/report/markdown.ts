@@ -121,7 +121,7 @@ function planWarnings({ plan, proof, refusals }: PlanReport, { short }: DetailLe
       `- **blocked** ${limitItems(MAX_COMMENT_ITEMS.ids, ids.map(codeSpan), (more) => `and ${more} more`).join(', ')}: ${foreignText(why)}`,
   );
   const problems = [...refusedItems, ...blockedItems];
-  const unproven = proof.filter(({ verdict }) => verdict === 'broken' || verdict === 'unknown');
+  const unproven = proof.filter(({ verdict }) => verdict !== 'proven' && verdict !== 'off');
   if (problems.length + unproven.length === 0) return [];
   return [
     `> [!WARNING]\n> ${warningText({ plan, refusals })}`,
@@ -196,6 +196,7 @@ function worstVerdict(verdicts: readonly RuleVerdict['verdict'][]): string {
   const labels = {
     broken: '**does not replicate**',
     unknown: '**not proven**',
+    blocked: '**blocked**',
     proven: 'proven',
     off: 'disabled',
   };

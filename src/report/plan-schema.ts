@@ -157,6 +157,17 @@ const blockedSchema = namedObject('Blocked', 'A resource that replikey cannot ch
   from: positionSchema.describe('The position of the declaration.'),
 });
 
+const withheldSchema = namedObject(
+  'Withheld',
+  'A change that replikey does not make, because another resource of all its pairs is blocked.',
+  {
+    id: resourceIdField,
+    action: actionField,
+    because: stringListField('Ids of the blocked resources.'),
+    pairs: pairsField,
+  },
+);
+
 const noteSchema = namedObject('Note', 'A note about a resource, without a change.', {
   id: resourceIdField,
   message: stringField('The note as text.'),
@@ -287,9 +298,9 @@ const ruleFields = {
   destination: stringField('The destination bucket.'),
   spec: stringField('The spec that declares the rule, if any.').optional(),
   verdict: z
-    .enum(['proven', 'broken', 'unknown', 'off'])
+    .enum(['proven', 'broken', 'unknown', 'off', 'blocked'])
     .describe(
-      '`proven`: every request is allowed; `broken`: objects fail; `unknown`: replikey could not decide; `off`: the rule is disabled.',
+      '`proven`: every request is allowed; `broken`: objects fail; `unknown`: replikey could not decide; `off`: the rule is disabled; `blocked`: the plan leaves its pair as it is.',
     ),
   findings: listField(findingSchema, 'The findings about the rule.'),
 };
@@ -327,6 +338,7 @@ export const planDocumentSchema = namedObject('Plan', 'The changes, in order.', 
   format: planFormatField,
   waves: listField(z.array(stepSchema), 'Steps in the printed order. No step depends on a later wave.'),
   blocked: listField(blockedSchema, 'Resources that replikey cannot change until a person acts.'),
+  withheld: listField(withheldSchema, 'Changes of blocked pairs, which replikey does not make.'),
   notes: listField(noteSchema, 'Notes without a change.'),
   handover: listField(handoverSchema, 'Manual steps for the owners of accounts without credentials.'),
   housekeeping: listField(housekeepingSchema, 'Writes that renew or remove retained permissions.'),

@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 import { KMS_QUOTAS } from '../aws/command.ts';
-import type { Action, Blocked, Handover, Note, Plan, Step } from '../core/resource.ts';
+import type { Action, Blocked, Handover, Note, Plan, Step, Withheld } from '../core/resource.ts';
 import type { RuleVerdict } from '../proof/types.ts';
 import type { BucketReplication, Side, Variable } from '../spec/types.ts';
 import { escapeUnprintable } from '../util/escape.ts';
@@ -154,9 +154,16 @@ export function unchangedPairs(plan: Plan, pairs: readonly BucketReplication[]):
   return pairs.map(({ name }) => name).filter((name) => !changedNames.has(name));
 }
 
-const planEntries = ({ waves, blocked, notes, handover }: Plan): (Step | Blocked | Note | Handover)[] => [
+const planEntries = ({
+  waves,
+  blocked,
+  withheld,
+  notes,
+  handover,
+}: Plan): (Step | Blocked | Withheld | Note | Handover)[] => [
   ...waves.flat(),
   ...blocked,
+  ...withheld,
   ...notes,
   ...handover,
 ];
@@ -211,6 +218,7 @@ function sectionLines(plan: Plan, name: string, style: PlanStyle): string[] {
       ...ids.map((id) => `  ${paint.red('!')} ${escapeUnprintable(id)}`),
       ...wrapText('      ', escapeUnprintable(why), width, { paint: paint.red }),
     ]),
+    ...withheldLines(plan.withheld.filter(isInSection), style),
     ...plan.notes
       .filter(isInSection)
       .flatMap(({ id, message }) => [
@@ -219,6 +227,19 @@ function sectionLines(plan: Plan, name: string, style: PlanStyle): string[] {
       ]),
     ...plan.handover.filter(isInSection).flatMap((item) => handoverText(item, style)),
   ];
+}
+
+/** Returns the changes of blocked pairs in one entry for each cause. */
+function withheldLines(withheld: readonly Withheld[], { paint, width }: PlanStyle): string[] {
+  const items = withheld.map(({ action, id, because }) => ({
+    id: `${action} ${id}`,
+    why: because.join(', '),
+  }));
+  return groupByReason(items).flatMap(([because, changes]) => {
+    const count = `${changes.length} ${changes.length === 1 ? 'change' : 'changes'}`;
+    const text = `replikey withholds ${count} until ${because} is no longer blocked: ${changes.join(', ')}`;
+    return wrapText(`  ${paint.yellow('·')} `, escapeUnprintable(text), width);
+  });
 }
 
 /** Returns the manual steps for the owner of another account, ready to hand over. */

@@ -20,6 +20,7 @@ function proofText(
     broken: `${paint.red('✗')} ${name}  ${paint.red('does not replicate')}`,
     unknown: `${paint.yellow('?')} ${name}  ${paint.yellow('is not proven')}`,
     off: `${paint.dim('-')} ${name}  ${paint.dim('is disabled')}`,
+    blocked: `${paint.red('!')} ${name}  ${paint.red('is blocked')}`,
   };
   const relevantFindings = findings.filter(({ severity }) => severity !== 'info' || verbose);
   const [first, ...more] = verdict === 'off' ? [] : relevantFindings;
@@ -43,7 +44,7 @@ export const unprovenText = (
 ): string[] => unprovenRules(proofs).map((proof) => proofText(proof, false, paint, width));
 
 const unprovenRules = (proofs: readonly RuleVerdict[]): RuleVerdict[] =>
-  proofs.filter(({ verdict }) => verdict === 'broken' || verdict === 'unknown');
+  proofs.filter(({ verdict }) => verdict !== 'proven' && verdict !== 'off');
 
 /** Returns the explanation of one object: the rules that select it, and the reason why each other rule does not. */
 export function objectText({ bucket, object, taken, passed, findings }: ObjectProof, paint: Paint): string {
@@ -168,6 +169,7 @@ export function proofSummary(proofs: readonly RuleVerdict[], paint: Paint): stri
     count('broken') > 0 &&
       paint.red(`${count('broken')} ${count('broken') === 1 ? 'does' : 'do'} not replicate`),
     count('unknown') > 0 && paint.yellow(`${count('unknown')} not proven`),
+    count('blocked') > 0 && paint.red(`${count('blocked')} blocked`),
     count('off') > 0 && `${count('off')} disabled`,
   ];
   return `${parts.filter(Boolean).join(', ')}.`;

@@ -23,6 +23,7 @@ const planOf = (steps: Step[], blocked: Plan['blocked'] = []): Plan => ({
   accounts: {},
   waves: [steps],
   blocked,
+  withheld: [],
   notes: [],
   handover: [],
   housekeeping: [],

@@ -21,6 +21,7 @@ const STEP: Step = {
 const CONTENT: PlanContent = {
   waves: [[STEP]],
   blocked: [],
+  withheld: [],
   notes: [],
   handover: [],
   housekeeping: [],

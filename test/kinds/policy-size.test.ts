@@ -19,3 +19,20 @@ test('kms.key-policy: blocks a policy above the size limit of KMS before any wri
   const smaller = await env.reconcileWith(pairsSharingKeys(20), { dryRun: true });
   expect(smaller.plan.blocked).toEqual([]);
 });
+
+test('kms.key-policy: above the size limit, blocks the newest pairs and keeps the entries of all others', async () => {
+  await using env = await testEnv();
+  const { remaining } = await env.reconcileWith(pairsSharingKeys(20));
+  expect(remaining?.waves).toEqual([]);
+  const before = env.client.calls.writes;
+  const { plan } = await env.reconcileWith(pairsSharingKeys(90), { dryRun: true });
+  const blocked = new Set(plan.blocked.flatMap(({ pairs }) => pairs));
+  const indices = [...blocked].map((name) => Number(name.slice('tax-'.length))).sort((a, b) => a - b);
+  expect(indices[0]).toBeGreaterThanOrEqual(20);
+  // The newest are blocked, and no pair between them.
+  expect(indices).toEqual(Array.from({ length: indices.length }, (_, index) => 90 - indices.length + index));
+  const changed = new Set(plan.waves.flat().flatMap(({ pairs }) => pairs));
+  expect([...blocked].filter((name) => changed.has(name))).toEqual([]);
+  expect(changed.has('tax-20')).toBe(true);
+  expect(env.client.calls.writes).toBe(before);
+});

@@ -15,7 +15,7 @@ test.each([
   expect(plan.blocked).toMatchObject([{ why: expect.stringContaining('does not exist') }]);
   expect(proof).toMatchObject([
     {
-      verdict: 'broken',
+      verdict: 'blocked',
       findings: [{ code, message: expect.stringMatching(/does not exist: use an existing key$/) }],
     },
   ]);

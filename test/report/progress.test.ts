@@ -31,6 +31,7 @@ const plan = (steps: Step[]): Plan => ({
   accounts: {},
   waves: [steps],
   blocked: [],
+  withheld: [],
   notes: [],
   handover: [],
   housekeeping: [],
