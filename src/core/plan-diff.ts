@@ -1,6 +1,7 @@
 import { canonicalJson, compareCodeUnits } from '../util/canonical-json.ts';
 import { formatPointer } from '../util/json-pointer.ts';
 import { fieldPathOf } from './diff.ts';
+import { isRef } from './ref.ts';
 import type { Blocked, Id, Plan, Step } from './resource.ts';
 
 /** Lists the differences between an approved plan and the current one, by step. */
@@ -50,4 +51,40 @@ function changedPaths(before: Step, after: Step): string[] {
   const paths = [...new Set([...fieldsBefore.keys(), ...fieldsAfter.keys()])].sort(compareCodeUnits);
   const changed = paths.filter((path) => fieldsBefore.get(path) !== fieldsAfter.get(path));
   return [...new Set(changed.map(fieldPathOf))].map(formatPointer);
+}
+
+/**
+ * Returns whether a plan is what remains of an approved plan after a part of it was applied: each of its steps is one of
+ * the approved steps, and the documents of the others are as the approved plan leaves them.
+ */
+export function isRemainder(approved: Plan, current: Plan): boolean {
+  const approvedEntries = entriesById(approved);
+  const currentSteps = current.waves.flat();
+  return (
+    currentSteps.length < approved.waves.flat().length &&
+    canonicalJson(approved.accounts) === canonicalJson(current.accounts) &&
+    current.blocked.every(({ id, why }) => approvedEntries.get(id)?.blocked?.why === why) &&
+    currentSteps.every((step) => {
+      const approvedStep = approvedEntries.get(step.id)?.step;
+      return approvedStep !== undefined && isResolved(contentOf(approvedStep), contentOf(step));
+    })
+  );
+}
+
+/** Returns what a step changes, as plain JSON. The order of steps depends on the others. */
+const contentOf = ({ from: _, needs: __, why: ___, ...content }: Step): unknown =>
+  JSON.parse(canonicalJson(content));
+
+/** Returns whether a value is another value in which references were replaced by the attributes of their targets. */
+function isResolved(approved: unknown, current: unknown): boolean {
+  if (isRef(approved) && typeof current === 'string') return true;
+  if (typeof approved !== 'object' || typeof current !== 'object' || approved === null || current === null)
+    return approved === current;
+  const [approvedFields, currentFields] = [Object.entries(approved), new Map(Object.entries(current))];
+  return (
+    approvedFields.length === currentFields.size &&
+    approvedFields.every(
+      ([name, value]) => currentFields.has(name) && isResolved(value, currentFields.get(name)),
+    )
+  );
 }

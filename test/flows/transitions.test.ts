@@ -250,3 +250,39 @@ test('transitions: a handover contains no retained permissions', async () => {
   expect(JSON.stringify(plan.handover)).toContain('ReplikeyDestination');
   expect(JSON.stringify(plan.handover)).not.toContain('ReplikeyUntil');
 });
+
+test('saved plan: a plan that was applied in part continues, document by document', async () => {
+  const { env } = await envWithClock();
+  await using _ = env;
+  await env.reconcile();
+  const { plan } = await env.reconcileWith(MOVED, { dryRun: true });
+  const approvedPlan = { checksum: plan.digest, plan };
+  env.sandbox.faultSettings.faults = [DENY_SWITCH];
+  const denied = await env.reconcileWith(MOVED, { approvedPlan });
+  expect(denied.results.map(({ result }) => result).sort()).toEqual(
+    expect.arrayContaining(['applied', 'failed']),
+  );
+  env.sandbox.faultSettings.faults = [];
+  // The checksum alone does not show which documents the plan leaves.
+  const byChecksum = await env.reconcileWith(MOVED, { approvedPlan: { checksum: plan.digest } });
+  expect(byChecksum.refusals.map(({ id }) => id)).toEqual(['stale-plan']);
+  const continued = await env.reconcileWith(MOVED, { approvedPlan });
+  expect([continued.refusals, continued.remaining?.waves]).toEqual([[], []]);
+});
+
+test('saved plan: a plan that was applied in part is refused if another document changed since', async () => {
+  const { env } = await envWithClock();
+  await using _ = env;
+  await env.reconcile();
+  const { plan } = await env.reconcileWith(MOVED, { dryRun: true });
+  env.sandbox.faultSettings.faults = [DENY_SWITCH];
+  await env.reconcileWith(MOVED, { approvedPlan: { checksum: plan.digest, plan } });
+  env.sandbox.faultSettings.faults = [];
+  const [rule] = env.sandbox.store.bucket('acme-tax')?.replication?.Rules ?? [];
+  if (rule) rule.Priority = 7;
+  const encryption = env.sandbox.store.bucket('acme-tax');
+  if (encryption?.versioning) encryption.versioning = { Status: 'Suspended' };
+  const refused = await env.reconcileWith(MOVED, { approvedPlan: { checksum: plan.digest, plan } });
+  expect(refused.refusals.map(({ id }) => id)).toContain('stale-plan');
+  expect(refused.results).toEqual([]);
+});
