@@ -69,8 +69,14 @@ function identifiableRules(
 
 const existingRulesOf = (spec: string, existing: RulesById, claimed: ReadonlySet<string>): RuleEntry[] =>
   Object.entries(existing)
-    .filter(([id]) => id.startsWith(`replikey/${spec}/`) && !claimed.has(id))
+    .filter(([id]) => isRuleOf(spec, id) && !claimed.has(id))
     .sort(([a], [b]) => compareCodeUnits(a, b));
+
+/** Returns whether an id is that of a declared rule of a spec. A temporary rule for canaries has a longer id. */
+function isRuleOf(spec: string, id: string): boolean {
+  const [prefix, owner, ...name] = id.split('/');
+  return prefix === 'replikey' && owner === spec && name.length === 1;
+}
 
 /** Returns the existing rules that declared rules of the same spec continue: ids by declared id. */
 function matchRules(declared: readonly RuleEntry[], existing: readonly RuleEntry[]): Map<string, string> {

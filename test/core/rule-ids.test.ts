@@ -122,6 +122,16 @@ test('rule ids: rules of one spec with equal filters keep their derived ids', ()
   });
 });
 
+test('rule ids: a temporary rule for canaries is no rule of the spec', () => {
+  const existing = {
+    'replikey/tax/tax/canary-202611301020-3fa9c1': aRule('Tax/.replikey-canary/'),
+    'replikey/tax/tax': aRule('Tax/'),
+  };
+  expect(idsOf({ 'replikey/tax/audit': aRule('Audit/') }, existing)).toEqual({
+    'replikey/tax/audit': 'replikey/tax/tax',
+  });
+});
+
 describe('rule ids: random edits', () => {
   const PREFIXES = ['', 'Tax/', 'Tax/2026/', 'Audit/', 'Books/'];
   const SPECS = ['tax', 'books'];
