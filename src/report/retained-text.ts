@@ -56,8 +56,15 @@ const HOUSEKEEPING_TEXTS: Record<Housekeeping['action'], (statements: string) =>
   expire: (statements) => `Housekeeping: ${statements} to remove that expired.`,
 };
 
-const countSids = (items: readonly Housekeeping[]): string =>
-  statementCount(items.reduce((sum, { sids }) => sum + sids.length, 0));
+/** Counts entries: statements of policies, and temporary rules of canaries, which an interrupted run leaves. */
+function countSids(items: readonly Housekeeping[]): string {
+  const sids = items.flatMap((item) => item.sids);
+  const rules = sids.filter((sid) => !sid.startsWith('Replikey')).length;
+  return [
+    ...(sids.length > rules ? [statementCount(sids.length - rules)] : []),
+    ...(rules > 0 ? [`${rules} temporary rule${rules === 1 ? '' : 's'}`] : []),
+  ].join(' and ');
+}
 
 const statementCount = (count: number): string => `${count} statement${count === 1 ? '' : 's'}`;
 
