@@ -28,6 +28,7 @@ import {
   type Statements,
   splitPolicy,
 } from '../policy/statements.ts';
+import type { RoleChoice } from '../spec/types.ts';
 import { canonicalJson, omitUndefined, toSortedSet } from '../util/canonical-json.ts';
 import { roleAuditEvents } from './cloudtrail-events.ts';
 import { ignoreErrors, ownershipTags, toTagMap } from './helpers.ts';
@@ -97,7 +98,7 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
         'arn' in pair.role
           ? { name: pair.role.arn.slice(pair.role.arn.lastIndexOf('/') + 1), arn: pair.role.arn }
           : {
-              ...pair.role,
+              ...settingsOf(pair.role),
               trust: trustPolicyStatements,
               removable: relatedPairs
                 .filter(
@@ -252,6 +253,9 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
     '/removable': ['TagRole', 'UntagRole'],
   }),
 };
+
+/** Returns the settings of the role itself. */
+const settingsOf = ({ also: _, ...settings }: Exclude<RoleChoice, { arn: string }>) => settings;
 
 /**
  * Reads a role.

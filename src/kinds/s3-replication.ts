@@ -345,7 +345,7 @@ function risksOf(desired: S3Replication, { spec, foreign = [] }: CurrentReplicat
   if (foreign.length > 0 && spec.role !== desired.role) {
     risks.push({
       id: 'change-role',
-      message: `the foreign rules ${formatRuleIds(foreign)} would also replicate as another role; declare the role ${String(spec.role)}, or give the declared role the permissions that these rules need`,
+      message: `the foreign rules ${formatRuleIds(foreign)} would also replicate as another role; declare the role ${String(spec.role)}, or declare role.also: foreignRules, which gives the role the permissions that these rules need`,
     });
   }
   return risks;

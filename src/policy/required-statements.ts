@@ -1,7 +1,7 @@
 import type { Ref } from '../core/resource.ts';
 import type { Statement } from '../iam/types.ts';
 import type { BucketReplication, Rule, Side } from '../spec/types.ts';
-import { bucketArn } from '../util/arn.ts';
+import { bucketArn, regionOfArn } from '../util/arn.ts';
 import { toSortedSet } from '../util/canonical-json.ts';
 import { type Statements, toSidName } from './statements.ts';
 
@@ -214,4 +214,95 @@ function toUniqueArns(values: readonly (string | Ref)[]): string[] {
   const byText = new Map(values.map((value) => [JSON.stringify(value), value]));
   // The type of a statement has only strings. References take their place until they are resolved.
   return [...byText.values()] as string[];
+}
+
+/** What a rule that no spec declares needs. */
+export interface ForeignRuleNeeds {
+  prefix: string;
+  /** ARN. */
+  destination: string;
+  /** ARN of the replica key, if the rule selects KMS-encrypted objects. */
+  replicaKey?: string;
+  replicatesDeletes: boolean;
+  overridesOwner: boolean;
+}
+
+/**
+ * Returns the grants for rules of a source bucket that no spec declares and that replicate as the role of a pair. They
+ * belong to the spec of the pair. With a principal, they are those of a resource policy.
+ *
+ * @param keyArns keys of encrypted source objects
+ */
+export function foreignRuleStatements(
+  pair: BucketReplication,
+  rules: readonly ForeignRuleNeeds[],
+  keyArns: readonly (string | Ref)[],
+  principal: Pick<Statement, 'Principal'> = {},
+): Statements {
+  const source = bucketArn(pair.source.bucket, pair.source.region);
+  const encrypted = rules.filter(({ replicaKey }) => replicaKey !== undefined);
+  const replicaKeys = toSortedSet(encrypted.flatMap(({ replicaKey }) => replicaKey ?? []));
+  const patterns = (bucketOf: (rule: ForeignRuleNeeds) => string, selected: readonly ForeignRuleNeeds[]) =>
+    toSortedSet(selected.map((rule) => `${bucketOf(rule)}/${prefixToPattern(rule.prefix)}*`));
+  const toDestination = ({ destination }: ForeignRuleNeeds) => destination;
+  const keyCondition = (bucketOf: (rule: ForeignRuleNeeds) => string, regions: readonly string[]) => ({
+    StringEquals: { 'kms:ViaService': regions.map((region) => `s3.${region}.amazonaws.com`) },
+    StringLike: {
+      'kms:EncryptionContext:aws:s3:arn': toSortedSet([
+        ...encrypted.map(bucketOf),
+        ...patterns(bucketOf, encrypted),
+      ]),
+    },
+  });
+  const grants: [
+    subject: string,
+    rules: readonly ForeignRuleNeeds[],
+    statement: Omit<Statement, 'Effect'>,
+  ][] = [
+    [
+      'SourceObjects',
+      rules,
+      {
+        Action: ['s3:GetObjectVersionAcl', 's3:GetObjectVersionForReplication', 's3:GetObjectVersionTagging'],
+        Resource: patterns(() => source, rules),
+      },
+    ],
+    [
+      'SourceKey',
+      encrypted,
+      {
+        Action: KEY_ACTIONS.source,
+        Resource: toUniqueArns(keyArns),
+        Condition: keyCondition(() => source, [pair.source.region]),
+      },
+    ],
+    [
+      'DestinationKey',
+      encrypted,
+      {
+        Action: KEY_ACTIONS.destination,
+        Resource: replicaKeys,
+        Condition: keyCondition(toDestination, toSortedSet(replicaKeys.map(regionOfArn))),
+      },
+    ],
+  ];
+  const writes: [subject: string, action: string[], rules: readonly ForeignRuleNeeds[]][] = [
+    ['DestinationObjects', ['s3:ReplicateObject', 's3:ReplicateTags'], rules],
+    ['DestinationDeletes', ['s3:ReplicateDelete'], rules.filter((rule) => rule.replicatesDeletes)],
+    [
+      'DestinationOwner',
+      ['s3:ObjectOwnerOverrideToBucketOwner'],
+      rules.filter((rule) => rule.overridesOwner),
+    ],
+  ];
+  for (const [subject, Action, selected] of writes)
+    grants.push([subject, selected, { Action, Resource: patterns(toDestination, selected) }]);
+  return Object.fromEntries(
+    grants
+      .filter(([, selected]) => selected.length > 0)
+      .map(([subject, , statement]) => [
+        statementSid(`Foreign${subject}`, pair),
+        { Effect: 'Allow', ...principal, ...statement },
+      ]),
+  );
 }

@@ -21,7 +21,7 @@ export type Statements = Record<string, Statement>;
  * the same for all specs.
  */
 const SID_PATTERN =
-  /^Replikey(?:AssumeRole|(SourceBucket|SourceObjects|SourceKey|DestinationObjects|DestinationDeletes|DestinationOwner|DestinationKey)([A-Za-z0-9]+))$/;
+  /^Replikey(?:AssumeRole|((?:Foreign)?(?:SourceBucket|SourceObjects|SourceKey|DestinationObjects|DestinationDeletes|DestinationOwner|DestinationKey))([A-Za-z0-9]+))$/;
 
 /** Returns whether a statement has a Sid of replikey, for any spec. */
 export const hasReplikeySid = ({ Sid }: Statement): boolean => SID_PATTERN.test(Sid ?? '');
@@ -199,8 +199,8 @@ export function resourcesNamedBy(statements: readonly Statement[]): {
     ),
   ];
   return {
-    sources: buckets(/^Source(Bucket|Objects)$/),
-    destinations: buckets(/^Destination(Objects|Deletes|Owner)$/),
+    sources: buckets(/^(Foreign)?Source(Bucket|Objects)$/),
+    destinations: buckets(/^(Foreign)?Destination(Objects|Deletes|Owner)$/),
     keys: [...new Set(resources(/Key$/).filter((arn) => /^arn:[^:]+:kms:[^:]+:\d+:key\/./.test(arn)))],
   };
 }

@@ -16,7 +16,7 @@ import { normalizeStatement, type Statements } from './statements.ts';
  * the spec.
  */
 const UNTIL_SID =
-  /^ReplikeyUntil(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)x([0-9a-f]{6})(SourceBucket|SourceObjects|SourceKey|DestinationObjects|DestinationDeletes|DestinationOwner|DestinationKey)([A-Za-z0-9]+)$/;
+  /^ReplikeyUntil(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)x([0-9a-f]{6})((?:Foreign)?(?:SourceBucket|SourceObjects|SourceKey|DestinationObjects|DestinationDeletes|DestinationOwner|DestinationKey))([A-Za-z0-9]+)$/;
 
 /**
  * Time after the expiry at which AWS itself stops a retained statement, in milliseconds, in case that no run removes

@@ -1,5 +1,5 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
-import { type Facts, factValue, unreadReasonOf } from '../core/facts.ts';
+import { type Fact, type Facts, factValue, isUnread, unreadReasonOf } from '../core/facts.ts';
 import type { Decision } from '../iam/types.ts';
 import { isJsonEqual } from '../util/canonical-json.ts';
 import { decide, type UncertainRequest } from './decide.ts';
@@ -18,7 +18,7 @@ import {
 import { type AccessCheck, assumeRoleCheck, bucketChecks, readChecks, writeChecks } from './requests.ts';
 import { type RuleContext, replicaKeyArn, ruleBucketOf, ruleContextOf } from './rule-context.ts';
 import { mismatchReason, ruleFindings, type SourceObject } from './rule-match.ts';
-import type { AccessResult, ObjectCase, RuleProof } from './types.ts';
+import type { AccessResult, ObjectCase, ProofBasis, RuleProof } from './types.ts';
 
 /**
  * Proves the rules of a bucket. Evaluates every request that S3 makes as the role, for every kind of object that a
@@ -75,7 +75,31 @@ export function proveRule(context: RuleContext, casesFor: (context: RuleContext)
   const objectCases = casesFor(context);
   const narrowContext = narrowToRule(context, objectCases);
   const { findings, answers } = evaluateAll(narrowContext, proofSteps(narrowContext, objectCases));
-  return { ...ruleInfo, ...summarizeFindings([...findings, ...ruleFindings(context)]), answers };
+  const verdict = summarizeFindings([...findings, ...ruleFindings(context)]);
+  return { ...ruleInfo, ...verdict, basis: basisOf(narrowContext), answers };
+}
+
+/** Returns the documents that decide about a rule, from facts that contain no others. */
+function basisOf({ facts, source, role, destinationName }: RuleContext): ProofBasis {
+  const unreadParts = (name: string, fact: Fact<object> | undefined, parts: readonly string[]) => {
+    if (isUnread(fact) || fact === undefined) return [name];
+    const fields = (factValue(fact) ?? {}) as Record<string, Fact<object> | undefined>;
+    return parts.filter((part) => isUnread(fields[part])).map((part) => `${part} of ${name}`);
+  };
+  const buckets = [...new Set([source.name, destinationName])];
+  const keys = Object.keys(facts.keys);
+  return {
+    buckets,
+    roles: [role],
+    keys,
+    unread: [
+      ...buckets.flatMap((name) =>
+        unreadParts(`bucket ${name}`, facts.buckets[name], ['policy', 'encryption']),
+      ),
+      ...unreadParts(`role ${role}`, facts.roles[role], ['trust', 'policies', 'boundary']),
+      ...keys.flatMap((arn) => unreadParts(`key ${arn}`, facts.keys[arn], ['policy'])),
+    ],
+  };
 }
 
 /** Removes all facts that the rule does not use. Applying a fix then costs the same with thousands of resources. */

@@ -41,6 +41,20 @@ export interface RuleVerdict {
   spec?: string;
   verdict: Verdict;
   findings: Finding[];
+  /** What the verdict is based on; absent if there is no rule to prove. */
+  basis?: ProofBasis;
+}
+
+/** The documents that decide about a rule. AWS applies others that replikey cannot read. */
+export interface ProofBasis {
+  /** Names of the buckets, source first. */
+  buckets: string[];
+  /** ARNs. */
+  roles: string[];
+  /** ARNs. */
+  keys: string[];
+  /** Documents that could not be read. */
+  unread: string[];
 }
 
 export interface RuleProof extends RuleVerdict {

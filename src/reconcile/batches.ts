@@ -15,6 +15,7 @@ import type { RuleProofSummary } from '../proof/types.ts';
 import type { Specs } from '../spec/types.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { type BlockedPairs, findBlockedPairs, joinBlockedPairs, NO_BLOCKED_PAIRS } from './blocked-pairs.ts';
+import { addForeignStatements } from './foreign-statements.ts';
 import { addPoliciesToNarrow } from './narrow.ts';
 import { observe } from './observe.ts';
 import type { PassOptions } from './pass.ts';
@@ -123,7 +124,9 @@ async function draftBatch(batch: Specs, aws: AwsClient, options: PassOptions): P
         changes: {
           prune: {
             ...prune,
-            withOrphanRules: options.prune ? prune.withOrphanRules : resources,
+            withOrphanRules: options.prune
+              ? addForeignStatements(prune.withOrphanRules, actual, pairs)
+              : resources,
             withAllOrphans: resources,
           },
           actual,
@@ -154,9 +157,10 @@ async function draftPairs(specs: Specs, batch: Specs, aws: AwsClient, options: P
     readProofInputs(specs, aws),
   ]);
   const nowMs = aws.now();
-  const narrowing = await addPoliciesToNarrow(prune.withAllOrphans, observed, batch, { kinds, aws }, nowMs);
+  const withForeign = addForeignStatements(prune.withAllOrphans, observed, specs.pairs);
+  const narrowing = await addPoliciesToNarrow(withForeign, observed, batch, { kinds, aws }, nowMs);
   const { resources } = narrowing;
-  const added = resources.filter((resource) => !prune.withAllOrphans.includes(resource));
+  const added = resources.filter(({ id }) => !observed.has(id));
   const actual =
     added.length === 0 ? observed : new Map([...observed, ...(await observe(added, kinds, aws, signal))]);
   const handover = planHandover(unmanaged, specs.pairs, kinds, createRefResolver(actual));

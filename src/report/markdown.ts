@@ -1,10 +1,10 @@
 import { removedEntryPaths } from '../core/diff.ts';
 import { countRemovals, type Refusal } from '../core/guard.ts';
 import type { Plan } from '../core/resource.ts';
-import { RISKS } from '../core/resource.ts';
+import { allowanceOf, RISKS } from '../core/resource.ts';
 import type { RuleVerdict } from '../proof/types.ts';
 import type { BucketReplication, Variable } from '../spec/types.ts';
-import { escapeUnprintable } from '../util/escape.ts';
+import { escapeUnprintable, shellQuote } from '../util/escape.ts';
 import { formatPointer } from '../util/json-pointer.ts';
 import { planDiagram } from './diagram.ts';
 import {
@@ -16,7 +16,7 @@ import {
   planSummary,
   variablesText,
 } from './plan-text.ts';
-import { proofSummary, unprovenText } from './proof-text.ts';
+import { basisText, proofSummary, unprovenText } from './proof-text.ts';
 import { housekeepingLines } from './retained-text.ts';
 import { PLAIN_STYLE } from './style.ts';
 
@@ -91,7 +91,7 @@ function renderComment(report: PlanReport, sections: readonly PlanSection[], lev
   return [
     COMMENT_MARKER,
     `### replikey: ${planSummary(plan, paint).replace(/^Plan: /, '')}`,
-    ...(proof.length > 0 ? [`Proof: ${proofSummary(proof, paint)}`] : []),
+    ...(proof.length > 0 ? [`Proof: ${proofSummary(proof, paint)} ${escapeMarkdown(basisText(proof))}`] : []),
     ...[...minimumDurationText(plan), ...housekeepingLines(plan)].map(escapeMarkdown),
     ...(nonAwsTarget === undefined ? [] : [`${escapeMarkdown(nonAwsTarget)}.`]),
     ...(variables.length > 0
@@ -209,16 +209,17 @@ function applyInstructions({ command, plan, refusals }: PlanReport): string {
     refusals.length === 0
       ? 'To apply exactly this plan, run'
       : 'Fix the problems above, then plan again. To apply exactly this plan in spite of them, run';
-  const flags = new Set(refusals.flatMap(({ id }) => overrideFlags(id, plan)));
+  const flags = new Set(refusals.flatMap((refusal) => overrideFlags(refusal, plan)));
   return `${introduction}\n\n${codeFence([escapeUnprintable([command, ...flags].join(' '))], 'sh')}`;
 }
 
 /** Returns the options that override a refusal. */
-function overrideFlags(id: Refusal['id'], plan: Plan): string[] {
+function overrideFlags(refusal: Refusal, plan: Plan): string[] {
+  const { id } = refusal;
   if (id === 'max-changes') return [`--max-changes ${plan.waves.flat().length}`];
   if (id === 'max-removals') return [`--max-removals ${countRemovals(plan)}`];
   if (id === 'unproven') return ['--allow-unproven'];
-  return Object.hasOwn(RISKS, id) ? [`--allow ${id}`] : [];
+  return Object.hasOwn(RISKS, id) ? [`--allow ${shellQuote(allowanceOf(refusal))}`] : [];
 }
 
 /** Returns all details of a pair, folded. */

@@ -1,7 +1,7 @@
 import type { CanaryResult } from '../canary/canary.ts';
-import { RISKS } from '../core/resource.ts';
+import { allowanceOf, RISKS } from '../core/resource.ts';
 import type { Outcome } from '../reconcile/pass.ts';
-import { escapeUnprintable } from '../util/escape.ts';
+import { escapeUnprintable, shellQuote } from '../util/escape.ts';
 import { groupByReason } from './plan-text.ts';
 import { expiryLine, removedText } from './retained-text.ts';
 import type { Paint } from './style.ts';
@@ -13,11 +13,14 @@ import type { Paint } from './style.ts';
 export function outcomeText(outcome: Outcome, paint: Paint): string {
   const { plan, results, refusals, remaining: left } = outcome;
   if (refusals.length > 0) {
-    const lines = refusals.map(({ id, step, message }) =>
-      step === undefined
-        ? `  ${paint.red('!')} ${escapeUnprintable(message)}`
-        : `  ${paint.red('!')} ${escapeUnprintable(step)}: ${escapeUnprintable(message)}${Object.hasOwn(RISKS, id) ? `\n      allow it with --allow ${id}` : ''}`,
-    );
+    const lines = refusals.map((refusal) => {
+      const { id, step, message } = refusal;
+      if (step === undefined) return `  ${paint.red('!')} ${escapeUnprintable(message)}`;
+      const allowance = Object.hasOwn(RISKS, id)
+        ? `\n      allow it with --allow ${escapeUnprintable(shellQuote(allowanceOf(refusal)))}`
+        : '';
+      return `  ${paint.red('!')} ${escapeUnprintable(step)}: ${escapeUnprintable(message)}${allowance}`;
+    });
     return [paint.red('Refused: nothing was changed.'), ...lines].join('\n');
   }
   const failed = results.filter(({ result }) => result === 'failed');

@@ -83,6 +83,9 @@ const operationSchema = z
 const riskSchema = namedObject('Risk', 'A risk of a step.', {
   id: stringField('The id that `--allow` accepts. docs/reference/specs.md lists all ids.'),
   message: stringField('The effect of this step.'),
+  subject: stringField(
+    'The rule as `BUCKET/RULE`: `--allow ID=BUCKET/RULE` allows the risk for it alone.',
+  ).optional(),
 });
 
 const retainedBySchema = namedObject('RetainedBy', 'Permissions that a step replaces.', {
@@ -303,6 +306,17 @@ const ruleFields = {
       '`proven`: every request is allowed; `broken`: objects fail; `unknown`: replikey could not decide; `off`: the rule is disabled; `blocked`: the plan leaves its pair as it is.',
     ),
   findings: listField(findingSchema, 'The findings about the rule.'),
+  basis: namedObject('ProofBasis', 'The documents that decide about a rule.', {
+    buckets: listField(z.string(), 'Names of the buckets, source first: their policies and settings.'),
+    roles: listField(z.string(), 'ARNs of roles: their policies, trust policies and boundaries.'),
+    keys: listField(z.string(), 'ARNs of keys: their policies and states.'),
+    unread: listField(
+      z.string(),
+      'Documents that replikey could not read. It never reads control policies, KMS grants and endpoint policies.',
+    ),
+  })
+    .describe('What the verdict is based on; absent if there is no rule to prove.')
+    .optional(),
 };
 
 const plannedRuleSchema = namedObject(
@@ -331,6 +345,7 @@ const refusalSchema = namedObject('Refusal', 'A reason why replikey applies noth
   ),
   message: stringField('The reason, and the option that overrides it.'),
   step: stringField('Id of the step, if the refusal is about one step.').optional(),
+  subject: stringField('The rule as `BUCKET/RULE`, if `--allow ID=BUCKET/RULE` allows it alone.').optional(),
 });
 
 /** A plan in its printed and saved form. The schema ignores unknown fields, so that replikey can read a newer plan. */

@@ -5,7 +5,7 @@ import type { RuleVerdict } from '../proof/types.ts';
 import type { BucketReplication, Side, Variable } from '../spec/types.ts';
 import { escapeUnprintable } from '../util/escape.ts';
 import { valueText } from './change-text.ts';
-import { proofSummary, unprovenText } from './proof-text.ts';
+import { basisText, proofSummary, unprovenText } from './proof-text.ts';
 import { housekeepingLines } from './retained-text.ts';
 import { stepLines } from './step-text.ts';
 import { type Paint, PLAIN_STYLE, type PlanStyle, wrapText } from './style.ts';
@@ -31,7 +31,9 @@ export function planText(
     ...[...minimumDurationText(plan), ...housekeepingLines(plan)].flatMap((line) =>
       wrapText('', line, width),
     ),
-    ...(proof.length > 0 ? [`Proof: ${proofSummary(proof, paint)}`] : []),
+    ...(proof.length > 0
+      ? [`Proof: ${proofSummary(proof, paint)}`, ...wrapText('', basisText(proof), width)]
+      : []),
   ];
   return [
     ...(variables.length > 0 ? [wrapText('', variablesText(variables), width).join('\n')] : []),

@@ -128,6 +128,7 @@ export function doctorText(
     ...(declared ? declaredText(declared, verbose, paint) : []),
     '',
     proofSummary(rules, paint),
+    basisText(rules),
   ].join('\n');
 }
 
@@ -159,6 +160,33 @@ function objectsText({ bucket, lookedAt, byStatus, findings }: ObjectStatusRepor
     ...findings.flatMap((finding) => findingLines(finding, true, paint)),
   ].join('\n');
 }
+
+/** Policies that AWS applies and replikey cannot read. */
+const NEVER_READ = ['control policies', 'KMS grants', 'endpoint policies'];
+
+/** Maximum number of unread documents in a sentence. */
+const MAX_UNREAD = 3;
+
+/** Returns what the verdicts are based on, and what could not be read. Rules of other source buckets are not known. */
+export function basisText(proofs: readonly RuleVerdict[]): string {
+  const all = (names: (basis: NonNullable<RuleVerdict['basis']>) => readonly string[]) => [
+    ...new Set(proofs.flatMap(({ basis }) => (basis ? names(basis) : []))),
+  ];
+  const counts = [
+    countText(all(({ roles }) => roles).length, 'role'),
+    countText(all(({ buckets }) => buckets).length, 'bucket'),
+    countText(all(({ keys }) => keys).length, 'key'),
+  ];
+  const sources = countText(new Set(proofs.map(({ bucket }) => bucket)).size, 'source bucket');
+  const unread = all((basis) => basis.unread);
+  const more = unread.length - MAX_UNREAD;
+  const notRead = [...NEVER_READ, ...unread.slice(0, MAX_UNREAD), ...(more > 0 ? [`${more} more`] : [])].map(
+    escapeUnprintable,
+  );
+  return `Based on the rules of ${sources} and the policies of ${counts.join(', ')}; not read: ${notRead.join(', ')}.`;
+}
+
+const countText = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
 
 /** Returns one line: the number of rules that are proven, and the number that are not. */
 export function proofSummary(proofs: readonly RuleVerdict[], paint: Paint): string {

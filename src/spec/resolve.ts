@@ -79,12 +79,13 @@ function resolveAccount({ content: { metadata, spec }, parsed }: CheckedAccount)
 
 function resolveRole({ role, source }: ReplicationDocument['spec']): RoleChoice {
   if (role?.arn !== undefined) return { arn: role.arn };
-  const { path, permissionsBoundary, tags } = role ?? {};
+  const { path, permissionsBoundary, tags, also } = role ?? {};
   return omitUndefined({
     name: role?.name ?? defaultRoleName(source.bucket),
     path,
     permissionsBoundary,
     tags,
+    also,
   });
 }
 

@@ -185,6 +185,12 @@ const pairShape = {
         patterns.checkTagValue,
         'Tags to add to the role; other tags stay unchanged.',
       ).optional(),
+      also: z
+        .enum(['foreignRules'])
+        .describe(
+          'Grant the role what the other rules of the source bucket need, too, which replicate as the same role; absent: only what the declared rules need.',
+        )
+        .optional(),
     })
     .meta({
       description:

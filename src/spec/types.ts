@@ -117,6 +117,8 @@ export interface RoleSettings {
   path?: string;
   permissionsBoundary?: string;
   tags?: Record<string, string>;
+  /** `foreignRules`: the role also gets the permissions of the foreign rules of its source buckets. */
+  also?: 'foreignRules';
 }
 
 /** A resolved `kind: Account`. */

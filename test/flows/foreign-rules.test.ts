@@ -270,3 +270,51 @@ describe('before rules are written', () => {
     expect(before.filter((operation) => operation === 'ListAttachedRolePolicies')).toHaveLength(1);
   });
 });
+
+describe('role.also: foreignRules', () => {
+  const also = WITH_SSE_S3(TAX_SPEC).concat('  role: { also: foreignRules }\n');
+  const sids = ({ sandbox }: TestEnv) =>
+    [
+      ...(
+        sandbox.store.account('111122223333').roles.get('replikey-acme-tax')?.inline.get('replikey') ?? ''
+      ).matchAll(/ReplikeyForeign\w+/g),
+    ].map(([sid]) => sid);
+
+  test('the role gets what the rules need, so they replicate before, during and after the change', async () => {
+    await using env = await envWithForeignRule(also, {
+      ...LEGACY_RULE,
+      DeleteMarkerReplication: { Status: 'Enabled' },
+    });
+    expect(await statusOf(env, 'Legacy/before')).toBe('COMPLETED');
+    const { refusals, remaining } = await env.reconcile({ allowedRisks: ['change-role'] });
+    expect([refusals, remaining?.waves]).toEqual([[], []]);
+    expect(sids(env)).toEqual([
+      'ReplikeyForeignDestinationDeletesTax',
+      'ReplikeyForeignDestinationObjectsTax',
+      'ReplikeyForeignSourceObjectsTax',
+    ]);
+    expect(await statusOf(env, 'Legacy/after')).toBe('COMPLETED');
+    const second = await env.reconcile();
+    expect([second.plan.waves, second.plan.housekeeping]).toEqual([[], []]);
+  });
+
+  test('the role gets the keys of rules that select KMS objects, and the policies of declared keys name it', async () => {
+    await using env = await testEnv(TAX_SPEC);
+    await env.reconcile();
+    const { replication } = env.sandbox.store.bucket('acme-tax') ?? {};
+    const [rule] = replication?.Rules ?? [];
+    await createRole(env, 'legacy');
+    await putRules(env, LEGACY_ROLE, ...(rule ? [{ ...rule, ID: 'copy', Filter: { Prefix: 'Copy/' } }] : []));
+    const yaml = TAX_SPEC.concat('  role: { also: foreignRules }\n');
+    const { refusals, remaining } = await env.reconcileWith(yaml, { allowedRisks: ['change-role'] });
+    expect([refusals, remaining?.waves]).toEqual([[], []]);
+    expect(sids(env)).toContain('ReplikeyForeignDestinationKeyTax');
+    const keyPolicies = JSON.stringify(
+      [...env.sandbox.store.account('111122223333').keys.values()].map(({ policy }) => policy),
+    );
+    expect(keyPolicies).toContain('ReplikeyForeignSourceKeyTax');
+    expect(keyPolicies).toContain('ReplikeyForeignDestinationKeyTax');
+    expect(await statusOf(env, 'Copy/after')).toBe('COMPLETED');
+    expect((await env.reconcileWith(yaml)).plan.waves).toEqual([]);
+  });
+});

@@ -41,7 +41,7 @@ function checkRoleNameOrArn({ content }: CheckedReplication): CheckFailure[] {
 function checkRoleArnSettings({ content }: CheckedReplication): CheckFailure[] {
   const { role } = content.spec;
   if (role?.arn === undefined) return [];
-  return (['path', 'permissionsBoundary', 'tags'] as const)
+  return (['path', 'permissionsBoundary', 'tags', 'also'] as const)
     .filter((name) => role[name] !== undefined)
     .map((name) => {
       const hint = `remove ${name}, or declare the role by its name`;
