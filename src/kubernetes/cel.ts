@@ -22,8 +22,8 @@ const pairRules = (basePath: string[]): CelRule[] => [
   },
   {
     path: [...basePath, 'role'],
-    rule: '!has(self.arn) || !(has(self.path) || has(self.permissionsBoundary) || has(self.tags))',
-    message: 'replikey never changes a role given by ARN: remove path, permissionsBoundary and tags',
+    rule: '!has(self.arn) || !(has(self.path) || has(self.permissionsBoundary) || has(self.tags) || has(self.also))',
+    message: 'replikey never changes a role given by ARN: remove path, permissionsBoundary, tags and also',
   },
   {
     path: [...basePath, 'rules', '[]'],
