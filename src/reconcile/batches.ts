@@ -160,7 +160,7 @@ async function draftPairs(specs: Specs, batch: Specs, aws: AwsClient, options: P
   const withForeign = addForeignStatements(prune.withAllOrphans, observed, specs.pairs);
   const narrowing = await addPoliciesToNarrow(withForeign, observed, batch, { kinds, aws }, nowMs);
   const { resources } = narrowing;
-  const added = resources.filter(({ id }) => !observed.has(id));
+  const added = resources.filter((resource) => !withForeign.includes(resource));
   const actual =
     added.length === 0 ? observed : new Map([...observed, ...(await observe(added, kinds, aws, signal))]);
   const handover = planHandover(unmanaged, specs.pairs, kinds, createRefResolver(actual));
