@@ -86,7 +86,7 @@ it.each([
 ])(
   'prune: $drain, removes all orphans after a SIGKILL at any write and a second run',
   {
-    timeout: 240_000,
+    timeout: 600_000,
   },
   async ({ options, passes, writes }) => {
     const reference = await runWithKill({ options, passes });
