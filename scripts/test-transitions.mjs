@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /**
  * Changes live rules while objects are written, and counts the objects that S3 fails or passes over:
- * `npm run test:transitions`, with `-- --sample N --seed S` for a random part, and `-- --only TEXT` for the changes whose
- * topology and name contain a text. `-- --write` writes the table to docs/explanation/reliability.md. Uses every core.
+ * `npm run test:transitions`, with `-- --sample N --seed S` for a random part, and `-- --only TEXT` for the parts whose
+ * name contains a text, for example `cross-account: replica key, denied`. `-- --write` writes the table to docs/explanation/reliability.md. Uses every core.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -4,6 +4,7 @@ import { createKeyState } from '../../src/sandbox/kms/keys.ts';
 import type { Store } from '../../src/sandbox/store.ts';
 import type { Specs } from '../../src/spec/types.ts';
 import { parseSpecs, TAX_SPEC } from '../support/env.ts';
+import { FOREIGN_TRANSITIONS } from './foreign.ts';
 
 /** A YAML document of a spec. */
 // biome-ignore lint/suspicious/noExplicitAny: documents of specs are edited as data, like a user edits text
@@ -36,6 +37,10 @@ export interface Transition {
   prune: boolean;
   /** Overrides the drain, in milliseconds. */
   drainMs?: number;
+  /** Whether the rules before the change are foreign ones, and not those of `before`. */
+  hasForeignRules?: boolean;
+  /** Ids of the risks for which replikey refuses the change. */
+  refused?: string[];
   /** Adds resources that exist before the first run. */
   prepare?(store: Store): void;
   /** Changes the state between the first run and the change. */
@@ -317,7 +322,7 @@ export async function allTransitions(): Promise<Transition[]> {
       if (!edit.prune) transitions.push({ change: backward, before: after, after: before, ...common });
     }
   }
-  return transitions;
+  return [...transitions, ...FOREIGN_TRANSITIONS];
 }
 
 /** Lets --prune remove what the specs leave behind. */

@@ -12,8 +12,6 @@ export interface CaseResult {
   counts: Counts;
   /** Objects that failed or were passed over, and other violations. */
   violations: string[];
-  /** Ids of the refusals of a plan that was not applied. */
-  refusals: string[];
   /** Calls and writes of the first run. */
   calls: number;
   writes: number;
@@ -49,7 +47,8 @@ export async function runCase(
   });
   const { sandbox } = simulation;
   const sources = new Set(before.pairs.map(({ source }) => source.bucket));
-  const writers = [...sources].map((bucket) => createWriter(simulation, bucket, before, after));
+  const old = transition.hasForeignRules ? { ...before, pairs: [] } : before;
+  const writers = [...sources].map((bucket) => createWriter(simulation, bucket, old, after));
   const violations: string[] = [];
   const options: Partial<PassOptions> = {
     allowedRisks: transition.allowedRisks,
@@ -85,6 +84,9 @@ export async function runCase(
   }
   const refusals = last?.refusals.map(({ id }) => id) ?? [];
   if (last === undefined) violations.push('the last run was killed');
+  const expected = transition.refused ?? [];
+  if (JSON.stringify(refusals) !== JSON.stringify(expected))
+    violations.push(`refused for [${refusals.join(', ')}], expected [${expected.join(', ')}]`);
   if (!isRefused(last)) {
     violations.push(...findUnfinished(last));
     for (const writer of writers) writer.endOfChange();
@@ -99,7 +101,6 @@ export async function runCase(
   return {
     counts: sum(writers.map((writer) => writer.count())),
     violations,
-    refusals,
     calls: firstRun.calls,
     writes: firstRun.writes,
   };
