@@ -2,10 +2,12 @@
 /**
  * Changes live rules while objects are written, and counts the objects that S3 fails or passes over:
  * `npm run test:transitions`, with `-- --sample N --seed S` for a random part, and `-- --only TEXT` for the parts whose
- * name contains a text, for example `cross-account: replica key, denied`. `-- --write` writes the table to docs/explanation/reliability.md. Uses every core.
+ * name contains a text, for example `cross-account: replica key, denied`. `-- --write` writes the table to docs/explanation/reliability.md.
+ * `-- --results FOLDER` keeps the results, and adds those of earlier runs, so that the parts can run one after another. Uses every
+ * core.
  */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -19,6 +21,7 @@ const { values } = parseArgs({
     sample: { type: 'string' },
     seed: { type: 'string' },
     only: { type: 'string' },
+    results: { type: 'string' },
     write: { type: 'boolean', default: false },
   },
 });
@@ -28,12 +31,14 @@ for (const name of ['sample', 'seed']) {
     process.exit(64);
   }
 }
-if (values.write && (values.sample !== undefined || values.only !== undefined)) {
-  process.stderr.write('--write needs the complete table: omit --sample and --only\n');
+if (values.write && values.results === undefined && (values.sample ?? values.only) !== undefined) {
+  process.stderr.write('--write needs the complete table: omit --sample and --only, or give --results\n');
   process.exit(64);
 }
 
-const results = mkdtempSync(path.join(tmpdir(), 'replikey-transitions-'));
+const results = values.results ?? mkdtempSync(path.join(tmpdir(), 'replikey-transitions-'));
+mkdirSync(results, { recursive: true });
+const run = Date.now();
 const shards = availableParallelism();
 
 /** Runs one part of the matrix, and returns its exit code. */
@@ -49,7 +54,7 @@ const runShard = (shard) =>
           ...process.env,
           TRANSITIONS: 'all',
           TRANSITIONS_SHARD: `${shard}/${shards}`,
-          TRANSITIONS_RESULTS: path.join(results, `${shard}.json`),
+          TRANSITIONS_RESULTS: path.resolve(results, `${run}-${shard}.json`),
           ...(values.sample === undefined ? {} : { TRANSITIONS_SAMPLE: values.sample }),
           ...(values.seed === undefined ? {} : { TRANSITIONS_SEED: values.seed }),
           ...(values.only === undefined ? {} : { TRANSITIONS_ONLY: values.only }),
@@ -72,5 +77,5 @@ try {
   if (values.write) writeFileSync(PAGE, replaceTable(readFileSync(PAGE, 'utf8'), table));
   process.exitCode = Math.max(...codes);
 } finally {
-  rmSync(results, { recursive: true });
+  if (values.results === undefined) rmSync(results, { recursive: true });
 }

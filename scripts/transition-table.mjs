@@ -16,7 +16,7 @@ export function mergeResults(results) {
     merged.topologies = [...new Set([...merged.topologies, ...result.topologies])];
     for (const name of DISTURBANCES) for (const count of COUNTS) merged[name][count] += result[name][count];
   }
-  return [...byChange.values()];
+  return [...byChange.values()].filter((result) => result.topologies.length > 0);
 }
 
 const number = (value) => value.toLocaleString('en-US');

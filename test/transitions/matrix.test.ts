@@ -49,7 +49,7 @@ test('changes of live rules: no object fails or is passed over', { timeout: 4 * 
     for (const violation of results.flatMap(violationsOf)) process.stdout.write(`${violation}\n`);
     runs.push(...results);
   }
-  if (resultsFile !== undefined) writeFileSync(resultsFile, JSON.stringify(resultsOf(runs)));
+  if (resultsFile !== undefined) writeFileSync(resultsFile, JSON.stringify(resultsOf(runs, transitions)));
   const isOpen = ({ part: { transition } }: Run) => transition.change in OPEN;
   const violations = runs.filter((run) => !isOpen(run)).flatMap(violationsOf);
   expect(violations, `TRANSITIONS_SEED=${seed}`).toEqual([]);

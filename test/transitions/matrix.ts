@@ -87,21 +87,22 @@ function callsOf(transition: Transition): Promise<CaseResult> {
   return counted;
 }
 
+const emptyResult = (change: string): ChangeResult => ({
+  change,
+  topologies: [],
+  undisturbed: emptyTally(),
+  denied: emptyTally(),
+  killed: emptyTally(),
+});
+
 const emptyTally = (): Tally => ({ runs: 0, written: 0, failed: 0, passedOver: 0, pending: 0 });
 
-/** Adds runs up, by change. */
-export function resultsOf(runs: readonly Run[]): ChangeResult[] {
-  const results = new Map<string, ChangeResult>();
+/** Adds runs up, by change, in the order of the transitions. */
+export function resultsOf(runs: readonly Run[], transitions: readonly Transition[]): ChangeResult[] {
+  const results = new Map(transitions.map(({ change }) => [change, emptyResult(change)]));
   for (const { part, result } of runs) {
     const { change, topology } = part.transition;
-    const changeResult = results.get(change) ?? {
-      change,
-      topologies: [],
-      undisturbed: emptyTally(),
-      denied: emptyTally(),
-      killed: emptyTally(),
-    };
-    results.set(change, changeResult);
+    const changeResult = results.get(change) ?? emptyResult(change);
     changeResult.topologies = [...new Set([...changeResult.topologies, topology])];
     const tally = changeResult[part.disturbance];
     tally.runs += 1;

@@ -4,6 +4,7 @@ import { commandInfo, isReadOperation } from '../../src/aws/command.ts';
 import { createSdkClients, type SdkClients } from '../../src/aws/sdk-clients.ts';
 import { kinds } from '../../src/kinds/index.ts';
 import type { Outcome, PassOptions } from '../../src/reconcile/pass.ts';
+import { createPropagation } from '../../src/reconcile/propagation.ts';
 import { reconcile } from '../../src/reconcile/reconcile.ts';
 import type { RequestEntry } from '../../src/sandbox/admin-api.ts';
 import type { FaultSettings } from '../../src/sandbox/faults.ts';
@@ -11,6 +12,7 @@ import { type Sandbox, startSandbox } from '../../src/sandbox/server.ts';
 import type { AccountState, BucketState } from '../../src/sandbox/state.ts';
 import type { Store } from '../../src/sandbox/store.ts';
 import type { Specs } from '../../src/spec/types.ts';
+import { systemClock } from '../../src/util/clock.ts';
 import {
   type InFlightCalls,
   passTime,
@@ -112,7 +114,14 @@ export async function startSimulation(
         onKill = () => resolve(undefined);
       });
       const aws = open(specs, kill, onKill);
-      const settings = { kinds, aws, allowedRisks: [], dryRun: false, propagationTimeoutMs: 60_000 };
+      const settings: PassOptions = {
+        kinds,
+        aws,
+        allowedRisks: [],
+        dryRun: false,
+        propagationTimeoutMs: 60_000,
+        propagation: createPropagation({ clock: systemClock, waitMs: PROPAGATION_MS }),
+      };
       const outcome = await Promise.race([killed, reconcile(specs, { ...settings, ...options })]);
       return { outcome, calls: aws.calls.reads + aws.calls.writes, writes: aws.calls.writes };
     },
