@@ -2,7 +2,7 @@ import { evaluate } from '../iam/evaluate.ts';
 import type { AccessRequest, Decision, NamedPolicy, Policies, Policy } from '../iam/types.ts';
 import type { AccountState, BucketState, KeyState, RoleState } from './state.ts';
 import type { Store } from './store.ts';
-import { findRole, managedPolicyDocumentOf, replaceIdsWithRoleArns } from './stored-policies.ts';
+import { findRole, managedPolicyDocumentOf, policyInUse, replaceIdsWithRoleArns } from './stored-policies.ts';
 
 /** Evaluates a request against the policies of the principal's role and the policy of the resource. */
 export function authorize(
@@ -65,12 +65,17 @@ export const toNamedPolicy = (store: Store, name: string, text: string): NamedPo
 /** Returns the policy of a bucket as the resource policy of a request; empty for a bucket without a policy. */
 export const bucketPolicyOf = (
   store: Store,
-  { name, policy }: BucketState,
-): { resourcePolicy?: NamedPolicy } =>
-  policy === undefined ? {} : { resourcePolicy: toNamedPolicy(store, `bucket policy of ${name}`, policy) };
+  { name, policy: storedPolicy, superseded }: BucketState,
+  now: number,
+): { resourcePolicy?: NamedPolicy } => {
+  const policy = policyInUse(storedPolicy, superseded, now);
+  return policy === undefined
+    ? {}
+    : { resourcePolicy: toNamedPolicy(store, `bucket policy of ${name}`, policy) };
+};
 
-export const keyPolicyOf = (store: Store, { arn, policy }: KeyState): NamedPolicy =>
-  toNamedPolicy(store, `key policy of ${arn}`, policy);
+export const keyPolicyOf = (store: Store, { arn, policy, superseded }: KeyState, now: number): NamedPolicy =>
+  toNamedPolicy(store, `key policy of ${arn}`, policyInUse(policy, superseded, now));
 
 /** Returns a resource policy that delegates the decision to the identity policies of an account. */
 export const accountPolicyOf = (account: string): NamedPolicy => ({
@@ -99,9 +104,8 @@ function roleOfPrincipal(store: Store, principal: string, now: number): RoleStat
 
 function identityPoliciesOf(store: Store, role: RoleState, now: number): NamedPolicy[] {
   const account = store.account(role.arn.split(':')[4] ?? '');
-  const { inline } = role.earlierInline?.find(({ until }) => until > now) ?? role;
   return [
-    ...[...inline].map(([name, text]) => ({
+    ...[...policyInUse(role.inline, role.superseded, now)].map(([name, text]) => ({
       name: `role policy "${name}"`,
       policy: JSON.parse(text) as Policy,
     })),

@@ -26,13 +26,10 @@ const faultSettingsSchema = z.strictObject({
   latencyMs: millisecondsSchema,
   /** Delay until requests see a new role, in milliseconds. */
   rolePropagationMs: millisecondsSchema,
-  /**
-   * Delay until decisions use a changed inline policy of a role, in milliseconds. Reads return it immediately, as those of
-   * AWS do.
-   */
-  policyPropagationMs: millisecondsSchema,
   /** Delay until requests see a new key, in milliseconds. */
   keyPropagationMs: millisecondsSchema,
+  /** Delay until requests are authorised by a changed policy of a role, key or bucket, in milliseconds. */
+  policyPropagationMs: millisecondsSchema,
   /** Delay between the response to a put and the replication of the object, in milliseconds. */
   replicationDelayMs: millisecondsSchema,
   /**
@@ -54,8 +51,8 @@ export const partialFaultSettingsSchema = faultSettingsSchema.partial();
 export const defaultFaultSettings = (): FaultSettings => ({
   latencyMs: 0,
   rolePropagationMs: 0,
-  policyPropagationMs: 0,
   keyPropagationMs: 0,
+  policyPropagationMs: 0,
   replicationDelayMs: 0,
   inFlight: 'atWrite',
   trailDelayMs: 0,

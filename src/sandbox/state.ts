@@ -64,15 +64,19 @@ export interface RoleState {
   tags: Map<string, string>;
   /** Inline policies by name, as JSON text. */
   inline: Map<string, string>;
-  /**
-   * Earlier inline policies, the oldest first. Decisions use the first whose time, in milliseconds since the epoch, has
-   * not come; see `policyPropagationMs`.
-   */
-  earlierInline?: { inline: Map<string, string>; until: number }[];
+  /** Earlier inline policies that are still in use, oldest first. */
+  superseded?: SupersededPolicy<Map<string, string>>[];
   /** ARNs of attached managed policies. */
   attached: string[];
   /** Time from which requests see the role, in milliseconds since the epoch; see `rolePropagationMs`. */
   visibleFrom: number;
+}
+
+/** A policy that AWS still uses, although a newer one is stored; see `policyPropagationMs`. */
+export interface SupersededPolicy<T> {
+  policy: T;
+  /** In milliseconds since the epoch. */
+  until: number;
 }
 
 export interface KeyState {
@@ -91,6 +95,8 @@ export interface KeyState {
   deletionDate?: number;
   /** The key policy as JSON text. */
   policy: string;
+  /** Earlier policies that are still in use, oldest first. */
+  superseded?: SupersededPolicy<string>[];
   tags: Map<string, string>;
   rotation: { enabled: boolean; periodInDays: number };
   /** Number of rotations on demand. */
@@ -118,6 +124,8 @@ export interface BucketState {
   encryption?: ServerSideEncryptionConfiguration;
   replication?: ReplicationConfiguration;
   policy?: string;
+  /** Earlier policies that are still in use, oldest first. */
+  superseded?: SupersededPolicy<string | undefined>[];
   publicAccessBlock?: PublicAccessBlockConfiguration;
   ownership?: OwnershipControls;
   tags?: Tag[];

@@ -2,7 +2,7 @@ import { toList } from '../iam/context.ts';
 import { PolicyError, parsePolicy } from '../iam/parse.ts';
 import type { Policy, Principal } from '../iam/types.ts';
 import type { AwsError } from './aws-error.ts';
-import type { AccountState, RoleState } from './state.ts';
+import type { AccountState, RoleState, SupersededPolicy } from './state.ts';
 import type { Store } from './store.ts';
 
 /**
@@ -17,6 +17,27 @@ export function parsePolicyInput(text: string, toError: (message: string) => Aws
     if (error instanceof PolicyError) throw toError(`The policy cannot be used: ${error.message}`);
     throw error;
   }
+}
+
+/** Records that a policy stays in use for the time of its propagation, before a change of it. */
+export function supersedePolicy<T>(
+  state: { superseded?: SupersededPolicy<T>[] },
+  policy: T,
+  now: number,
+  propagationMs: number,
+): void {
+  if (propagationMs === 0) return;
+  const until = now + propagationMs;
+  state.superseded = [
+    ...(state.superseded ?? []).filter((earlier) => earlier.until > now),
+    { policy, until },
+  ];
+}
+
+/** Returns the policy that AWS uses: the oldest one that is still in use, or the stored one. */
+export function policyInUse<T>(stored: T, superseded: SupersededPolicy<T>[] | undefined, now: number): T {
+  const earlier = superseded?.find(({ until }) => until > now);
+  return earlier ? earlier.policy : stored;
 }
 
 const IAM_ROLE_ARN = /^arn:[^:]+:iam::(\d{12}):role\/(?:.*\/)?([^/]+)$/;

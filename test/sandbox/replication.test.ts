@@ -605,3 +605,27 @@ spec:
     expect(versionOf(env.sandbox, REPLICA, 'Tax/kept')?.deleteMarker).toBe(false);
   });
 });
+
+test('policyPropagationMs: S3 uses the earlier policies until the time of the propagation has passed', async () => {
+  const time = { nowMs: Date.UTC(2026, 10, 30) };
+  await using env = await testEnv(TAX_SPEC, { clock: () => time.nowMs });
+  await env.reconcile();
+  env.sandbox.faultSettings.policyPropagationMs = 2_000;
+  const removeRead = () =>
+    changeRolePolicy(env.client, (statements) => delete statements.ReplikeySourceObjectsTax);
+  await removeRead();
+  expect(await outcome(env, { Key: 'Tax/1' })).toMatchObject({ status: 'COMPLETED' });
+  time.nowMs += 2_000;
+  expect(await outcome(env, { Key: 'Tax/2' })).toMatchObject({ reason: 'SrcGetObjectNotPermitted' });
+  await env.reconcile();
+  expect(await outcome(env, { Key: 'Tax/3' })).toMatchObject({ reason: 'SrcGetObjectNotPermitted' });
+  time.nowMs += 2_000;
+  expect(await outcome(env, { Key: 'Tax/4' })).toMatchObject({ status: 'COMPLETED' });
+
+  await changeKeyPolicy(env.client, WEST, (statements) => {
+    statements.Deny = { Effect: 'Deny', Principal: '*', Action: 'kms:Encrypt', Resource: '*' };
+  });
+  expect(await outcome(env, { Key: 'Tax/5' })).toMatchObject({ status: 'COMPLETED' });
+  time.nowMs += 2_000;
+  expect(await outcome(env, { Key: 'Tax/6' })).toMatchObject({ reason: 'DstPutObjectNotPermitted' });
+});

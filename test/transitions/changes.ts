@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { parseAllDocuments } from 'yaml';
+import type { PassOptions } from '../../src/reconcile/pass.ts';
 import { createKeyState } from '../../src/sandbox/kms/keys.ts';
 import type { Store } from '../../src/sandbox/store.ts';
 import type { Specs } from '../../src/spec/types.ts';
@@ -35,8 +36,8 @@ export interface Transition {
   after: string;
   allowedRisks: string[];
   prune: boolean;
-  /** Overrides the drain, in milliseconds. */
-  drainMs?: number;
+  /** Overrides options of all passes. */
+  options?: Partial<PassOptions>;
   /** Whether the rules before the change are foreign ones, and not those of `before`. */
   hasForeignRules?: boolean;
   /** Ids of the risks for which replikey refuses the change. */

@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { createPropagation } from '../../src/reconcile/propagation.ts';
+import { systemClock } from '../../src/util/clock.ts';
 import { parseSpecs, TAX_SPEC } from '../support/env.ts';
 import { allTransitions, EDITS, topologies } from './changes.ts';
 import { runCase } from './run-case.ts';
@@ -16,12 +18,23 @@ describe('matrix of transitions', () => {
   test('counts the objects that fail when permissions are narrowed without a drain', async () => {
     const transition = await transitionOf('another destination bucket');
     const { counts, violations } = await runCase(
-      { ...transition, drainMs: 0, allowedRisks: ['lose-in-flight'] },
+      { ...transition, options: { drainMs: 0, allowedRisks: ['lose-in-flight'] } },
       'undisturbed',
       'atWrite',
     );
     expect(counts.failed).toBeGreaterThan(0);
     expect(violations.join()).toMatch(/acme-tax\/Tax\/\d+ \(before\) FAILED: .*DstPutObjectNotPermitted/);
+  });
+
+  test('counts the objects that fail when rules do not wait for propagation', async () => {
+    const transition = await transitionOf('another destination bucket');
+    const propagation = createPropagation({ clock: systemClock, waitMs: 0 });
+    const { counts } = await runCase(
+      { ...transition, options: { propagation } },
+      'undisturbed',
+      'atProcessing',
+    );
+    expect(counts.failed).toBeGreaterThan(0);
   });
 
   test('counts the objects that a foreign change of the default encryption passes over', async () => {

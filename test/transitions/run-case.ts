@@ -2,7 +2,14 @@ import type { Outcome, PassOptions } from '../../src/reconcile/pass.ts';
 import type { FaultSettings, InjectedFault } from '../../src/sandbox/faults.ts';
 import type { Store } from '../../src/sandbox/store.ts';
 import { specsOf, type Transition } from './changes.ts';
-import { copyState, type Kill, type SandboxState, type Simulation, startSimulation } from './simulation.ts';
+import {
+  copyState,
+  type Kill,
+  PROPAGATION_MS,
+  type SandboxState,
+  type Simulation,
+  startSimulation,
+} from './simulation.ts';
 import { type Counts, createWriter, type Writer } from './writer.ts';
 
 /** What happens to the run that makes the change. */
@@ -17,8 +24,11 @@ export interface CaseResult {
   writes: number;
 }
 
-/** Time between the write of an object and its replication, so that objects are always in flight. */
-const REPLICATION_DELAY_MS = 1_000;
+/**
+ * Time between the write of an object and its replication, so that objects are always in flight. It is longer than the
+ * propagation of policies: otherwise that would hide permissions that are removed too early.
+ */
+const REPLICATION_DELAY_MS = PROPAGATION_MS + 1_000;
 
 /** More than the drain, and the minute that a change may take. */
 const PAST_DRAIN_MS = 17 * 60_000;
@@ -54,7 +64,7 @@ export async function runCase(
     allowedRisks: transition.allowedRisks,
     prune: transition.prune,
     thresholds: { maxRemovals: 100 },
-    ...(transition.drainMs === undefined ? {} : { drainMs: transition.drainMs }),
+    ...transition.options,
   };
   const pass = (kill?: Kill) => simulation.pass(after, options, kill);
   const isRefused = (outcome: Outcome | undefined) => (outcome?.refusals.length ?? 0) > 0;

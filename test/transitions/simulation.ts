@@ -85,6 +85,7 @@ export async function startSimulation(
       latencyMs: LATENCY_MS,
       rolePropagationMs: PROPAGATION_MS,
       keyPropagationMs: PROPAGATION_MS,
+      policyPropagationMs: PROPAGATION_MS,
       ...faultSettings,
     },
   });

@@ -1,7 +1,7 @@
 import { AwsError } from '../aws-error.ts';
 import { type Call, callerAccountOf, type Handlers, markAccountChanged } from '../call.ts';
 import type { ManagedPolicyState, RoleState } from '../state.ts';
-import { managedPolicyDocumentOf } from '../stored-policies.ts';
+import { managedPolicyDocumentOf, supersedePolicy } from '../stored-policies.ts';
 import {
   checkIamName,
   getMutableRole,
@@ -24,7 +24,7 @@ export const rolePolicyHandlers: Handlers = {
       .map(([, text]) => text);
     if (policySizeOf([...otherDocuments, input.PolicyDocument].join('')) > 10_240)
       throw limitExceededError(`Maximum policy size of 10240 bytes exceeded for role ${role.name}`);
-    delayPolicies(role, call);
+    supersedePolicy(role, new Map(role.inline), call.now, call.faultSettings.policyPropagationMs);
     role.inline.set(input.PolicyName, input.PolicyDocument);
     return markAccountChanged(call, {});
   },
@@ -39,7 +39,7 @@ export const rolePolicyHandlers: Handlers = {
 
   DeleteRolePolicy(call, input) {
     const role = getMutableRole(call, input.RoleName);
-    delayPolicies(role, call);
+    supersedePolicy(role, new Map(role.inline), call.now, call.faultSettings.policyPropagationMs);
     if (!role.inline.delete(input.PolicyName))
       throw noSuchEntityError(`The role policy with name ${input.PolicyName} cannot be found.`);
     return markAccountChanged(call, {});
@@ -205,10 +205,3 @@ const attachedRolesOf = (call: Call, arn: string): RoleState[] =>
   [...callerAccountOf(call).roles.values()].filter(
     ({ attached, permissionsBoundary }) => attached.includes(arn) || permissionsBoundary === arn,
   );
-
-/** Lets decisions use the inline policies before a change for a while. */
-function delayPolicies(role: RoleState, { now, faultSettings: { policyPropagationMs } }: Call): void {
-  if (policyPropagationMs === 0) return;
-  const earlier = role.earlierInline?.filter(({ until }) => until > now) ?? [];
-  role.earlierInline = [...earlier, { inline: new Map(role.inline), until: now + policyPropagationMs }];
-}

@@ -43,7 +43,7 @@ export function requireKeyAccess(
     resource: key.arn,
     resourceAccount: key.account,
     context: kmsConditionKeysOf(call.caller.account, encryptionContext),
-    resourcePolicy: keyPolicyOf(call.store, key),
+    resourcePolicy: keyPolicyOf(call.store, key, call.now),
   });
   if (!allowed) throw kmsAccessDeniedError(call.caller.arn, action, key.arn, reason);
 }

@@ -6,6 +6,7 @@ import {
   parsePolicyInput,
   replaceIdsWithRoleArns,
   replaceRoleArnsWithIds,
+  supersedePolicy,
 } from '../stored-policies.ts';
 import { checkNotPendingDeletion, getOwnKey } from './access.ts';
 import { buildKeyArn, formatKeyPolicy } from './keys.ts';
@@ -22,7 +23,9 @@ export const keyPolicyHandlers: Handlers = {
   PutKeyPolicy(call, input) {
     const key = getOwnKey(call, input.KeyId);
     checkNotPendingDeletion(key);
-    key.policy = toStoredKeyPolicy(call, input.Policy, key, input.BypassPolicyLockoutSafetyCheck);
+    const policy = toStoredKeyPolicy(call, input.Policy, key, input.BypassPolicyLockoutSafetyCheck);
+    supersedePolicy(key, key.policy, call.now, call.faultSettings.policyPropagationMs);
+    key.policy = policy;
     return markAccountChanged(call, {});
   },
 

@@ -210,7 +210,7 @@ export function createKeyService(store: Store, clock: () => number): KeyService 
             ? {}
             : { 'kms:ViaService': request.viaService, 'aws:SecureTransport': 'true' }),
         },
-        resourcePolicy: keyPolicyOf(store, key),
+        resourcePolicy: keyPolicyOf(store, key, clock()),
       },
       clock(),
     );

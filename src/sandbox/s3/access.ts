@@ -94,7 +94,7 @@ export function checkBucketAccess(call: Call, bucket: BucketState, action: strin
     resource,
     resourceAccount: bucket.owner,
     context: { 'aws:SecureTransport': 'false' },
-    ...bucketPolicyOf(call.store, bucket),
+    ...bucketPolicyOf(call.store, bucket, call.now),
   });
   if (decision.allowed) return;
   // The root of the owner account can always read, replace and delete the bucket policy, even if that policy denies it.

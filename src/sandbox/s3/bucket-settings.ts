@@ -6,7 +6,12 @@ import { AwsError } from '../aws-error.ts';
 import type { Call, Handler, Handlers } from '../call.ts';
 import { malformedXmlError } from '../protocol/rest-xml.ts';
 import type { BucketState } from '../state.ts';
-import { findUnknownPrincipal, replaceIdsWithRoleArns, replaceRoleArnsWithIds } from '../stored-policies.ts';
+import {
+  findUnknownPrincipal,
+  replaceIdsWithRoleArns,
+  replaceRoleArnsWithIds,
+  supersedePolicy,
+} from '../stored-policies.ts';
 import { type BucketInput, getAuthorizedBucket, invalidArgumentError } from './access.ts';
 import { TAG_TEXT_PATTERN } from './buckets.ts';
 
@@ -79,6 +84,7 @@ export const settingHandlers: Handlers = {
         Detail: `"AWS" : "${missingPrincipal}"`,
       });
     }
+    supersedePolicy(bucket, bucket.policy, call.now, call.faultSettings.policyPropagationMs);
     bucket.policy = replaceRoleArnsWithIds(call.store, input.Policy, call.now);
     return markBucketChanged(call, bucket);
   },
@@ -98,7 +104,12 @@ export const settingHandlers: Handlers = {
     return { PolicyStatus: { IsPublic: isPublic } };
   },
 
-  DeleteBucketPolicy: bucketSettingRemover('s3:DeleteBucketPolicy', 'policy'),
+  DeleteBucketPolicy(call, input) {
+    const bucket = getAuthorizedBucket(call, input, 's3:DeleteBucketPolicy');
+    supersedePolicy(bucket, bucket.policy, call.now, call.faultSettings.policyPropagationMs);
+    delete bucket.policy;
+    return markBucketChanged(call, bucket);
+  },
 
   PutPublicAccessBlock(call, input) {
     const bucket = getAuthorizedBucket(call, input, 's3:PutBucketPublicAccessBlock');

@@ -125,7 +125,7 @@ function prepareReplication(source: BucketState, rule: ReplicationRule, { store,
         resource: key === undefined ? `arn:aws:s3:::${bucket.name}` : `arn:aws:s3:::${bucket.name}/${key}`,
         resourceAccount: bucket.owner,
         context: { 'aws:SecureTransport': 'true', 's3:ResourceAccount': bucket.owner, ...context },
-        ...bucketPolicyOf(store, bucket),
+        ...bucketPolicyOf(store, bucket, clock()),
       },
       clock(),
     );
