@@ -48,8 +48,9 @@ test('changes of live rules: no object fails or is passed over', { timeout: 4 * 
     const results = await runPart(part, sampleSize === undefined ? undefined : pick);
     for (const violation of results.flatMap(violationsOf)) process.stdout.write(`${violation}\n`);
     runs.push(...results);
+    // After each part, so that a run that is stopped leaves its results.
+    if (resultsFile !== undefined) writeFileSync(resultsFile, JSON.stringify(resultsOf(runs, transitions)));
   }
-  if (resultsFile !== undefined) writeFileSync(resultsFile, JSON.stringify(resultsOf(runs, transitions)));
   const isOpen = ({ part: { transition } }: Run) => transition.change in OPEN;
   const violations = runs.filter((run) => !isOpen(run)).flatMap(violationsOf);
   expect(violations, `TRANSITIONS_SEED=${seed}`).toEqual([]);
