@@ -19,8 +19,6 @@ const EVERY_CALL = ['one pair', 'cross-account'];
 
 /** Changes that still lose objects, with the cause. */
 export const OPEN: Record<string, string> = {
-  'default SSE-S3 to SSE-KMS, with a foreign rule': 'foreign rules are not proven',
-  'role, with a foreign rule': 'foreign rules are not proven',
   'role and another change': 'the new role lacks permissions of the old one that objects in flight need',
 };
 
