@@ -37,6 +37,8 @@ export function assessAdoption(
     if (verdict.note) notes.push({ id, message: verdict.note, pairs: resource.declaredBy });
   }
   const unfinishedSpecs = specsWithNewRules(plan.waves.flat(), pairs);
+  // An interrupted run may have created the new destination of existing rules.
+  const moves = (name: string, { id }: Step) => isNewDestination(plan.waves.flat(), name, id);
   const tagsByOwner = new Map([...tagsById].map(([id, tags]) => [ownerKey({ id }), tags]));
   const withAdoptionRisks = (step: Step): Step => ({
     ...step,
@@ -44,7 +46,7 @@ export function assessAdoption(
       ...step.risks.filter(
         ({ isInitial }) =>
           !isInitial ||
-          !step.pairs.every((name) => unfinishedSpecs.has(name)) ||
+          !step.pairs.every((name) => unfinishedSpecs.has(name) || moves(name, step)) ||
           !isCreatedFor(step.pairs, tagsByOwner.get(ownerKey(step))),
       ),
       ...(risksByStep.get(step.id) ?? []),
@@ -74,6 +76,21 @@ function specsWithNewRules(steps: readonly Step[], pairs: readonly BucketReplica
     }
   }
   return names;
+}
+
+/** Returns whether a plan makes the bucket of a document the destination of rules of a spec, which it was not before. */
+function isNewDestination(steps: readonly Step[], specName: string, id: Id): boolean {
+  const isNamedIn = (value: unknown) =>
+    JSON.stringify(value ?? '').includes(`:::${id.slice(id.indexOf('/') + 1)}"`);
+  return steps.some(
+    ({ patch, before, desired, pairs }) =>
+      pairs.includes(specName) &&
+      (desired as { rules?: object } | undefined)?.rules !== undefined &&
+      patch.some(
+        (operation) => operation.op !== 'remove' && 'value' in operation && isNamedIn(operation.value),
+      ) &&
+      !isNamedIn(before),
+  );
 }
 
 /** Returns whether replikey created a resource for one of these specs. */

@@ -286,3 +286,15 @@ test('saved plan: a plan that was applied in part is refused if another document
   expect(refused.refusals.map(({ id }) => id)).toContain('stale-plan');
   expect(refused.results).toEqual([]);
 });
+
+test('transitions: an interrupted run may have created the new destination without its default encryption', async () => {
+  const { env } = await envWithClock();
+  await using _ = env;
+  await env.reconcile();
+  env.sandbox.faultSettings.faults = [{ ...DENY_SWITCH, match: 'PutBucketEncryption' }];
+  const interrupted = await env.reconcileWith(MOVED);
+  expect(interrupted.results.some(({ result }) => result === 'failed')).toBe(true);
+  env.sandbox.faultSettings.faults = [];
+  const { refusals, remaining } = await env.reconcileWith(MOVED);
+  expect([refusals, remaining?.waves]).toEqual([[], []]);
+});
