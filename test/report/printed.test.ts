@@ -7,6 +7,7 @@ import {
   CreateBucketCommand,
   PutBucketEncryptionCommand,
   PutBucketPolicyCommand,
+  PutBucketReplicationCommand,
   PutBucketVersioningCommand,
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
@@ -181,6 +182,27 @@ const RUNS: Record<string, Run> = {
       await client.send(
         EAST,
         new PutBucketEncryptionCommand({ Bucket: 'acme-tax', ServerSideEncryptionConfiguration }),
+      );
+    },
+  },
+  'a pass that would stop a foreign rule': {
+    as: 'Pass',
+    code: 3,
+    args: ['--once', '-'],
+    yaml: TAX_SPEC.replace('acme-tax-replica,', 'acme-tax-moved,'),
+    before: async (env) => {
+      await env.reconcile();
+      const { Role, Rules = [] } = env.sandbox.store.bucket('acme-tax')?.replication ?? {};
+      const foreign = Rules.map((rule) => ({
+        ...rule,
+        ID: 'legacy',
+        Priority: 9,
+        Filter: { Prefix: 'Tax/legacy/' },
+      }));
+      const ReplicationConfiguration = { Role, Rules: [...Rules, ...foreign] };
+      await env.client.send(
+        EAST,
+        new PutBucketReplicationCommand({ Bucket: 'acme-tax', ReplicationConfiguration }),
       );
     },
   },
