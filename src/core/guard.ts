@@ -1,5 +1,5 @@
 import { removedEntryPaths } from './diff.ts';
-import { diffPlans, isRemainder } from './plan-diff.ts';
+import { diffPlans, isRemainder, type ObservedState } from './plan-diff.ts';
 import { allowanceOf, type Id, type Plan, type Risk, type Step } from './resource.ts';
 
 /** A reason not to apply a plan: a risk that was not allowed, or a limit that the plan exceeds. */
@@ -39,10 +39,14 @@ export interface ApprovedPlan {
  * without changes passes, so that a pipeline that applies the same plan twice succeeds. So does the rest of a saved plan
  * that was applied in part.
  */
-export function stalePlanRefusals(plan: Plan, { checksum, plan: savedPlan }: ApprovedPlan): Refusal[] {
+export function stalePlanRefusals(
+  plan: Plan,
+  { checksum, plan: savedPlan }: ApprovedPlan,
+  state: ObservedState,
+): Refusal[] {
   if (plan.digest.startsWith(checksum.toLowerCase())) return [];
   if (plan.waves.length + plan.blocked.length === 0) return [];
-  if (savedPlan && isRemainder(savedPlan, plan)) return [];
+  if (savedPlan && isRemainder(savedPlan, plan, state)) return [];
   const currentChecksum = plan.digest.slice(0, Math.min(checksum.length, 16));
   const cause = savedPlan ? 'the state in AWS' : 'the specs or the state in AWS';
   const message = `the plan differs from the approved plan: its checksum is ${currentChecksum}, not ${checksum.slice(0, 16)}, because ${cause} changed since; review it again with --dry-run`;

@@ -1,8 +1,9 @@
-import { canonicalJson, compareCodeUnits } from '../util/canonical-json.ts';
+import { canonicalJson, compareCodeUnits, sortKeys } from '../util/canonical-json.ts';
 import { formatPointer } from '../util/json-pointer.ts';
 import { fieldPathOf } from './diff.ts';
+import type { Kind } from './kind.ts';
 import { isRef } from './ref.ts';
-import type { Blocked, Id, Plan, Step } from './resource.ts';
+import type { ActualState, Blocked, Id, Plan, Step } from './resource.ts';
 
 /** Lists the differences between an approved plan and the current one, by step. */
 export function diffPlans(approved: Plan, current: Plan): { step: Id; message: string }[] {
@@ -57,11 +58,14 @@ function changedPaths(before: Step, after: Step): string[] {
  * Returns whether a plan is what remains of an approved plan after a part of it was applied: each of its steps is one of
  * the approved steps, and the documents of the others are as the approved plan leaves them.
  */
-export function isRemainder(approved: Plan, current: Plan): boolean {
+export function isRemainder(approved: Plan, current: Plan, state: ObservedState): boolean {
   const approvedEntries = entriesById(approved);
   const currentSteps = current.waves.flat();
+  const currentIds = new Set(currentSteps.map(({ id }) => id));
+  const missingSteps = approved.waves.flat().filter(({ id }) => !currentIds.has(id));
   return (
-    currentSteps.length < approved.waves.flat().length &&
+    missingSteps.length > 0 &&
+    missingSteps.every((step) => isApplied(step, state)) &&
     canonicalJson(approved.accounts) === canonicalJson(current.accounts) &&
     current.blocked.every(({ id, why }) => approvedEntries.get(id)?.blocked?.why === why) &&
     currentSteps.every((step) => {
@@ -69,6 +73,25 @@ export function isRemainder(approved: Plan, current: Plan): boolean {
       return approvedStep !== undefined && isResolved(contentOf(approvedStep), contentOf(step));
     })
   );
+}
+
+/** The state that a plan was made from. */
+export interface ObservedState {
+  actual: ActualState;
+  kinds: ReadonlyMap<string, Kind>;
+}
+
+/**
+ * Returns whether a document is as a step leaves it. A document that was not observed does not count as applied: the
+ * step may be missing because something else needs the document now.
+ */
+function isApplied({ id, kind: name, action, desired }: Step, { actual, kinds }: ObservedState): boolean {
+  const observation = actual.get(id);
+  if (action === 'delete') return observation?.state === 'absent';
+  const kind = kinds.get(name);
+  if (observation?.state !== 'present' || !kind) return false;
+  const current = sortKeys(kind.normalize(observation.current.spec));
+  return isResolved(JSON.parse(canonicalJson(desired)), JSON.parse(canonicalJson(current)));
 }
 
 /** Returns what a step changes, as plain JSON. The order of steps depends on the others. */

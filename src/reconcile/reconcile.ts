@@ -24,7 +24,9 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
   const content = assessAdoption(draft.content, resources, specs.pairs, tags);
   const plan = seal(content, sealInputs(content, draft, specs));
   const refusals = [
-    ...(options.approvedPlan === undefined ? [] : stalePlanRefusals(plan, options.approvedPlan)),
+    ...(options.approvedPlan === undefined
+      ? []
+      : stalePlanRefusals(plan, options.approvedPlan, { actual, kinds })),
     ...guard(plan, options.allowedRisks, options.thresholds ?? { maxRemovals: 10 }),
     ...(options.allowUnproven ? [] : unprovenRefusals(proof, plan)),
   ];
