@@ -25,7 +25,7 @@ import { toSidName } from '../policy/statements.ts';
 import { isV1Rule, MAX_RULE_PRIORITY } from '../spec/rule-fields.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
 import { bucketArn } from '../util/arn.ts';
-import { omitUndefined, sortKeys, toSortedSet } from '../util/canonical-json.ts';
+import { isJsonEqual, omitUndefined, sortKeys, toSortedSet } from '../util/canonical-json.ts';
 import { parsePointer } from '../util/json-pointer.ts';
 import { type CanaryRule, keptCanaryRules, parseCanaryRule, toCanaryRules } from './canary-rule.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
@@ -348,8 +348,29 @@ function risksOf(desired: S3Replication, { spec, foreign = [] }: CurrentReplicat
       message: `the foreign rules ${formatRuleIds(foreign)} would also replicate as another role; declare the role ${String(spec.role)}, or declare role.also: foreignRules, which gives the role the permissions that these rules need`,
     });
   }
+  const changedIds = spec.role === '' || spec.role === desired.role ? [] : rulesChangedInUse(desired, spec);
+  if (changedIds.length > 0) {
+    // S3 may assume the new role for objects that it selected under the old rules.
+    risks.push({
+      id: 'lose-in-flight',
+      message: `changes the role and the rules ${changedIds.join(', ')} in one run: the new role lacks the permissions that objects in flight need; change the role in one run, and the rules in the next`,
+    });
+  }
   return risks;
 }
+
+/** Returns the enabled rules that a change disables, removes, or gives settings that decide about permissions. */
+const rulesChangedInUse = (desired: S3Replication, current: S3Replication): string[] =>
+  Object.entries(current.rules).flatMap(([id, rule]) =>
+    rule.status === 'Enabled' &&
+    !isJsonEqual(permissionSettingsOf(desired.rules[id]), permissionSettingsOf(rule))
+      ? [id]
+      : [],
+  );
+
+/** Returns the settings of a rule that decide about the permissions of its role. */
+const permissionSettingsOf = (rule: RuleSpec | undefined) =>
+  rule && { ...rule, priority: 0, metrics: false, replicationTimeControl: false };
 
 function foreignRuleNotes(foreign: readonly ReplicationRule[]): string[] {
   const undeclared = foreign.filter((rule) => isReplikeyRule(rule.ID));

@@ -298,3 +298,18 @@ test('transitions: an interrupted run may have created the new destination witho
   const { refusals, remaining } = await env.reconcileWith(MOVED);
   expect([refusals, remaining?.waves]).toEqual([[], []]);
 });
+
+test('transitions: a change of the role and of a rule in one run is refused as lose-in-flight', async () => {
+  const { env } = await envWithClock();
+  await using _ = env;
+  await env.reconcile();
+  const withRole = (spec: string) => spec.replace('  rules:', '  role: { name: replikey-next }\n  rules:');
+  const both = await env.reconcileWith(withRole(MOVED));
+  expect(both.refusals.map(({ id, step }) => [id, step])).toEqual([
+    ['lose-in-flight', 's3.replication/acme-tax'],
+  ]);
+  for (const yaml of [withRole(TAX_SPEC), withRole(MOVED)]) {
+    const { refusals, remaining } = await env.reconcileWith(yaml);
+    expect([refusals, remaining?.waves]).toEqual([[], []]);
+  }
+});

@@ -17,9 +17,10 @@ const IN_FLIGHT: FaultSettings['inFlight'][] = ['atWrite', 'atProcessing'];
 /** Topologies in which a run is killed after every call. In the others, it is killed after every write. */
 const EVERY_CALL = ['one pair', 'cross-account'];
 
-/** Changes that still lose objects, with the cause. */
+/** Changes that lose objects if a person allows it, with the cause. */
 export const OPEN: Record<string, string> = {
-  'role and another change': 'the new role lacks permissions of the old one that objects in flight need',
+  'role and another change':
+    'refused as lose-in-flight: the new role lacks permissions of the old one that objects in flight need',
 };
 
 export const partsOf = (transitions: readonly Transition[]): Part[] =>
