@@ -22,7 +22,7 @@ it('reconcile --once: applies the plan, and a second run writes nothing', async 
   const before = await run('--dry-run', '--sandbox=state', '--detailed-exitcode');
   expect(before.code).toBe(2);
   expect(before.stdout).toMatch(
-    /Plan: 13 to create.*\nProof: 1 of 1 rules proven\.\n\nDry run: nothing was changed\.\n$/,
+    /Plan: 13 to create.*\nProof: 1 of 1 rules proven\.\nBased on the rules of 1 source bucket[\s\S]*\n\nDry run: nothing was changed\.\n$/,
   );
 
   const first = await run('--once', '--sandbox=state', '-o', 'json');
@@ -33,8 +33,13 @@ it('reconcile --once: applies the plan, and a second run writes nothing', async 
   expect(second).toMatchObject({
     code: 0,
     stderr: '',
-    stdout:
-      'Sandbox in state, not AWS\n\nNothing to do: 13 resources are as declared.\nProof: 1 of 1 rules proven.\n',
+    stdout: [
+      'Sandbox in state, not AWS\n',
+      'Nothing to do: 13 resources are as declared.',
+      'Proof: 1 of 1 rules proven.',
+      'Based on the rules of 1 source bucket and the policies of 1 role, 2 buckets, 2',
+      'keys; not read: control policies, KMS grants, endpoint policies.\n',
+    ].join('\n'),
   });
   expect(writesOf((await run('--once', '--sandbox=state', '-o', 'json')).stdout)).toBe(0);
 

@@ -181,8 +181,8 @@ describe.skipIf(awscli.missing)(
           ['does not exist yet', 'S3 needs these permissions as the role'],
         ],
         ['update', 's3.encryption/destination', byDefault],
-        ['update', 's3.encryption/source', byDefault],
         ['update', 's3.replication/source', ['the rule replikey/tax/tax is declared']],
+        ['update', 's3.encryption/source', byDefault],
       ]);
       expect(blocked).toEqual([]);
       // Both buckets and their versioning, both keys, and the role, whose trust policy is equivalent.
@@ -205,7 +205,8 @@ describe.skipIf(awscli.missing)(
     });
 
     it('replicates objects with and without a Bucket Key after reconcile, which then has nothing to do', async () => {
-      const result = await reconcile('Replace', '--once', '--allow', 'remove-rules');
+      const risks = ['remove-rules', 'change-default-encryption', 'lose-in-flight'];
+      const result = await reconcile('Replace', '--once', ...risks.flatMap((risk) => ['--allow', risk]));
       expect(result).toMatchObject({ code: 0, stderr: '' });
       expect(await putAndWait('Tax/reconciled-with', true)).toMatchObject({ status: 'COMPLETED' });
       expect(await putAndWait('Tax/reconciled-without', false)).toMatchObject({ status: 'COMPLETED' });

@@ -41,11 +41,19 @@ const RESOURCE_READERS: Record<string, (state: State, name: string) => unknown> 
     (findByName(roles, name)?.inline as Record<string, string> | undefined)?.replikey,
 };
 
+/** Returns a resource as declared: retained permissions are removed later, as housekeeping. */
 export function resourceStateOf(state: State, id: string): unknown {
   const slash = id.indexOf('/');
   const readResource = RESOURCE_READERS[id.slice(0, slash)];
   if (!readResource) throw new Error(`no reader for ${id}`);
-  return readResource(state, id.slice(slash + 1)) ?? 'absent';
+  const resource = readResource(state, id.slice(slash + 1)) ?? 'absent';
+  return typeof resource === 'string' && resource.startsWith('{') ? withoutRetained(resource) : resource;
+}
+
+function withoutRetained(policy: string): string {
+  const { Statement, ...rest } = JSON.parse(policy) as { Statement: { Sid?: string }[] };
+  const declared = Statement.filter(({ Sid }) => !Sid?.startsWith('ReplikeyUntil'));
+  return JSON.stringify({ ...rest, Statement: declared });
 }
 
 /** Returns the foreign resources, rules, statements and tags of the resources that exist before and after the run. */
