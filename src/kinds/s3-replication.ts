@@ -348,7 +348,8 @@ function risksOf(desired: S3Replication, { spec, foreign = [] }: CurrentReplicat
       message: `the foreign rules ${formatRuleIds(foreign)} would also replicate as another role; declare the role ${String(spec.role)}, or declare role.also: foreignRules, which gives the role the permissions that these rules need`,
     });
   }
-  const changedIds = spec.role === '' || spec.role === desired.role ? [] : rulesChangedInUse(desired, spec);
+  const keepsRole = ['', spec.role].includes(desired.role as string);
+  const changedIds = keepsRole ? [] : rulesChangedInUse(desired, spec);
   if (changedIds.length > 0) {
     // S3 may assume the new role for objects that it selected under the old rules.
     risks.push({
