@@ -59,18 +59,21 @@ export function planHousekeeping({
     );
     if (stepIds.has(id) || (retained.length === 0 && !narrowedSids.has(id))) continue;
     const isChanging = declaredBy.some((pair) => changingPairs.has(pair));
+    const isNarrowed = narrowedSids.has(id) && !isChanging;
+    const narrowed = isNarrowed ? (narrowedSids.get(id) ?? []) : [];
+    const getsExpiry = narrowed.length > 0 && resource.narrowed === 'retain';
     const untilMs = nowMs + (resource.drainMs ?? DEFAULT_DRAIN_MS);
     const affected = isChanging
       ? retained.filter(({ expiresAtMs }) => expiresAtMs < untilMs)
       : retained.filter((entry) => !unexpired.includes(entry));
-    const sids = [...affected.map((entry) => entry.id), ...(isChanging ? [] : (narrowedSids.get(id) ?? []))];
+    const sids = getsExpiry ? narrowed : [...affected.map((entry) => entry.id), ...narrowed];
     if (sids.length === 0) continue;
     // The policy of the role names the keys and buckets, so it outlives the permissions there.
     const isRole = kinds.get(resource.kind)?.scope.type === 'role';
-    if (isRole && !isChanging && affected.some(({ owner }) => draining.has(owner))) continue;
+    if (isRole && !isChanging && !getsExpiry && affected.some(({ owner }) => draining.has(owner))) continue;
     housekeeping.push({
       id,
-      action: isChanging ? 'renew' : 'expire',
+      action: isChanging || getsExpiry ? 'renew' : 'expire',
       at: location,
       sids,
       needs: [],

@@ -66,5 +66,14 @@ export const SPEC_TAG = 'replikey:spec';
 /** Prefix of role tags that record the `deletion` of a spec, Retain or Remove. The name of the spec follows. */
 export const DELETION_TAG_PREFIX = 'replikey:deletion:';
 
+/**
+ * Prefix of role tags that record the former role of a configuration, whose policy still has statements. The name of
+ * that role follows; `/` stands for a comma, which AWS does not allow in tags.
+ */
+export const NARROW_TAG_PREFIX = 'replikey:narrow:';
+export const toNarrowTag = (role: string): string => NARROW_TAG_PREFIX + role.replaceAll(',', '/');
+export const roleOfNarrowTag = (key: string): string =>
+  key.slice(NARROW_TAG_PREFIX.length).replaceAll('/', ',');
+
 /** Returns the id of the bucket, key or role that a resource belongs to: `iam.role/x` for `iam.role-policy/x`. */
 export const ownerIdOf = (id: Id, ownerKind: string): Id => `${ownerKind}/${id.slice(id.indexOf('/') + 1)}`;

@@ -81,7 +81,11 @@ export function planChanges(
       if (result.step)
         narrowedSids.set(
           id,
-          removedEntryPaths(result.step).map((path) => parsePointer(path).at(-1) ?? ''),
+          // Statements of a policy, or tags of a role.
+          result.step.patch.flatMap(({ op, path }) => {
+            const [, entry, ...deeper] = parsePointer(path);
+            return op === 'remove' && entry !== undefined && deeper.length === 0 ? entry : [];
+          }),
         );
       if (result.blocked !== undefined) notes.push({ id, message: result.blocked, pairs: declaredBy });
       continue;

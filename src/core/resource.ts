@@ -50,9 +50,9 @@ export interface Resource<S = unknown> {
   orphaned?: true;
   /**
    * Housekeeping removes its entries: the drain of the permissions that use them has ended, so removal is no change of a
-   * plan.
+   * plan. `retain`: they first get an expiry, because nothing shows that the drain has ended.
    */
-  narrowed?: true;
+  narrowed?: true | 'retain';
   /**
    * Time for which permissions that a change replaces stay for objects in flight, in milliseconds. Absent: 15 minutes,
    * which S3 needs for most objects.

@@ -5,6 +5,7 @@ import {
   PutRolePermissionsBoundaryCommand,
   type Tag,
   TagRoleCommand,
+  UntagRoleCommand,
   UpdateAssumeRolePolicyCommand,
 } from '@aws-sdk/client-iam';
 import { requireField } from '../aws/response.ts';
@@ -12,6 +13,7 @@ import { READ_AFTER_APPLY } from '../core/facts.ts';
 import {
   DELETION_TAG_PREFIX,
   locationOfSide,
+  NARROW_TAG_PREFIX,
   namedRoleResourceId,
   positionOfPath,
   roleResourceId,
@@ -47,7 +49,15 @@ export interface IamRole {
   tags?: Record<string, string>;
   /** Specs that declare `deletion: Remove`, recorded in tags. Prune reads them after the spec was removed. */
   removable?: string[];
+  /**
+   * Keys of the tags that record the roles that the configurations of the specs used before. Policies of these roles
+   * still have statements of the specs. Absent: the tags stay as they are.
+   */
+  formerRoles?: string[];
 }
+
+/** The attribute with the keys of these tags, separated by spaces. */
+export const FORMER_ROLES_ATTR = 'formerRoles';
 
 /** The response of GetRole, with the trust policy parsed. */
 export interface RoleDoc {
@@ -82,6 +92,7 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
     write: [
       'iam:CreateRole',
       'iam:TagRole',
+      'iam:UntagRole',
       'iam:UpdateAssumeRolePolicy',
       'iam:PutRolePermissionsBoundary',
       'iam:DeleteRole',
@@ -131,10 +142,12 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
   fetch: (aws, location, name) => ignoreErrors(fetchRole(aws, location, name), 'NoSuchEntityException'),
 
   parse(doc, { spec, declaredBy }) {
+    const formerRoles = narrowTagsIn(doc.tags);
     const attrs = omitUndefined({
       arn: doc.arn,
       id: doc.id,
       permissionsBoundary: doc.permissionsBoundary,
+      [FORMER_ROLES_ATTR]: formerRoles.length > 0 ? formerRoles.join(' ') : undefined,
     });
     if (spec.arn !== undefined) {
       // replikey manages no part of this role, so the proof sees the trust policy as it is.
@@ -151,6 +164,7 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
         removable: toSortedSet(
           declaredBy.filter((name) => doc.tags[DELETION_TAG_PREFIX + name] === 'Remove'),
         ),
+        formerRoles: spec.formerRoles && formerRoles,
       }),
       attrs,
       foreign,
@@ -162,6 +176,7 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
       ...spec,
       trust: spec.trust && normalizeStatements(spec.trust),
       removable: spec.removable?.length ? toSortedSet(spec.removable) : undefined,
+      formerRoles: spec.formerRoles && toSortedSet(spec.formerRoles),
     }),
 
   render({ spec, orphaned }, current) {
@@ -176,6 +191,7 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
       tags: {
         ...spec.tags,
         ...Object.fromEntries(deletionTags(spec.removable, current?.spec.removable).map(toEntry)),
+        ...Object.fromEntries((spec.formerRoles ?? []).map((key) => [key, ''])),
       },
     });
   },
@@ -233,6 +249,8 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
   explain(path) {
     if (path === '' || path.startsWith('/trust')) return 'S3 must be allowed to assume the role';
     if (path === '/permissionsBoundary') return 'a permissions boundary is declared';
+    if (path.startsWith('/formerRoles'))
+      return 'a tag records the former role, whose statements a later run removes after the drain';
     if (path.startsWith('/removable'))
       return 'a tag records the deletion policy of the spec, for a prune after the spec is removed';
     return path.startsWith('/tags') ? 'tags are declared' : undefined;
@@ -251,6 +269,7 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
     '/permissionsBoundary': ['PutRolePermissionsBoundary', 'DeleteRolePermissionsBoundary'],
     '/tags': ['TagRole', 'UntagRole'],
     '/removable': ['TagRole', 'UntagRole'],
+    '/formerRoles': ['TagRole', 'UntagRole'],
   }),
 };
 
@@ -276,13 +295,17 @@ export async function fetchRole(aws: Aws, location: Location, name: string): Pro
 }
 
 interface ChangedPart {
-  call: 'UpdateAssumeRolePolicy' | 'PutRolePermissionsBoundary' | 'TagRole';
+  call: 'UpdateAssumeRolePolicy' | 'PutRolePermissionsBoundary' | 'TagRole' | 'UntagRole';
   tags?: Tag[];
 }
 
 /** Returns the calls that change a role: one for each part that differs. */
 function changedParts(desired: IamRole, current: IamRole): ChangedPart[] {
   const { permissionsBoundary: boundary, tags } = desired;
+  const formerTags = (desired.formerRoles ?? []).filter((key) => !current.formerRoles?.includes(key));
+  const spentTags = desired.formerRoles
+    ? (current.formerRoles ?? []).filter((key) => !desired.formerRoles?.includes(key))
+    : [];
   const isEqual = (left: unknown, right: unknown) => canonicalJson(left) === canonicalJson(right);
   return [
     ...(isEqual(desired.trust, current.trust) ? [] : [{ call: 'UpdateAssumeRolePolicy' as const }]),
@@ -293,6 +316,8 @@ function changedParts(desired: IamRole, current: IamRole): ChangedPart[] {
     ...(isEqual(desired.removable ?? [], current.removable ?? [])
       ? []
       : [{ call: 'TagRole' as const, tags: deletionTags(desired.removable, current.removable) }]),
+    ...(formerTags.length === 0 ? [] : [{ call: 'TagRole' as const, tags: narrowTags(formerTags) }]),
+    ...(spentTags.length === 0 ? [] : [{ call: 'UntagRole' as const, tags: narrowTags(spentTags) }]),
   ];
 }
 
@@ -309,7 +334,12 @@ async function sendCreateRole(
       PermissionsBoundary: desired.permissionsBoundary,
       AssumeRolePolicyDocument: JSON.stringify(trust),
       Description: 'S3 assumes this role to replicate objects; created by replikey',
-      Tags: [...ownershipTags(declaredBy), ...toTagList(desired.tags), ...deletionTags(desired.removable)],
+      Tags: [
+        ...ownershipTags(declaredBy),
+        ...toTagList(desired.tags),
+        ...deletionTags(desired.removable),
+        ...narrowTags(desired.formerRoles),
+      ],
     }),
   );
   // The role exists when the response to an earlier attempt was lost; the read-back shows whether it is as desired.
@@ -330,6 +360,8 @@ async function sendUpdateRole(
     PutRolePermissionsBoundary: () =>
       new PutRolePermissionsBoundaryCommand({ RoleName, PermissionsBoundary }),
     TagRole: (Tags?: Tag[]) => new TagRoleCommand({ RoleName, Tags }),
+    UntagRole: (tags: Tag[] = []) =>
+      new UntagRoleCommand({ RoleName, TagKeys: tags.map(({ Key = '' }) => Key) }),
   };
   for (const { call, tags } of changedParts(desired, current.spec)) {
     await aws.send(location, commands[call](tags));
@@ -353,6 +385,12 @@ function deletionTags(removable: readonly string[] = [], before: readonly string
     Value: removable.includes(name) ? 'Remove' : 'Retain',
   }));
 }
+
+const narrowTags = (keys: readonly string[] = []): Tag[] => keys.map((Key) => ({ Key, Value: '' }));
+
+/** Returns the keys of the tags that record former roles. */
+const narrowTagsIn = (tags: Record<string, string>): string[] =>
+  toSortedSet(Object.keys(tags).filter((key) => key.startsWith(NARROW_TAG_PREFIX)));
 
 const pickTags = (declared: Record<string, string>, tags: Record<string, string>): Record<string, string> =>
   Object.fromEntries(Object.entries(tags).filter(([key]) => key in declared));

@@ -240,7 +240,7 @@ export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[
       blocked: ruleConflictOf(desired, current?.foreign ?? []),
       risks: current ? risksOf(desired, current) : [],
       notes: foreignRuleNotes(current?.foreign ?? []),
-      changeNotes: [...existingObjectsNote(change), ...formerRoleNote(change)],
+      changeNotes: existingObjectsNote(change),
       widensUse: rulesWithWiderUse(change).length > 0,
     };
   },
@@ -455,17 +455,6 @@ export function foreignUseOfRole(
   const foreign = Rules.filter(({ ID }) => !isReplikeyRule(ID));
   if (foreign.length === 0 || Role !== roleArn) return undefined;
   return `foreign rules of ${bucket} replicate as its role: ${formatRuleIds(foreign)}`;
-}
-
-/** Returns a note on the permissions that a role keeps when a configuration stops to use it. */
-function formerRoleNote({ resource, current }: ReplicationChange): string[] {
-  const former = current?.spec.role;
-  const next = resource.spec.role;
-  if (typeof former !== 'string' || former === '' || next === '' || next === former) return [];
-  const specs = resource.declaredBy.join(', ');
-  return [
-    `the role ${former} keeps the statements of ${specs}, which objects in flight need; after the drain, --prune removes them if the spec sets deletion: Remove, otherwise remove the statements Replikey…${resource.declaredBy.map(toSidName).join(', Replikey…')} of its inline policy replikey`,
-  ];
 }
 
 const EXISTING_OBJECTS_CAVEAT =

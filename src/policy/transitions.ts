@@ -55,7 +55,7 @@ export function parseRetained(entry: Statement): RetainedStatement | undefined {
 }
 
 /** Returns whether the Sid begins as that of a retained statement, which does not show that replikey wrote it so. */
-export const hasUntilSid = ({ Sid = '' }: Statement): boolean => /^ReplikeyUntil\d/.test(Sid);
+export const hasUntilSid = ({ Sid = '' }: Pick<Statement, 'Sid'>): boolean => /^ReplikeyUntil\d/.test(Sid);
 
 /**
  * Returns a statement under a Sid with its expiry, rounded up to the minute.

@@ -16,6 +16,7 @@ import type { Specs } from '../spec/types.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { type BlockedPairs, findBlockedPairs, joinBlockedPairs, NO_BLOCKED_PAIRS } from './blocked-pairs.ts';
 import { addForeignStatements } from './foreign-statements.ts';
+import { addFormerRoles, declaredRoles, type RoleOwners } from './former-roles.ts';
 import { addPoliciesToNarrow } from './narrow.ts';
 import { observe } from './observe.ts';
 import type { PassOptions } from './pass.ts';
@@ -48,8 +49,9 @@ const MAX_CONCURRENT_BATCHES = 3;
 export async function draftPlan(specs: Specs, aws: AwsClient, options: PassOptions): Promise<Draft> {
   const limit = pLimit(MAX_CONCURRENT_BATCHES);
   const batches = options.prune ? [specs.pairs] : batchPairs(specs.pairs, BATCH_SIZE);
+  const owners = declaredRoles(batches);
   const parts = await Promise.all(
-    batches.map((pairs) => limit(() => draftBatch({ ...specs, pairs }, aws.withCache(), options))),
+    batches.map((pairs) => limit(() => draftBatch({ ...specs, pairs }, aws.withCache(), options, owners))),
   );
   return {
     content: joinDrafts(parts.map(({ draft }) => draft)),
@@ -87,13 +89,18 @@ interface BatchDraft {
  *
  * @param aws with a cache: identical reads are sent once.
  */
-async function draftBatch(batch: Specs, aws: AwsClient, options: PassOptions): Promise<BatchDraft> {
+async function draftBatch(
+  batch: Specs,
+  aws: AwsClient,
+  options: PassOptions,
+  owners: RoleOwners,
+): Promise<BatchDraft> {
   const { kinds, onProof } = options;
   let frozen = NO_BLOCKED_PAIRS;
   for (let round = 0; ; round++) {
     const pairs = batch.pairs.filter(({ name }) => !frozen.names.has(name));
     const specs = { ...batch, pairs };
-    const part = await draftPairs(specs, batch, aws, options);
+    const part = await draftPairs(specs, batch, aws, options, owners);
     const { planned, proofs, prune, resources, actual, inputs, facts, nowMs } = part;
     const newlyBlocked = findBlockedPairs({
       ...part,
@@ -145,7 +152,13 @@ async function draftBatch(batch: Specs, aws: AwsClient, options: PassOptions): P
  *
  * @param batch with all pairs: no permission of them is an orphan
  */
-async function draftPairs(specs: Specs, batch: Specs, aws: AwsClient, options: PassOptions) {
+async function draftPairs(
+  specs: Specs,
+  batch: Specs,
+  aws: AwsClient,
+  options: PassOptions,
+  owners: RoleOwners,
+) {
   const { kinds, signal, drainMs } = options;
   const desired = desiredResources(specs.pairs, [...kinds.values()]);
   const { managed, unmanaged } = splitByAccess(desired, specs.pairs);
@@ -158,13 +171,21 @@ async function draftPairs(specs: Specs, batch: Specs, aws: AwsClient, options: P
   ]);
   const nowMs = aws.now();
   const withForeign = addForeignStatements(prune.withAllOrphans, observed, specs.pairs);
-  const narrowing = await addPoliciesToNarrow(withForeign, observed, batch, { kinds, aws }, nowMs);
+  const formerOptions = omitUndefined({ kinds, aws, signal, owners, batch: batch.pairs, nowMs });
+  const former = await addFormerRoles(withForeign, observed, formerOptions);
+  const narrowing = await addPoliciesToNarrow(former.resources, former.actual, batch, { kinds, aws }, nowMs);
   const { resources } = narrowing;
-  const added = resources.filter((resource) => !withForeign.includes(resource));
+  const added = resources.filter((resource) => !former.resources.includes(resource));
   const actual =
-    added.length === 0 ? observed : new Map([...observed, ...(await observe(added, kinds, aws, signal))]);
+    added.length === 0
+      ? former.actual
+      : new Map([...former.actual, ...(await observe(added, kinds, aws, signal))]);
   const handover = planHandover(unmanaged, specs.pairs, kinds, createRefResolver(actual));
-  const context = { blocked: prune.blocked, notes: [...prune.notes, ...narrowing.notes], nowMs };
+  const context = {
+    blocked: prune.blocked,
+    notes: [...prune.notes, ...former.notes, ...narrowing.notes],
+    nowMs,
+  };
   const planned = planChanges(resources, actual, kinds, handover, context);
   const facts = await addTransitionFacts(inputs, { specs, resources, actual, kinds, plan: planned }, aws);
   const proofs = proveDesiredRules(specs, managed, actual, kinds, facts);

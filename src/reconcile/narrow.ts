@@ -31,7 +31,7 @@ export async function addPoliciesToNarrow(
   { kinds, aws }: { kinds: ReadonlyMap<string, Kind>; aws: AwsClient },
   nowMs: number,
 ): Promise<Narrowing> {
-  const unused = resources.flatMap((resource) => unusedByRole(resource, actual, kinds, nowMs));
+  const unused = resources.flatMap((resource) => unusedByRole(resource, resources, actual, kinds, nowMs));
   if (unused.length === 0) return { resources: [...resources], notes: [] };
   const accounts = await reachableAccounts(specs, aws);
   const byId = new Map(resources.map((resource) => [resource.id, resource]));
@@ -88,7 +88,7 @@ export async function addPoliciesToNarrow(
 }
 
 /** Returns whether a declared document needs no change. */
-function isAsDeclared(resource: Resource, actual: ActualState, kind: Kind): boolean {
+export function isAsDeclared(resource: Resource, actual: ActualState, kind: Kind): boolean {
   const { current, desired } = renderChange(resource, actual, kind);
   return (
     !resource.orphaned && current !== undefined && resourceDiff(current, desired, kind).patch.length === 0
@@ -107,6 +107,7 @@ interface UnusedByRole {
 /** Returns the keys and buckets that only expired permissions of a role name. */
 function unusedByRole(
   role: Resource,
+  resources: readonly Resource[],
   actual: ActualState,
   kinds: ReadonlyMap<string, Kind>,
   nowMs: number,
@@ -115,8 +116,14 @@ function unusedByRole(
   const retained = observation?.state === 'present' ? (observation.current.retained ?? []) : [];
   const expired = retained.filter(({ expiresAtMs }) => expiresAtMs <= nowMs);
   if (kinds.get(role.kind)?.scope.type !== 'role' || observation?.state !== 'present') return [];
-  const { statements = {} } = observation.current.spec as { statements?: Record<string, Statement> };
-  const declared = Object.entries(statements).map(([Sid, statement]) => ({ Sid, ...statement }));
+  if (expired.length === 0) return [];
+  // The spec may have another role now, with the same keys and buckets.
+  const declared = resources.flatMap(({ id, kind }) => {
+    const other = actual.get(id);
+    if (kinds.get(kind)?.scope.type !== 'role' || other?.state !== 'present') return [];
+    const { statements = {} } = other.current.spec as { statements?: Record<string, Statement> };
+    return Object.entries(statements).map(([Sid, statement]) => ({ Sid, ...statement }));
+  });
   const unexpired = retained.filter((entry) => !expired.includes(entry)).map(toStatement);
   return [...new Set(expired.map(({ owner }) => owner))].flatMap((owner): UnusedByRole[] => {
     const ofOwner = expired.filter((entry) => entry.owner === owner).map(toStatement);

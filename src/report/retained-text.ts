@@ -1,5 +1,7 @@
+import { NARROW_TAG_PREFIX } from '../core/ids.ts';
 import type { Housekeeping, Plan, RetainedBy } from '../core/resource.ts';
 import type { Statement } from '../iam/types.ts';
+import { hasUntilSid } from '../policy/transitions.ts';
 import { statementLines } from './change-text.ts';
 import { type PlanStyle, wrapText } from './style.ts';
 
@@ -37,12 +39,22 @@ export function housekeepingLines({
 }: Pick<Plan, 'housekeeping' | 'retained'>): string[] {
   return [
     ...(['renew', 'expire'] as const).flatMap((action) => {
-      const items = housekeeping.filter((item) => item.action === action);
+      const items = housekeeping.filter((item) => item.action === action && !isOfFormerRole(item));
       return items.length === 0 ? [] : [HOUSEKEEPING_TEXTS[action](countSids(items))];
     }),
+    ...formerRoleLine(housekeeping.filter(isOfFormerRole)),
     ...expiryLine(retained),
   ];
 }
+
+/** Returns whether a write gives an expiry to statements that have none: those in the policy of a former role. */
+const isOfFormerRole = ({ action, sids }: Housekeeping): boolean =>
+  action === 'renew' && sids.every((Sid) => !hasUntilSid({ Sid }));
+
+const formerRoleLine = (items: readonly Housekeeping[]): string[] =>
+  items.length === 0
+    ? []
+    : [`Housekeeping: ${countSids(items)} of a former role to keep for one more drain, then to remove.`];
 
 /** Returns what an apply has removed, in one line. */
 export function removedText({ housekeeping }: Pick<Plan, 'housekeeping'>): string[] {
@@ -59,10 +71,12 @@ const HOUSEKEEPING_TEXTS: Record<Housekeeping['action'], (statements: string) =>
 /** Counts entries: statements of policies, and temporary rules of canaries, which an interrupted run leaves. */
 function countSids(items: readonly Housekeeping[]): string {
   const sids = items.flatMap((item) => item.sids);
-  const rules = sids.filter((sid) => !sid.startsWith('Replikey')).length;
+  const tags = sids.filter((sid) => sid.startsWith(NARROW_TAG_PREFIX)).length;
+  const rules = sids.filter((sid) => !sid.startsWith('Replikey')).length - tags;
   return [
-    ...(sids.length > rules ? [statementCount(sids.length - rules)] : []),
+    ...(sids.length > rules + tags ? [statementCount(sids.length - rules - tags)] : []),
     ...(rules > 0 ? [`${rules} temporary rule${rules === 1 ? '' : 's'}`] : []),
+    ...(tags > 0 ? [`${tags} tag${tags === 1 ? '' : 's'} of a former role`] : []),
   ].join(' and ');
 }
 
