@@ -68,7 +68,7 @@ export const DELETION_TAG_PREFIX = 'replikey:deletion:';
 
 /**
  * Prefix of role tags that record the former role of a configuration, whose policy still has statements. The name of
- * that role follows; `/` stands for a comma, which AWS does not allow in tags.
+ * that role follows, with `/` for each comma, which AWS does not allow in tags.
  */
 export const NARROW_TAG_PREFIX = 'replikey:narrow:';
 export const toNarrowTag = (role: string): string => NARROW_TAG_PREFIX + role.replaceAll(',', '/');

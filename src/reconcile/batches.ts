@@ -16,7 +16,7 @@ import type { Specs } from '../spec/types.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { type BlockedPairs, findBlockedPairs, joinBlockedPairs, NO_BLOCKED_PAIRS } from './blocked-pairs.ts';
 import { addForeignStatements } from './foreign-statements.ts';
-import { addFormerRoles, declaredRoles, type RoleOwners } from './former-roles.ts';
+import { addFormerRoles, declaredRoles, type RoleOwners, recordFormerRoles } from './former-roles.ts';
 import { addPoliciesToNarrow } from './narrow.ts';
 import { observe } from './observe.ts';
 import type { PassOptions } from './pass.ts';
@@ -132,7 +132,7 @@ async function draftBatch(
           prune: {
             ...prune,
             withOrphanRules: options.prune
-              ? addForeignStatements(prune.withOrphanRules, actual, pairs)
+              ? recordFormerRoles(addForeignStatements(prune.withOrphanRules, actual, pairs), resources)
               : resources,
             withAllOrphans: resources,
           },

@@ -68,7 +68,7 @@ export async function addFormerRoles(
   const result = { resources: [...resources], actual: new Map(actual), notes: [] as Note[] };
   const ids = new Set(resources.map(({ id }) => id));
   const draining = ownersInDrain(resources, actual, kinds, nowMs);
-  const configurations = resources.flatMap((resource) => configurationOf(resource, actual));
+  const configurations = resources.flatMap((resource) => roleUseOf(resource, actual));
   const added: Resource[] = [];
   for (const [index, resource] of resources.entries()) {
     if (resource.kind !== iamRole.name || resource.orphaned) continue;
@@ -77,14 +77,14 @@ export async function addFormerRoles(
     const former = new Set(recorded);
     for (const change of configurations.filter(({ nextId }) => nextId === role.id)) {
       if (change.currentArn === undefined || change.currentArn === arnOf(role, actual)) continue;
-      const found = await readStatements(role, nameOfRole(change.currentArn), options);
-      if ('statements' in found && found.statements.length === 0) continue;
+      const policy = await readStatements(role, nameOfRole(change.currentArn), options);
+      if ('statements' in policy && policy.statements.length === 0) continue;
       const why = ids.has(
         namedRoleResourceId(iamRolePolicy.name, nameOfRole(change.currentArn), role.location.account),
       )
         ? 'another spec uses this role'
-        : await leftBehindBecause(role, change.currentArn, found, options);
-      result.notes.push(switchNote(change, found, why));
+        : await leftBehindBecause(role, change.currentArn, policy, options);
+      result.notes.push(switchNote(change, policy, why));
       if (why === undefined) former.add(nameOfRole(change.currentArn));
     }
     for (const name of recorded) {
@@ -94,15 +94,16 @@ export async function addFormerRoles(
       if (isInUse || name === role.name || ids.has(policyId)) continue;
       if (role.declaredBy.some((spec) => draining.has(toSidName(spec)))) continue;
       if (!mayChange(role, name, options)) continue;
-      const found = await readStatements(role, name, options);
-      const keptBecause = 'problem' in found ? found.problem : remainingUse(found.statements, configurations);
-      if ('problem' in found || keptBecause !== undefined) {
+      const policy = await readStatements(role, name, options);
+      const keptBecause =
+        'problem' in policy ? policy.problem : remainingUse(policy.statements, configurations);
+      if ('problem' in policy || keptBecause !== undefined) {
         result.notes.push({
           id: role.id,
-          message: `the former role ${name} keeps statements of ${role.declaredBy.join(', ')}: ${keptBecause}; ${removalCommands(name, found)}`,
+          message: `the former role ${name} keeps statements of ${role.declaredBy.join(', ')}: ${keptBecause}; ${removalCommands(name, policy)}`,
           pairs: role.declaredBy,
         });
-      } else if (found.statements.length === 0) former.delete(name);
+      } else if (policy.statements.length === 0) former.delete(name);
       else added.push(...policyToNarrow(role, name, kinds));
     }
     if (former.size === 0 && recorded.length === 0) continue;
@@ -130,6 +131,18 @@ export async function addFormerRoles(
   return result;
 }
 
+/** Returns the resources of the first stage of prune, which changes configurations, with the tags of former roles. */
+export function recordFormerRoles(resources: readonly Resource[], planned: readonly Resource[]): Resource[] {
+  const roles = new Map(
+    planned.flatMap((resource): [Id, Resource][] =>
+      resource.kind === iamRole.name && (resource.spec as IamRole).formerRoles
+        ? [[resource.id, resource]]
+        : [],
+    ),
+  );
+  return resources.map((resource) => roles.get(resource.id) ?? resource);
+}
+
 interface Configuration {
   id: Id;
   bucket: string;
@@ -142,7 +155,7 @@ interface Configuration {
 }
 
 /** Returns the role that a declared configuration has, and the one that it gets. */
-function configurationOf(resource: Resource, actual: ActualState): Configuration[] {
+function roleUseOf(resource: Resource, actual: ActualState): Configuration[] {
   if (resource.kind !== s3Replication.name || resource.orphaned) return [];
   const { role, bucket } = resource.spec as S3Replication;
   const observation = actual.get(resource.id);
@@ -199,10 +212,10 @@ async function readStatements(
 async function leftBehindBecause(
   role: Resource<IamRole>,
   formerArn: string,
-  found: FormerStatements,
+  policy: FormerStatements,
   options: FormerRoleOptions,
 ): Promise<string | undefined> {
-  if ('problem' in found) return found.problem;
+  if ('problem' in policy) return policy.problem;
   if (role.spec.arn !== undefined)
     return 'the new role is given by ARN, so replikey cannot record the former one';
   if (formerArn.split(':')[4] !== (await options.aws.accountId(role.location.account)))
@@ -228,8 +241,8 @@ function remainingUse(
     const retained = parseRetained(statement);
     return retained ? { ...retained.original, Sid: retained.replaces } : statement;
   });
-  const known = new Set(configurations.flatMap(({ bucket, isKnown }) => (isKnown ? bucket : [])));
-  const unknown = resourcesNamedBy(originals).sources.filter((bucket) => !known.has(bucket));
+  const bucketsRead = new Set(configurations.flatMap(({ bucket, isKnown }) => (isKnown ? bucket : [])));
+  const unknown = resourcesNamedBy(originals).sources.filter((bucket) => !bucketsRead.has(bucket));
   return unknown.length === 0
     ? undefined
     : `it is not known whether the bucket ${unknown.join(', ')} still replicates as this role`;
@@ -237,23 +250,23 @@ function remainingUse(
 
 function switchNote(
   { id, specs, currentArn = '' }: Configuration,
-  found: FormerStatements,
+  policy: FormerStatements,
   why: string | undefined,
 ): Note {
   const kept = `the role ${currentArn} keeps the statements of ${specs.join(', ')}, which objects in flight need`;
   const message =
     why === undefined
       ? `${kept}; a later run removes them after the drain`
-      : `${kept}, and replikey does not remove them: ${why}; after the drain, ${removalCommands(nameOfRole(currentArn), found)}`;
+      : `${kept}, and replikey does not remove them: ${why}; after the drain, ${removalCommands(nameOfRole(currentArn), policy)}`;
   return { id, message, pairs: specs };
 }
 
 /** Returns how a person removes the statements of specs from the policy of a role. */
-function removalCommands(role: string, found: FormerStatements): string {
+function removalCommands(role: string, policy: FormerStatements): string {
   const options = `--role-name ${shellQuote(role)} --policy-name ${ROLE_POLICY_NAME}`;
-  if ('problem' in found) return `inspect it with: aws iam get-role-policy ${options}`;
-  if (found.others.length === 0) return `remove them with: aws iam delete-role-policy ${options}`;
-  const document = JSON.stringify({ Version: '2012-10-17', Statement: found.others });
+  if ('problem' in policy) return `inspect it with: aws iam get-role-policy ${options}`;
+  if (policy.others.length === 0) return `remove them with: aws iam delete-role-policy ${options}`;
+  const document = JSON.stringify({ Version: '2012-10-17', Statement: policy.others });
   return `remove them with: aws iam put-role-policy ${options} --policy-document ${shellQuote(document)}`;
 }
 

@@ -179,3 +179,17 @@ test('former role: a new role given by ARN gets no tag, and the plan names the c
   );
   expect(tagsOf(env, 'given')).not.toContain('replikey:narrow');
 });
+
+test('former role: without a drain, the same run removes its statements', async () => {
+  await using env = await testEnv(retainedRole('old'));
+  await env.reconcile();
+  const changed = await env.reconcileWith(retainedRole('new'), {
+    drainMs: 0,
+    allowedRisks: ['lose-in-flight'],
+  });
+  expect(changed.refusals).toEqual([]);
+  expect(oldPolicyOf(env)).toBe('');
+  expect(await statusOf(env, 'Tax/1')).toBe('COMPLETED');
+  await env.reconcileWith(retainedRole('new'), { drainMs: 0 });
+  expect(tagsOf(env, 'new')).not.toContain('replikey:narrow');
+});

@@ -132,6 +132,7 @@ test('apply policy: allows every change that the specs declare', async () => {
 const UNUSED_ACTIONS: Record<string, string> = {
   'iam:DeleteRole': '--prune',
   'iam:DeleteRolePolicy': '--prune',
+  'iam:UntagRole': 'a former role',
   's3:DeleteBucketPolicy': '--prune',
   's3:PutBucketPolicy': 'across accounts',
   'iam:GetPolicy': 'a managed policy attached by another user',
