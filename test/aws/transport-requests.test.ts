@@ -145,6 +145,7 @@ const COMMANDS: Record<Service, (() => object)[]> = {
       }),
     () => new iam.PutRolePolicyCommand({ RoleName, PolicyName: 'p', PolicyDocument: document }),
     () => new iam.TagRoleCommand({ RoleName, Tags: [{ Key: 'replikey:spec', Value: 'ü' }] }),
+    () => new iam.UntagRoleCommand({ RoleName, TagKeys: ['replikey:narrow:replikey-ü'] }),
     () => new iam.UpdateAssumeRolePolicyCommand({ RoleName, PolicyDocument: document }),
   ],
   kms: [
