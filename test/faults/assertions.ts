@@ -14,6 +14,8 @@ export interface DisturbedResults {
   afterRecovery: State;
   /** A dry run after the recovery. */
   dryRun: RunResult;
+  /** Objects that S3 did not replicate, although they were written to a source that replicates. */
+  lostObjects: string[];
 }
 
 /** A line of a stack trace. */
@@ -79,12 +81,13 @@ export const findForeignChanges = ({ before, expected, afterDisturbed }: Disturb
   ),
 ];
 
-/** Returns what the next run did not recover. */
+/** Returns what the next run did not recover, and the objects that were lost until then. */
 export const findUnrecovered = ({
   expected,
   recovery,
   afterRecovery,
   dryRun,
+  lostObjects,
 }: DisturbedResults): string[] => [
   ...violationIf(recovery.exitCode !== EXIT.ok, `the next run failed: ${recovery.output}`),
   ...violationIf(
@@ -95,6 +98,7 @@ export const findUnrecovered = ({
     dryRun.exitCode !== EXIT.ok || dryRun.outcome?.plan.waves.length !== 0,
     'the dry run after the recovery plans changes',
   ),
+  ...lostObjects,
 ];
 
 const violationIf = (isViolated: boolean, message: string): string[] => (isViolated ? [message] : []);

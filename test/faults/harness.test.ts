@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { findViolations } from './assertions.ts';
+import { findUnrecovered, findViolations } from './assertions.ts';
 import { FAULTS } from './faults.ts';
 import { createHarness, type FaultHarness } from './harness.ts';
 import { matrixOf, sampleOf } from './matrix.ts';
@@ -29,6 +29,37 @@ describe('sampleOf', () => {
     const all = matrixOf(harness.calls);
     expect(sampleOf(all, 28, 7)).toEqual(sampleOf(all, 28, 7));
     expect(sampleOf(all, 28, 7)).not.toEqual(sampleOf(all, 28, 8));
+  });
+});
+
+describe('objects of a run', () => {
+  const bucketOf = (name: string) => harness.sandbox.store.bucket(name);
+  test.each([
+    [
+      'fail until the next run',
+      () =>
+        harness.sandbox.store
+          .account('111122223333')
+          .roles.get('replikey-acme-tax')
+          ?.inline.delete('replikey'),
+      /^of \d+ objects of acme-tax: [1-9]\d* FAILED, 0 passed over, 0 PENDING; acme-tax\/Tax\//,
+    ],
+    [
+      'S3 passes over until the next run',
+      () => delete bucketOf('acme-tax')?.replication,
+      /^of \d+ objects of acme-tax: 0 FAILED, [1-9]\d* passed over, 0 PENDING; acme-tax\/Tax\//,
+    ],
+  ])('reports objects that %s', async (_, damage, message) => {
+    harness.reset();
+    await harness.runOnce();
+    damage();
+    const next = await harness.recover();
+    expect(findUnrecovered(next)).toEqual([expect.stringMatching(message)]);
+  });
+
+  test('writes before, during and after a run', () => {
+    expect(results.lostObjects).toEqual([]);
+    expect(harness.traffic.written()).toBeGreaterThan(8);
   });
 });
 
@@ -93,6 +124,7 @@ describe('findViolations', () => {
       () => ({ afterRecovery: results.before }),
       /state after the next run differs/,
     ],
+    ['lost objects', () => ({ lostObjects: ['of 9 objects of acme-tax: 1 FAILED'] }), /^of 9 objects/],
     [
       'a dry run that still plans changes',
       () => ({ dryRun: results.disturbedRun }),

@@ -53,7 +53,7 @@ export interface RunPassOptions {
   onCall?: (call: Call) => void;
 }
 
-const CREDENTIALS = { accessKeyId: '111122223333', secretAccessKey: 'test' };
+export const CREDENTIALS = { accessKeyId: '111122223333', secretAccessKey: 'test' };
 
 /** Runs one whole pass with new clients, like a new process. */
 export async function runPass(options: RunPassOptions): Promise<RunResult> {

@@ -1,5 +1,6 @@
 import type { PassOptions } from '../../src/reconcile/pass.ts';
 import type { Store } from '../../src/sandbox/store.ts';
+import { makeForeign, THEIR_ROLE, THEIRS } from '../transitions/foreign.ts';
 
 /** A stage of a pair: changes before it, its specs, and its options. */
 export interface Scenario {
@@ -79,6 +80,15 @@ export const CHANGE: Scenario = {
   pass: {},
   args: [],
 };
+/** Adds a rule to a bucket with a foreign rule and a foreign role. */
+export const ADOPTION: Scenario = {
+  name: 'adoption',
+  after: [{ ...CREATION, before: () => {}, yaml: THEIRS }],
+  before: makeForeignWithOwnPermissions,
+  yaml: `${TAX}  role: { name: ${THEIR_ROLE} }\n`,
+  pass: {},
+  args: [],
+};
 /** Disables rules, and retains their permissions for objects in flight. */
 export const REMOVAL: Scenario = {
   name: 'removal',
@@ -95,7 +105,7 @@ export const REMOVAL_WITHOUT_DRAIN: Scenario = {
   args: ['--prune', '--drain', '0s', '--allow', 'lose-in-flight'],
 };
 
-export const SCENARIOS: readonly Scenario[] = [CREATION, CHANGE, REMOVAL, REMOVAL_WITHOUT_DRAIN];
+export const SCENARIOS: readonly Scenario[] = [CREATION, ADOPTION, CHANGE, REMOVAL, REMOVAL_WITHOUT_DRAIN];
 
 /** Adds foreign resources. */
 function addForeignResources(store: Store): void {
@@ -126,6 +136,12 @@ function addForeignResources(store: Store): void {
   });
 }
 
+/** Makes the rules and the role foreign. The role has permissions for the objects of its own rule alone. */
+function makeForeignWithOwnPermissions(store: Store): void {
+  makeForeign(store);
+  store.account(ACCOUNT).roles.get(THEIR_ROLE)?.inline.set('theirs', THEIR_PERMISSIONS);
+}
+
 /** Adds foreign rules, statements, policies and tags, and suspends versioning of the destination. */
 function addForeignChanges(store: Store): void {
   const account = store.account(ACCOUNT);
@@ -143,7 +159,7 @@ function addForeignChanges(store: Store): void {
   });
   source.tags = [...(source.tags ?? []), { Key: 'team', Value: 'foreign' }];
   source.policy = foreignPolicy('arn:aws:s3:::acme-tax/*', 's3:GetObject');
-  role.inline.set('foreign', foreignPolicy('*', 's3:ListAllMyBuckets'));
+  role.inline.set('foreign', FOREIGN_RULE_PERMISSIONS);
   role.tags.set('cost-center', 'foreign');
   for (const key of account.keys.values()) {
     const policy = JSON.parse(key.policy) as { Statement: object[] };
@@ -159,6 +175,43 @@ export const foreignStatement = (resource: string, action: string) => ({
   Principal: { AWS: `AROAFOREIGN|arn:aws:iam::${ACCOUNT}:role/foreign` },
   Action: action,
   Resource: resource,
+});
+
+const THEIR_PERMISSIONS = JSON.stringify({
+  Version: '2012-10-17',
+  Statement: [
+    {
+      Sid: 'Objects',
+      Effect: 'Allow',
+      Action: ['s3:GetObjectVersion*', 's3:Replicate*'],
+      Resource: ['arn:aws:s3:::acme-tax/Theirs/*', 'arn:aws:s3:::acme-tax-replica/Theirs/*'],
+    },
+    {
+      Sid: 'Source',
+      Effect: 'Allow',
+      Action: ['s3:ListBucket', 's3:GetReplicationConfiguration'],
+      Resource: 'arn:aws:s3:::acme-tax',
+    },
+    {
+      Sid: 'Keys',
+      Effect: 'Allow',
+      Action: ['kms:Decrypt', 'kms:Encrypt', 'kms:GenerateDataKey'],
+      Resource: '*',
+    },
+  ],
+});
+
+/** Permissions of the role for the foreign rule. */
+const FOREIGN_RULE_PERMISSIONS = JSON.stringify({
+  Version: '2012-10-17',
+  Statement: [
+    {
+      Sid: 'Foreign',
+      Effect: 'Allow',
+      Action: ['s3:GetObjectVersion*', 's3:Replicate*'],
+      Resource: ['arn:aws:s3:::acme-tax/Foreign/*', 'arn:aws:s3:::foreign/*'],
+    },
+  ],
 });
 
 const foreignPolicy = (resource: string, action: string): string =>

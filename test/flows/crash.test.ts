@@ -3,19 +3,21 @@ import { once } from 'node:events';
 import pLimit from 'p-limit';
 import { expect, it } from 'vitest';
 import type { RequestEntry } from '../../src/sandbox/admin-api.ts';
+import { createObjectTraffic, isObjectCall, type ObjectTraffic } from '../faults/object-traffic.ts';
 import { runCli } from '../support/cli.ts';
 import { TAX_SPEC, testEnv } from '../support/env.ts';
 import { stateOf } from '../support/state.ts';
 
 /**
  * Kills the program with SIGKILL at every call of a first run, before AWS executes the call, or after it and before the
- * response arrives. Then runs it again.
+ * response arrives. Then runs it again. Objects are written as soon as the rules are enabled.
  */
-it('first run: reaches the same state after a SIGKILL before or after any call', {
+it('first run: reaches the same state, and loses no object, after a SIGKILL before or after any call', {
   timeout: 170_000,
 }, async () => {
   const reference = await runWithKill(undefined, 'before');
   expect(reference.calls).toBeGreaterThan(30);
+  expect(reference.written).toBeGreaterThan(8);
 
   const limit = pLimit(3);
   const cases = Array.from({ length: reference.calls }, (_, index) => index + 1).flatMap((nth) =>
@@ -24,11 +26,12 @@ it('first run: reaches the same state after a SIGKILL before or after any call',
   const outcomes = await Promise.all(
     cases.map(({ nth, phase }) => limit(async () => ({ nth, phase, ...(await runWithKill(nth, phase)) }))),
   );
-  for (const { nth, phase, state, killed, remainingWaves } of outcomes) {
+  for (const { nth, phase, state, killed, remainingWaves, lostObjects } of outcomes) {
     const name = `killed ${phase} call ${nth}`;
     expect(killed, name).toBe(true);
     expect(remainingWaves, name).toEqual([]);
     expect(state, name).toEqual(reference.state);
+    expect(lostObjects, name).toEqual([]);
   }
 });
 
@@ -37,22 +40,37 @@ async function runWithKill(nth: number | undefined, phase: 'before' | 'after') {
   let child: ChildProcess | undefined;
   let open = 0;
   let killed = false;
-  const dead = new Set<number>();
+  let calls = 0;
+  let traffic: ObjectTraffic | undefined;
+  const numbers = new Map<RequestEntry, number>();
   const onCall = async (entry: RequestEntry, currentPhase: 'before' | 'after') => {
-    if (currentPhase === 'before') open += 1;
-    if (entry.n === nth && currentPhase === phase && child) {
+    if (isObjectCall(entry)) return;
+    if (currentPhase === 'before') {
+      open += 1;
+      calls += 1;
+      numbers.set(entry, calls);
+    }
+    await traffic?.onCall(entry, currentPhase);
+    if (numbers.get(entry) === nth && currentPhase === phase && child) {
       killed = true;
       child.kill('SIGKILL');
       await once(child, 'exit');
       if (phase === 'before') {
         open -= 1;
-        dead.add(entry.n);
         throw new Error('the call never arrived');
       }
     }
     if (currentPhase === 'after') open -= 1;
   };
   await using env = await testEnv(TAX_SPEC, { onCall });
+  const { sandbox, specs, client } = env;
+  traffic = createObjectTraffic({
+    sandbox,
+    client: () => client,
+    before: specs,
+    after: specs,
+    replicate: () => sandbox.waitForReplication(),
+  });
   const first = runCli(['--once', '-'], {
     endpoint: env.sandbox.endpoint,
     input: TAX_SPEC,
@@ -63,11 +81,21 @@ async function runWithKill(nth: number | undefined, phase: 'before' | 'after') {
   const { code } = await first;
   if (nth === undefined) expect(code).toBe(0);
   child = undefined;
-  const calls = env.sandbox.log.entries.length;
   // The sandbox still executes the calls that were in flight, as AWS would.
   while (open > 0) await new Promise((resolve) => setImmediate(resolve));
 
+  const callsOfFirst = calls;
+  await traffic.write();
   const second = await env.reconcile();
+  traffic.endOfChange();
+  await traffic.write();
   const remainingWaves = second.remaining?.waves ?? second.plan.waves;
-  return { state: stateOf(env.sandbox), calls, killed, remainingWaves };
+  return {
+    state: stateOf(sandbox),
+    calls: callsOfFirst,
+    killed,
+    remainingWaves,
+    written: traffic.written(),
+    lostObjects: traffic.losses(),
+  };
 }

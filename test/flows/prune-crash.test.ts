@@ -6,8 +6,9 @@ import path from 'node:path';
 import pLimit from 'p-limit';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { RequestEntry } from '../../src/sandbox/admin-api.ts';
+import { createObjectTraffic, isObjectCall, type ObjectTraffic } from '../faults/object-traffic.ts';
 import { runCli } from '../support/cli.ts';
-import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
+import { parseSpecs, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { stateOf } from '../support/state.ts';
 
 const ACCOUNTS = ['main 111122223333', 'backup 444455556666']
@@ -84,13 +85,15 @@ it.each([
     ],
   },
 ])(
-  'prune: $drain, removes all orphans after a SIGKILL at any write and a second run',
+  'prune: $drain, removes all orphans and loses no object after a SIGKILL at any write and a second run',
   {
     timeout: 600_000,
   },
   async ({ options, passes, writes }) => {
     const reference = await runWithKill({ options, passes });
     expect(reference.writes).toEqual(writes.sort());
+    expect(reference.written).toBeGreaterThan(writes.length);
+    expect(reference.lostObjects).toEqual([]);
     expect(JSON.stringify(reference.state)).not.toMatch(/Vault\b|Books\b/);
 
     const limit = pLimit(3);
@@ -99,12 +102,13 @@ it.each([
         limit(async () => ({ nth: index + 1, ...(await runWithKill({ options, passes, nth: index + 1 })) })),
       ),
     );
-    for (const { nth, state, killed, remainingWaves, specsWithoutPermissions } of outcomes) {
+    for (const { nth, state, killed, remainingWaves, specsWithoutPermissions, lostObjects } of outcomes) {
       const name = `killed after write ${nth}`;
       expect(killed, name).toBe(true);
       // Between the two runs no rule lacks the permissions that it uses.
       expect(specsWithoutPermissions, name).toEqual([]);
       expect(remainingWaves, name).toEqual([]);
+      expect(lostObjects, name).toEqual([]);
       expect(state, name).toEqual(reference.state);
     }
   },
@@ -126,9 +130,11 @@ async function runWithKill({ options, passes, nth }: KillOptions) {
   let open = 0;
   let count = 0;
   let killed = false;
+  let traffic: ObjectTraffic | undefined;
   const onCall = async (entry: RequestEntry, phase: 'before' | 'after') => {
-    if (!child) return;
+    if (!child || isObjectCall(entry)) return;
     if (phase === 'before') open += 1;
+    await traffic?.onCall(entry, phase);
     if (phase === 'after' && entry.write && entry.service !== 'sts' && ++count === nth) {
       killed = true;
       child.kill('SIGKILL');
@@ -142,6 +148,14 @@ async function runWithKill({ options, passes, nth }: KillOptions) {
   const setup = await env.reconcile();
   expect(setup.remaining?.waves).toEqual([]);
   env.sandbox.log.reset();
+  const { sandbox, specs, client } = env;
+  traffic = createObjectTraffic({
+    sandbox,
+    client: () => client,
+    before: specs,
+    after: await parseSpecs(REMOVING),
+    replicate: () => sandbox.waitForReplication(),
+  });
   const specsWithoutPermissions: string[] = [];
   for (let pass = 1; pass <= passes && !killed; pass++) {
     if (pass > 1) time.offsetMs += AFTER_DRAIN_MS;
@@ -162,8 +176,11 @@ async function runWithKill({ options, passes, nth }: KillOptions) {
       ...['vault', 'books'].filter((spec) => hasEnabledRule(env, spec) && !hasAllPermissions(state, spec)),
     );
   }
-  const writes = env.sandbox.log.entries.filter(({ write }) => write).map(({ operation }) => operation);
+  const writes = env.sandbox.log.entries
+    .filter((entry) => entry.write && !isObjectCall(entry))
+    .map(({ operation }) => operation);
 
+  await traffic.write();
   const pruneAgain = async () => {
     const outcome = await env.reconcileWith(REMOVING, {
       prune: true,
@@ -178,8 +195,12 @@ async function runWithKill({ options, passes, nth }: KillOptions) {
     time.offsetMs += AFTER_DRAIN_MS;
     remainingWaves = await pruneAgain();
   }
+  traffic.endOfChange();
+  await traffic.write();
   return {
     state: stateOf(env.sandbox),
+    written: traffic.written(),
+    lostObjects: traffic.losses(),
     writes: writes.sort(),
     killed,
     remainingWaves,

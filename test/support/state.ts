@@ -1,8 +1,8 @@
 import type { Sandbox } from '../../src/sandbox/server.ts';
 
 /**
- * Returns the state of a sandbox in a form that is equal for equal runs: keys have the name of their alias; ids, times and
- * secrets are left out. A key without an alias is named "an orphan".
+ * Returns the state of a sandbox in a form that is equal for equal runs: keys have the name of their alias; ids, times,
+ * secrets and objects are left out. A key without an alias is named "an orphan".
  */
 export function stateOf({ store }: Sandbox): unknown {
   const names = new Map<string, string>();
@@ -13,9 +13,7 @@ export function stateOf({ store }: Sandbox): unknown {
     for (const role of account.roles.values()) names.set(role.id, role.name);
   }
   const state = {
-    buckets: [...store.buckets()]
-      .map(({ created: _, objects, ...bucket }) => ({ ...bucket, objects: objects.size }))
-      .sort(byName),
+    buckets: [...store.buckets()].map(({ created: _, objects: __, ...bucket }) => bucket).sort(byName),
     roles: accounts
       .flatMap((account) => [...account.roles.values()])
       .map(({ created: _, visibleFrom: __, ...role }) => role)

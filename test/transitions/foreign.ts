@@ -5,10 +5,14 @@ import type { Transition } from './changes.ts';
 /** Changes of buckets with a rule that replikey does not manage. */
 
 const ACCOUNT = '111122223333';
-const ROLE = 'their-replication';
-const ROLE_ARN = `arn:aws:iam::${ACCOUNT}:role/${ROLE}`;
+export const THEIR_ROLE = 'their-replication';
+const ROLE_ARN = `arn:aws:iam::${ACCOUNT}:role/${THEIR_ROLE}`;
 
-const THEIRS = TAX_SPEC.replace('name: tax', 'name: theirs').replace('prefix: Tax/', 'prefix: Theirs/');
+/** A pair whose rules become foreign ones. */
+export const THEIRS = TAX_SPEC.replace('name: tax', 'name: theirs').replace(
+  'prefix: Tax/',
+  'prefix: Theirs/',
+);
 
 /** The default encryption SSE-S3, and a rule that does not select KMS objects. */
 const withSseS3 = (yaml: string): string =>
@@ -17,7 +21,7 @@ const withSseS3 = (yaml: string): string =>
     .replace('- prefix: Theirs/', '- { prefix: Theirs/, sseKmsEncryptedObjects: false }');
 
 /** Makes the rules of the source foreign: with other ids, under another role that may replicate from and to any bucket. */
-function makeForeign(store: Store): void {
+export function makeForeign(store: Store): void {
   const account = store.account(ACCOUNT);
   const source = store.bucket('acme-tax');
   const [role] = account.roles.values();
@@ -27,10 +31,10 @@ function makeForeign(store: Store): void {
     Version: '2012-10-17',
     Statement: [{ Effect: 'Allow', Action: ['s3:*', 'kms:*'], Resource: '*' }],
   };
-  account.roles.set(ROLE, {
+  account.roles.set(THEIR_ROLE, {
     ...role,
     id: role.id.replace(/.{5}$/, 'THEIR'),
-    name: ROLE,
+    name: THEIR_ROLE,
     arn: ROLE_ARN,
     tags: new Map(),
     inline: new Map([['theirs', JSON.stringify(permissions)]]),

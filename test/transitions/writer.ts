@@ -1,9 +1,9 @@
 import { DeleteObjectCommand, PutObjectCommand, type ReplicationRule } from '@aws-sdk/client-s3';
+import type { AwsClient } from '../../src/aws/client.ts';
 import type { Sandbox } from '../../src/sandbox/server.ts';
 import type { BucketState, VersionState } from '../../src/sandbox/state.ts';
 import type { BucketReplication, Specs } from '../../src/spec/types.ts';
 import { bucketArn } from '../../src/util/arn.ts';
-import type { Simulation } from './simulation.ts';
 
 /** A write of an object, or of a delete marker. */
 interface WriteRequest {
@@ -34,9 +34,17 @@ export interface Counts {
   pending: number;
 }
 
+/** A sandbox that contains the source, and clients for its accounts. */
+export interface WriterEnv {
+  sandbox: Sandbox;
+  client(specs: Specs): Pick<AwsClient, 'send'>;
+}
+
 /** Writes one object after another to a source bucket. */
 export interface Writer {
   bucket: string;
+  /** Writes the next object. */
+  writeNext(): Promise<void>;
   start(): void;
   /** Stops after the write in progress. */
   stop(): Promise<void>;
@@ -47,18 +55,19 @@ export interface Writer {
   losses(): string[];
 }
 
-export function createWriter(simulation: Simulation, bucket: string, before: Specs, after: Specs): Writer {
-  const { sandbox } = simulation;
+export function createWriter(env: WriterEnv, bucket: string, before: Specs, after: Specs): Writer {
+  const { sandbox } = env;
   const state = bucketOf(sandbox, bucket);
   const configuration = state.replication;
   const pairs = [...before.pairs, ...after.pairs].filter(({ source }) => source.bucket === bucket);
   const foreignRules = (configuration?.Rules ?? []).filter(({ ID = '' }) => ID.startsWith('foreign'));
   const requests = requestsOf(pairs, foreignRules);
   const oldDefault = defaultAlgorithmOf(state);
-  const client = simulation.client({ ...after, accounts: [...before.accounts, ...after.accounts] });
+  const client = env.client({ ...after, accounts: [...before.accounts, ...after.accounts] });
   const location = { region: state.region, ...accountOf(pairs, before) };
   const written: Written[] = [];
   const rejected: string[] = [];
+  let sent = 0;
   let isRunning = false;
   let isChanged = false;
   let done = Promise.resolve();
@@ -95,16 +104,19 @@ export function createWriter(simulation: Simulation, bucket: string, before: Spe
     });
   }
 
+  async function writeNext(): Promise<void> {
+    const index = sent;
+    sent += 1;
+    const request = requests[index % requests.length];
+    if (!request) return;
+    await write({ ...request, key: `${request.key}${String(index).padStart(5, '0')}` }).catch(
+      (error: Error) =>
+        void rejected.push(`the write of ${bucket}/${request.key} was rejected: ${error.message}`),
+    );
+  }
+
   async function run(): Promise<void> {
-    while (isRunning) {
-      const index = written.length;
-      const request = requests[index % requests.length];
-      if (!request) return;
-      await write({ ...request, key: `${request.key}${String(index).padStart(5, '0')}` }).catch(
-        (error: Error) =>
-          void rejected.push(`the write of ${bucket}/${request.key} was rejected: ${error.message}`),
-      );
-    }
+    while (isRunning && requests.length > 0) await writeNext();
   }
 
   const isPassedOver = ({ request, phase }: Written, version: VersionState): boolean => {
@@ -130,6 +142,7 @@ export function createWriter(simulation: Simulation, bucket: string, before: Spe
 
   return {
     bucket,
+    writeNext,
     start() {
       isRunning = true;
       done = run();

@@ -1,0 +1,4 @@
+import { runMatrix } from './run-matrix.ts';
+import { ADOPTION } from './scenarios.ts';
+
+runMatrix(ADOPTION);
