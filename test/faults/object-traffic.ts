@@ -71,14 +71,15 @@ export function createObjectTraffic(options: TrafficOptions): ObjectTraffic {
 
   return {
     async onCall(entry, phase) {
-      if (isObjectCall(entry)) return;
+      // The client of the writers may verify its identity.
+      if (isObjectCall(entry) || entry.service === 'sts') return;
       if (!hasBegun) {
         hasBegun = true;
         await writeWith(inFlightMs ?? 0, activeWriters(), BATCH);
       }
       // Without `inFlightMs`, no object is in flight when the call executes.
       if (phase === 'before') return queue;
-      if (!entry.write || entry.service === 'sts') return;
+      if (!entry.write) return;
       const active = activeWriters();
       changes += 1;
       const writer = active[changes % active.length];
