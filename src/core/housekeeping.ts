@@ -1,6 +1,7 @@
 import type { Kind } from './kind.ts';
 import {
   type ActualState,
+  currentOf,
   DEFAULT_DRAIN_MS,
   type Housekeeping,
   type Id,
@@ -42,8 +43,7 @@ export function planHousekeeping({
   const housekeeping: Housekeeping[] = [];
   const notes: RetainedNote[] = [];
   for (const { id, location, declaredBy, position, ...resource } of resources) {
-    const observation = actual.get(id);
-    const retained = observation?.state === 'present' ? (observation.current.retained ?? []) : [];
+    const retained = currentOf(actual, id)?.retained ?? [];
     const unexpired = retained.filter(({ expiresAtMs }) => expiresAtMs > nowMs);
     const isPolicy = kinds.get(resource.kind)?.scope.stage === 'permissions';
     notes.push(
@@ -110,9 +110,8 @@ export const ownersInDrain = (
 ): Set<string> =>
   new Set(
     resources.flatMap(({ id, kind }) => {
-      const observation = actual.get(id);
-      if (kinds.get(kind)?.scope.type === 'role' || observation?.state !== 'present') return [];
-      const { retained = [] } = observation.current;
+      if (kinds.get(kind)?.scope.type === 'role') return [];
+      const retained = currentOf(actual, id)?.retained ?? [];
       return retained.flatMap(({ owner, expiresAtMs }) => (expiresAtMs > nowMs ? owner : []));
     }),
   );

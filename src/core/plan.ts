@@ -8,6 +8,7 @@ import {
   type ActualState,
   type Blocked,
   type Current,
+  currentOf,
   DEFAULT_DRAIN_MS,
   type Handover,
   type Housekeeping,
@@ -179,9 +180,7 @@ export function renderChange(
   resolveRef: (reference: Ref) => string | undefined = createRefResolver(actual),
   retention: Retention = KEEP_RETAINED,
 ): Change {
-  const observation = actual.get(resource.id);
-  const current = observation?.state === 'present' ? observation.current : undefined;
-  return renderFrom(resource, current, kind, resolveRef, retention);
+  return renderFrom(resource, currentOf(actual, resource.id), kind, resolveRef, retention);
 }
 
 /** Returns the same change from a given current state. */
@@ -212,10 +211,8 @@ export const resourceDiff = (current: Current | undefined, desired: unknown, kin
 /** Resolves a reference to the attribute that was observed, or written, for its target. */
 export const createRefResolver =
   (actual: ActualState) =>
-  (reference: Ref): string | undefined => {
-    const observation = actual.get(reference.$ref);
-    return observation?.state === 'present' ? observation.current.attrs[reference.attr] : undefined;
-  };
+  (reference: Ref): string | undefined =>
+    currentOf(actual, reference.$ref)?.attrs[reference.attr];
 
 interface ResourcePlan {
   step?: Step;

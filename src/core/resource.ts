@@ -103,6 +103,12 @@ export type Observation<S = unknown> =
 /** All observations, by resource id. */
 export type ActualState = ReadonlyMap<Id, Observation>;
 
+/** Returns the parsed state of a resource; undefined when it is absent or unknown. */
+export function currentOf(actual: ActualState, id: Id): Current | undefined {
+  const observation = actual.get(id);
+  return observation?.state === 'present' ? observation.current : undefined;
+}
+
 export type Action = 'create' | 'update' | 'delete';
 
 /** One change of a value: a JSON Patch operation (RFC 6902) of the three types that a comparison returns. */

@@ -7,7 +7,7 @@ import type { ActualState, Aws, Location, Ref, Resource, Step } from '../core/re
 import { UserError } from '../errors.ts';
 import type { Policy } from '../iam/types.ts';
 import { resourcesNamedBy } from '../policy/statements.ts';
-import { parseRetained } from '../policy/transitions.ts';
+import { asReplaced } from '../policy/transitions.ts';
 import { type ProofInputs, projectionOf } from '../proof/plan-proof.ts';
 import { projectFacts } from '../proof/project.ts';
 import { observedForm } from '../proof/transition-proof.ts';
@@ -109,13 +109,7 @@ function sourcesOfChangingRoles(
       if (!changing.has(id) || scope?.type !== 'role') return [];
       const role = factValue(before.roles[arnOf(ref(scope.ownerId(id)))]);
       const statements = Object.values(factValue(role?.policies) ?? {}).flatMap(({ Statement }) => Statement);
-      const named = resourcesNamedBy(
-        statements.map((statement) => {
-          const retained = parseRetained(statement);
-          return retained ? { ...retained.original, Sid: retained.replaces } : statement;
-        }),
-      );
-      return named.sources.map((bucket) => [bucket, location]);
+      return resourcesNamedBy(statements.map(asReplaced)).sources.map((bucket) => [bucket, location]);
     }),
   );
 }

@@ -26,7 +26,7 @@ import { s3Ownership } from '../kinds/s3-ownership.ts';
 import { s3PublicAccess } from '../kinds/s3-public-access.ts';
 import { s3Replication } from '../kinds/s3-replication.ts';
 import { s3Versioning } from '../kinds/s3-versioning.ts';
-import { bucketArn } from '../util/arn.ts';
+import { bucketArn, nameInArn } from '../util/arn.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { type Locations, locationOfArn } from './locations.ts';
 
@@ -182,7 +182,7 @@ export async function readKeyFacts(aws: Aws, keyArn: string, locations: Location
 export async function readRoleFacts(aws: Aws, arn: string, locations: Locations): Promise<Fact<RoleFacts>> {
   const role = await readRoleFactsByName(
     aws,
-    arn.slice(arn.lastIndexOf('/') + 1),
+    nameInArn(arn),
     locationOfArn(arn, locations, locations.region),
   );
   if (role === null || isUnread(role)) return role;

@@ -31,6 +31,7 @@ import {
   splitPolicy,
 } from '../policy/statements.ts';
 import type { RoleChoice } from '../spec/types.ts';
+import { nameInArn } from '../util/arn.ts';
 import { canonicalJson, omitUndefined, toSortedSet } from '../util/canonical-json.ts';
 import { roleAuditEvents } from './cloudtrail-events.ts';
 import { ignoreErrors, ownershipTags, toTagMap } from './helpers.ts';
@@ -103,11 +104,11 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
     {
       id: roleResourceId('iam.role', pair),
       kind: 'iam.role',
-      name: 'arn' in pair.role ? pair.role.arn.slice(pair.role.arn.lastIndexOf('/') + 1) : pair.role.name,
+      name: 'arn' in pair.role ? nameInArn(pair.role.arn) : pair.role.name,
       location: locationOfSide(pair.source),
       spec:
         'arn' in pair.role
-          ? { name: pair.role.arn.slice(pair.role.arn.lastIndexOf('/') + 1), arn: pair.role.arn }
+          ? { name: nameInArn(pair.role.arn), arn: pair.role.arn }
           : {
               ...settingsOf(pair.role),
               trust: trustPolicyStatements,

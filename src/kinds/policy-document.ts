@@ -51,7 +51,8 @@ export function splitByOwner(
   const { managed, foreign } = splitPolicy(policy, declaredBy, pruneOwners);
   const retained = foreign.flatMap((statement) => parseRetained(statement) ?? []);
   if (retained.length === 0) return { managed, foreign, retained };
-  return { managed, foreign: foreign.filter((statement) => !parseRetained(statement)), retained };
+  const entries = new Set(retained.map(({ entry }) => entry));
+  return { managed, foreign: foreign.filter((statement) => !entries.has(statement)), retained };
 }
 
 /**

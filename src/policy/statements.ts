@@ -27,7 +27,7 @@ const SID_PATTERN =
 export const hasReplikeySid = ({ Sid }: Statement): boolean => SID_PATTERN.test(Sid ?? '');
 
 /** Returns the subject of a managed statement, and the name of its spec as it appears in the Sid. */
-export function parseSid({ Sid }: Statement): { subject: string; name: string } | undefined {
+export function parseSid({ Sid }: Pick<Statement, 'Sid'>): { subject: string; name: string } | undefined {
   const [, subject, name] = SID_PATTERN.exec(Sid ?? '') ?? [];
   return subject === undefined || name === undefined ? undefined : { subject, name };
 }

@@ -3,7 +3,7 @@ import type { Retained } from '../core/resource.ts';
 import { toList } from '../iam/context.ts';
 import type { OneOrMany, Statement } from '../iam/types.ts';
 import { canonicalJson, isJsonEqual } from '../util/canonical-json.ts';
-import { normalizeStatement, type Statements } from './statements.ts';
+import { normalizeStatement, parseSid, type Statements } from './statements.ts';
 
 /**
  * Changes of permissions in two stages. S3 tries to replicate an object once, and uses the permissions of the moment at
@@ -54,6 +54,16 @@ export function parseRetained(entry: Statement): RetainedStatement | undefined {
   };
 }
 
+/** Returns the spec of a managed or retained statement, by its name in Sids. */
+export const ownerOfStatement = (statement: Statement): string | undefined =>
+  parseSid(statement)?.name ?? parseRetained(statement)?.owner;
+
+/** Returns a retained statement as the statement that it was a part of; any other statement as it is. */
+export function asReplaced(statement: Statement): Statement {
+  const retained = parseRetained(statement);
+  return retained ? { ...retained.original, Sid: retained.replaces } : statement;
+}
+
 /** Returns whether the Sid begins as that of a retained statement, which does not show that replikey wrote it so. */
 export const hasUntilSid = ({ Sid = '' }: Pick<Statement, 'Sid'>): boolean => /^ReplikeyUntil\d/.test(Sid);
 
@@ -99,9 +109,8 @@ function withoutCutOff({ Sid: _sid, ...statement }: Statement): Statement {
 export function lostStatements(current: Statements, desired: Statements): Statements {
   const grants = Object.values(desired);
   const lost = Object.entries(current).flatMap(([sid, statement]): [string, Statement][] => {
-    // The common case: the statement did not change.
-    if (isJsonEqual(desired[sid] && normalizeStatement(desired[sid]), normalizeStatement(statement)))
-      return [];
+    // The common case: the statement did not change. Both are in normal form.
+    if (isJsonEqual(desired[sid], statement)) return [];
     const part = lostPart(statement, grants);
     return part === undefined ? [] : [[sid, part]];
   });

@@ -1,7 +1,7 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import { type BucketFacts, type Facts, factValue } from '../core/facts.ts';
 import { accountOfArn } from '../iam/context.ts';
-import { bucketArn, partitionOfArn } from '../util/arn.ts';
+import { bucketArn, nameInArn, partitionOfArn } from '../util/arn.ts';
 
 /** A replication rule with its role, buckets and facts. */
 export interface RuleContext {
@@ -29,7 +29,7 @@ export interface RoleSession {
 
 function roleSessionOf(role: string): RoleSession {
   const account = accountOfArn(role);
-  const name = role.slice(role.lastIndexOf('/') + 1);
+  const name = nameInArn(role);
   return {
     principal: `arn:${partitionOfArn(role)}:sts::${account}:assumed-role/${name}/s3-replication`,
     account,

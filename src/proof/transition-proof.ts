@@ -82,8 +82,9 @@ const NARROW_ALL: Retention = { mode: 'narrow', nowMs: Number.POSITIVE_INFINITY 
 export function proveTransitions(inputs: TransitionInputs): TransitionProof {
   const states = createPlanStates(inputs);
   const proof: TransitionProof = { stopped: [], undecided: [] };
+  const end = states.after(states.steps.filter((step) => !step.isBlocked));
   for (const rule of rulesOf(inputs, states)) {
-    const { stopped, undecided } = proveRuleStates(rule, states);
+    const { stopped, undecided } = proveRuleStates(rule, states, end);
     proof.stopped.push(...stopped);
     proof.undecided.push(...undecided);
   }
@@ -302,11 +303,14 @@ export function activeRuleIn(facts: Facts, bucket: string, id: string): RuleCont
   return configuration && rule && source && ruleContextOf(facts, source, configuration, rule);
 }
 
-/** Proves one rule in every state of a plan. */
-function proveRuleStates(rule: TouchedRule, states: PlanStates): TransitionProof {
+/**
+ * Proves one rule in every state of a plan.
+ *
+ * @param endFacts after all steps that are not blocked
+ */
+function proveRuleStates(rule: TouchedRule, states: PlanStates, endFacts: Facts): TransitionProof {
   const { bucket, id, isForeign } = rule;
   const start = activeRuleIn(states.before, bucket, id);
-  const endFacts = states.after(states.steps.filter((step) => !step.isBlocked));
   const end = activeRuleIn(endFacts, bucket, id);
   const relevant = relevantSteps(rule, states.steps, start, end);
   if (relevant.length === 0) return { stopped: [], undecided: [] };

@@ -7,7 +7,7 @@ import { toTagMap } from '../kinds/helpers.ts';
 import { ROLE_POLICY_NAME } from '../kinds/iam-role-policy.ts';
 import { EMPTY_POLICY, parsePolicyDocument } from '../kinds/policy-document.ts';
 import { parseSid, resourcesNamedBy, specNameOfSid, toSidName } from '../policy/statements.ts';
-import { parseRetained } from '../policy/transitions.ts';
+import { asReplaced, ownerOfStatement, parseRetained } from '../policy/transitions.ts';
 import type { BucketReplication } from '../spec/types.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 
@@ -105,7 +105,7 @@ export function findOrphans(
   );
   const knownNames = [...taggedNames, ...(role.tags[SPEC_TAG]?.split(' ') ?? [])];
   const names = new Set([
-    ...role.statements.flatMap(ownerOfStatement),
+    ...role.statements.flatMap((statement) => ownerOfStatement(statement) ?? []),
     ...(pairsUsingRole.length === 0 ? taggedNames.map(toSidName) : []),
   ]);
   for (const pair of pairsUsingRole) names.delete(toSidName(pair.name));
@@ -123,21 +123,19 @@ export function findOrphans(
   });
 }
 
-const ownerOfStatement = (statement: Statement): string[] => {
-  const owner = parseSid(statement)?.name ?? parseRetained(statement)?.owner;
-  return owner === undefined ? [] : [owner];
-};
-
 /** Returns the statements of a spec, with the Sids that retained ones had before. */
 const statementsOfOwner = (statements: readonly Statement[], owner: string): Statement[] =>
+  statements.filter((statement) => ownerOfStatement(statement) === owner).map(asReplaced);
+
+/** Returns the specs, by their names in Sids, with unexpired retained permissions in the policy of a role. */
+export const ownersDraining = ({ statements }: ListedRole, nowMs: number): string[] =>
   statements.flatMap((statement) => {
-    if (parseSid(statement)?.name === owner) return [statement];
     const retained = parseRetained(statement);
-    return retained?.owner === owner ? [{ ...retained.original, Sid: retained.replaces }] : [];
+    return retained && retained.expiresAtMs > nowMs ? [retained.owner] : [];
   });
 
 /** Returns the latest expiry of the retained permissions of a spec, in milliseconds since 1970, if it is to come. */
-export function drainEndOf({ statements }: ListedRole, owner: string, nowMs: number): number | undefined {
+function drainEndOf({ statements }: ListedRole, owner: string, nowMs: number): number | undefined {
   const expiries = statements.flatMap((statement) => {
     const retained = parseRetained(statement);
     return retained?.owner === owner && retained.expiresAtMs > nowMs ? [retained.expiresAtMs] : [];

@@ -102,10 +102,8 @@ async function draftBatch(
     const specs = { ...batch, pairs };
     const part = await draftPairs(specs, batch, aws, options, owners);
     const { planned, proofs, prune, resources, actual, inputs, facts, nowMs } = part;
-    const newlyBlocked = findBlockedPairs({
-      ...part,
-      ...{ pairs, kinds, round, allowUnproven: options.allowUnproven },
-    });
+    const { allowUnproven } = options;
+    const newlyBlocked = findBlockedPairs({ ...part, pairs, kinds, round, allowUnproven });
     frozen = joinBlockedPairs(frozen, newlyBlocked);
     if (newlyBlocked.names.size > 0) continue;
 
@@ -175,7 +173,8 @@ async function draftPairs(
   const former = await addFormerRoles(withForeign, observed, formerOptions);
   const narrowing = await addPoliciesToNarrow(former.resources, former.actual, batch, { kinds, aws }, nowMs);
   const { resources } = narrowing;
-  const added = resources.filter((resource) => !former.resources.includes(resource));
+  const observedResources = new Set(former.resources);
+  const added = resources.filter((resource) => !observedResources.has(resource));
   const actual =
     added.length === 0
       ? former.actual
@@ -193,7 +192,15 @@ async function draftPairs(
   const arnOf = (resource: Resource) =>
     createArnResolver(resources, actual, kinds, accountIdOf)(ref(resource.id));
   return {
-    ...{ planned, proofs, prune, resources, actual, inputs, facts, nowMs, arnOf },
+    planned,
+    proofs,
+    prune,
+    resources,
+    actual,
+    inputs,
+    facts,
+    nowMs,
+    arnOf,
     blockedOrphans: prune.blocked,
   };
 }

@@ -1,8 +1,16 @@
 import { READ_AFTER_APPLY } from '../core/facts.ts';
+import { isReplikeyRule, specNameOfRule } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
 import type { PlanDraft } from '../core/plan.ts';
 import { renderChange, requireKind, resourceDiff } from '../core/plan.ts';
-import type { ActualState, Blocked, Current, Resource, Withheld } from '../core/resource.ts';
+import {
+  type ActualState,
+  type Blocked,
+  type Current,
+  currentOf,
+  type Resource,
+  type Withheld,
+} from '../core/resource.ts';
 import { parseSid, toSidName } from '../policy/statements.ts';
 import type { RuleProof } from '../proof/types.ts';
 import type { BucketReplication } from '../spec/types.ts';
@@ -157,7 +165,7 @@ const entryKeysOf = (current: Current | undefined): string[] =>
 
 /** Returns whether a statement, by its Sid, or a rule, by its id, belongs to a spec. */
 const isEntryOf = (key: string, name: string): boolean =>
-  parseSid({ Sid: key, Effect: 'Allow' })?.name === toSidName(name) || key.startsWith(`replikey/${name}/`);
+  parseSid({ Sid: key })?.name === toSidName(name) || (isReplikeyRule(key) && specNameOfRule(key) === name);
 
 /**
  * Returns the new rules whose proof is undecided for a reason that applying the plan does not remove. A rule that exists
@@ -169,6 +177,7 @@ function undecidedCauses({ proofs, pairs, resources, kinds, actual }: UncheckedD
     pairs.flatMap(({ name, source, destination }) => (source.managed && destination.managed ? name : [])),
   );
   return proofs.flatMap(({ verdict, spec = '', bucket, rule, findings }): Blocked[] => {
+    if (verdict !== 'unknown' || !managedNames.has(spec)) return [];
     const finding = findings.find(
       ({ severity, message }) => severity === 'unknown' && !message.includes(READ_AFTER_APPLY),
     );
@@ -176,10 +185,7 @@ function undecidedCauses({ proofs, pairs, resources, kinds, actual }: UncheckedD
       ({ name, declaredBy, kind }) =>
         name === bucket && declaredBy.includes(spec) && kinds.get(kind)?.scope.stage === 'rules',
     );
-    if (verdict !== 'unknown' || !finding || !resource || !managedNames.has(spec)) return [];
-    const observation = actual.get(resource.id);
-    const isExisting = observation?.state === 'present' && entryKeysOf(observation.current).includes(rule);
-    if (isExisting) return [];
+    if (!finding || !resource || entryKeysOf(currentOf(actual, resource.id)).includes(rule)) return [];
     const why = `the proof of the rule ${rule} is undecided: ${finding.code} ${finding.message}; let replikey read it, or apply with --allow-unproven`;
     return [{ id: resource.id, why, pairs: [spec], from: resource.position }];
   });

@@ -1,6 +1,6 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import { bucketResourceId, keyResourceId, roleResourceId } from '../core/ids.ts';
-import type { ActualState, Current, Id, Resource } from '../core/resource.ts';
+import { type ActualState, type Current, currentOf, type Id, type Resource } from '../core/resource.ts';
 import { keyArnOrRef, roleArnOrRef } from '../kinds/helpers.ts';
 import { iamRolePolicy } from '../kinds/iam-role-policy.ts';
 import { kmsKeyPolicy } from '../kinds/kms-key-policy.ts';
@@ -77,11 +77,6 @@ export function addForeignStatements(
     };
   });
 }
-
-const currentOf = (actual: ActualState, id: Id): Current | undefined => {
-  const observation = actual.get(id);
-  return observation?.state === 'present' ? observation.current : undefined;
-};
 
 /** Returns what the foreign rules of a source bucket need, also disabled ones: a person may enable them again. */
 function foreignRulesOf({ source }: BucketReplication, actual: ActualState): ForeignRuleNeeds[] {

@@ -5,15 +5,16 @@ import { namedRoleResourceId, roleOfNarrowTag, roleResourceId, toNarrowTag } fro
 import type { Kind } from '../core/kind.ts';
 import { requireKind } from '../core/plan.ts';
 import { isRef } from '../core/ref.ts';
-import type { ActualState, Id, Note, Resource } from '../core/resource.ts';
+import { type ActualState, currentOf, type Id, type Note, type Resource } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
 import type { Policy, Statement } from '../iam/types.ts';
 import { FORMER_ROLES_ATTR, type IamRole, iamRole } from '../kinds/iam-role.ts';
 import { iamRolePolicy, ROLE_POLICY_NAME } from '../kinds/iam-role-policy.ts';
 import { type S3Replication, s3Replication } from '../kinds/s3-replication.ts';
-import { parseSid, resourcesNamedBy, toSidName } from '../policy/statements.ts';
-import { parseRetained } from '../policy/transitions.ts';
+import { resourcesNamedBy, toSidName } from '../policy/statements.ts';
+import { asReplaced, ownerOfStatement } from '../policy/transitions.ts';
 import type { BucketReplication } from '../spec/types.ts';
+import { nameInArn } from '../util/arn.ts';
 import { shellQuote } from '../util/escape.ts';
 import { isAsDeclared } from './narrow.ts';
 import { observe } from './observe.ts';
@@ -69,27 +70,33 @@ export async function addFormerRoles(
   const ids = new Set(resources.map(({ id }) => id));
   const draining = ownersInDrain(resources, actual, kinds, nowMs);
   const configurations = resources.flatMap((resource) => roleUseOf(resource, actual));
+  const configurationsByRole = new Map<Id, Configuration[]>();
+  for (const configuration of configurations) {
+    const ofRole = configurationsByRole.get(configuration.nextId);
+    if (ofRole) ofRole.push(configuration);
+    else configurationsByRole.set(configuration.nextId, [configuration]);
+  }
   const added: Resource[] = [];
   for (const [index, resource] of resources.entries()) {
     if (resource.kind !== iamRole.name || resource.orphaned) continue;
     const role = resource as Resource<IamRole>;
     const recorded = recordedRoles(role, actual);
     const former = new Set(recorded);
-    for (const change of configurations.filter(({ nextId }) => nextId === role.id)) {
+    for (const change of configurationsByRole.get(role.id) ?? []) {
       if (change.currentArn === undefined || change.currentArn === arnOf(role, actual)) continue;
-      const policy = await readStatements(role, nameOfRole(change.currentArn), options);
+      const policy = await readStatements(role, nameInArn(change.currentArn), options);
       if ('statements' in policy && policy.statements.length === 0) continue;
       const why = ids.has(
-        namedRoleResourceId(iamRolePolicy.name, nameOfRole(change.currentArn), role.location.account),
+        namedRoleResourceId(iamRolePolicy.name, nameInArn(change.currentArn), role.location.account),
       )
         ? 'another spec uses this role'
         : await leftBehindBecause(role, change.currentArn, policy, options);
       result.notes.push(switchNote(change, policy, why));
-      if (why === undefined) former.add(nameOfRole(change.currentArn));
+      if (why === undefined) former.add(nameInArn(change.currentArn));
     }
     for (const name of recorded) {
       const policyId = namedRoleResourceId(iamRolePolicy.name, name, role.location.account);
-      const isInUse = configurations.some(({ currentArn = '' }) => nameOfRole(currentArn) === name);
+      const isInUse = configurations.some(({ currentArn = '' }) => nameInArn(currentArn) === name);
       // Prune removes the whole role; a role that is declared again keeps its statements.
       if (isInUse || name === role.name || ids.has(policyId)) continue;
       if (role.declaredBy.some((spec) => draining.has(toSidName(spec)))) continue;
@@ -108,10 +115,10 @@ export async function addFormerRoles(
     }
     if (former.size === 0 && recorded.length === 0) continue;
     const names = [...former];
-    const observation = actual.get(role.id);
-    if (observation?.state === 'present') {
-      const spec = { ...(observation.current.spec as IamRole), formerRoles: recorded.map(toNarrowTag) };
-      result.actual.set(role.id, { state: 'present', current: { ...observation.current, spec } });
+    const current = currentOf(actual, role.id);
+    if (current) {
+      const spec = { ...(current.spec as IamRole), formerRoles: recorded.map(toNarrowTag) };
+      result.actual.set(role.id, { state: 'present', current: { ...current, spec } });
     }
     const isOnlyRemoval =
       names.length < recorded.length &&
@@ -159,7 +166,7 @@ function roleUseOf(resource: Resource, actual: ActualState): Configuration[] {
   if (resource.kind !== s3Replication.name || resource.orphaned) return [];
   const { role, bucket } = resource.spec as S3Replication;
   const observation = actual.get(resource.id);
-  const current = observation?.state === 'present' ? (observation.current.spec as S3Replication) : undefined;
+  const current = currentOf(actual, resource.id)?.spec as S3Replication | undefined;
   return [
     {
       id: resource.id,
@@ -174,17 +181,12 @@ function roleUseOf(resource: Resource, actual: ActualState): Configuration[] {
 
 /** Returns the former roles in the tags of a role. */
 function recordedRoles(role: Resource, actual: ActualState): string[] {
-  const observation = actual.get(role.id);
-  const text = observation?.state === 'present' ? observation.current.attrs[FORMER_ROLES_ATTR] : undefined;
+  const text = currentOf(actual, role.id)?.attrs[FORMER_ROLES_ATTR];
   return text ? text.split(' ').map(roleOfNarrowTag) : [];
 }
 
-function arnOf({ id, spec }: Resource<IamRole>, actual: ActualState): string | undefined {
-  const observation = actual.get(id);
-  return spec.arn ?? (observation?.state === 'present' ? observation.current.attrs.arn : undefined);
-}
-
-const nameOfRole = (arn: string): string => arn.slice(arn.lastIndexOf('/') + 1);
+const arnOf = ({ id, spec }: Resource<IamRole>, actual: ActualState): string | undefined =>
+  spec.arn ?? currentOf(actual, id)?.attrs.arn;
 
 /** Statements of specs in the policy of a role, and the others; or why they cannot be read. */
 type FormerStatements = { statements: Statement[]; others: Statement[] } | { problem: string };
@@ -199,8 +201,7 @@ async function readStatements(
     const policy: Policy | undefined = await iamRolePolicy.fetch(aws, location, former);
     const owners = new Set(declaredBy.map(toSidName));
     const all = [policy?.Statement ?? []].flat();
-    const isOwned = (statement: Statement) =>
-      owners.has(parseRetained(statement)?.owner ?? parseSid(statement)?.name ?? '');
+    const isOwned = (statement: Statement) => owners.has(ownerOfStatement(statement) ?? '');
     return { statements: all.filter(isOwned), others: all.filter((statement) => !isOwned(statement)) };
   } catch (error) {
     if (error instanceof UserError) throw error;
@@ -221,7 +222,7 @@ async function leftBehindBecause(
   if (formerArn.split(':')[4] !== (await options.aws.accountId(role.location.account)))
     return 'the role belongs to another account';
   if (options.owners.has(`${iamRole.name}/${formerArn}`)) return 'another spec gives this role by ARN';
-  return mayChange(role, nameOfRole(formerArn), options) ? undefined : 'another spec declares this role';
+  return mayChange(role, nameInArn(formerArn), options) ? undefined : 'another spec declares this role';
 }
 
 /** Returns whether this batch may change the policy of a former role, and reserves it. */
@@ -237,12 +238,10 @@ function remainingUse(
   statements: readonly Statement[],
   configurations: readonly Configuration[],
 ): string | undefined {
-  const originals = statements.map((statement) => {
-    const retained = parseRetained(statement);
-    return retained ? { ...retained.original, Sid: retained.replaces } : statement;
-  });
   const bucketsRead = new Set(configurations.flatMap(({ bucket, isKnown }) => (isKnown ? bucket : [])));
-  const unknown = resourcesNamedBy(originals).sources.filter((bucket) => !bucketsRead.has(bucket));
+  const unknown = resourcesNamedBy(statements.map(asReplaced)).sources.filter(
+    (bucket) => !bucketsRead.has(bucket),
+  );
   return unknown.length === 0
     ? undefined
     : `it is not known whether the bucket ${unknown.join(', ')} still replicates as this role`;
@@ -257,7 +256,7 @@ function switchNote(
   const message =
     why === undefined
       ? `${kept}; a later run removes them after the drain`
-      : `${kept}, and replikey does not remove them: ${why}; after the drain, ${removalCommands(nameOfRole(currentArn), policy)}`;
+      : `${kept}, and replikey does not remove them: ${why}; after the drain, ${removalCommands(nameInArn(currentArn), policy)}`;
   return { id, message, pairs: specs };
 }
 
@@ -277,7 +276,10 @@ function policyToNarrow(role: Resource, former: string, kinds: ReadonlyMap<strin
     sidName: toSidName(first),
     specName: first,
     role: { name: former, arn: '', location: role.location },
-    ...{ deleteRole: false, sources: [], destinations: [], keys: [] },
+    deleteRole: false,
+    sources: [],
+    destinations: [],
+    keys: [],
   };
   return (kinds.get(iamRolePolicy.name)?.orphans?.(orphan) ?? []).map((resource) => ({
     ...resource,

@@ -1,12 +1,11 @@
-import type { ActualState, Id, Resource } from '../core/resource.ts';
+import { type ActualState, currentOf, type Id, type Resource } from '../core/resource.ts';
 
 /**
  * Returns the id by ARN of a resource, with its own id. Prune finds an orphan by ARN, while a spec may declare the same
  * resource by alias.
  */
 export function arnAliasOf({ id, kind }: Resource, actual: ActualState): [Id, Id][] {
-  const observation = actual.get(id);
-  const arn = observation?.state === 'present' ? observation.current.attrs.arn : undefined;
+  const arn = currentOf(actual, id)?.attrs.arn;
   return arn === undefined ? [] : [[`${kind}/${arn}`, id]];
 }
 

@@ -1,7 +1,7 @@
 import type { AwsClient } from '../aws/client.ts';
 import type { Kind } from '../core/kind.ts';
 import { renderChange, resourceDiff } from '../core/plan.ts';
-import type { ActualState, Note, Resource, Retained } from '../core/resource.ts';
+import { type ActualState, currentOf, type Note, type Resource, type Retained } from '../core/resource.ts';
 import type { Statement } from '../iam/types.ts';
 import { resourcesNamedBy, specNameOfSid } from '../policy/statements.ts';
 import { locateOrphan, reachableAccounts } from '../prune/locate-orphans.ts';
@@ -112,16 +112,14 @@ function unusedByRole(
   kinds: ReadonlyMap<string, Kind>,
   nowMs: number,
 ): UnusedByRole[] {
-  const observation = actual.get(role.id);
-  const retained = observation?.state === 'present' ? (observation.current.retained ?? []) : [];
+  const retained = currentOf(actual, role.id)?.retained ?? [];
   const expired = retained.filter(({ expiresAtMs }) => expiresAtMs <= nowMs);
-  if (kinds.get(role.kind)?.scope.type !== 'role' || observation?.state !== 'present') return [];
-  if (expired.length === 0) return [];
+  if (kinds.get(role.kind)?.scope.type !== 'role' || expired.length === 0) return [];
   // The spec may have another role now, with the same keys and buckets.
   const declared = resources.flatMap(({ id, kind }) => {
-    const other = actual.get(id);
-    if (kinds.get(kind)?.scope.type !== 'role' || other?.state !== 'present') return [];
-    const { statements = {} } = other.current.spec as { statements?: Record<string, Statement> };
+    const current = currentOf(actual, id);
+    if (kinds.get(kind)?.scope.type !== 'role' || !current) return [];
+    const { statements = {} } = current.spec as { statements?: Record<string, Statement> };
     return Object.entries(statements).map(([Sid, statement]) => ({ Sid, ...statement }));
   });
   const unexpired = retained.filter((entry) => !expired.includes(entry)).map(toStatement);

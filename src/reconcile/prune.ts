@@ -17,12 +17,12 @@ import {
 import { parseSid, toSidName } from '../policy/statements.ts';
 import { parseRetained } from '../policy/transitions.ts';
 import {
-  drainEndOf,
   findOrphans,
   grantsPermissions,
   type ListedRole,
   listRolesWithPolicies,
   type OrphanCandidate,
+  ownersDraining,
 } from '../prune/find-orphans.ts';
 import {
   type LocatedOrphan,
@@ -81,12 +81,8 @@ export async function planPrune(
   );
   const orphans = located.map(({ orphan }) => orphan);
   const draining = new Set([
-    ...specs.pairs
-      .map(({ name }) => toSidName(name))
-      .filter((name) => roles.some((role) => drainEndOf(role, name, nowMs) !== undefined)),
-    ...candidates
-      .filter(({ drainEndMs, name, role }) => drainEndMs !== undefined || grantsPermissions(role, name))
-      .map(({ name }) => name),
+    ...roles.flatMap((role) => ownersDraining(role, nowMs)),
+    ...candidates.filter(({ name, role }) => grantsPermissions(role, name)).map(({ name }) => name),
   ]);
   const resourcesWith = (scope: PruneScope, actual: ActualState) =>
     withDrain(withOrphans(desired, scope, specs.pairs, kinds, actual), options.drainMs).map((resource) =>

@@ -14,3 +14,6 @@ export const partitionOfArn = (arn: string): string => arn.split(':')[1] ?? '';
 
 /** Returns the Region in an ARN; empty if it names none. */
 export const regionOfArn = (arn: string): string => arn.split(':')[3] ?? '';
+
+/** Returns the name of a role or policy, without its path: what follows the last slash of the ARN. */
+export const nameInArn = (arn: string): string => arn.slice(arn.lastIndexOf('/') + 1);
