@@ -140,7 +140,7 @@ test('doctor -o sarif: reports a foreign rule at its bucket, because GitHub requ
   const options = { endpoint: env.sandbox.endpoint, cwd: checkout };
   const { code, stdout } = await runCli(['doctor', INFRA, '-o', 'sarif'], options);
   expect(code).toBe(1);
-  const results = resultsIn(stdout).filter(({ message }) => message.text.startsWith('theirs ('));
+  const results = resultsIn(stdout).filter(({ message }) => message.text.startsWith('foreign ('));
   expect(results.length).toBeGreaterThan(0);
   for (const { locations } of results)
     expect(locations[0]?.physicalLocation.region).toEqual({ startLine: 5, startColumn: 21 });

@@ -1,6 +1,6 @@
 import type { PassOptions } from '../../src/reconcile/pass.ts';
 import type { Store } from '../../src/sandbox/store.ts';
-import { makeForeign, THEIR_ROLE, THEIRS } from '../transitions/foreign.ts';
+import { FOREIGN_PAIR, FOREIGN_ROLE, makeForeign } from '../transitions/foreign.ts';
 
 /** A stage of a pair: changes before it, its specs, and its options. */
 export interface Scenario {
@@ -83,9 +83,9 @@ export const CHANGE: Scenario = {
 /** Adds a rule to a bucket with a foreign rule and a foreign role. */
 export const ADOPTION: Scenario = {
   name: 'adoption',
-  after: [{ ...CREATION, before: () => {}, yaml: THEIRS }],
+  after: [{ ...CREATION, before: () => {}, yaml: FOREIGN_PAIR }],
   before: makeForeignWithOwnPermissions,
-  yaml: `${TAX}  role: { name: ${THEIR_ROLE} }\n`,
+  yaml: `${TAX}  role: { name: ${FOREIGN_ROLE} }\n`,
   pass: {},
   args: [],
 };
@@ -139,7 +139,7 @@ function addForeignResources(store: Store): void {
 /** Makes the rules and the role foreign. The role has permissions for the objects of its own rule alone. */
 function makeForeignWithOwnPermissions(store: Store): void {
   makeForeign(store);
-  store.account(ACCOUNT).roles.get(THEIR_ROLE)?.inline.set('theirs', THEIR_PERMISSIONS);
+  store.account(ACCOUNT).roles.get(FOREIGN_ROLE)?.inline.set('foreign', FOREIGN_ROLE_PERMISSIONS);
 }
 
 /** Adds foreign rules, statements, policies and tags, and suspends versioning of the destination. */
@@ -177,42 +177,37 @@ export const foreignStatement = (resource: string, action: string) => ({
   Resource: resource,
 });
 
-const THEIR_PERMISSIONS = JSON.stringify({
-  Version: '2012-10-17',
-  Statement: [
-    {
-      Sid: 'Objects',
-      Effect: 'Allow',
-      Action: ['s3:GetObjectVersion*', 's3:Replicate*'],
-      Resource: ['arn:aws:s3:::acme-tax/Theirs/*', 'arn:aws:s3:::acme-tax-replica/Theirs/*'],
-    },
-    {
-      Sid: 'Source',
-      Effect: 'Allow',
-      Action: ['s3:ListBucket', 's3:GetReplicationConfiguration'],
-      Resource: 'arn:aws:s3:::acme-tax',
-    },
-    {
-      Sid: 'Keys',
-      Effect: 'Allow',
-      Action: ['kms:Decrypt', 'kms:Encrypt', 'kms:GenerateDataKey'],
-      Resource: '*',
-    },
-  ],
-});
+const policyText = (...statements: object[]): string =>
+  JSON.stringify({ Version: '2012-10-17', Statement: statements });
+
+const ALLOW_OBJECTS = { Effect: 'Allow', Action: ['s3:GetObjectVersion*', 's3:Replicate*'] };
+
+const FOREIGN_ROLE_PERMISSIONS = policyText(
+  {
+    Sid: 'Objects',
+    ...ALLOW_OBJECTS,
+    Resource: ['arn:aws:s3:::acme-tax/Foreign/*', 'arn:aws:s3:::acme-tax-replica/Foreign/*'],
+  },
+  {
+    Sid: 'Source',
+    Effect: 'Allow',
+    Action: ['s3:ListBucket', 's3:GetReplicationConfiguration'],
+    Resource: 'arn:aws:s3:::acme-tax',
+  },
+  {
+    Sid: 'Keys',
+    Effect: 'Allow',
+    Action: ['kms:Decrypt', 'kms:Encrypt', 'kms:GenerateDataKey'],
+    Resource: '*',
+  },
+);
 
 /** Permissions of the role for the foreign rule. */
-const FOREIGN_RULE_PERMISSIONS = JSON.stringify({
-  Version: '2012-10-17',
-  Statement: [
-    {
-      Sid: 'Foreign',
-      Effect: 'Allow',
-      Action: ['s3:GetObjectVersion*', 's3:Replicate*'],
-      Resource: ['arn:aws:s3:::acme-tax/Foreign/*', 'arn:aws:s3:::foreign/*'],
-    },
-  ],
+const FOREIGN_RULE_PERMISSIONS = policyText({
+  Sid: 'Foreign',
+  ...ALLOW_OBJECTS,
+  Resource: ['arn:aws:s3:::acme-tax/Foreign/*', 'arn:aws:s3:::foreign/*'],
 });
 
 const foreignPolicy = (resource: string, action: string): string =>
-  JSON.stringify({ Version: '2012-10-17', Statement: [foreignStatement(resource, action)] });
+  policyText(foreignStatement(resource, action));

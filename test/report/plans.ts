@@ -81,7 +81,7 @@ export async function addForeignRule({ client }: TestEnv): Promise<void> {
     new GetBucketReplicationCommand({ Bucket: 'acme-tax' }),
   );
   const [first, ...rest] = ReplicationConfiguration?.Rules ?? [];
-  const foreign = { ...first, ID: 'theirs', Priority: 77, Filter: { Prefix: 'Theirs/' } };
+  const foreign = { ...first, ID: 'foreign', Priority: 77, Filter: { Prefix: 'Foreign/' } };
   await client.send(
     EAST,
     new PutBucketReplicationCommand({

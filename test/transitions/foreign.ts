@@ -5,20 +5,20 @@ import type { Transition } from './changes.ts';
 /** Changes of buckets with a rule that replikey does not manage. */
 
 const ACCOUNT = '111122223333';
-export const THEIR_ROLE = 'their-replication';
-const ROLE_ARN = `arn:aws:iam::${ACCOUNT}:role/${THEIR_ROLE}`;
+export const FOREIGN_ROLE = 'foreign-replication';
+const ROLE_ARN = `arn:aws:iam::${ACCOUNT}:role/${FOREIGN_ROLE}`;
 
 /** A pair whose rules become foreign ones. */
-export const THEIRS = TAX_SPEC.replace('name: tax', 'name: theirs').replace(
+export const FOREIGN_PAIR = TAX_SPEC.replace('name: tax', 'name: foreign').replace(
   'prefix: Tax/',
-  'prefix: Theirs/',
+  'prefix: Foreign/',
 );
 
 /** The default encryption SSE-S3, and a rule that does not select KMS objects. */
 const withSseS3 = (yaml: string): string =>
   yaml
     .replace('region: us-east-1,', 'region: us-east-1, defaultEncryption: SSE-S3,')
-    .replace('- prefix: Theirs/', '- { prefix: Theirs/, sseKmsEncryptedObjects: false }');
+    .replace('- prefix: Foreign/', '- { prefix: Foreign/, sseKmsEncryptedObjects: false }');
 
 /** Makes the rules of the source foreign: with other ids, under another role that may replicate from and to any bucket. */
 export function makeForeign(store: Store): void {
@@ -31,13 +31,13 @@ export function makeForeign(store: Store): void {
     Version: '2012-10-17',
     Statement: [{ Effect: 'Allow', Action: ['s3:*', 'kms:*'], Resource: '*' }],
   };
-  account.roles.set(THEIR_ROLE, {
+  account.roles.set(FOREIGN_ROLE, {
     ...role,
-    id: role.id.replace(/.{5}$/, 'THEIR'),
-    name: THEIR_ROLE,
+    id: role.id.replace(/.{5}$/, 'OTHER'),
+    name: FOREIGN_ROLE,
     arn: ROLE_ARN,
     tags: new Map(),
-    inline: new Map([['theirs', JSON.stringify(permissions)]]),
+    inline: new Map([['foreign', JSON.stringify(permissions)]]),
   });
   source.replication = {
     Role: ROLE_ARN,
@@ -62,20 +62,20 @@ export const FOREIGN_TRANSITIONS: Transition[] = [
   {
     ...common,
     change: 'default SSE-S3 to SSE-KMS, with a foreign rule',
-    before: withSseS3(THEIRS),
+    before: withSseS3(FOREIGN_PAIR),
     after: `${TAX_SPEC}  role: { arn: "${ROLE_ARN}" }\n`,
     refused: ['stop-foreign-rules'],
   },
   {
     ...common,
     change: 'rule added beside a foreign rule',
-    before: THEIRS,
+    before: FOREIGN_PAIR,
     after: `${TAX_SPEC}  role: { arn: "${ROLE_ARN}" }\n`,
   },
   {
     ...common,
     change: 'role, with a foreign rule',
-    before: THEIRS,
+    before: FOREIGN_PAIR,
     after: TAX_SPEC,
     refused: ['stop-foreign-rules'],
   },
