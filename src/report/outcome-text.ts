@@ -3,7 +3,7 @@ import { allowanceOf, RISKS } from '../core/resource.ts';
 import type { Outcome } from '../reconcile/pass.ts';
 import { escapeUnprintable, shellQuote } from '../util/escape.ts';
 import { groupByReason } from './plan-text.ts';
-import { expiryLine, removedText } from './retained-text.ts';
+import { expiryLine, leftByInterruptLines, removedText, stillGrantedLines } from './retained-text.ts';
 import type { Paint } from './style.ts';
 
 /**
@@ -42,18 +42,22 @@ export function outcomeText(outcome: Outcome, paint: Paint): string {
     ),
     ...problemLines('newly blocked', newlyBlocked, paint),
   ];
+  const granted = left
+    ? [...stillGrantedLines(left.housekeeping).map(escapeUnprintable), ...expiryLine(left.retained)]
+    : leftByInterruptLines(outcome).map(escapeUnprintable);
   if (problems.length + plan.blocked.length === 0) {
     const converged =
       results.length === 0
         ? []
         : [paint.green(`Converged: ${applied} applied, and a second read finds no differences.`)];
-    return [...converged, ...removedText(plan), ...expiryLine(left?.retained ?? [])].join('\n');
+    return [...converged, ...removedText(plan), ...granted].join('\n');
   }
   const blocked = `${plan.blocked.length} blocked${plan.blocked.length > 0 ? ' (see the plan)' : ''}`;
   const isCauseToFix = failed.length + plan.blocked.length + newlyBlocked.length > 0;
   return [
     `${paint.red('Not converged')}: ${applied} applied, ${failed.length} failed, ${skipped.length} skipped, ${blocked}.`,
     ...problems,
+    ...granted,
     `${isCauseToFix ? 'Fix the cause, then run' : 'Run'} it again: it continues with the remaining changes.`,
   ].join('\n');
 }

@@ -2,6 +2,7 @@ import { NARROW_TAG_PREFIX } from '../core/ids.ts';
 import type { Housekeeping, Plan, RetainedBy } from '../core/resource.ts';
 import type { Statement } from '../iam/types.ts';
 import { hasUntilSid } from '../policy/transitions.ts';
+import type { Outcome } from '../reconcile/pass.ts';
 import { statementLines } from './change-text.ts';
 import { type PlanStyle, wrapText } from './style.ts';
 
@@ -61,6 +62,28 @@ export function removedText({ housekeeping }: Pick<Plan, 'housekeeping'>): strin
   const items = housekeeping.filter(({ action }) => action === 'expire');
   return items.length === 0 ? [] : [`Removed ${countSids(items)} that expired.`];
 }
+
+/** Returns the policies in which an interrupted run left replaced permissions, each in one line. */
+export const leftByInterruptLines = ({ plan, results }: Pick<Outcome, 'plan' | 'results'>): string[] => {
+  const applied = new Set(results.flatMap(({ id, result }) => (result === 'applied' ? id : [])));
+  return plan.waves
+    .flat()
+    .filter(({ id, retains }) => retains !== undefined && applied.has(id))
+    .map(({ id, retains }) => {
+      const count = statementCount(Object.keys(retains?.statements ?? {}).length);
+      return `  still granted until a later run removes it: ${id}: ${count} for objects in flight`;
+    });
+};
+
+/**
+ * Returns the permissions that a run should have removed and that are still granted, each in one line: the writes that
+ * remove them failed, or the run ended before them.
+ */
+export const stillGrantedLines = (housekeeping: readonly Housekeeping[]): string[] =>
+  housekeeping
+    .filter((item) => !isOfFormerRole(item))
+    .flatMap(({ id, sids }) => sids.filter((Sid) => hasUntilSid({ Sid })).map((sid) => `${id}: ${sid}`))
+    .map((statement) => `  still granted until the next run removes it: ${statement}`);
 
 const HOUSEKEEPING_TEXTS: Record<Housekeeping['action'], (statements: string) => string> = {
   renew: (statements) =>

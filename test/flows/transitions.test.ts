@@ -1,6 +1,8 @@
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { expect, test } from 'vitest';
 import type { Statement } from '../../src/iam/types.ts';
+import { outcomeText } from '../../src/report/outcome-text.ts';
+import { PLAIN_STYLE } from '../../src/report/style.ts';
 import { versionOf } from '../sandbox/support.ts';
 import { ACCOUNT_SPECS, CROSS_ACCOUNT_SPEC, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 
@@ -138,6 +140,38 @@ test('transitions: without a drain, one run replaces and removes, if the risk is
   expect(applied.refusals).toEqual([]);
   expect([applied.remaining?.waves, applied.remaining?.housekeeping]).toEqual([[], []]);
   expect(rolePolicySids(env)).toEqual([]);
+});
+
+test('transitions: without a drain, a run that fails before it removes names the permissions that remain', async () => {
+  const { env } = await envWithClock();
+  await using _ = env;
+  await env.reconcile();
+  env.sandbox.faultSettings.faults = [{ ...DENY_SWITCH, match: 'PutRolePolicy', nth: 2 }];
+  const failed = await env.reconcileWith(MOVED, { drainMs: 0, allowedRisks: ['lose-in-flight'] });
+  expect(failed.results.filter(({ result }) => result === 'failed').map(({ id }) => id)).toEqual([
+    'iam.role-policy/replikey-acme-tax',
+  ]);
+  const text = outcomeText(failed, PLAIN_STYLE.paint);
+  expect(text).toMatch(/^Not converged/);
+  for (const sid of rolePolicySids(env)) expect(text).toContain(sid);
+  expect(rolePolicySids(env)).not.toEqual([]);
+});
+
+test('transitions: an interrupted run names the policies in which it left replaced permissions', async () => {
+  const { env } = await envWithClock();
+  await using _ = env;
+  await env.reconcile();
+  const interrupt = new AbortController();
+  const interrupted = await env.reconcileWith(MOVED, {
+    signal: interrupt.signal,
+    onEvent: ({ type, step }) => {
+      if (type === 'applied' && step.id.startsWith('iam.role-policy/')) interrupt.abort();
+    },
+  });
+  expect(rolePolicySids(env)).not.toEqual([]);
+  expect(outcomeText(interrupted, PLAIN_STYLE.paint)).toContain(
+    'still granted until a later run removes it: iam.role-policy/replikey-acme-tax: ',
+  );
 });
 
 test('transitions: prune disables rules, then removes rules, permissions and role after the drain', async () => {
