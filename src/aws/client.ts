@@ -190,9 +190,11 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
         await verification.catch((error) => {
           if (error instanceof UserError) throw error;
           const reason = formatAwsError(error, 'sts:GetCallerIdentity', { account, region: options.region });
-          throw new UserError(EXIT.failed, `cannot determine the account of the credentials: ${reason}`, {
-            cause: error,
-          });
+          throw new UserError(
+            EXIT.failed,
+            `cannot determine the account of the credentials: ${reason}. If others manage the account ${account}, set managed: false in its Account document: replikey then applies this side, role included, and prints the steps for theirs`,
+            { cause: error },
+          );
         });
       }
     };

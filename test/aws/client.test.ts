@@ -214,7 +214,7 @@ describe('withCache: verifyAccounts', () => {
       'belong to an account that STS does not return',
       namedError('AccessDenied'),
       EXIT.failed,
-      /cannot determine the account of the credentials: .*sts:GetCallerIdentity in account main, us-east-1/,
+      /cannot determine the account of the credentials: .*sts:GetCallerIdentity in account main, us-east-1.* set managed: false in its Account document/,
     ],
   ])('throws for credentials that %s', async (_, response, exitCode, message) => {
     const { client } = testClient([response], { accounts: accounts as never });
