@@ -128,13 +128,16 @@ export const pairsWithChangingRules = (
     }),
   );
 
-/** Lets the policies of roles wait for all other documents of the same specs. */
+/**
+ * Lets removals from the policies of roles wait for all other documents. A renewal waits for nothing: rules wait for it,
+ * and removals wait for rules.
+ */
 function orderNarrowing(
   housekeeping: readonly Housekeeping[],
   kinds: ReadonlyMap<string, Kind>,
 ): Housekeeping[] {
   return housekeeping.map((item) => {
-    if (!isOfRole(item, kinds)) return item;
+    if (item.action === 'renew' || !isOfRole(item, kinds)) return item;
     // A policy to narrow may belong to another spec.
     const earlier = housekeeping.filter((other) => !isOfRole(other, kinds));
     return { ...item, needs: earlier.map(({ id }) => id) };

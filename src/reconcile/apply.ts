@@ -121,10 +121,12 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
       onEvent?.({ type: 'skipped', step, why });
       return { id, action, result: 'skipped', why };
     };
-    for (const need of step.needs) {
+    // Read before the first wait: a step waits only for those that started before it, so no two wait for each other.
+    const dependencies = step.needs.map((need) => [need, runs.get(need)] as const);
+    for (const [need, run] of dependencies) {
       const blockedReason = blockedReasons.get(need);
       if (blockedReason) return skip(blockedReason);
-      const dependency = await runs.get(need);
+      const dependency = await run;
       if (dependency && dependency.result !== 'applied') return skip(`${need} was not applied`);
     }
     if (signal?.aborted) return skip('interrupted before it started');

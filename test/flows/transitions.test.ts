@@ -249,6 +249,29 @@ test('transitions: a policy that another spec still declares is narrowed after o
   ]);
 });
 
+test('transitions: a switch to another destination, denied for longer than the drain, ends for a shared destination', async () => {
+  const pairOf = (name: string, destination: string) =>
+    CROSS_ACCOUNT_SPEC.replace('name: tax', `name: ${name}`)
+      .replace('bucket: acme-tax,', `bucket: acme-${name},`)
+      .replace('acme-tax-replica,', `${destination},`);
+  const specs = (destination: string) =>
+    `${ACCOUNT_SPECS}${pairOf('tax', destination)}---\n${pairOf('audit', 'acme-tax-replica')}`;
+  const { env, time } = await envWithClock(specs('acme-tax-replica'));
+  await using _ = env;
+  await env.reconcile();
+  env.sandbox.faultSettings.faults = [DENY_SWITCH];
+  await env.reconcileWith(specs('acme-tax-moved'));
+  time.nowMs += 60 * MINUTE;
+  const denied = await env.reconcileWith(specs('acme-tax-moved'));
+  expect(denied.plan.housekeeping.map(({ action }) => action).sort()).toEqual(['expire', 'renew', 'renew']);
+  expect(denied.results.map(({ id, result }) => `${result} ${id}`)).toContain(
+    'failed s3.replication/acme-tax',
+  );
+  expect(await statusOfNewObject(env, 'Tax/late')).toBe('COMPLETED');
+  env.sandbox.faultSettings.faults = [];
+  expect((await env.reconcileWith(specs('acme-tax-moved'))).remaining?.waves).toEqual([]);
+});
+
 test('transitions: the removal of a disabled rule does not prolong the permissions that it had', async () => {
   const policy = '  policy: { deletion: Remove }\n';
   const audit = TAX_SPEC.replace('name: tax', 'name: audit').replace('Tax/', 'Audit/') + policy;
