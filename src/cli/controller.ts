@@ -16,7 +16,13 @@ import {
 } from '../controller/leadership.ts';
 import { createMetrics } from '../controller/metrics.ts';
 import { openS3Lock } from '../controller/s3-lock.ts';
-import { type ControllerServer, createRoutes, startControllerServer } from '../controller/server.ts';
+import {
+  type ControllerServer,
+  createHealthRoutes,
+  createRoutes,
+  type RouteHandler,
+  startControllerServer,
+} from '../controller/server.ts';
 import { type SpecWatcher, watchSpecs } from '../controller/spec-watcher.ts';
 import type { WorkItem } from '../controller/work-items.ts';
 import { EXIT, systemErrorReason, UserError } from '../errors.ts';
@@ -44,13 +50,19 @@ export interface RunOptions extends ReconcileOptions {
   verifyInterval?: number;
   grace: number;
   workers: number;
-  listen?: { host: string; port: number };
+  listen?: ListenAddress;
+  healthListen?: ListenAddress;
   leaderElect: 'auto' | 'lease' | 's3' | 'none';
   lock?: { bucket: string; key: string };
   /** Seconds. */
   leaseDuration: number;
   planOnly?: true;
   shard?: { index: number | 'auto'; of: number };
+}
+
+interface ListenAddress {
+  host: string;
+  port: number;
 }
 
 /** Loads the CloudTrail client only when it is needed: most runs never need it. */
@@ -140,22 +152,29 @@ async function runUntilStopped(
   const stopElection = new AbortController();
   const election = leadership?.run(stopElection.signal);
 
-  let surfaces: ControllerServer | undefined;
+  const servers: ControllerServer[] = [];
+  const openServer = async (
+    option: string,
+    address: ListenAddress | undefined,
+    routes: ReadonlyMap<string, RouteHandler>,
+  ): Promise<string | undefined> => {
+    if (!address) return undefined;
+    const server = await listenOn(option, address, routes);
+    servers.push(server);
+    return server.url;
+  };
   let watcher: Pick<SpecWatcher, 'reload' | 'close'> | undefined;
   const reload = () => void watcher?.reload();
   try {
-    surfaces =
-      options.listen &&
-      (await startControllerServer(
-        createRoutes({ controller, metrics, signal, settings: controllerOptions }),
-        options.listen,
-      ).catch((error: Error) => {
-        throw new UserError(
-          EXIT.usage,
-          `cannot listen: ${systemErrorReason(error)}; choose another address with --listen`,
-        );
-      }));
-    if (surfaces) io.stdout.write(`replikey listens on ${surfaces.url}\n`);
+    const routesOptions = { controller, metrics, signal, settings: controllerOptions };
+    const url = await openServer('--listen', options.listen, createRoutes(routesOptions));
+    if (url) io.stdout.write(`replikey listens on ${url}\n`);
+    const healthUrl = await openServer(
+      '--health-listen',
+      options.healthListen,
+      createHealthRoutes(routesOptions),
+    );
+    if (healthUrl) io.stdout.write(`health checks listen on ${healthUrl}\n`);
     if (api)
       cluster = await watchCluster({
         api,
@@ -204,9 +223,22 @@ async function runUntilStopped(
     io.off('SIGHUP', reload);
     watcher?.close();
     stopElection.abort();
-    await surfaces?.close();
+    await Promise.all(servers.map((server) => server.close()));
   }
 }
+
+/** @throws UserError if the address is not available. */
+const listenOn = (
+  option: string,
+  address: ListenAddress,
+  routes: ReadonlyMap<string, RouteHandler>,
+): Promise<ControllerServer> =>
+  startControllerServer(routes, address).catch((error: Error) => {
+    throw new UserError(
+      EXIT.usage,
+      `cannot listen: ${systemErrorReason(error)}; choose another address with ${option}`,
+    );
+  });
 
 function openAwsClient(
   { accounts, pairs }: Specs,

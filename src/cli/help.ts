@@ -125,7 +125,7 @@ const OPTION_GROUPS: HeadingGroups = [
       '--canary-first',
     ],
   ],
-  ['Controller:', ['--interval', '--verify-interval', '--workers', '--listen', '--grace']],
+  ['Controller:', ['--interval', '--verify-interval', '--workers', '--listen', '--health-listen', '--grace']],
   ['Leader election and shards:', ['--leader-elect', '--lock', '--lease-duration', '--shard']],
   ['Target:', ['--sandbox', '--observed', '--region']],
   ['Timeouts:', ['--wait', '--timeout']],

@@ -137,14 +137,12 @@ export interface RoutesOptions {
   settings: Pick<ControllerOptions, 'clock' | 'intervalMs'>;
 }
 
-/** Creates all routes, by path. */
-export function createRoutes({
+/** Creates the routes of health checks, by path. Probes use them, also on a listener of their own. */
+export function createHealthRoutes({
   controller,
-  metrics,
   signal,
-  settings,
-}: RoutesOptions): Map<string, RouteHandler> {
-  const { clock, intervalMs } = settings;
+  settings: { clock, intervalMs },
+}: Omit<RoutesOptions, 'metrics'>): Map<string, RouteHandler> {
   /** Whether the control loop is alive: it is active at least once in an interval, unless it has no pairs. */
   const isLive = () => {
     const { pairs, lastMove } = controller.status();
@@ -164,6 +162,14 @@ export function createRoutes({
           : textResponse(503, 'the first check of all pairs is not complete');
       },
     ],
+  ]);
+}
+
+/** Creates all routes, by path. */
+export function createRoutes(options: RoutesOptions): Map<string, RouteHandler> {
+  const { controller, metrics, settings } = options;
+  return new Map<string, RouteHandler>([
+    ...createHealthRoutes(options),
     [
       '/metrics',
       async () => ({ status: 200, type: metrics.contentType, body: await metrics.render(controller) }),
@@ -175,7 +181,10 @@ export function createRoutes({
       () => ({
         status: 200,
         type: 'text/html; charset=utf-8',
-        body: renderStatusPage(controller.status(), { version: manifest.version, now: clock.now() }),
+        body: renderStatusPage(controller.status(), {
+          version: manifest.version,
+          now: settings.clock.now(),
+        }),
         csp: PAGE_CSP,
       }),
     ],

@@ -113,6 +113,7 @@ describe('controller process', () => {
     [['--shard', '4/3'], 'a shard (from 1) and the number of shards'],
     [['--leader-elect', 's3'], '--leader-elect s3 requires --lock s3://bucket/key'],
     [['--listen', 'nowhere'], 'a port, or an address and a port'],
+    [['--health-listen', '192.0.2.1:80'], 'choose another address with --health-listen'],
     [
       ['--listen', '192.0.2.1:80'],
       'cannot listen: address not available 192.0.2.1:80; choose another address',
@@ -272,6 +273,33 @@ describe('sharded controller processes', () => {
 });
 
 describe('endpoints', () => {
+  test('--health-listen: serves the health checks, and nothing else', async () => {
+    await using env = await testEnv();
+    const controller = await start(env, '--health-listen', '0');
+    await untilReady(controller);
+    const url = await vi.waitFor(() => {
+      const [, match] = /^health checks listen on (\S+)$/m.exec(controller.output()) ?? [];
+      if (match === undefined) throw new Error(controller.output());
+      return match;
+    });
+    const statuses = Object.fromEntries(
+      await Promise.all(
+        ['/healthz', '/readyz', '/', '/status', '/metrics', '/version'].map(async (at) => [
+          at,
+          (await fetch(url + at)).status,
+        ]),
+      ),
+    );
+    expect(statuses).toEqual({
+      '/healthz': 200,
+      '/readyz': 200,
+      '/': 404,
+      '/status': 404,
+      '/metrics': 404,
+      '/version': 404,
+    });
+  });
+
   test('are read-only, contain no secrets, and have a strict content security policy', async () => {
     await using env = await testEnv();
     const controller = await start(env);

@@ -67,6 +67,36 @@ describe
     expect(args.filter((word: string) => word.startsWith('--') && !flags.has(word))).toEqual([]);
   });
 
+  test('serve health checks on a port of their own, which the Service does not expose', () => {
+    const manifests = buildOverlay(folder);
+    const [container] = workload(manifests).spec.template.spec.containers;
+    const { args, ports } = container;
+    const portOf = (option: string) => Number(args[args.indexOf(option) + 1].split(':').at(-1));
+    expect(ports).toEqual([
+      { name: 'http', containerPort: portOf('--listen') },
+      { name: 'health', containerPort: portOf('--health-listen') },
+    ]);
+    expect(container.livenessProbe.httpGet).toEqual({ path: '/healthz', port: 'health' });
+    expect(container.readinessProbe.httpGet).toEqual({ path: '/readyz', port: 'health' });
+    for (const { targetPort } of manifestOf(manifests, 'Service').spec.ports) expect(targetPort).toBe('http');
+  });
+
+  test('admit only named clients to the status page and the metrics', () => {
+    const { ingress, policyTypes } = manifestOf(buildOverlay(folder), 'NetworkPolicy').spec;
+    expect(policyTypes).toContain('Ingress');
+    expect(ingress).toHaveLength(1);
+    for (const { from, ports } of ingress) {
+      expect(ports).toEqual([{ protocol: 'TCP', port: 8080 }]);
+      expect(from.length).toBeGreaterThan(0);
+      // An empty selector would select every namespace or pod.
+      for (const peer of from)
+        expect(Object.values(peer).map((selector) => Object.keys(selector as object))).toEqual([
+          ['matchLabels'],
+          ['matchLabels'],
+        ]);
+    }
+  });
+
   test('run at least two replicas with a disruption budget and minimal permissions', () => {
     const manifests = buildOverlay(folder);
     expect(workload(manifests).spec.replicas).toBeGreaterThanOrEqual(2);
@@ -151,6 +181,9 @@ test('systemd unit and ECS task definition: use only existing flags, and restric
     expect(unit).toContain(setting);
   expect(container).toMatchObject({ readonlyRootFilesystem: true, user: '65532:65532' });
   expect(container.stopTimeout).toBeGreaterThan(25);
+  const { command } = container;
+  const healthAddress = command[command.indexOf('--health-listen') + 1];
+  expect(container.healthCheck.command.at(-1)).toContain(`http://${healthAddress}/healthz`);
 });
 
 test('manifests of base: the spec equals specs/tax.yaml', async () => {

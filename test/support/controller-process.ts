@@ -10,6 +10,8 @@ export interface ControllerProcess {
   url: string;
   exited: Promise<CliResult>;
   log: () => string;
+  /** What it has written to standard output. */
+  output: () => string;
 }
 
 /** Starts the controller in a child process, and waits for its URL in the output. */
@@ -34,7 +36,7 @@ export async function startController(args: string[], options: RunOptions): Prom
     if (!match) throw new Error(`the controller does not listen: ${log}`);
     return match;
   }, 10_000);
-  return { child: child as ChildProcess, url, exited, log: () => log };
+  return { child: child as ChildProcess, url, exited, log: () => log, output: () => output };
 }
 
 export const fetchText = async ({ url }: ControllerProcess, at: string) => {

@@ -87,6 +87,11 @@ const addControllerOptions = (command: Command): Command =>
       'serve health checks, metrics and a status page: 8080, or 0.0.0.0:8080',
       parseListenAddress,
     )
+    .option(
+      '--health-listen <address>',
+      'serve only the health checks, for probes: 8081, or 0.0.0.0:8081',
+      parseListenAddress,
+    )
     .option('--grace <seconds>', 'time to finish calls in flight after a stop signal', parseSeconds, 25)
     .addOption(
       new Option(
