@@ -7,6 +7,7 @@ export const EXIT = {
   credentials: 4,
   usage: 64,
   specs: 65,
+  hungUp: 129,
   interrupted: 130,
   terminated: 143,
 } as const;

@@ -32,7 +32,7 @@ export interface AwsClient extends Aws {
   verifyAccounts(): Promise<void>;
   /**
    * Returns a client that ignores an interruption, for the removal of objects that a run created and must not leave
-   * behind.
+   * behind. It stays fenced and read-only.
    */
   uninterruptible(): AwsClient;
   /** Returns the time of AWS, in milliseconds since 1970. */
@@ -80,8 +80,7 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
   async function sendWithRetry<O>(
     location: Location,
     command: Command<O>,
-    signal = options.signal,
-    assertLeader = () => {},
+    { signal, assertLeader }: CallControl,
   ): Promise<O> {
     const { service, operation } = commandInfo(command);
     // The SDK adds a middleware stack to each command. replikey does not use it, and it is most of the memory of a
@@ -156,23 +155,28 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
     return accountId;
   }
 
-  const toClient = (send: Aws['send'], accountId: Aws['accountId']): AwsClient => ({
-    send: send,
-    accountId,
-    verifyAccounts: async () => {},
-    now: clients.now,
-    calls,
-    withCache: () => cachedClient(send),
-    withRoleBatching: () =>
-      options.disableRoleBatching ? toClient(send, accountId) : toClient(batchRoleReads(send), accountId),
-    readOnly: () => toClient(rejectWrites(send), accountId),
-    fenced: (assertLeader) =>
-      clientFor((location, command) => sendWithRetry(location, command, options.signal, assertLeader)),
-    uninterruptible: () =>
-      clientFor((location, command) => sendWithRetry(location, command, new AbortController().signal)),
-  });
+  /** Creates a client. A client derived from it keeps its decorators, its signal and its fence. */
+  function clientFor(control: CallControl, decorate = (send: Aws['send']) => send): AwsClient {
+    const send = decorate((location, command) => sendWithRetry(location, command, control));
+    const decorated = (decorator: typeof decorate) =>
+      clientFor(control, (inner) => decorator(decorate(inner)));
+    const client: AwsClient = {
+      send,
+      accountId: (account) => cachedAccountId(account, send),
+      verifyAccounts: async () => {},
+      now: clients.now,
+      calls,
+      withCache: () => cachedClient(client),
+      withRoleBatching: () => (options.disableRoleBatching ? client : decorated(batchRoleReads)),
+      readOnly: () => decorated(rejectWrites),
+      fenced: (assertLeader) => clientFor({ ...control, assertLeader }, decorate),
+      uninterruptible: () => clientFor({ ...control, signal: undefined }, decorate),
+    };
+    return client;
+  }
 
-  function cachedClient(send: Aws['send']): AwsClient {
+  function cachedClient(base: AwsClient): AwsClient {
+    const { send } = base;
     const sendCached = cacheReads(send);
     const verifications = new Map<string, Promise<unknown>>();
     // Verifies the account in parallel with the first read, which saves one round trip per pass.
@@ -199,22 +203,27 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
       }
     };
     const client: AwsClient = {
-      ...toClient(
-        (location, command) => {
-          startVerification(location.account);
-          return sendCached(location, command);
-        },
-        async (account) => startVerification(account)?.id ?? cachedAccountId(account, send),
-      ),
+      ...base,
+      send(location, command) {
+        startVerification(location.account);
+        return sendCached(location, command);
+      },
+      accountId: async (account) => startVerification(account)?.id ?? cachedAccountId(account, send),
       verifyAccounts,
       withCache: () => client,
     };
     return client;
   }
 
-  const clientFor = (send: Aws['send']): AwsClient =>
-    toClient(send, (account) => cachedAccountId(account, send));
-  return clientFor((location, command) => sendWithRetry(location, command));
+  return clientFor({ signal: options.signal, assertLeader: () => {} });
+}
+
+/** What decides whether an attempt of a call may start. */
+interface CallControl {
+  /** Absent: an interruption does not stop the calls. */
+  signal: AbortSignal | undefined;
+  /** Called before each attempt of a write. Throws if this process may not write. */
+  assertLeader: () => void;
 }
 
 function cacheReads(send: Aws['send']): Aws['send'] {

@@ -127,9 +127,9 @@ async function runCanary(
     };
   }
   if (version !== undefined) {
-    leftVersions.push(
-      ...(await removeCanary(receivingSides(pair, options.pairs), key, version, aws.uninterruptible())),
-    );
+    // The canary is an object of this run alone, so its removal conflicts with no other process.
+    const cleanup = aws.uninterruptible().fenced(() => {});
+    leftVersions.push(...(await removeCanary(receivingSides(pair, options.pairs), key, version, cleanup)));
   }
   return leftVersions.length === 0 ? outcome : { ...outcome, left: leftVersions };
 }

@@ -39,7 +39,7 @@ export interface CommandDefinition {
 
 export interface CommandContext {
   io: Io;
-  /** Aborts at the first SIGINT or SIGTERM. */
+  /** Aborts at the first SIGINT, SIGTERM or, unless the command runs until it is stopped, SIGHUP. */
   signal: AbortSignal;
   /** Describes the whole program. */
   program(): CommandModel;

@@ -35,7 +35,7 @@ import { isColourEnabled } from '../report/style.ts';
 import type { Sandbox } from '../sandbox/server.ts';
 import { parseLabelSelector, SelectionError } from '../spec/select.ts';
 import type { Specs } from '../spec/types.ts';
-import { systemClock } from '../util/clock.ts';
+import { createAbortController, systemClock } from '../util/clock.ts';
 import type { Io } from './command-model.ts';
 import { propagationWaitMs, variableInputOf } from './options.ts';
 import { rejectInvalidEndpoints, sandboxConnection, startEmbeddedSandbox } from './session.ts';
@@ -149,7 +149,7 @@ async function runUntilStopped(
     onStatusUpdate: (after, before) => cluster?.report(after, before),
   };
   const controller = createController(controllerOptions);
-  const stopElection = new AbortController();
+  const stopElection = createAbortController();
   const election = leadership?.run(stopElection.signal);
 
   const servers: ControllerServer[] = [];

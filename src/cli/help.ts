@@ -19,7 +19,7 @@ export const EXIT_CODES: [code: string, meaning: string][] = [
   ['4', 'no usable credentials, or those of another account than declared'],
   ['64', 'invalid arguments'],
   ['65', 'invalid specs'],
-  ['130, 143', 'interrupted, after finishing the calls in flight'],
+  ['129, 130, 143', 'interrupted, after finishing the calls in flight'],
 ];
 
 /**
@@ -95,7 +95,7 @@ function formatHelp(
       ),
     ),
     ...helpExamples(examples),
-    ...(command.parent ? [] : section('Exit codes:', EXIT_CODES, '130, 143'.length)),
+    ...(command.parent ? [] : section('Exit codes:', EXIT_CODES, '129, 130, 143'.length)),
   ];
   return `${sections.join('\n\n')}\n`;
 }

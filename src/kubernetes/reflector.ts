@@ -1,4 +1,4 @@
-import { backoffMs, type Clock, sleep } from '../util/clock.ts';
+import { backoffMs, type Clock, createAbortController, sleep } from '../util/clock.ts';
 import type { KubernetesApi } from './api.ts';
 import { type CustomResource, collectionPathOf, type ResourceKind, toCustomResource } from './resources.ts';
 
@@ -86,7 +86,7 @@ export function createReflector(options: ReflectorOptions): Reflector {
   }
 
   async function watch(signal: AbortSignal): Promise<void> {
-    const stop = new AbortController();
+    const stop = createAbortController();
     const timeoutMs = Math.round(WATCH_TIMEOUT_MS * (1 + random() / 2));
     abortWatch = () => stop.abort();
     const cancelTimeout = clock.schedule(timeoutMs + WATCH_GRACE_MS, abortWatch);

@@ -1,7 +1,7 @@
 import { hashSpecFiles, type SpecFiles, type SpecWatcher } from '../controller/spec-watcher.ts';
 import { createDedupedLog, type Log } from '../log.ts';
 import { compareCodeUnits } from '../util/canonical-json.ts';
-import { type Clock, withJitter } from '../util/clock.ts';
+import { type Clock, createAbortController, withJitter } from '../util/clock.ts';
 import type { KubernetesApi } from './api.ts';
 import { createReflector } from './reflector.ts';
 import {
@@ -48,7 +48,7 @@ const RESOURCE_KINDS = Object.keys(RESOURCE_PLURALS) as ResourceKind[];
  */
 export async function watchResources(options: ResourceSourceOptions): Promise<ResourceSource> {
   const { api, clock, random, log, signal, onChange, onResourcesUpdated } = options;
-  const stop = new AbortController();
+  const stop = createAbortController();
   const warnings = createDedupedLog({
     clock,
     windowMs: 10 * 60_000,

@@ -243,7 +243,8 @@ async function removeCanaries(
   client: AwsClient,
   settleMs: number,
 ): Promise<string[]> {
-  const aws = client.uninterruptible();
+  // The canaries are objects of this run alone, so their removal conflicts with no other process.
+  const aws = client.uninterruptible().fenced(() => {});
   const failures = await Promise.all(
     written.map(async (canary) => {
       await waitUntilProcessed(pair, canary, aws, settleMs);

@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 /** The source of time of the controller. Tests provide their own. */
 export interface Clock {
   /** Wall-clock time in milliseconds since 1970, for display. An administrator may set it back or forward. */
@@ -19,6 +21,16 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+/**
+ * Creates a controller whose signal any number of waits may listen to: each retry of each call of a pass does. Each wait
+ * removes its listener when it ends. Node would otherwise report more than ten listeners as a leak.
+ */
+export function createAbortController(): AbortController {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  return controller;
+}
 
 /** Waits for some milliseconds, or until the signal aborts. */
 export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {

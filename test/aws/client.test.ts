@@ -139,6 +139,31 @@ describe('AwsClient', () => {
     expect(sent).toHaveLength(2);
   });
 
+  test.each(['withCache', 'withRoleBatching', 'uninterruptible'] as const)(
+    '%s: the client stays fenced and read-only',
+    async (derive) => {
+      const { client, sent } = testClient();
+      const lost = new Error('another process leads');
+      const fenced = client.fenced(() => {
+        throw lost;
+      });
+      expect(await outcome(fenced[derive]().send(at, write()))).toBe(lost);
+      expect(await outcome(client.readOnly()[derive]().send(at, write()))).toMatchObject({
+        message: 'read-only client: refused the write s3:PutBucketVersioning',
+      });
+      expect(sent).toEqual([]);
+    },
+  );
+
+  test('fenced: the client stays read-only', async () => {
+    const { client, sent } = testClient();
+    const fenced = client.readOnly().fenced(() => {});
+    expect(await outcome(fenced.send(at, write()))).toMatchObject({
+      message: expect.stringMatching(/^read-only client/),
+    });
+    expect(sent).toEqual([]);
+  });
+
   test('returns the response to a call that was in flight at an interruption', async () => {
     const controller = new AbortController();
     const { client } = testClient([{ Status: 'Enabled' }], { signal: controller.signal });

@@ -161,13 +161,18 @@ it.each(['--once', '--dry-run', 'plan', 'verify', 'validate'])(
 const signals = [
   ['SIGINT', 130],
   ['SIGTERM', 143],
+  ['SIGHUP', 129],
 ] as const;
+
+/** Returns the line that a command prints at the first signal. */
+const noticeOf = (signal: string): string =>
+  `${signal}: finishing calls in flight; ${signal === 'SIGHUP' ? 'SIGTERM' : 'a second signal'} exits immediately.\n`;
 
 /** Runs `--once`, sends a signal during the first matching call, and completes the call after the CLI prints the signal. */
 async function interrupted(
   signal: NodeJS.Signals,
   matches: (entry: RequestEntry) => boolean,
-  ...args: string[]
+  { args = [], repeat = false }: { args?: string[]; repeat?: boolean } = {},
 ) {
   let child: ChildProcess | undefined;
   let stderr = '';
@@ -179,7 +184,9 @@ async function interrupted(
         interruptedCall = entry;
         child?.kill(signal);
       }
-      if (interruptedCall) await vi.waitFor(() => expect(stderr).toContain(signal), { timeout: 10_000 });
+      if (!interruptedCall) return;
+      await vi.waitFor(() => expect(stderr).toContain(signal), { timeout: 10_000 });
+      if (repeat) child?.kill(signal);
     },
   });
   const result = await runCli(['--once', '-', ...args], {
@@ -207,7 +214,7 @@ it.each(signals)(
     expect(result).toMatchObject({
       code,
       signal: null,
-      stderr: `${signal}: finishing calls in flight; a second signal exits immediately.\n`,
+      stderr: noticeOf(signal),
     });
     expect(interruptedCall?.status).toBe(200);
     expect(result.stdout).toMatch(/\nNot converged: \d+ applied, \d+ failed, \d+ skipped, 0 blocked\.\n/);
@@ -223,13 +230,22 @@ it.each(signals)(
 it.each(signals)(
   '%s during reads: changes nothing, and prints the error as JSON (%i)',
   async (signal, code) => {
-    const { result, ...rest } = await interrupted(signal, () => true, '-o', 'json');
+    const { result, ...rest } = await interrupted(signal, () => true, { args: ['-o', 'json'] });
     await using testEnvironment = rest.env;
     expect(result.code).toBe(code);
     expect(JSON.parse(result.stdout)).toMatchObject({ format: 1, error: { exitCode: code } });
     expect(testEnvironment.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
   },
 );
+
+it('SIGHUP: a second one changes nothing, because a closed terminal sends two', async () => {
+  const { result, env } = await interrupted('SIGHUP', ({ operation }) => operation === 'PutRolePolicy', {
+    repeat: true,
+  });
+  await env[Symbol.asyncDispose]();
+  expect(result).toMatchObject({ code: 129, signal: null, stderr: noticeOf('SIGHUP') });
+  expect(result.stdout).toContain('interrupted: the call in flight was finished');
+});
 
 it.each(signals)('%s: stops reconcile sandbox (%i)', async (signal, code) => {
   const sandbox = await startSandboxProcess();

@@ -113,6 +113,16 @@ it('standard error: empty on success, without warnings of dependencies', async (
   }
 });
 
+it('standard error: no warning of Node about listeners while many calls wait for a retry', async () => {
+  const pairs = Array.from({ length: 12 }, (_, index) => TAX_SPEC.replaceAll('tax', `tax-${index}`));
+  const input = pairs.join('---\n');
+  await using testEnvironment = await testEnv(input, {
+    faultSettings: { faults: [{ match: 'GetBucketVersioning', nth: 1, times: 24, what: 'throttle' }] },
+  });
+  const options = { endpoint: testEnvironment.sandbox.endpoint, input };
+  expect(await runCli(['plan', '-'], options)).toMatchObject({ code: 0, stderr: '' });
+});
+
 it('log: warns of a retried call once, at the third attempt, with Region and reason', async () => {
   await using testEnvironment = await testEnv(TAX_SPEC, {
     faultSettings: { faults: [{ match: 'GetRole', nth: 1, times: 4, what: 'throttle' }] },

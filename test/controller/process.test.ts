@@ -93,6 +93,17 @@ describe('controller process', () => {
     expect((await fetchText(controller, '/')).text).toContain('Invalid specs');
   });
 
+  test('standard error: only log lines while many leases wait for their next renewal', async () => {
+    await using env = await testEnv();
+    await env.client.send({ region: 'us-east-1' }, new CreateBucketCommand({ Bucket: 'acme-locks' }));
+    const controller = await start(env, '--lock', 's3://acme-locks/replikey', '--shard', '1/12');
+    const leaseReads = () => env.sandbox.log.entries.filter(({ operation }) => operation === 'GetObject');
+    await vi.waitFor(() => expect(leaseReads().length).toBeGreaterThanOrEqual(13), 10_000);
+    controller.child.kill('SIGTERM');
+    const { stderr } = await controller.exited;
+    expect(stderr.split('\n').filter((line) => line !== '' && !line.startsWith('{'))).toEqual([]);
+  });
+
   test('no valid spec at startup: reports the problems and exits with 65', async () => {
     await using env = await testEnv();
     await writeFile(path.join(folder, 'spec.yaml'), 'kind: [');

@@ -47,7 +47,7 @@ export function childEnvironment(
 /** `reconcile sandbox` in a child process. */
 export interface SandboxProcess {
   endpoint: string;
-  stop(signal?: 'SIGINT' | 'SIGTERM'): Promise<CliResult>;
+  stop(signal?: 'SIGINT' | 'SIGTERM' | 'SIGHUP'): Promise<CliResult>;
 }
 
 /** Starts a sandbox on a free port, and waits for its endpoint in the output. */
