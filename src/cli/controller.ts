@@ -80,9 +80,11 @@ export async function runController(
 ): Promise<number> {
   rejectSinglePassOptions(options);
   rejectInvalidEndpoints(io);
-  const sandbox = options.sandbox === undefined ? undefined : await startEmbeddedSandbox(options.sandbox);
+  const log = createLog(io.stderr, { level: options.logLevel, colour: isColourEnabled(io.stderr, io.env) });
+  const sandbox =
+    options.sandbox === undefined ? undefined : await startEmbeddedSandbox(options.sandbox, log);
   try {
-    return await runUntilStopped(paths, options, io, signal, sandbox);
+    return await runUntilStopped(paths, options, io, signal, log, sandbox);
   } finally {
     await sandbox?.close();
   }
@@ -94,11 +96,11 @@ async function runUntilStopped(
   options: RunOptions,
   io: Io,
   signal: AbortSignal,
+  log: Log,
   sandbox: Sandbox | undefined,
 ): Promise<number> {
   const api = options.source === 'kubernetes' ? await openClusterApi(paths, io) : undefined;
   const isSelected = selectionFilter(options);
-  const log = createLog(io.stderr, { level: options.logLevel, colour: isColourEnabled(io.stderr, io.env) });
   const metrics = createMetrics({ version: manifest.version, name: LEASE_NAME, workers: options.workers });
   const leadership = await leadershipFromOptions(
     options,

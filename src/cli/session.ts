@@ -49,7 +49,8 @@ export async function openSession(
   const log = createLog(io.stderr, { level: options.logLevel, colour: isColourEnabled(io.stderr, io.env) });
   // Reads the snapshot first, because it can fail: a started sandbox runs until the session is closed.
   const snapshot = options.observed === undefined ? undefined : await readSnapshotFile(options.observed);
-  const sandbox = options.sandbox === undefined ? undefined : await startEmbeddedSandbox(options.sandbox);
+  const sandbox =
+    options.sandbox === undefined ? undefined : await startEmbeddedSandbox(options.sandbox, log);
   const createLiveClients = () => createSdkClients(specs.accounts, sandbox && sandboxConnection(sandbox));
   const baseClients = snapshot ? createReplayClients(snapshot) : createLiveClients();
   const clients = wrapClients ? wrapClients(baseClients) : baseClients;
@@ -96,7 +97,8 @@ export const sandboxConnection = ({ endpoint }: Sandbox): Connection => ({
   credentials: { accessKeyId: '000000000000', secretAccessKey: 'sandbox' },
 });
 
-export const startEmbeddedSandbox = (stateDir: string): Promise<Sandbox> => openSandbox({ state: stateDir });
+export const startEmbeddedSandbox = (stateDir: string, log: Log): Promise<Sandbox> =>
+  openSandbox({ state: stateDir, onError: (message) => log.warn(message) });
 
 /** @throws UserError if the file cannot be read, or is not a snapshot. */
 async function readSnapshotFile(file: string): Promise<Snapshot> {

@@ -42,14 +42,14 @@ export async function handleAdminRequest(
       const bucket = store.bucket(url.searchParams.get('bucket') ?? '');
       const versions = bucket?.objects.get(url.searchParams.get('key') ?? '');
       if (!versions) return void respond(404, { error: 'the object does not exist' });
-      return void respond(
-        200,
-        versions.map(({ versionId, deleteMarker, replication }) => ({
-          versionId,
-          deleteMarker,
-          replication,
-        })),
-      );
+      const states = versions.map(({ versionId, deleteMarker, replication }) => ({
+        versionId,
+        deleteMarker,
+        replication,
+      }));
+      // A status that a client has seen survives a crash.
+      await store.flush();
+      return void respond(200, states);
     }
     default:
       return void respond(404, { error: 'known: /_sandbox/health, knobs, log, replication' });

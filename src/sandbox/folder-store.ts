@@ -1,166 +1,323 @@
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import type { AccountState, BucketState } from './state.ts';
+import { lockFolder } from './folder-lock.ts';
+import {
+  defaultFileSystem,
+  type FileSystem,
+  type Journal,
+  type JournalChange,
+  openJournal,
+  syncFolder,
+  writeNewFileDurably,
+} from './journal.ts';
+import type { AccountState, BucketState, UploadState, VersionState } from './state.ts';
 import { createMemoryStore, type Store } from './store.ts';
 
-const STATE_FORMAT = 1;
+/** Bytes up to which a blob is an entry of the journal. A larger blob is a file. */
+const MAX_JOURNAL_BLOB_BYTES = 64 * 1024;
 
 /**
- * Creates a store in a folder, with one file per account and one per bucket. Each file is written to a temporary file,
- * synced and renamed. After a crash each file is complete, and is the version before or after the write in progress.
- * Blobs are written before the file that refers to them. The next start deletes blobs without a reference.
+ * Creates a store in a folder: a journal with the accounts, buckets, objects, uploads and small blobs, and a file for
+ * each large blob.
  *
- * @throws Error when another process uses the folder, or when a newer version wrote it.
+ * Changes that are made at the same time share a commit, and thus an fsync (group commit). A commit contains all changes
+ * that requests and replication jobs had made when it began. They make their changes synchronously, so that a commit
+ * contains all changes of one of them, or none: a replica and the status COMPLETED of its source are durable together.
+ * The files of large blobs are durable before the commit that refers to them. The next start deletes blob files without
+ * a reference.
+ *
+ * When a commit fails, for example on a full disk, the store returns to the last commit. All flushes that wait for
+ * these changes, or for later ones, fail.
+ *
+ * @throws Error when another process uses the folder, or when another version wrote it.
  */
-export function createFolderStore(folder: string): Store {
-  for (const subfolder of ['accounts', 'buckets', 'blobs'])
-    mkdirSync(path.join(folder, subfolder), { recursive: true });
-  const unlock = lockFolder(folder);
-  const { accounts, buckets } = readStateFolder(folder, unlock);
+export async function createFolderStore(folder: string, options: FolderStoreOptions = {}): Promise<Store> {
+  const { fileSystem = defaultFileSystem } = options;
+  const blobFolder = path.join(folder, 'blobs');
+  await createFolderDurably(blobFolder, fileSystem);
+  const lock = lockFolder(folder);
+  const accounts = new Map<string, AccountState>();
+  const buckets = new Map<string, BucketState>();
+  const entries = createStateEntries(accounts, buckets);
+  const journal = await openStateJournal(folder, options).catch((error: unknown) => {
+    lock.release();
+    throw error;
+  });
+  try {
+    entries.restore(journal.keys(), journal.read);
+    removeUnreferencedBlobFiles(blobFolder, buckets.values());
+  } catch (error) {
+    await journal.close().finally(lock.release);
+    throw error;
+  }
 
-  const dirty = new Set<AccountState | BucketState>();
-  const deletedBuckets = new Set<string>();
-  const blobs = new Map<string, Buffer>();
-  const deletedBlobs = new Set<string>();
-  let lastFlush: Promise<void> = Promise.resolve();
-  const fileOf = (state: AccountState | BucketState) =>
-    'roles' in state
-      ? path.join(folder, 'accounts', `${state.id}.json`)
-      : path.join(folder, 'buckets', `${state.name}.json`);
+  const changedKeys = new Set<string>();
+  let committingKeys: string[] = [];
+  /** Blobs that no commit contains yet, by id. */
+  const pendingBlobs = new Map<string, Buffer>();
+  const removedBlobs = new Set<string>();
+  const blobFileOf = (id: string) => path.join(blobFolder, id);
 
-  async function flushNow(): Promise<void> {
-    const states = [...dirty];
-    const bucketNames = [...deletedBuckets];
-    const newBlobs = [...blobs];
-    const blobIds = [...deletedBlobs];
-    dirty.clear();
-    deletedBuckets.clear();
-    deletedBlobs.clear();
+  async function commitChanges(): Promise<void> {
+    // The state must be read synchronously: a later read can contain a part of a later change.
+    const changes = [...changedKeys].map((key): JournalChange => [key, entries.serialize(key)]);
+    const newBlobs = [...pendingBlobs];
+    const oldBlobs = [...removedBlobs];
+    changedKeys.clear();
+    removedBlobs.clear();
+    if (changes.length + newBlobs.length + oldBlobs.length === 0) return;
+    const newFiles = newBlobs.filter(([, bytes]) => bytes.length > MAX_JOURNAL_BLOB_BYTES);
+    for (const [id, bytes] of newBlobs) {
+      if (bytes.length <= MAX_JOURNAL_BLOB_BYTES)
+        changes.push([`blobs/${id}`, JSON.stringify(bytes.toString('base64'))]);
+    }
+    const oldFiles = oldBlobs.filter((id) => !journal.has(`blobs/${id}`));
+    for (const id of oldBlobs) if (journal.has(`blobs/${id}`)) changes.push([`blobs/${id}`, undefined]);
     try {
-      await Promise.all(
-        newBlobs.map(([id, bytes]) => writeFileDurably(path.join(folder, 'blobs', id), bytes)),
-      );
-      await Promise.all(
-        states.map((state) =>
-          writeFileDurably(fileOf(state), JSON.stringify({ format: STATE_FORMAT, state }, mapReplacer)),
-        ),
-      );
-      await Promise.all(
-        bucketNames.map((name) => rm(path.join(folder, 'buckets', `${name}.json`), { force: true })),
-      );
-      await Promise.all(blobIds.map((id) => rm(path.join(folder, 'blobs', id), { force: true })));
+      lock.assertHeld();
+      await writeBlobFiles(newFiles);
+      await journal.commit(changes);
     } catch (error) {
-      // A failed write, for example on a full disk, stays pending.
-      for (const state of states) dirty.add(state);
-      for (const name of bucketNames) deletedBuckets.add(name);
-      for (const id of blobIds) deletedBlobs.add(id);
+      await removeBlobFiles(newFiles.map(([id]) => id));
       throw error;
     }
-    for (const [id] of newBlobs) blobs.delete(id);
+    for (const [id] of newBlobs) pendingBlobs.delete(id);
+    await removeBlobFiles(oldFiles);
   }
+
+  async function writeBlobFiles(files: [id: string, bytes: Buffer][]): Promise<void> {
+    if (files.length === 0) return;
+    const results = await Promise.allSettled(
+      files.map(([id, bytes]) => writeNewFileDurably(blobFileOf(id), bytes, fileSystem)),
+    );
+    const failure = results.find(({ status }) => status === 'rejected');
+    if (failure?.status === 'rejected') throw failure.reason;
+    await syncFolder(blobFolder, fileSystem);
+  }
+
+  /** Removes the files of blobs. The next start removes a file that stays after an error. */
+  const removeBlobFiles = (ids: string[]) =>
+    Promise.allSettled(ids.map((id) => fileSystem.rm(blobFileOf(id), { force: true })));
+
+  const committer = createGroupCommitter({
+    async commit() {
+      committingKeys = [...changedKeys];
+      await commitChanges();
+    },
+    undo() {
+      const keys = new Set([...committingKeys, ...changedKeys]);
+      changedKeys.clear();
+      removedBlobs.clear();
+      pendingBlobs.clear();
+      entries.restore(keys, journal.read);
+    },
+    afterCommit: journal.compactIfNeeded,
+  });
+
+  const removeBlob = (id: string) => {
+    pendingBlobs.delete(id);
+    removedBlobs.add(id);
+  };
+  const flush = () => committer.flush(changedKeys.size + pendingBlobs.size + removedBlobs.size > 0);
 
   return {
     ...createMemoryStore(accounts, buckets),
     addBucket(bucket) {
       buckets.set(bucket.name, bucket);
-      deletedBuckets.delete(bucket.name);
-      dirty.add(bucket);
+      changedKeys.add(bucketKeyOf(bucket.name));
     },
     removeBucket(name) {
-      const bucket = buckets.get(name);
-      if (bucket) dirty.delete(bucket);
+      for (const [id, { parts }] of buckets.get(name)?.uploads ?? []) {
+        for (const { blob } of parts.values()) removeBlob(blob);
+        changedKeys.add(`uploads/${name}/${id}`);
+      }
       buckets.delete(name);
-      deletedBuckets.add(name);
+      changedKeys.add(bucketKeyOf(name));
     },
-    markChanged: (state) => void dirty.add(state),
+    markChanged: (state) =>
+      void changedKeys.add('roles' in state ? `accounts/${state.id}` : bucketKeyOf(state.name)),
+    markObjectChanged: (bucket, key) => void changedKeys.add(`objects/${bucket.name}/${key}`),
+    markUploadChanged: (bucket, id) => void changedKeys.add(`uploads/${bucket.name}/${id}`),
     putBlob(bytes) {
       const id = randomUUID();
-      blobs.set(id, bytes);
+      pendingBlobs.set(id, bytes);
       return id;
     },
-    getBlob: (id) => blobs.get(id) ?? readFileSync(path.join(folder, 'blobs', id)),
-    removeBlob(id) {
-      blobs.delete(id);
-      deletedBlobs.add(id);
+    getBlob(id) {
+      const pendingBlob = pendingBlobs.get(id);
+      if (pendingBlob) return pendingBlob;
+      const text = journal.read(`blobs/${id}`);
+      return text === undefined
+        ? readFileSync(blobFileOf(id))
+        : Buffer.from(JSON.parse(text) as string, 'base64');
     },
-    flush() {
-      // Flushes run one after the other. A waiting flush also writes all changes that were made meanwhile.
-      lastFlush = lastFlush.catch(() => {}).then(flushNow);
-      return lastFlush;
-    },
+    removeBlob,
+    flush,
     async close() {
-      await this.flush().finally(unlock);
+      try {
+        await flush();
+      } finally {
+        await journal.close().finally(lock.release);
+      }
     },
   };
 }
 
-/** Reads all accounts and buckets of a folder. Unlocks the folder if a file is unreadable. */
-function readStateFolder(folder: string, unlock: () => void) {
-  try {
-    const accounts = readStates<AccountState>(path.join(folder, 'accounts'));
-    const buckets = readStates<BucketState>(path.join(folder, 'buckets'));
-    removeUnreferencedBlobs(folder, buckets.values());
-    return { accounts, buckets };
-  } catch (error) {
-    unlock();
-    throw error;
-  }
+export interface FolderStoreOptions {
+  fileSystem?: FileSystem;
+  /** Bytes of obsolete lines from which the journal is compacted. */
+  minObsoleteBytes?: number;
 }
 
-async function writeFileDurably(file: string, content: string | Buffer): Promise<void> {
-  await mkdir(path.dirname(file), { recursive: true });
-  const temporary = `${file}.${randomUUID()}.tmp`;
-  let handle: FileHandle | undefined;
-  try {
-    handle = await open(temporary, 'w', 0o600);
-    await handle.writeFile(content);
-    await handle.sync();
-    await handle.close();
-    await rename(temporary, file);
-  } catch (error) {
-    await handle?.close().catch(() => {});
-    await rm(temporary, { force: true });
-    throw error;
-  }
+/** Creates a folder with its parents, and syncs the folders that contain the new ones. */
+async function createFolderDurably(folder: string, fileSystem: FileSystem): Promise<void> {
+  const firstCreated = mkdirSync(path.resolve(folder), { recursive: true });
+  if (firstCreated === undefined) return;
+  const existingParent = path.dirname(firstCreated);
+  for (let created = path.resolve(folder); created !== existingParent; created = path.dirname(created))
+    await syncFolder(path.dirname(created), fileSystem);
 }
 
-function readStates<T extends { id: string } | { name: string }>(folder: string): Map<string, T> {
-  const states = new Map<string, T>();
-  for (const file of readdirSync(folder)) {
-    if (file.endsWith('.tmp')) {
-      rmSync(path.join(folder, file));
-      continue;
+async function openStateJournal(
+  folder: string,
+  { fileSystem = defaultFileSystem, minObsoleteBytes }: FolderStoreOptions,
+): Promise<Journal> {
+  // Format 1 had a file for each account and each bucket.
+  if (readdirSync(folder).includes('buckets'))
+    throw new Error(
+      `${path.join(folder, 'buckets')} was written by another version of the sandbox (format 1): use another folder`,
+    );
+  return openJournal(folder, fileSystem, minObsoleteBytes);
+}
+
+interface Waiter {
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+/** Groups commits: all flushes of changes that are requested while a commit runs share the next commit. */
+function createGroupCommitter(steps: {
+  commit(): Promise<void>;
+  /** Undoes all changes that no commit contains, after a failed commit. */
+  undo(): void;
+  /** Runs between two commits; never throws. */
+  afterCommit(): Promise<void>;
+}) {
+  let isRunning = false;
+  /** Waiters of the running commit; absent between two commits. */
+  let committing: Waiter[] | undefined;
+  let waiting: Waiter[] = [];
+
+  async function runCommits(): Promise<void> {
+    isRunning = true;
+    while (waiting.length > 0) {
+      committing = waiting;
+      waiting = [];
+      try {
+        await steps.commit();
+        for (const { resolve } of committing) resolve();
+      } catch (error) {
+        steps.undo();
+        // The changes of the waiting flushes are undone as well, because they can depend on those that failed.
+        for (const { reject } of [...committing, ...waiting]) reject(error);
+        waiting = [];
+      }
+      committing = undefined;
+      await steps.afterCommit();
     }
-    const { format, state } = readStateFile<T>(path.join(folder, file));
-    if (format !== STATE_FORMAT) {
-      throw new Error(
-        `${path.join(folder, file)} was written by another version of the sandbox (format ${format}): use another folder`,
-      );
-    }
-    const { id, name } = (state ?? {}) as { id?: unknown; name?: unknown };
-    const key = id ?? name;
-    if (typeof key !== 'string')
-      throw new Error(`${path.join(folder, file)} cannot be read: it is not a state file of the sandbox`);
-    states.set(key, state);
+    isRunning = false;
   }
-  return states;
+
+  return {
+    /** Waits for the running commit, and if there are changes since it began, for the next one. */
+    flush(hasChanges: boolean): Promise<void> {
+      const group = hasChanges ? waiting : committing;
+      if (!group) return Promise.resolve();
+      return new Promise((resolve, reject) => {
+        group.push({ resolve, reject });
+        if (!isRunning) void runCommits();
+      });
+    },
+  };
 }
 
-function readStateFile<T>(file: string): { format: number; state: T } {
-  try {
-    return JSON.parse(readFileSync(file, 'utf8'), mapReviver) as { format: number; state: T };
-  } catch (error) {
-    throw new Error(`${file} cannot be read: ${(error as Error).message}`, { cause: error });
-  }
+const bucketKeyOf = (name: string): string => `buckets/${name}`;
+
+/**
+ * Maps the state to entries of a journal: `accounts/ID`, `buckets/NAME` (the settings), `objects/BUCKET/KEY` (all versions
+ * of a key) and `uploads/BUCKET/ID`.
+ */
+function createStateEntries(accounts: Map<string, AccountState>, buckets: Map<string, BucketState>) {
+  const findValue = (key: string): unknown => {
+    const { collection, name, rest } = parseEntryKey(key);
+    const bucket = buckets.get(name);
+    switch (collection) {
+      case 'accounts':
+        return accounts.get(name);
+      case 'buckets':
+        return bucket && { ...bucket, objects: undefined, uploads: undefined };
+      case 'objects':
+        return bucket?.objects.get(rest);
+      default:
+        return bucket?.uploads.get(rest);
+    }
+  };
+
+  const setValue = (key: string, value: unknown): void => {
+    const { collection, name, rest } = parseEntryKey(key);
+    const bucket = buckets.get(name);
+    switch (collection) {
+      case 'accounts':
+        setOrDelete(accounts, name, value as AccountState | undefined);
+        return;
+      case 'buckets': {
+        const { objects, uploads } = bucket ?? { objects: new Map(), uploads: new Map() };
+        setOrDelete(buckets, name, value && ({ ...value, objects, uploads } as BucketState));
+        return;
+      }
+      case 'objects':
+        if (bucket) setOrDelete(bucket.objects, rest, value as VersionState[] | undefined);
+        return;
+      case 'uploads':
+        if (bucket) setOrDelete(bucket.uploads, rest, value as UploadState | undefined);
+    }
+  };
+
+  return {
+    /** Returns the JSON text of an entry; undefined if it does not exist (any more). */
+    serialize(key: string): string | undefined {
+      const value = findValue(key);
+      return value === undefined ? undefined : JSON.stringify(value, mapReplacer);
+    },
+    /** Replaces entries by those that `read` returns. Buckets come before their objects and uploads. */
+    restore(keys: Iterable<string>, read: (key: string) => string | undefined): void {
+      const stateKeys = [...keys].filter((key) => !key.startsWith('blobs/'));
+      const isBucket = (key: string) => key.startsWith('buckets/');
+      for (const key of [...stateKeys.filter(isBucket), ...stateKeys.filter((key) => !isBucket(key))]) {
+        const text = read(key);
+        setValue(key, text === undefined ? undefined : (JSON.parse(text, mapReviver) as unknown));
+      }
+    },
+  };
+}
+
+/** Splits `collection/name/rest`. Names of accounts and buckets contain no slash; keys of objects can. */
+function parseEntryKey(key: string): { collection: string; name: string; rest: string } {
+  const [, collection = '', name = '', rest = ''] = /^([^/]+)\/([^/]+)(?:\/(.*))?$/s.exec(key) ?? [];
+  return { collection, name, rest };
+}
+
+function setOrDelete<V>(map: Map<string, V>, key: string, value: V | undefined): void {
+  if (value === undefined) map.delete(key);
+  else map.set(key, value);
 }
 
 /**
- * Deletes blobs that no version and no upload refers to. A crash between the write of a blob and the write of its
- * reference leaves such blobs.
+ * Deletes files of blobs that no version and no upload refers to. A crash between the write of a blob and the commit
+ * leaves such files.
  */
-function removeUnreferencedBlobs(folder: string, buckets: Iterable<BucketState>): void {
+function removeUnreferencedBlobFiles(blobFolder: string, buckets: Iterable<BucketState>): void {
   const referencedBlobs = new Set<string | undefined>();
   for (const bucket of buckets) {
     for (const versions of bucket.objects.values())
@@ -168,9 +325,8 @@ function removeUnreferencedBlobs(folder: string, buckets: Iterable<BucketState>)
     for (const upload of bucket.uploads.values())
       for (const part of upload.parts.values()) referencedBlobs.add(part.blob);
   }
-  for (const file of readdirSync(path.join(folder, 'blobs'))) {
-    if (!referencedBlobs.has(file)) rmSync(path.join(folder, 'blobs', file));
-  }
+  for (const file of readdirSync(blobFolder))
+    if (!referencedBlobs.has(file)) rmSync(path.join(blobFolder, file));
 }
 
 const MAP_MARKER = '$map';
@@ -181,62 +337,4 @@ const mapReplacer = (_: string, value: unknown): unknown =>
 function mapReviver(_: string, value: unknown): unknown {
   const entries = (value as Record<string, unknown> | null)?.[MAP_MARKER];
   return Array.isArray(entries) ? new Map(entries as [unknown, unknown][]) : value;
-}
-
-/**
- * Locks a folder for this process, and returns a function that unlocks it. Takes over the lock of a dead process, even
- * if another process has the same id now.
- *
- * @throws Error when a running process holds the lock.
- */
-function lockFolder(folder: string): () => void {
-  const file = path.join(folder, 'lock');
-  const holder = lockHolderOf(file);
-  if (holder && processStartOf(holder.pid) === holder.started)
-    throw folderInUseError(folder, `process ${holder.pid}`);
-  rmSync(file, { force: true });
-  try {
-    const content = JSON.stringify({ pid: process.pid, started: processStartOf(process.pid) });
-    writeFileSync(file, content, { flag: 'wx', mode: 0o600 });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    throw folderInUseError(folder, 'another process');
-  }
-  return () => rmSync(file, { force: true });
-}
-
-const folderInUseError = (folder: string, holder: string): Error =>
-  new Error(`${folder} is in use by ${holder}: stop it, or use another folder`);
-
-/** Returns the process that holds the lock; undefined without a lock, or if a crash left the file incomplete. */
-function lockHolderOf(file: string): { pid: number; started: string } | undefined {
-  try {
-    const { pid, started } = JSON.parse(readFileSync(file, 'utf8')) as { pid: unknown; started: unknown };
-    return typeof pid === 'number' && pid > 0 && typeof started === 'string' ? { pid, started } : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/**
- * Returns the start time of a process, in Linux's unit; `running` on systems without `/proc`. Undefined if the process
- * does not run.
- */
-function processStartOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The command name in parentheses can contain spaces. The start time is the 20th field after it.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-  } catch {
-    return isProcessRunning(pid) ? 'running' : undefined;
-  }
-}
-
-function isProcessRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

@@ -7,7 +7,7 @@ import { AwsError, toAwsError } from './aws-error.ts';
 import type { Call } from './call.ts';
 import { createEventLog } from './cloudtrail/event-log.ts';
 import { createFaultPicker, defaultFaultSettings, type FaultSettings } from './faults.ts';
-import { createFolderStore } from './folder-store.ts';
+import { createFolderStore, type FolderStoreOptions } from './folder-store.ts';
 import { serviceHandlers } from './handlers.ts';
 import { createKeyService } from './kms/keys.ts';
 import { parseRequest } from './parse-request.ts';
@@ -24,6 +24,7 @@ export interface SandboxOptions {
   port?: number;
   /** Folder for the state; absent: the state is in memory. */
   state?: string;
+  storeOptions?: FolderStoreOptions;
   faultSettings?: Partial<FaultSettings>;
   /** Clock in milliseconds since the epoch; default: the system clock. */
   clock?: () => number;
@@ -33,6 +34,8 @@ export interface SandboxOptions {
   limits?: { headersMs: number; requestMs: number };
   /** Callback for each call: first before the sandbox handles it, then before the sandbox responds. */
   onCall?: (entry: RequestEntry, phase: 'before' | 'after') => void | Promise<void>;
+  /** Callback for a failure that no response reports: of a replication in the background. */
+  onError?: (message: string) => void;
 }
 
 export interface Sandbox {
@@ -42,7 +45,7 @@ export interface Sandbox {
   faultSettings: FaultSettings;
   log: RequestLog;
   store: Store;
-  /** Resolves when no replication is pending. */
+  /** Resolves when no replication is pending. Throws when one failed because of a bug in the sandbox. */
   waitForReplication(): Promise<void>;
   close(): Promise<void>;
 }
@@ -62,7 +65,10 @@ const AWS_HOSTNAMES = /\.amazonaws\.com(?:\.cn)?$/;
  */
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
   const clock = options.clock ?? Date.now;
-  const store = options.state === undefined ? createMemoryStore() : createFolderStore(options.state);
+  const store =
+    options.state === undefined
+      ? createMemoryStore()
+      : await createFolderStore(options.state, options.storeOptions);
   const faultSettings: FaultSettings = { ...defaultFaultSettings(), ...options.faultSettings };
   const log = createRequestLog();
   const eventLog = createEventLog(store);
@@ -74,6 +80,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     clock,
     delayMs: () => faultSettings.replicationDelayMs,
     inFlight: () => faultSettings.inFlight,
+    onError: options.onError ?? (() => {}),
   });
   const sleep = options.sleep ?? sleepWithTimer;
 
@@ -143,10 +150,11 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       encodedResponse = encodeErrorResponse(service, toAwsError(error), requestId, parsedRequest.resource);
       entry.code = error instanceof AwsError ? error.code : 'InternalError';
     }
-    eventLog.add({ ...parsedRequest, input, at: clock(), requestId, code: entry.code });
     await store.flush().catch((error: unknown) => {
       encodedResponse = encodeErrorResponse(service, toAwsError(error), requestId, parsedRequest.resource);
+      entry.code = 'InternalError';
     });
+    eventLog.add({ ...parsedRequest, input, at: clock(), requestId, code: entry.code });
     entry.status = encodedResponse.status;
     await options.onCall?.(entry, 'after');
     if (fault === 'reset-after') {
@@ -191,7 +199,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     store,
     waitForReplication: () => replicator.waitUntilIdle(),
     async close() {
-      replicator.stop();
+      await replicator.stop();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
       await store.close();

@@ -2,8 +2,10 @@ import { randomUUID } from 'node:crypto';
 import type { AccountState, BucketState } from './state.ts';
 
 /**
- * State of the sandbox. Handlers read and modify the objects that the store returns, and call `markChanged` after a
+ * State of the sandbox. Handlers read and modify the objects that the store returns, and call a `mark` function after a
  * modification. The server flushes changes before it responds, so that an acknowledged write survives a crash.
+ *
+ * A handler or a job makes all its changes synchronously: a flush saves the changes between two awaits together.
  */
 export interface Store {
   /** Returns the account of an id. Every 12-digit id exists: the store creates the account on first use. */
@@ -13,11 +15,19 @@ export interface Store {
   buckets(): Iterable<BucketState>;
   addBucket(bucket: BucketState): void;
   removeBucket(name: string): void;
+  /** Marks an account, or the settings of a bucket. */
   markChanged(state: AccountState | BucketState): void;
+  /** Marks the versions of a key. */
+  markObjectChanged(bucket: BucketState, key: string): void;
+  markUploadChanged(bucket: BucketState, uploadId: string): void;
   putBlob(bytes: Buffer): string;
   getBlob(id: string): Buffer;
   removeBlob(id: string): void;
-  /** Makes all changes durable. */
+  /**
+   * Makes all changes durable.
+   *
+   * @throws Error when they cannot be saved. The store has then undone them, also those of other callers.
+   */
   flush(): Promise<void>;
   close(): Promise<void>;
 }
@@ -40,6 +50,8 @@ export function createMemoryStore(
     addBucket: (bucket) => void buckets.set(bucket.name, bucket),
     removeBucket: (name) => void buckets.delete(name),
     markChanged: () => {},
+    markObjectChanged: () => {},
+    markUploadChanged: () => {},
     putBlob(bytes) {
       const id = randomUUID();
       blobs.set(id, bytes);

@@ -1,19 +1,12 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { crc32 } from 'node:zlib';
 import { CreateRoleCommand, GetRoleCommand } from '@aws-sdk/client-iam';
-import {
-  CreateBucketCommand,
-  GetObjectCommand,
-  PutBucketVersioningCommand,
-  PutObjectCommand,
-  type ReplicationRule,
-} from '@aws-sdk/client-s3';
+import { GetObjectCommand, PutObjectCommand, type ReplicationRule } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { startSandbox } from '../../src/sandbox/server.ts';
-import { childEnvironment, MAIN, runCli } from '../support/cli.ts';
+import { runCli } from '../support/cli.ts';
 import { testEnv } from '../support/env.ts';
 import { clientOf, EAST, put, REPLICA, SOURCE, versionOf } from './support.ts';
 
@@ -95,43 +88,6 @@ describe('folder store', () => {
       expect(bytes.includes(secret), file.name).toBe(false);
     }
   });
-
-  test('keeps every acknowledged write after SIGKILL', async () => {
-    const child = spawn(process.execPath, [MAIN, 'sandbox', '--port', '0', '--state', state], {
-      env: childEnvironment(undefined),
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    const [line] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string];
-    const endpoint = /http:\S+/.exec(line)?.[0] ?? '';
-    const client = clientOf({ endpoint }, '111122223333');
-    await client.send(EAST, new CreateBucketCommand({ Bucket: SOURCE }));
-    await client.send(
-      EAST,
-      new PutBucketVersioningCommand({ Bucket: SOURCE, VersioningConfiguration: { Status: 'Enabled' } }),
-    );
-    const acknowledged: string[] = [];
-    const writer = async (worker: number) => {
-      for (let n = 0; ; n++) {
-        const Key = `${worker}/${n}`;
-        await client.send(EAST, new PutObjectCommand({ Bucket: SOURCE, Key, Body: Key }));
-        acknowledged.push(Key);
-        if (acknowledged.length === 60) child.kill('SIGKILL');
-      }
-    };
-    await Promise.allSettled([writer(1), writer(2), writer(3), writer(4)]);
-
-    const sandbox = await startSandbox({ state });
-    try {
-      const secondClient = clientOf(sandbox, '111122223333');
-      expect(acknowledged.length).toBeGreaterThanOrEqual(60);
-      for (const Key of acknowledged) {
-        const { Body } = await secondClient.send(EAST, new GetObjectCommand({ Bucket: SOURCE, Key }));
-        expect(await Body?.transformToString()).toBe(Key);
-      }
-    } finally {
-      await sandbox.close();
-    }
-  });
 });
 
 describe('folder store', () => {
@@ -175,28 +131,25 @@ describe('folder store', () => {
     await restarted.close();
   });
 
-  test('refuses a folder of another format version, and leaves it unchanged', async () => {
-    const first = await startSandbox({ state });
-    await clientOf(first, '111122223333').send(EAST, new CreateBucketCommand({ Bucket: SOURCE }));
-    await first.close();
-    const file = path.join(state, 'buckets', `${SOURCE}.json`);
-    await writeFile(file, (await readFile(file, 'utf8')).replace('"format":1', '"format":99'));
+  test('refuses a journal of another format version, and leaves it unchanged', async () => {
+    const file = path.join(state, 'journal.jsonl');
+    const rest = ',1,0,"format",99]';
+    const content = `["${crc32(rest.slice(1)).toString(16).padStart(8, '0')}"${rest}\n`;
+    await writeFile(file, content);
     await expect(startSandbox({ state })).rejects.toThrow(
       `${file} was written by another version of the sandbox (format 99): use another folder`,
     );
+    expect(await readFile(file, 'utf8')).toBe(content);
     expect(await readdir(state)).not.toContain('lock');
   });
 
-  test('refuses a damaged document, and names the file', async () => {
-    const first = await startSandbox({ state });
-    await clientOf(first, '111122223333').send(EAST, new CreateBucketCommand({ Bucket: SOURCE }));
-    await first.close();
-    const file = path.join(state, 'buckets', `${SOURCE}.json`);
-    await writeFile(file, '{"format":1,');
-    await expect(startSandbox({ state })).rejects.toThrow(`${file} cannot be read: `);
-    for (const content of ['{"format":1}', '{"format":1,"state":null}', '{"format":1,"state":7}']) {
-      await writeFile(file, content);
-      await expect(startSandbox({ state })).rejects.toThrow(`${file} cannot be read: it is not a state file`);
-    }
+  test('refuses a folder of format 1, and leaves its blobs', async () => {
+    await mkdir(path.join(state, 'buckets'));
+    await mkdir(path.join(state, 'blobs'));
+    await writeFile(path.join(state, 'blobs', 'id'), '');
+    await expect(startSandbox({ state })).rejects.toThrow(
+      `${path.join(state, 'buckets')} was written by another version of the sandbox (format 1): use another folder`,
+    );
+    expect((await readdir(state, { recursive: true })).sort()).toEqual(['blobs', 'blobs/id', 'buckets']);
   });
 });

@@ -25,7 +25,7 @@ export const sandboxCommand: CommandDefinition = {
       .option('--port <port>', 'port to listen on; 0 for any free port', parsePort, 4566)
       .option('--state <dir>', 'folder for the state (default: in memory)'),
   async run({ io, signal }, options: SandboxCommandOptions) {
-    const server = await openSandbox(options);
+    const server = await openSandbox({ ...options, onError: (message) => io.stderr.write(`${message}\n`) });
     io.stdout.write(
       `Sandbox listens on ${server.endpoint}  (AWS_ENDPOINT_URL=${server.endpoint}, any credentials; a 12-digit access key id sets the account)\n`,
     );

@@ -23,7 +23,7 @@ export const multipartHandlers: Handlers = {
       parts: new Map(),
     };
     bucket.uploads.set(upload.id, upload);
-    call.store.markChanged(bucket);
+    call.store.markUploadChanged(bucket, upload.id);
     return {
       Bucket: bucket.name,
       Key: upload.key,
@@ -184,12 +184,12 @@ function storePart(
     iv,
     tag,
   });
-  call.store.markChanged(bucket);
+  call.store.markUploadChanged(bucket, upload.id);
   return etag;
 }
 
 function removeUpload(call: Call, bucket: BucketState, upload: UploadState): void {
   for (const { blob } of upload.parts.values()) call.store.removeBlob(blob);
   bucket.uploads.delete(upload.id);
-  call.store.markChanged(bucket);
+  call.store.markUploadChanged(bucket, upload.id);
 }

@@ -162,9 +162,9 @@ function readVersion(
   return { bucket, version };
 }
 
-/** Marks the bucket of a version with changed tags for saving, and schedules the replication of the tags. */
+/** Marks a version with changed tags for saving, and schedules the replication of the tags. */
 function saveTags(call: Call, bucket: BucketState, version: VersionState) {
-  call.store.markChanged(bucket);
+  call.store.markObjectChanged(bucket, version.key);
   call.replicator.enqueueTagChange(bucket, version);
   return toVersionIdOutput(bucket, version);
 }

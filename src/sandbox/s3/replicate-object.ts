@@ -157,7 +157,7 @@ function replicateTags(
       `${destination.name} has no version ${version.versionId} of it`,
     );
   replica.tags = new Map(version.tags);
-  deps.store.markChanged(destination);
+  deps.store.markObjectChanged(destination, replica.key);
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
+import pLimit from 'p-limit';
 import type { FaultSettings } from '../faults.ts';
 import type { KeyService } from '../kms/keys.ts';
 import type { BucketState, ReplicationState, VersionState } from '../state.ts';
@@ -7,7 +8,7 @@ import { attemptReplication, attemptTagReplication } from './replicate-object.ts
 
 /**
  * Replicates versions in the background. A job starts after a delay, so S3 responds to the write without waiting for
- * replication.
+ * replication. The state of a version says what is pending, so a restart loses no job.
  */
 export interface Replicator {
   /** Marks a new version PENDING and schedules its replication, if at least one rule selects it. */
@@ -17,12 +18,30 @@ export interface Replicator {
    * rule with replica modification sync.
    */
   enqueueTagChange(bucket: BucketState, version: VersionState): void;
-  /** Resolves when no job is pending. */
+  /**
+   * Resolves when no job is pending.
+   *
+   * @throws Error of a job that failed because of a bug in the sandbox. Its version stays PENDING.
+   */
   waitUntilIdle(): Promise<void>;
-  /** Schedules the versions that were still PENDING before a restart. */
+  /** Schedules the versions that were still pending before a restart. */
   resume(): void;
-  stop(): void;
+  /** Cancels the jobs that have not started, and waits for the others. The next start resumes the cancelled jobs. */
+  stop(): Promise<void>;
 }
+
+/** A version that a job replicates. A job looks it up when it starts: it may be deleted, or replicated already. */
+interface Job {
+  bucket: string;
+  key: string;
+  versionId: string;
+}
+
+/** Maximum number of jobs whose replicas are in memory until the store has saved them. */
+const MAX_RUNNING_JOBS = 64;
+
+/** Shortest and longest wait in milliseconds before a job runs again whose result could not be saved. */
+const RETRY_DELAYS_MS = { min: 1_000, max: 30_000 };
 
 export function createReplicator(options: {
   store: Store;
@@ -30,34 +49,71 @@ export function createReplicator(options: {
   clock: () => number;
   delayMs: () => number;
   inFlight: () => FaultSettings['inFlight'];
+  /** Callback for each failure of a job, with a message that names the object. */
+  onError: (message: string) => void;
 }): Replicator {
-  const { store, delayMs, inFlight } = options;
+  const { store, delayMs, inFlight, onError } = options;
   const timers = new Set<NodeJS.Timeout>();
-  const idleWaiters: (() => void)[] = [];
+  const limit = pLimit(MAX_RUNNING_JOBS);
+  const idleWaiters: { resolve(): void; reject(error: unknown): void }[] = [];
+  /** Jobs that are scheduled or run. */
   let pendingCount = 0;
+  let runningCount = 0;
+  let isStopped = false;
+  let bug: Error | undefined;
 
-  const finishJob = () => {
+  function finishJob(): void {
     pendingCount -= 1;
-    if (pendingCount === 0) for (const resolve of idleWaiters.splice(0)) resolve();
-  };
+    resolveIdleWaiters();
+  }
 
-  function schedule(bucket: BucketState, job: () => void): void {
+  function resolveIdleWaiters(): void {
+    if (pendingCount > 0) return;
+    for (const { resolve, reject } of idleWaiters.splice(0)) bug ? reject(bug) : resolve();
+  }
+
+  function schedule(job: Job, waitMs: number, attempt = 1): void {
+    if (isStopped) return;
     pendingCount += 1;
     const timer = setTimeout(() => {
       timers.delete(timer);
-      runJob(bucket, job)
-        // The job has no caller to report an error to. After a failed flush, for example on a full disk, the next
-        // request reports it. A version whose job throws stays PENDING, as it does during an outage of S3.
-        .catch(() => {})
-        .finally(finishJob);
-    }, delayMs());
+      void limit(() => runJob(job, attempt));
+    }, waitMs);
     timers.add(timer);
   }
 
-  async function runJob(bucket: BucketState, job: () => void): Promise<void> {
-    job();
-    store.markChanged(bucket);
-    await store.flush();
+  /** Runs a job. Never throws: the job has no caller to report an error to. */
+  async function runJob(job: Job, attempt: number): Promise<void> {
+    if (isStopped) return;
+    runningCount += 1;
+    const objectName = `s3://${job.bucket}/${job.key} (version ${job.versionId})`;
+    try {
+      replicatePending(job);
+      await store.flush().catch((error: unknown) => {
+        // The store has undone the replica together with the status of its source, so the version is PENDING again.
+        const waitMs = Math.min(RETRY_DELAYS_MS.min * 2 ** (attempt - 1), RETRY_DELAYS_MS.max);
+        onError(
+          `cannot save the replication of ${objectName}: ${(error as Error).message}; the sandbox tries again in ${waitMs / 1000} s`,
+        );
+        schedule(job, waitMs, attempt + 1);
+      });
+    } catch (error) {
+      bug = new Error(`replication of ${objectName} failed (a bug in the sandbox)`, { cause: error });
+      onError(`${bug.message}; the object stays PENDING: ${(error as Error).stack}`);
+    } finally {
+      runningCount -= 1;
+      finishJob();
+    }
+  }
+
+  /** Replicates what is pending of a version. Synchronous, so that one commit contains the replica and the status. */
+  function replicatePending({ bucket: bucketName, key, versionId }: Job): void {
+    const bucket = store.bucket(bucketName);
+    const version = bucket?.objects.get(key)?.find((candidate) => candidate.versionId === versionId);
+    if (!bucket || !version || !isPending(version)) return;
+    if (isNew(version)) replicate(bucket, version);
+    else syncTags(bucket, version);
+    store.markObjectChanged(bucket, key);
   }
 
   /** Returns the rules for a version in flight. A version without rules stays PENDING. */
@@ -69,7 +125,7 @@ export function createReplicator(options: {
     const { attempts = [], rules } = replication ?? {};
     // Without a configuration the attempt fails for this reason.
     if (inFlight() === 'atProcessing' && bucket.replication) return selectNow();
-    // State files of older versions contain only the ids of the rules.
+    // State of older versions contains only the ids of the rules.
     return rules ?? rulesWithIds(bucket, attempts);
   }
 
@@ -77,7 +133,7 @@ export function createReplicator(options: {
     const rules = rulesOf(bucket, version, () => selectReplicationRules(bucket, version));
     if (rules.length === 0) return;
     const attempts = rules.map((rule) => attemptReplication(bucket, version, rule, options));
-    if (version.replication) version.replication = { status: overallStatusOf(attempts), attempts };
+    version.replication = { status: overallStatusOf(attempts), attempts };
   }
 
   /** Replicates tags. A replica keeps the status REPLICA, unless an attempt to copy its tags fails. */
@@ -90,6 +146,12 @@ export function createReplicator(options: {
     version.replication = { status: isReplica && status === 'COMPLETED' ? 'REPLICA' : status, attempts };
   }
 
+  const toJob = (bucket: BucketState, { key, versionId }: VersionState): Job => ({
+    bucket: bucket.name,
+    key,
+    versionId,
+  });
+
   return {
     enqueue(bucket, version) {
       // S3 does not replicate replicas: a chain from A over B to C does not exist.
@@ -97,34 +159,52 @@ export function createReplicator(options: {
       const rules = selectReplicationRules(bucket, version);
       if (rules.length === 0) return;
       version.replication = { status: 'PENDING', attempts: rules.map(toPendingAttempt), rules };
-      store.markChanged(bucket);
-      schedule(bucket, () => replicate(bucket, version));
+      store.markObjectChanged(bucket, version.key);
+      schedule(toJob(bucket, version), delayMs());
     },
     enqueueTagChange(bucket, version) {
+      // The job that replicates a new version copies the tags of that moment.
+      if (!version.replication || isNew(version)) return;
       const rules = rulesForTagSync(bucket, version);
-      if (rules.length === 0 || !version.replication) return;
+      if (rules.length === 0) return;
       if (version.replication.status !== 'REPLICA') version.replication.status = 'PENDING';
       version.replication.rules = rules;
-      schedule(bucket, () => syncTags(bucket, version));
+      store.markObjectChanged(bucket, version.key);
+      schedule(toJob(bucket, version), delayMs());
     },
-    waitUntilIdle: () =>
-      pendingCount === 0 ? Promise.resolve() : new Promise((resolve) => idleWaiters.push(resolve)),
+    async waitUntilIdle() {
+      if (pendingCount > 0)
+        await new Promise<void>((resolve, reject) => void idleWaiters.push({ resolve, reject }));
+      else if (bug) throw bug;
+    },
     resume() {
       for (const bucket of store.buckets()) {
-        for (const version of [...bucket.objects.values()].flat()) {
-          if (version.replication?.status !== 'PENDING') continue;
-          // A version with a finished attempt has its replica already: only its tags are pending.
-          const isNew = version.replication.attempts.every(({ status }) => status === 'PENDING');
-          schedule(bucket, () => (isNew ? replicate : syncTags)(bucket, version));
-        }
+        for (const version of [...bucket.objects.values()].flat())
+          if (isPending(version)) schedule(toJob(bucket, version), delayMs());
       }
     },
-    stop() {
+    async stop() {
+      isStopped = true;
       for (const timer of timers) clearTimeout(timer);
       timers.clear();
+      limit.clearQueue();
+      pendingCount = runningCount;
+      resolveIdleWaiters();
+      await new Promise<void>((resolve) => {
+        if (pendingCount === 0) resolve();
+        else idleWaiters.push({ resolve, reject: () => resolve() });
+      });
     },
   };
 }
+
+/** Returns whether a version waits for a job. A replica with changed tags has rules, and keeps its status. */
+const isPending = ({ replication }: VersionState): boolean =>
+  replication?.status === 'PENDING' || replication?.rules !== undefined;
+
+/** Returns whether a version waits for its first replication. After a finished attempt, only its tags are pending. */
+const isNew = ({ replication }: VersionState): boolean =>
+  replication?.status === 'PENDING' && replication.attempts.every(({ status }) => status === 'PENDING');
 
 const toPendingAttempt = (rule: ReplicationRule): ReplicationState['attempts'][number] => ({
   ruleId: rule.ID ?? '',

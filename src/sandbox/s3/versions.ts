@@ -39,7 +39,7 @@ export function addVersion(store: Store, bucket: BucketState, version: VersionSt
       store.removeBlob(previous.blob);
   }
   bucket.objects.set(version.key, [version, ...otherVersions]);
-  store.markChanged(bucket);
+  store.markObjectChanged(bucket, version.key);
 }
 
 export function removeVersion(store: Store, bucket: BucketState, version: VersionState): void {
@@ -49,7 +49,7 @@ export function removeVersion(store: Store, bucket: BucketState, version: Versio
   if (remainingVersions.length > 0) bucket.objects.set(version.key, remainingVersions);
   else bucket.objects.delete(version.key);
   if (version.blob !== undefined) store.removeBlob(version.blob);
-  store.markChanged(bucket);
+  store.markObjectChanged(bucket, version.key);
 }
 
 export const latestVersionOf = (bucket: BucketState, key: string): VersionState | undefined =>
