@@ -172,9 +172,9 @@ export interface FolderStoreOptions {
 
 /** Creates a folder with its parents, and syncs the folders that contain the new ones. */
 async function createFolderDurably(folder: string, fileSystem: FileSystem): Promise<void> {
-  const firstCreated = mkdirSync(path.resolve(folder), { recursive: true });
+  const firstCreated = mkdirSync(folder, { recursive: true });
   if (firstCreated === undefined) return;
-  const existingParent = path.dirname(firstCreated);
+  const existingParent = path.dirname(path.resolve(firstCreated));
   for (let created = path.resolve(folder); created !== existingParent; created = path.dirname(created))
     await syncFolder(path.dirname(created), fileSystem);
 }
