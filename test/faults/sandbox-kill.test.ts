@@ -12,9 +12,9 @@ import {
 } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Sandbox, startSandbox } from '../../src/sandbox/server.ts';
+import { clientOf, EAST, REPLICA, SOURCE, versionOf } from '../sandbox/support.ts';
 import { childEnvironment, MAIN } from '../support/cli.ts';
 import { testEnv } from '../support/env.ts';
-import { clientOf, EAST, REPLICA, SOURCE, versionOf } from './support.ts';
 
 const ACCOUNT = '111122223333';
 const KILLS = 20;
