@@ -1,54 +1,129 @@
+import type { TextCheck, TextRule } from '../spec/patterns.ts';
 import type { ResourceKind } from './resources.ts';
 
-/** Validation rule across fields, in the Common Expression Language (CEL) of the API server. */
-export interface CelRule {
-  /** Path within the spec of the mapping to which the rule applies; `[]` means each item of a list. */
-  path: string[];
+/** Validation rule of the API server, in the Common Expression Language (CEL), with the message of a violation. */
+export interface CelValidation {
   rule: string;
   message: string;
 }
+
+/** Validation rule across fields. */
+export interface CelRule extends CelValidation {
+  /** Path within the spec of the mapping to which the rule applies; `[]` means each item of a list. */
+  path: string[];
+}
+
+/** Returns the CEL rules of a text check, for the text in a variable. Length limits are keywords of the schema. */
+export const celOfText = ({ subject, rules }: TextCheck, variable = 'self'): CelValidation[] =>
+  rules.flatMap((rule) => {
+    const expression = textExpression(rule, variable);
+    return expression === undefined
+      ? []
+      : [{ rule: expression, message: `invalid ${subject}: ${rule.message}` }];
+  });
+
+/** Returns the CEL rules of a check of the names in a mapping. The schema cannot restrict the lengths of names. */
+export const celOfNames = (check: TextCheck): CelValidation[] =>
+  [
+    ...celOfText(check, 'name'),
+    ...check.rules.flatMap(({ message, ...rule }): CelValidation[] => {
+      const range =
+        'minLength' in rule
+          ? `size(name) >= ${rule.minLength}`
+          : 'maxLength' in rule && `size(name) <= ${rule.maxLength}`;
+      return range ? [{ rule: range, message: `invalid ${check.subject}: ${message}` }] : [];
+    }),
+  ].map(({ rule, message }) => ({ rule: `self.all(name, ${rule})`, message }));
+
+function textExpression(rule: TextRule, variable: string): string | undefined {
+  if ('matches' in rule) return `${variable}.matches(${celPattern(rule.matches)})`;
+  if ('excludes' in rule) return `!${variable}.matches(${celPattern(rule.excludes)})`;
+  if ('maxBytes' in rule) return `size(bytes(${variable})) <= ${rule.maxBytes}`;
+  // An expression that fails is a violation with another message.
+  if ('maxDurationMs' in rule)
+    return `!${variable}.matches('^[0-9]+[smh]$') || duration(${variable}) <= duration('${rule.maxDurationMs / 1000}s')`;
+  return undefined;
+}
+
+/** Returns a pattern in the syntax of RE2. */
+export const re2Pattern = ({ source }: RegExp): string =>
+  source.replaceAll(/\\u\{?([0-9a-f]{4,6})\}?/gi, '\\x{$1}').replaceAll('\\/', '/');
+
+const celPattern = (pattern: RegExp): string => `r'${re2Pattern(pattern)}'`;
 
 const isTrue = (field: string): string => `(has(self.${field}) && self.${field})`;
 const notBoth = (field: string, otherField: string): string =>
   `!(has(self.${field}) && has(self.${otherField}))`;
 const HAS_TAGS = 'has(self.filter) && has(self.filter.tags) && size(self.filter.tags) > 0';
+const HAS_BOTH_SIDES = 'has(self.source) && has(self.destination)';
+const hasOnBothSides = (field: string): string =>
+  `${HAS_BOTH_SIDES} && has(self.source.${field}) && has(self.destination.${field})`;
 
-const pairRules = (basePath: string[]): CelRule[] => [
+const partitionOf = (region: string): string =>
+  `(${region}.startsWith('cn-') ? 'aws-cn' : ${region}.startsWith('us-gov-') ? 'aws-us-gov' : 'aws')`;
+
+/** Rules within a field of a pair, which also hold in Defaults: a pair cannot remove an inherited field. */
+const PAIR_RULES: readonly CelRule[] = [
   {
-    path: [...basePath, 'role'],
+    path: ['role'],
     rule: notBoth('name', 'arn'),
     message:
       'set name or arn, not both: replikey creates a missing role by name, and a role given by ARN must exist',
   },
   {
-    path: [...basePath, 'role'],
+    path: ['role'],
     rule: '!has(self.arn) || !(has(self.path) || has(self.permissionsBoundary) || has(self.tags) || has(self.also))',
     message: 'replikey never changes a role given by ARN: remove path, permissionsBoundary, tags and also',
   },
   {
-    path: [...basePath, 'rules', '[]'],
+    path: ['rules', '[]'],
     rule: 'has(self.prefix) != has(self.filter)',
     message: 'set exactly one of prefix and filter; prefix: "" selects all objects',
   },
   {
-    path: [...basePath, 'rules', '[]', 'filter'],
+    path: ['rules', '[]', 'filter'],
     rule: 'has(self.prefix) || (has(self.tags) && size(self.tags) > 0)',
     message: 'a filter needs a prefix or tags',
   },
   {
-    path: [...basePath, 'rules', '[]', 'filter'],
-    rule: '!has(self.tags) || size(self.tags) <= 10',
-    message: 'at most 10 tags: an object cannot have more, so the rule would never match',
-  },
-  {
-    path: [...basePath, 'rules', '[]'],
+    path: ['rules', '[]'],
     rule: `!${isTrue('deleteMarkerReplication')} || !(${HAS_TAGS})`,
     message: 'delete markers have no tags, so a rule that filters by tags cannot replicate them',
   },
   {
-    path: [...basePath, 'rules', '[]'],
+    path: ['rules', '[]'],
     rule: `!${isTrue('replicationTimeControl')} || !has(self.metrics) || self.metrics`,
     message: 'replicationTimeControl needs metrics',
+  },
+  // The API server limits the cost of a rule. A comparison of all names, or of all ids, exceeds it.
+  {
+    path: ['rules'],
+    rule: 'self.all(rule, !has(rule.priority) || self.exists_one(other, has(other.priority) && other.priority == rule.priority))',
+    message: 'two rules have the same priority',
+  },
+];
+
+/** Rules across both sides of a pair. A pair can override either side of its Defaults. */
+const SIDE_RULES: readonly CelRule[] = [
+  {
+    path: [],
+    rule: `!(${hasOnBothSides('bucket')}) || self.source.bucket != self.destination.bucket`,
+    message: 'a bucket cannot replicate to itself',
+  },
+  {
+    path: [],
+    rule: `!(${hasOnBothSides('region')}) || ${partitionOf('self.source.region')} == ${partitionOf('self.destination.region')}`,
+    message: 'S3 does not replicate between partitions: use two Regions of the same partition',
+  },
+  {
+    path: [],
+    rule: `!(${hasOnBothSides('account')} && has(self.destination.objectOwner)) || self.source.account != self.destination.account`,
+    message: 'objectOwner has no effect, because both buckets belong to the same account',
+  },
+  {
+    path: [],
+    rule: `!(${hasOnBothSides('account')} && has(self.direction) && self.direction == 'both' && has(self.role) && has(self.role.arn)) || self.source.account == self.destination.account`,
+    message: 'direction: both across accounts requires a role for each direction: use role.name',
   },
 ];
 
@@ -58,16 +133,22 @@ const pairRules = (basePath: string[]): CelRule[] => [
  */
 export const CEL_RULES: Record<ResourceKind, readonly CelRule[]> = {
   BucketReplication: [
-    ...pairRules([]),
+    ...PAIR_RULES,
+    ...SIDE_RULES,
     {
       path: [],
-      rule: '!(has(self.source) && has(self.source.bucket) && has(self.destination) && has(self.destination.bucket)) || self.source.bucket != self.destination.bucket',
-      message: 'a bucket cannot replicate to itself',
+      rule: `has(self.defaults) || !(${HAS_BOTH_SIDES}) || has(self.source.account) == has(self.destination.account)`,
+      message: 'set the account on both sides, the same or a different account, or on neither',
     },
     {
       path: [],
-      rule: 'has(self.defaults) || (has(self.source) && has(self.source.account)) == (has(self.destination) && has(self.destination.account))',
-      message: 'set the account on both sides, the same or a different account, or on neither',
+      rule: `has(self.defaults) || !(${HAS_BOTH_SIDES} && has(self.destination.objectOwner)) || has(self.source.account) || has(self.destination.account)`,
+      message: 'objectOwner has no effect, because both buckets belong to the same account',
+    },
+    {
+      path: [],
+      rule: 'has(self.defaults) || !has(self.role) || has(self.role.name) || has(self.role.arn) || has(self.role.path) || has(self.role.permissionsBoundary) || has(self.role.tags) || has(self.role.also)',
+      message: 'the role has no fields: add name, or remove role to use the default name',
     },
   ],
   Account: [
@@ -83,5 +164,5 @@ export const CEL_RULES: Record<ResourceKind, readonly CelRule[]> = {
     },
   ],
   Guardrails: [],
-  Defaults: pairRules([]),
+  Defaults: PAIR_RULES,
 };

@@ -1,7 +1,9 @@
 import { stringify } from 'yaml';
 import * as z from 'zod';
+import type { TextCheck } from '../spec/patterns.ts';
 import { documentSchemas } from '../spec/schema.ts';
-import { CEL_RULES, type CelRule } from './cel.ts';
+import { textCheckOf } from '../spec/schema-builders.ts';
+import { CEL_RULES, type CelRule, type CelValidation, celOfNames, celOfText, re2Pattern } from './cel.ts';
 import { API_GROUP, API_VERSION, RESOURCE_PLURALS, type ResourceKind } from './resources.ts';
 
 /** JSON Schema, or a part of one. */
@@ -13,6 +15,7 @@ interface CrdSchema {
   anyOf?: CrdSchema[];
   items?: CrdSchema;
   additionalProperties?: CrdSchema | boolean;
+  'x-kubernetes-validations'?: CelValidation[];
   [keyword: string]: unknown;
 }
 
@@ -65,6 +68,7 @@ function toCustomResourceDefinition(kind: ResourceKind): object {
   const { description, properties = {} } = z.toJSONSchema(documentSchemas[kind], {
     target: 'draft-7',
     io: 'input',
+    override: addTextRules,
   }) as CrdSchema;
   const spec = toStructuralSchema(properties.spec ?? {});
   const plural = RESOURCE_PLURALS[kind];
@@ -113,11 +117,44 @@ function toCustomResourceDefinition(kind: ResourceKind): object {
   };
 }
 
-const nameSchemaOf = ({ metadata }: Record<string, CrdSchema>): CrdSchema =>
-  toStructuralSchema(metadata?.properties?.name ?? {});
+/** Adds the rules of text checks to the schema of a text, and of a mapping with names and values that are texts. */
+function addTextRules({ zodSchema, jsonSchema }: { zodSchema: object; jsonSchema: object }): void {
+  const check = textCheckOf(zodSchema);
+  if (check) Object.assign(jsonSchema, lengthsOf(check), { [VALIDATIONS]: celOfText(check) });
+  if (!(zodSchema instanceof z.ZodRecord)) return;
+  const [nameCheck, valueCheck] = [textCheckOf(zodSchema.keyType), textCheckOf(zodSchema.valueType)];
+  if (!nameCheck || !valueCheck) return;
+  // CEL rules for each value of each mapping would exceed the cost that the API server allows. Patterns have no cost.
+  const [pattern] = valueCheck.rules.flatMap((rule) => ('matches' in rule ? [re2Pattern(rule.matches)] : []));
+  Object.assign(jsonSchema, {
+    additionalProperties: { type: 'string', ...lengthsOf(valueCheck), ...(pattern && { pattern }) },
+    [VALIDATIONS]: celOfNames(nameCheck),
+  });
+}
+
+/** Returns the limits of the length of a text. They also bound the cost of its rules, which the API server estimates. */
+const lengthsOf = ({ rules }: TextCheck): Record<string, number> =>
+  Object.assign(
+    {},
+    ...rules.map((rule) => {
+      if ('minLength' in rule) return { minLength: rule.minLength };
+      if ('maxLength' in rule) return { maxLength: rule.maxLength };
+      // A character has at least one byte.
+      return 'maxBytes' in rule ? { maxLength: rule.maxBytes } : {};
+    }),
+  );
+
+/** Returns the schema of the name. A schema can restrict the name of a resource by its pattern only. */
+function nameSchemaOf({ metadata }: Record<string, CrdSchema>): CrdSchema {
+  const { [VALIDATIONS]: _, maxLength: __, ...schema } = metadata?.properties?.name ?? {};
+  return toStructuralSchema(schema);
+}
+
+const VALIDATIONS = 'x-kubernetes-validations';
 
 /** Keywords for constraints on a value that a structural schema supports. */
 const STRUCTURAL_KEYWORDS = [
+  VALIDATIONS,
   'enum',
   'pattern',
   'minimum',
@@ -126,6 +163,7 @@ const STRUCTURAL_KEYWORDS = [
   'maxLength',
   'minItems',
   'maxItems',
+  'maxProperties',
 ] as const;
 
 /**
@@ -142,7 +180,11 @@ function toStructuralSchema(schema: CrdSchema): CrdSchema {
     ...descriptionKeyword,
     type: type ?? '',
     ...Object.fromEntries(
-      STRUCTURAL_KEYWORDS.flatMap((keyword) => (keyword in schema ? [[keyword, schema[keyword]]] : [])),
+      STRUCTURAL_KEYWORDS.flatMap((keyword) =>
+        keyword in schema && !(keyword === 'pattern' && VALIDATIONS in schema)
+          ? [[keyword, schema[keyword]]]
+          : [],
+      ),
     ),
     ...(required && { required }),
     ...(properties && {
@@ -185,7 +227,10 @@ function withCelRules(schema: CrdSchema, rules: readonly CelRule[]): CrdSchema {
     }),
     ...(items && { items: withCelRules(items, nestedRulesOf('[]')) }),
     ...(ownRules.length > 0 && {
-      'x-kubernetes-validations': ownRules.map(({ rule, message }) => ({ rule, message })),
+      [VALIDATIONS]: [
+        ...(schema[VALIDATIONS] ?? []),
+        ...ownRules.map(({ rule, message }) => ({ rule, message })),
+      ],
     }),
   };
 }

@@ -1,40 +1,64 @@
 import { createHash } from 'node:crypto';
 import { suggest } from './did-you-mean.ts';
 
+/**
+ * A rule of a text, and the message of its violation: what to write instead. The patterns have the same meaning in
+ * JavaScript and in RE2, so that an API server can evaluate the same rules.
+ */
+export type TextRule = { message: string } & (
+  | { matches: RegExp }
+  | { excludes: RegExp }
+  | { minLength: number }
+  | { maxLength: number }
+  | { maxBytes: number }
+  | { maxDurationMs: number }
+);
+
 /** Checks a text against the rules of AWS: returns the violated rule, or undefined when the text is valid. */
 export interface TextCheck {
   (text: string): string | undefined;
   /** The meaning of the text, `bucket name`, for messages. */
   subject: string;
+  /** The rules that a valid text follows. */
+  rules: readonly TextRule[];
 }
 
-const textCheck = (subject: string, check: (text: string) => string | undefined): TextCheck =>
-  Object.assign(check, { subject });
+/** Creates a check. `explain` can return a message for one invalid text, which is more precise than that of the rule. */
+function textCheck(
+  subject: string,
+  rules: readonly TextRule[],
+  explain: (text: string) => string | undefined = () => undefined,
+): TextCheck {
+  const check = (text: string) => {
+    const violated = rules.find((rule) => !isMet(rule, text));
+    return violated && (explain(text) ?? violated.message);
+  };
+  return Object.assign(check, { subject, rules });
+}
 
-export const checkBucketNameFormat = textCheck('bucket name', (name) => {
-  if (!/^[a-z0-9.-]{3,63}$/.test(name)) return 'use 3 to 63 lower-case letters, digits, dots and hyphens';
-  if (!/^[a-z0-9].*[a-z0-9]$/.test(name)) return 'begin and end with a letter or digit';
-  if (name.includes('..')) return 'do not use two dots in a row';
-  if (/^\d+\.\d+\.\d+\.\d+$/.test(name)) return 'do not use the form of an IP address';
-  if (/^(xn--|sthree-|amzn-s3-demo-)|(-s3alias|--ol-s3|--x-s3|--table-s3|\.mrap)$/.test(name)) {
-    return 'AWS reserves this prefix or suffix; use another name';
-  }
-  return undefined;
-});
+function isMet(rule: TextRule, text: string): boolean {
+  if ('matches' in rule) return rule.matches.test(text);
+  if ('excludes' in rule) return !rule.excludes.test(text);
+  if ('minLength' in rule) return text.length >= rule.minLength;
+  if ('maxLength' in rule) return text.length <= rule.maxLength;
+  if ('maxBytes' in rule) return Buffer.byteLength(text) <= rule.maxBytes;
+  return parseDuration(text) <= rule.maxDurationMs;
+}
 
-export const checkRegion = textCheck('Region', (name) => {
-  const zone = /^([a-z]{2,4}(?:-[a-z]+)+-\d{1,2})[a-z]$/.exec(name);
-  if (zone) return `this is an Availability Zone; use its Region ${zone[1]}`;
-  const [, direction] = /^[a-z]{2,4}(?:-[a-z]+)*-([a-z]+)-\d{1,2}$/.exec(name) ?? [];
-  if (direction === undefined) return 'use a Region name such as us-east-1';
-  if (REGION_DIRECTIONS.includes(direction)) return undefined;
-  const suggestion = suggest(direction, REGION_DIRECTIONS);
-  const correction =
-    suggestion === undefined
-      ? 'use a Region name such as us-east-1'
-      : `did you mean ${name.replace(`-${direction}-`, `-${suggestion}-`)}?`;
-  return `unknown direction ${direction}; ${correction}`;
-});
+/** The longest ARN of IAM. */
+const MAX_ARN_LENGTH: TextRule = { maxLength: 2_048, message: 'use at most 2,048 characters' };
+
+export const checkBucketNameFormat = textCheck('bucket name', [
+  { matches: /^[a-z0-9.-]{3,63}$/, message: 'use 3 to 63 lower-case letters, digits, dots and hyphens' },
+  { maxLength: 63, message: 'use at most 63 characters' },
+  { matches: /^[a-z0-9].*[a-z0-9]$/, message: 'begin and end with a letter or digit' },
+  { excludes: /\.\./, message: 'do not use two dots in a row' },
+  { excludes: /^\d+\.\d+\.\d+\.\d+$/, message: 'do not use the form of an IP address' },
+  {
+    excludes: /^(xn--|sthree-|amzn-s3-demo-)|(-s3alias|--ol-s3|--x-s3|--table-s3|\.mrap)$/,
+    message: 'AWS reserves this prefix or suffix; use another name',
+  },
+]);
 
 /** Directions in the names of Regions. A list of all Regions would be out of date with the next Region. */
 const REGION_DIRECTIONS = [
@@ -42,19 +66,50 @@ const REGION_DIRECTIONS = [
   ...['northeast', 'northwest', 'southeast', 'southwest'],
 ];
 
-export const checkAccountId = textCheck('account id', (id) =>
-  /^\d{12}$/.test(id) ? undefined : 'use 12 digits, including leading zeros',
+const REGION_MESSAGE = 'use a Region name such as us-east-1';
+
+export const checkRegion = textCheck(
+  'Region',
+  [
+    {
+      matches: new RegExp(`^[a-z]{2,4}(-[a-z]+)*-(${REGION_DIRECTIONS.join('|')})-\\d{1,2}$`),
+      message: REGION_MESSAGE,
+    },
+    { maxLength: 32, message: REGION_MESSAGE },
+  ],
+  explainRegion,
 );
 
-export const checkKeyAlias = textCheck('KMS key alias', (alias) => {
-  if (alias.startsWith('alias/aws/')) {
-    return 'alias/aws/ is the prefix of AWS managed keys, whose policies cannot be changed; use another alias';
-  }
-  if (!/^alias\/[a-zA-Z0-9:/_-]+$/.test(alias)) {
-    return 'use alias/ followed by letters, digits, /, _, - and :';
-  }
-  return alias.length > 256 ? 'use at most 256 characters' : undefined;
-});
+function explainRegion(name: string): string | undefined {
+  const zone = /^([a-z]{2,4}(?:-[a-z]+)+-\d{1,2})[a-z]$/.exec(name);
+  if (zone) return `this is an Availability Zone; use its Region ${zone[1]}`;
+  const [, direction] = /^[a-z]{2,4}(?:-[a-z]+)*-([a-z]+)-\d{1,2}$/.exec(name) ?? [];
+  if (direction === undefined || REGION_DIRECTIONS.includes(direction)) return undefined;
+  const suggestion = suggest(direction, REGION_DIRECTIONS);
+  const correction =
+    suggestion === undefined
+      ? REGION_MESSAGE
+      : `did you mean ${name.replace(`-${direction}-`, `-${suggestion}-`)}?`;
+  return `unknown direction ${direction}; ${correction}`;
+}
+
+export const checkAccountId = textCheck('account id', [
+  { matches: /^\d{12}$/, message: 'use 12 digits, including leading zeros' },
+  { maxLength: 12, message: 'use 12 digits, including leading zeros' },
+]);
+
+const NO_AWS_ALIAS: TextRule = {
+  excludes: /^alias\/aws\//,
+  message:
+    'alias/aws/ is the prefix of AWS managed keys, whose policies cannot be changed; use another alias',
+};
+const MAX_ALIAS_LENGTH: TextRule = { maxLength: 256, message: 'use at most 256 characters' };
+
+export const checkKeyAlias = textCheck('KMS key alias', [
+  NO_AWS_ALIAS,
+  { matches: /^alias\/[a-zA-Z0-9:/_-]+$/, message: 'use alias/ followed by letters, digits, /, _, - and :' },
+  MAX_ALIAS_LENGTH,
+]);
 
 /** The ARN of a key: partition, Region, account and id. */
 export const KEY_ARN_FORMAT =
@@ -62,127 +117,175 @@ export const KEY_ARN_FORMAT =
 
 export const KEY_ID_FORMAT = /^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32})$/;
 
-/** Checks the short form of `key:`: an alias, the ARN of a key, or a bare key id. */
-export const checkKeyReference = textCheck('KMS key', (text) => {
-  if (text.startsWith('alias/')) return checkKeyAlias(text);
-  if (KEY_ARN_FORMAT.test(text) || KEY_ID_FORMAT.test(text)) return undefined;
-  if (/:alias\//.test(text)) {
-    return 'the ARN of an alias does not state whether to create the key; use alias/name or the ARN of the key';
-  }
-  if (/^[a-zA-Z0-9/_-]+$/.test(text)) return `an alias begins with alias/; use alias/${text}`;
-  return 'use alias/name, a key id, or arn:aws:kms:REGION:ACCOUNT:key/ID';
-});
+/** Returns a pattern of the texts that one of the patterns matches. */
+const anyOf = (...patterns: RegExp[]): RegExp => new RegExp(patterns.map(({ source }) => source).join('|'));
 
-export const checkKeyArn = textCheck('KMS key ARN', (arn) =>
-  KEY_ARN_FORMAT.test(arn) || KEY_ID_FORMAT.test(arn)
-    ? undefined
-    : 'use a key id, or an ARN such as arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab',
+/** Checks the short form of `key:`: an alias, the ARN of a key, or a bare key id. */
+export const checkKeyReference = textCheck(
+  'KMS key',
+  [
+    NO_AWS_ALIAS,
+    {
+      matches: anyOf(/^alias\/[a-zA-Z0-9:/_-]+$/, KEY_ARN_FORMAT, KEY_ID_FORMAT),
+      message: 'use alias/name, a key id, or arn:aws:kms:REGION:ACCOUNT:key/ID',
+    },
+    MAX_ALIAS_LENGTH,
+  ],
+  (text) => {
+    if (text.startsWith('alias/')) return checkKeyAlias(text);
+    if (/:alias\//.test(text)) {
+      return 'the ARN of an alias does not state whether to create the key; use alias/name or the ARN of the key';
+    }
+    return /^[a-zA-Z0-9/_-]+$/.test(text) ? `an alias begins with alias/; use alias/${text}` : undefined;
+  },
 );
+
+export const checkKeyArn = textCheck('KMS key ARN', [
+  {
+    matches: anyOf(KEY_ARN_FORMAT, KEY_ID_FORMAT),
+    message:
+      'use a key id, or an ARN such as arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab',
+  },
+  MAX_ARN_LENGTH,
+]);
 
 /** The ARN of a role: partition, account, and path with name. */
 export const ROLE_ARN_FORMAT = /^arn:(aws[a-z-]*):iam::(\d{12}):role\/([\w+=,.@/-]+)$/;
 
-export const checkRoleArnFormat = textCheck('role ARN', (arn) =>
-  ROLE_ARN_FORMAT.test(arn) ? undefined : 'use an ARN such as arn:aws:iam::111122223333:role/name',
+export const checkRoleArnFormat = textCheck('role ARN', [
+  { matches: ROLE_ARN_FORMAT, message: 'use an ARN such as arn:aws:iam::111122223333:role/name' },
+  MAX_ARN_LENGTH,
+]);
+
+export const checkRoleName = textCheck(
+  'role name',
+  [
+    { maxLength: 64, message: 'use at most 64 characters' },
+    { matches: /^[\w+=,.@-]+$/, message: 'use letters, digits and + = , . @ _ -' },
+  ],
+  (name) => (name.length > 64 ? `use at most 64 characters; the name has ${name.length}` : undefined),
 );
 
-export const checkRoleName = textCheck('role name', (name) => {
-  if (name.length > 64) return `use at most 64 characters; the name has ${name.length}`;
-  return /^[\w+=,.@-]+$/.test(name) ? undefined : 'use letters, digits and + = , . @ _ -';
-});
+export const checkIamPath = textCheck('IAM path', [
+  { maxLength: 512, message: 'use at most 512 characters' },
+  {
+    matches: /^\/([\x21-\x7e]+\/)?$/,
+    message: 'begin and end the path with a slash, such as /service-role/',
+  },
+]);
 
-export const checkIamPath = textCheck('IAM path', (path) => {
-  if (path.length > 512) return 'use at most 512 characters';
-  return /^\/([\x21-\x7e]+\/)?$/.test(path)
-    ? undefined
-    : 'begin and end the path with a slash, such as /service-role/';
-});
+export const checkPolicyArn = textCheck('policy ARN', [
+  {
+    matches: /^arn:aws[a-z-]*:iam::(\d{12}|aws):policy\/[\w+=,.@/-]+$/,
+    message: 'use the ARN of a managed policy, such as arn:aws:iam::111122223333:policy/name',
+  },
+  MAX_ARN_LENGTH,
+]);
 
-export const checkPolicyArn = textCheck('policy ARN', (arn) =>
-  /^arn:aws[a-z-]*:iam::(\d{12}|aws):policy\/[\w+=,.@/-]+$/.test(arn)
-    ? undefined
-    : 'use the ARN of a managed policy, such as arn:aws:iam::111122223333:policy/name',
-);
+/** Texts of the characters that XML 1.0, the format of S3 and IAM, allows. */
+const XML_TEXT = /^[\t\n\r\x20-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]*$/u;
 
-/**
- * Characters that XML 1.0, the format of S3 and IAM, does not allow: most control characters, and unpaired surrogates.
- */
-const INVALID_XML_CHARACTER = /[^\P{Cc}\t\n\r\x7f-\x9f]|[\p{Cs}\ufffe\uffff]/u;
+const XML_CHARACTERS: TextRule = {
+  matches: XML_TEXT,
+  message: 'remove the characters that XML, the format of the AWS API, does not allow',
+};
 
-function checkXmlCharacters(text: string): string | undefined {
-  const code = INVALID_XML_CHARACTER.exec(text)?.[0]
-    .codePointAt(0)
-    ?.toString(16)
-    .toUpperCase()
-    .padStart(4, '0');
+function explainXmlCharacter(text: string): string | undefined {
+  const character = [...text].find((candidate) => !XML_TEXT.test(candidate));
+  const code = character?.codePointAt(0)?.toString(16).toUpperCase().padStart(4, '0');
   return code && `XML, the format of the AWS API, does not allow U+${code}; remove it`;
 }
 
-export const checkDescription = textCheck('description', (text) =>
-  text.length <= 8_192 ? checkXmlCharacters(text) : 'use at most 8,192 characters',
-);
+/** Creates a check of a text that S3 or IAM stores, with a maximum length in UTF-16 units. */
+const storedTextCheck = (subject: string, ...lengths: [TextRule, ...TextRule[]]): TextCheck =>
+  textCheck(subject, [...lengths, XML_CHARACTERS], (text) =>
+    lengths.every((rule) => isMet(rule, text)) ? explainXmlCharacter(text) : undefined,
+  );
+
+export const checkDescription = storedTextCheck('description', {
+  maxLength: 8_192,
+  message: 'use at most 8,192 characters',
+});
 
 /** Checks a DNS label, which Kubernetes uses for names. */
-export const checkDnsLabel = textCheck('name', (name) =>
-  /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name)
-    ? undefined
-    : 'use 1 to 63 lower-case letters, digits and hyphens; begin and end with a letter or digit',
-);
+export const checkDnsLabel = textCheck('name', [
+  {
+    matches: /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
+    message: 'use 1 to 63 lower-case letters, digits and hyphens; begin and end with a letter or digit',
+  },
+  { maxLength: 63, message: 'use at most 63 characters' },
+]);
 
 /** Checks the key of a label by the rules of Kubernetes, so that selectors need no quotes. */
-export const checkLabelKey = textCheck('label key', (key) =>
-  /^([a-z0-9.-]{1,253}\/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?$/.test(key)
-    ? undefined
-    : 'use 1 to 63 letters, digits, -, _ and ., optionally after a DNS name and a slash',
+export const checkLabelKey = textCheck('label key', [
+  {
+    matches: /^([a-z0-9.-]{1,253}\/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?$/,
+    message: 'use 1 to 63 letters, digits, -, _ and ., optionally after a DNS name and a slash',
+  },
+]);
+
+export const checkLabelValue = textCheck('label value', [
+  {
+    matches: /^([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?$/,
+    message: 'use at most 63 letters, digits, -, _ and .; begin and end with a letter or digit',
+  },
+]);
+
+export const checkTagKey = storedTextCheck(
+  'tag key',
+  { minLength: 1, message: 'use 1 to 128 characters' },
+  { maxLength: 128, message: 'use 1 to 128 characters' },
 );
 
-export const checkLabelValue = textCheck('label value', (value) =>
-  /^([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?$/.test(value)
-    ? undefined
-    : 'use at most 63 letters, digits, -, _ and .; begin and end with a letter or digit',
-);
+export const checkTagValue = storedTextCheck('tag value', {
+  maxLength: 256,
+  message: 'use at most 256 characters',
+});
 
-export const checkTagKey = textCheck('tag key', (key) =>
-  key.length >= 1 && key.length <= 128 ? checkXmlCharacters(key) : 'use 1 to 128 characters',
-);
-
-export const checkTagValue = textCheck('tag value', (value) =>
-  value.length <= 256 ? checkXmlCharacters(value) : 'use at most 256 characters',
-);
-
-export const checkVariableName = textCheck('variable name', (name) =>
-  /^[A-Za-z][\w-]{0,62}$/.test(name)
-    ? undefined
-    : 'use 1 to 63 letters, digits, _ and -; begin with a letter',
-);
+export const checkVariableName = textCheck('variable name', [
+  {
+    matches: /^[A-Za-z][\w-]{0,62}$/,
+    message: 'use 1 to 63 letters, digits, _ and -; begin with a letter',
+  },
+]);
 
 /**
  * Checks the name of an environment variable. The required prefix prevents a spec from printing a credential from the
  * environment.
  */
-export const checkEnvironmentName = textCheck('environment variable', (name) =>
-  /^REPLIKEY_[A-Z0-9_]+$/.test(name)
-    ? undefined
-    : 'use REPLIKEY_ followed by upper-case letters, digits and _; specs cannot read other environment variables',
-);
+export const checkEnvironmentName = textCheck('environment variable', [
+  {
+    matches: /^REPLIKEY_[A-Z0-9_]+$/,
+    message:
+      'use REPLIKEY_ followed by upper-case letters, digits and _; specs cannot read other environment variables',
+  },
+]);
 
-export const checkNotEmpty = textCheck('value', (text) =>
-  text === '' ? 'use at least one character' : undefined,
-);
+export const checkNotEmpty = textCheck('value', [{ minLength: 1, message: 'use at least one character' }]);
 
-export const checkRuleId = textCheck('rule id', (id) =>
-  /^[\x20-\x7e]{1,255}$/.test(id) ? undefined : 'use 1 to 255 printable ASCII characters',
-);
+export const checkRuleId = textCheck('rule id', [
+  { matches: /^[\x20-\x7e]{1,255}$/, message: 'use 1 to 255 printable ASCII characters' },
+  { maxLength: 255, message: 'use 1 to 255 printable ASCII characters' },
+]);
 
 /** Checks a key prefix, which is literal: an S3 key begins with a slash only if its writer included one. */
-export const checkKeyPrefix = textCheck('prefix', (prefix) => {
-  const bytes = Buffer.byteLength(prefix);
-  if (bytes > 1024) return `use at most 1,024 bytes of UTF-8; the prefix has ${bytes}`;
-  if (prefix.startsWith('/')) {
-    return 'remove the leading slash; S3 compares prefixes literally, and no key begins with a slash unless its writer included one';
-  }
-  return checkXmlCharacters(prefix);
-});
+export const checkKeyPrefix = textCheck(
+  'prefix',
+  [
+    { maxBytes: 1024, message: 'use at most 1,024 bytes of UTF-8' },
+    {
+      excludes: /^\//,
+      message:
+        'remove the leading slash; S3 compares prefixes literally, and no key begins with a slash unless its writer included one',
+    },
+    XML_CHARACTERS,
+  ],
+  (prefix) => {
+    const bytes = Buffer.byteLength(prefix);
+    if (bytes > 1024) return `use at most 1,024 bytes of UTF-8; the prefix has ${bytes}`;
+    return prefix.startsWith('/') ? undefined : explainXmlCharacter(prefix);
+  },
+);
 
 /**
  * Returns the default role name: `replikey-` and the source bucket. A name too long for IAM is cut, and a hash keeps it
@@ -200,11 +303,12 @@ export const DURATION_PATTERN = /^\d{1,6}[smh]$/;
 const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000 } as const;
 const MAX_DURATION_MS = 7 * 24 * 3_600_000;
 
-export const checkDuration = textCheck('duration', (text) =>
-  DURATION_PATTERN.test(text) && parseDuration(text) <= MAX_DURATION_MS
-    ? undefined
-    : 'use a whole number with the unit s, m or h, at most 168h, for example 15m',
-);
+const DURATION_MESSAGE = 'use a whole number with the unit s, m or h, at most 168h, for example 15m';
+
+export const checkDuration = textCheck('duration', [
+  { matches: DURATION_PATTERN, message: DURATION_MESSAGE },
+  { maxDurationMs: MAX_DURATION_MS, message: DURATION_MESSAGE },
+]);
 
 /** Returns a valid duration in milliseconds. */
 export const parseDuration = (text: string): number =>

@@ -39,6 +39,9 @@ interface FilterDeclaration {
 type Tags = Record<string, string>;
 type RulePart = Partial<Omit<ReplicationRule, 'Destination'>> & { Destination?: Partial<Destination> };
 
+/** The maximum number of tags of an object. */
+export const MAX_FILTER_TAGS = 10;
+
 /** The largest priority that S3 accepts. */
 export const MAX_RULE_PRIORITY = 2_147_483_647;
 
@@ -78,6 +81,7 @@ const RULE_FIELDS = {
           patterns.checkTagKey,
           patterns.checkTagValue,
           'Selects the objects that have all of these tags, at most 10.',
+          { maxProperties: MAX_FILTER_TAGS },
         ).optional(),
       })
       .describe('Long form of prefix, with tags.')

@@ -1,13 +1,19 @@
 import * as z from 'zod';
 import * as patterns from './patterns.ts';
 
+/** The checks by the schemas that `textSchema` returned, for schemas in other languages. */
+const textChecks = new WeakMap<object, patterns.TextCheck>();
+
+/** Returns the check of a schema that `textSchema` returned. */
+export const textCheckOf = (schema: object): patterns.TextCheck | undefined => textChecks.get(schema);
+
 /** Returns a schema of a text that a check accepts, or rejects with the violated rule. */
 export const textSchema = (
   check: patterns.TextCheck,
   description?: string,
   metadata: Record<string, unknown> = {},
-) =>
-  z
+) => {
+  const schema = z
     .string()
     .superRefine((value, context) => {
       const rule = check(value);
@@ -21,13 +27,20 @@ export const textSchema = (
         ? {}
         : { patternErrorMessage: `invalid ${check.subject}: ${check(' ')}` }),
     });
+  textChecks.set(schema, check);
+  return schema;
+};
 
-/** Returns a schema of a mapping from names to texts, with a check for each. */
+/**
+ * Returns a schema of a mapping from names to texts, with a check for each. `checks` compares the number of names with
+ * the maximum, with a message in words.
+ */
 export const textMapSchema = (
   checkKey: patterns.TextCheck,
   checkValue: patterns.TextCheck,
   description: string,
-) => z.record(textSchema(checkKey), textSchema(checkValue)).meta({ description });
+  metadata: { maxProperties?: number } = {},
+) => z.record(textSchema(checkKey), textSchema(checkValue)).meta({ description, ...metadata });
 
 /** Returns a schema of a name that is a DNS label. */
 export const nameSchema = (description: string) =>

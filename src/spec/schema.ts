@@ -4,6 +4,9 @@ import { ruleShape } from './rule-fields.ts';
 import { integerSchema, nameSchema, textMapSchema, textSchema } from './schema-builders.ts';
 import { partialShape } from './schema-keys.ts';
 
+/** Maximum number of tags of a role in IAM. */
+export const MAX_ROLE_TAGS = 50;
+
 /**
  * Schemas of spec documents as users write them. They are the single source of the types, the validation and the JSON
  * Schema. `resolve.ts` converts the result into the types that the other modules use.
@@ -184,6 +187,7 @@ const pairShape = {
         patterns.checkTagKey,
         patterns.checkTagValue,
         'Tags to add to the role; other tags stay unchanged.',
+        { maxProperties: MAX_ROLE_TAGS },
       ).optional(),
       also: z
         .enum(['foreignRules'])
@@ -297,14 +301,17 @@ const guardrailsSchema = documentSchema(
   z.strictObject({
     accounts: z
       .array(textSchema(patterns.checkAccountId))
+      .max(10_000)
       .describe('Ids of the accounts that specs can use; absent: any.')
       .optional(),
     regions: z
       .array(textSchema(patterns.checkRegion))
+      .max(1_000)
       .describe('Regions that specs can use; absent: any.')
       .optional(),
     keys: z
       .array(textSchema(patterns.checkKeyReference))
+      .max(1_000)
       .describe('KMS keys that specs can use, by alias or ARN as in the specs; absent: any.')
       .optional(),
     maxChanges: integerSchema(

@@ -1,6 +1,7 @@
 import { partitionOfRegion } from '../../util/arn.ts';
 import type { Path } from '../document.ts';
 import { ROLE_ARN_FORMAT } from '../patterns.ts';
+import { MAX_ROLE_TAGS } from '../schema.ts';
 import type { CheckedReplication } from '../validate.ts';
 
 /** A failed check: the path, the problem, the fix, and the paths of the other fields that it depends on. */
@@ -18,6 +19,7 @@ export const SIDES = ['source', 'destination'] as const;
 export const pairChecks: readonly PairCheck[] = [
   checkRoleNameOrArn,
   checkRoleArnSettings,
+  checkRoleTagCount,
   checkRoleAccount,
   checkBucketsDiffer,
   checkSamePartition,
@@ -47,6 +49,13 @@ function checkRoleArnSettings({ content }: CheckedReplication): CheckFailure[] {
       const hint = `remove ${name}, or declare the role by its name`;
       return [['spec', 'role', name], 'replikey never changes a role that is given by ARN', hint];
     });
+}
+
+function checkRoleTagCount({ content }: CheckedReplication): CheckFailure[] {
+  const count = Object.keys(content.spec.role?.tags ?? {}).length;
+  if (count <= MAX_ROLE_TAGS) return [];
+  const message = `the role has ${count} tags, but IAM allows at most ${MAX_ROLE_TAGS}`;
+  return [[['spec', 'role', 'tags'], message, 'remove some tags']];
 }
 
 function checkRoleAccount({ content }: CheckedReplication, accounts: AccountsByName): CheckFailure[] {

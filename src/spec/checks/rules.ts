@@ -1,6 +1,6 @@
 import { type Path, positionOf } from '../document.ts';
 import { ruleNamesOf } from '../resolve.ts';
-import type { RuleDeclaration } from '../rule-fields.ts';
+import { MAX_FILTER_TAGS, type RuleDeclaration } from '../rule-fields.ts';
 import { formatPosition } from '../source-file.ts';
 import type { CheckedReplication } from '../validate.ts';
 import type { CheckFailure, PairCheck } from './pairs.ts';
@@ -36,8 +36,8 @@ function checkRuleHasFilter(pair: CheckedReplication): CheckFailure[] {
 function checkTagCount(pair: CheckedReplication): CheckFailure[] {
   return checkEachRule(({ filter }, path) => {
     const count = Object.keys(filter?.tags ?? {}).length;
-    if (count <= 10) return [];
-    const message = `the filter has ${count} tags, but an object has at most 10`;
+    if (count <= MAX_FILTER_TAGS) return [];
+    const message = `the filter has ${count} tags, but an object has at most ${MAX_FILTER_TAGS}`;
     return [[[...path, 'filter', 'tags'], message, 'remove some tags; the rule would never match']];
   })(pair);
 }
