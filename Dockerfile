@@ -26,6 +26,9 @@ ENV NODE_ENV=production
 WORKDIR /work
 # A numeric user: with runAsNonRoot, Kubernetes cannot verify a user name.
 USER 65532:65532
+# The image has no shell. The check reads the address of the health endpoint (--health-listen, or --listen) from the command
+# line of replikey. A command that serves none, such as `--once`, is healthy while it runs.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=4 CMD ["node", "/app/healthcheck.js"]
 # No shell and no init: replikey runs as PID 1, and every command handles SIGTERM and SIGINT.
 ENTRYPOINT ["node", "/app/main.js"]
 CMD ["--help"]

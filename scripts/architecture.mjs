@@ -20,6 +20,7 @@ export const LAYERS = [
     title: 'Entry points',
     folders: {
       'main.ts': { holds: 'start of the program: loads the command line and sets the exit code', io: 'any' },
+      'healthcheck.ts': { holds: 'health check of the container image', io: 'any' },
       cli: {
         holds:
           'commands with their flags, help and output; loads the code of a command when the command runs',

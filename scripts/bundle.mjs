@@ -4,7 +4,7 @@ import { wholeClients } from './whole-clients.mjs';
 
 /** Options for esbuild. */
 export const BUNDLE = {
-  entryPoints: ['src/main.ts'],
+  entryPoints: ['src/main.ts', 'src/healthcheck.ts'],
   bundle: true,
   splitting: true,
   format: 'esm',

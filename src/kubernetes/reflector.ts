@@ -144,7 +144,7 @@ export function createReflector(options: ReflectorOptions): Reflector {
 class ApiRequestError extends Error {
   readonly status: number;
   constructor(kind: ResourceKind, status: number, message = '') {
-    const hint = status === 404 ? '; apply deploy/kubernetes/crd.yaml to the cluster' : '';
+    const hint = status === 404 ? '; apply deploy/kubernetes/crd/crd.yaml to the cluster' : '';
     super(`cannot read ${kind} resources: HTTP ${status} ${message}${hint}`);
     this.status = status;
   }

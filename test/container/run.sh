@@ -72,7 +72,8 @@ base_image replikey-runtime-base "$runtime"
 mounts=(--volume "$(npm config get cache 2>/dev/null):/root/.npm")
 [ -f "${HOME:-/root}/.npmrc" ] && mounts+=(--volume "${HOME:-/root}/.npmrc:/root/.npmrc:ro")
 version=$(node -p 'require("./package.json").version')
-buildah bud --quiet --pull-never "${mounts[@]}" \
+# Images of the format of OCI have no health check.
+buildah bud --quiet --format docker --pull-never "${mounts[@]}" \
   --build-arg BUILD_IMAGE=localhost/replikey-build-base --build-arg RUNTIME_IMAGE=localhost/replikey-runtime-base \
   --build-arg VERSION="$version" --build-arg REVISION="$(git rev-parse HEAD 2>/dev/null || echo unknown)" \
   --tag localhost/replikey . >"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; fail 'build: the image does not build'; }
@@ -81,6 +82,7 @@ ok 'build: succeeds'
 container=$(buildah from --pull-never localhost/replikey)
 root=$(buildah mount "$container")
 buildah inspect --type image localhost/replikey >"$work/image.json"
+health_check=$(node -p "require('$work/image.json').Docker.config.Healthcheck.Test.slice(1).join('\n')")
 image() { node -p "const {config} = require('$work/image.json').OCIv1; $1"; }
 
 [ "$(image config.User)" = 65532:65532 ] || fail 'image: the user is not 65532'
@@ -91,7 +93,7 @@ done
 [ "$(image "config.Labels['org.opencontainers.image.version']")" = "$version" ] || fail 'image: the version label is wrong'
 ok 'image: user, entry point and labels are set'
 
-for file in LICENSE.txt THIRD-PARTY-LICENSES.txt main.js; do [ -s "$root/app/$file" ] || fail "image: /app/$file is missing"; done
+for file in LICENSE.txt THIRD-PARTY-LICENSES.txt main.js healthcheck.js; do [ -s "$root/app/$file" ] || fail "image: /app/$file is missing"; done
 [ ! -e "$root/build" ] && [ ! -e "$root/app/node_modules" ] && [ ! -e "$root/app/src" ] || fail 'image: contains more than the bundle'
 ok 'image: contains only the bundle and the licences'
 echo "container: the image adds $(du -sh "$root/app" | cut -f1) to the runtime's $(du -sh "$runtime" | cut -f1)"
@@ -138,7 +140,11 @@ ok '--version: prints the version'
 run validate specs >"$work/out" 2>&1 || { cat "$work/out" >&2; fail 'validate: fails for the mounted specs'; }
 ok 'validate: reads the mounted specs'
 
-bundle sandbox --port 0
+# health: runs the health check of the image in the container, without a shell.
+health() { mapfile -t words <<<"$health_check"; runc exec "$id" "${words[@]}" >"$work/health" 2>&1; }
+
+port=$(node -e "const s = require('net').createServer().listen(0, '127.0.0.1', () => { console.log(s.address().port); s.close() })")
+bundle sandbox --port "$port"
 runc run --bundle "$work/bundle" "$id" </dev/null >"$work/out" 2>&1 &
 runner=$!
 # until_true SECONDS COMMAND...: polls until the command succeeds.
@@ -154,6 +160,12 @@ ok 'sandbox: runs as 65532'
 runc exec "$id" node -e 'try { fs.writeFileSync("/app/x", ""); process.exit(1) } catch (e) { process.exit(e.code === "EROFS" ? 0 : 2) }' \
   || fail 'sandbox: the root is not read-only'
 ok 'sandbox: runs on a read-only root'
+health || { cat "$work/health" >&2; fail 'sandbox: the health check fails'; }
+grep -q "127.0.0.1:$port/_sandbox/health: HTTP 200" "$work/health" || fail 'sandbox: the health check does not check the sandbox'
+kill -STOP "$pid"
+! health || fail 'sandbox: the health check passes for a process that does not respond'
+kill -CONT "$pid"
+ok 'sandbox: the health check passes while it responds, and fails otherwise'
 runc kill "$id" TERM
 until_true 10 eval '! kill -0 $runner 2>/dev/null' || fail 'sandbox: does not exit within ten seconds of SIGTERM'
 status=0

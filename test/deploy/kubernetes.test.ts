@@ -1,5 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readdirSync, statSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import type { Io } from '../../src/cli/command-model.ts';
@@ -7,20 +10,38 @@ import { buildProgram, programModel } from '../../src/cli/program.ts';
 import { createController } from '../../src/controller/controller.ts';
 import { readOnlyLeadership } from '../../src/controller/leadership.ts';
 import { createMetrics } from '../../src/controller/metrics.ts';
+import { RESOURCE_PLURALS } from '../../src/kubernetes/resources.ts';
+import { healthUrlOf } from '../../src/util/health-url.ts';
+import { findTool, toolSkipReason, validateResources } from '../kubernetes/tools.ts';
 import { fakeClock } from '../support/fake-clock.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: manifests are of many kinds
 type Manifest = any;
 
 const KUSTOMIZE = 'deploy/kubernetes';
-const hasKubectl = spawnSync('kubectl', ['version', '--client']).status === 0;
-if (!hasKubectl) process.stderr.write('skipped: kubectl, which builds the overlays, is not installed\n');
+/** Command that builds an overlay: kubectl contains kustomize. */
+const kubectl = findTool('kubectl');
+const kustomize = kubectl ? [kubectl, 'kustomize'] : [findTool('kustomize') ?? '', 'build'];
+const kustomizeSkipReason = toolSkipReason('kubectl') && toolSkipReason('kustomize');
+if (kustomizeSkipReason) process.stderr.write(`skipped: ${kustomizeSkipReason}\n`);
 
+/** All folders that `kubectl apply -k` accepts. */
+const FOLDERS = ['base', 'crd', ...readdirSync(`${KUSTOMIZE}/overlays`).map((name) => `overlays/${name}`)];
+const WORKLOAD_FOLDERS = FOLDERS.filter((folder) => folder !== 'crd');
+
+/** Returns the documents of a YAML text. Fails for duplicate keys, and other errors and warnings of strict parsing. */
+function parseStrictly(text: string): Manifest[] {
+  const documents = parseAllDocuments(text, { strict: true, uniqueKeys: true });
+  for (const { errors, warnings } of documents) expect([...errors, ...warnings]).toEqual([]);
+  return documents.flatMap((document) => document.toJS() ?? []);
+}
+
+/** Builds an overlay as `kubectl apply -k` does, with the default settings of kustomize. */
 function buildOverlay(folder: string): Manifest[] {
-  const args = ['kustomize', '--load-restrictor', 'LoadRestrictionsNone', `${KUSTOMIZE}/${folder}`];
-  const { stdout, stderr } = spawnSync('kubectl', args, { encoding: 'utf8' });
+  const [program = '', command = ''] = kustomize;
+  const { stdout, stderr } = spawnSync(program, [command, `${KUSTOMIZE}/${folder}`], { encoding: 'utf8' });
   expect(stderr).toBe('');
-  return parseAllDocuments(stdout).map((document) => document.toJS());
+  return parseStrictly(stdout);
 }
 
 const manifestOf = (manifests: Manifest[], kind: string): Manifest =>
@@ -29,21 +50,57 @@ const manifestOf = (manifests: Manifest[], kind: string): Manifest =>
 const workload = (manifests: Manifest[]): Manifest =>
   manifestOf(manifests, 'Deployment') ?? manifestOf(manifests, 'StatefulSet');
 
+test.each(FOLDERS)('manifests of %s: every file is in its folder, as kustomize requires', async (folder) => {
+  const root = path.join(KUSTOMIZE, folder);
+  const { resources, configMapGenerator = [] } = parse(
+    await readFile(path.join(root, 'kustomization.yaml'), 'utf8'),
+  );
+  const files: string[] = [...resources, ...configMapGenerator.flatMap(({ files }: Manifest) => files)];
+  const isFolder = (file: string) => statSync(path.join(root, file)).isDirectory();
+  expect(files.filter((file) => file.startsWith('..') && !isFolder(file))).toEqual([]);
+});
+
+const validatorSkipReason = toolSkipReason('validator');
+
+/** Checks manifests as an API server does. Kinds of other operators are unknown to it. */
+async function expectValid(manifests: Manifest[]): Promise<void> {
+  const known = manifests.filter(
+    ({ apiVersion, kind }) =>
+      !apiVersion.startsWith('monitoring.coreos.com/') && kind !== 'CustomResourceDefinition',
+  );
+  expect(known).not.toEqual([]);
+  expect((await validateResources(known)).flat()).toEqual([]);
+}
+
+test.skipIf(kustomizeSkipReason ?? validatorSkipReason).each(WORKLOAD_FOLDERS)(
+  'manifests of %s: the API server accepts every field',
+  async (folder) => {
+    await expectValid(buildOverlay(folder));
+  },
+);
+
+test.skipIf(kustomizeSkipReason)(
+  'manifests of overlays/custom-resources: contain the definitions, and no spec files',
+  () => {
+    const manifests = buildOverlay('overlays/custom-resources');
+    const definitions = ({ kind }: Manifest) => kind === 'CustomResourceDefinition';
+    expect(manifests.filter(definitions)).toEqual(buildOverlay('crd'));
+    expect(
+      manifests
+        .filter(definitions)
+        .map(({ spec }) => spec.names.kind)
+        .sort(),
+    ).toEqual(Object.keys(RESOURCE_PLURALS).sort());
+    expect(manifestOf(manifests, 'ConfigMap')).toBeUndefined();
+  },
+);
+
 const model = programModel(
   buildProgram({ stdout: process.stdout, stderr: process.stderr, env: {} } as unknown as Io, () => {}),
 );
 const flags = new Set(model.options.map(({ long }) => long));
 
-describe
-  .skipIf(!hasKubectl)
-  .each([
-    'base',
-    'overlays/irsa',
-    'overlays/git-sync',
-    'overlays/custom-resources',
-    'overlays/monitoring',
-    'overlays/sharded',
-  ])('manifests of %s', (folder) => {
+describe.skipIf(kustomizeSkipReason).each(WORKLOAD_FOLDERS)('manifests of %s', (folder) => {
   test('run as non-root, with a read-only root file system, no capabilities and resource limits', () => {
     const { spec } = workload(buildOverlay(folder)).spec.template;
     expect(spec.securityContext).toMatchObject({
@@ -116,7 +173,7 @@ describe
   });
 });
 
-test.skipIf(!hasKubectl)(
+test.skipIf(kustomizeSkipReason)(
   'manifests of overlays/sharded: one replica per shard, and permission for every lease',
   () => {
     const manifests = buildOverlay('overlays/sharded');
@@ -181,9 +238,11 @@ test('systemd unit and ECS task definition: use only existing flags, and restric
     expect(unit).toContain(setting);
   expect(container).toMatchObject({ readonlyRootFilesystem: true, user: '65532:65532' });
   expect(container.stopTimeout).toBeGreaterThan(25);
-  const { command } = container;
-  const healthAddress = command[command.indexOf('--health-listen') + 1];
-  expect(container.healthCheck.command.at(-1)).toContain(`http://${healthAddress}/healthz`);
+  // The health check of the image finds the endpoint.
+  expect(healthUrlOf(['node', '/app/main.js', ...container.command])).toBe('http://127.0.0.1:8081/healthz');
+  const dockerfile = await readFile('Dockerfile', 'utf8');
+  const check = /^HEALTHCHECK .*CMD (.*)$/m.exec(dockerfile)?.[1] ?? '';
+  expect(container.healthCheck.command).toEqual(['CMD', ...JSON.parse(check)]);
 });
 
 test('manifests of base: the spec equals specs/tax.yaml', async () => {
@@ -191,18 +250,28 @@ test('manifests of base: the spec equals specs/tax.yaml', async () => {
   expect(parse(text)).toEqual(parse(await readFile('specs/tax.yaml', 'utf8')));
 });
 
-const hasHelm = spawnSync('helm', ['version']).status === 0;
-if (!hasHelm) process.stderr.write('skipped: helm, which renders the chart, is not installed\n');
+const helmSkipReason = toolSkipReason('helm');
+if (helmSkipReason) process.stderr.write(`skipped: ${helmSkipReason}\n`);
 
-describe.skipIf(!hasHelm)('Helm chart', () => {
+describe.skipIf(helmSkipReason)('Helm chart', () => {
   const CHART = 'deploy/helm/replikey';
+  const runHelm = (...args: string[]) => spawnSync(findTool('helm') ?? '', args, { encoding: 'utf8' });
   const renderChart = (...args: string[]): Manifest[] => {
-    const result = spawnSync('helm', ['template', 'replikey', CHART, '--namespace', 'replikey', ...args], {
-      encoding: 'utf8',
-    });
-    expect(result.stderr).toBe('');
-    return parseAllDocuments(result.stdout).flatMap((document) => document.toJS() ?? []);
+    const { stdout, stderr } = runHelm('template', 'replikey', CHART, '--namespace', 'replikey', ...args);
+    expect(stderr).toBe('');
+    return parseStrictly(stdout);
   };
+  /** Renders the chart with a values file. */
+  async function renderValues(values: unknown, ...args: string[]): Promise<Manifest[]> {
+    const folder = await mkdtemp(path.join(tmpdir(), 'replikey-chart-'));
+    try {
+      const file = path.join(folder, 'values.yaml');
+      await writeFile(file, JSON.stringify(values));
+      return renderChart('--values', file, ...args);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  }
   const byName = (manifests: Manifest[]) =>
     new Map(manifests.map((manifest) => [`${manifest.kind} ${manifest.metadata.name}`, manifest]));
 
@@ -221,11 +290,106 @@ describe.skipIf(!hasHelm)('Helm chart', () => {
   });
 
   test('passes helm lint, and rejects unknown values', () => {
-    expect(spawnSync('helm', ['lint', '--strict', CHART], { encoding: 'utf8' }).stdout).toContain(
-      '0 chart(s) failed',
-    );
-    const result = spawnSync('helm', ['template', CHART, '--set', 'replica=3'], { encoding: 'utf8' });
+    expect(runHelm('lint', '--strict', CHART).stdout).toContain('0 chart(s) failed');
+    const result = runHelm('template', CHART, '--set', 'replica=3');
     expect(result.status).not.toBe(0);
     expect(result.stderr).toContain('replica');
+  });
+
+  test('installs the custom resource definitions', () => {
+    const definitions = renderChart('--include-crds').filter(
+      ({ kind }) => kind === 'CustomResourceDefinition',
+    );
+    expect(definitions.map(({ spec }) => spec.names.kind)).toEqual(Object.keys(RESOURCE_PLURALS));
+    // A template would make them part of one release: a second release in another namespace would fail.
+    expect(renderChart().filter(({ kind }) => kind === 'CustomResourceDefinition')).toEqual([]);
+    const { stdout } = runHelm('show', 'crds', CHART);
+    expect(parseStrictly(stdout)).toEqual(definitions);
+  });
+
+  /** Texts that YAML reads as another type, or as syntax, without quotes. */
+  const ODD_TEXTS = [
+    ...[
+      '012345678901',
+      '111122223333',
+      '1.10',
+      '1e3',
+      '0x1F',
+      '0o17',
+      '1_000',
+      '.inf',
+      '12:30:45',
+      '2026-11-30',
+    ],
+    ...['true', 'no', 'on', 'null', '~', ''],
+    ...[
+      'a: b',
+      'a #b',
+      '- a',
+      '{a}',
+      '[a]',
+      '*a',
+      '&a',
+      '!a',
+      '%a',
+      '@a',
+      '`a`',
+      '|',
+      '>',
+      '? a',
+      ': a',
+      '---',
+    ],
+    ...['"', "'", '\\', ' a ', 'a\tb', 'a\nb\n', '\r\n', '{{ .Values }}', '\u00e9', '\u2028', '\u{1f600}'],
+  ];
+
+  test('renders every text as the same text', async () => {
+    const annotations = Object.fromEntries(ODD_TEXTS.map((text, index) => [`example.com/${index}`, text]));
+    const specs = Object.fromEntries(ODD_TEXTS.map((text, index) => [`${index}.yaml`, text]));
+    const manifests = await renderValues({ args: ODD_TEXTS, serviceAccount: { annotations }, specs });
+    const [container] = workload(manifests).spec.template.spec.containers;
+    expect(container.args.slice(-ODD_TEXTS.length)).toEqual(ODD_TEXTS);
+    expect(manifestOf(manifests, 'ServiceAccount').metadata.annotations).toEqual(annotations);
+    expect(manifestOf(manifests, 'ConfigMap').data).toEqual(specs);
+    if (!validatorSkipReason) await expectValid(manifests);
+  });
+
+  test.each(ODD_TEXTS.filter((text) => text !== ''))(
+    'renders region, image and client %j as text',
+    async (text) => {
+      const matchLabels = { 'example.com/a': text };
+      const clients = [{ podSelector: { matchLabels } }];
+      const image = { repository: text, tag: text };
+      const manifests = await renderValues({ region: text, image, clients });
+      const [container] = workload(manifests).spec.template.spec.containers;
+      expect(container.env).toEqual([{ name: 'AWS_REGION', value: text }]);
+      expect(container.image).toBe(`${text}:${text}`);
+      expect(manifestOf(manifests, 'NetworkPolicy').spec.ingress[0].from).toEqual(clients);
+    },
+  );
+
+  test('renders a namespace of digits as text', () => {
+    const manifests = renderChart('--namespace', '12345');
+    for (const { kind, metadata } of manifests) expect(metadata.namespace, kind).toBe('12345');
+    expect(manifestOf(manifests, 'RoleBinding').subjects[0].namespace).toBe('12345');
+  });
+
+  test('renders large numbers as whole numbers', async () => {
+    const manifests = await renderValues({ replicas: 1_000_000, interval: 10_000_000 });
+    expect(workload(manifests).spec.replicas).toBe(1_000_000);
+    const { args } = workload(manifests).spec.template.spec.containers[0];
+    expect(args[args.indexOf('--interval') + 1]).toBe('10000000');
+  });
+
+  test.each([
+    // YAML has already dropped the leading zero of a number, or the last digit of a version.
+    ['an account id that is a number', 'serviceAccount.annotations.account=111122223333', 'account'],
+    ['a tag that is a number', 'image.tag=7', 'tag'],
+    ['a Region that is a boolean', 'region=true', 'region'],
+    ['a spec file that replikey would not read', 'specs.tax=x', 'tax'],
+  ])('rejects %s', (_, setting, message) => {
+    const { status, stderr } = runHelm('template', CHART, '--set', setting);
+    expect(status).not.toBe(0);
+    expect(stderr).toContain(message);
   });
 });

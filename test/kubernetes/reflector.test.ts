@@ -159,7 +159,7 @@ describe('reflector', () => {
     const { errors } = startReflector(server);
     await vi.waitFor(() =>
       expect(errors).toEqual([
-        'cannot read Account resources: HTTP 404 a fault; apply deploy/kubernetes/crd.yaml to the cluster',
+        'cannot read Account resources: HTTP 404 a fault; apply deploy/kubernetes/crd/crd.yaml to the cluster',
       ]),
     );
   });
