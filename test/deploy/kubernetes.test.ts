@@ -62,14 +62,14 @@ test.each(FOLDERS)('manifests of %s: every file is in its folder, as kustomize r
 
 const validatorSkipReason = toolSkipReason('validator');
 
-/** Checks manifests as an API server does. Kinds of other operators are unknown to it. */
+/** Checks manifests as an API server does. The definitions of other operators are unknown to it. */
 async function expectValid(manifests: Manifest[]): Promise<void> {
-  const known = manifests.filter(
+  const builtIn = manifests.filter(
     ({ apiVersion, kind }) =>
       !apiVersion.startsWith('monitoring.coreos.com/') && kind !== 'CustomResourceDefinition',
   );
-  expect(known).not.toEqual([]);
-  expect((await validateResources(known)).flat()).toEqual([]);
+  expect(builtIn).not.toEqual([]);
+  expect((await validateResources(builtIn)).flat()).toEqual([]);
 }
 
 test.skipIf(kustomizeSkipReason ?? validatorSkipReason).each(WORKLOAD_FOLDERS)(
