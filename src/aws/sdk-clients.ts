@@ -163,5 +163,5 @@ function credentialsFor(account: Account | undefined, connection: Connection) {
  * Whether an endpoint is configured. A custom endpoint may lack wildcard host names, so its requests use path style. S3
  * itself accepts path style everywhere, too.
  */
-const hasCustomEndpoint = ({ endpoint }: Connection): boolean =>
+export const hasCustomEndpoint = ({ endpoint }: Connection): boolean =>
   (endpoint ?? process.env.AWS_ENDPOINT_URL_S3 ?? process.env.AWS_ENDPOINT_URL) !== undefined;

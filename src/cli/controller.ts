@@ -1,10 +1,8 @@
-import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import manifest from '../../package.json' with { type: 'json' };
 import { type AwsClient, type AwsClientOptions, createAwsClient } from '../aws/client.ts';
 import { createSdkClients } from '../aws/sdk-clients.ts';
 import { type ControllerOptions, createController } from '../controller/controller.ts';
-import { attemptTimeoutOf, type LeaseStore, type LeaseTimes } from '../controller/leader-election.ts';
 import {
   createLeadership,
   LEASE_NAME,
@@ -15,7 +13,6 @@ import {
   shardOf,
 } from '../controller/leadership.ts';
 import { createMetrics } from '../controller/metrics.ts';
-import { openS3Lock } from '../controller/s3-lock.ts';
 import {
   type ControllerServer,
   createHealthRoutes,
@@ -29,7 +26,6 @@ import { EXIT, systemErrorReason, UserError } from '../errors.ts';
 import { kinds } from '../kinds/index.ts';
 import { createKubernetesApi, isInCluster, type KubernetesApi } from '../kubernetes/api.ts';
 import { type Cluster, watchCluster } from '../kubernetes/cluster.ts';
-import { createKubernetesLeaseStore } from '../kubernetes/lease-store.ts';
 import { createLog, type Log } from '../log.ts';
 import { isColourEnabled } from '../report/style.ts';
 import type { Sandbox } from '../sandbox/server.ts';
@@ -37,13 +33,14 @@ import { parseLabelSelector, SelectionError } from '../spec/select.ts';
 import type { Specs } from '../spec/types.ts';
 import { createAbortController, systemClock } from '../util/clock.ts';
 import type { Io } from './command-model.ts';
+import { attemptTimeout, createIdentity, type LockOptions, leaseTimesOf, openLeaseStore } from './lock.ts';
 import { propagationWaitMs, variableInputOf } from './options.ts';
 import { rejectInvalidEndpoints, sandboxConnection, startEmbeddedSandbox } from './session.ts';
 import { InterruptedError } from './signals.ts';
 import { guardThresholds, type ReconcileOptions } from './single-pass.ts';
 
 /** Options of `reconcile` itself: of one pass, or of the controller. */
-export interface RunOptions extends ReconcileOptions {
+export interface RunOptions extends Omit<ReconcileOptions, keyof LockOptions>, LockOptions {
   source: 'files' | 'kubernetes';
   /** Seconds. */
   interval: number;
@@ -52,10 +49,6 @@ export interface RunOptions extends ReconcileOptions {
   workers: number;
   listen?: ListenAddress;
   healthListen?: ListenAddress;
-  leaderElect: 'auto' | 'lease' | 's3' | 'none';
-  lock?: { bucket: string; key: string };
-  /** Seconds. */
-  leaseDuration: number;
   planOnly?: true;
   shard?: { index: number | 'auto'; of: number };
 }
@@ -106,6 +99,7 @@ async function runUntilStopped(
     options,
     io,
     log,
+    sandbox,
     ({ name, isLeader: leads, transitions }) => {
       metrics.setLeader(name, leads);
       log.info({ lease: name, transitions }, leads ? 'became leader' : 'lost leadership');
@@ -126,7 +120,7 @@ async function runUntilStopped(
         sandbox,
         signal,
         // A call in flight when the lease is lost must end before another process can lead.
-        ...(leadership === undefined ? {} : { timeoutMs: attemptTimeoutOf(leaseTimes(options)) }),
+        ...(leadership === undefined ? {} : { timeoutMs: attemptTimeout(options) }),
         onRetry: ({ operation, reason, isThrottle }) => {
           if (isThrottle) metrics.countThrottle(operation);
           log.debug({ operation }, `retrying ${operation}: ${reason}`);
@@ -340,13 +334,6 @@ async function shutDown(io: Io, finish: () => Promise<void>, graceMs: number, lo
 /** Returns the source bucket, which determines the shard of a pair. */
 const sourceBucketOf = ({ pairs }: WorkItem): string => pairs[0]?.source.bucket ?? '';
 
-/** Derives the lease times: the renewal deadline is two thirds of the duration, the retry interval a sixth. */
-const leaseTimes = ({ leaseDuration }: RunOptions): LeaseTimes => ({
-  durationMs: leaseDuration * 1000,
-  renewDeadlineMs: (leaseDuration * 2000) / 3,
-  retryMs: (leaseDuration * 1000) / 6,
-});
-
 /**
  * Creates the leadership for deployments with several processes: by Leases in a cluster, by objects in S3 elsewhere.
  * Returns undefined for a single process.
@@ -357,11 +344,12 @@ async function leadershipFromOptions(
   options: RunOptions,
   io: Io,
   log: Log,
+  sandbox: Sandbox | undefined,
   onChange: LeadershipOptions['onChange'],
 ): Promise<Leadership | undefined> {
   const shard = resolveShard(options, io);
   if (options.planOnly) return readOnlyLeadership(shard);
-  const store = await openLeaseStore(options, io);
+  const store = await openLeaseStore(options, io, sandbox && sandboxConnection(sandbox));
   if (!store) {
     if (shard)
       throw new UserError(
@@ -370,33 +358,18 @@ async function leadershipFromOptions(
       );
     return undefined;
   }
-  const identity = `${hostname()}_${randomUUID()}`;
+  const identity = createIdentity();
   log.info({ identity, ...shard }, 'leader election enabled');
   return createLeadership({
     ...(shard === undefined ? {} : { shard }),
     openStore: store,
     identity,
     clock: systemClock,
-    times: leaseTimes(options),
+    times: leaseTimesOf(options),
     random: Math.random,
     onChange,
     onError: (name, error) => log.warn({ lease: name }, error.message),
   });
-}
-
-async function openLeaseStore(
-  { leaderElect, lock }: RunOptions,
-  io: Io,
-): Promise<((name: string) => LeaseStore) | undefined> {
-  const lockKind =
-    leaderElect === 'auto' ? (lock ? 's3' : isInCluster(io.env) ? 'lease' : 'none') : leaderElect;
-  if (lockKind === 'none') return undefined;
-  if (lockKind === 's3') {
-    if (!lock) throw new UserError(EXIT.usage, '--leader-elect s3 requires --lock s3://bucket/key');
-    return openS3Lock(lock, io.env.AWS_ENDPOINT_URL !== undefined);
-  }
-  const api = await createKubernetesApi(io.env);
-  return (name) => createKubernetesLeaseStore(api, name);
 }
 
 /**

@@ -126,7 +126,7 @@ const OPTION_GROUPS: HeadingGroups = [
     ],
   ],
   ['Controller:', ['--interval', '--verify-interval', '--workers', '--listen', '--health-listen', '--grace']],
-  ['Leader election and shards:', ['--leader-elect', '--lock', '--lease-duration', '--shard']],
+  ['Locks, leader election and shards:', ['--leader-elect', '--lock', '--lease-duration', '--shard']],
   ['Target:', ['--sandbox', '--observed', '--region']],
   ['Timeouts:', ['--wait', '--timeout']],
   ['Output:', ['--output', '--verbose', '--log-level', '--debug', '--version', '--help']],

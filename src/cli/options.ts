@@ -131,6 +131,41 @@ export const addGuardOptions = (command: Command): Command =>
       'test changed rules of existing buckets with canary objects first, for all specs (spec.rollout: canary)',
     );
 
+/** Adds the options for several processes of which one at a time writes. */
+export const addLockOptions = (command: Command): Command =>
+  command
+    .addOption(
+      new Option(
+        '--leader-elect <method>',
+        'allow one writer at a time, by a Lease in the cluster or a lock object in S3',
+      )
+        .choices(['auto', 'lease', 's3', 'none'])
+        .default('auto'),
+    )
+    .option(
+      '--lock <url>',
+      'lock object outside Kubernetes: s3://bucket/key; a single pass exits with 3 if another process holds it',
+      parseLockUrl,
+    )
+    .option(
+      '--lease-duration <seconds>',
+      'lease duration; another process takes over after this time without a renewal',
+      parseLeaseDuration,
+      30,
+    );
+
+function parseLockUrl(text: string): { bucket: string; key: string } {
+  const [, bucket, key] = /^s3:\/\/([^/]+)\/(.+)$/.exec(text) ?? [];
+  if (bucket === undefined || key === undefined) throw new InvalidArgumentError('Expected s3://bucket/key.');
+  return { bucket, key };
+}
+
+function parseLeaseDuration(text: string): number {
+  const seconds = parseSeconds(text);
+  if (seconds < 1) throw new InvalidArgumentError('Expected a number of seconds, 1 to 86400.');
+  return seconds;
+}
+
 /** Time until S3 uses changed permissions, in seconds. AWS documents no limit. */
 const PROPAGATION_WAIT_SECONDS = 45;
 

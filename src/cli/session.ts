@@ -34,6 +34,8 @@ export interface CliSession {
 type SessionOptions = Pick<GlobalOptions, 'sandbox' | 'logLevel'> & {
   /** A snapshot that `reconcile observe` wrote, to replay in place of AWS. */
   observed?: string;
+  /** Time limit for an attempt of a call, in milliseconds; default: that of the SDK clients. */
+  attemptTimeoutMs?: number;
 };
 
 const WARN_AT_ATTEMPT = 3;
@@ -51,7 +53,11 @@ export async function openSession(
   const snapshot = options.observed === undefined ? undefined : await readSnapshotFile(options.observed);
   const sandbox =
     options.sandbox === undefined ? undefined : await startEmbeddedSandbox(options.sandbox, log);
-  const createLiveClients = () => createSdkClients(specs.accounts, sandbox && sandboxConnection(sandbox));
+  const createLiveClients = () =>
+    createSdkClients(specs.accounts, {
+      ...(sandbox && sandboxConnection(sandbox)),
+      ...(options.attemptTimeoutMs === undefined ? {} : { timeoutMs: options.attemptTimeoutMs }),
+    });
   const baseClients = snapshot ? createReplayClients(snapshot) : createLiveClients();
   const clients = wrapClients ? wrapClients(baseClients) : baseClients;
   const aws = createAwsClient({

@@ -12,6 +12,7 @@ import { systemClock } from '../util/clock.ts';
 import { escapeUnprintable, safeJson, shellQuote } from '../util/escape.ts';
 import { writeFileAtomic } from '../util/files.ts';
 import type { Io } from './command-model.ts';
+import { acquireLock, attemptTimeout, type HeldLock, type LockOptions, takesLock } from './lock.ts';
 import {
   type GlobalOptions,
   type GuardOptions,
@@ -22,10 +23,14 @@ import {
 import { createReporter, sarifText } from './output.ts';
 import { showProgress } from './progress.ts';
 import { type SavedPlan, toSavedPlan } from './saved-plan.ts';
-import { loadSelectedSpecs, openSession } from './session.ts';
+import { type CliSession, loadSelectedSpecs, openSession, sandboxConnection } from './session.ts';
 
 /** Options of one pass. */
-export interface ReconcileOptions extends SpecOptions, GuardOptions, Omit<GlobalOptions, 'output'> {
+export interface ReconcileOptions
+  extends SpecOptions,
+    GuardOptions,
+    Partial<LockOptions>,
+    Omit<GlobalOptions, 'output'> {
   output: 'text' | 'json' | 'ndjson' | 'markdown';
   once?: true;
   dryRun?: true;
@@ -63,8 +68,34 @@ export async function runPass(
   signal: AbortSignal,
   savedPlan?: SavedPlan,
 ): Promise<number> {
+  // A call in flight when the lock is lost must end before another process can hold it.
+  const timeout = takesLock(options) ? { attemptTimeoutMs: attemptTimeout(options) } : {};
+  const session = await openSession(specs, { ...options, ...timeout }, io, signal);
+  let lock: HeldLock | undefined;
+  try {
+    const connection = {
+      ...(session.sandbox && sandboxConnection(session.sandbox)),
+      ...(specs.pairs[0] && { fallbackRegion: specs.pairs[0].source.region }),
+    };
+    lock = await acquireLock(options, { io, log: session.log, signal, connection });
+    const aws = lock ? session.aws.fenced(lock.assertHeld) : session.aws;
+    return await runPassIn({ ...session, aws }, specs, paths, options, io, signal, savedPlan);
+  } finally {
+    await lock?.release();
+    await session.close();
+  }
+}
+
+async function runPassIn(
+  session: CliSession,
+  specs: Specs,
+  paths: readonly string[],
+  options: ReconcileOptions,
+  io: Io,
+  signal: AbortSignal,
+  savedPlan: SavedPlan | undefined,
+): Promise<number> {
   const dryRun = options.dryRun ?? false;
-  const session = await openSession(specs, options, io, signal);
   const metadata: PlanMetadata = {
     made: planInputsOf(paths, options),
     ...(session.observedAt === undefined ? {} : { observedAt: session.observedAt }),
@@ -129,7 +160,6 @@ export async function runPass(
     throw withAppliedSteps(error, appliedIds);
   } finally {
     progress.end();
-    await session.close();
   }
 }
 

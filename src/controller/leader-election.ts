@@ -45,6 +45,9 @@ interface ClockReading {
 /** How long a standby holds a lease before it releases it for the preferred process, in milliseconds. */
 const STANDBY_HANDBACK_MS = 10 * 60_000;
 
+/** The wait after another process wrote a lease first, in milliseconds. */
+const LOST_RACE_MS = 100;
+
 export const DEFAULT_LEASE_TIMES: LeaseTimes = {
   durationMs: 30_000,
   renewDeadlineMs: 20_000,
@@ -65,6 +68,18 @@ export interface Elector {
   transitions(): number;
   /** Acquires and renews the lease until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
+  /**
+   * Acquires the lease for a run that does not wait for its holder. Returns the record of the other process that holds
+   * the lease, or undefined if this process now holds it. If a holder seems to have ended without a release, observes the
+   * lease until it expires.
+   *
+   * @param onWait called once before such a wait, with the maximum wait in milliseconds
+   * @throws the error of the store, or the reason of the interruption
+   */
+  acquire(options: {
+    signal: AbortSignal;
+    onWait: (record: LeaseRecord, ms: number) => void;
+  }): Promise<LeaseRecord | undefined>;
   /** Releases the lease, so that another process need not wait until it expires. */
   release(): Promise<void>;
 }
@@ -107,7 +122,7 @@ export function createElector(options: ElectorOptions): Elector {
    * The version that another process wrote, and when this process first saw it. Clocks of other processes are not
    * used.
    */
-  let observedRecord: { version: string; since: number } | undefined;
+  let observedRecord: { version: string; since: number; record: LeaseRecord | undefined } | undefined;
   /** When this process acquired the lease. */
   let heldSince = 0;
   const { isStandby = false, isShared = false } = options;
@@ -148,7 +163,8 @@ export function createElector(options: ElectorOptions): Elector {
     const readAt = readClock();
     const version = stored?.version ?? '';
     if (stored?.record.holder !== identity) {
-      if (observedRecord?.version !== version) observedRecord = { version, since: readAt.monotonic };
+      if (observedRecord?.version !== version)
+        observedRecord = { version, since: readAt.monotonic, record: stored?.record };
       const waitMs = (stored ? leaseDurationMs(stored.record) : 0) + (isStandby ? times.durationMs : 0);
       if (readAt.monotonic - observedRecord.since < waitMs) return recordLost();
     } else if (
@@ -179,6 +195,38 @@ export function createElector(options: ElectorOptions): Elector {
   const leaseDurationMs = ({ holder, durationSeconds }: LeaseRecord): number =>
     holder === '' ? 0 : Math.max(times.durationMs, durationSeconds * 1000);
 
+  /**
+   * Whether a lease was renewed within its duration, by the wall clock. Only a process that then gives up uses it: with a
+   * wrong clock it gives up too often, but never takes a lease that another process holds.
+   */
+  const isFresh = (record: LeaseRecord): boolean => {
+    const ageMs = clock.now() - Date.parse(record.renewed);
+    return ageMs >= 0 && ageMs < leaseDurationMs(record);
+  };
+
+  async function acquire({ signal, onWait }: Parameters<Elector['acquire']>[0]) {
+    let firstVersion: string | undefined;
+    for (;;) {
+      signal.throwIfAborted();
+      const isAcquired = await tryAcquireOrRenew();
+      notifyChange();
+      if (isAcquired) return undefined;
+      const { version = '', since = 0, record } = observedRecord ?? {};
+      const isFirst = firstVersion === undefined;
+      firstVersion ??= version;
+      if (!record?.holder) {
+        // Another process wrote at the same time. The next read shows its record.
+        await sleep(clock, LOST_RACE_MS, signal);
+        continue;
+      }
+      // A changed version is a renewal, or the record of another new holder.
+      if (version !== firstVersion || isFresh(record)) return record;
+      const remainingMs = since + leaseDurationMs(record) - clock.monotonicNow();
+      if (isFirst) onWait(record, remainingMs);
+      await sleep(clock, Math.min(remainingMs, times.retryMs), signal);
+    }
+  }
+
   function recordAcquired(record: LeaseRecord, sentAt: ClockReading): boolean {
     if (lastRenewal === undefined) heldSince = sentAt.monotonic;
     lastRenewal = sentAt;
@@ -205,6 +253,7 @@ export function createElector(options: ElectorOptions): Elector {
 
   return {
     isLeader,
+    acquire,
     transitions: () => transitions,
     async run(signal) {
       while (!signal.aborted) {

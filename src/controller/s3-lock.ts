@@ -1,5 +1,7 @@
 import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import * as z from 'zod';
+import { redactError } from '../aws/errors.ts';
+import { type Connection, hasCustomEndpoint } from '../aws/sdk-clients.ts';
 import type { LeaseRecord, LeaseStore } from './leader-election.ts';
 
 const LEASE_RECORD_SCHEMA = z.object({
@@ -17,7 +19,9 @@ const LEASE_RECORD_SCHEMA = z.object({
 export function createS3Lock(client: S3Client, { bucket, key }: { bucket: string; key: string }): LeaseStore {
   const name = `s3://${bucket}/${key}`;
   const lockError = (action: 'read' | 'write', error: unknown) =>
-    new Error(`cannot ${action} lock ${name}: ${lockErrorReason(error as Error)}`, { cause: error });
+    new Error(`cannot ${action} lock ${name}: ${lockErrorReason(redactError(error) as Error)}`, {
+      cause: error,
+    });
   const putRecord = async (record: LeaseRecord, condition: { IfNoneMatch: string } | { IfMatch: string }) => {
     try {
       const Body = JSON.stringify(record);
@@ -34,6 +38,7 @@ export function createS3Lock(client: S3Client, { bucket, key }: { bucket: string
     async read() {
       try {
         const response = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
+        if ((response.ContentLength ?? 0) > MAX_RECORD_BYTES) throw new Error('the object is not a lock');
         const record = LEASE_RECORD_SCHEMA.parse(
           JSON.parse((await response.Body?.transformToString()) ?? ''),
         );
@@ -48,23 +53,37 @@ export function createS3Lock(client: S3Client, { bucket, key }: { bucket: string
   };
 }
 
+/** A record has about 200 bytes. Another object under the key of the lock may have any size. */
+const MAX_RECORD_BYTES = 4_096;
+
 /**
  * Timeout of an attempt in milliseconds. It leaves time for further attempts before the renewal deadline of a lease.
  */
 const LOCK_TIMEOUT_MS = 5_000;
 
 /**
- * Opens locks with the ambient credentials. The lock `replikey` is at the key itself; other locks append their name to
- * the key. A custom endpoint may have no wildcard host names, so it gets path-style requests.
+ * Opens locks with the ambient credentials, or with those of a connection, such as an embedded sandbox. The lock
+ * `replikey` is at the key itself; other locks append their name to the key. A custom endpoint may have no wildcard host
+ * names, so it gets path-style requests.
+ *
+ * @param connection `fallbackRegion` is the Region of requests if the environment and the profile name none
  */
 export function openS3Lock(
   { bucket, key }: { bucket: string; key: string },
-  hasCustomEndpoint: boolean,
-  timeoutMs = LOCK_TIMEOUT_MS,
+  {
+    timeoutMs = LOCK_TIMEOUT_MS,
+    fallbackRegion = 'us-east-1',
+    ...connection
+  }: Pick<Connection, 'endpoint' | 'credentials' | 'timeoutMs'> & { fallbackRegion?: string } = {},
 ): (name: string) => LeaseStore {
+  const ambientRegion = new S3Client({}).config.region;
   const client = new S3Client({
+    ...connection,
     maxAttempts: 1,
-    forcePathStyle: hasCustomEndpoint,
+    // The bucket of the lock may be in any Region of the partition.
+    region: () => ambientRegion().catch(() => fallbackRegion),
+    followRegionRedirects: true,
+    ...(hasCustomEndpoint(connection) ? { forcePathStyle: true } : {}),
     // By default the SDK waits without a timeout, and a process that waits without a timeout never leads again.
     requestHandler: {
       connectionTimeout: timeoutMs,

@@ -56,7 +56,7 @@ describe('--help', () => {
   });
 
   test('lists the exit codes in the help of the program only', () => {
-    expect(helpOf('', 80)).toMatch(/\nExit codes:\n {2}0 {9}converged/);
+    expect(helpOf('', 80)).toMatch(/\nExit codes:\n {2}0 {14}converged/);
     expect(helpOf('plan', 80)).not.toContain('Exit codes');
   });
 

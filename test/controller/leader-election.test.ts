@@ -91,6 +91,92 @@ describe('elector', () => {
     expect(a.changes).toEqual([true, false, true]);
   });
 
+  describe('acquire', () => {
+    const signal = new AbortController().signal;
+    const runOf = (store: LeaseStore, clock: Clock) => {
+      const waits: number[] = [];
+      const elector = createElector({
+        store,
+        identity: 'run',
+        clock,
+        random: () => 0.5,
+        onChange: () => {},
+      });
+      const acquire = () => elector.acquire({ signal, onWait: (_, ms) => waits.push(ms) });
+      return { elector, acquire, waits };
+    };
+
+    test('a free lease: holds it', async () => {
+      const clock = fakeClock();
+      const { store, current } = createMemoryLeaseStore();
+      const { elector, acquire } = runOf(store, clock);
+      expect(await acquire()).toBeUndefined();
+      expect(elector.isLeader()).toBe(true);
+      expect(current()).toMatchObject({ holder: 'run' });
+    });
+
+    test('a holder that renews: returns its record without a wait', async () => {
+      const clock = fakeClock();
+      const { store } = createMemoryLeaseStore();
+      candidate('a', store, clock);
+      await flushPromises();
+      await clock.advance(DEFAULT_LEASE_TIMES.retryMs - 1);
+      const { acquire, waits } = runOf(store, clock);
+      expect(await acquire()).toMatchObject({ holder: 'a' });
+      expect(waits).toEqual([]);
+    });
+
+    test.each([-3_600_000, 3_600_000])(
+      'a holder that renews, and a wall clock that differs by %i ms: returns its record after a renewal',
+      async (offsetMs) => {
+        const clock = fakeClock();
+        const { store } = createMemoryLeaseStore();
+        candidate('a', store, clock);
+        await flushPromises();
+        const { elector, acquire, waits } = runOf(store, {
+          ...clock,
+          now: () => clock.now() + offsetMs,
+        });
+        const holder = acquire();
+        await flushPromises();
+        await clock.advance(2 * DEFAULT_LEASE_TIMES.retryMs);
+        expect(await holder).toMatchObject({ holder: 'a' });
+        expect(waits).toEqual([DEFAULT_LEASE_TIMES.durationMs]);
+        expect(elector.isLeader()).toBe(false);
+      },
+    );
+
+    test('a holder that does not renew: takes the lease over when it expires, and not before', async () => {
+      const clock = fakeClock();
+      const { store, current } = createMemoryLeaseStore();
+      const a = candidate('a', store, clock);
+      await flushPromises();
+      a.stop.abort();
+      clock.adjustWallTime(3_600_000);
+      const { elector, acquire } = runOf(store, clock);
+      const holder = acquire();
+      await flushPromises();
+      await clock.advance(DEFAULT_LEASE_TIMES.durationMs - 1);
+      expect(elector.isLeader()).toBe(false);
+      await clock.advance(1);
+      expect(await holder).toBeUndefined();
+      expect(current()).toMatchObject({ holder: 'run', transitions: 1 });
+    });
+
+    test('several runs at the same time: one holds the lease, the others get its record', async () => {
+      const clock = fakeClock();
+      const { store } = createMemoryLeaseStore();
+      const runs = ['a', 'b', 'c'].map((identity) =>
+        createElector({ store, identity, clock, random: () => 0.5, onChange: () => {} }),
+      );
+      const holders = Promise.all(runs.map((elector) => elector.acquire({ signal, onWait: () => {} })));
+      await flushPromises();
+      await clock.advance(1_000);
+      const [winner] = runs.flatMap((elector, index) => (elector.isLeader() ? 'abc'[index] : []));
+      expect((await holders).map((record) => record?.holder).sort()).toEqual([winner, winner, undefined]);
+    });
+  });
+
   test('an old record: the standby waits a lease duration by its own clock, not by the times in the record', async () => {
     const clock = fakeClock();
     const { store } = createMemoryLeaseStore();
@@ -295,9 +381,9 @@ test('S3 lock: S3 does not respond, or stops in the middle: fails after the time
   vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'test');
   try {
     for (const key of ['none', 'half'])
-      await expect(openS3Lock({ bucket: 'locks', key }, true, 200)('replikey').read()).rejects.toThrow(
-        `cannot read lock s3://locks/${key}: S3 did not respond in time`,
-      );
+      await expect(
+        openS3Lock({ bucket: 'locks', key }, { timeoutMs: 200 })('replikey').read(),
+      ).rejects.toThrow(`cannot read lock s3://locks/${key}: S3 did not respond in time`);
   } finally {
     vi.unstubAllEnvs();
     server.closeAllConnections();

@@ -1,7 +1,14 @@
 import type { CommandDefinition } from '../command-model.ts';
-import { addCommonOptions, addGuardOptions, type GlobalOptions, type GuardOptions } from '../options.ts';
+import type { LockOptions } from '../lock.ts';
+import {
+  addCommonOptions,
+  addGuardOptions,
+  addLockOptions,
+  type GlobalOptions,
+  type GuardOptions,
+} from '../options.ts';
 
-interface ApplyCommandOptions extends GuardOptions, Omit<GlobalOptions, 'output'> {
+interface ApplyCommandOptions extends GuardOptions, LockOptions, Omit<GlobalOptions, 'output'> {
   output: 'text' | 'json' | 'ndjson';
 }
 
@@ -15,7 +22,9 @@ export const applyCommand: CommandDefinition = {
     ['reconcile apply plan.json', 'apply exactly this plan, or nothing'],
   ],
   configure: (command) =>
-    addGuardOptions(addCommonOptions(command.argument('<plan>', 'file that `plan --out` saved'), 'ndjson')),
+    addLockOptions(
+      addGuardOptions(addCommonOptions(command.argument('<plan>', 'file that `plan --out` saved'), 'ndjson')),
+    ),
   async run({ io, signal }, file: string, options: ApplyCommandOptions) {
     const [{ readSavedPlan }, { runPass }] = await Promise.all([
       import('../saved-plan.ts'),

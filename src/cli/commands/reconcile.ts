@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { EXIT, UserError } from '../../errors.ts';
 import type { CommandDefinition, CommandModel } from '../command-model.ts';
 import type { RunOptions } from '../controller.ts';
@@ -6,6 +6,7 @@ import { suggestCommand } from '../help.ts';
 import {
   addCommonOptions,
   addGuardOptions,
+  addLockOptions,
   addPlanOptions,
   addSelectionOptions,
   parseInteger,
@@ -32,19 +33,23 @@ export const reconcileCommand: CommandDefinition = {
       '[paths...]',
       'files, folders or globs of specs; - for standard input',
     );
-    return addControllerOptions(
-      addGuardOptions(addPlanOptions(addSelectionOptions(addCommonOptions(withPaths, 'ndjson', 'markdown'))))
-        .option('--once', 'run one pass and exit')
-        .option('--dry-run', 'plan without applying')
-        .option(
-          '--plan <checksum>',
-          'apply only the plan with this checksum, as printed by a dry run',
-          parseChecksum,
-        ),
+    return addLockOptions(
+      addControllerOptions(
+        addGuardOptions(
+          addPlanOptions(addSelectionOptions(addCommonOptions(withPaths, 'ndjson', 'markdown'))),
+        )
+          .option('--once', 'run one pass and exit')
+          .option('--dry-run', 'plan without applying')
+          .option(
+            '--plan <checksum>',
+            'apply only the plan with this checksum, as printed by a dry run',
+            parseChecksum,
+          ),
+      ),
     );
   },
   runsUntilStopped: (_paths: string[], options: RunOptions) => isController(options),
-  async run({ io, signal, program }, paths: string[], options: RunOptions) {
+  async run({ io, signal, program }, paths: string[], options: RunOptions, command: Command) {
     if (options.source === 'kubernetes' && !isController(options))
       throw new UserError(EXIT.usage, '--source kubernetes runs until stopped: remove --once and --dry-run');
     if (options.source === 'files' && paths.length === 0)
@@ -52,6 +57,7 @@ export const reconcileCommand: CommandDefinition = {
         EXIT.usage,
         "no specs given: use reconcile --once specs/, or see 'reconcile --help'",
       );
+    rejectIneffectiveOptions(options, command);
     if (!isController(options)) {
       const { runOnce } = await import('../single-pass.ts');
       return runOnce(paths, options, io, signal);
@@ -63,6 +69,27 @@ export const reconcileCommand: CommandDefinition = {
 };
 
 const isController = ({ once, dryRun }: RunOptions): boolean => !once && !dryRun;
+
+/**
+ * Rejects an option that would have no effect. A user who sets `--plan-only` or `--lock` relies on it.
+ *
+ * @throws UserError that names the option
+ */
+function rejectIneffectiveOptions(options: RunOptions, command: Command): void {
+  const rejectAny = (candidates: Command, reason: string) => {
+    const option = candidates.options.find(
+      (candidate) =>
+        // The command has already checked the source of specs.
+        candidate.long !== '--source' && command.getOptionValueSource(candidate.attributeName()) === 'cli',
+    );
+    if (option) throw new UserError(EXIT.usage, `${option.long} ${reason}: remove it`);
+  };
+  if (isController(options)) return;
+  const mode = options.dryRun ? '--dry-run' : '--once';
+  rejectAny(addControllerOptions(new Command()), `has no effect with ${mode}, which runs a single pass`);
+  if (options.dryRun)
+    rejectAny(addLockOptions(new Command()), `has no effect with --dry-run, which changes nothing`);
+}
 
 /** Rejects a word that is not a file but resembles the name of a command. */
 function rejectMisspelledCommand(program: CommandModel, word = ''): void {
@@ -93,25 +120,6 @@ const addControllerOptions = (command: Command): Command =>
       parseListenAddress,
     )
     .option('--grace <seconds>', 'time to finish calls in flight after a stop signal', parseSeconds, 25)
-    .addOption(
-      new Option(
-        '--leader-elect <method>',
-        'elect the one process that writes, by a Lease in the cluster or a lock object in S3',
-      )
-        .choices(['auto', 'lease', 's3', 'none'])
-        .default('auto'),
-    )
-    .option(
-      '--lock <url>',
-      'lock object for leader election outside Kubernetes: s3://bucket/key',
-      parseLockUrl,
-    )
-    .option(
-      '--lease-duration <seconds>',
-      'lease duration; a standby takes over after this time without a renewal',
-      parseSeconds,
-      30,
-    )
     .option(
       '--shard <i/n>',
       'reconcile only the pairs of this shard: 1/3, or auto/3 in a StatefulSet',
@@ -140,10 +148,4 @@ function parseShard(text: string): { index: number | 'auto'; of: number } {
   if (!(shardCount >= 1) || !isWithin)
     throw new InvalidArgumentError('Expected a shard (from 1) and the number of shards, for example 1/3.');
   return { index: index === 'auto' ? index : Number(index), of: shardCount };
-}
-
-function parseLockUrl(text: string): { bucket: string; key: string } {
-  const [, bucket, key] = /^s3:\/\/([^/]+)\/(.+)$/.exec(text) ?? [];
-  if (bucket === undefined || key === undefined) throw new InvalidArgumentError('Expected s3://bucket/key.');
-  return { bucket, key };
 }
