@@ -3,9 +3,22 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { crc32 } from 'node:zlib';
 import { CreateRoleCommand, GetRoleCommand } from '@aws-sdk/client-iam';
-import { GetObjectCommand, PutObjectCommand, type ReplicationRule } from '@aws-sdk/client-s3';
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CopyObjectCommand,
+  CreateBucketCommand,
+  CreateMultipartUploadCommand,
+  DeleteBucketCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  PutObjectCommand,
+  PutObjectTaggingCommand,
+  type ReplicationRule,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { startSandbox } from '../../src/sandbox/server.ts';
+import { type Sandbox, startSandbox } from '../../src/sandbox/server.ts';
 import { runCli } from '../support/cli.ts';
 import { testEnv } from '../support/env.ts';
 import { clientOf, EAST, put, REPLICA, SOURCE, versionOf } from './support.ts';
@@ -31,6 +44,78 @@ describe('folder store', () => {
       new GetObjectCommand({ Bucket: REPLICA, Key: 'Tax/2026.pdf' }),
     );
     expect(await Body?.transformToString()).toBe('numbers');
+  });
+
+  test('restores exactly the state after every kind of write', async () => {
+    /** Returns the state without the accounts that no write created. */
+    const stateOf = ({ store }: Sandbox) => ({
+      accounts: [...store.accounts()].filter(({ id }) => id === '111122223333'),
+      buckets: new Map([...store.buckets()].map((bucket) => [bucket.name, bucket])),
+    });
+    let expected: ReturnType<typeof stateOf>;
+    {
+      await using testEnvironment = await testEnv(undefined, { state });
+      const { client, sandbox } = testEnvironment;
+      await testEnvironment.reconcile();
+      for (const key of ['Tax/a', 'Tax/ä\n/', '__proto__', 'Tax/large'])
+        await put(testEnvironment, {
+          Key: key,
+          Metadata: { $map: 'text' },
+          Tagging: 'a=b',
+          Body: key === 'Tax/large' ? 'x'.repeat(100_000) : key,
+        });
+      const at = (Key: string) => ({ Bucket: SOURCE, Key });
+      const { VersionId } = await client.send(EAST, new PutObjectCommand(at('Tax/twice')));
+      await client.send(EAST, new PutObjectCommand(at('Tax/twice')));
+      await client.send(EAST, new DeleteObjectCommand({ ...at('Tax/twice'), VersionId }));
+      await client.send(EAST, new DeleteObjectCommand(at('Tax/a')));
+      await client.send(
+        EAST,
+        new PutObjectTaggingCommand({ ...at('Tax/large'), Tagging: { TagSet: [{ Key: 'n', Value: '1' }] } }),
+      );
+      await client.send(
+        EAST,
+        new CopyObjectCommand({ ...at('Tax/copy'), CopySource: `${SOURCE}/Tax/large` }),
+      );
+      for (const key of ['Tax/complete', 'Tax/abort', 'Tax/open']) {
+        const { UploadId } = await client.send(EAST, new CreateMultipartUploadCommand(at(key)));
+        const upload = { ...at(key), UploadId };
+        await client.send(EAST, new UploadPartCommand({ ...upload, PartNumber: 1, Body: 'replaced' }));
+        const { ETag } = await client.send(
+          EAST,
+          new UploadPartCommand({ ...upload, PartNumber: 1, Body: 'part' }),
+        );
+        if (key === 'Tax/abort') await client.send(EAST, new AbortMultipartUploadCommand(upload));
+        if (key === 'Tax/complete')
+          await client.send(
+            EAST,
+            new CompleteMultipartUploadCommand({
+              ...upload,
+              MultipartUpload: { Parts: [{ PartNumber: 1, ETag }] },
+            }),
+          );
+      }
+      await client.send(EAST, new CreateBucketCommand({ Bucket: 'acme-deleted' }));
+      await client.send(
+        EAST,
+        new CreateMultipartUploadCommand({ Bucket: 'acme-deleted', Key: 'with an open upload' }),
+      );
+      await client.send(EAST, new DeleteBucketCommand({ Bucket: 'acme-deleted' }));
+      await client.send(EAST, new CreateBucketCommand({ Bucket: 'acme-deleted' }));
+      await sandbox.waitForReplication();
+      expected = structuredClone(stateOf(sandbox));
+    }
+    const sandbox = await startSandbox({ state });
+    try {
+      expect(stateOf(sandbox)).toEqual(expected);
+      expect(expected.buckets.get(SOURCE)?.objects.size).toBe(7);
+      expect(expected.buckets.get('acme-deleted')?.uploads.size).toBe(0);
+      for (const bucket of sandbox.store.buckets())
+        for (const version of [...bucket.objects.values()].flat())
+          if (version.blob !== undefined) sandbox.store.getBlob(version.blob);
+    } finally {
+      await sandbox.close();
+    }
   });
 
   test('resumes pending replication after a restart', async () => {
