@@ -181,11 +181,23 @@ interface Pair {
   declaredGeneration: string;
   conditions: Record<string, Condition>;
 }
+/** Returns the status of all pairs, page by page. */
+async function readPairs(instance: Process): Promise<Pair[]> {
+  const all: Pair[] = [];
+  let next: string | undefined = '';
+  while (next !== undefined) {
+    const text = await get(instance, `/status?continue=${next}`);
+    if (text === '') return [];
+    const page: { pairs: Pair[]; continue?: string } = JSON.parse(text);
+    all.push(...page.pairs);
+    next = page.continue;
+  }
+  return all;
+}
+
 /** Returns the wrong conditions in the status of a process. Only the leader writes canaries and sets Verified. */
 async function findWrongConditions(instance: Process, isVerified: boolean): Promise<string[]> {
-  const text = await get(instance, '/status');
-  if (text === '') return ['no response'];
-  const { pairs } = JSON.parse(text) as { pairs: Pair[] };
+  const pairs = await readPairs(instance);
   if (pairs.length !== PAIRS) return [`${pairs.length} pairs`];
   const expected = {
     Ready: 'True',

@@ -13,13 +13,8 @@ import {
   shardOf,
 } from '../controller/leadership.ts';
 import { createMetrics } from '../controller/metrics.ts';
-import {
-  type ControllerServer,
-  createHealthRoutes,
-  createRoutes,
-  type RouteHandler,
-  startControllerServer,
-} from '../controller/server.ts';
+import { createHealthRoutes, createRoutes } from '../controller/routes.ts';
+import { type ControllerServer, type Route, startControllerServer } from '../controller/server.ts';
 import { type SpecWatcher, watchSpecs } from '../controller/spec-watcher.ts';
 import type { WorkItem } from '../controller/work-items.ts';
 import { EXIT, systemErrorReason, UserError } from '../errors.ts';
@@ -152,7 +147,7 @@ async function runUntilStopped(
   const openServer = async (
     option: string,
     address: ListenAddress | undefined,
-    routes: ReadonlyMap<string, RouteHandler>,
+    routes: ReadonlyMap<string, Route>,
   ): Promise<string | undefined> => {
     if (!address) return undefined;
     const server = await listenOn(option, address, routes);
@@ -227,7 +222,7 @@ async function runUntilStopped(
 const listenOn = (
   option: string,
   address: ListenAddress,
-  routes: ReadonlyMap<string, RouteHandler>,
+  routes: ReadonlyMap<string, Route>,
 ): Promise<ControllerServer> =>
   startControllerServer(routes, address).catch((error: Error) => {
     throw new UserError(

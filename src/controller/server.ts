@@ -1,15 +1,20 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import manifest from '../../package.json' with { type: 'json' };
+import type { AddressInfo, Socket } from 'node:net';
 import { safeJson } from '../util/escape.ts';
 import { disallowedHost, disallowedHostMessage, isLoopback } from '../util/host-check.ts';
-import type { Controller, ControllerOptions } from './controller.ts';
-import type { Metrics } from './metrics.ts';
-import { PAGE_CSP, renderStatusPage } from './status-page/page.ts';
+import { createResponseBodies, type ResponseBodies, type ResponseBody } from './response-bodies.ts';
 
 /** The response at a path. No request changes any state. */
 export type RouteResponse = { status: number; type: string; body: string; csp?: string };
-export type RouteHandler = () => RouteResponse | Promise<RouteResponse>;
+
+/** The handler of a path. */
+export interface Route {
+  /** Names of the query parameters that it uses. It ignores others. */
+  parameters?: readonly string[];
+  /** Whether requests that arrive in the same second share a response. For large responses. */
+  isShared?: true;
+  respond(query: URLSearchParams): RouteResponse | Promise<RouteResponse>;
+}
 
 export interface ControllerServer {
   /** `http://127.0.0.1:8080` */
@@ -20,7 +25,7 @@ export interface ControllerServer {
 /** The default policy of every response: a browser may load nothing. A page can set its own policy. */
 const DENY_ALL_CSP = "default-src 'none'; frame-ancestors 'none'";
 
-/** Time limits for clients; a scrape is short. */
+/** Limits for clients; a scrape is short. */
 export interface ServerLimits {
   /** Milliseconds until all headers have arrived. */
   headersMs: number;
@@ -28,28 +33,49 @@ export interface ServerLimits {
   requestMs: number;
   /** Milliseconds without traffic: between two requests, or while a client does not read the response. */
   idleMs: number;
+  /** Milliseconds until the client has received the whole response, even if it reads all the time. */
+  responseMs: number;
   /** Maximum number of concurrent connections; the server drops further connections. */
   maxConnections: number;
+  /** Maximum number of requests, of all connections, that wait for a response before them on their connection. */
+  maxWaiting: number;
+  /** Maximum number of bytes of all responses in memory, unless a single response is larger. */
+  maxResponseBytes: number;
 }
 
 const DEFAULT_SERVER_LIMITS: ServerLimits = {
   headersMs: 5_000,
   requestMs: 10_000,
   idleMs: 10_000,
+  responseMs: 30_000,
   maxConnections: 200,
+  // About 4 kB each.
+  maxWaiting: 1_000,
+  maxResponseBytes: 4 * 1024 * 1024,
 };
 
 /**
- * Starts the HTTP server of the controller. It disconnects slow clients early and rejects long headers and methods
- * other than GET and HEAD. On loopback it also rejects requests with a disallowed host.
+ * Starts the HTTP server of the controller. It responds to the requests of a connection one by one: it renders a
+ * response when the client has received the one before. It disconnects clients that are slow or have too many requests
+ * waiting, and rejects long headers and methods other than GET and HEAD. On loopback it also rejects requests with a
+ * disallowed host.
  *
  * @throws Error if the server cannot listen on the address.
  */
 export async function startControllerServer(
-  routes: ReadonlyMap<string, RouteHandler>,
+  routes: ReadonlyMap<string, Route>,
   { host, port }: { host: string; port: number },
-  { headersMs, requestMs, idleMs, maxConnections }: ServerLimits = DEFAULT_SERVER_LIMITS,
+  limits: Partial<ServerLimits> = {},
 ): Promise<ControllerServer> {
+  const { headersMs, requestMs, idleMs, responseMs, maxConnections, maxWaiting, maxResponseBytes } = {
+    ...DEFAULT_SERVER_LIMITS,
+    ...limits,
+  };
+  const bodies = createResponseBodies({ maxBytes: maxResponseBytes });
+  let isLocal = true;
+  const enqueue = createRequestQueue(maxWaiting, (request, response) => {
+    respond(request, response, { routes, bodies, responseMs, isLocal }).catch(() => response.destroy());
+  });
   const server = createServer(
     {
       maxHeaderSize: 8 * 1024,
@@ -59,46 +85,114 @@ export async function startControllerServer(
       // By default, Node checks for late clients every 30 s.
       connectionsCheckingInterval: Math.min(1_000, headersMs),
     },
-    (request, response) => void handleRequest(routes, request, response, isLoopback(boundAddress().address)),
+    enqueue,
   );
-  const boundAddress = () => server.address() as AddressInfo;
   server.timeout = idleMs;
   server.maxConnections = maxConnections;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, host, resolve);
   });
-  const { address, family, port: boundPort } = boundAddress();
+  const { address, family, port: boundPort } = server.address() as AddressInfo;
+  isLocal = isLoopback(address);
   return {
     url: `http://${family === 'IPv6' ? `[${address}]` : address}:${boundPort}`,
     close: () => closeServer(server),
   };
 }
 
-async function handleRequest(
-  routes: ReadonlyMap<string, RouteHandler>,
+type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void;
+
+/**
+ * Returns a handler that starts a request when the response before it on the same connection has ended. Node parses all
+ * requests that a client sends in one packet, so the handler disconnects a client that sends too many.
+ */
+function createRequestQueue(maxWaiting: number, start: RequestHandler): RequestHandler {
+  const queues = new WeakMap<Socket, { isResponding: boolean; waiting: (() => void)[] }>();
+  let waitingCount = 0;
+
+  function queueOf(socket: Socket) {
+    const existing = queues.get(socket);
+    if (existing) return existing;
+    const queue = { isResponding: false, waiting: [] as (() => void)[] };
+    queues.set(socket, queue);
+    socket.once('close', () => {
+      waitingCount -= queue.waiting.length;
+      queue.waiting = [];
+    });
+    return queue;
+  }
+
+  return (request, response) => {
+    const { socket } = request;
+    if (socket.destroyed) return;
+    const queue = queueOf(socket);
+    const run = () => {
+      queue.isResponding = true;
+      response.once('close', () => {
+        queue.isResponding = false;
+        const next = socket.destroyed ? undefined : queue.waiting.shift();
+        if (!next) return;
+        waitingCount -= 1;
+        next();
+      });
+      start(request, response);
+    };
+    if (!queue.isResponding) return run();
+    if (waitingCount >= maxWaiting) {
+      socket.destroy();
+      return;
+    }
+    waitingCount += 1;
+    queue.waiting.push(run);
+  };
+}
+
+interface RespondOptions {
+  routes: ReadonlyMap<string, Route>;
+  bodies: ResponseBodies;
+  responseMs: number;
+  /** Whether only this machine can reach the server. */
+  isLocal: boolean;
+}
+
+async function respond(
   request: IncomingMessage,
   response: ServerResponse,
-  isLocal: boolean,
+  { routes, bodies, responseMs, isLocal }: RespondOptions,
 ): Promise<void> {
-  const [path = ''] = (request.url ?? '').split('?');
   const rejectedHost = isLocal ? disallowedHost(request) : undefined;
-  const result =
+  const body =
     rejectedHost === undefined
-      ? await runRoute(request.method ?? '', routes.get(path))
-      : textResponse(421, disallowedHostMessage(rejectedHost));
-  response.writeHead(result.status, {
-    'content-type': result.type,
-    'content-length': Buffer.byteLength(result.body),
-    'content-security-policy': result.csp ?? DENY_ALL_CSP,
+      ? await bodyOf(request, routes, bodies)
+      : toBody(textResponse(421, disallowedHostMessage(rejectedHost)));
+  const { socket } = request;
+  if (socket.destroyed) return;
+  const abort = () => socket.destroy();
+  const timer = setTimeout(abort, responseMs);
+  const release = bodies.hold(body, abort);
+  response.once('close', () => {
+    clearTimeout(timer);
+    release();
+  });
+  response.writeHead(body.status, {
+    'content-type': body.type,
+    'content-length': body.bytes.length,
+    'content-security-policy': body.csp ?? DENY_ALL_CSP,
     'x-content-type-options': 'nosniff',
     'referrer-policy': 'no-referrer',
     'cross-origin-resource-policy': 'same-origin',
     'cache-control': 'no-store',
-    ...(result.status === 405 ? { allow: 'GET, HEAD' } : {}),
+    ...(body.status === 405 ? { allow: 'GET, HEAD' } : {}),
+    // The server reads no body: it closes the connection instead.
+    ...(hasBody(request) ? { connection: 'close' } : {}),
   });
-  response.end(request.method === 'HEAD' ? undefined : result.body);
+  // A string would be copied for each response.
+  response.end(request.method === 'HEAD' ? undefined : body.bytes);
 }
+
+const hasBody = ({ headers }: IncomingMessage): boolean =>
+  headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
 
 export const textResponse = (status: number, body: string): RouteResponse => ({
   status,
@@ -112,14 +206,28 @@ export const jsonResponse = (status: number, value: unknown): RouteResponse => (
   body: `${safeJson(value, 2)}\n`,
 });
 
-async function runRoute(method: string, route: RouteHandler | undefined): Promise<RouteResponse> {
-  if (!route) return textResponse(404, 'not found');
-  if (method !== 'GET' && method !== 'HEAD') return textResponse(405, 'method not allowed: use GET or HEAD');
+const toBody = ({ body, ...rest }: RouteResponse): ResponseBody => ({ ...rest, bytes: Buffer.from(body) });
+
+async function bodyOf(
+  { method = '', url = '' }: IncomingMessage,
+  routes: ReadonlyMap<string, Route>,
+  bodies: ResponseBodies,
+): Promise<ResponseBody> {
+  const [path = '', search] = url.split(/\?(.*)/s);
+  const route = routes.get(path);
+  if (!route) return toBody(textResponse(404, 'not found'));
+  if (method !== 'GET' && method !== 'HEAD')
+    return toBody(textResponse(405, 'method not allowed: use GET or HEAD'));
+  const { parameters = [] } = route;
+  const query = new URLSearchParams(
+    [...new URLSearchParams(search)].filter(([name]) => parameters.includes(name)),
+  );
+  const render = async () => toBody(await route.respond(query));
   try {
-    return await route();
+    return await (route.isShared ? bodies.get(`${path}?${query}`, render) : render());
   } catch {
     // Internal errors are not for clients that can reach the port.
-    return textResponse(500, 'internal error');
+    return toBody(textResponse(500, 'internal error'));
   }
 }
 
@@ -127,66 +235,4 @@ function closeServer(server: Server): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   server.closeAllConnections();
   return closed;
-}
-
-export interface RoutesOptions {
-  controller: Controller;
-  metrics: Metrics;
-  /** Aborts when the process must stop. */
-  signal: AbortSignal;
-  settings: Pick<ControllerOptions, 'clock' | 'intervalMs'>;
-}
-
-/** Creates the routes of health checks, by path. Probes use them, also on a listener of their own. */
-export function createHealthRoutes({
-  controller,
-  signal,
-  settings: { clock, intervalMs },
-}: Omit<RoutesOptions, 'metrics'>): Map<string, RouteHandler> {
-  /** Whether the control loop is alive: it is active at least once in an interval, unless it has no pairs. */
-  const isLive = () => {
-    const { pairs, lastMove } = controller.status();
-    return pairs.length === 0 || clock.now() - lastMove < 3 * intervalMs + 60_000;
-  };
-  return new Map<string, RouteHandler>([
-    [
-      '/healthz',
-      () => (isLive() ? textResponse(200, 'ok') : textResponse(503, 'the control loop is not active')),
-    ],
-    [
-      '/readyz',
-      () => {
-        if (signal.aborted) return textResponse(503, 'stopping');
-        return controller.status().isSynced
-          ? textResponse(200, 'ok')
-          : textResponse(503, 'the first check of all pairs is not complete');
-      },
-    ],
-  ]);
-}
-
-/** Creates all routes, by path. */
-export function createRoutes(options: RoutesOptions): Map<string, RouteHandler> {
-  const { controller, metrics, settings } = options;
-  return new Map<string, RouteHandler>([
-    ...createHealthRoutes(options),
-    [
-      '/metrics',
-      async () => ({ status: 200, type: metrics.contentType, body: await metrics.render(controller) }),
-    ],
-    ['/status', () => jsonResponse(200, { format: 2, version: manifest.version, ...controller.status() })],
-    ['/version', () => jsonResponse(200, { version: manifest.version, node: process.version })],
-    [
-      '/',
-      () => ({
-        status: 200,
-        type: 'text/html; charset=utf-8',
-        body: renderStatusPage(controller.status(), {
-          version: manifest.version,
-          now: settings.clock.now(),
-        }),
-        csp: PAGE_CSP,
-      }),
-    ],
-  ]);
 }

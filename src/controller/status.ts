@@ -26,12 +26,16 @@ export interface PairChange {
   /** The cause of the change: a new or changed spec, or drift in AWS. */
   cause: 'spec' | 'drift' | 'unknown';
   steps: ChangeStep[];
+  /** Number of further steps; absent: none. */
+  omittedSteps?: number;
   result: 'applied' | 'failed' | 'refused' | 'pending';
 }
 
 export type ChangeStep = Pick<Step, 'id' | 'action' | 'patch' | 'before' | 'why'> & {
   /** The last change by another caller, if it is known by now. */
   lastChange?: LastChange;
+  /** Whether the history omits `patch`, `before` and `why`, because they are too large. */
+  isShortened?: true;
 };
 
 /** A bucket and its location. */
@@ -60,7 +64,7 @@ export interface PairStatus {
   /** Number of consecutive passes that did not succeed. */
   failures: number;
   retry: RetryKind;
-  /** The last changes, newest first. */
+  /** The last changes, newest first, up to the limits of `limitHistory`. */
   changes: PairChange[];
   proof: RuleVerdict[];
   /** Replaced permissions that stay for objects in flight; absent: none. */
@@ -107,7 +111,14 @@ export interface ControllerStatus {
   calls: { reads: number; writes: number; byOperation: Record<string, number> };
 }
 
+/**
+ * Limits of the history of a pair: the number of changes, the number of their steps, and the size of the details of these
+ * steps, in characters of JSON. The status of every pair is in memory, and its clients do not authenticate.
+ */
 const MAX_CHANGES = 10;
+const MAX_HISTORY_STEPS = 100;
+const MAX_HISTORY_LENGTH = 8 * 1024;
+
 const PENDING_MESSAGE = 'not checked yet';
 
 /** Returns the status of a pair before its first pass. */
@@ -180,10 +191,42 @@ export function afterPass(before: PairStatus, outcome: Outcome, generation: stri
     ...(lastSuccess === undefined ? {} : { lastSuccess }),
     failures: isReady ? 0 : before.failures + 1,
     retry,
-    changes: change ? [change, ...doneChanges].slice(0, MAX_CHANGES) : isReady ? doneChanges : before.changes,
+    changes: change ? limitHistory([change, ...doneChanges]) : isReady ? doneChanges : before.changes,
     proof: outcome.proof.map(({ requests: _, ...rest }) => rest),
   };
 }
+
+/**
+ * Returns the newest changes within the limits of a history. Steps beyond the size keep their id and action alone; the
+ * newest change keeps at least one step. Pure.
+ */
+export function limitHistory(changes: readonly PairChange[]): PairChange[] {
+  let length = 0;
+  let stepCount = 0;
+  return changes.slice(0, MAX_CHANGES).map(({ steps, omittedSteps = 0, ...change }) => {
+    const keptSteps: ChangeStep[] = [];
+    for (const step of steps) {
+      if (stepCount === MAX_HISTORY_STEPS) break;
+      stepCount += 1;
+      const stepLength = JSON.stringify(step).length;
+      const fits = length + stepLength <= MAX_HISTORY_LENGTH;
+      if (fits) length += stepLength;
+      keptSteps.push(fits ? step : shortenStep(step));
+    }
+    const omitted = omittedSteps + steps.length - keptSteps.length;
+    return { ...change, steps: keptSteps, ...(omitted > 0 && { omittedSteps: omitted }) };
+  });
+}
+
+const shortenStep = ({ id, action, lastChange }: ChangeStep): ChangeStep => ({
+  id,
+  action,
+  patch: [],
+  before: {},
+  why: [],
+  ...(lastChange && { lastChange }),
+  isShortened: true,
+});
 
 function retainedStatusOf({ plan, remaining }: Outcome): RetainedStatus | undefined {
   const { retained, housekeeping } = remaining ?? plan;
@@ -254,9 +297,10 @@ function driftedCondition(
   return before;
 }
 
-function formatDrift({ steps, at }: PairChange, isReverted: boolean): string {
+function formatDrift({ steps, omittedSteps = 0, at }: PairChange, isReverted: boolean): string {
   const ids = steps.map(({ id }) => id);
-  const idText = ids.length > 3 ? `${ids.slice(0, 3).join(', ')} and ${ids.length - 3} more` : ids.join(', ');
+  const count = ids.length + omittedSteps;
+  const idText = count > 3 ? `${ids.slice(0, 3).join(', ')} and ${count - 3} more` : ids.join(', ');
   const changes = steps.flatMap(({ lastChange }) => lastChange ?? []);
   const [newest] = changes.sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
   return [
@@ -289,7 +333,7 @@ function toChangeSteps(plan: Outcome['plan'], previous: PairChange | undefined):
   const previousSteps = previous?.cause === 'drift' && previous.result !== 'applied' ? previous.steps : [];
   return plan.waves.flat().map(({ id, action, patch, before, why }) => {
     const previousStep = previousSteps.find(
-      (step) => step.id === id && canonicalJson(step.patch) === canonicalJson(patch),
+      (step) => step.id === id && (step.isShortened || canonicalJson(step.patch) === canonicalJson(patch)),
     );
     return {
       id,

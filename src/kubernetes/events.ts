@@ -25,12 +25,12 @@ export function resourceEventsOf(before: PairStatus, after: PairStatus): Resourc
   const [change] = after.changes;
   if (change?.result === 'applied' && change.at !== before.changes[0]?.at) {
     const ids = change.steps.map(({ id }) => id);
-    const idText =
-      ids.length > 5 ? `${ids.slice(0, 5).join(', ')} and ${ids.length - 5} more` : ids.join(', ');
+    const count = ids.length + (change.omittedSteps ?? 0);
+    const idText = count > 5 ? `${ids.slice(0, 5).join(', ')} and ${count - 5} more` : ids.join(', ');
     events.push({
       type: 'Normal',
       reason: 'Applied',
-      note: `${ids.length === 1 ? '1 change' : `${ids.length} changes`}: ${escapeUnprintable(idText)}`,
+      note: `${count === 1 ? '1 change' : `${count} changes`}: ${escapeUnprintable(idText)}`,
     });
   }
   const [readyBefore, readyAfter] = [before.conditions.Ready, after.conditions.Ready];

@@ -155,8 +155,8 @@ describe.skipIf(!existsSync(CHROMIUM))('page in Chromium', () => {
         '--disable-sync',
       ],
     });
-    const route = () => ({ status: 200, type: 'text/html; charset=utf-8', body: page, csp: PAGE_CSP });
-    server = await startControllerServer(new Map([['/', route]]), { host: '127.0.0.1', port: 0 });
+    const respond = () => ({ status: 200, type: 'text/html; charset=utf-8', body: page, csp: PAGE_CSP });
+    server = await startControllerServer(new Map([['/', { respond }]]), { host: '127.0.0.1', port: 0 });
   });
   afterAll(async () => {
     await browser?.close();

@@ -7,7 +7,7 @@ import { Readable } from 'node:stream';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import {
   jsonResponse,
-  type RouteHandler,
+  type Route,
   type ServerLimits,
   startControllerServer,
   textResponse,
@@ -21,18 +21,20 @@ afterEach(async () => {
   for (const close of open.splice(0).reverse()) await close();
 });
 
-const ROUTES = new Map<string, RouteHandler>([
-  ['/status', () => jsonResponse(200, { fine: true })],
-  ['/long', () => textResponse(200, 'a'.repeat(64 * 1024 * 1024))],
+const ROUTES = new Map<string, Route>([
+  ['/status', { respond: () => jsonResponse(200, { fine: true }) }],
+  ['/long', { respond: () => textResponse(200, 'a'.repeat(64 * 1024 * 1024)) }],
   [
     '/broken',
-    () => {
-      throw new Error('a password');
+    {
+      respond() {
+        throw new Error('a password');
+      },
     },
   ],
 ]);
 
-async function statusPage(...limits: [ServerLimits?]) {
+async function statusPage(...limits: [Partial<ServerLimits>?]) {
   const { url, close } = await startControllerServer(ROUTES, { host: '127.0.0.1', port: 0 }, ...limits);
   open.push(close);
   return url;

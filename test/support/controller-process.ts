@@ -52,9 +52,7 @@ export const untilReady = (controller: ControllerProcess) =>
 
 /** Returns the status of a pair. */
 export const pairStatusOf = async (controller: ControllerProcess, name = 'tax') =>
-  JSON.parse((await fetchText(controller, '/status')).text).pairs.find(
-    (pair: { name: string }) => pair.name === name,
-  );
+  JSON.parse((await fetchText(controller, `/status?pair=${name}`)).text).pairs[0];
 
 export const isLeader = async (controller: ControllerProcess) =>
   (await fetchText(controller, '/metrics')).text.includes('leader_election_master_status{name="replikey"} 1');

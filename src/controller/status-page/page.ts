@@ -13,10 +13,22 @@ import {
 } from '../status.ts';
 import { renderTopology } from './topology.ts';
 
-/** Renders the status page: one document without scripts or external resources, usable by keyboard and mouse. */
+export interface StatusPageOptions {
+  version: string;
+  now: number;
+  /** Number of pairs to skip, of those that need attention first; default: 0. */
+  offset?: number;
+  /** Name of the only pair to show. */
+  name?: string;
+}
+
+/**
+ * Renders the status page: one document without scripts or external resources, usable by keyboard and mouse. It links to
+ * the pairs that do not fit.
+ */
 export function renderStatusPage(
   status: ControllerStatus,
-  { version, now }: { version: string; now: number },
+  { version, now, offset = 0, name }: StatusPageOptions,
 ): string {
   const { pairs, problems, queue, calls } = status;
   const counts = {
@@ -25,6 +37,13 @@ export function renderStatusPage(
     broken: pairs.filter(({ conditions }) => conditions.Proven.status === 'False').length,
   };
   const worstFirst = [...pairs].sort((a, b) => severityOf(b) - severityOf(a) || (a.name < b.name ? -1 : 1));
+  const body =
+    name === undefined
+      ? `${renderTopology(pairs)}\n<h2>Pairs</h2>\n${renderPairs(worstFirst, offset, now)}`
+      : `${pairs
+          .filter((pair) => pair.name === name)
+          .map((pair) => renderPair(pair, now, true))
+          .join('')}\n<p><a href="/">All pairs</a></p>`;
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -41,11 +60,38 @@ ${queue.active} in progress, ${queue.depth} queued; ${calls.reads} reads and ${c
 </header>
 <main>
 ${problems.length === 0 ? '' : renderProblems(status)}
-${pairs.length === 0 ? '<p>No pairs are declared yet.</p>' : `${renderTopology(pairs)}\n<h2>Pairs</h2>\n${worstFirst.map((pair) => renderPair(pair, now)).join('\n')}`}
+${pairs.length === 0 ? '<p>No pairs are declared yet.</p>' : body}
 </main>
 </body>
 </html>
 `;
+}
+
+/** Maximum number of pairs on a page, and the length in characters at which a page ends earlier. */
+const MAX_PAGE_PAIRS = 50;
+const MAX_PAGE_LENGTH = 512 * 1024;
+
+/** Maximum number of problems on a page. Later problems often follow from the first ones. */
+const MAX_PAGE_PROBLEMS = 100;
+
+/** Renders the pairs from an offset up to a number and a length, and at least one. */
+function renderPairs(pairs: readonly PairStatus[], offset: number, now: number): string {
+  const rendered: string[] = [];
+  let length = 0;
+  for (const pair of pairs.slice(offset, offset + MAX_PAGE_PAIRS)) {
+    const text = renderPair(pair, now);
+    length += text.length;
+    if (rendered.length > 0 && length > MAX_PAGE_LENGTH) break;
+    rendered.push(text);
+  }
+  const end = offset + rendered.length;
+  if (rendered.length === pairs.length) return rendered.join('\n');
+  const links = [
+    ...(offset > 0 ? ['<a href="/">First pairs</a>'] : []),
+    ...(end < pairs.length ? [`<a href="/?offset=${end}" rel="next">Next pairs</a>`] : []),
+  ];
+  const range = rendered.length === 0 ? 'None' : `${offset + 1} to ${end}`;
+  return `${rendered.join('\n')}\n<nav aria-label="Pages"><p>${range} of ${pairs.length} pairs. ${links.join(' ')}</p></nav>`;
 }
 
 /** Ranks a pair: a pair that needs attention comes first. */
@@ -59,20 +105,25 @@ const renderProblems = ({ problems }: ControllerStatus): string =>
 <h2 id="problems">Invalid specs</h2>
 <p>The last valid version stays in effect.</p>
 <ul>${problems
+    .slice(0, MAX_PAGE_PROBLEMS)
     .map(({ position, path = '', message, hint }) => {
       const location = `${position.file}:${position.line}:${position.column}`;
       return `<li><code>${escapeHtml(location)}</code> ${escapeHtml(path && `${path}: `)}${escapeHtml(message)}${hint === undefined ? '' : ` → ${escapeHtml(hint)}`}</li>`;
     })
     .join('')}</ul>
+${problems.length > MAX_PAGE_PROBLEMS ? `<p>And ${problems.length - MAX_PAGE_PROBLEMS} more: run <code>reconcile validate</code>.</p>` : ''}
 </section>`;
 
 const CONDITION_TYPES: ConditionType[] = ['Ready', 'Proven', 'Verified', 'Drifted'];
 
-function renderPair(pair: PairStatus, now: number): string {
+function renderPair(
+  pair: PairStatus,
+  now: number,
+  isOpen = pair.conditions.Ready.status === 'False',
+): string {
   const { name, conditions, from, sides } = pair;
-  const { Ready } = conditions;
   const badges = CONDITION_TYPES.map((type) => renderBadge(type, conditions[type])).join(' ');
-  return `<details${Ready.status === 'False' ? ' open' : ''} id="pair-${escapeHtml(name)}">
+  return `<details${isOpen ? ' open' : ''} id="pair-${escapeHtml(name)}">
 <summary><b>${escapeHtml(name)}</b> <span class="sides">${sides.map(({ source, destination }) => `${escapeHtml(source.bucket)} → ${escapeHtml(destination.bucket)}`).join(', ')}</span> ${badges}</summary>
 <table>
 <caption class="hidden">Conditions of ${escapeHtml(name)}</caption>
@@ -126,13 +177,16 @@ const CAUSE_LABELS: Record<PairChange['cause'], string> = {
   unknown: 'differed at the first check',
 };
 
-const renderPairChange = ({ at, cause, steps, result }: PairChange): string =>
-  `<details class="change"><summary><time>${escapeHtml(at)}</time> ${steps.length} ${steps.length === 1 ? 'change' : 'changes'} ${result}: ${CAUSE_LABELS[cause]}</summary>
-<pre tabindex="0">${steps.map(renderChangeStep).join('\n')}</pre></details>`;
+function renderPairChange({ at, cause, steps, omittedSteps = 0, result }: PairChange): string {
+  const count = steps.length + omittedSteps;
+  const lines = [...steps.map(renderChangeStep), ...(omittedSteps > 0 ? [`… and ${omittedSteps} more`] : [])];
+  return `<details class="change"><summary><time>${escapeHtml(at)}</time> ${count} ${count === 1 ? 'change' : 'changes'} ${result}: ${CAUSE_LABELS[cause]}</summary>
+<pre tabindex="0">${lines.join('\n')}</pre></details>`;
+}
 
 const ACTION_MARKS = { create: '+', update: '~', delete: '-' } as const;
 
-function renderChangeStep({ id, action, patch, before, why, lastChange }: ChangeStep): string {
+function renderChangeStep({ id, action, patch, before, why, lastChange, isShortened }: ChangeStep): string {
   const fields = fieldChangesOf({ patch, before }).map(
     (change) => `    ${escapeUnprintable(formatPointer(change.path))}: ${formatFieldChange(change)}`,
   );
@@ -140,6 +194,7 @@ function renderChangeStep({ id, action, patch, before, why, lastChange }: Change
   return [
     `${ACTION_MARKS[action]} ${id}  # ${why.map(escapeUnprintable).join('; ')}`,
     ...fields,
+    ...(isShortened ? ['    # fields omitted'] : []),
     ...attribution,
   ]
     .map(escapeHtml)
@@ -184,7 +239,7 @@ body { margin: 0 auto; max-width: 70rem; padding: 1rem; background: var(--paper)
 h1 { margin: 0; font-size: 1.5rem } h2 { font-size: 1.2rem } h3 { margin: .8rem 0 .2rem; font-size: 1rem }
 details { border: 1px solid var(--line); border-radius: .4rem; margin: .5rem 0; padding: .5rem .8rem }
 details.change { background: var(--soft) }
-summary { cursor: pointer; overflow-wrap: anywhere } summary:focus-visible, pre:focus-visible, .map:focus-visible { outline: 3px solid var(--good); outline-offset: 2px }
+a { color: inherit } summary { cursor: pointer; overflow-wrap: anywhere } summary:focus-visible, pre:focus-visible, .map:focus-visible { outline: 3px solid var(--good); outline-offset: 2px }
 .sides { color: var(--dim) }
 .badge { border: 1px solid currentcolor; border-radius: 1rem; padding: 0 .5rem; font-size: .85rem; white-space: nowrap }
 .good { color: var(--good) } .bad { color: var(--bad) } .unknown { color: var(--unknown) }
