@@ -1,3 +1,6 @@
+import { setImmediate } from 'node:timers/promises';
+import pLimit from 'p-limit';
+
 /** A rendered response. Requests that arrive in the same second share it, and the memory of its bytes. */
 export interface ResponseBody {
   status: number;
@@ -8,8 +11,13 @@ export interface ResponseBody {
 
 /** Response bodies in memory: the cached ones, and those that clients are reading. */
 export interface ResponseBodies {
-  /** Returns the body that was rendered under this key less than `MAX_AGE_MS` ago, or renders it. */
-  get(key: string, render: () => Promise<ResponseBody>): Promise<ResponseBody>;
+  /**
+   * Returns the body that was rendered under this key less than `MAX_AGE_MS` ago, or renders it. Renders one body at a
+   * time, and lets the process do other work in between. `isWanted`: whether the client is still connected.
+   *
+   * @throws Error if all clients have disconnected before the body was rendered.
+   */
+  get(key: string, render: () => Promise<ResponseBody>, isWanted: () => boolean): Promise<ResponseBody>;
   /**
    * Counts a body as being read until the returned function is called. Calls `abort` if newer bodies need its memory.
    */
@@ -27,7 +35,9 @@ const MAX_AGE_MS = 1_000;
  * is not slow has read it by now.
  */
 export function createResponseBodies({ maxBytes }: { maxBytes: number }): ResponseBodies {
+  const renderOneByOne = pLimit(1);
   const cached = new Map<string, Promise<ResponseBody>>();
+  const waitingClients = new Map<string, (() => boolean)[]>();
   const cachedBodies = new Map<string, ResponseBody>();
   const readers = new Map<ResponseBody, Set<() => void>>();
 
@@ -58,10 +68,22 @@ export function createResponseBodies({ maxBytes }: { maxBytes: number }): Respon
   }
 
   return {
-    get(key, render) {
+    get(key, render, isWanted) {
+      waitingClients.get(key)?.push(isWanted);
       const existing = cached.get(key);
       if (existing) return existing;
-      const promise = render();
+      const clients = [isWanted];
+      waitingClients.set(key, clients);
+      const promise = new Promise<ResponseBody>((resolve, reject) => {
+        void renderOneByOne(async () => {
+          waitingClients.delete(key);
+          if (!clients.some((isConnected) => isConnected()))
+            return reject(new Error('all clients have disconnected'));
+          await render().then(resolve, reject);
+          // Its readers hold the body before the next one needs memory.
+          await setImmediate();
+        });
+      });
       cached.set(key, promise);
       promise.then(
         (body) => {

@@ -1,6 +1,6 @@
 import manifest from '../../package.json' with { type: 'json' };
 import { compareCodeUnits } from '../util/canonical-json.ts';
-import { escapeUnprintable } from '../util/escape.ts';
+import { escapeUnprintable, safeJson } from '../util/escape.ts';
 import type { Controller, ControllerOptions } from './controller.ts';
 import type { Metrics } from './metrics.ts';
 import { jsonResponse, type Route, type RouteResponse, textResponse } from './server.ts';
@@ -89,7 +89,7 @@ export function createRoutes(options: RoutesOptions): Map<string, Route> {
 const DEFAULT_PAGE_SIZE = 100;
 const MAX_PAGE_SIZE = 500;
 
-/** Size at which a page ends before it has all of its pairs, in characters of compact JSON. */
+/** Size at which a page ends before it has all of its pairs, in characters. */
 const MAX_PAGE_LENGTH = 256 * 1024;
 
 /** Maximum number of problems in a response. Later problems often follow from the first ones. */
@@ -114,33 +114,44 @@ function respondStatus(status: ControllerStatus, query: URLSearchParams): RouteR
       ? status.pairs.filter((pair) => compareCodeUnits(pair.name, after) > 0)
       : status.pairs.filter((pair) => pair.name === name);
   if (name !== null && selected.length === 0) return unknownPair(name);
-  const pairs = takePage(
+  const { lines, next } = takePage(
     selected.sort((a, b) => compareCodeUnits(a.name, b.name)),
     limit,
   );
-  const remaining = selected.length - pairs.length;
   const problems = status.problems.slice(0, MAX_PROBLEMS);
-  return jsonResponse(200, {
+  const { pairs: _, ...rest } = status;
+  const head = safeJson({
     format: 3,
     version: manifest.version,
-    ...status,
-    pairs,
-    ...(remaining > 0 && { continue: pairs.at(-1)?.name, remainingPairs: remaining }),
+    ...rest,
     problems,
     ...(problems.length < status.problems.length && {
       remainingProblems: status.problems.length - problems.length,
     }),
+    ...(next !== undefined && { continue: next, remainingPairs: selected.length - lines.length }),
   });
+  return {
+    status: 200,
+    type: 'application/json',
+    body: `${head.slice(0, -1)},"pairs":[\n${lines.join(',\n')}\n]}\n`,
+  };
 }
 
-/** Returns the first pairs up to a number and a size, and at least one. */
-function takePage(pairs: readonly PairStatus[], limit: number): PairStatus[] {
+/**
+ * Returns the first pairs as lines of JSON, up to a number and a size, and at least one. `next`: the name of the last
+ * pair, if more follow.
+ */
+function takePage(pairs: readonly PairStatus[], limit: number): { lines: string[]; next?: string } {
+  const lines: string[] = [];
   let length = 0;
-  const end = pairs.findIndex((pair, index) => {
-    length += JSON.stringify(pair).length;
-    return index === limit || (index > 0 && length > MAX_PAGE_LENGTH);
-  });
-  return pairs.slice(0, end === -1 ? pairs.length : end);
+  for (const [index, pair] of pairs.entries()) {
+    const line = index < limit ? safeJson(pair) : '';
+    length += line.length;
+    if (index === limit || (index > 0 && length > MAX_PAGE_LENGTH))
+      return { lines, next: pairs[index - 1]?.name ?? '' };
+    lines.push(line);
+  }
+  return { lines };
 }
 
 const unknownPair = (name: string): RouteResponse =>

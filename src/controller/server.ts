@@ -1,7 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { safeJson } from '../util/escape.ts';
 import { disallowedHost, disallowedHostMessage, isLoopback } from '../util/host-check.ts';
+import { gateRequests } from './request-gate.ts';
 import { createResponseBodies, type ResponseBodies, type ResponseBody } from './response-bodies.ts';
 
 /** The response at a path. No request changes any state. */
@@ -37,8 +38,8 @@ export interface ServerLimits {
   responseMs: number;
   /** Maximum number of concurrent connections; the server drops further connections. */
   maxConnections: number;
-  /** Maximum number of requests, of all connections, that wait for a response before them on their connection. */
-  maxWaiting: number;
+  /** Maximum number of bytes, of all connections, of requests that wait for the response to an earlier request. */
+  maxPipelinedBytes: number;
   /** Maximum number of bytes of all responses in memory, unless a single response is larger. */
   maxResponseBytes: number;
 }
@@ -49,8 +50,7 @@ const DEFAULT_SERVER_LIMITS: ServerLimits = {
   idleMs: 10_000,
   responseMs: 30_000,
   maxConnections: 200,
-  // About 4 kB each.
-  maxWaiting: 1_000,
+  maxPipelinedBytes: 2 * 1024 * 1024,
   maxResponseBytes: 4 * 1024 * 1024,
 };
 
@@ -67,15 +67,12 @@ export async function startControllerServer(
   { host, port }: { host: string; port: number },
   limits: Partial<ServerLimits> = {},
 ): Promise<ControllerServer> {
-  const { headersMs, requestMs, idleMs, responseMs, maxConnections, maxWaiting, maxResponseBytes } = {
+  const { headersMs, requestMs, idleMs, responseMs, maxConnections, maxPipelinedBytes, maxResponseBytes } = {
     ...DEFAULT_SERVER_LIMITS,
     ...limits,
   };
   const bodies = createResponseBodies({ maxBytes: maxResponseBytes });
   let isLocal = true;
-  const enqueue = createRequestQueue(maxWaiting, (request, response) => {
-    respond(request, response, { routes, bodies, responseMs, isLocal }).catch(() => response.destroy());
-  });
   const server = createServer(
     {
       maxHeaderSize: 8 * 1024,
@@ -85,8 +82,13 @@ export async function startControllerServer(
       // By default, Node checks for late clients every 30 s.
       connectionsCheckingInterval: Math.min(1_000, headersMs),
     },
-    enqueue,
+    (request, response) => {
+      const { socket } = request;
+      response.once('close', () => passNextRequest(socket));
+      respond(request, response, { routes, bodies, responseMs, isLocal }).catch(() => socket.destroy());
+    },
   );
+  const passNextRequest = gateRequests(server, maxPipelinedBytes);
   server.timeout = idleMs;
   server.maxConnections = maxConnections;
   await new Promise<void>((resolve, reject) => {
@@ -98,53 +100,6 @@ export async function startControllerServer(
   return {
     url: `http://${family === 'IPv6' ? `[${address}]` : address}:${boundPort}`,
     close: () => closeServer(server),
-  };
-}
-
-type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void;
-
-/**
- * Returns a handler that starts a request when the response before it on the same connection has ended. Node parses all
- * requests that a client sends in one packet, so the handler disconnects a client that sends too many.
- */
-function createRequestQueue(maxWaiting: number, start: RequestHandler): RequestHandler {
-  const queues = new WeakMap<Socket, { isResponding: boolean; waiting: (() => void)[] }>();
-  let waitingCount = 0;
-
-  function queueOf(socket: Socket) {
-    const existing = queues.get(socket);
-    if (existing) return existing;
-    const queue = { isResponding: false, waiting: [] as (() => void)[] };
-    queues.set(socket, queue);
-    socket.once('close', () => {
-      waitingCount -= queue.waiting.length;
-      queue.waiting = [];
-    });
-    return queue;
-  }
-
-  return (request, response) => {
-    const { socket } = request;
-    if (socket.destroyed) return;
-    const queue = queueOf(socket);
-    const run = () => {
-      queue.isResponding = true;
-      response.once('close', () => {
-        queue.isResponding = false;
-        const next = socket.destroyed ? undefined : queue.waiting.shift();
-        if (!next) return;
-        waitingCount -= 1;
-        next();
-      });
-      start(request, response);
-    };
-    if (!queue.isResponding) return run();
-    if (waitingCount >= maxWaiting) {
-      socket.destroy();
-      return;
-    }
-    waitingCount += 1;
-    queue.waiting.push(run);
   };
 }
 
@@ -209,7 +164,7 @@ export const jsonResponse = (status: number, value: unknown): RouteResponse => (
 const toBody = ({ body, ...rest }: RouteResponse): ResponseBody => ({ ...rest, bytes: Buffer.from(body) });
 
 async function bodyOf(
-  { method = '', url = '' }: IncomingMessage,
+  { method = '', url = '', socket }: IncomingMessage,
   routes: ReadonlyMap<string, Route>,
   bodies: ResponseBodies,
 ): Promise<ResponseBody> {
@@ -224,7 +179,9 @@ async function bodyOf(
   );
   const render = async () => toBody(await route.respond(query));
   try {
-    return await (route.isShared ? bodies.get(`${path}?${query}`, render) : render());
+    return await (route.isShared
+      ? bodies.get(`${path}?${query}`, render, () => !socket.destroyed)
+      : render());
   } catch {
     // Internal errors are not for clients that can reach the port.
     return toBody(textResponse(500, 'internal error'));

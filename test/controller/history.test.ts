@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { type ChangeStep, limitHistory, type PairChange } from '../../src/controller/status.ts';
 
-const stepOf = (id: string, length = 0): ChangeStep => ({
-  id,
+const stepOf = (name: string, length = 0): ChangeStep => ({
+  id: `s3.versioning/${name}`,
   action: 'update',
   patch: [{ op: 'add', path: '/a', value: 'v'.repeat(length) }],
   before: {},
@@ -29,7 +29,15 @@ test('history: a step beyond the size keeps its id, action and last change', () 
   ]);
   expect(first?.steps).toEqual([
     stepOf('a', 5_000),
-    { id: 'b', action: 'update', patch: [], before: {}, why: [], lastChange, isShortened: true },
+    {
+      id: 's3.versioning/b',
+      action: 'update',
+      patch: [],
+      before: {},
+      why: [],
+      lastChange,
+      isShortened: true,
+    },
     stepOf('c', 100),
   ]);
   expect(second?.steps).toEqual([stepOf('d', 100)]);
@@ -45,7 +53,7 @@ test('history: counts the steps that it omits', () => {
 });
 
 test('history: passes that report large changes again and again do not let it grow', () => {
-  const steps = Array.from({ length: 500 }, (_, index) => stepOf(`s3.bucket-policy/bucket-${index}`, 2_000));
+  const steps = Array.from({ length: 500 }, (_, index) => stepOf(`bucket-${index}`, 2_000));
   let changes: PairChange[] = [];
   for (let minute = 0; minute < 50; minute++) changes = limitHistory([changeOf(minute, steps), ...changes]);
   expect(JSON.stringify(changes).length).toBeLessThan(32 * 1024);

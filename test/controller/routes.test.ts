@@ -86,7 +86,7 @@ describe('/status', () => {
     expect(pages.flat()).toHaveLength(201);
     expect(Math.max(...pages.map(({ length }) => length))).toBeLessThan(20);
     expect(pages.at(-1)).toEqual(['zz-huge']);
-    expect((await request('/status?limit=500')).body.length).toBeLessThan(512 * 1024);
+    expect((await request('/status?limit=500')).body.length).toBeLessThan(257 * 1024);
   });
 
   test('the pair of a token is removed: the next page continues behind its name', async () => {

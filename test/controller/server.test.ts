@@ -81,7 +81,7 @@ describe('pipelined requests of one connection', () => {
   });
 
   test('more wait than the limit of all connections: the server disconnects the client', async () => {
-    const { url, rendered } = await startServer({ maxWaiting: 10 });
+    const { url, rendered } = await startServer({ maxPipelinedBytes: requests('/short', 10).length });
     const socket = dial(url);
     socket.write(requests('/long') + requests('/short', 11));
     socket.resume();
