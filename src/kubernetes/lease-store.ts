@@ -38,22 +38,27 @@ export function createKubernetesLeaseStore(api: KubernetesApi, name: string): Le
       if (status !== 200)
         throw new Error(`cannot read lease ${name}: HTTP ${status} ${lease?.message ?? ''}`);
       const { spec = {}, metadata } = lease;
-      return {
-        version: metadata.resourceVersion,
-        record: {
-          holder: spec.holderIdentity ?? '',
-          durationSeconds: spec.leaseDurationSeconds ?? 0,
-          acquired: spec.acquireTime ?? '',
-          renewed: spec.renewTime ?? '',
-          transitions: spec.leaseTransitions ?? 0,
-        },
+      const record: LeaseRecord = {
+        holder: spec.holderIdentity ?? '',
+        durationSeconds: spec.leaseDurationSeconds ?? 0,
+        acquired: spec.acquireTime ?? '',
+        renewed: spec.renewTime ?? '',
+        transitions: spec.leaseTransitions ?? 0,
       };
+      // A lease that is not a lease must not look expired: two processes would lead.
+      if (typeof metadata?.resourceVersion !== 'string' || !isLeaseRecord(record))
+        throw new Error(`cannot read lease ${name}: invalid response of the API server: not a lease`);
+      return { version: metadata.resourceVersion, record };
     },
     create: async (record) => isWriteAccepted(await api.request('POST', collectionPath, toLease(record))),
     update: async (record, version) =>
       isWriteAccepted(await api.request('PUT', leasePath, toLease(record, version))),
   };
 }
+
+const isLeaseRecord = ({ holder, durationSeconds, acquired, renewed, transitions }: LeaseRecord): boolean =>
+  [holder, acquired, renewed].every((value) => typeof value === 'string') &&
+  [durationSeconds, transitions].every((value) => Number.isSafeInteger(value) && value >= 0);
 
 /** Formats a time with microseconds, as a Lease requires. */
 const toMicroTime = (iso: string): string => (iso === '' ? iso : iso.replace(/\.(\d{3})Z$/, '.$1000Z'));

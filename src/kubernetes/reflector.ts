@@ -27,6 +27,20 @@ export interface ReflectorOptions {
 const LIST_PAGE_SIZE = 500;
 
 /**
+ * Limits of a list and of the local copy. A server that does not end a list, or a watch, must not fill the memory or
+ * stop the reflector. Pages may be smaller than requested.
+ */
+export const LIST_LIMITS = {
+  pages: 1_000,
+  resources: 50_000,
+  /** Of all pages. Ten thousand typical resources have about 20 MiB. */
+  bytes: 64 * 1024 * 1024,
+  /** Milliseconds for one page, and for all pages. */
+  pageMs: 30_000,
+  totalMs: 5 * 60_000,
+};
+
+/**
  * Minimum timeout of a watch in milliseconds. The reflector adds up to 50 % at random, so that not all watches end at
  * the same time.
  */
@@ -55,17 +69,29 @@ export function createReflector(options: ReflectorOptions): Reflector {
 
   async function list(): Promise<void> {
     const listedResources = new Map<string, CustomResource>();
+    const startedAt = clock.monotonicNow();
     let next = '';
     let listVersion = '';
+    let remainingBytes = LIST_LIMITS.bytes;
+    let pages = 0;
     do {
-      const { status, body } = await api.request(
+      if (pages === LIST_LIMITS.pages) throw tooMuch(kind, `${LIST_LIMITS.pages} pages`);
+      if (clock.monotonicNow() - startedAt > LIST_LIMITS.totalMs)
+        throw tooMuch(kind, `${LIST_LIMITS.totalMs / 60_000} minutes`);
+      const { status, body, bytes } = await api.request(
         'GET',
         `${collectionPath}?limit=${LIST_PAGE_SIZE}${next === '' ? '' : `&continue=${encodeURIComponent(next)}`}`,
+        undefined,
+        { timeoutMs: LIST_LIMITS.pageMs, maxBytes: remainingBytes },
       );
-      if (status !== 200) throw new ApiRequestError(kind, status, body?.message);
-      for (const item of body.items) listedResources.set(item.metadata.name, toCustomResource(kind, item));
-      next = body.metadata.continue ?? '';
-      listVersion = body.metadata.resourceVersion;
+      if (status !== 200) throw new ApiRequestError(kind, status, body.message);
+      const page = parseList(kind, body);
+      for (const item of page.items) listedResources.set(item.metadata.name, toCustomResource(kind, item));
+      checkCount(kind, listedResources.size);
+      next = page.continue;
+      listVersion = page.resourceVersion;
+      remainingBytes -= bytes;
+      pages += 1;
     } while (next !== '');
     resourceVersion = listVersion;
     listedAt = clock.now();
@@ -95,11 +121,20 @@ export function createReflector(options: ReflectorOptions): Reflector {
     try {
       for await (const { type, object } of api.watch(watchPath, stop.signal)) {
         if (type === 'ERROR') throw new ApiRequestError(kind, object.code, object.message);
-        resourceVersion = object.metadata.resourceVersion;
-        if (type === 'BOOKMARK') continue;
+        if (typeof object.metadata?.resourceVersion !== 'string')
+          throw invalidResponse(kind, 'an event without a resource version');
+        if (type === 'BOOKMARK') {
+          resourceVersion = object.metadata.resourceVersion;
+          continue;
+        }
+        if (!isResource(object)) throw invalidResponse(kind, 'an event without a resource');
         const { name } = object.metadata;
         if (type === 'DELETED') resources.delete(name);
-        else resources.set(name, toCustomResource(kind, object));
+        else {
+          checkCount(kind, resources.size + (resources.has(name) ? 0 : 1));
+          resources.set(name, toCustomResource(kind, object));
+        }
+        resourceVersion = object.metadata.resourceVersion;
         onChange([name]);
       }
     } catch (error) {
@@ -139,6 +174,40 @@ export function createReflector(options: ReflectorOptions): Reflector {
     },
     run,
   };
+}
+
+interface ApiResource {
+  metadata: { name: string; resourceVersion: string };
+}
+
+const isResource = (item: unknown): item is ApiResource =>
+  typeof (item as ApiResource | null)?.metadata?.name === 'string';
+
+/** @throws Error if the body is not a list of resources. */
+function parseList(
+  kind: ResourceKind,
+  { items, metadata }: { items?: unknown; metadata?: { continue?: unknown; resourceVersion?: unknown } },
+): { items: ApiResource[]; continue: string; resourceVersion: string } {
+  const { continue: next = '', resourceVersion } = metadata ?? {};
+  if (!Array.isArray(items) || typeof next !== 'string' || typeof resourceVersion !== 'string')
+    throw invalidResponse(kind, 'not a list');
+  if (!items.every(isResource)) throw invalidResponse(kind, 'an item without a name');
+  return { items, continue: next, resourceVersion };
+}
+
+const invalidResponse = (kind: ResourceKind, reason: string): Error =>
+  new Error(`cannot read ${kind} resources: invalid response of the API server: ${reason}`);
+
+const tooMuch = (kind: ResourceKind, limit: string): Error =>
+  new Error(
+    `cannot read ${kind} resources: the list does not end within ${limit}; check the API server and the number of resources`,
+  );
+
+function checkCount(kind: ResourceKind, count: number): void {
+  if (count > LIST_LIMITS.resources)
+    throw new Error(
+      `cannot read ${kind} resources: more than ${LIST_LIMITS.resources} in the namespace; delete some, or divide them among namespaces`,
+    );
 }
 
 class ApiRequestError extends Error {

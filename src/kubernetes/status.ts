@@ -258,7 +258,7 @@ async function applyStatus(
       metadata: { name, namespace, uid },
       status: { ...otherFields, conditions },
     },
-    'application/apply-patch+yaml',
+    { contentType: 'application/apply-patch+yaml' },
   );
   // The resource was deleted, or deleted and re-created. The watch reports it.
   if (status === 404 || status === 409) return undefined;

@@ -102,7 +102,7 @@ const change = ({ admin }: FakeApiServer, name: string, spec: object) =>
     'PATCH',
     `${collectionPathOf('BucketReplication', NAMESPACE)}/${name}`,
     { spec },
-    'application/merge-patch+json',
+    { contentType: 'application/merge-patch+json' },
   );
 const readyCondition = async (
   server: FakeApiServer,
@@ -339,7 +339,7 @@ describe('cluster status', () => {
     await create(server, 'tax', pair('tax'));
     const at = `${collectionPathOf('BucketReplication', NAMESPACE)}/tax/status`;
     const apply = (status: unknown) =>
-      server.admin.request('PATCH', at, { status }, 'application/apply-patch+yaml');
+      server.admin.request('PATCH', at, { status }, { contentType: 'application/apply-patch+yaml' });
     const since = '2020-02-02T02:02:02Z';
     await apply({
       conditions: [

@@ -112,7 +112,7 @@ describe('event recorder', () => {
       namespace: 'replikey',
       async request(_, __, body) {
         notes.push((body as { note: string }).note);
-        return { status, body: {} };
+        return { status, body: {}, bytes: 2 };
       },
       async *watch() {},
     };

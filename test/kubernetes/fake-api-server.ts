@@ -16,9 +16,10 @@ export interface Fault {
   times: number;
   /**
    * `lost`: the server executes the request and sends no response. A number: the server rejects the request with this
-   * status. `held`: the server holds the request until `release`.
+   * status. `held`: the server holds the request until `release`. `trickled`: the server sends the response byte by byte
+   * without end. `endless`: a list whose pages never end, or a watch whose event never ends.
    */
-  effect: 'lost' | 'held' | number;
+  effect: 'lost' | 'held' | 'trickled' | 'endless' | number;
 }
 
 export interface FakeApiServer extends ApiServer {
@@ -204,6 +205,17 @@ export async function startFakeApiServer({ tls = false } = {}): Promise<FakeApiS
     const fault = faults.find(({ match, times }) => times > 0 && match.test(`${method} ${pathname}`));
     if (fault) fault.times -= 1;
     if (typeof fault?.effect === 'number') return sendReply(errorReply(fault.effect, 'a fault'));
+    if (fault?.effect === 'trickled' || (fault?.effect === 'endless' && isWatch)) {
+      const isTrickled = fault.effect === 'trickled';
+      const bytes = ' '.repeat(isTrickled ? 1 : 64 * 1024);
+      const timer = setInterval(() => response.write(bytes), isTrickled ? 20 : 1);
+      response.on('close', () => clearInterval(timer));
+      return;
+    }
+    if (fault?.effect === 'endless') {
+      const metadata = { resourceVersion: String(version), continue: randomUUID() };
+      return sendReply({ status: 200, body: { metadata, items: [] } });
+    }
     if (fault?.effect === 'held')
       await new Promise<void>((resolve) => {
         held.add(resolve);

@@ -14,7 +14,13 @@ afterEach(() => {
 });
 
 const create = ({ admin }: FakeApiServer, name: string) =>
-  admin.request('POST', ACCOUNTS, { metadata: { name }, spec: { id: '111122223333' } });
+  // Many concurrent requests wait for each other.
+  admin.request(
+    'POST',
+    ACCOUNTS,
+    { metadata: { name }, spec: { id: '111122223333' } },
+    { timeoutMs: 60_000 },
+  );
 const remove = ({ admin }: FakeApiServer, name: string) => admin.request('DELETE', `${ACCOUNTS}/${name}`);
 const lists = ({ log }: FakeApiServer) => log.filter((line) => line === `GET ${ACCOUNTS}`).length;
 

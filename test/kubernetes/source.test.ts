@@ -50,7 +50,7 @@ test('watchResources: keeps a written status until the watch reports a later ver
       'PATCH',
       `${PAIRS}/tax/status`,
       { status: { lastSuccess: '2026-01-01T02:00:00Z' } },
-      'application/apply-patch+yaml',
+      { contentType: 'application/apply-patch+yaml' },
     );
     await vi.waitFor(async () => {
       await clock.advance(200);
