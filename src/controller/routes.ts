@@ -90,7 +90,7 @@ const DEFAULT_PAGE_SIZE = 100;
 const MAX_PAGE_SIZE = 500;
 
 /** Size at which a page ends before it has all of its pairs, in characters. */
-const MAX_PAGE_LENGTH = 256 * 1024;
+const MAX_STATUS_PAGE_LENGTH = 256 * 1024;
 
 /** Maximum number of problems in a response. Later problems often follow from the first ones. */
 const MAX_PROBLEMS = 100;
@@ -147,7 +147,7 @@ function takePage(pairs: readonly PairStatus[], limit: number): { lines: string[
   for (const [index, pair] of pairs.entries()) {
     const line = index < limit ? safeJson(pair) : '';
     length += line.length;
-    if (index === limit || (index > 0 && length > MAX_PAGE_LENGTH))
+    if (index === limit || (index > 0 && length > MAX_STATUS_PAGE_LENGTH))
       return { lines, next: pairs[index - 1]?.name ?? '' };
     lines.push(line);
   }

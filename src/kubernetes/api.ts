@@ -142,7 +142,7 @@ export async function createKubernetesApi(
         const { maxBytes = MAX_OBJECT_BYTES, ...rest } = options;
         const { response, cancelTimeout } = await send(method, urlPath, { timeoutMs, ...rest, body });
         try {
-          const bytes = await readBody(response, maxBytes);
+          const bytes = await readLimitedBody(response, maxBytes);
           return {
             status: response.statusCode ?? 0,
             body: parseJsonOrMessage(bytes.toString()),
@@ -157,7 +157,7 @@ export async function createKubernetesApi(
         send('GET', urlPath, { timeoutMs, signal }),
       );
       if (response.statusCode !== 200) {
-        const body = await named('GET', urlPath, () => readBody(response, MAX_OBJECT_BYTES)).finally(
+        const body = await named('GET', urlPath, () => readLimitedBody(response, MAX_OBJECT_BYTES)).finally(
           cancelTimeout,
         );
         const { message } = parseJsonOrMessage(body.toString()) as { message?: string };
@@ -166,13 +166,13 @@ export async function createKubernetesApi(
       }
       // A watch without changes sends nothing. The server ends each watch after some minutes, and its user aborts it.
       cancelTimeout();
-      for await (const line of linesOf(response)) yield parseEvent(line);
+      for await (const line of responseLinesOf(response)) yield parseEvent(line);
     },
   };
 }
 
 /** @throws Error if the body is larger than `maxBytes`. */
-async function readBody(response: http.IncomingMessage, maxBytes: number): Promise<Buffer> {
+async function readLimitedBody(response: http.IncomingMessage, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of response as AsyncIterable<Buffer>) {
@@ -188,7 +188,7 @@ async function readBody(response: http.IncomingMessage, maxBytes: number): Promi
  *
  * @throws Error if a line exceeds the size of an object.
  */
-async function* linesOf(response: http.IncomingMessage): AsyncGenerator<string> {
+async function* responseLinesOf(response: http.IncomingMessage): AsyncGenerator<string> {
   let partialLine: Buffer[] = [];
   let size = 0;
   for await (const chunk of response as AsyncIterable<Buffer>) {

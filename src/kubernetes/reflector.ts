@@ -75,9 +75,9 @@ export function createReflector(options: ReflectorOptions): Reflector {
     let remainingBytes = LIST_LIMITS.bytes;
     let pages = 0;
     do {
-      if (pages === LIST_LIMITS.pages) throw tooMuch(kind, `${LIST_LIMITS.pages} pages`);
+      if (pages === LIST_LIMITS.pages) throw endlessListError(kind, `${LIST_LIMITS.pages} pages`);
       if (clock.monotonicNow() - startedAt > LIST_LIMITS.totalMs)
-        throw tooMuch(kind, `${LIST_LIMITS.totalMs / 60_000} minutes`);
+        throw endlessListError(kind, `${LIST_LIMITS.totalMs / 60_000} minutes`);
       const { status, body, bytes } = await api.request(
         'GET',
         `${collectionPath}?limit=${LIST_PAGE_SIZE}${next === '' ? '' : `&continue=${encodeURIComponent(next)}`}`,
@@ -122,12 +122,12 @@ export function createReflector(options: ReflectorOptions): Reflector {
       for await (const { type, object } of api.watch(watchPath, stop.signal)) {
         if (type === 'ERROR') throw new ApiRequestError(kind, object.code, object.message);
         if (typeof object.metadata?.resourceVersion !== 'string')
-          throw invalidResponse(kind, 'an event without a resource version');
+          throw invalidApiResponse(kind, 'an event without a resource version');
         if (type === 'BOOKMARK') {
           resourceVersion = object.metadata.resourceVersion;
           continue;
         }
-        if (!isResource(object)) throw invalidResponse(kind, 'an event without a resource');
+        if (!isResource(object)) throw invalidApiResponse(kind, 'an event without a resource');
         const { name } = object.metadata;
         if (type === 'DELETED') resources.delete(name);
         else {
@@ -190,15 +190,15 @@ function parseList(
 ): { items: ApiResource[]; continue: string; resourceVersion: string } {
   const { continue: next = '', resourceVersion } = metadata ?? {};
   if (!Array.isArray(items) || typeof next !== 'string' || typeof resourceVersion !== 'string')
-    throw invalidResponse(kind, 'not a list');
-  if (!items.every(isResource)) throw invalidResponse(kind, 'an item without a name');
+    throw invalidApiResponse(kind, 'not a list');
+  if (!items.every(isResource)) throw invalidApiResponse(kind, 'an item without a name');
   return { items, continue: next, resourceVersion };
 }
 
-const invalidResponse = (kind: ResourceKind, reason: string): Error =>
+const invalidApiResponse = (kind: ResourceKind, reason: string): Error =>
   new Error(`cannot read ${kind} resources: invalid response of the API server: ${reason}`);
 
-const tooMuch = (kind: ResourceKind, limit: string): Error =>
+const endlessListError = (kind: ResourceKind, limit: string): Error =>
   new Error(
     `cannot read ${kind} resources: the list does not end within ${limit}; check the API server and the number of resources`,
   );

@@ -87,7 +87,7 @@ describe('pipelined requests of one connection', () => {
     socket.resume();
     await closed(socket);
     expect(rendered).not.toContain('/short?');
-    // The requests of a closed connection do not count.
+    // Held requests count only while their connection is open.
     const next = dial(url);
     next.write(requests('/short', 10));
     await once(next, 'readable');
@@ -96,7 +96,7 @@ describe('pipelined requests of one connection', () => {
 });
 
 describe('bodies of responses', () => {
-  test('requests of the same second share a body, whatever unknown parameters they have', async () => {
+  test('requests of the same second share a body, also with different unknown parameters', async () => {
     const { url, rendered } = await startServer();
     const paths = Array.from({ length: 20 }, (_, index) => `/shared?unknown=${index}`);
     const texts = await Promise.all(paths.map(async (at) => (await fetch(url + at)).text()));
@@ -124,10 +124,10 @@ describe('bodies of responses', () => {
       socket.write(requests(`/long?pair=${pair}`));
       await once(socket, 'readable');
     }
-    const [first, ...others] = sockets;
+    const [first, ...rest] = sockets;
     first?.resume();
     await closed(first as Socket);
-    for (const socket of others) expect(socket.destroyed).toBe(false);
+    for (const socket of rest) expect(socket.destroyed).toBe(false);
   });
 
   test('a client reads a little all the time: the server disconnects it after the time limit', async () => {
