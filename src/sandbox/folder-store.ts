@@ -7,6 +7,7 @@ import {
   type FileSystem,
   type Journal,
   type JournalChange,
+  type JournalOptions,
   openJournal,
   syncFolder,
   writeNewFileDurably,
@@ -40,7 +41,8 @@ export async function createFolderStore(folder: string, options: FolderStoreOpti
   const accounts = new Map<string, AccountState>();
   const buckets = new Map<string, BucketState>();
   const entries = createStateEntries(accounts, buckets);
-  const journal = await openStateJournal(folder, options).catch((error: unknown) => {
+  const journalOptions = { ...options, fileSystem, assertLocked: lock.assertHeld };
+  const journal = await openStateJournal(folder, journalOptions).catch((error: unknown) => {
     lock.release();
     throw error;
   });
@@ -75,7 +77,6 @@ export async function createFolderStore(folder: string, options: FolderStoreOpti
     const oldFiles = oldBlobs.filter((id) => !journal.has(`blobs/${id}`));
     for (const id of oldBlobs) if (journal.has(`blobs/${id}`)) changes.push([`blobs/${id}`, undefined]);
     try {
-      lock.assertHeld();
       await writeBlobFiles(newFiles);
       await journal.commit(changes);
     } catch (error) {
@@ -164,11 +165,7 @@ export async function createFolderStore(folder: string, options: FolderStoreOpti
   };
 }
 
-export interface FolderStoreOptions {
-  fileSystem?: FileSystem;
-  /** Bytes of obsolete lines from which the journal is compacted. */
-  minObsoleteBytes?: number;
-}
+export type FolderStoreOptions = Partial<Pick<JournalOptions, 'fileSystem' | 'minObsoleteBytes'>>;
 
 /** Creates a folder with its parents, and syncs the folders that contain the new ones. */
 async function createFolderDurably(folder: string, fileSystem: FileSystem): Promise<void> {
@@ -179,16 +176,13 @@ async function createFolderDurably(folder: string, fileSystem: FileSystem): Prom
     await syncFolder(path.dirname(created), fileSystem);
 }
 
-async function openStateJournal(
-  folder: string,
-  { fileSystem = defaultFileSystem, minObsoleteBytes }: FolderStoreOptions,
-): Promise<Journal> {
+async function openStateJournal(folder: string, options: JournalOptions): Promise<Journal> {
   // Format 1 had a file for each account and each bucket.
   if (readdirSync(folder).includes('buckets'))
     throw new Error(
       `${path.join(folder, 'buckets')} was written by another version of the sandbox (format 1): use another folder`,
     );
-  return openJournal(folder, fileSystem, minObsoleteBytes);
+  return openJournal(folder, options);
 }
 
 interface Waiter {

@@ -28,6 +28,14 @@ export interface Journal {
   close(): Promise<void>;
 }
 
+export interface JournalOptions {
+  fileSystem: FileSystem;
+  /** Throws when another process has taken over the folder: this one must not write any more. */
+  assertLocked(): void;
+  /** Bytes of obsolete lines from which the journal is compacted; default: 4 MiB. */
+  minObsoleteBytes?: number;
+}
+
 /**
  * Format of the journal: JSON Lines. The first line contains the format version. Each line is an array:
  *
@@ -69,16 +77,13 @@ interface Contents {
 }
 
 /**
- * Opens the journal of a folder, or creates it. An incomplete commit at the end was never acknowledged: the next commit
- * overwrites it.
+ * Opens the journal of a folder, or creates it. An incomplete commit at the end was never acknowledged, and is
+ * removed.
  *
  * @throws Error when a line before the last commit is damaged, or when another version wrote the file.
  */
-export async function openJournal(
-  folder: string,
-  fileSystem: FileSystem,
-  minObsoleteBytes: number = MIN_OBSOLETE_BYTES,
-): Promise<Journal> {
+export async function openJournal(folder: string, options: JournalOptions): Promise<Journal> {
+  const { fileSystem, assertLocked, minObsoleteBytes = MIN_OBSOLETE_BYTES } = options;
   const file = path.join(folder, 'journal.jsonl');
   const compactedFile = `${file}.new`;
   await fileSystem.rm(compactedFile, { force: true });
@@ -87,8 +92,8 @@ export async function openJournal(
   let liveBytes = 0;
   /** Size of the file from which a compaction is worth another attempt. */
   let minCompactionSize = 0;
-  /** Bytes after `contents.size` can exist: of an incomplete commit, or of a failed one. */
-  let isTailDirty = true;
+  /** Bytes of a failed commit can exist after `contents.size`. */
+  let isTailDirty = false;
   /** The rename of the current file can be lost in a crash. */
   let isRenameDurable = true;
 
@@ -134,6 +139,7 @@ export async function openJournal(
       }
       await writeChunk();
       await newHandle.sync();
+      assertLocked();
       await fileSystem.rename(compactedFile, file);
     } catch (error) {
       await newHandle.close().catch(() => {});
@@ -164,8 +170,11 @@ export async function openJournal(
   }
 
   try {
-    if (handle) contents = readContents(handle.fd, file);
-    else await rewrite();
+    if (handle) {
+      contents = readContents(handle.fd, file);
+      const { size } = await handle.stat();
+      if (size > contents.size) await handle.truncate(contents.size);
+    } else await rewrite();
     liveBytes = [...contents.positions.values()].reduce((total, { length }) => total + length, 0);
   } catch (error) {
     await handle?.close().catch(() => {});
@@ -188,6 +197,7 @@ export async function openJournal(
       const lines = changes.map(([key, value], index) =>
         encodeLine({ commit, remaining: changes.length - 1 - index, key, value }),
       );
+      assertLocked();
       await makeRenameDurable();
       await removeTail();
       try {
@@ -216,8 +226,8 @@ export async function openJournal(
       }
     },
     async close() {
+      // Without another write: another process may have taken over the folder.
       const closing = handle;
-      if (closing) await removeTail().catch(() => {});
       handle = undefined;
       await closing?.close();
     },

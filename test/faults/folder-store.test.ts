@@ -380,18 +380,28 @@ describe('folder store: a journal', () => {
     await reopened.close();
   });
 
-  test('of which another process has taken the lock accepts no more commits', async () => {
+  test('of which another process has taken the lock accepts no more commits, and keeps those of the other', async () => {
     const store = await createFolderStore(folder);
     store.addBucket(toBucket(SOURCE));
     await store.flush();
-    await writeFile(path.join(folder, 'lock'), '{"pid":1,"started":"1","id":"other"}');
+    // A container does not see the processes of another one, so it takes the lock for a stale one.
+    await writeFile(path.join(folder, 'lock'), '{"pid":4194304,"started":"1"}');
+    const other = await createFolderStore(folder);
+    putVersion(other, SOURCE, 'other', Buffer.from('other'));
+    await other.flush();
     store.addBucket(toBucket(REPLICA));
     await expect(store.flush()).rejects.toThrow(
       `${path.join(folder, 'lock')} was replaced: another process uses the folder; stop one of them, and start again`,
     );
     expect(store.bucket(REPLICA)).toBeUndefined();
     await store.close();
-    // The lock of the other process stays.
     expect(await readdir(folder)).toContain('lock');
+    putVersion(other, SOURCE, 'later', Buffer.from('later'));
+    await other.flush();
+    const expected = contentOf(other);
+    await other.close();
+    const reopened = await createFolderStore(folder);
+    expect(contentOf(reopened)).toBe(expected);
+    await reopened.close();
   });
 });

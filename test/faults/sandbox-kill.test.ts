@@ -154,4 +154,4 @@ test(`sandbox --state: ${KILLS} kills lose no acknowledged write, and leave no o
   } finally {
     await sandbox.close();
   }
-}, 240_000);
+}, 600_000);
