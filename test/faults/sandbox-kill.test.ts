@@ -127,7 +127,7 @@ test(`sandbox --state: ${KILLS} kills lose no acknowledged write, and leave no o
   for (let round = 0; round < KILLS; round++) {
     const puts = new Map<string, string>();
     const current = { ...acknowledged, puts };
-    await writeUntilKilled(round, 20 + Math.floor(Math.random() * 100), current);
+    await writeUntilKilled(round, 20 + Math.floor(Math.random() * 60), current);
     acknowledged.tag = current.tag;
     for (const [key, body] of puts) acknowledged.puts.set(key, body);
     const sandbox = await startSandbox({ state, faultSettings: { replicationDelayMs: 60_000 } });
