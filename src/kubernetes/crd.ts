@@ -13,6 +13,7 @@ interface CrdSchema {
   properties?: Record<string, CrdSchema>;
   required?: string[];
   anyOf?: CrdSchema[];
+  oneOf?: CrdSchema[];
   items?: CrdSchema;
   additionalProperties?: CrdSchema | boolean;
   'x-kubernetes-validations'?: CelValidation[];
@@ -120,17 +121,24 @@ function toCustomResourceDefinition(kind: ResourceKind): object {
 /** Adds the rules of text checks to the schema of a text, and of a mapping with names and values that are texts. */
 function addTextRules({ zodSchema, jsonSchema }: { zodSchema: object; jsonSchema: object }): void {
   const check = textCheckOf(zodSchema);
-  if (check) Object.assign(jsonSchema, lengthsOf(check), { [VALIDATIONS]: celOfText(check) });
+  if (check)
+    Object.assign(jsonSchema, lengthsOf(check), {
+      pattern: patternOf(check),
+      [VALIDATIONS]: celOfText(check),
+    });
   if (!(zodSchema instanceof z.ZodRecord)) return;
   const [nameCheck, valueCheck] = [textCheckOf(zodSchema.keyType), textCheckOf(zodSchema.valueType)];
   if (!nameCheck || !valueCheck) return;
   // CEL rules for each value of each mapping would exceed the cost that the API server allows. Patterns have no cost.
-  const [pattern] = valueCheck.rules.flatMap((rule) => ('matches' in rule ? [re2Pattern(rule.matches)] : []));
   Object.assign(jsonSchema, {
-    additionalProperties: { type: 'string', ...lengthsOf(valueCheck), ...(pattern && { pattern }) },
+    additionalProperties: { type: 'string', ...lengthsOf(valueCheck), pattern: patternOf(valueCheck) },
     [VALIDATIONS]: celOfNames(nameCheck),
   });
 }
+
+/** Returns the first pattern of a text, for schemas that cannot have rules. */
+const patternOf = ({ rules }: TextCheck): string | undefined =>
+  rules.flatMap((rule) => ('matches' in rule ? [re2Pattern(rule.matches)] : []))[0];
 
 /** Returns the limits of the length of a text. They also bound the cost of its rules, which the API server estimates. */
 const lengthsOf = ({ rules }: TextCheck): Record<string, number> =>
@@ -167,25 +175,18 @@ const STRUCTURAL_KEYWORDS = [
 ] as const;
 
 /**
- * Converts a schema to a structural schema. A structural schema cannot express a field that is either a string or a
- * mapping, for example a key. The API server accepts any value for such a field, and replikey validates it. The API
- * server does not fill in defaults: replikey could then not detect which fields a resource leaves to its Defaults, and
- * a second apply of the same manifest would show a change.
+ * Converts a schema to a structural schema. The API server does not fill in defaults: replikey could then not detect
+ * which fields a resource leaves to its Defaults, and a second apply of the same manifest would show a change.
  */
 function toStructuralSchema(schema: CrdSchema): CrdSchema {
   const { type, description, properties, required, anyOf, items, additionalProperties } = schema;
   const descriptionKeyword = description === undefined ? {} : { description };
-  if (anyOf) return { ...descriptionKeyword, 'x-kubernetes-preserve-unknown-fields': true };
+  if (anyOf) return { ...descriptionKeyword, ...toTextOrMapping(anyOf) };
   return {
     ...descriptionKeyword,
     type: type ?? '',
-    ...Object.fromEntries(
-      STRUCTURAL_KEYWORDS.flatMap((keyword) =>
-        keyword in schema && !(keyword === 'pattern' && VALIDATIONS in schema)
-          ? [[keyword, schema[keyword]]]
-          : [],
-      ),
-    ),
+    // A rule has a better message than a pattern.
+    ...constraintsOf(schema, VALIDATIONS in schema ? 'pattern' : VALIDATIONS),
     ...(required && { required }),
     ...(properties && {
       properties: Object.fromEntries(
@@ -198,6 +199,44 @@ function toStructuralSchema(schema: CrdSchema): CrdSchema {
     }),
   };
 }
+
+/** Returns the constraints on a value, without one of the keywords. */
+const constraintsOf = (schema: CrdSchema, omitted: (typeof STRUCTURAL_KEYWORDS)[number]): CrdSchema =>
+  Object.fromEntries(
+    STRUCTURAL_KEYWORDS.flatMap((keyword) =>
+      keyword !== omitted && schema[keyword] !== undefined ? [[keyword, schema[keyword]]] : [],
+    ),
+  );
+
+/**
+ * Returns the schema of a field that is either a text or a mapping, for example a key. A structural schema has no type
+ * for such a field, so the API server keeps unknown fields and evaluates no rules in it. But keywords of one type do not
+ * apply to values of another: a pattern restricts the text, and `properties` the mapping.
+ */
+function toTextOrMapping(alternatives: readonly CrdSchema[]): CrdSchema {
+  const text = alternatives.find(({ type }) => type === 'string') ?? {};
+  const { properties = {}, oneOf = [] } = alternatives.find(({ type }) => type === 'object') ?? {};
+  const exclusive = oneOf.flatMap(({ required = [] }) => required);
+  return {
+    'x-kubernetes-preserve-unknown-fields': true,
+    ...constraintsOf(text, VALIDATIONS),
+    properties: Object.fromEntries(
+      Object.entries(properties).map(([name, { [VALIDATIONS]: _, ...field }]) => [
+        name,
+        toStructuralSchema(field),
+      ]),
+    ),
+    allOf: [
+      { not: { ...NO_TEXT, ...NO_MAPPING } },
+      ...(exclusive.length > 0 ? [{ not: { ...NO_TEXT, required: exclusive } }] : []),
+    ],
+  };
+}
+
+/** Constraints that no text meets, and that apply to no value of another type. */
+const NO_TEXT = { minLength: 1, maxLength: 0 };
+/** Constraints that no mapping meets, and that apply to no value of another type. */
+const NO_MAPPING = { minProperties: 1, maxProperties: 0 };
 
 /** Makes required fields optional for a resource with `defaults`, because Defaults can supply these fields. */
 function withDefaultsAlternative({ required = [], properties = {}, ...otherKeywords }: CrdSchema): CrdSchema {

@@ -79,6 +79,7 @@ const PAIR = {
   rules: [{ prefix: 'Tax/' }],
 };
 const { source, destination } = PAIR;
+const KEY_ARN = 'arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab';
 const rule = (fields: object) => ({ ...PAIR, rules: [{ prefix: 'Tax/', ...fields }] });
 const tagged = (count: number, fields: object = {}) => ({
   ...PAIR,
@@ -92,6 +93,33 @@ const tagged = (count: number, fields: object = {}) => ({
 
 const REJECTED: [problem: string, kind: ResourceKind, spec: unknown, message: string][] = [
   ['no rules', 'BucketReplication', { source, destination }, 'rules: Required value'],
+  ...(
+    [
+      ['tax', 'spec.source.key in body should match'],
+      ['arn:aws:kms:us-east-1:111122223333:alias/tax', 'spec.source.key in body should match'],
+      [5, '"spec.source.key" must not validate the schema'],
+      [true, '"spec.source.key" must not validate the schema'],
+      [['alias/tax'], '"spec.source.key" must not validate the schema'],
+      [{ alias: 'tax' }, 'spec.source.key.alias in body should match'],
+      [{ alias: 5 }, 'must be of type string'],
+      [{ arn: 'alias/tax' }, 'spec.source.key.arn in body should match'],
+      [{ alias: 'alias/tax', arn: KEY_ARN }, '"spec.source.key" must not validate the schema'],
+      [{ alias: 'alias/tax', rotation: 'yes' }, 'must be of type boolean'],
+      [{ alias: 'alias/tax', rotationPeriodInDays: 1 }, 'should be greater than or equal to 90'],
+      [{ alias: 'alias/tax', description: '\u0001' }, 'key.description in body should match'],
+    ] as const
+  ).map(([key, message]): [string, ResourceKind, unknown, string] => [
+    `the key ${JSON.stringify(key)}`,
+    'BucketReplication',
+    { ...PAIR, source: { ...source, key } },
+    message,
+  ]),
+  [
+    'a source key that is a number',
+    'BucketReplication',
+    { ...PAIR, sourceKeys: [5] },
+    '"spec.sourceKeys[0]" must not validate the schema',
+  ],
   [
     'no bucket',
     'BucketReplication',
@@ -337,6 +365,23 @@ const REJECTED: [problem: string, kind: ResourceKind, spec: unknown, message: st
 
 const ACCEPTED: [description: string, kind: ResourceKind, spec: unknown][] = [
   ['a pair', 'BucketReplication', PAIR],
+  ...[
+    'alias/tax',
+    KEY_ARN,
+    KEY_ARN.slice(-36),
+    { arn: KEY_ARN },
+    { alias: 'alias/tax', description: 'Büro', rotation: true, rotationPeriodInDays: 90, bucketKey: true },
+  ].map((key): [string, ResourceKind, unknown] => [
+    `the key ${JSON.stringify(key)}`,
+    'BucketReplication',
+    { ...PAIR, source: { ...source, key }, sourceKeys: ['alias/old'] },
+  ]),
+  ['a key without an alias in Defaults', 'Defaults', { source: { key: { rotation: true } } }],
+  [
+    'a key that takes its alias from Defaults',
+    'BucketReplication',
+    { defaults: 'house', source: { key: { rotation: true } } },
+  ],
   ['a pair that takes all fields from Defaults', 'BucketReplication', { defaults: 'house' }],
   ['a pair that takes the role from Defaults', 'BucketReplication', { defaults: 'house', role: {} }],
   ['a rule by tags', 'BucketReplication', tagged(10)],
