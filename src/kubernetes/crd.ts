@@ -1,5 +1,6 @@
 import { stringify } from 'yaml';
 import * as z from 'zod';
+import { SIDES } from '../spec/checks/pairs.ts';
 import type { TextCheck } from '../spec/patterns.ts';
 import { documentSchemas } from '../spec/schema.ts';
 import { textCheckOf } from '../spec/schema-builders.ts';
@@ -17,6 +18,8 @@ interface CrdSchema {
   items?: CrdSchema;
   additionalProperties?: CrdSchema | boolean;
   'x-kubernetes-validations'?: CelValidation[];
+  /** Pattern that no valid text matches; not a keyword. */
+  excludedPattern?: string;
   [keyword: string]: unknown;
 }
 
@@ -105,7 +108,7 @@ function toCustomResourceDefinition(kind: ResourceKind): object {
                 kind: { type: 'string' },
                 metadata: { type: 'object', properties: { name: nameSchemaOf(properties) } },
                 spec: withCelRules(
-                  kind === 'BucketReplication' ? withDefaultsAlternative(spec) : spec,
+                  kind === 'BucketReplication' ? withSideConflicts(withDefaultsAlternative(spec)) : spec,
                   CEL_RULES[kind],
                 ),
                 status: STATUS_SCHEMA,
@@ -124,6 +127,7 @@ function addTextRules({ zodSchema, jsonSchema }: { zodSchema: object; jsonSchema
   if (check)
     Object.assign(jsonSchema, lengthsOf(check), {
       pattern: patternOf(check),
+      excludedPattern: excludedPatternOf(check),
       [VALIDATIONS]: celOfText(check),
     });
   if (!(zodSchema instanceof z.ZodRecord)) return;
@@ -139,6 +143,10 @@ function addTextRules({ zodSchema, jsonSchema }: { zodSchema: object; jsonSchema
 /** Returns the first pattern of a text, for schemas that cannot have rules. */
 const patternOf = ({ rules }: TextCheck): string | undefined =>
   rules.flatMap((rule) => ('matches' in rule ? [re2Pattern(rule.matches)] : []))[0];
+
+/** Returns the first pattern that no valid text matches, for schemas that cannot have rules. */
+const excludedPatternOf = ({ rules }: TextCheck): string | undefined =>
+  rules.flatMap((rule) => ('excludes' in rule ? [re2Pattern(rule.excludes)] : []))[0];
 
 /** Returns the limits of the length of a text. They also bound the cost of its rules, which the API server estimates. */
 const lengthsOf = ({ rules }: TextCheck): Record<string, number> =>
@@ -208,6 +216,11 @@ const constraintsOf = (schema: CrdSchema, omitted: (typeof STRUCTURAL_KEYWORDS)[
     ),
   );
 
+/** Constraints that no text meets, and that apply to no value of another type. */
+const NO_TEXT = { minLength: 1, maxLength: 0 };
+/** Constraints that no mapping meets, and that apply to no value of another type. */
+const NO_MAPPING = { minProperties: 1, maxProperties: 0 };
+
 /**
  * Returns the schema of a field that is either a text or a mapping, for example a key. A structural schema has no type
  * for such a field, so the API server keeps unknown fields and evaluates no rules in it. But keywords of one type do not
@@ -217,38 +230,92 @@ function toTextOrMapping(alternatives: readonly CrdSchema[]): CrdSchema {
   const text = alternatives.find(({ type }) => type === 'string') ?? {};
   const { properties = {}, oneOf = [] } = alternatives.find(({ type }) => type === 'object') ?? {};
   const exclusive = oneOf.flatMap(({ required = [] }) => required);
+  const conflicts = [...(exclusive.length > 0 ? [exclusive] : []), ...KEY_CONFLICTS];
   return {
     'x-kubernetes-preserve-unknown-fields': true,
     ...constraintsOf(text, VALIDATIONS),
     properties: Object.fromEntries(
       Object.entries(properties).map(([name, { [VALIDATIONS]: _, ...field }]) => [
         name,
-        toStructuralSchema(field),
+        { ...toStructuralSchema(field), ...exclude(field.excludedPattern) },
       ]),
     ),
     allOf: [
       { not: { ...NO_TEXT, ...NO_MAPPING } },
-      ...(exclusive.length > 0 ? [{ not: { ...NO_TEXT, required: exclusive } }] : []),
+      ...(text.excludedPattern ? [exclude(text.excludedPattern, NO_MAPPING)] : []),
+      ...conflicts.map((required) => ({ not: { ...NO_TEXT, required } })),
     ],
+    ...(exclusive.length > 0 && { anyOf: [NO_MAPPING, ...exclusive.map((name) => ({ required: [name] }))] }),
   };
 }
 
-/** Constraints that no text meets, and that apply to no value of another type. */
-const NO_TEXT = { minLength: 1, maxLength: 0 };
-/** Constraints that no mapping meets, and that apply to no value of another type. */
-const NO_MAPPING = { minProperties: 1, maxProperties: 0 };
+/** Fields of a key that exclude each other: replikey never changes a key that is given by ARN. */
+const KEY_CONFLICTS = ['description', 'rotation', 'rotationPeriodInDays'].map((name) => ['arn', name]);
+
+/** Conflicts between values of a side of a pair. Defaults can have them, because a pair can override a value. */
+const SIDE_CONFLICTS: readonly CrdSchema[] = [
+  {
+    required: ['key'],
+    properties: {
+      key: {
+        ...NO_TEXT,
+        required: ['rotation', 'rotationPeriodInDays'],
+        properties: { rotation: { enum: [false] } },
+      },
+    },
+  },
+  {
+    required: ['key', 'defaultEncryption'],
+    properties: {
+      key: { ...NO_TEXT, required: ['bucketKey'], properties: { bucketKey: { enum: [true] } } },
+      defaultEncryption: { enum: ['DSSE-KMS', 'SSE-S3'] },
+    },
+  },
+];
+
+const exclude = (pattern: string | undefined, constraints: CrdSchema = {}): CrdSchema =>
+  pattern === undefined ? {} : { not: { ...constraints, pattern } };
 
 /** Makes required fields optional for a resource with `defaults`, because Defaults can supply these fields. */
 function withDefaultsAlternative({ required = [], properties = {}, ...otherKeywords }: CrdSchema): CrdSchema {
   const fields = Object.entries(properties);
-  const nestedRequirements = fields.flatMap(([name, { required: nestedRequired }]) =>
-    nestedRequired && required.includes(name) ? [[name, { required: nestedRequired }] as const] : [],
+  const requirements = fields.flatMap(([name, field]) =>
+    field.required && required.includes(name) ? [[name, nestedRequirementsOf(field)] as const] : [],
   );
   return {
     ...otherKeywords,
-    properties: Object.fromEntries(fields.map(([name, { required: _, ...field }]) => [name, field])),
-    anyOf: [{ required: ['defaults'] }, { required, properties: Object.fromEntries(nestedRequirements) }],
+    properties: Object.fromEntries(
+      fields.map(([name, field]) => [name, required.includes(name) ? withoutRequirements(field) : field]),
+    ),
+    anyOf: [{ required: ['defaults'] }, { required, properties: Object.fromEntries(requirements) }],
   };
+}
+
+/** Returns the required fields of a mapping, and the alternatives of its fields. */
+function nestedRequirementsOf({ required, properties = {} }: CrdSchema): CrdSchema {
+  const alternatives = Object.entries(properties).flatMap(([name, { anyOf }]) =>
+    anyOf ? [[name, { anyOf }] as const] : [],
+  );
+  return {
+    ...(required && { required }),
+    ...(alternatives.length > 0 && { properties: Object.fromEntries(alternatives) }),
+  };
+}
+
+function withoutRequirements({ required: _, properties, ...schema }: CrdSchema): CrdSchema {
+  if (!properties) return schema;
+  const fields = Object.entries(properties).map(([name, { anyOf: __, ...field }]) => [name, field]);
+  return { ...schema, properties: Object.fromEntries(fields) };
+}
+
+/** Adds the conflicts between values to both sides of a pair. */
+function withSideConflicts({ properties = {}, ...schema }: CrdSchema): CrdSchema {
+  const allOf = SIDE_CONFLICTS.map((conflict) => ({ not: conflict }));
+  const sides = Object.entries(properties).map(([name, field]) => [
+    name,
+    SIDES.includes(name as (typeof SIDES)[number]) ? { ...field, allOf } : field,
+  ]);
+  return { ...schema, properties: Object.fromEntries(sides) };
 }
 
 /** Adds each CEL rule to the part of the schema at the rule's path. */

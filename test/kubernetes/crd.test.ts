@@ -6,7 +6,7 @@ import { renderCustomResourceDefinitions } from '../../src/kubernetes/crd.ts';
 import { collectionPathOf, RESOURCE_PLURALS, type ResourceKind } from '../../src/kubernetes/resources.ts';
 import { type ApiServer, NAMESPACE } from './api-server.ts';
 import { realServerSkipReason, startRealServer } from './real-server.ts';
-import { toolSkipReason, validateResources } from './tools.ts';
+import { startValidator, toolSkipReason, type Validator } from './tools.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 
@@ -462,10 +462,15 @@ const validatorSkipReason = toolSkipReason('validator');
 describe.skipIf(validatorSkipReason)(
   `validation code of the API server${validatorSkipReason ? ` (skipped: ${validatorSkipReason})` : ''}`,
   () => {
-    testApiServer(async (kind, spec, name) => {
-      const [errors = []] = await validateResources([toResource(kind, spec, name)]);
-      return errors.join('\n');
+    let validator: Validator;
+    beforeAll(async () => {
+      validator = await startValidator();
     });
+    afterAll(async () => validator?.[Symbol.asyncDispose]());
+
+    testApiServer(async (kind, spec, name) =>
+      (await validator.errorsOf(toResource(kind, spec, name))).join('\n'),
+    );
   },
 );
 
