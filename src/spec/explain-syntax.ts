@@ -6,7 +6,7 @@ export function explainSyntaxError(error: YAMLError, { text }: SourceFile): Prob
   const [offset] = error.pos;
   if (text[offset] === '\t' || error.code === 'TAB_AS_INDENT') return TAB_INDENTATION;
   if (text[offset - 1] === '$' && text.startsWith('{var.', offset)) return UNQUOTED_VARIABLE;
-  return SYNTAX_ERROR_DETAILS[error.code] ?? { message: `invalid YAML: ${firstLine(error.message)}` };
+  return SYNTAX_ERROR_DETAILS[error.code] ?? { message: 'invalid YAML' };
 }
 
 const TAB_INDENTATION: ProblemDetails = {
@@ -87,8 +87,6 @@ const SYNTAX_ERROR_DETAILS: Partial<Record<ErrorCode, ProblemDetails>> = {
     hint: 'check for a missing colon, quote or bracket just before, and quote a string with special characters',
   },
 };
-
-const firstLine = (message: string): string => message.split('\n')[0] ?? '';
 
 /** The offset of a quote or bracket that is never closed. */
 export interface UnclosedBracket {

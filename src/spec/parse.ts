@@ -23,6 +23,7 @@ import { quoteValue } from './format-problems.ts';
 import {
   MAX_ALIASES,
   MAX_DOCUMENTS,
+  MAX_FILE_TOKENS,
   MAX_PROBLEMS_PER_FILE,
   MAX_SYNTAX_PROBLEMS,
   MAX_YAML_DEPTH,
@@ -30,14 +31,29 @@ import {
 import { type ProblemDetails, positionAt, problemAtOffset, type SourceFile } from './source-file.ts';
 import type { Problem } from './types.ts';
 
-/** Reads the documents of a file's text. It returns every problem and throws none. Pure. */
-export function parseDocuments(source: SourceFile): { documents: ParsedDocument[]; problems: Problem[] } {
-  const { tokens, unclosed, problem } = tokenizeYaml(source);
-  if (problem) return { documents: [], problems: [problem] };
+/** The documents of a file, its problems, and the number of its YAML tokens. */
+export interface ParsedFile {
+  documents: ParsedDocument[];
+  problems: Problem[];
+  tokens: number;
+}
 
+/** Reads the documents of a file's text. It returns every problem and throws none. Pure. */
+export function parseDocuments(source: SourceFile): ParsedFile {
+  const { tokens, count, unclosed, problem } = tokenizeYaml(source);
+  if (problem) return { documents: [], problems: [problem], tokens: count };
+  return { ...composeDocuments(source, tokens, unclosed), tokens: count };
+}
+
+function composeDocuments(
+  source: SourceFile,
+  tokens: CST.Token[],
+  unclosed: readonly UnclosedBracket[],
+): Omit<ParsedFile, 'tokens'> {
   const documents: ParsedDocument[] = [];
   const problems: Problem[] = [];
-  for (const yamlDocument of new Composer(YAML_OPTIONS).compose(tokens, false, source.text.length)) {
+  const composer = new Composer(YAML_OPTIONS).compose(tokens, false, source.text.length);
+  for (const yamlDocument of withoutStackTraces(composer)) {
     const errors = syntaxProblems(source, yamlDocument, unclosed);
     problems.push(...errors);
     if (errors.length > 0 && problems.length >= MAX_SYNTAX_PROBLEMS) break;
@@ -51,7 +67,7 @@ export function parseDocuments(source: SourceFile): { documents: ParsedDocument[
     }
     if (yamlDocument.contents === null) continue;
     const plain = toPlain(source, yamlDocument.contents);
-    problems.push(...plain.problems.slice(0, MAX_PROBLEMS_PER_FILE));
+    problems.push(...plain.problems);
     if (plain.problems.length === 0) documents.push(plain.document);
   }
   if (documents.length > 0 || problems.length > 0) return { documents, problems };
@@ -79,39 +95,75 @@ const YAML_OPTIONS = {
 } as const;
 
 /**
- * Tokenizes the concrete syntax, up to a maximum depth. The composer recurses, and so does the parser when many levels
+ * Yields the values of a generator that creates its errors without stack traces. A file can have hundreds of thousands
+ * of syntax errors, and each stack trace takes a kilobyte.
+ */
+function* withoutStackTraces<T>(values: Generator<T>): Generator<T> {
+  for (;;) {
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
+    let next: IteratorResult<T>;
+    try {
+      next = values.next();
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit;
+    }
+    if (next.done) return;
+    yield next.value;
+  }
+}
+
+/**
+ * Tokenizes the concrete syntax, up to a maximum number of tokens and a maximum depth. The composer recurses, and so does the parser when many levels
  * close together. On Node 20 deep recursion can abort the process without a catchable error. The length of the parser's
  * stack gives the depth before it becomes dangerous.
  */
 function tokenizeYaml(source: SourceFile): {
   tokens: CST.Token[];
+  /** The number of lexical tokens. Each of them takes memory in the tree of `tokens`. */
+  count: number;
   unclosed: UnclosedBracket[];
   problem?: Problem;
 } {
   const tokens: CST.Token[] = [];
+  let count = 0;
   const parser = new Parser();
   const brackets = trackBrackets();
   const unclosed = brackets.unclosed;
   let errors = 0;
+  const reject = (offset: number, details: ProblemDetails) => ({
+    tokens: [],
+    count,
+    unclosed,
+    problem: problemAtOffset(source, offset, details),
+  });
   for (const lexeme of new Lexer().lex(source.text)) {
+    count += 1;
+    if (count > MAX_FILE_TOKENS) return reject(parser.offset, TOO_MANY_TOKENS);
     brackets.next(lexeme, parser.offset);
     for (const token of parser.next(lexeme)) {
       tokens.push(token);
       if (token.type === 'error') errors += 1;
       const rejection = rejectDirective(token);
-      if (rejection) return { tokens, unclosed, problem: problemAtOffset(source, token.offset, rejection) };
+      if (rejection) return reject(token.offset, rejection);
     }
-    if (parser.stack.length > MAX_YAML_DEPTH) {
-      const message = `more than ${MAX_YAML_DEPTH} levels of nesting`;
-      const hint = 'check for a stray bracket, dash or indentation; a spec needs seven levels';
-      return { tokens, unclosed, problem: problemAtOffset(source, parser.offset, { message, hint }) };
-    }
+    if (parser.stack.length > MAX_YAML_DEPTH) return reject(parser.offset, TOO_DEEP);
     if (errors >= MAX_SYNTAX_PROBLEMS) break;
   }
   brackets.end();
   tokens.push(...parser.end());
-  return { tokens, unclosed };
+  return { tokens, count, unclosed };
 }
+
+const TOO_MANY_TOKENS: ProblemDetails = {
+  message: `the file has more than ${MAX_FILE_TOKENS} YAML tokens`,
+  hint: 'check for repeated characters, or split it into several files; a spec has about 200 tokens',
+};
+
+const TOO_DEEP: ProblemDetails = {
+  message: `more than ${MAX_YAML_DEPTH} levels of nesting`,
+  hint: 'check for a stray bracket, dash or indentation; a spec needs seven levels',
+};
 
 /** Rejects directives: `%YAML 1.1` would change the meaning of words, and `%TAG` the meaning of tags. */
 function rejectDirective(token: CST.Token) {
@@ -135,15 +187,15 @@ function syntaxProblems(
   if (errors.length === 0) return [];
   const [start, , end] = yamlDocument.range;
   const unclosedHere = unclosed.filter(({ offset }) => offset >= start && offset < end);
-  const firstUnclosed = Math.min(...unclosedHere.map(({ offset }) => offset));
+  const firstUnclosed = unclosedHere.reduce((first, { offset }) => Math.min(first, offset), Infinity);
   const relevantErrors = [...errors.filter(({ offset }) => offset < firstUnclosed), ...unclosedHere];
   const cascadingErrors = relevantErrors.filter(({ details }) => CASCADING_ERRORS.includes(details));
   const byLine = new Map<number, Problem>();
   for (const { offset, details } of (cascadingErrors.length > 0 ? cascadingErrors : relevantErrors).sort(
     (a, b) => a.offset - b.offset,
   )) {
-    const problem = problemAtOffset(source, offset, details);
-    if (!byLine.has(problem.position.line)) byLine.set(problem.position.line, problem);
+    const { line } = positionAt(source, offset);
+    if (!byLine.has(line)) byLine.set(line, problemAtOffset(source, offset, details));
     if (byLine.size === MAX_SYNTAX_PROBLEMS) break;
   }
   return [...byLine.values()];
@@ -164,7 +216,7 @@ function toPlain(source: SourceFile, root: Node): { document: ParsedDocument; pr
   let aliasCount = 0;
 
   const addProblem = (offset: number, details: ProblemDetails) => {
-    problems.push(problemAtOffset(source, offset, details));
+    if (problems.length < MAX_PROBLEMS_PER_FILE) problems.push(problemAtOffset(source, offset, details));
   };
 
   /**
