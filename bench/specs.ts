@@ -48,9 +48,9 @@ async function recordFirstPair(specs: Specs): Promise<{ actual: string; inputs: 
 }
 
 /** Returns the result of some work and its CPU time in seconds. */
-function measureCpu<T>(work: () => T): { seconds: number; result: T } {
+async function measureCpu<T>(work: () => T | Promise<T>): Promise<{ seconds: number; result: T }> {
   const before = process.cpuUsage();
-  const result = work();
+  const result = await work();
   const { user, system } = process.cpuUsage(before);
   return { seconds: (user + system) / 1e6, result };
 }
@@ -80,13 +80,13 @@ const filesWithDefaults = [
   })),
 ];
 
-function load(files: Parameters<typeof loadSpecFiles>[0]): Specs {
-  const { specs, problems } = loadSpecFiles(files);
+async function load(files: Parameters<typeof loadSpecFiles>[0]): Promise<Specs> {
+  const { specs, problems } = await loadSpecFiles(files);
   if (!specs) throw new Error(`the specs are not valid: ${problems[0]?.message}`);
   return specs;
 }
 
-const specs = load(files);
+const specs = await load(files);
 const recordedPair = await recordFirstPair({ ...specs, pairs: specs.pairs.slice(0, 1) });
 const renumber = (text: string, index: number) =>
   JSON.parse(text.replace(/(?<=[pP])0{7}/g, pairName(index).slice(1)));
@@ -103,11 +103,11 @@ const resourcesOf = ({ pairs }: Specs) => desiredResources(pairs, [...kinds.valu
 // A pass computes the desired resources once, for the plan and the proof.
 const desiredByPair = cases.map(({ own }) => resourcesOf(own));
 const WORK = [
-  { name: 'read and checked', target: 2, work: () => load(files).pairs.length },
+  { name: 'read and checked', target: 2, work: async () => (await load(files)).pairs.length },
   {
     name: 'read and checked, with Defaults',
     target: undefined,
-    work: () => load(filesWithDefaults).pairs.length,
+    work: async () => (await load(filesWithDefaults)).pairs.length,
   },
   {
     name: 'planned from memory',
@@ -133,13 +133,15 @@ const WORK = [
 
 console.log(`| ${PAIRS} pairs | items | CPU | target |`);
 console.log('| --- | ---: | ---: | ---: |');
-const rows = WORK.map(({ name, target, work }) => {
-  const runs = Array.from({ length: RUNS }, () => measureCpu(work));
+const rows = [];
+for (const { name, target, work } of WORK) {
+  const runs = [];
+  for (let run = 0; run < RUNS; run++) runs.push(await measureCpu<number>(work));
   const seconds = median(runs.map((run) => run.seconds));
   const things = runs[0]?.result ?? 0;
   console.log(
     `| ${name} | ${things} | ${seconds.toFixed(2)} s | ${target === undefined ? '' : `${target} s`} |`,
   );
-  return { name, pairs: PAIRS, things, cpuS: seconds, targetS: target };
-});
+  rows.push({ name, pairs: PAIRS, things, cpuS: seconds, targetS: target });
+}
 await saveResults('specs', rows);

@@ -37,7 +37,9 @@ export async function recordPair(keys: KeyMode): Promise<RecordedResponses> {
   };
   const sharedKeys =
     keys === 'shared' ? await createSharedKeys(sandbox.endpoint, connection.credentials) : undefined;
-  const { specs } = loadSpecFiles([{ file: 'bench.yaml', bytes: Buffer.from(pairYaml(0, sharedKeys)) }]);
+  const { specs } = await loadSpecFiles([
+    { file: 'bench.yaml', bytes: Buffer.from(pairYaml(0, sharedKeys)) },
+  ]);
   if (!specs) throw new Error('the spec of the benchmark is not valid');
   const clients = createSdkClients(specs.accounts, connection);
   const aws = createAwsClient({ clients, accounts: specs.accounts, region: 'us-east-1' });

@@ -43,7 +43,7 @@ export async function runDoctor(
   io: Io,
   signal: AbortSignal,
 ): Promise<number> {
-  const specs = paths.length > 0 ? await loadSelectedSpecs(paths, options, io) : NO_DECLARED_SPECS;
+  const specs = paths.length > 0 ? await loadSelectedSpecs(paths, options, io, signal) : NO_DECLARED_SPECS;
   const sources = specs.pairs.filter(({ source }) => source.managed).map(({ source }) => source.bucket);
   const bucketNames = [...new Set(options.bucket.length > 0 ? options.bucket : sources)];
   if (options.observed !== undefined && options.object !== undefined)

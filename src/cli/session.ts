@@ -160,8 +160,12 @@ export async function loadSelectedSpecs(
   paths: readonly string[],
   options: SpecOptions,
   io: Io,
+  signal?: AbortSignal,
 ): Promise<Specs> {
-  const { specs, problems } = await loadSpecs(paths, () => buffer(io.stdin), variableInputOf(options, io));
+  const { specs, problems } = await loadSpecs(paths, () => buffer(io.stdin), {
+    variableInput: variableInputOf(options, io),
+    signal,
+  });
   if (specs) return applySelection(specs, options);
   const problemCount = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
   throw new UserError(EXIT.specs, `${formatProblems(problems)}\n\n${problemCount}; AWS was not called.`);

@@ -56,7 +56,7 @@ export async function runOnce(
   signal: AbortSignal,
 ): Promise<number> {
   rejectContradictions(options);
-  return runPass(await loadSelectedSpecs(paths, options, io), paths, options, io, signal);
+  return runPass(await loadSelectedSpecs(paths, options, io, signal), paths, options, io, signal);
 }
 
 /** Runs one pass. With a saved plan, applies only this plan, from the declarations that it contains. */

@@ -93,8 +93,11 @@ export interface ControllerObserver {
 const EXPIRY_MARGIN_MS = 1_000;
 
 export interface Controller {
-  /** Takes the current spec files. Reports their problems and keeps the last known good version of an invalid file. */
-  update(specFiles: SpecFiles): void;
+  /**
+   * Takes the current spec files. Reports their problems and keeps the last known good version of an invalid file.
+   * Updates take effect in the order of their calls.
+   */
+  update(specFiles: SpecFiles): Promise<void>;
   /** Queues every pair for a pass now, and determines again which pairs are assigned to this process. */
   resync(): void;
   /** Starts no further work, and waits for the work in flight. */
@@ -121,6 +124,7 @@ export function createController(options: ControllerOptions): Controller {
   let connection: { aws: AwsClient; close(): void; accounts: string } | undefined;
   let lastActivity = clock.now();
   let isSynced = false;
+  let lastUpdate = Promise.resolve();
 
   const warnings = createDedupedLog({
     clock,
@@ -378,23 +382,32 @@ export function createController(options: ControllerOptions): Controller {
     for (const problem of specProblems) log.error({ ...problem.position }, formatProblemLine(problem));
   }
 
+  async function updateSpecs(specFiles: SpecFiles): Promise<void> {
+    const { variableInput, signal } = options;
+    const next = await selectLastKnownGood(specFiles, knownGood, {
+      ...(variableInput && { variableInput }),
+      signal,
+    });
+    const lastLogged = formatProblems(problems);
+    problems = next.problems;
+    if (formatProblems(problems) !== lastLogged)
+      logProblems(problems, 'specs' in next || knownGood !== undefined);
+    options.observer?.onReload?.(problems.length === 0);
+    if (!('specs' in next)) return;
+    knownGood = next;
+    updateItems(next.specs);
+  }
+
   return {
     update(specFiles) {
-      const next = selectLastKnownGood(
-        specFiles.files,
-        specFiles.problems,
-        knownGood,
-        options.variableInput,
-        specFiles.canSkip,
-      );
-      const lastLogged = formatProblems(problems);
-      problems = next.problems;
-      if (formatProblems(problems) !== lastLogged)
-        logProblems(problems, 'specs' in next || knownGood !== undefined);
-      options.observer?.onReload?.(problems.length === 0);
-      if (!('specs' in next)) return;
-      knownGood = next;
-      updateItems(next.specs);
+      lastUpdate = lastUpdate
+        .catch(() => undefined)
+        .then(() => updateSpecs(specFiles))
+        .catch((error: unknown) => {
+          // A stopping controller needs no specs.
+          if (!options.signal?.aborted) throw error;
+        });
+      return lastUpdate;
     },
     resync() {
       if (knownGood) updateItems(knownGood.specs);

@@ -1,7 +1,6 @@
 import type { SpecFile } from '../spec/files.ts';
-import { type LoadResult, loadSpecFiles } from '../spec/load.ts';
+import { type LoadOptions, type LoadResult, loadSpecFiles } from '../spec/load.ts';
 import type { Problem, Specs } from '../spec/types.ts';
-import { NO_VARIABLE_INPUT, type VariableInput } from '../spec/variables.ts';
 import type { SpecFiles } from './spec-watcher.ts';
 
 /** The specs that the controller uses, and the problems of the current files. */
@@ -18,16 +17,14 @@ export interface LastKnownGood {
  * are. If a path itself has a problem (missing, empty, unreadable), every file stays as it was: a folder that
  * disappeared does not mean that the user wants no pairs.
  */
-export function selectLastKnownGood(
-  inputFiles: readonly SpecFile[],
-  inputProblems: readonly Problem[],
+export async function selectLastKnownGood(
+  { files: inputFiles, problems: inputProblems, canSkip }: SpecFiles,
   previous: LastKnownGood | undefined,
-  variableInput: VariableInput = NO_VARIABLE_INPUT,
-  canSkip?: SpecFiles['canSkip'],
-): LastKnownGood | { problems: Problem[] } {
-  const load = (files: readonly SpecFile[], fileProblems: readonly Problem[]) =>
-    loadSpecFiles(files, fileProblems, undefined, variableInput, canSkip !== undefined);
-  const initial = load(inputFiles, inputProblems);
+  options: LoadOptions = {},
+): Promise<LastKnownGood | { problems: Problem[] }> {
+  const load = (files: readonly SpecFile[], problems: readonly Problem[]) =>
+    loadSpecFiles(files, { ...options, problems, allowEmpty: canSkip !== undefined });
+  const initial = await load(inputFiles, inputProblems);
   const complete = toLastKnownGood(initial, inputFiles);
   if (complete) return complete;
   const fallback = previous ?? (canSkip && NO_SPECS);
@@ -48,7 +45,7 @@ export function selectLastKnownGood(
     files = inputFiles.flatMap((input) =>
       revertedFiles.has(input.file) ? (fallback.files.get(input.file) ?? []) : [input],
     );
-    loaded = load(files, []);
+    loaded = await load(files, []);
     const candidate = toLastKnownGood(loaded, files);
     if (candidate) return { ...candidate, problems: initial.problems };
   }

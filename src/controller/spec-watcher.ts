@@ -26,7 +26,7 @@ export interface SpecWatcherOptions {
   /** Milliseconds between two polls. */
   pollIntervalMs: number;
   /** Called with the initial content, and with each change of it. */
-  onChange: (specFiles: SpecFiles) => void;
+  onChange: (specFiles: SpecFiles) => void | Promise<void>;
 }
 
 /**
@@ -69,7 +69,7 @@ export async function watchSpecs(
       return;
     }
     lastHash = hash;
-    onChange(specFiles);
+    await onChange(specFiles);
   };
   /** Runs one read at a time, and schedules the next poll after it. */
   const enqueueRead = (isForced: boolean): Promise<void> => {

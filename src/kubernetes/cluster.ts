@@ -69,8 +69,8 @@ export async function watchCluster(options: ClusterOptions): Promise<Cluster> {
     random,
     log,
     signal,
-    onChange: (specFiles) => {
-      controller.update(specFiles);
+    onChange: async (specFiles) => {
+      await controller.update(specFiles);
       const status = controller.status();
       pairsByFile = new Map(status.pairs.flatMap((pair) => (pair.from ? [[pair.from.file, pair]] : [])));
       problemsByFile = groupProblemsByFile(status.problems);

@@ -28,7 +28,7 @@ export interface ResourceSourceOptions {
   random: () => number;
   log: Log;
   /** Callback for the declared specs: after the first list, and after each change. */
-  onChange: (specFiles: SpecFiles) => void;
+  onChange: (specFiles: SpecFiles) => Promise<void>;
   /** Callback for each resource with any change, including a change of its status; runs after `onChange`. */
   onResourcesUpdated: (files: string[]) => void;
   signal: AbortSignal;
@@ -60,6 +60,7 @@ export async function watchResources(options: ResourceSourceOptions): Promise<Re
     markSynced = resolve;
   });
   let lastHash: string | undefined;
+  let lastPublish = Promise.resolve();
   let publishedResources = new Map<string, CustomResource>();
   /**
    * Written statuses by file, each with the resource version before the write. A status applies until a list or a watch
@@ -84,14 +85,14 @@ export async function watchResources(options: ResourceSourceOptions): Promise<Re
           markSynced();
           for (const name of names)
             updatedFiles.add(resourceFileNameOf({ kind, namespace: api.namespace, name }));
-          cancelDebounce ??= clock.schedule(RESOURCE_DEBOUNCE_MS, publish);
+          cancelDebounce ??= clock.schedule(RESOURCE_DEBOUNCE_MS, () => void publish());
         },
         onError: (error) => warnings.add(error.message, kind),
       }),
     ]),
   );
 
-  function publish(): void {
+  function publish(): Promise<void> {
     cancelDebounce = undefined;
     const resources = [...reflectors.values()].flatMap((reflector) => [...reflector.resources.values()]);
     publishedResources = new Map(
@@ -104,9 +105,12 @@ export async function watchResources(options: ResourceSourceOptions): Promise<Re
     updatedFiles.clear();
     const specFiles = { files, problems: [], canSkip };
     const hash = hashSpecFiles(specFiles);
-    if (hash !== lastHash) onChange(specFiles);
+    const isChanged = hash !== lastHash;
     lastHash = hash;
-    onResourcesUpdated(changedFiles);
+    lastPublish = lastPublish
+      .then(() => (isChanged ? onChange(specFiles) : undefined))
+      .then(() => onResourcesUpdated(changedFiles));
+    return lastPublish;
   }
 
   function withPendingStatus(resource: CustomResource): CustomResource {
@@ -128,7 +132,7 @@ export async function watchResources(options: ResourceSourceOptions): Promise<Re
   await initialSync;
   if (!stop.signal.aborted) {
     cancelDebounce?.();
-    publish();
+    await publish();
   }
   return {
     find: (file) => publishedResources.get(file),

@@ -1,11 +1,12 @@
+import { createPause } from '../util/clock.ts';
 import { applyDefaults } from './apply-defaults.ts';
 import { checkSpecs } from './checks/index.ts';
 import { type ParsedDocument, valueAtPath } from './document.ts';
 import { readSpecFiles, type SpecFile } from './files.ts';
 import { compareProblems } from './format-problems.ts';
 import { interpolateVariables } from './interpolate.ts';
-import { MAX_PROBLEMS_PER_FILE } from './limits.ts';
-import { parseDocuments } from './parse.ts';
+import { MAX_PROBLEMS_PER_FILE, MAX_TOTAL_TOKENS } from './limits.ts';
+import { type ParsedFile, parseDocuments } from './parse.ts';
 import { resolveSpecs } from './resolve.ts';
 import { decodeFile, fileProblem, formatPosition } from './source-file.ts';
 import type { Problem, Specs } from './types.ts';
@@ -21,44 +22,53 @@ export interface LoadResult {
   documents: number;
 }
 
+export interface LoadOptions {
+  variableInput?: VariableInput;
+  /** Stops the load. The thrown error is the reason of the signal. */
+  signal?: AbortSignal | undefined;
+}
+
 /**
  * Loads, validates and resolves all specs under the paths. It returns the problems of all files together, and throws
- * none.
+ * only the reason of the signal.
  */
 export async function loadSpecs(
   paths: readonly string[],
   stdin: () => Promise<string | Uint8Array> = async () => '',
-  variableInput: VariableInput = NO_VARIABLE_INPUT,
+  options: LoadOptions = {},
 ): Promise<LoadResult> {
   const { files, problems } = await readSpecFiles(paths, stdin);
-  return loadSpecFiles(files, problems, paths[0], variableInput);
+  return loadSpecFiles(files, { ...options, problems, root: paths[0] ?? '.' });
 }
 
 /**
- * Validates and resolves files that are already read. Pure.
- *
- * @param earlierProblems Problems already found in paths or files.
- * @param allowEmpty Accepts input without a BucketReplication.
+ * Validates and resolves files that are already read. It yields to the event loop, so that a signal can stop it and a
+ * server responds meanwhile.
  */
-export function loadSpecFiles(
+export async function loadSpecFiles(
   files: readonly SpecFile[],
-  earlierProblems: readonly Problem[] = [],
-  root = '.',
-  variableInput: VariableInput = NO_VARIABLE_INPUT,
-  allowEmpty = false,
-): LoadResult {
-  const parsedFiles = files.map(parseFile);
-  const writtenDocuments = parsedFiles.flatMap(({ documents }) => documents);
-  const { documents, checkedDocuments, usedVariables, problems } = assembleDocuments(
-    writtenDocuments,
+  options: LoadOptions & {
+    /** Problems already found in paths or files. */
+    problems?: readonly Problem[];
+    root?: string;
+    /** Accepts input without a BucketReplication. */
+    allowEmpty?: boolean;
+  } = {},
+): Promise<LoadResult> {
+  const { variableInput = NO_VARIABLE_INPUT, signal, root = '.' } = options;
+  const pause = createPause(signal);
+  const parsed = await parseFiles(files, pause);
+  const { documents, checkedDocuments, usedVariables, problems } = await assembleDocuments(
+    parsed.documents,
     variableInput,
+    pause,
   );
-  const readProblems = [...earlierProblems, ...parsedFiles.flatMap((file) => file.problems)];
+  const readProblems = [...(options.problems ?? []), ...parsed.problems];
   const laterProblems = [...problems, ...checkSpecs(checkedDocuments, documents)];
-  const counts = { files: files.length, documents: writtenDocuments.length };
+  const counts = { files: files.length, documents: parsed.documents.length };
   if (readProblems.length + laterProblems.length > 0)
     return { problems: limitProblems(readProblems, laterProblems), ...counts };
-  if (!allowEmpty && !checkedDocuments.some(({ kind }) => kind === 'BucketReplication')) {
+  if (!options.allowEmpty && !checkedDocuments.some(({ kind }) => kind === 'BucketReplication')) {
     const message = 'no BucketReplication found';
     const hint = 'check the paths; replikey treats a run without specs as a mistake';
     return { problems: [fileProblem(root, { message, hint })], ...counts };
@@ -66,25 +76,56 @@ export function loadSpecFiles(
   return { specs: { ...resolveSpecs(checkedDocuments), variables: usedVariables }, problems: [], ...counts };
 }
 
-function parseFile({ file, bytes }: SpecFile): { documents: ParsedDocument[]; problems: Problem[] } {
+/** Parses files up to a total number of YAML tokens. */
+async function parseFiles(
+  files: readonly SpecFile[],
+  pause: () => Promise<void>,
+): Promise<{ documents: ParsedDocument[]; problems: Problem[] }> {
+  const documents: ParsedDocument[] = [];
+  const problems: Problem[] = [];
+  let tokens = 0;
+  for (const specFile of files) {
+    await pause();
+    const parsed = parseFile(specFile);
+    tokens += parsed.tokens;
+    if (tokens > MAX_TOTAL_TOKENS) {
+      const message = `the spec files up to this one have more than ${MAX_TOTAL_TOKENS} YAML tokens`;
+      const hint = 'check for generated files, or use several runs; a spec has about 200 tokens';
+      return { documents: [], problems: [...problems, fileProblem(specFile.file, { message, hint })] };
+    }
+    for (const document of parsed.documents) documents.push(document);
+    for (const problem of parsed.problems) problems.push(problem);
+  }
+  return { documents, problems };
+}
+
+function parseFile({ file, bytes }: SpecFile): ParsedFile {
   const decoded = decodeFile(file, bytes);
   return 'problem' in decoded
-    ? { documents: [], problems: [decoded.problem] }
+    ? { documents: [], problems: [decoded.problem], tokens: 0 }
     : parseDocuments(decoded.source);
 }
 
 /** Assembles the final documents: first it substitutes variables, then it merges Defaults into pairs. */
-function assembleDocuments(writtenDocuments: readonly ParsedDocument[], variableInput: VariableInput) {
+async function assembleDocuments(
+  writtenDocuments: readonly ParsedDocument[],
+  variableInput: VariableInput,
+  pause: () => Promise<void>,
+) {
   const problems: Problem[] = [];
-  const validateAll = (documents: readonly ParsedDocument[]): CheckedDocument[] =>
-    documents.flatMap((parsed) => {
+  const validateAll = async (documents: readonly ParsedDocument[]): Promise<CheckedDocument[]> => {
+    const checkedDocuments: CheckedDocument[] = [];
+    for (const parsed of documents) {
+      await pause();
       const result = validateDocument(parsed);
       problems.push(...result.problems);
-      return result.checked ?? [];
-    });
+      if (result.checked) checkedDocuments.push(result.checked);
+    }
+    return checkedDocuments;
+  };
 
   const [variablesDocuments, otherDocuments] = splitByKind(writtenDocuments, 'Variables');
-  const checkedVariables = validateAll(variablesDocuments);
+  const checkedVariables = await validateAll(variablesDocuments);
   const variablesResult = resolveVariables(
     variablesDocuments,
     checkedVariables.filter((document) => document.kind === 'Variables'),
@@ -92,12 +133,16 @@ function assembleDocuments(writtenDocuments: readonly ParsedDocument[], variable
   );
   const interpolationResult = interpolateVariables(otherDocuments, variablesResult.variables);
   const [defaultsDocuments, remainingDocuments] = splitByKind(interpolationResult.documents, 'Defaults');
-  const checkedDefaults = validateAll(defaultsDocuments);
+  const checkedDefaults = await validateAll(defaultsDocuments);
   const defaultsResult = applyDefaults(remainingDocuments, defaultsDocuments, checkedDefaults);
   problems.push(...variablesResult.problems, ...interpolationResult.problems, ...defaultsResult.problems);
   return {
     documents: [...variablesDocuments, ...defaultsDocuments, ...defaultsResult.documents],
-    checkedDocuments: [...checkedVariables, ...checkedDefaults, ...validateAll(defaultsResult.documents)],
+    checkedDocuments: [
+      ...checkedVariables,
+      ...checkedDefaults,
+      ...(await validateAll(defaultsResult.documents)),
+    ],
     usedVariables: interpolationResult.usedVariables,
     problems,
   };

@@ -66,6 +66,11 @@ function composeDocuments(
       break;
     }
     if (yamlDocument.contents === null) continue;
+    if (!isSpec(yamlDocument.contents)) {
+      problems.push(problemAtOffset(source, yamlDocument.contents.range?.[0] ?? 0, NOT_A_SPEC));
+      if (problems.length >= MAX_PROBLEMS_PER_FILE) break;
+      continue;
+    }
     const plain = toPlain(source, yamlDocument.contents);
     problems.push(...plain.problems);
     if (plain.problems.length === 0) documents.push(plain.document);
@@ -204,6 +209,23 @@ function syntaxProblems(
 /** Returns whether a document is `---` without content. */
 const isEmptyDocument = ({ contents }: Document.Parsed): boolean =>
   contents === null || (isScalar(contents) && contents.source === '' && contents.value === null);
+
+/**
+ * Returns whether a document is meant as a spec. Problems of any other document must not contain parts of it: it may be
+ * a file of credentials or a Secret that is in the folder by mistake.
+ */
+const isSpec = (contents: Node): boolean =>
+  isMap(contents) &&
+  contents.items.some(({ key, value }) => {
+    if (!isScalar(key) || !isScalar(value) || typeof value.value !== 'string') return false;
+    if (key.value === 'apiVersion') return value.value.startsWith('replikey.dev/');
+    return key.value === 'kind' && value.value === 'BucketReplication';
+  });
+
+const NOT_A_SPEC: ProblemDetails = {
+  message: 'not a replikey spec: it has no top-level field apiVersion: replikey.dev/v1',
+  hint: 'add the field, or move the file to another folder; messages do not show its content',
+};
 
 /**
  * Converts nodes to plain data with the span of each value. Duplicate keys, merge keys and too many aliases are

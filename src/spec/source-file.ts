@@ -7,13 +7,55 @@ export interface SourceFile {
   file: string;
   text: string;
   lineStarts: readonly number[];
+  /** The parts of the text that messages may show, in ascending order. */
+  quotableRanges: readonly TextRange[];
 }
 
-export function createSourceFile(file: string, text: string): SourceFile {
+interface TextRange {
+  start: number;
+  end: number;
+}
+
+/**
+ * Creates the source of a spec file. Messages may show the text of documents that look like specs. Any other document
+ * may be a file of credentials or a Secret that is in the folder by mistake.
+ */
+export const createSourceFile = (file: string, text: string): SourceFile => ({
+  ...createInputSource(file, text),
+  quotableRanges: documentRanges(text).filter(({ start, end }) => looksLikeSpec(text.slice(start, end))),
+});
+
+/** Creates the source of input that the user wrote on the command line. Messages may show all of it. */
+export function createInputSource(file: string, text: string): SourceFile {
   const lineStarts = [0];
   for (let index = text.indexOf('\n'); index !== -1; index = text.indexOf('\n', index + 1))
     lineStarts.push(index + 1);
-  return { file, text, lineStarts };
+  return { file, text, lineStarts, quotableRanges: [{ start: 0, end: text.length + 1 }] };
+}
+
+/** Splits a text at the document markers of YAML, without parsing it. */
+function documentRanges(text: string): TextRange[] {
+  const ranges: TextRange[] = [];
+  let start = 0;
+  for (const { index } of text.matchAll(/^---(?=\s)/gm)) {
+    if (index > start) ranges.push({ start, end: index });
+    start = index;
+  }
+  return [...ranges, { start, end: text.length + 1 }];
+}
+
+/** Returns whether the text of a document, which can be invalid YAML, has a top-level field that marks a spec. */
+const looksLikeSpec = (text: string): boolean => BLOCK_SPEC.test(text) || FLOW_SPEC.test(text);
+
+const SPEC_FIELD = /(["']?)(?:apiVersion\1\s*:\s*["']?replikey\.dev\/|kind\1\s*:\s*["']?BucketReplication\b)/
+  .source;
+const BLOCK_SPEC = new RegExp(`^${SPEC_FIELD}`, 'm');
+/** A mapping in braces, as in JSON, which begins with the field. */
+const FLOW_SPEC = new RegExp(`^(?:---|\\s|#.*\\n)*\\{\\s*${SPEC_FIELD}`);
+
+/** Returns whether a message may show the text at an offset. */
+function isQuotable({ quotableRanges }: SourceFile, offset: number): boolean {
+  return quotableRanges.some(({ start, end }) => offset >= start && offset < end);
 }
 
 /** Returns line and column of an offset. Columns count UTF-16 units, as editors and language servers do. */
@@ -32,9 +74,10 @@ export function positionAt({ file, text, lineStarts }: SourceFile, offset: numbe
 /** Formats a position for a message. */
 export const formatPosition = ({ file, line, column }: Position): string => `${file}:${line}:${column}`;
 
-/** Returns a problem at an offset of a text, with a code frame. */
+/** Returns a problem at an offset of a text, with a code frame if a message may show the text. */
 export function problemAtOffset(source: SourceFile, offset: number, details: ProblemDetails): Problem {
   const position = positionAt(source, offset);
+  if (!isQuotable(source, offset)) return fileProblem(position, details);
   return {
     ...fileProblem(position, details),
     excerpt: codeFrame(lineTextOf(source, position.line), position),

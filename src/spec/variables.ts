@@ -10,7 +10,7 @@ import {
 import { quoteValue } from './format-problems.ts';
 import { MAX_VARIABLE_LENGTH } from './limits.ts';
 import type { VariableDeclaration } from './schema.ts';
-import { createSourceFile, formatPosition, type ProblemDetails, problemAtOffset } from './source-file.ts';
+import { createInputSource, formatPosition, type ProblemDetails, problemAtOffset } from './source-file.ts';
 import type { Position, Problem, Variable, VariableValue } from './types.ts';
 import { type CheckedVariables, isValidAt } from './validate.ts';
 
@@ -196,7 +196,7 @@ function parseAssignments(
   assignments: readonly string[],
   declaredNames: readonly string[],
 ): { inputs: ReadonlyMap<string, InputValue>; problems: Problem[] } {
-  const source = createSourceFile(
+  const source = createInputSource(
     '--var',
     assignments.map((assignment) => assignment.replaceAll('\n', ' ')).join('\n'),
   );

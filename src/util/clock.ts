@@ -46,6 +46,23 @@ export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
   });
 }
 
+/** How long synchronous work may block the event loop, in milliseconds. */
+const MAX_BLOCK_MS = 20;
+
+/**
+ * Returns a function that long synchronous work calls between its parts. It yields to the event loop when the last yield
+ * was 20 ms ago, so that signals, timers and servers run. It then throws the reason of an aborted signal.
+ */
+export function createPause(signal?: AbortSignal): () => Promise<void> {
+  let lastYield = performance.now();
+  return async () => {
+    if (performance.now() - lastYield < MAX_BLOCK_MS) return;
+    await new Promise((resolve) => setImmediate(resolve));
+    signal?.throwIfAborted();
+    lastYield = performance.now();
+  };
+}
+
 /**
  * The shortest and the longest wait after a failure, in milliseconds. Failures are always retried, but never in rapid
  * succession.

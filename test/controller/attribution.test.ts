@@ -41,7 +41,7 @@ async function convergedController(yaml = TAX_SPEC, options: Partial<ControllerO
   const clock = fakeClock();
   const env = await testEnv(yaml, { clock: clock.now });
   const loop = testController(env, { clock, loadCloudTrail: cloudTrail, ...options });
-  loop.controller.update({
+  await loop.controller.update({
     files: [{ file: 'specs/tax.yaml', bytes: Buffer.from(yaml) }],
     problems: [],
   });
@@ -222,7 +222,7 @@ describe('drift attribution', () => {
 
   test('a changed spec, or no drift: looks up nothing', async () => {
     await using loop = await convergedController();
-    loop.controller.update({
+    await loop.controller.update({
       files: [
         { file: 'specs/tax.yaml', bytes: Buffer.from(TAX_SPEC.replace('prefix: Tax/', 'prefix: Taxes/')) },
       ],

@@ -40,7 +40,7 @@ describe('controller', () => {
   test('new specs: converges them, sets the conditions, and then only reads', async () => {
     await using env = await testEnv();
     const running = startTestController(env);
-    running.controller.update(specFiles(TAX_SPEC, BOOKS));
+    await running.controller.update(specFiles(TAX_SPEC, BOOKS));
     expect(running.pairOf('tax').conditions.Ready).toMatchObject({ status: 'Unknown', reason: 'Pending' });
     await running.idle();
     expect(running.controller.status().isSynced).toBe(true);
@@ -70,9 +70,9 @@ describe('controller', () => {
     await using env = await testEnv();
     env.sandbox.faultSettings.latencyMs = 50;
     const running = startTestController(env);
-    running.controller.update({ files: [file(TAX_SPEC, 'specs/old.yaml')], problems: [] });
+    await running.controller.update({ files: [file(TAX_SPEC, 'specs/old.yaml')], problems: [] });
     await vi.waitFor(() => expect(env.sandbox.log.entries.length).toBeGreaterThan(0));
-    running.controller.update({ files: [file(TAX_SPEC, 'specs/new.yaml')], problems: [] });
+    await running.controller.update({ files: [file(TAX_SPEC, 'specs/new.yaml')], problems: [] });
     await running.idle();
     expect(running.pairOf('tax').from?.file).toBe('specs/new.yaml');
     expect(running.pairOf('tax').lastRun).toBeDefined();
@@ -81,7 +81,7 @@ describe('controller', () => {
   test('drift: reverts it, distinguishes it from a changed spec, and keeps both changes', async () => {
     await using env = await testEnv();
     const running = startTestController(env);
-    running.controller.update(specFiles(TAX_SPEC));
+    await running.controller.update(specFiles(TAX_SPEC));
     await running.idle();
     await env.client.send(
       { region: 'us-east-1' },
@@ -102,7 +102,7 @@ describe('controller', () => {
     });
     expect(running.lines.some(({ level, msg }) => level === 'warn' && msg.startsWith('drift: '))).toBe(true);
 
-    running.controller.update(
+    await running.controller.update(
       specFiles(TAX_SPEC.replace('prefix: Tax/', 'prefix: Tax/\n      metrics: false')),
     );
     await running.idle();
@@ -116,7 +116,7 @@ describe('controller', () => {
       { match: 'CreateRole', nth: 1, times: 1, what: { status: 403, code: 'AccessDenied', message: 'no' } },
     ];
     const running = startTestController(env, { workers: 1 });
-    running.controller.update(specFiles(TAX_SPEC, BOOKS));
+    await running.controller.update(specFiles(TAX_SPEC, BOOKS));
     await running.idle();
     expect(running.pairOf('tax')).toMatchObject({
       retry: 'recoverable',
@@ -148,7 +148,7 @@ describe('controller', () => {
       'alias/acme-tax }',
       'arn:aws:kms:us-east-1:111122223333:key/11111111-2222-3333-4444-555555555555 }',
     );
-    running.controller.update(specFiles(byArn, BOOKS));
+    await running.controller.update(specFiles(byArn, BOOKS));
     await running.idle();
     expect(running.pairOf('tax')).toMatchObject({
       retry: 'terminal',
@@ -159,7 +159,7 @@ describe('controller', () => {
     await running.clock.advance(RESYNC_INTERVAL_MS * 0.7);
     await running.idle();
     expect(env.sandbox.log.entries).toEqual([]);
-    running.controller.update(specFiles(TAX_SPEC, BOOKS));
+    await running.controller.update(specFiles(TAX_SPEC, BOOKS));
     await running.idle();
     expect(running.pairOf('tax').conditions.Ready.status).toBe('True');
   });
@@ -167,10 +167,10 @@ describe('controller', () => {
   test('a spec becomes invalid: reports it, keeps its last valid version, and other pairs continue', async () => {
     await using env = await testEnv();
     const running = startTestController(env);
-    running.controller.update(specFiles(TAX_SPEC, BOOKS));
+    await running.controller.update(specFiles(TAX_SPEC, BOOKS));
     await running.idle();
     const changedBooks = BOOKS.replace('prefix: Books/', 'prefix: Books/\n      metrics: false');
-    running.controller.update({
+    await running.controller.update({
       files: [file('kind: [', 'specs/0.yaml'), file(changedBooks, 'specs/1.yaml')],
       problems: [],
     });
@@ -185,13 +185,13 @@ describe('controller', () => {
     ]);
     expect(running.controller.status().pairs.map(({ name }) => name)).toEqual(['tax', 'books']);
     expect(running.pairOf('books').changes[0]).toMatchObject({ cause: 'spec' });
-    running.controller.update({
+    await running.controller.update({
       files: [],
       problems: [{ position: { file: 'specs', line: 1, column: 1 }, message: 'gone' }],
     });
     expect(running.controller.status().pairs).toHaveLength(2);
     expect(errors().slice(2)).toEqual([errors()[0], 'specs:1:1  gone']);
-    running.controller.update(specFiles(TAX_SPEC, BOOKS));
+    await running.controller.update(specFiles(TAX_SPEC, BOOKS));
     expect(running.lines.at(-1)).toMatchObject({ level: 'info', msg: 'all specs are valid again' });
   });
 
@@ -199,7 +199,7 @@ describe('controller', () => {
     await using env = await testEnv();
     let isLeader = false;
     const running = startTestController(env, { isLeaderFor: () => isLeader });
-    running.controller.update(specFiles(TAX_SPEC));
+    await running.controller.update(specFiles(TAX_SPEC));
     await running.idle();
     expect(writes(env)).toBe(0);
     expect(running.pairOf('tax')).toMatchObject({
@@ -218,7 +218,7 @@ describe('controller', () => {
   test('another process applies pending changes: the status lists them no longer', async () => {
     await using env = await testEnv();
     const running = startTestController(env, { isLeaderFor: () => false });
-    running.controller.update(specFiles(TAX_SPEC));
+    await running.controller.update(specFiles(TAX_SPEC));
     await running.idle();
     expect(running.pairOf('tax').changes).toMatchObject([{ result: 'pending' }]);
     await env.reconcile();
@@ -241,7 +241,7 @@ describe('controller', () => {
       '---\n',
     );
     const running = startTestController(env, { workers: 10 });
-    running.controller.update(specFiles(specs));
+    await running.controller.update(specFiles(specs));
     await running.idle();
     await running.controller.drain();
     const warnings = running.lines.filter(({ level }) => level === 'warn');
@@ -257,7 +257,7 @@ describe('controller', () => {
         .replace('prefix: Tax/', `prefix: Tax/${index}/`),
     ).join('---\n');
     const running = startTestController(env, { workers: 8 });
-    running.controller.update(specFiles(shared));
+    await running.controller.update(specFiles(shared));
     await running.idle();
     for (let index = 0; index < 6; index++)
       expect(
@@ -271,7 +271,7 @@ describe('controller', () => {
   test('verify interval elapses on the leader: writes canaries for a ready pair and samples its objects', async () => {
     await using env = await testEnv();
     const running = startTestController(env, { verifyIntervalMs: 600_000 });
-    running.controller.update(specFiles(TAX_SPEC));
+    await running.controller.update(specFiles(TAX_SPEC));
     await running.idle();
     await env.client.send(
       { region: 'us-east-1' },
@@ -291,7 +291,7 @@ describe('controller', () => {
   test('the newest objects cannot be listed: the canary result still sets Verified', async () => {
     await using env = await testEnv();
     const running = startTestController(env, { verifyIntervalMs: 600_000 });
-    running.controller.update(specFiles(TAX_SPEC));
+    await running.controller.update(specFiles(TAX_SPEC));
     await running.idle();
     env.sandbox.faultSettings.faults = [
       {
@@ -321,7 +321,7 @@ describe('controller', () => {
       isLeaderFor: () => leaderChecks === undefined || leaderChecks++ === 0,
       observer: { onVerify: ({ key }) => verifiedPairs.push(key) },
     });
-    running.controller.update(specFiles(TAX_SPEC));
+    await running.controller.update(specFiles(TAX_SPEC));
     await running.idle();
     leaderChecks = 0;
     await running.clock.advance(300_001);
@@ -339,7 +339,7 @@ describe('controller', () => {
       verifyIntervalMs: 600_000,
       isLeaderFor: () => leaderChecks === undefined || ++leaderChecks !== 2,
     });
-    running.controller.update(specFiles(TAX_SPEC));
+    await running.controller.update(specFiles(TAX_SPEC));
     await running.idle();
     leaderChecks = 0;
     await running.clock.advance(300_001);
@@ -353,7 +353,7 @@ describe('controller', () => {
     const stop = new AbortController();
     await using env = await testEnv();
     const running = startTestController(env, { verifyIntervalMs: 600_000, signal: stop.signal });
-    running.controller.update(specFiles(TAX_SPEC));
+    await running.controller.update(specFiles(TAX_SPEC));
     await running.idle();
     env.sandbox.faultSettings.replicationDelayMs = 3_600_000;
     await running.clock.advance(300_001);
@@ -375,11 +375,11 @@ describe('controller', () => {
     const running = startTestController(env);
     const isSynced = () => running.controller.status().isSynced;
     expect(isSynced()).toBe(false);
-    running.controller.update(specFiles(TAX_SPEC));
+    await running.controller.update(specFiles(TAX_SPEC));
     expect(isSynced()).toBe(false);
     await running.idle();
     expect(isSynced()).toBe(true);
-    running.controller.update(specFiles(TAX_SPEC, BOOKS));
+    await running.controller.update(specFiles(TAX_SPEC, BOOKS));
     expect(isSynced()).toBe(true);
     await running.idle();
   });

@@ -21,9 +21,9 @@ test('controller: four simulated weeks with two replicas: reverts drift within a
   const replicas = [createReplica(env, clock, store), createReplica(env, clock, store)];
   const leaders = () => replicas.filter(({ elector }) => elector.isLeader());
   const idle = () => Promise.all(replicas.map((replica) => replica.idle()));
-  const update = (tax: string) => {
+  const update = async (tax: string) => {
     const files = [tax, BOOKS].map((text, at) => ({ file: `specs/${at}.yaml`, bytes: Buffer.from(text) }));
-    for (const { controller } of replicas) controller.update({ files, problems: [] });
+    for (const { controller } of replicas) await controller.update({ files, problems: [] });
   };
   /** Advances the clock by half a day, and checks every hour that at most one replica leads. */
   const advanceHalfDay = async () => {
@@ -34,7 +34,7 @@ test('controller: four simulated weeks with two replicas: reverts drift within a
     await idle();
   };
 
-  update(TAX_SPEC);
+  await update(TAX_SPEC);
   await advanceHalfDay();
   await advanceHalfDay();
   const initialLineCounts = replicas.map(({ lines }) => lines.length);
@@ -51,7 +51,7 @@ test('controller: four simulated weeks with two replicas: reverts drift within a
       changes += 2;
     }
     if (day % 7 === 0) {
-      update(TAX_SPEC.replace('prefix: Tax/', `prefix: Tax/\n      metrics: ${day % 2 === 0}`));
+      await update(TAX_SPEC.replace('prefix: Tax/', `prefix: Tax/\n      metrics: ${day % 2 === 0}`));
       // A spec change and drift on the same day need only one write.
       if (day % 3 !== 0) changes += 1;
     }

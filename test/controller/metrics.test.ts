@@ -27,7 +27,7 @@ function controllerWithMetrics(env: TestEnv) {
 test('metrics: passes are counted by result, under the metric names of controller-runtime', async () => {
   await using env = await testEnv();
   const { controller, idle, sampleOf, round } = controllerWithMetrics(env);
-  controller.update(specFiles(TAX_SPEC, BOOKS));
+  await controller.update(specFiles(TAX_SPEC, BOOKS));
   await idle();
   await round();
   const total = (result: string) =>
@@ -55,7 +55,7 @@ test('metrics: passes are counted by result, under the metric names of controlle
 test('metrics: every detected drift is counted, also between two scrapes', async () => {
   await using env = await testEnv();
   const { controller, idle, sampleOf, round } = controllerWithMetrics(env);
-  controller.update(specFiles(TAX_SPEC));
+  await controller.update(specFiles(TAX_SPEC));
   await idle();
   expect(await sampleOf('replikey_drift_total{pair="tax"}')).toBe(0);
   for (let count = 0; count < 3; count++) {
@@ -73,7 +73,7 @@ test('metrics: every detected drift is counted, also between two scrapes', async
 test('metrics: a removed pair has no samples', async () => {
   await using env = await testEnv();
   const { controller, idle, lines, metrics, round } = controllerWithMetrics(env);
-  controller.update(specFiles(TAX_SPEC, BOOKS));
+  await controller.update(specFiles(TAX_SPEC, BOOKS));
   await idle();
   await env.client.send(
     { region: 'us-east-1' },
@@ -85,7 +85,7 @@ test('metrics: a removed pair has no samples', async () => {
   expect((await samplesOf('books')).join('\n')).toMatch(
     /canary_latency[\s\S]*canary_failures[\s\S]*drift_total/,
   );
-  controller.update(specFiles(TAX_SPEC));
+  await controller.update(specFiles(TAX_SPEC));
   await idle();
   expect(await samplesOf('books')).toEqual([]);
   expect((await samplesOf('tax')).length).toBeGreaterThan(0);

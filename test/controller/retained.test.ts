@@ -31,10 +31,10 @@ async function startWithClock(isLeader: () => boolean = () => true) {
 test('controller: wakes at the first expiry, removes the permissions, and reports no drift', async () => {
   const { env, controller, clock, idle, lines, pair, rolePolicy } = await startWithClock();
   await using _ = env;
-  controller.update(files(TAX_SPEC));
+  await controller.update(files(TAX_SPEC));
   await idle();
   expect(pair().retained).toBeUndefined();
-  controller.update(files(MOVED));
+  await controller.update(files(MOVED));
   await idle();
   const { retained, changes, conditions } = pair();
   expect(retained).toEqual({ statements: 3, firstExpiry: '2026-01-01T00:17:00.000Z', expired: 0 });
@@ -61,9 +61,9 @@ test('controller with --plan-only: reports expired permissions and leaves them',
   let leads = true;
   const { env, controller, clock, idle, pair, rolePolicy } = await startWithClock(() => leads);
   await using _ = env;
-  controller.update(files(TAX_SPEC));
+  await controller.update(files(TAX_SPEC));
   await idle();
-  controller.update(files(MOVED));
+  await controller.update(files(MOVED));
   await idle();
   leads = false;
   await clock.advance(18 * 60_000);
@@ -88,10 +88,10 @@ test('metrics: contain the number of retained permissions and the first expiry',
   const metrics = createMetrics({ version: '1', name: 'replikey', workers: 1 });
   const lines = async () =>
     (await metrics.render(controller)).split('\n').filter((line) => line.startsWith('replikey_retained'));
-  controller.update(files(TAX_SPEC));
+  await controller.update(files(TAX_SPEC));
   await idle();
   expect(await lines()).toEqual(['replikey_retained_statements{pair="tax"} 0']);
-  controller.update(files(MOVED));
+  await controller.update(files(MOVED));
   await idle();
   expect(await lines()).toEqual([
     'replikey_retained_statements{pair="tax"} 3',
@@ -103,7 +103,7 @@ test('metrics: contain the number of retained permissions and the first expiry',
 test('controller: a pair without retained permissions keeps its interval', async () => {
   await using env = await testEnv();
   const { controller, clock, idle } = testController(env);
-  controller.update(files(TAX_SPEC));
+  await controller.update(files(TAX_SPEC));
   await idle();
   const { reads } = controller.status().calls;
   await clock.advance(RESYNC_INTERVAL_MS / 2);

@@ -36,7 +36,7 @@ test('watchSpecs: the link of a volume is swapped repeatedly: reads each version
   const swap = await volume(folder);
   await swap('first: 1');
   const received: string[] = [];
-  const onChange = (specFiles: SpecFiles) => received.push(...texts(specFiles));
+  const onChange = (specFiles: SpecFiles) => void received.push(...texts(specFiles));
   watcher = await watchSpecs([folder], { clock: systemClock, pollIntervalMs: 50, onChange });
   expect(received).toEqual(['first: 1']);
   for (let count = 2; count <= 10; count++) {
@@ -143,7 +143,7 @@ test('watchSpecs: no file system event: polling detects a change, and reports no
   watcher = await watchSpecs([path.join(folder, 'a.yaml')], {
     clock,
     pollIntervalMs: 10_000,
-    onChange: (specFiles) => received.push(specFiles),
+    onChange: (specFiles) => void received.push(specFiles),
   });
   await clock.advance(30_000);
   expect(received).toHaveLength(1);
@@ -162,7 +162,7 @@ test('watchSpecs: a file is being written: reports it only when it is stable', a
   watcher = await watchSpecs([file], {
     clock,
     pollIntervalMs: 80,
-    onChange: (specFiles) => received.push(...texts(specFiles)),
+    onChange: (specFiles) => void received.push(...texts(specFiles)),
   });
   for (const piece of ['rules: [', 'rules: [one]', 'rules: [one, two, three]']) {
     await writeFile(file, piece);
@@ -183,7 +183,7 @@ test('watchSpecs: a folder disappears: reports a problem, and reads the folder a
   watcher = await watchSpecs([folder], {
     clock: systemClock,
     pollIntervalMs: 20,
-    onChange: (specFiles) => received.push(specFiles),
+    onChange: (specFiles) => void received.push(specFiles),
   });
   await rm(folder, { recursive: true });
   await vi.waitFor(() => expect(received.at(-1)?.problems[0]?.message).toContain('no such file or folder'));
@@ -199,7 +199,7 @@ test('watchSpecs: reload reads a change immediately', async () => {
   watcher = await watchSpecs([folder], {
     clock,
     pollIntervalMs: 1e9,
-    onChange: (specFiles) => received.push(specFiles),
+    onChange: (specFiles) => void received.push(specFiles),
   });
   await writeFile(path.join(folder, 'a.yaml'), 'second');
   await watcher.reload();

@@ -76,8 +76,8 @@ const WORDS = [
 ];
 
 /** Checks that a file has desired resources, or problems with positions within it. */
-function checkSpecFile(bytes: Uint8Array): void {
-  const { specs, problems } = loadSpecFiles([{ file: 'x.yaml', bytes }], [], 'x.yaml');
+async function checkSpecFile(bytes: Uint8Array): Promise<void> {
+  const { specs, problems } = await loadSpecFiles([{ file: 'x.yaml', bytes }], { root: 'x.yaml' });
   const lines = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes).split('\n');
   for (const { position, message } of problems) {
     expect(position.file).toBe('x.yaml');
@@ -95,21 +95,21 @@ function checkSpecFile(bytes: Uint8Array): void {
 
 const byBytes = fuzzRuns(1_500);
 
-test('specs: mutated bytes give desired resources, or problems with positions', byBytes.test, () => {
-  fc.assert(fc.property(mutatedBytes(originals, WORDS), checkSpecFile), byBytes.property);
+test('specs: mutated bytes give desired resources, or problems with positions', byBytes.test, async () => {
+  await fc.assert(fc.asyncProperty(mutatedBytes(originals, WORDS), checkSpecFile), byBytes.property);
 });
 
 const byForm = fuzzRuns(600);
 
-test('specs: mutated JSON gives desired resources, or problems with positions', byForm.test, () => {
+test('specs: mutated JSON gives desired resources, or problems with positions', byForm.test, async () => {
   const documents = originals.flatMap((text) => text.split(/^---$/m)).map((text) => parse(text) as unknown);
   const documentSets = fc
     .tuple(mutatedJson(documents), fc.subarray(documents, { maxLength: 3 }))
     .map(([mutated, unchanged]) =>
       [...unchanged.map((value) => JSON.stringify(value)), mutated].join('\n---\n'),
     );
-  fc.assert(
-    fc.property(documentSets, (text) => checkSpecFile(Buffer.from(text))),
+  await fc.assert(
+    fc.asyncProperty(documentSets, (text) => checkSpecFile(Buffer.from(text))),
     byForm.property,
   );
 });
@@ -167,7 +167,7 @@ const HUGE: [name: string, text: string][] = [
 test.each(HUGE)(
   'specs: a file full of %s is accepted or rejected in linear time',
   fuzzRuns(1).test,
-  (_, text) => {
-    checkSpecFile(Buffer.from(text));
+  async (_, text) => {
+    await checkSpecFile(Buffer.from(text));
   },
 );

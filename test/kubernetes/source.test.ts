@@ -28,7 +28,7 @@ test('watchResources: keeps a written status until the watch reports a later ver
     random: () => 0.5,
     log: pino({ level: 'silent' }),
     signal: stop.signal,
-    onChange: (specFiles) => {
+    onChange: async (specFiles) => {
       latest = specFiles;
     },
     onResourcesUpdated: () => {},

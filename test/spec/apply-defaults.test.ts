@@ -47,9 +47,9 @@ describe('a pair that uses Defaults', () => {
 
   test('gives the same result for any order of the files', async () => {
     const files = [SHORT, HOUSE].map((text, index) => ({ file: `${index}.yaml`, bytes: Buffer.from(text) }));
-    const pairs = loadSpecFiles(files).specs?.pairs.map(withoutPositions);
+    const pairs = (await loadSpecFiles(files)).specs?.pairs.map(withoutPositions);
     expect(pairs).toHaveLength(1);
-    expect(loadSpecFiles(files.toReversed()).specs?.pairs.map(withoutPositions)).toEqual(pairs);
+    expect((await loadSpecFiles(files.toReversed())).specs?.pairs.map(withoutPositions)).toEqual(pairs);
   });
 
   test('inherits nothing without spec.defaults', async () => {
@@ -117,8 +117,8 @@ test('applyDefaults: replaces a role by ARN with a role by name, and the reverse
   expect(await role('name: shared', 'path: /own/')).toEqual({ name: 'shared', path: '/own/' });
 });
 
-test('applyDefaults: keeps the position of each value', () => {
-  const { specs } = loadSpecFiles([
+test('applyDefaults: keeps the position of each value', async () => {
+  const { specs } = await loadSpecFiles([
     { file: 'house.yaml', bytes: Buffer.from(HOUSE) },
     { file: 'tax.yaml', bytes: Buffer.from(SHORT) },
   ]);
@@ -135,8 +135,8 @@ test('applyDefaults: keeps the position of each value', () => {
   expect(positionAt('spec.rules[0].prefix')).toBe('house.yaml:11:15');
 });
 
-test('applyDefaults: reports a missing field in the pair', () => {
-  const { problems } = loadSpecFiles([
+test('applyDefaults: reports a missing field in the pair', async () => {
+  const { problems } = await loadSpecFiles([
     { file: 'house.yaml', bytes: Buffer.from(changed(HOUSE, ['    region: us-west-2\n', ''])) },
     { file: 'tax.yaml', bytes: Buffer.from(SHORT) },
   ]);

@@ -13,7 +13,7 @@ const bytes = (...values: (string | number[])[]): Uint8Array =>
     values.map((value) => (typeof value === 'string' ? Buffer.from(value) : Uint8Array.from(value))),
   );
 
-const bomb = ['a: &a [x, x, x, x, x, x, x, x, x]\n']
+const bomb = ['apiVersion: replikey.dev/v1\na: &a [x, x, x, x, x, x, x, x, x]\n']
   .concat(
     [...'bcdefghij'].map((name, index) => {
       const before = 'abcdefghij'.charAt(index);
@@ -53,37 +53,64 @@ const HOSTILE: [name: string, content: Uint8Array, position: string, message: Re
     /indentation/,
   ],
   ['nesting inside a valid spec', bytes(tax(['Tax/', '['.repeat(500)])), '15:75', /64 levels/, /bracket/],
-  ['an alias bomb', bytes(bomb), '4:8', /more than 100 values/, /write the values out/],
+  ['an alias bomb', bytes(bomb), '5:8', /more than 100 values/, /write the values out/],
   [
     'nested aliases',
     bytes(
+      'apiVersion: replikey.dev/v1\n',
       Array.from({ length: 80 }, (_, n) => (n === 0 ? 'k0: &a0 x\n' : `k${n}: &a${n} [*a${n - 1}]\n`)).join(
         '',
       ),
     ),
-    '15:12',
+    '16:12',
     /more than 100 values/,
     /write the values out/,
   ],
-  ['a hundred thousand duplicate keys', bytes('k: v\n'.repeat(100_000)), '2:1', /duplicate key/, /keep one/],
-  ['two thousand documents', bytes('a: b\n---\n'.repeat(2000)), '2000:1', /1000 documents/, /split/],
+  [
+    'fifty thousand duplicate keys',
+    bytes('apiVersion: replikey.dev/v1\n', 'k: v\n'.repeat(50_000)),
+    '3:1',
+    /duplicate key/,
+    /keep one/,
+  ],
+  [
+    'two thousand documents',
+    bytes('apiVersion: replikey.dev/v1\n---\n'.repeat(2000)),
+    '2000:1',
+    /1000 documents/,
+    /split/,
+  ],
   ['an unknown tag', bytes('a: !!python/object:os.system x\n'), '1:4', /tag is unknown/, /remove the tag/],
-  ['a binary tag', bytes('a: !!binary aGk=\n'), '1:13', /tag is unknown/, /remove the tag/],
+  [
+    'a binary tag',
+    bytes('apiVersion: replikey.dev/v1\na: !!binary aGk=\n'),
+    '2:13',
+    /tag is unknown/,
+    /remove the tag/,
+  ],
   ['YAML 1.1', bytes('%YAML 1.1\n---\na: no\n'), '1:1', /directives/, /1\.2/],
+  [
+    'a list of commas',
+    bytes('[', ','.repeat(2 ** 20 - 2), ']'),
+    '1:400000',
+    /400000 YAML tokens/,
+    /repeated/,
+  ],
+  ['half a million items', bytes('- \n'.repeat(300_000)), '133334:1', /400000 YAML tokens/, /split/],
   ['a mapping as a key', bytes('{a: b}: c\n'), '1:1', /key must be a string/, /quote/],
 ];
 
-test.each(HOSTILE)('loadSpecFiles: reports %s as a problem', (_, content, position, message, hint) => {
-  const { problems, specs } = loadSpecFiles([{ file: 'specs/x.yaml', bytes: content }]);
+test.each(HOSTILE)('loadSpecFiles: reports %s as a problem', async (_, content, position, message, hint) => {
+  const { problems, specs } = await loadSpecFiles([{ file: 'specs/x.yaml', bytes: content }]);
   const first = problems.find((problem) => message.test(problem.message));
   expect(first?.hint).toMatch(hint);
   expect(`${first?.position.line}:${first?.position.column}`).toBe(position);
   expect(specs).toBe(undefined);
 });
 
-test('loadSpecFiles: treats names of JavaScript properties as plain keys', () => {
+test('loadSpecFiles: treats names of JavaScript properties as plain keys', async () => {
   const content = bytes(`${TAX}constructor: { prototype: { polluted: true } }\ntoString: x\n`);
-  const { problems } = loadSpecFiles([{ file: 'x.yaml', bytes: content }]);
+  const { problems } = await loadSpecFiles([{ file: 'x.yaml', bytes: content }]);
   expect(problems.map(({ path: field, message }) => `${field}: ${message}`)).toEqual([
     'constructor: unknown field',
     'toString: unknown field',
@@ -100,15 +127,15 @@ test.each([
     'an enum value',
     tax(['    region: us-west-2', '    region: us-west-2\n    storageClass: { toString: 1 }']),
   ],
-])('loadSpecFiles: reports a mapping with its own toString in place of %s', (_, text) => {
-  const { problems } = loadSpecFiles([{ file: 'x.yaml', bytes: bytes(text) }]);
+])('loadSpecFiles: reports a mapping with its own toString in place of %s', async (_, text) => {
+  const { problems } = await loadSpecFiles([{ file: 'x.yaml', bytes: bytes(text) }]);
   expect(problems.map(({ message }) => message)).toEqual([expect.stringContaining('found a mapping')]);
 });
 
-test('loadSpecFiles: reports 100 problems of a file, and the number of the remaining ones', () => {
+test('loadSpecFiles: reports 100 problems of a file, and the number of the remaining ones', async () => {
   const labels = Array.from({ length: 500 }, (_, n) => `    "bad ${n}": x\n`).join('');
   const content = bytes(tax(['name: tax', `name: tax\n  labels:\n${labels}`]));
-  const { problems } = loadSpecFiles([{ file: 'x.yaml', bytes: content }]);
+  const { problems } = await loadSpecFiles([{ file: 'x.yaml', bytes: content }]);
   expect(problems).toHaveLength(101);
   expect(problems.at(-1)?.message).toBe('400 more problems in this file are not shown');
 });
@@ -166,7 +193,7 @@ test('loadSpecs: reports files and folders without permission, and reads the oth
   const restrictedFolder = path.join(folder, 'secret');
   await mkdir(path.join(restrictedFolder, 'closed'), { recursive: true });
   await writeFile(path.join(restrictedFolder, 'a.yaml'), TAX);
-  await writeFile(path.join(restrictedFolder, 'b.yaml'), 'kind: Nothing\n');
+  await writeFile(path.join(restrictedFolder, 'b.yaml'), 'apiVersion: replikey.dev/v1\nkind: Nothing\n');
   await chmod(folder, 0o755);
   await chmod(path.join(restrictedFolder, 'a.yaml'), 0);
   await chmod(path.join(restrictedFolder, 'closed'), 0);
@@ -178,7 +205,6 @@ test('loadSpecs: reports files and folders without permission, and reads the oth
   });
   expect(JSON.parse(stdout)).toEqual([
     'cannot be read: permission denied',
-    'this field is missing',
     'expected BucketReplication, Account, Guardrails, Defaults or Variables, found "Nothing"',
     'cannot be read: permission denied',
   ]);

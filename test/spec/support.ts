@@ -86,14 +86,15 @@ export async function problemsOf(
   yaml: string | Uint8Array,
   variableInput?: Partial<VariableInput>,
 ): Promise<Problem[]> {
-  const { problems } = await loadSpecs(['-'], async () => yaml, { ...NO_VARIABLE_INPUT, ...variableInput });
+  const { problems } = await loadSpecs(['-'], async () => yaml, {
+    variableInput: { ...NO_VARIABLE_INPUT, ...variableInput },
+  });
   return problems;
 }
 
 export async function specsOf(yaml: string, variableInput?: Partial<VariableInput>): Promise<Specs> {
   const { specs, problems } = await loadSpecs(['-'], async () => yaml, {
-    ...NO_VARIABLE_INPUT,
-    ...variableInput,
+    variableInput: { ...NO_VARIABLE_INPUT, ...variableInput },
   });
   if (!specs) throw new Error(formatProblems(problems));
   return specs;

@@ -40,7 +40,7 @@ export const observeCommand: CommandDefinition = {
       import('../../snapshot/record.ts'),
       import('../session.ts'),
     ]);
-    const specs = await loadSelectedSpecs(paths, options, io);
+    const specs = await loadSelectedSpecs(paths, options, io, signal);
     let clients: RecordingClients | undefined;
     const session = await openSession(specs, options, io, signal, (sdkClients) => {
       clients = createRecordingClients(sdkClients);

@@ -28,7 +28,9 @@ export const validateCommand: CommandDefinition = {
       import('../../spec/load.ts'),
     ]);
     const stdin = () => buffer(io.stdin);
-    const { specs, problems, documents, files } = await loadSpecs(paths, stdin, variableInputOf(options, io));
+    const { specs, problems, documents, files } = await loadSpecs(paths, stdin, {
+      variableInput: variableInputOf(options, io),
+    });
     if (options.output === 'json') {
       const { variables = [] } = specs ?? {};
       const value = { format: 1, valid: specs !== undefined, documents, variables, problems };

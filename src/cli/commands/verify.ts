@@ -37,7 +37,7 @@ export const verifyCommand: CommandDefinition = {
       import('../../report/outcome-text.ts'),
       import('../session.ts'),
     ]);
-    const specs = await loadSelectedSpecs(paths, options, io);
+    const specs = await loadSelectedSpecs(paths, options, io, signal);
     const session = await openSession(specs, options, io, signal);
     const paint = createPaint(io.stdout, io.env);
     const onResult = (result: CanaryResult) => {
