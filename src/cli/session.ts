@@ -158,12 +158,13 @@ const redactUserInfo = (url: string): string => url.replace(/\/\/.*@/, '//***@')
  */
 export async function loadSelectedSpecs(
   paths: readonly string[],
-  options: SpecOptions,
+  options: SpecOptions & { prune?: true },
   io: Io,
   signal?: AbortSignal,
 ): Promise<Specs> {
   const { specs, problems } = await loadSpecs(paths, () => buffer(io.stdin), {
     variableInput: variableInputOf(options, io),
+    requireComplete: options.prune ?? false,
     signal,
   });
   if (specs) return applySelection(specs, options);

@@ -54,9 +54,9 @@ export async function watchSpecs(
 
   const readOnce = async (isForced: boolean): Promise<void> => {
     if (isClosed) return;
-    let specFiles = await readSpecFiles(paths, async () => '');
+    let specFiles = await readSpecFiles(paths, { clock });
     const fileNames = specFiles.files.map(({ file }) => file);
-    if (await pathWatcher.update(paths, fileNames)) specFiles = await readSpecFiles(paths, async () => '');
+    if (await pathWatcher.update(paths, fileNames)) specFiles = await readSpecFiles(paths, { clock });
     const hash = hashSpecFiles(specFiles);
     if (isClosed) return;
     if (hash === lastHash) {

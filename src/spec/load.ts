@@ -2,7 +2,7 @@ import { createPause } from '../util/clock.ts';
 import { applyDefaults } from './apply-defaults.ts';
 import { checkSpecs } from './checks/index.ts';
 import { type ParsedDocument, valueAtPath } from './document.ts';
-import { readSpecFiles, type SpecFile } from './files.ts';
+import { type ReadOptions, readSpecFiles, type SpecFile } from './files.ts';
 import { compareProblems } from './format-problems.ts';
 import { interpolateVariables } from './interpolate.ts';
 import { MAX_PROBLEMS_PER_FILE, MAX_TOTAL_TOKENS } from './limits.ts';
@@ -35,9 +35,10 @@ export interface LoadOptions {
 export async function loadSpecs(
   paths: readonly string[],
   stdin: () => Promise<string | Uint8Array> = async () => '',
-  options: LoadOptions = {},
+  options: LoadOptions & Pick<ReadOptions, 'requireComplete'> = {},
 ): Promise<LoadResult> {
-  const { files, problems } = await readSpecFiles(paths, stdin);
+  const { requireComplete = false, signal } = options;
+  const { files, problems } = await readSpecFiles(paths, { stdin, requireComplete, signal });
   return loadSpecFiles(files, { ...options, problems, root: paths[0] ?? '.' });
 }
 

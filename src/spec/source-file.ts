@@ -37,7 +37,7 @@ export function createInputSource(file: string, text: string): SourceFile {
 function documentRanges(text: string): TextRange[] {
   const ranges: TextRange[] = [];
   let start = 0;
-  for (const { index } of text.matchAll(/^---(?=\s)/gm)) {
+  for (const { index } of text.matchAll(/^(?:---|\.\.\.)(?=\s)/gm)) {
     if (index > start) ranges.push({ start, end: index });
     start = index;
   }
@@ -51,7 +51,7 @@ const SPEC_FIELD = /(["']?)(?:apiVersion\1\s*:\s*["']?replikey\.dev\/|kind\1\s*:
   .source;
 const BLOCK_SPEC = new RegExp(`^${SPEC_FIELD}`, 'm');
 /** A mapping in braces, as in JSON, which begins with the field. */
-const FLOW_SPEC = new RegExp(`^(?:---|\\s|#.*\\n)*\\{\\s*${SPEC_FIELD}`);
+const FLOW_SPEC = new RegExp(`^(?:---|\\.{3}|\\s|#.*\\n)*\\{\\s*${SPEC_FIELD}`);
 
 /** Returns whether a message may show the text at an offset. */
 function isQuotable({ quotableRanges }: SourceFile, offset: number): boolean {

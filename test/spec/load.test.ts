@@ -1,10 +1,13 @@
 import { execFileSync } from 'node:child_process';
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { readSpecFiles } from '../../src/spec/files.ts';
 import { formatProblems } from '../../src/spec/format-problems.ts';
-import { loadSpecs } from '../../src/spec/load.ts';
+import { loadSpecFiles, loadSpecs } from '../../src/spec/load.ts';
+import { type Clock, systemClock } from '../../src/util/clock.ts';
 import { TAX, tax } from './support.ts';
 
 let root: string;
@@ -90,6 +93,181 @@ test('loadSpecs: reads the files of a mounted Kubernetes ConfigMap', async () =>
   expect(await namesIn(root)).toEqual(['a']);
 });
 
+/** Publishes a version of all files as git-sync does: a swap of the link `current`, then removal of the old version. */
+function publish(version: number, names: readonly string[]): void {
+  const folder = at('.worktrees', String(version), 'specs');
+  mkdirSync(folder, { recursive: true });
+  for (const name of names) writeFileSync(path.join(folder, `${name}.yaml`), `${name}: ${version}`);
+  symlinkSync(path.join('.worktrees', String(version)), at('next'));
+  renameSync(at('next'), at('current'));
+  rmSync(at('.worktrees', String(version - 1)), { recursive: true, force: true });
+}
+
+/** A clock whose timers are due immediately. */
+const immediateClock: Clock = {
+  ...systemClock,
+  schedule(_, callback) {
+    const timer = setImmediate(callback);
+    return () => clearImmediate(timer);
+  },
+};
+
+/** Reads files, and calls back before each folder and file that is read, with the number of the call. */
+async function readWithHook(paths: readonly string[], beforeAccess: (count: number) => void) {
+  const { signal } = new AbortController();
+  let count = 0;
+  signal.throwIfAborted = () => beforeAccess(++count);
+  const { files, problems } = await readSpecFiles(paths, { clock: immediateClock, signal });
+  return {
+    texts: files.map(({ bytes }) => Buffer.from(bytes).toString()),
+    messages: problems.map(({ message }) => message),
+    count,
+  };
+}
+
+const VERSIONED = ['a', 'b', 'c'];
+
+test.each([
+  ['a folder', ['current/specs']],
+  ['files', VERSIONED.map((name) => `current/specs/${name}.yaml`)],
+  ['a glob', ['current/specs/*.yaml']],
+])(
+  'readSpecFiles: git-sync swaps worktrees while %s is read: reads all files of one version',
+  async (_, names) => {
+    publish(1, VERSIONED);
+    const paths = names.map((name) => at(name));
+    const undisturbed = await readWithHook(paths, () => {});
+    let version = 1;
+    for (let swapAt = 1; swapAt <= undisturbed.count; swapAt++) {
+      const { texts, messages } = await readWithHook(paths, (count) => {
+        if (count === swapAt) publish(++version, VERSIONED);
+      });
+      expect({ messages, texts }).toEqual({
+        messages: [],
+        texts: VERSIONED.map((name) => `${name}: ${version}`),
+      });
+    }
+  },
+);
+
+test('readSpecFiles: the link of a ConfigMap is swapped during a read: reads all files of one version', async () => {
+  const swap = (version: number) => {
+    mkdirSync(at(`..v${version}`));
+    for (const name of VERSIONED) writeFileSync(at(`..v${version}`, `${name}.yaml`), `${name}: ${version}`);
+    symlinkSync(`..v${version}`, at('..next'));
+    renameSync(at('..next'), at('..data'));
+    rmSync(at(`..v${version - 1}`), { recursive: true, force: true });
+  };
+  swap(1);
+  for (const name of VERSIONED) await symlink(`..data/${name}.yaml`, at(`${name}.yaml`));
+  const undisturbed = await readWithHook([root], () => {});
+  let version = 1;
+  for (let swapAt = 1; swapAt <= undisturbed.count; swapAt++) {
+    const { texts, messages } = await readWithHook([root], (count) => {
+      if (count === swapAt) swap(++version);
+    });
+    expect({ messages, texts }).toEqual({
+      messages: [],
+      texts: VERSIONED.map((name) => `${name}: ${version}`),
+    });
+  }
+});
+
+test('readSpecFiles: a file is added, changed or removed during a read: reads the final files', async () => {
+  const changes: [change: () => void, texts: string[]][] = [
+    [() => writeFileSync(at('0.yaml'), 'added'), ['added', 'a', 'b']],
+    [() => writeFileSync(at('a.yaml'), 'changed'), ['added', 'changed', 'b']],
+    [() => rmSync(at('0.yaml')), ['changed', 'b']],
+  ];
+  await write('a.yaml', 'a');
+  await write('b.yaml', 'b');
+  for (const [change, expected] of changes) {
+    // The first call precedes the first listing, the second one the read of the first file.
+    const { texts } = await readWithHook([root], (count) => {
+      if (count === 3) change();
+    });
+    expect(texts).toEqual(expected);
+  }
+});
+
+test('readSpecFiles: a file changes during each of 10 reads: reports it, and returns no file', async () => {
+  await write('a.yaml', 'a');
+  await write('b.yaml', 'b');
+  const { texts, messages } = await readWithHook([root], (count) => writeFileSync(at('a.yaml'), `a${count}`));
+  expect(messages).toEqual(['the files changed during each of 10 reads']);
+  expect(texts).toEqual([]);
+});
+
+test('loadSpecs: does not follow symbolic links that lead out of the paths', async () => {
+  await write('specs/a.yaml', spec('a'));
+  await write('outside/b.yaml', spec('b'));
+  await write('outside/readme.md', '');
+  await symlink(at('outside/b.yaml'), at('specs/b.yaml'));
+  await symlink(at('outside'), at('specs/more'));
+  await symlink(at('outside/readme.md'), at('specs/readme.md'));
+  expect(await problemsIn(at('specs'))).toEqual([
+    '/specs/b.yaml: the symbolic link leads out of the folder, and is not followed',
+    '/specs/more: the symbolic link leads out of the folder, and is not followed',
+  ]);
+  expect(await namesIn(at('specs'), at('outside'))).toEqual(['a', 'b']);
+  // A path on the command line may be a link.
+  await symlink(at('outside'), at('linked'));
+  expect(await namesIn(at('linked'))).toEqual(['b']);
+  expect(await namesIn(at('specs/b.yaml'))).toEqual(['b']);
+});
+
+test('loadSpecs: with requireComplete, reports dangling links and subfolders without specs', async () => {
+  await write('a.yaml', spec('a'));
+  await write('team/deep/b.yaml', spec('b'));
+  await write('docs/readme.md', '');
+  await mkdir(at('unmounted/deep'), { recursive: true });
+  await mkdir(at('team/empty'));
+  await mkdir(at('.cache'));
+  await symlink('absent', at('link'));
+  expect(await namesIn(root)).toEqual(['a', 'b']);
+  const { problems } = await loadSpecs([root], undefined, { requireComplete: true });
+  const message =
+    'the folder contains no *.yaml or *.yml file, and --prune would remove what its specs declared';
+  expect(problems.map((problem) => `${problem.position.file.replace(root, '')}: ${problem.message}`)).toEqual(
+    [
+      `/docs: ${message}`,
+      '/link: no such file or folder',
+      `/team/empty: ${message}`,
+      `/unmounted: ${message}`,
+    ],
+  );
+});
+
+test('loadSpecs: rejects more than 20,000 folders', { timeout: 120_000 }, async () => {
+  const names = Array.from({ length: 20_001 }, (_, index) => at('many', String(index)));
+  await mkdir(at('many'));
+  for (const batch of [names.slice(0, 10_000), names.slice(10_000)])
+    await Promise.all(batch.map((name) => mkdir(name)));
+  await write('many/a.yaml', spec('a'));
+  expect(await problemsIn(at('many'))).toEqual([
+    expect.stringMatching(/^\/many\/\d+: the paths contain more than 20000 folders$/),
+  ]);
+});
+
+test('loadSpecs: an aborted signal stops the load', async () => {
+  await write('a.yaml', spec('a'));
+  await expect(
+    loadSpecs([root], undefined, { signal: AbortSignal.abort(new Error('stopped')) }),
+  ).rejects.toThrow('stopped');
+});
+
+test('loadSpecFiles: a signal that aborts during the load stops it', async () => {
+  const files = Array.from({ length: 2_000 }, (_, index) => ({
+    file: `${index}.yaml`,
+    bytes: Buffer.from(spec(`p${index}`)),
+  }));
+  const stop = new AbortController();
+  const loading = loadSpecFiles(files, { signal: stop.signal });
+  // The load takes hundreds of milliseconds, and yields every 20 ms.
+  setImmediate(() => stop.abort(new Error('stopped')));
+  await expect(loading).rejects.toThrow('stopped');
+});
+
 test('loadSpecs: reports symbolic links that form a loop, and reads the other files', async () => {
   await write('a.yaml', 'apiVersion: replikey.dev/v1\nkind: Nothing\n');
   await symlink('.', at('self'));
@@ -130,7 +308,7 @@ test('loadSpecs: reports large, empty and missing files and folders', async () =
   ]);
 });
 
-test('loadSpecs: rejects more than 20,000 files', async () => {
+test('loadSpecs: rejects more than 20,000 files', { timeout: 120_000 }, async () => {
   await mkdir(at('many'));
   const names = Array.from({ length: 20_001 }, (_, index) => `${index}.yaml`);
   for (const batch of [names.slice(0, 10_000), names.slice(10_000)])
