@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readSpecFiles, type SpecFile } from '../spec/files.ts';
+import { countRules } from '../spec/load.ts';
 import type { Problem } from '../spec/types.ts';
 import type { Clock } from '../util/clock.ts';
 import { watchPaths } from './fs-watcher.ts';
@@ -37,6 +38,12 @@ export interface SpecWatcherOptions {
 const FILE_DEBOUNCE_MS = 100;
 
 /**
+ * How long the content must stay the same when a file became smaller, lost documents or rules, or disappeared, in
+ * milliseconds. A half-written file has less content than the complete one, and replikey would remove the missing rules.
+ */
+const REDUCTION_SETTLE_MS = 2_000;
+
+/**
  * Watches the content of some paths by polling and comparing. File system events only make a poll happen sooner: not
  * every file system has them.
  */
@@ -45,8 +52,9 @@ export async function watchSpecs(
   options: SpecWatcherOptions,
 ): Promise<SpecWatcher> {
   const { clock, pollIntervalMs, onChange } = options;
-  let lastHash: string | undefined;
-  let pendingChange: { hash: string; since: number } | undefined;
+  let accepted: { hash: string; specFiles: SpecFiles } | undefined;
+  /** A change that is not accepted yet. Times are monotonic, in milliseconds. */
+  let pendingChange: { hash: string; since: number; settleMs: number } | undefined;
   let isClosed = false;
   let cancelPoll = () => {};
   let lastRead = Promise.resolve();
@@ -59,16 +67,26 @@ export async function watchSpecs(
     if (await pathWatcher.update(paths, fileNames)) specFiles = await readSpecFiles(paths, { clock });
     const hash = hashSpecFiles(specFiles);
     if (isClosed) return;
-    if (hash === lastHash) {
+    if (hash === accepted?.hash) {
       pendingChange = undefined;
       return;
     }
-    if (hash !== pendingChange?.hash) pendingChange = { hash, since: clock.now() };
-    if (!isForced && clock.now() - pendingChange.since < FILE_DEBOUNCE_MS) {
-      scheduleRead();
+    const now = clock.monotonicNow();
+    if (hash !== pendingChange?.hash) {
+      // With a problem of the paths themselves, every file stays as it was.
+      const isReduction =
+        accepted !== undefined &&
+        specFiles.problems.length === 0 &&
+        losesContent(accepted.specFiles, specFiles);
+      pendingChange = { hash, since: now, settleMs: isReduction ? REDUCTION_SETTLE_MS : FILE_DEBOUNCE_MS };
+    }
+    const remainingMs = pendingChange.since + pendingChange.settleMs - now;
+    if (!isForced && remainingMs > 0) {
+      scheduleRead(remainingMs);
       return;
     }
-    lastHash = hash;
+    accepted = { hash, specFiles };
+    pendingChange = undefined;
     await onChange(specFiles);
   };
   /** Runs one read at a time, and schedules the next poll after it. */
@@ -82,17 +100,20 @@ export async function watchSpecs(
       });
     return lastRead;
   };
-  let cancelDebounce: (() => void) | undefined;
+  let nextRead: { at: number; cancel: () => void } | undefined;
   /**
-   * Schedules a read. A further event does not postpone it: with a constant stream of events, the read would never
-   * run.
+   * Schedules a read, unless an earlier one is scheduled. A further event does not postpone it: with a constant stream
+   * of events, the read would never run.
    */
-  function scheduleRead(): void {
-    if (isClosed) return;
-    cancelDebounce ??= clock.schedule(FILE_DEBOUNCE_MS, () => {
-      cancelDebounce = undefined;
+  function scheduleRead(delayMs = FILE_DEBOUNCE_MS): void {
+    const at = clock.monotonicNow() + delayMs;
+    if (isClosed || (nextRead && nextRead.at <= at)) return;
+    nextRead?.cancel();
+    const cancel = clock.schedule(delayMs, () => {
+      nextRead = undefined;
       void enqueueRead(false);
     });
+    nextRead = { at, cancel };
   }
   const reload = () => enqueueRead(true);
   await reload();
@@ -101,10 +122,20 @@ export async function watchSpecs(
     close() {
       isClosed = true;
       cancelPoll();
-      cancelDebounce?.();
+      nextRead?.cancel();
       pathWatcher.close();
     },
   };
+}
+
+/** Returns whether a file disappeared, became smaller, or has fewer documents or rules than before. */
+function losesContent(before: SpecFiles, after: SpecFiles): boolean {
+  const filesAfter = new Map(after.files.map((specFile) => [specFile.file, specFile]));
+  return before.files.some((previous) => {
+    const current = filesAfter.get(previous.file);
+    if (!current || current.bytes.length < previous.bytes.length) return true;
+    return !Buffer.from(current.bytes).equals(previous.bytes) && countRules(current) < countRules(previous);
+  });
 }
 
 /** Returns the same hash for the same bytes. */

@@ -15,6 +15,7 @@ import { EXIT, UserError } from '../errors.ts';
 import { toPolicy } from '../iam/parse.ts';
 import type { Policy } from '../iam/types.ts';
 import { parsePolicyDocument } from '../kinds/policy-document.ts';
+import { parseJson } from '../util/files.ts';
 
 /**
  * Loads facts from a file, or from all JSON files of a folder: `buckets` by name, `roles` and `keys` by ARN. Each part
@@ -44,13 +45,7 @@ async function listJsonFiles(fileOrFolder: string): Promise<string[]> {
 
 async function readFactsFile(file: string): Promise<Facts> {
   const text = await readFile(file, 'utf8');
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new UserError(EXIT.usage, `invalid JSON in ${file}: ${(error as Error).message}`);
-  }
-  const parsed = FACTS_SCHEMA.safeParse(value);
+  const parsed = FACTS_SCHEMA.safeParse(parseJson(text, file));
   if (parsed.success) return parsed.data as Facts;
   const { path: location, message } = innermostIssue(parsed.error.issues);
   throw new UserError(

@@ -67,7 +67,7 @@ interface ListedFile {
   isRegular: boolean;
 }
 
-interface Listing {
+interface FileListing {
   files: (ListedFile | typeof STDIN)[];
   problems: Problem[];
   /** Differs from the version of another listing if a file, its content or a link on the way to it has changed. */
@@ -77,7 +77,7 @@ interface Listing {
 const STDIN = '-';
 
 async function readListedFiles(
-  listing: Listing,
+  listing: FileListing,
   inputFile: SpecFile | Problem | undefined,
   signal: AbortSignal | undefined,
 ): Promise<{ files: SpecFile[]; problems: Problem[] }> {
@@ -97,10 +97,10 @@ async function listSpecFiles(
   paths: readonly string[],
   requireComplete: boolean,
   signal: AbortSignal | undefined,
-): Promise<Listing> {
+): Promise<FileListing> {
   const roots = await Promise.all([...new Set(paths)].map(resolveRoot));
   const realRoots = roots.flatMap((root) => root.realPath ?? []);
-  const files: Listing['files'] = [];
+  const files: FileListing['files'] = [];
   const problems: Problem[] = [];
   const versions: string[] = [];
   const realPaths = new Set<string>();
@@ -143,7 +143,7 @@ async function resolveRoot(inputPath: string): Promise<Root> {
 const realPathOf = (name: string): Promise<string> => realpath(name).catch(() => path.resolve(name));
 
 interface ExpandedRoot {
-  files: Listing['files'];
+  files: FileListing['files'];
   problems: Problem[];
   versions: string[];
 }

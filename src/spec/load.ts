@@ -107,6 +107,14 @@ function parseFile({ file, bytes }: SpecFile): ParsedFile {
     : parseDocuments(decoded.source);
 }
 
+/** Returns the number of documents and rules of a file, as far as it is valid YAML. */
+export function countRules(specFile: SpecFile): number {
+  return parseFile(specFile).documents.reduce((count, { value }) => {
+    const rules = valueAtPath(value, ['spec', 'rules']);
+    return count + 1 + (Array.isArray(rules) ? rules.length : 0);
+  }, 0);
+}
+
 /** Assembles the final documents: first it substitutes variables, then it merges Defaults into pairs. */
 async function assembleDocuments(
   writtenDocuments: readonly ParsedDocument[],

@@ -60,9 +60,23 @@ export async function readJson(file: string): Promise<unknown> {
       cause: error,
     });
   }
+  return parseJson(text, file);
+}
+
+/**
+ * Parses the JSON of a file.
+ *
+ * @throws UserError when it is not JSON. The message shows none of the text, which may be a file of credentials.
+ */
+export function parseJson(text: string, file: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new UserError(EXIT.usage, `invalid JSON in ${file}: ${(error as Error).message}`, { cause: error });
+    const [, offset] = /at position (\d+)/.exec((error as Error).message) ?? [];
+    const position = offset === undefined ? '' : ` at character ${Number(offset) + 1}`;
+    throw new UserError(
+      EXIT.usage,
+      `invalid JSON in ${file}: syntax error${position}; check that it is the right file`,
+    );
   }
 }

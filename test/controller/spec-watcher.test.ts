@@ -177,6 +177,84 @@ test('watchSpecs: a file is being written: reports it only when it is stable', a
   });
 });
 
+describe('watchSpecs: a file that loses content', () => {
+  const RULES = 'apiVersion: replikey.dev/v1\nspec:\n  rules:\n    - prefix: a/\n    - prefix: b/\n';
+
+  /** Starts a watcher of a.yaml and b.yaml on a fake clock that polls only when the test advances it. */
+  async function watchRules() {
+    const clock = fakeClock();
+    await writeFile(path.join(folder, 'a.yaml'), RULES);
+    await writeFile(path.join(folder, 'b.yaml'), 'b: 1');
+    const received: string[][] = [];
+    watcher = await watchSpecs([folder], {
+      clock,
+      pollIntervalMs: 1_000,
+      onChange: (specFiles) => void received.push(texts(specFiles)),
+    });
+    /** Advances the clock while a change waits, and waits until the next poll and the next read are scheduled. */
+    const advance = async (ms: number) => {
+      await clock.advance(ms);
+      await vi.waitFor(() => expect(clock.pending).toBe(2));
+    };
+    const untilReceived = (...expected: string[]) =>
+      vi.waitFor(async () => {
+        await clock.advance(100);
+        expect(received.at(-1)).toEqual(expected);
+      });
+    return { received, advance, untilReceived };
+  }
+
+  test.each<[string, (file: string) => Promise<void>, string[]]>([
+    [
+      'becomes smaller',
+      (file) => writeFile(file, RULES.replace('    - prefix: b/\n', '')),
+      [RULES.replace('    - prefix: b/\n', ''), 'b: 1'],
+    ],
+    [
+      'has fewer rules and more bytes',
+      (file) => writeFile(file, RULES.replace('    - prefix: b/', '    # prefix: bbbbbbbb/')),
+      [RULES.replace('    - prefix: b/', '    # prefix: bbbbbbbb/'), 'b: 1'],
+    ],
+    [
+      'is invalid after its first rule',
+      (file) => writeFile(file, RULES.replace('    - prefix: b/', '    - prefix: "bbbbbbbbbbbb')),
+      [RULES.replace('    - prefix: b/', '    - prefix: "bbbbbbbbbbbb'), 'b: 1'],
+    ],
+    ['disappears', (file) => rm(file), ['b: 1']],
+  ])('%s: is reported after 2 seconds without a change', async (_, change, expected) => {
+    const { received, advance, untilReceived } = await watchRules();
+    await change(path.join(folder, 'a.yaml'));
+    await advance(1_000);
+    await advance(900);
+    expect(received).toEqual([[RULES, 'b: 1']]);
+    await untilReceived(...expected);
+    expect(received).toHaveLength(2);
+  });
+
+  test('is complete again within 2 seconds: reports only the complete file', async () => {
+    const { received, advance, untilReceived } = await watchRules();
+    const file = path.join(folder, 'a.yaml');
+    const complete = RULES.replace('b/', 'c/');
+    await writeFile(file, '');
+    await advance(1_000);
+    await writeFile(file, complete.slice(0, -20));
+    await advance(500);
+    await writeFile(file, complete);
+    await untilReceived(complete, 'b: 1');
+    expect(received).toEqual([
+      [RULES, 'b: 1'],
+      [complete, 'b: 1'],
+    ]);
+  });
+
+  test('is reported immediately by reload, because its caller has written all files', async () => {
+    const { received } = await watchRules();
+    await rm(path.join(folder, 'a.yaml'));
+    await watcher?.reload();
+    expect(received.at(-1)).toEqual(['b: 1']);
+  });
+});
+
 test('watchSpecs: a folder disappears: reports a problem, and reads the folder again when it exists', async () => {
   await writeFile(path.join(folder, 'a.yaml'), 'first');
   const received: SpecFiles[] = [];

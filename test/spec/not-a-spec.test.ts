@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { formatProblemLine, formatProblems } from '../../src/spec/format-problems.ts';
 import { loadSpecFiles, loadSpecs } from '../../src/spec/load.ts';
 import type { Problem } from '../../src/spec/types.ts';
+import { parseJson } from '../../src/util/files.ts';
 import { fuzzRuns, mutatedBytes } from '../support/mutations.ts';
 import { TAX } from './support.ts';
 
@@ -103,4 +104,11 @@ describe('loadSpecs: a path to a file that is not a spec', () => {
       expect(outputOf(problems)).not.toContain(SECRET);
     }
   });
+});
+
+test.each(SECRET_FILES)('parseJson: %s: reports none of its content', (name, text) => {
+  const parse = () => parseJson(text, 'plan.json');
+  if (name === 'JSON') expect(parse()).toHaveProperty('AccessKeyId');
+  else
+    expect(parse).toThrow(/^invalid JSON in plan\.json: syntax error[^Q]*; check that it is the right file$/);
 });
