@@ -98,8 +98,8 @@ describe('loadSpecs: a path to a file that is not a spec', () => {
     const specs = path.join(root, 'specs');
     await mkdir(specs);
     await symlink(credentials, path.join(specs, 'a.yaml'));
-    for (const given of [specs, path.join(specs, 'a.yaml'), credentials]) {
-      const { problems } = await loadSpecs([given]);
+    for (const specPath of [specs, path.join(specs, 'a.yaml'), credentials]) {
+      const { problems } = await loadSpecs([specPath]);
       expect(problems.length).toBeGreaterThan(0);
       expect(outputOf(problems)).not.toContain(SECRET);
     }
