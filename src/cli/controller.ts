@@ -267,6 +267,7 @@ function rejectSinglePassOptions({
   output,
   prune,
   plan,
+  yes,
   out,
   sarif,
   observed,
@@ -275,6 +276,7 @@ function rejectSinglePassOptions({
   const singlePassOptions = {
     '--prune': prune,
     '--plan': plan,
+    '--yes': yes,
     '--out': out,
     '--sarif': sarif,
     '--observed': observed,

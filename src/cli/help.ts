@@ -117,6 +117,7 @@ const OPTION_GROUPS: HeadingGroups = [
       '--verify',
       '--who-changed',
       '--allow',
+      '--yes',
       '--allow-unproven',
       '--max-changes',
       '--max-removals',

@@ -131,6 +131,10 @@ export const addGuardOptions = (command: Command): Command =>
       'test changed rules of existing buckets with canary objects first, for all specs (spec.rollout: canary)',
     );
 
+/** Adds the option that skips the question before a plan is applied. */
+export const addConfirmOption = (command: Command): Command =>
+  command.option('--yes', 'apply without a question on the terminal');
+
 /** Adds the options for several processes of which one at a time writes. */
 export const addLockOptions = (command: Command): Command =>
   command

@@ -10,7 +10,7 @@ import type { ApplyEvent } from '../reconcile/apply.ts';
 import type { Outcome } from '../reconcile/pass.ts';
 import { ndjsonLines, outcomeJson, type PlanMetadata, planJson } from '../report/json.ts';
 import { planMarkdown } from '../report/markdown.ts';
-import { outcomeText } from '../report/outcome-text.ts';
+import { dryRunText, outcomeText } from '../report/outcome-text.ts';
 import { planText } from '../report/plan-text.ts';
 import { toSarif } from '../report/sarif.ts';
 import { createPaint } from '../report/style.ts';
@@ -45,7 +45,7 @@ export interface PassInfo {
 export type OutputFormat = 'text' | 'json' | 'ndjson' | 'markdown';
 
 /** Creates the reporter of an output format. In every format, it also logs each wait. */
-export function createReporter(format: OutputFormat, pass: PassInfo, io: Io, log: Log): Reporter {
+export function createReporter(format: OutputFormat, pass: PassInfo, io: OutputIo, log: Log): Reporter {
   const { plan, event, end } = REPORTERS[format](pass, io);
   return {
     plan: (...args) => plan?.(...args),
@@ -61,9 +61,11 @@ export function createReporter(format: OutputFormat, pass: PassInfo, io: Io, log
   };
 }
 
+type OutputIo = Pick<Io, 'stdout' | 'env'>;
+
 type PartialReporter = Pick<Reporter, 'end'> & Partial<Reporter>;
 
-const REPORTERS: Record<OutputFormat, (pass: PassInfo, io: Io) => PartialReporter> = {
+const REPORTERS: Record<OutputFormat, (pass: PassInfo, io: OutputIo) => PartialReporter> = {
   text: textReporter,
   json: ({ dryRun, about, calls }, io) => ({
     end(outcome) {
@@ -92,7 +94,10 @@ const REPORTERS: Record<OutputFormat, (pass: PassInfo, io: Io) => PartialReporte
 };
 
 /** Reports for people: the plan, a line for each change when it happens, and the outcome. */
-function textReporter({ pairs, variables, dryRun, target, explain }: PassInfo, io: Io): PartialReporter {
+function textReporter(
+  { pairs, variables, dryRun, target, explain }: PassInfo,
+  io: OutputIo,
+): PartialReporter {
   const paint = createPaint(io.stdout, io.env);
   const style = { paint, width: outputWidth(io.stdout), explain };
   const marks = { applied: paint.green('✓'), failed: paint.red('✗') };
@@ -106,8 +111,7 @@ function textReporter({ pairs, variables, dryRun, target, explain }: PassInfo, i
       if (type === 'failed') io.stdout.write(`${marks.failed} failed ${escapeUnprintable(step.id)}\n`);
     },
     end(outcome) {
-      const dryRunNote = outcome.plan.waves.length > 0 ? 'Dry run: nothing was changed.' : '';
-      const summary = dryRun ? dryRunNote : outcomeText(outcome, paint);
+      const summary = dryRun ? dryRunText(outcome, paint) : outcomeText(outcome, paint);
       if (summary) io.stdout.write(`\n${summary}\n`);
     },
   };

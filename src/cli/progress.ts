@@ -16,6 +16,9 @@ import type { Io } from './command-model.ts';
 export interface ProgressDisplay {
   plan(plan: Plan): void;
   event(event: ApplyEvent): void;
+  /** Clears the terminal lines and shows nothing until `resume`, so that a person can answer a question. */
+  pause(): void;
+  resume(): void;
   /** Clears the terminal lines and cancels scheduled updates. */
   end(): void;
 }
@@ -40,14 +43,17 @@ export function showProgress({ io, log, clock, calls }: ProgressDisplayOptions):
   let progress: Progress | undefined;
   const progressInfo = () => ({ calls, since, now: clock.now() });
   const isLive = (io.stderr.isTTY ?? false) && io.env.TERM !== 'dumb' && log.isLevelEnabled('info');
-  const { draw, end } = isLive ? createLiveLines(io) : { draw: undefined, end: () => {} };
+  const { draw, clear, end } = isLive
+    ? createLiveLines(io)
+    : { draw: undefined, clear: () => {}, end: () => {} };
 
   const update = (): void => {
     if (draw) draw((size) => progressLines(progress, progressInfo(), size));
     else log.info(`in progress: ${progressText(progress, progressInfo())}`);
     cancelUpdate = clock.schedule(draw ? REDRAW_MS : HEARTBEAT_MS, update);
   };
-  let cancelUpdate = clock.schedule(draw ? FIRST_DRAW_MS : HEARTBEAT_MS, update);
+  const start = () => clock.schedule(draw ? FIRST_DRAW_MS : HEARTBEAT_MS, update);
+  let cancelUpdate = start();
 
   return {
     plan(plan) {
@@ -55,6 +61,13 @@ export function showProgress({ io, log, clock, calls }: ProgressDisplayOptions):
     },
     event(event) {
       progress = updateProgress(progress ?? new Map(), event, clock.now());
+    },
+    pause() {
+      cancelUpdate();
+      clear();
+    },
+    resume() {
+      cancelUpdate = start();
     },
     end() {
       cancelUpdate();
@@ -68,6 +81,7 @@ type DrawLines = (render: (size: { width: number; maxLines: number; paint: Paint
 /** Creates lines at the bottom of the terminal. Any other output appears above them. */
 function createLiveLines({ stdout, stderr, env }: ProgressDisplayOptions['io']): {
   draw: DrawLines;
+  clear: () => void;
   end: () => void;
 } {
   const paint = createPaint(stderr, env);
@@ -100,6 +114,7 @@ function createLiveLines({ stdout, stderr, env }: ProgressDisplayOptions['io']):
       write(`${eraseSequence()}${nextLines.join('\n')}\n`);
       currentLines = nextLines;
     },
+    clear,
     end() {
       clear();
       for (const restore of restores) restore();

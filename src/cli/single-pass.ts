@@ -3,11 +3,13 @@ import type { Thresholds } from '../core/guard.ts';
 import type { Id, Plan } from '../core/resource.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { kinds } from '../kinds/index.ts';
-import type { Outcome } from '../reconcile/pass.ts';
+import type { Outcome, PassOptions } from '../reconcile/pass.ts';
 import { createPropagation } from '../reconcile/propagation.ts';
 import { reconcile } from '../reconcile/reconcile.ts';
 import { type PlanMetadata, planJson } from '../report/json.ts';
+import { overrideFlags } from '../report/markdown.ts';
 import type { ChangeLimits, Specs } from '../spec/types.ts';
+import { compareCodeUnits } from '../util/canonical-json.ts';
 import { systemClock } from '../util/clock.ts';
 import { escapeUnprintable, safeJson, shellQuote } from '../util/escape.ts';
 import { writeFileAtomic } from '../util/files.ts';
@@ -22,6 +24,7 @@ import {
 } from './options.ts';
 import { createReporter, sarifText } from './output.ts';
 import { showProgress } from './progress.ts';
+import { confirm, isInteractive } from './prompt.ts';
 import { type SavedPlan, toSavedPlan } from './saved-plan.ts';
 import { type CliSession, loadSelectedSpecs, openSession, sandboxConnection } from './session.ts';
 
@@ -34,6 +37,8 @@ export interface ReconcileOptions
   output: 'text' | 'json' | 'ndjson' | 'markdown';
   once?: true;
   dryRun?: true;
+  /** Apply without a question on the terminal. */
+  yes?: true;
   detailedExitcode?: true;
   prune?: true;
   /** Whether to name the API calls. */
@@ -118,8 +123,9 @@ async function runPassIn(
   const progress = showProgress({ io, log: session.log, clock: systemClock, calls });
   const checksum = savedPlan?.plan.digest ?? options.plan;
   const appliedIds: Id[] = [];
+  let isPlanShown = false;
   try {
-    const outcome = await reconcile(specs, {
+    const passOptions: PassOptions = {
       kinds,
       aws: session.aws,
       allowedRisks: options.allow,
@@ -136,7 +142,8 @@ async function runPassIn(
       canaryFirst: options.canaryFirst ?? false,
       signal,
       onPlan(plan, proof) {
-        reporter.plan(plan, proof);
+        if (!isPlanShown) reporter.plan(plan, proof);
+        isPlanShown = true;
         progress.plan(plan);
       },
       onEvent(event) {
@@ -144,13 +151,25 @@ async function runPassIn(
         progress.event(event);
         if (event.type === 'applied') appliedIds.push(event.step.id);
       },
-    });
+    };
+    const confirmPlan = async ({ plan, proof }: Outcome): Promise<boolean> => {
+      progress.pause();
+      if (options.output !== 'text' || !io.stdout.isTTY)
+        createReporter('text', passInfo, { stdout: io.stderr, env: io.env }, session.log).plan(plan, proof);
+      const isConfirmed = await confirm(applyQuestion(plan, options), io, signal);
+      progress.resume();
+      return isConfirmed;
+    };
+    const isAsking = !dryRun && !options.yes && isInteractive(io);
+    const outcome = isAsking
+      ? await reconcileConfirmed(specs, passOptions, confirmPlan)
+      : await reconcile(specs, passOptions);
     reporter.end(outcome);
     if (options.out !== undefined) {
       const document = planJson(outcome.plan, outcome.proof, { ...metadata, refused: outcome.refusals });
       const saved = toSavedPlan(document, specs, outcome.plan, options.prune ?? false);
       await writeFileAtomic(options.out, `${safeJson(saved, 2)}\n`);
-      if (options.output === 'text') io.stdout.write(savedPlanText(options.out, options));
+      if (options.output === 'text') io.stdout.write(savedPlanText(options.out, outcome, options));
     }
     if (options.sarif !== undefined)
       await writeFileAtomic(options.sarif, `${sarifText(outcome.proof, specs.pairs)}\n`);
@@ -161,6 +180,39 @@ async function runPassIn(
   } finally {
     progress.end();
   }
+}
+
+/**
+ * Runs a pass that a person confirms: plans, asks, and then observes and plans again, and applies exactly the confirmed
+ * plan. AWS may have changed before the answer. Without changes, does not ask.
+ */
+async function reconcileConfirmed(
+  specs: Specs,
+  options: PassOptions,
+  confirmPlan: (preview: Outcome) => Promise<boolean>,
+): Promise<Outcome> {
+  const preview = await reconcile(specs, { ...options, dryRun: true });
+  const { plan, refusals } = preview;
+  if (refusals.length > 0 || plan.waves.length + plan.housekeeping.length === 0) return preview;
+  if (countChanges(plan) > 0 && !(await confirmPlan(preview))) {
+    const message = 'the plan was not confirmed: answer y to apply it, or use --yes';
+    return { ...preview, refusals: [{ id: 'not-confirmed', message }] };
+  }
+  return reconcile(specs, { ...options, approvedPlan: { checksum: plan.digest, plan } });
+}
+
+/** Counts the changes that a person confirms: not the renewal of retained permissions. */
+const countChanges = ({ waves, housekeeping }: Plan): number =>
+  waves.flat().length + housekeeping.filter(({ action }) => action === 'expire').length;
+
+/** Returns the question before an apply: `Apply 13 changes in account 111122223333?`. */
+function applyQuestion(plan: Plan, { sandbox }: ReconcileOptions): string {
+  const changes = countChanges(plan);
+  const ids = [...new Set(Object.values(plan.accounts))].sort(compareCodeUnits);
+  const accounts =
+    ids.length === 0 ? '' : ` in ${ids.length === 1 ? 'account' : 'accounts'} ${ids.join(', ')}`;
+  const target = sandbox === undefined ? '' : ` of the sandbox in ${sandbox}`;
+  return `Apply ${changes} ${changes === 1 ? 'change' : 'changes'}${accounts}${target}?`;
 }
 
 /** Adds the applied steps to an error that ended a pass early, because such a pass reports no outcome. */
@@ -215,7 +267,7 @@ function applyCommandLine(paths: readonly string[], digest: string, options: Rec
     `--plan ${digest.slice(0, 16)}`,
     ...(options.prune ? ['--prune'] : []),
     ...(options.allowUnproven ? ['--allow-unproven'] : []),
-    ...options.allow.map((id) => `--allow ${id}`),
+    ...options.allow.map((id) => `--allow ${shellQuote(id)}`),
     ...guardFlags(options),
     ...sandboxFlags(options),
   ].join(' ');
@@ -238,9 +290,19 @@ const guardFlags = ({
   ...(maxRemovals === undefined ? [] : [`--max-removals ${maxRemovals}`]),
 ];
 
-function savedPlanText(file: string, options: ReconcileOptions): string {
-  const command = ['reconcile apply', shellQuote(file), ...sandboxFlags(options)].join(' ');
-  return `\nSaved in ${escapeUnprintable(file)}. Apply exactly this plan with\n  ${escapeUnprintable(command)}\n`;
+function savedPlanText(file: string, outcome: Outcome, options: ReconcileOptions): string {
+  const overrides = overrideFlags(outcome);
+  const command = [
+    'reconcile apply',
+    shellQuote(file),
+    ...(options.allowUnproven ? ['--allow-unproven'] : []),
+    ...options.allow.map((id) => `--allow ${shellQuote(id)}`),
+    ...guardFlags(options),
+    ...overrides,
+    ...sandboxFlags(options),
+  ].join(' ');
+  const condition = outcome.refusals.length > 0 ? ' in spite of the refusal' : '';
+  return `\nSaved in ${escapeUnprintable(file)}. Apply exactly this plan${condition} with\n  ${escapeUnprintable(command)}\n`;
 }
 
 /** Returns the option that keeps a command in the same sandbox. */

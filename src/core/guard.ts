@@ -4,7 +4,7 @@ import { allowanceOf, type Id, type Plan, type Risk, type Step } from './resourc
 
 /** A reason not to apply a plan: a risk that was not allowed, or a limit that the plan exceeds. */
 export interface Refusal {
-  id: Risk['id'] | 'max-changes' | 'max-removals' | 'unproven' | 'stale-plan';
+  id: Risk['id'] | 'max-changes' | 'max-removals' | 'unproven' | 'stale-plan' | 'not-confirmed';
   message: string;
   step?: Id;
   /** What alone can be allowed. */

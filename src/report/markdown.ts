@@ -209,12 +209,16 @@ function applyInstructions({ command, plan, refusals }: PlanReport): string {
     refusals.length === 0
       ? 'To apply exactly this plan, run'
       : 'Fix the problems above, then plan again. To apply exactly this plan in spite of them, run';
-  const flags = new Set(refusals.flatMap((refusal) => overrideFlags(refusal, plan)));
+  const flags = overrideFlags({ plan, refusals });
   return `${introduction}\n\n${codeFence([escapeUnprintable([command, ...flags].join(' '))], 'sh')}`;
 }
 
-/** Returns the options that override a refusal. */
-function overrideFlags(refusal: Refusal, plan: Plan): string[] {
+/** Returns the options that override the refusals of a plan. */
+export const overrideFlags = ({ plan, refusals }: Pick<PlanReport, 'plan' | 'refusals'>): string[] => [
+  ...new Set(refusals.flatMap((refusal) => overrideFlag(refusal, plan))),
+];
+
+function overrideFlag(refusal: Refusal, plan: Plan): string[] {
   const { id } = refusal;
   if (id === 'max-changes') return [`--max-changes ${plan.waves.flat().length}`];
   if (id === 'max-removals') return [`--max-removals ${countRemovals(plan)}`];

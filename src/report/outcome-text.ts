@@ -1,4 +1,5 @@
 import type { CanaryResult } from '../canary/canary.ts';
+import type { Refusal } from '../core/guard.ts';
 import { allowanceOf, RISKS } from '../core/resource.ts';
 import type { Outcome } from '../reconcile/pass.ts';
 import { escapeUnprintable, shellQuote } from '../util/escape.ts';
@@ -12,17 +13,8 @@ import type { Paint } from './style.ts';
  */
 export function outcomeText(outcome: Outcome, paint: Paint): string {
   const { plan, results, refusals, remaining: left } = outcome;
-  if (refusals.length > 0) {
-    const lines = refusals.map((refusal) => {
-      const { id, step, message } = refusal;
-      if (step === undefined) return `  ${paint.red('!')} ${escapeUnprintable(message)}`;
-      const allowance = Object.hasOwn(RISKS, id)
-        ? `\n      allow it with --allow ${escapeUnprintable(shellQuote(allowanceOf(refusal)))}`
-        : '';
-      return `  ${paint.red('!')} ${escapeUnprintable(step)}: ${escapeUnprintable(message)}${allowance}`;
-    });
-    return [paint.red('Refused: nothing was changed.'), ...lines].join('\n');
-  }
+  if (refusals.length > 0)
+    return [paint.red('Refused: nothing was changed.'), ...refusalLines(refusals, paint)].join('\n');
   const failed = results.filter(({ result }) => result === 'failed');
   const skipped = results.filter(({ result }) => result === 'skipped');
   const applied = results.length - failed.length - skipped.length;
@@ -61,6 +53,27 @@ export function outcomeText(outcome: Outcome, paint: Paint): string {
     `${isCauseToFix ? 'Fix the cause, then run' : 'Run'} it again: it continues with the remaining changes.`,
   ].join('\n');
 }
+
+/** Returns the end of a dry run: whether the plan would be refused, and the options that allow it. */
+export function dryRunText({ plan, refusals }: Pick<Outcome, 'plan' | 'refusals'>, paint: Paint): string {
+  const note = 'Dry run: nothing was changed.';
+  if (refusals.length === 0) return plan.waves.length > 0 ? note : '';
+  return [
+    `${note} ${paint.red('reconcile --once would be refused:')}`,
+    ...refusalLines(refusals, paint),
+  ].join('\n');
+}
+
+/** Returns the reasons of a refusal, with the options that allow the plan. */
+const refusalLines = (refusals: readonly Refusal[], paint: Paint): string[] =>
+  refusals.map((refusal) => {
+    const { id, step, message } = refusal;
+    if (step === undefined) return `  ${paint.red('!')} ${escapeUnprintable(message)}`;
+    const allowance = Object.hasOwn(RISKS, id)
+      ? `\n      allow it with --allow ${escapeUnprintable(shellQuote(allowanceOf(refusal)))}`
+      : '';
+    return `  ${paint.red('!')} ${escapeUnprintable(step)}: ${escapeUnprintable(message)}${allowance}`;
+  });
 
 const DIFFERS_REASON = 'a foreign change, or AWS does not show the write yet';
 

@@ -341,7 +341,7 @@ export const variableSchema = namedObject('Variable', 'A variable that the specs
 
 const refusalSchema = namedObject('Refusal', 'A reason why replikey applies nothing.', {
   id: stringField(
-    'The id of a risk that is not allowed; or `max-changes`, `max-removals`, `unproven` (a rule would not replicate) or `stale-plan` (the plan differs from the approved plan).',
+    'The id of a risk that is not allowed; or `max-changes`, `max-removals`, `unproven` (a rule would not replicate), `stale-plan` (the plan differs from the approved plan) or `not-confirmed` (a person declined the plan on the terminal).',
   ),
   message: stringField('The reason, and the option that overrides it.'),
   step: stringField('Id of the step, if the refusal is about one step.').optional(),

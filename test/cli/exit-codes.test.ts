@@ -1,6 +1,9 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { expect, it, vi } from 'vitest';
 import type { RequestEntry } from '../../src/sandbox/admin-api.ts';
 import { runCli, startSandboxProcess } from '../support/cli.ts';
@@ -51,6 +54,40 @@ it('3: refused, with the option that allows the risk', async () => {
   expect(refused.stdout).toContain('allow it with --allow change-default-key');
   expect(testEnvironment.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);
   expect((await runCli(['--once', '-', '--allow', 'change-default-key'], options)).code).toBe(0);
+});
+
+it('a dry run that --once would refuse: ends with the reason and the option that allows it', async () => {
+  await using testEnvironment = await testEnv();
+  await testEnvironment.reconcile();
+  const otherKeySpec = TAX_SPEC.replace('alias/acme-tax }', 'alias/another }');
+  const options = { endpoint: testEnvironment.sandbox.endpoint, input: otherKeySpec };
+  const refused = await runCli(['--dry-run', '-', '--max-changes', '1'], options);
+  expect(refused.code).toBe(0);
+  expect(refused.stdout).toMatch(
+    /\n\nDry run: nothing was changed\. reconcile --once would be refused:\n {2}! the plan changes \d of \d+ resources, and the limit is 1; raise it with --max-changes \d\n {2}! \S+: .*\n {6}allow it with --allow change-default-key\n$/,
+  );
+  const allowed = ['--dry-run', '-', '--allow', 'change-default-key'];
+  expect((await runCli(allowed, options)).stdout).toMatch(/\n\nDry run: nothing was changed\.\n$/);
+});
+
+it('plan --out: prints the command that applies the plan, with the options that it needs', async () => {
+  await using testEnvironment = await testEnv();
+  await testEnvironment.reconcile();
+  const cwd = await mkdtemp(path.join(tmpdir(), 'replikey-saved-'));
+  const input = TAX_SPEC.replace('alias/acme-tax }', 'alias/another }');
+  const options = { endpoint: testEnvironment.sandbox.endpoint, input, cwd };
+  try {
+    const commands = [];
+    for (const flags of [[], ['--allow', 'change-default-key']]) {
+      const { stdout } = await runCli(['--dry-run', '-', ...flags, '--out', 'plan.json'], options);
+      commands.push(/Apply exactly this plan.* with\n {2}reconcile (.*)\n$/.exec(stdout)?.[1]);
+    }
+    expect(commands).toEqual(Array(2).fill('apply plan.json --allow change-default-key'));
+    expect((await runCli(['apply', 'plan.json'], options)).code).toBe(3);
+    expect((await runCli((commands[0] ?? '').split(' '), options)).code).toBe(0);
+  } finally {
+    await rm(cwd, { recursive: true });
+  }
 });
 
 it('3: refused, because the plan differs from the approved plan', async () => {

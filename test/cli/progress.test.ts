@@ -114,6 +114,24 @@ test('progress: on a terminal, shows lines below all other output, and clears th
   expect(out.screen.at(-1)).toBe('converged');
 });
 
+test('progress: draws nothing while a person answers a question', async () => {
+  const { out, clock, calls, stream, progress } = startProgress(true);
+  calls.reads = 41;
+  await clock.advance(2_000);
+  progress.pause();
+  stream.write('Apply? ');
+  calls.reads = 42;
+  const { writes } = out;
+  await clock.advance(60_000);
+  expect(out.writes).toBe(writes);
+  stream.write('y\n');
+  progress.resume();
+  await clock.advance(1_000);
+  expect(out.screen).toEqual(['Apply? y', '42 reads, 0 writes, 63 s']);
+  progress.end();
+  expect(clock.pending).toBe(0);
+});
+
 test('progress: redraws at most ten times a second, and only after a change', async () => {
   const { out, clock, calls, progress } = startProgress(true);
   for (let ms = 0; ms < 10_000; ms += 10) {
@@ -169,7 +187,7 @@ test.skipIf(!hasScript)('progress: in a real terminal, no progress lines remain 
   await writeFile(file, TAX_SPEC);
   try {
     await using testEnvironment = await testEnv(TAX_SPEC, { faultSettings: { rolePropagationMs: 1_500 } });
-    const command = `stty cols 100 rows 30; ${process.execPath} ${MAIN} --once ${file}`;
+    const command = `stty cols 100 rows 30; ${process.execPath} ${MAIN} --once --yes ${file}`;
     const env = childEnvironment(testEnvironment.sandbox.endpoint, { NO_COLOR: '1', TERM: 'xterm' });
     const { stdout } = await promisify(execFile)('script', ['-qec', command, '/dev/null'], { env });
     const lines = screen(stdout.replaceAll('\r', ''));

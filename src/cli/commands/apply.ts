@@ -2,6 +2,7 @@ import type { CommandDefinition } from '../command-model.ts';
 import type { LockOptions } from '../lock.ts';
 import {
   addCommonOptions,
+  addConfirmOption,
   addGuardOptions,
   addLockOptions,
   type GlobalOptions,
@@ -10,6 +11,7 @@ import {
 
 interface ApplyCommandOptions extends GuardOptions, LockOptions, Omit<GlobalOptions, 'output'> {
   output: 'text' | 'json' | 'ndjson';
+  yes?: true;
 }
 
 /** Applies exactly a saved plan, without its specs, or nothing. */
@@ -22,8 +24,12 @@ export const applyCommand: CommandDefinition = {
     ['reconcile apply plan.json', 'apply exactly this plan, or nothing'],
   ],
   configure: (command) =>
-    addLockOptions(
-      addGuardOptions(addCommonOptions(command.argument('<plan>', 'file that `plan --out` saved'), 'ndjson')),
+    addConfirmOption(
+      addLockOptions(
+        addGuardOptions(
+          addCommonOptions(command.argument('<plan>', 'file that `plan --out` saved'), 'ndjson'),
+        ),
+      ),
     ),
   async run({ io, signal }, file: string, options: ApplyCommandOptions) {
     const [{ readSavedPlan }, { runPass }] = await Promise.all([

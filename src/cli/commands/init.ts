@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
 import { EXIT, UserError } from '../../errors.ts';
 import { formatProblems } from '../../spec/format-problems.ts';
 import type { StarterQuestion, StarterSpec } from '../../spec/starter-spec.ts';
@@ -8,6 +7,7 @@ import { escapeUnprintable, shellQuote } from '../../util/escape.ts';
 import { writeNewFile } from '../../util/files.ts';
 import type { CommandDefinition, Io } from '../command-model.ts';
 import { collectValues } from '../options.ts';
+import { createPrompter, isInteractive, type Prompter } from '../prompt.ts';
 
 interface InitOptions {
   /** Source, then destination. */
@@ -144,7 +144,7 @@ async function completeAnswers(
   const defaults = fillDefaults(answers, starterQuestions, homeRegion);
   if (defaults.missing.length === 0)
     return { spec: defaults.spec, target: file ?? defaultFile(defaults.spec.name) };
-  if (!io.stdin.isTTY || !io.stderr.isTTY) {
+  if (!isInteractive(io)) {
     // Excludes answers that follow from the source bucket.
     const missingWithSource = fillDefaults(
       { ...answers, source: answers.source ?? 'any' },
@@ -163,11 +163,12 @@ async function completeAnswers(
   const prompter = createPrompter(io, signal);
   try {
     for (const { key, prompt: ask, defaultAnswer: offer, check } of starterQuestions)
-      answers[key] ??= await prompter.ask(ask, offer(answers, homeRegion), (answer) =>
+      answers[key] ??= await askValid(prompter, ask, offer(answers, homeRegion), (answer) =>
         check(answer, answers),
       );
     const spec = answers as StarterSpec;
-    return { spec, target: file ?? (await prompter.ask('File', defaultFile(spec.name), targetProblem)) };
+    const target = file ?? (await askValid(prompter, 'File', defaultFile(spec.name), targetProblem));
+    return { spec, target };
   } finally {
     prompter.close();
   }
@@ -200,27 +201,22 @@ function fillDefaults(
   return { spec: spec as StarterSpec, missing };
 }
 
-/** Creates a prompter that reads answers line by line; the terminal itself edits the line. */
-function createPrompter(io: Io, signal: AbortSignal) {
-  const terminal = createInterface({ input: io.stdin, output: io.stderr, terminal: false, signal });
-  const lines = terminal[Symbol.asyncIterator]();
-  return {
-    /** Asks until the answer is valid. */
-    async ask(question: string, fallback: string | undefined, check: (answer: string) => string | undefined) {
-      for (;;) {
-        const hint = fallback === undefined ? '' : ` [${fallback === '' ? 'all objects' : fallback}]`;
-        io.stderr.write(escapeUnprintable(`${question}${hint}: `));
-        const { value, done } = await lines.next();
-        signal.throwIfAborted();
-        if (done) throw new UserError(EXIT.usage, '\nincomplete answers: no file was written');
-        const answer = value.trim() || fallback;
-        const problem = answer === undefined ? 'a value is required' : check(answer);
-        if (answer !== undefined && problem === undefined) return answer;
-        io.stderr.write(`  ${escapeUnprintable(problem ?? '')}\n`);
-      }
-    },
-    close: () => terminal.close(),
-  };
+/** Asks until the answer is valid. */
+async function askValid(
+  prompter: Prompter,
+  question: string,
+  fallback: string | undefined,
+  check: (answer: string) => string | undefined,
+): Promise<string> {
+  for (;;) {
+    const hint = fallback === undefined ? '' : ` [${fallback === '' ? 'all objects' : fallback}]`;
+    const line = await prompter.ask(`${question}${hint}:`);
+    if (line === undefined) throw new UserError(EXIT.usage, 'incomplete answers: no file was written');
+    const answer = line.trim() || fallback;
+    const problem = answer === undefined ? 'a value is required' : check(answer);
+    if (answer !== undefined && problem === undefined) return answer;
+    prompter.print(`  ${escapeUnprintable(problem ?? '')}\n`);
+  }
 }
 
 /**

@@ -5,6 +5,7 @@ import type { RunOptions } from '../controller.ts';
 import { suggestCommand } from '../help.ts';
 import {
   addCommonOptions,
+  addConfirmOption,
   addGuardOptions,
   addLockOptions,
   addPlanOptions,
@@ -33,20 +34,16 @@ export const reconcileCommand: CommandDefinition = {
       '[paths...]',
       'files, folders or globs of specs; - for standard input',
     );
-    return addLockOptions(
-      addControllerOptions(
-        addGuardOptions(
-          addPlanOptions(addSelectionOptions(addCommonOptions(withPaths, 'ndjson', 'markdown'))),
-        )
-          .option('--once', 'run one pass and exit')
-          .option('--dry-run', 'plan without applying')
-          .option(
-            '--plan <checksum>',
-            'apply only the plan with this checksum, as printed by a dry run',
-            parseChecksum,
-          ),
-      ),
-    );
+    const withPlan = addPlanOptions(addSelectionOptions(addCommonOptions(withPaths, 'ndjson', 'markdown')));
+    const singlePass = addConfirmOption(addGuardOptions(withPlan))
+      .option('--once', 'run one pass and exit')
+      .option('--dry-run', 'plan without applying')
+      .option(
+        '--plan <checksum>',
+        'apply only the plan with this checksum, as printed by a dry run',
+        parseChecksum,
+      );
+    return addLockOptions(addControllerOptions(singlePass));
   },
   runsUntilStopped: (_paths: string[], options: RunOptions) => isController(options),
   async run({ io, signal, program }, paths: string[], options: RunOptions, command: Command) {
@@ -88,7 +85,10 @@ function rejectIneffectiveOptions(options: RunOptions, command: Command): void {
   const mode = options.dryRun ? '--dry-run' : '--once';
   rejectAny(addControllerOptions(new Command()), `has no effect with ${mode}, which runs a single pass`);
   if (options.dryRun)
-    rejectAny(addLockOptions(new Command()), `has no effect with --dry-run, which changes nothing`);
+    rejectAny(
+      addConfirmOption(addLockOptions(new Command())),
+      'has no effect with --dry-run, which changes nothing',
+    );
 }
 
 /** Rejects a word that is not a file but resembles the name of a command. */
