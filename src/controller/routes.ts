@@ -90,7 +90,7 @@ const DEFAULT_PAGE_SIZE = 100;
 const MAX_PAGE_SIZE = 500;
 
 /** Size at which a page ends before it has all of its pairs, in characters. */
-const MAX_STATUS_PAGE_LENGTH = 256 * 1024;
+const MAX_STATUS_PAGE_LENGTH = 128 * 1024;
 
 /** Maximum number of problems in a response. Later problems often follow from the first ones. */
 const MAX_PROBLEMS = 100;

@@ -49,9 +49,9 @@ const DEFAULT_SERVER_LIMITS: ServerLimits = {
   requestMs: 10_000,
   idleMs: 10_000,
   responseMs: 30_000,
-  maxConnections: 200,
-  maxPipelinedBytes: 2 * 1024 * 1024,
-  maxResponseBytes: 4 * 1024 * 1024,
+  maxConnections: 100,
+  maxPipelinedBytes: 1024 * 1024,
+  maxResponseBytes: 2 * 1024 * 1024,
 };
 
 /**

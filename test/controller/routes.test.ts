@@ -84,9 +84,9 @@ describe('/status', () => {
     const request = routesOf([...pairsOf(200, 20_000), pairOf('zz-huge', 5_000_000)]);
     const pages = await readPages(request, 500);
     expect(pages.flat()).toHaveLength(201);
-    expect(Math.max(...pages.map(({ length }) => length))).toBeLessThan(20);
+    expect(Math.max(...pages.map(({ length }) => length))).toBeLessThan(10);
     expect(pages.at(-1)).toEqual(['zz-huge']);
-    expect((await request('/status?limit=500')).body.length).toBeLessThan(257 * 1024);
+    expect((await request('/status?limit=500')).body.length).toBeLessThan(129 * 1024);
   });
 
   test('the pair of a token is removed: the next page continues behind its name', async () => {

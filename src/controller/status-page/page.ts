@@ -69,7 +69,7 @@ ${pairs.length === 0 ? '<p>No pairs are declared yet.</p>' : body}
 
 /** Maximum number of pairs on a page, and the length in characters at which a page ends earlier. */
 const MAX_PAGE_PAIRS = 50;
-const MAX_HTML_LENGTH = 256 * 1024;
+const MAX_HTML_LENGTH = 128 * 1024;
 
 /** Maximum number of problems on a page. Later problems often follow from the first ones. */
 const MAX_PAGE_PROBLEMS = 100;
