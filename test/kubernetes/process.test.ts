@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { DeleteBucketReplicationCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { KubernetesApi } from '../../src/kubernetes/api.ts';
+import { LIST_LIMITS } from '../../src/kubernetes/reflector.ts';
 import { collectionPathOf, type ResourceCondition } from '../../src/kubernetes/resources.ts';
 import { runCli } from '../support/cli.ts';
 import {
@@ -169,6 +170,42 @@ describe.each(SERVERS)('reconcile --source kubernetes, with %s', (_, startServer
     60_000,
   );
 });
+
+test.skipIf(spawnSync('openssl', ['version']).status !== 0)(
+  'an API server that ends no list, watch or response: reports each, and manages the pairs when it recovers',
+  async () => {
+    await using server = await startFakeApiServer({ tls: true });
+    await using testEnvironment = await testEnv();
+    await create(server.admin, 'tax', SPEC);
+    server.faults.push(
+      { match: /GET .*\/bucketreplications$/, times: LIST_LIMITS.pages, effect: 'endless' },
+      { match: /GET .*\/guardrails$/, times: 1, effect: 'trickled' },
+      { match: /GET .*\/leases\/replikey$/, times: 1, effect: 'trickled' },
+    );
+    const controller = await start(testEnvironment, server);
+    await vi.waitFor(
+      () => {
+        expect(controller.log()).toContain('the list does not end within 1000 pages');
+        expect(controller.log()).toMatch(/GET \S+\/leases\/replikey: no complete response within 5 s/);
+      },
+      { timeout: 60_000, interval: 100 },
+    );
+    await vi.waitFor(
+      async () => expect(await readyOf(server.admin, 'tax')).toMatchObject({ reason: 'Converged' }),
+      { timeout: 90_000, interval: 200 },
+    );
+    // A watch whose event never ends.
+    server.faults.push({ match: /GET .*\/bucketreplications$/, times: 1, effect: 'endless' });
+    server.cutWatches();
+    await vi.waitFor(() => expect(controller.log()).toContain('an event exceeds 4 MiB'), {
+      timeout: 30_000,
+      interval: 100,
+    });
+    await server.admin.request('DELETE', `${PAIRS}/tax`);
+    await vi.waitFor(async () => expect(await pairStatusOf(controller)).toBeUndefined(), 30_000);
+  },
+  240_000,
+);
 
 test.each([
   [['specs/'], {}, '--source kubernetes does not read files: remove the paths'],

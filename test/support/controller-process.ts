@@ -50,9 +50,11 @@ export const untilReady = (controller: ControllerProcess) =>
     interval: 50,
   });
 
-/** Returns the status of a pair. */
-export const pairStatusOf = async (controller: ControllerProcess, name = 'tax') =>
-  JSON.parse((await fetchText(controller, `/status?pair=${name}`)).text).pairs[0];
+/** Returns the status of a pair, or undefined if the controller does not have it. */
+export const pairStatusOf = async (controller: ControllerProcess, name = 'tax') => {
+  const { status, text } = await fetchText(controller, `/status?pair=${name}`);
+  return status === 404 ? undefined : JSON.parse(text).pairs[0];
+};
 
 export const isLeader = async (controller: ControllerProcess) =>
   (await fetchText(controller, '/metrics')).text.includes('leader_election_master_status{name="replikey"} 1');
