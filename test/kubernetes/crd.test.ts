@@ -60,6 +60,10 @@ describe('custom resource definitions', () => {
     expect(structuralViolations(schema, kind)).toEqual([]);
   });
 
+  test('each definition is small enough for the annotation of kubectl apply', () => {
+    for (const definition of definitions) expect(JSON.stringify(definition).length).toBeLessThan(256 * 1024);
+  });
+
   test('one definition per kind, namespaced and with a status subresource', () => {
     expect(schemas.map(([kind]) => kind)).toEqual(Object.keys(RESOURCE_PLURALS));
     for (const { spec } of definitions) {
