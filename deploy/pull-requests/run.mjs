@@ -23,7 +23,7 @@ const MAX_LENGTH = { comment: 50_000, summary: 250_000 };
 
 const EXIT_CODE_MEANINGS = {
   3: 'refused by a guard',
-  4: 'no usable credentials, or credentials of a different account than declared',
+  4: 'no usable credentials, or credentials of the wrong account',
   64: 'invalid arguments',
   65: 'invalid specs',
   130: 'interrupted',

@@ -1,5 +1,5 @@
 import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
-import type { Aws, Command, Location } from '../core/resource.ts';
+import type { Aws, Command, Endpoint, Location } from '../core/resource.ts';
 import { EXIT, UserError } from '../errors.ts';
 import type { Account } from '../spec/types.ts';
 import { commandInfo, isReadOperation } from './command.ts';
@@ -37,6 +37,12 @@ export interface AwsClient extends Aws {
   uninterruptible(): AwsClient;
   /** Returns the time of AWS, in milliseconds since 1970. */
   now(): number;
+  /**
+   * Returns what the client calls.
+   *
+   * @throws UserError when the settings of the SDK name no valid endpoint.
+   */
+  endpoint(): Promise<Endpoint>;
   calls: CallCounts;
 }
 
@@ -60,6 +66,8 @@ export interface RetryEvent {
 export interface AwsClientOptions {
   clients: SdkClients;
   accounts: readonly Account[];
+  /** The account, by its id (12 digits), to which the ambient credentials must belong; absent: any account. */
+  expectedAccount?: ExpectedAccount;
   /** Region of the calls that name no account and Region. */
   region: string;
   signal?: AbortSignal;
@@ -71,8 +79,14 @@ export interface AwsClientOptions {
   disableRoleBatching?: boolean;
 }
 
+/** An account id (12 digits), and what requires it: `--account requires`. */
+export interface ExpectedAccount {
+  id: string;
+  requiredBy: string;
+}
+
 export function createAwsClient(options: AwsClientOptions): AwsClient {
-  const { clients, accounts } = options;
+  const { clients, accounts, expectedAccount } = options;
   const calls: CallCounts = { reads: 0, writes: 0, byOperation: new Map() };
   const rateLimiter = createRateLimiter((error) => classifyError(error) === 'throttle', options.signal);
   const accountIds = new Map<string, Promise<string>>();
@@ -134,15 +148,26 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
   async function fetchAccountId(account: string | undefined, send: Aws['send']): Promise<string> {
     const location = account === undefined ? { region: options.region } : { account, region: options.region };
     const { Account: id = '' } = await send(location, new GetCallerIdentityCommand({}));
-    const declared = accounts.find(({ name }) => name === account);
-    if (declared && declared.id !== id) {
+    const declaredId = declaredIdOf(account);
+    if (declaredId !== undefined && declaredId !== id) {
+      const requirement =
+        account === undefined
+          ? `the ambient credentials belong to ${id}, but ${expectedAccount?.requiredBy} ${declaredId}`
+          : `the credentials of account "${account}" belong to ${id}, but its Account document declares ${declaredId}`;
       throw new UserError(
         EXIT.credentials,
-        `wrong account: the credentials of account "${account}" belong to ${id}, but its Account document declares ${declared.id}; nothing was read or changed there`,
+        `wrong account: ${requirement}; nothing was read or changed there`,
       );
     }
     return id;
   }
+
+  /** Returns the id to which the credentials of an account must belong. */
+  const declaredIdOf = (account: string | undefined): string | undefined =>
+    account === undefined ? expectedAccount?.id : accounts.find(({ name }) => name === account)?.id;
+
+  const hasCredentials = (account: string | undefined): boolean =>
+    account === undefined || accounts.find(({ name }) => name === account)?.managed === true;
 
   function cachedAccountId(account: string | undefined, send: Aws['send']): Promise<string> {
     const name = account ?? '';
@@ -155,6 +180,14 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
     return accountId;
   }
 
+  let endpointPromise: Promise<Endpoint> | undefined;
+  const endpoint = (): Promise<Endpoint> => {
+    endpointPromise ??= clients.endpoint().catch((error: Error) => {
+      throw new UserError(EXIT.usage, `cannot determine the endpoint: ${error.message}`, { cause: error });
+    });
+    return endpointPromise;
+  };
+
   /** Creates a client. A client derived from it keeps its decorators, its signal and its fence. */
   function clientFor(control: CallControl, decorate = (send: Aws['send']) => send): AwsClient {
     const send = decorate((location, command) => sendWithRetry(location, command, control));
@@ -165,6 +198,7 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
       accountId: (account) => cachedAccountId(account, send),
       verifyAccounts: async () => {},
       now: clients.now,
+      endpoint,
       calls,
       withCache: () => cachedClient(client),
       withRoleBatching: () => (options.disableRoleBatching ? client : decorated(batchRoleReads)),
@@ -178,25 +212,34 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
   function cachedClient(base: AwsClient): AwsClient {
     const { send } = base;
     const sendCached = cacheReads(send);
-    const verifications = new Map<string, Promise<unknown>>();
+    const verifications = new Map<string | undefined, Promise<unknown>>();
     // Verifies the account in parallel with the first read, which saves one round trip per pass.
-    const startVerification = (account: string | undefined): Account | undefined => {
-      const declared = accounts.find(({ name }) => name === account);
-      if (!declared?.managed || verifications.has(declared.name)) return declared;
-      const verification = cachedAccountId(declared.name, send);
+    const startVerification = (account: string | undefined): string | undefined => {
+      const declaredId = declaredIdOf(account);
+      if (declaredId === undefined || !hasCredentials(account) || verifications.has(account))
+        return declaredId;
+      const verification = cachedAccountId(account, send);
       // verifyAccounts() throws it.
       verification.catch(() => {});
-      verifications.set(declared.name, verification);
-      return declared;
+      verifications.set(account, verification);
+      return declaredId;
     };
     const verifyAccounts = async (): Promise<void> => {
       for (const [account, verification] of verifications) {
         await verification.catch((error) => {
           if (error instanceof UserError) throw error;
-          const reason = formatAwsError(error, 'sts:GetCallerIdentity', { account, region: options.region });
+          const location = account === undefined ? {} : { account };
+          const reason = formatAwsError(error, 'sts:GetCallerIdentity', {
+            ...location,
+            region: options.region,
+          });
+          const hint =
+            account === undefined
+              ? ''
+              : `. If others manage the account ${account}, set managed: false in its Account document: replikey then applies this side, role included, and prints the steps for theirs`;
           throw new UserError(
             EXIT.failed,
-            `cannot determine the account of the credentials: ${reason}. If others manage the account ${account}, set managed: false in its Account document: replikey then applies this side, role included, and prints the steps for theirs`,
+            `cannot determine the account of the credentials: ${reason}${hint}`,
             { cause: error },
           );
         });
@@ -208,7 +251,7 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
         startVerification(location.account);
         return sendCached(location, command);
       },
-      accountId: async (account) => startVerification(account)?.id ?? cachedAccountId(account, send),
+      accountId: async (account) => startVerification(account) ?? cachedAccountId(account, send),
       verifyAccounts,
       withCache: () => client,
     };

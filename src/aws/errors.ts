@@ -98,6 +98,22 @@ export function classifyError(error: unknown): ErrorClass {
   return 'final';
 }
 
+/**
+ * Returns whether AWS denied access: the credentials lack the permission, or the bucket belongs to another account than
+ * the expected owner.
+ */
+export function isAccessDenied(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { httpStatusCode } = (error as { $metadata?: { httpStatusCode?: number } }).$metadata ?? {};
+  // The response to HEAD has no body, so it has no error code.
+  const hasNoCode = ['Unknown', 'Forbidden', '403'].includes(error.name);
+  return (
+    error.name === 'AccessDenied' ||
+    error.name === 'AccessDeniedException' ||
+    (hasNoCode && httpStatusCode === 403)
+  );
+}
+
 /** In characters. Messages of AWS are shorter. */
 const MAX_ERROR_LENGTH = 2_000;
 
@@ -149,7 +165,6 @@ export function formatNameAndMessage(error: Error, statusText = ''): string {
 
 const ADVICE_BY_ERROR: Record<string, string> = {
   AccessDenied: 'these credentials lack the permission',
-  AccessDeniedException: 'these credentials lack the permission',
   BucketAlreadyExists: 'another account owns the bucket name: choose another',
   ExpiredToken: 'renew the credentials',
   ExpiredTokenException: 'renew the credentials',
@@ -161,10 +176,7 @@ const ADVICE_BY_ERROR: Record<string, string> = {
  * Returns advice on an error. S3 also denies access when the bucket belongs to another account than the expected owner.
  */
 function adviceFor(error: Error, operation: string): string {
-  const { httpStatusCode } = (error as { $metadata?: { httpStatusCode?: number } }).$metadata ?? {};
-  // The response to HEAD has no body, so it has no error code.
-  const hasNoCode = ['Unknown', 'Forbidden', '403'].includes(error.name);
-  const name = hasNoCode && httpStatusCode === 403 ? 'AccessDenied' : error.name;
+  const name = isAccessDenied(error) ? 'AccessDenied' : error.name;
   const profile = process.env.AWS_PROFILE;
   if (name === 'CredentialsProviderError' && profile !== undefined)
     return `; AWS_PROFILE is "${profile}": check that ~/.aws defines this profile with credentials`;

@@ -3,13 +3,14 @@ import { KMSClient } from '@aws-sdk/client-kms';
 import { S3Client } from '@aws-sdk/client-s3';
 import { STSClient } from '@aws-sdk/client-sts';
 import { fromIni, fromTemporaryCredentials } from '@aws-sdk/credential-providers';
-import type { Location } from '../core/resource.ts';
+import type { Endpoint, Location } from '../core/resource.ts';
 import type { Account } from '../spec/types.ts';
+import { toSortedSet } from '../util/canonical-json.ts';
 import type { CloudTrailModule } from './cloudtrail.ts';
 import type { Service } from './command.ts';
 import { CONCURRENCY } from './rate-limiter.ts';
 import { boundedBody } from './response.ts';
-import { createTransport, type SdkConfig } from './transport.ts';
+import { createTransport, resolveEndpointUrl, type SdkConfig } from './transport.ts';
 
 // Node 20 works until the SDK's first release of 2027. The warning is for developers of replikey, not for its users.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
@@ -24,9 +25,21 @@ export interface Transport {
   destroy(): void;
 }
 
+/** SDK clients for all services, accounts and Regions. */
+export interface SdkClients {
+  /** Returns what the clients call, from the settings of the SDK, without a call. */
+  endpoint(): Promise<Endpoint>;
+  /** Returns the time of AWS, in milliseconds since 1970: that of this machine before the first response. */
+  now(): number;
+  get(service: Service, location: Location): Transport;
+  destroy(): void;
+}
+
 export interface Connection {
-  /** Overrides the SDK's own endpoint, for example with the embedded sandbox. */
+  /** Overrides the SDK's own endpoint. */
   endpoint?: string;
+  /** Whether the endpoint is the embedded sandbox, which gets another port in each run. */
+  isSandbox?: true;
   credentials?: { accessKeyId: string; secretAccessKey: string; sessionToken?: string };
   /**
    * Time limit of an attempt in milliseconds: for the response to begin, and then for it to be complete; default:
@@ -41,7 +54,7 @@ export interface Connection {
  * Creates the SDK clients: one for each service, account and Region, on first use. Credentials, endpoints and Regions
  * follow the SDK's own conventions, unless an Account document or a connection overrides them.
  */
-export function createSdkClients(accounts: readonly Account[], connection: Connection = {}) {
+export function createSdkClients(accounts: readonly Account[], connection: Connection = {}): SdkClients {
   const transports = new Map<string, Transport>();
   const accountsByName = new Map(accounts.map((account) => [account.name, account]));
   const { timeoutMs = 30_000 } = connection;
@@ -49,7 +62,7 @@ export function createSdkClients(accounts: readonly Account[], connection: Conne
   const serverClock = createServerClock();
 
   return {
-    /** Returns the time of AWS, in milliseconds since 1970: that of this machine before the first response. */
+    endpoint: async () => (connection.isSandbox ? 'sandbox' : configuredEndpoint(connection)),
     now: serverClock.now,
     get(service: Service, location: Location): Transport {
       // IAM and STS are global, but requests to them are signed for a Region like all others.
@@ -98,8 +111,6 @@ export function createSdkClients(accounts: readonly Account[], connection: Conne
     },
   };
 }
-
-export type SdkClients = ReturnType<typeof createSdkClients>;
 
 const CLIENT_CLASSES = { s3: S3Client, iam: IAMClient, kms: KMSClient, sts: STSClient };
 
@@ -158,6 +169,32 @@ function credentialsFor(account: Account | undefined, connection: Connection) {
   }
   return account?.profile === undefined ? {} : { credentials: fromIni({ profile: account.profile }) };
 }
+
+/** Returns what the clients of a connection call, from its endpoint and the settings of the SDK. */
+async function configuredEndpoint({ endpoint }: Connection): Promise<Endpoint> {
+  const entries = await Promise.all(
+    Object.entries(CLIENT_CLASSES).map(async ([service, ClientClass]) => {
+      const client = new ClientClass({
+        region: 'us-east-1',
+        ...(endpoint === undefined ? {} : { endpoint }),
+      });
+      try {
+        return [service, endpointName(await resolveEndpointUrl(client.config as unknown as SdkConfig))];
+      } finally {
+        client.destroy();
+      }
+    }),
+  );
+  const names = toSortedSet(entries.map(([, name = '']) => name));
+  return names.length === 1 ? names.join() : toSortedSet(entries.map((entry) => entry.join('='))).join(', ');
+}
+
+/** Hosts of AWS, also those of VPC endpoints, of FIPS and of dual stack. */
+const AWS_HOSTS = /\.(amazonaws\.com|amazonaws\.com\.cn|api\.aws)$/;
+
+/** Returns `aws` for an endpoint of AWS, and otherwise its URL without user name and password. */
+const endpointName = ({ protocol, hostname, origin, pathname }: URL): Endpoint =>
+  protocol === 'https:' && AWS_HOSTS.test(hostname) ? 'aws' : `${origin}${pathname.replace(/\/$/, '')}`;
 
 /**
  * Whether an endpoint is configured. A custom endpoint may lack wildcard host names, so its requests use path style. S3

@@ -118,6 +118,20 @@ export function createTransport(
   };
 }
 
+/** Instructions for the part of an endpoint that all operations share. */
+const SHARED_ENDPOINT = {
+  getEndpointParameterInstructions: () => ({
+    Endpoint: { type: 'builtInParams' as const, name: 'endpoint' },
+    Region: { type: 'builtInParams' as const, name: 'region' },
+    UseDualStack: { type: 'builtInParams' as const, name: 'useDualstackEndpoint' },
+    UseFIPS: { type: 'builtInParams' as const, name: 'useFipsEndpoint' },
+  }),
+};
+
+/** Returns the URL that a client calls, without a bucket. It follows the environment and the config files of the SDK. */
+export const resolveEndpointUrl = async (client: SdkConfig): Promise<URL> =>
+  (await getEndpointFromInstructions({}, SHARED_ENDPOINT, client as never)).url;
+
 /** Caches the signers of a client by signing Region. The SDK builds one for each call. */
 function cacheSigners(config: SdkConfig): SdkConfig {
   const signers = new Map<string | undefined, Promise<object>>();

@@ -113,6 +113,9 @@ async function runUntilStopped(
     connect: (specs) =>
       openAwsClient(specs, {
         sandbox,
+        ...(options.account === undefined
+          ? {}
+          : { expectedAccount: { id: options.account, requiredBy: '--account requires' } }),
         signal,
         // A call in flight when the lease is lost must end before another process can lead.
         ...(leadership === undefined ? {} : { timeoutMs: attemptTimeout(options) }),
@@ -233,7 +236,7 @@ const listenOn = (
 
 function openAwsClient(
   { accounts, pairs }: Specs,
-  options: Pick<AwsClientOptions, 'onRetry' | 'signal'> & {
+  options: Pick<AwsClientOptions, 'onRetry' | 'signal' | 'expectedAccount'> & {
     sandbox: Sandbox | undefined;
     timeoutMs?: number;
   },

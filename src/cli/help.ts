@@ -16,7 +16,7 @@ export const EXIT_CODES: [code: string, meaning: string][] = [
   ['1', 'failed, or partly failed'],
   ['2', 'the plan contains changes (only with --detailed-exitcode)'],
   ['3', 'refused by a guard'],
-  ['4', 'no usable credentials, or those of another account than declared'],
+  ['4', 'no usable credentials, or those of the wrong account'],
   ['64', 'invalid arguments'],
   ['65', 'invalid specs'],
   ['129, 130, 143', 'interrupted, after finishing the calls in flight'],
@@ -128,7 +128,7 @@ const OPTION_GROUPS: HeadingGroups = [
   ],
   ['Controller:', ['--interval', '--verify-interval', '--workers', '--listen', '--health-listen', '--grace']],
   ['Locks, leader election and shards:', ['--leader-elect', '--lock', '--lease-duration', '--shard']],
-  ['Target:', ['--sandbox', '--observed', '--region']],
+  ['Target:', ['--account', '--sandbox', '--observed', '--region']],
   ['Timeouts:', ['--wait', '--timeout']],
   ['Output:', ['--output', '--verbose', '--log-level', '--debug', '--version', '--help']],
 ];

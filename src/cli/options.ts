@@ -16,6 +16,12 @@ export interface GlobalOptions {
   debug?: true;
 }
 
+/** What the ambient credentials must belong to. */
+export interface AccountOptions {
+  /** Account id, twelve digits. */
+  account?: string;
+}
+
 /** Limits on the changes that may be applied. */
 export interface GuardOptions {
   allowUnproven?: true;
@@ -101,6 +107,14 @@ export const addPlanOptions = (command: Command): Command =>
     .option('--observed <file>', 'plan from a snapshot of `reconcile observe`, without calling AWS')
     .option('--out <file>', 'save the plan for `reconcile apply`')
     .option('--sarif <file>', 'save the findings of the proof as SARIF, with positions in the specs');
+
+/** Adds the option that binds a run to an account. */
+export const addAccountOption = (command: Command): Command =>
+  command.option(
+    '--account <id>',
+    'account to which the ambient credentials must belong, for specs without an Account document',
+    parseAccountId,
+  );
 
 /** Adds the options of a command that applies a plan. */
 export const addGuardOptions = (command: Command): Command =>
@@ -200,6 +214,11 @@ function parseRisk(id: string): string {
     Object.hasOwn(RISKS, risk) && (subject === undefined || RISKS_WITH_SUBJECT.includes(risk));
   if (isAllowable) return id;
   throw new InvalidArgumentError(`Allowed choices are ${Object.keys(RISKS).join(', ')}.`);
+}
+
+function parseAccountId(text: string): string {
+  if (/^\d{12}$/.test(text)) return text;
+  throw new InvalidArgumentError('Expected an account id: 12 digits.');
 }
 
 export function parseInteger(text: string): number {

@@ -63,9 +63,29 @@ export function createReporter(format: OutputFormat, pass: PassInfo, io: OutputI
 
 type OutputIo = Pick<Io, 'stdout' | 'env'>;
 
+/** Reports that a saved plan contains no changes. Nothing was read. */
+export function reportEmptyPlan(
+  plan: Plan,
+  proof: readonly RuleProofSummary[],
+  format: Exclude<OutputFormat, 'markdown'>,
+  io: OutputIo,
+): void {
+  if (format === 'text') {
+    io.stdout.write('Nothing to apply: the saved plan contains no changes.\n');
+    return;
+  }
+  const calls = { reads: 0, writes: 0, byOperation: new Map() };
+  const { plan: showPlan, end } = REPORTERS[format]({ about: {}, calls, dryRun: false }, io);
+  showPlan?.(plan, proof);
+  end({ plan, proof: [...proof], refusals: [], results: [] });
+}
+
 type PartialReporter = Pick<Reporter, 'end'> & Partial<Reporter>;
 
-const REPORTERS: Record<OutputFormat, (pass: PassInfo, io: OutputIo) => PartialReporter> = {
+type JsonInfo = Pick<PassInfo, 'about' | 'calls' | 'dryRun'>;
+
+const REPORTERS: Record<'json' | 'ndjson', (pass: JsonInfo, io: OutputIo) => PartialReporter> &
+  Record<'text' | 'markdown', (pass: PassInfo, io: OutputIo) => PartialReporter> = {
   text: textReporter,
   json: ({ dryRun, about, calls }, io) => ({
     end(outcome) {

@@ -1,5 +1,5 @@
 import { buffer } from 'node:stream/consumers';
-import { type AwsClient, createAwsClient } from '../aws/client.ts';
+import { type AwsClient, createAwsClient, type ExpectedAccount } from '../aws/client.ts';
 import { type Connection, createSdkClients, type SdkClients } from '../aws/sdk-clients.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
@@ -36,6 +36,8 @@ type SessionOptions = Pick<GlobalOptions, 'sandbox' | 'logLevel'> & {
   observed?: string;
   /** Time limit for an attempt of a call, in milliseconds; default: that of the SDK clients. */
   attemptTimeoutMs?: number;
+  /** The account to which the ambient credentials must belong. */
+  expectedAccount?: ExpectedAccount | undefined;
 };
 
 const WARN_AT_ATTEMPT = 3;
@@ -63,6 +65,7 @@ export async function openSession(
   const aws = createAwsClient({
     clients,
     accounts: specs.accounts,
+    ...(options.expectedAccount && { expectedAccount: options.expectedAccount }),
     region: specs.pairs[0]?.source.region ?? 'us-east-1',
     signal,
     disableRoleBatching: options.observed !== undefined || wrapClients !== undefined,
@@ -72,11 +75,14 @@ export async function openSession(
       log[level]({ operation, region, attempt }, `retrying ${operation} in ${region}: ${reason}`);
     },
   });
+  const target = snapshot
+    ? () => snapshotLabel(snapshot, new Date())
+    : await targetLabel(options, specs, aws);
   return {
     aws,
     log,
     ...(sandbox === undefined ? {} : { sandbox }),
-    target: snapshot ? () => snapshotLabel(snapshot, new Date()) : targetLabel(options, specs, io, aws),
+    target,
     ...(snapshot === undefined ? {} : { observedAt: snapshot.observedAt }),
     async close() {
       clients.destroy();
@@ -100,6 +106,7 @@ export function rejectInvalidEndpoints({ env }: Io): void {
 /** Returns the endpoint and credentials of a sandbox in this process. */
 export const sandboxConnection = ({ endpoint }: Sandbox): Connection => ({
   endpoint,
+  isSandbox: true,
   credentials: { accessKeyId: '000000000000', secretAccessKey: 'sandbox' },
 });
 
@@ -125,15 +132,14 @@ function snapshotLabel({ observedAt }: Snapshot, now: Date): string {
   return `Snapshot taken ${age} ago (${observedAt}), not AWS`;
 }
 
-function targetLabel(
+async function targetLabel(
   { sandbox }: Pick<GlobalOptions, 'sandbox'>,
   { accounts, pairs }: Specs,
-  { env }: Io,
   aws: AwsClient,
-): () => string {
+): Promise<() => string> {
   if (sandbox !== undefined) return () => `Sandbox in ${sandbox}, not AWS`;
-  const endpoint = env.AWS_ENDPOINT_URL_S3 ?? env.AWS_ENDPOINT_URL;
-  const endpointLabel = endpoint === undefined ? 'AWS' : `AWS at ${redactUserInfo(endpoint)}`;
+  const endpoint = await aws.endpoint();
+  const endpointLabel = endpoint === 'aws' ? 'AWS' : `AWS at ${endpoint}`;
   const accountLabels = accounts.filter(({ managed }) => managed).map(({ name, id }) => `${name} (${id})`);
   if (accountLabels.length > 0) return () => `${endpointLabel}, accounts ${accountLabels.join(', ')}`;
   let accountLabel = 'the account of the ambient credentials';

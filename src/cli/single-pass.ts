@@ -1,6 +1,7 @@
 import manifest from '../../package.json' with { type: 'json' };
+import type { ExpectedAccount } from '../aws/client.ts';
 import type { Thresholds } from '../core/guard.ts';
-import type { Id, Plan } from '../core/resource.ts';
+import type { Endpoint, Id, Plan } from '../core/resource.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { kinds } from '../kinds/index.ts';
 import type { Outcome, PassOptions } from '../reconcile/pass.ts';
@@ -16,6 +17,7 @@ import { writeFileAtomic } from '../util/files.ts';
 import type { Io } from './command-model.ts';
 import { acquireLock, attemptTimeout, type HeldLock, type LockOptions, takesLock } from './lock.ts';
 import {
+  type AccountOptions,
   type GlobalOptions,
   type GuardOptions,
   propagationWaitMs,
@@ -31,6 +33,7 @@ import { type CliSession, loadSelectedSpecs, openSession, sandboxConnection } fr
 /** Options of one pass. */
 export interface ReconcileOptions
   extends SpecOptions,
+    AccountOptions,
     GuardOptions,
     Partial<LockOptions>,
     Omit<GlobalOptions, 'output'> {
@@ -61,7 +64,9 @@ export async function runOnce(
   signal: AbortSignal,
 ): Promise<number> {
   rejectContradictions(options);
-  return runPass(await loadSelectedSpecs(paths, options, io, signal), paths, options, io, signal);
+  const specs = await loadSelectedSpecs(paths, options, io, signal);
+  rejectUnknownAccount(specs, options);
+  return runPass(specs, paths, options, io, signal);
 }
 
 /** Runs one pass. With a saved plan, applies only this plan, from the declarations that it contains. */
@@ -75,9 +80,12 @@ export async function runPass(
 ): Promise<number> {
   // A call in flight when the lock is lost must end before another process can hold it.
   const timeout = takesLock(options) ? { attemptTimeoutMs: attemptTimeout(options) } : {};
-  const session = await openSession(specs, { ...options, ...timeout }, io, signal);
+  const expectedAccount = expectedAccountOf(options, savedPlan);
+  const session = await openSession(specs, { ...options, ...timeout, expectedAccount }, io, signal);
   let lock: HeldLock | undefined;
   try {
+    // Before the lock, which is a write.
+    if (savedPlan) await rejectOtherEndpoint(savedPlan, paths, session);
     const connection = {
       ...(session.sandbox && sandboxConnection(session.sandbox)),
       ...(specs.pairs[0] && { fallbackRegion: specs.pairs[0].source.region }),
@@ -208,7 +216,7 @@ const countChanges = ({ waves, housekeeping }: Plan): number =>
 /** Returns the question before an apply: `Apply 13 changes in account 111122223333?`. */
 function applyQuestion(plan: Plan, { sandbox }: ReconcileOptions): string {
   const changes = countChanges(plan);
-  const ids = [...new Set(Object.values(plan.accounts))].sort(compareCodeUnits);
+  const ids = [...new Set(Object.values(plan.target.accounts))].sort(compareCodeUnits);
   const accounts =
     ids.length === 0 ? '' : ` in ${ids.length === 1 ? 'account' : 'accounts'} ${ids.join(', ')}`;
   const target = sandbox === undefined ? '' : ` of the sandbox in ${sandbox}`;
@@ -244,6 +252,54 @@ function rejectContradictions({
     reject('--prune treats specs that are not selected as removed: use it without --only and --selector');
 }
 
+/**
+ * @throws UserError if `--account` checks nothing, or if prune could remove the entries of another account: specs without
+ * an account are the same for every account.
+ */
+export function rejectUnknownAccount({ pairs }: Specs, { prune, account }: ReconcileOptions): void {
+  const ambient = pairs.filter(({ source, destination }) =>
+    [source, destination].some((side) => side.managed && side.account === undefined),
+  );
+  const [first] = ambient;
+  if (prune && account === undefined && first)
+    throw new UserError(
+      EXIT.usage,
+      `--prune requires the account of ${first.name}${ambient.length > 1 ? ` and ${ambient.length - 1} more specs` : ''}, because it removes what no spec declares in that account; add --account with its id, or name an Account document in the specs`,
+    );
+  if (account !== undefined && !first)
+    throw new UserError(
+      EXIT.usage,
+      '--account is for the ambient credentials, but every spec names an Account document; remove it',
+    );
+}
+
+/** Returns the account to which the ambient credentials must belong. */
+function expectedAccountOf(
+  { account }: AccountOptions,
+  savedPlan: SavedPlan | undefined,
+): ExpectedAccount | undefined {
+  const planned = savedPlan?.plan.target.accounts[''];
+  if (planned !== undefined) return { id: planned, requiredBy: 'the plan was made in' };
+  return account === undefined ? undefined : { id: account, requiredBy: '--account requires' };
+}
+
+/** @throws UserError if the session calls another endpoint than the one for which a plan was made. */
+async function rejectOtherEndpoint(
+  { plan: { target } }: SavedPlan,
+  [file = '']: readonly string[],
+  { aws }: CliSession,
+): Promise<void> {
+  const endpoint = await aws.endpoint();
+  if (endpoint === target.endpoint) return;
+  throw new UserError(
+    EXIT.refused,
+    `refused: ${file} was made for ${endpointLabel(target.endpoint)}, not for ${endpointLabel(endpoint)}; nothing was read or changed; apply it there, or plan again`,
+  );
+}
+
+const endpointLabel = (endpoint: Endpoint): string =>
+  endpoint === 'aws' ? 'AWS' : endpoint === 'sandbox' ? 'the sandbox (--sandbox)' : endpoint;
+
 const planInputsOf = (
   paths: readonly string[],
   { only, selector, prune, var: variables }: ReconcileOptions,
@@ -266,6 +322,7 @@ function applyCommandLine(paths: readonly string[], digest: string, options: Rec
     ...options.var.map((assignment) => `--var ${shellQuote(assignment)}`),
     `--plan ${digest.slice(0, 16)}`,
     ...(options.prune ? ['--prune'] : []),
+    ...(options.account === undefined ? [] : [`--account ${options.account}`]),
     ...(options.allowUnproven ? ['--allow-unproven'] : []),
     ...options.allow.map((id) => `--allow ${shellQuote(id)}`),
     ...guardFlags(options),
@@ -291,6 +348,8 @@ const guardFlags = ({
 ];
 
 function savedPlanText(file: string, outcome: Outcome, options: ReconcileOptions): string {
+  if (outcome.plan.target.endpoint === 'snapshot')
+    return `\nSaved in ${escapeUnprintable(file)}. It cannot be applied, because a snapshot does not verify the account.\n`;
   const overrides = overrideFlags(outcome);
   const command = [
     'reconcile apply',
@@ -324,6 +383,7 @@ export function reconcileExitCode(
   { plan, refusals, results, remaining: left }: Outcome,
   options: ReconcileOptions,
 ): number {
+  if (refusals.some(({ id }) => id === 'wrong-account')) return EXIT.credentials;
   if (options.dryRun) {
     if (plan.blocked.length > 0) return EXIT.failed;
     const isExpired = plan.housekeeping.some(({ action }) => action === 'expire');

@@ -41,6 +41,7 @@ export function readyCondition({ plan, refusals, results, remaining }: Outcome):
     retry,
   ];
   const [refusal] = refusals;
+  if (refusal?.id === 'wrong-account') return notReady('WrongAccount', refusal.message, 'recoverable');
   if (refusal) return notReady('Refused', refusal.message, 'terminal');
   const failed = results.filter(({ result }) => result === 'failed');
   if (failed.length > 0) return notReady('ApplyFailed', `${failed[0]?.id}: ${failed[0]?.why}`, 'recoverable');

@@ -1,10 +1,18 @@
+import { toSortedSet } from '../util/canonical-json.ts';
 import { removedEntryPaths } from './diff.ts';
 import { diffPlans, isRemainder, type ObservedState } from './plan-diff.ts';
 import { allowanceOf, type Id, type Plan, type Risk, type Step } from './resource.ts';
 
 /** A reason not to apply a plan: a risk that was not allowed, or a limit that the plan exceeds. */
 export interface Refusal {
-  id: Risk['id'] | 'max-changes' | 'max-removals' | 'unproven' | 'stale-plan' | 'not-confirmed';
+  id:
+    | Risk['id']
+    | 'max-changes'
+    | 'max-removals'
+    | 'unproven'
+    | 'stale-plan'
+    | 'wrong-account'
+    | 'not-confirmed';
   message: string;
   step?: Id;
   /** What alone can be allowed. */
@@ -48,7 +56,7 @@ export function stalePlanRefusals(
   if (plan.waves.length + plan.blocked.length === 0) return [];
   if (savedPlan && isRemainder(savedPlan, plan, state)) return [];
   const currentChecksum = plan.digest.slice(0, Math.min(checksum.length, 16));
-  const cause = savedPlan ? 'the state in AWS' : 'the specs or the state in AWS';
+  const cause = savedPlan ? 'the state in AWS' : 'the specs, the target or the state in AWS';
   const message = `the plan differs from the approved plan: its checksum is ${currentChecksum}, not ${checksum.slice(0, 16)}, because ${cause} changed since; review it again with --dry-run`;
   const differences = savedPlan ? diffPlans(savedPlan, plan) : [];
   return [
@@ -56,6 +64,34 @@ export function stalePlanRefusals(
     ...differences.map((difference) => ({ id: 'stale-plan' as const, ...difference })),
   ];
 }
+
+/** The buckets that specs declare, in accounts with credentials. */
+export interface DeclaredBuckets {
+  /** Number of all these buckets. */
+  count: number;
+  /** The buckets that deny access, with the names of their Account documents; `''` for the ambient credentials. */
+  denied: readonly { bucket: string; account: string }[];
+}
+
+/**
+ * Refuses every plan if all declared buckets deny access. The credentials then probably belong to another account, in
+ * which the specs must not create anything.
+ */
+export function wrongAccountRefusals(
+  { count, denied }: DeclaredBuckets,
+  { target: { accounts } }: Pick<Plan, 'target'>,
+): Refusal[] {
+  if (count === 0 || denied.length < count) return [];
+  const callers = toSortedSet(denied.map(({ account }) => account)).map(
+    (name) => `account ${accounts[name] ?? 'unknown'}${name === '' ? '' : ` (${name})`}`,
+  );
+  const names = toSortedSet(denied.map(({ bucket }) => bucket));
+  const more = names.length > MAX_LISTED_BUCKETS ? ` and ${names.length - MAX_LISTED_BUCKETS} more` : '';
+  const message = `wrong account: every bucket that the specs name denies access to the credentials of ${callers.join(', ')}: ${names.slice(0, MAX_LISTED_BUCKETS).join(', ')}${more}; use credentials of the account that owns the buckets, or give these credentials permission to read them`;
+  return [{ id: 'wrong-account', message }];
+}
+
+const MAX_LISTED_BUCKETS = 10;
 
 function changeLimitRefusals(plan: Plan, { maxChanges }: Thresholds): Refusal[] {
   const changes = plan.waves.flat().length;

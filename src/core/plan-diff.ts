@@ -3,7 +3,7 @@ import { formatPointer } from '../util/json-pointer.ts';
 import { fieldPathOf } from './diff.ts';
 import type { Kind } from './kind.ts';
 import { isRef } from './ref.ts';
-import type { ActualState, Blocked, Id, Plan, Step } from './resource.ts';
+import type { ActualState, Blocked, Id, Plan, PlanTarget, Step } from './resource.ts';
 
 /** Lists the differences between an approved plan and the current one, by step. */
 export function diffPlans(approved: Plan, current: Plan): { step: Id; message: string }[] {
@@ -66,7 +66,7 @@ export function isRemainder(approved: Plan, current: Plan, state: ObservedState)
   return (
     missingSteps.length > 0 &&
     missingSteps.every((step) => isApplied(step, state)) &&
-    canonicalJson(approved.accounts) === canonicalJson(current.accounts) &&
+    isWithinTarget(current.target, approved.target) &&
     current.blocked.every(({ id, why }) => approvedEntries.get(id)?.blocked?.why === why) &&
     currentSteps.every((step) => {
       const approvedStep = approvedEntries.get(step.id)?.step;
@@ -74,6 +74,12 @@ export function isRemainder(approved: Plan, current: Plan, state: ObservedState)
     })
   );
 }
+
+/** Returns whether a target is another target, or a part of its accounts and partitions. */
+const isWithinTarget = (target: PlanTarget, other: PlanTarget): boolean =>
+  target.endpoint === other.endpoint &&
+  target.partitions.every((partition) => other.partitions.includes(partition)) &&
+  Object.entries(target.accounts).every(([name, id]) => other.accounts[name] === id);
 
 /** The state that a plan was made from. */
 export interface ObservedState {

@@ -231,11 +231,29 @@ export interface PlanContent {
   unchanged: number;
 }
 
+/** Increases when a field of a plan changes its meaning or is removed. Its digest covers it. */
+export const PLAN_FORMAT = 3;
+
+/** The only place where a plan applies. Its digest covers it. */
+export interface PlanTarget {
+  /** Account ids, twelve digits, by the names of their Account documents; `''` for the ambient credentials. */
+  accounts: Readonly<Record<string, string>>;
+  /** AWS partitions of the Regions, sorted. */
+  partitions: readonly string[];
+  /** What the calls go to: an `Endpoint`. */
+  endpoint: Endpoint;
+}
+
+/**
+ * `aws`, `sandbox` (the sandbox of `--sandbox`), `snapshot` (`--observed`), or the URL of another endpoint:
+ * `http://127.0.0.1:4566`. By service if services differ: `iam=aws, s3=http://127.0.0.1:4566`.
+ */
+export type Endpoint = string;
+
 /** A sealed plan, which a person reads, approves and saves. It is immutable. */
 export interface Plan extends Readonly<PlanContent> {
-  readonly format: 2;
-  /** Account ids, twelve digits, by the names of their Account documents; `''` for the ambient credentials. */
-  readonly accounts: Readonly<Record<string, string>>;
+  readonly format: typeof PLAN_FORMAT;
+  readonly target: PlanTarget;
   /** SHA-256 over everything that a person approves. */
   readonly digest: string;
 }

@@ -2,6 +2,7 @@ import pLimit from 'p-limit';
 import type { AwsClient } from '../aws/client.ts';
 import { batchPairs } from '../core/batches.ts';
 import { desiredResources } from '../core/desired.ts';
+import type { DeclaredBuckets } from '../core/guard.ts';
 import { planHandover, splitByAccess } from '../core/handover.ts';
 import { createRefResolver, joinDrafts, type PlanDraft, planChanges } from '../core/plan.ts';
 import { ref } from '../core/ref.ts';
@@ -14,7 +15,14 @@ import { guardTransitions } from '../proof/transition-risks.ts';
 import type { RuleProofSummary } from '../proof/types.ts';
 import type { Specs } from '../spec/types.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
-import { type BlockedPairs, findBlockedPairs, joinBlockedPairs, NO_BLOCKED_PAIRS } from './blocked-pairs.ts';
+import {
+  type BlockedPairs,
+  declaredBucketsOf,
+  findBlockedPairs,
+  joinBlockedPairs,
+  NO_BLOCKED_PAIRS,
+  withHeldPrune,
+} from './blocked-pairs.ts';
 import { addForeignStatements } from './foreign-statements.ts';
 import { addFormerRoles, declaredRoles, type RoleOwners, recordFormerRoles } from './former-roles.ts';
 import { addPoliciesToNarrow } from './narrow.ts';
@@ -34,6 +42,7 @@ export interface Draft {
   transition: Transition;
   /** Account ids by the names of their Account documents. */
   accounts: Record<string, string>;
+  buckets: DeclaredBuckets;
 }
 
 /** Pairs that are read and compared at a time. The calls of a smaller batch do not use all connections. */
@@ -57,6 +66,10 @@ export async function draftPlan(specs: Specs, aws: AwsClient, options: PassOptio
     content: joinDrafts(parts.map(({ draft }) => draft)),
     proof: parts.flatMap(({ proof }) => proof),
     accounts: Object.fromEntries(parts.flatMap(({ accountIds }) => [...accountIds])),
+    buckets: {
+      count: parts.reduce((sum, { buckets }) => sum + buckets.count, 0),
+      denied: parts.flatMap(({ buckets }) => buckets.denied),
+    },
     ...joinChanges(parts),
   };
 }
@@ -78,6 +91,7 @@ interface BatchDraft {
   draft: PlanDraft;
   proof: RuleProofSummary[];
   accountIds: ReadonlyMap<string, string>;
+  buckets: DeclaredBuckets;
   frozen: BlockedPairs;
   /** Absent when nothing changes: only an apply needs it. */
   changes?: Changes;
@@ -85,7 +99,8 @@ interface BatchDraft {
 
 /**
  * Observes, plans and proves one batch. Pairs that turn out to be blocked are left out, and the rest is planned again as
- * a run without them: their entries in shared documents stay as they are.
+ * a run without them: their entries in shared documents stay as they are. While anything is blocked, prune removes
+ * nothing: what cannot be read may still need the orphans, or the credentials may belong to another account.
  *
  * @param aws with a cache: identical reads are sent once.
  */
@@ -96,16 +111,35 @@ async function draftBatch(
   owners: RoleOwners,
 ): Promise<BatchDraft> {
   const { kinds, onProof } = options;
+  let isPruning = options.prune ?? false;
+  let heldPrune: PlanDraft | undefined;
+  let buckets: DeclaredBuckets | undefined;
+  // Also those of blocked pairs.
+  const accountIds = new Map<string, string>();
   let frozen = NO_BLOCKED_PAIRS;
-  for (let round = 0; ; round++) {
+  for (let round = 0; ; ) {
     const pairs = batch.pairs.filter(({ name }) => !frozen.names.has(name));
     const specs = { ...batch, pairs };
-    const part = await draftPairs(specs, batch, aws, options, owners);
+    const part = await draftPairs(specs, batch, aws, { ...options, prune: isPruning }, owners);
     const { planned, proofs, prune, resources, actual, inputs, facts, nowMs } = part;
     const { allowUnproven } = options;
+    buckets ??= declaredBucketsOf(part, kinds);
+    for (const [name, id] of inputs.accountIds) accountIds.set(name, id);
     const newlyBlocked = findBlockedPairs({ ...part, pairs, kinds, round, allowUnproven });
+    if (isPruning && planned.blocked.length + newlyBlocked.names.size > 0) {
+      isPruning = false;
+      heldPrune = {
+        ...planned,
+        blocked: [...planned.blocked, ...newlyBlocked.blocked],
+        notes: [...prune.notes],
+      };
+      continue;
+    }
     frozen = joinBlockedPairs(frozen, newlyBlocked);
-    if (newlyBlocked.names.size > 0) continue;
+    if (newlyBlocked.names.size > 0) {
+      round++;
+      continue;
+    }
 
     options.propagation?.recordPlan(resources, actual, planned);
     const transition = (plan: PlanDraft) =>
@@ -114,7 +148,13 @@ async function draftBatch(
       ? guardTransitions(planned, kinds, (plan) => proveTransitions(transition(plan)))
       : { draft: planned, deferred: new Set<Id>() };
     const kept = withoutBreakingExpiries(guarded, () => rulesStoppedByExpiry(transition(guarded), nowMs));
-    const draft = { ...kept, blocked: [...kept.blocked, ...frozen.blocked], withheld: frozen.withheld };
+    frozen = heldPrune ? withHeldPrune(frozen, kept, heldPrune) : frozen;
+    const draft = {
+      ...kept,
+      blocked: [...kept.blocked, ...frozen.blocked],
+      withheld: frozen.withheld,
+      notes: [...kept.notes, ...(heldPrune?.notes ?? [])],
+    };
     const proof = [...proofs, ...frozen.proofs].map((ruleProof): RuleProofSummary => {
       onProof?.(ruleProof);
       const { answers, ...summary } = ruleProof;
@@ -124,12 +164,13 @@ async function draftBatch(
       draft,
       proof,
       frozen,
-      accountIds: inputs.accountIds,
+      buckets,
+      accountIds,
       ...(hasChangesOf(draft) && {
         changes: {
           prune: {
             ...prune,
-            withOrphanRules: options.prune
+            withOrphanRules: isPruning
               ? recordFormerRoles(addForeignStatements(prune.withOrphanRules, actual, pairs), resources)
               : resources,
             withAllOrphans: resources,

@@ -1,4 +1,6 @@
+import { isAccessDenied } from '../aws/errors.ts';
 import { READ_AFTER_APPLY } from '../core/facts.ts';
+import type { DeclaredBuckets } from '../core/guard.ts';
 import { isReplikeyRule, specNameOfRule } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
 import type { PlanDraft } from '../core/plan.ts';
@@ -9,12 +11,14 @@ import {
   type Current,
   currentOf,
   type Resource,
+  type Step,
   type Withheld,
 } from '../core/resource.ts';
+import { withoutRequestIds } from '../core/seal.ts';
 import { parseSid, toSidName } from '../policy/statements.ts';
 import type { RuleProof } from '../proof/types.ts';
 import type { BucketReplication } from '../spec/types.ts';
-import { compareCodeUnits } from '../util/canonical-json.ts';
+import { canonicalJson, compareCodeUnits } from '../util/canonical-json.ts';
 import { parsePointer } from '../util/json-pointer.ts';
 
 /** Pairs of which replikey changes nothing, because a part of each is blocked, and what it therefore withholds. */
@@ -99,6 +103,53 @@ export const joinBlockedPairs = (first: BlockedPairs, second: BlockedPairs): Blo
   withheld: [...first.withheld, ...second.withheld],
   proofs: [...first.proofs, ...second.proofs],
 });
+
+/**
+ * Adds what prune would change if nothing were blocked, as withheld changes, and the resources without which prune cannot
+ * find orphans, as blocked.
+ *
+ * @param draft the plan without prune
+ * @param heldPrune the plan with prune
+ */
+export function withHeldPrune(frozen: BlockedPairs, draft: PlanDraft, heldPrune: PlanDraft): BlockedPairs {
+  const contentOf = ({ id, action, patch }: Step) => canonicalJson({ id, action, patch });
+  const planned = new Set(draft.waves.flat().map(contentOf));
+  const withheldIds = new Set(frozen.withheld.map(({ id }) => id));
+  const causeOf = ({ id, why }: Blocked) => `${id} ${withoutRequestIds(why)}`;
+  const causes = new Set([...draft.blocked, ...frozen.blocked].map(causeOf));
+  const because = [...new Set(heldPrune.blocked.map(({ id }) => id))].sort(compareCodeUnits);
+  return {
+    ...frozen,
+    blocked: [...frozen.blocked, ...heldPrune.blocked.filter((item) => !causes.has(causeOf(item)))],
+    withheld: [
+      ...frozen.withheld,
+      ...heldPrune.waves
+        .flat()
+        .filter((step) => !planned.has(contentOf(step)) && !withheldIds.has(step.id))
+        .map(({ id, action, pairs }): Withheld => ({ id, action, because, pairs })),
+    ],
+  };
+}
+
+/** Returns the declared buckets of a draft, with those that deny access. */
+export function declaredBucketsOf(
+  { resources, actual }: Pick<UncheckedDraft, 'resources' | 'actual'>,
+  kinds: ReadonlyMap<string, Kind>,
+): DeclaredBuckets {
+  const buckets = resources.filter(({ id, kind, orphaned }) => {
+    const scope = kinds.get(kind)?.scope;
+    return scope?.type === 'bucket' && scope.ownerId(id) === id && !orphaned;
+  });
+  return {
+    count: buckets.length,
+    denied: buckets.flatMap(({ id, name, location: { account = '' } }) => {
+      const observation = actual.get(id);
+      return observation?.state === 'unknown' && isAccessDenied(observation.error)
+        ? [{ bucket: name, account }]
+        : [];
+    }),
+  };
+}
 
 /** Returns each cause once, with only the pairs that it blocks. */
 function mergeCauses(causesByPair: ReadonlyMap<string, readonly Blocked[]>): Blocked[] {

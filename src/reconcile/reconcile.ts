@@ -1,9 +1,8 @@
 import { assessAdoption } from '../core/adoption.ts';
-import { affectedPairs } from '../core/batches.ts';
-import { guard, stalePlanRefusals } from '../core/guard.ts';
+import { guard, type Refusal, stalePlanRefusals, wrongAccountRefusals } from '../core/guard.ts';
 import { joinDrafts, planChanges } from '../core/plan.ts';
-import type { Plan, PlanContent } from '../core/resource.ts';
-import { type SealInputs, seal } from '../core/seal.ts';
+import type { Plan } from '../core/resource.ts';
+import { seal, sealInputsOf } from '../core/seal.ts';
 import { unprovenRefusals } from '../proof/plan-proof.ts';
 import type { Specs } from '../spec/types.ts';
 import { apply, applyInStages, type StepResult } from './apply.ts';
@@ -22,14 +21,9 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
   const resources = prune.withAllOrphans;
   const tags = await readTags(draft.content, resources, actual, kinds, aws.withCache());
   const content = assessAdoption(draft.content, resources, specs.pairs, tags);
-  const plan = seal(content, sealInputs(content, draft, specs));
-  const refusals = [
-    ...(options.approvedPlan === undefined
-      ? []
-      : stalePlanRefusals(plan, options.approvedPlan, { actual, kinds })),
-    ...guard(plan, options.allowedRisks, options.thresholds ?? { maxRemovals: 10 }),
-    ...(options.allowUnproven ? [] : unprovenRefusals(proof, plan)),
-  ];
+  const sources = { ...draft, endpoint: await aws.endpoint(), isPrune: options.prune ?? false };
+  const plan = seal(content, sealInputsOf(content, sources, specs));
+  const refusals = refusalsOf(plan, draft, options);
   options.onPlan?.(plan, proof);
   if (options.dryRun || refusals.length > 0 || isWithoutWrites(plan))
     return { plan, proof, refusals, results: [] };
@@ -43,7 +37,19 @@ export async function reconcile(specs: Specs, options: PassOptions): Promise<Out
   const actualAfter = await observe(resources, kinds, options.aws.withRoleBatching(), signal);
   const context = { ...prune, nowMs: options.aws.now() };
   const after = joinDrafts([planChanges(resources, actualAfter, kinds, plan.handover, context)]);
-  return { plan, proof, refusals, results, remaining: seal(after, sealInputs(after, draft, specs)) };
+  return { plan, proof, refusals, results, remaining: seal(after, sealInputsOf(after, sources, specs)) };
+}
+
+/** Returns the reasons not to apply a plan. In the wrong account, all other reasons are meaningless. */
+function refusalsOf(plan: Plan, { buckets, proof, actual }: Draft, options: PassOptions): Refusal[] {
+  const { kinds, approvedPlan, allowedRisks, allowUnproven, thresholds } = options;
+  const wrongAccount = wrongAccountRefusals(buckets, plan);
+  if (wrongAccount.length > 0) return wrongAccount;
+  return [
+    ...(approvedPlan === undefined ? [] : stalePlanRefusals(plan, approvedPlan, { actual, kinds })),
+    ...guard(plan, allowedRisks, thresholds ?? { maxRemovals: 10 }),
+    ...(allowUnproven ? [] : unprovenRefusals(proof, plan)),
+  ];
 }
 
 /** Returns the options of an apply. */
@@ -65,28 +71,6 @@ async function removeExpired(specs: Specs, options: PassOptions): Promise<StepRe
 }
 
 const isWithoutWrites = ({ waves, housekeeping }: Plan): boolean => waves.length + housekeeping.length === 0;
-
-/** Returns the parts of the digest beside the steps, for the pairs that the plan concerns. */
-function sealInputs(content: PlanContent, { proof, accounts }: Draft, specs: Specs): SealInputs {
-  // The checksum of a plan stays the same while retained permissions expire.
-  const pairs = affectedPairs({ ...content, housekeeping: [] }, specs.pairs);
-  const names = new Set(pairs.map(({ name }) => name));
-  const used = new Set(
-    pairs.flatMap(({ source, destination }) => [source.account ?? '', destination.account ?? '']),
-  );
-  return {
-    accounts: Object.fromEntries(Object.entries(accounts).filter(([name]) => used.has(name))),
-    guardrails: specs.limits,
-    verdicts: proof
-      .filter(({ spec = '' }) => names.has(spec))
-      .map(({ bucket, rule, verdict, findings }) => ({
-        bucket,
-        rule,
-        verdict,
-        codes: findings.map(({ code }) => code),
-      })),
-  };
-}
 
 /** Returns the stages of an apply. Prune takes two: an orphaned rule is removed before the permissions that it uses. */
 const stagesOf = ({ withOrphanRules, withAllOrphans }: PrunePlan) =>

@@ -138,7 +138,9 @@ function planWarnings({ plan, proof, refusals }: PlanReport, { short }: DetailLe
 }
 
 function warningText({ plan, refusals }: Pick<PlanReport, 'plan' | 'refusals'>): string {
-  if (plan.waves.length > 0 && refusals.length > 0) return 'replikey refuses to apply this plan.';
+  const isWrongAccount = refusals.some(({ id }) => id === 'wrong-account');
+  if (isWrongAccount || (plan.waves.length > 0 && refusals.length > 0))
+    return 'replikey refuses to apply this plan.';
   if (plan.blocked.length > 0) return 'Some resources are blocked until a person acts.';
   if (refusals.length > 0) return 'All resources are as declared, but not every rule replicates.';
   return 'replikey cannot prove that every rule replicates.';
@@ -205,6 +207,8 @@ function worstVerdict(verdicts: readonly RuleVerdict['verdict'][]): string {
 
 /** Returns the apply command, with the options that it needs if the plan is refused. */
 function applyInstructions({ command, plan, refusals }: PlanReport): string {
+  if (plan.target.endpoint === 'snapshot')
+    return 'This plan cannot be applied, because a snapshot does not verify the account. Plan again with credentials.';
   const introduction =
     refusals.length === 0
       ? 'To apply exactly this plan, run'

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { PLAN_FORMAT } from '../core/resource.ts';
 import { kinds } from '../kinds/index.ts';
 import { kmsKey } from '../kinds/kms-key.ts';
 import { s3Versioning } from '../kinds/s3-versioning.ts';
@@ -36,7 +37,7 @@ const removableKinds = (): string[] =>
 
 export const formatField = z.literal(1).describe('Increases when a field changes its meaning or is removed.');
 const planFormatField = z
-  .literal(2, 'this version of replikey reads plans of format 2')
+  .literal(PLAN_FORMAT, `this version of replikey reads plans of format ${PLAN_FORMAT}`)
   .describe('Increases when a field changes its meaning or is removed.');
 const resourceIdField = stringField(
   `The resource: \`${s3Versioning.name}/acme-tax\`. Keys are named by alias and Region.`,
@@ -207,6 +208,18 @@ const planInputsSchema = namedObject(
   },
 );
 
+const planTargetSchema = namedObject('PlanTarget', 'Where a plan applies.', {
+  accounts: z
+    .record(z.string(), z.string())
+    .describe(
+      'Account ids (12 digits) by name of the Account document; the empty name means the ambient credentials.',
+    ),
+  partitions: stringListField('AWS partitions of the Regions: `aws`, `aws-cn`, `aws-us-gov`.'),
+  endpoint: stringField(
+    '`aws`; `sandbox`: the sandbox of `--sandbox`; `snapshot`: `--observed`; or the URL of another endpoint. If services differ: `iam=aws, s3=http://127.0.0.1:4566`.',
+  ),
+});
+
 const policyRefSchema = namedObject('PolicyRef', 'A policy that applies to a request.', {
   kind: z
     .enum(['trust', 'role', 'boundary', 'bucket', 'key'])
@@ -341,7 +354,7 @@ export const variableSchema = namedObject('Variable', 'A variable that the specs
 
 const refusalSchema = namedObject('Refusal', 'A reason why replikey applies nothing.', {
   id: stringField(
-    'The id of a risk that is not allowed; or `max-changes`, `max-removals`, `unproven` (a rule would not replicate), `stale-plan` (the plan differs from the approved plan) or `not-confirmed` (a person declined the plan on the terminal).',
+    'The id of a risk that is not allowed; or `max-changes`, `max-removals`, `unproven` (a rule would not replicate), `stale-plan` (the plan differs from the approved plan), `wrong-account` (every bucket denies access) or `not-confirmed` (a person declined the plan on the terminal).',
   ),
   message: stringField('The reason, and the option that overrides it.'),
   step: stringField('Id of the step, if the refusal is about one step.').optional(),
@@ -359,14 +372,12 @@ export const planDocumentSchema = namedObject('Plan', 'The changes, in order.', 
   housekeeping: listField(housekeepingSchema, 'Writes that renew or remove retained permissions.'),
   retained: listField(retainedSchema, 'Replaced permissions that stay for objects in flight.'),
   unchanged: countField('Number of resources that are as declared.'),
-  accounts: z
-    .record(z.string(), z.string())
-    .describe('Account ids by name of the Account document; the empty name means the ambient credentials.'),
+  target: planTargetSchema.describe('The only place where the plan applies.'),
   digest: z
     .string()
     .regex(/^[0-9a-f]{64}$/)
     .describe(
-      'SHA-256 over everything that a person approves. `--plan CHECKSUM` accepts its first 16 digits or more.',
+      'SHA-256 over the format, the target and everything that a person approves. `--plan CHECKSUM` accepts its first 16 digits or more.',
     ),
   made: planInputsSchema
     .describe('The inputs of the plan; absent for the remaining plan after a pass.')

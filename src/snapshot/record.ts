@@ -36,6 +36,7 @@ export function createRecordingClients(clients: SdkClients): RecordingClients {
       };
     },
     destroy: () => clients.destroy(),
+    endpoint: clients.endpoint,
     now: clients.now,
     snapshot: (observedAt) => ({
       format: 1,

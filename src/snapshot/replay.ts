@@ -27,6 +27,7 @@ export function createReplayClients({ answers: responses, observedAt }: Snapshot
       },
       destroy() {},
     }),
+    endpoint: async () => 'snapshot',
     now: () => Date.parse(observedAt),
     destroy() {},
   };

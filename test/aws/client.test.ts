@@ -14,6 +14,13 @@ const write = () =>
   new PutBucketVersioningCommand({ Bucket: 'acme-tax', VersioningConfiguration: { Status: 'Enabled' } });
 const namedError = (name: string, message = '…'): Error => Object.assign(new Error(message), { name });
 
+const sdkClientsOf = (send: (command: object) => Promise<unknown>): SdkClients => ({
+  get: () => ({ send, destroy() {} }),
+  destroy() {},
+  now: Date.now,
+  endpoint: async () => 'aws',
+});
+
 /** Returns a client whose calls get these responses in order, and then empty ones. */
 function testClient(responses: unknown[] = [], options: Partial<AwsClientOptions> = {}) {
   const sent: object[] = [];
@@ -24,7 +31,7 @@ function testClient(responses: unknown[] = [], options: Partial<AwsClientOptions
     if (response instanceof Error) throw response;
     return response ?? {};
   };
-  const clients: SdkClients = { get: () => ({ send, destroy() {} }), destroy() {}, now: Date.now };
+  const clients = sdkClientsOf(send);
   const client = createAwsClient({
     clients,
     accounts: [],
@@ -263,7 +270,7 @@ test('AwsClient: limits the number of concurrent calls', async () => {
     open -= 1;
     return {};
   };
-  const clients: SdkClients = { get: () => ({ send, destroy() {} }), destroy() {}, now: Date.now };
+  const clients = sdkClientsOf(send);
   const client = createAwsClient({ clients, accounts: [], region: 'us-east-1' });
   await outcome(Promise.all(Array.from({ length: 500 }, () => client.send(at, read()))));
   expect(maxOpen).toBeGreaterThanOrEqual(CONCURRENCY.initial);

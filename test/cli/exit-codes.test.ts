@@ -101,7 +101,7 @@ it('3: refused, because the plan differs from the approved plan', async () => {
   expect(refused.code).toBe(3);
   expect(refused.stdout).toMatch(
     new RegExp(
-      `the plan differs from the approved plan: its checksum is [0-9a-f]{16}, not ${checksum}, because the specs or the state in AWS changed since;`,
+      `the plan differs from the approved plan: its checksum is [0-9a-f]{16}, not ${checksum}, because the specs, the target or the state in AWS changed since;`,
     ),
   );
   expect(testEnvironment.sandbox.log.entries.filter(({ write }) => write)).toEqual([]);

@@ -71,7 +71,7 @@ it('options: have the same effect before and after the command', async () => {
   const before = await run('-o', 'json', '--sandbox=state', '--detailed-exitcode', 'plan');
   const after = await run('plan', '-o', 'json', '--sandbox=state', '--detailed-exitcode');
   expect(before).toEqual(after);
-  expect(JSON.parse(before.stdout).format).toBe(2);
+  expect(JSON.parse(before.stdout).format).toBe(3);
 });
 
 it('options: an option that the command lacks is rejected, so that a dry run writes no canaries', async () => {
@@ -115,7 +115,7 @@ it.each(json)('-o json: prints one JSON value for %s', async (_, args, code) => 
   const result = await run(...args, '-o', 'json');
   expect(result.code, result.stderr).toBe(code);
   const value = JSON.parse(result.stdout);
-  expect(value.format).toBe(code === 0 && args[0] === 'plan' ? 2 : 1);
+  expect(value.format).toBe(code === 0 && args[0] === 'plan' ? 3 : 1);
   const isFailure = code !== 0 && args[0] !== 'validate';
   expect(value.error?.exitCode).toBe(isFailure ? code : undefined);
   if (isFailure) expect(result.stderr).toContain(value.error.message);

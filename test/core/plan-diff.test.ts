@@ -19,8 +19,8 @@ const step = (more: Partial<Step> = {}): Step => ({
   ...more,
 });
 const planOf = (steps: Step[], blocked: Plan['blocked'] = []): Plan => ({
-  format: 2,
-  accounts: {},
+  format: 3,
+  target: { accounts: {}, partitions: [], endpoint: 'aws' },
   waves: [steps],
   blocked,
   withheld: [],

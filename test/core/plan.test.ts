@@ -35,8 +35,12 @@ const thing = (members: Partial<Kind<Fields, Fields>> = {}): ReadonlyMap<string,
 };
 const kinds = thing();
 
+const NO_TARGET = { accounts: {}, partitions: [], endpoint: 'aws' };
 const createPlan = (...content: Parameters<typeof planChanges>) =>
-  seal(joinDrafts([planChanges(...content)]), { accounts: {}, guardrails: {}, verdicts: [] });
+  seal(joinDrafts([planChanges(...content)]), {
+    target: NO_TARGET,
+    approved: { target: NO_TARGET, guardrails: {}, verdicts: [] },
+  });
 
 const aResource = (name: string, spec: Record<string, unknown> = {}, after: string[] = []): Resource => ({
   id: `x.thing/${name}`,

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { formatAwsError } from '../../src/aws/errors.ts';
-import type { PlanContent, Step } from '../../src/core/resource.ts';
-import { type SealInputs, seal } from '../../src/core/seal.ts';
+import type { Plan, PlanContent, Step } from '../../src/core/resource.ts';
+import { type ApprovedInputs, seal, sealInputsOf } from '../../src/core/seal.ts';
+import { ACCOUNT_SPECS, CROSS_ACCOUNT_SPEC, parseSpecs, TAX_SPEC } from '../support/env.ts';
 
 const STEP: Step = {
   id: 's3.versioning/acme-tax',
@@ -28,13 +29,15 @@ const CONTENT: PlanContent = {
   retained: [],
   unchanged: 3,
 };
-const INPUTS: SealInputs = {
-  accounts: { '': '111122223333' },
+const TARGET = { accounts: { '': '111122223333' }, partitions: ['aws'], endpoint: 'aws' };
+const INPUTS: ApprovedInputs = {
+  target: TARGET,
   guardrails: { maxChanges: 20 },
   verdicts: [{ bucket: 'acme-tax', rule: 'replikey/tax/tax', verdict: 'proven', codes: [] }],
 };
-const digestOf = (content: Partial<PlanContent> = {}, inputs: Partial<SealInputs> = {}): string =>
-  seal({ ...CONTENT, ...content }, { ...INPUTS, ...inputs }).digest;
+const sealWith = (content: Partial<PlanContent> = {}, inputs: Partial<ApprovedInputs> = {}): Plan =>
+  seal({ ...CONTENT, ...content }, { target: TARGET, approved: { ...INPUTS, ...inputs } });
+const digestOf = (...args: Parameters<typeof sealWith>): string => sealWith(...args).digest;
 const stepWith = (fields: Partial<Step>): Partial<PlanContent> => ({ waves: [[{ ...STEP, ...fields }]] });
 
 function blockedWith(requestId: string): Partial<PlanContent> {
@@ -71,10 +74,12 @@ describe('seal', () => {
   });
 
   test.each([
-    ['account ids', { accounts: { '': '999988887777' } }],
+    ['account ids', { target: { ...TARGET, accounts: { '': '999988887777' } } }],
+    ['partition', { target: { ...TARGET, partitions: ['aws-cn'] } }],
+    ['endpoint', { target: { ...TARGET, endpoint: 'sandbox' } }],
     ['guardrails', { guardrails: { maxChanges: 21 } }],
     ['verdicts of the proof', { verdicts: [] }],
-  ] as [string, Partial<SealInputs>][])('digest: covers the %s', (_, inputs) => {
+  ] as [string, Partial<ApprovedInputs>][])('digest: covers the %s', (_, inputs) => {
     expect(digestOf({}, inputs)).not.toBe(digestOf());
   });
 
@@ -93,13 +98,63 @@ describe('seal', () => {
   });
 
   test('plan: is frozen', () => {
-    const plan = seal(CONTENT, INPUTS);
+    const plan = sealWith();
     expect(() => plan.waves.push([])).toThrow(TypeError);
     expect(() => plan.waves[0]?.push(STEP)).toThrow(TypeError);
     expect(() => Object.assign(plan.waves[0]?.[0] ?? {}, { risks: [] })).toThrow(TypeError);
     expect(() => plan.waves[0]?.[0]?.risks.push({ id: 'adopt', message: '' })).toThrow(TypeError);
     expect(() => plan.blocked.push({ id: STEP.id, why: '', pairs: [], from: STEP.from })).toThrow(TypeError);
-    expect(() => Object.assign(plan.accounts, { main: '' })).toThrow(TypeError);
+    expect(() => Object.assign(plan.target.accounts, { main: '' })).toThrow(TypeError);
     expect(() => Object.assign(plan, { digest: '' })).toThrow(TypeError);
+  });
+});
+
+describe('sealInputsOf', () => {
+  const SOURCES = { proof: [], accounts: { '': '999988887777' }, endpoint: 'aws', isPrune: false };
+  const expire: PlanContent['housekeeping'][number] = {
+    id: 'iam.role-policy/replikey-acme-tax',
+    action: 'expire',
+    at: { region: 'us-east-1' },
+    sids: [],
+    needs: [],
+    pairs: ['tax'],
+    from: STEP.from,
+  };
+
+  test('target: the accounts and partitions of the pairs with changes', async () => {
+    const china = TAX_SPEC.replaceAll('tax', 'china').replaceAll(/us-\w+-\d/g, 'cn-north-1');
+    const specs = await parseSpecs(`${ACCOUNT_SPECS}${CROSS_ACCOUNT_SPEC}---\n${china}`);
+    const accounts = { main: '111122223333', backup: '444455556666' };
+    expect(sealInputsOf(CONTENT, SOURCES, specs).target).toEqual({
+      accounts,
+      partitions: ['aws'],
+      endpoint: 'aws',
+    });
+    const { waves } = CONTENT;
+    const both = { ...CONTENT, waves: [...waves, [{ ...STEP, pairs: ['china'] }]] };
+    expect(sealInputsOf(both, SOURCES, specs).target).toEqual({
+      accounts: { ...accounts, '': '999988887777' },
+      partitions: ['aws', 'aws-cn'],
+      endpoint: 'aws',
+    });
+  });
+
+  test('target: also the accounts of retained permissions, which the digest leaves out', async () => {
+    const specs = await parseSpecs(TAX_SPEC);
+    const content = { ...CONTENT, waves: [], housekeeping: [expire] };
+    const { target, approved } = sealInputsOf(content, SOURCES, specs);
+    expect(target.accounts).toEqual({ '': '999988887777' });
+    expect(approved.target.accounts).toEqual({});
+  });
+
+  test('target: every account of a plan with prune, because orphans concern no declared pair', async () => {
+    const specs = await parseSpecs(`${ACCOUNT_SPECS}${TAX_SPEC}`);
+    const orphans = { ...CONTENT, waves: [[{ ...STEP, pairs: ['removed'] }]] };
+    const { approved } = sealInputsOf(orphans, { ...SOURCES, isPrune: true }, specs);
+    expect(approved.target).toEqual({
+      accounts: { '': '999988887777', main: '111122223333', backup: '444455556666' },
+      partitions: ['aws'],
+      endpoint: 'aws',
+    });
   });
 });

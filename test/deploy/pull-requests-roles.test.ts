@@ -78,6 +78,8 @@ async function credentialsOf(role: string, endpoint: string): Promise<Record<str
   };
 }
 
+const ACCOUNT = ['--account', '111122223333'];
+
 test('aws-roles.yml: PlanRole allows plan, doctor and observe but no change, and ApplyRole allows apply', async () => {
   await using testEnvironment = await testEnv();
   const { endpoint } = testEnvironment.sandbox;
@@ -88,16 +90,16 @@ test('aws-roles.yml: PlanRole allows plan, doctor and observe but no change, and
   const runAs = (env: Record<string, string>, ...args: string[]) =>
     runCli([...args, '-'], { endpoint, env, input: TAX_SPEC });
   testEnvironment.sandbox.log.reset();
-  expect((await runAs(plan, 'plan', '--prune')).code).toBe(0);
+  expect((await runAs(plan, 'plan', '--prune', ...ACCOUNT)).code).toBe(0);
   const denied = await runAs(plan, '--once');
   expect(denied.code, denied.stdout).toBe(1);
   expect(denied.stdout).toContain('Not converged: 0 applied');
 
   testEnvironment.sandbox.log.reset();
-  const applied = await runAs(apply, '--once', '--prune');
+  const applied = await runAs(apply, '--once', '--prune', ...ACCOUNT);
   expect(applied.code, applied.stdout).toBe(0);
   for (const args of [
-    ['plan', '--prune'],
+    ['plan', '--prune', ...ACCOUNT],
     ['doctor', '--sample', '0'],
     ['observe', '--prune'],
   ]) {

@@ -45,6 +45,8 @@ describe.skipIf(moto.missing)(`specs/tax.yaml on moto${moto.missing ? `: ${moto.
       { ...emulator, spec: 'examples/cross-region.yaml' },
       '--dry-run',
       '--prune',
+      '--account',
+      '123456789012',
     );
     expect(JSON.parse(stdout).notes).toEqual([
       expect.objectContaining({

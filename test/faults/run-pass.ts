@@ -158,6 +158,7 @@ function createNumberedClients({
       },
       destroy() {},
     }),
+    endpoint: directClients.endpoint,
     now: directClients.now,
     destroy() {},
   };

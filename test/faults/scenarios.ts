@@ -96,13 +96,13 @@ export const REMOVAL: Scenario = {
   before: () => {},
   yaml: TAX_CHANGED,
   pass: { prune: true },
-  args: ['--prune'],
+  args: ['--prune', '--account', '111122223333'],
 };
 export const REMOVAL_WITHOUT_DRAIN: Scenario = {
   ...REMOVAL,
   name: 'removal without a drain',
   pass: { prune: true, drainMs: 0, allowedRisks: ['lose-in-flight'] },
-  args: ['--prune', '--drain', '0s', '--allow', 'lose-in-flight'],
+  args: ['--prune', '--account', '111122223333', '--drain', '0s', '--allow', 'lose-in-flight'],
 };
 
 export const SCENARIOS: readonly Scenario[] = [CREATION, ADOPTION, CHANGE, REMOVAL, REMOVAL_WITHOUT_DRAIN];

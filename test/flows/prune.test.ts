@@ -357,21 +357,24 @@ describe('prune: unreadable resources', () => {
   const denied = { status: 403, code: 'AccessDenied', message: 'Access Denied' };
   const always = (match: string, nth = 1) => [{ match, nth, times: 1_000, what: denied }];
 
+  const denial = (bucket: string, action: string): string =>
+    JSON.stringify({
+      Version: '2012-10-17',
+      Statement: {
+        Effect: 'Deny',
+        Principal: '*',
+        Action: action,
+        Resource: `arn:aws:s3:::${bucket}`,
+      },
+    });
+
   test('source bucket: the permissions that its rules may need are kept', async () => {
     await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
     await env.reconcile();
     const state = stateOf(env.sandbox);
     const bucket = env.sandbox.store.bucket('acme-old');
     if (!bucket) throw new Error('no such bucket');
-    bucket.policy = JSON.stringify({
-      Version: '2012-10-17',
-      Statement: {
-        Effect: 'Deny',
-        Principal: '*',
-        Action: 's3:GetReplicationConfiguration',
-        Resource: 'arn:aws:s3:::acme-old',
-      },
-    });
+    bucket.policy = denial('acme-old', 's3:GetReplicationConfiguration');
     const { plan, results } = await env.reconcileWith(TAX_SPEC, PRUNE);
     expect(results).toEqual([]);
     expect(plan.blocked.map(({ id, why }) => `${id} ${why}`)).toEqual([
@@ -382,7 +385,7 @@ describe('prune: unreadable resources', () => {
     expect(stateOf(env.sandbox)).toEqual(state);
   });
 
-  test('key: the role policy is kept, so the next run finds the key', async () => {
+  test('key: nothing is removed, and the plan lists what it withholds', async () => {
     await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
     await env.reconcile();
     const [key] = [...env.sandbox.store.account('111122223333').keys.values()].filter(({ policy }) =>
@@ -391,15 +394,48 @@ describe('prune: unreadable resources', () => {
     if (!key) throw new Error('no such key');
     const before = key.policy;
     key.policy = before.replace('"kms:*"', '["kms:Describe*","kms:PutKeyPolicy"]');
+    const state = stateOf(env.sandbox);
     const { plan, results } = await env.reconcileWith(TAX_SPEC, PRUNE);
-    expect(plan.blocked.map(({ id }) => id)).toEqual([expect.stringMatching(/^kms\.key-policy\/arn:/)]);
-    expect(results.filter(({ result }) => result === 'skipped').map(({ id }) => id)).toEqual([
-      'iam.role-policy/replikey-acme-old',
-      'iam.role/replikey-acme-old',
-    ]);
-    expect(rulesOf(env, 'acme-old')).toBeUndefined();
+    const keyId = expect.stringMatching(/^kms\.key-policy\/arn:.*us-west-2/);
+    expect([plan.blocked.map(({ id }) => id), idsOf(plan), results]).toEqual([[keyId], [], []]);
+    expect(plan.withheld.map(({ id, because, pairs }) => ({ id, because, pairs }))).toEqual(
+      [
+        'iam.role-policy/replikey-acme-old',
+        'iam.role/replikey-acme-old',
+        expect.stringMatching(/^kms\.key-policy\/arn:.*us-east-1/),
+        's3.replication/acme-old',
+      ].map((id) => ({ id, because: [keyId], pairs: ['old'] })),
+    );
+    expect(stateOf(env.sandbox)).toEqual(state);
     key.policy = before;
-    expect(idsOf(await prune(env, TAX_SPEC))).toHaveLength(3);
+    expect(idsOf(await prune(env, TAX_SPEC))).toHaveLength(5);
+  });
+
+  test('a bucket of a declared spec: nothing is removed, but the other specs are applied', async () => {
+    const books = aSpec('books');
+    await using env = await testEnv(`${TAX_SPEC}---\n${books}---\n${OLD}`);
+    await env.reconcile();
+    const bucket = env.sandbox.store.bucket('acme-tax');
+    if (!bucket) throw new Error('no such bucket');
+    bucket.policy = denial('acme-tax', 's3:GetBucketVersioning');
+    const changed = `${TAX_SPEC}---\n${books.replace('In/', 'Out/')}`;
+    const { plan, results } = await env.reconcileWith(changed, PRUNE);
+    expect(plan.blocked.map(({ id }) => id)).toContain('s3.bucket/acme-tax');
+    const withheld = plan.withheld.filter(({ pairs }) => pairs.includes('old'));
+    expect(withheld.map(({ action, id }) => `${action} ${id.replace(/key\/[\w-]+$/, 'key')}`)).toEqual([
+      'delete iam.role-policy/replikey-acme-old',
+      'delete iam.role/replikey-acme-old',
+      'update kms.key-policy/arn:aws:kms:us-east-1:111122223333:key',
+      'update kms.key-policy/arn:aws:kms:us-west-2:111122223333:key',
+      'delete s3.replication/acme-old',
+    ]);
+    expect(results.map(({ id }) => id)).toContain('s3.replication/acme-books');
+    expect(results.every(({ result }) => result === 'applied')).toBe(true);
+    expect(rulesOf(env, 'acme-old')).toEqual(['replikey/old/in Enabled']);
+    expect(statementsOf(env, 'Old').length).toBeGreaterThan(0);
+    delete bucket.policy;
+    await prune(env, changed);
+    expect(statementsOf(env, 'Old')).toEqual([]);
   });
 
   test('bucket location: is reported, and the permissions are kept until the next run', async () => {

@@ -144,7 +144,7 @@ const RUNS: Record<string, Run> = {
   },
   'a plan with prune': {
     as: 'Plan',
-    args: ['plan', '-', '--prune'],
+    args: ['plan', '-', '--prune', '--account', '111122223333'],
     before: (env) =>
       env.reconcileWith(TWO_SPECS.replaceAll('  rules:', '  policy: { deletion: Remove }\n  rules:')),
   },

@@ -27,8 +27,8 @@ const step = (id: Step['id'], ...pairs: string[]): Step => ({
 
 const STEPS = [step('a/1', 'tax', 'books'), step('a/2', 'books'), step('a/3', 'tax')];
 const plan = (steps: Step[]): Plan => ({
-  format: 2,
-  accounts: {},
+  format: 3,
+  target: { accounts: {}, partitions: [], endpoint: 'aws' },
   waves: [steps],
   blocked: [],
   withheld: [],

@@ -1,3 +1,4 @@
+import { EXIT } from '../../errors.ts';
 import type { CommandDefinition } from '../command-model.ts';
 import type { LockOptions } from '../lock.ts';
 import {
@@ -32,11 +33,17 @@ export const applyCommand: CommandDefinition = {
       ),
     ),
   async run({ io, signal }, file: string, options: ApplyCommandOptions) {
-    const [{ readSavedPlan }, { runPass }] = await Promise.all([
+    const [{ readSavedPlan }, { runPass }, { reportEmptyPlan }] = await Promise.all([
       import('../saved-plan.ts'),
       import('../single-pass.ts'),
+      import('../output.ts'),
     ]);
     const saved = await readSavedPlan(file);
+    const { waves, blocked, housekeeping } = saved.plan;
+    if (waves.length + blocked.length + housekeeping.length === 0) {
+      reportEmptyPlan(saved.plan, saved.proof, options.output, io);
+      return EXIT.ok;
+    }
     const passOptions = { ...options, only: [], var: [], ...(saved.isPrune && { prune: true as const }) };
     return runPass(saved.specs, [file], passOptions, io, signal, saved);
   },

@@ -1,5 +1,5 @@
 import type { CommandDefinition } from '../command-model.ts';
-import { addCommonOptions, addPlanOptions, addSelectionOptions } from '../options.ts';
+import { addAccountOption, addCommonOptions, addPlanOptions, addSelectionOptions } from '../options.ts';
 import type { ReconcileOptions } from '../single-pass.ts';
 
 export const planCommand: CommandDefinition = {
@@ -13,8 +13,10 @@ export const planCommand: CommandDefinition = {
     ['reconcile plan specs/ --observed observed.json', 'plan from a snapshot'],
   ],
   configure: (command) =>
-    addPlanOptions(
-      addSelectionOptions(addCommonOptions(command.argument('<paths...>', 'specs'), 'ndjson', 'markdown')),
+    addAccountOption(
+      addPlanOptions(
+        addSelectionOptions(addCommonOptions(command.argument('<paths...>', 'specs'), 'ndjson', 'markdown')),
+      ),
     ),
   async run({ io, signal }, paths: string[], options: ReconcileOptions) {
     const { runOnce } = await import('../single-pass.ts');

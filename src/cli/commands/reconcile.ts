@@ -4,6 +4,7 @@ import type { CommandDefinition, CommandModel } from '../command-model.ts';
 import type { RunOptions } from '../controller.ts';
 import { suggestCommand } from '../help.ts';
 import {
+  addAccountOption,
   addCommonOptions,
   addConfirmOption,
   addGuardOptions,
@@ -34,7 +35,9 @@ export const reconcileCommand: CommandDefinition = {
       '[paths...]',
       'files, folders or globs of specs; - for standard input',
     );
-    const withPlan = addPlanOptions(addSelectionOptions(addCommonOptions(withPaths, 'ndjson', 'markdown')));
+    const withPlan = addAccountOption(
+      addPlanOptions(addSelectionOptions(addCommonOptions(withPaths, 'ndjson', 'markdown'))),
+    );
     const singlePass = addConfirmOption(addGuardOptions(withPlan))
       .option('--once', 'run one pass and exit')
       .option('--dry-run', 'plan without applying')
