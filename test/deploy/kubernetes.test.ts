@@ -29,11 +29,18 @@ if (kustomizeSkipReason) process.stderr.write(`skipped: ${kustomizeSkipReason}\n
 const FOLDERS = ['base', 'crd', ...readdirSync(`${KUSTOMIZE}/overlays`).map((name) => `overlays/${name}`)];
 const WORKLOAD_FOLDERS = FOLDERS.filter((folder) => folder !== 'crd');
 
-/** Returns the documents of a YAML text. Fails for duplicate keys, and other errors and warnings of strict parsing. */
+/**
+ * Returns the documents of a YAML text. Fails for duplicate keys, for other errors and warnings, and for a value that YAML
+ * 1.1, which Kubernetes reads, and YAML 1.2 read as different types, such as `no` or `1_000`.
+ */
 function parseStrictly(text: string): Manifest[] {
-  const documents = parseAllDocuments(text, { strict: true, uniqueKeys: true });
-  for (const { errors, warnings } of documents) expect([...errors, ...warnings]).toEqual([]);
-  return documents.flatMap((document) => document.toJS() ?? []);
+  const [values, oldValues] = (['1.2', '1.1'] as const).map((version) => {
+    const documents = parseAllDocuments(text, { version, strict: true, uniqueKeys: true });
+    for (const { errors, warnings } of documents) expect([...errors, ...warnings]).toEqual([]);
+    return documents.flatMap((document) => document.toJS() ?? []);
+  });
+  expect(oldValues).toEqual(values);
+  return values ?? [];
 }
 
 /** Builds an overlay as `kubectl apply -k` does, with the default settings of kustomize. */
