@@ -32,7 +32,8 @@ export function createPrompter(io: Terminal, signal: AbortSignal): Prompter {
   return {
     async ask(question) {
       output.write(escapeUnprintable(`${question} `));
-      const { value, done } = await lines.next();
+      // Specs that were read from standard input may have ended it already. Then no further event arrives.
+      const { value, done } = io.stdin.readable ? await lines.next() : { value: undefined, done: true };
       signal.throwIfAborted();
       if (!done) return value;
       output.write('\n');

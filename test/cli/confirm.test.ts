@@ -21,7 +21,7 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 /**
- * Runs the program on a terminal. Types the answer when it asks.
+ * Runs the program on a terminal. Types the input at the start, and the answer when the program asks.
  *
  * @param answer `\u0004` ends the input, `\u0003` is Ctrl-C
  */
@@ -29,13 +29,14 @@ async function runOnTerminal(
   { sandbox }: TestEnv,
   args: string[],
   answer: string,
-  beforeAnswer = async () => {},
+  { beforeAnswer = async () => {}, input = '' }: { beforeAnswer?: () => Promise<void>; input?: string } = {},
 ): Promise<{ code: number | null; output: string }> {
   const child = spawn('python3', ['-c', ON_TERMINAL, process.execPath, MAIN, ...args], {
     env: childEnvironment(sandbox.endpoint, { TERM: 'dumb', NO_COLOR: '1' }),
     cwd: folder,
     stdio: ['pipe', 'pipe', 'inherit'],
   });
+  child.stdin.write(input);
   let output = '';
   let hasAnswered = false;
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -75,6 +76,15 @@ describe.skipIf(!isInstalled('python3'))('on a terminal', () => {
     },
   );
 
+  it('--once -: specs that were typed end the input, and so decline the plan', async () => {
+    await using env = await testEnv();
+    const input = `${TAX_SPEC}\u0004`;
+    const { code, output } = await runOnTerminal(env, ['--once', '-'], '', { input });
+    expect(output).toContain(QUESTION);
+    expect(output).toContain('the plan was not confirmed: answer y to apply it, or use --yes');
+    expect({ code, writes: writesOf(env) }).toEqual({ code: 3, writes: [] });
+  });
+
   it('--once: Ctrl-C at the question exits with 130', async () => {
     await using env = await testEnv();
     const { code, output } = await runOnTerminal(env, ['--once', 'tax.yaml'], '\u0003');
@@ -103,7 +113,9 @@ describe.skipIf(!isInstalled('python3'))('on a terminal', () => {
       await env.client.send({ region: 'us-east-1' }, new CreateBucketCommand({ Bucket: 'acme-tax' }));
       env.sandbox.log.reset();
     };
-    const { code, output } = await runOnTerminal(env, ['--once', 'tax.yaml'], 'y\n', createBucket);
+    const { code, output } = await runOnTerminal(env, ['--once', 'tax.yaml'], 'y\n', {
+      beforeAnswer: createBucket,
+    });
     expect(output).toContain('the plan differs from the approved plan');
     expect(output).toContain('s3.bucket/acme-tax: the plan no longer changes it');
     expect({ code, writes: writesOf(env) }).toEqual({ code: 3, writes: [] });
