@@ -138,6 +138,12 @@ async function runUntilStopped(
     propagationWaitMs: propagationWaitMs(options, io),
     canaryFirst: options.canaryFirst ?? false,
     isLeaderFor: (item) => leadership?.isLeaderFor(sourceBucketOf(item)) ?? true,
+    selection: {
+      only: options.only,
+      ...(options.selector === undefined ? {} : { selector: options.selector }),
+    },
+    // Resources of a cluster can be created after the controller starts.
+    requireSelection: api === undefined,
     isAssigned: (item) => isSelected(item) && (leadership?.isAssignedTo(sourceBucketOf(item)) ?? true),
     observer: metrics.observer,
     onStatusUpdate: (after, before) => cluster?.report(after, before),
@@ -189,6 +195,8 @@ async function runUntilStopped(
       }));
     io.on('SIGHUP', reload);
     const { pairs, problems } = controller.status();
+    const selectionProblem = problems.find(({ position }) => /^--(only|selector)$/.test(position.file));
+    if (!cluster && selectionProblem) throw new UserError(EXIT.usage, selectionProblem.message);
     if (!cluster && pairs.length === 0 && problems.length > 0)
       throw new UserError(EXIT.specs, 'no valid spec found at startup');
     log.info(
@@ -291,8 +299,8 @@ function rejectSinglePassOptions({
 }
 
 /**
- * Returns a filter for the pairs that the command line selects. A name without a spec is valid, because a spec may
- * declare it later.
+ * Returns a filter for the pairs that the command line selects. The controller reports a name without a spec as a
+ * problem: a spec may declare it later.
  *
  * @throws UserError for an invalid selector.
  */
@@ -300,7 +308,8 @@ function selectionFilter({ only, selector }: RunOptions): (item: WorkItem) => bo
   try {
     const matches = selector === undefined ? () => true : parseLabelSelector(selector);
     return ({ key, pairs }) =>
-      (only.length === 0 || only.includes(key)) && pairs.some(({ labels }) => matches(labels));
+      (only.length === 0 || only.includes(key) || pairs.some(({ name }) => only.includes(name))) &&
+      pairs.some(({ labels }) => matches(labels));
   } catch (error) {
     if (error instanceof SelectionError) throw new UserError(EXIT.usage, error.message);
     throw error;

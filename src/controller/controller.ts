@@ -10,6 +10,7 @@ import type { Outcome } from '../reconcile/pass.ts';
 import { createPropagation } from '../reconcile/propagation.ts';
 import { reconcile } from '../reconcile/reconcile.ts';
 import { formatProblemLine, formatProblems } from '../spec/format-problems.ts';
+import { type Selection, selectionProblems } from '../spec/select.ts';
 import type { ChangeLimits, Problem, Specs } from '../spec/types.ts';
 import type { VariableInput } from '../spec/variables.ts';
 import { backoffMs, type Clock, withJitter } from '../util/clock.ts';
@@ -68,6 +69,10 @@ export interface ControllerOptions {
   loadCloudTrail?(): Promise<Pick<CloudTrailModule, 'lookUp'>>;
   /** Whether this process handles this pair at all. */
   isAssigned?(item: WorkItem): boolean;
+  /** The selection of `isAssigned`. A selection that matches no spec is a problem, like an invalid spec. */
+  selection?: Selection;
+  /** Whether the controller handles no pair before the selection is valid for the first time. */
+  requireSelection?: boolean;
   observer?: ControllerObserver;
   /** Receives the status of a pair after each update. */
   onStatusUpdate?: (after: PairStatus, before: PairStatus) => void;
@@ -375,9 +380,9 @@ export function createController(options: ControllerOptions): Controller {
     return connection.aws;
   }
 
-  function logProblems(specProblems: readonly Problem[], hasKnownGood: boolean): void {
+  function logProblems(specProblems: readonly Problem[], usesKnownGood: boolean): void {
     if (specProblems.length === 0) log.info('all specs are valid again');
-    else if (hasKnownGood)
+    else if (usesKnownGood)
       log.error({ problems: specProblems.length }, 'invalid specs: the last valid version stays in effect');
     for (const problem of specProblems) log.error({ ...problem.position }, formatProblemLine(problem));
   }
@@ -389,11 +394,14 @@ export function createController(options: ControllerOptions): Controller {
       signal,
     });
     const lastLogged = formatProblems(problems);
-    problems = next.problems;
+    const { specs } = 'specs' in next ? next : (knownGood ?? {});
+    const unmatched = specs && options.selection ? selectionProblems(specs, options.selection) : [];
+    problems = [...next.problems, ...unmatched];
     if (formatProblems(problems) !== lastLogged)
-      logProblems(problems, 'specs' in next || knownGood !== undefined);
+      logProblems(problems, next.problems.length > 0 && specs !== undefined);
     options.observer?.onReload?.(problems.length === 0);
     if (!('specs' in next)) return;
+    if (options.requireSelection && unmatched.length > 0 && !knownGood) return;
     knownGood = next;
     updateItems(next.specs);
   }

@@ -1,6 +1,7 @@
 import { suggest } from './did-you-mean.ts';
 import { reverseNameOf } from './resolve.ts';
-import type { BucketReplication, Specs } from './types.ts';
+import { fileProblem } from './source-file.ts';
+import type { BucketReplication, Problem, Specs } from './types.ts';
 
 /** The selection of specs for a run. */
 export interface Selection {
@@ -39,6 +40,18 @@ export function selectSpecs(specs: Specs, { only, selector }: Selection): Specs 
       `the selection matches none of ${names.length} specs: ${describeLabels(specs.pairs)}`,
     );
   return { ...specs, pairs };
+}
+
+/** Returns why a selection is invalid or empty, as a problem of the option. Returns none for a valid selection. */
+export function selectionProblems(specs: Specs, selection: Selection): Problem[] {
+  try {
+    selectSpecs(specs, selection);
+    return [];
+  } catch (error) {
+    if (!(error instanceof SelectionError)) throw error;
+    const option = selection.only.length > 0 ? '--only' : '--selector';
+    return [fileProblem(option, { message: error.message, hint: 'correct the option, or declare the spec' })];
+  }
 }
 
 type LabelPredicate = (labels: Record<string, string>) => boolean;

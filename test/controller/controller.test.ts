@@ -66,6 +66,26 @@ describe('controller', () => {
     expect(running.clock.pending).toBe(0);
   });
 
+  test('a selected spec is removed while the controller runs: reports it until the spec returns', async () => {
+    await using env = await testEnv();
+    const running = startTestController(env, {
+      selection: { only: ['tax'] },
+      isAssigned: ({ key }) => key === 'tax',
+    });
+    const messages = () => running.controller.status().problems.map(({ message }) => message);
+    await running.controller.update(specFiles(TAX_SPEC, BOOKS));
+    expect(messages()).toEqual([]);
+    await running.controller.update(specFiles(BOOKS));
+    expect(messages()).toEqual(['no spec is named tax']);
+    expect(running.controller.status().pairs).toEqual([]);
+    expect(running.lines.filter(({ level }) => level === 'error').map(({ msg }) => msg)).toEqual([
+      '--only:1:1  no spec is named tax → correct the option, or declare the spec',
+    ]);
+    await running.controller.update(specFiles(TAX_SPEC, BOOKS));
+    expect(messages()).toEqual([]);
+    await running.idle();
+  });
+
   test('a spec moves to another file during its pass: the status keeps the result and the new file', async () => {
     await using env = await testEnv();
     env.sandbox.faultSettings.latencyMs = 50;

@@ -104,6 +104,15 @@ describe('controller process', () => {
     expect(stderr.split('\n').filter((line) => line !== '' && !line.startsWith('{'))).toEqual([]);
   });
 
+  test('--only names no spec at startup: exits with 64, like a single pass', async () => {
+    const args = ['spec.yaml', '--only', 'tax', '--only', 'taxes'];
+    const [single, loop] = await Promise.all(
+      [['--dry-run', ...args], args].map((words) => runCli(words, { cwd: folder })),
+    );
+    expect(single).toMatchObject({ code: 64, stderr: 'no spec is named taxes (did you mean tax?)\n' });
+    expect(loop).toMatchObject({ code: 64, stderr: expect.stringContaining(single?.stderr ?? '') });
+  });
+
   test('no valid spec at startup: reports the problems and exits with 65', async () => {
     await using env = await testEnv();
     await writeFile(path.join(folder, 'spec.yaml'), 'kind: [');
