@@ -3,7 +3,13 @@ import type { Aws, Command, Endpoint, Location } from '../core/resource.ts';
 import { EXIT, UserError } from '../errors.ts';
 import type { Account } from '../spec/types.ts';
 import { commandInfo, isReadOperation } from './command.ts';
-import { classifyError, formatAwsError, formatNameAndMessage, redactError } from './errors.ts';
+import {
+  classifyError,
+  formatAwsError,
+  formatNameAndMessage,
+  recordFailedCall,
+  redactError,
+} from './errors.ts';
 import { createRateLimiter } from './rate-limiter.ts';
 import { validateResponse } from './response.ts';
 import { isRetryable, retry } from './retry.ts';
@@ -136,11 +142,9 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
         onRetry,
       });
     } catch (error) {
-      if (classifyError(error) === 'credentials') {
-        throw new UserError(EXIT.credentials, formatAwsError(error, `${service}:${operation}`, location), {
-          cause: error,
-        });
-      }
+      recordFailedCall(error, command, location);
+      if (classifyError(error) === 'credentials')
+        throw new UserError(EXIT.credentials, formatAwsError(error), { cause: error });
       throw error;
     }
   }
@@ -228,11 +232,7 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
       for (const [account, verification] of verifications) {
         await verification.catch((error) => {
           if (error instanceof UserError) throw error;
-          const location = account === undefined ? {} : { account };
-          const reason = formatAwsError(error, 'sts:GetCallerIdentity', {
-            ...location,
-            region: options.region,
-          });
+          const reason = formatAwsError(error);
           const hint =
             account === undefined
               ? ''

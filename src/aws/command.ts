@@ -17,6 +17,39 @@ export const isReadOperation = (operation: string): boolean =>
   /^(Get|List|Head|Describe|Lookup)/.test(operation);
 
 /**
+ * IAM actions of S3 operations with another name. Actions of the other services have the names of their operations.
+ *
+ * https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
+ */
+const S3_ACTIONS: Record<string, string> = {
+  HeadBucket: 'ListBucket',
+  ListBuckets: 'ListAllMyBuckets',
+  ListObjectsV2: 'ListBucket',
+  ListObjectVersions: 'ListBucketVersions',
+  HeadObject: 'GetObject',
+  GetBucketReplication: 'GetReplicationConfiguration',
+  PutBucketReplication: 'PutReplicationConfiguration',
+  DeleteBucketReplication: 'PutReplicationConfiguration',
+  GetBucketEncryption: 'GetEncryptionConfiguration',
+  PutBucketEncryption: 'PutEncryptionConfiguration',
+  GetPublicAccessBlock: 'GetBucketPublicAccessBlock',
+  PutPublicAccessBlock: 'PutBucketPublicAccessBlock',
+  GetObjectLockConfiguration: 'GetBucketObjectLockConfiguration',
+};
+
+/** S3 operations whose action depends on whether the request names a version of the object. */
+const VERSIONED_ACTIONS: ReadonlySet<string> = new Set(['GetObject', 'DeleteObject', 'GetObjectTagging']);
+
+/** Returns the IAM action that a call requires: `s3:PutReplicationConfiguration` for PutBucketReplication. */
+export function requiredAction(service: Service, operation: string, input: unknown): string {
+  if (service !== 's3') return `${service}:${operation}`;
+  const action = S3_ACTIONS[operation] ?? operation;
+  const hasVersion = (input as { VersionId?: string } | undefined)?.VersionId !== undefined;
+  if (!hasVersion || !VERSIONED_ACTIONS.has(action)) return `s3:${action}`;
+  return `s3:${action.replace('Object', 'ObjectVersion')}`;
+}
+
+/**
  * KMS quotas in calls a second, for each account and Region. replikey does not reach the quotas of other operations.
  *
  * https://docs.aws.amazon.com/kms/latest/developerguide/requests-per-second.html

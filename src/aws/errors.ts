@@ -1,5 +1,6 @@
 import type { Location } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
+import { commandInfo, requiredAction } from './command.ts';
 
 /**
  * Classes of AWS errors by how replikey handles them. The retries of the SDK are switched off, because the SDK retries
@@ -137,21 +138,44 @@ export function redactError(error: unknown): unknown {
 const truncateMessage = (text: string): string =>
   text.length <= MAX_ERROR_LENGTH ? text : `${text.slice(0, MAX_ERROR_LENGTH)}…`;
 
+/** A call that failed, for messages about its error. */
+interface FailedCall {
+  /** `s3:PutBucketReplication` */
+  operation: string;
+  /** The IAM action that the call requires: `s3:PutReplicationConfiguration`. */
+  action: string;
+  location: Location;
+}
+
+const failedCalls = new WeakMap<Error, FailedCall>();
+
+/** Records which call an error belongs to. Concurrent calls make it impossible to tell later. */
+export function recordFailedCall(error: unknown, command: object, location: Location): void {
+  if (!(error instanceof Error)) return;
+  const { service, operation, input } = commandInfo(command);
+  failedCalls.set(error, {
+    operation: `${service}:${operation}`,
+    action: requiredAction(service, operation, input),
+    location,
+  });
+}
+
 /** Formats an AWS error for a person: operation, account, Region, code, message, request id and advice. */
-export function formatAwsError(error: unknown, operation: string, location: Location): string {
+export function formatAwsError(error: unknown): string {
   if (error instanceof UserError) return error.message;
-  if (!(error instanceof Error)) return `${operation} failed: ${String(error)}`;
+  if (!(error instanceof Error)) return String(error);
   const { $metadata, $fault } = error as {
     $metadata?: { requestId?: string; httpStatusCode?: number };
     $fault?: string;
   };
-  const locationText = [location.account && `account ${location.account}`, location.region]
-    .filter(Boolean)
-    .join(', ');
+  const call = failedCalls.get(error);
   const requestText = $metadata?.requestId ? `, request ${$metadata.requestId}` : '';
   const statusText = $fault && $metadata?.httpStatusCode ? ` (HTTP ${$metadata.httpStatusCode})` : '';
-  return `${operation} in ${locationText}: ${formatNameAndMessage(error, statusText)}${requestText}${adviceFor(error, operation)}`;
+  return `${call ? `${call.operation} in ${locationText(call.location)}: ` : ''}${formatNameAndMessage(error, statusText)}${requestText}${adviceFor(error, call)}`;
 }
+
+const locationText = ({ account, region }: Location): string =>
+  [account && `account ${account}`, region].filter(Boolean).join(', ');
 
 /**
  * Formats code and message: `SlowDown: Please reduce your request rate`. Network errors have no code. The message of a
@@ -164,7 +188,6 @@ export function formatNameAndMessage(error: Error, statusText = ''): string {
 }
 
 const ADVICE_BY_ERROR: Record<string, string> = {
-  AccessDenied: 'these credentials lack the permission',
   BucketAlreadyExists: 'another account owns the bucket name: choose another',
   ExpiredToken: 'renew the credentials',
   ExpiredTokenException: 'renew the credentials',
@@ -172,16 +195,25 @@ const ADVICE_BY_ERROR: Record<string, string> = {
   CredentialsProviderError: 'set AWS_PROFILE or the AWS_* variables, or declare an Account document',
 };
 
-/**
- * Returns advice on an error. S3 also denies access when the bucket belongs to another account than the expected owner.
- */
-function adviceFor(error: Error, operation: string): string {
-  const name = isAccessDenied(error) ? 'AccessDenied' : error.name;
+/** Returns advice on an error. */
+function adviceFor(error: Error, call: FailedCall | undefined): string {
+  if (isAccessDenied(error)) return `; ${permissionAdvice(error, call)}`;
   const profile = process.env.AWS_PROFILE;
-  if (name === 'CredentialsProviderError' && profile !== undefined)
+  if (error.name === 'CredentialsProviderError' && profile !== undefined)
     return `; AWS_PROFILE is "${profile}": check that ~/.aws defines this profile with credentials`;
-  const advice = ADVICE_BY_ERROR[name];
-  if (!advice) return '';
-  const mayBeForeignBucket = name === 'AccessDenied' && operation.startsWith('s3:');
-  return `; ${advice}${mayBeForeignBucket ? ', or the bucket belongs to another account' : ''}`;
+  const advice = ADVICE_BY_ERROR[error.name];
+  return advice ? `; ${advice}` : '';
+}
+
+/**
+ * Returns the permission that was denied: the one that AWS names, else the one that the operation requires. S3 also
+ * denies access when the bucket belongs to another account than the expected owner.
+ */
+function permissionAdvice({ message }: Error, call: FailedCall | undefined): string {
+  const [, namedAction] = /not authorized to perform:? ([a-z0-9-]+:\w+)/.exec(message) ?? [];
+  const permission = `the permission ${namedAction ?? call?.action ?? ''}`.trimEnd();
+  if (namedAction !== undefined && message.includes('explicit deny'))
+    return `a policy denies these credentials ${permission}`;
+  const mayBeForeignBucket = namedAction === undefined && call?.action.startsWith('s3:');
+  return `these credentials lack ${permission}${mayBeForeignBucket ? ', or the bucket belongs to another account' : ''}`;
 }

@@ -48,7 +48,7 @@ export async function putCanary(
   try {
     return (await aws.send(location, command)).VersionId ?? NULL_VERSION_ID;
   } catch (error) {
-    const reason = formatAwsError(error, 's3:PutObject', location);
+    const reason = formatAwsError(error);
     const existing = isDefinitelyNotWritten(error)
       ? undefined
       : await findAfterLostResponse(side, key, reason, aws.uninterruptible());
@@ -107,7 +107,7 @@ export async function headCanary(
   } catch (error) {
     if ((error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode === 404)
       return undefined;
-    throw new Error(formatAwsError(error, 's3:HeadObject', location), { cause: error });
+    throw new Error(formatAwsError(error), { cause: error });
   }
 }
 
@@ -136,7 +136,7 @@ export async function removeCanary(
         );
         return undefined;
       } catch (error) {
-        return `${side.bucket}/${key} version ${version}: ${formatAwsError(error, 's3:DeleteObject', location)}`;
+        return `${side.bucket}/${key} version ${version}: ${formatAwsError(error)}`;
       }
     }),
   );

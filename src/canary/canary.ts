@@ -195,7 +195,8 @@ export async function fetchKeyArn(side: Side, aws: AwsClient): Promise<string> {
     return (await requireKey(aws, location, side.key.alias)).Arn ?? '';
   } catch (error) {
     if (error instanceof UserError) throw error;
-    const reason = formatAwsError(error, 'kms:DescribeKey', location);
-    throw new UserError(EXIT.failed, `${reason}; apply the spec first: reconcile --once`, { cause: error });
+    throw new UserError(EXIT.failed, `${formatAwsError(error)}; apply the spec first: reconcile --once`, {
+      cause: error,
+    });
   }
 }

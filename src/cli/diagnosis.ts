@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import type { AwsClient } from '../aws/client.ts';
 import { formatAwsError } from '../aws/errors.ts';
-import { type Facts, factValue } from '../core/facts.ts';
+import { emptyFacts, type Facts, factValue, mergeFacts } from '../core/facts.ts';
 import type { Aws } from '../core/resource.ts';
 import { type Diagnosis, diagnose, diagnoseObject } from '../doctor/diagnose.ts';
 import { EXIT, UserError } from '../errors.ts';
@@ -9,6 +9,7 @@ import { loadFacts } from '../facts/from-files.ts';
 import { type Locations, locationsOf } from '../facts/locations.ts';
 import { kinds } from '../kinds/index.ts';
 import { attachPositions, proveMissingRules } from '../proof/attach-positions.ts';
+import { type FixCommand, fixCommands } from '../proof/fix-commands.ts';
 import { proveRules } from '../proof/prove.ts';
 import type { RuleProof, RuleVerdict } from '../proof/types.ts';
 import { reconcile } from '../reconcile/reconcile.ts';
@@ -83,13 +84,21 @@ async function isSnapshotFile(file: string): Promise<boolean> {
   return !(await stat(file).catch(() => undefined))?.isDirectory() && isSnapshot(await readJson(file));
 }
 
+/** The proofs of the declared rules, with the facts before the plan. */
+interface DeclaredDiagnosis {
+  changes: number;
+  rules: RuleProof[];
+  facts: Facts;
+}
+
 /** Proves the rules of the specs, in the state after all differences are applied. */
 async function proveDeclaredSpecs(
   specs: Specs,
   aws: AwsClient,
   signal: AbortSignal,
-): Promise<{ changes: number; rules: RuleProof[] } | undefined> {
+): Promise<DeclaredDiagnosis | undefined> {
   if (specs.pairs.length === 0) return undefined;
+  const facts = emptyFacts();
   const proofsByRule = new Map<string, RuleProof>();
   const ruleKey = ({ bucket, rule }: RuleVerdict) => `${bucket} ${rule}`;
   const { plan, proof } = await reconcile(specs, {
@@ -99,10 +108,13 @@ async function proveDeclaredSpecs(
     dryRun: true,
     allowedRisks: [],
     propagationTimeoutMs: 0,
-    onProof: (ruleProof) => proofsByRule.set(ruleKey(ruleProof), ruleProof),
+    onProof: (ruleProof, currentFacts) => {
+      proofsByRule.set(ruleKey(ruleProof), ruleProof);
+      if (ruleProof.verdict === 'broken') mergeFacts(facts, currentFacts());
+    },
   });
   const rules = proof.flatMap((verdict) => proofsByRule.get(ruleKey(verdict)) ?? []);
-  return { changes: plan.waves.flat().length, rules };
+  return { changes: plan.waves.flat().length, rules, facts };
 }
 
 /**
@@ -124,20 +136,18 @@ async function reportObject(
 ): Promise<number> {
   if (more.length > 0)
     throw new UserError(EXIT.usage, `--object requires exactly one bucket: add --bucket ${bucket}`);
-  const proof = await diagnoseObject(aws, bucket, key, locations).catch((error: unknown) => {
+  const { proof, facts } = await diagnoseObject(aws, bucket, key, locations).catch((error: unknown) => {
     if (error instanceof UserError) throw error;
     const { httpStatusCode } = (error as { $metadata?: { httpStatusCode?: number } }).$metadata ?? {};
-    const reason =
-      httpStatusCode === 404
-        ? 'it does not exist'
-        : formatAwsError(error, 's3:HeadObject', locations.buckets.get(bucket) ?? locations);
+    const reason = httpStatusCode === 404 ? 'it does not exist' : formatAwsError(error);
     throw new UserError(EXIT.failed, `cannot read object ${key} of bucket ${bucket}: ${reason}`, {
       cause: error,
     });
   });
+  const commands = commandsFor(proof.taken, facts, true);
   const renderers = {
-    text: () => objectText(proof, createPaint(io.stdout, io.env)),
-    json: () => safeJson({ format: 1, ...proof }, 2),
+    text: () => objectText(proof, commands, createPaint(io.stdout, io.env)),
+    json: () => safeJson({ format: 1, ...proof, commands }, 2),
     sarif: () => sarifText(proof.taken, specs.pairs),
   };
   io.stdout.write(`${renderers[options.output]()}\n`);
@@ -151,23 +161,41 @@ function reportRules(
   specs: Specs,
   options: DoctorOptions,
   io: Io,
-  declared?: { changes: number; rules: RuleProof[] },
+  declared?: DeclaredDiagnosis,
 ): number {
   const missing = proveMissingRules(proofs, specs.pairs, facts);
   const rules = attachPositions([...proofs, ...missing], specs.pairs, facts);
+  const currentFacts = emptyFacts();
+  if (declared) mergeFacts(currentFacts, declared.facts);
+  mergeFacts(currentFacts, facts);
+  const commands = commandsFor(
+    [...rules, ...(declared?.rules ?? [])],
+    currentFacts,
+    options.verbose ?? false,
+  );
+  const declaredReport = declared && { changes: declared.changes, rules: declared.rules };
   const renderers = {
     text: () =>
       doctorText(
-        { rules, objects, ...(declared && { declared }) },
+        { rules, objects, commands, ...(declaredReport && { declared: declaredReport }) },
         options.verbose ?? false,
         createPaint(io.stdout, io.env),
       ),
-    json: () => safeJson({ format: 1, rules, objects, declared }, 2),
+    json: () => safeJson({ format: 1, rules, objects, declared: declaredReport, commands }, 2),
     sarif: () => sarifText(rules, specs.pairs),
   };
   io.stdout.write(`${renderers[options.output]()}\n`);
   return doctorExitCode([...rules, ...(declared?.rules ?? [])], options);
 }
+
+/** Returns the commands that apply the fixes of all errors, or of all findings. */
+const commandsFor = (rules: readonly RuleVerdict[], facts: Facts, allFindings: boolean): FixCommand[] =>
+  fixCommands(
+    rules.flatMap(({ findings }) =>
+      findings.flatMap(({ severity, fixes }) => (allFindings || severity === 'error' ? fixes : [])),
+    ),
+    facts,
+  );
 
 function doctorExitCode(rules: readonly RuleVerdict[], { allowUnproven }: DoctorOptions): number {
   const isHealthy = rules.every(

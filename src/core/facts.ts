@@ -48,6 +48,8 @@ export interface RoleFacts {
   policies?: Fact<Record<string, Policy>>;
   /** Null: the role has no permissions boundary. */
   boundary?: Fact<Policy>;
+  /** ARN of the managed policy that is the permissions boundary; absent if there is none, or if it is not known. */
+  boundaryArn?: string;
 }
 
 export interface KeyFacts {

@@ -27,8 +27,8 @@ export function splitByAccess(
 }
 
 /**
- * Returns the manual steps for the owners of unmanaged accounts, as complete documents and commands. A role appears by
- * its ARN, which is known before the role exists; a key appears by its ARN when that is known.
+ * Returns the manual steps for the owners of unmanaged accounts, as documents and commands. A role appears by its ARN,
+ * which is known before the role exists; a key appears by its ARN when that is known.
  */
 export function planHandover(
   unmanaged: readonly Resource[],
@@ -42,18 +42,23 @@ export function planHandover(
   const roleArnsById = new Map(
     roleKinds.flatMap(({ name }) => pairs.map((pair) => [roleResourceId(name, pair), derivedRoleArn(pair)])),
   );
-  const toArnText = (ref: Ref) =>
-    roleArnsById.get(ref.$ref) ?? resolveRef(ref) ?? `(the ARN of ${ref.$ref}, known after apply)`;
   return unmanaged.flatMap((resource) => {
     const kind = kinds.get(resource.kind);
     if (!kind) return [];
     const { id, location, declaredBy } = resource;
+    const account = accountIdsByName.get(location.account) ?? '';
+    let isComplete = true;
+    const toArnText = (ref: Ref) => {
+      const arn = roleArnsById.get(ref.$ref) ?? resolveRef(ref);
+      isComplete &&= arn !== undefined;
+      return arn ?? `(the ARN of ${ref.$ref}, known after apply)`;
+    };
     return kind
       .operations(renderFrom(resource, undefined, kind, toArnText))
-      .flatMap(({ manual }) =>
-        manual
-          ? [{ id, account: accountIdsByName.get(location.account) ?? '', ...manual, pairs: declaredBy }]
-          : [],
-      );
+      .flatMap(({ manual }) => {
+        if (!manual) return [];
+        const { command, ...step } = manual;
+        return [{ id, account, ...step, ...(isComplete && { command }), pairs: declaredBy }];
+      });
   });
 }

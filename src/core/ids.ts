@@ -40,6 +40,9 @@ export function nameFromId(id: Id, { account, region }: Location): string {
   return qualifier === undefined ? name : name.slice(0, -qualifier.length - 1);
 }
 
+/** Name of the inline policy that replikey manages in a role. */
+export const ROLE_POLICY_NAME = 'replikey';
+
 /** Returns the id of a rule. It marks the rule as managed by replikey, and names its spec. */
 export const toRuleId = (pair: string, rule: string): string => `replikey/${pair}/${rule}`;
 

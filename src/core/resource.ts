@@ -278,8 +278,11 @@ export interface ManualStep {
   what: string;
   /** A policy, its statements, or a configuration, in the form that AWS accepts. */
   document?: unknown;
-  /** A command of the AWS CLI; `file://…` is the document, or a policy to which a person added the statements. */
-  command: string;
+  /**
+   * Commands for a POSIX shell with the AWS CLI. They add entries to a document that may have others with jq. Absent
+   * while the document contains a value that is known only after apply.
+   */
+  command?: string;
 }
 
 /** The part of the AWS client that kinds use. */

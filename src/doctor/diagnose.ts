@@ -75,12 +75,12 @@ async function sampleForRules(
     return { objects: await sampleObjects(aws, location, bucket, prefixes, count) };
   } catch (error) {
     if (error instanceof UserError) throw error;
-    return { objects: [], reason: formatAwsError(error, 's3:ListObjectVersions, s3:HeadObject', location) };
+    return { objects: [], reason: formatAwsError(error) };
   }
 }
 
 /**
- * Explains one object of a bucket.
+ * Explains one object of a bucket. Returns the facts that the explanation is based on with it.
  *
  * @throws an AWS error if the object cannot be read.
  */
@@ -89,7 +89,7 @@ export async function diagnoseObject(
   bucket: string,
   key: string,
   locations: Locations,
-): Promise<ObjectProof> {
+): Promise<{ proof: ObjectProof; facts: Facts }> {
   const replicationFacts = await collectReplicationFacts(aws, [bucket], locations);
   const object = await readSampledObject(
     aws,
@@ -98,7 +98,7 @@ export async function diagnoseObject(
     key,
   );
   const facts = await addKeyFacts(aws, replicationFacts, kmsKeyArnsOf(object), locations);
-  return explainObject(ruleContextsOf(facts, bucket), bucket, object);
+  return { proof: explainObject(ruleContextsOf(facts, bucket), bucket, object), facts };
 }
 
 const kmsKeyArnsOf = ({ encryption }: SampledObject): string[] =>

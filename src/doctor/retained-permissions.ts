@@ -45,13 +45,13 @@ function policiesOf({ roles, buckets, keys }: Facts): [PolicyRef, Policy][] {
 }
 
 const findingsOf = (ref: PolicyRef, { Statement: statements }: Policy, nowMs: number): Finding[] =>
-  toList(statements).flatMap((statement, index) => {
+  toList(statements).flatMap((statement) => {
     const problem = problemOf(statement, nowMs);
     if (!problem) return [];
     const what = `remove the statement ${statement.Sid} from the ${policyLabel(ref)}`;
     return [
       createFinding(problem.code, `the ${policyLabel(ref)} contains ${statement.Sid}: ${problem.why}`, [
-        { what, policy: ref, remove: index },
+        { what, policy: ref, remove: statement },
       ]),
     ];
   });

@@ -121,6 +121,7 @@ const ROLE_SCHEMA = z.strictObject({
   trust: factSchema(POLICY_SCHEMA, 'AssumeRolePolicyDocument'),
   policies: z.union([UNREAD_SCHEMA, z.record(z.string(), POLICY_SCHEMA)]).optional(),
   boundary: factSchema(POLICY_SCHEMA),
+  boundaryArn: z.string().optional(),
 });
 
 /** A key in the form of replikey's facts, or as `aws kms describe-key` prints it, plus its policy. */

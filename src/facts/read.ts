@@ -31,18 +31,13 @@ import { omitUndefined } from '../util/canonical-json.ts';
 import { type Locations, locationOfArn } from './locations.ts';
 
 /** Returns the value; null if it does not exist in AWS; the reason if it cannot be read. */
-async function readFact<T>(
-  response: Promise<T | undefined>,
-  operation: string,
-  location: { region: string },
-  ...absentErrors: string[]
-): Promise<Fact<T>> {
+async function readFact<T>(response: Promise<T | undefined>, ...absentErrors: string[]): Promise<Fact<T>> {
   try {
     return (await response) ?? null;
   } catch (error) {
     if (error instanceof UserError) throw error;
     if (error instanceof Error && absentErrors.includes(error.name)) return null;
-    return { unread: formatAwsError(error, operation, location) };
+    return { unread: formatAwsError(error) };
   }
 }
 
@@ -71,16 +66,14 @@ export async function readBucketFacts(
     declared?.region ??
     (await readFact(
       fetchBucketRegion(aws, name, locations.region, locations.sharedWith?.get(name)?.account),
-      's3:HeadBucket',
-      locations,
       'NotFound',
     ));
   if (region === null || isUnread(region)) return region;
   const location: Location = { ...(declared ?? locations.sharedWith?.get(name)), region };
-  const account = await readFact(aws.accountId(location.account), 'sts:GetCallerIdentity', location);
+  const account = await readFact(aws.accountId(location.account));
   if (account === null || isUnread(account)) return account;
-  const toEntry = async ({ field, operation, read }: BucketFactReader) =>
-    [field, await readFact(read(aws, location, name, account), `s3:${operation}`, location)] as const;
+  const toEntry = async ({ field, read }: BucketFactReader) =>
+    [field, await readFact(read(aws, location, name, account))] as const;
   // Concurrently: every read of a bucket that does not exist says so.
   const facts = await Promise.all([versioningReader, ...READERS_BY_SCOPE[scope]].map(toEntry));
   const [[, versioning = null] = []] = facts;
@@ -91,20 +84,13 @@ export async function readBucketFacts(
 
 interface BucketFactReader {
   field: keyof BucketFacts;
-  /** `GetBucketReplication` */
-  operation: string;
   /** Undefined if S3 has no such document. */
   read(aws: Aws, location: Location, bucket: string, accountId: string): Promise<unknown>;
 }
 
 /** Reads a fact through the kind of its document. */
-const documentReader = <S, D, F>(
-  kind: Kind<S, D, F>,
-  field: keyof BucketFacts,
-  operation: string,
-): BucketFactReader => ({
+const documentReader = <S, D, F>(kind: Kind<S, D, F>, field: keyof BucketFacts): BucketFactReader => ({
   field,
-  operation,
   async read(aws, location, bucket, accountId) {
     const doc = await kind.fetch(aws, location, bucket);
     const context = { current: EXISTING, arn: bucketArn(bucket, location.region), accountId };
@@ -115,10 +101,9 @@ const documentReader = <S, D, F>(
 /** The facts of a bucket's document depend on whether it exists, not on which entries replikey manages. */
 const EXISTING = { spec: undefined, attrs: {} };
 
-const versioningReader = documentReader(s3Versioning, 'versioning', 'GetBucketVersioning');
+const versioningReader = documentReader(s3Versioning, 'versioning');
 const objectLockReader: BucketFactReader = {
   field: 'objectLock',
-  operation: 'GetObjectLockConfiguration',
   async read(aws, location, bucket, accountId) {
     const input = { Bucket: bucket, ExpectedBucketOwner: accountId };
     const response = await ignoreErrors(
@@ -131,41 +116,29 @@ const objectLockReader: BucketFactReader = {
     );
   },
 };
-const COMMON_READERS = [
-  documentReader(s3Encryption, 'encryption', 'GetBucketEncryption'),
-  documentReader(s3BucketPolicy, 'policy', 'GetBucketPolicy'),
-];
+const COMMON_READERS = [documentReader(s3Encryption, 'encryption'), documentReader(s3BucketPolicy, 'policy')];
 const READERS_BY_SCOPE: Record<BucketFactScope, BucketFactReader[]> = {
   either: COMMON_READERS,
   source: [
     ...COMMON_READERS,
     objectLockReader,
-    documentReader(s3Replication, 'replication', 'GetBucketReplication'),
-    documentReader(s3Ownership, 'ownership', 'GetBucketOwnershipControls'),
+    documentReader(s3Replication, 'replication'),
+    documentReader(s3Ownership, 'ownership'),
   ],
-  destination: [
-    ...COMMON_READERS,
-    objectLockReader,
-    documentReader(s3PublicAccess, 'publicAccessBlock', 'GetPublicAccessBlock'),
-  ],
+  destination: [...COMMON_READERS, objectLockReader, documentReader(s3PublicAccess, 'publicAccessBlock')],
   locks: [objectLockReader],
-  'foreign source': [
-    ...COMMON_READERS,
-    objectLockReader,
-    documentReader(s3Replication, 'replication', 'GetBucketReplication'),
-  ],
+  'foreign source': [...COMMON_READERS, objectLockReader, documentReader(s3Replication, 'replication')],
   'foreign destination': [...COMMON_READERS, objectLockReader],
 };
 
 /** Reads a key with its policy, by its ARN or by the ARN of an alias. */
 export async function readKeyFacts(aws: Aws, keyArn: string, locations: Locations): Promise<Fact<KeyFacts>> {
   const location = locationOfArn(keyArn, locations, keyArn.split(':')[3] ?? locations.region);
-  const readKeyPolicy = (arn: string) =>
-    readFact(fetchKeyPolicy(aws, location, arn), 'kms:GetKeyPolicy', location);
+  const readKeyPolicy = (arn: string) => readFact(fetchKeyPolicy(aws, location, arn));
   // GetKeyPolicy does not accept an alias, so DescribeKey must name the key first.
   const isAlias = keyArn.includes(':alias/');
   const policyPromise = isAlias ? undefined : readKeyPolicy(keyArn);
-  const key = await readFact(describeKey(aws, location, keyArn), 'kms:DescribeKey', location);
+  const key = await readFact(describeKey(aws, location, keyArn));
   if (key === null || isUnread(key)) return key;
   const { Arn: arn = keyArn, KeyState, KeyUsage, KeySpec, KeyManager } = key;
   return omitUndefined({
@@ -196,19 +169,21 @@ export async function readRoleFactsByName(
   name: string,
   location: Location,
 ): Promise<Fact<{ arn: string; facts: RoleFacts }>> {
-  const readIamFact = <T>(operation: string, response: Promise<T | undefined>) =>
-    readFact(response, `iam:${operation}`, location, 'NoSuchEntityException');
+  const readIamFact = <T>(response: Promise<T | undefined>) => readFact(response, 'NoSuchEntityException');
   const [role, policies] = await Promise.all([
-    readIamFact('GetRole', iamRole.fetch(aws, location, name)),
-    readIamFact('ListRolePolicies', readRolePolicies(aws, location, name)),
+    readIamFact(iamRole.fetch(aws, location, name)),
+    readIamFact(readRolePolicies(aws, location, name)),
   ]);
   if (role === null || isUnread(role)) return role;
   const { arn, trust, permissionsBoundary } = role;
   const boundary =
     permissionsBoundary === undefined
       ? null
-      : await readIamFact('GetPolicy', readManagedPolicy(aws, location, permissionsBoundary));
-  return { arn, facts: { trust, policies, boundary } };
+      : await readIamFact(readManagedPolicy(aws, location, permissionsBoundary));
+  return {
+    arn,
+    facts: omitUndefined({ trust, policies, boundary, boundaryArn: permissionsBoundary }),
+  };
 }
 
 async function readRolePolicies(aws: Aws, location: Location, role: string): Promise<Record<string, Policy>> {
@@ -257,7 +232,7 @@ const nextIamPage = ({ IsTruncated, Marker }: IamPage): PageCursor => ({
 
 /** Reads a managed policy that a role gets as its boundary. */
 export const readBoundary = (aws: Aws, location: Location, arn: string): Promise<Fact<Policy>> =>
-  readFact(readManagedPolicy(aws, location, arn), 'iam:GetPolicy', location, 'NoSuchEntityException');
+  readFact(readManagedPolicy(aws, location, arn), 'NoSuchEntityException');
 
 async function readManagedPolicy(aws: Aws, location: Location, PolicyArn: string): Promise<Policy> {
   const { Policy } = await aws.send(location, new GetPolicyCommand({ PolicyArn }));

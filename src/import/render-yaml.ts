@@ -6,20 +6,40 @@ import { escapeReferences } from '../spec/variables.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
 import type { DiscoveredBucket, DiscoveredReplication } from './discover.ts';
 
+/** The specs of existing replication. */
+export interface ImportedSpecs {
+  /** Account and BucketReplication documents. */
+  documents: Document[];
+  /** Facts that the user should know, settings that a reconcile would change, and settings that specs cannot express. */
+  warnings: { spec: string; message: string }[];
+}
+
+/** Returns specs as YAML, with the warnings as comments. */
+export const toYaml = ({ documents }: ImportedSpecs): string => documents.map(String).join('---\n');
+
+/** Returns specs in the form of `-o json`. */
+export const toJsonResult = ({ documents, warnings }: ImportedSpecs) => ({
+  format: 1,
+  documents: documents.map((document) => document.toJS() as Record<string, unknown>),
+  warnings,
+});
+
 /**
- * Renders specs for existing replication as YAML. A plan for these specs is empty if specs can express all settings; a
- * comment warns about each setting that they cannot express. Names keys and the role by ARN, so that replikey leaves
- * them unchanged. Pure.
+ * Returns specs for existing replication. A plan for these specs is empty if specs can express all settings; a warning
+ * names each setting that they cannot express. Names keys and the role by ARN, so that replikey leaves them unchanged.
+ * Pure.
  */
-export function renderSpecs(replications: readonly DiscoveredReplication[]): string {
+export function importSpecs(replications: readonly DiscoveredReplication[]): ImportedSpecs {
   const bucketsOfRole = bucketsByRole(replications);
   const usedNames = new Set<string>();
-  const documents = replications.flatMap((replication) => {
+  const pairs = replications.flatMap((replication) => {
     const groups = groupRulesBySpec(replication.rules);
     return groups.map((rules) => renderDocument(replication, rules, bucketsOfRole, usedNames));
   });
-  const accounts = renderAccounts(replications);
-  return [...accounts, ...documents].map(String).join('---\n');
+  return {
+    documents: [...renderAccounts(replications), ...pairs.map(({ document }) => document)],
+    warnings: pairs.flatMap(({ name, warnings }) => warnings.map((message) => ({ spec: name, message }))),
+  };
 }
 
 /** Groups rules by spec: the rules of one spec share the destination and all settings that a spec declares once. */
@@ -39,19 +59,21 @@ function renderDocument(
   rules: readonly ReplicationRule[],
   bucketsOfRole: ReadonlyMap<string, string[]>,
   usedNames: Set<string>,
-): Document {
+): { document: Document; name: string; warnings: string[] } {
   const { source, roleArn } = replication;
   const [firstRule] = rules;
-  const name = destinationBucketOf(firstRule);
-  const destination = replication.destinations.get(name);
+  const bucket = destinationBucketOf(firstRule);
+  const destination = replication.destinations.get(bucket);
   const replicaKey = firstRule?.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID;
   const destinationAccountId = foreignAccountIdOf(firstRule, source);
   const warnings = warningsOf(replication, rules, destination, replicaKey, bucketsOfRole);
 
+  const name = uniqueName(toSlug(`${source.name}-${bucket}`), usedNames);
+
   const document = new Document({
     apiVersion: 'replikey.dev/v1',
     kind: 'BucketReplication',
-    metadata: { name: uniqueName(toSlug(`${source.name}-${name}`), usedNames) },
+    metadata: { name },
     spec: {
       source: {
         ...renderSide(source, source.encryption.keyArn ?? replicaKeyInRegion(source, replicaKey)),
@@ -60,7 +82,7 @@ function renderDocument(
       destination: {
         ...(destination
           ? renderSide(destination, replicaKey ?? destination.encryption.keyArn)
-          : { bucket: name, region: regionOfKey(replicaKey) ?? source.region, key: replicaKey }),
+          : { bucket, region: regionOfKey(replicaKey) ?? source.region, key: replicaKey }),
         ...(destinationAccountId === undefined ? {} : { account: accountNameFor(destinationAccountId) }),
         ...(firstRule?.Destination?.StorageClass === undefined
           ? {}
@@ -81,12 +103,12 @@ function renderDocument(
     },
   });
   document.commentBefore = [
-    ` ${source.name} to ${name}, imported from AWS`,
+    ` ${source.name} to ${bucket}, imported from AWS`,
     ...warnings.map((warning) => ` ! ${warning}`),
   ].join('\n');
   addAliasComment(document, ['spec', 'source', 'key'], replication.aliases);
   addAliasComment(document, ['spec', 'destination', 'key'], replication.aliases);
-  return document;
+  return { document, name, warnings };
 }
 
 /** Adds the alias of a key as a comment beside its ARN. */

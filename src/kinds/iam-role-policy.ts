@@ -5,6 +5,7 @@ import {
   locationOfSide,
   namedRoleResourceId,
   positionOfPath,
+  ROLE_POLICY_NAME,
   roleResourceId,
 } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
@@ -12,7 +13,9 @@ import { orphanResource } from '../core/orphan.ts';
 import type { Aws, Id, Location } from '../core/resource.ts';
 import type { Policy, Statement } from '../iam/types.ts';
 import { rolePolicyStatements } from '../policy/required-statements.ts';
-import { normalizeStatements, type Statements } from '../policy/statements.ts';
+import { normalizeStatements, type Statements, toStatementList } from '../policy/statements.ts';
+import { awsCli, MERGED_FILE, mergePolicyCommand } from '../util/aws-cli.ts';
+import { omitUndefined } from '../util/canonical-json.ts';
 import { roleAuditEvents } from './cloudtrail-events.ts';
 import { ignoreErrors, keyArnOrRef } from './helpers.ts';
 import { parsePolicyDocument, policyNotes, renderPolicy, splitByOwner } from './policy-document.ts';
@@ -23,8 +26,6 @@ export interface IamRolePolicy {
   role: string;
   statements: Statements;
 }
-
-export const ROLE_POLICY_NAME = 'replikey';
 
 /** Inline policies of a role may hold 10,240 characters in all, white space not counted. */
 const MAX_ROLE_POLICY_LENGTH = 10_240;
@@ -54,6 +55,7 @@ export const iamRolePolicy: Kind<IamRolePolicy, Policy, Statement[]> = {
             keyArnOrRef,
           ),
         },
+        context: omitUndefined({ path: pair.role.path }),
         after: [id],
         declaredBy: [pair.name],
         position: positionOfPath(pair, 'spec.role'),
@@ -89,7 +91,7 @@ export const iamRolePolicy: Kind<IamRolePolicy, Policy, Statement[]> = {
 
   render: renderPolicy,
 
-  operations: ({ doc, resource: { name } }) =>
+  operations: ({ doc, desired: { statements }, resource: { name } }) =>
     doc === undefined
       ? [{ call: 'iam:DeleteRolePolicy' }]
       : [
@@ -98,7 +100,7 @@ export const iamRolePolicy: Kind<IamRolePolicy, Policy, Statement[]> = {
             manual: {
               what: `grant the role ${name} the permissions for replication`,
               document: doc,
-              command: `aws iam put-role-policy --role-name ${name} --policy-name ${ROLE_POLICY_NAME} --policy-document file://role-policy.json`,
+              command: addStatementsCommand(name, statements),
             },
           },
         ],
@@ -141,6 +143,19 @@ export const iamRolePolicy: Kind<IamRolePolicy, Policy, Statement[]> = {
 
   auditEvents: roleAuditEvents({ '': ['DeleteRolePolicy'], '/': ['PutRolePolicy'] }, ROLE_POLICY_NAME),
 };
+
+/** Returns the command that adds statements to the inline policy, in an account that replikey cannot read. */
+function addStatementsCommand(role: string, statements: Statements): string {
+  const options = { 'role-name': role, 'policy-name': ROLE_POLICY_NAME };
+  return mergePolicyCommand(
+    {
+      get: awsCli('iam get-role-policy', { ...options, query: 'PolicyDocument', output: 'json' }),
+      absentError: 'NoSuchEntity',
+      put: awsCli('iam put-role-policy', { ...options, 'policy-document': MERGED_FILE }),
+    },
+    toStatementList(statements),
+  );
+}
 
 /**
  * Reads one inline policy of a role.

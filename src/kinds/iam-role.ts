@@ -32,6 +32,7 @@ import {
 } from '../policy/statements.ts';
 import type { RoleChoice } from '../spec/types.ts';
 import { nameInArn } from '../util/arn.ts';
+import { awsCli } from '../util/aws-cli.ts';
 import { canonicalJson, omitUndefined, toSortedSet } from '../util/canonical-json.ts';
 import { roleAuditEvents } from './cloudtrail-events.ts';
 import { ignoreErrors, ownershipTags, toTagMap } from './helpers.ts';
@@ -369,14 +370,15 @@ async function sendUpdateRole(
   }
 }
 
-const manualCreation = ({ name, path }: IamRole, trust: Policy) => ({
+const manualCreation = ({ name, path, permissionsBoundary }: IamRole, trust: Policy) => ({
   what: `create the role ${name}, which S3 may assume`,
   document: trust,
-  command: [
-    `aws iam create-role --role-name ${name}`,
-    ...(path === undefined ? [] : [`--path ${path}`]),
-    '--assume-role-policy-document file://trust.json',
-  ].join(' '),
+  command: awsCli('iam create-role', {
+    'role-name': name,
+    path,
+    'permissions-boundary': permissionsBoundary,
+    'assume-role-policy-document': trust,
+  }),
 });
 
 /** Tags that record `deletion: Remove`, and `Retain` for a spec that declared `Remove` before. */

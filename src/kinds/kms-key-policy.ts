@@ -8,6 +8,8 @@ import type { Policy, Statement } from '../iam/types.ts';
 import { keyPolicyStatements, type RoleKeyUse } from '../policy/required-statements.ts';
 import { joinPolicy, normalizeStatements, type Statements, toStatementList } from '../policy/statements.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
+import { awsCli, MERGED_FILE, mergePolicyCommand } from '../util/aws-cli.ts';
+import { shellQuote } from '../util/escape.ts';
 import { keyAuditEvents } from './cloudtrail-events.ts';
 import { externalRoleIds, roleArnOrRef } from './helpers.ts';
 import { describeKey, fetchKeyIdentifiers } from './kms-key.ts';
@@ -83,13 +85,13 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy, KeyPolicyDoc, Statement[]> = {
     policy: renderPolicy(resource, current, retention) ?? joinPolicy({}),
   }),
 
-  operations: ({ desired: { alias, statements } }) => [
+  operations: ({ resource: { location }, desired: { alias, statements } }) => [
     {
       call: 'kms:PutKeyPolicy',
       manual: {
         what: `add these statements to the policy of ${alias}`,
         document: toStatementList(statements),
-        command: `aws kms put-key-policy --key-id ${alias} --policy-name default --policy file://policy.json`,
+        command: addStatementsCommand(alias, location, statements),
       },
     },
   ],
@@ -135,6 +137,28 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy, KeyPolicyDoc, Statement[]> = {
 
   auditEvents: keyAuditEvents({ '': ['PutKeyPolicy', 'UpdateAlias'] }, fetchKeyIdentifiers),
 };
+
+/** Returns the command that adds statements to a key policy, in an account that replikey cannot read. */
+function addStatementsCommand(key: string, { region }: Location, statements: Statements): string {
+  const list = toStatementList(statements);
+  const commands = (keyId: string) =>
+    mergePolicyCommand(
+      {
+        get: `aws kms get-key-policy --region ${region} --key-id ${keyId} --policy-name default --query Policy --output text`,
+        put: `aws kms put-key-policy --region ${region} --key-id ${keyId} --policy-name default --policy ${MERGED_FILE}`,
+      },
+      list,
+    );
+  if (key.startsWith('arn:')) return commands(shellQuote(key));
+  // Neither operation accepts an alias.
+  const getArn = awsCli('kms describe-key', {
+    region,
+    'key-id': key,
+    query: 'KeyMetadata.Arn',
+    output: 'text',
+  });
+  return `key=$(${getArn}) &&\n${commands('"$key"')}`;
+}
 
 /**
  * Reads the policy of a key.

@@ -329,7 +329,10 @@ async function createKey(
     try {
       return (await aws.send(location, createCommand())).KeyMetadata?.Arn;
     } catch (error) {
-      const existing = await findKeyByAliasTag(aws, location, alias);
+      const existing = await findKeyByAliasTag(aws, location, alias).catch(() => {
+        // The failure to create the key is the cause, not the failure to search for it.
+        throw error;
+      });
       if (existing) return existing.Arn;
       if (attempt === MAX_CREATE_ATTEMPTS || !isOutcomeUnknown(error)) throw error;
     }

@@ -7,9 +7,11 @@ import { requireField } from '../aws/response.ts';
 import { bucketResourceId, locationOfSide, positionOfPath } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
 import { orphanResource } from '../core/orphan.ts';
+import type { Location } from '../core/resource.ts';
 import type { Policy, Statement } from '../iam/types.ts';
 import { bucketPolicyStatements } from '../policy/required-statements.ts';
 import { normalizeStatements, type Statements, toStatementList } from '../policy/statements.ts';
+import { awsCli, MERGED_FILE, mergePolicyCommand } from '../util/aws-cli.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
 import { bucketTransientErrors, externalRoleIds, ignoreErrors, roleArnOrRef } from './helpers.ts';
 import { parsePolicyDocument, policyNotes, renderPolicy, splitByOwner } from './policy-document.ts';
@@ -79,7 +81,7 @@ export const s3BucketPolicy: Kind<S3BucketPolicy, Policy, Statement[]> = {
 
   render: renderPolicy,
 
-  operations: ({ doc, desired: { bucket, statements } }) =>
+  operations: ({ doc, resource: { location }, desired: { bucket, statements } }) =>
     doc === undefined
       ? [{ call: 's3:DeleteBucketPolicy' }]
       : [
@@ -88,7 +90,7 @@ export const s3BucketPolicy: Kind<S3BucketPolicy, Policy, Statement[]> = {
             manual: {
               what: `add these statements to the policy of ${bucket}`,
               document: toStatementList(statements),
-              command: `aws s3api put-bucket-policy --bucket ${bucket} --policy file://policy.json`,
+              command: addStatementsCommand(bucket, location, statements),
             },
           },
         ],
@@ -131,3 +133,15 @@ export const s3BucketPolicy: Kind<S3BucketPolicy, Policy, Statement[]> = {
 
   auditEvents: bucketAuditEvents({ '': ['DeleteBucketPolicy'], '/': ['PutBucketPolicy'] }),
 };
+
+/** Returns the command that adds statements to a bucket policy, in an account that replikey cannot read. */
+function addStatementsCommand(bucket: string, { region }: Location, statements: Statements): string {
+  return mergePolicyCommand(
+    {
+      get: awsCli('s3api get-bucket-policy', { region, bucket, query: 'Policy', output: 'text' }),
+      absentError: 'NoSuchBucketPolicy',
+      put: awsCli('s3api put-bucket-policy', { region, bucket, policy: MERGED_FILE }),
+    },
+    toStatementList(statements),
+  );
+}

@@ -18,13 +18,14 @@ import {
 import { type Change, KEEP_RETAINED, type Kind } from '../core/kind.ts';
 import { orphanResource } from '../core/orphan.ts';
 import { isRef, ref } from '../core/ref.ts';
-import type { Current, Id, Ref, Resource, Risk } from '../core/resource.ts';
+import type { Current, Id, Location, Ref, Resource, Risk } from '../core/resource.ts';
 import { keptRuleIds } from '../core/rule-ids.ts';
 import { isCrossAccount, overridesOwner } from '../policy/required-statements.ts';
 import { toSidName } from '../policy/statements.ts';
 import { isV1Rule, MAX_RULE_PRIORITY } from '../spec/rule-fields.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
 import { bucketArn } from '../util/arn.ts';
+import { awsCli, MERGED_FILE, mergeCommand } from '../util/aws-cli.ts';
 import { isJsonEqual, omitUndefined, sortKeys, toSortedSet } from '../util/canonical-json.ts';
 import { parsePointer } from '../util/json-pointer.ts';
 import { type CanaryRule, keptCanaryRules, parseCanaryRule, toCanaryRules } from './canary-rule.ts';
@@ -196,16 +197,16 @@ export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[
     return { Role: spec.role as string, Rules: [...otherRules, ...managed, ...canaryRules] };
   },
 
-  operations: ({ resource: { name }, doc }) =>
+  operations: ({ resource: { name, location }, doc }) =>
     doc === undefined
       ? [{ call: 's3:DeleteBucketReplication' }]
       : [
           {
             call: 's3:PutBucketReplication',
             manual: {
-              what: `set the replication configuration of ${name}, or add the rules to the existing configuration`,
+              what: `add these rules to the replication configuration of ${name}`,
               document: doc,
-              command: `aws s3api put-bucket-replication --bucket ${name} --replication-configuration file://replication.json`,
+              command: addRulesCommand(name, location, doc),
             },
           },
         ],
@@ -308,6 +309,29 @@ function withPriorities(
   }
   return rules;
 }
+
+/**
+ * Returns the command that adds rules to a replication configuration, in an account that replikey cannot read. It stops
+ * if the other rules replicate as another role, because a configuration has only one.
+ */
+const addRulesCommand = (bucket: string, { region }: Location, doc: ReplicationDoc): string =>
+  mergeCommand({
+    get: awsCli('s3api get-bucket-replication', {
+      region,
+      bucket,
+      query: 'ReplicationConfiguration',
+      output: 'json',
+    }),
+    absentError: 'ReplicationConfigurationNotFoundError',
+    additions: doc,
+    program:
+      '. // {"Role":$new.Role,"Rules":[]} | if .Role == $new.Role then . else error("the rules of this bucket replicate as \\(.Role)") end | .Rules = [.Rules[] | select(.ID as $id | all($new.Rules[]; .ID != $id))] + $new.Rules',
+    put: awsCli('s3api put-bucket-replication', {
+      region,
+      bucket,
+      'replication-configuration': MERGED_FILE,
+    }),
+  });
 
 /** S3 allows this many rules in a configuration. */
 const MAX_RULES = 1_000;

@@ -6,6 +6,7 @@ import {
 import { bucketResourceId, locationOfSide, positionOfPath } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
 import type { Aws, Location } from '../core/resource.ts';
+import { awsCli } from '../util/aws-cli.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
 import { bucketTransientErrors, ignoreErrors } from './helpers.ts';
@@ -47,12 +48,16 @@ export const s3Versioning: Kind<S3Versioning, VersioningDoc> = {
 
   render: () => ({ Status: 'Enabled' }),
 
-  operations: ({ desired: { bucket } }) => [
+  operations: ({ resource, desired: { bucket } }) => [
     {
       call: 's3:PutBucketVersioning',
       manual: {
         what: `enable versioning on ${bucket}`,
-        command: `aws s3api put-bucket-versioning --bucket ${bucket} --versioning-configuration Status=Enabled`,
+        command: awsCli('s3api put-bucket-versioning', {
+          region: resource.location.region,
+          bucket,
+          'versioning-configuration': 'Status=Enabled',
+        }),
       },
     },
   ],

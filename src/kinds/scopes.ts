@@ -40,8 +40,12 @@ export const keyScope: Scope = {
 /** Actions that KMS authorizes on the alias as well as on the key. */
 const ALIAS_ACTIONS = new Set(['kms:CreateAlias']);
 
-function roleArn({ name, location, spec }: Resource, accountId: string): string {
-  const { arn, path = '/' } = spec as { arn?: string; path?: string };
+/** Returns the ARN of a role. The spec of the role contains its path; its policies have it as context. */
+function roleArn({ name, location, spec, context }: Resource, accountId: string): string {
+  const { arn, path = '/' } = { ...(context as object), ...(spec as object) } as {
+    arn?: string;
+    path?: string;
+  };
   return arn ?? `arn:${partitionOfRegion(location.region)}:iam::${accountId}:role${path}${name}`;
 }
 

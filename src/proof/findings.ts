@@ -131,13 +131,13 @@ export interface PolicyRef {
 }
 
 /**
- * The change that corrects a finding: a statement to add to a policy, a statement to replace (by index), a statement
- * to remove, or an API call.
+ * The change that corrects a finding: a statement to add to a policy, a statement to replace or to remove (as it is in
+ * the policy), or an API call.
  */
 export type Fix = { what: string } & (
   | { policy: PolicyRef; add: Statement }
-  | { policy: PolicyRef; replace: number; by: Statement }
-  | { policy: PolicyRef; remove: number }
+  | { policy: PolicyRef; replace: Statement; by: Statement }
+  | { policy: PolicyRef; remove: Statement }
   | { call: { service: 's3' | 'kms'; operation: string; region: string; input: Record<string, unknown> } }
 );
 

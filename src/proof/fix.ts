@@ -1,7 +1,9 @@
 import { type Facts, factValue } from '../core/facts.ts';
+import { ROLE_POLICY_NAME } from '../core/ids.ts';
 import type { Decision, Policy, Statement } from '../iam/types.ts';
 import { prefixToPattern } from '../policy/required-statements.ts';
 import { bucketArn } from '../util/arn.ts';
+import { isJsonEqual } from '../util/canonical-json.ts';
 import type { Fix, PolicyRef } from './findings.ts';
 import { policyFactOf, policyLabel, withPolicy } from './policies.ts';
 import type { AccessCheck } from './requests.ts';
@@ -23,10 +25,12 @@ export function proposeFix(
     const policy = policyRefs.get(denial.policy);
     if (!policy) return undefined;
     const label = policyLabel(policy);
+    const statement = [factValue(policyFactOf(context.facts, policy))?.Statement ?? []].flat()[denial.index];
+    if (!statement) return undefined;
     if (policy.kind === 'trust')
-      return { what: `remove the Deny from the ${label}`, policy, remove: denial.index };
+      return { what: `remove the Deny from the ${label}`, policy, remove: statement };
     const what = `exempt the role from the Deny in the ${label}`;
-    return { what, policy, replace: denial.index, by: exemptRole(denial.statement, context.role) };
+    return { what, policy, replace: statement, by: exemptRoles(statement, [context.role]) };
   }
   const policy = policyToExtend(context, check, decision);
   return (
@@ -48,18 +52,32 @@ export function applyFix(facts: Facts, fix: Fix): Facts {
     Version: '2012-10-17',
     Statement: [],
   };
-  return withPolicy(facts, fix.policy, applyFixToPolicy(currentPolicy, fix));
+  return withPolicy(facts, fix.policy, applyFixesToPolicy(currentPolicy, [fix]));
 }
 
-/** Returns a policy with a fix applied. */
-export function applyFixToPolicy(policy: Policy, fix: Exclude<Fix, { call: unknown }>): Policy {
-  const statements = [policy.Statement].flat();
-  if ('add' in fix) return { ...policy, Statement: [...statements, fix.add] };
-  if ('remove' in fix) return { ...policy, Statement: statements.filter((_, index) => index !== fix.remove) };
-  return {
-    ...policy,
-    Statement: statements.map((statement, index) => (index === fix.replace ? fix.by : statement)),
-  };
+export type PolicyFix = Exclude<Fix, { call: unknown }>;
+
+/**
+ * Returns a policy with fixes applied. The fixes of several rules may be the same, or exempt several roles from one
+ * statement.
+ */
+export function applyFixesToPolicy(policy: Policy, fixes: readonly PolicyFix[]): Policy {
+  const exemptions = fixes.filter((fix) => 'replace' in fix);
+  const removed = fixes.flatMap((fix) => ('remove' in fix ? [fix.remove] : []));
+  const kept = [policy.Statement]
+    .flat()
+    .filter((statement) => !removed.some((other) => isJsonEqual(other, statement)))
+    .map((statement) => {
+      const roles = exemptions
+        .filter(({ replace }) => isJsonEqual(replace, statement))
+        .flatMap(({ by }) => exemptRolesOf(by));
+      return roles.length === 0 ? statement : exemptRoles(statement, roles);
+    });
+  const added: Statement[] = [];
+  for (const fix of fixes) {
+    if ('add' in fix && !added.some((statement) => isJsonEqual(statement, fix.add))) added.push(fix.add);
+  }
+  return { ...policy, Statement: [...kept, ...added] };
 }
 
 function policyToExtend(
@@ -78,7 +96,7 @@ function policyToExtend(
   const nearestPolicy = inlinePolicies.find(
     (policy) => policyLabel({ kind: 'role', of: role, policy }) === nearMiss?.policy,
   );
-  return { kind: 'role', of: role, policy: nearestPolicy ?? inlinePolicies[0] ?? 'replication' };
+  return { kind: 'role', of: role, policy: nearestPolicy ?? inlinePolicies[0] ?? ROLE_POLICY_NAME };
 }
 
 function allowStatementFor(context: RuleContext, check: AccessCheck, { kind }: PolicyRef): Statement {
@@ -124,18 +142,28 @@ function keyUseCondition(
   };
 }
 
+const EXEMPTION = 'ArnNotEquals';
+
 /**
- * Returns a Deny statement that exempts a role. It adds a condition, which narrows the statement regardless of its
- * other elements.
+ * Returns a Deny statement that exempts roles. It adds a condition, which narrows the statement regardless of its other
+ * elements.
  */
-function exemptRole(statement: Statement, role: string): Statement {
-  const operator = 'ArnNotEquals';
-  const currentKeys = statement.Condition?.[operator] ?? {};
-  const key =
-    Object.keys(currentKeys).find((name) => name.toLowerCase() === 'aws:principalarn') ?? 'aws:PrincipalArn';
-  const roles = [currentKeys[key] ?? []].flat();
+function exemptRoles(statement: Statement, roles: readonly string[]): Statement {
+  const currentKeys = statement.Condition?.[EXEMPTION] ?? {};
+  const all = new Set([...exemptRolesOf(statement), ...roles]);
   return {
     ...statement,
-    Condition: { ...statement.Condition, [operator]: { ...currentKeys, [key]: [...roles, role] } },
+    Condition: {
+      ...statement.Condition,
+      [EXEMPTION]: { ...currentKeys, [principalKeyOf(statement)]: [...all] },
+    },
   };
 }
+
+const exemptRolesOf = (statement: Statement): string[] =>
+  [statement.Condition?.[EXEMPTION]?.[principalKeyOf(statement)] ?? []].flat().map(String);
+
+/** Returns the condition key as the statement spells it, because the names of keys have no case. */
+const principalKeyOf = ({ Condition }: Statement): string =>
+  Object.keys(Condition?.[EXEMPTION] ?? {}).find((name) => name.toLowerCase() === 'aws:principalarn') ??
+  'aws:PrincipalArn';

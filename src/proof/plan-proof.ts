@@ -1,4 +1,4 @@
-import type { Fact, Facts } from '../core/facts.ts';
+import { emptyFacts, type Fact, type Facts, mergeFacts } from '../core/facts.ts';
 import type { Refusal } from '../core/guard.ts';
 import { keyResourceId } from '../core/ids.ts';
 import { KEEP_RETAINED, type Kind, type Retention } from '../core/kind.ts';
@@ -11,7 +11,7 @@ import { attachPositions } from './attach-positions.ts';
 import type { ObservedObject } from './object-cases.ts';
 import { createArnResolver, type Projection, projectFacts } from './project.ts';
 import { proveRules } from './prove.ts';
-import type { TransitionInputs } from './transition-proof.ts';
+import { observedForm, type TransitionInputs } from './transition-proof.ts';
 import type { RuleProof, RuleVerdict } from './types.ts';
 
 /**
@@ -54,6 +54,21 @@ export function proveDesiredRules(
   const proofs = [...objectsByBucket].flatMap(([bucket, objects]) => proveRules(projected, bucket, objects));
   // The proof of the transition covers foreign rules.
   return attachPositions(proofs, managedPairs, projected).filter(({ spec }) => spec !== undefined);
+}
+
+/** Returns the facts before a plan: the documents that the proof read, and those that the pass observed. */
+export function factsBeforePlan(
+  resources: readonly Resource[],
+  actual: ActualState,
+  kinds: ReadonlyMap<string, Kind>,
+  { facts, ...inputs }: ProofInputs,
+): Facts {
+  const projection = projectionOf(resources, actual, kinds, inputs);
+  const observed = resources.flatMap((resource) => observedForm(resource, projection));
+  const before = projectFacts(emptyFacts(), observed, projection);
+  // Documents as AWS has them take precedence over documents that replikey rendered.
+  mergeFacts(before, facts);
+  return before;
 }
 
 /** A plan with its facts, for the proof of its transition. */

@@ -62,10 +62,9 @@ export function withoutCutOffs(policy: Policy): Policy {
 
 /** Returns the label of a policy in messages. */
 export function policyLabel({ kind, of, policy }: PolicyRef): string {
-  const short = of.slice(of.lastIndexOf('/') + 1);
-  if (kind === 'trust') return `trust policy of ${short}`;
-  if (kind === 'boundary') return `permissions boundary of ${short}`;
-  if (kind === 'role') return `policy ${policy?.slice(policy.lastIndexOf('/') + 1)} of the role ${short}`;
+  if (kind === 'trust') return `trust policy of the role ${of}`;
+  if (kind === 'boundary') return `permissions boundary of the role ${of}`;
+  if (kind === 'role') return `policy ${policy} of the role ${of}`;
   return kind === 'bucket' ? `bucket policy of ${of}` : `key policy of ${of}`;
 }
 

@@ -1,10 +1,9 @@
 import { GetAccountAuthorizationDetailsCommand, type RoleDetail } from '@aws-sdk/client-iam';
 import { paginate } from '../aws/paginate.ts';
-import { DELETION_TAG_PREFIX, SPEC_TAG } from '../core/ids.ts';
+import { DELETION_TAG_PREFIX, ROLE_POLICY_NAME, SPEC_TAG } from '../core/ids.ts';
 import type { Aws, Location } from '../core/resource.ts';
 import type { Statement } from '../iam/types.ts';
 import { toTagMap } from '../kinds/helpers.ts';
-import { ROLE_POLICY_NAME } from '../kinds/iam-role-policy.ts';
 import { EMPTY_POLICY, parsePolicyDocument } from '../kinds/policy-document.ts';
 import { parseSid, resourcesNamedBy, specNameOfSid, toSidName } from '../policy/statements.ts';
 import { asReplaced, ownerOfStatement, parseRetained } from '../policy/transitions.ts';

@@ -25,7 +25,7 @@ export async function reachableAccounts({ pairs, accounts }: Specs, aws: Aws): P
   const lookups = [...accountNames].map(async (account): Promise<[string, Location]> => {
     const region = (sides.find((side) => side.account === account) ?? sides[0])?.region ?? 'us-east-1';
     const location = account === undefined ? { region } : { account, region };
-    return [await fetchAccountId(account, location, aws), location];
+    return [await fetchAccountId(account, aws), location];
   });
   return [...new Map(await Promise.all(lookups))].map(([id, location]) => ({ id, location }));
 }
@@ -35,12 +35,12 @@ export async function reachableAccounts({ pairs, accounts }: Specs, aws: Aws): P
  *
  * @throws UserError if the account id cannot be determined.
  */
-async function fetchAccountId(account: string | undefined, location: Location, aws: Aws): Promise<string> {
+async function fetchAccountId(account: string | undefined, aws: Aws): Promise<string> {
   try {
     return await aws.accountId(account);
   } catch (error) {
     if (error instanceof UserError) throw error;
-    throw new UserError(EXIT.failed, formatAwsError(error, 'sts:GetCallerIdentity', location), {
+    throw new UserError(EXIT.failed, formatAwsError(error), {
       cause: error,
     });
   }

@@ -34,7 +34,7 @@ import { deferSteps } from '../proof/transition-risks.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
 import { formatPointer } from '../util/json-pointer.ts';
 import { type CanaryFirstOptions, planCanaryFirst, runCanaryFirst } from './canary-first.ts';
-import { observe, observeResource, trackLastOperation } from './observe.ts';
+import { observe, observeResource } from './observe.ts';
 import { documentsNeededBy, type Propagation, REPORT_INTERVAL_MS } from './propagation.ts';
 import { type SwitchCheck, SwitchError } from './switch-check.ts';
 
@@ -303,7 +303,7 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
       serialized(resource, async () => {
         if (mayHaveForeignEntries) await assertUnchanged(kind, change, options);
         if (changesRules(step) && change.doc !== undefined) await proveAgain(change, step);
-        await writeWithRetry(writingKind, change.resource, send, options, reportWaiting);
+        await writeWithRetry(writingKind, send, options, reportWaiting);
       });
     if (step.action === 'delete' || change.doc === undefined) {
       // A document that is already gone needs no waiting.
@@ -415,12 +415,10 @@ async function withInitialContent(kind: Kind, change: Change, aws: Aws): Promise
  */
 async function writeWithRetry(
   kind: Kind,
-  { location }: Resource,
   send: (aws: Aws) => Promise<void> | undefined,
   { aws, propagationTimeoutMs, signal }: ApplyOptions,
   reportWaiting: (waitsFor: string) => void,
 ): Promise<void> {
-  const { trackedAws, lastOperation } = trackLastOperation(aws);
   let reportedWait = '';
   let hasWritten = false;
   const isTransient = (error: Error): boolean => {
@@ -433,11 +431,11 @@ async function writeWithRetry(
   };
   const retryOptions = { timeoutMs: propagationTimeoutMs, maxDelayMs: 3_000, signal };
   const retryingAws: Aws = {
-    ...trackedAws,
+    ...aws,
     send(location, command) {
-      if (isReadOperation(commandInfo(command).operation)) return trackedAws.send(location, command);
+      if (isReadOperation(commandInfo(command).operation)) return aws.send(location, command);
       hasWritten = true;
-      return retry(() => trackedAws.send(location, command), { ...retryOptions, shouldRetry: isTransient });
+      return retry(() => aws.send(location, command), { ...retryOptions, shouldRetry: isTransient });
     },
   };
   try {
@@ -447,7 +445,7 @@ async function writeWithRetry(
   } catch (error) {
     if (error instanceof UserError) throw error;
     const waitedText = reportedWait ? ` (waited for ${reportedWait})` : '';
-    throw new Error(`${formatAwsError(error, lastOperation(), location)}${waitedText}`, {
+    throw new Error(`${formatAwsError(error)}${waitedText}`, {
       cause: error,
     });
   }

@@ -8,7 +8,7 @@ import { createRefResolver, joinDrafts, type PlanDraft, planChanges } from '../c
 import { ref } from '../core/ref.ts';
 import type { ActualState, Id, Location, Note, PlanContent, Resource } from '../core/resource.ts';
 import { addTransitionFacts, readProofInputs } from '../facts/proof-inputs.ts';
-import { proveDesiredRules, transitionInputs } from '../proof/plan-proof.ts';
+import { factsBeforePlan, proveDesiredRules, transitionInputs } from '../proof/plan-proof.ts';
 import { createArnResolver } from '../proof/project.ts';
 import { proveTransitions, rulesStoppedByExpiry } from '../proof/transition-proof.ts';
 import { guardTransitions } from '../proof/transition-risks.ts';
@@ -156,7 +156,7 @@ async function draftBatch(
       notes: [...kept.notes, ...(heldPrune?.notes ?? [])],
     };
     const proof = [...proofs, ...frozen.proofs].map((ruleProof): RuleProofSummary => {
-      onProof?.(ruleProof);
+      onProof?.(ruleProof, () => factsBeforePlan(resources, actual, kinds, facts));
       const { answers, ...summary } = ruleProof;
       return { ...summary, requests: answers.length };
     });

@@ -221,8 +221,8 @@ async function explainCanary(
   const key = written.at(-1)?.key;
   if (key === undefined) return [];
   try {
-    const { taken } = await diagnoseObject(aws, source.bucket, key, locationsOf(specs, source.region));
-    const proofs = taken.filter(({ rule }) => parseCanaryRule({ ID: rule } as never) !== undefined);
+    const { proof } = await diagnoseObject(aws, source.bucket, key, locationsOf(specs, source.region));
+    const proofs = proof.taken.filter(({ rule }) => parseCanaryRule({ ID: rule } as never) !== undefined);
     return [
       ...new Set(
         proofs

@@ -1,7 +1,13 @@
 import type { AwsClient } from '../aws/client.ts';
 import { formatAwsError } from '../aws/errors.ts';
 import { ownersInDrain } from '../core/housekeeping.ts';
-import { namedRoleResourceId, roleOfNarrowTag, roleResourceId, toNarrowTag } from '../core/ids.ts';
+import {
+  namedRoleResourceId,
+  ROLE_POLICY_NAME,
+  roleOfNarrowTag,
+  roleResourceId,
+  toNarrowTag,
+} from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
 import { requireKind } from '../core/plan.ts';
 import { isRef } from '../core/ref.ts';
@@ -9,13 +15,13 @@ import { type ActualState, currentOf, type Id, type Note, type Resource } from '
 import { UserError } from '../errors.ts';
 import type { Policy, Statement } from '../iam/types.ts';
 import { FORMER_ROLES_ATTR, type IamRole, iamRole } from '../kinds/iam-role.ts';
-import { iamRolePolicy, ROLE_POLICY_NAME } from '../kinds/iam-role-policy.ts';
+import { iamRolePolicy } from '../kinds/iam-role-policy.ts';
 import { type S3Replication, s3Replication } from '../kinds/s3-replication.ts';
 import { resourcesNamedBy, toSidName } from '../policy/statements.ts';
 import { asReplaced, ownerOfStatement } from '../policy/transitions.ts';
 import type { BucketReplication } from '../spec/types.ts';
 import { nameInArn } from '../util/arn.ts';
-import { shellQuote } from '../util/escape.ts';
+import { awsCli } from '../util/aws-cli.ts';
 import { isAsDeclared } from './narrow.ts';
 import { observe } from './observe.ts';
 
@@ -205,7 +211,7 @@ async function readStatements(
     return { statements: all.filter(isOwned), others: all.filter((statement) => !isOwned(statement)) };
   } catch (error) {
     if (error instanceof UserError) throw error;
-    return { problem: formatAwsError(error, 'iam:GetRolePolicy', location) };
+    return { problem: formatAwsError(error) };
   }
 }
 
@@ -262,11 +268,13 @@ function switchNote(
 
 /** Returns how a person removes the statements of specs from the policy of a role. */
 function removalCommands(role: string, policy: FormerStatements): string {
-  const options = `--role-name ${shellQuote(role)} --policy-name ${ROLE_POLICY_NAME}`;
-  if ('problem' in policy) return `inspect it with: aws iam get-role-policy ${options}`;
-  if (policy.others.length === 0) return `remove them with: aws iam delete-role-policy ${options}`;
-  const document = JSON.stringify({ Version: '2012-10-17', Statement: policy.others });
-  return `remove them with: aws iam put-role-policy ${options} --policy-document ${shellQuote(document)}`;
+  const options = { 'role-name': role, 'policy-name': ROLE_POLICY_NAME };
+  if ('problem' in policy) return `inspect it with: ${awsCli('iam get-role-policy', options)}`;
+  if (policy.others.length === 0) return `remove them with: ${awsCli('iam delete-role-policy', options)}`;
+  const document = { Version: '2012-10-17', Statement: policy.others };
+  // A message is one line.
+  const command = awsCli('iam put-role-policy', { ...options, 'policy-document': document }).replaceAll('\n', '');
+  return `remove them with: ${command}`;
 }
 
 /** Returns the policy of a former role, from which housekeeping removes the statements of the specs. */

@@ -1,20 +1,10 @@
 import type { AwsClient } from '../aws/client.ts';
-import { commandInfo } from '../aws/command.ts';
 import { formatAwsError } from '../aws/errors.ts';
 import { countElementsIn, UnknownElementsError } from '../aws/response.ts';
 import { ownerKey, type TagsById } from '../core/adoption.ts';
 import type { Kind } from '../core/kind.ts';
 import { requireKind } from '../core/plan.ts';
-import type {
-  ActualState,
-  Aws,
-  Current,
-  Id,
-  Location,
-  Observation,
-  PlanContent,
-  Resource,
-} from '../core/resource.ts';
+import type { ActualState, Aws, Current, Id, Observation, PlanContent, Resource } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
 
 /**
@@ -46,10 +36,9 @@ export async function observeResource(
   aws: Aws,
   signal?: AbortSignal,
 ): Promise<Observation> {
-  const { trackedAws, lastOperation } = trackLastOperation(aws);
   const kind = requireKind(kinds, resource);
   try {
-    const doc = await kind.fetch(trackedAws, resource.location, resource.name, resource.details);
+    const doc = await kind.fetch(aws, resource.location, resource.name, resource.details);
     if (doc === undefined) return { state: 'absent' };
     const current = kind.parse(doc, resource);
     rejectUnknownElements(kind, doc, resource, current);
@@ -58,7 +47,7 @@ export async function observeResource(
     if (error instanceof UserError || signal?.aborted) throw error;
     return {
       state: 'unknown',
-      reason: `cannot be read: ${formatAwsError(error, lastOperation(), resource.location)}`,
+      reason: `cannot be read: ${formatAwsError(error)}`,
       error,
     };
   }
@@ -80,25 +69,6 @@ function rejectUnknownElements(kind: Kind, doc: unknown, resource: Resource, cur
     .filter(([name, count]) => count > (kept.get(name) ?? 0) && !elements.has(name))
     .map(([name]) => name);
   if (dropped.length > 0) throw new UnknownElementsError(dropped);
-}
-
-/** Returns a client that records the last operation, for error messages. */
-export function trackLastOperation(aws: Aws): { trackedAws: Aws; lastOperation: () => string } {
-  let operationName = 'reading';
-  return {
-    lastOperation: () => operationName,
-    trackedAws: {
-      accountId: (account) => {
-        operationName = 'sts:GetCallerIdentity';
-        return aws.accountId(account);
-      },
-      send: (location: Location, command) => {
-        const { service, operation } = commandInfo(command);
-        operationName = `${service}:${operation}`;
-        return aws.send(location, command);
-      },
-    },
-  };
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { AwsClient } from '../aws/client.ts';
+import type { Facts } from '../core/facts.ts';
 import type { ApprovedPlan, Refusal, Thresholds } from '../core/guard.ts';
 import type { Kind } from '../core/kind.ts';
 import type { Plan } from '../core/resource.ts';
@@ -36,8 +37,10 @@ export interface PassOptions {
   /**
    * Called with each proof, including the result of every request. The pass does not keep these results, because they
    * are too many.
+   *
+   * @param currentFacts returns the facts before the plan, for commands that correct a rule
    */
-  onProof?: (proof: RuleProof) => void;
+  onProof?: (proof: RuleProof, currentFacts: () => Facts) => void;
   onEvent?: (event: ApplyEvent) => void;
 }
 

@@ -159,7 +159,7 @@ async function listRolesOfAccounts(
       roles.push(...(await listRolesWithPolicies(aws, location)));
     } catch (error) {
       if (error instanceof UserError) throw error;
-      const reason = `cannot search for orphans: ${formatAwsError(error, 'iam:GetAccountAuthorizationDetails', location)}`;
+      const reason = `cannot search for orphans: ${formatAwsError(error)}`;
       blocked.push({
         id: `${iamRole.name}/all of ${id}`,
         why: reason,

@@ -189,8 +189,8 @@ const handoverSchema = namedObject(
       'A policy, its statements, or a configuration, in the form of the AWS API.',
     ).optional(),
     command: stringField(
-      'The AWS CLI command. `file://…` is the document, or the policy with the statements added.',
-    ),
+      'Commands for a POSIX shell with the AWS CLI and jq. They keep what the document contains beside the entries. Absent while a value is known only after apply.',
+    ).optional(),
     pairs: pairsField,
   },
 );
@@ -234,7 +234,6 @@ const statementSchema = z
 
 const fixTextField = stringField('The fix as text.');
 const policyField = policyRefSchema.describe('The policy to change.');
-const indexField = (description: string) => countField(`${description}, by its index from 0.`);
 
 const fixSchema = z
   .union([
@@ -246,10 +245,14 @@ const fixSchema = z
     z.object({
       what: fixTextField,
       policy: policyField,
-      replace: indexField('The statement to replace'),
+      replace: statementSchema.describe('The statement to replace, as it is in the policy.'),
       by: statementSchema.describe('The statement that replaces it.'),
     }),
-    z.object({ what: fixTextField, policy: policyField, remove: indexField('The statement to remove') }),
+    z.object({
+      what: fixTextField,
+      policy: policyField,
+      remove: statementSchema.describe('The statement to remove, as it is in the policy.'),
+    }),
     z.object({
       what: fixTextField,
       call: namedObject('Call', 'A call of the AWS API.', {

@@ -255,7 +255,9 @@ function handoverText({ account, what, document, command }: Handover, { paint, w
       width,
     ),
     ...json.map((line) => `      ${line}`),
-    `      ${paint.dim('$')} ${escapeUnprintable(command)}`,
+    ...(command === undefined
+      ? ['      the next plan shows the command, when the ARN is known']
+      : command.split('\n').map((line) => `      ${escapeUnprintable(line)}`)),
   ];
 }
 

@@ -1,5 +1,6 @@
 import type { ObjectStatusReport } from '../doctor/object-status.ts';
-import type { Finding, Fix, PolicyRef } from '../proof/findings.ts';
+import type { Finding, Fix } from '../proof/findings.ts';
+import type { FixCommand } from '../proof/fix-commands.ts';
 import type { ObjectProof } from '../proof/prove.ts';
 import type { RuleProof, RuleVerdict } from '../proof/types.ts';
 import { escapeUnprintable } from '../util/escape.ts';
@@ -47,7 +48,11 @@ const unprovenRules = (proofs: readonly RuleVerdict[]): RuleVerdict[] =>
   proofs.filter(({ verdict }) => verdict !== 'proven' && verdict !== 'off');
 
 /** Returns the explanation of one object: the rules that select it, and the reason why each other rule does not. */
-export function objectText({ bucket, object, taken, passed, findings }: ObjectProof, paint: Paint): string {
+export function objectText(
+  { bucket, object, taken, passed, findings }: ObjectProof,
+  commands: readonly FixCommand[],
+  paint: Paint,
+): string {
   const status = object.status ?? 'no replication status';
   return [
     escapeUnprintable(`${bucket}/${object.key}  ${status}, ${encryptionText(object.encryption)}`),
@@ -57,6 +62,7 @@ export function objectText({ bucket, object, taken, passed, findings }: ObjectPr
       ({ rule, why }) =>
         `${paint.dim('-')} ${escapeUnprintable(rule)} does not select it: ${escapeUnprintable(why)}`,
     ),
+    ...fixCommandLines(commands),
   ].join('\n');
 }
 
@@ -114,11 +120,12 @@ export interface DoctorReport {
   rules: readonly RuleProof[];
   objects: readonly ObjectStatusReport[];
   declared?: { changes: number; rules: readonly RuleVerdict[] };
+  commands: readonly FixCommand[];
 }
 
 /** Returns the whole diagnosis: a line for each rule, the status of the objects, and a summary. */
 export function doctorText(
-  { rules, objects, declared }: DoctorReport,
+  { rules, objects, declared, commands }: DoctorReport,
   verbose: boolean,
   paint: Paint,
 ): string {
@@ -126,6 +133,7 @@ export function doctorText(
     ...rules.map((proof) => proofText(proof, verbose, paint)),
     ...objects.map((report) => objectsText(report, paint)),
     ...(declared ? declaredText(declared, verbose, paint) : []),
+    ...fixCommandLines(commands),
     '',
     proofSummary(rules, paint),
     basisText(rules),
@@ -203,48 +211,24 @@ export function proofSummary(proofs: readonly RuleVerdict[], paint: Paint): stri
   return `${parts.filter(Boolean).join(', ')}.`;
 }
 
-/** Returns the lines of a fix: the change, and the statement or the command for it. */
-export function fixLines(fix: Fix): string[] {
-  if ('call' in fix) return [fix.what, `$ ${awsCliCommand(fix.call)}`];
-  if ('remove' in fix)
-    return [`${fix.what}: delete statement ${fix.remove + 1}`, ...putPolicyCommand(fix.policy)];
-  const statement = 'add' in fix ? fix.add : fix.by;
-  const what = 'add' in fix ? fix.what : `${fix.what}: replace statement ${fix.replace + 1} with`;
-  return [what, ...JSON.stringify(statement, null, 2).split('\n'), ...putPolicyCommand(fix.policy)];
+/** Returns the lines of a fix: the change, and the statement that it concerns. */
+function fixLines(fix: Fix): string[] {
+  if ('call' in fix) return [fix.what];
+  const linesOf = (statement: object) => JSON.stringify(statement, null, 2).split('\n');
+  if ('add' in fix) return [fix.what, ...linesOf(fix.add)];
+  if ('remove' in fix) return [fix.what, ...linesOf(fix.remove)];
+  return [`${fix.what}: in place of`, ...linesOf(fix.replace), 'write', ...linesOf(fix.by)];
 }
 
-/** Returns the command that writes a policy. Its document is the current policy with the change shown above. */
-function putPolicyCommand({ kind, of: owner, policy }: PolicyRef): string[] {
-  const role = owner.slice(owner.lastIndexOf('/') + 1);
-  const commands: Record<PolicyRef['kind'], string> = {
-    trust: `aws iam update-assume-role-policy --role-name ${role} --policy-document file://policy.json`,
-    role: `aws iam put-role-policy --role-name ${role} --policy-name ${policy} --policy-document file://policy.json`,
-    boundary:
-      'aws iam create-policy-version --set-as-default --policy-document file://policy.json --policy-arn …',
-    bucket: `aws s3api put-bucket-policy --bucket ${owner} --policy file://policy.json`,
-    key: `aws kms put-key-policy --key-id ${owner} --policy-name default --policy file://policy.json`,
-  };
-  const isManagedPolicy = kind === 'role' && policy?.startsWith('arn:');
+/** Returns the commands that apply the fixes, without colours and ready to copy. */
+export function fixCommandLines(commands: readonly FixCommand[]): string[] {
+  if (commands.length === 0) return [];
   return [
-    `$ ${isManagedPolicy ? `aws iam create-policy-version --policy-arn ${policy} --set-as-default --policy-document file://policy.json` : commands[kind]}`,
+    '',
+    'Commands that apply the fixes. Each writes the whole document, as replikey read it, with the changes.',
+    ...commands.flatMap(({ what, command }) => [
+      `  ${escapeUnprintable(what)}`,
+      ...command.split('\n').map((line) => `    ${escapeUnprintable(line)}`),
+    ]),
   ];
 }
-
-function awsCliCommand({
-  service,
-  operation,
-  region,
-  input,
-}: Extract<Fix, { call: unknown }>['call']): string {
-  const options = Object.entries(input).map(
-    ([name, value]) =>
-      `--${toKebabCase(name)} ${typeof value === 'string' ? value : `'${JSON.stringify(value)}'`}`,
-  );
-  return [
-    `aws ${service === 's3' ? 's3api' : service} ${toKebabCase(operation)}`,
-    `--region ${region}`,
-    ...options,
-  ].join(' ');
-}
-
-const toKebabCase = (name: string): string => name.replace(/([a-z])([A-Z])/g, '$1-$2').toLowerCase();

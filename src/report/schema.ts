@@ -17,6 +17,14 @@ import {
   variableSchema,
 } from './plan-schema.ts';
 
+const commandsField = listField(
+  namedObject('FixCommand', 'A command that applies fixes to one document.', {
+    what: stringField('The document, and the changes.'),
+    command: stringField('For a POSIX shell with the AWS CLI. It contains the complete document.'),
+  }),
+  'Commands that apply the fixes of all errors, one for each document. With `-v` and for one object, those of all findings.',
+);
+
 const diagnosisSchema = namedObject('Diagnosis', 'The findings of the doctor on the existing resources.', {
   format: formatField,
   rules: listField(provenRuleSchema, 'Each existing rule, and each declared rule that does not exist.'),
@@ -47,6 +55,7 @@ const diagnosisSchema = namedObject('Diagnosis', 'The findings of the doctor on 
   })
     .describe('The declared changes; present only if specs are given.')
     .optional(),
+  commands: commandsField,
 });
 
 const encryptionSchema = z
@@ -87,6 +96,7 @@ const explainedObjectSchema = namedObject(
       'The rules that do not select the object.',
     ),
     findings: listField(findingSchema, 'The findings about the object.'),
+    commands: commandsField,
   },
 );
 
@@ -142,6 +152,24 @@ const validationSchema = namedObject('Validation', 'The problems of the specs.',
   ),
 });
 
+const importSchema = namedObject('Import', 'Specs for existing replication.', {
+  format: formatField,
+  documents: listField(
+    z.record(z.string(), z.unknown()).meta({
+      id: 'SpecDocument',
+      description: 'A document of a spec file: Account or BucketReplication.',
+    }),
+    'The documents.',
+  ),
+  warnings: listField(
+    namedObject('ImportWarning', 'A setting that a reconcile would change, or that specs cannot express.', {
+      spec: stringField('Name of the spec.'),
+      message: stringField('The warning as text.'),
+    }),
+    'The warnings, which the YAML contains as comments.',
+  ),
+});
+
 const snapshotSchema = namedObject(
   'Snapshot',
   'The recorded responses of AWS, from which replikey can plan without credentials.',
@@ -183,6 +211,7 @@ const outputValueSchema = z.union([
   explainedObjectSchema,
   verificationSchema,
   validationSchema,
+  importSchema,
   snapshotSchema,
   errorSchema,
 ]);

@@ -1,9 +1,14 @@
 import { CreateKeyCommand, ListKeysCommand } from '@aws-sdk/client-kms';
-import { GetBucketVersioningCommand, PutBucketVersioningCommand } from '@aws-sdk/client-s3';
+import {
+  GetBucketVersioningCommand,
+  HeadBucketCommand,
+  PutBucketReplicationCommand,
+  PutBucketVersioningCommand,
+} from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type AwsClientOptions, createAwsClient } from '../../src/aws/client.ts';
 import { commandInfo } from '../../src/aws/command.ts';
-import { formatAwsError } from '../../src/aws/errors.ts';
+import { formatAwsError, recordFailedCall } from '../../src/aws/errors.ts';
 import { CONCURRENCY } from '../../src/aws/rate-limiter.ts';
 import type { SdkClients } from '../../src/aws/sdk-clients.ts';
 import { EXIT, UserError } from '../../src/errors.ts';
@@ -184,7 +189,7 @@ describe('AwsClient', () => {
     const { client } = testClient([namedError('E'.repeat(1_000_000), 'x'.repeat(1_000_000))]);
     const error = (await outcome(client.send(at, read()))) as Error;
     expect(error.message).toMatch(/^x{2000}…$/);
-    expect(formatAwsError(error, 's3:GetBucketVersioning', at).length).toBeLessThan(5_000);
+    expect(formatAwsError(error).length).toBeLessThan(5_000);
   });
 
   test('throws a UserError if the credentials are expired', async () => {
@@ -278,7 +283,10 @@ test('AwsClient: limits the number of concurrent calls', async () => {
 });
 
 describe('formatAwsError', () => {
-  const format = (error: unknown) => formatAwsError(error, 'kms:CreateKey', at);
+  const format = (error: unknown) => {
+    recordFailedCall(error, new CreateKeyCommand({}), at);
+    return formatAwsError(error);
+  };
 
   const rows: [string, unknown, string][] = [
     [
@@ -286,7 +294,7 @@ describe('formatAwsError', () => {
       new Error('read ECONNRESET'),
       'kms:CreateKey in us-east-1: read ECONNRESET',
     ],
-    ['thrown string', 'a text', 'kms:CreateKey failed: a text'],
+    ['thrown string', 'a text', 'a text'],
     ['UserError, unchanged', new UserError(EXIT.credentials, 'final message'), 'final message'],
   ];
   test.each(rows)('%s', (_, error, expected) => {
@@ -308,13 +316,51 @@ describe('formatAwsError', () => {
   });
 });
 
-test('formatAwsError: shows operation, location, code, message, request id and advice', () => {
-  const error = Object.assign(new Error('Access Denied'), {
-    name: 'AccessDenied',
-    $fault: 'client',
-    $metadata: { httpStatusCode: 403, requestId: 'R1' },
+const INPUT = { Bucket: 'acme-tax', ReplicationConfiguration: { Role: '', Rules: [] } };
+
+describe('formatAwsError: a denied call', () => {
+  const denied = (command: object, message: string, name = 'AccessDenied'): string => {
+    const $metadata = { httpStatusCode: 403, requestId: 'R1' };
+    const error = Object.assign(new Error(message), { name, $fault: 'client', $metadata });
+    recordFailedCall(error, command, { account: 'main', region: 'us-east-1' });
+    return formatAwsError(error);
+  };
+
+  test('shows operation, location, code, message, request id, and the IAM action of the operation', () => {
+    expect(denied(new PutBucketReplicationCommand(INPUT), 'Access Denied')).toBe(
+      's3:PutBucketReplication in account main, us-east-1: AccessDenied (HTTP 403): Access Denied, request R1; these credentials lack the permission s3:PutReplicationConfiguration, or the bucket belongs to another account',
+    );
   });
-  expect(formatAwsError(error, 's3:PutBucketPolicy', { account: 'main', region: 'us-east-1' })).toBe(
-    's3:PutBucketPolicy in account main, us-east-1: AccessDenied (HTTP 403): Access Denied, request R1; these credentials lack the permission, or the bucket belongs to another account',
-  );
+
+  test('shows the action that AWS names', () => {
+    const message =
+      'User: arn:aws:iam::1:user/u is not authorized to perform: iam:PassRole on resource: arn:aws:iam::1:role/r';
+    expect(denied(new PutBucketReplicationCommand(INPUT), message)).toMatch(
+      /; these credentials lack the permission iam:PassRole$/,
+    );
+  });
+
+  test('does not call the permission missing if a policy denies it explicitly', () => {
+    const message =
+      'User: arn:aws:iam::1:user/u is not authorized to perform: kms:TagResource with an explicit deny in a service control policy';
+    expect(denied(new CreateKeyCommand({}), message, 'AccessDeniedException')).toMatch(
+      /; a policy denies these credentials the permission kms:TagResource$/,
+    );
+  });
+});
+
+test('formatAwsError: names the call that failed, not the last of several concurrent calls', async () => {
+  let failCall = () => {};
+  const headDenied = new Promise<object>((_, reject) => {
+    const error = Object.assign(namedError('403', ''), { $metadata: { httpStatusCode: 403 } });
+    failCall = () => reject(error);
+  });
+  const send = (command: object) => (command instanceof HeadBucketCommand ? headDenied : Promise.resolve({}));
+  const clients: SdkClients = { get: () => ({ send, destroy() {} }), destroy() {}, now: Date.now };
+  const client = createAwsClient({ clients, accounts: [], region: 'us-east-1' });
+  const denied = client.send(at, new HeadBucketCommand({ Bucket: 'acme-tax' }));
+  const result = denied.catch((error: unknown) => error);
+  await outcome(client.send(at, read()));
+  failCall();
+  expect(formatAwsError(await result)).toMatch(/^s3:HeadBucket .* lack the permission s3:ListBucket/);
 });

@@ -45,7 +45,7 @@ function blockedWith(requestId: string): Partial<PlanContent> {
     name: 'AccessDenied',
     $metadata: { httpStatusCode: 403, requestId },
   });
-  const why = `cannot be read: ${formatAwsError(error, 's3:GetBucketVersioning', { region: 'us-east-1' })}`;
+  const why = `cannot be read: ${formatAwsError(error)}`;
   expect(why).toContain(requestId);
   return { blocked: [{ id: STEP.id, why, pairs: ['tax'], from: STEP.from }] };
 }

@@ -9,7 +9,7 @@ import {
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { discoverReplication, listBucketNames } from '../../src/import/discover.ts';
-import { renderSpecs } from '../../src/import/render-yaml.ts';
+import { importSpecs, toYaml } from '../../src/import/render-yaml.ts';
 import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { propertyBudget } from '../support/property-budget.ts';
 import { specArbitrary } from '../support/spec-arbitraries.ts';
@@ -18,7 +18,7 @@ const east = { region: 'us-east-1' };
 
 async function importBuckets({ client }: TestEnv, ...names: string[]): Promise<string> {
   const discovered = await Promise.all(names.map((name) => discoverReplication(client, name, 'us-east-1')));
-  return renderSpecs(discovered.filter((replication) => replication !== undefined));
+  return toYaml(importSpecs(discovered.filter((replication) => replication !== undefined)));
 }
 const importAll = async (env: TestEnv) =>
   importBuckets(env, ...(await listBucketNames(env.client, { region: 'us-east-1' })));

@@ -2,11 +2,13 @@ import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { diagnose, diagnoseObject } from '../../src/doctor/diagnose.ts';
+import type { Facts } from '../../src/core/facts.ts';
 import { FINDING_CODES, type Finding, type FindingDefinition } from '../../src/proof/findings.ts';
+import { fixCommands } from '../../src/proof/fix-commands.ts';
 import type { RuleProof } from '../../src/proof/types.ts';
 import type { ReplicationState } from '../../src/sandbox/state.ts';
-import { applyFixes } from '../support/apply-fix.ts';
 import { propertyBudget } from '../support/property-budget.ts';
+import { runCommands } from '../support/run-commands.ts';
 import { BREAKAGES, type Breakage, HARMLESS, OBJECTS, PAIRS } from './breakages.ts';
 import { type Break, type Pair, workingPair } from './breaking.ts';
 
@@ -71,8 +73,8 @@ test(
 
         const outcome = await write(pair, object, KEY);
         const { client } = pair.world;
-        const { taken } = await diagnoseObject(client, pair.source.bucket, KEY, pair.locations);
-        const [first] = taken.flatMap(({ findings }) => errorsOf(findings));
+        const { proof } = await diagnoseObject(client, pair.source.bucket, KEY, pair.locations);
+        const [first] = proof.taken.flatMap(({ findings }) => errorsOf(findings));
         // A rule that does not select the object gives no result.
         expect(first?.failureReason).toBe(outcome?.attempts[0]?.reason);
 
@@ -179,20 +181,24 @@ async function write(
 const errorsOf = (findings: readonly Finding[]): Finding[] =>
   findings.filter(({ severity }) => severity === 'error');
 
-/** Applies all fixes of errors as the doctor prints them. */
+/** Runs the commands that the doctor prints for all errors. */
 async function fixErrors(pair: Pair): Promise<void> {
-  const { findings } = await doctor(pair);
+  const { findings, facts } = await doctor(pair);
   const fixes = errorsOf(findings).flatMap((finding) => finding.fixes);
-  await applyFixes(pair.world.client, pair.locations, fixes);
+  const commands = fixCommands(fixes, facts).map(({ command }) => command);
+  await runCommands(pair.world.client, pair.locations, pair.source.at, commands);
 }
 
-async function doctor({ world: env, locations, source }: Pair, sample = 10): Promise<RuleProof> {
-  const { proofs } = await diagnose(env.client, [source.bucket], {
+async function doctor(
+  { world: env, locations, source }: Pair,
+  sample = 10,
+): Promise<RuleProof & { facts: Facts }> {
+  const { proofs, facts } = await diagnose(env.client, [source.bucket], {
     locations,
     sampleSize: sample,
     now: new Date(),
   });
   const [proof] = proofs;
   if (!proof) throw new Error('the bucket has no rule');
-  return proof;
+  return { ...proof, facts };
 }

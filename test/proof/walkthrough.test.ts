@@ -1,4 +1,4 @@
-import { CreateRoleCommand, GetRolePolicyCommand, PutRolePolicyCommand } from '@aws-sdk/client-iam';
+import { CreateRoleCommand, PutRolePolicyCommand } from '@aws-sdk/client-iam';
 import { CreateKeyCommand } from '@aws-sdk/client-kms';
 import {
   CreateBucketCommand,
@@ -9,9 +9,11 @@ import {
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Policy, Statement } from '../../src/iam/types.ts';
+import { locationsOf } from '../../src/facts/locations.ts';
+import type { FixCommand } from '../../src/proof/fix-commands.ts';
 import { runCli } from '../support/cli.ts';
 import { type TestEnv, testEnv } from '../support/env.ts';
+import { runCommands } from '../support/run-commands.ts';
 import {
   WALKTHROUGH_TRUST,
   type WalkthroughKeys,
@@ -61,8 +63,8 @@ describe('pair of the AWS walkthrough, with objects without a Bucket Key', () =>
     expect(stdout).toMatch(
       /kms:EncryptionContext:aws:s3:arn expects arn:aws:s3:::source, but the request has arn:aws:s3:::source\/Tax/,
     );
-    expect(stdout).toContain('in policy replicationRolechangeownerPolicy of the role replicationRolekmsobj');
-    expect(stdout).toContain('$ aws iam put-role-policy --role-name replicationRolekmsobj --policy-name');
+    expect(stdout).toContain('in policy replicationRolechangeownerPolicy of the role arn:aws:iam::111122223333:role/replicationRolekmsobj');
+    expect(stdout).toContain('aws iam put-role-policy --role-name replicationRolekmsobj --policy-name');
   });
 
   it('doctor --object: explains the failed object', async () => {
@@ -74,16 +76,11 @@ describe('pair of the AWS walkthrough, with objects without a Bucket Key', () =>
   });
 
   it('doctor: the printed fixes let objects replicate and prove the rule', async () => {
-    const { stdout } = await doctor('-v');
-    const statements = printedStatements(stdout);
-    expect(statements.map(({ Action }) => Action)).toContain('kms:Decrypt');
-    const { PolicyDocument = '' } = await env.client.send(EAST, new GetRolePolicyCommand(POLICY));
-    const policy = JSON.parse(decodeURIComponent(PolicyDocument)) as Policy;
-    const fixedPolicy = { ...policy, Statement: [policy.Statement, statements].flat() };
-    await env.client.send(
-      EAST,
-      new PutRolePolicyCommand({ ...POLICY, PolicyDocument: JSON.stringify(fixedPolicy) }),
-    );
+    const { stdout } = await doctor('-o', 'json');
+    const { commands } = JSON.parse(stdout) as { commands: FixCommand[] };
+    const texts = commands.map(({ command }) => command);
+    expect(texts.join()).toContain('kms:Decrypt');
+    await runCommands(env.client, locationsOf(env.specs, 'us-east-1'), EAST, texts);
 
     expect(await put('Tax/2026.pdf')).toBe('COMPLETED');
     const afterFix = await doctor();
@@ -93,14 +90,6 @@ describe('pair of the AWS walkthrough, with objects without a Bucket Key', () =>
     expect(afterFix.stdout).toContain('RK1401');
   });
 });
-
-/** Returns the printed statements: each is between its fix and the command that writes it. */
-function printedStatements(text: string): Statement[] {
-  const fixes = text.split(/^ *fix .*\n/m).slice(1);
-  return fixes.map(
-    (fix) => JSON.parse(fix.slice(0, fix.search(/^ *\$ aws iam put-role-policy/m))) as Statement,
-  );
-}
 
 async function createWalkthrough({ client }: TestEnv): Promise<WalkthroughKeys> {
   const enabled = { VersioningConfiguration: { Status: 'Enabled' } } as const;

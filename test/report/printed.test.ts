@@ -295,6 +295,23 @@ const RUNS: Record<string, Run> = {
     yaml: TAX_SPEC.replace('region:', 'regoin:'),
     args: ['validate', '-'],
   },
+  'imported specs': {
+    as: 'Import',
+    args: ['import', '--bucket', 'acme-tax'],
+    before: (env) => env.reconcile(),
+  },
+  'imported specs with a warning': {
+    as: 'Import',
+    args: ['import', '--all'],
+    before: async (env) => {
+      await env.reconcile();
+      const status = { Status: 'Suspended' } as const;
+      await env.client.send(
+        WEST,
+        new PutBucketVersioningCommand({ Bucket: REPLICA, VersioningConfiguration: status }),
+      );
+    },
+  },
   'a snapshot': { as: 'Snapshot', args: ['observe', '-'] },
   'a snapshot of named accounts': { as: 'Snapshot', yaml: PARTNER, args: ['observe', '-'] },
   'a snapshot of a bucket in another Region': {

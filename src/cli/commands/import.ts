@@ -1,9 +1,11 @@
+import { formatAwsError } from '../../aws/errors.ts';
 import { EXIT, UserError } from '../../errors.ts';
 import type { DiscoveredReplication } from '../../import/discover.ts';
 import type { CommandDefinition } from '../command-model.ts';
-import { addCommonOptions, collectValues, type GlobalOptions } from '../options.ts';
+import { safeJson } from '../../util/escape.ts';
+import { addAwsOptions, collectValues, type GlobalOptions, outputOption } from '../options.ts';
 
-interface ImportOptions extends GlobalOptions {
+interface ImportOptions extends Omit<GlobalOptions, 'allow' | 'wait'> {
   bucket: string[];
   all?: true;
   region: string;
@@ -16,9 +18,11 @@ export const importCommand: CommandDefinition = {
   examples: [
     ['reconcile import --bucket acme-tax > specs/tax.yaml', 'import one bucket'],
     ['reconcile import --all', 'import all buckets'],
+    ['reconcile import --all -o json', 'print specs and warnings as JSON'],
   ],
   configure: (command) =>
-    addCommonOptions(command)
+    addAwsOptions(command)
+      .addOption(outputOption())
       .option('--bucket <name>', 'import this source bucket; may be repeated', collectValues, [])
       .option('--all', 'import every bucket of the account that has a replication configuration')
       .option('--region <region>', 'look up buckets in this Region first', 'us-east-1'),
@@ -28,7 +32,7 @@ export const importCommand: CommandDefinition = {
         EXIT.usage,
         'no bucket given: use reconcile import --bucket acme-tax, or --all for all buckets',
       );
-    const [{ discoverReplication, listBucketNames }, { renderSpecs }, { openSession }] = await Promise.all([
+    const [{ discoverReplication, listBucketNames }, { importSpecs, toJsonResult, toYaml }, { openSession }] = await Promise.all([
       import('../../import/discover.ts'),
       import('../../import/render-yaml.ts'),
       import('../session.ts'),
@@ -63,7 +67,8 @@ export const importCommand: CommandDefinition = {
           EXIT.failed,
           `none of ${bucketNames.length} buckets has a replication configuration`,
         );
-      io.stdout.write(renderSpecs(replications));
+      const specs = importSpecs(replications);
+      io.stdout.write(options.output === 'json' ? `${safeJson(toJsonResult(specs), 2)}\n` : toYaml(specs));
       return EXIT.ok;
     } finally {
       await session.close();
@@ -71,10 +76,8 @@ export const importCommand: CommandDefinition = {
   },
 };
 
-/** Returns the reason of a failed read. HEAD responses have no body, so only the status gives a reason. */
+/** Returns the reason of a failed read. HEAD responses have no body, so only the status says that there is no bucket. */
 function bucketErrorReason(error: unknown): string {
   const status = (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
-  if (status === 404) return 'it does not exist';
-  if (status === 403) return 'it belongs to another account, or these credentials lack the permission';
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return status === 404 ? 'it does not exist' : formatAwsError(error);
 }
