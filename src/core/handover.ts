@@ -53,12 +53,10 @@ export function planHandover(
       isComplete &&= arn !== undefined;
       return arn ?? `(the ARN of ${ref.$ref}, known after apply)`;
     };
-    return kind
-      .operations(renderFrom(resource, undefined, kind, toArnText))
-      .flatMap(({ manual }) => {
-        if (!manual) return [];
-        const { command, ...step } = manual;
-        return [{ id, account, ...step, ...(isComplete && { command }), pairs: declaredBy }];
-      });
+    return kind.operations(renderFrom(resource, undefined, kind, toArnText)).flatMap(({ manual }) => {
+      if (!manual) return [];
+      const { command, ...step } = manual;
+      return [{ id, account, ...step, ...(isComplete && { command }), pairs: declaredBy }];
+    });
   });
 }

@@ -273,7 +273,10 @@ function removalCommands(role: string, policy: FormerStatements): string {
   if (policy.others.length === 0) return `remove them with: ${awsCli('iam delete-role-policy', options)}`;
   const document = { Version: '2012-10-17', Statement: policy.others };
   // A message is one line.
-  const command = awsCli('iam put-role-policy', { ...options, 'policy-document': document }).replaceAll('\n', '');
+  const command = awsCli('iam put-role-policy', { ...options, 'policy-document': document }).replaceAll(
+    '\n',
+    '',
+  );
   return `remove them with: ${command}`;
 }
 

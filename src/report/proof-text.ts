@@ -37,12 +37,19 @@ function proofText(
   ].join('\n');
 }
 
-/** Returns the rules of a plan that are not proven, each with its first cause. */
+/** Returns the rules of a plan that are not proven, each with its first cause. The doctor has the facts for commands. */
 export const unprovenText = (
   proofs: readonly RuleVerdict[],
   paint: Paint,
   width = Number.POSITIVE_INFINITY,
-): string[] => unprovenRules(proofs).map((proof) => proofText(proof, false, paint, width));
+): string[] =>
+  unprovenRules(proofs).map((proof) => {
+    const text = proofText(proof, false, paint, width);
+    const hasFix = proof.findings.some(({ severity, fixes }) => severity === 'error' && fixes.length > 0);
+    return hasFix
+      ? `${text}\n${paint.dim('      reconcile doctor prints the commands for the fixes')}`
+      : text;
+  });
 
 const unprovenRules = (proofs: readonly RuleVerdict[]): RuleVerdict[] =>
   proofs.filter(({ verdict }) => verdict !== 'proven' && verdict !== 'off');

@@ -44,7 +44,9 @@ test('doctor: reports replaced permissions that have expired, with their removal
   expect(finding?.message).toMatch(
     /^the policy replikey of the role arn:aws:iam::111122223333:role\/replikey-acme-tax contains ReplikeyUntil202611301017x[0-9a-f]{6}DestinationKeyTax: it expired at 2026-11-30T10:17:00.000Z; the next run of replikey removes it$/,
   );
-  expect(finding?.fixes).toMatchObject([{ remove: { Sid: expect.stringMatching(/^ReplikeyUntil/) }, policy: { kind: 'role' } }]);
+  expect(finding?.fixes).toMatchObject([
+    { remove: { Sid: expect.stringMatching(/^ReplikeyUntil/) }, policy: { kind: 'role' } },
+  ]);
 });
 
 test('doctor: reports a replaced permission that another caller changed', async () => {

@@ -1,8 +1,8 @@
 import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
-import { diagnose, diagnoseObject } from '../../src/doctor/diagnose.ts';
 import type { Facts } from '../../src/core/facts.ts';
+import { diagnose, diagnoseObject } from '../../src/doctor/diagnose.ts';
 import { FINDING_CODES, type Finding, type FindingDefinition } from '../../src/proof/findings.ts';
 import { fixCommands } from '../../src/proof/fix-commands.ts';
 import type { RuleProof } from '../../src/proof/types.ts';

@@ -63,7 +63,9 @@ describe('pair of the AWS walkthrough, with objects without a Bucket Key', () =>
     expect(stdout).toMatch(
       /kms:EncryptionContext:aws:s3:arn expects arn:aws:s3:::source, but the request has arn:aws:s3:::source\/Tax/,
     );
-    expect(stdout).toContain('in policy replicationRolechangeownerPolicy of the role arn:aws:iam::111122223333:role/replicationRolekmsobj');
+    expect(stdout).toContain(
+      'in policy replicationRolechangeownerPolicy of the role arn:aws:iam::111122223333:role/replicationRolekmsobj',
+    );
     expect(stdout).toContain('aws iam put-role-policy --role-name replicationRolekmsobj --policy-name');
   });
 

@@ -1,8 +1,8 @@
 import { formatAwsError } from '../../aws/errors.ts';
 import { EXIT, UserError } from '../../errors.ts';
 import type { DiscoveredReplication } from '../../import/discover.ts';
-import type { CommandDefinition } from '../command-model.ts';
 import { safeJson } from '../../util/escape.ts';
+import type { CommandDefinition } from '../command-model.ts';
 import { addAwsOptions, collectValues, type GlobalOptions, outputOption } from '../options.ts';
 
 interface ImportOptions extends Omit<GlobalOptions, 'allow' | 'wait'> {
@@ -32,11 +32,12 @@ export const importCommand: CommandDefinition = {
         EXIT.usage,
         'no bucket given: use reconcile import --bucket acme-tax, or --all for all buckets',
       );
-    const [{ discoverReplication, listBucketNames }, { importSpecs, toJsonResult, toYaml }, { openSession }] = await Promise.all([
-      import('../../import/discover.ts'),
-      import('../../import/render-yaml.ts'),
-      import('../session.ts'),
-    ]);
+    const [{ discoverReplication, listBucketNames }, { importSpecs, toJsonResult, toYaml }, { openSession }] =
+      await Promise.all([
+        import('../../import/discover.ts'),
+        import('../../import/render-yaml.ts'),
+        import('../session.ts'),
+      ]);
     const noSpecs = { pairs: [], accounts: [], limits: {}, variables: [] };
     const session = await openSession(noSpecs, options, io, signal);
     try {
