@@ -26,6 +26,9 @@ export function splitByAccess(
   return { managed, unmanaged };
 }
 
+/** A part of the text in place of an ARN that is not known yet. A command with it would fail. */
+const KNOWN_AFTER_APPLY = 'known after apply';
+
 /**
  * Returns the manual steps for the owners of unmanaged accounts, as documents and commands. A role appears by its ARN,
  * which is known before the role exists; a key appears by its ARN when that is known.
@@ -42,20 +45,17 @@ export function planHandover(
   const roleArnsById = new Map(
     roleKinds.flatMap(({ name }) => pairs.map((pair) => [roleResourceId(name, pair), derivedRoleArn(pair)])),
   );
+  const toArnText = (ref: Ref) =>
+    roleArnsById.get(ref.$ref) ?? resolveRef(ref) ?? `(the ARN of ${ref.$ref}, ${KNOWN_AFTER_APPLY})`;
   return unmanaged.flatMap((resource) => {
     const kind = kinds.get(resource.kind);
     if (!kind) return [];
     const { id, location, declaredBy } = resource;
     const account = accountIdsByName.get(location.account) ?? '';
-    let isComplete = true;
-    const toArnText = (ref: Ref) => {
-      const arn = roleArnsById.get(ref.$ref) ?? resolveRef(ref);
-      isComplete &&= arn !== undefined;
-      return arn ?? `(the ARN of ${ref.$ref}, known after apply)`;
-    };
     return kind.operations(renderFrom(resource, undefined, kind, toArnText)).flatMap(({ manual }) => {
       if (!manual) return [];
       const { command, ...step } = manual;
+      const isComplete = !command?.includes(KNOWN_AFTER_APPLY);
       return [{ id, account, ...step, ...(isComplete && { command }), pairs: declaredBy }];
     });
   });

@@ -99,7 +99,9 @@ const canCreate = ({ kind, of }: PolicyRef, { buckets, roles }: Facts): boolean 
     : kind === 'role' && factValue(roles[of]) !== undefined;
 
 function changeText(fixes: readonly PolicyFix[]): string {
-  const distinct = [...new Map(fixes.map((fix) => [canonicalJson(fix), fix])).values()];
+  // Several roles may be exempted from one statement.
+  const subjectOf = (fix: PolicyFix) => canonicalJson('replace' in fix ? fix.replace : fix);
+  const distinct = [...new Map(fixes.map((fix) => [subjectOf(fix), fix])).values()];
   const parts = (['add', 'replace', 'remove'] as const).flatMap((change) => {
     const count = distinct.filter((fix) => change in fix).length;
     return count === 0 ? [] : [`${change} ${count} ${count === 1 ? 'statement' : 'statements'}`];

@@ -162,15 +162,17 @@ describe.skipIf(missing)('printed commands, run by a shell', { timeout: 180_000 
   const accounts = (side: string): string =>
     ACCOUNT_SPECS.replace(side === 'source' ? `"${MAIN}"` : `"${BACKUP}"`, (id) => `${id}, managed: false`);
 
-  /** Returns the commands of the manual steps, as the plan prints them. */
-  async function manualCommands(env: TestEnv, yaml: string): Promise<string[]> {
-    const { stdout } = await runCli(['plan', '-', '-o', 'json'], {
+  /** Returns the commands of the manual steps, as the plan prints them with the credentials of an account. */
+  async function manualCommands(env: TestEnv, yaml: string, account: string): Promise<string[]> {
+    const options = {
       endpoint: env.sandbox.endpoint,
       input: yaml,
-    });
+      env: { AWS_ACCESS_KEY_ID: account },
+    };
+    const { stdout } = await runCli(['plan', '-', '-o', 'json'], options);
     const { handover } = JSON.parse(stdout) as { handover: { command?: string }[] };
     const commands = handover.map(({ command = '' }) => command);
-    const { stdout: text } = await runCli(['plan', '-'], { endpoint: env.sandbox.endpoint, input: yaml });
+    const { stdout: text } = await runCli(['plan', '-'], options);
     for (const line of commands.join('\n').split('\n')) expect(text).toContain(`      ${line}`);
     return commands;
   }
@@ -193,7 +195,7 @@ describe.skipIf(missing)('printed commands, run by a shell', { timeout: 180_000 
     const yaml = accounts('destination') + unmanagedDestination.replace('KEY_ARN', `"${arn}"`);
     // The role must exist before a policy can name it.
     await runCli(['--once', '-', '--wait', '1'], { endpoint: env.sandbox.endpoint, input: yaml });
-    const commands = await manualCommands(env, yaml);
+    const commands = await manualCommands(env, yaml, MAIN);
     expect(commands).toHaveLength(3);
 
     // There is no bucket policy at first.
@@ -232,7 +234,7 @@ describe.skipIf(missing)('printed commands, run by a shell', { timeout: 180_000 
     await env.reconcile();
     const key = [...env.sandbox.store.account(BACKUP).keys.values()][0]?.arn ?? '';
     const yaml = accounts('destination') + unmanagedDestination.replace('KEY_ARN', `"${key}"`);
-    const commands = await manualCommands(env, yaml);
+    const commands = await manualCommands(env, yaml, MAIN);
     const policy = env.sandbox.store.bucket('acme-tax-replica')?.policy;
     env.sandbox.faultSettings.faults = ['GetBucketPolicy', 'GetKeyPolicy'].map((match) => ({
       match,
@@ -254,7 +256,7 @@ describe.skipIf(missing)('printed commands, run by a shell', { timeout: 180_000 
     const { store } = env.sandbox;
     const source = [...store.account(MAIN).keys.values()][0]?.arn ?? '';
     const yaml = accounts('source') + CROSS_ACCOUNT_SPEC.replace('key: alias/acme-tax ', `key: "${source}" `);
-    const commands = await manualCommands(env, yaml);
+    const commands = await manualCommands(env, yaml, BACKUP);
     expect(commands.map((command) => /aws (\w+ (?:create|put)-[\w-]+)/.exec(command)?.[1])).toEqual(
       expect.arrayContaining(['iam create-role', 'iam put-role-policy', 's3api put-bucket-replication']),
     );

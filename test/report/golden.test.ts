@@ -32,9 +32,9 @@ test.each(CASES)('$name', async (testCase) => {
   }
 });
 
-/** A text that the user copies as a whole is not wrapped: a name behind its mark, or a command. */
+/** A text that the user copies as a whole is not wrapped: a name behind its mark, a document, or a command. */
 const isOneWord = (line: string): boolean =>
-  /^ *(([-+~!?→#]|on|fix) )*\S+$/.test(line) || /^ *(\$|") ?/.test(line);
+  /^ *(([-+~!?→#]|on|fix) )*\S+$/.test(line) || /^ *(aws |jq |"|\]')/.test(line);
 
 test('plan: a changed field of a spec changes only its own lines', async () => {
   const lines = async (yaml: string) => {
