@@ -21,8 +21,9 @@ export function structureChecks(sources) {
     ...(folders.get(folder)?.types ?? []),
   ];
   return [
-    // Transitions of live rules, with canaries and their doctor, need more files than the first release.
-    { name: 'source files', limit: 275, actual: sources.size },
+    // Transitions of live rules, with canaries and their doctor, need more files than the first release; so do the
+    // guardrails: the snapshot of the specs, the listeners, and the commands that fixes print.
+    { name: 'source files', limit: 280, actual: sources.size },
     listed('files under 15 lines', 8, filesUnder(sources, 15)),
     listed('folders with one file', 0, foldersWithOneFile(sources)),
     listed('names with several top-level definitions', 0, repeatedNames(sources)),

@@ -100,7 +100,7 @@ export const iamRolePolicy: Kind<IamRolePolicy, Policy, Statement[]> = {
             manual: {
               what: `grant the role ${name} the permissions for replication`,
               document: doc,
-              command: addStatementsCommand(name, statements),
+              command: addToRolePolicyCommand(name, statements),
             },
           },
         ],
@@ -145,7 +145,7 @@ export const iamRolePolicy: Kind<IamRolePolicy, Policy, Statement[]> = {
 };
 
 /** Returns the command that adds statements to the inline policy, in an account that replikey cannot read. */
-function addStatementsCommand(role: string, statements: Statements): string {
+function addToRolePolicyCommand(role: string, statements: Statements): string {
   const options = { 'role-name': role, 'policy-name': ROLE_POLICY_NAME };
   return mergePolicyCommand(
     {

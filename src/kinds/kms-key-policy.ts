@@ -91,7 +91,7 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy, KeyPolicyDoc, Statement[]> = {
       manual: {
         what: `add these statements to the policy of ${alias}`,
         document: toStatementList(statements),
-        command: addStatementsCommand(alias, location, statements),
+        command: addToKeyPolicyCommand(alias, location, statements),
       },
     },
   ],
@@ -139,7 +139,7 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy, KeyPolicyDoc, Statement[]> = {
 };
 
 /** Returns the command that adds statements to a key policy, in an account that replikey cannot read. */
-function addStatementsCommand(key: string, { region }: Location, statements: Statements): string {
+function addToKeyPolicyCommand(key: string, { region }: Location, statements: Statements): string {
   const list = toStatementList(statements);
   const commands = (keyId: string) =>
     mergePolicyCommand(

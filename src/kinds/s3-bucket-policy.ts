@@ -90,7 +90,7 @@ export const s3BucketPolicy: Kind<S3BucketPolicy, Policy, Statement[]> = {
             manual: {
               what: `add these statements to the policy of ${bucket}`,
               document: toStatementList(statements),
-              command: addStatementsCommand(bucket, location, statements),
+              command: addToBucketPolicyCommand(bucket, location, statements),
             },
           },
         ],
@@ -135,7 +135,7 @@ export const s3BucketPolicy: Kind<S3BucketPolicy, Policy, Statement[]> = {
 };
 
 /** Returns the command that adds statements to a bucket policy, in an account that replikey cannot read. */
-function addStatementsCommand(bucket: string, { region }: Location, statements: Statements): string {
+function addToBucketPolicyCommand(bucket: string, { region }: Location, statements: Statements): string {
   return mergePolicyCommand(
     {
       get: awsCli('s3api get-bucket-policy', { region, bucket, query: 'Policy', output: 'text' }),

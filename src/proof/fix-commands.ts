@@ -40,7 +40,7 @@ export function fixCommands(fixes: readonly Fix[], facts: Facts): FixCommand[] {
   });
 }
 
-/** A replication configuration holds the rules of several fixes. Every other call stands for itself. */
+/** A replication configuration holds the rules of several fixes. Every other call is a command of its own. */
 const documentOfCall = ({ call }: CallFix): object =>
   call.operation === 'PutBucketReplication' ? [call.operation, call.input.Bucket] : call;
 
@@ -86,7 +86,7 @@ function policyCommand(ref: PolicyRef, fixes: readonly PolicyFix[], facts: Facts
   const where = account === undefined ? '' : ` in account ${account}`;
   return [
     {
-      what: `${policyLabel(ref)}${where}: ${changeText(fixes)}`,
+      what: `${policyLabel(ref)}${where}: ${changeCounts(fixes)}`,
       command: writeCommand(ref, applyFixesToPolicy(current, fixes), facts),
     },
   ];
@@ -98,7 +98,7 @@ const canCreate = ({ kind, of }: PolicyRef, { buckets, roles }: Facts): boolean 
     ? factValue(buckets[of]) !== undefined
     : kind === 'role' && factValue(roles[of]) !== undefined;
 
-function changeText(fixes: readonly PolicyFix[]): string {
+function changeCounts(fixes: readonly PolicyFix[]): string {
   // Several roles may be exempted from one statement.
   const subjectOf = (fix: PolicyFix) => canonicalJson('replace' in fix ? fix.replace : fix);
   const distinct = [...new Map(fixes.map((fix) => [subjectOf(fix), fix])).values()];

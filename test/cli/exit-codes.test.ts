@@ -30,7 +30,7 @@ it('1: partly failed, with the cause, the skipped steps, and what to do', async 
   const end = stdout.slice(stdout.indexOf('Not converged'));
   expect(end.replace(/request [\w-]+/, 'request R')).toMatchInlineSnapshot(`
     "Not converged: 8 applied, 1 failed, 4 skipped, 0 blocked.
-      failed iam.role/replikey-acme-tax: iam:CreateRole in us-east-1: AccessDenied (HTTP 403): AccessDenied, request R; these credentials lack the permission
+      failed iam.role/replikey-acme-tax: iam:CreateRole in us-east-1: AccessDenied (HTTP 403): AccessDenied, request R; these credentials lack the permission iam:CreateRole
       skipped: iam.role/replikey-acme-tax was not applied
           iam.role-policy/replikey-acme-tax
           kms.key-policy/alias/acme-tax-replica@us-west-2

@@ -25,7 +25,7 @@ const [MAIN, BACKUP] = ['111122223333', '444455556666'];
 const EAST = { region: 'us-east-1' };
 const ROLE = 'arn:aws:iam::111122223333:role/team/x/replikey-acme-tax';
 
-/** Statements of others, with characters that a shell or IAM could take for something else. */
+/** Foreign statements, with characters that a shell or IAM could take for something else. */
 const FOREIGN: Statement = {
   Sid: 'ForeignStatement',
   Effect: 'Allow',
@@ -89,7 +89,7 @@ const without = ({ client, specs }: TestEnv, ref: PolicyRef, sid: string): Promi
   }));
 
 describe.skipIf(missing)('printed commands, run by a shell', { timeout: 180_000 }, () => {
-  test('doctor: correct every policy of a broken pair, and keep the statements of others', async () => {
+  test('doctor: correct every policy of a broken pair, and keep foreign statements', async () => {
     await using env = await testEnv(
       TAX_SPEC.replace('  rules:', '  role: { name: replikey-acme-tax, path: /team/x/ }\n  rules:'),
     );
@@ -250,7 +250,7 @@ describe.skipIf(missing)('printed commands, run by a shell', { timeout: 180_000 
     expect(env.sandbox.store.bucket('acme-tax-replica')?.policy).toEqual(policy);
   });
 
-  test('plan: the steps for the owner of a source create the role and add the rules to those of others', async () => {
+  test('plan: the steps for the owner of a source create the role and add the rules to foreign rules', async () => {
     await using env = await testEnv(ACCOUNT_SPECS + CROSS_ACCOUNT_SPEC);
     await env.reconcile();
     const { store } = env.sandbox;

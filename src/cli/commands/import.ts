@@ -18,7 +18,7 @@ export const importCommand: CommandDefinition = {
   examples: [
     ['reconcile import --bucket acme-tax > specs/tax.yaml', 'import one bucket'],
     ['reconcile import --all', 'import all buckets'],
-    ['reconcile import --all -o json', 'print specs and warnings as JSON'],
+    ['reconcile import --all -o json', 'print specs as JSON'],
   ],
   configure: (command) =>
     addAwsOptions(command)
