@@ -356,8 +356,7 @@ test('formatAwsError: names the call that failed, not the last of several concur
     failCall = () => reject(error);
   });
   const send = (command: object) => (command instanceof HeadBucketCommand ? headDenied : Promise.resolve({}));
-  const clients: SdkClients = { get: () => ({ send, destroy() {} }), destroy() {}, now: Date.now };
-  const client = createAwsClient({ clients, accounts: [], region: 'us-east-1' });
+  const client = createAwsClient({ clients: sdkClientsOf(send), accounts: [], region: 'us-east-1' });
   const denied = client.send(at, new HeadBucketCommand({ Bucket: 'acme-tax' }));
   const result = denied.catch((error: unknown) => error);
   await outcome(client.send(at, read()));
