@@ -1,6 +1,8 @@
+import type { Readable } from 'node:stream';
 import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import * as z from 'zod';
 import { redactError } from '../aws/errors.ts';
+import { boundedBody } from '../aws/response.ts';
 import { type Connection, hasCustomEndpoint } from '../aws/sdk-clients.ts';
 import type { LeaseRecord, LeaseStore } from './leader-election.ts';
 
@@ -16,7 +18,11 @@ const LEASE_RECORD_SCHEMA = z.object({
  * Stores a lease outside Kubernetes: an S3 object with conditional writes. S3 has supported conditional writes since
  * 2024 (`If-None-Match`, and `If-Match`); its reads are strongly consistent.
  */
-export function createS3Lock(client: S3Client, { bucket, key }: { bucket: string; key: string }): LeaseStore {
+export function createS3Lock(
+  client: S3Client,
+  { bucket, key }: { bucket: string; key: string },
+  timeoutMs = LOCK_TIMEOUT_MS,
+): LeaseStore {
   const name = `s3://${bucket}/${key}`;
   const lockError = (action: 'read' | 'write', error: unknown) =>
     new Error(`cannot ${action} lock ${name}: ${lockErrorReason(redactError(error) as Error)}`, {
@@ -39,9 +45,8 @@ export function createS3Lock(client: S3Client, { bucket, key }: { bucket: string
       try {
         const response = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
         if ((response.ContentLength ?? 0) > MAX_RECORD_BYTES) throw new Error('the object is not a lock');
-        const record = LEASE_RECORD_SCHEMA.parse(
-          JSON.parse((await response.Body?.transformToString()) ?? ''),
-        );
+        const bytes = await boundedBody(timeoutMs)(response.Body as Readable);
+        const record = LEASE_RECORD_SCHEMA.parse(JSON.parse(Buffer.from(bytes).toString()));
         return { record, version: response.ETag ?? '' };
       } catch (error) {
         if ((error as Error).name === 'NoSuchKey') return undefined;
@@ -92,7 +97,8 @@ export function openS3Lock(
       throwOnRequestTimeout: true,
     },
   });
-  return (name) => createS3Lock(client, { bucket, key: name === 'replikey' ? key : `${key}-${name}` });
+  return (name) =>
+    createS3Lock(client, { bucket, key: name === 'replikey' ? key : `${key}-${name}` }, timeoutMs);
 }
 
 /** Another process wrote the object, writes it at this moment, or deleted it. */

@@ -370,9 +370,13 @@ describe('concurrent writes', () => {
   });
 });
 
-test('S3 lock: S3 does not respond, or stops in the middle: fails after the timeout', async () => {
+test('S3 lock: S3 does not respond, stops in the middle, or sends byte by byte: fails after the timeout', async () => {
   const server = createServer((request, response) => {
     if (request.url?.startsWith('/locks/half')) response.writeHead(200, { 'content-length': 100 }).write('{');
+    if (!request.url?.startsWith('/locks/trickled')) return;
+    response.writeHead(200, { 'content-length': 4_000 });
+    const timer = setInterval(() => response.write(' '), 20);
+    response.on('close', () => clearInterval(timer));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   vi.stubEnv('AWS_ENDPOINT_URL', `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
@@ -380,7 +384,7 @@ test('S3 lock: S3 does not respond, or stops in the middle: fails after the time
   vi.stubEnv('AWS_ACCESS_KEY_ID', '111122223333');
   vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'test');
   try {
-    for (const key of ['none', 'half'])
+    for (const key of ['none', 'half', 'trickled'])
       await expect(
         openS3Lock({ bucket: 'locks', key }, { timeoutMs: 200 })('replikey').read(),
       ).rejects.toThrow(`cannot read lock s3://locks/${key}: S3 did not respond in time`);
