@@ -350,17 +350,21 @@ const guardFlags = ({
 function savedPlanText(file: string, outcome: Outcome, options: ReconcileOptions): string {
   if (outcome.plan.target.endpoint === 'snapshot')
     return `\nSaved in ${escapeUnprintable(file)}. It cannot be applied, because a snapshot does not verify the account.\n`;
-  const overrides = overrideFlags(outcome);
+  const { plan, refusals } = outcome;
+  // A saved plan replaces the plan that --plan names.
+  const ownRefusals = refusals.filter(({ id }) => id !== 'stale-plan');
+  if (ownRefusals.some((refusal) => overrideFlags({ plan, refusals: [refusal] }).length === 0))
+    return `\nSaved in ${escapeUnprintable(file)}. It cannot be applied, for the reason above.\n`;
   const command = [
     'reconcile apply',
     shellQuote(file),
     ...(options.allowUnproven ? ['--allow-unproven'] : []),
     ...options.allow.map((id) => `--allow ${shellQuote(id)}`),
     ...guardFlags(options),
-    ...overrides,
+    ...overrideFlags(outcome),
     ...sandboxFlags(options),
   ].join(' ');
-  const condition = outcome.refusals.length > 0 ? ' in spite of the refusal' : '';
+  const condition = ownRefusals.length > 0 ? ' in spite of the refusal' : '';
   return `\nSaved in ${escapeUnprintable(file)}. Apply exactly this plan${condition} with\n  ${escapeUnprintable(command)}\n`;
 }
 

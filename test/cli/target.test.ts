@@ -222,6 +222,12 @@ describe('wrong account', () => {
     expect(JSON.parse(stdout)).toMatchObject({ refused: [{ id: 'wrong-account' }], results: [] });
   });
 
+  it('plan --out: prints no command that applies the plan', async () => {
+    const { code, stdout } = await run(['plan', 'tax.yaml', '--out', 'refused.json'], OTHER_ACCOUNT);
+    expect(code).toBe(4);
+    expect(stdout).toMatch(/\nSaved in refused\.json\. It cannot be applied, for the reason above\.\n$/);
+  });
+
   it('with one accessible bucket: blocks the other spec alone', async () => {
     await writeFile(path.join(folder, 'both.yaml'), `${TAX_SPEC}---\n${THEIRS.replace('Tax/', 'New/')}`);
     const { code, stdout } = await run(['--once', 'both.yaml'], OTHER_ACCOUNT);
