@@ -48,7 +48,7 @@ it('reconcile --once: applies the plan, and a second run writes nothing', async 
 
 it('--sandbox: without a folder, uses .replikey/sandbox and treats the next word as a spec', async () => {
   expect(await run('--once', '--sandbox')).toMatchObject({ code: 0, stderr: '' });
-  expect(existsSync(path.join(folder, '.replikey/sandbox/accounts'))).toBe(true);
+  expect(existsSync(path.join(folder, '.replikey/sandbox/journal.jsonl'))).toBe(true);
 });
 
 it('plan --sandbox: names the sandbox, also in the command that applies the plan', async () => {

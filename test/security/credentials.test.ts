@@ -263,7 +263,7 @@ host;x-amz-security-token'`;
       .filter((entry) => entry.isFile() && !inputFiles.includes(entry.name))
       .map((entry) => path.join(entry.parentPath, entry.name));
     expect(createdFiles.map((created) => path.relative(folder, created))).toEqual(
-      expect.arrayContaining(['plan.json', 'observed.json', 'own/buckets/acme-tax.json']),
+      expect.arrayContaining(['plan.json', 'observed.json', 'own/journal.jsonl']),
     );
     for (const created of createdFiles) outputs.push([created, await readFile(created, 'latin1')]);
     outputs.push(['the log of the sandbox', JSON.stringify(testEnvironment.sandbox.log.entries)]);
