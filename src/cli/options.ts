@@ -60,7 +60,7 @@ export function addCommonOptions(command: Command, ...formats: string[]): Comman
     .addOption(
       new Option(
         '--allow <risk>',
-        'allow a risk by its id, or for one rule by id=bucket/rule; may be repeated',
+        'allow a risk by its id, or for one rule or spec by id=bucket/rule or id=spec; may be repeated',
       )
         .choices(Object.keys(RISKS))
         .argParser((id: string, previous: string[]) => [...previous, parseRisk(id)])

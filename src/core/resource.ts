@@ -312,14 +312,16 @@ export const RISKS = {
   'lose-in-flight': 'removes permissions before the objects in flight are replicated',
   'open-public-access': 'turns off Block Public Access of a bucket',
   'other-manager': 'changes a resource that another tool appears to manage',
+  'remove-pair':
+    'stops or removes a pair that no spec declares any more, or a whole replication configuration',
   'remove-rules': 'removes foreign rules',
   'stop-foreign-rules': 'stops the replication of foreign rules, for good or between two steps',
 } as const;
 
 export type RiskId = keyof typeof RISKS;
 
-/** Risks that can be allowed for one subject: `stop-foreign-rules=BUCKET/RULE`. */
-export const RISKS_WITH_SUBJECT: readonly string[] = ['stop-foreign-rules' satisfies RiskId];
+/** Risks that can be allowed for one subject: `remove-pair=SPEC`, `stop-foreign-rules=BUCKET/RULE`. */
+export const RISKS_WITH_SUBJECT: readonly string[] = ['remove-pair', 'stop-foreign-rules'] satisfies RiskId[];
 
 /** Returns the value of `--allow` that allows a risk, and no more. */
 export const allowanceOf = ({ id, subject }: Pick<Risk, 'subject'> & { id: string }): string =>

@@ -239,7 +239,7 @@ export const s3Replication: Kind<S3Replication, ReplicationDoc, ReplicationRule[
     const { current, desired } = change;
     return {
       blocked: ruleConflictOf(desired, current?.foreign ?? []),
-      risks: current ? risksOf(desired, current) : [],
+      risks: current ? [...risksOf(desired, current), ...pairRemovals(change, current)] : [],
       notes: foreignRuleNotes(current?.foreign ?? []),
       changeNotes: existingObjectsNote(change),
       widensUse: rulesWithWiderUse(change).length > 0,
@@ -382,6 +382,31 @@ function risksOf(desired: S3Replication, { spec, foreign = [] }: CurrentReplicat
     });
   }
   return risks;
+}
+
+/** Returns a risk for each pair that no spec declares any more, and of which prune disables or removes the rules. */
+function pairRemovals({ resource, desired, doc }: ReplicationChange, { spec }: CurrentReplication): Risk[] {
+  const { declaredBy, orphaned, pruneOwners = [], disableOwners = [] } = resource;
+  const declaredOwners = orphaned ? [] : declaredBy.map(toSidName);
+  const isOrphanedOwner = (owner: string) =>
+    [...pruneOwners, ...disableOwners].includes(owner) && !declaredOwners.includes(owner);
+  const endedByPair = new Map<string, string[]>();
+  for (const [id, { status }] of Object.entries(spec.rules)) {
+    const isEnded = doc === undefined || !(id in desired.rules) || status !== desired.rules[id]?.status;
+    const pair = specNameOfRule(id);
+    if (isReplikeyRule(id) && isOrphanedOwner(toSidName(pair)) && isEnded)
+      endedByPair.set(pair, [...(endedByPair.get(pair) ?? []), id]);
+  }
+  return [...endedByPair].map(([pair, ids]) => {
+    const effect =
+      doc === undefined
+        ? `deletes the whole replication configuration of ${desired.bucket}, with the pair ${pair}`
+        : ids.some((id) => id in desired.rules)
+          ? `stops the replication of the pair ${pair} from ${desired.bucket}`
+          : `removes the pair ${pair} from ${desired.bucket}`;
+    const message = `${effect}, which no spec declares any more: ${ids.join(', ')}`;
+    return { id: 'remove-pair', subject: pair, message };
+  });
 }
 
 /** Returns the enabled rules that a change disables, removes, or gives settings that decide about permissions. */

@@ -85,7 +85,7 @@ const riskSchema = namedObject('Risk', 'A risk of a step.', {
   id: stringField('The id that `--allow` accepts. docs/reference/specs.md lists all ids.'),
   message: stringField('The effect of this step.'),
   subject: stringField(
-    'The rule as `BUCKET/RULE`: `--allow ID=BUCKET/RULE` allows the risk for it alone.',
+    'The rule as `BUCKET/RULE`, or the name of the spec: `--allow ID=SUBJECT` allows the risk for it alone.',
   ).optional(),
 });
 
@@ -361,7 +361,9 @@ const refusalSchema = namedObject('Refusal', 'A reason why replikey applies noth
   ),
   message: stringField('The reason, and the option that overrides it.'),
   step: stringField('Id of the step, if the refusal is about one step.').optional(),
-  subject: stringField('The rule as `BUCKET/RULE`, if `--allow ID=BUCKET/RULE` allows it alone.').optional(),
+  subject: stringField(
+    'The rule as `BUCKET/RULE`, or the name of the spec, if `--allow ID=SUBJECT` allows it alone.',
+  ).optional(),
 });
 
 /** A plan in its printed and saved form. The schema ignores unknown fields, so that replikey can read a newer plan. */

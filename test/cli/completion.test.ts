@@ -40,7 +40,7 @@ const TYPED: [typed: string, args: string[]][] = [
   ['plan --output mar⇥', ['plan', '--output', 'markdown']],
   ['plan --output=mar⇥', ['plan', '--output=markdown']],
   ['verify -o mar⇥', ['verify', '-o', 'mar']],
-  ['plan --allow remove⇥', ['plan', '--allow', 'remove-rules']],
+  ['plan --allow remove-r⇥', ['plan', '--allow', 'remove-rules']],
   ['plan --only ⇥', ['plan', '--only', 'tax']],
   ['plan more --only ⇥', ['plan', 'more', '--only', 'books']],
   ['doctor --observed plan.j⇥', ['doctor', '--observed', 'plan.json']],

@@ -76,7 +76,7 @@ test('action: a plan with removals, and a refused plan: sets the matching label'
   const options = { endpoint: env.sandbox.endpoint };
   await using runner = await startRunner();
   await runner.write('specs/tax.yaml', removing);
-  const removal = '--prune --account 111122223333 --drain 0s --allow lose-in-flight';
+  const removal = '--prune --account 111122223333 --drain 0s --allow lose-in-flight --allow remove-pair';
   await runner.action({ command: 'plan', arguments: removal }, options);
   expect(runner.github.labels).toEqual([LABEL.removals]);
 

@@ -95,14 +95,24 @@ export const REMOVAL: Scenario = {
   after: [CREATION, CHANGE],
   before: () => {},
   yaml: TAX_CHANGED,
-  pass: { prune: true },
-  args: ['--prune', '--account', '111122223333'],
+  pass: { prune: true, allowedRisks: ['remove-pair'] },
+  args: ['--prune', '--account', '111122223333', '--allow', 'remove-pair'],
 };
 export const REMOVAL_WITHOUT_DRAIN: Scenario = {
   ...REMOVAL,
   name: 'removal without a drain',
-  pass: { prune: true, drainMs: 0, allowedRisks: ['lose-in-flight'] },
-  args: ['--prune', '--account', '111122223333', '--drain', '0s', '--allow', 'lose-in-flight'],
+  pass: { prune: true, drainMs: 0, allowedRisks: ['lose-in-flight', 'remove-pair'] },
+  args: [
+    '--prune',
+    '--account',
+    '111122223333',
+    '--drain',
+    '0s',
+    '--allow',
+    'lose-in-flight',
+    '--allow',
+    'remove-pair',
+  ],
 };
 
 export const SCENARIOS: readonly Scenario[] = [CREATION, ADOPTION, CHANGE, REMOVAL, REMOVAL_WITHOUT_DRAIN];

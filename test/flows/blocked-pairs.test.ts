@@ -158,7 +158,7 @@ test('blocked pair: with prune, its permissions in shared policies are no orphan
   const what = { status: 403, code: 'AccessDenied', message: 'Access Denied' };
   env.sandbox.faultSettings.faults = [{ match: 'HeadBucket acme-bad-replica', nth: 1, times: 1_000, what }];
   const broken = bad.replace(/key: alias\/acme-bad-replica/, `key: "${MISSING_KEY}"`);
-  const options = { prune: true, drainMs: 0, allowedRisks: ['lose-in-flight'] };
+  const options = { prune: true, drainMs: 0, allowedRisks: ['lose-in-flight', 'remove-pair'] };
   const { plan } = await env.reconcileWith(`${removable(GOOD)}---\n${broken}`, options);
   expect(plan.blocked.flatMap(({ pairs }) => pairs)).toContain('bad');
   expect(stateOf(env.sandbox)).toEqual(before);

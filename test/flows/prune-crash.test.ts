@@ -159,7 +159,8 @@ async function runWithKill({ options, passes, nth }: KillOptions) {
   const specsWithoutPermissions: string[] = [];
   for (let pass = 1; pass <= passes && !killed; pass++) {
     if (pass > 1) time.offsetMs += AFTER_DRAIN_MS;
-    const result = await runCli(['--once', '--prune', '--max-removals', '50', ...options, '-'], {
+    const args = ['--once', '--prune', '--allow', 'remove-pair', '--max-removals', '50', ...options, '-'];
+    const result = await runCli(args, {
       endpoint: env.sandbox.endpoint,
       input: REMOVING,
       env: { AWS_SHARED_CREDENTIALS_FILE: path.join(folder, 'credentials') },
@@ -185,7 +186,8 @@ async function runWithKill({ options, passes, nth }: KillOptions) {
     const outcome = await env.reconcileWith(REMOVING, {
       prune: true,
       thresholds: { maxRemovals: 50 },
-      ...(passes === 1 && { drainMs: 0, allowedRisks: ['lose-in-flight'] }),
+      allowedRisks: passes === 1 ? ['lose-in-flight', 'remove-pair'] : ['remove-pair'],
+      ...(passes === 1 && { drainMs: 0 }),
     });
     return outcome.remaining?.waves ?? outcome.plan.waves;
   };

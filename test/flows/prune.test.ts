@@ -3,7 +3,7 @@ import { AttachRolePolicyCommand, UntagRoleCommand } from '@aws-sdk/client-iam';
 import { DeleteBucketCommand, GetBucketPolicyCommand, PutBucketPolicyCommand } from '@aws-sdk/client-s3';
 import { describe, expect, test } from 'vitest';
 import type { Plan } from '../../src/core/resource.ts';
-import type { PassOptions } from '../../src/reconcile/pass.ts';
+import type { Outcome, PassOptions } from '../../src/reconcile/pass.ts';
 import { planText } from '../../src/report/plan-text.ts';
 import { ACCOUNT_SPECS, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { stateOf } from '../support/state.ts';
@@ -34,7 +34,7 @@ const PRUNE: Partial<PassOptions> = {
   prune: true,
   thresholds: { maxRemovals: 50 },
   drainMs: 0,
-  allowedRisks: ['lose-in-flight'],
+  allowedRisks: ['lose-in-flight', 'remove-pair'],
 };
 const idsOf = (plan: Plan | undefined) =>
   plan?.waves.flat().map(({ action, id }) => `${action} ${id.replace(/key\/[\w-]+$/, 'key')}`);
@@ -504,6 +504,74 @@ test('prune: refuses more removals than the limit, and counts each rule, stateme
   expect(writesOf(env)).toEqual([]);
 });
 
+describe('prune: the removal of a pair', () => {
+  const AFTER_DRAIN_MS = 20 * 60_000;
+  const DRAINED: Partial<PassOptions> = { prune: true, thresholds: { maxRemovals: 50 } };
+  const risksOf = ({ refusals }: Outcome) => refusals.map(({ id, step, subject }) => [id, step, subject]);
+
+  test('is refused, and nothing is written, until remove-pair is allowed for the spec', async () => {
+    await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
+    await env.reconcile();
+    const before = stateOf(env.sandbox);
+    const refused = await env.reconcileWith(TAX_SPEC, DRAINED);
+    expect(risksOf(refused)).toEqual([['remove-pair', 's3.replication/acme-old', 'old']]);
+    expect(refused.refusals[0]?.message).toBe(
+      'stops the replication of the pair old from acme-old, which no spec declares any more: replikey/old/in',
+    );
+    const other = await env.reconcileWith(TAX_SPEC, { ...DRAINED, allowedRisks: ['remove-pair=tax'] });
+    expect(risksOf(other)).toEqual([['remove-pair', 's3.replication/acme-old', 'old']]);
+    expect(stateOf(env.sandbox)).toEqual(before);
+    const allowed = await env.reconcileWith(TAX_SPEC, { ...DRAINED, allowedRisks: ['remove-pair=old'] });
+    expect([allowed.refusals, rulesOf(env, 'acme-old')]).toEqual([[], ['replikey/old/in Disabled']]);
+  });
+
+  test('after the drain, the deletion of the whole configuration needs the permission again', async () => {
+    const time = { nowMs: Date.UTC(2026, 10, 30, 10) };
+    await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`, { clock: () => time.nowMs });
+    await env.reconcile();
+    const allowed = { ...DRAINED, allowedRisks: ['remove-pair=old'] };
+    await env.reconcileWith(TAX_SPEC, allowed);
+    // A run during the drain changes nothing, so it needs no permission.
+    expect((await env.reconcileWith(TAX_SPEC, DRAINED)).refusals).toEqual([]);
+    time.nowMs += AFTER_DRAIN_MS;
+    const refused = await env.reconcileWith(TAX_SPEC, DRAINED);
+    expect(refused.refusals.map(({ message }) => message)).toEqual([
+      'deletes the whole replication configuration of acme-old, with the pair old, which no spec declares any more: replikey/old/in',
+    ]);
+    expect(rulesOf(env, 'acme-old')).toEqual(['replikey/old/in Disabled']);
+    const removed = await env.reconcileWith(TAX_SPEC, allowed);
+    expect([removed.refusals, rulesOf(env, 'acme-old')]).toEqual([[], undefined]);
+  });
+
+  test('from a configuration with rules of other specs names the removed pair alone', async () => {
+    await using env = await testEnv(sharedSource);
+    await env.reconcile();
+    const options = { ...PRUNE, allowedRisks: ['lose-in-flight'] };
+    const refused = await env.reconcileWith(`${claims}${REMOVE}`, options);
+    expect(risksOf(refused)).toEqual([['remove-pair', 's3.replication/acme-cases', 'appeals']]);
+  });
+
+  test('is no risk of a rule whose spec still declares another rule', async () => {
+    const oneRule = `${TAX_SPEC}${REMOVE}`;
+    const twoRules = oneRule.replace('    - prefix: Tax/', '    - prefix: Tax/\n    - prefix: Books/');
+    await using env = await testEnv(twoRules);
+    await env.reconcile();
+    const { refusals, plan } = await env.reconcileWith(oneRule, { ...DRAINED, dryRun: true });
+    expect([refusals, idsOf(plan)?.includes('update s3.replication/acme-tax')]).toEqual([[], true]);
+  });
+
+  test('of a spec that moves to another source bucket is a risk as well', async () => {
+    const before = `${TAX_SPEC}${REMOVE}`;
+    await using env = await testEnv(before);
+    await env.reconcile();
+    const moved = before.replace('bucket: acme-tax,', 'bucket: acme-moved,');
+    const { refusals } = await env.reconcileWith(moved, { ...DRAINED, dryRun: true });
+    expect(refusals.map(({ id, step, subject }) => [id, step, subject])).toEqual([
+      ['remove-pair', 's3.replication/acme-tax', 'tax'],
+    ]);
+  });
+});
+
 test('prune: the plan lists the removals under the name of the removed spec', async () => {
   await using env = await testEnv(`${TAX_SPEC}---\n${OLD}`);
   await env.reconcile();
@@ -520,7 +588,11 @@ test('prune: a run during the drain completes a partly failed one, and the role 
   await env.reconcile();
   const denied = { status: 403, code: 'AccessDenied', message: 'Access Denied' };
   env.sandbox.faultSettings.faults = [{ match: 'PutKeyPolicy', nth: 1, times: 1, what: denied }];
-  const drained = { prune: true, thresholds: { maxRemovals: 50 } };
+  const drained: Partial<PassOptions> = {
+    prune: true,
+    allowedRisks: ['remove-pair'],
+    thresholds: { maxRemovals: 50 },
+  };
   const failed = await env.reconcileWith(TAX_SPEC, drained);
   expect(failed.results.some(({ result }) => result === 'failed')).toBe(true);
 

@@ -33,7 +33,7 @@ test('role change: the old role keeps its permissions for the drain, and --prune
   const second = await env.reconcileWith(withRole('new'));
   expect([second.plan.waves, second.plan.housekeeping]).toEqual([[], []]);
 
-  const options = { prune: true, thresholds: { maxRemovals: 50 } };
+  const options = { prune: true, allowedRisks: ['remove-pair'], thresholds: { maxRemovals: 50 } };
   for (let pass = 0; pass < 3; pass++) {
     time.nowMs += 20 * MINUTE;
     await env.reconcileWith(withRole('new'), options);

@@ -185,7 +185,7 @@ test('transitions: prune disables rules, then removes rules, permissions and rol
       .map(({ id, action }) => `${action} ${id.replace(/arn:.*$/, '…')}`)
       .sort();
   await env.reconcileWith(other);
-  const first = await env.reconcileWith(other, { prune: true });
+  const first = await env.reconcileWith(other, { prune: true, allowedRisks: ['remove-pair'] });
   expect(first.results.map(({ result }) => result).filter((result) => result !== 'applied')).toEqual([]);
   expect(calls(first)).toEqual([
     'update iam.role-policy/replikey-acme-tax',
@@ -198,14 +198,14 @@ test('transitions: prune disables rules, then removes rules, permissions and rol
   ]);
 
   time.nowMs += 5 * MINUTE;
-  const second = await env.reconcileWith(other, { prune: true });
+  const second = await env.reconcileWith(other, { prune: true, allowedRisks: ['remove-pair'] });
   expect(calls(second)).toEqual([]);
   expect(second.plan.notes.map(({ message }) => message).join()).toContain(
     'may be in flight until 2026-11-30T10:17',
   );
 
   time.nowMs += 15 * MINUTE;
-  const third = await env.reconcileWith(other, { prune: true });
+  const third = await env.reconcileWith(other, { prune: true, allowedRisks: ['remove-pair'] });
   expect(third.results.filter(({ result }) => result !== 'applied')).toEqual([]);
   expect(calls(third)).toEqual([
     'delete iam.role-policy/replikey-acme-tax',
@@ -278,10 +278,10 @@ test('transitions: the removal of a disabled rule does not prolong the permissio
   const { env, time } = await envWithClock(`${TAX_SPEC}${policy}---\n${audit}`);
   await using _ = env;
   await env.reconcile();
-  await env.reconcileWith(audit, { prune: true });
+  await env.reconcileWith(audit, { prune: true, allowedRisks: ['remove-pair'] });
   expect(sidsWith(env, 'ReplikeyUntil')).not.toEqual([]);
   time.nowMs += 18 * MINUTE;
-  const { remaining } = await env.reconcileWith(audit, { prune: true });
+  const { remaining } = await env.reconcileWith(audit, { prune: true, allowedRisks: ['remove-pair'] });
   expect(remaining?.waves).toEqual([]);
   expect(env.sandbox.store.bucket('acme-tax')?.replication?.Rules?.map(({ ID }) => ID)).toEqual([
     'replikey/audit/audit',

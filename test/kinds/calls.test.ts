@@ -60,7 +60,7 @@ test.each([undefined, 0])('plan: lists every write call of a prune, drain %s', a
   await using env = await testEnv();
   await env.reconcileWith(`${pruned}---\n${other}`);
   env.sandbox.log.reset();
-  const options = { prune: true, allowedRisks: ['lose-in-flight'] };
+  const options = { prune: true, allowedRisks: ['lose-in-flight', 'remove-pair'] };
   const outcome = await env.reconcileWith(other, drainMs === undefined ? options : { ...options, drainMs });
   expect(plannedCalls(outcome).includes('iam:DeleteRole')).toBe(drainMs === 0);
   expect(plannedCalls(outcome)).toEqual(sentWrites(env));

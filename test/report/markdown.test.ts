@@ -158,7 +158,7 @@ test('markdown: the command overrides every reported limit', async () => {
   await expectFlags(
     caseOf('removed-spec-without-drain'),
     { thresholds: { maxRemovals: 2 } },
-    '--max-removals 9 --allow lose-in-flight',
+    '--max-removals 9 --allow remove-pair=tax --allow lose-in-flight',
   );
   const broken = {
     ...caseOf('would-not-replicate'),

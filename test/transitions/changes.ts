@@ -251,6 +251,7 @@ export const EDITS: Edit[] = [
   {
     names: ['pair removed with --prune'],
     prune: true,
+    allowedRisks: ['remove-pair'],
     apply(docs, first) {
       if (pairsOf(docs).length < 2) return false;
       docs.splice(docs.indexOf(first), 1);
