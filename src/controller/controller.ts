@@ -317,7 +317,9 @@ export function createController(options: ControllerOptions): Controller {
   /** Logs one line for each change of state and one for each applied change. Without changes, logs nothing. */
   function logTransition(before: PairStatus, after: PairStatus, outcome: Outcome): void {
     const [readyBefore, readyAfter] = [before.conditions.Ready, after.conditions.Ready];
-    for (const { id, action, result, why } of outcome.results) {
+    for (const { id, action, result, why, leftBehind = [] } of outcome.results) {
+      for (const { what, command } of leftBehind)
+        log.warn({ pair: after.name, id }, `left behind: ${what}: ${command}`);
       if (result === 'applied') log.info({ pair: after.name, id }, `${action}d ${id}`);
       else if (result === 'failed') warnings.add(toWarningCause(why ?? ''), after.name);
     }

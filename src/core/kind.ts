@@ -49,7 +49,11 @@ export interface Kind<Spec = unknown, Doc = unknown, Foreign = unknown> {
   ): Doc | undefined;
   /** Returns the calls that a change needs. */
   operations(change: Change<Spec, Doc, Foreign>): Operation[];
-  /** Sends these calls. */
+  /**
+   * Sends these calls.
+   *
+   * @throws AlreadyExistsError when a resource to create exists already
+   */
   send(aws: Aws, change: Change<Spec, Doc, Foreign>): Promise<void>;
   /** Deletes the document. A document that does not exist counts as deleted. */
   remove?(aws: Aws, resource: Resource<Spec>): Promise<void>;
@@ -98,6 +102,21 @@ export interface Change<Spec = unknown, Doc = unknown, Foreign = unknown> {
   desired: Spec;
   /** The retained permissions in the rendered document. */
   retained: readonly Retained[];
+}
+
+/**
+ * The bucket, key or role that `send` creates exists already: another caller created it after it was read, or AWS did so
+ * for an attempt whose response was lost.
+ */
+export class AlreadyExistsError extends Error {
+  override name = 'AlreadyExistsError';
+  /** Returns what `send` created beside the existing resource, and how a person deletes it. Marks it as unused. */
+  readonly leftBehind: (aws: Aws, current: Current) => Promise<ManualStep[]>;
+
+  constructor(leftBehind: AlreadyExistsError['leftBehind'] = async () => []) {
+    super('it exists already');
+    this.leftBehind = leftBehind;
+  }
 }
 
 /** One API call of a change. */

@@ -1,5 +1,5 @@
 import { derivedRoleArn, keyResourceId, MANAGED_BY_TAG, roleResourceId, SPEC_TAG } from '../core/ids.ts';
-import type { TransientError } from '../core/kind.ts';
+import { AlreadyExistsError, type TransientError } from '../core/kind.ts';
 import { ref } from '../core/ref.ts';
 import type { Id, Ref } from '../core/resource.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
@@ -11,6 +11,23 @@ export async function ignoreErrors<T>(promise: Promise<T>, ...errorNames: string
   } catch (error) {
     if (error instanceof Error && errorNames.includes(error.name)) return undefined;
     throw error;
+  }
+}
+
+/**
+ * Sends a call that creates a bucket, key or role.
+ *
+ * @throws AlreadyExistsError for an error of this name
+ */
+export async function orAlreadyExists<T>(
+  promise: Promise<T>,
+  errorName: string,
+  leftBehind?: AlreadyExistsError['leftBehind'],
+): Promise<T> {
+  try {
+    return await promise;
+  } catch (error) {
+    throw error instanceof Error && error.name === errorName ? new AlreadyExistsError(leftBehind) : error;
   }
 }
 

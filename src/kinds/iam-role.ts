@@ -35,7 +35,7 @@ import { nameInArn } from '../util/arn.ts';
 import { awsCli } from '../util/aws-cli.ts';
 import { canonicalJson, omitUndefined, toSortedSet } from '../util/canonical-json.ts';
 import { roleAuditEvents } from './cloudtrail-events.ts';
-import { ignoreErrors, ownershipTags, toTagMap } from './helpers.ts';
+import { ignoreErrors, orAlreadyExists, ownershipTags, toTagMap } from './helpers.ts';
 import { EMPTY_POLICY, parsePolicyDocument } from './policy-document.ts';
 import { roleScope } from './scopes.ts';
 
@@ -344,8 +344,7 @@ async function sendCreateRole(
       ],
     }),
   );
-  // The role exists when the response to an earlier attempt was lost; the read-back shows whether it is as desired.
-  await ignoreErrors(aws.send(location, command), 'EntityAlreadyExistsException');
+  await orAlreadyExists(aws.send(location, command), 'EntityAlreadyExistsException');
 }
 
 async function sendUpdateRole(

@@ -10,17 +10,18 @@ import {
   ListKeysCommand,
   type ListKeysCommandOutput,
   ListResourceTagsCommand,
+  TagResourceCommand,
   UpdateKeyDescriptionCommand,
 } from '@aws-sdk/client-kms';
 import { type PageCursor, paginate } from '../aws/paginate.ts';
 import { requireField } from '../aws/response.ts';
 import { keyResourceId, locationOfSide, positionOfPath } from '../core/ids.ts';
 import type { Check, Kind } from '../core/kind.ts';
-import type { Aws, Current, Location, Resource } from '../core/resource.ts';
+import type { Aws, Current, Location, ManualStep, Resource } from '../core/resource.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { keyAuditEvents } from './cloudtrail-events.ts';
-import { ignoreErrors, ownershipTags, toTagMap } from './helpers.ts';
+import { ignoreErrors, orAlreadyExists, ownershipTags, toTagMap } from './helpers.ts';
 import { keyScope } from './scopes.ts';
 
 /**
@@ -51,6 +52,9 @@ export interface KeyDoc {
  * also has its alias as a tag, so that the next run finds it when this run dies before it creates the alias.
  */
 const ALIAS_TAG = 'replikey:alias';
+
+/** The value of this tag for a key that lost its alias to another run. */
+const UNUSED = 'unused';
 
 const ROTATION = 'rotation';
 
@@ -145,9 +149,10 @@ export const kmsKey: Kind<KmsKey, KeyDoc> = {
     if (desired.alias === undefined) return;
     const arn = current?.attrs.arn ?? (await createKey(aws, location, desired, declaredBy));
     if (current?.spec.alias === undefined) {
-      // The alias exists when the response to an earlier attempt was lost; the read-back shows which key it names.
       const command = new CreateAliasCommand({ AliasName: desired.alias, TargetKeyId: arn });
-      await ignoreErrors(aws.send(location, command), 'AlreadyExistsException');
+      await orAlreadyExists(aws.send(location, command), 'AlreadyExistsException', (client, existing) =>
+        leaveUnused(client, location, arn, existing as Current<KmsKey>),
+      );
     }
     const { description } = desired;
     if (current && description !== undefined && description !== current.spec.description) {
@@ -339,6 +344,30 @@ async function createKey(
   }
 }
 
+/**
+ * Returns how a person deletes a key that this run created, when the alias names another one. Changes its tag, so that no
+ * run uses the key if the alias is deleted.
+ *
+ * @param existing the key that the alias names; without an alias, a key that none names yet
+ */
+async function leaveUnused(
+  aws: Aws,
+  location: Location,
+  arn: string | undefined,
+  { spec, attrs }: Current<KmsKey>,
+): Promise<ManualStep[]> {
+  if (arn === undefined || spec.alias === undefined || attrs.arn === arn) return [];
+  const Tags = [{ TagKey: ALIAS_TAG, TagValue: UNUSED }];
+  // The report matters more than the tag.
+  await aws.send(location, new TagResourceCommand({ KeyId: arn, Tags })).catch(() => undefined);
+  return [
+    {
+      what: `the key ${arn} is unused, because another run created ${spec.alias} for ${attrs.arn}; replikey never deletes keys: schedule its deletion`,
+      command: `aws kms schedule-key-deletion --region ${location.region} --key-id ${arn} --pending-window-in-days 30`,
+    },
+  ];
+}
+
 const MAX_CREATE_ATTEMPTS = 4;
 
 /** Whether AWS may have carried out the call although it failed: a fault of the network or of the server. */
@@ -378,7 +407,8 @@ export async function findKeyByAliasTag(
       );
       if (!tags?.Tags?.some(({ TagKey, TagValue }) => TagKey === ALIAS_TAG && TagValue === alias)) continue;
       const key = await describeKey(aws, location, KeyId);
-      if (key && (key.KeyState === 'Enabled' || key.KeyState === 'Creating')) return key;
+      // replikey creates single-Region keys: a person copied the tags of a multi-Region key.
+      if (key && !key.MultiRegion && (key.KeyState === 'Enabled' || key.KeyState === 'Creating')) return key;
     }
   }
   return undefined;

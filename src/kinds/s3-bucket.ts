@@ -10,7 +10,7 @@ import type { Aws, Location } from '../core/resource.ts';
 import { bucketArn } from '../util/arn.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
-import { ignoreErrors, ownershipTags, toTagMap } from './helpers.ts';
+import { ignoreErrors, orAlreadyExists, ownershipTags, toTagMap } from './helpers.ts';
 import { fetchVersioning } from './s3-versioning.ts';
 import { bucketScope } from './scopes.ts';
 
@@ -93,8 +93,7 @@ export const s3Bucket: Kind<S3Bucket, BucketDoc> = {
         Tags: ownershipTags(declaredBy),
       }),
     });
-    // The bucket already exists when the response to an earlier attempt was lost.
-    await ignoreErrors(aws.send(location, command), 'BucketAlreadyOwnedByYou');
+    await orAlreadyExists(aws.send(location, command), 'BucketAlreadyOwnedByYou');
   },
 
   response: {},

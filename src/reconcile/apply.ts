@@ -6,8 +6,14 @@ import { retry } from '../aws/retry.ts';
 import { ownerKey } from '../core/adoption.ts';
 import { fieldPathOf } from '../core/diff.ts';
 import { pairsWithChangingRules } from '../core/housekeeping.ts';
-import { NO_POSITION } from '../core/ids.ts';
-import type { Change, Kind, Retention, TransientError } from '../core/kind.ts';
+import { MANAGED_BY_TAG, NO_POSITION } from '../core/ids.ts';
+import {
+  AlreadyExistsError,
+  type Change,
+  type Kind,
+  type Retention,
+  type TransientError,
+} from '../core/kind.ts';
 import {
   joinDrafts,
   planChanges,
@@ -23,6 +29,7 @@ import {
   DEFAULT_DRAIN_MS,
   type Housekeeping,
   type Id,
+  type ManualStep,
   type Observation,
   type Plan,
   type PlanContent,
@@ -45,6 +52,8 @@ export interface StepResult {
   result: 'applied' | 'failed' | 'skipped';
   /** The cause and the remedy, for a failed or skipped step. */
   why?: string;
+  /** What the step created and nothing uses, and how a person deletes it. */
+  leftBehind?: ManualStep[];
 }
 
 export interface ApplyOptions {
@@ -114,6 +123,7 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
   const createdOwners = new Set(options.resources.filter(isNewResource).map(ownerKey));
   const housekeeping = new Map(plan.housekeeping.map((item) => [item.id, item.action]));
   const changingPairs = pairsWithChangingRules(plan.waves.flat(), options.kinds);
+  const leftBehind = new Map<Id, ManualStep[]>();
 
   async function runStep(step: Step): Promise<StepResult> {
     const { id, action } = step;
@@ -301,7 +311,8 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
 
     const write = (writingKind: Kind, send: (aws: Aws) => Promise<void> | undefined) =>
       serialized(resource, async () => {
-        if (mayHaveForeignEntries) await assertUnchanged(kind, change, options);
+        const written = mayHaveForeignEntries && (await readAgain(kind, change, options)) === 'written';
+        if (written) return;
         if (changesRules(step) && change.doc !== undefined) await proveAgain(change, step);
         await writeWithRetry(writingKind, send, options, reportWaiting);
       });
@@ -312,10 +323,65 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
       if (!signal?.aborted) await readUntilDeleted(change.resource, options, reportWaiting);
       return undefined;
     }
-    await write(kind, async (aws) => kind.send(aws, await withInitialContent(kind, change, aws)));
+    try {
+      await write(kind, async (aws) => kind.send(aws, await withInitialContent(kind, change, aws)));
+    } catch (error) {
+      if (!(error instanceof AlreadyExistsError) || signal?.aborted) throw error;
+      return useExisting(kind, change, error, reportWaiting);
+    }
     // An interrupted run does not read its writes back. The next run observes them.
     if (signal?.aborted)
       return { spec: change.desired, attrs: change.current?.attrs ?? {}, retained: change.retained };
+    return readUntilWritten(kind, change, options, reportWaiting);
+  }
+
+  /**
+   * Continues with a bucket, key or role that exists although this run was to create it, if replikey created it: another
+   * run of the same specs, or this run, whose response was lost.
+   *
+   * @throws Error when another caller created it, because the plan shows no change of an existing resource
+   */
+  async function useExisting(
+    kind: Kind,
+    { resource }: Change,
+    { leftBehind: unusedBeside }: AlreadyExistsError,
+    reportWaiting: (waitsFor: string) => void,
+  ): Promise<Current> {
+    const { aws, kinds, propagationTimeoutMs } = options;
+    // Other runs write its documents, so they are read again before this run writes them.
+    createdOwners.delete(ownerKey(resource));
+    const update = async (): Promise<Change> => {
+      const observation = await observeResource(resource, kinds, aws, signal);
+      if (observation.state === 'unknown') throw new Error(observation.reason, { cause: observation.error });
+      if (observation.state === 'absent')
+        throw new NotVisibleError('AWS reports that it exists already, but returns none');
+      const { current } = observation;
+      const unused = await unusedBeside(aws, current);
+      if (unused.length > 0) leftBehind.set(resource.id, unused);
+      const tags = await kind.fetchTags?.(aws, resource, current);
+      if (tags?.[MANAGED_BY_TAG] !== 'replikey')
+        throw new Error(
+          'another caller created it since it was read; it was not changed: run again, and review the plan for it',
+        );
+      const change = renderFrom(resource, current, kind, () => undefined);
+      const blocked = kind.check?.(change).blocked;
+      if (blocked !== undefined) throw new Error(blocked);
+      if (resourceDiff(current, change.desired, kind).patch.length > 0)
+        await serialized(resource, () =>
+          writeWithRetry(kind, (client) => kind.send(client, change), options, reportWaiting),
+        );
+      return change;
+    };
+    const change = await retry(update, {
+      timeoutMs: propagationTimeoutMs,
+      maxDelayMs: 3_000,
+      signal,
+      // A read may not show the resource, or not its name, for a while.
+      shouldRetry: (error) =>
+        error instanceof NotVisibleError ||
+        error instanceof AlreadyExistsError ||
+        [error, error.cause].some((item) => item instanceof Error && findTransientError(kind, item)),
+    });
     return readUntilWritten(kind, change, options, reportWaiting);
   }
 
@@ -346,7 +412,10 @@ export async function apply(plan: PlanContent, options: ApplyOptions): Promise<S
   for (const item of expiries)
     runInOrder(housekeepingStep({ ...item, needs: [...needsOfExpiry, ...item.needs] }));
   for (const step of steps.filter(deletesRole).map(addNeeds)) runInOrder(step);
-  const results = await Promise.all(runs.values());
+  const results = (await Promise.all(runs.values())).map((result): StepResult => {
+    const unused = leftBehind.get(result.id);
+    return unused ? { ...result, leftBehind: unused } : result;
+  });
   return results.filter(({ id, result }) => result !== 'applied' || !housekeeping.has(id));
 }
 
@@ -378,23 +447,34 @@ function housekeepingStep({
 
 /**
  * Reads a document again immediately before a write that replaces it as a whole. AWS accepts the write without a
- * condition, so entries that were added since the plan would be lost.
+ * condition, so entries that were added since the plan would be lost. `written`: another run of the same specs has
+ * written the document.
  *
- * @throws Error when it differs from the document of the plan
+ * @throws Error when it differs from the document of the plan, and from the one to write
  */
-async function assertUnchanged(
+async function readAgain(
   kind: Kind,
-  { resource, current: before }: Change,
+  change: Change,
   { kinds, aws, signal }: ApplyOptions,
-): Promise<void> {
+): Promise<'unchanged' | 'written'> {
+  const { resource, current: before } = change;
   const observation = await observeResource(resource, kinds, aws, signal);
   if (observation.state === 'unknown') throw new Error(observation.reason, { cause: observation.error });
   const current = observation.state === 'present' ? observation.current : undefined;
-  const normalizeForeign = (foreign: unknown) =>
-    Array.isArray(foreign) ? foreign.map(canonicalJson).sort() : foreign;
+  const foreignIn = (state: Current | undefined) => {
+    const foreign = state?.foreign ?? [];
+    return canonicalJson(Array.isArray(foreign) ? foreign.map(canonicalJson).sort() : foreign);
+  };
   const fingerprint = (state: Current | undefined) =>
-    state && canonicalJson([kind.normalize(state.spec), normalizeForeign(state.foreign), retainedIds(state)]);
-  if (fingerprint(current) === fingerprint(before)) return;
+    state && canonicalJson([kind.normalize(state.spec), foreignIn(state), retainedIds(state)]);
+  if (fingerprint(current) === fingerprint(before)) return 'unchanged';
+  const isWritten =
+    current === undefined || change.doc === undefined
+      ? current === change.doc
+      : foreignIn(current) === foreignIn(before) &&
+        resourceDiff(current, change.desired, kind).patch.length === 0 &&
+        symmetricDifference(retainedIds(current), retainedIds(change)).length === 0;
+  if (isWritten) return 'written';
   throw new Error('another caller changed it since it was read; nothing was written');
 }
 
@@ -443,7 +523,7 @@ async function writeWithRetry(
     const shouldRetry = (error: Error) => !hasWritten && isTransient(error);
     await retry(async () => send(retryingAws), { ...retryOptions, shouldRetry });
   } catch (error) {
-    if (error instanceof UserError) throw error;
+    if (error instanceof UserError || error instanceof AlreadyExistsError) throw error;
     const waitedText = reportedWait ? ` (waited for ${reportedWait})` : '';
     throw new Error(`${formatAwsError(error)}${waitedText}`, {
       cause: error,

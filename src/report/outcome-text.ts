@@ -42,13 +42,14 @@ export function outcomeText(outcome: Outcome, paint: Paint): string {
       results.length === 0
         ? []
         : [paint.green(`Converged: ${applied} applied, and a second read finds no differences.`)];
-    return [...converged, ...removedText(plan), ...granted].join('\n');
+    return [...converged, ...leftBehindLines(results, paint), ...removedText(plan), ...granted].join('\n');
   }
   const blocked = `${plan.blocked.length} blocked${plan.blocked.length > 0 ? ' (see the plan)' : ''}`;
   const isCauseToFix = failed.length + plan.blocked.length + newlyBlocked.length > 0;
   return [
     `${paint.red('Not converged')}: ${applied} applied, ${failed.length} failed, ${skipped.length} skipped, ${blocked}.`,
     ...problems,
+    ...leftBehindLines(results, paint),
     ...granted,
     `${isCauseToFix ? 'Fix the cause, then run' : 'Run'} it again: it continues with the remaining changes.`,
   ].join('\n');
@@ -74,6 +75,15 @@ const refusalLines = (refusals: readonly Refusal[], paint: Paint): string[] =>
       : '';
     return `  ${paint.red('!')} ${escapeUnprintable(step)}: ${escapeUnprintable(message)}${allowance}`;
   });
+
+/** Returns what the run created and nothing uses, each with the command that deletes it. */
+const leftBehindLines = (results: Outcome['results'], paint: Paint): string[] =>
+  results.flatMap(({ id, leftBehind = [] }) =>
+    leftBehind.flatMap(({ what, command }) => [
+      `  ${paint.yellow('left behind')} ${escapeUnprintable(id)}: ${escapeUnprintable(what)}`,
+      ...(command === undefined ? [] : [`      ${escapeUnprintable(command)}`]),
+    ]),
+  );
 
 const DIFFERS_REASON = 'a foreign change, or AWS does not show the write yet';
 

@@ -419,6 +419,13 @@ const outcomeFieldSchemas = {
         .enum(['applied', 'failed', 'skipped'])
         .describe('`skipped`: a step that this step needs was not applied, or the run was interrupted.'),
       why: stringField('For a failed or skipped step: the cause, and the required action.').optional(),
+      leftBehind: listField(
+        namedObject('LeftBehind', 'A resource that a step created and that nothing uses.', {
+          what: stringField('The resource, and the cause.'),
+          command: stringField('The AWS CLI command that deletes it.'),
+        }),
+        'Resources that the step created and that nothing uses. replikey does not delete them.',
+      ).optional(),
     }),
     'The result of each step.',
   ),

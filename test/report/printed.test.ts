@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { UpdateAssumeRolePolicyCommand } from '@aws-sdk/client-iam';
-import { DisableKeyCommand } from '@aws-sdk/client-kms';
+import { CreateAliasCommand, CreateKeyCommand, DisableKeyCommand } from '@aws-sdk/client-kms';
 import {
   CreateBucketCommand,
   PutBucketEncryptionCommand,
@@ -163,6 +163,18 @@ const RUNS: Record<string, Run> = {
   },
   'a plan from a snapshot': { as: 'Plan', args: ['plan', '-', '--observed', 'observed.json'] },
   'a pass': { as: 'Pass', args: ['--once', '-'] },
+  'a pass beside another run that created an alias': {
+    as: 'Pass',
+    args: ['--once', '-'],
+    before: async ({ client, sandbox }) => {
+      const Tags = [{ TagKey: 'replikey:managed-by', TagValue: 'replikey' }];
+      const { KeyMetadata } = await client.send(EAST, new CreateKeyCommand({ Tags }));
+      const alias = { AliasName: 'alias/acme-tax', TargetKeyId: KeyMetadata?.KeyId };
+      await client.send(EAST, new CreateAliasCommand(alias));
+      // The plan is made before the alias is visible.
+      sandbox.faultSettings.faults.push({ ...fault('DescribeKey', 400, 'NotFoundException'), times: 2 });
+    },
+  },
   'a refused pass': {
     as: 'Pass',
     code: 3,
