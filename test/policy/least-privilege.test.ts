@@ -4,6 +4,7 @@ import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
 import { expect, test } from 'vitest';
 import { type AwsClient, createAwsClient } from '../../src/aws/client.ts';
 import { lookUp } from '../../src/aws/cloudtrail.ts';
+import { requiredAction, type Service } from '../../src/aws/command.ts';
 import { createSdkClients } from '../../src/aws/sdk-clients.ts';
 import { runCanaries } from '../../src/canary/canary.ts';
 import { measureReplicationLag } from '../../src/facts/object-sample.ts';
@@ -126,6 +127,30 @@ const actionsOf = (policy: Policy): string[] =>
 
 test('apply policy: allows every change that the specs declare', async () => {
   expect(await applySequence(await policyFor(FULL, { apply: true, verify: false }))).toBe(undefined);
+});
+
+test('apply policy: allows the IAM action that an error names, for every operation of a run', async () => {
+  await using env = await testEnv(FULL);
+  await env.reconcile({ allowedRisks: ALLOW });
+  const allowed = actionsOf(await policyFor(FULL, { apply: true, verify: false }));
+  const required = [...env.client.calls.byOperation.keys()].map((call) => {
+    const [service, operation = ''] = call.split(':');
+    return requiredAction(service as Service, operation, {});
+  });
+  // AWS allows every caller to ask for its own identity.
+  expect(required.filter((action) => !allowed.includes(action))).toEqual(['sts:GetCallerIdentity']);
+});
+
+test('apply policy: names the ARN of a role with its path, for the role and for its policy', async () => {
+  const yaml = TAX_SPEC.replace('  rules:', '  role: { name: tax, path: /team/x/ }\n  rules:');
+  const policy = await policyFor(yaml, { apply: true, verify: false });
+  const arns = [policy.Statement]
+    .flat()
+    .filter(({ Action }) =>
+      [Action ?? []].flat().some((action) => /^iam:(PutRolePolicy|GetRole)$/.test(action)),
+    )
+    .flatMap(({ Resource }) => Resource ?? []);
+  expect(new Set(arns)).toEqual(new Set(['arn:aws:iam::*:role/team/x/tax']));
 });
 
 /** Actions that the sequence does not use, each with its use. */
