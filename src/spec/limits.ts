@@ -7,10 +7,10 @@ export const MAX_DOCUMENTS = 1_000;
 
 /**
  * Maximum number of YAML tokens, counted before documents are composed: of one file, and of all files together. A token
- * needs up to 350 bytes while its file is parsed, so a dense file of 1 MiB would need gigabytes. A spec of common size
- * has 200 tokens, and a full file of specs 370,000.
+ * needs up to 700 bytes while its file is parsed, so a dense file of 1 MiB could need a gigabyte. A spec of common size
+ * has 200 tokens.
  */
-export const MAX_FILE_TOKENS = 400_000;
+export const MAX_FILE_TOKENS = 250_000;
 export const MAX_TOTAL_TOKENS = 4_000_000;
 
 export const MAX_YAML_DEPTH = 64;

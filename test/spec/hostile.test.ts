@@ -1,5 +1,6 @@
-import { execFile } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -67,8 +68,8 @@ const HOSTILE: [name: string, content: Uint8Array, position: string, message: Re
     /write the values out/,
   ],
   [
-    'fifty thousand duplicate keys',
-    bytes('apiVersion: replikey.dev/v1\n', 'k: v\n'.repeat(50_000)),
+    'thirty thousand duplicate keys',
+    bytes('apiVersion: replikey.dev/v1\n', 'k: v\n'.repeat(30_000)),
     '3:1',
     /duplicate key/,
     /keep one/,
@@ -92,11 +93,11 @@ const HOSTILE: [name: string, content: Uint8Array, position: string, message: Re
   [
     'a list of commas',
     bytes('[', ','.repeat(2 ** 20 - 2), ']'),
-    '1:400000',
-    /400000 YAML tokens/,
+    '1:250000',
+    /250000 YAML tokens/,
     /repeated/,
   ],
-  ['half a million items', bytes('- \n'.repeat(300_000)), '133334:1', /400000 YAML tokens/, /split/],
+  ['half a million items', bytes('- \n'.repeat(300_000)), '83334:1', /250000 YAML tokens/, /split/],
   ['a mapping as a key', bytes('{a: b}: c\n'), '1:1', /key must be a string/, /quote/],
 ];
 
@@ -148,8 +149,23 @@ beforeAll(async () => {
   program = path.join(folder, 'load.mjs');
   const entry = `
     import { loadSpecs } from ${JSON.stringify(path.resolve('src/spec/load.ts'))};
-    const { problems } = await loadSpecs(process.argv.slice(2));
-    process.stdout.write(JSON.stringify(problems.map(({ message }) => message)));`;
+    const [mode, ...rest] = process.argv.slice(2);
+    const stop = new AbortController();
+    if (mode === '--signal') {
+      process.once('SIGTERM', () => stop.abort(new Error('stopped by SIGTERM')));
+      setImmediate(() => process.stdout.write('loading\\n'));
+    }
+    const before = process.cpuUsage();
+    try {
+      const paths = mode.startsWith('--') ? rest : [mode, ...rest];
+      const { problems } = await loadSpecs(paths, undefined, { signal: stop.signal });
+      const messages = problems.map(({ message }) => message);
+      const { user, system } = process.cpuUsage(before);
+      const usage = { maxRssMb: process.resourceUsage().maxRSS / 1024, cpuS: (user + system) / 1e6, messages };
+      process.stdout.write(JSON.stringify(mode === '--usage' ? usage : messages));
+    } catch (error) {
+      process.stdout.write(error.message + '\\n');
+    }`;
   await build({
     stdin: { contents: entry, resolveDir: process.cwd(), loader: 'ts' },
     outfile: program,
@@ -187,6 +203,71 @@ test('loadSpecs: survives nesting that aborts Node 20 inside the parser', async 
   const messages = JSON.parse(stdout) as string[];
   expect(messages).toHaveLength(shapes.length);
   expect(new Set(messages)).toEqual(new Set(['more than 64 levels of nesting']));
+});
+
+/** Shapes just below the limit of tokens, which are composed, and above it. The first lines make them specs. */
+const HEADER = 'apiVersion: replikey.dev/v1\nkind: BucketReplication\n';
+const COSTLY: [name: string, text: string][] = [
+  ['commas', `[${','.repeat(2 ** 20 - 2)}]`],
+  ['commas below the limit', `[${','.repeat(249_990)}]`],
+  ['tags below the limit', '! '.repeat(124_990)],
+  ['items below the limit of a spec', `${HEADER}x: [${'a,'.repeat(83_000)}]`],
+  [
+    'keys below the limit of a spec',
+    `${HEADER}x: {${Array.from({ length: 41_000 }, (_, n) => `k${n}: ,`).join('')}}`,
+  ],
+];
+
+test.each(COSTLY)(
+  'loadSpecs: a file of %s needs less than 200 MB and 2 s of CPU time',
+  { timeout: 120_000 },
+  async (name, text) => {
+    const file = path.join(folder, `${name.replaceAll(' ', '-')}.yaml`);
+    await writeFile(file, text);
+    const { stdout } = await promisify(execFile)(process.execPath, [program, '--usage', file]);
+    const { maxRssMb, cpuS } = JSON.parse(stdout) as { maxRssMb: number; cpuS: number };
+    expect(maxRssMb).toBeLessThan(200);
+    expect(cpuS).toBeLessThan(2);
+  },
+);
+
+test('loadSpecs: ten thousand files load within 400 MB', { timeout: 240_000 }, async () => {
+  const many = path.join(folder, 'many');
+  await mkdir(many);
+  for (let index = 0; index < 10_000; index++) {
+    const text = tax(
+      ['name: tax', `name: t${index}`],
+      ['bucket: acme-tax\n', `bucket: s-${index}\n`],
+      ['acme-tax-replica\n', `r-${index}\n`],
+    );
+    await writeFile(path.join(many, `${index}.yaml`), text);
+  }
+  const { stdout } = await promisify(execFile)(process.execPath, [program, '--usage', many]);
+  const { maxRssMb, messages } = JSON.parse(stdout) as { maxRssMb: number; messages: string[] };
+  expect(messages).toEqual([]);
+  expect(maxRssMb).toBeLessThan(400);
+});
+
+test('loadSpecs: SIGTERM during the load of many files stops it', { timeout: 120_000 }, async () => {
+  const files = Array.from({ length: 40 }, () => path.join(folder, 'commas-below-the-limit.yaml'));
+  const copies = await Promise.all(
+    files.map(async (file, index) => {
+      const copy = path.join(folder, `copy-${index}.yaml`);
+      await copyFile(file, copy);
+      return copy;
+    }),
+  );
+  const child = spawn(process.execPath, [program, '--signal', ...copies], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  // The program prints a line after the first yield of the load.
+  child.stdout.once('data', () => child.kill('SIGTERM'));
+  let output = '';
+  child.stdout.on('data', (chunk) => {
+    output += chunk;
+  });
+  await once(child, 'close');
+  expect(output).toBe('loading\nstopped by SIGTERM\n');
 });
 
 test('loadSpecs: reports files and folders without permission, and reads the others', async () => {
