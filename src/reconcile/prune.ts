@@ -248,6 +248,12 @@ function retentionNotes(
 /**
  * Lets prune only disable the rules of specs that have an enabled undeclared one, or objects in flight, unless there is
  * no drain.
+ *
+ * Retained permissions mark the drain. If other rules grant everything that a disabled rule used, nothing is retained,
+ * and the next prune removes the rule without a drain. That loses no object: S3 selects rules when it processes an
+ * object, and then a disabled rule replicates no more than a removed one, or when the object is written, and then it
+ * needs only the permissions, the role and a configuration. A configuration is never deleted without a drain: its last
+ * rules are the only ones that use the permissions of the role on the source bucket, so these are retained.
  */
 function disableRulesInUse(resource: Resource, actual: ActualState, draining: ReadonlySet<string>): Resource {
   const { id, kind, drainMs, pruneOwners } = resource;
