@@ -1,13 +1,13 @@
 /**
  * Tests the controller over time: two processes with leader election by a lock in S3 reconcile many pairs, during random
- * faults, throttling, changed files, drift, and killed or stopped processes. Run with `npm run soak`; MINUTES, PAIRS and
+ * faults, throttling, changed and partial files, drift, greedy clients, and killed or stopped processes. Run with `npm run soak`; MINUTES, PAIRS and
  * SEED set the duration, the number of pairs and the random seed. Exits with 1 if the controller missed a change, two
  * processes wrote concurrently, a condition is wrong at the end, or the heap after a collection grew by 5 % or more.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import {
@@ -121,7 +121,8 @@ async function startProcess(): Promise<Process> {
   const processIndex = processCount++;
   const args = [
     ['--expose-gc', '--import', new URL('./processes/heap-after-gc.mjs', import.meta.url).href],
-    ['dist/main.js', folder, '--listen', '0', '--log-level', 'error'],
+    ['dist/main.js', folder, '--listen', '0', '--health-listen', '0', '--log-level', 'error'],
+    ['--account', credentials.accessKeyId],
     ['--interval', `${INTERVAL_SECONDS}`, '--verify-interval', `${VERIFY_SECONDS}`],
     ['--lock', 's3://locks/soak', '--lease-duration', `${LEASE_SECONDS}`],
   ];
@@ -257,6 +258,8 @@ console.log(
 const [steadyProcess] = processes as [Process];
 const heaps: number[] = [];
 const disturbanceCounts: Record<string, number> = {};
+const greedyClients: Socket[] = [];
+const MAX_GREEDY_CLIENTS = 20;
 /** Disturbances. They return false if they do not apply. */
 const disturbances: Record<string, () => Promise<unknown>> = {
   async 'file changed'() {
@@ -269,6 +272,23 @@ const disturbances: Record<string, () => Promise<unknown>> = {
     await writeSpec(name, 'kind: [');
     await pause(2_000);
     await writeSpec(name, specYaml(name));
+  },
+  async 'file written in two parts'() {
+    const name = pickRandom(names);
+    const text = specYaml(name);
+    await writeSpec(name, text.slice(0, text.indexOf('  role:')));
+    await pause(1_000);
+    await writeSpec(name, text);
+  },
+  async 'client that sends 200 requests and reads nothing'() {
+    const { url } = pickRandom(processes);
+    if (url === undefined) return false;
+    const { hostname, port } = new URL(url);
+    const socket = connect(Number(port), hostname).pause();
+    socket.on('error', () => {});
+    socket.write('GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(200));
+    greedyClients.push(socket);
+    if (greedyClients.length > MAX_GREEDY_CLIENTS) greedyClients.shift()?.destroy();
   },
   async 'changed manually'() {
     await s3.send(new DeleteBucketReplicationCommand({ Bucket: `${pickRandom(names)}-source` }));
@@ -313,6 +333,7 @@ while (performance.now() < soakStartedAt + MINUTES * 60_000) {
   );
 }
 
+for (const socket of greedyClients) socket.destroy();
 sandbox.faultSettings.faults = [];
 const isRecovered = await waitUntil(
   'all pairs are as declared, and their conditions are right',
