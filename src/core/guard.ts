@@ -85,13 +85,10 @@ export function wrongAccountRefusals(
   const callers = toSortedSet(denied.map(({ account }) => account)).map(
     (name) => `account ${accounts[name] ?? 'unknown'}${name === '' ? '' : ` (${name})`}`,
   );
-  const names = toSortedSet(denied.map(({ bucket }) => bucket));
-  const more = names.length > MAX_LISTED_BUCKETS ? ` and ${names.length - MAX_LISTED_BUCKETS} more` : '';
-  const message = `wrong account: every bucket that the specs name denies access to the credentials of ${callers.join(', ')}: ${names.slice(0, MAX_LISTED_BUCKETS).join(', ')}${more}; use credentials of the account that owns the buckets, or give these credentials permission to read them`;
+  // Without the names of the buckets, which the plan lists: the controller counts equal reasons.
+  const message = `wrong account: every bucket that the specs name denies access to the credentials of ${callers.join(', ')}; use credentials of the account that owns the buckets, or give these credentials permission to read them`;
   return [{ id: 'wrong-account', message }];
 }
-
-const MAX_LISTED_BUCKETS = 10;
 
 function changeLimitRefusals(plan: Plan, { maxChanges }: Thresholds): Refusal[] {
   const changes = plan.waves.flat().length;

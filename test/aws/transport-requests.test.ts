@@ -157,6 +157,7 @@ const COMMANDS: Record<Service, (() => object)[]> = {
         KeySpec: 'SYMMETRIC_DEFAULT',
         Tags: [{ TagKey: 'replikey:alias', TagValue: 'alias/a' }],
       }),
+    () => new kms.TagResourceCommand({ KeyId, Tags: [{ TagKey: 'replikey:alias', TagValue: 'unused' }] }),
     () => new kms.DescribeKeyCommand({ KeyId }),
     () => new kms.DisableKeyRotationCommand({ KeyId }),
     () => new kms.EnableKeyRotationCommand({ KeyId, RotationPeriodInDays: 365 }),

@@ -210,7 +210,7 @@ describe('wrong account', () => {
       const { code, stdout } = await run([...args, 'tax.yaml'], OTHER_ACCOUNT);
       expect(code).toBe(4);
       expect(stdout).toMatch(
-        /nothing was changed\.( reconcile --once would be refused:)?\n {2}! wrong account: every bucket that the specs name denies access to the credentials of account 999988887777: acme-tax, acme-tax-replica; use credentials/,
+        /nothing was changed\.( reconcile --once would be refused:)?\n {2}! wrong account: every bucket that the specs name denies access to the credentials of account 999988887777; use credentials/,
       );
       expect(stateOf(env.sandbox)).toEqual(state);
     },

@@ -137,7 +137,16 @@ describe('injection: hostile text in AWS, file names and errors', () => {
     ]);
     for (const verbose of [true, false])
       expectInert(
-        doctorText({ rules, objects, declared: { changes: 1, rules } } as never, verbose, PLAIN_STYLE.paint),
+        doctorText(
+          {
+            rules,
+            objects,
+            declared: { changes: 1, rules },
+            commands: hostile([{ what: 'b', command: 'aws' }]),
+          } as never,
+          verbose,
+          PLAIN_STYLE.paint,
+        ),
       );
   });
 
