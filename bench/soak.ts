@@ -139,7 +139,7 @@ async function startProcess(): Promise<Process> {
   });
   const started: Process = { child };
   child.stdout?.on('data', (text: Buffer) => {
-    const [url] = /http:\/\/\S+/.exec(text.toString()) ?? [];
+    const [, url] = /^(?!health checks).*?(http:\/\/\S+)/m.exec(text.toString()) ?? [];
     if (url !== undefined) started.url = url;
   });
   let stderrTail = '';
