@@ -2,6 +2,7 @@ import { accountOfArn, contextOf, type RequestContext, roleArnOf, toList } from 
 import {
   ACCOUNT_ROOT_ARN,
   type MatchOptions,
+  matchPrincipal,
   matchStatement,
   mismatchOf,
   type StatementMatch,
@@ -38,7 +39,7 @@ export function evaluate(request: AccessRequest, policies: Policies): Decision {
       allowed: false,
       kind: 'explicitDeny',
       statements: [denial],
-      reason: `${denial.policy} denies ${request.action} on ${request.resource} (${statementLabel(denial)})`,
+      reason: `${denial.policy} denies ${request.action} on ${request.resource} (${statementLabel(denial)})${explainNotPrincipal(denial, request.principal)}`,
     };
   }
 
@@ -169,6 +170,12 @@ const escapesBoundary = ({ statement }: StatementRef, principal: string): boolea
   !principal.includes(':role/') &&
   typeof statement.Principal === 'object' &&
   toList(statement.Principal.AWS).includes(principal);
+
+/** Explains a Deny that was meant to exempt the principal. */
+const explainNotPrincipal = ({ statement: { NotPrincipal } }: StatementRef, principal: string): string =>
+  NotPrincipal !== undefined && matchPrincipal(NotPrincipal, principal) === 'direct'
+    ? ': NotPrincipal exempts a role only if it names the role, its session and its account, and never one with a permissions boundary'
+    : '';
 
 const statementLabel = ({ statement, index }: StatementRef): string =>
   statement.Sid ?? `statement ${index + 1}`;

@@ -90,11 +90,30 @@ function matchPrincipalElement(
 ): PrincipalMatch {
   if (Principal !== undefined) return matchPrincipal(Principal, principal);
   if (NotPrincipal === undefined) return undefined;
-  const match = matchPrincipal(NotPrincipal, principal);
-  // A denial exempts only a principal that NotPrincipal names directly; naming its account is not enough. A principal
-  // with a permissions boundary is denied even when NotPrincipal names it.
-  const isExempt = Effect === 'Deny' ? match === 'direct' && !hasBoundary : match !== undefined;
+  // A principal with a permissions boundary is denied even when NotPrincipal names it.
+  const isExempt =
+    Effect === 'Deny'
+      ? isExemptFromDeny(NotPrincipal, principal) && !hasBoundary
+      : matchPrincipal(NotPrincipal, principal) !== undefined;
   return isExempt ? undefined : 'direct';
+}
+
+/**
+ * Returns whether NotPrincipal exempts a principal from a Deny. IAM requires that it names the account beside the user
+ * or role, and for a session also the session itself: with the ARN of the role alone, the role is denied (IAM User
+ * Guide, "AWS JSON policy elements: NotPrincipal").
+ */
+function isExemptFromDeny(element: Principal, principal: string): boolean {
+  if (matchPrincipal(element, principal) !== 'direct') return false;
+  if (element === '*' || !principal.startsWith('arn:') || ACCOUNT_ROOT_ARN.test(principal)) return true;
+  const values = toList(element.AWS);
+  if (values.includes('*')) return true;
+  const account = accountOfArn(principal);
+  const namesAccount = values.some(
+    (value) => value === account || (ACCOUNT_ROOT_ARN.test(value) && accountOfArn(value) === account),
+  );
+  const namesSession = values.includes(principal) && values.some((value) => isSameRole(value, principal));
+  return namesAccount && (namesSession || !principal.includes(':assumed-role/'));
 }
 
 function matchesResource(

@@ -100,9 +100,55 @@ const inOneAccount: Row[] = [
     'allow',
   ],
   [
-    'a Deny for all principals except the role',
+    // IAM User Guide, NotPrincipal with Deny: name the account, the role and the session, or the role is denied.
+    'a Deny for all principals except the role, its session and its account',
+    read,
+    {
+      ...identity(allow('s3:*')),
+      ...resource({ ...deny('s3:*'), NotPrincipal: { AWS: [ROLE, SESSION, ACCOUNT] } }),
+    },
+    'allow',
+  ],
+  [
+    'a Deny for all principals except the role and its session, without the account',
     read,
     { ...identity(allow('s3:*')), ...resource({ ...deny('s3:*'), NotPrincipal: { AWS: [ROLE, SESSION] } }) },
+    'explicitDeny',
+  ],
+  [
+    'a Deny for all principals except the role and its account, without the session',
+    read,
+    {
+      ...identity(allow('s3:*')),
+      ...resource({ ...deny('s3:*'), NotPrincipal: { AWS: [ROLE, `arn:aws:iam::${ACCOUNT}:root`] } }),
+    },
+    'explicitDeny',
+  ],
+  [
+    'a Deny for all principals except the session and its account, without the role',
+    read,
+    {
+      ...identity(allow('s3:*')),
+      ...resource({ ...deny('s3:*'), NotPrincipal: { AWS: [SESSION, ACCOUNT] } }),
+    },
+    'explicitDeny',
+  ],
+  [
+    'a Deny for all principals except everyone',
+    read,
+    { ...identity(allow('s3:*')), ...resource({ ...deny('s3:*'), NotPrincipal: '*' }) },
+    'allow',
+  ],
+  [
+    'a Deny for all principals except a user and its account, for the user',
+    { ...read, principal: `arn:aws:iam::${ACCOUNT}:user/jane` },
+    {
+      ...identity(allow('s3:*')),
+      ...resource({
+        ...deny('s3:*'),
+        NotPrincipal: { AWS: [`arn:aws:iam::${ACCOUNT}:user/jane`, ACCOUNT] },
+      }),
+    },
     'allow',
   ],
   [
@@ -125,7 +171,7 @@ const inOneAccount: Row[] = [
     read,
     {
       ...identity(allow('s3:*')),
-      ...resource({ ...deny('s3:*'), NotPrincipal: { AWS: [ROLE, SESSION] } }),
+      ...resource({ ...deny('s3:*'), NotPrincipal: { AWS: [ROLE, SESSION, ACCOUNT] } }),
       boundary: [{ name: 'b', policy: policy(allow('*')) }],
     },
     'explicitDeny',
