@@ -1,4 +1,4 @@
-import type { ReplicationRule } from '@aws-sdk/client-s3';
+import type { DefaultRetention, ReplicationRule } from '@aws-sdk/client-s3';
 import type { Policy } from '../iam/types.ts';
 
 /**
@@ -31,7 +31,11 @@ export interface BucketFacts {
   encryption?: Fact<{ Rules: EncryptionRule[] }>;
   policy?: Fact<Policy>;
   ownership?: Fact<{ Rules: { ObjectOwnership: string }[] }>;
-  objectLock?: Fact<{ ObjectLockEnabled?: string | undefined }>;
+  objectLock?: Fact<{
+    ObjectLockEnabled?: string | undefined;
+    /** The default retention of new objects. */
+    Rule?: { DefaultRetention?: DefaultRetention | undefined } | undefined;
+  }>;
   publicAccessBlock?: Fact<{ RestrictPublicBuckets?: boolean | undefined }>;
 }
 

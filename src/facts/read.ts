@@ -111,9 +111,9 @@ const objectLockReader: BucketFactReader = {
       'NoSuchBucket',
       'ObjectLockConfigurationNotFoundError',
     );
-    return (
-      response && omitUndefined({ ObjectLockEnabled: response.ObjectLockConfiguration?.ObjectLockEnabled })
-    );
+    if (!response) return undefined;
+    const { ObjectLockEnabled, Rule } = response.ObjectLockConfiguration ?? {};
+    return omitUndefined({ ObjectLockEnabled, Rule });
   },
 };
 const COMMON_READERS = [documentReader(s3Encryption, 'encryption'), documentReader(s3BucketPolicy, 'policy')];

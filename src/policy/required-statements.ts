@@ -38,6 +38,20 @@ export function rolePolicyStatements(pairs: readonly BucketReplication[], keyArn
 /** Returns the ARN of the key of a side, or a reference to it while only the alias is known. */
 export type KeyArnOf = (side: Side) => string | Ref;
 
+/**
+ * GetObjectVersionForReplication, because GetObjectVersion does not replicate KMS-encrypted objects. Retention and legal
+ * hold, because without them every object fails as soon as somebody enables Object Lock on the bucket. Annotations,
+ * because S3 replicates them only with this permission.
+ */
+const SOURCE_OBJECT_ACTIONS = [
+  's3:GetObjectLegalHold',
+  's3:GetObjectRetention',
+  's3:GetObjectVersionAcl',
+  's3:GetObjectVersionAnnotationForReplication',
+  's3:GetObjectVersionForReplication',
+  's3:GetObjectVersionTagging',
+];
+
 function pairRoleStatements(pair: BucketReplication, keyArnOf: KeyArnOf): Statements {
   const { bucket, region } = pair.source;
   return {
@@ -49,8 +63,7 @@ function pairRoleStatements(pair: BucketReplication, keyArnOf: KeyArnOf): Statem
     },
     [statementSid('SourceObjects', pair)]: {
       Effect: 'Allow',
-      // GetObjectVersionForReplication, because GetObjectVersion does not replicate KMS-encrypted objects.
-      Action: ['s3:GetObjectVersionAcl', 's3:GetObjectVersionForReplication', 's3:GetObjectVersionTagging'],
+      Action: SOURCE_OBJECT_ACTIONS,
       Resource: objectArnPatterns(bucket, region, pair.rules),
     },
     ...roleKeyStatement(pair, 'source', sourceKeyArns(pair, keyArnOf)),
@@ -263,7 +276,7 @@ export function foreignRuleStatements(
       'SourceObjects',
       rules,
       {
-        Action: ['s3:GetObjectVersionAcl', 's3:GetObjectVersionForReplication', 's3:GetObjectVersionTagging'],
+        Action: SOURCE_OBJECT_ACTIONS,
         Resource: patterns(() => source, rules),
       },
     ],

@@ -9,7 +9,8 @@ import type { RuleProof } from './types.ts';
 
 /**
  * Adds to each proof the spec that declares the rule, and to each finding its position in the YAML. A declared rule
- * that does not select objects under KMS keys is intended: its RK1003 becomes a warning, which refuses nothing.
+ * that does not select objects under KMS keys is intended: its RK1003 becomes a warning, which refuses nothing. So is an
+ * asterisk that the spec declares as literal.
  *
  * @param facts the facts that the proofs are based on
  */
@@ -32,7 +33,9 @@ export function attachPositions(
         : declaredRules.get(`${bucket} ${rule}`);
     if (!match) return proof;
     const { pair, path } = match;
-    const findings = proof.findings.map((finding) => {
+    const isLiteral = 'isLiteral' in match && match.isLiteral;
+    const reported = proof.findings.filter(({ code }) => code !== 'RK1011' || !isLiteral);
+    const findings = reported.map((finding) => {
       const { specField } = FINDING_CODES[finding.code];
       return {
         ...finding,
@@ -87,6 +90,8 @@ interface DeclaredRule {
   path: string;
   id: string;
   enabled: boolean;
+  /** An asterisk in the prefix is intended. */
+  isLiteral: boolean;
 }
 
 /** Returns the declared rules with the ids that they have, or will have, in S3. */
@@ -116,6 +121,7 @@ function declaredRulesOf(pairs: readonly BucketReplication[], facts: Facts): Dec
       path,
       id: ids.get(id) ?? id,
       enabled: rule.enabled,
+      isLiteral: rule.literal ?? false,
     }));
   });
 }

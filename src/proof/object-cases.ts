@@ -10,12 +10,19 @@ import {
   ruleTagsOf,
   selectsKmsObjects,
 } from './rule-context.ts';
+import type { SourceObject } from './rule-match.ts';
 import type { KmsEncryption, ObjectCase } from './types.ts';
 
 /** An object that was sampled from a source bucket, or that a spec declares for it. */
-export interface ObservedObject {
-  encryption: { algorithm: 'AES256' } | KmsEncryption;
+export interface ObservedObject extends Partial<Omit<SourceObject, 'encryption'>> {
+  encryption: SourceObject['encryption'];
 }
+
+/** Returns the objects that were sampled. A spec declares only the encryption of objects. */
+export const sampledObjects = (objects: readonly ObservedObject[]): SourceObject[] =>
+  objects.flatMap(({ key, tags = [], deleteMarker = false, encryption }) =>
+    key === undefined ? [] : { key, tags, deleteMarker, encryption },
+  );
 
 /**
  * Returns every kind of object that a rule covers, typical ones first: objects without KMS encryption, objects under

@@ -10,6 +10,7 @@ import {
   resolveKeyArn,
   selectsKmsObjects,
 } from './rule-context.ts';
+import { mismatchReason, type SourceObject } from './rule-match.ts';
 
 /** Checks what S3 requires before it processes any object: the destination exists and is ready. */
 export function destinationFindings(context: RuleContext): Finding[] {
@@ -243,13 +244,27 @@ function keyUsabilityFindings(
  * Reports a rule that does not select KMS-encrypted objects. S3 skips these objects and does not set a replication
  * status.
  */
-export function selectionFindings(context: RuleContext): Finding[] {
-  const { rule, source, destination } = context;
-  const defaultEncryption = defaultEncryptionOf(context);
-  if (selectsKmsObjects(rule) || !isKmsAlgorithm(defaultEncryption.algorithm)) return [];
-  const message = `${source.name} encrypts objects with ${defaultEncryption.algorithm} by default, and the rule does not select them: S3 skips them without a replication status`;
+export function selectionFindings(context: RuleContext, sample: readonly SourceObject[]): Finding[] {
+  const { rule, rules, source, destination } = context;
+  if (selectsKmsObjects(rule)) return [];
+  const { algorithm } = defaultEncryptionOf(context);
+  // A request header can encrypt an object with KMS although the default of the bucket is SSE-S3.
+  const selecting = { ...rule, SourceSelectionCriteria: SELECTS_KMS_OBJECTS };
+  const others = rules.filter((candidate) => candidate !== rule);
+  const skipped = sample.filter(
+    (object) =>
+      isKmsAlgorithm(object.encryption.algorithm) && mismatchReason(selecting, object, others) === undefined,
+  );
+  const [example] = skipped;
+  if (!isKmsAlgorithm(algorithm) && !example) return [];
+  const cause = isKmsAlgorithm(algorithm)
+    ? `${source.name} encrypts objects with ${algorithm} by default`
+    : `${skipped.length} of ${sample.length} sampled objects are encrypted with KMS (for example ${example?.key})`;
+  const message = `${cause}, and the rule does not select them: S3 skips them without a replication status`;
   return [createFinding('RK1003', message, destination ? defaultKeyFixes(context, destination) : [])];
 }
+
+const SELECTS_KMS_OBJECTS = { SseKmsEncryptedObjects: { Status: 'Enabled' as const } };
 
 /**
  * Returns the fix that selects encrypted objects and encrypts replicas with the destination's default key. Returns no

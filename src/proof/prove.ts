@@ -5,7 +5,7 @@ import { isJsonEqual } from '../util/canonical-json.ts';
 import { decide, type UncertainRequest } from './decide.ts';
 import { createFinding, type Finding, type Fix, type PolicyRef, summarizeFindings } from './findings.ts';
 import { applyFix, proposeFix } from './fix.ts';
-import { isKmsAlgorithm, type ObservedObject, objectCasesOf } from './object-cases.ts';
+import { isKmsAlgorithm, type ObservedObject, objectCasesOf, sampledObjects } from './object-cases.ts';
 import { policiesFor } from './policies.ts';
 import {
   checkReplicaKey,
@@ -16,7 +16,7 @@ import {
   sourceKeyFindings,
 } from './preconditions.ts';
 import { type AccessCheck, assumeRoleCheck, bucketChecks, readChecks, writeChecks } from './requests.ts';
-import { type RuleContext, replicaKeyArn, ruleBucketOf, ruleContextOf } from './rule-context.ts';
+import { type RuleContext, replicaKeyArn, ruleBucketOf, ruleContextOf, ruleTagsOf } from './rule-context.ts';
 import { mismatchReason, ruleFindings, type SourceObject } from './rule-match.ts';
 import type { AccessResult, ObjectCase, ProofBasis, RuleProof } from './types.ts';
 
@@ -54,14 +54,24 @@ export function proveRules(
   }
   const account = source.account === '' ? (configuration.Role.split(':')[4] ?? '') : source.account;
   return configuration.Rules.map((rule) =>
-    proveRule(ruleContextOf(facts, { ...source, account }, configuration, rule), (context) =>
-      objectCasesOf(context, sample),
+    proveRule(
+      ruleContextOf(facts, { ...source, account }, configuration, rule),
+      (context) => objectCasesOf(context, sample),
+      sampledObjects(sample),
     ),
   );
 }
 
-/** Proves one rule for some kinds of objects. */
-export function proveRule(context: RuleContext, casesFor: (context: RuleContext) => ObjectCase[]): RuleProof {
+/**
+ * Proves one rule for some kinds of objects.
+ *
+ * @param sample objects of the source bucket, which show what the rule selects
+ */
+export function proveRule(
+  context: RuleContext,
+  casesFor: (context: RuleContext) => ObjectCase[],
+  sample: readonly SourceObject[] = [],
+): RuleProof {
   const { rule, source, destinationName } = context;
   const ruleInfo = { bucket: source.name, rule: rule.ID ?? '', destination: destinationName };
   if (rule.Status !== 'Enabled') {
@@ -74,8 +84,8 @@ export function proveRule(context: RuleContext, casesFor: (context: RuleContext)
   }
   const objectCases = casesFor(context);
   const narrowContext = narrowToRule(context, objectCases);
-  const { findings, answers } = evaluateAll(narrowContext, proofSteps(narrowContext, objectCases));
-  const verdict = summarizeFindings([...findings, ...ruleFindings(context)]);
+  const { findings, answers } = evaluateAll(narrowContext, proofSteps(narrowContext, objectCases, sample));
+  const verdict = summarizeFindings([...findings, ...ruleFindings(context, sample)]);
   return { ...ruleInfo, ...verdict, basis: basisOf(narrowContext), answers };
 }
 
@@ -134,6 +144,7 @@ const proofWithoutRule = (bucket: string, finding: Finding): RuleProof => ({
 function* proofSteps(
   context: RuleContext,
   objectCases: readonly ObjectCase[],
+  sample: readonly SourceObject[],
 ): Generator<Finding | AccessCheck> {
   const { facts, role } = context;
   const roleFact = facts.roles[role];
@@ -144,7 +155,7 @@ function* proofSteps(
   yield assumeRoleCheck(context);
   yield* sourceFindings(context);
   yield* destinationFindings(context);
-  yield* selectionFindings(context);
+  yield* selectionFindings(context, sample);
   yield* bucketChecks(context);
   const replicaKey = checkReplicaKey(context);
   const hasKmsCases = objectCases.some(
@@ -156,7 +167,12 @@ function* proofSteps(
       yield* sourceKeyFindings(context, objectCase.encryption.keyArn);
   }
   if (hasKmsCases) yield* replicaKey.missingFindings;
-  for (const objectCase of objectCases) yield* writeChecks(context, objectCase, replicaKey);
+  const hasTags =
+    ruleTagsOf(context.rule).length > 0 ||
+    sample.some(
+      (object) => object.tags.length > 0 && mismatchReason(context.rule, object, context.rules) === undefined,
+    );
+  for (const objectCase of objectCases) yield* writeChecks(context, objectCase, replicaKey, hasTags);
   yield* ownershipFindings(context);
 }
 
@@ -233,8 +249,9 @@ function evaluateCheck(context: RuleContext, check: AccessCheck): CheckEvaluatio
   if (denialReason === undefined)
     return { facts, result: { ...requestInfo, result: 'allowed', reason: allowReason } };
   const result: AccessResult = { ...requestInfo, result: 'denied', reason: denialReason };
+  const subject = check.isTypical || check.concerns === undefined ? '' : `${check.concerns}: `;
   const denialFinding = withRequest(
-    createFinding(check.code, `S3 is not allowed to ${purpose}: ${denialReason}`, fixes),
+    createFinding(check.code, `${subject}S3 is not allowed to ${purpose}: ${denialReason}`, fixes),
     check,
   );
   // A case that only a request header creates is not a reason to refuse the whole rule.
@@ -248,14 +265,16 @@ type CheckDecision =
 
 /** Returns the check, or its equivalent alternative if the policies allow only the alternative. */
 function chooseCheck(facts: Facts, role: string, check: AccessCheck): AccessCheck {
-  const isAllowed = (candidate: AccessCheck): boolean => {
-    const verdict = decideCheck(facts, role, candidate);
-    return 'decision' in verdict && verdict.decision.allowed;
-  };
-  if (check.alternativeAction === undefined || isAllowed(check)) return check;
-  const alternative = { ...check, request: { ...check.request, action: check.alternativeAction } };
-  return isAllowed(alternative) ? alternative : check;
+  const { alternative } = check;
+  if (!alternative) return check;
+  const first = decideCheck(facts, role, check);
+  const isDenied = 'decision' in first && first.decision.kind === 'explicitDeny';
+  if (isAllowed(first) || (isDenied && !alternative.overridesDeny)) return check;
+  const other = { ...check, request: { ...check.request, action: alternative.action } };
+  return isAllowed(decideCheck(facts, role, other)) ? other : check;
 }
+
+const isAllowed = (decision: CheckDecision): boolean => 'decision' in decision && decision.decision.allowed;
 
 function decideCheck(facts: Facts, role: string, check: AccessCheck): CheckDecision {
   const policySet = policiesFor(facts, role, check);
@@ -303,11 +322,15 @@ export function explainObject(
   const proofs = matches
     .filter(({ reason }) => reason === undefined)
     .map(({ context }) =>
-      proveRule(context, () => [
-        object.deleteMarker
-          ? { type: 'delete marker', key }
-          : { type: 'object', key, encryption, isTypical: true },
-      ]),
+      proveRule(
+        context,
+        () => [
+          object.deleteMarker
+            ? { type: 'delete marker', key }
+            : { type: 'object', key, encryption, isTypical: true },
+        ],
+        [object],
+      ),
     );
   const skippedRules = matches.flatMap(({ context, reason }) =>
     reason === undefined ? [] : [{ rule: context.rule.ID ?? '', why: reason }],

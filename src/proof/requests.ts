@@ -14,8 +14,14 @@ export interface AccessCheck {
   resourcePolicy: PolicyRef;
   /** Whether typical objects fail without it. If false, only objects that a request header makes different fail. */
   isTypical: boolean;
-  /** An equivalent action that also satisfies the check. */
-  alternativeAction?: string;
+  /** The objects that fail without it, if it is not typical: `objects with tags`. */
+  concerns?: string;
+  /** Another action that also satisfies the check. */
+  alternative?: {
+    action: string;
+    /** Whether it does so although a policy denies the first action explicitly. */
+    overridesDeny: boolean;
+  };
 }
 
 const S3_SERVICE = 's3.amazonaws.com';
@@ -53,14 +59,22 @@ export const bucketChecks = (context: RuleContext): AccessCheck[] => [
 export function readChecks(context: RuleContext, objectCase: ObjectCase): AccessCheck[] {
   if (objectCase.type === 'delete marker') return [];
   const { source } = context;
-  const target = { bucket: source, key: objectCase.key, isTypical: objectCase.isTypical };
+  const target = {
+    bucket: source,
+    key: objectCase.key,
+    isTypical: objectCase.isTypical,
+    concerns: concernsOf(objectCase),
+  };
   return [
     {
       ...createObjectCheck(context, 'RK1304', 'read the object', 's3:GetObjectVersionForReplication', target),
       // GetObjectVersion is sufficient for all objects except KMS-encrypted ones.
-      ...(isKmsObject(objectCase) ? {} : { alternativeAction: 's3:GetObjectVersion' }),
+      ...(isKmsObject(objectCase)
+        ? {}
+        : { alternative: { action: 's3:GetObjectVersion', overridesDeny: true } }),
     },
     createObjectCheck(context, 'RK1305', 'read the ACL of the object', 's3:GetObjectVersionAcl', target),
+    // S3 requires both for every object of a locked bucket (S3 User Guide, "Using Object Lock with S3 Replication").
     ...(factValue(source.objectLock)?.ObjectLockEnabled === 'Enabled'
       ? [
           createObjectCheck(
@@ -72,7 +86,7 @@ export function readChecks(context: RuleContext, objectCase: ObjectCase): Access
           ),
           createObjectCheck(
             context,
-            'RK1314',
+            'RK1317',
             'read the legal hold of the object',
             's3:GetObjectLegalHold',
             target,
@@ -102,11 +116,18 @@ interface ReplicaKey {
   stateFindings: readonly Finding[];
 }
 
-/** Returns the checks for writing the replica: the write permission first, then the data key, and tags last. */
+/**
+ * Returns the checks for writing the replica: the write permission first, then the data key, and tags last. Without the
+ * permission to read tags, S3 replicates an object that has none, and loses the tags of others (S3 User Guide,
+ * "Setting up permissions for live replication").
+ *
+ * @param hasTags whether objects with tags are typical
+ */
 export function writeChecks(
   context: RuleContext,
   objectCase: ObjectCase,
   replicaKey: ReplicaKey,
+  hasTags: boolean,
 ): (AccessCheck | Finding)[] {
   const { source, destination } = context;
   if (!destination) return [];
@@ -114,6 +135,7 @@ export function writeChecks(
     bucket: destination,
     key: objectCase.key,
     isTypical: objectCase.type === 'delete marker' || objectCase.isTypical,
+    ...(objectCase.type === 'object' && { concerns: concernsOf(objectCase) }),
   };
   if (objectCase.type === 'delete marker')
     return [createObjectCheck(context, 'RK1310', 'replicate a delete marker', 's3:ReplicateDelete', target)];
@@ -144,13 +166,29 @@ export function writeChecks(
     ...(isKmsReplica && replicaKey.arn !== undefined
       ? encryptChecks(context, destination, objectCase, replicaKey.arn, replicaKey.stateFindings)
       : []),
-    createObjectCheck(context, 'RK1306', 'read the tags of the object', 's3:GetObjectVersionTagging', {
-      ...target,
-      bucket: source,
-    }),
-    createObjectCheck(context, 'RK1309', 'write the tags of the replica', 's3:ReplicateTags', optionalTarget),
+    {
+      ...createObjectCheck(context, 'RK1306', 'read the tags of the object', 's3:GetObjectVersionTagging', {
+        ...target,
+        bucket: source,
+      }),
+      ...ofTaggedObjects(target.isTypical && hasTags),
+    },
+    {
+      ...createObjectCheck(
+        context,
+        'RK1309',
+        'write the tags of the replica',
+        's3:ReplicateTags',
+        optionalTarget,
+      ),
+      ...ofTaggedObjects(target.isTypical && hasTags),
+      // ReplicateObject covers tags, too.
+      alternative: { action: 's3:ReplicateObject', overridesDeny: false },
+    },
   ];
 }
+
+const ofTaggedObjects = (isTypical: boolean) => ({ isTypical, concerns: 'objects with tags' });
 
 /**
  * Returns the checks for encrypting the replica. S3 creates and checks a Bucket Key before it encrypts the object; the
@@ -198,10 +236,18 @@ const createBucketCheck = (
   isTypical: true,
 });
 
+/** Names the objects of a case, which differ from others by their encryption. */
+const concernsOf = ({ encryption }: Extract<ObjectCase, { type: 'object' }>): string => {
+  if (encryption.algorithm === 'AES256') return 'objects under SSE-S3';
+  if (encryption.algorithm === 'aws:kms:dsse') return 'objects under DSSE-KMS';
+  return `objects under SSE-KMS ${encryption.bucketKey ? 'with' : 'without'} a Bucket Key`;
+};
+
 interface ObjectTarget {
   bucket: RuleBucket;
   key: string;
   isTypical: boolean;
+  concerns?: string;
   /** Condition keys that S3 sends with the request. */
   conditionKeys?: Record<string, string>;
   /** Condition keys that S3 may send. */
@@ -213,7 +259,7 @@ const createObjectCheck = (
   code: FindingCode,
   purpose: string,
   action: string,
-  { bucket, key, isTypical, conditionKeys, optionalContext }: ObjectTarget,
+  { bucket, key, isTypical, concerns, conditionKeys, optionalContext }: ObjectTarget,
 ): AccessCheck => ({
   code,
   purpose,
@@ -226,6 +272,7 @@ const createObjectCheck = (
   },
   resourcePolicy: { kind: 'bucket', of: bucket.name },
   isTypical,
+  ...(concerns !== undefined && { concerns }),
 });
 
 /**
@@ -237,9 +284,10 @@ const createKeyCheck = (
   purpose: string,
   action: string,
   bucket: RuleBucket,
-  { key, encryption, isTypical }: KmsObject,
+  kmsObject: KmsObject,
   keyName: string,
 ): AccessCheck => {
+  const { key, encryption, isTypical } = kmsObject;
   // KMS evaluates the key itself, even if the caller names it by an alias.
   const keyArn = factValue(context.facts.keys[keyName])?.arn ?? keyName;
   return {
@@ -253,6 +301,7 @@ const createKeyCheck = (
     }),
     resourcePolicy: { kind: 'key', of: keyArn },
     isTypical,
+    concerns: concernsOf(kmsObject),
   };
 };
 

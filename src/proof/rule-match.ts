@@ -1,5 +1,5 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
-import { createFinding, type Finding } from './findings.ts';
+import { createFinding, type Finding, type Fix } from './findings.ts';
 import {
   destinationBucketOf,
   type RuleContext,
@@ -53,14 +53,17 @@ function filterMismatch(rule: ReplicationRule, { key, tags }: SourceObject): str
 }
 
 /** Returns findings about overlaps between the rules, and about the settings of one rule. */
-export function ruleFindings({ rule, rules, source }: RuleContext): Finding[] {
+export function ruleFindings(context: RuleContext, sample: readonly SourceObject[]): Finding[] {
+  const { rule, rules, source } = context;
   const prefix = rulePrefixOf(rule);
+  const asterisk = asteriskFindings(context, sample);
   return [
+    ...asterisk,
     ...overlapFindings(rule, rules),
     ...(prefix.startsWith('/')
       ? [createFinding('RK1006', `the prefix ${prefix} begins with a slash: keys of objects usually do not`)]
       : []),
-    ...(prefix !== '' && !prefix.endsWith('/')
+    ...(prefix !== '' && !prefix.endsWith('/') && asterisk.length === 0
       ? [
           createFinding(
             'RK1007',
@@ -80,6 +83,45 @@ export function ruleFindings({ rule, rules, source }: RuleContext): Finding[] {
         ]
       : []),
   ];
+}
+
+/**
+ * Reports an asterisk that seems to be meant as a wildcard. S3 compares prefixes literally, so that the rule selects
+ * nothing (S3 User Guide, "Organizing objects using prefixes"), unless a sampled object shows that keys contain the asterisk.
+ */
+function asteriskFindings(
+  { rule, rules, role, source }: RuleContext,
+  sample: readonly SourceObject[],
+): Finding[] {
+  const prefix = rulePrefixOf(rule);
+  if (!prefix.includes('*') || sample.some(({ key }) => key.startsWith(prefix))) return [];
+  const meant = prefix.slice(0, prefix.indexOf('*'));
+  const message = `the prefix ${prefix} contains an asterisk, which S3 compares literally: the rule selects only keys that begin with exactly this text. Use the prefix "${meant}"${meant === '' ? ', which selects every object' : ''}`;
+  const fix: Fix = {
+    what: `use the prefix "${meant}"`,
+    call: {
+      service: 's3',
+      operation: 'PutBucketReplication',
+      region: source.region,
+      input: {
+        Bucket: source.name,
+        ReplicationConfiguration: {
+          Role: role,
+          Rules: rules.map((candidate) => (candidate === rule ? withPrefix(rule, meant) : candidate)),
+        },
+      },
+    },
+  };
+  // Only an asterisk at the end has one clear meaning.
+  return [createFinding('RK1011', message, prefix === `${meant}*` ? [fix] : [])];
+}
+
+function withPrefix(rule: ReplicationRule, Prefix: string): ReplicationRule {
+  if (rule.Filter === undefined) return { ...rule, Prefix };
+  return {
+    ...rule,
+    Filter: rule.Filter.And ? { And: { ...rule.Filter.And, Prefix } } : { ...rule.Filter, Prefix },
+  };
 }
 
 /**

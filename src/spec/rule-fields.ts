@@ -33,6 +33,7 @@ interface RuleField {
 /** The two forms of a rule's filter: the short form and the long form. */
 interface FilterDeclaration {
   prefix?: string | undefined;
+  literal?: boolean | undefined;
   filter?: { prefix?: string | undefined; tags?: Tags | undefined } | undefined;
 }
 
@@ -71,6 +72,14 @@ const RULE_FIELDS = {
     fromS3: prefixOfS3Rule,
     toYaml: (rule) => (Object.keys(tagsOfS3Rule(rule)).length > 0 ? undefined : prefixOfS3Rule(rule)),
     selectsMore: (prefix: string, previous: string) => !prefix.startsWith(previous),
+  },
+  literal: {
+    schema: z
+      .boolean()
+      .describe('Whether an asterisk in the prefix is part of the keys: S3 has no wildcards in prefixes.')
+      .default(false),
+    resolve: ({ literal }) => literal || undefined,
+    toYaml: (rule) => prefixOfS3Rule(rule).includes('*') || undefined,
   },
   tags: {
     yamlName: 'filter' as const,
@@ -181,18 +190,21 @@ export const ruleShape = Object.fromEntries(
 export type RuleDeclaration = z.output<z.ZodObject<RuleShape>>;
 
 /** A resolved rule: the declared fields, with the filter in one form. */
-export interface Rule extends WithoutUndefined<Omit<RuleDeclaration, 'name' | 'prefix' | 'filter'>> {
+export interface Rule
+  extends WithoutUndefined<Omit<RuleDeclaration, 'name' | 'prefix' | 'literal' | 'filter'>> {
   name: string;
   /** The spec declares neither name nor id: an existing rule in S3 keeps its id when the prefix changes. */
   unnamed?: true;
   /** `''` for every key. */
   prefix: string;
+  /** The prefix contains an asterisk, which is part of the keys. */
+  literal?: true;
   /** Tags that an object must all have. */
   tags: Tags;
 }
 
 /** The fields of a rule that S3 stores. */
-export type RuleSettings = Omit<Rule, 'name' | 'id' | 'unnamed'>;
+export type RuleSettings = Omit<Rule, 'name' | 'id' | 'unnamed' | 'literal'>;
 
 export function resolveRule(declaration: RuleDeclaration, name: string): Rule {
   const declared = new Map<string, unknown>(Object.entries(declaration));

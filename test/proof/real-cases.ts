@@ -1,5 +1,5 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
-import type { EncryptionRule, Facts } from '../../src/core/facts.ts';
+import type { BucketFacts, EncryptionRule, Facts } from '../../src/core/facts.ts';
 import type { Policy, Statement } from '../../src/iam/types.ts';
 import type { FindingCode } from '../../src/proof/findings.ts';
 import type { ObservedObject } from '../../src/proof/object-cases.ts';
@@ -93,6 +93,8 @@ interface Parts {
   destination?: Partial<NonNullable<ReplicationRule['Destination']>>;
   /** Further keys by the name in the rule; null if the key does not exist. */
   keys?: Facts['keys'];
+  /** Object Lock of both buckets. */
+  objectLock?: NonNullable<BucketFacts['objectLock']>;
 }
 
 /** Returns a working pair with some parts replaced. */
@@ -111,7 +113,7 @@ function aPair(parts: Parts = {}): Facts {
         encryption: { Rules: [parts.sourceDefault ?? encryptedBy(SOURCE_KEY, bucketKey)] },
         policy: null,
         ownership: { Rules: [{ ObjectOwnership: 'BucketOwnerEnforced' }] },
-        objectLock: null,
+        objectLock: parts.objectLock ?? null,
         replication: {
           Role: ROLE,
           Rules: [
@@ -144,7 +146,7 @@ function aPair(parts: Parts = {}): Facts {
           (across
             ? policy(allow([...WRITES, 's3:ObjectOwnerOverrideToBucketOwner'], `${REPLICA}/*`, theRole))
             : null),
-        objectLock: null,
+        objectLock: parts.objectLock ?? null,
         publicAccessBlock: null,
       },
     },
@@ -183,6 +185,14 @@ function aPair(parts: Parts = {}): Facts {
 
 const underBucketKey = (bucketKey: boolean): ObservedObject => ({
   encryption: { algorithm: 'aws:kms', keyArn: SOURCE_KEY, bucketKey },
+});
+
+const WITHOUT_KMS_SELECTION: Partial<ReplicationRule> = { SourceSelectionCriteria: undefined };
+
+const sampled = (key: string, parts: Partial<ObservedObject> = {}): ObservedObject => ({
+  ...underBucketKey(true),
+  key,
+  ...parts,
 });
 
 const OTHER_REGION = `arn:aws:kms:eu-west-1:${MAIN}:key/replica`;
@@ -248,7 +258,8 @@ export const REAL_CASES: RealCase[] = [
       sourceKeyPolicy: byAdministrator,
       replicaKeyPolicy: byAdministrator,
     }),
-    errors: ['RK1304', 'RK1307', 'RK1313', 'RK1313', 'RK1312', 'RK1306', 'RK1309'],
+    errors: ['RK1304', 'RK1307', 'RK1313', 'RK1313', 'RK1312'],
+    warnings: ['RK1306'],
     names: [`no identity policy of ${ROLE} allows s3:GetObjectVersionForReplication`],
   },
   {
@@ -439,7 +450,7 @@ export const REAL_CASES: RealCase[] = [
         }),
       ),
     }),
-    errors: ['RK1308', 'RK1311', 'RK1309'],
+    errors: ['RK1308', 'RK1311'],
     names: ['the principal expects', 'role/acme-tax-role', 'assumed-role/acme-tax-replication/'],
   },
   {
@@ -454,7 +465,7 @@ export const REAL_CASES: RealCase[] = [
         Sid: 'Partner',
       }),
     }),
-    errors: ['RK1308', 'RK1311', 'RK1309'],
+    errors: ['RK1308', 'RK1311'],
     names: [
       's3:ReplicateObject on arn:aws:s3:::acme-tax-replica/Tax/',
       'bucket policy of acme-tax-replica (Partner)',
@@ -475,5 +486,143 @@ export const REAL_CASES: RealCase[] = [
     }),
     errors: ['RK1304'],
     names: ['s3:GetObjectVersionForReplication'],
+  },
+  {
+    // IAM User Guide, NotPrincipal with Deny: name the account, the role and the session.
+    thread: 'aws/aws-cdk#12865',
+    name: 'a Deny of the destination exempts the role by NotPrincipal, without its session and account',
+    world: aPair({
+      bucketPolicy: policy({
+        Sid: 'OnlyTheReplicationRole',
+        Effect: 'Deny',
+        NotPrincipal: { AWS: [ROLE] },
+        Action: 's3:*',
+        Resource: [REPLICA, `${REPLICA}/*`],
+      }),
+    }),
+    errors: ['RK1308'],
+    names: ['OnlyTheReplicationRole', 'the role, its session and its account'],
+  },
+  {
+    thread: 'aws/aws-cdk#12865',
+    name: 'a Deny of the destination exempts the role, its session and its account by NotPrincipal',
+    world: aPair({
+      bucketPolicy: policy({
+        Effect: 'Deny',
+        NotPrincipal: {
+          AWS: [ROLE, `arn:aws:sts::${MAIN}:assumed-role/acme-tax-replication/s3-replication`, MAIN],
+        },
+        Action: 's3:*',
+        Resource: [REPLICA, `${REPLICA}/*`],
+      }),
+    }),
+    errors: [],
+    names: [],
+  },
+  {
+    // S3 User Guide, "Organizing objects using prefixes": a prefix is compared literally.
+    thread: 'alphagov/digitalmarketplace-aws#432',
+    name: 'the prefix is an asterisk, meant as every object',
+    world: aPair({ rule: { Filter: { Prefix: '*' } } }),
+    errors: ['RK1011'],
+    names: ['which selects every object'],
+  },
+  {
+    thread: 'alphagov/digitalmarketplace-aws#432',
+    name: 'the prefix ends in an asterisk',
+    world: aPair({ rule: { Filter: { Prefix: 'Logs/*' } } }),
+    seen: [sampled('Logs/2026')],
+    errors: ['RK1011'],
+    names: ['Use the prefix "Logs/"'],
+  },
+  {
+    thread: 'alphagov/digitalmarketplace-aws#432',
+    name: 'the prefix contains an asterisk, and so do the keys',
+    world: aPair({ rule: { Filter: { Prefix: 'Logs/*/' } } }),
+    seen: [sampled('Logs/*/2026')],
+    errors: [],
+    names: [],
+  },
+  {
+    // S3 User Guide, "Using Object Lock with S3 Replication": the role must be allowed to read both.
+    thread: 'hashicorp/terraform-provider-aws#14061',
+    name: 'the source has a default retention, and the role can read neither retention nor legal hold',
+    world: aPair({
+      objectLock: {
+        ObjectLockEnabled: 'Enabled',
+        Rule: { DefaultRetention: { Mode: 'COMPLIANCE', Days: 30 } },
+      },
+    }),
+    errors: ['RK1314', 'RK1317'],
+    names: ['s3:GetObjectRetention'],
+  },
+  {
+    // S3 User Guide, "Setting up permissions for live replication": tags are lost, and the object is replicated.
+    thread: 'S3 User Guide',
+    name: 'the role has no permissions for tags: untagged objects replicate',
+    world: aPair({
+      role: {
+        sourceObjects: allow(['s3:GetObjectVersionForReplication', 's3:GetObjectVersionAcl'], `${SOURCE}/*`),
+        replicas: allow('s3:ReplicateObject', `${REPLICA}/*`),
+      },
+    }),
+    seen: [sampled('Tax/1')],
+    errors: [],
+    warnings: ['RK1306'],
+    names: ['objects with tags: ', 's3:GetObjectVersionTagging'],
+  },
+  {
+    thread: 'S3 User Guide',
+    name: 'the role cannot read tags, and a sampled object has some',
+    world: aPair({
+      role: {
+        sourceObjects: allow(['s3:GetObjectVersionForReplication', 's3:GetObjectVersionAcl'], `${SOURCE}/*`),
+      },
+    }),
+    seen: [sampled('Tax/1', { tags: ['class=secret'] })],
+    errors: ['RK1306'],
+    names: ['s3:GetObjectVersionTagging'],
+  },
+  {
+    thread: 'S3 User Guide',
+    name: 'the role cannot write tags, and the rule selects by tag: ReplicateObject covers tags',
+    world: aPair({
+      role: { replicas: allow('s3:ReplicateObject', `${REPLICA}/*`) },
+      rule: { Filter: { And: { Prefix: 'Tax/', Tags: [{ Key: 'class', Value: 'secret' }] } } },
+    }),
+    errors: [],
+    names: [],
+  },
+  {
+    thread: 'S3 User Guide',
+    name: 'the destination denies tags explicitly, and a sampled object has some',
+    world: aPair({
+      bucketPolicy: policy({
+        Effect: 'Deny',
+        Principal: '*',
+        Action: 's3:ReplicateTags',
+        Resource: `${REPLICA}/*`,
+      }),
+    }),
+    seen: [sampled('Tax/1', { tags: ['class=secret'] })],
+    errors: ['RK1309'],
+    names: ['denies s3:ReplicateTags'],
+  },
+  {
+    // A request header encrypts these objects: S3 passes them over, without a status.
+    thread: 'aws/sagemaker-python-sdk#4340',
+    name: 'the default is SSE-S3, the rule does not select KMS objects, and the bucket has some',
+    world: aPair({ sourceDefault: BY_S3, rule: WITHOUT_KMS_SELECTION }),
+    seen: [sampled('Tax/model'), sampled('Tax/plain', { encryption: { algorithm: 'AES256' } })],
+    errors: ['RK1003'],
+    names: ['1 of 2 sampled objects are encrypted with KMS (for example Tax/model)'],
+  },
+  {
+    thread: 'aws/sagemaker-python-sdk#4340',
+    name: 'the default is SSE-S3, and the KMS objects are under another prefix',
+    world: aPair({ sourceDefault: BY_S3, rule: WITHOUT_KMS_SELECTION }),
+    seen: [sampled('Other/model')],
+    errors: [],
+    names: [],
   },
 ];

@@ -149,7 +149,7 @@ function replicateTags(
     'SrcGetTaggingNotPermitted',
     authorizeRole('s3:GetObjectVersionTagging', source, version.key),
   );
-  requireAllowed('DstPutTaggingNotPermitted', authorizeRole('s3:ReplicateTags', destination, version.key));
+  requireAllowed('DstPutTaggingNotPermitted', decideTagWrite(authorizeRole, destination, version.key));
   const replica = findVersion(destination, version.key, version.versionId);
   if (!replica)
     throw new ReplicationFailure(
@@ -190,6 +190,17 @@ function replicateVersion(
     throw new ReplicationFailure('SrcGetObjectNotPermitted', readDecision.reason);
   }
   requireAllowed('SrcGetAclNotPermitted', authorizeRole('s3:GetObjectVersionAcl', source, version.key));
+  if (source.objectLock) {
+    // S3 requires both for every object of a locked bucket: with a default retention, every new object has one.
+    requireAllowed(
+      'SrcGetRetentionNotPermitted',
+      authorizeRole('s3:GetObjectRetention', source, version.key),
+    );
+    requireAllowed(
+      'SrcGetLegalHoldNotPermitted',
+      authorizeRole('s3:GetObjectLegalHold', source, version.key),
+    );
+  }
   const body = readSourceBody(source, version, principal, deps);
 
   const keyArn = isSseS3 ? undefined : resolveReplicaKey(rule, role, destination, deps);
@@ -264,10 +275,22 @@ function checkTagPermissions(
   if (version.tags.size === 0) return undefined;
   const readDecision = authorizeRole('s3:GetObjectVersionTagging', source, version.key);
   if (!readDecision.allowed) return new ReplicationFailure('SrcGetTaggingNotPermitted', readDecision.reason);
-  const writeDecision = authorizeRole('s3:ReplicateTags', destination, version.key);
+  const writeDecision = decideTagWrite(authorizeRole, destination, version.key);
   return writeDecision.allowed
     ? undefined
     : new ReplicationFailure('DstPutTaggingNotPermitted', writeDecision.reason);
+}
+
+/** Decides about the tags of a replica: ReplicateObject covers them, unless a policy denies ReplicateTags explicitly. */
+function decideTagWrite(
+  authorizeRole: (action: string, bucket: BucketState, key: string) => Decision,
+  destination: BucketState,
+  key: string,
+): Decision {
+  const decision = authorizeRole('s3:ReplicateTags', destination, key);
+  if (decision.allowed || decision.kind === 'explicitDeny') return decision;
+  const byObject = authorizeRole('s3:ReplicateObject', destination, key);
+  return byObject.allowed ? byObject : decision;
 }
 
 function readSourceBody(

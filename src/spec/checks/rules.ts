@@ -1,6 +1,6 @@
 import { type Path, positionOf } from '../document.ts';
 import { ruleNamesOf } from '../resolve.ts';
-import { MAX_FILTER_TAGS, type RuleDeclaration } from '../rule-fields.ts';
+import { MAX_FILTER_TAGS, prefixOfDeclaration, type RuleDeclaration } from '../rule-fields.ts';
 import { formatPosition } from '../source-file.ts';
 import type { CheckedReplication } from '../validate.ts';
 import type { CheckFailure, PairCheck } from './pairs.ts';
@@ -8,6 +8,7 @@ import type { CheckFailure, PairCheck } from './pairs.ts';
 /** Checks of declared rules. */
 export const ruleChecks: readonly PairCheck[] = [
   checkRuleHasFilter,
+  checkLiteralPrefix,
   checkTagCount,
   checkDeleteMarkerTags,
   checkTimeControlMetrics,
@@ -30,6 +31,19 @@ function checkRuleHasFilter(pair: CheckedReplication): CheckFailure[] {
     if (Object.keys(filter?.tags ?? {}).length > 0) return [];
     const hint = 'add prefix: Tax/, or prefix: "" for every object';
     return [[path, 'the rule has neither a prefix nor tags', hint]];
+  })(pair);
+}
+
+/** Refuses an asterisk that is meant as a wildcard: S3 compares prefixes literally, so the rule would match nothing. */
+function checkLiteralPrefix(pair: CheckedReplication): CheckFailure[] {
+  return checkEachRule((rule, path) => {
+    const prefix = prefixOfDeclaration(rule);
+    if (!prefix.includes('*') || rule.literal) return [];
+    const meant = prefix.slice(0, prefix.indexOf('*'));
+    const field = rule.prefix === undefined ? ['filter', 'prefix'] : ['prefix'];
+    const message = `the prefix "${prefix}" contains an asterisk, which S3 compares literally: it has no wildcards`;
+    const hint = `use prefix: ${meant === '' ? '"", for every object' : meant}; add literal: true to the rule if keys do contain the asterisk`;
+    return [[[...path, ...field], message, hint]];
   })(pair);
 }
 
