@@ -84,7 +84,7 @@ export const iamRolePolicy: Kind<IamRolePolicy, Policy, Statement[]> = {
 
   parse(policy, resource) {
     const { managed, ...others } = splitByOwner(policy, resource);
-    return { spec: { role: resource.name, statements: managed }, attrs: {}, ...others };
+    return { spec: { role: resource.name, statements: managed }, ...others };
   },
 
   normalize: ({ role, statements }) => ({ role, statements: normalizeStatements(statements) }),

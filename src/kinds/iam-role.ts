@@ -149,6 +149,7 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
       arn: doc.arn,
       id: doc.id,
       permissionsBoundary: doc.permissionsBoundary,
+      policyId: doc.trust.Id,
       [FORMER_ROLES_ATTR]: formerRoles.length > 0 ? formerRoles.join(' ') : undefined,
     });
     if (spec.arn !== undefined) {
@@ -188,7 +189,7 @@ export const iamRole: Kind<IamRole, RoleDoc, Statement[]> = {
       arn: spec.arn ?? current?.attrs.arn ?? '',
       id: current?.attrs.id ?? '',
       path: spec.path ?? '/',
-      trust: joinPolicy(omitRedundantStatements(spec.trust ?? {}, foreign), foreign),
+      trust: joinPolicy(omitRedundantStatements(spec.trust ?? {}, foreign), foreign, current?.attrs.policyId),
       permissionsBoundary: spec.permissionsBoundary ?? current?.attrs.permissionsBoundary,
       tags: {
         ...spec.tags,

@@ -13,7 +13,13 @@ import { shellQuote } from '../util/escape.ts';
 import { keyAuditEvents } from './cloudtrail-events.ts';
 import { externalRoleIds, roleArnOrRef } from './helpers.ts';
 import { describeKey, fetchKeyIdentifiers } from './kms-key.ts';
-import { parsePolicyDocument, policyNotes, renderPolicy, splitByOwner } from './policy-document.ts';
+import {
+  deletedPrincipalProblem,
+  parsePolicyDocument,
+  policyNotes,
+  renderPolicy,
+  splitByOwner,
+} from './policy-document.ts';
 import { keyScope } from './scopes.ts';
 
 /**
@@ -73,8 +79,8 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy, KeyPolicyDoc, Statement[]> = {
   },
 
   parse({ arn, policy }, resource) {
-    const { managed, ...others } = splitByOwner(policy, resource);
-    return { spec: { alias: resource.spec.alias, statements: managed }, attrs: { arn }, ...others };
+    const { managed, attrs, ...others } = splitByOwner(policy, resource);
+    return { spec: { alias: resource.spec.alias, statements: managed }, attrs: { ...attrs, arn }, ...others };
   },
 
   normalize: ({ alias, statements }) => ({ alias, statements: normalizeStatements(statements) }),
@@ -117,7 +123,7 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy, KeyPolicyDoc, Statement[]> = {
     return {
       blocked:
         size <= MAX_KEY_POLICY_BYTES
-          ? undefined
+          ? deletedPrincipalProblem(change, `policy of the key ${change.resource.spec.alias}`)
           : `the policy of the key ${change.resource.spec.alias} would have ${size} bytes, but KMS allows ${MAX_KEY_POLICY_BYTES}; use the key in fewer specs`,
       notes: policyNotes(change),
     };
@@ -131,7 +137,11 @@ export const kmsKeyPolicy: Kind<KmsKeyPolicy, KeyPolicyDoc, Statement[]> = {
         : undefined,
 
   transientErrors: [
-    { code: 'MalformedPolicyDocumentException', waitsFor: 'KMS to see the new role as a principal' },
+    {
+      code: 'MalformedPolicyDocumentException',
+      message: /principal/i,
+      waitsFor: 'KMS to see the new role as a principal',
+    },
     { code: 'NotFoundException', waitsFor: 'KMS to see the new key' },
   ],
 

@@ -3,6 +3,7 @@ import { type Current, DEFAULT_DRAIN_MS, type Resource } from '../core/resource.
 import { parseStoredPolicy } from '../iam/parse.ts';
 import type { Policy, Statement } from '../iam/types.ts';
 import {
+  deletedPrincipalIn,
   hasReplikeySid,
   joinPolicy,
   omitRedundantStatements,
@@ -47,12 +48,19 @@ function decodePolicyText(text: string): string {
 export function splitByOwner(
   policy: Policy,
   { declaredBy, pruneOwners }: Resource,
-): { managed: Statements; foreign: Statement[]; retained: RetainedStatement[] } {
+): {
+  managed: Statements;
+  foreign: Statement[];
+  retained: RetainedStatement[];
+  /** The element Id of the policy, which a write keeps. */
+  attrs: Record<string, string>;
+} {
   const { managed, foreign } = splitPolicy(policy, declaredBy, pruneOwners);
+  const attrs: Record<string, string> = policy.Id === undefined ? {} : { policyId: policy.Id };
   const retained = foreign.flatMap((statement) => parseRetained(statement) ?? []);
-  if (retained.length === 0) return { managed, foreign, retained };
+  if (retained.length === 0) return { managed, foreign, retained, attrs };
   const entries = new Set(retained.map(({ entry }) => entry));
-  return { managed, foreign: foreign.filter((statement) => !entries.has(statement)), retained };
+  return { managed, foreign: foreign.filter((statement) => !entries.has(statement)), retained, attrs };
 }
 
 /**
@@ -69,7 +77,7 @@ export function renderPolicy(
   const statements = omitRedundantStatements(spec.statements, foreign);
   const retained = retainedAfter(resource, current, statements, retention).map(({ entry }) => entry);
   if (orphaned && Object.keys(statements).length + foreign.length + retained.length === 0) return undefined;
-  return joinPolicy(statements, [...foreign, ...retained]);
+  return joinPolicy(statements, [...foreign, ...retained], current?.attrs.policyId);
 }
 
 /** Returns the retained statements that a write leaves, in the order of their expiry. */
@@ -85,7 +93,9 @@ function retainedAfter(
   // A statement that is declared again needs no retention.
   const existing = ((current.retained as RetainedStatement[] | undefined) ?? []).filter(
     ({ original, expiresAtMs }) =>
-      !(mode === 'narrow' && expiresAtMs <= nowMs) && !isGranted(original, grants),
+      !(mode === 'narrow' && expiresAtMs <= nowMs) &&
+      !isGranted(original, grants) &&
+      deletedPrincipalIn(original) === undefined,
   );
   const renewed =
     mode === 'renew'
@@ -113,13 +123,29 @@ const SWITCH_MS = 60_000;
 const expiryOf = (nowMs: number, drainMs: number): number =>
   drainMs === 0 ? nowMs - SWITCH_MS : nowMs + drainMs + SWITCH_MS;
 
+/**
+ * Returns why S3 and KMS would refuse the policy: a foreign statement names a deleted user or role, which both show by
+ * its bare id, and refuse in every write (`Invalid principal in policy`).
+ */
+export function deletedPrincipalProblem(
+  { current }: Change<PolicySpec, unknown, Statement[]>,
+  policy: string,
+): string | undefined {
+  for (const statement of current?.foreign ?? []) {
+    const id = deletedPrincipalIn(statement);
+    if (id !== undefined)
+      return `the statement ${statement.Sid ?? 'without a Sid'} in the ${policy} names the deleted user or role ${id}, and AWS refuses every write of a policy that names one; remove that statement or its principal`;
+  }
+  return undefined;
+}
+
 /** Returns notes on a policy: grants to deleted principals, and statements of specs that are not part of this run. */
 export function policyNotes({ current }: Change<PolicySpec, unknown, Statement[]>): string[] {
   if (!current) return [];
   const undeclaredSids = (current.foreign ?? []).filter(hasReplikeySid).map(({ Sid }) => Sid);
   // IAM shows a principal whose role was deleted by its bare id. It grants nothing any more.
-  const hasDeletedPrincipal = Object.values(current.spec.statements).some(({ Principal }) =>
-    JSON.stringify(Principal ?? '').includes('"AROA'),
+  const hasDeletedPrincipal = Object.values(current.spec.statements).some(
+    (statement) => deletedPrincipalIn(statement) !== undefined,
   );
   return [
     ...(hasDeletedPrincipal

@@ -14,7 +14,13 @@ import { normalizeStatements, type Statements, toStatementList } from '../policy
 import { awsCli, MERGED_FILE, mergePolicyCommand } from '../util/aws-cli.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
 import { bucketTransientErrors, externalRoleIds, ignoreErrors, roleArnOrRef } from './helpers.ts';
-import { parsePolicyDocument, policyNotes, renderPolicy, splitByOwner } from './policy-document.ts';
+import {
+  deletedPrincipalProblem,
+  parsePolicyDocument,
+  policyNotes,
+  renderPolicy,
+  splitByOwner,
+} from './policy-document.ts';
 import { bucketScope } from './scopes.ts';
 
 /** Managed statements in the policy of a destination bucket, if the source belongs to another account. */
@@ -74,7 +80,7 @@ export const s3BucketPolicy: Kind<S3BucketPolicy, Policy, Statement[]> = {
 
   parse(policy, resource) {
     const { managed, ...others } = splitByOwner(policy, resource);
-    return { spec: { bucket: resource.name, statements: managed }, attrs: {}, ...others };
+    return { spec: { bucket: resource.name, statements: managed }, ...others };
   },
 
   normalize: ({ bucket, statements }) => ({ bucket, statements: normalizeStatements(statements) }),
@@ -118,7 +124,7 @@ export const s3BucketPolicy: Kind<S3BucketPolicy, Policy, Statement[]> = {
     return {
       blocked:
         size <= MAX_BUCKET_POLICY_LENGTH
-          ? undefined
+          ? deletedPrincipalProblem(change, `policy of ${change.resource.name}`)
           : `the policy of ${change.resource.name} would have ${size} characters, but S3 allows ${MAX_BUCKET_POLICY_LENGTH}; replicate to it from fewer sources`,
       notes: policyNotes(change),
     };

@@ -57,6 +57,25 @@ export function specNameOfSid(name: string, specNames: readonly string[]): strin
   return [...specNames, decodedName].find((spec) => toSidName(spec) === name) ?? name;
 }
 
+/** Matches the bare id by which AWS shows a deleted role or user in a policy. It refuses the id in every write. */
+const DELETED_PRINCIPAL = /^A(ROA|IDA)[A-Z0-9]+$/;
+
+/** Returns the id of a deleted role or user that a statement names. */
+export const deletedPrincipalIn = ({ Principal, NotPrincipal }: Statement): string | undefined =>
+  [Principal, NotPrincipal]
+    .flatMap((element) => (typeof element === 'object' ? toList(element.AWS) : []))
+    .find((value) => DELETED_PRINCIPAL.test(value));
+
+/** Returns a statement without deleted roles and users; undefined if it names no others. They have no access. */
+export function withoutDeletedPrincipals(statement: Statement): Statement | undefined {
+  if (deletedPrincipalIn(statement) === undefined || typeof statement.Principal !== 'object')
+    return statement;
+  const AWS = toList(statement.Principal.AWS).filter((value) => !DELETED_PRINCIPAL.test(value));
+  const { AWS: _, ...others } = statement.Principal;
+  const Principal = { ...others, ...(AWS.length > 0 && { AWS }) };
+  return Object.keys(Principal).length > 0 ? { ...statement, Principal } : undefined;
+}
+
 /**
  * Returns the normal form of a statement: sorted lists without duplicates, service prefixes of actions in lower case,
  * and sorted principals by type. The Sid is omitted, because statements are stored by Sid. Parts that are already in
@@ -124,11 +143,15 @@ function statementsAsCurrentVersion({ Version, Statement }: Policy): Statement[]
 }
 
 /** Returns a whole policy: foreign statements first and unchanged, then managed statements. */
-export function joinPolicy(managed: Statements, foreign: readonly Statement[] = []): Policy {
+export function joinPolicy(managed: Statements, foreign: readonly Statement[] = [], id?: string): Policy {
   const managedStatements = Object.entries(managed)
     .sort(([a], [b]) => compareCodeUnits(a, b))
     .map(([Sid, statement]) => ({ Sid, ...statement }));
-  return { Version: POLICY_VERSION, Statement: [...foreign, ...managedStatements] };
+  return {
+    Version: POLICY_VERSION,
+    ...(id !== undefined && { Id: id }),
+    Statement: [...foreign, ...managedStatements],
+  };
 }
 
 /** Returns managed statements as a list with Sids. */

@@ -3,7 +3,13 @@ import type { Retained } from '../core/resource.ts';
 import { toList } from '../iam/context.ts';
 import type { OneOrMany, Statement } from '../iam/types.ts';
 import { canonicalJson, isJsonEqual } from '../util/canonical-json.ts';
-import { normalizeStatement, parseSid, type Statements } from './statements.ts';
+import {
+  deletedPrincipalIn,
+  normalizeStatement,
+  parseSid,
+  type Statements,
+  withoutDeletedPrincipals,
+} from './statements.ts';
 
 /**
  * Changes of permissions in two stages. S3 tries to replicate an object once, and uses the permissions of the moment at
@@ -41,7 +47,7 @@ export function parseRetained(entry: Statement): RetainedStatement | undefined {
   if (!match || entry.Effect !== 'Allow') return undefined;
   const [id, year, month, day, hour, minute, hash, subject = '', owner = ''] = match;
   // IAM replaces a deleted role by its id. The statement grants nothing any more.
-  const isSpent = JSON.stringify(entry.Principal ?? '').includes('"AROA');
+  const isSpent = deletedPrincipalIn(entry) !== undefined;
   if (hash !== hashOf(entry) && !isSpent) return undefined;
   const expiresAtMs = Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour), Number(minute));
   return {
@@ -111,7 +117,8 @@ export function lostStatements(current: Statements, desired: Statements): Statem
   const lost = Object.entries(current).flatMap(([sid, statement]): [string, Statement][] => {
     // The common case: the statement did not change. Both are in normal form.
     if (isJsonEqual(desired[sid], statement)) return [];
-    const part = lostPart(statement, grants);
+    const live = withoutDeletedPrincipals(statement);
+    const part = live && lostPart(live, grants);
     return part === undefined ? [] : [[sid, part]];
   });
   return Object.fromEntries(lost);

@@ -67,8 +67,8 @@ function principalExists(store: Store, principal: string, now: number): boolean 
   if (principal === '*' || /^\d{12}$/.test(principal) || /^arn:[^:]+:iam::\d{12}:root$/.test(principal))
     return true;
   if (IAM_ROLE_ARN.test(principal)) return findRole(store, principal, now) !== undefined;
-  // AWS returns the id of a deleted role in a policy, and accepts this id in a new policy.
-  return /^A(ROA|IDA)[A-Z0-9]+$/.test(principal) || /^arn:[^:]+:(iam|sts)::\d{12}:/.test(principal);
+  // AWS returns the id of a deleted role in a policy, and refuses this id in a new policy.
+  return /^arn:[^:]+:(iam|sts)::\d{12}:/.test(principal);
 }
 
 /**
