@@ -47,6 +47,10 @@ export interface EncryptionRule {
 }
 
 export interface RoleFacts {
+  /** `AROA…`; absent for a role that the plan creates. */
+  id?: string;
+  /** All tags of the role. */
+  tags?: Record<string, string>;
   trust?: Fact<Policy>;
   /** Inline and attached policies by name. If a single policy cannot be read, all are unread. */
   policies?: Fact<Record<string, Policy>>;

@@ -118,6 +118,8 @@ const BUCKET_SCHEMA = z.strictObject({
 });
 
 const ROLE_SCHEMA = z.strictObject({
+  id: z.string().optional(),
+  tags: z.record(z.string(), z.string()).optional(),
   trust: factSchema(POLICY_SCHEMA, 'AssumeRolePolicyDocument'),
   policies: z.union([UNREAD_SCHEMA, z.record(z.string(), POLICY_SCHEMA)]).optional(),
   boundary: factSchema(POLICY_SCHEMA),

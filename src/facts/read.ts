@@ -175,14 +175,14 @@ export async function readRoleFactsByName(
     readIamFact(readRolePolicies(aws, location, name)),
   ]);
   if (role === null || isUnread(role)) return role;
-  const { arn, trust, permissionsBoundary } = role;
+  const { arn, id, tags, trust, permissionsBoundary } = role;
   const boundary =
     permissionsBoundary === undefined
       ? null
       : await readIamFact(readManagedPolicy(aws, location, permissionsBoundary));
   return {
     arn,
-    facts: omitUndefined({ trust, policies, boundary, boundaryArn: permissionsBoundary }),
+    facts: omitUndefined({ id, tags, trust, policies, boundary, boundaryArn: permissionsBoundary }),
   };
 }
 

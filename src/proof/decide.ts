@@ -8,6 +8,8 @@ export type UncertainDecision = Decision | { undecided: string[] };
 export interface UncertainRequest extends AccessRequest {
   /** The optional keys, with the values that S3 sends if it sends them. */
   optionalContext?: Record<string, string>;
+  /** Whether the context contains all tags of the role. */
+  hasAllPrincipalTags?: boolean;
 }
 
 /**
@@ -32,7 +34,7 @@ export function decide(request: UncertainRequest, policies: Policies): Uncertain
  * once with the unknown conditions met in Allow and unmet in Deny statements, and once the other way round. The
  * request is decided if both evaluations allow it, or both deny it.
  */
-function decideWithUncertainKeys(request: AccessRequest, policies: Policies): UncertainDecision {
+function decideWithUncertainKeys(request: UncertainRequest, policies: Policies): UncertainDecision {
   const decision = evaluate(request, policies);
   const uncertainKeys = uncertainKeysOf(policies, request);
   if (uncertainKeys.size === 0) return decision;
@@ -47,10 +49,10 @@ function decideWithUncertainKeys(request: AccessRequest, policies: Policies): Un
  * user's address. The request that writes a replica carries the replica's encryption headers explicitly.
  */
 const NEVER_SENT_KEYS =
-  /^(aws:(sourcevpc|sourcevpce|vpcsourceip|sourceip|multifactorauth(present|age)|username|federatedprovider|referer|useragent)|kms:grantisforawsresource|sts:.*|s3:x-amz-server-side-encryption(-aws-kms-key-id)?)$/;
+  /^(aws:(calledvia(first|last)?|sourcevpc|sourcevpce|vpcsourceip|sourceip|multifactorauth(present|age)|username|federatedprovider|referer|useragent)|kms:grantisforawsresource|sts:.*|s3:x-amz-server-side-encryption(-aws-kms-key-id)?)$/;
 
 /** Returns the condition keys of the policies that the request does not carry, but may carry. */
-function uncertainKeysOf(policies: Policies, request: AccessRequest): Set<string> {
+function uncertainKeysOf(policies: Policies, request: UncertainRequest): Set<string> {
   const candidates = policyDocumentsOf(policies)
     .flatMap((policy) => conditionKeysOf(policy).uncertain)
     .filter((key) => isKeyOfService(key, request.action));
@@ -60,7 +62,13 @@ function uncertainKeysOf(policies: Policies, request: AccessRequest): Set<string
       key.toLowerCase(),
     ),
   );
-  return new Set(candidates.filter((key) => !requestKeys.has(key.toLowerCase())));
+  // The decision is made with and without the optional keys, so each of the two knows whether it has them.
+  const optionalKeys = new Set(Object.keys(request.optionalContext ?? {}).map((key) => key.toLowerCase()));
+  const isKnown = (key: string) =>
+    requestKeys.has(key) ||
+    optionalKeys.has(key) ||
+    (request.hasAllPrincipalTags === true && key.startsWith('aws:principaltag/'));
+  return new Set(candidates.filter((key) => !isKnown(key.toLowerCase())));
 }
 
 /** Returns true if the values of some condition keys may matter to the policies. */

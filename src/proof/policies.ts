@@ -1,17 +1,29 @@
 import { type Fact, type Facts, factValue, type KeyFacts, unreadReasonOf } from '../core/facts.ts';
-import type { NamedPolicy, Policies, Policy } from '../iam/types.ts';
+import type { NamedPolicy, Policies, Policy, Statement } from '../iam/types.ts';
 import { hasUntilSid, parseRetained } from '../policy/transitions.ts';
 import type { PolicyRef } from './findings.ts';
 import type { AccessCheck } from './requests.ts';
 
 const POLICY_WITHOUT_STATEMENTS: Policy = { Statement: [] };
 
-/** Returns every policy that applies to a request, or the reason why a policy could not be read. */
+/** Stands for a policy that could not be read. A request that the other policies deny is denied nevertheless. */
+const ALLOW_ALL: Statement = { Effect: 'Allow', Action: '*', Resource: '*' };
+
+/** Every policy that applies to a request. */
+export interface ApplicablePolicies {
+  policies: Policies;
+  /** By the names of the policies. */
+  policyRefs: Map<string, PolicyRef>;
+  /** Policies that could not be read, with the reason. They are assumed to allow everything. */
+  unread?: string;
+}
+
+/** Returns every policy that applies to a request. */
 export function policiesFor(
   facts: Facts,
   role: string,
   { resourcePolicy, request }: AccessCheck,
-): { policies: Policies; policyRefs: Map<string, PolicyRef> } | { unread: string } {
+): ApplicablePolicies {
   const policyRefs = new Map<string, PolicyRef>();
   const namePolicy = (policyRef: PolicyRef, policy: Policy): NamedPolicy => {
     const name = policyLabel(policyRef);
@@ -19,21 +31,34 @@ export function policiesFor(
     return { name, policy: withoutCutOffs(policy) };
   };
   const resourceFact = policyFactOf(facts, resourcePolicy);
-  const unreadReason = unreadReasonOf(resourceFact);
-  if (unreadReason !== undefined) return { unread: `${policyLabel(resourcePolicy)}: ${unreadReason}` };
-  const resourceDocument = factValue(resourceFact);
+  const resourceUnread = unreadReasonOf(resourceFact);
+  const assumedAllow: Policy = {
+    Statement: {
+      ...ALLOW_ALL,
+      Principal: request.principal.startsWith('arn:')
+        ? { AWS: request.principal }
+        : { Service: request.principal },
+    },
+  };
   // An absent policy also needs a label, because a denial for a missing Allow refers to it.
-  const resource = namePolicy(resourcePolicy, resourceDocument ?? POLICY_WITHOUT_STATEMENTS);
-  if (!request.principal.startsWith('arn:')) return { policies: { resource }, policyRefs };
+  const resource = namePolicy(
+    resourcePolicy,
+    resourceUnread === undefined ? (factValue(resourceFact) ?? POLICY_WITHOUT_STATEMENTS) : assumedAllow,
+  );
+  const unreadResource =
+    resourceUnread === undefined ? [] : [`${policyLabel(resourcePolicy)}: ${resourceUnread}`];
+  if (!request.principal.startsWith('arn:'))
+    return { policies: { resource }, policyRefs, ...unreadPart(unreadResource) };
 
   const roleFacts = factValue(facts.roles[role]);
-  const unread = unreadReasonOf(roleFacts?.policies) ?? unreadReasonOf(roleFacts?.boundary);
-  if (!roleFacts || unread !== undefined)
-    return { unread: `policies of ${role}: ${unread ?? unreadReasonOf(facts.roles[role])}` };
-  const boundary = factValue(roleFacts.boundary);
-  const identity = Object.entries(factValue(roleFacts.policies) ?? {}).map(([policy, document]) =>
-    namePolicy({ kind: 'role', of: role, policy }, document),
-  );
+  const unreadRole =
+    unreadReasonOf(roleFacts?.policies) ??
+    unreadReasonOf(roleFacts?.boundary) ??
+    (roleFacts ? undefined : unreadReasonOf(facts.roles[role]));
+  const identity = Object.entries(
+    factValue(roleFacts?.policies) ?? { '': { Statement: ALLOW_ALL } as Policy },
+  ).map(([policy, document]) => namePolicy({ kind: 'role', of: role, policy }, document));
+  const boundary = factValue(roleFacts?.boundary);
   return {
     policyRefs,
     policies: {
@@ -41,8 +66,15 @@ export function policiesFor(
       ...(boundary && { boundary: [namePolicy({ kind: 'boundary', of: role }, boundary)] }),
       resource,
     },
+    ...unreadPart([
+      ...unreadResource,
+      ...(unreadRole === undefined ? [] : [`policies of ${role}: ${unreadRole}`]),
+    ]),
   };
 }
+
+const unreadPart = (unread: readonly string[]): Pick<ApplicablePolicies, 'unread'> =>
+  unread.length === 0 ? {} : { unread: unread.join('; and the ') };
 
 /**
  * Returns a policy without the time limits of retained permissions. The proof decides about each state before they end;

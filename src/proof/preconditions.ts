@@ -161,7 +161,7 @@ export function checkReplicaKey(context: RuleContext): {
   missingFindings: Finding[];
   stateFindings: Finding[];
 } {
-  const { facts, rule, destination } = context;
+  const { facts, rule, destination = context.unreadDestination } = context;
   const configuredName = rule.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID;
   const requestedArn = replicaKeyArn(context);
   if (requestedArn === undefined || !destination || !selectsKmsObjects(rule))

@@ -231,6 +231,8 @@ function evaluateCheck(context: RuleContext, check: AccessCheck): CheckEvaluatio
   let allowReason = '';
   while (fixes.length <= MAX_FIXES) {
     const verdict = decideCheck(facts, context.role, check);
+    // Beyond a fix of the side that could be read, the other side decides.
+    if ('unknown' in verdict && denialReason !== undefined) break;
     if ('unknown' in verdict) {
       const message = `cannot decide whether S3 is allowed to ${purpose}: ${verdict.unknown}`;
       const result: AccessResult = { ...requestInfo, result: 'unknown', reason: verdict.unknown };
@@ -278,8 +280,11 @@ const isAllowed = (decision: CheckDecision): boolean => 'decision' in decision &
 
 function decideCheck(facts: Facts, role: string, check: AccessCheck): CheckDecision {
   const policySet = policiesFor(facts, role, check);
-  if ('unread' in policySet) return { unknown: `cannot read the ${policySet.unread}`, code: 'RK1901' };
   const verdict = decide(check.request, policySet.policies);
+  // Both sides must allow, so that the policies that could be read may decide alone.
+  const isDenied = 'allowed' in verdict && !verdict.allowed;
+  if (policySet.unread !== undefined && !isDenied)
+    return { unknown: `cannot read the ${policySet.unread}`, code: 'RK1901' };
   if (!('undecided' in verdict)) return { decision: verdict, policyRefs: policySet.policyRefs };
   const keys = verdict.undecided.join(', ');
   return {

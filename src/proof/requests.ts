@@ -1,5 +1,6 @@
 import { factValue } from '../core/facts.ts';
 import { accountOfArn } from '../iam/context.ts';
+import { regionOfArn } from '../util/arn.ts';
 import type { UncertainRequest } from './decide.ts';
 import type { Finding, FindingCode, PolicyRef } from './findings.ts';
 import { changesOwner, type RuleBucket, type RuleContext, selectsKmsObjects } from './rule-context.ts';
@@ -28,9 +29,9 @@ const S3_SERVICE = 's3.amazonaws.com';
 
 /**
  * Returns the check that S3 may assume the role. AWS does not document whether S3 sends `aws:SourceArn` or
- * `aws:SourceAccount`.
+ * `aws:SourceAccount`. A condition with other values fails in either case.
  */
-export const assumeRoleCheck = ({ role }: RuleContext): AccessCheck => ({
+export const assumeRoleCheck = ({ role, source }: RuleContext): AccessCheck => ({
   code: 'RK1301',
   purpose: 'assume the role',
   request: {
@@ -38,6 +39,7 @@ export const assumeRoleCheck = ({ role }: RuleContext): AccessCheck => ({
     action: 'sts:AssumeRole',
     resource: role,
     resourceAccount: accountOfArn(role),
+    optionalContext: { 'aws:SourceAccount': source.account, 'aws:SourceArn': source.arn },
   },
   resourcePolicy: { kind: 'trust', of: role },
   isTypical: true,
@@ -129,7 +131,7 @@ export function writeChecks(
   replicaKey: ReplicaKey,
   hasTags: boolean,
 ): (AccessCheck | Finding)[] {
-  const { source, destination } = context;
+  const { source, destination = context.unreadDestination } = context;
   if (!destination) return [];
   const target = {
     bucket: destination,
@@ -229,7 +231,7 @@ const createBucketCheck = (
 ): AccessCheck => ({
   code,
   purpose,
-  request: roleSessionRequest(context, action, context.source.arn, context.source.account, {
+  request: roleSessionRequest(context, action, context.source.arn, context.source, {
     's3:ResourceAccount': context.source.account,
   }),
   resourcePolicy: { kind: 'bucket', of: context.source.name },
@@ -242,6 +244,8 @@ const concernsOf = ({ encryption }: Extract<ObjectCase, { type: 'object' }>): st
   if (encryption.algorithm === 'aws:kms:dsse') return 'objects under DSSE-KMS';
   return `objects under SSE-KMS ${encryption.bucketKey ? 'with' : 'without'} a Bucket Key`;
 };
+
+const locationOfKey = (arn: string) => ({ account: accountOfArn(arn), region: regionOfArn(arn) });
 
 interface ObjectTarget {
   bucket: RuleBucket;
@@ -264,7 +268,7 @@ const createObjectCheck = (
   code,
   purpose,
   request: {
-    ...roleSessionRequest(context, action, `${bucket.arn}/${key}`, bucket.account, {
+    ...roleSessionRequest(context, action, `${bucket.arn}/${key}`, bucket, {
       's3:ResourceAccount': bucket.account,
       ...conditionKeys,
     }),
@@ -293,7 +297,7 @@ const createKeyCheck = (
   return {
     code,
     purpose,
-    request: roleSessionRequest(context, action, keyArn, accountOfArn(keyArn), {
+    request: roleSessionRequest(context, action, keyArn, locationOfKey(keyArn), {
       'kms:ViaService': `s3.${bucket.region}.amazonaws.com`,
       'kms:CallerAccount': context.session.account,
       'kms:EncryptionContext:aws:s3:arn': encryption.bucketKey ? bucket.arn : `${bucket.arn}/${key}`,
@@ -305,20 +309,33 @@ const createKeyCheck = (
   };
 };
 
-/** Returns a request of the role's session, with the condition keys that every request carries. */
+/**
+ * Returns a request of the role's session, with the condition keys that every request carries: those of the session, of
+ * the role and its tags, and the Region of the bucket or key (IAM User Guide, "AWS global condition context keys").
+ */
 function roleSessionRequest(
-  { role, session }: RuleContext,
+  { role, session, facts }: RuleContext,
   action: string,
   resource: string,
-  resourceAccount: string,
+  target: { account: string; region: string },
   context: Record<string, string | string[]>,
 ): UncertainRequest {
+  const { id, tags } = factValue(facts.roles[role]) ?? {};
+  const resourceAccount = target.account;
   return {
     principal: session.principal,
     action,
     resource,
     resourceAccount,
+    ...(tags && { hasAllPrincipalTags: true }),
     context: {
+      ...Object.fromEntries(
+        Object.entries(tags ?? {}).map(([key, value]) => [`aws:PrincipalTag/${key}`, value]),
+      ),
+      // A session is named after the role's id and the session.
+      ...(id && { 'aws:userId': `${id}:${session.name}` }),
+      ...(target.region !== '' && { 'aws:RequestedRegion': target.region }),
+      'aws:ViaAWSService': 'false',
       'aws:PrincipalArn': role,
       'aws:PrincipalAccount': session.account,
       'aws:PrincipalType': 'AssumedRole',

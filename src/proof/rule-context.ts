@@ -1,7 +1,7 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
-import { type BucketFacts, type Facts, factValue } from '../core/facts.ts';
+import { type BucketFacts, type Facts, factValue, isUnread } from '../core/facts.ts';
 import { accountOfArn } from '../iam/context.ts';
-import { bucketArn, nameInArn, partitionOfArn } from '../util/arn.ts';
+import { bucketArn, nameInArn, partitionOfArn, regionOfArn } from '../util/arn.ts';
 
 /** A replication rule with its role, buckets and facts. */
 export interface RuleContext {
@@ -14,6 +14,11 @@ export interface RuleContext {
   rules: readonly ReplicationRule[];
   /** Absent if the bucket does not exist or cannot be read. */
   destination?: RuleBucket;
+  /**
+   * The destination as the rule describes it, if it could not be read: the policies of the role alone may deny what S3
+   * needs there. Its Region is that of the replica key; empty without one.
+   */
+  unreadDestination?: RuleBucket;
   destinationName: string;
   /** The session in which S3 makes its requests. */
   session: RoleSession;
@@ -23,15 +28,19 @@ export interface RuleContext {
 export interface RoleSession {
   /** ARN. */
   principal: string;
+  /** The name that S3 gives the session. */
+  name: string;
   /** Account id of the role (12 digits). */
   account: string;
 }
 
+const SESSION_NAME = 's3-replication';
+
 function roleSessionOf(role: string): RoleSession {
   const account = accountOfArn(role);
-  const name = nameInArn(role);
   return {
-    principal: `arn:${partitionOfArn(role)}:sts::${account}:assumed-role/${name}/s3-replication`,
+    principal: `arn:${partitionOfArn(role)}:sts::${account}:assumed-role/${nameInArn(role)}/${SESSION_NAME}`,
+    name: SESSION_NAME,
     account,
   };
 }
@@ -64,7 +73,9 @@ export function ruleContextOf(
 ): RuleContext {
   const destinationName = destinationBucketOf(rule);
   // A rule can name the account of its destination. Without it, the destination is in the source's account.
-  const destination = ruleBucketOf(facts, destinationName, rule.Destination?.Account ?? source.account);
+  const account = rule.Destination?.Account ?? source.account;
+  const destination = ruleBucketOf(facts, destinationName, account);
+  const keyName = rule.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID;
   return {
     facts,
     source,
@@ -74,6 +85,16 @@ export function ruleContextOf(
     destinationName,
     session: roleSessionOf(Role),
     ...(destination === undefined ? {} : { destination }),
+    ...(destination === undefined && isUnread(facts.buckets[destinationName])
+      ? {
+          unreadDestination: {
+            name: destinationName,
+            arn: bucketArn(destinationName, source.region),
+            region: keyName?.startsWith('arn:') ? regionOfArn(keyName) : '',
+            account,
+          },
+        }
+      : {}),
   };
 }
 
@@ -95,10 +116,14 @@ export const selectsKmsObjects = (rule: ReplicationRule): boolean =>
 export const replicatesDeleteMarkers = (rule: ReplicationRule): boolean =>
   rule.Filter === undefined || rule.DeleteMarkerReplication?.Status === 'Enabled';
 
-export const changesOwner = ({ rule, source, destination }: RuleContext): boolean =>
-  rule.Destination?.AccessControlTranslation?.Owner === 'Destination' &&
-  destination !== undefined &&
-  destination.account !== source.account;
+export function changesOwner(context: RuleContext): boolean {
+  const { rule, source, destination = context.unreadDestination } = context;
+  return (
+    rule.Destination?.AccessControlTranslation?.Owner === 'Destination' &&
+    destination !== undefined &&
+    destination.account !== source.account
+  );
+}
 
 /**
  * Returns the ARN of a key that a bucket default or a rule names by ARN, id or alias. Without a name, returns the
@@ -115,8 +140,9 @@ export function resolveKeyArn(name: string | undefined, { region, account, arn }
  * Returns the ARN of the replica key as S3 resolves it: an alias or a bare id in the role's account and the
  * destination's Region. Returns undefined if the rule names no key.
  */
-export function replicaKeyArn({ rule, role, destination }: RuleContext): string | undefined {
+export function replicaKeyArn(context: RuleContext): string | undefined {
+  const { rule, role, destination = context.unreadDestination } = context;
   const name = rule.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID;
-  if (name === undefined || !destination) return undefined;
+  if (name === undefined || !destination?.region) return undefined;
   return resolveKeyArn(name, { ...destination, account: accountOfArn(role) });
 }

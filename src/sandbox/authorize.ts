@@ -22,11 +22,20 @@ export function authorize(
   const context = {
     'aws:PrincipalIsAWSService': 'false',
     'aws:ResourceAccount': accessRequest.resourceAccount,
-    ...(role && { 'aws:PrincipalArn': role.arn, 'aws:PrincipalType': 'AssumedRole' }),
+    'aws:ViaAWSService': 'false',
+    ...(role && roleContextOf(role, request.principal)),
     ...accessRequest.context,
   };
   return evaluate({ ...accessRequest, context }, policies);
 }
+
+/** Returns the condition keys of a session of a role. */
+const roleContextOf = (role: RoleState, principal: string): Record<string, string> => ({
+  'aws:PrincipalArn': role.arn,
+  'aws:PrincipalType': 'AssumedRole',
+  'aws:userId': `${role.id}:${principal.slice(principal.lastIndexOf('/') + 1)}`,
+  ...Object.fromEntries([...role.tags].map(([key, value]) => [`aws:PrincipalTag/${key}`, value])),
+});
 
 /** Evaluates whether a service may assume a role, and returns the ARN of the resulting session. */
 export function assumeRole(

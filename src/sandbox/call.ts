@@ -46,12 +46,22 @@ export function markAccountChanged<T>(call: Call, output: T): T {
 
 /** Evaluates whether the caller may use a resource. By default the account of the caller owns the resource. */
 export const authorizeCaller = (
-  { store, caller, now }: Call,
+  { store, caller, region, now }: Call,
   request: Omit<AccessRequest, 'principal' | 'resourceAccount'> & {
     resourceAccount?: string;
     resourcePolicy?: NamedPolicy;
   },
-): Decision => authorize(store, { resourceAccount: caller.account, ...request, principal: caller.arn }, now);
+): Decision =>
+  authorize(
+    store,
+    {
+      resourceAccount: caller.account,
+      ...request,
+      context: { 'aws:RequestedRegion': region, ...request.context },
+      principal: caller.arn,
+    },
+    now,
+  );
 
 /** Returns one page of a list, and the marker of the next page. */
 export function pageOf<T>(

@@ -8,7 +8,7 @@ import { proveRules } from '../../src/proof/prove.ts';
 import type { RuleProof } from '../../src/proof/types.ts';
 import { problemsOf, tax } from '../spec/support.ts';
 import { ACCOUNT_SPECS, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
-import { REAL_CASES } from './real-cases.ts';
+import { aPair, REAL_CASES } from './real-cases.ts';
 
 describe('proof of reported cases: finds and fixes the cause', () => {
   test.each(REAL_CASES)(
@@ -29,6 +29,107 @@ describe('proof of reported cases: finds and fixes the cause', () => {
         fixedEnv = openFindings.flatMap(({ fixes }) => fixes).reduce(withFix, fixedEnv);
       }
       expect(proofOf(fixedEnv, seen)).toMatchObject({ verdict: 'proven', findings: [] });
+    },
+  );
+});
+
+describe('proof with an unreadable destination in another account', () => {
+  const blind = (parts: Parameters<typeof aPair>[0]): Facts => {
+    const facts = aPair({ across: true, ...parts });
+    return { ...facts, buckets: { ...facts.buckets, 'acme-tax-replica': { unread: 'AccessDenied' } } };
+  };
+
+  // IAM User Guide, "Cross-account policy evaluation logic": both sides must allow.
+  test('a role without the permission there is denied, whatever the other account allows (aws/aws-cdk#35825)', () => {
+    const { verdict, findings } = proofOf(blind({ role: { replicas: null } }), []);
+    expect(verdict).toBe('broken');
+    expect(codesOf(findings, 'error')).toEqual(['RK1308', 'RK1311']);
+    expect(findings[0]?.message).toContain('no identity policy of');
+    expect(findings[0]?.fixes).toMatchObject([{ policy: { kind: 'role' } }]);
+  });
+
+  test('a role with the permissions is undecided, because the other account may not allow', () => {
+    const { verdict, findings } = proofOf(blind({}), []);
+    expect(verdict).toBe('unknown');
+    expect(codesOf(findings, 'error')).toEqual([]);
+  });
+
+  test('a key of another account with an unreadable policy: the role alone is denied', () => {
+    const facts = aPair({ across: true, role: { replicaKey: null } });
+    const keyArn = `arn:aws:kms:us-west-2:444455556666:key/replica`;
+    const keys = {
+      ...facts.keys,
+      [keyArn]: { arn: keyArn, state: 'Enabled', policy: { unread: 'AccessDenied' } },
+    };
+    const { verdict, findings } = proofOf({ ...facts, keys }, []);
+    expect(verdict).toBe('broken');
+    expect(codesOf(findings, 'error')).toEqual(['RK1313', 'RK1313', 'RK1312']);
+  });
+});
+
+describe('proof with condition keys that are known', () => {
+  const denyingUnless = (operator: string, key: string, value: string): Facts =>
+    aPair({
+      bucketPolicy: {
+        Version: '2012-10-17',
+        Statement: {
+          Effect: 'Deny',
+          Principal: '*',
+          Action: 's3:*',
+          Resource: ['arn:aws:s3:::acme-tax-replica', 'arn:aws:s3:::acme-tax-replica/*'],
+          Condition: { [operator]: { [key]: value } },
+        },
+      },
+    });
+  const withRole = (facts: Facts, parts: object): Facts => ({
+    ...facts,
+    roles: Object.fromEntries(Object.entries(facts.roles).map(([arn, role]) => [arn, { ...role, ...parts }])),
+  });
+  const known = { id: 'AROAEXAMPLEEXAMPLE123', tags: { team: 'tax' } };
+
+  // aws-facts: a session is `<RoleId>:s3-replication`; the tags are those of GetRole; a service role acts itself.
+  test.each([
+    ['aws:userId of the role', 'StringNotLike', 'aws:userId', 'AROAEXAMPLEEXAMPLE123:*', 'proven'],
+    ['aws:userId of another role', 'StringNotLike', 'aws:userId', 'AROAOTHER:*', 'broken'],
+    [
+      'aws:RequestedRegion of the destination',
+      'StringNotEquals',
+      'aws:RequestedRegion',
+      'us-west-2',
+      'proven',
+    ],
+    ['aws:RequestedRegion of the source', 'StringNotEquals', 'aws:RequestedRegion', 'us-east-1', 'broken'],
+    ['a tag of the role', 'StringNotEquals', 'aws:PrincipalTag/team', 'tax', 'proven'],
+    ['another value of a tag', 'StringNotEquals', 'aws:PrincipalTag/team', 'audit', 'broken'],
+    ['a tag that the role lacks', 'StringNotEquals', 'aws:PrincipalTag/other', 'tax', 'broken'],
+    ['aws:ViaAWSService', 'Bool', 'aws:ViaAWSService', 'true', 'proven'],
+    ['aws:CalledVia', 'ForAnyValue:StringEquals', 'aws:CalledVia', 's3.amazonaws.com', 'proven'],
+  ])('%s: the result is decided', (_, operator, key, value, verdict) => {
+    expect(proofOf(withRole(denyingUnless(operator, key, value), known), []).verdict).toBe(verdict);
+  });
+
+  test('a role whose id and tags are not known yet: the result is undecided', () => {
+    const facts = denyingUnless('StringNotEquals', 'aws:PrincipalTag/team', 'tax');
+    expect(proofOf(facts, []).verdict).toBe('unknown');
+  });
+
+  test.each([
+    ['another account', { 'aws:SourceAccount': '999988887777' }, 'broken'],
+    ['another bucket', { 'aws:SourceArn': 'arn:aws:s3:::other' }, 'broken'],
+    ['the account', { 'aws:SourceAccount': '111122223333' }, 'unknown'],
+  ])(
+    'trust policy with a condition for %s: is decided if no value that S3 may send meets it',
+    (_, keys, verdict) => {
+      const trust = {
+        Version: '2012-10-17',
+        Statement: {
+          Effect: 'Allow',
+          Principal: { Service: 's3.amazonaws.com' },
+          Action: 'sts:AssumeRole',
+          Condition: { StringEquals: keys },
+        },
+      };
+      expect(proofOf(withRole(aPair(), { trust }), []).verdict).toBe(verdict);
     },
   );
 });

@@ -98,7 +98,7 @@ interface Parts {
 }
 
 /** Returns a working pair with some parts replaced. */
-function aPair(parts: Parts = {}): Facts {
+export function aPair(parts: Parts = {}): Facts {
   const { across = false, bucketKey = true, rule, destination } = parts;
   const owner = across ? BACKUP : MAIN;
   const replicaKey = replicaKeyOf(owner);

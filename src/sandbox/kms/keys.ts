@@ -206,6 +206,7 @@ export function createKeyService(store: Store, clock: () => number): KeyService 
         resourceAccount: key.account,
         context: {
           ...kmsConditionKeysOf(callerAccount, request.context),
+          'aws:RequestedRegion': key.region,
           ...(request.viaService === undefined
             ? {}
             : { 'kms:ViaService': request.viaService, 'aws:SecureTransport': 'true' }),
