@@ -125,7 +125,13 @@ const READERS_BY_SCOPE: Record<BucketFactScope, BucketFactReader[]> = {
     documentReader(s3Replication, 'replication'),
     documentReader(s3Ownership, 'ownership'),
   ],
-  destination: [...COMMON_READERS, objectLockReader, documentReader(s3PublicAccess, 'publicAccessBlock')],
+  destination: [
+    ...COMMON_READERS,
+    objectLockReader,
+    // For rules that sync changes of replicas.
+    documentReader(s3Replication, 'replication'),
+    documentReader(s3PublicAccess, 'publicAccessBlock'),
+  ],
   locks: [objectLockReader],
   'foreign source': [...COMMON_READERS, objectLockReader, documentReader(s3Replication, 'replication')],
   'foreign destination': [...COMMON_READERS, objectLockReader],

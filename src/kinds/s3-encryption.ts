@@ -8,13 +8,14 @@ import { rejectDroppedElements, requireField } from '../aws/response.ts';
 import { bucketResourceId, keyResourceId, locationOfSide, positionOfPath } from '../core/ids.ts';
 import type { Change, Kind } from '../core/kind.ts';
 import { isRef, ref } from '../core/ref.ts';
-import type { Id, Location, Ref, Risk } from '../core/resource.ts';
+import type { Aws, Id, Location, Ref, Risk } from '../core/resource.ts';
 import { selectsEncryptedObjects, sourceKeyArns } from '../policy/required-statements.ts';
 import type { BucketReplication } from '../spec/types.ts';
-import { partitionOfRegion } from '../util/arn.ts';
+import { partitionOfRegion, regionOfArn } from '../util/arn.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
 import { bucketTransientErrors, ignoreErrors, keyArnOrRef } from './helpers.ts';
+import { describeKey } from './kms-key.ts';
 import { bucketScope } from './scopes.ts';
 
 /** Default encryption of new objects. Other settings of the same document are foreign. */
@@ -98,7 +99,8 @@ export const s3Encryption: Kind<S3Encryption, EncryptionDoc, Partial<ServerSideE
     if (!response) return undefined;
     const { Rules = [] } = requireField(response, 'ServerSideEncryptionConfiguration');
     rejectDroppedElements(Rules, response, ELEMENTS);
-    return Rules.length === 0 ? undefined : { Rules, owner };
+    const resolved = await Promise.all(Rules.map((rule) => withKeyOfAlias(aws, location, rule)));
+    return Rules.length === 0 ? undefined : { Rules: resolved, owner };
   },
 
   parse({ Rules: [rule = {}], owner = '' }, { name, location }) {
@@ -171,6 +173,21 @@ export const s3Encryption: Kind<S3Encryption, EncryptionDoc, Partial<ServerSideE
 
   auditEvents: bucketAuditEvents({ '': ['PutBucketEncryption', 'DeleteBucketEncryption'] }),
 };
+
+/** Returns a rule with the key that an alias names, which may be the declared key. An unreadable alias stays. */
+async function withKeyOfAlias(
+  aws: Aws,
+  location: Location,
+  rule: ServerSideEncryptionRule,
+): Promise<ServerSideEncryptionRule> {
+  const { ApplyServerSideEncryptionByDefault: byDefault } = rule;
+  const name = byDefault?.KMSMasterKeyID;
+  if (byDefault === undefined || name === undefined || !/(^|:)alias\//.test(name)) return rule;
+  const region = name.startsWith('arn:') ? regionOfArn(name) : location.region;
+  const key = await ignoreErrors(describeKey(aws, { ...location, region }, name), 'AccessDeniedException');
+  if (key?.Arn === undefined) return rule;
+  return { ...rule, ApplyServerSideEncryptionByDefault: { ...byDefault, KMSMasterKeyID: key.Arn } };
+}
 
 type EncryptionChange = Change<S3Encryption, EncryptionDoc, Partial<ServerSideEncryptionRule>>;
 

@@ -53,6 +53,7 @@ export const FINDING_CODES = {
   RK1009: defineWarning('the rule uses configuration version V1', 'rule'),
   RK1010: defineError('the declared rule does not exist', 'rule'),
   RK1011: defineError('the prefix contains an asterisk', 'rule'),
+  RK1012: defineWarning('replica modifications are synced in one direction only', 'rule'),
   RK1101: defineError('the source bucket does not exist', 'source.bucket', 'SrcBucketNotFound'),
   RK1102: defineError('the source bucket has no versioning', 'source.bucket'),
   RK1103: defineError('the destination bucket does not exist', 'destination.bucket', 'DstBucketNotFound'),

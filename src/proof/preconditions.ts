@@ -1,9 +1,11 @@
+import type { ReplicationRule } from '@aws-sdk/client-s3';
 import { factValue, unreadReasonOf } from '../core/facts.ts';
 import { accountOfArn } from '../iam/context.ts';
 import { regionOfArn } from '../util/arn.ts';
 import { createFinding, type Finding, type Fix } from './findings.ts';
 import { defaultEncryptionOf, isKmsAlgorithm } from './object-cases.ts';
 import {
+  destinationBucketOf,
   type RuleBucket,
   type RuleContext,
   replicaKeyArn,
@@ -238,6 +240,27 @@ function keyUsabilityFindings(
     ...(state === 'Disabled' || state === 'PendingDeletion' ? [callFix('EnableKey', 'enable the key')] : []),
   ];
   return [createFinding(code, `the key ${arn} is ${state}`, fixes)];
+}
+
+/**
+ * Reports a rule that syncs changes of replicas, whose destination has no such rule in return. S3 then syncs tags and
+ * ACLs of replicas in one direction only (S3 User Guide, "Replicating metadata changes with replica modification sync").
+ */
+export function modificationFindings({ rule, source, destination }: RuleContext): Finding[] {
+  const isSynced = (candidate: ReplicationRule) =>
+    candidate.SourceSelectionCriteria?.ReplicaModifications?.Status === 'Enabled';
+  if (!isSynced(rule) || !destination || unreadReasonOf(destination.replication) !== undefined) return [];
+  const returns = (factValue(destination.replication)?.Rules ?? []).some(
+    (candidate) =>
+      candidate.Status === 'Enabled' && isSynced(candidate) && destinationBucketOf(candidate) === source.name,
+  );
+  if (returns) return [];
+  return [
+    createFinding(
+      'RK1012',
+      `no enabled rule of ${destination.name} syncs changes of replicas to ${source.name}: changes of tags and ACLs in ${destination.name} stay there`,
+    ),
+  ];
 }
 
 /**

@@ -10,6 +10,7 @@ import { policiesFor } from './policies.ts';
 import {
   checkReplicaKey,
   destinationFindings,
+  modificationFindings,
   ownershipFindings,
   selectionFindings,
   sourceFindings,
@@ -174,6 +175,7 @@ function* proofSteps(
     );
   for (const objectCase of objectCases) yield* writeChecks(context, objectCase, replicaKey, hasTags);
   yield* ownershipFindings(context);
+  yield* modificationFindings(context);
 }
 
 /**

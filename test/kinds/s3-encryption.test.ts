@@ -1,4 +1,4 @@
-import { GetBucketEncryptionCommand } from '@aws-sdk/client-s3';
+import { GetBucketEncryptionCommand, PutBucketEncryptionCommand } from '@aws-sdk/client-s3';
 import { describe, expect, test } from 'vitest';
 import type { Risk } from '../../src/core/resource.ts';
 import { TAX_SPEC, testEnv } from '../support/env.ts';
@@ -105,4 +105,31 @@ describe('s3.encryption: another algorithm', () => {
       },
     ]);
   });
+});
+
+// S3 accepts a key id, a key ARN, an alias name and an alias ARN, and returns what was written.
+test.each([
+  ['alias', () => 'alias/acme-tax'],
+  ['alias ARN', () => 'arn:aws:kms:us-east-1:111122223333:alias/acme-tax'],
+  ['bare id', (arn: string) => arn.slice(arn.lastIndexOf('/') + 1)],
+])('s3.encryption: the default key as %s of the declared key is the declared key', async (_, nameOf) => {
+  await using env = await testEnv();
+  await env.reconcile();
+  const [rule] = env.sandbox.store.bucket('acme-tax')?.encryption?.Rules ?? [];
+  const arn = rule?.ApplyServerSideEncryptionByDefault?.KMSMasterKeyID ?? '';
+  const KMSMasterKeyID = nameOf(arn);
+  const Rules = [
+    {
+      ApplyServerSideEncryptionByDefault: { SSEAlgorithm: 'aws:kms' as const, KMSMasterKeyID },
+      BucketKeyEnabled: true,
+    },
+  ];
+  const ServerSideEncryptionConfiguration = { Rules };
+  await env.client.send(
+    { region: 'us-east-1' },
+    new PutBucketEncryptionCommand({ Bucket: 'acme-tax', ServerSideEncryptionConfiguration }),
+  );
+  const { plan, proof } = await env.reconcile({ dryRun: true });
+  expect([plan.waves, plan.blocked]).toEqual([[], []]);
+  expect(proof.map(({ verdict }) => verdict)).toEqual(['proven']);
 });
