@@ -27,8 +27,18 @@ export interface IamRolePolicy {
   statements: Statements;
 }
 
+/** More input for `check`. */
+export interface RolePolicyContext {
+  /** Size of the other inline policies of the role, in characters. */
+  otherPolicies: number;
+}
+
 /** Inline policies of a role may hold 10,240 characters in all, white space not counted. */
 const MAX_ROLE_POLICY_LENGTH = 10_240;
+
+/** Returns the size of a policy, in characters as IAM counts them. */
+export const sizeOfPolicy = (policy: Policy | undefined): number =>
+  policy === undefined ? 0 : JSON.stringify(policy).replace(/\s/g, '').length;
 
 export const iamRolePolicy: Kind<IamRolePolicy, Policy, Statement[]> = {
   name: 'iam.role-policy',
@@ -124,12 +134,19 @@ export const iamRolePolicy: Kind<IamRolePolicy, Policy, Statement[]> = {
   response: { replacesWholeDocument: true },
 
   check(change) {
-    const size = JSON.stringify(change.doc ?? '').length;
+    const { otherPolicies = 0 } = (change.resource.context ?? {}) as Partial<RolePolicyContext>;
+    const size = sizeOfPolicy(change.doc);
+    const total = size + otherPolicies;
+    const subject =
+      otherPolicies === 0
+        ? `the policy of the role ${change.resource.name}`
+        : `the inline policies of the role ${change.resource.name}`;
+    const parts = otherPolicies === 0 ? '' : ` (${size} in ${ROLE_POLICY_NAME}, ${otherPolicies} in others)`;
     return {
       blocked:
-        size <= MAX_ROLE_POLICY_LENGTH
+        total <= MAX_ROLE_POLICY_LENGTH
           ? undefined
-          : `the policy of the role ${change.resource.name} would have ${size} characters, but IAM allows ${MAX_ROLE_POLICY_LENGTH}; declare fewer specs for its source bucket, or shorter prefixes`,
+          : `${subject} would have ${total} characters${parts}, but IAM allows ${MAX_ROLE_POLICY_LENGTH}; declare fewer specs for its source bucket, or shorter prefixes${otherPolicies === 0 ? '' : ', or move the others to a managed policy'}`,
       notes: policyNotes(change),
     };
   },

@@ -25,6 +25,7 @@ import {
 } from './blocked-pairs.ts';
 import { addForeignStatements } from './foreign-statements.ts';
 import { addFormerRoles, declaredRoles, type RoleOwners, recordFormerRoles } from './former-roles.ts';
+import { addInlineSizes } from './inline-policies.ts';
 import { addPoliciesToNarrow } from './narrow.ts';
 import { observe } from './observe.ts';
 import type { PassOptions } from './pass.ts';
@@ -213,9 +214,12 @@ async function draftPairs(
   const formerOptions = omitUndefined({ kinds, aws, signal, owners, batch: batch.pairs, nowMs });
   const former = await addFormerRoles(withForeign, observed, formerOptions);
   const narrowing = await addPoliciesToNarrow(former.resources, former.actual, batch, { kinds, aws }, nowMs);
-  const { resources } = narrowing;
-  const observedResources = new Set(former.resources);
-  const added = resources.filter((resource) => !observedResources.has(resource));
+  const accountIdOf = ({ account = '' }: Location) => inputs.accountIds.get(account) ?? '';
+  const resources = addInlineSizes(narrowing.resources, inputs.facts, ({ location }) =>
+    accountIdOf(location),
+  );
+  const observedIds = new Set(former.resources.map(({ id }) => id));
+  const added = resources.filter(({ id }) => !observedIds.has(id));
   const actual =
     added.length === 0
       ? former.actual
@@ -229,7 +233,6 @@ async function draftPairs(
   const planned = planChanges(resources, actual, kinds, handover, context);
   const facts = await addTransitionFacts(inputs, { specs, resources, actual, kinds, plan: planned }, aws);
   const proofs = proveDesiredRules(specs, managed, actual, kinds, facts);
-  const accountIdOf = ({ account = '' }: Location) => inputs.accountIds.get(account) ?? '';
   const arnOf = (resource: Resource) =>
     createArnResolver(resources, actual, kinds, accountIdOf)(ref(resource.id));
   return {

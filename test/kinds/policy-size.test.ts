@@ -1,3 +1,4 @@
+import { PutRolePolicyCommand } from '@aws-sdk/client-iam';
 import { expect, test } from 'vitest';
 import { TAX_SPEC, testEnv } from '../support/env.ts';
 
@@ -35,4 +36,34 @@ test('kms.key-policy: above the size limit, blocks the newest pairs and keeps th
   expect([...blocked].filter((name) => changed.has(name))).toEqual([]);
   expect(changed.has('tax-20')).toBe(true);
   expect(env.client.calls.writes).toBe(before);
+});
+
+// IAM quotas: the inline policies of a role have at most 10,240 characters together, white space not counted.
+test('iam.role-policy: counts the other inline policies of the role', async () => {
+  await using env = await testEnv();
+  await env.reconcile();
+  const resources = Array.from({ length: 250 }, (_, index) => `arn:aws:s3:::other-bucket-${index}/*`);
+  const Statement = { Effect: 'Allow', Action: 's3:GetObject', Resource: resources };
+  await env.client.send(
+    { region: 'us-east-1' },
+    new PutRolePolicyCommand({
+      RoleName: 'replikey-acme-tax',
+      PolicyName: 'other',
+      PolicyDocument: JSON.stringify({ Version: '2012-10-17', Statement }, undefined, 2),
+    }),
+  );
+  const wider = TAX_SPEC.replace(
+    '  rules:\n    - prefix: Tax/',
+    `  rules:\n${Array.from({ length: 20 }, (_, index) => `    - prefix: Archive/${index}/of/the/year/`).join('\n')}\n    - prefix: Tax/`,
+  );
+  const { plan } = await env.reconcileWith(wider, { dryRun: true });
+  expect(plan.blocked.map(({ id }) => id)).toEqual(['iam.role-policy/replikey-acme-tax']);
+  expect(plan.blocked[0]?.why).toMatch(
+    /^the inline policies of the role replikey-acme-tax would have \d+ characters \(\d+ in replikey, \d+ in others\), but IAM allows 10240/,
+  );
+  // The other policy alone is far below the limit, and so is that of replikey.
+  const [, own = 0, other = 0] =
+    /\((\d+) in replikey, (\d+) in others/.exec(plan.blocked[0]?.why ?? '') ?? [];
+  expect(Number(own)).toBeLessThan(10_240);
+  expect(Number(other)).toBeLessThan(10_240);
 });
