@@ -19,7 +19,7 @@ try {
     recursive: true,
     filter: (file) => !NOT_COPIED.has(path.relative(root, file)),
   });
-  run('node', 'scripts/update-sdk.mjs', '--newest');
+  run('node', 'scripts/update-sdk.mjs');
   run('npx', 'tsc', '--noEmit');
   run('npx', 'vitest', 'run', 'test/aws');
 } catch (error) {

@@ -1,16 +1,13 @@
 #!/usr/bin/env node
 /**
- * Sets all packages of the AWS SDK to one version: `npm run update:sdk`.
+ * Sets each package of the AWS SDK to its newest release that supports the oldest Node of replikey: `npm run update:sdk`.
  *
- * This is the newest version that every package has and that supports the oldest Node of replikey. AWS publishes a package
- * only when it changes, so some packages have newer versions that others lack. `--newest` takes the newest version of each
- * package instead; `npm run test:newest-sdk` tests that. The core packages get the newest versions that the clients accept.
+ * AWS publishes a package only when it changes, so the newest releases have different versions. They share one copy of the
+ * core packages, in the newest versions that all clients accept.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 
-const { newest } = parseArgs({ options: { newest: { type: 'boolean', default: false } } }).values;
 const CORE_PACKAGES = ['@aws-sdk/core', '@smithy/core'];
 
 const npm = (args, options = {}) => execFileSync('npm', args, { encoding: 'utf8', ...options });
@@ -23,7 +20,7 @@ const clientPackages = Object.keys(manifest.devDependencies).filter(
   (name) => name.startsWith('@aws-sdk/') && !CORE_PACKAGES.includes(name),
 );
 
-const versions = { ...clientVersions() };
+const versions = Object.fromEntries(clientPackages.map((name) => [name, newestSupported(name)]));
 for (const name of CORE_PACKAGES) versions[name] = newestAcceptedByClients(name);
 for (const [name, version] of Object.entries(versions)) {
   const current = manifest.devDependencies[name];
@@ -35,24 +32,13 @@ npm(['install', '--save-dev', '--save-exact', ...quiet, ...specs], { stdio: 'inh
 npm(['update', ...quiet, ...lockedSdkPackages().map(({ name }) => name)], { stdio: 'inherit' });
 checkLockFile();
 
-/** Chooses the versions of the clients and of the credential providers. */
-function clientVersions() {
-  const versionsByPackage = clientPackages.map((name) => releasesOf(view(name, 'versions')));
-  if (newest) {
-    return Object.fromEntries(
-      clientPackages.map((name, index) => [
-        name,
-        versionsByPackage[index].find((version) => supportsOldestNode(view(`${name}@${version}`, 'engines'))),
-      ]),
-    );
-  }
-  const common = versionsByPackage[0].find(
-    (version) =>
-      versionsByPackage.every((all) => all.includes(version)) &&
-      clientPackages.every((name) => supportsOldestNode(view(`${name}@${version}`, 'engines'))),
+/** Returns the newest version of a client or of the credential providers that supports the oldest Node. */
+function newestSupported(name) {
+  const version = releasesOf(view(name, 'versions')).find((candidate) =>
+    supportsOldestNode(view(`${name}@${candidate}`, 'engines')),
   );
-  if (common === undefined) throw new Error(`no version is common to ${clientPackages.join(', ')}`);
-  return Object.fromEntries(clientPackages.map((name) => [name, common]));
+  if (version === undefined) throw new Error(`no version of ${name} supports Node ${oldestNode.join('.')}`);
+  return version;
 }
 
 /** Returns the newest version of a core package that satisfies the dependencies of all clients. */
