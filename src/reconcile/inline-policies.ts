@@ -1,12 +1,8 @@
 import { type Facts, factValue } from '../core/facts.ts';
+import { ROLE_POLICY_NAME } from '../core/ids.ts';
 import type { Resource } from '../core/resource.ts';
 import { accountOfArn } from '../iam/context.ts';
-import {
-  iamRolePolicy,
-  ROLE_POLICY_NAME,
-  type RolePolicyContext,
-  sizeOfPolicy,
-} from '../kinds/iam-role-policy.ts';
+import { iamRolePolicy, type RolePolicyContext, sizeOfPolicy } from '../kinds/iam-role-policy.ts';
 import { nameInArn } from '../util/arn.ts';
 
 /**
