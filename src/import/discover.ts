@@ -9,6 +9,7 @@ import { s3Encryption } from '../kinds/s3-encryption.ts';
 import { s3Replication } from '../kinds/s3-replication.ts';
 import { fetchVersioning } from '../kinds/s3-versioning.ts';
 import { destinationBucketOf } from '../proof/rule-context.ts';
+import { partitionOfRegion } from '../util/arn.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 
 /** Settings of a bucket that an import reads. */
@@ -135,5 +136,7 @@ async function listKeyAliases(aws: AwsClient, region: string): Promise<[string, 
 
 function defaultKeyArnOf(key: string | undefined, region: string, account: string): string | undefined {
   if (key === undefined || key.startsWith('arn:')) return key;
-  return key.startsWith('alias/') ? undefined : `arn:aws:kms:${region}:${account}:key/${key}`;
+  return key.startsWith('alias/')
+    ? undefined
+    : `arn:${partitionOfRegion(region)}:kms:${region}:${account}:key/${key}`;
 }

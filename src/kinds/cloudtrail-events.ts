@@ -1,5 +1,5 @@
 import type { AuditEvents } from '../core/kind.ts';
-import { partitionOfRegion } from '../util/arn.ts';
+import { globalRegionOf } from '../util/arn.ts';
 
 /** Events of a bucket. An event has the name of its operation, unless S3 gives it another. */
 export const bucketAuditEvents = (events: AuditEvents['eventNamesByPath']): AuditEvents => ({
@@ -13,12 +13,14 @@ export const roleAuditEvents = (
   inlinePolicy?: string,
 ): AuditEvents => ({
   eventNamesByPath: events,
-  eventRegion: (region) => IAM_HOME_REGIONS[partitionOfRegion(region)] ?? 'us-east-1',
+  eventRegion: (region) => iamRegionOf(region),
   matches: ({ roleName, policyName }, identifiers) =>
     matchesAny(roleName, identifiers) && (inlinePolicy === undefined || policyName === inlinePolicy),
 });
 
-const IAM_HOME_REGIONS: Record<string, string> = { 'aws-cn': 'cn-north-1', 'aws-us-gov': 'us-gov-west-1' };
+/** Returns the Region of IAM in the partition of a Region. In China it differs from that of the other global services. */
+export const iamRegionOf = (region: string): string =>
+  region.startsWith('cn-') ? 'cn-north-1' : globalRegionOf(region);
 
 /** Events of a key. A caller may refer to it by its id, its ARN or its alias. */
 export const keyAuditEvents = (

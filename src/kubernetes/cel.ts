@@ -59,8 +59,13 @@ const HAS_BOTH_SIDES = 'has(self.source) && has(self.destination)';
 const hasOnBothSides = (field: string): string =>
   `${HAS_BOTH_SIDES} && has(self.source.${field}) && has(self.destination.${field})`;
 
-const partitionOf = (region: string): string =>
-  `(${region}.startsWith('cn-') ? 'aws-cn' : ${region}.startsWith('us-gov-') ? 'aws-us-gov' : 'aws')`;
+/**
+ * Beginning of the Regions outside of `aws`. It is different in each partition, so that two Regions are in one partition
+ * if they have the same beginning, or none. The API server does not have the table of the SDK.
+ */
+export const PARTITION_PREFIX = /^(cn|us-gov|eusc|[a-z]+-iso[a-z]*)-/;
+
+const partitionPrefixOf = (region: string): string => `${region}.find(${celPattern(PARTITION_PREFIX)})`;
 
 /** Rules within a field of a pair, which also hold in Defaults: a pair cannot remove an inherited field. */
 const PAIR_RULES: readonly CelRule[] = [
@@ -112,7 +117,7 @@ const SIDE_RULES: readonly CelRule[] = [
   },
   {
     path: [],
-    rule: `!(${hasOnBothSides('region')}) || ${partitionOf('self.source.region')} == ${partitionOf('self.destination.region')}`,
+    rule: `!(${hasOnBothSides('region')}) || ${partitionPrefixOf('self.source.region')} == ${partitionPrefixOf('self.destination.region')}`,
     message: 'S3 does not replicate between partitions: use two Regions of the same partition',
   },
   {

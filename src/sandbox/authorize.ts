@@ -1,5 +1,6 @@
 import { evaluate } from '../iam/evaluate.ts';
 import type { AccessRequest, Decision, NamedPolicy, Policies, Policy } from '../iam/types.ts';
+import { partitionOfArn } from '../util/arn.ts';
 import type { AccountState, BucketState, KeyState, RoleState } from './state.ts';
 import type { Store } from './store.ts';
 import { findRole, managedPolicyDocumentOf, policyInUse, replaceIdsWithRoleArns } from './stored-policies.ts';
@@ -62,7 +63,10 @@ export function assumeRole(
     { resource: toNamedPolicy(store, `trust policy of ${role.name}`, role.trust) },
   );
   if (!decision.allowed) return { decision };
-  return { decision, principal: `arn:aws:sts::${account}:assumed-role/${role.name}/s3-replication` };
+  return {
+    decision,
+    principal: `arn:${partitionOfArn(roleArn)}:sts::${account}:assumed-role/${role.name}/s3-replication`,
+  };
 }
 
 /** Parses a stored policy, and adds the name that explanations of decisions show. */

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { accountRootArn, partitionOfRegion } from '../util/arn.ts';
 import { AwsError, toAwsError } from './aws-error.ts';
 import { readBody } from './protocol/body.ts';
 import { operations, routeS3, type SdkOperation, type ServiceName } from './protocol/operations.ts';
@@ -10,7 +11,7 @@ import type { Store } from './store.ts';
 /** Principal that signed a request: an account itself (its root user), or a session of one of its roles. */
 export interface Caller {
   account: string;
-  /** `arn:aws:iam::ACCOUNT:root` or `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`. */
+  /** `arn:aws:iam::ACCOUNT:root` or `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`, in the partition of the Region. */
   arn: string;
 }
 
@@ -138,7 +139,7 @@ function signerOf(
     return {
       caller: {
         account: account.id,
-        arn: `arn:aws:sts::${account.id}:assumed-role/${session.roleName}/${session.sessionName}`,
+        arn: `arn:${partitionOfRegion(region)}:sts::${account.id}:assumed-role/${session.roleName}/${session.sessionName}`,
       },
       region,
       service,
@@ -147,7 +148,7 @@ function signerOf(
     };
   }
   const account = /^\d{12}$/.test(accessKeyId) ? accessKeyId : '000000000000';
-  return { caller: { account, arn: `arn:aws:iam::${account}:root` }, region, service };
+  return { caller: { account, arn: accountRootArn(account, region) }, region, service };
 }
 
 /** Returns bucket and key of an S3 request. The bucket is in the path or in the host name. */

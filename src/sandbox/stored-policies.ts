@@ -126,16 +126,18 @@ function awsPrincipalsOf(element: Principal | undefined): string[] {
 
 /** AWS managed policies whose document the sandbox knows. A role can have any other AWS managed policy attached. */
 const AWS_MANAGED_POLICIES: Record<string, Policy> = {
-  'arn:aws:iam::aws:policy/AdministratorAccess': {
+  AdministratorAccess: {
     Version: '2012-10-17',
     Statement: { Effect: 'Allow', Action: '*', Resource: '*' },
   },
 };
 
-export const isAwsManagedPolicy = (arn: string): boolean => arn.startsWith('arn:aws:iam::aws:policy/');
+const AWS_MANAGED_POLICY_ARN = /^arn:[^:]+:iam::aws:policy\/(.+)$/;
+
+export const isAwsManagedPolicy = (arn: string): boolean => AWS_MANAGED_POLICY_ARN.test(arn);
 
 /** Returns the document of a managed policy; undefined if the sandbox does not know it. */
 export function managedPolicyDocumentOf({ policies }: AccountState, arn: string): string | undefined {
-  const awsPolicy = AWS_MANAGED_POLICIES[arn];
+  const awsPolicy = AWS_MANAGED_POLICIES[AWS_MANAGED_POLICY_ARN.exec(arn)?.[1] ?? ''];
   return awsPolicy ? JSON.stringify(awsPolicy) : policies.get(arn)?.document;
 }

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { partitionOfArn } from '../util/arn.ts';
 import { formatAccessDenied, toNamedPolicy } from './authorize.ts';
 import { AwsError, constraintError } from './aws-error.ts';
 import { authorizeCaller, type Handlers } from './call.ts';
@@ -75,7 +76,7 @@ export const stsHandlers: Handlers = {
       },
       AssumedRoleUser: {
         AssumedRoleId: `${role.id}:${sessionName}`,
-        Arn: `arn:aws:sts::${account}:assumed-role/${role.name}/${sessionName}`,
+        Arn: `arn:${partitionOfArn(arn)}:sts::${account}:assumed-role/${role.name}/${sessionName}`,
       },
     };
   },

@@ -1,9 +1,34 @@
-/** Returns the AWS partition of a Region, as ARNs name it. S3 replicates within one partition only. */
-export function partitionOfRegion(region: string): string {
-  if (region.startsWith('cn-')) return 'aws-cn';
-  if (region.startsWith('us-gov-')) return 'aws-us-gov';
-  return 'aws';
+import { partition } from '@aws-sdk/core/client';
+
+/** The SDK's type omits the Region of the global services. */
+type Partition = ReturnType<typeof partition> & { implicitGlobalRegion?: string };
+
+const partitionsByRegion = new Map<string, Partition>();
+
+/** Returns the partition of a Region from the table of the SDK, which compares every Region and pattern. */
+function lookUpPartition(region: string): Partition {
+  const known: Partition = partitionsByRegion.get(region) ?? partition(region);
+  partitionsByRegion.set(region, known);
+  return known;
 }
+
+/**
+ * Returns the AWS partition of a Region, as ARNs name it. S3 replicates within one partition only. An unknown Region is
+ * in `aws`.
+ */
+export const partitionOfRegion = (region: string): string => lookUpPartition(region).name;
+
+/** Returns the Region that the SDK uses for the global services of a partition: `us-east-1` in `aws`. */
+export const globalRegionOf = (region: string): string =>
+  lookUpPartition(region).implicitGlobalRegion ?? region;
+
+/** Returns whether the SDK lists a Region by name. It finds the partition of other Regions by the form of their names. */
+export const isListedRegion = (region: string): boolean =>
+  'description' in lookUpPartition(region) && !region.endsWith('-global');
+
+/** Returns the ARN of the root user of an account, in the partition of a Region. */
+export const accountRootArn = (account: string, region: string): string =>
+  `arn:${partitionOfRegion(region)}:iam::${account}:root`;
 
 /** Returns the ARN of a bucket, which contains no account and no Region. */
 export const bucketArn = (bucket: string, region: string): string =>

@@ -323,6 +323,17 @@ spec:
   // Conflicts between fields of a spec.
   'one bucket on both sides': tax(['acme-tax-replica\n', 'acme-tax\n']),
   'two partitions': tax(['us-west-2', 'cn-north-1']),
+  'the European Sovereign Cloud and Germany': tax(
+    ['us-east-1', 'eusc-de-east-1'],
+    ['us-west-2', 'eu-central-1'],
+  ),
+  'two isolated partitions': tax(['us-east-1', 'us-iso-east-1'], ['us-west-2', 'us-isob-east-1']),
+  'ARNs of another partition': tax(
+    ['us-east-1', 'eusc-de-east-1'],
+    ['us-west-2', 'eusc-de-east-1'],
+    [KEY, `    key: arn:aws:kms:eusc-de-east-1:111122223333:key/${ID}\n`],
+    ['  rules:', '  role: { arn: "arn:aws:iam::111122223333:role/x" }\n  rules:'],
+  ),
   'a role by name and by ARN': tax([
     '  rules:',
     '  role: { name: x, arn: "arn:aws:iam::111122223333:role/x" }\n  rules:',

@@ -1,3 +1,4 @@
+import { buildKeyArn } from '../kms/keys.ts';
 import type { ParsedRequest } from '../parse-request.ts';
 import { toCamelCase } from '../protocol/codec.ts';
 import type { Store } from '../store.ts';
@@ -73,7 +74,7 @@ function toEventLogEntry(
   const [, session] = /:assumed-role\/[^/]+\/(.*)$/.exec(caller.arn) ?? [];
   const eventName = EVENT_NAMES[name] ?? name;
   const eventRegion = service === 'iam' ? 'us-east-1' : region;
-  const keyArn = keyId?.startsWith('arn:') ? keyId : `arn:aws:kms:${region}:${caller.account}:key/${keyId}`;
+  const keyArn = keyId?.startsWith('arn:') ? keyId : buildKeyArn(caller.account, region, String(keyId));
   return {
     accounts: [...new Set([caller.account, bucketOwner ?? caller.account])],
     region: eventRegion,

@@ -1,3 +1,4 @@
+import { partitionOfRegion } from '../../util/arn.ts';
 import { formatAccessDenied } from '../authorize.ts';
 import { AwsError, constraintError } from '../aws-error.ts';
 import { authorizeCaller, type Call, callerAccountOf, type Handlers, pageOf } from '../call.ts';
@@ -31,14 +32,17 @@ function iamResourceArnOf(
   call: Call,
   { RoleName, PolicyArn, PolicyName, Path = '/' }: IamResourceNames,
 ): string {
-  const { account } = call.caller;
   if (RoleName !== undefined) {
     const role = callerAccountOf(call).roles.get(RoleName.toLowerCase());
-    return role?.arn ?? `arn:aws:iam::${account}:role${Path}${RoleName}`;
+    return role?.arn ?? iamArnOf(call, `role${Path}${RoleName}`);
   }
   if (PolicyArn !== undefined) return PolicyArn;
-  return PolicyName === undefined ? '*' : `arn:aws:iam::${account}:policy${Path}${PolicyName}`;
+  return PolicyName === undefined ? '*' : iamArnOf(call, `policy${Path}${PolicyName}`);
 }
+
+/** Returns the ARN of a resource of the caller's account: `role/NAME`, `policy/NAME`. */
+export const iamArnOf = ({ caller, region }: Call, resource: string): string =>
+  `arn:${partitionOfRegion(region)}:iam::${caller.account}:${resource}`;
 
 function requireIamAccess(call: Call, resource: string): void {
   const action = `iam:${call.operation}`;

@@ -6,6 +6,7 @@ import {
   checkIamName,
   getMutableRole,
   getRoleByName,
+  iamArnOf,
   iamPageOf,
   limitExceededError,
   noSuchEntityError,
@@ -18,7 +19,7 @@ export const rolePolicyHandlers: Handlers = {
   PutRolePolicy(call, input) {
     const role = getMutableRole(call, input.RoleName);
     checkIamName(input.PolicyName, 'policyName', 128);
-    checkIdentityPolicy(input.PolicyDocument);
+    checkIdentityPolicy(input.PolicyDocument, call.region);
     const otherDocuments = [...role.inline]
       .filter(([name]) => name !== input.PolicyName)
       .map(([, text]) => text);
@@ -99,12 +100,12 @@ export const toAttachedPolicy = (arn: string) => ({
 /** Handlers of managed policies: customer managed with up to five versions each, and AWS managed by name. */
 export const managedPolicyHandlers: Handlers = {
   CreatePolicy(call, input) {
-    const { id, policies } = callerAccountOf(call);
+    const { policies } = callerAccountOf(call);
     checkIamName(input.PolicyName, 'policyName', 128);
-    checkIdentityPolicy(input.PolicyDocument);
+    checkIdentityPolicy(input.PolicyDocument, call.region);
     if (policySizeOf(input.PolicyDocument) > 6144)
       throw limitExceededError('Cannot exceed quota for PolicySize: 6144');
-    const arn = `arn:aws:iam::${id}:policy${input.Path ?? '/'}${input.PolicyName}`;
+    const arn = iamArnOf(call, `policy${input.Path ?? '/'}${input.PolicyName}`);
     if (policies.has(arn)) {
       throw new AwsError(
         409,
@@ -125,7 +126,7 @@ export const managedPolicyHandlers: Handlers = {
   CreatePolicyVersion(call, input) {
     const policy = callerAccountOf(call).policies.get(input.PolicyArn);
     if (!policy) throw noSuchEntityError(`Policy ${input.PolicyArn} was not found.`);
-    checkIdentityPolicy(input.PolicyDocument);
+    checkIdentityPolicy(input.PolicyDocument, call.region);
     if (policySizeOf(input.PolicyDocument) > 6144)
       throw limitExceededError('Cannot exceed quota for PolicySize: 6144');
     const previousVersions = storedVersionsOf(policy);

@@ -1,22 +1,29 @@
 import { toList } from '../../iam/context.ts';
 import type { Policy, Statement } from '../../iam/types.ts';
+import { partitionOfArn, partitionOfRegion } from '../../util/arn.ts';
 import { AwsError } from '../aws-error.ts';
 import type { Call } from '../call.ts';
 import { findUnknownPrincipal, parsePolicyInput, replaceRoleArnsWithIds } from '../stored-policies.ts';
 import { iamValidationError, limitExceededError } from './access.ts';
 
 /**
- * Checks an identity policy as IAM does.
+ * Checks an identity policy as IAM does, in the partition of a Region.
  *
  * @throws AwsError when IAM would reject the policy.
  */
-export function checkIdentityPolicy(text: string): void {
+export function checkIdentityPolicy(text: string, region: string): void {
   checkPolicyCharacters(text);
   const policy = parsePolicyInput(text, () => malformedPolicyError('Syntax errors in policy.'));
   const sids = new Set<string>();
   for (const statement of toList(policy.Statement)) {
     const failedCheck = STATEMENT_CHECKS.find(({ isViolated }) => isViolated(statement));
     if (failedCheck) throw malformedPolicyError(failedCheck.message(statement));
+    const foreignArn = findForeignArn(statement, partitionOfRegion(region));
+    if (foreignArn !== undefined) {
+      throw malformedPolicyError(
+        `Partition "${partitionOfArn(foreignArn)}" is not valid for resource "${foreignArn}".`,
+      );
+    }
     if (statement.Sid === undefined) continue;
     if (sids.has(statement.Sid))
       throw malformedPolicyError('Statement IDs (SID) in a single policy must be unique.');
@@ -57,6 +64,15 @@ const STATEMENT_CHECKS: StatementCheck[] = [
 const findNonArn = ({ Resource, NotResource }: Statement): string | undefined =>
   toList(Resource ?? NotResource).find(
     (resource) => resource !== '*' && !/^arn:[^:]*:[^:]*:[^:]*:[^:]*:./.test(resource),
+  );
+
+/** Returns the first resource of a statement whose ARN names another partition. */
+const findForeignArn = ({ Resource, NotResource }: Statement, partition: string): string | undefined =>
+  toList(Resource ?? NotResource).find(
+    (resource) =>
+      resource.startsWith('arn:') &&
+      !/[*?]/.test(partitionOfArn(resource)) &&
+      partitionOfArn(resource) !== partition,
   );
 
 /**

@@ -8,6 +8,7 @@ import {
   checkMaxLength,
   getMutableRole,
   getRoleByName,
+  iamArnOf,
   iamPageOf,
   iamValidationError,
   limitExceededError,
@@ -150,7 +151,7 @@ function createRole(
   const account = callerAccountOf(call);
   const role: RoleState = {
     id: `AROA${randomBase32(17)}`,
-    arn: `arn:aws:iam::${account.id}:role${fields.path}${fields.name}`,
+    arn: iamArnOf(call, `role${fields.path}${fields.name}`),
     created: call.now,
     maxSessionDuration: 3600,
     tags: new Map(),

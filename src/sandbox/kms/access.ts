@@ -3,6 +3,7 @@ import { AwsError, constraintError } from '../aws-error.ts';
 import { authorizeCaller, type Call, callerAccountOf, pageOf } from '../call.ts';
 import type { AliasState, KeyState } from '../state.ts';
 import {
+  buildKmsArn,
   findKey,
   kmsAccessDeniedError,
   kmsConditionKeysOf,
@@ -59,7 +60,7 @@ export function requireAccountAccess(call: Call, action: string, resource = '*')
 }
 
 export const aliasArnOf = (call: Call, name: string): string =>
-  `arn:aws:kms:${call.region}:${call.caller.account}:${name}`;
+  buildKmsArn(call.caller.account, call.region, name);
 
 export function getAlias(call: Call, name: string): AliasState {
   const alias = callerAccountOf(call).aliases.get(`${call.region}/${name}`);

@@ -78,7 +78,7 @@ export const keyHandlers: Handlers = {
       created: call.now,
       policy:
         input.Policy === undefined
-          ? defaultKeyPolicy(primary.account)
+          ? defaultKeyPolicy(primary.account, primary.region)
           : toStoredKeyPolicy(call, input.Policy),
       tags: new Map(tags.map(({ TagKey, TagValue }) => [TagKey, TagValue])),
       visibleFrom: call.now + call.faultSettings.keyPropagationMs,

@@ -1,4 +1,5 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { accountRootArn, partitionOfRegion } from '../../util/arn.ts';
 import { type AeadCiphertext, decryptAead, encryptAead, packCiphertext, unpackCiphertext } from '../aead.ts';
 import { authorize, formatAccessDenied, keyPolicyOf } from '../authorize.ts';
 import { AwsError } from '../aws-error.ts';
@@ -36,7 +37,7 @@ export function findKey(store: Store, name: string, { account, region }: Request
         ? createS3ManagedKey(store, alias, keyAccount, keyRegion, now)
         : owner.keys.get(`${keyRegion}/${target}`);
     if (key && key.visibleFrom <= now) return key;
-    throw kmsNotFoundError(`Alias arn:aws:kms:${keyRegion}:${keyAccount}:${alias} is not found.`);
+    throw kmsNotFoundError(`Alias ${buildKmsArn(keyAccount, keyRegion, alias)} is not found.`);
   }
   const id = arn?.[4] ?? name;
   const key = keyRegion === region ? owner.keys.get(`${keyRegion}/${id}`) : undefined;
@@ -47,7 +48,11 @@ export function findKey(store: Store, name: string, { account, region }: Request
 }
 
 export const buildKeyArn = (account: string, region: string, id: string): string =>
-  `arn:${region.startsWith('cn-') ? 'aws-cn' : region.startsWith('us-gov-') ? 'aws-us-gov' : 'aws'}:kms:${region}:${account}:key/${id}`;
+  buildKmsArn(account, region, `key/${id}`);
+
+/** Returns the ARN of a key (`key/ID`) or of an alias (`alias/NAME`). */
+export const buildKmsArn = (account: string, region: string, name: string): string =>
+  `arn:${partitionOfRegion(region)}:kms:${region}:${account}:${name}`;
 
 export const kmsNotFoundError = (message: string): AwsError =>
   new AwsError(400, 'NotFoundException', message);
@@ -92,7 +97,7 @@ export function createKeyState(
     multiRegion: false,
     manager: 'CUSTOMER',
     created: now,
-    policy: defaultKeyPolicy(account),
+    policy: defaultKeyPolicy(account, region),
     tags: new Map(),
     rotation: { enabled: false, periodInDays: 365 },
     material: randomBytes(32).toString('base64'),
@@ -102,7 +107,7 @@ export function createKeyState(
 }
 
 /** Returns the key policy that KMS attaches to a key without a policy, in KMS's format. */
-export function defaultKeyPolicy(account: string): string {
+export function defaultKeyPolicy(account: string, region: string): string {
   return formatKeyPolicy({
     Version: '2012-10-17',
     Id: 'key-default-1',
@@ -110,7 +115,7 @@ export function defaultKeyPolicy(account: string): string {
       {
         Sid: 'Enable IAM User Permissions',
         Effect: 'Allow',
-        Principal: { AWS: `arn:aws:iam::${account}:root` },
+        Principal: { AWS: accountRootArn(account, region) },
         Action: 'kms:*',
         Resource: '*',
       },
@@ -157,7 +162,7 @@ function s3ManagedKeyPolicy(account: string, region: string): string {
       {
         Sid: 'Allow direct access to key metadata to the account',
         Effect: 'Allow',
-        Principal: { AWS: `arn:aws:iam::${account}:root` },
+        Principal: { AWS: accountRootArn(account, region) },
         Action: ['kms:Describe*', 'kms:Get*', 'kms:List*'],
         Resource: '*',
       },

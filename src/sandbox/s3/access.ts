@@ -1,3 +1,4 @@
+import { accountRootArn, bucketArn } from '../../util/arn.ts';
 import { bucketPolicyOf } from '../authorize.ts';
 import { AwsError } from '../aws-error.ts';
 import { authorizeCaller, type Call } from '../call.ts';
@@ -87,7 +88,7 @@ export function checkCallerAccess(call: Call, action: string, resource: string):
  * do everything that the bucket policy does not deny. Sessions need policies that allow the action.
  */
 export function checkBucketAccess(call: Call, bucket: BucketState, action: string, key?: string): void {
-  const arn = `arn:aws:s3:::${bucket.name}`;
+  const arn = bucketArn(bucket.name, bucket.region);
   const resource = key === undefined ? arn : `${arn}/${key}`;
   const decision = authorizeCaller(call, {
     action,
@@ -98,7 +99,7 @@ export function checkBucketAccess(call: Call, bucket: BucketState, action: strin
   });
   if (decision.allowed) return;
   // The root of the owner account can always read, replace and delete the bucket policy, even if that policy denies it.
-  if (call.caller.arn === `arn:aws:iam::${bucket.owner}:root` && /BucketPolicy$/.test(action)) return;
+  if (call.caller.arn === accountRootArn(bucket.owner, bucket.region) && /BucketPolicy$/.test(action)) return;
   throw notAuthorizedError(call, action, resource, decision.reason);
 }
 

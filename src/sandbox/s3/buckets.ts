@@ -1,4 +1,5 @@
 import type { Tag } from '@aws-sdk/client-s3';
+import { bucketArn, isListedRegion, partitionOfRegion } from '../../util/arn.ts';
 import { AwsError } from '../aws-error.ts';
 import { type Call, type Handlers, pageOf } from '../call.ts';
 import { malformedXmlError } from '../protocol/rest-xml.ts';
@@ -18,8 +19,8 @@ export const bucketHandlers: Handlers = {
     }
     const tags: Tag[] = input.CreateBucketConfiguration?.Tags ?? [];
     checkBucketTags(tags);
-    checkCallerAccess(call, 's3:CreateBucket', `arn:aws:s3:::${name}`);
-    if (tags.length > 0) checkCallerAccess(call, 's3:TagResource', `arn:aws:s3:::${name}`);
+    checkCallerAccess(call, 's3:CreateBucket', bucketArn(name, region));
+    if (tags.length > 0) checkCallerAccess(call, 's3:TagResource', bucketArn(name, region));
     const existingBucket = call.store.bucket(name);
     if (existingBucket) return recreateBucket(call, existingBucket, region, tags.length > 0);
     call.store.addBucket({
@@ -60,7 +61,11 @@ export const bucketHandlers: Handlers = {
     const bucket = call.store.bucket(input.Bucket);
     if (!bucket) throw new AwsError(404, '404', 'Not Found');
     getAuthorizedBucket(call, input, 's3:ListBucket');
-    return { BucketRegion: bucket.region, AccessPointAlias: false, BucketArn: `arn:aws:s3:::${bucket.name}` };
+    return {
+      BucketRegion: bucket.region,
+      AccessPointAlias: false,
+      BucketArn: bucketArn(bucket.name, bucket.region),
+    };
   },
 
   DeleteBucket(call, input) {
@@ -81,7 +86,7 @@ export const bucketHandlers: Handlers = {
 
   ListBuckets(call, input) {
     checkCallerAccess(call, 's3:ListAllMyBuckets', '*');
-    if (input.BucketRegion !== undefined && !S3_REGIONS.includes(input.BucketRegion)) {
+    if (input.BucketRegion !== undefined && !isListedRegion(input.BucketRegion)) {
       throw invalidArgumentError(
         `Argument value ${input.BucketRegion} is not a valid AWS Region`,
         'bucket-region',
@@ -98,7 +103,7 @@ export const bucketHandlers: Handlers = {
       .map(({ name, created: createdAt, region }) => ({
         Name: name,
         CreationDate: new Date(createdAt),
-        BucketArn: `arn:aws:s3:::${name}`,
+        BucketArn: bucketArn(name, region),
         // S3 returns the Region only when the request has a parameter.
         ...(hasParameters ? { BucketRegion: region } : {}),
       }));
@@ -119,17 +124,6 @@ export const bucketHandlers: Handlers = {
   },
 };
 
-/** The Regions of S3: valid values of a location constraint and of the Region filter of ListBuckets. */
-const S3_REGIONS = `
-  af-south-1 ap-east-1 ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-south-1 ap-south-2
-  ap-southeast-1 ap-southeast-2 ap-southeast-3 ap-southeast-4 ap-southeast-5 ap-southeast-7
-  ca-central-1 ca-west-1 cn-north-1 cn-northwest-1 eu-central-1 eu-central-2 eu-north-1
-  eu-south-1 eu-south-2 eu-west-1 eu-west-2 eu-west-3 il-central-1 me-central-1 me-south-1
-  mx-central-1 sa-east-1 us-east-1 us-east-2 us-gov-east-1 us-gov-west-1 us-west-1 us-west-2
-`
-  .trim()
-  .split(/\s+/);
-
 const OBJECT_OWNERSHIPS = ['BucketOwnerEnforced', 'BucketOwnerPreferred', 'ObjectWriter'];
 
 /** Returns S3's canonical user id of an account. */
@@ -139,7 +133,7 @@ export const canonicalUserIdOf = (account: string): string =>
 const toCreateBucketOutput = (call: Call, name: string, region: string) => ({
   Location:
     region === 'us-east-1' && call.region === 'us-east-1' ? `/${name}` : `http://${name}.s3.amazonaws.com/`,
-  BucketArn: `arn:aws:s3:::${name}`,
+  BucketArn: bucketArn(name, region),
 });
 
 /**
@@ -177,7 +171,9 @@ function regionOfConstraint(call: Call, constraint: string | undefined): string 
     // The endpoint of us-east-1 is the global one and accepts the constraint of every other Region. `us-east-1` itself
     // is not a valid constraint.
     if (constraint === 'EU') return 'eu-west-1';
-    if (constraint === 'us-east-1' || !S3_REGIONS.includes(constraint)) {
+    const isValid =
+      isListedRegion(constraint) && partitionOfRegion(constraint) === partitionOfRegion(call.region);
+    if (constraint === 'us-east-1' || !isValid) {
       throw new AwsError(400, 'InvalidLocationConstraint', 'The specified location-constraint is not valid', {
         LocationConstraint: constraint,
       });

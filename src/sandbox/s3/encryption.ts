@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { bucketArn } from '../../util/arn.ts';
 import { decryptAead, encryptAead } from '../aead.ts';
 import { AwsError } from '../aws-error.ts';
 import type { KeyService } from '../kms/keys.ts';
@@ -77,8 +78,11 @@ const isEncryptionAlgorithm = (text: string): text is ObjectEncryption['algorith
 /**
  * Returns the `aws:s3:arn` of the encryption context: the bucket's ARN with an S3 Bucket Key, otherwise the object's.
  */
-export const encryptionContextArnOf = (bucket: string, key: string, bucketKey: boolean): string =>
-  bucketKey ? `arn:aws:s3:::${bucket}` : `arn:aws:s3:::${bucket}/${key}`;
+export const encryptionContextArnOf = (
+  { name, region }: Pick<BucketState, 'name' | 'region'>,
+  key: string,
+  bucketKey: boolean,
+): string => (bucketKey ? bucketArn(name, region) : `${bucketArn(name, region)}/${key}`);
 
 /** Encrypts the bytes of an object with a new data key. KMS wraps the data key, or S3 itself for SSE-S3. */
 export function encryptObject(
@@ -92,7 +96,7 @@ export function encryptObject(
 ): { blob: string; encryption: ObjectEncryption } {
   const context = {
     ...encryptionChoice.context,
-    'aws:s3:arn': encryptionContextArnOf(bucket.name, key, encryptionChoice.bucketKey),
+    'aws:s3:arn': encryptionContextArnOf(bucket, key, encryptionChoice.bucketKey),
   };
   const { keyArn } = encryptionChoice;
   const dataKey =

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import type { Decision } from '../../iam/types.ts';
+import { bucketArn } from '../../util/arn.ts';
 import { decryptAead, encryptAead } from '../aead.ts';
 import { assumeRole, authorize, bucketPolicyOf } from '../authorize.ts';
 import { AwsError } from '../aws-error.ts';
@@ -96,7 +97,7 @@ function prepareReplication(source: BucketState, rule: ReplicationRule, { store,
     throw new ReplicationFailure('SrcBucketReplicationConfigMissing', 'the configuration was removed');
   const { decision, principal } = assumeRole(store, role, 's3.amazonaws.com', clock(), {
     'aws:SourceAccount': source.owner,
-    'aws:SourceArn': `arn:aws:s3:::${source.name}`,
+    'aws:SourceArn': bucketArn(source.name, source.region),
   });
   if (principal === undefined) throw new ReplicationFailure('AssumeRoleNotPermitted', decision.reason);
 
@@ -122,7 +123,7 @@ function prepareReplication(source: BucketState, rule: ReplicationRule, { store,
       {
         principal,
         action,
-        resource: key === undefined ? `arn:aws:s3:::${bucket.name}` : `arn:aws:s3:::${bucket.name}/${key}`,
+        resource: [bucketArn(bucket.name, bucket.region), ...(key === undefined ? [] : [key])].join('/'),
         resourceAccount: bucket.owner,
         context: {
           'aws:SecureTransport': 'true',
@@ -357,7 +358,7 @@ function storeReplica(
     return encryptObject(store, keyService, destination, version.key, body, encryptionChoice, principal);
   }
   const { bucketKey, algorithm } = version.encryption;
-  const context = { 'aws:s3:arn': encryptionContextArnOf(destination.name, version.key, bucketKey) };
+  const context = { 'aws:s3:arn': encryptionContextArnOf(destination, version.key, bucketKey) };
   const keyRequest = { keyArn, principal, viaService: viaServiceOf(destination), context };
   const failureReasons = {
     DisabledException: 'DstKmsKeyInvalidState',

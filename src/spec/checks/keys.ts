@@ -3,7 +3,7 @@ import { KEY_ARN_FORMAT, KEY_ID_FORMAT } from '../patterns.ts';
 import { toLongForm } from '../resolve.ts';
 import type { KeyDeclaration } from '../schema.ts';
 import type { CheckedReplication } from '../validate.ts';
-import { type AccountsByName, type CheckFailure, type PairCheck, SIDES } from './pairs.ts';
+import { type AccountsByName, type CheckFailure, type PairCheck, partitionFailures, SIDES } from './pairs.ts';
 
 /** Checks of declared keys. */
 export const keyChecks: readonly PairCheck[] = [
@@ -73,7 +73,8 @@ function checkKeyRegion(pair: CheckedReplication): CheckFailure[] {
   return declaredKeysOf(pair).flatMap(({ side, key, path }): CheckFailure[] => {
     const { region } = pair.content.spec[side];
     const [, , keyRegion] = KEY_ARN_FORMAT.exec(toLongForm(key).arn ?? '') ?? [];
-    if (keyRegion === undefined || keyRegion === region) return [];
+    if (keyRegion === undefined || keyRegion === region)
+      return partitionFailures(arnPathOf(key, path), toLongForm(key).arn, side, region);
     const message = `the key is in ${keyRegion}, but its bucket is in ${region}`;
     const hint = 'use a key in the Region of the bucket; S3 accepts no other';
     return [[arnPathOf(key, path), message, hint, ['spec', side, 'region']]];

@@ -1,4 +1,4 @@
-import { partitionOfRegion } from '../../util/arn.ts';
+import { partitionOfArn, partitionOfRegion } from '../../util/arn.ts';
 import type { Path } from '../document.ts';
 import { ROLE_ARN_FORMAT } from '../patterns.ts';
 import { MAX_ROLE_TAGS } from '../schema.ts';
@@ -23,6 +23,7 @@ export const pairChecks: readonly PairCheck[] = [
   checkRoleAccount,
   checkBucketsDiffer,
   checkSamePartition,
+  checkRolePartition,
   checkBothAccounts,
   checkOwnerOverride,
   checkBidirectionalRole,
@@ -86,6 +87,26 @@ function checkSamePartition({ content }: CheckedReplication): CheckFailure[] {
   const message = `${source.region} is in partition ${sourcePartition}, but ${destination.region} is in ${destinationPartition}`;
   const hint = 'use a Region of the same partition; S3 does not replicate between partitions';
   return [[['spec', 'destination', 'region'], message, hint, ['spec', 'source', 'region']]];
+}
+
+function checkRolePartition({ content: { spec } }: CheckedReplication): CheckFailure[] {
+  return (['arn', 'permissionsBoundary'] as const).flatMap((name) =>
+    partitionFailures(['spec', 'role', name], spec.role?.[name], 'source', spec.source.region),
+  );
+}
+
+/** Reports an ARN of another partition than that of the bucket on a side. Regions of two partitions are reported apart. */
+export function partitionFailures(
+  path: Path,
+  arn: string | undefined,
+  side: 'source' | 'destination',
+  region: string,
+): CheckFailure[] {
+  const partition = partitionOfRegion(region);
+  if (!arn?.startsWith('arn:') || partitionOfArn(arn) === partition) return [];
+  const message = `the ARN is in partition ${partitionOfArn(arn)}, but ${region} is in ${partition}`;
+  const hint = `use an ARN that begins with arn:${partition}:`;
+  return [[path, message, hint, ['spec', side, 'region']]];
 }
 
 function checkBothAccounts({ content }: CheckedReplication): CheckFailure[] {
