@@ -8,6 +8,7 @@ import type { AwsClient } from '../aws/client.ts';
 import { formatAwsError } from '../aws/errors.ts';
 import { locationOfSide } from '../core/ids.ts';
 import { UserError } from '../errors.ts';
+import { exclusionReason } from '../spec/rule-fields.ts';
 import type { Rule, Side } from '../spec/types.ts';
 
 /** The encryption of a canary. */
@@ -20,6 +21,21 @@ export interface CanaryEncryption {
 
 /** The version id of an object that was written without versioning. */
 export const NULL_VERSION_ID = 'null';
+
+/** Returns the prefix of the keys of canaries under a rule. */
+export const canaryPrefixOf = ({ prefix }: Pick<Rule, 'prefix'>): string => `${prefix}.replikey-canary/`;
+
+/** Returns the tags of canaries under a rule: their own, and those that the rule requires. */
+export const canaryTagsOf = ({ tags }: Pick<Rule, 'tags'>): Record<string, string> => ({
+  'replikey:canary': 'true',
+  ...tags,
+});
+
+/** Returns the reason why a rule excludes its canaries, if it does. */
+export function canaryExclusionReason(rule: Rule): string | undefined {
+  const tags = canaryTagsOf(rule);
+  return exclusionReason(rule.exclude, canaryPrefixOf(rule), (name, value) => tags[name] === value);
+}
 
 /**
  * Writes a canary exactly once. If the response is lost, it checks whether the object exists, so that no version of it
@@ -43,7 +59,7 @@ export async function putCanary(
     ...(sseAlgorithm === 'AES256' ? {} : { SSEKMSKeyId: keyArn, BucketKeyEnabled: bucketKey }),
     // A retry after a lost response would create another version.
     IfNoneMatch: '*',
-    Tagging: new URLSearchParams({ 'replikey:canary': 'true', ...tags }).toString(),
+    Tagging: new URLSearchParams(canaryTagsOf({ tags })).toString(),
   });
   try {
     return (await aws.send(location, command)).VersionId ?? NULL_VERSION_ID;

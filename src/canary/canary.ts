@@ -9,6 +9,8 @@ import { requireKey } from '../kinds/kms-key.ts';
 import type { BucketReplication, Rule, Side } from '../spec/types.ts';
 import {
   type CanaryEncryption,
+  canaryExclusionReason,
+  canaryPrefixOf,
   headCanary,
   NULL_VERSION_ID,
   putCanary,
@@ -59,11 +61,12 @@ async function runPairCanaries(pair: BucketReplication, options: CanaryOptions):
     source: await fetchKeyArn(pair.source, options.aws),
     destination: await fetchKeyArn(pair.destination, options.aws),
   };
-  const runs = pair.rules.flatMap((rule) =>
-    rule.enabled
+  const runs = pair.rules.flatMap((rule) => {
+    const skipReason = rule.enabled ? canaryExclusionReason(rule) : 'the rule is disabled';
+    return skipReason === undefined
       ? canaryEncryptionsOf(rule).map((encryption) => runCanary(pair, rule, encryption, keyArns, options))
-      : [Promise.resolve(skippedCanary(pair, rule, 'the rule is disabled'))],
-  );
+      : [Promise.resolve(skippedCanary(pair, rule, skipReason))];
+  });
   return Promise.all(runs);
 }
 
@@ -97,7 +100,7 @@ async function runCanary(
   options: CanaryOptions,
 ): Promise<CanaryResult> {
   const { aws } = options;
-  const key = `${rule.prefix}.replikey-canary/${randomUUID()}`;
+  const key = `${canaryPrefixOf(rule)}${randomUUID()}`;
   const identity = { pair: pair.name, rule: rule.name, ...encryption, key };
   const leftVersions: string[] = [];
   let version: string | undefined;

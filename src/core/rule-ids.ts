@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { canonicalJson, compareCodeUnits, isJsonEqual } from '../util/canonical-json.ts';
+import { canonicalJson, compareCodeUnits, isJsonEqual, omitUndefined } from '../util/canonical-json.ts';
 import { specNameOfRule } from './ids.ts';
 
 /** The parts of a replication rule that identify it. */
 export interface RuleIdentity {
   prefix: string;
   tags: Record<string, string>;
+  exclude?: object;
   /** ARN of the destination bucket. */
   destination: string;
   status: 'Enabled' | 'Disabled';
@@ -126,10 +127,10 @@ const isUnedited = (rule: RuleIdentity | undefined, other: RuleIdentity | undefi
   rule.destination === other.destination &&
   hasSameFilter(rule, other);
 
-const filterOf = ({ prefix, tags }: RuleIdentity) => ({ prefix, tags });
+const filterOf = ({ prefix, tags, exclude }: RuleIdentity) => omitUndefined({ prefix, tags, exclude });
 
 const hasSameFilter = (rule: RuleIdentity, other: RuleIdentity): boolean =>
-  rule.prefix === other.prefix && isJsonEqual(rule.tags, other.tags);
+  isJsonEqual(filterOf(rule), filterOf(other));
 
 /** Returns the derived id of a new rule, with digits of the filter's hash if another rule has the id. */
 function freeId(id: string, rule: RuleIdentity, taken: ReadonlySet<string>): string {

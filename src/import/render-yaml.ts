@@ -1,7 +1,7 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import { Document, visit, type YAMLMap } from 'yaml';
-import { destinationBucketOf } from '../proof/rule-context.ts';
-import { declarationFromS3, isV1Rule } from '../spec/rule-fields.ts';
+import { destinationBucketOf, unknownElementsOf } from '../proof/rule-context.ts';
+import { declarationFromS3, isExclusionDeclarable, isV1Rule } from '../spec/rule-fields.ts';
 import { escapeReferences } from '../spec/variables.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
 import type { DiscoveredBucket, DiscoveredReplication } from './discover.ts';
@@ -156,6 +156,7 @@ function warningsOf(
       .filter((rule) => destinationBucketOf(rule) === name)
       .map((rule) => rule.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID),
   );
+  const unknownElements = [...new Set(rules.flatMap(unknownElementsOf))];
   const warnings: [boolean, string][] = [
     [
       destination === undefined && !isForeign,
@@ -171,6 +172,14 @@ function warningsOf(
       'V1 rules, shown below as V2; reconcile rewrites them, and they keep replicating delete markers',
     ],
     [otherBuckets.length > 0, `the role is shared with ${otherBuckets.join(', ')}`],
+    [
+      rules.some((rule) => !isExclusionDeclarable(rule)),
+      `rules to ${name} exclude several values of one tag, of which specs can declare only one; reconcile would remove the others`,
+    ],
+    [
+      unknownElements.length > 0,
+      `rules to ${name} have elements that this version does not know (${unknownElements.join(', ')}); reconcile refuses to change the configuration`,
+    ],
     [
       keys.size > 1,
       `rules to ${name} have different replica keys, which specs cannot express; reconcile would not keep both`,

@@ -99,6 +99,7 @@ const RULE_WITH_EVERY_FIELD: Required<RuleSpec> = {
   priority: 1,
   prefix: 'prefix/',
   tags: { key: 'value' },
+  exclude: { prefixes: ['prefix/'], tags: { key: ['value'] } },
   deleteMarkerReplication: true,
   sseKmsEncryptedObjects: true,
   replicaModifications: true,
@@ -111,14 +112,19 @@ const RULE_WITH_EVERY_FIELD: Required<RuleSpec> = {
   metrics: true,
 };
 
+const { exclude: _, ...WITHOUT_EXCLUSION } = RULE_WITH_EVERY_FIELD;
+
 /** Names of the XML elements of replication rules that replikey understands. */
 export const RULE_ELEMENTS: ReadonlySet<string> = elementNamesIn({
   Role: '',
   Rules: [
     toS3Rule('', RULE_WITH_EVERY_FIELD),
     // A filter with one predicate has no `And`.
-    toS3Rule('', { ...RULE_WITH_EVERY_FIELD, prefix: '' }),
-    toS3Rule('', { ...RULE_WITH_EVERY_FIELD, tags: {} }),
+    toS3Rule('', { ...WITHOUT_EXCLUSION, prefix: '' }),
+    toS3Rule('', { ...WITHOUT_EXCLUSION, tags: {} }),
+    // An exclusion with one element has no `Or`.
+    toS3Rule('', { ...RULE_WITH_EVERY_FIELD, exclude: { prefixes: [''], tags: {} } }),
+    toS3Rule('', { ...RULE_WITH_EVERY_FIELD, exclude: { prefixes: [], tags: { key: ['value'] } } }),
     { Prefix: '' },
   ],
 });

@@ -535,7 +535,7 @@ const unnamedRuleIdsOf = ({ name: spec, rules }: BucketReplication): string[] =>
   rules.flatMap(({ name, unnamed }) => (unnamed ? toRuleId(spec, name) : []));
 
 function desiredRulesOf(pair: BucketReplication): [string, RuleSpec][] {
-  return pair.rules.map(({ name, id, unnamed: _, ...rule }) => [
+  return pair.rules.map(({ name, id, unnamed: _, literal: __, ...rule }) => [
     id ?? toRuleId(pair.name, name),
     toRuleSpec(
       rule,

@@ -91,6 +91,11 @@ const PAIR_RULES: readonly CelRule[] = [
     message: 'a filter needs a prefix or tags',
   },
   {
+    path: ['rules', '[]', 'filter', 'exclude'],
+    rule: '(has(self.prefixes) && size(self.prefixes) > 0) || (has(self.tags) && size(self.tags) > 0)',
+    message: 'exclude needs prefixes or tags',
+  },
+  {
     path: ['rules', '[]'],
     rule: `!${isTrue('deleteMarkerReplication')} || !(${HAS_TAGS})`,
     message: 'delete markers have no tags, so a rule that filters by tags cannot replicate them',

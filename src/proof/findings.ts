@@ -54,6 +54,8 @@ export const FINDING_CODES = {
   RK1010: defineError('the declared rule does not exist', 'rule'),
   RK1011: defineError('the prefix contains an asterisk', 'rule'),
   RK1012: defineWarning('replica modifications are synced in one direction only', 'rule'),
+  RK1013: defineWarning('an excluded prefix excludes nothing', 'rule'),
+  RK1014: defineError('the rule excludes every object that it selects', 'rule'),
   RK1101: defineError('the source bucket does not exist', 'source.bucket', 'SrcBucketNotFound'),
   RK1102: defineError('the source bucket has no versioning', 'source.bucket'),
   RK1103: defineError('the destination bucket does not exist', 'destination.bucket', 'DstBucketNotFound'),
@@ -125,6 +127,11 @@ export const FINDING_CODES = {
   RK1901: { title: 'replikey cannot read a resource', severity: 'unknown', specField: 'rule' },
   RK1902: {
     title: 'the result depends on a condition key with an unknown value',
+    severity: 'unknown',
+    specField: 'rule',
+  },
+  RK1903: {
+    title: 'the rule has elements that this version does not know',
     severity: 'unknown',
     specField: 'rule',
   },

@@ -1,6 +1,7 @@
 import { factValue } from '../core/facts.ts';
 import { matchWildcard, tokenize } from '../iam/pattern.ts';
 import type { Policy } from '../iam/types.ts';
+import { exclusionOfS3Rule, isUnderAny } from '../spec/rule-fields.ts';
 import { regionOfArn } from '../util/arn.ts';
 import {
   type RuleContext,
@@ -105,6 +106,9 @@ export function keyArnsInPolicies({ facts, role, source }: RuleContext): string[
 
 const MAX_OBJECT_KEYS = 20;
 
+/** Names for a generic key. A rule that excludes one of them hardly excludes all. */
+const GENERIC_NAMES = ['any object', 'object', 'x', 'Z', '0', '_', '~'];
+
 /**
  * Returns object keys to evaluate: a generic key under the rule's prefix, and a key for each policy pattern that
  * singles out some objects. A denial of `Tax/private/*` is thus found although `Tax/` as a whole is allowed.
@@ -124,7 +128,11 @@ function objectKeysOf(context: RuleContext): string[] {
     .flatMap(resourcePatternsOf)
     .flatMap((pattern) => exampleKeyFor(pattern, prefix, buckets) ?? [])
     .filter((key) => key !== prefix);
-  return [...new Set([`${prefix}any object`, ...specialKeys])].slice(0, MAX_OBJECT_KEYS);
+  const isExcluded = (key: string) => isUnderAny(key, exclusionOfS3Rule(rule)?.prefixes);
+  const genericKey = GENERIC_NAMES.map((name) => `${prefix}${name}`).find((key) => !isExcluded(key));
+  return [
+    ...new Set([genericKey ?? `${prefix}any object`, ...specialKeys.filter((key) => !isExcluded(key))]),
+  ].slice(0, MAX_OBJECT_KEYS);
 }
 
 function resourcePatternsOf({ Statement }: Policy): string[] {

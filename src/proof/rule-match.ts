@@ -1,4 +1,11 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
+import {
+  excludesAll,
+  exclusionOfS3Rule,
+  exclusionReason,
+  isUnderAny,
+  tagsOfExclusion,
+} from '../spec/rule-fields.ts';
 import { createFinding, type Finding, type Fix } from './findings.ts';
 import {
   destinationBucketOf,
@@ -7,6 +14,7 @@ import {
   rulePrefixOf,
   ruleTagsOf,
   selectsKmsObjects,
+  unknownElementsOf,
 } from './rule-context.ts';
 import type { KmsEncryption } from './types.ts';
 
@@ -49,7 +57,8 @@ function filterMismatch(rule: ReplicationRule, { key, tags }: SourceObject): str
   const prefix = rulePrefixOf(rule);
   if (!key.startsWith(prefix)) return `the prefix is ${prefix}`;
   const missingTag = ruleTagsOf(rule).find((tag) => !tags.includes(tag));
-  return missingTag === undefined ? undefined : `the rule selects only objects with the tag ${missingTag}`;
+  if (missingTag !== undefined) return `the rule selects only objects with the tag ${missingTag}`;
+  return exclusionReason(exclusionOfS3Rule(rule), key, (name, value) => tags.includes(`${name}=${value}`));
 }
 
 /** Returns findings about overlaps between the rules, and about the settings of one rule. */
@@ -59,6 +68,8 @@ export function ruleFindings(context: RuleContext, sample: readonly SourceObject
   const asterisk = asteriskFindings(context, sample);
   return [
     ...asterisk,
+    ...unknownElementFindings(rule),
+    ...exclusionFindings(rule),
     ...overlapFindings(rule, rules),
     ...(prefix.startsWith('/')
       ? [createFinding('RK1006', `the prefix ${prefix} begins with a slash: keys of objects usually do not`)]
@@ -124,6 +135,50 @@ function withPrefix(rule: ReplicationRule, Prefix: string): ReplicationRule {
   };
 }
 
+/** Reports elements that replikey does not model: what the rule selects and requires is unknown. */
+function unknownElementFindings(rule: ReplicationRule): Finding[] {
+  const elements = unknownElementsOf(rule);
+  if (elements.length === 0) return [];
+  return [
+    createFinding(
+      'RK1903',
+      `the rule has elements that this version does not know (${elements.join(', ')}), so that its effect is unknown: use a newer version`,
+    ),
+  ];
+}
+
+/** Reports exclusions that exclude every object of the rule, or none: S3 compares whole keys, not parts of them. */
+function exclusionFindings(rule: ReplicationRule): Finding[] {
+  const exclusion = exclusionOfS3Rule(rule);
+  if (!exclusion) return [];
+  const prefix = rulePrefixOf(rule);
+  const requiredTags = ruleTagsOf(rule);
+  const total = [
+    ...exclusion.prefixes
+      .filter((excluded) => prefix.startsWith(excluded))
+      .map((text) => `the prefix "${text}"`),
+    ...tagsOfExclusion(exclusion)
+      .map((tag) => tag.join('='))
+      .filter((tag) => requiredTags.includes(tag))
+      .map((tag) => `the tag ${tag}`),
+  ];
+  if (total.length > 0)
+    return [
+      createFinding(
+        'RK1014',
+        `the rule excludes ${total.join(' and ')}, which every object has that it selects: it replicates nothing`,
+      ),
+    ];
+  return exclusion.prefixes
+    .filter((excluded) => !excluded.startsWith(prefix))
+    .map((excluded) =>
+      createFinding(
+        'RK1013',
+        `the excluded prefix "${excluded}" excludes nothing, because every key that the rule selects begins with "${prefix}": exclude a prefix such as "${prefix}${excluded}"`,
+      ),
+    );
+}
+
 /**
  * Reports overlaps. For each destination the rule with the higher priority replicates an object, so a rule with a
  * lower priority may have no effect.
@@ -156,8 +211,31 @@ function overlapFindings(rule: ReplicationRule, rules: readonly ReplicationRule[
 
 const coversRule = (outer: ReplicationRule, inner: ReplicationRule): boolean =>
   rulePrefixOf(inner).startsWith(rulePrefixOf(outer)) &&
-  ruleTagsOf(outer).every((tag) => ruleTagsOf(inner).includes(tag));
+  ruleTagsOf(outer).every((tag) => ruleTagsOf(inner).includes(tag)) &&
+  selectsNothingExcludedBy(outer, inner);
 
-/** Compares prefixes only: an object may have the tags of both rules. */
-const prefixesOverlap = (a: ReplicationRule, b: ReplicationRule): boolean =>
-  rulePrefixOf(a).startsWith(rulePrefixOf(b)) || rulePrefixOf(b).startsWith(rulePrefixOf(a));
+/** Returns whether a rule selects no object that another rule excludes. */
+function selectsNothingExcludedBy(outer: ReplicationRule, inner: ReplicationRule): boolean {
+  const exclusion = exclusionOfS3Rule(outer);
+  if (!exclusion) return true;
+  const prefix = rulePrefixOf(inner);
+  const tagKeys = ruleTagsOf(inner).map((tag) => tag.slice(0, tag.indexOf('=')));
+  const relevant = {
+    prefixes: exclusion.prefixes.filter((text) => text.startsWith(prefix) || prefix.startsWith(text)),
+    // An object has one value per tag key. If the inner rule requires the excluded value, its exclusion cannot cover it.
+    tags: Object.fromEntries(
+      Object.entries(exclusion.tags).filter(
+        ([key, values]) =>
+          !tagKeys.includes(key) || values.some((value) => ruleTagsOf(inner).includes(`${key}=${value}`)),
+      ),
+    ),
+  };
+  return excludesAll(relevant, exclusionOfS3Rule(inner));
+}
+
+/** Compares prefixes, and excluded prefixes: an object may have the tags of both rules. */
+function prefixesOverlap(a: ReplicationRule, b: ReplicationRule): boolean {
+  const [shorter = '', longer = ''] = [rulePrefixOf(a), rulePrefixOf(b)].sort((x, y) => x.length - y.length);
+  const excluded = [a, b].flatMap((rule) => exclusionOfS3Rule(rule)?.prefixes ?? []);
+  return longer.startsWith(shorter) && !isUnderAny(longer, excluded);
+}

@@ -1,7 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import type { AwsClient } from '../aws/client.ts';
 import { receivingSides } from '../canary/canary.ts';
-import { removeCanary } from '../canary/canary-object.ts';
+import {
+  canaryExclusionReason,
+  canaryPrefixOf,
+  canaryTagsOf,
+  removeCanary,
+} from '../canary/canary-object.ts';
 import { type CanaryVersion, testRule, waitUntilProcessed } from '../canary/rule-canary.ts';
 import { factValue } from '../core/facts.ts';
 import { locationOfSide, toRuleId } from '../core/ids.ts';
@@ -19,6 +24,7 @@ import {
   rulesWithWiderUse,
 } from '../kinds/s3-replication.ts';
 import { lookUpBucket, reachableAccounts } from '../prune/locate-orphans.ts';
+import { exclusionReason } from '../spec/rule-fields.ts';
 import type { BucketReplication, Rule, Specs } from '../spec/types.ts';
 
 /** Options of canary first. */
@@ -93,10 +99,17 @@ export async function planCanaryFirst(
         const ruleId = ids?.get(declaredId) ?? declaredId;
         if (!changedIds.includes(ruleId)) return [];
         const canaryId = toCanaryRuleId(ownId, untilMs, nonce);
-        return [{ pair, rule, ruleId, canaryId, keyPrefix: `${rule.prefix}.replikey-canary/${nonce}-` }];
+        return [{ pair, rule, ruleId, canaryId, keyPrefix: `${canaryPrefixOf(rule)}${nonce}-` }];
       }),
     );
   if (candidates.length === 0) return undefined;
+  for (const { rule, ruleId } of candidates) {
+    const excluded = canaryExclusionReason(rule);
+    if (excluded !== undefined)
+      throw new Error(
+        `canary first is not possible: the rule ${ruleId} excludes its canaries: ${excluded}; set rollout: wait`,
+      );
+  }
   const tests = await Promise.all(
     candidates.map(async (test) => ({ ...test, sides: await findReceivers(test, change, specs, aws) })),
   );
@@ -130,11 +143,13 @@ async function findReceivers(
     const { bucket } = side;
     return { bucket, ...locationOfSide(side) };
   });
-  const canaryTags: Record<string, string> = { 'replikey:canary': 'true', ...rule.tags };
-  const selectsCanaries = ({ status, prefix, tags }: RuleSpec) =>
+  const canaryTags = canaryTagsOf(rule);
+  const hasTag = (name: string, value: string) => canaryTags[name] === value;
+  const selectsCanaries = ({ status, prefix, tags, exclude }: RuleSpec) =>
     status === 'Enabled' &&
     keyPrefix.startsWith(prefix) &&
-    Object.entries(tags).every(([name, value]) => canaryTags[name] === value);
+    Object.entries(tags).every(([name, value]) => hasTag(name, value)) &&
+    exclusionReason(exclude, keyPrefix, hasTag) === undefined;
   const existingRules = [
     ...Object.values(current?.spec.rules ?? {}),
     ...(current?.foreign ?? []).map(fromS3Rule),

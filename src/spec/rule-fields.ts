@@ -2,10 +2,11 @@ import type {
   Destination,
   ReplicationRule,
   ReplicationRuleFilter,
+  ReplicationRuleNotOperator,
   SourceSelectionCriteria,
 } from '@aws-sdk/client-s3';
 import * as z from 'zod';
-import { compareCodeUnits, omitUndefined } from '../util/canonical-json.ts';
+import { compareCodeUnits, omitUndefined, sortKeys, toSortedSet } from '../util/canonical-json.ts';
 import * as patterns from './patterns.ts';
 import { integerSchema, nameSchema, textMapSchema, textSchema } from './schema-builders.ts';
 
@@ -16,8 +17,8 @@ import { integerSchema, nameSchema, textMapSchema, textSchema } from './schema-b
 interface RuleField {
   /** Name in YAML; absent: the key of the row. */
   yamlName?: string;
-  /** Schema of the YAML field, with its description and default. */
-  schema: z.ZodType;
+  /** Schema of the YAML field, with its description and default; absent: the value is part of the field of another row. */
+  schema?: z.ZodType;
   /** Returns the value of a declared rule; absent: the declared value as it is. */
   resolve?(declaration: FilterDeclaration): unknown;
   /** Reads the value from an S3 rule; absent: the field is not part of the comparison. */
@@ -34,14 +35,31 @@ interface RuleField {
 interface FilterDeclaration {
   prefix?: string | undefined;
   literal?: boolean | undefined;
-  filter?: { prefix?: string | undefined; tags?: Tags | undefined } | undefined;
+  filter?:
+    | { prefix?: string | undefined; tags?: Tags | undefined; exclude?: ExclusionDeclaration | undefined }
+    | undefined;
 }
 
 type Tags = Record<string, string>;
+
+interface ExclusionDeclaration {
+  prefixes?: readonly string[] | undefined;
+  tags?: Tags | undefined;
+}
+
+/** Objects that a rule excludes from its selection: those that match any of these. Prefixes and values are sorted sets. */
+export interface Exclusion {
+  prefixes: string[];
+  /** Values by tag key. */
+  tags: Record<string, string[]>;
+}
 type RulePart = Partial<Omit<ReplicationRule, 'Destination'>> & { Destination?: Partial<Destination> };
 
 /** The maximum number of tags of an object. */
 export const MAX_FILTER_TAGS = 10;
+
+/** A limit of replikey: AWS documents no maximum number of exclusions. */
+const MAX_EXCLUSIONS = 1_000;
 
 /** The largest priority that S3 accepts. */
 export const MAX_RULE_PRIORITY = 2_147_483_647;
@@ -70,7 +88,7 @@ const RULE_FIELDS = {
     schema: prefixSchema,
     resolve: ({ prefix, filter }) => prefix ?? filter?.prefix ?? '',
     fromS3: prefixOfS3Rule,
-    toYaml: (rule) => (Object.keys(tagsOfS3Rule(rule)).length > 0 ? undefined : prefixOfS3Rule(rule)),
+    toYaml: (rule) => (needsLongForm(rule) ? undefined : prefixOfS3Rule(rule)),
     selectsMore: (prefix: string, previous: string) => !prefix.startsWith(previous),
   },
   literal: {
@@ -79,7 +97,10 @@ const RULE_FIELDS = {
       .describe('Whether an asterisk in the prefix is part of the keys: S3 has no wildcards in prefixes.')
       .default(false),
     resolve: ({ literal }) => literal || undefined,
-    toYaml: (rule) => prefixOfS3Rule(rule).includes('*') || undefined,
+    toYaml: (rule) =>
+      [prefixOfS3Rule(rule), ...(exclusionOfS3Rule(rule)?.prefixes ?? [])].some((text) =>
+        text.includes('*'),
+      ) || undefined,
   },
   tags: {
     yamlName: 'filter' as const,
@@ -92,19 +113,49 @@ const RULE_FIELDS = {
           'Selects the objects that have all of these tags, at most 10.',
           { maxProperties: MAX_FILTER_TAGS },
         ).optional(),
+        exclude: z
+          .strictObject({
+            prefixes: z
+              .array(textSchema(patterns.checkKeyPrefix))
+              .max(MAX_EXCLUSIONS)
+              .describe('Excludes the objects whose key begins with one of these texts, literally.')
+              .optional(),
+            tags: textMapSchema(
+              patterns.checkTagKey,
+              patterns.checkTagValue,
+              'Excludes the objects that have one of these tags.',
+              { maxProperties: MAX_EXCLUSIONS },
+            ).optional(),
+          })
+          .describe('Excludes objects that the prefix and the tags select: those that match any of these.')
+          .optional(),
       })
-      .describe('Long form of prefix, with tags.')
+      .describe('Long form of prefix, with tags and exclusions.')
       .optional(),
     resolve: ({ filter }): Tags => filter?.tags ?? {},
     fromS3: tagsOfS3Rule,
-    // S3 takes the prefix and the tags as one filter.
-    toS3: (tags: Tags, { prefix }: { prefix: string }) => ({ Filter: toS3Filter(prefix, tags) }),
+    // S3 takes the prefix, the tags and the exclusion as one filter.
+    toS3: (tags: Tags, { prefix, exclude }: { prefix: string; exclude?: Exclusion }) => ({
+      Filter: toS3Filter(prefix, tags, exclude),
+    }),
     toYaml(rule) {
-      const tags = tagsOfS3Rule(rule);
-      return Object.keys(tags).length > 0 ? { prefix: prefixOfS3Rule(rule), tags } : undefined;
+      if (!needsLongForm(rule)) return undefined;
+      const [tags, exclude] = [tagsOfS3Rule(rule), exclusionOfS3Rule(rule)];
+      return omitUndefined({
+        prefix: prefixOfS3Rule(rule),
+        tags: Object.keys(tags).length > 0 ? tags : undefined,
+        exclude: exclude && exclusionToYaml(exclude),
+      });
     },
     selectsMore: (tags: Tags, previous: Tags) =>
       Object.entries(previous).some(([key, value]) => tags[key] !== value),
+  },
+  exclude: {
+    resolve: ({ filter }) =>
+      toExclusion(filter?.exclude?.prefixes ?? [], Object.entries(filter?.exclude?.tags ?? {})),
+    fromS3: exclusionOfS3Rule,
+    selectsMore: (exclude: Exclusion | undefined, previous: Exclusion | undefined) =>
+      previous !== undefined && !excludesAll(previous, exclude),
   },
   enabled: {
     schema: z.boolean().describe('Whether the rule replicates; false pauses it.').default(true),
@@ -175,7 +226,9 @@ type RuleFields = typeof RULE_FIELDS;
 type RuleShape = {
   [Key in keyof RuleFields as RuleFields[Key] extends { yamlName: infer Name extends string }
     ? Name
-    : Key]: RuleFields[Key]['schema'];
+    : RuleFields[Key] extends { schema: z.ZodType }
+      ? Key
+      : never]: RuleFields[Key] extends { schema: infer Schema } ? Schema : never;
 };
 type WithoutUndefined<T> = { [Key in keyof T]: Exclude<T[Key], undefined> };
 
@@ -183,7 +236,7 @@ const rows = Object.entries<RuleField>(RULE_FIELDS);
 
 /** The YAML fields of a rule. */
 export const ruleShape = Object.fromEntries(
-  rows.map(([key, { yamlName = key, schema }]) => [yamlName, schema]),
+  rows.flatMap(([key, { yamlName = key, schema }]) => (schema ? [[yamlName, schema]] : [])),
 ) as RuleShape;
 
 /** A rule as declared in YAML, with defaults. */
@@ -201,6 +254,7 @@ export interface Rule
   literal?: true;
   /** Tags that an object must all have. */
   tags: Tags;
+  exclude?: Exclusion;
 }
 
 /** The fields of a rule that S3 stores. */
@@ -236,10 +290,11 @@ export function settingsToS3(settings: RuleSettings): RulePart {
 
 /** Returns the YAML for a rule in S3, without fields that have their default value. */
 export function declarationFromS3(rule: ReplicationRule): Record<string, unknown> {
-  const fields = rows.map(([key, { yamlName = key, schema, fromS3, toYaml }]) => {
-    if (toYaml) return [yamlName, toYaml(rule)];
+  const fields = rows.flatMap(([key, { yamlName = key, schema, fromS3, toYaml }]) => {
+    if (!schema) return [];
+    if (toYaml) return [[yamlName, toYaml(rule)]];
     const value = fromS3?.(rule);
-    return [yamlName, value === schema.parse(undefined) ? undefined : value];
+    return [[yamlName, value === schema.parse(undefined) ? undefined : value]];
   });
   return omitUndefined(Object.fromEntries(fields));
 }
@@ -303,13 +358,100 @@ function tagsOfS3Rule({ Filter }: ReplicationRule): Tags {
   return Object.fromEntries(tags.map(({ Key = '', Value = '' }) => [Key, Value]));
 }
 
-/** Builds the filter of an S3 rule. S3 uses `And` for two predicates or more. */
-function toS3Filter(prefix: string, tags: Tags): ReplicationRuleFilter {
-  const tagList = Object.entries(tags)
-    .sort(([a], [b]) => compareCodeUnits(a, b))
-    .map(([Key, Value]) => ({ Key, Value }));
-  const [first, ...rest] = tagList;
-  if (!first) return { Prefix: prefix };
-  if (rest.length === 0 && prefix === '') return { Tag: first };
-  return { And: prefix === '' ? { Tags: tagList } : { Prefix: prefix, Tags: tagList } };
+/** Reads the exclusion of a rule, in either place where S3 has it. */
+export function exclusionOfS3Rule({ Filter }: ReplicationRule): Exclusion | undefined {
+  const not = Filter?.And?.Not ?? Filter?.Not;
+  if (!not) return undefined;
+  const tags = [...(not.Tag ? [not.Tag] : []), ...(not.Or?.Tags ?? [])];
+  return toExclusion(
+    [...(not.Prefix === undefined ? [] : [not.Prefix]), ...(not.Or?.Prefixes ?? [])],
+    tags.map(({ Key = '', Value = '' }) => [Key, Value]),
+  );
 }
+
+/** Returns the normal form of an exclusion; undefined if it excludes nothing. */
+function toExclusion(
+  prefixes: readonly string[],
+  tags: readonly (readonly [key: string, value: string])[],
+): Exclusion | undefined {
+  if (prefixes.length === 0 && tags.length === 0) return undefined;
+  const values = new Map<string, string[]>();
+  for (const [key, value] of tags) values.set(key, toSortedSet([...(values.get(key) ?? []), value]));
+  return { prefixes: toSortedSet(prefixes), tags: sortKeys(Object.fromEntries(values)) };
+}
+
+/** The fields that an exclusion has in YAML. A spec declares one value per tag key (`isExclusionDeclarable`). */
+const exclusionToYaml = ({ prefixes, tags }: Exclusion): ExclusionDeclaration =>
+  omitUndefined({
+    prefixes: prefixes.length > 0 ? prefixes : undefined,
+    tags:
+      Object.keys(tags).length > 0
+        ? Object.fromEntries(Object.entries(tags).map(([key, values]) => [key, values[0] ?? '']))
+        : undefined,
+  });
+
+/** Returns whether a spec can declare the exclusion of a rule: not with several values of one tag key. */
+export const isExclusionDeclarable = (rule: ReplicationRule): boolean =>
+  Object.values(exclusionOfS3Rule(rule)?.tags ?? {}).every((values) => values.length === 1);
+
+const needsLongForm = (rule: ReplicationRule): boolean =>
+  Object.keys(tagsOfS3Rule(rule)).length > 0 || exclusionOfS3Rule(rule) !== undefined;
+
+/** Returns the reason why an exclusion excludes an object, or undefined. */
+export function exclusionReason(
+  exclusion: Exclusion | undefined,
+  key: string,
+  hasTag: (key: string, value: string) => boolean,
+): string | undefined {
+  const prefix = exclusion?.prefixes.find((candidate) => key.startsWith(candidate));
+  if (prefix !== undefined) return `the rule excludes the prefix ${prefix}`;
+  const tag = tagsOfExclusion(exclusion).find(([name, value]) => hasTag(name, value));
+  return tag && `the rule excludes objects with the tag ${tag.join('=')}`;
+}
+
+export const tagsOfExclusion = (exclusion: Exclusion | undefined): [key: string, value: string][] =>
+  Object.entries(exclusion?.tags ?? {}).flatMap(([key, values]) =>
+    values.map((value): [string, string] => [key, value]),
+  );
+
+/** Returns whether a prefix selects only keys that one of some prefixes selects. */
+export const isUnderAny = (prefix: string, prefixes: readonly string[] = []): boolean =>
+  prefixes.some((candidate) => prefix.startsWith(candidate));
+
+/** Returns whether every object that one exclusion excludes is excluded by another. */
+export const excludesAll = (inner: Exclusion, outer: Exclusion | undefined): boolean =>
+  inner.prefixes.every((prefix) => isUnderAny(prefix, outer?.prefixes)) &&
+  tagsOfExclusion(inner).every(([key, value]) =>
+    tagsOfExclusion(outer).some(([outerKey, outerValue]) => outerKey === key && outerValue === value),
+  );
+
+/**
+ * Builds the filter of an S3 rule. S3 uses `And` for two predicates or more, and `Not` for the exclusion (SDK reference,
+ * ReplicationRuleFilter).
+ */
+function toS3Filter(prefix: string, tags: Tags, exclude: Exclusion | undefined): ReplicationRuleFilter {
+  const tagList = toTagList(Object.entries(tags));
+  const [first, ...rest] = tagList;
+  const not = exclude && { Not: toS3Not(exclude) };
+  if (!first && !not) return { Prefix: prefix };
+  if (!first && prefix === '') return not ?? {};
+  if (first && rest.length === 0 && prefix === '' && !not) return { Tag: first };
+  return {
+    And: { ...(prefix === '' ? {} : { Prefix: prefix }), ...(first ? { Tags: tagList } : {}), ...not },
+  };
+}
+
+/** S3 takes one prefix, one tag, or several of them in `Or`. */
+function toS3Not(exclude: Exclusion): ReplicationRuleNotOperator {
+  const { prefixes } = exclude;
+  const tagList = toTagList(tagsOfExclusion(exclude));
+  const [[prefix], [tag]] = [prefixes, tagList];
+  if (prefixes.length + tagList.length > 1)
+    return {
+      Or: { ...(prefixes.length > 0 ? { Prefixes: prefixes } : {}), ...(tag ? { Tags: tagList } : {}) },
+    };
+  return tag ? { Tag: tag } : { Prefix: prefix };
+}
+
+const toTagList = (tags: readonly (readonly [string, string])[]) =>
+  [...tags].sort(([a], [b]) => compareCodeUnits(a, b)).map(([Key, Value]) => ({ Key, Value }));

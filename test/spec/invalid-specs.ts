@@ -350,6 +350,20 @@ spec:
   'a prefix and a filter': tax(['prefix: Tax/', 'prefix: Tax/\n      filter: { prefix: Tax/ }']),
   'neither prefix nor filter': tax(['prefix: Tax/', 'enabled: true']),
   'an empty filter': tax(['prefix: Tax/', 'filter: {}']),
+  'an exclusion without a prefix': tax(['prefix: Tax/', 'filter: { exclude: { prefixes: [Tmp/] } }']),
+  'an empty exclusion': tax(['prefix: Tax/', 'filter: { prefix: Tax/, exclude: {} }']),
+  'an exclusion of every object': tax([
+    'prefix: Tax/',
+    'filter: { prefix: Tax/, exclude: { prefixes: [Tax/] } }',
+  ]),
+  'an exclusion of the tag that the rule requires': tax([
+    'prefix: Tax/',
+    'filter: { tags: { tier: gold }, exclude: { tags: { tier: gold } } }',
+  ]),
+  'an excluded prefix with an asterisk': tax([
+    'prefix: Tax/',
+    'filter: { prefix: Tax/, exclude: { prefixes: ["Tax/*.tmp"] } }',
+  ]),
   'more tags than an object has': tax([
     'prefix: Tax/',
     `filter: { tags: { ${Array.from({ length: 11 }, (_, n) => `t${n}: x`).join(', ')} } }`,

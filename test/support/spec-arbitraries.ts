@@ -135,6 +135,10 @@ function rulesArbitrary(): fc.Arbitrary<object[]> {
     .record({
       prefix,
       tags: fc.dictionary(fc.constantFrom('tier', 'stage'), fc.constantFrom('gold', ''), { maxKeys: 2 }),
+      excludedPrefixes: fc.subarray(['Tmp/', 'Logs/2026/', 'a*b']),
+      excludedTags: fc.dictionary(fc.constantFrom('replicate', 'owner'), fc.constantFrom('no', ''), {
+        maxKeys: 2,
+      }),
       enabled: fc.boolean(),
       deletes: fc.boolean(),
       timed: fc.boolean(),
@@ -144,12 +148,28 @@ function rulesArbitrary(): fc.Arbitrary<object[]> {
     })
     .map((options) => {
       const hasTags = Object.keys(options.tags).length > 0;
+      const exclude = defined({
+        prefixes:
+          options.excludedPrefixes.length > 0
+            ? options.excludedPrefixes.map((excluded) => options.prefix + excluded)
+            : undefined,
+        tags: Object.keys(options.excludedTags).length > 0 ? options.excludedTags : undefined,
+      });
+      const hasExclusion = Object.keys(exclude).length > 0;
       return {
-        ...(hasTags
-          ? { filter: { prefix: options.prefix, tags: options.tags } }
+        ...(hasTags || hasExclusion
+          ? {
+              filter: {
+                prefix: options.prefix,
+                ...(hasTags ? { tags: options.tags } : {}),
+                ...(hasExclusion ? { exclude } : {}),
+              },
+            }
           : { prefix: options.prefix }),
+        literal: true,
         enabled: options.enabled,
-        deleteMarkerReplication: options.deletes && !hasTags,
+        deleteMarkerReplication:
+          options.deletes && !hasTags && Object.keys(options.excludedTags).length === 0,
         replicationTimeControl: options.timed,
         metrics: options.metrics || options.timed,
         sseKmsEncryptedObjects: options.encrypted,

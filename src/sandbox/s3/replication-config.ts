@@ -82,14 +82,19 @@ const requireFilterOrPrefix = forEachReplicationRule((rule) => {
 
 const checkReplicationFilter = forEachReplicationRule(({ Filter }) => {
   if (!Filter) return;
-  if ([Filter.Prefix, Filter.Tag, Filter.And].filter((part) => part !== undefined).length > 1)
-    throw malformedXmlError();
+  if (countDefined(Filter.Prefix, Filter.Tag, Filter.And, Filter.Not) > 1) throw malformedXmlError();
+  const not = Filter.And?.Not ?? Filter.Not;
+  // "Specify exactly one Prefix, Tag, or Or child element" (SDK reference, ReplicationRuleNotOperator).
+  if (not && countDefined(not.Prefix, not.Tag, not.Or) !== 1) throw malformedXmlError();
+  if (not?.Or && (not.Or.Prefixes ?? []).length + (not.Or.Tags ?? []).length === 0) throw malformedXmlError();
   if (!Filter.And) return;
-  const predicates = (Filter.And.Prefix === undefined ? 0 : 1) + (Filter.And.Tags?.length ?? 0);
+  const predicates = countDefined(Filter.And.Prefix, Filter.And.Not) + (Filter.And.Tags?.length ?? 0);
   if (predicates < 2) throw malformedXmlError();
   const keys = (Filter.And.Tags ?? []).map(({ Key }) => Key);
   if (new Set(keys).size < keys.length) throw invalidRequestError('Duplicate Tag Keys are not allowed.');
 });
+
+const countDefined = (...parts: unknown[]): number => parts.filter((part) => part !== undefined).length;
 
 /** Rejects ExistingObjectReplication with any status: S3 does not support it any more. */
 const rejectExistingObjectReplication = forEachReplicationRule((rule) => {
@@ -145,8 +150,14 @@ const checkSingleV1Destination: ConfigurationCheck = ({ rules }) => {
   }
 };
 
+/**
+ * Rejects delete marker replication with a tag filter. AWS does not document whether this includes tags that a rule
+ * excludes; the sandbox reads "any Tag filter" in S3's message so.
+ */
 const rejectDeleteMarkersWithTags = forEachReplicationRule(({ Filter, DeleteMarkerReplication }) => {
-  const hasTagFilter = Filter?.Tag !== undefined || (Filter?.And?.Tags?.length ?? 0) > 0;
+  const not = Filter?.And?.Not ?? Filter?.Not;
+  const tags = [...(Filter?.And?.Tags ?? []), ...(not?.Or?.Tags ?? [])];
+  const hasTagFilter = countDefined(Filter?.Tag, not?.Tag) + tags.length > 0;
   if (hasTagFilter && DeleteMarkerReplication?.Status === 'Enabled') {
     throw invalidRequestError(
       'Delete marker replication is not supported if any Tag filter is specified. Please refer to S3 Developer Guide for more information.',

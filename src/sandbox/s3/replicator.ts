@@ -1,4 +1,4 @@
-import type { ReplicationRule } from '@aws-sdk/client-s3';
+import type { ReplicationRule, ReplicationRuleNotOperator, Tag } from '@aws-sdk/client-s3';
 import pLimit from 'p-limit';
 import type { FaultSettings } from '../faults.ts';
 import type { KeyService } from '../kms/keys.ts';
@@ -256,7 +256,15 @@ function matchesRuleFilter({ Filter, Prefix }: ReplicationRule, version: Version
   const prefix = Filter?.And?.Prefix ?? Filter?.Prefix ?? Prefix ?? '';
   if (!version.key.startsWith(prefix)) return false;
   const tags = Filter?.And?.Tags ?? (Filter?.Tag ? [Filter.Tag] : []);
-  return tags.every(({ Key, Value }) => version.tags.get(Key ?? '') === Value);
+  const hasTag = ({ Key, Value }: Tag) => version.tags.get(Key ?? '') === Value;
+  return tags.every(hasTag) && !isExcluded(Filter?.And?.Not ?? Filter?.Not);
+
+  /** "An object is excluded if it matches any of the specified filters" (SDK reference, ReplicationRuleNotOperator). */
+  function isExcluded(not: ReplicationRuleNotOperator | undefined): boolean {
+    const prefixes = [...(not?.Prefix === undefined ? [] : [not.Prefix]), ...(not?.Or?.Prefixes ?? [])];
+    const excludedTags = [...(not?.Tag ? [not.Tag] : []), ...(not?.Or?.Tags ?? [])];
+    return prefixes.some((excluded) => version.key.startsWith(excluded)) || excludedTags.some(hasTag);
+  }
 }
 
 /**

@@ -9,6 +9,8 @@ import type { CheckFailure, PairCheck } from './pairs.ts';
 export const ruleChecks: readonly PairCheck[] = [
   checkRuleHasFilter,
   checkLiteralPrefix,
+  checkExclusion,
+  checkLiteralExclusion,
   checkTagCount,
   checkDeleteMarkerTags,
   checkTimeControlMetrics,
@@ -45,6 +47,48 @@ function checkLiteralPrefix(pair: CheckedReplication): CheckFailure[] {
     const hint = `use prefix: ${meant === '' ? '"", for every object' : meant}; add literal: true to the rule if keys do contain the asterisk`;
     return [[[...path, ...field], message, hint]];
   })(pair);
+}
+
+/** Refuses an exclusion that excludes nothing, or every object that the rule selects. */
+function checkExclusion(pair: CheckedReplication): CheckFailure[] {
+  return checkEachRule((rule, path): CheckFailure[] => {
+    const { exclude, tags = {} } = rule.filter ?? {};
+    if (!exclude) return [];
+    const { prefixes = [], tags: excludedTags = {} } = exclude;
+    const excludePath = [...path, 'filter', 'exclude'];
+    if (prefixes.length + Object.keys(excludedTags).length === 0)
+      return [[excludePath, 'exclude has neither prefixes nor tags', 'add one, or remove exclude']];
+    const prefix = prefixOfDeclaration(rule);
+    const index = prefixes.findIndex((excluded) => prefix.startsWith(excluded));
+    if (index >= 0) {
+      const message = `the rule excludes every object that it selects: its prefix "${prefix}" begins with "${prefixes[index]}"`;
+      return [[[...excludePath, 'prefixes', index], message, 'remove it, or set enabled: false']];
+    }
+    const tag = Object.entries(excludedTags).find(([key, value]) => tags[key] === value);
+    if (!tag) return [];
+    const message = `the rule excludes every object that it selects: it also requires the tag ${tag.join('=')}`;
+    return [
+      [
+        [...excludePath, 'tags', tag[0]],
+        message,
+        'remove one of the two',
+        [...path, 'filter', 'tags', tag[0]],
+      ],
+    ];
+  })(pair);
+}
+
+/** Refuses an asterisk that is meant as a wildcard in an excluded prefix, which then would exclude nothing. */
+function checkLiteralExclusion(pair: CheckedReplication): CheckFailure[] {
+  return checkEachRule(({ filter, literal }, path) =>
+    (filter?.exclude?.prefixes ?? []).flatMap((prefix, index): CheckFailure[] => {
+      if (!prefix.includes('*') || literal) return [];
+      const message = `the excluded prefix "${prefix}" contains an asterisk, which S3 compares literally: it has no wildcards`;
+      const hint =
+        'use the beginning of the keys, or tags; add literal: true to the rule if keys do contain the asterisk';
+      return [[[...path, 'filter', 'exclude', 'prefixes', index], message, hint]];
+    }),
+  )(pair);
 }
 
 function checkTagCount(pair: CheckedReplication): CheckFailure[] {
