@@ -7,6 +7,7 @@ import {
 import { bucketResourceId, locationOfSide, positionOfPath } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
 import type { Aws, Location } from '../core/resource.ts';
+import { ACCOUNT_REGIONAL_BUCKET } from '../spec/patterns.ts';
 import { bucketArn } from '../util/arn.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { bucketAuditEvents } from './cloudtrail-events.ts';
@@ -64,7 +65,10 @@ export const s3Bucket: Kind<S3Bucket, BucketDoc> = {
       return { region: location.region };
     } catch (error) {
       if (!(error instanceof Error)) throw error;
-      if (error.name === 'NoSuchBucket') return undefined;
+      if (error.name === 'NoSuchBucket') {
+        await assertOwnNamespace(aws, location, name);
+        return undefined;
+      }
       const region = regionFromRedirect(error);
       if (region !== undefined && region !== location.region) return { region };
       throw error;
@@ -86,6 +90,8 @@ export const s3Bucket: Kind<S3Bucket, BucketDoc> = {
     if (current) return;
     const command = new CreateBucketCommand({
       Bucket: name,
+      // Without the namespace, S3 rejects the name with MissingNamespaceHeader.
+      ...(ACCOUNT_REGIONAL_BUCKET.test(name) ? { BucketNamespace: 'account-regional' as const } : {}),
       CreateBucketConfiguration: omitUndefined({
         // us-east-1 is the only Region that S3 does not accept as a location constraint.
         LocationConstraint:
@@ -120,6 +126,21 @@ export const s3Bucket: Kind<S3Bucket, BucketDoc> = {
 
   auditEvents: bucketAuditEvents({ '': ['DeleteBucket'] }),
 };
+
+/**
+ * Checks that the account can create a bucket of this name. The specs do not contain the account of ambient credentials.
+ *
+ * @throws Error when the name is in the account-regional namespace of another account.
+ */
+async function assertOwnNamespace(aws: Aws, location: Location, name: string): Promise<void> {
+  const [, account] = ACCOUNT_REGIONAL_BUCKET.exec(name) ?? [];
+  if (account === undefined) return;
+  const owner = await aws.accountId(location.account);
+  if (account !== owner)
+    throw new Error(
+      `the bucket does not exist, and only account ${account} can create it, not ${owner}: its name ends in -${account}-${location.region}-an; use another name`,
+    );
+}
 
 /**
  * Returns the correct Region of a bucket. S3 sends it in the 301 PermanentRedirect or 400 AuthorizationHeaderMalformed

@@ -113,6 +113,13 @@ const PAIR_RULES: readonly CelRule[] = [
   },
 ];
 
+/** A bucket name in the account-regional namespace contains the Region of the bucket. */
+const ACCOUNT_REGIONAL_RULES: readonly CelRule[] = ['source', 'destination'].map((side) => ({
+  path: [side],
+  rule: "!(has(self.bucket) && has(self.region) && self.bucket.endsWith('-an')) || self.bucket.endsWith('-' + self.region + '-an')",
+  message: 'a bucket name that ends in -an contains the Region of the bucket: NAME-ACCOUNT-REGION-an',
+}));
+
 /** Rules across both sides of a pair. A pair can override either side of its Defaults. */
 const SIDE_RULES: readonly CelRule[] = [
   {
@@ -145,6 +152,7 @@ export const CEL_RULES: Record<ResourceKind, readonly CelRule[]> = {
   BucketReplication: [
     ...PAIR_RULES,
     ...SIDE_RULES,
+    ...ACCOUNT_REGIONAL_RULES,
     {
       path: [],
       rule: `has(self.defaults) || !(${HAS_BOTH_SIDES}) || has(self.source.account) == has(self.destination.account)`,

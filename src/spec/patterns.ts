@@ -48,6 +48,17 @@ function isMet(rule: TextRule, text: string): boolean {
 /** The longest ARN of IAM. */
 const MAX_ARN_LENGTH: TextRule = { maxLength: 2_048, message: 'use at most 2,048 characters' };
 
+/** Directions in the names of Regions. A list of all Regions would be out of date with the next Region. */
+const REGION_DIRECTIONS = [
+  ...['north', 'south', 'east', 'west', 'central'],
+  ...['northeast', 'northwest', 'southeast', 'southwest'],
+];
+
+const REGION_NAME = `[a-z]{2,4}(?:-[a-z]+)*-(?:${REGION_DIRECTIONS.join('|')})-\\d{1,2}`;
+
+/** A bucket name in the account-regional namespace of S3: account and Region. */
+export const ACCOUNT_REGIONAL_BUCKET = new RegExp(`^.+-(\\d{12})-(${REGION_NAME})-an$`);
+
 export const checkBucketNameFormat = textCheck('bucket name', [
   { matches: /^[a-z0-9.-]{3,63}$/, message: 'use 3 to 63 lower-case letters, digits, dots and hyphens' },
   { maxLength: 63, message: 'use at most 63 characters' },
@@ -58,13 +69,13 @@ export const checkBucketNameFormat = textCheck('bucket name', [
     excludes: /^(xn--|sthree-|amzn-s3-demo-)|(-s3alias|--ol-s3|--x-s3|--table-s3|\.mrap)$/,
     message: 'AWS reserves this prefix or suffix; use another name',
   },
+  {
+    // RE2 cannot exclude a suffix from a pattern, so the alternatives list the other endings.
+    matches: new RegExp(`[^n]$|[^a]n$|[^-]an$|${ACCOUNT_REGIONAL_BUCKET.source}`),
+    message:
+      'S3 reserves the suffix -an for the account-regional namespace; use NAME-ACCOUNT-REGION-an, such as tax-111122223333-us-east-1-an, or another name',
+  },
 ]);
-
-/** Directions in the names of Regions. A list of all Regions would be out of date with the next Region. */
-const REGION_DIRECTIONS = [
-  ...['north', 'south', 'east', 'west', 'central'],
-  ...['northeast', 'northwest', 'southeast', 'southwest'],
-];
 
 const REGION_MESSAGE = 'use a Region name such as us-east-1';
 
@@ -72,7 +83,7 @@ export const checkRegion = textCheck(
   'Region',
   [
     {
-      matches: new RegExp(`^[a-z]{2,4}(-[a-z]+)*-(${REGION_DIRECTIONS.join('|')})-\\d{1,2}$`),
+      matches: new RegExp(`^${REGION_NAME}$`),
       message: REGION_MESSAGE,
     },
     { maxLength: 32, message: REGION_MESSAGE },

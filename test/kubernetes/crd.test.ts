@@ -205,6 +205,8 @@ const REJECTED: [problem: string, kind: ResourceKind, spec: unknown, message: st
       ['192.168.5.4', 'do not use the form of an IP address'],
       ['xn--acme', 'AWS reserves this prefix or suffix'],
       ['acme--x-s3', 'AWS reserves this prefix or suffix'],
+      ['acme-an', 'S3 reserves the suffix -an'],
+      ['acme-111122223333-eu-west-1-an', 'contains the Region of the bucket'],
     ] as const
   ).flatMap(([bucket, message]) =>
     (['source', 'destination'] as const).map((side): [string, ResourceKind, unknown, string] => [
@@ -231,6 +233,16 @@ const REJECTED: [problem: string, kind: ResourceKind, spec: unknown, message: st
     'Regions of two partitions',
     'BucketReplication',
     { ...PAIR, destination: { ...destination, region: 'cn-north-1' } },
+    'does not replicate between partitions',
+  ],
+  [
+    'the European Sovereign Cloud and Germany',
+    'BucketReplication',
+    {
+      ...PAIR,
+      source: { ...source, region: 'eusc-de-east-1' },
+      destination: { ...destination, region: 'eu-central-1' },
+    },
     'does not replicate between partitions',
   ],
   [
@@ -406,6 +418,19 @@ const ACCEPTED: [description: string, kind: ResourceKind, spec: unknown][] = [
       ...PAIR,
       source: { ...source, region: 'cn-north-1' },
       destination: { ...destination, region: 'cn-northwest-1' },
+    },
+  ],
+  [
+    'a pair in the European Sovereign Cloud, with names in the account-regional namespace',
+    'BucketReplication',
+    {
+      ...PAIR,
+      source: { ...source, region: 'eusc-de-east-1', bucket: 'acme-111122223333-eusc-de-east-1-an' },
+      destination: {
+        ...destination,
+        region: 'eusc-de-east-1',
+        bucket: 'copy-111122223333-eusc-de-east-1-an',
+      },
     },
   ],
   ['the longest duration', 'BucketReplication', { ...PAIR, policy: { drain: '604800s' } }],

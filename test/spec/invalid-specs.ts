@@ -45,6 +45,19 @@ export const INVALID_SPECS: Record<string, string> = {
   'a bucket name in upper case': tax(['bucket: acme-tax\n', 'bucket: Acme-Tax\n']),
   'a bucket name that is too short': tax(['bucket: acme-tax\n', 'bucket: ac\n']),
   'a reserved bucket name': tax(['bucket: acme-tax\n', 'bucket: acme-s3alias\n']),
+  'a bucket name with the suffix of the account-regional namespace': tax([
+    'bucket: acme-tax\n',
+    'bucket: acme-an\n',
+  ]),
+  'account-regional names for another account and another Region': together(
+    tax(
+      ['bucket: acme-tax\n', 'bucket: acme-tax-999922223333-us-east-1-an\n'],
+      ['bucket: acme-tax-replica\n', 'bucket: acme-tax-111122223333-us-east-1-an\n'],
+      [KEY, `${KEY}    account: main\n`],
+      ['us-west-2', 'us-west-2\n    account: main'],
+    ),
+    MAIN,
+  ),
   'a bucket name in the form of an IP address': tax(['bucket: acme-tax\n', 'bucket: 10.0.0.1\n']),
   'a bucket name that is a number': tax(['bucket: acme-tax\n', 'bucket: 20261123\n']),
   'a bucket name that is a list': tax(['bucket: acme-tax\n', 'bucket: [acme-tax]\n']),

@@ -11,6 +11,7 @@ export const bucketHandlers: Handlers = {
     const name: string = input.Bucket;
     checkNewBucketName(name);
     const region = regionOfConstraint(call, input.CreateBucketConfiguration?.LocationConstraint);
+    checkBucketNamespace(call, name, input.BucketNamespace, region);
     if (input.ObjectOwnership !== undefined && !OBJECT_OWNERSHIPS.includes(input.ObjectOwnership)) {
       throw invalidArgumentError(
         `Invalid x-amz-object-ownership header: ${input.ObjectOwnership}`,
@@ -132,13 +133,15 @@ export const canonicalUserIdOf = (account: string): string =>
 
 const toCreateBucketOutput = (call: Call, name: string, region: string) => ({
   Location:
-    region === 'us-east-1' && call.region === 'us-east-1' ? `/${name}` : `http://${name}.s3.amazonaws.com/`,
+    name.endsWith('-an') || (region === 'us-east-1' && call.region === 'us-east-1')
+      ? `/${name}`
+      : `http://${name}.s3.amazonaws.com/`,
   BucketArn: bucketArn(name, region),
 });
 
 /**
  * Handles CreateBucket for a bucket that exists. In us-east-1 the owner's call succeeds (and S3 resets the ACLs),
- * unless the request has tags. In all other cases S3 rejects the call.
+ * unless the request has tags, or the bucket is in an account-regional namespace. In all other cases S3 rejects the call.
  */
 function recreateBucket(call: Call, bucket: BucketState, region: string, hasTags: boolean) {
   if (bucket.owner !== call.caller.account) {
@@ -149,7 +152,8 @@ function recreateBucket(call: Call, bucket: BucketState, region: string, hasTags
       { BucketName: bucket.name },
     );
   }
-  if (region === 'us-east-1' && bucket.region === 'us-east-1' && !hasTags)
+  const isGlobal = !bucket.name.endsWith('-an');
+  if (region === 'us-east-1' && bucket.region === 'us-east-1' && !hasTags && isGlobal)
     return toCreateBucketOutput(call, bucket.name, region);
   throw new AwsError(
     409,
@@ -197,6 +201,42 @@ function checkNewBucketName(name: string): void {
     name.endsWith('-s3alias');
   if (isInvalid)
     throw new AwsError(400, 'InvalidBucketName', 'The specified bucket is not valid.', { BucketName: name });
+}
+
+/**
+ * Checks the namespace of a new bucket. Only the account-regional namespace has names that end in `-an`.
+ * https://docs.aws.amazon.com/AmazonS3/latest/userguide/gpbucketnamespaces.html
+ */
+function checkBucketNamespace(call: Call, name: string, namespace = 'global', region: string): void {
+  const { account } = call.caller;
+  if (!['global', 'account-regional'].includes(namespace))
+    throw invalidArgumentError(
+      `Invalid x-amz-bucket-namespace header: ${namespace}`,
+      'x-amz-bucket-namespace',
+    );
+  const isRegional = namespace === 'account-regional';
+  if (!name.endsWith('-an')) {
+    if (!isRegional) return;
+    throw new AwsError(
+      400,
+      'InvalidNamespaceHeader',
+      `The requested bucket name did not include the account-regional namespace suffix, but the provided x-amz-bucket-namespace header value is account-regional. Specify -${account}-${region}-an as the bucket name suffix to create a bucket in your account-regional namespace, or remove the header.`,
+    );
+  }
+  if (!isRegional) {
+    throw new AwsError(
+      400,
+      'MissingNamespaceHeader',
+      'The requested bucket name includes the account-regional namespace suffix, but the request has no x-amz-bucket-namespace header with the value account-regional.',
+    );
+  }
+  if (name.length > `-${account}-${region}-an`.length && name.endsWith(`-${account}-${region}-an`)) return;
+  throw new AwsError(
+    400,
+    'InvalidBucketNamespace',
+    `The requested bucket is an account-regional namespace bucket, but its name does not end with -${account}-${region}-an.`,
+    { BucketName: name },
+  );
 }
 
 function checkBucketTags(tags: Tag[]): void {

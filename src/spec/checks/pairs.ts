@@ -1,6 +1,6 @@
 import { partitionOfArn, partitionOfRegion } from '../../util/arn.ts';
 import type { Path } from '../document.ts';
-import { ROLE_ARN_FORMAT } from '../patterns.ts';
+import { ACCOUNT_REGIONAL_BUCKET, ROLE_ARN_FORMAT } from '../patterns.ts';
 import { MAX_ROLE_TAGS } from '../schema.ts';
 import type { CheckedReplication } from '../validate.ts';
 
@@ -22,6 +22,7 @@ export const pairChecks: readonly PairCheck[] = [
   checkRoleTagCount,
   checkRoleAccount,
   checkBucketsDiffer,
+  checkAccountRegionalNames,
   checkSamePartition,
   checkRolePartition,
   checkBothAccounts,
@@ -75,6 +76,34 @@ function checkBucketsDiffer({ content }: CheckedReplication): CheckFailure[] {
   const path = ['spec', 'destination', 'bucket'];
   const message = 'a bucket cannot replicate to itself';
   return [[path, message, 'use another destination bucket', ['spec', 'source', 'bucket']]];
+}
+
+/** Checks that a name in the account-regional namespace contains the account and the Region of its bucket. */
+function checkAccountRegionalNames(
+  { content: { spec } }: CheckedReplication,
+  accounts: AccountsByName,
+): CheckFailure[] {
+  return SIDES.flatMap((side): CheckFailure[] => {
+    const { bucket, region, account } = spec[side];
+    const [, nameAccount, nameRegion] = ACCOUNT_REGIONAL_BUCKET.exec(bucket) ?? [];
+    if (nameAccount === undefined || nameRegion === undefined) return [];
+    const path = ['spec', side, 'bucket'];
+    const prefix = bucket.slice(0, -`-${nameAccount}-${nameRegion}-an`.length);
+    const id = accounts.get(account ?? '')?.id ?? nameAccount;
+    const hint = `use ${prefix}-${id}-${region}-an; S3 creates a bucket with this suffix only in the account and Region that the name contains`;
+    if (nameRegion !== region)
+      return [
+        [
+          path,
+          `the name is for ${nameRegion}, but the bucket is in ${region}`,
+          hint,
+          ['spec', side, 'region'],
+        ],
+      ];
+    if (nameAccount === id) return [];
+    const message = `the name is for account ${nameAccount}, but the bucket belongs to account ${id}`;
+    return [[path, message, hint, ['spec', side, 'account']]];
+  });
 }
 
 function checkSamePartition({ content }: CheckedReplication): CheckFailure[] {
