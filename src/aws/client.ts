@@ -2,11 +2,15 @@ import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
 import type { Aws, Command, Endpoint, Location } from '../core/resource.ts';
 import { EXIT, UserError } from '../errors.ts';
 import type { Account } from '../spec/types.ts';
+import { globalRegionOf, partitionOfRegion } from '../util/arn.ts';
+import { omitUndefined } from '../util/canonical-json.ts';
 import { commandInfo, isReadOperation } from './command.ts';
 import {
   classifyError,
   formatAwsError,
   formatNameAndMessage,
+  mayBeDisabledRegion,
+  RegionNotEnabledError,
   recordFailedCall,
   redactError,
 } from './errors.ts';
@@ -97,11 +101,8 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
   const rateLimiter = createRateLimiter((error) => classifyError(error) === 'throttle', options.signal);
   const accountIds = new Map<string, Promise<string>>();
 
-  async function sendWithRetry<O>(
-    location: Location,
-    command: Command<O>,
-    { signal, assertLeader }: CallControl,
-  ): Promise<O> {
+  async function sendWithRetry<O>(location: Location, command: Command<O>, control: CallControl): Promise<O> {
+    const { signal, assertLeader } = control;
     const { service, operation } = commandInfo(command);
     // The SDK adds a middleware stack to each command. replikey does not use it, and it is most of the memory of a
     // queued command.
@@ -142,6 +143,15 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
         onRetry,
       });
     } catch (error) {
+      if (
+        !control.isProbe &&
+        mayBeDisabledRegion(error) &&
+        (await hasValidCredentialsElsewhere(location, control))
+      ) {
+        const regionError = new RegionNotEnabledError(location.region, error);
+        recordFailedCall(regionError, command, location);
+        throw regionError;
+      }
       recordFailedCall(error, command, location);
       if (classifyError(error) === 'credentials')
         throw new UserError(EXIT.credentials, formatAwsError(error), { cause: error });
@@ -149,9 +159,42 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
     }
   }
 
+  const probes = new Map<string, Promise<boolean>>();
+
+  /** Returns whether the credentials that AWS refused in a Region are valid in another one. Concurrent calls share a probe. */
+  function hasValidCredentialsElsewhere(
+    { account, region }: Location,
+    control: CallControl,
+  ): Promise<boolean> {
+    // The Region of the global services is enabled in every account.
+    const otherRegions = [...new Set([options.region, globalRegionOf(region)])].filter(
+      (other) => other !== region && partitionOfRegion(other) === partitionOfRegion(region),
+    );
+    const isValidIn = async (otherRegion: string): Promise<boolean> => {
+      const location = omitUndefined({ account, region: otherRegion });
+      const call = sendWithRetry(location, new GetCallerIdentityCommand({}), { ...control, isProbe: true });
+      return call.then(
+        () => true,
+        () => false,
+      );
+    };
+    const probeInOrder = async (): Promise<boolean> => {
+      for (const otherRegion of otherRegions) if (await isValidIn(otherRegion)) return true;
+      return false;
+    };
+    const key = JSON.stringify([account, region]);
+    const probe = probes.get(key) ?? probeInOrder().finally(() => probes.delete(key));
+    probes.set(key, probe);
+    return probe;
+  }
+
   async function fetchAccountId(account: string | undefined, send: Aws['send']): Promise<string> {
-    const location = account === undefined ? { region: options.region } : { account, region: options.region };
-    const { Account: id = '' } = await send(location, new GetCallerIdentityCommand({}));
+    const identify = (region: string) =>
+      send(omitUndefined({ account, region }), new GetCallerIdentityCommand({}));
+    const { Account: id = '' } = await identify(options.region).catch((error) => {
+      if (error instanceof RegionNotEnabledError) return identify(globalRegionOf(options.region));
+      throw error;
+    });
     const declaredId = declaredIdOf(account);
     if (declaredId !== undefined && declaredId !== id) {
       const requirement =
@@ -267,6 +310,8 @@ interface CallControl {
   signal: AbortSignal | undefined;
   /** Called before each attempt of a write. Throws if this process may not write. */
   assertLeader: () => void;
+  /** Whether the call itself finds out whether credentials are valid in a Region. */
+  isProbe?: boolean;
 }
 
 function cacheReads(send: Aws['send']): Aws['send'] {

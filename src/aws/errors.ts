@@ -63,6 +63,32 @@ const ERROR_CLASSES: Record<string, ErrorClass> = {
   LimitExceededException: 'final',
 };
 
+/**
+ * Errors for valid credentials in an opt-in Region that the account has not enabled. They are also the errors for
+ * invalid credentials.
+ */
+const DISABLED_REGION_CODES = new Set([
+  'UnrecognizedClientException',
+  'InvalidClientTokenId',
+  'InvalidToken',
+]);
+
+/** Returns whether an error may mean that the account has not enabled the Region. */
+export const mayBeDisabledRegion = (error: unknown): error is Error =>
+  error instanceof Error && DISABLED_REGION_CODES.has(error.name);
+
+/** The credentials are valid in another Region, but not in this one. The cause is the error of AWS. */
+export class RegionNotEnabledError extends Error {
+  override name = 'RegionNotEnabled';
+
+  constructor(region: string, cause: Error) {
+    super(
+      `the credentials are valid, but not in ${region} (${formatNameAndMessage(cause)}): the account has not enabled the Region, or the session token is of the global endpoint of STS; enable the Region with "aws account enable-region --region-name ${region}", and use the regional endpoints of STS (AWS_STS_REGIONAL_ENDPOINTS=regional)`,
+      { cause },
+    );
+  }
+}
+
 const NETWORK_ERROR_CODES = new Set([
   'ECONNRESET',
   'ECONNREFUSED',

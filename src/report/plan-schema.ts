@@ -214,7 +214,9 @@ const planTargetSchema = namedObject('PlanTarget', 'Where a plan applies.', {
     .describe(
       'Account ids (12 digits) by name of the Account document; the empty name means the ambient credentials.',
     ),
-  partitions: stringListField('AWS partitions of the Regions, such as `aws`, `aws-cn`, `aws-us-gov` and `aws-eusc`.'),
+  partitions: stringListField(
+    'AWS partitions of the Regions, such as `aws`, `aws-cn`, `aws-us-gov` and `aws-eusc`.',
+  ),
   endpoint: stringField(
     '`aws`; `sandbox`: the sandbox of `--sandbox`; `snapshot`: `--observed`; or the URL of another endpoint. If services differ: `iam=aws, s3=http://127.0.0.1:4566`.',
   ),

@@ -39,6 +39,8 @@ const faultSettingsSchema = z.strictObject({
   inFlight: z.enum(['atWrite', 'atProcessing']),
   /** Delay until CloudTrail returns the event of a change, in milliseconds. */
   trailDelayMs: millisecondsSchema,
+  /** Regions that the accounts have not enabled: all services refuse the credentials there, except IAM, which is global. */
+  disabledRegions: z.array(z.string()),
   faults: z.array(faultSchema),
 });
 
@@ -56,8 +58,29 @@ export const defaultFaultSettings = (): FaultSettings => ({
   replicationDelayMs: 0,
   inFlight: 'atWrite',
   trailDelayMs: 0,
+  disabledRegions: [],
   faults: [],
 });
+
+/** Errors for valid credentials in a Region that is not enabled. */
+const DISABLED_REGION_ERRORS = {
+  s3: { status: 400, code: 'InvalidToken', message: 'The provided token is malformed or otherwise invalid.' },
+  sts: {
+    status: 403,
+    code: 'InvalidClientTokenId',
+    message: 'The security token included in the request is invalid',
+  },
+  kms: {
+    status: 400,
+    code: 'UnrecognizedClientException',
+    message: 'The security token included in the request is invalid.',
+  },
+  cloudtrail: {
+    status: 400,
+    code: 'UnrecognizedClientException',
+    message: 'The security token included in the request is invalid.',
+  },
+};
 
 const THROTTLING_ERRORS = {
   s3: { status: 503, code: 'SlowDown', message: 'Please reduce your request rate.' },
@@ -73,6 +96,7 @@ export function createFaultPicker(settings: FaultSettings) {
   return (
     service: keyof typeof THROTTLING_ERRORS,
     operation: string,
+    region: string,
   ): Exclude<InjectedFault['what'], 'throttle'> | undefined => {
     let effect: Exclude<InjectedFault['what'], 'throttle'> | undefined;
     for (const fault of settings.faults) {
@@ -82,6 +106,8 @@ export function createFaultPicker(settings: FaultSettings) {
       if (count < fault.nth || count >= fault.nth + (fault.times ?? 1)) continue;
       effect ??= fault.what === 'throttle' ? THROTTLING_ERRORS[service] : fault.what;
     }
+    if (service !== 'iam' && settings.disabledRegions.includes(region))
+      effect ??= DISABLED_REGION_ERRORS[service];
     return effect;
   };
 }

@@ -109,7 +109,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     });
     await options.onCall?.(entry, 'before');
     if (faultSettings.latencyMs > 0) await sleep(faultSettings.latencyMs);
-    const fault = pickFault(service, parsedRequest.name);
+    const fault = pickFault(service, parsedRequest.name, parsedRequest.region);
     if (fault === 'reset-before') {
       request.socket.destroy();
       return;

@@ -7,9 +7,9 @@ const partitionsByRegion = new Map<string, Partition>();
 
 /** Returns the partition of a Region from the table of the SDK, which compares every Region and pattern. */
 function lookUpPartition(region: string): Partition {
-  const known: Partition = partitionsByRegion.get(region) ?? partition(region);
-  partitionsByRegion.set(region, known);
-  return known;
+  const match: Partition = partitionsByRegion.get(region) ?? partition(region);
+  partitionsByRegion.set(region, match);
+  return match;
 }
 
 /**

@@ -363,3 +363,64 @@ test('formatAwsError: names the call that failed, not the last of several concur
   failCall();
   expect(formatAwsError(await result)).toMatch(/^s3:HeadBucket .* lack the permission s3:ListBucket/);
 });
+
+// Facts: an opt-in Region that is not enabled answers with these errors, S3 with InvalidToken
+// (https://docs.aws.amazon.com/general/latest/gr/rande-manage.html).
+describe('a Region that is not enabled', () => {
+  const isIdentity = (command: object) => commandInfo(command).operation === 'GetCallerIdentity';
+
+  /** Returns a client whose credentials are valid in some Regions only, and the calls that it sends. */
+  function regionalClient(validRegions: readonly string[], region = 'eu-west-1') {
+    const sent: string[] = [];
+    const clients: SdkClients = {
+      ...sdkClientsOf(async () => ({})),
+      get: (service, location) => ({
+        destroy() {},
+        async send(command) {
+          sent.push(`${commandInfo(command).operation} ${location.region}`);
+          if (!validRegions.includes(location.region))
+            throw namedError(service === 's3' ? 'InvalidToken' : 'InvalidClientTokenId');
+          return isIdentity(command) ? { Account: '111122223333' } : {};
+        },
+      }),
+    };
+    return { client: createAwsClient({ clients, accounts: [], region }), sent };
+  }
+
+  test('a call fails with a hint, and concurrent calls share one probe in another Region', async () => {
+    const { client, sent } = regionalClient(['eu-west-1']);
+    const calls = Array.from({ length: 5 }, () => outcome(client.send({ region: 'af-south-1' }, read())));
+    for (const error of await Promise.all(calls)) {
+      expect(error).not.toBeInstanceOf(UserError);
+      expect(formatAwsError(error)).toContain('aws account enable-region --region-name af-south-1');
+    }
+    expect(sent.filter((call) => call.startsWith('GetCallerIdentity'))).toEqual([
+      'GetCallerIdentity eu-west-1',
+    ]);
+  });
+
+  test('credentials that no Region accepts are invalid', async () => {
+    const { client, sent } = regionalClient([]);
+    const error = await outcome(client.send({ region: 'af-south-1' }, read()));
+    expect(error).toBeInstanceOf(UserError);
+    expect(error).toMatchObject({ exitCode: EXIT.credentials });
+    expect(sent).toEqual([
+      'GetBucketVersioning af-south-1',
+      'GetCallerIdentity eu-west-1',
+      'GetCallerIdentity us-east-1',
+    ]);
+  });
+
+  test('the Region of the first pair: the account is identified in the Region of the global services', async () => {
+    const { client } = regionalClient(['us-east-1'], 'af-south-1');
+    expect(await outcome(client.accountId(undefined))).toBe('111122223333');
+  });
+
+  test('a token that expires later: the credentials are checked again, not remembered', async () => {
+    const validRegions = ['eu-west-1', 'us-east-1'];
+    const { client } = regionalClient(validRegions);
+    expect(await outcome(client.accountId(undefined))).toBe('111122223333');
+    validRegions.length = 0;
+    expect(await outcome(client.send({ region: 'eu-west-2' }, read()))).toBeInstanceOf(UserError);
+  });
+});

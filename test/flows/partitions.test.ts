@@ -55,3 +55,26 @@ describe.each([
     });
   });
 });
+
+// Errors of a Region that is not enabled: S3 InvalidToken, KMS UnrecognizedClientException, STS InvalidClientTokenId
+// (https://docs.aws.amazon.com/general/latest/gr/rande-manage.html, and the error references of the services).
+test.each([
+  ['destination', TAX_SPEC.replaceAll('tax', 'late').replace('us-west-2', 'af-south-1')],
+  ['source', TAX_SPEC.replaceAll('tax', 'late').replace('us-east-1', 'af-south-1')],
+])('opt-in Region: as %s it blocks its pair with a hint, and another pair is applied', async (_, late) => {
+  await using env = await testEnv();
+  env.sandbox.faultSettings.disabledRegions = ['af-south-1'];
+  const { plan, results } = await env.reconcileWith(`${late}---\n${TAX_SPEC}`);
+  expect(results.map(({ result }) => result)).toEqual(plan.waves.flat().map(() => 'applied'));
+  expect(new Set(plan.waves.flat().flatMap(({ pairs }) => pairs))).toEqual(new Set(['tax']));
+  expect(new Set(plan.blocked.flatMap(({ pairs }) => pairs))).toEqual(new Set(['late']));
+  expect(plan.blocked.map(({ why }) => why).join()).toContain(
+    'aws account enable-region --region-name af-south-1',
+  );
+});
+
+test('opt-in Region: credentials that are invalid in every Region stop the run', async () => {
+  await using env = await testEnv();
+  env.sandbox.faultSettings.disabledRegions = ['us-east-1', 'us-west-2'];
+  await expect(env.reconcile()).rejects.toMatchObject({ exitCode: 4 });
+});
