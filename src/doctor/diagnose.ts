@@ -7,7 +7,13 @@ import type { Locations } from '../facts/locations.ts';
 import { readSampledObject, type SampledObject, sampleObjects } from '../facts/object-sample.ts';
 import { accountOfArn } from '../iam/context.ts';
 import { explainObject, type ObjectProof, proveRules } from '../proof/prove.ts';
-import { type RuleContext, ruleBucketOf, ruleContextOf, rulePrefixOf } from '../proof/rule-context.ts';
+import {
+  type RuleContext,
+  replicaKeyArns,
+  ruleBucketOf,
+  ruleContextOf,
+  rulePrefixOf,
+} from '../proof/rule-context.ts';
 import type { RuleProof } from '../proof/types.ts';
 import { type ObjectStatusReport, reportObjectStatus, reportUnreadableObjects } from './object-status.ts';
 import { addRetainedFindings } from './retained-permissions.ts';
@@ -40,7 +46,9 @@ export async function diagnose(
       ...(await sampleForRules(aws, replicationFacts, bucket, locations, sampleSize)),
     })),
   );
-  const keys = samples.flatMap(({ objects }) => objects.flatMap(kmsKeyArnsOf));
+  const keys = samples.flatMap(({ bucket, objects }) =>
+    keysWithReplicaKeys(replicationFacts, bucket, objects.flatMap(kmsKeyArnsOf)),
+  );
   const facts = await addKeyFacts(aws, replicationFacts, keys, locations);
   // S3 does not replicate replicas again, so their keys are irrelevant.
   const proofs = samples.flatMap(({ bucket, objects }) =>
@@ -97,9 +105,20 @@ export async function diagnoseObject(
     bucket,
     key,
   );
-  const facts = await addKeyFacts(aws, replicationFacts, kmsKeyArnsOf(object), locations);
+  const facts = await addKeyFacts(
+    aws,
+    replicationFacts,
+    keysWithReplicaKeys(replicationFacts, bucket, kmsKeyArnsOf(object)),
+    locations,
+  );
   return { proof: explainObject(ruleContextsOf(facts, bucket), bucket, object), facts };
 }
+
+/** Returns the keys of objects, and those of their replicas. */
+const keysWithReplicaKeys = (facts: Facts, bucket: string, keys: string[]): string[] => [
+  ...keys,
+  ...ruleContextsOf(facts, bucket).flatMap((context) => replicaKeyArns(context, keys)),
+];
 
 const kmsKeyArnsOf = ({ encryption }: SampledObject): string[] =>
   encryption.algorithm === 'AES256' ? [] : [encryption.keyArn];

@@ -5,7 +5,7 @@ import { defaultEncryptionOf, isKmsAlgorithm, keyArnsInPolicies } from '../proof
 import {
   destinationBucketOf,
   type RuleContext,
-  replicaKeyArn,
+  replicaKeyArns,
   ruleBucketOf,
   ruleContextOf,
 } from '../proof/rule-context.ts';
@@ -131,11 +131,8 @@ export async function collectMissingFacts(
 /** Returns the keys that S3 may use for the objects of a rule. */
 const keyArnsOf = (context: RuleContext): string[] => {
   const { algorithm, keyArn } = defaultEncryptionOf(context);
-  return [
-    ...(isKmsAlgorithm(algorithm) ? [keyArn] : []),
-    ...keyArnsInPolicies(context),
-    ...[replicaKeyArn(context) ?? []].flat(),
-  ];
+  const objectKeys = [...(isKmsAlgorithm(algorithm) ? [keyArn] : []), ...keyArnsInPolicies(context)];
+  return [...objectKeys, ...replicaKeyArns(context, objectKeys)];
 };
 
 /** The buckets, roles and keys from which the proof of a plan starts. */

@@ -6,6 +6,7 @@ import { ref } from '../core/ref.ts';
 import type { ActualState, Aws, Location, Ref, Resource, Step } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
 import type { Policy } from '../iam/types.ts';
+import { relatedSides } from '../policy/required-statements.ts';
 import { resourcesNamedBy } from '../policy/statements.ts';
 import { asReplaced } from '../policy/transitions.ts';
 import { type ProofInputs, projectionOf } from '../proof/plan-proof.ts';
@@ -141,8 +142,13 @@ async function readNewBoundaries(
   return Object.fromEntries(await Promise.all(entries));
 }
 
-const externalKeyArnsOf = ({ source, destination, sourceKeys }: BucketReplication): string[] =>
-  [source.key, destination.key, ...sourceKeys].flatMap((key) => ('arn' in key ? key.arn : []));
+const externalKeyArnsOf = (pair: BucketReplication): string[] =>
+  [
+    pair.source.key,
+    pair.destination.key,
+    ...pair.sourceKeys,
+    ...relatedSides(pair).map(({ key }) => key),
+  ].flatMap((key) => ('arn' in key ? key.arn : []));
 
 async function resolveAccountIds(
   pairs: readonly BucketReplication[],

@@ -1,8 +1,10 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import { Document, visit, type YAMLMap } from 'yaml';
 import { destinationBucketOf, unknownElementsOf } from '../proof/rule-context.ts';
-import { declarationFromS3, isExclusionDeclarable, isV1Rule } from '../spec/rule-fields.ts';
+import { RELATED_KEY } from '../spec/patterns.ts';
+import { declarationFromS3, isExclusionDeclarable, isV1Rule, usesRelatedKey } from '../spec/rule-fields.ts';
 import { escapeReferences } from '../spec/variables.ts';
+import { relatedKeyArn } from '../util/arn.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
 import type { DiscoveredBucket, DiscoveredReplication } from './discover.ts';
 
@@ -64,7 +66,10 @@ function renderDocument(
   const [firstRule] = rules;
   const bucket = destinationBucketOf(firstRule);
   const destination = replication.destinations.get(bucket);
-  const replicaKey = firstRule?.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID;
+  const isRelated = firstRule !== undefined && usesRelatedKey(firstRule);
+  const replicaKey =
+    (isRelated && destination && relatedKeyArn(source.encryption.keyArn ?? '', destination.region)) ||
+    firstRule?.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID;
   const destinationAccountId = foreignAccountIdOf(firstRule, source);
   const warnings = warningsOf(replication, rules, destination, replicaKey, bucketsOfRole);
 
@@ -81,7 +86,7 @@ function renderDocument(
       },
       destination: {
         ...(destination
-          ? renderSide(destination, replicaKey ?? destination.encryption.keyArn)
+          ? renderSide(destination, isRelated ? RELATED_KEY : (replicaKey ?? destination.encryption.keyArn))
           : { bucket, region: regionOfKey(replicaKey) ?? source.region, key: replicaKey }),
         ...(destinationAccountId === undefined ? {} : { account: accountNameFor(destinationAccountId) }),
         ...(firstRule?.Destination?.StorageClass === undefined
@@ -175,6 +180,13 @@ function warningsOf(
     [
       rules.some((rule) => !isExclusionDeclarable(rule)),
       `rules to ${name} exclude several values of one tag, of which specs can declare only one; reconcile would remove the others`,
+    ],
+    [
+      rules.some(
+        (rule) =>
+          usesRelatedKey(rule) && rule.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID !== undefined,
+      ),
+      `rules to ${name} use related multi-Region keys and also name a replica key, which specs cannot express; reconcile would remove the replica key`,
     ],
     [
       unknownElements.length > 0,

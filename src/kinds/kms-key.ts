@@ -18,6 +18,7 @@ import { requireField } from '../aws/response.ts';
 import { keyResourceId, locationOfSide, positionOfPath } from '../core/ids.ts';
 import type { Check, Kind } from '../core/kind.ts';
 import type { Aws, Current, Location, ManualStep, Resource } from '../core/resource.ts';
+import { relatedSides } from '../policy/required-statements.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { keyAuditEvents } from './cloudtrail-events.ts';
@@ -93,6 +94,7 @@ export const kmsKey: Kind<KmsKey, KeyDoc> = {
     ...pair.sourceKeys.map((key, index) =>
       desiredKey(pair, { ...pair.source, key }, `spec.sourceKeys[${index}]`),
     ),
+    ...relatedSides(pair).map((side) => desiredKey(pair, side, 'spec.destination.key')),
   ],
 
   async fetch(aws, location, name, details = []) {

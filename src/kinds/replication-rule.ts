@@ -1,7 +1,13 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import { elementNamesIn } from '../aws/response.ts';
 import type { Ref } from '../core/resource.ts';
-import { type RuleSettings, selectsMoreObjects, settingsFromS3, settingsToS3 } from '../spec/rule-fields.ts';
+import {
+  type RuleSettings,
+  selectsMoreObjects,
+  settingsFromS3,
+  settingsToS3,
+  usesRelatedKey,
+} from '../spec/rule-fields.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 
 /** A replication rule in normal form: the fields of `spec/rule-fields.ts`, and those of its destination. */
@@ -13,6 +19,8 @@ export interface RuleSpec extends Omit<RuleSettings, 'enabled'>, RuleDestination
 export interface RuleDestination {
   destination: string;
   replicaKmsKeyId?: string | Ref;
+  /** Whether S3 uses the multi-Region key that is related to the key of the object. */
+  relatedKey?: true;
   storageClass?: string;
   account?: string;
   owner?: string;
@@ -40,12 +48,19 @@ export function toS3Rule(id: string, { status, ...rule }: RuleSpec): Replication
       Account: rule.account,
       AccessControlTranslation: rule.owner === undefined ? undefined : { Owner: rule.owner },
       StorageClass: rule.storageClass,
-      EncryptionConfiguration:
-        rule.replicaKmsKeyId === undefined ? undefined : { ReplicaKmsKeyID: rule.replicaKmsKeyId },
+      EncryptionConfiguration: toEncryptionConfiguration(rule),
       ...settings.Destination,
     }),
   }) as ReplicationRule;
 }
+
+const toEncryptionConfiguration = ({ replicaKmsKeyId, relatedKey }: Partial<RuleDestination>) =>
+  replicaKmsKeyId === undefined && !relatedKey
+    ? undefined
+    : omitUndefined({
+        ReplicaKmsKeyID: replicaKmsKeyId,
+        UseSourceMultiRegionKey: relatedKey && { Status: 'Enabled' },
+      });
 
 /**
  * Returns the normal form of S3's form of either version: an absent block, a Disabled one and an empty filter are the
@@ -58,6 +73,7 @@ export function fromS3Rule(rule: ReplicationRule): RuleSpec {
     omitUndefined({
       destination: destination?.Bucket ?? '',
       replicaKmsKeyId: destination?.EncryptionConfiguration?.ReplicaKmsKeyID,
+      relatedKey: usesRelatedKey(rule) ? (true as const) : undefined,
       storageClass: destination?.StorageClass,
       account: destination?.Account,
       owner: destination?.AccessControlTranslation?.Owner,
@@ -79,7 +95,14 @@ export function selectsMore(rule: RuleSpec, previous: RuleSpec | undefined): boo
 }
 
 /** Fields of a rule whose change makes S3 use another resource, or the same resource in another way. */
-const DESTINATION_FIELDS = ['destination', 'replicaKmsKeyId', 'storageClass', 'account', 'owner'] as const;
+const DESTINATION_FIELDS = [
+  'destination',
+  'replicaKmsKeyId',
+  'relatedKey',
+  'storageClass',
+  'account',
+  'owner',
+] as const;
 const ADDED_FIELDS = ['deleteMarkerReplication', 'replicaModifications'] as const;
 
 /** Whether an enabled rule makes S3 use permissions that the previous rule did not use. */
@@ -105,6 +128,7 @@ const RULE_WITH_EVERY_FIELD: Required<RuleSpec> = {
   replicaModifications: true,
   destination: 'arn:aws:s3:::bucket',
   replicaKmsKeyId: 'key',
+  relatedKey: true,
   storageClass: 'STANDARD',
   account: '111122223333',
   owner: 'Destination',

@@ -20,7 +20,7 @@ import { orphanResource } from '../core/orphan.ts';
 import { isRef, ref } from '../core/ref.ts';
 import type { Current, Id, Location, Ref, Resource, Risk } from '../core/resource.ts';
 import { keptRuleIds } from '../core/rule-ids.ts';
-import { isCrossAccount, overridesOwner } from '../policy/required-statements.ts';
+import { isCrossAccount, overridesOwner, relatedSides } from '../policy/required-statements.ts';
 import { toSidName } from '../policy/statements.ts';
 import { isV1Rule, MAX_RULE_PRIORITY } from '../spec/rule-fields.ts';
 import type { BucketReplication, Side } from '../spec/types.ts';
@@ -542,7 +542,11 @@ function desiredRulesOf(pair: BucketReplication): [string, RuleSpec][] {
       omitUndefined({
         destination: bucketArn(pair.destination.bucket, pair.destination.region),
         // S3 refuses a replica key without the selection, and the selection without a key.
-        replicaKmsKeyId: rule.sseKmsEncryptedObjects ? keyArnOrRef(pair.destination) : undefined,
+        replicaKmsKeyId:
+          rule.sseKmsEncryptedObjects && !pair.destination.relatedKeys
+            ? keyArnOrRef(pair.destination)
+            : undefined,
+        relatedKey: rule.sseKmsEncryptedObjects && pair.destination.relatedKeys ? (true as const) : undefined,
         storageClass: pair.destination.storageClass,
         account: overridesOwner(pair) ? pair.destination.accountId : undefined,
         owner: overridesOwner(pair) ? 'Destination' : undefined,
@@ -563,6 +567,7 @@ function replicationDependencies(pairs: readonly BucketReplication[]): Id[] {
       ...keyDependencies(pair[side], pair),
     ]),
     ...pair.sourceKeys.flatMap((key) => keyDependencies({ ...pair.source, key }, pair)),
+    ...relatedSides(pair).flatMap((side) => keyDependencies(side, pair)),
     roleResourceId('arn' in pair.role ? 'iam.role' : 'iam.role-policy', pair),
     ...(isCrossAccount(pair) ? [bucketResourceId('s3.bucket-policy', pair.destination.bucket)] : []),
   ]);

@@ -68,7 +68,7 @@ function pairRoleStatements(pair: BucketReplication, keyArnOf: KeyArnOf): Statem
     },
     ...roleKeyStatement(pair, 'source', sourceKeyArns(pair, keyArnOf)),
     ...destinationWriteStatements(pair, {}),
-    ...roleKeyStatement(pair, 'destination', [keyArnOf(pair.destination)]),
+    ...roleKeyStatement(pair, 'destination', [pair.destination, ...relatedSides(pair)].map(keyArnOf)),
   };
 }
 
@@ -184,6 +184,14 @@ export const sourceKeyArns = (
   { source, sourceKeys }: BucketReplication,
   keyArnOf: KeyArnOf,
 ): (string | Ref)[] => [source.key, ...sourceKeys].map((key) => keyArnOf({ ...source, key }));
+
+/**
+ * Returns the destination with each key, beside its own, under which S3 encrypts replicas: those that are related to
+ * the additional source keys. AWS does not document the permissions that related keys require; the role gets those of
+ * a replica key.
+ */
+export const relatedSides = ({ destination }: BucketReplication): Side[] =>
+  (destination.relatedKeys ?? []).map((key) => ({ ...destination, key }));
 
 export const selectsEncryptedObjects = ({ rules }: BucketReplication): boolean =>
   rules.some((rule) => rule.sseKmsEncryptedObjects);

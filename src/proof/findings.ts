@@ -79,6 +79,12 @@ export const FINDING_CODES = {
   RK1205: defineError('the replica key is in another Region', 'destination.key', 'DstKmsKeyNotFound'),
   RK1206: defineWarning('the rule names the replica key by an alias', 'destination.key'),
   RK1207: defineWarning('AWS manages the replica key', 'destination.key'),
+  RK1208: defineWarning('the permissions for related multi-Region keys are undocumented', 'destination.key'),
+  RK1209: {
+    title: 'the source key has no related multi-Region key',
+    severity: 'unknown',
+    specField: 'destination.key',
+  },
   RK1301: defineError('S3 cannot assume the role', 'role', 'AssumeRoleNotPermitted'),
   RK1302: defineError('the role does not exist', 'role', 'AssumeRoleNotPermitted'),
   RK1303: defineError('the role cannot read the source bucket', 'role', 'SrcGetObjectNotPermitted'),

@@ -1,14 +1,15 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import { factValue, unreadReasonOf } from '../core/facts.ts';
 import { accountOfArn } from '../iam/context.ts';
-import { regionOfArn } from '../util/arn.ts';
+import { usesRelatedKey } from '../spec/rule-fields.ts';
+import { regionOfArn, relatedKeyArn } from '../util/arn.ts';
 import { createFinding, type Finding, type Fix } from './findings.ts';
 import { defaultEncryptionOf, isKmsAlgorithm } from './object-cases.ts';
 import {
   destinationBucketOf,
   type RuleBucket,
   type RuleContext,
-  replicaKeyArn,
+  replicaKeyArnFor,
   resolveKeyArn,
   selectsKmsObjects,
 } from './rule-context.ts';
@@ -157,15 +158,43 @@ export function sourceKeyFindings({ facts, source }: RuleContext, keyArn: string
   return keyUsabilityFindings(key.arn, key, 'RK1201');
 }
 
-/** Checks the replica key: it must exist, be in the destination's Region, be symmetric, and be enabled. */
-export function checkReplicaKey(context: RuleContext): {
+/**
+ * Reports what AWS does not document about related multi-Region keys (SDK reference, UseSourceMultiRegionKey).
+ *
+ * @param objectKeys ARNs of the keys of the objects
+ */
+export function relatedKeyFindings(
+  { rule, destination }: RuleContext,
+  objectKeys: readonly string[],
+): Finding[] {
+  if (!usesRelatedKey(rule) || !selectsKmsObjects(rule) || !destination) return [];
+  const unrelated = objectKeys.filter((arn) => relatedKeyArn(arn, destination.region) === undefined);
+  return [
+    createFinding(
+      'RK1208',
+      'AWS does not document which permissions S3 needs for related multi-Region keys: the proof assumes those of a replica key that the rule names',
+    ),
+    ...unrelated.map((arn) =>
+      createFinding(
+        'RK1209',
+        `the rule encrypts replicas under related multi-Region keys, but ${arn} is not a multi-Region key: AWS does not document what S3 does with its objects`,
+      ),
+    ),
+  ];
+}
+
+/** Checks the key of the replica of an object: it must exist, be in the destination's Region, be symmetric, and be enabled. */
+export function checkReplicaKey(
+  context: RuleContext,
+  objectKey: string,
+): {
   arn?: string;
   missingFindings: Finding[];
   stateFindings: Finding[];
 } {
   const { facts, rule, destination = context.unreadDestination } = context;
   const configuredName = rule.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID;
-  const requestedArn = replicaKeyArn(context);
+  const requestedArn = replicaKeyArnFor(context, objectKey);
   if (requestedArn === undefined || !destination || !selectsKmsObjects(rule))
     return { missingFindings: [], stateFindings: [] };
   const keyFact = facts.keys[requestedArn];
@@ -291,13 +320,14 @@ const SELECTS_KMS_OBJECTS = { SseKmsEncryptedObjects: { Status: 'Enabled' as con
 
 /**
  * Returns the fix that selects encrypted objects and encrypts replicas with the destination's default key. Returns no
- * fix if the destination has no default key, or if the rule uses it already.
+ * fix if the destination has no default key, if this key does not exist, or if the rule uses it already.
  */
-function defaultKeyFixes({ rule, rules, role, source }: RuleContext, destination: RuleBucket): Fix[] {
+function defaultKeyFixes({ facts, rule, rules, role, source }: RuleContext, destination: RuleBucket): Fix[] {
   const [defaultRule] = factValue(destination.encryption)?.Rules ?? [];
   const defaultKeyName = defaultRule?.ApplyServerSideEncryptionByDefault?.KMSMasterKeyID;
   if (defaultKeyName === undefined) return [];
   const ReplicaKmsKeyID = resolveKeyArn(defaultKeyName, destination);
+  if (facts.keys[ReplicaKmsKeyID] === null) return [];
   const currentKeyId = rule.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID;
   if (selectsKmsObjects(rule) && currentKeyId === ReplicaKmsKeyID) return [];
   const updatedRule = {

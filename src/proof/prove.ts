@@ -5,19 +5,20 @@ import { isJsonEqual } from '../util/canonical-json.ts';
 import { decide, type UncertainRequest } from './decide.ts';
 import { createFinding, type Finding, type Fix, type PolicyRef, summarizeFindings } from './findings.ts';
 import { applyFix, proposeFix } from './fix.ts';
-import { isKmsAlgorithm, type ObservedObject, objectCasesOf, sampledObjects } from './object-cases.ts';
+import { type ObservedObject, objectCasesOf, sampledObjects } from './object-cases.ts';
 import { policiesFor } from './policies.ts';
 import {
   checkReplicaKey,
   destinationFindings,
   modificationFindings,
   ownershipFindings,
+  relatedKeyFindings,
   selectionFindings,
   sourceFindings,
   sourceKeyFindings,
 } from './preconditions.ts';
 import { type AccessCheck, assumeRoleCheck, bucketChecks, readChecks, writeChecks } from './requests.ts';
-import { type RuleContext, replicaKeyArn, ruleBucketOf, ruleContextOf, ruleTagsOf } from './rule-context.ts';
+import { type RuleContext, replicaKeyArns, ruleBucketOf, ruleContextOf, ruleTagsOf } from './rule-context.ts';
 import { mismatchReason, ruleFindings, type SourceObject } from './rule-match.ts';
 import type { AccessResult, ObjectCase, ProofBasis, RuleProof } from './types.ts';
 
@@ -113,14 +114,21 @@ function basisOf({ facts, source, role, destinationName }: RuleContext): ProofBa
   };
 }
 
+/** Returns the ARNs of the keys under which objects are encrypted. */
+const kmsKeysOf = (objectCases: readonly ObjectCase[]): string[] => [
+  ...new Set(
+    objectCases.flatMap((objectCase) =>
+      objectCase.type === 'object' && objectCase.encryption.algorithm !== 'AES256'
+        ? [objectCase.encryption.keyArn]
+        : [],
+    ),
+  ),
+];
+
 /** Removes all facts that the rule does not use. Applying a fix then costs the same with thousands of resources. */
 function narrowToRule(context: RuleContext, objectCases: readonly ObjectCase[]): RuleContext {
   const { facts, role, source, destinationName } = context;
-  const keys = objectCases.flatMap((objectCase) =>
-    objectCase.type === 'object' && objectCase.encryption.algorithm !== 'AES256'
-      ? [objectCase.encryption.keyArn]
-      : [],
-  );
+  const keys = kmsKeysOf(objectCases);
   const pick = <T>(entries: Record<string, T>, names: readonly string[]): Record<string, T> =>
     Object.fromEntries(names.flatMap((name) => (name in entries ? [[name, entries[name] as T]] : [])));
   return {
@@ -128,7 +136,7 @@ function narrowToRule(context: RuleContext, objectCases: readonly ObjectCase[]):
     facts: {
       buckets: pick(facts.buckets, [source.name, destinationName]),
       roles: pick(facts.roles, [role]),
-      keys: pick(facts.keys, [...keys, replicaKeyArn(context) ?? '']),
+      keys: pick(facts.keys, [...keys, ...replicaKeyArns(context, keys)]),
     },
   };
 }
@@ -158,22 +166,26 @@ function* proofSteps(
   yield* destinationFindings(context);
   yield* selectionFindings(context, sample);
   yield* bucketChecks(context);
-  const replicaKey = checkReplicaKey(context);
-  const hasKmsCases = objectCases.some(
-    (objectCase) => objectCase.type === 'object' && isKmsAlgorithm(objectCase.encryption.algorithm),
-  );
+  const objectKeys = kmsKeysOf(objectCases);
+  const replicaKeys = new Map(objectKeys.map((arn) => [arn, checkReplicaKey(context, arn)]));
+  const replicaKeyOf = (objectCase: ObjectCase) => {
+    const [arn] = kmsKeysOf([objectCase]);
+    return (arn === undefined ? undefined : replicaKeys.get(arn)) ?? { stateFindings: [] };
+  };
   for (const objectCase of objectCases) {
     yield* readChecks(context, objectCase);
     if (objectCase.type === 'object' && objectCase.encryption.algorithm !== 'AES256')
       yield* sourceKeyFindings(context, objectCase.encryption.keyArn);
   }
-  if (hasKmsCases) yield* replicaKey.missingFindings;
+  yield* relatedKeyFindings(context, objectKeys);
+  for (const { missingFindings } of replicaKeys.values()) yield* missingFindings;
   const hasTags =
     ruleTagsOf(context.rule).length > 0 ||
     sample.some(
       (object) => object.tags.length > 0 && mismatchReason(context.rule, object, context.rules) === undefined,
     );
-  for (const objectCase of objectCases) yield* writeChecks(context, objectCase, replicaKey, hasTags);
+  for (const objectCase of objectCases)
+    yield* writeChecks(context, objectCase, replicaKeyOf(objectCase), hasTags);
   yield* ownershipFindings(context);
   yield* modificationFindings(context);
 }

@@ -1,7 +1,8 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import { type BucketFacts, type Facts, factValue, isUnread } from '../core/facts.ts';
 import { accountOfArn } from '../iam/context.ts';
-import { bucketArn, nameInArn, partitionOfArn, regionOfArn } from '../util/arn.ts';
+import { usesRelatedKey } from '../spec/rule-fields.ts';
+import { bucketArn, nameInArn, partitionOfArn, regionOfArn, relatedKeyArn } from '../util/arn.ts';
 
 /** A replication rule with its role, buckets and facts. */
 export interface RuleContext {
@@ -137,6 +138,26 @@ export function resolveKeyArn(name: string | undefined, { region, account, arn }
 }
 
 /**
+ * Returns the ARNs of the keys under which S3 encrypts the replicas of objects under some keys: the keys that are
+ * related to these, and the key that the rule names.
+ */
+export function replicaKeyArns(context: RuleContext, objectKeys: readonly string[]): string[] {
+  const keys = objectKeys.flatMap((key) => replicaKeyArnFor(context, key) ?? []);
+  return [...new Set([...keys, ...[replicaKeyArn(context) ?? []].flat()])];
+}
+
+/**
+ * Returns the key under which S3 encrypts the replica of an object. AWS does not document which key S3 uses for an
+ * object under a key that is not multi-Region; the one that the rule names is the only candidate.
+ */
+export function replicaKeyArnFor(context: RuleContext, objectKey: string): string | undefined {
+  const { rule, destination = context.unreadDestination } = context;
+  const related =
+    usesRelatedKey(rule) && destination?.region ? relatedKeyArn(objectKey, destination.region) : undefined;
+  return related ?? replicaKeyArn(context);
+}
+
+/**
  * Returns the ARN of the replica key as S3 resolves it: an alias or a bare id in the role's account and the
  * destination's Region. Returns undefined if the rule names no key.
  */
@@ -152,7 +173,8 @@ const KNOWN_ELEMENTS = new Set(
   [
     'ID Priority Status Prefix Filter And Tags Tag Key Value Not Or Prefixes',
     'SourceSelectionCriteria SseKmsEncryptedObjects ReplicaModifications DeleteMarkerReplication',
-    'Destination Bucket Account StorageClass AccessControlTranslation Owner EncryptionConfiguration ReplicaKmsKeyID',
+    'Destination Bucket Account StorageClass AccessControlTranslation Owner',
+    'EncryptionConfiguration ReplicaKmsKeyID UseSourceMultiRegionKey',
     'ReplicationTime Time Minutes Metrics EventThreshold',
     // S3 no longer supports this element; live replication covers new objects only.
     'ExistingObjectReplication',

@@ -21,7 +21,7 @@ import { factsAfterWrite, type Projection, projectFacts } from './project.ts';
 import { proveRule } from './prove.ts';
 import {
   type RuleContext,
-  replicaKeyArn,
+  replicaKeyArns,
   ruleBucketOf,
   ruleContextOf,
   rulePrefixOf,
@@ -361,8 +361,13 @@ function relevantSteps(
   for (const context of contexts.flatMap((item) => item ?? [])) {
     used.set(`bucket ${context.destinationName}`, DECISIVE_FIELDS.destination);
     used.set(`role ${context.role}`, undefined);
-    const keys = [defaultEncryptionOf(context).keyArn, replicaKeyArn(context), ...keyArnsInPolicies(context)];
-    for (const key of keys) used.set(`key ${key}`, undefined);
+    const objectKeys = [
+      defaultEncryptionOf(context).keyArn,
+      ...keyArnsInPolicies(context),
+      ...sample.flatMap(({ encryption }) => (encryption.algorithm === 'AES256' ? [] : encryption.keyArn)),
+    ];
+    for (const key of [...objectKeys, ...replicaKeyArns(context, objectKeys)])
+      used.set(`key ${key}`, undefined);
   }
   for (const { encryption } of sample)
     if (encryption.algorithm !== 'AES256') used.set(`key ${encryption.keyArn}`, undefined);
@@ -546,7 +551,7 @@ export function ruleDocumentsOf(after: Facts, before: Facts, bucket: string): Ru
     ...(isKmsAlgorithm(defaultEncryptionOf(context).algorithm) && selectsKmsObjects(context.rule)
       ? [defaultEncryptionOf(context).keyArn]
       : []),
-    ...[replicaKeyArn(context) ?? []].flat(),
+    ...replicaKeyArns(context, [defaultEncryptionOf(context).keyArn]),
   ];
   const unique = (names: string[]) => [...new Set(names)];
   return {

@@ -88,7 +88,7 @@ function foreignRulesOf({ source }: BucketReplication, actual: ActualState): For
     return omitUndefined({
       prefix: rulePrefixOf(rule),
       destination: rule.Destination?.Bucket ?? '',
-      // A policy cannot name an alias; the proof reports the rule.
+      // A policy cannot name an alias, or the related keys of unknown objects; the proof reports the rule.
       replicaKey:
         selectsKmsObjects(rule) && key?.startsWith('arn:') && key.includes(':key/') ? key : undefined,
       replicatesDeletes: replicatesDeleteMarkers(rule),

@@ -8,7 +8,7 @@ import {
   valueAtPath,
 } from './document.ts';
 import { MAX_DEFAULTED_VALUES } from './limits.ts';
-import { checkKeyReference } from './patterns.ts';
+import { checkDestinationKeyReference } from './patterns.ts';
 import type { Problem } from './types.ts';
 import type { CheckedDocument } from './validate.ts';
 
@@ -185,7 +185,7 @@ const KEY_PATH = /^spec\.(source|destination)\.key$/;
  * reports it.
  */
 const isShortKey = (value: unknown): value is string =>
-  typeof value === 'string' && checkKeyReference(value) === undefined;
+  typeof value === 'string' && checkDestinationKeyReference(value) === undefined;
 
 const longKeyField = (key: string): string => (key.startsWith('alias/') ? 'alias' : 'arn');
 const isMapping = (value: unknown): value is Mapping =>

@@ -131,6 +131,18 @@ export const KEY_ID_FORMAT = /^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0
 /** Returns a pattern of the texts that one of the patterns matches. */
 const anyOf = (...patterns: RegExp[]): RegExp => new RegExp(patterns.map(({ source }) => source).join('|'));
 
+/** In place of the key of a destination: the related multi-Region key of the source key. */
+export const RELATED_KEY = 'related';
+
+/** Explains a text that is no short form of a key. */
+function explainKeyReference(text: string): string | undefined {
+  if (text.startsWith('alias/')) return checkKeyAlias(text);
+  if (/:alias\//.test(text)) {
+    return 'the ARN of an alias does not state whether to create the key; use alias/name or the ARN of the key';
+  }
+  return /^[a-zA-Z0-9/_-]+$/.test(text) ? `an alias begins with alias/; use alias/${text}` : undefined;
+}
+
 /** Checks the short form of `key:`: an alias, the ARN of a key, or a bare key id. */
 export const checkKeyReference = textCheck(
   'KMS key',
@@ -142,13 +154,21 @@ export const checkKeyReference = textCheck(
     },
     MAX_ALIAS_LENGTH,
   ],
-  (text) => {
-    if (text.startsWith('alias/')) return checkKeyAlias(text);
-    if (/:alias\//.test(text)) {
-      return 'the ARN of an alias does not state whether to create the key; use alias/name or the ARN of the key';
-    }
-    return /^[a-zA-Z0-9/_-]+$/.test(text) ? `an alias begins with alias/; use alias/${text}` : undefined;
-  },
+  explainKeyReference,
+);
+
+/** Checks the short form of the key of a destination, which can also be `related`. */
+export const checkDestinationKeyReference = textCheck(
+  'KMS key',
+  [
+    NO_AWS_ALIAS,
+    {
+      matches: anyOf(/^related$/, /^alias\/[a-zA-Z0-9:/_-]+$/, KEY_ARN_FORMAT, KEY_ID_FORMAT),
+      message: 'use alias/name, a key id, arn:aws:kms:REGION:ACCOUNT:key/ID, or related',
+    },
+    MAX_ALIAS_LENGTH,
+  ],
+  explainKeyReference,
 );
 
 export const checkKeyArn = textCheck('KMS key ARN', [
@@ -156,6 +176,16 @@ export const checkKeyArn = textCheck('KMS key ARN', [
     matches: anyOf(KEY_ARN_FORMAT, KEY_ID_FORMAT),
     message:
       'use a key id, or an ARN such as arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab',
+  },
+  MAX_ARN_LENGTH,
+]);
+
+/** Checks the long form of the key of a destination. */
+export const checkDestinationKeyArn = textCheck('KMS key ARN', [
+  {
+    matches: anyOf(/^related$/, KEY_ARN_FORMAT, KEY_ID_FORMAT),
+    message:
+      'use related, a key id, or an ARN such as arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab',
   },
   MAX_ARN_LENGTH,
 ]);

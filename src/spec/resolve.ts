@@ -1,7 +1,7 @@
-import { partitionOfRegion } from '../util/arn.ts';
+import { partitionOfRegion, relatedKeyArn } from '../util/arn.ts';
 import { omitUndefined } from '../util/canonical-json.ts';
 import { positionsByPath } from './document.ts';
-import { defaultRoleName, KEY_ID_FORMAT, parseDuration } from './patterns.ts';
+import { defaultRoleName, KEY_ID_FORMAT, parseDuration, RELATED_KEY } from './patterns.ts';
 import { prefixOfDeclaration, type RuleDeclaration, resolveRule } from './rule-fields.ts';
 import type { KeyDeclaration, ReplicationDocument } from './schema.ts';
 import type { Account, BucketReplication, KeyChoice, KeySettings, RoleChoice, Side, Specs } from './types.ts';
@@ -39,16 +39,26 @@ function resolveReplication(
 ): BucketReplication[] {
   const { metadata, spec } = content;
   const names = ruleNamesOf(spec.rules);
+  const source = resolveSide(spec.source, accounts);
+  const sourceKeys = spec.sourceKeys.map((key) => resolveKey({ ...spec.source, key }, accounts));
+  const isRelated = toLongForm(spec.destination.key).arn === RELATED_KEY;
+  const destination = resolveSide(spec.destination, accounts);
   const pair: BucketReplication = {
     name: metadata.name,
     labels: metadata.labels,
-    source: resolveSide(spec.source, accounts),
+    source,
     destination: omitUndefined({
-      ...resolveSide(spec.destination, accounts),
+      ...destination,
+      ...(isRelated
+        ? {
+            key: relatedKeyOf(source.key, destination.region),
+            relatedKeys: sourceKeys.map((key) => relatedKeyOf(key, destination.region)),
+          }
+        : {}),
       storageClass: spec.destination.storageClass,
       objectOwner: spec.destination.objectOwner ?? 'destination',
     }),
-    sourceKeys: spec.sourceKeys.map((key) => resolveKey({ ...spec.source, key }, accounts)),
+    sourceKeys,
     role: resolveRole(spec),
     rules: spec.rules.map((rule, index) => resolveRule(rule, names[index] ?? `rule-${index + 1}`)),
     rollout: spec.rollout,
@@ -120,6 +130,11 @@ function resolveKey({ key, region, account }: SideDeclaration, accounts: Resolve
     : { arn: id };
 }
 
+/** Returns the key in another Region that is related to a multi-Region key. `checkRelatedKey` ensures that there is one. */
+const relatedKeyOf = (key: KeyChoice, region: string): { arn: string } => ({
+  arn: ('arn' in key ? relatedKeyArn(key.arn, region) : undefined) ?? '',
+});
+
 /** Converts both forms of a key to the long form. */
 export function toLongForm(
   key: KeyDeclaration,
@@ -160,7 +175,7 @@ export const reverseNameOf = (name: string): string => `${name}-reverse`;
  */
 function expandBidirectional(pair: BucketReplication): BucketReplication[] {
   const rules = pair.rules.map((rule) => ({ ...rule, replicaModifications: true }));
-  const { storageClass: _, objectOwner, ...reverseSource } = pair.destination;
+  const { storageClass: _, objectOwner, relatedKeys, ...reverseSource } = pair.destination;
   const forward = { ...pair, rules };
   return [
     forward,
@@ -168,7 +183,7 @@ function expandBidirectional(pair: BucketReplication): BucketReplication[] {
       ...forward,
       name: reverseNameOf(pair.name),
       source: reverseSource,
-      destination: { ...pair.source, objectOwner },
+      destination: { ...pair.source, objectOwner, ...(relatedKeys && { relatedKeys: [] }) },
       sourceKeys: [],
       role: 'arn' in pair.role ? pair.role : { ...pair.role, name: defaultRoleName(reverseSource.bucket) },
       positions: swapSides(pair.positions),

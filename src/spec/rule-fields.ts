@@ -309,6 +309,10 @@ export function selectsMoreObjects(
   return rows.some(([key, { selectsMore }]) => selectsMore?.(values.get(key), previousValues.get(key)));
 }
 
+/** Returns whether S3 encrypts replicas under the multi-Region keys that are related to those of the objects. */
+export const usesRelatedKey = ({ Destination }: ReplicationRule): boolean =>
+  Destination?.EncryptionConfiguration?.UseSourceMultiRegionKey?.Status === 'Enabled';
+
 /**
  * Returns whether a rule uses version 1 of the S3 rule schema, which cannot be combined with the version that replikey
  * writes.
@@ -430,7 +434,7 @@ export const excludesAll = (inner: Exclusion, outer: Exclusion | undefined): boo
  * ReplicationRuleFilter).
  */
 function toS3Filter(prefix: string, tags: Tags, exclude: Exclusion | undefined): ReplicationRuleFilter {
-  const tagList = toTagList(Object.entries(tags));
+  const tagList = sortedTags(Object.entries(tags));
   const [first, ...rest] = tagList;
   const not = exclude && { Not: toS3Not(exclude) };
   if (!first && !not) return { Prefix: prefix };
@@ -444,7 +448,7 @@ function toS3Filter(prefix: string, tags: Tags, exclude: Exclusion | undefined):
 /** S3 takes one prefix, one tag, or several of them in `Or`. */
 function toS3Not(exclude: Exclusion): ReplicationRuleNotOperator {
   const { prefixes } = exclude;
-  const tagList = toTagList(tagsOfExclusion(exclude));
+  const tagList = sortedTags(tagsOfExclusion(exclude));
   const [[prefix], [tag]] = [prefixes, tagList];
   if (prefixes.length + tagList.length > 1)
     return {
@@ -453,5 +457,5 @@ function toS3Not(exclude: Exclusion): ReplicationRuleNotOperator {
   return tag ? { Tag: tag } : { Prefix: prefix };
 }
 
-const toTagList = (tags: readonly (readonly [string, string])[]) =>
+const sortedTags = (tags: readonly (readonly [string, string])[]) =>
   [...tags].sort(([a], [b]) => compareCodeUnits(a, b)).map(([Key, Value]) => ({ Key, Value }));

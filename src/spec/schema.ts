@@ -52,22 +52,41 @@ const sourceKeySchema = z
   });
 
 /** The key of a side, with which its bucket encrypts new objects. */
-const keySchema = z
-  .union([
-    keyReferenceSchema,
-    z
-      .strictObject({
-        ...keySettingsShape,
-        bucketKey: z
-          .boolean()
-          .describe(
-            'S3 Bucket Key for new objects of the bucket, which determines their encryption context; absent: true for SSE-KMS, false otherwise.',
-          )
-          .optional(),
-      })
-      .meta(longKeyMetadata),
-  ])
-  .meta({ description: 'The KMS key: an alias, an ARN, or the long form.', examples: ['alias/acme-tax'] });
+const keySchema = sideKeySchema(keyReferenceSchema, keySettingsShape.arn);
+const destinationKeySchema = sideKeySchema(
+  textSchema(
+    patterns.checkDestinationKeyReference,
+    'An alias, with which replikey finds or creates the key, the ARN or id of an existing key, or related: the multi-Region key that is related to the source key.',
+    { examples: ['alias/acme-tax', 'related'] },
+  ),
+  textSchema(
+    patterns.checkDestinationKeyArn,
+    'ARN or id of an existing key, which replikey never changes, or related.',
+  ).optional(),
+);
+
+function sideKeySchema<Reference extends z.ZodType<string>, Arn extends z.ZodType<string | undefined>>(
+  reference: Reference,
+  arn: Arn,
+) {
+  return z
+    .union([
+      reference,
+      z
+        .strictObject({
+          ...keySettingsShape,
+          arn,
+          bucketKey: z
+            .boolean()
+            .describe(
+              'S3 Bucket Key for new objects of the bucket, which determines their encryption context; absent: true for SSE-KMS, false otherwise.',
+            )
+            .optional(),
+        })
+        .meta(longKeyMetadata),
+    ])
+    .meta({ description: 'The KMS key: an alias, an ARN, or the long form.', examples: ['alias/acme-tax'] });
+}
 
 const sideShape = {
   bucket: textSchema(patterns.checkBucketNameFormat, 'Name of the bucket; replikey creates it when absent.', {
@@ -150,6 +169,7 @@ const pairShape = {
   destination: z
     .strictObject({
       ...sideShape,
+      key: destinationKeySchema,
       storageClass: storageClassSchema.optional(),
       objectOwner: z
         .enum(['source', 'destination'])

@@ -61,6 +61,11 @@ export interface BucketReplication {
     storageClass?: string;
     /** The side that owns the replicas, if the accounts differ. */
     objectOwner: 'source' | 'destination';
+    /**
+     * Present if S3 encrypts each replica under the multi-Region key that is related to the key of its object: `key` is
+     * related to the key of the source, and these to its further keys.
+     */
+    relatedKeys?: { arn: string }[];
   };
   /** Further keys that encrypt objects of the source. */
   sourceKeys: KeyChoice[];

@@ -34,6 +34,16 @@ export const accountRootArn = (account: string, region: string): string =>
 export const bucketArn = (bucket: string, region: string): string =>
   `arn:${partitionOfRegion(region)}:s3:::${bucket}`;
 
+/**
+ * Returns the ARN of the related key of a multi-Region key in another Region: the key with the same id there. Returns
+ * undefined for a key that is not multi-Region; only ids of multi-Region keys begin with `mrk-` (KMS developer guide).
+ */
+export function relatedKeyArn(arn: string, region: string): string | undefined {
+  const [prefix, partitionName, service, , account, key] = arn.split(':');
+  if (!key?.startsWith('key/mrk-')) return undefined;
+  return [prefix, partitionName, service, region, account, key].join(':');
+}
+
 /** Returns the partition in an ARN. */
 export const partitionOfArn = (arn: string): string => arn.split(':')[1] ?? '';
 

@@ -209,7 +209,7 @@ function replicateVersion(
   }
   const body = readSourceBody(source, version, principal, deps);
 
-  const keyArn = isSseS3 ? undefined : resolveReplicaKey(rule, role, destination, deps);
+  const keyArn = isSseS3 ? undefined : resolveReplicaKey(version, rule, role, destination, deps);
   const conditionKeys: Record<string, string> = {
     's3:x-amz-server-side-encryption': version.encryption.algorithm,
   };
@@ -321,14 +321,20 @@ function readSourceBody(
   return decryptAead(dataKey, { iv: encryption.iv, tag: encryption.tag, data });
 }
 
-/** Returns the ARN of the replica's key. S3 resolves an alias in the account of the role, the source's account. */
+/** Returns the ARN of the replica's key: the related key, or the one that the rule names. S3 resolves an alias in the account of the role, the source's account. */
 function resolveReplicaKey(
+  version: VersionState,
   rule: ReplicationRule,
   role: string,
   destination: BucketState,
   { keyService }: ReplicationDeps,
 ): string {
-  const keyId = rule.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID ?? '';
+  const { ReplicaKmsKeyID = '', UseSourceMultiRegionKey: related } =
+    rule.Destination?.EncryptionConfiguration ?? {};
+  const { keyArn = '' } = version.encryption;
+  // The related key has the same id. AWS does not document what S3 does with other keys; the sandbox uses the key of the rule.
+  const isRelated = related?.Status === 'Enabled' && keyArn.includes(':key/mrk-');
+  const keyId = isRelated ? keyArn.split(':').with(3, destination.region).join(':') : ReplicaKmsKeyID;
   const account = role.split(':')[4] ?? '';
   return mapKmsErrorsToFailures({}, 'DstKmsKeyNotFound', () =>
     keyService.resolve(keyId, { account, region: destination.region }),

@@ -171,7 +171,10 @@ const checkSelectionAndReplicaKey = forEachReplicationRule(
       throw invalidRequestError('SourceSelectionCriteria cannot be empty.');
     }
     const key = Destination?.EncryptionConfiguration?.ReplicaKmsKeyID;
-    if (selection?.SseKmsEncryptedObjects && key === undefined) {
+    const related = Destination?.EncryptionConfiguration?.UseSourceMultiRegionKey;
+    if (related && related.Status !== 'Enabled' && related.Status !== 'Disabled') throw malformedXmlError();
+    // AWS does not document whether a rule with a related key also needs a replica key: the sandbox accepts both.
+    if (selection?.SseKmsEncryptedObjects && key === undefined && related?.Status !== 'Enabled') {
       throw invalidRequestError(
         'ReplicaKmsKeyID must be specified if SseKmsEncryptedObjects tag is present.',
       );

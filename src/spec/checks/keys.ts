@@ -1,5 +1,5 @@
 import type { Path } from '../document.ts';
-import { KEY_ARN_FORMAT, KEY_ID_FORMAT } from '../patterns.ts';
+import { KEY_ARN_FORMAT, KEY_ID_FORMAT, RELATED_KEY } from '../patterns.ts';
 import { toLongForm } from '../resolve.ts';
 import type { KeyDeclaration } from '../schema.ts';
 import type { CheckedReplication } from '../validate.ts';
@@ -13,6 +13,7 @@ export const keyChecks: readonly PairCheck[] = [
   checkKeyArnSettings,
   checkBucketKeyEncryption,
   checkRotationPeriod,
+  checkRelatedKey,
   checkSourceKeysUnique,
   checkUnmanagedAccountKey,
 ];
@@ -105,6 +106,25 @@ function checkRotationPeriod(pair: CheckedReplication): CheckFailure[] {
     return [
       [[...path, 'rotationPeriodInDays'], message, 'remove it, or set rotation: true', [...path, 'rotation']],
     ];
+  });
+}
+
+/**
+ * Refuses `related` unless every source key is a multi-Region key by ARN or id. Only then the keys of the replicas are
+ * known, and the role can be permitted to use them.
+ */
+function checkRelatedKey(pair: CheckedReplication): CheckFailure[] {
+  const { source, destination } = pair.content.spec;
+  if (toLongForm(destination.key).arn !== RELATED_KEY) return [];
+  const path = arnPathOf(destination.key, ['spec', 'destination', 'key']);
+  if (source.region === destination.region) {
+    const message = 'a related key is in another Region, but both buckets are in the same Region';
+    return [[path, message, 'use an alias or an ARN', ['spec', 'source', 'region']]];
+  }
+  return declaredKeysOf(pair).flatMap(({ side, key, path: keyPath }): CheckFailure[] => {
+    if (side === 'destination' || /(^|\/)mrk-/.test(toLongForm(key).arn ?? '')) return [];
+    const message = 'destination.key: related requires the ARN or id of a multi-Region key here';
+    return [[keyPath, message, 'write its ARN, which ends in key/mrk-…, or another destination.key', path]];
   });
 }
 
