@@ -5,6 +5,7 @@ import { STSClient } from '@aws-sdk/client-sts';
 import { fromIni, fromTemporaryCredentials } from '@aws-sdk/credential-providers';
 import type { Endpoint, Location } from '../core/resource.ts';
 import type { Account } from '../spec/types.ts';
+import { dnsSuffixesOf, isListedRegion } from '../util/arn.ts';
 import { toSortedSet } from '../util/canonical-json.ts';
 import type { CloudTrailModule } from './cloudtrail.ts';
 import type { Service } from './command.ts';
@@ -189,12 +190,15 @@ async function configuredEndpoint({ endpoint }: Connection): Promise<Endpoint> {
   return names.length === 1 ? names.join() : toSortedSet(entries.map((entry) => entry.join('='))).join(', ');
 }
 
-/** Hosts of AWS, also those of VPC endpoints, of FIPS and of dual stack. */
-const AWS_HOSTS = /\.(amazonaws\.com|amazonaws\.com\.cn|api\.aws)$/;
+/** Returns whether a host is of AWS, in the partition of the Region in its name. VPC, FIPS and dual-stack endpoints are. */
+function isAwsHost(hostname: string): boolean {
+  const region = hostname.split('.').reverse().find(isListedRegion) ?? 'us-east-1';
+  return dnsSuffixesOf(region).some((suffix) => hostname.endsWith(`.${suffix}`));
+}
 
 /** Returns `aws` for an endpoint of AWS, and otherwise its URL without user name and password. */
 const endpointName = ({ protocol, hostname, origin, pathname }: URL): Endpoint =>
-  protocol === 'https:' && AWS_HOSTS.test(hostname) ? 'aws' : `${origin}${pathname.replace(/\/$/, '')}`;
+  protocol === 'https:' && isAwsHost(hostname) ? 'aws' : `${origin}${pathname.replace(/\/$/, '')}`;
 
 /**
  * Whether an endpoint is configured. A custom endpoint may lack wildcard host names, so its requests use path style. S3

@@ -22,6 +22,12 @@ export const partitionOfRegion = (region: string): string => lookUpPartition(reg
 export const globalRegionOf = (region: string): string =>
   lookUpPartition(region).implicitGlobalRegion ?? region;
 
+/** Returns the domains of the endpoints of a Region, without and with dual stack. */
+export function dnsSuffixesOf(region: string): string[] {
+  const { dnsSuffix, dualStackDnsSuffix } = lookUpPartition(region);
+  return [dnsSuffix, dualStackDnsSuffix];
+}
+
 /** Returns whether the SDK lists a Region by name. It finds the partition of other Regions by the form of their names. */
 export const isListedRegion = (region: string): boolean =>
   'description' in lookUpPartition(region) && !region.endsWith('-global');

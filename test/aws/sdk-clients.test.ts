@@ -130,3 +130,21 @@ test('s3.replication: rejects a document with elements that the SDK does not kno
   });
   newer.close();
 });
+
+// Domains of the endpoints by partition: the AWS General Reference, "AWS service endpoints", and the guides of the partitions.
+test.each([
+  ['https://vpce-1a2b.s3.eu-central-1.vpce.amazonaws.com', 'aws'],
+  ['https://s3.dualstack.us-gov-west-1.amazonaws.com', 'aws'],
+  ['https://kms.eu-central-1.api.aws', 'aws'],
+  ['https://kms.cn-north-1.amazonaws.com.cn', 'aws'],
+  ['https://kms.eusc-de-east-1.amazonaws.eu', 'aws'],
+  ['https://vpce-1a2b.s3.eusc-de-east-1.vpce.amazonaws.eu', 'aws'],
+  ['https://kms.us-iso-east-1.c2s.ic.gov', 'aws'],
+  ['https://kms.us-isob-east-1.sc2s.sgov.gov', 'aws'],
+  ['https://s3.us-east-1.amazonaws.eu', 'https://s3.us-east-1.amazonaws.eu'],
+  ['https://s3.amazonaws.com.example.com', 'https://s3.amazonaws.com.example.com'],
+])('endpoint: %s is %s', async (endpoint, name) => {
+  const clients = createSdkClients([], { endpoint, credentials });
+  expect(await clients.endpoint()).toBe(name);
+  clients.destroy();
+});
