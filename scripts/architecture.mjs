@@ -69,6 +69,7 @@ export const LAYERS = [
   {
     title: 'Parts of a pass',
     folders: {
+      import: { holds: 'discovery of existing replication, and specs rendered from it', io: 'AWS client' },
       doctor: { holds: 'diagnosis of buckets as they are in AWS, without specs', io: 'AWS client' },
       prune: {
         holds: 'search for orphans of removed specs',
@@ -85,7 +86,6 @@ export const LAYERS = [
   {
     title: 'AWS documents',
     folders: {
-      import: { holds: 'discovery of existing replication, and specs rendered from it', io: 'AWS client' },
       kinds: { holds: 'one file for each AWS document that replikey manages', io: 'AWS client' },
       aws: {
         holds:

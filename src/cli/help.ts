@@ -108,7 +108,7 @@ export type HeadingGroups = readonly (readonly [heading: string, names: readonly
 /** Headings of the options. Alternatively, an option of a new command can set its own heading. */
 const OPTION_GROUPS: HeadingGroups = [
   ['Mode:', ['--once', '--dry-run', '--plan-only', '--plan']],
-  ['Specs:', ['--only', '--selector', '--var', '--source']],
+  ['Specs:', ['--only', '--selector', '--var', '--source', '--by-arn']],
   ['Buckets:', ['--bucket', '--all', '--object', '--sample']],
   ['Plan:', ['--prune', '--out', '--sarif', '--explain', '--detailed-exitcode']],
   [

@@ -34,6 +34,8 @@ export interface CliSession {
 type SessionOptions = Pick<GlobalOptions, 'sandbox' | 'logLevel'> & {
   /** A snapshot that `reconcile observe` wrote, to replay in place of AWS. */
   observed?: string;
+  /** Region of the calls that name none; default: that of the first source. */
+  region?: string;
   /** Time limit for an attempt of a call, in milliseconds; default: that of the SDK clients. */
   attemptTimeoutMs?: number;
   /** The account to which the ambient credentials must belong. */
@@ -66,7 +68,7 @@ export async function openSession(
     clients,
     accounts: specs.accounts,
     ...(options.expectedAccount && { expectedAccount: options.expectedAccount }),
-    region: specs.pairs[0]?.source.region ?? 'us-east-1',
+    region: options.region ?? specs.pairs[0]?.source.region ?? 'us-east-1',
     signal,
     disableRoleBatching: options.observed !== undefined || wrapClients !== undefined,
     onRetry: ({ operation, region, attempt, reason }) => {

@@ -1,43 +1,75 @@
 import { ListAliasesCommand } from '@aws-sdk/client-kms';
 import { ListBucketsCommand, type ReplicationRule } from '@aws-sdk/client-s3';
 import type { AwsClient } from '../aws/client.ts';
+import { formatAwsError } from '../aws/errors.ts';
 import { paginate } from '../aws/paginate.ts';
+import { type Fact, isUnread } from '../core/facts.ts';
 import type { Location } from '../core/resource.ts';
+import { UserError } from '../errors.ts';
+import { readRoleFacts } from '../facts/read.ts';
+import { accountOfArn } from '../iam/context.ts';
+import type { Statement } from '../iam/types.ts';
 import { parseCanaryRule } from '../kinds/canary-rule.ts';
-import { fetchBucketRegion } from '../kinds/s3-bucket.ts';
-import { s3Encryption } from '../kinds/s3-encryption.ts';
+import { describeKey } from '../kinds/kms-key.ts';
+import { bucketRegionIn, fetchBucketRegion } from '../kinds/s3-bucket.ts';
+import { s3Encryption, toKeyArn } from '../kinds/s3-encryption.ts';
+import { type OwnershipDoc, s3Ownership } from '../kinds/s3-ownership.ts';
+import { s3PublicAccess } from '../kinds/s3-public-access.ts';
 import { s3Replication } from '../kinds/s3-replication.ts';
 import { fetchVersioning } from '../kinds/s3-versioning.ts';
 import { destinationBucketOf } from '../proof/rule-context.ts';
-import { partitionOfRegion } from '../util/arn.ts';
-import { omitUndefined } from '../util/canonical-json.ts';
+import { regionOfArn } from '../util/arn.ts';
+import { compareCodeUnits, omitUndefined } from '../util/canonical-json.ts';
 
 /** Settings of a bucket that an import reads. */
 export interface DiscoveredBucket {
   name: string;
   region: string;
   /** Account id (12 digits). */
-  account?: string;
+  account: string;
   versioningEnabled: boolean;
   encryption: {
     algorithm: 'AES256' | 'aws:kms' | 'aws:kms:dsse';
     /**
-     * ARN of the default key; absent for SSE-S3, and for a key that the bucket names by an alias, which includes the
-     * key that AWS manages.
+     * ARN of the default key; absent for SSE-S3, for the key that S3 uses if the bucket names none, and for an alias that
+     * cannot be read.
      */
     keyArn?: string;
     bucketKey: boolean;
   };
+  /** The four settings of the public access block; null if the bucket has none. */
+  publicAccess: Fact<boolean[]>;
+  /** Null: the bucket has no ownership controls. */
+  objectOwnership: Fact<OwnershipDoc['Rules'][number]['ObjectOwnership']>;
+}
+
+/** A destination whose settings cannot be read. */
+export interface UnreadBucket {
+  unread: string;
+  /** Whether no bucket has this name. */
+  isMissing: boolean;
+  /** As S3 reports it, also for a bucket of another account. */
+  region?: string;
+}
+
+/** The role of a configuration, as far as specs declare it. */
+export interface DiscoveredRole {
+  /** Specs whose `deletion: Remove` a tag of the role records. */
+  tags: Record<string, string>;
+  /** The statements of all its inline and managed policies. */
+  statements: Statement[];
 }
 
 /** A replication configuration with the related settings that specs declare. */
 export interface DiscoveredReplication {
   source: DiscoveredBucket;
   roleArn: string;
+  role: Fact<DiscoveredRole>;
+  /** Their replica keys are ARNs of keys, as far as the aliases in the configuration can be read. */
   rules: ReplicationRule[];
-  /** By bucket name; undefined if the bucket does not exist or cannot be read. */
-  destinations: ReadonlyMap<string, DiscoveredBucket | undefined>;
-  /** Aliases of keys, by key ARN, for comments in the YAML. */
+  /** By bucket name. */
+  destinations: ReadonlyMap<string, DiscoveredBucket | UnreadBucket>;
+  /** Aliases of keys, by key ARN. */
   aliases: ReadonlyMap<string, string>;
 }
 
@@ -66,46 +98,63 @@ export async function discoverReplication(
   name: string,
   region: string,
 ): Promise<DiscoveredReplication | undefined> {
-  const source = await readBucketSettings(aws, name, region);
+  const source = await readBucketSettings(aws, name, await fetchBucketRegion(aws, name, region));
   const configuration = await s3Replication.fetch(aws, { region: source.region }, name);
   if (!configuration) return undefined;
   const { Role: roleArn } = configuration;
-  const rules = configuration.Rules.filter((rule) => parseCanaryRule(rule) === undefined);
-  if (rules.length === 0) return undefined;
-  const names = [...new Set(rules.map(destinationBucketOf))];
-  const destinations = await Promise.all(
-    // A destination in a foreign account may deny reads, and a deleted destination cannot be read.
-    names.map(
-      async (destination) =>
-        [destination, await readBucketSettings(aws, destination, region).catch(() => undefined)] as const,
+  const lastingRules = configuration.Rules.filter((rule) => parseCanaryRule(rule) === undefined);
+  if (lastingRules.length === 0) return undefined;
+  const names = [...new Set(lastingRules.map(destinationBucketOf))];
+  const [role, ...destinations] = await Promise.all([
+    readRole(aws, roleArn, source),
+    ...names.map(
+      async (bucket) => [bucket, await readDestination(aws, bucket, region)] as [string, Destination],
+    ),
+  ]);
+  const destinationsByName = new Map(destinations);
+  const rules = await Promise.all(
+    lastingRules.map((rule) =>
+      withReplicaKeyArn(aws, rule, source, destinationsByName.get(destinationBucketOf(rule))?.region),
     ),
   );
-  const readableBuckets = [source, ...destinations.flatMap(([, settings]) => settings ?? [])];
-  const regions = new Set(readableBuckets.map((settings) => settings.region));
-  const aliases = await Promise.all([...regions].map((bucketRegion) => listKeyAliases(aws, bucketRegion)));
-  return {
-    source,
-    roleArn,
-    rules,
-    destinations: new Map(destinations),
-    aliases: new Map(aliases.flat()),
-  };
+  const keyRegions = rules.flatMap(
+    ({ Destination }) => regionOfArn(Destination?.EncryptionConfiguration?.ReplicaKmsKeyID ?? '') || [],
+  );
+  const bucketRegions = destinations.flatMap(([, settings]) => settings.region ?? []);
+  const regions = new Set([source.region, ...bucketRegions, ...keyRegions]);
+  const aliases = await Promise.all([...regions].map((keyRegion) => listKeyAliases(aws, keyRegion)));
+  return { source, roleArn, role, rules, destinations: destinationsByName, aliases: new Map(aliases.flat()) };
 }
 
-async function readBucketSettings(
-  aws: AwsClient,
-  name: string,
-  regionHint: string,
-): Promise<DiscoveredBucket> {
-  const region = await fetchBucketRegion(aws, name, regionHint);
+type Destination = DiscoveredBucket | UnreadBucket;
+
+/** Reads a destination. One in another account denies reads, but S3 reports its Region. */
+async function readDestination(aws: AwsClient, name: string, regionHint: string): Promise<Destination> {
+  let region: string | undefined;
+  try {
+    region = await fetchBucketRegion(aws, name, regionHint);
+    return await readBucketSettings(aws, name, region);
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    const unread = formatAwsError(error);
+    const { $metadata } = error as { $metadata?: { httpStatusCode?: number } };
+    const isMissing = $metadata?.httpStatusCode === 404;
+    return omitUndefined({ unread, isMissing, region: region ?? bucketRegionIn(error) });
+  }
+}
+
+async function readBucketSettings(aws: AwsClient, name: string, region: string): Promise<DiscoveredBucket> {
   const account = await aws.accountId(undefined);
   const location = { region };
-  const [versioning, encryption] = await Promise.all([
+  const [versioning, encryption, publicAccess, ownership] = await Promise.all([
     fetchVersioning(aws, location, name),
     s3Encryption.fetch(aws, location, name),
+    orUnread(s3PublicAccess.fetch(aws, location, name)),
+    orUnread(s3Ownership.fetch(aws, location, name)),
   ]);
   const [rule] = encryption?.Rules ?? [];
   const byDefault = rule?.ApplyServerSideEncryptionByDefault;
+  const key = byDefault?.KMSMasterKeyID;
   return {
     name,
     region,
@@ -113,12 +162,74 @@ async function readBucketSettings(
     versioningEnabled: versioning.Status === 'Enabled',
     encryption: omitUndefined({
       algorithm: (byDefault?.SSEAlgorithm ?? 'AES256') as DiscoveredBucket['encryption']['algorithm'],
-      keyArn: defaultKeyArnOf(byDefault?.KMSMasterKeyID, region, account),
+      keyArn: key === undefined || isAlias(key) ? undefined : toKeyArn(key, location, account),
       bucketKey: rule?.BucketKeyEnabled ?? false,
     }),
+    publicAccess: isUnread(publicAccess)
+      ? publicAccess
+      : publicAccess && [
+          publicAccess.BlockPublicAcls ?? false,
+          publicAccess.IgnorePublicAcls ?? false,
+          publicAccess.BlockPublicPolicy ?? false,
+          publicAccess.RestrictPublicBuckets ?? false,
+        ],
+    objectOwnership: isUnread(ownership) ? ownership : (ownership?.Rules[0]?.ObjectOwnership ?? null),
   };
 }
 
+const isAlias = (key: string): boolean => /(^|:)alias\//.test(key);
+
+/** Returns the result of a read; null if the document does not exist; the reason if it cannot be read. */
+async function orUnread<T>(read: Promise<T | undefined>): Promise<Fact<T>> {
+  return read.then(
+    (value) => value ?? null,
+    (error) => ({ unread: formatAwsError(error) }),
+  );
+}
+
+/** Reads the role with its policies. S3 assumes only a role of the source's account. */
+async function readRole(
+  aws: AwsClient,
+  arn: string,
+  { account, region }: DiscoveredBucket,
+): Promise<Fact<DiscoveredRole>> {
+  if (accountOfArn(arn) !== account) return { unread: 'it belongs to another account' };
+  const locations = {
+    buckets: new Map(),
+    accountNames: new Map(),
+    unmanagedBuckets: new Set<string>(),
+    region,
+  };
+  const facts = await readRoleFacts(aws, arn, locations);
+  if (facts === null || isUnread(facts)) return facts;
+  const { tags = {}, policies = {} } = facts;
+  if (isUnread(policies)) return policies;
+  const statements = Object.values(policies ?? {}).flatMap(({ Statement }) => [Statement].flat());
+  return { tags, statements };
+}
+
+/** Returns a rule with the ARN of its replica key, which the rule may name by an alias or by its id. */
+async function withReplicaKeyArn(
+  aws: AwsClient,
+  rule: ReplicationRule,
+  { account }: DiscoveredBucket,
+  region: string | undefined,
+): Promise<ReplicationRule> {
+  const name = rule.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID;
+  if (name === undefined || region === undefined) return rule;
+  const location = { region };
+  // S3 resolves an alias without an account in the account of the role.
+  const ReplicaKmsKeyID = isAlias(name)
+    ? (await describeKey(aws, location, name).catch(() => undefined))?.Arn
+    : toKeyArn(name, location, account);
+  if (ReplicaKmsKeyID === undefined) return rule;
+  return {
+    ...rule,
+    Destination: { Bucket: undefined, ...rule.Destination, EncryptionConfiguration: { ReplicaKmsKeyID } },
+  };
+}
+
+/** Returns the aliases of a Region by key ARN: of several aliases of a key, the first. */
 async function listKeyAliases(aws: AwsClient, region: string): Promise<[string, string][]> {
   const aliases: [string, string][] = [];
   const aliasPages = paginate(
@@ -131,12 +242,5 @@ async function listKeyAliases(aws: AwsClient, region: string): Promise<[string, 
       aliases.push([`${AliasArn.split(':alias/')[0]}:key/${TargetKeyId}`, AliasName]);
     }
   }
-  return aliases;
-}
-
-function defaultKeyArnOf(key: string | undefined, region: string, account: string): string | undefined {
-  if (key === undefined || key.startsWith('arn:')) return key;
-  return key.startsWith('alias/')
-    ? undefined
-    : `arn:${partitionOfRegion(region)}:kms:${region}:${account}:key/${key}`;
+  return aliases.sort(([, first], [, second]) => compareCodeUnits(second, first));
 }

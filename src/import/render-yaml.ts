@@ -1,12 +1,19 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import { Document, visit, type YAMLMap } from 'yaml';
+import { factValue, isUnread } from '../core/facts.ts';
+import { DELETION_TAG_PREFIX, isReplikeyRule, specNameOfRule, toRuleId } from '../core/ids.ts';
+import { accountOfArn, toList } from '../iam/context.ts';
+import { matchWildcard } from '../iam/pattern.ts';
+import type { Statement } from '../iam/types.ts';
+import { parseSid, toSidName } from '../policy/statements.ts';
 import { destinationBucketOf, unknownElementsOf } from '../proof/rule-context.ts';
 import { RELATED_KEY } from '../spec/patterns.ts';
 import { declarationFromS3, isExclusionDeclarable, isV1Rule, usesRelatedKey } from '../spec/rule-fields.ts';
 import { escapeReferences } from '../spec/variables.ts';
-import { relatedKeyArn } from '../util/arn.ts';
-import { canonicalJson } from '../util/canonical-json.ts';
-import type { DiscoveredBucket, DiscoveredReplication } from './discover.ts';
+import { bucketArn, nameInArn, relatedKeyArn } from '../util/arn.ts';
+import { canonicalJson, omitUndefined, toSortedSet } from '../util/canonical-json.ts';
+import { escapeUnprintable } from '../util/escape.ts';
+import type { DiscoveredBucket, DiscoveredReplication, UnreadBucket } from './discover.ts';
 
 /** The specs of existing replication. */
 export interface ImportedSpecs {
@@ -26,80 +33,134 @@ export const toJsonResult = ({ documents, warnings }: ImportedSpecs) => ({
   warnings,
 });
 
+export interface KeyNaming {
+  /** Names keys and roles by ARN, so that replikey leaves them unchanged. */
+  byArn?: boolean;
+}
+
 /**
  * Returns specs for existing replication. A plan for these specs is empty if specs can express all settings; a warning
- * names each setting that they cannot express. Names keys and the role by ARN, so that replikey leaves them unchanged.
- * Pure.
+ * names each setting that they cannot express. Names the keys and the role of the account by alias and name, so that
+ * replikey reverts drift of their policies. Pure.
  */
-export function importSpecs(replications: readonly DiscoveredReplication[]): ImportedSpecs {
+export function importSpecs(
+  replications: readonly DiscoveredReplication[],
+  { byArn = false }: KeyNaming = {},
+): ImportedSpecs {
   const bucketsOfRole = bucketsByRole(replications);
   const usedNames = new Set<string>();
-  const pairs = replications.flatMap((replication) => {
-    const groups = groupRulesBySpec(replication.rules);
-    return groups.map((rules) => renderDocument(replication, rules, bucketsOfRole, usedNames));
-  });
+  const accounts = renderAccounts(replications);
+  const namesAccounts = accounts.length > 0;
+  const keysOfReplicas = new Map(
+    replications.flatMap(({ rules }) =>
+      rules.flatMap((rule): [string, string][] => {
+        const key = replicaKeyOf(rule);
+        return key === undefined ? [] : [[destinationBucketOf(rule), key]];
+      }),
+    ),
+  );
+  const pairs = replications.flatMap((replication) =>
+    groupRulesBySpec(replication).map((group) =>
+      renderDocument({ replication, group, byArn, namesAccounts, keysOfReplicas, bucketsOfRole, usedNames }),
+    ),
+  );
   return {
-    documents: [...renderAccounts(replications), ...pairs.map(({ document }) => document)],
+    documents: [...accounts, ...pairs.map(({ document }) => document)],
     warnings: pairs.flatMap(({ name, warnings }) => warnings.map((message) => ({ spec: name, message }))),
   };
 }
 
-/** Groups rules by spec: the rules of one spec share the destination and all settings that a spec declares once. */
-function groupRulesBySpec(rules: readonly ReplicationRule[]): ReplicationRule[][] {
-  const groups = new Map<string, ReplicationRule[]>();
+/** Rules that one spec declares: they share the destination and all settings that a spec declares once. */
+interface RuleGroup {
+  rules: [ReplicationRule, ...ReplicationRule[]];
+  bucket: string;
+  destination: DiscoveredBucket | UnreadBucket;
+  /** ARN of the replica key, or its name as the rules write it. */
+  replicaKey?: string;
+  /** Id of the account of the destination, if it is not that of the source. */
+  foreignAccountId?: string;
+  /** Whether S3 encrypts replicas under the related multi-Region keys of the source keys. */
+  usesRelatedKey: boolean;
+  /** Whether S3 changes the owner of the replicas. */
+  overridesOwner: boolean;
+  /** The spec that the ids of the rules name, if replikey wrote them. */
+  specName?: string;
+}
+
+function groupRulesBySpec({ source, rules, destinations }: DiscoveredReplication): RuleGroup[] {
+  const groups = new Map<string, RuleGroup>();
   for (const rule of rules) {
-    const { Bucket, StorageClass, EncryptionConfiguration, AccessControlTranslation } =
-      rule.Destination ?? {};
-    const key = canonicalJson([Bucket, StorageClass, EncryptionConfiguration, AccessControlTranslation]);
-    groups.set(key, [...(groups.get(key) ?? []), rule]);
+    const settings = sharedSettingsOf(rule);
+    // A rule that selects no encrypted objects names no key, and fits into a spec with any.
+    const sameSettings = rules.filter((other) => sharedSettingsOf(other) === settings);
+    const namedKey = replicaKeyOf(rule) ?? sameSettings.flatMap((other) => replicaKeyOf(other) ?? [])[0];
+    const usesRelated =
+      usesRelatedKey(rule) || (namedKey === undefined && sameSettings.some((other) => usesRelatedKey(other)));
+    const key = canonicalJson([settings, usesRelated, usesRelated ? null : (namedKey ?? null)]);
+    const group = groups.get(key);
+    if (group) {
+      group.rules.push(rule);
+      continue;
+    }
+    const bucket = destinationBucketOf(rule);
+    const destination = destinations.get(bucket) ?? { unread: 'it was not read', isMissing: false };
+    const relatedKey =
+      usesRelated && destination.region !== undefined
+        ? relatedKeyArn(source.encryption.keyArn ?? '', destination.region)
+        : undefined;
+    const replicaKey = relatedKey || namedKey;
+    groups.set(
+      key,
+      omitUndefined({
+        rules: [rule],
+        bucket,
+        destination,
+        replicaKey,
+        foreignAccountId: 'unread' in destination ? foreignAccountIdOf(rule, replicaKey, source) : undefined,
+        usesRelatedKey: usesRelated,
+        overridesOwner: rule.Destination?.AccessControlTranslation !== undefined,
+        specName: specNameIn(rule),
+      }) as RuleGroup,
+    );
   }
   return [...groups.values()];
 }
 
-function renderDocument(
-  replication: DiscoveredReplication,
-  rules: readonly ReplicationRule[],
-  bucketsOfRole: ReadonlyMap<string, string[]>,
-  usedNames: Set<string>,
-): { document: Document; name: string; warnings: string[] } {
-  const { source, roleArn } = replication;
-  const [firstRule] = rules;
-  const bucket = destinationBucketOf(firstRule);
-  const destination = replication.destinations.get(bucket);
-  const isRelated = firstRule !== undefined && usesRelatedKey(firstRule);
-  const replicaKey =
-    (isRelated && destination && relatedKeyArn(source.encryption.keyArn ?? '', destination.region)) ||
-    firstRule?.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID;
-  const destinationAccountId = foreignAccountIdOf(firstRule, source);
-  const warnings = warningsOf(replication, rules, destination, replicaKey, bucketsOfRole);
+/** Returns the settings that rules of one spec share, apart from the replica key, as text. */
+function sharedSettingsOf(rule: ReplicationRule): string {
+  const { Bucket, StorageClass, AccessControlTranslation } = rule.Destination ?? {};
+  return canonicalJson([Bucket, StorageClass, AccessControlTranslation, specNameIn(rule)]);
+}
 
-  const name = uniqueName(toSlug(`${source.name}-${bucket}`), usedNames);
+const specNameIn = ({ ID = '' }: ReplicationRule): string | undefined =>
+  isReplikeyRule(ID) ? specNameOfRule(ID) : undefined;
 
+const replicaKeyOf = (rule: ReplicationRule): string | undefined =>
+  rule.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID;
+
+interface RenderContext {
+  replication: DiscoveredReplication;
+  group: RuleGroup;
+  byArn: boolean;
+  /** Whether all sides name their accounts: specs that share a bucket or a role must agree. */
+  namesAccounts: boolean;
+  /** Keys of the replicas in a bucket, by its name. */
+  keysOfReplicas: ReadonlyMap<string, string>;
+  bucketsOfRole: ReadonlyMap<string, string[]>;
+  usedNames: Set<string>;
+}
+
+function renderDocument(context: RenderContext): { document: Document; name: string; warnings: string[] } {
+  const { replication, group, usedNames } = context;
+  const { source } = replication;
+  const { bucket, rules, specName } = group;
+  const name = uniqueName(specName ?? toSlug(`${source.name}-${bucket}`), usedNames);
+  const warnings = warningsOf(context);
   const document = new Document({
     apiVersion: 'replikey.dev/v1',
     kind: 'BucketReplication',
     metadata: { name },
-    spec: {
-      source: {
-        ...renderSide(source, source.encryption.keyArn ?? replicaKeyInRegion(source, replicaKey)),
-        ...(destinationAccountId === undefined ? {} : { account: accountNameFor(source.account ?? '') }),
-      },
-      destination: {
-        ...(destination
-          ? renderSide(destination, isRelated ? RELATED_KEY : (replicaKey ?? destination.encryption.keyArn))
-          : { bucket, region: regionOfKey(replicaKey) ?? source.region, key: replicaKey }),
-        ...(destinationAccountId === undefined ? {} : { account: accountNameFor(destinationAccountId) }),
-        ...(firstRule?.Destination?.StorageClass === undefined
-          ? {}
-          : { storageClass: firstRule.Destination.StorageClass }),
-        ...(destinationAccountId !== undefined &&
-        firstRule?.Destination?.AccessControlTranslation === undefined
-          ? { objectOwner: 'source' }
-          : {}),
-      },
-      role: { arn: roleArn },
-      rules: rules.map(declarationFromS3),
-    },
+    spec: specOf(context, name),
   });
   // Existing values contain no references to variables, even if a prefix looks like one.
   visit(document, {
@@ -109,15 +170,166 @@ function renderDocument(
   });
   document.commentBefore = [
     ` ${source.name} to ${bucket}, imported from AWS`,
-    ...warnings.map((warning) => ` ! ${warning}`),
+    ...warnings.map((warning) => ` ! ${escapeUnprintable(warning)}`),
   ].join('\n');
-  addAliasComment(document, ['spec', 'source', 'key'], replication.aliases);
-  addAliasComment(document, ['spec', 'destination', 'key'], replication.aliases);
+  const keyPaths = [
+    ['spec', 'source', 'key'],
+    ['spec', 'destination', 'key'],
+    ...rules.map((_, index) => ['spec', 'sourceKeys', index]),
+  ];
+  for (const path of keyPaths) addAliasComment(document, path, replication.aliases);
   return { document, name, warnings };
 }
 
+function specOf(context: RenderContext, name: string): object {
+  const { replication, group, byArn, namesAccounts } = context;
+  const { source, aliases, roleArn, role } = replication;
+  const { destination, replicaKey, foreignAccountId, overridesOwner, rules, bucket } = group;
+  const [sourceKey, ...sourceKeys] = sourceKeysOf(context);
+  const nameOf = (arn: string | undefined) =>
+    byArn || group.usesRelatedKey ? arn : (aliasOf(arn, source.account, aliases) ?? arn);
+  const accountOf = (id = source.account) => (namesAccounts ? accountNameFor(id) : undefined);
+  const facts = factValue(role);
+  const sidName = toSidName(name);
+  return omitUndefined({
+    source: omitUndefined({
+      ...renderSide(source, nameOf(sourceKey), accountOf()),
+    }),
+    destination: omitUndefined({
+      ...('unread' in destination
+        ? {
+            bucket,
+            region: destination.region ?? regionOfKey(replicaKey) ?? source.region,
+            account: accountOf(foreignAccountId),
+            key: nameOf(replicaKey),
+          }
+        : renderSide(
+            destination,
+            group.usesRelatedKey ? RELATED_KEY : nameOf(replicaKey ?? destination.encryption.keyArn),
+            accountOf(),
+          )),
+      storageClass: rules[0].Destination?.StorageClass,
+      // Across accounts, the spec declares the exception; within one account, the override.
+      objectOwner:
+        foreignAccountId !== undefined && !overridesOwner
+          ? 'source'
+          : foreignAccountId === undefined && overridesOwner
+            ? 'destination'
+            : undefined,
+    }),
+    sourceKeys: sourceKeys.length > 0 ? sourceKeys.map(nameOf) : undefined,
+    role: {
+      ...(byArn || accountOfArn(roleArn) !== source.account ? { arn: roleArn } : roleByName(roleArn)),
+      ...(!byArn &&
+      facts?.statements.some((statement) => {
+        const sid = parseSid(statement);
+        return sid?.name === sidName && sid.subject.startsWith('Foreign');
+      })
+        ? { also: 'foreignRules' }
+        : {}),
+    },
+    rules: rules.map((rule) => ruleOf(rule, name)),
+    policy:
+      facts?.tags[DELETION_TAG_PREFIX + name] === 'Remove' && !byArn ? { deletion: 'Remove' } : undefined,
+  });
+}
+
+/** Returns the declaration of a rule: under its name if replikey gave it its id, and otherwise under this id. */
+function ruleOf(rule: ReplicationRule, spec: string): object {
+  const { id, ...declaration } = declarationFromS3(rule);
+  const name = rule.ID?.slice(toRuleId(spec, '').length) ?? '';
+  return rule.ID === toRuleId(spec, name) && /^[a-z0-9-]+$/.test(name)
+    ? { name, ...declaration }
+    : { id, ...declaration };
+}
+
+function roleByName(arn: string) {
+  const path = arn.slice(arn.indexOf('/'), arn.lastIndexOf('/') + 1);
+  return { name: nameInArn(arn), ...(path === '/' ? {} : { path }) };
+}
+
+/** Returns the alias of a key of the account; undefined for a key of another account, and for one that AWS manages. */
+function aliasOf(
+  arn: string | undefined,
+  account: string,
+  aliases: ReadonlyMap<string, string>,
+): string | undefined {
+  const alias = aliases.get(arn ?? '');
+  return alias?.startsWith('alias/aws/') || accountOfArn(arn ?? '') !== account ? undefined : alias;
+}
+
+/**
+ * Returns the ARNs of the keys of source objects: the key of the bucket first, then the other keys with which the role may
+ * decrypt its objects. Without a default key, the key of the bucket is that of the replicas in it, or the first of them.
+ */
+function sourceKeysOf({ replication, group, keysOfReplicas }: RenderContext): string[] {
+  const { source, rules } = replication;
+  const decryptable = decryptableKeysOf(replication, group.specName, group.replicaKey);
+  const ofAllSpecs = toSortedSet(
+    rules.flatMap((rule) => decryptableKeysOf(replication, specNameIn(rule), replicaKeyOf(rule))),
+  );
+  const inRegion = regionOfKey(group.replicaKey) === source.region ? group.replicaKey : undefined;
+  const key = source.encryption.keyArn ?? keysOfReplicas.get(source.name) ?? ofAllSpecs[0] ?? inRegion;
+  return key === undefined ? [] : [key, ...decryptable.filter((arn) => arn !== key)];
+}
+
+/** Returns the ARNs of the keys with which the role may decrypt objects of the source, for the rules of a spec. */
+function decryptableKeysOf(
+  { source, role }: DiscoveredReplication,
+  specName: string | undefined,
+  replicaKey: string | undefined,
+): string[] {
+  const sidName = specName === undefined ? undefined : toSidName(specName);
+  const statements = factValue(role)?.statements ?? [];
+  return toSortedSet(
+    statements.flatMap((statement) => {
+      const sid = parseSid(statement);
+      if (sid ? sid.name !== sidName || sid.subject !== 'SourceKey' : !mayDecrypt(statement, source))
+        return [];
+      // A foreign statement may also serve the replicas of a destination in the same Region.
+      return toList(statement.Resource).filter(
+        (arn) =>
+          KEY_ARN.test(arn) &&
+          regionOfKey(arn) === source.region &&
+          (sid !== undefined || arn !== replicaKey),
+      );
+    }),
+  );
+}
+
+const KEY_ARN = /^arn:[^:]+:kms:[^:]+:\d{12}:key\/[\w-]+$/;
+
+/** Returns whether a statement allows a role to decrypt objects of a bucket. */
+function mayDecrypt(
+  { Effect, Action, Condition = {} }: Statement,
+  { name, region }: DiscoveredBucket,
+): boolean {
+  if (
+    Effect !== 'Allow' ||
+    !toList(Action).some((action) => matchWildcard(action.toLowerCase(), 'kms:decrypt'))
+  )
+    return false;
+  const arn = bucketArn(name, region);
+  const contexts = Object.values(Condition).flatMap((keys) =>
+    Object.entries(keys).flatMap(([key, values]) =>
+      key.toLowerCase() === 'kms:encryptioncontext:aws:s3:arn' ? toList(values).map(String) : [],
+    ),
+  );
+  return (
+    contexts.length === 0 ||
+    contexts.some(
+      (pattern) =>
+        pattern.startsWith(`${arn}/`) || matchWildcard(pattern, arn) || matchWildcard(pattern, `${arn}/`),
+    )
+  );
+}
+
 /** Adds the alias of a key as a comment beside its ARN. */
-function addAliasComment(document: Document, path: string[], aliases: ReadonlyMap<string, string>): void {
+function addAliasComment(
+  document: Document,
+  path: readonly (string | number)[],
+  aliases: ReadonlyMap<string, string>,
+): void {
   const node = document.getIn(path, true) as { value?: unknown; comment?: string } | YAMLMap | undefined;
   if (!node || !('value' in node)) return;
   const alias = aliases.get(String(node.value));
@@ -130,48 +342,62 @@ const DEFAULT_ENCRYPTION_NAMES = {
   'aws:kms:dsse': 'DSSE-KMS',
 } as const;
 
-function renderSide({ name, region, encryption }: DiscoveredBucket, arn: string | undefined) {
+function renderSide(
+  { name, region, encryption, publicAccess, objectOwnership }: DiscoveredBucket,
+  key: string | undefined,
+  account: string | undefined,
+) {
   const { algorithm, bucketKey } = encryption;
   const isDefault = algorithm === 'aws:kms';
-  return {
+  const longKey = key?.startsWith('alias/') ? { alias: key, bucketKey } : { arn: key, bucketKey };
+  const settings = factValue(publicAccess);
+  return omitUndefined({
     bucket: name,
     region,
-    key: bucketKey === isDefault ? arn : { arn, bucketKey },
+    account,
+    key: bucketKey === isDefault ? key : longKey,
     ...(isDefault ? {} : { defaultEncryption: DEFAULT_ENCRYPTION_NAMES[algorithm] }),
-  };
+    blockPublicAccess: settings && new Set(settings).size === 1 ? settings[0] : undefined,
+    objectOwnership: factValue(objectOwnership),
+  });
 }
 
-/**
- * Returns warnings: facts that the user should know, settings that a reconcile would change, and settings that specs
- * cannot express.
- */
-function warningsOf(
-  { source, roleArn, rules: allRules }: DiscoveredReplication,
-  rules: readonly ReplicationRule[],
-  destination: DiscoveredBucket | undefined,
-  replicaKey: string | undefined,
-  bucketsOfRole: ReadonlyMap<string, string[]>,
-): string[] {
-  const [firstRule] = rules;
-  const name = destinationBucketOf(firstRule);
-  const isForeign = foreignAccountIdOf(firstRule, source) !== undefined;
-  const otherBuckets = (bucketsOfRole.get(roleArn) ?? []).filter((bucketName) => bucketName !== source.name);
-  const keys = new Set(
-    allRules
-      .filter((rule) => destinationBucketOf(rule) === name)
-      .map((rule) => rule.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID),
-  );
+/** Returns warnings: facts that the user should know, and settings that specs cannot express. */
+function warningsOf(context: RenderContext): string[] {
+  const { replication, group, byArn, bucketsOfRole } = context;
+  const { source, roleArn, role } = replication;
+  const { bucket, destination, rules, replicaKey, foreignAccountId } = group;
+  const otherBuckets = (bucketsOfRole.get(roleArn) ?? []).filter((name) => name !== source.name);
+  const unread = 'unread' in destination ? destination : undefined;
+  const readSides = 'unread' in destination ? [source] : [source, destination];
+  const roleName = nameInArn(roleArn);
   const unknownElements = [...new Set(rules.flatMap(unknownElementsOf))];
   const warnings: [boolean, string][] = [
+    [unread?.isMissing === true, `bucket ${bucket} does not exist, so that every object fails`],
     [
-      destination === undefined && !isForeign,
-      `bucket ${name} does not exist, so that every object fails, or cannot be read; its Region below is a guess`,
+      unread?.isMissing === false && foreignAccountId === undefined,
+      `bucket ${bucket} cannot be read: ${unread?.unread}; if it belongs to another account, declare both accounts`,
     ],
     [
-      destination?.versioningEnabled === false,
+      unread !== undefined && unread.region === undefined,
+      `S3 did not report the Region of ${bucket}; the Region below is ${regionOfKey(replicaKey) === undefined ? 'a guess' : 'that of the replica key'}`,
+    ],
+    ...readSides.map(({ name, versioningEnabled }): [boolean, string] => [
+      !versioningEnabled,
       `versioning of ${name} is not enabled: objects fail to replicate until it is`,
-    ],
-    [!source.versioningEnabled, `versioning of ${source.name} is not enabled`],
+    ]),
+    ...readSides.map(({ name, publicAccess }): [boolean, string] => [
+      new Set(factValue(publicAccess) ?? []).size > 1,
+      `${name} has only some of the four settings of Block Public Access, which specs cannot express; they stay as they are`,
+    ]),
+    ...readSides.flatMap(({ name, publicAccess, objectOwnership }): [boolean, string][] =>
+      Object.entries({ 'public access block': publicAccess, 'object ownership': objectOwnership }).map(
+        ([setting, fact]) => [
+          isUnread(fact),
+          `the ${setting} of ${name} cannot be read, so the spec does not declare it${isUnread(fact) ? `: ${fact.unread}` : ''}`,
+        ],
+      ),
+    ),
     [
       rules.some(isV1Rule),
       'V1 rules, shown below as V2; reconcile rewrites them, and they keep replicating delete markers',
@@ -179,72 +405,70 @@ function warningsOf(
     [otherBuckets.length > 0, `the role is shared with ${otherBuckets.join(', ')}`],
     [
       rules.some((rule) => !isExclusionDeclarable(rule)),
-      `rules to ${name} exclude several values of one tag, of which specs can declare only one; reconcile would remove the others`,
+      `rules to ${bucket} exclude several values of one tag, of which specs can declare only one; reconcile would remove the others`,
     ],
     [
       rules.some(
         (rule) =>
           usesRelatedKey(rule) && rule.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID !== undefined,
       ),
-      `rules to ${name} use related multi-Region keys and also name a replica key, which specs cannot express; reconcile would remove the replica key`,
+      `rules to ${bucket} use related multi-Region keys and also name a replica key, which specs cannot express; reconcile would remove the replica key`,
     ],
     [
       unknownElements.length > 0,
-      `rules to ${name} have elements that this version does not know (${unknownElements.join(', ')}); reconcile refuses to change the configuration`,
+      `rules to ${bucket} have elements that this version does not know (${unknownElements.join(', ')}); reconcile refuses to change the configuration`,
+    ],
+    [role === null, `the role ${roleArn} does not exist, so that every object fails`],
+    [
+      isUnread(role),
+      `the role ${roleName} cannot be read, so keys that only its policies name are missing in sourceKeys${isUnread(role) ? `: ${role.unread}` : ''}`,
     ],
     [
-      keys.size > 1,
-      `rules to ${name} have different replica keys, which specs cannot express; reconcile would not keep both`,
-    ],
-    [
-      source.encryption.keyArn === undefined,
+      sourceKeysOf(context).length === 0,
       `${source.name} has no default key with an ARN: set source.key to the key of its objects, and sourceKeys to any other keys`,
     ],
     [
-      replicaKey === undefined && destination?.encryption.keyArn === undefined,
+      replicaKey === undefined && (unread !== undefined || !keyArnOf(destination)),
       'no destination key found: set destination.key before using this spec',
     ],
     [
-      replicaKey !== undefined &&
-        destination?.encryption.keyArn !== undefined &&
-        replicaKey !== destination.encryption.keyArn,
-      `the default key of ${name} is ${destination?.encryption.keyArn}, not the replica key; reconcile would change it`,
+      !byArn && accountOfArn(roleArn) !== source.account,
+      `the role ${roleName} belongs to another account, so replikey leaves it unchanged`,
     ],
   ];
   return warnings.filter(([applies]) => applies).map(([, text]) => text);
 }
 
-/** Returns the replica key if it is in the source's Region. It serves as the source key if no better key is known. */
-const replicaKeyInRegion = ({ region }: DiscoveredBucket, key: string | undefined): string | undefined =>
-  regionOfKey(key) === region ? key : undefined;
+const keyArnOf = (bucket: DiscoveredBucket | UnreadBucket): string | undefined =>
+  'unread' in bucket ? undefined : bucket.encryption.keyArn;
 
 const regionOfKey = (arn: string | undefined): string | undefined => arn?.split(':')[3];
 
-/** Returns the account id of the destination if it differs from the source's account. */
+/** Returns the account id of a destination that cannot be read, if it differs from the source's account. */
 function foreignAccountIdOf(
-  rule: ReplicationRule | undefined,
+  { Destination }: ReplicationRule,
+  replicaKey: string | undefined,
   { account }: DiscoveredBucket,
 ): string | undefined {
-  const id =
-    rule?.Destination?.Account ?? rule?.Destination?.EncryptionConfiguration?.ReplicaKmsKeyID?.split(':')[4];
+  const keyAccount = replicaKey?.startsWith('arn:') ? accountOfArn(replicaKey) : undefined;
+  const id = Destination?.Account ?? keyAccount;
   return id === account ? undefined : id;
 }
 
 const accountNameFor = (id: string): string => `account-${id}`;
 
 /**
- * Returns Account documents if the replications involve more than one account. The import has no credentials for the
- * foreign accounts.
+ * Returns Account documents if the replications involve more than one account, or if rules name their own account. The
+ * import has no credentials for the foreign accounts.
  */
 function renderAccounts(replications: readonly DiscoveredReplication[]): Document[] {
   const ownIds = new Set<string>();
   const foreignIds = new Set<string>();
-  for (const { source, rules } of replications) {
-    for (const rule of rules) {
-      const id = foreignAccountIdOf(rule, source);
-      if (id === undefined) continue;
-      ownIds.add(source.account ?? '');
-      foreignIds.add(id);
+  for (const replication of replications) {
+    for (const { foreignAccountId, overridesOwner } of groupRulesBySpec(replication)) {
+      if (foreignAccountId === undefined && !overridesOwner) continue;
+      ownIds.add(replication.source.account);
+      if (foreignAccountId !== undefined) foreignIds.add(foreignAccountId);
     }
   }
   return [...ownIds, ...foreignIds].map((id) => {

@@ -75,7 +75,8 @@ export function fromS3Rule(rule: ReplicationRule): RuleSpec {
       replicaKmsKeyId: destination?.EncryptionConfiguration?.ReplicaKmsKeyID,
       relatedKey: usesRelatedKey(rule) ? (true as const) : undefined,
       storageClass: destination?.StorageClass,
-      account: destination?.Account,
+      // S3 uses the account only to change the owner.
+      account: destination?.AccessControlTranslation === undefined ? undefined : destination.Account,
       owner: destination?.AccessControlTranslation?.Owner,
     }),
   );

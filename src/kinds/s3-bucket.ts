@@ -178,9 +178,14 @@ export async function fetchBucketRegion(
   try {
     return (await headBucket(aws, location, bucket)).BucketRegion ?? callRegion;
   } catch (error) {
-    const { $response } = error as { $response?: { headers?: Record<string, string> } };
-    const region = $response?.headers?.['x-amz-bucket-region'];
+    const region = bucketRegionIn(error);
     if (region === undefined || region === callRegion) throw error;
     return region;
   }
+}
+
+/** Returns the Region of a bucket from an error of S3, which names it also for a bucket of another account. */
+export function bucketRegionIn(error: unknown): string | undefined {
+  const { $response } = error as { $response?: { headers?: Record<string, string> } };
+  return $response?.headers?.['x-amz-bucket-region'];
 }

@@ -265,5 +265,5 @@ const BARE_KEY_ID = /^[0-9a-f-]{36}$|^mrk-[0-9a-f]{32}$/;
  * Returns the ARN of a key. S3 returns the key as it was written; a bare id means a key of the bucket's account and
  * Region.
  */
-const toKeyArn = (key: string, { region }: Location, owner: string): string =>
+export const toKeyArn = (key: string, { region }: Location, owner: string): string =>
   BARE_KEY_ID.test(key) ? `arn:${partitionOfRegion(region)}:kms:${region}:${owner}:key/${key}` : key;

@@ -134,7 +134,7 @@ const SIDE_RULES: readonly CelRule[] = [
   },
   {
     path: [],
-    rule: `!(${hasOnBothSides('account')} && has(self.destination.objectOwner)) || self.source.account != self.destination.account`,
+    rule: `!(${hasOnBothSides('account')} && has(self.destination.objectOwner) && self.destination.objectOwner == 'source') || self.source.account != self.destination.account`,
     message: 'objectOwner has no effect, because both buckets belong to the same account',
   },
   {
@@ -161,7 +161,7 @@ export const CEL_RULES: Record<ResourceKind, readonly CelRule[]> = {
     {
       path: [],
       rule: `has(self.defaults) || !(${HAS_BOTH_SIDES} && has(self.destination.objectOwner)) || has(self.source.account) || has(self.destination.account)`,
-      message: 'objectOwner has no effect, because both buckets belong to the same account',
+      message: 'objectOwner requires an account on both sides',
     },
     {
       path: [],

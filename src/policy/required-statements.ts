@@ -123,9 +123,12 @@ function destinationWriteStatements(
 export const isCrossAccount = ({ source, destination }: BucketReplication): boolean =>
   source.accountId !== destination.accountId;
 
-/** Returns whether S3 changes the owner of replicas to the account of the destination. */
-export const overridesOwner = (pair: BucketReplication): boolean =>
-  isCrossAccount(pair) && pair.destination.objectOwner === 'destination';
+/**
+ * Returns whether S3 changes the owner of replicas to the account of the destination. Within one account, this concerns
+ * objects that another account owns, and a rule must name the id of the account.
+ */
+export const overridesOwner = ({ destination }: BucketReplication): boolean =>
+  destination.accountId !== undefined && destination.objectOwner === 'destination';
 
 /**
  * Returns the statements that the policy of a key created by replikey grants to the roles, for all uses by the pairs.

@@ -56,7 +56,9 @@ function resolveReplication(
           }
         : {}),
       storageClass: spec.destination.storageClass,
-      objectOwner: spec.destination.objectOwner ?? 'destination',
+      objectOwner:
+        spec.destination.objectOwner ??
+        (source.accountId === destination.accountId ? 'source' : 'destination'),
     }),
     sourceKeys,
     role: resolveRole(spec),

@@ -174,7 +174,7 @@ const pairShape = {
       objectOwner: z
         .enum(['source', 'destination'])
         .describe(
-          'Account that owns the replicas, if the accounts differ; absent: destination, because that account could not read them otherwise.',
+          'Account that owns the replicas; absent: destination if the accounts differ, because that account could not read them otherwise, and source within one account.',
         )
         .optional(),
     })

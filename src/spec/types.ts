@@ -59,7 +59,7 @@ export interface BucketReplication {
   source: Side;
   destination: Side & {
     storageClass?: string;
-    /** The side that owns the replicas, if the accounts differ. */
+    /** The side that owns the replicas. Within one account, `source` unless the spec declares another. */
     objectOwner: 'source' | 'destination';
     /**
      * Present if S3 encrypts each replica under the multi-Region key that is related to the key of its object: `key` is

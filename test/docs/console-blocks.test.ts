@@ -3,8 +3,12 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { CreateRoleCommand, GetRolePolicyCommand, PutRolePolicyCommand } from '@aws-sdk/client-iam';
+import { DescribeKeyCommand, PutKeyPolicyCommand } from '@aws-sdk/client-kms';
+import { PutBucketReplicationCommand } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { childEnvironment, isInstalled, runCli, startSandboxProcess } from '../support/cli.ts';
+import { type TestEnv, testEnv } from '../support/env.ts';
 
 /*
  * These tests run the commands in the console blocks of a page, in order, and compare the output under each command. In a
@@ -80,6 +84,64 @@ test.skipIf(!isInstalled('curl'))(
     }
   },
 );
+
+test('docs/how-to/adopt-existing-replication.md: the console blocks show the output of the program', {
+  timeout: 120_000,
+}, async () => {
+  const page = 'docs/how-to/adopt-existing-replication.md';
+  await using env = await testEnv();
+  await createAsAnotherTool(env);
+  const { text, count } = await withActualOutput(page, async ({ args = [] }) => {
+    const [command, file] = args.join(' ').split(' > ');
+    const { stdout, stderr } = await runCli((command ?? '').split(' '), {
+      cwd: folder,
+      endpoint: env.sandbox.endpoint,
+    });
+    if (file === undefined) return { stdout, stderr };
+    await writeFile(path.join(folder, file), stdout);
+    return { stdout: '', stderr };
+  });
+  expect(count).toBeGreaterThan(5);
+  await expect(text).toMatchFileSnapshot(`../../${page}`);
+});
+
+/** Gives the resources of a pair the names, and its policies the form, that another tool gives them. */
+async function createAsAnotherTool({ client, reconcile, sandbox }: TestEnv): Promise<void> {
+  await reconcile();
+  const east = { region: 'us-east-1' };
+  const role = { RoleName: 'replikey-acme-tax', PolicyName: 'replikey' };
+  const { PolicyDocument = '' } = await client.send(east, new GetRolePolicyCommand(role));
+  const policy = JSON.parse(decodeURIComponent(PolicyDocument)) as { Statement: { Sid?: string }[] };
+  const RoleName = 'tax-replication';
+  const Statement = policy.Statement.map(({ Sid: _, ...statement }) => statement);
+  const trust = { Effect: 'Allow', Principal: { Service: 's3.amazonaws.com' }, Action: 'sts:AssumeRole' };
+  const toText = (statements: object[]) => JSON.stringify({ Version: '2012-10-17', Statement: statements });
+  await client.send(east, new CreateRoleCommand({ RoleName, AssumeRolePolicyDocument: toText([trust]) }));
+  await client.send(
+    east,
+    new PutRolePolicyCommand({ RoleName, PolicyName: 'replication', PolicyDocument: toText(Statement) }),
+  );
+  const [rule] = sandbox.store.bucket('acme-tax')?.replication?.Rules ?? [];
+  const root = { AWS: 'arn:aws:iam::111122223333:root' };
+  for (const [region, alias] of Object.entries({
+    'us-east-1': 'alias/acme-tax',
+    'us-west-2': 'alias/acme-tax-replica',
+  })) {
+    const { KeyMetadata } = await client.send({ region }, new DescribeKeyCommand({ KeyId: alias }));
+    const Policy = toText([{ Effect: 'Allow', Principal: root, Action: 'kms:*', Resource: '*' }]);
+    await client.send({ region }, new PutKeyPolicyCommand({ KeyId: KeyMetadata?.KeyId, Policy }));
+  }
+  await client.send(
+    east,
+    new PutBucketReplicationCommand({
+      Bucket: 'acme-tax',
+      ReplicationConfiguration: {
+        Role: `arn:aws:iam::111122223333:role/${RoleName}`,
+        Rules: [{ ...rule, ID: 'tax', Destination: { Bucket: '', ...rule?.Destination }, Status: 'Enabled' }],
+      },
+    }),
+  );
+}
 
 /**
  * Returns the page with the actual output of each command where the documented output does not match it, and the number of
@@ -158,6 +220,7 @@ const withoutVariableValues = (text: string): string =>
   text
     .replace(/127\.0\.0\.1:\d+/g, '127.0.0.1:PORT')
     .replace(/in \d+ ms/g, 'in N ms')
-    .replace(/Checksum [0-9a-f]{16}/g, 'Checksum C');
+    .replace(/Checksum [0-9a-f]{16}/g, 'Checksum C')
+    .replace(/key\/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, 'key/ID');
 
 const escapeRegExp = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');

@@ -249,7 +249,7 @@ const REJECTED: [problem: string, kind: ResourceKind, spec: unknown, message: st
     'an object owner without accounts',
     'BucketReplication',
     { ...PAIR, destination: { ...destination, objectOwner: 'source' } },
-    'objectOwner has no effect',
+    'objectOwner requires an account on both sides',
   ],
   [
     'an object owner with one account',

@@ -30,7 +30,7 @@ export function testPair({ source, destination, rules, ...rest }: PairOverrides 
       managed: true,
       bucketKey: true,
       defaultEncryption: 'SSE-KMS',
-      objectOwner: 'destination',
+      objectOwner: source?.accountId === destination?.accountId ? 'source' : 'destination',
       ...destination,
     },
     sourceKeys: [],

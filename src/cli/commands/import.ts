@@ -1,3 +1,4 @@
+import type { AwsClient } from '../../aws/client.ts';
 import { formatAwsError } from '../../aws/errors.ts';
 import { EXIT, UserError } from '../../errors.ts';
 import type { DiscoveredReplication } from '../../import/discover.ts';
@@ -8,6 +9,7 @@ import { addAwsOptions, collectValues, type GlobalOptions, outputOption } from '
 interface ImportOptions extends Omit<GlobalOptions, 'allow' | 'wait'> {
   bucket: string[];
   all?: true;
+  byArn?: true;
   region: string;
 }
 
@@ -25,6 +27,7 @@ export const importCommand: CommandDefinition = {
       .addOption(outputOption())
       .option('--bucket <name>', 'import this source bucket; may be repeated', collectValues, [])
       .option('--all', 'import every bucket of the account that has a replication configuration')
+      .option('--by-arn', 'name keys and roles by ARN, so that replikey never changes them')
       .option('--region <region>', 'look up buckets in this Region first', 'us-east-1'),
   async run({ io, signal }, options: ImportOptions) {
     if (!options.all && options.bucket.length === 0)
@@ -32,16 +35,21 @@ export const importCommand: CommandDefinition = {
         EXIT.usage,
         'no bucket given: use reconcile import --bucket acme-tax, or --all for all buckets',
       );
-    const [{ discoverReplication, listBucketNames }, { importSpecs, toJsonResult, toYaml }, { openSession }] =
-      await Promise.all([
-        import('../../import/discover.ts'),
-        import('../../import/render-yaml.ts'),
-        import('../session.ts'),
-      ]);
+    const [
+      { discoverReplication, listBucketNames },
+      { importSpecs, toJsonResult, toYaml },
+      { openSession },
+      { verifyImport },
+    ] = await Promise.all([
+      import('../../import/discover.ts'),
+      import('../../import/render-yaml.ts'),
+      import('../session.ts'),
+      import('../verify-import.ts'),
+    ]);
     const noSpecs = { pairs: [], accounts: [], limits: {}, variables: [] };
     const session = await openSession(noSpecs, options, io, signal);
     try {
-      const aws = session.aws.readOnly();
+      const aws = withOneCache(session.aws.readOnly());
       const bucketNames = options.all
         ? await listBucketNames(aws, { region: options.region })
         : options.bucket;
@@ -68,7 +76,7 @@ export const importCommand: CommandDefinition = {
           EXIT.failed,
           `none of ${bucketNames.length} buckets has a replication configuration`,
         );
-      const specs = importSpecs(replications);
+      const specs = await verifyImport(importSpecs(replications, options), aws);
       io.stdout.write(options.output === 'json' ? `${safeJson(toJsonResult(specs), 2)}\n` : toYaml(specs));
       return EXIT.ok;
     } finally {
@@ -81,4 +89,15 @@ export const importCommand: CommandDefinition = {
 function bucketErrorReason(error: unknown): string {
   const status = (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
   return status === 404 ? 'it does not exist' : formatAwsError(error);
+}
+
+/** Returns a client that reads everything at most once, so that the plan is made from what the specs are made from. */
+function withOneCache(aws: AwsClient): AwsClient {
+  const client: AwsClient = {
+    ...aws.withCache(),
+    withCache: () => client,
+    withRoleBatching: () => client,
+    readOnly: () => client,
+  };
+  return client;
 }

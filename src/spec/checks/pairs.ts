@@ -153,9 +153,15 @@ function checkOwnerOverride({ content }: CheckedReplication, accounts: AccountsB
   const [sourceAccount, destinationAccount] = [source.account, destination.account].map(
     (name) => accounts.get(name ?? '')?.id ?? name,
   );
-  if (sourceAccount !== destinationAccount) return [];
-  const message = 'objectOwner has no effect, because both buckets belong to the same account';
   const path = ['spec', 'destination', 'objectOwner'];
+  if (sourceAccount !== destinationAccount) return [];
+  if (destination.objectOwner === 'destination') {
+    if (sourceAccount !== undefined) return [];
+    const message = 'objectOwner: destination requires the id of the account, which the rules name';
+    const hint = 'set account on both sides to an Account document, or remove objectOwner';
+    return [[path, message, hint, ['spec', 'source', 'account'], ['spec', 'destination', 'account']]];
+  }
+  const message = 'objectOwner has no effect, because both buckets belong to the same account';
   return [
     [path, message, 'remove objectOwner', ['spec', 'source', 'account'], ['spec', 'destination', 'account']],
   ];
