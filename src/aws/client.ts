@@ -18,7 +18,7 @@ import { createRateLimiter } from './rate-limiter.ts';
 import { validateResponse } from './response.ts';
 import { isRetryable, retry } from './retry.ts';
 import { batchRoleReads } from './role-batcher.ts';
-import type { SdkClients } from './sdk-clients.ts';
+import { type SdkClients, UnreachableEndpointError } from './sdk-clients.ts';
 
 /** The only client of AWS. It rate-limits, counts and retries every call. */
 export interface AwsClient extends Aws {
@@ -143,6 +143,8 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
         onRetry,
       });
     } catch (error) {
+      if (error instanceof UnreachableEndpointError)
+        throw new UserError(EXIT.failed, error.message, { cause: error });
       if (
         !control.isProbe &&
         mayBeDisabledRegion(error) &&
@@ -230,7 +232,7 @@ export function createAwsClient(options: AwsClientOptions): AwsClient {
   let endpointPromise: Promise<Endpoint> | undefined;
   const endpoint = (): Promise<Endpoint> => {
     endpointPromise ??= clients.endpoint().catch((error: Error) => {
-      throw new UserError(EXIT.usage, `cannot determine the endpoint: ${error.message}`, { cause: error });
+      throw new UserError(EXIT.failed, `cannot determine the endpoint: ${error.message}`, { cause: error });
     });
     return endpointPromise;
   };

@@ -58,6 +58,7 @@ const ERROR_CLASSES: Record<string, ErrorClass> = {
   InvalidSignatureException: 'credentials',
   RequestExpired: 'credentials',
   CredentialsProviderError: 'credentials',
+  UnreachableEndpoint: 'final',
   // Hard quotas of IAM and KMS. A retry cannot succeed.
   LimitExceeded: 'final',
   LimitExceededException: 'final',
@@ -89,6 +90,14 @@ export class RegionNotEnabledError extends Error {
   }
 }
 
+/**
+ * Credentials cannot be loaded. The message is complete: source, reason and what to do. The cause is the error of the
+ * SDK's provider.
+ */
+export class CredentialsError extends Error {
+  override name = 'CredentialsError';
+}
+
 const NETWORK_ERROR_CODES = new Set([
   'ECONNRESET',
   'ECONNREFUSED',
@@ -108,6 +117,11 @@ export function classifyError(error: unknown): ErrorClass {
     code?: string;
     $metadata?: { httpStatusCode?: number; clockSkewCorrected?: boolean };
   };
+  if (error instanceof CredentialsError) {
+    // AWS or the network failed while the credentials were loaded, so a retry may succeed.
+    const causeClass = classifyError(error.cause);
+    return causeClass === 'transient' || causeClass === 'throttle' ? causeClass : 'credentials';
+  }
   const errorClass = ERROR_CLASSES[error.name];
   // The SDK has corrected its clock from this response, so the next signature is valid.
   if (errorClass === 'credentials' && $metadata?.clockSkewCorrected) return 'transient';
@@ -123,6 +137,15 @@ export function classifyError(error: unknown): ErrorClass {
     /socket hang up|premature|aborted|Deserialization error/i.test(error.message);
   if (isTruncatedResponse && (status ?? 200) < 300) return 'transient';
   return 'final';
+}
+
+/** Whether a request got no response: the network or a proxy failed, not AWS. */
+export function isUnanswered(error: unknown): error is Error {
+  if (error instanceof CredentialsError)
+    return classifyError(error) === 'transient' && isUnanswered(error.cause);
+  if (!(error instanceof Error)) return false;
+  const { $metadata } = error as { $metadata?: { httpStatusCode?: number } };
+  return $metadata?.httpStatusCode === undefined;
 }
 
 /**
@@ -188,7 +211,7 @@ export function recordFailedCall(error: unknown, command: object, location: Loca
 
 /** Formats an AWS error for a person: operation, account, Region, code, message, request id and advice. */
 export function formatAwsError(error: unknown): string {
-  if (error instanceof UserError) return error.message;
+  if (error instanceof UserError || error instanceof CredentialsError) return error.message;
   if (!(error instanceof Error)) return String(error);
   const { $metadata, $fault } = error as {
     $metadata?: { requestId?: string; httpStatusCode?: number };
@@ -204,12 +227,12 @@ const locationText = ({ account, region }: Location): string =>
   [account && `account ${account}`, region].filter(Boolean).join(', ');
 
 /**
- * Formats code and message: `SlowDown: Please reduce your request rate`. Network errors have no code. The message of a
- * CredentialsProviderError already names the provider.
+ * Formats code and message: `SlowDown: Please reduce your request rate`. Network errors have no code. The messages of
+ * CredentialsError and ProxyError already name the source.
  */
 export function formatNameAndMessage(error: Error, statusText = ''): string {
   const message = error.message.replace(/\.$/, '');
-  const hasOwnName = !['Error', 'CredentialsProviderError'].includes(error.name);
+  const hasOwnName = !['Error', 'CredentialsError', 'ProxyError'].includes(error.name);
   return hasOwnName ? `${error.name}${statusText}: ${message}` : message;
 }
 
@@ -218,15 +241,11 @@ const ADVICE_BY_ERROR: Record<string, string> = {
   ExpiredToken: 'renew the credentials',
   ExpiredTokenException: 'renew the credentials',
   InvalidClientTokenId: 'AWS does not recognize the access key: check the credentials',
-  CredentialsProviderError: 'set AWS_PROFILE or the AWS_* variables, or declare an Account document',
 };
 
 /** Returns advice on an error. */
 function adviceFor(error: Error, call: FailedCall | undefined): string {
   if (isAccessDenied(error)) return `; ${permissionAdvice(error, call)}`;
-  const profile = process.env.AWS_PROFILE;
-  if (error.name === 'CredentialsProviderError' && profile !== undefined)
-    return `; AWS_PROFILE is "${profile}": check that ~/.aws defines this profile with credentials`;
   const advice = ADVICE_BY_ERROR[error.name];
   return advice ? `; ${advice}` : '';
 }

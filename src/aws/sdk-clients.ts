@@ -2,14 +2,15 @@ import { IAMClient } from '@aws-sdk/client-iam';
 import { KMSClient } from '@aws-sdk/client-kms';
 import { S3Client } from '@aws-sdk/client-s3';
 import { STSClient } from '@aws-sdk/client-sts';
-import { fromIni, fromTemporaryCredentials } from '@aws-sdk/credential-providers';
 import type { Endpoint, Location } from '../core/resource.ts';
 import type { Account } from '../spec/types.ts';
 import { dnsSuffixesOf, isListedRegion } from '../util/arn.ts';
 import { toSortedSet } from '../util/canonical-json.ts';
 import type { CloudTrailModule } from './cloudtrail.ts';
 import type { Service } from './command.ts';
-import { CONCURRENCY } from './rate-limiter.ts';
+import { createCredentialProviders } from './credentials.ts';
+import { classifyError, isUnanswered } from './errors.ts';
+import { requestHandlerFactory } from './request-handler.ts';
 import { boundedBody } from './response.ts';
 import { createTransport, resolveEndpointUrl, type SdkConfig } from './transport.ts';
 
@@ -61,6 +62,15 @@ export function createSdkClients(accounts: readonly Account[], connection: Conne
   const { timeoutMs = 30_000 } = connection;
   const streamCollector = boundedBody(timeoutMs);
   const serverClock = createServerClock();
+  const reachability = createReachability();
+  const createRequestHandler = requestHandlerFactory({ timeoutMs, useEnvironment: !connection.isSandbox });
+  const credentialsHandler = createRequestHandler();
+  const credentialProvider = createCredentialProviders(credentialsHandler);
+  const credentialsFor = (account: Account | undefined) => {
+    if (!connection.credentials) return credentialProvider(account);
+    // The sandbox takes an account's id as its access key.
+    return account ? { ...connection.credentials, accessKeyId: account.id } : connection.credentials;
+  };
 
   return {
     endpoint: async () => (connection.isSandbox ? 'sandbox' : configuredEndpoint(connection)),
@@ -73,27 +83,22 @@ export function createSdkClients(accounts: readonly Account[], connection: Conne
       const openTransport = (ClientClass: ClientClass): Transport => {
         const client = new ClientClass({
           region: location.region,
-          requestHandler: {
-            httpAgent: { maxSockets: CONCURRENCY.max },
-            httpsAgent: { maxSockets: CONCURRENCY.max },
-            connectionTimeout: 5_000,
-            // The SDK has no time limit by default.
-            requestTimeout: timeoutMs,
-            throwOnRequestTimeout: true,
-            // The SDK's internal clients for credentials share this handler, but not the stream collector with its time
-            // limit.
-            socketTimeout: timeoutMs,
-          },
+          requestHandler: createRequestHandler(),
           streamCollector,
-          ...(connection.endpoint === undefined ? {} : { endpoint: connection.endpoint }),
-          ...credentialsFor(
+          credentials: credentialsFor(
             location.account === undefined ? undefined : accountsByName.get(location.account),
-            connection,
           ),
+          ...(connection.endpoint === undefined ? {} : { endpoint: connection.endpoint }),
           ...(service === 's3' && hasCustomEndpoint(connection) ? { forcePathStyle: true } : {}),
         });
         return {
-          send: createTransport(client.config as unknown as SdkConfig, ({ date }) => serverClock.set(date)),
+          send: createTransport(client.config as unknown as SdkConfig, {
+            onResponse({ date }, url) {
+              serverClock.set(date);
+              reachability.recordResponse(url);
+            },
+            onFailure: reachability.recordFailure,
+          }),
           destroy: () => client.destroy(),
         };
       };
@@ -109,6 +114,7 @@ export function createSdkClients(accounts: readonly Account[], connection: Conne
     },
     destroy(): void {
       for (const transport of transports.values()) transport.destroy();
+      credentialsHandler.destroy();
     },
   };
 }
@@ -146,29 +152,58 @@ function lazyTransport(openTransport: () => Promise<Transport>): Transport {
   };
 }
 
-function credentialsFor(account: Account | undefined, connection: Connection) {
-  if (connection.credentials) {
-    // The sandbox takes an account's id as its access key.
-    return {
-      credentials: account ? { ...connection.credentials, accessKeyId: account.id } : connection.credentials,
-    };
-  }
-  if (account?.assumeRole) {
-    const { arn, externalId, sessionName } = account.assumeRole;
-    return {
-      credentials: fromTemporaryCredentials({
-        ...(account.profile === undefined
-          ? {}
-          : { masterCredentials: fromIni({ profile: account.profile }) }),
-        params: {
-          RoleArn: arn,
-          RoleSessionName: sessionName ?? 'replikey',
-          ...(externalId === undefined ? {} : { ExternalId: externalId }),
-        },
-      }),
-    };
-  }
-  return account?.profile === undefined ? {} : { credentials: fromIni({ profile: account.profile }) };
+/** How long calls to an endpoint that has not responded yet are retried, in milliseconds. */
+const MAX_SILENCE_MS = 3_000;
+
+/** No request to an endpoint got a response since the clients were created. */
+export class UnreachableEndpointError extends Error {
+  override name = 'UnreachableEndpoint';
+}
+
+/** Returns `aws` for all endpoints of AWS, and otherwise the endpoint without the bucket in its path. */
+const serverName = (url: URL): string => (endpointName(url) === 'aws' ? 'aws' : url.origin);
+
+/**
+ * Detects an endpoint that never responds, for which retries are useless. All endpoints of AWS count as one, so that a
+ * Region with a failure does not stop a pass.
+ */
+function createReachability() {
+  const responsive = new Set<string>();
+  const failingSinceMs = new Map<string, number>();
+  return {
+    recordResponse(url: URL): void {
+      responsive.add(serverName(url));
+    },
+    /**
+     * Returns the error to throw for a request, which began at `startedAtMs` of `performance.now()`, without a response.
+     */
+    recordFailure(error: unknown, url: URL, startedAtMs: number): unknown {
+      const endpoint = serverName(url);
+      if (!isUnanswered(error) || responsive.has(endpoint)) return error;
+      const sinceMs = Math.min(failingSinceMs.get(endpoint) ?? startedAtMs, startedAtMs);
+      failingSinceMs.set(endpoint, sinceMs);
+      const mayRecover = classifyError(error) === 'transient' && performance.now() - sinceMs < MAX_SILENCE_MS;
+      return mayRecover ? error : new UnreachableEndpointError(unreachableText(error, url), { cause: error });
+    },
+  };
+}
+
+/** Certificate errors of Node.js. A proxy that decrypts traffic causes them. */
+const CERTIFICATE_ERROR = /CERT|UNABLE_TO_VERIFY|SELF_SIGNED/;
+
+function unreachableText(error: Error, url: URL): string {
+  const name = serverName(url);
+  const target = name === 'aws' ? `AWS (${url.host})` : name;
+  const { code = '' } = ((error.cause as Error | undefined) ?? error) as { code?: string };
+  const hint = CERTIFICATE_ERROR.test(code)
+    ? 'set AWS_CA_BUNDLE to a file with the certificates of the authorities that sign for it'
+    : error.name === 'ProxyError'
+      ? 'correct the proxy, or list the host in NO_PROXY'
+      : name === 'aws'
+        ? 'check the network, and HTTPS_PROXY if it requires a proxy'
+        : 'start a server there, or correct AWS_ENDPOINT_URL';
+  const reason = error.message || code || error.name;
+  return `cannot reach ${target}: ${reason}; ${hint}`;
 }
 
 /** Returns what the clients of a connection call, from its endpoint and the settings of the SDK. */
@@ -180,7 +215,12 @@ async function configuredEndpoint({ endpoint }: Connection): Promise<Endpoint> {
         ...(endpoint === undefined ? {} : { endpoint }),
       });
       try {
-        return [service, endpointName(await resolveEndpointUrl(client.config as unknown as SdkConfig))];
+        const url = await resolveEndpointUrl(client.config as unknown as SdkConfig);
+        if (!/^https?:$/.test(url.protocol))
+          throw new Error(
+            `${url.href} is not a URL with http:// or https://; correct endpoint_url in ~/.aws/config`,
+          );
+        return [service, endpointName(url)];
       } finally {
         client.destroy();
       }

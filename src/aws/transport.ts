@@ -55,6 +55,16 @@ export class UnsupportedAuthSchemeError extends Error {
   }
 }
 
+/** Reports on the requests of a transport. */
+export interface TransportEvents {
+  onResponse?(headers: Record<string, string>, endpoint: URL): void;
+  /**
+   * Called when a request gets no response, or when the credentials cannot be loaded, with the start of the attempt in
+   * milliseconds of `performance.now()`. Returns the error to throw.
+   */
+  onFailure?(error: unknown, endpoint: URL, startedAtMs: number): unknown;
+}
+
 /**
  * Returns a function that sends commands through the parts of an SDK client: schemas, endpoint rules, credentials,
  * signer and HTTP handler. `client.send` builds twenty layers of middleware for each call, which costs three times as
@@ -68,7 +78,7 @@ export class UnsupportedAuthSchemeError extends Error {
  */
 export function createTransport(
   client: SdkConfig,
-  onResponse: (headers: Record<string, string>) => void = () => {},
+  { onResponse, onFailure }: TransportEvents = {},
 ): (command: object, beforeSend?: () => void) => Promise<unknown> {
   const config = cacheSigners(client);
   const signer = new AwsSdkSigV4Signer();
@@ -91,13 +101,17 @@ export function createTransport(
       signingName: scheme?.signingName ?? config.defaultSigningName,
       signingRegion: scheme?.signingRegion ?? (await config.region()),
     };
-    const credentials = await config.credentials();
+    const startedAtMs = performance.now();
+    const fail = (error: unknown): never => {
+      throw onFailure ? onFailure(error, endpoint.url, startedAtMs) : error;
+    };
+    const credentials = await config.credentials().catch(fail);
     addHeaders(request, await config.userAgentAppId());
     if (config.serviceId === 'S3') addChecksumHeaders(request, name);
     const signedRequest = await signer.sign(request, credentials as never, signingOptions);
     beforeSend?.();
-    const { response } = await config.requestHandler.handle(signedRequest as HttpRequest);
-    onResponse(response.headers);
+    const { response } = await config.requestHandler.handle(signedRequest as HttpRequest).catch(fail);
+    onResponse?.(response.headers, endpoint.url);
     const body = await config.streamCollector(response.body);
     response.body = name === 'GetObject' ? Readable.from([body]) : body;
     if (response.statusCode === 200) {

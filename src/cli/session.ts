@@ -1,5 +1,6 @@
 import { buffer } from 'node:stream/consumers';
 import { type AwsClient, createAwsClient, type ExpectedAccount } from '../aws/client.ts';
+import { redactUserInfo } from '../aws/request-handler.ts';
 import { type Connection, createSdkClients, type SdkClients } from '../aws/sdk-clients.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
@@ -97,13 +98,21 @@ export async function openSession(
 export function rejectInvalidEndpoints({ env }: Io): void {
   for (const [name, value] of Object.entries(env)) {
     if (!name.startsWith('AWS_ENDPOINT_URL') || value === undefined || value === '') continue;
-    if (!URL.canParse(value))
-      throw new UserError(
-        EXIT.usage,
-        `invalid ${name} "${redactUserInfo(value)}": use a URL, for example http://127.0.0.1:4566`,
-      );
+    if (isHttpUrl(value)) continue;
+    // A host with a port parses as a URL with the scheme `localhost:`.
+    const hint =
+      !value.includes('://') && isHttpUrl(`http://${value}`)
+        ? `http://${redactUserInfo(value)}`
+        : 'http://127.0.0.1:4566';
+    throw new UserError(
+      EXIT.failed,
+      `invalid ${name} "${redactUserInfo(value)}": use a URL with http:// or https://, for example ${hint}`,
+    );
   }
 }
+
+const isHttpUrl = (value: string): boolean =>
+  URL.canParse(value) && /^https?:$/.test(new URL(value).protocol);
 
 /** Returns the endpoint and credentials of a sandbox in this process. */
 export const sandboxConnection = ({ endpoint }: Sandbox): Connection => ({
@@ -155,9 +164,6 @@ async function targetLabel(
     );
   return () => `${endpointLabel}, ${accountLabel}`;
 }
-
-/** Hides the user name and the password in a URL. */
-const redactUserInfo = (url: string): string => url.replace(/\/\/.*@/, '//***@');
 
 /**
  * Loads the specs that the arguments name, and applies the selection.

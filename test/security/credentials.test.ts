@@ -101,7 +101,13 @@ const KEYS = {
   AWS_SESSION_TOKEN: SECRETS.sessionToken,
 };
 const proxy = `http://me:${SECRETS.password}@127.0.0.1:9`;
-const PROXIES = { HTTPS_PROXY: proxy, HTTP_PROXY: proxy, https_proxy: proxy, http_proxy: proxy };
+const PROXIES = {
+  HTTPS_PROXY: proxy,
+  HTTP_PROXY: proxy,
+  https_proxy: proxy,
+  http_proxy: proxy,
+  NO_PROXY: '127.0.0.1',
+};
 
 async function run(args: string[], env: Record<string, string> = KEYS, input = ''): Promise<CliResult> {
   const endpoint = { AWS_ENDPOINT_URL: testEnvironment.sandbox.endpoint, AWS_REGION: 'us-east-1' };
@@ -177,6 +183,11 @@ describe('secrets: no output contains one', () => {
         },
       ],
       [['plan', 'spec.yaml'], {}],
+      [['plan', 'spec.yaml'], { ...KEYS, NO_PROXY: '' }],
+      [
+        ['plan', 'spec.yaml'],
+        { ...KEYS, NO_PROXY: '', HTTP_PROXY: `socks5://me:${SECRETS.password}@127.0.0.1:9` },
+      ],
     ];
     const results = await Promise.all(failing.map(([args, env]) => run(args, env)));
     // These fail, but not because of the arguments.
@@ -195,7 +206,7 @@ describe('secrets: no output contains one', () => {
       run(['spec.yaml', '--listen', '0'], withPassword('127.0.0.1:none')),
     ]);
     expect(good?.stdout).toContain(`AWS at http://${host},`);
-    expect(bad).toMatchObject({ code: 64, stderr: expect.stringContaining('invalid AWS_ENDPOINT_URL') });
+    expect(bad).toMatchObject({ code: 1, stderr: expect.stringContaining('invalid AWS_ENDPOINT_URL') });
   });
 
   // For a wrong signature, IAM, STS and KMS return the canonical request with its headers.
