@@ -53,17 +53,15 @@ export function createCredentialProviders(
         try {
           return await loadBaseCredentials(source, clientConfig, identity);
         } catch (error) {
-          throw describeFailure(error, source);
+          throw toCredentialsError(error, source);
         }
       }),
     );
   return (account) => {
-    const base = baseProvider(account?.profile);
     const { assumeRole } = account ?? {};
-    if (!assumeRole) return base;
-    return shared([account?.profile, assumeRole], () =>
-      memoize(assumeRoleProvider(assumeRole, base, account, clientConfig)),
-    );
+    if (!assumeRole) return baseProvider(account?.profile);
+    const base = baseProvider(undefined);
+    return shared([assumeRole], () => memoize(assumeRoleProvider(assumeRole, base, account, clientConfig)));
   };
 }
 
@@ -74,7 +72,7 @@ const REFRESH_BEFORE_MS = 5 * 60_000;
 const MIN_REFRESH_INTERVAL_MS = 60_000;
 
 /** In the last seconds, a request could arrive after the credentials have expired. */
-const EXPIRY_MARGIN_MS = 10_000;
+const MIN_VALIDITY_MS = 10_000;
 
 function memoize(load: Provider): MemoizedProvider {
   let loadedAtMs = Number.NEGATIVE_INFINITY;
@@ -87,7 +85,7 @@ function memoize(load: Provider): MemoizedProvider {
   const isExpired = ({ expiration }: { expiration?: Date }): boolean => {
     const remainingMs = (expiration?.getTime() ?? Number.POSITIVE_INFINITY) - Date.now();
     const mayRefresh = Date.now() - loadedAtMs >= MIN_REFRESH_INTERVAL_MS;
-    return remainingMs < EXPIRY_MARGIN_MS || (remainingMs < REFRESH_BEFORE_MS && mayRefresh);
+    return remainingMs < MIN_VALIDITY_MS || (remainingMs < REFRESH_BEFORE_MS && mayRefresh);
   };
   const provider = memoizeIdentityProvider(loadAndRecord as never, isExpired, doesIdentityRequireRefresh);
   return Object.assign(provider as unknown as Provider, { memoized: true as const });
@@ -118,11 +116,11 @@ async function loadBaseCredentials(
   return provider(identity as never);
 }
 
-/** Returns a provider that assumes the role of an Account document with the credentials of its base provider. */
+/** Returns a provider that assumes the role of an Account document with the ambient credentials. */
 function assumeRoleProvider(
   { arn, externalId, sessionName }: NonNullable<Account['assumeRole']>,
   base: MemoizedProvider,
-  account: Pick<Account, 'name' | 'profile'> | undefined,
+  account: Pick<Account, 'name'> | undefined,
   clientConfig: ClientConfig,
 ): Provider {
   let provider: Provider | undefined;
@@ -134,9 +132,7 @@ function assumeRoleProvider(
       clientConfig: {
         ...clientConfig,
         region: async () =>
-          (await configuredRegion(account?.profile)) ??
-          (await identity?.callerClientConfig?.region?.()) ??
-          'us-east-1',
+          (await configuredRegion()) ?? (await identity?.callerClientConfig?.region?.()) ?? 'us-east-1',
       },
       params: {
         RoleArn: arn,
@@ -152,17 +148,17 @@ function assumeRoleProvider(
         type: 'role',
         chain: [],
       };
-      throw describeFailure(error, source);
+      throw toCredentialsError(error, source);
     }
   };
 }
 
-/** Returns the Region of the environment, or of the profile. The SDK's own setting throws when there is none. */
-const configuredRegion = (profile: string | undefined): Promise<string | undefined> =>
-  loadConfig<string | undefined>({ ...NODE_REGION_CONFIG_OPTIONS, default: () => undefined } as never, {
-    ...NODE_REGION_CONFIG_FILE_OPTIONS,
-    ...(profile === undefined ? {} : { profile }),
-  })();
+/** Returns the Region of the environment, or of the ambient profile. The SDK's own setting throws when there is none. */
+const configuredRegion = (): Promise<string | undefined> =>
+  loadConfig<string | undefined>(
+    { ...NODE_REGION_CONFIG_OPTIONS, default: () => undefined } as never,
+    NODE_REGION_CONFIG_FILE_OPTIONS,
+  )();
 
 /** What loads credentials, for messages. */
 interface CredentialSource {
@@ -220,7 +216,7 @@ function profileType(profile: Profiles[string] | undefined): CredentialSource['t
 }
 
 /** Returns an error that names the source, the provider's cause and what to do. It contains no secrets. */
-function describeFailure(error: unknown, source: CredentialSource): CredentialsError {
+function toCredentialsError(error: unknown, source: CredentialSource): CredentialsError {
   const cause = error instanceof Error ? error : new Error(String(error));
   const errorClass = classifyError(cause);
   const isTransient = errorClass === 'transient' || errorClass === 'throttle';

@@ -1,12 +1,11 @@
 import { desiredResources } from '../core/desired.ts';
 import { FACT_ACTIONS } from '../core/facts.ts';
 import { splitByAccess } from '../core/handover.ts';
-import { nameFromId } from '../core/ids.ts';
 import type { Kind } from '../core/kind.ts';
 import { isRef } from '../core/ref.ts';
 import type { Resource } from '../core/resource.ts';
 import type { Policy, Statement } from '../iam/types.ts';
-import type { BucketReplication } from '../spec/types.ts';
+import type { Account, BucketReplication } from '../spec/types.ts';
 import { partitionOfRegion } from '../util/arn.ts';
 import { toSortedSet } from '../util/canonical-json.ts';
 
@@ -73,6 +72,7 @@ export function leastPrivilegePolicies(
   pairs: readonly BucketReplication[],
   kinds: readonly Kind[],
   scope: PermissionScope,
+  accounts: readonly Account[] = [],
 ): AccountPermissions[] {
   const { managed } = splitByAccess(desiredResources(pairs, kinds), pairs);
   const arnsByAccount = new Map<string, ArnsByAction>();
@@ -83,6 +83,14 @@ export function leastPrivilegePolicies(
   };
   const accountIds = accountIdsByName(pairs);
   const kindsByName = new Map(kinds.map((kind) => [kind.name, kind]));
+  const resourcesById = new Map(managed.map((resource) => [resource.id, resource]));
+  const arnsFor = (kind: Kind, resource: Resource, action: string, accountId: string): string[] => {
+    if (action !== 'iam:PassRole') return kind.scope.policyArns(resource, action, accountId);
+    const { role } = resource.spec as { role?: unknown };
+    const roleResource = isRef(role) ? resourcesById.get(role.$ref) : undefined;
+    const roleKind = roleResource && kindsByName.get(roleResource.kind);
+    return roleKind ? roleKind.scope.policyArns(roleResource, action, accountId) : [String(role)];
+  };
   for (const resource of managed) {
     const kind = kindsByName.get(resource.kind);
     if (!kind) continue;
@@ -97,7 +105,7 @@ export function leastPrivilegePolicies(
         arnsOfAccount(account),
         action,
         // An account without a known id becomes `*`.
-        resourceArns(kind, resource, action, accountIds.get(account) ?? '*'),
+        arnsFor(kind, resource, action, accountIds.get(account) ?? '*'),
       );
   }
   const writesCanaries = ({ rollout }: BucketReplication) =>
@@ -107,6 +115,10 @@ export function leastPrivilegePolicies(
       addPermission(arnsOfAccount(account), action, arns);
   if (scope.attributeDrift)
     for (const arnsByAction of arnsByAccount.values()) addPermission(arnsByAction, LOOKUP_EVENTS, []);
+  // The ambient credentials assume the role of an account.
+  for (const { name, assumeRole } of accounts)
+    if (assumeRole && arnsByAccount.has(name))
+      addPermission(arnsOfAccount(), 'sts:AssumeRole', [assumeRole.arn]);
   return [...arnsByAccount].map(([account, arnsByAction]) => {
     const accountId = accountIds.get(account);
     return {
@@ -144,22 +156,6 @@ const proofActions = ({ scope: { type } }: Kind, kinds: readonly Kind[]): readon
   ...kinds.filter(({ scope }) => scope.type === type).flatMap(({ permissions }) => permissions.read),
   ...FACT_ACTIONS[type],
 ];
-
-const resourceArns = (kind: Kind, resource: Resource, action: string, accountId: string): string[] =>
-  action === 'iam:PassRole'
-    ? [passedRoleArn(resource, accountId)]
-    : kind.scope.policyArns(resource, action, accountId);
-
-/**
- * Returns the ARN of the role that a replication configuration names. A role that replikey creates is matched by name
- * with any path.
- */
-function passedRoleArn({ spec, location }: Resource, accountId: string): string {
-  const { role } = spec as { role?: unknown };
-  if (typeof role === 'string') return role;
-  const name = isRef(role) ? nameFromId(role.$ref, location) : '*';
-  return `arn:${partitionOfRegion(location.region)}:iam::${accountId}:role/*${name}`;
-}
 
 function canaryPermissions(
   { source, destination, rules }: BucketReplication,

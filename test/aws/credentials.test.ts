@@ -145,12 +145,13 @@ test('credentials: a role is assumed once, in the Region of the environment or o
   const keys = 'aws_access_key_id = AKIABASE\naws_secret_access_key = s\n';
   await writeFile(path.join(folder, 'config'), `[profile ops]\nregion = eu-central-1\n${keys}`);
   const assumeRole = { arn: 'arn:aws:iam::111122223333:role/deploy' };
-  await readEverywhere([account('main', { profile: 'ops', assumeRole })]);
+  vi.stubEnv('AWS_PROFILE', 'ops');
+  await readEverywhere([account('main', { assumeRole })]);
   expect(stsRequests).toEqual([{ action: 'AssumeRole', region: 'eu-central-1' }]);
   expect(accessKeys).toEqual(Array(3).fill('ASIASESSION1'));
 
   vi.stubEnv('AWS_REGION', 'ap-south-1');
-  await readEverywhere([account('main', { profile: 'ops', assumeRole })]);
+  await readEverywhere([account('main', { assumeRole })]);
   expect(stsRequests[1]).toEqual({ action: 'AssumeRole', region: 'ap-south-1' });
 
   await writeFile(

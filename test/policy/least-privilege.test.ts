@@ -12,6 +12,7 @@ import type { Policy } from '../../src/iam/types.ts';
 import { kinds } from '../../src/kinds/index.ts';
 import { leastPrivilegePolicies, type PermissionScope } from '../../src/policy/least-privilege.ts';
 import { reconcile } from '../../src/reconcile/reconcile.ts';
+import { runCli } from '../support/cli.ts';
 import { parseSpecs, TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 
 const ALL_KINDS = [...kinds.values()];
@@ -292,6 +293,68 @@ test('attribution policy: adds only cloudtrail:LookupEvents, without which the l
   unpermitted.close();
 });
 
+const statementsWith = (policy: Policy | undefined, action: string) =>
+  [policy?.Statement ?? []].flat().filter(({ Action }) => [Action].flat().includes(action));
+
+test.each([
+  ['', 'role/replikey-acme-tax'],
+  ['  role: { name: tax, path: /team/x/ }\n', 'role/team/x/tax'],
+  ['  role: { arn: "arn:aws:iam::111122223333:role/own/tax" }\n', 'role/own/tax'],
+])(
+  'apply policy: iam:PassRole names only the role of the pair, with its path (%j)',
+  async (role, resource) => {
+    const yaml = `${TAX_SPEC.replace('  rules:', `${role}  rules:`).replaceAll('region:', 'account: main, region:')}---
+apiVersion: replikey.dev/v1
+kind: Account
+metadata: { name: main }
+spec: { id: "111122223333" }
+`;
+    const [statement, ...others] = statementsWith(
+      await policyFor(yaml, { apply: true, verify: false }),
+      'iam:PassRole',
+    );
+    expect(statement?.Resource).toEqual([`arn:aws:iam::111122223333:${resource}`]);
+    expect(others).toEqual([]);
+  },
+);
+
+test('policies: the credentials that assume the role of an account may assume it, and no other credentials', async () => {
+  const accountDocument = (name: string, id: string, fields: string) =>
+    `---\napiVersion: replikey.dev/v1\nkind: Account\nmetadata: { name: ${name} }\nspec: { id: "${id}"${fields} }\n`;
+  const roleOf = (id: string) => `arn:aws:iam::${id}:role/replikey/deploy`;
+  const policiesFor = async (main: string, other: string) => {
+    const yaml = [
+      TAX_SPEC.replace('region: us-east-1', 'account: main, region: us-east-1').replace(
+        'region: us-west-2',
+        'account: other, region: us-west-2',
+      ),
+      accountDocument('main', '111122223333', main),
+      accountDocument('other', '444455556666', other),
+      accountDocument('unused', '999988887777', `, assumeRole: { arn: "${roleOf('999988887777')}" }`),
+    ].join('');
+    const { pairs, accounts } = await parseSpecs(yaml);
+    const policies = leastPrivilegePolicies(pairs, ALL_KINDS, { apply: true, verify: true }, accounts);
+    return Object.fromEntries(
+      policies.map(({ account, policy }) => [
+        account,
+        statementsWith(policy, 'sts:AssumeRole').flatMap(({ Resource }) => Resource),
+      ]),
+    );
+  };
+  const assume = (id: string) => `assumeRole: { arn: "${roleOf(id)}" }`;
+  expect(await policiesFor(`, ${assume('111122223333')}`, `, ${assume('444455556666')}`)).toEqual({
+    main: [],
+    other: [],
+    '': [roleOf('111122223333'), roleOf('444455556666')],
+  });
+  expect(await policiesFor(', profile: ops', `, ${assume('444455556666')}`)).toEqual({
+    main: [],
+    other: [],
+    '': [roleOf('444455556666')],
+  });
+  expect(await policiesFor('', '')).toEqual({ main: [], other: [] });
+});
+
 test('policies: contain no action pattern, and the resource * only for actions without resource-level permissions', async () => {
   const policy = await policyFor(FULL, { apply: true, verify: true });
   expect(actionsOf(policy).filter((action) => action.includes('*'))).toEqual([]);
@@ -307,4 +370,9 @@ test('policies: contain no action pattern, and the resource * only for actions w
   ]);
   const passRole = [policy.Statement].flat().find(({ Action }) => [Action].flat().includes('iam:PassRole'));
   expect(passRole?.Condition).toEqual({ StringEquals: { 'iam:PassedToService': 's3.amazonaws.com' } });
+});
+
+test('permissions --who-changed: prints cloudtrail:LookupEvents', async () => {
+  const { stdout } = await runCli(['permissions', '-', '--who-changed'], { input: TAX_SPEC });
+  expect(actionsOf(JSON.parse(stdout) as Policy)).toContain('cloudtrail:LookupEvents');
 });

@@ -31,12 +31,12 @@ export const permissionsCommand: CommandDefinition = {
       import('../session.ts'),
     ]);
     const specs = await loadSelectedSpecs(paths, options, io);
-    const purpose = {
+    const scope = {
       apply: !options.planOnly,
       verify: options.verify ?? false,
-      whoChanged: options.whoChanged ?? false,
+      attributeDrift: options.whoChanged ?? false,
     };
-    const accounts = leastPrivilegePolicies(specs.pairs, [...kinds.values()], purpose);
+    const accounts = leastPrivilegePolicies(specs.pairs, [...kinds.values()], scope, specs.accounts);
     // For a single account, prints the policy itself, ready to attach. For several accounts, prints an object by
     // account.
     const [first, ...others] = accounts;
