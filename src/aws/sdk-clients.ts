@@ -153,7 +153,7 @@ function lazyTransport(openTransport: () => Promise<Transport>): Transport {
 }
 
 /** How long calls to an endpoint that has not responded yet are retried, in milliseconds. */
-const MAX_SILENCE_MS = 3_000;
+const MAX_SILENCE_MS = 2_000;
 
 /** No request to an endpoint got a response since the clients were created. */
 export class UnreachableEndpointError extends Error {
