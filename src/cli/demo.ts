@@ -52,6 +52,7 @@ export async function runDemo(io: Io, signal: AbortSignal): Promise<number> {
   const sandbox = await startSandbox();
   const clients = createSdkClients([], {
     endpoint: sandbox.endpoint,
+    isSandbox: true,
     credentials: { accessKeyId: '000000000000', secretAccessKey: 'sandbox' },
   });
   try {
