@@ -12,6 +12,7 @@ const REQUIRED_FIELDS: Record<string, string> = {
   GetCallerIdentity: 'Account',
   ListAliases: 'Aliases',
   ListBuckets: 'Buckets',
+  ListGrants: 'Grants',
   ListKeys: 'Keys',
   ListRoles: 'Roles',
   LookupEvents: 'Events',

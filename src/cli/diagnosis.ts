@@ -2,7 +2,6 @@ import { stat } from 'node:fs/promises';
 import type { AwsClient } from '../aws/client.ts';
 import { formatAwsError } from '../aws/errors.ts';
 import { emptyFacts, type Facts, factValue, mergeFacts } from '../core/facts.ts';
-import type { Aws } from '../core/resource.ts';
 import { type Diagnosis, diagnose, diagnoseObject } from '../doctor/diagnose.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { loadFacts } from '../facts/from-files.ts';
@@ -56,7 +55,7 @@ export async function runDoctor(
       const reason = 'none of its buckets has a replication configuration';
       throw new UserError(EXIT.usage, `no replication found in ${options.observed}: ${reason}`);
     }
-    const proofs = buckets.flatMap((bucket) => proveRules(observed, bucket));
+    const proofs = buckets.flatMap((bucket) => proveRules(observed, bucket, [], Date.now()));
     return reportRules({ proofs, objects: [], facts: observed }, specs, options, io);
   }
   if (bucketNames.length === 0) {
@@ -71,7 +70,11 @@ export async function runDoctor(
       return await reportObject(aws, bucketNames, options.object, locations, specs, options, io);
     // A snapshot contains no objects.
     const sample = options.observed === undefined ? options.sample : 0;
-    const diagnosis = await diagnose(aws, bucketNames, { locations, sampleSize: sample, now: new Date() });
+    const diagnosis = await diagnose(aws, bucketNames, {
+      locations,
+      sampleSize: sample,
+      now: () => aws.now(),
+    });
     await aws.verifyAccounts();
     return reportRules(diagnosis, specs, options, io, await proveDeclaredSpecs(specs, aws, signal));
   } finally {
@@ -126,7 +129,7 @@ const replicatingBuckets = ({ buckets }: Facts): string[] =>
 
 /** `--object KEY`: reports on one object of one bucket. */
 async function reportObject(
-  aws: Aws,
+  aws: AwsClient,
   [bucket = '', ...more]: readonly string[],
   key: string,
   locations: Locations,
@@ -136,7 +139,10 @@ async function reportObject(
 ): Promise<number> {
   if (more.length > 0)
     throw new UserError(EXIT.usage, `--object requires exactly one bucket: add --bucket ${bucket}`);
-  const { proof, facts } = await diagnoseObject(aws, bucket, key, locations).catch((error: unknown) => {
+  const { proof, facts } = await diagnoseObject(aws, bucket, key, {
+    locations,
+    now: () => aws.now(),
+  }).catch((error: unknown) => {
     if (error instanceof UserError) throw error;
     const { httpStatusCode } = (error as { $metadata?: { httpStatusCode?: number } }).$metadata ?? {};
     const reason = httpStatusCode === 404 ? 'it does not exist' : formatAwsError(error);

@@ -1,4 +1,5 @@
 import type { DefaultRetention, ReplicationRule } from '@aws-sdk/client-s3';
+import type { Grant } from '../iam/grants.ts';
 import type { Policy } from '../iam/types.ts';
 
 /**
@@ -71,6 +72,8 @@ export interface KeyFacts {
   keySpec?: string;
   manager?: string;
   policy?: Fact<Policy>;
+  /** Grants, which allow without any policy. replikey reads them only when the policies do not allow. */
+  grants?: Fact<Grant[]>;
 }
 
 /** Returns the value of a fact, if there is one. */
@@ -125,5 +128,5 @@ function mergeFactsByName<T extends object>(
 export const FACT_ACTIONS = {
   bucket: ['s3:GetBucketObjectLockConfiguration', 's3:ListBucket'],
   role: ['iam:ListAttachedRolePolicies', 'iam:ListRolePolicies', 'iam:GetPolicy', 'iam:GetPolicyVersion'],
-  key: [],
+  key: ['kms:ListGrants'],
 } as const;

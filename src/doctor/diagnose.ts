@@ -1,8 +1,9 @@
+import type { ReplicationRule } from '@aws-sdk/client-s3';
 import { formatAwsError } from '../aws/errors.ts';
 import { type Facts, factValue } from '../core/facts.ts';
 import type { Aws } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
-import { addKeyFacts, collectReplicationFacts } from '../facts/collect.ts';
+import { addKeyFacts, collectReplicationFacts, proveWithGrants } from '../facts/collect.ts';
 import type { Locations } from '../facts/locations.ts';
 import { readSampledObject, type SampledObject, sampleObjects } from '../facts/object-sample.ts';
 import { accountOfArn } from '../iam/context.ts';
@@ -30,7 +31,8 @@ export interface DiagnoseOptions {
   locations: Locations;
   /** Number of objects to sample in each bucket; 0 disables sampling. */
   sampleSize: number;
-  now: Date;
+  /** Returns the time of AWS, in milliseconds since 1970. Read after the facts, because a response sets the clock. */
+  now: () => number;
 }
 
 /** Diagnoses the replication of some source buckets, with the newest objects of each bucket. */
@@ -49,20 +51,27 @@ export async function diagnose(
   const keys = samples.flatMap(({ bucket, objects }) =>
     keysWithReplicaKeys(replicationFacts, bucket, objects.flatMap(kmsKeyArnsOf)),
   );
-  const facts = await addKeyFacts(aws, replicationFacts, keys, locations);
-  // S3 does not replicate replicas again, so their keys are irrelevant.
-  const proofs = samples.flatMap(({ bucket, objects }) =>
-    proveRules(
-      facts,
-      bucket,
-      objects.filter(({ status }) => status !== 'REPLICA'),
-    ),
-  );
+  const keyFacts = await addKeyFacts(aws, replicationFacts, keys, locations);
+  const nowMs = now();
+  const proveSamples = (facts: Facts) => {
+    const proofs = samples.flatMap(({ bucket, objects }) =>
+      proveRules(
+        facts,
+        bucket,
+        // S3 does not replicate replicas again, so their keys are irrelevant.
+        objects.filter(({ status }) => status !== 'REPLICA'),
+        nowMs,
+      ),
+    );
+    return { result: proofs, proofs };
+  };
+  const { result: proofs, facts } = await proveWithGrants(aws, keyFacts, locations, proveSamples);
   return {
-    proofs: addRetainedFindings(proofs, facts, now),
+    proofs: addRetainedFindings(proofs, facts, new Date(nowMs)),
     objects: samples.flatMap(({ bucket, objects, reason }) => {
       if (reason !== undefined) return [reportUnreadableObjects(bucket, reason)];
-      return objects.length > 0 ? [reportObjectStatus(bucket, objects, now)] : [];
+      if (objects.length === 0) return [];
+      return [reportObjectStatus(bucket, objects, new Date(nowMs), replicationRulesOf(facts, bucket))];
     }),
     facts,
   };
@@ -96,7 +105,7 @@ export async function diagnoseObject(
   aws: Aws,
   bucket: string,
   key: string,
-  locations: Locations,
+  { locations, now }: Omit<DiagnoseOptions, 'sampleSize'>,
 ): Promise<{ proof: ObjectProof; facts: Facts }> {
   const replicationFacts = await collectReplicationFacts(aws, [bucket], locations);
   const object = await readSampledObject(
@@ -105,13 +114,19 @@ export async function diagnoseObject(
     bucket,
     key,
   );
-  const facts = await addKeyFacts(
+  const keyFacts = await addKeyFacts(
     aws,
     replicationFacts,
     keysWithReplicaKeys(replicationFacts, bucket, kmsKeyArnsOf(object)),
     locations,
   );
-  return { proof: explainObject(ruleContextsOf(facts, bucket), bucket, object), facts };
+  const nowMs = now();
+  const { result, facts } = await proveWithGrants(aws, keyFacts, locations, (known) => {
+    const contexts = ruleContextsOf(known, bucket).map((context) => ({ ...context, nowMs }));
+    const proof = explainObject(contexts, bucket, object);
+    return { result: proof, proofs: proof.taken };
+  });
+  return { proof: result, facts };
 }
 
 /** Returns the keys of objects, and those of their replicas. */
@@ -129,6 +144,9 @@ function ruleContextsOf(facts: Facts, bucket: string): RuleContext[] {
   if (!configuration || !source) return [];
   return configuration.Rules.map((rule) => ruleContextOf(facts, source, configuration, rule));
 }
+
+const replicationRulesOf = (facts: Facts, bucket: string): ReplicationRule[] =>
+  ruleContextsOf(facts, bucket).map(({ rule }) => rule);
 
 function bucketLocationOf(facts: Facts, bucket: string, locations: Locations) {
   const { region } = factValue(facts.buckets[bucket]) ?? locations;

@@ -2,6 +2,8 @@ import { emptyFacts, type Facts, factValue, isUnread, mergeFacts } from '../core
 import type { Aws, Location } from '../core/resource.ts';
 import { accountOfArn } from '../iam/context.ts';
 import { defaultEncryptionOf, isKmsAlgorithm, keyArnsInPolicies } from '../proof/object-cases.ts';
+import { keyFactOf } from '../proof/policies.ts';
+import { keysDecidedByGrants } from '../proof/prove.ts';
 import {
   destinationBucketOf,
   type RuleContext,
@@ -9,12 +11,14 @@ import {
   ruleBucketOf,
   ruleContextOf,
 } from '../proof/rule-context.ts';
+import type { RuleProof } from '../proof/types.ts';
 import { canonicalJson } from '../util/canonical-json.ts';
 import type { Locations } from './locations.ts';
 import {
   type BucketFactScope,
   readBucketFacts,
   readKeyFacts,
+  readKeyGrants,
   readRoleFacts,
   readRoleFactsByName,
 } from './read.ts';
@@ -177,6 +181,49 @@ export async function collectObjectLocks(
   await Promise.all([...buckets].map((name) => collector.bucket(name, 'locks')));
   return collector.facts.buckets;
 }
+
+/**
+ * Proves with the policies first. If these do not allow S3 to use some keys, reads the grants of these keys and proves
+ * again. A proof that the policies decide makes no call.
+ *
+ * @param prove returns its result, with the proofs in it
+ */
+export async function proveWithGrants<T>(
+  aws: Aws,
+  facts: Facts,
+  locations: Locations,
+  prove: (facts: Facts) => { result: T; proofs: readonly RuleProof[] },
+): Promise<{ result: T; facts: Facts }> {
+  const { result, proofs } = prove(facts);
+  const withGrants = await addGrants(aws, facts, keysDecidedByGrants(proofs), locations);
+  return withGrants === facts ? { result, facts } : { result: prove(withGrants).result, facts: withGrants };
+}
+
+/** Reads the grants of some keys, and adds them to the facts. Grants that are known are not read again. */
+export async function addGrants(
+  aws: Aws,
+  facts: Facts,
+  keyArns: Iterable<string>,
+  locations: Locations,
+): Promise<Facts> {
+  const missing = [...keyArns].filter(
+    (arn) => EXISTING_KEY_ARN.test(arn) && factValue(keyFactOf(facts, arn))?.grants === undefined,
+  );
+  if (missing.length === 0) return facts;
+  const keys = { ...facts.keys };
+  await Promise.all(
+    missing.map(async (arn) => {
+      const grants = await readKeyGrants(aws, arn, locations);
+      const names = Object.keys(keys).filter((name) => factValue(keys[name])?.arn === arn);
+      for (const name of names.length > 0 ? names : [arn])
+        keys[name] = { arn, ...factValue(keys[name]), grants };
+    }),
+  );
+  return { ...facts, keys };
+}
+
+/** The ARN of a key that KMS has created. A key that only the plan creates has no id yet, and no grants. */
+const EXISTING_KEY_ARN = /:key\/(mrk-)?[0-9a-f-]{32,36}$/;
 
 /** Reads the missing keys under which sampled objects are encrypted, and adds them to the facts. */
 export async function addKeyFacts(

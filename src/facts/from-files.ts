@@ -1,5 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { ListGrants$ } from '@aws-sdk/client-kms';
 import {
   GetBucketEncryption$,
   GetBucketOwnershipControls$,
@@ -126,7 +127,10 @@ const ROLE_SCHEMA = z.strictObject({
   boundaryArn: z.string().optional(),
 });
 
-/** A key in the form of replikey's facts, or as `aws kms describe-key` prints it, plus its policy. */
+/** The list that `aws kms list-grants` prints. */
+const GRANTS_SCHEMA = responsePartSchema(ListGrants$, 'Grants', z.array(z.looseObject({})));
+
+/** A key in the form of replikey's facts, or as `aws kms describe-key` prints it, plus its policy and grants. */
 const KEY_SCHEMA = z.preprocess(
   (value) => {
     if (!isJsonRecord(value) || !isJsonRecord(value.KeyMetadata)) return value;
@@ -148,6 +152,7 @@ const KEY_SCHEMA = z.preprocess(
     keySpec: z.string().optional(),
     manager: z.string().optional(),
     policy: factSchema(POLICY_SCHEMA, 'Policy'),
+    grants: factSchema(GRANTS_SCHEMA, 'Grants'),
   }),
 );
 

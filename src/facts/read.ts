@@ -5,6 +5,7 @@ import {
   ListRolePoliciesCommand,
   type ListRolePoliciesCommandOutput,
 } from '@aws-sdk/client-iam';
+import { ListGrantsCommand } from '@aws-sdk/client-kms';
 import { GetObjectLockConfigurationCommand } from '@aws-sdk/client-s3';
 import { formatAwsError } from '../aws/errors.ts';
 import { type PageCursor, paginate } from '../aws/paginate.ts';
@@ -12,11 +13,12 @@ import { type BucketFacts, type Fact, isUnread, type KeyFacts, type RoleFacts } 
 import type { Kind } from '../core/kind.ts';
 import type { Aws, Location } from '../core/resource.ts';
 import { UserError } from '../errors.ts';
+import type { Grant } from '../iam/grants.ts';
 import type { Policy } from '../iam/types.ts';
 import { ignoreErrors } from '../kinds/helpers.ts';
 import { iamRole } from '../kinds/iam-role.ts';
 import { fetchInlinePolicy } from '../kinds/iam-role-policy.ts';
-import { describeKey } from '../kinds/kms-key.ts';
+import { describeKey, nextKmsPage } from '../kinds/kms-key.ts';
 import { fetchKeyPolicy } from '../kinds/kms-key-policy.ts';
 import { EMPTY_POLICY, parsePolicyDocument } from '../kinds/policy-document.ts';
 import { fetchBucketRegion } from '../kinds/s3-bucket.ts';
@@ -155,6 +157,24 @@ export async function readKeyFacts(aws: Aws, keyArn: string, locations: Location
     manager: KeyManager,
     policy: await (policyPromise ?? readKeyPolicy(arn)),
   });
+}
+
+/** Reads the grants of a key, by its ARN. */
+export function readKeyGrants(aws: Aws, keyArn: string, locations: Locations): Promise<Fact<Grant[]>> {
+  const location = locationOfArn(keyArn, locations, keyArn.split(':')[3] ?? locations.region);
+  return readFact(listGrants(aws, location, keyArn), 'NotFoundException');
+}
+
+async function listGrants(aws: Aws, location: Location, KeyId: string): Promise<Grant[]> {
+  const grants: Grant[] = [];
+  const pages = paginate(
+    (Marker) => aws.send(location, new ListGrantsCommand(omitUndefined({ KeyId, Limit: 100, Marker }))),
+    nextKmsPage,
+  );
+  for await (const page of pages)
+    for (const { GrantId, GranteePrincipal, Operations, Constraints } of page.Grants ?? [])
+      grants.push(omitUndefined({ GrantId, GranteePrincipal, Operations, Constraints }));
+  return grants;
 }
 
 /** Reads a role by its ARN, with every policy that applies to it. */

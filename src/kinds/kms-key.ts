@@ -416,7 +416,7 @@ export async function findKeyByAliasTag(
   return undefined;
 }
 
-const nextKmsPage = ({
+export const nextKmsPage = ({
   Truncated,
   NextMarker,
 }: Pick<ListKeysCommandOutput, 'Truncated' | 'NextMarker'>): PageCursor => ({

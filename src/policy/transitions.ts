@@ -60,6 +60,9 @@ export function parseRetained(entry: Statement): RetainedStatement | undefined {
   };
 }
 
+/** Returns the time at which AWS itself stops a retained statement, in milliseconds since 1970. */
+export const cutOffTimeOf = ({ expiresAtMs }: Retained): number => expiresAtMs + CUT_OFF_MS;
+
 /** Returns the spec of a managed or retained statement, by its name in Sids. */
 export const ownerOfStatement = (statement: Statement): string | undefined =>
   parseSid(statement)?.name ?? parseRetained(statement)?.owner;

@@ -1,6 +1,6 @@
 import { type Fact, type Facts, factValue, type KeyFacts, unreadReasonOf } from '../core/facts.ts';
 import type { NamedPolicy, Policies, Policy, Statement } from '../iam/types.ts';
-import { hasUntilSid, parseRetained } from '../policy/transitions.ts';
+import { cutOffTimeOf, hasUntilSid, parseRetained } from '../policy/transitions.ts';
 import type { PolicyRef } from './findings.ts';
 import type { AccessCheck } from './requests.ts';
 
@@ -18,17 +18,22 @@ export interface ApplicablePolicies {
   unread?: string;
 }
 
-/** Returns every policy that applies to a request. */
+/**
+ * Returns every policy that applies to a request.
+ *
+ * @param nowMs see `withoutCutOffs`
+ */
 export function policiesFor(
   facts: Facts,
   role: string,
   { resourcePolicy, request }: AccessCheck,
+  nowMs?: number,
 ): ApplicablePolicies {
   const policyRefs = new Map<string, PolicyRef>();
   const namePolicy = (policyRef: PolicyRef, policy: Policy): NamedPolicy => {
     const name = policyLabel(policyRef);
     policyRefs.set(name, policyRef);
-    return { name, policy: withoutCutOffs(policy) };
+    return { name, policy: withoutCutOffs(policy, nowMs) };
   };
   const resourceFact = policyFactOf(facts, resourcePolicy);
   const resourceUnread = unreadReasonOf(resourceFact);
@@ -79,15 +84,21 @@ const unreadPart = (unread: readonly string[]): Pick<ApplicablePolicies, 'unread
 /**
  * Returns a policy without the time limits of retained permissions. The proof decides about each state before they end;
  * another state of the proof has no retained permissions at all.
+ *
+ * @param nowMs the time of AWS, for the proof of the present state: a permission that AWS has cut off grants nothing
  */
-export function withoutCutOffs(policy: Policy): Policy {
+export function withoutCutOffs(policy: Policy, nowMs?: number): Policy {
   const statements = [policy.Statement].flat();
   if (!statements.some(hasUntilSid)) return policy;
   return {
     ...policy,
     Statement: statements.map((statement) => {
       const retained = parseRetained(statement);
-      return retained ? { Sid: retained.id, ...retained.original } : statement;
+      if (!retained) return statement;
+      // The statement keeps its position, because findings name statements by it.
+      return nowMs !== undefined && cutOffTimeOf(retained) <= nowMs
+        ? { Sid: retained.id, Effect: 'Deny', Action: [] }
+        : { Sid: retained.id, ...retained.original };
     }),
   };
 }
@@ -112,7 +123,7 @@ export function policyFactOf(facts: Facts, { kind, of, policy }: PolicyRef): Fac
 }
 
 /** Returns the facts of a key by its ARN. The facts may be stored under the ARN of an alias. */
-function keyFactOf({ keys }: Facts, arn: string): Fact<KeyFacts> | undefined {
+export function keyFactOf({ keys }: Facts, arn: string): Fact<KeyFacts> | undefined {
   return arn in keys ? keys[arn] : Object.values(keys).find((fact) => factValue(fact)?.arn === arn);
 }
 

@@ -1,12 +1,13 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import { type Fact, type Facts, factValue, isUnread, unreadReasonOf } from '../core/facts.ts';
+import { findGrant, withGrant } from '../iam/grants.ts';
 import type { Decision } from '../iam/types.ts';
 import { isJsonEqual } from '../util/canonical-json.ts';
-import { decide, type UncertainRequest } from './decide.ts';
+import { decide, type UncertainDecision, type UncertainRequest } from './decide.ts';
 import { createFinding, type Finding, type Fix, type PolicyRef, summarizeFindings } from './findings.ts';
 import { applyFix, proposeFix } from './fix.ts';
 import { type ObservedObject, objectCasesOf, sampledObjects } from './object-cases.ts';
-import { policiesFor } from './policies.ts';
+import { type ApplicablePolicies, keyFactOf, policiesFor } from './policies.ts';
 import {
   checkReplicaKey,
   destinationFindings,
@@ -29,11 +30,14 @@ import type { AccessResult, ObjectCase, ProofBasis, RuleProof } from './types.ts
  *
  * Findings are sorted: errors first, and otherwise in the order in which S3 encounters them. The first finding is the
  * reason why an object fails.
+ *
+ * @param nowMs see `RuleContext`
  */
 export function proveRules(
   facts: Facts,
   bucket: string,
   sample: readonly ObservedObject[] = [],
+  nowMs?: number,
 ): RuleProof[] {
   const fact = facts.buckets[bucket];
   const source = ruleBucketOf(facts, bucket, '');
@@ -57,7 +61,10 @@ export function proveRules(
   const account = source.account === '' ? (configuration.Role.split(':')[4] ?? '') : source.account;
   return configuration.Rules.map((rule) =>
     proveRule(
-      ruleContextOf(facts, { ...source, account }, configuration, rule),
+      {
+        ...ruleContextOf(facts, { ...source, account }, configuration, rule),
+        ...(nowMs !== undefined && { nowMs }),
+      },
       (context) => objectCasesOf(context, sample),
       sampledObjects(sample),
     ),
@@ -209,7 +216,7 @@ function evaluateAll(
       reportedMessages.add(step.message);
       continue;
     }
-    const check = chooseCheck(facts, context.role, step);
+    const check = chooseCheck({ ...context, facts }, step);
     const target = `${check.request.action} ${check.request.resource}`;
     const earlierRequests = requestsByTarget.get(target) ?? [];
     if (earlierRequests.some((earlier) => isJsonEqual(earlier, check.request))) continue;
@@ -244,7 +251,7 @@ function evaluateCheck(context: RuleContext, check: AccessCheck): CheckEvaluatio
   let denialReason: string | undefined;
   let allowReason = '';
   while (fixes.length <= MAX_FIXES) {
-    const verdict = decideCheck(facts, context.role, check);
+    const verdict = decideCheck({ ...context, facts }, check);
     // Beyond a fix of the side that could be read, the other side decides.
     if ('unknown' in verdict && denialReason !== undefined) break;
     if ('unknown' in verdict) {
@@ -280,21 +287,68 @@ type CheckDecision =
   | { unknown: string; code: 'RK1901' | 'RK1902' };
 
 /** Returns the check, or its equivalent alternative if the policies allow only the alternative. */
-function chooseCheck(facts: Facts, role: string, check: AccessCheck): AccessCheck {
+function chooseCheck(context: RuleContext, check: AccessCheck): AccessCheck {
   const { alternative } = check;
   if (!alternative) return check;
-  const first = decideCheck(facts, role, check);
+  const first = decideCheck(context, check);
   const isDenied = 'decision' in first && first.decision.kind === 'explicitDeny';
   if (isAllowed(first) || (isDenied && !alternative.overridesDeny)) return check;
   const other = { ...check, request: { ...check.request, action: alternative.action } };
-  return isAllowed(decideCheck(facts, role, other)) ? other : check;
+  return isAllowed(decideCheck(context, other)) ? other : check;
 }
 
 const isAllowed = (decision: CheckDecision): boolean => 'decision' in decision && decision.decision.allowed;
 
-function decideCheck(facts: Facts, role: string, check: AccessCheck): CheckDecision {
-  const policySet = policiesFor(facts, role, check);
+/** Decides a request by the policies, and a use of a key that they do not allow by the grants of the key. */
+function decideCheck(context: RuleContext, check: AccessCheck): CheckDecision {
+  const { facts, role, nowMs } = context;
+  const policySet = policiesFor(facts, role, check, nowMs);
   const verdict = decide(check.request, policySet.policies);
+  const byPolicies = toCheckDecision(verdict, policySet);
+  const isOpen = 'undecided' in verdict || verdict.kind === 'implicitDeny';
+  return isOpen && check.resourcePolicy.kind === 'key'
+    ? decideByGrants(facts, check, policySet, byPolicies)
+    : byPolicies;
+}
+
+/**
+ * Decides the use of a key that the policies do not allow. A grant to the role allows it without any policy, also
+ * across accounts, and an explicit Deny wins (AWS KMS Developer Guide, "Grants in AWS KMS"). AWS does not document
+ * whether a permissions boundary limits grants.
+ */
+function decideByGrants(
+  facts: Facts,
+  check: AccessCheck,
+  policySet: ApplicablePolicies,
+  byPolicies: CheckDecision,
+): CheckDecision {
+  const { resource: keyArn } = check.request;
+  const key = factValue(keyFactOf(facts, keyArn));
+  if (!key) return byPolicies;
+  const { grants } = key;
+  if (isUnread(grants))
+    return { unknown: `the grants of ${keyArn} cannot be read: ${grants.unread}`, code: 'RK1901' };
+  if (grants === undefined) return withNote(byPolicies, 'the grants of the key were not read');
+  const grant = findGrant(grants ?? [], check.request);
+  if (!grant) return byPolicies;
+  const verdict = decide(check.request, withGrant(policySet.policies, grant, check.request));
+  if ('allowed' in verdict && verdict.missingAllow === 'boundary')
+    return {
+      unknown: `AWS does not document whether the permissions boundary limits the grant ${grant.GrantId} of ${keyArn}`,
+      code: 'RK1902',
+    };
+  const byGrant = toCheckDecision(verdict, policySet);
+  if (!isAllowed(byGrant) || !('decision' in byGrant)) return byGrant;
+  const reason = `allowed by the grant ${grant.GrantId} of ${keyArn}`;
+  return { ...byGrant, decision: { ...byGrant.decision, reason } };
+}
+
+const withNote = (result: CheckDecision, note: string): CheckDecision =>
+  'decision' in result
+    ? { ...result, decision: { ...result.decision, reason: `${result.decision.reason}; ${note}` } }
+    : result;
+
+function toCheckDecision(verdict: UncertainDecision, policySet: ApplicablePolicies): CheckDecision {
   // Both sides must allow, so that the policies that could be read may decide alone.
   const isDenied = 'allowed' in verdict && !verdict.allowed;
   if (policySet.unread !== undefined && !isDenied)
@@ -305,6 +359,17 @@ function decideCheck(facts: Facts, role: string, check: AccessCheck): CheckDecis
     unknown: `the result depends on ${keys}, whose value is unknown before the request`,
     code: 'RK1902',
   };
+}
+
+/**
+ * Returns the ARNs of the keys that the policies do not allow S3 to use, so that their grants decide. Pure.
+ */
+export function keysDecidedByGrants(proofs: readonly RuleProof[]): string[] {
+  const arns = proofs.flatMap(({ answers, findings }) => [
+    ...answers.filter(({ result }) => result === 'denied'),
+    ...findings.flatMap(({ code, request }) => (code === 'RK1902' && request ? [request] : [])),
+  ]);
+  return [...new Set(arns.filter(({ action }) => action.startsWith('kms:')).map(({ resource }) => resource))];
 }
 
 const withRequest = (finding: Finding, { request }: AccessCheck): Finding => ({

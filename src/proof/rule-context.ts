@@ -23,6 +23,11 @@ export interface RuleContext {
   destinationName: string;
   /** The session in which S3 makes its requests. */
   session: RoleSession;
+  /**
+   * The time of AWS, in milliseconds since 1970, for a proof of the present state. Absent for a state of a plan, which
+   * the proof decides before retained permissions end.
+   */
+  nowMs?: number;
 }
 
 /** A session of the role, as a request names it. */

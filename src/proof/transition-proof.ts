@@ -27,7 +27,7 @@ import {
   rulePrefixOf,
   selectsKmsObjects,
 } from './rule-context.ts';
-import type { ObjectCase } from './types.ts';
+import type { ObjectCase, RuleProof } from './types.ts';
 
 /**
  * The proof of a change: in every state that a run can leave behind, S3 replicates each kind of object that it
@@ -563,18 +563,22 @@ export function ruleDocumentsOf(after: Facts, before: Facts, bucket: string): Ru
   };
 }
 
+/** Proves some rules in a state, for the objects that are typical. */
+export const proveRulesOf = (facts: Facts, bucket: string, rules: readonly string[]): RuleProof[] =>
+  rules.flatMap((rule) => {
+    const context = activeRuleIn(facts, bucket, rule);
+    return context
+      ? [proveRule(context, (ruleContext) => objectCasesOf(ruleContext, []).filter(isTypical))]
+      : [];
+  });
+
 /** Returns the errors of some rules in a state, the first of each rule; empty for rules that S3 can replicate by. */
-export function failuresOfRules(
+export const failuresOfRules = (
   facts: Facts,
   bucket: string,
   rules: readonly string[],
-): { rule: string; finding: Finding }[] {
-  return rules.flatMap((rule) => {
-    const context = activeRuleIn(facts, bucket, rule);
-    const findings = context
-      ? proveRule(context, (ruleContext) => objectCasesOf(ruleContext, []).filter(isTypical)).findings
-      : [];
+): { rule: string; finding: Finding }[] =>
+  proveRulesOf(facts, bucket, rules).flatMap(({ rule, findings }) => {
     const finding = findings.find(({ code, severity }) => severity === 'error' && code !== 'RK1003');
     return finding ? [{ rule, finding }] : [];
   });
-}

@@ -7,6 +7,8 @@ import { planHandover, splitByAccess } from '../core/handover.ts';
 import { createRefResolver, joinDrafts, type PlanDraft, planChanges } from '../core/plan.ts';
 import { ref } from '../core/ref.ts';
 import type { ActualState, Id, Location, Note, PlanContent, Resource } from '../core/resource.ts';
+import { proveWithGrants } from '../facts/collect.ts';
+import { locationsOf } from '../facts/locations.ts';
 import { addTransitionFacts, readProofInputs } from '../facts/proof-inputs.ts';
 import { factsBeforePlan, proveDesiredRules, transitionInputs } from '../proof/plan-proof.ts';
 import { createArnResolver } from '../proof/project.ts';
@@ -231,8 +233,21 @@ async function draftPairs(
     nowMs,
   };
   const planned = planChanges(resources, actual, kinds, handover, context);
-  const facts = await addTransitionFacts(inputs, { specs, resources, actual, kinds, plan: planned }, aws);
-  const proofs = proveDesiredRules(specs, managed, actual, kinds, facts);
+  const beforeGrants = await addTransitionFacts(
+    inputs,
+    { specs, resources, actual, kinds, plan: planned },
+    aws,
+  );
+  const { result: proofs, facts: factsWithGrants } = await proveWithGrants(
+    aws,
+    beforeGrants.facts,
+    locationsOf(specs, specs.pairs[0]?.source.region ?? 'us-east-1'),
+    (known) => {
+      const result = proveDesiredRules(specs, managed, actual, kinds, { ...beforeGrants, facts: known });
+      return { result, proofs: result };
+    },
+  );
+  const facts = { ...beforeGrants, facts: factsWithGrants };
   const arnOf = (resource: Resource) =>
     createArnResolver(resources, actual, kinds, accountIdOf)(ref(resource.id));
   return {

@@ -236,7 +236,10 @@ async function explainCanary(
   const key = written.at(-1)?.key;
   if (key === undefined) return [];
   try {
-    const { proof } = await diagnoseObject(aws, source.bucket, key, locationsOf(specs, source.region));
+    const { proof } = await diagnoseObject(aws, source.bucket, key, {
+      locations: locationsOf(specs, source.region),
+      now: () => aws.now(),
+    });
     const proofs = proof.taken.filter(({ rule }) => parseCanaryRule({ ID: rule } as never) !== undefined);
     return [
       ...new Set(

@@ -1,15 +1,16 @@
 import { ownerKey } from '../core/adoption.ts';
-import { type Facts, factValue, mergeFacts } from '../core/facts.ts';
+import { type Facts, factValue, isUnread, type KeyFacts, mergeFacts } from '../core/facts.ts';
 import type { Change, Kind } from '../core/kind.ts';
 import { requireKind } from '../core/plan.ts';
 import { ref } from '../core/ref.ts';
 import type { ActualState, Aws, Resource } from '../core/resource.ts';
-import { collectFacts } from '../facts/collect.ts';
+import { collectFacts, proveWithGrants } from '../facts/collect.ts';
 import { locationsOf } from '../facts/locations.ts';
 import { type ProofInputs, projectionOf } from '../proof/plan-proof.ts';
 import { projectFacts } from '../proof/project.ts';
-import { failuresOfRules, observedForm, ruleDocumentsOf } from '../proof/transition-proof.ts';
+import { failuresOfRules, observedForm, proveRulesOf, ruleDocumentsOf } from '../proof/transition-proof.ts';
 import type { Specs } from '../spec/types.ts';
+import { omitUndefined } from '../util/canonical-json.ts';
 
 /** What the check of a change of rules needs from the draft of its plan. */
 export interface SwitchInputs {
@@ -59,6 +60,7 @@ export function createSwitchCheck({ specs, resources, kinds, facts }: SwitchInpu
         ]),
     );
     const isOther = (name: string) => !created.has(name);
+    const locations = locationsOf(specs, region);
     const fresh = await collectFacts(
       aws,
       {
@@ -66,9 +68,16 @@ export function createSwitchCheck({ specs, resources, kinds, facts }: SwitchInpu
         roles: documents.roles.filter(isOther).map((role) => ({ arn: role })),
         keys: documents.keys.filter(isOther),
       },
-      locationsOf(specs, region),
+      locations,
     );
-    const failure = failuresOfRules(withFresh(planned, fresh), resource.name, documents.rules).find(
+    const withoutGrants = mapGrants(withFresh(planned, fresh), () => undefined);
+    const { facts: latest } = await proveWithGrants(aws, withoutGrants, locations, (known) => ({
+      result: undefined,
+      proofs: proveRulesOf(known, resource.name, documents.rules),
+    }));
+    // Grants that cannot be read do not excuse a permission that is gone.
+    const readable = mapGrants(latest, (grants) => (isUnread(grants) ? undefined : grants));
+    const failure = failuresOfRules(readable, resource.name, documents.rules).find(
       ({ rule, finding }) =>
         !failuresOfRules(planned, resource.name, [rule]).some(
           (before) => before.finding.code === finding.code,
@@ -85,6 +94,19 @@ export function createSwitchCheck({ specs, resources, kinds, facts }: SwitchInpu
 const withBucket = (facts: Facts, name: string, fields: object): Facts => ({
   ...facts,
   buckets: { ...facts.buckets, [name]: { ...factValue(facts.buckets[name]), ...fields } as never },
+});
+
+/** Returns the facts with other grants of their keys; undefined: not read. */
+const mapGrants = (facts: Facts, map: (grants: KeyFacts['grants']) => KeyFacts['grants']): Facts => ({
+  ...facts,
+  keys: Object.fromEntries(
+    Object.entries(facts.keys).map(([name, fact]) => {
+      const key = factValue(fact);
+      if (!key) return [name, fact];
+      const { grants, ...others } = key;
+      return [name, omitUndefined({ ...others, grants: map(grants) })];
+    }),
+  ),
 });
 
 /** Lays facts that were read again over others. A role is replaced as a whole: a policy of it may be gone. */

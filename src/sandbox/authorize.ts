@@ -1,17 +1,27 @@
 import { evaluate } from '../iam/evaluate.ts';
+import { findGrant, type Grant, withGrant } from '../iam/grants.ts';
 import type { AccessRequest, Decision, NamedPolicy, Policies, Policy } from '../iam/types.ts';
 import { partitionOfArn } from '../util/arn.ts';
 import type { AccountState, BucketState, KeyState, RoleState } from './state.ts';
 import type { Store } from './store.ts';
-import { findRole, managedPolicyDocumentOf, policyInUse, replaceIdsWithRoleArns } from './stored-policies.ts';
+import {
+  findRole,
+  managedPolicyDocumentOf,
+  policyInUse,
+  replaceIdsWithRoleArns,
+  toReadablePrincipal,
+} from './stored-policies.ts';
 
-/** Evaluates a request against the policies of the principal's role and the policy of the resource. */
+/**
+ * Evaluates a request against the policies of the principal's role and the policy of the resource. A grant of a key
+ * allows what no policy denies.
+ */
 export function authorize(
   store: Store,
-  request: AccessRequest & { resourcePolicy?: NamedPolicy },
+  request: AccessRequest & { resourcePolicy?: NamedPolicy; grants?: readonly Grant[] },
   now: number,
 ): Decision {
-  const { resourcePolicy, ...accessRequest } = request;
+  const { resourcePolicy, grants = [], ...accessRequest } = request;
   const role = roleOfPrincipal(store, request.principal, now);
   const policies: Policies = {
     identity: role ? identityPoliciesOf(store, role, now) : [],
@@ -27,7 +37,11 @@ export function authorize(
     ...(role && roleContextOf(role, request.principal)),
     ...accessRequest.context,
   };
-  return evaluate({ ...accessRequest, context }, policies);
+  const fullRequest = { ...accessRequest, context };
+  const decision = evaluate(fullRequest, policies);
+  if (decision.kind !== 'implicitDeny') return decision;
+  const grant = findGrant(grants, fullRequest);
+  return grant ? evaluate(fullRequest, withGrant(policies, grant, fullRequest)) : decision;
 }
 
 /** Returns the condition keys of a session of a role. */
@@ -89,6 +103,15 @@ export const bucketPolicyOf = (
 
 export const keyPolicyOf = (store: Store, { arn, policy, superseded }: KeyState, now: number): NamedPolicy =>
   toNamedPolicy(store, `key policy of ${arn}`, policyInUse(policy, superseded, now));
+
+/** Returns the grants of a key, as ListGrants lists them. */
+export const grantsOf = (store: Store, { grants = [] }: KeyState): Grant[] =>
+  grants.map(({ id, grantee, operations, constraints }) => ({
+    GrantId: id,
+    GranteePrincipal: toReadablePrincipal(store, grantee),
+    Operations: operations,
+    ...(constraints && { Constraints: constraints }),
+  }));
 
 /** Returns a resource policy that delegates the decision to the identity policies of an account. */
 export const accountPolicyOf = (account: string): NamedPolicy => ({

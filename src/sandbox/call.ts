@@ -1,3 +1,4 @@
+import type { Grant } from '../iam/grants.ts';
 import type { AccessRequest, Decision, NamedPolicy } from '../iam/types.ts';
 import { authorize } from './authorize.ts';
 import type { EventLog } from './cloudtrail/event-log.ts';
@@ -50,6 +51,7 @@ export const authorizeCaller = (
   request: Omit<AccessRequest, 'principal' | 'resourceAccount'> & {
     resourceAccount?: string;
     resourcePolicy?: NamedPolicy;
+    grants?: readonly Grant[];
   },
 ): Decision =>
   authorize(

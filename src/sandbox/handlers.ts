@@ -6,6 +6,7 @@ import { managedPolicyHandlers, rolePolicyHandlers } from './iam/policies.ts';
 import { roleHandlers } from './iam/roles.ts';
 import { aliasHandlers } from './kms/aliases.ts';
 import { cryptographyHandlers } from './kms/cryptography.ts';
+import { grantHandlers } from './kms/grants.ts';
 import { keyHandlers } from './kms/key-handlers.ts';
 import { keyPolicyHandlers } from './kms/key-policies.ts';
 import type { ServiceName } from './protocol/operations.ts';
@@ -42,6 +43,7 @@ export const serviceHandlers: Record<ServiceName, Handlers> = {
     ...keyHandlers,
     ...aliasHandlers,
     ...keyPolicyHandlers,
+    ...grantHandlers,
     ...cryptographyHandlers,
   },
   /** Protocol: Query. */

@@ -1,3 +1,4 @@
+import type { GrantConstraints, GrantOperation } from '@aws-sdk/client-kms';
 import type {
   BucketLocationConstraint,
   OwnershipControls,
@@ -97,6 +98,8 @@ export interface KeyState {
   policy: string;
   /** Earlier policies that are still in use, oldest first. */
   superseded?: SupersededPolicy<string>[];
+  /** In the order of their creation. */
+  grants?: GrantState[];
   tags: Map<string, string>;
   rotation: { enabled: boolean; periodInDays: number };
   /** Number of rotations on demand. */
@@ -106,6 +109,21 @@ export interface KeyState {
   /** 32 bytes in base64, which never leave `kms`. */
   material: string;
   visibleFrom: number;
+}
+
+export interface GrantState {
+  id: string;
+  token: string;
+  name?: string;
+  created: number;
+  /** The ARN of the grantee, in the stored form of a principal (`AROA…|arn:…` for a role). */
+  grantee: string;
+  /** The ARN of the retiring principal, in the same form. */
+  retiring?: string;
+  /** ARN of the account that created the grant. */
+  issuer: string;
+  operations: GrantOperation[];
+  constraints?: GrantConstraints;
 }
 
 export interface AliasState {

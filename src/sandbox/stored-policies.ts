@@ -63,7 +63,8 @@ export function findUnknownPrincipal(store: Store, policy: Policy, now: number):
   return undefined;
 }
 
-function principalExists(store: Store, principal: string, now: number): boolean {
+/** Returns whether AWS stores a policy or grant with this principal. */
+export function principalExists(store: Store, principal: string, now: number): boolean {
   if (principal === '*' || /^\d{12}$/.test(principal) || /^arn:[^:]+:iam::\d{12}:root$/.test(principal))
     return true;
   if (IAM_ROLE_ARN.test(principal)) return findRole(store, principal, now) !== undefined;
@@ -76,21 +77,27 @@ function principalExists(store: Store, principal: string, now: number): boolean 
  * a role of the same name is created later. A reader of the policy then sees the bare id.
  */
 export function replaceRoleArnsWithIds(store: Store, text: string, now: number): string {
-  return mapPrincipals(text, (principal) => {
-    const role = findRole(store, principal, now);
-    return role ? `${role.id}|${role.arn}` : principal;
-  });
+  return mapPrincipals(text, (principal) => toStoredPrincipal(store, principal, now));
+}
+
+/** Returns a principal for storage: a role with its id. */
+export function toStoredPrincipal(store: Store, principal: string, now: number): string {
+  const role = findRole(store, principal, now);
+  return role ? `${role.id}|${role.arn}` : principal;
 }
 
 /** Returns a stored policy for a reader, with ARNs in place of the ids of existing roles. */
 export function replaceIdsWithRoleArns(store: Store, text: string): string {
-  return mapPrincipals(text, (principal) => {
-    const [id, arn] = principal.split('|');
-    if (id === undefined || arn === undefined) return principal;
-    const [, account = '', name = ''] = IAM_ROLE_ARN.exec(arn) ?? [];
-    const role = store.account(account).roles.get(name.toLowerCase());
-    return role?.id === id ? arn : id;
-  });
+  return mapPrincipals(text, (principal) => toReadablePrincipal(store, principal));
+}
+
+/** Returns a stored principal for a reader: the ARN of an existing role, the id of a deleted one. */
+export function toReadablePrincipal(store: Store, principal: string): string {
+  const [id, arn] = principal.split('|');
+  if (id === undefined || arn === undefined) return principal;
+  const [, account = '', name = ''] = IAM_ROLE_ARN.exec(arn) ?? [];
+  const role = store.account(account).roles.get(name.toLowerCase());
+  return role?.id === id ? arn : id;
 }
 
 function mapPrincipals(text: string, transform: (principal: string) => string): string {

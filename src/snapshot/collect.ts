@@ -2,10 +2,14 @@ import { ListRolesCommand } from '@aws-sdk/client-iam';
 import type { AwsClient } from '../aws/client.ts';
 import { paginate } from '../aws/paginate.ts';
 import { desiredResources } from '../core/desired.ts';
+import { factValue } from '../core/facts.ts';
 import { splitByAccess } from '../core/handover.ts';
 import type { Kind } from '../core/kind.ts';
+import { createRefResolver } from '../core/plan.ts';
+import { ref } from '../core/ref.ts';
 import type { Aws, Location } from '../core/resource.ts';
 import { diagnose } from '../doctor/diagnose.ts';
+import { addGrants } from '../facts/collect.ts';
 import { locationsOf } from '../facts/locations.ts';
 import { listBucketNames } from '../import/discover.ts';
 import { findKeyByAliasTag } from '../kinds/kms-key.ts';
@@ -16,7 +20,7 @@ import { omitUndefined } from '../util/canonical-json.ts';
 
 /**
  * Makes the reads that the plan for these specs needs, and those that another plan or a doctor may need: tags that
- * show the owner, and lists of buckets, roles and aliases. The lists let a later plan distinguish an absent resource
+ * show the owner, grants of keys, and lists of buckets, roles and aliases. The lists let a later plan distinguish an absent resource
  * from an unread one.
  */
 export async function collectSnapshot(
@@ -37,13 +41,22 @@ export async function collectSnapshot(
   });
   const keys = managedLocations(specs).map((location) => findKeyByAliasTag(aws, location, ''));
   const sources = specs.pairs.filter(({ source }) => source.managed).map(({ source }) => source.bucket);
+  const locations = locationsOf(specs, specs.pairs[0]?.source.region ?? 'us-east-1');
   const diagnosis = diagnose(aws, sources, {
-    locations: locationsOf(specs, specs.pairs[0]?.source.region ?? 'us-east-1'),
+    locations,
     sampleSize: 0,
-    now: new Date(0),
+    now: () => aws.now(),
+  });
+  const arnOf = createRefResolver(actual);
+  const keyArns = managed.flatMap(({ id, kind }) =>
+    kinds.get(kind)?.scope.type === 'key' ? (arnOf(ref(id)) ?? []) : [],
+  );
+  const grants = diagnosis.then(({ facts }) => {
+    const namedArns = Object.values(facts.keys).flatMap((fact) => factValue(fact)?.arn ?? []);
+    return addGrants(aws, facts, new Set([...keyArns, ...namedArns]), locations);
   });
   // The snapshot records a refused read as an error. A plan that needs the read reports that error.
-  await Promise.allSettled([...tags, ...listings, ...keys, diagnosis]);
+  await Promise.allSettled([...tags, ...listings, ...keys, grants]);
 }
 
 async function listRolePages(aws: Aws, location: Location): Promise<void> {

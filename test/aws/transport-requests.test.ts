@@ -164,6 +164,7 @@ const COMMANDS: Record<Service, (() => object)[]> = {
     () => new kms.GetKeyPolicyCommand({ KeyId, PolicyName: 'default' }),
     () => new kms.GetKeyRotationStatusCommand({ KeyId }),
     () => new kms.ListAliasesCommand({ Limit: 100, Marker: 'm=' }),
+    () => new kms.ListGrantsCommand({ KeyId, Limit: 100, Marker: 'm=' }),
     () => new kms.ListKeysCommand({ Limit: 1_000, Marker: 'm=' }),
     () => new kms.ListResourceTagsCommand({ KeyId }),
     () => new kms.PutKeyPolicyCommand({ KeyId, PolicyName: 'default', Policy: document }),

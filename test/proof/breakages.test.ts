@@ -73,7 +73,10 @@ test(
 
         const outcome = await write(pair, object, KEY);
         const { client } = pair.world;
-        const { proof } = await diagnoseObject(client, pair.source.bucket, KEY, pair.locations);
+        const { proof } = await diagnoseObject(client, pair.source.bucket, KEY, {
+          locations: pair.locations,
+          now: Date.now,
+        });
         const [first] = proof.taken.flatMap(({ findings }) => errorsOf(findings));
         // A rule that does not select the object gives no result.
         expect(first?.failureReason).toBe(outcome?.attempts[0]?.reason);
@@ -196,7 +199,7 @@ async function doctor(
   const { proofs, facts } = await diagnose(env.client, [source.bucket], {
     locations,
     sampleSize: sample,
-    now: new Date(),
+    now: Date.now,
   });
   const [proof] = proofs;
   if (!proof) throw new Error('the bucket has no rule');

@@ -1,6 +1,8 @@
 import { PutKeyPolicyCommand } from '@aws-sdk/client-kms';
 import { describe, expect, test } from 'vitest';
-import type { Facts } from '../../src/core/facts.ts';
+import { type Facts, factValue, type KeyFacts } from '../../src/core/facts.ts';
+import type { Grant } from '../../src/iam/grants.ts';
+import type { Policy, Statement } from '../../src/iam/types.ts';
 import type { Finding, Fix } from '../../src/proof/findings.ts';
 import { applyFix } from '../../src/proof/fix.ts';
 import type { ObservedObject } from '../../src/proof/object-cases.ts';
@@ -132,6 +134,88 @@ describe('proof with condition keys that are known', () => {
       expect(proofOf(withRole(aPair(), { trust }), []).verdict).toBe(verdict);
     },
   );
+});
+
+// AWS KMS Developer Guide, "Grants in AWS KMS": a grant allows without any key policy or IAM policy.
+describe('proof with grants of keys', () => {
+  const KEY = 'arn:aws:kms:us-east-1:111122223333:key/source';
+  const ROLE = 'arn:aws:iam::111122223333:role/acme-tax-replication';
+  const grant: Grant = { GrantId: '0c237476', GranteePrincipal: ROLE, Operations: ['Decrypt'] };
+  const pair = (grants: KeyFacts['grants'], parts: Parameters<typeof aPair>[0] = {}): Facts => {
+    const facts = aPair({ role: { sourceKey: null }, ...parts });
+    const key = { ...factValue(facts.keys[KEY]), arn: KEY };
+    return { ...facts, keys: { ...facts.keys, [KEY]: grants === undefined ? key : { ...key, grants } } };
+  };
+  const answersOf = (facts: Facts) =>
+    proofOf(facts, []).answers.filter(({ action, resource }) => action === 'kms:Decrypt' && resource === KEY);
+
+  test('a grant to the role: the rule is proven without a policy that allows', () => {
+    const { verdict, findings } = proofOf(pair([grant]), []);
+    expect([verdict, findings]).toEqual(['proven', []]);
+    expect(answersOf(pair([grant]))[0]).toMatchObject({
+      result: 'allowed',
+      reason: `allowed by the grant 0c237476 of ${KEY}`,
+    });
+  });
+
+  test('a grant to a role of another account: neither side needs a policy', () => {
+    const OTHER = 'arn:aws:kms:us-west-2:444455556666:key/replica';
+    const facts = aPair({ across: true, role: { replicaKey: null }, replicaKeyPolicy: { Statement: [] } });
+    const key = { arn: OTHER, state: 'Enabled', policy: { Statement: [] } };
+    const grants = [{ ...grant, Operations: ['Encrypt', 'GenerateDataKey', 'Decrypt'] }];
+    expect(proofOf({ ...facts, keys: { ...facts.keys, [OTHER]: key } }, []).verdict).toBe('broken');
+    const granted = { ...facts, keys: { ...facts.keys, [OTHER]: { ...key, grants } } };
+    expect(proofOf(granted, [])).toMatchObject({ verdict: 'proven', findings: [] });
+  });
+
+  test.each<[string, Partial<Grant>]>([
+    ['another role', { GranteePrincipal: `${ROLE}2` }],
+    ['another operation', { Operations: ['Encrypt'] }],
+    ['another bucket', { Constraints: { EncryptionContextEquals: { 'aws:s3:arn': 'arn:aws:s3:::other' } } }],
+  ])('a grant for %s does not count: the rule is broken, with the fix of the policy', (_, parts) => {
+    const { verdict, findings } = proofOf(pair([{ ...grant, ...parts }]), []);
+    expect(verdict).toBe('broken');
+    expect(findings[0]).toMatchObject({ code: 'RK1307', fixes: [{ policy: { kind: 'role' } }] });
+    expect(findings[0]?.message).not.toContain('grants');
+  });
+
+  test('a constraint on the bucket covers objects with a Bucket Key alone', () => {
+    const Constraints = { EncryptionContextEquals: { 'aws:s3:arn': 'arn:aws:s3:::acme-tax' } };
+    const { verdict, findings } = proofOf(pair([{ ...grant, Constraints }]), []);
+    expect(verdict).toBe('proven');
+    expect(findings.map(({ code, severity }) => [code, severity])).toEqual([['RK1307', 'warning']]);
+  });
+
+  test('an explicit Deny wins over a grant', () => {
+    const deny: Statement = { Effect: 'Deny', Principal: '*', Action: 'kms:Decrypt', Resource: '*' };
+    const { verdict, findings } = proofOf(pair([grant], { sourceKeyPolicy: { Statement: [deny] } }), []);
+    expect(verdict).toBe('broken');
+    expect(findings[0]?.message).toContain('denies kms:Decrypt');
+  });
+
+  // AWS documents for policies alone what a permissions boundary limits.
+  test('a permissions boundary that does not allow: the result is undecided', () => {
+    const facts = pair([grant]);
+    const boundary: Policy = { Statement: [{ Effect: 'Allow', Action: 's3:*', Resource: '*' }] };
+    const roles = { [ROLE]: { ...factValue(facts.roles[ROLE]), boundary } };
+    expect(answersOf({ ...facts, roles })[0]?.result).toBe('unknown');
+    const wide: Policy = { Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }] };
+    const allowed = { [ROLE]: { ...factValue(facts.roles[ROLE]), boundary: wide } };
+    expect(answersOf({ ...facts, roles: allowed })[0]?.result).toBe('allowed');
+  });
+
+  test('grants that cannot be read: the result is undecided, and names the key', () => {
+    const { verdict, findings } = proofOf(pair({ unread: 'AccessDenied' }), []);
+    expect(verdict).toBe('unknown');
+    expect(findings[0]).toMatchObject({ code: 'RK1901', fixes: [] });
+    expect(findings[0]?.message).toContain(`the grants of ${KEY} cannot be read: AccessDenied`);
+  });
+
+  test('grants that were not read: the rule is broken, and the message says so', () => {
+    const { verdict, findings } = proofOf(pair(undefined), []);
+    expect(verdict).toBe('broken');
+    expect(findings[0]?.message).toMatch(/; the grants of the key were not read$/);
+  });
 });
 
 const ID = '1234abcd-12ab-34cd-56ef-1234567890ab';

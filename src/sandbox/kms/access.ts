@@ -1,4 +1,4 @@
-import { accountPolicyOf, keyPolicyOf } from '../authorize.ts';
+import { accountPolicyOf, grantsOf, keyPolicyOf } from '../authorize.ts';
 import { AwsError, constraintError } from '../aws-error.ts';
 import { authorizeCaller, type Call, callerAccountOf, pageOf } from '../call.ts';
 import type { AliasState, KeyState } from '../state.ts';
@@ -24,15 +24,23 @@ export function getAuthorizedKey(call: Call, name: string, context: Record<strin
   return key;
 }
 
+/** Returns a key by its id or ARN, for an operation that rejects aliases. */
+export function getKeyWithoutAlias(call: Call, name: string): KeyState {
+  if (/^alias\/|:alias\//.test(name)) throw kmsNotFoundError(`Invalid keyId '${name}'`);
+  return getAuthorizedKey(call, name);
+}
+
 /** Returns a key of the caller's account. Most operations reject aliases and keys of other accounts. */
 export function getOwnKey(call: Call, name: string): KeyState {
-  if (/^alias\/|:alias\//.test(name)) throw kmsNotFoundError(`Invalid keyId '${name}'`);
-  const key = getAuthorizedKey(call, name);
+  const key = getKeyWithoutAlias(call, name);
   if (key.account === call.caller.account) return key;
   throw kmsAccessDeniedError(call.caller.arn, `kms:${call.operation}`, key.arn);
 }
 
-/** Checks access to a key. The key policy decides first, and can delegate the decision to identity policies. */
+/**
+ * Checks access to a key. The key policy decides first, and can delegate the decision to identity policies. A grant
+ * allows what no policy denies.
+ */
 export function requireKeyAccess(
   call: Call,
   action: string,
@@ -45,6 +53,7 @@ export function requireKeyAccess(
     resourceAccount: key.account,
     context: kmsConditionKeysOf(call.caller.account, encryptionContext),
     resourcePolicy: keyPolicyOf(call.store, key, call.now),
+    grants: grantsOf(call.store, key),
   });
   if (!allowed) throw kmsAccessDeniedError(call.caller.arn, action, key.arn, reason);
 }

@@ -81,6 +81,8 @@ export const keyHandlers: Handlers = {
           ? defaultKeyPolicy(primary.account, primary.region)
           : toStoredKeyPolicy(call, input.Policy),
       tags: new Map(tags.map(({ TagKey, TagValue }) => [TagKey, TagValue])),
+      // Grants are not shared by the keys of a multi-Region key.
+      grants: [],
       visibleFrom: call.now + call.faultSettings.keyPropagationMs,
     };
     keys.set(id, replica);

@@ -1,7 +1,7 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { accountRootArn, partitionOfRegion } from '../../util/arn.ts';
 import { type AeadCiphertext, decryptAead, encryptAead, packCiphertext, unpackCiphertext } from '../aead.ts';
-import { authorize, formatAccessDenied, keyPolicyOf } from '../authorize.ts';
+import { authorize, formatAccessDenied, grantsOf, keyPolicyOf } from '../authorize.ts';
 import { AwsError } from '../aws-error.ts';
 import type { KeyState } from '../state.ts';
 import type { Store } from '../store.ts';
@@ -217,6 +217,7 @@ export function createKeyService(store: Store, clock: () => number): KeyService 
             : { 'kms:ViaService': request.viaService, 'aws:SecureTransport': 'true' }),
         },
         resourcePolicy: keyPolicyOf(store, key, clock()),
+        grants: grantsOf(store, key),
       },
       clock(),
     );
