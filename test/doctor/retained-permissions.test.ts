@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { diagnose } from '../../src/doctor/diagnose.ts';
 import { locationsOf } from '../../src/facts/locations.ts';
 import type { Statement } from '../../src/iam/types.ts';
+import { changeKeyPolicy, changeRules, keyOf, WEST } from '../sandbox/support.ts';
 import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 
 const MOVED = TAX_SPEC.replace('key: alias/acme-tax-replica', 'key: alias/acme-tax-moved');
@@ -46,6 +47,38 @@ test('doctor: reports replaced permissions that have expired, with their removal
   );
   expect(finding?.fixes).toMatchObject([
     { remove: { Sid: expect.stringMatching(/^ReplikeyUntil/) }, policy: { kind: 'role' } },
+  ]);
+});
+
+test('doctor: counts a replaced permission until AWS cuts it off, 24 hours after its expiry', async () => {
+  await using env = await changedPair();
+  // The replica key is the old one again, which only the retained statement of the role grants.
+  await changeKeyPolicy(env.client, WEST, (statements) => {
+    for (const sid of Object.keys(statements)) if (sid.startsWith('Replikey')) delete statements[sid];
+  });
+  const ReplicaKmsKeyID = await keyOf(env.client, WEST);
+  await changeRules(env.client, (rules) =>
+    rules.map((rule) => ({
+      ...rule,
+      Destination: { Bucket: '', ...rule.Destination, EncryptionConfiguration: { ReplicaKmsKeyID } },
+    })),
+  );
+  const verdictAt = async (minutes: number) => {
+    const { proofs } = await diagnose(env.client, ['acme-tax'], {
+      locations: locationsOf(env.specs, 'us-east-1'),
+      sampleSize: 0,
+      now: () => START + minutes * 60_000,
+    });
+    return proofs[0];
+  };
+  expect((await verdictAt(20))?.verdict).toBe('proven');
+  expect((await verdictAt(17 + 24 * 60 - 1))?.verdict).toBe('proven');
+  const ended = await verdictAt(17 + 24 * 60);
+  expect(ended?.verdict).toBe('broken');
+  expect(ended?.findings.filter(({ severity }) => severity === 'error').map(({ code }) => code)).toEqual([
+    'RK1313',
+    'RK1313',
+    'RK1312',
   ]);
 });
 

@@ -360,6 +360,43 @@ describe('doctor with files, without AWS', () => {
     expect(result.stdout).toContain('1 of 1 rules proven');
   });
 
+  it('counts the grants of a file in the format of the AWS CLI', async () => {
+    const facts = structuredClone(observed);
+    const [[role = '', roleFact] = []] = Object.entries(facts.roles);
+    const withoutKey = { Statement: [{ Effect: 'Allow', Action: 's3:*', Resource: '*' }] };
+    const roles = { [role]: { ...roleFact, policies: { replikey: withoutKey } } };
+    const keysWith = (parts: object) =>
+      Object.fromEntries(
+        Object.entries(facts.keys).map(([arn, key]) => [
+          arn,
+          { ...key, policy: { Statement: [] }, ...parts },
+        ]),
+      );
+    const Grants = [
+      {
+        GrantId: '0c237476',
+        CreationDate: 1761955200.123,
+        GranteePrincipal: role,
+        IssuingAccount: 'arn:aws:iam::111122223333:root',
+        Operations: ['Decrypt', 'Encrypt', 'GenerateDataKey'],
+      },
+    ];
+    const granted = { ...facts, roles, keys: keysWith({ grants: { Grants, Truncated: false } }) };
+    const result = await offline(await file('grants.json', granted));
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    expect(result.stdout).toContain('1 of 1 rules proven');
+    const without = await offline(
+      await file('grants-not-read.json', { ...facts, roles, keys: keysWith({}) }),
+    );
+    expect(without.code).toBe(1);
+    expect(without.stdout).toContain('the grants of the key were not read');
+    const wrong = await offline(
+      await file('grants-wrong.json', { ...facts, keys: keysWith({ grants: { Grants: {} } }) }),
+    );
+    expect(wrong.code).toBe(64);
+    expect(wrong.stderr).toContain('grants');
+  });
+
   it('reports an unknown verdict if the files lack the roles', async () => {
     const { roles, ...withoutRoles } = observed;
     const result = await offline(await file('without-roles.json', withoutRoles));

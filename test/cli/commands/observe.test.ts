@@ -1,12 +1,14 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { CreateGrantCommand } from '@aws-sdk/client-kms';
 import {
   GetBucketReplicationCommand,
   PutBucketPolicyCommand,
   PutBucketReplicationCommand,
 } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { changeKeyPolicy, changeRolePolicy, EAST, keyOf, ROLE } from '../../sandbox/support.ts';
 import { type RunOptions, runCli } from '../../support/cli.ts';
 import { TAX_SPEC, type TestEnv, testEnv } from '../../support/env.ts';
 
@@ -38,6 +40,26 @@ async function takeSnapshot(env: TestEnv, yaml = TAX_SPEC) {
     runCli([...args, '--observed', 'observed.json'], { cwd: folder, ...options });
   return { live, offline };
 }
+
+describe('doctor --observed', () => {
+  it('counts the grants of the snapshot', async () => {
+    await using env = await testEnv();
+    await env.reconcile();
+    const KeyId = await keyOf(env.client, EAST);
+    const GranteePrincipal = `arn:aws:iam::111122223333:role/${ROLE}`;
+    await env.client.send(EAST, new CreateGrantCommand({ KeyId, GranteePrincipal, Operations: ['Decrypt'] }));
+    await changeRolePolicy(env.client, (statements) => {
+      delete statements.ReplikeySourceKeyTax;
+    });
+    await changeKeyPolicy(env.client, EAST, (statements) => {
+      delete statements.ReplikeySourceKeyTax;
+    });
+    const { offline } = await takeSnapshot(env);
+    const { code, stdout } = await offline(['doctor', '--bucket', 'acme-tax', '-v']);
+    expect(stdout).toContain('allowed by the grant');
+    expect(code).toBe(0);
+  });
+});
 
 describe('plan --observed', () => {
   it('makes the same plan as with AWS, for new and for existing resources', async () => {
