@@ -1,6 +1,5 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { ListGrants$ } from '@aws-sdk/client-kms';
 import {
   GetBucketEncryption$,
   GetBucketOwnershipControls$,
@@ -127,8 +126,23 @@ const ROLE_SCHEMA = z.strictObject({
   boundaryArn: z.string().optional(),
 });
 
-/** The list that `aws kms list-grants` prints. */
-const GRANTS_SCHEMA = responsePartSchema(ListGrants$, 'Grants', z.array(z.looseObject({})));
+const TEXTS_SCHEMA = z.record(z.string(), z.string()).optional();
+
+/** The list that `aws kms list-grants` prints. Its dates have one of two forms, and do not decide. */
+const GRANTS_SCHEMA = z.array(
+  z.looseObject({
+    GrantId: z.string().optional(),
+    GranteePrincipal: z.string().optional(),
+    Operations: z.array(z.string()).optional(),
+    Constraints: z
+      .looseObject({
+        EncryptionContextSubset: TEXTS_SCHEMA,
+        EncryptionContextEquals: TEXTS_SCHEMA,
+        SourceArn: z.string().optional(),
+      })
+      .optional(),
+  }),
+);
 
 /** A key in the form of replikey's facts, or as `aws kms describe-key` prints it, plus its policy and grants. */
 const KEY_SCHEMA = z.preprocess(

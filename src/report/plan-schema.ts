@@ -330,7 +330,7 @@ const ruleFields = {
     keys: listField(z.string(), 'ARNs of keys: their policies and states.'),
     unread: listField(
       z.string(),
-      'Documents that replikey could not read. It never reads control policies, KMS grants and endpoint policies.',
+      'Documents that replikey could not read. It never reads control policies and endpoint policies.',
     ),
   })
     .describe('What the verdict is based on; absent if there is no rule to prove.')

@@ -177,7 +177,7 @@ function objectsText({ bucket, lookedAt, byStatus, findings }: ObjectStatusRepor
 }
 
 /** Policies that AWS applies and replikey cannot read. */
-const NEVER_READ = ['control policies', 'KMS grants', 'endpoint policies'];
+const NEVER_READ = ['control policies', 'endpoint policies'];
 
 /** Maximum number of unread documents in a sentence. */
 const MAX_UNREAD = 3;

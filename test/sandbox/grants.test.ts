@@ -223,6 +223,62 @@ describe('plan of a role given by ARN that uses the key through a grant', () => 
   });
 });
 
+describe('check before the switch of rules', () => {
+  const changed = TAX_SPEC.replace('prefix: Tax/', 'prefix: Tax/2026/');
+  const withRole = async (env: TestEnv, yaml: string) =>
+    yaml
+      .replace('  rules:', `  role: { arn: "${await roleArn(env)}" }\n  rules:`)
+      .replace('key: alias/acme-tax }', `key: "${await keyOf(env.client, EAST)}" }`);
+  const failedWith = ({ results }: Awaited<ReturnType<TestEnv['reconcile']>>) =>
+    results.filter(({ result }) => result === 'failed').map(({ id, why }) => `${id} ${why}`);
+
+  test('a grant that was revoked since the plan fails the step', async () => {
+    await using env = await pairWithoutKeyPolicy();
+    await createGrant(env);
+    const outcome = await env.reconcileWith(await withRole(env, changed), {
+      onPlan: () => {
+        for (const key of env.sandbox.store.account('111122223333').keys.values()) key.grants = [];
+      },
+    });
+    expect(failedWith(outcome)).toEqual([
+      expect.stringMatching(
+        /^s3\.replication\/acme-tax the rule ".*" would not replicate: RK1307 .*old rules stay/,
+      ),
+    ]);
+  });
+
+  test('a permission that was removed since the plan fails the step, although grants cannot be read', async () => {
+    await using env = await testEnv();
+    await env.reconcile();
+    const yaml = await withRole(env, changed);
+    const account = env.sandbox.store.account('111122223333');
+    const outcome = await env.reconcileWith(yaml, {
+      onPlan: () => {
+        const what = { status: 400, code: 'AccessDeniedException', message: 'no' };
+        env.sandbox.faultSettings.faults = [{ match: 'ListGrants', nth: 1, times: 99, what }];
+        account.roles.get(ROLE)?.inline.set(
+          'replikey',
+          JSON.stringify({
+            Version: '2012-10-17',
+            Statement: { Effect: 'Allow', Action: 's3:*', Resource: '*' },
+          }),
+        );
+        for (const key of [...account.keys.values()].filter(({ region }) => region === 'us-east-1'))
+          key.policy = JSON.stringify({
+            Version: '2012-10-17',
+            Statement: {
+              Effect: 'Allow',
+              Principal: { AWS: 'arn:aws:iam::111122223333:root' },
+              Action: 'kms:*',
+              Resource: '*',
+            },
+          });
+      },
+    });
+    expect(failedWith(outcome)).toEqual([expect.stringMatching(/would not replicate: RK13.*old rules stay/)]);
+  });
+});
+
 // AWS KMS API Reference: CreateGrant, ListGrants, RevokeGrant, RetireGrant.
 describe('operations on grants', () => {
   test('CreateGrant: the same name and parameters return the same grant; without a name each call creates one', async () => {

@@ -55,7 +55,7 @@ describe('doctor --observed', () => {
       delete statements.ReplikeySourceKeyTax;
     });
     const { offline } = await takeSnapshot(env);
-    const { code, stdout } = await offline(['doctor', '--bucket', 'acme-tax', '-v']);
+    const { code, stdout } = await offline(['doctor', 'spec.yaml', '-v']);
     expect(stdout).toContain('allowed by the grant');
     expect(code).toBe(0);
   });
