@@ -68,7 +68,7 @@ describe('doctor with AWS', () => {
       · acme-tax  1 object checked: 1 COMPLETED
 
       1 of 1 rules proven.
-      Based on the rules of 1 source bucket and the policies of 1 role, 2 buckets, 2 keys; not read: control policies, KMS grants, endpoint policies.
+      Based on the rules of 1 source bucket and the policies of 1 role, 2 buckets, 2 keys; not read: control policies, endpoint policies.
       "
     `);
   });
@@ -112,7 +112,7 @@ describe('doctor with AWS', () => {
           ]}'
 
       0 of 1 rules proven, 1 does not replicate.
-      Based on the rules of 1 source bucket and the policies of 1 role, 2 buckets, 2 keys; not read: control policies, KMS grants, endpoint policies.
+      Based on the rules of 1 source bucket and the policies of 1 role, 2 buckets, 2 keys; not read: control policies, endpoint policies.
       "
     `);
   });
