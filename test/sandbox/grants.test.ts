@@ -334,7 +334,7 @@ describe('operations on grants', () => {
     expect([second.Truncated, second.Grants?.length]).toEqual([false, 1]);
   });
 
-  test('RetireGrant: the retiring principal ends the grant without a policy, and nobody else does', async () => {
+  test('RetireGrant: the retiring principal ends the grant without a policy, and no other caller does', async () => {
     await using env = await testEnv();
     await env.reconcile();
     const KeyId = await keyOf(env.client, EAST);
