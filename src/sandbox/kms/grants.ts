@@ -81,10 +81,10 @@ function toGrantState(call: Call, input: CreateGrantRequest): GrantState {
   for (const principal of [GranteePrincipal, RetiringPrincipal ?? GranteePrincipal])
     if (!principal.startsWith('arn:') || !principalExists(call.store, principal, call.now))
       throw new AwsError(400, 'InvalidArnException', `ARN does not refer to a valid principal: ${principal}`);
-  const known: readonly string[] = Object.values(GrantOperation);
-  const unknown = Operations.find((operation) => !known.includes(operation));
-  if (Operations.length === 0 || unknown !== undefined) {
-    const constraint = `Member must satisfy enum value set: [${known.join(', ')}]`;
+  const operationNames: readonly string[] = Object.values(GrantOperation);
+  const unknownOperation = Operations.find((operation) => !operationNames.includes(operation));
+  if (Operations.length === 0 || unknownOperation !== undefined) {
+    const constraint = `Member must satisfy enum value set: [${operationNames.join(', ')}]`;
     throw kmsValidationError(`[${Operations.join(', ')}]`, 'operations', constraint);
   }
   return {
