@@ -23,7 +23,7 @@ export function structureChecks(sources) {
   return [
     // Transitions of live rules, with canaries and their doctor, need more files than the first release; so do the
     // guardrails: the snapshot of the specs, the listeners, and the commands that fixes print.
-    { name: 'source files', limit: 280, actual: sources.size },
+    { name: 'source files', limit: 284, actual: sources.size },
     listed('files under 15 lines', 8, filesUnder(sources, 15)),
     listed('folders with one file', 0, foldersWithOneFile(sources)),
     listed('names with several top-level definitions', 0, repeatedNames(sources)),

@@ -40,7 +40,7 @@ export type KeyArnOf = (side: Side) => string | Ref;
 
 /**
  * GetObjectVersionForReplication, because GetObjectVersion does not replicate KMS-encrypted objects. Retention and legal
- * hold, because without them every object fails as soon as somebody enables Object Lock on the bucket. Annotations,
+ * hold, because without them every object fails as soon as the bucket gets Object Lock. Annotations,
  * because S3 replicates them only with this permission.
  */
 const SOURCE_OBJECT_ACTIONS = [

@@ -6,7 +6,7 @@ import type { AccessCheck } from './requests.ts';
 
 const POLICY_WITHOUT_STATEMENTS: Policy = { Statement: [] };
 
-/** Stands for a policy that could not be read. A request that the other policies deny is denied nevertheless. */
+/** Replaces a policy that could not be read. A request that the other policies deny is denied nevertheless. */
 const ALLOW_ALL: Statement = { Effect: 'Allow', Action: '*', Resource: '*' };
 
 /** Every policy that applies to a request. */

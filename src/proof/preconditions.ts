@@ -302,10 +302,11 @@ export function selectionFindings(context: RuleContext, sample: readonly SourceO
   const { algorithm } = defaultEncryptionOf(context);
   // A request header can encrypt an object with KMS although the default of the bucket is SSE-S3.
   const selecting = { ...rule, SourceSelectionCriteria: SELECTS_KMS_OBJECTS };
-  const others = rules.filter((candidate) => candidate !== rule);
+  const otherRules = rules.filter((candidate) => candidate !== rule);
   const skipped = sample.filter(
     (object) =>
-      isKmsAlgorithm(object.encryption.algorithm) && mismatchReason(selecting, object, others) === undefined,
+      isKmsAlgorithm(object.encryption.algorithm) &&
+      mismatchReason(selecting, object, otherRules) === undefined,
   );
   const [example] = skipped;
   if (!isKmsAlgorithm(algorithm) && !example) return [];

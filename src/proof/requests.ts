@@ -120,7 +120,7 @@ interface ReplicaKey {
 
 /**
  * Returns the checks for writing the replica: the write permission first, then the data key, and tags last. Without the
- * permission to read tags, S3 replicates an object that has none, and loses the tags of others (S3 User Guide,
+ * permission to read tags, S3 replicates an object that has none, and loses the tags of an object that has some (S3 User Guide,
  * "Setting up permissions for live replication").
  *
  * @param hasTags whether objects with tags are typical

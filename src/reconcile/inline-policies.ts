@@ -18,11 +18,11 @@ export function addInlineSizes(
 ): Resource[] {
   const sizes = new Map<string, number>();
   for (const [arn, fact] of Object.entries(facts.roles)) {
-    const others = Object.entries(factValue(factValue(fact)?.policies) ?? {}).filter(
+    const otherDocuments = Object.entries(factValue(factValue(fact)?.policies) ?? {}).filter(
       // Attached policies have ARNs as names, and limits of their own.
       ([name]) => name !== ROLE_POLICY_NAME && !name.startsWith('arn:'),
     );
-    const size = others.reduce((sum, [, policy]) => sum + sizeOfPolicy(policy), 0);
+    const size = otherDocuments.reduce((sum, [, policy]) => sum + sizeOfPolicy(policy), 0);
     sizes.set(`${accountOfArn(arn)} ${nameInArn(arn)}`, size);
   }
   return resources.map((resource) => {

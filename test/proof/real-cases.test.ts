@@ -42,7 +42,7 @@ describe('proof with an unreadable destination in another account', () => {
   };
 
   // IAM User Guide, "Cross-account policy evaluation logic": both sides must allow.
-  test('a role without the permission there is denied, whatever the other account allows (aws/aws-cdk#35825)', () => {
+  test('a role without the permission there is denied, also if the other account allows everything (aws/aws-cdk#35825)', () => {
     const { verdict, findings } = proofOf(blind({ role: { replicas: null } }), []);
     expect(verdict).toBe('broken');
     expect(codesOf(findings, 'error')).toEqual(['RK1308', 'RK1311']);
@@ -87,7 +87,7 @@ describe('proof with condition keys that are known', () => {
     ...facts,
     roles: Object.fromEntries(Object.entries(facts.roles).map(([arn, role]) => [arn, { ...role, ...parts }])),
   });
-  const known = { id: 'AROAEXAMPLEEXAMPLE123', tags: { team: 'tax' } };
+  const roleFacts = { id: 'AROAEXAMPLEEXAMPLE123', tags: { team: 'tax' } };
 
   // aws-facts: a session is `<RoleId>:s3-replication`; the tags are those of GetRole; a service role acts itself.
   test.each([
@@ -107,7 +107,7 @@ describe('proof with condition keys that are known', () => {
     ['aws:ViaAWSService', 'Bool', 'aws:ViaAWSService', 'true', 'proven'],
     ['aws:CalledVia', 'ForAnyValue:StringEquals', 'aws:CalledVia', 's3.amazonaws.com', 'proven'],
   ])('%s: the result is decided', (_, operator, key, value, verdict) => {
-    expect(proofOf(withRole(denyingUnless(operator, key, value), known), []).verdict).toBe(verdict);
+    expect(proofOf(withRole(denyingUnless(operator, key, value), roleFacts), []).verdict).toBe(verdict);
   });
 
   test('a role whose id and tags are not known yet: the result is undecided', () => {
