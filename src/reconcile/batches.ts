@@ -220,8 +220,9 @@ async function draftPairs(
   const resources = addInlineSizes(narrowing.resources, inputs.facts, ({ location }) =>
     accountIdOf(location),
   );
-  const observedIds = new Set(former.resources.map(({ id }) => id));
-  const added = resources.filter(({ id }) => !observedIds.has(id));
+  // Narrowing also replaces resources, which are then read by another spec.
+  const observedResources = new Set(former.resources);
+  const added = narrowing.resources.filter((resource) => !observedResources.has(resource));
   const actual =
     added.length === 0
       ? former.actual

@@ -67,13 +67,12 @@ describe('tag replication', () => {
     }
   });
 
-  test('fails without s3:ReplicateTags, and leaves the replica unchanged', async () => {
+  test('fails when a policy denies s3:ReplicateTags, and leaves the replica unchanged', async () => {
     await using env = await testEnv();
     await env.reconcile();
     await put(env, { Key: 'Tax/a' });
     await changeRolePolicy(env.client, (statements) => {
-      const objects = statements.ReplikeyDestinationObjectsTax;
-      if (objects) objects.Action = ['s3:ReplicateObject'];
+      statements.DenyTags = { Effect: 'Deny', Action: 's3:ReplicateTags', Resource: '*' };
     });
     await tag(env, 'us-east-1', SOURCE, 'Tax/a', 'gold');
     expect(statusAndTier(env, SOURCE, 'Tax/a')).toEqual(['FAILED', 'gold']);

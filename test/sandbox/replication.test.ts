@@ -277,8 +277,12 @@ const BROKEN: Row[] = [
     { Tagging: 'tier=gold' },
   ],
   [
-    'the role lacks s3:ReplicateTags',
-    ({ client }) => changeRolePolicy(client, withoutAction('s3:ReplicateTags')),
+    // ReplicateObject covers tags (S3 User Guide, "Setting up permissions for live replication").
+    'the policy of the role denies s3:ReplicateTags',
+    ({ client }) =>
+      changeRolePolicy(client, (statements) => {
+        statements.DenyTags = { Effect: 'Deny', Action: 's3:ReplicateTags', Resource: '*' };
+      }),
     'FAILED',
     'DstPutTaggingNotPermitted',
     /s3:ReplicateTags/,

@@ -64,10 +64,10 @@ export const s3Replicating: Scenarios = {
       destination: await status(() => head(aws.in('us-west-2'), set.destination)),
     };
   },
-  // Each permission alone is enough to lose the tags.
+  // Each permission alone is enough to lose the tags. ReplicateObject covers tags, unless they are denied explicitly.
   'stackd/deny-tags': ['s3:GetObjectVersionTagging', 's3:ReplicateTags'].map(
-    (missingAction) => async (aws: Aws) => {
-      const set = await setUp(aws, { missingAction });
+    (deniedAction) => async (aws: Aws) => {
+      const set = await setUp(aws, { deniedAction });
       await putEncrypted(aws, set, { Tagging: 'tier=gold' });
       await aws.waitForReplication(set.source, KEY);
       const [source, replica] = await bothHeads(aws, set);
@@ -107,8 +107,8 @@ interface SetUpOptions {
   grants?: object[];
   trust?: string;
   optIn?: boolean;
-  /** An S3 action that the role lacks. */
-  missingAction?: string;
+  /** An S3 action that the policy of the role denies. */
+  deniedAction?: string;
 }
 
 interface SetUp {
@@ -139,7 +139,13 @@ async function setUp(aws: Aws, options: SetUpOptions = {}): Promise<SetUp> {
   await aws.iam.putRolePolicy({
     RoleName,
     PolicyName: 'replication',
-    PolicyDocument: policy(...s3Grants(set, options.missingAction), ...(options.grants ?? kmsGrants(set))),
+    PolicyDocument: policy(
+      ...s3Grants(set),
+      ...(options.deniedAction === undefined
+        ? []
+        : [{ Effect: 'Deny', Action: options.deniedAction, Resource: '*' }]),
+      ...(options.grants ?? kmsGrants(set)),
+    ),
   });
   await replicate(aws, set, [options.optIn === false ? rule(set) : optedIn(set)]);
   return set;
@@ -155,11 +161,7 @@ function optedIn(set: SetUp) {
   });
 }
 
-function s3Grants(
-  { source, destination }: { source: string; destination: string },
-  missingAction?: string,
-): object[] {
-  const actionsOfRole = (...actions: string[]) => actions.filter((action) => action !== missingAction);
+function s3Grants({ source, destination }: { source: string; destination: string }): object[] {
   return [
     {
       Effect: 'Allow',
@@ -168,16 +170,12 @@ function s3Grants(
     },
     {
       Effect: 'Allow',
-      Action: actionsOfRole(
-        's3:GetObjectVersionForReplication',
-        's3:GetObjectVersionAcl',
-        's3:GetObjectVersionTagging',
-      ),
+      Action: ['s3:GetObjectVersionForReplication', 's3:GetObjectVersionAcl', 's3:GetObjectVersionTagging'],
       Resource: `${arn(source)}/*`,
     },
     {
       Effect: 'Allow',
-      Action: actionsOfRole('s3:ReplicateObject', 's3:ReplicateDelete', 's3:ReplicateTags'),
+      Action: ['s3:ReplicateObject', 's3:ReplicateDelete', 's3:ReplicateTags'],
       Resource: `${arn(destination)}/*`,
     },
   ];
