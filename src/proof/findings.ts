@@ -70,7 +70,11 @@ export const FINDING_CODES = {
     'destination.bucket',
     'DstBucketObjectLockConfigMissing',
   ),
-  RK1107: defineWarning('the destination bucket blocks other accounts', 'destination.bucket'),
+  RK1107: defineError(
+    'the destination bucket blocks other accounts',
+    'destination.bucket',
+    'DstPutObjectNotPermitted',
+  ),
   RK1108: defineWarning('objects may belong to other accounts', 'source.bucket'),
   RK1201: defineError('S3 cannot use the source key', 'source.key', 'SrcKmsKeyInvalidState'),
   RK1202: defineError('the source key does not exist', 'source.key', 'SrcGetObjectNotPermitted'),

@@ -2,6 +2,7 @@ import { type Facts, factValue } from '../core/facts.ts';
 import { ROLE_POLICY_NAME } from '../core/ids.ts';
 import type { Decision, Policy, Statement } from '../iam/types.ts';
 import { prefixToPattern } from '../policy/required-statements.ts';
+import { deletedPrincipalIn, withoutDeletedPrincipals } from '../policy/statements.ts';
 import { bucketArn } from '../util/arn.ts';
 import { isJsonEqual } from '../util/canonical-json.ts';
 import type { Fix, PolicyRef } from './findings.ts';
@@ -10,16 +11,37 @@ import type { AccessCheck } from './requests.ts';
 import { type RuleContext, rulePrefixOf } from './rule-context.ts';
 
 /**
- * Returns the smallest policy change that removes one denial. If no statement allows the request, it adds a statement.
+ * Returns the smallest policy changes that remove one denial. If no statement allows the request, it adds a statement.
  * If a statement denies it, it replaces that statement with a copy that exempts the role, or removes it from a trust
- * policy.
+ * policy. AWS refuses a policy that names a deleted role or user, so that these are removed from the changed policy.
  */
-export function proposeFix(
+export function proposeFixes(
   context: RuleContext,
   check: AccessCheck,
   decision: Decision,
   policyRefs: ReadonlyMap<string, PolicyRef>,
-): Fix | undefined {
+): Fix[] {
+  const fix = proposeFix(context, check, decision, policyRefs);
+  if (!fix) return [];
+  const statements = [factValue(policyFactOf(context.facts, fix.policy))?.Statement ?? []].flat();
+  const stale = statements.filter((statement) => deletedPrincipalIn(statement) !== undefined);
+  // Without its last NotPrincipal, a statement would have another meaning: only a person can decide.
+  if (stale.some(({ NotPrincipal }) => NotPrincipal !== undefined)) return [];
+  return [...stale.flatMap((statement) => deletedPrincipalFixes(fix.policy, statement)), fix];
+}
+
+function deletedPrincipalFixes(policy: PolicyRef, statement: Statement): PolicyFix[] {
+  const what = `remove the deleted user or role ${deletedPrincipalIn(statement)} from the ${policyLabel(policy)}, which AWS refuses to write`;
+  const remaining = withoutDeletedPrincipals(statement);
+  return [{ what, policy, remove: statement }, ...(remaining ? [{ what, policy, add: remaining }] : [])];
+}
+
+function proposeFix(
+  context: RuleContext,
+  check: AccessCheck,
+  decision: Decision,
+  policyRefs: ReadonlyMap<string, PolicyRef>,
+): PolicyFix | undefined {
   const [denial] = decision.statements;
   if (decision.kind === 'explicitDeny' && denial) {
     const policy = policyRefs.get(denial.policy);

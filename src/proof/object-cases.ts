@@ -11,7 +11,7 @@ import {
   ruleTagsOf,
   selectsKmsObjects,
 } from './rule-context.ts';
-import type { SourceObject } from './rule-match.ts';
+import { mismatchReason, type SourceObject } from './rule-match.ts';
 import type { KmsEncryption, ObjectCase } from './types.ts';
 
 /** An object that was sampled from a source bucket, or that a spec declares for it. */
@@ -33,9 +33,10 @@ export const sampledObjects = (objects: readonly ObservedObject[]): SourceObject
 export function objectCasesOf(context: RuleContext, sample: readonly ObservedObject[]): ObjectCase[] {
   const { rule } = context;
   const objectKeys = objectKeysOf(context);
+  const selected = sample.filter((object) => isSelected(context, object));
   const encryptions = [
-    { algorithm: 'AES256' as const, isTypical: isUnencryptedTypical(context, sample) },
-    ...(selectsKmsObjects(rule) ? kmsEncryptionsOf(context, sample) : []),
+    { algorithm: 'AES256' as const, isTypical: isUnencryptedTypical(context, selected) },
+    ...(selectsKmsObjects(rule) ? kmsEncryptionsOf(context, selected) : []),
   ].sort((a, b) => Number(b.isTypical) - Number(a.isTypical));
   return [
     ...encryptions.flatMap(({ isTypical, ...encryption }) =>
@@ -47,6 +48,10 @@ export function objectCasesOf(context: RuleContext, sample: readonly ObservedObj
       : []),
   ];
 }
+
+/** Returns whether a rule selects an observed object. Objects that a spec declares have no key, and concern every rule. */
+const isSelected = ({ rule, rules }: RuleContext, object: ObservedObject): boolean =>
+  sampledObjects([object]).every((sampled) => mismatchReason(rule, sampled, rules) === undefined);
 
 const isUnencryptedTypical = (context: RuleContext, sample: readonly ObservedObject[]): boolean =>
   !isKmsAlgorithm(defaultEncryptionOf(context).algorithm) ||

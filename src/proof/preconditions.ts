@@ -1,6 +1,7 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import { factValue, unreadReasonOf } from '../core/facts.ts';
 import { accountOfArn } from '../iam/context.ts';
+import { isPublicPolicy } from '../iam/public.ts';
 import { usesRelatedKey } from '../spec/rule-fields.ts';
 import { regionOfArn, relatedKeyArn } from '../util/arn.ts';
 import { createFinding, type Finding, type Fix } from './findings.ts';
@@ -14,6 +15,7 @@ import {
   selectsKmsObjects,
 } from './rule-context.ts';
 import { mismatchReason, type SourceObject } from './rule-match.ts';
+import type { ObjectCase } from './types.ts';
 
 /** Checks what S3 requires before it processes any object: the destination exists and is ready. */
 export function destinationFindings(context: RuleContext): Finding[] {
@@ -36,7 +38,6 @@ export function destinationFindings(context: RuleContext): Finding[] {
       : []),
     ...versioningFindings(destination, 'RK1104'),
     ...objectLockFindings(source, destination),
-    ...publicAccessFindings(source, destination),
   ];
 }
 
@@ -82,24 +83,24 @@ function objectLockFindings(source: RuleBucket, destination: RuleBucket): Findin
   return [createFinding('RK1106', `${source.name} has Object Lock, and ${destination.name} does not`, [fix])];
 }
 
-/** Reports a public policy under RestrictPublicBuckets: S3 then allows access only from the bucket's own account. */
-function publicAccessFindings(source: RuleBucket, destination: RuleBucket): Finding[] {
-  if (source.account === destination.account) return [];
+/**
+ * Reports a public policy under RestrictPublicBuckets. S3 then denies every access from other accounts, also to a role
+ * that the policy names (S3 API Reference, PublicAccessBlockConfiguration).
+ */
+export function publicAccessFindings(
+  { source, destination }: RuleContext,
+  objectCases: readonly ObjectCase[],
+): Finding[] {
+  if (!destination || source.account === destination.account) return [];
   if (!factValue(destination.publicAccessBlock)?.RestrictPublicBuckets) return [];
-  const statements = [factValue(destination.policy)?.Statement ?? []].flat();
-  const isPublic = statements.some(
-    ({ Effect, Principal, Condition }) =>
-      Effect === 'Allow' &&
-      Condition === undefined &&
-      (Principal === '*' || (typeof Principal === 'object' && [Principal.AWS].flat().includes('*'))),
+  const policy = factValue(destination.policy);
+  if (!policy || !isPublicPolicy(policy)) return [];
+  const finding = createFinding(
+    'RK1107',
+    `the policy of ${destination.name} is public and RestrictPublicBuckets is on: S3 denies access to the role of account ${source.account}. Manual step, because the statement belongs to others: replace the public statement with one that names its principals`,
   );
-  if (!isPublic) return [];
-  return [
-    createFinding(
-      'RK1107',
-      `the policy of ${destination.name} is public and RestrictPublicBuckets is on: S3 denies access to the role of account ${source.account}`,
-    ),
-  ];
+  const hasObjects = objectCases.some(({ type }) => type === 'object');
+  return [hasObjects ? finding : { ...finding, failureReason: 'DstDelObjNotPermitted' }];
 }
 
 /**
@@ -202,10 +203,11 @@ export function checkReplicaKey(
   if (region !== destination.region) {
     return {
       missingFindings: [
-        createFinding(
+        createReplicaKeyFinding(
+          context,
+          destination,
           'RK1205',
           `${requestedArn} is in ${region}, and ${destination.name} is in ${destination.region}`,
-          defaultKeyFixes(context, destination),
         ),
       ],
       stateFindings: [],
@@ -223,9 +225,9 @@ export function checkReplicaKey(
     const aliasNote = requestedArn.includes(':alias/')
       ? ` (S3 resolves the alias in the account of the role, ${accountOfArn(context.role)})`
       : '';
-    const message = `the key ${requestedArn}${aliasNote} does not exist: use an existing key`;
+    const message = `the key ${requestedArn}${aliasNote} does not exist`;
     return {
-      missingFindings: [createFinding('RK1204', message, defaultKeyFixes(context, destination))],
+      missingFindings: [createReplicaKeyFinding(context, destination, 'RK1204', message)],
       stateFindings: [],
     };
   }
@@ -314,10 +316,33 @@ export function selectionFindings(context: RuleContext, sample: readonly SourceO
     ? `${source.name} encrypts objects with ${algorithm} by default`
     : `${skipped.length} of ${sample.length} sampled objects are encrypted with KMS (for example ${example?.key})`;
   const message = `${cause}, and the rule does not select them: S3 skips them without a replication status`;
-  return [createFinding('RK1003', message, destination ? defaultKeyFixes(context, destination) : [])];
+  return [
+    destination
+      ? createReplicaKeyFinding(context, destination, 'RK1003', message)
+      : createFinding('RK1003', message),
+  ];
 }
 
 const SELECTS_KMS_OBJECTS = { SseKmsEncryptedObjects: { Status: 'Enabled' as const } };
+
+/**
+ * Returns a finding whose fix is the default key of the destination. If the destination has no other key, the finding
+ * names the step that needs a person.
+ */
+function createReplicaKeyFinding(
+  context: RuleContext,
+  destination: RuleBucket,
+  code: 'RK1003' | 'RK1204' | 'RK1205',
+  message: string,
+): Finding {
+  const fixes = defaultKeyFixes(context, destination);
+  if (fixes.length > 0) return createFinding(code, message, fixes);
+  const step = `choose a key in ${destination.region} that may encrypt the replicas, and name it in the rule`;
+  return createFinding(
+    code,
+    `${message}. Manual step, because ${destination.name} has no usable default key: ${step}`,
+  );
+}
 
 /**
  * Returns the fix that selects encrypted objects and encrypts replicas with the destination's default key. Returns no

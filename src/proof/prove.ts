@@ -5,7 +5,7 @@ import type { Decision } from '../iam/types.ts';
 import { isJsonEqual } from '../util/canonical-json.ts';
 import { decide, type UncertainDecision, type UncertainRequest } from './decide.ts';
 import { createFinding, type Finding, type Fix, type PolicyRef, summarizeFindings } from './findings.ts';
-import { applyFix, proposeFix } from './fix.ts';
+import { applyFix, proposeFixes } from './fix.ts';
 import { type ObservedObject, objectCasesOf, sampledObjects } from './object-cases.ts';
 import { type ApplicablePolicies, keyFactOf, policiesFor } from './policies.ts';
 import {
@@ -13,6 +13,7 @@ import {
   destinationFindings,
   modificationFindings,
   ownershipFindings,
+  publicAccessFindings,
   relatedKeyFindings,
   selectionFindings,
   sourceFindings,
@@ -75,11 +76,13 @@ export function proveRules(
  * Proves one rule for some kinds of objects.
  *
  * @param sample objects of the source bucket, which show what the rule selects
+ * @param selection findings about objects that the rule skips
  */
 export function proveRule(
   context: RuleContext,
   casesFor: (context: RuleContext) => ObjectCase[],
   sample: readonly SourceObject[] = [],
+  selection: readonly Finding[] = selectionFindings(context, sample),
 ): RuleProof {
   const { rule, source, destinationName } = context;
   const ruleInfo = { bucket: source.name, rule: rule.ID ?? '', destination: destinationName };
@@ -93,7 +96,10 @@ export function proveRule(
   }
   const objectCases = casesFor(context);
   const narrowContext = narrowToRule(context, objectCases);
-  const { findings, answers } = evaluateAll(narrowContext, proofSteps(narrowContext, objectCases, sample));
+  const { findings, answers } = evaluateAll(
+    narrowContext,
+    proofSteps(narrowContext, objectCases, sample, selection),
+  );
   const verdict = summarizeFindings([...findings, ...ruleFindings(context, sample)]);
   return { ...ruleInfo, ...verdict, basis: basisOf(narrowContext), answers };
 }
@@ -161,6 +167,7 @@ function* proofSteps(
   context: RuleContext,
   objectCases: readonly ObjectCase[],
   sample: readonly SourceObject[],
+  selection: readonly Finding[],
 ): Generator<Finding | AccessCheck> {
   const { facts, role } = context;
   const roleFact = facts.roles[role];
@@ -171,7 +178,7 @@ function* proofSteps(
   yield assumeRoleCheck(context);
   yield* sourceFindings(context);
   yield* destinationFindings(context);
-  yield* selectionFindings(context, sample);
+  yield* selection;
   yield* bucketChecks(context);
   const objectKeys = kmsKeysOf(objectCases);
   const replicaKeys = new Map(objectKeys.map((arn) => [arn, checkReplicaKey(context, arn)]));
@@ -186,6 +193,7 @@ function* proofSteps(
   }
   yield* relatedKeyFindings(context, objectKeys);
   for (const { missingFindings } of replicaKeys.values()) yield* missingFindings;
+  yield* publicAccessFindings(context, objectCases);
   const hasTags =
     ruleTagsOf(context.rule).length > 0 ||
     sample.some(
@@ -264,10 +272,10 @@ function evaluateCheck(context: RuleContext, check: AccessCheck): CheckEvaluatio
       break;
     }
     denialReason ??= verdict.decision.reason;
-    const fix = proposeFix({ ...context, facts }, check, verdict.decision, verdict.policyRefs);
-    if (!fix) break;
-    fixes.push(fix);
-    facts = applyFix(facts, fix);
+    const proposed = proposeFixes({ ...context, facts }, check, verdict.decision, verdict.policyRefs);
+    if (proposed.length === 0) break;
+    fixes.push(...proposed);
+    facts = proposed.reduce(applyFix, facts);
   }
   if (denialReason === undefined)
     return { facts, result: { ...requestInfo, result: 'allowed', reason: allowReason } };
@@ -414,6 +422,8 @@ export function explainObject(
             : { type: 'object', key, encryption, isTypical: true },
         ],
         [object],
+        // The rule selects this object, whatever it does with others.
+        [],
       ),
     );
   const skippedRules = matches.flatMap(({ context, reason }) =>

@@ -6,6 +6,7 @@ import {
   DeleteBucketReplicationCommand,
   PutBucketVersioningCommand,
   PutObjectLockConfigurationCommand,
+  PutPublicAccessBlockCommand,
 } from '@aws-sdk/client-s3';
 import type { FindingCode } from '../../src/proof/findings.ts';
 import { TAX_SPEC } from '../support/env.ts';
@@ -242,12 +243,6 @@ const actions: Breakage[] = [
       having('DestinationObjects', () => ({ Action: ['s3:PutObject', 's3:PutObjectTagging'] })),
     ),
     code: 'RK1308',
-  },
-  {
-    when: 'the role may not write tags of replicas',
-    breaks: inRolePolicy(lacking('DestinationObjects', 's3:ReplicateTags')),
-    object: 'with tags',
-    code: 'RK1309',
   },
   {
     when: 'the role may not encrypt with the replica key',
@@ -1033,6 +1028,17 @@ const recreated: Break = ({ world: env, destination }) =>
     }),
   );
 
+const locked =
+  (side: 'source' | 'destination'): Break =>
+  (pair) =>
+    pair.world.client.send(
+      pair[side].at,
+      new PutObjectLockConfigurationCommand({
+        Bucket: pair[side].bucket,
+        ObjectLockConfiguration: { ObjectLockEnabled: 'Enabled' },
+      }),
+    );
+
 const bucketStates: Breakage[] = [
   {
     when: 'versioning of the destination is suspended',
@@ -1052,24 +1058,27 @@ const bucketStates: Breakage[] = [
   },
   {
     when: 'the source has Object Lock, and the destination does not',
-    breaks: together(
-      ({ world: env, source }) =>
-        env.client.send(
-          source.at,
-          new PutObjectLockConfigurationCommand({
-            Bucket: source.bucket,
-            ObjectLockConfiguration: { ObjectLockEnabled: 'Enabled' },
-          }),
-        ),
-      inRolePolicy(
-        adding((pair) => ({
-          Effect: 'Allow',
-          Action: ['s3:GetObjectRetention', 's3:GetObjectLegalHold'],
-          Resource: sourceObjects()(pair),
-        })),
-      ),
-    ),
+    breaks: locked('source'),
     code: 'RK1106',
+  },
+  {
+    // S3 User Guide, "Using Object Lock with S3 Replication": the role must be allowed to read both.
+    when: 'both buckets have Object Lock, and the role may not read retentions',
+    breaks: together(
+      locked('source'),
+      locked('destination'),
+      inRolePolicy(lacking('SourceObjects', 's3:GetObjectRetention')),
+    ),
+    code: 'RK1314',
+  },
+  {
+    when: 'both buckets have Object Lock, and the role may not read legal holds',
+    breaks: together(
+      locked('source'),
+      locked('destination'),
+      inRolePolicy(lacking('SourceObjects', 's3:GetObjectLegalHold')),
+    ),
+    code: 'RK1317',
   },
 ];
 
@@ -1171,12 +1180,6 @@ const acrossAccounts: Breakage[] = (
       code: 'RK1308',
     },
     {
-      when: 'the destination bucket policy does not allow writing tags',
-      breaks: inReplicaBucketPolicy(lacking('DestinationObjects', 's3:ReplicateTags')),
-      object: 'with tags',
-      code: 'RK1309',
-    },
-    {
       when: 'the destination bucket policy does not allow the owner change',
       breaks: inReplicaBucketPolicy(without('DestinationOwner')),
       code: 'RK1311',
@@ -1252,6 +1255,30 @@ const acrossAccounts: Breakage[] = (
       when: 'the role was recreated, so the policies of the other account name a deleted principal',
       breaks: roleRecreated,
       code: 'RK1308',
+    },
+    {
+      // S3 API Reference, PublicAccessBlockConfiguration: cross-account access within a public policy is blocked.
+      when: 'the destination bucket policy is public, and public buckets are restricted',
+      breaks: together(
+        ({ world: env, destination }) =>
+          env.client.send(
+            destination.at,
+            new PutPublicAccessBlockCommand({
+              Bucket: destination.bucket,
+              PublicAccessBlockConfiguration: { RestrictPublicBuckets: true },
+            }),
+          ),
+        inReplicaBucketPolicy(
+          adding((pair) => ({
+            Effect: 'Allow',
+            Principal: '*',
+            Action: 's3:GetObject',
+            Resource: replicas()(pair),
+          })),
+        ),
+      ),
+      code: 'RK1107',
+      byHand: 'the public statement is foreign, and its owner must decide',
     },
     {
       when: 'the role policy has no statement for the owner of replicas',
@@ -1361,6 +1388,18 @@ export const HARMLESS: Pick<Breakage, 'when' | 'breaks' | 'pair' | 'object'>[] =
         Condition: { BoolIfExists: { 'aws:SecureTransport': 'false' } },
       })),
     ),
+  },
+  {
+    // S3 User Guide, "Setting up permissions for live replication": s3:ReplicateObject also covers tags.
+    when: 'the role may not write tags of replicas, which s3:ReplicateObject covers',
+    breaks: inRolePolicy(lacking('DestinationObjects', 's3:ReplicateTags')),
+    object: 'with tags',
+  },
+  {
+    when: 'the destination bucket policy does not allow writing tags, which s3:ReplicateObject covers',
+    breaks: inReplicaBucketPolicy(lacking('DestinationObjects', 's3:ReplicateTags')),
+    pair: 'across accounts',
+    object: 'with tags',
   },
   {
     when: 'the destination bucket policy denies another prefix',

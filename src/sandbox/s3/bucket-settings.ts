@@ -1,6 +1,6 @@
 import type { ServerSideEncryptionConfiguration, Tag } from '@aws-sdk/client-s3';
-import { toList } from '../../iam/context.ts';
 import { PolicyError, parsePolicy } from '../../iam/parse.ts';
+import { isPublicPolicy } from '../../iam/public.ts';
 import type { Policy } from '../../iam/types.ts';
 import { AwsError } from '../aws-error.ts';
 import type { Call, Handler, Handlers } from '../call.ts';
@@ -96,12 +96,7 @@ export const settingHandlers: Handlers = {
 
   GetBucketPolicyStatus(call, input) {
     const policy = getBucketSetting(call, input, 's3:GetBucketPolicyStatus', 'policy');
-    const { Statement } = JSON.parse(policy) as Policy;
-    const isPublic = toList(Statement).some(
-      ({ Effect, Principal, Condition }) =>
-        Effect === 'Allow' && Condition === undefined && JSON.stringify(Principal ?? '').includes('"*"'),
-    );
-    return { PolicyStatus: { IsPublic: isPublic } };
+    return { PolicyStatus: { IsPublic: isPublicPolicy(JSON.parse(policy) as Policy) } };
   },
 
   DeleteBucketPolicy(call, input) {

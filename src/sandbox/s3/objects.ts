@@ -58,6 +58,8 @@ export const objectHandlers: Handlers = {
     return {
       ...toObjectOutput(bucket, version, input.ChecksumMode === 'ENABLED'),
       ContentLength: version.size,
+      // S3 counts the tags also in a response to HEAD (S3 API Reference, "HeadObject", x-amz-tagging-count).
+      ...toTagCountOutput(version),
     };
   },
 

@@ -8,6 +8,7 @@ import { AwsError } from '../aws-error.ts';
 import type { KeyAction, KeyService } from '../kms/keys.ts';
 import type { BucketState, ObjectEncryption, ReplicationState, VersionState } from '../state.ts';
 import type { Store } from '../store.ts';
+import { isRestrictedFor } from './access.ts';
 import {
   chooseEncryption,
   decryptObject,
@@ -104,6 +105,14 @@ function prepareReplication(source: BucketState, rule: ReplicationRule, { store,
   const destination = store.bucket((rule.Destination?.Bucket ?? '').split(':::')[1] ?? '');
   if (!destination)
     throw new ReplicationFailure('DstBucketNotFound', `${rule.Destination?.Bucket} does not exist`);
+  const declaredAccount = rule.Destination?.Account;
+  // S3 API Reference, Destination: the account must be that of the destination's owner. S3 names no reason of its own.
+  if (declaredAccount !== undefined && declaredAccount !== destination.owner) {
+    throw new ReplicationFailure(
+      'DstPutObjectNotPermitted',
+      `${destination.name} belongs to account ${destination.owner}, and the rule names ${declaredAccount}`,
+    );
+  }
   if (destination.versioning?.Status !== 'Enabled') {
     throw new ReplicationFailure(
       'DstBucketUnversioned',
@@ -117,8 +126,9 @@ function prepareReplication(source: BucketState, rule: ReplicationRule, { store,
     );
   }
 
-  const authorizeRole: RoleAuthorizer = (action, bucket, key, context = {}) =>
-    authorize(
+  const authorizeRole: RoleAuthorizer = (action, bucket, key, context = {}) => {
+    if (isRestrictedFor(bucket, role.split(':')[4] ?? '')) return restrictedDecision(bucket);
+    return authorize(
       store,
       {
         principal,
@@ -135,10 +145,18 @@ function prepareReplication(source: BucketState, rule: ReplicationRule, { store,
       },
       clock(),
     );
+  };
   requireAllowed('SrcGetObjectNotPermitted', authorizeRole('s3:GetReplicationConfiguration', source));
   requireAllowed('SrcGetObjectNotPermitted', authorizeRole('s3:ListBucket', source));
   return { role, principal, destination, authorizeRole };
 }
+
+const restrictedDecision = ({ name }: BucketState): Decision => ({
+  allowed: false,
+  kind: 'explicitDeny',
+  statements: [],
+  reason: `the policy of ${name} is public and RestrictPublicBuckets is on`,
+});
 
 function requireAllowed(reason: string, decision: Decision): void {
   if (!decision.allowed) throw new ReplicationFailure(reason, decision.reason);
