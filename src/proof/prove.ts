@@ -422,7 +422,7 @@ export function explainObject(
             : { type: 'object', key, encryption, isTypical: true },
         ],
         [object],
-        // The rule selects this object, whatever it does with others.
+        // The rule selects this object, also if it skips others.
         [],
       ),
     );

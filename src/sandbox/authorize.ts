@@ -1,5 +1,6 @@
 import { evaluate } from '../iam/evaluate.ts';
 import { findGrant, type Grant, withGrant } from '../iam/grants.ts';
+import { isPublicPolicy } from '../iam/public.ts';
 import type { AccessRequest, Decision, NamedPolicy, Policies, Policy } from '../iam/types.ts';
 import { partitionOfArn } from '../util/arn.ts';
 import type { AccountState, BucketState, KeyState, RoleState } from './state.ts';
@@ -100,6 +101,20 @@ export const bucketPolicyOf = (
     ? {}
     : { resourcePolicy: toNamedPolicy(store, `bucket policy of ${name}`, policy) };
 };
+
+/**
+ * Returns whether S3 denies an account everything: the policy of the bucket is public, RestrictPublicBuckets is on, and
+ * the account does not own the bucket. Statements that name the account do not count either (S3 API Reference,
+ * PublicAccessBlockConfiguration).
+ */
+export const isRestrictedFor = (
+  { publicAccessBlock, policy, owner }: BucketState,
+  account: string,
+): boolean =>
+  account !== owner &&
+  publicAccessBlock?.RestrictPublicBuckets === true &&
+  policy !== undefined &&
+  isPublicPolicy(JSON.parse(policy) as Policy);
 
 export const keyPolicyOf = (store: Store, { arn, policy, superseded }: KeyState, now: number): NamedPolicy =>
   toNamedPolicy(store, `key policy of ${arn}`, policyInUse(policy, superseded, now));

@@ -195,20 +195,20 @@ async function compareObject(
   for (const rule of rules) {
     const proof = taken.find((candidate) => candidate.rule === rule.ID);
     const attempt = attempts.get(rule.ID ?? '');
-    const said = proof?.verdict ?? 'not selected';
-    const done = attempt?.status ?? 'not selected';
-    verdicts[`${said}, ${done}`] = (verdicts[`${said}, ${done}`] ?? 0) + 1;
-    if (said === 'unknown') {
+    const verdict = proof?.verdict ?? 'not selected';
+    const status = attempt?.status ?? 'not selected';
+    verdicts[`${verdict}, ${status}`] = (verdicts[`${verdict}, ${status}`] ?? 0) + 1;
+    if (verdict === 'unknown') {
       // The doctor does not decide, but still knows whether the rule selects the object.
       if (attempt === undefined)
         disagreements.push(`${version.key}: selected by the doctor, and not by the sandbox`);
       continue;
     }
     const [cause] = (proof?.findings ?? []).filter(({ severity }) => severity === 'error');
-    const expected = said === 'proven' ? 'COMPLETED' : said === 'broken' ? 'FAILED' : 'not selected';
-    if (expected !== done)
+    const expected = verdict === 'proven' ? 'COMPLETED' : verdict === 'broken' ? 'FAILED' : 'not selected';
+    if (expected !== status)
       disagreements.push(
-        `${version.key}: the doctor says ${said} (${cause?.message ?? 'no error'}), and the sandbox ${done} (${attempt?.reason ?? ''} ${attempt?.detail ?? ''})`,
+        `${version.key}: the doctor says ${verdict} (${cause?.message ?? 'no error'}), and the sandbox ${status} (${attempt?.reason ?? ''} ${attempt?.detail ?? ''})`,
       );
     // S3 documents no reason of its own for some causes.
     else if (cause?.failureReason !== undefined && cause.failureReason !== attempt?.reason)

@@ -235,7 +235,7 @@ const CONDITION_VALUES: Record<string, { operators: string[]; values: string[] }
 const oneOf = <T>(...values: T[]) => fc.constantFrom(...values);
 const someOf = (values: string[], maxLength = 3): fc.Arbitrary<string | string[]> =>
   fc
-    .subarray(values, { minLength: 1, maxLength })
+    .subarray(values, { minLength: 1, maxLength: Math.min(maxLength, values.length) })
     .map((chosen) => (chosen.length === 1 ? (chosen[0] as string) : chosen));
 
 const condition: fc.Arbitrary<Condition> = fc

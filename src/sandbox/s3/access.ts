@@ -1,7 +1,5 @@
-import { isPublicPolicy } from '../../iam/public.ts';
-import type { Policy } from '../../iam/types.ts';
 import { accountRootArn, bucketArn } from '../../util/arn.ts';
-import { bucketPolicyOf } from '../authorize.ts';
+import { bucketPolicyOf, isRestrictedFor } from '../authorize.ts';
 import { AwsError } from '../aws-error.ts';
 import { authorizeCaller, type Call } from '../call.ts';
 import type { BucketState, VersionState } from '../state.ts';
@@ -114,20 +112,6 @@ export function checkBucketAccess(call: Call, bucket: BucketState, action: strin
 export function requireObjectOwner(call: Call, { owner }: VersionState): void {
   if (owner !== undefined && owner !== call.caller.account) throw accessDeniedError();
 }
-
-/**
- * Returns whether S3 denies an account everything: the policy of the bucket is public, RestrictPublicBuckets is on, and
- * the account does not own the bucket. Statements that name the account do not count either (S3 API Reference,
- * PublicAccessBlockConfiguration).
- */
-export const isRestrictedFor = (
-  { publicAccessBlock, policy, owner }: BucketState,
-  account: string,
-): boolean =>
-  account !== owner &&
-  publicAccessBlock?.RestrictPublicBuckets === true &&
-  policy !== undefined &&
-  isPublicPolicy(JSON.parse(policy) as Policy);
 
 /** Returns AccessDenied. S3 includes the reason only for role sessions, whose policies the reason is about. */
 const notAuthorizedError = ({ caller }: Call, action: string, resource: string, reason: string): AwsError =>

@@ -3,12 +3,11 @@ import type { ReplicationRule } from '@aws-sdk/client-s3';
 import type { Decision } from '../../iam/types.ts';
 import { bucketArn } from '../../util/arn.ts';
 import { decryptAead, encryptAead } from '../aead.ts';
-import { assumeRole, authorize, bucketPolicyOf } from '../authorize.ts';
+import { assumeRole, authorize, bucketPolicyOf, isRestrictedFor } from '../authorize.ts';
 import { AwsError } from '../aws-error.ts';
 import type { KeyAction, KeyService } from '../kms/keys.ts';
 import type { BucketState, ObjectEncryption, ReplicationState, VersionState } from '../state.ts';
 import type { Store } from '../store.ts';
-import { isRestrictedFor } from './access.ts';
 import {
   chooseEncryption,
   decryptObject,
