@@ -1,7 +1,7 @@
 import type { ReplicationRule } from '@aws-sdk/client-s3';
 import { factValue, unreadReasonOf } from '../core/facts.ts';
 import { accountOfArn } from '../iam/context.ts';
-import { isPublicPolicy } from '../iam/public.ts';
+import { isPublicPolicy } from '../iam/statement.ts';
 import { usesRelatedKey } from '../spec/rule-fields.ts';
 import { regionOfArn, relatedKeyArn } from '../util/arn.ts';
 import { createFinding, type Finding, type Fix } from './findings.ts';

@@ -1,6 +1,7 @@
 import { evaluate } from '../iam/evaluate.ts';
+
 import { findGrant, type Grant, withGrant } from '../iam/grants.ts';
-import { isPublicPolicy } from '../iam/public.ts';
+import { isPublicPolicy } from '../iam/statement.ts';
 import type { AccessRequest, Decision, NamedPolicy, Policies, Policy } from '../iam/types.ts';
 import { partitionOfArn } from '../util/arn.ts';
 import type { AccountState, BucketState, KeyState, RoleState } from './state.ts';

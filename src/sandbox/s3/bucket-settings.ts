@@ -1,6 +1,6 @@
 import type { ServerSideEncryptionConfiguration, Tag } from '@aws-sdk/client-s3';
 import { PolicyError, parsePolicy } from '../../iam/parse.ts';
-import { isPublicPolicy } from '../../iam/public.ts';
+import { isPublicPolicy } from '../../iam/statement.ts';
 import type { Policy } from '../../iam/types.ts';
 import { AwsError } from '../aws-error.ts';
 import type { Call, Handler, Handlers } from '../call.ts';
