@@ -41,6 +41,12 @@ const ENCRYPTIONS: Partial<PutObjectCommand['input']>[] = [
   { ServerSideEncryption: 'aws:kms', BucketKeyEnabled: true },
   { ServerSideEncryption: 'aws:kms', BucketKeyEnabled: false },
 ];
+const underKey = (SSEKMSKeyId: string): Partial<PutObjectCommand['input']>[] =>
+  [true, false].map((BucketKeyEnabled) => ({
+    ServerSideEncryption: 'aws:kms',
+    SSEKMSKeyId,
+    BucketKeyEnabled,
+  }));
 /** An object under a key that no configuration names. */
 const OTHER_KEY_OBJECT = 'Tax/other-key';
 /** Enough for all objects. */
@@ -122,6 +128,10 @@ async function writeObjects(
   const { world: env, source, otherKey } = pair;
   const Bucket = source.bucket;
   const named = [...new Set(proofs.flatMap(({ findings }) => findings.flatMap(keysNamed)))].slice(0, 4);
+  // The doctor also considers keys that only the policies of the role name.
+  const sourceKeys = [
+    ...new Set(proofs.flatMap(({ findings }) => findings.map(({ request }) => request?.resource ?? ''))),
+  ].filter((arn) => arn.startsWith(`arn:aws:kms:${source.at.region}:`));
   // A rule with a tag filter selects no other objects.
   const Tagging = rules
     .flatMap(({ Filter }) => Filter?.And?.Tags ?? Filter?.Tag ?? [])
@@ -140,7 +150,10 @@ async function writeObjects(
       : []),
     // Each encryption as a version of its own.
     ...named.flatMap((key) => [
-      ...ENCRYPTIONS.map((input) => ({ key, input: { ...input, Tagging } })),
+      ...[...ENCRYPTIONS, ...sourceKeys.flatMap(underKey)].map((input) => ({
+        key,
+        input: { ...input, Tagging },
+      })),
       { key: `${key}.marker`, input: {}, isMarker: true as const },
     ]),
   ];

@@ -833,5 +833,3 @@ export function caseOf(number: number, seed: number): MutationCase {
   if (!random) throw new Error('fast-check returned no case');
   return random;
 }
-
-export const SINGLE_CASE_COUNT = SINGLE_CASES.length;
