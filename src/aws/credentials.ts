@@ -8,6 +8,7 @@ import {
 } from '@smithy/core/config';
 import type { NodeHttpHandler } from '@smithy/node-http-handler';
 import type { Account } from '../spec/types.ts';
+import { globalRegionOf } from '../util/arn.ts';
 import { shellQuote } from '../util/escape.ts';
 import { CredentialsError, classifyError } from './errors.ts';
 
@@ -131,8 +132,10 @@ function assumeRoleProvider(
       masterCredentials: base as never,
       clientConfig: {
         ...clientConfig,
+        // The Region of the first call may not be enabled, and STS there would refuse the base credentials.
         region: async () =>
-          (await configuredRegion()) ?? (await identity?.callerClientConfig?.region?.()) ?? 'us-east-1',
+          (await configuredRegion()) ??
+          globalRegionOf((await identity?.callerClientConfig?.region?.()) ?? 'us-east-1'),
       },
       params: {
         RoleArn: arn,

@@ -16,7 +16,9 @@ interface CrdSchema {
   anyOf?: CrdSchema[];
   oneOf?: CrdSchema[];
   items?: CrdSchema;
+  maxItems?: number;
   additionalProperties?: CrdSchema | boolean;
+  maxProperties?: number;
   'x-kubernetes-validations'?: CelValidation[];
   /** Pattern that no valid text matches; not a keyword. */
   excludedPattern?: string;
@@ -183,27 +185,36 @@ const STRUCTURAL_KEYWORDS = [
 ] as const;
 
 /**
- * Converts a schema to a structural schema. The API server does not fill in defaults: replikey could then not detect
+ * Number of places in one resource up to which each can have CEL rules: all tags of all rules. The API server multiplies
+ * the estimated cost of a rule by the limits of the lists and mappings around it, and refuses a definition above its
+ * limit.
+ */
+const MAX_PLACES_WITH_RULES = 10_000;
+
+/**
+ * Converts a schema, which applies to a number of places in one resource, to a structural schema. The API server does not fill in defaults: replikey could then not detect
  * which fields a resource leaves to its Defaults, and a second apply of the same manifest would show a change.
  */
-function toStructuralSchema(schema: CrdSchema): CrdSchema {
+function toStructuralSchema(schema: CrdSchema, places = 1): CrdSchema {
   const { type, description, properties, required, anyOf, items, additionalProperties } = schema;
+  const { maxItems = 1, maxProperties = 1 } = schema;
+  const isAffordable = places * maxProperties <= MAX_PLACES_WITH_RULES;
   const descriptionKeyword = description === undefined ? {} : { description };
   if (anyOf) return { ...descriptionKeyword, ...toTextOrMapping(anyOf) };
   return {
     ...descriptionKeyword,
     type: type ?? '',
     // A rule has a better message than a pattern.
-    ...constraintsOf(schema, VALIDATIONS in schema ? 'pattern' : VALIDATIONS),
+    ...constraintsOf(schema, VALIDATIONS in schema && isAffordable ? 'pattern' : VALIDATIONS),
     ...(required && { required }),
     ...(properties && {
       properties: Object.fromEntries(
-        Object.entries(properties).map(([name, field]) => [name, toStructuralSchema(field)]),
+        Object.entries(properties).map(([name, field]) => [name, toStructuralSchema(field, places)]),
       ),
     }),
-    ...(items && { items: toStructuralSchema(items) }),
+    ...(items && { items: toStructuralSchema(items, places * maxItems) }),
     ...(typeof additionalProperties === 'object' && {
-      additionalProperties: toStructuralSchema(additionalProperties),
+      additionalProperties: toStructuralSchema(additionalProperties, places * maxProperties),
     }),
   };
 }
