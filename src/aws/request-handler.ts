@@ -23,7 +23,7 @@ export interface RequestHandlerOptions {
  */
 export function requestHandlerFactory({ timeoutMs, useEnvironment }: RequestHandlerOptions) {
   const options: HandlerOptions = {
-    connectionTimeout: 5_000,
+    connectionTimeout: 4_000,
     // The SDK has no time limit by default.
     requestTimeout: timeoutMs,
     throwOnRequestTimeout: true,

@@ -180,9 +180,12 @@ function createReachability() {
     recordFailure(error: unknown, url: URL, startedAtMs: number): unknown {
       const endpoint = serverName(url);
       if (!isUnanswered(error) || responsive.has(endpoint)) return error;
-      const sinceMs = Math.min(failingSinceMs.get(endpoint) ?? startedAtMs, startedAtMs);
+      const firstSinceMs = failingSinceMs.get(endpoint);
+      const sinceMs = Math.min(firstSinceMs ?? startedAtMs, startedAtMs);
       failingSinceMs.set(endpoint, sinceMs);
-      const mayRecover = classifyError(error) === 'transient' && performance.now() - sinceMs < MAX_SILENCE_MS;
+      // The first request alone may take longer, until its timeout.
+      const isInTime = firstSinceMs === undefined || performance.now() - sinceMs < MAX_SILENCE_MS;
+      const mayRecover = classifyError(error) === 'transient' && isInTime;
       return mayRecover ? error : new UnreachableEndpointError(unreachableText(error, url), { cause: error });
     },
   };

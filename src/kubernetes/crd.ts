@@ -192,8 +192,9 @@ const STRUCTURAL_KEYWORDS = [
 const MAX_PLACES_WITH_RULES = 10_000;
 
 /**
- * Converts a schema, which applies to a number of places in one resource, to a structural schema. The API server does not fill in defaults: replikey could then not detect
- * which fields a resource leaves to its Defaults, and a second apply of the same manifest would show a change.
+ * Converts a schema, which applies to a number of places in one resource, to a structural schema. The API server does
+ * not fill in defaults: replikey could then not detect which fields a resource leaves to its Defaults, and a second
+ * apply of the same manifest would show a change.
  */
 function toStructuralSchema(schema: CrdSchema, places = 1): CrdSchema {
   const { type, description, properties, required, anyOf, items, additionalProperties } = schema;

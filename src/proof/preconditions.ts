@@ -337,10 +337,14 @@ function createReplicaKeyFinding(
 ): Finding {
   const fixes = defaultKeyFixes(context, destination);
   if (fixes.length > 0) return createFinding(code, message, fixes);
+  const reason =
+    unreadReasonOf(destination.encryption) === undefined
+      ? `${destination.name} has no usable default key`
+      : `replikey cannot read the default key of ${destination.name}`;
   const step = `choose a key in ${destination.region} that may encrypt the replicas, and name it in the rule`;
   return createFinding(
     code,
-    `${message}. Manual step, because ${destination.name} has no usable default key: ${step}`,
+    `${message}. Manual step, because ${reason}: ${step}`,
   );
 }
 

@@ -1,7 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises';
+import { CreateKeyCommand, KMSClient } from '@aws-sdk/client-kms';
 import { describe, expect, test } from 'vitest';
 import { planText } from '../../src/report/plan-text.ts';
 import { type TestEnv, testEnv } from '../support/env.ts';
+import { TEST_SECRET } from '../support/secrets.ts';
 
 const FOLDER = 'specs/examples';
 const ACCOUNTS = await readFile(`${FOLDER}/accounts.yaml`, 'utf8');
@@ -41,16 +43,27 @@ describe('example specs', () => {
   });
 });
 
+const PLACEHOLDER_KEY_ARN = 'arn:aws:kms:us-east-2:999988887777:key/1234abcd-12ab-34cd-56ef-1234567890ab';
+
+/** Creates a key in the account of the other owner, as that owner, and returns its ARN. */
+async function createPartnerKey(endpoint: string): Promise<string> {
+  const credentials = { accessKeyId: '999988887777', secretAccessKey: TEST_SECRET };
+  const kms = new KMSClient({ endpoint, credentials, region: 'us-east-2' });
+  const { KeyMetadata } = await kms.send(new CreateKeyCommand({}));
+  kms.destroy();
+  return KeyMetadata?.Arn ?? '';
+}
+
 describe('with credentials for one side only', () => {
   test('applies the managed side, and prints the manual steps of the other owner', async () => {
-    await using env = await testEnv(await example('one-side.yaml.example'));
-    const { plan, results } = await env.reconcile();
+    const yaml = await example('one-side.yaml.example');
+    await using env = await testEnv(yaml);
+    const partnerKey = await createPartnerKey(env.sandbox.endpoint);
+    const partnerYaml = yaml.replace(PLACEHOLDER_KEY_ARN, partnerKey);
+    const { plan, results } = await env.reconcileWith(partnerYaml);
     expect(plan.waves.flat().every(({ at }) => at.account === 'main')).toBe(true);
     expect(plan.handover.map(({ id, account }) => [id, account])).toEqual([
-      [
-        'kms.key-policy/arn:aws:kms:us-east-2:999988887777:key/1234abcd-12ab-34cd-56ef-1234567890ab',
-        '999988887777',
-      ],
+      [`kms.key-policy/${partnerKey}`, '999988887777'],
       ['s3.versioning/partner-deliveries', '999988887777'],
       ['s3.bucket-policy/partner-deliveries', '999988887777'],
     ]);
@@ -60,8 +73,20 @@ describe('with credentials for one side only', () => {
     ]);
     const text = planText(plan, env.specs.pairs);
     await expect(
-      text.replace(/\S*spec\.yaml/, 'spec.yaml').replace(/Checksum \w+/, 'Checksum C'),
+      text
+        .replace(/\S*spec\.yaml/, 'spec.yaml')
+        .replace(/Checksum \w+/, 'Checksum C')
+        .replaceAll(partnerKey, PLACEHOLDER_KEY_ARN),
     ).toMatchFileSnapshot('golden/one-side.txt');
+  });
+
+  test('refuses to apply a rule whose replica key does not exist', async () => {
+    await using env = await testEnv(await example('one-side.yaml.example'));
+    const { proof, results } = await env.reconcile();
+    expect(proof.flatMap(({ findings }) => findings)).toContainEqual(
+      expect.objectContaining({ code: 'RK1204' }),
+    );
+    expect(results).toEqual([]);
   });
 
   test('converges and replicates after the owner applied the manual steps', async () => {

@@ -171,6 +171,8 @@ const UNUSED_ACTIONS: Record<string, string> = {
   'iam:PassRole': 'AWS requires it for PutBucketReplication; the sandbox does not',
   'kms:TagResource': 'AWS requires it for CreateKey; the sandbox does not',
   's3:GetBucketObjectLockConfiguration': 'a bucket with Object Lock, about which the proof warns',
+  'kms:ListGrants':
+    'a key whose policy does not allow the role; unreadable grants leave the verdict undecided',
   'kms:ListKeys': 'a key without an alias that an interrupted run created',
 };
 

@@ -29,7 +29,13 @@ import {
 export const objectHandlers: Handlers = {
   PutObject(call, input) {
     const bucket = getAuthorizedBucket(call, input, 's3:PutObject', input.Key);
-    if (input.Tagging) getAuthorizedBucket(call, input, 's3:PutObjectTagging', input.Key);
+    if (input.Tagging)
+      getAuthorizedBucket(
+        call,
+        input,
+        input.VersionId ? 's3:PutObjectVersionTagging' : 's3:PutObjectTagging',
+        input.Key,
+      );
     checkWriteConditions(bucket, input);
     const body: Buffer = Buffer.isBuffer(input.Body) ? input.Body : Buffer.from(input.Body ?? '');
     return storeObject(call, bucket, input.Key, body, input, { checksums: checksumsOf(body, call.headers) });
@@ -114,7 +120,12 @@ export const objectHandlers: Handlers = {
   },
 
   PutObjectTagging(call, input) {
-    const bucket = getAuthorizedBucket(call, input, 's3:PutObjectTagging', input.Key);
+    const bucket = getAuthorizedBucket(
+      call,
+      input,
+      input.VersionId ? 's3:PutObjectVersionTagging' : 's3:PutObjectTagging',
+      input.Key,
+    );
     const version = getReadableVersion(bucket, input.Key, input.VersionId, false);
     const tags: Tag[] = input.Tagging?.TagSet ?? [];
     checkTagSet(tags, 10);
@@ -123,7 +134,12 @@ export const objectHandlers: Handlers = {
   },
 
   GetObjectTagging(call, input) {
-    const bucket = getAuthorizedBucket(call, input, 's3:GetObjectTagging', input.Key);
+    const bucket = getAuthorizedBucket(
+      call,
+      input,
+      input.VersionId ? 's3:GetObjectVersionTagging' : 's3:GetObjectTagging',
+      input.Key,
+    );
     const version = getReadableVersion(bucket, input.Key, input.VersionId, false);
     return {
       TagSet: [...version.tags].map(([Key, Value]) => ({ Key, Value })),
@@ -132,14 +148,24 @@ export const objectHandlers: Handlers = {
   },
 
   DeleteObjectTagging(call, input) {
-    const bucket = getAuthorizedBucket(call, input, 's3:DeleteObjectTagging', input.Key);
+    const bucket = getAuthorizedBucket(
+      call,
+      input,
+      input.VersionId ? 's3:DeleteObjectVersionTagging' : 's3:DeleteObjectTagging',
+      input.Key,
+    );
     const version = getReadableVersion(bucket, input.Key, input.VersionId, false);
     version.tags = new Map();
     return saveTags(call, bucket, version);
   },
 
   GetObjectAcl(call, input) {
-    const bucket = getAuthorizedBucket(call, input, 's3:GetObjectAcl', input.Key);
+    const bucket = getAuthorizedBucket(
+      call,
+      input,
+      input.VersionId ? 's3:GetObjectVersionAcl' : 's3:GetObjectAcl',
+      input.Key,
+    );
     const version = getReadableVersion(bucket, input.Key, input.VersionId, false);
     requireObjectOwner(call, version);
     const owner = { ID: canonicalUserIdOf(version.owner ?? bucket.owner) };

@@ -95,20 +95,18 @@ describe('doctor with AWS', () => {
                   "Action": "s3:ReplicateObject",
                   "Resource": "arn:aws:s3:::acme-tax-replica/Tax/*"
                 }
-          and 1 more error; reconcile doctor -v shows all
       · acme-tax  1 object checked: 1 FAILED
           warning RK1401 replication failed, and S3 does not retry it
             1 of 1 sampled objects; the oldest is Tax/2026.pdf, since T
 
       Commands that apply the fixes. Each writes the whole document, as replikey read it, with the changes.
-        policy replikey of the role arn:aws:iam::111122223333:role/replikey-acme-tax: add 2 statements
+        policy replikey of the role arn:aws:iam::111122223333:role/replikey-acme-tax: add 1 statement
           aws iam put-role-policy --role-name replikey-acme-tax --policy-name replikey --policy-document '{"Version":"2012-10-17","Statement":[
           {"Sid":"ReplikeyDestinationKeyTax","Action":["kms:Decrypt","kms:Encrypt","kms:GenerateDataKey"],"Condition":{"StringEquals":{"kms:ViaService":["s3.us-west-2.amazonaws.com"]},"StringLike":{"kms:EncryptionContext:aws:s3:arn":["arn:aws:s3:::acme-tax-replica","arn:aws:s3:::acme-tax-replica/Tax/*"]}},"Effect":"Allow","Resource":["arn:aws:kms:us-west-2:111122223333:key/ID"]},
           {"Sid":"ReplikeySourceBucketTax","Action":["s3:GetReplicationConfiguration","s3:ListBucket"],"Effect":"Allow","Resource":["arn:aws:s3:::acme-tax"]},
           {"Sid":"ReplikeySourceKeyTax","Action":["kms:Decrypt"],"Condition":{"StringEquals":{"kms:ViaService":["s3.us-east-1.amazonaws.com"]},"StringLike":{"kms:EncryptionContext:aws:s3:arn":["arn:aws:s3:::acme-tax","arn:aws:s3:::acme-tax/Tax/*"]}},"Effect":"Allow","Resource":["arn:aws:kms:us-east-1:111122223333:key/ID"]},
-          {"Sid":"ReplikeySourceObjectsTax","Action":["s3:GetObjectVersionAcl","s3:GetObjectVersionForReplication","s3:GetObjectVersionTagging"],"Effect":"Allow","Resource":["arn:aws:s3:::acme-tax/Tax/*"]},
-          {"Effect":"Allow","Action":"s3:ReplicateObject","Resource":"arn:aws:s3:::acme-tax-replica/Tax/*"},
-          {"Effect":"Allow","Action":"s3:ReplicateTags","Resource":"arn:aws:s3:::acme-tax-replica/Tax/*"}
+          {"Sid":"ReplikeySourceObjectsTax","Action":["s3:GetObjectLegalHold","s3:GetObjectRetention","s3:GetObjectVersionAcl","s3:GetObjectVersionAnnotationForReplication","s3:GetObjectVersionForReplication","s3:GetObjectVersionTagging"],"Effect":"Allow","Resource":["arn:aws:s3:::acme-tax/Tax/*"]},
+          {"Effect":"Allow","Action":"s3:ReplicateObject","Resource":"arn:aws:s3:::acme-tax-replica/Tax/*"}
           ]}'
 
       0 of 1 rules proven, 1 does not replicate.
