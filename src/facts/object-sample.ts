@@ -5,6 +5,7 @@ import {
   ListObjectVersionsCommand,
   type ObjectVersion,
 } from '@aws-sdk/client-s3';
+import { isAccessDenied } from '../aws/errors.ts';
 import { locationOfSide } from '../core/ids.ts';
 import type { Aws, Location } from '../core/resource.ts';
 import { isKmsAlgorithm } from '../proof/object-cases.ts';
@@ -50,13 +51,16 @@ export async function sampleObjects(
     .sort((a, b) => Number(b.LastModified ?? 0) - Number(a.LastModified ?? 0))
     .slice(0, count);
   return Promise.all(
-    newest.map(({ Key = '', VersionId }) => readSampledObject(aws, location, bucket, Key, VersionId)),
+    newest.map(({ Key = '', VersionId }) =>
+      readSampledObject(aws, location, bucket, Key, VersionId, { mayLackTags: true }),
+    ),
   );
 }
 
 /**
  * Reads one object: its KMS key, Bucket Key flag and replication status, and its tags if it has any.
  *
+ * @param mayLackTags whether a denial of the tags leaves them unread: a policy that denies the role may deny the caller too
  * @throws an AWS error if the object cannot be read.
  */
 export async function readSampledObject(
@@ -65,6 +69,7 @@ export async function readSampledObject(
   bucket: string,
   key: string,
   versionId?: string,
+  { mayLackTags = false } = {},
 ): Promise<SampledObject> {
   const input = omitUndefined({
     Bucket: bucket,
@@ -73,15 +78,20 @@ export async function readSampledObject(
     ExpectedBucketOwner: await aws.accountId(location.account),
   });
   const head = await aws.send(location, new HeadObjectCommand(input));
-  const tags =
-    (head.TagCount ?? 0) === 0 ? undefined : await aws.send(location, new GetObjectTaggingCommand(input));
+  const readTags = () =>
+    aws.send(location, new GetObjectTaggingCommand(input)).catch((error: unknown) => {
+      if (mayLackTags && isAccessDenied(error)) return 'denied' as const;
+      throw error;
+    });
+  const tags = (head.TagCount ?? 0) === 0 ? undefined : await readTags();
   return omitUndefined({
     key,
     versionId: head.VersionId ?? versionId,
     lastModified: head.LastModified ?? new Date(0),
     status: head.ReplicationStatus as string | undefined,
     deleteMarker: head.DeleteMarker ?? false,
-    tags: (tags?.TagSet ?? []).map(({ Key, Value }) => `${Key}=${Value}`),
+    tags: tags === 'denied' ? [] : (tags?.TagSet ?? []).map(({ Key, Value }) => `${Key}=${Value}`),
+    hasUnreadTags: tags === 'denied' || undefined,
     encryption: objectEncryptionOf(head),
   });
 }

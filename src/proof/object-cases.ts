@@ -21,8 +21,8 @@ export interface ObservedObject extends Partial<Omit<SourceObject, 'encryption'>
 
 /** Returns the objects that were sampled. A spec declares only the encryption of objects. */
 export const sampledObjects = (objects: readonly ObservedObject[]): SourceObject[] =>
-  objects.flatMap(({ key, tags = [], deleteMarker = false, encryption }) =>
-    key === undefined ? [] : { key, tags, deleteMarker, encryption },
+  objects.flatMap(({ key, tags = [], hasUnreadTags, deleteMarker = false, encryption }) =>
+    key === undefined ? [] : { key, tags, hasUnreadTags, deleteMarker, encryption },
   );
 
 /**

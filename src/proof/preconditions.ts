@@ -342,10 +342,7 @@ function createReplicaKeyFinding(
       ? `${destination.name} has no usable default key`
       : `replikey cannot read the default key of ${destination.name}`;
   const step = `choose a key in ${destination.region} that may encrypt the replicas, and name it in the rule`;
-  return createFinding(
-    code,
-    `${message}. Manual step, because ${reason}: ${step}`,
-  );
+  return createFinding(code, `${message}. Manual step, because ${reason}: ${step}`);
 }
 
 /**

@@ -197,7 +197,9 @@ function* proofSteps(
   const hasTags =
     ruleTagsOf(context.rule).length > 0 ||
     sample.some(
-      (object) => object.tags.length > 0 && mismatchReason(context.rule, object, context.rules) === undefined,
+      (object) =>
+        (object.tags.length > 0 || object.hasUnreadTags) &&
+        mismatchReason(context.rule, object, context.rules) === undefined,
     );
   for (const objectCase of objectCases)
     yield* writeChecks(context, objectCase, replicaKeyOf(objectCase), hasTags);

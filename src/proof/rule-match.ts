@@ -23,6 +23,8 @@ export interface SourceObject {
   key: string;
   /** As `key=value`. */
   tags: readonly string[];
+  /** Whether the object has tags that could not be read. `tags` is then empty. */
+  hasUnreadTags?: boolean | undefined;
   deleteMarker: boolean;
   encryption: { algorithm: 'AES256' } | KmsEncryption;
 }
@@ -52,13 +54,19 @@ export function mismatchReason(
   return `the rule does not select objects that are encrypted with ${object.encryption.algorithm}`;
 }
 
-function filterMismatch(rule: ReplicationRule, { key, tags }: SourceObject): string | undefined {
+function filterMismatch(
+  rule: ReplicationRule,
+  { key, tags, hasUnreadTags }: SourceObject,
+): string | undefined {
   if (rule.Status !== 'Enabled') return 'the rule is disabled';
   const prefix = rulePrefixOf(rule);
   if (!key.startsWith(prefix)) return `the prefix is ${prefix}`;
+  const exclusion = exclusionOfS3Rule(rule);
+  if (hasUnreadTags && (ruleTagsOf(rule).length > 0 || tagsOfExclusion(exclusion).length > 0))
+    return 'the tags of the object cannot be read';
   const missingTag = ruleTagsOf(rule).find((tag) => !tags.includes(tag));
   if (missingTag !== undefined) return `the rule selects only objects with the tag ${missingTag}`;
-  return exclusionReason(exclusionOfS3Rule(rule), key, (name, value) => tags.includes(`${name}=${value}`));
+  return exclusionReason(exclusion, key, (name, value) => tags.includes(`${name}=${value}`));
 }
 
 /** Returns findings about overlaps between the rules, and about the settings of one rule. */

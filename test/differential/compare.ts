@@ -138,6 +138,8 @@ async function writeObjects(
     .map(({ Key, Value }) => `${Key}=${Value}`)
     .slice(0, 1)
     .join('&');
+  // A denial for tags concerns only objects that have some.
+  const taggings = [...new Set([Tagging, Tagging || 'team=tax'])];
   const objects: typeof OBJECTS = [
     ...OBJECTS,
     ...(number % 4 === 0
@@ -150,10 +152,12 @@ async function writeObjects(
       : []),
     // Each encryption as a version of its own.
     ...named.flatMap((key) => [
-      ...[...ENCRYPTIONS, ...sourceKeys.flatMap(underKey)].map((input) => ({
-        key,
-        input: { ...input, Tagging },
-      })),
+      ...taggings.flatMap((tagging) =>
+        [...ENCRYPTIONS, ...sourceKeys.flatMap(underKey)].map((input) => ({
+          key,
+          input: { ...input, Tagging: tagging },
+        })),
+      ),
       { key: `${key}.marker`, input: {}, isMarker: true as const },
     ]),
   ];
@@ -269,9 +273,15 @@ function compareRules(
   for (const rule of enabled.filter((candidate) => verdictOf(candidate) === 'broken')) {
     const objects = covered(rule);
     const cause = proofs.find((proof) => proof.rule === rule.ID)?.findings[0];
-    // A policy may deny every caller to write the object that the finding names.
+    // A policy may deny every caller to write the objects that the finding names, or all objects under a key.
+    const deniedKey = cause?.request?.resource;
     const isWritten =
-      !cause || keysNamed(cause).every((key) => versions.some((version) => version.key === key));
+      !cause ||
+      (keysNamed(cause).every((key) => versions.some((version) => version.key === key)) &&
+        (cause.code !== 'RK1307' ||
+          versions.some(
+            ({ encryption }) => encryption.algorithm !== 'AES256' && encryption.keyArn === deniedKey,
+          )));
     if (objects.length === 0 || !isWritten || objects.some((version) => !isReplicated(version))) continue;
     disagreements.push(
       `${when}: ${rule.ID} is broken (${cause?.code}: ${cause?.message}), and all ${objects.length} objects are replicated`,
