@@ -42,11 +42,14 @@ interface RunOutput {
 
 /** Runs the whole program twice at the same time. Returns the resources that the runs report as left behind. */
 async function runTwice(env: TestEnv, yaml: string) {
+  const runOnce = () =>
+    runCli(['--once', '-o', 'json', '-'], { endpoint: env.sandbox.endpoint, input: yaml });
   const run = async () => {
-    const result = await runCli(['--once', '-o', 'json', '-'], {
-      endpoint: env.sandbox.endpoint,
-      input: yaml,
-    });
+    const first = await runOnce();
+    // A run that reads the bucket after the other run created its key, and the alias before, sees a default key that no
+    // spec declares. It refuses, and changes nothing.
+    const isRefused = first.code === EXIT.refused && first.stdout.includes('"change-default-key"');
+    const result = isRefused ? await runOnce() : first;
     expect(result.code, result.stdout + result.stderr).toBe(EXIT.ok);
     const { results, plan } = JSON.parse(result.stdout) as RunOutput;
     expect(plan.proof.map(({ verdict }) => verdict)).toEqual(['proven']);
