@@ -184,13 +184,13 @@ function addHeaders({ headers, hostname, port, body }: HttpRequest, appId: strin
   if (body !== undefined) headers['content-length'] = String(bytesOf(body).byteLength);
 }
 
-/** The operation of S3 with a body for which the SDK sends no checksum. */
-const WITHOUT_CHECKSUM = 'CreateBucket';
+/** The operations of S3 with a body for which the SDK sends no checksum. */
+const WITHOUT_CHECKSUM = ['CreateBucket', 'CompleteMultipartUpload'];
 
 /** Adds the checksum headers of the SDK. S3 requires a checksum for most bucket settings. */
 function addChecksumHeaders({ headers, body }: HttpRequest, operation: string): void {
   if (operation === 'GetObject') headers['x-amz-checksum-mode'] = 'ENABLED';
-  if (body === undefined || operation === WITHOUT_CHECKSUM) return;
+  if (body === undefined || WITHOUT_CHECKSUM.includes(operation)) return;
   const checksum = Buffer.alloc(4);
   checksum.writeUInt32BE(crc32(bytesOf(body)));
   headers['x-amz-sdk-checksum-algorithm'] = 'CRC32';

@@ -21,6 +21,8 @@ export interface Call {
   now: number;
   requestId: string;
   headers: Record<string, string>;
+  /** Headers of the response, of success or failure, that the model of the SDK does not contain. */
+  responseHeaders: Record<string, string>;
   store: Store;
   keyService: KeyService;
   faultSettings: FaultSettings;

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { accountRootArn, partitionOfRegion } from '../util/arn.ts';
 import { AwsError, toAwsError } from './aws-error.ts';
 import { readBody } from './protocol/body.ts';
+import { verifyChecksumHeaders } from './protocol/checksums.ts';
 import { operations, routeS3, type SdkOperation, type ServiceName } from './protocol/operations.ts';
 import { decodeRest } from './protocol/rest-xml.ts';
 import { decodeJson, decodeQuery } from './protocol/rpc.ts';
@@ -14,6 +15,9 @@ export interface Caller {
   /** `arn:aws:iam::ACCOUNT:root` or `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`, in the partition of the Region. */
   arn: string;
 }
+
+/** Account and ARN of a caller without credentials. */
+export const ANONYMOUS = 'anonymous';
 
 /** Signer, service and Region of a request, from the Authorization header or the presigned query. */
 interface Signer {
@@ -33,8 +37,6 @@ export interface ParsedRequest extends Omit<Signer, 'service'> {
   operation: SdkOperation | undefined;
   account: string;
   headers: Record<string, string>;
-  /** Path, as S3 shows it in errors. */
-  resource: string;
   decode: (operation: SdkOperation) => Promise<Record<string, unknown>>;
 }
 
@@ -55,7 +57,7 @@ export async function parseRequest(
     }),
   );
   const headers = { ...requestHeaders, ...body.trailers };
-  const baseFields = {
+  const baseFields: Signer & Pick<ParsedRequest, 'headers' | 'account'> = {
     ...signer,
     ...(refusal === undefined ? {} : { refusal }),
     headers,
@@ -71,7 +73,6 @@ export async function parseRequest(
     service,
     name,
     operation: operations[service].get(name),
-    resource: '/',
     decode,
   });
   if (signer.service === 'kms' || signer.service === 'cloudtrail') {
@@ -90,14 +91,18 @@ export async function parseRequest(
   const operation = isS3Control
     ? undefined
     : routeS3(request.method ?? 'GET', bucket, key, url.searchParams, 'x-amz-copy-source' in headers);
+  // HeadBucket returns the Region of a bucket also to callers without credentials.
+  if (operation?.name === 'HeadBucket' && signer.caller.account === ANONYMOUS) delete baseFields.refusal;
   return {
     ...baseFields,
     service: 's3',
     name: operation?.name ?? (isS3Control ? 'S3Control' : `${request.method} ${url.pathname}`),
     operation,
-    resource: url.pathname,
-    decode: (s3Operation) =>
-      decodeRest(s3Operation, { bucket, key, query: url.searchParams, headers, body: body.bytes }),
+    decode: async (s3Operation) => {
+      // The checksum in the headers of CompleteMultipartUpload is that of the object, not of the body.
+      if (s3Operation.name !== 'CompleteMultipartUpload') verifyChecksumHeaders(body.bytes, headers);
+      return decodeRest(s3Operation, { bucket, key, query: url.searchParams, headers, body: body.bytes });
+    },
   };
 }
 
@@ -125,7 +130,7 @@ function signerOf(
     undefined;
   if (credential === undefined) {
     return {
-      caller: { account: 'anonymous', arn: 'anonymous' },
+      caller: { account: ANONYMOUS, arn: ANONYMOUS },
       region: 'us-east-1',
       service: 's3',
       refusal: new AwsError(403, 'AccessDenied', 'Access Denied'),

@@ -116,6 +116,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     }
     let encodedResponse: EncodedResponse;
     let input: Record<string, unknown> = {};
+    const responseHeaders: Record<string, string> = {};
     try {
       if (parsedRequest.refusal) throw parsedRequest.refusal;
       if (typeof fault === 'object')
@@ -136,6 +137,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
         now: clock(),
         requestId,
         headers: parsedRequest.headers,
+        responseHeaders,
         store,
         keyService,
         faultSettings,
@@ -147,11 +149,11 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       const output = ((await handler(call, input)) ?? {}) as Record<string, unknown>;
       encodedResponse = RESPONSE_ENCODERS[service](operation, output, requestId);
     } catch (error) {
-      encodedResponse = encodeErrorResponse(service, toAwsError(error), requestId, parsedRequest.resource);
+      encodedResponse = encodeErrorResponse(service, toAwsError(error), requestId);
       entry.code = error instanceof AwsError ? error.code : 'InternalError';
     }
     await store.flush().catch((error: unknown) => {
-      encodedResponse = encodeErrorResponse(service, toAwsError(error), requestId, parsedRequest.resource);
+      encodedResponse = encodeErrorResponse(service, toAwsError(error), requestId);
       entry.code = 'InternalError';
     });
     eventLog.add({ ...parsedRequest, input, at: clock(), requestId, code: entry.code });
@@ -161,7 +163,12 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       request.socket.destroy();
       return;
     }
-    sendResponse(response, encodedResponse, requestId, request.method === 'HEAD', clock());
+    Object.assign(encodedResponse.headers, responseHeaders);
+    sendResponse(response, encodedResponse, {
+      requestId: requestIdHeaders(service, requestId),
+      headOnly: request.method === 'HEAD',
+      now: clock(),
+    });
   }
 
   const { headersMs, requestMs } = options.limits ?? { headersMs: 60_000, requestMs: 300_000 };
@@ -218,30 +225,27 @@ const RESPONSE_ENCODERS: Record<
   cloudtrail: encodeJson,
 };
 
-function encodeErrorResponse(
-  service: ServiceName,
-  error: AwsError,
-  id: string,
-  resource: string,
-): EncodedResponse {
-  if (service === 's3') return encodeRestError(error, id, resource);
+function encodeErrorResponse(service: ServiceName, error: AwsError, id: string): EncodedResponse {
+  if (service === 's3') return encodeRestError(error, id);
   return service === 'iam' || service === 'sts'
     ? encodeQueryError(service, error, id)
     : encodeJsonError(error);
 }
 
+/** Returns the headers that contain the id of a request: S3 has others than the services of the other protocols. */
+const requestIdHeaders = (service: ServiceName, requestId: string): Record<string, string> =>
+  service === 's3'
+    ? { 'x-amz-request-id': requestId, 'x-amz-id-2': HOST_ID }
+    : { 'x-amzn-requestid': requestId };
+
 function sendResponse(
   response: ServerResponse,
   encodedResponse: EncodedResponse,
-  requestId: string,
-  headOnly: boolean,
-  now: number,
+  { requestId, headOnly, now }: { requestId: Record<string, string>; headOnly: boolean; now: number },
 ): void {
   const body = headOnly ? '' : encodedResponse.body;
   const headers = {
-    'x-amz-request-id': requestId,
-    'x-amzn-requestid': requestId,
-    'x-amz-id-2': HOST_ID,
+    ...requestId,
     date: new Date(now).toUTCString(),
     ...encodedResponse.headers,
     ...(headOnly || encodedResponse.status === 204 || encodedResponse.status === 304

@@ -9,6 +9,7 @@ import type {
   StorageClass,
   Tag,
 } from '@aws-sdk/client-s3';
+import type { ChecksumType } from './protocol/checksums.ts';
 
 /**
  * State of an account: roles, keys, aliases, sessions and managed policies. The state of the sandbox is plain data,
@@ -173,8 +174,26 @@ export interface VersionState {
   metadata: Record<string, string>;
   tags: Map<string, string>;
   encryption: ObjectEncryption;
-  checksums: Record<string, string>;
+  /** Absent for a delete marker. */
+  checksum?: ObjectChecksum;
+  /** Parts of an object that a multipart upload wrote, in their order. */
+  parts?: ObjectPart[];
   replication?: ReplicationState;
+}
+
+export interface ObjectChecksum {
+  /** Name in the API: `CRC64NVME`, `SHA256`, … */
+  algorithm: string;
+  type: ChecksumType;
+  /** In base64. A composite checksum, of the checksums of the parts, ends with `-` and the number of parts. */
+  value: string;
+}
+
+export interface ObjectPart {
+  number: number;
+  size: number;
+  /** Checksum of the part in base64, by the algorithm of the object; absent unless that is composite. */
+  checksum?: string;
 }
 
 /** Encryption at rest of one version. The sandbox uses envelope encryption with AES-256-GCM under a data key. */
@@ -209,9 +228,24 @@ export interface UploadState {
   id: string;
   key: string;
   initiated: number;
-  /** Input of CreateMultipartUpload, which describes the future object. */
+  /** Canonical user id of an account, or the ARN of a session and its name. */
+  initiator?: { ID: string; DisplayName?: string };
+  /** Input of CreateMultipartUpload, which describes the future object. Contains the encryption that S3 chose. */
   request: Record<string, unknown>;
+  /** Checksum that the client chose; absent: S3 computes the default checksum of the object. */
+  checksum?: Omit<ObjectChecksum, 'value'>;
   /** Key in base64 that encrypts the parts. */
   material: string;
-  parts: Map<number, { blob: string; size: number; etag: string; modified: number; iv: string; tag: string }>;
+  parts: Map<number, UploadPartState>;
+}
+
+export interface UploadPartState {
+  blob: string;
+  size: number;
+  etag: string;
+  /** Checksum by the algorithm of the upload; absent without one. */
+  checksum?: string;
+  modified: number;
+  iv: string;
+  tag: string;
 }

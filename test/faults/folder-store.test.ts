@@ -107,7 +107,6 @@ function putVersion(store: Store, name: string, key: string, bytes: Buffer): voi
     metadata: { text: 'ä\n"\u2028' },
     tags: new Map([['n', key]]),
     encryption: { algorithm: 'AES256', bucketKey: false, wrapped: '', context: {}, iv: '', tag: '' },
-    checksums: {},
   };
   bucket.objects.set(key, [version]);
   store.markObjectChanged(bucket, key);

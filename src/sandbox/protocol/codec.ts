@@ -1,4 +1,4 @@
-import { JsonCodec, XmlCodec } from '@aws-sdk/core/protocols';
+import { JsonCodec, XmlCodec, type XmlShapeSerializer } from '@aws-sdk/core/protocols';
 import { NormalizedSchema } from '@smithy/core/schema';
 
 export type { NormalizedSchema };
@@ -54,14 +54,30 @@ export const xmlCodecs = {
   sts: createXmlCodec(XML_NAMESPACES.sts, false, 'com.amazonaws.sts'),
 };
 
+/**
+ * Returns a serializer that writes times as S3 does: `2026-11-30T12:00:00.000Z`, always of a whole second, so that a
+ * time in a list equals the Last-Modified of a HEAD.
+ */
+export function createS3XmlSerializer(): XmlShapeSerializer {
+  const serializer = xmlCodecs.s3.createSerializer();
+  // The declarations of the SDK have the method as private.
+  const internals = serializer as unknown as { writeSimple(schema: unknown, value: unknown): string };
+  const writeSimple = internals.writeSimple.bind(serializer);
+  internals.writeSimple = (schema, value) =>
+    value instanceof Date ? value.toISOString().replace(/\.\d{3}Z$/, '.000Z') : writeSimple(schema, value);
+  return serializer;
+}
+
 export const jsonCodec = new JsonCodec({
   timestampFormat: { useTrait: true, default: TIMESTAMP_EPOCH_SECONDS },
   jsonName: false,
 } as ConstructorParameters<typeof JsonCodec>[0]);
 jsonCodec.setSerdeContext(serdeContext as never);
 
-/** Converts a header, query or form value to the type of its schema. */
+/** Converts a header, query or form value to the type of its schema. The items of a list are separated by commas. */
 export function coerceText(schema: NormalizedSchema, text: string): unknown {
+  if (schema.isListSchema())
+    return text.split(',').map((item) => coerceText(schema.getValueSchema(), item.trim()));
   if (schema.isBooleanSchema()) return text === 'true';
   if (schema.isNumericSchema()) return Number(text);
   if (schema.isTimestampSchema()) return new Date(text);

@@ -1,5 +1,13 @@
 import { AwsError } from '../aws-error.ts';
-import { coerceText, escapeXml, type NormalizedSchema, normalizeSchema, xmlCodecs } from './codec.ts';
+import {
+  coerceText,
+  createS3XmlSerializer,
+  escapeXml,
+  type NormalizedSchema,
+  normalizeSchema,
+  XML_NAMESPACES,
+  xmlCodecs,
+} from './codec.ts';
 import type { SdkOperation } from './operations.ts';
 
 /** The parts of a REST request. */
@@ -21,7 +29,8 @@ export interface EncodedResponse {
  * Decodes a request into the operation's input. The schema binds each member to a label, the query, a header or the
  * body.
  *
- * @throws AwsError MalformedXML when the body is not valid XML for the schema.
+ * @throws AwsError MalformedXML when the body is not valid XML for the schema, InvalidArgument when a number of the query
+ * is not an integer.
  */
 export async function decodeRest(
   operation: SdkOperation,
@@ -36,10 +45,11 @@ export async function decodeRest(
       input[name] = name === 'Bucket' ? request.bucket : request.key;
     } else if (traits.httpQuery) {
       const value = request.query.get(traits.httpQuery);
-      if (value !== null) input[name] = coerceText(member, value);
+      if (value !== null) input[name] = coerceQueryValue(member, traits.httpQuery, value);
     } else if (traits.httpHeader) {
       const value = request.headers[traits.httpHeader.toLowerCase()];
-      if (value !== undefined) input[name] = coerceText(member, value);
+      // S3 stores the text of Expires, which need not be a date.
+      if (value !== undefined) input[name] = name === 'Expires' ? value : coerceText(member, value);
     } else if (traits.httpPrefixHeaders !== undefined) {
       input[name] = prefixedHeadersOf(request.headers, traits.httpPrefixHeaders);
     } else if (traits.httpPayload) {
@@ -50,6 +60,27 @@ export async function decodeRest(
   }
   return input;
 }
+
+/**
+ * Converts a value of the query. S3 takes an empty number for absent.
+ * fact: localstack/s3.list_parts/test_list_parts_empty_part_number_marker#list-parts-empty-max-parts
+ */
+function coerceQueryValue(schema: NormalizedSchema, name: string, text: string): unknown {
+  if (!schema.isNumericSchema()) return coerceText(schema, text);
+  if (text === '') return undefined;
+  const value = Number(text);
+  if (/^-?\d+$/.test(text) && Math.abs(value) <= MAX_INTEGER) return value;
+  throw new AwsError(
+    400,
+    'InvalidArgument',
+    name === 'partNumber'
+      ? 'Part number must be an integer between 1 and 10000, inclusive'
+      : `Provided ${name} not an integer or within integer range`,
+    { ArgumentName: name, ArgumentValue: text },
+  );
+}
+
+const MAX_INTEGER = 2_147_483_647;
 
 async function readXml(schema: NormalizedSchema, text: string): Promise<unknown> {
   try {
@@ -72,11 +103,12 @@ const SUCCESS_STATUS: Record<string, number> = { PutBucketPolicy: 204, PutBucket
 /** Encodes an operation's output as status, headers and body. */
 export function encodeRest(operation: SdkOperation, output: Record<string, unknown>): EncodedResponse {
   const headers: Record<string, string> = {};
-  let body: Buffer | string = '';
-  let hasBodyMembers = false;
   const successStatus = SUCCESS_STATUS[operation.name] ?? operation.http[2];
   const schema = normalizeSchema(operation.output);
-  if (schema.isUnitSchema()) return { status: successStatus, headers, body };
+  if (schema.isUnitSchema()) return { status: successStatus, headers, body: '' };
+  let payload: { member: NormalizedSchema; value: unknown } | undefined;
+  /** Members without a binding: the elements of the body. */
+  const elements: [name: string, value: unknown][] = [];
   for (const [name, member] of schema.structIterator()) {
     const traits = member.getMergedTraits();
     const value = output[name];
@@ -84,46 +116,72 @@ export function encodeRest(operation: SdkOperation, output: Record<string, unkno
       if (value !== undefined) headers[traits.httpHeader.toLowerCase()] = formatHeader(value);
     } else if (traits.httpPrefixHeaders !== undefined) {
       for (const [key, text] of Object.entries((value ?? {}) as Record<string, string>)) {
-        headers[`${traits.httpPrefixHeaders}${key}`.toLowerCase()] = text;
+        headers[`${traits.httpPrefixHeaders}${key}`.toLowerCase()] = encodeMetadataValue(text);
       }
-    } else if (traits.httpPayload) {
-      if (value === undefined) continue;
-      if (member.isStructSchema()) {
-        body = writeXml(member, value);
-        headers['content-type'] = 'application/xml';
-      } else body = value as Buffer | string;
-    } else hasBodyMembers = true;
-  }
-  if (hasBodyMembers) {
-    body = writeXml(schema, output);
-    headers['content-type'] = 'application/xml';
+    } else if (traits.httpPayload) payload = { member, value };
+    else elements.push([name, value]);
   }
   // A successful read of a range has the status 206.
   const status = 'content-range' in headers ? 206 : successStatus;
-  return { status, headers, body };
+  if (elements.length > 0)
+    return {
+      status,
+      headers: { ...headers, 'content-type': XML_TYPE },
+      body: writeElements(schema, elements),
+    };
+  if (payload?.value === undefined) return { status, headers, body: '' };
+  if (payload.member.isStructSchema())
+    return {
+      status,
+      headers: { ...headers, 'content-type': XML_TYPE },
+      body: writeXml(payload.member, payload.value),
+    };
+  // The only text payload is a bucket policy (S3 API Reference, GetBucketPolicy).
+  if (!payload.member.isBlobSchema()) headers['content-type'] = 'application/json';
+  return { status, headers, body: payload.value as Buffer | string };
+}
+
+const XML_TYPE = 'application/xml';
+
+const XML_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n';
+
+/**
+ * Writes the members of an output that are elements of the body. If the only member has the name of the root element,
+ * its value is the content of the root (`s3UnwrappedXmlOutput` in the model of AWS: GetBucketLocation). The schemas of
+ * the SDK lack this trait.
+ */
+function writeElements(schema: NormalizedSchema, elements: [name: string, value: unknown][]): string {
+  const [[name, value] = ['', undefined], ...otherElements] = elements;
+  const isUnwrapped = otherElements.length === 0 && name === schema.getMergedTraits().xmlName;
+  if (!isUnwrapped || value === undefined) return writeXml(schema, Object.fromEntries(elements));
+  return `${XML_DECLARATION}<${name} xmlns="${XML_NAMESPACES.s3}">${escapeXml(String(value))}</${name}>`;
 }
 
 function writeXml(schema: NormalizedSchema, value: unknown): string {
-  const serializer = xmlCodecs.s3.createSerializer();
+  const serializer = createS3XmlSerializer();
   serializer.write(schema, value);
-  return `<?xml version="1.0" encoding="UTF-8"?>\n${String(serializer.flush())}`;
+  return escapeControlCharacters(`${XML_DECLARATION}${String(serializer.flush())}`);
 }
 
+/** Escapes the control characters of keys, which the codec does not escape. */
+const escapeControlCharacters = (xml: string): string =>
+  xml.replace(/\p{Cc}/gu, (char) => (/[\n\t]/.test(char) ? char : `&#x${char.charCodeAt(0).toString(16)};`));
+
 /** Encodes an error as S3's XML. The server omits the body in a response to HEAD. */
-export function encodeRestError(error: AwsError, requestId: string, resource: string): EncodedResponse {
-  const fields = {
+export function encodeRestError(error: AwsError, requestId: string): EncodedResponse {
+  const elements = Object.entries({
+    Code: error.code,
+    Message: error.message,
     ...error.fields,
-    Resource: error.fields.Resource ?? resource,
     RequestId: requestId,
     HostId: HOST_ID,
-  };
-  const elements = Object.entries({ Code: error.code, Message: error.message, ...fields })
+  })
     .map(([name, text]) => `<${name}>${escapeXml(text)}</${name}>`)
     .join('');
   return {
     status: error.status,
-    headers: { 'content-type': 'application/xml', ...error.headers },
-    body: `<?xml version="1.0" encoding="UTF-8"?>\n<Error>${elements}</Error>`,
+    headers: { 'content-type': XML_TYPE, ...error.headers },
+    body: escapeControlCharacters(`${XML_DECLARATION}<Error>${elements}</Error>`),
   };
 }
 
@@ -136,3 +194,10 @@ function prefixedHeadersOf(headers: Record<string, string>, prefix: string): Rec
 
 const formatHeader = (value: unknown): string =>
   value instanceof Date ? value.toUTCString() : String(value);
+
+/**
+ * Encodes a value of user metadata as S3 does (S3 User Guide, "User-defined object metadata"): a value beyond US-ASCII
+ * returns in the form of RFC 2047. S3 takes the bytes of the request for ISO 8859-1, as HTTP does.
+ */
+const encodeMetadataValue = (text: string): string =>
+  /^[ -~\t]*$/.test(text) ? text : `=?UTF-8?B?${Buffer.from(text).toString('base64')}?=`;

@@ -6,7 +6,8 @@ import type { BucketState, VersionState } from '../state.ts';
 
 /** Checks of every bucket request, in the order of S3. */
 
-const accessDeniedError = (message = 'Access Denied'): AwsError => new AwsError(403, 'AccessDenied', message);
+export const accessDeniedError = (message = 'Access Denied'): AwsError =>
+  new AwsError(403, 'AccessDenied', message);
 
 export const noSuchBucketError = (name: string): AwsError =>
   new AwsError(404, 'NoSuchBucket', 'The specified bucket does not exist', { BucketName: name });
@@ -42,6 +43,14 @@ export function getBucket(call: Call, { Bucket, ExpectedBucketOwner }: BucketInp
     throw wrongRegionError(bucket, call);
   if (ExpectedBucketOwner !== undefined && ExpectedBucketOwner !== bucket.owner) throw accessDeniedError();
   return bucket;
+}
+
+/**
+ * Adds the Region of the bucket to the response, of success or failure. S3 returns it for lists of objects and for
+ * HeadBucket.
+ */
+export function addBucketRegionHeader({ responseHeaders }: Call, { region }: BucketState): void {
+  responseHeaders['x-amz-bucket-region'] = region;
 }
 
 /**

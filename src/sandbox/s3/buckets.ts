@@ -2,9 +2,16 @@ import type { Tag } from '@aws-sdk/client-s3';
 import { bucketArn, isListedRegion, partitionOfRegion } from '../../util/arn.ts';
 import { AwsError } from '../aws-error.ts';
 import { type Call, type Handlers, pageOf } from '../call.ts';
+import { ANONYMOUS } from '../parse-request.ts';
 import { malformedXmlError } from '../protocol/rest-xml.ts';
 import type { BucketState } from '../state.ts';
-import { checkCallerAccess, getAuthorizedBucket, invalidArgumentError } from './access.ts';
+import {
+  accessDeniedError,
+  addBucketRegionHeader,
+  checkCallerAccess,
+  getAuthorizedBucket,
+  invalidArgumentError,
+} from './access.ts';
 
 export const bucketHandlers: Handlers = {
   CreateBucket(call, input) {
@@ -61,9 +68,11 @@ export const bucketHandlers: Handlers = {
   HeadBucket(call, input) {
     const bucket = call.store.bucket(input.Bucket);
     if (!bucket) throw new AwsError(404, '404', 'Not Found');
+    // S3 API Reference, HeadBucket: the response contains the Region also when it is 403, for any caller.
+    addBucketRegionHeader(call, bucket);
+    if (call.caller.account === ANONYMOUS) throw accessDeniedError();
     getAuthorizedBucket(call, input, 's3:ListBucket');
     return {
-      BucketRegion: bucket.region,
       AccessPointAlias: false,
       BucketArn: bucketArn(bucket.name, bucket.region),
     };

@@ -1,43 +1,64 @@
 import type { Handlers } from '../call.ts';
 import type { BucketState, VersionState } from '../state.ts';
-import { getAuthorizedBucket } from './access.ts';
+import { addBucketRegionHeader, getAuthorizedBucket, invalidArgumentError } from './access.ts';
 import { canonicalUserIdOf } from './buckets.ts';
 
 export const listingHandlers: Handlers = {
   ListObjectsV2(call, input) {
     const bucket = getAuthorizedBucket(call, input, 's3:ListBucket');
-    const startAfter =
+    addBucketRegionHeader(call, bucket);
+    const encode = createKeyEncoder(input.EncodingType);
+    const { contents, prefixes, next, maxKeys } = listKeys(
+      bucket,
+      input,
       input.ContinuationToken === undefined
         ? input.StartAfter
-        : Buffer.from(input.ContinuationToken, 'base64url').toString();
-    const { contents, prefixes, next } = listKeys(bucket, input, startAfter);
+        : decodeContinuationToken(input.ContinuationToken),
+    );
     return {
-      Name: bucket.name,
-      ...toListOutput(input, contents, prefixes, bucket),
+      ...toListOutput(bucket, input, prefixes, maxKeys),
+      Contents: contents.map((version) => ({
+        ...toEntryOutput(version, encode),
+        // fact: localstack/s3.list_objects_v2/test_list_objects_v2_with_prefix — no Owner unless the request asks for it
+        ...(input.FetchOwner ? { Owner: ownerOf(bucket, version) } : {}),
+      })),
       KeyCount: contents.length + prefixes.length,
       IsTruncated: next !== undefined,
       ContinuationToken: input.ContinuationToken,
-      NextContinuationToken: next === undefined ? undefined : Buffer.from(next).toString('base64url'),
-      StartAfter: input.StartAfter,
+      NextContinuationToken: next === undefined ? undefined : encodeContinuationToken(next),
+      StartAfter: input.StartAfter && encode(input.StartAfter),
     };
   },
 
   ListObjects(call, input) {
     const bucket = getAuthorizedBucket(call, input, 's3:ListBucket');
-    const { contents, prefixes, next } = listKeys(bucket, input, input.Marker);
+    addBucketRegionHeader(call, bucket);
+    const encode = createKeyEncoder(input.EncodingType);
+    const { contents, prefixes, next, maxKeys } = listKeys(bucket, input, input.Marker);
     return {
-      Name: bucket.name,
-      ...toListOutput(input, contents, prefixes, bucket),
-      Marker: input.Marker ?? '',
+      ...toListOutput(bucket, input, prefixes, maxKeys),
+      Contents: contents.map((version) => ({
+        ...toEntryOutput(version, encode),
+        Owner: ownerOf(bucket, version),
+      })),
+      Marker: encode(input.Marker ?? ''),
       IsTruncated: next !== undefined,
-      NextMarker: input.Delimiter === undefined ? undefined : next,
+      // S3 API Reference, ListObjects: S3 returns NextMarker only if the request has a delimiter.
+      NextMarker: !input.Delimiter || next === undefined ? undefined : encode(next),
     };
   },
 
   ListObjectVersions(call, input) {
     const bucket = getAuthorizedBucket(call, input, 's3:ListBucketVersions');
-    const maxKeys = input.MaxKeys ?? 1000;
+    const maxKeys = pageSizeOf(input.MaxKeys, 'maxKeys');
     const encode = createKeyEncoder(input.EncodingType);
+    if (input.VersionIdMarker !== undefined && !input.KeyMarker) {
+      throw invalidArgumentError(
+        'A version-id marker cannot be specified without a key marker.',
+        'version-id-marker',
+        input.VersionIdMarker,
+      );
+    }
     const versions: object[] = [];
     const deleteMarkers: object[] = [];
     const prefixes: string[] = [];
@@ -58,7 +79,7 @@ export const listingHandlers: Handlers = {
       )
         continue;
       if (count === maxKeys) {
-        next = { key: lastVersion?.key ?? '', version: lastVersion?.versionId ?? '' };
+        if (lastVersion) next = { key: lastVersion.key, version: lastVersion.versionId };
         break;
       }
       count += 1;
@@ -70,10 +91,10 @@ export const listingHandlers: Handlers = {
           VersionId: version.versionId,
           IsLatest: isLatest,
           LastModified: new Date(version.modified),
-          Owner: { ID: canonicalUserIdOf(bucket.owner) },
+          Owner: ownerOf(bucket, version),
         };
         if (version.deleteMarker) deleteMarkers.push(entry);
-        else versions.push({ ...entry, ...toEntryOutput(version) });
+        else versions.push({ ...entry, ...toEntryOutput(version, encode) });
       }
     }
     return {
@@ -82,7 +103,7 @@ export const listingHandlers: Handlers = {
       KeyMarker: encode(input.KeyMarker ?? ''),
       VersionIdMarker: input.VersionIdMarker ?? '',
       MaxKeys: maxKeys,
-      Delimiter: input.Delimiter === undefined ? undefined : encode(input.Delimiter),
+      Delimiter: input.Delimiter ? encode(input.Delimiter) : undefined,
       EncodingType: input.EncodingType,
       IsTruncated: next !== undefined,
       NextKeyMarker: next && encode(next.key),
@@ -107,9 +128,10 @@ interface ListRequest {
  */
 function listKeys(
   bucket: BucketState,
-  { Prefix, Delimiter, MaxKeys = 1000 }: ListRequest,
+  { Prefix, Delimiter, MaxKeys }: ListRequest,
   startAfter: string | undefined,
 ) {
+  const maxKeys = pageSizeOf(MaxKeys, 'maxKeys');
   const contents: VersionState[] = [];
   const prefixes: string[] = [];
   let lastMarker: string | undefined;
@@ -124,12 +146,13 @@ function listKeys(
     )
       continue;
     if (commonPrefix !== undefined && prefixes.includes(commonPrefix)) continue;
-    if (contents.length + prefixes.length === MaxKeys) return { contents, prefixes, next: lastMarker };
+    if (contents.length + prefixes.length === maxKeys)
+      return { contents, prefixes, next: lastMarker, maxKeys };
     if (commonPrefix === undefined) contents.push(version);
     else prefixes.push(commonPrefix);
     lastMarker = marker;
   }
-  return { contents, prefixes, next: undefined };
+  return { contents, prefixes, next: undefined, maxKeys };
 }
 
 /** Returns the keys with a prefix, sorted by UTF-8 bytes as in S3. */
@@ -139,7 +162,8 @@ function sortedKeysOf(bucket: BucketState, prefix = ''): string[] {
     .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 }
 
-function commonPrefixOf(key: string, prefix = '', delimiter: string | undefined): string | undefined {
+/** Returns the common prefix of a key, up to the delimiter; undefined if the rest of the key does not contain it. */
+export function commonPrefixOf(key: string, prefix = '', delimiter: string | undefined): string | undefined {
   if (!delimiter) return undefined;
   const end = key.indexOf(delimiter, prefix.length);
   return end < 0 ? undefined : key.slice(0, end + delimiter.length);
@@ -161,43 +185,69 @@ function isAfterMarker(
   return keyVersions.indexOf(version) > markerIndex;
 }
 
-function toListOutput(
-  input: ListRequest,
-  contents: VersionState[],
-  commonPrefixes: string[],
-  bucket: BucketState,
-) {
+function toListOutput(bucket: BucketState, input: ListRequest, commonPrefixes: string[], maxKeys: number) {
   const encode = createKeyEncoder(input.EncodingType);
   return {
+    Name: bucket.name,
     Prefix: encode(input.Prefix ?? ''),
-    Delimiter: input.Delimiter === undefined ? undefined : encode(input.Delimiter),
-    MaxKeys: input.MaxKeys ?? 1000,
+    Delimiter: input.Delimiter ? encode(input.Delimiter) : undefined,
+    MaxKeys: maxKeys,
     EncodingType: input.EncodingType,
-    Contents: contents.map((version) => ({
-      Key: encode(version.key),
-      LastModified: new Date(version.modified),
-      Owner: { ID: canonicalUserIdOf(bucket.owner) },
-      ...toEntryOutput(version),
-    })),
     CommonPrefixes: commonPrefixes.map((Prefix) => ({ Prefix: encode(Prefix) })),
   };
 }
 
-const toEntryOutput = (version: VersionState) => ({
+const toEntryOutput = (version: VersionState, encode: (text: string) => string) => ({
+  Key: encode(version.key),
+  LastModified: new Date(version.modified),
   ETag: version.etag,
   Size: version.size,
   StorageClass: version.storageClass ?? 'STANDARD',
-  ...(Object.keys(version.checksums).length > 0
-    ? {
-        ChecksumAlgorithm: Object.keys(version.checksums).map((name) => name.slice('Checksum'.length)),
-        ChecksumType: 'FULL_OBJECT',
-      }
-    : {}),
+  ...(version.checksum && {
+    ChecksumAlgorithm: [version.checksum.algorithm],
+    ChecksumType: version.checksum.type,
+  }),
+});
+
+/** Returns the owner of an object. S3 returns no display name since November 2025. */
+export const ownerOf = (bucket: BucketState, { owner }: { owner?: string }) => ({
+  ID: canonicalUserIdOf(owner ?? bucket.owner),
 });
 
 /**
- * Returns the function that encodes keys in a list. A key can contain characters that XML cannot represent, so clients
- * can request URL encoding.
+ * Returns the size of a page: at most 1,000 entries.
+ *
+ * @throws AwsError InvalidArgument for a negative number.
  */
-const createKeyEncoder = (encodingType: string | undefined) => (text: string) =>
-  encodingType === 'url' ? encodeURIComponent(text).replaceAll('%2F', '/').replaceAll('%20', '+') : text;
+export function pageSizeOf(requested: number | undefined, argumentName: string): number {
+  if (requested !== undefined && requested < 0) {
+    throw invalidArgumentError(
+      `Argument ${argumentName} must be an integer between 0 and 2147483647`,
+      argumentName,
+      String(requested),
+    );
+  }
+  return Math.min(requested ?? 1000, 1000);
+}
+
+const encodeContinuationToken = (key: string): string => Buffer.from(key).toString('base64');
+
+function decodeContinuationToken(token: string): string {
+  const key = Buffer.from(token, 'base64').toString();
+  if (token !== '' && encodeContinuationToken(key) === token) return key;
+  throw invalidArgumentError('The continuation token provided is incorrect', 'continuation-token');
+}
+
+/**
+ * Returns the function that encodes keys in a list. A key can contain characters that XML cannot represent, so clients
+ * can request URL encoding (S3 API Reference, ListObjectsV2: `test_file(3).png` appears as `test_file%283%29.png`).
+ *
+ * @throws AwsError InvalidArgument for another encoding.
+ */
+export function createKeyEncoder(encodingType: string | undefined): (text: string) => string {
+  if (encodingType === undefined) return (text) => text;
+  if (encodingType !== 'url')
+    throw invalidArgumentError('Invalid Encoding Method specified in Request', 'encoding-type', encodingType);
+  // Like a form: `+` for a space, and letters, digits and `-_.*` as they are. S3 keeps the slash in addition.
+  return (text) => new URLSearchParams([['', text]]).toString().slice(1).replaceAll('%2F', '/');
+}

@@ -1,19 +1,21 @@
 import type { Tag } from '@aws-sdk/client-s3';
 import { AwsError } from '../aws-error.ts';
 import type { Call, Handlers } from '../call.ts';
+import { invalidRequestError } from '../protocol/checksums.ts';
 import { malformedXmlError } from '../protocol/rest-xml.ts';
-import type { BucketState, VersionState } from '../state.ts';
+import type { BucketState, ObjectChecksum, ObjectPart, VersionState } from '../state.ts';
 import {
   type BucketInput,
   checkBucketAccess,
   getAuthorizedBucket,
   getBucket,
+  invalidArgumentError,
   requireObjectOwner,
 } from './access.ts';
 import { checkTagSet } from './bucket-settings.ts';
 import { canonicalUserIdOf } from './buckets.ts';
 import { decryptObject, toEncryptionOutput } from './encryption.ts';
-import { checksumsOf, storeObject } from './store-object.ts';
+import { checkPartNumber, checksumOfRequest, storeObject, toChecksumOutput } from './store-object.ts';
 import {
   addVersion,
   checkReadConditions,
@@ -38,46 +40,66 @@ export const objectHandlers: Handlers = {
       );
     checkWriteConditions(bucket, input);
     const body: Buffer = Buffer.isBuffer(input.Body) ? input.Body : Buffer.from(input.Body ?? '');
-    return storeObject(call, bucket, input.Key, body, input, { checksums: checksumsOf(body, call.headers) });
+    return storeObject(call, bucket, input.Key, body, input, {
+      checksum: checksumOfRequest(body, call.headers),
+    });
   },
 
   GetObject(call, input) {
     const { bucket, version } = readVersion(call, input, false);
     const body = decryptObject(call.store, call.keyService, bucket, version, call.caller.arn);
-    const range = parseRange(input.Range, body.length);
-    const output = {
-      ...toObjectOutput(bucket, version, input.ChecksumMode === 'ENABLED' || range === undefined),
-      ...responseOverridesOf(input),
-    };
-    if (!range) return { ...output, Body: body, ContentLength: body.length, ...toTagCountOutput(version) };
+    const { range, output } = selectContent(version, input);
     return {
+      ...toObjectOutput(bucket, version),
+      ...responseOverridesOf(input),
       ...output,
       ...toTagCountOutput(version),
-      Body: body.subarray(range.start, range.end + 1),
-      ContentLength: range.end - range.start + 1,
-      ContentRange: `bytes ${range.start}-${range.end}/${body.length}`,
+      Body: range ? body.subarray(range.start, range.end + 1) : body,
     };
   },
 
   HeadObject(call, input) {
     const { bucket, version } = readVersion(call, input, true);
     return {
-      ...toObjectOutput(bucket, version, input.ChecksumMode === 'ENABLED'),
-      ContentLength: version.size,
+      ...toObjectOutput(bucket, version),
+      ...responseOverridesOf(input),
+      ...selectContent(version, input).output,
       // S3 counts the tags also in a response to HEAD (S3 API Reference, "HeadObject", x-amz-tagging-count).
       ...toTagCountOutput(version),
     };
   },
 
   GetObjectAttributes(call, input) {
-    const bucket = getAuthorizedBucket(call, input, 's3:GetObjectAttributes', input.Key);
-    const version = getReadableVersion(bucket, input.Key, input.VersionId, false);
+    const { Key, VersionId } = input;
+    const attributes: string[] = input.ObjectAttributes ?? [];
+    if (attributes.filter((name) => name !== '').length === 0) {
+      throw invalidRequestError(
+        'The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty',
+      );
+    }
+    if (!attributes.every((name) => OBJECT_ATTRIBUTES.includes(name)))
+      throw invalidArgumentError('Invalid attribute name specified.', 'x-amz-object-attributes');
+    // S3 API Reference, GetObjectAttributes: needs both permissions.
+    const bucket = getAuthorizedBucket(call, input, VersionId ? 's3:GetObjectVersion' : 's3:GetObject', Key);
+    checkBucketAccess(
+      call,
+      bucket,
+      VersionId ? 's3:GetObjectVersionAttributes' : 's3:GetObjectAttributes',
+      Key,
+    );
+    const version = getReadableVersion(bucket, Key, VersionId, false);
+    requireObjectOwner(call, version);
+    const values = {
+      ETag: version.etag.replaceAll('"', ''),
+      Checksum: version.checksum && toAttributeChecksum(version.checksum),
+      ObjectParts: version.parts && toObjectPartsOutput(version, version.parts, input),
+      StorageClass: version.storageClass ?? 'STANDARD',
+      ObjectSize: version.size,
+    };
     return {
       LastModified: new Date(version.modified),
-      ...(bucket.versioning ? { VersionId: version.versionId } : {}),
-      ETag: version.etag.replaceAll('"', ''),
-      ObjectSize: version.size,
-      StorageClass: version.storageClass ?? 'STANDARD',
+      ...toVersionIdOutput(bucket, version),
+      ...Object.fromEntries(Object.entries(values).filter(([name]) => attributes.includes(name))),
     };
   },
 
@@ -110,7 +132,14 @@ export const objectHandlers: Handlers = {
         });
       } catch (error) {
         if (!(error instanceof AwsError)) throw error;
-        errors.push({ Key, VersionId, Code: error.code, Message: error.message });
+        // fact: localstack/s3.delete_objects/test_delete_objects#delete-object-wrong-version-id
+        const isInvalidId = error.fields.ArgumentName === 'versionId';
+        errors.push({
+          Key,
+          VersionId,
+          Code: isInvalidId ? 'NoSuchVersion' : error.code,
+          Message: isInvalidId ? 'The specified version does not exist.' : error.message,
+        });
       }
     }
     return {
@@ -197,13 +226,45 @@ function saveTags(call: Call, bucket: BucketState, version: VersionState) {
   return toVersionIdOutput(bucket, version);
 }
 
-function toObjectOutput(bucket: BucketState, version: VersionState, withChecksums: boolean) {
+const OBJECT_ATTRIBUTES = ['ETag', 'Checksum', 'ObjectParts', 'StorageClass', 'ObjectSize'];
+
+/** Returns a checksum without the number of parts, which GetObjectAttributes does not return. */
+const toAttributeChecksum = (checksum: ObjectChecksum) =>
+  toChecksumOutput({ ...checksum, value: checksum.value.replace(/-\d+$/, '') });
+
+/**
+ * Returns the parts of an object in the form of GetObjectAttributes. S3 lists them only if each has a checksum, which
+ * the type COMPOSITE implies.
+ */
+function toObjectPartsOutput(
+  { checksum }: VersionState,
+  parts: ObjectPart[],
+  input: { MaxParts?: number; PartNumberMarker?: string },
+) {
+  if (checksum?.type !== 'COMPOSITE') return { TotalPartsCount: parts.length };
+  const marker = Number(input.PartNumberMarker ?? 0);
+  const maxParts = Math.min(input.MaxParts ?? 1000, 1000);
+  const remainingParts = parts.filter(({ number }) => number > marker);
+  const page = remainingParts.slice(0, maxParts);
+  return {
+    TotalPartsCount: parts.length,
+    PartNumberMarker: String(marker),
+    NextPartNumberMarker: String(page.at(-1)?.number ?? 0),
+    MaxParts: maxParts,
+    IsTruncated: page.length < remainingParts.length,
+    Parts: page.map(({ number, size, checksum: value }) => ({
+      PartNumber: number,
+      Size: size,
+      [`Checksum${checksum.algorithm}`]: value,
+    })),
+  };
+}
+
+function toObjectOutput(bucket: BucketState, version: VersionState) {
   return {
     AcceptRanges: 'bytes',
     LastModified: new Date(version.modified),
     ETag: version.etag,
-    ...(withChecksums ? version.checksums : {}),
-    ...(withChecksums && Object.keys(version.checksums).length > 0 ? { ChecksumType: 'FULL_OBJECT' } : {}),
     ContentType: version.contentType,
     ...version.headers,
     Metadata: version.metadata,
@@ -222,13 +283,14 @@ const toVersionIdOutput = (bucket: BucketState, version: VersionState) =>
 const toTagCountOutput = (version: VersionState) =>
   version.tags.size > 0 ? { TagCount: version.tags.size } : {};
 
-function responseOverridesOf(input: Record<string, string | undefined>) {
+function responseOverridesOf(input: Record<string, unknown>) {
   const memberNames = [
     'ContentType',
     'ContentDisposition',
     'CacheControl',
     'ContentEncoding',
     'ContentLanguage',
+    'Expires',
   ];
   return Object.fromEntries(
     memberNames.flatMap((name) =>
@@ -264,16 +326,78 @@ function deleteObject(
     metadata: {},
     tags: new Map(),
     encryption: { algorithm: 'AES256', bucketKey: false, wrapped: '', context: {}, iv: '', tag: '' },
-    checksums: {},
   };
   addVersion(call.store, bucket, deleteMarker);
   call.replicator.enqueue(bucket, deleteMarker);
   return { DeleteMarker: true, VersionId: deleteMarker.versionId };
 }
 
-function parseRange(range: string | undefined, size: number): { start: number; end: number } | undefined {
+interface ByteRange {
+  start: number;
+  end: number;
+}
+
+/**
+ * Returns the part of an object that a GET or HEAD selects by Range or partNumber, and the fields that describe it. A
+ * checksum of the whole object describes no other content.
+ *
+ * @throws AwsError when the range or the part does not exist.
+ */
+function selectContent(
+  version: VersionState,
+  input: { Range?: string; PartNumber?: number; ChecksumMode?: string },
+) {
+  const { size, parts, checksum } = version;
+  if (input.Range !== undefined && input.PartNumber !== undefined)
+    throw invalidRequestError('Cannot specify both Range header and partNumber query parameter');
+  const range =
+    input.PartNumber === undefined ? parseRange(input.Range, size) : rangeOfPart(version, input.PartNumber);
+  return {
+    range,
+    output: {
+      ContentLength: range ? range.end - range.start + 1 : size,
+      ...(range && { ContentRange: `bytes ${range.start}-${range.end}/${size}` }),
+      ...(parts && input.PartNumber !== undefined ? { PartsCount: parts.length } : {}),
+      ...(checksum && input.ChecksumMode?.toUpperCase() === 'ENABLED'
+        ? toContentChecksum(version, checksum, range, input.PartNumber)
+        : {}),
+    },
+  };
+}
+
+function toContentChecksum(
+  { size, parts }: VersionState,
+  checksum: ObjectChecksum,
+  range: ByteRange | undefined,
+  partNumber: number | undefined,
+) {
+  const partChecksum = parts?.find(({ number }) => number === partNumber)?.checksum;
+  if (partChecksum !== undefined) return toChecksumOutput({ ...checksum, value: partChecksum });
+  return range && range.end - range.start + 1 < size ? {} : toChecksumOutput(checksum);
+}
+
+/** Returns the bytes of a part. An object of a single put is one part. */
+function rangeOfPart({ size, parts }: VersionState, partNumber: number): ByteRange | undefined {
+  checkPartNumber(partNumber);
+  const sizes = parts ?? [{ number: 1, size }];
+  const index = sizes.findIndex(({ number }) => number === partNumber);
+  const part = sizes[index];
+  if (!part) {
+    throw new AwsError(416, 'InvalidPartNumber', 'The requested partnumber is not satisfiable', {
+      PartNumberRequested: String(partNumber),
+      ActualPartCount: String(sizes.length),
+    });
+  }
+  const start = sizes.slice(0, index).reduce((sum, previous) => sum + previous.size, 0);
+  // An empty part has no bytes that a Content-Range could name.
+  return part.size === 0 ? undefined : { start, end: start + part.size - 1 };
+}
+
+/** Parses a Range header. S3 ignores a header that is not one range of bytes. */
+function parseRange(range: string | undefined, size: number): ByteRange | undefined {
   const [, first = '', last = ''] = /^bytes=(\d*)-(\d*)$/.exec(range ?? '') ?? [];
   if (range === undefined || (first === '' && last === '')) return undefined;
+  if (first !== '' && last !== '' && Number(last) < Number(first)) return undefined;
   const start = first === '' ? Math.max(0, size - Number(last)) : Number(first);
   const end = first === '' || last === '' ? size - 1 : Math.min(Number(last), size - 1);
   if (start < size && start <= end) return { start, end };

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { AwsError } from '../aws-error.ts';
 import type { Call, Handlers } from '../call.ts';
-import { computeCrc32 } from '../protocol/body.ts';
-import type { BucketState, VersionState } from '../state.ts';
+import { checksumAlgorithmOf, checksumOfHeaders, DEFAULT_CHECKSUM_ALGORITHM } from '../protocol/checksums.ts';
+import type { BucketState, ObjectChecksum, ObjectPart, VersionState } from '../state.ts';
 import { checkBucketAccess, getAuthorizedBucket, invalidArgumentError, noSuchBucketError } from './access.ts';
 import { checkTagSet } from './bucket-settings.ts';
 import { chooseEncryption, decryptObject, encryptObject, toEncryptionOutput } from './encryption.ts';
@@ -18,6 +18,8 @@ export interface ObjectRequest {
   ContentDisposition?: string;
   ContentEncoding?: string;
   ContentLanguage?: string;
+  Expires?: string;
+  WebsiteRedirectLocation?: string;
   ServerSideEncryption?: string;
   SSEKMSKeyId?: string;
   BucketKeyEnabled?: boolean;
@@ -31,7 +33,7 @@ export function storeObject(
   key: string,
   body: Buffer,
   request: ObjectRequest,
-  precomputed: { checksums: Record<string, string>; etag?: string },
+  content: { checksum: ObjectChecksum; etag?: string; parts?: ObjectPart[] },
 ) {
   if (Buffer.byteLength(key) > 1024) {
     throw new AwsError(400, 'KeyTooLongError', 'Your key is too long', {
@@ -56,33 +58,48 @@ export function storeObject(
     deleteMarker: false,
     modified: call.now,
     size: body.length,
-    etag: precomputed.etag ?? computeEtag(body, encryption.algorithm),
+    etag: content.etag ?? computeEtag(body, encryption.algorithm),
     blob,
     ...(request.StorageClass === undefined ? {} : { storageClass: request.StorageClass }),
     contentType: request.ContentType ?? 'binary/octet-stream',
-    headers: Object.fromEntries(
-      SYSTEM_HEADERS.flatMap((name) => (request[name] === undefined ? [] : [[name, request[name]]])),
-    ),
+    headers: systemHeadersOf(request),
     metadata: request.Metadata ?? {},
     tags,
     encryption,
-    checksums: precomputed.checksums,
+    checksum: content.checksum,
+    ...(content.parts === undefined ? {} : { parts: content.parts }),
   };
   addVersion(call.store, bucket, version);
   call.replicator.enqueue(bucket, version);
   return {
     ETag: version.etag,
-    ...version.checksums,
-    ...(Object.keys(version.checksums).length > 0 ? { ChecksumType: 'FULL_OBJECT' } : {}),
+    ...toChecksumOutput(content.checksum),
     ...toEncryptionOutput(version),
     ...(bucket.versioning?.Status === 'Enabled' ? { VersionId: version.versionId } : {}),
   };
 }
 
-const SYSTEM_HEADERS = ['CacheControl', 'ContentDisposition', 'ContentEncoding', 'ContentLanguage'] as const;
+const SYSTEM_HEADERS = [
+  'CacheControl',
+  'ContentDisposition',
+  'ContentEncoding',
+  'ContentLanguage',
+  'Expires',
+  'WebsiteRedirectLocation',
+] as const;
+
+/** Returns the system headers of an object. S3 does not store `aws-chunked`, the encoding of the transfer. */
+function systemHeadersOf(request: ObjectRequest): Record<string, string> {
+  const encodings = (request.ContentEncoding ?? '').split(',').map((encoding) => encoding.trim());
+  const ContentEncoding = encodings.filter((encoding) => encoding !== 'aws-chunked').join(',');
+  const headers = { ...request, ContentEncoding: ContentEncoding === '' ? undefined : ContentEncoding };
+  return Object.fromEntries(
+    SYSTEM_HEADERS.flatMap((name) => (headers[name] === undefined ? [] : [[name, headers[name]]])),
+  );
+}
 
 /** Returns the ETag: the MD5 of the bytes for SSE-S3. For KMS encryption it is random and unrelated to an MD5. */
-function computeEtag(body: Buffer, algorithm: string): string {
+export function computeEtag(body: Buffer, algorithm: string): string {
   const hash = createHash('md5').update(body);
   if (algorithm !== 'AES256') hash.update(String(Math.random()));
   return `"${hash.digest('hex')}"`;
@@ -102,22 +119,35 @@ function parseTaggingHeader(header: string | undefined): Map<string, string> {
   return new Map(pairs);
 }
 
-/** Returns the checksums of the request headers by API member name. If the client sent none, computes the CRC32. */
-export function checksumsOf(body: Buffer, headers: Record<string, string>): Record<string, string> {
-  const headerChecksums = Object.entries(CHECKSUM_MEMBERS).flatMap(([header, name]) =>
-    headers[header] ? [[name, headers[header]]] : [],
-  );
-  if (headerChecksums.length > 0) return Object.fromEntries(headerChecksums);
-  return { ChecksumCRC32: computeCrc32(body) };
+/** Returns the checksum of the request headers. If the client sent none, computes the default one. */
+export function checksumOfRequest(body: Buffer, headers: Record<string, string>): ObjectChecksum {
+  const checksum = checksumOfHeaders(headers);
+  return checksum
+    ? { algorithm: checksum.algorithm.name, type: 'FULL_OBJECT', value: checksum.value }
+    : computeChecksum(body, DEFAULT_CHECKSUM_ALGORITHM);
 }
 
-const CHECKSUM_MEMBERS = {
-  'x-amz-checksum-crc32': 'ChecksumCRC32',
-  'x-amz-checksum-crc32c': 'ChecksumCRC32C',
-  'x-amz-checksum-crc64nvme': 'ChecksumCRC64NVME',
-  'x-amz-checksum-sha1': 'ChecksumSHA1',
-  'x-amz-checksum-sha256': 'ChecksumSHA256',
-};
+/** Returns the checksum of the bytes of a whole object. */
+export function computeChecksum(body: Buffer, algorithm: string): ObjectChecksum {
+  const { name, compute } = checksumAlgorithmOf(algorithm);
+  return { algorithm: name, type: 'FULL_OBJECT', value: compute(body) };
+}
+
+/** Checks the number of a part in a request. */
+export function checkPartNumber(partNumber: number): void {
+  if (partNumber >= 1 && partNumber <= 10_000) return;
+  throw invalidArgumentError(
+    'Part number must be an integer between 1 and 10000, inclusive',
+    'partNumber',
+    String(partNumber),
+  );
+}
+
+/** Returns the fields of a response for a checksum. */
+export const toChecksumOutput = ({ algorithm, type, value }: ObjectChecksum) => ({
+  [`Checksum${algorithm}`]: value,
+  ChecksumType: type,
+});
 
 export const copyHandlers: Handlers = {
   CopyObject(call, input) {
@@ -126,18 +156,30 @@ export const copyHandlers: Handlers = {
     const copiedMetadata =
       input.MetadataDirective === 'REPLACE'
         ? {}
-        : { Metadata: version.metadata, ContentType: version.contentType };
+        : {
+            Metadata: version.metadata,
+            ContentType: version.contentType,
+            ...Object.fromEntries(SYSTEM_HEADERS.map((name) => [name, version.headers[name]])),
+            // S3 API Reference, CopyObject: this header is not copied.
+            WebsiteRedirectLocation: input.WebsiteRedirectLocation,
+          };
     const tagging =
       input.TaggingDirective === 'REPLACE'
         ? input.Tagging
         : new URLSearchParams([...version.tags]).toString();
+    // S3 User Guide, "Checking object integrity": a copy has a direct checksum of the whole object, also if its source
+    // has a composite one.
+    const checksum = computeChecksum(
+      body,
+      input.ChecksumAlgorithm ?? version.checksum?.algorithm ?? DEFAULT_CHECKSUM_ALGORITHM,
+    );
     const output = storeObject(
       call,
       destination,
       input.Key,
       body,
       { ...input, ...copiedMetadata, Tagging: tagging },
-      { checksums: version.checksums },
+      { checksum },
     );
     const { VersionId, ServerSideEncryption, SSEKMSKeyId, BucketKeyEnabled, ETag } = output;
     return {
@@ -146,7 +188,7 @@ export const copyHandlers: Handlers = {
       SSEKMSKeyId,
       BucketKeyEnabled,
       ...(source.versioning ? { CopySourceVersionId: version.versionId } : {}),
-      CopyObjectResult: { ETag, LastModified: new Date(call.now) },
+      CopyObjectResult: { ETag, LastModified: new Date(call.now), ...toChecksumOutput(checksum) },
     };
   },
 };
