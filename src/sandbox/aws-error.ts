@@ -49,3 +49,7 @@ export const constraintError = (
     code,
     `1 validation error detected: Value '${value}' at '${member}' failed to satisfy constraint: ${constraint}`,
   );
+
+/** Returns S3's error for a request that contradicts itself or the state of the resource. */
+export const invalidRequestError = (message: string): AwsError =>
+  new AwsError(400, 'InvalidRequest', message);

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import { AwsError } from '../aws-error.ts';
+import { AwsError, invalidRequestError } from '../aws-error.ts';
 
 export type ChecksumType = 'FULL_OBJECT' | 'COMPOSITE';
 
@@ -23,7 +23,7 @@ const hashAlgorithm = (name: string, hash: string, length: number): ChecksumAlgo
 });
 
 /** S3 User Guide, "Full object and composite checksum types". */
-const ALGORITHMS: readonly ChecksumAlgorithm[] = [
+const CHECKSUM_ALGORITHMS: readonly ChecksumAlgorithm[] = [
   {
     name: 'CRC64NVME',
     length: 8,
@@ -60,7 +60,7 @@ export const DEFAULT_CHECKSUM_ALGORITHM = 'CRC64NVME';
  * @throws AwsError InvalidRequest for another name, NotImplemented for an algorithm that the sandbox does not compute.
  */
 export function checksumAlgorithmOf(name: string): ChecksumAlgorithm {
-  const algorithm = ALGORITHMS.find((candidate) => candidate.name === name.toUpperCase());
+  const algorithm = CHECKSUM_ALGORITHMS.find((candidate) => candidate.name === name.toUpperCase());
   if (algorithm) return algorithm;
   if (UNSUPPORTED_ALGORITHMS.includes(name.toUpperCase()))
     throw new AwsError(
@@ -121,9 +121,6 @@ export function verifyChecksumHeaders(bytes: Buffer, headers: Record<string, str
 /** Returns the error for a checksum that differs from the computed one. */
 export const badChecksumError = (algorithm: string): AwsError =>
   new AwsError(400, 'BadDigest', `The ${algorithm} you specified did not match the calculated checksum.`);
-
-export const invalidRequestError = (message: string): AwsError =>
-  new AwsError(400, 'InvalidRequest', message);
 
 function uint32ToBase64(value: number): string {
   const bytes = Buffer.alloc(4);

@@ -20,7 +20,7 @@ export const listingHandlers: Handlers = {
       Contents: contents.map((version) => ({
         ...toEntryOutput(version, encode),
         // fact: localstack/s3.list_objects_v2/test_list_objects_v2_with_prefix — no Owner unless the request asks for it
-        ...(input.FetchOwner ? { Owner: ownerOf(bucket, version) } : {}),
+        ...(input.FetchOwner ? { Owner: objectOwnerOf(bucket, version) } : {}),
       })),
       KeyCount: contents.length + prefixes.length,
       IsTruncated: next !== undefined,
@@ -39,7 +39,7 @@ export const listingHandlers: Handlers = {
       ...toListOutput(bucket, input, prefixes, maxKeys),
       Contents: contents.map((version) => ({
         ...toEntryOutput(version, encode),
-        Owner: ownerOf(bucket, version),
+        Owner: objectOwnerOf(bucket, version),
       })),
       Marker: encode(input.Marker ?? ''),
       IsTruncated: next !== undefined,
@@ -91,7 +91,7 @@ export const listingHandlers: Handlers = {
           VersionId: version.versionId,
           IsLatest: isLatest,
           LastModified: new Date(version.modified),
-          Owner: ownerOf(bucket, version),
+          Owner: objectOwnerOf(bucket, version),
         };
         if (version.deleteMarker) deleteMarkers.push(entry);
         else versions.push({ ...entry, ...toEntryOutput(version, encode) });
@@ -210,7 +210,7 @@ const toEntryOutput = (version: VersionState, encode: (text: string) => string) 
 });
 
 /** Returns the owner of an object. S3 returns no display name since November 2025. */
-export const ownerOf = (bucket: BucketState, { owner }: { owner?: string }) => ({
+export const objectOwnerOf = (bucket: BucketState, { owner }: { owner?: string }) => ({
   ID: canonicalUserIdOf(owner ?? bucket.owner),
 });
 

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { decryptAead, encryptAead } from '../aead.ts';
-import { AwsError } from '../aws-error.ts';
+import { AwsError, invalidRequestError } from '../aws-error.ts';
 import type { Call, Handlers } from '../call.ts';
 import {
   badChecksumError,
@@ -8,14 +8,13 @@ import {
   checksumAlgorithmOf,
   checksumOfHeaders,
   DEFAULT_CHECKSUM_ALGORITHM,
-  invalidRequestError,
 } from '../protocol/checksums.ts';
 import { malformedXmlError } from '../protocol/rest-xml.ts';
 import type { BucketState, ObjectChecksum, ObjectPart, UploadPartState, UploadState } from '../state.ts';
 import { getAuthorizedBucket, invalidArgumentError } from './access.ts';
 import { canonicalUserIdOf } from './buckets.ts';
 import { chooseEncryption } from './encryption.ts';
-import { commonPrefixOf, createKeyEncoder, ownerOf, pageSizeOf } from './list-objects.ts';
+import { commonPrefixOf, createKeyEncoder, objectOwnerOf, pageSizeOf } from './list-objects.ts';
 import {
   checkPartNumber,
   computeChecksum,
@@ -290,16 +289,16 @@ const MIN_PART_BYTES = 5 * 1024 * 1024;
 
 /** Checks the checksum of a part in a request to complete. A composite checksum requires that of each part. */
 function checkPartChecksum(upload: UploadState, part: UploadPartState, requestedPart: RequestedPart): void {
-  const given = Object.entries(requestedPart).filter(([name]) => name.startsWith('Checksum'));
+  const requestedChecksums = Object.entries(requestedPart).filter(([name]) => name.startsWith('Checksum'));
   if (!upload.checksum) {
-    if (given.length > 0) throw invalidPartError(upload, requestedPart);
+    if (requestedChecksums.length > 0) throw invalidPartError(upload, requestedPart);
     return;
   }
   const { algorithm, type } = upload.checksum;
   const value = requestedPart[`Checksum${algorithm}`];
   if (value !== undefined && value !== part.checksum) throw invalidPartError(upload, requestedPart);
   if (value !== undefined || type === 'FULL_OBJECT') return;
-  const [otherName] = given[0] ?? [];
+  const [otherName] = requestedChecksums[0] ?? [];
   if (otherName !== undefined) {
     throw new AwsError(
       400,
@@ -481,7 +480,7 @@ function initiatorOf({ caller }: Call): { ID: string; DisplayName?: string } {
 /** Returns the fields of an upload that both lists contain. */
 const toUploadOutput = (bucket: BucketState, { initiator, request, checksum }: UploadState) => ({
   Initiator: initiator,
-  Owner: ownerOf(bucket, {}),
+  Owner: objectOwnerOf(bucket, {}),
   StorageClass: String(request.StorageClass ?? 'STANDARD'),
   ChecksumAlgorithm: checksum?.algorithm,
   ChecksumType: checksum?.type,

@@ -1,7 +1,6 @@
 import type { Tag } from '@aws-sdk/client-s3';
-import { AwsError } from '../aws-error.ts';
+import { AwsError, invalidRequestError } from '../aws-error.ts';
 import type { Call, Handlers } from '../call.ts';
-import { invalidRequestError } from '../protocol/checksums.ts';
 import { malformedXmlError } from '../protocol/rest-xml.ts';
 import type { BucketState, ObjectChecksum, ObjectPart, VersionState } from '../state.ts';
 import {

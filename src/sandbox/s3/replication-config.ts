@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { ReplicationConfiguration, ReplicationRule } from '@aws-sdk/client-s3';
-import { AwsError } from '../aws-error.ts';
+import { AwsError, invalidRequestError } from '../aws-error.ts';
 import type { Handlers } from '../call.ts';
 import { malformedXmlError } from '../protocol/rest-xml.ts';
 import type { BucketState } from '../state.ts';
@@ -42,7 +42,6 @@ type ConfigurationCheck = (context: {
   store: Store;
 }) => void;
 
-const invalidRequestError = (message: string): AwsError => new AwsError(400, 'InvalidRequest', message);
 const invalidReplicationArgumentError = (message: string): AwsError =>
   new AwsError(400, 'InvalidArgument', message);
 
