@@ -1,4 +1,5 @@
 import type { Fact } from './facts.ts';
+import { renderSection, type Section } from './section.ts';
 
 const TIERS: Record<Fact['tier'], string> = {
   A: 'recorded from AWS, or verified against it, by the project that published it',
@@ -15,53 +16,13 @@ const SERVICES: Record<Fact['service'], string> = {
   sts: 'STS',
 };
 
-/** Returns docs/reference/conformance.md: the recorded responses that the sandbox matches, and those that it does not. */
-export function page(facts: Fact[], notMet: Record<string, string>): string {
-  const missed = facts.filter(({ id }) => notMet[id] !== undefined);
+/** Returns docs/reference/conformance.md: how the sandbox answers compared with AWS, suite by suite. */
+export function page(facts: Fact[], notMet: Record<string, string>, sections: Section[]): string {
   return `# Conformance
 
 <!-- Written by test/conformance; do not edit. To update: npx vitest run test/conformance -u -->
 
-The test suite compares the sandbox with ${facts.length} responses that were recorded from AWS
-([test/conformance/recorded-facts.json](../../test/conformance/recorded-facts.json)). For each response, it makes the calls
-that lead to it and compares HTTP status, error code, message and output.
-**The sandbox matches ${facts.length - missed.length} of ${facts.length}.** The table below lists the other ${missed.length}, each with its reason. A test fails when the sandbox
-matches one of them.
-
-## By service
-
-${table(
-  ['service', 'recorded', 'met', 'not met'],
-  Object.entries(SERVICES).map(([service, name]) =>
-    row(
-      name,
-      facts.filter((fact) => fact.service === service),
-      notMet,
-    ),
-  ),
-)}
-
-## By evidence
-
-For tiers A and A-, the tests compare messages word for word. For tiers B and C, they ignore case and punctuation.
-
-${table(
-  ['tier', 'recorded', 'met', 'not met'],
-  Object.entries(TIERS).map(([tier, meaning]) =>
-    row(
-      `${tier}: ${meaning}`,
-      facts.filter((fact) => fact.tier === tier),
-      notMet,
-    ),
-  ),
-)}
-
-## Not met
-
-${table(
-  ['operation', 'recorded response', 'reason'],
-  missed.map(({ id, operation }) => [operation, `\`${id}\``, notMet[id] ?? '']),
-)}
+${[factsSection(facts, notMet), ...sections].map(renderSection).join('\n\n')}
 
 ## Elsewhere
 
@@ -70,16 +31,52 @@ matches, and how many: \`REPLIKEY_TEST_ENDPOINT=http://127.0.0.1:5000 npx vitest
 `;
 }
 
+function factsSection(facts: Fact[], notMet: Record<string, string>): Section {
+  const missed = facts.filter(({ id }) => notMet[id] !== undefined);
+  return {
+    title: 'Recorded responses',
+    text: [
+      `The test suite compares the sandbox with ${facts.length} responses that were recorded from AWS
+([test/conformance/recorded-facts.json](../../test/conformance/recorded-facts.json)). For each response, it makes the calls
+that lead to it and compares HTTP status, error code, message and output.
+**The sandbox matches ${facts.length - missed.length} of ${facts.length}.** The last table lists the other ${missed.length}, each with its reason. A test fails when the sandbox
+matches one of them.
+
+For tiers A and A-, the tests compare messages word for word. For tiers B and C, they ignore case and punctuation.`,
+    ],
+    tables: [
+      {
+        title: 'By service',
+        columns: ['service', 'recorded', 'met', 'not met'],
+        rows: Object.entries(SERVICES).map(([service, name]) =>
+          row(
+            name,
+            facts.filter((fact) => fact.service === service),
+            notMet,
+          ),
+        ),
+      },
+      {
+        title: 'By evidence',
+        columns: ['tier', 'recorded', 'met', 'not met'],
+        rows: Object.entries(TIERS).map(([tier, meaning]) =>
+          row(
+            `${tier}: ${meaning}`,
+            facts.filter((fact) => fact.tier === tier),
+            notMet,
+          ),
+        ),
+      },
+      {
+        title: 'Not met',
+        columns: ['operation', 'recorded response', 'reason'],
+        rows: missed.map(({ id, operation }) => [operation, `\`${id}\``, notMet[id] ?? '']),
+      },
+    ],
+  };
+}
+
 function row(name: string, facts: Fact[], notMet: Record<string, string>): string[] {
   const missed = facts.filter(({ id }) => notMet[id] !== undefined).length;
   return [name, facts.length, facts.length - missed, missed].map(String);
-}
-
-/** Returns a table in the form of the formatter: all cells of a column have the same width. */
-function table(head: string[], rows: string[][]): string {
-  const widths = head.map((_, column) =>
-    Math.max(...[head, ...rows].map((cells) => cells[column]?.length ?? 0)),
-  );
-  const line = (cells: string[]) => `| ${cells.map((cell, n) => cell.padEnd(widths[n] ?? 0)).join(' | ')} |`;
-  return [line(head), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n');
 }

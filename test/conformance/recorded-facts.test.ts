@@ -3,7 +3,6 @@ import type { Aws } from './aws.ts';
 import { startEndpoint } from './endpoint.ts';
 import { describeFact, facts } from './facts.ts';
 import { notMet } from './not-met.ts';
-import { page } from './page.ts';
 import { differencesFrom, scenarios } from './run.ts';
 
 const otherEndpoint = process.env.REPLIKEY_TEST_ENDPOINT;
@@ -43,10 +42,6 @@ describe('recorded responses', () => {
 
   it('each fact listed as not met exists', () => {
     expect(Object.keys(notMet).filter((id) => !ids.includes(id))).toEqual([]);
-  });
-
-  it('are summarised in docs/reference/conformance.md', async () => {
-    await expect(page(facts, notMet)).toMatchFileSnapshot('../../docs/reference/conformance.md');
   });
 });
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the programs of the optional tests: setup.sh [awscli] [moto] [localstack]; all three without arguments.
+# Installs the programs of the optional tests: setup.sh [awscli] [boto3] [moto] [localstack]; all without arguments.
 # Each has its own Python environment under .cache/python, created once per version of its requirements.
 # Skips a program that cannot be installed, with the reason. The tests that need it are then skipped as well.
 set -euo pipefail
@@ -33,6 +33,6 @@ install() {
   fi
 }
 
-for name in "${@:-awscli moto localstack}"; do
+for name in "${@:-awscli boto3 moto localstack}"; do
   for environment in $name; do install "$environment"; done
 done
