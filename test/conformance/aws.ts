@@ -1,10 +1,21 @@
-import { IAM } from '@aws-sdk/client-iam';
-import { KMS } from '@aws-sdk/client-kms';
-import { S3 } from '@aws-sdk/client-s3';
-import { STS } from '@aws-sdk/client-sts';
-import { keepErrorBody, type WireResponse } from './raw-response.ts';
+import type { IAM } from '@aws-sdk/client-iam';
+import type { KMS } from '@aws-sdk/client-kms';
+import type { S3 } from '@aws-sdk/client-s3';
+import type { STS } from '@aws-sdk/client-sts';
+import {
+  type Call,
+  CallError,
+  type Client,
+  type Credentials,
+  type RequestChanges,
+  type Response,
+  type Service,
+} from './client.ts';
 
-/** A caller of AWS: an account or a session in a Region, with a client for each service. */
+/**
+ * A caller of AWS: an account or a session in a Region. `aws.s3.putObject(input)` is the call PutObject as data, which the
+ * client under test sends. The types are those of the JavaScript SDK, for every client.
+ */
 export interface Aws {
   account: string;
   region: string;
@@ -12,6 +23,13 @@ export interface Aws {
   iam: IAM;
   kms: KMS;
   sts: STS;
+  /** Makes a call with changes to its request, or of a service that has no types here. */
+  call<Output extends object>(
+    service: Service,
+    operation: string,
+    input: object,
+    changes?: RequestChanges,
+  ): Promise<Output>;
   in(region: string): Aws;
   as(account: string): Aws;
   with(credentials: Credentials): Aws;
@@ -19,46 +37,50 @@ export interface Aws {
   waitForReplication(bucket: string, key: string): Promise<void>;
 }
 
-export interface Credentials {
-  accessKeyId: string;
-  secretAccessKey: string;
-  sessionToken?: string;
-}
+/** Waits for replication in a way that the endpoint supports. */
+export type ReplicationWait = (aws: Aws, bucket: string, key: string) => Promise<void>;
 
 /** The account of most recordings. The sandbox takes the access key for the account ID. */
 export const ACCOUNT = '111111111111';
 
-/** A request before it is signed. `send` lets a scenario change it to what the SDK would not send. */
-export interface WireRequest {
-  method: string;
-  path: string;
-  query: Record<string, string>;
-  headers: Record<string, string>;
-  body: unknown;
-}
+const RESPONSE = Symbol('response');
 
-/** Returns the callers of an endpoint. `wait` waits for replication in a way that the endpoint supports. */
-export function connect(endpoint: string, wait: ReplicationWait): { aws: Aws; close(): void } {
-  const open: { destroy(): void }[] = [];
-  const callers = new Map<string, Aws>();
-
+/** Returns the callers of an endpoint for one scenario. `onResponse` receives each response. */
+export function callers(
+  client: Client,
+  wait: ReplicationWait,
+  onResponse: (response: Response) => void = () => {},
+): Aws {
   const caller = (credentials: Credentials, account: string, region: string): Aws => {
-    const id = `${credentials.accessKeyId} ${region}`;
-    const cached = callers.get(id);
-    if (cached) return cached;
-    const config = { endpoint, region, credentials, maxAttempts: 1 };
-    const clients = {
-      s3: new S3({ ...config, forcePathStyle: true }),
-      iam: new IAM(config),
-      kms: new KMS(config),
-      sts: new STS(config),
+    const call: Aws['call'] = async <Output extends object>(
+      service: Service,
+      operation: string,
+      input: object,
+      changes?: RequestChanges,
+    ) => {
+      const request: Call = {
+        service,
+        operation,
+        input: input as Record<string, unknown>,
+        region,
+        credentials,
+        ...(changes === undefined ? {} : { changes }),
+      };
+      const response = await client.send(request);
+      onResponse(response);
+      if (response.code !== null) throw new CallError(request, response);
+      return {
+        ...response.output,
+        $metadata: { httpStatusCode: response.status },
+        [RESPONSE]: response,
+      } as unknown as Output;
     };
-    for (const client of Object.values(clients)) {
-      bufferErrorBodies(client);
-      open.push(client);
-    }
     const aws: Aws = {
-      ...clients,
+      s3: methods<S3>('s3', call),
+      iam: methods<IAM>('iam', call),
+      kms: methods<KMS>('kms', call),
+      sts: methods<STS>('sts', call),
+      call,
       account,
       region,
       in: (otherRegion) => caller(credentials, account, otherRegion),
@@ -66,56 +88,43 @@ export function connect(endpoint: string, wait: ReplicationWait): { aws: Aws; cl
       with: (session) => caller(session, account, region),
       waitForReplication: (bucket, key) => wait(aws, bucket, key),
     };
-    callers.set(id, aws);
     return aws;
   };
+  return caller(credentialsOf(ACCOUNT), ACCOUNT, 'us-east-1');
+}
 
-  return {
-    aws: caller(credentialsOf(ACCOUNT), ACCOUNT, 'us-east-1'),
-    close: () => {
-      for (const client of open) client.destroy();
+/**
+ * Returns the response to the last call of a scenario, of success or failure. Its output is what the scenario returned. Throws
+ * if the call did not reach a server.
+ */
+export async function responseOf(scenario: Promise<object>): Promise<Response> {
+  try {
+    const { $metadata, ...output } = (await scenario) as Record<string, unknown> & { $metadata?: object };
+    const response = (output as { [RESPONSE]?: Response })[RESPONSE];
+    return {
+      ...(response ?? { status: 0, headers: {}, faults: [] }),
+      code: null,
+      message: null,
+      output: Object.fromEntries(Object.entries(output)),
+    };
+  } catch (error) {
+    if (!(error instanceof CallError)) throw error;
+    const { response } = error;
+    return { ...response, output: { ...response.output, headers: response.headers } };
+  }
+}
+
+/** Returns an object whose methods make the calls of a service: `putObject` makes the call PutObject. */
+function methods<Api extends object>(service: Service, call: Aws['call']): Api {
+  return new Proxy({} as Api, {
+    get: (_, name) => {
+      const method = String(name);
+      const operation = method.charAt(0).toUpperCase() + method.slice(1);
+      return (input: object = {}) => call(service, operation, input);
     },
-  };
+  });
 }
-
-export type ReplicationWait = (aws: Aws, bucket: string, key: string) => Promise<void>;
-
-/** Sends one command, and changes its request before it is signed. */
-export function send<Output extends object>(
-  client: { send(command: never): Promise<object> },
-  command: object,
-  change: (request: WireRequest) => void,
-): Promise<Output> {
-  const { middlewareStack } = command as { middlewareStack: Stack };
-  middlewareStack.add(
-    (next) => (args) => {
-      change(args.request as WireRequest);
-      return next(args);
-    },
-    { step: 'build', priority: 'high', name: 'change' },
-  );
-  return client.send(command as never) as Promise<Output>;
-}
-
-interface Stack {
-  add(middleware: Middleware, options: object): void;
-}
-
-type Middleware = (next: Next) => Next;
-type Next = (args: { request: unknown }) => Promise<{ response: unknown }>;
 
 function credentialsOf(account: string): Credentials {
   return { accessKeyId: account, secretAccessKey: 'secret' };
-}
-
-function bufferErrorBodies(client: { middlewareStack: unknown }): void {
-  const stack = client.middlewareStack as Stack;
-  stack.add(
-    (next) => async (args) => {
-      const result = await next(args);
-      await keepErrorBody(result.response as WireResponse);
-      return result;
-    },
-    { step: 'deserialize', priority: 'low', name: 'keepErrorBody' },
-  );
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { Response } from './client.ts';
 import { differences } from './compare.ts';
 import type { Fact } from './facts.ts';
-import type { RawResponse } from './raw-response.ts';
 
 const ACCOUNT = '111111111111';
 
@@ -19,16 +19,25 @@ const testFact = (recorded: Partial<Fact>): Fact => ({
   ...recorded,
 });
 
-const testResponse = (fields: Partial<RawResponse>): RawResponse => ({
+const testResponse = (fields: Partial<Response>): Response => ({
   status: 200,
   code: null,
   message: null,
   output: {},
+  headers: {},
+  faults: [],
   ...fields,
 });
 
-const met: [string, Partial<Fact>, Partial<RawResponse>][] = [
+const COMPLETE = 'localstack/s3.head_bucket/test#label';
+
+const met: [string, Partial<Fact>, Partial<Response>][] = [
   ['a field that was not recorded', {}, { output: { Extra: 'field' } }],
+  [
+    'an empty field that a complete recording lacks',
+    { id: COMPLETE },
+    { output: { Prefix: '', RequestId: 'id', headers: {} } },
+  ],
   [
     'any value for a placeholder',
     { output: { Arn: 'arn:aws:iam::111111111111:role/<name>', Name: '<name>' } },
@@ -51,7 +60,7 @@ const met: [string, Partial<Fact>, Partial<RawResponse>][] = [
   ],
 ];
 
-const notMet: [string, Partial<Fact>, Partial<RawResponse>][] = [
+const notMet: [string, Partial<Fact>, Partial<Response>][] = [
   ['another status', {}, { status: 204 }],
   ['another code', { http_status: 404, error_code: 'NoSuchKey' }, { status: 404, code: 'NoSuchBucket' }],
   ['an error where AWS succeeds', {}, { code: 'InternalError' }],
@@ -66,6 +75,12 @@ const notMet: [string, Partial<Fact>, Partial<RawResponse>][] = [
     'a field that AWS omits',
     { output: { LocationConstraint: null } },
     { output: { LocationConstraint: 'EU' } },
+  ],
+  ['an additional field of a complete recording', { id: COMPLETE }, { output: { Resource: '/bucket' } }],
+  [
+    'an additional field within a complete recording',
+    { id: COMPLETE, output: { Owner: { ID: '<id>' } } },
+    { output: { Owner: { ID: 'id', DisplayName: 'name' } } },
   ],
   ['a longer list', { output: { Rules: [] } }, { output: { Rules: [{}] } }],
   [

@@ -1,14 +1,14 @@
+import type { Response } from './client.ts';
 import type { Fact } from './facts.ts';
-import type { RawResponse } from './raw-response.ts';
 
 /** Returns the differences between a response and the recorded one. `account` is the caller's. */
-export function differences(fact: Fact, response: RawResponse, account: string): string[] {
+export function differences(fact: Fact, response: Response, account: string): string[] {
   const verbatim = fact.tier === 'A' || fact.tier === 'A-';
   return [
     ...same('status', fact.http_status, response.status),
     ...(fact.http_status === null ? [] : same('code', fact.error_code ?? '', response.code ?? '')),
     ...message(fact, response, verbatim, account),
-    ...output({ ...fact.error_fields, ...fact.output }, response.output, account),
+    ...output({ ...fact.error_fields, ...fact.output }, response.output, account, isComplete(fact)),
   ];
 }
 
@@ -21,7 +21,7 @@ function same(what: string, recorded: unknown, actual: unknown): string[] {
 /** Compares messages. Tiers B and C quote AWS indirectly, so case and punctuation are ignored. */
 function message(
   { message: recorded }: Fact,
-  response: RawResponse,
+  response: Response,
   verbatim: boolean,
   account: string,
 ): string[] {
@@ -40,19 +40,30 @@ function words(text: string): string {
     .trim();
 }
 
+/** Returns whether a recording has all fields of the response: LocalStack records whole responses, other projects parts. */
+function isComplete({ id }: Fact): boolean {
+  return id.startsWith('localstack/');
+}
+
 /**
- * Compares outputs. The actual output may have more fields than the recorded one; lists must be equal. A placeholder has
- * one value throughout: it is bound where it is a whole text, and then matched within longer texts.
+ * Compares outputs. The actual output may have more fields than the recorded one, if the recording is not complete; lists must
+ * be equal. A placeholder has one value throughout: it is bound where it is a whole text, and then matched within longer texts.
  */
-function output(recorded: Record<string, unknown>, actual: unknown, account: string): string[] {
+function output(
+  recorded: Record<string, unknown>,
+  actual: unknown,
+  account: string,
+  complete: boolean,
+): string[] {
   const bound = new Map<string, string>();
   bind(recorded, actual, bound);
-  return compareValues(recorded, actual, '', { bound, account });
+  return compareValues(recorded, actual, '', { bound, account, complete });
 }
 
 interface Context {
   bound: Map<string, string>;
   account: string;
+  complete: boolean;
 }
 
 const PLACEHOLDER = /<([^<>]+)>/g;
@@ -61,8 +72,8 @@ const ALONE = /^<([^<>]+)>$/;
 /** Placeholders of the recordings that have no brackets. */
 const BARE_PLACEHOLDERS = new Set(['datetime', 'ciphertext-blob', 'plaintext']);
 
-/** Fields of the transport. */
-const IGNORED = new Set(['HostId', 'RequestId', 'Message', 'ResponseMetadata']);
+/** Fields of the transport. The recordings lack the type of an error in IAM and STS. */
+const IGNORED = new Set(['HostId', 'RequestId', 'Message', 'ResponseMetadata', 'Type', 'headers']);
 
 function bind(recorded: unknown, actual: unknown, bound: Map<string, string>): void {
   if (typeof recorded === 'string') {
@@ -83,13 +94,21 @@ function compareValues(recorded: unknown, actual: unknown, at: string, context: 
   const document = typeof actual === 'string' ? parseDocument(actual) : actual;
   if (Array.isArray(recorded)) return list(recorded, document, at, context);
   if (!isObject(document)) return [`${at}: AWS ${show(recorded)}, actual ${show(actual)}`];
-  return Object.entries(recorded)
+  const differing = Object.entries(recorded)
     .filter(([name]) => !IGNORED.has(name))
     .flatMap(([name, value]) =>
       name === 'ETag' && isKms(recorded) && DIGEST.test(String(value))
         ? etag(document[name], at)
         : compareValues(value, field(document, name), `${at}.${name}`, context),
     );
+  return context.complete ? [...differing, ...additional(recorded, document, at)] : differing;
+}
+
+/** Returns a difference for each field that AWS does not return. */
+function additional(recorded: object, actual: Record<string, unknown>, at: string): string[] {
+  return Object.entries(actual)
+    .filter(([name, value]) => !(name in recorded) && !IGNORED.has(name) && !empty(value))
+    .map(([name, value]) => `${at}.${name}: AWS nothing, actual ${show(value)}`);
 }
 
 /** Returns a field. Some recordings name an error's element `Error.Condition`. */

@@ -1,20 +1,35 @@
 import { startSandbox } from '../../src/sandbox/server.ts';
-import { type Aws, connect, type ReplicationWait } from './aws.ts';
+import { type Aws, callers, type ReplicationWait } from './aws.ts';
+import type { Client, Response } from './client.ts';
+
+/** An endpoint of the scenarios, with the client that is compared. */
+export interface Endpoint {
+  /** Returns the caller of one scenario. `onResponse` receives each response. */
+  aws(onResponse?: (response: Response) => void): Aws;
+  close(): Promise<void>;
+}
 
 /** Returns the endpoint of the scenarios: a new sandbox, or an endpoint that the user names. */
-export async function startEndpoint(otherEndpoint?: string): Promise<{ aws: Aws; close(): Promise<void> }> {
+export async function startEndpoint(
+  connect: (endpoint: string) => Client,
+  otherEndpoint?: string,
+): Promise<Endpoint> {
   if (otherEndpoint !== undefined) {
-    const { aws, close } = connect(otherEndpoint, pollUntilNotPending);
-    return { aws: await withOwnAccount(aws), close: async () => close() };
+    const client = connect(otherEndpoint);
+    const account = await ownAccount(client);
+    return {
+      aws: (onResponse) => ({ ...callers(client, pollUntilNotPending, onResponse), account }),
+      close: () => client.close(),
+    };
   }
   const sandbox = await startSandbox();
   // Long enough to observe the status PENDING, as in the captures.
   sandbox.faultSettings.replicationDelayMs = 1000;
-  const { aws, close } = connect(sandbox.endpoint, () => sandbox.waitForReplication());
+  const client = connect(sandbox.endpoint);
   return {
-    aws,
+    aws: (onResponse) => callers(client, () => sandbox.waitForReplication(), onResponse),
     close: async () => {
-      close();
+      await client.close();
       await sandbox.close();
     },
   };
@@ -28,8 +43,9 @@ const pollUntilNotPending: ReplicationWait = async ({ s3 }, Bucket, Key) => {
   while (status === 'PENDING' && Date.now() < deadline);
 };
 
-/** Uses the account that the endpoint returns, which may have only one. */
-async function withOwnAccount(aws: Aws): Promise<Aws> {
-  const { Account } = await aws.sts.getCallerIdentity();
-  return { ...aws, account: Account ?? aws.account };
+/** Returns the account that the endpoint knows, which may have only one. */
+async function ownAccount(client: Client): Promise<string> {
+  const aws = callers(client, pollUntilNotPending);
+  const { Account } = await aws.sts.getCallerIdentity({});
+  return Account ?? aws.account;
 }

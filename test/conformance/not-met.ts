@@ -1,5 +1,9 @@
-/** Recorded responses that the sandbox does not match, with the reason. A test fails if the sandbox matches one. */
-export const notMet: Record<string, string> = {
+import { CLIENTS, type ClientName } from './client.ts';
+
+type Reasons = Record<string, string>;
+
+/** Recorded responses that the sandbox does not match through any client. */
+const ANY_CLIENT: Reasons = {
   'c7n/test_s3_encryption_audit/s3.GetBucketEncryption_3':
     'Recorded before January 2023; since then AWS encrypts every bucket by default and no longer returns this response.',
   ...all(
@@ -21,6 +25,21 @@ export const notMet: Record<string, string> = {
   ),
 };
 
-function all(reason: string, ...ids: string[]): Record<string, string> {
+/** Recorded responses that the sandbox does not match through one client. */
+const ONE_CLIENT: Record<ClientName, Reasons> = {
+  'raw HTTP': {},
+  'JavaScript SDK': {},
+  boto3: {},
+};
+
+/**
+ * Recorded responses that the sandbox does not match, with the reason, by client and fact. A test fails if the sandbox matches
+ * one.
+ */
+export const notMet = Object.fromEntries(
+  CLIENTS.map((client) => [client, { ...ANY_CLIENT, ...ONE_CLIENT[client] }]),
+) as Record<ClientName, Reasons>;
+
+function all(reason: string, ...ids: string[]): Reasons {
   return Object.fromEntries(ids.map((id) => [id, reason]));
 }

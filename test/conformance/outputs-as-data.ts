@@ -14,6 +14,17 @@ export const OUTPUTS_AS_DATA: Record<string, Record<string, unknown>> = {
     KeyState: 'PendingDeletion',
     PendingWindowInDays: 7,
   },
+  'localstack/s3.get_bucket_encryption/test_s3_bucket_encryption_sse_kms#get-bucket-enc': {
+    ServerSideEncryptionConfiguration: {
+      Rules: [
+        {
+          ApplyServerSideEncryptionByDefault: { SSEAlgorithm: 'aws:kms', KMSMasterKeyID: '<uuid:1>' },
+          BucketKeyEnabled: true,
+        },
+      ],
+    },
+    asSpelled: true,
+  },
   'stackd/valid-v2-get': { kept: true },
   'stackd/failed-put-keeps-old': { refused: true, kept: true },
   'stackd/filter-tag': { kept: true },

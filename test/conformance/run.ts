@@ -1,8 +1,8 @@
-import type { Aws } from './aws.ts';
+import { responseOf } from './aws.ts';
 import { differences } from './compare.ts';
+import type { Endpoint } from './endpoint.ts';
 import type { Fact } from './facts.ts';
 import { OUTPUTS_AS_DATA } from './outputs-as-data.ts';
-import { responseOf } from './raw-response.ts';
 import { iam } from './scenarios/iam.ts';
 import { kms } from './scenarios/kms.ts';
 import { s3Buckets } from './scenarios/s3-buckets.ts';
@@ -29,12 +29,16 @@ export const scenarios: Scenarios = {
   ...sts,
 };
 
-/** Returns the differences between the endpoint's responses and the fact, for all its scenarios. */
-export async function differencesFrom(fact: Fact, aws: Aws): Promise<string[]> {
+/**
+ * Returns the differences between the responses of an endpoint, as the client sees them, and the fact, for all its scenarios.
+ * The faults of all responses count, also of those that only prepare the recorded call.
+ */
+export async function differencesFrom(fact: Fact, endpoint: Endpoint): Promise<string[]> {
   const expected = { ...fact, output: OUTPUTS_AS_DATA[fact.id] ?? fact.output };
   const allDifferences: string[] = [];
   for (const scenario of [scenarios[fact.id] ?? []].flat()) {
+    const aws = endpoint.aws(({ faults }) => allDifferences.push(...faults));
     allDifferences.push(...differences(expected, await responseOf(scenario(aws)), aws.account));
   }
-  return allDifferences;
+  return [...new Set(allDifferences)];
 }

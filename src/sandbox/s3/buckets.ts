@@ -259,7 +259,7 @@ function checkBucketTags(tags: Tag[]): void {
       );
     }
     if (!TAG_TEXT_PATTERN.test(Key))
-      throw invalidTagError('The TagKey you have provided is invalid', { TagKey: Key, TagValue: Value });
+      throw invalidTagError('The TagKey you have provided is invalid', { TagKey: Key });
     if (!TAG_TEXT_PATTERN.test(Value))
       throw invalidTagError('The TagValue you have provided is invalid', { TagKey: Key, TagValue: Value });
   }

@@ -41,7 +41,7 @@ export const iam: Scenarios = {
     const full = await get(aws, { ...TAGGED, boundary: await managedPolicy(aws) });
     const listed = await everyRole(aws);
     return {
-      $metadata: full.$metadata,
+      ...full,
       bare: optional(bare.Role),
       full: optional(full.Role),
       listed: [...new Set(listed.flatMap((each) => optional(each)))],

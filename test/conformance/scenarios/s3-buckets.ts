@@ -1,5 +1,5 @@
-import { type BucketLocationConstraint, CreateBucketCommand, type Tag } from '@aws-sdk/client-s3';
-import { type Aws, send } from '../aws.ts';
+import type { BucketLocationConstraint, Tag } from '@aws-sdk/client-s3';
+import type { Aws } from '../aws.ts';
 import { bucket, FOREIGN_ACCOUNT, type Scenarios, unique, versioned, versioning } from '../support.ts';
 
 const CONSTRAINT = 'localstack/s3.create_bucket/test_different_location_constraint#';
@@ -47,9 +47,12 @@ export const s3Buckets: Scenarios = {
     (aws) => aws.s3.createBucket({ Bucket: unique('bucket'), CreateBucketConfiguration: {} }),
   ],
   'localstack/s3.create_bucket/test_bucket_ownership_controls_exc#ownership-non-value-at-creation': (aws) =>
-    send(aws.s3, new CreateBucketCommand({ Bucket: unique('bucket') }), (request) => {
-      request.headers['x-amz-object-ownership'] = '';
-    }),
+    aws.call(
+      's3',
+      'CreateBucket',
+      { Bucket: unique('bucket') },
+      { headers: { 'x-amz-object-ownership': '' } },
+    ),
 
   [`${AGAIN}create-bucket-different-tags`]: async (aws) =>
     createTagged(aws, [{ Key: 'tag2', Value: 'value2' }], await taggedBucket(aws)),
@@ -183,11 +186,9 @@ function create(aws: Aws, constraint: string, Bucket = unique('bucket')) {
   return aws.s3.createBucket({ Bucket, CreateBucketConfiguration: { LocationConstraint } });
 }
 
-/** Replaces the request body: the SDK adds a location constraint where the input has none. */
+/** Replaces the request body: the JavaScript SDK adds a location constraint where the input has none. */
 function createWith(aws: Aws, body: string) {
-  return send(aws.s3, new CreateBucketCommand({ Bucket: unique('bucket') }), (request) => {
-    request.body = body;
-  });
+  return aws.call('s3', 'CreateBucket', { Bucket: unique('bucket') }, { body });
 }
 
 function createTagged(

@@ -1,26 +1,19 @@
-import { PutPublicAccessBlockCommand } from '@aws-sdk/client-s3';
-import { type Aws, send } from '../aws.ts';
+import type { Aws } from '../aws.ts';
 import { arn, bucket, type Scenarios, unique } from '../support.ts';
 
 const BLOCK = 'test_crud_public_access_block#';
 const TAGS = 'test_tag_lifecycle#';
 const BAD_TAGS = 'localstack/s3control.tag_resource/test_tag_resource_validation#';
 
-/** Operations of S3 Control, sent through the S3 client: they do not justify a dependency on another SDK client. */
 export const s3Control: Scenarios = {
   [`localstack/s3control.get_public_access_block/${BLOCK}get-default-public-access-block`]: (aws) =>
-    publicAccessBlock(aws, 'GET'),
+    control(aws, 'GetPublicAccessBlock'),
   [`localstack/s3control.put_public_access_block/${BLOCK}put-public-access-block`]: (aws) =>
-    publicAccessBlock(
-      aws,
-      'PUT',
-      '<BlockPublicAcls>false</BlockPublicAcls><IgnorePublicAcls>false</IgnorePublicAcls>' +
-        '<BlockPublicPolicy>false</BlockPublicPolicy>',
-    ),
+    putPublicAccessBlock(aws, { BlockPublicAcls: false, IgnorePublicAcls: false, BlockPublicPolicy: false }),
   [`localstack/s3control.delete_public_access_block/${BLOCK}delete-public-access-block`]: (aws) =>
-    publicAccessBlock(aws, 'DELETE'),
+    control(aws, 'DeletePublicAccessBlock'),
   'localstack/s3control.put_public_access_block/test_empty_public_access_block#put-public-access-block-empty':
-    (aws) => publicAccessBlock(aws, 'PUT', ''),
+    (aws) => putPublicAccessBlock(aws, {}),
 
   [`localstack/s3control.list_tags_for_resource/${TAGS}list-tags-before`]: async (aws) =>
     list(aws, await bucket(aws)),
@@ -54,29 +47,21 @@ const TWO: Tags = [
   ['key2', 'value2'],
 ];
 
-function publicAccessBlock(aws: Aws, method: string, settings?: string) {
-  const body =
-    settings === undefined
-      ? ''
-      : `<PublicAccessBlockConfiguration>${settings}</PublicAccessBlockConfiguration>`;
-  return control(aws, { method, path: '/v20180820/configuration/publicAccessBlock', body });
+function putPublicAccessBlock(aws: Aws, PublicAccessBlockConfiguration: object) {
+  return control(aws, 'PutPublicAccessBlock', { PublicAccessBlockConfiguration });
 }
 
 function list(aws: Aws, name: string) {
-  return control(aws, { method: 'GET', path: tagsOf(name) });
+  return control(aws, 'ListTagsForResource', { ResourceArn: arn(name) });
 }
 
 function tag(aws: Aws, name: string, tags: Tags) {
-  const items = tags.map(([key, value]) => {
-    const valueElement = value === undefined ? '' : `<Value>${value}</Value>`;
-    return `<Tag><Key>${key}</Key>${valueElement}</Tag>`;
-  });
-  const body = `<TagResourceRequest><Tags>${items.join('')}</Tags></TagResourceRequest>`;
-  return control(aws, { method: 'POST', path: tagsOf(name), body });
+  const Tags = tags.map(([Key, Value]) => ({ Key, Value }));
+  return control(aws, 'TagResource', { ResourceArn: arn(name), Tags });
 }
 
-function untag(aws: Aws, name: string, tagKeys: string) {
-  return control(aws, { method: 'DELETE', path: tagsOf(name), query: { tagKeys } });
+function untag(aws: Aws, name: string, tagKey: string) {
+  return control(aws, 'UntagResource', { ResourceArn: arn(name), TagKeys: [tagKey] });
 }
 
 async function tagged(aws: Aws, tags: Tags): Promise<string> {
@@ -85,24 +70,6 @@ async function tagged(aws: Aws, tags: Tags): Promise<string> {
   return name;
 }
 
-function tagsOf(name: string): string {
-  return `/v20180820/tags/${encodeURIComponent(arn(name))}`;
-}
-
-interface ControlRequest {
-  method: string;
-  path: string;
-  query?: Record<string, string>;
-  body?: string;
-}
-
-function control(aws: Aws, { method, path, query = {}, body = '' }: ControlRequest) {
-  const carrier = new PutPublicAccessBlockCommand({ Bucket: 'carrier', PublicAccessBlockConfiguration: {} });
-  return send(aws.s3, carrier, (request) => {
-    request.method = method;
-    request.path = path;
-    request.query = query;
-    request.body = body;
-    request.headers['x-amz-account-id'] = aws.account;
-  });
+function control(aws: Aws, operation: string, input: object = {}) {
+  return aws.call('s3control', operation, { AccountId: aws.account, ...input });
 }

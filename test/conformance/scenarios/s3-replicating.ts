@@ -1,4 +1,5 @@
 import type { Aws } from '../aws.ts';
+import { CallError } from '../client.ts';
 import {
   arn,
   FOREIGN_ACCOUNT,
@@ -281,6 +282,7 @@ async function status(call: () => Promise<{ $metadata: { httpStatusCode?: number
   try {
     return String((await call()).$metadata.httpStatusCode);
   } catch (error) {
-    return String((error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode);
+    if (!(error instanceof CallError)) throw error;
+    return String(error.response.status);
   }
 }

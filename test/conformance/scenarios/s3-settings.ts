@@ -1,10 +1,5 @@
-import {
-  type OwnershipControls,
-  PutBucketPolicyCommand,
-  type ServerSideEncryptionRule,
-  type Tag,
-} from '@aws-sdk/client-s3';
-import { type Aws, send } from '../aws.ts';
+import type { OwnershipControls, ServerSideEncryptionRule, Tag } from '@aws-sdk/client-s3';
+import type { Aws } from '../aws.ts';
 import { bucket, FOREIGN_ACCOUNT, key, policy, type Scenarios, unique } from '../support.ts';
 
 const ENCRYPTION = 'localstack/s3.put_bucket_encryption/';
@@ -81,9 +76,7 @@ export const s3Settings: Scenarios = {
     aws,
   ) => putPolicyOf(aws, 'abcd'),
   [`${PUT_POLICY}test_bucket_policy_exc#put-empty-bucket-policy`]: async (aws) =>
-    send(aws.s3, new PutBucketPolicyCommand({ Bucket: await bucket(aws), Policy: '{}' }), (request) => {
-      request.body = '';
-    }),
+    aws.call('s3', 'PutBucketPolicy', { Bucket: await bucket(aws), Policy: '{}' }, { body: '' }),
   [`${PUT_POLICY}test_bucket_policy_exc#put-bucket-policy-empty-json`]: async (aws) =>
     aws.s3.putBucketPolicy({ Bucket: await bucket(aws), Policy: '{}' }),
   'localstack/s3.delete_bucket_policy/test_delete_bucket_policy_expected_bucket_owner#delete-bucket-policy-with-expected-bucket-owner-error':
