@@ -1,3 +1,5 @@
+import { STATUS_CODES } from 'node:http';
+
 /** A client of AWS through which the scenarios are run. */
 export interface Client {
   name: ClientName;
@@ -55,6 +57,11 @@ export function success(
   output: Record<string, unknown>,
 ): Response {
   return { status, code: null, message: null, output, headers, faults: [] };
+}
+
+/** Returns the code and message of an error whose response has no body, as to HEAD, in the form of the recordings. */
+export function statusLine(status: number): Pick<Response, 'code' | 'message'> {
+  return { code: String(status), message: STATUS_CODES[status] ?? '' };
 }
 
 /** The failure of a call: the service returned an error. */

@@ -2,8 +2,7 @@ import * as iam from '@aws-sdk/client-iam';
 import * as kms from '@aws-sdk/client-kms';
 import * as s3 from '@aws-sdk/client-s3';
 import * as sts from '@aws-sdk/client-sts';
-import { type Call, type Client, type Response, success } from '../client.ts';
-import { statusLine } from './raw-http.ts';
+import { type Call, type Client, type Response, statusLine, success } from '../client.ts';
 import { encodeRequest } from './wire-requests.ts';
 
 /** Returns a client that is the AWS SDK for JavaScript. */

@@ -1,17 +1,10 @@
 import { createHash, createHmac } from 'node:crypto';
-import { Agent, request as httpRequest, STATUS_CODES } from 'node:http';
+import { Agent, request as httpRequest } from 'node:http';
 import { crc32 } from 'node:zlib';
 import { SignatureV4 } from '@smithy/signature-v4';
-import type { Call, Client, Response } from '../client.ts';
+import type { Call, Client } from '../client.ts';
 import { encodeRequest, type WireRequest } from './wire-requests.ts';
-import { decodeResponse } from './wire-responses.ts';
-
-/** What arrived over HTTP. */
-export interface WireResponse {
-  status: number;
-  headers: Record<string, string>;
-  body: Buffer;
-}
+import { decodeResponse, type WireResponse } from './wire-responses.ts';
 
 /** Returns a client that builds and reads HTTP messages by itself. Only the signature comes from a library of the SDK. */
 export function rawHttpClient(endpoint: string): Client {
@@ -105,11 +98,6 @@ function exchange(endpoint: string, agent: Agent, request: WireRequest): Promise
     sent.on('error', reject);
     sent.end(request.body);
   });
-}
-
-/** Returns the code and message of an error whose response has no body, in the form of the recordings. */
-export function statusLine(status: number): Pick<Response, 'code' | 'message'> {
-  return { code: String(status), message: STATUS_CODES[status] ?? '' };
 }
 
 /** SHA-256 in the form that the signer expects. */

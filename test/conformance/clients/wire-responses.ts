@@ -1,9 +1,15 @@
 import type { Element } from '@xmldom/xmldom';
-import { type Call, type Response, success } from '../client.ts';
-import { statusLine, type WireResponse } from './raw-http.ts';
+import { type Call, type Response, statusLine, success } from '../client.ts';
 import { NAMESPACES, restOperation } from './wire-requests.ts';
 import { type Body, HEADERS, KMS, QUERY, type Shape, type Structure } from './wire-shapes.ts';
 import { childElements, convertText, decodeXml, parseXml } from './wire-xml.ts';
+
+/** What arrived over HTTP. */
+export interface WireResponse {
+  status: number;
+  headers: Record<string, string>;
+  body: Buffer;
+}
 
 /** Returns what a response contains, with each departure from the documented form as a fault. */
 export function decodeResponse(call: Call, wire: WireResponse): Response {
@@ -67,13 +73,18 @@ function decodeHeaders(
       faults.push(`the header ${header} is no HTTP date: ${text}`);
     output[member] = type === 'http-date' ? new Date(text) : convertText(type, text);
   }
-  // Metadata of the user. No scenario has any.
-  if (documented.has('accept-ranges')) output.Metadata = {};
+  const metadata = Object.entries(headers).filter(([name]) => name.startsWith(METADATA));
+  // Only objects have metadata.
+  if (members.includes('AcceptRanges')) {
+    output.Metadata = Object.fromEntries(metadata.map(([name, text]) => [name.slice(METADATA.length), text]));
+    for (const [name] of metadata) documented.add(name);
+  }
   for (const name of Object.keys(headers))
     if (!documented.has(name)) faults.push(`the header ${name}: ${headers[name]} in a response ${status}`);
   return output;
 }
 
+const METADATA = 'x-amz-meta-';
 const HTTP_DATE = /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/;
 const XML_DECLARATION = /^<\?xml version="1\.0" encoding="UTF-8"\?>\s*</i;
 
