@@ -29,16 +29,20 @@ export const scenarios: Scenarios = {
   ...sts,
 };
 
-/**
- * Returns the differences between the responses of an endpoint, as the client sees them, and the fact, for all its scenarios.
- * The faults of all responses count, also of those that only prepare the recorded call.
- */
-export async function differencesFrom(fact: Fact, endpoint: Endpoint): Promise<string[]> {
+/** How the responses of an endpoint differ from a fact. Both lists are empty if they match. */
+export interface Comparison {
+  differences: string[];
+  /** Departures from the protocol. Those of the calls that only prepare the recorded one count as well. */
+  faults: string[];
+}
+
+/** Runs the scenarios of a fact at an endpoint, and compares the responses as the client sees them. */
+export async function compareWithFact(fact: Fact, endpoint: Endpoint): Promise<Comparison> {
   const expected = { ...fact, output: OUTPUTS_AS_DATA[fact.id] ?? fact.output };
-  const allDifferences: string[] = [];
+  const comparison: Comparison = { differences: [], faults: [] };
   for (const scenario of [scenarios[fact.id] ?? []].flat()) {
-    const aws = endpoint.aws(({ faults }) => allDifferences.push(...faults));
-    allDifferences.push(...differences(expected, await responseOf(scenario(aws)), aws.account));
+    const aws = endpoint.aws(({ faults }) => comparison.faults.push(...faults));
+    comparison.differences.push(...differences(expected, await responseOf(scenario(aws)), aws.account));
   }
-  return [...new Set(allDifferences)];
+  return comparison;
 }
