@@ -72,6 +72,25 @@ describe('HeadBucket', () => {
   });
 });
 
+describe('operations', () => {
+  // The path and the other query keys of these requests are those of an operation that creates, deletes or overwrites.
+  test.each([
+    ['DELETE', '/acme-tax?location'],
+    ['DELETE', '/acme-tax?acl'],
+    ['PUT', '/acme-new?location'],
+    ['PUT', '/acme-tax/a?uploadId=x'],
+    ['PUT', '/acme-tax/a?partNumber=1'],
+    ['DELETE', '/acme-tax/a?acl'],
+    ['GET', '/acme-tax?torrent-of-nothing&uploadId=x'],
+  ])('operations: %s %s is no other operation, and returns 501', async (method, path) => {
+    await send('PUT', '/acme-tax/a', { body: 'a' });
+    const response = await send(method, path);
+    expect([response.status, ...elementsOf(response.text, 'Code')]).toEqual([501, 'NotImplemented']);
+    expect((await send('GET', '/acme-tax/a')).text).toBe('a');
+    expect((await send('HEAD', '/acme-new')).status).toBe(404);
+  });
+});
+
 describe('errors', () => {
   // fact: localstack/s3.delete_bucket/test_delete_bucket_no_such_bucket#expected_error: BucketName, and no Resource
   test('errors: contain the recorded elements, and no Resource', async () => {
@@ -130,6 +149,25 @@ describe('bodies', () => {
     expect((await send('HEAD', '/acme-tax/a')).headers['last-modified']).toBe(
       'Mon, 30 Nov 2026 12:00:00 GMT',
     );
+  });
+
+  // API references of IAM and STS: times like 2014-10-20T19:11:59Z; the services return whole seconds.
+  test('times: IAM and STS return whole seconds', async () => {
+    const query = async (service: string, parameters: Record<string, string>) => {
+      const scope = `111122223333/20261130/us-east-1/${service}/aws4_request`;
+      const { text } = await send('POST', '/', {
+        headers: { authorization: `AWS4-HMAC-SHA256 Credential=${scope}, SignedHeaders=host, Signature=0` },
+        body: new URLSearchParams(parameters).toString(),
+      });
+      return text;
+    };
+    const trust = { Effect: 'Allow', Principal: { AWS: '111122223333' }, Action: 'sts:AssumeRole' };
+    const role = await query('iam', {
+      Action: 'CreateRole',
+      RoleName: 'reader',
+      AssumeRolePolicyDocument: JSON.stringify({ Version: '2012-10-17', Statement: [trust] }),
+    });
+    expect(elementsOf(role, 'CreateDate')).toEqual(['2026-11-30T12:00:00Z']);
   });
 
   test('GetBucketPolicy: returns JSON', async () => {

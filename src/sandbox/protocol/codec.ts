@@ -55,16 +55,17 @@ export const xmlCodecs = {
 };
 
 /**
- * Returns a serializer that writes times as S3 does: `2026-11-30T12:00:00.000Z`, always of a whole second, so that a
- * time in a list equals the Last-Modified of a HEAD.
+ * Returns a serializer that writes times as the service does, of a whole second: `2026-11-30T12:00:00.000Z` in S3, so that
+ * a time in a list equals the Last-Modified of a HEAD, and `2026-11-30T12:00:00Z` in IAM and STS.
  */
-export function createS3XmlSerializer(): XmlShapeSerializer {
-  const serializer = xmlCodecs.s3.createSerializer();
+export function createXmlSerializer(service: keyof typeof xmlCodecs): XmlShapeSerializer {
+  const serializer = xmlCodecs[service].createSerializer();
   // The declarations of the SDK have the method as private.
   const internals = serializer as unknown as { writeSimple(schema: unknown, value: unknown): string };
   const writeSimple = internals.writeSimple.bind(serializer);
+  const fraction = service === 's3' ? '.000Z' : 'Z';
   internals.writeSimple = (schema, value) =>
-    value instanceof Date ? value.toISOString().replace(/\.\d{3}Z$/, '.000Z') : writeSimple(schema, value);
+    value instanceof Date ? value.toISOString().replace(/\.\d{3}Z$/, fraction) : writeSimple(schema, value);
   return serializer;
 }
 

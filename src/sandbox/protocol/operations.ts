@@ -51,6 +51,8 @@ interface S3Route {
   hasKey: boolean;
   /** Query keys that identify the operation, each with its value or '' if the operation fixes none. */
   literalQuery: [string, string][];
+  /** Query keys that the operation accepts: the literal ones and those of its input. */
+  queryKeys: Set<string>;
   isCopy: boolean;
 }
 
@@ -60,23 +62,40 @@ const s3Routes: S3Route[] = [...operations.s3.values()].map((operation) => {
   const members = normalizeSchema(operation.input).isUnitSchema()
     ? {}
     : normalizeSchema(operation.input).getMemberSchemas();
+  const literalQuery = [...new URLSearchParams(query)].filter(([name]) => name !== 'x-id');
   return {
     operation,
     method,
     hasBucket: members.Bucket !== undefined,
     hasKey: path.includes('{Key+}'),
-    literalQuery: [...new URLSearchParams(query)].filter(([name]) => name !== 'x-id'),
+    literalQuery,
+    queryKeys: new Set([
+      ...literalQuery.map(([name]) => name),
+      ...Object.values(members).flatMap((member) => member.getMergedTraits().httpQuery ?? []),
+    ]),
     isCopy: members.CopySource !== undefined,
   };
 });
 
+/**
+ * Query keys that select a part of a bucket or object, such as `policy` and `uploadId`. An operation that does not
+ * accept such a key is not the one of the request: `DELETE /bucket?location` deletes no bucket.
+ */
+const SUBRESOURCES = new Set([
+  ...s3Routes.flatMap(({ literalQuery }) =>
+    literalQuery.filter(([, value]) => value === '').map(([name]) => name),
+  ),
+  'uploadId',
+  'partNumber',
+]);
+
 /** Required query keys of operations that path and literal query alone do not distinguish. */
-const REQUIRED_QUERY_KEYS: Record<string, string> = {
-  UploadPart: 'partNumber',
-  UploadPartCopy: 'partNumber',
-  ListParts: 'uploadId',
-  AbortMultipartUpload: 'uploadId',
-  CompleteMultipartUpload: 'uploadId',
+const REQUIRED_QUERY_KEYS: Record<string, string[]> = {
+  UploadPart: ['partNumber', 'uploadId'],
+  UploadPartCopy: ['partNumber', 'uploadId'],
+  ListParts: ['uploadId'],
+  AbortMultipartUpload: ['uploadId'],
+  CompleteMultipartUpload: ['uploadId'],
 };
 
 /**
@@ -90,8 +109,7 @@ export function routeS3(
   query: URLSearchParams,
   isCopy: boolean,
 ): SdkOperation | undefined {
-  const specificityOf = (route: S3Route) =>
-    route.literalQuery.length + (REQUIRED_QUERY_KEYS[route.operation.name] ? 1 : 0);
+  const specificityOf = (route: S3Route) => route.literalQuery.length + requiredQueryOf(route).length;
   return s3Routes
     .filter(
       (route) =>
@@ -102,12 +120,10 @@ export function routeS3(
         route.literalQuery.every(
           ([name, value]) => query.has(name) && (value === '' || query.get(name) === value),
         ) &&
-        hasRequiredQuery(route, query),
+        requiredQueryOf(route).every((name) => query.has(name)) &&
+        [...query.keys()].every((name) => !SUBRESOURCES.has(name) || route.queryKeys.has(name)),
     )
     .sort((a, b) => specificityOf(b) - specificityOf(a))[0]?.operation;
 }
 
-function hasRequiredQuery({ operation }: S3Route, query: URLSearchParams): boolean {
-  const requiredKey = REQUIRED_QUERY_KEYS[operation.name];
-  return requiredKey === undefined || query.has(requiredKey);
-}
+const requiredQueryOf = ({ operation }: S3Route): string[] => REQUIRED_QUERY_KEYS[operation.name] ?? [];

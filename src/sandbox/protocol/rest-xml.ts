@@ -1,7 +1,7 @@
 import { AwsError } from '../aws-error.ts';
 import {
   coerceText,
-  createS3XmlSerializer,
+  createXmlSerializer,
   escapeXml,
   type NormalizedSchema,
   normalizeSchema,
@@ -158,7 +158,7 @@ function writeElements(schema: NormalizedSchema, elements: [name: string, value:
 }
 
 function writeXml(schema: NormalizedSchema, value: unknown): string {
-  const serializer = createS3XmlSerializer();
+  const serializer = createXmlSerializer('s3');
   serializer.write(schema, value);
   return escapeControlCharacters(`${XML_DECLARATION}${String(serializer.flush())}`);
 }
@@ -180,7 +180,8 @@ export function encodeRestError(error: AwsError, requestId: string): EncodedResp
     .join('');
   return {
     status: error.status,
-    headers: { 'content-type': XML_TYPE, ...error.headers },
+    // A response without a body has no type of its content.
+    headers: { ...(error.status === 304 ? {} : { 'content-type': XML_TYPE }), ...error.headers },
     body: escapeControlCharacters(`${XML_DECLARATION}<Error>${elements}</Error>`),
   };
 }

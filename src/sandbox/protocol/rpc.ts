@@ -1,6 +1,7 @@
 import { AwsError } from '../aws-error.ts';
 import {
   coerceText,
+  createXmlSerializer,
   escapeXml,
   formatMissingMembers,
   jsonCodec,
@@ -8,7 +9,6 @@ import {
   normalizeSchema,
   validateInput,
   XML_NAMESPACES,
-  xmlCodecs,
 } from './codec.ts';
 import type { SdkOperation } from './operations.ts';
 import type { EncodedResponse } from './rest-xml.ts';
@@ -81,7 +81,7 @@ export function encodeQuery(
   const schema = normalizeSchema(operation.output);
   let result = '';
   if (!schema.isUnitSchema()) {
-    const serializer = xmlCodecs[service].createSerializer();
+    const serializer = createXmlSerializer(service);
     serializer.write(schema, output);
     // The serializer names the root element after the output type. The protocol names it after the operation.
     const inner = String(serializer.flush()).replace(/^<[^>]+>|<\/[^>]+>$/g, '');
