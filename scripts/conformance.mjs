@@ -34,6 +34,10 @@ try {
   process.stdout.write(`\n${readFileSync(path.join(root, page), 'utf8').replace(/^<!--.*-->\n\n/m, '')}\n`);
   for (const line of summary(JSON.parse(readFileSync(report, 'utf8')))) process.stdout.write(`${line}\n`);
   process.exitCode = ran || printed;
+  if (process.exitCode !== 0)
+    process.stderr.write(
+      'conformance: this run differs from the page: see the failed tests above; npm run conformance -- --update writes new results\n',
+    );
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

@@ -33,7 +33,7 @@ export function page(facts: Fact[], notMet: NotMet, sections: Section[]): string
 
 <!-- Written by test/conformance; do not edit. To update: npm run conformance -- --update -->
 
-The sandbox responds as AWS does, to any client. This page shows how that is tested, and what the sandbox does not match.
+This page compares the sandbox with AWS: which suites run, through which clients, and where the sandbox differs, with the reason.
 \`npm run conformance\` runs these suites and prints this page.
 
 ${[factsSection(facts, notMet), ...sections].map(renderSection).join('\n\n')}
@@ -53,8 +53,8 @@ function factsSection(facts: Fact[], notMet: NotMet): Section {
     text: [
       `Other projects recorded ${facts.length} responses of AWS, and published them
 ([test/conformance/recorded-facts.json](../../test/conformance/recorded-facts.json)). For each of them, the test makes the calls
-that lead to it, and compares HTTP status, error code, message and output. It does so three times, with another client each time,
-because a client hides what it does not read.
+that lead to it, and compares HTTP status, error code, message and output. It does so through three clients, because a client
+hides what it does not read.
 **The sandbox matches ${results.slice(0, -1).join(', ')} and ${results.at(-1)}.** The last table lists the
 others with the reason. A test fails when the sandbox matches one of them.`,
       `A response of the sandbox may have no field that AWS does not return, where the whole response was recorded. For tiers A and A-,

@@ -12,7 +12,9 @@ export function javascriptClient(endpoint: string): Client {
     const id = [service, region, credentials.accessKeyId].join(' ');
     const cached = clients.get(id);
     if (cached) return cached;
-    const config = { endpoint, region, credentials, maxAttempts: 1 };
+    // A kept connection could close while a request is sent.
+    const requestHandler = { httpAgent: { keepAlive: false, maxSockets: 16 } };
+    const config = { endpoint, region, credentials, maxAttempts: 1, requestHandler };
     const client = (
       service === 's3' || service === 's3control'
         ? new s3.S3Client({ ...config, forcePathStyle: true })

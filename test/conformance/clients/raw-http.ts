@@ -8,7 +8,8 @@ import { decodeResponse, type WireResponse } from './wire-responses.ts';
 
 /** Returns a client that builds and reads HTTP messages by itself. Only the signature comes from a library of the SDK. */
 export function rawHttpClient(endpoint: string): Client {
-  const agent = new Agent({ keepAlive: true, maxSockets: 16 });
+  // A kept connection could close while a request is sent.
+  const agent = new Agent({ maxSockets: 16 });
   const { host } = new URL(endpoint);
   return {
     name: 'raw HTTP',
