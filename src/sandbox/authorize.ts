@@ -1,7 +1,7 @@
+import { accountOfArn } from '../iam/context.ts';
 import { evaluate } from '../iam/evaluate.ts';
-
 import { findGrant, type Grant, withGrant } from '../iam/grants.ts';
-import { isPublicPolicy } from '../iam/statement.ts';
+import { ACCOUNT_ROOT_ARN, isPublicPolicy } from '../iam/statement.ts';
 import type { AccessRequest, Decision, NamedPolicy, Policies, Policy } from '../iam/types.ts';
 import { partitionOfArn } from '../util/arn.ts';
 import type { AccountState, BucketState, KeyState, RoleState } from './state.ts';
@@ -33,10 +33,12 @@ export function authorize(
   // Every request carries these condition keys. aws:PrincipalArn is the ARN of the role, because the ARN of a session
   // omits the path of its role.
   const context = {
+    'aws:CurrentTime': new Date(now).toISOString(),
+    'aws:EpochTime': String(Math.floor(now / 1000)),
     'aws:PrincipalIsAWSService': 'false',
     'aws:ResourceAccount': accessRequest.resourceAccount,
     'aws:ViaAWSService': 'false',
-    ...(role && roleContextOf(role, request.principal)),
+    ...(role ? roleContextOf(role, request.principal) : rootContextOf(request.principal)),
     ...accessRequest.context,
   };
   const fullRequest = { ...accessRequest, context };
@@ -53,6 +55,12 @@ const roleContextOf = (role: RoleState, principal: string): Record<string, strin
   'aws:userId': `${role.id}:${principal.slice(principal.lastIndexOf('/') + 1)}`,
   ...Object.fromEntries([...role.tags].map(([key, value]) => [`aws:PrincipalTag/${key}`, value])),
 });
+
+/** Returns the condition keys of the root user of an account (IAM User Guide, "aws:PrincipalType", "aws:userid"). */
+const rootContextOf = (principal: string): Record<string, string> =>
+  ACCOUNT_ROOT_ARN.test(principal)
+    ? { 'aws:PrincipalType': 'Account', 'aws:userId': accountOfArn(principal) }
+    : {};
 
 /** Evaluates whether a service may assume a role, and returns the ARN of the resulting session. */
 export function assumeRole(

@@ -6,6 +6,7 @@ import type { FaultSettings } from './faults.ts';
 import type { KeyService } from './kms/keys.ts';
 import type { Caller } from './parse-request.ts';
 import type { ServiceName } from './protocol/operations.ts';
+import { globalConditionKeysOf, type RequestOrigin } from './request-context.ts';
 import type { Replicator } from './s3/replicator.ts';
 import type { AccountState, SessionState } from './state.ts';
 import type { Store } from './store.ts';
@@ -23,6 +24,9 @@ export interface Call {
   headers: Record<string, string>;
   /** Headers of the response, of success or failure, that the model of the SDK does not contain. */
   responseHeaders: Record<string, string>;
+  origin: RequestOrigin;
+  /** Decoded input, from which the condition keys of the request follow. */
+  input: Record<string, unknown>;
   store: Store;
   keyService: KeyService;
   faultSettings: FaultSettings;
@@ -49,7 +53,7 @@ export function markAccountChanged<T>(call: Call, output: T): T {
 
 /** Evaluates whether the caller may use a resource. By default the account of the caller owns the resource. */
 export const authorizeCaller = (
-  { store, caller, region, now }: Call,
+  call: Call,
   request: Omit<AccessRequest, 'principal' | 'resourceAccount'> & {
     resourceAccount?: string;
     resourcePolicy?: NamedPolicy;
@@ -57,14 +61,14 @@ export const authorizeCaller = (
   },
 ): Decision =>
   authorize(
-    store,
+    call.store,
     {
-      resourceAccount: caller.account,
+      resourceAccount: call.caller.account,
       ...request,
-      context: { 'aws:RequestedRegion': region, ...request.context },
-      principal: caller.arn,
+      context: { ...globalConditionKeysOf(call), ...request.context },
+      principal: call.caller.arn,
     },
-    now,
+    call.now,
   );
 
 /** Returns one page of a list, and the marker of the next page. */

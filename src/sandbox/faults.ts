@@ -41,6 +41,11 @@ const faultSettingsSchema = z.strictObject({
   trailDelayMs: millisecondsSchema,
   /** Regions that the accounts have not enabled: all services refuse the credentials there, except IAM, which is global. */
   disabledRegions: z.array(z.string()),
+  /**
+   * Requests that count as sent over TLS, for `aws:SecureTransport` and SSE-C: those over loopback, all or none. The
+   * sandbox speaks plain HTTP.
+   */
+  secureTransport: z.enum(['loopback', 'always', 'never']),
   faults: z.array(faultSchema),
 });
 
@@ -59,6 +64,7 @@ export const defaultFaultSettings = (): FaultSettings => ({
   inFlight: 'atWrite',
   trailDelayMs: 0,
   disabledRegions: [],
+  secureTransport: 'loopback',
   faults: [],
 });
 

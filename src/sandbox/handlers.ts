@@ -14,6 +14,7 @@ import { settingHandlers } from './s3/bucket-settings.ts';
 import { bucketHandlers } from './s3/buckets.ts';
 import { listingHandlers } from './s3/list-objects.ts';
 import { multipartHandlers } from './s3/multipart.ts';
+import { objectLockHandlers } from './s3/object-lock.ts';
 import { objectHandlers } from './s3/objects.ts';
 import { replicationHandlers } from './s3/replication-config.ts';
 import { copyHandlers } from './s3/store-object.ts';
@@ -27,6 +28,7 @@ export const serviceHandlers: Record<ServiceName, Handlers> = {
     ...settingHandlers,
     ...replicationHandlers,
     ...objectHandlers,
+    ...objectLockHandlers,
     ...copyHandlers,
     ...listingHandlers,
     ...multipartHandlers,

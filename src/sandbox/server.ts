@@ -14,6 +14,7 @@ import { parseRequest } from './parse-request.ts';
 import type { SdkOperation, ServiceName } from './protocol/operations.ts';
 import { type EncodedResponse, encodeRest, encodeRestError, HOST_ID } from './protocol/rest-xml.ts';
 import { encodeJson, encodeJsonError, encodeQuery, encodeQueryError } from './protocol/rpc.ts';
+import { originOf } from './request-context.ts';
 import { createReplicator } from './s3/replicator.ts';
 import { createMemoryStore, type Store } from './store.ts';
 
@@ -129,6 +130,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
           `The sandbox does not implement ${service}:${parsedRequest.name}`,
         );
       }
+      input = await parsedRequest.decode(operation);
       const call: Call = {
         service,
         operation: parsedRequest.name,
@@ -138,6 +140,8 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
         requestId,
         headers: parsedRequest.headers,
         responseHeaders,
+        origin: originOf(request, clock()),
+        input,
         store,
         keyService,
         faultSettings,
@@ -145,7 +149,6 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
         eventLog,
         ...(parsedRequest.session === undefined ? {} : { session: parsedRequest.session }),
       };
-      input = await parsedRequest.decode(operation);
       const output = ((await handler(call, input)) ?? {}) as Record<string, unknown>;
       encodedResponse = RESPONSE_ENCODERS[service](operation, output, requestId);
     } catch (error) {

@@ -1,6 +1,7 @@
 import type { GrantConstraints, GrantOperation } from '@aws-sdk/client-kms';
 import type {
   BucketLocationConstraint,
+  DefaultRetention,
   OwnershipControls,
   PublicAccessBlockConfiguration,
   ReplicationConfiguration,
@@ -149,6 +150,8 @@ export interface BucketState {
   ownership?: OwnershipControls;
   tags?: Tag[];
   objectLock: boolean;
+  /** Retention of new objects in a bucket with Object Lock. */
+  defaultRetention?: DefaultRetention;
   /** Versions by key, newest first. */
   objects: Map<string, VersionState[]>;
   uploads: Map<string, UploadState>;
@@ -179,6 +182,15 @@ export interface VersionState {
   /** Parts of an object that a multipart upload wrote, in their order. */
   parts?: ObjectPart[];
   replication?: ReplicationState;
+  retention?: RetentionState;
+  legalHold?: 'ON' | 'OFF';
+}
+
+/** Object Lock retention of a version. */
+export interface RetentionState {
+  mode: 'GOVERNANCE' | 'COMPLIANCE';
+  /** In milliseconds since the epoch. */
+  until: number;
 }
 
 export interface ObjectChecksum {
@@ -202,7 +214,9 @@ export interface ObjectEncryption {
   /** ARN of the KMS key; absent for SSE-S3. */
   keyArn?: string;
   bucketKey: boolean;
-  /** Data key in base64, encrypted by KMS, or by S3's own key for SSE-S3. */
+  /** Whether the caller's key wraps the data key (SSE-C). The algorithm is `AES256`. */
+  customerKey?: boolean;
+  /** Data key in base64, encrypted by KMS, by S3's own key for SSE-S3, or by the caller's key for SSE-C. */
   wrapped: string;
   /** Encryption context that S3 sent to KMS: the pairs of the client and `aws:s3:arn`. */
   context: Record<string, string>;
@@ -228,14 +242,20 @@ export interface UploadState {
   id: string;
   key: string;
   initiated: number;
+  /** Whether the key had an object when the upload began. */
+  keyExisted?: boolean;
   /** Canonical user id of an account, or the ARN of a session and its name. */
   initiator?: { ID: string; DisplayName?: string };
   /** Input of CreateMultipartUpload, which describes the future object. Contains the encryption that S3 chose. */
   request: Record<string, unknown>;
+  /** The same input as the client sent it: the condition keys of the parts follow from it. It contains no key. */
+  requested?: Record<string, unknown>;
   /** Checksum that the client chose; absent: S3 computes the default checksum of the object. */
   checksum?: Omit<ObjectChecksum, 'value'>;
-  /** Key in base64 that encrypts the parts. */
+  /** Key in base64 that encrypts the parts. For SSE-C it is the data key of the future object. */
   material: string;
+  /** `material` encrypted by the caller's key (SSE-C). */
+  wrapped?: string;
   parts: Map<number, UploadPartState>;
 }
 

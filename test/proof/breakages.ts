@@ -626,8 +626,9 @@ const denials: Breakage[] = [
     code: 'RK1305',
   },
   {
-    when: 'the source bucket policy denies reading tags',
-    breaks: inSourceBucketPolicy(denying('s3:GetObjectVersionTagging', sourceObjects())),
+    // Of the role alone: the doctor itself reads the tags of the sample.
+    when: 'the source bucket policy denies the role to read tags',
+    breaks: inSourceBucketPolicy(denying('s3:GetObjectVersionTagging', sourceObjects(), theRole)),
     object: 'with tags',
     code: 'RK1306',
   },

@@ -192,8 +192,21 @@ export interface KeyRequest {
   principal: string;
   /** `s3.us-east-1.amazonaws.com`, with the Region of the bucket; absent for a direct call to KMS. */
   viaService?: string;
+  /** Whether S3 calls KMS with the session of a client (forward access session), not with a role of its own. */
+  isForwarded?: boolean;
   context: Record<string, string>;
 }
+
+/**
+ * Condition keys of a call that S3 forwards for a client (IAM User Guide, "Forward access sessions"). The call does not
+ * carry the address of the client.
+ */
+const FORWARDED_KEYS = {
+  'aws:CalledVia': 's3.amazonaws.com',
+  'aws:CalledViaFirst': 's3.amazonaws.com',
+  'aws:CalledViaLast': 's3.amazonaws.com',
+  'aws:ViaAWSService': 'true',
+};
 
 export type KeyAction = 'kms:Encrypt' | 'kms:Decrypt' | 'kms:GenerateDataKey';
 
@@ -215,6 +228,7 @@ export function createKeyService(store: Store, clock: () => number): KeyService 
           ...(request.viaService === undefined
             ? {}
             : { 'kms:ViaService': request.viaService, 'aws:SecureTransport': 'true' }),
+          ...(request.isForwarded ? FORWARDED_KEYS : {}),
         },
         resourcePolicy: keyPolicyOf(store, key, clock()),
         grants: grantsOf(store, key),

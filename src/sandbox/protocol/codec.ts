@@ -20,7 +20,7 @@ export const normalizeSchema = (schema: SdkSchema): NormalizedSchema =>
  * Default timestamp formats, for members without a format of their own: ISO 8601 in XML, seconds since the epoch in
  * JSON.
  */
-const TIMESTAMP_DATE_TIME = 5;
+export const TIMESTAMP_DATE_TIME = 5;
 const TIMESTAMP_EPOCH_SECONDS = 7;
 
 const serdeContext = {

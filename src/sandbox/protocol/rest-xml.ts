@@ -5,6 +5,7 @@ import {
   escapeXml,
   type NormalizedSchema,
   normalizeSchema,
+  TIMESTAMP_DATE_TIME,
   XML_NAMESPACES,
   xmlCodecs,
 } from './codec.ts';
@@ -113,7 +114,7 @@ export function encodeRest(operation: SdkOperation, output: Record<string, unkno
     const traits = member.getMergedTraits();
     const value = output[name];
     if (traits.httpHeader) {
-      if (value !== undefined) headers[traits.httpHeader.toLowerCase()] = formatHeader(value);
+      if (value !== undefined) headers[traits.httpHeader.toLowerCase()] = formatHeader(member, value);
     } else if (traits.httpPrefixHeaders !== undefined) {
       for (const [key, text] of Object.entries((value ?? {}) as Record<string, string>)) {
         headers[`${traits.httpPrefixHeaders}${key}`.toLowerCase()] = encodeMetadataValue(text);
@@ -193,8 +194,13 @@ function prefixedHeadersOf(headers: Record<string, string>, prefix: string): Rec
   return Object.fromEntries(matches.map(([name, value]) => [name.slice(prefix.length), value]));
 }
 
-const formatHeader = (value: unknown): string =>
-  value instanceof Date ? value.toUTCString() : String(value);
+/** Formats a header. Dates are HTTP dates, except for members whose model requires ISO 8601. */
+const formatHeader = (member: NormalizedSchema, value: unknown): string => {
+  if (!(value instanceof Date)) return String(value);
+  return member.getSchema() === TIMESTAMP_DATE_TIME
+    ? value.toISOString().replace(/\.\d+Z$/, 'Z')
+    : value.toUTCString();
+};
 
 /**
  * Encodes a value of user metadata as S3 does (S3 User Guide, "User-defined object metadata"): a value beyond US-ASCII

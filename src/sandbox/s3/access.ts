@@ -3,6 +3,7 @@ import { bucketPolicyOf, isRestrictedFor } from '../authorize.ts';
 import { AwsError } from '../aws-error.ts';
 import { authorizeCaller, type Call } from '../call.ts';
 import type { BucketState, VersionState } from '../state.ts';
+import { s3ConditionKeysOf } from './condition-keys.ts';
 
 /** Checks of every bucket request, in the order of S3. */
 
@@ -25,12 +26,12 @@ export interface BucketInput {
  */
 export function getAuthorizedBucket(
   call: Call,
-  input: BucketInput,
+  input: BucketInput & { VersionId?: string },
   action: string,
   key?: string,
 ): BucketState {
   const bucket = getBucket(call, input);
-  checkBucketAccess(call, bucket, action, key);
+  checkBucketAccess(call, bucket, action, key, input.VersionId);
   return bucket;
 }
 
@@ -88,7 +89,8 @@ function wrongRegionError(bucket: BucketState, call: Call): AwsError {
  * caller's identity policies decide.
  */
 export function checkCallerAccess(call: Call, action: string, resource: string): void {
-  const decision = authorizeCaller(call, { action, resource });
+  const context = s3ConditionKeysOf(call, action, {});
+  const decision = authorizeCaller(call, { action, resource, context });
   if (!decision.allowed) throw notAuthorizedError(call, action, resource, decision.reason);
 }
 
@@ -96,21 +98,61 @@ export function checkCallerAccess(call: Call, action: string, resource: string):
  * Checks the caller's permission for an action on the bucket, or on an object in it. The root of the owner account may
  * do everything that the bucket policy does not deny. Sessions need policies that allow the action.
  */
-export function checkBucketAccess(call: Call, bucket: BucketState, action: string, key?: string): void {
+export function checkBucketAccess(
+  call: Call,
+  bucket: BucketState,
+  action: string,
+  key?: string,
+  versionId?: string,
+): void {
   if (isRestrictedFor(bucket, call.caller.account)) throw accessDeniedError();
-  const arn = bucketArn(bucket.name, bucket.region);
-  const resource = key === undefined ? arn : `${arn}/${key}`;
+  const resource = key === undefined ? bucketArn(bucket.name, bucket.region) : objectArn(bucket, key);
   const decision = authorizeCaller(call, {
     action,
     resource,
     resourceAccount: bucket.owner,
-    context: { 'aws:SecureTransport': 'false' },
+    context: s3ConditionKeysOf(call, action, {
+      bucket,
+      ...(key === undefined ? {} : { key }),
+      ...(versionId === undefined ? {} : { versionId }),
+    }),
     ...bucketPolicyOf(call.store, bucket, call.now),
   });
   if (decision.allowed) return;
   // The root of the owner account can always read, replace and delete the bucket policy, even if that policy denies it.
   if (call.caller.arn === accountRootArn(bucket.owner, bucket.region) && /BucketPolicy$/.test(action)) return;
   throw notAuthorizedError(call, action, resource, decision.reason);
+}
+
+/** Returns whether the caller has a permission, which decides what a response contains. */
+export function hasBucketAccess(...check: Parameters<typeof checkBucketAccess>): boolean {
+  try {
+    checkBucketAccess(...check);
+    return true;
+  } catch (error) {
+    if (error instanceof AwsError) return false;
+    throw error;
+  }
+}
+
+/**
+ * Returns the action of S3 for an object, or for the version that a request names: `s3:GetObjectTagging` becomes
+ * `s3:GetObjectVersionTagging`.
+ */
+export const objectAction = (action: string, versionId: string | undefined): string =>
+  versionId === undefined ? action : action.replace(/^(s3:[A-Z][a-z]+Object)/, '$1Version');
+
+/**
+ * Reads a version of an object. For a key or version that does not exist, S3 reveals this with 404 only to callers that
+ * may list the bucket. Other callers get 403 (S3 API Reference, "GetObject" and "HeadObject", Permissions).
+ */
+export function readUnlessHidden<T>(call: Call, bucket: BucketState, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof AwsError && error.status === 404) checkBucketAccess(call, bucket, 's3:ListBucket');
+    throw error;
+  }
 }
 
 /**
@@ -121,6 +163,9 @@ export function checkBucketAccess(call: Call, bucket: BucketState, action: strin
 export function requireObjectOwner(call: Call, { owner }: VersionState): void {
   if (owner !== undefined && owner !== call.caller.account) throw accessDeniedError();
 }
+
+export const objectArn = ({ name, region }: Pick<BucketState, 'name' | 'region'>, key: string): string =>
+  `${bucketArn(name, region)}/${key}`;
 
 /** Returns AccessDenied. S3 includes the reason only for role sessions, whose policies the reason is about. */
 const notAuthorizedError = ({ caller }: Call, action: string, resource: string, reason: string): AwsError =>

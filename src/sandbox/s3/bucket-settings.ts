@@ -161,27 +161,6 @@ export const settingHandlers: Handlers = {
   }),
 
   DeleteBucketTagging: bucketSettingRemover('s3:PutBucketTagging', 'tags'),
-
-  /**
-   * Enables Object Lock. Since 2023 S3 accepts this call for an existing bucket. No call disables Object Lock again.
-   */
-  PutObjectLockConfiguration(call, input) {
-    const bucket = getAuthorizedBucket(call, input, 's3:PutBucketObjectLockConfiguration');
-    if (bucket.versioning?.Status !== 'Enabled')
-      throw new AwsError(
-        409,
-        'InvalidBucketState',
-        "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration",
-      );
-    if (input.ObjectLockConfiguration?.ObjectLockEnabled === 'Enabled') bucket.objectLock = true;
-    return markBucketChanged(call, bucket);
-  },
-
-  GetObjectLockConfiguration(call, input) {
-    const bucket = getAuthorizedBucket(call, input, 's3:GetBucketObjectLockConfiguration');
-    if (!bucket.objectLock) throw settingNotFoundError('objectLock', bucket);
-    return { ObjectLockConfiguration: { ObjectLockEnabled: 'Enabled' } };
-  },
 };
 
 export function markBucketChanged(call: Call, bucket: BucketState): object {
@@ -218,7 +197,7 @@ export function bucketSettingRemover(action: string, setting: RemovableSetting):
   };
 }
 
-const NOT_FOUND_ERRORS: Record<RemovableSetting | 'objectLock', [code: string, message: string]> = {
+const NOT_FOUND_ERRORS: Record<RemovableSetting, [code: string, message: string]> = {
   encryption: [
     'ServerSideEncryptionConfigurationNotFoundError',
     'The server side encryption configuration was not found',
@@ -231,10 +210,6 @@ const NOT_FOUND_ERRORS: Record<RemovableSetting | 'objectLock', [code: string, m
   ownership: ['OwnershipControlsNotFoundError', 'The bucket ownership controls were not found'],
   tags: ['NoSuchTagSet', 'The TagSet does not exist'],
   replication: ['ReplicationConfigurationNotFoundError', 'The replication configuration was not found'],
-  objectLock: [
-    'ObjectLockConfigurationNotFoundError',
-    'Object Lock configuration does not exist for this bucket',
-  ],
 };
 
 function settingNotFoundError(setting: keyof typeof NOT_FOUND_ERRORS, bucket: BucketState): AwsError {

@@ -10,9 +10,17 @@ import type { Store } from '../store.ts';
 export interface EncryptionChoice {
   algorithm: ObjectEncryption['algorithm'];
   keyArn?: string;
+  /** Data key under a key of the caller, for SSE-C. */
+  customerDataKey?: DataKey;
   bucketKey: boolean;
   /** Pairs of the encryption context that the client sent. */
   context: Record<string, string>;
+}
+
+/** A data key, and its encrypted form, which S3 stores with the object. */
+export interface DataKey {
+  plaintext: Buffer;
+  wrapped: string;
 }
 
 export interface EncryptionRequest {
@@ -24,14 +32,17 @@ export interface EncryptionRequest {
 
 /**
  * Returns the encryption of a new object. Each header of the request overrides one field of the bucket's default. The
- * key of the default applies only if the request names no other algorithm; the last fallback is `alias/aws/s3`.
+ * key of the default applies only if the request names no other algorithm; the last fallback is `alias/aws/s3`. A key of
+ * the caller (SSE-C) takes precedence over the default.
  */
 export function chooseEncryption(
   request: EncryptionRequest,
   bucket: BucketState,
   keyService: KeyService,
   account: string,
+  customerDataKey?: DataKey,
 ): EncryptionChoice {
+  if (customerDataKey) return { algorithm: 'AES256', customerDataKey, bucketKey: false, context: {} };
   const rule = bucket.encryption?.Rules?.[0];
   const defaultEncryption = rule?.ApplyServerSideEncryptionByDefault;
   const algorithm = request.ServerSideEncryption ?? defaultEncryption?.SSEAlgorithm ?? 'AES256';
@@ -72,6 +83,10 @@ export function chooseEncryption(
   };
 }
 
+/** Returns whether a bucket refuses writes with SSE-C. New buckets do so since April 2026. */
+export const blocksCustomerKeys = ({ encryption }: BucketState): boolean =>
+  encryption?.Rules?.[0]?.BlockedEncryptionTypes?.EncryptionType?.includes('SSE-C') === true;
+
 const isEncryptionAlgorithm = (text: string): text is ObjectEncryption['algorithm'] =>
   text === 'AES256' || text === 'aws:kms' || text === 'aws:kms:dsse';
 
@@ -98,12 +113,18 @@ export function encryptObject(
     ...encryptionChoice.context,
     'aws:s3:arn': encryptionContextArnOf(bucket, key, encryptionChoice.bucketKey),
   };
-  const { keyArn } = encryptionChoice;
+  const { keyArn, customerDataKey } = encryptionChoice;
   const dataKey =
     keyArn === undefined
-      ? createS3DataKey()
+      ? (customerDataKey ?? createS3DataKey())
       : mapKmsErrorsToS3(() =>
-          keyService.generateDataKey({ keyArn, principal, viaService: viaServiceOf(bucket), context }),
+          keyService.generateDataKey({
+            keyArn,
+            principal,
+            viaService: viaServiceOf(bucket),
+            isForwarded: true,
+            context,
+          }),
         );
   const ciphertext = encryptAead(dataKey.plaintext, plaintext);
   return {
@@ -112,6 +133,7 @@ export function encryptObject(
       algorithm: encryptionChoice.algorithm,
       ...(keyArn === undefined ? {} : { keyArn }),
       bucketKey: encryptionChoice.bucketKey,
+      ...(customerDataKey === undefined ? {} : { customerKey: true }),
       wrapped: dataKey.wrapped,
       context: keyArn === undefined ? {} : context,
       iv: ciphertext.iv,
@@ -123,6 +145,7 @@ export function encryptObject(
 /**
  * Returns the decrypted bytes of a version.
  *
+ * @param customerDataKey the data key of a version under SSE-C, which only the caller's key decrypts
  * @throws AwsError with S3's code (`KMS.DisabledException`, …) when KMS does not return the data key.
  */
 export function decryptObject(
@@ -131,15 +154,22 @@ export function decryptObject(
   bucket: BucketState,
   version: { blob?: string; encryption: ObjectEncryption },
   principal: string,
+  customerDataKey?: Buffer,
 ): Buffer {
   const { encryption } = version;
   const { keyArn } = encryption;
   const dataKey =
     keyArn === undefined
-      ? unwrapS3DataKey(encryption.wrapped)
+      ? (customerDataKey ?? unwrapS3DataKey(encryption.wrapped))
       : mapKmsErrorsToS3(() =>
           keyService.decrypt(
-            { keyArn, principal, viaService: viaServiceOf(bucket), context: encryption.context },
+            {
+              keyArn,
+              principal,
+              viaService: viaServiceOf(bucket),
+              isForwarded: true,
+              context: encryption.context,
+            },
             encryption.wrapped,
           ),
         );
@@ -152,7 +182,7 @@ export const viaServiceOf = (bucket: BucketState): string => `s3.${bucket.region
 /** S3's own key, which wraps the data keys of SSE-S3. No API returns it. */
 const S3_MASTER_KEY = createHash('sha256').update('the sandbox keeps no secrets of real data').digest();
 
-function createS3DataKey(): { plaintext: Buffer; wrapped: string } {
+function createS3DataKey(): DataKey {
   const plaintext = randomBytes(32);
   const ciphertext = encryptAead(S3_MASTER_KEY, plaintext);
   return { plaintext, wrapped: JSON.stringify({ ...ciphertext, data: ciphertext.data.toString('base64') }) };
@@ -174,9 +204,9 @@ function mapKmsErrorsToS3<T>(action: () => T): T {
   }
 }
 
-/** Returns the encryption fields of a response for an object. */
-export const toEncryptionOutput = ({ encryption }: VersionState) => ({
-  ServerSideEncryption: encryption.algorithm,
+/** Returns the encryption fields of a response for an object. For SSE-C, `toCustomerKeyOutput` returns them. */
+export const toEncryptionOutput = ({ encryption }: Pick<VersionState, 'encryption'>) => ({
+  ...(encryption.customerKey ? {} : { ServerSideEncryption: encryption.algorithm }),
   ...(encryption.keyArn === undefined ? {} : { SSEKMSKeyId: encryption.keyArn }),
   ...(encryption.bucketKey ? { BucketKeyEnabled: true } : {}),
 });

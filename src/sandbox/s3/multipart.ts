@@ -10,11 +10,28 @@ import {
   DEFAULT_CHECKSUM_ALGORITHM,
 } from '../protocol/checksums.ts';
 import { malformedXmlError } from '../protocol/rest-xml.ts';
-import type { BucketState, ObjectChecksum, ObjectPart, UploadPartState, UploadState } from '../state.ts';
+import type {
+  BucketState,
+  ObjectChecksum,
+  ObjectEncryption,
+  ObjectPart,
+  RetentionState,
+  UploadPartState,
+  UploadState,
+} from '../state.ts';
 import { getAuthorizedBucket, invalidArgumentError } from './access.ts';
 import { canonicalUserIdOf } from './buckets.ts';
-import { chooseEncryption } from './encryption.ts';
+import {
+  type CustomerKey,
+  createCustomerDataKey,
+  customerKeyOfPart,
+  customerKeyOfWrite,
+  toCustomerKeyOutput,
+} from './customer-keys.ts';
+import { chooseEncryption, type DataKey } from './encryption.ts';
 import { commonPrefixOf, createKeyEncoder, objectOwnerOf, pageSizeOf } from './list-objects.ts';
+import { objectLockOfRequest, requireLockChecksum } from './object-lock.ts';
+import { checkWriteConditions, currentObjectOf } from './preconditions.ts';
 import {
   checkPartNumber,
   computeChecksum,
@@ -23,18 +40,31 @@ import {
   readCopySource,
   storeObject,
 } from './store-object.ts';
+import type { ObjectLock } from './versions.ts';
 
 /** Handlers of multipart uploads, limited to the features that the AWS CLI and the SDKs use. */
 export const multipartHandlers: Handlers = {
   CreateMultipartUpload(call, input) {
     const bucket = getAuthorizedBucket(call, input, 's3:PutObject', input.Key);
+    objectLockOfRequest(call, bucket, input.Key, input);
     const checksum = chooseUploadChecksum(input);
-    const encryptionChoice = chooseEncryption(input, bucket, call.keyService, call.caller.account);
-    const { Body: _, Bucket: __, ...request } = input;
+    const customerKey = customerKeyOfWrite(call, bucket, input.Key, input);
+    const customerDataKey = customerKey && createCustomerDataKey(customerKey);
+    const encryptionChoice = chooseEncryption(
+      input,
+      bucket,
+      call.keyService,
+      call.caller.account,
+      customerDataKey,
+    );
+    const request = { ...input };
+    // S3 stores no key of the caller.
+    for (const name of ['Body', 'Bucket', 'SSECustomerKey', 'SSECustomerKeyMD5']) delete request[name];
     const upload: UploadState = {
       id: randomBytes(24).toString('base64url'),
       key: input.Key,
       initiated: call.now,
+      keyExisted: currentObjectOf(bucket, input.Key) !== undefined,
       initiator: initiatorOf(call),
       // A later change of the bucket's default encryption does not change the upload.
       request: {
@@ -43,8 +73,10 @@ export const multipartHandlers: Handlers = {
         SSEKMSKeyId: encryptionChoice.keyArn,
         BucketKeyEnabled: encryptionChoice.bucketKey,
       },
+      requested: request,
       ...(checksum && { checksum }),
-      material: randomBytes(32).toString('base64'),
+      material: (customerDataKey?.plaintext ?? randomBytes(32)).toString('base64'),
+      ...(customerDataKey && { wrapped: customerDataKey.wrapped }),
       parts: new Map(),
     };
     bucket.uploads.set(upload.id, upload);
@@ -53,7 +85,7 @@ export const multipartHandlers: Handlers = {
       Bucket: bucket.name,
       Key: upload.key,
       UploadId: upload.id,
-      ...toUploadEncryptionOutput(upload),
+      ...toUploadEncryptionOutput(upload, customerKey),
       ChecksumAlgorithm: checksum?.algorithm,
       ChecksumType: checksum?.type,
     };
@@ -63,6 +95,8 @@ export const multipartHandlers: Handlers = {
     const bucket = getAuthorizedBucket(call, input, 's3:PutObject', input.Key);
     const upload = getUpload(bucket, input);
     checkPartNumber(input.PartNumber);
+    const customerKey = customerKeyOfPart(call, bucket, upload, input);
+    requireLockChecksum(call, bucket, objectLockOfUpload(upload), 'Upload Part');
     const body: Buffer = Buffer.isBuffer(input.Body) ? input.Body : Buffer.from(input.Body ?? '');
     const checksum = checksumOfHeaders(call.headers);
     const { algorithm } = upload.checksum ?? {};
@@ -75,7 +109,7 @@ export const multipartHandlers: Handlers = {
     return {
       ETag: etag,
       ...(checksum && { [`Checksum${checksum.algorithm.name}`]: checksum.value }),
-      ...toUploadEncryptionOutput(upload),
+      ...toUploadEncryptionOutput(upload, customerKey),
     };
   },
 
@@ -83,7 +117,8 @@ export const multipartHandlers: Handlers = {
     const bucket = getAuthorizedBucket(call, input, 's3:PutObject', input.Key);
     const upload = getUpload(bucket, input);
     checkPartNumber(input.PartNumber);
-    const { bucket: source, version, body } = readCopySource(call, input.CopySource);
+    const customerKey = customerKeyOfPart(call, bucket, upload, input);
+    const { bucket: source, version, body } = readCopySource(call, input);
     const part = storePart(
       call,
       bucket,
@@ -93,7 +128,7 @@ export const multipartHandlers: Handlers = {
     );
     return {
       ...(source.versioning ? { CopySourceVersionId: version.versionId } : {}),
-      ...toUploadEncryptionOutput(upload),
+      ...toUploadEncryptionOutput(upload, customerKey),
       CopyPartResult: {
         ETag: part.etag,
         LastModified: new Date(call.now),
@@ -105,6 +140,7 @@ export const multipartHandlers: Handlers = {
   CompleteMultipartUpload(call, input) {
     const bucket = getAuthorizedBucket(call, input, 's3:PutObject', input.Key);
     const upload = getUpload(bucket, input);
+    checkWriteConditions(call, bucket, input, upload);
     const requestedParts: RequestedPart[] = input.MultipartUpload?.Parts ?? [];
     if (requestedParts.length === 0 || !requestedParts.every(({ PartNumber, ETag }) => PartNumber && ETag))
       throw malformedXmlError();
@@ -130,6 +166,8 @@ export const multipartHandlers: Handlers = {
             : {}),
         }),
       ),
+      customerDataKey: customerDataKeyOfUpload(upload),
+      lock: objectLockOfUpload(upload),
     });
     removeUpload(call, bucket, upload);
     return {
@@ -397,7 +435,10 @@ function storePart(
   const part: UploadPartState = {
     blob: call.store.putBlob(data),
     size: body.length,
-    etag: computeEtag(body, String(upload.request.ServerSideEncryption ?? 'AES256')),
+    etag: computeEtag(body, {
+      algorithm: upload.request.ServerSideEncryption as ObjectEncryption['algorithm'],
+      customerKey: upload.wrapped !== undefined,
+    }),
     ...(upload.checksum && { checksum: checksumAlgorithmOf(upload.checksum.algorithm).compute(body) }),
     modified: call.now,
     iv,
@@ -490,8 +531,34 @@ const toUploadOutput = (bucket: BucketState, { initiator, request, checksum }: U
 const toPartChecksum = ({ checksum }: UploadState, part: UploadPartState) =>
   checksum && part.checksum !== undefined ? { [`Checksum${checksum.algorithm}`]: part.checksum } : {};
 
-const toUploadEncryptionOutput = ({ request }: UploadState) => ({
-  ServerSideEncryption: request.ServerSideEncryption,
-  SSEKMSKeyId: request.SSEKMSKeyId,
-  BucketKeyEnabled: request.BucketKeyEnabled || undefined,
-});
+/** Returns the encryption fields of a response for an upload. For SSE-C the response confirms the key of the caller. */
+const toUploadEncryptionOutput = ({ request }: UploadState, customerKey: CustomerKey | undefined) =>
+  customerKey
+    ? toCustomerKeyOutput(customerKey)
+    : {
+        ServerSideEncryption: request.ServerSideEncryption,
+        SSEKMSKeyId: request.SSEKMSKeyId,
+        BucketKeyEnabled: request.BucketKeyEnabled || undefined,
+      };
+
+/** Returns the retention and legal hold that the start of an upload requested. */
+function objectLockOfUpload({ request }: UploadState): ObjectLock {
+  const { ObjectLockMode, ObjectLockRetainUntilDate, ObjectLockLegalHoldStatus } = request as {
+    ObjectLockMode?: RetentionState['mode'];
+    ObjectLockRetainUntilDate?: Date | string;
+    ObjectLockLegalHoldStatus?: 'ON' | 'OFF';
+  };
+  return {
+    ...(ObjectLockMode === undefined || ObjectLockRetainUntilDate === undefined
+      ? {}
+      : {
+          // The folder store returns dates as text.
+          retention: { mode: ObjectLockMode, until: new Date(ObjectLockRetainUntilDate).getTime() },
+        }),
+    ...(ObjectLockLegalHoldStatus === undefined ? {} : { legalHold: ObjectLockLegalHoldStatus }),
+  };
+}
+
+/** Returns the data key of an upload with SSE-C. */
+const customerDataKeyOfUpload = ({ material, wrapped }: UploadState): DataKey | undefined =>
+  wrapped === undefined ? undefined : { plaintext: Buffer.from(material, 'base64'), wrapped };

@@ -9,47 +9,75 @@ import {
   getAuthorizedBucket,
   getBucket,
   invalidArgumentError,
+  objectAction,
+  readUnlessHidden,
   requireObjectOwner,
 } from './access.ts';
 import { checkTagSet } from './bucket-settings.ts';
 import { canonicalUserIdOf } from './buckets.ts';
+import {
+  type CustomerKeyInput,
+  createCustomerDataKey,
+  customerKeyOfRead,
+  customerKeyOfWrite,
+  toCustomerKeyOutput,
+} from './customer-keys.ts';
 import { decryptObject, toEncryptionOutput } from './encryption.ts';
+import {
+  checkDeletable,
+  objectLockOfRequest,
+  requireLockChecksum,
+  toObjectLockOutput,
+} from './object-lock.ts';
+import {
+  checkDeleteConditions,
+  checkReadConditions,
+  checkWriteConditions,
+  type ReadConditions,
+} from './preconditions.ts';
 import { checkPartNumber, checksumOfRequest, storeObject, toChecksumOutput } from './store-object.ts';
 import {
   addVersion,
-  checkReadConditions,
-  checkWriteConditions,
   findVersion,
   getReadableVersion,
+  getVersionFor,
   latestVersionOf,
   nextVersionId,
-  type ReadConditions,
   removeVersion,
 } from './versions.ts';
 
 export const objectHandlers: Handlers = {
   PutObject(call, input) {
     const bucket = getAuthorizedBucket(call, input, 's3:PutObject', input.Key);
-    if (input.Tagging)
-      getAuthorizedBucket(
-        call,
-        input,
-        input.VersionId ? 's3:PutObjectVersionTagging' : 's3:PutObjectTagging',
-        input.Key,
-      );
-    checkWriteConditions(bucket, input);
+    if (input.Tagging) getAuthorizedBucket(call, input, 's3:PutObjectTagging', input.Key);
+    const lock = objectLockOfRequest(call, bucket, input.Key, input);
+    requireLockChecksum(call, bucket, lock, 'Put Object');
+    const customerKey = customerKeyOfWrite(call, bucket, input.Key, input);
+    checkWriteConditions(call, bucket, input);
     const body: Buffer = Buffer.isBuffer(input.Body) ? input.Body : Buffer.from(input.Body ?? '');
-    return storeObject(call, bucket, input.Key, body, input, {
+    const output = storeObject(call, bucket, input.Key, body, input, {
       checksum: checksumOfRequest(body, call.headers),
+      customerDataKey: customerKey && createCustomerDataKey(customerKey),
+      lock,
     });
+    return { ...output, ...toCustomerKeyOutput(customerKey) };
   },
 
   GetObject(call, input) {
-    const { bucket, version } = readVersion(call, input, false);
-    const body = decryptObject(call.store, call.keyService, bucket, version, call.caller.arn);
+    const { bucket, version, customerKey } = readVersion(call, input, false);
+    const body = decryptObject(
+      call.store,
+      call.keyService,
+      bucket,
+      version,
+      call.caller.arn,
+      customerKey?.dataKey,
+    );
     const { range, output } = selectContent(version, input);
     return {
       ...toObjectOutput(bucket, version),
+      ...toCustomerKeyOutput(customerKey),
+      ...toObjectLockOutput(call, bucket, version),
       ...responseOverridesOf(input),
       ...output,
       ...toTagCountOutput(version),
@@ -58,9 +86,11 @@ export const objectHandlers: Handlers = {
   },
 
   HeadObject(call, input) {
-    const { bucket, version } = readVersion(call, input, true);
+    const { bucket, version, customerKey } = readVersion(call, input, true);
     return {
       ...toObjectOutput(bucket, version),
+      ...toCustomerKeyOutput(customerKey),
+      ...toObjectLockOutput(call, bucket, version),
       ...responseOverridesOf(input),
       ...selectContent(version, input).output,
       // S3 counts the tags also in a response to HEAD (S3 API Reference, "HeadObject", x-amz-tagging-count).
@@ -79,15 +109,11 @@ export const objectHandlers: Handlers = {
     if (!attributes.every((name) => OBJECT_ATTRIBUTES.includes(name)))
       throw invalidArgumentError('Invalid attribute name specified.', 'x-amz-object-attributes');
     // S3 API Reference, GetObjectAttributes: needs both permissions.
-    const bucket = getAuthorizedBucket(call, input, VersionId ? 's3:GetObjectVersion' : 's3:GetObject', Key);
-    checkBucketAccess(
-      call,
-      bucket,
-      VersionId ? 's3:GetObjectVersionAttributes' : 's3:GetObjectAttributes',
-      Key,
-    );
-    const version = getReadableVersion(bucket, Key, VersionId, false);
+    const bucket = getAuthorizedBucket(call, input, objectAction('s3:GetObject', VersionId), Key);
+    checkBucketAccess(call, bucket, objectAction('s3:GetObjectAttributes', VersionId), Key, VersionId);
+    const version = readUnlessHidden(call, bucket, () => getReadableVersion(bucket, Key, VersionId, false));
     requireObjectOwner(call, version);
+    customerKeyOfRead(call, version, input);
     const values = {
       ETag: version.etag.replaceAll('"', ''),
       Checksum: version.checksum && toAttributeChecksum(version.checksum),
@@ -103,27 +129,23 @@ export const objectHandlers: Handlers = {
   },
 
   DeleteObject(call, input) {
-    const bucket = getAuthorizedBucket(
-      call,
-      input,
-      input.VersionId ? 's3:DeleteObjectVersion' : 's3:DeleteObject',
-      input.Key,
-    );
-    if (input.IfMatch !== undefined) checkWriteConditions(bucket, input);
-    return deleteObject(call, bucket, input.Key, input.VersionId);
+    return deleteObject(call, getBucket(call, input), input);
   },
 
   DeleteObjects(call, input) {
     const bucket = getBucket(call, input);
-    const objects: { Key: string; VersionId?: string }[] = input.Delete?.Objects ?? [];
+    const objects: { Key: string; VersionId?: string; ETag?: string }[] = input.Delete?.Objects ?? [];
     if (objects.length === 0 || objects.length > 1000 || !objects.every(({ Key }) => Key))
       throw malformedXmlError();
     const deleted: object[] = [];
     const errors: object[] = [];
-    for (const { Key, VersionId } of objects) {
+    const { BypassGovernanceRetention } = input;
+    for (const { Key, VersionId, ETag: IfMatch } of objects) {
       try {
-        checkBucketAccess(call, bucket, VersionId ? 's3:DeleteObjectVersion' : 's3:DeleteObject', Key);
-        const deletion = deleteObject(call, bucket, Key, VersionId);
+        const request = { Key, VersionId, IfMatch, BypassGovernanceRetention };
+        // A policy sees the ETag of each object as the If-Match of its deletion.
+        const objectCall = IfMatch === undefined ? call : { ...call, input: { ...input, IfMatch } };
+        const deletion = deleteObject(objectCall, bucket, request);
         deleted.push({
           Key,
           ...(VersionId === undefined ? {} : { VersionId }),
@@ -151,10 +173,10 @@ export const objectHandlers: Handlers = {
     const bucket = getAuthorizedBucket(
       call,
       input,
-      input.VersionId ? 's3:PutObjectVersionTagging' : 's3:PutObjectTagging',
+      objectAction('s3:PutObjectTagging', input.VersionId),
       input.Key,
     );
-    const version = getReadableVersion(bucket, input.Key, input.VersionId, false);
+    const version = getVersionFor('PUT', bucket, input.Key, input.VersionId);
     const tags: Tag[] = input.Tagging?.TagSet ?? [];
     checkTagSet(tags, 10);
     version.tags = new Map(tags.map(({ Key = '', Value = '' }) => [Key, Value]));
@@ -165,10 +187,12 @@ export const objectHandlers: Handlers = {
     const bucket = getAuthorizedBucket(
       call,
       input,
-      input.VersionId ? 's3:GetObjectVersionTagging' : 's3:GetObjectTagging',
+      objectAction('s3:GetObjectTagging', input.VersionId),
       input.Key,
     );
-    const version = getReadableVersion(bucket, input.Key, input.VersionId, false);
+    const version = readUnlessHidden(call, bucket, () =>
+      getVersionFor('GET', bucket, input.Key, input.VersionId),
+    );
     return {
       TagSet: [...version.tags].map(([Key, Value]) => ({ Key, Value })),
       ...toVersionIdOutput(bucket, version),
@@ -179,10 +203,10 @@ export const objectHandlers: Handlers = {
     const bucket = getAuthorizedBucket(
       call,
       input,
-      input.VersionId ? 's3:DeleteObjectVersionTagging' : 's3:DeleteObjectTagging',
+      objectAction('s3:DeleteObjectTagging', input.VersionId),
       input.Key,
     );
-    const version = getReadableVersion(bucket, input.Key, input.VersionId, false);
+    const version = getVersionFor('DELETE', bucket, input.Key, input.VersionId);
     version.tags = new Map();
     return saveTags(call, bucket, version);
   },
@@ -191,10 +215,12 @@ export const objectHandlers: Handlers = {
     const bucket = getAuthorizedBucket(
       call,
       input,
-      input.VersionId ? 's3:GetObjectVersionAcl' : 's3:GetObjectAcl',
+      objectAction('s3:GetObjectAcl', input.VersionId),
       input.Key,
     );
-    const version = getReadableVersion(bucket, input.Key, input.VersionId, false);
+    const version = readUnlessHidden(call, bucket, () =>
+      getReadableVersion(bucket, input.Key, input.VersionId, false),
+    );
     requireObjectOwner(call, version);
     const owner = { ID: canonicalUserIdOf(version.owner ?? bucket.owner) };
     return {
@@ -204,18 +230,22 @@ export const objectHandlers: Handlers = {
   },
 };
 
-/** Returns the version for a GET or HEAD request, after checks of access, ownership and the read conditions. */
+/**
+ * Returns the version for a GET or HEAD request, after checks of access, ownership, the key of the caller (SSE-C) and the
+ * read conditions.
+ */
 function readVersion(
   call: Call,
-  input: BucketInput & ReadConditions & { Key: string; VersionId?: string },
+  input: BucketInput & CustomerKeyInput & ReadConditions & { Key: string; VersionId?: string },
   isHead: boolean,
 ) {
   const { Key, VersionId } = input;
-  const bucket = getAuthorizedBucket(call, input, VersionId ? 's3:GetObjectVersion' : 's3:GetObject', Key);
-  const version = getReadableVersion(bucket, Key, VersionId, isHead);
+  const bucket = getAuthorizedBucket(call, input, objectAction('s3:GetObject', VersionId), Key);
+  const version = readUnlessHidden(call, bucket, () => getReadableVersion(bucket, Key, VersionId, isHead));
   requireObjectOwner(call, version);
-  checkReadConditions(version, input);
-  return { bucket, version };
+  const customerKey = customerKeyOfRead(call, version, input);
+  checkReadConditions(version, input, call.now);
+  return { bucket, version, customerKey };
 }
 
 /** Marks a version with changed tags for saving, and schedules the replication of the tags. */
@@ -298,14 +328,27 @@ function responseOverridesOf(input: Record<string, unknown>) {
   );
 }
 
+interface DeleteRequest {
+  Key: string;
+  VersionId?: string | undefined;
+  IfMatch?: string | undefined;
+  BypassGovernanceRetention?: boolean | undefined;
+}
+
+/**
+ * Deletes a version, or adds a delete marker, after checks of access and of the condition If-Match. Object Lock prevents
+ * only the deletion of a version.
+ */
 function deleteObject(
   call: Call,
   bucket: BucketState,
-  key: string,
-  versionId: string | undefined,
+  { Key: key, VersionId: versionId, IfMatch: ifMatch, BypassGovernanceRetention }: DeleteRequest,
 ): { VersionId?: string; DeleteMarker?: boolean } {
+  checkBucketAccess(call, bucket, objectAction('s3:DeleteObject', versionId), key, versionId);
+  checkDeleteConditions(call, bucket, { key, versionId, ifMatch });
   if (versionId !== undefined) {
     const version = findVersion(bucket, key, versionId);
+    if (version) checkDeletable(call, bucket, version, BypassGovernanceRetention === true);
     if (version) removeVersion(call.store, bucket, version);
     return { VersionId: versionId, ...(version?.deleteMarker ? { DeleteMarker: true } : {}) };
   }

@@ -8,14 +8,16 @@ import { AwsError } from '../aws-error.ts';
 import type { KeyAction, KeyService } from '../kms/keys.ts';
 import type { BucketState, ObjectEncryption, ReplicationState, VersionState } from '../state.ts';
 import type { Store } from '../store.ts';
+import { versionConditionKeysOf } from './condition-keys.ts';
 import {
+  blocksCustomerKeys,
   chooseEncryption,
   decryptObject,
   encryptionContextArnOf,
   encryptObject,
   viaServiceOf,
 } from './encryption.ts';
-import { addVersion, findVersion } from './versions.ts';
+import { addVersion, findVersion, withDefaultRetention } from './versions.ts';
 
 type ReplicationAttempt = ReplicationState['attempts'][number];
 
@@ -91,7 +93,12 @@ type RoleAuthorizer = (
  * @throws ReplicationFailure when a check fails, or when the role lacks permission to read the source's replication
  * configuration or to list the source.
  */
-function prepareReplication(source: BucketState, rule: ReplicationRule, { store, clock }: ReplicationDeps) {
+function prepareReplication(
+  source: BucketState,
+  version: VersionState,
+  rule: ReplicationRule,
+  { store, clock }: ReplicationDeps,
+) {
   const role = source.replication?.Role;
   if (role === undefined)
     throw new ReplicationFailure('SrcBucketReplicationConfigMissing', 'the configuration was removed');
@@ -138,6 +145,9 @@ function prepareReplication(source: BucketState, rule: ReplicationRule, { store,
           'aws:SecureTransport': 'true',
           'aws:RequestedRegion': bucket.region,
           's3:ResourceAccount': bucket.owner,
+          ...(bucket === source && key !== undefined
+            ? versionConditionKeysOf(action, version.versionId, version)
+            : {}),
           ...context,
         },
         ...bucketPolicyOf(store, bucket, clock()),
@@ -167,7 +177,7 @@ function replicateTags(
   rule: ReplicationRule,
   deps: ReplicationDeps,
 ): undefined {
-  const { destination, authorizeRole } = prepareReplication(source, rule, deps);
+  const { destination, authorizeRole } = prepareReplication(source, version, rule, deps);
   requireAllowed(
     'SrcGetTaggingNotPermitted',
     authorizeRole('s3:GetObjectVersionTagging', source, version.key),
@@ -196,7 +206,7 @@ function replicateVersion(
   deps: ReplicationDeps,
 ): ReplicationFailure | undefined {
   const { store } = deps;
-  const { role, principal, destination, authorizeRole } = prepareReplication(source, rule, deps);
+  const { role, principal, destination, authorizeRole } = prepareReplication(source, version, rule, deps);
   if (version.deleteMarker) {
     requireAllowed('DstDelObjNotPermitted', authorizeRole('s3:ReplicateDelete', destination, version.key));
     addVersion(store, destination, toReplica(version, {}));
@@ -224,12 +234,13 @@ function replicateVersion(
       authorizeRole('s3:GetObjectLegalHold', source, version.key),
     );
   }
-  const body = readSourceBody(source, version, principal, deps);
+  const hasCustomerKey = version.encryption.customerKey === true;
+  const body = hasCustomerKey ? Buffer.alloc(0) : readSourceBody(source, version, principal, deps);
 
   const keyArn = isSseS3 ? undefined : resolveReplicaKey(version, rule, role, destination, deps);
-  const conditionKeys: Record<string, string> = {
-    's3:x-amz-server-side-encryption': version.encryption.algorithm,
-  };
+  const conditionKeys: Record<string, string> = hasCustomerKey
+    ? { 's3:x-amz-server-side-encryption-customer-algorithm': version.encryption.algorithm }
+    : { 's3:x-amz-server-side-encryption': version.encryption.algorithm };
   if (keyArn !== undefined) conditionKeys['s3:x-amz-server-side-encryption-aws-kms-key-id'] = keyArn;
   requireAllowed(
     'DstPutObjectNotPermitted',
@@ -244,7 +255,12 @@ function replicateVersion(
       authorizeRole('s3:ObjectOwnerOverrideToBucketOwner', destination, version.key),
     );
   }
-  const { blob, encryption } = storeReplica(destination, version, body, keyArn, principal, deps);
+  // S3 User Guide, "Blocking or unblocking SSE-C": "the replication will fail with an HTTP 403 AccessDenied error".
+  if (hasCustomerKey && blocksCustomerKeys(destination))
+    throw new ReplicationFailure('DstPutObjectNotPermitted', `${destination.name} blocks SSE-C`);
+  const { blob, encryption } = hasCustomerKey
+    ? copyCiphertext(version, deps)
+    : storeReplica(destination, version, body, keyArn, principal, deps);
 
   const tagFailure = checkTagPermissions(version, authorizeRole, source, destination);
   addVersion(
@@ -254,6 +270,7 @@ function replicateVersion(
       blob,
       encryption,
       tags: tagFailure ? new Map() : version.tags,
+      ...withDefaultRetention(destination, version, version.modified),
       ...replicaOwnerOf(source, destination, rule),
       ...(rule.Destination?.StorageClass === undefined
         ? {}
@@ -400,6 +417,15 @@ function storeReplica(
     blob: store.putBlob(ciphertext.data),
     encryption: { algorithm, keyArn, bucketKey, wrapped, context, iv: ciphertext.iv, tag: ciphertext.tag },
   };
+}
+
+/** Copies an object under SSE-C as it is. S3 does not have the key of the caller, and the replica needs the same key. */
+function copyCiphertext(
+  { blob, encryption }: VersionState,
+  { store }: ReplicationDeps,
+): { blob: string; encryption: ObjectEncryption } {
+  const data = blob === undefined ? Buffer.alloc(0) : store.getBlob(blob);
+  return { blob: store.putBlob(data), encryption };
 }
 
 /**

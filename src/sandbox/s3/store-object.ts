@@ -3,10 +3,38 @@ import { AwsError } from '../aws-error.ts';
 import type { Call, Handlers } from '../call.ts';
 import { checksumAlgorithmOf, checksumOfHeaders, DEFAULT_CHECKSUM_ALGORITHM } from '../protocol/checksums.ts';
 import type { BucketState, ObjectChecksum, ObjectPart, VersionState } from '../state.ts';
-import { checkBucketAccess, getAuthorizedBucket, invalidArgumentError, noSuchBucketError } from './access.ts';
+import {
+  checkBucketAccess,
+  getAuthorizedBucket,
+  invalidArgumentError,
+  noSuchBucketError,
+  objectAction,
+  readUnlessHidden,
+} from './access.ts';
 import { checkTagSet } from './bucket-settings.ts';
-import { chooseEncryption, decryptObject, encryptObject, toEncryptionOutput } from './encryption.ts';
-import { addVersion, getReadableVersion, nextVersionId } from './versions.ts';
+import {
+  type CustomerKeyInput,
+  createCustomerDataKey,
+  customerKeyOfRead,
+  customerKeyOfWrite,
+  toCustomerKeyOutput,
+} from './customer-keys.ts';
+import {
+  chooseEncryption,
+  type DataKey,
+  decryptObject,
+  encryptObject,
+  toEncryptionOutput,
+} from './encryption.ts';
+import { objectLockOfRequest } from './object-lock.ts';
+import { checkCopySourceConditions, checkWriteConditions } from './preconditions.ts';
+import {
+  addVersion,
+  getReadableVersion,
+  nextVersionId,
+  type ObjectLock,
+  withDefaultRetention,
+} from './versions.ts';
 
 /** Object properties that a put, a copy and a multipart upload can set. */
 export interface ObjectRequest {
@@ -26,6 +54,17 @@ export interface ObjectRequest {
   SSEKMSEncryptionContext?: string;
 }
 
+/** What a write has computed already. */
+interface StoredContent {
+  checksum: ObjectChecksum;
+  etag?: string;
+  parts?: ObjectPart[];
+  /** Data key under a key of the caller, for SSE-C. */
+  customerDataKey?: DataKey | undefined;
+  /** Retention and legal hold of the request. The default retention of the bucket is added. */
+  lock?: ObjectLock;
+}
+
 /** Stores a new version, and schedules its replication. */
 export function storeObject(
   call: Call,
@@ -33,7 +72,7 @@ export function storeObject(
   key: string,
   body: Buffer,
   request: ObjectRequest,
-  content: { checksum: ObjectChecksum; etag?: string; parts?: ObjectPart[] },
+  content: StoredContent,
 ) {
   if (Buffer.byteLength(key) > 1024) {
     throw new AwsError(400, 'KeyTooLongError', 'Your key is too long', {
@@ -42,7 +81,13 @@ export function storeObject(
     });
   }
   const tags = parseTaggingHeader(request.Tagging);
-  const encryptionChoice = chooseEncryption(request, bucket, call.keyService, call.caller.account);
+  const encryptionChoice = chooseEncryption(
+    request,
+    bucket,
+    call.keyService,
+    call.caller.account,
+    content.customerDataKey,
+  );
   const { blob, encryption } = encryptObject(
     call.store,
     call.keyService,
@@ -58,7 +103,7 @@ export function storeObject(
     deleteMarker: false,
     modified: call.now,
     size: body.length,
-    etag: content.etag ?? computeEtag(body, encryption.algorithm),
+    etag: content.etag ?? computeEtag(body, encryption),
     blob,
     ...(request.StorageClass === undefined ? {} : { storageClass: request.StorageClass }),
     contentType: request.ContentType ?? 'binary/octet-stream',
@@ -68,6 +113,7 @@ export function storeObject(
     encryption,
     checksum: content.checksum,
     ...(content.parts === undefined ? {} : { parts: content.parts }),
+    ...withDefaultRetention(bucket, content.lock ?? {}, call.now),
   };
   addVersion(call.store, bucket, version);
   call.replicator.enqueue(bucket, version);
@@ -98,10 +144,13 @@ function systemHeadersOf(request: ObjectRequest): Record<string, string> {
   );
 }
 
-/** Returns the ETag: the MD5 of the bytes for SSE-S3. For KMS encryption it is random and unrelated to an MD5. */
-export function computeEtag(body: Buffer, algorithm: string): string {
+/** Returns the ETag: the MD5 of the bytes for SSE-S3. For SSE-KMS and SSE-C it is random and unrelated to an MD5. */
+export function computeEtag(
+  body: Buffer,
+  { algorithm, customerKey }: Pick<VersionState['encryption'], 'algorithm' | 'customerKey'>,
+): string {
   const hash = createHash('md5').update(body);
-  if (algorithm !== 'AES256') hash.update(String(Math.random()));
+  if (algorithm !== 'AES256' || customerKey) hash.update(String(Math.random()));
   return `"${hash.digest('hex')}"`;
 }
 
@@ -152,7 +201,10 @@ export const toChecksumOutput = ({ algorithm, type, value }: ObjectChecksum) => 
 export const copyHandlers: Handlers = {
   CopyObject(call, input) {
     const destination = getAuthorizedBucket(call, input, 's3:PutObject', input.Key);
-    const { bucket: source, version, body } = readCopySource(call, input.CopySource);
+    const lock = objectLockOfRequest(call, destination, input.Key, input);
+    const customerKey = customerKeyOfWrite(call, destination, input.Key, input);
+    const { bucket: source, version, body } = readCopySource(call, input);
+    checkWriteConditions(call, destination, input);
     const copiedMetadata =
       input.MetadataDirective === 'REPLACE'
         ? {}
@@ -179,7 +231,7 @@ export const copyHandlers: Handlers = {
       input.Key,
       body,
       { ...input, ...copiedMetadata, Tagging: tagging },
-      { checksum },
+      { checksum, customerDataKey: customerKey && createCustomerDataKey(customerKey), lock },
     );
     const { VersionId, ServerSideEncryption, SSEKMSKeyId, BucketKeyEnabled, ETag } = output;
     return {
@@ -187,6 +239,7 @@ export const copyHandlers: Handlers = {
       ServerSideEncryption,
       SSEKMSKeyId,
       BucketKeyEnabled,
+      ...toCustomerKeyOutput(customerKey),
       ...(source.versioning ? { CopySourceVersionId: version.versionId } : {}),
       CopyObjectResult: { ETag, LastModified: new Date(call.now), ...toChecksumOutput(checksum) },
     };
@@ -196,12 +249,14 @@ export const copyHandlers: Handlers = {
 /**
  * Returns the source version of a copy, with its decrypted bytes.
  *
- * @throws AwsError when the caller is not allowed to read the source, or the source does not exist.
+ * @throws AwsError when the caller is not allowed to read the source, the source does not exist, or it does not meet the
+ * conditions of the copy.
  */
 export function readCopySource(
   call: Call,
-  header: string,
+  input: CustomerKeyInput & Parameters<typeof checkCopySourceConditions>[1] & { CopySource: string },
 ): { bucket: BucketState; version: VersionState; body: Buffer } {
+  const header = input.CopySource;
   const [path = '', versionId] = header.replace(/^\//, '').split('?versionId=');
   const [, name = '', key = ''] = /^([^/]+)\/(.+)$/s.exec(decodeCopySource(path)) ?? [];
   if (name === '') {
@@ -210,12 +265,17 @@ export function readCopySource(
   }
   const bucket = call.store.bucket(name);
   if (!bucket) throw noSuchBucketError(name);
-  checkBucketAccess(call, bucket, versionId ? 's3:GetObjectVersion' : 's3:GetObject', key);
-  const version = getReadableVersion(bucket, key, versionId || undefined, false);
+  const sourceVersionId = versionId || undefined;
+  checkBucketAccess(call, bucket, objectAction('s3:GetObject', sourceVersionId), key, sourceVersionId);
+  const version = readUnlessHidden(call, bucket, () =>
+    getReadableVersion(bucket, key, sourceVersionId, false),
+  );
+  const customerKey = customerKeyOfRead(call, version, input, true);
+  checkCopySourceConditions(version, input, call.now);
   return {
     bucket,
     version,
-    body: decryptObject(call.store, call.keyService, bucket, version, call.caller.arn),
+    body: decryptObject(call.store, call.keyService, bucket, version, call.caller.arn, customerKey?.dataKey),
   };
 }
 
