@@ -182,6 +182,29 @@ describe('checksums of a put', () => {
     expect((await send('HEAD', '/acme-tax/b')).status).toBe(404);
   });
 
+  // S3 User Guide, "Checking object integrity", trailing checksums: the checksum follows the chunks of the body.
+  test('PutObject: verifies and stores the checksum of a trailer', async () => {
+    const withTrailer = (key: string, value: string) =>
+      put(key, {
+        body: `9\r\n${DIGITS}\r\n0\r\nx-amz-checksum-crc32c:${value}\r\n\r\n`,
+        headers: {
+          'content-encoding': 'aws-chunked',
+          'x-amz-content-sha256': 'STREAMING-UNSIGNED-PAYLOAD-TRAILER',
+          'x-amz-decoded-content-length': '9',
+          'x-amz-sdk-checksum-algorithm': 'CRC32C',
+          'x-amz-trailer': 'x-amz-checksum-crc32c',
+        },
+      });
+    expect(errorOf(await withTrailer('b', 'AAAAAA==')).slice(0, 2)).toEqual([400, 'BadDigest']);
+    expect((await withTrailer('a', DIGITS_CHECKSUMS.crc32c)).status).toBe(200);
+    const { headers } = await send('HEAD', '/acme-tax/a', { headers: CHECKSUM_MODE });
+    expect(headers).toMatchObject({
+      'content-length': '9',
+      'x-amz-checksum-crc32c': DIGITS_CHECKSUMS.crc32c,
+    });
+    expect(headers).not.toHaveProperty('content-encoding');
+  });
+
   test('PutObject: refuses two checksums, and an algorithm without a checksum', async () => {
     const { crc32, sha1 } = DIGITS_CHECKSUMS;
     const two = { 'x-amz-checksum-crc32': crc32, 'x-amz-checksum-sha1': sha1 };

@@ -91,6 +91,55 @@ describe('operations', () => {
   });
 });
 
+describe('XML of requests', () => {
+  // S3 API Reference, error responses, MalformedXML: the XML "did not validate against our published schema". The codec of
+  // the SDK ignores what it does not know, so a misspelt setting would be lost.
+  test.each([
+    ['another root element', 'versioning', '<Versioning><Status>Enabled</Status></Versioning>'],
+    [
+      'an unknown element',
+      'versioning',
+      '<VersioningConfiguration><Status>Enabled</Status><Stauts/></VersioningConfiguration>',
+    ],
+    [
+      'an unknown element in a list',
+      'tagging',
+      '<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value><Note>c</Note></Tag></TagSet></Tagging>',
+    ],
+    [
+      'an unknown item of a list',
+      'tagging',
+      '<Tagging><TagSet><Label><Key>a</Key><Value>b</Value></Label></TagSet></Tagging>',
+    ],
+    [
+      'a value that is no boolean',
+      'publicAccessBlock',
+      '<PublicAccessBlockConfiguration><BlockPublicAcls>maybe</BlockPublicAcls></PublicAccessBlockConfiguration>',
+    ],
+    [
+      'an element that is not closed',
+      'versioning',
+      '<VersioningConfiguration><Status>Enabled</VersioningConfiguration>',
+    ],
+  ])('XML of requests: S3 refuses %s', async (_, setting, body) => {
+    const { status, text } = await send('PUT', `/acme-tax?${setting}`, { body });
+    expect([status, ...elementsOf(text, 'Code')]).toEqual([400, 'MalformedXML']);
+    expect((await send('GET', '/acme-tax?versioning')).text).not.toContain('Enabled');
+  });
+
+  test('XML of requests: S3 accepts declaration, comments, namespaces and white space', async () => {
+    const body = `<?xml version="1.0" encoding="UTF-8"?>
+      <!-- the tags of the department -->
+      <Tagging xmlns="${XMLNS}" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">
+        <TagSet> <Tag><Key>department</Key><Value>tax + law</Value></Tag>
+          <Tag><Key>tier</Key><Value/></Tag> </TagSet>
+      </Tagging>`;
+    expect((await send('PUT', '/acme-tax?tagging', { body })).status).toBe(204);
+    const { text } = await send('GET', '/acme-tax?tagging');
+    expect(elementsOf(text, 'Value')).toEqual(['tax + law', '']);
+  });
+});
+
 describe('errors', () => {
   // fact: localstack/s3.delete_bucket/test_delete_bucket_no_such_bucket#expected_error: BucketName, and no Resource
   test('errors: contain the recorded elements, and no Resource', async () => {

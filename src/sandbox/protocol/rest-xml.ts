@@ -83,13 +83,76 @@ function coerceQueryValue(schema: NormalizedSchema, name: string, text: string):
 
 const MAX_INTEGER = 2_147_483_647;
 
+/**
+ * Reads the XML of a body.
+ *
+ * @throws AwsError MalformedXML when it is not well-formed, or has elements or values that the schema does not contain. The
+ * codec ignores these, and S3 would not.
+ */
 async function readXml(schema: NormalizedSchema, text: string): Promise<unknown> {
   try {
-    return await xmlCodecs.s3.createDeserializer().read(schema, text);
+    const deserializer = xmlCodecs.s3.createDeserializer();
+    // The declarations of the SDK have the method as protected.
+    const { parseXml } = deserializer as unknown as { parseXml(text: string): unknown };
+    const tree = parseXml.call(deserializer, removeSpaceBetweenTags(text));
+    const isValid =
+      rootNameOf(text) === (schema.getMergedTraits().xmlName ?? schema.getName()) &&
+      matchesSchema(schema, tree);
+    if (isValid) return await deserializer.readSchema(schema.getSchema(), tree);
   } catch {
-    throw malformedXmlError();
+    // The parser and the codec throw different errors.
   }
+  throw malformedXmlError();
 }
+
+/** Returns the name of the root element, after the declaration and comments. */
+const rootNameOf = (xml: string): string | undefined =>
+  /^(?:<\?.*?\?>|<!--.*?-->|\s)*<([\w.-]+)/s.exec(xml)?.[1];
+
+/**
+ * Removes white space between tags, for which the codec drops the elements around it. White space that is the value of an
+ * element stays.
+ */
+const removeSpaceBetweenTags = (xml: string): string =>
+  xml.replace(/(<[^<>]*>)\s+(?=<(\/?))/g, (match, tag: string, slash: string) =>
+    slash === '/' && !/^<[/?!]|\/>$/.test(tag) ? match : tag,
+  );
+
+/** Returns whether a schema contains all elements of a parsed document, and their texts have the types of the schema. */
+function matchesSchema(schema: NormalizedSchema, value: unknown): boolean {
+  if (schema.isListSchema() && schema.getMergedTraits().xmlFlattened)
+    return [value].flat().every((item) => matchesSchema(schema.getValueSchema(), item));
+  if (Array.isArray(value)) return false;
+  if (typeof value !== 'object' || value === null) return isTextOf(schema, String(value));
+  if (schema.isListSchema()) {
+    const itemSchema = schema.getValueSchema();
+    const itemName = itemSchema.getMergedTraits().xmlName ?? 'member';
+    return elementsOfNode(value).every(
+      ([name, items]) => name === itemName && [items].flat().every((item) => matchesSchema(itemSchema, item)),
+    );
+  }
+  if (!schema.isStructSchema()) return elementsOfNode(value).length === 0;
+  const members = new Map(
+    [...schema.structIterator()].map(([name, member]) => [member.getMemberTraits().xmlName ?? name, member]),
+  );
+  return elementsOfNode(value).every(([name, child]) => {
+    const member = members.get(name);
+    return member !== undefined && matchesSchema(member, child);
+  });
+}
+
+/** Returns whether a text is a value of a schema. Structures and lists have no text. */
+function isTextOf(schema: NormalizedSchema, text: string): boolean {
+  if (schema.isStructSchema() || schema.isListSchema()) return text.trim() === '';
+  if (schema.isBooleanSchema()) return /^(true|false)$/i.test(text.trim());
+  if (schema.isNumericSchema()) return /^-?\d+$/.test(text.trim());
+  if (schema.isTimestampSchema()) return !Number.isNaN(Date.parse(text));
+  return true;
+}
+
+/** Returns the child elements of a parsed element. The parser adds its attributes, all of them namespaces and types. */
+const elementsOfNode = (node: object): [name: string, value: unknown][] =>
+  Object.entries(node).filter(([name]) => name !== '#text' && !/^xmlns$|:/.test(name));
 
 export const malformedXmlError = (): AwsError =>
   new AwsError(
