@@ -88,6 +88,8 @@ export interface RequestEntry {
 
 /** Maximum number of log entries. The log drops the oldest entries, which bounds its memory. */
 const MAX_LOG_ENTRIES = 100_000;
+/** Number of entries that a full log drops together: each removal from the start of an array moves all others. */
+const DROPPED_LOG_ENTRIES = 10_000;
 
 export function createRequestLog(): RequestLog & {
   add(entry: Omit<RequestEntry, 'n' | 'write'>): RequestEntry;
@@ -99,7 +101,7 @@ export function createRequestLog(): RequestLog & {
     add(fields) {
       const entry = { n: ++n, ...fields, write: !/^(Get|List|Head|Describe|Lookup)/.test(fields.operation) };
       entries.push(entry);
-      if (entries.length > MAX_LOG_ENTRIES) entries.splice(0, entries.length - MAX_LOG_ENTRIES);
+      if (entries.length > MAX_LOG_ENTRIES) entries.splice(0, DROPPED_LOG_ENTRIES);
       return entry;
     },
     counts() {

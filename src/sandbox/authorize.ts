@@ -2,15 +2,16 @@ import { accountOfArn } from '../iam/context.ts';
 import { evaluate } from '../iam/evaluate.ts';
 import { findGrant, type Grant, withGrant } from '../iam/grants.ts';
 import { ACCOUNT_ROOT_ARN, isPublicPolicy } from '../iam/statement.ts';
-import type { AccessRequest, Decision, NamedPolicy, Policies, Policy } from '../iam/types.ts';
+import type { AccessRequest, Decision, NamedPolicy, Policies } from '../iam/types.ts';
 import { partitionOfArn } from '../util/arn.ts';
 import type { AccountState, BucketState, KeyState, RoleState } from './state.ts';
 import type { Store } from './store.ts';
 import {
   findRole,
   managedPolicyDocumentOf,
+  parseDocument,
   policyInUse,
-  replaceIdsWithRoleArns,
+  readablePolicyOf,
   toReadablePrincipal,
 } from './stored-policies.ts';
 
@@ -96,7 +97,7 @@ export function assumeRole(
 /** Parses a stored policy, and adds the name that explanations of decisions show. */
 export const toNamedPolicy = (store: Store, name: string, text: string): NamedPolicy => ({
   name,
-  policy: JSON.parse(replaceIdsWithRoleArns(store, text)) as Policy,
+  policy: readablePolicyOf(store, text),
 });
 
 /** Returns the policy of a bucket as the resource policy of a request; empty for a bucket without a policy. */
@@ -123,7 +124,7 @@ export const isRestrictedFor = (
   account !== owner &&
   publicAccessBlock?.RestrictPublicBuckets === true &&
   policy !== undefined &&
-  isPublicPolicy(JSON.parse(policy) as Policy);
+  isPublicPolicy(parseDocument(policy));
 
 export const keyPolicyOf = (store: Store, { arn, policy, superseded }: KeyState, now: number): NamedPolicy =>
   toNamedPolicy(store, `key policy of ${arn}`, policyInUse(policy, superseded, now));
@@ -167,7 +168,7 @@ function identityPoliciesOf(store: Store, role: RoleState, now: number): NamedPo
   return [
     ...[...policyInUse(role.inline, role.superseded, now)].map(([name, text]) => ({
       name: `role policy "${name}"`,
-      policy: JSON.parse(text) as Policy,
+      policy: parseDocument(text),
     })),
     ...role.attached.flatMap((arn) =>
       loadManagedPolicy(account, arn, `managed policy "${arn.slice(arn.lastIndexOf('/') + 1)}"`),
@@ -184,5 +185,5 @@ function boundaryOf(store: Store, role: RoleState | undefined): Pick<Policies, '
 /** Returns an empty list, which allows nothing, for a policy that is deleted or unknown to the sandbox. */
 function loadManagedPolicy(account: AccountState, arn: string, name: string): NamedPolicy[] {
   const document = managedPolicyDocumentOf(account, arn);
-  return document === undefined ? [] : [{ name, policy: JSON.parse(document) as Policy }];
+  return document === undefined ? [] : [{ name, policy: parseDocument(document) }];
 }

@@ -77,7 +77,10 @@ export function principalExists(store: Store, principal: string, now: number): b
  * a role of the same name is created later. A reader of the policy then sees the bare id.
  */
 export function replaceRoleArnsWithIds(store: Store, text: string, now: number): string {
-  return mapPrincipals(text, (principal) => toStoredPrincipal(store, principal, now));
+  const policy = parseDocument(text);
+  const storedPolicy = mapPrincipals(policy, (principal) => toStoredPrincipal(store, principal, now));
+  // Without a changed principal the text stays the same, byte for byte.
+  return storedPolicy === policy ? text : JSON.stringify(storedPolicy);
 }
 
 /** Returns a principal for storage: a role with its id. */
@@ -88,7 +91,23 @@ export function toStoredPrincipal(store: Store, principal: string, now: number):
 
 /** Returns a stored policy for a reader, with ARNs in place of the ids of existing roles. */
 export function replaceIdsWithRoleArns(store: Store, text: string): string {
-  return mapPrincipals(text, (principal) => toReadablePrincipal(store, principal));
+  const policy = readablePolicyOf(store, text);
+  return policy === parseDocument(text) ? text : JSON.stringify(policy);
+}
+
+/**
+ * Returns a stored policy in the form of `replaceIdsWithRoleArns`, as an object. Callers share the object, and do not
+ * modify it.
+ */
+export function readablePolicyOf(store: Store, text: string): Policy {
+  const document = cachedDocumentOf(text);
+  if (document.roles.length === 0) return document.policy;
+  const principals = document.roles.map((principal) => toReadablePrincipal(store, principal)).join();
+  if (document.readable?.principals !== principals) {
+    const policy = mapPrincipals(document.policy, (principal) => toReadablePrincipal(store, principal));
+    document.readable = { principals, policy };
+  }
+  return document.readable.policy;
 }
 
 /** Returns a stored principal for a reader: the ARN of an existing role, the id of a deleted one. */
@@ -100,21 +119,63 @@ export function toReadablePrincipal(store: Store, principal: string): string {
   return role?.id === id ? arn : id;
 }
 
-function mapPrincipals(text: string, transform: (principal: string) => string): string {
+interface CachedDocument {
+  policy: Policy;
+  /** Principals of the policy in the stored form of a role (`AROA…|arn:…`). */
+  roles: string[];
+  /** The policy for a reader, and the principals for which it is right: they change when a role is deleted. */
+  readable?: { principals: string; policy: Policy };
+}
+
+/** Total length of the cached documents, in characters. A policy has at most 32 KB. */
+const MAX_CACHED_LENGTH = 4 * 1024 * 1024;
+
+/** Parsed policies by text, least recently used first. Every authorization reads several policies. */
+const documentsByText = new Map<string, CachedDocument>();
+let cachedLength = 0;
+
+/** Parses a stored policy. Callers share the object, and do not modify it. */
+export const parseDocument = (text: string): Policy => cachedDocumentOf(text).policy;
+
+function cachedDocumentOf(text: string): CachedDocument {
+  const cachedDocument = documentsByText.get(text);
+  if (cachedDocument) {
+    documentsByText.delete(text);
+    documentsByText.set(text, cachedDocument);
+    return cachedDocument;
+  }
   const policy = JSON.parse(text) as Policy;
-  let isChanged = false;
-  const mapValue = (value: string): string => {
-    const result = transform(value);
-    if (result !== value) isChanged = true;
-    return result;
-  };
+  const roles = [...new Set(principalsOf(policy).filter((principal) => principal.includes('|')))];
+  const document = { policy, roles };
+  documentsByText.set(text, document);
+  cachedLength += text.length;
+  for (const oldest of documentsByText.keys()) {
+    if (cachedLength <= MAX_CACHED_LENGTH) break;
+    documentsByText.delete(oldest);
+    cachedLength -= oldest.length;
+  }
+  return document;
+}
+
+const principalsOf = ({ Statement }: Policy): string[] =>
+  toList(Statement).flatMap(({ Principal, NotPrincipal }) =>
+    [Principal, NotPrincipal].flatMap((element) =>
+      element === undefined || element === '*'
+        ? []
+        : Object.values(element).flatMap((values) => toList(values)),
+    ),
+  );
+
+/** Returns the policy with changed principals, or the same object if none changes. */
+function mapPrincipals(policy: Policy, transform: (principal: string) => string): Policy {
+  if (principalsOf(policy).every((principal) => transform(principal) === principal)) return policy;
   const mapElement = (principal: Principal | undefined): Principal | undefined =>
     principal === undefined || principal === '*'
       ? principal
       : Object.fromEntries(
           Object.entries(principal).map(([type, values]) => [
             type,
-            Array.isArray(values) ? values.map(mapValue) : mapValue(values),
+            Array.isArray(values) ? values.map(transform) : transform(values),
           ]),
         );
   const statements = toList(policy.Statement).map((statement) => ({
@@ -122,8 +183,7 @@ function mapPrincipals(text: string, transform: (principal: string) => string): 
     ...(statement.Principal === undefined ? {} : { Principal: mapElement(statement.Principal) }),
     ...(statement.NotPrincipal === undefined ? {} : { NotPrincipal: mapElement(statement.NotPrincipal) }),
   }));
-  // Without a changed principal the text stays the same, byte for byte.
-  return isChanged ? JSON.stringify({ ...policy, Statement: statements }) : text;
+  return { ...policy, Statement: statements } as Policy;
 }
 
 function awsPrincipalsOf(element: Principal | undefined): string[] {
