@@ -176,19 +176,40 @@ function parseTime(text: string): number {
   return time === undefined ? Number.NaN : Date.parse(zone === undefined ? `${time}Z` : time);
 }
 
-/** Returns whether an IPv4 address is in a CIDR range. */
-function isInCidrRange(address: string, range: string): boolean {
-  const [, network = '', bits = '32'] = /^([\d.]+)(?:\/(\d{1,2}))?$/.exec(range) ?? [];
-  const [a, b] = [parseIpv4(address), parseIpv4(network)];
-  const length = Number(bits);
-  if (a === undefined || b === undefined || length > 32) return address === range;
-  const size = 2 ** (32 - length);
-  return Math.floor(a / size) === Math.floor(b / size);
+/** Returns whether an address is in a CIDR range of IPv4 or IPv6. */
+function isInCidrRange(address: string, text: string): boolean {
+  const [value, range] = [parseIpAddress(address), parseIpRange(text)];
+  if (!value || value.bits !== range?.bits) return address === text;
+  const hostBits = BigInt(range.bits - range.prefix);
+  return value.number >> hostBits === range.number >> hostBits;
 }
 
-function parseIpv4(text: string): number | undefined {
+/** A range of addresses: the number of its first address, and the length of the prefix in bits. */
+export interface IpRange {
+  /** 32 bits of IPv4, or 128 bits of IPv6. */
+  bits: 32 | 128;
+  number: bigint;
+  prefix: number;
+}
+
+/** Parses an address, or a range like `10.0.0.0/8` and `2001:db8::/32`. Returns undefined for any other text. */
+export function parseIpRange(text: string): IpRange | undefined {
+  const [, network = '', length] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const address = parseIpAddress(network);
+  if (!address) return undefined;
+  const prefix = length === undefined ? address.bits : Number(length);
+  return prefix <= address.bits ? { ...address, prefix } : undefined;
+}
+
+function parseIpAddress(text: string): Omit<IpRange, 'prefix'> | undefined {
   const parts = text.split('.');
-  if (parts.length !== 4 || !parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) <= 255))
-    return undefined;
-  return parts.reduce((sum, part) => sum * 256 + Number(part), 0);
+  if (parts.length === 4 && parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) <= 255))
+    return { bits: 32, number: parts.reduce((sum, part) => sum * 256n + BigInt(part), 0n) };
+  if (!text.includes(':') || !URL.canParse(`http://[${text}]`)) return undefined;
+  // The URL writes an IPv6 address in its canonical form: groups in hexadecimal, and `::` for the longest run of zeros.
+  const [head = '', tail] = new URL(`http://[${text}]`).hostname.slice(1, -1).split('::');
+  const groupsOf = (groups = '') => (groups === '' ? [] : groups.split(':'));
+  const [first, last] = [groupsOf(head), groupsOf(tail)];
+  const groups = [...first, ...Array<string>(8 - first.length - last.length).fill('0'), ...last];
+  return { bits: 128, number: groups.reduce((sum, group) => sum * 65_536n + BigInt(`0x${group}`), 0n) };
 }

@@ -1,4 +1,4 @@
-import { findFailedCondition } from './conditions.ts';
+import { findFailedCondition, parseIpRange } from './conditions.ts';
 import { accountOfArn, type RequestContext, roleArnOf, toList } from './context.ts';
 import {
   completeArnPattern,
@@ -181,7 +181,7 @@ function qualifiedRoleName(arn: string): string | undefined {
 
 /** Condition keys whose fixed values limit a statement to known principals or networks, in lower case. */
 const LIMITING_KEYS =
-  /^(aws:(sourcearn|sourcevpc|sourcevpce|sourceowner|sourceaccount|sourceip|userid|principalarn|principalaccount|principalorgid|principalorgpaths)|s3:(x-amz-server-side-encryption-aws-kms-key-id|dataaccesspointarn|dataaccesspointaccount))$/;
+  /^(aws:(sourcearn|sourcevpc|sourcevpce|sourceowner|sourceaccount|userid|principalarn|principalaccount|principalorgid|principalorgpaths)|s3:(x-amz-server-side-encryption-aws-kms-key-id|dataaccesspointarn|dataaccesspointaccount))$/;
 
 /**
  * Returns whether S3 considers a bucket policy public: a statement allows every principal, and no condition limits it to
@@ -196,15 +196,31 @@ function isPublicStatement({ Effect, Principal, NotPrincipal, Condition = {} }: 
     NotPrincipal !== undefined ||
     Principal === '*' ||
     (typeof Principal === 'object' && toList(Principal.AWS).includes('*'));
-  if (!isForAll) return false;
-  const isLimited = Object.entries(Condition).some(
-    ([operator, keys]) =>
-      /^(ForAnyValue:)?(String(Equals|EqualsIgnoreCase|Like)|Arn(Equals|Like)|IpAddress)$/.test(operator) &&
-      Object.entries(keys).some(
-        ([key, values]) =>
-          LIMITING_KEYS.test(key.toLowerCase()) &&
-          toList(values).every((value) => !/[*?$]|\/0$/.test(String(value))),
-      ),
-  );
-  return !isLimited;
+  return isForAll && !Object.entries(Condition).some(isLimitingCondition);
+}
+
+/** A condition with IfExists or ForAllValues limits nothing: a request without the key meets it. */
+const LIMITING_OPERATOR = /^(?:ForAnyValue:)?(?:String(?:Equals|EqualsIgnoreCase|Like)|Arn(?:Equals|Like))$/;
+
+function isLimitingCondition([operator, keys]: [
+  string,
+  NonNullable<Statement['Condition']>[string],
+]): boolean {
+  return Object.entries(keys).some(([key, value]) => {
+    const values = toList(value).map(String);
+    const lowerKey = key.toLowerCase();
+    if (/^(?:ForAnyValue:)?IpAddress$/.test(operator))
+      return lowerKey === 'aws:sourceip' && values.every(isNarrowRange);
+    if (!LIMITING_OPERATOR.test(operator) || !LIMITING_KEYS.test(lowerKey)) return false;
+    // The name of an access point can be a wildcard, if the account is fixed.
+    return values.every((text) =>
+      lowerKey === 's3:dataaccesspointarn' ? /^(?:[^:*?$]*:){5}[^$]*$/.test(text) : !/[*?$]/.test(text),
+    );
+  });
+}
+
+/** S3 considers ranges broader than /8 of IPv4 and /32 of IPv6 as public. */
+function isNarrowRange(text: string): boolean {
+  const range = parseIpRange(text);
+  return range !== undefined && range.prefix >= (range.bits === 32 ? 8 : 32);
 }

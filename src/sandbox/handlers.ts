@@ -10,6 +10,8 @@ import { grantHandlers } from './kms/grants.ts';
 import { keyHandlers } from './kms/key-handlers.ts';
 import { keyPolicyHandlers } from './kms/key-policies.ts';
 import type { ServiceName } from './protocol/operations.ts';
+import { aclHandlers } from './s3/acls.ts';
+import { bucketPolicyHandlers } from './s3/bucket-policies.ts';
 import { settingHandlers } from './s3/bucket-settings.ts';
 import { bucketHandlers } from './s3/buckets.ts';
 import { listingHandlers } from './s3/list-objects.ts';
@@ -18,6 +20,7 @@ import { objectLockHandlers } from './s3/object-lock.ts';
 import { objectHandlers } from './s3/objects.ts';
 import { replicationHandlers } from './s3/replication-config.ts';
 import { copyHandlers } from './s3/store-object.ts';
+import { unsetSettingHandlers } from './s3/unset-settings.ts';
 import { stsHandlers } from './sts.ts';
 
 /** Handlers of all operations that the sandbox implements, by service. */
@@ -26,6 +29,9 @@ export const serviceHandlers: Record<ServiceName, Handlers> = {
   s3: {
     ...bucketHandlers,
     ...settingHandlers,
+    ...bucketPolicyHandlers,
+    ...aclHandlers,
+    ...unsetSettingHandlers,
     ...replicationHandlers,
     ...objectHandlers,
     ...objectLockHandlers,

@@ -168,7 +168,6 @@ const UNUSED_ACTIONS: Record<string, string> = {
   's3:GetBucketTagging': 'an existing bucket; unreadable tags are a note',
   's3:ListBucket': 'HEAD of a bucket whose Region no spec declares',
   'iam:UpdateAssumeRolePolicy': 'a trust policy changed by another user',
-  'iam:PassRole': 'AWS requires it for PutBucketReplication; the sandbox does not',
   'kms:TagResource': 'AWS requires it for CreateKey; the sandbox does not',
   's3:GetBucketObjectLockConfiguration': 'a bucket with Object Lock, about which the proof warns',
   'kms:ListGrants':

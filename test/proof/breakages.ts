@@ -1169,9 +1169,9 @@ const acrossAccounts: Breakage[] = (
       code: 'RK1308',
     },
     {
-      when: 'the destination bucket policy allows actions on the bucket but not on its objects',
+      when: 'the destination bucket policy allows writes to other objects only',
       breaks: inReplicaBucketPolicy(
-        having('DestinationObjects', ({ destination }) => ({ Resource: destination.arn })),
+        having('DestinationObjects', ({ destination }) => ({ Resource: `${destination.arn}/Other/*` })),
       ),
       code: 'RK1308',
     },

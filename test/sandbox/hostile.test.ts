@@ -180,7 +180,7 @@ describe('sandbox: an operation that is not implemented', () => {
       },
     ],
     ['iam', { method: 'POST', path: '/', headers: signedFor('iam'), body: 'Action=CreateUser&UserName=u' }],
-    ['s3', { method: 'GET', path: '/acme-tax?analytics', headers: signedFor('s3') }],
+    ['s3', { method: 'GET', path: '/acme-tax?metadataTable', headers: signedFor('s3') }],
   ])('returns 501 in %s', async (_, rawRequest) => {
     const { status, body } = await send(rawRequest);
     expect(status).toBe(501);

@@ -225,7 +225,7 @@ describe('bodies', () => {
       Statement: [
         {
           Effect: 'Allow',
-          Principal: { AWS: '444455556666' },
+          Principal: { AWS: 'arn:aws:iam::444455556666:root' },
           Action: 's3:GetObject',
           Resource: 'arn:aws:s3:::acme-tax/*',
         },

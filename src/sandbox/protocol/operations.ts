@@ -96,6 +96,10 @@ const REQUIRED_QUERY_KEYS: Record<string, string[]> = {
   ListParts: ['uploadId'],
   AbortMultipartUpload: ['uploadId'],
   CompleteMultipartUpload: ['uploadId'],
+  GetBucketAnalyticsConfiguration: ['id'],
+  GetBucketIntelligentTieringConfiguration: ['id'],
+  GetBucketInventoryConfiguration: ['id'],
+  GetBucketMetricsConfiguration: ['id'],
 };
 
 /**

@@ -13,6 +13,10 @@ export const accessDeniedError = (message = 'Access Denied'): AwsError =>
 export const noSuchBucketError = (name: string): AwsError =>
   new AwsError(404, 'NoSuchBucket', 'The specified bucket does not exist', { BucketName: name });
 
+/** Returns S3's canonical user id of an account. */
+export const canonicalUserIdOf = (account: string): string =>
+  Buffer.from(account).toString('hex').padEnd(64, '0');
+
 export interface BucketInput {
   Bucket: string;
   ExpectedBucketOwner?: string;
@@ -88,8 +92,12 @@ function wrongRegionError(bucket: BucketState, call: Call): AwsError {
  * Checks the caller's permission for an action on S3 as a whole, or on a bucket that does not exist yet. Only the
  * caller's identity policies decide.
  */
-export function checkCallerAccess(call: Call, action: string, resource: string): void {
-  const context = s3ConditionKeysOf(call, action, {});
+export function checkCallerAccess(
+  call: Call,
+  action: string,
+  resource: string,
+  context: Record<string, string | string[]> = s3ConditionKeysOf(call, action, {}),
+): void {
   const decision = authorizeCaller(call, { action, resource, context });
   if (!decision.allowed) throw notAuthorizedError(call, action, resource, decision.reason);
 }

@@ -1,19 +1,10 @@
-import type { ServerSideEncryptionConfiguration, Tag } from '@aws-sdk/client-s3';
-import { PolicyError, parsePolicy } from '../../iam/parse.ts';
-import { isPublicPolicy } from '../../iam/statement.ts';
-import type { Policy } from '../../iam/types.ts';
+import type { OwnershipControlsRule, ServerSideEncryptionConfiguration, Tag } from '@aws-sdk/client-s3';
 import { AwsError } from '../aws-error.ts';
 import type { Call, Handler, Handlers } from '../call.ts';
 import { malformedXmlError } from '../protocol/rest-xml.ts';
 import type { BucketState } from '../state.ts';
-import {
-  findUnknownPrincipal,
-  replaceIdsWithRoleArns,
-  replaceRoleArnsWithIds,
-  supersedePolicy,
-} from '../stored-policies.ts';
 import { type BucketInput, getAuthorizedBucket, invalidArgumentError } from './access.ts';
-import { TAG_TEXT_PATTERN } from './buckets.ts';
+import { isObjectOwnership, TAG_TEXT_PATTERN } from './buckets.ts';
 
 /** Handlers of the bucket settings that S3 stores as one document each. */
 export const settingHandlers: Handlers = {
@@ -75,37 +66,6 @@ export const settingHandlers: Handlers = {
     return markBucketChanged(call, bucket);
   },
 
-  PutBucketPolicy(call, input) {
-    const bucket = getAuthorizedBucket(call, input, 's3:PutBucketPolicy');
-    const policy = checkBucketPolicy(input.Policy);
-    const missingPrincipal = findUnknownPrincipal(call.store, policy, call.now);
-    if (missingPrincipal !== undefined) {
-      throw new AwsError(400, 'MalformedPolicy', 'Invalid principal in policy', {
-        Detail: `"AWS" : "${missingPrincipal}"`,
-      });
-    }
-    supersedePolicy(bucket, bucket.policy, call.now, call.faultSettings.policyPropagationMs);
-    bucket.policy = replaceRoleArnsWithIds(call.store, input.Policy, call.now);
-    return markBucketChanged(call, bucket);
-  },
-
-  GetBucketPolicy(call, input) {
-    const policy = getBucketSetting(call, input, 's3:GetBucketPolicy', 'policy');
-    return { Policy: replaceIdsWithRoleArns(call.store, policy) };
-  },
-
-  GetBucketPolicyStatus(call, input) {
-    const policy = getBucketSetting(call, input, 's3:GetBucketPolicyStatus', 'policy');
-    return { PolicyStatus: { IsPublic: isPublicPolicy(JSON.parse(policy) as Policy) } };
-  },
-
-  DeleteBucketPolicy(call, input) {
-    const bucket = getAuthorizedBucket(call, input, 's3:DeleteBucketPolicy');
-    supersedePolicy(bucket, bucket.policy, call.now, call.faultSettings.policyPropagationMs);
-    delete bucket.policy;
-    return markBucketChanged(call, bucket);
-  },
-
   PutPublicAccessBlock(call, input) {
     const bucket = getAuthorizedBucket(call, input, 's3:PutBucketPublicAccessBlock');
     const {
@@ -136,7 +96,8 @@ export const settingHandlers: Handlers = {
 
   PutBucketOwnershipControls(call, input) {
     const bucket = getAuthorizedBucket(call, input, 's3:PutBucketOwnershipControls');
-    if (input.OwnershipControls?.Rules?.length !== 1) throw malformedXmlError();
+    const rules: OwnershipControlsRule[] = input.OwnershipControls?.Rules ?? [];
+    if (rules.length !== 1 || !isObjectOwnership(rules[0]?.ObjectOwnership)) throw malformedXmlError();
     bucket.ownership = input.OwnershipControls;
     return markBucketChanged(call, bucket);
   },
@@ -241,24 +202,6 @@ function checkEncryptionConfiguration(
     );
   }
   return { Rules: [{ ...rule, BucketKeyEnabled: rule.BucketKeyEnabled ?? false }] };
-}
-
-function checkBucketPolicy(text: string): Policy {
-  const malformedPolicyError = (message: string) => new AwsError(400, 'MalformedPolicy', message);
-  if (!text.trimStart().startsWith('{'))
-    throw malformedPolicyError("Policies must be valid JSON and the first byte must be '{'");
-  if (Buffer.byteLength(text) > 20_480)
-    throw new AwsError(400, 'PolicyTooLarge', 'Policy exceeds the maximum allowed document size.');
-  try {
-    return parsePolicy(text);
-  } catch (error) {
-    if (!(error instanceof PolicyError)) throw error;
-    throw malformedPolicyError(
-      error.message === 'the Statement is missing'
-        ? 'Missing required field Statement'
-        : "Policies must be valid JSON and the first byte must be '{'",
-    );
-  }
 }
 
 /** Checks the tags of a bucket or an object by the rules of S3. */

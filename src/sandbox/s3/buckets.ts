@@ -8,10 +8,12 @@ import type { BucketState } from '../state.ts';
 import {
   accessDeniedError,
   addBucketRegionHeader,
+  canonicalUserIdOf,
   checkCallerAccess,
   getAuthorizedBucket,
   invalidArgumentError,
 } from './access.ts';
+import { checkNewBucketAcl } from './acls.ts';
 
 export const bucketHandlers: Handlers = {
   CreateBucket(call, input) {
@@ -19,7 +21,7 @@ export const bucketHandlers: Handlers = {
     checkNewBucketName(name);
     const region = regionOfConstraint(call, input.CreateBucketConfiguration?.LocationConstraint);
     checkBucketNamespace(call, name, input.BucketNamespace, region);
-    if (input.ObjectOwnership !== undefined && !OBJECT_OWNERSHIPS.includes(input.ObjectOwnership)) {
+    if (input.ObjectOwnership !== undefined && !isObjectOwnership(input.ObjectOwnership)) {
       throw invalidArgumentError(
         `Invalid x-amz-object-ownership header: ${input.ObjectOwnership}`,
         'x-amz-object-ownership',
@@ -27,6 +29,7 @@ export const bucketHandlers: Handlers = {
     }
     const tags: Tag[] = input.CreateBucketConfiguration?.Tags ?? [];
     checkBucketTags(tags);
+    checkNewBucketAcl(input, input.ObjectOwnership, call.caller.account);
     checkCallerAccess(call, 's3:CreateBucket', bucketArn(name, region));
     if (tags.length > 0) checkCallerAccess(call, 's3:TagResource', bucketArn(name, region));
     const existingBucket = call.store.bucket(name);
@@ -134,11 +137,8 @@ export const bucketHandlers: Handlers = {
   },
 };
 
-const OBJECT_OWNERSHIPS = ['BucketOwnerEnforced', 'BucketOwnerPreferred', 'ObjectWriter'];
-
-/** Returns S3's canonical user id of an account. */
-export const canonicalUserIdOf = (account: string): string =>
-  Buffer.from(account).toString('hex').padEnd(64, '0');
+export const isObjectOwnership = (text = ''): boolean =>
+  ['BucketOwnerEnforced', 'BucketOwnerPreferred', 'ObjectWriter'].includes(text);
 
 const toCreateBucketOutput = (call: Call, name: string, region: string) => ({
   Location:

@@ -1,7 +1,11 @@
 import type { Handlers } from '../call.ts';
 import type { BucketState, VersionState } from '../state.ts';
-import { addBucketRegionHeader, getAuthorizedBucket, invalidArgumentError } from './access.ts';
-import { canonicalUserIdOf } from './buckets.ts';
+import {
+  addBucketRegionHeader,
+  canonicalUserIdOf,
+  getAuthorizedBucket,
+  invalidArgumentError,
+} from './access.ts';
 
 export const listingHandlers: Handlers = {
   ListObjectsV2(call, input) {

@@ -19,8 +19,8 @@ import type {
   UploadPartState,
   UploadState,
 } from '../state.ts';
-import { getAuthorizedBucket, invalidArgumentError } from './access.ts';
-import { canonicalUserIdOf } from './buckets.ts';
+import { canonicalUserIdOf, getAuthorizedBucket, invalidArgumentError } from './access.ts';
+import { checkObjectAcl } from './acls.ts';
 import {
   type CustomerKey,
   createCustomerDataKey,
@@ -32,6 +32,7 @@ import { chooseEncryption, type DataKey } from './encryption.ts';
 import { commonPrefixOf, createKeyEncoder, objectOwnerOf, pageSizeOf } from './list-objects.ts';
 import { objectLockOfRequest, requireLockChecksum } from './object-lock.ts';
 import { checkWriteConditions, currentObjectOf } from './preconditions.ts';
+import { checkStorageClass } from './storage-classes.ts';
 import {
   checkPartNumber,
   computeChecksum,
@@ -46,6 +47,8 @@ import type { ObjectLock } from './versions.ts';
 export const multipartHandlers: Handlers = {
   CreateMultipartUpload(call, input) {
     const bucket = getAuthorizedBucket(call, input, 's3:PutObject', input.Key);
+    checkObjectAcl(call, bucket, input.Key, input);
+    checkStorageClass(input.StorageClass);
     objectLockOfRequest(call, bucket, input.Key, input);
     const checksum = chooseUploadChecksum(input);
     const customerKey = customerKeyOfWrite(call, bucket, input.Key, input);

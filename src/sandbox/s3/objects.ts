@@ -13,8 +13,8 @@ import {
   readUnlessHidden,
   requireObjectOwner,
 } from './access.ts';
+import { checkObjectAcl } from './acls.ts';
 import { checkTagSet } from './bucket-settings.ts';
-import { canonicalUserIdOf } from './buckets.ts';
 import {
   type CustomerKeyInput,
   createCustomerDataKey,
@@ -35,6 +35,7 @@ import {
   checkWriteConditions,
   type ReadConditions,
 } from './preconditions.ts';
+import { requireNotArchived } from './storage-classes.ts';
 import { checkPartNumber, checksumOfRequest, storeObject, toChecksumOutput } from './store-object.ts';
 import {
   addVersion,
@@ -50,6 +51,7 @@ export const objectHandlers: Handlers = {
   PutObject(call, input) {
     const bucket = getAuthorizedBucket(call, input, 's3:PutObject', input.Key);
     if (input.Tagging) getAuthorizedBucket(call, input, 's3:PutObjectTagging', input.Key);
+    checkObjectAcl(call, bucket, input.Key, input);
     const lock = objectLockOfRequest(call, bucket, input.Key, input);
     requireLockChecksum(call, bucket, lock, 'Put Object');
     const customerKey = customerKeyOfWrite(call, bucket, input.Key, input);
@@ -65,6 +67,7 @@ export const objectHandlers: Handlers = {
 
   GetObject(call, input) {
     const { bucket, version, customerKey } = readVersion(call, input, false);
+    requireNotArchived(version);
     const body = decryptObject(
       call.store,
       call.keyService,
@@ -209,24 +212,6 @@ export const objectHandlers: Handlers = {
     const version = getVersionFor('DELETE', bucket, input.Key, input.VersionId);
     version.tags = new Map();
     return saveTags(call, bucket, version);
-  },
-
-  GetObjectAcl(call, input) {
-    const bucket = getAuthorizedBucket(
-      call,
-      input,
-      objectAction('s3:GetObjectAcl', input.VersionId),
-      input.Key,
-    );
-    const version = readUnlessHidden(call, bucket, () =>
-      getReadableVersion(bucket, input.Key, input.VersionId, false),
-    );
-    requireObjectOwner(call, version);
-    const owner = { ID: canonicalUserIdOf(version.owner ?? bucket.owner) };
-    return {
-      Owner: owner,
-      Grants: [{ Grantee: { Type: 'CanonicalUser', ...owner }, Permission: 'FULL_CONTROL' }],
-    };
   },
 };
 

@@ -223,6 +223,13 @@ function replicateVersion(
     throw new ReplicationFailure('SrcGetObjectNotPermitted', readDecision.reason);
   }
   requireAllowed('SrcGetAclNotPermitted', authorizeRole('s3:GetObjectVersionAcl', source, version.key));
+  if (version.owner !== undefined && version.owner !== source.owner) {
+    // S3 User Guide, "Requirements for replication": the owner of the bucket needs READ and READ_ACP on the object.
+    throw new ReplicationFailure(
+      'SrcGetAclNotPermitted',
+      `account ${version.owner} owns the object, and its ACL does not grant access to the owner of ${source.name}`,
+    );
+  }
   if (source.objectLock) {
     // S3 requires both for every object of a locked bucket: with a default retention, every new object has one.
     requireAllowed(

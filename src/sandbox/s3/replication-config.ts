@@ -1,12 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import type { ReplicationConfiguration, ReplicationRule } from '@aws-sdk/client-s3';
+import { accountOfArn } from '../../iam/context.ts';
+import { bucketArn } from '../../util/arn.ts';
 import { AwsError, invalidRequestError } from '../aws-error.ts';
-import type { Handlers } from '../call.ts';
+import type { Call, Handlers } from '../call.ts';
 import { malformedXmlError } from '../protocol/rest-xml.ts';
 import type { BucketState } from '../state.ts';
 import type { Store } from '../store.ts';
-import { getAuthorizedBucket } from './access.ts';
+import { checkCallerAccess, getAuthorizedBucket } from './access.ts';
 import { bucketSettingRemover, getBucketSetting, markBucketChanged } from './bucket-settings.ts';
+import { isStorageClass } from './storage-classes.ts';
 
 export const replicationHandlers: Handlers = {
   PutBucketReplication(call, input) {
@@ -14,6 +17,7 @@ export const replicationHandlers: Handlers = {
     const configuration: ReplicationConfiguration | undefined = input.ReplicationConfiguration;
     if (!configuration) throw malformedXmlError();
     checkReplicationConfiguration(configuration, bucket, call.store);
+    requirePassRole(call, configuration.Role ?? '', bucket);
     bucket.replication = {
       ...configuration,
       // S3 keeps the document as the caller sent it, and adds an id to a rule without one.
@@ -28,6 +32,19 @@ export const replicationHandlers: Handlers = {
 
   DeleteBucketReplication: bucketSettingRemover('s3:PutReplicationConfiguration', 'replication'),
 };
+
+/**
+ * Checks that the caller may pass the role to S3. The caller's identity policies decide about the ARN alone: the role
+ * need not exist. A caller cannot pass a role of another account.
+ * https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
+ */
+function requirePassRole(call: Call, roleArn: string, bucket: BucketState): void {
+  if (accountOfArn(roleArn) !== call.caller.account) throw new AwsError(403, 'AccessDenied', 'Access Denied');
+  checkCallerAccess(call, 'iam:PassRole', roleArn, {
+    'iam:PassedToService': 's3.amazonaws.com',
+    'iam:AssociatedResourceArn': bucketArn(bucket.name, bucket.region),
+  });
+}
 
 const generateRuleId = (): string => randomBytes(24).toString('base64url');
 
@@ -222,6 +239,11 @@ const checkDestinationArn = forEachReplicationRule(({ Destination }) => {
     throw invalidReplicationArgumentError('The specified bucket is not valid.');
 });
 
+const checkDestinationClass = forEachReplicationRule(({ Destination }) => {
+  if (Destination?.StorageClass !== undefined && !isStorageClass(Destination.StorageClass))
+    throw malformedXmlError();
+});
+
 const rejectSelfReplication: ConfigurationCheck = ({ rules, source }) => {
   if (rules.some(({ Destination }) => Destination?.Bucket?.endsWith(`:::${source.name}`))) {
     throw invalidRequestError('Destination bucket cannot be the same as the source bucket.');
@@ -257,6 +279,7 @@ const CONFIGURATION_CHECKS: ConfigurationCheck[] = [
   checkReplicationFilter,
   rejectExistingObjectReplication,
   checkRuleStatus,
+  checkDestinationClass,
   checkReplicationRoleArn,
   checkRuleIds,
   rejectV2ElementsInV1,

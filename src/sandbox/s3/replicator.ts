@@ -5,6 +5,7 @@ import type { KeyService } from '../kms/keys.ts';
 import type { BucketState, ReplicationState, VersionState } from '../state.ts';
 import type { Store } from '../store.ts';
 import { attemptReplication, attemptTagReplication } from './replicate-object.ts';
+import { isArchived } from './storage-classes.ts';
 
 /**
  * Replicates versions in the background. A job starts after a delay, so S3 responds to the write without waiting for
@@ -269,12 +270,14 @@ function matchesRuleFilter({ Filter, Prefix }: ReplicationRule, version: Version
 
 /**
  * Returns whether a matching rule replicates the version. Delete markers need `DeleteMarkerReplication`, except under a
- * V1 rule. KMS-encrypted objects need `SseKmsEncryptedObjects`.
+ * V1 rule. KMS-encrypted objects need `SseKmsEncryptedObjects`. S3 replicates no archived objects (S3 User Guide, "What
+ * isn't replicated").
  */
 function isReplicable(rule: ReplicationRule, version: VersionState): boolean {
   if (version.deleteMarker) {
     return rule.Filter === undefined || rule.DeleteMarkerReplication?.Status === 'Enabled';
   }
+  if (isArchived(version)) return false;
   if (version.encryption.algorithm === 'AES256') return true;
   return rule.SourceSelectionCriteria?.SseKmsEncryptedObjects?.Status === 'Enabled';
 }

@@ -11,6 +11,7 @@ import {
   objectAction,
   readUnlessHidden,
 } from './access.ts';
+import { type AclRequest, checkObjectAcl, ownerOfNewObject } from './acls.ts';
 import { checkTagSet } from './bucket-settings.ts';
 import {
   type CustomerKeyInput,
@@ -28,6 +29,7 @@ import {
 } from './encryption.ts';
 import { objectLockOfRequest } from './object-lock.ts';
 import { checkCopySourceConditions, checkWriteConditions } from './preconditions.ts';
+import { checkStorageClass, requireNotArchived } from './storage-classes.ts';
 import {
   addVersion,
   getReadableVersion,
@@ -37,7 +39,7 @@ import {
 } from './versions.ts';
 
 /** Object properties that a put, a copy and a multipart upload can set. */
-export interface ObjectRequest {
+export interface ObjectRequest extends AclRequest {
   ContentType?: string;
   Metadata?: Record<string, string>;
   StorageClass?: VersionState['storageClass'];
@@ -81,6 +83,7 @@ export function storeObject(
     });
   }
   const tags = parseTaggingHeader(request.Tagging);
+  checkStorageClass(request.StorageClass);
   const encryptionChoice = chooseEncryption(
     request,
     bucket,
@@ -99,6 +102,7 @@ export function storeObject(
   );
   const version: VersionState = {
     key,
+    ...ownerOfNewObject(call, bucket, request),
     versionId: nextVersionId(bucket),
     deleteMarker: false,
     modified: call.now,
@@ -201,6 +205,7 @@ export const toChecksumOutput = ({ algorithm, type, value }: ObjectChecksum) => 
 export const copyHandlers: Handlers = {
   CopyObject(call, input) {
     const destination = getAuthorizedBucket(call, input, 's3:PutObject', input.Key);
+    checkObjectAcl(call, destination, input.Key, input);
     const lock = objectLockOfRequest(call, destination, input.Key, input);
     const customerKey = customerKeyOfWrite(call, destination, input.Key, input);
     const { bucket: source, version, body } = readCopySource(call, input);
@@ -272,6 +277,7 @@ export function readCopySource(
   );
   const customerKey = customerKeyOfRead(call, version, input, true);
   checkCopySourceConditions(version, input, call.now);
+  requireNotArchived(version, true);
   return {
     bucket,
     version,
