@@ -2,6 +2,7 @@ import { accountPolicyOf, grantsOf, keyPolicyOf } from '../authorize.ts';
 import { AwsError, constraintError } from '../aws-error.ts';
 import { authorizeCaller, type Call, callerAccountOf, pageOf } from '../call.ts';
 import type { AliasState, KeyState } from '../state.ts';
+import { keyConditionKeysOf, requestConditionKeysOf } from './condition-keys.ts';
 import {
   buildKmsArn,
   findKey,
@@ -51,7 +52,11 @@ export function requireKeyAccess(
     action,
     resource: key.arn,
     resourceAccount: key.account,
-    context: kmsConditionKeysOf(call.caller.account, encryptionContext),
+    context: {
+      ...kmsConditionKeysOf(call.caller.account, encryptionContext),
+      ...keyConditionKeysOf(call.store, key),
+      ...requestConditionKeysOf(call, action),
+    },
     resourcePolicy: keyPolicyOf(call.store, key, call.now),
     grants: grantsOf(call.store, key),
   });
@@ -63,6 +68,7 @@ export function requireAccountAccess(call: Call, action: string, resource = '*')
   const { allowed, reason } = authorizeCaller(call, {
     action,
     resource,
+    context: { 'kms:CallerAccount': call.caller.account, ...requestConditionKeysOf(call, action) },
     resourcePolicy: accountPolicyOf(call.caller.account),
   });
   if (!allowed) throw kmsAccessDeniedError(call.caller.arn, action, resource, reason);

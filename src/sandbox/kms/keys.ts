@@ -5,6 +5,7 @@ import { authorize, formatAccessDenied, grantsOf, keyPolicyOf } from '../authori
 import { AwsError } from '../aws-error.ts';
 import type { KeyState } from '../state.ts';
 import type { Store } from '../store.ts';
+import { keyConditionKeysOf } from './condition-keys.ts';
 
 /** Account and Region of a request. The KMS API and the calls of S3 to KMS share the functions of this file. */
 
@@ -224,6 +225,8 @@ export function createKeyService(store: Store, clock: () => number): KeyService 
         resourceAccount: key.account,
         context: {
           ...kmsConditionKeysOf(callerAccount, request.context),
+          ...keyConditionKeysOf(store, key),
+          'kms:EncryptionAlgorithm': 'SYMMETRIC_DEFAULT',
           'aws:RequestedRegion': key.region,
           ...(request.viaService === undefined
             ? {}
