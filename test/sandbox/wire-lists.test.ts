@@ -73,6 +73,29 @@ describe('lists of objects', () => {
     expect((await list('max-keys=1&delimiter=%2F')).elements('NextMarker')).toEqual(['a']);
   });
 
+  // fact: localstack/s3.list_object_versions/test_list_object_versions_pagination_common_prefixes
+  test('ListObjectVersions: continues after a common prefix, which has no version', async () => {
+    for (const key of [
+      'folder/aSubfolder/subFile1',
+      'folder/aSubfolder/subFile2',
+      'folder/file1',
+      'folder/file2',
+    ])
+      await put(key);
+    const page = (query: string) => list(`versions&prefix=folder/&delimiter=/&max-keys=1${query}`);
+    const start = await page('');
+    expect(start.elements('CommonPrefixes')).toEqual(['<Prefix>folder/aSubfolder/</Prefix>']);
+    expect(start.elements('NextKeyMarker')).toEqual(['folder/aSubfolder/']);
+    expect(start.elements('NextVersionIdMarker')).toEqual([]);
+    const next = await page('&key-marker=folder/aSubfolder/');
+    expect(next.elements('Key')).toEqual(['folder/file1']);
+    expect(next.elements('NextKeyMarker')).toEqual(['folder/file1']);
+    expect(next.elements('NextVersionIdMarker')).toEqual(['null']);
+    const end = await page('&key-marker=folder/file1&version-id-marker=null');
+    expect(end.elements('Key')).toEqual(['folder/file2']);
+    expect(end.elements('IsTruncated')).toEqual(['false']);
+  });
+
   // S3 API Reference: up to 1,000 keys a page. With max-keys=0 S3 returns an empty page that is not truncated.
   test.each(['list-type=2', '', 'versions'])(
     'max-keys: is at most 1,000, and 0 is an empty page (%s)',
@@ -90,6 +113,12 @@ describe('lists of objects', () => {
   test.each([
     ['max-keys=abc', 'Provided max-keys not an integer or within integer range', 'max-keys'],
     ['max-keys=-1', 'Argument maxKeys must be an integer between 0 and 2147483647', 'maxKeys'],
+    // fact: localstack/s3.list_object_versions/test_list_objects_versions_markers#list-objects-next-version-only
+    [
+      'versions&version-id-marker=null',
+      'A version-id marker cannot be specified without a key marker.',
+      'version-id-marker',
+    ],
     ['encoding-type=value', 'Invalid Encoding Method specified in Request', 'encoding-type'],
     ['list-type=2&continuation-token=', 'The continuation token provided is incorrect', 'continuation-token'],
   ])('lists: return InvalidArgument for %s', async (query, message, argument) => {

@@ -565,6 +565,37 @@ describe('headers of objects', () => {
   });
 });
 
+describe('response headers in the query', () => {
+  // S3 API Reference, GetObject: response-cache-control, -content-disposition, …, -expires
+  test('GetObject and HeadObject: replace headers of the response', async () => {
+    await put('a', { body: DIGITS });
+    const query =
+      'response-content-type=text%2Fplain&response-content-disposition=x&response-cache-control=no-store&response-content-language=de&response-content-encoding=br&response-expires=0';
+    for (const method of ['GET', 'HEAD']) {
+      expect((await send(method, `/acme-tax/a?${query}`)).headers).toMatchObject({
+        'content-type': 'text/plain',
+        'content-disposition': 'x',
+        'cache-control': 'no-store',
+        'content-language': 'de',
+        'content-encoding': 'br',
+        expires: '0',
+      });
+    }
+  });
+
+  test.each(['%E6%97%A5%E6%9C%AC', 'a%0D%0Ab'])(
+    'GetObject: refuses a value that a header cannot contain: %s',
+    async (value) => {
+      await put('a', { body: DIGITS });
+      expect(errorOf(await send('GET', `/acme-tax/a?response-content-disposition=${value}`))).toEqual([
+        400,
+        'InvalidArgument',
+        'Header value cannot be represented using ISO-8859-1.',
+      ]);
+    },
+  );
+});
+
 describe('lists of uploads and parts', () => {
   // facts: localstack/s3.list_parts/test_list_parts_pagination, test_list_parts_empty_part_number_marker
   test('ListParts: returns pages with the recorded elements', async () => {

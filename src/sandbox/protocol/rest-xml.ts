@@ -67,7 +67,8 @@ export async function decodeRest(
  * fact: localstack/s3.list_parts/test_list_parts_empty_part_number_marker#list-parts-empty-max-parts
  */
 function coerceQueryValue(schema: NormalizedSchema, name: string, text: string): unknown {
-  if (!schema.isNumericSchema()) return coerceText(schema, text);
+  // Like Expires, the text of response-expires need not be a date.
+  if (!schema.isNumericSchema()) return name === 'response-expires' ? text : coerceText(schema, text);
   if (text === '') return undefined;
   const value = Number(text);
   if (/^-?\d+$/.test(text) && Math.abs(value) <= MAX_INTEGER) return value;

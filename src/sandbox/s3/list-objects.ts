@@ -67,14 +67,15 @@ export const listingHandlers: Handlers = {
     const deleteMarkers: object[] = [];
     const prefixes: string[] = [];
     let count = 0;
-    let next: { key: string; version: string } | undefined;
+    /** Marker of the next page: the last version, or the last common prefix, which has no version. */
+    let next: { key: string; version?: string } | undefined;
+    let last: typeof next;
     const entries = sortedKeysOf(bucket, input.Prefix).flatMap((key) =>
       (bucket.objects.get(key) ?? []).map((version, index) => ({ version, isLatest: index === 0 })),
     );
     const start = entries.findIndex(({ version }) =>
       isAfterMarker(version, entries, input.KeyMarker, input.VersionIdMarker),
     );
-    let lastVersion: VersionState | undefined;
     for (const { version, isLatest } of start < 0 ? [] : entries.slice(start)) {
       const commonPrefix = commonPrefixOf(version.key, input.Prefix, input.Delimiter);
       if (
@@ -83,11 +84,12 @@ export const listingHandlers: Handlers = {
       )
         continue;
       if (count === maxKeys) {
-        if (lastVersion) next = { key: lastVersion.key, version: lastVersion.versionId };
+        next = last;
         break;
       }
       count += 1;
-      lastVersion = version;
+      last =
+        commonPrefix === undefined ? { key: version.key, version: version.versionId } : { key: commonPrefix };
       if (commonPrefix !== undefined) prefixes.push(commonPrefix);
       else {
         const entry = {

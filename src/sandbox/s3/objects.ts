@@ -297,20 +297,32 @@ const toVersionIdOutput = (bucket: BucketState, version: VersionState) =>
 const toTagCountOutput = (version: VersionState) =>
   version.tags.size > 0 ? { TagCount: version.tags.size } : {};
 
-function responseOverridesOf(input: Record<string, unknown>) {
-  const memberNames = [
-    'ContentType',
-    'ContentDisposition',
-    'CacheControl',
-    'ContentEncoding',
-    'ContentLanguage',
-    'Expires',
-  ];
-  return Object.fromEntries(
-    memberNames.flatMap((name) =>
-      input[`Response${name}`] === undefined ? [] : [[name, input[`Response${name}`]]],
-    ),
-  );
+/** Names of the query that replace headers of the response, by the member of the output. */
+const RESPONSE_OVERRIDES = {
+  ContentType: 'response-content-type',
+  ContentDisposition: 'response-content-disposition',
+  CacheControl: 'response-cache-control',
+  ContentEncoding: 'response-content-encoding',
+  ContentLanguage: 'response-content-language',
+  Expires: 'response-expires',
+};
+
+/**
+ * Returns the headers of a response that the query of the request replaces.
+ *
+ * @throws AwsError InvalidArgument for a value that a header cannot contain.
+ */
+function responseOverridesOf(input: Record<string, unknown>): Record<string, string> {
+  const overrides: [member: string, value: string][] = [];
+  for (const [member, argument] of Object.entries(RESPONSE_OVERRIDES)) {
+    const value = input[`Response${member}`];
+    if (typeof value !== 'string') continue;
+    // LocalStack's provider, from its recordings of AWS
+    if (!/^[\t -~\u00a0-\u00ff]*$/.test(value))
+      throw invalidArgumentError('Header value cannot be represented using ISO-8859-1.', argument, value);
+    overrides.push([member, value]);
+  }
+  return Object.fromEntries(overrides);
 }
 
 interface DeleteRequest {
