@@ -565,6 +565,35 @@ describe('headers of objects', () => {
   });
 });
 
+describe('copies to the same key', () => {
+  // S3 API Reference, CopyObject; message: LocalStack's provider, from its recordings of AWS
+  test('CopyObject: refuses to copy the current version to itself without a change', async () => {
+    await put('a', { body: DIGITS });
+    const copy = (headers: Record<string, string> = {}, source = '/acme-tax/a') =>
+      put('a', { headers: { 'x-amz-copy-source': source, ...headers } });
+    expect(errorOf(await copy()).slice(0, 2)).toEqual([400, 'InvalidRequest']);
+    for (const change of [
+      { 'x-amz-metadata-directive': 'REPLACE' },
+      { 'x-amz-storage-class': 'STANDARD' },
+      { 'x-amz-server-side-encryption': 'AES256' },
+      { 'x-amz-website-redirect-location': '/b' },
+    ])
+      expect((await copy(change)).status).toBe(200);
+  });
+
+  // S3 User Guide, "Restoring previous versions": copy a previous version of the object into the same bucket
+  test('CopyObject: restores an older version', async () => {
+    await send('PUT', '/acme-tax?versioning', {
+      body: '<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>',
+    });
+    const { headers } = await put('a', { body: 'old' });
+    await put('a', { body: 'new' });
+    const source = `/acme-tax/a?versionId=${headers['x-amz-version-id']}`;
+    expect((await put('a', { headers: { 'x-amz-copy-source': source } })).status).toBe(200);
+    expect((await send('GET', '/acme-tax/a')).text).toBe('old');
+  });
+});
+
 describe('response headers in the query', () => {
   // S3 API Reference, GetObject: response-cache-control, -content-disposition, …, -expires
   test('GetObject and HeadObject: replace headers of the response', async () => {

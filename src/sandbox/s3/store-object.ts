@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { AwsError } from '../aws-error.ts';
+import { AwsError, invalidRequestError } from '../aws-error.ts';
 import type { Call, Handlers } from '../call.ts';
 import { checksumAlgorithmOf, checksumOfHeaders, DEFAULT_CHECKSUM_ALGORITHM } from '../protocol/checksums.ts';
 import type { BucketState, ObjectChecksum, ObjectPart, VersionState } from '../state.ts';
@@ -210,6 +210,7 @@ export const copyHandlers: Handlers = {
     const customerKey = customerKeyOfWrite(call, destination, input.Key, input);
     const { bucket: source, version, body } = readCopySource(call, input);
     checkWriteConditions(call, destination, input);
+    checkSelfCopy(destination, source, version, input);
     const copiedMetadata =
       input.MetadataDirective === 'REPLACE'
         ? {}
@@ -250,6 +251,34 @@ export const copyHandlers: Handlers = {
     };
   },
 };
+
+/**
+ * Checks that a copy of the current version to itself changes something. A copy of an older version restores it. The
+ * message and the conditions are those of LocalStack's provider, from its recordings of AWS.
+ */
+function checkSelfCopy(
+  destination: BucketState,
+  source: BucketState,
+  version: VersionState,
+  input: ObjectRequest & { Key: string; MetadataDirective?: string; SSECustomerAlgorithm?: string },
+): void {
+  const isSelfCopy =
+    source === destination && version.key === input.Key && source.objects.get(version.key)?.[0] === version;
+  const defaultAlgorithm =
+    destination.encryption?.Rules?.[0]?.ApplyServerSideEncryptionByDefault?.SSEAlgorithm ?? 'AES256';
+  const isChange =
+    input.MetadataDirective === 'REPLACE' ||
+    input.StorageClass !== undefined ||
+    input.ServerSideEncryption !== undefined ||
+    input.SSECustomerAlgorithm !== undefined ||
+    input.WebsiteRedirectLocation !== undefined ||
+    defaultAlgorithm !== 'AES256' ||
+    version.encryption.algorithm !== 'AES256';
+  if (!isSelfCopy || isChange) return;
+  throw invalidRequestError(
+    "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
+  );
+}
 
 /**
  * Returns the source version of a copy, with its decrypted bytes.
