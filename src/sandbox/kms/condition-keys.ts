@@ -26,7 +26,7 @@ export function keyConditionKeysOf(store: Store, key: KeyState): KmsContext {
 }
 
 /** Members of KMS inputs that condition keys test. */
-interface ConditionInput {
+interface DescribedInput {
   BypassPolicyLockoutSafetyCheck?: boolean;
   DestinationEncryptionAlgorithm?: string;
   DestinationKeyId?: string;
@@ -51,7 +51,7 @@ interface ConditionInput {
  * @param action `kms:ReEncryptTo`, which can differ from the operation
  */
 export function requestConditionKeysOf(
-  { operation, input }: { operation: string; input: ConditionInput },
+  { operation, input }: { operation: string; input: DescribedInput },
   action: string,
 ): KmsContext {
   const name = action.slice('kms:'.length);
@@ -59,7 +59,7 @@ export function requestConditionKeysOf(
   const isTarget = name === 'ReEncryptTo';
   const keyName = (isTarget ? input.DestinationKeyId : (input.SourceKeyId ?? input.KeyId)) ?? '';
   const [alias] = /alias\/.+$/.exec(keyName) ?? [];
-  if (alias !== undefined && ALIAS_ACTIONS.test(name)) context['kms:RequestAlias'] = alias;
+  if (alias !== undefined && ALIASED_ACTIONS.test(name)) context['kms:RequestAlias'] = alias;
   if (ENCRYPTION_ACTIONS.test(name)) {
     const { DestinationEncryptionAlgorithm, SourceEncryptionAlgorithm, EncryptionAlgorithm } = input;
     context['kms:EncryptionAlgorithm'] =
@@ -84,10 +84,10 @@ export function requestConditionKeysOf(
 }
 
 /** Actions whose operation accepts an alias. */
-const ALIAS_ACTIONS = /^(Decrypt|DescribeKey|Encrypt|GenerateDataKey\w*|GetPublicKey|ReEncrypt(From|To))$/;
+const ALIASED_ACTIONS = /^(Decrypt|DescribeKey|Encrypt|GenerateDataKey\w*|GetPublicKey|ReEncrypt(From|To))$/;
 const ENCRYPTION_ACTIONS = /^(Decrypt|Encrypt|GenerateDataKey\w*|ReEncrypt(From|To))$/;
 
-const newKeyConditionKeysOf = ({ KeySpec, KeyUsage, MultiRegion, Origin }: ConditionInput): KmsContext => ({
+const newKeyConditionKeysOf = ({ KeySpec, KeyUsage, MultiRegion, Origin }: DescribedInput): KmsContext => ({
   'kms:KeyOrigin': Origin ?? 'AWS_KMS',
   'kms:KeySpec': KeySpec ?? 'SYMMETRIC_DEFAULT',
   'kms:KeyUsage': KeyUsage ?? 'ENCRYPT_DECRYPT',
