@@ -4,6 +4,7 @@ import type { FaultSettings } from '../faults.ts';
 import type { KeyService } from '../kms/keys.ts';
 import { isSecureTransport, type RequestOrigin } from '../request-context.ts';
 import type { BucketState, VersionState } from '../state.ts';
+import { BUCKET_POLICY_ACTIONS } from './policy-actions.ts';
 
 /**
  * Condition keys of S3. Which keys an action has comes from the Service Authorization Reference, "Actions, resources,
@@ -59,106 +60,82 @@ interface DescribedCall {
   faultSettings: FaultSettings;
 }
 
-interface ConditionKey {
-  /** Names of the actions that have the key, without `s3:`. */
-  actions: RegExp;
-  toValue(input: ConditionInput, call: DescribedCall): OneOrMany<string> | undefined;
-}
+/** Returns the value of a condition key in a request; undefined if the request does not carry it. */
+type ValueOf = (input: ConditionInput, call: DescribedCall) => OneOrMany<string> | undefined;
 
-const SETS_ACL = /^(BypassGovernanceRetention|CreateBucket|PutBucketAcl|PutObject|PutObject(Version)?Acl)$/;
-const WRITES_OBJECT = /^(BypassGovernanceRetention|PutObject)$/;
-const LISTS_BUCKET = /^ListBucket(Versions)?$/;
-const SETS_RETENTION = /^PutObject(Retention)?$/;
-const SETS_TAGS = /^(BypassGovernanceRetention|PutObject|PutObject(Version)?Tagging)$/;
 const MS_PER_DAY = 24 * 60 * 60 * 1000;
 
-/** Keys whose values come from the input, by name. */
-const CONDITION_KEYS: Record<string, ConditionKey> = {
-  's3:ObjectCreationOperation': {
-    actions: /^PutObject$/,
-    // "Enforce conditional writes": parts and the start of a multipart upload create no object.
-    toValue: (_, { operation }) =>
-      String(!/^(CreateMultipartUpload|UploadPart|UploadPartCopy)$/.test(operation)),
+/** Values of the keys that come from the input. `conditionKeysOfAction` returns which of them an action has. */
+const VALUES_BY_KEY: Record<string, ValueOf> = {
+  // "Enforce conditional writes": parts and the start of a multipart upload create no object.
+  's3:ObjectCreationOperation': (_, { operation }) =>
+    String(!/^(CreateMultipartUpload|UploadPart|UploadPartCopy)$/.test(operation)),
+  's3:RequestObjectTagKeys': (input) => {
+    const keys = requestTagsOf(input).map(([key]) => key);
+    return keys.length > 0 ? keys : undefined;
   },
-  's3:RequestObjectTagKeys': {
-    actions: SETS_TAGS,
-    toValue: (input) => {
-      const keys = requestTagsOf(input).map(([key]) => key);
-      return keys.length > 0 ? keys : undefined;
-    },
+  's3:delimiter': ({ Delimiter }) => Delimiter,
+  's3:if-match': ({ IfMatch }) => IfMatch,
+  's3:if-none-match': ({ IfNoneMatch }) => IfNoneMatch,
+  's3:locationconstraint': ({ CreateBucketConfiguration }) => CreateBucketConfiguration?.LocationConstraint,
+  's3:max-keys': ({ MaxKeys }) => MaxKeys?.toString(),
+  's3:object-lock-legal-hold': ({ LegalHold, ObjectLockLegalHoldStatus }) =>
+    ObjectLockLegalHoldStatus ?? LegalHold?.Status,
+  's3:object-lock-mode': ({ ObjectLockMode, Retention }) => ObjectLockMode ?? Retention?.Mode,
+  's3:object-lock-remaining-retention-days': (input, { now }) => {
+    const until = retainUntilOf(input);
+    return until === undefined ? undefined : String(Math.ceil((until - now) / MS_PER_DAY));
   },
-  's3:delimiter': { actions: LISTS_BUCKET, toValue: ({ Delimiter }) => Delimiter },
-  's3:if-match': { actions: /^(DeleteObject|PutObject)$/, toValue: ({ IfMatch }) => IfMatch },
-  's3:if-none-match': { actions: /^PutObject$/, toValue: ({ IfNoneMatch }) => IfNoneMatch },
-  's3:locationconstraint': {
-    actions: /^CreateBucket$/,
-    toValue: ({ CreateBucketConfiguration }) => CreateBucketConfiguration?.LocationConstraint,
+  's3:object-lock-retain-until-date': (input) => {
+    const until = retainUntilOf(input);
+    return until === undefined ? undefined : new Date(until).toISOString();
   },
-  's3:max-keys': { actions: LISTS_BUCKET, toValue: ({ MaxKeys }) => MaxKeys?.toString() },
-  's3:object-lock-legal-hold': {
-    actions: /^PutObject(LegalHold)?$/,
-    toValue: ({ LegalHold, ObjectLockLegalHoldStatus }) => ObjectLockLegalHoldStatus ?? LegalHold?.Status,
-  },
-  's3:object-lock-mode': {
-    actions: SETS_RETENTION,
-    toValue: ({ ObjectLockMode, Retention }) => ObjectLockMode ?? Retention?.Mode,
-  },
-  's3:object-lock-remaining-retention-days': {
-    actions: SETS_RETENTION,
-    toValue: (input, { now }) => {
-      const until = retainUntilOf(input);
-      return until === undefined ? undefined : String(Math.ceil((until - now) / MS_PER_DAY));
-    },
-  },
-  's3:object-lock-retain-until-date': {
-    actions: SETS_RETENTION,
-    toValue: (input) => {
-      const until = retainUntilOf(input);
-      return until === undefined ? undefined : new Date(until).toISOString();
-    },
-  },
-  's3:prefix': { actions: LISTS_BUCKET, toValue: ({ Prefix }) => Prefix },
-  's3:x-amz-acl': { actions: SETS_ACL, toValue: ({ ACL }) => ACL },
-  's3:x-amz-bucket-namespace': {
-    actions: /^CreateBucket$/,
-    toValue: ({ BucketNamespace }) => BucketNamespace,
-  },
-  's3:x-amz-copy-source': { actions: WRITES_OBJECT, toValue: ({ CopySource }) => CopySource },
-  's3:x-amz-grant-full-control': { actions: SETS_ACL, toValue: ({ GrantFullControl }) => GrantFullControl },
-  's3:x-amz-grant-read': { actions: SETS_ACL, toValue: ({ GrantRead }) => GrantRead },
-  's3:x-amz-grant-read-acp': { actions: SETS_ACL, toValue: ({ GrantReadACP }) => GrantReadACP },
-  's3:x-amz-grant-write': { actions: SETS_ACL, toValue: ({ GrantWrite }) => GrantWrite },
-  's3:x-amz-grant-write-acp': { actions: SETS_ACL, toValue: ({ GrantWriteACP }) => GrantWriteACP },
-  's3:x-amz-metadata-directive': {
-    actions: WRITES_OBJECT,
-    toValue: ({ MetadataDirective }) => MetadataDirective,
-  },
-  's3:x-amz-object-ownership': {
-    actions: /^CreateBucket$/,
-    toValue: ({ ObjectOwnership }) => ObjectOwnership,
-  },
-  's3:x-amz-server-side-encryption': {
-    actions: WRITES_OBJECT,
-    toValue: ({ ServerSideEncryption }) => ServerSideEncryption,
-  },
-  's3:x-amz-server-side-encryption-aws-kms-key-id': { actions: WRITES_OBJECT, toValue: requestedKeyArnOf },
-  's3:x-amz-server-side-encryption-customer-algorithm': {
-    actions: WRITES_OBJECT,
-    toValue: ({ SSECustomerAlgorithm }) => SSECustomerAlgorithm,
-  },
-  's3:x-amz-storage-class': {
-    actions: /^(BypassGovernanceRetention|PutObject|PutObject(Version)?Acl)$/,
-    toValue: ({ StorageClass }) => StorageClass,
-  },
-  's3:x-amz-website-redirect-location': {
-    actions: WRITES_OBJECT,
-    toValue: ({ WebsiteRedirectLocation }) => WebsiteRedirectLocation,
-  },
+  's3:prefix': ({ Prefix }) => Prefix,
+  's3:x-amz-acl': ({ ACL }) => ACL,
+  's3:x-amz-bucket-namespace': ({ BucketNamespace }) => BucketNamespace,
+  's3:x-amz-copy-source': ({ CopySource }) => CopySource,
+  's3:x-amz-grant-full-control': ({ GrantFullControl }) => GrantFullControl,
+  's3:x-amz-grant-read': ({ GrantRead }) => GrantRead,
+  's3:x-amz-grant-read-acp': ({ GrantReadACP }) => GrantReadACP,
+  's3:x-amz-grant-write': ({ GrantWrite }) => GrantWrite,
+  's3:x-amz-grant-write-acp': ({ GrantWriteACP }) => GrantWriteACP,
+  's3:x-amz-metadata-directive': ({ MetadataDirective }) => MetadataDirective,
+  's3:x-amz-object-ownership': ({ ObjectOwnership }) => ObjectOwnership,
+  's3:x-amz-server-side-encryption': ({ ServerSideEncryption }) => ServerSideEncryption,
+  's3:x-amz-server-side-encryption-aws-kms-key-id': requestedKeyArnOf,
+  's3:x-amz-server-side-encryption-customer-algorithm': ({ SSECustomerAlgorithm }) => SSECustomerAlgorithm,
+  's3:x-amz-storage-class': ({ StorageClass }) => StorageClass,
+  's3:x-amz-website-redirect-location': ({ WebsiteRedirectLocation }) => WebsiteRedirectLocation,
 };
 
-const HAS_VERSION_ID = /^(Delete|Get|Put)ObjectVersion/;
-const HAS_EXISTING_TAGS =
-  /^(GetObject|GetObjectVersion|(Get|Put)Object(Version)?Acl|GetObject(Version)?Attributes|(Delete|Get|Put)Object(Version)?Tagging)$/;
+/** Condition keys of each action, from the table of bucket policies. */
+let keysByAction: Map<string, readonly string[]> | undefined;
+
+/** Returns the condition keys of an action, apart from those that all actions have. */
+function conditionKeysOfAction(action: string): readonly string[] {
+  keysByAction ??= new Map(
+    BUCKET_POLICY_ACTIONS.trim()
+      .split('\n')
+      .map((line) => {
+        const [name = '', , ...keys] = line.split(' ');
+        return [`s3:${name}`, keys];
+      }),
+  );
+  return keysByAction.get(action) ?? (action === 's3:CreateBucket' ? CREATE_BUCKET_KEYS : []);
+}
+
+/** Bucket policies do not have this action, because the bucket does not exist yet. */
+const CREATE_BUCKET_KEYS = [
+  's3:locationconstraint',
+  's3:x-amz-acl',
+  's3:x-amz-bucket-namespace',
+  's3:x-amz-grant-full-control',
+  's3:x-amz-grant-read',
+  's3:x-amz-grant-read-acp',
+  's3:x-amz-grant-write',
+  's3:x-amz-grant-write-acp',
+  's3:x-amz-object-ownership',
+];
 
 /** What a request asks for: an object, and the version that it names. */
 export interface RequestTarget {
@@ -173,19 +150,18 @@ export interface RequestTarget {
  * @param action `s3:PutObject`
  */
 export function s3ConditionKeysOf(call: DescribedCall, action: string, target: RequestTarget): KeyValues {
-  const name = action.slice('s3:'.length);
   const input = describingInputOf(call, target.bucket);
-  const keys: KeyValues = { ...connectionKeysOf(call, name) };
+  const keys: KeyValues = connectionKeysOf(call);
   if (target.bucket) keys['s3:ResourceAccount'] = target.bucket.owner;
-  for (const [key, { actions, toValue }] of Object.entries(CONDITION_KEYS)) {
-    const value = actions.test(name) ? toValue(input, call) : undefined;
+  for (const key of conditionKeysOfAction(action)) {
+    const value = VALUES_BY_KEY[key]?.(input, call);
     if (value !== undefined) keys[key] = value;
   }
-  if (SETS_TAGS.test(name)) {
+  if (conditionKeysOfAction(action).includes('s3:RequestObjectTag/*')) {
     for (const [key, value] of requestTagsOf(input)) keys[`s3:RequestObjectTag/${key}`] = value;
   }
   const bucketTags = input.CreateBucketConfiguration?.Tags ?? [];
-  if (/^(CreateBucket|TagResource)$/.test(name) && bucketTags.length > 0) {
+  if (/^s3:(CreateBucket|TagResource)$/.test(action) && bucketTags.length > 0) {
     keys['aws:TagKeys'] = bucketTags.map(({ Key = '' }) => Key);
     for (const { Key, Value = '' } of bucketTags) keys[`aws:RequestTag/${Key}`] = Value;
   }
@@ -202,26 +178,24 @@ export function versionConditionKeysOf(
   versionId: string | undefined,
   version: Pick<VersionState, 'tags'> | undefined,
 ): KeyValues {
-  const name = action.slice('s3:'.length);
   const keys: KeyValues = {};
-  if (versionId !== undefined && HAS_VERSION_ID.test(name)) keys['s3:VersionId'] = versionId;
-  if (version && HAS_EXISTING_TAGS.test(name)) {
+  const actionKeys = conditionKeysOfAction(action);
+  if (versionId !== undefined && actionKeys.includes('s3:versionid')) keys['s3:VersionId'] = versionId;
+  if (version && actionKeys.includes('s3:ExistingObjectTag/*')) {
     for (const [key, value] of version.tags) keys[`s3:ExistingObjectTag/${key}`] = value;
   }
   return keys;
 }
 
 /** Returns the keys that describe connection and signature, which every action has. */
-function connectionKeysOf({ origin, headers, faultSettings }: DescribedCall, name: string): KeyValues {
+function connectionKeysOf({ origin, headers, faultSettings }: DescribedCall): KeyValues {
   const contentHash = headers['x-amz-content-sha256'];
   return {
     's3:authType': origin.authType,
     's3:signatureversion': 'AWS4-HMAC-SHA256',
     ...(origin.signatureAgeMs === undefined ? {} : { 's3:signatureAge': String(origin.signatureAgeMs) }),
     ...(isSecureTransport(origin, faultSettings) ? { 's3:TlsVersion': '1.3' } : {}),
-    ...(contentHash === undefined || /^(Get|Put)BucketObjectLockConfiguration$/.test(name)
-      ? {}
-      : { 's3:x-amz-content-sha256': contentHash }),
+    ...(contentHash === undefined ? {} : { 's3:x-amz-content-sha256': contentHash }),
   };
 }
 
