@@ -24,7 +24,7 @@ export interface SampledObject extends SourceObject {
 /** S3 lists by key and never by time: the sample contains the newest of the first 1,000 versions under each prefix. */
 const MAX_LISTED_VERSIONS = 1_000;
 
-/** Returns the newest objects under some prefixes of a bucket, each once. */
+/** Returns the newest objects under some prefixes of a bucket, each once. Leaves out objects under SSE-C. */
 export async function sampleObjects(
   aws: Aws,
   location: Location,
@@ -50,11 +50,26 @@ export async function sampleObjects(
   const newest = [...versions.values()]
     .sort((a, b) => Number(b.LastModified ?? 0) - Number(a.LastModified ?? 0))
     .slice(0, count);
-  return Promise.all(
+  const objects = await Promise.all(
     newest.map(({ Key = '', VersionId }) =>
-      readSampledObject(aws, location, bucket, Key, VersionId, { mayLackTags: true }),
+      readSampledObject(aws, location, bucket, Key, VersionId, { mayLackTags: true }).catch(
+        (error: unknown) => {
+          if (needsCustomerKey(error)) return undefined;
+          throw error;
+        },
+      ),
     ),
   );
+  return objects.filter((object) => object !== undefined);
+}
+
+/**
+ * Returns whether an object cannot be read because it is under SSE-C: without the key, S3 responds to HEAD with 400 and
+ * no code (S3 API Reference, "HeadObject").
+ */
+function needsCustomerKey(error: unknown): boolean {
+  const { httpStatusCode } = (error as { $metadata?: { httpStatusCode?: number } }).$metadata ?? {};
+  return httpStatusCode === 400;
 }
 
 /**

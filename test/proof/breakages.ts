@@ -626,9 +626,8 @@ const denials: Breakage[] = [
     code: 'RK1305',
   },
   {
-    // Of the role alone: the doctor itself reads the tags of the sample.
-    when: 'the source bucket policy denies the role to read tags',
-    breaks: inSourceBucketPolicy(denying('s3:GetObjectVersionTagging', sourceObjects(), theRole)),
+    when: 'the source bucket policy denies reading tags',
+    breaks: inSourceBucketPolicy(denying('s3:GetObjectVersionTagging', sourceObjects())),
     object: 'with tags',
     code: 'RK1306',
   },

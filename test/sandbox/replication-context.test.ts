@@ -6,6 +6,7 @@ import {
   PutObjectLockConfigurationCommand,
 } from '@aws-sdk/client-s3';
 import { describe, expect, test } from 'vitest';
+import { sampleObjects } from '../../src/facts/object-sample.ts';
 import type { Statement } from '../../src/iam/types.ts';
 import { TAX_SPEC, type TestEnv, testEnv } from '../support/env.ts';
 import { createRawClient } from './raw-request.ts';
@@ -133,11 +134,11 @@ test('role policy: a condition on the existing tags decides about each object', 
 });
 
 describe('replication of an object under SSE-C', () => {
-  const key = createHash('sha256').update('key').digest();
+  const customerKey = createHash('sha256').update('key').digest();
   const headers = {
     'x-amz-server-side-encryption-customer-algorithm': 'AES256',
-    'x-amz-server-side-encryption-customer-key': key.toString('base64'),
-    'x-amz-server-side-encryption-customer-key-md5': createHash('md5').update(key).digest('base64'),
+    'x-amz-server-side-encryption-customer-key': customerKey.toString('base64'),
+    'x-amz-server-side-encryption-customer-key-md5': createHash('md5').update(customerKey).digest('base64'),
   };
 
   /** Lets buckets accept SSE-C, writes an object with it, and returns the result. */
@@ -178,6 +179,17 @@ describe('replication of an object under SSE-C', () => {
       status: 'FAILED',
       attempts: [{ reason: 'DstPutObjectNotPermitted', detail: `${REPLICA} blocks SSE-C` }],
     });
+  });
+
+  test('the doctor leaves it out of its sample, and samples the other objects', async () => {
+    await using env = await replicatingPair();
+    await put(env);
+    await replicateWithCustomerKey(env, [
+      [SOURCE, EAST],
+      [REPLICA, WEST],
+    ]);
+    const sample = await sampleObjects(env.client, EAST, SOURCE, ['Tax/'], 10);
+    expect(sample.map(({ key }) => key)).toEqual(['Tax/2026.pdf']);
   });
 
   test('a policy sees the algorithm of the key', async () => {
