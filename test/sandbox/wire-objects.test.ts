@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Sandbox, startSandbox } from '../../src/sandbox/server.ts';
+import { testEnv } from '../support/env.ts';
 import {
   childrenOf,
   createRawClient,
@@ -562,6 +563,36 @@ describe('headers of objects', () => {
     const replaced = (await send('HEAD', '/acme-tax/new')).headers;
     expect(replaced['cache-control']).toBe('private');
     expect(replaced).not.toHaveProperty('content-encoding');
+  });
+});
+
+describe('replicas of multipart uploads', () => {
+  // fact: stackd/replica-identity: the ETag of the source, under SSE-S3 and SSE-KMS
+  test('replicas: have the ETag, the parts and the checksum of their source', async () => {
+    await using env = await testEnv();
+    await env.reconcile();
+    send = createRawClient(env.sandbox.endpoint);
+    const { completed } = await uploadParts('Tax/big', twoParts, {
+      create: { 'x-amz-checksum-algorithm': 'SHA256' },
+      part: (body) => ({ 'x-amz-checksum-sha256': sha256(body) }),
+      elements: (body) => `<ChecksumSHA256>${sha256(body)}</ChecksumSHA256>`,
+    });
+    await env.sandbox.waitForReplication();
+    const part = (bucket: string, region: string) =>
+      send('GET', `/${bucket}/Tax/big?partNumber=2`, { headers: CHECKSUM_MODE, region });
+    const source = await part('acme-tax', 'us-east-1');
+    const replica = await part('acme-tax-replica', 'us-west-2');
+    expect(source.headers['x-amz-replication-status']).toBe('COMPLETED');
+    expect(replica).toMatchObject({
+      status: 206,
+      text: DIGITS,
+      headers: {
+        etag: elementsOf(completed.text, 'ETag')[0]?.replaceAll('&quot;', '"'),
+        'x-amz-replication-status': 'REPLICA',
+        'x-amz-mp-parts-count': '2',
+      },
+    });
+    expect(checksumHeadersOf(replica)).toEqual(checksumHeadersOf(source));
   });
 });
 
