@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Sandbox, startSandbox } from '../../src/sandbox/server.ts';
 import { createRawClient, elementsOf, type SendRequest, type WireRequest } from './raw-request.ts';
@@ -421,4 +424,45 @@ test('Object Lock: a bucket policy limits the remaining retention days', async (
   await send('PUT', `/${BUCKET}?policy`, { body: JSON.stringify(policy) });
   expect((await putRetention(retention('GOVERNANCE', 11))).status).toBe(403);
   expect((await putRetention(retention('GOVERNANCE', 10))).status).toBe(200);
+});
+
+test('Object Lock: an upload that began before a restart keeps its lock, and policies see it', async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'replikey-lock-'));
+  const startIn = () => startSandbox({ clock: () => now, state: folder });
+  let running = await startIn();
+  try {
+    const before = createRawClient(running.endpoint);
+    await before('PUT', `/${BUCKET}`, { headers: { 'x-amz-bucket-object-lock-enabled': 'true' } });
+    const policy = {
+      Version: '2012-10-17',
+      Statement: {
+        Effect: 'Deny',
+        Principal: '*',
+        Action: 's3:PutObject',
+        Resource: `arn:aws:s3:::${BUCKET}/*`,
+        Condition: { NumericGreaterThan: { 's3:object-lock-remaining-retention-days': '10' } },
+      },
+    };
+    await before('PUT', `/${BUCKET}?policy`, { body: JSON.stringify(policy) });
+    const start = await before('POST', `/${BUCKET}/parts?uploads`, {
+      headers: lockHeaders('COMPLIANCE', 10),
+    });
+    const [uploadId] = elementsOf(start.text, 'UploadId');
+    await running.close();
+    running = await startIn();
+    const after = createRawClient(running.endpoint);
+    const part = await after('PUT', `/${BUCKET}/parts?partNumber=1&uploadId=${uploadId}`, {
+      body: 'data',
+      headers: MD5,
+    });
+    expect(part.status, part.text).toBe(200);
+    await after('POST', `/${BUCKET}/parts?uploadId=${uploadId}`, {
+      body: `<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>${part.headers.etag}</ETag></Part></CompleteMultipartUpload>`,
+    });
+    const { headers } = await after('HEAD', `/${BUCKET}/parts`);
+    expect(headers['x-amz-object-lock-retain-until-date']).toBe('2026-12-10T00:00:00Z');
+  } finally {
+    await running.close();
+    await rm(folder, { recursive: true });
+  }
 });

@@ -34,7 +34,7 @@ interface ConditionInput {
   MetadataDirective?: string;
   ObjectLockLegalHoldStatus?: string;
   ObjectLockMode?: string;
-  ObjectLockRetainUntilDate?: Date;
+  ObjectLockRetainUntilDate?: Date | string;
   ObjectOwnership?: string;
   Prefix?: string;
   Retention?: { Mode?: string; RetainUntilDate?: Date };
@@ -215,9 +215,13 @@ function requestTagsOf({ Tagging }: ConditionInput): [key: string, value: string
   return (Tagging?.TagSet ?? []).map(({ Key = '', Value = '' }) => [Key, Value]);
 }
 
-/** Returns the date until which a request retains an object, in milliseconds; undefined without a valid date. */
+/**
+ * Returns the date until which a request retains an object, in milliseconds; undefined without a valid date. The folder
+ * store returns the dates of an upload as text.
+ */
 function retainUntilOf({ ObjectLockRetainUntilDate, Retention }: ConditionInput): number | undefined {
-  const until = (ObjectLockRetainUntilDate ?? Retention?.RetainUntilDate)?.getTime();
+  const date = ObjectLockRetainUntilDate ?? Retention?.RetainUntilDate;
+  const until = date === undefined ? Number.NaN : new Date(date).getTime();
   return Number.isNaN(until) ? undefined : until;
 }
 
