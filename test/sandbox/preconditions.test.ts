@@ -232,3 +232,34 @@ describe('conditional deletes', () => {
     expect(elementsOf(elementsOf(text, 'Deleted')[0] ?? '', 'Key')).toEqual(['another']);
   });
 });
+
+// S3 User Guide, "Enforce conditional writes" and "Enforce conditional deletes": the policies of If-Match with an ETag
+// allow s3:GetObject, too. A delete with `*` does not need it.
+describe('permissions of If-Match', () => {
+  const ACCOUNT = '111122223333';
+  /** Denies s3:GetObject, and returns the statuses of a put, a delete with the ETag and a delete with `*`. */
+  const statusesWithout = async (action: string) => {
+    const policy = {
+      Version: '2012-10-17',
+      Statement: {
+        Effect: 'Deny',
+        Principal: { AWS: ACCOUNT },
+        Action: action,
+        Resource: `arn:aws:s3:::${BUCKET}/*`,
+      },
+    };
+    await send('PUT', `/${BUCKET}?policy`, { body: JSON.stringify(policy) });
+    const written = await put('object', { 'if-match': etag });
+    const deleted = await send('DELETE', `/${BUCKET}/object`, { headers: { 'if-match': etag } });
+    const any = await send('DELETE', `/${BUCKET}/object`, { headers: { 'if-match': '*' } });
+    return [written.status, deleted.status, any.status];
+  };
+
+  test('an ETag needs s3:GetObject, * does not', async () => {
+    expect(await statusesWithout('s3:GetObject')).toEqual([403, 403, 204]);
+  });
+
+  test('s3:GetObjectTagging is not needed', async () => {
+    expect(await statusesWithout('s3:GetObjectTagging')).toEqual([200, 204, 404]);
+  });
+});

@@ -94,7 +94,7 @@ interface UploadStart {
 
 /**
  * Checks the conditions of a write: `If-None-Match: *` or `If-Match` with an ETag. Only the current version counts, and
- * a delete marker counts as no object. If-Match needs s3:GetObject, too (S3 User Guide, "conditional writes").
+ * a delete marker counts as no object. If-Match needs s3:GetObject, too (S3 User Guide, "Enforce conditional writes").
  *
  * @param upload start of the multipart upload that the request completes
  * @throws AwsError 412 for an unmet condition, 404 for If-Match without an object, 409 for an object that another
