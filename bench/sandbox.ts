@@ -1,6 +1,7 @@
 /**
  * Measures the puts per second that a sandbox with `--state` acknowledges: with one writer, for which each put has an
- * fsync of its own, and with many, whose puts share commits. Compares both with appends to a file with an fsync each.
+ * fsync of its own, and with many, whose puts share commits. Compares both with appends to a file with an fsync each. Also
+ * measures reads, with and without a large bucket policy.
  */
 
 import { spawn } from 'node:child_process';
@@ -28,11 +29,11 @@ const endpoint = new URL(/http:\S+/.exec(line)?.[0] ?? '');
 const agent = new Agent({ keepAlive: true, maxSockets: 256 });
 
 /** Sends a request as the root of the account, without the SDK, whose CPU time would be part of the result. */
-async function put(resource: string, body: Buffer = Buffer.alloc(0)): Promise<void> {
+async function send(resource: string, body: Buffer = Buffer.alloc(0), method = 'PUT'): Promise<void> {
   const sent = request({
     host: endpoint.hostname,
     port: endpoint.port,
-    method: 'PUT',
+    method,
     path: resource,
     agent,
     headers: {
@@ -44,7 +45,8 @@ async function put(resource: string, body: Buffer = Buffer.alloc(0)): Promise<vo
   const [response] = await once(sent, 'response');
   response.resume();
   await once(response, 'end');
-  if (response.statusCode !== 200) throw new Error(`PUT ${resource} returned ${response.statusCode}`);
+  const { statusCode = 0 } = response;
+  if (statusCode < 200 || statusCode > 299) throw new Error(`${method} ${resource} returned ${statusCode}`);
 }
 
 let putCount = 0;
@@ -55,11 +57,25 @@ async function measurePuts(bucket: string, writers: number): Promise<number> {
   let count = 0;
   const write = async () => {
     while (performance.now() - startedAt < ROUND_MS) {
-      await put(`/${bucket}/Data/${putCount++}`, BODY);
+      await send(`/${bucket}/Data/${putCount++}`, BODY);
       count += 1;
     }
   };
   await Promise.all(Array.from({ length: writers }, write));
+  return (count * 1_000) / (performance.now() - startedAt);
+}
+
+/** Returns the HEAD requests per second of concurrent readers of one object. */
+async function measureReads(bucket: string, readers: number): Promise<number> {
+  const startedAt = performance.now();
+  let count = 0;
+  const read = async () => {
+    while (performance.now() - startedAt < ROUND_MS) {
+      await send(`/${bucket}/object`, undefined, 'HEAD');
+      count += 1;
+    }
+  };
+  await Promise.all(Array.from({ length: readers }, read));
   return (count * 1_000) / (performance.now() - startedAt);
 }
 
@@ -87,13 +103,29 @@ const { code, stderr } = await runNode(['dist/main.js', '--once', spec], {
 });
 if (code !== 0) throw new Error(stderr);
 const source = /source:[^}]*?bucket: ([a-z0-9-]+)/.exec(pairYaml(0))?.[1] ?? '';
-await put('/bench-plain');
+await send('/bench-plain');
+await send('/bench-plain/object', BODY);
+await send('/bench-policy');
+await send('/bench-policy/object', BODY);
+const statements = Array.from({ length: 80 }, (_, index) => ({
+  Sid: `Statement${index}`,
+  Effect: 'Allow',
+  Principal: { AWS: `arn:aws:iam::${ACCOUNT}:root` },
+  Action: ['s3:GetObject', 's3:PutObject', 's3:DeleteObject'],
+  Resource: `arn:aws:s3:::bench-policy/prefix-${index}/*`,
+}));
+await send(
+  '/bench-policy?policy',
+  Buffer.from(JSON.stringify({ Version: '2012-10-17', Statement: statements })),
+);
 
 const SERIES = [
   { name: 'append to a file, one fsync each', measure: measureSyncs },
   { name: '1 writer', measure: () => measurePuts('bench-plain', 1) },
   { name: '64 writers', measure: () => measurePuts('bench-plain', 64) },
   { name: '64 writers, each object replicated', measure: () => measurePuts(source, 64) },
+  { name: '64 readers', measure: () => measureReads('bench-plain', 64) },
+  { name: '64 readers, bucket policy of 17 KB', measure: () => measureReads('bench-policy', 64) },
 ];
 // The series take turns, so that other load on the machine affects all of them equally.
 const rates = SERIES.map((): number[] => []);

@@ -68,6 +68,12 @@ const rows: [operator: string, expected: string | string[], actual: string[] | u
     ['IpAddress', '10..0.1', ['10.0.0.1'], false],
     ['IpAddress', '10.0.0.0/8', ['not an address'], false],
     ['NotIpAddress', '10.0.0.0/8', ['10.0.0.1'], false],
+    // IAM User Guide, "IP address condition operators": ranges of IPv4 and IPv6.
+    ['IpAddress', '2001:db8::/32', ['2001:DB8:1::7'], true],
+    ['IpAddress', '2001:db8::/32', ['2001:db9::7'], false],
+    ['IpAddress', '2001:db8:0:0:0:0:0:1', ['2001:db8::1'], true],
+    ['IpAddress', '::/0', ['10.0.0.1'], false],
+    ['IpAddress', '2001:db8::/129', ['2001:db8::'], false],
     ['DateGreaterThan', 'any day 1', ['2026-01-01'], false],
     ['DateEquals', '2026-01-01T00:00:00', ['2026-01-01T00:00:00Z'], true],
     ['DateEquals', '2026-01-01T01:00+01:00', ['2026-01-01T00:00:00.000Z'], true],

@@ -10,6 +10,7 @@ import {
   DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
+  PutBucketOwnershipControlsCommand,
   PutBucketPolicyCommand,
   PutBucketVersioningCommand,
   PutObjectCommand,
@@ -23,6 +24,7 @@ import {
   changeKeyPolicy,
   changeRolePolicy,
   changeRules,
+  clientOf,
   EAST,
   keyOf,
   put,
@@ -149,6 +151,35 @@ describe('rules of an object in flight', () => {
     });
     expect(await putDuringChange('atProcessing', disabled)).toEqual({ status: 'PENDING' });
   });
+});
+
+// S3 User Guide, "Requirements and considerations for replication": the owner of the source bucket needs READ and READ_ACP on
+// an object that it does not own.
+test('replication of an object that another account owns: FAILED, because its ACL cannot be read', async () => {
+  await using env = await replicatingPair();
+  const Principal = { AWS: 'arn:aws:iam::444455556666:root' };
+  const statement = {
+    Effect: 'Allow',
+    Principal,
+    Action: 's3:PutObject',
+    Resource: `arn:aws:s3:::${SOURCE}/*`,
+  };
+  const Policy = JSON.stringify({ Version: '2012-10-17', Statement: [statement] });
+  await env.client.send(EAST, new PutBucketPolicyCommand({ Bucket: SOURCE, Policy }));
+  const writer = clientOf(env.sandbox, '444455556666');
+  for (const [ownership, status] of [
+    ['BucketOwnerEnforced', 'COMPLETED'],
+    ['ObjectWriter', 'FAILED'],
+  ] as const) {
+    const OwnershipControls = { Rules: [{ ObjectOwnership: ownership }] };
+    await env.client.send(EAST, new PutBucketOwnershipControlsCommand({ Bucket: SOURCE, OwnershipControls }));
+    const object = { Bucket: SOURCE, Key: 'Tax/a', ServerSideEncryption: 'AES256' } as const;
+    await writer.send(EAST, new PutObjectCommand({ ...object, Body: 'a' }));
+    await env.sandbox.waitForReplication();
+    const { replication } = versionOf(env.sandbox, SOURCE, 'Tax/a') ?? {};
+    expect(replication).toMatchObject({ status });
+    if (status === 'FAILED') expect(replication?.attempts[0]?.reason).toBe('SrcGetAclNotPermitted');
+  }
 });
 
 const withoutAction =
